@@ -1,0 +1,30 @@
+/*
+ * What Ringer says to its user: one clear sentence on stderr, prefixed "ringer: ".
+ *
+ * die() is for bad user input and host failures met while starting: it restores the terminal through the
+ * functions given to log_at_exit() and ends the process. Nothing that a guest does may reach it.
+ */
+#ifndef RINGER_BASE_LOG_H
+#define RINGER_BASE_LOG_H
+
+/* Exit statuses of the ringer program (docs: README, "Exit status"). */
+enum exit_status {
+    STATUS_OK = 0,       /* the guest powered off or was quit by the user */
+    STATUS_GUEST = 1,    /* the guest cannot go on: triple fault, jump into nowhere, ... */
+    STATUS_USAGE = 2,    /* bad option or bad input file: nothing was run */
+    STATUS_HOST = 3,     /* the host refused something (memory, file, terminal) */
+    STATUS_DIVERGED = 4, /* lockstep found a difference */
+    STATUS_TIMEOUT = 5,  /* --timeout ran out */
+};
+
+void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
+_Noreturn void die(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* log_debug() prints only after log_enable_debug(). */
+void log_enable_debug(void);
+
+/* Have `restore` called before die() prints (the terminal leaves raw mode). One function at most; NULL removes it. */
+void log_at_die(void (*restore)(void));
+
+#endif

@@ -1,0 +1,239 @@
+/*
+ * From bytes to struct insn, through Zydis. Library code: callers park the guest's FPU state first.
+ */
+#include "insn.h"
+#include "isa.h"
+
+#include <Zydis/Zydis.h>
+
+static void decoder_for(ZydisDecoder *decoder, bool code32)
+{
+    /* LEGACY_16 is 16-bit protected mode; real mode differs only in what it refuses, which the routines check. */
+    ZydisDecoderInit(decoder, code32 ? ZYDIS_MACHINE_MODE_LEGACY_32 : ZYDIS_MACHINE_MODE_LEGACY_16,
+                     code32 ? ZYDIS_STACK_WIDTH_32 : ZYDIS_STACK_WIDTH_16);
+}
+
+static const struct {
+    ZydisRegister first, last;
+    u8 reg_class, number;
+} register_ranges[] = {
+    {ZYDIS_REGISTER_AL, ZYDIS_REGISTER_BH, RC_GPR8, 0},     {ZYDIS_REGISTER_AX, ZYDIS_REGISTER_DI, RC_GPR16, 0},
+    {ZYDIS_REGISTER_EAX, ZYDIS_REGISTER_EDI, RC_GPR32, 0},  {ZYDIS_REGISTER_ES, ZYDIS_REGISTER_GS, RC_SEG, 0},
+    {ZYDIS_REGISTER_CR0, ZYDIS_REGISTER_CR15, RC_CR, 0},    {ZYDIS_REGISTER_DR0, ZYDIS_REGISTER_DR15, RC_DR, 0},
+    {ZYDIS_REGISTER_ST0, ZYDIS_REGISTER_ST7, RC_X87, 0},    {ZYDIS_REGISTER_MM0, ZYDIS_REGISTER_MM7, RC_MMX, 0},
+    {ZYDIS_REGISTER_XMM0, ZYDIS_REGISTER_XMM7, RC_XMM, 0},  {ZYDIS_REGISTER_YMM0, ZYDIS_REGISTER_YMM7, RC_YMM, 0},
+};
+
+static void digest_register(struct operand *o, ZydisRegister reg)
+{
+    o->reg_class = RC_OTHER;
+    for (unsigned i = 0; i < ARRAY_SIZE(register_ranges); i++) {
+        if (reg < register_ranges[i].first || reg > register_ranges[i].last) continue;
+        o->reg_class = register_ranges[i].reg_class;
+        o->reg = reg - register_ranges[i].first;
+        return;
+    }
+}
+
+static u8 address_register(ZydisRegister reg)
+{
+    if (reg >= ZYDIS_REGISTER_AX && reg <= ZYDIS_REGISTER_DI) return reg - ZYDIS_REGISTER_AX;
+    if (reg >= ZYDIS_REGISTER_EAX && reg <= ZYDIS_REGISTER_EDI) return reg - ZYDIS_REGISTER_EAX;
+    return INSN_NO_REG;
+}
+
+static void digest_memory(struct insn *i, const ZydisDecodedOperandMem *mem)
+{
+    i->mem_seg = mem->segment >= ZYDIS_REGISTER_ES && mem->segment <= ZYDIS_REGISTER_GS
+                     ? mem->segment - ZYDIS_REGISTER_ES
+                     : SEG_DS;
+    i->mem_base = address_register(mem->base);
+    i->mem_index = address_register(mem->index);
+    i->mem_scale = mem->scale ? mem->scale : 1;
+    i->mem_disp = mem->disp.has_displacement ? (u32)mem->disp.value : 0;
+}
+
+static void digest_operands(struct insn *i, const ZydisDecodedInstruction *z, const ZydisDecodedOperand *zo)
+{
+    unsigned immediates = 0;
+    i->operand_count = z->operand_count_visible < 4 ? z->operand_count_visible : 4;
+    for (unsigned n = 0; n < i->operand_count; n++) {
+        struct operand *o = &i->op[n];
+        o->bytes = zo[n].size / 8;
+        o->read = zo[n].actions & ZYDIS_OPERAND_ACTION_MASK_READ;
+        o->written = zo[n].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
+        switch (zo[n].type) {
+        case ZYDIS_OPERAND_TYPE_REGISTER:
+            o->kind = OPND_REG;
+            digest_register(o, zo[n].reg.value);
+            break;
+        case ZYDIS_OPERAND_TYPE_MEMORY:
+            o->kind = OPND_MEM;
+            digest_memory(i, &zo[n].mem);
+            break;
+        case ZYDIS_OPERAND_TYPE_IMMEDIATE:
+            o->kind = OPND_IMM;
+            o->imm = immediates & 1;
+            i->imm[immediates++ & 1] = zo[n].imm.is_signed ? (u64)zo[n].imm.value.s : zo[n].imm.value.u;
+            break;
+        case ZYDIS_OPERAND_TYPE_POINTER:
+            o->kind = OPND_FAR;
+            i->imm[0] = zo[n].ptr.offset;
+            i->imm[1] = zo[n].ptr.segment;
+            break;
+        default: break;
+        }
+    }
+}
+
+/* String instructions have hidden memory operands; their [E]SI side takes the segment override. */
+static void digest_hidden_segment(struct insn *i, const ZydisDecodedInstruction *z)
+{
+    for (unsigned n = 0; n < i->operand_count; n++)
+        if (i->op[n].kind == OPND_MEM && i->mem_base != REG_EDI) return;
+    static const struct {
+        ZydisInstructionAttributes attribute;
+        u8 seg;
+    } overrides[] = {
+        {ZYDIS_ATTRIB_HAS_SEGMENT_CS, SEG_CS}, {ZYDIS_ATTRIB_HAS_SEGMENT_SS, SEG_SS},
+        {ZYDIS_ATTRIB_HAS_SEGMENT_DS, SEG_DS}, {ZYDIS_ATTRIB_HAS_SEGMENT_ES, SEG_ES},
+        {ZYDIS_ATTRIB_HAS_SEGMENT_FS, SEG_FS}, {ZYDIS_ATTRIB_HAS_SEGMENT_GS, SEG_GS},
+    };
+    i->mem_seg = SEG_DS;
+    for (unsigned n = 0; n < ARRAY_SIZE(overrides); n++)
+        if (z->attributes & overrides[n].attribute) i->mem_seg = overrides[n].seg;
+}
+
+static u16 eflags_of(ZydisAccessedFlagsMask mask)
+{
+    return mask & FL_ARITH; /* ZYDIS_CPUFLAG_* are EFLAGS bits */
+}
+_Static_assert(ZYDIS_CPUFLAG_CF == FL_CF && ZYDIS_CPUFLAG_OF == FL_OF && ZYDIS_CPUFLAG_SF == FL_SF,
+               "Zydis numbers flags as EFLAGS does");
+
+/* Shifts and rotates by a count that may be zero leave the flags alone then, and a repeated string instruction that
+ * runs zero times does too: what they write is not surely overwritten. */
+static bool may_leave_flags(const struct insn *i)
+{
+    switch (i->mnemonic) {
+    case ZYDIS_MNEMONIC_ROL: case ZYDIS_MNEMONIC_ROR: case ZYDIS_MNEMONIC_RCL: case ZYDIS_MNEMONIC_RCR:
+    case ZYDIS_MNEMONIC_SHL: case ZYDIS_MNEMONIC_SHR: case ZYDIS_MNEMONIC_SAR: case ZYDIS_MNEMONIC_SALC:
+    case ZYDIS_MNEMONIC_SHLD: case ZYDIS_MNEMONIC_SHRD: {
+        const struct operand *count = &i->op[i->operand_count - 1];
+        return !(count->kind == OPND_IMM && (i->imm[count->imm] & 31));
+    }
+    default: return i->prefixes & (PFX_REP | PFX_REPNE);
+    }
+}
+
+static void digest_flags(struct insn *i, const ZydisDecodedInstruction *z)
+{
+    const ZydisAccessedFlags *f = z->cpu_flags;
+    if (!f) return;
+    i->flags_read = eflags_of(f->tested);
+    i->flags_written = eflags_of(f->modified | f->set_0 | f->set_1 | f->undefined);
+    /* An undefined flag may be left alone by the host: only what is defined is killed. */
+    i->flags_killed = may_leave_flags(i) ? 0 : eflags_of((f->modified | f->set_0 | f->set_1) & ~f->undefined);
+}
+
+static void digest_layout(struct insn *i, const ZydisDecodedInstruction *z)
+{
+    static const struct {
+        ZydisInstructionEncoding from;
+        u8 to;
+    } encodings[] = {{ZYDIS_INSTRUCTION_ENCODING_LEGACY, ENC_LEGACY},
+                     {ZYDIS_INSTRUCTION_ENCODING_3DNOW, ENC_3DNOW},
+                     {ZYDIS_INSTRUCTION_ENCODING_VEX, ENC_VEX}};
+    i->encoding = ENC_OTHER;
+    for (unsigned n = 0; n < ARRAY_SIZE(encodings); n++)
+        if (z->encoding == encodings[n].from) i->encoding = encodings[n].to;
+
+    i->map = z->opcode_map == ZYDIS_OPCODE_MAP_0F     ? 1
+             : z->opcode_map == ZYDIS_OPCODE_MAP_0F38 ? 2
+             : z->opcode_map == ZYDIS_OPCODE_MAP_0F3A ? 3
+                                                      : 0;
+    i->opcode = z->opcode;
+    i->has_modrm = z->attributes & ZYDIS_ATTRIB_HAS_MODRM;
+    if (i->has_modrm) {
+        i->modrm_offset = z->raw.modrm.offset;
+        i->modrm = z->raw.modrm.mod << 6 | z->raw.modrm.reg << 3 | z->raw.modrm.rm;
+    }
+    for (unsigned n = 0; n < 2; n++) {
+        if (!z->raw.imm[n].size) continue;
+        if (!i->imm_bytes) i->imm_offset = z->raw.imm[n].offset;
+        i->imm_bytes += z->raw.imm[n].size / 8;
+    }
+    if (i->encoding == ENC_VEX) {
+        i->opcode_offset = z->raw.vex.offset;
+    } else if (i->encoding == ENC_LEGACY) {
+        static const u8 escape_bytes[] = {0, 1, 2, 2};
+        i->opcode_offset = z->raw.prefix_count + escape_bytes[i->map];
+    }
+    for (unsigned n = 0; n < z->raw.prefix_count; n++) {
+        u8 value = z->raw.prefixes[n].value;
+        if (z->raw.prefixes[n].type == ZYDIS_PREFIX_TYPE_MANDATORY) {
+            i->mandatory = value;
+            continue;
+        }
+        switch (value) {
+        case 0x66: i->prefixes |= PFX_OPSIZE; break;
+        case 0x67: i->prefixes |= PFX_ADSIZE; break;
+        case 0xf0: i->prefixes |= PFX_LOCK; break;
+        case 0x26: case 0x2e: case 0x36: case 0x3e: case 0x64: case 0x65: i->prefixes |= PFX_SEG; break;
+        default: break;
+        }
+    }
+    if (z->attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE)) i->prefixes |= PFX_REP;
+    if (z->attributes & ZYDIS_ATTRIB_HAS_REPNE) i->prefixes |= PFX_REPNE;
+}
+
+int insn_decode(struct insn *insn, const u8 *bytes, unsigned available, bool code32)
+{
+    ZydisDecoder decoder;
+    ZydisDecodedInstruction z;
+    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+    decoder_for(&decoder, code32);
+    if (available > INSN_MAX_BYTES) available = INSN_MAX_BYTES;
+
+    *insn = (struct insn){.mem_base = INSN_NO_REG, .mem_index = INSN_NO_REG, .mem_scale = 1, .mem_seg = SEG_DS};
+    for (unsigned n = 0; n < available; n++)
+        insn->bytes[n] = bytes[n];
+    ZyanStatus status = ZydisDecoderDecodeFull(&decoder, bytes, available, &z, operands);
+    if (status == ZYDIS_STATUS_NO_MORE_DATA && available < INSN_MAX_BYTES) return -1;
+    if (!ZYAN_SUCCESS(status)) {
+        insn->length = 1;
+        insn->row = isa_row(ZYDIS_MNEMONIC_INVALID, ZYDIS_ISA_SET_INVALID);
+        return 0;
+    }
+    insn->mnemonic = z.mnemonic;
+    insn->length = z.length;
+    insn->operand_bytes = z.operand_width / 8;
+    insn->address_bytes = z.address_width / 8;
+    insn->stack_bytes = code32 != !!(z.attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE) ? 4 : 2;
+    insn->isa_set = z.meta.isa_set;
+    insn->category = z.meta.category;
+    digest_operands(insn, &z, operands);
+    digest_layout(insn, &z);
+    digest_flags(insn, &z);
+    digest_hidden_segment(insn, &z);
+    insn->row = isa_row(z.mnemonic, z.meta.isa_set);
+    return insn->length;
+}
+
+void insn_format(const struct insn *insn, u32 eip, bool code32, char *text, unsigned text_bytes)
+{
+    ZydisDecoder decoder;
+    ZydisFormatter formatter;
+    ZydisDecodedInstruction z;
+    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+    decoder_for(&decoder, code32);
+    ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL);
+    text[0] = 0;
+    if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, insn->bytes, INSN_MAX_BYTES, &z, operands)) ||
+        !ZYAN_SUCCESS(ZydisFormatterFormatInstruction(&formatter, &z, operands, z.operand_count_visible, text,
+                                                      text_bytes, eip, NULL))) {
+        const char *bad = "(bad)";
+        for (unsigned n = 0; n < text_bytes && (text[n] = *bad); n++, bad++)
+            ;
+    }
+}

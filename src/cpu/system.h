@@ -1,0 +1,76 @@
+/*
+ * The system side of the CPU: control transfers through descriptors, exceptions and interrupts, control registers.
+ * Each of these follows the pseudo-code of the SDM (volumes 2 and 3A) with its order of checks. Unless said otherwise
+ * they raise faults (fault.h) and leave v->rip, segments, cpl, eflags and mode whole.
+ */
+#ifndef RINGER_CPU_SYSTEM_H
+#define RINGER_CPU_SYSTEM_H
+
+#include "fault.h"
+
+/* --- segment.c: descriptors and segment registers --- */
+/* Load a segment register as MOV Sreg / POP Sreg / LxS do; real, vm86 and protected mode. Not CS. */
+void segment_load(struct vcpu *v, enum seg seg, u16 selector);
+/* Set a register in real or vm86 manner: base = selector << 4; limit and access as that mode has them. */
+void segment_set_real(struct vcpu *v, enum seg seg, u16 selector);
+void segment_load_ldtr(struct vcpu *v, u16 selector);
+void segment_load_tr(struct vcpu *v, u16 selector);
+
+/* --- transfer.c: far JMP, CALL, RET, IRET, SYSENTER, SYSEXIT --- */
+/* v->rip is the *next* instruction when these are called; `bytes` is the operand size (2 or 4). */
+void far_jump(struct vcpu *v, u16 selector, u32 offset, unsigned bytes);
+void far_call(struct vcpu *v, u16 selector, u32 offset, unsigned bytes);
+void far_return(struct vcpu *v, unsigned bytes, u16 release);
+void interrupt_return(struct vcpu *v, unsigned bytes);
+void sysenter(struct vcpu *v);
+void sysexit(struct vcpu *v);
+
+/* --- interrupt.c: delivery through the IVT or IDT --- */
+enum interrupt_source {
+    SOURCE_EXTERNAL,  /* INTR, NMI: error codes have EXT set */
+    SOURCE_EXCEPTION, /* fault or trap of the CPU; EXT set in nested errors */
+    SOURCE_SOFTWARE,  /* INT n, INT3, INTO: gate DPL is checked */
+};
+/* One delivery; v->rip is what to push. Raises on failure. */
+void interrupt_deliver(struct vcpu *v, u8 vector, enum interrupt_source source, bool has_error, u32 error);
+/* INT n with its vm86/VME rules. v->rip is the next instruction, `length` its own length. */
+void interrupt_software(struct vcpu *v, u8 vector, unsigned length);
+
+/* Deliver v->fault (raised by an instruction at v->rip): sets CR2, RF, DR6 as due, escalates to #DF and shutdown.
+ * Never raises. Returns EXIT_NONE, or EXIT_SHUTDOWN on a triple fault. Opens its own FAULT_CATCH scope. */
+enum exit_reason exception_deliver(struct vcpu *v);
+/* Deliver an external interrupt or NMI; ends HLT. Never raises. */
+enum exit_reason interrupt_external(struct vcpu *v, u8 vector);
+enum exit_reason interrupt_nmi(struct vcpu *v);
+/* Deliver a trap-class #DB with these DR6 bits (single step, data breakpoint). Never raises. */
+enum exit_reason debug_trap_deliver(struct vcpu *v, u32 dr6_bits);
+
+/* --- task.c: hardware task switches (SDM 3A 7.3) --- */
+enum task_switch_cause { TASK_JMP, TASK_CALL, TASK_IRET, TASK_GATE };
+void task_switch(struct vcpu *v, u16 tss_selector, enum task_switch_cause cause, bool has_error, u32 error);
+
+/* --- control.c: CR0-CR4, DR0-DR7, EFLAGS --- */
+u32 control_read(struct vcpu *v, unsigned cr);
+void control_write(struct vcpu *v, unsigned cr, u32 value); /* checks, flushes, vcpu_update_mode */
+u32 debug_read(struct vcpu *v, unsigned dr);
+void debug_write(struct vcpu *v, unsigned dr, u32 value);
+/* POPF/IRET-style: replace the bits of `mask` that the current privilege may change. bytes 2 keeps the high half. */
+void eflags_write(struct vcpu *v, u32 value, u32 mask);
+
+/* --- debug.c: breakpoints --- */
+/* DR6 bits of enabled instruction breakpoints at this linear address, 0 for none. */
+u32 debug_match_code(const struct vcpu *v, u32 linear);
+/* Data and I/O breakpoints: note a hit, to be delivered as a trap after the instruction. */
+void debug_match_data(struct vcpu *v, u32 linear, unsigned bytes, bool write);
+void debug_match_io(struct vcpu *v, u16 port, unsigned bytes);
+static inline bool debug_armed(const struct vcpu *v) { return v->dr[7] & 0xff; }
+
+/* --- msr.c, ioperm.c --- */
+u64 msr_read(struct vcpu *v, u32 index);  /* #GP(0) when unknown */
+void msr_write(struct vcpu *v, u32 index, u64 value);
+/* #GP(0) unless CPL <= IOPL or the TSS's I/O bitmap allows the ports (SDM 1 19.5.2). */
+void io_check(struct vcpu *v, u16 port, unsigned bytes);
+u32 io_read(struct vcpu *v, u16 port, unsigned bytes);
+void io_write(struct vcpu *v, u16 port, unsigned bytes, u32 value);
+
+#endif
