@@ -187,6 +187,14 @@ void fpu_park(struct vcpu *v);
 void fpu_load(struct vcpu *v);
 /* Call before library code, devices or libc from code that may run with the FPU live. */
 
+/* Whoever sets EFLAGS.IF (STI, POPF, IRET, a task switch, ...) calls this after: the dispatcher clears
+ * PENDING_INTERRUPT when it finds the interrupt line up but IF clear. */
+static inline void vcpu_recheck_interrupts(struct vcpu *v)
+{
+    if ((v->eflags & FL_IF) && v->interrupt_line)
+        __atomic_or_fetch(&v->pending, PENDING_INTERRUPT, __ATOMIC_RELAXED);
+}
+
 static inline bool vcpu_pe(const struct vcpu *v) { return v->paging.cr0 & CR0_PE; }
 static inline bool vcpu_vm86(const struct vcpu *v) { return v->eflags & FL_VM; }
 /* Protected mode and not virtual-8086: selectors name descriptors. */
