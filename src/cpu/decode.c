@@ -53,6 +53,17 @@ static void digest_memory(struct insn *i, const ZydisDecodedOperandMem *mem)
     i->mem_disp = mem->disp.has_displacement ? (u32)mem->disp.value : 0;
 }
 
+static u8 field_of(ZydisOperandEncoding encoding)
+{
+    switch (encoding) {
+    case ZYDIS_OPERAND_ENCODING_MODRM_REG: return FIELD_MODRM_REG;
+    case ZYDIS_OPERAND_ENCODING_MODRM_RM: return FIELD_MODRM_RM;
+    case ZYDIS_OPERAND_ENCODING_OPCODE: return FIELD_OPCODE;
+    case ZYDIS_OPERAND_ENCODING_NDSNDD: return FIELD_VVVV;
+    default: return FIELD_OTHER;
+    }
+}
+
 static void digest_operands(struct insn *i, const ZydisDecodedInstruction *z, const ZydisDecodedOperand *zo)
 {
     unsigned immediates = 0;
@@ -62,6 +73,7 @@ static void digest_operands(struct insn *i, const ZydisDecodedInstruction *z, co
         o->bytes = zo[n].size / 8;
         o->read = zo[n].actions & ZYDIS_OPERAND_ACTION_MASK_READ;
         o->written = zo[n].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
+        o->field = field_of(zo[n].encoding);
         switch (zo[n].type) {
         case ZYDIS_OPERAND_TYPE_REGISTER:
             o->kind = OPND_REG;

@@ -16,6 +16,9 @@ enum operand_kind { OPND_NONE, OPND_REG, OPND_MEM, OPND_IMM, OPND_FAR };
 
 enum reg_class { RC_GPR8, RC_GPR16, RC_GPR32, RC_SEG, RC_CR, RC_DR, RC_X87, RC_MMX, RC_XMM, RC_YMM, RC_OTHER };
 
+/* Where a register operand is encoded. */
+enum operand_field { FIELD_OTHER, FIELD_MODRM_REG, FIELD_MODRM_RM, FIELD_OPCODE, FIELD_VVVV };
+
 /* reg: the architectural number. RC_GPR8: 0-3 AL CL DL BL, 4-7 AH CH DH BH. RC_SEG: enum seg. */
 struct operand {
     u8 kind;      /* enum operand_kind */
@@ -24,6 +27,7 @@ struct operand {
     u8 imm;       /* OPND_IMM: which of insn.imm[] */
     u16 bytes;    /* size of the operand (0: none, e.g. LEA's memory or INVLPG's) */
     bool read, written;
+    u8 field;     /* enum operand_field */
 };
 
 #define INSN_NO_REG 0xff

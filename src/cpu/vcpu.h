@@ -137,6 +137,13 @@ struct vcpu {
     bool halted;
     bool fpu_live;
     struct segment seg[SEG_COUNT];
+    /* The translator's own, see src/translator/frame.h */
+    u64 thunk[8];      /* entry points translated code calls */
+    u64 jump_table;    /* struct jump_entry[65536], by the low 16 bits of EIP */
+    u64 jump_tag;      /* mode number << 56, 0: look nothing up */
+    u32 slow_info;     /* what a slow access is: enum slow_bits */
+    u32 slow_scratch;  /* a value carried across a second slow access */
+    u64 parked_flags;  /* AH: SF ZF AF PF CF, AL: OF */
     /* -- the rest -- */
     struct segment ldtr, tr;
     struct desc_table gdtr, idtr;
