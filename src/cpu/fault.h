@@ -6,6 +6,10 @@
  *
  *     if (FAULT_CATCH(v)) { ... v->fault is set ... } else { routine(v); }
  *
+ * A fault belongs to the instruction's start: the catcher puts v->rip back there, unless v->in_new_task says that a task
+ * switch has committed and the fault belongs to the new task's first instruction (SDM 3A 7.3). exception_deliver()
+ * clears the flag.
+ *
  * Scopes do not nest: save and restore v->fault_jump if they must.
  */
 #ifndef RINGER_CPU_FAULT_H

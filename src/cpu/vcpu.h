@@ -144,6 +144,8 @@ struct vcpu {
     u32 slow_info;     /* what a slow access is: enum slow_bits */
     u32 slow_scratch;  /* a value carried across a second slow access */
     u64 parked_flags;  /* AH: SF ZF AF PF CF, AL: OF */
+    u64 icount_soft;   /* the translator also returns EXIT_BUDGET at the first block end where it is in C code and
+                          icount >= this; 0 for every one (lockstep compares there), UINT64_MAX for never */
     /* -- the rest -- */
     struct segment ldtr, tr;
     struct desc_table gdtr, idtr;
@@ -164,6 +166,8 @@ struct vcpu {
     u32 fault_address;        /* CR2 to be, for #PF */
     void *fault_jump[5];      /* __builtin_setjmp target while interpreter code runs; see fault.h */
     u8 delivering;            /* exception class being delivered, for double faults */
+    bool in_new_task;         /* the fault comes from the second half of a task switch: rip is the new task's already,
+                                 whoever catches it must not put the old instruction's start there */
 
     const struct vcpu_host *host;
     struct phys *phys;
