@@ -1,0 +1,36 @@
+#include "arena.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+int arena_init(struct arena *arena, u64 bytes)
+{
+    bytes = align_up(bytes, PAGE_SIZE);
+    int fd = memfd_create("ringer-code", MFD_CLOEXEC);
+    if (fd < 0) return -errno;
+    int error = 0;
+    void *write = MAP_FAILED, *exec = MAP_FAILED;
+    if (ftruncate(fd, (off_t)bytes) < 0) error = -errno;
+    if (!error) {
+        write = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        exec = mmap(NULL, bytes, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+        if (write == MAP_FAILED || exec == MAP_FAILED) error = -errno;
+    }
+    close(fd);
+    if (error) {
+        if (write != MAP_FAILED) munmap(write, bytes);
+        if (exec != MAP_FAILED) munmap(exec, bytes);
+        return error;
+    }
+    *arena = (struct arena){.write = write, .exec = exec, .bytes = bytes};
+    return 0;
+}
+
+void arena_destroy(struct arena *arena)
+{
+    if (!arena->write) return;
+    munmap(arena->write, arena->bytes);
+    munmap((void *)(uintptr_t)arena->exec, arena->bytes);
+    arena->write = NULL;
+}

@@ -1,0 +1,184 @@
+#include "emit.h"
+
+void emit_rex(struct emitter *e, bool wide, u8 reg, const struct host_mem *mem, u8 rm, bool force)
+{
+    u8 rex = (u8)(wide << 3 | (reg >= 8) << 2);
+    if (mem) {
+        if (mem->index != HOST_NONE) rex |= (u8)((mem->index >= 8) << 1);
+        if (mem->base != HOST_NONE) rex |= mem->base >= 8;
+    } else {
+        rex |= rm >= 8;
+    }
+    if (rex || force) emit8(e, 0x40 | rex);
+}
+
+static u8 sib(u8 scale, u8 index, u8 base)
+{
+    u8 log = scale == 8 ? 3 : scale == 4 ? 2 : scale == 2 ? 1 : 0;
+    return (u8)(log << 6 | (index & 7) << 3 | (base & 7));
+}
+
+void emit_modrm_mem(struct emitter *e, u8 reg, const struct host_mem *mem)
+{
+    u8 field = (u8)((reg & 7) << 3);
+    bool indexed = mem->index != HOST_NONE;
+    if (mem->base == HOST_NONE) {
+        /* mod 00 rm 101 is RIP-relative in 64-bit code (SDM 2A 2.2.1.6): always the SIB form without base. */
+        emit8(e, field | 4);
+        emit8(e, sib(mem->scale, indexed ? mem->index : 4, 5));
+        emit32(e, (u32)mem->disp);
+        return;
+    }
+    u8 low = mem->base & 7;
+    /* rBP and r13 as base have no form without displacement. */
+    u8 mod = mem->disp == 0 && low != 5 ? 0 : mem->disp == (s8)mem->disp ? 1 : 2;
+    if (indexed || low == 4) {
+        emit8(e, (u8)(mod << 6) | field | 4);
+        emit8(e, sib(mem->scale, indexed ? mem->index : 4, mem->base));
+    } else {
+        emit8(e, (u8)(mod << 6) | field | low);
+    }
+    if (mod == 1) emit8(e, (u8)mem->disp);
+    if (mod == 2) emit32(e, (u32)mem->disp);
+}
+
+void emit_rm(struct emitter *e, bool wide, u8 opcode, u8 reg, struct host_mem mem)
+{
+    emit_rex(e, wide, reg, &mem, 0, false);
+    emit8(e, opcode);
+    emit_modrm_mem(e, reg, &mem);
+}
+
+void emit_rr(struct emitter *e, bool wide, u8 opcode, u8 reg, u8 rm)
+{
+    emit_rex(e, wide, reg, NULL, rm, false);
+    emit8(e, opcode);
+    emit8(e, (u8)(0xc0 | (reg & 7) << 3 | (rm & 7)));
+}
+
+void emit_mov_ri(struct emitter *e, u8 reg, u32 value)
+{
+    emit_rex(e, false, 0, NULL, reg, false);
+    emit8(e, 0xb8 | (reg & 7));
+    emit32(e, value);
+}
+
+void emit_mov_mi(struct emitter *e, struct host_mem mem, u32 value)
+{
+    emit_rm(e, false, 0xc7, 0, mem);
+    emit32(e, value);
+}
+
+static void emit_imm(struct emitter *e, bool small, s32 value)
+{
+    if (small)
+        emit8(e, (u8)value);
+    else
+        emit32(e, (u32)value);
+}
+
+void emit_alu_ri(struct emitter *e, bool wide, u8 ext, u8 reg, s32 value)
+{
+    bool small = value == (s8)value;
+    emit_rr(e, wide, small ? 0x83 : 0x81, ext, reg);
+    emit_imm(e, small, value);
+}
+
+void emit_alu_mi(struct emitter *e, u8 ext, struct host_mem mem, s32 value)
+{
+    bool small = value == (s8)value;
+    emit_rm(e, false, small ? 0x83 : 0x81, ext, mem);
+    emit_imm(e, small, value);
+}
+
+void emit_shift_ri(struct emitter *e, bool wide, u8 ext, u8 reg, u8 count)
+{
+    emit_rr(e, wide, 0xc1, ext, reg);
+    emit8(e, count);
+}
+
+void emit_test_r8i(struct emitter *e, u8 reg, u8 value)
+{
+    emit_rex(e, false, 0, NULL, reg, true);
+    emit8(e, 0xf6);
+    emit8(e, 0xc0 | (reg & 7));
+    emit8(e, value);
+}
+
+u32 emit_jcc(struct emitter *e, u8 cc)
+{
+    emit8(e, 0x0f);
+    emit8(e, 0x80 | cc);
+    emit32(e, 0);
+    return e->at - 4;
+}
+
+u32 emit_jmp(struct emitter *e)
+{
+    emit8(e, 0xe9);
+    emit32(e, 0);
+    return e->at - 4;
+}
+
+u32 emit_jrcxz(struct emitter *e)
+{
+    emit8(e, 0xe3);
+    emit8(e, 0);
+    return e->at - 1;
+}
+
+u32 emit_jcc8(struct emitter *e, u8 cc)
+{
+    emit8(e, 0x70 | cc);
+    emit8(e, 0);
+    return e->at - 1;
+}
+
+void emit_fix32(struct emitter *e, u32 place, u32 target)
+{
+    u32 rel = target - (place + 4);
+    for (unsigned n = 0; n < 4; n++)
+        e->base[place + n] = (u8)(rel >> (8 * n));
+}
+
+void emit_fix8(struct emitter *e, u32 place, u32 target)
+{
+    s32 rel = (s32)(target - (place + 1));
+    assert(rel == (s8)rel);
+    e->base[place] = (u8)rel;
+}
+
+void emit_jmp_to(struct emitter *e, u32 target)
+{
+    u32 place = emit_jmp(e);
+    emit_fix32(e, place, target);
+}
+
+void emit_call_thunk(struct emitter *e, unsigned thunk)
+{
+    emit_rm(e, false, 0xff, 2, mem_frame(FRAME_THUNK + 8 * (s32)thunk));
+}
+
+void emit_jmp_thunk(struct emitter *e, unsigned thunk)
+{
+    emit_rm(e, false, 0xff, 4, mem_frame(FRAME_THUNK + 8 * (s32)thunk));
+}
+
+void emit_park_flags(struct emitter *e)
+{
+    emit_mov_rr64(e, REG_PARKED, RAX);
+    emit8(e, 0x9f); /* lahf */
+    emit8(e, 0x0f); /* seto al */
+    emit8(e, 0x90);
+    emit8(e, 0xc0);
+    emit_rr(e, true, 0x87, REG_PARKED, RAX); /* xchg rax, r12 */
+}
+
+void emit_unpark_flags(struct emitter *e)
+{
+    emit_rr(e, true, 0x87, REG_PARKED, RAX); /* xchg rax, r12 */
+    emit8(e, 0x04);                          /* add al, 7Fh: OF comes back */
+    emit8(e, 0x7f);
+    emit8(e, 0x9e); /* sahf: the others do */
+    emit_mov_rr64(e, RAX, REG_PARKED);
+}

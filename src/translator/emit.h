@@ -1,0 +1,112 @@
+/*
+ * Host instructions, byte by byte: the few forms that glue code needs. Each function appends one instruction. Operands
+ * are host register numbers; names say the form in the manual's letters (SDM 2: r = register, m = memory, i = immediate).
+ * Nothing here knows the guest.
+ */
+#ifndef RINGER_TRANSLATOR_EMIT_H
+#define RINGER_TRANSLATOR_EMIT_H
+
+#include "base/types.h"
+#include "translator/frame.h"
+
+#include <assert.h>
+
+enum host_reg {
+    RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15,
+    HOST_NONE = 0xff,
+};
+
+/* What the registers are for: see frame.h. */
+enum { GUEST_ESP = R8, REG_LINEAR = R9, REG_ENTRY = R10, REG_TEMP = R11, REG_PARKED = R12, REG_WRITE = R13,
+       REG_READ = R14, REG_FRAME = R15 };
+
+struct emitter {
+    u8 *base; /* the arena's writable view */
+    u32 at;   /* offset of the next byte */
+    u32 end;  /* must not be reached; cache_room() was asked */
+};
+
+/* A host memory operand: base + index * scale + disp; or, with no base, [disp32] (absolute, below 2 GB). */
+struct host_mem {
+    u8 base, index, scale;
+    s32 disp;
+};
+
+static inline struct host_mem mem_bd(u8 base, s32 disp)
+{
+    return (struct host_mem){.base = base, .index = HOST_NONE, .scale = 1, .disp = disp};
+}
+
+static inline struct host_mem mem_frame(s32 offset) { return mem_bd(REG_FRAME, offset); }
+
+static inline struct host_mem mem_bis(u8 base, u8 index, u8 scale)
+{
+    return (struct host_mem){.base = base, .index = index, .scale = scale};
+}
+
+static inline void emit8(struct emitter *e, u8 byte)
+{
+    assert(e->at < e->end);
+    e->base[e->at++] = byte;
+}
+
+static inline void emit32(struct emitter *e, u32 v)
+{
+    for (unsigned n = 0; n < 4; n++)
+        emit8(e, (u8)(v >> (8 * n)));
+}
+
+/* REX for a ModRM form, if any bit of it is needed; `force` for byte registers SPL..DIL. */
+void emit_rex(struct emitter *e, bool wide, u8 reg, const struct host_mem *mem, u8 rm, bool force);
+/* ModRM, SIB and displacement of a memory operand. `reg` may be an opcode extension. */
+void emit_modrm_mem(struct emitter *e, u8 reg, const struct host_mem *mem);
+
+/* op reg, mem  (or mem, reg): opcode of one byte. wide: 64-bit. */
+void emit_rm(struct emitter *e, bool wide, u8 opcode, u8 reg, struct host_mem mem);
+/* op between registers: `rm` is the ModRM.rm side. */
+void emit_rr(struct emitter *e, bool wide, u8 opcode, u8 reg, u8 rm);
+
+/* mov r32, imm32 */
+void emit_mov_ri(struct emitter *e, u8 reg, u32 value);
+/* mov dword [mem], imm32 */
+void emit_mov_mi(struct emitter *e, struct host_mem mem, u32 value);
+/* Group 1 with imm8 or imm32: ext 0 add, 1 or, 4 and, 5 sub, 6 xor, 7 cmp. */
+void emit_alu_ri(struct emitter *e, bool wide, u8 ext, u8 reg, s32 value);
+void emit_alu_mi(struct emitter *e, u8 ext, struct host_mem mem, s32 value);
+/* shr/shl reg, count: ext 5 / 4 */
+void emit_shift_ri(struct emitter *e, bool wide, u8 ext, u8 reg, u8 count);
+/* test r8, imm8 for r8-r15 */
+void emit_test_r8i(struct emitter *e, u8 reg, u8 value);
+
+static inline void emit_mov_rr32(struct emitter *e, u8 to, u8 from) { emit_rr(e, false, 0x89, from, to); }
+static inline void emit_mov_rr64(struct emitter *e, u8 to, u8 from) { emit_rr(e, true, 0x89, from, to); }
+static inline void emit_load32(struct emitter *e, u8 to, struct host_mem mem) { emit_rm(e, false, 0x8b, to, mem); }
+static inline void emit_load64(struct emitter *e, u8 to, struct host_mem mem) { emit_rm(e, true, 0x8b, to, mem); }
+static inline void emit_store32(struct emitter *e, struct host_mem mem, u8 from) { emit_rm(e, false, 0x89, from, mem); }
+static inline void emit_store64(struct emitter *e, struct host_mem mem, u8 from) { emit_rm(e, true, 0x89, from, mem); }
+static inline void emit_lea32(struct emitter *e, u8 to, struct host_mem mem) { emit_rm(e, false, 0x8d, to, mem); }
+static inline void emit_lea64(struct emitter *e, u8 to, struct host_mem mem) { emit_rm(e, true, 0x8d, to, mem); }
+
+/* Condition codes as in Jcc. */
+enum { CC_B = 2, CC_AE = 3, CC_Z = 4, CC_NZ = 5, CC_A = 7 };
+
+/* Jumps whose target is not known yet: return the place to fix. */
+u32 emit_jcc(struct emitter *e, u8 cc);  /* rel32 */
+u32 emit_jmp(struct emitter *e);         /* rel32 */
+u32 emit_jrcxz(struct emitter *e);       /* rel8 */
+u32 emit_jcc8(struct emitter *e, u8 cc); /* rel8 */
+void emit_fix32(struct emitter *e, u32 place, u32 target);
+void emit_fix8(struct emitter *e, u32 place, u32 target);
+static inline void emit_here32(struct emitter *e, u32 place) { emit_fix32(e, place, e->at); }
+static inline void emit_here8(struct emitter *e, u32 place) { emit_fix8(e, place, e->at); }
+void emit_jmp_to(struct emitter *e, u32 target); /* rel32 */
+
+/* call / jmp through vcpu.thunk[n] */
+void emit_call_thunk(struct emitter *e, unsigned thunk);
+void emit_jmp_thunk(struct emitter *e, unsigned thunk);
+
+/* Park the host's arithmetic flags in r12, keeping everything else (lahf; seto), and the reverse. */
+void emit_park_flags(struct emitter *e);
+void emit_unpark_flags(struct emitter *e);
+
+#endif

@@ -1,0 +1,139 @@
+/*
+ * Into translated code and out of it. See frame.h for the registers.
+ *
+ * Everything that leaves a block for C code stores the guest's registers in the vCPU, calls one C function, and goes where
+ * that function says: back into the block, into another, or out of translator_enter().
+ */
+#include "frame.h"
+
+.macro SAVE_GUEST
+    mov %rax, FRAME_GPR+0(%r15)
+    mov %rcx, FRAME_GPR+8(%r15)
+    mov %rdx, FRAME_GPR+16(%r15)
+    mov %rbx, FRAME_GPR+24(%r15)
+    mov %r8, FRAME_GPR+32(%r15)
+    mov %rbp, FRAME_GPR+40(%r15)
+    mov %rsi, FRAME_GPR+48(%r15)
+    mov %rdi, FRAME_GPR+56(%r15)
+    mov %r12, FRAME_PARKED(%r15)
+.endm
+
+.macro LOAD_GUEST
+    mov FRAME_GPR+8(%r15), %rcx
+    mov FRAME_GPR+16(%r15), %rdx
+    mov FRAME_GPR+24(%r15), %rbx
+    mov FRAME_GPR+32(%r15), %r8
+    mov FRAME_GPR+40(%r15), %rbp
+    mov FRAME_GPR+48(%r15), %rsi
+    mov FRAME_GPR+56(%r15), %rdi
+    mov FRAME_PARKED(%r15), %r12
+    mov FRAME_WRITE_TABLE(%r15), %r13
+    mov FRAME_READ_TABLE(%r15), %r14
+    mov FRAME_GPR+0(%r15), %rax
+.endm
+
+    .text
+
+/* void translator_enter(struct vcpu *v, const void *code): code is a parked entry. */
+    .globl translator_enter
+    .type translator_enter, @function
+translator_enter:
+    push %rbx
+    push %rbp
+    push %r12
+    push %r13
+    push %r14
+    push %r15
+    sub $8, %rsp
+    lea FRAME_BIAS(%rdi), %r15
+    mov %rsi, %r11
+    LOAD_GUEST
+    jmp *%r11
+
+/* Where C functions send the guest to leave. */
+    .globl translator_leave
+    .type translator_leave, @function
+translator_leave:
+    add $8, %rsp
+    pop %r15
+    pop %r14
+    pop %r13
+    pop %r12
+    pop %rbp
+    pop %rbx
+    ret
+
+/* rax: where to go on. */
+resume:
+    mov %rax, %r11
+    LOAD_GUEST
+    jmp *%r11
+
+/* A memory access without a shadow entry. translator_slow_access returns the entry in rax, or 0 and where to go on in rdx;
+ * r9, r11 and the flags (parked or dead) are preserved. */
+    .globl thunk_slow
+    .type thunk_slow, @function
+thunk_slow:
+    SAVE_GUEST
+    push %r9
+    push %r11
+    sub $8, %rsp
+    lea -FRAME_BIAS(%r15), %rdi
+    mov %r9d, %esi
+    call translator_slow_access
+    test %rax, %rax
+    jz 1f
+    mov %rax, %r10
+    add $8, %rsp
+    pop %r11
+    pop %r9
+    mov FRAME_GPR+8(%r15), %rcx
+    mov FRAME_GPR+16(%r15), %rdx
+    mov FRAME_GPR+32(%r15), %r8
+    mov FRAME_GPR+48(%r15), %rsi
+    mov FRAME_GPR+56(%r15), %rdi
+    mov FRAME_GPR+0(%r15), %rax
+    ret
+1:  add $32, %rsp
+    mov %rdx, %rax
+    jmp resume
+
+    .globl thunk_callout
+    .type thunk_callout, @function
+thunk_callout:
+    pop %r10
+    SAVE_GUEST
+    lea -FRAME_BIAS(%r15), %rdi
+    mov %r11d, %esi
+    mov %r10, %rdx
+    call translator_callout
+    jmp resume
+
+.macro THUNK name, function
+    .globl \name
+    .type \name, @function
+\name:
+    SAVE_GUEST
+    lea -FRAME_BIAS(%r15), %rdi
+    mov %r11d, %esi
+    call \function
+    jmp resume
+.endm
+
+THUNK thunk_link, translator_link
+THUNK thunk_dispatch, translator_dispatch
+THUNK thunk_budget, translator_budget
+THUNK thunk_cross, translator_cross
+/* A host signal was taken at a guest instruction; the handler set rip. */
+THUNK thunk_fault, translator_host_fault
+
+    .globl thunk_indirect
+    .type thunk_indirect, @function
+thunk_indirect:
+    mov %r9, FRAME_RIP(%r15)
+    SAVE_GUEST
+    lea -FRAME_BIAS(%r15), %rdi
+    call translator_indirect
+    jmp resume
+
+    .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,53 @@
+/*
+ * What translated code and the entry points in entry.S know of struct vcpu, and which host register holds what.
+ *
+ *   rax rcx rdx rbx rbp rsi rdi   guest EAX ECX EDX EBX EBP ESI EDI, zero-extended
+ *   r8                            guest ESP
+ *   r9                            linear address of the access at hand (or branch target)
+ *   r10                           its shadow entry; scratch
+ *   r11                           scratch
+ *   r12                           parked arithmetic flags: AH = SF ZF 0 AF 0 PF 1 CF, AL = OF
+ *   r13 r14                       write and read shadow table of the current privilege
+ *   r15                           the vCPU + FRAME_BIAS, so that more of it is in reach of an 8-bit displacement
+ *   rsp                           the monitor's stack, 16-byte aligned between instructions
+ */
+#ifndef RINGER_TRANSLATOR_FRAME_H
+#define RINGER_TRANSLATOR_FRAME_H
+
+#define FRAME_BIAS         128
+#define FRAME_GPR          (0 - FRAME_BIAS)
+#define FRAME_RIP          (64 - FRAME_BIAS)
+#define FRAME_EFLAGS       (72 - FRAME_BIAS)
+#define FRAME_PENDING      (76 - FRAME_BIAS)
+#define FRAME_ICOUNT       (80 - FRAME_BIAS)
+#define FRAME_ICOUNT_LIMIT (88 - FRAME_BIAS)
+#define FRAME_READ_TABLE   (96 - FRAME_BIAS)
+#define FRAME_WRITE_TABLE  (104 - FRAME_BIAS)
+#define FRAME_EXEC_TABLE   (112 - FRAME_BIAS)
+#define FRAME_SEG          (128 - FRAME_BIAS)
+#define FRAME_SEG_BYTES    16
+#define FRAME_SEG_BASE     0
+#define FRAME_SEG_LIMIT    4
+#define FRAME_THUNK        (224 - FRAME_BIAS)
+#define FRAME_JUMP_TABLE   (288 - FRAME_BIAS)
+#define FRAME_JUMP_TAG     (296 - FRAME_BIAS)
+#define FRAME_SLOW_INFO    (304 - FRAME_BIAS)
+#define FRAME_SLOW_SCRATCH (308 - FRAME_BIAS)
+#define FRAME_PARKED       (312 - FRAME_BIAS)
+
+/* vcpu.thunk[]: what translated code calls. */
+#define THUNK_SLOW     0 /* call: r9 linear address, slow_info set; returns with the entry in r10, or not at all */
+#define THUNK_CALLOUT  1 /* call: r11d = struct callout; returns when the block may go on, or not at all */
+#define THUNK_LINK     2 /* jump: r11d = struct edge, rip set */
+#define THUNK_INDIRECT 3 /* jump: r9d = EIP to go to */
+#define THUNK_DISPATCH 4 /* jump: rip set; find the block and go there */
+#define THUNK_BUDGET   5 /* jump: rip set; the block does not fit under icount_limit */
+#define THUNK_CROSS    6 /* jump: rip set; the second page of a crossing block may have moved */
+#define THUNK_COUNT    7
+
+/* vcpu.slow_info */
+#define SLOW_SIZE_MASK     0xff
+#define SLOW_WRITE         0x100
+#define SLOW_REMAINING_SHIFT 16 /* guest instructions of the block after this one */
+
+#endif
