@@ -1,0 +1,710 @@
+/*
+ * Hazard: a segment register loaded that must be refused, an access let through that a limit or type forbids, a far
+ * transfer that lands in the wrong ring or leaves the wrong stack. TCG checks no limits and no types on access: those
+ * parts are skipped there. SDM 3A chapters 3 and 5; 5.8.5 stack switching; 5.10 pointer validation.
+ */
+#include "guest.inc"
+GUEST(segments)
+
+DATA = FREE
+CODE = FREE + 0x08
+TABLE = FREE + 0x10
+CGATE = FREE + 0x18
+CGATE16 = FREE + 0x20
+OTHER = FREE + 0x28
+
+guest_main:
+    call loads
+    call local_table
+    call jumps
+    call queries
+    call stack16
+    call call_gates
+    SKIP_ON_TCG 1f
+    call limits
+    call types
+    call code_limits
+    call stack_limits
+1:  ret
+
+/* What loading a segment register refuses; the register then keeps its value */
+loads:
+    mov eax, KDATA
+    mov fs, eax
+    mov ebx, 0
+    EXPECT_NONE(mov fs, ebx)
+    SKIP_ON_TCG 1f
+    EXPECT_FAULT(VEC_GP, 0, mov eax, fs:[scratch])
+    EXPECT_FAULT(VEC_GP, 0, mov fs:[scratch], eax)
+1:  mov ebx, 3
+    EXPECT_NONE(mov fs, ebx)
+    mov eax, fs
+    CHECK_EQ(eax, 3)
+    xor ebx, ebx
+    EXPECT_FAULT(VEC_GP, 0, mov ss, ebx)
+    mov ebx, GDT_BYTES
+    EXPECT_FAULT(VEC_GP, GDT_BYTES, mov fs, ebx)
+    EXPECT_FAULT(VEC_GP, GDT_BYTES, mov ss, ebx)
+    mov ebx, 0xffff
+    EXPECT_FAULT(VEC_GP, 0xfffc, mov fs, ebx)
+    mov ebx, KDATA + 3      /* RPL 3 on a DPL 0 segment */
+    EXPECT_FAULT(VEC_GP, KDATA, mov fs, ebx)
+    EXPECT_FAULT(VEC_GP, KDATA, mov ss, ebx)
+    mov ebx, UDATA          /* DPL 3: fine for data, not for the stack */
+    EXPECT_NONE(mov fs, ebx)
+    EXPECT_FAULT(VEC_GP, UDATA & ~3, mov ss, ebx)
+    mov ebx, KTSS
+    EXPECT_FAULT(VEC_GP, KTSS, mov fs, ebx)
+    mov ebx, KCODE          /* readable code */
+    EXPECT_NONE(mov fs, ebx)
+    EXPECT_FAULT(VEC_GP, KCODE, mov ss, ebx)
+    mov ebx, DATA
+    DESCRIPTOR(DATA, offset scratch, 0xfff, ACC_DATA32_BYTES & ~0x80)
+    EXPECT_FAULT(VEC_NP, DATA, mov fs, ebx)
+    EXPECT_FAULT(VEC_SS, DATA, mov ss, ebx)
+    mov eax, fs
+    CHECK_EQ(eax, KCODE)
+    DESCRIPTOR(DATA, offset scratch, 0xfff, ACC_CODE32_EXEC)
+    EXPECT_FAULT(VEC_GP, DATA, mov fs, ebx)
+    DESCRIPTOR(DATA, offset scratch, 0xfff, ACC_DATA32_RO)
+    EXPECT_FAULT(VEC_GP, DATA, mov ss, ebx)
+    movzx eax, byte ptr [gdt + DATA + 5]
+    CHECK_EQ(eax, ACC_DATA32_RO & 0xff)
+    EXPECT_NONE(mov fs, ebx)
+    movzx eax, byte ptr [gdt + DATA + 5]
+    CHECK_EQ(eax, (ACC_DATA32_RO & 0xff) + 1) /* accessed */
+    DESCRIPTOR(DATA, offset scratch, 0xfff, ACC_CODE32_CONF)
+    mov ebx, DATA + 3       /* conforming code can be read by all */
+    EXPECT_NONE(mov fs, ebx)
+
+    /* by POP and by far pointer: nothing is committed when the selector is refused */
+    push KTSS
+    EXPECT_FAULT(VEC_GP, KTSS, pop fs)
+    EXPECT_FAULT(VEC_GP, KTSS, pop es)
+    add esp, 4
+    mov dword ptr [scratch], 0x11223344
+    mov word ptr [scratch + 4], KTSS
+    mov edx, 5
+    EXPECT_FAULT(VEC_GP, KTSS, lgs edx, [scratch])
+    CHECK_EQ(edx, 5)
+    mov word ptr [scratch + 4], UDATA
+    EXPECT_NONE(lgs edx, [scratch])
+    CHECK_EQ(edx, 0x11223344)
+    mov eax, gs
+    CHECK_EQ(eax, UDATA)
+    mov edx, 0x55555555
+    EXPECT_FAULT(VEC_GP, 0, lss edx, [null_pointer])
+    CHECK_EQ(edx, 0x55555555)
+    mov eax, 0xffff0000 + KDATA /* only 16 bits count */
+    EXPECT_NONE(mov fs, eax)
+    mov eax, -1
+    mov eax, fs
+    CHECK_EQ(eax, KDATA)        /* and MOV r32 zero-extends */
+    mov eax, -1
+    mov ax, fs
+    CHECK_EQ(eax, 0xffff0000 + KDATA)
+
+    /* the hidden part stays when the table changes */
+    DESCRIPTOR(DATA, offset scratch, 0xfff, ACC_DATA32_BYTES)
+    mov ebx, DATA
+    mov fs, ebx
+    mov dword ptr [scratch], 0xaaaa5555
+    DESCRIPTOR(DATA, offset scratch + 4, 0xfff, ACC_DATA32_BYTES)
+    CHECK_EQ(fs:[0], 0xaaaa5555)
+    mov fs, ebx
+    mov dword ptr fs:[0], 0x12121212
+    CHECK_EQ([scratch + 4], 0x12121212)
+    ret
+
+/* LLDT and selectors of the LDT */
+local_table:
+    mov eax, KDATA
+    EXPECT_FAULT(VEC_GP, KDATA, lldt ax)
+    mov eax, TABLE
+    DESCRIPTOR(TABLE, offset ldt, 15, ACC_LDT & ~0x80)
+    EXPECT_FAULT(VEC_NP, TABLE, lldt ax)
+    DESCRIPTOR(TABLE, offset ldt, 15, ACC_LDT)
+    EXPECT_NONE(lldt ax)
+    sldt edx
+    CHECK_EQ(edx, TABLE)
+    DESCRIPTOR(DATA, offset scratch, 0xfff, ACC_DATA32_BYTES)
+    mov eax, [gdt + DATA]
+    mov [ldt + 8], eax
+    mov eax, [gdt + DATA + 4]
+    mov [ldt + 12], eax
+    mov eax, 0xc
+    EXPECT_NONE(mov fs, eax)
+    mov dword ptr fs:[8], 77
+    CHECK_EQ([scratch + 8], 77)
+    mov eax, 4              /* not null: the LDT's first entry */
+    EXPECT_FAULT(VEC_GP, 4, mov fs, eax)
+    mov eax, 0x14           /* beyond its limit */
+    EXPECT_FAULT(VEC_GP, 0x14, mov fs, eax)
+    mov eax, TABLE
+    EXPECT_FAULT(VEC_GP, TABLE, mov fs, eax)
+    mov ax, 0xc
+    EXPECT_FAULT(VEC_GP, 0xc, lldt ax) /* must be in the GDT */
+    xor eax, eax
+    EXPECT_NONE(lldt ax)
+    mov eax, 0xc
+    EXPECT_FAULT(VEC_GP, 0xc, mov fs, eax)
+    mov eax, KTSS           /* busy */
+    EXPECT_FAULT(VEC_GP, KTSS, ltr ax)
+    xor eax, eax
+    SKIP_ON_TCG 1f          /* takes the null selector, and has no task then */
+    EXPECT_FAULT(VEC_GP, 0, ltr ax)
+1:  ret
+
+/* Far JMP, CALL, RET without a ring change */
+jumps:
+    EXPECT_FAULT(VEC_GP, 0, ljmp 0, 0)
+    EXPECT_FAULT(VEC_GP, 0, ljmp 3, 0)
+    EXPECT_FAULT(VEC_GP, KDATA, ljmp KDATA, offset far_landed)
+    EXPECT_FAULT(VEC_GP, GDT_BYTES, ljmp GDT_BYTES, offset far_landed)
+    EXPECT_FAULT(VEC_GP, UCODE & ~3, ljmp UCODE, offset far_landed)
+    EXPECT_FAULT(VEC_GP, KCODE, ljmp KCODE + 3, offset far_landed)
+    EXPECT_FAULT(VEC_GP, KDATA, lcall KDATA, offset far_landed)
+    DESCRIPTOR(CODE, 0, 0xfffff, ACC_CODE32 & ~0x80)
+    EXPECT_FAULT(VEC_NP, CODE, ljmp CODE, offset far_landed)
+    EXPECT_FAULT(VEC_NP, CODE, lcall CODE, offset far_landed)
+    DESCRIPTOR(CODE, 0, 0xfffff, (ACC_CODE32_CONF | 0x8000) + DPL3)
+    EXPECT_FAULT(VEC_GP, CODE, ljmp CODE, offset far_landed)    /* conforming outward */
+    DESCRIPTOR(CODE, 0, 0xfffff, ACC_CODE32_CONF | 0x8000)
+    mov eax, esp
+    lcall CODE + 3, offset far_called                           /* RPL does not matter */
+    CHECK_EQ(edx, CODE)
+    CHECK_EQ(esp, eax)
+    DESCRIPTOR(CODE, 0, 0xfffff, ACC_CODE32)
+    lcall CODE, offset far_called
+    CHECK_EQ(edx, CODE)
+    push 0x1111
+    push 0x2222
+    lcall [far_pointer]
+    CHECK_EQ(esp, eax)
+    mov ecx, cs
+    CHECK_EQ(ecx, KCODE)
+
+    /* far RET to where it must not go: the stack is left alone */
+    push KDATA
+    push offset far_landed
+    EXPECT_FAULT(VEC_GP, KDATA, retf)
+    mov dword ptr [esp + 4], 0
+    EXPECT_FAULT(VEC_GP, 0, retf)
+    mov dword ptr [esp + 4], UCODE & ~3     /* RPL 0 to a DPL 3 segment */
+    EXPECT_FAULT(VEC_GP, UCODE & ~3, retf)
+    EXPECT_FAULT(VEC_GP, UCODE & ~3, retf 8)
+    push 2
+    pop ecx
+    pop edx
+    pop edx
+    push 2
+    push UCODE & ~3
+    push offset far_landed
+    EXPECT_FAULT(VEC_GP, UCODE & ~3, iretd)
+    add esp, 12
+    ret
+
+far_landed:
+    ud2
+far_called:
+    mov edx, cs
+    retf
+far_called_params:
+    mov edx, cs
+    retf 8
+
+/* LAR LSL VERR VERW ARPL */
+queries:
+    xor edx, edx
+    mov eax, KDATA
+    lar edx, eax
+    CHECK_CC(z)
+    and edx, ~0xf0000       /* these bits are undefined */
+    CHECK_EQ(edx, 0x00c09300)
+    lsl edx, eax
+    CHECK_CC(z)
+    CHECK_EQ(edx, 0xffffffff)
+    mov edx, 77
+    mov eax, 0
+    lar edx, eax
+    CHECK_CC(nz)
+    lsl edx, eax
+    CHECK_CC(nz)
+    mov eax, GDT_BYTES
+    lar edx, eax
+    CHECK_CC(nz)
+    mov eax, KDATA + 3      /* RPL above DPL */
+    lar edx, eax
+    CHECK_CC(nz)
+    verr ax
+    CHECK_CC(nz)
+    CHECK_EQ(edx, 77)
+    mov eax, KTSS
+    lsl edx, eax
+    CHECK_CC(z)
+    CHECK_EQ(edx, TSS_BYTES - 1)
+    lar edx, eax
+    CHECK_CC(z)
+    CHECK_EQ(edx, 0x00008b00)
+    verr ax
+    CHECK_CC(nz)
+    DESCRIPTOR(DATA, 0, 0x12, ACC_DATA32_RO)
+    mov eax, DATA
+    verr ax
+    CHECK_CC(z)
+    verw ax
+    CHECK_CC(nz)
+    lsl edx, eax
+    CHECK_EQ(edx, 0x12)
+    mov edx, 0x55550000
+    lsl dx, ax
+    CHECK_EQ(edx, 0x55550012)
+    DESCRIPTOR(DATA, 0, 0x12, ACC_CODE32_EXEC)
+    verr ax
+    CHECK_CC(nz)
+    lar edx, eax
+    CHECK_CC(z)
+    DESCRIPTOR(DATA, 0, 0x12, ACC_CODE32_BYTES)
+    verr ax
+    CHECK_CC(z)
+    verw ax
+    CHECK_CC(nz)
+    DESCRIPTOR(DATA, 0, 0x12, ACC_DATA32)
+    lsl edx, eax
+    CHECK_EQ(edx, 0x12fff)
+    verw ax
+    CHECK_CC(z)
+    DESCRIPTOR(DATA, 0, 0x12, ACC_DATA32 & ~0x80)
+    lar edx, eax            /* not present is not asked here */
+    CHECK_CC(z)
+    GATE_GDT(DATA, KCODE, offset far_landed, 0x8c, 0)
+    lar edx, eax            /* call gates have rights, */
+    CHECK_CC(z)
+    lsl edx, eax            /* but no limit */
+    CHECK_CC(nz)
+    GATE_GDT(DATA, KCODE, offset far_landed, 0x8e, 0)
+    lar edx, eax            /* interrupt gates have neither */
+    CHECK_CC(nz)
+
+    mov eax, 0x10
+    mov ecx, 0x23
+    arpl ax, cx
+    CHECK_CC(z)
+    CHECK_EQ(eax, 0x13)
+    arpl ax, cx
+    CHECK_CC(nz)
+    RUN_USER(user_queries, 0x202)
+    CHECK_EQ([trap_vector], 0x80)
+    CHECK_EQ(ebx, 0)
+    CHECK_EQ(esi, 1)
+    CHECK_EQ(edi, 0)
+    ret
+user_queries: /* kernel segments are invisible from CPL 3 */
+    mov eax, KDATA
+    xor ebx, ebx
+    lar edx, eax
+    setz bl
+    mov eax, UDATA
+    xor esi, esi
+    verw ax
+    mov ecx, esi
+    setz cl
+    mov esi, ecx
+    mov eax, KCODE
+    xor ecx, ecx
+    verr ax
+    setz cl
+    mov edi, ecx
+    int 0x80
+
+/* A stack of 16 bits: SP wraps, the high half of ESP stays */
+stack16:
+    DESCRIPTOR(DATA, offset area64k, 0xffff, ACC_DATA16)
+    mov [saved_esp], esp
+    mov edi, offset area64k
+    mov eax, DATA
+    mov ss, eax
+    mov esp, 0xabcd0004
+    push 0x11111111
+    mov ebx, esp
+    push 0x22222222
+    mov ecx, esp
+    pushw 0x3333
+    mov edx, esp
+    pop si
+    pop ebp
+    mov eax, esp
+    mov esp, [saved_esp]
+    push KDATA
+    pop ss
+    mov esp, [saved_esp]
+    CHECK_EQ(ebx, 0xabcd0000)
+    CHECK_EQ(ecx, 0xabcdfffc)
+    CHECK_EQ(edx, 0xabcdfffa)
+    CHECK_EQ(eax, 0xabcd0000)
+    CHECK_EQ(ebp, 0x22222222)
+    CHECK_EQ([edi], 0x11111111)
+    CHECK_EQ([edi + 0xfffc], 0x22222222)
+    movzx esi, si
+    CHECK_EQ(esi, 0x3333)
+
+    mov eax, DATA
+    mov ss, eax
+    mov esp, 0x55550100
+    mov ebp, 0x66660200
+    enter 8, 0
+    mov ebx, ebp
+    mov ecx, esp
+    mov edx, [bp + 0]
+    leave
+    mov esi, esp
+    call 2f
+2:  pop eax
+    mov eax, esp
+    push KDATA
+    pop ss
+    mov esp, [saved_esp]
+    CHECK_EQ(esi, 0x55550100)
+    CHECK_EQ(eax, 0x55550100)
+    CHECK_EQ(ebp, 0x66660200)
+    CHECK_EQ(ecx, 0x555500f4)
+    CHECK_EQ(edx, 0x66660200)
+    and ebx, 0xffff
+    CHECK_EQ(ebx, 0x00fc)
+    ret
+
+/* Call gates: same ring, inward with parameters and a stack switch, 16-bit, and refused ones */
+call_gates:
+    GATE_GDT(CGATE, KCODE, offset far_called, 0x8c, 0)
+    mov eax, esp
+    lcall CGATE, 0x12345678         /* the offset is ignored */
+    CHECK_EQ(edx, KCODE)
+    CHECK_EQ(esp, eax)
+    GATE_GDT(CGATE, KCODE, offset far_called, 0x0c, 0)
+    EXPECT_FAULT(VEC_NP, CGATE, lcall CGATE, 0)
+    GATE_GDT(CGATE, KDATA, offset far_called, 0x8c, 0)
+    EXPECT_FAULT(VEC_GP, KDATA, lcall CGATE, 0)
+    GATE_GDT(CGATE, 0, offset far_called, 0x8c, 0)
+    EXPECT_FAULT(VEC_GP, 0, lcall CGATE, 0)
+    GATE_GDT(CGATE, UCODE & ~3, offset far_called, 0x8c, 0)
+    EXPECT_FAULT(VEC_GP, UCODE & ~3, lcall CGATE, 0)
+    GATE_GDT(CGATE, KCODE, offset far_called, 0x8c, 0)
+    EXPECT_FAULT(VEC_GP, CGATE, lcall CGATE + 3, 0)     /* RPL above the gate's DPL */
+    EXPECT_USER(user_gate, 0x202, VEC_GP, CGATE, user_gate)
+
+    GATE_GDT(CGATE, KCODE, offset gate_kernel, 0xec, 2)
+    EXPECT_USER(user_gate_params, 0x202, 0x80, 0, user_gate_back)
+    CHECK_EQ([gate_param + 0], 0x22222222)
+    CHECK_EQ([gate_param + 4], 0x11111111)
+    CHECK_EQ([gate_cs], UCODE)
+    CHECK_EQ([gate_ss], UDATA)
+    CHECK_EQ([gate_esp], offset user_stack_top - 8)
+    CHECK_EQ([gate_kernel_esp], offset trap_stack_top - 24)
+    CHECK_EQ([trap_esp], offset user_stack_top)         /* RETF 8 released both */
+    CHECK_EQ(ebx, 0)                            /* DS of ring 0 was nulled on the way out */
+    CHECK_EQ(ecx, UDATA)                                /* ES of ring 3 was not */
+    EXPECT_USER(user_gate_jump, 0x202, VEC_GP, KCODE, user_gate_jump) /* JMP may not change the ring */
+
+    /* stacks of the inner ring that must be refused: #TS with SS0's selector */
+    mov dword ptr [tss + TSS_SS0], KDATA + 3
+    GATE_IDT(0x80, KCODE, offset stubs + 16 * 0x80, 0xee)
+    call use_task_for_ts
+    mov dword ptr [ts_error], -1
+    RUN_USER(user_gate_params, 0x202)
+    CHECK_EQ([ts_error], KDATA)
+    CHECK_EQ([ts_eip], offset user_gate_call)
+    mov dword ptr [tss + TSS_SS0], 0
+    mov dword ptr [ts_error], -1
+    RUN_USER(user_gate_params, 0x202)
+    CHECK_EQ([ts_error], 0)
+    mov dword ptr [tss + TSS_SS0], KDATA
+    mov eax, [saved_gate]
+    mov [idt + VEC_TS * 8], eax
+    mov eax, [saved_gate + 4]
+    mov [idt + VEC_TS * 8 + 4], eax
+
+    /* 16-bit gate: words are pushed, SP is one; the callee lies in the first 64 KB of a based segment */
+    DESCRIPTOR(CODE, offset gate16, 0xffff, ACC_CODE32_BYTES)
+    GATE_GDT(CGATE16, CODE, 0, 0x84, 0)
+    DESCRIPTOR(OTHER, offset gate16, 0xffff, ACC_CODE32_BYTES)
+    mov eax, esp
+    lcall OTHER, offset gate16_caller - gate16
+    CHECK_EQ(esp, eax)
+    CHECK_EQ(ebx, 4)
+    ret
+
+user_gate:
+    lcall CGATE, 0
+user_gate_params:
+    push 0x11111111
+    push 0x22222222
+user_gate_call:
+    lcall CGATE, 0
+    mov ebx, ds
+    mov ecx, es
+    int 0x80
+user_gate_back:
+user_gate_jump:
+    ljmp CGATE, 0
+
+gate_kernel: /* EIP CS param2 param1 ESP SS */
+    mov eax, KDATA
+    mov ds, eax
+    mov [gate_kernel_esp], esp
+    mov eax, [esp + 4]
+    mov [gate_cs], eax
+    mov eax, [esp + 8]
+    mov [gate_param], eax
+    mov eax, [esp + 12]
+    mov [gate_param + 4], eax
+    mov eax, [esp + 16]
+    mov [gate_esp], eax
+    movzx eax, word ptr [esp + 20]
+    mov [gate_ss], eax
+    retf 8
+
+gate16:
+    mov ebx, esp
+    neg ebx
+    add ebx, ecx
+    retfw
+gate16_caller:
+    mov ecx, esp
+    lcall CGATE16, 0
+    retf
+
+/* #TS comes by a task gate here: the stack is what is broken */
+use_task_for_ts:
+    mov eax, [idt + VEC_TS * 8]
+    mov [saved_gate], eax
+    mov eax, [idt + VEC_TS * 8 + 4]
+    mov [saved_gate + 4], eax
+    mov dword ptr [alt_tss + TSS_EIP], offset ts_task
+    mov dword ptr [alt_tss + TSS_ESP], offset stack_top - 8192
+    mov dword ptr [alt_tss + TSS_EFLAGS], 2
+    mov dword ptr [alt_tss + TSS_CS], KCODE
+    mov dword ptr [alt_tss + TSS_SS], KDATA
+    mov dword ptr [alt_tss + TSS_DS], KDATA
+    mov dword ptr [alt_tss + TSS_ES], KDATA
+    GATE_IDT(VEC_TS, ALTTSS, 0, 0x85)
+    ret
+ts_task: /* send the interrupted task to resume_eip at CPL 0, by its TSS */
+    pop dword ptr [ts_error]
+    mov eax, [tss + TSS_EIP]
+    mov [ts_eip], eax
+    mov eax, [resume_eip]
+    mov [tss + TSS_EIP], eax
+    mov eax, [resume_esp]
+    mov [tss + TSS_ESP], eax
+    mov dword ptr [tss + TSS_CS], KCODE
+    mov dword ptr [tss + TSS_SS], KDATA
+    mov dword ptr [tss + TSS_DS], KDATA
+    mov dword ptr [tss + TSS_ES], KDATA
+    mov dword ptr [tss + TSS_FS], KDATA
+    mov dword ptr [tss + TSS_GS], KDATA
+    iretd
+    jmp ts_task         /* the next time it starts here */
+
+/* Limits of data segments */
+limits:
+    DESCRIPTOR(DATA, offset scratch, 15, ACC_DATA32_BYTES)
+    mov ebx, DATA
+    mov fs, ebx
+    EXPECT_NONE(mov al, fs:[15])
+    EXPECT_NONE(mov eax, fs:[12])
+    EXPECT_NONE(mov fs:[14], ax)
+    EXPECT_FAULT(VEC_GP, 0, mov al, fs:[16])
+    EXPECT_FAULT(VEC_GP, 0, mov eax, fs:[13])
+    EXPECT_FAULT(VEC_GP, 0, mov fs:[15], ax)
+    EXPECT_FAULT(VEC_GP, 0, mov eax, fs:[0xffffffff])
+    EXPECT_FAULT(VEC_GP, 0, mov al, fs:[0xffffffff])
+    EXPECT_FAULT(VEC_GP, 0, mov eax, fs:[0xfffffffd])
+    mov ecx, 16
+    EXPECT_FAULT(VEC_GP, 0, inc byte ptr fs:[ecx])
+    EXPECT_FAULT(VEC_GP, 0, xchg fs:[ecx - 3], eax)
+    EXPECT_FAULT(VEC_GP, 0, lock add fs:[ecx - 1], eax)
+    EXPECT_FAULT(VEC_GP, 0, fld qword ptr fs:[ecx - 7])
+    /* a faulting store has stored nothing */
+    mov dword ptr [scratch + 12], 0x01020304
+    mov eax, -1
+    EXPECT_FAULT(VEC_GP, 0, mov fs:[13], eax)
+    CHECK_EQ([scratch + 12], 0x01020304)
+    /* REP MOVS stops exactly there */
+    mov esi, 0
+    mov edi, offset area64k
+    mov ecx, 20
+    EXPECT_FAULT(VEC_GP, 0, rep movs byte ptr es:[edi], byte ptr fs:[esi])
+    CHECK_EQ(ecx, 4)
+    CHECK_EQ(esi, 16)
+    CHECK_EQ(edi, offset area64k + 16)
+    mov esi, 2
+    mov edi, offset area64k
+    mov ecx, 20
+    EXPECT_FAULT(VEC_GP, 0, rep movs dword ptr es:[edi], dword ptr fs:[esi])
+    CHECK_EQ(ecx, 17)
+    CHECK_EQ(esi, 14)
+    push es
+    mov es, ebx
+    xor edi, edi
+    mov ecx, 20
+    EXPECT_FAULT(VEC_GP, 0, rep stosb)
+    mov es, [kdata]
+    CHECK_EQ(ecx, 4)
+    CHECK_EQ(edi, 16)
+    pop es
+
+    /* pages: limit 0 is 4095 */
+    DESCRIPTOR(DATA, offset area64k, 0, ACC_DATA32)
+    mov fs, ebx
+    EXPECT_NONE(mov al, fs:[0xfff])
+    EXPECT_FAULT(VEC_GP, 0, mov al, fs:[0x1000])
+    EXPECT_FAULT(VEC_GP, 0, mov ax, fs:[0xfff])
+
+    /* expand-down: above the limit is inside, up to FFFFFFFFh or FFFFh */
+    DESCRIPTOR(DATA, offset area64k - 0x1000, 0xfff, ACC_DATA32_DOWN)
+    mov fs, ebx
+    EXPECT_NONE(mov al, fs:[0x1000])
+    EXPECT_FAULT(VEC_GP, 0, mov al, fs:[0xfff])
+    EXPECT_FAULT(VEC_GP, 0, mov ax, fs:[0xfff])
+    EXPECT_FAULT(VEC_GP, 0, mov al, fs:[0])
+    EXPECT_NONE(mov al, fs:[0x11000])
+    EXPECT_FAULT(VEC_GP, 0, mov eax, fs:[0xfffffffe])
+    DESCRIPTOR(DATA, offset area64k - 0x1000, 0xfff, ACC_DATA16_DOWN)
+    mov fs, ebx
+    EXPECT_NONE(mov ax, fs:[0xfffe])
+    EXPECT_FAULT(VEC_GP, 0, mov ax, fs:[0xffff])
+    EXPECT_FAULT(VEC_GP, 0, mov al, fs:[0x10000])
+    mov eax, KDATA
+    mov fs, eax
+    ret
+
+/* Types */
+types:
+    DESCRIPTOR(DATA, offset scratch, 0xfff, ACC_DATA32_RO)
+    mov ebx, DATA
+    mov fs, ebx
+    EXPECT_NONE(mov eax, fs:[0])
+    EXPECT_NONE(cmp fs:[0], eax)
+    EXPECT_FAULT(VEC_GP, 0, mov fs:[0], eax)
+    EXPECT_FAULT(VEC_GP, 0, add fs:[0], eax)
+    EXPECT_FAULT(VEC_GP, 0, fst dword ptr fs:[0])
+    EXPECT_NONE(bt dword ptr fs:[0], 3)
+    EXPECT_FAULT(VEC_GP, 0, bts dword ptr fs:[0], 3)
+    EXPECT_FAULT(VEC_GP, 0, mov cs:[scratch], eax)
+    EXPECT_NONE(mov eax, cs:[scratch])
+    mov ebx, KCODE
+    mov fs, ebx
+    EXPECT_NONE(mov eax, fs:[scratch])
+    EXPECT_FAULT(VEC_GP, 0, mov fs:[scratch], eax)
+    /* execute-only code cannot read its own constants */
+    DESCRIPTOR(CODE, 0, 0xfffff, ACC_CODE32_EXEC | 0x8000)
+    mov dword ptr [trap_vector], -1
+    mov dword ptr [resume_eip], offset 1f
+    mov [resume_esp], esp
+    ljmp CODE, offset execute_only
+1:  CHECK_EQ([trap_vector], VEC_GP)
+    CHECK_EQ([trap_eip], offset execute_only_read)
+    CHECK_EQ([trap_cs], CODE)
+    ret
+execute_only:
+    mov eax, [scratch]
+execute_only_read:
+    mov eax, cs:[scratch]
+    ud2
+
+/* Limits of code segments */
+code_limits:
+    DESCRIPTOR(CODE, offset short_code, offset short_code_end - short_code - 1, ACC_CODE32_BYTES)
+    EXPECT_FAULT(VEC_GP, 0, ljmp CODE, offset short_code_end - short_code)
+    EXPECT_FAULT(VEC_GP, 0, lcall CODE, 0x1000)
+#define IN_SHORT_CODE(entry, at) \
+    mov dword ptr [trap_vector], -1; \
+    mov dword ptr [resume_eip], offset 1f; \
+    mov [resume_esp], esp; \
+    ljmp CODE, offset entry - short_code; \
+1:  CHECK_EQ([trap_vector], VEC_GP); \
+    CHECK_EQ([trap_error], 0); \
+    CHECK_EQ([trap_cs], CODE); \
+    CHECK_EQ([trap_eip], offset at - short_code)
+    IN_SHORT_CODE(short_fall, short_code_end)          /* running off the end */
+    IN_SHORT_CODE(short_jump, short_jump)              /* the branch faults, not its target */
+    IN_SHORT_CODE(short_condition, short_condition_at)
+    IN_SHORT_CODE(short_call, short_call)
+    IN_SHORT_CODE(short_indirect, short_indirect_at)
+    IN_SHORT_CODE(short_return, short_return_at)
+    ret
+short_code:
+short_jump: .byte 0xe9; .long 0x1000
+short_condition: cmp eax, eax
+short_condition_at: .byte 0x0f, 0x84; .long 0x2000
+short_call: .byte 0xe8; .long 0x1000
+short_indirect: mov ecx, 0x5000
+short_indirect_at: jmp ecx
+short_return: push 0x4000
+short_return_at: ret
+short_fall: nop
+short_code_end: nop
+    nop
+
+/* Pushes below a stack segment's reach: #SS(0), ESP as it was */
+stack_limits:
+    DESCRIPTOR(DATA, offset area64k, 0xfff, ACC_DATA32_BYTES + DPL3)
+    EXPECT_USER(user_push_above, 0x202, VEC_SS, 0, user_push_above_at)
+    CHECK_EQ([trap_esp], 0x1002)
+    EXPECT_USER(user_pop_above, 0x202, VEC_SS, 0, user_pop_above_at)
+    CHECK_EQ([trap_esp], 0x1000)
+    EXPECT_USER(user_push_wrap, 0x202, VEC_SS, 0, user_push_wrap_at)
+    CHECK_EQ([trap_esp], 0)
+    EXPECT_USER(user_call_wrap, 0x202, VEC_SS, 0, user_call_wrap_at)
+    CHECK_EQ([trap_esp], 0)
+    EXPECT_USER(user_pusha_wrap, 0x202, VEC_SS, 0, user_pusha_wrap_at)
+    CHECK_EQ([trap_esp], 16)
+    EXPECT_USER(user_ebp, 0x202, VEC_SS, 0, user_ebp_at)
+    EXPECT_USER(user_enter, 0x202, VEC_SS, 0, user_enter_at)
+    CHECK_EQ([trap_esp], 2)
+    CHECK_EQ(ebp, 0x77)
+    ret
+.macro SMALL_STACK esp_
+    mov eax, DATA + 3
+    mov ss, eax
+    mov esp, \esp_
+.endm
+user_push_above: SMALL_STACK 0x1002
+user_push_above_at: push eax
+user_pop_above: SMALL_STACK 0x1000
+user_pop_above_at: pop eax
+user_push_wrap: SMALL_STACK 0
+user_push_wrap_at: push eax
+user_call_wrap: SMALL_STACK 0
+user_call_wrap_at: call user_push_wrap
+user_pusha_wrap: SMALL_STACK 16
+user_pusha_wrap_at: pushad
+user_ebp: SMALL_STACK 0x800
+    mov ebp, 0x1000
+user_ebp_at: mov eax, [ebp]
+user_enter: SMALL_STACK 2
+    mov ebp, 0x77
+user_enter_at: enter 4, 0
+
+    .data
+    .balign 8
+kdata: .long KDATA
+null_pointer: .long 0, 0
+far_pointer:
+    .long far_called_params
+    .word CODE, 0
+    .bss
+    .balign 4096
+    .globl area64k
+area64k: .skip 65536 + 4096
+scratch: .skip 4096
+ldt: .skip 64
+saved_esp: .skip 4
+saved_gate: .skip 8
+ts_error: .skip 4
+ts_eip: .skip 4
+gate_param: .skip 8
+gate_cs: .skip 4
+gate_ss: .skip 4
+gate_esp: .skip 4
+gate_kernel_esp: .skip 4
