@@ -1,0 +1,98 @@
+#include "terminal.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <termios.h>
+#include <unistd.h>
+
+#define CTRL_A 0x01
+
+static struct termios saved_settings;
+static int raw_fd = -1;
+
+void terminal_restore(void)
+{
+    int fd = raw_fd;
+    if (fd < 0) return;
+    raw_fd = -1;
+    int error = errno;
+    /* A job that was moved to the background may not touch the terminal without this: it would be stopped
+     * here. */
+    sigset_t ttou, before;
+    sigemptyset(&ttou);
+    sigaddset(&ttou, SIGTTOU);
+    sigprocmask(SIG_BLOCK, &ttou, &before);
+    tcsetattr(fd, TCSANOW, &saved_settings);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    errno = error;
+}
+
+static void crashed(int signal_number)
+{
+    terminal_restore();
+    /* SA_RESETHAND has put the default action back; returning from a fault raises it again, this covers the
+     * rest. */
+    raise(signal_number);
+}
+
+static void restore_on_crash(void)
+{
+    static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS};
+    struct sigaction action = {.sa_handler = crashed, .sa_flags = SA_RESETHAND | SA_NODEFER};
+    for (unsigned i = 0; i < ARRAY_SIZE(fatal); i++) {
+        struct sigaction before;
+        /* Whoever has a handler already (a sanitizer, the translator) keeps it. */
+        if (sigaction(fatal[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
+            sigaction(fatal[i], &action, NULL);
+    }
+}
+
+bool terminal_enter_raw(int fd)
+{
+    if (!isatty(fd) || tcgetpgrp(fd) != getpgrp()) return false;
+    if (tcgetattr(fd, &saved_settings) < 0) return false;
+    struct termios raw = saved_settings;
+    cfmakeraw(&raw);
+    raw.c_cc[VMIN] = 1;
+    raw.c_cc[VTIME] = 0;
+    bool first = raw_fd < 0;
+    raw_fd = fd;
+    if (tcsetattr(fd, TCSANOW, &raw) < 0) {
+        raw_fd = -1;
+        return false;
+    }
+    if (first) {
+        restore_on_crash();
+        log_at_die(terminal_restore);
+        atexit(terminal_restore);
+    }
+    return true;
+}
+
+enum key_action escape_key(struct escape_keys *keys, u8 byte, u8 *out)
+{
+    *out = byte;
+    if (!keys->enabled) return KEY_SEND;
+    if (!keys->seen) {
+        keys->seen = byte == CTRL_A;
+        return keys->seen ? KEY_NOTHING : KEY_SEND;
+    }
+    keys->seen = false;
+    switch (byte) {
+    case CTRL_A: return KEY_SEND;
+    case 'a': *out = CTRL_A; return KEY_SEND;
+    case 'x': return KEY_QUIT;
+    case 'h':
+    case '?': return KEY_HELP;
+    default: return KEY_NOTHING;
+    }
+}
+
+const char escape_help[] = "\r\n"
+                           "Ctrl-A x    quit Ringer\r\n"
+                           "Ctrl-A h    this help\r\n"
+                           "Ctrl-A a    send Ctrl-A to the guest (so does Ctrl-A Ctrl-A)\r\n"
+                           "All other keys, Ctrl-C among them, go to the guest.\r\n";

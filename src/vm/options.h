@@ -1,0 +1,63 @@
+/*
+ * The command line: Ringer's own long options and QEMU's spellings of the common ones, one table row each.
+ *
+ * One dash or two, "--name value" or "--name=value", are all the same, so that scripts can swap the program's
+ * name.
+ */
+#ifndef RINGER_VM_OPTIONS_H
+#define RINGER_VM_OPTIONS_H
+
+#include "base/types.h"
+#include "loader.h"
+#include "translator/translator.h"
+
+#include <stdio.h>
+
+struct cpu_model;
+
+enum engine { ENGINE_TRANSLATE, ENGINE_INTERP };
+
+/* What the command asks for. */
+enum command { COMMAND_RUN, COMMAND_HELP, COMMAND_VERSION };
+
+struct options {
+    struct boot_files boot;
+    u64 memory_bytes;
+    const struct cpu_model *cpu;
+    const char *serial[4]; /* chardev specifications of COM1..COM4; NULL: no such port */
+    unsigned serial_count; /* how many -serial were given */
+    const char *debugcon;  /* chardev specification, or NULL */
+    bool nographic;        /* escape keys also where standard input is no terminal */
+    bool debug_exit;       /* isa-debug-exit is fitted ... */
+    u16 debug_exit_port;   /* ... here, ... */
+    u8 debug_exit_bytes;   /* ... this wide */
+    bool no_reboot;
+    bool no_shutdown;
+
+    enum engine engine;
+    struct translator_config translator;
+    bool deterministic;
+    u64 lockstep; /* instructions between comparisons, 0: no lockstep */
+    s64 rtc_base; /* Unix time at power-on, RTC_BASE_NOW or RTC_BASE_LOCAL */
+
+    bool stats;
+    const char *trace; /* "stderr" or a path */
+    u64 trace_from;    /* icount to begin at */
+    const char *screen_dump;
+    u64 timeout_ns; /* UINT64_MAX: none */
+};
+
+#define RTC_BASE_NOW   INT64_MIN
+#define RTC_BASE_LOCAL (INT64_MIN + 1)
+
+/* Sane bounds of guest memory. */
+#define MEMORY_MIN_BYTES (2ull << 20)
+#define MEMORY_MAX_BYTES (64ull << 30)
+
+/* Parse argv[1...]. Returns false with one sentence in `error`. Strings in *options point into argv. */
+bool options_parse(int argc, char **argv, struct options *options, enum command *command, char *error,
+                   size_t error_bytes);
+
+void options_help(FILE *out);
+
+#endif

@@ -1,0 +1,53 @@
+#include "ports.h"
+
+#include <assert.h>
+#include <string.h>
+
+static_assert(PORT_MAX_WINDOWS < 256, "window number + 1 fits the index table's bytes");
+
+void ports_init(struct port_bus *bus)
+{
+    memset(bus, 0, sizeof(*bus));
+}
+
+void ports_claim(struct port_bus *bus, u16 base, u16 count, u8 widest, const struct io_ops *ops, void *device)
+{
+    assert(bus->window_count < PORT_MAX_WINDOWS);
+    assert(base + count <= PORT_COUNT);
+    bus->window[bus->window_count++] =
+        (struct port_window){.base = base, .count = count, .widest = widest, .ops = ops, .device = device};
+    memset(bus->index + base, (int)bus->window_count, count);
+}
+
+/* The window that takes the access whole, NULL if it must be split (or nobody is there). */
+static struct port_window *whole(struct port_bus *bus, u16 port, unsigned size)
+{
+    unsigned number = bus->index[port];
+    if (!number) return NULL;
+    struct port_window *window = &bus->window[number - 1];
+    if (size > window->widest || port + size > (unsigned)window->base + window->count) return NULL;
+    return window;
+}
+
+u32 ports_read(struct port_bus *bus, u16 port, unsigned size)
+{
+    struct port_window *window = whole(bus, port, size);
+    if (window) return (u32)mask_bytes(window->ops->read(window->device, port - window->base, size), size);
+    if (size == 1) return 0xff;
+    unsigned half = size / 2;
+    u32 low = ports_read(bus, port, half);
+    return low | ports_read(bus, (u16)(port + half), half) << (half * 8);
+}
+
+void ports_write(struct port_bus *bus, u16 port, unsigned size, u32 value)
+{
+    struct port_window *window = whole(bus, port, size);
+    if (window) {
+        window->ops->write(window->device, port - window->base, size, (u32)mask_bytes(value, size));
+        return;
+    }
+    if (size == 1) return;
+    unsigned half = size / 2;
+    ports_write(bus, port, half, (u32)mask_bytes(value, half));
+    ports_write(bus, (u16)(port + half), half, value >> (half * 8));
+}

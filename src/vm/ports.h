@@ -1,0 +1,40 @@
+/*
+ * The port bus: which window answers each of the 65536 I/O ports.
+ *
+ * A window is registered with the widest access its device understands; wider ones are split into halves, low
+ * half first, as an ISA bridge does it (PIIX3 datasheet 4.3, "bus cycle steering"). An access that leaves its
+ * window is split too. What nobody claims reads as ones and swallows writes.
+ */
+#ifndef RINGER_VM_PORTS_H
+#define RINGER_VM_PORTS_H
+
+#include "base/counters.h"
+#include "base/device.h"
+
+#define PORT_COUNT       65536
+#define PORT_MAX_WINDOWS 64
+
+struct port_window {
+    u16 base;
+    u16 count;
+    u8 widest; /* 1, 2 or 4 bytes */
+    const struct io_ops *ops;
+    void *device;
+};
+
+struct port_bus {
+    u8 index[PORT_COUNT]; /* window number + 1, or 0 */
+    struct port_window window[PORT_MAX_WINDOWS];
+    unsigned window_count;
+};
+
+void ports_init(struct port_bus *bus);
+
+/* Claim ports base to base+count-1. A later claim wins over an earlier one where they overlap. */
+void ports_claim(struct port_bus *bus, u16 base, u16 count, u8 widest, const struct io_ops *ops,
+                 void *device);
+
+u32 ports_read(struct port_bus *bus, u16 port, unsigned size);
+void ports_write(struct port_bus *bus, u16 port, unsigned size, u32 value);
+
+#endif

@@ -1,0 +1,81 @@
+#include "vmtime.h"
+
+#include <assert.h>
+
+static_assert(offsetof(struct vm_time, clock) == 0, "the clock's callbacks cast");
+
+static u64 real_now(const struct clock *clock)
+{
+    const struct vm_time *time = (const struct vm_time *)clock;
+    return host_now_ns() - time->origin_ns;
+}
+
+static void real_deadline_changed(struct clock *clock)
+{
+    struct vm_time *time = (struct vm_time *)clock;
+    if (!time->waker || time->running_timers) return;
+    u64 next = clock_next_deadline(clock);
+    waker_set_deadline(time->waker, next == UINT64_MAX ? UINT64_MAX : next + time->origin_ns);
+}
+
+static u64 deterministic_now(const struct clock *clock)
+{
+    const struct vm_time *time = (const struct vm_time *)clock;
+    return time->vcpu->icount + time->skipped_ns;
+}
+
+static void deterministic_deadline_changed(struct clock *clock)
+{
+    struct vm_time *time = (struct vm_time *)clock;
+    u64 next = clock_next_deadline(clock), limit = UINT64_MAX;
+    if (next != UINT64_MAX) limit = next > time->skipped_ns ? next - time->skipped_ns : 0;
+    time->vcpu->icount_limit = limit < time->budget ? limit : time->budget;
+}
+
+void vm_time_init(struct vm_time *time, struct vcpu *vcpu, bool deterministic)
+{
+    *time = (struct vm_time){.vcpu = vcpu,
+                             .deterministic = deterministic,
+                             .origin_ns = host_now_ns(),
+                             .budget = UINT64_MAX,
+                             .clock.now_ns = deterministic ? deterministic_now : real_now,
+                             .clock.deadline_changed =
+                                 deterministic ? deterministic_deadline_changed : real_deadline_changed};
+    vcpu->icount_limit = UINT64_MAX;
+}
+
+void vm_time_set_waker(struct vm_time *time, struct waker *waker)
+{
+    time->waker = waker;
+    time->clock.deadline_changed(&time->clock);
+}
+
+void vm_time_set_budget(struct vm_time *time, u64 icount)
+{
+    time->budget = icount;
+    if (time->deterministic)
+        deterministic_deadline_changed(&time->clock);
+    else
+        time->vcpu->icount_limit = icount;
+}
+
+void vm_time_run(struct vm_time *time)
+{
+    time->running_timers = true;
+    clock_run(&time->clock);
+    time->running_timers = false;
+    time->clock.deadline_changed(&time->clock);
+}
+
+bool vm_time_skip(struct vm_time *time)
+{
+    u64 next = clock_next_deadline(&time->clock), now = clock_now(&time->clock);
+    if (next == UINT64_MAX) return false;
+    if (next > now) time->skipped_ns += next - now;
+    return true;
+}
+
+u64 vm_time_tsc(struct vm_time *time)
+{
+    return time->deterministic ? clock_now(&time->clock) : __builtin_ia32_rdtsc();
+}

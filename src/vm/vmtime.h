@@ -1,0 +1,41 @@
+/*
+ * The machine's time, from one of two sources behind the same struct clock.
+ *
+ * Real: CLOCK_MONOTONIC since power-on; the guest's TSC is the host's (plus vcpu.tsc_offset), so that
+ * translated code may read it inline. The waker is told the next deadline.
+ *
+ * Deterministic: one instruction is one nanosecond, plus the idle time that was jumped over; the TSC ticks at
+ * 1 GHz. The next deadline becomes vcpu.icount_limit, so timers fire between the same two instructions in
+ * every run.
+ */
+#ifndef RINGER_VM_VMTIME_H
+#define RINGER_VM_VMTIME_H
+
+#include "base/device.h"
+#include "cpu/vcpu.h"
+#include "waker.h"
+
+struct vm_time {
+    struct clock clock; /* first: the clock's callbacks find the rest */
+    struct vcpu *vcpu;
+    struct waker *waker; /* NULL: nobody to tell */
+    bool deterministic;
+    bool running_timers; /* vm_time_run() publishes once, at its end */
+    u64 origin_ns;       /* real: CLOCK_MONOTONIC at power-on */
+    u64 skipped_ns;      /* deterministic: idle time */
+    u64 budget;          /* icount at which engines stop in any case; UINT64_MAX: none */
+};
+
+void vm_time_init(struct vm_time *time, struct vcpu *vcpu, bool deterministic);
+/* From now on deadlines are published there. */
+void vm_time_set_waker(struct vm_time *time, struct waker *waker);
+/* Have engines return EXIT_BUDGET at this icount. */
+void vm_time_set_budget(struct vm_time *time, u64 icount);
+/* Fire what is due. */
+void vm_time_run(struct vm_time *time);
+/* Deterministic and idle: jump to the next deadline. False when there is none. */
+bool vm_time_skip(struct vm_time *time);
+/* The TSC before vcpu.tsc_offset. */
+u64 vm_time_tsc(struct vm_time *time);
+
+#endif

@@ -1,0 +1,67 @@
+/*
+ * The waker: the one other thread. It sleeps until host time or host input concerns the machine, and then
+ * does nothing but set PENDING_HOST and wake the vCPU thread; all device code runs there.
+ *
+ * Hand-over, so that it never spins and never costs a system call it need not:
+ * 1. Timers: the vCPU publishes the next deadline. Only a deadline *earlier* than the one slept for is worth
+ * a kick; after a later one the waker wakes once in vain. A deadline that came is taken (set to never): the
+ * vCPU publishes another.
+ * 2. Input: waker_want_input() asks for one readiness report; until it is asked again the descriptor is not
+ * polled. So neither a full FIFO, nor end of file, nor a slow vCPU makes it spin.
+ * 3. Signals (INT TERM HUP QUIT: quit; USR1: dump the screen) are blocked in every thread and read from a
+ * signalfd: no handler, no global.
+ *
+ * Functions up to waker_wait() are the vCPU thread's; waker_main() is the waker's own.
+ */
+#ifndef RINGER_VM_WAKER_H
+#define RINGER_VM_WAKER_H
+
+#include "base/types.h"
+
+#include <pthread.h>
+
+enum waker_event {
+    WAKER_INPUT = 1 << 0,   /* input_fd is readable (or at its end) */
+    WAKER_QUIT = 1 << 1,    /* a signal asks to end: waker.signal */
+    WAKER_TIMEOUT = 1 << 2, /* --timeout */
+    WAKER_DUMP = 1 << 3,    /* SIGUSR1 */
+};
+
+struct waker {
+    pthread_t thread;
+    u32 *pending; /* vcpu.pending */
+    int kick_fd;  /* eventfd */
+    int signal_fd;
+    int input_fd;      /* -1: none */
+    u64 timeout_at_ns; /* CLOCK_MONOTONIC; UINT64_MAX: never */
+    /* shared, atomic */
+    u64 deadline_ns; /* CLOCK_MONOTONIC; UINT64_MAX: never */
+    u64 sleeping_until_ns;
+    u32 events; /* enum waker_event, for waker_take_events() */
+    u32 signal;
+    u32 input_wanted;
+    u32 waiting; /* the vCPU is in waker_wait() */
+    u32 stop;
+    u32 giving_up; /* QUIT or TIMEOUT was seen: whoever blocks in output must not */
+};
+
+/* Block the signals of invariant 3 in this thread and those it will start. Before any other thread exists. */
+void waker_block_signals(void);
+
+/* Start the thread. Returns 0 or -errno. `pending` must outlive the waker. */
+int waker_start(struct waker *waker, u32 *pending, int input_fd, u64 timeout_ns);
+void waker_stop(struct waker *waker);
+
+/* The next deadline in CLOCK_MONOTONIC nanoseconds, UINT64_MAX for none. */
+void waker_set_deadline(struct waker *waker, u64 deadline_ns);
+/* Ask for one WAKER_INPUT. */
+void waker_want_input(struct waker *waker);
+/* What happened since last asked. */
+u32 waker_take_events(struct waker *waker);
+/* Sleep until *pending is not zero. */
+void waker_wait(struct waker *waker);
+
+/* CLOCK_MONOTONIC in nanoseconds. */
+u64 host_now_ns(void);
+
+#endif
