@@ -1,0 +1,104 @@
+# shellcheck shell=bash
+#
+# What demo, check, bench/boot and the recipes in guests/ share: messages, installing packages, building, and the command
+# line of the machine under test. Sourced by bash scripts that have set -eu; sets `top` to the root of the tree.
+#
+# Environment: RINGER_GUESTS  where fetched guests are kept (default guests/cache)
+#              RINGER_JOBS    parallel jobs (default: one a processor)
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck disable=SC2034
+guest_cache=${RINGER_GUESTS:-$top/guests/cache}
+jobs=${RINGER_JOBS:-$(nproc)}
+
+# The value a guest writes to port F4h when its script has ended, and the exit status it makes of the VMM:
+# value << 1 | 1, as QEMU's isa-debug-exit has it. guests/init writes it.
+# shellcheck disable=SC2034
+guest_done_status=$((0x10 << 1 | 1))
+
+packages_build=(build-essential cmake ninja-build pkg-config libzydis-dev libzycore-dev libcapstone-dev libelf-dev)
+packages_guest=(cpio gzip)
+# shellcheck disable=SC2034
+packages_check=(gcc-multilib qemu-system-x86 seabios clang-format shellcheck)
+
+say() { printf '==> %s\n' "$*" >&2; }
+fail() {
+    printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+    exit 2
+}
+
+# run_logged WHAT COMMAND...: a long step. Its output goes to a log that is shown only if it fails; a terminal sees the
+# seconds count, a file sees one line.
+run_logged() {
+    local what=$1 log start status=0 pid
+    shift
+    log=$(mktemp)
+    start=$SECONDS
+    say "$what"
+    "$@" >"$log" 2>&1 </dev/null &
+    pid=$!
+    if [ -t 2 ]; then
+        while kill -0 "$pid" 2>/dev/null; do
+            printf '\r    %d s ' $((SECONDS - start)) >&2
+            sleep 1
+        done
+        printf '\r            \r' >&2
+    fi
+    wait "$pid" || status=$?
+    if [ "$status" -ne 0 ]; then
+        cat "$log" >&2
+        rm -f "$log"
+        printf '%s: failed (status %d): %s\n' "$(basename "$0")" "$status" "$what" >&2
+        return "$status"
+    fi
+    rm -f "$log"
+}
+
+have_package() { [ "$(dpkg-query -W -f '${Status}' "$1" 2>/dev/null)" = "install ok installed" ]; }
+
+# install_packages NAME...: those not yet there, with apt. Needs privilege only if something is missing.
+install_packages() {
+    local missing=() package as_root=()
+    command -v dpkg-query >/dev/null || fail "this needs a Debian system (no dpkg-query here)"
+    for package in "$@"; do
+        have_package "$package" || missing+=("$package")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null ||
+            fail "these packages are missing; install them as root: apt-get install ${missing[*]}"
+        say "Installing needs root: sudo may ask for your password"
+        # Ask now, while the terminal is still ours.
+        sudo -v || fail "without root, first install: ${missing[*]}"
+        as_root=(sudo)
+    fi
+    run_logged "Reading the package lists" "${as_root[@]}" apt-get -q -o Acquire::Retries=3 update || true
+    run_logged "Installing ${missing[*]}" "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get -q -y --no-install-recommends -o Acquire::Retries=3 install "${missing[@]}"
+}
+
+install_build_packages() { install_packages "${packages_build[@]}" "${packages_guest[@]}"; }
+
+# build DIRECTORY WHAT TARGET CMAKE-OPTION...
+build() {
+    local directory=$1 what=$2 target=$3
+    shift 3
+    run_logged "Configuring $what in ${directory#"$top"/}" cmake -S "$top" -B "$directory" -G Ninja "$@" || return
+    run_logged "Building $what" ninja -C "$directory" -j "$jobs" "$target"
+}
+
+# fetch_guests: quick and silent when they are there.
+fetch_guests() { "$top/guests/fetch"; }
+
+# vmm_command VMM KERNEL INITRD MEGABYTES APPEND OPTION...: fills the array `command` with a machine without a screen, its
+# first serial port on our stdin and stdout. VMM is `qemu` or the path of a ringer program; both take the same options.
+vmm_command() {
+    local vmm=$1 kernel=$2 initrd=$3 megabytes=$4 append=$5
+    shift 5
+    case $vmm in
+    qemu) command=(qemu-system-i386 -accel tcg -cpu max) ;;
+    *) command=("$vmm" run) ;;
+    esac
+    command+=(-m "$megabytes" -nographic -no-reboot -device "isa-debug-exit,iobase=0xf4,iosize=0x04"
+        -kernel "$kernel" -initrd "$initrd" -append "$append" "$@")
+}

@@ -1,0 +1,79 @@
+# shellcheck shell=bash
+#
+# What the boot tests share. Sourced by bash scripts that have set -eu. CTest gives in the environment:
+#
+#   RINGER      the program under test, or "qemu" to try the tests themselves
+#   OBSERVE     observe.c's program
+#   BOOT_FILES  directory for initial file systems and QEMU TCG's reference outputs, kept from run to run
+#
+# A test prints what it saw and ends with 0, or says what is wrong in one line that begins with "FAILED".
+
+# shellcheck source=guests/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../guests/lib.sh"
+
+: "${RINGER:?}" "${OBSERVE:?}" "${BOOT_FILES:?}"
+temporary=$(mktemp -d)
+trap 'rm -rf "$temporary"' EXIT
+
+failed() {
+    echo "FAILED: $*"
+    exit 1
+}
+
+kernel_file() { echo "$guest_cache/debian-i386/$1/vmlinuz"; }
+
+# run_guest VMM NAME SECONDS KERNEL MEGABYTES APPEND OPTION...: boots; leaves $temporary/NAME.out (all output),
+# NAME.err and NAME.report (observe's), and the exit status in `status`.
+run_guest() {
+    local vmm=$1 name=$2 seconds=$3 kernel=$4 megabytes=$5 append=$6
+    shift 6
+    vmm_command "$vmm" "$(kernel_file "$kernel")" "$BOOT_FILES/initramfs-$kernel" "$megabytes" "console=ttyS0 panic=-1 $append" "$@"
+    status=0
+    "$OBSERVE" --timeout "$seconds" --marker "ringer-guest: ready" --report "$temporary/$name.report" \
+        -- "${command[@]}" </dev/null >"$temporary/$name.out" 2>"$temporary/$name.err" || status=$?
+}
+
+report_value() { sed -n "s/^$2 //p" "$temporary/$1.report"; }
+
+# What the guest printed from init's marker on, without carriage returns: the part two machines are compared by. (Before it
+# come firmware messages, and kernel messages with times.)
+guest_output() { tr -d '\r' <"$1" | sed -n '/ringer-guest: ready$/,$ { s/.*ringer-guest: ready$/ringer-guest: ready/; p }'; }
+
+show_ending() {
+    tail -n 25 "$temporary/$1.out" | sed 's/^/  guest: /'
+    sed 's/^/  stderr: /' "$temporary/$1.err" | tail -n 60
+}
+
+# expect_end NAME: the guest ended as its init wanted.
+expect_end() {
+    if [ "$status" -eq 124 ]; then
+        show_ending "$1"
+        failed "$1: the time ran out"
+    fi
+    if [ "$status" -ne "$guest_done_status" ]; then
+        show_ending "$1"
+        failed "$1: exit status $status, expected $guest_done_status"
+    fi
+}
+
+# expect_reference NAME KERNEL MEGABYTES SIZE: byte for byte QEMU TCG's output, kernel complaints included.
+expect_reference() {
+    local reference=$BOOT_FILES/reference-$2-$3-$4
+    guest_output "$temporary/$1.out" >"$temporary/$1.text"
+    if ! diff -u --label "QEMU TCG" --label "$1" "$reference" "$temporary/$1.text"; then
+        failed "$1: the output is not QEMU TCG's"
+    fi
+}
+
+# expect_peak NAME MEGABYTES: the process never needed more than the guest's memory and 64 MB.
+expect_peak() {
+    local peak limit=$((($2 + 64) * 1024))
+    peak=$(report_value "$1" peak_kb)
+    [ "$peak" -le "$limit" ] || failed "$1: peak memory $peak KB, allowed are $limit KB"
+}
+
+# complaints FILE: kernel messages on a console that say something went wrong.
+complaints() {
+    tr -d '\r' <"$1" |
+        grep -aE 'WARNING|BUG|[Oo]ops|unchecked MSR|soft lockup|Call Trace|rcu.*stall|segfault|traps:|general protection|invalid opcode|Kernel panic|[Nn]ot tainted|nobody cared|divide error' || true
+}
