@@ -10,6 +10,7 @@
 #include <pty.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -71,7 +72,7 @@ static void test_way_out(enum way_out way)
     pid_t child = fork();
     if (!child) {
         char byte;
-        if (login_tty(slave) < 0) _exit(8);
+        if (setsid() < 0 || ioctl(slave, TIOCSCTTY, 0) < 0 || dup2(slave, STDIN_FILENO) < 0) _exit(8);
         bool entered = terminal_enter_raw(STDIN_FILENO);
         if (write(ready[1], entered ? "y" : "n", 1) != 1 || read(go[0], &byte, 1) != 1) _exit(7);
         leave(way);
