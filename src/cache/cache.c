@@ -294,7 +294,7 @@ struct block *cache_block_at(const struct cache *cache, u32 offset)
         else
             high = middle;
     }
-    if (low == cache->block_count || cache->by_address[low]->entry_parked > offset) return NULL;
+    if (low == cache->block_count || cache->by_address[low]->start > offset) return NULL;
     return cache->by_address[low];
 }
 

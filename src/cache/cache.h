@@ -56,9 +56,10 @@ struct block {
     u16 guest_bytes;
     u8 count;                /* guest instructions */
     bool dead;
-    u32 entry_parked;        /* arena offsets */
+    u32 start;               /* arena offsets: of its first byte, */
+    u32 entry_parked;        /* of the entries with flags parked and in the host, */
     u32 entry_host;
-    u32 end;
+    u32 end;                 /* and past its last byte (stubs included) */
     struct edge out[2];
     struct edge *incoming;
     struct site *sites;      /* count of them, ascending */

@@ -124,8 +124,8 @@ THUNK thunk_link, translator_link
 THUNK thunk_dispatch, translator_dispatch
 THUNK thunk_budget, translator_budget
 THUNK thunk_cross, translator_cross
-/* A host signal was taken at a guest instruction; the handler set rip. */
-THUNK thunk_fault, translator_host_fault
+/* Interpret the instruction at rip: a host signal was taken there, or a segment check failed. */
+THUNK thunk_step, translator_step
 
     .globl thunk_indirect
     .type thunk_indirect, @function

@@ -43,7 +43,8 @@
 #define THUNK_DISPATCH 4 /* jump: rip set; find the block and go there */
 #define THUNK_BUDGET   5 /* jump: rip set; the block does not fit under icount_limit */
 #define THUNK_CROSS    6 /* jump: rip set; the second page of a crossing block may have moved */
-#define THUNK_COUNT    7
+#define THUNK_STEP     7 /* jump: rip and slow_info set; interpret that instruction, then go on */
+#define THUNK_COUNT    8
 
 /* vcpu.slow_info */
 #define SLOW_SIZE_MASK     0xff

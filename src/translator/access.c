@@ -1,0 +1,150 @@
+/*
+ * Where the flags are, and how memory is reached (tier 1):
+ *
+ *     lea   r9d, [EA]              linear address (plus segment base, if the segment has one)
+ *     test  r9b, size - 1          an access that is not aligned may cross a page: look closer out of line
+ *     jnz   misaligned
+ *     mov   r10d, r9d
+ *     shr   r10d, 12
+ *     mov   r10, [table + r10 * 8] r14 for reads, r13 for writes
+ *     test  r10, r10
+ *     jz    slow
+ *     op    [r9 + r10]
+ *
+ * This clobbers the host's flags; flags that are live wait in r12 meanwhile and stay there until they are read.
+ */
+#include "build.h"
+
+void flags_clobber(struct build *b)
+{
+    if (b->flags != FLAGS_HOST) return;
+    if (b->live[b->n]) {
+        emit_park_flags(&b->e);
+        b->flags = FLAGS_PARKED;
+    } else {
+        b->flags = FLAGS_DEAD;
+    }
+}
+
+void flags_to_host(struct build *b)
+{
+    if (b->flags == FLAGS_PARKED) {
+        emit_unpark_flags(&b->e);
+        b->flags = FLAGS_HOST;
+    }
+}
+
+void flags_to_parked(struct build *b)
+{
+    if (b->flags != FLAGS_HOST) return;
+    emit_park_flags(&b->e);
+    b->flags = FLAGS_PARKED;
+}
+
+struct stub *stub_add(struct build *b, enum stub_kind kind, u32 from)
+{
+    assert(b->stub_count < MAX_STUBS);
+    struct stub *stub = &b->stub[b->stub_count++];
+    *stub = (struct stub){.kind = kind, .from = {from}, .eip = b->eip};
+    return stub;
+}
+
+u32 slow_info(const struct build *b, unsigned size, bool write)
+{
+    return size | (write ? SLOW_WRITE : 0) | (b->count - 1 - b->n) << SLOW_REMAINING_SHIFT;
+}
+
+struct host_mem guest_address(const struct insn *i)
+{
+    return (struct host_mem){
+        .base = i->mem_base == INSN_NO_REG ? HOST_NONE : host_gpr(i->mem_base),
+        .index = i->mem_index == INSN_NO_REG ? HOST_NONE : host_gpr(i->mem_index),
+        .scale = i->mem_scale,
+        .disp = (s32)i->mem_disp,
+    };
+}
+
+static s32 seg_field(u8 seg, s32 field)
+{
+    return FRAME_SEG + FRAME_SEG_BYTES * seg + field;
+}
+
+/* offset + size - 1 <= limit, compared in 64 bits so that it cannot wrap. */
+static void check_limit(struct build *b, u8 seg, unsigned size)
+{
+    emit_lea64(&b->e, REG_ENTRY, mem_bd(REG_LINEAR, (s32)size - 1));
+    emit_load32(&b->e, REG_TEMP, mem_frame(seg_field(seg, FRAME_SEG_LIMIT)));
+    emit_rr(&b->e, true, 0x39, REG_TEMP, REG_ENTRY); /* cmp r10, r11 */
+    stub_add(b, STUB_STEP, emit_jcc(&b->e, CC_A))->info = slow_info(b, size, false);
+}
+
+bool access_address(struct build *b, unsigned size, bool write)
+{
+    const struct insn *i = b->i;
+    enum mode_seg kind = mode_seg(b->mode, i->mem_seg);
+    if (kind == MODE_SEG_ODD || (write && i->mem_seg == SEG_CS && (b->mode & MODE_PE) && !(b->mode & MODE_VM86)))
+        return false;
+    struct host_mem ea = guest_address(i);
+    if (ea.base == HOST_NONE && ea.index == HOST_NONE)
+        emit_mov_ri(&b->e, REG_LINEAR, i->address_bytes == 2 ? i->mem_disp & 0xffff : i->mem_disp);
+    else
+        emit_lea32(&b->e, REG_LINEAR, ea);
+    if (i->address_bytes == 2 && (ea.base != HOST_NONE || ea.index != HOST_NONE)) {
+        emit_rex(&b->e, false, REG_LINEAR, NULL, REG_LINEAR, false); /* movzx r9d, r9w */
+        emit8(&b->e, 0x0f);
+        emit8(&b->e, 0xb7);
+        emit8(&b->e, 0xc0 | (REG_LINEAR & 7) << 3 | (REG_LINEAR & 7));
+    }
+    if (kind == MODE_SEG_FLAT) return true;
+    flags_clobber(b);
+    if (kind == MODE_SEG_LIMITED) check_limit(b, i->mem_seg, size);
+    emit_rm(&b->e, false, 0x03, REG_LINEAR, mem_frame(seg_field(i->mem_seg, FRAME_SEG_BASE))); /* add r9d, base */
+    return true;
+}
+
+static bool power_of_two(unsigned size)
+{
+    return (size & (size - 1)) == 0;
+}
+
+void access_check(struct build *b, unsigned size, bool write)
+{
+    u32 misaligned = 0, crossing = 0;
+    flags_clobber(b);
+    if (size > 1 && power_of_two(size)) {
+        emit_test_r8i(&b->e, REG_LINEAR, (u8)(size - 1));
+        misaligned = emit_jcc(&b->e, CC_NZ);
+    } else if (size > 1) {
+        emit_lea32(&b->e, REG_ENTRY, mem_bd(REG_LINEAR, (s32)size - 1));
+        emit_rr(&b->e, false, 0x31, REG_LINEAR, REG_ENTRY); /* xor r10d, r9d */
+        emit_shift_ri(&b->e, false, 5, REG_ENTRY, PAGE_SHIFT);
+        crossing = emit_jcc(&b->e, CC_NZ);
+    }
+    u32 look = b->e.at;
+    emit_mov_rr32(&b->e, REG_ENTRY, REG_LINEAR);
+    emit_shift_ri(&b->e, false, 5, REG_ENTRY, PAGE_SHIFT);
+    emit_load64(&b->e, REG_ENTRY, mem_bis(write ? REG_WRITE : REG_READ, REG_ENTRY, 8));
+    emit_rr(&b->e, true, 0x85, REG_ENTRY, REG_ENTRY); /* test r10, r10 */
+    u32 absent = emit_jcc(&b->e, CC_Z);
+
+    if (misaligned) {
+        struct stub *stub = stub_add(b, STUB_MISALIGNED, misaligned);
+        stub->size = (u8)size;
+        stub->back = look;
+    }
+    struct stub *slow = stub_add(b, STUB_SLOW, absent);
+    slow->from[1] = crossing;
+    slow->back = b->e.at;
+    slow->info = slow_info(b, size, write);
+}
+
+bool stack_is_flat(const struct build *b)
+{
+    return (b->mode & MODE_STACK32) && mode_seg(b->mode, SEG_SS) == MODE_SEG_FLAT;
+}
+
+void push_check(struct build *b)
+{
+    emit_lea32(&b->e, REG_LINEAR, mem_bd(GUEST_ESP, -4));
+    access_check(b, 4, true);
+}

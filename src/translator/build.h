@@ -1,0 +1,150 @@
+/*
+ * One block under construction. The pieces:
+ *
+ *   plan.c     decodes the guest code and finds out where flags are live
+ *   access.c   keeps track of where the flags are; memory operands: address, checks, slow paths
+ *   rewrite.c  the same instruction again, with its memory operand and ESP redirected
+ *   branch.c   edges: jumps, calls, returns
+ *   inline.c   stack and sensitive instructions emulated in line
+ *   translate.c  the block as a whole
+ *   runtime.c  the C side of what translated code calls
+ */
+#ifndef RINGER_TRANSLATOR_BUILD_H
+#define RINGER_TRANSLATOR_BUILD_H
+
+#include "cache/cache.h"
+#include "cpu/interp.h"
+#include "cpu/isa.h"
+#include "cpu/mode.h"
+#include "emit.h"
+#include "translator.h"
+
+struct build;
+
+/* What hangs off vcpu.engine. */
+struct engine {
+    struct translator_config config;
+    struct cache cache;
+    enum exit_reason reason; /* why translator_leave was reached */
+    u64 returns;             /* returns to the dispatcher, for flush_every */
+    bool first;              /* nothing run yet since translator_run() was called */
+    u32 modes[256];          /* mode number -> mode key; 0 is not used */
+    unsigned mode_count;
+    u8 mode_number;          /* of modes[mode_number], used last */
+    struct build *build;     /* the block under construction */
+};
+
+/* An instruction that translated code hands to the interpreter. In the cache's metadata. */
+struct callout {
+    struct insn insn;
+    u32 eip, next_eip;
+    u8 remaining; /* guest instructions of the block after this one */
+    bool end;     /* the block ends here */
+};
+
+/* Where the guest's arithmetic flags are. */
+enum flags_place {
+    FLAGS_HOST,   /* in the host's EFLAGS */
+    FLAGS_PARKED, /* in r12 */
+    FLAGS_DEAD,   /* nowhere: nobody will read them */
+};
+
+enum stub_kind { STUB_SLOW, STUB_MISALIGNED, STUB_STEP, STUB_EDGE, STUB_CROSS, STUB_BUDGET, STUB_DISPATCH };
+
+/* Code out of line, emitted behind the block. */
+struct stub {
+    u8 kind;
+    u8 size;          /* STUB_MISALIGNED: of the access */
+    u8 edge;          /* STUB_EDGE: which */
+    u32 from[3];      /* rel32 places that lead here; 0: none */
+    u32 back;         /* where to go on */
+    u32 eip;
+    u32 info;         /* slow_info */
+};
+
+#define MAX_STUBS (BLOCK_MAX_INSNS * 6 + 8)
+/* No block's host code is longer: an instruction's worst case, PUSH m with two accesses, is below 300 bytes. */
+#define MAX_BLOCK_BYTES (BLOCK_MAX_INSNS * 384 + 512)
+
+struct build {
+    struct vcpu *v;
+    struct engine *t;
+    struct emitter e;
+    struct block *block;
+    u32 mode;
+
+    struct insn insn[BLOCK_MAX_INSNS];
+    unsigned count;
+    u16 live[BLOCK_MAX_INSNS + 1]; /* flags live before insn[n] */
+    u16 guest_bytes;
+
+    unsigned n;        /* being emitted */
+    const struct insn *i;
+    u32 eip, next_eip; /* of it */
+    enum flags_place flags;
+    bool ended;        /* control does not fall out of what was emitted */
+
+    struct stub stub[MAX_STUBS];
+    unsigned stub_count;
+};
+
+/* plan.c: decode from `bytes` (`here` of them in this page, `next` more in the following one at next_bytes) until the
+ * block ends. False when not even one instruction can be had. */
+bool plan_block(struct build *b, const u8 *bytes, unsigned here, const u8 *next_bytes, unsigned next, bool *crosses);
+/* Must the interpreter execute this one (callout), and does the block end with it? */
+bool plan_callout(const struct build *b, const struct insn *i);
+bool plan_ends(const struct build *b, const struct insn *i);
+
+/* access.c */
+/* Host flags are about to be clobbered: park them if anybody wants them. */
+void flags_clobber(struct build *b);
+/* The host's EFLAGS must hold the guest's (the next instruction reads or partly keeps them). */
+void flags_to_host(struct build *b);
+/* They must be in r12 (or dead): before C code and indirect jumps. */
+void flags_to_parked(struct build *b);
+struct stub *stub_add(struct build *b, enum stub_kind kind, u32 from);
+u32 slow_info(const struct build *b, unsigned size, bool write);
+/* Host operand for the guest's 32-bit effective address. */
+struct host_mem guest_address(const struct insn *i);
+/* r9d = linear address of the memory operand (segment base and limit applied). False: leave it to the interpreter. */
+bool access_address(struct build *b, unsigned size, bool write);
+/* With r9d = linear: r10 = shadow entry, so that the bytes are at [r9 + r10]. */
+void access_check(struct build *b, unsigned size, bool write);
+/* ESP-relative accesses are only emitted for flat 32-bit stacks. */
+bool stack_is_flat(const struct build *b);
+/* Before a push of 4 bytes on a flat stack: r9 = ESP - 4, checked for writing. ESP changes after the store. */
+void push_check(struct build *b);
+static inline struct host_mem access_mem(void) { return mem_bis(REG_LINEAR, REG_ENTRY, 1); }
+
+/* rewrite.c: false when it has to be a callout */
+bool rewrite_identical(struct build *b);
+bool rewrite_can(const struct build *b, const struct insn *i);
+/* Guest register number -> host register number. */
+static inline u8 host_gpr(u8 reg) { return reg == REG_ESP ? GUEST_ESP : reg; }
+
+/* branch.c and inline.c: one emitter a mnemonic, NULL when there is none. It returns false, having emitted nothing, when
+ * this form is not for it. */
+typedef bool emit_function(struct build *b);
+emit_function *branch_emitter(u16 mnemonic);
+emit_function *inline_emitter(u16 mnemonic);
+void emit_callout(struct build *b, bool end);
+/* Go to `eip` by edge `index`. Flags must be in the host. */
+void emit_edge(struct build *b, unsigned index, u32 eip);
+void emit_edge_stub(struct build *b, const struct stub *stub);
+/* Go to the EIP in r9d. Flags must be parked. */
+void emit_indirect(struct build *b);
+
+/* translate.c: the block at v->rip, whose first byte is at gpa. NULL when it must be interpreted. May flush. */
+struct block *translate(struct vcpu *v, const struct block_key *key);
+
+/* runtime.c */
+/* Find (or translate) what comes at v->rip and say where it is; or translator_leave, with engine.reason set. */
+u64 translator_next(struct vcpu *v);
+/* EFLAGS <-> the parked form. */
+void flags_from_parked(struct vcpu *v);
+void flags_into_parked(struct vcpu *v);
+void translator_set_thunks(struct vcpu *v);
+void translator_enter(struct vcpu *v, const void *code);
+extern const u8 translator_leave[], thunk_step[];
+
+#endif

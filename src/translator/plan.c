@@ -1,0 +1,120 @@
+/*
+ * Planning a block: which instructions, what is to be done with each, and where the arithmetic flags are live.
+ */
+#include "build.h"
+
+#include <Zydis/MetaInfo.h>
+#include <Zydis/Mnemonic.h>
+
+static bool has_special_register(const struct insn *i)
+{
+    for (unsigned n = 0; n < i->operand_count; n++) {
+        const struct operand *o = &i->op[n];
+        if (o->kind == OPND_REG && (o->reg_class == RC_SEG || o->reg_class == RC_CR || o->reg_class == RC_DR))
+            return true;
+    }
+    return false;
+}
+
+/* MOV to CR, DR and SS: mappings, breakpoints or the interrupt shadow change. */
+static bool ends_by_register(const struct insn *i)
+{
+    const struct operand *to = &i->op[0];
+    if (i->mnemonic != ZYDIS_MNEMONIC_MOV || to->kind != OPND_REG) return false;
+    return to->reg_class == RC_CR || to->reg_class == RC_DR || (to->reg_class == RC_SEG && to->reg == SEG_SS);
+}
+
+/* The FPU is not to be used now: #NM or #UD, which the interpreter raises. */
+static bool fpu_is_off(const struct build *b, const struct insn *i)
+{
+    unsigned traits = i->row->traits;
+    if (traits & ISA_FPU) {
+        if (i->mnemonic == ZYDIS_MNEMONIC_FWAIT) return (b->mode & MODE_MP) && (b->mode & MODE_TS);
+        return b->mode & (MODE_EM | MODE_TS);
+    }
+    if (traits & ISA_MMX) return b->mode & (MODE_EM | MODE_TS);
+    if (traits & ISA_SSE) return (b->mode & (MODE_EM | MODE_TS)) || !(b->mode & MODE_OSFXSR);
+    return false;
+}
+
+static bool lock_is_legal(const struct insn *i)
+{
+    return !(i->prefixes & PFX_LOCK) || ((i->row->traits & ISA_LOCKABLE) && i->op[0].kind == OPND_MEM);
+}
+
+static bool has_emitter(u16 mnemonic)
+{
+    return branch_emitter(mnemonic) || inline_emitter(mnemonic);
+}
+
+bool plan_callout(const struct build *b, const struct insn *i)
+{
+    if (!lock_is_legal(i) || !isa_exposed(b->v->model, i)) return true;
+    if (i->row->treatment == TREAT_CALLOUT || i->row->treatment == TREAT_END) return !has_emitter(i->mnemonic);
+    if (has_special_register(i) || fpu_is_off(b, i)) return true;
+    if (has_emitter(i->mnemonic)) return false;
+    return i->row->treatment == TREAT_EMIT || !rewrite_can(b, i);
+}
+
+static bool is_branch(const struct insn *i)
+{
+    switch (i->category) {
+    case ZYDIS_CATEGORY_COND_BR: case ZYDIS_CATEGORY_UNCOND_BR: case ZYDIS_CATEGORY_CALL: case ZYDIS_CATEGORY_RET:
+    case ZYDIS_CATEGORY_INTERRUPT:
+        return true;
+    default: return false;
+    }
+}
+
+bool plan_ends(const struct build *b, const struct insn *i)
+{
+    return i->row->treatment == TREAT_END || is_branch(i) || ends_by_register(i) || !lock_is_legal(i) ||
+           (i->mnemonic == ZYDIS_MNEMONIC_POP && i->op[0].kind == OPND_REG && i->op[0].reg_class == RC_SEG &&
+            i->op[0].reg == SEG_SS);
+}
+
+static void find_live_flags(struct build *b)
+{
+    b->live[b->count] = FL_ARITH;
+    for (unsigned n = b->count; n-- > 0;) {
+        const struct insn *i = &b->insn[n];
+        /* Routines of the interpreter see all of EFLAGS; so does whoever looks at a fault's frame in exact mode. */
+        if (b->t->config.exact_flags || plan_callout(b, i))
+            b->live[n] = FL_ARITH;
+        else
+            b->live[n] = (b->live[n + 1] & ~i->flags_killed) | i->flags_read;
+    }
+}
+
+bool plan_block(struct build *b, const u8 *bytes, unsigned here, const u8 *next_bytes, unsigned next, bool *crosses)
+{
+    unsigned at = 0;
+    u32 eip = b->block->key.eip, limit = b->block->key.cs_limit;
+    bool code32 = b->mode & MODE_CODE32;
+    *crosses = false;
+    b->count = 0;
+    while (b->count < b->t->config.block_limit && at < here) {
+        struct insn *i = &b->insn[b->count];
+        int length = insn_decode(i, bytes + at, here - at, code32);
+        if (length < 0) {
+            /* It goes on in the next page: a block of its own, if it is the first. */
+            if (b->count || !next) break;
+            u8 joined[INSN_MAX_BYTES];
+            unsigned first = here - at, got = 0;
+            for (; got < INSN_MAX_BYTES && got < first + next; got++)
+                joined[got] = got < first ? bytes[at + got] : next_bytes[got - first];
+            length = insn_decode(i, joined, got, code32);
+            if (length <= (int)first) break; /* too long, or bad: the interpreter knows */
+            *crosses = true;
+        }
+        unsigned taken = length > 0 ? (unsigned)length : i->length;
+        if (eip + at > limit || eip + at + taken - 1 > limit || eip + at + taken - 1 < eip + at) break;
+        b->count++;
+        at += taken;
+        if (length == 0 || *crosses || plan_ends(b, i)) break;
+    }
+    if (!b->count) return false;
+    b->guest_bytes = (u16)at;
+    find_live_flags(b);
+    return true;
+}

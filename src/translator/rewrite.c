@@ -1,0 +1,248 @@
+/*
+ * Identical translation: the guest's instruction again, as 64-bit code. What changes:
+ *
+ * - a memory operand becomes [r9 + r10] after access_check();
+ * - ESP becomes r8, by REX or VEX bits;
+ * - operand-size prefixes are set anew, because the guest's default size may be 16 bits and ours is 32; address-size and
+ *   segment prefixes go;
+ * - opcodes that 64-bit mode took away get their other encoding (40h-4Fh, 82h, A0h-A3h).
+ *
+ * AH-BH cannot be encoded beside a REX prefix, which [r9 + r10] needs: such an instruction is wrapped in XCHG AL,AH (which
+ * leaves the flags alone) and works on the low half.
+ */
+#include "build.h"
+
+#include <Zydis/Mnemonic.h>
+
+/* Instructions with memory operands that ModRM does not show, or whose memory operand is not one plain access. */
+static bool is_irregular(const struct insn *i)
+{
+    switch (i->mnemonic) {
+    case ZYDIS_MNEMONIC_MASKMOVQ: case ZYDIS_MNEMONIC_MASKMOVDQU: case ZYDIS_MNEMONIC_XLAT:
+    case ZYDIS_MNEMONIC_CLFLUSH: case ZYDIS_MNEMONIC_CLFLUSHOPT: case ZYDIS_MNEMONIC_LDMXCSR:
+    case ZYDIS_MNEMONIC_FLDENV: case ZYDIS_MNEMONIC_FNSTENV: case ZYDIS_MNEMONIC_FNSAVE:
+    case ZYDIS_MNEMONIC_FRSTOR: case ZYDIS_MNEMONIC_FXSAVE: case ZYDIS_MNEMONIC_FXRSTOR:
+    case ZYDIS_MNEMONIC_LES: case ZYDIS_MNEMONIC_LDS: case ZYDIS_MNEMONIC_LSS: case ZYDIS_MNEMONIC_LFS:
+    case ZYDIS_MNEMONIC_LGS: case ZYDIS_MNEMONIC_ENTER: case ZYDIS_MNEMONIC_BOUND: case ZYDIS_MNEMONIC_SALC:
+    case ZYDIS_MNEMONIC_CPUID: case ZYDIS_MNEMONIC_RDTSC:
+        return true;
+    case ZYDIS_MNEMONIC_BT: case ZYDIS_MNEMONIC_BTS: case ZYDIS_MNEMONIC_BTR: case ZYDIS_MNEMONIC_BTC:
+        return i->op[0].kind == OPND_MEM && i->op[1].kind == OPND_REG; /* the bit may lie far from the address */
+    default: return false;
+    }
+}
+
+static const struct operand *memory_operand(const struct insn *i)
+{
+    for (unsigned n = 0; n < i->operand_count; n++)
+        if (i->op[n].kind == OPND_MEM) return &i->op[n];
+    return NULL;
+}
+
+static bool is_high_byte(const struct operand *o)
+{
+    return o->kind == OPND_REG && o->reg_class == RC_GPR8 && o->reg >= 4;
+}
+
+static const struct operand *high_byte(const struct insn *i)
+{
+    for (unsigned n = 0; n < i->operand_count; n++)
+        if (is_high_byte(&i->op[n])) return &i->op[n];
+    return NULL;
+}
+
+static bool is_gpr(const struct operand *o)
+{
+    return o->kind == OPND_REG && (o->reg_class == RC_GPR16 || o->reg_class == RC_GPR32);
+}
+
+/* Does a register operand in this field name ESP (or SP)? */
+static bool esp_in(const struct insn *i, enum operand_field field)
+{
+    for (unsigned n = 0; n < i->operand_count; n++)
+        if (is_gpr(&i->op[n]) && i->op[n].field == field && i->op[n].reg == REG_ESP) return true;
+    return false;
+}
+
+static bool uses_esp(const struct insn *i)
+{
+    return esp_in(i, FIELD_MODRM_REG) || esp_in(i, FIELD_MODRM_RM) || esp_in(i, FIELD_OPCODE) ||
+           esp_in(i, FIELD_VVVV);
+}
+
+/* ESP named by an operand that is not in a field we re-encode. */
+static bool hidden_esp(const struct insn *i)
+{
+    for (unsigned n = 0; n < i->operand_count; n++)
+        if (is_gpr(&i->op[n]) && i->op[n].reg == REG_ESP && i->op[n].field == FIELD_OTHER) return true;
+    return false;
+}
+
+static bool is_moffs(const struct insn *i)
+{
+    return i->encoding == ENC_LEGACY && i->map == 0 && i->opcode >= 0xa0 && i->opcode <= 0xa3;
+}
+
+bool rewrite_can(const struct build *b, const struct insn *i)
+{
+    if (i->row->treatment != TREAT_IDENTICAL || is_irregular(i) || hidden_esp(i)) return false;
+    if (i->encoding != ENC_LEGACY && i->encoding != ENC_VEX) return false;
+    const struct operand *mem = memory_operand(i), *high = high_byte(i);
+    if (high && uses_esp(i)) return false;
+    if (!mem) return true;
+    if (!i->has_modrm && !is_moffs(i)) return false;
+    /* CMPXCHG uses AL besides its operands, which XCHG AL,AH would disturb. */
+    if (high && (i->mnemonic == ZYDIS_MNEMONIC_CMPXCHG || i->encoding == ENC_VEX)) return false;
+    if (mem->bytes > 16) return false;
+    return mode_seg(b->mode, i->mem_seg) != MODE_SEG_ODD &&
+           !(mem->written && i->mem_seg == SEG_CS && (b->mode & MODE_PE) && !(b->mode & MODE_VM86));
+}
+
+/* xchg rl, rh for the register whose high byte it is: no flags, no REX. */
+static void swap_high(struct build *b, const struct operand *high)
+{
+    u8 low = high->reg & 3;
+    emit8(&b->e, 0x86);
+    emit8(&b->e, 0xc0 | (low + 4) << 3 | low);
+}
+
+static bool operand_size_16(const struct build *b, const struct insn *i)
+{
+    if (i->row->traits & (ISA_FPU | ISA_MMX | ISA_SSE)) return false;
+    bool prefix = i->prefixes & PFX_OPSIZE;
+    return (b->mode & MODE_CODE32) ? prefix : !prefix;
+}
+
+static void emit_prefixes(struct build *b, const struct insn *i)
+{
+    if (i->prefixes & PFX_LOCK) emit8(&b->e, 0xf0);
+    if (operand_size_16(b, i)) emit8(&b->e, 0x66);
+    if (i->mandatory) emit8(&b->e, i->mandatory);
+}
+
+static void emit_map(struct build *b, u8 map)
+{
+    if (map >= 1) emit8(&b->e, 0x0f);
+    if (map == 2) emit8(&b->e, 0x38);
+    if (map == 3) emit8(&b->e, 0x3a);
+}
+
+static void emit_immediates(struct build *b, const struct insn *i)
+{
+    for (unsigned n = 0; n < i->imm_bytes; n++)
+        emit8(&b->e, i->bytes[i->imm_offset + n]);
+}
+
+/* ModRM as it was but for what REX.R and REX.B now say: field value 4 stays 4 for high bytes and other classes, and becomes
+ * r8's low bits, 0, for ESP. */
+static u8 modrm_registers(const struct insn *i)
+{
+    u8 modrm = i->modrm;
+    if (esp_in(i, FIELD_MODRM_REG)) modrm &= (u8)~(7 << 3);
+    if ((modrm >> 6) == 3 && esp_in(i, FIELD_MODRM_RM)) modrm &= (u8)~7;
+    return modrm;
+}
+
+/* The reg field for a memory form: r8 for ESP, AL.. for a swapped AH.. */
+static u8 reg_field(const struct insn *i, const struct operand *high)
+{
+    if (high) return high->reg & 3;
+    if (esp_in(i, FIELD_MODRM_REG)) return GUEST_ESP;
+    return (i->modrm >> 3) & 7;
+}
+
+static void emit_legacy_mem(struct build *b, const struct insn *i, const struct operand *high)
+{
+    struct host_mem mem = access_mem();
+    u8 opcode = i->opcode, reg = is_moffs(i) ? RAX : reg_field(i, high);
+    /* A0 A1 A2 A3 are MOV AL/eAX to and from an absolute address: 8A 8B 88 89 with ModRM. */
+    static const u8 moffs[] = {0x8a, 0x8b, 0x88, 0x89};
+    if (is_moffs(i)) opcode = moffs[opcode - 0xa0];
+    if (i->map == 0 && opcode == 0x82) opcode = 0x80;
+    emit_prefixes(b, i);
+    emit_rex(&b->e, false, reg, &mem, 0, false);
+    emit_map(b, i->map);
+    emit8(&b->e, opcode);
+    emit_modrm_mem(&b->e, reg, &mem);
+    if (!is_moffs(i)) emit_immediates(b, i);
+}
+
+/* INC and DEC r32 (40-4F) became REX prefixes: FF /0 and /1. */
+static void emit_inc_dec(struct build *b, const struct insn *i)
+{
+    u8 rm = host_gpr(i->opcode & 7), ext = (i->opcode >> 3) & 1;
+    emit_prefixes(b, i);
+    emit_rr(&b->e, false, 0xff, ext, rm);
+}
+
+static void emit_legacy_reg(struct build *b, const struct insn *i)
+{
+    if (i->map == 0 && (i->opcode & 0xf0) == 0x40) {
+        emit_inc_dec(b, i);
+        return;
+    }
+    emit_prefixes(b, i);
+    u8 rex = (u8)(esp_in(i, FIELD_MODRM_REG) << 2 | (esp_in(i, FIELD_MODRM_RM) | esp_in(i, FIELD_OPCODE)));
+    if (rex) emit8(&b->e, 0x40 | rex);
+    emit_map(b, i->map);
+    u8 opcode = i->map == 0 && i->opcode == 0x82 ? 0x80 : i->opcode;
+    if (esp_in(i, FIELD_OPCODE)) opcode &= (u8)~7;
+    emit8(&b->e, opcode);
+    if (i->has_modrm) emit8(&b->e, modrm_registers(i));
+    emit_immediates(b, i);
+}
+
+/* VEX (BMI1, BMI2), always in the three-byte form:
+ *   C4 | ~R ~X ~B mmmmm | W ~vvvv L pp | opcode | ModRM ... */
+static void emit_vex(struct build *b, const struct insn *i, bool has_mem)
+{
+    const u8 *vex = i->bytes + i->opcode_offset;
+    bool two = vex[0] == 0xc5;
+    u8 map = two ? 1 : vex[1] & 31, last = two ? (u8)(vex[1] & 0x7f) : vex[2];
+    u8 high = 0xe0; /* ~R ~X ~B, all three off */
+    struct host_mem mem = access_mem();
+    if (esp_in(i, FIELD_MODRM_REG)) high &= 0x7f;
+    if (has_mem) high &= 0x9f; /* index r10, base r9 */
+    if (!has_mem && esp_in(i, FIELD_MODRM_RM)) high &= 0xdf;
+    if (esp_in(i, FIELD_VVVV)) last = (u8)((last & 0x87) | (~GUEST_ESP & 15) << 3);
+    emit8(&b->e, 0xc4);
+    emit8(&b->e, high | map);
+    emit8(&b->e, last);
+    emit8(&b->e, i->opcode);
+    if (has_mem)
+        emit_modrm_mem(&b->e, esp_in(i, FIELD_MODRM_REG) ? GUEST_ESP : (i->modrm >> 3) & 7, &mem);
+    else
+        emit8(&b->e, modrm_registers(i));
+    emit_immediates(b, i);
+}
+
+/* Flags that the instruction leaves alone, wholly or perhaps, and that somebody reads later must be in place before it. */
+static bool needs_flags(const struct build *b, const struct insn *i)
+{
+    return i->flags_read || (i->flags_written && (b->live[b->n + 1] & ~i->flags_killed));
+}
+
+bool rewrite_identical(struct build *b)
+{
+    const struct insn *i = b->i;
+    const struct operand *mem = memory_operand(i), *high = mem ? high_byte(i) : NULL;
+    if (mem && mem->bytes) {
+        if (!access_address(b, mem->bytes, mem->written)) return false;
+        access_check(b, mem->bytes, mem->written);
+    } else if (mem) {
+        return true; /* a hint or a long NOP: nothing is accessed */
+    }
+    if (needs_flags(b, i)) flags_to_host(b);
+    b->block->sites[b->n].parked = b->flags != FLAGS_HOST;
+    b->block->sites[b->n].host = b->e.at;
+    if (high) swap_high(b, high);
+    if (i->encoding == ENC_VEX)
+        emit_vex(b, i, mem);
+    else if (mem)
+        emit_legacy_mem(b, i, high);
+    else
+        emit_legacy_reg(b, i);
+    if (high) swap_high(b, high);
+    if (i->flags_written) b->flags = FLAGS_HOST;
+    return true;
+}

@@ -1,0 +1,305 @@
+/*
+ * The C side of translated code: what the entry points in entry.S call. Each function finds the guest's registers in the
+ * vCPU and its arithmetic flags in v->parked_flags, and returns the host address to go on at.
+ *
+ * Compiled for general registers only: the guest's FPU state may be live. What needs more parks it first.
+ */
+#include "build.h"
+#include "cpu/system.h"
+
+/* AH has SF ZF AF PF CF where EFLAGS has them (LAHF); AL has OF as 0 or 1 (SETO). */
+void flags_from_parked(struct vcpu *v)
+{
+    u32 ah = (u32)(v->parked_flags >> 8) & (FL_ARITH & 0xff), of = v->parked_flags & 1;
+    v->eflags = (v->eflags & ~FL_ARITH) | ah | (of ? FL_OF : 0);
+}
+
+void flags_into_parked(struct vcpu *v)
+{
+    v->parked_flags = (v->eflags & FL_ARITH & 0xff) << 8 | !!(v->eflags & FL_OF);
+}
+
+static u64 leave(struct engine *t, enum exit_reason reason)
+{
+    t->reason = reason;
+    return (u64)(uintptr_t)translator_leave;
+}
+
+/* --- finding blocks --- */
+
+static u8 mode_number(struct engine *t, u32 mode)
+{
+    if (t->mode_number && t->modes[t->mode_number] == mode) return t->mode_number;
+    unsigned n = 1;
+    while (n <= t->mode_count && t->modes[n] != mode)
+        n++;
+    if (n == ARRAY_SIZE(t->modes)) {
+        /* So many modes: start numbering again. Keys of old numbers must go. */
+        cache_flush(&t->cache);
+        n = 1;
+        t->mode_count = 0;
+    }
+    if (n > t->mode_count) t->mode_count = n;
+    t->modes[n] = mode;
+    t->mode_number = (u8)n;
+    return t->mode_number;
+}
+
+/* The frame of the page at linear, + 1, or 0 when a fetch there faults or meets no memory. */
+static u32 fetch_frame(struct vcpu *v, u32 linear)
+{
+    u32 frame = v->exec_table[linear >> PAGE_SHIFT];
+    if (frame) return frame;
+    struct shadow_hit hit;
+    shadow_access(v->shadow, &v->paging, linear, ACCESS_FETCH, v->cpl == 3, &hit);
+    return v->exec_table[linear >> PAGE_SHIFT];
+}
+
+static struct block *find_block(struct vcpu *v)
+{
+    struct engine *t = v->engine;
+    const struct segment *cs = &v->seg[SEG_CS];
+    u32 eip = (u32)v->rip, linear = cs->base + eip, frame = fetch_frame(v, linear);
+    if (!frame || eip > cs->limit) return NULL;
+    struct block_key key = {
+        .gpa = (u64)(frame - 1) << PAGE_SHIFT | (linear & PAGE_MASK),
+        .eip = eip,
+        .mode = v->mode,
+        .cs_base = cs->base,
+        .cs_limit = cs->limit,
+    };
+    v->counters->block_lookups++;
+    struct block *block = cache_find(&t->cache, &key);
+    if (block)
+        v->counters->block_lookup_hits++;
+    else
+        block = translate(v, &key);
+    if (block && mode_seg(v->mode, SEG_CS) == MODE_SEG_FLAT && !t->config.no_inline_cache) {
+        u64 tag = (u64)mode_number(t, v->mode) << 56;
+        /* Numbering may have flushed the cache. */
+        if (t->cache.block_count) cache_jump_enter(&t->cache, tag | (u64)frame << 32 | eip, block);
+    }
+    return t->cache.block_count ? block : NULL;
+}
+
+static bool wants_to_leave(struct vcpu *v, enum exit_reason *reason)
+{
+    struct engine *t = v->engine;
+    if (v->pending)
+        *reason = EXIT_PENDING;
+    else if (v->icount >= v->icount_limit || (!t->first && v->icount >= v->icount_soft))
+        *reason = EXIT_BUDGET;
+    else if (v->mode & MODE_STEP)
+        *reason = EXIT_STEP;
+    else
+        return false;
+    return true;
+}
+
+u64 translator_next(struct vcpu *v)
+{
+    struct engine *t = v->engine;
+    for (;;) {
+        enum exit_reason reason;
+        if (wants_to_leave(v, &reason)) return leave(t, reason);
+        t->first = false;
+        if (t->config.flush_every && ++t->returns % t->config.flush_every == 0) cache_flush(&t->cache);
+        struct block *block = NULL;
+        if (!v->inhibit && !(v->mode & MODE_ALIGN)) block = find_block(v);
+        if (block) {
+            v->jump_tag = t->mode_number && mode_seg(v->mode, SEG_CS) == MODE_SEG_FLAT
+                              ? (u64)mode_number(t, v->mode) << 56
+                              : 0;
+            flags_into_parked(v);
+            fpu_load(v);
+            return (u64)(uintptr_t)cache_exec(&t->cache, block->entry_parked);
+        }
+        reason = interp_step(v);
+        if (reason != EXIT_NONE) return leave(t, reason);
+    }
+}
+
+/* --- called by entry.S --- */
+
+struct slow_result {
+    u64 entry;    /* host - linear, or 0: */
+    u64 resume;   /* where to go on instead */
+};
+
+struct slow_result translator_slow_access(struct vcpu *v, u32 linear);
+u64 translator_callout(struct vcpu *v, const struct callout *callout, u64 back);
+u64 translator_link(struct vcpu *v, struct edge *edge);
+u64 translator_indirect(struct vcpu *v);
+u64 translator_dispatch(struct vcpu *v);
+u64 translator_budget(struct vcpu *v);
+u64 translator_cross(struct vcpu *v);
+u64 translator_step(struct vcpu *v);
+
+#ifdef RINGER_SANITIZED
+/* The sanitizer's runtime uses vector registers wherever it likes. */
+#define ENTER_C(v) fpu_park(v)
+#define LEAVE_C(v) fpu_load(v)
+#else
+#define ENTER_C(v) ((void)0)
+#define LEAVE_C(v) ((void)0)
+#endif
+
+/* The block counted all its instructions when it was entered; those behind the one at hand have not begun. */
+static void uncount(struct vcpu *v, u32 instructions)
+{
+    if (v->deterministic) v->icount -= instructions;
+}
+
+static u64 step_and_go(struct vcpu *v)
+{
+    struct engine *t = v->engine;
+    enum exit_reason reason = interp_step(v);
+    return reason == EXIT_NONE ? translator_next(v) : leave(t, reason);
+}
+
+u64 translator_step(struct vcpu *v)
+{
+    ENTER_C(v);
+    flags_from_parked(v);
+    uncount(v, (v->slow_info >> SLOW_REMAINING_SHIFT) + 1);
+    return step_and_go(v);
+}
+
+static u64 slow_fault(struct vcpu *v, u32 linear, u32 error)
+{
+    struct engine *t = v->engine;
+    flags_from_parked(v);
+    uncount(v, v->slow_info >> SLOW_REMAINING_SHIFT);
+    v->fault = (struct fault){.vector = VEC_PF, .has_error = true, .error = error};
+    v->fault_address = linear;
+    enum exit_reason reason = exception_deliver(v);
+    return reason == EXIT_NONE ? translator_next(v) : leave(t, reason);
+}
+
+struct slow_result translator_slow_access(struct vcpu *v, u32 linear)
+{
+    ENTER_C(v);
+    struct engine *t = v->engine;
+    unsigned size = v->slow_info & SLOW_SIZE_MASK;
+    bool write = v->slow_info & SLOW_WRITE;
+    struct shadow_hit hit;
+    v->counters->slow_accesses++;
+    if (((linear ^ (linear + size - 1)) >> PAGE_SHIFT) == 0) {
+        switch (shadow_access(v->shadow, &v->paging, linear, write ? ACCESS_WRITE : ACCESS_READ, v->cpl == 3, &hit)) {
+        case SHADOW_DIRECT:
+            LEAVE_C(v);
+            return (struct slow_result){.entry = (u64)(uintptr_t)hit.host - linear};
+        case SHADOW_CODE:
+            if (cache_overlaps(&t->cache, hit.gpa, size)) break;
+            v->counters->code_writes++;
+            v->counters->code_writes_harmless++;
+            interp_code_written(v, hit.gpa, size);
+            LEAVE_C(v);
+            return (struct slow_result){.entry = (u64)(uintptr_t)hit.host - linear};
+        case SHADOW_FAULT: return (struct slow_result){.resume = slow_fault(v, linear, hit.error)};
+        case SHADOW_MMIO: break;
+        }
+    }
+    v->counters->slow_interpreted++;
+    return (struct slow_result){.resume = translator_step(v)};
+}
+
+u64 translator_callout(struct vcpu *v, const struct callout *callout, u64 back)
+{
+    ENTER_C(v);
+    struct engine *t = v->engine;
+    struct counters *c = v->counters;
+    u64 generation = t->cache.generation, flushes = c->shadow_flushes + c->shadow_invlpgs;
+    u32 mode = v->mode;
+    /* The callout's own memory may be given back by a flush inside; a dead block's stays. */
+    u32 next_eip = callout->next_eip, remaining = callout->remaining;
+    bool end = callout->end;
+
+    c->callouts++;
+    flags_from_parked(v);
+    uncount(v, remaining);
+    v->rip = callout->eip;
+    enum exit_reason reason = interp_callout(v, &callout->insn);
+    if (reason != EXIT_NONE) return leave(t, reason);
+    bool go_on = !end && v->rip == next_eip && v->mode == mode && !v->pending && !v->inhibit &&
+                 t->cache.generation == generation && c->shadow_flushes + c->shadow_invlpgs == flushes;
+    if (!go_on) return translator_next(v);
+    if (v->deterministic) v->icount += remaining;
+    flags_into_parked(v);
+    fpu_load(v);
+    return back;
+}
+
+static u32 edge_page(const struct edge *edge)
+{
+    return (edge->from->key.cs_base + edge->eip) >> PAGE_SHIFT;
+}
+
+u64 translator_link(struct vcpu *v, struct edge *edge)
+{
+    ENTER_C(v);
+    struct engine *t = v->engine;
+    flags_from_parked(v);
+    u64 flushes = v->counters->cache_flushes;
+    u64 to = translator_next(v);
+    if (t->config.no_chaining || to == (u64)(uintptr_t)translator_leave) return to;
+    /* The block found need not be the edge's target: an interpreted instruction may have come between, and either may
+     * be gone. */
+    struct block *target = cache_block_at(&t->cache, (u32)(to - (u64)(uintptr_t)t->cache.arena.exec));
+    if (v->counters->cache_flushes != flushes || edge->from->dead || edge->to || !target ||
+        target->key.eip != edge->eip || target->key.mode != edge->from->key.mode ||
+        target->key.cs_base != edge->from->key.cs_base || target->key.cs_limit != edge->from->key.cs_limit)
+        return to;
+    if (!edge->frame_patch && (target->key.gpa ^ edge->from->key.gpa) >= PAGE_SIZE) return to;
+    cache_link(&t->cache, edge, target, v->exec_table[edge_page(edge)]);
+    return to;
+}
+
+u64 translator_indirect(struct vcpu *v)
+{
+    ENTER_C(v);
+    v->counters->indirect_misses++;
+    flags_from_parked(v);
+    return translator_next(v);
+}
+
+u64 translator_dispatch(struct vcpu *v)
+{
+    ENTER_C(v);
+    flags_from_parked(v);
+    return translator_next(v);
+}
+
+/* The block is longer than the budget: its instructions one by one. */
+u64 translator_budget(struct vcpu *v)
+{
+    ENTER_C(v);
+    flags_from_parked(v);
+    if (v->pending || v->icount >= v->icount_limit) return translator_next(v);
+    return step_and_go(v);
+}
+
+/* The second page of a crossing block maps another frame than when it was translated, or its entry is not filled. */
+u64 translator_cross(struct vcpu *v)
+{
+    ENTER_C(v);
+    flags_from_parked(v);
+    u32 linear = v->seg[SEG_CS].base + (u32)v->rip;
+    fetch_frame(v, (linear | PAGE_MASK) + 1);
+    if (v->pending || v->icount >= v->icount_limit) return translator_next(v);
+    return step_and_go(v);
+}
+
+extern const u8 thunk_slow[], thunk_callout[], thunk_link[], thunk_indirect[], thunk_dispatch[], thunk_budget[],
+    thunk_cross[];
+
+void translator_set_thunks(struct vcpu *v)
+{
+    static const u8 *const thunks[] = {
+        [THUNK_SLOW] = thunk_slow,         [THUNK_CALLOUT] = thunk_callout,   [THUNK_LINK] = thunk_link,
+        [THUNK_INDIRECT] = thunk_indirect, [THUNK_DISPATCH] = thunk_dispatch, [THUNK_BUDGET] = thunk_budget,
+        [THUNK_CROSS] = thunk_cross,       [THUNK_STEP] = thunk_step,
+    };
+    for (unsigned n = 0; n < ARRAY_SIZE(thunks); n++)
+        v->thunk[n] = (u64)(uintptr_t)thunks[n];
+}

@@ -1,0 +1,231 @@
+/*
+ * A block as a whole: entries, body, stubs.
+ *
+ *     parked entry   from C code and indirect jumps: flags are in r12
+ *     host entry     from direct edges: flags are in the host's EFLAGS
+ *     body           one piece after the other; each has a site
+ *     stubs          slow paths and unlinked edges
+ *
+ * In deterministic mode the entries test the instruction budget and v->pending, with the flags parked.
+ */
+#include "build.h"
+
+#include <time.h>
+
+static u64 now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (u64)t.tv_sec * 1000000000ull + (u64)t.tv_nsec;
+}
+
+/* --- entries --- */
+
+static void emit_budget_check(struct build *b)
+{
+    emit_load64(&b->e, REG_ENTRY, mem_frame(FRAME_ICOUNT));
+    emit_alu_ri(&b->e, true, 0, REG_ENTRY, (s32)b->count);
+    emit_rm(&b->e, true, 0x3b, REG_ENTRY, mem_frame(FRAME_ICOUNT_LIMIT));
+    stub_add(b, STUB_BUDGET, emit_jcc(&b->e, CC_A));
+    emit_alu_mi(&b->e, 7, mem_frame(FRAME_PENDING), 0);
+    stub_add(b, STUB_DISPATCH, emit_jcc(&b->e, CC_NZ));
+    emit_store64(&b->e, mem_frame(FRAME_ICOUNT), REG_ENTRY);
+}
+
+static void emit_entries(struct build *b)
+{
+    struct block *block = b->block;
+    block->start = b->e.at;
+    if (b->v->deterministic) {
+        block->entry_host = b->e.at;
+        emit_park_flags(&b->e);
+        block->entry_parked = b->e.at;
+        b->flags = FLAGS_PARKED;
+    } else if (b->live[0]) {
+        block->entry_parked = b->e.at;
+        emit_unpark_flags(&b->e);
+        block->entry_host = b->e.at;
+        b->flags = FLAGS_HOST;
+    } else {
+        block->entry_parked = block->entry_host = b->e.at;
+        b->flags = FLAGS_DEAD;
+    }
+    if (block->frame_next) {
+        flags_clobber(b);
+        u32 page = ((block->key.cs_base + block->key.eip) >> PAGE_SHIFT) + 1;
+        emit_load64(&b->e, REG_ENTRY, mem_frame(FRAME_EXEC_TABLE));
+        emit_alu_mi(&b->e, 7, mem_bd(REG_ENTRY, (s32)(page * sizeof(u32))), (s32)block->frame_next);
+        stub_add(b, STUB_CROSS, emit_jcc(&b->e, CC_NZ));
+    }
+    if (b->v->deterministic) emit_budget_check(b);
+}
+
+/* --- body --- */
+
+void emit_callout(struct build *b, bool end)
+{
+    struct callout *callout = cache_meta(&b->t->cache, sizeof(*callout));
+    *callout = (struct callout){
+        .insn = *b->i,
+        .eip = b->eip,
+        .next_eip = b->next_eip,
+        .remaining = (u8)(b->count - 1 - b->n),
+        .end = end,
+    };
+    flags_to_parked(b);
+    emit_mov_ri(&b->e, REG_TEMP, (u32)(uintptr_t)callout);
+    emit_call_thunk(&b->e, THUNK_CALLOUT);
+    b->flags = FLAGS_PARKED;
+    b->ended = end;
+}
+
+static bool emit_as_is(struct build *b)
+{
+    emit_function *emit = branch_emitter(b->i->mnemonic);
+    if (!emit) emit = inline_emitter(b->i->mnemonic);
+    return emit ? emit(b) : rewrite_identical(b);
+}
+
+static void emit_body(struct build *b)
+{
+    u32 eip = b->block->key.eip;
+    for (b->n = 0; b->n < b->count; b->n++) {
+        b->i = &b->insn[b->n];
+        b->eip = eip;
+        eip += b->i->length;
+        b->next_eip = eip;
+        b->block->sites[b->n] = (struct site){
+            .host = b->e.at, .guest = (u8)(b->eip - b->block->key.eip), .parked = b->flags != FLAGS_HOST};
+        if (plan_callout(b, b->i) || !emit_as_is(b)) emit_callout(b, plan_ends(b, b->i));
+    }
+    if (b->ended) return;
+    b->n = b->count - 1;
+    if (eip - 1 >= b->block->key.cs_limit || eip == 0) {
+        /* The next fetch is the segment's end: #GP, or a wrap. */
+        flags_to_parked(b);
+        emit_mov_mi(&b->e, mem_frame(FRAME_RIP), eip);
+        emit_jmp_thunk(&b->e, THUNK_DISPATCH);
+        return;
+    }
+    flags_to_host(b);
+    emit_edge(b, 0, eip);
+}
+
+/* --- stubs --- */
+
+static void leave_through(struct build *b, u32 eip, unsigned thunk)
+{
+    emit_mov_mi(&b->e, mem_frame(FRAME_RIP), eip);
+    emit_jmp_thunk(&b->e, thunk);
+}
+
+static void emit_stub(struct build *b, const struct stub *stub)
+{
+    for (unsigned n = 0; n < ARRAY_SIZE(stub->from); n++)
+        if (stub->from[n]) emit_here32(&b->e, stub->from[n]);
+    switch (stub->kind) {
+    case STUB_MISALIGNED: /* across a page it falls into the slow path, which comes next */
+        emit_lea32(&b->e, REG_ENTRY, mem_bd(REG_LINEAR, (s32)stub->size - 1));
+        emit_rr(&b->e, false, 0x31, REG_LINEAR, REG_ENTRY);
+        emit_shift_ri(&b->e, false, 5, REG_ENTRY, PAGE_SHIFT);
+        emit_fix32(&b->e, emit_jcc(&b->e, CC_Z), stub->back);
+        break;
+    case STUB_SLOW:
+        emit_mov_mi(&b->e, mem_frame(FRAME_RIP), stub->eip);
+        emit_mov_mi(&b->e, mem_frame(FRAME_SLOW_INFO), stub->info);
+        emit_call_thunk(&b->e, THUNK_SLOW);
+        emit_jmp_to(&b->e, stub->back);
+        break;
+    case STUB_STEP:
+        emit_mov_mi(&b->e, mem_frame(FRAME_SLOW_INFO), stub->info);
+        leave_through(b, stub->eip, THUNK_STEP);
+        break;
+    case STUB_EDGE: emit_edge_stub(b, stub); break;
+    case STUB_CROSS: leave_through(b, b->block->key.eip, THUNK_CROSS); break;
+    case STUB_BUDGET: leave_through(b, b->block->key.eip, THUNK_BUDGET); break;
+    case STUB_DISPATCH: leave_through(b, b->block->key.eip, THUNK_DISPATCH); break;
+    }
+}
+
+/* --- the whole --- */
+
+/* The frame that the page after the block's maps, as the exec table has it; 0 when it may not be fetched. */
+static u32 next_frame(struct vcpu *v, u32 linear)
+{
+    u32 next = (linear | PAGE_MASK) + 1;
+    struct shadow_hit hit;
+    if (!v->exec_table[next >> PAGE_SHIFT])
+        shadow_access(v->shadow, &v->paging, next, ACCESS_FETCH, v->cpl == 3, &hit);
+    return v->exec_table[next >> PAGE_SHIFT];
+}
+
+static bool make_plan(struct vcpu *v, struct build *b)
+{
+    const struct block_key *key = &b->block->key;
+    const u8 *bytes = phys_host(v->phys, key->gpa), *next_bytes = NULL;
+    if (!bytes) return false;
+    unsigned here = PAGE_SIZE - (key->gpa & PAGE_MASK), next = 0;
+    u32 frame = 0;
+    if (here < INSN_MAX_BYTES) {
+        frame = next_frame(v, key->cs_base + key->eip);
+        if (frame) next_bytes = phys_host(v->phys, (u64)(frame - 1) << PAGE_SHIFT);
+        if (next_bytes) next = INSN_MAX_BYTES;
+    }
+    bool crosses;
+    if (!plan_block(b, bytes, here, next_bytes, next, &crosses)) return false;
+    struct block *block = b->block;
+    block->guest_bytes = b->guest_bytes;
+    block->count = (u8)b->count;
+    block->gpa_last = key->gpa + b->guest_bytes - 1;
+    if (crosses) {
+        block->frame_next = frame;
+        block->gpa_last = ((u64)(frame - 1) << PAGE_SHIFT) + (b->guest_bytes - here - 1);
+    }
+    return true;
+}
+
+struct block *translate(struct vcpu *v, const struct block_key *key)
+{
+    struct engine *t = v->engine;
+    struct build *b = t->build;
+    fpu_park(v);
+    u64 began = now_ns();
+    if (!cache_room(&t->cache, MAX_BLOCK_BYTES)) cache_flush(&t->cache);
+
+    u64 meta_mark = t->cache.meta_used;
+    b->v = v;
+    b->t = t;
+    b->mode = key->mode;
+    b->stub_count = 0;
+    b->ended = false;
+    b->n = 0;
+    b->eip = key->eip;
+    b->block = cache_meta(&t->cache, sizeof(*b->block));
+    b->block->key = *key;
+    if (!make_plan(v, b)) {
+        *b->block = (struct block){0};
+        t->cache.meta_used = meta_mark;
+        return NULL;
+    }
+    struct block *block = b->block;
+    block->sites = cache_meta(&t->cache, b->count * sizeof(block->sites[0]));
+    b->e = (struct emitter){.base = t->cache.arena.write, .at = (u32)t->cache.arena.used};
+    b->e.end = b->e.at + MAX_BLOCK_BYTES;
+    if (!b->e.at) b->e.at = 16; /* offset 0 means "none" */
+    emit_entries(b);
+    emit_body(b);
+    for (unsigned n = 0; n < b->stub_count; n++)
+        emit_stub(b, &b->stub[n]);
+    block->end = b->e.at;
+    t->cache.arena.used = align_up(b->e.at, 16);
+
+    phys_protect_code(v->phys, block->key.gpa);
+    if (block->frame_next) phys_protect_code(v->phys, block->gpa_last);
+    cache_add(&t->cache, block);
+
+    v->counters->blocks_translated++;
+    v->counters->instructions_translated += b->count;
+    v->counters->bytes_emitted += block->end - block->start;
+    v->counters->translate_ns += now_ns() - began;
+    return block;
+}

@@ -1,0 +1,108 @@
+/*
+ * The translator as an engine: set up, run, invalidate.
+ */
+#include "translator.h"
+
+#include "build.h"
+#include "signal_frame.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct translator_config translator_defaults(void)
+{
+    return (struct translator_config){.cache_bytes = 32u << 20, .block_limit = BLOCK_MAX_INSNS};
+}
+
+/* The arena must hold a few of the longest blocks. */
+#define MIN_CACHE_BYTES (4 * MAX_BLOCK_BYTES)
+
+static void check_offsets(void)
+{
+    /* Translated code addresses these by the constants of frame.h. */
+#define AT(field, offset) _Static_assert(offsetof(struct vcpu, field) == (offset) + FRAME_BIAS, #field)
+    AT(gpr, FRAME_GPR);
+    AT(rip, FRAME_RIP);
+    AT(eflags, FRAME_EFLAGS);
+    AT(pending, FRAME_PENDING);
+    AT(icount, FRAME_ICOUNT);
+    AT(icount_limit, FRAME_ICOUNT_LIMIT);
+    AT(read_table, FRAME_READ_TABLE);
+    AT(write_table, FRAME_WRITE_TABLE);
+    AT(exec_table, FRAME_EXEC_TABLE);
+    AT(seg, FRAME_SEG);
+    AT(thunk, FRAME_THUNK);
+    AT(jump_table, FRAME_JUMP_TABLE);
+    AT(jump_tag, FRAME_JUMP_TAG);
+    AT(slow_info, FRAME_SLOW_INFO);
+    AT(slow_scratch, FRAME_SLOW_SCRATCH);
+    AT(parked_flags, FRAME_PARKED);
+#undef AT
+    _Static_assert(sizeof(struct segment) == FRAME_SEG_BYTES, "segments are indexed");
+    _Static_assert(offsetof(struct segment, base) == FRAME_SEG_BASE, "segment base");
+    _Static_assert(offsetof(struct segment, limit) == FRAME_SEG_LIMIT, "segment limit");
+    _Static_assert(sizeof(((struct vcpu *)0)->thunk) >= 8 * THUNK_COUNT, "room for the thunks");
+}
+
+int translator_init(struct vcpu *v, const struct translator_config *config)
+{
+    check_offsets();
+    struct engine *t = calloc(1, sizeof(*t));
+    if (!t) return -ENOMEM;
+    t->config = *config;
+    if (!t->config.block_limit || t->config.block_limit > BLOCK_MAX_INSNS) t->config.block_limit = BLOCK_MAX_INSNS;
+    if (t->config.cache_bytes < MIN_CACHE_BYTES) t->config.cache_bytes = MIN_CACHE_BYTES;
+    t->build = malloc(sizeof(*t->build));
+    int error = t->build ? cache_init(&t->cache, t->config.cache_bytes, v->counters) : -ENOMEM;
+    if (error) {
+        free(t->build);
+        free(t);
+        return error;
+    }
+    v->engine = t;
+    v->jump_table = (u64)(uintptr_t)t->cache.jump;
+    v->shadow->forced_slow = t->config.forced_slow;
+    translator_set_thunks(v);
+    return 0;
+}
+
+void translator_destroy(struct vcpu *v)
+{
+    struct engine *t = v->engine;
+    if (!t) return;
+    cache_destroy(&t->cache);
+    free(t->build);
+    free(t);
+    v->engine = NULL;
+}
+
+enum exit_reason translator_run(struct vcpu *v)
+{
+    struct engine *t = v->engine;
+    t->first = true;
+    u64 code = translator_next(v);
+    if (code != (u64)(uintptr_t)translator_leave) {
+        v->counters->engine_entries++;
+        struct vcpu *outer = signal_frame_watch(v);
+        translator_enter(v, (const void *)(uintptr_t)code);
+        signal_frame_watch(outer);
+    }
+    return t->reason;
+}
+
+bool translator_code_written(struct vcpu *v, u64 gpa, u64 bytes)
+{
+    struct engine *t = v->engine;
+    if (!t) return false;
+    v->counters->code_writes++;
+    u64 before = t->cache.generation;
+    bool left = cache_code_written(&t->cache, gpa, bytes);
+    if (t->cache.generation == before) v->counters->code_writes_harmless++;
+    return left;
+}
+
+void translator_flush(struct vcpu *v)
+{
+    struct engine *t = v->engine;
+    if (t) cache_flush(&t->cache);
+}
