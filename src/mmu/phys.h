@@ -9,7 +9,8 @@
  * 3. Whoever sets PHYS_CODE must also make the shadow drop its write entries for the page (phys_protect_code does
  *    both through the protect() callback).
  *
- * Only the vCPU thread calls this.
+ * Only the vCPU thread calls this. Set-up, destruction and the phys_map functions use the C library: they run before the
+ * guest does, or from device code, when the guest's FPU state is parked. Everything else may run with it live.
  */
 #ifndef RINGER_MMU_PHYS_H
 #define RINGER_MMU_PHYS_H
@@ -32,6 +33,7 @@ struct phys_region {
     u8 *page_flags;           /* RAM and ROM: one byte a page */
     const struct io_ops *ops; /* MMIO */
     void *device;
+    u64 origin;               /* MMIO: gpa of offset 0 of the window; below gpa when its head is overlaid */
 };
 
 #define PHYS_MAX_REGIONS 64
@@ -52,6 +54,8 @@ struct phys {
     void (*before_device)(void *owner);
     void *owner;
     u64 mmio_accesses;
+    u8 *rom_flags[PHYS_MAX_REGIONS]; /* what phys_map_rom() allocated and a region still uses */
+    u64 rom_flags_bytes[PHYS_MAX_REGIONS];
 };
 
 /* RAM of `ram_bytes` (page multiple): below 3 GB at gpa 0 on, the rest from 4 GB on. Returns 0 or -errno. */
@@ -59,7 +63,8 @@ int phys_init(struct phys *phys, u64 ram_bytes);
 void phys_destroy(struct phys *phys);
 
 /* Lay a window over whatever was there (splitting what it covers): device windows and ROM over RAM, or RAM back over a
- * ROM. gpa and bytes are page multiples. The caller flushes the shadow. Returns 0 or -ENOSPC when the list is full. */
+ * ROM. gpa and bytes are page multiples. The caller flushes the shadow, and drops the code decoded or translated from what
+ * was there. Returns 0, or -ENOSPC when the list is full, -EINVAL for a bad range: then nothing has changed. */
 int phys_map_mmio(struct phys *phys, u64 gpa, u64 bytes, const struct io_ops *ops, void *device);
 /* `host` must stay mapped; page_flags are allocated by phys. */
 int phys_map_rom(struct phys *phys, u64 gpa, u64 bytes, u8 *host);
@@ -81,11 +86,15 @@ void phys_protect_code(struct phys *phys, u64 gpa);
 u64 phys_read(struct phys *phys, u64 gpa, unsigned size);
 void phys_write(struct phys *phys, u64 gpa, unsigned size, u64 value);
 
+/* Set bits of an aligned dword in one locked operation, as the processor sets accessed and dirty bits. ROM keeps its
+ * value. */
+void phys_set_bits(struct phys *phys, u64 gpa, u32 bits);
+
 /* Any number of bytes, page by page: loaders and devices. MMIO is not reached: reads ones, writes nothing. */
 void phys_read_bytes(struct phys *phys, u64 gpa, void *buffer, u64 bytes);
 void phys_write_bytes(struct phys *phys, u64 gpa, const void *buffer, u64 bytes);
 
-/* A device's view of this memory. */
+/* A device's view of this memory. Bus masters sit behind the A20 gate: the mask does not apply to them. */
 struct dma phys_dma(struct phys *phys);
 
 #endif

@@ -12,7 +12,9 @@
  * 3. Every non-zero entry is in the log, so that a flush costs what was filled, not 2^20.
  *
  * Step one of coherence: entries live as long as a TLB entry may: INVLPG drops one page (large pages: all of them),
- * CR3 loads drop all but global ones, CR0/CR4 changes drop all. Only the vCPU thread calls this.
+ * CR3 loads drop all but global ones, CR0/CR4 changes drop all, a page fault drops those of its page (SDM 3A 4.10.4.1).
+ * Filling may drop everything else, to bound memory. Only the vCPU thread calls this; all but set-up and destruction may
+ * run while the guest's FPU state is live.
  */
 #ifndef RINGER_MMU_SHADOW_H
 #define RINGER_MMU_SHADOW_H
@@ -56,7 +58,7 @@ struct shadow_hit {
 int shadow_init(struct shadow *shadow, struct phys *phys, struct counters *counters);
 void shadow_destroy(struct shadow *shadow);
 
-/* The slow path of one access that does not cross a page: walk, set A/D, fill what may be filled, say where it is.
+/* The slow path of one access that does not cross a page (`access` may have ACCESS_IMPLICIT): walk, set A/D, fill what may be filled, say where it is.
  * For ACCESS_FETCH fills exec and gives the host address of the code byte. */
 enum shadow_kind shadow_access(struct shadow *shadow, const struct paging *paging, u32 linear, enum access access,
                                bool user, struct shadow_hit *hit);

@@ -7,7 +7,14 @@
 
 #include "phys.h"
 
-enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_FETCH };
+enum access {
+    ACCESS_READ,
+    ACCESS_WRITE,
+    ACCESS_FETCH,
+    /* ORed to READ or WRITE: made by the processor itself (descriptor tables, TSS, inner stacks during delivery), always
+     * at supervisor privilege. EFLAGS.AC does not suspend SMAP for these (SDM 3A 4.6.1). */
+    ACCESS_IMPLICIT = 4,
+};
 
 /* Page-fault error code bits (SDM 3A 4.7). */
 enum {
@@ -24,7 +31,7 @@ struct paging {
     u64 efer;
     u64 pdpte[4]; /* PAE: as loaded by MOV CR3 (SDM 3A 4.4.1) */
     bool ac;      /* EFLAGS.AC, for SMAP */
-    u8 maxphyaddr; /* bits of guest-physical address that the guest's CPUID tells: reserved-bit checks */
+    u8 maxphyaddr; /* bits of guest-physical address that the guest's CPUID tells: reserved-bit checks; 0 is 36 */
 };
 
 struct walk {
@@ -35,6 +42,7 @@ struct walk {
     bool user;        /* U/S of the translation */
     bool executable;  /* a fetch at this privilege is allowed */
     bool global;
+    bool ac_decides;  /* supervisor data rights here depend on EFLAGS.AC (SMAP): no shadow entry may remember them */
 };
 
 /* Translate `linear` for one access at supervisor or user privilege. Sets accessed bits, and dirty bits for writes,

@@ -1,0 +1,441 @@
+/*
+ * Guest-physical memory: the region list, and single accesses and byte runs over it. See phys.h for the
+ * invariants.
+ *
+ * RAM is one shared mapping of a memfd: later engines map pages of it a second time, in host windows. Low RAM
+ * ends at 3 GB, so that the gap up to 4 GB has room for PCI windows and firmware, as on every PC chipset; the
+ * rest follows at 4 GB.
+ */
+#include "phys.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define LOW_RAM_END  (3ull << 30)
+#define HIGH_RAM     (4ull << 30)
+#define GUARD_BYTES  (64ull << 10)
+#define NOTHING_READ UINT64_MAX
+
+/* --- set-up: the C library is at hand here --- */
+
+static u8 *map_ram_file(int fd, u64 bytes)
+{
+    /* One reservation for RAM and its guard, so that nothing else can be placed behind the last page. */
+    u8 *base = mmap(NULL, bytes + GUARD_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED) return NULL;
+    void *ram = mmap(base, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd, 0);
+    if (ram == MAP_FAILED) {
+        int error = errno;
+        munmap(base, bytes + GUARD_BYTES);
+        errno = error;
+        return NULL;
+    }
+    return base;
+}
+
+static struct phys_region ram_region(struct phys *phys, u64 gpa, u64 bytes, u64 ram_offset)
+{
+    return (struct phys_region){
+        .gpa = gpa,
+        .bytes = bytes,
+        .kind = PHYS_RAM,
+        .host = phys->ram + ram_offset,
+        .page_flags = phys->ram_flags + (ram_offset >> PAGE_SHIFT),
+    };
+}
+
+int phys_init(struct phys *phys, u64 ram_bytes)
+{
+    if (!ram_bytes || (ram_bytes & PAGE_MASK) || ram_bytes > (1ull << 40)) return -EINVAL;
+    *phys = (struct phys){.ram_bytes = ram_bytes, .a20_mask = UINT64_MAX};
+    phys->ram_fd = memfd_create("ringer-ram", MFD_CLOEXEC);
+    if (phys->ram_fd < 0) return -errno;
+    int error = 0;
+    if (ftruncate(phys->ram_fd, (off_t)ram_bytes) < 0 || !(phys->ram = map_ram_file(phys->ram_fd, ram_bytes)))
+        error = -errno;
+    else if (!(phys->ram_flags = calloc(ram_bytes >> PAGE_SHIFT, 1)))
+        error = -ENOMEM;
+    if (error) {
+        phys_destroy(phys);
+        return error;
+    }
+    u64 low = ram_bytes < LOW_RAM_END ? ram_bytes : LOW_RAM_END;
+    phys->regions[phys->region_count++] = ram_region(phys, 0, low, 0);
+    if (ram_bytes > low)
+        phys->regions[phys->region_count++] = ram_region(phys, HIGH_RAM, ram_bytes - low, low);
+    return 0;
+}
+
+void phys_destroy(struct phys *phys)
+{
+    if (phys->ram) munmap(phys->ram, phys->ram_bytes + GUARD_BYTES);
+    if (phys->ram_fd >= 0) close(phys->ram_fd);
+    free(phys->ram_flags);
+    for (unsigned n = 0; n < PHYS_MAX_REGIONS; n++)
+        free(phys->rom_flags[n]);
+    *phys = (struct phys){.ram_fd = -1};
+}
+
+/* The part of a region from `gpa` on, `bytes` long. */
+static struct phys_region region_part(const struct phys_region *region, u64 gpa, u64 bytes)
+{
+    struct phys_region part = *region;
+    part.gpa = gpa;
+    part.bytes = bytes;
+    if (part.kind != PHYS_MMIO) {
+        part.host += gpa - region->gpa;
+        part.page_flags += (gpa - region->gpa) >> PAGE_SHIFT;
+    }
+    return part;
+}
+
+/* Could the two, which follow each other, have been one all along? */
+static bool region_continues(const struct phys_region *a, const struct phys_region *b)
+{
+    if (a->gpa + a->bytes != b->gpa || a->kind != b->kind) return false;
+    if (a->kind == PHYS_MMIO) return a->ops == b->ops && a->device == b->device && a->origin == b->origin;
+    return a->host + a->bytes == b->host && a->page_flags + (a->bytes >> PAGE_SHIFT) == b->page_flags;
+}
+
+/* A list under construction may outgrow the table before neighbours are merged: each old region gives two
+ * parts at most. */
+struct region_list {
+    struct phys_region at[2 * PHYS_MAX_REGIONS + 1];
+    unsigned count;
+};
+
+static void list_append(struct region_list *list, struct phys_region region)
+{
+    if (!region.bytes) return;
+    struct phys_region *last = list->count ? &list->at[list->count - 1] : NULL;
+    if (last && region_continues(last, &region))
+        last->bytes += region.bytes;
+    else
+        list->at[list->count++] = region;
+}
+
+static void free_unused_rom_flags(struct phys *phys)
+{
+    for (unsigned n = 0; n < PHYS_MAX_REGIONS; n++) {
+        bool used = false;
+        for (unsigned r = 0; r < phys->region_count; r++) {
+            const struct phys_region *region = &phys->regions[r];
+            used |= region->kind == PHYS_ROM && region->page_flags >= phys->rom_flags[n] &&
+                    region->page_flags < phys->rom_flags[n] + phys->rom_flags_bytes[n];
+        }
+        if (used) continue;
+        free(phys->rom_flags[n]);
+        phys->rom_flags[n] = NULL;
+        phys->rom_flags_bytes[n] = 0;
+    }
+}
+
+static bool range_is_sound(u64 gpa, u64 bytes)
+{
+    return bytes && !(gpa & PAGE_MASK) && !(bytes & PAGE_MASK) && gpa + bytes > gpa;
+}
+
+static int overlay(struct phys *phys, struct phys_region new)
+{
+    struct region_list list = {.count = 0};
+    u64 end = new.gpa + new.bytes;
+    bool placed = false;
+    for (unsigned n = 0; n < phys->region_count; n++) {
+        const struct phys_region *old = &phys->regions[n];
+        u64 old_end = old->gpa + old->bytes;
+        if (old->gpa < new.gpa)
+            list_append(&list,
+                        region_part(old, old->gpa, (old_end < new.gpa ? old_end : new.gpa) - old->gpa));
+        if (!placed && old_end > new.gpa) {
+            list_append(&list, new);
+            placed = true;
+        }
+        if (old_end > end) {
+            u64 from = old->gpa > end ? old->gpa : end;
+            list_append(&list, region_part(old, from, old_end - from));
+        }
+    }
+    if (!placed) list_append(&list, new);
+    if (list.count > PHYS_MAX_REGIONS) return -ENOSPC;
+    for (unsigned n = 0; n < list.count; n++)
+        phys->regions[n] = list.at[n];
+    phys->region_count = list.count;
+    phys->last_hit = 0;
+    free_unused_rom_flags(phys);
+    return 0;
+}
+
+int phys_map_mmio(struct phys *phys, u64 gpa, u64 bytes, const struct io_ops *ops, void *device)
+{
+    if (!range_is_sound(gpa, bytes)) return -EINVAL;
+    return overlay(
+        phys,
+        (struct phys_region){
+            .gpa = gpa, .bytes = bytes, .kind = PHYS_MMIO, .ops = ops, .device = device, .origin = gpa});
+}
+
+int phys_map_rom(struct phys *phys, u64 gpa, u64 bytes, u8 *host)
+{
+    if (!range_is_sound(gpa, bytes)) return -EINVAL;
+    unsigned slot = 0;
+    while (slot < PHYS_MAX_REGIONS && phys->rom_flags[slot])
+        slot++;
+    if (slot == PHYS_MAX_REGIONS) return -ENOSPC;
+    u8 *flags = calloc(bytes >> PAGE_SHIFT, 1);
+    if (!flags) return -ENOMEM;
+    phys->rom_flags[slot] = flags;
+    phys->rom_flags_bytes[slot] = bytes >> PAGE_SHIFT;
+    int error =
+        overlay(phys, (struct phys_region){
+                          .gpa = gpa, .bytes = bytes, .kind = PHYS_ROM, .host = host, .page_flags = flags});
+    if (error) free_unused_rom_flags(phys);
+    return error;
+}
+
+int phys_map_ram(struct phys *phys, u64 gpa, u64 bytes)
+{
+    u64 low = phys->ram_bytes < LOW_RAM_END ? phys->ram_bytes : LOW_RAM_END;
+    if (!range_is_sound(gpa, bytes) || gpa + bytes > low) return -EINVAL;
+    return overlay(phys, ram_region(phys, gpa, bytes, gpa));
+}
+
+/* --- from here on the guest's FPU state may be live: no libc --- */
+
+struct phys_region *phys_find(struct phys *phys, u64 gpa)
+{
+    struct phys_region *hit = &phys->regions[phys->last_hit];
+    if (likely(gpa - hit->gpa < hit->bytes)) return hit;
+    unsigned low = 0, high = phys->region_count; /* the first region that ends behind gpa */
+    while (low < high) {
+        unsigned middle = (low + high) / 2;
+        const struct phys_region *region = &phys->regions[middle];
+        if (region->gpa + region->bytes <= gpa)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == phys->region_count || gpa < phys->regions[low].gpa) return NULL;
+    phys->last_hit = low;
+    return &phys->regions[low];
+}
+
+static u8 *region_host(const struct phys_region *region, u64 gpa)
+{
+    return region->host + (gpa - region->gpa);
+}
+
+static u8 *region_flags(const struct phys_region *region, u64 gpa)
+{
+    return region->page_flags + ((gpa - region->gpa) >> PAGE_SHIFT);
+}
+
+u8 *phys_host(struct phys *phys, u64 gpa)
+{
+    gpa &= phys->a20_mask;
+    const struct phys_region *region = phys_find(phys, gpa);
+    return region && region->kind != PHYS_MMIO ? region_host(region, gpa) : NULL;
+}
+
+u8 *phys_flags(struct phys *phys, u64 gpa)
+{
+    gpa &= phys->a20_mask;
+    const struct phys_region *region = phys_find(phys, gpa);
+    return region && region->kind != PHYS_MMIO ? region_flags(region, gpa) : NULL;
+}
+
+void phys_protect_code(struct phys *phys, u64 gpa)
+{
+    u8 *flags = phys_flags(phys, gpa);
+    if (!flags || (*flags & PHYS_CODE)) return;
+    *flags |= PHYS_CODE;
+    if (phys->protect) phys->protect(phys->owner, gpa & phys->a20_mask & ~(u64)PAGE_MASK);
+}
+
+/* Bytes of a RAM page have just been changed by something other than a write entry of the shadow. */
+static void ram_written(struct phys *phys, const struct phys_region *region, u64 gpa, u64 bytes)
+{
+    u8 *flags = region_flags(region, gpa);
+    *flags |= PHYS_DIRTY;
+    if (unlikely(*flags & PHYS_CODE) && phys->code_written) phys->code_written(phys->owner, gpa, bytes);
+}
+
+/* Unaligned host accesses that stay single instructions. */
+struct __attribute__((packed, may_alias)) unaligned {
+    union {
+        u8 b;
+        u16 w;
+        u32 d;
+        u64 q;
+    };
+};
+
+static u64 host_load(const u8 *host, unsigned size)
+{
+    const struct unaligned *at = (const struct unaligned *)host;
+    if (size == 1) return *host;
+    if (size == 2) return at->w;
+    return size == 4 ? at->d : at->q;
+}
+
+static void host_store(u8 *host, unsigned size, u64 value)
+{
+    struct unaligned *at = (struct unaligned *)host;
+    if (size == 1)
+        *host = (u8)value;
+    else if (size == 2)
+        at->w = (u16)value;
+    else if (size == 4)
+        at->d = (u32)value;
+    else
+        at->q = value;
+}
+
+/* The pieces of an access to a device: dwords, words and bytes that do not cross an aligned dword. */
+static unsigned mmio_piece(u64 gpa, unsigned size)
+{
+    if (size == 8) size = 4;
+    return (gpa & 3) + size > 4 ? 1 : size;
+}
+
+static u64 mmio_read(struct phys *phys, const struct phys_region *region, u64 gpa, unsigned size)
+{
+    if (phys->before_device) phys->before_device(phys->owner);
+    /* A device may move windows (its own too): work on copies. */
+    const struct io_ops *ops = region->ops;
+    void *device = region->device;
+    u32 offset = (u32)(gpa - region->origin);
+    unsigned piece = mmio_piece(gpa, size);
+    u64 value = 0;
+    for (unsigned n = 0; n < size; n += piece) {
+        phys->mmio_accesses++;
+        value |= mask_bytes(ops->read(device, offset + n, piece), piece) << (8 * n);
+    }
+    return value;
+}
+
+static void mmio_write(struct phys *phys, const struct phys_region *region, u64 gpa, unsigned size, u64 value)
+{
+    if (phys->before_device) phys->before_device(phys->owner);
+    const struct io_ops *ops = region->ops;
+    void *device = region->device;
+    u32 offset = (u32)(gpa - region->origin);
+    unsigned piece = mmio_piece(gpa, size);
+    for (unsigned n = 0; n < size; n += piece) {
+        phys->mmio_accesses++;
+        ops->write(device, offset + n, piece, (u32)mask_bytes(value >> (8 * n), piece));
+    }
+}
+
+u64 phys_read(struct phys *phys, u64 gpa, unsigned size)
+{
+    assert((gpa & PAGE_MASK) + size <= PAGE_SIZE);
+    gpa &= phys->a20_mask;
+    const struct phys_region *region = phys_find(phys, gpa);
+    if (!region) return mask_bytes(NOTHING_READ, size);
+    if (region->kind == PHYS_MMIO) return mmio_read(phys, region, gpa, size);
+    return host_load(region_host(region, gpa), size);
+}
+
+void phys_write(struct phys *phys, u64 gpa, unsigned size, u64 value)
+{
+    assert((gpa & PAGE_MASK) + size <= PAGE_SIZE);
+    gpa &= phys->a20_mask;
+    const struct phys_region *region = phys_find(phys, gpa);
+    if (!region || region->kind == PHYS_ROM) return;
+    if (region->kind == PHYS_MMIO) {
+        mmio_write(phys, region, gpa, size, value);
+        return;
+    }
+    host_store(region_host(region, gpa), size, value);
+    ram_written(phys, region, gpa, size);
+}
+
+void phys_set_bits(struct phys *phys, u64 gpa, u32 bits)
+{
+    assert(!(gpa & 3));
+    gpa &= phys->a20_mask;
+    const struct phys_region *region = phys_find(phys, gpa);
+    if (!region || region->kind == PHYS_ROM) return;
+    if (region->kind == PHYS_MMIO) {
+        phys_write(phys, gpa, 4, phys_read(phys, gpa, 4) | bits);
+        return;
+    }
+    __atomic_or_fetch((u32 *)(void *)region_host(region, gpa), bits, __ATOMIC_SEQ_CST);
+    ram_written(phys, region, gpa, 4);
+}
+
+/* --- runs of bytes --- */
+
+static void copy_bytes(void *to, const void *from, u64 bytes)
+{
+    __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(bytes) : : "memory");
+}
+
+static void fill_bytes(void *to, u8 value, u64 bytes)
+{
+    __asm__ volatile("rep stosb" : "+D"(to), "+c"(bytes) : "a"(value) : "memory");
+}
+
+static u64 bytes_in_page(u64 gpa, u64 bytes)
+{
+    u64 room = PAGE_SIZE - (gpa & PAGE_MASK);
+    return bytes < room ? bytes : room;
+}
+
+static void read_run(struct phys *phys, u64 mask, u64 gpa, u8 *buffer, u64 bytes)
+{
+    while (bytes) {
+        u64 at = gpa & mask, now = bytes_in_page(gpa, bytes);
+        const struct phys_region *region = phys_find(phys, at);
+        if (region && region->kind != PHYS_MMIO)
+            copy_bytes(buffer, region_host(region, at), now);
+        else
+            fill_bytes(buffer, 0xff, now);
+        gpa += now;
+        buffer += now;
+        bytes -= now;
+    }
+}
+
+static void write_run(struct phys *phys, u64 mask, u64 gpa, const u8 *buffer, u64 bytes)
+{
+    while (bytes) {
+        u64 at = gpa & mask, now = bytes_in_page(gpa, bytes);
+        const struct phys_region *region = phys_find(phys, at);
+        if (region && region->kind == PHYS_RAM) {
+            copy_bytes(region_host(region, at), buffer, now);
+            ram_written(phys, region, at, now);
+        }
+        gpa += now;
+        buffer += now;
+        bytes -= now;
+    }
+}
+
+void phys_read_bytes(struct phys *phys, u64 gpa, void *buffer, u64 bytes)
+{
+    read_run(phys, phys->a20_mask, gpa, buffer, bytes);
+}
+
+void phys_write_bytes(struct phys *phys, u64 gpa, const void *buffer, u64 bytes)
+{
+    write_run(phys, phys->a20_mask, gpa, buffer, bytes);
+}
+
+static void dma_read(void *memory, u64 gpa, void *buffer, u64 bytes)
+{
+    read_run(memory, UINT64_MAX, gpa, buffer, bytes);
+}
+
+static void dma_write(void *memory, u64 gpa, const void *buffer, u64 bytes)
+{
+    write_run(memory, UINT64_MAX, gpa, buffer, bytes);
+}
+
+struct dma phys_dma(struct phys *phys)
+{
+    return (struct dma){.read = dma_read, .write = dma_write, .memory = phys};
+}

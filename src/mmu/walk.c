@@ -1,0 +1,207 @@
+/*
+ * The page walker: what linear address maps where, who may do what there, and which #PF error code tells why
+ * not.
+ *
+ * A walk first collects (at most two entries of tables in memory: the four PDPTEs of PAE are registers), then
+ * judges, and touches accessed and dirty bits only when the access is allowed: a faulting access changes
+ * nothing. May run while the guest's FPU state is live.
+ */
+#include "walk.h"
+
+/* The control bits that paging depends on (SDM 3A 4.1.1), under names of their own: cpu's enums are out of
+ * reach here. */
+enum {
+    WP = 1 << 16, /* CR0 */
+    PSE = 1 << 4, /* CR4 ... */
+    PAE = 1 << 5,
+    PGE = 1 << 7,
+    SMEP = 1 << 20,
+    SMAP = 1 << 21,
+    NXE = 1 << 11, /* EFER */
+};
+#define PG (1u << 31) /* CR0 */
+
+/*
+ * Entries, both formats (SDM 3A tables 4-4 to 4-6 and 4-9 to 4-11); PS in a PDE only, G and D in the entry
+ * that maps the page:
+ *
+ *   63 XD (PAE) | address | 8 G | 7 PS | 6 D | 5 A | 4 PCD | 3 PWT | 2 U/S | 1 R/W | 0 P
+ */
+enum {
+    ENTRY_P = 1 << 0,
+    ENTRY_RW = 1 << 1,
+    ENTRY_US = 1 << 2,
+    ENTRY_A = 1 << 5,
+    ENTRY_D = 1 << 6,
+    ENTRY_PS = 1 << 7,
+    ENTRY_G = 1 << 8,
+};
+#define ENTRY_XD (1ull << 63)
+
+#define DEFAULT_MAXPHYADDR 36
+
+/* What a walk found on its way down. */
+struct path {
+    struct {
+        u64 gpa, value;
+    } entry[2];
+    unsigned levels;
+    u64 page; /* guest-physical address of the page */
+    u64 page_bytes;
+};
+
+/* Bits first to last (inclusive); none when last < first. */
+static u64 bits(unsigned first, unsigned last)
+{
+    return last < first ? 0 : (UINT64_MAX >> (63 - last)) & (UINT64_MAX << first);
+}
+
+static unsigned maxphyaddr(const struct paging *paging)
+{
+    return paging->maxphyaddr ? paging->maxphyaddr : DEFAULT_MAXPHYADDR;
+}
+
+static bool nx_enabled(const struct paging *paging)
+{
+    return (paging->cr4 & PAE) && (paging->efer & NXE);
+}
+
+/* Read an entry into the path. Returns whether it is present. */
+static bool descend(struct phys *phys, struct path *path, u64 gpa, unsigned entry_bytes)
+{
+    unsigned n = path->levels++;
+    path->entry[n].gpa = gpa;
+    path->entry[n].value = phys_read(phys, gpa, entry_bytes);
+    return path->entry[n].value & ENTRY_P;
+}
+
+/* What a collector returns. */
+enum { FOUND, NOT_PRESENT, RESERVED_SET };
+
+/* SDM 3A 4.3 */
+static int collect_32bit(struct phys *phys, const struct paging *paging, u32 linear, struct path *path)
+{
+    if (!descend(phys, path, (paging->cr3 & 0xfffff000u) | (linear >> 22) << 2, 4)) return NOT_PRESENT;
+    u64 pde = path->entry[0].value;
+    if ((pde & ENTRY_PS) && (paging->cr4 & PSE)) {
+        /* Bits 20-13 are address bits 39-32 (PSE-36), as far as the CPU has address lines. */
+        unsigned lines = maxphyaddr(paging) < 40 ? maxphyaddr(paging) : 40;
+        if (pde & bits(lines - 19, 21)) return RESERVED_SET;
+        path->page = (pde & 0xffc00000u) | (pde >> 13 & 0xff) << 32;
+        path->page_bytes = 4u << 20;
+        return FOUND;
+    }
+    if (!descend(phys, path, (pde & 0xfffff000u) | (linear >> 12 & 0x3ff) << 2, 4)) return NOT_PRESENT;
+    path->page = path->entry[1].value & 0xfffff000u;
+    path->page_bytes = PAGE_SIZE;
+    return FOUND;
+}
+
+/* SDM 3A 4.4 */
+static int collect_pae(struct phys *phys, const struct paging *paging, u32 linear, struct path *path)
+{
+    u64 reserved = bits(maxphyaddr(paging), 62) | (nx_enabled(paging) ? 0 : ENTRY_XD);
+    u64 address = bits(12, 51);
+    u64 pdpte = paging->pdpte[linear >> 30];
+    if (!(pdpte & ENTRY_P)) return NOT_PRESENT;
+    if (!descend(phys, path, (pdpte & address) | (linear >> 21 & 0x1ff) << 3, 8)) return NOT_PRESENT;
+    u64 pde = path->entry[0].value;
+    if (pde & reserved) return RESERVED_SET;
+    if (pde & ENTRY_PS) {
+        if (pde & bits(13, 20)) return RESERVED_SET;
+        path->page = pde & bits(21, 51);
+        path->page_bytes = 2u << 20;
+        return FOUND;
+    }
+    if (!descend(phys, path, (pde & address) | (linear >> 12 & 0x1ff) << 3, 8)) return NOT_PRESENT;
+    if (path->entry[1].value & reserved) return RESERVED_SET;
+    path->page = path->entry[1].value & address;
+    path->page_bytes = PAGE_SIZE;
+    return FOUND;
+}
+
+/* What this privilege may do with the page (SDM 3A 4.6.1). out->writable is the right alone here. */
+static void judge(const struct paging *paging, const struct path *path, bool user, bool implicit,
+                  struct walk *out)
+{
+    u64 all = UINT64_MAX, any = 0;
+    for (unsigned n = 0; n < path->levels; n++) {
+        all &= path->entry[n].value;
+        any |= path->entry[n].value;
+    }
+    out->user = all & ENTRY_US;
+    out->ac_decides = !user && out->user && (paging->cr4 & SMAP);
+    if (user) {
+        out->readable = out->executable = out->user;
+        out->writable = out->user && (all & ENTRY_RW);
+    } else {
+        out->readable = !out->ac_decides || (paging->ac && !implicit);
+        out->writable = out->readable && ((all & ENTRY_RW) || !(paging->cr0 & WP));
+        out->executable = !(out->user && (paging->cr4 & SMEP));
+    }
+    /* Where XD is no such bit it is reserved: it has been refused before, or the entries have 32 bits. */
+    if (any & ENTRY_XD) out->executable = false;
+    out->global = (path->entry[path->levels - 1].value & ENTRY_G) && (paging->cr4 & PGE);
+}
+
+static void set_accessed_dirty(struct phys *phys, struct path *path, bool write)
+{
+    for (unsigned n = 0; n < path->levels; n++) {
+        bool leaf = n == path->levels - 1;
+        u32 missing = (ENTRY_A | (leaf && write ? ENTRY_D : 0)) & ~path->entry[n].value;
+        if (!missing) continue;
+        phys_set_bits(phys, path->entry[n].gpa, missing);
+        path->entry[n].value |= missing;
+    }
+}
+
+bool mmu_walk(struct phys *phys, const struct paging *paging, u32 linear, enum access access, bool user,
+              bool set_ad, struct walk *out, u32 *error)
+{
+    if (!(paging->cr0 & PG)) {
+        *out = (struct walk){.gpa = linear & phys->a20_mask,
+                             .page_bytes = PAGE_SIZE,
+                             .writable = true,
+                             .readable = true,
+                             .user = true,
+                             .executable = true};
+        return true;
+    }
+    bool implicit = access & ACCESS_IMPLICIT;
+    enum access kind = access & ~ACCESS_IMPLICIT;
+    struct path path = {.levels = 0};
+    int result = paging->cr4 & PAE ? collect_pae(phys, paging, linear, &path)
+                                   : collect_32bit(phys, paging, linear, &path);
+    bool allowed = false;
+    if (result == FOUND) {
+        judge(paging, &path, user, implicit, out);
+        allowed = kind == ACCESS_READ    ? out->readable
+                  : kind == ACCESS_WRITE ? out->writable
+                                         : out->executable;
+    }
+    if (!allowed) {
+        *error = (result == NOT_PRESENT ? 0 : PF_PRESENT) | (result == RESERVED_SET ? PF_RESERVED : 0) |
+                 (kind == ACCESS_WRITE ? PF_WRITE : 0) | (user ? PF_USER : 0);
+        /* A fetch is told from a read only where rights tell them apart (SDM 3A 4.7). */
+        if (kind == ACCESS_FETCH && (nx_enabled(paging) || (paging->cr4 & SMEP))) *error |= PF_FETCH;
+        return false;
+    }
+    if (set_ad) set_accessed_dirty(phys, &path, kind == ACCESS_WRITE);
+    out->writable = out->writable && (path.entry[path.levels - 1].value & ENTRY_D);
+    out->page_bytes = path.page_bytes;
+    out->gpa = (path.page | (linear & (path.page_bytes - 1))) & phys->a20_mask;
+    return true;
+}
+
+bool mmu_load_pdptes(struct phys *phys, struct paging *paging)
+{
+    u64 reserved = bits(1, 2) | bits(5, 8) | bits(maxphyaddr(paging), 63);
+    u64 loaded[4];
+    for (unsigned n = 0; n < 4; n++) {
+        loaded[n] = phys_read(phys, (paging->cr3 & 0xffffffe0u) + 8 * n, 8);
+        if ((loaded[n] & ENTRY_P) && (loaded[n] & reserved)) return false;
+    }
+    for (unsigned n = 0; n < 4; n++)
+        paging->pdpte[n] = loaded[n];
+    return true;
+}
