@@ -1,23 +1,87 @@
 /*
- * CPUID as a policy: one table of models, each a list of features exposed. What is not exposed raises #UD (isa_exposed)
- * or #GP (control register bits, MSRs), so a guest finds exactly what it is told.
+ * CPUID as a policy: one table of models, each a list of features exposed. What is not exposed raises #UD
+ * (isa_exposed) or #GP (control register bits, MSRs), so a guest finds exactly what it is told.
  */
 #ifndef RINGER_CPU_CPUID_H
 #define RINGER_CPU_CPUID_H
 
 #include "vcpu.h"
 
+/* Feature bits by leaf, under the manual's names. Only these are ever exposed. */
+enum cpuid_1_edx {
+    F1D_FPU = 1 << 0,
+    F1D_VME = 1 << 1,
+    F1D_DE = 1 << 2,
+    F1D_PSE = 1 << 3,
+    F1D_TSC = 1 << 4,
+    F1D_MSR = 1 << 5,
+    F1D_PAE = 1 << 6,
+    F1D_CX8 = 1 << 8,
+    F1D_SEP = 1 << 11,
+    F1D_MTRR = 1 << 12,
+    F1D_PGE = 1 << 13,
+    F1D_CMOV = 1 << 15,
+    F1D_PAT = 1 << 16,
+    F1D_PSE36 = 1 << 17,
+    F1D_CLFSH = 1 << 19,
+    F1D_MMX = 1 << 23,
+    F1D_FXSR = 1 << 24,
+    F1D_SSE = 1 << 25,
+    F1D_SSE2 = 1 << 26,
+};
+#define F1C_HYPERVISOR (1u << 31)
+enum cpuid_1_ecx {
+    F1C_SSE3 = 1 << 0,
+    F1C_PCLMULQDQ = 1 << 1,
+    F1C_SSSE3 = 1 << 9,
+    F1C_SSE4_1 = 1 << 19,
+    F1C_SSE4_2 = 1 << 20,
+    F1C_MOVBE = 1 << 22,
+    F1C_POPCNT = 1 << 23,
+    F1C_AES = 1 << 25,
+    F1C_RDRAND = 1 << 30,
+};
+enum cpuid_7 {
+    F7B_BMI1 = 1 << 3,
+    F7B_FDP_EXCPTN_ONLY = 1 << 6,
+    F7B_SMEP = 1 << 7,
+    F7B_BMI2 = 1 << 8,
+    F7B_ERMS = 1 << 9,
+    F7B_NO_FPU_CS_DS = 1 << 13,
+    F7B_RDSEED = 1 << 18,
+    F7B_ADX = 1 << 19,
+    F7B_SHA = 1 << 29,
+    F7C_UMIP = 1 << 2,
+    F7D_FSRM = 1 << 4,
+};
+enum cpuid_extended {
+    X1D_NX = 1 << 20,
+    X1D_RDTSCP = 1 << 27,
+    X1C_LZCNT = 1 << 5,
+    X7D_INVARIANT_TSC = 1 << 8,
+};
+
 struct cpu_model {
     const char *name;
-    const char *brand;   /* 48 bytes at most */
-    const char *vendor;  /* 12 characters */
-    u32 signature;       /* leaf 1 EAX */
+    const char *brand;  /* 48 bytes at most; NULL when the class had none */
+    const char *vendor; /* 12 characters */
+    u32 signature;      /* leaf 1 EAX */
     u32 max_leaf;
-    u32 f1_edx, f1_ecx, f7_ebx, f7_ecx, f7_edx, x1_edx, x1_ecx;
+    u32 max_extended_leaf; /* 0: no extended leaves */
+    u32 f1_edx, f1_ecx, f7_ebx, f7_ecx, f7_edx, x1_edx, x1_ecx, x7_edx;
+    u32 caches[3]; /* leaf 2: EBX, ECX, EDX */
     u8 maxphyaddr;
 };
 
-/* By --cpu name: "pentium3", ..., "max" (all that Ringer implements and this host can execute). NULL when unknown. */
+/* The family of leaf 1's signature, extended family added. */
+static inline unsigned cpu_model_family(const struct cpu_model *model)
+{
+    unsigned family = model->signature >> 8 & 15;
+    return family == 15 ? family + (model->signature >> 20 & 0xff) : family;
+}
+
+/* By --cpu name: "pentium3", ..., "max" (all that Ringer implements and this host can execute). NULL when
+ * unknown. */
 const struct cpu_model *cpu_model_find(const char *name);
 /* The names, for messages: NULL-terminated. */
 const char *const *cpu_model_names(void);

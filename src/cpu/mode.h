@@ -20,7 +20,7 @@ enum mode_bits {
     MODE_IOPL = 1 << 10,   /* CPL <= IOPL: CLI, STI, IN, OUT are allowed (and POPF changes IF) */
     MODE_STEP = 1 << 11,   /* TF or an enabled breakpoint: the interpreter's business */
     MODE_ALIGN = 1 << 12,  /* CR0.AM, EFLAGS.AC and CPL 3: the interpreter's business too */
-    MODE_TSD = 1 << 13,    /* RDTSC is privileged (CR4.TSD and CPL 3) */
+    MODE_TSD = 1 << 13,    /* RDTSC is privileged (CR4.TSD and CPL > 0) */
     /* two bits a segment register from here on, in the order of enum seg: enum mode_seg */
     MODE_SEG_SHIFT = 16,
 };

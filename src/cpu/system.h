@@ -11,7 +11,7 @@
 /* --- segment.c: descriptors and segment registers --- */
 /* Load a segment register as MOV Sreg / POP Sreg / LxS do; real, vm86 and protected mode. Not CS. */
 void segment_load(struct vcpu *v, enum seg seg, u16 selector);
-/* Set a register in real or vm86 manner: base = selector << 4; limit and access as that mode has them. */
+/* Set a register in real or vm86 manner: base = selector << 4; limit and access as that mode has them. CS too. */
 void segment_set_real(struct vcpu *v, enum seg seg, u16 selector);
 void segment_load_ldtr(struct vcpu *v, u16 selector);
 void segment_load_tr(struct vcpu *v, u16 selector);
@@ -52,9 +52,12 @@ void task_switch(struct vcpu *v, u16 tss_selector, enum task_switch_cause cause,
 /* --- control.c: CR0-CR4, DR0-DR7, EFLAGS --- */
 u32 control_read(struct vcpu *v, unsigned cr);
 void control_write(struct vcpu *v, unsigned cr, u32 value); /* checks, flushes, vcpu_update_mode */
+/* Would a load of this CR3 pass? (PAE: the page-directory-pointer entries have no reserved bit set.) */
+bool control_cr3_valid(struct vcpu *v, u32 cr3);
 u32 debug_read(struct vcpu *v, unsigned dr);
 void debug_write(struct vcpu *v, unsigned dr, u32 value);
-/* POPF/IRET-style: replace the bits of `mask` that the current privilege may change. bytes 2 keeps the high half. */
+/* POPF-style: replace the bits of `mask` that the current privilege may change (IF by IOPL, IOPL by CPL 0; VM, VIF and
+ * VIP never). */
 void eflags_write(struct vcpu *v, u32 value, u32 mask);
 
 /* --- debug.c: breakpoints --- */

@@ -1,0 +1,147 @@
+/*
+ * Control registers, debug registers as MOV sees them, and EFLAGS (SDM 3A 2.3-2.5, SDM 2 "MOV-Move to/from
+ * Control Registers"). Privilege has been checked by the caller; values are checked here, before anything
+ * changes.
+ */
+#include "cpuid.h"
+#include "system.h"
+
+#define CR0_DEFINED                                                                                          \
+    (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
+/* Changes after which no cached translation holds. */
+#define CR0_FLUSH (CR0_PE | CR0_WP | CR0_PG)
+#define CR4_FLUSH (CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP | CR4_SMAP)
+/* Changes that make PAE paging load its page-directory-pointer entries again (SDM 3A 4.4.1). */
+#define CR0_LOADS_PDPTES (CR0_PG | CR0_CD | CR0_NW)
+#define CR4_LOADS_PDPTES (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)
+
+#define DR6_FIXED    0xffff0ff0u
+#define DR6_WRITABLE 0x0000e00fu
+#define DR6_BD       (1u << 13)
+#define DR7_FIXED    (1u << 10)
+#define DR7_WRITABLE 0xffff23ffu
+#define DR7_GD       (1u << 13)
+
+static bool pae_paging(u32 cr0, u32 cr4)
+{
+    return (cr0 & CR0_PG) && (cr4 & CR4_PAE);
+}
+
+/* The four entries of PAE paging as these registers would have them. False: a reserved bit is set. */
+static bool read_pdptes(struct vcpu *v, u32 cr0, u32 cr3, u32 cr4, struct paging *result)
+{
+    result->cr0 = cr0;
+    result->cr3 = cr3;
+    result->cr4 = cr4;
+    result->efer = v->paging.efer;
+    result->maxphyaddr = v->paging.maxphyaddr;
+    return mmu_load_pdptes(v->phys, result);
+}
+
+static void load_pdptes(struct vcpu *v, u32 cr0, u32 cr3, u32 cr4)
+{
+    struct paging loaded;
+    if (!read_pdptes(v, cr0, cr3, cr4, &loaded)) fault_raise_error(v, VEC_GP, 0);
+    for (unsigned i = 0; i < ARRAY_SIZE(loaded.pdpte); i++)
+        v->paging.pdpte[i] = loaded.pdpte[i];
+}
+
+bool control_cr3_valid(struct vcpu *v, u32 cr3)
+{
+    struct paging scratch;
+    return !pae_paging(v->paging.cr0, v->paging.cr4) ||
+           read_pdptes(v, v->paging.cr0, cr3, v->paging.cr4, &scratch);
+}
+
+static void write_cr0(struct vcpu *v, u32 value)
+{
+    struct paging *p = &v->paging;
+    value = (value & CR0_DEFINED) | CR0_ET;
+    bool bad = ((value & CR0_PG) && !(value & CR0_PE)) || ((value & CR0_NW) && !(value & CR0_CD));
+    if (bad) fault_raise_error(v, VEC_GP, 0);
+    u32 changed = value ^ p->cr0;
+    if ((changed & CR0_LOADS_PDPTES) && pae_paging(value, p->cr4)) load_pdptes(v, value, p->cr3, p->cr4);
+    p->cr0 = value;
+    if (changed & CR0_FLUSH) shadow_flush(v->shadow, false);
+}
+
+static void write_cr3(struct vcpu *v, u32 value)
+{
+    struct paging *p = &v->paging;
+    if (pae_paging(p->cr0, p->cr4)) load_pdptes(v, p->cr0, value, p->cr4);
+    p->cr3 = value;
+    shadow_flush(v->shadow, p->cr4 & CR4_PGE);
+}
+
+static void write_cr4(struct vcpu *v, u32 value)
+{
+    struct paging *p = &v->paging;
+    if (value & ~cpu_model_cr4(v->model)) fault_raise_error(v, VEC_GP, 0);
+    u32 changed = value ^ p->cr4;
+    if ((changed & CR4_LOADS_PDPTES) && pae_paging(p->cr0, value)) load_pdptes(v, p->cr0, p->cr3, value);
+    p->cr4 = value;
+    if (changed & CR4_FLUSH) shadow_flush(v->shadow, false);
+}
+
+u32 control_read(struct vcpu *v, unsigned cr)
+{
+    switch (cr) {
+    case 0: return v->paging.cr0;
+    case 2: return v->cr2;
+    case 3: return v->paging.cr3;
+    case 4:
+        if (cpu_model_cr4(v->model)) return v->paging.cr4;
+        /* fallthrough */
+    default: fault_raise(v, VEC_UD);
+    }
+}
+
+void control_write(struct vcpu *v, unsigned cr, u32 value)
+{
+    switch (cr) {
+    case 0: write_cr0(v, value); break;
+    case 2: v->cr2 = value; return;
+    case 3: write_cr3(v, value); break;
+    case 4: write_cr4(v, value); break;
+    default: fault_raise(v, VEC_UD);
+    }
+    vcpu_update_mode(v);
+}
+
+/* DR4 and DR5 are DR6 and DR7 unless CR4.DE makes them #UD; with DR7.GD any access traps (SDM 3B 17.2). */
+static unsigned check_debug_access(struct vcpu *v, unsigned dr)
+{
+    if (dr == 4 || dr == 5) {
+        if (v->paging.cr4 & CR4_DE) fault_raise(v, VEC_UD);
+        dr += 2;
+    }
+    if (v->dr[7] & DR7_GD) {
+        v->dr[6] |= DR6_BD;
+        fault_raise(v, VEC_DB);
+    }
+    return dr;
+}
+
+u32 debug_read(struct vcpu *v, unsigned dr)
+{
+    return v->dr[check_debug_access(v, dr)];
+}
+
+void debug_write(struct vcpu *v, unsigned dr, u32 value)
+{
+    dr = check_debug_access(v, dr);
+    if (dr == 6) value = (value & DR6_WRITABLE) | DR6_FIXED;
+    if (dr == 7) value = (value & DR7_WRITABLE) | DR7_FIXED;
+    v->dr[dr] = value;
+    vcpu_update_mode(v);
+}
+
+void eflags_write(struct vcpu *v, u32 value, u32 mask)
+{
+    mask &= ~(u32)(FL_VM | FL_VIF | FL_VIP);
+    if (v->cpl > vcpu_iopl(v)) mask &= ~(u32)FL_IF;
+    if (v->cpl > 0) mask &= ~(u32)FL_IOPL;
+    v->eflags = (v->eflags & ~mask) | (value & mask) | FL_ONE;
+    vcpu_update_mode(v);
+    vcpu_recheck_interrupts(v);
+}

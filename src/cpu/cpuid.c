@@ -1,0 +1,252 @@
+/*
+ * The table of CPU models and the CPUID instruction (SDM 2 "CPUID").
+ *
+ * Not exposed, and why: APIC (there is none yet), MCE and MCA (nothing to report), SMAP (EFLAGS.AC would
+ * become part of every shadow entry), AVX and XSAVE (state not kept yet), MONITOR, performance monitoring,
+ * 3DNow!.
+ *
+ * `max` tells the signature of an in-order Atom (family 6, model 1Ch, stepping 10): a 32-bit-only core
+ * without speculative execution, for which kernels turn on neither page-table isolation nor retpolines.
+ * Translated code is no place for them: no guest branch keeps its own predictor entry, and a retpoline makes
+ * each indirect jump a return that no predictor can follow.
+ */
+#include "cpuid.h"
+
+#include <cpuid.h>
+
+#define PENTIUM_MMX (F1D_FPU | F1D_VME | F1D_DE | F1D_PSE | F1D_TSC | F1D_MSR | F1D_CX8 | F1D_MMX)
+#define PENTIUM_II                                                                                           \
+    (PENTIUM_MMX | F1D_PAE | F1D_SEP | F1D_MTRR | F1D_PGE | F1D_CMOV | F1D_PAT | F1D_PSE36 | F1D_FXSR)
+#define PENTIUM_III (PENTIUM_II | F1D_SSE)
+#define PENTIUM_4   (PENTIUM_III | F1D_SSE2 | F1D_CLFSH)
+#define MAX_F1_ECX                                                                                           \
+    (F1C_SSE3 | F1C_PCLMULQDQ | F1C_SSSE3 | F1C_SSE4_1 | F1C_SSE4_2 | F1C_MOVBE | F1C_POPCNT | F1C_AES |     \
+     F1C_RDRAND)
+#define MAX_F7_EBX                                                                                           \
+    (F7B_BMI1 | F7B_FDP_EXCPTN_ONLY | F7B_SMEP | F7B_BMI2 | F7B_ERMS | F7B_NO_FPU_CS_DS | F7B_RDSEED |       \
+     F7B_ADX | F7B_SHA)
+
+/* Features that guest code executes on the host itself: exposed only where the host has them. All others are
+ * ours. */
+#define HOST_F1_EDX (F1D_CX8 | F1D_CMOV | F1D_CLFSH | F1D_MMX | F1D_FXSR | F1D_SSE | F1D_SSE2)
+#define HOST_F7_EBX (MAX_F7_EBX & ~(u32)F7B_SMEP)
+
+/* Leaf 2 descriptors (SDM 2 table 3-12), after the classes' own data sheets. 7Dh: 2 MB L2; 2Ch, 30h: 32 KB
+ * L1. */
+#define CACHES_MODERN                                                                                        \
+    {                                                                                                        \
+        0, 0, 0x002c307d                                                                                     \
+    }
+
+/* Every model is in a virtual machine and says so (leaf 40000000h). The table is completed before main() runs
+ * and constant from then on. */
+static struct cpu_model models[] = {
+    {.name = "pentium",
+     .vendor = "GenuineIntel",
+     .signature = 0x543,
+     .max_leaf = 1,
+     .f1_edx = PENTIUM_MMX,
+     .maxphyaddr = 32},
+    {.name = "pentium2",
+     .vendor = "GenuineIntel",
+     .signature = 0x652,
+     .max_leaf = 2,
+     .f1_edx = PENTIUM_II,
+     .caches = {0, 0, 0x0c040843},
+     .maxphyaddr = 36},
+    {.name = "pentium3",
+     .vendor = "GenuineIntel",
+     .signature = 0x683,
+     .max_leaf = 2,
+     .f1_edx = PENTIUM_III,
+     .caches = {0, 0, 0x0c040882},
+     .maxphyaddr = 36},
+    {.name = "pentium4",
+     .brand = "Ringer Virtual CPU, Pentium 4 class",
+     .vendor = "GenuineIntel",
+     .signature = 0xf29,
+     .max_leaf = 2,
+     .max_extended_leaf = 0x80000008,
+     .f1_edx = PENTIUM_4,
+     .caches = {0, 0, 0x007b7040},
+     .maxphyaddr = 36},
+    {.name = "core2",
+     .brand = "Ringer Virtual CPU, Core 2 class",
+     .vendor = "GenuineIntel",
+     .signature = 0x6fb,
+     .max_leaf = 4,
+     .max_extended_leaf = 0x80000008,
+     .f1_edx = PENTIUM_4,
+     .f1_ecx = F1C_SSE3 | F1C_SSSE3,
+     .x1_edx = X1D_NX,
+     .caches = CACHES_MODERN,
+     .maxphyaddr = 36},
+    {.name = "max",
+     .brand = "Ringer Virtual CPU",
+     .vendor = "GenuineIntel",
+     .signature = 0x106ca,
+     .max_leaf = 7,
+     .max_extended_leaf = 0x80000008,
+     .f1_edx = PENTIUM_4,
+     .f1_ecx = MAX_F1_ECX,
+     .f7_ebx = MAX_F7_EBX,
+     .f7_ecx = F7C_UMIP,
+     .f7_edx = F7D_FSRM,
+     .x1_edx = X1D_NX | X1D_RDTSCP,
+     .x1_ecx = X1C_LZCNT,
+     .x7_edx = X7D_INVARIANT_TSC,
+     .caches = CACHES_MODERN,
+     .maxphyaddr = 36},
+};
+
+static __attribute__((constructor)) void limit_models_to_host(void)
+{
+    u32 a, b, c, f1_edx = 0, f1_ecx = 0, f7_ebx = 0, f7_edx = 0, x1_ecx = 0, unused;
+    __get_cpuid(1, &a, &b, &f1_ecx, &f1_edx);
+    __get_cpuid_count(7, 0, &a, &f7_ebx, &c, &f7_edx);
+    __get_cpuid(0x80000001, &a, &b, &x1_ecx, &unused);
+    for (unsigned i = 0; i < ARRAY_SIZE(models); i++) {
+        struct cpu_model *m = &models[i];
+        m->f1_edx &= f1_edx | ~(u32)HOST_F1_EDX;
+        m->f1_ecx = (m->f1_ecx & f1_ecx) | F1C_HYPERVISOR;
+        m->f7_ebx &= f7_ebx | ~HOST_F7_EBX;
+        m->f7_edx &= f7_edx;
+        m->x1_ecx &= x1_ecx;
+    }
+}
+
+const char *const *cpu_model_names(void)
+{
+    static const char *const names[] = {"pentium", "pentium2", "pentium3", "pentium4", "core2", "max", NULL};
+    _Static_assert(ARRAY_SIZE(names) == ARRAY_SIZE(models) + 1, "a name for each model");
+    return names;
+}
+
+const struct cpu_model *cpu_model_find(const char *name)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(models); i++)
+        if (__builtin_strcmp(models[i].name, name) == 0) return &models[i];
+    return NULL;
+}
+
+u32 cpu_model_cr4(const struct cpu_model *model)
+{
+    static const struct {
+        u32 f1_edx, cr4;
+    } rows[] = {
+        {F1D_VME, CR4_VME | CR4_PVI}, {F1D_TSC, CR4_TSD},     {F1D_DE, CR4_DE},
+        {F1D_PSE, CR4_PSE},           {F1D_PAE, CR4_PAE},     {F1D_PGE, CR4_PGE},
+        {F1D_MMX, CR4_PCE},           {F1D_FXSR, CR4_OSFXSR}, {F1D_SSE, CR4_OSXMMEXCPT},
+    };
+    u32 cr4 = 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
+        if (model->f1_edx & rows[i].f1_edx) cr4 |= rows[i].cr4;
+    if (model->f7_ebx & F7B_SMEP) cr4 |= CR4_SMEP;
+    if (model->f7_ecx & F7C_UMIP) cr4 |= CR4_UMIP;
+    return cr4;
+}
+
+/* EAX EBX ECX EDX of one leaf. */
+struct leaf {
+    u32 r[4];
+};
+
+static u32 text_word(const char *text, unsigned offset)
+{
+    u32 word = 0;
+    for (unsigned i = 0; i < 4; i++)
+        word |= (u32)(u8)text[offset + i] << (8 * i);
+    return word;
+}
+
+static struct leaf leaf_vendor(const struct cpu_model *m)
+{
+    return (struct leaf){
+        {m->max_leaf, text_word(m->vendor, 0), text_word(m->vendor, 8), text_word(m->vendor, 4)}};
+}
+
+static struct leaf leaf_features(const struct cpu_model *m)
+{
+    u32 ebx = 1 << 16; /* one logical processor; 15-8: CLFLUSH line in units of 8 bytes */
+    if (m->f1_edx & F1D_CLFSH) ebx |= 8 << 8;
+    return (struct leaf){{m->signature, ebx, m->f1_ecx, m->f1_edx}};
+}
+
+/* Leaf 4: L1 data, L1 instruction, unified L2. EAX type, level << 5, self-initializing; EBX line, ways; ECX
+ * sets. */
+static struct leaf leaf_cache(u32 subleaf)
+{
+    static const struct leaf caches[] = {
+        {{0x121, 7u << 22 | 63, 63, 0}}, /* 32 KB, 8 ways, 64 sets */
+        {{0x122, 7u << 22 | 63, 63, 0}},
+        {{0x143, 15u << 22 | 63, 2047, 0}}, /* 2 MB, 16 ways, 2048 sets */
+    };
+    return subleaf < ARRAY_SIZE(caches) ? caches[subleaf] : (struct leaf){{0}};
+}
+
+static struct leaf basic_leaf(const struct cpu_model *m, u32 number, u32 subleaf)
+{
+    switch (number) {
+    case 0: return leaf_vendor(m);
+    case 1: return leaf_features(m);
+    case 2:
+        return (struct leaf){{1, m->caches[0], m->caches[1], m->caches[2]}}; /* AL 1: one query is enough */
+    case 4: return leaf_cache(subleaf);
+    case 7: return subleaf ? (struct leaf){{0}} : (struct leaf){{0, m->f7_ebx, m->f7_ecx, m->f7_edx}};
+    default: return (struct leaf){{0}};
+    }
+}
+
+static struct leaf leaf_brand(const struct cpu_model *m, unsigned part)
+{
+    char text[48] = {0};
+    for (unsigned i = 0; i < sizeof text - 1 && m->brand && m->brand[i]; i++)
+        text[i] = m->brand[i];
+    struct leaf l;
+    for (unsigned i = 0; i < 4; i++)
+        l.r[i] = text_word(text, part * 16 + i * 4);
+    return l;
+}
+
+static struct leaf extended_leaf(const struct cpu_model *m, u32 number)
+{
+    switch (number) {
+    case 0x80000000: return (struct leaf){{m->max_extended_leaf}};
+    case 0x80000001: return (struct leaf){{0, 0, m->x1_ecx, m->x1_edx}};
+    case 0x80000002:
+    case 0x80000003:
+    case 0x80000004: return leaf_brand(m, number - 0x80000002);
+    case 0x80000006:
+        return (struct leaf){{0, 0, 2048 << 16 | 8 << 12 | 64, 0}}; /* L2: 2 MB, 16 ways, 64-byte lines */
+    case 0x80000007: return (struct leaf){{0, 0, 0, m->x7_edx}};
+    case 0x80000008: return (struct leaf){{m->maxphyaddr | 32 << 8}};
+    default: return (struct leaf){{0}};
+    }
+}
+
+/* Leaves 40000000h on, by the convention among hypervisors: the highest one, and a signature. */
+static struct leaf hypervisor_leaf(void)
+{
+    static const char signature[] = "RingerRinger";
+    return (struct leaf){
+        {0x40000000, text_word(signature, 0), text_word(signature, 4), text_word(signature, 8)}};
+}
+
+void cpuid(struct vcpu *v)
+{
+    const struct cpu_model *m = v->model;
+    u32 number = v->gpr[REG_EAX], subleaf = v->gpr[REG_ECX];
+    struct leaf l;
+    if (number >= 0x80000000 && number <= m->max_extended_leaf)
+        l = extended_leaf(m, number);
+    else if (number == 0x40000000)
+        l = hypervisor_leaf();
+    else if (number <= m->max_leaf)
+        l = basic_leaf(m, number, subleaf);
+    else
+        l = basic_leaf(m, m->max_leaf, subleaf); /* Intel: out of range gives the highest basic leaf */
+    v->gpr[REG_EAX] = l.r[0];
+    v->gpr[REG_EBX] = l.r[1];
+    v->gpr[REG_ECX] = l.r[2];
+    v->gpr[REG_EDX] = l.r[3];
+}

@@ -1,0 +1,148 @@
+/*
+ * Descriptors as they lie in the GDT, LDT and IDT, and the checks that segment loads, far transfers,
+ * interrupt delivery and task switches share. Private to the system side of the CPU.
+ *
+ *   high: 31-24 base | G | D/B | L | AVL | 19-16 limit | P | DPL | S | type | 7-0 base       (SDM 3A 3.4.5)
+ *   low:  31-16 base | 15-0 limit                 gates: high 31-16 and low 15-0 offset, low 31-16 selector
+ *
+ * Error codes are selector & FFFCh | ext, where ext is 1 while an event external to the program is delivered
+ * (SDM 3A 6.13).
+ */
+#ifndef RINGER_CPU_DESCRIPTOR_H
+#define RINGER_CPU_DESCRIPTOR_H
+
+#include "system.h"
+
+enum selector_bits { SEL_RPL = 3, SEL_TI = 1 << 2, SEL_ERROR_MASK = 0xfffc };
+
+/* Types of system descriptors (S = 0), SDM 3A table 3-2. Bit 3 tells 32-bit ones from 16-bit ones. */
+enum system_type {
+    SYS_TSS16 = 1,
+    SYS_LDT = 2,
+    SYS_TSS16_BUSY = 3,
+    SYS_CALL16 = 4,
+    SYS_TASK_GATE = 5,
+    SYS_INTERRUPT16 = 6,
+    SYS_TRAP16 = 7,
+    SYS_TSS32 = 9,
+    SYS_TSS32_BUSY = 11,
+    SYS_CALL32 = 12,
+    SYS_INTERRUPT32 = 14,
+    SYS_TRAP32 = 15,
+    SYS_TSS_BUSY = 1 << 1,
+    SYS_32 = 1 << 3,
+};
+
+struct descriptor {
+    u32 linear; /* where it was read, for the accessed and busy bits */
+    u32 low, high;
+    u16 selector;
+};
+
+static inline bool selector_null(u16 selector)
+{
+    return !(selector & SEL_ERROR_MASK);
+}
+static inline unsigned selector_rpl(u16 selector)
+{
+    return selector & SEL_RPL;
+}
+
+static inline u32 descriptor_access(const struct descriptor *d)
+{
+    return d->high >> 8 & 0xf0ff;
+}
+static inline unsigned descriptor_dpl(const struct descriptor *d)
+{
+    return d->high >> 13 & 3;
+}
+static inline bool descriptor_present(const struct descriptor *d)
+{
+    return d->high >> 8 & AR_P;
+}
+/* S = 1: code or data; then these tell which. */
+static inline bool descriptor_code(const struct descriptor *d)
+{
+    return (descriptor_access(d) & (AR_S | AR_CODE)) == (AR_S | AR_CODE);
+}
+static inline bool descriptor_conforming(const struct descriptor *d)
+{
+    return descriptor_code(d) && (descriptor_access(d) & AR_CONFORMING);
+}
+static inline bool descriptor_writable_data(const struct descriptor *d)
+{
+    return (descriptor_access(d) & (AR_S | AR_CODE | AR_WRITABLE)) == (AR_S | AR_WRITABLE);
+}
+/* Data, or code that may be read. */
+static inline bool descriptor_readable(const struct descriptor *d)
+{
+    u32 access = descriptor_access(d);
+    return (access & AR_S) && (!(access & AR_CODE) || (access & AR_READABLE));
+}
+/* A system descriptor's type; 0 (reserved) for code and data. */
+static inline unsigned descriptor_system_type(const struct descriptor *d)
+{
+    u32 access = descriptor_access(d);
+    return access & AR_S ? 0 : AR_TYPE(access);
+}
+static inline u32 descriptor_base(const struct descriptor *d)
+{
+    return d->low >> 16 | (d->high & 0xff) << 16 | (d->high & 0xff000000);
+}
+static inline u32 descriptor_limit(const struct descriptor *d)
+{
+    u32 limit = (d->low & 0xffff) | (d->high & 0xf0000);
+    return descriptor_access(d) & AR_G ? limit << 12 | 0xfff : limit;
+}
+static inline u16 gate_selector(const struct descriptor *d)
+{
+    return d->low >> 16;
+}
+/* The entry point, by the width of the gate. */
+static inline u32 gate_offset(const struct descriptor *d)
+{
+    u32 low = d->low & 0xffff;
+    return descriptor_system_type(d) & SYS_32 ? low | (d->high & 0xffff0000) : low;
+}
+
+/* The hidden part that a load of this descriptor gives. */
+struct segment descriptor_segment(const struct descriptor *d, u16 selector);
+
+/* Read the descriptor of a selector. False when it lies beyond its table's limit. May raise #PF. */
+bool descriptor_read(struct vcpu *v, u16 selector, struct descriptor *d);
+/* The same, raising `vector` (selector | ext) when it lies beyond. */
+void descriptor_fetch(struct vcpu *v, u16 selector, u8 vector, u32 ext, struct descriptor *d);
+/* Set the accessed bit in memory and in *d, unless it is set. May raise #PF: call before committing anything.
+ */
+void descriptor_set_accessed(struct vcpu *v, struct descriptor *d);
+void descriptor_set_busy(struct vcpu *v, struct descriptor *d, bool busy);
+
+_Noreturn static inline void fault_raise_selector(struct vcpu *v, u8 vector, u16 selector, u32 ext)
+{
+    fault_raise_error(v, vector, (selector & SEL_ERROR_MASK) | ext);
+}
+
+/* Check and fetch what is to become SS at privilege `cpl`: `vector` (#GP or #TS) for a null selector, a wrong
+ * privilege or type; #SS when not present. */
+void descriptor_fetch_stack(struct vcpu *v, u16 selector, unsigned cpl, u8 vector, u32 ext,
+                            struct descriptor *d);
+/* Check and fetch what is to become DS, ES, FS or GS at the current privilege; the selector is not null. */
+void descriptor_fetch_data(struct vcpu *v, u16 selector, u8 vector, u32 ext, struct descriptor *d);
+/* Is [offset, offset + bytes) within the segment's limit? Expand-down and wrapping at 4 GB included. */
+bool segment_contains(const struct segment *s, u32 offset, u32 bytes);
+
+/* A register that holds a null selector. */
+static inline struct segment segment_null(u16 selector)
+{
+    return (struct segment){.access = AR_UNUSABLE, .selector = selector};
+}
+/* segment_set_real() without vcpu_update_mode(). */
+void segment_assign_real(struct vcpu *v, enum seg seg, u16 selector);
+
+/* Stack pointer of an inner ring, from the current TSS: #TS(TSS | ext) when beyond its limit. */
+void task_inner_stack(struct vcpu *v, unsigned cpl, u32 ext, u16 *ss, u32 *esp);
+/* task_switch() on behalf of an event with this EXT bit. */
+void task_switch_event(struct vcpu *v, u16 tss_selector, enum task_switch_cause cause, bool has_error,
+                       u32 error, u32 ext);
+
+#endif

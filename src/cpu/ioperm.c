@@ -1,0 +1,38 @@
+/*
+ * Ports: who may reach them, and reaching them (SDM 1 19.5).
+ */
+#include "descriptor.h"
+#include "memory.h"
+
+#define TSS_IO_MAP 102 /* offset of the 16-bit offset of the permission bitmap */
+
+static bool bitmap_allows(struct vcpu *v, u16 port, unsigned bytes)
+{
+    if (!(v->tr.access & SYS_32) || v->tr.limit < TSS_IO_MAP + 1) return false;
+    u32 at = (u32)sys_read(v, v->tr.base + TSS_IO_MAP, 2) + port / 8;
+    if (at + 1 > v->tr.limit) return false; /* two bytes are always read: hence the byte of ones at the end */
+    u32 bits = sys_read(v, v->tr.base + at, 2) >> (port & 7);
+    return !(bits & ((1u << bytes) - 1));
+}
+
+void io_check(struct vcpu *v, u16 port, unsigned bytes)
+{
+    if (!vcpu_pe(v) || (!vcpu_vm86(v) && v->cpl <= vcpu_iopl(v))) return;
+    if (!bitmap_allows(v, port, bytes)) fault_raise_error(v, VEC_GP, 0);
+}
+
+u32 io_read(struct vcpu *v, u16 port, unsigned bytes)
+{
+    v->counters->port_reads++;
+    debug_match_io(v, port, bytes);
+    fpu_park(v);
+    return mask_bytes(v->host->port_read(v->host->machine, port, bytes), bytes);
+}
+
+void io_write(struct vcpu *v, u16 port, unsigned bytes, u32 value)
+{
+    v->counters->port_writes++;
+    debug_match_io(v, port, bytes);
+    fpu_park(v);
+    v->host->port_write(v->host->machine, port, bytes, mask_bytes(value, bytes));
+}

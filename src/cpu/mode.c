@@ -1,0 +1,126 @@
+/*
+ * What is derived: the mode key and the shadow tables of the current privilege; and the state at power-on.
+ */
+#include "mode.h"
+#include "cpuid.h"
+
+#include <string.h>
+
+/* Every class is one compare away: kernels run with nearly all registers flat. */
+static inline u32 segment_class(const struct segment *s, bool usable)
+{
+    if (!usable) return MODE_SEG_ODD;
+    if (s->limit != 0xffffffff) return MODE_SEG_LIMITED;
+    return s->base ? MODE_SEG_BASED : MODE_SEG_FLAT;
+}
+
+static inline bool data_usable(u32 access)
+{
+    return (access & (AR_UNUSABLE | AR_P | AR_S | AR_CODE | AR_EXPAND_DOWN | AR_WRITABLE)) ==
+           (AR_P | AR_S | AR_WRITABLE);
+}
+
+/* A readable code segment, or real mode's CS, which is a data segment. */
+static inline bool code_usable(u32 access)
+{
+    return (access & (AR_UNUSABLE | AR_P | AR_S | AR_CODE | AR_READABLE)) ==
+               (AR_P | AR_S | AR_CODE | AR_READABLE) ||
+           data_usable(access);
+}
+
+static u32 segment_bits(const struct vcpu *v)
+{
+    u32 bits = 0;
+    for (unsigned i = 0; i < SEG_COUNT; i++) {
+        const struct segment *s = &v->seg[i];
+        bool usable = i == SEG_CS ? code_usable(s->access) : data_usable(s->access);
+        bits |= segment_class(s, usable) << (2 * i);
+    }
+    return bits;
+}
+
+void vcpu_update_mode(struct vcpu *v)
+{
+    u32 cr0 = v->paging.cr0, eflags = v->eflags, mode = v->cpl;
+    if (v->seg[SEG_CS].access & AR_DB) mode |= MODE_CODE32;
+    if (v->seg[SEG_SS].access & AR_DB) mode |= MODE_STACK32;
+    if (cr0 & CR0_PE) mode |= MODE_PE;
+    if (cr0 & CR0_TS) mode |= MODE_TS;
+    if (cr0 & CR0_EM) mode |= MODE_EM;
+    if (cr0 & CR0_MP) mode |= MODE_MP;
+    if (eflags & FL_VM) mode |= MODE_VM86;
+    if (v->paging.cr4 & CR4_OSFXSR) mode |= MODE_OSFXSR;
+    if (v->cpl <= vcpu_iopl(v)) mode |= MODE_IOPL;
+    if ((eflags & FL_TF) || (v->dr[7] & 0xff)) mode |= MODE_STEP;
+    if (v->cpl == 3 && (cr0 & CR0_AM) && (eflags & FL_AC)) mode |= MODE_ALIGN;
+    if (v->cpl > 0 && (v->paging.cr4 & CR4_TSD)) mode |= MODE_TSD;
+    v->mode = mode | segment_bits(v) << MODE_SEG_SHIFT;
+    v->paging.ac = eflags & FL_AC;
+
+    const struct shadow_table *t = &v->shadow->table[v->cpl == 3 ? SHADOW_USER : SHADOW_SUPERVISOR];
+    v->read_table = t->read;
+    v->write_table = t->write;
+    v->exec_table = t->exec;
+}
+
+/* FXSAVE image after RESET (SDM 3A table 9-1): FCW 40h, all registers zero and valid, MXCSR 1F80h. */
+static void reset_fpu(struct vcpu *v)
+{
+    enum { FXSAVE_FCW = 0, FXSAVE_FTW = 4, FXSAVE_MXCSR = 24 };
+    memset(v->fpu, 0, sizeof v->fpu);
+    v->fpu[FXSAVE_FCW] = 0x40;
+    v->fpu[FXSAVE_FTW] = 0xff;
+    v->fpu[FXSAVE_MXCSR] = 0x80;
+    v->fpu[FXSAVE_MXCSR + 1] = 0x1f;
+}
+
+static void reset_registers(struct vcpu *v)
+{
+    enum { DATA = AR_P | AR_S | AR_WRITABLE | AR_ACCESSED, LDT = AR_P | 2, TSS_BUSY = AR_P | 11 };
+    memset(v->gpr, 0, sizeof v->gpr);
+    v->gpr[REG_EDX] = v->model->signature;
+    v->rip = 0xfff0;
+    v->eflags = FL_ONE;
+    v->cpl = 0;
+    for (unsigned i = 0; i < SEG_COUNT; i++)
+        v->seg[i] = (struct segment){.limit = 0xffff, .access = DATA};
+    v->seg[SEG_CS].selector = 0xf000;
+    v->seg[SEG_CS].base = 0xffff0000;
+    v->ldtr = (struct segment){.limit = 0xffff, .access = LDT};
+    v->tr = (struct segment){.limit = 0xffff, .access = TSS_BUSY};
+    v->gdtr = v->idtr = (struct desc_table){.limit = 0xffff};
+    v->paging = (struct paging){.cr0 = CR0_CD | CR0_NW | CR0_ET, .maxphyaddr = v->model->maxphyaddr};
+    v->cr2 = 0;
+    memset(v->dr, 0, sizeof v->dr);
+    v->dr[6] = 0xffff0ff0;
+    v->dr[7] = 0x400;
+}
+
+static void reset_msrs(struct vcpu *v)
+{
+    v->sysenter_cs = v->sysenter_esp = v->sysenter_eip = 0;
+    v->tsc_offset = v->host && v->host->tsc ? -v->host->tsc(v->host->machine) : 0;
+    v->apic_base = 0xfee00000 | 1 << 8 /* this is the boot processor */;
+    v->pat = 0x0007040600070406;
+    v->misc_enable = 1; /* fast string operations */
+    v->debugctl = v->mcg_status = v->tsc_aux = 0;
+    v->mtrr_def_type = 0;
+    memset(v->mtrr_fixed, 0, sizeof v->mtrr_fixed);
+    memset(v->mtrr_base, 0, sizeof v->mtrr_base);
+    memset(v->mtrr_mask, 0, sizeof v->mtrr_mask);
+}
+
+void vcpu_reset(struct vcpu *v)
+{
+    fpu_park(v); /* the rest may use the library */
+    reset_fpu(v);
+    reset_registers(v);
+    reset_msrs(v);
+    v->inhibit = 0;
+    v->halted = v->nmi_masked = v->in_new_task = false;
+    v->debug_trap = 0;
+    v->delivering = 0;
+    __atomic_and_fetch(&v->pending, ~(u32)(PENDING_NMI | PENDING_DEBUG), __ATOMIC_RELAXED);
+    shadow_flush(v->shadow, false);
+    vcpu_update_mode(v);
+}

@@ -1,0 +1,298 @@
+/*
+ * Model-specific registers: one row a register or run of registers. What has no row, or whose feature the CPU
+ * model does not expose, raises #GP(0), and so do values that would set what the row does not define (SDM 4).
+ */
+#include "cpuid.h"
+#include "system.h"
+
+#define MTRR_VARIABLE 8
+#define MTRR_FIXED    11
+
+struct msr_row {
+    u32 first, count;
+    bool (*exposed)(const struct cpu_model *model);       /* NULL: by every model */
+    u64 (*read)(struct vcpu *v, unsigned n);              /* n: which of the run */
+    bool (*write)(struct vcpu *v, unsigned n, u64 value); /* false: #GP(0) */
+};
+
+static bool has_tsc(const struct cpu_model *m)
+{
+    return m->f1_edx & F1D_TSC;
+}
+static bool has_sep(const struct cpu_model *m)
+{
+    return m->f1_edx & F1D_SEP;
+}
+static bool has_mtrr(const struct cpu_model *m)
+{
+    return m->f1_edx & F1D_MTRR;
+}
+static bool has_pat(const struct cpu_model *m)
+{
+    return m->f1_edx & F1D_PAT;
+}
+static bool has_nx(const struct cpu_model *m)
+{
+    return m->x1_edx & X1D_NX;
+}
+static bool has_rdtscp(const struct cpu_model *m)
+{
+    return m->x1_edx & X1D_RDTSCP;
+}
+static bool is_p5(const struct cpu_model *m)
+{
+    return cpu_model_family(m) == 5;
+}
+static bool is_p6(const struct cpu_model *m)
+{
+    return cpu_model_family(m) >= 6;
+}
+/* IA32_MISC_ENABLE came with NetBurst and, in family 6, with the Pentium M. */
+static bool has_misc_enable(const struct cpu_model *m)
+{
+    unsigned model = (m->signature >> 4 & 15) | (m->signature >> 12 & 0xf0);
+    return cpu_model_family(m) > 6 || (cpu_model_family(m) == 6 && model >= 13);
+}
+
+static u64 read_zero(struct vcpu *v, unsigned n)
+{
+    return 0;
+}
+static bool write_ignored(struct vcpu *v, unsigned n, u64 value)
+{
+    return true;
+}
+static bool write_refused(struct vcpu *v, unsigned n, u64 value)
+{
+    return false;
+}
+
+static u64 host_tsc(struct vcpu *v)
+{
+    fpu_park(v);
+    return v->host->tsc(v->host->machine);
+}
+static u64 read_tsc(struct vcpu *v, unsigned n)
+{
+    return host_tsc(v) + v->tsc_offset;
+}
+static bool write_tsc(struct vcpu *v, unsigned n, u64 value)
+{
+    v->tsc_offset = value - host_tsc(v);
+    return true;
+}
+
+/* Base and the boot-processor bit; without a local APIC in the machine the enable bit stays 0. */
+static u64 read_apic_base(struct vcpu *v, unsigned n)
+{
+    return v->apic_base;
+}
+static bool write_apic_base(struct vcpu *v, unsigned n, u64 value)
+{
+    enum { BOOT_PROCESSOR = 1 << 8 };
+    if (value & ~(0xfffff000ull | BOOT_PROCESSOR)) return false;
+    v->apic_base = (value & ~(u64)BOOT_PROCESSOR) | BOOT_PROCESSOR;
+    return true;
+}
+
+/* The loaded microcode revision, in the high half: a kernel writes 0, executes CPUID and reads it. */
+static u64 read_microcode_revision(struct vcpu *v, unsigned n)
+{
+    return 1ull << 32;
+}
+
+static u64 *sysenter_register(struct vcpu *v, unsigned n)
+{
+    return n == 0 ? &v->sysenter_cs : n == 1 ? &v->sysenter_esp : &v->sysenter_eip;
+}
+static u64 read_sysenter(struct vcpu *v, unsigned n)
+{
+    return *sysenter_register(v, n);
+}
+static bool write_sysenter(struct vcpu *v, unsigned n, u64 value)
+{
+    *sysenter_register(v, n) = (u32)value;
+    return true;
+}
+
+static u64 read_misc_enable(struct vcpu *v, unsigned n)
+{
+    return v->misc_enable;
+}
+static bool write_misc_enable(struct vcpu *v, unsigned n, u64 value)
+{
+    enum { FAST_STRINGS = 1 }; /* nothing else is there to be switched */
+    v->misc_enable = value & FAST_STRINGS;
+    return true;
+}
+
+static u64 read_debugctl(struct vcpu *v, unsigned n)
+{
+    return v->debugctl;
+}
+static bool write_debugctl(struct vcpu *v, unsigned n, u64 value)
+{
+    enum { LBR = 1, BTF = 2 };
+    if (value & ~(u64)(LBR | BTF)) return false;
+    v->debugctl = value;
+    return true;
+}
+
+/* Memory types: 0 UC, 1 WC, 4 WT, 5 WP, 6 WB; the PAT also knows 7, UC- (SDM 3A 11.11, 11.12). Nothing here
+ * caches, so they are only kept. */
+static bool mtrr_type_valid(u64 type)
+{
+    return type <= 6 && (0x73 >> type & 1);
+}
+
+static u64 read_mtrr_cap(struct vcpu *v, unsigned n)
+{
+    enum { FIXED_RANGES = 1 << 8, WRITE_COMBINING = 1 << 10 };
+    return MTRR_VARIABLE | FIXED_RANGES | WRITE_COMBINING;
+}
+static u64 read_mtrr_default(struct vcpu *v, unsigned n)
+{
+    return v->mtrr_def_type;
+}
+static bool write_mtrr_default(struct vcpu *v, unsigned n, u64 value)
+{
+    enum { FIXED_ENABLE = 1 << 10, ENABLE = 1 << 11 };
+    if ((value & ~(u64)(0xff | FIXED_ENABLE | ENABLE)) || !mtrr_type_valid(value & 0xff)) return false;
+    v->mtrr_def_type = value;
+    return true;
+}
+/* Pairs of base and mask. */
+static u64 read_mtrr_variable(struct vcpu *v, unsigned n)
+{
+    return n & 1 ? v->mtrr_mask[n / 2] : v->mtrr_base[n / 2];
+}
+static bool write_mtrr_variable(struct vcpu *v, unsigned n, u64 value)
+{
+    enum { VALID = 1 << 11 };
+    u64 address = ((1ull << v->model->maxphyaddr) - 1) & ~(u64)PAGE_MASK;
+    if (n & 1) {
+        if (value & ~(address | VALID)) return false;
+        v->mtrr_mask[n / 2] = value;
+    } else {
+        if ((value & ~(address | 0xff)) || !mtrr_type_valid(value & 0xff)) return false;
+        v->mtrr_base[n / 2] = value;
+    }
+    return true;
+}
+
+static bool memory_types_valid(u64 types, bool pat)
+{
+    for (unsigned i = 0; i < 64; i += 8)
+        if (!mtrr_type_valid(types >> i & 0xff) && !(pat && (types >> i & 0xff) == 7)) return false;
+    return true;
+}
+/* Fixed ranges lie at 250h, 258h-259h and 268h-26Fh: entries 0, 1-2 and 3-10. */
+static u64 read_mtrr_fixed_64k(struct vcpu *v, unsigned n)
+{
+    return v->mtrr_fixed[n];
+}
+static u64 read_mtrr_fixed_16k(struct vcpu *v, unsigned n)
+{
+    return v->mtrr_fixed[1 + n];
+}
+static u64 read_mtrr_fixed_4k(struct vcpu *v, unsigned n)
+{
+    return v->mtrr_fixed[3 + n];
+}
+static bool write_mtrr_fixed_64k(struct vcpu *v, unsigned n, u64 value)
+{
+    if (!memory_types_valid(value, false)) return false;
+    v->mtrr_fixed[n] = value;
+    return true;
+}
+static bool write_mtrr_fixed_16k(struct vcpu *v, unsigned n, u64 value)
+{
+    return write_mtrr_fixed_64k(v, 1 + n, value);
+}
+static bool write_mtrr_fixed_4k(struct vcpu *v, unsigned n, u64 value)
+{
+    return write_mtrr_fixed_64k(v, 3 + n, value);
+}
+static u64 read_pat(struct vcpu *v, unsigned n)
+{
+    return v->pat;
+}
+static bool write_pat(struct vcpu *v, unsigned n, u64 value)
+{
+    if (!memory_types_valid(value, true)) return false;
+    v->pat = value;
+    return true;
+}
+
+static u64 read_efer(struct vcpu *v, unsigned n)
+{
+    return v->paging.efer;
+}
+static bool write_efer(struct vcpu *v, unsigned n, u64 value)
+{
+    if (value & ~(u64)EFER_NXE) return false;
+    if (value != v->paging.efer) {
+        v->paging.efer = value;
+        shadow_flush(v->shadow, false);
+    }
+    return true;
+}
+
+static u64 read_tsc_aux(struct vcpu *v, unsigned n)
+{
+    return v->tsc_aux;
+}
+static bool write_tsc_aux(struct vcpu *v, unsigned n, u64 value)
+{
+    v->tsc_aux = (u32)value;
+    return true;
+}
+
+static const struct msr_row rows[] = {
+    {0x000, 2, is_p5, read_zero, write_ignored},                      /* machine-check address, type */
+    {0x010, 1, has_tsc, read_tsc, write_tsc},                         /* IA32_TIME_STAMP_COUNTER */
+    {0x017, 1, is_p6, read_zero, write_refused},                      /* IA32_PLATFORM_ID */
+    {0x01b, 1, is_p6, read_apic_base, write_apic_base},               /* IA32_APIC_BASE */
+    {0x02a, 1, is_p6, read_zero, write_ignored},                      /* EBL_CR_POWERON */
+    {0x079, 1, is_p6, NULL, write_ignored},                           /* IA32_BIOS_UPDT_TRIG */
+    {0x08b, 1, is_p6, read_microcode_revision, write_ignored},        /* IA32_BIOS_SIGN_ID */
+    {0x0fe, 1, has_mtrr, read_mtrr_cap, write_refused},               /* IA32_MTRRCAP */
+    {0x174, 3, has_sep, read_sysenter, write_sysenter},               /* IA32_SYSENTER_CS, ESP, EIP */
+    {0x1a0, 1, has_misc_enable, read_misc_enable, write_misc_enable}, /* IA32_MISC_ENABLE */
+    {0x1d9, 1, is_p6, read_debugctl, write_debugctl},                 /* IA32_DEBUGCTL */
+    {0x200, 2 * MTRR_VARIABLE, has_mtrr, read_mtrr_variable,
+     write_mtrr_variable}, /* IA32_MTRR_PHYSBASE0... */
+    {0x250, 1, has_mtrr, read_mtrr_fixed_64k, write_mtrr_fixed_64k},
+    {0x258, 2, has_mtrr, read_mtrr_fixed_16k, write_mtrr_fixed_16k},
+    {0x268, 8, has_mtrr, read_mtrr_fixed_4k, write_mtrr_fixed_4k},
+    {0x277, 1, has_pat, read_pat, write_pat},                    /* IA32_PAT */
+    {0x2ff, 1, has_mtrr, read_mtrr_default, write_mtrr_default}, /* IA32_MTRR_DEF_TYPE */
+    {0xc0000080, 1, has_nx, read_efer, write_efer},              /* IA32_EFER */
+    {0xc0000103, 1, has_rdtscp, read_tsc_aux, write_tsc_aux},    /* IA32_TSC_AUX */
+};
+_Static_assert(sizeof(((struct vcpu *)0)->mtrr_fixed) == MTRR_FIXED * sizeof(u64),
+               "one entry a fixed-range MTRR");
+_Static_assert(sizeof(((struct vcpu *)0)->mtrr_base) == MTRR_VARIABLE * sizeof(u64),
+               "one entry a variable range");
+
+static const struct msr_row *find_row(const struct vcpu *v, u32 index)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        const struct msr_row *row = &rows[i];
+        if (index - row->first < row->count) return !row->exposed || row->exposed(v->model) ? row : NULL;
+    }
+    return NULL;
+}
+
+u64 msr_read(struct vcpu *v, u32 index)
+{
+    const struct msr_row *row = find_row(v, index);
+    if (!row || !row->read) fault_raise_error(v, VEC_GP, 0);
+    return row->read(v, index - row->first);
+}
+
+void msr_write(struct vcpu *v, u32 index, u64 value)
+{
+    const struct msr_row *row = find_row(v, index);
+    if (!row || !row->write(v, index - row->first, value)) fault_raise_error(v, VEC_GP, 0);
+}

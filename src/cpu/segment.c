@@ -1,0 +1,149 @@
+/*
+ * Segment registers and the descriptors behind them (SDM 3A 3.4, 5.4-5.7; SDM 2 "MOV", "LLDT", "LTR").
+ */
+#include "memory.h"
+#include "stack_frame.h"
+
+/* What real mode gives a register whose hidden part says nothing yet: present, writable, accessed, 64 KB. */
+enum { REAL_ACCESS = AR_P | AR_S | AR_WRITABLE | AR_ACCESSED, REAL_LIMIT = 0xffff };
+
+struct segment descriptor_segment(const struct descriptor *d, u16 selector)
+{
+    return (struct segment){.base = descriptor_base(d),
+                            .limit = descriptor_limit(d),
+                            .access = descriptor_access(d),
+                            .selector = selector};
+}
+
+bool descriptor_read(struct vcpu *v, u16 selector, struct descriptor *d)
+{
+    u32 base = v->gdtr.base, limit = v->gdtr.limit;
+    if (selector & SEL_TI) {
+        if (v->ldtr.access & AR_UNUSABLE) return false;
+        base = v->ldtr.base;
+        limit = v->ldtr.limit;
+    }
+    u32 offset = selector & ~(SEL_TI | SEL_RPL);
+    if (offset + 7 > limit) return false;
+    u64 bits = sys_read(v, base + offset, 8);
+    *d = (struct descriptor){.linear = base + offset, .low = bits, .high = bits >> 32, .selector = selector};
+    return true;
+}
+
+void descriptor_fetch(struct vcpu *v, u16 selector, u8 vector, u32 ext, struct descriptor *d)
+{
+    if (!descriptor_read(v, selector, d)) fault_raise_selector(v, vector, selector, ext);
+}
+
+void descriptor_set_accessed(struct vcpu *v, struct descriptor *d)
+{
+    u32 accessed = d->high | AR_ACCESSED << 8;
+    if (accessed == d->high) return;
+    sys_write(v, d->linear + 5, 1, accessed >> 8 & 0xff);
+    d->high = accessed;
+}
+
+void descriptor_set_busy(struct vcpu *v, struct descriptor *d, bool busy)
+{
+    u32 high = busy ? d->high | SYS_TSS_BUSY << 8 : d->high & ~(u32)(SYS_TSS_BUSY << 8);
+    sys_write(v, d->linear + 5, 1, high >> 8 & 0xff);
+    d->high = high;
+}
+
+void descriptor_fetch_stack(struct vcpu *v, u16 selector, unsigned cpl, u8 vector, u32 ext,
+                            struct descriptor *d)
+{
+    if (selector_null(selector)) fault_raise_error(v, vector, ext);
+    descriptor_fetch(v, selector, vector, ext, d);
+    if (selector_rpl(selector) != cpl || !descriptor_writable_data(d) || descriptor_dpl(d) != cpl)
+        fault_raise_selector(v, vector, selector, ext);
+    if (!descriptor_present(d)) fault_raise_selector(v, VEC_SS, selector, ext);
+}
+
+void descriptor_fetch_data(struct vcpu *v, u16 selector, u8 vector, u32 ext, struct descriptor *d)
+{
+    descriptor_fetch(v, selector, vector, ext, d);
+    unsigned dpl = descriptor_dpl(d);
+    if (!descriptor_readable(d) ||
+        (!descriptor_conforming(d) && (dpl < v->cpl || dpl < selector_rpl(selector))))
+        fault_raise_selector(v, vector, selector, ext);
+    if (!descriptor_present(d)) fault_raise_selector(v, VEC_NP, selector, ext);
+}
+
+bool segment_contains(const struct segment *s, u32 offset, u32 bytes)
+{
+    u64 last = (u64)offset + bytes - 1;
+    if ((s->access & (AR_CODE | AR_EXPAND_DOWN)) == AR_EXPAND_DOWN)
+        return offset > s->limit && last <= (s->access & AR_DB ? 0xffffffff : 0xffff);
+    return last <= s->limit;
+}
+
+/*
+ * Real mode changes selector and base only: limit and access survive from protected mode ("unreal mode"), but
+ * CS becomes writable again. Virtual-8086 mode sets everything (SDM 3A 20.2.1).
+ */
+void segment_assign_real(struct vcpu *v, enum seg seg, u16 selector)
+{
+    struct segment *s = &v->seg[seg];
+    s->selector = selector;
+    s->base = (u32)selector << 4;
+    if (vcpu_vm86(v)) {
+        s->limit = REAL_LIMIT;
+        s->access = REAL_ACCESS | AR_DPL;
+    } else if (s->access & AR_UNUSABLE) {
+        s->limit = REAL_LIMIT;
+        s->access = REAL_ACCESS;
+    } else if (seg == SEG_CS) {
+        s->access = REAL_ACCESS | (s->access & (AR_G | AR_DB));
+    }
+}
+
+void segment_set_real(struct vcpu *v, enum seg seg, u16 selector)
+{
+    segment_assign_real(v, seg, selector);
+    vcpu_update_mode(v);
+}
+
+void segment_load(struct vcpu *v, enum seg seg, u16 selector)
+{
+    struct descriptor d;
+    if (!vcpu_protected(v)) {
+        segment_assign_real(v, seg, selector);
+    } else if (seg != SEG_SS && selector_null(selector)) {
+        v->seg[seg] = segment_null(selector);
+    } else {
+        if (seg == SEG_SS)
+            descriptor_fetch_stack(v, selector, v->cpl, VEC_GP, 0, &d);
+        else
+            descriptor_fetch_data(v, selector, VEC_GP, 0, &d);
+        descriptor_set_accessed(v, &d);
+        v->seg[seg] = descriptor_segment(&d, selector);
+    }
+    vcpu_update_mode(v);
+}
+
+void segment_load_ldtr(struct vcpu *v, u16 selector)
+{
+    if (selector_null(selector)) {
+        v->ldtr = segment_null(selector);
+        return;
+    }
+    struct descriptor d;
+    if (selector & SEL_TI) fault_raise_selector(v, VEC_GP, selector, 0);
+    descriptor_fetch(v, selector, VEC_GP, 0, &d);
+    if (descriptor_system_type(&d) != SYS_LDT) fault_raise_selector(v, VEC_GP, selector, 0);
+    if (!descriptor_present(&d)) fault_raise_selector(v, VEC_NP, selector, 0);
+    v->ldtr = descriptor_segment(&d, selector);
+}
+
+void segment_load_tr(struct vcpu *v, u16 selector)
+{
+    struct descriptor d;
+    if (selector_null(selector) || (selector & SEL_TI)) fault_raise_selector(v, VEC_GP, selector, 0);
+    descriptor_fetch(v, selector, VEC_GP, 0, &d);
+    unsigned type = descriptor_system_type(&d);
+    if (type != SYS_TSS16 && type != SYS_TSS32) fault_raise_selector(v, VEC_GP, selector, 0);
+    if (!descriptor_present(&d)) fault_raise_selector(v, VEC_NP, selector, 0);
+    descriptor_set_busy(v, &d, true);
+    v->tr = descriptor_segment(&d, selector);
+}
