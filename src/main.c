@@ -1,0 +1,87 @@
+/*
+ * ringer: the program. Options, signals, terminal, machine; then the run loop, and tidying up on the way out.
+ */
+#include "base/log.h"
+#include "translator/translator.h"
+#include "ui/terminal.h"
+#include "vm/dispatcher.h"
+#include "vm/lockstep.h"
+#include "vm/screen.h"
+#include "vm/stats.h"
+#include "vm/trace.h"
+#include "vm/vm.h"
+#include "vm/waker.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define RINGER_VERSION "0.1.0"
+
+static struct trace *open_trace(const struct options *options)
+{
+    char error[512];
+    if (!options->trace) return NULL;
+    struct trace *trace = trace_open(options->trace, options->trace_from, error, sizeof(error));
+    if (!trace) die(STATUS_USAGE, "%s", error);
+    return trace;
+}
+
+static int run(const struct options *options)
+{
+    char error[512];
+    int status = STATUS_USAGE;
+    if (options->screen_dump && !screen_dump_check(options->screen_dump, error, sizeof(error)))
+        die(STATUS_USAGE, "%s", error);
+    struct trace *trace = open_trace(options);
+    struct vm *vm = machine_create(options, MACHINE_LEADER, &status, error, sizeof(error));
+    if (!vm) die(status, "%s", error);
+    vm->trace = trace;
+
+    int input_fd = chipset_input_fd(&vm->chipset);
+    if (input_fd >= 0) terminal_enter_raw(input_fd);
+    int failed = translator_install_signals();
+    if (failed) die(STATUS_HOST, "cannot take host signals: %s", strerror(-failed));
+    struct waker waker;
+    failed =
+        waker_start(&waker, &vm->vcpu.pending, options->deterministic ? -1 : input_fd, options->timeout_ns);
+    if (failed) die(STATUS_HOST, "cannot start the timer thread: %s", strerror(-failed));
+    machine_set_waker(vm, &waker);
+
+    if (options->lockstep) {
+        status = lockstep_run(vm);
+    } else {
+        dispatcher_run(vm);
+        status = vm->status;
+    }
+
+    fpu_park(&vm->vcpu);
+    chipset_flush_output(&vm->chipset);
+    waker_stop(&waker);
+    machine_set_waker(vm, NULL);
+    terminal_restore();
+    if (vm->last_words[0]) fprintf(stderr, "ringer: %s\n", vm->last_words);
+    machine_dump_screen(vm);
+    if (options->stats) stats_print(vm, stderr);
+    trace_close(trace);
+    machine_destroy(vm);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    enum command command;
+    char error[512];
+    if (!options_parse(argc, argv, &options, &command, error, sizeof(error))) die(STATUS_USAGE, "%s", error);
+    switch (command) {
+    case COMMAND_HELP: options_help(stdout); return STATUS_OK;
+    case COMMAND_VERSION: puts("ringer " RINGER_VERSION); return STATUS_OK;
+    case COMMAND_RUN: break;
+    }
+    /* A reader that goes away is seen as EPIPE, where it can be handled. */
+    signal(SIGPIPE, SIG_IGN);
+    waker_block_signals();
+    return run(&options);
+}

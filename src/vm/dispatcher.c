@@ -1,0 +1,155 @@
+#include "dispatcher.h"
+
+#include "cpu/interp.h"
+#include "cpu/mode.h"
+#include "cpu/system.h"
+#include "trace.h"
+
+/* --- engines --- */
+
+static void note_exit(struct vm *vm, enum exit_reason reason)
+{
+    if (reason == EXIT_HALT) vm->counters.halts++;
+    if (reason == EXIT_SHUTDOWN) {
+        fpu_park(&vm->vcpu);
+        machine_triple_fault(vm);
+    }
+}
+
+GENERAL_REGS enum exit_reason dispatcher_step(struct vm *vm)
+{
+    enum exit_reason reason = interp_step(&vm->vcpu);
+    if (reason != EXIT_NONE) note_exit(vm, reason);
+    return reason;
+}
+
+GENERAL_REGS enum exit_reason dispatcher_execute(struct vm *vm)
+{
+    struct vcpu *v = &vm->vcpu;
+    enum exit_reason reason;
+    if (unlikely(vm->trace)) return trace_step(vm);
+    if (v->icount >= v->icount_limit) return EXIT_BUDGET;
+    if (vm->options->engine == ENGINE_INTERP) {
+        reason = interp_run(v);
+    } else {
+        reason = v->mode & MODE_STEP ? EXIT_STEP : translator_run(v);
+        if (reason == EXIT_STEP) reason = interp_step(v);
+    }
+    if (reason == EXIT_HALT || reason == EXIT_SHUTDOWN) note_exit(vm, reason);
+    return reason;
+}
+
+/* --- pending --- */
+
+static void clear_pending(struct vcpu *v, u32 bits)
+{
+    __atomic_and_fetch(&v->pending, ~bits, __ATOMIC_SEQ_CST);
+}
+
+static void host_events(struct vm *vm)
+{
+    if (!vm->waker) return;
+    u32 events = waker_take_events(vm->waker);
+    if (events & WAKER_INPUT) chipset_input_ready(&vm->chipset);
+    if (events & WAKER_DUMP) machine_dump_screen(vm);
+    if (events & WAKER_TIMEOUT) vm_stop(vm, STOP_HOST, STATUS_TIMEOUT, "the time limit has run out");
+    if (events & WAKER_QUIT) vm_stop(vm, STOP_HOST, STATUS_OK, NULL);
+}
+
+/* The interrupt line is up. Between here and the interrupt's acknowledge no guest instruction runs, so what
+ * the PIC answers belongs to this moment. */
+static void take_interrupt(struct vm *vm)
+{
+    struct vcpu *v = &vm->vcpu;
+    clear_pending(v, PENDING_INTERRUPT);
+    if (!v->interrupt_line || !(v->eflags & FL_IF)) return; /* vcpu_recheck_interrupts() when IF is set */
+    int vector = v->host->interrupt_acknowledge(v->host->machine);
+    if (vector >= 0) note_exit(vm, interrupt_external(v, (u8)vector));
+    vcpu_recheck_interrupts(v);
+}
+
+static void take_debug_trap(struct vm *vm)
+{
+    struct vcpu *v = &vm->vcpu;
+    u32 bits = v->debug_trap;
+    v->debug_trap = 0;
+    clear_pending(v, PENDING_DEBUG);
+    note_exit(vm, debug_trap_deliver(v, bits));
+}
+
+/* One thing of v->pending, in the order of SDM 3A table 6-2: traps of the last instruction before interrupts.
+ */
+static void take_pending(struct vm *vm, u32 pending)
+{
+    struct vcpu *v = &vm->vcpu;
+    fpu_park(v);
+    if (pending & PENDING_EXIT) {
+        clear_pending(v, PENDING_EXIT);
+        if (vm->reset_wanted) machine_reset(vm);
+    } else if (pending & PENDING_HOST) {
+        clear_pending(v, PENDING_HOST);
+        host_events(vm);
+        vm_time_run(&vm->time);
+    } else if (v->inhibit && !v->halted) {
+        dispatcher_step(vm); /* STI or MOV SS: everything below waits for one more instruction */
+    } else if (pending & PENDING_DEBUG) {
+        take_debug_trap(vm);
+    } else if ((pending & PENDING_NMI) && !v->nmi_masked) {
+        clear_pending(v, PENDING_NMI);
+        note_exit(vm, interrupt_nmi(v));
+    } else if (pending & PENDING_INTERRUPT) {
+        take_interrupt(vm);
+    } else if (v->halted) {
+        clear_pending(v, PENDING_NMI);
+    } else {
+        dispatcher_step(vm); /* an NMI within an NMI handler: slowly on to its IRET */
+    }
+}
+
+/* The guest is halted and nothing is pending. */
+static void idle(struct vm *vm)
+{
+    struct vcpu *v = &vm->vcpu;
+    fpu_park(v);
+    chipset_flush_output(&vm->chipset);
+    if (!(v->eflags & FL_IF) && !vm->options->no_shutdown) {
+        /* No chip of this machine raises NMI or resets on its own: this is how a guest without ACPI powers
+         * off. */
+        vm_stop(vm, STOP_GUEST, STATUS_OK, NULL);
+        return;
+    }
+    if (vm->time.deterministic && vm_time_skip(&vm->time)) {
+        vm_time_run(&vm->time);
+        return;
+    }
+    if (vm->waker)
+        waker_wait(vm->waker);
+    else
+        vm_stop(vm, STOP_GUEST, STATUS_OK, NULL); /* a lockstep follower: its leader sleeps for both */
+}
+
+GENERAL_REGS bool dispatcher_settle(struct vm *vm)
+{
+    struct vcpu *v = &vm->vcpu;
+    for (;;) {
+        if (vm->stopping) return false;
+        u32 pending = __atomic_load_n(&v->pending, __ATOMIC_RELAXED);
+        if (unlikely(pending)) {
+            take_pending(vm, pending);
+        } else if (unlikely(v->halted)) {
+            idle(vm);
+        } else if (unlikely(v->icount >= v->icount_limit && vm->time.deterministic &&
+                            v->icount < vm->time.budget)) {
+            fpu_park(v);
+            vm_time_run(&vm->time);
+        } else {
+            return true;
+        }
+    }
+}
+
+void dispatcher_run(struct vm *vm)
+{
+    while (dispatcher_settle(vm))
+        dispatcher_execute(vm);
+}

@@ -1,0 +1,269 @@
+#include "vm.h"
+
+#include "cpu/cpuid.h"
+#include "cpu/interp.h"
+#include "screen.h"
+#include "translator/translator.h"
+#include "waker.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A guest that dies so often, each time so soon after its start, will not do better the next time. */
+#define TRIPLE_FAULT_LIMIT 3
+#define QUICK_DEATH_NS     5000000000u
+
+/* --- what phys asks for: may come while the FPU is live --- */
+
+GENERAL_REGS static void code_written(void *owner, u64 gpa, u64 bytes)
+{
+    struct vm *vm = owner;
+    struct vcpu *v = &vm->vcpu;
+    bool left = interp_code_written(v, gpa, bytes);
+    if (v->engine && translator_code_written(v, gpa, bytes)) left = true;
+    u8 *flags = phys_flags(&vm->phys, gpa);
+    if (!left && flags) *flags &= (u8)~PHYS_CODE;
+}
+
+GENERAL_REGS static void protect(void *owner, u64 gpa_page)
+{
+    struct vm *vm = owner;
+    shadow_drop_writes(&vm->shadow, gpa_page);
+}
+
+GENERAL_REGS static void before_device(void *owner)
+{
+    struct vm *vm = owner;
+    fpu_park(&vm->vcpu);
+}
+
+void machine_memory_changed(struct vm *vm, u64 gpa, u64 bytes)
+{
+    shadow_flush(&vm->shadow, false);
+    for (u64 page = gpa; page < gpa + bytes; page += PAGE_SIZE)
+        code_written(vm, page, PAGE_SIZE);
+}
+
+/* --- what the CPU asks for --- */
+
+static u32 port_read(void *machine, u16 port, unsigned size)
+{
+    struct vm *vm = machine;
+    vm->counters.port_reads++;
+    return ports_read(&vm->ports, port, size);
+}
+
+static void port_write(void *machine, u16 port, unsigned size, u32 value)
+{
+    struct vm *vm = machine;
+    vm->counters.port_writes++;
+    ports_write(&vm->ports, port, size, value);
+}
+
+static int acknowledge(void *machine)
+{
+    struct vm *vm = machine;
+    return chipset_acknowledge(&vm->chipset);
+}
+
+static u64 tsc(void *machine)
+{
+    struct vm *vm = machine;
+    return vm_time_tsc(&vm->time);
+}
+
+static void ferr(void *machine, bool level)
+{
+    struct vm *vm = machine;
+    chipset_ferr(&vm->chipset, level);
+}
+
+/* --- power-on --- */
+
+static bool fail(char *error, size_t error_bytes, const char *what, int failed)
+{
+    snprintf(error, error_bytes, "%s: %s", what, strerror(-failed));
+    return false;
+}
+
+static bool make_memory(struct vm *vm, char *error, size_t error_bytes)
+{
+    int failed = phys_init(&vm->phys, vm->options->memory_bytes);
+    if (failed) return fail(error, error_bytes, "cannot have that much guest memory", failed);
+    vm->phys.a20_mask = ~0ull;
+    vm->phys.code_written = code_written;
+    vm->phys.protect = protect;
+    vm->phys.before_device = before_device;
+    vm->phys.owner = vm;
+    failed = shadow_init(&vm->shadow, &vm->phys, &vm->counters);
+    if (failed) return fail(error, error_bytes, "cannot have shadow page tables", failed);
+    vm->shadow.forced_slow = vm->options->translator.forced_slow;
+    return true;
+}
+
+static bool make_cpu(struct vm *vm, char *error, size_t error_bytes)
+{
+    struct vcpu *v = &vm->vcpu;
+    vm->cpu_host = (struct vcpu_host){.port_read = port_read,
+                                      .port_write = port_write,
+                                      .interrupt_acknowledge = acknowledge,
+                                      .tsc = tsc,
+                                      .ferr = ferr,
+                                      .machine = vm};
+    v->host = &vm->cpu_host;
+    v->phys = &vm->phys;
+    v->shadow = &vm->shadow;
+    v->model = vm->options->cpu;
+    v->counters = &vm->counters;
+    v->deterministic = vm->options->deterministic;
+    v->paging.maxphyaddr = v->model->maxphyaddr;
+    int failed = interp_init(v);
+    if (failed) return fail(error, error_bytes, "cannot start the interpreter", failed);
+    if (vm->options->engine == ENGINE_INTERP) return true;
+    failed = translator_init(v, &vm->options->translator);
+    if (failed) return fail(error, error_bytes, "cannot start the translator", failed);
+    return true;
+}
+
+static void reset_cpu(struct vm *vm)
+{
+    struct vcpu *v = &vm->vcpu;
+    vcpu_reset(v);
+    v->halted = false;
+    __atomic_and_fetch(&v->pending, PENDING_HOST | PENDING_INTERRUPT, __ATOMIC_SEQ_CST);
+}
+
+/* The reset line: CPU and chips as at power-on, RAM as it was, and what is to be booted put there anew. */
+static bool restart(struct vm *vm, char *error, size_t error_bytes)
+{
+    struct vcpu *v = &vm->vcpu;
+    chipset_reset(&vm->chipset);
+    reset_cpu(vm);
+    v->tsc_offset = 0 - vm_time_tsc(&vm->time); /* RESET clears the TSC (SDM 3A table 9-1), INIT does not */
+    vm->last_reset_ns = clock_now(&vm->time.clock);
+    if (loader_load(v, &vm->options->boot, error, error_bytes) != 0) return false;
+    chipset_firmware_loaded(&vm->chipset);
+    vcpu_update_mode(v);
+    return true;
+}
+
+static bool power_on(struct vm *vm, int *status, char *error, size_t error_bytes)
+{
+    *status = STATUS_HOST;
+    if (!make_memory(vm, error, error_bytes)) return false;
+    vm_time_init(&vm->time, &vm->vcpu, vm->options->deterministic);
+    if (!make_cpu(vm, error, error_bytes)) return false;
+    *status = STATUS_USAGE;
+    return chipset_init(&vm->chipset, vm, error, error_bytes) && restart(vm, error, error_bytes);
+}
+
+struct vm *machine_create(const struct options *options, enum machine_role role, int *status, char *error,
+                          size_t error_bytes)
+{
+    struct vm *vm = aligned_alloc(_Alignof(struct vm), sizeof(*vm));
+    *status = STATUS_HOST;
+    if (!vm) {
+        snprintf(error, error_bytes, "out of memory");
+        return NULL;
+    }
+    memset(vm, 0, sizeof(*vm));
+    vm->options = options;
+    vm->role = role;
+    vm->powered_on_ns = host_now_ns();
+    if (power_on(vm, status, error, error_bytes)) return vm;
+    machine_destroy(vm);
+    return NULL;
+}
+
+void machine_destroy(struct vm *vm)
+{
+    chipset_destroy(&vm->chipset);
+    if (vm->vcpu.engine) translator_destroy(&vm->vcpu);
+    if (vm->vcpu.decode_cache) interp_destroy(&vm->vcpu);
+    if (vm->shadow.phys) shadow_destroy(&vm->shadow);
+    if (vm->phys.ram) phys_destroy(&vm->phys);
+    free(vm);
+}
+
+void machine_set_waker(struct vm *vm, struct waker *waker)
+{
+    vm->waker = waker;
+    vm_time_set_waker(&vm->time, waker);
+    chipset_start(&vm->chipset);
+}
+
+/* --- resets and ends --- */
+
+void vm_stop(struct vm *vm, enum stop_cause cause, int status, const char *format, ...)
+{
+    if (vm->stopping) return;
+    vm->stopping = true;
+    vm->stopped_by_host = cause == STOP_HOST;
+    vm->status = status;
+    if (format) {
+        va_list args;
+        va_start(args, format);
+        vsnprintf(vm->last_words, sizeof(vm->last_words), format, args);
+        va_end(args);
+    }
+    __atomic_or_fetch(&vm->vcpu.pending, PENDING_EXIT, __ATOMIC_SEQ_CST);
+}
+
+void machine_request_reset(struct vm *vm, bool hard)
+{
+    if (vm->options->no_reboot) {
+        vm_stop(vm, STOP_GUEST, STATUS_OK, NULL);
+        return;
+    }
+    vm->reset_wanted = true;
+    vm->hard_reset = hard;
+    __atomic_or_fetch(&vm->vcpu.pending, PENDING_EXIT, __ATOMIC_SEQ_CST);
+}
+
+void machine_reset(struct vm *vm)
+{
+    char error[512];
+    vm->reset_wanted = false;
+    fpu_park(&vm->vcpu);
+    chipset_flush_output(&vm->chipset);
+    log_debug("the guest resets the %s", vm->hard_reset ? "machine" : "CPU");
+    /* Firmware finds out why it was started again by itself (CMOS 0Fh); a kernel that was loaded directly
+     * cannot. */
+    if (!vm->hard_reset && !vm->options->boot.kernel)
+        reset_cpu(vm);
+    else if (!restart(vm, error, sizeof(error)))
+        vm_stop(vm, STOP_HOST, STATUS_HOST, "cannot boot again: %s", error);
+}
+
+void machine_triple_fault(struct vm *vm)
+{
+    const struct vcpu *v = &vm->vcpu;
+    bool quick = clock_now(&vm->time.clock) - vm->last_reset_ns < QUICK_DEATH_NS;
+    vm->quick_triple_faults = quick ? vm->quick_triple_faults + 1 : 0;
+    bool hopeless = vm->quick_triple_faults >= TRIPLE_FAULT_LIMIT;
+    if (vm->options->no_reboot || hopeless) {
+        vm_stop(vm, STOP_GUEST, STATUS_GUEST,
+                "the guest died of a triple fault%s at %04x:%08x (exception %u, error code %#x; ESP %08x, "
+                "CR0 %08x, CR2 "
+                "%08x, CR3 %08x, IDT at %08x)",
+                hopeless ? ", as it does after every reset," : "", v->seg[SEG_CS].selector, (u32)v->rip,
+                v->fault.vector, v->fault.has_error ? v->fault.error : 0, (u32)v->gpr[REG_ESP], v->paging.cr0,
+                v->cr2, (u32)v->paging.cr3, v->idtr.base);
+        return;
+    }
+    log_debug("the guest died of a triple fault at %04x:%08x", v->seg[SEG_CS].selector, (u32)v->rip);
+    machine_request_reset(vm, true);
+}
+
+/* --- the host side --- */
+
+void machine_dump_screen(struct vm *vm)
+{
+    const char *path = vm->options->screen_dump;
+    if (!path || vm->role == MACHINE_FOLLOWER) return;
+    int failed = screen_dump(vm, path);
+    if (failed) log_warn("cannot write the screen dump %s: %s", path, strerror(-failed));
+}

@@ -1,0 +1,17 @@
+/*
+ * --screen-dump: the text screen as a file. Written beside it and renamed, so a reader never sees half a
+ * screen.
+ */
+#ifndef RINGER_VM_SCREEN_H
+#define RINGER_VM_SCREEN_H
+
+#include "base/types.h"
+
+struct vm;
+
+/* Can `path` be written? If not: one sentence in error. Leaves nothing behind. */
+bool screen_dump_check(const char *path, char *error, size_t error_bytes);
+/* Returns 0 or -errno. */
+int screen_dump(struct vm *vm, const char *path);
+
+#endif

@@ -1,0 +1,77 @@
+#include "stats.h"
+
+#include "waker.h"
+
+#include <sys/resource.h>
+
+/* A heading before the counter that begins its group, in the order of RINGER_COUNTERS. */
+struct heading {
+    size_t at;
+    const char *text;
+};
+
+#define AT(name) offsetof(struct counters, name)
+static const struct heading headings[] = {
+    {AT(interp_instructions), "Interpreter"},
+    {AT(blocks_translated), "Translator"},
+    {AT(engine_entries), "Code cache"},
+    {AT(callouts), "Callouts and memory"},
+    {AT(exceptions), "Exceptions and interrupts"},
+    {AT(port_reads), "Devices"},
+    {AT(halts), "The rest"},
+};
+#undef AT
+
+static void print_counter(FILE *out, size_t at, const char *text, u64 value)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(headings); i++)
+        if (headings[i].at == at) fprintf(out, "\n%s\n", headings[i].text);
+    fprintf(out, "%16llu  %s\n", (unsigned long long)value, text);
+}
+
+static void print_ratio(FILE *out, const char *text, double above, double below)
+{
+    if (below > 0) fprintf(out, "%16.3f  %s\n", above / below, text);
+}
+
+static double seconds(struct timeval t)
+{
+    return (double)t.tv_sec + (double)t.tv_usec / 1e6;
+}
+
+static void print_host(const struct vm *vm, FILE *out)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    fprintf(out,
+            "\nHost\n%16.3f  seconds since power-on\n%16.3f  seconds of CPU\n%16ld  KB resident at most\n",
+            (double)(host_now_ns() - vm->powered_on_ns) / 1e9,
+            seconds(usage.ru_utime) + seconds(usage.ru_stime), usage.ru_maxrss);
+}
+
+static void print_derived(const struct counters *c, u64 icount, FILE *out)
+{
+    fprintf(out, "\nDerived\n%16llu  instructions counted (exact in deterministic mode)\n",
+            (unsigned long long)icount);
+    print_ratio(out, "guest instructions a block", (double)c->instructions_translated,
+                (double)c->blocks_translated);
+    print_ratio(out, "host bytes a guest instruction", (double)c->bytes_emitted,
+                (double)c->instructions_translated);
+    print_ratio(out, "ns to translate a guest instruction", (double)c->translate_ns,
+                (double)c->instructions_translated);
+    print_ratio(out, "of block lookups answered by the table", (double)c->block_lookup_hits,
+                (double)c->block_lookups);
+    print_ratio(out, "of writes to code pages harmless", (double)c->code_writes_harmless,
+                (double)c->code_writes);
+    print_ratio(out, "page walks a shadow fill", (double)c->page_walks, (double)c->shadow_fills);
+}
+
+void stats_print(const struct vm *vm, FILE *out)
+{
+    const struct counters *c = &vm->counters;
+#define ROW(name, text) print_counter(out, offsetof(struct counters, name), text, c->name);
+    RINGER_COUNTERS(ROW)
+#undef ROW
+    print_derived(c, vm->vcpu.icount, out);
+    print_host(vm, out);
+}

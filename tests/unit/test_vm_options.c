@@ -1,0 +1,148 @@
+/*
+ * The command line: both spellings of everything, and one clear sentence for what is wrong.
+ */
+#include "vm/options.h"
+
+#include "check.h"
+
+#include <string.h>
+
+static struct options options;
+static enum command command;
+static char error[512];
+
+#define MAX_WORDS 24
+
+/* Parse a line split at blanks. */
+static bool parse(const char *line)
+{
+    static char text[512];
+    static char *words[MAX_WORDS];
+    int count = 0;
+    snprintf(text, sizeof(text), "%s", line);
+    for (char *word = strtok(text, " "); word && count < MAX_WORDS; word = strtok(NULL, " "))
+        words[count++] = word;
+    error[0] = 0;
+    return options_parse(count, words, &options, &command, error, sizeof(error));
+}
+
+static bool complains(const char *line, const char *about)
+{
+    bool good = parse(line);
+    if (!good && strstr(error, about) && !strchr(error, '\n')) return true;
+    printf("%s: %s\n", line, good ? "accepted" : error);
+    return false;
+}
+
+static void test_both_spellings(void)
+{
+    static const char *const lines[] = {
+        "ringer run --kernel k --initrd i --memory 1G --cpu=max --engine=interp --no-reboot",
+        "ringer -kernel k -initrd i -m 1024 -cpu max -engine interp -no-reboot",
+        "ringer run -kernel=k -initrd=i -m size=1024M --cpu max --engine interp --no-reboot",
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(lines); i++) {
+        CHECK(parse(lines[i]));
+        CHECK_EQ(command, COMMAND_RUN);
+        CHECK(options.boot.kernel && !strcmp(options.boot.kernel, "k"));
+        CHECK(options.boot.initrd && !strcmp(options.boot.initrd, "i"));
+        CHECK_EQ(options.memory_bytes, 1ull << 30);
+        CHECK_EQ(options.engine, ENGINE_INTERP);
+        CHECK(options.no_reboot);
+        CHECK(!strcmp(options.serial[0], "stdio"));
+    }
+}
+
+static void test_qemu_line(void)
+{
+    CHECK(parse(
+        "ringer -M pc -accel tcg -smp 1 -m 128 -nographic -display none -net none -serial mon:stdio -kernel "
+        "k "
+        "-device isa-debug-exit,iobase=0xf4,iosize=0x04 -debugcon file:x -rtc base=2006-06-17T16:01:21"));
+    CHECK_EQ(options.memory_bytes, 128u << 20);
+    CHECK(options.nographic && options.debug_exit);
+    CHECK_EQ(options.debug_exit_port, 0xf4);
+    CHECK_EQ(options.debug_exit_bytes, 4);
+    CHECK_EQ(options.rtc_base, 1150560081);
+    CHECK(!strcmp(options.debugcon, "file:x"));
+    CHECK_EQ(options.engine, ENGINE_TRANSLATE);
+    CHECK(parse("ringer -kernel k -serial none -serial file:y"));
+    CHECK(options.serial[0] == NULL);
+    CHECK(!strcmp(options.serial[1], "file:y"));
+}
+
+static void test_own_options(void)
+{
+    CHECK(parse("ringer run --kernel k --lockstep=1000 --cache-bytes=256K --block-limit 1 --flush-every=7 "
+                "--forced-slow "
+                "--no-chaining --no-inline-cache --timeout 5 --rtc-base 12345 --stats --debug-exit"));
+    CHECK_EQ(options.lockstep, 1000);
+    CHECK(options.deterministic && options.translator.exact_flags);
+    CHECK_EQ(options.translator.cache_bytes, 256 << 10);
+    CHECK_EQ(options.translator.block_limit, 1);
+    CHECK_EQ(options.translator.flush_every, 7);
+    CHECK(options.translator.forced_slow && options.translator.no_chaining &&
+          options.translator.no_inline_cache);
+    CHECK_EQ(options.timeout_ns, 5000000000u);
+    CHECK_EQ(options.rtc_base, 12345);
+    CHECK_EQ(options.debug_exit_port, 0xf4);
+    CHECK(parse("ringer run --kernel k --trace=a,b.txt,77"));
+    CHECK(!strcmp(options.trace, "a,b.txt"));
+    CHECK_EQ(options.trace_from, 77);
+    CHECK_EQ(options.engine, ENGINE_INTERP);
+    CHECK(parse("ringer run --kernel k --trace stderr"));
+    CHECK_EQ(options.trace_from, 0);
+    CHECK(parse("ringer run --kernel k --deterministic"));
+    CHECK_EQ(options.rtc_base, 1704067200); /* no run may depend on today */
+}
+
+static void test_commands(void)
+{
+    CHECK(parse("ringer"));
+    CHECK_EQ(command, COMMAND_HELP);
+    CHECK(parse("ringer help"));
+    CHECK_EQ(command, COMMAND_HELP);
+    CHECK(parse("ringer run --help"));
+    CHECK_EQ(command, COMMAND_HELP);
+    CHECK(parse("ringer --version"));
+    CHECK_EQ(command, COMMAND_VERSION);
+}
+
+static void test_bad(void)
+{
+    CHECK(complains("ringer walk", "\"walk\""));
+    CHECK(complains("ringer run --kernle k", "\"--kernle\""));
+    CHECK(complains("ringer run --kernel", "missing"));
+    CHECK(complains("ringer run", "nothing to boot"));
+    CHECK(complains("ringer run --kernel k --stats=3", "no argument"));
+    CHECK(complains("ringer run --kernel k disk.img", "\"disk.img\""));
+    CHECK(complains("ringer -kernel k -m 0", "out of bounds"));
+    CHECK(complains("ringer -kernel k -m -5", "-5"));
+    CHECK(complains("ringer -kernel k -m 99999999999999999999", "9999"));
+    CHECK(complains("ringer -kernel k -m 16777216T", "16777216T"));
+    CHECK(complains("ringer -kernel k -m 100000G", "out of bounds"));
+    CHECK(complains("ringer -kernel k -m 12Q", "12Q"));
+    CHECK(complains("ringer -kernel k -m 12MM", "12MM"));
+    CHECK(complains("ringer -kernel k -smp 2", "one CPU"));
+    CHECK(complains("ringer -kernel k -M q35", "q35"));
+    CHECK(complains("ringer -kernel k -cpu 8086", "max"));
+    CHECK(complains("ringer -kernel k -device e1000", "e1000"));
+    CHECK(complains("ringer -kernel k -device isa-debug-exit,iosize=3", "iosize"));
+    CHECK(complains("ringer -kernel k --engine=jit", "jit"));
+    CHECK(complains("ringer -kernel k --block-limit 65", "64"));
+    CHECK(complains("ringer -kernel k --timeout soon", "soon"));
+    CHECK(complains("ringer -kernel k --rtc-base 2024-13-45", "2024-13-45"));
+    CHECK(complains("ringer -initrd i -bios b", "--kernel"));
+    CHECK(complains("ringer -kernel k --lockstep --engine=interp", "interp"));
+    CHECK(complains("ringer -kernel k --lockstep --trace stderr", "together"));
+}
+
+int main(void)
+{
+    test_both_spellings();
+    test_qemu_line();
+    test_own_options();
+    test_commands();
+    test_bad();
+    return check_report();
+}

@@ -1,0 +1,91 @@
+/*
+ * Deterministic time: deadlines become instruction counts, idle time is jumped over, and a deadline set in
+ * mid-block ends the block (hazard: timers that fire at different instructions under the two engines).
+ */
+#include "vm/vmtime.h"
+
+#include "check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static unsigned fired;
+
+static void fire(void *device)
+{
+    fired++;
+}
+
+static struct vcpu *new_vcpu(void)
+{
+    struct vcpu *v = aligned_alloc(_Alignof(struct vcpu), sizeof(*v));
+    memset(v, 0, sizeof(*v));
+    return v;
+}
+
+static void test_deterministic(void)
+{
+    struct vcpu *v = new_vcpu();
+    struct vm_time time;
+    struct timer timer;
+    vm_time_init(&time, v, true);
+    timer_init(&timer, &time.clock, fire, NULL);
+    CHECK_EQ(v->icount_limit, UINT64_MAX);
+    CHECK(!vm_time_skip(&time));
+
+    v->icount = 1000;
+    CHECK_EQ(clock_now(&time.clock), 1000);
+    timer_arm(&timer, 5000);
+    CHECK_EQ(v->icount_limit, 5000);
+    CHECK_EQ(v->pending, 0);
+
+    /* Idle: time jumps, instructions do not. */
+    CHECK(vm_time_skip(&time));
+    CHECK_EQ(clock_now(&time.clock), 5000);
+    CHECK_EQ(vm_time_tsc(&time), 5000);
+    vm_time_run(&time);
+    CHECK_EQ(fired, 1);
+    CHECK_EQ(v->icount, 1000);
+    CHECK_EQ(v->icount_limit, UINT64_MAX);
+
+    /* 4000 ns were skipped: a deadline at 9000 is at instruction 5000. */
+    timer_arm(&timer, 9000);
+    CHECK_EQ(v->icount_limit, 5000);
+    vm_time_set_budget(&time, 3000);
+    CHECK_EQ(v->icount_limit, 3000);
+    CHECK_EQ(v->pending, 0);
+    vm_time_set_budget(&time, UINT64_MAX);
+    CHECK_EQ(v->icount_limit, 5000);
+
+    /* So soon that the block at hand may be longer. */
+    timer_arm(&timer, clock_now(&time.clock) + 10);
+    CHECK_EQ(v->pending, PENDING_HOST);
+    v->pending = 0;
+    /* One that is past already, found while timers are run: no endless asking. */
+    timer_arm(&timer, clock_now(&time.clock) + 20);
+    v->pending = 0;
+    vm_time_run(&time);
+    CHECK_EQ(v->pending, 0);
+    CHECK_EQ(fired, 1);
+    timer_cancel(&timer);
+    free(v);
+}
+
+static void test_real(void)
+{
+    struct vcpu *v = new_vcpu();
+    struct vm_time time;
+    vm_time_init(&time, v, false);
+    u64 a = clock_now(&time.clock), tsc = vm_time_tsc(&time), b = clock_now(&time.clock);
+    CHECK(b >= a);
+    CHECK(vm_time_tsc(&time) > tsc);
+    CHECK_EQ(v->icount_limit, UINT64_MAX);
+    free(v);
+}
+
+int main(void)
+{
+    test_deterministic();
+    test_real();
+    return check_report();
+}

@@ -1,0 +1,124 @@
+/*
+ * The waker's hand-over: every deadline wakes, later ones do not kick, and nothing makes it spin (hazards: a
+ * guest that hangs in HLT, an idle guest that burns a core).
+ */
+#include "vm/waker.h"
+
+#include "check.h"
+#include "cpu/vcpu.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static u64 cpu_ns(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (u64)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000000u +
+           (u64)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000u;
+}
+
+static void consume(u32 *pending)
+{
+    __atomic_and_fetch(pending, ~(u32)PENDING_HOST, __ATOMIC_SEQ_CST);
+}
+
+static void test_deadlines(struct waker *waker, u32 *pending)
+{
+    for (unsigned i = 0; i < 50; i++) {
+        u64 deadline = host_now_ns() + 1000000;
+        waker_set_deadline(waker, deadline);
+        waker_wait(waker);
+        u64 now = host_now_ns();
+        CHECK(now >= deadline);
+        CHECK(now < deadline + 500000000);
+        consume(pending);
+    }
+    /* A later one first, then an earlier one. */
+    waker_set_deadline(waker, host_now_ns() + 3600000000000u);
+    usleep(20000);
+    u64 start = host_now_ns();
+    waker_set_deadline(waker, start + 2000000);
+    waker_wait(waker);
+    CHECK(host_now_ns() < start + 1000000000);
+    consume(pending);
+    /* One that has passed already. */
+    waker_set_deadline(waker, 1);
+    waker_wait(waker);
+    consume(pending);
+}
+
+static void test_no_spin(struct waker *waker, u32 *pending, int input)
+{
+    /* Input that nobody takes, and a deadline that nobody consumes. */
+    CHECK_EQ(write(input, "x", 1), 1);
+    waker_wait(waker);
+    waker_set_deadline(waker, 1);
+    usleep(20000);
+    u64 before = cpu_ns();
+    usleep(300000);
+    CHECK(cpu_ns() - before < 30000000);
+    CHECK_EQ(waker_take_events(waker) & WAKER_INPUT, WAKER_INPUT);
+    consume(pending);
+    /* Asked again, it reports again: the byte is still there. */
+    waker_want_input(waker);
+    waker_wait(waker);
+    CHECK_EQ(waker_take_events(waker) & WAKER_INPUT, WAKER_INPUT);
+    consume(pending);
+}
+
+static void test_end_of_input(struct waker *waker, u32 *pending, int input)
+{
+    close(input);
+    waker_want_input(waker);
+    waker_wait(waker);
+    consume(pending);
+    u64 before = cpu_ns();
+    usleep(200000);
+    CHECK(cpu_ns() - before < 30000000);
+}
+
+static void test_signals(struct waker *waker, u32 *pending)
+{
+    kill(getpid(), SIGUSR1);
+    waker_wait(waker);
+    CHECK_EQ(waker_take_events(waker) & WAKER_DUMP, WAKER_DUMP);
+    CHECK_EQ(waker->giving_up, 0);
+    consume(pending);
+    kill(getpid(), SIGTERM);
+    waker_wait(waker);
+    CHECK_EQ(waker_take_events(waker) & WAKER_QUIT, WAKER_QUIT);
+    CHECK_EQ(waker->signal, SIGTERM);
+    CHECK_EQ(waker->giving_up, 1);
+    consume(pending);
+}
+
+static void test_timeout(void)
+{
+    struct waker waker;
+    u32 pending = 0;
+    CHECK_EQ(waker_start(&waker, &pending, -1, 50000000), 0);
+    waker_wait(&waker);
+    CHECK_EQ(waker_take_events(&waker), WAKER_TIMEOUT);
+    waker_stop(&waker);
+}
+
+int main(void)
+{
+    struct waker waker;
+    u32 pending = 0;
+    int input[2];
+    if (pipe(input) < 0) abort();
+    alarm(60);
+    waker_block_signals();
+    CHECK_EQ(waker_start(&waker, &pending, input[0], UINT64_MAX), 0);
+    test_deadlines(&waker, &pending);
+    test_no_spin(&waker, &pending, input[1]);
+    test_end_of_input(&waker, &pending, input[1]);
+    test_signals(&waker, &pending);
+    waker_stop(&waker);
+    test_timeout();
+    return check_report();
+}
