@@ -368,6 +368,9 @@ static bool accept(struct options *o, const char *value, struct complaint *c)
     return true;
 }
 
+/* 2024-01-01 00:00:00 UTC: a deterministic run may not depend on today. */
+#define DETERMINISTIC_RTC_BASE 1704067200
+
 /* --- the table --- */
 
 struct option_row {
@@ -471,6 +474,7 @@ static bool check_together(struct options *o, struct complaint *c)
     if (o->lockstep && o->engine == ENGINE_INTERP)
         return COMPLAIN(c, "--lockstep compares both engines: --engine=interp makes no sense with it");
     if (!o->serial_count) o->serial[0] = "stdio";
+    if (o->deterministic && o->rtc_base < 0) o->rtc_base = DETERMINISTIC_RTC_BASE;
     return true;
 }
 

@@ -24,12 +24,26 @@ static u64 deterministic_now(const struct clock *clock)
     return time->vcpu->icount + time->skipped_ns;
 }
 
-static void deterministic_deadline_changed(struct clock *clock)
+static void publish_limit(struct vm_time *time)
 {
-    struct vm_time *time = (struct vm_time *)clock;
+    const struct clock *clock = &time->clock;
     u64 next = clock_next_deadline(clock), limit = UINT64_MAX;
     if (next != UINT64_MAX) limit = next > time->skipped_ns ? next - time->skipped_ns : 0;
     time->vcpu->icount_limit = limit < time->budget ? limit : time->budget;
+}
+
+/* The translator looks at the limit where it enters a block. A deadline that an instruction sets within the
+ * block it belongs to must end the block there, or the timer would fire later than under the interpreter. */
+#define LONGEST_BLOCK 64
+
+static void deterministic_deadline_changed(struct clock *clock)
+{
+    struct vm_time *time = (struct vm_time *)clock;
+    struct vcpu *v = time->vcpu;
+    publish_limit(time);
+    if (!time->running_timers && v->icount_limit < time->budget &&
+        v->icount_limit < v->icount + LONGEST_BLOCK)
+        __atomic_or_fetch(&v->pending, PENDING_HOST, __ATOMIC_SEQ_CST);
 }
 
 void vm_time_init(struct vm_time *time, struct vcpu *vcpu, bool deterministic)
@@ -42,6 +56,7 @@ void vm_time_init(struct vm_time *time, struct vcpu *vcpu, bool deterministic)
                              .clock.deadline_changed =
                                  deterministic ? deterministic_deadline_changed : real_deadline_changed};
     vcpu->icount_limit = UINT64_MAX;
+    vcpu->icount_soft = UINT64_MAX;
 }
 
 void vm_time_set_waker(struct vm_time *time, struct waker *waker)
@@ -54,7 +69,7 @@ void vm_time_set_budget(struct vm_time *time, u64 icount)
 {
     time->budget = icount;
     if (time->deterministic)
-        deterministic_deadline_changed(&time->clock);
+        publish_limit(time);
     else
         time->vcpu->icount_limit = icount;
 }
@@ -64,7 +79,10 @@ void vm_time_run(struct vm_time *time)
     time->running_timers = true;
     clock_run(&time->clock);
     time->running_timers = false;
-    time->clock.deadline_changed(&time->clock);
+    if (time->deterministic)
+        publish_limit(time);
+    else
+        real_deadline_changed(&time->clock);
 }
 
 bool vm_time_skip(struct vm_time *time)

@@ -1,0 +1,274 @@
+#include "chipset.h"
+
+#include "vm.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+/* Legacy wiring of COM1 to COM4. */
+static const struct {
+    u16 port;
+    u8 irq;
+} serial_places[CHIPSET_SERIAL_PORTS] = {{0x3f8, 4}, {0x2f8, 3}, {0x3e8, 4}, {0x2e8, 3}};
+
+/* --- wires --- */
+
+static void intr(void *receiver, unsigned pin, bool level)
+{
+    struct vcpu *v = &((struct vm *)receiver)->vcpu;
+    v->interrupt_line = level;
+    if (level) __atomic_or_fetch(&v->pending, PENDING_INTERRUPT, __ATOMIC_SEQ_CST);
+}
+
+static void a20(void *machine, bool open)
+{
+    struct vm *vm = machine;
+    u64 mask = open ? ~0ull : ~(1ull << 20);
+    if (mask == vm->phys.a20_mask) return;
+    vm->phys.a20_mask = mask;
+    shadow_flush(&vm->shadow, false);
+}
+
+static void reset(void *machine, bool hard)
+{
+    machine_request_reset(machine, hard);
+}
+
+static void debug_exit(void *machine, u32 status)
+{
+    vm_stop(machine, STOP_GUEST, (int)status, NULL);
+}
+
+static void pam(void *machine, u32 gpa, u32 bytes, bool read_ram, bool write_ram)
+{
+    struct vm *vm = machine;
+    shadow_ram_switch(&vm->chipset.shadow_ram, gpa, bytes, read_ram, write_ram);
+}
+
+static void debug_byte(void *sink, u8 byte)
+{
+    struct chipset *chipset = sink;
+    chardev_put(&chipset->debug_back_end, byte);
+    if (byte == '\n') chardev_flush(&chipset->debug_back_end);
+}
+
+int chipset_acknowledge(struct chipset *chipset)
+{
+    return chipset->vm->vcpu.interrupt_line ? i8259_acknowledge(&chipset->pic) : -1;
+}
+
+void chipset_ferr(struct chipset *chipset, bool level)
+{
+    irq_set(&chipset->irq13, level);
+}
+
+/* --- CMOS --- */
+
+enum cmos {
+    CMOS_FLOPPIES = 0x10,
+    CMOS_EQUIPMENT = 0x14,
+    CMOS_BASE_KB = 0x15,
+    CMOS_EXTENDED_KB = 0x17,
+    CMOS_CHECKSUM = 0x2e, /* of 10h-2Dh, high byte first */
+    CMOS_EXTENDED_KB_POST = 0x30,
+    CMOS_ABOVE_16M = 0x34, /* in 64 KB */
+    CMOS_BOOT = 0x3d,
+    CMOS_ABOVE_4G = 0x5b, /* in 64 KB, three bytes */
+};
+
+#define EQUIPMENT_FPU   0x02
+#define EQUIPMENT_MOUSE 0x04
+#define BOOT_DISK       0x02
+#define LOW_RAM_END     (3ull << 30)
+
+static void set_word(struct mc146818 *rtc, unsigned index, u64 value)
+{
+    mc146818_set(rtc, index, (u8)value);
+    mc146818_set(rtc, index + 1, (u8)(value >> 8));
+}
+
+static u64 at_most(u64 value, u64 limit)
+{
+    return value < limit ? value : limit;
+}
+
+/* As PC firmware expects it (Ralf Brown, CMOS.LST; the bytes above 33h by Bochs' convention, which SeaBIOS
+ * reads). */
+static void fill_cmos(struct mc146818 *rtc, u64 ram_bytes)
+{
+    u64 low = at_most(ram_bytes, LOW_RAM_END), high = ram_bytes - low;
+    u64 extended_kb = at_most((low - (1u << 20)) >> 10, 0xffff);
+    mc146818_set(rtc, CMOS_FLOPPIES, 0);
+    mc146818_set(rtc, CMOS_EQUIPMENT, EQUIPMENT_FPU | EQUIPMENT_MOUSE);
+    set_word(rtc, CMOS_BASE_KB, 640);
+    set_word(rtc, CMOS_EXTENDED_KB, extended_kb);
+    set_word(rtc, CMOS_EXTENDED_KB_POST, extended_kb);
+    set_word(rtc, CMOS_ABOVE_16M, low > 16u << 20 ? at_most((low - (16u << 20)) >> 16, 0xffff) : 0);
+    set_word(rtc, CMOS_ABOVE_4G, high >> 16);
+    mc146818_set(rtc, CMOS_ABOVE_4G + 2, (u8)(high >> 32));
+    mc146818_set(rtc, CMOS_BOOT, BOOT_DISK);
+    unsigned sum = EQUIPMENT_FPU + EQUIPMENT_MOUSE + (640 & 0xff) + (640 >> 8) + (extended_kb & 0xff) +
+                   (unsigned)(extended_kb >> 8);
+    mc146818_set(rtc, CMOS_CHECKSUM, (u8)(sum >> 8));
+    mc146818_set(rtc, CMOS_CHECKSUM + 1, (u8)sum);
+}
+
+static s64 start_time(const struct options *options)
+{
+    if (options->rtc_base != RTC_BASE_NOW && options->rtc_base != RTC_BASE_LOCAL) return options->rtc_base;
+    time_t now = time(NULL);
+    struct tm local;
+    if (options->rtc_base == RTC_BASE_LOCAL && localtime_r(&now, &local)) return now + local.tm_gmtoff;
+    return now;
+}
+
+/* --- set-up --- */
+
+static void wire_ports(struct chipset *c, struct port_bus *ports)
+{
+    ports_claim(ports, 0x20, 2, 1, &i8259_ops, &c->pic.master);
+    ports_claim(ports, 0xa0, 2, 1, &i8259_ops, &c->pic.slave);
+    ports_claim(ports, 0x4d0, 2, 1, &i8259_elcr_ops, &c->pic);
+    ports_claim(ports, 0x40, 4, 1, &i8254_ops, &c->pit);
+    ports_claim(ports, 0x61, 1, 1, &i8254_port61_ops, &c->pit);
+    ports_claim(ports, 0x70, 2, 1, &mc146818_ops, &c->rtc);
+    ports_claim(ports, 0x60, 1, 1, &i8042_data_ops, &c->keyboard);
+    ports_claim(ports, 0x64, 1, 1, &i8042_command_ops, &c->keyboard);
+    ports_claim(ports, 0x92, 1, 1, &port92_ops, &c->reset_control);
+    ports_claim(ports, 0xcf8, 8, 4, &pci_config_ops, &c->pci);
+    ports_claim(ports, 0xcf9, 1, 1, &cf9_ops, &c->reset_control);
+}
+
+static void make_chips(struct chipset *c, struct vm *vm)
+{
+    struct clock *clock = &vm->time.clock;
+    i8259_init(&c->pic, (struct irq_line){intr, vm, 0});
+    i8254_init(&c->pit, clock, i8259_input(&c->pic, 0));
+    mc146818_init(&c->rtc, clock, i8259_input(&c->pic, 8), start_time(vm->options));
+    fill_cmos(&c->rtc, vm->options->memory_bytes);
+    reset_control_init(&c->reset_control, a20, reset, vm);
+    i8042_init(&c->keyboard, clock,
+               &(struct i8042_wiring){.irq1 = i8259_input(&c->pic, 1),
+                                      .irq12 = i8259_input(&c->pic, 12),
+                                      .a20 = reset_control_keyboard_a20,
+                                      .reset = reset_control_keyboard_reset,
+                                      .machine = &c->reset_control});
+    c->irq13 = i8259_input(&c->pic, 13);
+    shadow_ram_init(&c->shadow_ram, vm);
+    struct irq_line isa[16];
+    for (unsigned irq = 0; irq < ARRAY_SIZE(isa); irq++)
+        isa[irq] = i8259_input(&c->pic, irq);
+    pci_bus_init(&c->pci);
+    i440fx_init(&c->host_bridge, &c->pci, pam, vm);
+    piix3_init(&c->isa_bridge, &c->pci, isa);
+    debug_exit_init(&c->debug_exit, debug_exit, vm);
+}
+
+static bool fit_serial_ports(struct chipset *c, struct vm *vm, char *error, size_t error_bytes)
+{
+    for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++) {
+        const char *specification = vm->options->serial[n];
+        if (!specification) continue;
+        struct serial_link *link = &c->serial[n];
+        if (!serial_link_init(link, vm, i8259_input(&c->pic, serial_places[n].irq), specification, error,
+                              error_bytes))
+            return false;
+        c->serial_fitted[n] = true;
+        ports_claim(&vm->ports, serial_places[n].port, 8, 1, &uart16550_ops, &link->uart);
+    }
+    return true;
+}
+
+static bool fit_debug_ports(struct chipset *c, struct vm *vm, char *error, size_t error_bytes)
+{
+    const struct options *o = vm->options;
+    if (o->debug_exit)
+        ports_claim(&vm->ports, o->debug_exit_port, o->debug_exit_bytes, o->debug_exit_bytes, &debug_exit_ops,
+                    &c->debug_exit);
+    if (!o->debugcon) return true;
+    const char *specification = vm->role == MACHINE_FOLLOWER ? "null" : o->debugcon;
+    if (!chardev_open(&c->debug_back_end, specification, error, error_bytes)) return false;
+    debug_console_init(&c->debug_console, debug_byte, c);
+    ports_claim(&vm->ports, 0xe9, 1, 1, &debug_console_ops, &c->debug_console);
+    return true;
+}
+
+bool chipset_init(struct chipset *c, struct vm *vm, char *error, size_t error_bytes)
+{
+    c->vm = vm;
+    c->debug_back_end.in_fd = c->debug_back_end.out_fd = -1;
+    ports_init(&vm->ports);
+    make_chips(c, vm);
+    wire_ports(c, &vm->ports);
+    return fit_serial_ports(c, vm, error, error_bytes) && fit_debug_ports(c, vm, error, error_bytes);
+}
+
+void chipset_destroy(struct chipset *c)
+{
+    if (!c->vm) return; /* power-on failed before there was one */
+    for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
+        if (c->serial_fitted[n]) serial_link_destroy(&c->serial[n]);
+    chardev_close(&c->debug_back_end);
+}
+
+void chipset_reset(struct chipset *c)
+{
+    i8259_reset(&c->pic);
+    i8254_reset(&c->pit);
+    mc146818_reset(&c->rtc);
+    reset_control_reset(&c->reset_control);
+    i8042_reset(&c->keyboard);
+    pci_bus_reset(&c->pci);
+    i440fx_reset(&c->host_bridge);
+    piix3_reset(&c->isa_bridge);
+    vga_text_reset(&c->vga);
+    for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
+        if (c->serial_fitted[n]) uart_reset(&c->serial[n].uart);
+}
+
+void chipset_firmware_loaded(struct chipset *c)
+{
+    shadow_ram_find_rom(&c->shadow_ram);
+}
+
+/* --- back ends --- */
+
+/* The port that standard input belongs to. */
+static struct serial_link *console(struct chipset *c)
+{
+    for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
+        if (c->serial_fitted[n] && c->serial[n].chardev.in_fd >= 0) return &c->serial[n];
+    return NULL;
+}
+
+int chipset_input_fd(const struct chipset *c)
+{
+    struct serial_link *link = console((struct chipset *)c);
+    return link ? link->chardev.in_fd : -1;
+}
+
+void chipset_start(struct chipset *c)
+{
+    struct serial_link *link = console(c);
+    if (link) serial_link_start(link);
+}
+
+void chipset_input_ready(struct chipset *c)
+{
+    struct serial_link *link = console(c);
+    if (link) serial_link_input_ready(link);
+}
+
+void chipset_flush_output(struct chipset *c)
+{
+    for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
+        if (c->serial_fitted[n]) serial_link_flush(&c->serial[n]);
+    chardev_flush(&c->debug_back_end);
+}
+
+void chipset_mirror_input(struct chipset *leader, struct chipset *follower)
+{
+    for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
+        if (leader->serial_fitted[n]) serial_link_mirror(&leader->serial[n], &follower->serial[n]);
+}

@@ -1,0 +1,67 @@
+/*
+ * The PC around the CPU: which chip sits at which ports, on which IRQ wire, and what the CMOS memory tells
+ * the firmware.
+ */
+#ifndef RINGER_VM_CHIPSET_H
+#define RINGER_VM_CHIPSET_H
+
+#include "devices/debug_ports.h"
+#include "devices/i440fx.h"
+#include "devices/i8042.h"
+#include "devices/i8254.h"
+#include "devices/i8259.h"
+#include "devices/mc146818.h"
+#include "devices/pci_bus.h"
+#include "devices/piix3.h"
+#include "devices/reset_control.h"
+#include "devices/vga_text.h"
+#include "serial_link.h"
+#include "shadow_ram.h"
+
+#define CHIPSET_SERIAL_PORTS 4
+
+struct chipset {
+    struct vm *vm;
+    struct i8259_pair pic;
+    struct i8254 pit;
+    struct mc146818 rtc;
+    struct i8042 keyboard;
+    struct reset_control reset_control;
+    struct pci_bus pci;
+    struct i440fx host_bridge;
+    struct piix3 isa_bridge;
+    struct vga_text vga;
+    struct serial_link serial[CHIPSET_SERIAL_PORTS];
+    bool serial_fitted[CHIPSET_SERIAL_PORTS];
+    struct debug_exit debug_exit;
+    struct debug_console debug_console;
+    struct chardev debug_back_end;
+    struct irq_line irq13;
+    struct shadow_ram shadow_ram;
+};
+
+/* Wire everything. Returns false with one sentence in error when a back end cannot be opened. */
+bool chipset_init(struct chipset *chipset, struct vm *vm, char *error, size_t error_bytes);
+void chipset_destroy(struct chipset *chipset);
+/* The reset line of every chip. */
+void chipset_reset(struct chipset *chipset);
+/* The loader has put a ROM (or none) below 1 MB: that is what the PAM registers switch from now on. */
+void chipset_firmware_loaded(struct chipset *chipset);
+
+/* INTA: the vector, or -1 when no interrupt is wanted (any more). */
+int chipset_acknowledge(struct chipset *chipset);
+/* FERR# of the CPU, by way of IRQ 13. */
+void chipset_ferr(struct chipset *chipset, bool level);
+
+/* --- the host side of the character devices --- */
+
+/* Begin to look for input, now that vm->waker is what it is. */
+void chipset_start(struct chipset *chipset);
+/* The descriptor that the waker watches, or -1. */
+int chipset_input_fd(const struct chipset *chipset);
+void chipset_input_ready(struct chipset *chipset);
+void chipset_flush_output(struct chipset *chipset);
+/* What the leader is typed, the follower gets at the same instruction count. */
+void chipset_mirror_input(struct chipset *leader, struct chipset *follower);
+
+#endif

@@ -1,0 +1,61 @@
+#include "shadow_ram.h"
+
+#include "vm.h"
+
+#include <string.h>
+
+/* Reads of ROM, writes to the RAM beneath: rare and short (a firmware copying itself), so a device does it.
+ */
+static u32 beneath_read(void *device, u32 offset, unsigned size)
+{
+    const struct shadow_chunk *chunk = device;
+    u32 value = 0;
+    memcpy(&value, chunk->rom + offset, size);
+    return value;
+}
+
+static void beneath_write(void *device, u32 offset, unsigned size, u32 value)
+{
+    struct shadow_chunk *chunk = device;
+    memcpy(chunk->ram + offset, &value, size);
+}
+
+static const struct io_ops beneath_ops = {beneath_read, beneath_write};
+
+void shadow_ram_init(struct shadow_ram *shadow_ram, struct vm *vm)
+{
+    *shadow_ram = (struct shadow_ram){.vm = vm};
+    for (unsigned n = 0; n < SHADOW_RAM_CHUNKS; n++)
+        shadow_ram->chunk[n].ram = vm->phys.ram + SHADOW_RAM_BASE + n * SHADOW_RAM_CHUNK;
+}
+
+void shadow_ram_find_rom(struct shadow_ram *shadow_ram)
+{
+    for (unsigned n = 0; n < SHADOW_RAM_CHUNKS; n++) {
+        struct phys *phys = &shadow_ram->vm->phys;
+        u64 gpa = SHADOW_RAM_BASE + n * SHADOW_RAM_CHUNK;
+        const struct phys_region *region = phys_find(phys, gpa);
+        struct shadow_chunk *chunk = &shadow_ram->chunk[n];
+        chunk->rom = region && region->kind == PHYS_ROM ? region->host + (gpa - region->gpa) : NULL;
+    }
+}
+
+static void switch_chunk(struct phys *phys, struct shadow_chunk *chunk, u64 gpa, bool read_ram,
+                         bool write_ram)
+{
+    if (!chunk->rom || (read_ram && write_ram))
+        phys_map_ram(phys, gpa, SHADOW_RAM_CHUNK);
+    else if (write_ram)
+        phys_map_mmio(phys, gpa, SHADOW_RAM_CHUNK, &beneath_ops, chunk);
+    else
+        phys_map_rom(phys, gpa, SHADOW_RAM_CHUNK, read_ram ? chunk->ram : (u8 *)chunk->rom);
+}
+
+void shadow_ram_switch(struct shadow_ram *shadow_ram, u64 gpa, u64 bytes, bool read_ram, bool write_ram)
+{
+    struct vm *vm = shadow_ram->vm;
+    for (u64 at = gpa; at < gpa + bytes; at += SHADOW_RAM_CHUNK)
+        switch_chunk(&vm->phys, &shadow_ram->chunk[(at - SHADOW_RAM_BASE) / SHADOW_RAM_CHUNK], at, read_ram,
+                     write_ram);
+    machine_memory_changed(vm, gpa, bytes);
+}
