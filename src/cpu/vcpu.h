@@ -146,6 +146,7 @@ struct vcpu {
     u64 parked_flags;  /* AH: SF ZF AF PF CF, AL: OF */
     u64 icount_soft;   /* the translator also returns EXIT_BUDGET at the first block end where it is in C code and
                           icount >= this; 0 for every one (lockstep compares there), UINT64_MAX for never */
+    bool interrupt_line; /* level of the PIC's INTR output */
     /* -- the rest -- */
     struct segment ldtr, tr;
     struct desc_table gdtr, idtr;
@@ -154,7 +155,6 @@ struct vcpu {
     u32 dr[8]; /* dr4/5 alias 6/7 */
     u32 debug_trap; /* DR6 bits of a trap-class #DB pending (PENDING_DEBUG) */
     bool nmi_masked;
-    bool interrupt_line; /* level of the PIC's INTR output */
 
     /* MSRs that are not kept elsewhere */
     u64 sysenter_cs, sysenter_esp, sysenter_eip;

@@ -139,6 +139,12 @@ static bool target_of(const struct build *b, u32 *target)
     return *target <= b->block->key.cs_limit;
 }
 
+/* An indirect target beyond the segment's limit is #GP at the branch: only where no target can be is the check left out. */
+static bool any_target_is_legal(const struct build *b)
+{
+    return (b->mode & MODE_CODE32) && b->block->key.cs_limit == UINT32_MAX;
+}
+
 static bool falls_through(const struct build *b)
 {
     return b->next_eip <= b->block->key.cs_limit && b->next_eip != 0;
@@ -147,18 +153,19 @@ static bool falls_through(const struct build *b)
 static bool emit_jump(struct build *b)
 {
     u32 target;
-    if (b->i->op[0].kind == OPND_FAR || (b->i->op[0].kind == OPND_MEM && b->i->op[0].bytes != 4)) return false;
-    if (b->i->op[0].kind == OPND_IMM) {
+    const struct operand *to = &b->i->op[0];
+    if (to->kind == OPND_IMM) {
         if (!target_of(b, &target)) return false;
         flags_to_host(b);
         emit_edge(b, 0, target);
-    } else if (b->i->op[0].kind == OPND_REG) {
-        if (b->i->op[0].reg_class != RC_GPR32) return false;
+    } else if (to->kind == OPND_REG) {
+        if (to->reg_class != RC_GPR32 || !any_target_is_legal(b)) return false;
         flags_to_parked(b);
-        emit_mov_rr32(&b->e, REG_LINEAR, host_gpr(b->i->op[0].reg));
+        emit_mov_rr32(&b->e, REG_LINEAR, host_gpr(to->reg));
         emit_indirect(b);
     } else {
-        if (!access_address(b, 4, false)) return false;
+        if (to->kind != OPND_MEM || to->bytes != 4 || !any_target_is_legal(b) || !access_address(b, 4, false))
+            return false;
         access_check(b, 4, false);
         emit_load32(&b->e, REG_LINEAR, access_mem());
         emit_indirect(b);
@@ -235,14 +242,14 @@ static bool emit_call(struct build *b)
         flags_to_host(b);
         emit_edge(b, 0, target);
     } else if (to->kind == OPND_REG) {
-        if (to->reg_class != RC_GPR32) return false;
+        if (to->reg_class != RC_GPR32 || !any_target_is_legal(b)) return false;
         emit_store32(&b->e, mem_frame(FRAME_SLOW_SCRATCH), host_gpr(to->reg));
         push_return_address(b);
         flags_to_parked(b);
         emit_load32(&b->e, REG_LINEAR, mem_frame(FRAME_SLOW_SCRATCH));
         emit_indirect(b);
     } else {
-        if (to->bytes != 4 || !access_address(b, 4, false)) return false;
+        if (to->bytes != 4 || !any_target_is_legal(b) || !access_address(b, 4, false)) return false;
         access_check(b, 4, false);
         emit_load32(&b->e, REG_TEMP, access_mem());
         emit_store32(&b->e, mem_frame(FRAME_SLOW_SCRATCH), REG_TEMP);
@@ -257,7 +264,7 @@ static bool emit_call(struct build *b)
 
 static bool emit_ret(struct build *b)
 {
-    if (!stack_is_flat(b) || !(b->mode & MODE_CODE32) || b->i->operand_bytes != 4) return false;
+    if (!stack_is_flat(b) || !any_target_is_legal(b) || b->i->operand_bytes != 4) return false;
     if (b->i->opcode != 0xc2 && b->i->opcode != 0xc3) return false; /* far */
     u32 release = b->i->opcode == 0xc2 ? (u32)b->i->imm[0] & 0xffff : 0;
     emit_mov_rr32(&b->e, REG_LINEAR, GUEST_ESP);

@@ -77,6 +77,7 @@ struct build {
     unsigned count;
     u16 live[BLOCK_MAX_INSNS + 1]; /* flags live before insn[n] */
     u16 guest_bytes;
+    u32 piece[BLOCK_MAX_INSNS]; /* where the code of each begins, glue included */
 
     unsigned n;        /* being emitted */
     const struct insn *i;

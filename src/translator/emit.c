@@ -105,6 +105,18 @@ void emit_test_r8i(struct emitter *e, u8 reg, u8 value)
     emit8(e, value);
 }
 
+void emit_test_ri(struct emitter *e, u8 reg, u32 value)
+{
+    emit_rr(e, false, 0xf7, 0, reg);
+    emit32(e, value);
+}
+
+void emit_cmp_m8_zero(struct emitter *e, struct host_mem mem)
+{
+    emit_rm(e, false, 0x80, 7, mem);
+    emit8(e, 0);
+}
+
 u32 emit_jcc(struct emitter *e, u8 cc)
 {
     emit8(e, 0x0f);

@@ -87,6 +87,11 @@ static inline void emit_store64(struct emitter *e, struct host_mem mem, u8 from)
 static inline void emit_lea32(struct emitter *e, u8 to, struct host_mem mem) { emit_rm(e, false, 0x8d, to, mem); }
 static inline void emit_lea64(struct emitter *e, u8 to, struct host_mem mem) { emit_rm(e, true, 0x8d, to, mem); }
 
+/* test r32, imm32 */
+void emit_test_ri(struct emitter *e, u8 reg, u32 value);
+/* cmp byte [mem], 0 */
+void emit_cmp_m8_zero(struct emitter *e, struct host_mem mem);
+
 /* Condition codes as in Jcc. */
 enum { CC_B = 2, CC_AE = 3, CC_Z = 4, CC_NZ = 5, CC_A = 7 };
 

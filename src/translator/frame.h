@@ -34,6 +34,7 @@
 #define FRAME_SLOW_INFO    (304 - FRAME_BIAS)
 #define FRAME_SLOW_SCRATCH (308 - FRAME_BIAS)
 #define FRAME_PARKED       (312 - FRAME_BIAS)
+#define FRAME_INTERRUPT    (328 - FRAME_BIAS)
 
 /* vcpu.thunk[]: what translated code calls. */
 #define THUNK_SLOW     0 /* call: r9 linear address, slow_info set; returns with the entry in r10, or not at all */

@@ -87,12 +87,116 @@ static bool emit_nothing(struct build *b)
     return true;
 }
 
-/* CLI where IOPL allows it. STI goes to the interpreter, which knows the shadow and looks for waiting interrupts. */
+static void step_if(struct build *b, u8 cc)
+{
+    stub_add(b, STUB_STEP, emit_jcc(&b->e, cc))->info = slow_info(b, 0, false);
+}
+
+static bool may_change_if(const struct build *b)
+{
+    return (b->mode & MODE_IOPL) && !(b->mode & MODE_VM86);
+}
+
+/* CLI and STI where IOPL allows them. */
 static bool emit_cli(struct build *b)
 {
-    if (!(b->mode & MODE_IOPL) || (b->mode & MODE_VM86)) return false;
+    if (!may_change_if(b)) return false;
     flags_clobber(b);
     emit_alu_mi(&b->e, 4, mem_frame(FRAME_EFLAGS), ~FL_IF);
+    return true;
+}
+
+/* The shadow of STI is one instruction: no interrupt is looked for before the end of the block, so another instruction of
+ * this block after STI is all it takes. With an interrupt waiting the interpreter does it, and the dispatcher delivers. */
+static bool emit_sti(struct build *b)
+{
+    if (!may_change_if(b) || b->n + 1 == b->count) return false;
+    flags_clobber(b);
+    emit_cmp_m8_zero(&b->e, mem_frame(FRAME_INTERRUPT));
+    step_if(b, CC_NZ);
+    emit_alu_mi(&b->e, 1, mem_frame(FRAME_EFLAGS), FL_IF);
+    return true;
+}
+
+/* r11d = EFLAGS as PUSHF stores it, from the virtual bits and the parked ones. */
+static void gather_eflags(struct build *b)
+{
+    emit_load32(&b->e, REG_TEMP, mem_frame(FRAME_EFLAGS));
+    emit_alu_ri(&b->e, false, 4, REG_TEMP, ~(s32)(FL_ARITH | FL_RF | FL_VM));
+    emit_mov_rr32(&b->e, REG_ENTRY, REG_PARKED);
+    emit_shift_ri(&b->e, false, 5, REG_ENTRY, 8);
+    emit_alu_ri(&b->e, false, 4, REG_ENTRY, FL_ARITH & 0xff);
+    emit_rr(&b->e, false, 0x09, REG_ENTRY, REG_TEMP);
+    emit_mov_rr32(&b->e, REG_ENTRY, REG_PARKED);
+    emit_alu_ri(&b->e, false, 4, REG_ENTRY, 1);
+    emit_shift_ri(&b->e, false, 4, REG_ENTRY, 11);
+    emit_rr(&b->e, false, 0x09, REG_ENTRY, REG_TEMP);
+}
+
+static bool emit_pushf(struct build *b)
+{
+    if (!plain_stack(b) || (b->mode & MODE_VM86)) return false;
+    flags_to_parked(b);
+    gather_eflags(b);
+    push_check(b);
+    emit_store32(&b->e, access_mem(), REG_TEMP);
+    emit_mov_rr32(&b->e, GUEST_ESP, REG_LINEAR);
+    return true;
+}
+
+/* r12 = the arithmetic flags of r11d. */
+static void scatter_arithmetic(struct build *b)
+{
+    emit_mov_rr32(&b->e, REG_PARKED, REG_TEMP);
+    emit_shift_ri(&b->e, false, 5, REG_PARKED, 11);
+    emit_alu_ri(&b->e, false, 4, REG_PARKED, 1);
+    emit_alu_ri(&b->e, false, 4, REG_TEMP, FL_ARITH & 0xff);
+    emit_shift_ri(&b->e, false, 4, REG_TEMP, 8);
+    emit_rr(&b->e, false, 0x09, REG_TEMP, REG_PARKED);
+    b->flags = FLAGS_PARKED;
+}
+
+/* POPF that changes nothing but arithmetic flags, DF and (where IOPL allows) IF, and lets no waiting interrupt in. */
+static bool emit_popf(struct build *b)
+{
+    if (!plain_stack(b) || (b->mode & MODE_VM86)) return false;
+    bool changes_if = may_change_if(b), kernel = (b->mode & MODE_CPL) == 0;
+    u32 others = FL_TF | FL_NT | FL_RF | FL_AC | FL_VIF | FL_VIP | FL_ID | (kernel ? FL_IOPL : 0);
+    u32 taken = FL_DF | (changes_if ? FL_IF : 0);
+    emit_mov_rr32(&b->e, REG_LINEAR, GUEST_ESP);
+    access_check(b, 4, false);
+    emit_load32(&b->e, REG_TEMP, access_mem());
+    emit_load32(&b->e, REG_ENTRY, mem_frame(FRAME_EFLAGS));
+    emit_rr(&b->e, false, 0x31, REG_TEMP, REG_ENTRY); /* xor r10d, r11d */
+    emit_test_ri(&b->e, REG_ENTRY, others);
+    step_if(b, CC_NZ);
+    if (changes_if) {
+        emit_test_ri(&b->e, REG_TEMP, FL_IF);
+        u32 off = emit_jcc(&b->e, CC_Z);
+        emit_cmp_m8_zero(&b->e, mem_frame(FRAME_INTERRUPT));
+        step_if(b, CC_NZ);
+        emit_here32(&b->e, off);
+    }
+    emit_alu_ri(&b->e, false, 4, REG_ENTRY, (s32)taken); /* the bits that differ and may change */
+    emit_rm(&b->e, false, 0x31, REG_ENTRY, mem_frame(FRAME_EFLAGS));
+    emit_lea32(&b->e, GUEST_ESP, mem_bd(GUEST_ESP, 4));
+    scatter_arithmetic(b);
+    return true;
+}
+
+/* The guest's TSC runs with the host's. Deterministic time is the interpreter's. */
+static bool emit_rdtsc(struct build *b)
+{
+    if (b->v->deterministic || (b->mode & MODE_TSD)) return false;
+    flags_clobber(b);
+    emit8(&b->e, 0x0f);
+    emit8(&b->e, 0x31);
+    emit_shift_ri(&b->e, true, 4, RDX, 32);
+    emit_rr(&b->e, true, 0x09, RDX, RAX); /* or rax, rdx */
+    emit_rm(&b->e, true, 0x03, RAX, mem_frame((s32)offsetof(struct vcpu, tsc_offset) - FRAME_BIAS));
+    emit_mov_rr64(&b->e, RDX, RAX);
+    emit_shift_ri(&b->e, true, 5, RDX, 32);
+    emit_mov_rr32(&b->e, RAX, RAX);
     return true;
 }
 
@@ -123,6 +227,10 @@ emit_function *inline_emitter(u16 mnemonic)
     case ZYDIS_MNEMONIC_PREFETCHT2:
         return emit_nothing;
     case ZYDIS_MNEMONIC_CLI: return emit_cli;
+    case ZYDIS_MNEMONIC_STI: return emit_sti;
+    case ZYDIS_MNEMONIC_PUSHFD: return emit_pushf;
+    case ZYDIS_MNEMONIC_POPFD: return emit_popf;
+    case ZYDIS_MNEMONIC_RDTSC: return emit_rdtsc;
     case ZYDIS_MNEMONIC_CLD: return emit_cld;
     case ZYDIS_MNEMONIC_STD: return emit_std;
     default: return NULL;

@@ -68,7 +68,8 @@ static bool is_branch(const struct insn *i)
 
 bool plan_ends(const struct build *b, const struct insn *i)
 {
-    return i->row->treatment == TREAT_END || is_branch(i) || ends_by_register(i) || !lock_is_legal(i) ||
+    bool row_ends = i->row->treatment == TREAT_END && !inline_emitter(i->mnemonic);
+    return row_ends || is_branch(i) || ends_by_register(i) || !lock_is_legal(i) ||
            (i->mnemonic == ZYDIS_MNEMONIC_POP && i->op[0].kind == OPND_REG && i->op[0].reg_class == RC_SEG &&
             i->op[0].reg == SEG_SS);
 }

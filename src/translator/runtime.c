@@ -110,6 +110,7 @@ u64 translator_next(struct vcpu *v)
             v->jump_tag = t->mode_number && mode_seg(v->mode, SEG_CS) == MODE_SEG_FLAT
                               ? (u64)mode_number(t, v->mode) << 56
                               : 0;
+            v->eflags &= ~FL_RF; /* of use to single-stepping only, and good for one instruction */
             flags_into_parked(v);
             fpu_load(v);
             return (u64)(uintptr_t)cache_exec(&t->cache, block->entry_parked);

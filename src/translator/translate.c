@@ -94,6 +94,7 @@ static void emit_body(struct build *b)
         b->eip = eip;
         eip += b->i->length;
         b->next_eip = eip;
+        b->piece[b->n] = b->e.at;
         b->block->sites[b->n] = (struct site){
             .host = b->e.at, .guest = (u8)(b->eip - b->block->key.eip), .parked = b->flags != FLAGS_HOST};
         if (plan_callout(b, b->i) || !emit_as_is(b)) emit_callout(b, plan_ends(b, b->i));

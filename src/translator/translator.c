@@ -37,6 +37,7 @@ static void check_offsets(void)
     AT(slow_info, FRAME_SLOW_INFO);
     AT(slow_scratch, FRAME_SLOW_SCRATCH);
     AT(parked_flags, FRAME_PARKED);
+    AT(interrupt_line, FRAME_INTERRUPT);
 #undef AT
     _Static_assert(sizeof(struct segment) == FRAME_SEG_BYTES, "segments are indexed");
     _Static_assert(offsetof(struct segment, base) == FRAME_SEG_BASE, "segment base");
