@@ -26,6 +26,7 @@ enum isa_traits {
     ISA_SSE = 1 << 4,        /* #UD by EM or no CR4.OSFXSR, #NM by TS */
     ISA_LOCKABLE = 1 << 5,   /* LOCK is legal with a memory destination */
     ISA_IOPL = 1 << 6,       /* privileged by IOPL, not CPL 0 (CLI STI IN OUT ...) */
+    ISA_NOWAIT = 1 << 7,     /* with ISA_FPU: does not wait, so no #MF (FNSTSW, FXSAVE ...) */
 };
 
 struct isa_row {
