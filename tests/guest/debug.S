@@ -218,6 +218,8 @@ code_breakpoints:
     call clear_hits
     mov eax, offset watched_at
     mov dr3, eax
+    xor eax, eax
+    mov dr0, eax                            /* B0 might be set for a match that is not enabled */
     mov eax, offset watched_at + 1
     mov dr1, eax
     mov eax, 0x400 + 0x80 + 0x04
