@@ -28,30 +28,29 @@ fail() {
 }
 
 # run_logged WHAT COMMAND...: a long step. Its output goes to a log that is shown only if it fails; a terminal sees the
-# seconds count, a file sees one line.
+# seconds count, a file sees one line. (A shell function given as COMMAND runs without errexit: it must check by itself.)
 run_logged() {
-    local what=$1 log start status=0 pid
+    local what=$1 log start=$SECONDS status=0 ticker=''
     shift
     log=$(mktemp)
-    start=$SECONDS
     say "$what"
-    "$@" >"$log" 2>&1 </dev/null &
-    pid=$!
+    # The ticker, not the command, is the one in the background: Ctrl-C must reach the command.
     if [ -t 2 ]; then
-        while kill -0 "$pid" 2>/dev/null; do
-            printf '\r    %d s ' $((SECONDS - start)) >&2
-            sleep 1
-        done
+        while sleep 1 && kill -0 $$ 2>/dev/null; do printf '\r    %d s ' $((SECONDS - start)) >&2; done &
+        ticker=$!
+    fi
+    "$@" >"$log" 2>&1 </dev/null || status=$?
+    if [ -n "$ticker" ]; then
+        kill "$ticker" 2>/dev/null || true
+        wait "$ticker" 2>/dev/null || true
         printf '\r            \r' >&2
     fi
-    wait "$pid" || status=$?
     if [ "$status" -ne 0 ]; then
         cat "$log" >&2
-        rm -f "$log"
         printf '%s: failed (status %d): %s\n' "$(basename "$0")" "$status" "$what" >&2
-        return "$status"
     fi
     rm -f "$log"
+    return "$status"
 }
 
 have_package() { [ "$(dpkg-query -W -f '${Status}' "$1" 2>/dev/null)" = "install ok installed" ]; }
