@@ -14,8 +14,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define LOW_RAM_END  (3ull << 30)
-#define HIGH_RAM     (4ull << 30)
 #define GUARD_BYTES  (64ull << 10)
 #define NOTHING_READ UINT64_MAX
 
@@ -62,10 +60,10 @@ int phys_init(struct phys *phys, u64 ram_bytes)
         phys_destroy(phys);
         return error;
     }
-    u64 low = ram_bytes < LOW_RAM_END ? ram_bytes : LOW_RAM_END;
+    u64 low = phys_low_ram_bytes(phys);
     phys->regions[phys->region_count++] = ram_region(phys, 0, low, 0);
     if (ram_bytes > low)
-        phys->regions[phys->region_count++] = ram_region(phys, HIGH_RAM, ram_bytes - low, low);
+        phys->regions[phys->region_count++] = ram_region(phys, PHYS_HIGH_RAM, ram_bytes - low, low);
     return 0;
 }
 
@@ -197,8 +195,7 @@ int phys_map_rom(struct phys *phys, u64 gpa, u64 bytes, u8 *host)
 
 int phys_map_ram(struct phys *phys, u64 gpa, u64 bytes)
 {
-    u64 low = phys->ram_bytes < LOW_RAM_END ? phys->ram_bytes : LOW_RAM_END;
-    if (!range_is_sound(gpa, bytes) || gpa + bytes > low) return -EINVAL;
+    if (!range_is_sound(gpa, bytes) || gpa + bytes > phys_low_ram_bytes(phys)) return -EINVAL;
     return overlay(phys, ram_region(phys, gpa, bytes, gpa));
 }
 
@@ -411,6 +408,17 @@ static void write_run(struct phys *phys, u64 mask, u64 gpa, const u8 *buffer, u6
         }
         gpa += now;
         buffer += now;
+        bytes -= now;
+    }
+}
+
+void phys_written(struct phys *phys, u64 gpa, u64 bytes)
+{
+    while (bytes) {
+        u64 at = gpa & phys->a20_mask, now = bytes_in_page(gpa, bytes);
+        const struct phys_region *region = phys_find(phys, at);
+        if (region && region->kind == PHYS_RAM) ram_written(phys, region, at, now);
+        gpa += now;
         bytes -= now;
     }
 }

@@ -2,15 +2,17 @@
  * Guest-physical memory: RAM (one memfd, mapped once), ROM, and windows of devices.
  *
  * Invariants
- * 1. Regions are sorted, do not overlap and start and end on page boundaries. What no region covers reads as ones
- *    and swallows writes.
- * 2. Each RAM and ROM page has one flags byte. PHYS_CODE is set while translated or decoded code lives in the page;
- *    every write to such a page, by the guest or by a device, is reported to code_written() *after* the bytes changed.
- * 3. Whoever sets PHYS_CODE must also make the shadow drop its write entries for the page (phys_protect_code does
- *    both through the protect() callback).
+ * 1. Regions are sorted, do not overlap and start and end on page boundaries. What no region covers reads as
+ *    ones and swallows writes.
+ * 2. Each RAM and ROM page has one flags byte. PHYS_CODE is set while translated or decoded code lives in the
+ *    page; every write to such a page, by the guest or by a device, is reported to code_written() *after* the
+ *    bytes changed.
+ * 3. Whoever sets PHYS_CODE must also make the shadow drop its write entries for the page (phys_protect_code
+ *    does both through the protect() callback).
  *
- * Only the vCPU thread calls this. Set-up, destruction and the phys_map functions use the C library: they run before the
- * guest does, or from device code, when the guest's FPU state is parked. Everything else may run with it live.
+ * Only the vCPU thread calls this. Set-up, destruction and the phys_map functions use the C library: they run
+ * before the guest does, or from device code, when the guest's FPU state is parked. Everything else may run
+ * with it live.
  */
 #ifndef RINGER_MMU_PHYS_H
 #define RINGER_MMU_PHYS_H
@@ -33,22 +35,26 @@ struct phys_region {
     u8 *page_flags;           /* RAM and ROM: one byte a page */
     const struct io_ops *ops; /* MMIO */
     void *device;
-    u64 origin;               /* MMIO: gpa of offset 0 of the window; below gpa when its head is overlaid */
+    u64 origin; /* MMIO: gpa of offset 0 of the window; below gpa when its head is overlaid */
 };
 
 #define PHYS_MAX_REGIONS 64
+/* RAM beyond the one goes to the other: the gap is for devices and firmware. */
+#define PHYS_LOW_RAM_END (3ull << 30)
+#define PHYS_HIGH_RAM    (4ull << 30)
 
 struct phys {
     struct phys_region regions[PHYS_MAX_REGIONS];
     unsigned region_count;
-    unsigned last_hit;      /* index of the region found last: most lookups repeat */
-    u8 *ram;                /* the memfd mapping */
+    unsigned last_hit; /* index of the region found last: most lookups repeat */
+    u8 *ram;           /* the memfd mapping */
     u64 ram_bytes;
     int ram_fd;
-    u8 *ram_flags;          /* one byte a page of ram */
-    u64 a20_mask;           /* ANDed to every guest-physical address: all ones, or bit 20 clear */
-    /* Installed by vm. code_written: bytes of a PHYS_CODE page have changed. protect: a page became PHYS_CODE, so no
-     * write entry of the shadow may cover it. before_device: called before a device handler runs (parks the FPU). */
+    u8 *ram_flags; /* one byte a page of ram */
+    u64 a20_mask;  /* ANDed to every guest-physical address: all ones, or bit 20 clear */
+    /* Installed by vm. code_written: bytes of a PHYS_CODE page have changed. protect: a page became
+     * PHYS_CODE, so no write entry of the shadow may cover it. before_device: called before a device handler
+     * runs (parks the FPU). */
     void (*code_written)(void *owner, u64 gpa, u64 bytes);
     void (*protect)(void *owner, u64 gpa_page);
     void (*before_device)(void *owner);
@@ -58,20 +64,27 @@ struct phys {
     u64 rom_flags_bytes[PHYS_MAX_REGIONS];
 };
 
+static inline u64 phys_low_ram_bytes(const struct phys *phys)
+{
+    return phys->ram_bytes < PHYS_LOW_RAM_END ? phys->ram_bytes : PHYS_LOW_RAM_END;
+}
+
 /* RAM of `ram_bytes` (page multiple): below 3 GB at gpa 0 on, the rest from 4 GB on. Returns 0 or -errno. */
 int phys_init(struct phys *phys, u64 ram_bytes);
 void phys_destroy(struct phys *phys);
 
-/* Lay a window over whatever was there (splitting what it covers): device windows and ROM over RAM, or RAM back over a
- * ROM. gpa and bytes are page multiples. The caller flushes the shadow, and drops the code decoded or translated from what
- * was there. Returns 0, or -ENOSPC when the list is full, -EINVAL for a bad range: then nothing has changed. */
+/* Lay a window over whatever was there (splitting what it covers): device windows and ROM over RAM, or RAM
+ * back over a ROM. gpa and bytes are page multiples. The caller flushes the shadow, and drops the code
+ * decoded or translated from what was there. Returns 0, or -ENOSPC when the list is full, -EINVAL for a bad
+ * range: then nothing has changed. */
 int phys_map_mmio(struct phys *phys, u64 gpa, u64 bytes, const struct io_ops *ops, void *device);
 /* `host` must stay mapped; page_flags are allocated by phys. */
 int phys_map_rom(struct phys *phys, u64 gpa, u64 bytes, u8 *host);
 /* Make [gpa, gpa+bytes) RAM again, from RAM offset gpa. Only below the end of low RAM. */
 int phys_map_ram(struct phys *phys, u64 gpa, u64 bytes);
 
-/* The region that covers gpa, or NULL. The a20 mask is *not* applied here: mmu_walk() and the accessors below do. */
+/* The region that covers gpa, or NULL. The a20 mask is *not* applied here: mmu_walk() and the accessors below
+ * do. */
 struct phys_region *phys_find(struct phys *phys, u64 gpa);
 
 /* Host address of a RAM or ROM byte, or NULL. Valid to the end of the page only. */
@@ -81,14 +94,17 @@ u8 *phys_flags(struct phys *phys, u64 gpa);
 /* Mark a page as holding code and protect it. Does nothing if it is marked already. */
 void phys_protect_code(struct phys *phys, u64 gpa);
 
-/* One access of 1, 2, 4 or 8 bytes that does not cross a page, by whatever kind of region is there. MMIO of 8 bytes
- * is two of 4; MMIO that crosses a naturally aligned dword is split into bytes. */
+/* One access of 1, 2, 4 or 8 bytes that does not cross a page, by whatever kind of region is there. MMIO of 8
+ * bytes is two of 4; MMIO that crosses a naturally aligned dword is split into bytes. */
 u64 phys_read(struct phys *phys, u64 gpa, unsigned size);
 void phys_write(struct phys *phys, u64 gpa, unsigned size, u64 value);
 
-/* Set bits of an aligned dword in one locked operation, as the processor sets accessed and dirty bits. ROM keeps its
- * value. */
+/* Set bits of an aligned dword in one locked operation, as the processor sets accessed and dirty bits. ROM
+ * keeps its value. */
 void phys_set_bits(struct phys *phys, u64 gpa, u32 bits);
+
+/* RAM bytes were changed through a pointer of phys_host() or a region: mark the pages dirty, report code. */
+void phys_written(struct phys *phys, u64 gpa, u64 bytes);
 
 /* Any number of bytes, page by page: loaders and devices. MMIO is not reached: reads ones, writes nothing. */
 void phys_read_bytes(struct phys *phys, u64 gpa, void *buffer, u64 bytes);

@@ -1,6 +1,6 @@
 /*
- * The guest's page tables, walked as the hardware walks them (SDM 3A chapter 4): none, 32-bit with PSE, PAE with NX.
- * Nothing here knows a vCPU: callers pass the control registers in a struct paging.
+ * The guest's page tables, walked as the hardware walks them (SDM 3A chapter 4): none, 32-bit with PSE, PAE
+ * with NX. Nothing here knows a vCPU: callers pass the control registers in a struct paging.
  */
 #ifndef RINGER_MMU_WALK_H
 #define RINGER_MMU_WALK_H
@@ -11,8 +11,8 @@ enum access {
     ACCESS_READ,
     ACCESS_WRITE,
     ACCESS_FETCH,
-    /* ORed to READ or WRITE: made by the processor itself (descriptor tables, TSS, inner stacks during delivery), always
-     * at supervisor privilege. EFLAGS.AC does not suspend SMAP for these (SDM 3A 4.6.1). */
+    /* ORed to READ or WRITE: made by the processor itself (descriptor tables, TSS, inner stacks during
+     * delivery), always at supervisor privilege. EFLAGS.AC does not suspend SMAP for these (SDM 3A 4.6.1). */
     ACCESS_IMPLICIT = 4,
 };
 
@@ -29,26 +29,30 @@ struct paging {
     u32 cr0, cr4;
     u64 cr3;
     u64 efer;
-    u64 pdpte[4]; /* PAE: as loaded by MOV CR3 (SDM 3A 4.4.1) */
-    bool ac;      /* EFLAGS.AC, for SMAP */
-    u8 maxphyaddr; /* bits of guest-physical address that the guest's CPUID tells: reserved-bit checks; 0 is 36 */
+    u64 pdpte[4];  /* PAE: as loaded by MOV CR3 (SDM 3A 4.4.1) */
+    bool ac;       /* EFLAGS.AC, for SMAP */
+    u8 maxphyaddr; /* bits of guest-physical address that the guest's CPUID tells: reserved-bit checks; 0 is
+                      36 */
 };
 
 struct walk {
-    u64 gpa;          /* of the byte asked for, a20 mask applied */
-    u64 page_bytes;   /* 4 KB, 2 MB or 4 MB: the size of the guest's mapping */
-    bool writable;    /* a write at this privilege is allowed *and* the dirty bit is set: a write entry may exist */
-    bool readable;    /* a data read at this privilege is allowed */
-    bool user;        /* U/S of the translation */
-    bool executable;  /* a fetch at this privilege is allowed */
+    u64 gpa;        /* of the byte asked for, a20 mask applied */
+    u64 page_bytes; /* 4 KB, 2 MB or 4 MB: the size of the guest's mapping */
+    bool writable; /* a write at this privilege is allowed *and* the dirty bit is set: a write entry may exist
+                    */
+    bool readable; /* a data read at this privilege is allowed */
+    bool user;     /* U/S of the translation */
+    bool executable; /* a fetch at this privilege is allowed */
     bool global;
-    bool ac_decides;  /* supervisor data rights here depend on EFLAGS.AC (SMAP): no shadow entry may remember them */
+    bool ac_decides; /* supervisor data rights here depend on EFLAGS.AC (SMAP): no shadow entry may remember
+                        them */
 };
 
-/* Translate `linear` for one access at supervisor or user privilege. Sets accessed bits, and dirty bits for writes,
- * when `set_ad`. Returns true and fills *out, or returns false and gives the #PF error code in *error. */
-bool mmu_walk(struct phys *phys, const struct paging *paging, u32 linear, enum access access, bool user, bool set_ad,
-              struct walk *out, u32 *error);
+/* Translate `linear` for one access at supervisor or user privilege. Sets accessed bits, and dirty bits for
+ * writes, when `set_ad`. Returns true and fills *out, or returns false and gives the #PF error code in
+ * *error. */
+bool mmu_walk(struct phys *phys, const struct paging *paging, u32 linear, enum access access, bool user,
+              bool set_ad, struct walk *out, u32 *error);
 
 /* Load the four PDPTEs from guest memory at cr3 (PAE). Returns false when a reserved bit is set: #GP(0). */
 bool mmu_load_pdptes(struct phys *phys, struct paging *paging);

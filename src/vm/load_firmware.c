@@ -1,0 +1,50 @@
+/*
+ * A raw firmware image: ROM that ends at 4 GB, where the CPU starts after reset (SDM 3A 9.1.4, FFFFFFF0h),
+ * and its last 128 KB once more as ROM below 1 MB. What the chipset does to that copy is not the loader's
+ * business.
+ */
+#include "load_common.h"
+
+#include "base/log.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#define FIRMWARE_MAX   (16u << 20)
+#define LOW_COPY_BYTES (128u << 10)
+
+int load_firmware(struct load *load)
+{
+    struct image file;
+    int status = image_open(load, &file, "firmware", load->files->firmware);
+    if (status) return status;
+    u64 bytes = file.bytes, at = PHYS_HIGH_RAM - bytes;
+    if ((bytes & PAGE_MASK) || bytes > FIRMWARE_MAX) {
+        image_close(&file);
+        return load_fail(
+            load, STATUS_USAGE,
+            "firmware '%s' has %llu bytes; an image is a multiple of 4096 bytes, and at most 16 MB",
+            file.path, (unsigned long long)bytes);
+    }
+    /* After a reset the ROM is there already. */
+    struct phys_region *region = phys_find(load->phys, at);
+    bool mapped = region && region->kind == PHYS_ROM && region->gpa == at && region->bytes == bytes;
+    u8 *rom =
+        mapped ? region->host : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (rom == MAP_FAILED)
+        status = load_fail(load, STATUS_HOST, "there is no memory left on the host");
+    else if (!mapped)
+        status = image_read(load, &file, 0, rom, bytes);
+    image_close(&file);
+    if (!status && !mapped && phys_map_rom(load->phys, at, bytes, rom))
+        status = load_fail(load, STATUS_HOST, "there is no room in the machine for firmware '%s'", file.path);
+    if (status) {
+        if (rom != MAP_FAILED && !mapped) munmap(rom, bytes);
+        return status;
+    }
+    u64 copied = bytes < LOW_COPY_BYTES ? bytes : LOW_COPY_BYTES;
+    if (phys_map_rom(load->phys, ONE_MB - copied, copied, rom + (bytes - copied)))
+        return load_fail(load, STATUS_HOST, "there is no room in the machine for firmware '%s'", file.path);
+    shadow_flush(load->v->shadow, false);
+    return 0;
+}

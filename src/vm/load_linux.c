@@ -1,0 +1,196 @@
+/*
+ * bzImage by the 32-bit boot protocol (Linux, Documentation/arch/x86/boot.rst, "32-bit Boot Protocol"; the
+ * zero page: zero-page.rst).
+ *
+ * The protected-mode kernel goes to 1 MB, the initrd as high as kernel and memory allow, zero page and
+ * command line into low memory. The real-mode part of the file is not used, but for its header.
+ */
+#include "load_common.h"
+
+#include "base/log.h"
+
+#include <string.h>
+
+enum {
+    /* the setup header, at the same place in the file and in the zero page */
+    HEADER = 0x1f1,
+    SETUP_SECTS = 0x1f1,
+    SYSSIZE = 0x1f4,       /* of the protected-mode kernel, in 16 bytes */
+    HEADER_LENGTH = 0x201, /* counted from HEADER_MAGIC */
+    HEADER_MAGIC = 0x202,
+    VERSION = 0x206,
+    TYPE_OF_LOADER = 0x210,
+    LOADFLAGS = 0x211,
+    CODE32_START = 0x214,
+    RAMDISK_IMAGE = 0x218,
+    RAMDISK_SIZE = 0x21c,
+    CMD_LINE_PTR = 0x228,
+    INITRD_ADDR_MAX = 0x22c,
+    KERNEL_ALIGNMENT = 0x230,
+    RELOCATABLE = 0x234,
+    CMDLINE_SIZE = 0x238,
+    PREF_ADDRESS = 0x258,
+    INIT_SIZE = 0x260,
+    HEADER_END = 0x290, /* other things begin here in the zero page */
+    /* the rest of the zero page */
+    EXT_MEM_K = 0x02,
+    VIDEO_MODE = 0x06,
+    VIDEO_COLS = 0x07,
+    VIDEO_EGA_BX = 0x0a,
+    VIDEO_LINES = 0x0e,
+    VIDEO_IS_VGA = 0x0f,
+    VIDEO_POINTS = 0x10,
+    ALT_MEM_K = 0x1e0,
+    E820_ENTRIES = 0x1e8,
+    E820_TABLE = 0x2d0,
+    E820_ENTRY_BYTES = 20,
+};
+
+#define LOADED_HIGH      1
+#define LOADER_UNDEFINED 0xff
+#define OLDEST_VERSION   0x204
+#define LOAD_ADDRESS     ONE_MB
+
+struct bzimage {
+    u8 header[HEADER_END]; /* the file's start, zero where the header does not reach */
+    u16 version;
+    u64 payload, payload_bytes; /* the protected-mode kernel in the file */
+    u64 needs_to;               /* memory it uses before it has read the memory map */
+};
+
+static unsigned long long mb(u64 bytes)
+{
+    return (bytes + ONE_MB - 1) / ONE_MB;
+}
+
+static int read_header(struct load *load, const struct image *kernel, struct bzimage *bz)
+{
+    u8 *header = bz->header;
+    int status = image_read(load, kernel, 0, header, HEADER_END);
+    if (status) return status;
+    bz->version = get16(header + VERSION);
+    if (bz->version < OLDEST_VERSION)
+        return load_fail(load, STATUS_USAGE,
+                         "kernel '%s' speaks boot protocol %u.%02u; 2.04 is the oldest understood",
+                         kernel->path, bz->version >> 8, bz->version & 0xff);
+    if (!(header[LOADFLAGS] & LOADED_HIGH))
+        return load_fail(load, STATUS_USAGE, "kernel '%s' is a zImage (loaded low), not a bzImage",
+                         kernel->path);
+    u64 sectors = header[SETUP_SECTS] ? header[SETUP_SECTS] : 4;
+    bz->payload = (sectors + 1) * 512;
+    /* The size is rounded up to 16 bytes; what follows it (a signature) is not part of the kernel proper, but
+     * loaded by all loaders. */
+    u64 told = (u64)get32(header + SYSSIZE) * 16;
+    if (!told || bz->payload + told > kernel->bytes + 15)
+        return load_fail(
+            load, STATUS_USAGE, "kernel '%s' is truncated: its header tells of %llu bytes, the file has %llu",
+            kernel->path, (unsigned long long)(bz->payload + told), (unsigned long long)kernel->bytes);
+    bz->payload_bytes = kernel->bytes - bz->payload;
+    u64 end = HEADER_MAGIC + header[HEADER_LENGTH];
+    if (end < HEADER_END) memset(header + end, 0, HEADER_END - end);
+    return 0;
+}
+
+/* Where the kernel will unpack itself to, and up to where it needs memory there (boot.rst, init_size). */
+static int find_needs(struct load *load, const struct image *kernel, struct bzimage *bz)
+{
+    const u8 *header = bz->header;
+    u64 loaded_to = LOAD_ADDRESS + bz->payload_bytes, low = phys_low_ram_bytes(load->phys);
+    bz->needs_to = loaded_to;
+    if (bz->version >= 0x20a && get32(header + INIT_SIZE)) {
+        u64 align = get32(header + KERNEL_ALIGNMENT), at = get64(header + PREF_ADDRESS);
+        if (header[RELOCATABLE] && align && !(align & (align - 1)) && at < align_up(LOAD_ADDRESS, align))
+            at = align_up(LOAD_ADDRESS, align);
+        u64 runs_to = at > low ? UINT64_MAX >> 1 : at + get32(header + INIT_SIZE);
+        if (runs_to > bz->needs_to) bz->needs_to = runs_to;
+    }
+    if (bz->needs_to > low)
+        return load_fail(load, STATUS_USAGE,
+                         "kernel '%s' does not fit in memory: it needs %llu MB, the machine has %llu MB",
+                         kernel->path, mb(bz->needs_to), mb(load->phys->ram_bytes));
+    return 0;
+}
+
+static int load_initrd(struct load *load, struct bzimage *bz)
+{
+    if (!load->files->initrd) return 0;
+    struct image initrd;
+    int status = image_open(load, &initrd, "initrd", load->files->initrd);
+    if (status) return status;
+    u64 top = (u64)get32(bz->header + INITRD_ADDR_MAX) + 1, low = phys_low_ram_bytes(load->phys);
+    if (top > low) top = low;
+    u64 at = initrd.bytes <= top ? (top - initrd.bytes) & ~(u64)PAGE_MASK : 0;
+    if (at < bz->needs_to)
+        status = load_fail(
+            load, STATUS_USAGE,
+            "initrd '%s' (%llu MB) does not fit in memory beside the kernel: %llu MB of %llu MB are free",
+            initrd.path, mb(initrd.bytes),
+            (unsigned long long)(top > bz->needs_to ? (top - bz->needs_to) / ONE_MB : 0),
+            mb(load->phys->ram_bytes));
+    else
+        status = image_read_to_guest(load, &initrd, 0, at, initrd.bytes);
+    put32(bz->header + RAMDISK_IMAGE, (u32)at);
+    put32(bz->header + RAMDISK_SIZE, (u32)initrd.bytes);
+    image_close(&initrd);
+    return status;
+}
+
+static int put_command_line(struct load *load, struct bzimage *bz, struct boot_area *area)
+{
+    const char *line = load->files->append ? load->files->append : "";
+    u64 length = strlen(line), most = bz->version >= 0x206 ? get32(bz->header + CMDLINE_SIZE) : 255;
+    if (length > most)
+        return load_fail(load, STATUS_USAGE,
+                         "the command line has %llu characters; kernel '%s' takes at most %llu",
+                         (unsigned long long)length, load->files->kernel, (unsigned long long)most);
+    u64 at;
+    int status = boot_put(load, area, line, length + 1, 16, &at);
+    if (!status) put32(bz->header + CMD_LINE_PTR, (u32)at);
+    return status;
+}
+
+static int put_zero_page(struct load *load, const struct bzimage *bz, struct boot_area *area, u64 *at)
+{
+    u8 page[PAGE_SIZE] = {0};
+    memcpy(page + HEADER, bz->header + HEADER, HEADER_END - HEADER);
+    page[TYPE_OF_LOADER] = LOADER_UNDEFINED;
+    put32(page + CODE32_START, LOAD_ADDRESS);
+
+    page[VIDEO_MODE] = 3;
+    page[VIDEO_COLS] = 80;
+    page[VIDEO_LINES] = 25;
+    put16(page + VIDEO_EGA_BX, 3); /* 256 KB of video memory */
+    page[VIDEO_IS_VGA] = 1;
+    put16(page + VIDEO_POINTS, 16);
+
+    u64 above_kb = (phys_low_ram_bytes(load->phys) - ONE_MB) >> 10;
+    put16(page + EXT_MEM_K, above_kb < 0xfc00 ? (u16)above_kb : 0xfc00);
+    put32(page + ALT_MEM_K, (u32)above_kb);
+    struct memory_map map = pc_memory_map(load->phys);
+    for (unsigned n = 0; n < map.count; n++) {
+        u8 *entry = page + E820_TABLE + n * E820_ENTRY_BYTES;
+        put64(entry, map.at[n].base);
+        put64(entry + 8, map.at[n].bytes);
+        put32(entry + 16, map.at[n].type);
+    }
+    page[E820_ENTRIES] = (u8)map.count;
+    return boot_put(load, area, page, sizeof page, PAGE_SIZE, at);
+}
+
+int load_linux(struct load *load, const struct image *kernel)
+{
+    struct bzimage bz;
+    struct boot_area area = pc_low_area();
+    u64 zero_page = 0;
+    int status = read_header(load, kernel, &bz);
+    if (!status) status = find_needs(load, kernel, &bz);
+    if (!status) status = image_read_to_guest(load, kernel, bz.payload, LOAD_ADDRESS, bz.payload_bytes);
+    if (!status) status = load_initrd(load, &bz);
+    if (!status) status = put_command_line(load, &bz, &area);
+    if (!status) status = put_zero_page(load, &bz, &area, &zero_page);
+    if (!status) status = pc_enter_flat(load, &area, LOAD_ADDRESS);
+    if (status) return status;
+    pc_write_bios_data(load);
+    load->v->gpr[REG_ESI] = zero_page;
+    return 0;
+}

@@ -1,0 +1,108 @@
+/*
+ * The PC as its firmware would have left it to a boot loader: memory map, BIOS data area, and the flat
+ * protected mode that all boot protocols start kernels in.
+ *
+ *   0 .. 9FC00h        RAM: 400h BIOS data area, boot data from 10000h on
+ *   9FC00h .. A0000h   extended BIOS data area (reserved)
+ *   A0000h .. 100000h  video memory, option ROMs, BIOS
+ *   1 MB .. 3 GB       RAM
+ *   .. 4 GB            devices; the firmware's ROM at the end
+ *   4 GB ..            RAM
+ */
+#include "load_common.h"
+
+#include <string.h>
+
+#define EBDA      (BASE_MEMORY_KB * 1024u)
+#define BIOS_AREA 0xf0000u
+#define BIOS_ROM  0xfffc0000u
+#define BOOT_AREA 0x10000u
+#define BOOT_END  0x90000u
+
+static void map_add(struct memory_map *map, u64 base, u64 end, u32 type)
+{
+    if (end <= base) return;
+    map->at[map->count].base = base;
+    map->at[map->count].bytes = end - base;
+    map->at[map->count++].type = type;
+}
+
+struct memory_map pc_memory_map(const struct phys *phys)
+{
+    struct memory_map map = {.count = 0};
+    u64 low = phys_low_ram_bytes(phys);
+    map_add(&map, 0, EBDA, MEMORY_RAM);
+    map_add(&map, EBDA, 0xa0000, MEMORY_RESERVED);
+    map_add(&map, BIOS_AREA, ONE_MB, MEMORY_RESERVED);
+    map_add(&map, ONE_MB, low, MEMORY_RAM);
+    map_add(&map, BIOS_ROM, PHYS_HIGH_RAM, MEMORY_RESERVED);
+    map_add(&map, PHYS_HIGH_RAM, PHYS_HIGH_RAM + (phys->ram_bytes - low), MEMORY_RAM);
+    return map;
+}
+
+struct boot_area pc_low_area(void)
+{
+    return (struct boot_area){.at = BOOT_AREA, .end = BOOT_END};
+}
+
+/* IBM PS/2 and PC BIOS Interface Technical Reference, section 3, "BIOS data area". */
+void pc_write_bios_data(struct load *load)
+{
+    u8 area[0x100] = {0};
+    put16(area + 0x00, 0x3f8); /* COM1, COM2 */
+    put16(area + 0x02, 0x2f8);
+    put16(area + 0x0e, EBDA >> 4);
+    put16(area + 0x10,
+          2 << 9 /* serial ports */ | 2 << 4 /* 80x25 colour */ | 1 << 2 /* mouse */ | 1 << 1 /* x87 */);
+    put16(area + 0x13, BASE_MEMORY_KB);
+    area[0x49] = 3; /* video mode, columns, bytes of a page, cursor shape, CRT controller, rows - 1, scan
+                       lines a row */
+    put16(area + 0x4a, 80);
+    put16(area + 0x4c, 4096);
+    put16(area + 0x60, 0x0607);
+    put16(area + 0x63, 0x3d4);
+    area[0x84] = 24;
+    put16(area + 0x85, 16);
+    phys_write_bytes(load->phys, 0x400, area, sizeof area);
+    u8 ebda[16] = {1}; /* its own size in KB */
+    phys_write_bytes(load->phys, EBDA, ebda, sizeof ebda);
+}
+
+enum { SELECTOR_CODE = 0x10, SELECTOR_DATA = 0x18, SELECTOR_TSS = 0x20 };
+
+int pc_enter_flat(struct load *load, struct boot_area *area, u32 eip)
+{
+    /* Accessed and busy bits are set, as if the registers had been loaded from here. */
+    static const u64 gdt[] = {
+        [SELECTOR_CODE / 8] = 0x00cf9b000000ffff, /* 4 GB, execute and read */
+        [SELECTOR_DATA / 8] = 0x00cf93000000ffff, /* 4 GB, read and write */
+        [SELECTOR_TSS / 8] = 0x00008b0000000067,  /* 32-bit TSS at 0: PVH asks for one */
+    };
+    u64 at;
+    int status = boot_put(load, area, gdt, sizeof gdt, 8, &at);
+    if (status) return status;
+
+    struct vcpu *v = load->v;
+    for (unsigned n = 0; n < ARRAY_SIZE(v->gpr); n++)
+        v->gpr[n] = 0;
+    v->gpr[REG_ESP] = BOOT_END; /* promised by none of the protocols */
+    v->rip = eip;
+    v->eflags = FL_ONE;
+    v->cpl = 0;
+    const struct segment flat = {.base = 0, .limit = 0xffffffff};
+    const u32 page_granular = AR_P | AR_S | AR_DB | AR_G | AR_ACCESSED;
+    for (unsigned n = 0; n < SEG_COUNT; n++) {
+        v->seg[n] = flat;
+        v->seg[n].selector = n == SEG_CS ? SELECTOR_CODE : SELECTOR_DATA;
+        v->seg[n].access = page_granular | (n == SEG_CS ? AR_CODE | AR_READABLE : AR_WRITABLE);
+    }
+    v->tr = (struct segment){.base = 0, .limit = 0x67, .access = AR_P | 0xb, .selector = SELECTOR_TSS};
+    v->ldtr = (struct segment){.base = 0, .limit = 0, .access = AR_UNUSABLE, .selector = 0};
+    v->gdtr = (struct desc_table){.base = (u32)at, .limit = sizeof gdt - 1};
+    v->idtr = (struct desc_table){.base = 0, .limit = 0};
+    v->paging.cr0 = CR0_PE | CR0_ET;
+    v->paging.cr3 = 0;
+    v->paging.cr4 = 0;
+    vcpu_update_mode(v);
+    return 0;
+}
