@@ -12,6 +12,9 @@ static const struct {
     u8 irq;
 } serial_places[CHIPSET_SERIAL_PORTS] = {{0x3f8, 4}, {0x2f8, 3}, {0x3e8, 4}, {0x2e8, 3}};
 
+#define VGA_MEMORY       0xa0000u
+#define VGA_MEMORY_BYTES 0x20000u
+
 /* --- wires --- */
 
 static void intr(void *receiver, unsigned pin, bool level)
@@ -136,6 +139,8 @@ static void wire_ports(struct chipset *c, struct port_bus *ports)
     ports_claim(ports, 0x60, 1, 1, &i8042_data_ops, &c->keyboard);
     ports_claim(ports, 0x64, 1, 1, &i8042_command_ops, &c->keyboard);
     ports_claim(ports, 0x92, 1, 1, &port92_ops, &c->reset_control);
+    ports_claim(ports, 0x3b0, 12, 1, &vga_mono_ops, &c->vga);
+    ports_claim(ports, 0x3c0, 32, 1, &vga_ops, &c->vga);
     ports_claim(ports, 0xcf8, 8, 4, &pci_config_ops, &c->pci);
     ports_claim(ports, 0xcf9, 1, 1, &cf9_ops, &c->reset_control);
 }
@@ -162,6 +167,7 @@ static void make_chips(struct chipset *c, struct vm *vm)
     pci_bus_init(&c->pci);
     i440fx_init(&c->host_bridge, &c->pci, pam, vm);
     piix3_init(&c->isa_bridge, &c->pci, isa);
+    vga_init(&c->vga, clock);
     debug_exit_init(&c->debug_exit, debug_exit, vm);
 }
 
@@ -201,6 +207,11 @@ bool chipset_init(struct chipset *c, struct vm *vm, char *error, size_t error_by
     ports_init(&vm->ports);
     make_chips(c, vm);
     wire_ports(c, &vm->ports);
+    int failed = phys_map_mmio(&vm->phys, VGA_MEMORY, VGA_MEMORY_BYTES, &vga_memory_ops, &c->vga);
+    if (failed) {
+        snprintf(error, error_bytes, "cannot fit the video memory: %s", strerror(-failed));
+        return false;
+    }
     return fit_serial_ports(c, vm, error, error_bytes) && fit_debug_ports(c, vm, error, error_bytes);
 }
 
@@ -222,7 +233,7 @@ void chipset_reset(struct chipset *c)
     pci_bus_reset(&c->pci);
     i440fx_reset(&c->host_bridge);
     piix3_reset(&c->isa_bridge);
-    vga_text_reset(&c->vga);
+    vga_reset(&c->vga);
     for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
         if (c->serial_fitted[n]) uart_reset(&c->serial[n].uart);
 }

@@ -14,7 +14,7 @@
 #include "devices/pci_bus.h"
 #include "devices/piix3.h"
 #include "devices/reset_control.h"
-#include "devices/vga_text.h"
+#include "devices/vga.h"
 #include "serial_link.h"
 #include "shadow_ram.h"
 
@@ -30,7 +30,7 @@ struct chipset {
     struct pci_bus pci;
     struct i440fx host_bridge;
     struct piix3 isa_bridge;
-    struct vga_text vga;
+    struct vga vga;
     struct serial_link serial[CHIPSET_SERIAL_PORTS];
     bool serial_fitted[CHIPSET_SERIAL_PORTS];
     struct debug_exit debug_exit;
@@ -45,7 +45,7 @@ bool chipset_init(struct chipset *chipset, struct vm *vm, char *error, size_t er
 void chipset_destroy(struct chipset *chipset);
 /* The reset line of every chip. */
 void chipset_reset(struct chipset *chipset);
-/* The loader has put a ROM (or none) below 1 MB: that is what the PAM registers switch from now on. */
+/* After chipset_reset() and the loader: its ROM is what the PAM registers show for now. */
 void chipset_firmware_loaded(struct chipset *chipset);
 
 /* INTA: the vector, or -1 when no interrupt is wanted (any more). */

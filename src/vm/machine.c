@@ -136,18 +136,20 @@ static void reset_cpu(struct vm *vm)
     __atomic_and_fetch(&v->pending, PENDING_HOST | PENDING_INTERRUPT, __ATOMIC_SEQ_CST);
 }
 
-/* The reset line: CPU and chips as at power-on, RAM as it was, and what is to be booted put there anew. */
-static bool restart(struct vm *vm, char *error, size_t error_bytes)
+/* The reset line: CPU and chips as at power-on, RAM as it was, and what is to be booted put there anew.
+ * Returns an exit status, with one sentence in error unless it is 0. */
+static int restart(struct vm *vm, char *error, size_t error_bytes)
 {
     struct vcpu *v = &vm->vcpu;
     chipset_reset(&vm->chipset);
     reset_cpu(vm);
     v->tsc_offset = 0 - vm_time_tsc(&vm->time); /* RESET clears the TSC (SDM 3A table 9-1), INIT does not */
     vm->last_reset_ns = clock_now(&vm->time.clock);
-    if (loader_load(v, &vm->options->boot, error, error_bytes) != 0) return false;
+    int status = loader_load(v, &vm->options->boot, error, error_bytes);
+    if (status) return status;
     chipset_firmware_loaded(&vm->chipset);
     vcpu_update_mode(v);
-    return true;
+    return STATUS_OK;
 }
 
 static bool power_on(struct vm *vm, int *status, char *error, size_t error_bytes)
@@ -157,7 +159,9 @@ static bool power_on(struct vm *vm, int *status, char *error, size_t error_bytes
     vm_time_init(&vm->time, &vm->vcpu, vm->options->deterministic);
     if (!make_cpu(vm, error, error_bytes)) return false;
     *status = STATUS_USAGE;
-    return chipset_init(&vm->chipset, vm, error, error_bytes) && restart(vm, error, error_bytes);
+    if (!chipset_init(&vm->chipset, vm, error, error_bytes)) return false;
+    *status = restart(vm, error, error_bytes);
+    return *status == STATUS_OK;
 }
 
 struct vm *machine_create(const struct options *options, enum machine_role role, int *status, char *error,
@@ -234,7 +238,7 @@ void machine_reset(struct vm *vm)
      * cannot. */
     if (!vm->hard_reset && !vm->options->boot.kernel)
         reset_cpu(vm);
-    else if (!restart(vm, error, sizeof(error)))
+    else if (restart(vm, error, sizeof(error)))
         vm_stop(vm, STOP_HOST, STATUS_HOST, "cannot boot again: %s", error);
 }
 

@@ -29,17 +29,6 @@ void shadow_ram_init(struct shadow_ram *shadow_ram, struct vm *vm)
         shadow_ram->chunk[n].ram = vm->phys.ram + SHADOW_RAM_BASE + n * SHADOW_RAM_CHUNK;
 }
 
-void shadow_ram_find_rom(struct shadow_ram *shadow_ram)
-{
-    for (unsigned n = 0; n < SHADOW_RAM_CHUNKS; n++) {
-        struct phys *phys = &shadow_ram->vm->phys;
-        u64 gpa = SHADOW_RAM_BASE + n * SHADOW_RAM_CHUNK;
-        const struct phys_region *region = phys_find(phys, gpa);
-        struct shadow_chunk *chunk = &shadow_ram->chunk[n];
-        chunk->rom = region && region->kind == PHYS_ROM ? region->host + (gpa - region->gpa) : NULL;
-    }
-}
-
 static void switch_chunk(struct phys *phys, struct shadow_chunk *chunk, u64 gpa, bool read_ram,
                          bool write_ram)
 {
@@ -58,4 +47,21 @@ void shadow_ram_switch(struct shadow_ram *shadow_ram, u64 gpa, u64 bytes, bool r
         switch_chunk(&vm->phys, &shadow_ram->chunk[(at - SHADOW_RAM_BASE) / SHADOW_RAM_CHUNK], at, read_ram,
                      write_ram);
     machine_memory_changed(vm, gpa, bytes);
+}
+
+/* The ISA bridge answers at E0000h-FFFFFh with the last 128 KB below 4 GB (82371SB datasheet 4.1.13, BIOS
+ * enable). */
+#define ROM_ALIAS_BASE 0xe0000u
+#define ROM_ALIAS_MOVE 0xfff00000u
+
+void shadow_ram_find_rom(struct shadow_ram *shadow_ram)
+{
+    for (unsigned n = 0; n < SHADOW_RAM_CHUNKS; n++) {
+        u64 gpa = SHADOW_RAM_BASE + n * SHADOW_RAM_CHUNK, alias = gpa + ROM_ALIAS_MOVE;
+        const struct phys_region *region = phys_find(&shadow_ram->vm->phys, alias);
+        bool rom = gpa >= ROM_ALIAS_BASE && region && region->kind == PHYS_ROM &&
+                   alias + SHADOW_RAM_CHUNK <= region->gpa + region->bytes;
+        shadow_ram->chunk[n].rom = rom ? region->host + (alias - region->gpa) : NULL;
+    }
+    shadow_ram_switch(shadow_ram, SHADOW_RAM_BASE, SHADOW_RAM_END - SHADOW_RAM_BASE, false, false);
 }

@@ -31,7 +31,7 @@ struct shadow_ram {
 };
 
 void shadow_ram_init(struct shadow_ram *shadow_ram, struct vm *vm);
-/* Look at what the loader has mapped, and take it for the ROM. */
+/* The loader has mapped the firmware (or none) below 4 GB: show its end below 1 MB, as after a reset. */
 void shadow_ram_find_rom(struct shadow_ram *shadow_ram);
 /* Switch [gpa, gpa + bytes), a multiple of chunks. */
 void shadow_ram_switch(struct shadow_ram *shadow_ram, u64 gpa, u64 bytes, bool read_ram, bool write_ram);
