@@ -83,7 +83,7 @@ build() {
     local directory=$1 what=$2 target=$3
     shift 3
     run_logged "Configuring $what in ${directory#"$top"/}" cmake -S "$top" -B "$directory" -G Ninja "$@" || return
-    run_logged "Building $what" ninja -C "$directory" -j "$jobs" "$target"
+    run_logged "Building $what" ninja --quiet -C "$directory" -j "$jobs" "$target"
 }
 
 # fetch_guests: quick and silent when they are there.
