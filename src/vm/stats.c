@@ -68,10 +68,11 @@ static void print_derived(const struct counters *c, u64 icount, FILE *out)
 
 void stats_print(const struct vm *vm, FILE *out)
 {
-    const struct counters *c = &vm->counters;
-#define ROW(name, text) print_counter(out, offsetof(struct counters, name), text, c->name);
+    struct counters c = vm->counters;
+    c.mmio_accesses += vm->phys.mmio_accesses;
+#define ROW(name, text) print_counter(out, offsetof(struct counters, name), text, c.name);
     RINGER_COUNTERS(ROW)
 #undef ROW
-    print_derived(c, vm->vcpu.icount, out);
+    print_derived(&c, vm->vcpu.icount, out);
     print_host(vm, out);
 }
