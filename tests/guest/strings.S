@@ -260,7 +260,7 @@ short_addresses:
     addr16 loop 1b
     CHECK_EQ(eax, 3)
     CHECK_EQ(ecx, 0x00050000)
-    addr16 jcxz 2f
+    jcxz 2f
     ud2
 2:  ret
 
