@@ -1,0 +1,145 @@
+/*
+ * A machine without devices for the loader tests, files made on the spot, and random damage to them.
+ */
+#ifndef RINGER_TESTS_LOAD_FIXTURE_H
+#define RINGER_TESTS_LOAD_FIXTURE_H
+
+#include "base/log.h"
+#include "check.h"
+#include "vm/loader.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MB (1u << 20)
+
+struct load_fixture {
+    struct phys phys;
+    struct shadow shadow;
+    struct counters counters;
+    struct vcpu vcpu;
+    char directory[32];
+    char path[4][48];
+    struct boot_files files;
+    char error[512];
+};
+
+static struct load_fixture *fixture_new(u64 ram_bytes)
+{
+    struct load_fixture *f = aligned_alloc(64, align_up(sizeof *f, 64));
+    memset(f, 0, sizeof *f);
+    CHECK_EQ(phys_init(&f->phys, ram_bytes), 0);
+    CHECK_EQ(shadow_init(&f->shadow, &f->phys, &f->counters), 0);
+    f->vcpu.phys = &f->phys;
+    f->vcpu.shadow = &f->shadow;
+    f->vcpu.counters = &f->counters;
+    strcpy(f->directory, "/tmp/ringer-load-XXXXXX");
+    CHECK(mkdtemp(f->directory) != NULL);
+    for (unsigned n = 0; n < 4; n++)
+        snprintf(f->path[n], sizeof f->path[n], "%s/file%u", f->directory, n);
+    return f;
+}
+
+static void fixture_free(struct load_fixture *f)
+{
+    for (unsigned n = 0; n < 4; n++)
+        unlink(f->path[n]);
+    rmdir(f->directory);
+    shadow_destroy(&f->shadow);
+    phys_destroy(&f->phys);
+    free(f);
+}
+
+static void write_file(const char *path, const void *data, u64 bytes)
+{
+    FILE *file = fopen(path, "wb");
+    CHECK(file && fwrite(data, 1, bytes, file) == bytes);
+    if (file) fclose(file);
+}
+
+static int load_files(struct load_fixture *f)
+{
+    f->error[0] = '\0';
+    int status = loader_load(&f->vcpu, &f->files, f->error, sizeof f->error);
+    /* Whatever happens: 0 and silence, or a documented status and a sentence. */
+    CHECK((status == 0) == (f->error[0] == '\0'));
+    CHECK(status == 0 || status == STATUS_USAGE || status == STATUS_HOST);
+    return status;
+}
+
+#define CHECK_REFUSED(f, words)                                                                              \
+    do {                                                                                                     \
+        CHECK_EQ(load_files(f), STATUS_USAGE);                                                               \
+        if (!strstr((f)->error, words))                                                                      \
+            printf("%s:%d: the sentence is: %s\n", __FILE__, __LINE__, (f)->error);                          \
+        CHECK(strstr((f)->error, words) != NULL);                                                            \
+    } while (0)
+
+/* Every truncation of a file, and many random changes in the `head` bytes where its headers are. Nothing to
+ * compare: it must only come back. */
+static void damage(struct load_fixture *f, const char *path, const u8 *data, u64 bytes, u64 head,
+                   unsigned rounds)
+{
+    for (u64 length = 0; length < bytes; length += length < head ? 7 : 1 + bytes / 64) {
+        write_file(path, data, length);
+        load_files(f);
+    }
+    static const u32 odd[] = {0,          1,          0xff,     0x7fffffff, 0x80000000,
+                              0xffffffff, 0xfffff000, 0x100000, 0x1000000};
+    u8 *copy = malloc(bytes);
+    for (unsigned n = 0; n < rounds; n++) {
+        memcpy(copy, data, bytes);
+        for (unsigned changes = 1 + rand() % 3; changes; changes--) {
+            u64 at = (u64)rand() % (head - 3);
+            u32 value = rand() % 2 ? odd[rand() % ARRAY_SIZE(odd)] : (u32)rand();
+            memcpy(copy + (rand() % 3 ? at & ~3ull : at), &value, rand() % 2 ? 4 : 1);
+        }
+        write_file(path, copy, bytes);
+        load_files(f);
+    }
+    free(copy);
+    write_file(path, data, bytes);
+}
+
+static inline u8 *guest(struct load_fixture *f, u64 gpa)
+{
+    return f->phys.ram + gpa;
+}
+
+static inline u32 guest32(struct load_fixture *f, u64 gpa)
+{
+    u32 value;
+    memcpy(&value, guest(f, gpa), 4);
+    return value;
+}
+
+static inline void set32(u8 *at, u32 value)
+{
+    memcpy(at, &value, 4);
+}
+static inline void set16(u8 *at, u16 value)
+{
+    memcpy(at, &value, 2);
+}
+
+/* What all three protocols promise. */
+static inline void check_flat(struct load_fixture *f)
+{
+    const struct vcpu *v = &f->vcpu;
+    CHECK_EQ(v->paging.cr0 & (CR0_PE | CR0_PG), CR0_PE);
+    CHECK_EQ(v->eflags & (FL_IF | FL_VM | FL_TF), 0);
+    CHECK_EQ(v->cpl, 0);
+    for (unsigned n = 0; n < SEG_COUNT; n++) {
+        const struct segment *seg = &v->seg[n];
+        CHECK_EQ(seg->base, 0);
+        CHECK_EQ(seg->limit, 0xffffffff);
+        CHECK_EQ(seg->selector, n == SEG_CS ? 0x10 : 0x18);
+        CHECK_EQ(seg->access, n == SEG_CS ? 0xc09b : 0xc093);
+        /* The GDT in memory says the same. */
+        CHECK_EQ(guest32(f, v->gdtr.base + seg->selector), 0x0000ffff);
+        CHECK_EQ(guest32(f, v->gdtr.base + seg->selector + 4), n == SEG_CS ? 0x00cf9b00 : 0x00cf9300);
+    }
+}
+
+#endif
