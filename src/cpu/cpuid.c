@@ -101,10 +101,11 @@ static struct cpu_model models[] = {
 
 static __attribute__((constructor)) void limit_models_to_host(void)
 {
-    u32 a, b, c, f1_edx = 0, f1_ecx = 0, f7_ebx = 0, f7_edx = 0, x1_ecx = 0, unused;
+    u32 a, b, c, f1_edx = 0, f1_ecx = 0, f7_ebx = 0, f7_edx = 0, x1_ecx = 0, x7_edx = 0, unused;
     __get_cpuid(1, &a, &b, &f1_ecx, &f1_edx);
     __get_cpuid_count(7, 0, &a, &f7_ebx, &c, &f7_edx);
     __get_cpuid(0x80000001, &a, &b, &x1_ecx, &unused);
+    __get_cpuid(0x80000007, &a, &b, &c, &x7_edx); /* the guest's TSC is the host's */
     for (unsigned i = 0; i < ARRAY_SIZE(models); i++) {
         struct cpu_model *m = &models[i];
         m->f1_edx &= f1_edx | ~(u32)HOST_F1_EDX;
@@ -112,6 +113,7 @@ static __attribute__((constructor)) void limit_models_to_host(void)
         m->f7_ebx &= f7_ebx | ~HOST_F7_EBX;
         m->f7_edx &= f7_edx;
         m->x1_ecx &= x1_ecx;
+        m->x7_edx &= x7_edx;
     }
 }
 

@@ -165,15 +165,16 @@ static bool make_plan(struct vcpu *v, struct build *b)
     const struct block_key *key = &b->block->key;
     const u8 *bytes = phys_host(v->phys, key->gpa), *next_bytes = NULL;
     if (!bytes) return false;
-    unsigned here = PAGE_SIZE - (key->gpa & PAGE_MASK), next = 0;
+    unsigned here = PAGE_SIZE - (key->gpa & PAGE_MASK);
     u32 frame = 0;
-    if (here < INSN_MAX_BYTES) {
+    bool crosses;
+    if (!plan_block(b, bytes, here, NULL, 0, &crosses)) {
+        /* The second page is looked at only when the first instruction needs it: a fetch sets its accessed bit. */
+        if (here >= INSN_MAX_BYTES) return false;
         frame = next_frame(v, key->cs_base + key->eip);
         if (frame) next_bytes = phys_host(v->phys, (u64)(frame - 1) << PAGE_SHIFT);
-        if (next_bytes) next = INSN_MAX_BYTES;
+        if (!next_bytes || !plan_block(b, bytes, here, next_bytes, INSN_MAX_BYTES, &crosses)) return false;
     }
-    bool crosses;
-    if (!plan_block(b, bytes, here, next_bytes, next, &crosses)) return false;
     struct block *block = b->block;
     block->guest_bytes = b->guest_bytes;
     block->count = (u8)b->count;
