@@ -1,30 +1,155 @@
 /*
  * The interpreter's routines: one for each row of isa.def, named exec_<routine>.
  *
- * When a routine is called, v->rip is the *next* instruction already (wrapped to 16 bits in 16-bit code), LOCK, the CPU
- * model and the FPU's availability have been checked, and a FAULT_CATCH scope is open: whoever catches a fault puts
- * v->rip back to the start of the instruction, and nothing else. So a routine commits late: registers, flags and ESP
+ * When a routine is called, v->rip is the *next* instruction already, LOCK, the CPU model and the FPU's
+ * availability have been checked, and a FAULT_CATCH scope is open: whoever catches a fault puts v->rip back
+ * to the start of the instruction, and nothing else. So a routine commits late: registers, flags and ESP
  * change when nothing can fault any more. Privilege is checked by the routines themselves.
  *
- * A routine that has to be executed again (a rep string interrupted by v->pending) sets v->rip -= i->length.
+ * A routine that has to be executed again (a rep string interrupted by v->pending) takes v->rip back by
+ * i->length.
  */
 #ifndef RINGER_CPU_EXEC_H
 #define RINGER_CPU_EXEC_H
 
-#include "fault.h"
 #include "insn.h"
+#include "memory.h"
+#include "system.h"
 
 #define ISA(mnemonic, routine, treatment, traits) void exec_##routine(struct vcpu *v, const struct insn *i);
-#define ISA_CLASS(isa_set, name, routine, treatment, traits) void exec_##routine(struct vcpu *v, const struct insn *i);
+#define ISA_CLASS(isa_set, name, routine, treatment, traits)                                                 \
+    void exec_##routine(struct vcpu *v, const struct insn *i);
 #include "isa.def"
 
-/* Forms of MOV, JMP, CALL and RET that their rows' routines pass on, by operand (exec_system.c). */
+/* Forms of MOV, POP, JMP, CALL and RET that their rows' routines pass on, by operand. */
 void exec_mov_segment(struct vcpu *v, const struct insn *i); /* to or from a segment register */
-void exec_mov_control(struct vcpu *v, const struct insn *i); /* CR */
-void exec_mov_debug(struct vcpu *v, const struct insn *i);   /* DR */
+void exec_mov_cr(struct vcpu *v, const struct insn *i);
+void exec_mov_dr(struct vcpu *v, const struct insn *i);
 void exec_pop_segment(struct vcpu *v, const struct insn *i);
-void exec_jmp_far(struct vcpu *v, const struct insn *i);     /* OPND_FAR or a far pointer in memory */
+void exec_jmp_far(struct vcpu *v, const struct insn *i); /* OPND_FAR or a far pointer in memory */
 void exec_call_far(struct vcpu *v, const struct insn *i);
 void exec_ret_far(struct vcpu *v, const struct insn *i);
+
+/* What an instruction longer than 15 bytes does: #GP(0). */
+void exec_too_long(struct vcpu *v, const struct insn *i);
+
+/* --- operands --- */
+
+/* Offset of the memory operand in its segment, masked to the address size. */
+static inline u32 exec_address(const struct vcpu *v, const struct insn *i)
+{
+    u32 address = i->mem_disp;
+    if (i->mem_base != INSN_NO_REG) address += (u32)v->gpr[i->mem_base];
+    if (i->mem_index != INSN_NO_REG) address += (u32)v->gpr[i->mem_index] * i->mem_scale;
+    return i->address_bytes == 2 ? (u16)address : address;
+}
+
+static inline u32 exec_reg_read(const struct vcpu *v, unsigned reg_class, unsigned reg)
+{
+    switch (reg_class) {
+    case RC_GPR8: return (u8)(v->gpr[reg & 3] >> (reg & 4 ? 8 : 0));
+    case RC_GPR16: return (u16)v->gpr[reg];
+    default: return (u32)v->gpr[reg];
+    }
+}
+
+static inline void exec_reg_write(struct vcpu *v, unsigned reg_class, unsigned reg, u32 value)
+{
+    switch (reg_class) {
+    case RC_GPR8: {
+        unsigned shift = reg & 4 ? 8 : 0;
+        v->gpr[reg & 3] = (v->gpr[reg & 3] & ~(0xffull << shift)) | (u64)(u8)value << shift;
+        break;
+    }
+    case RC_GPR16: v->gpr[reg] = (v->gpr[reg] & ~0xffffull) | (u16)value; break;
+    default: v->gpr[reg] = value;
+    }
+}
+
+/* Operand n: a general register, memory or an immediate (which is as long as the decoder made it: mask it).
+ */
+static inline u32 exec_read(struct vcpu *v, const struct insn *i, unsigned n)
+{
+    const struct operand *o = &i->op[n];
+    if (o->kind == OPND_REG) return exec_reg_read(v, o->reg_class, o->reg);
+    if (o->kind == OPND_MEM) return mem_read(v, i->mem_seg, exec_address(v, i), o->bytes);
+    return (u32)i->imm[o->imm];
+}
+
+/* The same of an operand that will be written: memory is checked for writing, so that exec_write() cannot
+ * fault. */
+static inline u32 exec_read_modify(struct vcpu *v, const struct insn *i, unsigned n)
+{
+    const struct operand *o = &i->op[n];
+    if (o->kind == OPND_REG) return exec_reg_read(v, o->reg_class, o->reg);
+    return mem_read_modify(v, i->mem_seg, exec_address(v, i), o->bytes);
+}
+
+static inline void exec_write(struct vcpu *v, const struct insn *i, unsigned n, u32 value)
+{
+    const struct operand *o = &i->op[n];
+    if (o->kind == OPND_REG)
+        exec_reg_write(v, o->reg_class, o->reg, value);
+    else
+        mem_write(v, i->mem_seg, exec_address(v, i), o->bytes, value);
+}
+
+/* --- the stack --- */
+
+static inline u32 exec_stack_mask(const struct vcpu *v)
+{
+    return vcpu_stack32(v) ? 0xffffffff : 0xffff;
+}
+
+/* ESP or SP moved: of a 16-bit stack the high half of ESP stays. */
+static inline void exec_set_stack(struct vcpu *v, u32 esp)
+{
+    u32 mask = exec_stack_mask(v);
+    v->gpr[REG_ESP] = ((u32)v->gpr[REG_ESP] & ~mask) | (esp & mask);
+}
+
+static inline void exec_push_value(struct vcpu *v, u32 value, unsigned bytes)
+{
+    u32 to = (u32)v->gpr[REG_ESP] - bytes;
+    mem_write(v, SEG_SS, to & exec_stack_mask(v), bytes, mask_bytes(value, bytes));
+    exec_set_stack(v, to);
+}
+
+/* What a pop would give, `offset` bytes above the top of the stack; exec_drop() then removes it. */
+static inline u32 exec_peek(struct vcpu *v, u32 offset, unsigned bytes)
+{
+    return mem_read(v, SEG_SS, ((u32)v->gpr[REG_ESP] + offset) & exec_stack_mask(v), bytes);
+}
+static inline void exec_drop(struct vcpu *v, u32 bytes)
+{
+    exec_set_stack(v, (u32)v->gpr[REG_ESP] + bytes);
+}
+
+/* --- branches --- */
+
+/* Near jump: with a 16-bit operand size EIP wraps at 64 KB. #GP(0) beyond the limit of CS. */
+static inline u32 exec_near_target(struct vcpu *v, const struct insn *i, u32 eip)
+{
+    if (i->operand_bytes == 2) eip = (u16)eip;
+    if (eip > v->seg[SEG_CS].limit) fault_raise_error(v, VEC_GP, 0);
+    return eip;
+}
+
+/* Conditions, in the order of the opcodes' low four bits. */
+static inline bool exec_condition(u32 eflags, unsigned cc)
+{
+    bool met;
+    switch (cc >> 1 & 7) {
+    case 0: met = eflags & FL_OF; break;
+    case 1: met = eflags & FL_CF; break;
+    case 2: met = eflags & FL_ZF; break;
+    case 3: met = eflags & (FL_CF | FL_ZF); break;
+    case 4: met = eflags & FL_SF; break;
+    case 5: met = eflags & FL_PF; break;
+    case 6: met = !(eflags & FL_SF) != !(eflags & FL_OF); break;
+    default: met = (eflags & FL_ZF) || !(eflags & FL_SF) != !(eflags & FL_OF); break;
+    }
+    return met != (cc & 1);
+}
 
 #endif

@@ -1,0 +1,375 @@
+/*
+ * Guest memory as instructions reach it (memory.h).
+ *
+ * One access has three stages: the segment gives a linear address (mem_linear), a *place* is found for each
+ * page it touches (reach: the shadow table, or a walk), then bytes are moved. All places are found before any
+ * byte is written; that is what makes page-crossing accesses precise.
+ */
+#include "memory.h"
+#include "mode.h"
+#include "system.h"
+
+/* As whom: the current privilege, or the processor itself. */
+struct view {
+    const u64 *read, *write;
+    bool user, implicit;
+};
+
+static inline struct view view_current(const struct vcpu *v)
+{
+    return (struct view){v->read_table, v->write_table, v->cpl == 3, false};
+}
+static inline struct view view_system(const struct vcpu *v)
+{
+    const struct shadow_table *t = &v->shadow->table[SHADOW_SUPERVISOR];
+    return (struct view){t->read, t->write, false, true};
+}
+
+/* Where the bytes of one page lie. */
+struct place {
+    u8 *host;  /* NULL: a device at gpa */
+    u64 gpa;   /* not known (0) for what the shadow tables gave */
+    bool code; /* report to code_written() after writing */
+};
+
+/* --- segments --- */
+
+_Noreturn static void raise_segment(struct vcpu *v, enum seg seg)
+{
+    fault_raise_error(v, seg == SEG_SS ? VEC_SS : VEC_GP, 0);
+}
+
+/* Null selectors, read-only and execute-only segments, expand-down limits (SDM 3A 5.3, 5.5). */
+static __attribute__((noinline)) void check_odd_segment(struct vcpu *v, enum seg seg, u32 offset,
+                                                        unsigned bytes, bool write)
+{
+    const struct segment *s = &v->seg[seg];
+    if (s->access & AR_UNUSABLE) raise_segment(v, seg);
+    bool code = s->access & AR_CODE;
+    if (write ? code || !(s->access & AR_WRITABLE) : code && !(s->access & AR_READABLE))
+        fault_raise_error(v, VEC_GP, 0);
+    u64 last = (u64)offset + bytes - 1;
+    if (!code && (s->access & AR_EXPAND_DOWN)) {
+        if (offset <= s->limit || last > (s->access & AR_DB ? 0xffffffff : 0xffff)) raise_segment(v, seg);
+    } else if (last > s->limit) {
+        raise_segment(v, seg);
+    }
+}
+
+static inline void check_alignment(struct vcpu *v, u32 linear, unsigned bytes)
+{
+    /* Ten-byte operands of the FPU are aligned to 8 (SDM 3A table 6-7); other odd sizes have parts of their
+     * own. */
+    unsigned alignment = bytes == 10 ? 8 : bytes & (bytes - 1) ? 1 : bytes;
+    if (linear & (alignment - 1)) fault_raise_error(v, VEC_AC, 0);
+}
+
+static inline u32 to_linear(struct vcpu *v, enum seg seg, u32 offset, unsigned bytes, bool write)
+{
+    const struct segment *s = &v->seg[seg];
+    enum mode_seg kind = mode_seg(v->mode, seg);
+    if (unlikely(seg == SEG_CS && write && vcpu_protected(v))) fault_raise_error(v, VEC_GP, 0);
+    if (unlikely(kind == MODE_SEG_ODD))
+        check_odd_segment(v, seg, offset, bytes, write);
+    else if (kind == MODE_SEG_LIMITED && unlikely((u64)offset + bytes - 1 > s->limit))
+        raise_segment(v, seg);
+    u32 linear = s->base + offset;
+    if (unlikely(v->mode & MODE_ALIGN)) check_alignment(v, linear, bytes);
+    return linear;
+}
+
+u32 mem_linear(struct vcpu *v, enum seg seg, u32 offset, unsigned bytes, bool write)
+{
+    return to_linear(v, seg, offset, bytes, write);
+}
+
+/* --- places --- */
+
+static inline bool crosses_page(u32 linear, unsigned bytes)
+{
+    return (linear & PAGE_MASK) + bytes > PAGE_SIZE;
+}
+
+static struct place walk_place(struct vcpu *v, const struct view *view, u32 linear, bool write)
+{
+    struct shadow_hit hit;
+    enum access access = (write ? ACCESS_WRITE : ACCESS_READ) | (view->implicit ? ACCESS_IMPLICIT : 0);
+    switch (shadow_access(v->shadow, &v->paging, linear, access, view->user, &hit)) {
+    case SHADOW_FAULT: fault_raise_page(v, linear, hit.error);
+    case SHADOW_MMIO: return (struct place){.gpa = hit.gpa};
+    case SHADOW_CODE: return (struct place){.host = hit.host, .gpa = hit.gpa, .code = true};
+    default: return (struct place){.host = hit.host};
+    }
+}
+
+static inline struct place reach(struct vcpu *v, const struct view *view, u32 linear, bool write)
+{
+    u64 entry = (write ? view->write : view->read)[linear >> PAGE_SHIFT];
+    if (likely(entry)) return (struct place){.host = (u8 *)(uintptr_t)(linear + entry)};
+    return walk_place(v, view, linear, write);
+}
+
+/* --- bytes --- */
+
+static inline u64 load(const u8 *host, unsigned size)
+{
+    switch (size) {
+    case 1: return *host;
+    case 2: return *(const u16 *)host;
+    case 4: return *(const u32 *)host;
+    default: return *(const u64 *)host;
+    }
+}
+static inline void store(u8 *host, unsigned size, u64 value)
+{
+    switch (size) {
+    case 1: *host = value; break;
+    case 2: *(u16 *)host = value; break;
+    case 4: *(u32 *)host = value; break;
+    default: *(u64 *)host = value;
+    }
+}
+
+static void copy(u8 *to, const u8 *from, unsigned bytes)
+{
+    __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(bytes) : : "memory");
+}
+
+/* RAM lies below 3 GB and from 4 GB on (phys.h). */
+static u64 host_to_gpa(const struct vcpu *v, const u8 *host)
+{
+    const u64 low = 3ull << 30, high = 4ull << 30;
+    u64 offset = host - v->phys->ram;
+    return offset < low ? offset : offset - low + high;
+}
+
+static __attribute__((noinline)) void note_write(struct vcpu *v, const u8 *host, u32 bytes)
+{
+    struct write_log *log = v->write_log;
+    u64 gpa = host_to_gpa(v, host);
+    if (log->count) {
+        u64 end = log->entry[log->count - 1].gpa + log->entry[log->count - 1].bytes;
+        if (end == gpa) {
+            log->entry[log->count - 1].bytes += bytes;
+            return;
+        }
+    }
+    if (log->count == ARRAY_SIZE(log->entry)) {
+        log->overflow = true;
+        return;
+    }
+    log->entry[log->count].gpa = gpa;
+    log->entry[log->count].bytes = bytes;
+    log->count++;
+}
+
+static u64 place_load(struct vcpu *v, const struct place *p, unsigned size)
+{
+    return p->host ? load(p->host, size) : phys_read(v->phys, p->gpa, size);
+}
+
+static void place_store(struct vcpu *v, const struct place *p, unsigned size, u64 value)
+{
+    if (!p->host) {
+        phys_write(v->phys, p->gpa, size, value);
+        return;
+    }
+    store(p->host, size, value);
+    if (unlikely(v->write_log != NULL)) note_write(v, p->host, size);
+    if (p->code) v->phys->code_written(v->phys->owner, p->gpa, size);
+}
+
+static void place_load_bytes(struct vcpu *v, const struct place *p, u8 *buffer, unsigned bytes)
+{
+    if (p->host)
+        copy(buffer, p->host, bytes);
+    else
+        for (unsigned n = 0; n < bytes; n++)
+            buffer[n] = phys_read(v->phys, p->gpa + n, 1);
+}
+
+static void place_store_bytes(struct vcpu *v, const struct place *p, const u8 *buffer, unsigned bytes)
+{
+    if (!p->host) {
+        for (unsigned n = 0; n < bytes; n++)
+            phys_write(v->phys, p->gpa + n, 1, buffer[n]);
+        return;
+    }
+    copy(p->host, buffer, bytes);
+    if (unlikely(v->write_log != NULL)) note_write(v, p->host, bytes);
+    if (p->code) v->phys->code_written(v->phys->owner, p->gpa, bytes);
+}
+
+/* --- any number of bytes up to a page, so at most two places --- */
+
+struct span {
+    struct place place[2];
+    unsigned bytes[2];
+};
+
+static void reach_span(struct vcpu *v, const struct view *view, u32 linear, unsigned bytes, bool write,
+                       struct span *s)
+{
+    unsigned here = PAGE_SIZE - (linear & PAGE_MASK);
+    s->bytes[0] = bytes < here ? bytes : here;
+    s->bytes[1] = bytes - s->bytes[0];
+    s->place[0] = reach(v, view, linear, write);
+    if (s->bytes[1]) s->place[1] = reach(v, view, linear + here, write);
+}
+
+static void span_load(struct vcpu *v, const struct view *view, u32 linear, u8 *buffer, unsigned bytes,
+                      bool modify)
+{
+    struct span s;
+    reach_span(v, view, linear, bytes, modify, &s);
+    place_load_bytes(v, &s.place[0], buffer, s.bytes[0]);
+    if (s.bytes[1]) place_load_bytes(v, &s.place[1], buffer + s.bytes[0], s.bytes[1]);
+}
+
+static void span_store(struct vcpu *v, const struct view *view, u32 linear, const u8 *buffer, unsigned bytes)
+{
+    struct span s;
+    reach_span(v, view, linear, bytes, true, &s);
+    place_store_bytes(v, &s.place[0], buffer, s.bytes[0]);
+    if (s.bytes[1]) place_store_bytes(v, &s.place[1], buffer + s.bytes[0], s.bytes[1]);
+}
+
+static __attribute__((noinline)) u64 load_slow(struct vcpu *v, const struct view *view, u32 linear,
+                                               unsigned size, bool modify)
+{
+    if (!crosses_page(linear, size)) {
+        struct place p = reach(v, view, linear, modify);
+        return place_load(v, &p, size);
+    }
+    u64 value = 0;
+    span_load(v, view, linear, (u8 *)&value, size, modify);
+    return value;
+}
+
+static __attribute__((noinline)) void store_slow(struct vcpu *v, const struct view *view, u32 linear,
+                                                 unsigned size, u64 value)
+{
+    if (!crosses_page(linear, size)) {
+        struct place p = reach(v, view, linear, true);
+        place_store(v, &p, size, value);
+    } else {
+        span_store(v, view, linear, (const u8 *)&value, size);
+    }
+}
+
+static inline u64 load_fast(struct vcpu *v, const struct view *view, u32 linear, unsigned size)
+{
+    u64 entry = view->read[linear >> PAGE_SHIFT];
+    if (likely(entry && !crosses_page(linear, size)))
+        return load((const u8 *)(uintptr_t)(linear + entry), size);
+    return load_slow(v, view, linear, size, false);
+}
+
+static inline void store_fast(struct vcpu *v, const struct view *view, u32 linear, unsigned size, u64 value)
+{
+    u64 entry = view->write[linear >> PAGE_SHIFT];
+    if (likely(entry && !crosses_page(linear, size) && !v->write_log))
+        store((u8 *)(uintptr_t)(linear + entry), size, value);
+    else
+        store_slow(v, view, linear, size, value);
+}
+
+/* --- by linear address --- */
+
+u64 lin_read(struct vcpu *v, u32 linear, unsigned size)
+{
+    struct view view = view_current(v);
+    u64 value = load_fast(v, &view, linear, size);
+    if (unlikely(debug_armed(v))) debug_match_data(v, linear, size, false);
+    return value;
+}
+
+void lin_write(struct vcpu *v, u32 linear, unsigned size, u64 value)
+{
+    struct view view = view_current(v);
+    store_fast(v, &view, linear, size, value);
+    if (unlikely(debug_armed(v))) debug_match_data(v, linear, size, true);
+}
+
+void lin_read_bytes(struct vcpu *v, u32 linear, void *buffer, unsigned bytes)
+{
+    struct view view = view_current(v);
+    span_load(v, &view, linear, buffer, bytes, false);
+    if (unlikely(debug_armed(v))) debug_match_data(v, linear, bytes, false);
+}
+
+void lin_write_bytes(struct vcpu *v, u32 linear, const void *buffer, unsigned bytes)
+{
+    struct view view = view_current(v);
+    span_store(v, &view, linear, buffer, bytes);
+    if (unlikely(debug_armed(v))) debug_match_data(v, linear, bytes, true);
+}
+
+u64 sys_read(struct vcpu *v, u32 linear, unsigned size)
+{
+    struct view view = view_system(v);
+    return load_fast(v, &view, linear, size);
+}
+
+void sys_write(struct vcpu *v, u32 linear, unsigned size, u64 value)
+{
+    struct view view = view_system(v);
+    store_fast(v, &view, linear, size, value);
+}
+
+void sys_probe_write(struct vcpu *v, u32 linear, unsigned bytes)
+{
+    struct view view = view_system(v);
+    struct span s;
+    reach_span(v, &view, linear, bytes, true, &s);
+}
+
+u32 lin_direct(struct vcpu *v, u32 linear, u32 bytes, bool write, u8 **host)
+{
+    u64 entry = (write ? v->write_table : v->read_table)[linear >> PAGE_SHIFT];
+    if (!entry || debug_armed(v)) return 0;
+    u32 here = PAGE_SIZE - (linear & PAGE_MASK);
+    if (bytes > here) bytes = here;
+    *host = (u8 *)(uintptr_t)(linear + entry);
+    if (unlikely(write && v->write_log)) note_write(v, *host, bytes);
+    return bytes;
+}
+
+/* --- through a segment --- */
+
+u64 mem_read(struct vcpu *v, enum seg seg, u32 offset, unsigned size)
+{
+    return lin_read(v, to_linear(v, seg, offset, size, false), size);
+}
+
+void mem_write(struct vcpu *v, enum seg seg, u32 offset, unsigned size, u64 value)
+{
+    lin_write(v, to_linear(v, seg, offset, size, true), size, value);
+}
+
+void mem_read_bytes(struct vcpu *v, enum seg seg, u32 offset, void *buffer, unsigned bytes)
+{
+    lin_read_bytes(v, to_linear(v, seg, offset, bytes, false), buffer, bytes);
+}
+
+void mem_write_bytes(struct vcpu *v, enum seg seg, u32 offset, const void *buffer, unsigned bytes)
+{
+    lin_write_bytes(v, to_linear(v, seg, offset, bytes, true), buffer, bytes);
+}
+
+void mem_probe_write(struct vcpu *v, enum seg seg, u32 offset, unsigned bytes)
+{
+    struct view view = view_current(v);
+    struct span s;
+    reach_span(v, &view, to_linear(v, seg, offset, bytes, true), bytes, true, &s);
+}
+
+u64 mem_read_modify(struct vcpu *v, enum seg seg, u32 offset, unsigned size)
+{
+    u32 linear = to_linear(v, seg, offset, size, true);
+    struct view view = view_current(v);
+    u64 entry = view.write[linear >> PAGE_SHIFT];
+    if (likely(entry && !crosses_page(linear, size)))
+        return load((const u8 *)(uintptr_t)(linear + entry), size);
+    return load_slow(v, &view, linear, size, true);
+}
