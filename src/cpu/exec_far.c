@@ -1,0 +1,82 @@
+/*
+ * Instructions that move selectors: MOV, POP and LxS with segment registers, far JMP, CALL and RET.
+ */
+#include "exec.h"
+#include "stack_frame.h"
+
+/* MOV SS and POP SS hold interrupts and traps off for one instruction, so that ESP can follow (SDM 3A 6.8.3).
+ */
+static void load_and_inhibit(struct vcpu *v, enum seg seg, u16 selector)
+{
+    segment_load(v, seg, selector);
+    if (seg == SEG_SS) v->inhibit |= INHIBIT_MOV_SS;
+}
+
+void exec_mov_segment(struct vcpu *v, const struct insn *i)
+{
+    if (i->op[0].kind == OPND_REG && i->op[0].reg_class == RC_SEG)
+        load_and_inhibit(v, i->op[0].reg, exec_read(v, i, 1));
+    else
+        exec_write(v, i, 0, v->seg[i->op[1].reg].selector);
+}
+
+/* ESP moves on the stack that the selector came from, also when SS is what is popped. */
+void exec_pop_segment(struct vcpu *v, const struct insn *i)
+{
+    u32 esp = v->gpr[REG_ESP], popped = stack_move(v->seg[SEG_SS].access, esp, esp + i->stack_bytes);
+    load_and_inhibit(v, i->op[0].reg, exec_peek(v, 0, i->stack_bytes));
+    v->gpr[REG_ESP] = popped;
+}
+
+/* A far pointer in memory: offset, then selector. */
+static u32 read_far_pointer(struct vcpu *v, const struct insn *i, u16 *selector)
+{
+    u32 address = exec_address(v, i);
+    u32 offset = mem_read(v, i->mem_seg, address, i->operand_bytes);
+    *selector = mem_read(v, i->mem_seg, mask_bytes(address + i->operand_bytes, i->address_bytes), 2);
+    return offset;
+}
+
+void exec_load_far(struct vcpu *v, const struct insn *i)
+{
+    static const struct {
+        u16 mnemonic;
+        enum seg seg;
+    } segments[] = {{ZYDIS_MNEMONIC_LDS, SEG_DS},
+                    {ZYDIS_MNEMONIC_LES, SEG_ES},
+                    {ZYDIS_MNEMONIC_LFS, SEG_FS},
+                    {ZYDIS_MNEMONIC_LGS, SEG_GS},
+                    {ZYDIS_MNEMONIC_LSS, SEG_SS}};
+    u16 selector;
+    u32 offset = read_far_pointer(v, i, &selector);
+    for (unsigned n = 0; n < ARRAY_SIZE(segments); n++)
+        if (segments[n].mnemonic == i->mnemonic) segment_load(v, segments[n].seg, selector);
+    exec_write(v, i, 0, offset);
+}
+
+/* Where a far JMP or CALL leads: in the instruction, or in memory. */
+static u32 far_target(struct vcpu *v, const struct insn *i, u16 *selector)
+{
+    if (i->op[0].kind != OPND_FAR) return read_far_pointer(v, i, selector);
+    *selector = i->imm[1];
+    return i->imm[0];
+}
+
+void exec_jmp_far(struct vcpu *v, const struct insn *i)
+{
+    u16 selector;
+    u32 offset = far_target(v, i, &selector);
+    far_jump(v, selector, offset, i->operand_bytes);
+}
+
+void exec_call_far(struct vcpu *v, const struct insn *i)
+{
+    u16 selector;
+    u32 offset = far_target(v, i, &selector);
+    far_call(v, selector, offset, i->operand_bytes);
+}
+
+void exec_ret_far(struct vcpu *v, const struct insn *i)
+{
+    far_return(v, i->operand_bytes, i->op[0].kind == OPND_IMM ? i->imm[0] : 0);
+}

@@ -1,0 +1,69 @@
+/*
+ * EFLAGS as instructions reach them: CLI, STI, PUSHF, POPF with IOPL, virtual-8086 mode and the virtual
+ * interrupt flag (SDM 2; SDM 3A 20.3, 20.4).
+ */
+#include "exec.h"
+
+/* What POPF replaces where the privilege allows; the 32-bit form has AC and ID too, and clears RF. */
+enum {
+    POPF_FLAGS16 = FL_ARITH | FL_TF | FL_IF | FL_DF | FL_IOPL | FL_NT,
+    POPF_FLAGS32 = POPF_FLAGS16 | FL_AC | FL_ID | FL_RF,
+};
+
+/* Do CLI and STI act on VIF? Virtual-8086 mode with CR4.VME, ring 3 with CR4.PVI, and IOPL below. */
+static bool virtual_interrupts(const struct vcpu *v)
+{
+    return v->cpl == 3 && (v->paging.cr4 & (vcpu_vm86(v) ? CR4_VME : CR4_PVI));
+}
+
+void exec_cli(struct vcpu *v, const struct insn *i)
+{
+    if (v->cpl <= vcpu_iopl(v))
+        v->eflags &= ~(u32)FL_IF;
+    else if (virtual_interrupts(v))
+        v->eflags &= ~(u32)FL_VIF;
+    else
+        fault_raise_error(v, VEC_GP, 0);
+}
+
+void exec_sti(struct vcpu *v, const struct insn *i)
+{
+    if (v->cpl <= vcpu_iopl(v)) {
+        /* Interrupts wait for one more instruction, but only when they were off. */
+        if (!(v->eflags & FL_IF)) v->inhibit |= INHIBIT_STI;
+        v->eflags |= FL_IF;
+        vcpu_recheck_interrupts(v);
+    } else if (virtual_interrupts(v) && !(v->eflags & FL_VIP)) {
+        v->eflags |= FL_VIF;
+    } else {
+        fault_raise_error(v, VEC_GP, 0);
+    }
+}
+
+/* PUSHF and POPF of a virtual-8086 program whose IOPL is below 3: 16-bit ones work on VIF if there is VME. */
+static bool vme_flags(struct vcpu *v, unsigned bytes)
+{
+    if (!vcpu_vm86(v) || vcpu_iopl(v) == 3) return false;
+    if (bytes != 2 || !(v->paging.cr4 & CR4_VME)) fault_raise_error(v, VEC_GP, 0);
+    return true;
+}
+
+void exec_pushf(struct vcpu *v, const struct insn *i)
+{
+    u32 image = v->eflags & ~(u32)(FL_RF | FL_VM);
+    if (vme_flags(v, i->stack_bytes)) image = (image & ~(u32)FL_IF) | FL_IOPL | (image & FL_VIF ? FL_IF : 0);
+    exec_push_value(v, image, i->stack_bytes);
+}
+
+void exec_popf(struct vcpu *v, const struct insn *i)
+{
+    bool vme = vme_flags(v, i->stack_bytes);
+    u32 image = exec_peek(v, 0, i->stack_bytes);
+    if (vme) {
+        if (((image & FL_IF) && (v->eflags & FL_VIP)) || (image & FL_TF)) fault_raise_error(v, VEC_GP, 0);
+        v->eflags = (v->eflags & ~(u32)FL_VIF) | (image & FL_IF ? FL_VIF : 0);
+    }
+    exec_drop(v, i->stack_bytes);
+    image &= ~(u32)FL_RF;
+    eflags_write(v, image, i->stack_bytes == 4 ? POPF_FLAGS32 : POPF_FLAGS16);
+}

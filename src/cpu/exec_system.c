@@ -1,0 +1,303 @@
+/*
+ * The system instructions: descriptor tables, task register, control and debug registers, MSRs, software
+ * interrupts, and what asks about descriptors (LAR, LSL, VERR, VERW, ARPL). Robin & Irvine's troublemakers
+ * live here.
+ */
+#include "cpuid.h"
+#include "exec.h"
+#include "stack_frame.h"
+
+static void require_ring0(struct vcpu *v)
+{
+    if (v->cpl != 0) fault_raise_error(v, VEC_GP, 0);
+}
+
+/* Instructions that real and virtual-8086 mode do not know. */
+static void require_protected(struct vcpu *v)
+{
+    if (!vcpu_protected(v)) fault_raise(v, VEC_UD);
+}
+
+/* SGDT, SIDT, SLDT, SMSW and STR tell a program where the kernel keeps things, unless CR4.UMIP is set. */
+static void refuse_umip(struct vcpu *v)
+{
+    if ((v->paging.cr4 & CR4_UMIP) && v->cpl != 0) fault_raise_error(v, VEC_GP, 0);
+}
+
+/* --- descriptor table registers: a 16-bit limit, then a base --- */
+
+static void store_table(struct vcpu *v, const struct insn *i, const struct desc_table *table)
+{
+    refuse_umip(v);
+    u8 image[6] = {table->limit,     table->limit >> 8, table->base,
+                   table->base >> 8, table->base >> 16, table->base >> 24};
+    mem_write_bytes(v, i->mem_seg, exec_address(v, i), image, sizeof image);
+}
+
+/* With a 16-bit operand size the base has 24 bits. */
+static void load_table(struct vcpu *v, const struct insn *i, struct desc_table *table)
+{
+    u8 image[6];
+    require_ring0(v);
+    mem_read_bytes(v, i->mem_seg, exec_address(v, i), image, sizeof image);
+    table->limit = image[0] | image[1] << 8;
+    table->base = image[2] | image[3] << 8 | (u32)image[4] << 16;
+    if (i->operand_bytes == 4) table->base |= (u32)image[5] << 24;
+}
+
+void exec_sgdt(struct vcpu *v, const struct insn *i)
+{
+    store_table(v, i, &v->gdtr);
+}
+void exec_sidt(struct vcpu *v, const struct insn *i)
+{
+    store_table(v, i, &v->idtr);
+}
+void exec_lgdt(struct vcpu *v, const struct insn *i)
+{
+    load_table(v, i, &v->gdtr);
+}
+void exec_lidt(struct vcpu *v, const struct insn *i)
+{
+    load_table(v, i, &v->idtr);
+}
+
+void exec_sldt(struct vcpu *v, const struct insn *i)
+{
+    require_protected(v);
+    refuse_umip(v);
+    exec_write(v, i, 0, v->ldtr.selector);
+}
+
+void exec_str(struct vcpu *v, const struct insn *i)
+{
+    require_protected(v);
+    refuse_umip(v);
+    exec_write(v, i, 0, v->tr.selector);
+}
+
+void exec_lldt(struct vcpu *v, const struct insn *i)
+{
+    require_protected(v);
+    require_ring0(v);
+    segment_load_ldtr(v, exec_read(v, i, 0));
+}
+
+void exec_ltr(struct vcpu *v, const struct insn *i)
+{
+    require_protected(v);
+    require_ring0(v);
+    segment_load_tr(v, exec_read(v, i, 0));
+}
+
+/* --- questions about descriptors: ZF is the answer, no selector faults --- */
+
+static void answer(struct vcpu *v, bool yes)
+{
+    v->eflags = yes ? v->eflags | FL_ZF : v->eflags & ~(u32)FL_ZF;
+}
+
+/* May a program of this privilege, through this selector, know of the descriptor at all? `system_types` is
+ * the set of system descriptors that count. */
+static bool visible(struct vcpu *v, u16 selector, u32 system_types, struct descriptor *d)
+{
+    if (selector_null(selector) || !descriptor_read(v, selector, d)) return false;
+    if (descriptor_conforming(d)) return true;
+    unsigned type = descriptor_system_type(d), dpl = descriptor_dpl(d);
+    if (!(descriptor_access(d) & AR_S) && !(system_types >> type & 1)) return false;
+    return dpl >= v->cpl && dpl >= selector_rpl(selector);
+}
+
+enum {
+    LSL_TYPES = 1 << SYS_TSS16 | 1 << SYS_LDT | 1 << SYS_TSS16_BUSY | 1 << SYS_TSS32 | 1 << SYS_TSS32_BUSY,
+    LAR_TYPES = LSL_TYPES | 1 << SYS_CALL16 | 1 << SYS_TASK_GATE | 1 << SYS_CALL32,
+};
+
+void exec_lar(struct vcpu *v, const struct insn *i)
+{
+    struct descriptor d;
+    require_protected(v);
+    bool yes = visible(v, exec_read(v, i, 1), LAR_TYPES, &d);
+    if (yes) exec_write(v, i, 0, mask_bytes(d.high & 0x00ffff00, i->operand_bytes));
+    answer(v, yes);
+}
+
+void exec_lsl(struct vcpu *v, const struct insn *i)
+{
+    struct descriptor d;
+    require_protected(v);
+    bool yes = visible(v, exec_read(v, i, 1), LSL_TYPES, &d);
+    if (yes) exec_write(v, i, 0, mask_bytes(descriptor_limit(&d), i->operand_bytes));
+    answer(v, yes);
+}
+
+void exec_verr(struct vcpu *v, const struct insn *i)
+{
+    struct descriptor d;
+    require_protected(v);
+    answer(v, visible(v, exec_read(v, i, 0), 0, &d) && descriptor_readable(&d));
+}
+
+void exec_verw(struct vcpu *v, const struct insn *i)
+{
+    struct descriptor d;
+    require_protected(v);
+    answer(v, visible(v, exec_read(v, i, 0), 0, &d) && descriptor_writable_data(&d));
+}
+
+void exec_arpl(struct vcpu *v, const struct insn *i)
+{
+    require_protected(v);
+    u16 selector = exec_read_modify(v, i, 0), rpl = selector_rpl(exec_read(v, i, 1));
+    bool raise = selector_rpl(selector) < rpl;
+    if (raise) exec_write(v, i, 0, (selector & ~SEL_RPL) | rpl);
+    answer(v, raise);
+}
+
+/* --- control registers --- */
+
+/* To memory always a word; to a register as much of CR0 as fits. */
+void exec_smsw(struct vcpu *v, const struct insn *i)
+{
+    refuse_umip(v);
+    exec_write(v, i, 0, mask_bytes(v->paging.cr0, i->op[0].bytes));
+}
+
+/* PE MP EM TS; PE can be set so, but not cleared. */
+void exec_lmsw(struct vcpu *v, const struct insn *i)
+{
+    enum { LMSW_BITS = CR0_PE | CR0_MP | CR0_EM | CR0_TS };
+    require_ring0(v);
+    u32 value = exec_read(v, i, 0) & LMSW_BITS, cr0 = v->paging.cr0;
+    control_write(v, 0, (cr0 & ~(u32)LMSW_BITS) | value | (cr0 & CR0_PE));
+}
+
+void exec_clts(struct vcpu *v, const struct insn *i)
+{
+    require_ring0(v);
+    v->paging.cr0 &= ~(u32)CR0_TS;
+    vcpu_update_mode(v);
+}
+
+void exec_mov_cr(struct vcpu *v, const struct insn *i)
+{
+    require_ring0(v);
+    if (i->op[0].kind == OPND_REG && i->op[0].reg_class == RC_CR)
+        control_write(v, i->op[0].reg, v->gpr[i->op[1].reg]);
+    else
+        v->gpr[i->op[0].reg] = control_read(v, i->op[1].reg);
+}
+
+void exec_mov_dr(struct vcpu *v, const struct insn *i)
+{
+    require_ring0(v);
+    if (i->op[0].kind == OPND_REG && i->op[0].reg_class == RC_DR)
+        debug_write(v, i->op[0].reg, v->gpr[i->op[1].reg]);
+    else
+        v->gpr[i->op[0].reg] = debug_read(v, i->op[1].reg);
+}
+
+void exec_invlpg(struct vcpu *v, const struct insn *i)
+{
+    require_ring0(v);
+    shadow_invlpg(v->shadow,
+                  v->seg[i->mem_seg].base + exec_address(v, i)); /* no segment checks: SDM 2 "INVLPG" */
+}
+
+/* There is no cache to be written back that the guest could see. */
+void exec_wbinvd(struct vcpu *v, const struct insn *i)
+{
+    require_ring0(v);
+}
+void exec_invd(struct vcpu *v, const struct insn *i)
+{
+    require_ring0(v);
+}
+
+/* --- MSRs, counters, identification --- */
+
+static void set_edx_eax(struct vcpu *v, u64 value)
+{
+    v->gpr[REG_EAX] = (u32)value;
+    v->gpr[REG_EDX] = value >> 32;
+}
+
+void exec_rdmsr(struct vcpu *v, const struct insn *i)
+{
+    require_ring0(v);
+    set_edx_eax(v, msr_read(v, v->gpr[REG_ECX]));
+}
+
+void exec_wrmsr(struct vcpu *v, const struct insn *i)
+{
+    require_ring0(v);
+    msr_write(v, v->gpr[REG_ECX], v->gpr[REG_EDX] << 32 | v->gpr[REG_EAX]);
+}
+
+static void read_tsc(struct vcpu *v)
+{
+    if ((v->paging.cr4 & CR4_TSD) && v->cpl != 0) fault_raise_error(v, VEC_GP, 0);
+    fpu_park(v);
+    set_edx_eax(v, v->host->tsc(v->host->machine) + v->tsc_offset);
+}
+
+void exec_rdtsc(struct vcpu *v, const struct insn *i)
+{
+    read_tsc(v);
+}
+
+void exec_rdtscp(struct vcpu *v, const struct insn *i)
+{
+    read_tsc(v);
+    v->gpr[REG_ECX] = (u32)v->tsc_aux;
+}
+
+/* No counter is there to be read. */
+void exec_rdpmc(struct vcpu *v, const struct insn *i)
+{
+    fault_raise_error(v, VEC_GP, 0);
+}
+
+void exec_cpuid(struct vcpu *v, const struct insn *i)
+{
+    cpuid(v);
+}
+
+void exec_hlt(struct vcpu *v, const struct insn *i)
+{
+    require_ring0(v);
+    v->halted = true;
+}
+
+/* --- software interrupts and the ways back --- */
+
+void exec_int(struct vcpu *v, const struct insn *i)
+{
+    interrupt_software(v, i->imm[0], i->length);
+}
+void exec_int3(struct vcpu *v, const struct insn *i)
+{
+    interrupt_deliver(v, VEC_BP, SOURCE_SOFTWARE, false, 0);
+}
+/* ICEBP: a #DB that checks no gate privilege and shows nothing in DR6. */
+void exec_int1(struct vcpu *v, const struct insn *i)
+{
+    interrupt_deliver(v, VEC_DB, SOURCE_EXCEPTION, false, 0);
+}
+void exec_into(struct vcpu *v, const struct insn *i)
+{
+    if (v->eflags & FL_OF) interrupt_deliver(v, VEC_OF, SOURCE_SOFTWARE, false, 0);
+}
+
+void exec_iret(struct vcpu *v, const struct insn *i)
+{
+    interrupt_return(v, i->operand_bytes);
+}
+void exec_sysenter(struct vcpu *v, const struct insn *i)
+{
+    sysenter(v);
+}
+void exec_sysexit(struct vcpu *v, const struct insn *i)
+{
+    sysexit(v);
+}
