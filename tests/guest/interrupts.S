@@ -44,6 +44,7 @@ on_tick:
     jnz 2f
     mov eax, [stop_eip]
     mov [ebp + FRAME_EIP], eax
+    and dword ptr [ebp + FRAME_EFLAGS], ~FL_IF  /* no tick may come in between that was late */
 2:  mov al, 0x20
     out 0x20, al
     xor eax, eax
@@ -55,10 +56,12 @@ on_tick:
     mov dword ptr [stop_after], \n
     mov dword ptr [stop_eip], offset .Lout\@
     mov dword ptr [ticks], 0
+    mov [saved_esp], esp
     sti
 1:  \insns
 .Lout\@:
     cli
+    mov esp, [saved_esp]        /* whatever the loop had on the stack just then */
     push [ticks]
     push \n
     push \line
@@ -179,9 +182,15 @@ user_spin: jmp user_spin
 user_out: int 0x80
 user_out_next:
 
-/* Wait, with IF clear, until IRQ 0 stands in the interrupt request register */
+/* One interrupt, and no second: a one-shot, and wait with IF clear until it stands in the interrupt request register */
 wait_request:
     push eax
+    mov al, 0x30            /* counter 0, interrupt on terminal count */
+    out 0x43, al
+    mov al, 20
+    out 0x40, al
+    mov al, 0
+    out 0x40, al
 1:  mov al, 0x0a
     out 0x20, al
     in al, 0x20
@@ -194,6 +203,11 @@ wait_request:
 #define TAKEN_AT(label) CHECK_EQ([ticks], 1); CHECK_EQ([tick_eip], offset label)
 shadows:
     mov dword ptr [stop_after], -1
+    call wait_request
+    sti                     /* whatever the rate generator has left */
+    nop
+    nop
+    cli
     call wait_request
     mov dword ptr [ticks], 0
     sti
@@ -318,12 +332,6 @@ at_hlt:
 /* Masking, EOI, and a level that does not repeat */
 controller:
     cli
-    mov al, 0x30
-    out 0x43, al
-    mov al, 2
-    out 0x40, al
-    mov al, 0
-    out 0x40, al
     call wait_request
     mov al, 0xff
     out 0x21, al
@@ -362,6 +370,7 @@ never: .long 0
     .bss
     .balign 4
 ticks: .skip 4
+saved_esp: .skip 4
 ticks_in_hook: .skip 4
 tick_eip: .skip 4
 tick_ecx: .skip 4
