@@ -265,7 +265,7 @@ static inline void operate(struct vcpu *v, const struct operation *o)
 enum { DONE = -1 };
 /* The vector raised, or DONE. A fault must have changed nothing of the registers, unless the new task raised
  * it. */
-static __attribute__((noinline)) int attempt_operation(struct vcpu *v, const struct operation *o)
+static __attribute__((noinline, unused)) int attempt_operation(struct vcpu *v, const struct operation *o)
 {
     static struct vcpu before;
     const struct vcpu *old = &before;
