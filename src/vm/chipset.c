@@ -12,6 +12,9 @@ static const struct {
     u8 irq;
 } serial_places[CHIPSET_SERIAL_PORTS] = {{0x3f8, 4}, {0x2f8, 3}, {0x3e8, 4}, {0x2e8, 3}};
 
+/* The slave 8259A's way to the master: no wire of the ISA bus. */
+#define CASCADE_IRQ 2
+
 #define VGA_MEMORY       0xa0000u
 #define VGA_MEMORY_BYTES 0x20000u
 
@@ -161,9 +164,9 @@ static void make_chips(struct chipset *c, struct vm *vm)
                                       .machine = &c->reset_control});
     c->irq13 = i8259_input(&c->pic, 13);
     shadow_ram_init(&c->shadow_ram, vm);
-    struct irq_line isa[16];
+    struct irq_line isa[16] = {0};
     for (unsigned irq = 0; irq < ARRAY_SIZE(isa); irq++)
-        isa[irq] = i8259_input(&c->pic, irq);
+        if (irq != CASCADE_IRQ) isa[irq] = i8259_input(&c->pic, irq);
     pci_bus_init(&c->pci);
     i440fx_init(&c->host_bridge, &c->pci, pam, vm);
     piix3_init(&c->isa_bridge, &c->pci, isa);

@@ -118,14 +118,14 @@ static void idle(struct vm *vm)
         vm_stop(vm, STOP_GUEST, STATUS_OK, NULL);
         return;
     }
-    if (vm->time.deterministic && vm_time_skip(&vm->time)) {
-        vm_time_run(&vm->time);
-        return;
+    if (!vm->time.deterministic || !vm_time_skip(&vm->time)) {
+        if (!vm->waker) {
+            vm_stop(vm, STOP_GUEST, STATUS_OK, NULL); /* a lockstep follower: its leader sleeps for both */
+            return;
+        }
+        vm_time_wait(&vm->time);
     }
-    if (vm->waker)
-        waker_wait(vm->waker);
-    else
-        vm_stop(vm, STOP_GUEST, STATUS_OK, NULL); /* a lockstep follower: its leader sleeps for both */
+    vm_time_run(&vm->time);
 }
 
 GENERAL_REGS bool dispatcher_settle(struct vm *vm)

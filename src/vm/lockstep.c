@@ -20,7 +20,7 @@ struct lockstep {
     struct vm *lead, *follow;
     struct options follow_options;
     struct write_log log;
-    struct vcpu before; /* the leader's state at the last comparison */
+    struct vcpu before; /* the leader's state at the last comparison, without its FPU image */
     u64 next_full_compare;
     u64 compared;
 };
@@ -235,7 +235,7 @@ static void run_lead(struct lockstep *l)
 {
     struct vcpu *v = &l->lead->vcpu;
     u64 step = l->lead->options->lockstep;
-    l->before = *v;
+    memcpy(&l->before, v, offsetof(struct vcpu, fpu));
     v->icount_soft = v->icount + step;
     vm_time_set_budget(&l->lead->time, v->icount + (step > SMALLEST_STEP ? step : SMALLEST_STEP));
     dispatcher_execute(l->lead);
@@ -277,6 +277,7 @@ int lockstep_run(struct vm *lead)
     l->follow = machine_create(&l->follow_options, MACHINE_FOLLOWER, &failure, error, sizeof(error));
     if (!l->follow) die(failure, "the second machine of the lockstep: %s", error);
     l->follow->vcpu.write_log = &l->log;
+    chipset_start(&l->follow->chipset);
     chipset_mirror_input(&lead->chipset, &l->follow->chipset);
 
     bool differ = false;

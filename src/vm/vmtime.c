@@ -85,6 +85,12 @@ void vm_time_run(struct vm_time *time)
         real_deadline_changed(&time->clock);
 }
 
+void vm_time_wait(struct vm_time *time)
+{
+    u64 next = time->deterministic ? UINT64_MAX : clock_next_deadline(&time->clock);
+    waker_wait(time->waker, next == UINT64_MAX ? UINT64_MAX : next + time->origin_ns);
+}
+
 bool vm_time_skip(struct vm_time *time)
 {
     u64 next = clock_next_deadline(&time->clock), now = clock_now(&time->clock);

@@ -33,6 +33,8 @@ void vm_time_set_waker(struct vm_time *time, struct waker *waker);
 void vm_time_set_budget(struct vm_time *time, u64 icount);
 /* Fire what is due. */
 void vm_time_run(struct vm_time *time);
+/* Real and idle: sleep until the next deadline or something is pending. Run timers after. */
+void vm_time_wait(struct vm_time *time);
 /* Deterministic and idle: jump to the next deadline. False when there is none. */
 bool vm_time_skip(struct vm_time *time);
 /* The TSC before vcpu.tsc_offset. */

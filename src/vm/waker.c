@@ -183,10 +183,21 @@ u32 waker_take_events(struct waker *waker)
     return __atomic_exchange_n(&waker->events, 0, __ATOMIC_SEQ_CST);
 }
 
-void waker_wait(struct waker *waker)
+void waker_wait(struct waker *waker, u64 deadline_ns)
 {
+    struct timespec until, *timeout = NULL;
+    if (deadline_ns != UINT64_MAX) {
+        until = (struct timespec){.tv_sec = (time_t)(deadline_ns / 1000000000u),
+                                  .tv_nsec = (long)(deadline_ns % 1000000000u)};
+        timeout = &until;
+    }
+    /* The vCPU wakes itself: that both threads wake at every tick of an idle guest would cost twice. */
+    __atomic_store_n(&waker->deadline_ns, UINT64_MAX, __ATOMIC_SEQ_CST);
     __atomic_store_n(&waker->waiting, 1, __ATOMIC_SEQ_CST);
-    while (!__atomic_load_n(waker->pending, __ATOMIC_SEQ_CST))
-        syscall(SYS_futex, waker->pending, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+    while (!__atomic_load_n(waker->pending, __ATOMIC_SEQ_CST)) {
+        long failed = syscall(SYS_futex, waker->pending, FUTEX_WAIT_BITSET_PRIVATE, 0, timeout, NULL,
+                              FUTEX_BITSET_MATCH_ANY);
+        if (failed && errno == ETIMEDOUT) break;
+    }
     __atomic_store_n(&waker->waiting, 0, __ATOMIC_SEQ_CST);
 }

@@ -58,8 +58,9 @@ void waker_set_deadline(struct waker *waker, u64 deadline_ns);
 void waker_want_input(struct waker *waker);
 /* What happened since last asked. */
 u32 waker_take_events(struct waker *waker);
-/* Sleep until *pending is not zero. */
-void waker_wait(struct waker *waker);
+/* Sleep until *pending is not zero or the deadline (CLOCK_MONOTONIC, UINT64_MAX: never) has come, which the
+ * waker is then rid of: publish the next one after. */
+void waker_wait(struct waker *waker, u64 deadline_ns);
 
 /* CLOCK_MONOTONIC in nanoseconds. */
 u64 host_now_ns(void);
