@@ -1,0 +1,28 @@
+/*
+ * The oracle itself: run a few bytes of 32-bit code on the host CPU, in compatibility mode, from this 64-bit
+ * process. Code and data lie below 4 GB at the addresses of state.h; a far jump through the 32-bit code
+ * selector enters, another one through the 64-bit selector comes back. Faults arrive as signals and are told
+ * as vectors.
+ *
+ * One thread, one run at a time. What the code may do is the caller's to see to: it has this whole process in
+ * its reach.
+ */
+#ifndef RINGER_LOCKSTEP_NATIVE_H
+#define RINGER_LOCKSTEP_NATIVE_H
+
+#include "state.h"
+
+/* Map the areas, install the signal handlers (those that were there get what is not ours). Returns 0 or
+ * -errno. */
+int native_init(void);
+
+/* The scratch area is at SCRATCH_AT, in this process. */
+static inline u8 *native_scratch(void)
+{
+    return (u8 *)(uintptr_t)SCRATCH_AT;
+}
+
+/* Run `bytes` of code at in->eip (within the code area) from state *in; *out is how it ended. */
+void native_run(const u8 *code, unsigned bytes, const struct state *in, struct state *out);
+
+#endif

@@ -1,0 +1,190 @@
+/*
+ * The native oracle: random user-level instructions with random and boundary operands, each run on the host
+ * CPU in 32-bit compatibility mode, by the interpreter and by the translator, from the same state. Registers,
+ * defined flags, FPU and SSE state, memory, and faults must be the same. What the CPU model does not expose
+ * must raise #UD instead.
+ *
+ * The host is the truth: this catches what a table shared by interpreter and translator gets wrong in both.
+ */
+#include "generate.h"
+#include "native.h"
+#include "small_machine.h"
+
+#include "cpu/interp.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct engine_under_test {
+    const char *name;
+    struct small_machine *machine;
+};
+
+struct oracle {
+    struct generator generator;
+    struct random random;
+    struct engine_under_test engines[2];
+    unsigned engine_count;
+    bool strict; /* undefined flags too */
+    u64 run, wild, unexposed, faults, failures;
+};
+
+#define MAX_FAILURES 10
+/* One instruction, INT 81h and HLT; a repeated string instruction may count each iteration. */
+#define BUDGET 64
+
+static void report(struct oracle *o, const struct test_insn *i, const struct state *in,
+                   const struct state *expected, const struct state *actual, const char *engine)
+{
+    char text[128];
+    generate_format(&o->generator, i->bytes, i->length, in->eip, text, sizeof(text));
+    printf("FAIL (%s) %s   bytes", engine, text);
+    for (unsigned n = 0; n < i->length; n++)
+        printf(" %02x", i->bytes[n]);
+    printf("\n before:\n");
+    state_print(in, stdout);
+    printf(" native:\n");
+    state_print(expected, stdout);
+    printf(" %s:\n", engine);
+    state_print(actual, stdout);
+}
+
+static unsigned compare_scratch(struct small_machine *m, const u8 *expected, const char *engine)
+{
+    const u8 *a = small_machine_scratch(m);
+    unsigned count = 0;
+    for (unsigned n = 0; n < SCRATCH_BYTES; n++)
+        if (a[n] != expected[n] && count++ < 32)
+            printf("  [%x] native %02x, %s %02x\n", SCRATCH_AT + n, expected[n], engine, a[n]);
+    return count;
+}
+
+/* New bytes around the operand in all copies of the scratch area. */
+static void scatter(struct oracle *o, const struct test_insn *i, u8 *before)
+{
+    u8 fresh[160];
+    u32 at = i->target ? i->target - 16 : SCRATCH_AT + 0x1000;
+    unsigned bytes = i->target_bytes + 32 < sizeof(fresh) ? i->target_bytes + 32 : sizeof(fresh);
+    if (at + bytes > SCRATCH_AT + SCRATCH_BYTES) bytes = SCRATCH_AT + SCRATCH_BYTES - at;
+    random_bytes(&o->random, fresh, bytes);
+    if (random_chance(&o->random, 50) && i->target)
+        random_bytes(&o->random, fresh + 16, bytes - 16); /* boundary value at the operand */
+    memcpy(before + (at - SCRATCH_AT), fresh, bytes);
+}
+
+/* The manual leaves the destination undefined. */
+static bool undefined_result(const struct test_insn *i, const struct state *in)
+{
+    if (i->info.mnemonic != ZYDIS_MNEMONIC_SHLD && i->info.mnemonic != ZYDIS_MNEMONIC_SHRD) return false;
+    unsigned count =
+        i->op[2].type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? (u8)i->op[2].imm.value.u : (u8)in->gpr[1];
+    return i->op[0].size == 16 && (count & 31) > 16;
+}
+
+static void check_engine(struct oracle *o, const struct engine_under_test *e, const struct test_insn *i,
+                         const struct state *in, const struct state *expected, const u8 *before)
+{
+    struct state actual;
+    u32 mask = o->strict ? FLAGS_ARITH : FLAGS_ARITH & ~generate_undefined_flags(i);
+    const char *const names[2] = {"native", e->name};
+    memcpy(small_machine_scratch(e->machine), before, SCRATCH_BYTES);
+    bool ended = small_machine_run(e->machine, i->bytes, i->length, in, &actual, BUDGET);
+    unsigned differences = !ended;
+    if (!ended) printf("%s: did not end\n", e->name);
+    if (ended && i->exposed) {
+        differences += state_compare(expected, &actual, mask, names, stdout);
+        differences += compare_scratch(e->machine, native_scratch(), e->name);
+    } else if (ended && (actual.vector != 6 || actual.eip != in->eip)) {
+        printf("%s: an instruction that no CPU model exposes did not raise #UD\n", e->name);
+        differences++;
+    }
+    if (!differences) return;
+    o->failures++;
+    report(o, i, in, expected, &actual, e->name);
+}
+
+static void test_one(struct oracle *o)
+{
+    static u8 before[SCRATCH_BYTES];
+    struct test_insn i;
+    struct state in, expected;
+    state_random(&in, &o->random);
+    generate_single(&o->generator, &i, &in);
+    if (random_chance(&o->random, 10)) in.eip = CODE_AT + PAGE_SIZE - 1 - random_below(&o->random, i.length);
+    scatter(o, &i, before);
+    if (i.exposed) {
+        memcpy(native_scratch(), before, SCRATCH_BYTES);
+        native_run(i.bytes, i.length, &in, &expected);
+        if (expected.vector == 14) { /* a wild address: nothing the guest could compare with */
+            o->wild++;
+            return;
+        }
+        if (expected.vector != VECTOR_END) o->faults++;
+        if (!o->strict && undefined_result(&i, &in)) return;
+    } else {
+        expected = in;
+        o->unexposed++;
+    }
+    o->run++;
+    for (unsigned n = 0; n < o->engine_count; n++)
+        check_engine(o, &o->engines[n], &i, &in, &expected, before);
+}
+
+static bool add_engine(struct oracle *o, const char *name, const struct translator_config *config)
+{
+    struct small_machine *m = small_machine_create(config);
+    if (!m) return false;
+    o->engines[o->engine_count++] = (struct engine_under_test){name, m};
+    return true;
+}
+
+static int usage(const char *program)
+{
+    fprintf(
+        stderr,
+        "usage: %s [--seed N] [--count N] [--filter MNEMONIC] [--engine interp|translate|both] [--strict]\n",
+        program);
+    return 2;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"seed", required_argument, NULL, 's'},   {"count", required_argument, NULL, 'c'},
+        {"filter", required_argument, NULL, 'f'}, {"engine", required_argument, NULL, 'e'},
+        {"strict", no_argument, NULL, 'x'},       {0}};
+    static struct oracle o;
+    u64 seed = (u64)time(NULL), count = 100000;
+    const char *filter = NULL, *engine = "both";
+    int option;
+    while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
+        switch (option) {
+        case 's': seed = strtoull(optarg, NULL, 0); break;
+        case 'c': count = strtoull(optarg, NULL, 0); break;
+        case 'f': filter = optarg; break;
+        case 'e': engine = optarg; break;
+        case 'x': o.strict = true; break;
+        default: return usage(argv[0]);
+        }
+    }
+    printf("seed %llu\n", (unsigned long long)seed);
+    o.random.state = (seed + 1) * 0x9e3779b97f4a7c15ull;
+    generator_init(&o.generator, &o.random, filter);
+
+    struct translator_config config = translator_defaults();
+    config.exact_flags = true;
+    bool ready = (!strcmp(engine, "translate") || add_engine(&o, "interpreter", NULL)) &&
+                 (!strcmp(engine, "interp") || add_engine(&o, "translator", &config));
+    if (!ready || translator_install_signals() || native_init()) {
+        fprintf(stderr, "cannot set up\n");
+        return 3;
+    }
+    for (u64 n = 0; n < count && o.failures < MAX_FAILURES; n++)
+        test_one(&o);
+    printf("%llu instructions, %llu of them faulted, %llu not exposed, %llu wild; %llu failures\n",
+           (unsigned long long)o.run, (unsigned long long)o.faults, (unsigned long long)o.unexposed,
+           (unsigned long long)o.wild, (unsigned long long)o.failures);
+    return o.failures != 0;
+}

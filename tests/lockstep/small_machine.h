@@ -1,0 +1,28 @@
+/*
+ * A guest as small as can be: one vCPU, 8 MB of RAM, flat 32-bit segments with the host's user selectors,
+ * paging off. Code runs at CPL 3; whatever ends it (a fault, INT 81h) goes through the IDT to a HLT of its
+ * own at CPL 0, which tells the vector; the frame on the inner stack tells the rest.
+ */
+#ifndef RINGER_LOCKSTEP_SMALL_MACHINE_H
+#define RINGER_LOCKSTEP_SMALL_MACHINE_H
+
+#include "state.h"
+#include "translator/translator.h"
+
+struct small_machine;
+
+/* With a config: the translator's; without: the interpreter's. NULL (and a message) when it cannot be made.
+ */
+struct small_machine *small_machine_create(const struct translator_config *config);
+void small_machine_destroy(struct small_machine *m);
+
+/* The scratch area's bytes. */
+u8 *small_machine_scratch(struct small_machine *m);
+struct vcpu *small_machine_vcpu(struct small_machine *m);
+
+/* Put `bytes` of code and INT 81h at in->eip and run it from state *in. False when it does not end within
+ * `instructions`. */
+bool small_machine_run(struct small_machine *m, const u8 *code, unsigned bytes, const struct state *in,
+                       struct state *out, u64 instructions);
+
+#endif
