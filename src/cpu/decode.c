@@ -6,11 +6,17 @@
 
 #include <Zydis/Zydis.h>
 
+/* Extensions that no model exposes, and whose encodings older CPUs take for something else: hint NOPs, WBINVD. */
+static const ZydisDecoderMode absent_modes[] = {ZYDIS_DECODER_MODE_MPX, ZYDIS_DECODER_MODE_CET,
+                                                ZYDIS_DECODER_MODE_WBNOINVD, ZYDIS_DECODER_MODE_CLDEMOTE};
+
 static void decoder_for(ZydisDecoder *decoder, bool code32)
 {
     /* LEGACY_16 is 16-bit protected mode; real mode differs only in what it refuses, which the routines check. */
     ZydisDecoderInit(decoder, code32 ? ZYDIS_MACHINE_MODE_LEGACY_32 : ZYDIS_MACHINE_MODE_LEGACY_16,
                      code32 ? ZYDIS_STACK_WIDTH_32 : ZYDIS_STACK_WIDTH_16);
+    for (unsigned n = 0; n < ARRAY_SIZE(absent_modes); n++)
+        ZydisDecoderEnableMode(decoder, absent_modes[n], ZYAN_FALSE);
 }
 
 static const struct {
@@ -213,8 +219,9 @@ int insn_decode(struct insn *insn, const u8 *bytes, unsigned available, bool cod
     ZyanStatus status = ZydisDecoderDecodeFull(&decoder, bytes, available, &z, operands);
     if (status == ZYDIS_STATUS_NO_MORE_DATA && available < INSN_MAX_BYTES) return -1;
     if (!ZYAN_SUCCESS(status)) {
+        bool too_long = status == ZYDIS_STATUS_NO_MORE_DATA || status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG;
         insn->length = 1;
-        insn->row = isa_row(ZYDIS_MNEMONIC_INVALID, ZYDIS_ISA_SET_INVALID);
+        insn->row = too_long ? &isa_row_too_long : isa_row(ZYDIS_MNEMONIC_INVALID, ZYDIS_ISA_SET_INVALID);
         return 0;
     }
     insn->mnemonic = z.mnemonic;

@@ -10,6 +10,9 @@
 
 static const struct isa_row row_ud = {.name = "(ud)", .execute = exec_ud, .treatment = TREAT_END};
 
+const struct isa_row isa_row_too_long = {
+    .name = "(too long)", .execute = exec_too_long, .treatment = TREAT_END};
+
 static const struct isa_row rows[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
 #define ISA(mnemonic, routine, t, traits_of)                                                                 \
     [ZYDIS_MNEMONIC_##mnemonic] = {#mnemonic, exec_##routine, TREAT_##t, traits_of},
@@ -45,6 +48,7 @@ struct gate {
 #define ALWAYS GATE(f1_edx, F1D_TSC)
 
 static const struct gate gates[ZYDIS_ISA_SET_MAX_VALUE + 1] = {
+    [ZYDIS_ISA_SET_INVALID] = ALWAYS, /* bad bytes: their routines raise what is due */
     [ZYDIS_ISA_SET_I86] = ALWAYS,
     [ZYDIS_ISA_SET_I186] = ALWAYS,
     [ZYDIS_ISA_SET_I286REAL] = ALWAYS,

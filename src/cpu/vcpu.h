@@ -169,6 +169,8 @@ struct vcpu {
     bool in_new_task;         /* the fault comes from the second half of a task switch: rip is the new task's already,
                                  whoever catches it must not put the old instruction's start there */
 
+    u32 insn_start;           /* EIP of the instruction the interpreter is at: where faults put rip back */
+
     const struct vcpu_host *host;
     struct phys *phys;
     struct shadow *shadow;

@@ -1,0 +1,135 @@
+/*
+ * Fetching and decoding for the interpreter, see decode_cache.h. The order of a fetch's faults is by byte:
+ * first the limit of CS, then the page.
+ */
+#include "decode_cache.h"
+#include "interp_private.h"
+#include "isa.h"
+#include "system.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+static void *reserve(u64 bytes)
+{
+    void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (at == MAP_FAILED) return NULL;
+    madvise(at, bytes, MADV_NOHUGEPAGE); /* filled sparsely */
+    return at;
+}
+
+int decode_cache_init(struct decode_cache *cache)
+{
+    cache->entries = reserve(DECODE_ENTRIES * sizeof *cache->entries);
+    cache->page_count = reserve(DECODE_FRAMES * sizeof *cache->page_count);
+    if (cache->entries && cache->page_count) return 0;
+    decode_cache_destroy(cache);
+    return -ENOMEM;
+}
+
+void decode_cache_destroy(struct decode_cache *cache)
+{
+    if (cache->entries) munmap(cache->entries, DECODE_ENTRIES * sizeof *cache->entries);
+    if (cache->page_count) munmap(cache->page_count, DECODE_FRAMES * sizeof *cache->page_count);
+    cache->entries = NULL;
+    cache->page_count = NULL;
+}
+
+/* --- from here on the guest's FPU state may be live --- */
+
+static u16 *count_of(const struct decode_cache *cache, u64 gpa)
+{
+    return &cache->page_count[(gpa >> PAGE_SHIFT) % DECODE_FRAMES];
+}
+
+static void drop(struct decode_cache *cache, struct decoded *d)
+{
+    --*count_of(cache, d->tag >> 2);
+    d->tag = 0;
+}
+
+bool decode_cache_written(struct decode_cache *cache, u64 gpa, u64 bytes)
+{
+    u64 end = gpa + bytes, page = gpa & ~(u64)PAGE_MASK;
+    /* An instruction that reaches into the range starts at most 14 bytes before it, in the same page. */
+    u64 at = gpa - page < INSN_MAX_BYTES - 1 ? page : gpa - (INSN_MAX_BYTES - 1);
+    while (at < end) {
+        if (!*count_of(cache, at)) {
+            at = (at | PAGE_MASK) + 1;
+            continue;
+        }
+        struct decoded *d = decode_slot(cache, at);
+        if (d->tag && d->tag >> 2 == at && at + d->insn.length > gpa) drop(cache, d);
+        at++;
+    }
+    return *count_of(cache, end - 1) != 0;
+}
+
+/* Copy up to `wanted` bytes of code from `linear` on to the end of its page. *gpa is where the first one is;
+ * false when it comes from a device. */
+static bool fetch_bytes(struct vcpu *v, u32 linear, unsigned wanted, u8 *to, u64 *gpa)
+{
+    struct shadow_hit hit;
+    if (shadow_access(v->shadow, &v->paging, linear, ACCESS_FETCH, v->cpl == 3, &hit) == SHADOW_FAULT)
+        fault_raise_page(v, linear, hit.error);
+    *gpa = hit.gpa;
+    for (unsigned n = 0; n < wanted; n++)
+        to[n] = hit.kind == SHADOW_MMIO ? (u8)phys_read(v->phys, hit.gpa + n, 1) : hit.host[n];
+    return hit.kind != SHADOW_MMIO;
+}
+
+static bool is_plain(const struct vcpu *v, const struct insn *i)
+{
+    return !(i->row->traits & (ISA_FPU | ISA_MMX | ISA_SSE)) && !(i->prefixes & PFX_LOCK) &&
+           i->encoding != ENC_VEX && isa_exposed(v->model, i);
+}
+
+/* A free entry for this address. */
+static struct decoded *claim(struct vcpu *v, u64 gpa)
+{
+    struct decode_cache *cache = v->decode_cache;
+    struct decoded *d = decode_slot(cache, gpa);
+    if (d->tag) drop(cache, d);
+    d->tag = decode_tag(gpa, v->mode & MODE_CODE32);
+    ++*count_of(cache, gpa);
+    phys_protect_code(v->phys, gpa);
+    return d;
+}
+
+static unsigned smaller(u64 a, u64 b)
+{
+    return a < b ? a : b;
+}
+
+const struct decoded *decode_slow(struct vcpu *v, u32 eip)
+{
+    struct decode_cache *cache = v->decode_cache;
+    const struct segment *cs = &v->seg[SEG_CS];
+    u8 bytes[INSN_MAX_BYTES];
+    u64 gpa, gpa_next;
+    bool code32 = v->mode & MODE_CODE32;
+    if (eip > cs->limit) fault_raise_error(v, VEC_GP, 0);
+    u32 linear = cs->base + eip, in_page = PAGE_SIZE - (linear & PAGE_MASK);
+    unsigned in_limit = smaller(INSN_MAX_BYTES, (u64)cs->limit - eip + 1);
+    unsigned here = smaller(in_limit, in_page);
+
+    bool cacheable = fetch_bytes(v, linear, here, bytes, &gpa);
+    struct insn *i = &cache->scratch.insn;
+    fpu_park(v); /* the decoder is library code */
+    v->counters->decode_misses++;
+    int length = insn_decode(i, bytes, here, code32);
+    if (length < 0 && here < in_limit) {
+        fetch_bytes(v, linear + here, in_limit - here, bytes + here, &gpa_next);
+        fpu_park(v);
+        length = insn_decode(i, bytes, in_limit, code32);
+        cacheable = false;
+    }
+    if (length < 0) fault_raise_error(v, VEC_GP, 0); /* it goes on beyond the limit */
+    cache->scratch.plain = is_plain(v, i);
+    if (!cacheable || length == 0) return &cache->scratch;
+
+    struct decoded *d = claim(v, gpa);
+    d->insn = *i;
+    d->plain = cache->scratch.plain;
+    return d;
+}

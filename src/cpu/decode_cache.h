@@ -1,0 +1,62 @@
+/*
+ * Decoded instructions by guest-physical address and code size, for the interpreter. A direct-mapped table.
+ *
+ * Invariants
+ * 1. An entry's bytes are in one page, which is PHYS_CODE. What crosses a page, cannot be decoded or comes
+ * from a device is decoded each time, into `scratch`.
+ * 2. page_count[frame] is the number of entries from that frame.
+ * 3. A dropped entry keeps its contents until a later fetch fills it: it may be the one being executed.
+ */
+#ifndef RINGER_CPU_DECODE_CACHE_H
+#define RINGER_CPU_DECODE_CACHE_H
+
+#include "insn.h"
+#include "mode.h"
+
+#define DECODE_ENTRIES (1u << 16)
+#define DECODE_FRAMES  (1u << 24) /* 36 bits of guest-physical address */
+
+struct decoded {
+    u64 tag; /* gpa << 2 | code32 << 1 | 1; 0: empty */
+    /* No check is due but those the routine makes: exposed, LOCK legal, no FPU, no VEX. */
+    bool plain;
+    struct insn insn;
+};
+
+struct decode_cache {
+    struct decoded *entries;
+    u16 *page_count;
+    struct decoded scratch;
+};
+
+/* Returns 0 or -errno. */
+int decode_cache_init(struct decode_cache *cache);
+void decode_cache_destroy(struct decode_cache *cache);
+/* Drop what overlaps [gpa, gpa + bytes). Returns whether entries are left in the (last) page. */
+bool decode_cache_written(struct decode_cache *cache, u64 gpa, u64 bytes);
+/* Anything that may miss: raises #GP and #PF of the fetch. */
+const struct decoded *decode_slow(struct vcpu *v, u32 eip);
+
+static inline struct decoded *decode_slot(const struct decode_cache *cache, u64 gpa)
+{
+    return &cache->entries[(gpa ^ gpa >> 16) % DECODE_ENTRIES];
+}
+static inline u64 decode_tag(u64 gpa, bool code32)
+{
+    return gpa << 2 | code32 << 1 | 1;
+}
+
+/* The instruction at CS:eip. */
+static inline const struct decoded *decode_fetch(struct vcpu *v, u32 eip)
+{
+    const struct segment *cs = &v->seg[SEG_CS];
+    u32 linear = cs->base + eip, frame = v->exec_table[linear >> PAGE_SHIFT];
+    u64 gpa = (u64)(frame - 1) << PAGE_SHIFT | (linear & PAGE_MASK);
+    const struct decoded *d = decode_slot(v->decode_cache, gpa);
+    if (likely(frame && d->tag == decode_tag(gpa, v->mode & MODE_CODE32) &&
+               (u64)eip + d->insn.length - 1 <= cs->limit))
+        return d;
+    return decode_slow(v, eip);
+}
+
+#endif

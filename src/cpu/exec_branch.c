@@ -1,0 +1,88 @@
+/*
+ * Near branches. The target is checked against CS's limit before anything changes.
+ */
+#include "exec.h"
+
+/* The far forms: a pointer in the instruction, or FF /3 and FF /5 with a pointer in memory. */
+static bool is_far(const struct insn *i)
+{
+    return i->op[0].kind == OPND_FAR || (i->op[0].kind == OPND_MEM && (i->modrm >> 3 & 1));
+}
+
+static u32 target(struct vcpu *v, const struct insn *i)
+{
+    u32 to = exec_read(v, i, 0);
+    return exec_near_target(v, i, i->op[0].kind == OPND_IMM ? (u32)v->rip + to : to);
+}
+
+void exec_jmp(struct vcpu *v, const struct insn *i)
+{
+    if (is_far(i))
+        exec_jmp_far(v, i);
+    else
+        v->rip = target(v, i);
+}
+
+void exec_call(struct vcpu *v, const struct insn *i)
+{
+    if (is_far(i)) {
+        exec_call_far(v, i);
+        return;
+    }
+    u32 to = target(v, i);
+    exec_push_value(v, (u32)v->rip, i->operand_bytes);
+    v->rip = to;
+}
+
+void exec_ret(struct vcpu *v, const struct insn *i)
+{
+    if (i->opcode == 0xca || i->opcode == 0xcb) {
+        exec_ret_far(v, i);
+        return;
+    }
+    u32 release = i->operand_count ? (u16)i->imm[0] : 0;
+    v->rip = exec_near_target(v, i, exec_peek(v, 0, i->operand_bytes));
+    exec_drop(v, i->operand_bytes + release);
+}
+
+static void branch_if(struct vcpu *v, const struct insn *i, bool taken)
+{
+    if (taken) v->rip = target(v, i);
+}
+
+void exec_jcc(struct vcpu *v, const struct insn *i)
+{
+    branch_if(v, i, exec_condition(v->eflags, i->opcode));
+}
+
+/* CX or ECX by the address size. */
+static u32 counter(const struct vcpu *v, const struct insn *i)
+{
+    return i->address_bytes == 2 ? (u16)v->gpr[REG_ECX] : (u32)v->gpr[REG_ECX];
+}
+
+void exec_jecxz(struct vcpu *v, const struct insn *i)
+{
+    branch_if(v, i, !counter(v, i));
+}
+
+static void loop_if(struct vcpu *v, const struct insn *i, bool also)
+{
+    u32 count = counter(v, i) - 1;
+    if (i->address_bytes == 2) count = (u16)count;
+    branch_if(v, i, count && also);
+    exec_reg_write(v, i->address_bytes == 2 ? RC_GPR16 : RC_GPR32, REG_ECX, count);
+}
+
+void exec_loop(struct vcpu *v, const struct insn *i)
+{
+    loop_if(v, i, true);
+}
+void exec_loope(struct vcpu *v, const struct insn *i)
+{
+    loop_if(v, i, v->eflags & FL_ZF);
+}
+void exec_loopne(struct vcpu *v, const struct insn *i)
+{
+    loop_if(v, i, !(v->eflags & FL_ZF));
+}

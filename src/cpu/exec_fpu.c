@@ -1,0 +1,206 @@
+/*
+ * x87, MMX and SSE: what is not simply executed on the host is loading and storing whole states, MXCSR, and
+ * masked stores. See fpu_state.c about instruction and operand pointers.
+ */
+#include "exec.h"
+#include "interp_private.h"
+
+void exec_fp(struct vcpu *v, const struct insn *i)
+{
+    thunk_execute(v, i);
+}
+void exec_simd(struct vcpu *v, const struct insn *i)
+{
+    thunk_execute(v, i);
+}
+
+/* WAIT: pending exceptions have been raised already. */
+void exec_fwait(struct vcpu *v, const struct insn *i) {}
+
+/* FNINIT, FNCLEX, FNSTCW, FNSTSW. Clearing the exceptions takes FERR# down. */
+void exec_fp_nowait(struct vcpu *v, const struct insn *i)
+{
+    bool clears = i->mnemonic == ZYDIS_MNEMONIC_FNINIT || i->mnemonic == ZYDIS_MNEMONIC_FNCLEX;
+    thunk_execute(v, i);
+    if (!clears || (v->paging.cr0 & CR0_NE) || !v->host->ferr) return;
+    fpu_park(v);
+    v->host->ferr(v->host->machine, false);
+}
+
+/* --- environments: FCW, FSW, FTW and four pointers, as words or dwords (SDM 1 8.1.10) --- */
+
+/* As the host's 64-bit mode has it: that of 32-bit protected mode; then FNSAVE's eight registers. */
+struct environment {
+    u32 fcw, fsw, ftw, pointers[4];
+    u8 st[80];
+};
+enum { ENVIRONMENT_BYTES = 28, ENVIRONMENT16_BYTES = 14, ST_BYTES = 80 };
+_Static_assert(offsetof(struct environment, st) == ENVIRONMENT_BYTES, "the hardware's layout");
+
+static unsigned environment_bytes(const struct insn *i)
+{
+    return i->operand_bytes == 2 ? ENVIRONMENT16_BYTES : ENVIRONMENT_BYTES;
+}
+
+/* Into the guest's form: pointers 0, reserved halves ones. Returns the bytes of it. */
+static unsigned pack_environment(const struct insn *i, const struct environment *e, u8 *image, bool registers)
+{
+    unsigned bytes = environment_bytes(i), unit = bytes / 7;
+    const u32 fields[7] = {e->fcw | 0xffff0000, e->fsw | 0xffff0000, e->ftw | 0xffff0000, 0, 0, 0,
+                           0xffff0000};
+    for (unsigned n = 0; n < bytes; n++)
+        image[n] = fields[n / unit] >> (8 * (n % unit));
+    if (!registers) return bytes;
+    for (unsigned n = 0; n < ST_BYTES; n++)
+        image[bytes + n] = e->st[n];
+    return bytes + ST_BYTES;
+}
+
+static void unpack_environment(const struct insn *i, const u8 *image, struct environment *e, bool registers)
+{
+    unsigned bytes = environment_bytes(i), unit = bytes / 7;
+    e->fcw = image[0] | image[1] << 8;
+    e->fsw = image[unit] | image[unit + 1] << 8;
+    e->ftw = image[2 * unit] | image[2 * unit + 1] << 8;
+    for (unsigned n = 0; n < ARRAY_SIZE(e->pointers); n++)
+        e->pointers[n] = 0;
+    for (unsigned n = 0; n < ST_BYTES && registers; n++)
+        e->st[n] = image[bytes + n];
+}
+
+void exec_fnstenv(struct vcpu *v, const struct insn *i)
+{
+    struct environment e;
+    u8 image[ENVIRONMENT_BYTES];
+    u32 address = exec_address(v, i);
+    mem_probe_write(v, i->mem_seg, address, environment_bytes(i));
+    fpu_load(v);
+    __asm__ volatile("fnstenv %0" : "=m"(e));
+    unsigned bytes = pack_environment(i, &e, image, false);
+    mem_write_bytes(v, i->mem_seg, address, image, bytes);
+}
+
+void exec_fldenv(struct vcpu *v, const struct insn *i)
+{
+    struct environment e;
+    u8 image[ENVIRONMENT_BYTES];
+    mem_read_bytes(v, i->mem_seg, exec_address(v, i), image, environment_bytes(i));
+    unpack_environment(i, image, &e, false);
+    fpu_load(v);
+    __asm__ volatile("fldenv %0" : : "m"(e));
+}
+
+void exec_fnsave(struct vcpu *v, const struct insn *i)
+{
+    struct environment e;
+    u8 image[ENVIRONMENT_BYTES + ST_BYTES];
+    u32 address = exec_address(v, i);
+    mem_probe_write(v, i->mem_seg, address, environment_bytes(i) + ST_BYTES);
+    fpu_load(v);
+    __asm__ volatile("fnsave %0" : "=m"(e));
+    unsigned bytes = pack_environment(i, &e, image, true);
+    mem_write_bytes(v, i->mem_seg, address, image, bytes);
+}
+
+void exec_frstor(struct vcpu *v, const struct insn *i)
+{
+    struct environment e;
+    u8 image[ENVIRONMENT_BYTES + ST_BYTES];
+    mem_read_bytes(v, i->mem_seg, exec_address(v, i), image, environment_bytes(i) + ST_BYTES);
+    unpack_environment(i, image, &e, true);
+    fpu_load(v);
+    __asm__ volatile("frstor %0" : : "m"(e));
+}
+
+/* --- FXSAVE, FXRSTOR --- */
+
+static u32 fxsave_address(struct vcpu *v, const struct insn *i, bool write)
+{
+    u32 address = exec_address(v, i);
+    if (mem_linear(v, i->mem_seg, address, FX_BYTES, write) & 15) fault_raise_error(v, VEC_GP, 0);
+    return address;
+}
+
+static void put32(u8 *image, u32 value)
+{
+    *(u32 *)image = value;
+}
+
+/* What lies behind XMM7 is left as it was. */
+void exec_fxsave(struct vcpu *v, const struct insn *i)
+{
+    u8 image[FX_XMM_END];
+    u32 address = fxsave_address(v, i, true);
+    fpu_park(v);
+    for (unsigned n = 0; n < FX_XMM_END; n++)
+        image[n] = v->fpu[n];
+    image[FX_FTW + 1] = image[FX_FOP] = image[FX_FOP + 1] = 0;
+    for (unsigned at = FX_FIP; at < FX_MXCSR; at += 4)
+        put32(image + at, 0);
+    put32(image + FX_MXCSR_MASK, MXCSR_MASK);
+    for (unsigned st = 0; st < 8; st++)
+        for (unsigned n = 10; n < 16; n++)
+            image[FX_ST + 16 * st + n] = 0;
+    mem_write_bytes(v, i->mem_seg, address, image, FX_XMM_END);
+}
+
+/* MXCSR and XMM registers only if the kernel said it knows them. */
+void exec_fxrstor(struct vcpu *v, const struct insn *i)
+{
+    u8 image[FX_BYTES];
+    u32 address = fxsave_address(v, i, false);
+    mem_read_bytes(v, i->mem_seg, address, image, FX_BYTES);
+    if (*(u32 *)(image + FX_MXCSR) & ~MXCSR_MASK) fault_raise_error(v, VEC_GP, 0);
+    fpu_park(v);
+    bool sse = v->paging.cr4 & CR4_OSFXSR;
+    for (unsigned n = FX_FCW; n <= FX_FTW; n++)
+        v->fpu[n] = image[n];
+    if (sse) put32(v->fpu + FX_MXCSR, *(u32 *)(image + FX_MXCSR));
+    for (unsigned n = FX_ST; n < (unsigned)(sse ? FX_XMM_END : FX_XMM); n++)
+        v->fpu[n] = image[n];
+    fpu_load(v); /* FCW and FSW settle: what is reserved, and ES */
+}
+
+/* --- MXCSR --- */
+
+void exec_ldmxcsr(struct vcpu *v, const struct insn *i)
+{
+    u32 mxcsr = exec_read(v, i, 0);
+    if (mxcsr & ~MXCSR_MASK) fault_raise_error(v, VEC_GP, 0);
+    fpu_set_mxcsr(v, mxcsr);
+}
+
+void exec_stmxcsr(struct vcpu *v, const struct insn *i)
+{
+    exec_write(v, i, 0, fpu_mxcsr(v));
+}
+
+/* --- MASKMOVQ, MASKMOVDQU: to [E]DI, the bytes whose mask byte is negative --- */
+
+void exec_maskmov(struct vcpu *v, const struct insn *i)
+{
+    bool mmx = i->op[0].reg_class == RC_MMX;
+    unsigned bytes = i->op[0].bytes, from = bytes, to = 0;
+    u32 mask = i->address_bytes == 2 ? 0xffff : 0xffffffff, address = v->gpr[REG_EDI];
+    fpu_park(v);
+    const u8 *data = v->fpu + (mmx ? FX_ST : FX_XMM) + 16 * i->op[0].reg;
+    const u8 *masks = v->fpu + (mmx ? FX_ST : FX_XMM) + 16 * i->op[1].reg;
+    if (mmx) {
+        /* FXSAVE stores by distance from the top of the stack, MMX registers are the physical ones. */
+        unsigned top = v->fpu[FX_FSW + 1] >> 3 & 7;
+        data = v->fpu + FX_ST + 16 * ((i->op[0].reg - top) & 7);
+        masks = v->fpu + FX_ST + 16 * ((i->op[1].reg - top) & 7);
+    }
+    for (unsigned n = 0; n < bytes; n++) {
+        if (!(masks[n] & 0x80)) continue;
+        if (from == bytes) from = n;
+        to = n + 1;
+    }
+    for (unsigned n = from; n < to; n++)
+        if (masks[n] & 0x80) mem_probe_write(v, i->mem_seg, (address + n) & mask, 1);
+    for (unsigned n = from; n < to; n++)
+        if (masks[n] & 0x80) mem_write(v, i->mem_seg, (address + n) & mask, 1, data[n]);
+    if (!mmx) return;
+    fpu_load(v);
+    __asm__ volatile("movq %mm0, %mm0"); /* to MMX state: top 0, all registers valid */
+}

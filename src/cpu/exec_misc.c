@@ -1,0 +1,108 @@
+/*
+ * Flags one by one, random numbers, bounds, and instructions that do nothing.
+ */
+#include "exec.h"
+
+void exec_clc(struct vcpu *v, const struct insn *i)
+{
+    v->eflags &= ~(u32)FL_CF;
+}
+void exec_stc(struct vcpu *v, const struct insn *i)
+{
+    v->eflags |= FL_CF;
+}
+void exec_cmc(struct vcpu *v, const struct insn *i)
+{
+    v->eflags ^= FL_CF;
+}
+void exec_cld(struct vcpu *v, const struct insn *i)
+{
+    v->eflags &= ~(u32)FL_DF;
+}
+void exec_std(struct vcpu *v, const struct insn *i)
+{
+    v->eflags |= FL_DF;
+}
+
+/* The low byte of EFLAGS but OF, which is not in it. */
+enum { AH_FLAGS = FL_ARITH & 0xff };
+
+void exec_lahf(struct vcpu *v, const struct insn *i)
+{
+    exec_reg_write(v, RC_GPR8, REG_ESP /* AH */, (v->eflags & AH_FLAGS) | FL_ONE);
+}
+
+void exec_sahf(struct vcpu *v, const struct insn *i)
+{
+    v->eflags = (v->eflags & ~(u32)AH_FLAGS) | ((u32)(v->gpr[REG_EAX] >> 8) & AH_FLAGS);
+}
+
+void exec_salc(struct vcpu *v, const struct insn *i)
+{
+    exec_reg_write(v, RC_GPR8, REG_EAX, v->eflags & FL_CF ? 0xff : 0);
+}
+
+/* Deterministic runs draw from the instruction count, so that both engines of a lockstep get the same. The
+ * mixing is that of splitmix64 (Steele, Lea & Flood, OOPSLA 2014). */
+static u64 random_number(const struct vcpu *v)
+{
+    if (!v->deterministic) {
+        u64 number;
+        bool good = false;
+        while (!good)
+            __asm__ volatile("rdrand %0\n\tsetc %1" : "=r"(number), "=qm"(good) : : "cc");
+        return number;
+    }
+    u64 z = v->icount * 0x9e3779b97f4a7c15;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+    z = (z ^ z >> 27) * 0x94d049bb133111eb;
+    return z ^ z >> 31;
+}
+
+void exec_rdrand(struct vcpu *v, const struct insn *i)
+{
+    exec_write(v, i, 0, random_number(v));
+    v->eflags = (v->eflags & ~(u32)FL_ARITH) | FL_CF;
+}
+
+/* The two bounds are in one operand of memory; both are within the limits. */
+void exec_bound(struct vcpu *v, const struct insn *i)
+{
+    unsigned bytes = i->op[0].bytes;
+    u64 pair = mem_read(v, i->mem_seg, exec_address(v, i), 2 * bytes);
+    s32 index = exec_read(v, i, 0), lower = (s32)pair, upper = (s32)(pair >> 32);
+    if (bytes == 2) {
+        index = (s16)index;
+        lower = (s16)pair;
+        upper = (s16)(pair >> 16);
+    }
+    if (index < lower || index > upper) fault_raise(v, VEC_BR);
+}
+
+void exec_nop(struct vcpu *v, const struct insn *i) {}
+void exec_pause(struct vcpu *v, const struct insn *i)
+{
+    __asm__ volatile("pause");
+}
+
+/* One vCPU sees its own accesses in order; the fence is for what other threads of the host read of guest
+ * memory. */
+void exec_fence(struct vcpu *v, const struct insn *i)
+{
+    __asm__ volatile("mfence" : : : "memory");
+}
+
+/* Faults as a byte read does. */
+void exec_clflush(struct vcpu *v, const struct insn *i)
+{
+    mem_read(v, i->mem_seg, exec_address(v, i), 1);
+}
+
+void exec_ud(struct vcpu *v, const struct insn *i)
+{
+    fault_raise(v, VEC_UD);
+}
+void exec_too_long(struct vcpu *v, const struct insn *i)
+{
+    fault_raise_error(v, VEC_GP, 0);
+}

@@ -1,0 +1,70 @@
+/*
+ * Moving data: MOV and its kin, exchange, conditional moves, addresses.
+ */
+#include "exec.h"
+
+void exec_mov(struct vcpu *v, const struct insn *i)
+{
+    const struct operand *to = &i->op[0], *from = &i->op[1];
+    u8 special = to->reg_class >= RC_SEG ? to->reg_class : from->reg_class >= RC_SEG ? from->reg_class : 0;
+    if (likely(!special))
+        exec_write(v, i, 0, exec_read(v, i, 1));
+    else if (special == RC_SEG)
+        exec_mov_segment(v, i);
+    else if (special == RC_CR)
+        exec_mov_cr(v, i);
+    else
+        exec_mov_dr(v, i);
+}
+
+void exec_movzx(struct vcpu *v, const struct insn *i)
+{
+    exec_write(v, i, 0, exec_read(v, i, 1));
+}
+
+void exec_movsx(struct vcpu *v, const struct insn *i)
+{
+    u32 value = exec_read(v, i, 1);
+    exec_write(v, i, 0, i->op[1].bytes == 1 ? (u32)(s8)value : (u32)(s16)value);
+}
+
+void exec_movbe(struct vcpu *v, const struct insn *i)
+{
+    u32 value = exec_read(v, i, 1);
+    exec_write(v, i, 0, i->op[0].bytes == 2 ? __builtin_bswap16((u16)value) : __builtin_bswap32(value));
+}
+
+/* Memory, if any, is operand 0 or 1 depending on the decoder: it is read for ownership first and written
+ * before the register. */
+void exec_xchg(struct vcpu *v, const struct insn *i)
+{
+    unsigned first = i->op[1].kind == OPND_MEM;
+    u32 a = exec_read_modify(v, i, first), b = exec_read(v, i, !first);
+    exec_write(v, i, first, b);
+    exec_write(v, i, !first, a);
+}
+
+void exec_lea(struct vcpu *v, const struct insn *i)
+{
+    exec_write(v, i, 0, exec_address(v, i));
+}
+
+void exec_xlat(struct vcpu *v, const struct insn *i)
+{
+    u32 address = (u32)v->gpr[REG_EBX] + (u8)v->gpr[REG_EAX];
+    if (i->address_bytes == 2) address = (u16)address;
+    exec_reg_write(v, RC_GPR8, REG_EAX, mem_read(v, i->mem_seg, address, 1));
+}
+
+/* The source is read (and may fault) whether or not it is moved; a 32-bit destination is the same either way.
+ */
+void exec_cmovcc(struct vcpu *v, const struct insn *i)
+{
+    u32 value = exec_read(v, i, 1);
+    if (exec_condition(v->eflags, i->opcode)) exec_write(v, i, 0, value);
+}
+
+void exec_setcc(struct vcpu *v, const struct insn *i)
+{
+    exec_write(v, i, 0, exec_condition(v->eflags, i->opcode));
+}

@@ -1,0 +1,83 @@
+/*
+ * Shifts and rotates. The host does them, with the guest's flags loaded: a count of zero leaves them alone,
+ * and what others leave undefined is as the host has it.
+ */
+#include "exec.h"
+#include "host_alu.h"
+
+typedef u32 shift_function(u64 *flags, u32 a, u32 count, unsigned bytes);
+typedef u32 double_shift_function(u64 *flags, u32 a, u32 b, u32 count, unsigned bytes);
+
+static inline __attribute__((always_inline)) void shift(struct vcpu *v, const struct insn *i,
+                                                        shift_function *compute)
+{
+    u64 flags = flags_pack(v->eflags);
+    u32 a = exec_read_modify(v, i, 0), count = exec_read(v, i, 1);
+    exec_write(v, i, 0, compute(&flags, a, count, i->op[0].bytes));
+    flags_unpack(v, flags);
+}
+
+static inline __attribute__((always_inline)) void double_shift(struct vcpu *v, const struct insn *i,
+                                                               double_shift_function *compute)
+{
+    u64 flags = flags_pack(v->eflags);
+    u32 a = exec_read_modify(v, i, 0), b = exec_read(v, i, 1), count = exec_read(v, i, 2);
+    exec_write(v, i, 0, compute(&flags, a, b, count, i->op[0].bytes));
+    flags_unpack(v, flags);
+}
+
+void exec_rol(struct vcpu *v, const struct insn *i)
+{
+    shift(v, i, host_rol);
+}
+void exec_ror(struct vcpu *v, const struct insn *i)
+{
+    shift(v, i, host_ror);
+}
+void exec_rcl(struct vcpu *v, const struct insn *i)
+{
+    shift(v, i, host_rcl);
+}
+void exec_rcr(struct vcpu *v, const struct insn *i)
+{
+    shift(v, i, host_rcr);
+}
+void exec_shl(struct vcpu *v, const struct insn *i)
+{
+    shift(v, i, host_shl);
+}
+void exec_shr(struct vcpu *v, const struct insn *i)
+{
+    shift(v, i, host_shr);
+}
+void exec_sar(struct vcpu *v, const struct insn *i)
+{
+    shift(v, i, host_sar);
+}
+void exec_shld(struct vcpu *v, const struct insn *i)
+{
+    double_shift(v, i, host_shld);
+}
+void exec_shrd(struct vcpu *v, const struct insn *i)
+{
+    double_shift(v, i, host_shrd);
+}
+
+/* BMI2: no flags, count modulo 32. */
+void exec_shlx(struct vcpu *v, const struct insn *i)
+{
+    exec_write(v, i, 0, exec_read(v, i, 1) << (exec_read(v, i, 2) & 31));
+}
+void exec_shrx(struct vcpu *v, const struct insn *i)
+{
+    exec_write(v, i, 0, exec_read(v, i, 1) >> (exec_read(v, i, 2) & 31));
+}
+void exec_sarx(struct vcpu *v, const struct insn *i)
+{
+    exec_write(v, i, 0, (s32)exec_read(v, i, 1) >> (exec_read(v, i, 2) & 31));
+}
+void exec_rorx(struct vcpu *v, const struct insn *i)
+{
+    u32 a = exec_read(v, i, 1), count = exec_read(v, i, 2) & 31;
+    exec_write(v, i, 0, a >> count | a << (-count & 31));
+}

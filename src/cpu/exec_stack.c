@@ -1,0 +1,102 @@
+/*
+ * The stack: one value, all registers, frames. ESP changes after the last access that can fault.
+ */
+#include "exec.h"
+
+void exec_push(struct vcpu *v, const struct insn *i)
+{
+    const struct operand *o = &i->op[0];
+    bool segment = o->kind == OPND_REG && o->reg_class == RC_SEG;
+    u32 value = segment ? v->seg[o->reg].selector : exec_read(v, i, 0);
+    if (!segment || i->stack_bytes == 2) {
+        exec_push_value(v, value, i->stack_bytes);
+        return;
+    }
+    /* A selector is written as a word into its dword, by all recent CPUs (SDM 2 "PUSH"). */
+    u32 to = (u32)v->gpr[REG_ESP] - 4;
+    mem_linear(v, SEG_SS, to & exec_stack_mask(v), 4, true);
+    mem_write(v, SEG_SS, to & exec_stack_mask(v), 2, value);
+    exec_set_stack(v, to);
+}
+
+/* A memory operand based on ESP is addressed with the new ESP; a popped ESP replaces it. */
+void exec_pop(struct vcpu *v, const struct insn *i)
+{
+    const struct operand *o = &i->op[0];
+    if (o->kind == OPND_REG && o->reg_class == RC_SEG) {
+        exec_pop_segment(v, i);
+        return;
+    }
+    u32 value = exec_peek(v, 0, i->stack_bytes);
+    if (o->kind == OPND_REG) {
+        exec_drop(v, i->stack_bytes);
+        exec_write(v, i, 0, value);
+        return;
+    }
+    u64 esp = v->gpr[REG_ESP];
+    exec_drop(v, i->stack_bytes);
+    u32 address = exec_address(v, i);
+    u64 popped = v->gpr[REG_ESP];
+    v->gpr[REG_ESP] = esp;
+    mem_write(v, i->mem_seg, address, i->stack_bytes, value);
+    v->gpr[REG_ESP] = popped;
+}
+
+/* Where the n-th value of a group goes or comes from, `n` counted from the lower end. */
+static u32 slot(const struct vcpu *v, u32 bottom, unsigned n, unsigned bytes)
+{
+    return (bottom + n * bytes) & exec_stack_mask(v);
+}
+
+void exec_pusha(struct vcpu *v, const struct insn *i)
+{
+    unsigned bytes = i->stack_bytes;
+    u32 bottom = (u32)v->gpr[REG_ESP] - 8 * bytes;
+    for (unsigned n = 0; n < 8; n++)
+        mem_probe_write(v, SEG_SS, slot(v, bottom, n, bytes), bytes);
+    for (unsigned n = 0; n < 8; n++)
+        mem_write(v, SEG_SS, slot(v, bottom, n, bytes), bytes, mask_bytes(v->gpr[7 - n], bytes));
+    exec_set_stack(v, bottom);
+}
+
+void exec_popa(struct vcpu *v, const struct insn *i)
+{
+    unsigned bytes = i->stack_bytes;
+    u32 bottom = v->gpr[REG_ESP], value[8];
+    for (unsigned n = 0; n < 8; n++)
+        value[n] = mem_read(v, SEG_SS, slot(v, bottom, n, bytes), bytes);
+    for (unsigned n = 0; n < 8; n++)
+        if (7 - n != REG_ESP) exec_reg_write(v, bytes == 2 ? RC_GPR16 : RC_GPR32, 7 - n, value[n]);
+    exec_drop(v, 8 * bytes);
+}
+
+/* SDM 2 "ENTER": the frame pointers of enclosing procedures are copied, and the whole new frame must be
+ * writable at its end. */
+void exec_enter(struct vcpu *v, const struct insn *i)
+{
+    unsigned bytes = i->stack_bytes, level = i->imm[1] & 31;
+    u32 mask = exec_stack_mask(v), value[32 + 1], esp = v->gpr[REG_ESP];
+    u32 frame = (esp & ~mask) | ((esp - bytes) & mask);
+    unsigned count = 0;
+    value[count++] = v->gpr[REG_EBP];
+    for (unsigned n = 1; n < level; n++)
+        value[count++] = mem_read(v, SEG_SS, ((u32)v->gpr[REG_EBP] - n * bytes) & mask, bytes);
+    if (level) value[count++] = frame;
+    u32 end = esp - count * bytes - (u16)i->imm[0];
+    for (unsigned n = 0; n < count; n++)
+        mem_probe_write(v, SEG_SS, (esp - (n + 1) * bytes) & mask, bytes);
+    mem_probe_write(v, SEG_SS, end & mask, bytes);
+    for (unsigned n = 0; n < count; n++)
+        mem_write(v, SEG_SS, (esp - (n + 1) * bytes) & mask, bytes, mask_bytes(value[n], bytes));
+    exec_reg_write(v, bytes == 2 ? RC_GPR16 : RC_GPR32, REG_EBP, frame);
+    exec_set_stack(v, end);
+}
+
+void exec_leave(struct vcpu *v, const struct insn *i)
+{
+    unsigned bytes = i->stack_bytes;
+    u32 frame = v->gpr[REG_EBP];
+    u32 value = mem_read(v, SEG_SS, frame & exec_stack_mask(v), bytes);
+    exec_set_stack(v, frame + bytes);
+    exec_reg_write(v, bytes == 2 ? RC_GPR16 : RC_GPR32, REG_EBP, value);
+}

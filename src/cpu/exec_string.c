@@ -1,0 +1,324 @@
+/*
+ * String instructions. One element at a time through the accessors is always right; the repeated forms go in
+ * bulk where whole runs of elements lie in directly reachable pages, by the host's own string instructions on
+ * the same addresses, so that overlapping copies come out element by element, as the guest would make them.
+ *
+ * Registers are brought up to date after each run, so a fault finds them at the element that faults. With
+ * pending work the instruction leaves after a run and is executed again; a deterministic machine does not,
+ * because when something becomes pending is not part of what it repeats. Translated code calls these
+ * routines, with the guest's FPU state live.
+ */
+#include "exec.h"
+#include "host_alu.h"
+#include "mode.h"
+
+struct string {
+    struct vcpu *v;
+    const struct insn *i;
+    unsigned bytes; /* of an element */
+    u32 mask;       /* of SI, DI and CX: the address size */
+    bool down;      /* DF */
+    bool repeat;
+};
+
+static struct string string_of(struct vcpu *v, const struct insn *i)
+{
+    return (struct string){.v = v,
+                           .i = i,
+                           .bytes = i->operand_bytes,
+                           .mask = i->address_bytes == 2 ? 0xffff : 0xffffffff,
+                           .down = v->eflags & FL_DF,
+                           .repeat = i->prefixes & (PFX_REP | PFX_REPNE)};
+}
+
+static u32 reg_get(const struct string *s, enum gpr reg)
+{
+    return (u32)s->v->gpr[reg] & s->mask;
+}
+
+static void reg_set(const struct string *s, enum gpr reg, u32 value)
+{
+    s->v->gpr[reg] = (s->v->gpr[reg] & ~(u64)s->mask) | (value & s->mask);
+}
+
+static void advance(const struct string *s, enum gpr reg, u32 elements)
+{
+    u32 bytes = elements * s->bytes;
+    reg_set(s, reg, reg_get(s, reg) + (s->down ? -bytes : bytes));
+}
+
+/* How many of `elements` from ES:DI or seg:SI on, in the direction of DF, are in one directly reachable run;
+ * *host points at the first one to be done. 0: take the accessors. */
+static u32 run_of(const struct string *s, enum seg seg, enum gpr reg, u32 elements, bool write, u8 **host)
+{
+    struct vcpu *v = s->v;
+    const struct segment *segment = &v->seg[seg];
+    enum mode_seg kind = mode_seg(v->mode, seg);
+    u32 offset = reg_get(s, reg), linear = segment->base + offset, in_page = linear & PAGE_MASK;
+    if (kind == MODE_SEG_ODD || (v->mode & MODE_ALIGN) || (write && seg == SEG_CS)) return 0;
+    u64 end = (u64)s->mask + 1; /* of the offsets that may be used */
+    if (kind == MODE_SEG_LIMITED && segment->limit < end) end = (u64)segment->limit + 1;
+    if (offset + (u64)s->bytes > end || in_page + s->bytes > PAGE_SIZE) return 0;
+
+    u64 room = s->down ? (offset < in_page ? offset : in_page) / s->bytes + 1
+                       : (end - offset < PAGE_SIZE - in_page ? end - offset : PAGE_SIZE - in_page) / s->bytes;
+    if (elements > room) elements = room;
+    u32 back = s->down ? (elements - 1) * s->bytes : 0;
+    if (lin_direct(v, linear - back, elements * s->bytes, write, host) < elements * s->bytes) return 0;
+    *host += back;
+    return elements;
+}
+
+/* --- the repetition --- */
+
+/* One element by the accessors; may fault. Advances SI and DI. */
+typedef void element_function(const struct string *s);
+/* Up to `elements` at once; returns how many were done (SI and DI advanced), 0 when it cannot be. */
+typedef u32 bulk_function(const struct string *s, u32 elements);
+
+static bool interrupted(const struct vcpu *v)
+{
+    u32 pending = __atomic_load_n(&v->pending, __ATOMIC_RELAXED);
+    if (v->deterministic) pending &= PENDING_DEBUG;
+    return pending || (v->eflags & FL_TF);
+}
+
+/* Between two elements: REPE and REPNE look at ZF when the instruction compares. */
+static bool satisfied(const struct string *s, bool compares)
+{
+    if (!compares) return false;
+    return s->i->prefixes & PFX_REPNE ? s->v->eflags & FL_ZF : !(s->v->eflags & FL_ZF);
+}
+
+static inline __attribute__((always_inline)) void run(const struct string *s, element_function *element,
+                                                      bulk_function *bulk, bool compares)
+{
+    struct vcpu *v = s->v;
+    if (!s->repeat) {
+        element(s);
+        return;
+    }
+    u32 count = reg_get(s, REG_ECX);
+    while (count) {
+        u32 done = v->eflags & FL_TF ? 0 : bulk(s, count);
+        if (!done) {
+            element(s);
+            done = 1;
+        }
+        count -= done;
+        reg_set(s, REG_ECX, count);
+        if (!count || satisfied(s, compares)) return;
+        if (unlikely(interrupted(v))) {
+            v->rip = (u32)v->rip - s->i->length;
+            return;
+        }
+    }
+}
+
+static u32 no_bulk(const struct string *s, u32 elements)
+{
+    return 0;
+}
+
+/* What a bulk routine looks like: the host's instruction by element size and direction. The direction flag is
+ * clear again at the end, as the ABI wants it. */
+#define BY_SIZE(s, prefix, name, outputs, inputs)                                                            \
+    do {                                                                                                     \
+        if ((s)->down) {                                                                                     \
+            if ((s)->bytes == 1)                                                                             \
+                __asm__ volatile("std\n\t" prefix name "b\n\tlahf\n\tseto %%al\n\tcld" outputs inputs        \
+                                 : "cc", "memory");                                                          \
+            else if ((s)->bytes == 2)                                                                        \
+                __asm__ volatile("std\n\t" prefix name "w\n\tlahf\n\tseto %%al\n\tcld" outputs inputs        \
+                                 : "cc", "memory");                                                          \
+            else                                                                                             \
+                __asm__ volatile("std\n\t" prefix name "l\n\tlahf\n\tseto %%al\n\tcld" outputs inputs        \
+                                 : "cc", "memory");                                                          \
+        } else {                                                                                             \
+            if ((s)->bytes == 1)                                                                             \
+                __asm__ volatile(prefix name "b\n\tlahf\n\tseto %%al" outputs inputs : "cc", "memory");      \
+            else if ((s)->bytes == 2)                                                                        \
+                __asm__ volatile(prefix name "w\n\tlahf\n\tseto %%al" outputs inputs : "cc", "memory");      \
+            else                                                                                             \
+                __asm__ volatile(prefix name "l\n\tlahf\n\tseto %%al" outputs inputs : "cc", "memory");      \
+        }                                                                                                    \
+    } while (0)
+/* The accumulator goes in in RAX; flags come out there. */
+#define MOVING   : "+D"(to), "+S"(from), "+c"(left), "+a"(rax)
+#define ONE_SIDE : "+D"(to), "+c"(left), "+a"(rax)
+#define NOTHING  :
+
+/* --- MOVS --- */
+
+static void movs_element(const struct string *s)
+{
+    struct vcpu *v = s->v;
+    u64 value = mem_read(v, s->i->mem_seg, reg_get(s, REG_ESI), s->bytes);
+    mem_write(v, SEG_ES, reg_get(s, REG_EDI), s->bytes, value);
+    advance(s, REG_ESI, 1);
+    advance(s, REG_EDI, 1);
+}
+
+static u32 movs_bulk(const struct string *s, u32 elements)
+{
+    u8 *from, *to;
+    elements = run_of(s, s->i->mem_seg, REG_ESI, elements, false, &from);
+    if (elements) elements = run_of(s, SEG_ES, REG_EDI, elements, true, &to);
+    if (!elements) return 0;
+    u64 left = elements, rax = 0;
+    BY_SIZE(s, "rep ", "movs", MOVING, NOTHING);
+    advance(s, REG_ESI, elements);
+    advance(s, REG_EDI, elements);
+    return elements;
+}
+
+void exec_movs(struct vcpu *v, const struct insn *i)
+{
+    struct string s = string_of(v, i);
+    run(&s, movs_element, movs_bulk, false);
+}
+
+/* --- STOS --- */
+
+static void stos_element(const struct string *s)
+{
+    mem_write(s->v, SEG_ES, reg_get(s, REG_EDI), s->bytes, mask_bytes(s->v->gpr[REG_EAX], s->bytes));
+    advance(s, REG_EDI, 1);
+}
+
+static u32 stos_bulk(const struct string *s, u32 elements)
+{
+    u8 *to;
+    elements = run_of(s, SEG_ES, REG_EDI, elements, true, &to);
+    if (!elements) return 0;
+    u64 left = elements, rax = s->v->gpr[REG_EAX];
+    BY_SIZE(s, "rep ", "stos", ONE_SIDE, NOTHING);
+    advance(s, REG_EDI, elements);
+    return elements;
+}
+
+void exec_stos(struct vcpu *v, const struct insn *i)
+{
+    struct string s = string_of(v, i);
+    run(&s, stos_element, stos_bulk, false);
+}
+
+/* --- LODS: repeated, it only reads --- */
+
+static void lods_element(const struct string *s)
+{
+    u32 value = mem_read(s->v, s->i->mem_seg, reg_get(s, REG_ESI), s->bytes);
+    exec_reg_write(s->v, s->bytes == 1 ? RC_GPR8 : s->bytes == 2 ? RC_GPR16 : RC_GPR32, REG_EAX, value);
+    advance(s, REG_ESI, 1);
+}
+
+void exec_lods(struct vcpu *v, const struct insn *i)
+{
+    struct string s = string_of(v, i);
+    run(&s, lods_element, no_bulk, false);
+}
+
+/* --- SCAS and CMPS --- */
+
+static void scas_element(const struct string *s)
+{
+    u64 flags = flags_pack(s->v->eflags);
+    u32 value = mem_read(s->v, SEG_ES, reg_get(s, REG_EDI), s->bytes);
+    host_cmp(&flags, s->v->gpr[REG_EAX], value, s->bytes);
+    flags_unpack(s->v, flags);
+    advance(s, REG_EDI, 1);
+}
+
+static u32 scas_bulk(const struct string *s, u32 elements)
+{
+    u8 *to;
+    elements = run_of(s, SEG_ES, REG_EDI, elements, false, &to);
+    if (!elements) return 0;
+    u64 left = elements, rax = s->v->gpr[REG_EAX];
+    if (s->i->prefixes & PFX_REPNE)
+        BY_SIZE(s, "repne ", "scas", ONE_SIDE, NOTHING);
+    else
+        BY_SIZE(s, "repe ", "scas", ONE_SIDE, NOTHING);
+    flags_unpack(s->v, rax);
+    advance(s, REG_EDI, elements - left);
+    return elements - left;
+}
+
+void exec_scas(struct vcpu *v, const struct insn *i)
+{
+    struct string s = string_of(v, i);
+    run(&s, scas_element, scas_bulk, true);
+}
+
+static void cmps_element(const struct string *s)
+{
+    u64 flags = flags_pack(s->v->eflags);
+    u32 a = mem_read(s->v, s->i->mem_seg, reg_get(s, REG_ESI), s->bytes);
+    u32 b = mem_read(s->v, SEG_ES, reg_get(s, REG_EDI), s->bytes);
+    host_cmp(&flags, a, b, s->bytes);
+    flags_unpack(s->v, flags);
+    advance(s, REG_ESI, 1);
+    advance(s, REG_EDI, 1);
+}
+
+static u32 cmps_bulk(const struct string *s, u32 elements)
+{
+    u8 *from, *to;
+    elements = run_of(s, s->i->mem_seg, REG_ESI, elements, false, &from);
+    if (elements) elements = run_of(s, SEG_ES, REG_EDI, elements, false, &to);
+    if (!elements) return 0;
+    u64 left = elements, rax = 0;
+    if (s->i->prefixes & PFX_REPNE)
+        BY_SIZE(s, "repne ", "cmps", MOVING, NOTHING);
+    else
+        BY_SIZE(s, "repe ", "cmps", MOVING, NOTHING);
+    flags_unpack(s->v, rax);
+    advance(s, REG_ESI, elements - left);
+    advance(s, REG_EDI, elements - left);
+    return elements - left;
+}
+
+void exec_cmps(struct vcpu *v, const struct insn *i)
+{
+    struct string s = string_of(v, i);
+    run(&s, cmps_element, cmps_bulk, true);
+}
+
+#undef BY_SIZE
+#undef MOVING
+#undef ONE_SIDE
+#undef NOTHING
+
+/* --- INS and OUTS: memory is checked before the port is touched, because a port cannot be touched twice ---
+ */
+
+static void ins_element(const struct string *s)
+{
+    struct vcpu *v = s->v;
+    u16 port = v->gpr[REG_EDX];
+    mem_probe_write(v, SEG_ES, reg_get(s, REG_EDI), s->bytes);
+    mem_write(v, SEG_ES, reg_get(s, REG_EDI), s->bytes, io_read(v, port, s->bytes));
+    advance(s, REG_EDI, 1);
+}
+
+void exec_ins(struct vcpu *v, const struct insn *i)
+{
+    struct string s = string_of(v, i);
+    io_check(v, v->gpr[REG_EDX], s.bytes);
+    run(&s, ins_element, no_bulk, false);
+}
+
+static void outs_element(const struct string *s)
+{
+    struct vcpu *v = s->v;
+    u16 port = v->gpr[REG_EDX];
+    io_write(v, port, s->bytes, mem_read(v, s->i->mem_seg, reg_get(s, REG_ESI), s->bytes));
+    advance(s, REG_ESI, 1);
+}
+
+void exec_outs(struct vcpu *v, const struct insn *i)
+{
+    struct string s = string_of(v, i);
+    io_check(v, v->gpr[REG_EDX], s.bytes);
+    run(&s, outs_element, no_bulk, false);
+}

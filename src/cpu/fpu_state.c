@@ -1,0 +1,66 @@
+/*
+ * The guest's x87/MMX/SSE state: in the host's registers (fpu_live) or in v->fpu.
+ *
+ * The pointers to the last x87 instruction and its operand are always presented as 0 (FIP, FDP, FCS, FDS,
+ * FOP): in translated code they would be host addresses. CPUID tells that FCS and FDS are gone and that FDP
+ * is kept for exceptions only; handlers that look at FIP find nothing.
+ */
+#include "interp_private.h"
+
+#define MXCSR_DEFAULT 0x1f80u
+
+/* What library code expects: all exceptions masked, empty x87 stack, no MMX. */
+static void host_default(void)
+{
+    static const u32 mxcsr = MXCSR_DEFAULT;
+    __asm__ volatile("fninit\n\tldmxcsr %0" : : "m"(mxcsr));
+}
+
+void fpu_park(struct vcpu *v)
+{
+    if (!v->fpu_live) return;
+    __asm__ volatile("fxsave64 %0" : "=m"(v->fpu));
+    host_default();
+    v->fpu_live = false;
+    v->counters->fpu_parks++;
+}
+
+void fpu_load(struct vcpu *v)
+{
+    if (v->fpu_live) return;
+    __asm__ volatile("fxrstor64 %0" : : "m"(v->fpu));
+    v->fpu_live = true;
+}
+
+void fpu_discard(struct vcpu *v)
+{
+    host_default();
+    v->fpu_live = false;
+}
+
+bool fpu_error_pending(const struct vcpu *v)
+{
+    u16 fcw, fsw;
+    if (v->fpu_live) {
+        __asm__ volatile("fnstcw %0\n\tfnstsw %1" : "=m"(fcw), "=m"(fsw));
+    } else {
+        fcw = *(const u16 *)(v->fpu + FX_FCW);
+        fsw = *(const u16 *)(v->fpu + FX_FSW);
+    }
+    return fsw & ~fcw & 0x3f; /* which is what ES says, once the state has been in a register */
+}
+
+u32 fpu_mxcsr(const struct vcpu *v)
+{
+    u32 mxcsr = *(const u32 *)(v->fpu + FX_MXCSR);
+    if (v->fpu_live) __asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
+    return mxcsr;
+}
+
+void fpu_set_mxcsr(struct vcpu *v, u32 mxcsr)
+{
+    if (v->fpu_live)
+        __asm__ volatile("ldmxcsr %0" : : "m"(mxcsr));
+    else
+        *(u32 *)(v->fpu + FX_MXCSR) = mxcsr;
+}

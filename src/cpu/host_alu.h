@@ -1,0 +1,141 @@
+/*
+ * Arithmetic by the host's own instructions, flags included. Even flags that the manual leaves undefined come
+ * out as they do in translated code, which runs the same instructions.
+ *
+ * Flags travel in the form that LAHF and SETO give, as in translated code: bits 15-8 are SF ZF 0 AF 0 PF 1
+ * CF, bit 0 is OF. Going in, ADD AL,7Fh makes OF of bit 0 and SAHF sets the others.
+ */
+#ifndef RINGER_CPU_HOST_ALU_H
+#define RINGER_CPU_HOST_ALU_H
+
+#include "vcpu.h"
+
+static inline u64 flags_pack(u32 eflags)
+{
+    return (eflags & FL_ARITH & 0xff) << 8 | !!(eflags & FL_OF);
+}
+
+static inline void flags_unpack(struct vcpu *v, u64 flags)
+{
+    v->eflags = (v->eflags & ~(u32)FL_ARITH) | ((flags >> 8) & FL_ARITH & 0xff) | (flags & 1 ? FL_OF : 0);
+}
+
+#define FLAGS_IN  "addb $127, %%al\n\tsahf\n\t"
+#define FLAGS_OUT "\n\tlahf\n\tseto %%al"
+
+/* Two operands: the result replaces the first. X(name, instruction) */
+#define HOST_BINARY(X)                                                                                       \
+    X(add, "add")                                                                                            \
+    X(or, "or") X(adc, "adc") X(sbb, "sbb") X(and, "and") X(sub, "sub") X(xor, "xor") X(cmp, "cmp")          \
+        X(test, "test")
+/* One operand. */
+#define HOST_UNARY(X) X(inc, "inc") X(dec, "dec") X(neg, "neg")
+/* Shifted by CL. */
+#define HOST_SHIFT(X)                                                                                        \
+    X(rol, "rol") X(ror, "ror") X(rcl, "rcl") X(rcr, "rcr") X(shl, "shl") X(shr, "shr") X(sar, "sar")
+/* Two operands of 16 or 32 bits; the first may stay as it is. */
+#define HOST_WIDE(X)                                                                                         \
+    X(bt, "bt")                                                                                              \
+    X(bts, "bts") X(btr, "btr") X(btc, "btc") X(bsf, "bsf") X(bsr, "bsr") X(tzcnt, "tzcnt")                  \
+        X(lzcnt, "lzcnt") X(popcnt, "popcnt") X(imul, "imul")
+/* Double shifts by CL, 16 or 32 bits. */
+#define HOST_DOUBLE_SHIFT(X) X(shld, "shld") X(shrd, "shrd")
+
+#define BINARY(name, text)                                                                                   \
+    static inline u32 host_##name(u64 *flags, u32 a, u32 b, unsigned bytes)                                  \
+    {                                                                                                        \
+        if (bytes == 4)                                                                                      \
+            __asm__(FLAGS_IN text "l %k[b], %k[a]" FLAGS_OUT                                                 \
+                    : "+a"(*flags), [a] "+r"(a)                                                              \
+                    : [b] "r"(b)                                                                             \
+                    : "cc");                                                                                 \
+        else if (bytes == 2)                                                                                 \
+            __asm__(FLAGS_IN text "w %w[b], %w[a]" FLAGS_OUT                                                 \
+                    : "+a"(*flags), [a] "+r"(a)                                                              \
+                    : [b] "r"(b)                                                                             \
+                    : "cc");                                                                                 \
+        else                                                                                                 \
+            __asm__(FLAGS_IN text "b %b[b], %b[a]" FLAGS_OUT                                                 \
+                    : "+a"(*flags), [a] "+r"(a)                                                              \
+                    : [b] "r"(b)                                                                             \
+                    : "cc");                                                                                 \
+        return a;                                                                                            \
+    }
+#define UNARY(name, text)                                                                                    \
+    static inline u32 host_##name(u64 *flags, u32 a, unsigned bytes)                                         \
+    {                                                                                                        \
+        if (bytes == 4)                                                                                      \
+            __asm__(FLAGS_IN text "l %k[a]" FLAGS_OUT : "+a"(*flags), [a] "+r"(a) : : "cc");                 \
+        else if (bytes == 2)                                                                                 \
+            __asm__(FLAGS_IN text "w %w[a]" FLAGS_OUT : "+a"(*flags), [a] "+r"(a) : : "cc");                 \
+        else                                                                                                 \
+            __asm__(FLAGS_IN text "b %b[a]" FLAGS_OUT : "+a"(*flags), [a] "+r"(a) : : "cc");                 \
+        return a;                                                                                            \
+    }
+#define SHIFT(name, text)                                                                                    \
+    static inline u32 host_##name(u64 *flags, u32 a, u32 count, unsigned bytes)                              \
+    {                                                                                                        \
+        if (bytes == 4)                                                                                      \
+            __asm__(FLAGS_IN text "l %%cl, %k[a]" FLAGS_OUT                                                  \
+                    : "+a"(*flags), [a] "+r"(a)                                                              \
+                    : "c"(count)                                                                             \
+                    : "cc");                                                                                 \
+        else if (bytes == 2)                                                                                 \
+            __asm__(FLAGS_IN text "w %%cl, %w[a]" FLAGS_OUT                                                  \
+                    : "+a"(*flags), [a] "+r"(a)                                                              \
+                    : "c"(count)                                                                             \
+                    : "cc");                                                                                 \
+        else                                                                                                 \
+            __asm__(FLAGS_IN text "b %%cl, %b[a]" FLAGS_OUT                                                  \
+                    : "+a"(*flags), [a] "+r"(a)                                                              \
+                    : "c"(count)                                                                             \
+                    : "cc");                                                                                 \
+        return a;                                                                                            \
+    }
+#define WIDE(name, text)                                                                                     \
+    static inline u32 host_##name(u64 *flags, u32 a, u32 b, unsigned bytes)                                  \
+    {                                                                                                        \
+        if (bytes == 4)                                                                                      \
+            __asm__(FLAGS_IN text "l %k[b], %k[a]" FLAGS_OUT                                                 \
+                    : "+a"(*flags), [a] "+r"(a)                                                              \
+                    : [b] "r"(b)                                                                             \
+                    : "cc");                                                                                 \
+        else                                                                                                 \
+            __asm__(FLAGS_IN text "w %w[b], %w[a]" FLAGS_OUT                                                 \
+                    : "+a"(*flags), [a] "+r"(a)                                                              \
+                    : [b] "r"(b)                                                                             \
+                    : "cc");                                                                                 \
+        return a;                                                                                            \
+    }
+#define DOUBLE_SHIFT(name, text)                                                                             \
+    static inline u32 host_##name(u64 *flags, u32 a, u32 b, u32 count, unsigned bytes)                       \
+    {                                                                                                        \
+        if (bytes == 4)                                                                                      \
+            __asm__(FLAGS_IN text "l %%cl, %k[b], %k[a]" FLAGS_OUT                                           \
+                    : "+a"(*flags), [a] "+r"(a)                                                              \
+                    : [b] "r"(b), "c"(count)                                                                 \
+                    : "cc");                                                                                 \
+        else                                                                                                 \
+            __asm__(FLAGS_IN text "w %%cl, %w[b], %w[a]" FLAGS_OUT                                           \
+                    : "+a"(*flags), [a] "+r"(a)                                                              \
+                    : [b] "r"(b), "c"(count)                                                                 \
+                    : "cc");                                                                                 \
+        return a;                                                                                            \
+    }
+HOST_BINARY(BINARY)
+HOST_UNARY(UNARY)
+HOST_SHIFT(SHIFT)
+HOST_WIDE(WIDE)
+HOST_DOUBLE_SHIFT(DOUBLE_SHIFT)
+#undef BINARY
+#undef UNARY
+#undef SHIFT
+#undef WIDE
+#undef DOUBLE_SHIFT
+#undef HOST_BINARY
+#undef HOST_UNARY
+#undef HOST_SHIFT
+#undef HOST_WIDE
+#undef HOST_DOUBLE_SHIFT
+
+#endif

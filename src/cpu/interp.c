@@ -1,0 +1,215 @@
+/*
+ * The interpreter's loop: fetch, checks due before any routine, the routine, traps due after it (interp.h).
+ */
+#include "interp.h"
+#include "exec.h"
+#include "interp_private.h"
+#include "isa.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define DR6_BREAKPOINTS 0xfu
+#define DR6_BS          (1u << 14)
+#define DEBUGCTL_BTF    2u
+
+int interp_init(struct vcpu *v)
+{
+    struct decode_cache *cache = calloc(1, sizeof *cache);
+    if (!cache) return -ENOMEM;
+    int error = decode_cache_init(cache);
+    if (error) {
+        free(cache);
+        return error;
+    }
+    v->decode_cache = cache;
+    error = thunks_init(v);
+    if (error) interp_destroy(v);
+    return error;
+}
+
+void interp_destroy(struct vcpu *v)
+{
+    if (!v->decode_cache) return;
+    thunks_destroy(v);
+    decode_cache_destroy(v->decode_cache);
+    free(v->decode_cache);
+    v->decode_cache = NULL;
+}
+
+bool interp_code_written(struct vcpu *v, u64 gpa, u64 bytes)
+{
+    return decode_cache_written(v->decode_cache, gpa, bytes);
+}
+
+/* --- checks, in order of priority (SDM 3A table 6-2) --- */
+
+static bool lock_is_legal(const struct insn *i)
+{
+    return !(i->prefixes & PFX_LOCK) || ((i->row->traits & ISA_LOCKABLE) && i->op[0].kind == OPND_MEM);
+}
+
+/* CPUs that do not know these execute BSF and BSR. */
+static bool has_older_meaning(const struct insn *i)
+{
+    return i->mnemonic == ZYDIS_MNEMONIC_TZCNT || i->mnemonic == ZYDIS_MNEMONIC_LZCNT;
+}
+
+static bool has_mmx_operand(const struct insn *i)
+{
+    for (unsigned n = 0; n < i->operand_count; n++)
+        if (i->op[n].kind == OPND_REG && i->op[n].reg_class == RC_MMX) return true;
+    return i->mnemonic == ZYDIS_MNEMONIC_CVTPI2PS; /* from memory too */
+}
+
+/* #UD and #NM of FP and SIMD. Returns whether pending x87 exceptions come before it. */
+static bool check_unit(struct vcpu *v, const struct insn *i)
+{
+    u32 cr0 = v->paging.cr0;
+    u8 traits = i->row->traits;
+    if (i->mnemonic == ZYDIS_MNEMONIC_FWAIT) {
+        if ((cr0 & CR0_MP) && (cr0 & CR0_TS)) fault_raise(v, VEC_NM);
+        return true;
+    }
+    if (traits & ISA_FPU) {
+        if (cr0 & (CR0_EM | CR0_TS)) fault_raise(v, VEC_NM);
+        return !(traits & ISA_NOWAIT);
+    }
+    if ((cr0 & CR0_EM) || ((traits & ISA_SSE) && !(v->paging.cr4 & CR4_OSFXSR))) fault_raise(v, VEC_UD);
+    if (cr0 & CR0_TS) fault_raise(v, VEC_NM);
+    return (traits & ISA_MMX) || has_mmx_operand(i);
+}
+
+/* An x87 exception is pending. With CR0.NE it is #MF; without, FERR# goes up, and the instruction waits for
+ * the interrupt that comes of it (SDM 1 8.7): it is begun again and again until then. */
+static void raise_fpu_error(struct vcpu *v)
+{
+    if (v->paging.cr0 & CR0_NE) fault_raise(v, VEC_MF);
+    fpu_park(v);
+    if (v->host->ferr) v->host->ferr(v->host->machine, true);
+}
+
+/* May the routine be called? If not, and nothing was raised, the instruction is to be begun again. */
+static bool check(struct vcpu *v, const struct insn *i)
+{
+    bool known = isa_exposed(v->model, i) || has_older_meaning(i);
+    /* In real and virtual-8086 mode C4 and C5 are LES and LDS, of a register. */
+    if (!known || !lock_is_legal(i) || (i->encoding == ENC_VEX && !vcpu_protected(v))) fault_raise(v, VEC_UD);
+    if (!(i->row->traits & (ISA_FPU | ISA_MMX | ISA_SSE))) return true;
+    if (!check_unit(v, i) || !fpu_error_pending(v)) return true;
+    raise_fpu_error(v);
+    return false;
+}
+
+/* --- one instruction --- */
+
+static inline enum exit_reason execute(struct vcpu *v, const struct insn *i, bool plain)
+{
+    v->inhibit = 0;
+    v->eflags &= ~(u32)FL_RF; /* of those that set it, only IRET's survives */
+    v->rip = (u32)(v->insn_start + i->length);
+    if (likely(plain || check(v, i)))
+        i->row->execute(v, i);
+    else
+        v->rip = v->insn_start;
+    return unlikely(v->halted) ? EXIT_HALT : EXIT_NONE;
+}
+
+static inline void begin(struct vcpu *v)
+{
+    v->insn_start = (u32)v->rip;
+    v->icount++;
+    v->counters->interp_instructions++;
+}
+
+static inline enum exit_reason step_plain(struct vcpu *v)
+{
+    begin(v);
+    const struct decoded *d = decode_fetch(v, v->insn_start);
+    return execute(v, &d->insn, d->plain);
+}
+
+/* INT n and its kin clear TF on the way to their handler, and with it the trap of their own (SDM
+ * 3B 17.3.1.4). */
+static bool entered_handler(const struct vcpu *v, const struct insn *i, u32 next)
+{
+    bool software = i->mnemonic == ZYDIS_MNEMONIC_INT || i->mnemonic == ZYDIS_MNEMONIC_INT3 ||
+                    i->mnemonic == ZYDIS_MNEMONIC_INTO || i->mnemonic == ZYDIS_MNEMONIC_INT1;
+    return software && v->rip != next;
+}
+
+static bool single_step_due(const struct vcpu *v, const struct insn *i, u32 next)
+{
+    if (entered_handler(v, i, next)) return false;
+    bool branched = v->rip != next && v->rip != v->insn_start;
+    return !(v->debugctl & DEBUGCTL_BTF) || branched;
+}
+
+/* TF or breakpoints are armed. MOV SS and POP SS hold all of it off until after the next instruction (SDM
+ * 3A 6.8.3). */
+static enum exit_reason step_watched(struct vcpu *v)
+{
+    bool shadow = v->inhibit & INHIBIT_MOV_SS, single_step = v->eflags & FL_TF;
+    begin(v);
+    u32 hits = shadow ? 0 : debug_match_code(v, v->seg[SEG_CS].base + v->insn_start);
+    if (hits) {
+        v->dr[6] = (v->dr[6] & ~DR6_BREAKPOINTS) | hits;
+        fault_raise(v, VEC_DB);
+    }
+    const struct decoded *d = decode_fetch(v, v->insn_start);
+    u32 next = v->insn_start + d->insn.length;
+    enum exit_reason reason = execute(v, &d->insn, d->plain);
+    if (v->inhibit & INHIBIT_MOV_SS) return reason;
+    if (single_step && single_step_due(v, &d->insn, next)) v->debug_trap |= DR6_BS;
+    if (!v->debug_trap) return reason;
+    u32 bits = v->debug_trap;
+    v->debug_trap = 0;
+    __atomic_and_fetch(&v->pending, ~(u32)PENDING_DEBUG, __ATOMIC_RELAXED);
+    return debug_trap_deliver(v, bits);
+}
+
+static inline enum exit_reason step(struct vcpu *v)
+{
+    return unlikely(v->mode & MODE_STEP) ? step_watched(v) : step_plain(v);
+}
+
+/* A fault was raised: back to the start of the instruction, and on to the handler. What it did to data
+ * breakpoints is forgotten: it will be executed again. */
+static enum exit_reason catch_fault(struct vcpu *v)
+{
+    if (!v->in_new_task) {
+        v->rip = v->insn_start;
+        if (v->debug_trap) {
+            v->debug_trap = 0;
+            __atomic_and_fetch(&v->pending, ~(u32)PENDING_DEBUG, __ATOMIC_RELAXED);
+        }
+    }
+    return exception_deliver(v);
+}
+
+/* --- the engine --- */
+
+enum exit_reason interp_run(struct vcpu *v)
+{
+    enum exit_reason reason = EXIT_NONE;
+    if (FAULT_CATCH(v)) reason = catch_fault(v);
+    while (reason == EXIT_NONE) {
+        if (unlikely(__atomic_load_n(&v->pending, __ATOMIC_RELAXED)) && !v->inhibit) return EXIT_PENDING;
+        if (unlikely(v->icount >= v->icount_limit)) return EXIT_BUDGET;
+        reason = step(v);
+    }
+    return reason;
+}
+
+enum exit_reason interp_step(struct vcpu *v)
+{
+    if (FAULT_CATCH(v)) return catch_fault(v);
+    return step(v);
+}
+
+enum exit_reason interp_callout(struct vcpu *v, const struct insn *i)
+{
+    if (FAULT_CATCH(v)) return catch_fault(v);
+    v->insn_start = (u32)v->rip;
+    return execute(v, i, false);
+}
