@@ -78,28 +78,50 @@ static void check_limit(struct build *b, u8 seg, unsigned size)
     stub_add(b, STUB_STEP, emit_jcc(&b->e, CC_A))->info = slow_info(b, size, false);
 }
 
+static void truncate_linear(struct build *b)
+{
+    emit_rex(&b->e, false, REG_LINEAR, NULL, REG_LINEAR, false); /* movzx r9d, r9w */
+    emit8(&b->e, 0x0f);
+    emit8(&b->e, 0xb7);
+    emit8(&b->e, 0xc0 | (REG_LINEAR & 7) << 3 | (REG_LINEAR & 7));
+}
+
+bool segment_is_reachable(const struct build *b, u8 seg, bool write)
+{
+    /* CS of protected mode is never writable. */
+    bool code = seg == SEG_CS && (b->mode & MODE_PE) && !(b->mode & MODE_VM86);
+    return mode_seg(b->mode, seg) != MODE_SEG_ODD && !(write && code);
+}
+
+/* r9d is an offset: make it the linear address. */
+static void apply_segment(struct build *b, u8 seg, unsigned size)
+{
+    enum mode_seg kind = mode_seg(b->mode, seg);
+    if (kind == MODE_SEG_FLAT) return;
+    flags_clobber(b);
+    if (kind == MODE_SEG_LIMITED) check_limit(b, seg, size);
+    emit_rm(&b->e, false, 0x03, REG_LINEAR, mem_frame(seg_field(seg, FRAME_SEG_BASE))); /* add r9d, base */
+}
+
 bool access_address(struct build *b, unsigned size, bool write)
 {
     const struct insn *i = b->i;
-    enum mode_seg kind = mode_seg(b->mode, i->mem_seg);
-    if (kind == MODE_SEG_ODD || (write && i->mem_seg == SEG_CS && (b->mode & MODE_PE) && !(b->mode & MODE_VM86)))
-        return false;
+    if (!segment_is_reachable(b, i->mem_seg, write)) return false;
     struct host_mem ea = guest_address(i);
-    if (ea.base == HOST_NONE && ea.index == HOST_NONE)
+    bool absolute = ea.base == HOST_NONE && ea.index == HOST_NONE;
+    if (absolute)
         emit_mov_ri(&b->e, REG_LINEAR, i->address_bytes == 2 ? i->mem_disp & 0xffff : i->mem_disp);
     else
         emit_lea32(&b->e, REG_LINEAR, ea);
-    if (i->address_bytes == 2 && (ea.base != HOST_NONE || ea.index != HOST_NONE)) {
-        emit_rex(&b->e, false, REG_LINEAR, NULL, REG_LINEAR, false); /* movzx r9d, r9w */
-        emit8(&b->e, 0x0f);
-        emit8(&b->e, 0xb7);
-        emit8(&b->e, 0xc0 | (REG_LINEAR & 7) << 3 | (REG_LINEAR & 7));
-    }
-    if (kind == MODE_SEG_FLAT) return true;
-    flags_clobber(b);
-    if (kind == MODE_SEG_LIMITED) check_limit(b, i->mem_seg, size);
-    emit_rm(&b->e, false, 0x03, REG_LINEAR, mem_frame(seg_field(i->mem_seg, FRAME_SEG_BASE))); /* add r9d, base */
+    if (i->address_bytes == 2 && !absolute) truncate_linear(b);
+    apply_segment(b, i->mem_seg, size);
     return true;
+}
+
+void access_register(struct build *b, u8 seg, u8 reg, unsigned size)
+{
+    emit_mov_rr32(&b->e, REG_LINEAR, reg);
+    apply_segment(b, seg, size);
 }
 
 static bool power_of_two(unsigned size)

@@ -109,6 +109,10 @@ u32 slow_info(const struct build *b, unsigned size, bool write);
 struct host_mem guest_address(const struct insn *i);
 /* r9d = linear address of the memory operand (segment base and limit applied). False: leave it to the interpreter. */
 bool access_address(struct build *b, unsigned size, bool write);
+/* May accesses through this segment be emitted at all? */
+bool segment_is_reachable(const struct build *b, u8 seg, bool write);
+/* r9d = linear address of [seg:reg], reg a 32-bit offset in a host register. */
+void access_register(struct build *b, u8 seg, u8 reg, unsigned size);
 /* With r9d = linear: r10 = shadow entry, so that the bytes are at [r9 + r10]. */
 void access_check(struct build *b, unsigned size, bool write);
 /* ESP-relative accesses are only emitted for flat 32-bit stacks. */
@@ -123,11 +127,14 @@ bool rewrite_can(const struct build *b, const struct insn *i);
 /* Guest register number -> host register number. */
 static inline u8 host_gpr(u8 reg) { return reg == REG_ESP ? GUEST_ESP : reg; }
 
-/* branch.c and inline.c: one emitter a mnemonic, NULL when there is none. It returns false, having emitted nothing, when
+/* branch.c, inline.c and string.c: one emitter a mnemonic, NULL when there is none. It returns false, having emitted nothing, when
  * this form is not for it. */
 typedef bool emit_function(struct build *b);
 emit_function *branch_emitter(u16 mnemonic);
 emit_function *inline_emitter(u16 mnemonic);
+emit_function *string_emitter(u16 mnemonic);
+/* The emitter that one of the three has for it. */
+emit_function *emitter_for(u16 mnemonic);
 void emit_callout(struct build *b, bool end);
 /* Go to `eip` by edge `index`. Flags must be in the host. */
 void emit_edge(struct build *b, unsigned index, u32 eip);

@@ -215,6 +215,13 @@ static bool emit_std(struct build *b)
     return true;
 }
 
+static bool emit_rdtscp(struct build *b)
+{
+    if (!emit_rdtsc(b)) return false;
+    emit_load32(&b->e, RCX, mem_frame((s32)offsetof(struct vcpu, tsc_aux) - FRAME_BIAS));
+    return true;
+}
+
 emit_function *inline_emitter(u16 mnemonic)
 {
     switch (mnemonic) {
@@ -231,6 +238,7 @@ emit_function *inline_emitter(u16 mnemonic)
     case ZYDIS_MNEMONIC_PUSHFD: return emit_pushf;
     case ZYDIS_MNEMONIC_POPFD: return emit_popf;
     case ZYDIS_MNEMONIC_RDTSC: return emit_rdtsc;
+    case ZYDIS_MNEMONIC_RDTSCP: return emit_rdtscp;
     case ZYDIS_MNEMONIC_CLD: return emit_cld;
     case ZYDIS_MNEMONIC_STD: return emit_std;
     default: return NULL;

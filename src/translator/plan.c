@@ -42,17 +42,24 @@ static bool lock_is_legal(const struct insn *i)
     return !(i->prefixes & PFX_LOCK) || ((i->row->traits & ISA_LOCKABLE) && i->op[0].kind == OPND_MEM);
 }
 
-static bool has_emitter(u16 mnemonic)
+emit_function *emitter_for(u16 mnemonic)
 {
-    return branch_emitter(mnemonic) || inline_emitter(mnemonic);
+    emit_function *emit = branch_emitter(mnemonic);
+    if (!emit) emit = inline_emitter(mnemonic);
+    return emit ? emit : string_emitter(mnemonic);
+}
+
+static bool has_emitter(const struct insn *i)
+{
+    return emitter_for(i->mnemonic) && !(i->row->traits & ISA_SSE); /* MOVSD and CMPSD are SSE2 moves too */
 }
 
 bool plan_callout(const struct build *b, const struct insn *i)
 {
     if (!lock_is_legal(i) || !isa_exposed(b->v->model, i)) return true;
-    if (i->row->treatment == TREAT_CALLOUT || i->row->treatment == TREAT_END) return !has_emitter(i->mnemonic);
+    if (i->row->treatment == TREAT_CALLOUT || i->row->treatment == TREAT_END) return !has_emitter(i);
     if (has_special_register(i) || fpu_is_off(b, i)) return true;
-    if (has_emitter(i->mnemonic)) return false;
+    if (has_emitter(i)) return false;
     return i->row->treatment == TREAT_EMIT || !rewrite_can(b, i);
 }
 

@@ -81,8 +81,7 @@ void emit_callout(struct build *b, bool end)
 
 static bool emit_as_is(struct build *b)
 {
-    emit_function *emit = branch_emitter(b->i->mnemonic);
-    if (!emit) emit = inline_emitter(b->i->mnemonic);
+    emit_function *emit = b->i->row->traits & ISA_SSE ? NULL : emitter_for(b->i->mnemonic);
     return emit ? emit(b) : rewrite_identical(b);
 }
 
