@@ -177,20 +177,22 @@ void exec_stmxcsr(struct vcpu *v, const struct insn *i)
 
 /* --- MASKMOVQ, MASKMOVDQU: to [E]DI, the bytes whose mask byte is negative --- */
 
+/* In the FXSAVE image. It has the x87 registers by their distance from the top of the stack; MMX registers
+ * are the physical ones. */
+static const u8 *register_bytes(const struct vcpu *v, const struct operand *o)
+{
+    unsigned top = v->fpu[FX_FSW + 1] >> 3 & 7;
+    if (o->reg_class == RC_MMX) return v->fpu + FX_ST + 16 * ((o->reg - top) & 7);
+    return v->fpu + FX_XMM + 16 * o->reg;
+}
+
 void exec_maskmov(struct vcpu *v, const struct insn *i)
 {
     bool mmx = i->op[0].reg_class == RC_MMX;
     unsigned bytes = i->op[0].bytes, from = bytes, to = 0;
     u32 mask = i->address_bytes == 2 ? 0xffff : 0xffffffff, address = v->gpr[REG_EDI];
     fpu_park(v);
-    const u8 *data = v->fpu + (mmx ? FX_ST : FX_XMM) + 16 * i->op[0].reg;
-    const u8 *masks = v->fpu + (mmx ? FX_ST : FX_XMM) + 16 * i->op[1].reg;
-    if (mmx) {
-        /* FXSAVE stores by distance from the top of the stack, MMX registers are the physical ones. */
-        unsigned top = v->fpu[FX_FSW + 1] >> 3 & 7;
-        data = v->fpu + FX_ST + 16 * ((i->op[0].reg - top) & 7);
-        masks = v->fpu + FX_ST + 16 * ((i->op[1].reg - top) & 7);
-    }
+    const u8 *data = register_bytes(v, &i->op[0]), *masks = register_bytes(v, &i->op[1]);
     for (unsigned n = 0; n < bytes; n++) {
         if (!(masks[n] & 0x80)) continue;
         if (from == bytes) from = n;
@@ -201,6 +203,8 @@ void exec_maskmov(struct vcpu *v, const struct insn *i)
     for (unsigned n = from; n < to; n++)
         if (masks[n] & 0x80) mem_write(v, i->mem_seg, (address + n) & mask, 1, data[n]);
     if (!mmx) return;
+    u32 unused;
     fpu_load(v);
-    __asm__ volatile("movq %mm0, %mm0"); /* to MMX state: top 0, all registers valid */
+    __asm__ volatile("movd %%mm0, %0"
+                     : "=r"(unused)); /* to MMX state: top 0, all valid; no register is written */
 }

@@ -168,9 +168,31 @@ static void frame_commit(const struct thunk_frame *f, struct vcpu *v)
 enum mxcsr_bits {
     MXCSR_FLAGS = 0x3f,
     MXCSR_BEFORE = 0x07, /* invalid, denormal, divide by zero: found before the result is computed */
+    MXCSR_UE = 0x10,
     MXCSR_MASKS = 0x1f80,
+    MXCSR_UM = 0x800,
+    MXCSR_FTZ = 0x8000,
     MXCSR_MASK_SHIFT = 7,
 };
+
+/* Run from the state before with all exceptions masked; the flags it raises. */
+static u32 run_masked(struct vcpu *v, struct thunk_frame *f, u32 mxcsr)
+{
+    fpu_set_mxcsr(v, (mxcsr & ~(u32)MXCSR_FLAGS) | MXCSR_MASKS);
+    fpu_load(v);
+    thunk_call(f);
+    return fpu_mxcsr(v) & MXCSR_FLAGS;
+}
+
+/* Underflow is a tiny result where it is unmasked, but a tiny and inexact one where it is masked (SDM
+ * 1 4.9.1.5). Flushing to zero tells of every tiny result. */
+static bool is_tiny(struct vcpu *v, const struct thunk_frame *f, u32 mxcsr)
+{
+    struct thunk_frame again = *f;
+    u32 raised = run_masked(v, &again, mxcsr | MXCSR_FTZ);
+    fpu_discard(v);
+    return raised & MXCSR_UE;
+}
 
 /* Some SIMD exception is unmasked: run with all masked, then see. If one would have been raised the state
  * before is still in v->fpu. Exceptions found before computing keep those after it from being noted (SDM
@@ -178,11 +200,9 @@ enum mxcsr_bits {
 static void run_unmasked(struct vcpu *v, struct thunk_frame *f)
 {
     fpu_park(v);
-    u32 old = fpu_mxcsr(v);
-    fpu_set_mxcsr(v, (old & ~(u32)MXCSR_FLAGS) | MXCSR_MASKS);
-    fpu_load(v);
-    thunk_call(f);
-    u32 raised = fpu_mxcsr(v) & MXCSR_FLAGS, unmasked = raised & ~(old >> MXCSR_MASK_SHIFT);
+    u32 old = fpu_mxcsr(v), tiny = 0;
+    if (!(old & MXCSR_UM) && is_tiny(v, f, old)) tiny = MXCSR_UE;
+    u32 raised = run_masked(v, f, old) | tiny, unmasked = raised & ~(old >> MXCSR_MASK_SHIFT);
     if (!unmasked) {
         fpu_set_mxcsr(v, old | raised);
         return;
