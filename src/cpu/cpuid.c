@@ -85,7 +85,7 @@ static struct cpu_model models[] = {
      .brand = "Ringer Virtual CPU",
      .vendor = "GenuineIntel",
      .signature = 0x106ca,
-     .max_leaf = 7,
+     .max_leaf = 0x16,
      .max_extended_leaf = 0x80000008,
      .f1_edx = PENTIUM_4,
      .f1_ecx = MAX_F1_ECX,
@@ -186,14 +186,28 @@ static struct leaf leaf_cache(u32 subleaf)
     return subleaf < ARRAY_SIZE(caches) ? caches[subleaf] : (struct leaf){{0}};
 }
 
-static struct leaf basic_leaf(const struct cpu_model *m, u32 number, u32 subleaf)
+/* Leaves 15h and 16h: the TSC's rate, so that a guest need not measure it. TSC Hz = ECX * EBX / EAX; with a nominal
+ * crystal of 100 kHz the kHz of the TSC are EBX. */
+static struct leaf leaf_tsc(const struct vcpu *v, u32 number)
 {
+    enum { CRYSTAL_HZ = 100000 };
+    u64 khz = v->host->tsc_hz ? v->host->tsc_hz(v->host->machine) / 1000 : 0;
+    if (!khz) return (struct leaf){{0}};
+    if (number == 0x15) return (struct leaf){{CRYSTAL_HZ / 1000, (u32)khz, CRYSTAL_HZ, 0}};
+    return (struct leaf){{(u32)(khz / 1000), (u32)(khz / 1000), 100, 0}}; /* base, highest, bus: MHz */
+}
+
+static struct leaf basic_leaf(const struct vcpu *v, u32 number, u32 subleaf)
+{
+    const struct cpu_model *m = v->model;
     switch (number) {
     case 0: return leaf_vendor(m);
     case 1: return leaf_features(m);
     case 2:
         return (struct leaf){{1, m->caches[0], m->caches[1], m->caches[2]}}; /* AL 1: one query is enough */
     case 4: return leaf_cache(subleaf);
+    case 0x15:
+    case 0x16: return leaf_tsc(v, number);
     case 7: return subleaf ? (struct leaf){{0}} : (struct leaf){{0, m->f7_ebx, m->f7_ecx, m->f7_edx}};
     default: return (struct leaf){{0}};
     }
@@ -236,6 +250,7 @@ static struct leaf hypervisor_leaf(void)
 
 void cpuid(struct vcpu *v)
 {
+    fpu_park(v); /* host->tsc_hz */
     const struct cpu_model *m = v->model;
     u32 number = v->gpr[REG_EAX], subleaf = v->gpr[REG_ECX];
     struct leaf l;
@@ -244,9 +259,9 @@ void cpuid(struct vcpu *v)
     else if (number == 0x40000000)
         l = hypervisor_leaf();
     else if (number <= m->max_leaf)
-        l = basic_leaf(m, number, subleaf);
+        l = basic_leaf(v, number, subleaf);
     else
-        l = basic_leaf(m, m->max_leaf, subleaf); /* Intel: out of range gives the highest basic leaf */
+        l = basic_leaf(v, m->max_leaf, subleaf); /* Intel: out of range gives the highest basic leaf */
     v->gpr[REG_EAX] = l.r[0];
     v->gpr[REG_EBX] = l.r[1];
     v->gpr[REG_ECX] = l.r[2];

@@ -114,6 +114,7 @@ struct vcpu_host {
     u64 (*tsc)(void *machine);                   /* guest TSC before tsc_offset is added */
     void (*ferr)(void *machine, bool level);     /* FERR#: x87 errors with CR0.NE = 0 (IRQ 13) */
     void *machine;
+    u64 (*tsc_hz)(void *machine);                /* rate of the TSC, for CPUID 15h; NULL or 0: not told */
 };
 
 struct cpu_model; /* cpuid.h */

@@ -75,6 +75,12 @@ static u64 tsc(void *machine)
     return vm_time_tsc(&vm->time);
 }
 
+static u64 tsc_hz(void *machine)
+{
+    struct vm *vm = machine;
+    return vm_time_tsc_hz(&vm->time);
+}
+
 static void ferr(void *machine, bool level)
 {
     struct vm *vm = machine;
@@ -111,6 +117,7 @@ static bool make_cpu(struct vm *vm, char *error, size_t error_bytes)
                                       .port_write = port_write,
                                       .interrupt_acknowledge = acknowledge,
                                       .tsc = tsc,
+                                      .tsc_hz = tsc_hz,
                                       .ferr = ferr,
                                       .machine = vm};
     v->host = &vm->cpu_host;

@@ -51,6 +51,7 @@ void vm_time_init(struct vm_time *time, struct vcpu *vcpu, bool deterministic)
     *time = (struct vm_time){.vcpu = vcpu,
                              .deterministic = deterministic,
                              .origin_ns = host_now_ns(),
+                             .origin_tsc = __builtin_ia32_rdtsc(),
                              .budget = UINT64_MAX,
                              .clock.now_ns = deterministic ? deterministic_now : real_now,
                              .clock.deadline_changed =
@@ -102,4 +103,17 @@ bool vm_time_skip(struct vm_time *time)
 u64 vm_time_tsc(struct vm_time *time)
 {
     return time->deterministic ? clock_now(&time->clock) : __builtin_ia32_rdtsc();
+}
+
+#define DETERMINISTIC_HZ   1000000000u
+#define MEASURE_AT_LEAST_NS 10000000u
+
+u64 vm_time_tsc_hz(struct vm_time *time)
+{
+    if (time->deterministic) return DETERMINISTIC_HZ;
+    u64 elapsed;
+    while ((elapsed = host_now_ns() - time->origin_ns) < MEASURE_AT_LEAST_NS)
+        ;
+    u64 ticks = __builtin_ia32_rdtsc() - time->origin_tsc;
+    return (u64)((unsigned __int128)ticks * 1000000000u / elapsed);
 }

@@ -143,7 +143,12 @@ struct small_machine *small_machine_create(const struct translator_config *confi
     m->phys.protect = protect;
     m->phys.before_device = before_device;
     m->phys.owner = m;
-    m->host = (struct vcpu_host){port_read, port_write, acknowledge, tsc, ferr, m};
+    m->host = (struct vcpu_host){.port_read = port_read,
+                                 .port_write = port_write,
+                                 .interrupt_acknowledge = acknowledge,
+                                 .tsc = tsc,
+                                 .ferr = ferr,
+                                 .machine = m};
     struct vcpu *v = &m->vcpu;
     v->host = &m->host;
     v->phys = &m->phys;
@@ -191,7 +196,7 @@ struct vcpu *small_machine_vcpu(struct small_machine *m)
 static bool run_to_halt(struct small_machine *m, u64 instructions)
 {
     struct vcpu *v = &m->vcpu;
-    v->icount_limit = v->icount + instructions;
+    v->icount_limit = v->icount_soft = v->icount + instructions;
     for (;;) {
         enum exit_reason reason = m->translates ? translator_run(v) : interp_run(v);
         if (reason == EXIT_STEP) reason = interp_step(v);
