@@ -86,8 +86,11 @@ void exec_enter(struct vcpu *v, const struct insn *i)
     for (unsigned n = 0; n < count; n++)
         mem_probe_write(v, SEG_SS, (esp - (n + 1) * bytes) & mask, bytes);
     mem_probe_write(v, SEG_SS, end & mask, bytes);
-    for (unsigned n = 0; n < count; n++)
+    for (unsigned n = 0; n < count; n++) {
+        /* Read again: the frames may overlap, and each push is seen by the reads after it. */
+        if (n && n < level) value[n] = mem_read(v, SEG_SS, ((u32)v->gpr[REG_EBP] - n * bytes) & mask, bytes);
         mem_write(v, SEG_SS, (esp - (n + 1) * bytes) & mask, bytes, mask_bytes(value[n], bytes));
+    }
     exec_reg_write(v, bytes == 2 ? RC_GPR16 : RC_GPR32, REG_EBP, frame);
     exec_set_stack(v, end);
 }

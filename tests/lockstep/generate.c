@@ -249,7 +249,7 @@ static bool is_bit_string(const struct test_insn *i)
 
 static bool in_scratch(u32 at, unsigned bytes)
 {
-    return at >= SCRATCH_AT + 0x100 && at + bytes <= SCRATCH_AT + SCRATCH_BYTES - 0x100;
+    return at >= SCRATCH_AT + 0x100 && at <= SCRATCH_AT + SCRATCH_BYTES - 0x100 - bytes;
 }
 
 static bool place_memory(struct generator *g, struct test_insn *i, struct state *s)
@@ -383,7 +383,27 @@ void generate_for_block(struct generator *g, struct test_insn *i)
            !place_for_block(g, i));
 }
 
-/* --- undefined flags --- */
+/* --- what to beware of --- */
+
+bool generate_is_hosts_way(const struct test_insn *i)
+{
+    switch (i->info.mnemonic) {
+    case ZYDIS_MNEMONIC_CVTPS2PI:
+    case ZYDIS_MNEMONIC_CVTTPS2PI:
+    case ZYDIS_MNEMONIC_CVTPD2PI:
+    case ZYDIS_MNEMONIC_CVTTPD2PI:
+    case ZYDIS_MNEMONIC_CVTPI2PS:
+    case ZYDIS_MNEMONIC_CVTPI2PD: return true;
+    default: return i->info.meta.isa_set == ZYDIS_ISA_SET_SHA;
+    }
+}
+
+bool generate_uses_stack(const struct test_insn *i)
+{
+    for (unsigned n = 0; n < i->info.operand_count; n++)
+        if (is_memory(&i->op[n]) && i->op[n].mem.base == ZYDIS_REGISTER_ESP) return true;
+    return false;
+}
 
 u32 generate_undefined_flags(const struct test_insn *i)
 {

@@ -27,11 +27,13 @@ struct oracle {
     struct random random;
     struct engine_under_test engines[2];
     unsigned engine_count;
-    bool strict; /* undefined flags too */
+    bool strict; /* undefined flags and results too */
+    FILE *quiet;
+    u8 reported[ZYDIS_MNEMONIC_MAX_VALUE + 1];
     u64 run, wild, unexposed, faults, failures;
 };
 
-#define MAX_FAILURES 10
+#define MAX_FAILURES 100
 /* One instruction, INT 81h and HLT; a repeated string instruction may count each iteration. */
 #define BUDGET 64
 
@@ -51,13 +53,13 @@ static void report(struct oracle *o, const struct test_insn *i, const struct sta
     state_print(actual, stdout);
 }
 
-static unsigned compare_scratch(struct small_machine *m, const u8 *expected, const char *engine)
+static unsigned compare_scratch(struct small_machine *m, const u8 *expected, const char *engine, FILE *out)
 {
     const u8 *a = small_machine_scratch(m);
     unsigned count = 0;
     for (unsigned n = 0; n < SCRATCH_BYTES; n++)
         if (a[n] != expected[n] && count++ < 32)
-            printf("  [%x] native %02x, %s %02x\n", SCRATCH_AT + n, expected[n], engine, a[n]);
+            fprintf(out, "  [%x] native %02x, %s %02x\n", SCRATCH_AT + n, expected[n], engine, a[n]);
     return count;
 }
 
@@ -74,13 +76,37 @@ static void scatter(struct oracle *o, const struct test_insn *i, u8 *before)
     memcpy(before + (at - SCRATCH_AT), fresh, bytes);
 }
 
-/* The manual leaves the destination undefined. */
-static bool undefined_result(const struct test_insn *i, const struct state *in)
+/* Where the manual leaves the result undefined, or this host has a way of its own. */
+static bool undefined_result(const struct test_insn *i, const struct state *in, const struct state *expected)
 {
-    if (i->info.mnemonic != ZYDIS_MNEMONIC_SHLD && i->info.mnemonic != ZYDIS_MNEMONIC_SHRD) return false;
-    unsigned count =
-        i->op[2].type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? (u8)i->op[2].imm.value.u : (u8)in->gpr[1];
-    return i->op[0].size == 16 && (count & 31) > 16;
+    unsigned count;
+    switch (i->info.mnemonic) {
+    case ZYDIS_MNEMONIC_SHLD:
+    case ZYDIS_MNEMONIC_SHRD: /* by more than 16 of a word */
+        count = i->op[2].type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? (u8)i->op[2].imm.value.u : (u8)in->gpr[1];
+        return i->op[0].size == 16 && (count & 31) > 16;
+    case ZYDIS_MNEMONIC_NOP: /* 0F 0D of a register: AMD raises #UD, Intel does nothing */
+        return i->info.opcode_map == ZYDIS_OPCODE_MAP_0F && i->info.opcode == 0x0d;
+    case ZYDIS_MNEMONIC_DPPS:
+    case ZYDIS_MNEMONIC_DPPD: /* several operations, and the first one that faults keeps the others from it */
+        return expected->vector == 19;
+    case ZYDIS_MNEMONIC_MASKMOVQ: return expected->vector != VECTOR_END;
+    case ZYDIS_MNEMONIC_CVTPI2PS: /* from memory: an MMX instruction (#MF) to Intel, none to AMD */
+        if (in->fx[2] & 0x80) return true;
+        break;
+    default: break;
+    }
+    return generate_is_hosts_way(i) &&
+           (expected->vector == 19 || (i->info.meta.isa_set == ZYDIS_ISA_SET_SHA && i->target & 15));
+}
+
+/* Beside an unmasked overflow or underflow, whether the result was inexact too depends on an exponent range
+ * that only the FPU has (SDM 1 4.9.1.5); the engines tell what the denormal result was. */
+static void forgive_precision(const struct state *expected, struct state *actual)
+{
+    enum { MXCSR_AT = 24, OE = 8, UE = 0x10, PE = 0x20 };
+    if (expected->vector == 19 && expected->fx[MXCSR_AT] & (OE | UE))
+        actual->fx[MXCSR_AT] = (u8)((actual->fx[MXCSR_AT] & ~PE) | (expected->fx[MXCSR_AT] & PE));
 }
 
 static void check_engine(struct oracle *o, const struct engine_under_test *e, const struct test_insn *i,
@@ -92,16 +118,19 @@ static void check_engine(struct oracle *o, const struct engine_under_test *e, co
     memcpy(small_machine_scratch(e->machine), before, SCRATCH_BYTES);
     bool ended = small_machine_run(e->machine, i->bytes, i->length, in, &actual, BUDGET);
     unsigned differences = !ended;
-    if (!ended) printf("%s: did not end\n", e->name);
+    FILE *out = o->reported[i->info.mnemonic] ? o->quiet : stdout; /* one of a kind will do */
+    if (!ended) fprintf(out, "%s: did not end\n", e->name);
+    if (ended && !o->strict) forgive_precision(expected, &actual);
     if (ended && i->exposed) {
-        differences += state_compare(expected, &actual, mask, names, stdout);
-        differences += compare_scratch(e->machine, native_scratch(), e->name);
+        differences += state_compare(expected, &actual, mask, names, out);
+        differences += compare_scratch(e->machine, native_scratch(), e->name, out);
     } else if (ended && (actual.vector != 6 || actual.eip != in->eip)) {
-        printf("%s: an instruction that no CPU model exposes did not raise #UD\n", e->name);
+        fprintf(out, "%s: an instruction that no CPU model exposes did not raise #UD\n", e->name);
         differences++;
     }
     if (!differences) return;
     o->failures++;
+    if (o->reported[i->info.mnemonic]++) return;
     report(o, i, in, expected, &actual, e->name);
 }
 
@@ -122,7 +151,7 @@ static void test_one(struct oracle *o)
             return;
         }
         if (expected.vector != VECTOR_END) o->faults++;
-        if (!o->strict && undefined_result(&i, &in)) return;
+        if (!o->strict && undefined_result(&i, &in, &expected)) return;
     } else {
         expected = in;
         o->unexposed++;
@@ -177,7 +206,8 @@ int main(int argc, char **argv)
     config.exact_flags = true;
     bool ready = (!strcmp(engine, "translate") || add_engine(&o, "interpreter", NULL)) &&
                  (!strcmp(engine, "interp") || add_engine(&o, "translator", &config));
-    if (!ready || translator_install_signals() || native_init()) {
+    o.quiet = fopen("/dev/null", "w");
+    if (!ready || !o.quiet || translator_install_signals() || native_init()) {
         fprintf(stderr, "cannot set up\n");
         return 3;
     }
