@@ -52,7 +52,7 @@ void exec_pusha(struct vcpu *v, const struct insn *i)
 {
     unsigned bytes = i->stack_bytes;
     u32 bottom = (u32)v->gpr[REG_ESP] - 8 * bytes;
-    for (unsigned n = 0; n < 8; n++)
+    for (unsigned n = 8; n-- > 0;) /* a fault is at the first push that fails */
         mem_probe_write(v, SEG_SS, slot(v, bottom, n, bytes), bytes);
     for (unsigned n = 0; n < 8; n++)
         mem_write(v, SEG_SS, slot(v, bottom, n, bytes), bytes, mask_bytes(v->gpr[7 - n], bytes));

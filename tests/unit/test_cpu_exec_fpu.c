@@ -1,0 +1,169 @@
+/*
+ * x87, MMX and SSE through host thunks: availability, pending and unmasked exceptions, alignment, whole
+ * states. Host pointers must not show.
+ */
+#include "exec_rig.h"
+
+#include <string.h>
+
+static void test_availability(struct rig *rig)
+{
+    struct vcpu *v = &rig->vcpu;
+    LOAD(rig, 0xd9, 0xe8); /* fld1 */
+    v->paging.cr0 |= CR0_TS;
+    CHECK_EQ(step(rig).vector, VEC_NM);
+    LOAD(rig, 0x9b); /* fwait minds TS with MP only */
+    v->paging.cr0 |= CR0_TS;
+    STEP_OK(rig);
+    v->rip = RIG_CODE;
+    v->paging.cr0 |= CR0_MP;
+    CHECK_EQ(step(rig).vector, VEC_NM);
+    LOAD(rig, 0x0f, 0x6f, 0xc1); /* movq mm0, mm1 */
+    v->paging.cr0 |= CR0_EM;
+    CHECK_EQ(step(rig).vector, VEC_UD);
+    LOAD(rig, 0x0f, 0x58, 0xc1); /* addps */
+    v->paging.cr4 &= ~(u32)CR4_OSFXSR;
+    CHECK_EQ(step(rig).vector, VEC_UD);
+    v->paging.cr4 |= CR4_OSFXSR;
+    LOAD(rig, 0x0f, 0x58, 0xc1);
+    v->paging.cr0 |= CR0_TS;
+    CHECK_EQ(step(rig).vector, VEC_NM);
+}
+
+static void test_x87(struct rig *rig)
+{
+    struct vcpu *v = &rig->vcpu;
+    /* fninit; fld1; fadd st0, st0; fstp qword [RIG_DATA] */
+    LOAD(rig, 0xdb, 0xe3, 0xd9, 0xe8, 0xd8, 0xc0, 0xdd, 0x1d, 0, 0, 2, 0);
+    for (unsigned n = 0; n < 4; n++)
+        STEP_OK(rig);
+    CHECK_EQ(phys_read(&rig->phys, RIG_DATA, 8), 0x4000000000000000);
+
+    /* fninit; fldcw [RIG_DATA]; fld1; fldz; fdivp; fld1 */
+    LOAD(rig, 0xdb, 0xe3, 0xd9, 0x2d, 0, 0, 2, 0, 0xd9, 0xe8, 0xd9, 0xee, 0xde, 0xf9, 0xd9, 0xe8);
+    phys_write(&rig->phys, RIG_DATA, 2, 0x37b); /* divide by zero unmasked */
+    for (unsigned n = 0; n < 5; n++)
+        STEP_OK(rig);
+    CHECK_EQ(step(rig).vector, VEC_MF); /* raised by the next one */
+    CHECK_EQ(phys_read(&rig->phys, v->gpr[REG_ESP], 4), RIG_CODE + 14);
+
+    /* fninit; fld1; fcomi; its flags are EFLAGS */
+    LOAD(rig, 0xdb, 0xe3, 0xd9, 0xe8, 0xdb, 0xf0);
+    v->eflags |= FL_CF | FL_PF;
+    for (unsigned n = 0; n < 3; n++)
+        STEP_OK(rig);
+    CHECK_EQ(flags(rig), FL_ZF);
+
+    /* fninit; fld1; fnstsw ax; fnstenv [RIG_DATA] */
+    LOAD(rig, 0xdb, 0xe3, 0xd9, 0xe8, 0xdf, 0xe0, 0xd9, 0x35, 0, 0, 2, 0);
+    v->gpr[REG_EAX] = 0x12345678;
+    for (unsigned n = 0; n < 4; n++)
+        STEP_OK(rig);
+    CHECK_EQ(v->gpr[REG_EAX], 0x12343800);
+    CHECK_EQ(phys_read(&rig->phys, RIG_DATA, 4), 0xffff037f);
+    CHECK_EQ(phys_read(&rig->phys, RIG_DATA + 8, 4), 0xffff3fff);
+    CHECK_EQ(phys_read(&rig->phys, RIG_DATA + 12, 8), 0);
+}
+
+static void test_sse(struct rig *rig)
+{
+    struct vcpu *v = &rig->vcpu;
+    LOAD(rig, 0x66, 0x0f, 0x6e, 0xc4, 0x66, 0x0f, 0x7e, 0xc1); /* movd xmm0, esp; movd ecx, xmm0 */
+    STEP_OK(rig);
+    STEP_OK(rig);
+    CHECK_EQ(v->gpr[REG_ECX], RIG_STACK);
+    CHECK_EQ(v->gpr[REG_ESP], RIG_STACK);
+
+    LOAD(rig, 0x0f, 0x28, 0x05, 4, 0, 2, 0); /* movaps xmm0, [RIG_DATA + 4] */
+    struct outcome o = step(rig);
+    CHECK_EQ(o.vector, VEC_GP);
+    CHECK_EQ(o.error, 0);
+    LOAD(rig, 0x0f, 0x10, 0x05, 0xf8, 0x0f, 2, 0, 0x0f, 0x11, 0x05, 4, 0, 3,
+         0); /* movups, over a page boundary */
+    phys_write(&rig->phys, RIG_DATA + 0xff8, 8, 0x1122334455667788);
+    phys_write(&rig->phys, RIG_DATA + 0x1000, 8, 0x99aabbccddeeff00);
+    STEP_OK(rig);
+    STEP_OK(rig);
+    CHECK_EQ(phys_read(&rig->phys, 0x30004, 8), 0x1122334455667788);
+    CHECK_EQ(phys_read(&rig->phys, 0x3000c, 8), 0x99aabbccddeeff00);
+
+    LOAD(rig, 0x0f, 0x2e, 0xc1); /* ucomiss */
+    STEP_OK(rig);
+    CHECK_EQ(flags(rig), FL_ZF);
+
+    /* ldmxcsr [RIG_DATA]; divss xmm0, xmm1 (0 / 0) with the invalid exception unmasked */
+    LOAD(rig, 0x0f, 0xae, 0x15, 0, 0, 2, 0, 0xf3, 0x0f, 0x5e, 0xc1);
+    phys_write(&rig->phys, RIG_DATA, 4, 0x1f00);
+    STEP_OK(rig);
+    CHECK_EQ(step(rig).vector, VEC_XM);
+    CHECK_EQ(*(u32 *)(v->fpu + 24), 0x1f01);
+    CHECK_EQ(*(u32 *)(v->fpu + 160), 0); /* the destination stayed */
+    LOAD(rig, 0x0f, 0xae, 0x15, 0, 0, 2, 0, 0xf3, 0x0f, 0x5e, 0xc1);
+    v->paging.cr4 &= ~(u32)CR4_OSXMMEXCPT;
+    STEP_OK(rig);
+    CHECK_EQ(step(rig).vector, VEC_UD);
+
+    LOAD(rig, 0x0f, 0xae, 0x15, 0, 0, 2, 0); /* reserved bits of MXCSR */
+    phys_write(&rig->phys, RIG_DATA, 4, 0x11f80);
+    CHECK_EQ(step(rig).vector, VEC_GP);
+}
+
+static void test_states(struct rig *rig)
+{
+    struct vcpu *v = &rig->vcpu;
+    /* fninit; fld1; fxsave [RIG_DATA]; fninit; fxrstor [RIG_DATA]; fstp dword [RIG_DATA + 400h] */
+    LOAD(rig, 0xdb, 0xe3, 0xd9, 0xe8, 0x0f, 0xae, 0x05, 0, 0, 2, 0, 0xdb, 0xe3, 0x0f, 0xae, 0x0d, 0, 0, 2, 0,
+         0xd9, 0x1d, 0, 4, 2, 0);
+    for (u32 n = 0; n < 512; n += 8)
+        phys_write(&rig->phys, RIG_DATA + n, 8, 0x5555555555555555);
+    for (unsigned n = 0; n < 6; n++)
+        STEP_OK(rig);
+    CHECK_EQ(phys_read(&rig->phys, RIG_DATA, 8), 0x000000803800037f);
+    CHECK_EQ(phys_read(&rig->phys, RIG_DATA + 8, 8), 0);
+    CHECK_EQ(phys_read(&rig->phys, RIG_DATA + 16, 8), 0);
+    CHECK_EQ(phys_read(&rig->phys, RIG_DATA + 24, 8), 0x0000ffff00001f80);
+    CHECK_EQ(phys_read(&rig->phys, RIG_DATA + 32, 8), 0x8000000000000000);
+    CHECK_EQ(phys_read(&rig->phys, RIG_DATA + 288, 8), 0x5555555555555555);
+    CHECK_EQ(phys_read(&rig->phys, RIG_DATA + 0x400, 4), 0x3f800000);
+
+    LOAD(rig, 0x0f, 0xae, 0x05, 8, 0, 2, 0); /* fxsave wants 16 bytes of alignment */
+    CHECK_EQ(step(rig).vector, VEC_GP);
+
+    /* fninit; fld1; fnsave [RIG_DATA]; fnstsw ax; frstor [RIG_DATA]; fnstsw ax */
+    LOAD(rig, 0xdb, 0xe3, 0xd9, 0xe8, 0xdd, 0x35, 0, 0, 2, 0, 0xdf, 0xe0, 0xdd, 0x25, 0, 0, 2, 0, 0xdf, 0xe0);
+    for (unsigned n = 0; n < 4; n++)
+        STEP_OK(rig);
+    CHECK_EQ(v->gpr[REG_EAX] & 0xffff, 0);
+    CHECK_EQ(phys_read(&rig->phys, RIG_DATA + 28 + 8, 2), 0x3fff);
+    STEP_OK(rig);
+    STEP_OK(rig);
+    CHECK_EQ(v->gpr[REG_EAX] & 0xffff, 0x3800);
+}
+
+static void test_masked_store(struct rig *rig)
+{
+    struct vcpu *v = &rig->vcpu;
+    LOAD(rig, 0x66, 0x0f, 0xf7, 0xc1); /* maskmovdqu xmm0, xmm1 */
+    for (unsigned n = 0; n < 16; n++) {
+        v->fpu[160 + n] = (u8)(0x10 + n);
+        v->fpu[176 + n] = n == 2 || n == 9 ? 0x80 : 0x7f;
+    }
+    v->gpr[REG_EDI] = RIG_DATA;
+    phys_write(&rig->phys, RIG_DATA, 8, 0);
+    phys_write(&rig->phys, RIG_DATA + 8, 8, 0);
+    STEP_OK(rig);
+    CHECK_EQ(phys_read(&rig->phys, RIG_DATA, 8), 0x120000);
+    CHECK_EQ(phys_read(&rig->phys, RIG_DATA + 8, 8), 0x1900);
+}
+
+int main(void)
+{
+    struct rig *rig = rig_create();
+    test_availability(rig);
+    test_x87(rig);
+    test_sse(rig);
+    test_states(rig);
+    test_masked_store(rig);
+    rig_destroy(rig);
+    return check_report();
+}
