@@ -52,6 +52,7 @@ _start:
     cmp ecx, 256
     jne 2b
     lidt [idt_pointer]
+    fninit              /* RESET leaves all exceptions unmasked and all registers used */
 
     mov dword ptr [tss + TSS_ESP0], offset trap_stack_top
     mov dword ptr [tss + TSS_SS0], KDATA

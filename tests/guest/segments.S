@@ -507,6 +507,7 @@ ts_task: /* send the interrupted task to resume_eip at CPL 0, by its TSS */
 
 /* Limits of data segments */
 limits:
+    clts                    /* the task switches above have set TS */
     DESCRIPTOR(DATA, offset scratch, 15, ACC_DATA32_BYTES)
     mov ebx, DATA
     mov fs, ebx
