@@ -111,22 +111,33 @@ static inline struct place reach(struct vcpu *v, const struct view *view, u32 li
 
 /* --- bytes --- */
 
+/* Guest operands lie where they like. */
+struct any16 {
+    u16 value;
+} __attribute__((packed));
+struct any32 {
+    u32 value;
+} __attribute__((packed));
+struct any64 {
+    u64 value;
+} __attribute__((packed));
+
 static inline u64 load(const u8 *host, unsigned size)
 {
     switch (size) {
     case 1: return *host;
-    case 2: return *(const u16 *)host;
-    case 4: return *(const u32 *)host;
-    default: return *(const u64 *)host;
+    case 2: return ((const struct any16 *)host)->value;
+    case 4: return ((const struct any32 *)host)->value;
+    default: return ((const struct any64 *)host)->value;
     }
 }
 static inline void store(u8 *host, unsigned size, u64 value)
 {
     switch (size) {
     case 1: *host = value; break;
-    case 2: *(u16 *)host = value; break;
-    case 4: *(u32 *)host = value; break;
-    default: *(u64 *)host = value;
+    case 2: ((struct any16 *)host)->value = value; break;
+    case 4: ((struct any32 *)host)->value = value; break;
+    default: ((struct any64 *)host)->value = value;
     }
 }
 
