@@ -12,11 +12,11 @@ guest_main:
     HOOK IRQ0, on_tick
     mov al, 0xfe                /* IRQ 0 only */
     out 0x21, al
-    mov al, 0x34                /* counter 0, rate generator, about 1 kHz */
+    mov al, 0x34                /* counter 0, rate generator, about 10 kHz */
     out 0x43, al
-    mov al, 1193 & 0xff
+    mov al, 119
     out 0x40, al
-    mov al, 1193 >> 8
+    mov al, 0
     out 0x40, al
 
     call tight_loops
