@@ -91,9 +91,13 @@ static const struct field fields[] = {
 
 static u64 field_value(const struct vcpu *v, const struct field *field)
 {
-    u64 value = 0;
-    memcpy(&value, (const u8 *)v + field->offset, field->bytes);
-    return value;
+    const u8 *at = (const u8 *)v + field->offset;
+    switch (field->bytes) {
+    case 1: return *at;
+    case 2: return *(const u16 *)at;
+    case 4: return *(const u32 *)at;
+    default: return *(const u64 *)at;
+    }
 }
 
 static unsigned compare_fields(const struct vcpu *a, const struct vcpu *b, FILE *out)
@@ -239,6 +243,7 @@ static void run_lead(struct lockstep *l)
     v->icount_soft = v->icount + step;
     vm_time_set_budget(&l->lead->time, v->icount + (step > SMALLEST_STEP ? step : SMALLEST_STEP));
     dispatcher_execute(l->lead);
+    vm_time_set_budget(&l->lead->time, UINT64_MAX); /* what is due at this instruction fires in settle() */
     fpu_park(v);
 }
 
@@ -248,8 +253,14 @@ static void run_follow(struct lockstep *l)
     struct vcpu *v = &l->follow->vcpu;
     l->log.count = 0;
     l->log.overflow = false;
-    while (v->icount < l->lead->vcpu.icount && !v->halted && !l->follow->reset_wanted)
-        dispatcher_step(l->follow);
+    u64 target = l->lead->vcpu.icount;
+    vm_time_set_budget(&l->follow->time, target);
+    while (v->icount < target && !v->halted && !l->follow->reset_wanted) {
+        u64 before = v->icount;
+        dispatcher_execute(l->follow);
+        if (v->icount == before) dispatcher_step(l->follow); /* something is pending that the leader ran past */
+    }
+    vm_time_set_budget(&l->follow->time, UINT64_MAX);
     fpu_park(v);
 }
 
