@@ -133,6 +133,9 @@ static s64 start_time(const struct options *options)
 
 static void wire_ports(struct chipset *c, struct port_bus *ports)
 {
+    ports_claim(ports, 0x00, 16, 1, &i8237_ops, &c->dma.controller[0]);
+    ports_claim(ports, 0xc0, 32, 1, &i8237_ops, &c->dma.controller[1]);
+    ports_claim(ports, 0x80, 16, 1, &dma_page_ops, &c->dma);
     ports_claim(ports, 0x20, 2, 1, &i8259_ops, &c->pic.master);
     ports_claim(ports, 0xa0, 2, 1, &i8259_ops, &c->pic.slave);
     ports_claim(ports, 0x4d0, 2, 1, &i8259_elcr_ops, &c->pic);
@@ -152,6 +155,7 @@ static void make_chips(struct chipset *c, struct vm *vm)
 {
     struct clock *clock = &vm->time.clock;
     i8259_init(&c->pic, (struct irq_line){intr, vm, 0});
+    i8237_init(&c->dma);
     i8254_init(&c->pit, clock, i8259_input(&c->pic, 0));
     mc146818_init(&c->rtc, clock, i8259_input(&c->pic, 8), start_time(vm->options));
     fill_cmos(&c->rtc, vm->options->memory_bytes);
@@ -230,6 +234,7 @@ void chipset_reset(struct chipset *c)
 {
     i8259_reset(&c->pic);
     i8254_reset(&c->pit);
+    i8237_reset(&c->dma);
     mc146818_reset(&c->rtc);
     reset_control_reset(&c->reset_control);
     i8042_reset(&c->keyboard);

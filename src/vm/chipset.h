@@ -8,6 +8,7 @@
 #include "devices/debug_ports.h"
 #include "devices/i440fx.h"
 #include "devices/i8042.h"
+#include "devices/i8237.h"
 #include "devices/i8254.h"
 #include "devices/i8259.h"
 #include "devices/mc146818.h"
@@ -24,6 +25,7 @@ struct chipset {
     struct vm *vm;
     struct i8259_pair pic;
     struct i8254 pit;
+    struct i8237_pair dma;
     struct mc146818 rtc;
     struct i8042 keyboard;
     struct reset_control reset_control;

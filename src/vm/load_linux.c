@@ -101,7 +101,8 @@ static int find_needs(struct load *load, const struct image *kernel, struct bzim
         u64 align = get32(header + KERNEL_ALIGNMENT), at = get64(header + PREF_ADDRESS);
         if (header[RELOCATABLE] && align && !(align & (align - 1)) && at < align_up(LOAD_ADDRESS, align))
             at = align_up(LOAD_ADDRESS, align);
-        u64 runs_to = at > low ? UINT64_MAX >> 1 : at + get32(header + INIT_SIZE);
+        if (at > UINT32_MAX) at = UINT32_MAX; /* 32-bit kernels run below 4 GB */
+        u64 runs_to = at + get32(header + INIT_SIZE);
         if (runs_to > bz->needs_to) bz->needs_to = runs_to;
     }
     if (bz->needs_to > low)
