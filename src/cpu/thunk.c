@@ -214,7 +214,8 @@ static void run_unmasked(struct vcpu *v, struct thunk_frame *f)
 }
 
 /* Memory operands of 16 bytes must be aligned, but for these (SDM 2 table 2-21 "Type 4", without alignment).
- */
+ * The SHA instructions are checked by some CPUs and not by others: nobody can rely on the fault, and where
+ * the host does not check, translated code does not either. */
 static bool may_be_unaligned(u16 mnemonic)
 {
     switch (mnemonic) {
@@ -225,7 +226,14 @@ static bool may_be_unaligned(u16 mnemonic)
     case ZYDIS_MNEMONIC_PCMPESTRI:
     case ZYDIS_MNEMONIC_PCMPESTRM:
     case ZYDIS_MNEMONIC_PCMPISTRI:
-    case ZYDIS_MNEMONIC_PCMPISTRM: return true;
+    case ZYDIS_MNEMONIC_PCMPISTRM:
+    case ZYDIS_MNEMONIC_SHA1MSG1:
+    case ZYDIS_MNEMONIC_SHA1MSG2:
+    case ZYDIS_MNEMONIC_SHA1NEXTE:
+    case ZYDIS_MNEMONIC_SHA1RNDS4:
+    case ZYDIS_MNEMONIC_SHA256MSG1:
+    case ZYDIS_MNEMONIC_SHA256MSG2:
+    case ZYDIS_MNEMONIC_SHA256RNDS2: return true;
     default: return false;
     }
 }
