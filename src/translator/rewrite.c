@@ -87,6 +87,8 @@ bool rewrite_can(const struct build *b, const struct insn *i)
 {
     if (i->row->treatment != TREAT_IDENTICAL || is_irregular(i) || hidden_esp(i)) return false;
     if (i->encoding != ENC_LEGACY && i->encoding != ENC_VEX) return false;
+    /* VEX is #UD in real and virtual-8086 mode (SDM 2A 2.3.1). */
+    if (i->encoding == ENC_VEX && (!(b->mode & MODE_PE) || (b->mode & MODE_VM86))) return false;
     const struct operand *mem = memory_operand(i), *high = high_byte(i);
     if (high && uses_esp(i)) return false;
     if (!mem) return true;
