@@ -186,8 +186,8 @@ static struct leaf leaf_cache(u32 subleaf)
     return subleaf < ARRAY_SIZE(caches) ? caches[subleaf] : (struct leaf){{0}};
 }
 
-/* Leaves 15h and 16h: the TSC's rate, so that a guest need not measure it. TSC Hz = ECX * EBX / EAX; with a nominal
- * crystal of 100 kHz the kHz of the TSC are EBX. */
+/* Leaves 15h and 16h: the TSC's rate, so that a guest need not measure it. TSC Hz = ECX * EBX / EAX; with a
+ * nominal crystal of 100 kHz the kHz of the TSC are EBX. */
 static struct leaf leaf_tsc(const struct vcpu *v, u32 number)
 {
     enum { CRYSTAL_HZ = 100000 };
