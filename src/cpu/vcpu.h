@@ -223,6 +223,7 @@ struct vcpu {
     /* MSRs that are not kept elsewhere */
     u64 sysenter_cs, sysenter_esp, sysenter_eip;
     u64 tsc_offset;
+    u64 tsc_adjust;
     u64 apic_base, pat, misc_enable, debugctl, mcg_status, tsc_aux;
     u64 mtrr_def_type, mtrr_fixed[11], mtrr_base[8], mtrr_mask[8];
 
