@@ -148,7 +148,6 @@ static bool may_leave_flags(const struct insn *i)
     case ZYDIS_MNEMONIC_SHL:
     case ZYDIS_MNEMONIC_SHR:
     case ZYDIS_MNEMONIC_SAR:
-    case ZYDIS_MNEMONIC_SALC:
     case ZYDIS_MNEMONIC_SHLD:
     case ZYDIS_MNEMONIC_SHRD: {
         const struct operand *count = &i->op[i->operand_count - 1];
