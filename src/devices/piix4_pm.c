@@ -16,7 +16,7 @@ enum { SCI_EN = 1 << 0, BRLD_EN_BM = 1 << 1, SUS_TYP = 7 << 10, SUS_EN = 1 << 13
 #define SOFT_OFF   0 /* SUS_TYP of it */
 
 #define NS_PER_SECOND 1000000000ull
-/* "TMROF_STS: set any time bit 23 changes" (ACPI 2.0, 4.7.3.1.1, for a 24-bit timer). */
+/* "TMROF_STS: set any time bit 23 changes" (ACPI 1.0b, 4.7.3.1.1, for a 24-bit timer). */
 #define OVERFLOW_SHIFT 23
 #define TIMER_MASK     0xffffff
 

@@ -1,6 +1,6 @@
 /*
  * The PIIX4's power management function (Intel 82371AB datasheet, order 290562, chapters 7 and 11.2), with
- * what ACPI calls fixed hardware (ACPI 2.0, 4.7): event block, control register, PM timer, general purpose
+ * what ACPI calls fixed hardware (ACPI 1.0b, 4.7): event block, control register, PM timer, general purpose
  * events.
  *
  *   config 40h  15-6 base | 5-1 0 | 0 I/O    PMBA: 64 ports, decoded while bit 0 of PMREGMISC (80h) is set

@@ -22,7 +22,7 @@
 #define OEM_TABLE_ID "RINGERPC"
 
 enum {
-    /* description header, 5.2.5 */
+    /* description header, 5.2.3 */
     HEADER_LENGTH = 4,
     HEADER_REVISION = 8,
     HEADER_CHECKSUM = 9,
@@ -32,16 +32,15 @@ enum {
     HEADER_CREATOR_ID = 28,
     HEADER_CREATOR_REVISION = 32,
     HEADER_BYTES = 36,
-    /* RSDP, 5.2.4 */
+    /* RSDP, 5.2.1 */
     RSDP_CHECKSUM = 8,
     RSDP_OEM_ID = 9,
     RSDP_RSDT = 16,
     RSDP_BYTES = 20,
-    /* FACS, 5.2.9 */
+    /* FACS, 5.2.6 */
     FACS_LENGTH = 4,
-    FACS_VERSION = 32,
     FACS_BYTES = 64,
-    /* FADT, 5.2.8 */
+    /* FADT, 5.2.5 */
     FADT_FACS = 36,
     FADT_DSDT = 40,
     FADT_SCI_INT = 46,
@@ -59,36 +58,21 @@ enum {
     FADT_C2_LATENCY = 96,
     FADT_C3_LATENCY = 98,
     FADT_CENTURY = 108,
-    FADT_BOOT_ARCHITECTURE = 109,
     FADT_FLAGS = 112,
-    FADT_RESET_REGISTER = 116,
-    FADT_RESET_VALUE = 128,
-    FADT_X_FACS = 132,
-    FADT_X_DSDT = 140,
-    FADT_X_PM1A_EVENT = 148,
-    FADT_X_PM1A_CONTROL = 172,
-    FADT_X_PM_TIMER = 208,
-    FADT_X_GPE0 = 220,
-    FADT_BYTES = 244,
+    FADT_BYTES = 116,
 };
 
 enum fadt_flags {
     FADT_WBINVD = 1 << 0,
     FADT_PROC_C1 = 1 << 2,
     FADT_NO_SLEEP_BUTTON = 1 << 5,
-    FADT_RESET_SUPPORTED = 1 << 10,
 };
-
-enum { BOOT_LEGACY_DEVICES = 1 << 0, BOOT_8042 = 1 << 1 };
 
 #define SCI_IRQ         9
 #define SMI_COMMAND     0xb2
 #define NO_C2           0xfff
 #define NO_C3           0xfff
 #define CENTURY         0x32 /* in CMOS */
-#define RESET_CONTROL   0xcf9
-#define HARD_RESET      0x06
-#define GAS_IO          1 /* generic address structure, 5.2.3.1 */
 #define FACS_ALIGNMENT  64
 #define TABLE_ALIGNMENT 16
 
@@ -143,23 +127,13 @@ static u32 put_facs(struct area *area)
 {
     u8 facs[FACS_BYTES] = "FACS";
     put32(facs + FACS_LENGTH, FACS_BYTES);
-    facs[FACS_VERSION] = 1;
     return put(area, facs, sizeof facs, FACS_ALIGNMENT);
 }
 
-static void put_io_address(u8 *at, u16 port, u8 bits)
-{
-    at[0] = GAS_IO;
-    at[1] = bits;
-    put64(at + 4, port);
-}
-
-/* A block of fixed registers: as ACPI 1.0 has it, and as a generic address. */
-static void put_block(u8 *fadt, u32 port_at, u32 bytes_at, u32 generic_at, u16 port, u8 bytes)
+static void put_block(u8 *fadt, u32 port_at, u32 bytes_at, u16 port, u8 bytes)
 {
     put32(fadt + port_at, port);
     fadt[bytes_at] = bytes;
-    put_io_address(fadt + generic_at, port, (u8)(bytes * 8));
 }
 
 static u32 put_fadt(struct area *area, u32 facs, u32 dsdt)
@@ -167,24 +141,19 @@ static u32 put_fadt(struct area *area, u32 facs, u32 dsdt)
     u8 fadt[FADT_BYTES] = {0};
     put32(fadt + FADT_FACS, facs);
     put32(fadt + FADT_DSDT, dsdt);
-    put64(fadt + FADT_X_FACS, facs);
-    put64(fadt + FADT_X_DSDT, dsdt);
     put16(fadt + FADT_SCI_INT, SCI_IRQ);
     put32(fadt + FADT_SMI_CMD, SMI_COMMAND);
     fadt[FADT_ACPI_ENABLE] = PIIX4_ACPI_ENABLE;
     fadt[FADT_ACPI_DISABLE] = PIIX4_ACPI_DISABLE;
-    put_block(fadt, FADT_PM1A_EVENT, FADT_PM1_EVENT_BYTES, FADT_X_PM1A_EVENT, ACPI_PM_BASE, 4);
-    put_block(fadt, FADT_PM1A_CONTROL, FADT_PM1_CONTROL_BYTES, FADT_X_PM1A_CONTROL, ACPI_PM_BASE + 4, 2);
-    put_block(fadt, FADT_PM_TIMER, FADT_PM_TIMER_BYTES, FADT_X_PM_TIMER, ACPI_PM_BASE + 8, 4);
-    put_block(fadt, FADT_GPE0, FADT_GPE0_BYTES, FADT_X_GPE0, ACPI_PM_BASE + 12, 4);
+    put_block(fadt, FADT_PM1A_EVENT, FADT_PM1_EVENT_BYTES, ACPI_PM_BASE, 4);
+    put_block(fadt, FADT_PM1A_CONTROL, FADT_PM1_CONTROL_BYTES, ACPI_PM_BASE + 4, 2);
+    put_block(fadt, FADT_PM_TIMER, FADT_PM_TIMER_BYTES, ACPI_PM_BASE + 8, 4);
+    put_block(fadt, FADT_GPE0, FADT_GPE0_BYTES, ACPI_PM_BASE + 12, 4);
     put16(fadt + FADT_C2_LATENCY, NO_C2);
     put16(fadt + FADT_C3_LATENCY, NO_C3);
     fadt[FADT_CENTURY] = CENTURY;
-    put16(fadt + FADT_BOOT_ARCHITECTURE, BOOT_LEGACY_DEVICES | BOOT_8042);
-    put32(fadt + FADT_FLAGS, FADT_WBINVD | FADT_PROC_C1 | FADT_NO_SLEEP_BUTTON | FADT_RESET_SUPPORTED);
-    put_io_address(fadt + FADT_RESET_REGISTER, RESET_CONTROL, 8);
-    fadt[FADT_RESET_VALUE] = HARD_RESET;
-    return put_table(area, fadt, "FACP", 3, sizeof fadt);
+    put32(fadt + FADT_FLAGS, FADT_WBINVD | FADT_PROC_C1 | FADT_NO_SLEEP_BUTTON);
+    return put_table(area, fadt, "FACP", 1, sizeof fadt);
 }
 
 static void put_rsdp(struct phys *phys, u32 rsdt)

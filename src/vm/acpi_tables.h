@@ -1,5 +1,5 @@
 /*
- * The ACPI tables of a machine whose kernel is started without firmware (ACPI Specification 2.0, chapter 5).
+ * The ACPI tables of a machine whose kernel is started without firmware (ACPI Specification 1.0b, chapter 5).
  * They lie in the BIOS area, which the memory map reserves and where an operating system looks for the RSDP:
  *
  *   F0000h   RSDP -> RSDT -> FADT -> DSDT (what every machine has), FACS

@@ -294,18 +294,17 @@ void chipset_firmware_loaded(struct chipset *c)
 
 /* --- in the firmware's place --- */
 
-#define ISA_BRIDGE PCI_DEVFN(1, 0)
-#define POWER      PCI_DEVFN(1, 3)
+#define POWER PCI_DEVFN(1, 3)
 
-/* What PC firmware for this chipset writes: PIRQs to IRQ 10 and 11, which with the SCI become
- * level-triggered, and the power management block to ACPI_PM_BASE. */
+/* The power management block to ACPI_PM_BASE, and its interrupt level-triggered. The PIRQs stay unrouted and
+ * the other interrupts edge-triggered: an operating system with ACPI routes them when it needs them (and
+ * Linux complains if the ELCR says anything else before). */
 static void set_up_chips(struct port_bus *ports)
 {
     static const struct {
         u8 devfn, offset, bytes;
         u32 value;
     } rows[] = {
-        {ISA_BRIDGE, 0x60, 4, 0x0b0b0a0a},
         {POWER, PCI_INTERRUPT_LINE, 1, SCI_IRQ},
         {POWER, 0x40, 4, ACPI_PM_BASE},
         {POWER, 0x80, 1, 1},
@@ -315,7 +314,7 @@ static void set_up_chips(struct port_bus *ports)
         ports_write(ports, 0xcfc, rows[n].bytes, rows[n].value);
     }
     ports_write(ports, 0xcf8, 4, 0);
-    ports_write(ports, 0x4d1, 1, (1 << SCI_IRQ | 1 << 10 | 1 << 11) >> 8);
+    ports_write(ports, 0x4d1, 1, 1 << (SCI_IRQ - 8));
 }
 
 void chipset_post(struct chipset *c)
