@@ -1,44 +1,44 @@
 /*
- * What --stats prints: one row a counter, grouped. Counters are plain fields of a struct that hangs off the machine,
- * bumped by the vCPU thread only.
+ * What --stats prints: one row a counter, grouped. Counters are plain fields of a struct that hangs off the
+ * machine, bumped by the vCPU thread only.
  */
 #ifndef RINGER_BASE_COUNTERS_H
 #define RINGER_BASE_COUNTERS_H
 
 #include "types.h"
 
-#define RINGER_COUNTERS(X)                                                                                        \
-    X(interp_instructions, "instructions executed by the interpreter")                                            \
-    X(decode_misses, "instructions decoded for the interpreter")                                                  \
-    X(blocks_translated, "blocks translated")                                                                     \
-    X(instructions_translated, "guest instructions translated")                                                   \
-    X(bytes_emitted, "host bytes emitted")                                                                        \
-    X(translate_ns, "nanoseconds spent translating")                                                              \
-    X(engine_entries, "entries into translated code")                                                             \
-    X(block_lookups, "block lookups in the dispatcher")                                                           \
-    X(block_lookup_hits, "block lookups answered by the lookup table")                                            \
-    X(chains_made, "direct branches chained")                                                                     \
-    X(chains_broken, "chains broken by invalidation")                                                             \
-    X(indirect_misses, "indirect branches that missed their inline cache")                                        \
-    X(blocks_invalidated, "blocks invalidated by writes to code")                                                 \
-    X(code_writes, "writes that reached a page holding code")                                                     \
-    X(code_writes_harmless, "of these, writes beside the code")                                                   \
-    X(cache_flushes, "whole flushes of the code cache")                                                           \
-    X(callouts, "instructions handed to the interpreter by translated code")                                      \
-    X(slow_accesses, "memory accesses that took the slow path")                                                   \
-    X(slow_interpreted, "memory accesses that had to be interpreted")                                             \
-    X(shadow_fills, "shadow entries filled")                                                                      \
-    X(shadow_flushes, "shadow table flushes")                                                                     \
-    X(shadow_invlpgs, "shadow entries dropped by INVLPG")                                                         \
-    X(page_walks, "guest page-table walks")                                                                       \
-    X(exceptions, "exceptions delivered to the guest")                                                            \
-    X(page_faults, "of these, page faults")                                                                       \
-    X(interrupts, "external interrupts delivered")                                                                \
-    X(port_reads, "port reads")                                                                                   \
-    X(port_writes, "port writes")                                                                                 \
-    X(mmio_accesses, "accesses to memory-mapped devices")                                                         \
-    X(halts, "times the guest halted")                                                                            \
-    X(host_signals, "host signals taken on behalf of the guest (#DE, #MF, #XM)")                                  \
+#define RINGER_COUNTERS(X)                                                                                   \
+    X(interp_instructions, "instructions executed by the interpreter")                                       \
+    X(decode_misses, "instructions decoded for the interpreter")                                             \
+    X(blocks_translated, "blocks translated")                                                                \
+    X(instructions_translated, "guest instructions translated")                                              \
+    X(bytes_emitted, "host bytes emitted")                                                                   \
+    X(translate_ns, "nanoseconds spent translating")                                                         \
+    X(engine_entries, "entries into translated code")                                                        \
+    X(block_lookups, "block lookups in the dispatcher")                                                      \
+    X(block_lookup_hits, "block lookups answered by the lookup table")                                       \
+    X(chains_made, "direct branches chained")                                                                \
+    X(chains_broken, "chains broken by invalidation")                                                        \
+    X(indirect_misses, "indirect branches that missed their inline cache")                                   \
+    X(blocks_invalidated, "blocks invalidated by writes to code")                                            \
+    X(code_writes, "writes that reached a page holding code")                                                \
+    X(code_writes_harmless, "of these, writes beside the code")                                              \
+    X(cache_flushes, "whole flushes of the code cache")                                                      \
+    X(callouts, "instructions handed to the interpreter by translated code")                                 \
+    X(slow_accesses, "memory accesses that took the slow path")                                              \
+    X(slow_interpreted, "memory accesses that had to be interpreted")                                        \
+    X(shadow_fills, "shadow entries filled")                                                                 \
+    X(shadow_flushes, "shadow table flushes")                                                                \
+    X(shadow_invlpgs, "shadow entries dropped by INVLPG")                                                    \
+    X(page_walks, "guest page-table walks")                                                                  \
+    X(exceptions, "exceptions delivered to the guest")                                                       \
+    X(page_faults, "of these, page faults")                                                                  \
+    X(interrupts, "external interrupts delivered")                                                           \
+    X(port_reads, "port reads")                                                                              \
+    X(port_writes, "port writes")                                                                            \
+    X(mmio_accesses, "accesses to memory-mapped devices")                                                    \
+    X(halts, "times the guest halted")                                                                       \
+    X(host_signals, "host signals taken on behalf of the guest (#DE, #MF, #XM)")                             \
     X(fpu_parks, "times the guest FPU state was parked")
 
 struct counters {

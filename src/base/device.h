@@ -1,9 +1,10 @@
 /*
  * The device seam: everything a device may see of the machine.
  *
- * A device is registers + one function that recomputes its output + read/write handlers + reset. It sees an offset
- * in its own window (io_ops), wires (irq_line), injected time (clock, timer) and guest memory by address (dma).
- * It never sees a vCPU, a port number or a host clock. Everything here runs on the vCPU thread: no locks.
+ * A device is registers + one function that recomputes its output + read/write handlers + reset. It sees an
+ * offset in its own window (io_ops), wires (irq_line), injected time (clock, timer) and guest memory by
+ * address (dma). It never sees a vCPU, a port number or a host clock. Everything here runs on the vCPU
+ * thread: no locks.
  */
 #ifndef RINGER_BASE_DEVICE_H
 #define RINGER_BASE_DEVICE_H
@@ -28,7 +29,8 @@ static inline void irq_set(const struct irq_line *line, bool level)
     if (line->set) line->set(line->receiver, line->pin, level);
 }
 
-/* Guest-physical memory as a bus master sees it. Reads of nothing give ones; writes to nothing are dropped. */
+/* Guest-physical memory as a bus master sees it. Reads of nothing give ones; writes to nothing are dropped.
+ */
 struct dma {
     void (*read)(void *memory, u64 gpa, void *buffer, u64 bytes);
     void (*write)(void *memory, u64 gpa, const void *buffer, u64 bytes);
@@ -53,7 +55,10 @@ struct timer {
     struct timer *next;
 };
 
-static inline u64 clock_now(const struct clock *clock) { return clock->now_ns(clock); }
+static inline u64 clock_now(const struct clock *clock)
+{
+    return clock->now_ns(clock);
+}
 
 void timer_init(struct timer *timer, struct clock *clock, void (*fire)(void *device), void *device);
 

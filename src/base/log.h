@@ -24,7 +24,8 @@ _Noreturn void die(int status, const char *format, ...) __attribute__((format(pr
 /* log_debug() prints only after log_enable_debug(). */
 void log_enable_debug(void);
 
-/* Have `restore` called before die() prints (the terminal leaves raw mode). One function at most; NULL removes it. */
+/* Have `restore` called before die() prints (the terminal leaves raw mode). One function at most; NULL
+ * removes it. */
 void log_at_die(void (*restore)(void));
 
 #endif

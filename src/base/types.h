@@ -17,19 +17,25 @@ typedef int16_t s16;
 typedef int32_t s32;
 typedef int64_t s64;
 
-#define ARRAY_SIZE(a)             (sizeof(a) / sizeof((a)[0]))
-#define container_of(p, type, m)  ((type *)((char *)(p)-offsetof(type, m)))
-#define likely(x)                 __builtin_expect(!!(x), 1)
-#define unlikely(x)               __builtin_expect(!!(x), 0)
+#define ARRAY_SIZE(a)            (sizeof(a) / sizeof((a)[0]))
+#define container_of(p, type, m) ((type *)((char *)(p)-offsetof(type, m)))
+#define likely(x)                __builtin_expect(!!(x), 1)
+#define unlikely(x)              __builtin_expect(!!(x), 0)
 
 /* Architectural page size of x86 and of every host we run on. */
 #define PAGE_SHIFT 12
 #define PAGE_SIZE  (1u << PAGE_SHIFT)
 #define PAGE_MASK  (PAGE_SIZE - 1)
 
-static inline u64 align_up(u64 v, u64 to) { return (v + to - 1) & ~(to - 1); }
+static inline u64 align_up(u64 v, u64 to)
+{
+    return (v + to - 1) & ~(to - 1);
+}
 
 /* The low `size` bytes of a value, size 1, 2, 4 or 8. */
-static inline u64 mask_bytes(u64 v, unsigned size) { return size >= 8 ? v : v & ((1ull << (size * 8)) - 1); }
+static inline u64 mask_bytes(u64 v, unsigned size)
+{
+    return size >= 8 ? v : v & ((1ull << (size * 8)) - 1);
+}
 
 #endif

@@ -18,7 +18,8 @@ struct code_page {
 
 static void *map_low(u64 bytes)
 {
-    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_32BIT, -1, 0);
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_32BIT, -1, 0);
     return p == MAP_FAILED ? NULL : p;
 }
 
@@ -33,8 +34,8 @@ int cache_init(struct cache *cache, u64 code_bytes, struct counters *counters)
     *cache = (struct cache){.counters = counters};
     int error = arena_init(&cache->arena, code_bytes);
     if (error) return error;
-    /* A block has some 30 host bytes a guest instruction and rarely fewer than two instructions; its metadata is of the
-     * order of its code. Both are only touched as they fill. */
+    /* A block has some 30 host bytes a guest instruction and rarely fewer than two instructions; its metadata
+     * is of the order of its code. Both are only touched as they fill. */
     cache->meta_bytes = cache->arena.bytes * 3 + 1024 * 1024;
     cache->block_limit = (u32)(cache->arena.bytes / 48) + 64;
     cache->meta = map_low(cache->meta_bytes);
@@ -149,9 +150,12 @@ void cache_add(struct cache *cache, struct block *block)
     cache->by_address[cache->block_count++] = block;
 }
 
+/* The field lies wherever the instruction has it. */
+typedef volatile u32 unaligned_u32 __attribute__((aligned(1)));
+
 static void patch32(struct cache *cache, u32 at, u32 value)
 {
-    *(volatile u32 *)(cache->arena.write + at) = value;
+    *(unaligned_u32 *)(cache->arena.write + at) = value;
 }
 
 void cache_link(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1)

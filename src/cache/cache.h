@@ -2,16 +2,16 @@
  * The translation cache: blocks of host code, found by what the guest code is and how the CPU was set.
  *
  * Invariants
- * 1. A block is a function of its key (struct block_key) and of the guest bytes it was made from. Its code is reached
- *    only when the linear page it runs at maps the frame of its key: the dispatcher, the indirect-branch lookup and
- *    cross-page edges check that; edges within a page need not.
+ * 1. A block is a function of its key (struct block_key) and of the guest bytes it was made from. Its code is
+ * reached only when the linear page it runs at maps the frame of its key: the dispatcher, the indirect-branch
+ * lookup and cross-page edges check that; edges within a page need not.
  * 2. Every page that a live block has bytes in is marked PHYS_CODE by whoever added the block.
- * 3. A dead block is in no table and has no edge pointing at it, but its code stays where it is until the next whole
- *    flush: it may be running.
+ * 3. A dead block is in no table and has no edge pointing at it, but its code stays where it is until the
+ * next whole flush: it may be running.
  * 4. `generation` changes whenever a block dies. Code that called out compares it before it goes on.
  *
- * Metadata (blocks, sites, decoded instructions of callouts) lives below 4 GB, so that translated code can name it with
- * 32 bits. Only the vCPU thread calls this.
+ * Metadata (blocks, sites, decoded instructions of callouts) lives below 4 GB, so that translated code can
+ * name it with 32 bits. Only the vCPU thread calls this.
  */
 #ifndef RINGER_CACHE_CACHE_H
 #define RINGER_CACHE_CACHE_H
@@ -32,37 +32,38 @@ struct block;
 /* A direct branch out of a block. Unlinked it jumps to its stub; linked, to the target's host entry. */
 struct edge {
     struct block *from;
-    struct block *to;       /* NULL: unlinked */
-    struct edge *next;      /* among to->incoming */
-    u32 eip;                /* where it leads */
-    u32 patch;              /* arena offset of the rel32 to patch; 0: no edge */
-    u32 stub;               /* arena offset of the stub */
-    u32 frame_patch;        /* cross-page edges: arena offset of the imm32 compared with the exec table; 0: same page */
+    struct block *to;  /* NULL: unlinked */
+    struct edge *next; /* among to->incoming */
+    u32 eip;           /* where it leads */
+    u32 patch;         /* arena offset of the rel32 to patch; 0: no edge */
+    u32 stub;          /* arena offset of the stub */
+    u32 frame_patch; /* cross-page edges: arena offset of the imm32 compared with the exec table; 0: same page
+                      */
 };
 
 /* Where a guest instruction's host code begins: host pc -> guest state. */
 struct site {
-    u32 host;        /* arena offset */
-    u8 guest;        /* offset in the block's guest bytes */
-    bool parked;     /* flags are in the parked register here, not in the host's EFLAGS */
+    u32 host;    /* arena offset */
+    u8 guest;    /* offset in the block's guest bytes */
+    bool parked; /* flags are in the parked register here, not in the host's EFLAGS */
 };
 
 #define BLOCK_MAX_INSNS 64
 
 struct block {
     struct block_key key;
-    u64 gpa_last;            /* of its last guest byte (on another page if it crosses) */
-    u32 frame_next;          /* crossing blocks: the frame of the second page + 1; else 0 */
+    u64 gpa_last;   /* of its last guest byte (on another page if it crosses) */
+    u32 frame_next; /* crossing blocks: the frame of the second page + 1; else 0 */
     u16 guest_bytes;
-    u8 count;                /* guest instructions */
+    u8 count; /* guest instructions */
     bool dead;
-    u32 start;               /* arena offsets: of its first byte, */
-    u32 entry_parked;        /* of the entries with flags parked and in the host, */
+    u32 start;        /* arena offsets: of its first byte, */
+    u32 entry_parked; /* of the entries with flags parked and in the host, */
     u32 entry_host;
-    u32 end;                 /* and past its last byte (stubs included) */
+    u32 end; /* and past its last byte (stubs included) */
     struct edge out[2];
     struct edge *incoming;
-    struct site *sites;      /* count of them, ascending */
+    struct site *sites; /* count of them, ascending */
     struct block *hash_next;
     struct block *page_next[2];
 };
@@ -104,8 +105,8 @@ struct block *cache_find(struct cache *cache, const struct block_key *key);
 /* Enter a finished block (its code lies at the end of the arena). */
 void cache_add(struct cache *cache, struct block *block);
 
-/* Make an edge jump straight to a block, and undo it. For cross-page edges frame_plus_1 is what the exec table must
- * hold for the target's page. */
+/* Make an edge jump straight to a block, and undo it. For cross-page edges frame_plus_1 is what the exec
+ * table must hold for the target's page. */
 void cache_link(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1);
 
 void cache_jump_enter(struct cache *cache, u64 key, const struct block *block);
@@ -121,6 +122,9 @@ struct block *cache_block_at(const struct cache *cache, u32 offset);
 /* The last site of the block at or before this offset. */
 const struct site *block_site_at(const struct block *block, u32 offset);
 
-static inline const u8 *cache_exec(const struct cache *cache, u32 offset) { return cache->arena.exec + offset; }
+static inline const u8 *cache_exec(const struct cache *cache, u32 offset)
+{
+    return cache->arena.exec + offset;
+}
 
 #endif

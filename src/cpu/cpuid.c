@@ -23,13 +23,13 @@
     (F1C_SSE3 | F1C_PCLMULQDQ | F1C_SSSE3 | F1C_SSE4_1 | F1C_SSE4_2 | F1C_MOVBE | F1C_POPCNT | F1C_AES |     \
      F1C_RDRAND)
 #define MAX_F7_EBX                                                                                           \
-    (F7B_BMI1 | F7B_FDP_EXCPTN_ONLY | F7B_SMEP | F7B_BMI2 | F7B_ERMS | F7B_NO_FPU_CS_DS | F7B_RDSEED |       \
+    (F7B_TSC_ADJUST | F7B_BMI1 | F7B_FDP_EXCPTN_ONLY | F7B_SMEP | F7B_BMI2 | F7B_ERMS | F7B_NO_FPU_CS_DS | F7B_RDSEED |       \
      F7B_ADX | F7B_SHA)
 
 /* Features that guest code executes on the host itself: exposed only where the host has them. All others are
  * ours. */
 #define HOST_F1_EDX (F1D_CX8 | F1D_CMOV | F1D_CLFSH | F1D_MMX | F1D_FXSR | F1D_SSE | F1D_SSE2)
-#define HOST_F7_EBX (MAX_F7_EBX & ~(u32)F7B_SMEP)
+#define HOST_F7_EBX (MAX_F7_EBX & ~(u32)(F7B_SMEP | F7B_TSC_ADJUST))
 
 /* Leaf 2 descriptors (SDM 2 table 3-12), after the classes' own data sheets. 7Dh: 2 MB L2; 2Ch, 30h: 32 KB
  * L1. */
@@ -114,6 +114,8 @@ static __attribute__((constructor)) void limit_models_to_host(void)
         m->f7_edx &= f7_edx;
         m->x1_ecx &= x1_ecx;
         m->x7_edx &= x7_edx;
+        /* Kernels take an invariant TSC with this register for one that needs no watching. */
+        if (!(m->x7_edx & X7D_INVARIANT_TSC)) m->f7_ebx &= ~(u32)F7B_TSC_ADJUST;
     }
 }
 
@@ -186,8 +188,8 @@ static struct leaf leaf_cache(u32 subleaf)
     return subleaf < ARRAY_SIZE(caches) ? caches[subleaf] : (struct leaf){{0}};
 }
 
-/* Leaves 15h and 16h: the TSC's rate, so that a guest need not measure it. TSC Hz = ECX * EBX / EAX; with a nominal
- * crystal of 100 kHz the kHz of the TSC are EBX. */
+/* Leaves 15h and 16h: the TSC's rate, so that a guest need not measure it. TSC Hz = ECX * EBX / EAX; with a
+ * nominal crystal of 100 kHz the kHz of the TSC are EBX. */
 static struct leaf leaf_tsc(const struct vcpu *v, u32 number)
 {
     enum { CRYSTAL_HZ = 100000 };

@@ -42,6 +42,7 @@ enum cpuid_1_ecx {
     F1C_RDRAND = 1 << 30,
 };
 enum cpuid_7 {
+    F7B_TSC_ADJUST = 1 << 1,
     F7B_BMI1 = 1 << 3,
     F7B_FDP_EXCPTN_ONLY = 1 << 6,
     F7B_SMEP = 1 << 7,

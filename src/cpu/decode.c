@@ -6,13 +6,15 @@
 
 #include <Zydis/Zydis.h>
 
-/* Extensions that no model exposes, and whose encodings older CPUs take for something else: hint NOPs, WBINVD. */
+/* Extensions that no model exposes, and whose encodings older CPUs take for something else: hint NOPs,
+ * WBINVD. */
 static const ZydisDecoderMode absent_modes[] = {ZYDIS_DECODER_MODE_MPX, ZYDIS_DECODER_MODE_CET,
                                                 ZYDIS_DECODER_MODE_WBNOINVD, ZYDIS_DECODER_MODE_CLDEMOTE};
 
 static void decoder_for(ZydisDecoder *decoder, bool code32)
 {
-    /* LEGACY_16 is 16-bit protected mode; real mode differs only in what it refuses, which the routines check. */
+    /* LEGACY_16 is 16-bit protected mode; real mode differs only in what it refuses, which the routines
+     * check. */
     ZydisDecoderInit(decoder, code32 ? ZYDIS_MACHINE_MODE_LEGACY_32 : ZYDIS_MACHINE_MODE_LEGACY_16,
                      code32 ? ZYDIS_STACK_WIDTH_32 : ZYDIS_STACK_WIDTH_16);
     for (unsigned n = 0; n < ARRAY_SIZE(absent_modes); n++)
@@ -23,11 +25,16 @@ static const struct {
     ZydisRegister first, last;
     u8 reg_class, number;
 } register_ranges[] = {
-    {ZYDIS_REGISTER_AL, ZYDIS_REGISTER_BH, RC_GPR8, 0},     {ZYDIS_REGISTER_AX, ZYDIS_REGISTER_DI, RC_GPR16, 0},
-    {ZYDIS_REGISTER_EAX, ZYDIS_REGISTER_EDI, RC_GPR32, 0},  {ZYDIS_REGISTER_ES, ZYDIS_REGISTER_GS, RC_SEG, 0},
-    {ZYDIS_REGISTER_CR0, ZYDIS_REGISTER_CR15, RC_CR, 0},    {ZYDIS_REGISTER_DR0, ZYDIS_REGISTER_DR15, RC_DR, 0},
-    {ZYDIS_REGISTER_ST0, ZYDIS_REGISTER_ST7, RC_X87, 0},    {ZYDIS_REGISTER_MM0, ZYDIS_REGISTER_MM7, RC_MMX, 0},
-    {ZYDIS_REGISTER_XMM0, ZYDIS_REGISTER_XMM7, RC_XMM, 0},  {ZYDIS_REGISTER_YMM0, ZYDIS_REGISTER_YMM7, RC_YMM, 0},
+    {ZYDIS_REGISTER_AL, ZYDIS_REGISTER_BH, RC_GPR8, 0},
+    {ZYDIS_REGISTER_AX, ZYDIS_REGISTER_DI, RC_GPR16, 0},
+    {ZYDIS_REGISTER_EAX, ZYDIS_REGISTER_EDI, RC_GPR32, 0},
+    {ZYDIS_REGISTER_ES, ZYDIS_REGISTER_GS, RC_SEG, 0},
+    {ZYDIS_REGISTER_CR0, ZYDIS_REGISTER_CR15, RC_CR, 0},
+    {ZYDIS_REGISTER_DR0, ZYDIS_REGISTER_DR15, RC_DR, 0},
+    {ZYDIS_REGISTER_ST0, ZYDIS_REGISTER_ST7, RC_X87, 0},
+    {ZYDIS_REGISTER_MM0, ZYDIS_REGISTER_MM7, RC_MMX, 0},
+    {ZYDIS_REGISTER_XMM0, ZYDIS_REGISTER_XMM7, RC_XMM, 0},
+    {ZYDIS_REGISTER_YMM0, ZYDIS_REGISTER_YMM7, RC_YMM, 0},
 };
 
 static void digest_register(struct operand *o, ZydisRegister reg)
@@ -129,14 +136,21 @@ static u16 eflags_of(ZydisAccessedFlagsMask mask)
 _Static_assert(ZYDIS_CPUFLAG_CF == FL_CF && ZYDIS_CPUFLAG_OF == FL_OF && ZYDIS_CPUFLAG_SF == FL_SF,
                "Zydis numbers flags as EFLAGS does");
 
-/* Shifts and rotates by a count that may be zero leave the flags alone then, and a repeated string instruction that
- * runs zero times does too: what they write is not surely overwritten. */
+/* Shifts and rotates by a count that may be zero leave the flags alone then, and a repeated string
+ * instruction that runs zero times does too: what they write is not surely overwritten. */
 static bool may_leave_flags(const struct insn *i)
 {
     switch (i->mnemonic) {
-    case ZYDIS_MNEMONIC_ROL: case ZYDIS_MNEMONIC_ROR: case ZYDIS_MNEMONIC_RCL: case ZYDIS_MNEMONIC_RCR:
-    case ZYDIS_MNEMONIC_SHL: case ZYDIS_MNEMONIC_SHR: case ZYDIS_MNEMONIC_SAR: case ZYDIS_MNEMONIC_SALC:
-    case ZYDIS_MNEMONIC_SHLD: case ZYDIS_MNEMONIC_SHRD: {
+    case ZYDIS_MNEMONIC_ROL:
+    case ZYDIS_MNEMONIC_ROR:
+    case ZYDIS_MNEMONIC_RCL:
+    case ZYDIS_MNEMONIC_RCR:
+    case ZYDIS_MNEMONIC_SHL:
+    case ZYDIS_MNEMONIC_SHR:
+    case ZYDIS_MNEMONIC_SAR:
+    case ZYDIS_MNEMONIC_SALC:
+    case ZYDIS_MNEMONIC_SHLD:
+    case ZYDIS_MNEMONIC_SHRD: {
         const struct operand *count = &i->op[i->operand_count - 1];
         return !(count->kind == OPND_IMM && (i->imm[count->imm] & 31));
     }
@@ -197,7 +211,12 @@ static void digest_layout(struct insn *i, const ZydisDecodedInstruction *z)
         case 0x66: i->prefixes |= PFX_OPSIZE; break;
         case 0x67: i->prefixes |= PFX_ADSIZE; break;
         case 0xf0: i->prefixes |= PFX_LOCK; break;
-        case 0x26: case 0x2e: case 0x36: case 0x3e: case 0x64: case 0x65: i->prefixes |= PFX_SEG; break;
+        case 0x26:
+        case 0x2e:
+        case 0x36:
+        case 0x3e:
+        case 0x64:
+        case 0x65: i->prefixes |= PFX_SEG; break;
         default: break;
         }
     }
@@ -213,7 +232,8 @@ int insn_decode(struct insn *insn, const u8 *bytes, unsigned available, bool cod
     decoder_for(&decoder, code32);
     if (available > INSN_MAX_BYTES) available = INSN_MAX_BYTES;
 
-    *insn = (struct insn){.mem_base = INSN_NO_REG, .mem_index = INSN_NO_REG, .mem_scale = 1, .mem_seg = SEG_DS};
+    *insn =
+        (struct insn){.mem_base = INSN_NO_REG, .mem_index = INSN_NO_REG, .mem_scale = 1, .mem_seg = SEG_DS};
     for (unsigned n = 0; n < available; n++)
         insn->bytes[n] = bytes[n];
     ZyanStatus status = ZydisDecoderDecodeFull(&decoder, bytes, available, &z, operands);

@@ -50,6 +50,12 @@ static bool makes_double_fault(enum exception_class first, enum exception_class 
     return first == CLASS_PAGE_FAULT && second != CLASS_BENIGN;
 }
 
+/* Instruction breakpoints come before all else that an instruction may raise, general detect included. */
+static bool is_code_breakpoint(const struct vcpu *v, const struct fault *fault)
+{
+    return fault->vector == VEC_DB && debug_match_code(v, v->seg[SEG_CS].base + (u32)v->rip);
+}
+
 /* What a fault has to show before its handler runs. */
 static void prepare_fault(struct vcpu *v, const struct fault *fault)
 {
@@ -60,9 +66,10 @@ static void prepare_fault(struct vcpu *v, const struct fault *fault)
         v->counters->page_faults++;
     }
     if (fault->vector == VEC_DB) v->dr[7] &= ~DR7_GD;
-    /* The image pushed has RF set, so that the instruction is not stopped by its breakpoint again when
-     * restarted (SDM 3B 17.3.1.1). A double fault is no fault: it is not restarted. */
-    if (fault->vector != VEC_DF) v->eflags |= FL_RF;
+    /* The image pushed has RF set, so that the instruction is not stopped by its breakpoint when restarted;
+     * but for that breakpoint's own fault, whose handler is to set it (SDM 3B 17.3.1.1). A double fault is no
+     * fault: it is not restarted. */
+    if (fault->vector != VEC_DF && !is_code_breakpoint(v, fault)) v->eflags |= FL_RF;
 }
 
 static enum exit_reason deliver(struct vcpu *v, struct fault event, enum interrupt_source source,

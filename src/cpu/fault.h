@@ -1,14 +1,15 @@
 /*
  * Raising guest exceptions from C code.
  *
- * fault_raise() and friends leave the routine at once (__builtin_longjmp to v->fault_jump); the instruction must have
- * committed nothing the manual says it has not. Whoever calls routines that may raise opens a scope:
+ * fault_raise() and friends leave the routine at once (__builtin_longjmp to v->fault_jump); the instruction
+ * must have committed nothing the manual says it has not. Whoever calls routines that may raise opens a
+ * scope:
  *
  *     if (FAULT_CATCH(v)) { ... v->fault is set ... } else { routine(v); }
  *
- * A fault belongs to the instruction's start: the catcher puts v->rip back there, unless v->in_new_task says that a task
- * switch has committed and the fault belongs to the new task's first instruction (SDM 3A 7.3). exception_deliver()
- * clears the flag.
+ * A fault belongs to the instruction's start: the catcher puts v->rip back there, unless v->in_new_task says
+ * that a task switch has committed and the fault belongs to the new task's first instruction (SDM 3A 7.3).
+ * exception_deliver() clears the flag.
  *
  * Scopes do not nest: save and restore v->fault_jump if they must.
  */
@@ -19,7 +20,7 @@
 
 #define FAULT_CATCH(v) __builtin_setjmp((v)->fault_jump)
 
-_Noreturn void fault_raise(struct vcpu *v, u8 vector);                  /* no error code: #UD #NM #DE #MF ... */
+_Noreturn void fault_raise(struct vcpu *v, u8 vector); /* no error code: #UD #NM #DE #MF ... */
 _Noreturn void fault_raise_error(struct vcpu *v, u8 vector, u32 error); /* #GP #SS #NP #TS #AC */
 _Noreturn void fault_raise_page(struct vcpu *v, u32 linear, u32 error);
 

@@ -26,8 +26,8 @@ static inline void flags_unpack(struct vcpu *v, u64 flags)
 /* Two operands: the result replaces the first. X(name, instruction) */
 #define HOST_BINARY(X)                                                                                       \
     X(add, "add")                                                                                            \
-    X(or, "or") X(adc, "adc") X(sbb, "sbb") X(and, "and") X(sub, "sub") X(xor, "xor") X(cmp, "cmp")          \
-        X(test, "test")
+    X(or, "or")                                                                                              \
+    X(adc, "adc") X(sbb, "sbb") X(and, "and") X(sub, "sub") X(xor, "xor") X(cmp, "cmp") X(test, "test")
 /* One operand. */
 #define HOST_UNARY(X) X(inc, "inc") X(dec, "dec") X(neg, "neg")
 /* Shifted by CL. */
@@ -36,8 +36,9 @@ static inline void flags_unpack(struct vcpu *v, u64 flags)
 /* Two operands of 16 or 32 bits; the first may stay as it is. */
 #define HOST_WIDE(X)                                                                                         \
     X(bt, "bt")                                                                                              \
-    X(bts, "bts") X(btr, "btr") X(btc, "btc") X(bsf, "bsf") X(bsr, "bsr") X(tzcnt, "tzcnt")                  \
-        X(lzcnt, "lzcnt") X(popcnt, "popcnt") X(imul, "imul")
+    X(bts, "bts")                                                                                            \
+    X(btr, "btr") X(btc, "btc") X(bsf, "bsf") X(bsr, "bsr") X(tzcnt, "tzcnt") X(lzcnt, "lzcnt")              \
+        X(popcnt, "popcnt") X(imul, "imul")
 /* Double shifts by CL, 16 or 32 bits. */
 #define HOST_DOUBLE_SHIFT(X) X(shld, "shld") X(shrd, "shrd")
 

@@ -1,6 +1,6 @@
 /*
- * A decoded guest instruction: what interpreter and translator both need of it, in 96 bytes. Zydis decodes; this is
- * the digest, with the byte layout kept so that the translator can re-encode without decoding again.
+ * A decoded guest instruction: what interpreter and translator both need of it, in 96 bytes. Zydis decodes;
+ * this is the digest, with the byte layout kept so that the translator can re-encode without decoding again.
  */
 #ifndef RINGER_CPU_INSN_H
 #define RINGER_CPU_INSN_H
@@ -14,7 +14,19 @@
 
 enum operand_kind { OPND_NONE, OPND_REG, OPND_MEM, OPND_IMM, OPND_FAR };
 
-enum reg_class { RC_GPR8, RC_GPR16, RC_GPR32, RC_SEG, RC_CR, RC_DR, RC_X87, RC_MMX, RC_XMM, RC_YMM, RC_OTHER };
+enum reg_class {
+    RC_GPR8,
+    RC_GPR16,
+    RC_GPR32,
+    RC_SEG,
+    RC_CR,
+    RC_DR,
+    RC_X87,
+    RC_MMX,
+    RC_XMM,
+    RC_YMM,
+    RC_OTHER
+};
 
 /* Where a register operand is encoded. */
 enum operand_field { FIELD_OTHER, FIELD_MODRM_REG, FIELD_MODRM_RM, FIELD_OPCODE, FIELD_VVVV };
@@ -24,17 +36,20 @@ struct operand {
     u8 kind;      /* enum operand_kind */
     u8 reg_class; /* enum reg_class */
     u8 reg;
-    u8 imm;       /* OPND_IMM: which of insn.imm[] */
-    u16 bytes;    /* size of the operand (0: none, e.g. LEA's memory or INVLPG's) */
+    u8 imm;    /* OPND_IMM: which of insn.imm[] */
+    u16 bytes; /* size of the operand (0: none, e.g. LEA's memory or INVLPG's) */
     bool read, written;
-    u8 field;     /* enum operand_field */
+    u8 field; /* enum operand_field */
 };
 
 #define INSN_NO_REG 0xff
 
 enum insn_prefix {
-    PFX_LOCK = 1 << 0, PFX_REP = 1 << 1 /* F3 */, PFX_REPNE = 1 << 2 /* F2 */,
-    PFX_OPSIZE = 1 << 3 /* 66 present */, PFX_ADSIZE = 1 << 4 /* 67 present */,
+    PFX_LOCK = 1 << 0,
+    PFX_REP = 1 << 1 /* F3 */,
+    PFX_REPNE = 1 << 2 /* F2 */,
+    PFX_OPSIZE = 1 << 3 /* 66 present */,
+    PFX_ADSIZE = 1 << 4 /* 67 present */,
     PFX_SEG = 1 << 5 /* a segment override is present */,
 };
 
@@ -43,41 +58,42 @@ enum insn_encoding { ENC_LEGACY, ENC_3DNOW, ENC_VEX, ENC_OTHER };
 struct isa_row;
 
 struct insn {
-    const struct isa_row *row; /* facts about the mnemonic, see isa.h; NULL never: unknown ones have the #UD row */
-    u16 mnemonic;              /* ZydisMnemonic */
+    const struct isa_row
+        *row;     /* facts about the mnemonic, see isa.h; NULL never: unknown ones have the #UD row */
+    u16 mnemonic; /* ZydisMnemonic */
     u8 length;
-    u8 operand_count;          /* visible operands */
-    u8 operand_bytes;          /* effective operand size: 2 or 4 (1 for byte instructions) */
-    u8 address_bytes;          /* effective address size: 2 or 4 */
-    u8 stack_bytes;            /* operand size of implicit stack use: 2 or 4 */
-    u8 prefixes;               /* enum insn_prefix, as effective (mandatory F2/F3/66 are *not* set here) */
+    u8 operand_count; /* visible operands */
+    u8 operand_bytes; /* effective operand size: 2 or 4 (1 for byte instructions) */
+    u8 address_bytes; /* effective address size: 2 or 4 */
+    u8 stack_bytes;   /* operand size of implicit stack use: 2 or 4 */
+    u8 prefixes;      /* enum insn_prefix, as effective (mandatory F2/F3/66 are *not* set here) */
     struct operand op[4];
-    u64 imm[2];                /* sign-extended to 64 bits where the instruction does so; relative branches: the
-                                  displacement; far pointers: imm[0] offset, imm[1] selector */
+    u64 imm[2]; /* sign-extended to 64 bits where the instruction does so; relative branches: the
+                   displacement; far pointers: imm[0] offset, imm[1] selector */
 
     /* the memory operand, when one operand is OPND_MEM: base + index * scale + disp, in address_bytes */
-    u8 mem_base, mem_index;    /* GPR number or INSN_NO_REG */
-    u8 mem_scale;              /* 1 2 4 8 */
-    u8 mem_seg;                /* enum seg, override applied. String instructions: segment of the [E]SI side */
-    u32 mem_disp;              /* sign-extended */
+    u8 mem_base, mem_index; /* GPR number or INSN_NO_REG */
+    u8 mem_scale;           /* 1 2 4 8 */
+    u8 mem_seg;             /* enum seg, override applied. String instructions: segment of the [E]SI side */
+    u32 mem_disp;           /* sign-extended */
 
     /* arithmetic flags, as FL_* masks within FL_ARITH */
     u16 flags_read;
-    u16 flags_written;         /* may be written, defined or undefined */
-    u16 flags_killed;          /* surely overwritten on every execution (so they are dead before) */
+    u16 flags_written; /* may be written, defined or undefined */
+    u16 flags_killed;  /* surely overwritten on every execution (so they are dead before) */
 
     /* byte layout, for re-encoding */
-    u8 encoding;               /* enum insn_encoding */
-    u8 map;                    /* 0: one byte, 1: 0F, 2: 0F38, 3: 0F3A */
+    u8 encoding; /* enum insn_encoding */
+    u8 map;      /* 0: one byte, 1: 0F, 2: 0F38, 3: 0F3A */
     u8 opcode;
-    u8 mandatory;              /* 66, F2, F3 or 0 */
+    u8 mandatory; /* 66, F2, F3 or 0 */
     bool has_modrm;
     u8 modrm;
-    u8 opcode_offset;          /* of the opcode byte in bytes[] (legacy); of the VEX prefix for ENC_VEX */
+    u8 opcode_offset; /* of the opcode byte in bytes[] (legacy); of the VEX prefix for ENC_VEX */
     u8 modrm_offset;
-    u8 imm_offset, imm_bytes;  /* all immediate bytes together (imm_bytes 0: none) */
-    u8 isa_set;                /* ZydisISASet, which CPUID feature gates it */
-    u8 category;               /* ZydisInstructionCategory */
+    u8 imm_offset, imm_bytes; /* all immediate bytes together (imm_bytes 0: none) */
+    u8 isa_set;               /* ZydisISASet, which CPUID feature gates it */
+    u8 category;              /* ZydisInstructionCategory */
     u8 bytes[INSN_MAX_BYTES];
 };
 

@@ -1,17 +1,17 @@
 /*
- * Guest memory as instructions reach it: segment, then paging, then RAM or device. All of these raise guest faults
- * (see fault.h) and are precise about page crossings: nothing is written unless all of it can be.
+ * Guest memory as instructions reach it: segment, then paging, then RAM or device. All of these raise guest
+ * faults (see fault.h) and are precise about page crossings: nothing is written unless all of it can be.
  *
- * Sizes are 1, 2, 4 or 8 bytes; the _bytes forms take any size up to a page. Fast path: the shadow tables of the current
- * privilege; slow path: shadow_access(), then phys_read()/phys_write() for devices.
+ * Sizes are 1, 2, 4 or 8 bytes; the _bytes forms take any size up to a page. Fast path: the shadow tables of
+ * the current privilege; slow path: shadow_access(), then phys_read()/phys_write() for devices.
  */
 #ifndef RINGER_CPU_MEMORY_H
 #define RINGER_CPU_MEMORY_H
 
 #include "fault.h"
 
-/* Through a segment register: type, limit and null checks raise #GP(0) or #SS(0). `offset` is already masked to the
- * address size. Checks CR0.AM/EFLAGS.AC alignment at CPL 3. */
+/* Through a segment register: type, limit and null checks raise #GP(0) or #SS(0). `offset` is already masked
+ * to the address size. Checks CR0.AM/EFLAGS.AC alignment at CPL 3. */
 u64 mem_read(struct vcpu *v, enum seg seg, u32 offset, unsigned size);
 void mem_write(struct vcpu *v, enum seg seg, u32 offset, unsigned size, u64 value);
 void mem_read_bytes(struct vcpu *v, enum seg seg, u32 offset, void *buffer, unsigned bytes);
@@ -26,8 +26,8 @@ u64 mem_read_modify(struct vcpu *v, enum seg seg, u32 offset, unsigned size);
 /* The linear address of an access through a segment, with its checks. */
 u32 mem_linear(struct vcpu *v, enum seg seg, u32 offset, unsigned bytes, bool write);
 
-/* By linear address at the current privilege, or as the processor itself (supervisor: descriptor tables, TSS, stack of
- * an inner ring). */
+/* By linear address at the current privilege, or as the processor itself (supervisor: descriptor tables, TSS,
+ * stack of an inner ring). */
 u64 lin_read(struct vcpu *v, u32 linear, unsigned size);
 void lin_write(struct vcpu *v, u32 linear, unsigned size, u64 value);
 u64 sys_read(struct vcpu *v, u32 linear, unsigned size);
@@ -36,14 +36,18 @@ void sys_probe_write(struct vcpu *v, u32 linear, unsigned bytes);
 void lin_read_bytes(struct vcpu *v, u32 linear, void *buffer, unsigned bytes);
 void lin_write_bytes(struct vcpu *v, u32 linear, const void *buffer, unsigned bytes);
 
-/* Bulk operations of string instructions: how many bytes from `linear` on (at most `bytes`, within its page) can be
- * reached directly at the current privilege; *host points at them. 0: use the accessors above for the next element. Never
- * raises. For writes never gives a page that holds code. */
+/* Bulk operations of string instructions: how many bytes from `linear` on (at most `bytes`, within its page)
+ * can be reached directly at the current privilege; *host points at them. 0: use the accessors above for the
+ * next element. Never raises. For writes never gives a page that holds code. */
 u32 lin_direct(struct vcpu *v, u32 linear, u32 bytes, bool write, u8 **host);
 
-/* Lockstep: every guest write (not device dma), in order. Full logs drop nothing: they set overflow and stop. */
+/* Lockstep: every guest write (not device dma), in order. Full logs drop nothing: they set overflow and stop.
+ */
 struct write_log {
-    struct { u64 gpa; u32 bytes; } entry[4096];
+    struct {
+        u64 gpa;
+        u32 bytes;
+    } entry[4096];
     unsigned count;
     bool overflow;
 };

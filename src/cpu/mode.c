@@ -100,6 +100,7 @@ static void reset_msrs(struct vcpu *v)
 {
     v->sysenter_cs = v->sysenter_esp = v->sysenter_eip = 0;
     v->tsc_offset = v->host && v->host->tsc ? -v->host->tsc(v->host->machine) : 0;
+    v->tsc_adjust = 0;
     v->apic_base = 0xfee00000 | 1 << 8 /* this is the boot processor */;
     v->pat = 0x0007040600070406;
     v->misc_enable = 1; /* fast string operations */

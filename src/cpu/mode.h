@@ -1,6 +1,6 @@
 /*
- * The mode key: everything besides linear address and bytes that a translated block's code depends on. Blocks are
- * looked up by it; vcpu_update_mode() keeps v->mode true.
+ * The mode key: everything besides linear address and bytes that a translated block's code depends on. Blocks
+ * are looked up by it; vcpu_update_mode() keeps v->mode true.
  */
 #ifndef RINGER_CPU_MODE_H
 #define RINGER_CPU_MODE_H
@@ -17,21 +17,24 @@ enum mode_bits {
     MODE_EM = 1 << 7,
     MODE_MP = 1 << 8,
     MODE_OSFXSR = 1 << 9,
-    MODE_IOPL = 1 << 10,   /* CPL <= IOPL: CLI, STI, IN, OUT are allowed (and POPF changes IF) */
-    MODE_STEP = 1 << 11,   /* TF or an enabled breakpoint: the interpreter's business */
-    MODE_ALIGN = 1 << 12,  /* CR0.AM, EFLAGS.AC and CPL 3: the interpreter's business too */
-    MODE_TSD = 1 << 13,    /* RDTSC is privileged (CR4.TSD and CPL > 0) */
+    MODE_IOPL = 1 << 10,  /* CPL <= IOPL: CLI, STI, IN, OUT are allowed (and POPF changes IF) */
+    MODE_STEP = 1 << 11,  /* TF or an enabled breakpoint: the interpreter's business */
+    MODE_ALIGN = 1 << 12, /* CR0.AM, EFLAGS.AC and CPL 3: the interpreter's business too */
+    MODE_TSD = 1 << 13,   /* RDTSC is privileged (CR4.TSD and CPL > 0) */
     /* two bits a segment register from here on, in the order of enum seg: enum mode_seg */
     MODE_SEG_SHIFT = 16,
 };
 
 enum mode_seg {
-    MODE_SEG_FLAT,    /* base 0, limit 4 GB, readable and writable (CS: readable code; never written through) */
-    MODE_SEG_BASED,   /* the same with a base */
+    MODE_SEG_FLAT,  /* base 0, limit 4 GB, readable and writable (CS: readable code; never written through) */
+    MODE_SEG_BASED, /* the same with a base */
     MODE_SEG_LIMITED, /* expand-up data, readable and writable (CS: readable), any base and limit */
     MODE_SEG_ODD,     /* null, read-only, expand-down, execute-only: every access is the interpreter's */
 };
 
-static inline enum mode_seg mode_seg(u32 mode, enum seg seg) { return (mode >> (MODE_SEG_SHIFT + 2 * seg)) & 3; }
+static inline enum mode_seg mode_seg(u32 mode, enum seg seg)
+{
+    return (mode >> (MODE_SEG_SHIFT + 2 * seg)) & 3;
+}
 
 #endif

@@ -35,6 +35,10 @@ static bool has_nx(const struct cpu_model *m)
 {
     return m->x1_edx & X1D_NX;
 }
+static bool has_tsc_adjust(const struct cpu_model *m)
+{
+    return m->f7_ebx & F7B_TSC_ADJUST;
+}
 static bool has_rdtscp(const struct cpu_model *m)
 {
     return m->x1_edx & X1D_RDTSCP;
@@ -76,10 +80,25 @@ static u64 read_tsc(struct vcpu *v, unsigned n)
 {
     return host_tsc(v) + v->tsc_offset;
 }
+/* Writes of the TSC and of IA32_TSC_ADJUST move both by the same amount (SDM 3B 18.17.3). */
+static bool move_tsc(struct vcpu *v, u64 by)
+{
+    v->tsc_offset += by;
+    v->tsc_adjust += by;
+    return true;
+}
 static bool write_tsc(struct vcpu *v, unsigned n, u64 value)
 {
-    v->tsc_offset = value - host_tsc(v);
-    return true;
+    return move_tsc(v, value - read_tsc(v, n));
+}
+
+static u64 read_tsc_adjust(struct vcpu *v, unsigned n)
+{
+    return v->tsc_adjust;
+}
+static bool write_tsc_adjust(struct vcpu *v, unsigned n, u64 value)
+{
+    return move_tsc(v, value - v->tsc_adjust);
 }
 
 /* Base and the boot-processor bit; without a local APIC in the machine the enable bit stays 0. */
@@ -254,6 +273,7 @@ static const struct msr_row rows[] = {
     {0x017, 1, is_p6, read_zero, write_refused},                      /* IA32_PLATFORM_ID */
     {0x01b, 1, is_p6, read_apic_base, write_apic_base},               /* IA32_APIC_BASE */
     {0x02a, 1, is_p6, read_zero, write_ignored},                      /* EBL_CR_POWERON */
+    {0x03b, 1, has_tsc_adjust, read_tsc_adjust, write_tsc_adjust},    /* IA32_TSC_ADJUST */
     {0x079, 1, is_p6, NULL, write_ignored},                           /* IA32_BIOS_UPDT_TRIG */
     {0x08b, 1, is_p6, read_microcode_revision, write_ignored},        /* IA32_BIOS_SIGN_ID */
     {0x0fe, 1, has_mtrr, read_mtrr_cap, write_refused},               /* IA32_MTRRCAP */

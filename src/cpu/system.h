@@ -1,7 +1,7 @@
 /*
- * The system side of the CPU: control transfers through descriptors, exceptions and interrupts, control registers.
- * Each of these follows the pseudo-code of the SDM (volumes 2 and 3A) with its order of checks. Unless said otherwise
- * they raise faults (fault.h) and leave v->rip, segments, cpl, eflags and mode whole.
+ * The system side of the CPU: control transfers through descriptors, exceptions and interrupts, control
+ * registers. Each of these follows the pseudo-code of the SDM (volumes 2 and 3A) with its order of checks.
+ * Unless said otherwise they raise faults (fault.h) and leave v->rip, segments, cpl, eflags and mode whole.
  */
 #ifndef RINGER_CPU_SYSTEM_H
 #define RINGER_CPU_SYSTEM_H
@@ -11,7 +11,8 @@
 /* --- segment.c: descriptors and segment registers --- */
 /* Load a segment register as MOV Sreg / POP Sreg / LxS do; real, vm86 and protected mode. Not CS. */
 void segment_load(struct vcpu *v, enum seg seg, u16 selector);
-/* Set a register in real or vm86 manner: base = selector << 4; limit and access as that mode has them. CS too. */
+/* Set a register in real or vm86 manner: base = selector << 4; limit and access as that mode has them. CS
+ * too. */
 void segment_set_real(struct vcpu *v, enum seg seg, u16 selector);
 void segment_load_ldtr(struct vcpu *v, u16 selector);
 void segment_load_tr(struct vcpu *v, u16 selector);
@@ -36,8 +37,9 @@ void interrupt_deliver(struct vcpu *v, u8 vector, enum interrupt_source source, 
 /* INT n with its vm86/VME rules. v->rip is the next instruction, `length` its own length. */
 void interrupt_software(struct vcpu *v, u8 vector, unsigned length);
 
-/* Deliver v->fault (raised by an instruction at v->rip): sets CR2, RF, DR6 as due, escalates to #DF and shutdown.
- * Never raises. Returns EXIT_NONE, or EXIT_SHUTDOWN on a triple fault. Opens its own FAULT_CATCH scope. */
+/* Deliver v->fault (raised by an instruction at v->rip): sets CR2, RF, DR6 as due, escalates to #DF and
+ * shutdown. Never raises. Returns EXIT_NONE, or EXIT_SHUTDOWN on a triple fault. Opens its own FAULT_CATCH
+ * scope. */
 enum exit_reason exception_deliver(struct vcpu *v);
 /* Deliver an external interrupt or NMI; ends HLT. Never raises. */
 enum exit_reason interrupt_external(struct vcpu *v, u8 vector);
@@ -56,8 +58,8 @@ void control_write(struct vcpu *v, unsigned cr, u32 value); /* checks, flushes, 
 bool control_cr3_valid(struct vcpu *v, u32 cr3);
 u32 debug_read(struct vcpu *v, unsigned dr);
 void debug_write(struct vcpu *v, unsigned dr, u32 value);
-/* POPF-style: replace the bits of `mask` that the current privilege may change (IF by IOPL, IOPL by CPL 0; VM, VIF and
- * VIP never). */
+/* POPF-style: replace the bits of `mask` that the current privilege may change (IF by IOPL, IOPL by CPL 0;
+ * VM, VIF and VIP never). */
 void eflags_write(struct vcpu *v, u32 value, u32 mask);
 
 /* --- debug.c: breakpoints --- */
@@ -66,10 +68,13 @@ u32 debug_match_code(const struct vcpu *v, u32 linear);
 /* Data and I/O breakpoints: note a hit, to be delivered as a trap after the instruction. */
 void debug_match_data(struct vcpu *v, u32 linear, unsigned bytes, bool write);
 void debug_match_io(struct vcpu *v, u16 port, unsigned bytes);
-static inline bool debug_armed(const struct vcpu *v) { return v->dr[7] & 0xff; }
+static inline bool debug_armed(const struct vcpu *v)
+{
+    return v->dr[7] & 0xff;
+}
 
 /* --- msr.c, ioperm.c --- */
-u64 msr_read(struct vcpu *v, u32 index);  /* #GP(0) when unknown */
+u64 msr_read(struct vcpu *v, u32 index); /* #GP(0) when unknown */
 void msr_write(struct vcpu *v, u32 index, u64 value);
 /* #GP(0) unless CPL <= IOPL or the TSS's I/O bitmap allows the ports (SDM 1 19.5.2). */
 void io_check(struct vcpu *v, u16 port, unsigned bytes);

@@ -1,11 +1,12 @@
 /*
- * The guest CPU's state: one plain struct. Translated code addresses its first fields by offset (asserted in the
- * translator); everything hangs off it, nothing is ambient.
+ * The guest CPU's state: one plain struct. Translated code addresses its first fields by offset (asserted in
+ * the translator); everything hangs off it, nothing is ambient.
  *
- * While translated code runs, gpr[] lives in host registers, the arithmetic flags in the host's EFLAGS, and x87/MMX/SSE
- * state in the host's registers (fpu_live). At every call of C code gpr[], rip and eflags are whole again; the FPU state
- * stays live until somebody calls fpu_park(). Code that may run with the FPU live is compiled -mgeneral-regs-only
- * (all of src/mmu, src/cache, src/cpu) and calls no libc: park first, then call.
+ * While translated code runs, gpr[] lives in host registers, the arithmetic flags in the host's EFLAGS, and
+ * x87/MMX/SSE state in the host's registers (fpu_live). At every call of C code gpr[], rip and eflags are
+ * whole again; the FPU state stays live until somebody calls fpu_park(). Code that may run with the FPU live
+ * is compiled -mgeneral-regs-only (all of src/mmu, src/cache, src/cpu) and calls no libc: park first, then
+ * call.
  */
 #ifndef RINGER_CPU_VCPU_H
 #define RINGER_CPU_VCPU_H
@@ -20,39 +21,91 @@ enum gpr { REG_EAX, REG_ECX, REG_EDX, REG_EBX, REG_ESP, REG_EBP, REG_ESI, REG_ED
 enum seg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_COUNT };
 
 enum eflags {
-    FL_CF = 1 << 0, FL_ONE = 1 << 1, FL_PF = 1 << 2, FL_AF = 1 << 4, FL_ZF = 1 << 6, FL_SF = 1 << 7,
-    FL_TF = 1 << 8, FL_IF = 1 << 9, FL_DF = 1 << 10, FL_OF = 1 << 11, FL_IOPL = 3 << 12, FL_NT = 1 << 14,
-    FL_RF = 1 << 16, FL_VM = 1 << 17, FL_AC = 1 << 18, FL_VIF = 1 << 19, FL_VIP = 1 << 20, FL_ID = 1 << 21,
+    FL_CF = 1 << 0,
+    FL_ONE = 1 << 1,
+    FL_PF = 1 << 2,
+    FL_AF = 1 << 4,
+    FL_ZF = 1 << 6,
+    FL_SF = 1 << 7,
+    FL_TF = 1 << 8,
+    FL_IF = 1 << 9,
+    FL_DF = 1 << 10,
+    FL_OF = 1 << 11,
+    FL_IOPL = 3 << 12,
+    FL_NT = 1 << 14,
+    FL_RF = 1 << 16,
+    FL_VM = 1 << 17,
+    FL_AC = 1 << 18,
+    FL_VIF = 1 << 19,
+    FL_VIP = 1 << 20,
+    FL_ID = 1 << 21,
     FL_ARITH = FL_CF | FL_PF | FL_AF | FL_ZF | FL_SF | FL_OF,
 };
 #define FL_IOPL_SHIFT 12
 
 enum cr0_bits {
-    CR0_PE = 1 << 0, CR0_MP = 1 << 1, CR0_EM = 1 << 2, CR0_TS = 1 << 3, CR0_ET = 1 << 4, CR0_NE = 1 << 5,
-    CR0_WP = 1 << 16, CR0_AM = 1 << 18, CR0_NW = 1 << 29, CR0_CD = 1 << 30,
+    CR0_PE = 1 << 0,
+    CR0_MP = 1 << 1,
+    CR0_EM = 1 << 2,
+    CR0_TS = 1 << 3,
+    CR0_ET = 1 << 4,
+    CR0_NE = 1 << 5,
+    CR0_WP = 1 << 16,
+    CR0_AM = 1 << 18,
+    CR0_NW = 1 << 29,
+    CR0_CD = 1 << 30,
 };
 #define CR0_PG (1u << 31)
 
 enum cr4_bits {
-    CR4_VME = 1 << 0, CR4_PVI = 1 << 1, CR4_TSD = 1 << 2, CR4_DE = 1 << 3, CR4_PSE = 1 << 4, CR4_PAE = 1 << 5,
-    CR4_MCE = 1 << 6, CR4_PGE = 1 << 7, CR4_PCE = 1 << 8, CR4_OSFXSR = 1 << 9, CR4_OSXMMEXCPT = 1 << 10,
-    CR4_UMIP = 1 << 11, CR4_FSGSBASE = 1 << 16, CR4_PCIDE = 1 << 17, CR4_OSXSAVE = 1 << 18,
-    CR4_SMEP = 1 << 20, CR4_SMAP = 1 << 21,
+    CR4_VME = 1 << 0,
+    CR4_PVI = 1 << 1,
+    CR4_TSD = 1 << 2,
+    CR4_DE = 1 << 3,
+    CR4_PSE = 1 << 4,
+    CR4_PAE = 1 << 5,
+    CR4_MCE = 1 << 6,
+    CR4_PGE = 1 << 7,
+    CR4_PCE = 1 << 8,
+    CR4_OSFXSR = 1 << 9,
+    CR4_OSXMMEXCPT = 1 << 10,
+    CR4_UMIP = 1 << 11,
+    CR4_FSGSBASE = 1 << 16,
+    CR4_PCIDE = 1 << 17,
+    CR4_OSXSAVE = 1 << 18,
+    CR4_SMEP = 1 << 20,
+    CR4_SMAP = 1 << 21,
 };
 
 #define EFER_NXE (1u << 11)
 
 enum vector {
-    VEC_DE = 0, VEC_DB = 1, VEC_NMI = 2, VEC_BP = 3, VEC_OF = 4, VEC_BR = 5, VEC_UD = 6, VEC_NM = 7, VEC_DF = 8,
-    VEC_TS = 10, VEC_NP = 11, VEC_SS = 12, VEC_GP = 13, VEC_PF = 14, VEC_MF = 16, VEC_AC = 17, VEC_MC = 18,
+    VEC_DE = 0,
+    VEC_DB = 1,
+    VEC_NMI = 2,
+    VEC_BP = 3,
+    VEC_OF = 4,
+    VEC_BR = 5,
+    VEC_UD = 6,
+    VEC_NM = 7,
+    VEC_DF = 8,
+    VEC_TS = 10,
+    VEC_NP = 11,
+    VEC_SS = 12,
+    VEC_GP = 13,
+    VEC_PF = 14,
+    VEC_MF = 16,
+    VEC_AC = 17,
+    VEC_MC = 18,
     VEC_XM = 19,
 };
 
 /*
- * The hidden part of a segment register. `access` has the layout of the descriptor's second dword shifted right by 8
- * (SDM 3A 3.4.5), that is
+ * The hidden part of a segment register. `access` has the layout of the descriptor's second dword shifted
+ * right by 8 (SDM 3A 3.4.5), that is
  *
- *   15 G | 14 D/B | 13 L | 12 AVL | 11-8 zero | 7 P | 6-5 DPL | 4 S | 3-0 type        16: unusable (null selector)
+ *   15 G | 14 D/B | 13 L | 12 AVL | 11-8 zero | 7 P | 6-5 DPL | 4 S | 3-0 type        16: unusable (null
+ * selector)
  *
  * limit is in bytes with granularity applied: the last valid offset (expand-down: the last invalid one).
  */
@@ -64,13 +117,23 @@ struct segment {
 };
 
 enum seg_access {
-    AR_ACCESSED = 1 << 0, AR_WRITABLE = 1 << 1 /* data */, AR_READABLE = 1 << 1 /* code */,
-    AR_EXPAND_DOWN = 1 << 2 /* data */, AR_CONFORMING = 1 << 2 /* code */, AR_CODE = 1 << 3, AR_S = 1 << 4,
-    AR_DPL = 3 << 5, AR_P = 1 << 7, AR_AVL = 1 << 12, AR_L = 1 << 13, AR_DB = 1 << 14, AR_G = 1 << 15,
+    AR_ACCESSED = 1 << 0,
+    AR_WRITABLE = 1 << 1 /* data */,
+    AR_READABLE = 1 << 1 /* code */,
+    AR_EXPAND_DOWN = 1 << 2 /* data */,
+    AR_CONFORMING = 1 << 2 /* code */,
+    AR_CODE = 1 << 3,
+    AR_S = 1 << 4,
+    AR_DPL = 3 << 5,
+    AR_P = 1 << 7,
+    AR_AVL = 1 << 12,
+    AR_L = 1 << 13,
+    AR_DB = 1 << 14,
+    AR_G = 1 << 15,
     AR_UNUSABLE = 1 << 16,
 };
-#define AR_DPL_SHIFT 5
-#define AR_TYPE(access) ((access) & 15)
+#define AR_DPL_SHIFT    5
+#define AR_TYPE(access) ((access)&15)
 
 struct desc_table {
     u32 base;
@@ -84,14 +147,14 @@ struct fault {
     u32 error;
 };
 
-/* Bits of vcpu.pending: something for the dispatcher to do before more guest code runs. Set by anyone (atomically),
- * noticed by every engine within a bounded time, cleared by the dispatcher only. */
+/* Bits of vcpu.pending: something for the dispatcher to do before more guest code runs. Set by anyone
+ * (atomically), noticed by every engine within a bounded time, cleared by the dispatcher only. */
 enum pending_bits {
     PENDING_HOST = 1 << 0,      /* host time or host input: run timers, poll back ends */
     PENDING_INTERRUPT = 1 << 1, /* the interrupt line is up and may be deliverable now */
     PENDING_NMI = 1 << 2,
-    PENDING_EXIT = 1 << 3,      /* stop running: vm has the reason (quit, reset, debug exit) */
-    PENDING_DEBUG = 1 << 4,     /* a trap-class #DB to deliver (data breakpoint, task switch T bit): debug_trap */
+    PENDING_EXIT = 1 << 3,  /* stop running: vm has the reason (quit, reset, debug exit) */
+    PENDING_DEBUG = 1 << 4, /* a trap-class #DB to deliver (data breakpoint, task switch T bit): debug_trap */
 };
 
 /* Why an engine returned. */
@@ -114,7 +177,7 @@ struct vcpu_host {
     u64 (*tsc)(void *machine);                   /* guest TSC before tsc_offset is added */
     void (*ferr)(void *machine, bool level);     /* FERR#: x87 errors with CR0.NE = 0 (IRQ 13) */
     void *machine;
-    u64 (*tsc_hz)(void *machine);                /* rate of the TSC, for CPUID 15h; NULL or 0: not told */
+    u64 (*tsc_hz)(void *machine); /* rate of the TSC, for CPUID 15h; NULL or 0: not told */
 };
 
 struct cpu_model; /* cpuid.h */
@@ -126,60 +189,61 @@ struct vcpu {
     u64 gpr[8];
     u64 rip; /* EIP, zero-extended */
     u32 eflags;
-    u32 pending;     /* enum pending_bits */
-    u64 icount;      /* instructions begun (deterministic mode: exact at every C call) */
-    u64 icount_limit; /* engines return EXIT_BUDGET when icount reaches it; UINT64_MAX for none */
-    const u64 *read_table;  /* shadow tables of the current privilege: follow cpl, see vcpu_update_mode() */
+    u32 pending;           /* enum pending_bits */
+    u64 icount;            /* instructions begun (deterministic mode: exact at every C call) */
+    u64 icount_limit;      /* engines return EXIT_BUDGET when icount reaches it; UINT64_MAX for none */
+    const u64 *read_table; /* shadow tables of the current privilege: follow cpl, see vcpu_update_mode() */
     const u64 *write_table;
     const u32 *exec_table;
-    u32 mode;       /* the translator's mode key, see mode.h; follows the state it is made of */
+    u32 mode; /* the translator's mode key, see mode.h; follows the state it is made of */
     u8 cpl;
-    u8 inhibit;     /* enum inhibit_bits: interrupts (and #DB) held off until the next instruction is done */
+    u8 inhibit; /* enum inhibit_bits: interrupts (and #DB) held off until the next instruction is done */
     bool halted;
     bool fpu_live;
     struct segment seg[SEG_COUNT];
     /* The translator's own, see src/translator/frame.h */
-    u64 thunk[8];      /* entry points translated code calls */
-    u64 jump_table;    /* struct jump_entry[65536], by the low 16 bits of EIP */
-    u64 jump_tag;      /* mode number << 56, 0: look nothing up */
-    u32 slow_info;     /* what a slow access is: enum slow_bits */
-    u32 slow_scratch;  /* a value carried across a second slow access */
-    u64 parked_flags;  /* AH: SF ZF AF PF CF, AL: OF */
-    u64 icount_soft;   /* the translator also returns EXIT_BUDGET at the first block end where it is in C code and
-                          icount >= this; 0 for every one (lockstep compares there), UINT64_MAX for never */
+    u64 thunk[8];     /* entry points translated code calls */
+    u64 jump_table;   /* struct jump_entry[65536], by the low 16 bits of EIP */
+    u64 jump_tag;     /* mode number << 56, 0: look nothing up */
+    u32 slow_info;    /* what a slow access is: enum slow_bits */
+    u32 slow_scratch; /* a value carried across a second slow access */
+    u64 parked_flags; /* AH: SF ZF AF PF CF, AL: OF */
+    u64 icount_soft;  /* the translator also returns EXIT_BUDGET at the first block end where it is in C code
+                         and  icount >= this; 0 for every one (lockstep compares there), UINT64_MAX for never */
     bool interrupt_line; /* level of the PIC's INTR output */
     /* -- the rest -- */
     struct segment ldtr, tr;
     struct desc_table gdtr, idtr;
     struct paging paging; /* cr0, cr3, cr4, efer, pdptes */
     u32 cr2;
-    u32 dr[8]; /* dr4/5 alias 6/7 */
+    u32 dr[8];      /* dr4/5 alias 6/7 */
     u32 debug_trap; /* DR6 bits of a trap-class #DB pending (PENDING_DEBUG) */
     bool nmi_masked;
 
     /* MSRs that are not kept elsewhere */
     u64 sysenter_cs, sysenter_esp, sysenter_eip;
     u64 tsc_offset;
+    u64 tsc_adjust;
     u64 apic_base, pat, misc_enable, debugctl, mcg_status, tsc_aux;
     u64 mtrr_def_type, mtrr_fixed[11], mtrr_base[8], mtrr_mask[8];
 
-    struct fault fault;       /* being raised */
-    u32 fault_address;        /* CR2 to be, for #PF */
-    void *fault_jump[5];      /* __builtin_setjmp target while interpreter code runs; see fault.h */
-    u8 delivering;            /* exception class being delivered, for double faults */
-    bool in_new_task;         /* the fault comes from the second half of a task switch: rip is the new task's already,
-                                 whoever catches it must not put the old instruction's start there */
+    struct fault fault;  /* being raised */
+    u32 fault_address;   /* CR2 to be, for #PF */
+    void *fault_jump[5]; /* __builtin_setjmp target while interpreter code runs; see fault.h */
+    u8 delivering;       /* exception class being delivered, for double faults */
+    bool in_new_task; /* the fault comes from the second half of a task switch: rip is the new task's already,
+                         whoever catches it must not put the old instruction's start there */
 
-    u32 insn_start;           /* EIP of the instruction the interpreter is at: where faults put rip back */
+    u32 insn_start; /* EIP of the instruction the interpreter is at: where faults put rip back */
 
     const struct vcpu_host *host;
     struct phys *phys;
     struct shadow *shadow;
     const struct cpu_model *model;
     struct counters *counters;
-    void *decode_cache;       /* interpreter */
-    void *engine;             /* translator */
-    void *thunks;             /* FP/SIMD host thunks of the interpreter */
+    void *decode_cache;          /* interpreter */
+    void *engine;                /* translator */
+    void *thunks;                /* FP/SIMD host thunks of the interpreter */
     struct write_log *write_log; /* lockstep; NULL otherwise */
     bool deterministic;
 
@@ -187,16 +251,16 @@ struct vcpu {
     _Alignas(64) u8 fpu[4096];
 };
 
-/* Power-on / INIT state (SDM 3A 9.1.1): real mode at F000:FFF0, CS base FFFF0000h. Keeps host, phys, shadow, model,
- * counters and engine pointers. Flushes the shadow. */
+/* Power-on / INIT state (SDM 3A 9.1.1): real mode at F000:FFF0, CS base FFFF0000h. Keeps host, phys, shadow,
+ * model, counters and engine pointers. Flushes the shadow. */
 void vcpu_reset(struct vcpu *v);
 
 /* Recompute everything that is derived from CPL, segments, EFLAGS and control registers: mode, read_table,
  * write_table, exec_table. Call after changing any of those (cheap). */
 void vcpu_update_mode(struct vcpu *v);
 
-/* Guest FPU state: registers <-> v->fpu. fpu_park: make v->fpu valid and the host's FPU free for library code (default
- * MXCSR and x87 control word). fpu_load: the opposite. Both do nothing when it is so already. */
+/* Guest FPU state: registers <-> v->fpu. fpu_park: make v->fpu valid and the host's FPU free for library code
+ * (default MXCSR and x87 control word). fpu_load: the opposite. Both do nothing when it is so already. */
 void fpu_park(struct vcpu *v);
 void fpu_load(struct vcpu *v);
 /* Call before library code, devices or libc from code that may run with the FPU live. */
@@ -209,12 +273,30 @@ static inline void vcpu_recheck_interrupts(struct vcpu *v)
         __atomic_or_fetch(&v->pending, PENDING_INTERRUPT, __ATOMIC_RELAXED);
 }
 
-static inline bool vcpu_pe(const struct vcpu *v) { return v->paging.cr0 & CR0_PE; }
-static inline bool vcpu_vm86(const struct vcpu *v) { return v->eflags & FL_VM; }
+static inline bool vcpu_pe(const struct vcpu *v)
+{
+    return v->paging.cr0 & CR0_PE;
+}
+static inline bool vcpu_vm86(const struct vcpu *v)
+{
+    return v->eflags & FL_VM;
+}
 /* Protected mode and not virtual-8086: selectors name descriptors. */
-static inline bool vcpu_protected(const struct vcpu *v) { return vcpu_pe(v) && !vcpu_vm86(v); }
-static inline unsigned vcpu_iopl(const struct vcpu *v) { return (v->eflags & FL_IOPL) >> FL_IOPL_SHIFT; }
-static inline bool vcpu_code32(const struct vcpu *v) { return v->seg[SEG_CS].access & AR_DB; }
-static inline bool vcpu_stack32(const struct vcpu *v) { return v->seg[SEG_SS].access & AR_DB; }
+static inline bool vcpu_protected(const struct vcpu *v)
+{
+    return vcpu_pe(v) && !vcpu_vm86(v);
+}
+static inline unsigned vcpu_iopl(const struct vcpu *v)
+{
+    return (v->eflags & FL_IOPL) >> FL_IOPL_SHIFT;
+}
+static inline bool vcpu_code32(const struct vcpu *v)
+{
+    return v->seg[SEG_CS].access & AR_DB;
+}
+static inline bool vcpu_stack32(const struct vcpu *v)
+{
+    return v->seg[SEG_SS].access & AR_DB;
+}
 
 #endif

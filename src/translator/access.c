@@ -11,7 +11,8 @@
  *     jz    slow
  *     op    [r9 + r10]
  *
- * This clobbers the host's flags; flags that are live wait in r12 meanwhile and stay there until they are read.
+ * This clobbers the host's flags; flags that are live wait in r12 meanwhile and stay there until they are
+ * read.
  */
 #include "build.h"
 

@@ -1,11 +1,12 @@
 /*
- * Edges out of a block: direct branches that are chained by patching, indirect ones that look their target up.
+ * Edges out of a block: direct branches that are chained by patching, indirect ones that look their target
+ * up.
  *
- * Every cycle of blocks passes a backward edge, an indirect branch or C code; these are where v->pending is looked at. In
- * deterministic mode every block looks at its entry instead.
+ * Every cycle of blocks passes a backward edge, an indirect branch or C code; these are where v->pending is
+ * looked at. In deterministic mode every block looks at its entry instead.
  *
- * Direct edges are reached with the flags in the host. What they do besides jumping leaves the flags alone: the tests are
- * MOV, LEA and JRCXZ, with ECX waiting in r11.
+ * Direct edges are reached with the flags in the host. What they do besides jumping leaves the flags alone:
+ * the tests are MOV, LEA and JRCXZ, with ECX waiting in r11.
  */
 #include "build.h"
 
@@ -48,7 +49,8 @@ static void poll_pending(struct build *b, struct stub *stub)
     stub_unless_zero(b, stub, 1);
 }
 
-/* Does the target's page still map the frame it mapped when the edge was linked? The imm32 is patched then. */
+/* Does the target's page still map the frame it mapped when the edge was linked? The imm32 is patched then.
+ */
 static u32 check_frame(struct build *b, struct stub *stub, u32 eip)
 {
     emit_mov_rr64(&b->e, REG_TEMP, RCX);
@@ -97,8 +99,8 @@ void emit_edge_stub(struct build *b, const struct stub *stub)
 
 void emit_indirect(struct build *b)
 {
-    if (b->t->config.no_inline_cache || b->t->config.no_chaining || mode_seg(b->mode, SEG_CS) != MODE_SEG_FLAT ||
-        !(b->mode & MODE_CODE32)) {
+    if (b->t->config.no_inline_cache || b->t->config.no_chaining ||
+        mode_seg(b->mode, SEG_CS) != MODE_SEG_FLAT || !(b->mode & MODE_CODE32)) {
         emit_jmp_thunk(&b->e, THUNK_INDIRECT);
         return;
     }
@@ -125,10 +127,12 @@ void emit_indirect(struct build *b)
     emit_here32(&b->e, miss);
     emit_jmp_thunk(&b->e, THUNK_INDIRECT);
 }
-_Static_assert(sizeof(struct jump_entry) == 16 && offsetof(struct jump_entry, key) == 0, "emit_indirect indexes it");
+_Static_assert(sizeof(struct jump_entry) == 16 && offsetof(struct jump_entry, key) == 0,
+               "emit_indirect indexes it");
 _Static_assert(JUMP_ENTRIES == 65536, "emit_indirect takes 16 bits of EIP");
 
-/* Relative branches whose operand size is that of the code segment: others truncate EIP, which is rare enough. */
+/* Relative branches whose operand size is that of the code segment: others truncate EIP, which is rare
+ * enough. */
 static bool target_of(const struct build *b, u32 *target)
 {
     const struct insn *i = b->i;
@@ -139,7 +143,8 @@ static bool target_of(const struct build *b, u32 *target)
     return *target <= b->block->key.cs_limit;
 }
 
-/* An indirect target beyond the segment's limit is #GP at the branch: only where no target can be is the check left out. */
+/* An indirect target beyond the segment's limit is #GP at the branch: only where no target can be is the
+ * check left out. */
 static bool any_target_is_legal(const struct build *b)
 {
     return (b->mode & MODE_CODE32) && b->block->key.cs_limit == UINT32_MAX;
@@ -281,11 +286,22 @@ emit_function *branch_emitter(u16 mnemonic)
 {
     switch (mnemonic) {
     case ZYDIS_MNEMONIC_JMP: return emit_jump;
-    case ZYDIS_MNEMONIC_JO: case ZYDIS_MNEMONIC_JNO: case ZYDIS_MNEMONIC_JB: case ZYDIS_MNEMONIC_JNB:
-    case ZYDIS_MNEMONIC_JZ: case ZYDIS_MNEMONIC_JNZ: case ZYDIS_MNEMONIC_JBE: case ZYDIS_MNEMONIC_JNBE:
-    case ZYDIS_MNEMONIC_JS: case ZYDIS_MNEMONIC_JNS: case ZYDIS_MNEMONIC_JP: case ZYDIS_MNEMONIC_JNP:
-    case ZYDIS_MNEMONIC_JL: case ZYDIS_MNEMONIC_JNL: case ZYDIS_MNEMONIC_JLE: case ZYDIS_MNEMONIC_JNLE:
-        return emit_jcond;
+    case ZYDIS_MNEMONIC_JO:
+    case ZYDIS_MNEMONIC_JNO:
+    case ZYDIS_MNEMONIC_JB:
+    case ZYDIS_MNEMONIC_JNB:
+    case ZYDIS_MNEMONIC_JZ:
+    case ZYDIS_MNEMONIC_JNZ:
+    case ZYDIS_MNEMONIC_JBE:
+    case ZYDIS_MNEMONIC_JNBE:
+    case ZYDIS_MNEMONIC_JS:
+    case ZYDIS_MNEMONIC_JNS:
+    case ZYDIS_MNEMONIC_JP:
+    case ZYDIS_MNEMONIC_JNP:
+    case ZYDIS_MNEMONIC_JL:
+    case ZYDIS_MNEMONIC_JNL:
+    case ZYDIS_MNEMONIC_JLE:
+    case ZYDIS_MNEMONIC_JNLE: return emit_jcond;
     case ZYDIS_MNEMONIC_JECXZ: return emit_jecxz;
     case ZYDIS_MNEMONIC_LOOP: return emit_loop;
     case ZYDIS_MNEMONIC_CALL: return emit_call;

@@ -30,8 +30,8 @@ struct engine {
     bool first;              /* nothing run yet since translator_run() was called */
     u32 modes[256];          /* mode number -> mode key; 0 is not used */
     unsigned mode_count;
-    u8 mode_number;          /* of modes[mode_number], used last */
-    struct build *build;     /* the block under construction */
+    u8 mode_number;      /* of modes[mode_number], used last */
+    struct build *build; /* the block under construction */
 };
 
 /* An instruction that translated code hands to the interpreter. In the cache's metadata. */
@@ -54,16 +54,17 @@ enum stub_kind { STUB_SLOW, STUB_MISALIGNED, STUB_STEP, STUB_EDGE, STUB_CROSS, S
 /* Code out of line, emitted behind the block. */
 struct stub {
     u8 kind;
-    u8 size;          /* STUB_MISALIGNED: of the access */
-    u8 edge;          /* STUB_EDGE: which */
-    u32 from[3];      /* rel32 places that lead here; 0: none */
-    u32 back;         /* where to go on */
+    u8 size;     /* STUB_MISALIGNED: of the access */
+    u8 edge;     /* STUB_EDGE: which */
+    u32 from[3]; /* rel32 places that lead here; 0: none */
+    u32 back;    /* where to go on */
     u32 eip;
-    u32 info;         /* slow_info */
+    u32 info; /* slow_info */
 };
 
 #define MAX_STUBS (BLOCK_MAX_INSNS * 6 + 8)
-/* No block's host code is longer: an instruction's worst case, PUSH m with two accesses, is below 300 bytes. */
+/* No block's host code is longer: an instruction's worst case, PUSH m with two accesses, is below 300 bytes.
+ */
 #define MAX_BLOCK_BYTES (BLOCK_MAX_INSNS * 384 + 512)
 
 struct build {
@@ -79,19 +80,20 @@ struct build {
     u16 guest_bytes;
     u32 piece[BLOCK_MAX_INSNS]; /* where the code of each begins, glue included */
 
-    unsigned n;        /* being emitted */
+    unsigned n; /* being emitted */
     const struct insn *i;
     u32 eip, next_eip; /* of it */
     enum flags_place flags;
-    bool ended;        /* control does not fall out of what was emitted */
+    bool ended; /* control does not fall out of what was emitted */
 
     struct stub stub[MAX_STUBS];
     unsigned stub_count;
 };
 
-/* plan.c: decode from `bytes` (`here` of them in this page, `next` more in the following one at next_bytes) until the
- * block ends. False when not even one instruction can be had. */
-bool plan_block(struct build *b, const u8 *bytes, unsigned here, const u8 *next_bytes, unsigned next, bool *crosses);
+/* plan.c: decode from `bytes` (`here` of them in this page, `next` more in the following one at next_bytes)
+ * until the block ends. False when not even one instruction can be had. */
+bool plan_block(struct build *b, const u8 *bytes, unsigned here, const u8 *next_bytes, unsigned next,
+                bool *crosses);
 /* Must the interpreter execute this one (callout), and does the block end with it? */
 bool plan_callout(const struct build *b, const struct insn *i);
 bool plan_ends(const struct build *b, const struct insn *i);
@@ -107,7 +109,8 @@ struct stub *stub_add(struct build *b, enum stub_kind kind, u32 from);
 u32 slow_info(const struct build *b, unsigned size, bool write);
 /* Host operand for the guest's 32-bit effective address. */
 struct host_mem guest_address(const struct insn *i);
-/* r9d = linear address of the memory operand (segment base and limit applied). False: leave it to the interpreter. */
+/* r9d = linear address of the memory operand (segment base and limit applied). False: leave it to the
+ * interpreter. */
 bool access_address(struct build *b, unsigned size, bool write);
 /* May accesses through this segment be emitted at all? */
 bool segment_is_reachable(const struct build *b, u8 seg, bool write);
@@ -117,18 +120,25 @@ void access_register(struct build *b, u8 seg, u8 reg, unsigned size);
 void access_check(struct build *b, unsigned size, bool write);
 /* ESP-relative accesses are only emitted for flat 32-bit stacks. */
 bool stack_is_flat(const struct build *b);
-/* Before a push of 4 bytes on a flat stack: r9 = ESP - 4, checked for writing. ESP changes after the store. */
+/* Before a push of 4 bytes on a flat stack: r9 = ESP - 4, checked for writing. ESP changes after the store.
+ */
 void push_check(struct build *b);
-static inline struct host_mem access_mem(void) { return mem_bis(REG_LINEAR, REG_ENTRY, 1); }
+static inline struct host_mem access_mem(void)
+{
+    return mem_bis(REG_LINEAR, REG_ENTRY, 1);
+}
 
 /* rewrite.c: false when it has to be a callout */
 bool rewrite_identical(struct build *b);
 bool rewrite_can(const struct build *b, const struct insn *i);
 /* Guest register number -> host register number. */
-static inline u8 host_gpr(u8 reg) { return reg == REG_ESP ? GUEST_ESP : reg; }
+static inline u8 host_gpr(u8 reg)
+{
+    return reg == REG_ESP ? GUEST_ESP : reg;
+}
 
-/* branch.c, inline.c and string.c: one emitter a mnemonic, NULL when there is none. It returns false, having emitted nothing, when
- * this form is not for it. */
+/* branch.c, inline.c and string.c: one emitter a mnemonic, NULL when there is none. It returns false, having
+ * emitted nothing, when this form is not for it. */
 typedef bool emit_function(struct build *b);
 emit_function *branch_emitter(u16 mnemonic);
 emit_function *inline_emitter(u16 mnemonic);
@@ -142,11 +152,13 @@ void emit_edge_stub(struct build *b, const struct stub *stub);
 /* Go to the EIP in r9d. Flags must be parked. */
 void emit_indirect(struct build *b);
 
-/* translate.c: the block at v->rip, whose first byte is at gpa. NULL when it must be interpreted. May flush. */
+/* translate.c: the block at v->rip, whose first byte is at gpa. NULL when it must be interpreted. May flush.
+ */
 struct block *translate(struct vcpu *v, const struct block_key *key);
 
 /* runtime.c */
-/* Find (or translate) what comes at v->rip and say where it is; or translator_leave, with engine.reason set. */
+/* Find (or translate) what comes at v->rip and say where it is; or translator_leave, with engine.reason set.
+ */
 u64 translator_next(struct vcpu *v);
 /* EFLAGS <-> the parked form. */
 void flags_from_parked(struct vcpu *v);

@@ -1,7 +1,7 @@
 /*
- * Host instructions, byte by byte: the few forms that glue code needs. Each function appends one instruction. Operands
- * are host register numbers; names say the form in the manual's letters (SDM 2: r = register, m = memory, i = immediate).
- * Nothing here knows the guest.
+ * Host instructions, byte by byte: the few forms that glue code needs. Each function appends one instruction.
+ * Operands are host register numbers; names say the form in the manual's letters (SDM 2: r = register, m =
+ * memory, i = immediate). Nothing here knows the guest.
  */
 #ifndef RINGER_TRANSLATOR_EMIT_H
 #define RINGER_TRANSLATOR_EMIT_H
@@ -12,13 +12,36 @@
 #include <assert.h>
 
 enum host_reg {
-    RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15,
+    RAX,
+    RCX,
+    RDX,
+    RBX,
+    RSP,
+    RBP,
+    RSI,
+    RDI,
+    R8,
+    R9,
+    R10,
+    R11,
+    R12,
+    R13,
+    R14,
+    R15,
     HOST_NONE = 0xff,
 };
 
 /* What the registers are for: see frame.h. */
-enum { GUEST_ESP = R8, REG_LINEAR = R9, REG_ENTRY = R10, REG_TEMP = R11, REG_PARKED = R12, REG_WRITE = R13,
-       REG_READ = R14, REG_FRAME = R15 };
+enum {
+    GUEST_ESP = R8,
+    REG_LINEAR = R9,
+    REG_ENTRY = R10,
+    REG_TEMP = R11,
+    REG_PARKED = R12,
+    REG_WRITE = R13,
+    REG_READ = R14,
+    REG_FRAME = R15
+};
 
 struct emitter {
     u8 *base; /* the arena's writable view */
@@ -37,7 +60,10 @@ static inline struct host_mem mem_bd(u8 base, s32 disp)
     return (struct host_mem){.base = base, .index = HOST_NONE, .scale = 1, .disp = disp};
 }
 
-static inline struct host_mem mem_frame(s32 offset) { return mem_bd(REG_FRAME, offset); }
+static inline struct host_mem mem_frame(s32 offset)
+{
+    return mem_bd(REG_FRAME, offset);
+}
 
 static inline struct host_mem mem_bis(u8 base, u8 index, u8 scale)
 {
@@ -78,14 +104,38 @@ void emit_shift_ri(struct emitter *e, bool wide, u8 ext, u8 reg, u8 count);
 /* test r8, imm8 for r8-r15 */
 void emit_test_r8i(struct emitter *e, u8 reg, u8 value);
 
-static inline void emit_mov_rr32(struct emitter *e, u8 to, u8 from) { emit_rr(e, false, 0x89, from, to); }
-static inline void emit_mov_rr64(struct emitter *e, u8 to, u8 from) { emit_rr(e, true, 0x89, from, to); }
-static inline void emit_load32(struct emitter *e, u8 to, struct host_mem mem) { emit_rm(e, false, 0x8b, to, mem); }
-static inline void emit_load64(struct emitter *e, u8 to, struct host_mem mem) { emit_rm(e, true, 0x8b, to, mem); }
-static inline void emit_store32(struct emitter *e, struct host_mem mem, u8 from) { emit_rm(e, false, 0x89, from, mem); }
-static inline void emit_store64(struct emitter *e, struct host_mem mem, u8 from) { emit_rm(e, true, 0x89, from, mem); }
-static inline void emit_lea32(struct emitter *e, u8 to, struct host_mem mem) { emit_rm(e, false, 0x8d, to, mem); }
-static inline void emit_lea64(struct emitter *e, u8 to, struct host_mem mem) { emit_rm(e, true, 0x8d, to, mem); }
+static inline void emit_mov_rr32(struct emitter *e, u8 to, u8 from)
+{
+    emit_rr(e, false, 0x89, from, to);
+}
+static inline void emit_mov_rr64(struct emitter *e, u8 to, u8 from)
+{
+    emit_rr(e, true, 0x89, from, to);
+}
+static inline void emit_load32(struct emitter *e, u8 to, struct host_mem mem)
+{
+    emit_rm(e, false, 0x8b, to, mem);
+}
+static inline void emit_load64(struct emitter *e, u8 to, struct host_mem mem)
+{
+    emit_rm(e, true, 0x8b, to, mem);
+}
+static inline void emit_store32(struct emitter *e, struct host_mem mem, u8 from)
+{
+    emit_rm(e, false, 0x89, from, mem);
+}
+static inline void emit_store64(struct emitter *e, struct host_mem mem, u8 from)
+{
+    emit_rm(e, true, 0x89, from, mem);
+}
+static inline void emit_lea32(struct emitter *e, u8 to, struct host_mem mem)
+{
+    emit_rm(e, false, 0x8d, to, mem);
+}
+static inline void emit_lea64(struct emitter *e, u8 to, struct host_mem mem)
+{
+    emit_rm(e, true, 0x8d, to, mem);
+}
 
 /* test r32, imm32 */
 void emit_test_ri(struct emitter *e, u8 reg, u32 value);
@@ -102,8 +152,14 @@ u32 emit_jrcxz(struct emitter *e);       /* rel8 */
 u32 emit_jcc8(struct emitter *e, u8 cc); /* rel8 */
 void emit_fix32(struct emitter *e, u32 place, u32 target);
 void emit_fix8(struct emitter *e, u32 place, u32 target);
-static inline void emit_here32(struct emitter *e, u32 place) { emit_fix32(e, place, e->at); }
-static inline void emit_here8(struct emitter *e, u32 place) { emit_fix8(e, place, e->at); }
+static inline void emit_here32(struct emitter *e, u32 place)
+{
+    emit_fix32(e, place, e->at);
+}
+static inline void emit_here8(struct emitter *e, u32 place)
+{
+    emit_fix8(e, place, e->at);
+}
 void emit_jmp_to(struct emitter *e, u32 target); /* rel32 */
 
 /* call / jmp through vcpu.thunk[n] */

@@ -1,5 +1,6 @@
 /*
- * What translated code and the entry points in entry.S know of struct vcpu, and which host register holds what.
+ * What translated code and the entry points in entry.S know of struct vcpu, and which host register holds
+ * what.
  *
  *   rax rcx rdx rbx rbp rsi rdi   guest EAX ECX EDX EBX EBP ESI EDI, zero-extended
  *   r8                            guest ESP
@@ -8,8 +9,8 @@
  *   r11                           scratch
  *   r12                           parked arithmetic flags: AH = SF ZF 0 AF 0 PF 1 CF, AL = OF
  *   r13 r14                       write and read shadow table of the current privilege
- *   r15                           the vCPU + FRAME_BIAS, so that more of it is in reach of an 8-bit displacement
- *   rsp                           the monitor's stack, 16-byte aligned between instructions
+ *   r15                           the vCPU + FRAME_BIAS, so that more of it is in reach of an 8-bit
+ * displacement rsp                           the monitor's stack, 16-byte aligned between instructions
  */
 #ifndef RINGER_TRANSLATOR_FRAME_H
 #define RINGER_TRANSLATOR_FRAME_H
@@ -37,7 +38,8 @@
 #define FRAME_INTERRUPT    (328 - FRAME_BIAS)
 
 /* vcpu.thunk[]: what translated code calls. */
-#define THUNK_SLOW     0 /* call: r9 linear address, slow_info set; returns with the entry in r10, or not at all */
+#define THUNK_SLOW                                                                                           \
+    0 /* call: r9 linear address, slow_info set; returns with the entry in r10, or not at all */
 #define THUNK_CALLOUT  1 /* call: r11d = struct callout; returns when the block may go on, or not at all */
 #define THUNK_LINK     2 /* jump: r11d = struct edge, rip set */
 #define THUNK_INDIRECT 3 /* jump: r9d = EIP to go to */
@@ -48,8 +50,8 @@
 #define THUNK_COUNT    8
 
 /* vcpu.slow_info */
-#define SLOW_SIZE_MASK     0xff
-#define SLOW_WRITE         0x100
+#define SLOW_SIZE_MASK       0xff
+#define SLOW_WRITE           0x100
 #define SLOW_REMAINING_SHIFT 16 /* guest instructions of the block after this one */
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Stack instructions, and sensitive ones that are emulated in line. Forms that are not for these (16-bit stacks, segments
- * that are not flat, virtual-8086 mode) fall back to the interpreter by returning false.
+ * Stack instructions, and sensitive ones that are emulated in line. Forms that are not for these (16-bit
+ * stacks, segments that are not flat, virtual-8086 mode) fall back to the interpreter by returning false.
  */
 #include "build.h"
 
@@ -38,7 +38,8 @@ static bool emit_push(struct build *b)
 static bool emit_pop(struct build *b)
 {
     const struct operand *to = &b->i->op[0];
-    if (!plain_stack(b) || to->kind != OPND_REG || to->reg_class != RC_GPR32 || to->reg == REG_ESP) return false;
+    if (!plain_stack(b) || to->kind != OPND_REG || to->reg_class != RC_GPR32 || to->reg == REG_ESP)
+        return false;
     emit_mov_rr32(&b->e, REG_LINEAR, GUEST_ESP);
     access_check(b, 4, false);
     emit_load32(&b->e, host_gpr(to->reg), access_mem());
@@ -106,8 +107,9 @@ static bool emit_cli(struct build *b)
     return true;
 }
 
-/* The shadow of STI is one instruction: no interrupt is looked for before the end of the block, so another instruction of
- * this block after STI is all it takes. With an interrupt waiting the interpreter does it, and the dispatcher delivers. */
+/* The shadow of STI is one instruction: no interrupt is looked for before the end of the block, so another
+ * instruction of this block after STI is all it takes. With an interrupt waiting the interpreter does it, and
+ * the dispatcher delivers. */
 static bool emit_sti(struct build *b)
 {
     if (!may_change_if(b) || b->n + 1 == b->count) return false;
@@ -156,7 +158,8 @@ static void scatter_arithmetic(struct build *b)
     b->flags = FLAGS_PARKED;
 }
 
-/* POPF that changes nothing but arithmetic flags, DF and (where IOPL allows) IF, and lets no waiting interrupt in. */
+/* POPF that changes nothing but arithmetic flags, DF and (where IOPL allows) IF, and lets no waiting
+ * interrupt in. */
 static bool emit_popf(struct build *b)
 {
     if (!plain_stack(b) || (b->mode & MODE_VM86)) return false;
@@ -229,10 +232,13 @@ emit_function *inline_emitter(u16 mnemonic)
     case ZYDIS_MNEMONIC_POP: return emit_pop;
     case ZYDIS_MNEMONIC_LEAVE: return emit_leave;
     case ZYDIS_MNEMONIC_LEA: return emit_lea;
-    case ZYDIS_MNEMONIC_NOP: case ZYDIS_MNEMONIC_PREFETCH: case ZYDIS_MNEMONIC_PREFETCHW:
-    case ZYDIS_MNEMONIC_PREFETCHNTA: case ZYDIS_MNEMONIC_PREFETCHT0: case ZYDIS_MNEMONIC_PREFETCHT1:
-    case ZYDIS_MNEMONIC_PREFETCHT2:
-        return emit_nothing;
+    case ZYDIS_MNEMONIC_NOP:
+    case ZYDIS_MNEMONIC_PREFETCH:
+    case ZYDIS_MNEMONIC_PREFETCHW:
+    case ZYDIS_MNEMONIC_PREFETCHNTA:
+    case ZYDIS_MNEMONIC_PREFETCHT0:
+    case ZYDIS_MNEMONIC_PREFETCHT1:
+    case ZYDIS_MNEMONIC_PREFETCHT2: return emit_nothing;
     case ZYDIS_MNEMONIC_CLI: return emit_cli;
     case ZYDIS_MNEMONIC_STI: return emit_sti;
     case ZYDIS_MNEMONIC_PUSHFD: return emit_pushf;

@@ -12,7 +12,8 @@ static void list_host(FILE *out, csh capstone, const struct cache *cache, u32 fr
     u64 address = (u64)(uintptr_t)cache_exec(cache, from);
     cs_insn *line = cs_malloc(capstone);
     while (left && cs_disasm_iter(capstone, &code, &left, &address, line))
-        fprintf(out, "        %012llx  %-8s %s\n", (unsigned long long)line->address, line->mnemonic, line->op_str);
+        fprintf(out, "        %012llx  %-8s %s\n", (unsigned long long)line->address, line->mnemonic,
+                line->op_str);
     cs_free(line, 1);
 }
 
@@ -20,8 +21,9 @@ static void list_block(FILE *out, struct vcpu *v, csh capstone, const struct blo
 {
     struct engine *t = v->engine;
     const struct block_key *key = &block->key;
-    fprintf(out, "block eip %08x gpa %llx mode %08x: %u guest bytes, %u instructions, %u host bytes\n", key->eip,
-            (unsigned long long)key->gpa, key->mode, block->guest_bytes, block->count, block->end - block->start);
+    fprintf(out, "block eip %08x gpa %llx mode %08x: %u guest bytes, %u instructions, %u host bytes\n",
+            key->eip, (unsigned long long)key->gpa, key->mode, block->guest_bytes, block->count,
+            block->end - block->start);
     list_host(out, capstone, &t->cache, block->start, block->sites[0].host);
     for (unsigned n = 0; n < block->count; n++) {
         const struct site *site = &block->sites[n];
@@ -41,8 +43,11 @@ void translator_list_block(struct vcpu *v, FILE *out)
     struct engine *t = v->engine;
     const struct segment *cs = &v->seg[SEG_CS];
     u32 linear = cs->base + (u32)v->rip, frame = v->exec_table[linear >> PAGE_SHIFT];
-    struct block_key key = {.gpa = (u64)(frame - 1) << PAGE_SHIFT | (linear & PAGE_MASK), .eip = (u32)v->rip,
-                            .mode = v->mode, .cs_base = cs->base, .cs_limit = cs->limit};
+    struct block_key key = {.gpa = (u64)(frame - 1) << PAGE_SHIFT | (linear & PAGE_MASK),
+                            .eip = (u32)v->rip,
+                            .mode = v->mode,
+                            .cs_base = cs->base,
+                            .cs_limit = cs->limit};
     struct block *block = frame ? cache_find(&t->cache, &key) : NULL;
     fpu_park(v);
     if (!block) {

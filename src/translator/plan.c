@@ -1,5 +1,6 @@
 /*
- * Planning a block: which instructions, what is to be done with each, and where the arithmetic flags are live.
+ * Planning a block: which instructions, what is to be done with each, and where the arithmetic flags are
+ * live.
  */
 #include "build.h"
 
@@ -66,9 +67,11 @@ bool plan_callout(const struct build *b, const struct insn *i)
 static bool is_branch(const struct insn *i)
 {
     switch (i->category) {
-    case ZYDIS_CATEGORY_COND_BR: case ZYDIS_CATEGORY_UNCOND_BR: case ZYDIS_CATEGORY_CALL: case ZYDIS_CATEGORY_RET:
-    case ZYDIS_CATEGORY_INTERRUPT:
-        return true;
+    case ZYDIS_CATEGORY_COND_BR:
+    case ZYDIS_CATEGORY_UNCOND_BR:
+    case ZYDIS_CATEGORY_CALL:
+    case ZYDIS_CATEGORY_RET:
+    case ZYDIS_CATEGORY_INTERRUPT: return true;
     default: return false;
     }
 }
@@ -86,7 +89,8 @@ static void find_live_flags(struct build *b)
     b->live[b->count] = FL_ARITH;
     for (unsigned n = b->count; n-- > 0;) {
         const struct insn *i = &b->insn[n];
-        /* Routines of the interpreter see all of EFLAGS; so does whoever looks at a fault's frame in exact mode. */
+        /* Routines of the interpreter see all of EFLAGS; so does whoever looks at a fault's frame in exact
+         * mode. */
         if (b->t->config.exact_flags || plan_callout(b, i))
             b->live[n] = FL_ARITH;
         else
@@ -94,7 +98,8 @@ static void find_live_flags(struct build *b)
     }
 }
 
-bool plan_block(struct build *b, const u8 *bytes, unsigned here, const u8 *next_bytes, unsigned next, bool *crosses)
+bool plan_block(struct build *b, const u8 *bytes, unsigned here, const u8 *next_bytes, unsigned next,
+                bool *crosses)
 {
     unsigned at = 0;
     u32 eip = b->block->key.eip, limit = b->block->key.cs_limit;

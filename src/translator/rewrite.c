@@ -3,31 +3,50 @@
  *
  * - a memory operand becomes [r9 + r10] after access_check();
  * - ESP becomes r8, by REX or VEX bits;
- * - operand-size prefixes are set anew, because the guest's default size may be 16 bits and ours is 32; address-size and
- *   segment prefixes go;
+ * - operand-size prefixes are set anew, because the guest's default size may be 16 bits and ours is 32;
+ * address-size and segment prefixes go;
  * - opcodes that 64-bit mode took away get their other encoding (40h-4Fh, 82h, A0h-A3h).
  *
- * AH-BH cannot be encoded beside a REX prefix, which [r9 + r10] needs: such an instruction is wrapped in XCHG AL,AH (which
- * leaves the flags alone) and works on the low half.
+ * AH-BH cannot be encoded beside a REX prefix, which [r9 + r10] needs: such an instruction is wrapped in XCHG
+ * AL,AH (which leaves the flags alone) and works on the low half.
  */
 #include "build.h"
 
 #include <Zydis/Mnemonic.h>
 
-/* Instructions with memory operands that ModRM does not show, or whose memory operand is not one plain access. */
+/* Instructions with memory operands that ModRM does not show, or whose memory operand is not one plain
+ * access. */
 static bool is_irregular(const struct insn *i)
 {
     switch (i->mnemonic) {
-    case ZYDIS_MNEMONIC_MASKMOVQ: case ZYDIS_MNEMONIC_MASKMOVDQU: case ZYDIS_MNEMONIC_XLAT:
-    case ZYDIS_MNEMONIC_CLFLUSH: case ZYDIS_MNEMONIC_CLFLUSHOPT: case ZYDIS_MNEMONIC_LDMXCSR:
-    case ZYDIS_MNEMONIC_FLDENV: case ZYDIS_MNEMONIC_FNSTENV: case ZYDIS_MNEMONIC_FNSAVE:
-    case ZYDIS_MNEMONIC_FRSTOR: case ZYDIS_MNEMONIC_FXSAVE: case ZYDIS_MNEMONIC_FXRSTOR:
-    case ZYDIS_MNEMONIC_LES: case ZYDIS_MNEMONIC_LDS: case ZYDIS_MNEMONIC_LSS: case ZYDIS_MNEMONIC_LFS:
-    case ZYDIS_MNEMONIC_LGS: case ZYDIS_MNEMONIC_ENTER: case ZYDIS_MNEMONIC_BOUND: case ZYDIS_MNEMONIC_SALC:
-    case ZYDIS_MNEMONIC_CPUID: case ZYDIS_MNEMONIC_RDTSC:
-        return true;
-    case ZYDIS_MNEMONIC_BT: case ZYDIS_MNEMONIC_BTS: case ZYDIS_MNEMONIC_BTR: case ZYDIS_MNEMONIC_BTC:
-        return i->op[0].kind == OPND_MEM && i->op[1].kind == OPND_REG; /* the bit may lie far from the address */
+    case ZYDIS_MNEMONIC_MASKMOVQ:
+    case ZYDIS_MNEMONIC_MASKMOVDQU:
+    case ZYDIS_MNEMONIC_XLAT:
+    case ZYDIS_MNEMONIC_CLFLUSH:
+    case ZYDIS_MNEMONIC_CLFLUSHOPT:
+    case ZYDIS_MNEMONIC_LDMXCSR:
+    case ZYDIS_MNEMONIC_FLDENV:
+    case ZYDIS_MNEMONIC_FNSTENV:
+    case ZYDIS_MNEMONIC_FNSAVE:
+    case ZYDIS_MNEMONIC_FRSTOR:
+    case ZYDIS_MNEMONIC_FXSAVE:
+    case ZYDIS_MNEMONIC_FXRSTOR:
+    case ZYDIS_MNEMONIC_LES:
+    case ZYDIS_MNEMONIC_LDS:
+    case ZYDIS_MNEMONIC_LSS:
+    case ZYDIS_MNEMONIC_LFS:
+    case ZYDIS_MNEMONIC_LGS:
+    case ZYDIS_MNEMONIC_ENTER:
+    case ZYDIS_MNEMONIC_BOUND:
+    case ZYDIS_MNEMONIC_SALC:
+    case ZYDIS_MNEMONIC_CPUID:
+    case ZYDIS_MNEMONIC_RDTSC: return true;
+    case ZYDIS_MNEMONIC_BT:
+    case ZYDIS_MNEMONIC_BTS:
+    case ZYDIS_MNEMONIC_BTR:
+    case ZYDIS_MNEMONIC_BTC:
+        return i->op[0].kind == OPND_MEM &&
+               i->op[1].kind == OPND_REG; /* the bit may lie far from the address */
     default: return false;
     }
 }
@@ -87,6 +106,8 @@ bool rewrite_can(const struct build *b, const struct insn *i)
 {
     if (i->row->treatment != TREAT_IDENTICAL || is_irregular(i) || hidden_esp(i)) return false;
     if (i->encoding != ENC_LEGACY && i->encoding != ENC_VEX) return false;
+    /* VEX is #UD in real and virtual-8086 mode (SDM 2A 2.3.1). */
+    if (i->encoding == ENC_VEX && (!(b->mode & MODE_PE) || (b->mode & MODE_VM86))) return false;
     const struct operand *mem = memory_operand(i), *high = high_byte(i);
     if (high && uses_esp(i)) return false;
     if (!mem) return true;
@@ -133,12 +154,12 @@ static void emit_immediates(struct build *b, const struct insn *i)
         emit8(&b->e, i->bytes[i->imm_offset + n]);
 }
 
-/* ModRM as it was but for what REX.R and REX.B now say: field value 4 stays 4 for high bytes and other classes, and becomes
- * r8's low bits, 0, for ESP. */
+/* ModRM as it was but for what REX.R and REX.B now say: field value 4 stays 4 for high bytes and other
+ * classes, and becomes r8's low bits, 0, for ESP. */
 static u8 modrm_registers(const struct insn *i)
 {
     u8 modrm = i->modrm;
-    if (esp_in(i, FIELD_MODRM_REG)) modrm &= (u8)~(7 << 3);
+    if (esp_in(i, FIELD_MODRM_REG)) modrm &= (u8) ~(7 << 3);
     if ((modrm >> 6) == 3 && esp_in(i, FIELD_MODRM_RM)) modrm &= (u8)~7;
     return modrm;
 }
@@ -216,7 +237,8 @@ static void emit_vex(struct build *b, const struct insn *i, bool has_mem)
     emit_immediates(b, i);
 }
 
-/* Flags that the instruction leaves alone, wholly or perhaps, and that somebody reads later must be in place before it. */
+/* Flags that the instruction leaves alone, wholly or perhaps, and that somebody reads later must be in place
+ * before it. */
 static bool needs_flags(const struct build *b, const struct insn *i)
 {
     return i->flags_read || (i->flags_written && (b->live[b->n + 1] & ~i->flags_killed));

@@ -1,6 +1,7 @@
 /*
- * The C side of translated code: what the entry points in entry.S call. Each function finds the guest's registers in the
- * vCPU and its arithmetic flags in v->parked_flags, and returns the host address to go on at.
+ * The C side of translated code: what the entry points in entry.S call. Each function finds the guest's
+ * registers in the vCPU and its arithmetic flags in v->parked_flags, and returns the host address to go on
+ * at.
  *
  * Compiled for general registers only: the guest's FPU state may be live. What needs more parks it first.
  */
@@ -123,8 +124,8 @@ u64 translator_next(struct vcpu *v)
 /* --- called by entry.S --- */
 
 struct slow_result {
-    u64 entry;    /* host - linear, or 0: */
-    u64 resume;   /* where to go on instead */
+    u64 entry;  /* host - linear, or 0: */
+    u64 resume; /* where to go on instead */
 };
 
 struct slow_result translator_slow_access(struct vcpu *v, u32 linear);
@@ -186,7 +187,8 @@ struct slow_result translator_slow_access(struct vcpu *v, u32 linear)
     struct shadow_hit hit;
     v->counters->slow_accesses++;
     if (((linear ^ (linear + size - 1)) >> PAGE_SHIFT) == 0) {
-        switch (shadow_access(v->shadow, &v->paging, linear, write ? ACCESS_WRITE : ACCESS_READ, v->cpl == 3, &hit)) {
+        switch (shadow_access(v->shadow, &v->paging, linear, write ? ACCESS_WRITE : ACCESS_READ, v->cpl == 3,
+                              &hit)) {
         case SHADOW_DIRECT:
             LEAVE_C(v);
             return (struct slow_result){.entry = (u64)(uintptr_t)hit.host - linear};
@@ -244,8 +246,8 @@ u64 translator_link(struct vcpu *v, struct edge *edge)
     u64 flushes = v->counters->cache_flushes;
     u64 to = translator_next(v);
     if (t->config.no_chaining || to == (u64)(uintptr_t)translator_leave) return to;
-    /* The block found need not be the edge's target: an interpreted instruction may have come between, and either may
-     * be gone. */
+    /* The block found need not be the edge's target: an interpreted instruction may have come between, and
+     * either may be gone. */
     struct block *target = cache_block_at(&t->cache, (u32)(to - (u64)(uintptr_t)t->cache.arena.exec));
     if (v->counters->cache_flushes != flushes || edge->from->dead || edge->to || !target ||
         target->key.eip != edge->eip || target->key.mode != edge->from->key.mode ||
@@ -280,7 +282,8 @@ u64 translator_budget(struct vcpu *v)
     return step_and_go(v);
 }
 
-/* The second page of a crossing block maps another frame than when it was translated, or its entry is not filled. */
+/* The second page of a crossing block maps another frame than when it was translated, or its entry is not
+ * filled. */
 u64 translator_cross(struct vcpu *v)
 {
     ENTER_C(v);
@@ -291,8 +294,8 @@ u64 translator_cross(struct vcpu *v)
     return step_and_go(v);
 }
 
-extern const u8 thunk_slow[], thunk_callout[], thunk_link[], thunk_indirect[], thunk_dispatch[], thunk_budget[],
-    thunk_cross[];
+extern const u8 thunk_slow[], thunk_callout[], thunk_link[], thunk_indirect[], thunk_dispatch[],
+    thunk_budget[], thunk_cross[];
 
 void translator_set_thunks(struct vcpu *v)
 {

@@ -1,16 +1,16 @@
 /*
- * The one file that reads the host's signal frame. The host CPU raises on behalf of the guest what the guest's own
- * instruction deserved: #DE by DIV, #MF and #XM by unmasked floating-point exceptions (SIGFPE), #GP by an SSE operand
- * that is not aligned (SIGSEGV). The handler finds the guest instruction and sends it to the interpreter, which raises
- * the guest's exception exactly.
+ * The one file that reads the host's signal frame. The host CPU raises on behalf of the guest what the
+ * guest's own instruction deserved: #DE by DIV, #MF and #XM by unmasked floating-point exceptions (SIGFPE),
+ * #GP by an SSE operand that is not aligned (SIGSEGV). The handler finds the guest instruction and sends it
+ * to the interpreter, which raises the guest's exception exactly.
  */
 #ifndef RINGER_TRANSLATOR_SIGNAL_FRAME_H
 #define RINGER_TRANSLATOR_SIGNAL_FRAME_H
 
 #include "cpu/vcpu.h"
 
-/* Signals of this thread belong to this vCPU from now on; returns the one before. A signal has no argument of ours, so
- * this is the one thread-local variable. */
+/* Signals of this thread belong to this vCPU from now on; returns the one before. A signal has no argument of
+ * ours, so this is the one thread-local variable. */
 struct vcpu *signal_frame_watch(struct vcpu *v);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * String instructions without REP, the bread of C library loops: LODS, STOS, MOVS, SCAS, CMPS of 1, 2 and 4 bytes with
- * 32-bit addresses. DF is tested, and where it is set the interpreter steps in. REP forms are the interpreter's always: it
- * copies by the page.
+ * String instructions without REP, the bread of C library loops: LODS, STOS, MOVS, SCAS, CMPS of 1, 2 and 4
+ * bytes with 32-bit addresses. DF is tested, and where it is set the interpreter steps in. REP forms are the
+ * interpreter's always: it copies by the page.
  */
 #include "build.h"
 
@@ -128,11 +128,21 @@ static bool emit_cmps(struct build *b)
 emit_function *string_emitter(u16 mnemonic)
 {
     switch (mnemonic) {
-    case ZYDIS_MNEMONIC_LODSB: case ZYDIS_MNEMONIC_LODSW: case ZYDIS_MNEMONIC_LODSD: return emit_lods;
-    case ZYDIS_MNEMONIC_STOSB: case ZYDIS_MNEMONIC_STOSW: case ZYDIS_MNEMONIC_STOSD: return emit_stos;
-    case ZYDIS_MNEMONIC_MOVSB: case ZYDIS_MNEMONIC_MOVSW: case ZYDIS_MNEMONIC_MOVSD: return emit_movs;
-    case ZYDIS_MNEMONIC_SCASB: case ZYDIS_MNEMONIC_SCASW: case ZYDIS_MNEMONIC_SCASD: return emit_scas;
-    case ZYDIS_MNEMONIC_CMPSB: case ZYDIS_MNEMONIC_CMPSW: case ZYDIS_MNEMONIC_CMPSD: return emit_cmps;
+    case ZYDIS_MNEMONIC_LODSB:
+    case ZYDIS_MNEMONIC_LODSW:
+    case ZYDIS_MNEMONIC_LODSD: return emit_lods;
+    case ZYDIS_MNEMONIC_STOSB:
+    case ZYDIS_MNEMONIC_STOSW:
+    case ZYDIS_MNEMONIC_STOSD: return emit_stos;
+    case ZYDIS_MNEMONIC_MOVSB:
+    case ZYDIS_MNEMONIC_MOVSW:
+    case ZYDIS_MNEMONIC_MOVSD: return emit_movs;
+    case ZYDIS_MNEMONIC_SCASB:
+    case ZYDIS_MNEMONIC_SCASW:
+    case ZYDIS_MNEMONIC_SCASD: return emit_scas;
+    case ZYDIS_MNEMONIC_CMPSB:
+    case ZYDIS_MNEMONIC_CMPSW:
+    case ZYDIS_MNEMONIC_CMPSD: return emit_cmps;
     default: return NULL;
     }
 }

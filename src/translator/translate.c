@@ -168,7 +168,8 @@ static bool make_plan(struct vcpu *v, struct build *b)
     u32 frame = 0;
     bool crosses;
     if (!plan_block(b, bytes, here, NULL, 0, &crosses)) {
-        /* The second page is looked at only when the first instruction needs it: a fetch sets its accessed bit. */
+        /* The second page is looked at only when the first instruction needs it: a fetch sets its accessed
+         * bit. */
         if (here >= INSN_MAX_BYTES) return false;
         frame = next_frame(v, key->cs_base + key->eip);
         if (frame) next_bytes = phys_host(v->phys, (u64)(frame - 1) << PAGE_SHIFT);

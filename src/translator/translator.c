@@ -51,7 +51,8 @@ int translator_init(struct vcpu *v, const struct translator_config *config)
     struct engine *t = calloc(1, sizeof(*t));
     if (!t) return -ENOMEM;
     t->config = *config;
-    if (!t->config.block_limit || t->config.block_limit > BLOCK_MAX_INSNS) t->config.block_limit = BLOCK_MAX_INSNS;
+    if (!t->config.block_limit || t->config.block_limit > BLOCK_MAX_INSNS)
+        t->config.block_limit = BLOCK_MAX_INSNS;
     if (t->config.cache_bytes < MIN_CACHE_BYTES) t->config.cache_bytes = MIN_CACHE_BYTES;
     t->build = malloc(sizeof(*t->build));
     int error = t->build ? cache_init(&t->cache, t->config.cache_bytes, v->counters) : -ENOMEM;

@@ -10,13 +10,13 @@
 
 /* Defaults and fault injection: whatever is set here, the guest must compute the same. */
 struct translator_config {
-    u64 cache_bytes;        /* the code arena (default 32 MB); tiny ones flush often */
-    unsigned block_limit;   /* guest instructions a block, 1 to 64 */
-    bool no_chaining;       /* every block returns to the dispatcher */
-    bool no_inline_cache;   /* indirect branches go through the dispatcher */
-    bool forced_slow;       /* every memory access takes the slow path */
-    bool exact_flags;       /* arithmetic flags are right even in the frames of faults, see docs */
-    u64 flush_every;        /* whole flush every N returns to the dispatcher; 0: never */
+    u64 cache_bytes;      /* the code arena (default 32 MB); tiny ones flush often */
+    unsigned block_limit; /* guest instructions a block, 1 to 64 */
+    bool no_chaining;     /* every block returns to the dispatcher */
+    bool no_inline_cache; /* indirect branches go through the dispatcher */
+    bool forced_slow;     /* every memory access takes the slow path */
+    bool exact_flags;     /* arithmetic flags are right even in the frames of faults, see docs */
+    u64 flush_every;      /* whole flush every N returns to the dispatcher; 0: never */
 };
 
 struct translator_config translator_defaults(void);
@@ -36,8 +36,8 @@ void translator_flush(struct vcpu *v);
 /* For lockstep and --trace: list the block at v->rip, guest and host code side by side (Capstone). */
 void translator_list_block(struct vcpu *v, FILE *out);
 
-/* Host signals that stem from guest instructions (#DE, #MF, #XM raised by the host CPU inside translated code) are
- * taken here; install once per process. Returns 0 or -errno. */
+/* Host signals that stem from guest instructions (#DE, #MF, #XM raised by the host CPU inside translated
+ * code) are taken here; install once per process. Returns 0 or -errno. */
 int translator_install_signals(void);
 
 #endif

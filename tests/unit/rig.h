@@ -1,6 +1,6 @@
 /*
- * A bare machine for tests of the CPU and the translator: 16 MB of RAM, no devices, flat 32-bit protected mode at CPL 0,
- * code at RIG_CODE. No host calls: instructions that need a device have no business here.
+ * A bare machine for tests of the CPU and the translator: 16 MB of RAM, no devices, flat 32-bit protected
+ * mode at CPL 0, code at RIG_CODE. No host calls: instructions that need a device have no business here.
  */
 #ifndef RINGER_TESTS_RIG_H
 #define RINGER_TESTS_RIG_H
@@ -41,8 +41,10 @@ static void rig_protect(void *owner, u64 gpa_page)
 
 static void rig_flat_segment(struct segment *s, bool code)
 {
-    *s = (struct segment){.limit = 0xffffffff, .selector = code ? 8 : 16,
-                          .access = AR_P | AR_S | AR_DB | AR_G | AR_WRITABLE | AR_ACCESSED | (code ? AR_CODE : 0)};
+    *s = (struct segment){.limit = 0xffffffff,
+                          .selector = code ? 8 : 16,
+                          .access =
+                              AR_P | AR_S | AR_DB | AR_G | AR_WRITABLE | AR_ACCESSED | (code ? AR_CODE : 0)};
 }
 
 /* Put the vCPU at the start of RIG_CODE with these bytes there. */

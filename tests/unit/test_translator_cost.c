@@ -1,7 +1,7 @@
 /*
- * What a guest instruction costs in host instructions on its hot path, and that the host instruction made of it is the one
- * the guest wrote (Capstone's opinion; Zydis decoded it). A change of these numbers is a change of speed: it belongs in
- * the same commit as the code that causes it.
+ * What a guest instruction costs in host instructions on its hot path, and that the host instruction made of
+ * it is the one the guest wrote (Capstone's opinion; Zydis decoded it). A change of these numbers is a change
+ * of speed: it belongs in the same commit as the code that causes it.
  */
 #include "cache/cache.h"
 #include "check.h"
@@ -11,44 +11,52 @@
 #include <capstone/capstone.h>
 #include <string.h>
 
-/* The cache is the first thing a reader of translated code needs; the test looks at it through the engine's listing. */
+/* The cache is the first thing a reader of translated code needs; the test looks at it through the engine's
+ * listing. */
 #include "translator/build.h"
 
 struct row {
     const char *text;
     const char *bytes;
     u8 length;
-    u8 cost;            /* host instructions, first of them to the next guest instruction */
-    bool flags_wanted;  /* an ADC follows, so the flags are live across */
+    u8 cost;           /* host instructions, first of them to the next guest instruction */
+    bool flags_wanted; /* an ADC follows, so the flags are live across */
 };
 
-#define ROW(text, bytes, cost)      {text, bytes, sizeof(bytes) - 1, cost, false}
-#define ROW_LIVE(text, bytes, cost) {text, bytes, sizeof(bytes) - 1, cost, true}
+#define ROW(text, bytes, cost)                                                                               \
+    {                                                                                                        \
+        text, bytes, sizeof(bytes) - 1, cost, false                                                          \
+    }
+#define ROW_LIVE(text, bytes, cost)                                                                          \
+    {                                                                                                        \
+        text, bytes, sizeof(bytes) - 1, cost, true                                                           \
+    }
 
 static const struct row rows[] = {
-    ROW("add", "\x01\xd8", 1),                          /* add eax, ebx */
-    ROW("add", "\x01\xdc", 1),                          /* add esp, ebx */
-    ROW("inc", "\x44", 1),                              /* inc esp */
-    ROW("mov", "\xbc\x78\x56\x34\x12", 1),              /* mov esp, 12345678h */
-    ROW("mov", "\x66\x89\xc3", 1),                      /* mov bx, ax */
-    ROW("mov", "\x8a\x03", 7),                          /* mov al, [ebx]: no alignment to test */
-    ROW("mov", "\x8b\x03", 9),                          /* mov eax, [ebx] */
-    ROW("mov", "\xa1\x00\x00\x02\x00", 9),              /* mov eax, [20000h] */
-    ROW("mov", "\x89\x64\x8b\x10", 9),                  /* mov [ebx+ecx*4+16], esp */
-    ROW("add", "\x02\x23", 9),                          /* add ah, [ebx]: wrapped in two XCHG */
-    ROW_LIVE("mov", "\x8b\x03", 13),                    /* with the flags parked */
-    ROW_LIVE("adc", "\x13\x03", 17),                    /* parked, and back for ADC */
-    ROW("movups", "\x0f\x10\x03", 9),                   /* movups xmm0, [ebx] */
-    ROW("fld", "\xdb\x2b", 11),                         /* fld tbyte [ebx] */
-    ROW("cmpxchg8b", "\x0f\xc7\x0b", 9),                /* cmpxchg8b [ebx] */
-    ROW("andn", "\xc4\xe2\x60\xf2\xc1", 1),             /* andn eax, ebx, ecx */
-    ROW("lea", "\x8d\x44\x24\x08", 1),                  /* lea eax, [esp+8] */
-    ROW("mov", "\x53", 10),                             /* push ebx */
-    ROW("mov", "\x5b", 10),                             /* pop ebx */
-    ROW("and", "\xfa", 1),                              /* cli, kernel: flags dead */
+    ROW("add", "\x01\xd8", 1),              /* add eax, ebx */
+    ROW("add", "\x01\xdc", 1),              /* add esp, ebx */
+    ROW("inc", "\x44", 1),                  /* inc esp */
+    ROW("mov", "\xbc\x78\x56\x34\x12", 1),  /* mov esp, 12345678h */
+    ROW("mov", "\x66\x89\xc3", 1),          /* mov bx, ax */
+    ROW("mov", "\x8a\x03", 7),              /* mov al, [ebx]: no alignment to test */
+    ROW("mov", "\x8b\x03", 9),              /* mov eax, [ebx] */
+    ROW("mov", "\xa1\x00\x00\x02\x00", 9),  /* mov eax, [20000h] */
+    ROW("mov", "\x89\x64\x8b\x10", 9),      /* mov [ebx+ecx*4+16], esp */
+    ROW("add", "\x02\x23", 9),              /* add ah, [ebx]: wrapped in two XCHG */
+    ROW_LIVE("mov", "\x8b\x03", 13),        /* with the flags parked */
+    ROW_LIVE("adc", "\x13\x03", 17),        /* parked, and back for ADC */
+    ROW("movups", "\x0f\x10\x03", 9),       /* movups xmm0, [ebx] */
+    ROW("fld", "\xdb\x2b", 11),             /* fld tbyte [ebx] */
+    ROW("cmpxchg8b", "\x0f\xc7\x0b", 9),    /* cmpxchg8b [ebx] */
+    ROW("andn", "\xc4\xe2\x60\xf2\xc1", 1), /* andn eax, ebx, ecx */
+    ROW("lea", "\x8d\x44\x24\x08", 1),      /* lea eax, [esp+8] */
+    ROW("mov", "\x53", 10),                 /* push ebx */
+    ROW("mov", "\x5b", 10),                 /* pop ebx */
+    ROW("and", "\xfa", 1),                  /* cli, kernel: flags dead */
 };
 
-static unsigned count_host(csh capstone, const struct cache *cache, u32 from, u32 to, const char *wanted, bool *found)
+static unsigned count_host(csh capstone, const struct cache *cache, u32 from, u32 to, const char *wanted,
+                           bool *found)
 {
     const u8 *code = cache->arena.write + from;
     size_t left = to - from;
@@ -99,7 +107,8 @@ int main(void)
     struct rig *rig = rig_create();
     struct translator_config config = translator_defaults();
     csh capstone;
-    if (translator_init(&rig->vcpu, &config) || cs_open(CS_ARCH_X86, CS_MODE_64, &capstone) != CS_ERR_OK) abort();
+    if (translator_init(&rig->vcpu, &config) || cs_open(CS_ARCH_X86, CS_MODE_64, &capstone) != CS_ERR_OK)
+        abort();
     rig->translated_code_written = translator_code_written;
     for (unsigned n = 0; n < ARRAY_SIZE(rows); n++)
         check_row(rig, capstone, &rows[n]);
