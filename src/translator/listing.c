@@ -1,40 +1,54 @@
 /*
- * A block as text: each guest instruction with the host instructions made of it. Library code: parks the FPU.
+ * A block as text: each guest instruction with the host instructions made of it. Capstone prints both sides,
+ * as a second opinion beside Zydis, which decoded the guest's. Library code: parks the FPU.
  */
 #include "build.h"
 
 #include <capstone/capstone.h>
 
-static void list_host(FILE *out, csh capstone, const struct cache *cache, u32 from, u32 to)
+/* One line an instruction; what does not decode is shown as a byte. */
+static void list_code(FILE *out, csh capstone, const char *indent, const u8 *code, size_t left, u64 address)
 {
-    const u8 *code = cache->arena.write + from;
-    size_t left = to - from;
-    u64 address = (u64)(uintptr_t)cache_exec(cache, from);
     cs_insn *line = cs_malloc(capstone);
-    while (left && cs_disasm_iter(capstone, &code, &left, &address, line))
-        fprintf(out, "        %012llx  %-8s %s\n", (unsigned long long)line->address, line->mnemonic,
-                line->op_str);
+    while (left) {
+        if (cs_disasm_iter(capstone, &code, &left, &address, line)) {
+            fprintf(out, "%s%08llx  %-8s %s\n", indent, (unsigned long long)line->address, line->mnemonic,
+                    line->op_str);
+            continue;
+        }
+        fprintf(out, "%s%08llx  .byte    %02x\n", indent, (unsigned long long)address, *code);
+        code++, left--, address++;
+    }
     cs_free(line, 1);
 }
 
-static void list_block(FILE *out, struct vcpu *v, csh capstone, const struct block *block)
+static void list_host(FILE *out, csh capstone, const struct cache *cache, u32 from, u32 to)
+{
+    list_code(out, capstone, "        ", cache->arena.write + from, to - from,
+              (u64)(uintptr_t)cache_exec(cache, from));
+}
+
+static void list_guest(FILE *out, csh capstone, struct vcpu *v, const struct block *block, unsigned n)
+{
+    const struct site *site = &block->sites[n];
+    unsigned next = n + 1u < block->count ? site[1].guest : block->guest_bytes;
+    u8 bytes[INSN_MAX_BYTES];
+    phys_read_bytes(v->phys, block->key.gpa + site->guest, bytes, next - site->guest);
+    list_code(out, capstone, "    ", bytes, next - site->guest, block->key.eip + site->guest);
+}
+
+static void list_block(FILE *out, struct vcpu *v, csh host, csh guest, const struct block *block)
 {
     struct engine *t = v->engine;
     const struct block_key *key = &block->key;
     fprintf(out, "block eip %08x gpa %llx mode %08x: %u guest bytes, %u instructions, %u host bytes\n",
             key->eip, (unsigned long long)key->gpa, key->mode, block->guest_bytes, block->count,
             block->end - block->start);
-    list_host(out, capstone, &t->cache, block->start, block->sites[0].host);
+    list_host(out, host, &t->cache, block->start, block->sites[0].host);
     for (unsigned n = 0; n < block->count; n++) {
         const struct site *site = &block->sites[n];
-        u8 bytes[INSN_MAX_BYTES];
-        struct insn insn;
-        char text[96];
-        phys_read_bytes(v->phys, key->gpa + site->guest, bytes, sizeof(bytes));
-        insn_decode(&insn, bytes, sizeof(bytes), key->mode & MODE_CODE32);
-        insn_format(&insn, key->eip + site->guest, key->mode & MODE_CODE32, text, sizeof(text));
-        fprintf(out, "    %08x  %s\n", key->eip + site->guest, text);
-        list_host(out, capstone, &t->cache, site->host, n + 1u < block->count ? site[1].host : block->end);
+        list_guest(out, guest, v, block, n);
+        list_host(out, host, &t->cache, site->host, n + 1u < block->count ? site[1].host : block->end);
     }
 }
 
@@ -54,8 +68,11 @@ void translator_list_block(struct vcpu *v, FILE *out)
         fprintf(out, "no block at eip %08x\n", (u32)v->rip);
         return;
     }
-    csh capstone;
-    if (cs_open(CS_ARCH_X86, CS_MODE_64, &capstone) != CS_ERR_OK) return;
-    list_block(out, v, capstone, block);
-    cs_close(&capstone);
+    csh host, guest;
+    if (cs_open(CS_ARCH_X86, CS_MODE_64, &host) != CS_ERR_OK) return;
+    if (cs_open(CS_ARCH_X86, v->mode & MODE_CODE32 ? CS_MODE_32 : CS_MODE_16, &guest) == CS_ERR_OK) {
+        list_block(out, v, host, guest, block);
+        cs_close(&guest);
+    }
+    cs_close(&host);
 }

@@ -89,6 +89,7 @@ void vm_time_run(struct vm_time *time)
 void vm_time_wait(struct vm_time *time)
 {
     u64 next = time->deterministic ? UINT64_MAX : clock_next_deadline(&time->clock);
+    if (next <= clock_now(&time->clock)) return;
     waker_wait(time->waker, next == UINT64_MAX ? UINT64_MAX : next + time->origin_ns);
 }
 
@@ -105,7 +106,7 @@ u64 vm_time_tsc(struct vm_time *time)
     return time->deterministic ? clock_now(&time->clock) : __builtin_ia32_rdtsc();
 }
 
-#define DETERMINISTIC_HZ   1000000000u
+#define DETERMINISTIC_HZ    1000000000u
 #define MEASURE_AT_LEAST_NS 10000000u
 
 u64 vm_time_tsc_hz(struct vm_time *time)

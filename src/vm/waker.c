@@ -131,6 +131,10 @@ static void *waker_main(void *argument)
 
 /* --- the vCPU thread --- */
 
+/* See waker.h, invariant 1. Some ticks of a usual guest, but no multiple of a tick: the two threads would
+ * wake at the same moment. */
+#define LAZY_NS 9500000u
+
 static void kick(struct waker *waker)
 {
     u64 one = 1;
@@ -168,6 +172,7 @@ void waker_stop(struct waker *waker)
 
 void waker_set_deadline(struct waker *waker, u64 deadline_ns)
 {
+    if (waker->lazy && deadline_ns < UINT64_MAX - LAZY_NS) deadline_ns += LAZY_NS;
     __atomic_store_n(&waker->deadline_ns, deadline_ns, __ATOMIC_SEQ_CST);
     if (deadline_ns < __atomic_load_n(&waker->sleeping_until_ns, __ATOMIC_SEQ_CST)) kick(waker);
 }
@@ -180,6 +185,7 @@ void waker_want_input(struct waker *waker)
 
 u32 waker_take_events(struct waker *waker)
 {
+    waker->lazy = false; /* it was needed: the guest is busy */
     return __atomic_exchange_n(&waker->events, 0, __ATOMIC_SEQ_CST);
 }
 
@@ -191,8 +197,7 @@ void waker_wait(struct waker *waker, u64 deadline_ns)
                                   .tv_nsec = (long)(deadline_ns % 1000000000u)};
         timeout = &until;
     }
-    /* The vCPU wakes itself: that both threads wake at every tick of an idle guest would cost twice. */
-    __atomic_store_n(&waker->deadline_ns, UINT64_MAX, __ATOMIC_SEQ_CST);
+    waker->lazy = true;
     __atomic_store_n(&waker->waiting, 1, __ATOMIC_SEQ_CST);
     while (!__atomic_load_n(waker->pending, __ATOMIC_SEQ_CST)) {
         long failed = syscall(SYS_futex, waker->pending, FUTEX_WAIT_BITSET_PRIVATE, 0, timeout, NULL,

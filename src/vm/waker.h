@@ -5,7 +5,9 @@
  * Hand-over, so that it never spins and never costs a system call it need not:
  * 1. Timers: the vCPU publishes the next deadline. Only a deadline *earlier* than the one slept for is worth
  * a kick; after a later one the waker wakes once in vain. A deadline that came is taken (set to never): the
- * vCPU publishes another.
+ * vCPU publishes another. An idle vCPU sleeps until its deadline by itself. When it has woken, the waker is
+ * only there in case it gets busy, and may be LAZY_NS late that once: so the ticks of an idle guest cost
+ * neither kicks nor the waker's waking up.
  * 2. Input: waker_want_input() asks for one readiness report; until it is asked again the descriptor is not
  * polled. So neither a full FIFO, nor end of file, nor a slow vCPU makes it spin.
  * 3. Signals (INT TERM HUP QUIT: quit; USR1: dump the screen) are blocked in every thread and read from a
@@ -34,6 +36,7 @@ struct waker {
     int signal_fd;
     int input_fd;      /* -1: none */
     u64 timeout_at_ns; /* CLOCK_MONOTONIC; UINT64_MAX: never */
+    bool lazy;         /* the vCPU has idled, and the waker has not been needed since */
     /* shared, atomic */
     u64 deadline_ns; /* CLOCK_MONOTONIC; UINT64_MAX: never */
     u64 sleeping_until_ns;
@@ -58,8 +61,7 @@ void waker_set_deadline(struct waker *waker, u64 deadline_ns);
 void waker_want_input(struct waker *waker);
 /* What happened since last asked. */
 u32 waker_take_events(struct waker *waker);
-/* Sleep until *pending is not zero or the deadline (CLOCK_MONOTONIC, UINT64_MAX: never) has come, which the
- * waker is then rid of: publish the next one after. */
+/* Sleep until *pending is not zero or the deadline (CLOCK_MONOTONIC, UINT64_MAX: never) has come. */
 void waker_wait(struct waker *waker, u64 deadline_ns);
 
 /* CLOCK_MONOTONIC in nanoseconds. */
