@@ -205,7 +205,7 @@ struct vcpu {
     u64 thunk[8];     /* entry points translated code calls */
     u64 jump_table;   /* struct jump_entry[65536], by the low 16 bits of EIP */
     u64 jump_tag;     /* mode number << 56, 0: look nothing up */
-    u32 slow_info;    /* what a slow access is: enum slow_bits */
+    u32 remaining;     /* guest instructions of the block after the one that is to be interpreted */
     u32 slow_scratch; /* a value carried across a second slow access */
     u64 parked_flags; /* AH: SF ZF AF PF CF, AL: OF */
     u64 icount_soft;  /* the translator also returns EXIT_BUDGET at the first block end where it is in C code

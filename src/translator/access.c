@@ -46,13 +46,8 @@ struct stub *stub_add(struct build *b, enum stub_kind kind, u32 from)
 {
     assert(b->stub_count < MAX_STUBS);
     struct stub *stub = &b->stub[b->stub_count++];
-    *stub = (struct stub){.kind = kind, .from = {from}, .eip = b->eip};
+    *stub = (struct stub){.kind = kind, .from = {from}, .eip = b->eip, .index = (u8)b->n};
     return stub;
-}
-
-u32 slow_info(const struct build *b, unsigned size, bool write)
-{
-    return size | (write ? SLOW_WRITE : 0) | (b->count - 1 - b->n) << SLOW_REMAINING_SHIFT;
 }
 
 struct host_mem guest_address(const struct insn *i)
@@ -76,7 +71,7 @@ static void check_limit(struct build *b, u8 seg, unsigned size)
     emit_lea64(&b->e, REG_ENTRY, mem_bd(REG_LINEAR, (s32)size - 1));
     emit_load32(&b->e, REG_TEMP, mem_frame(seg_field(seg, FRAME_SEG_LIMIT)));
     emit_rr(&b->e, true, 0x39, REG_TEMP, REG_ENTRY); /* cmp r10, r11 */
-    stub_add(b, STUB_STEP, emit_jcc(&b->e, CC_A))->info = slow_info(b, size, false);
+    stub_add(b, STUB_STEP, emit_jcc(&b->e, CC_A));
 }
 
 static void truncate_linear(struct build *b)
@@ -158,7 +153,8 @@ void access_check(struct build *b, unsigned size, bool write)
     struct stub *slow = stub_add(b, STUB_SLOW, absent);
     slow->from[1] = crossing;
     slow->back = b->e.at;
-    slow->info = slow_info(b, size, write);
+    slow->size = (u8)size;
+    slow->write = write;
 }
 
 bool stack_is_flat(const struct build *b)

@@ -70,7 +70,6 @@ void emit_edge(struct build *b, unsigned index, u32 eip)
     struct stub *stub = stub_add(b, STUB_EDGE, 0);
     *edge = (struct edge){.from = b->block, .eip = eip};
     stub->edge = (u8)index;
-    stub->eip = eip;
     if (needs_poll(b, eip)) poll_pending(b, stub);
     if (!same_page(b, eip)) edge->frame_patch = check_frame(b, stub, eip);
     edge->patch = emit_jmp(&b->e);
@@ -84,15 +83,12 @@ static void emit_edge_on_jcc(struct build *b, unsigned index, u32 eip, u32 place
     struct stub *stub = stub_add(b, STUB_EDGE, place);
     *edge = (struct edge){.from = b->block, .eip = eip, .patch = place};
     stub->edge = (u8)index;
-    stub->eip = eip;
 }
 
 void emit_edge_stub(struct build *b, const struct stub *stub)
 {
     struct edge *edge = &b->block->out[stub->edge];
     edge->stub = b->e.at;
-    emit_park_flags(&b->e);
-    emit_mov_mi(&b->e, mem_frame(FRAME_RIP), stub->eip);
     emit_mov_ri(&b->e, REG_TEMP, (u32)(uintptr_t)edge);
     emit_jmp_thunk(&b->e, THUNK_LINK);
 }

@@ -54,12 +54,13 @@ enum stub_kind { STUB_SLOW, STUB_MISALIGNED, STUB_STEP, STUB_EDGE, STUB_CROSS, S
 /* Code out of line, emitted behind the block. */
 struct stub {
     u8 kind;
-    u8 size;     /* STUB_MISALIGNED: of the access */
+    u8 size;     /* STUB_SLOW, STUB_MISALIGNED: of the access */
+    bool write;  /* STUB_SLOW */
+    u8 index;    /* of the guest instruction */
     u8 edge;     /* STUB_EDGE: which */
     u32 from[3]; /* rel32 places that lead here; 0: none */
     u32 back;    /* where to go on */
     u32 eip;
-    u32 info; /* slow_info */
 };
 
 #define MAX_STUBS (BLOCK_MAX_INSNS * 6 + 8)
@@ -106,7 +107,6 @@ void flags_to_host(struct build *b);
 /* They must be in r12 (or dead): before C code and indirect jumps. */
 void flags_to_parked(struct build *b);
 struct stub *stub_add(struct build *b, enum stub_kind kind, u32 from);
-u32 slow_info(const struct build *b, unsigned size, bool write);
 /* Host operand for the guest's 32-bit effective address. */
 struct host_mem guest_address(const struct insn *i);
 /* r9d = linear address of the memory operand (segment base and limit applied). False: leave it to the

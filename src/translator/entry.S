@@ -69,8 +69,9 @@ resume:
     LOAD_GUEST
     jmp *%r11
 
-/* A memory access without a shadow entry. translator_slow_access returns the entry in rax, or 0 and where to go on in rdx;
- * r9, r11 and the flags (parked or dead) are preserved. */
+/* A memory access without a shadow entry. Two bytes behind the call say which (frame.h); they are skipped.
+ * translator_slow_access returns the entry in rax, or 0 and where to go on in rdx; r9, r11 and the flags (parked or dead)
+ * are preserved. */
     .globl thunk_slow
     .type thunk_slow, @function
 thunk_slow:
@@ -80,6 +81,8 @@ thunk_slow:
     sub $8, %rsp
     lea -FRAME_BIAS(%r15), %rdi
     mov %r9d, %esi
+    mov 24(%rsp), %rdx
+    addq $SLOW_BYTES, 24(%rsp)
     call translator_slow_access
     test %rax, %rax
     jz 1f
@@ -120,7 +123,20 @@ thunk_callout:
     jmp resume
 .endm
 
-THUNK thunk_link, translator_link
+/* Comes from a direct edge, with the flags in the host's EFLAGS. */
+    .globl thunk_link
+    .type thunk_link, @function
+thunk_link:
+    mov %rax, %r12
+    lahf
+    seto %al
+    xchg %rax, %r12
+    SAVE_GUEST
+    lea -FRAME_BIAS(%r15), %rdi
+    mov %r11d, %esi
+    call translator_link
+    jmp resume
+
 THUNK thunk_dispatch, translator_dispatch
 THUNK thunk_budget, translator_budget
 THUNK thunk_cross, translator_cross

@@ -32,26 +32,27 @@
 #define FRAME_THUNK        (224 - FRAME_BIAS)
 #define FRAME_JUMP_TABLE   (288 - FRAME_BIAS)
 #define FRAME_JUMP_TAG     (296 - FRAME_BIAS)
-#define FRAME_SLOW_INFO    (304 - FRAME_BIAS)
+#define FRAME_REMAINING    (304 - FRAME_BIAS)
 #define FRAME_SLOW_SCRATCH (308 - FRAME_BIAS)
 #define FRAME_PARKED       (312 - FRAME_BIAS)
 #define FRAME_INTERRUPT    (328 - FRAME_BIAS)
 
 /* vcpu.thunk[]: what translated code calls. */
-#define THUNK_SLOW                                                                                           \
-    0 /* call: r9 linear address, slow_info set; returns with the entry in r10, or not at all */
+#define THUNK_SLOW     0 /* call: r9 linear address; returns with the entry in r10, or not at all */
 #define THUNK_CALLOUT  1 /* call: r11d = struct callout; returns when the block may go on, or not at all */
-#define THUNK_LINK     2 /* jump: r11d = struct edge, rip set */
+#define THUNK_LINK     2 /* jump: r11d = struct edge; flags in the host */
 #define THUNK_INDIRECT 3 /* jump: r9d = EIP to go to */
 #define THUNK_DISPATCH 4 /* jump: rip set; find the block and go there */
 #define THUNK_BUDGET   5 /* jump: rip set; the block does not fit under icount_limit */
 #define THUNK_CROSS    6 /* jump: rip set; the second page of a crossing block may have moved */
-#define THUNK_STEP     7 /* jump: rip and slow_info set; interpret that instruction, then go on */
+#define THUNK_STEP     7 /* jump: rip and remaining set; interpret that instruction, then go on */
 #define THUNK_COUNT    8
 
-/* vcpu.slow_info */
-#define SLOW_SIZE_MASK       0xff
-#define SLOW_WRITE           0x100
-#define SLOW_REMAINING_SHIFT 16 /* guest instructions of the block after this one */
+/* Behind a call of THUNK_SLOW: size of the access, with SLOW_WRITE; then the index of the guest instruction
+ * in its block. */
+#define SLOW_BYTES 2
+#define SLOW_WRITE 0x80
+
+/* vcpu.remaining, set before THUNK_STEP: guest instructions of the block after this one. */
 
 #endif

@@ -90,7 +90,7 @@ static bool emit_nothing(struct build *b)
 
 static void step_if(struct build *b, u8 cc)
 {
-    stub_add(b, STUB_STEP, emit_jcc(&b->e, cc))->info = slow_info(b, 0, false);
+    stub_add(b, STUB_STEP, emit_jcc(&b->e, cc));
 }
 
 static bool may_change_if(const struct build *b)

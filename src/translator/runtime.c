@@ -128,7 +128,7 @@ struct slow_result {
     u64 resume; /* where to go on instead */
 };
 
-struct slow_result translator_slow_access(struct vcpu *v, u32 linear);
+struct slow_result translator_slow_access(struct vcpu *v, u32 linear, const u8 *site);
 u64 translator_callout(struct vcpu *v, const struct callout *callout, u64 back);
 u64 translator_link(struct vcpu *v, struct edge *edge);
 u64 translator_indirect(struct vcpu *v);
@@ -163,7 +163,7 @@ u64 translator_step(struct vcpu *v)
 {
     ENTER_C(v);
     flags_from_parked(v);
-    uncount(v, (v->slow_info >> SLOW_REMAINING_SHIFT) + 1);
+    uncount(v, v->remaining + 1);
     return step_and_go(v);
 }
 
@@ -171,38 +171,45 @@ static u64 slow_fault(struct vcpu *v, u32 linear, u32 error)
 {
     struct engine *t = v->engine;
     flags_from_parked(v);
-    uncount(v, v->slow_info >> SLOW_REMAINING_SHIFT);
+    uncount(v, v->remaining);
     v->fault = (struct fault){.vector = VEC_PF, .has_error = true, .error = error};
     v->fault_address = linear;
     enum exit_reason reason = exception_deliver(v);
     return reason == EXIT_NONE ? translator_next(v) : leave(t, reason);
 }
 
-struct slow_result translator_slow_access(struct vcpu *v, u32 linear)
+/* The access does not go on: find out which guest instruction it belongs to. */
+static void locate(struct vcpu *v, const u8 *site)
+{
+    struct engine *t = v->engine;
+    const struct block *block = cache_block_at(&t->cache, (u32)(site - t->cache.arena.exec));
+    unsigned index = site[1];
+    v->rip = block->key.eip + block->sites[index].guest;
+    v->remaining = block->count - 1u - index;
+}
+
+struct slow_result translator_slow_access(struct vcpu *v, u32 linear, const u8 *site)
 {
     ENTER_C(v);
     struct engine *t = v->engine;
-    unsigned size = v->slow_info & SLOW_SIZE_MASK;
-    bool write = v->slow_info & SLOW_WRITE;
-    struct shadow_hit hit;
+    unsigned size = site[0] & ~SLOW_WRITE;
+    bool write = site[0] & SLOW_WRITE;
+    struct shadow_hit hit = {.kind = SHADOW_MMIO};
     v->counters->slow_accesses++;
-    if (((linear ^ (linear + size - 1)) >> PAGE_SHIFT) == 0) {
-        switch (shadow_access(v->shadow, &v->paging, linear, write ? ACCESS_WRITE : ACCESS_READ, v->cpl == 3,
-                              &hit)) {
-        case SHADOW_DIRECT:
-            LEAVE_C(v);
-            return (struct slow_result){.entry = (u64)(uintptr_t)hit.host - linear};
-        case SHADOW_CODE:
-            if (cache_overlaps(&t->cache, hit.gpa, size)) break;
-            v->counters->code_writes++;
-            v->counters->code_writes_harmless++;
-            interp_code_written(v, hit.gpa, size);
-            LEAVE_C(v);
-            return (struct slow_result){.entry = (u64)(uintptr_t)hit.host - linear};
-        case SHADOW_FAULT: return (struct slow_result){.resume = slow_fault(v, linear, hit.error)};
-        case SHADOW_MMIO: break;
-        }
+    if (((linear ^ (linear + size - 1)) >> PAGE_SHIFT) == 0)
+        shadow_access(v->shadow, &v->paging, linear, write ? ACCESS_WRITE : ACCESS_READ, v->cpl == 3, &hit);
+    bool beside_code = hit.kind == SHADOW_CODE && !cache_overlaps(&t->cache, hit.gpa, size);
+    if (beside_code) {
+        v->counters->code_writes++;
+        v->counters->code_writes_harmless++;
+        interp_code_written(v, hit.gpa, size);
     }
+    if (beside_code || hit.kind == SHADOW_DIRECT) {
+        LEAVE_C(v);
+        return (struct slow_result){.entry = (u64)(uintptr_t)hit.host - linear};
+    }
+    locate(v, site);
+    if (hit.kind == SHADOW_FAULT) return (struct slow_result){.resume = slow_fault(v, linear, hit.error)};
     v->counters->slow_interpreted++;
     return (struct slow_result){.resume = translator_step(v)};
 }
@@ -243,6 +250,7 @@ u64 translator_link(struct vcpu *v, struct edge *edge)
     ENTER_C(v);
     struct engine *t = v->engine;
     flags_from_parked(v);
+    v->rip = edge->eip;
     u64 flushes = v->counters->cache_flushes;
     u64 to = translator_next(v);
     if (t->config.no_chaining || to == (u64)(uintptr_t)translator_leave) return to;

@@ -41,7 +41,7 @@ static bool send_to_interpreter(int signal, greg_t *regs)
     const struct site *site = block ? block_site_at(block, offset) : NULL;
     if (!site) return false;
     v->rip = block->key.eip + site->guest;
-    v->slow_info = (u32)(block->count - 1 - (site - block->sites)) << SLOW_REMAINING_SHIFT;
+    v->remaining = (u32)(block->count - 1 - (site - block->sites));
     if (!site->parked) regs[REG_R12] = (greg_t)parked_form((u64)regs[REG_EFL]);
     regs[REG_RIP] = (greg_t)(uintptr_t)thunk_step;
     v->counters->host_signals++;

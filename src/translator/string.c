@@ -24,7 +24,7 @@ static void require_forward(struct build *b)
     flags_clobber(b);
     emit_rm(&b->e, false, 0xf7, 0, mem_frame(FRAME_EFLAGS)); /* test dword [eflags], DF */
     emit32(&b->e, FL_DF);
-    stub_add(b, STUB_STEP, emit_jcc(&b->e, CC_NZ))->info = slow_info(b, 0, false);
+    stub_add(b, STUB_STEP, emit_jcc(&b->e, CC_NZ));
 }
 
 static void source_check(struct build *b, unsigned size)

@@ -131,13 +131,13 @@ static void emit_stub(struct build *b, const struct stub *stub)
         emit_fix32(&b->e, emit_jcc(&b->e, CC_Z), stub->back);
         break;
     case STUB_SLOW:
-        emit_mov_mi(&b->e, mem_frame(FRAME_RIP), stub->eip);
-        emit_mov_mi(&b->e, mem_frame(FRAME_SLOW_INFO), stub->info);
         emit_call_thunk(&b->e, THUNK_SLOW);
+        emit8(&b->e, stub->size | (stub->write ? SLOW_WRITE : 0));
+        emit8(&b->e, stub->index);
         emit_jmp_to(&b->e, stub->back);
         break;
     case STUB_STEP:
-        emit_mov_mi(&b->e, mem_frame(FRAME_SLOW_INFO), stub->info);
+        emit_mov_mi(&b->e, mem_frame(FRAME_REMAINING), b->count - 1u - stub->index);
         leave_through(b, stub->eip, THUNK_STEP);
         break;
     case STUB_EDGE: emit_edge_stub(b, stub); break;

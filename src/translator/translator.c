@@ -34,7 +34,7 @@ static void check_offsets(void)
     AT(thunk, FRAME_THUNK);
     AT(jump_table, FRAME_JUMP_TABLE);
     AT(jump_tag, FRAME_JUMP_TAG);
-    AT(slow_info, FRAME_SLOW_INFO);
+    AT(remaining, FRAME_REMAINING);
     AT(slow_scratch, FRAME_SLOW_SCRATCH);
     AT(parked_flags, FRAME_PARKED);
     AT(interrupt_line, FRAME_INTERRUPT);
