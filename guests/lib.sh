@@ -16,7 +16,8 @@ jobs=${RINGER_JOBS:-$(nproc)}
 # shellcheck disable=SC2034
 guest_done_status=$((0x10 << 1 | 1))
 
-packages_build=(build-essential cmake ninja-build pkg-config libzydis-dev libzycore-dev libcapstone-dev libelf-dev)
+packages_build=(build-essential cmake ninja-build pkg-config libzydis-dev libzycore-dev libcapstone-dev libelf-dev
+    acpica-tools)
 packages_guest=(cpio gzip)
 # shellcheck disable=SC2034
 packages_check=(gcc-multilib qemu-system-x86 seabios clang-format shellcheck)

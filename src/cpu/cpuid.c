@@ -1,7 +1,7 @@
 /*
  * The table of CPU models and the CPUID instruction (SDM 2 "CPUID").
  *
- * Not exposed, and why: APIC (there is none yet), MCE and MCA (nothing to report), SMAP (EFLAGS.AC would
+ * Not exposed, and why: APIC (there is none yet), SMAP (EFLAGS.AC would
  * become part of every shadow entry), AVX and XSAVE (state not kept yet), MONITOR, performance monitoring,
  * 3DNow!.
  *
@@ -16,15 +16,16 @@
 
 #define PENTIUM_MMX (F1D_FPU | F1D_VME | F1D_DE | F1D_PSE | F1D_TSC | F1D_MSR | F1D_CX8 | F1D_MMX)
 #define PENTIUM_II                                                                                           \
-    (PENTIUM_MMX | F1D_PAE | F1D_SEP | F1D_MTRR | F1D_PGE | F1D_CMOV | F1D_PAT | F1D_PSE36 | F1D_FXSR)
+    (PENTIUM_MMX | F1D_PAE | F1D_MCE | F1D_MCA | F1D_SEP | F1D_MTRR | F1D_PGE | F1D_CMOV | F1D_PAT |         \
+     F1D_PSE36 | F1D_FXSR)
 #define PENTIUM_III (PENTIUM_II | F1D_SSE)
 #define PENTIUM_4   (PENTIUM_III | F1D_SSE2 | F1D_CLFSH)
 #define MAX_F1_ECX                                                                                           \
     (F1C_SSE3 | F1C_PCLMULQDQ | F1C_SSSE3 | F1C_SSE4_1 | F1C_SSE4_2 | F1C_MOVBE | F1C_POPCNT | F1C_AES |     \
      F1C_RDRAND)
 #define MAX_F7_EBX                                                                                           \
-    (F7B_TSC_ADJUST | F7B_BMI1 | F7B_FDP_EXCPTN_ONLY | F7B_SMEP | F7B_BMI2 | F7B_ERMS | F7B_NO_FPU_CS_DS | F7B_RDSEED |       \
-     F7B_ADX | F7B_SHA)
+    (F7B_TSC_ADJUST | F7B_BMI1 | F7B_FDP_EXCPTN_ONLY | F7B_SMEP | F7B_BMI2 | F7B_ERMS | F7B_NO_FPU_CS_DS |   \
+     F7B_RDSEED | F7B_ADX | F7B_SHA)
 
 /* Features that guest code executes on the host itself: exposed only where the host has them. All others are
  * ours. */
@@ -138,9 +139,9 @@ u32 cpu_model_cr4(const struct cpu_model *model)
     static const struct {
         u32 f1_edx, cr4;
     } rows[] = {
-        {F1D_VME, CR4_VME | CR4_PVI}, {F1D_TSC, CR4_TSD},     {F1D_DE, CR4_DE},
-        {F1D_PSE, CR4_PSE},           {F1D_PAE, CR4_PAE},     {F1D_PGE, CR4_PGE},
-        {F1D_MMX, CR4_PCE},           {F1D_FXSR, CR4_OSFXSR}, {F1D_SSE, CR4_OSXMMEXCPT},
+        {F1D_VME, CR4_VME | CR4_PVI}, {F1D_TSC, CR4_TSD},        {F1D_DE, CR4_DE},   {F1D_PSE, CR4_PSE},
+        {F1D_PAE, CR4_PAE},           {F1D_PGE, CR4_PGE},        {F1D_MCE, CR4_MCE}, {F1D_MMX, CR4_PCE},
+        {F1D_FXSR, CR4_OSFXSR},       {F1D_SSE, CR4_OSXMMEXCPT},
     };
     u32 cr4 = 0;
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)

@@ -27,6 +27,10 @@ static bool has_mtrr(const struct cpu_model *m)
 {
     return m->f1_edx & F1D_MTRR;
 }
+static bool has_mca(const struct cpu_model *m)
+{
+    return m->f1_edx & F1D_MCA;
+}
 static bool has_pat(const struct cpu_model *m)
 {
     return m->f1_edx & F1D_PAT;
@@ -42,10 +46,6 @@ static bool has_tsc_adjust(const struct cpu_model *m)
 static bool has_rdtscp(const struct cpu_model *m)
 {
     return m->x1_edx & X1D_RDTSCP;
-}
-static bool is_p5(const struct cpu_model *m)
-{
-    return cpu_model_family(m) == 5;
 }
 static bool is_p6(const struct cpu_model *m)
 {
@@ -131,6 +131,20 @@ static u64 read_sysenter(struct vcpu *v, unsigned n)
 static bool write_sysenter(struct vcpu *v, unsigned n, u64 value)
 {
     *sysenter_register(v, n) = (u32)value;
+    return true;
+}
+
+/* The machine-check architecture with no banks: nothing here can fail, so there is nothing to report. No
+ * other bit of IA32_MCG_CAP is set either. */
+static u64 read_mcg_status(struct vcpu *v, unsigned n)
+{
+    return v->mcg_status;
+}
+static bool write_mcg_status(struct vcpu *v, unsigned n, u64 value)
+{
+    enum { RIPV_EIPV_MCIP = 7 };
+    if (value & ~(u64)RIPV_EIPV_MCIP) return false;
+    v->mcg_status = value;
     return true;
 }
 
@@ -268,7 +282,7 @@ static bool write_tsc_aux(struct vcpu *v, unsigned n, u64 value)
 }
 
 static const struct msr_row rows[] = {
-    {0x000, 2, is_p5, read_zero, write_ignored},                      /* machine-check address, type */
+    {0x000, 2, NULL, read_zero, write_ignored},                       /* machine-check address, type */
     {0x010, 1, has_tsc, read_tsc, write_tsc},                         /* IA32_TIME_STAMP_COUNTER */
     {0x017, 1, is_p6, read_zero, write_refused},                      /* IA32_PLATFORM_ID */
     {0x01b, 1, is_p6, read_apic_base, write_apic_base},               /* IA32_APIC_BASE */
@@ -278,6 +292,8 @@ static const struct msr_row rows[] = {
     {0x08b, 1, is_p6, read_microcode_revision, write_ignored},        /* IA32_BIOS_SIGN_ID */
     {0x0fe, 1, has_mtrr, read_mtrr_cap, write_refused},               /* IA32_MTRRCAP */
     {0x174, 3, has_sep, read_sysenter, write_sysenter},               /* IA32_SYSENTER_CS, ESP, EIP */
+    {0x179, 1, has_mca, read_zero, write_refused},                    /* IA32_MCG_CAP */
+    {0x17a, 1, has_mca, read_mcg_status, write_mcg_status},           /* IA32_MCG_STATUS */
     {0x1a0, 1, has_misc_enable, read_misc_enable, write_misc_enable}, /* IA32_MISC_ENABLE */
     {0x1d9, 1, is_p6, read_debugctl, write_debugctl},                 /* IA32_DEBUGCTL */
     {0x200, 2 * MTRR_VARIABLE, has_mtrr, read_mtrr_variable,

@@ -1,5 +1,6 @@
 #include "chipset.h"
 
+#include "acpi_tables.h"
 #include "vm.h"
 
 #include <stdio.h>
@@ -14,6 +15,9 @@ static const struct {
 
 /* The slave 8259A's way to the master: no wire of the ISA bus. */
 #define CASCADE_IRQ 2
+
+/* IRQ 9: the PIRQ lines may be routed there, and the SCI always is. */
+enum { SCI_IRQ = 9, HOLDER_PIRQ = 0, HOLDER_SCI = 1 };
 
 #define VGA_MEMORY       0xa0000u
 #define VGA_MEMORY_BYTES 0x20000u
@@ -57,6 +61,33 @@ static void debug_byte(void *sink, u8 byte)
     struct chipset *chipset = sink;
     chardev_put(&chipset->debug_back_end, byte);
     if (byte == '\n') chardev_flush(&chipset->debug_back_end);
+}
+
+/* The pin is the holder's number. */
+static void irq9(void *receiver, unsigned pin, bool level)
+{
+    struct chipset *chipset = receiver;
+    chipset->irq9_holders = (u8)((chipset->irq9_holders & ~(1 << pin)) | level << pin);
+    irq_set(&chipset->irq9, chipset->irq9_holders != 0);
+}
+
+/* The RTC's interrupt also is an event of power management. */
+static void irq8(void *receiver, unsigned pin, bool level)
+{
+    struct chipset *chipset = receiver;
+    irq_set(&chipset->irq8, level);
+    piix4_pm_rtc(&chipset->power, level);
+}
+
+static void power_ports(void *machine, u16 base, bool mapped)
+{
+    struct vm *vm = machine;
+    ports_move(&vm->ports, vm->chipset.power_ports, base, mapped);
+}
+
+static void power_off(void *machine)
+{
+    vm_stop(machine, STOP_GUEST, STATUS_OK, NULL);
 }
 
 int chipset_acknowledge(struct chipset *chipset)
@@ -149,6 +180,7 @@ static void wire_ports(struct chipset *c, struct port_bus *ports)
     ports_claim(ports, 0x3c0, 32, 1, &vga_ops, &c->vga);
     ports_claim(ports, 0xcf8, 8, 4, &pci_config_ops, &c->pci);
     ports_claim(ports, 0xcf9, 1, 1, &cf9_ops, &c->reset_control);
+    ports_claim(ports, 0xb2, 2, 1, &piix4_smi_ops, &c->power);
 }
 
 static void make_chips(struct chipset *c, struct vm *vm)
@@ -157,7 +189,9 @@ static void make_chips(struct chipset *c, struct vm *vm)
     i8259_init(&c->pic, (struct irq_line){intr, vm, 0});
     i8237_init(&c->dma);
     i8254_init(&c->pit, clock, i8259_input(&c->pic, 0));
-    mc146818_init(&c->rtc, clock, i8259_input(&c->pic, 8), start_time(vm->options));
+    c->irq8 = i8259_input(&c->pic, 8);
+    c->irq9 = i8259_input(&c->pic, SCI_IRQ);
+    mc146818_init(&c->rtc, clock, (struct irq_line){irq8, c, 0}, start_time(vm->options));
     fill_cmos(&c->rtc, vm->options->memory_bytes);
     reset_control_init(&c->reset_control, a20, reset, vm);
     i8042_init(&c->keyboard, clock,
@@ -171,9 +205,15 @@ static void make_chips(struct chipset *c, struct vm *vm)
     struct irq_line isa[16] = {0};
     for (unsigned irq = 0; irq < ARRAY_SIZE(isa); irq++)
         if (irq != CASCADE_IRQ) isa[irq] = i8259_input(&c->pic, irq);
+    isa[SCI_IRQ] = (struct irq_line){irq9, c, HOLDER_PIRQ};
     pci_bus_init(&c->pci);
     i440fx_init(&c->host_bridge, &c->pci, pam, vm);
     piix3_init(&c->isa_bridge, &c->pci, isa);
+    c->power_ports = ports_add(&vm->ports, PIIX4_PM_PORTS, 4, &piix4_pm_ops, &c->power);
+    piix4_pm_init(
+        &c->power, &c->pci, clock,
+        &(struct piix4_pm_wiring){
+            .sci = {irq9, c, HOLDER_SCI}, .map = power_ports, .power_off = power_off, .machine = vm});
     vga_init(&c->vga, clock);
     debug_exit_init(&c->debug_exit, debug_exit, vm);
 }
@@ -241,6 +281,7 @@ void chipset_reset(struct chipset *c)
     pci_bus_reset(&c->pci);
     i440fx_reset(&c->host_bridge);
     piix3_reset(&c->isa_bridge);
+    piix4_pm_reset(&c->power);
     vga_reset(&c->vga);
     for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
         if (c->serial_fitted[n]) uart_reset(&c->serial[n].uart);
@@ -249,6 +290,42 @@ void chipset_reset(struct chipset *c)
 void chipset_firmware_loaded(struct chipset *c)
 {
     shadow_ram_find_rom(&c->shadow_ram);
+}
+
+/* --- in the firmware's place --- */
+
+#define POWER PCI_DEVFN(1, 3)
+
+/* The power management block to ACPI_PM_BASE, and its interrupt level-triggered. The PIRQs stay unrouted and
+ * the other interrupts edge-triggered: an operating system with ACPI routes them when it needs them (and
+ * Linux complains if the ELCR says anything else before). */
+static void set_up_chips(struct port_bus *ports)
+{
+    static const struct {
+        u8 devfn, offset, bytes;
+        u32 value;
+    } rows[] = {
+        {POWER, PCI_INTERRUPT_LINE, 1, SCI_IRQ},
+        {POWER, 0x40, 4, ACPI_PM_BASE},
+        {POWER, 0x80, 1, 1},
+    };
+    for (unsigned n = 0; n < ARRAY_SIZE(rows); n++) {
+        ports_write(ports, 0xcf8, 4, 1u << 31 | rows[n].devfn << 8 | rows[n].offset);
+        ports_write(ports, 0xcfc, rows[n].bytes, rows[n].value);
+    }
+    ports_write(ports, 0xcf8, 4, 0);
+    ports_write(ports, 0x4d1, 1, 1 << (SCI_IRQ - 8));
+}
+
+void chipset_post(struct chipset *c)
+{
+    set_up_chips(&c->vm->ports);
+    acpi_tables_put(&c->vm->phys, c->serial_fitted);
+}
+
+void chipset_power_button(struct chipset *c)
+{
+    piix4_pm_power_button(&c->power);
 }
 
 /* --- back ends --- */

@@ -14,6 +14,7 @@
 #include "devices/mc146818.h"
 #include "devices/pci_bus.h"
 #include "devices/piix3.h"
+#include "devices/piix4_pm.h"
 #include "devices/reset_control.h"
 #include "devices/vga.h"
 #include "serial_link.h"
@@ -32,6 +33,11 @@ struct chipset {
     struct pci_bus pci;
     struct i440fx host_bridge;
     struct piix3 isa_bridge;
+    struct piix4_pm power;
+    struct port_window *power_ports;
+    struct irq_line irq9; /* of the 8259 pair */
+    u8 irq9_holders;      /* PCI interrupts and the SCI share it */
+    struct irq_line irq8;
     struct vga vga;
     struct serial_link serial[CHIPSET_SERIAL_PORTS];
     bool serial_fitted[CHIPSET_SERIAL_PORTS];
@@ -49,6 +55,13 @@ void chipset_destroy(struct chipset *chipset);
 void chipset_reset(struct chipset *chipset);
 /* After chipset_reset() and the loader: its ROM is what the PAM registers show for now. */
 void chipset_firmware_loaded(struct chipset *chipset);
+
+/* After chipset_reset(), for a kernel that is started without firmware: leave behind what a firmware's
+ * power-on self test would, which is chips that were set up and ACPI tables. */
+void chipset_post(struct chipset *chipset);
+
+/* The power button, which asks the guest to shut down. */
+void chipset_power_button(struct chipset *chipset);
 
 /* INTA: the vector, or -1 when no interrupt is wanted (any more). */
 int chipset_acknowledge(struct chipset *chipset);

@@ -5,6 +5,7 @@
  * The protected-mode kernel goes to 1 MB, the initrd as high as kernel and memory allow, zero page and
  * command line into low memory. The real-mode part of the file is not used, but for its header.
  */
+#include "acpi_tables.h"
 #include "load_common.h"
 
 #include "base/log.h"
@@ -40,6 +41,7 @@ enum {
     VIDEO_LINES = 0x0e,
     VIDEO_IS_VGA = 0x0f,
     VIDEO_POINTS = 0x10,
+    ACPI_RSDP_ADDR = 0x70,
     ALT_MEM_K = 0x1e0,
     E820_ENTRIES = 0x1e8,
     E820_TABLE = 0x2d0,
@@ -163,6 +165,7 @@ static int put_zero_page(struct load *load, const struct bzimage *bz, struct boo
     put16(page + VIDEO_EGA_BX, 3); /* 256 KB of video memory */
     page[VIDEO_IS_VGA] = 1;
     put16(page + VIDEO_POINTS, 16);
+    put64(page + ACPI_RSDP_ADDR, ACPI_RSDP);
 
     u64 above_kb = (phys_low_ram_bytes(load->phys) - ONE_MB) >> 10;
     put16(page + EXT_MEM_K, above_kb < 0xfc00 ? (u16)above_kb : 0xfc00);

@@ -2,6 +2,7 @@
  * ELF kernels with a PVH entry note: started in 32-bit protected mode with EBX pointing at a hvm_start_info
  * (Xen, docs/misc/pvh.pandoc and public/arch-x86/hvm/start_info.h).
  */
+#include "acpi_tables.h"
 #include "load_common.h"
 
 #include "base/log.h"
@@ -20,6 +21,7 @@ enum {
     START_MODULES = 12,
     START_MODULE_LIST = 16,
     START_COMMAND_LINE = 24,
+    START_RSDP = 32,
     START_MEMORY_MAP = 40,
     START_MEMORY_ENTRIES = 48,
     START_BYTES = 56,
@@ -88,6 +90,7 @@ int load_pvh(struct load *load, const struct image *kernel)
     }
     if (!status) status = boot_put(load, &area, entries, map.count * MEMORY_ENTRY_BYTES, 8, &at);
     put64(start + START_MEMORY_MAP, at);
+    put64(start + START_RSDP, ACPI_RSDP);
     put32(start + START_MEMORY_ENTRIES, map.count);
     if (!status) status = boot_put(load, &area, start, sizeof start, 8, &at);
     if (!status) status = pc_enter_flat(load, &area, elf.pvh_entry);

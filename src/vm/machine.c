@@ -152,6 +152,7 @@ static int restart(struct vm *vm, char *error, size_t error_bytes)
     reset_cpu(vm);
     v->tsc_offset = 0 - vm_time_tsc(&vm->time); /* RESET clears the TSC (SDM 3A table 9-1), INIT does not */
     vm->last_reset_ns = clock_now(&vm->time.clock);
+    if (vm->options->boot.kernel) chipset_post(&vm->chipset);
     int status = loader_load(v, &vm->options->boot, error, error_bytes);
     if (status) return status;
     chipset_firmware_loaded(&vm->chipset);

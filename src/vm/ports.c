@@ -10,13 +10,37 @@ void ports_init(struct port_bus *bus)
     memset(bus, 0, sizeof(*bus));
 }
 
-void ports_claim(struct port_bus *bus, u16 base, u16 count, u8 widest, const struct io_ops *ops, void *device)
+static void show(struct port_bus *bus, const struct port_window *window)
+{
+    assert(window->base + window->count <= PORT_COUNT);
+    memset(bus->index + window->base, (int)(window - bus->window) + 1, window->count);
+}
+
+struct port_window *ports_add(struct port_bus *bus, u16 count, u8 widest, const struct io_ops *ops,
+                              void *device)
 {
     assert(bus->window_count < PORT_MAX_WINDOWS);
-    assert(base + count <= PORT_COUNT);
-    bus->window[bus->window_count++] =
-        (struct port_window){.base = base, .count = count, .widest = widest, .ops = ops, .device = device};
-    memset(bus->index + base, (int)bus->window_count, count);
+    struct port_window *window = &bus->window[bus->window_count++];
+    *window = (struct port_window){.count = count, .widest = widest, .ops = ops, .device = device};
+    return window;
+}
+
+void ports_claim(struct port_bus *bus, u16 base, u16 count, u8 widest, const struct io_ops *ops, void *device)
+{
+    struct port_window *window = ports_add(bus, count, widest, ops, device);
+    window->base = base;
+    window->mapped = true;
+    show(bus, window);
+}
+
+void ports_move(struct port_bus *bus, struct port_window *window, u16 base, bool mapped)
+{
+    window->base = base;
+    window->mapped = mapped;
+    /* Rare: all of them anew, in their order, so that later ones win. */
+    memset(bus->index, 0, sizeof(bus->index));
+    for (unsigned n = 0; n < bus->window_count; n++)
+        if (bus->window[n].mapped) show(bus, &bus->window[n]);
 }
 
 /* The window that takes the access whole, NULL if it must be split (or nobody is there). */

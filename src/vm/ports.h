@@ -18,6 +18,7 @@ struct port_window {
     u16 base;
     u16 count;
     u8 widest; /* 1, 2 or 4 bytes */
+    bool mapped;
     const struct io_ops *ops;
     void *device;
 };
@@ -33,6 +34,12 @@ void ports_init(struct port_bus *bus);
 /* Claim ports base to base+count-1. A later claim wins over an earlier one where they overlap. */
 void ports_claim(struct port_bus *bus, u16 base, u16 count, u8 widest, const struct io_ops *ops,
                  void *device);
+
+/* A window whose place the guest decides: nowhere until ports_move() puts it somewhere. */
+struct port_window *ports_add(struct port_bus *bus, u16 count, u8 widest, const struct io_ops *ops,
+                              void *device);
+/* Put it at base, or (mapped: false) nowhere. What it covered before shows again. */
+void ports_move(struct port_bus *bus, struct port_window *window, u16 base, bool mapped);
 
 u32 ports_read(struct port_bus *bus, u16 port, unsigned size);
 void ports_write(struct port_bus *bus, u16 port, unsigned size, u32 value);

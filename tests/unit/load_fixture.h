@@ -58,7 +58,7 @@ static void write_file(const char *path, const void *data, u64 bytes)
     if (file) fclose(file);
 }
 
-static int load_files(struct load_fixture *f)
+static inline int load_files(struct load_fixture *f)
 {
     f->error[0] = '\0';
     int status = loader_load(&f->vcpu, &f->files, f->error, sizeof f->error);
@@ -78,8 +78,8 @@ static int load_files(struct load_fixture *f)
 
 /* Every truncation of a file, and many random changes in the `head` bytes where its headers are. Nothing to
  * compare: it must only come back. */
-static void damage(struct load_fixture *f, const char *path, const u8 *data, u64 bytes, u64 head,
-                   unsigned rounds)
+static inline void damage(struct load_fixture *f, const char *path, const u8 *data, u64 bytes, u64 head,
+                          unsigned rounds)
 {
     for (u64 length = 0; length < bytes; length += length < head ? 7 : 1 + bytes / 64) {
         write_file(path, data, length);

@@ -229,6 +229,7 @@ static void test_pvh(void)
     CHECK(!memcmp(guest(f, at), "initrd", 6));
     CHECK(!strcmp(text(f, guest32(f, start + 24)), "root=/dev/ram"));
     CHECK_EQ(guest32(f, start + 48), 5);
+    CHECK_EQ(guest32(f, start + 32), 0xf0000); /* RSDP */
     u32 map = guest32(f, start + 40);
     CHECK_EQ(guest32(f, map + 3 * 24), MB);
     CHECK_EQ(guest32(f, map + 3 * 24 + 8), 15 * MB);

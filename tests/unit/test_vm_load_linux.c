@@ -68,7 +68,8 @@ static void test_load(void)
     CHECK_EQ(page[0x0e], 25);
     CHECK_EQ(page[0x0f], 1);
     CHECK_EQ(page[0x10], 16);
-    CHECK_EQ(page[0x1ef], 0); /* sentinel */
+    CHECK_EQ(page[0x1ef], 0);                        /* sentinel */
+    CHECK_EQ(guest32(f, zero_page + 0x70), 0xf0000); /* acpi_rsdp_addr */
     CHECK(!memcmp(page + 0x202, "HdrS", 4));
     CHECK_EQ(page[0x210], 0xff);
     CHECK_EQ(page[0x268] | page[0x28f], 0); /* what lies behind the header in the file is not copied */

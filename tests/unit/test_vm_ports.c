@@ -62,6 +62,19 @@ int main(void)
     CHECK_EQ(ports_read(bus, 0xffff, 4), 0xffffff11);
     ports_claim(bus, 0, 1, 1, &probe_ops, &narrow);
     CHECK_EQ(ports_read(bus, 0xffff, 2), 0x1111);
+
+    /* A window that moves covers others and shows them again. */
+    struct probe moving = {0};
+    struct port_window *window = ports_add(bus, 16, 4, &probe_ops, &moving);
+    CHECK_EQ(ports_read(bus, 0x600, 4), 0xffffffff);
+    ports_move(bus, window, 0x600, true);
+    CHECK_EQ(ports_read(bus, 0x608, 4), 0x94);
+    ports_move(bus, window, 0x60, true);
+    CHECK_EQ(ports_read(bus, 0x608, 4), 0xffffffff);
+    CHECK_EQ(ports_read(bus, 0x60, 4), 0x14);
+    ports_move(bus, window, 0x60, false);
+    CHECK_EQ(ports_read(bus, 0x60, 4), 0xffff2111);
+    CHECK_EQ(ports_read(bus, 0xcfc, 4), 0x54);
     free(bus);
     return check_report();
 }
