@@ -37,8 +37,9 @@ static inline void flags_unpack(struct vcpu *v, u64 flags)
 #define HOST_WIDE(X)                                                                                         \
     X(bt, "bt")                                                                                              \
     X(bts, "bts")                                                                                            \
-    X(btr, "btr") X(btc, "btc") X(bsf, "bsf") X(bsr, "bsr") X(tzcnt, "tzcnt") X(lzcnt, "lzcnt")              \
-        X(popcnt, "popcnt") X(imul, "imul")
+    X(btr, "btr")                                                                                            \
+    X(btc, "btc")                                                                                            \
+    X(bsf, "bsf") X(bsr, "bsr") X(tzcnt, "tzcnt") X(lzcnt, "lzcnt") X(popcnt, "popcnt") X(imul, "imul")
 /* Double shifts by CL, 16 or 32 bits. */
 #define HOST_DOUBLE_SHIFT(X) X(shld, "shld") X(shrd, "shrd")
 

@@ -205,11 +205,12 @@ struct vcpu {
     u64 thunk[8];     /* entry points translated code calls */
     u64 jump_table;   /* struct jump_entry[65536], by the low 16 bits of EIP */
     u64 jump_tag;     /* mode number << 56, 0: look nothing up */
-    u32 remaining;     /* guest instructions of the block after the one that is to be interpreted */
+    u32 remaining;    /* guest instructions of the block after the one that is to be interpreted */
     u32 slow_scratch; /* a value carried across a second slow access */
     u64 parked_flags; /* AH: SF ZF AF PF CF, AL: OF */
     u64 icount_soft;  /* the translator also returns EXIT_BUDGET at the first block end where it is in C code
-                         and  icount >= this; 0 for every one (lockstep compares there), UINT64_MAX for never */
+                         and  icount >= this; 0 for every one (lockstep compares there), UINT64_MAX for never
+                       */
     bool interrupt_line; /* level of the PIC's INTR output */
     /* -- the rest -- */
     struct segment ldtr, tr;

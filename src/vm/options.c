@@ -147,8 +147,8 @@ static bool set_stats(struct options *o, const char *value, struct complaint *c)
 
 static bool set_trace(struct options *o, const char *value, struct complaint *c)
 {
-    /* FILE or FILE,ICOUNT: a comma that is not followed by a number belongs to the name. The arguments of main() are
-     * the program's to write to (C11 5.1.2.2.1): the name ends at the comma. */
+    /* FILE or FILE,ICOUNT: a comma that is not followed by a number belongs to the name. The arguments of
+     * main() are the program's to write to (C11 5.1.2.2.1): the name ends at the comma. */
     char *comma = strrchr((char *)value, ',');
     o->trace = value;
     if (comma && whole_number(comma + 1, &o->trace_from)) *comma = '\0';

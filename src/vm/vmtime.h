@@ -40,8 +40,8 @@ void vm_time_wait(struct vm_time *time);
 bool vm_time_skip(struct vm_time *time);
 /* The TSC before vcpu.tsc_offset. */
 u64 vm_time_tsc(struct vm_time *time);
-/* Its rate. Real: measured against CLOCK_MONOTONIC since power-on, over 10 ms at least (which the first caller may have to
- * wait for). */
+/* Its rate. Real: measured against CLOCK_MONOTONIC since power-on, over 10 ms at least (which the first
+ * caller may have to wait for). */
 u64 vm_time_tsc_hz(struct vm_time *time);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * The smallest test frame: CHECK(condition) and CHECK_EQ(actual, expected) count, say where and what went wrong, and go
- * on; end main with return check_report().
+ * The smallest test frame: CHECK(condition) and CHECK_EQ(actual, expected) count, say where and what went
+ * wrong, and go on; end main with return check_report().
  */
 #ifndef RINGER_TESTS_CHECK_H
 #define RINGER_TESTS_CHECK_H
@@ -9,23 +9,23 @@
 
 static unsigned check_count, check_failures;
 
-#define CHECK(condition)                                                                                          \
-    do {                                                                                                          \
-        check_count++;                                                                                            \
-        if (!(condition)) {                                                                                       \
-            check_failures++;                                                                                     \
-            printf("%s:%d: failed: %s\n", __FILE__, __LINE__, #condition);                                        \
-        }                                                                                                         \
+#define CHECK(condition)                                                                                     \
+    do {                                                                                                     \
+        check_count++;                                                                                       \
+        if (!(condition)) {                                                                                  \
+            check_failures++;                                                                                \
+            printf("%s:%d: failed: %s\n", __FILE__, __LINE__, #condition);                                   \
+        }                                                                                                    \
     } while (0)
 
-#define CHECK_EQ(actual, expected)                                                                                \
-    do {                                                                                                          \
-        unsigned long long check_a = (unsigned long long)(actual), check_e = (unsigned long long)(expected);      \
-        check_count++;                                                                                            \
-        if (check_a != check_e) {                                                                                 \
-            check_failures++;                                                                                     \
-            printf("%s:%d: %s is %#llx, expected %#llx\n", __FILE__, __LINE__, #actual, check_a, check_e);        \
-        }                                                                                                         \
+#define CHECK_EQ(actual, expected)                                                                           \
+    do {                                                                                                     \
+        unsigned long long check_a = (unsigned long long)(actual), check_e = (unsigned long long)(expected); \
+        check_count++;                                                                                       \
+        if (check_a != check_e) {                                                                            \
+            check_failures++;                                                                                \
+            printf("%s:%d: %s is %#llx, expected %#llx\n", __FILE__, __LINE__, #actual, check_a, check_e);   \
+        }                                                                                                    \
     } while (0)
 
 static inline int check_report(void)

@@ -247,7 +247,8 @@ static void test_traps(struct rig *rig)
     CHECK_EQ(step(rig).vector, VEC_DB);
     CHECK_EQ(v->dr[6] & 0xf, 1);
     CHECK_EQ(phys_read(&rig->phys, v->gpr[REG_ESP], 4), RIG_CODE);
-    CHECK(!(phys_read(&rig->phys, v->gpr[REG_ESP] + 8, 4) & FL_RF)); /* its handler is to set it (SDM 3B 17.3.1.1) */
+    CHECK(!(phys_read(&rig->phys, v->gpr[REG_ESP] + 8, 4) &
+            FL_RF)); /* its handler is to set it (SDM 3B 17.3.1.1) */
     v->rip = RIG_CODE;
     v->halted = false;
     v->eflags |= FL_RF;
