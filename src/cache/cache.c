@@ -34,9 +34,8 @@ int cache_init(struct cache *cache, u64 code_bytes, struct counters *counters)
     *cache = (struct cache){.counters = counters};
     int error = arena_init(&cache->arena, code_bytes);
     if (error) return error;
-    /* A block has some 30 host bytes a guest instruction and rarely fewer than two instructions; its metadata
-     * is of the order of its code. Both are only touched as they fill. */
-    cache->meta_bytes = cache->arena.bytes * 3 + 1024 * 1024;
+    /* A block's metadata is about as large as its code. Both are only touched as they fill. */
+    cache->meta_bytes = cache->arena.bytes + 128 * 1024;
     cache->block_limit = (u32)(cache->arena.bytes / 48) + 64;
     cache->meta = map_low(cache->meta_bytes);
     cache->buckets = map_any(BUCKETS * sizeof(cache->buckets[0]));
@@ -305,7 +304,7 @@ struct block *cache_block_at(const struct cache *cache, u32 offset)
 const struct site *block_site_at(const struct block *block, u32 offset)
 {
     const struct site *found = NULL;
-    for (unsigned n = 0; n < block->count && block->sites[n].host <= offset; n++)
+    for (unsigned n = 0; n < block->count && block->start + block->sites[n].host <= offset; n++)
         found = &block->sites[n];
     return found;
 }

@@ -43,7 +43,7 @@ struct edge {
 
 /* Where a guest instruction's host code begins: host pc -> guest state. */
 struct site {
-    u32 host;    /* arena offset */
+    u16 host;    /* offset from block.start */
     u8 guest;    /* offset in the block's guest bytes */
     bool parked; /* flags are in the parked register here, not in the host's EFLAGS */
 };

@@ -67,6 +67,7 @@ struct stub {
 /* No block's host code is longer: an instruction's worst case, PUSH m with two accesses, is below 300 bytes.
  */
 #define MAX_BLOCK_BYTES (BLOCK_MAX_INSNS * 384 + 512)
+_Static_assert(MAX_BLOCK_BYTES < 65536, "struct site has 16 bits for an offset in a block");
 
 struct build {
     struct vcpu *v;

@@ -44,11 +44,13 @@ static void list_block(FILE *out, struct vcpu *v, csh host, csh guest, const str
     fprintf(out, "block eip %08x gpa %llx mode %08x: %u guest bytes, %u instructions, %u host bytes\n",
             key->eip, (unsigned long long)key->gpa, key->mode, block->guest_bytes, block->count,
             block->end - block->start);
-    list_host(out, host, &t->cache, block->start, block->sites[0].host);
+    list_host(out, host, &t->cache, block->start, block->start + block->sites[0].host);
     for (unsigned n = 0; n < block->count; n++) {
         const struct site *site = &block->sites[n];
         list_guest(out, guest, v, block, n);
-        list_host(out, host, &t->cache, site->host, n + 1u < block->count ? site[1].host : block->end);
+        bool last = n + 1u == block->count;
+        list_host(out, host, &t->cache, block->start + site->host,
+                  last ? block->end : block->start + site[1].host);
     }
 }
 

@@ -256,7 +256,7 @@ bool rewrite_identical(struct build *b)
     }
     if (needs_flags(b, i)) flags_to_host(b);
     b->block->sites[b->n].parked = b->flags != FLAGS_HOST;
-    b->block->sites[b->n].host = b->e.at;
+    b->block->sites[b->n].host = (u16)(b->e.at - b->block->start);
     if (high) swap_high(b, high);
     if (i->encoding == ENC_VEX)
         emit_vex(b, i, mem);

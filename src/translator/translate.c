@@ -95,7 +95,10 @@ static void emit_body(struct build *b)
         b->next_eip = eip;
         b->piece[b->n] = b->e.at;
         b->block->sites[b->n] = (struct site){
-            .host = b->e.at, .guest = (u8)(b->eip - b->block->key.eip), .parked = b->flags != FLAGS_HOST};
+            .host = (u16)(b->e.at - b->block->start),
+            .guest = (u8)(b->eip - b->block->key.eip),
+            .parked = b->flags != FLAGS_HOST,
+        };
         if (plan_callout(b, b->i) || !emit_as_is(b)) emit_callout(b, plan_ends(b, b->i));
     }
     if (b->ended) return;
