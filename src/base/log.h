@@ -2,7 +2,7 @@
  * What Ringer says to its user: one clear sentence on stderr, prefixed "ringer: ".
  *
  * die() is for bad user input and host failures met while starting: it restores the terminal through the
- * functions given to log_at_exit() and ends the process. Nothing that a guest does may reach it.
+ * functions given to log_at_die() and ends the process. Nothing that a guest does may reach it.
  */
 #ifndef RINGER_BASE_LOG_H
 #define RINGER_BASE_LOG_H

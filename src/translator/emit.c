@@ -139,13 +139,6 @@ u32 emit_jrcxz(struct emitter *e)
     return e->at - 1;
 }
 
-u32 emit_jcc8(struct emitter *e, u8 cc)
-{
-    emit8(e, 0x70 | cc);
-    emit8(e, 0);
-    return e->at - 1;
-}
-
 void emit_fix32(struct emitter *e, u32 place, u32 target)
 {
     u32 rel = target - (place + 4);
