@@ -146,9 +146,9 @@ void emit_cmp_m8_zero(struct emitter *e, struct host_mem mem);
 enum { CC_B = 2, CC_AE = 3, CC_Z = 4, CC_NZ = 5, CC_A = 7 };
 
 /* Jumps whose target is not known yet: return the place to fix. */
-u32 emit_jcc(struct emitter *e, u8 cc);  /* rel32 */
-u32 emit_jmp(struct emitter *e);         /* rel32 */
-u32 emit_jrcxz(struct emitter *e);       /* rel8 */
+u32 emit_jcc(struct emitter *e, u8 cc); /* rel32 */
+u32 emit_jmp(struct emitter *e);        /* rel32 */
+u32 emit_jrcxz(struct emitter *e);      /* rel8 */
 void emit_fix32(struct emitter *e, u32 place, u32 target);
 void emit_fix8(struct emitter *e, u32 place, u32 target);
 static inline void emit_here32(struct emitter *e, u32 place)
