@@ -74,14 +74,6 @@ static void check_limit(struct build *b, u8 seg, unsigned size)
     stub_add(b, STUB_STEP, emit_jcc(&b->e, CC_A));
 }
 
-static void truncate_linear(struct build *b)
-{
-    emit_rex(&b->e, false, REG_LINEAR, NULL, REG_LINEAR, false); /* movzx r9d, r9w */
-    emit8(&b->e, 0x0f);
-    emit8(&b->e, 0xb7);
-    emit8(&b->e, 0xc0 | (REG_LINEAR & 7) << 3 | (REG_LINEAR & 7));
-}
-
 bool segment_is_reachable(const struct build *b, u8 seg, bool write)
 {
     /* CS of protected mode is never writable. */
@@ -109,7 +101,7 @@ bool access_address(struct build *b, unsigned size, bool write)
         emit_mov_ri(&b->e, REG_LINEAR, i->address_bytes == 2 ? i->mem_disp & 0xffff : i->mem_disp);
     else
         emit_lea32(&b->e, REG_LINEAR, ea);
-    if (i->address_bytes == 2 && !absolute) truncate_linear(b);
+    if (i->address_bytes == 2 && !absolute) emit_movzx16(&b->e, REG_LINEAR, REG_LINEAR);
     apply_segment(b, i->mem_seg, size);
     return true;
 }

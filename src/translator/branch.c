@@ -110,10 +110,7 @@ void emit_indirect(struct build *b)
     emit_shift_ri(&b->e, true, 4, REG_TEMP, 32);
     emit_rr(&b->e, true, 0x09, REG_LINEAR, REG_TEMP); /* or r11, r9 */
     emit_rm(&b->e, true, 0x0b, REG_TEMP, mem_frame(FRAME_JUMP_TAG));
-    emit_rex(&b->e, false, REG_ENTRY, NULL, REG_LINEAR, false); /* movzx r10d, r9w */
-    emit8(&b->e, 0x0f);
-    emit8(&b->e, 0xb7);
-    emit8(&b->e, 0xc0 | (REG_ENTRY & 7) << 3 | (REG_LINEAR & 7));
+    emit_movzx16(&b->e, REG_ENTRY, REG_LINEAR);
     emit_shift_ri(&b->e, false, 4, REG_ENTRY, 4);
     emit_rm(&b->e, true, 0x03, REG_ENTRY, mem_frame(FRAME_JUMP_TABLE));
     emit_rm(&b->e, true, 0x3b, REG_TEMP, mem_bd(REG_ENTRY, 0)); /* cmp r11, [r10].key */

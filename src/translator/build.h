@@ -78,6 +78,7 @@ struct build {
 
     struct insn insn[BLOCK_MAX_INSNS];
     unsigned count;
+    bool callout[BLOCK_MAX_INSNS]; /* insn[n] is the interpreter's */
     u16 live[BLOCK_MAX_INSNS + 1]; /* flags live before insn[n] */
     u16 guest_bytes;
     u32 piece[BLOCK_MAX_INSNS]; /* where the code of each begins, glue included */
@@ -96,8 +97,7 @@ struct build {
  * until the block ends. False when not even one instruction can be had. */
 bool plan_block(struct build *b, const u8 *bytes, unsigned here, const u8 *next_bytes, unsigned next,
                 bool *crosses);
-/* Must the interpreter execute this one (callout), and does the block end with it? */
-bool plan_callout(const struct build *b, const struct insn *i);
+/* Does the block end with this instruction? */
 bool plan_ends(const struct build *b, const struct insn *i);
 
 /* access.c */
@@ -161,6 +161,11 @@ struct block *translate(struct vcpu *v, const struct block_key *key);
 /* Find (or translate) what comes at v->rip and say where it is; or translator_leave, with engine.reason set.
  */
 u64 translator_next(struct vcpu *v);
+/* AH has SF ZF AF PF CF where EFLAGS has them (LAHF); AL has OF as 0 or 1 (SETO). */
+static inline u64 parked_form(u32 eflags)
+{
+    return (eflags & FL_ARITH & 0xff) << 8 | !!(eflags & FL_OF);
+}
 /* EFLAGS <-> the parked form. */
 void flags_from_parked(struct vcpu *v);
 void flags_into_parked(struct vcpu *v);

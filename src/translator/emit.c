@@ -97,6 +97,14 @@ void emit_shift_ri(struct emitter *e, bool wide, u8 ext, u8 reg, u8 count)
     emit8(e, count);
 }
 
+void emit_movzx16(struct emitter *e, u8 to, u8 from)
+{
+    emit_rex(e, false, to, NULL, from, false);
+    emit8(e, 0x0f);
+    emit8(e, 0xb7);
+    emit8(e, 0xc0 | (to & 7) << 3 | (from & 7));
+}
+
 void emit_test_r8i(struct emitter *e, u8 reg, u8 value)
 {
     emit_rex(e, false, 0, NULL, reg, true);

@@ -101,6 +101,8 @@ void emit_alu_ri(struct emitter *e, bool wide, u8 ext, u8 reg, s32 value);
 void emit_alu_mi(struct emitter *e, u8 ext, struct host_mem mem, s32 value);
 /* shr/shl reg, count: ext 5 / 4 */
 void emit_shift_ri(struct emitter *e, bool wide, u8 ext, u8 reg, u8 count);
+/* movzx r32, r16 */
+void emit_movzx16(struct emitter *e, u8 to, u8 from);
 /* test r8, imm8 for r8-r15 */
 void emit_test_r8i(struct emitter *e, u8 reg, u8 value);
 

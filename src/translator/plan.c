@@ -55,7 +55,8 @@ static bool has_emitter(const struct insn *i)
     return emitter_for(i->mnemonic) && !(i->row->traits & ISA_SSE); /* MOVSD and CMPSD are SSE2 moves too */
 }
 
-bool plan_callout(const struct build *b, const struct insn *i)
+/* Must the interpreter execute it? */
+static bool needs_interpreter(const struct build *b, const struct insn *i)
 {
     if (!lock_is_legal(i) || !isa_exposed(b->v->model, i)) return true;
     if (i->row->treatment == TREAT_CALLOUT || i->row->treatment == TREAT_END) return !has_emitter(i);
@@ -91,7 +92,8 @@ static void find_live_flags(struct build *b)
         const struct insn *i = &b->insn[n];
         /* Routines of the interpreter see all of EFLAGS; so does whoever looks at a fault's frame in exact
          * mode. */
-        if (b->t->config.exact_flags || plan_callout(b, i))
+        b->callout[n] = needs_interpreter(b, i);
+        if (b->t->config.exact_flags || b->callout[n])
             b->live[n] = FL_ARITH;
         else
             b->live[n] = (b->live[n + 1] & ~i->flags_killed) | i->flags_read;

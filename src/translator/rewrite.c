@@ -14,39 +14,14 @@
 
 #include <Zydis/Mnemonic.h>
 
-/* Instructions with memory operands that ModRM does not show, or whose memory operand is not one plain
- * access. */
-static bool is_irregular(const struct insn *i)
+/* A bit string in memory: the bit, and so the byte accessed, may lie far from the address. */
+static bool is_bit_string(const struct insn *i)
 {
     switch (i->mnemonic) {
-    case ZYDIS_MNEMONIC_MASKMOVQ:
-    case ZYDIS_MNEMONIC_MASKMOVDQU:
-    case ZYDIS_MNEMONIC_XLAT:
-    case ZYDIS_MNEMONIC_CLFLUSH:
-    case ZYDIS_MNEMONIC_CLFLUSHOPT:
-    case ZYDIS_MNEMONIC_LDMXCSR:
-    case ZYDIS_MNEMONIC_FLDENV:
-    case ZYDIS_MNEMONIC_FNSTENV:
-    case ZYDIS_MNEMONIC_FNSAVE:
-    case ZYDIS_MNEMONIC_FRSTOR:
-    case ZYDIS_MNEMONIC_FXSAVE:
-    case ZYDIS_MNEMONIC_FXRSTOR:
-    case ZYDIS_MNEMONIC_LES:
-    case ZYDIS_MNEMONIC_LDS:
-    case ZYDIS_MNEMONIC_LSS:
-    case ZYDIS_MNEMONIC_LFS:
-    case ZYDIS_MNEMONIC_LGS:
-    case ZYDIS_MNEMONIC_ENTER:
-    case ZYDIS_MNEMONIC_BOUND:
-    case ZYDIS_MNEMONIC_SALC:
-    case ZYDIS_MNEMONIC_CPUID:
-    case ZYDIS_MNEMONIC_RDTSC: return true;
     case ZYDIS_MNEMONIC_BT:
     case ZYDIS_MNEMONIC_BTS:
     case ZYDIS_MNEMONIC_BTR:
-    case ZYDIS_MNEMONIC_BTC:
-        return i->op[0].kind == OPND_MEM &&
-               i->op[1].kind == OPND_REG; /* the bit may lie far from the address */
+    case ZYDIS_MNEMONIC_BTC: return i->op[0].kind == OPND_MEM && i->op[1].kind == OPND_REG;
     default: return false;
     }
 }
@@ -104,7 +79,7 @@ static bool is_moffs(const struct insn *i)
 
 bool rewrite_can(const struct build *b, const struct insn *i)
 {
-    if (i->row->treatment != TREAT_IDENTICAL || is_irregular(i) || hidden_esp(i)) return false;
+    if (i->row->treatment != TREAT_IDENTICAL || is_bit_string(i) || hidden_esp(i)) return false;
     if (i->encoding != ENC_LEGACY && i->encoding != ENC_VEX) return false;
     /* VEX is #UD in real and virtual-8086 mode (SDM 2A 2.3.1). */
     if (i->encoding == ENC_VEX && (!(b->mode & MODE_PE) || (b->mode & MODE_VM86))) return false;

@@ -17,7 +17,7 @@ void flags_from_parked(struct vcpu *v)
 
 void flags_into_parked(struct vcpu *v)
 {
-    v->parked_flags = (v->eflags & FL_ARITH & 0xff) << 8 | !!(v->eflags & FL_OF);
+    v->parked_flags = parked_form(v->eflags);
 }
 
 static u64 leave(struct engine *t, enum exit_reason reason)

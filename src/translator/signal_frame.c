@@ -18,12 +18,6 @@ struct vcpu *signal_frame_watch(struct vcpu *v)
 
 #define TRAP_GENERAL_PROTECTION 13
 
-/* LAHF's and SETO's layout, from EFLAGS. */
-static u64 parked_form(u64 eflags)
-{
-    return (eflags & FL_ARITH & 0xff) << 8 | !!(eflags & FL_OF);
-}
-
 static bool is_guests(int signal, const greg_t *regs)
 {
     return signal == SIGFPE || (signal == SIGSEGV && regs[REG_TRAPNO] == TRAP_GENERAL_PROTECTION);
@@ -42,7 +36,7 @@ static bool send_to_interpreter(int signal, greg_t *regs)
     if (!site) return false;
     v->rip = block->key.eip + site->guest;
     v->remaining = (u32)(block->count - 1 - (site - block->sites));
-    if (!site->parked) regs[REG_R12] = (greg_t)parked_form((u64)regs[REG_EFL]);
+    if (!site->parked) regs[REG_R12] = (greg_t)parked_form((u32)regs[REG_EFL]);
     regs[REG_RIP] = (greg_t)(uintptr_t)thunk_step;
     v->counters->host_signals++;
     return true;

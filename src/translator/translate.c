@@ -99,7 +99,7 @@ static void emit_body(struct build *b)
             .guest = (u8)(b->eip - b->block->key.eip),
             .parked = b->flags != FLAGS_HOST,
         };
-        if (plan_callout(b, b->i) || !emit_as_is(b)) emit_callout(b, plan_ends(b, b->i));
+        if (b->callout[b->n] || !emit_as_is(b)) emit_callout(b, plan_ends(b, b->i));
     }
     if (b->ended) return;
     b->n = b->count - 1;
