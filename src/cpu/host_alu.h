@@ -8,17 +8,7 @@
 #ifndef RINGER_CPU_HOST_ALU_H
 #define RINGER_CPU_HOST_ALU_H
 
-#include "vcpu.h"
-
-static inline u64 flags_pack(u32 eflags)
-{
-    return (eflags & FL_ARITH & 0xff) << 8 | !!(eflags & FL_OF);
-}
-
-static inline void flags_unpack(struct vcpu *v, u64 flags)
-{
-    v->eflags = (v->eflags & ~(u32)FL_ARITH) | ((flags >> 8) & FL_ARITH & 0xff) | (flags & 1 ? FL_OF : 0);
-}
+#include "host_flags.h"
 
 #define FLAGS_IN  "addb $127, %%al\n\tsahf\n\t"
 #define FLAGS_OUT "\n\tlahf\n\tseto %%al"

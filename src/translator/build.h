@@ -13,6 +13,7 @@
 #define RINGER_TRANSLATOR_BUILD_H
 
 #include "cache/cache.h"
+#include "cpu/host_flags.h"
 #include "cpu/interp.h"
 #include "cpu/isa.h"
 #include "cpu/mode.h"
@@ -161,14 +162,6 @@ struct block *translate(struct vcpu *v, const struct block_key *key);
 /* Find (or translate) what comes at v->rip and say where it is; or translator_leave, with engine.reason set.
  */
 u64 translator_next(struct vcpu *v);
-/* AH has SF ZF AF PF CF where EFLAGS has them (LAHF); AL has OF as 0 or 1 (SETO). */
-static inline u64 parked_form(u32 eflags)
-{
-    return (eflags & FL_ARITH & 0xff) << 8 | !!(eflags & FL_OF);
-}
-/* EFLAGS <-> the parked form. */
-void flags_from_parked(struct vcpu *v);
-void flags_into_parked(struct vcpu *v);
 void translator_set_thunks(struct vcpu *v);
 void translator_enter(struct vcpu *v, const void *code);
 extern const u8 translator_leave[], thunk_step[];

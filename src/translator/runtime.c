@@ -8,16 +8,15 @@
 #include "build.h"
 #include "cpu/system.h"
 
-/* AH has SF ZF AF PF CF where EFLAGS has them (LAHF); AL has OF as 0 or 1 (SETO). */
-void flags_from_parked(struct vcpu *v)
+/* EFLAGS <-> v->parked_flags. */
+static void flags_from_parked(struct vcpu *v)
 {
-    u32 ah = (u32)(v->parked_flags >> 8) & (FL_ARITH & 0xff), of = v->parked_flags & 1;
-    v->eflags = (v->eflags & ~FL_ARITH) | ah | (of ? FL_OF : 0);
+    flags_unpack(v, v->parked_flags);
 }
 
-void flags_into_parked(struct vcpu *v)
+static void flags_into_parked(struct vcpu *v)
 {
-    v->parked_flags = parked_form(v->eflags);
+    v->parked_flags = flags_pack(v->eflags);
 }
 
 static u64 leave(struct engine *t, enum exit_reason reason)

@@ -36,7 +36,7 @@ static bool send_to_interpreter(int signal, greg_t *regs)
     if (!site) return false;
     v->rip = block->key.eip + site->guest;
     v->remaining = (u32)(block->count - 1 - (site - block->sites));
-    if (!site->parked) regs[REG_R12] = (greg_t)parked_form((u32)regs[REG_EFL]);
+    if (!site->parked) regs[REG_R12] = (greg_t)flags_pack((u32)regs[REG_EFL]);
     regs[REG_RIP] = (greg_t)(uintptr_t)thunk_step;
     v->counters->host_signals++;
     return true;
