@@ -37,6 +37,12 @@
     X(trace_writes, "writes that met a write trace")                                                         \
     X(trace_drops, "shadow entries dropped by them")                                                         \
     X(trace_storms, "traces ended because the page was written too often")                                   \
+    X(window_promotions, "address spaces given a host window")                                               \
+    X(window_demotions, "host windows taken away again")                                                     \
+    X(window_faults, "host page faults in windows")                                                          \
+    X(window_mappings, "runs of pages mapped into windows")                                                  \
+    X(window_pages, "pages in these")                                                                        \
+    X(window_unmaps, "runs of pages unmapped from windows")                                                  \
     X(shadow_invlpgs, "shadow entries dropped by INVLPG")                                                    \
     X(page_walks, "guest page-table walks")                                                                  \
     X(exceptions, "exceptions delivered to the guest")                                                       \
