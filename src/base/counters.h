@@ -25,6 +25,10 @@
     X(code_writes_harmless, "of these, writes beside the code")                                              \
     X(cache_flushes, "whole flushes of the code cache")                                                      \
     X(callouts, "instructions handed to the interpreter by translated code")                                 \
+    X(string_inline, "repeated string instructions done in line")                                            \
+    X(string_bulk, "repeated string instructions handed on, by the page")                                    \
+    X(string_bulk_bytes, "bytes they moved or looked at")                                                    \
+    X(string_slow, "of these, finished by the interpreter")                                                  \
     X(slow_accesses, "memory accesses that took the slow path")                                              \
     X(slow_interpreted, "memory accesses that had to be interpreted")                                        \
     X(shadow_fills, "shadow entries filled")                                                                 \

@@ -202,7 +202,7 @@ struct vcpu {
     bool fpu_live;
     struct segment seg[SEG_COUNT];
     /* The translator's own, see src/translator/frame.h */
-    u64 thunk[8];     /* entry points translated code calls */
+    u64 thunk[16];    /* entry points translated code calls */
     u64 jump_table;   /* struct jump_entry[65536], by the low 16 bits of EIP */
     u64 jump_tag;     /* mode number << 56, 0: look nothing up */
     u32 remaining;    /* guest instructions of the block after the one that is to be interpreted */
@@ -247,6 +247,7 @@ struct vcpu {
     void *thunks;                /* FP/SIMD host thunks of the interpreter */
     struct write_log *write_log; /* lockstep; NULL otherwise */
     bool deterministic;
+    bool no_bulk_strings; /* fault injection: repeated string instructions element by element */
 
     /* FXSAVE image (XSAVE later), valid while !fpu_live */
     _Alignas(64) u8 fpu[4096];

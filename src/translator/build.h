@@ -50,7 +50,16 @@ enum flags_place {
     FLAGS_DEAD,   /* nowhere: nobody will read them */
 };
 
-enum stub_kind { STUB_SLOW, STUB_MISALIGNED, STUB_STEP, STUB_EDGE, STUB_CROSS, STUB_BUDGET, STUB_DISPATCH };
+enum stub_kind {
+    STUB_SLOW,
+    STUB_MISALIGNED,
+    STUB_STEP,
+    STUB_EDGE,
+    STUB_CROSS,
+    STUB_BUDGET,
+    STUB_DISPATCH,
+    STUB_STRING,
+};
 
 /* Code out of line, emitted behind the block. */
 struct stub {
@@ -62,6 +71,10 @@ struct stub {
     u32 from[3]; /* rel32 places that lead here; 0: none */
     u32 back;    /* where to go on */
     u32 eip;
+    u32 callout; /* STUB_STRING: struct callout; */
+    u8 restore; /* log 2 of the element's size + 1 where ECX has to be made from the bytes in r11; 0 elsewhere
+                 */
+    bool flags; /* at `back` the flags are in the host */
 };
 
 #define MAX_STUBS (BLOCK_MAX_INSNS * 6 + 8)
@@ -147,10 +160,15 @@ emit_function *inline_emitter(u16 mnemonic);
 emit_function *string_emitter(u16 mnemonic);
 /* The emitter that one of the three has for it. */
 emit_function *emitter_for(u16 mnemonic);
+/* What the instruction at hand is to the interpreter. */
+struct callout *make_callout(struct build *b, bool end);
 void emit_callout(struct build *b, bool end);
 /* Go to `eip` by edge `index`. Flags must be in the host. */
 void emit_edge(struct build *b, unsigned index, u32 eip);
 void emit_edge_stub(struct build *b, const struct stub *stub);
+void emit_string_stub(struct build *b, const struct stub *stub);
+/* One more in this counter, where the flags are free. */
+void emit_count(struct build *b, const u64 *counter);
 /* Go to the EIP in r9d. Flags must be parked. */
 void emit_indirect(struct build *b);
 

@@ -30,12 +30,12 @@
 #define FRAME_SEG_BASE     0
 #define FRAME_SEG_LIMIT    4
 #define FRAME_THUNK        (224 - FRAME_BIAS)
-#define FRAME_JUMP_TABLE   (288 - FRAME_BIAS)
-#define FRAME_JUMP_TAG     (296 - FRAME_BIAS)
-#define FRAME_REMAINING    (304 - FRAME_BIAS)
-#define FRAME_SLOW_SCRATCH (308 - FRAME_BIAS)
-#define FRAME_PARKED       (312 - FRAME_BIAS)
-#define FRAME_INTERRUPT    (328 - FRAME_BIAS)
+#define FRAME_JUMP_TABLE   (352 - FRAME_BIAS)
+#define FRAME_JUMP_TAG     (360 - FRAME_BIAS)
+#define FRAME_REMAINING    (368 - FRAME_BIAS)
+#define FRAME_SLOW_SCRATCH (372 - FRAME_BIAS)
+#define FRAME_PARKED       (376 - FRAME_BIAS)
+#define FRAME_INTERRUPT    (392 - FRAME_BIAS)
 
 /* vcpu.thunk[]: what translated code calls. */
 #define THUNK_SLOW     0 /* call: r9 linear address; returns with the entry in r10, or not at all */
@@ -46,7 +46,8 @@
 #define THUNK_BUDGET   5 /* jump: rip set; the block does not fit under icount_limit */
 #define THUNK_CROSS    6 /* jump: rip set; the second page of a crossing block may have moved */
 #define THUNK_STEP     7 /* jump: rip and remaining set; interpret that instruction, then go on */
-#define THUNK_COUNT    8
+#define THUNK_STRING   8 /* call: r11d = struct callout of a repeated string instruction; as THUNK_CALLOUT */
+#define THUNK_COUNT    9
 
 /* Behind a call of THUNK_SLOW: size of the access, with SLOW_WRITE; then the index of the guest instruction
  * in its block. */

@@ -129,6 +129,7 @@ struct slow_result {
 
 struct slow_result translator_slow_access(struct vcpu *v, u32 linear, const u8 *site);
 u64 translator_callout(struct vcpu *v, const struct callout *callout, u64 back);
+u64 translator_string(struct vcpu *v, const struct callout *callout, u64 back);
 u64 translator_link(struct vcpu *v, struct edge *edge);
 u64 translator_indirect(struct vcpu *v);
 u64 translator_dispatch(struct vcpu *v);
@@ -239,6 +240,22 @@ u64 translator_callout(struct vcpu *v, const struct callout *callout, u64 back)
     return back;
 }
 
+/* A repeated string instruction of more than a page, or whose pages have no entries yet. */
+u64 translator_string(struct vcpu *v, const struct callout *callout, u64 back)
+{
+    ENTER_C(v);
+    v->counters->string_bulk++;
+    flags_from_parked(v);
+    if (!string_in_bulk(v, &callout->insn)) {
+        v->counters->string_slow++;
+        flags_into_parked(v);
+        return translator_callout(v, callout, back);
+    }
+    flags_into_parked(v);
+    LEAVE_C(v);
+    return back;
+}
+
 static u32 edge_page(const struct edge *edge)
 {
     return (edge->from->key.cs_base + edge->eip) >> PAGE_SHIFT;
@@ -302,14 +319,14 @@ u64 translator_cross(struct vcpu *v)
 }
 
 extern const u8 thunk_slow[], thunk_callout[], thunk_link[], thunk_indirect[], thunk_dispatch[],
-    thunk_budget[], thunk_cross[];
+    thunk_budget[], thunk_cross[], thunk_string[];
 
 void translator_set_thunks(struct vcpu *v)
 {
     static const u8 *const thunks[] = {
         [THUNK_SLOW] = thunk_slow,         [THUNK_CALLOUT] = thunk_callout,   [THUNK_LINK] = thunk_link,
         [THUNK_INDIRECT] = thunk_indirect, [THUNK_DISPATCH] = thunk_dispatch, [THUNK_BUDGET] = thunk_budget,
-        [THUNK_CROSS] = thunk_cross,       [THUNK_STEP] = thunk_step,
+        [THUNK_CROSS] = thunk_cross,       [THUNK_STEP] = thunk_step,         [THUNK_STRING] = thunk_string,
     };
     for (unsigned n = 0; n < ARRAY_SIZE(thunks); n++)
         v->thunk[n] = (u64)(uintptr_t)thunks[n];

@@ -62,7 +62,7 @@ static void emit_entries(struct build *b)
 
 /* --- body --- */
 
-void emit_callout(struct build *b, bool end)
+struct callout *make_callout(struct build *b, bool end)
 {
     struct callout *callout = cache_meta(&b->t->cache, sizeof(*callout));
     *callout = (struct callout){
@@ -72,6 +72,12 @@ void emit_callout(struct build *b, bool end)
         .remaining = (u8)(b->count - 1 - b->n),
         .end = end,
     };
+    return callout;
+}
+
+void emit_callout(struct build *b, bool end)
+{
+    struct callout *callout = make_callout(b, end);
     flags_to_parked(b);
     emit_mov_ri(&b->e, REG_TEMP, (u32)(uintptr_t)callout);
     emit_call_thunk(&b->e, THUNK_CALLOUT);
@@ -143,6 +149,7 @@ static void emit_stub(struct build *b, const struct stub *stub)
         emit_mov_mi(&b->e, mem_frame(FRAME_REMAINING), b->count - 1u - stub->index);
         leave_through(b, stub->eip, THUNK_STEP);
         break;
+    case STUB_STRING: emit_string_stub(b, stub); break;
     case STUB_EDGE: emit_edge_stub(b, stub); break;
     case STUB_CROSS: leave_through(b, b->block->key.eip, THUNK_CROSS); break;
     case STUB_BUDGET: leave_through(b, b->block->key.eip, THUNK_BUDGET); break;
