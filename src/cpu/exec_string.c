@@ -49,6 +49,9 @@ static void advance(const struct string *s, enum gpr reg, u32 elements)
     reg_set(s, reg, reg_get(s, reg) + (s->down ? -bytes : bytes));
 }
 
+/* Bytes done without a look at what is pending: some microseconds. */
+enum { RUN_MAX_BYTES = 64 * PAGE_SIZE };
+
 /* How many of `elements` from ES:DI or seg:SI on, in the direction of DF, are in one directly reachable run;
  * *host points at the first one to be done. 0: take the accessors. */
 static u32 run_of(const struct string *s, enum seg seg, enum gpr reg, u32 elements, bool write, u8 **host)
@@ -60,13 +63,18 @@ static u32 run_of(const struct string *s, enum seg seg, enum gpr reg, u32 elemen
     if (kind == MODE_SEG_ODD || (v->mode & MODE_ALIGN) || (write && seg == SEG_CS)) return 0;
     u64 end = (u64)s->mask + 1; /* of the offsets that may be used */
     if (kind == MODE_SEG_LIMITED && segment->limit < end) end = (u64)segment->limit + 1;
-    if (offset + (u64)s->bytes > end || in_page + s->bytes > PAGE_SIZE) return 0;
+    if (offset + (u64)s->bytes > end) return 0;
 
-    u64 room = s->down ? (offset < in_page ? offset : in_page) / s->bytes + 1
-                       : (end - offset < PAGE_SIZE - in_page ? end - offset : PAGE_SIZE - in_page) / s->bytes;
+    if (!s->down) {
+        u64 room = end - offset < RUN_MAX_BYTES ? end - offset : RUN_MAX_BYTES,
+            wanted = (u64)elements * s->bytes;
+        return lin_direct(v, linear, wanted < room ? wanted : room, write, host) / s->bytes;
+    }
+    u32 room = (offset < in_page ? offset : in_page) / s->bytes + 1;
+    if (in_page + s->bytes > PAGE_SIZE) return 0;
     if (elements > room) elements = room;
-    u32 back = s->down ? (elements - 1) * s->bytes : 0;
-    if (lin_direct(v, linear - back, elements * s->bytes, write, host) < elements * s->bytes) return 0;
+    u32 back = (elements - 1) * s->bytes;
+    if (lin_direct(v, linear - back, back + s->bytes, write, host) < back + s->bytes) return 0;
     *host += back;
     return elements;
 }
