@@ -28,15 +28,24 @@ static inline bool code_usable(u32 access)
            data_usable(access);
 }
 
+static inline u32 class_of(const struct vcpu *v, enum seg seg)
+{
+    const struct segment *s = &v->seg[seg];
+    return segment_class(s, seg == SEG_CS ? code_usable(s->access) : data_usable(s->access));
+}
+
 static u32 segment_bits(const struct vcpu *v)
 {
     u32 bits = 0;
-    for (unsigned i = 0; i < SEG_COUNT; i++) {
-        const struct segment *s = &v->seg[i];
-        bool usable = i == SEG_CS ? code_usable(s->access) : data_usable(s->access);
-        bits |= segment_class(s, usable) << (2 * i);
-    }
+    for (unsigned i = 0; i < SEG_COUNT; i++)
+        bits |= class_of(v, i) << (2 * i);
     return bits;
+}
+
+void vcpu_update_segment(struct vcpu *v, enum seg seg)
+{
+    unsigned shift = MODE_SEG_SHIFT + 2 * seg;
+    v->mode = (v->mode & ~(3u << shift)) | class_of(v, seg) << shift;
 }
 
 void vcpu_update_mode(struct vcpu *v)

@@ -37,8 +37,7 @@ static void check_eip(struct vcpu *v, const struct descriptor *d, u32 eip)
     if (eip > descriptor_limit(d)) fault_raise_error(v, VEC_GP, 0);
 }
 
-/* The outer ring must not inherit segments it could not have loaded itself (SDM 3A 5.8.6). */
-static void drop_inner_segments(struct vcpu *v)
+void segments_drop_inner(struct vcpu *v)
 {
     static const u8 data[] = {SEG_ES, SEG_DS, SEG_FS, SEG_GS};
     for (unsigned i = 0; i < ARRAY_SIZE(data); i++) {
@@ -66,7 +65,7 @@ static void commit_outer(struct vcpu *v, const struct return_frame *f, const str
     v->gpr[REG_ESP] = stack_move(v->seg[SEG_SS].access, v->gpr[REG_ESP], f->esp + release);
     v->cpl = selector_rpl(f->cs);
     v->rip = f->eip;
-    drop_inner_segments(v);
+    segments_drop_inner(v);
 }
 
 static void far_return_real(struct vcpu *v, unsigned bytes, u16 release)

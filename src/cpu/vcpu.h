@@ -247,6 +247,7 @@ struct vcpu {
     void *thunks;                /* FP/SIMD host thunks of the interpreter */
     struct write_log *write_log; /* lockstep; NULL otherwise */
     bool deterministic;
+    bool no_fast_entry;   /* fault injection: the general routines of kernel entry and exit only */
     bool no_bulk_strings; /* fault injection: repeated string instructions element by element */
 
     /* FXSAVE image (XSAVE later), valid while !fpu_live */
@@ -260,6 +261,8 @@ void vcpu_reset(struct vcpu *v);
 /* Recompute everything that is derived from CPL, segments, EFLAGS and control registers: mode, read_table,
  * write_table, exec_table. Call after changing any of those (cheap). */
 void vcpu_update_mode(struct vcpu *v);
+/* The same after loading ES, DS, FS or GS, and nothing else. */
+void vcpu_update_segment(struct vcpu *v, enum seg seg);
 
 /* Guest FPU state: registers <-> v->fpu. fpu_park: make v->fpu valid and the host's FPU free for library code
  * (default MXCSR and x87 control word). fpu_load: the opposite. Both do nothing when it is so already. */

@@ -13,6 +13,7 @@
 #define RINGER_TRANSLATOR_BUILD_H
 
 #include "cache/cache.h"
+#include "cpu/fast_entry.h"
 #include "cpu/host_flags.h"
 #include "cpu/interp.h"
 #include "cpu/isa.h"
@@ -31,7 +32,7 @@ struct engine {
     bool first;              /* nothing run yet since translator_run() was called */
     u32 modes[256];          /* mode number -> mode key; 0 is not used */
     unsigned mode_count;
-    u8 mode_number;      /* of modes[mode_number], used last */
+    u8 recent_mode[256]; /* where to look first, by mode_hash() */
     struct build *build; /* the block under construction */
 };
 
@@ -41,6 +42,9 @@ struct callout {
     u32 eip, next_eip;
     u8 remaining; /* guest instructions of the block after this one */
     bool end;     /* the block ends here */
+    bool plain;   /* insn_is_plain() */
+    u32 mode;     /* of the block */
+    fast_routine *fast;
 };
 
 /* Where the guest's arithmetic flags are. */
@@ -158,6 +162,8 @@ typedef bool emit_function(struct build *b);
 emit_function *branch_emitter(u16 mnemonic);
 emit_function *inline_emitter(u16 mnemonic);
 emit_function *string_emitter(u16 mnemonic);
+/* Forms with segment and control registers that are done in line; NULL for the others. */
+emit_function *special_emitter(const struct build *b, const struct insn *i);
 /* The emitter that one of the three has for it. */
 emit_function *emitter_for(u16 mnemonic);
 /* What the instruction at hand is to the interpreter. */

@@ -117,6 +117,7 @@ thunk_slow:
 
 THUNK_HAND_ON thunk_callout, translator_callout
 THUNK_HAND_ON thunk_string, translator_string
+THUNK_HAND_ON thunk_fast, translator_fast
 
 .macro THUNK name, function
     .globl \name

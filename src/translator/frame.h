@@ -29,6 +29,7 @@
 #define FRAME_SEG_BYTES    16
 #define FRAME_SEG_BASE     0
 #define FRAME_SEG_LIMIT    4
+#define FRAME_SEG_SELECTOR 12
 #define FRAME_THUNK        (224 - FRAME_BIAS)
 #define FRAME_JUMP_TABLE   (352 - FRAME_BIAS)
 #define FRAME_JUMP_TAG     (360 - FRAME_BIAS)
@@ -47,7 +48,8 @@
 #define THUNK_CROSS    6 /* jump: rip set; the second page of a crossing block may have moved */
 #define THUNK_STEP     7 /* jump: rip and remaining set; interpret that instruction, then go on */
 #define THUNK_STRING   8 /* call: r11d = struct callout of a repeated string instruction; as THUNK_CALLOUT */
-#define THUNK_COUNT    9
+#define THUNK_FAST     9 /* call: r11d = struct callout with a fast routine; as THUNK_CALLOUT */
+#define THUNK_COUNT    10
 
 /* Behind a call of THUNK_SLOW: size of the access, with SLOW_WRITE; then the index of the guest instruction
  * in its block. */

@@ -6,10 +6,15 @@
 
 #include <Zydis/Mnemonic.h>
 
+static bool has_plain_stack(const struct build *b, const struct insn *i)
+{
+    bool size_prefix = i->prefixes & PFX_OPSIZE;
+    return stack_is_flat(b) && (b->mode & MODE_CODE32) && !size_prefix;
+}
+
 static bool plain_stack(const struct build *b)
 {
-    bool size_prefix = b->i->prefixes & PFX_OPSIZE;
-    return stack_is_flat(b) && (b->mode & MODE_CODE32) && !size_prefix;
+    return has_plain_stack(b, b->i);
 }
 
 static bool emit_push(struct build *b)
@@ -223,6 +228,53 @@ static bool emit_rdtscp(struct build *b)
     if (!emit_rdtsc(b)) return false;
     emit_load32(&b->e, RCX, mem_frame((s32)offsetof(struct vcpu, tsc_aux) - FRAME_BIAS));
     return true;
+}
+
+/* --- segment and control registers --- */
+
+static struct host_mem selector_of(u8 seg)
+{
+    return mem_frame(FRAME_SEG + FRAME_SEG_BYTES * seg + FRAME_SEG_SELECTOR);
+}
+
+/* A selector is written as a word into its dword, by all recent CPUs (SDM 2 "PUSH"). */
+static bool emit_push_segment(struct build *b)
+{
+    push_check(b);
+    emit_load16(&b->e, REG_TEMP, selector_of(b->i->op[0].reg));
+    emit_store16(&b->e, access_mem(), REG_TEMP);
+    emit_mov_rr32(&b->e, GUEST_ESP, REG_LINEAR);
+    return true;
+}
+
+static bool emit_mov_from_segment(struct build *b)
+{
+    emit_load16(&b->e, host_gpr(b->i->op[0].reg), selector_of(b->i->op[1].reg));
+    return true;
+}
+
+static bool emit_mov_from_cr(struct build *b)
+{
+    static const s32 field[] = {
+        [0] = offsetof(struct vcpu, paging.cr0),
+        [2] = offsetof(struct vcpu, cr2),
+        [3] = offsetof(struct vcpu, paging.cr3),
+    };
+    emit_load32(&b->e, host_gpr(b->i->op[0].reg), mem_frame(field[b->i->op[1].reg] - FRAME_BIAS));
+    return true;
+}
+
+emit_function *special_emitter(const struct build *b, const struct insn *i)
+{
+    const struct operand *to = &i->op[0], *from = &i->op[1];
+    bool segment = i->mnemonic == ZYDIS_MNEMONIC_PUSH && to->kind == OPND_REG && to->reg_class == RC_SEG;
+    if (segment) return b->v->no_fast_entry || !has_plain_stack(b, i) ? NULL : emit_push_segment;
+    if (i->mnemonic != ZYDIS_MNEMONIC_MOV || b->v->no_fast_entry || to->kind != OPND_REG ||
+        to->reg_class != RC_GPR32 || from->kind != OPND_REG)
+        return NULL;
+    if (from->reg_class == RC_SEG) return emit_mov_from_segment;
+    bool kernel = (b->mode & MODE_CPL) == 0, kept = from->reg == 0 || from->reg == 2 || from->reg == 3;
+    return from->reg_class == RC_CR && kernel && kept ? emit_mov_from_cr : NULL;
 }
 
 emit_function *inline_emitter(u16 mnemonic)

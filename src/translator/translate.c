@@ -71,6 +71,9 @@ struct callout *make_callout(struct build *b, bool end)
         .next_eip = b->next_eip,
         .remaining = (u8)(b->count - 1 - b->n),
         .end = end,
+        .plain = insn_is_plain(b->v, b->i),
+        .mode = b->mode,
+        .fast = b->v->no_fast_entry ? NULL : fast_routine_of(b->i),
     };
     return callout;
 }
@@ -80,14 +83,15 @@ void emit_callout(struct build *b, bool end)
     struct callout *callout = make_callout(b, end);
     flags_to_parked(b);
     emit_mov_ri(&b->e, REG_TEMP, (u32)(uintptr_t)callout);
-    emit_call_thunk(&b->e, THUNK_CALLOUT);
+    emit_call_thunk(&b->e, callout->fast && callout->plain ? THUNK_FAST : THUNK_CALLOUT);
     b->flags = FLAGS_PARKED;
     b->ended = end;
 }
 
 static bool emit_as_is(struct build *b)
 {
-    emit_function *emit = b->i->row->traits & ISA_SSE ? NULL : emitter_for(b->i->mnemonic);
+    emit_function *emit = special_emitter(b, b->i);
+    if (!emit) emit = b->i->row->traits & ISA_SSE ? NULL : emitter_for(b->i->mnemonic);
     return emit ? emit(b) : rewrite_identical(b);
 }
 

@@ -200,6 +200,12 @@ static bool set_no_inline_cache(struct options *o, const char *value, struct com
     return true;
 }
 
+static bool set_no_fast_entry(struct options *o, const char *value, struct complaint *c)
+{
+    o->translator.no_fast_entry = true;
+    return true;
+}
+
 static bool set_no_bulk_strings(struct options *o, const char *value, struct complaint *c)
 {
     o->translator.no_bulk_strings = true;
@@ -423,6 +429,8 @@ static const struct option_row rows[] = {
     {"block-limit", "N", "guest instructions a block, 1 to 64", set_block_limit},
     {"no-chaining", NULL, "every block returns to the dispatcher", set_no_chaining},
     {"no-inline-cache", NULL, "indirect branches go through the dispatcher", set_no_inline_cache},
+    {"no-fast-entry", NULL, "kernel entry, exit and segment loads take the general routines",
+     set_no_fast_entry},
     {"no-bulk-strings", NULL, "repeated string instructions go element by element", set_no_bulk_strings},
     {"forced-slow", NULL, "every memory access takes the slow path", set_forced_slow},
     {"exact-flags", NULL, "arithmetic flags are right even in frames of faults", set_exact_flags},
