@@ -43,7 +43,8 @@ static inline bool fetch(const struct vcpu *v, u16 selector, struct descriptor *
     const u8 *host = span(v->shadow->table[SHADOW_SUPERVISOR].read, v->gdtr.base + offset, 8);
     if (!host) return false;
     u64 bits = ((const struct any64 *)host)->value;
-    *d = (struct descriptor){.low = bits, .high = bits >> 32, .selector = selector};
+    *d = (struct descriptor){
+        .linear = v->gdtr.base + offset, .low = bits, .high = bits >> 32, .selector = selector};
     return (descriptor_access(d) & (AR_P | AR_S | AR_ACCESSED)) == (AR_P | AR_S | AR_ACCESSED);
 }
 
@@ -145,7 +146,7 @@ bool fast_deliver(struct vcpu *v, u8 vector, enum interrupt_source source, bool 
     v->rip = e.offset;
     v->cpl = e.cpl;
     v->inhibit = 0;
-    vcpu_update_mode(v);
+    vcpu_update_privilege(v);
     return true;
 }
 
@@ -175,7 +176,7 @@ static bool fast_iret(struct vcpu *v, const struct insn *i)
     if ((eflags & FL_VM) || rpl < v->cpl || !fetch(v, cs, &d) || !is_plain_code(&d) ||
         descriptor_dpl(&d) != rpl || eip > descriptor_limit(&d))
         return false;
-    bool outer = rpl > v->cpl;
+    bool outer = rpl > v->cpl, dropped = false;
     if (outer &&
         (!(from = span(v->read_table, esp, 20)) || !fetch_flat_stack(v, (u16)value_at(from, 4), rpl, &stack)))
         return false;
@@ -188,11 +189,14 @@ static bool fast_iret(struct vcpu *v, const struct insn *i)
     if (outer) {
         v->seg[SEG_SS] = stack;
         v->cpl = rpl;
-        segments_drop_inner(v);
+        dropped = segments_drop_inner(v);
     }
     v->eflags = (v->eflags & ~taken) | (eflags & taken);
     v->nmi_masked = false;
-    vcpu_update_mode(v);
+    if (dropped)
+        vcpu_update_mode(v);
+    else
+        vcpu_update_privilege(v);
     vcpu_recheck_interrupts(v);
     return true;
 }

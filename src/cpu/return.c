@@ -37,15 +37,19 @@ static void check_eip(struct vcpu *v, const struct descriptor *d, u32 eip)
     if (eip > descriptor_limit(d)) fault_raise_error(v, VEC_GP, 0);
 }
 
-void segments_drop_inner(struct vcpu *v)
+bool segments_drop_inner(struct vcpu *v)
 {
     static const u8 data[] = {SEG_ES, SEG_DS, SEG_FS, SEG_GS};
+    bool dropped = false;
     for (unsigned i = 0; i < ARRAY_SIZE(data); i++) {
         struct segment *s = &v->seg[data[i]];
         bool conforming = (s->access & (AR_CODE | AR_CONFORMING)) == (AR_CODE | AR_CONFORMING);
         unsigned dpl = (s->access & AR_DPL) >> AR_DPL_SHIFT;
-        if (!(s->access & AR_UNUSABLE) && !conforming && dpl < v->cpl) *s = segment_null(0);
+        if ((s->access & AR_UNUSABLE) || conforming || dpl >= v->cpl) continue;
+        *s = segment_null(0);
+        dropped = true;
     }
+    return dropped;
 }
 
 static void commit_same(struct vcpu *v, const struct return_frame *f, const struct descriptor *code,

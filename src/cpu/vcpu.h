@@ -114,6 +114,10 @@ struct segment {
     u32 limit;
     u32 access;
     u16 selector;
+    /* `comparable`: it was loaded from the GDT, where `raw` was found; to load the same selector again is
+     * nothing as long as that is still there. */
+    u16 comparable;
+    u64 raw;
 };
 
 enum seg_access {
@@ -261,7 +265,9 @@ void vcpu_reset(struct vcpu *v);
 /* Recompute everything that is derived from CPL, segments, EFLAGS and control registers: mode, read_table,
  * write_table, exec_table. Call after changing any of those (cheap). */
 void vcpu_update_mode(struct vcpu *v);
-/* The same after loading ES, DS, FS or GS, and nothing else. */
+/* The same where the segments changed are CS and SS at most, */
+void vcpu_update_privilege(struct vcpu *v);
+/* and after loading ES, DS, FS or GS, and nothing else. */
 void vcpu_update_segment(struct vcpu *v, enum seg seg);
 
 /* Guest FPU state: registers <-> v->fpu. fpu_park: make v->fpu valid and the host's FPU free for library code

@@ -63,6 +63,7 @@ enum stub_kind {
     STUB_BUDGET,
     STUB_DISPATCH,
     STUB_STRING,
+    STUB_FAST,
 };
 
 /* Code out of line, emitted behind the block. */
@@ -75,7 +76,7 @@ struct stub {
     u32 from[3]; /* rel32 places that lead here; 0: none */
     u32 back;    /* where to go on */
     u32 eip;
-    u32 callout; /* STUB_STRING: struct callout; */
+    u32 callout; /* STUB_STRING, STUB_FAST: struct callout */
     u8 restore; /* log 2 of the element's size + 1 where ECX has to be made from the bytes in r11; 0 elsewhere
                  */
     bool flags; /* at `back` the flags are in the host */

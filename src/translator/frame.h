@@ -26,17 +26,18 @@
 #define FRAME_WRITE_TABLE  (104 - FRAME_BIAS)
 #define FRAME_EXEC_TABLE   (112 - FRAME_BIAS)
 #define FRAME_SEG          (128 - FRAME_BIAS)
-#define FRAME_SEG_BYTES    16
+#define FRAME_SEG_BYTES    24
 #define FRAME_SEG_BASE     0
 #define FRAME_SEG_LIMIT    4
 #define FRAME_SEG_SELECTOR 12
-#define FRAME_THUNK        (224 - FRAME_BIAS)
-#define FRAME_JUMP_TABLE   (352 - FRAME_BIAS)
-#define FRAME_JUMP_TAG     (360 - FRAME_BIAS)
-#define FRAME_REMAINING    (368 - FRAME_BIAS)
-#define FRAME_SLOW_SCRATCH (372 - FRAME_BIAS)
-#define FRAME_PARKED       (376 - FRAME_BIAS)
-#define FRAME_INTERRUPT    (392 - FRAME_BIAS)
+#define FRAME_SEG_RAW      16
+#define FRAME_THUNK        (272 - FRAME_BIAS)
+#define FRAME_JUMP_TABLE   (400 - FRAME_BIAS)
+#define FRAME_JUMP_TAG     (408 - FRAME_BIAS)
+#define FRAME_REMAINING    (416 - FRAME_BIAS)
+#define FRAME_SLOW_SCRATCH (420 - FRAME_BIAS)
+#define FRAME_PARKED       (424 - FRAME_BIAS)
+#define FRAME_INTERRUPT    (440 - FRAME_BIAS)
 
 /* vcpu.thunk[]: what translated code calls. */
 #define THUNK_SLOW     0 /* call: r9 linear address; returns with the entry in r10, or not at all */

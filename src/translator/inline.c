@@ -253,6 +253,49 @@ static bool emit_mov_from_segment(struct build *b)
     return true;
 }
 
+/* The selector in r11d to a data segment register: nothing to do if it is there already and the GDT still has
+ * the bytes it was loaded from. Else the routine, which takes the selector from where the instruction does.
+ */
+static struct stub *load_segment(struct build *b, u8 seg)
+{
+    s32 field = FRAME_SEG + FRAME_SEG_BYTES * seg;
+    struct stub *stub = stub_add(b, STUB_FAST, 0);
+    stub->callout = (u32)(uintptr_t)make_callout(b, false);
+    emit_lea32(&b->e, REG_ENTRY, mem_bd(REG_TEMP, 1 << 16));
+    emit_rm(&b->e, false, 0x3b, REG_ENTRY, selector_of(seg)); /* with `comparable` above it */
+    stub->from[0] = emit_jcc(&b->e, CC_NZ);
+    emit_alu_ri(&b->e, false, 4, REG_TEMP, ~7);
+    emit_rm(&b->e, false, 0x03, REG_TEMP, mem_frame((s32)offsetof(struct vcpu, gdtr.base) - FRAME_BIAS));
+    emit_mov_rr32(&b->e, REG_ENTRY, REG_TEMP);
+    emit_shift_ri(&b->e, false, 5, REG_ENTRY, PAGE_SHIFT);
+    emit_load64(&b->e, REG_ENTRY, mem_bis(REG_READ, REG_ENTRY, 8));
+    emit_rr(&b->e, true, 0x85, REG_ENTRY, REG_ENTRY);
+    stub->from[1] = emit_jcc(&b->e, CC_Z);
+    emit_load64(&b->e, REG_TEMP, mem_bis(REG_TEMP, REG_ENTRY, 1));
+    emit_rm(&b->e, true, 0x3b, REG_TEMP, mem_frame(field + FRAME_SEG_RAW));
+    stub->from[2] = emit_jcc(&b->e, CC_NZ);
+    return stub;
+}
+
+static bool emit_mov_to_segment(struct build *b)
+{
+    flags_clobber(b);
+    emit_movzx16(&b->e, REG_TEMP, host_gpr(b->i->op[1].reg));
+    load_segment(b, b->i->op[0].reg)->back = b->e.at;
+    return true;
+}
+
+static bool emit_pop_segment(struct build *b)
+{
+    emit_mov_rr32(&b->e, REG_LINEAR, GUEST_ESP);
+    access_check(b, 4, false);
+    emit_load16(&b->e, REG_TEMP, access_mem());
+    struct stub *stub = load_segment(b, b->i->op[0].reg);
+    emit_lea32(&b->e, GUEST_ESP, mem_bd(GUEST_ESP, 4));
+    stub->back = b->e.at;
+    return true;
+}
+
 static bool emit_mov_from_cr(struct build *b)
 {
     static const s32 field[] = {
@@ -264,17 +307,30 @@ static bool emit_mov_from_cr(struct build *b)
     return true;
 }
 
-emit_function *special_emitter(const struct build *b, const struct insn *i)
+/* Loads that compare with the GDT are the kernel's: it reads by the tables the GDT is read by. */
+static bool may_compare(const struct build *b, const struct operand *to)
 {
-    const struct operand *to = &i->op[0], *from = &i->op[1];
-    bool segment = i->mnemonic == ZYDIS_MNEMONIC_PUSH && to->kind == OPND_REG && to->reg_class == RC_SEG;
-    if (segment) return b->v->no_fast_entry || !has_plain_stack(b, i) ? NULL : emit_push_segment;
-    if (i->mnemonic != ZYDIS_MNEMONIC_MOV || b->v->no_fast_entry || to->kind != OPND_REG ||
-        to->reg_class != RC_GPR32 || from->kind != OPND_REG)
-        return NULL;
+    return (b->mode & (MODE_PE | MODE_VM86 | MODE_CPL)) == MODE_PE && to->reg != SEG_SS && to->reg != SEG_CS;
+}
+
+static emit_function *mov_emitter(const struct build *b, const struct operand *to, const struct operand *from)
+{
+    if (to->kind != OPND_REG || from->kind != OPND_REG) return NULL;
+    if (to->reg_class == RC_SEG) return may_compare(b, to) ? emit_mov_to_segment : NULL;
+    if (to->reg_class != RC_GPR32) return NULL;
     if (from->reg_class == RC_SEG) return emit_mov_from_segment;
     bool kernel = (b->mode & MODE_CPL) == 0, kept = from->reg == 0 || from->reg == 2 || from->reg == 3;
     return from->reg_class == RC_CR && kernel && kept ? emit_mov_from_cr : NULL;
+}
+
+emit_function *special_emitter(const struct build *b, const struct insn *i)
+{
+    const struct operand *to = &i->op[0];
+    if (b->v->no_fast_entry) return NULL;
+    if (i->mnemonic == ZYDIS_MNEMONIC_MOV) return mov_emitter(b, to, &i->op[1]);
+    if (to->kind != OPND_REG || to->reg_class != RC_SEG || !has_plain_stack(b, i)) return NULL;
+    if (i->mnemonic == ZYDIS_MNEMONIC_PUSH) return emit_push_segment;
+    return i->mnemonic == ZYDIS_MNEMONIC_POP && may_compare(b, to) ? emit_pop_segment : NULL;
 }
 
 emit_function *inline_emitter(u16 mnemonic)

@@ -153,6 +153,11 @@ static void emit_stub(struct build *b, const struct stub *stub)
         emit_mov_mi(&b->e, mem_frame(FRAME_REMAINING), b->count - 1u - stub->index);
         leave_through(b, stub->eip, THUNK_STEP);
         break;
+    case STUB_FAST:
+        emit_mov_ri(&b->e, REG_TEMP, stub->callout);
+        emit_call_thunk(&b->e, THUNK_FAST);
+        emit_jmp_to(&b->e, stub->back);
+        break;
     case STUB_STRING: emit_string_stub(b, stub); break;
     case STUB_EDGE: emit_edge_stub(b, stub); break;
     case STUB_CROSS: leave_through(b, b->block->key.eip, THUNK_CROSS); break;
