@@ -17,6 +17,7 @@
     X(engine_entries, "entries into translated code")                                                        \
     X(block_lookups, "block lookups in the dispatcher")                                                      \
     X(block_lookup_hits, "block lookups answered by the lookup table")                                       \
+    X(block_probe_hits, "block lookups answered by the indirect branches' table")                            \
     X(chains_made, "direct branches chained")                                                                \
     X(chains_broken, "chains broken by invalidation")                                                        \
     X(indirect_misses, "indirect branches that missed their inline cache")                                   \
@@ -25,6 +26,12 @@
     X(code_writes_harmless, "of these, writes beside the code")                                              \
     X(cache_flushes, "whole flushes of the code cache")                                                      \
     X(callouts, "instructions handed to the interpreter by translated code")                                 \
+    X(fast_entries, "of kernel entry, exit and segment loads, done the short way")                           \
+    X(fast_declined, "of these, left to the general routines")                                               \
+    X(string_inline, "repeated string instructions done in line")                                            \
+    X(string_bulk, "repeated string instructions handed on, by the page")                                    \
+    X(string_bulk_bytes, "bytes they moved or looked at")                                                    \
+    X(string_slow, "of these, finished by the interpreter")                                                  \
     X(slow_accesses, "memory accesses that took the slow path")                                              \
     X(slow_interpreted, "memory accesses that had to be interpreted")                                        \
     X(shadow_fills, "shadow entries filled")                                                                 \

@@ -159,3 +159,10 @@ void push_check(struct build *b)
     emit_lea32(&b->e, REG_LINEAR, mem_bd(GUEST_ESP, -4));
     access_check(b, 4, true);
 }
+
+void emit_count(struct build *b, const u64 *counter)
+{
+    s64 away = (s64)((uintptr_t)counter - (uintptr_t)b->v) - FRAME_BIAS;
+    if (away != (s32)away) return;                       /* both are in struct vm; elsewhere nobody counts */
+    emit_rm(&b->e, true, 0xff, 0, mem_frame((s32)away)); /* inc qword [counter] */
+}

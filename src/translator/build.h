@@ -13,6 +13,7 @@
 #define RINGER_TRANSLATOR_BUILD_H
 
 #include "cache/cache.h"
+#include "cpu/fast_entry.h"
 #include "cpu/host_flags.h"
 #include "cpu/interp.h"
 #include "cpu/isa.h"
@@ -31,7 +32,7 @@ struct engine {
     bool first;              /* nothing run yet since translator_run() was called */
     u32 modes[256];          /* mode number -> mode key; 0 is not used */
     unsigned mode_count;
-    u8 mode_number;      /* of modes[mode_number], used last */
+    u8 recent_mode[256]; /* where to look first, by mode_hash() */
     struct build *build; /* the block under construction */
 };
 
@@ -41,6 +42,9 @@ struct callout {
     u32 eip, next_eip;
     u8 remaining; /* guest instructions of the block after this one */
     bool end;     /* the block ends here */
+    bool plain;   /* insn_is_plain() */
+    u32 mode;     /* of the block */
+    fast_routine *fast;
 };
 
 /* Where the guest's arithmetic flags are. */
@@ -50,7 +54,17 @@ enum flags_place {
     FLAGS_DEAD,   /* nowhere: nobody will read them */
 };
 
-enum stub_kind { STUB_SLOW, STUB_MISALIGNED, STUB_STEP, STUB_EDGE, STUB_CROSS, STUB_BUDGET, STUB_DISPATCH };
+enum stub_kind {
+    STUB_SLOW,
+    STUB_MISALIGNED,
+    STUB_STEP,
+    STUB_EDGE,
+    STUB_CROSS,
+    STUB_BUDGET,
+    STUB_DISPATCH,
+    STUB_STRING,
+    STUB_FAST,
+};
 
 /* Code out of line, emitted behind the block. */
 struct stub {
@@ -62,6 +76,10 @@ struct stub {
     u32 from[3]; /* rel32 places that lead here; 0: none */
     u32 back;    /* where to go on */
     u32 eip;
+    u32 callout; /* STUB_STRING, STUB_FAST: struct callout */
+    u8 restore; /* log 2 of the element's size + 1 where ECX has to be made from the bytes in r11; 0 elsewhere
+                 */
+    bool flags; /* at `back` the flags are in the host */
 };
 
 #define MAX_STUBS (BLOCK_MAX_INSNS * 6 + 8)
@@ -145,12 +163,19 @@ typedef bool emit_function(struct build *b);
 emit_function *branch_emitter(u16 mnemonic);
 emit_function *inline_emitter(u16 mnemonic);
 emit_function *string_emitter(u16 mnemonic);
+/* Forms with segment and control registers that are done in line; NULL for the others. */
+emit_function *special_emitter(const struct build *b, const struct insn *i);
 /* The emitter that one of the three has for it. */
 emit_function *emitter_for(u16 mnemonic);
+/* What the instruction at hand is to the interpreter. */
+struct callout *make_callout(struct build *b, bool end);
 void emit_callout(struct build *b, bool end);
 /* Go to `eip` by edge `index`. Flags must be in the host. */
 void emit_edge(struct build *b, unsigned index, u32 eip);
 void emit_edge_stub(struct build *b, const struct stub *stub);
+void emit_string_stub(struct build *b, const struct stub *stub);
+/* One more in this counter, where the flags are free. */
+void emit_count(struct build *b, const u64 *counter);
 /* Go to the EIP in r9d. Flags must be parked. */
 void emit_indirect(struct build *b);
 

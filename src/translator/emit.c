@@ -105,6 +105,20 @@ void emit_movzx16(struct emitter *e, u8 to, u8 from)
     emit8(e, 0xc0 | (to & 7) << 3 | (from & 7));
 }
 
+void emit_load16(struct emitter *e, u8 to, struct host_mem mem)
+{
+    emit_rex(e, false, to, &mem, 0, false);
+    emit8(e, 0x0f);
+    emit8(e, 0xb7);
+    emit_modrm_mem(e, to, &mem);
+}
+
+void emit_store16(struct emitter *e, struct host_mem mem, u8 from)
+{
+    emit8(e, 0x66);
+    emit_rm(e, false, 0x89, from, mem);
+}
+
 void emit_test_r8i(struct emitter *e, u8 reg, u8 value)
 {
     emit_rex(e, false, 0, NULL, reg, true);

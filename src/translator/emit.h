@@ -130,6 +130,9 @@ static inline void emit_store64(struct emitter *e, struct host_mem mem, u8 from)
 {
     emit_rm(e, true, 0x89, from, mem);
 }
+/* movzx r32, m16 and mov m16, r16 */
+void emit_load16(struct emitter *e, u8 to, struct host_mem mem);
+void emit_store16(struct emitter *e, struct host_mem mem, u8 from);
 static inline void emit_lea32(struct emitter *e, u8 to, struct host_mem mem)
 {
     emit_rm(e, false, 0x8d, to, mem);

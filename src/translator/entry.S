@@ -101,16 +101,23 @@ thunk_slow:
     mov %rdx, %rax
     jmp resume
 
-    .globl thunk_callout
-    .type thunk_callout, @function
-thunk_callout:
+/* Calls that hand an instruction (r11d = struct callout) to C and say where the block goes on. */
+.macro THUNK_HAND_ON name, function
+    .globl \name
+    .type \name, @function
+\name:
     pop %r10
     SAVE_GUEST
     lea -FRAME_BIAS(%r15), %rdi
     mov %r11d, %esi
     mov %r10, %rdx
-    call translator_callout
+    call \function
     jmp resume
+.endm
+
+THUNK_HAND_ON thunk_callout, translator_callout
+THUNK_HAND_ON thunk_string, translator_string
+THUNK_HAND_ON thunk_fast, translator_fast
 
 .macro THUNK name, function
     .globl \name

@@ -41,6 +41,9 @@ static void check_offsets(void)
 #undef AT
     _Static_assert(sizeof(struct segment) == FRAME_SEG_BYTES, "segments are indexed");
     _Static_assert(offsetof(struct segment, base) == FRAME_SEG_BASE, "segment base");
+    _Static_assert(offsetof(struct segment, raw) == FRAME_SEG_RAW, "segment raw");
+    _Static_assert(offsetof(struct segment, comparable) == FRAME_SEG_SELECTOR + 2, "compared as one dword");
+    _Static_assert(offsetof(struct segment, selector) == FRAME_SEG_SELECTOR, "segment selector");
     _Static_assert(offsetof(struct segment, limit) == FRAME_SEG_LIMIT, "segment limit");
     _Static_assert(sizeof(((struct vcpu *)0)->thunk) >= 8 * THUNK_COUNT, "room for the thunks");
 }

@@ -136,6 +136,8 @@ static bool make_cpu(struct vm *vm, char *error, size_t error_bytes)
     v->model = vm->options->cpu;
     v->counters = &vm->counters;
     v->deterministic = vm->options->deterministic;
+    v->no_fast_entry = vm->options->translator.no_fast_entry;
+    v->no_bulk_strings = vm->options->translator.no_bulk_strings;
     v->paging.maxphyaddr = v->model->maxphyaddr;
     int failed = interp_init(v);
     if (failed) return fail(error, error_bytes, "cannot start the interpreter", failed);

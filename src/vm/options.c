@@ -212,6 +212,18 @@ static bool set_no_prefill(struct options *o, const char *value, struct complain
     return true;
 }
 
+static bool set_no_fast_entry(struct options *o, const char *value, struct complaint *c)
+{
+    o->translator.no_fast_entry = true;
+    return true;
+}
+
+static bool set_no_bulk_strings(struct options *o, const char *value, struct complaint *c)
+{
+    o->translator.no_bulk_strings = true;
+    return true;
+}
+
 static bool set_forced_slow(struct options *o, const char *value, struct complaint *c)
 {
     o->translator.forced_slow = true;
@@ -431,6 +443,9 @@ static const struct option_row rows[] = {
     {"no-inline-cache", NULL, "indirect branches go through the dispatcher", set_no_inline_cache},
     {"no-traces", NULL, "shadow tables are flushed as a TLB is, page tables not traced", set_no_traces},
     {"no-prefill", NULL, "a walk fills the one page asked for, not its neighbours", set_no_prefill},
+    {"no-fast-entry", NULL, "kernel entry, exit and segment loads take the general routines",
+     set_no_fast_entry},
+    {"no-bulk-strings", NULL, "repeated string instructions go element by element", set_no_bulk_strings},
     {"forced-slow", NULL, "every memory access takes the slow path", set_forced_slow},
     {"exact-flags", NULL, "arithmetic flags are right even in frames of faults", set_exact_flags},
     {"flush-every", "N", "flush the code cache every N exits", set_flush_every},
