@@ -162,8 +162,9 @@ void cache_link(struct cache *cache, struct edge *edge, struct block *to, u32 fr
     edge->to = to;
     edge->next = to->incoming;
     to->incoming = edge;
-    if (edge->frame_patch) patch32(cache, edge->frame_patch, -frame_plus_1);
-    patch32(cache, edge->patch, to->entry_host - (edge->patch + 4));
+    if (edge->frame_patch)
+        patch32(cache, edge->frame_patch, edge->parked ? frame_plus_1 : -frame_plus_1);
+    patch32(cache, edge->patch, (edge->parked ? to->entry_parked : to->entry_host) - (edge->patch + 4));
     cache->counters->chains_made++;
 }
 
@@ -174,14 +175,14 @@ static void unlink_edge(struct cache *cache, struct edge *edge)
     cache->counters->chains_broken++;
 }
 
-static void forget_outgoing(struct edge *edge)
+static void unlink_outgoing(struct cache *cache, struct edge *edge)
 {
     if (!edge->to) return;
     struct edge **at = &edge->to->incoming;
     while (*at != edge)
         at = &(*at)->next;
     *at = edge->next;
-    edge->to = NULL;
+    unlink_edge(cache, edge);
 }
 
 void cache_jump_enter(struct cache *cache, u64 key, const struct block *block)
@@ -215,8 +216,8 @@ static void block_kill(struct cache *cache, struct block *block)
         block->incoming = edge->next;
         unlink_edge(cache, edge);
     }
-    forget_outgoing(&block->out[0]);
-    forget_outgoing(&block->out[1]);
+    unlink_outgoing(cache, &block->out[0]);
+    unlink_outgoing(cache, &block->out[1]);
 
     struct jump_entry *entry = &cache->jump[block->key.eip % JUMP_ENTRIES];
     if (entry->code == cache_exec(cache, block->entry_parked)) entry->key = 0;

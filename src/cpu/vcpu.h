@@ -202,7 +202,7 @@ struct vcpu {
     bool fpu_live;
     struct segment seg[SEG_COUNT];
     /* The translator's own, see src/translator/frame.h */
-    u64 thunk[8];     /* entry points translated code calls */
+    u64 thunk[12];    /* entry points translated code calls */
     u64 jump_table;   /* struct jump_entry[65536], by the low 16 bits of EIP */
     u64 jump_tag;     /* mode number << 56, 0: look nothing up */
     u32 remaining;    /* guest instructions of the block after the one that is to be interpreted */
@@ -212,6 +212,10 @@ struct vcpu {
                          and  icount >= this; 0 for every one (lockstep compares there), UINT64_MAX for never
                        */
     bool interrupt_line; /* level of the PIC's INTR output */
+    u64 c_stack;         /* the monitor's stack pointer while translated code runs */
+    u64 return_top;      /* shadow return stack of this privilege: stack pointer while C code runs */
+    u64 return_base;     /* ... where it is when empty */
+    u64 return_misses;   /* guest returns that did not go where that stack said */
     /* -- the rest -- */
     struct segment ldtr, tr;
     struct desc_table gdtr, idtr;

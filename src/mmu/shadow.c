@@ -178,6 +178,7 @@ static bool drop_id(struct shadow *shadow, u32 id)
     u32 page = id % PAGES;
     bool had = table->read[page] || table->write[page] || table->exec[page];
     clear_write(shadow, id);
+    if (table->exec[page]) shadow->exec_drops++;
     table->read[page] = 0;
     table->exec[page] = 0;
     state->flags[id] &= ID_IN_LOGS;

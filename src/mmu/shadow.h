@@ -36,6 +36,7 @@ struct shadow {
     struct shadow_table table[SHADOW_PRIVILEGES];
     void *state;      /* log and reverse map: private to shadow.c */
     bool forced_slow; /* fault injection: never fill read and write entries */
+    u64 exec_drops;   /* moves on whenever an exec entry that was there goes or changes */
 };
 
 /* Kinds of answer of shadow_access(). */

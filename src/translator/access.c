@@ -42,6 +42,14 @@ void flags_to_parked(struct build *b)
     b->flags = FLAGS_PARKED;
 }
 
+void flags_leave_host(struct build *b)
+{
+    if (b->live[b->n + 1])
+        flags_to_parked(b);
+    else if (b->flags == FLAGS_HOST)
+        b->flags = FLAGS_DEAD;
+}
+
 struct stub *stub_add(struct build *b, enum stub_kind kind, u32 from)
 {
     assert(b->stub_count < MAX_STUBS);

@@ -4,10 +4,12 @@
  *   plan.c     decodes the guest code and finds out where flags are live
  *   access.c   keeps track of where the flags are; memory operands: address, checks, slow paths
  *   rewrite.c  the same instruction again, with its memory operand and ESP redirected
- *   branch.c   edges: jumps, calls, returns
+ *   edge.c     how control leaves a block: direct edges and indirect ones
+ *   branch.c   jumps, calls, returns
  *   inline.c   stack and sensitive instructions emulated in line
  *   translate.c  the block as a whole
  *   runtime.c  the C side of what translated code calls
+ *   returns.c  the shadow return stacks
  */
 #ifndef RINGER_TRANSLATOR_BUILD_H
 #define RINGER_TRANSLATOR_BUILD_H
@@ -18,6 +20,7 @@
 #include "cpu/isa.h"
 #include "cpu/mode.h"
 #include "emit.h"
+#include "returns.h"
 #include "translator.h"
 
 struct build;
@@ -26,8 +29,9 @@ struct build;
 struct engine {
     struct translator_config config;
     struct cache cache;
+    struct returns returns;
     enum exit_reason reason; /* why translator_leave was reached */
-    u64 returns;             /* returns to the dispatcher, for flush_every */
+    u64 exits; /* times control came back to C code for a block, for flush_every */
     bool first;              /* nothing run yet since translator_run() was called */
     u32 modes[256];          /* mode number -> mode key; 0 is not used */
     unsigned mode_count;
@@ -50,7 +54,8 @@ enum flags_place {
     FLAGS_DEAD,   /* nowhere: nobody will read them */
 };
 
-enum stub_kind { STUB_SLOW, STUB_MISALIGNED, STUB_STEP, STUB_EDGE, STUB_CROSS, STUB_BUDGET, STUB_DISPATCH };
+enum stub_kind { STUB_SLOW, STUB_MISALIGNED, STUB_STEP, STUB_EDGE, STUB_CROSS, STUB_BUDGET, STUB_DISPATCH,
+                 STUB_INDIRECT, STUB_RETURN_MISS };
 
 /* Code out of line, emitted behind the block. */
 struct stub {
@@ -60,7 +65,7 @@ struct stub {
     u8 index;    /* of the guest instruction */
     u8 edge;     /* STUB_EDGE: which */
     u32 from[3]; /* rel32 places that lead here; 0: none */
-    u32 back;    /* where to go on */
+    u32 back;    /* where to go on; STUB_EDGE, STUB_INDIRECT: where a call returns to, 0: no call */
     u32 eip;
 };
 
@@ -108,6 +113,8 @@ void flags_clobber(struct build *b);
 void flags_to_host(struct build *b);
 /* They must be in r12 (or dead): before C code and indirect jumps. */
 void flags_to_parked(struct build *b);
+/* The host's EFLAGS are about to be given up at the block's end: park them if anybody wants them behind it. */
+void flags_leave_host(struct build *b);
 struct stub *stub_add(struct build *b, enum stub_kind kind, u32 from);
 /* Host operand for the guest's 32-bit effective address. */
 struct host_mem guest_address(const struct insn *i);
@@ -148,11 +155,20 @@ emit_function *string_emitter(u16 mnemonic);
 /* The emitter that one of the three has for it. */
 emit_function *emitter_for(u16 mnemonic);
 void emit_callout(struct build *b, bool end);
-/* Go to `eip` by edge `index`. Flags must be in the host. */
+
+/* edge.c */
+/* Go to `eip` by edge `index`. Flags may be anywhere. */
 void emit_edge(struct build *b, unsigned index, u32 eip);
-void emit_edge_stub(struct build *b, const struct stub *stub);
-/* Go to the EIP in r9d. Flags must be parked. */
+/* The same where the guest has just pushed its return address, next_eip. */
+void emit_edge_call(struct build *b, u32 eip);
+/* Let the edge hang directly on the conditional jump at `place`, if it needs no code of its own. */
+bool emit_edge_on_jcc(struct build *b, unsigned index, u32 eip, u32 place);
+/* Go to the EIP in r9d. */
 void emit_indirect(struct build *b);
+void emit_indirect_call(struct build *b);
+void emit_return(struct build *b);
+void emit_edge_stub(struct build *b, const struct stub *stub);
+void emit_indirect_stub(struct build *b, const struct stub *stub);
 
 /* translate.c: the block at v->rip, whose first byte is at gpa. NULL when it must be interpreted. May flush.
  */

@@ -103,7 +103,7 @@ u64 translator_next(struct vcpu *v)
         enum exit_reason reason;
         if (wants_to_leave(v, &reason)) return leave(t, reason);
         t->first = false;
-        if (t->config.flush_every && ++t->returns % t->config.flush_every == 0) cache_flush(&t->cache);
+        if (t->config.flush_every && ++t->exits % t->config.flush_every == 0) cache_flush(&t->cache);
         struct block *block = NULL;
         if (!v->inhibit && !(v->mode & MODE_ALIGN)) block = find_block(v);
         if (block) {
@@ -113,6 +113,7 @@ u64 translator_next(struct vcpu *v)
             v->eflags &= ~FL_RF; /* of use to single-stepping only, and good for one instruction */
             flags_into_parked(v);
             fpu_load(v);
+            returns_select(v, &t->returns, &t->cache);
             return (u64)(uintptr_t)cache_exec(&t->cache, block->entry_parked);
         }
         reason = interp_step(v);
@@ -204,6 +205,7 @@ struct slow_result translator_slow_access(struct vcpu *v, u32 linear, const u8 *
         interp_code_written(v, hit.gpa, size);
     }
     if (beside_code || hit.kind == SHADOW_DIRECT) {
+        returns_select(v, &t->returns, &t->cache);
         LEAVE_C(v);
         return (struct slow_result){.entry = (u64)(uintptr_t)hit.host - linear};
     }
@@ -236,6 +238,7 @@ u64 translator_callout(struct vcpu *v, const struct callout *callout, u64 back)
     if (v->deterministic) v->icount += remaining;
     flags_into_parked(v);
     fpu_load(v);
+    returns_select(v, &t->returns, &t->cache);
     return back;
 }
 
@@ -302,7 +305,7 @@ u64 translator_cross(struct vcpu *v)
 }
 
 extern const u8 thunk_slow[], thunk_callout[], thunk_link[], thunk_indirect[], thunk_dispatch[],
-    thunk_budget[], thunk_cross[];
+    thunk_budget[], thunk_cross[], thunk_link_parked[], thunk_return_miss[];
 
 void translator_set_thunks(struct vcpu *v)
 {
@@ -310,6 +313,7 @@ void translator_set_thunks(struct vcpu *v)
         [THUNK_SLOW] = thunk_slow,         [THUNK_CALLOUT] = thunk_callout,   [THUNK_LINK] = thunk_link,
         [THUNK_INDIRECT] = thunk_indirect, [THUNK_DISPATCH] = thunk_dispatch, [THUNK_BUDGET] = thunk_budget,
         [THUNK_CROSS] = thunk_cross,       [THUNK_STEP] = thunk_step,
+        [THUNK_LINK_PARKED] = thunk_link_parked, [THUNK_RETURN_MISS] = thunk_return_miss,
     };
     for (unsigned n = 0; n < ARRAY_SIZE(thunks); n++)
         v->thunk[n] = (u64)(uintptr_t)thunks[n];

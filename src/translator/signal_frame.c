@@ -5,7 +5,11 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <ucontext.h>
+#include <unistd.h>
+
+#define SIGNAL_STACK_BYTES 65536
 
 static _Thread_local struct vcpu *watched;
 
@@ -17,6 +21,7 @@ struct vcpu *signal_frame_watch(struct vcpu *v)
 }
 
 #define TRAP_GENERAL_PROTECTION 13
+#define TRAP_PAGE_FAULT         14
 
 static bool is_guests(int signal, const greg_t *regs)
 {
@@ -42,18 +47,42 @@ static bool send_to_interpreter(int signal, greg_t *regs)
     return true;
 }
 
+/* A guest call, or an entry point on its way back, pushed onto a full shadow return stack: it does so again
+ * onto an empty one. */
+static bool empty_return_stack(int signal, const siginfo_t *info, greg_t *regs)
+{
+    struct vcpu *v = watched;
+    if (!v || signal != SIGSEGV || regs[REG_TRAPNO] != TRAP_PAGE_FAULT) return false;
+    struct engine *t = v->engine;
+    u64 stack = returns_overflow(v, &t->returns, (u64)(uintptr_t)info->si_addr);
+    if (stack) regs[REG_RSP] = (greg_t)stack;
+    return stack;
+}
+
 static void handler(int signal, siginfo_t *info, void *context)
 {
     ucontext_t *uc = context;
+    if (empty_return_stack(signal, info, uc->uc_mcontext.gregs)) return;
     if (send_to_interpreter(signal, uc->uc_mcontext.gregs)) return;
     /* Not the guest's doing: a bug of ours. Let it kill us where it happened. */
     struct sigaction fallback = {.sa_handler = SIG_DFL};
     sigaction(signal, &fallback, NULL);
 }
 
+/* Room for handlers: in translated code the stack pointer is in a shadow return stack, which has none. */
+static int give_signal_stack(void)
+{
+    stack_t stack = {.ss_size = (size_t)sysconf(_SC_SIGSTKSZ) + SIGNAL_STACK_BYTES};
+    stack.ss_sp = malloc(stack.ss_size); /* the thread's, for good */
+    if (!stack.ss_sp) return -ENOMEM;
+    return sigaltstack(&stack, NULL) < 0 ? -errno : 0;
+}
+
 int translator_install_signals(void)
 {
-    struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_NODEFER};
+    int error = give_signal_stack();
+    if (error) return error;
+    struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK};
     static const int signals[] = {SIGFPE, SIGSEGV};
     for (unsigned n = 0; n < ARRAY_SIZE(signals); n++)
         if (sigaction(signals[n], &action, NULL) < 0) return -errno;

@@ -110,7 +110,6 @@ static void emit_body(struct build *b)
         emit_jmp_thunk(&b->e, THUNK_DISPATCH);
         return;
     }
-    flags_to_host(b);
     emit_edge(b, 0, eip);
 }
 
@@ -124,7 +123,7 @@ static void leave_through(struct build *b, u32 eip, unsigned thunk)
 
 static void emit_stub(struct build *b, const struct stub *stub)
 {
-    for (unsigned n = 0; n < ARRAY_SIZE(stub->from); n++)
+    for (unsigned n = 0; n < ARRAY_SIZE(stub->from) && stub->kind != STUB_EDGE; n++)
         if (stub->from[n]) emit_here32(&b->e, stub->from[n]);
     switch (stub->kind) {
     case STUB_MISALIGNED: /* across a page it falls into the slow path, which comes next */
@@ -144,6 +143,8 @@ static void emit_stub(struct build *b, const struct stub *stub)
         leave_through(b, stub->eip, THUNK_STEP);
         break;
     case STUB_EDGE: emit_edge_stub(b, stub); break;
+    case STUB_INDIRECT: emit_indirect_stub(b, stub); break;
+    case STUB_RETURN_MISS: emit_jmp_thunk(&b->e, THUNK_RETURN_MISS); break;
     case STUB_CROSS: leave_through(b, b->block->key.eip, THUNK_CROSS); break;
     case STUB_BUDGET: leave_through(b, b->block->key.eip, THUNK_BUDGET); break;
     case STUB_DISPATCH: leave_through(b, b->block->key.eip, THUNK_DISPATCH); break;

@@ -14,6 +14,7 @@ struct translator_config {
     unsigned block_limit; /* guest instructions a block, 1 to 64 */
     bool no_chaining;     /* every block returns to the dispatcher */
     bool no_inline_cache; /* indirect branches go through the dispatcher */
+    bool no_return_stack; /* guest returns are indirect branches like others */
     bool forced_slow;     /* every memory access takes the slow path */
     bool exact_flags;     /* arithmetic flags are right even in the frames of faults, see docs */
     u64 flush_every;      /* whole flush every N returns to the dispatcher; 0: never */

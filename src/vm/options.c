@@ -200,6 +200,12 @@ static bool set_no_inline_cache(struct options *o, const char *value, struct com
     return true;
 }
 
+static bool set_no_return_stack(struct options *o, const char *value, struct complaint *c)
+{
+    o->translator.no_return_stack = true;
+    return true;
+}
+
 static bool set_forced_slow(struct options *o, const char *value, struct complaint *c)
 {
     o->translator.forced_slow = true;
@@ -417,6 +423,7 @@ static const struct option_row rows[] = {
     {"block-limit", "N", "guest instructions a block, 1 to 64", set_block_limit},
     {"no-chaining", NULL, "every block returns to the dispatcher", set_no_chaining},
     {"no-inline-cache", NULL, "indirect branches go through the dispatcher", set_no_inline_cache},
+    {"no-return-stack", NULL, "guest returns are looked up like other indirect branches", set_no_return_stack},
     {"forced-slow", NULL, "every memory access takes the slow path", set_forced_slow},
     {"exact-flags", NULL, "arithmetic flags are right even in frames of faults", set_exact_flags},
     {"flush-every", "N", "flush the code cache every N exits", set_flush_every},
