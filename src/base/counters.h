@@ -14,6 +14,7 @@
     X(instructions_translated, "guest instructions translated")                                              \
     X(bytes_emitted, "host bytes emitted")                                                                   \
     X(translate_ns, "nanoseconds spent translating")                                                         \
+    X(flags_found_dead, "ways out of blocks where a look ahead found the flags dead")                        \
     X(engine_entries, "entries into translated code")                                                        \
     X(block_lookups, "block lookups in the dispatcher")                                                      \
     X(block_lookup_hits, "block lookups answered by the lookup table")                                       \

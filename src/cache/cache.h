@@ -52,6 +52,11 @@ struct site {
 
 #define BLOCK_MAX_INSNS 64
 
+/* Bytes of a page, by their offsets in it, both inclusive. */
+struct span {
+    u16 first, last;
+};
+
 struct block {
     struct block_key key;
     u64 gpa_last;   /* of its last guest byte (on another page if it crosses) */
@@ -66,6 +71,10 @@ struct block {
     struct edge out[2];
     struct edge *incoming;
     struct site *sites; /* count of them, ascending */
+    /* The bytes of its page that it was made from, be it by a look ahead. Crossing blocks have all from key.gpa
+     * on and those up to gpa_last besides. */
+    struct span *spans;
+    u8 span_count;
     struct block *hash_next;
     struct block *page_next[2];
 };

@@ -4,18 +4,31 @@
  */
 #include "build.h"
 
+#include <Zydis/MetaInfo.h>
 #include <Zydis/Mnemonic.h>
 
 /* Relative branches whose operand size is that of the code segment: others truncate EIP, which is rare
  * enough. */
-static bool target_of(const struct build *b, u32 *target)
+static bool find_target(const struct build *b, const struct insn *i, u32 next_eip, u32 *target)
 {
-    const struct insn *i = b->i;
     bool code32 = b->mode & MODE_CODE32;
     if (i->op[0].kind != OPND_IMM || i->operand_bytes != (code32 ? 4 : 2)) return false;
-    *target = b->next_eip + (u32)i->imm[0];
+    *target = next_eip + (u32)i->imm[0];
     if (!code32) *target &= 0xffff;
     return *target <= b->block->key.cs_limit;
+}
+
+static bool target_of(const struct build *b, u32 *target)
+{
+    return find_target(b, b->i, b->next_eip, target);
+}
+
+unsigned branch_targets(const struct build *b, const struct insn *i, u32 next_eip, u32 targets[2])
+{
+    targets[1] = next_eip;
+    if (i->category == ZYDIS_CATEGORY_COND_BR) return find_target(b, i, next_eip, &targets[0]) ? 2 : 0;
+    if (i->mnemonic != ZYDIS_MNEMONIC_JMP && i->mnemonic != ZYDIS_MNEMONIC_CALL) return 0;
+    return find_target(b, i, next_eip, &targets[0]) ? 1 : 0;
 }
 
 /* An indirect target beyond the segment's limit is #GP at the branch: only where no target can be is the
@@ -62,10 +75,15 @@ static bool emit_jcond(struct build *b)
     u32 target;
     if (!target_of(b, &target) || !falls_through(b)) return false;
     flags_to_host(b);
-    u32 taken = emit_jcc(&b->e, condition_of(b->i));
-    bool direct = emit_edge_on_jcc(b, 0, target, taken);
-    emit_edge(b, 1, b->next_eip);
-    if (!direct) {
+    u8 cc = condition_of(b->i);
+    /* The side whose edge needs no code of its own hangs on the conditional jump: of a loop that is the way out. */
+    if (emit_edge_on_jcc(b, 0, target, cc)) {
+        emit_edge(b, 1, b->next_eip);
+    } else if (emit_edge_on_jcc(b, 1, b->next_eip, cc ^ 1)) {
+        emit_edge(b, 0, target);
+    } else {
+        u32 taken = emit_jcc(&b->e, cc);
+        emit_edge(b, 1, b->next_eip);
         emit_here32(&b->e, taken);
         emit_edge(b, 0, target);
     }

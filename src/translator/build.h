@@ -75,6 +75,9 @@ struct stub {
 #define MAX_BLOCK_BYTES (BLOCK_MAX_INSNS * 384 + 512)
 _Static_assert(MAX_BLOCK_BYTES < 65536, "struct site has 16 bits for an offset in a block");
 
+/* The block itself, and where it looked ahead. */
+#define MAX_SPANS 4
+
 struct build {
     struct vcpu *v;
     struct engine *t;
@@ -87,6 +90,14 @@ struct build {
     bool callout[BLOCK_MAX_INSNS]; /* insn[n] is the interpreter's */
     u16 live[BLOCK_MAX_INSNS + 1]; /* flags live before insn[n] */
     u16 guest_bytes;
+    const u8 *page; /* the guest's, that the block begins in */
+    struct span span[MAX_SPANS];
+    unsigned span_count;
+    struct {
+        u32 eip;
+        u16 live;
+    } peeked[2]; /* what plan_live_at() has answered */
+    unsigned peeked_count;
     u32 piece[BLOCK_MAX_INSNS]; /* where the code of each begins, glue included */
 
     unsigned n; /* being emitted */
@@ -103,6 +114,14 @@ struct build {
  * until the block ends. False when not even one instruction can be had. */
 bool plan_block(struct build *b, const u8 *bytes, unsigned here, const u8 *next_bytes, unsigned next,
                 bool *crosses);
+/* Arithmetic flags that code at eip, which may come next, can read. The block depends on what was looked at. */
+u16 plan_live_at(struct build *b, u32 eip);
+/* Is eip in the page that the block begins in? */
+static inline bool plan_same_page(const struct build *b, u32 eip)
+{
+    const struct block_key *key = &b->block->key;
+    return ((key->cs_base + eip) ^ (key->cs_base + key->eip)) < PAGE_SIZE;
+}
 /* Does the block end with this instruction? */
 bool plan_ends(const struct build *b, const struct insn *i);
 
@@ -150,6 +169,8 @@ static inline u8 host_gpr(u8 reg)
  * emitted nothing, when this form is not for it. */
 typedef bool emit_function(struct build *b);
 emit_function *branch_emitter(u16 mnemonic);
+/* Where a direct branch may lead that ends at next_eip: up to two EIPs. 0 of them: unknown. */
+unsigned branch_targets(const struct build *b, const struct insn *i, u32 next_eip, u32 targets[2]);
 emit_function *inline_emitter(u16 mnemonic);
 emit_function *string_emitter(u16 mnemonic);
 /* The emitter that one of the three has for it. */
@@ -161,8 +182,8 @@ void emit_callout(struct build *b, bool end);
 void emit_edge(struct build *b, unsigned index, u32 eip);
 /* The same where the guest has just pushed its return address, next_eip. */
 void emit_edge_call(struct build *b, u32 eip);
-/* Let the edge hang directly on the conditional jump at `place`, if it needs no code of its own. */
-bool emit_edge_on_jcc(struct build *b, unsigned index, u32 eip, u32 place);
+/* A conditional jump that is the edge itself, if the edge needs no code of its own. */
+bool emit_edge_on_jcc(struct build *b, unsigned index, u32 eip, u8 cc);
 /* Go to the EIP in r9d. */
 void emit_indirect(struct build *b);
 void emit_indirect_call(struct build *b);

@@ -8,18 +8,13 @@
  *
  * An edge comes with the flags where they happen to be: in the host's EFLAGS, and enters its target there; or
  * in r12, or dead, and enters with the flags parked. What the first kind does besides jumping leaves the flags
- * alone: its tests are MOV, LEA and JRCXZ, with ECX waiting in r11.
+ * alone: its tests are MOV, LEA and JRCXZ, with ECX waiting in r11. The second kind's last test is its jump.
  */
 #include "build.h"
 
 static u32 linear_of(const struct build *b, u32 eip)
 {
     return b->block->key.cs_base + eip;
-}
-
-static bool same_page(const struct build *b, u32 eip)
-{
-    return (linear_of(b, eip) ^ linear_of(b, b->block->key.eip)) < PAGE_SIZE;
 }
 
 static bool needs_poll(const struct build *b, u32 eip)
@@ -61,20 +56,19 @@ static u32 check_frame_keeping_flags(struct build *b, struct stub *stub, s32 ent
 
 /* --- the same where the flags are not in the host --- */
 
-static void poll(struct build *b, struct stub *stub)
+/* Leaves Z: nothing is pending. */
+static void poll(struct build *b)
 {
     emit_alu_mi(&b->e, 7, mem_frame(FRAME_PENDING), 0);
-    stub->from[1] = emit_jcc(&b->e, CC_NZ);
 }
 
-static u32 check_frame(struct build *b, struct stub *stub, s32 entry)
+/* Leaves Z: the frame is the one in the imm32, whose place is returned. */
+static u32 check_frame(struct build *b, s32 entry)
 {
     emit_load64(&b->e, REG_ENTRY, mem_frame(FRAME_EXEC_TABLE));
     emit_rm(&b->e, false, 0x81, 7, mem_bd(REG_ENTRY, entry)); /* cmp dword [r10 + entry], imm32 */
     emit32(&b->e, 0);
-    u32 patch = b->e.at - 4;
-    stub->from[2] = emit_jcc(&b->e, CC_NZ);
-    return patch;
+    return b->e.at - 4;
 }
 
 /* --- direct edges --- */
@@ -82,39 +76,52 @@ static u32 check_frame(struct build *b, struct stub *stub, s32 entry)
 static struct stub *edge_begin(struct build *b, unsigned index, u32 eip)
 {
     struct stub *stub = stub_add(b, STUB_EDGE, 0);
+    bool parked = b->flags != FLAGS_HOST || !plan_live_at(b, eip);
     stub->edge = (u8)index;
-    b->block->out[index] = (struct edge){.from = b->block, .eip = eip, .parked = b->flags != FLAGS_HOST};
+    b->block->out[index] = (struct edge){.from = b->block, .eip = eip, .parked = parked};
     return stub;
 }
 
-/* Is something waiting to be done, and does the target's page still map the frame it mapped when the edge was
- * linked? (That is patched in then.) */
-static void edge_tests(struct build *b, struct edge *edge, struct stub *stub, bool polls)
+static s32 exec_entry_of(const struct build *b, u32 eip)
 {
-    s32 entry = (s32)((linear_of(b, edge->eip) >> PAGE_SHIFT) * sizeof(u32));
-    bool crosses = !same_page(b, edge->eip);
-    if (edge->parked) {
-        if (polls) poll(b, stub);
-        if (crosses) edge->frame_patch = check_frame(b, stub, entry);
-    } else {
+    return (s32)((linear_of(b, eip) >> PAGE_SHIFT) * sizeof(u32));
+}
+
+/* Is something waiting to be done, and does the target's page still map the frame it mapped when the edge was
+ * linked? (That is patched in then.) The tests of a parked edge leave the last one's outcome in Z; returns
+ * whether there is one. */
+static bool edge_tests(struct build *b, struct edge *edge, struct stub *stub, bool polls)
+{
+    bool crosses = !plan_same_page(b, edge->eip);
+    if (!edge->parked) {
         if (polls) poll_keeping_flags(b, stub);
-        if (crosses) edge->frame_patch = check_frame_keeping_flags(b, stub, entry);
+        if (crosses) edge->frame_patch = check_frame_keeping_flags(b, stub, exec_entry_of(b, edge->eip));
+        return false;
     }
+    if (polls) poll(b);
+    if (polls && crosses) stub->from[1] = emit_jcc(&b->e, CC_NZ);
+    if (crosses) edge->frame_patch = check_frame(b, exec_entry_of(b, edge->eip));
+    return polls || crosses;
 }
 
 void emit_edge(struct build *b, unsigned index, u32 eip)
 {
     struct stub *stub = edge_begin(b, index, eip);
     struct edge *edge = &b->block->out[index];
-    edge_tests(b, edge, stub, needs_poll(b, eip));
-    stub->from[0] = edge->patch = emit_jmp(&b->e);
+    if (edge_tests(b, edge, stub, needs_poll(b, eip))) {
+        edge->patch = emit_jcc(&b->e, CC_Z);
+        stub->from[2] = emit_jmp(&b->e);
+    } else {
+        edge->patch = emit_jmp(&b->e);
+    }
+    stub->from[0] = edge->patch;
 }
 
-bool emit_edge_on_jcc(struct build *b, unsigned index, u32 eip, u32 place)
+bool emit_edge_on_jcc(struct build *b, unsigned index, u32 eip, u8 cc)
 {
-    if (!same_page(b, eip) || needs_poll(b, eip)) return false;
+    if (!plan_same_page(b, eip) || needs_poll(b, eip)) return false;
     struct stub *stub = edge_begin(b, index, eip);
-    stub->from[0] = b->block->out[index].patch = place;
+    stub->from[0] = b->block->out[index].patch = emit_jcc(&b->e, cc);
     return true;
 }
 
@@ -176,7 +183,7 @@ void emit_edge_call(struct build *b, u32 eip)
     flags_leave_host(b);
     struct stub *stub = edge_begin(b, 0, eip);
     struct edge *edge = &b->block->out[0];
-    edge_tests(b, edge, stub, !b->v->deterministic);
+    if (edge_tests(b, edge, stub, !b->v->deterministic)) stub->from[2] = emit_jcc(&b->e, CC_NZ);
     emit8(&b->e, 0xe8);
     emit32(&b->e, 0);
     stub->from[0] = edge->patch = b->e.at - 4;

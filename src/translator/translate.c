@@ -163,6 +163,15 @@ static u32 next_frame(struct vcpu *v, u32 linear)
     return v->exec_table[next >> PAGE_SHIFT];
 }
 
+static void keep_spans(struct build *b)
+{
+    struct block *block = b->block;
+    block->span_count = (u8)b->span_count;
+    block->spans = cache_meta(&b->t->cache, b->span_count * sizeof(block->spans[0]));
+    for (unsigned n = 0; n < b->span_count; n++)
+        block->spans[n] = b->span[n];
+}
+
 static bool make_plan(struct vcpu *v, struct build *b)
 {
     const struct block_key *key = &b->block->key;
@@ -223,6 +232,7 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     for (unsigned n = 0; n < b->stub_count; n++)
         emit_stub(b, &b->stub[n]);
     block->end = b->e.at;
+    keep_spans(b);
     t->cache.arena.used = align_up(b->e.at, 16);
 
     phys_watch(v->phys, block->key.gpa, PHYS_CODE);

@@ -15,6 +15,7 @@ struct translator_config {
     bool no_chaining;     /* every block returns to the dispatcher */
     bool no_inline_cache; /* indirect branches go through the dispatcher */
     bool no_return_stack; /* guest returns are indirect branches like others */
+    bool no_flag_lookahead; /* flags are live behind every block */
     bool forced_slow;     /* every memory access takes the slow path */
     bool exact_flags;     /* arithmetic flags are right even in the frames of faults, see docs */
     u64 flush_every;      /* whole flush every N returns to the dispatcher; 0: never */
