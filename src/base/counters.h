@@ -14,6 +14,7 @@
     X(instructions_translated, "guest instructions translated")                                              \
     X(bytes_emitted, "host bytes emitted")                                                                   \
     X(translate_ns, "nanoseconds spent translating")                                                         \
+    X(flags_found_dead, "ways out of blocks where a look ahead found the flags dead")                        \
     X(engine_entries, "entries into translated code")                                                        \
     X(block_lookups, "block lookups in the dispatcher")                                                      \
     X(block_lookup_hits, "block lookups answered by the lookup table")                                       \
@@ -21,6 +22,9 @@
     X(chains_made, "direct branches chained")                                                                \
     X(chains_broken, "chains broken by invalidation")                                                        \
     X(indirect_misses, "indirect branches that missed their inline cache")                                   \
+    X(return_misses, "guest returns that did not go where the shadow return stack said")                        \
+    X(return_stack_resets, "shadow return stacks emptied because mode or mappings changed")                  \
+    X(return_stack_overflows, "shadow return stacks emptied because they were full")                         \
     X(blocks_invalidated, "blocks invalidated by writes to code")                                            \
     X(code_writes, "writes that reached a page holding code")                                                \
     X(code_writes_harmless, "of these, writes beside the code")                                              \

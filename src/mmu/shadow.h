@@ -57,6 +57,7 @@ struct shadow {
     enum windows_policy windows;
     bool window_unsettled; /* shadow_window_settle() has something to do */
     u64 window;            /* base of the current user space's host window (window.h), or 0 */
+    u64 exec_drops;        /* moves on whenever an exec entry that was there goes or changes */
 };
 
 /* Kinds of answer of shadow_access(). */

@@ -145,6 +145,7 @@ bool view_drop(struct shadow *shadow, u32 n, u32 page)
     bool had = view->table.read[page] || view->table.write[page] || view->table.exec[page];
     clear_write(shadow, n, page);
     if (view->flags[page] & PAGE_IN_WINDOW) window_stale(shadow, n, page);
+    if (view->table.exec[page]) shadow->exec_drops++;
     view->table.read[page] = 0;
     view->table.exec[page] = 0;
     view->flags[page] &= PAGE_LOGGED;

@@ -262,11 +262,16 @@ void shadow_window_settle_now(struct shadow *shadow)
     shadow->window_unsettled = false;
 }
 
+bool shadow_window_holds(const struct shadow *shadow, u64 host_address)
+{
+    return shadow->window && host_address - shadow->window < WINDOW_BYTES + GUARD_BYTES;
+}
+
 bool shadow_window_fault(struct shadow *shadow, const struct paging *paging, u64 host_address, bool write)
 {
     struct shadow_state *state = state_of(shadow);
     u64 linear = host_address - shadow->window;
-    if (!shadow->window || linear >= WINDOW_BYTES + GUARD_BYTES) return false;
+    if (!shadow_window_holds(shadow, host_address)) return false;
     shadow->counters->window_faults++;
     charge(shadow, FAULT_CYCLES);
     if (linear >= WINDOW_BYTES) return false;

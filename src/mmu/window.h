@@ -30,6 +30,9 @@ static inline void shadow_window_settle(struct shadow *shadow)
     if (shadow->window && shadow->window_unsettled) shadow_window_settle_now(shadow);
 }
 
+/* Does a host address lie in the current window, or its guard? */
+bool shadow_window_holds(const struct shadow *shadow, u64 host_address);
+
 /* A host page fault in the current window: map the page if it may be reached. False: the instruction is the
  * interpreter's. */
 bool shadow_window_fault(struct shadow *shadow, const struct paging *paging, u64 host_address, bool write);

@@ -7,6 +7,7 @@
  */
 #include "build.h"
 #include "cpu/system.h"
+#include "mmu/window.h"
 
 /* EFLAGS <-> v->parked_flags. */
 static void flags_from_parked(struct vcpu *v)
@@ -119,6 +120,16 @@ static const u8 *find_code(struct vcpu *v)
     return cache_exec(&t->cache, block->entry_parked);
 }
 
+/* Translated code runs next, at `code`. */
+static u64 into_code(struct vcpu *v, u64 code)
+{
+    struct engine *t = v->engine;
+    fpu_load(v);
+    returns_select(v, &t->returns, &t->cache);
+    if (v->mode & MODE_WINDOW) shadow_window_settle(v->shadow);
+    return code;
+}
+
 static bool wants_to_leave(struct vcpu *v, enum exit_reason *reason)
 {
     struct engine *t = v->engine;
@@ -140,14 +151,13 @@ u64 translator_next(struct vcpu *v)
         enum exit_reason reason;
         if (wants_to_leave(v, &reason)) return leave(t, reason);
         t->first = false;
-        if (t->config.flush_every && ++t->returns % t->config.flush_every == 0) cache_flush(&t->cache);
+        if (t->config.flush_every && ++t->exits % t->config.flush_every == 0) cache_flush(&t->cache);
         const u8 *code = NULL;
         if (!v->inhibit && !(v->mode & MODE_ALIGN)) code = find_code(v);
         if (code) {
             v->eflags &= ~FL_RF; /* of use to single-stepping only, and good for one instruction */
             flags_into_parked(v);
-            fpu_load(v);
-            return (u64)(uintptr_t)code;
+            return into_code(v, (u64)(uintptr_t)code);
         }
         reason = interp_step(v);
         if (reason != EXIT_NONE) return leave(t, reason);
@@ -175,10 +185,8 @@ u64 translator_step(struct vcpu *v);
 #ifdef RINGER_SANITIZED
 /* The sanitizer's runtime uses vector registers wherever it likes. */
 #define ENTER_C(v) fpu_park(v)
-#define LEAVE_C(v) fpu_load(v)
 #else
 #define ENTER_C(v) ((void)0)
-#define LEAVE_C(v) ((void)0)
 #endif
 
 /* The block counted all its instructions when it was entered; those behind the one at hand have not begun. */
@@ -249,7 +257,7 @@ struct slow_result translator_slow_access(struct vcpu *v, u32 linear, const u8 *
     if (((linear ^ (linear + size - 1)) >> PAGE_SHIFT) == 0)
         shadow_access(v->shadow, &v->paging, linear, write ? ACCESS_WRITE : ACCESS_READ, v->cpl == 3, &hit);
     if (hit.kind == SHADOW_DIRECT || (hit.kind == SHADOW_WATCHED && watched_write(v, hit.gpa, size))) {
-        LEAVE_C(v);
+        into_code(v, 0);
         return (struct slow_result){.entry = (u64)(uintptr_t)hit.host - linear};
     }
     locate(v, site);
@@ -280,8 +288,7 @@ u64 translator_callout(struct vcpu *v, const struct callout *callout, u64 back)
     if (!go_on) return translator_next(v);
     if (v->deterministic) v->icount += remaining;
     flags_into_parked(v);
-    fpu_load(v);
-    return back;
+    return into_code(v, back);
 }
 
 /* A repeated string instruction of more than a page, or whose pages have no entries yet. */
@@ -296,8 +303,7 @@ u64 translator_string(struct vcpu *v, const struct callout *callout, u64 back)
         return translator_callout(v, callout, back);
     }
     flags_into_parked(v);
-    LEAVE_C(v);
-    return back;
+    return into_code(v, back);
 }
 
 /* Kernel entry and exit, segment loads: without a fault scope, and straight on to the code behind. Segment
@@ -312,10 +318,7 @@ u64 translator_fast(struct vcpu *v, const struct callout *callout, u64 back)
         return translator_callout(v, callout, back);
     }
     v->counters->fast_entries++;
-    if (!callout->end && v->mode == callout->mode) {
-        LEAVE_C(v);
-        return back;
-    }
+    if (!callout->end && v->mode == callout->mode) return into_code(v, back);
     if (!callout->end) flags_from_parked(v);
     uncount(v, callout->remaining);
     return translator_next(v);
@@ -384,15 +387,23 @@ u64 translator_cross(struct vcpu *v)
 }
 
 extern const u8 thunk_slow[], thunk_callout[], thunk_link[], thunk_indirect[], thunk_dispatch[],
-    thunk_budget[], thunk_cross[], thunk_string[], thunk_fast[];
+    thunk_budget[], thunk_cross[], thunk_string[], thunk_fast[], thunk_link_parked[], thunk_return_miss[];
 
 void translator_set_thunks(struct vcpu *v)
 {
     static const u8 *const thunks[] = {
-        [THUNK_SLOW] = thunk_slow,         [THUNK_CALLOUT] = thunk_callout,   [THUNK_LINK] = thunk_link,
-        [THUNK_INDIRECT] = thunk_indirect, [THUNK_DISPATCH] = thunk_dispatch, [THUNK_BUDGET] = thunk_budget,
-        [THUNK_CROSS] = thunk_cross,       [THUNK_STEP] = thunk_step,         [THUNK_STRING] = thunk_string,
+        [THUNK_SLOW] = thunk_slow,
+        [THUNK_CALLOUT] = thunk_callout,
+        [THUNK_LINK] = thunk_link,
+        [THUNK_INDIRECT] = thunk_indirect,
+        [THUNK_DISPATCH] = thunk_dispatch,
+        [THUNK_BUDGET] = thunk_budget,
+        [THUNK_CROSS] = thunk_cross,
+        [THUNK_STEP] = thunk_step,
+        [THUNK_STRING] = thunk_string,
         [THUNK_FAST] = thunk_fast,
+        [THUNK_LINK_PARKED] = thunk_link_parked,
+        [THUNK_RETURN_MISS] = thunk_return_miss,
     };
     for (unsigned n = 0; n < ARRAY_SIZE(thunks); n++)
         v->thunk[n] = (u64)(uintptr_t)thunks[n];

@@ -116,6 +116,7 @@ static bool make_memory(struct vm *vm, char *error, size_t error_bytes)
     if (failed) return fail(error, error_bytes, "cannot have shadow page tables", failed);
     vm->shadow.forced_slow = vm->options->translator.forced_slow;
     vm->shadow.untraced = vm->options->no_traces;
+    vm->shadow.windows = vm->options->windows;
     vm->shadow.no_prefill = vm->options->no_prefill;
     return true;
 }

@@ -36,6 +36,7 @@ struct options {
 
     enum engine engine;
     bool no_traces, no_prefill; /* shadow tables */
+    enum windows_policy windows;
     struct translator_config translator;
     bool deterministic;
     u64 lockstep; /* instructions between comparisons, 0: no lockstep */
