@@ -212,6 +212,10 @@ struct vcpu {
                          and  icount >= this; 0 for every one (lockstep compares there), UINT64_MAX for never
                        */
     bool interrupt_line; /* level of the PIC's INTR output */
+    /* Why translated code was left last: written only while a profiler is attached (translator/sample.h) */
+    u32 exit_cause;    /* THUNK_... */
+    u32 exit_argument; /* r11d */
+    u64 exit_site;     /* host address behind the call, if it was one */
     /* -- the rest -- */
     struct segment ldtr, tr;
     struct desc_table gdtr, idtr;

@@ -36,6 +36,9 @@
 #define FRAME_SLOW_SCRATCH (308 - FRAME_BIAS)
 #define FRAME_PARKED       (312 - FRAME_BIAS)
 #define FRAME_INTERRUPT    (328 - FRAME_BIAS)
+#define FRAME_EXIT_CAUSE   (332 - FRAME_BIAS)
+#define FRAME_EXIT_ARG     (336 - FRAME_BIAS)
+#define FRAME_EXIT_SITE    (344 - FRAME_BIAS)
 
 /* vcpu.thunk[]: what translated code calls. */
 #define THUNK_SLOW     0 /* call: r9 linear address; returns with the entry in r10, or not at all */

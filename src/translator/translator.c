@@ -38,6 +38,9 @@ static void check_offsets(void)
     AT(slow_scratch, FRAME_SLOW_SCRATCH);
     AT(parked_flags, FRAME_PARKED);
     AT(interrupt_line, FRAME_INTERRUPT);
+    AT(exit_cause, FRAME_EXIT_CAUSE);
+    AT(exit_argument, FRAME_EXIT_ARG);
+    AT(exit_site, FRAME_EXIT_SITE);
 #undef AT
     _Static_assert(sizeof(struct segment) == FRAME_SEG_BYTES, "segments are indexed");
     _Static_assert(offsetof(struct segment, base) == FRAME_SEG_BASE, "segment base");
@@ -107,4 +110,12 @@ void translator_flush(struct vcpu *v)
 {
     struct engine *t = v->engine;
     if (t) cache_flush(&t->cache);
+}
+
+void translator_before_flush(struct vcpu *v, void (*call)(void *owner), void *owner)
+{
+    struct engine *t = v->engine;
+    if (!t) return;
+    t->cache.before_flush = call;
+    t->cache.flush_owner = owner;
 }

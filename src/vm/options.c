@@ -162,6 +162,24 @@ static bool set_screen_dump(struct options *o, const char *value, struct complai
     return true;
 }
 
+static bool set_profile(struct options *o, const char *value, struct complaint *c)
+{
+    o->profile = value;
+    return true;
+}
+
+static bool set_symbols(struct options *o, const char *value, struct complaint *c)
+{
+    o->symbols = value;
+    return true;
+}
+
+static bool set_perf_map(struct options *o, const char *value, struct complaint *c)
+{
+    o->perf_map = true;
+    return true;
+}
+
 static bool set_timeout(struct options *o, const char *value, struct complaint *c)
 {
     u64 seconds;
@@ -404,6 +422,9 @@ static const struct option_row rows[] = {
     {"screen-dump", "FILE", "write the text screen there at the end and on SIGUSR1", set_screen_dump},
     {"timeout", "SECONDS", "end with status 5 after that time", set_timeout},
     {"stats", NULL, "print counters to stderr at the end", set_stats},
+    {"profile", "FILE", "folded stacks of where host time goes to FILE, tables to FILE.txt", set_profile},
+    {"perf-map", NULL, "write /tmp/perf-PID.map, so that perf names translated code", set_perf_map},
+    {"symbols", "FILE", "guest function names for these two, as in System.map", set_symbols},
     {"trace", "FILE[,N]", "one line an instruction to FILE or stderr, from icount N (interpreter)",
      set_trace},
     {"debug", NULL, "say more on stderr", set_debug},
@@ -469,6 +490,9 @@ static bool check_together(struct options *o, struct complaint *c)
     if (!o->boot.kernel && o->boot.initrd) return COMPLAIN(c, "--initrd is for a --kernel, which is missing");
     if (!o->boot.kernel && o->boot.append) return COMPLAIN(c, "--append is for a --kernel, which is missing");
     if (o->lockstep && o->trace) return COMPLAIN(c, "--lockstep and --trace cannot be had together");
+    if (o->lockstep && o->profile) return COMPLAIN(c, "--lockstep and --profile cannot be had together");
+    if (o->symbols && !o->profile && !o->perf_map)
+        return COMPLAIN(c, "--symbols is for --profile or --perf-map, which are missing");
     if (o->lockstep && o->engine == ENGINE_INTERP)
         return COMPLAIN(c, "--lockstep compares both engines: --engine=interp makes no sense with it");
     if (!o->serial_count) o->serial[0] = "stdio";
