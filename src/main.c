@@ -8,7 +8,6 @@
 #include "vm/instruments.h"
 #include "vm/lockstep.h"
 #include "vm/screen.h"
-#include "vm/stats.h"
 #include "vm/trace.h"
 #include "vm/vm.h"
 #include "vm/waker.h"
@@ -70,7 +69,6 @@ static int run(const struct options *options)
     terminal_restore();
     if (vm->last_words[0]) fprintf(stderr, "ringer: %s\n", vm->last_words);
     machine_dump_screen(vm);
-    if (options->stats) stats_print(vm, stderr);
     instruments_close(&instruments);
     trace_close(trace);
     machine_destroy(vm);

@@ -1,15 +1,18 @@
 #include "instruments.h"
 
+#include "stats.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-static FILE *open_output(const char *path, const char *suffix, char *error, size_t error_bytes)
+static FILE *open_output(const char *what, const char *path, const char *suffix, char *error,
+                         size_t error_bytes)
 {
     char *name;
     if (asprintf(&name, "%s%s", path, suffix) < 0) return NULL;
     FILE *out = fopen(name, "we");
-    if (!out) snprintf(error, error_bytes, "cannot write the profile to %s: %s", name, strerror(errno));
+    if (!out) snprintf(error, error_bytes, "cannot write the %s to %s: %s", what, name, strerror(errno));
     free(name);
     return out;
 }
@@ -27,10 +30,14 @@ static bool open_all(struct instruments *i, char *error, size_t error_bytes)
     const struct options *options = i->vm->options;
     if (options->symbols && !symbols_load_map(&i->guest, options->symbols, error, error_bytes)) return false;
     if (options->profile) {
-        i->folded = open_output(options->profile, "", error, error_bytes);
-        i->tables = i->folded ? open_output(options->profile, ".txt", error, error_bytes) : NULL;
+        i->folded = open_output("profile", options->profile, "", error, error_bytes);
+        i->tables = i->folded ? open_output("profile", options->profile, ".txt", error, error_bytes) : NULL;
         i->profile = i->tables ? profile_open(i->vm, &i->guest, error, error_bytes) : NULL;
         if (!i->profile) return false;
+    }
+    if (options->stats_json) {
+        i->json = open_output("counters", options->stats_json, "", error, error_bytes);
+        if (!i->json) return false;
     }
     if (options->perf_map) {
         i->perf_map = perf_map_open(&i->guest, error, error_bytes);
@@ -58,6 +65,11 @@ void instruments_stop(struct instruments *i)
 
 void instruments_close(struct instruments *i)
 {
+    if (i->vm->options->stats) stats_print(i->vm, stderr);
+    if (i->json) {
+        stats_print_json(i->vm, i->json);
+        fclose(i->json);
+    }
     if (i->profile) {
         profile_write_folded(i->profile, i->folded);
         profile_write_tables(i->profile, i->tables);

@@ -1,6 +1,6 @@
 /*
- * What is attached to a machine to watch it run and is no part of it: --profile and --perf-map, and the
- * guest's symbols that both use.
+ * What is attached to a machine to watch it run and is no part of it: --profile and --perf-map, the guest's
+ * symbols that both use, and what is told at the end, --stats and --stats-json.
  */
 #ifndef RINGER_VM_INSTRUMENTS_H
 #define RINGER_VM_INSTRUMENTS_H
@@ -14,6 +14,7 @@ struct instruments {
     struct profile *profile; /* NULL: not wanted */
     FILE *folded, *tables;
     struct perf_map *perf_map; /* NULL: not wanted */
+    FILE *json;                /* --stats-json; NULL: not wanted */
 };
 
 /* As the machine's options say. Returns 0, or an exit status with one sentence in error. */

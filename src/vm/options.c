@@ -145,6 +145,12 @@ static bool set_stats(struct options *o, const char *value, struct complaint *c)
     return true;
 }
 
+static bool set_stats_json(struct options *o, const char *value, struct complaint *c)
+{
+    o->stats_json = value;
+    return true;
+}
+
 static bool set_trace(struct options *o, const char *value, struct complaint *c)
 {
     /* FILE or FILE,ICOUNT: a comma that is not followed by a number belongs to the name. The arguments of
@@ -422,6 +428,7 @@ static const struct option_row rows[] = {
     {"screen-dump", "FILE", "write the text screen there at the end and on SIGUSR1", set_screen_dump},
     {"timeout", "SECONDS", "end with status 5 after that time", set_timeout},
     {"stats", NULL, "print counters to stderr at the end", set_stats},
+    {"stats-json", "FILE", "write them there, as a JSON object", set_stats_json},
     {"profile", "FILE", "folded stacks of where host time goes to FILE, tables to FILE.txt", set_profile},
     {"perf-map", NULL, "write /tmp/perf-PID.map, so that perf names translated code", set_perf_map},
     {"symbols", "FILE", "guest function names for these two, as in System.map", set_symbols},

@@ -92,7 +92,9 @@ static void test_own_options(void)
     CHECK_EQ(options.engine, ENGINE_INTERP);
     CHECK(parse("ringer run --kernel k --trace stderr"));
     CHECK_EQ(options.trace_from, 0);
-    CHECK(parse("ringer run --kernel k --profile=out.folded --symbols System.map --perf-map"));
+    CHECK(parse("ringer run --kernel k --profile=out.folded --symbols System.map --perf-map "
+                "--stats-json=s.json"));
+    CHECK(!strcmp(options.stats_json, "s.json"));
     CHECK(!strcmp(options.profile, "out.folded") && !strcmp(options.symbols, "System.map") &&
           options.perf_map);
     CHECK(parse("ringer run --kernel k --deterministic"));
