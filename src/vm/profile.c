@@ -34,19 +34,40 @@ struct trail {
     bool device;      /* so is a device */
 };
 
+static bool is_module(const struct profile *p, u32 function)
+{
+    return function != SYMBOL_NONE && p->own.list[function].module;
+}
+
+/* Does the call before this return address lead out of Ringer, that is to the PLT or through the GOT? */
+static bool calls_out(const struct profile *p, u64 back)
+{
+    const u8 *code = (const u8 *)(uintptr_t)back;
+    if (code[-6] == 0xff && code[-5] == 0x15) return true; /* CALL [rip + disp32] */
+    if (code[-5] != 0xe8) return false;
+    u64 displacement = (u64)(s64) * (const s32 *)(code - 4);
+    return !is_module(p, symbols_find(&p->own, back + displacement));
+}
+
+/* From a library the way back leads to a call out; what was left on the stack by earlier calls seldom does.
+ */
 static void look_back(const struct profile *p, u64 pc, u64 sp, struct trail *trail)
 {
-    *trail = (struct trail){.innermost = symbols_find(&p->own, pc)};
+    u32 here = symbols_find(&p->own, pc);
+    *trail = (struct trail){.innermost = is_module(p, here) ? here : SYMBOL_NONE};
     u64 end = sp + STACK_WORDS * 8;
     if (end > p->stack_top) end = p->stack_top;
     for (u64 at = sp & ~7ull; at < end; at += 8) {
         u32 function = symbols_find(&p->own, word_at(at) - 1);
-        if (function == SYMBOL_NONE) continue;
-        if (trail->innermost == SYMBOL_NONE) trail->innermost = function;
+        if (!is_module(p, function)) continue;
+        if (trail->innermost == SYMBOL_NONE) {
+            if (!calls_out(p, word_at(at))) continue;
+            trail->innermost = function;
+        }
         if (function == p->enter_function) break;
         if (function == p->translate_function) trail->translating = true;
         const char *module = p->own.list[function].module;
-        if (module && (module[0] == 'd' || module[0] == 'u')) trail->device = true;
+        if (module[0] == 'd' || module[0] == 'u') trail->device = true;
     }
     if (trail->innermost == p->translate_function) trail->translating = true;
 }
