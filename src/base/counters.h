@@ -28,7 +28,15 @@
     X(slow_accesses, "memory accesses that took the slow path")                                              \
     X(slow_interpreted, "memory accesses that had to be interpreted")                                        \
     X(shadow_fills, "shadow entries filled")                                                                 \
+    X(shadow_prefills, "neighbouring pages filled with one that was asked for")                              \
     X(shadow_flushes, "shadow table flushes")                                                                \
+    X(space_switches, "loads of another address space")                                                      \
+    X(space_hits, "of these, spaces whose shadow was still there")                                           \
+    X(space_evictions, "address spaces dropped for another")                                                 \
+    X(traces_begun, "page tables put under write trace")                                                     \
+    X(trace_writes, "writes that met a write trace")                                                         \
+    X(trace_drops, "shadow entries dropped by them")                                                         \
+    X(trace_storms, "traces ended because the page was written too often")                                   \
     X(shadow_invlpgs, "shadow entries dropped by INVLPG")                                                    \
     X(page_walks, "guest page-table walks")                                                                  \
     X(exceptions, "exceptions delivered to the guest")                                                       \

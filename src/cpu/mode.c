@@ -122,6 +122,7 @@ void vcpu_reset(struct vcpu *v)
     v->debug_trap = 0;
     v->delivering = 0;
     __atomic_and_fetch(&v->pending, ~(u32)(PENDING_NMI | PENDING_DEBUG), __ATOMIC_RELAXED);
-    shadow_flush(v->shadow, false);
+    shadow_flush(v->shadow);
+    shadow_load_root(v->shadow, &v->paging);
     vcpu_update_mode(v);
 }

@@ -187,23 +187,32 @@ static void locate(struct vcpu *v, const u8 *site)
     v->remaining = block->count - 1u - index;
 }
 
+/* A write to a watched page, about to happen: may translated code do it itself? */
+static bool watched_write(struct vcpu *v, u64 gpa, unsigned size)
+{
+    struct engine *t = v->engine;
+    u8 flags = *phys_flags(v->phys, gpa);
+    if (flags & PHYS_CODE) {
+        if (cache_overlaps(&t->cache, gpa, size)) return false;
+        v->counters->code_writes++;
+        v->counters->code_writes_harmless++;
+        interp_code_written(v, gpa, size);
+    }
+    /* The write check is the last of an instruction: nothing is filled between here and the store. */
+    if (flags & PHYS_TRACED) shadow_table_written(v->shadow, gpa, size);
+    return true;
+}
+
 struct slow_result translator_slow_access(struct vcpu *v, u32 linear, const u8 *site)
 {
     ENTER_C(v);
-    struct engine *t = v->engine;
     unsigned size = site[0] & ~SLOW_WRITE;
     bool write = site[0] & SLOW_WRITE;
     struct shadow_hit hit = {.kind = SHADOW_MMIO};
     v->counters->slow_accesses++;
     if (((linear ^ (linear + size - 1)) >> PAGE_SHIFT) == 0)
         shadow_access(v->shadow, &v->paging, linear, write ? ACCESS_WRITE : ACCESS_READ, v->cpl == 3, &hit);
-    bool beside_code = hit.kind == SHADOW_CODE && !cache_overlaps(&t->cache, hit.gpa, size);
-    if (beside_code) {
-        v->counters->code_writes++;
-        v->counters->code_writes_harmless++;
-        interp_code_written(v, hit.gpa, size);
-    }
-    if (beside_code || hit.kind == SHADOW_DIRECT) {
+    if (hit.kind == SHADOW_DIRECT || (hit.kind == SHADOW_WATCHED && watched_write(v, hit.gpa, size))) {
         LEAVE_C(v);
         return (struct slow_result){.entry = (u64)(uintptr_t)hit.host - linear};
     }

@@ -224,8 +224,8 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     block->end = b->e.at;
     t->cache.arena.used = align_up(b->e.at, 16);
 
-    phys_protect_code(v->phys, block->key.gpa);
-    if (block->frame_next) phys_protect_code(v->phys, block->gpa_last);
+    phys_watch(v->phys, block->key.gpa, PHYS_CODE);
+    if (block->frame_next) phys_watch(v->phys, block->gpa_last, PHYS_CODE);
     cache_add(&t->cache, block);
 
     v->counters->blocks_translated++;

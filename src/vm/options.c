@@ -224,6 +224,18 @@ static bool set_no_inline_cache(struct options *o, const char *value, struct com
     return true;
 }
 
+static bool set_no_traces(struct options *o, const char *value, struct complaint *c)
+{
+    o->no_traces = true;
+    return true;
+}
+
+static bool set_no_prefill(struct options *o, const char *value, struct complaint *c)
+{
+    o->no_prefill = true;
+    return true;
+}
+
 static bool set_forced_slow(struct options *o, const char *value, struct complaint *c)
 {
     o->translator.forced_slow = true;
@@ -445,6 +457,8 @@ static const struct option_row rows[] = {
     {"block-limit", "N", "guest instructions a block, 1 to 64", set_block_limit},
     {"no-chaining", NULL, "every block returns to the dispatcher", set_no_chaining},
     {"no-inline-cache", NULL, "indirect branches go through the dispatcher", set_no_inline_cache},
+    {"no-traces", NULL, "shadow tables are flushed as a TLB is, page tables not traced", set_no_traces},
+    {"no-prefill", NULL, "a walk fills the one page asked for, not its neighbours", set_no_prefill},
     {"forced-slow", NULL, "every memory access takes the slow path", set_forced_slow},
     {"exact-flags", NULL, "arithmetic flags are right even in frames of faults", set_exact_flags},
     {"flush-every", "N", "flush the code cache every N exits", set_flush_every},

@@ -35,6 +35,7 @@ struct options {
     bool no_shutdown;
 
     enum engine engine;
+    bool no_traces, no_prefill; /* shadow tables */
     struct translator_config translator;
     bool deterministic;
     u64 lockstep; /* instructions between comparisons, 0: no lockstep */
