@@ -236,6 +236,12 @@ static bool set_no_prefill(struct options *o, const char *value, struct complain
     return true;
 }
 
+static bool set_no_fpu_shelter(struct options *o, const char *value, struct complaint *c)
+{
+    o->no_fpu_shelter = true;
+    return true;
+}
+
 static bool set_forced_slow(struct options *o, const char *value, struct complaint *c)
 {
     o->translator.forced_slow = true;
@@ -459,6 +465,8 @@ static const struct option_row rows[] = {
     {"no-inline-cache", NULL, "indirect branches go through the dispatcher", set_no_inline_cache},
     {"no-traces", NULL, "shadow tables are flushed as a TLB is, page tables not traced", set_no_traces},
     {"no-prefill", NULL, "a walk fills the one page asked for, not its neighbours", set_no_prefill},
+    {"no-fpu-shelter", NULL, "save the whole FPU state before devices and other library code",
+     set_no_fpu_shelter},
     {"forced-slow", NULL, "every memory access takes the slow path", set_forced_slow},
     {"exact-flags", NULL, "arithmetic flags are right even in frames of faults", set_exact_flags},
     {"flush-every", "N", "flush the code cache every N exits", set_flush_every},

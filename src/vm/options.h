@@ -37,6 +37,7 @@ struct options {
     enum engine engine;
     bool no_traces, no_prefill; /* shadow tables */
     struct translator_config translator;
+    bool no_fpu_shelter;
     bool deterministic;
     u64 lockstep; /* instructions between comparisons, 0: no lockstep */
     s64 rtc_base; /* Unix time at power-on, RTC_BASE_NOW or RTC_BASE_LOCAL */
