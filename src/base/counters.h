@@ -64,7 +64,8 @@
     X(mmio_accesses, "accesses to memory-mapped devices")                                                    \
     X(halts, "times the guest halted")                                                                       \
     X(host_signals, "host signals taken on behalf of the guest (#DE, #MF, #XM)")                             \
-    X(fpu_parks, "times the guest FPU state was parked")
+    X(fpu_parks, "times the guest FPU state was parked")                                                     \
+    X(fpu_shelters, "times just its XMM registers were put aside")
 
 struct counters {
 #define FIELD(name, text) u64 name;

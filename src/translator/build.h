@@ -233,6 +233,7 @@ struct block *translate(struct vcpu *v, const struct block_key *key);
  */
 u64 translator_next(struct vcpu *v);
 void translator_set_thunks(struct vcpu *v);
+extern const u8 *const translator_thunks[];
 void translator_enter(struct vcpu *v, const void *code);
 extern const u8 translator_leave[], thunk_step[];
 

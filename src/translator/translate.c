@@ -219,7 +219,7 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
 {
     struct engine *t = v->engine;
     struct build *b = t->build;
-    fpu_park(v);
+    fpu_shelter(v);
     u64 began = now_ns();
     if (!cache_room(&t->cache, MAX_BLOCK_BYTES)) cache_flush(&t->cache);
 

@@ -37,6 +37,9 @@ bool translator_code_written(struct vcpu *v, u64 gpa, u64 bytes);
 /* Drop everything. */
 void translator_flush(struct vcpu *v);
 
+/* Call this before each whole flush, perhaps with the FPU live; NULL: no more. */
+void translator_before_flush(struct vcpu *v, void (*call)(void *owner), void *owner);
+
 /* For lockstep and --trace: list the block at v->rip, guest and host code side by side (Capstone). */
 void translator_list_block(struct vcpu *v, FILE *out);
 
