@@ -82,6 +82,12 @@ static bool set_append(struct options *o, const char *value, struct complaint *c
     return true;
 }
 
+static bool set_guest_unpacks(struct options *o, const char *value, struct complaint *c)
+{
+    o->boot.guest_unpacks = true;
+    return true;
+}
+
 static bool set_firmware(struct options *o, const char *value, struct complaint *c)
 {
     o->boot.firmware = value;
@@ -384,6 +390,8 @@ static const struct option_row rows[] = {
     {"kernel", "FILE", "a Linux bzImage, a Multiboot or a PVH kernel", set_kernel},
     {"initrd", "FILE", "its initial RAM disk (Multiboot: its modules)", set_initrd},
     {"append", "TEXT", "its command line", set_append},
+    {"no-unpack", NULL, "leave unpacking a compressed kernel to the guest (slower; random address)",
+     set_guest_unpacks},
     {"bios", "FILE", "a firmware image, started at the reset vector", set_firmware},
 
     {NULL, NULL, "The machine", NULL},
