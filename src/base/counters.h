@@ -37,6 +37,7 @@
     X(port_reads, "port reads")                                                                              \
     X(port_writes, "port writes")                                                                            \
     X(mmio_accesses, "accesses to memory-mapped devices")                                                    \
+    X(pvclock_updates, "times the paravirtual clock was written to guest memory")                            \
     X(halts, "times the guest halted")                                                                       \
     X(host_signals, "host signals taken on behalf of the guest (#DE, #MF, #XM)")                             \
     X(fpu_parks, "times the guest FPU state was parked")

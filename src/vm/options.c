@@ -323,6 +323,12 @@ static bool set_no_shutdown(struct options *o, const char *value, struct complai
     return true;
 }
 
+static bool set_no_kvm_clock(struct options *o, const char *value, struct complaint *c)
+{
+    o->no_kvm_clock = true;
+    return true;
+}
+
 static bool set_rtc(struct options *o, const char *value, struct complaint *c)
 {
     char *base = list_value(value, "base");
@@ -405,6 +411,7 @@ static const struct option_row rows[] = {
     {"device", "DEVICE", "isa-debug-exit,iobase=PORT,iosize=N, as in QEMU", set_device},
     {"rtc-base", "TIME", "clock at start: utc, localtime, 2024-01-31T23:59:59, Unix time", set_rtc_base},
     {"rtc", "base=TIME", NULL, set_rtc},
+    {"no-kvm-clock", NULL, "do not offer KVM's paravirtual clock", set_no_kvm_clock},
     {"no-reboot", NULL, "end when the guest resets or dies of a triple fault", set_no_reboot},
     {"no-shutdown", NULL, "stay when the guest has stopped for good", set_no_shutdown},
 

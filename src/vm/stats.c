@@ -18,7 +18,7 @@ static const struct heading headings[] = {
     {AT(callouts), "Callouts and memory"},
     {AT(exceptions), "Exceptions and interrupts"},
     {AT(port_reads), "Devices"},
-    {AT(halts), "The rest"},
+    {AT(pvclock_updates), "The rest"},
 };
 #undef AT
 
