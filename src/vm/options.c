@@ -329,6 +329,12 @@ static bool set_no_kvm_clock(struct options *o, const char *value, struct compla
     return true;
 }
 
+static bool set_no_isa_pnp(struct options *o, const char *value, struct complaint *c)
+{
+    o->no_isa_pnp = true;
+    return true;
+}
+
 static bool set_rtc(struct options *o, const char *value, struct complaint *c)
 {
     char *base = list_value(value, "base");
@@ -412,6 +418,7 @@ static const struct option_row rows[] = {
     {"rtc-base", "TIME", "clock at start: utc, localtime, 2024-01-31T23:59:59, Unix time", set_rtc_base},
     {"rtc", "base=TIME", NULL, set_rtc},
     {"no-kvm-clock", NULL, "do not offer KVM's paravirtual clock", set_no_kvm_clock},
+    {"no-isa-pnp", NULL, "no Plug and Play ISA card (Linux looks for one for 0.3 s longer)", set_no_isa_pnp},
     {"no-reboot", NULL, "end when the guest resets or dies of a triple fault", set_no_reboot},
     {"no-shutdown", NULL, "stay when the guest has stopped for good", set_no_shutdown},
 

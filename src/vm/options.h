@@ -32,6 +32,7 @@ struct options {
     u16 debug_exit_port;   /* ... here, ... */
     u8 debug_exit_bytes;   /* ... this wide */
     bool no_kvm_clock;
+    bool no_isa_pnp;
     bool no_reboot;
     bool no_shutdown;
 
