@@ -12,8 +12,9 @@
     X(decode_misses, "instructions decoded for the interpreter")                                             \
     X(blocks_translated, "blocks translated")                                                                \
     X(instructions_translated, "guest instructions translated")                                              \
+    X(decodes, "of these, decoded from scratch")                                                             \
     X(bytes_emitted, "host bytes emitted")                                                                   \
-    X(translate_ns, "nanoseconds spent translating")                                                         \
+    X(translate_ticks, "ticks of the host's TSC spent translating")                                          \
     X(engine_entries, "entries into translated code")                                                        \
     X(block_lookups, "block lookups in the dispatcher")                                                      \
     X(block_lookup_hits, "block lookups answered by the lookup table")                                       \

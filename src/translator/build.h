@@ -13,6 +13,7 @@
 #define RINGER_TRANSLATOR_BUILD_H
 
 #include "cache/cache.h"
+#include "cpu/decode_memo.h"
 #include "cpu/host_flags.h"
 #include "cpu/interp.h"
 #include "cpu/isa.h"
@@ -33,6 +34,7 @@ struct engine {
     unsigned mode_count;
     u8 mode_number;      /* of modes[mode_number], used last */
     struct build *build; /* the block under construction */
+    struct decode_memo *memo;
 };
 
 /* An instruction that translated code hands to the interpreter. In the cache's metadata. */

@@ -55,9 +55,12 @@ int translator_init(struct vcpu *v, const struct translator_config *config)
         t->config.block_limit = BLOCK_MAX_INSNS;
     if (t->config.cache_bytes < MIN_CACHE_BYTES) t->config.cache_bytes = MIN_CACHE_BYTES;
     t->build = malloc(sizeof(*t->build));
-    int error = t->build ? cache_init(&t->cache, t->config.cache_bytes, v->counters) : -ENOMEM;
+    t->memo = calloc(1, sizeof(*t->memo));
+    if (t->memo) t->memo->off = t->config.no_decode_memo;
+    int error = t->build && t->memo ? cache_init(&t->cache, t->config.cache_bytes, v->counters) : -ENOMEM;
     if (error) {
         free(t->build);
+        free(t->memo);
         free(t);
         return error;
     }
@@ -74,6 +77,7 @@ void translator_destroy(struct vcpu *v)
     if (!t) return;
     cache_destroy(&t->cache);
     free(t->build);
+    free(t->memo);
     free(t);
     v->engine = NULL;
 }

@@ -15,6 +15,7 @@ struct translator_config {
     bool no_chaining;     /* every block returns to the dispatcher */
     bool no_inline_cache; /* indirect branches go through the dispatcher */
     bool forced_slow;     /* every memory access takes the slow path */
+    bool no_decode_memo;  /* each instruction is decoded from scratch */
     bool exact_flags;     /* arithmetic flags are right even in the frames of faults, see docs */
     u64 flush_every;      /* whole flush every N returns to the dispatcher; 0: never */
 };

@@ -224,6 +224,12 @@ static bool set_flush_every(struct options *o, const char *value, struct complai
     return COMPLAIN(c, "--flush-every takes a number of exits, not \"%s\"", value);
 }
 
+static bool set_no_decode_memo(struct options *o, const char *value, struct complaint *c)
+{
+    o->translator.no_decode_memo = true;
+    return true;
+}
+
 static bool set_rtc_base(struct options *o, const char *value, struct complaint *c)
 {
     u64 seconds;
@@ -441,6 +447,7 @@ static const struct option_row rows[] = {
     {"no-inline-cache", NULL, "indirect branches go through the dispatcher", set_no_inline_cache},
     {"forced-slow", NULL, "every memory access takes the slow path", set_forced_slow},
     {"exact-flags", NULL, "arithmetic flags are right even in frames of faults", set_exact_flags},
+    {"no-decode-memo", NULL, "every translated instruction is decoded from scratch", set_no_decode_memo},
     {"flush-every", "N", "flush the code cache every N exits", set_flush_every},
 
     {NULL, NULL, "Accepted for QEMU's sake", NULL},

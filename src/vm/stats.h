@@ -8,6 +8,6 @@
 
 #include <stdio.h>
 
-void stats_print(const struct vm *vm, FILE *out);
+void stats_print(struct vm *vm, FILE *out);
 
 #endif

@@ -44,6 +44,8 @@ u64 vm_time_tsc(struct vm_time *time);
 /* Its rate. Real: measured against CLOCK_MONOTONIC since power-on, over 10 ms at least (which the first
  * caller may have to wait for). The same to all callers. */
 u64 vm_time_tsc_hz(struct vm_time *time);
+/* The host's. */
+u64 vm_time_host_tsc_hz(struct vm_time *time);
 /* All clocks at once; `wall_ns` is left to the caller. */
 struct time_sample vm_time_sample(struct vm_time *time);
 
