@@ -390,10 +390,17 @@ extern const u8 thunk_slow[], thunk_callout[], thunk_link[], thunk_indirect[], t
     thunk_budget[], thunk_cross[], thunk_string[], thunk_fast[], thunk_link_parked[], thunk_return_miss[];
 
 const u8 *const translator_thunks[THUNK_COUNT] = {
-    [THUNK_SLOW] = thunk_slow,         [THUNK_CALLOUT] = thunk_callout,   [THUNK_LINK] = thunk_link,
-    [THUNK_INDIRECT] = thunk_indirect, [THUNK_DISPATCH] = thunk_dispatch, [THUNK_BUDGET] = thunk_budget,
-    [THUNK_CROSS] = thunk_cross,       [THUNK_STEP] = thunk_step,         [THUNK_STRING] = thunk_string,
-    [THUNK_FAST] = thunk_fast,         [THUNK_LINK_PARKED] = thunk_link_parked,
+    [THUNK_SLOW] = thunk_slow,
+    [THUNK_CALLOUT] = thunk_callout,
+    [THUNK_LINK] = thunk_link,
+    [THUNK_INDIRECT] = thunk_indirect,
+    [THUNK_DISPATCH] = thunk_dispatch,
+    [THUNK_BUDGET] = thunk_budget,
+    [THUNK_CROSS] = thunk_cross,
+    [THUNK_STEP] = thunk_step,
+    [THUNK_STRING] = thunk_string,
+    [THUNK_FAST] = thunk_fast,
+    [THUNK_LINK_PARKED] = thunk_link_parked,
     [THUNK_RETURN_MISS] = thunk_return_miss,
 };
 
