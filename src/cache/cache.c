@@ -168,8 +168,7 @@ void cache_link(struct cache *cache, struct edge *edge, struct block *to, u32 fr
     edge->to = to;
     edge->next = to->incoming;
     to->incoming = edge;
-    if (edge->frame_patch)
-        patch32(cache, edge->frame_patch, edge->parked ? frame_plus_1 : -frame_plus_1);
+    if (edge->frame_patch) patch32(cache, edge->frame_patch, edge->parked ? frame_plus_1 : -frame_plus_1);
     patch32(cache, edge->patch, (edge->parked ? to->entry_parked : to->entry_host) - (edge->patch + 4));
     cache->counters->chains_made++;
 }
@@ -189,6 +188,25 @@ static void unlink_outgoing(struct cache *cache, struct edge *edge)
         at = &(*at)->next;
     *at = edge->next;
     unlink_edge(cache, edge);
+}
+
+void cache_fill_site(struct cache *cache, struct indirect_site *site, struct block *to, u32 frame_plus_1)
+{
+    struct edge *edge = &site->edge;
+    unlink_outgoing(cache, edge);
+    if (site->fills == SITE_FILLS) {
+        u32 compare = site->eip_patch + 4 - SITE_COMPARE_BYTES;
+        cache->arena.write[compare] = 0xe9; /* jmp rel32 */
+        patch32(cache, compare + 1, site->look_up - (compare + 5));
+        cache->counters->sites_given_up++;
+        return;
+    }
+    site->fills++;
+    edge->eip = to->key.eip;
+    patch32(cache, site->eip_patch, edge->eip);
+    patch32(cache, site->page_patch, ((to->key.cs_base + edge->eip) >> PAGE_SHIFT) * (u32)sizeof(u32));
+    cache_link(cache, edge, to, frame_plus_1);
+    cache->counters->sites_filled++;
 }
 
 void cache_jump_enter(struct cache *cache, u64 key, const struct block *block)
@@ -224,6 +242,7 @@ static void block_kill(struct cache *cache, struct block *block)
     }
     unlink_outgoing(cache, &block->out[0]);
     unlink_outgoing(cache, &block->out[1]);
+    if (block->indirect) unlink_outgoing(cache, &block->indirect->edge);
 
     struct jump_entry *entry = &cache->jump[block->key.eip % JUMP_ENTRIES];
     if (entry->code == cache_exec(cache, block->entry_parked)) entry->key = 0;
@@ -237,7 +256,8 @@ static bool block_covers(const struct block *block, u64 gpa, u64 last)
     if (crosses(block) && (gpa ^ block->gpa_last) < PAGE_SIZE && gpa <= block->gpa_last) return true;
     if ((gpa ^ block->key.gpa) >= PAGE_SIZE) return false;
     for (unsigned n = 0; n < block->span_count; n++)
-        if (block->spans[n].first <= (last & PAGE_MASK) && (gpa & PAGE_MASK) <= block->spans[n].last) return true;
+        if (block->spans[n].first <= (last & PAGE_MASK) && (gpa & PAGE_MASK) <= block->spans[n].last)
+            return true;
     return false;
 }
 

@@ -1,6 +1,6 @@
 /*
- * Jumps, calls and returns. edge.c has the way out of the block; a form that is not for these (16-bit operands in
- * 32-bit code, far ones, stacks that are not flat) is left to the interpreter by returning false.
+ * Jumps, calls and returns. edge.c has the way out of the block; a form that is not for these (16-bit
+ * operands in 32-bit code, far ones, stacks that are not flat) is left to the interpreter by returning false.
  */
 #include "build.h"
 
@@ -76,7 +76,8 @@ static bool emit_jcond(struct build *b)
     if (!target_of(b, &target) || !falls_through(b)) return false;
     flags_to_host(b);
     u8 cc = condition_of(b->i);
-    /* The side whose edge needs no code of its own hangs on the conditional jump: of a loop that is the way out. */
+    /* The side whose edge needs no code of its own hangs on the conditional jump: of a loop that is the way
+     * out. */
     if (emit_edge_on_jcc(b, 0, target, cc)) {
         emit_edge(b, 1, b->next_eip);
     } else if (emit_edge_on_jcc(b, 1, b->next_eip, cc ^ 1)) {

@@ -31,7 +31,7 @@ struct engine {
     struct cache cache;
     struct returns returns;
     enum exit_reason reason; /* why translator_leave was reached */
-    u64 exits; /* times control came back to C code for a block, for flush_every */
+    u64 exits;               /* times control came back to C code for a block, for flush_every */
     bool first;              /* nothing run yet since translator_run() was called */
     u32 modes[256];          /* mode number -> mode key; 0 is not used */
     unsigned mode_count;
@@ -54,8 +54,17 @@ enum flags_place {
     FLAGS_DEAD,   /* nowhere: nobody will read them */
 };
 
-enum stub_kind { STUB_SLOW, STUB_MISALIGNED, STUB_STEP, STUB_EDGE, STUB_CROSS, STUB_BUDGET, STUB_DISPATCH,
-                 STUB_INDIRECT, STUB_RETURN_MISS };
+enum stub_kind {
+    STUB_SLOW,
+    STUB_MISALIGNED,
+    STUB_STEP,
+    STUB_EDGE,
+    STUB_CROSS,
+    STUB_BUDGET,
+    STUB_DISPATCH,
+    STUB_INDIRECT,
+    STUB_RETURN_MISS
+};
 
 /* Code out of line, emitted behind the block. */
 struct stub {
@@ -114,7 +123,8 @@ struct build {
  * until the block ends. False when not even one instruction can be had. */
 bool plan_block(struct build *b, const u8 *bytes, unsigned here, const u8 *next_bytes, unsigned next,
                 bool *crosses);
-/* Arithmetic flags that code at eip, which may come next, can read. The block depends on what was looked at. */
+/* Arithmetic flags that code at eip, which may come next, can read. The block depends on what was looked at.
+ */
 u16 plan_live_at(struct build *b, u32 eip);
 /* Is eip in the page that the block begins in? */
 static inline bool plan_same_page(const struct build *b, u32 eip)
@@ -132,7 +142,8 @@ void flags_clobber(struct build *b);
 void flags_to_host(struct build *b);
 /* They must be in r12 (or dead): before C code and indirect jumps. */
 void flags_to_parked(struct build *b);
-/* The host's EFLAGS are about to be given up at the block's end: park them if anybody wants them behind it. */
+/* The host's EFLAGS are about to be given up at the block's end: park them if anybody wants them behind it.
+ */
 void flags_leave_host(struct build *b);
 struct stub *stub_add(struct build *b, enum stub_kind kind, u32 from);
 /* Host operand for the guest's 32-bit effective address. */

@@ -44,17 +44,19 @@
 #define FRAME_RETURN_MISS  (392 - FRAME_BIAS)
 
 /* vcpu.thunk[]: what translated code calls. */
-#define THUNK_SLOW     0 /* call: r9 linear address; returns with the entry in r10, or not at all */
-#define THUNK_CALLOUT  1 /* call: r11d = struct callout; returns when the block may go on, or not at all */
-#define THUNK_LINK     2 /* jump: r11d = struct edge; flags in the host */
-#define THUNK_INDIRECT 3 /* jump: r9d = EIP to go to */
-#define THUNK_DISPATCH 4 /* jump: rip set; find the block and go there */
-#define THUNK_BUDGET   5 /* jump: rip set; the block does not fit under icount_limit */
-#define THUNK_CROSS    6 /* jump: rip set; the second page of a crossing block may have moved */
-#define THUNK_STEP     7 /* jump: rip and remaining set; interpret that instruction, then go on */
+#define THUNK_SLOW        0 /* call: r9 linear address; returns with the entry in r10, or not at all */
+#define THUNK_CALLOUT     1 /* call: r11d = struct callout; returns when the block may go on, or not at all */
+#define THUNK_LINK        2 /* jump: r11d = struct edge; flags in the host */
+#define THUNK_INDIRECT    3 /* jump: r9d = EIP to go to */
+#define THUNK_DISPATCH    4 /* jump: rip set; find the block and go there */
+#define THUNK_BUDGET      5 /* jump: rip set; the block does not fit under icount_limit */
+#define THUNK_CROSS       6 /* jump: rip set; the second page of a crossing block may have moved */
+#define THUNK_STEP        7 /* jump: rip and remaining set; interpret that instruction, then go on */
 #define THUNK_LINK_PARKED 8 /* jump: r11d = struct edge; flags in r12 or dead */
-#define THUNK_RETURN_MISS 9 /* jump: r9d = EIP to return to, which is not where the shadow return stack led */
-#define THUNK_COUNT       10
+#define THUNK_RETURN_MISS 9 /* jump: r9d = EIP to return to, which is not where the shadow return stack led  \
+                             */
+#define THUNK_FILL_SITE 10  /* jump: r9d = EIP to go to, r11d = struct indirect_site */
+#define THUNK_COUNT     11
 
 /* Behind a call of THUNK_SLOW: size of the access, with SLOW_WRITE; then the index of the guest instruction
  * in its block. */

@@ -17,7 +17,12 @@ enum {
 
 static const u8 one_byte[256] = {
     /* ADD OR AND SUB XOR CMP; ADC and SBB read CF */
-    ALU(0x00), ALU(0x08), ALU(0x20), ALU(0x28), ALU(0x30), ALU(0x38),
+    ALU(0x00),
+    ALU(0x08),
+    ALU(0x20),
+    ALU(0x28),
+    ALU(0x30),
+    ALU(0x38),
     [0x40 ... 0x5f] = KEEP, /* INC DEC (CF stays) PUSH POP */
     [0x68] = IV | KEEP,
     [0x6a] = I1 | KEEP,

@@ -1,7 +1,7 @@
 /*
- * A look ahead: do the arithmetic flags die before anyone reads them, if control comes to this place? Answered
- * from the bytes, by a small table of the commonest instructions, at a tenth of a decoding's price. What the
- * table does not know reads the flags. A unit test compares the table with the decoder.
+ * A look ahead: do the arithmetic flags die before anyone reads them, if control comes to this place?
+ * Answered from the bytes, by a small table of the commonest instructions, at a tenth of a decoding's price.
+ * What the table does not know reads the flags. A unit test compares the table with the decoder.
  *
  * The answer holds as long as the bytes looked at do: whoever relies on it depends on them.
  */

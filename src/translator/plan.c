@@ -115,7 +115,8 @@ u16 plan_live_at(struct build *b, u32 eip)
 {
     for (unsigned n = 0; n < b->peeked_count; n++)
         if (b->peeked[n].eip == eip) return b->peeked[n].live;
-    /* The two ways out of a block are asked for when it is planned; nobody else's answer may still change spans. */
+    /* The two ways out of a block are asked for when it is planned; nobody else's answer may still change
+     * spans. */
     if (b->peeked_count == ARRAY_SIZE(b->peeked)) return FL_ARITH;
     u16 live = look_ahead(b, eip);
     b->peeked[b->peeked_count].eip = eip;

@@ -4,10 +4,10 @@
  *
  * While translated code runs, the host's stack pointer is in such a stack, one for supervisor and one for
  * user privilege. A guest CALL pushes its return address on the guest's stack, as it must, and goes on with a
- * host CALL. A guest RET pops the guest's EIP into r9d and executes a host RET, which leads to the code behind
- * the host CALL; that compares r9d with the EIP it stands for and goes on by an edge to the block there. When
- * they differ, or at the bottom of the stack, thunk_return_miss (entry.S) empties the stack and looks the EIP
- * up.
+ * host CALL. A guest RET pops the guest's EIP into r9d and executes a host RET, which leads to the code
+ * behind the host CALL; that compares r9d with the EIP it stands for and goes on by an edge to the block
+ * there. When they differ, or at the bottom of the stack, thunk_return_miss (entry.S) empties the stack and
+ * looks the EIP up.
  *
  * Invariants
  * 1. What a stack holds are addresses behind host CALLs in the arena, above the address of thunk_return_miss.
@@ -49,8 +49,8 @@ void returns_destroy(struct returns *returns);
 /* Make the stack of the current privilege the vCPU's, and empty it if it may be wrong. */
 void returns_select(struct vcpu *v, struct returns *returns, const struct cache *cache);
 
-/* A host access to `address` failed. Is that a full stack? Then empty it, and say where the stack pointer is to be; else
- * 0. */
+/* A host access to `address` failed. Is that a full stack? Then empty it, and say where the stack pointer is
+ * to be; else 0. */
 u64 returns_overflow(struct vcpu *v, struct returns *returns, u64 address);
 
 #endif

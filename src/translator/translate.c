@@ -121,9 +121,14 @@ static void leave_through(struct build *b, u32 eip, unsigned thunk)
     emit_jmp_thunk(&b->e, thunk);
 }
 
+static bool fixes_its_own(const struct stub *stub)
+{
+    return stub->kind == STUB_EDGE || stub->kind == STUB_INDIRECT;
+}
+
 static void emit_stub(struct build *b, const struct stub *stub)
 {
-    for (unsigned n = 0; n < ARRAY_SIZE(stub->from) && stub->kind != STUB_EDGE; n++)
+    for (unsigned n = 0; n < ARRAY_SIZE(stub->from) && !fixes_its_own(stub); n++)
         if (stub->from[n]) emit_here32(&b->e, stub->from[n]);
     switch (stub->kind) {
     case STUB_MISALIGNED: /* across a page it falls into the slow path, which comes next */
