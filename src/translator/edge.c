@@ -171,8 +171,12 @@ static void emit_continuation(struct build *b)
     b->flags = FLAGS_PARKED;
     emit_rr(&b->e, false, 0x81, 7, REG_LINEAR); /* cmp r9d, imm32 */
     emit32(&b->e, b->next_eip);
-    stub_add(b, STUB_RETURN_MISS, emit_jcc(&b->e, CC_NZ));
-    emit_edge(b, 1, b->next_eip);
+    if (emit_edge_on_jcc(b, 1, b->next_eip, CC_Z)) {
+        emit_jmp_thunk(&b->e, THUNK_RETURN_MISS);
+    } else {
+        stub_add(b, STUB_RETURN_MISS, emit_jcc(&b->e, CC_NZ));
+        emit_edge(b, 1, b->next_eip);
+    }
 }
 
 void emit_edge_call(struct build *b, u32 eip)
@@ -243,13 +247,14 @@ static void emit_site(struct build *b, struct stub *stub, bool call)
     site->page_patch = b->e.at - 4;
     emit32(&b->e, 0);
     site->edge.frame_patch = b->e.at - 4;
-    stub->from[2] = emit_jcc(&b->e, CC_NZ);
     if (call) {
+        stub->from[2] = emit_jcc(&b->e, CC_NZ);
         emit8(&b->e, 0xe8);
         emit32(&b->e, 0);
         site->edge.patch = b->e.at - 4;
     } else {
-        site->edge.patch = emit_jmp(&b->e);
+        site->edge.patch = emit_jcc(&b->e, CC_Z);
+        stub->from[2] = emit_jmp(&b->e);
     }
 }
 

@@ -53,9 +53,10 @@
 #define THUNK_CROSS       6 /* jump: rip set; the second page of a crossing block may have moved */
 #define THUNK_STEP        7 /* jump: rip and remaining set; interpret that instruction, then go on */
 #define THUNK_LINK_PARKED 8 /* jump: r11d = struct edge; flags in r12 or dead */
-#define THUNK_RETURN_MISS 9 /* jump: r9d = EIP to return to, which is not where the shadow return stack led  \
-                             */
-#define THUNK_FILL_SITE 10  /* jump: r9d = EIP to go to, r11d = struct indirect_site */
+#define THUNK_RETURN_MISS                                                                                    \
+    9                      /* jump: r9d = EIP to return to, which is not where the shadow return stack led   \
+                            */
+#define THUNK_FILL_SITE 10 /* jump: r9d = EIP to go to, r11d = struct indirect_site */
 #define THUNK_COUNT     11
 
 /* Behind a call of THUNK_SLOW: size of the access, with SLOW_WRITE; then the index of the guest instruction
