@@ -1,8 +1,8 @@
 /*
  * A block as a whole: entries, body, stubs.
  *
- *     parked entry   from C code and indirect jumps: flags are in r12
- *     host entry     from direct edges: flags are in the host's EFLAGS
+ *     parked entry   from C code, indirect jumps and parked edges: flags are in r12
+ *     host entry     from other edges: flags are in the host's EFLAGS
  *     body           one piece after the other; each has a site
  *     stubs          slow paths and unlinked edges
  *
@@ -36,7 +36,7 @@ static void emit_entries(struct build *b)
 {
     struct block *block = b->block;
     block->start = b->e.at;
-    if (b->v->deterministic) {
+    if (b->v->deterministic || (b->live[0] && plan_wants_parked(b))) {
         block->entry_host = b->e.at;
         emit_park_flags(&b->e);
         block->entry_parked = b->e.at;
