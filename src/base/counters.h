@@ -18,6 +18,7 @@
     X(engine_entries, "entries into translated code")                                                        \
     X(block_lookups, "block lookups in the dispatcher")                                                      \
     X(block_lookup_hits, "block lookups answered by the lookup table")                                       \
+    X(block_probe_hits, "block lookups answered by the indirect branches' table")                            \
     X(chains_made, "direct branches chained")                                                                \
     X(chains_broken, "chains broken by invalidation")                                                        \
     X(indirect_misses, "indirect branches that missed their inline cache")                                   \
@@ -31,6 +32,12 @@
     X(code_writes_harmless, "of these, writes beside the code")                                              \
     X(cache_flushes, "whole flushes of the code cache")                                                      \
     X(callouts, "instructions handed to the interpreter by translated code")                                 \
+    X(fast_entries, "of kernel entry, exit and segment loads, done the short way")                           \
+    X(fast_declined, "of these, left to the general routines")                                               \
+    X(string_inline, "repeated string instructions done in line")                                            \
+    X(string_bulk, "repeated string instructions handed on, by the page")                                    \
+    X(string_bulk_bytes, "bytes they moved or looked at")                                                    \
+    X(string_slow, "of these, finished by the interpreter")                                                  \
     X(slow_accesses, "memory accesses that took the slow path")                                              \
     X(slow_interpreted, "memory accesses that had to be interpreted")                                        \
     X(shadow_fills, "shadow entries filled")                                                                 \
@@ -43,6 +50,12 @@
     X(trace_writes, "writes that met a write trace")                                                         \
     X(trace_drops, "shadow entries dropped by them")                                                         \
     X(trace_storms, "traces ended because the page was written too often")                                   \
+    X(window_promotions, "address spaces given a host window")                                               \
+    X(window_demotions, "host windows taken away again")                                                     \
+    X(window_faults, "host page faults in windows")                                                          \
+    X(window_mappings, "runs of pages mapped into windows")                                                  \
+    X(window_pages, "pages in these")                                                                        \
+    X(window_unmaps, "runs of pages unmapped from windows")                                                  \
     X(shadow_invlpgs, "shadow entries dropped by INVLPG")                                                    \
     X(page_walks, "guest page-table walks")                                                                  \
     X(exceptions, "exceptions delivered to the guest")                                                       \
@@ -53,7 +66,8 @@
     X(mmio_accesses, "accesses to memory-mapped devices")                                                    \
     X(halts, "times the guest halted")                                                                       \
     X(host_signals, "host signals taken on behalf of the guest (#DE, #MF, #XM)")                             \
-    X(fpu_parks, "times the guest FPU state was parked")
+    X(fpu_parks, "times the guest FPU state was parked")                                                     \
+    X(fpu_shelters, "times just its XMM registers were put aside")
 
 struct counters {
 #define FIELD(name, text) u64 name;

@@ -152,7 +152,9 @@ void cache_add(struct cache *cache, struct block *block)
     *bucket = block;
     page_enter(cache, block, 0, block->key.gpa);
     if (crosses(block)) page_enter(cache, block, 1, block->gpa_last);
-    cache->by_address[cache->block_count++] = block;
+    cache->by_address[cache->block_count] = block;
+    /* A profiler's signal handler may look: the pointer is there before the count says so. */
+    __atomic_store_n(&cache->block_count, cache->block_count + 1, __ATOMIC_RELEASE);
 }
 
 /* The field lies wherever the instruction has it. */
@@ -295,6 +297,7 @@ static void clear(void *p, u64 bytes)
 
 void cache_flush(struct cache *cache)
 {
+    if (cache->before_flush) cache->before_flush(cache->flush_owner);
     cache->arena.used = 0;
     /* Tables hold nothing but these blocks: clear just their slots, so that small caches flush cheaply. */
     for (u32 n = 0; n < cache->block_count; n++) {

@@ -109,6 +109,8 @@ struct cache {
     struct jump_entry *jump; /* JUMP_ENTRIES */
     u64 generation;
     struct counters *counters;
+    void (*before_flush)(void *owner); /* NULL: nobody wants to know */
+    void *flush_owner;
     /* metadata arena */
     u8 *meta;
     u64 meta_bytes, meta_used;

@@ -55,10 +55,11 @@ static bool emit_jump(struct build *b)
         emit_mov_rr32(&b->e, REG_LINEAR, host_gpr(to->reg));
         emit_indirect(b);
     } else {
-        if (to->kind != OPND_MEM || to->bytes != 4 || !any_target_is_legal(b) || !access_address(b, 4, false))
+        struct host_mem mem;
+        if (to->kind != OPND_MEM || to->bytes != 4 || !any_target_is_legal(b) ||
+            !access_operand(b, 4, false, &mem))
             return false;
-        access_check(b, 4, false);
-        emit_load32(&b->e, REG_LINEAR, access_mem());
+        emit_load32(&b->e, REG_LINEAR, mem);
         emit_indirect(b);
     }
     b->ended = true;
@@ -121,9 +122,8 @@ static bool emit_loop(struct build *b)
 
 static void push_return_address(struct build *b)
 {
-    push_check(b);
-    emit_mov_mi(&b->e, access_mem(), b->next_eip);
-    emit_mov_rr32(&b->e, GUEST_ESP, REG_LINEAR);
+    emit_mov_mi(&b->e, access_push(b), b->next_eip);
+    access_pushed(b);
 }
 
 static bool emit_call(struct build *b)
@@ -143,9 +143,9 @@ static bool emit_call(struct build *b)
         emit_mov_rr32(&b->e, REG_LINEAR, host_gpr(to->reg));
         emit_indirect_call(b);
     } else {
-        if (to->bytes != 4 || !any_target_is_legal(b) || !access_address(b, 4, false)) return false;
-        access_check(b, 4, false);
-        emit_load32(&b->e, REG_TEMP, access_mem());
+        struct host_mem mem;
+        if (to->bytes != 4 || !any_target_is_legal(b) || !access_operand(b, 4, false, &mem)) return false;
+        emit_load32(&b->e, REG_TEMP, mem);
         push_return_address(b); /* its slow path keeps r11 */
         emit_mov_rr32(&b->e, REG_LINEAR, REG_TEMP);
         emit_indirect_call(b);
@@ -159,9 +159,7 @@ static bool emit_ret(struct build *b)
     if (!stack_is_flat(b) || !any_target_is_legal(b) || b->i->operand_bytes != 4) return false;
     if (b->i->opcode != 0xc2 && b->i->opcode != 0xc3) return false; /* far */
     u32 release = b->i->opcode == 0xc2 ? (u32)b->i->imm[0] & 0xffff : 0;
-    emit_mov_rr32(&b->e, REG_LINEAR, GUEST_ESP);
-    access_check(b, 4, false);
-    emit_load32(&b->e, REG_LINEAR, access_mem());
+    emit_load32(&b->e, REG_LINEAR, access_pop(b));
     emit_lea32(&b->e, GUEST_ESP, mem_bd(GUEST_ESP, (s32)(4 + release)));
     emit_return(b);
     b->ended = true;

@@ -15,6 +15,7 @@
 #define RINGER_TRANSLATOR_BUILD_H
 
 #include "cache/cache.h"
+#include "cpu/fast_entry.h"
 #include "cpu/host_flags.h"
 #include "cpu/interp.h"
 #include "cpu/isa.h"
@@ -35,7 +36,7 @@ struct engine {
     bool first;              /* nothing run yet since translator_run() was called */
     u32 modes[256];          /* mode number -> mode key; 0 is not used */
     unsigned mode_count;
-    u8 mode_number;      /* of modes[mode_number], used last */
+    u8 recent_mode[256]; /* where to look first, by mode_hash() */
     struct build *build; /* the block under construction */
 };
 
@@ -45,6 +46,9 @@ struct callout {
     u32 eip, next_eip;
     u8 remaining; /* guest instructions of the block after this one */
     bool end;     /* the block ends here */
+    bool plain;   /* insn_is_plain() */
+    u32 mode;     /* of the block */
+    fast_routine *fast;
 };
 
 /* Where the guest's arithmetic flags are. */
@@ -62,8 +66,10 @@ enum stub_kind {
     STUB_CROSS,
     STUB_BUDGET,
     STUB_DISPATCH,
+    STUB_STRING,
+    STUB_FAST,
     STUB_INDIRECT,
-    STUB_RETURN_MISS
+    STUB_RETURN_MISS,
 };
 
 /* Code out of line, emitted behind the block. */
@@ -76,6 +82,10 @@ struct stub {
     u32 from[3]; /* rel32 places that lead here; 0: none */
     u32 back;    /* where to go on; STUB_EDGE, STUB_INDIRECT: where a call returns to, 0: no call */
     u32 eip;
+    u32 callout; /* STUB_STRING, STUB_FAST: struct callout */
+    u8 restore; /* log 2 of the element's size + 1 where ECX has to be made from the bytes in r11; 0 elsewhere
+                 */
+    bool flags; /* at `back` the flags are in the host */
 };
 
 #define MAX_STUBS (BLOCK_MAX_INSNS * 6 + 8)
@@ -150,23 +160,28 @@ void flags_leave_host(struct build *b);
 struct stub *stub_add(struct build *b, enum stub_kind kind, u32 from);
 /* Host operand for the guest's 32-bit effective address. */
 struct host_mem guest_address(const struct insn *i);
-/* r9d = linear address of the memory operand (segment base and limit applied). False: leave it to the
+/* The memory operand of the instruction at hand, checked. False, with nothing emitted: leave it to the
  * interpreter. */
-bool access_address(struct build *b, unsigned size, bool write);
+bool access_operand(struct build *b, unsigned size, bool write, struct host_mem *mem);
+/* Is that operand the guest's own address, without a register of ours? */
+bool access_is_direct(const struct build *b, const struct insn *i);
 /* May accesses through this segment be emitted at all? */
 bool segment_is_reachable(const struct build *b, u8 seg, bool write);
 /* r9d = linear address of [seg:reg], reg a 32-bit offset in a host register. */
 void access_register(struct build *b, u8 seg, u8 reg, unsigned size);
-/* With r9d = linear: r10 = shadow entry, so that the bytes are at [r9 + r10]. */
-void access_check(struct build *b, unsigned size, bool write);
+/* With r9d = linear: where the bytes are. */
+struct host_mem access_linear(struct build *b, unsigned size, bool write);
 /* ESP-relative accesses are only emitted for flat 32-bit stacks. */
 bool stack_is_flat(const struct build *b);
-/* Before a push of 4 bytes on a flat stack: r9 = ESP - 4, checked for writing. ESP changes after the store.
- */
-void push_check(struct build *b);
-static inline struct host_mem access_mem(void)
+/* The 4 bytes below ESP of a flat stack, for writing; after the store ESP follows. */
+struct host_mem access_push(struct build *b);
+void access_pushed(struct build *b);
+/* The 4 bytes at ESP, for reading. */
+struct host_mem access_pop(struct build *b);
+/* Tier 2: memory is reached through the host window, unchecked. */
+static inline bool has_window(const struct build *b)
 {
-    return mem_bis(REG_LINEAR, REG_ENTRY, 1);
+    return b->mode & MODE_WINDOW;
 }
 
 /* rewrite.c: false when it has to be a callout */
@@ -186,13 +201,20 @@ emit_function *branch_emitter(u16 mnemonic);
 unsigned branch_targets(const struct build *b, const struct insn *i, u32 next_eip, u32 targets[2]);
 emit_function *inline_emitter(u16 mnemonic);
 emit_function *string_emitter(u16 mnemonic);
+/* Forms with segment and control registers that are done in line; NULL for the others. */
+emit_function *special_emitter(const struct build *b, const struct insn *i);
 /* The emitter that one of the three has for it. */
 emit_function *emitter_for(u16 mnemonic);
+/* What the instruction at hand is to the interpreter. */
+struct callout *make_callout(struct build *b, bool end);
 void emit_callout(struct build *b, bool end);
 
 /* edge.c */
 /* Go to `eip` by edge `index`. Flags may be anywhere. */
 void emit_edge(struct build *b, unsigned index, u32 eip);
+void emit_string_stub(struct build *b, const struct stub *stub);
+/* One more in this counter, where the flags are free. */
+void emit_count(struct build *b, const u64 *counter);
 /* The same where the guest has just pushed its return address, next_eip. */
 void emit_edge_call(struct build *b, u32 eip);
 /* A conditional jump that is the edge itself, if the edge needs no code of its own. */
@@ -213,6 +235,7 @@ struct block *translate(struct vcpu *v, const struct block_key *key);
  */
 u64 translator_next(struct vcpu *v);
 void translator_set_thunks(struct vcpu *v);
+extern const u8 *const translator_thunks[];
 void translator_enter(struct vcpu *v, const void *code);
 extern const u8 translator_leave[], thunk_step[];
 

@@ -70,6 +70,7 @@ translator_leave:
     ret
 
 /* rax: where to go on. */
+    .type resume, @function
 resume:
     mov %rax, %r11
     LOAD_GUEST
@@ -110,19 +111,26 @@ thunk_slow:
 1:  mov %rdx, %rax
     jmp resume
 
-    .globl thunk_callout
-    .type thunk_callout, @function
-thunk_callout:
+/* Calls that hand an instruction (r11d = struct callout) to C and say where the block goes on. */
+.macro THUNK_HAND_ON name, function
+    .globl \name
+    .type \name, @function
+\name:
     pop %r10
     SAVE_GUEST
     lea -FRAME_BIAS(%r15), %rdi
     mov %r11d, %esi
     mov %r10, %rdx
-    call translator_callout
+    call \function
     mov %rax, %r11
     LOAD_GUEST
     push %r11
     ret
+.endm
+
+THUNK_HAND_ON thunk_callout, translator_callout
+THUNK_HAND_ON thunk_string, translator_string
+THUNK_HAND_ON thunk_fast, translator_fast
 
 .macro THUNK name, function
     .globl \name

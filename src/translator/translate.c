@@ -62,7 +62,7 @@ static void emit_entries(struct build *b)
 
 /* --- body --- */
 
-void emit_callout(struct build *b, bool end)
+struct callout *make_callout(struct build *b, bool end)
 {
     struct callout *callout = cache_meta(&b->t->cache, sizeof(*callout));
     *callout = (struct callout){
@@ -71,17 +71,27 @@ void emit_callout(struct build *b, bool end)
         .next_eip = b->next_eip,
         .remaining = (u8)(b->count - 1 - b->n),
         .end = end,
+        .plain = insn_is_plain(b->v, b->i),
+        .mode = b->mode,
+        .fast = b->v->no_fast_entry ? NULL : fast_routine_of(b->i),
     };
+    return callout;
+}
+
+void emit_callout(struct build *b, bool end)
+{
+    struct callout *callout = make_callout(b, end);
     flags_to_parked(b);
     emit_mov_ri(&b->e, REG_TEMP, (u32)(uintptr_t)callout);
-    emit_call_thunk(&b->e, THUNK_CALLOUT);
+    emit_call_thunk(&b->e, callout->fast && callout->plain ? THUNK_FAST : THUNK_CALLOUT);
     b->flags = FLAGS_PARKED;
     b->ended = end;
 }
 
 static bool emit_as_is(struct build *b)
 {
-    emit_function *emit = b->i->row->traits & ISA_SSE ? NULL : emitter_for(b->i->mnemonic);
+    emit_function *emit = special_emitter(b, b->i);
+    if (!emit) emit = b->i->row->traits & ISA_SSE ? NULL : emitter_for(b->i->mnemonic);
     return emit ? emit(b) : rewrite_identical(b);
 }
 
@@ -147,6 +157,12 @@ static void emit_stub(struct build *b, const struct stub *stub)
         emit_mov_mi(&b->e, mem_frame(FRAME_REMAINING), b->count - 1u - stub->index);
         leave_through(b, stub->eip, THUNK_STEP);
         break;
+    case STUB_FAST:
+        emit_mov_ri(&b->e, REG_TEMP, stub->callout);
+        emit_call_thunk(&b->e, THUNK_FAST);
+        emit_jmp_to(&b->e, stub->back);
+        break;
+    case STUB_STRING: emit_string_stub(b, stub); break;
     case STUB_EDGE: emit_edge_stub(b, stub); break;
     case STUB_INDIRECT: emit_indirect_stub(b, stub); break;
     case STUB_RETURN_MISS: emit_jmp_thunk(&b->e, THUNK_RETURN_MISS); break;
@@ -208,7 +224,7 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
 {
     struct engine *t = v->engine;
     struct build *b = t->build;
-    fpu_park(v);
+    fpu_shelter(v);
     u64 began = now_ns();
     if (!cache_room(&t->cache, MAX_BLOCK_BYTES)) cache_flush(&t->cache);
 

@@ -42,9 +42,15 @@ static void check_offsets(void)
     AT(return_top, FRAME_RETURN_TOP);
     AT(return_base, FRAME_RETURN_BASE);
     AT(return_misses, FRAME_RETURN_MISS);
+    AT(exit_cause, FRAME_EXIT_CAUSE);
+    AT(exit_argument, FRAME_EXIT_ARG);
+    AT(exit_site, FRAME_EXIT_SITE);
 #undef AT
     _Static_assert(sizeof(struct segment) == FRAME_SEG_BYTES, "segments are indexed");
     _Static_assert(offsetof(struct segment, base) == FRAME_SEG_BASE, "segment base");
+    _Static_assert(offsetof(struct segment, raw) == FRAME_SEG_RAW, "segment raw");
+    _Static_assert(offsetof(struct segment, comparable) == FRAME_SEG_SELECTOR + 2, "compared as one dword");
+    _Static_assert(offsetof(struct segment, selector) == FRAME_SEG_SELECTOR, "segment selector");
     _Static_assert(offsetof(struct segment, limit) == FRAME_SEG_LIMIT, "segment limit");
     _Static_assert(sizeof(((struct vcpu *)0)->thunk) >= 8 * THUNK_COUNT, "room for the thunks");
 }
@@ -115,4 +121,12 @@ void translator_flush(struct vcpu *v)
 {
     struct engine *t = v->engine;
     if (t) cache_flush(&t->cache);
+}
+
+void translator_before_flush(struct vcpu *v, void (*call)(void *owner), void *owner)
+{
+    struct engine *t = v->engine;
+    if (!t) return;
+    t->cache.before_flush = call;
+    t->cache.flush_owner = owner;
 }
