@@ -11,6 +11,7 @@
     X(interp_instructions, "instructions executed by the interpreter")                                       \
     X(decode_misses, "instructions decoded for the interpreter")                                             \
     X(blocks_translated, "blocks translated")                                                                \
+    X(blocks_relocated, "blocks copied from one at another address")                                         \
     X(instructions_translated, "guest instructions translated")                                              \
     X(decodes, "of these, decoded from scratch")                                                             \
     X(bytes_emitted, "host bytes emitted")                                                                   \

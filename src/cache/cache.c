@@ -3,7 +3,8 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#define BUCKETS      65536u
+#define BUCKETS      131072u
+#define TEMPLATES    131072u
 #define PAGE_BUCKETS 16384u
 #define META_SLACK   16384u
 
@@ -39,10 +40,12 @@ int cache_init(struct cache *cache, u64 code_bytes, struct counters *counters)
     cache->block_limit = (u32)(cache->arena.bytes / 48) + 64;
     cache->meta = map_low(cache->meta_bytes);
     cache->buckets = map_any(BUCKETS * sizeof(cache->buckets[0]));
+    cache->templates = map_any(TEMPLATES * sizeof(cache->templates[0]));
     cache->pages = map_any(PAGE_BUCKETS * sizeof(cache->pages[0]));
     cache->by_address = map_any(cache->block_limit * sizeof(cache->by_address[0]));
     cache->jump = map_any(JUMP_ENTRIES * sizeof(cache->jump[0]));
-    if (!cache->meta || !cache->buckets || !cache->pages || !cache->by_address || !cache->jump) {
+    if (!cache->meta || !cache->buckets || !cache->templates || !cache->pages || !cache->by_address ||
+        !cache->jump) {
         cache_destroy(cache);
         return -ENOMEM;
     }
@@ -59,6 +62,7 @@ void cache_destroy(struct cache *cache)
     arena_destroy(&cache->arena);
     unmap(cache->meta, cache->meta_bytes);
     unmap(cache->buckets, BUCKETS * sizeof(cache->buckets[0]));
+    unmap(cache->templates, TEMPLATES * sizeof(cache->templates[0]));
     unmap(cache->pages, PAGE_BUCKETS * sizeof(cache->pages[0]));
     unmap(cache->by_address, cache->block_limit * sizeof(cache->by_address[0]));
     unmap(cache->jump, JUMP_ENTRIES * sizeof(cache->jump[0]));
@@ -78,10 +82,17 @@ void *cache_meta(struct cache *cache, u64 bytes)
     return p; /* zero: the flush clears what was used */
 }
 
+/* One process after the other runs the same code at other addresses. */
 static u32 key_hash(const struct block_key *key)
 {
-    u64 h = (key->gpa ^ (u64)key->mode << 20) * 0x9e3779b97f4a7c15ull;
+    u64 h = (key->gpa ^ (u64)key->mode << 20 ^ (u64)(key->eip >> PAGE_SHIFT) << 44) * 0x9e3779b97f4a7c15ull;
     return (u32)(h >> 40) % BUCKETS;
+}
+
+static u32 template_hash(const struct block_key *key)
+{
+    u64 h = (key->gpa ^ (u64)key->mode << 20) * 0x9e3779b97f4a7c15ull;
+    return (u32)(h >> 40) % TEMPLATES;
 }
 
 static bool key_equal(const struct block_key *a, const struct block_key *b)
@@ -96,6 +107,14 @@ struct block *cache_find(struct cache *cache, const struct block_key *key)
     while (block && !key_equal(&block->key, key))
         block = block->hash_next;
     return block;
+}
+
+struct block *cache_template(const struct cache *cache, const struct block_key *key)
+{
+    struct block *block = cache->templates[template_hash(key)];
+    bool good = block && !block->dead && block->key.gpa == key->gpa && block->key.mode == key->mode &&
+                block->key.cs_base == key->cs_base && block->key.cs_limit == key->cs_limit;
+    return good ? block : NULL;
 }
 
 static struct code_page *page_find(const struct cache *cache, u64 gpa)
@@ -150,6 +169,7 @@ void cache_add(struct cache *cache, struct block *block)
     struct block **bucket = &cache->buckets[key_hash(&block->key)];
     block->hash_next = *bucket;
     *bucket = block;
+    if (block->relocatable) cache->templates[template_hash(&block->key)] = block;
     page_enter(cache, block, 0, block->key.gpa);
     if (crosses(block)) page_enter(cache, block, 1, block->gpa_last);
     cache->by_address[cache->block_count] = block;
@@ -303,6 +323,7 @@ void cache_flush(struct cache *cache)
     for (u32 n = 0; n < cache->block_count; n++) {
         const struct block *block = cache->by_address[n];
         cache->buckets[key_hash(&block->key)] = NULL;
+        cache->templates[template_hash(&block->key)] = NULL;
         cache->pages[(block->key.gpa >> PAGE_SHIFT) % PAGE_BUCKETS] = NULL;
         cache->pages[(block->gpa_last >> PAGE_SHIFT) % PAGE_BUCKETS] = NULL;
         cache->jump[block->key.eip % JUMP_ENTRIES] = (struct jump_entry){0};

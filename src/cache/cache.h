@@ -64,6 +64,20 @@ struct site {
     bool parked; /* flags are in the parked register here, not in the host's EFLAGS */
 };
 
+/* What has to change in a block's code when it is copied to serve the same bytes at another EIP. */
+enum fix_kind {
+    FIX_EIP,     /* imm32: an EIP */
+    FIX_EXEC,    /* disp32: an entry of the exec table */
+    FIX_EDGE,    /* imm32: address of out[which] */
+    FIX_SITE,    /* imm32: address of the indirect site */
+    FIX_CALLOUT, /* imm32: address of a struct callout */
+};
+
+struct fix {
+    u16 at; /* offset of the 4 bytes from block.start */
+    u8 kind, which;
+};
+
 #define BLOCK_MAX_INSNS 64
 
 /* Bytes of a page, by their offsets in it, both inclusive. */
@@ -90,6 +104,9 @@ struct block {
      * key.gpa on and those up to gpa_last besides. */
     struct span *spans;
     u8 span_count;
+    bool relocatable;
+    u16 fix_count;
+    struct fix *fixes;
     struct block *hash_next;
     struct block *page_next[2];
 };
@@ -115,6 +132,7 @@ struct cache {
     u8 *meta;
     u64 meta_bytes, meta_used;
     struct block **buckets;
+    struct block **templates; /* by all of the key but EIP: a block to copy from, perhaps dead */
     struct code_page **pages;
     struct block **by_address; /* every block since the last flush, ascending in the arena */
     u32 block_count, block_limit;
@@ -130,6 +148,8 @@ bool cache_room(const struct cache *cache, u64 code_bytes);
 void *cache_meta(struct cache *cache, u64 bytes);
 
 struct block *cache_find(struct cache *cache, const struct block_key *key);
+/* A live block whose key differs in the EIP only, or NULL. */
+struct block *cache_template(const struct cache *cache, const struct block_key *key);
 /* Enter a finished block (its code lies at the end of the arena). */
 void cache_add(struct cache *cache, struct block *block);
 

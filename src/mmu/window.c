@@ -11,7 +11,7 @@
 enum {
     FAULT_CYCLES = 15000, /* a host page fault, its signal and the mapping of a page */
     UNMAP_CYCLES = 5000,
-    PROMOTE_CYCLES = 15 << 20,
+    PROMOTE_CYCLES = 50 << 20,
     REVIEW_CYCLES = 40 << 20, /* how often a promoted space is looked at */
     PATIENCE_MAX = 64,
 };

@@ -123,6 +123,7 @@ static bool emit_loop(struct build *b)
 static void push_return_address(struct build *b)
 {
     emit_mov_mi(&b->e, access_push(b), b->next_eip);
+    fix_last(b, FIX_EIP, 0);
     access_pushed(b);
 }
 

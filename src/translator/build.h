@@ -96,6 +96,8 @@ struct stub {
 #define MAX_BLOCK_BYTES (BLOCK_MAX_INSNS * 384 + 512)
 _Static_assert(MAX_BLOCK_BYTES < 65536, "struct site has 16 bits for an offset in a block");
 
+#define MAX_FIXES (BLOCK_MAX_INSNS * 6)
+
 /* The block itself, and where it looked ahead. */
 #define MAX_SPANS 4
 
@@ -129,7 +131,16 @@ struct build {
 
     struct stub stub[MAX_STUBS];
     unsigned stub_count;
+    struct fix fix[MAX_FIXES];
+    unsigned fix_count; /* MAX_FIXES: too many, the block stays where it is */
 };
+
+/* relocate.c */
+/* The 4 bytes emitted last depend on where the block is. */
+void fix_last(struct build *b, enum fix_kind kind, unsigned which);
+void fix_finish(struct build *b);
+/* The block for this key as a copy of one for another EIP, or NULL. There is room for it. */
+struct block *relocate(struct vcpu *v, const struct block_key *key);
 
 /* plan.c: decode from `bytes` (`here` of them in this page, `next` more in the following one at next_bytes)
  * until the block ends. False when not even one instruction can be had. */

@@ -47,6 +47,7 @@ static u32 check_frame_keeping_flags(struct build *b, struct stub *stub, s32 ent
     emit_mov_rr64(&b->e, REG_TEMP, RCX);
     emit_load64(&b->e, RCX, mem_frame(FRAME_EXEC_TABLE));
     emit_load32(&b->e, RCX, mem_bd(RCX, entry));
+    fix_last(b, FIX_EXEC, 0);
     emit8(&b->e, 0x8d); /* lea ecx, [rcx + disp32] */
     emit8(&b->e, 0x89);
     emit32(&b->e, 0);
@@ -68,6 +69,7 @@ static u32 check_frame(struct build *b, s32 entry)
 {
     emit_load64(&b->e, REG_ENTRY, mem_frame(FRAME_EXEC_TABLE));
     emit_rm(&b->e, false, 0x81, 7, mem_bd(REG_ENTRY, entry)); /* cmp dword [r10 + entry], imm32 */
+    fix_last(b, FIX_EXEC, 0);
     emit32(&b->e, 0);
     return b->e.at - 4;
 }
@@ -146,6 +148,7 @@ void emit_edge_stub(struct build *b, const struct stub *stub)
     edge->stub = b->e.at;
     emit_here32(&b->e, stub->from[0]);
     emit_mov_ri(&b->e, REG_TEMP, (u32)(uintptr_t)edge);
+    fix_last(b, FIX_EDGE, stub->edge);
     emit_jmp_thunk(&b->e, edge->parked ? THUNK_LINK_PARKED : THUNK_LINK);
 }
 
@@ -171,6 +174,7 @@ static void emit_continuation(struct build *b)
     b->flags = FLAGS_PARKED;
     emit_rr(&b->e, false, 0x81, 7, REG_LINEAR); /* cmp r9d, imm32 */
     emit32(&b->e, b->next_eip);
+    fix_last(b, FIX_EIP, 0);
     if (emit_edge_on_jcc(b, 1, b->next_eip, CC_Z)) {
         emit_jmp_thunk(&b->e, THUNK_RETURN_MISS);
     } else {
@@ -332,5 +336,6 @@ void emit_indirect_stub(struct build *b, const struct stub *stub)
     site->edge.stub = b->e.at;
     emit_here32(&b->e, site->edge.patch);
     emit_mov_ri(&b->e, REG_TEMP, (u32)(uintptr_t)site);
+    fix_last(b, FIX_SITE, 0);
     emit_jmp_thunk(&b->e, THUNK_FILL_SITE);
 }

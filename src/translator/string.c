@@ -174,6 +174,7 @@ void emit_string_stub(struct build *b, const struct stub *stub)
 {
     if (stub->restore) restore_count(b, stub->restore - 1u);
     emit_mov_ri(&b->e, REG_TEMP, stub->callout);
+    fix_last(b, FIX_CALLOUT, 0);
     emit_call_thunk(&b->e, THUNK_STRING);
     if (stub->flags) emit_unpark_flags(&b->e);
     emit_jmp_to(&b->e, stub->back);

@@ -74,6 +74,7 @@ void emit_callout(struct build *b, bool end)
     struct callout *callout = make_callout(b, end);
     flags_to_parked(b);
     emit_mov_ri(&b->e, REG_TEMP, (u32)(uintptr_t)callout);
+    fix_last(b, FIX_CALLOUT, 0);
     emit_call_thunk(&b->e, callout->fast && callout->plain ? THUNK_FAST : THUNK_CALLOUT);
     b->flags = FLAGS_PARKED;
     b->ended = end;
@@ -108,6 +109,7 @@ static void emit_body(struct build *b)
         /* The next fetch is the segment's end: #GP, or a wrap. */
         flags_to_parked(b);
         emit_mov_mi(&b->e, mem_frame(FRAME_RIP), eip);
+        fix_last(b, FIX_EIP, 0);
         emit_jmp_thunk(&b->e, THUNK_DISPATCH);
         return;
     }
@@ -119,6 +121,7 @@ static void emit_body(struct build *b)
 static void leave_through(struct build *b, u32 eip, unsigned thunk)
 {
     emit_mov_mi(&b->e, mem_frame(FRAME_RIP), eip);
+    fix_last(b, FIX_EIP, 0);
     emit_jmp_thunk(&b->e, thunk);
 }
 
@@ -150,6 +153,7 @@ static void emit_stub(struct build *b, const struct stub *stub)
         break;
     case STUB_FAST:
         emit_mov_ri(&b->e, REG_TEMP, stub->callout);
+        fix_last(b, FIX_CALLOUT, 0);
         emit_call_thunk(&b->e, THUNK_FAST);
         emit_jmp_to(&b->e, stub->back);
         break;
@@ -211,18 +215,31 @@ static bool make_plan(struct vcpu *v, struct build *b)
     return true;
 }
 
+/* Time spent here is not time that user code ran. */
+static void note_translation(struct vcpu *v, u64 began)
+{
+    u64 ticks = __builtin_ia32_rdtsc() - began;
+    v->counters->translate_ticks += ticks;
+    v->user_since += ticks;
+}
+
 struct block *translate(struct vcpu *v, const struct block_key *key)
 {
     struct engine *t = v->engine;
     struct build *b = t->build;
     u64 began = __builtin_ia32_rdtsc();
     if (!cache_room(&t->cache, MAX_BLOCK_BYTES)) cache_flush(&t->cache);
+    struct block *copy = relocate(v, key);
+    if (copy) {
+        note_translation(v, began);
+        return copy;
+    }
 
     u64 meta_mark = t->cache.meta_used;
     b->v = v;
     b->t = t;
     b->mode = key->mode;
-    b->stub_count = 0;
+    b->stub_count = b->fix_count = 0;
     b->ended = false;
     b->n = 0;
     b->eip = key->eip;
@@ -244,6 +261,7 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
         emit_stub(b, &b->stub[n]);
     block->end = b->e.at;
     keep_spans(b);
+    fix_finish(b);
     t->cache.arena.used = align_up(b->e.at, 16);
 
     phys_watch(v->phys, block->key.gpa, PHYS_CODE);
@@ -253,6 +271,6 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     v->counters->blocks_translated++;
     v->counters->instructions_translated += b->count;
     v->counters->bytes_emitted += block->end - block->start;
-    v->counters->translate_ticks += __builtin_ia32_rdtsc() - began;
+    note_translation(v, began);
     return block;
 }

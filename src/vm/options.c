@@ -242,6 +242,12 @@ static bool set_no_flag_lookahead(struct options *o, const char *value, struct c
     return true;
 }
 
+static bool set_no_relocation(struct options *o, const char *value, struct complaint *c)
+{
+    o->translator.no_relocation = true;
+    return true;
+}
+
 static bool set_no_site_cache(struct options *o, const char *value, struct complaint *c)
 {
     o->translator.no_site_cache = true;
@@ -533,6 +539,7 @@ static const struct option_row rows[] = {
     {"block-limit", "N", "guest instructions a block, 1 to 64", set_block_limit},
     {"no-chaining", NULL, "every block returns to the dispatcher", set_no_chaining},
     {"no-inline-cache", NULL, "indirect branches go through the dispatcher", set_no_inline_cache},
+    {"no-relocation", NULL, "code mapped at another address is translated anew", set_no_relocation},
     {"no-site-cache", NULL, "indirect branches do not remember where they went", set_no_site_cache},
     {"no-return-stack", NULL, "guest returns are looked up like other indirect branches",
      set_no_return_stack},
