@@ -62,6 +62,13 @@ void fpu_park(struct vcpu *v)
     v->counters->fpu_parks++;
 }
 
+void fpu_snapshot(struct vcpu *v)
+{
+    if (!v->fpu_live) return;
+    if (v->fpu_sheltered) xmm_restore(v);
+    __asm__ volatile("fxsave64 %0" : "=m"(v->fpu));
+}
+
 void fpu_load(struct vcpu *v)
 {
     if (v->fpu_live) {

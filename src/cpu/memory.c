@@ -337,13 +337,20 @@ void sys_probe_write(struct vcpu *v, u32 linear, unsigned bytes)
 
 u32 lin_direct(struct vcpu *v, u32 linear, u32 bytes, bool write, u8 **host)
 {
-    u64 entry = (write ? v->write_table : v->read_table)[linear >> PAGE_SHIFT];
+    const u64 *table = (write ? v->write_table : v->read_table) + (linear >> PAGE_SHIFT);
+    u64 entry = *table;
     if (!entry || debug_armed(v)) return 0;
     u32 here = PAGE_SIZE - (linear & PAGE_MASK);
-    if (bytes > here) bytes = here;
     *host = (u8 *)(uintptr_t)(linear + entry);
-    if (unlikely(write && v->write_log)) note_write(v, *host, bytes);
-    return bytes;
+    if (unlikely(write && v->write_log)) {
+        if (bytes > here) bytes = here;
+        note_write(v, *host, bytes);
+        return bytes;
+    }
+    /* The same entry again: the next page follows in host memory too. Behind the last page there is none. */
+    while (here < bytes && *++table == entry)
+        here += PAGE_SIZE;
+    return bytes < here ? bytes : here;
 }
 
 /* --- through a segment --- */

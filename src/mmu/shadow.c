@@ -40,7 +40,7 @@ int shadow_init(struct shadow *shadow, struct phys *phys, struct counters *count
         return error;
     }
     for (u32 n = 0; n < SHADOW_SPACES; n++)
-        state->space[n] = (struct space){.view = 1 + n, .cr3 = CR3_UNPAGED};
+        state->space[n] = (struct space){.view = 1 + n, .cr3 = CR3_UNPAGED, .patience = 1};
     state->current = &state->space[0];
     state->sup_cr3 = CR3_UNPAGED;
     shadow->table[SHADOW_SUPERVISOR] = state->view[0].table;
@@ -54,6 +54,7 @@ void shadow_destroy(struct shadow *shadow)
     if (!state) return;
     for (u32 n = 0; n < VIEWS; n++)
         view_release(&state->view[n]);
+    windows_destroy(shadow);
     traces_destroy(shadow);
     release(state->chain, state->chain_bytes);
     free(state);
@@ -71,7 +72,10 @@ void shadow_flush(struct shadow *shadow)
             view_drop_quarter(shadow, n, q);
     trace_forget_all(shadow);
     for (u32 n = 0; n < SHADOW_SPACES; n++)
-        if (&state->space[n] != state->current) state->space[n].used = 0;
+        if (&state->space[n] != state->current) {
+            window_close(shadow, state->space[n].view);
+            state->space[n].used = 0;
+        }
     state->untraceable = false;
 }
 
@@ -141,8 +145,9 @@ static struct space *find_space(struct shadow *shadow, u64 cr3)
     if (oldest->used) {
         shadow->counters->space_evictions++;
         trace_drop_view(shadow, oldest->view);
+        window_close(shadow, oldest->view);
     }
-    *oldest = (struct space){.cr3 = cr3, .view = oldest->view};
+    *oldest = (struct space){.cr3 = cr3, .view = oldest->view, .patience = 1};
     return oldest;
 }
 
@@ -154,16 +159,24 @@ static void move_user(struct shadow *shadow, const struct paging *paging, u64 cr
         shadow->counters->space_switches++;
         space = find_space(shadow, cr3);
     }
-    if (state->pae && !same_top(space->pdpte, paging->pdpte))
+    if (state->pae && !same_top(space->pdpte, paging->pdpte)) {
+        /* Another process at the same address: what was learnt of the old one is void. */
+        window_close(shadow, space->view);
+        space->ran = space->cost = 0;
+        space->patience = 1;
         for (u32 q = 0; q < QUARTERS; q++) {
             if (space->pdpte[q] == paging->pdpte[q]) continue;
             trace_drop_quarter(shadow, space->view, q);
             trace_forget_directory(shadow, space->view, q);
             space->pdpte[q] = paging->pdpte[q];
         }
+    }
     space->used = ++state->stamp;
     state->current = space;
-    shadow->table[SHADOW_USER] = state->view[space->view].table;
+    const struct view *view = &state->view[space->view];
+    shadow->table[SHADOW_USER] = view->table;
+    shadow->window = view->window ? state->window[view->window - 1].base : 0;
+    shadow->window_unsettled = true;
 }
 
 /* What entries of different formats cannot share. Global pages matter only to those who flush. */

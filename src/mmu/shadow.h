@@ -36,6 +36,9 @@ enum { SHADOW_SUPERVISOR, SHADOW_USER, SHADOW_PRIVILEGES };
 /* User address spaces remembered at most. */
 #define SHADOW_SPACES 64
 
+/* Which user spaces get a host window (window.h). */
+enum windows_policy { WINDOWS_AUTO, WINDOWS_ALWAYS, WINDOWS_NEVER };
+
 struct shadow_table {
     u64 *read;
     u64 *write;
@@ -51,6 +54,10 @@ struct shadow {
     bool forced_slow;             /* fault injection: never fill read and write entries */
     bool untraced;                /* no write traces: set before the first access */
     bool no_prefill;              /* fill only what was asked for */
+    enum windows_policy windows;
+    bool window_unsettled; /* shadow_window_settle() has something to do */
+    u64 window;            /* base of the current user space's host window (window.h), or 0 */
+    u64 exec_drops;        /* moves on whenever an exec entry that was there goes or changes */
 };
 
 /* Kinds of answer of shadow_access(). */

@@ -116,6 +116,7 @@ static void clear_write(struct shadow *shadow, u32 view, u32 page)
     struct shadow_state *state = state_of(shadow);
     u64 *entry = &state->view[view].table.write[page];
     if (!*entry) return;
+    if (state->view[view].flags[page] & PAGE_WINDOW_WRITE) window_stale(shadow, view, page);
     struct chain_link link = state->view[view].link[page];
     if (link.next) link_of(state, link.next)->previous = link.previous;
     if (link.previous)
@@ -143,6 +144,8 @@ bool view_drop(struct shadow *shadow, u32 n, u32 page)
     if (!(view->flags[page] & PAGE_LIVE)) return false;
     bool had = view->table.read[page] || view->table.write[page] || view->table.exec[page];
     clear_write(shadow, n, page);
+    if (view->flags[page] & PAGE_IN_WINDOW) window_stale(shadow, n, page);
+    if (view->table.exec[page]) shadow->exec_drops++;
     view->table.read[page] = 0;
     view->table.exec[page] = 0;
     view->flags[page] &= PAGE_LOGGED;

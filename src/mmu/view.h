@@ -33,6 +33,9 @@ enum page_flags {
     PAGE_GLOBAL = 1, /* all entries come from global pages */
     PAGE_LIVE = 2,   /* may have entries */
     PAGE_LOGGED = 4,
+    PAGE_WINDOW_READ = 8,   /* mapped in the view's window, */
+    PAGE_WINDOW_WRITE = 16, /* writable */
+    PAGE_IN_WINDOW = PAGE_WINDOW_READ | PAGE_WINDOW_WRITE,
 };
 #define LIVE_8 0x0202020202020202ull
 
@@ -57,7 +60,20 @@ struct view {
     u8 large[REGIONS];
     u32 table_of[REGIONS]; /* trace number, 0: none */
     u32 directory_of[QUARTERS];
+    u32 window;    /* of the view: its number + 1, or 0 */
     bool reserved; /* memory for it is there */
+};
+
+#define WINDOWS   8
+#define STALE_MAX 512
+
+struct window {
+    u64 base; /* 0: no addresses reserved yet */
+    u64 used; /* stamp */
+    u32 view; /* 0: free */
+    u32 mappings;
+    u32 stale_count; /* STALE_MAX + 1: more than the list holds */
+    u32 stale[STALE_MAX];
 };
 
 /* A guest's address space. */
@@ -66,6 +82,8 @@ struct space {
     u64 pdpte[QUARTERS];
     u64 used; /* stamp of its last use; 0: free */
     u32 view;
+    u32 patience;  /* what it has to run for a window, in units of PROMOTE_CYCLES */
+    u64 ran, cost; /* host cycles in user code, and of these estimated for its window */
 };
 
 struct trace {
@@ -99,6 +117,9 @@ struct shadow_state {
     bool pae, paged;
     bool untraceable; /* some entry came through a table that is not in RAM */
 
+    struct window window[WINDOWS];
+    u32 mappings; /* in all windows */
+
     struct trace *trace; /* TRACES_MAX, 0 is not used */
     u32 *trace_of;       /* one a RAM page: trace number, 0: none */
     u32 traces, free_trace;
@@ -131,6 +152,12 @@ void view_touch(struct shadow *shadow, u32 view, u32 page);
 void view_prepare(struct shadow *shadow, u32 view, u32 page, const struct walk *walk, u64 entry,
                   u32 frame_plus_1);
 void view_set_write(struct shadow *shadow, u32 view, u32 page, u64 entry);
+
+/* window.c */
+void windows_destroy(struct shadow *shadow);
+/* A page that is in the view's window lost an entry. */
+void window_stale(struct shadow *shadow, u32 view, u32 page);
+void window_close(struct shadow *shadow, u32 view);
 
 /* trace.c */
 int traces_init(struct shadow *shadow);

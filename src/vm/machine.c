@@ -116,6 +116,7 @@ static bool make_memory(struct vm *vm, char *error, size_t error_bytes)
     if (failed) return fail(error, error_bytes, "cannot have shadow page tables", failed);
     vm->shadow.forced_slow = vm->options->translator.forced_slow;
     vm->shadow.untraced = vm->options->no_traces;
+    vm->shadow.windows = vm->options->windows;
     vm->shadow.no_prefill = vm->options->no_prefill;
     return true;
 }
@@ -137,6 +138,8 @@ static bool make_cpu(struct vm *vm, char *error, size_t error_bytes)
     v->counters = &vm->counters;
     v->deterministic = vm->options->deterministic;
     v->fpu_always_park = vm->options->no_fpu_shelter;
+    v->no_fast_entry = vm->options->translator.no_fast_entry;
+    v->no_bulk_strings = vm->options->translator.no_bulk_strings;
     v->paging.maxphyaddr = v->model->maxphyaddr;
     int failed = interp_init(v);
     if (failed) return fail(error, error_bytes, "cannot start the interpreter", failed);

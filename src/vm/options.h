@@ -36,6 +36,7 @@ struct options {
 
     enum engine engine;
     bool no_traces, no_prefill; /* shadow tables */
+    enum windows_policy windows;
     struct translator_config translator;
     bool no_fpu_shelter;
     bool deterministic;

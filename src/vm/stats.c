@@ -70,6 +70,7 @@ static struct counters all_counters(const struct vm *vm)
 {
     struct counters c = vm->counters;
     c.mmio_accesses += vm->phys.mmio_accesses;
+    c.return_misses += vm->vcpu.return_misses;
     return c;
 }
 

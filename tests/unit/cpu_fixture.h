@@ -163,10 +163,10 @@ static inline void fixture_protected(struct cpu_fixture *f, unsigned cpl)
     v->paging.cr0 = CR0_PE | CR0_ET | CR0_NE | CR0_WP;
     u32 dpl = cpl << AR_DPL_SHIFT;
     for (unsigned i = 0; i < SEG_COUNT; i++)
-        v->seg[i] = (struct segment){0, 0xffffffff, FLAT | 0x93 | dpl, cpl ? DATA3 : DATA0};
-    v->seg[SEG_CS] = (struct segment){0, 0xffffffff, FLAT | 0x9b | dpl, cpl ? CODE3 : CODE0};
-    v->tr = (struct segment){AT_TSS, 0x2067, 0x8b, TSS};
-    v->ldtr = (struct segment){AT_LDT, 0x1f, 0x82, LDT};
+        v->seg[i] = (struct segment){0, 0xffffffff, FLAT | 0x93 | dpl, cpl ? DATA3 : DATA0, 0, 0};
+    v->seg[SEG_CS] = (struct segment){0, 0xffffffff, FLAT | 0x9b | dpl, cpl ? CODE3 : CODE0, 0, 0};
+    v->tr = (struct segment){AT_TSS, 0x2067, 0x8b, TSS, 0, 0};
+    v->ldtr = (struct segment){AT_LDT, 0x1f, 0x82, LDT, 0, 0};
     v->cpl = cpl;
     v->eflags = FL_ONE | FL_IF;
     v->rip = 0x7000;

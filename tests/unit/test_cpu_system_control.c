@@ -218,7 +218,7 @@ static void test_mode(void)
         {0, 0, AR_UNUSABLE, MODE_SEG_ODD},
     };
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
-        v->seg[SEG_FS] = (struct segment){rows[i].base, rows[i].limit, rows[i].access, 0};
+        v->seg[SEG_FS] = (struct segment){rows[i].base, rows[i].limit, rows[i].access, 0, 0, 0};
         vcpu_update_mode(v);
         CHECK_EQ(mode_seg(v->mode, SEG_FS), rows[i].seg);
     }
