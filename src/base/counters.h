@@ -22,7 +22,7 @@
     X(chains_made, "direct branches chained")                                                                \
     X(chains_broken, "chains broken by invalidation")                                                        \
     X(indirect_misses, "indirect branches that missed their inline cache")                                   \
-    X(return_misses, "guest returns that did not go where the shadow return stack said")                        \
+    X(return_misses, "guest returns that did not go where the shadow return stack said")                     \
     X(return_stack_resets, "shadow return stacks emptied because mode or mappings changed")                  \
     X(return_stack_overflows, "shadow return stacks emptied because they were full")                         \
     X(blocks_invalidated, "blocks invalidated by writes to code")                                            \
