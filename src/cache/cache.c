@@ -170,8 +170,7 @@ void cache_link(struct cache *cache, struct edge *edge, struct block *to, u32 fr
     edge->to = to;
     edge->next = to->incoming;
     to->incoming = edge;
-    if (edge->frame_patch)
-        patch32(cache, edge->frame_patch, edge->parked ? frame_plus_1 : -frame_plus_1);
+    if (edge->frame_patch) patch32(cache, edge->frame_patch, edge->parked ? frame_plus_1 : -frame_plus_1);
     patch32(cache, edge->patch, (edge->parked ? to->entry_parked : to->entry_host) - (edge->patch + 4));
     cache->counters->chains_made++;
 }
@@ -239,7 +238,8 @@ static bool block_covers(const struct block *block, u64 gpa, u64 last)
     if (crosses(block) && (gpa ^ block->gpa_last) < PAGE_SIZE && gpa <= block->gpa_last) return true;
     if ((gpa ^ block->key.gpa) >= PAGE_SIZE) return false;
     for (unsigned n = 0; n < block->span_count; n++)
-        if (block->spans[n].first <= (last & PAGE_MASK) && (gpa & PAGE_MASK) <= block->spans[n].last) return true;
+        if (block->spans[n].first <= (last & PAGE_MASK) && (gpa & PAGE_MASK) <= block->spans[n].last)
+            return true;
     return false;
 }
 

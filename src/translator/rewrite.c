@@ -256,7 +256,8 @@ bool rewrite_identical(struct build *b)
     check_divisor(b, i, mem ? &at : NULL);
     if (needs_flags(b, i)) flags_to_host(b);
     b->block->sites[b->n].parked = b->flags != FLAGS_HOST;
-    b->block->sites[b->n].host = (u16)(b->e.at - b->block->start);
+    /* From here on the flags are so; in the window whatever comes before is this instruction's too. */
+    if (!has_window(b)) b->block->sites[b->n].host = (u16)(b->e.at - b->block->start);
     if (high) swap_high(b, high);
     if (i->encoding == ENC_VEX)
         emit_vex(b, i, mem ? &at : NULL);

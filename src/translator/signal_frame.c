@@ -96,6 +96,15 @@ static void handler(int signal, siginfo_t *info, void *context)
     sigaction(signal, &fallback, NULL);
 }
 
+/* Room for handlers: in translated code the stack pointer is in a shadow return stack, which has none. */
+static int give_signal_stack(void)
+{
+    stack_t stack = {.ss_size = (size_t)sysconf(_SC_SIGSTKSZ) + SIGNAL_STACK_BYTES};
+    stack.ss_sp = malloc(stack.ss_size); /* the thread's, for good */
+    if (!stack.ss_sp) return -ENOMEM;
+    return sigaltstack(&stack, NULL) < 0 ? -errno : 0;
+}
+
 /* --- a profiler's clock --- */
 
 static void tick(int signal, siginfo_t *info, void *context)
@@ -109,15 +118,6 @@ int translator_install_sampler(int signal)
 {
     struct sigaction action = {.sa_sigaction = tick, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
     return sigaction(signal, &action, NULL) < 0 ? -errno : 0;
-}
-
-/* Room for handlers: in translated code the stack pointer is in a shadow return stack, which has none. */
-static int give_signal_stack(void)
-{
-    stack_t stack = {.ss_size = (size_t)sysconf(_SC_SIGSTKSZ) + SIGNAL_STACK_BYTES};
-    stack.ss_sp = malloc(stack.ss_size); /* the thread's, for good */
-    if (!stack.ss_sp) return -ENOMEM;
-    return sigaltstack(&stack, NULL) < 0 ? -errno : 0;
 }
 
 int translator_install_signals(void)

@@ -82,6 +82,12 @@ static bool set_append(struct options *o, const char *value, struct complaint *c
     return true;
 }
 
+static bool set_guest_unpacks(struct options *o, const char *value, struct complaint *c)
+{
+    o->boot.guest_unpacks = true;
+    return true;
+}
+
 static bool set_firmware(struct options *o, const char *value, struct complaint *c)
 {
     o->boot.firmware = value;
@@ -260,12 +266,6 @@ static bool set_no_prefill(struct options *o, const char *value, struct complain
     return true;
 }
 
-static bool set_no_fpu_shelter(struct options *o, const char *value, struct complaint *c)
-{
-    o->no_fpu_shelter = true;
-    return true;
-}
-
 static bool set_no_fast_entry(struct options *o, const char *value, struct complaint *c)
 {
     o->translator.no_fast_entry = true;
@@ -275,6 +275,12 @@ static bool set_no_fast_entry(struct options *o, const char *value, struct compl
 static bool set_no_bulk_strings(struct options *o, const char *value, struct complaint *c)
 {
     o->translator.no_bulk_strings = true;
+    return true;
+}
+
+static bool set_no_fpu_shelter(struct options *o, const char *value, struct complaint *c)
+{
+    o->no_fpu_shelter = true;
     return true;
 }
 
@@ -294,6 +300,12 @@ static bool set_flush_every(struct options *o, const char *value, struct complai
 {
     if (whole_number(value, &o->translator.flush_every) && o->translator.flush_every) return true;
     return COMPLAIN(c, "--flush-every takes a number of exits, not \"%s\"", value);
+}
+
+static bool set_no_decode_memo(struct options *o, const char *value, struct complaint *c)
+{
+    o->translator.no_decode_memo = true;
+    return true;
 }
 
 static bool set_rtc_base(struct options *o, const char *value, struct complaint *c)
@@ -395,6 +407,18 @@ static bool set_no_shutdown(struct options *o, const char *value, struct complai
     return true;
 }
 
+static bool set_no_kvm_clock(struct options *o, const char *value, struct complaint *c)
+{
+    o->no_kvm_clock = true;
+    return true;
+}
+
+static bool set_no_isa_pnp(struct options *o, const char *value, struct complaint *c)
+{
+    o->no_isa_pnp = true;
+    return true;
+}
+
 static bool set_rtc(struct options *o, const char *value, struct complaint *c)
 {
     char *base = list_value(value, "base");
@@ -462,6 +486,8 @@ static const struct option_row rows[] = {
     {"kernel", "FILE", "a Linux bzImage, a Multiboot or a PVH kernel", set_kernel},
     {"initrd", "FILE", "its initial RAM disk (Multiboot: its modules)", set_initrd},
     {"append", "TEXT", "its command line", set_append},
+    {"no-unpack", NULL, "leave unpacking a compressed kernel to the guest (slower; random address)",
+     set_guest_unpacks},
     {"bios", "FILE", "a firmware image, started at the reset vector", set_firmware},
 
     {NULL, NULL, "The machine", NULL},
@@ -475,6 +501,8 @@ static const struct option_row rows[] = {
     {"device", "DEVICE", "isa-debug-exit,iobase=PORT,iosize=N, as in QEMU", set_device},
     {"rtc-base", "TIME", "clock at start: utc, localtime, 2024-01-31T23:59:59, Unix time", set_rtc_base},
     {"rtc", "base=TIME", NULL, set_rtc},
+    {"no-kvm-clock", NULL, "do not offer KVM's paravirtual clock", set_no_kvm_clock},
+    {"no-isa-pnp", NULL, "no Plug and Play ISA card (Linux looks for one for 0.3 s longer)", set_no_isa_pnp},
     {"no-reboot", NULL, "end when the guest resets or dies of a triple fault", set_no_reboot},
     {"no-shutdown", NULL, "stay when the guest has stopped for good", set_no_shutdown},
 
@@ -505,13 +533,14 @@ static const struct option_row rows[] = {
     {"no-traces", NULL, "shadow tables are flushed as a TLB is, page tables not traced", set_no_traces},
     {"windows", "WHEN", "host windows for user code: auto, always, never", set_windows},
     {"no-prefill", NULL, "a walk fills the one page asked for, not its neighbours", set_no_prefill},
-    {"no-fpu-shelter", NULL, "save the whole FPU state before devices and other library code",
-     set_no_fpu_shelter},
     {"no-fast-entry", NULL, "kernel entry, exit and segment loads take the general routines",
      set_no_fast_entry},
     {"no-bulk-strings", NULL, "repeated string instructions go element by element", set_no_bulk_strings},
+    {"no-fpu-shelter", NULL, "save the whole FPU state before devices and other library code",
+     set_no_fpu_shelter},
     {"forced-slow", NULL, "every memory access takes the slow path", set_forced_slow},
     {"exact-flags", NULL, "arithmetic flags are right even in frames of faults", set_exact_flags},
+    {"no-decode-memo", NULL, "every translated instruction is decoded from scratch", set_no_decode_memo},
     {"flush-every", "N", "flush the code cache every N exits", set_flush_every},
 
     {NULL, NULL, "Accepted for QEMU's sake", NULL},
