@@ -12,7 +12,7 @@
  */
 #include "nano.inc"
 
-ROUNDS = 5
+ROUNDS = 20
 
 GUEST(nano)
 

@@ -16,7 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define ROUNDS 5
+#define ROUNDS 20
 #define PAGE   4096u
 
 static uint64_t rdtsc(void)

@@ -65,6 +65,9 @@
 #define THUNK_FILL_SITE 12 /* jump: r9d = EIP to go to, r11d = struct indirect_site */
 #define THUNK_COUNT     13
 
+/* vcpu.exit_cause: a thunk, or this: the host CPU raised something. */
+#define EXIT_HOST_SIGNAL THUNK_COUNT
+
 /* Behind a call of THUNK_SLOW: size of the access, with SLOW_WRITE; then the index of the guest instruction
  * in its block. */
 #define SLOW_BYTES 2

@@ -231,6 +231,7 @@ static void check_divisor(struct build *b, const struct insn *i, const struct ho
 {
     if ((i->mnemonic != ZYDIS_MNEMONIC_DIV && i->mnemonic != ZYDIS_MNEMONIC_IDIV) || i->operand_bytes != 4)
         return;
+    if (mem && mem->window) return; /* a page fault would be at an instruction that has no site */
     flags_clobber(b);
     if (mem) {
         emit_alu_mi(&b->e, 7, *mem, 0);

@@ -9,6 +9,7 @@ static void sample_block(const struct engine *t, u64 pc, struct sample *sample)
     if (!block) return;
     const struct site *site = block->sites ? block_site_at(block, offset) : NULL;
     sample->cpl = block->key.mode & MODE_CPL;
+    sample->tier = block->key.mode & MODE_WINDOW ? 2 : 1;
     sample->block_linear = sample->eip = block->key.cs_base + block->key.eip;
     if (site) sample->eip += site->guest;
 }
@@ -17,13 +18,14 @@ static void sample_exit(const struct vcpu *v, const struct engine *t, struct sam
 {
     sample->cause = (u8)v->exit_cause;
     sample->eip = v->seg[SEG_CS].base + (u32)v->rip;
-    bool called = sample->cause == THUNK_SLOW || sample->cause == THUNK_CALLOUT;
+    bool callout =
+        sample->cause == THUNK_CALLOUT || sample->cause == THUNK_STRING || sample->cause == THUNK_FAST;
+    bool called = callout || sample->cause == THUNK_SLOW || sample->cause == EXIT_HOST_SIGNAL;
     /* The address behind a call may be another block's. */
     if (called && arena_holds(&t->cache.arena, v->exit_site)) sample_block(t, v->exit_site - 1, sample);
-    if (sample->cause != THUNK_CALLOUT) return;
-    const u8 *callout = (const u8 *)(uintptr_t)v->exit_argument;
-    if (callout < t->cache.meta || callout >= t->cache.meta + t->cache.meta_bytes) return;
-    sample->mnemonic = ((const struct callout *)callout)->insn.mnemonic;
+    const u8 *argument = (const u8 *)(uintptr_t)v->exit_argument;
+    if (callout && argument >= t->cache.meta && argument < t->cache.meta + t->cache.meta_bytes)
+        sample->mnemonic = ((const struct callout *)argument)->insn.mnemonic;
 }
 
 void translator_sample(struct vcpu *v, bool inside, u64 pc, struct sample *sample)
@@ -32,7 +34,6 @@ void translator_sample(struct vcpu *v, bool inside, u64 pc, struct sample *sampl
     *sample = (struct sample){.cpl = v->cpl};
     if (t && arena_holds(&t->cache.arena, pc)) {
         sample->place = SAMPLE_TRANSLATED;
-        sample->tier = 1;
         sample_block(t, pc, sample);
     } else if (t && inside) {
         sample->place = SAMPLE_EXIT;
@@ -45,12 +46,16 @@ void translator_sample(struct vcpu *v, bool inside, u64 pc, struct sample *sampl
 
 const char *translator_exit_name(unsigned cause)
 {
-    static const char *const names[THUNK_COUNT] = {
-        [THUNK_SLOW] = "slow access",       [THUNK_CALLOUT] = "callout",   [THUNK_LINK] = "unlinked edge",
-        [THUNK_INDIRECT] = "indirect miss", [THUNK_DISPATCH] = "dispatch", [THUNK_BUDGET] = "budget",
-        [THUNK_CROSS] = "second page",      [THUNK_STEP] = "step",
+    static const char *const names[] = {
+        [THUNK_SLOW] = "slow access",          [THUNK_CALLOUT] = "callout",
+        [THUNK_LINK] = "unlinked edge",        [THUNK_INDIRECT] = "indirect miss",
+        [THUNK_DISPATCH] = "dispatch",         [THUNK_BUDGET] = "budget",
+        [THUNK_CROSS] = "second page",         [THUNK_STEP] = "step",
+        [THUNK_STRING] = "string instruction", [THUNK_FAST] = "fast routine",
+        [THUNK_LINK_PARKED] = "unlinked edge", [THUNK_RETURN_MISS] = "return miss",
+        [EXIT_HOST_SIGNAL] = "host signal",
     };
-    return cause < THUNK_COUNT ? names[cause] : NULL;
+    return cause < ARRAY_SIZE(names) ? names[cause] : NULL;
 }
 
 extern const u8 sample_stubs[], sample_stubs_end[];

@@ -36,9 +36,9 @@ enum sample_place {
 struct sample {
     u8 place; /* enum sample_place */
     u8 cause; /* SAMPLE_EXIT: why, see translator_exit_name() */
-    u8 tier;  /* SAMPLE_TRANSLATED */
+    u8 tier;  /* of the block: 1, or 2 with a host window; 0: unknown */
     u8 cpl;
-    u16 mnemonic;     /* of a callout's instruction (Zydis), or SAMPLE_NO_MNEMONIC */
+    u16 mnemonic;     /* of the instruction handed to C (Zydis), or SAMPLE_NO_MNEMONIC */
     u32 eip;          /* linear address of the guest instruction; 0: unknown */
     u32 block_linear; /* of the first instruction of its block; 0: unknown */
 };

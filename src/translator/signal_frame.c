@@ -76,9 +76,18 @@ static bool empty_return_stack(int signal, const siginfo_t *info, greg_t *regs)
     return stack;
 }
 
+/* For a profiler that looks while we are at it. */
+static void note_exit(const greg_t *regs)
+{
+    if (!watched) return;
+    watched->exit_cause = EXIT_HOST_SIGNAL;
+    watched->exit_site = (u64)regs[REG_RIP] + 1; /* as behind a call */
+}
+
 static void handler(int signal, siginfo_t *info, void *context)
 {
     ucontext_t *uc = context;
+    note_exit(uc->uc_mcontext.gregs);
     if (empty_return_stack(signal, info, uc->uc_mcontext.gregs)) return;
     if (enter_into_window(signal, info, uc->uc_mcontext.gregs)) return;
     if (send_to_interpreter(signal, info, uc->uc_mcontext.gregs)) return;

@@ -13,8 +13,7 @@
 #include <unistd.h>
 
 /* Not a divisor of anything that ticks. */
-#define PERIOD_NS             487000
-#define ALTERNATE_STACK_BYTES (64 * 1024)
+#define PERIOD_NS 487000
 /* How much of the stack is searched for return addresses. */
 #define STACK_WORDS 384
 
@@ -39,6 +38,14 @@ static bool is_module(const struct profile *p, u32 function)
     return function != SYMBOL_NONE && p->own.list[function].module;
 }
 
+/* None: translated code's, which is a shadow return stack, in the first instructions after leaving it. */
+static const struct profile_stack *stack_of(const struct profile *p, u64 sp)
+{
+    for (unsigned n = 0; n < ARRAY_SIZE(p->stack); n++)
+        if (sp >= p->stack[n].low && sp < p->stack[n].high) return &p->stack[n];
+    return NULL;
+}
+
 /* Does the call before this return address lead out of Ringer, that is to the PLT or through the GOT? */
 static bool calls_out(const struct profile *p, u64 back)
 {
@@ -55,9 +62,10 @@ static void look_back(const struct profile *p, u64 pc, u64 sp, struct trail *tra
 {
     u32 here = symbols_find(&p->own, pc);
     *trail = (struct trail){.innermost = is_module(p, here) ? here : SYMBOL_NONE};
+    const struct profile_stack *stack = stack_of(p, sp);
     u64 end = sp + STACK_WORDS * 8;
-    if (end > p->stack_top) end = p->stack_top;
-    for (u64 at = sp & ~7ull; at < end; at += 8) {
+    if (stack && end > stack->high) end = stack->high;
+    for (u64 at = sp & ~7ull; stack && at < end; at += 8) {
         u32 function = symbols_find(&p->own, word_at(at) - 1);
         if (!is_module(p, function)) continue;
         if (trail->innermost == SYMBOL_NONE) {
@@ -126,16 +134,20 @@ static u64 thread_cpu_ns(void)
     return (u64)now.tv_sec * 1000000000u + (u64)now.tv_nsec;
 }
 
-/* The end of this thread's stack. */
-static u64 stack_top(void)
+static void find_stacks(struct profile *p)
 {
     pthread_attr_t attributes;
     void *low = NULL;
     size_t bytes = 0;
-    if (pthread_getattr_np(pthread_self(), &attributes)) return 0;
-    pthread_attr_getstack(&attributes, &low, &bytes);
-    pthread_attr_destroy(&attributes);
-    return (u64)(uintptr_t)low + bytes;
+    stack_t signals = {0};
+    if (!pthread_getattr_np(pthread_self(), &attributes)) {
+        pthread_attr_getstack(&attributes, &low, &bytes);
+        pthread_attr_destroy(&attributes);
+    }
+    p->stack[0] = (struct profile_stack){(u64)(uintptr_t)low, (u64)(uintptr_t)low + bytes};
+    if (sigaltstack(NULL, &signals) < 0 || (signals.ss_flags & SS_DISABLE)) return;
+    low = signals.ss_sp;
+    p->stack[1] = (struct profile_stack){(u64)(uintptr_t)low, (u64)(uintptr_t)low + signals.ss_size};
 }
 
 struct profile *profile_open(struct vm *vm, const struct symbols *guest, char *error, size_t error_bytes)
@@ -148,14 +160,12 @@ struct profile *profile_open(struct vm *vm, const struct symbols *guest, char *e
     p->sampler.take = take;
     p->vm = vm;
     p->guest = guest;
-    p->stack_top = stack_top();
     symbols_load_own(&p->own);
     p->idle_function = find_named(&p->own, "waker_wait");
     p->translate_function = find_named(&p->own, "translate");
     p->enter_function = find_named(&p->own, "translator_run");
     p->entries = calloc(PROFILE_ENTRIES, sizeof(p->entries[0]));
-    p->alternate_stack = malloc(ALTERNATE_STACK_BYTES);
-    if (!p->entries || !p->alternate_stack) {
+    if (!p->entries) {
         snprintf(error, error_bytes, "out of memory");
         profile_close(p);
         return NULL;
@@ -182,8 +192,7 @@ static int start_timer(struct profile *p)
 
 int profile_start(struct profile *p)
 {
-    stack_t alternate = {.ss_sp = p->alternate_stack, .ss_size = ALTERNATE_STACK_BYTES};
-    if (sigaltstack(&alternate, NULL) < 0) return -errno;
+    find_stacks(p);
     if (p->vm->vcpu.engine) translator_profile(&p->vm->vcpu);
     int failed = translator_install_sampler(SIGPROF);
     if (failed) return failed;
@@ -197,7 +206,6 @@ void profile_stop(struct profile *p)
     /* One that was on its way finds nobody. */
     signal(SIGPROF, SIG_IGN);
     p->cpu_ns = thread_cpu_ns() - p->cpu_ns;
-    sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, NULL);
 }
 
 void profile_close(struct profile *p)
@@ -205,6 +213,5 @@ void profile_close(struct profile *p)
     if (!p) return;
     symbols_free(&p->own);
     free(p->entries);
-    free(p->alternate_stack);
     free(p);
 }

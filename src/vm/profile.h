@@ -54,14 +54,15 @@ struct profile {
     u32 used;
     u64 taken, idle, lost;
     u64 cpu_ns; /* of the vCPU thread while it was on */
-    u64 stack_top;
+    struct profile_stack {
+        u64 low, high;
+    } stack[2];        /* the thread's, and the one for signals */
     u32 idle_function; /* where the thread waits while the guest is halted */
     u32 translate_function;
     u32 enter_function; /* nothing further out is of interest */
     struct symbols own;
     const struct symbols *guest;
     timer_t timer;
-    void *alternate_stack;
 };
 
 /* NULL with one sentence in error. `guest`: names of guest functions, perhaps none; must outlive the profile.
