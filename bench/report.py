@@ -17,20 +17,22 @@ import sys
 
 import plot
 
-# The rows of the table: group, title, at most against native (over all as geometric mean, for each one), at
-# least against TCG (the same two). None: nothing is asked.
+# What is to be reached, by group: title; at most against native, over the group (geometric mean) and for each test of it; at
+# least against TCG, the same two. None: nothing is asked. Where the goal is one number for several tests it holds for
+# each of them against native and for their mean against TCG, because TCG is close to native in some (dependent loads,
+# mispredicted jumps) and a hundred times slower in others.
 TARGETS = [
     ("integer", "integer, sort, pointer, byte loops", 1.3, 2.0, 4, None),
-    ("float", "SSE2 and x87 floating point", None, 1.15, None, 15),
-    ("calls", "calls, indirect calls, switch interpreters", None, 2.0, None, 3.5),
-    ("memory", "memcpy, memset, rep movs from 4 KB up", None, 1.3, None, 15),
-    ("syscall", "system call (getppid)", None, 2.5, None, 2),
-    ("signal", "signal delivery", None, 1.0, None, 3),
-    ("fork", "fork+wait, fork+exec", None, 2.5, None, 3),
-    ("switch", "pipe ping-pong, context switch", None, 3, None, 8),
-    ("fault", "page fault (anonymous memory)", None, 2.5, None, 3),
-    ("smc", "self-modifying code", None, None, None, 3),
-    ("boot", "kernel start to shell", None, None, None, 3),
+    ("float", "SSE2 and x87 floating point", None, 1.15, 15, None),
+    ("calls", "calls, indirect calls, switch interpreters", None, 2.0, 3.5, None),
+    ("memory", "memcpy, memset, rep movs from 4 KB up", None, 1.3, 15, None),
+    ("syscall", "system call (getppid)", None, 2.5, 2, None),
+    ("signal", "signal delivery", None, 1.0, 3, None),
+    ("fork", "fork+wait, fork+exec", None, 2.5, 3, None),
+    ("switch", "pipe ping-pong, context switch", None, 3, 8, None),
+    ("fault", "page fault (anonymous memory)", None, 2.5, 3, None),
+    ("smc", "self-modifying code", None, None, 3, None),
+    ("boot", "kernel start to shell", None, None, 3, None),
     ("programs", "real programs", 2.0, None, 6, None),
     ("other", "what no target is for", None, None, None, None),
 ]
@@ -259,7 +261,7 @@ def text(report, cpu_time, peaks, idle):
             of = next(e["of"] for e in row if e)
             lines.append(f"  {test:<16}" + "".join(scaled(e and e["median"], e and e["unit"]).rjust(width) for e in row)
                          + "".join(number(report.ratio(test, a, b), pair_width) for a, b in pairs)
-                         + f"  {''.join(flags):<3} {of}".rstrip())
+                         + f"  {''.join(flags):<3} {of}")
         if len(tests) > 1:
             lines.append("  geometric mean".ljust(len(head))
                          + "".join(number(geometric_mean(report.ratios(tests, a, b)), pair_width) for a, b in pairs))
@@ -267,28 +269,29 @@ def text(report, cpu_time, peaks, idle):
     return "\n".join(lines) + "\n"
 
 
-def asked(target, sign, more):
-    mean, each = target["mean_target"], target["each_target"]
-    parts = [f"{sign} {mean:g} mean"] if mean else []
-    parts += [f"{sign} {each:g} {'each' if not mean else more}"] if each else []
+def asked(target, sign):
+    parts = [f"{sign} {limit:g} {what}" for limit, what in
+             ((target["mean_target"], "mean"), (target["each_target"], "each")) if limit]
     return ", ".join(parts)
 
 
 def target_lines(report):
     if not report.subject:
         return []
-    lines = [f"{report.subject} and the targets".ljust(44) + f"{'against native':^38}{'against TCG':^38}",
-             " " * 44 + 2 * f"{'mean':>8}{'worst':>8}  {'target':<20}"]
+    side_width = 48
+    lines = [f"{report.subject} and its targets".ljust(44)
+             + "   against native".ljust(side_width) + "   against TCG",
+             (" " * 44 + 2 * f"{'mean':>8}{'worst':>8}  {'target':<{side_width - 18}}").rstrip()]
     for row in report.targets():
         line = f"{row['title']:<44}"
         for side, sign in (("native", "<="), ("tcg", ">=")):
             target = row[side]
             if not target:
-                line += " " * 38
+                line += " " * side_width
                 continue
             verdict = {True: "met", False: "MISSED", None: ""}[target["met"]]
-            wanted = asked(target, sign, "worst")
-            line += number(target["mean"], 8) + number(target["worst"], 8) + f"  {verdict:<6} {wanted}".ljust(22)
+            line += (number(target["mean"], 8) + number(target["worst"], 8)
+                     + f"  {verdict:<6} {asked(target, sign)}").ljust(side_width)
         lines.append(line.rstrip())
     return lines
 
