@@ -15,7 +15,8 @@ import re
 import statistics
 import sys
 
-import plot
+sys.dont_write_bytecode = True
+import plot  # noqa: E402
 
 # What is to be reached, by group: title; at most against native, over the group (geometric mean) and for each test of it; at
 # least against TCG, the same two. None: nothing is asked. Where the goal is one number for several tests it holds for
