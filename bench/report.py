@@ -75,7 +75,7 @@ def read_raw(path):
             test[what] = (wall, cpu, int(rest[0]) / 1e9)
         if what == "end":
             test["status"], test["guest_cpu_s"] = int(rest[1]), float(rest[2]) + float(rest[3])
-        elif what == "value" and math.isfinite(float(rest[0])):
+        elif what == "value" and re.fullmatch(r"[0-9.e+-]+", rest[0]):
             test["value"], test["unit"], test["of"] = float(rest[0]), rest[1], " ".join(rest[2:])
         elif what == "check":
             test["check"] = " ".join(rest)

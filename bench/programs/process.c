@@ -3,6 +3,9 @@
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/auxv.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,12 +27,8 @@ static char nothing[4096];
 
 static void nothing_prepare(void)
 {
-    ssize_t length = readlink("/proc/self/exe", nothing, sizeof(nothing) - 16);
-    must(length > 0, "readlink /proc/self/exe");
-    while (length && nothing[length - 1] != '/')
-        length--;
-    for (const char *p = "nothing"; (nothing[length++] = *p); p++)
-        ;
+    const char *own = (const char *)getauxval(AT_EXECFN), *name = strrchr(own, '/');
+    snprintf(nothing, sizeof(nothing), "%.*snothing", name ? (int)(name + 1 - own) : 0, own);
     must(!access(nothing, X_OK), nothing);
 }
 
