@@ -14,12 +14,12 @@ def label(ratio):
     return f"{ratio:.0f}" if ratio >= 20 else f"{ratio:.1f}" if ratio >= 2 else f"{ratio:.2f}"
 
 
-def rows_of(report, targets, base):
-    """(group title, limit for each test or None, [(test, {machine: ratio})]) for the tests that have the base."""
+def rows_of(report, targets, base, tests_of):
+    """(title, limit for each test or None, [(test, {machine: ratio})]) of the groups that have tests with the base."""
     groups = []
     for group, title, most_mean, most_each, *_ in targets:
         rows = []
-        for test in report.tests(group):
+        for test in tests_of(group):
             ratios = {m: report.ratio(test, m, base) for m in report.machines if m != base}
             ratios = {m: r for m, r in ratios.items() if r}
             if ratios:
@@ -30,9 +30,14 @@ def rows_of(report, targets, base):
 
 
 def svg(report, targets, native, tcg):
-    base = native if native in report.machines else tcg if tcg in report.machines else report.subject
+    base = next((m for m in (native, tcg) if m in report.machines), report.subject)
     machines = [m for m in report.machines if m != base]
-    groups = rows_of(report, targets, base)
+    groups = rows_of(report, targets, base, report.tests)
+    if base == native and tcg in report.machines:
+        # What the host has no figure for.
+        for title, _, rows in rows_of(report, targets, tcg, lambda group: [
+                t for t in report.tests(group) if not report.value(t, native)]):
+            groups.append((f"relative to {tcg}: {title}", None, rows))
     ratios = [r for _, _, rows in groups for _, values in rows for r in values.values()] or [1]
     low = math.floor(math.log10(min(min(ratios), 0.9)))
     high = math.ceil(math.log10(max(max(ratios), 1.1)))
@@ -78,7 +83,8 @@ def svg(report, targets, native, tcg):
                     end, start = x(values[machine]), x(1)
                     out.append(f'<rect x="{min(start, end):.1f}" y="{bar_y:.1f}" width="{max(abs(end - start), 1):.1f}" '
                                f'height="{BAR - 1}" fill="{colours[machine]}"/>'
-                               f'<text x="{max(start, end) + 4:.1f}" y="{bar_y + BAR - 1.5:.1f}" font-size="9" fill="{INK}">'
+                               f'<text x="{max(start, end) + 4:.1f}" y="{bar_y + BAR - 1.5:.1f}" font-size="9" fill="{INK}" '
+                               'stroke="white" stroke-width="3" paint-order="stroke">'
                                f'{label(values[machine])}</text>')
                 bar_y += BAR
             y += row_height
