@@ -25,6 +25,11 @@ void fpu_park(struct vcpu *v)
     v->counters->fpu_parks++;
 }
 
+void fpu_snapshot(struct vcpu *v)
+{
+    if (v->fpu_live) __asm__ volatile("fxsave64 %0" : "=m"(v->fpu));
+}
+
 void fpu_load(struct vcpu *v)
 {
     if (v->fpu_live) return;

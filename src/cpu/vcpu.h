@@ -114,6 +114,10 @@ struct segment {
     u32 limit;
     u32 access;
     u16 selector;
+    /* `comparable`: it was loaded from the GDT, where `raw` was found; to load the same selector again is
+     * nothing as long as that is still there. */
+    u16 comparable;
+    u64 raw;
 };
 
 enum seg_access {
@@ -202,7 +206,7 @@ struct vcpu {
     bool fpu_live;
     struct segment seg[SEG_COUNT];
     /* The translator's own, see src/translator/frame.h */
-    u64 thunk[8];     /* entry points translated code calls */
+    u64 thunk[16];    /* entry points translated code calls */
     u64 jump_table;   /* struct jump_entry[65536], by the low 16 bits of EIP */
     u64 jump_tag;     /* mode number << 56, 0: look nothing up */
     u32 remaining;    /* guest instructions of the block after the one that is to be interpreted */
@@ -212,6 +216,10 @@ struct vcpu {
                          and  icount >= this; 0 for every one (lockstep compares there), UINT64_MAX for never
                        */
     bool interrupt_line; /* level of the PIC's INTR output */
+    u64 c_stack;         /* the monitor's stack pointer while translated code runs */
+    u64 return_top;      /* shadow return stack of this privilege: stack pointer while C code runs */
+    u64 return_base;     /* ... where it is when empty */
+    u64 return_misses;   /* guest returns that did not go where that stack said */
     /* -- the rest -- */
     struct segment ldtr, tr;
     struct desc_table gdtr, idtr;
@@ -247,6 +255,10 @@ struct vcpu {
     void *thunks;                /* FP/SIMD host thunks of the interpreter */
     struct write_log *write_log; /* lockstep; NULL otherwise */
     bool deterministic;
+    bool in_user;         /* CPL was 3 when it was looked at last, */
+    u64 user_since;       /* since this value of the host's TSC */
+    bool no_fast_entry;   /* fault injection: the general routines of kernel entry and exit only */
+    bool no_bulk_strings; /* fault injection: repeated string instructions element by element */
 
     /* FXSAVE image (XSAVE later), valid while !fpu_live */
     _Alignas(64) u8 fpu[4096];
@@ -259,6 +271,10 @@ void vcpu_reset(struct vcpu *v);
 /* Recompute everything that is derived from CPL, segments, EFLAGS and control registers: mode, read_table,
  * write_table, exec_table. Call after changing any of those (cheap). */
 void vcpu_update_mode(struct vcpu *v);
+/* The same where the segments changed are CS and SS at most, */
+void vcpu_update_privilege(struct vcpu *v);
+/* and after loading ES, DS, FS or GS, and nothing else. */
+void vcpu_update_segment(struct vcpu *v, enum seg seg);
 
 /* Guest FPU state: registers <-> v->fpu. fpu_park: make v->fpu valid and the host's FPU free for library code
  * (default MXCSR and x87 control word). fpu_load: the opposite. Both do nothing when it is so already. */
