@@ -77,6 +77,25 @@ install_packages() {
         apt-get -q -y --no-install-recommends -o Acquire::Retries=3 install "${missing[@]}"
 }
 
+# private_apt DIRECTORY: fills the array `apt_options` so that apt-get and apt-cache use the host's sources and keys, but
+# know i386 only, and have lists, a cache and a database (an empty one) of their own in DIRECTORY. Reads the package lists.
+private_apt() {
+    mkdir -p "$1"/{lists/partial,apt/archives/partial}
+    : >"$1/status"
+    apt_options=(
+        -o APT::Architecture=i386 -o APT::Architectures=i386
+        -o "Dir::State::Lists=$1/lists" -o "Dir::State::status=$1/status"
+        -o "Dir::Cache=$1/apt" -o "Dir::Log=$1"
+        -o Acquire::Languages=none -o Acquire::Retries=3
+        -o Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false
+    )
+    # As root apt would drop to a user who cannot write there.
+    if [ "$(id -u)" -eq 0 ]; then apt_options+=(-o APT::Sandbox::User=root); fi
+    # A source that has no i386 list (or a half-synchronised mirror) makes this fail although the main one is there:
+    # what counts is whether the packages are found afterwards.
+    run_logged "Reading Debian's i386 package lists" bash -c '"$@" || true' - apt-get "${apt_options[@]}" -q update
+}
+
 install_build_packages() { install_packages "${packages_build[@]}" "${packages_guest[@]}"; }
 
 # build DIRECTORY WHAT TARGET CMAKE-OPTION...

@@ -1,7 +1,8 @@
 /*
  * observe: runs a program and watches it from outside, for the boot tests and the benchmarks.
  *
- *   observe [--timeout SECONDS] [--marker TEXT] [--last TEXT] [--report FILE] -- PROGRAM ARGUMENT...
+ *   observe [--timeout SECONDS] [--marker TEXT] [--last TEXT] [--stamp TEXT] [--report FILE] -- PROGRAM
+ * ARGUMENT...
  *
  * Passes the program's standard output on and notes when, and after how much CPU time, TEXT first appeared in
  * it. The report, one "name value" a line:
@@ -10,10 +11,12 @@
  *   wall_s  cpu_s          whole run, from before fork
  *   marker_s marker_cpu_s  up to the marker ("-" when it never came)
  *   peak_kb                largest resident set (VmHWM), children included
+ *   stamp WALL_S CPU_S LINE  for each line with --stamp's TEXT in it, when its last byte came
  *
  * --last TEXT ends the program when TEXT has appeared (a guest that would go on for ever); its status is then
  * 0. Our own exit status is that of the program. Standard input is handed on unless it is a terminal.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -51,6 +54,30 @@ static bool finder_feed(struct finder *f, const char *bytes, size_t count)
     return found;
 }
 
+/* Notes the lines of a stream that have a text in them. */
+struct stamper {
+    const char *text;
+    char line[1024];
+    size_t length;
+    FILE *stamps;
+    char *noted;
+    size_t noted_bytes;
+};
+
+static void stamper_feed(struct stamper *s, const char *bytes, size_t count, double wall_s, double cpu_s)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (bytes[i] != '\n') {
+            if (bytes[i] != '\r' && s->length < sizeof(s->line) - 1) s->line[s->length++] = bytes[i];
+            continue;
+        }
+        s->line[s->length] = 0;
+        s->length = 0;
+        char *found = strstr(s->line, s->text);
+        if (found) fprintf(s->stamps, "stamp %.6f %.6f %s\n", wall_s, cpu_s, found);
+    }
+}
+
 static double now_s(void)
 {
     struct timespec t;
@@ -58,27 +85,32 @@ static double now_s(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* CPU time of a running process, all its threads, in seconds. */
+/* CPU time of a running process, all its threads that live, in seconds. */
 static double cpu_of(pid_t pid)
 {
-    char path[64], line[1024];
-    unsigned long user = 0, system = 0;
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    FILE *stat = fopen(path, "r");
-    if (!stat) return 0;
-    /* The name, in parentheses, may hold anything; proc(5): fields 14 and 15 are utime and stime. */
-    if (fgets(line, sizeof(line), stat)) {
-        char *after = strrchr(line, ')');
-        if (after) sscanf(after + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system);
+    char path[64];
+    double sum_ns = 0;
+    snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+    DIR *threads = opendir(path);
+    if (!threads) return 0;
+    for (struct dirent *thread; (thread = readdir(threads));) {
+        unsigned long long ns = 0;
+        snprintf(path, sizeof(path), "/proc/%d/task/%.16s/schedstat", (int)pid, thread->d_name);
+        FILE *stat = thread->d_name[0] == '.' ? NULL : fopen(path, "r");
+        if (!stat) continue;
+        /* Nanoseconds on a processor; /proc/PID/stat would have them in ticks of 10 ms. */
+        if (fscanf(stat, "%llu", &ns) == 1) sum_ns += (double)ns;
+        fclose(stat);
     }
-    fclose(stat);
-    return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+    closedir(threads);
+    return sum_ns / 1e9;
 }
 
 struct request {
     double timeout_s;
     const char *report;
     struct finder marker, last;
+    struct stamper stamper;
     char **command;
 };
 
@@ -91,8 +123,8 @@ struct result {
 static void usage(const char *what)
 {
     fprintf(stderr,
-            "observe: %s\nusage: observe [--timeout S] [--marker TEXT] [--last TEXT] [--report FILE] -- "
-            "PROGRAM...\n",
+            "observe: %s\nusage: observe [--timeout S] [--marker TEXT] [--last TEXT] [--stamp TEXT] "
+            "[--report FILE] -- PROGRAM...\n",
             what);
     exit(STATUS_USAGE);
 }
@@ -109,6 +141,8 @@ static void parse(int argc, char **argv, struct request *r)
             r->marker.text = argv[at + 1];
         else if (!strcmp(argv[at], "--last"))
             r->last.text = argv[at + 1];
+        else if (!strcmp(argv[at], "--stamp"))
+            r->stamper.text = argv[at + 1];
         else if (!strcmp(argv[at], "--report"))
             r->report = argv[at + 1];
         else
@@ -116,6 +150,10 @@ static void parse(int argc, char **argv, struct request *r)
     }
     if (at + 1 >= argc) usage("no program");
     r->command = argv + at + 1;
+    if (r->stamper.text) {
+        r->stamper.stamps = open_memstream(&r->stamper.noted, &r->stamper.noted_bytes);
+        if (!r->stamper.stamps) usage("no memory");
+    }
     for (struct finder *f = &r->marker;; f = &r->last) {
         if (f->text && (!f->text[0] || strlen(f->text) > 1024)) usage("a text must have 1 to 1024 bytes");
         if (f == &r->last) break;
@@ -179,6 +217,7 @@ static void watch(struct request *r, struct result *out)
             out->marker_s = now_s() - begin;
             out->marker_cpu_s = cpu_of(pid);
         }
+        if (r->stamper.text) stamper_feed(&r->stamper, bytes, (size_t)count, now_s() - begin, cpu_of(pid));
         for (ssize_t done = 0, n; done < count; done += n)
             if ((n = write(1, bytes + done, (size_t)(count - done))) < 0) break;
         if (finder_feed(&r->last, bytes, (size_t)count)) {
@@ -202,7 +241,7 @@ static void watch(struct request *r, struct result *out)
                                         : WEXITSTATUS(status);
 }
 
-static int write_report(const char *path, const struct result *r)
+static int write_report(const char *path, const struct result *r, struct stamper *stamper)
 {
     FILE *file = fopen(path, "w");
     if (!file) {
@@ -215,6 +254,11 @@ static int write_report(const char *path, const struct result *r)
     else
         fprintf(file, "marker_s -\nmarker_cpu_s -\n");
     fprintf(file, "peak_kb %ld\n", r->peak_kb);
+    if (stamper->stamps) {
+        fclose(stamper->stamps);
+        fputs(stamper->noted, file);
+        free(stamper->noted);
+    }
     return fclose(file) ? STATUS_USAGE : 0;
 }
 
@@ -224,6 +268,6 @@ int main(int argc, char **argv)
     struct result result;
     parse(argc, argv, &request);
     watch(&request, &result);
-    if (request.report && write_report(request.report, &result)) return STATUS_USAGE;
+    if (request.report && write_report(request.report, &result, &request.stamper)) return STATUS_USAGE;
     return result.status;
 }

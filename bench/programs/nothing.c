@@ -1,0 +1,5 @@
+/* Ends. What fork+exec starts. */
+int main(void)
+{
+    return 0;
+}
