@@ -35,6 +35,7 @@ struct engine {
     u8 mode_number;      /* of modes[mode_number], used last */
     struct build *build; /* the block under construction */
     struct decode_memo *memo;
+    struct block *next; /* what translator_next() found last; NULL: it said to leave */
 };
 
 /* An instruction that translated code hands to the interpreter. In the cache's metadata. */

@@ -99,6 +99,7 @@ static bool wants_to_leave(struct vcpu *v, enum exit_reason *reason)
 u64 translator_next(struct vcpu *v)
 {
     struct engine *t = v->engine;
+    t->next = NULL;
     for (;;) {
         enum exit_reason reason;
         if (wants_to_leave(v, &reason)) return leave(t, reason);
@@ -113,6 +114,7 @@ u64 translator_next(struct vcpu *v)
             v->eflags &= ~FL_RF; /* of use to single-stepping only, and good for one instruction */
             flags_into_parked(v);
             fpu_load(v);
+            t->next = block;
             return (u64)(uintptr_t)cache_exec(&t->cache, block->entry_parked);
         }
         reason = interp_step(v);
@@ -255,7 +257,7 @@ u64 translator_link(struct vcpu *v, struct edge *edge)
     if (t->config.no_chaining || to == (u64)(uintptr_t)translator_leave) return to;
     /* The block found need not be the edge's target: an interpreted instruction may have come between, and
      * either may be gone. */
-    struct block *target = cache_block_at(&t->cache, (u32)(to - (u64)(uintptr_t)t->cache.arena.exec));
+    struct block *target = t->next;
     if (v->counters->cache_flushes != flushes || edge->from->dead || edge->to || !target ||
         target->key.eip != edge->eip || target->key.mode != edge->from->key.mode ||
         target->key.cs_base != edge->from->key.cs_base || target->key.cs_limit != edge->from->key.cs_limit)
