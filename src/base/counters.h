@@ -15,21 +15,48 @@
     X(decodes, "of these, decoded from scratch")                                                             \
     X(bytes_emitted, "host bytes emitted")                                                                   \
     X(translate_ticks, "ticks of the host's TSC spent translating")                                          \
+    X(flags_found_dead, "ways out of blocks where a look ahead found the flags dead")                        \
     X(engine_entries, "entries into translated code")                                                        \
     X(block_lookups, "block lookups in the dispatcher")                                                      \
     X(block_lookup_hits, "block lookups answered by the lookup table")                                       \
+    X(block_probe_hits, "block lookups answered by the indirect branches' table")                            \
     X(chains_made, "direct branches chained")                                                                \
     X(chains_broken, "chains broken by invalidation")                                                        \
     X(indirect_misses, "indirect branches that missed their inline cache")                                   \
+    X(sites_filled, "targets given to indirect branches to compare with")                                    \
+    X(sites_given_up, "indirect branches found to have many targets")                                        \
+    X(return_misses, "guest returns that did not go where the shadow return stack said")                     \
+    X(return_stack_resets, "shadow return stacks emptied because mode or mappings changed")                  \
+    X(return_stack_overflows, "shadow return stacks emptied because they were full")                         \
     X(blocks_invalidated, "blocks invalidated by writes to code")                                            \
     X(code_writes, "writes that reached a page holding code")                                                \
     X(code_writes_harmless, "of these, writes beside the code")                                              \
     X(cache_flushes, "whole flushes of the code cache")                                                      \
     X(callouts, "instructions handed to the interpreter by translated code")                                 \
+    X(fast_entries, "of kernel entry, exit and segment loads, done the short way")                           \
+    X(fast_declined, "of these, left to the general routines")                                               \
+    X(string_inline, "repeated string instructions done in line")                                            \
+    X(string_bulk, "repeated string instructions handed on, by the page")                                    \
+    X(string_bulk_bytes, "bytes they moved or looked at")                                                    \
+    X(string_slow, "of these, finished by the interpreter")                                                  \
     X(slow_accesses, "memory accesses that took the slow path")                                              \
     X(slow_interpreted, "memory accesses that had to be interpreted")                                        \
     X(shadow_fills, "shadow entries filled")                                                                 \
+    X(shadow_prefills, "neighbouring pages filled with one that was asked for")                              \
     X(shadow_flushes, "shadow table flushes")                                                                \
+    X(space_switches, "loads of another address space")                                                      \
+    X(space_hits, "of these, spaces whose shadow was still there")                                           \
+    X(space_evictions, "address spaces dropped for another")                                                 \
+    X(traces_begun, "page tables put under write trace")                                                     \
+    X(trace_writes, "writes that met a write trace")                                                         \
+    X(trace_drops, "shadow entries dropped by them")                                                         \
+    X(trace_storms, "traces ended because the page was written too often")                                   \
+    X(window_promotions, "address spaces given a host window")                                               \
+    X(window_demotions, "host windows taken away again")                                                     \
+    X(window_faults, "host page faults in windows")                                                          \
+    X(window_mappings, "runs of pages mapped into windows")                                                  \
+    X(window_pages, "pages in these")                                                                        \
+    X(window_unmaps, "runs of pages unmapped from windows")                                                  \
     X(shadow_invlpgs, "shadow entries dropped by INVLPG")                                                    \
     X(page_walks, "guest page-table walks")                                                                  \
     X(exceptions, "exceptions delivered to the guest")                                                       \
@@ -41,7 +68,8 @@
     X(pvclock_updates, "times the paravirtual clock was written to guest memory")                            \
     X(halts, "times the guest halted")                                                                       \
     X(host_signals, "host signals taken on behalf of the guest (#DE, #MF, #XM)")                             \
-    X(fpu_parks, "times the guest FPU state was parked")
+    X(fpu_parks, "times the guest FPU state was parked")                                                     \
+    X(fpu_shelters, "times just its XMM registers were put aside")
 
 struct counters {
 #define FIELD(name, text) u64 name;

@@ -7,7 +7,8 @@
  * lookup and cross-page edges check that; edges within a page need not.
  * 2. Every page that a live block has bytes in is marked PHYS_CODE by whoever added the block.
  * 3. A dead block is in no table and has no edge pointing at it, but its code stays where it is until the
- * next whole flush: it may be running.
+ * next whole flush: it may be running, and guest returns may come back to it. All its edges lead to their
+ * stubs again, so that it hands on to what is true then.
  * 4. `generation` changes whenever a block dies. Code that called out compares it before it goes on.
  *
  * Metadata (blocks, sites, decoded instructions of callouts) lives below 4 GB, so that translated code can
@@ -29,17 +30,32 @@ struct block_key {
 
 struct block;
 
-/* A direct branch out of a block. Unlinked it jumps to its stub; linked, to the target's host entry. */
+/* A direct branch out of a block. Unlinked it jumps to its stub; linked, to one of the target's entries. */
 struct edge {
     struct block *from;
     struct block *to;  /* NULL: unlinked */
     struct edge *next; /* among to->incoming */
     u32 eip;           /* where it leads */
+    bool parked;       /* comes with the flags in the parked register (or dead), and enters the target so */
     u32 patch;         /* arena offset of the rel32 to patch; 0: no edge */
     u32 stub;          /* arena offset of the stub */
-    u32 frame_patch; /* cross-page edges: arena offset of the imm32 compared with the exec table; 0: same page
-                      */
+    u32 frame_patch;   /* cross-page edges: arena offset of the imm32 that stands for the frame (its value
+                        + 1; negative unless parked); 0: same page */
 };
+
+/* An indirect branch that remembers where it went: it compares the EIP with the one that is patched in, and
+ * the frame of its page, and takes the edge. After some fills it is taken for one with many targets, and
+ * always looks up. */
+struct indirect_site {
+    struct edge edge; /* its EIP is the target's; its stub fills the site */
+    u32 eip_patch;    /* arena offset of the imm32 compared with the EIP to go to; its instruction is
+                         SITE_COMPARE_BYTES long, with the imm32 last */
+    u32 page_patch;   /* of the disp32 of its exec entry */
+    u32 look_up;      /* where it is looked up */
+    u8 fills;
+};
+#define SITE_FILLS         6
+#define SITE_COMPARE_BYTES 7
 
 /* Where a guest instruction's host code begins: host pc -> guest state. */
 struct site {
@@ -49,6 +65,11 @@ struct site {
 };
 
 #define BLOCK_MAX_INSNS 64
+
+/* Bytes of a page, by their offsets in it, both inclusive. */
+struct span {
+    u16 first, last;
+};
 
 struct block {
     struct block_key key;
@@ -62,8 +83,13 @@ struct block {
     u32 entry_host;
     u32 end; /* and past its last byte (stubs included) */
     struct edge out[2];
+    struct indirect_site *indirect; /* NULL: none */
     struct edge *incoming;
     struct site *sites; /* count of them, ascending */
+    /* The bytes of its page that it was made from, be it by a look ahead. Crossing blocks have all from
+     * key.gpa on and those up to gpa_last besides. */
+    struct span *spans;
+    u8 span_count;
     struct block *hash_next;
     struct block *page_next[2];
 };
@@ -83,6 +109,8 @@ struct cache {
     struct jump_entry *jump; /* JUMP_ENTRIES */
     u64 generation;
     struct counters *counters;
+    void (*before_flush)(void *owner); /* NULL: nobody wants to know */
+    void *flush_owner;
     /* metadata arena */
     u8 *meta;
     u64 meta_bytes, meta_used;
@@ -108,6 +136,9 @@ void cache_add(struct cache *cache, struct block *block);
 /* Make an edge jump straight to a block, and undo it. For cross-page edges frame_plus_1 is what the exec
  * table must hold for the target's page. */
 void cache_link(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1);
+
+/* Point a site at this block, whose page has frame_plus_1 in the exec table, or give it up. */
+void cache_fill_site(struct cache *cache, struct indirect_site *site, struct block *to, u32 frame_plus_1);
 
 void cache_jump_enter(struct cache *cache, u64 key, const struct block *block);
 

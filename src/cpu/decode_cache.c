@@ -3,6 +3,8 @@
  * first the limit of CS, then the page.
  */
 #include "decode_cache.h"
+
+#include "interp.h"
 #include "interp_private.h"
 #include "isa.h"
 #include "system.h"
@@ -78,7 +80,7 @@ static bool fetch_bytes(struct vcpu *v, u32 linear, unsigned wanted, u8 *to, u64
     return hit.kind != SHADOW_MMIO;
 }
 
-static bool is_plain(const struct vcpu *v, const struct insn *i)
+bool insn_is_plain(const struct vcpu *v, const struct insn *i)
 {
     return !(i->row->traits & (ISA_FPU | ISA_MMX | ISA_SSE)) && !(i->prefixes & PFX_LOCK) &&
            i->encoding != ENC_VEX && isa_exposed(v->model, i);
@@ -92,7 +94,7 @@ static struct decoded *claim(struct vcpu *v, u64 gpa)
     if (d->tag) drop(cache, d);
     d->tag = decode_tag(gpa, v->mode & MODE_CODE32);
     ++*count_of(cache, gpa);
-    phys_protect_code(v->phys, gpa);
+    phys_watch(v->phys, gpa, PHYS_CODE);
     return d;
 }
 
@@ -115,17 +117,17 @@ const struct decoded *decode_slow(struct vcpu *v, u32 eip)
 
     bool cacheable = fetch_bytes(v, linear, here, bytes, &gpa);
     struct insn *i = &cache->scratch.insn;
-    fpu_park(v); /* the decoder is library code */
+    fpu_shelter(v); /* the decoder is library code */
     v->counters->decode_misses++;
     int length = insn_decode(i, bytes, here, code32);
     if (length < 0 && here < in_limit) {
         fetch_bytes(v, linear + here, in_limit - here, bytes + here, &gpa_next);
-        fpu_park(v);
+        fpu_shelter(v);
         length = insn_decode(i, bytes, in_limit, code32);
         cacheable = false;
     }
     if (length < 0) fault_raise_error(v, VEC_GP, 0); /* it goes on beyond the limit */
-    cache->scratch.plain = is_plain(v, i);
+    cache->scratch.plain = insn_is_plain(v, i);
     if (!cacheable || length == 0) return &cache->scratch;
 
     struct decoded *d = claim(v, gpa);

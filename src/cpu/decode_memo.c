@@ -225,7 +225,7 @@ int decode_memo_decode(struct decode_memo *memo, struct vcpu *v, struct insn *in
             instantiate(s, insn, bytes);
             return insn->length;
         }
-        fpu_park(v);
+        fpu_shelter(v);
         int length = insn_decode(insn, bytes, available, code32);
         v->counters->decodes++;
         if (length <= 0) return length;
@@ -236,7 +236,7 @@ int decode_memo_decode(struct decode_memo *memo, struct vcpu *v, struct insn *in
         }
         return length;
     }
-    fpu_park(v);
+    fpu_shelter(v);
     v->counters->decodes++;
     return insn_decode(insn, bytes, available, code32);
 }

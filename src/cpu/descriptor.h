@@ -136,6 +136,9 @@ static inline struct segment segment_null(u16 selector)
 {
     return (struct segment){.access = AR_UNUSABLE, .selector = selector};
 }
+/* After a return to v->cpl, an outer ring: it must not inherit segments it could not have loaded itself (SDM
+ * 3A 5.8.6). True: some were dropped. */
+bool segments_drop_inner(struct vcpu *v);
 /* segment_set_real() without vcpu_update_mode(). */
 void segment_assign_real(struct vcpu *v, enum seg seg, u16 selector);
 

@@ -2,6 +2,7 @@
  * Exceptions and interrupts from the outside: delivery until something holds, with the escalation to #DF and
  * shutdown (SDM 3A 6.15 "Interrupt 8", table 6-5). Nothing here raises.
  */
+#include "fast_entry.h"
 #include "system.h"
 
 #define DR6_BREAKPOINTS 0xf
@@ -75,6 +76,7 @@ static void prepare_fault(struct vcpu *v, const struct fault *fault)
 static enum exit_reason deliver(struct vcpu *v, struct fault event, enum interrupt_source source,
                                 enum exception_class first)
 {
+    if (fast_deliver(v, event.vector, source, event.has_error, event.error)) return EXIT_NONE;
     for (;;) {
         v->delivering = first;
         if (attempt(v, &event, source)) {

@@ -126,38 +126,43 @@ static void put32(u8 *image, u32 value)
     *(u32 *)image = value;
 }
 
-/* What lies behind XMM7 is left as it was. */
+/* Whole quadwords: these run at every switch of the guest's processes and around its signals. */
+static void copy_quads(u8 *to, const u8 *from, unsigned bytes)
+{
+    for (unsigned n = 0; n < bytes; n += 8)
+        *(u64 *)(to + n) = *(const u64 *)(from + n);
+}
+
+/* What lies behind XMM7 is left as it was. The state stays in the host's registers if it is there. */
 void exec_fxsave(struct vcpu *v, const struct insn *i)
 {
-    u8 image[FX_XMM_END];
+    _Alignas(8) u8 image[FX_XMM_END];
     u32 address = fxsave_address(v, i, true);
-    fpu_park(v);
-    for (unsigned n = 0; n < FX_XMM_END; n++)
-        image[n] = v->fpu[n];
+    fpu_snapshot(v);
+    copy_quads(image, v->fpu, FX_XMM_END);
     image[FX_FTW + 1] = image[FX_FOP] = image[FX_FOP + 1] = 0;
     for (unsigned at = FX_FIP; at < FX_MXCSR; at += 4)
         put32(image + at, 0);
     put32(image + FX_MXCSR_MASK, MXCSR_MASK);
-    for (unsigned st = 0; st < 8; st++)
-        for (unsigned n = 10; n < 16; n++)
-            image[FX_ST + 16 * st + n] = 0;
+    for (unsigned st = FX_ST; st < FX_XMM; st += 16)
+        *(u64 *)(image + st + 8) &= 0xffff;
     mem_write_bytes(v, i->mem_seg, address, image, FX_XMM_END);
 }
 
-/* MXCSR and XMM registers only if the kernel said it knows them. */
+/* MXCSR and XMM registers only if the kernel said it knows them; else they are what they were. */
 void exec_fxrstor(struct vcpu *v, const struct insn *i)
 {
-    u8 image[FX_BYTES];
+    _Alignas(8) u8 image[FX_BYTES];
     u32 address = fxsave_address(v, i, false);
     mem_read_bytes(v, i->mem_seg, address, image, FX_BYTES);
     if (*(u32 *)(image + FX_MXCSR) & ~MXCSR_MASK) fault_raise_error(v, VEC_GP, 0);
-    fpu_park(v);
     bool sse = v->paging.cr4 & CR4_OSFXSR;
+    if (!sse) fpu_snapshot(v);
     for (unsigned n = FX_FCW; n <= FX_FTW; n++)
         v->fpu[n] = image[n];
     if (sse) put32(v->fpu + FX_MXCSR, *(u32 *)(image + FX_MXCSR));
-    for (unsigned n = FX_ST; n < (unsigned)(sse ? FX_XMM_END : FX_XMM); n++)
-        v->fpu[n] = image[n];
+    copy_quads(v->fpu + FX_ST, image + FX_ST, (sse ? FX_XMM_END : FX_XMM) - FX_ST);
+    v->fpu_live = v->fpu_sheltered = false;
     fpu_load(v); /* FCW and FSW settle: what is reserved, and ES */
 }
 

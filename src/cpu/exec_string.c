@@ -6,10 +6,12 @@
  * Registers are brought up to date after each run, so a fault finds them at the element that faults. With
  * pending work the instruction leaves after a run and is executed again; a deterministic machine does not,
  * because when something becomes pending is not part of what it repeats. Translated code calls these
- * routines, with the guest's FPU state live.
+ * routines, with the guest's FPU state live; string_in_bulk() is its shorter way, without faults.
  */
 #include "exec.h"
 #include "host_alu.h"
+#include "interp.h"
+#include "isa.h"
 #include "mode.h"
 
 struct string {
@@ -47,6 +49,9 @@ static void advance(const struct string *s, enum gpr reg, u32 elements)
     reg_set(s, reg, reg_get(s, reg) + (s->down ? -bytes : bytes));
 }
 
+/* Bytes done without a look at what is pending: some microseconds. */
+enum { RUN_MAX_BYTES = 64 * PAGE_SIZE };
+
 /* How many of `elements` from ES:DI or seg:SI on, in the direction of DF, are in one directly reachable run;
  * *host points at the first one to be done. 0: take the accessors. */
 static u32 run_of(const struct string *s, enum seg seg, enum gpr reg, u32 elements, bool write, u8 **host)
@@ -58,13 +63,18 @@ static u32 run_of(const struct string *s, enum seg seg, enum gpr reg, u32 elemen
     if (kind == MODE_SEG_ODD || (v->mode & MODE_ALIGN) || (write && seg == SEG_CS)) return 0;
     u64 end = (u64)s->mask + 1; /* of the offsets that may be used */
     if (kind == MODE_SEG_LIMITED && segment->limit < end) end = (u64)segment->limit + 1;
-    if (offset + (u64)s->bytes > end || in_page + s->bytes > PAGE_SIZE) return 0;
+    if (offset + (u64)s->bytes > end) return 0;
 
-    u64 room = s->down ? (offset < in_page ? offset : in_page) / s->bytes + 1
-                       : (end - offset < PAGE_SIZE - in_page ? end - offset : PAGE_SIZE - in_page) / s->bytes;
+    if (!s->down) {
+        u64 room = end - offset < RUN_MAX_BYTES ? end - offset : RUN_MAX_BYTES,
+            wanted = (u64)elements * s->bytes;
+        return lin_direct(v, linear, wanted < room ? wanted : room, write, host) / s->bytes;
+    }
+    u32 room = (offset < in_page ? offset : in_page) / s->bytes + 1;
+    if (in_page + s->bytes > PAGE_SIZE) return 0;
     if (elements > room) elements = room;
-    u32 back = s->down ? (elements - 1) * s->bytes : 0;
-    if (lin_direct(v, linear - back, elements * s->bytes, write, host) < elements * s->bytes) return 0;
+    u32 back = (elements - 1) * s->bytes;
+    if (lin_direct(v, linear - back, back + s->bytes, write, host) < back + s->bytes) return 0;
     *host += back;
     return elements;
 }
@@ -98,9 +108,10 @@ static inline __attribute__((always_inline)) void run(const struct string *s, el
         element(s);
         return;
     }
+    bool one_by_one = (v->eflags & FL_TF) || v->no_bulk_strings;
     u32 count = reg_get(s, REG_ECX);
     while (count) {
-        u32 done = v->eflags & FL_TF ? 0 : bulk(s, count);
+        u32 done = one_by_one ? 0 : bulk(s, count);
         if (!done) {
             element(s);
             done = 1;
@@ -212,10 +223,21 @@ static void lods_element(const struct string *s)
     advance(s, REG_ESI, 1);
 }
 
+/* All that is left of a run is its last element. */
+static u32 lods_bulk(const struct string *s, u32 elements)
+{
+    u8 *from;
+    elements = run_of(s, s->i->mem_seg, REG_ESI, elements, false, &from);
+    if (!elements) return 0;
+    advance(s, REG_ESI, elements - 1);
+    lods_element(s);
+    return elements;
+}
+
 void exec_lods(struct vcpu *v, const struct insn *i)
 {
     struct string s = string_of(v, i);
-    run(&s, lods_element, no_bulk, false);
+    run(&s, lods_element, lods_bulk, false);
 }
 
 /* --- SCAS and CMPS --- */
@@ -282,6 +304,61 @@ void exec_cmps(struct vcpu *v, const struct insn *i)
 {
     struct string s = string_of(v, i);
     run(&s, cmps_element, cmps_bulk, true);
+}
+
+/* --- for translated code --- */
+
+/* Fill the shadow entry of the element that is next on this side. False: it faults, or is no plain memory. */
+static bool fill(const struct string *s, enum seg seg, enum gpr reg, bool write)
+{
+    struct vcpu *v = s->v;
+    u32 linear = v->seg[seg].base + reg_get(s, reg);
+    struct shadow_hit hit;
+    if ((write ? v->write_table : v->read_table)[linear >> PAGE_SHIFT]) return true;
+    return shadow_access(v->shadow, &v->paging, linear, write ? ACCESS_WRITE : ACCESS_READ, v->cpl == 3,
+                         &hit) == SHADOW_DIRECT;
+}
+
+/* Which sides an instruction has, and what does a run of it. */
+struct string_kind {
+    void (*execute)(struct vcpu *v, const struct insn *i);
+    bulk_function *bulk;
+    bool source, destination, writes, compares;
+};
+
+static const struct string_kind *kind_of(const struct insn *i)
+{
+    static const struct string_kind kinds[] = {
+        {exec_movs, movs_bulk, true, true, true, false},
+        {exec_stos, stos_bulk, false, true, true, false},
+        {exec_scas, scas_bulk, false, true, false, true},
+        {exec_cmps, cmps_bulk, true, true, false, true},
+    };
+    for (unsigned n = 0; n < ARRAY_SIZE(kinds); n++)
+        if (kinds[n].execute == i->row->execute) return &kinds[n];
+    return NULL;
+}
+
+bool string_in_bulk(struct vcpu *v, const struct insn *i)
+{
+    const struct string_kind *kind = kind_of(i);
+    struct string s = string_of(v, i);
+    u32 count = reg_get(&s, REG_ECX);
+    while (count) {
+        u32 done = kind->bulk(&s, count);
+        if (!done) {
+            if (kind->source && !fill(&s, i->mem_seg, REG_ESI, false)) return false;
+            if (kind->destination && !fill(&s, SEG_ES, REG_EDI, kind->writes)) return false;
+            done = kind->bulk(&s, count);
+            if (!done) return false;
+        }
+        v->counters->string_bulk_bytes += (u64)done * s.bytes;
+        count -= done;
+        reg_set(&s, REG_ECX, count);
+        if (satisfied(&s, kind->compares)) return true;
+        if (count && unlikely(interrupted(v))) return false;
+    }
+    return true;
 }
 
 #undef BY_SIZE

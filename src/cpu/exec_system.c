@@ -56,6 +56,8 @@ void exec_sidt(struct vcpu *v, const struct insn *i)
 void exec_lgdt(struct vcpu *v, const struct insn *i)
 {
     load_table(v, i, &v->gdtr);
+    for (unsigned n = 0; n < SEG_COUNT; n++)
+        v->seg[n].comparable = false; /* to what was in another table */
 }
 void exec_lidt(struct vcpu *v, const struct insn *i)
 {

@@ -207,9 +207,9 @@ enum exit_reason interp_step(struct vcpu *v)
     return step(v);
 }
 
-enum exit_reason interp_callout(struct vcpu *v, const struct insn *i)
+enum exit_reason interp_callout(struct vcpu *v, const struct insn *i, bool plain)
 {
     if (FAULT_CATCH(v)) return catch_fault(v);
     v->insn_start = (u32)v->rip;
-    return execute(v, i, false);
+    return execute(v, i, plain);
 }

@@ -20,7 +20,15 @@ enum exit_reason interp_step(struct vcpu *v);
  * (the dispatcher sees to that), icount is the caller's. Faults are delivered. Afterwards v->rip is where to
  * go on: the next instruction, a branch target, a handler, or the instruction itself (a rep string
  * interrupted by v->pending). Handles v->inhibit: cleared before, set by STI / MOV SS / POP SS. */
-enum exit_reason interp_callout(struct vcpu *v, const struct insn *i);
+enum exit_reason interp_callout(struct vcpu *v, const struct insn *i, bool plain);
+/* No check is due before the instruction's routine, ever: what `plain` may say. */
+bool insn_is_plain(const struct vcpu *v, const struct insn *i);
+
+/* For translated code: as much of a repeated MOVS, STOS, SCAS or CMPS as can be done by the page,
+ * through segments that translated code may reach. True: it is done. False: the registers say how far it got,
+ * and the rest (a fault, a device, code, an element across pages, something pending) is interp_callout()'s.
+ * Never raises. */
+bool string_in_bulk(struct vcpu *v, const struct insn *i);
 
 /* The decode cache: instructions by guest-physical address. Returns 0 or -errno. */
 int interp_init(struct vcpu *v);

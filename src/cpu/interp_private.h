@@ -20,6 +20,8 @@ void thunk_execute(struct vcpu *v, const struct insn *i);
 bool fpu_error_pending(const struct vcpu *v);
 u32 fpu_mxcsr(const struct vcpu *v);
 void fpu_set_mxcsr(struct vcpu *v, u32 mxcsr);
+/* Make v->fpu valid, and leave the state where it is. */
+void fpu_snapshot(struct vcpu *v);
 /* Forget what is in the host's registers: v->fpu is the guest's state. */
 void fpu_discard(struct vcpu *v);
 

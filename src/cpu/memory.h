@@ -36,9 +36,10 @@ void sys_probe_write(struct vcpu *v, u32 linear, unsigned bytes);
 void lin_read_bytes(struct vcpu *v, u32 linear, void *buffer, unsigned bytes);
 void lin_write_bytes(struct vcpu *v, u32 linear, const void *buffer, unsigned bytes);
 
-/* Bulk operations of string instructions: how many bytes from `linear` on (at most `bytes`, within its page)
- * can be reached directly at the current privilege; *host points at them. 0: use the accessors above for the
- * next element. Never raises. For writes never gives a page that holds code. */
+/* Bulk operations of string instructions: how many bytes from `linear` on (at most `bytes`; to the end of its
+ * page, and through the pages behind it as long as they follow each other in host memory) can be reached
+ * directly at the current privilege; *host points at them. 0: use the accessors above for the next element.
+ * Never raises. For writes never gives a page that holds code. */
 u32 lin_direct(struct vcpu *v, u32 linear, u32 bytes, bool write, u8 **host);
 
 /* Lockstep: every guest write (not device dma), in order. Full logs drop nothing: they set overflow and stop.

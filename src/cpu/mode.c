@@ -3,6 +3,7 @@
  */
 #include "mode.h"
 #include "cpuid.h"
+#include "mmu/window.h"
 
 #include <string.h>
 
@@ -28,18 +29,28 @@ static inline bool code_usable(u32 access)
            data_usable(access);
 }
 
+static inline u32 class_of(const struct vcpu *v, enum seg seg)
+{
+    const struct segment *s = &v->seg[seg];
+    return segment_class(s, seg == SEG_CS ? code_usable(s->access) : data_usable(s->access));
+}
+
 static u32 segment_bits(const struct vcpu *v)
 {
     u32 bits = 0;
-    for (unsigned i = 0; i < SEG_COUNT; i++) {
-        const struct segment *s = &v->seg[i];
-        bool usable = i == SEG_CS ? code_usable(s->access) : data_usable(s->access);
-        bits |= segment_class(s, usable) << (2 * i);
-    }
+    for (unsigned i = 0; i < SEG_COUNT; i++)
+        bits |= class_of(v, i) << (2 * i);
     return bits;
 }
 
-void vcpu_update_mode(struct vcpu *v)
+void vcpu_update_segment(struct vcpu *v, enum seg seg)
+{
+    unsigned shift = MODE_SEG_SHIFT + 2 * seg;
+    v->mode = (v->mode & ~(3u << shift)) | class_of(v, seg) << shift;
+}
+
+/* All but the classes of segments. */
+static u32 state_bits(const struct vcpu *v)
 {
     u32 cr0 = v->paging.cr0, eflags = v->eflags, mode = v->cpl;
     if (v->seg[SEG_CS].access & AR_DB) mode |= MODE_CODE32;
@@ -54,13 +65,47 @@ void vcpu_update_mode(struct vcpu *v)
     if ((eflags & FL_TF) || (v->dr[7] & 0xff)) mode |= MODE_STEP;
     if (v->cpl == 3 && (cr0 & CR0_AM) && (eflags & FL_AC)) mode |= MODE_ALIGN;
     if (v->cpl > 0 && (v->paging.cr4 & CR4_TSD)) mode |= MODE_TSD;
-    v->mode = mode | segment_bits(v) << MODE_SEG_SHIFT;
-    v->paging.ac = eflags & FL_AC;
+    if (v->cpl == 3 && v->shadow->window && !(eflags & FL_VM)) mode |= MODE_WINDOW;
+    return mode;
+}
 
+static void set_tables(struct vcpu *v)
+{
+    v->paging.ac = v->eflags & FL_AC;
     const struct shadow_table *t = &v->shadow->table[v->cpl == 3 ? SHADOW_USER : SHADOW_SUPERVISOR];
     v->read_table = t->read;
     v->write_table = t->write;
     v->exec_table = t->exec;
+}
+
+/* Tell the shadow how long user code ran: windows are given by that. */
+static inline void note_privilege(struct vcpu *v)
+{
+    bool user = v->cpl == 3;
+    if (likely(user == v->in_user)) return;
+    v->in_user = user;
+    u64 now = __builtin_ia32_rdtsc();
+    if (user)
+        v->user_since = now;
+    else
+        shadow_user_ran(v->shadow, now - v->user_since);
+}
+
+void vcpu_update_mode(struct vcpu *v)
+{
+    note_privilege(v);
+    v->mode = state_bits(v) | segment_bits(v) << MODE_SEG_SHIFT;
+    set_tables(v);
+}
+
+void vcpu_update_privilege(struct vcpu *v)
+{
+    note_privilege(v);
+    const u32 changing = 3u << 2 * SEG_CS | 3u << 2 * SEG_SS, all = (1u << 2 * SEG_COUNT) - 1;
+    u32 kept = v->mode >> MODE_SEG_SHIFT & all & ~changing;
+    u32 bits = kept | class_of(v, SEG_CS) << 2 * SEG_CS | class_of(v, SEG_SS) << 2 * SEG_SS;
+    v->mode = state_bits(v) | bits << MODE_SEG_SHIFT;
+    set_tables(v);
 }
 
 /* FXSAVE image after RESET (SDM 3A table 9-1): FCW 40h, all registers zero and valid, MXCSR 1F80h. */
@@ -123,6 +168,7 @@ void vcpu_reset(struct vcpu *v)
     v->debug_trap = 0;
     v->delivering = 0;
     __atomic_and_fetch(&v->pending, ~(u32)(PENDING_NMI | PENDING_DEBUG), __ATOMIC_RELAXED);
-    shadow_flush(v->shadow, false);
+    shadow_flush(v->shadow);
+    shadow_load_root(v->shadow, &v->paging);
     vcpu_update_mode(v);
 }

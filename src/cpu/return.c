@@ -37,16 +37,19 @@ static void check_eip(struct vcpu *v, const struct descriptor *d, u32 eip)
     if (eip > descriptor_limit(d)) fault_raise_error(v, VEC_GP, 0);
 }
 
-/* The outer ring must not inherit segments it could not have loaded itself (SDM 3A 5.8.6). */
-static void drop_inner_segments(struct vcpu *v)
+bool segments_drop_inner(struct vcpu *v)
 {
     static const u8 data[] = {SEG_ES, SEG_DS, SEG_FS, SEG_GS};
+    bool dropped = false;
     for (unsigned i = 0; i < ARRAY_SIZE(data); i++) {
         struct segment *s = &v->seg[data[i]];
         bool conforming = (s->access & (AR_CODE | AR_CONFORMING)) == (AR_CODE | AR_CONFORMING);
         unsigned dpl = (s->access & AR_DPL) >> AR_DPL_SHIFT;
-        if (!(s->access & AR_UNUSABLE) && !conforming && dpl < v->cpl) *s = segment_null(0);
+        if ((s->access & AR_UNUSABLE) || conforming || dpl >= v->cpl) continue;
+        *s = segment_null(0);
+        dropped = true;
     }
+    return dropped;
 }
 
 static void commit_same(struct vcpu *v, const struct return_frame *f, const struct descriptor *code,
@@ -66,7 +69,7 @@ static void commit_outer(struct vcpu *v, const struct return_frame *f, const str
     v->gpr[REG_ESP] = stack_move(v->seg[SEG_SS].access, v->gpr[REG_ESP], f->esp + release);
     v->cpl = selector_rpl(f->cs);
     v->rip = f->eip;
-    drop_inner_segments(v);
+    segments_drop_inner(v);
 }
 
 static void far_return_real(struct vcpu *v, unsigned bytes, u16 release)

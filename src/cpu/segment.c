@@ -12,7 +12,9 @@ struct segment descriptor_segment(const struct descriptor *d, u16 selector)
     return (struct segment){.base = descriptor_base(d),
                             .limit = descriptor_limit(d),
                             .access = descriptor_access(d),
-                            .selector = selector};
+                            .selector = selector,
+                            .comparable = !(selector & SEL_TI) && !(d->linear & 7), /* and so in one page */
+                            .raw = (u64)d->high << 32 | d->low};
 }
 
 bool descriptor_read(struct vcpu *v, u16 selector, struct descriptor *d)
@@ -86,6 +88,7 @@ void segment_assign_real(struct vcpu *v, enum seg seg, u16 selector)
 {
     struct segment *s = &v->seg[seg];
     s->selector = selector;
+    s->comparable = false;
     s->base = (u32)selector << 4;
     if (vcpu_vm86(v)) {
         s->limit = REAL_LIMIT;

@@ -16,7 +16,7 @@ static void enter_flat(struct vcpu *v, u16 cs, u16 ss, unsigned cpl, u32 eip, u3
     v->cpl = cpl;
     v->rip = eip;
     v->gpr[REG_ESP] = esp;
-    vcpu_update_mode(v);
+    vcpu_update_privilege(v);
 }
 
 void sysenter(struct vcpu *v)

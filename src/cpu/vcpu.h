@@ -114,6 +114,10 @@ struct segment {
     u32 limit;
     u32 access;
     u16 selector;
+    /* `comparable`: it was loaded from the GDT, where `raw` was found; to load the same selector again is
+     * nothing as long as that is still there. */
+    u16 comparable;
+    u64 raw;
 };
 
 enum seg_access {
@@ -176,7 +180,8 @@ struct time_sample {
     u64 wall_ns;     /* Unix time at ns = 0 */
 };
 
-/* What the machine offers its CPU. All are called with the FPU parked. */
+/* What the machine offers its CPU. All are called with the FPU parked or sheltered: no floating point there.
+ */
 struct vcpu_host {
     u32 (*port_read)(void *machine, u16 port, unsigned size);
     void (*port_write)(void *machine, u16 port, unsigned size, u32 value);
@@ -210,7 +215,7 @@ struct vcpu {
     bool fpu_live;
     struct segment seg[SEG_COUNT];
     /* The translator's own, see src/translator/frame.h */
-    u64 thunk[8];     /* entry points translated code calls */
+    u64 thunk[16];    /* entry points translated code calls */
     u64 jump_table;   /* struct jump_entry[65536], by the low 16 bits of EIP */
     u64 jump_tag;     /* mode number << 56, 0: look nothing up */
     u32 remaining;    /* guest instructions of the block after the one that is to be interpreted */
@@ -220,6 +225,14 @@ struct vcpu {
                          and  icount >= this; 0 for every one (lockstep compares there), UINT64_MAX for never
                        */
     bool interrupt_line; /* level of the PIC's INTR output */
+    u64 c_stack;         /* the monitor's stack pointer while translated code runs */
+    u64 return_top;      /* shadow return stack of this privilege: stack pointer while C code runs */
+    u64 return_base;     /* ... where it is when empty */
+    u64 return_misses;   /* guest returns that did not go where that stack said */
+    /* Why translated code was left last: written only while a profiler is attached (translator/sample.h) */
+    u32 exit_cause;    /* THUNK_... */
+    u32 exit_argument; /* r11d */
+    u64 exit_site;     /* host address behind the call, if it was one */
     /* -- the rest -- */
     struct segment ldtr, tr;
     struct desc_table gdtr, idtr;
@@ -257,6 +270,14 @@ struct vcpu {
     void *thunks;                /* FP/SIMD host thunks of the interpreter */
     struct write_log *write_log; /* lockstep; NULL otherwise */
     bool deterministic;
+    bool in_user;         /* CPL was 3 when it was looked at last, */
+    u64 user_since;       /* since this value of the host's TSC */
+    bool no_fast_entry;   /* fault injection: the general routines of kernel entry and exit only */
+    bool no_bulk_strings; /* fault injection: repeated string instructions element by element */
+
+    bool fpu_sheltered;   /* while fpu_live: the XMM registers are in fpu_shelter */
+    bool fpu_always_park; /* --no-fpu-shelter */
+    u8 fpu_shelter[128];
 
     /* FXSAVE image (XSAVE later), valid while !fpu_live */
     _Alignas(64) u8 fpu[4096];
@@ -269,12 +290,20 @@ void vcpu_reset(struct vcpu *v);
 /* Recompute everything that is derived from CPL, segments, EFLAGS and control registers: mode, read_table,
  * write_table, exec_table. Call after changing any of those (cheap). */
 void vcpu_update_mode(struct vcpu *v);
+/* The same where the segments changed are CS and SS at most, */
+void vcpu_update_privilege(struct vcpu *v);
+/* and after loading ES, DS, FS or GS, and nothing else. */
+void vcpu_update_segment(struct vcpu *v, enum seg seg);
 
 /* Guest FPU state: registers <-> v->fpu. fpu_park: make v->fpu valid and the host's FPU free for library code
  * (default MXCSR and x87 control word). fpu_load: the opposite. Both do nothing when it is so already. */
 void fpu_park(struct vcpu *v);
 void fpu_load(struct vcpu *v);
-/* Call before library code, devices or libc from code that may run with the FPU live. */
+/* Enough for library code and devices that compute with integers only, and many times cheaper: they use XMM
+ * registers to move memory, but leave x87 registers, control words and MXCSR alone, and do not mind what is
+ * in them. Ends with fpu_load() or fpu_park(). */
+void fpu_shelter(struct vcpu *v);
+/* Call one of them before library code, devices or libc from code that may run with the FPU live. */
 
 /* Whoever sets EFLAGS.IF (STI, POPF, IRET, a task switch, ...) calls this after: the dispatcher clears
  * PENDING_INTERRUPT when it finds the interrupt line up but IF clear. */

@@ -16,8 +16,9 @@ enum {
 
 enum { CONTROL_WAIT_FOR_KEY = 2, CONTROL_RESET_CSN = 4 };
 
-/* B.1: the generator of the initiation key begins with this, and so does that of the checksum. */
-#define KEY_FIRST 0x6a
+#define KEY_FIRST                                                                                            \
+    0x6a /* B.1: the initiation key's generator begins with this, and so does the checksum's                 \
+          */
 #define KEY_BYTES 32
 #define NOTHING   0xff
 

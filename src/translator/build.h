@@ -4,21 +4,25 @@
  *   plan.c     decodes the guest code and finds out where flags are live
  *   access.c   keeps track of where the flags are; memory operands: address, checks, slow paths
  *   rewrite.c  the same instruction again, with its memory operand and ESP redirected
- *   branch.c   edges: jumps, calls, returns
+ *   edge.c     how control leaves a block: direct edges and indirect ones
+ *   branch.c   jumps, calls, returns
  *   inline.c   stack and sensitive instructions emulated in line
  *   translate.c  the block as a whole
  *   runtime.c  the C side of what translated code calls
+ *   returns.c  the shadow return stacks
  */
 #ifndef RINGER_TRANSLATOR_BUILD_H
 #define RINGER_TRANSLATOR_BUILD_H
 
 #include "cache/cache.h"
 #include "cpu/decode_memo.h"
+#include "cpu/fast_entry.h"
 #include "cpu/host_flags.h"
 #include "cpu/interp.h"
 #include "cpu/isa.h"
 #include "cpu/mode.h"
 #include "emit.h"
+#include "returns.h"
 #include "translator.h"
 
 struct build;
@@ -27,15 +31,15 @@ struct build;
 struct engine {
     struct translator_config config;
     struct cache cache;
+    struct returns returns;
     enum exit_reason reason; /* why translator_leave was reached */
-    u64 returns;             /* returns to the dispatcher, for flush_every */
+    u64 exits;               /* times control came back to C code for a block, for flush_every */
     bool first;              /* nothing run yet since translator_run() was called */
     u32 modes[256];          /* mode number -> mode key; 0 is not used */
     unsigned mode_count;
-    u8 mode_number;      /* of modes[mode_number], used last */
+    u8 recent_mode[256]; /* where to look first, by mode_hash() */
     struct build *build; /* the block under construction */
     struct decode_memo *memo;
-    struct block *next; /* what translator_next() found last; NULL: it said to leave */
 };
 
 /* An instruction that translated code hands to the interpreter. In the cache's metadata. */
@@ -44,6 +48,9 @@ struct callout {
     u32 eip, next_eip;
     u8 remaining; /* guest instructions of the block after this one */
     bool end;     /* the block ends here */
+    bool plain;   /* insn_is_plain() */
+    u32 mode;     /* of the block */
+    fast_routine *fast;
 };
 
 /* Where the guest's arithmetic flags are. */
@@ -53,7 +60,19 @@ enum flags_place {
     FLAGS_DEAD,   /* nowhere: nobody will read them */
 };
 
-enum stub_kind { STUB_SLOW, STUB_MISALIGNED, STUB_STEP, STUB_EDGE, STUB_CROSS, STUB_BUDGET, STUB_DISPATCH };
+enum stub_kind {
+    STUB_SLOW,
+    STUB_MISALIGNED,
+    STUB_STEP,
+    STUB_EDGE,
+    STUB_CROSS,
+    STUB_BUDGET,
+    STUB_DISPATCH,
+    STUB_STRING,
+    STUB_FAST,
+    STUB_INDIRECT,
+    STUB_RETURN_MISS,
+};
 
 /* Code out of line, emitted behind the block. */
 struct stub {
@@ -63,8 +82,12 @@ struct stub {
     u8 index;    /* of the guest instruction */
     u8 edge;     /* STUB_EDGE: which */
     u32 from[3]; /* rel32 places that lead here; 0: none */
-    u32 back;    /* where to go on */
+    u32 back;    /* where to go on; STUB_EDGE, STUB_INDIRECT: where a call returns to, 0: no call */
     u32 eip;
+    u32 callout; /* STUB_STRING, STUB_FAST: struct callout */
+    u8 restore; /* log 2 of the element's size + 1 where ECX has to be made from the bytes in r11; 0 elsewhere
+                 */
+    bool flags; /* at `back` the flags are in the host */
 };
 
 #define MAX_STUBS (BLOCK_MAX_INSNS * 6 + 8)
@@ -72,6 +95,9 @@ struct stub {
  */
 #define MAX_BLOCK_BYTES (BLOCK_MAX_INSNS * 384 + 512)
 _Static_assert(MAX_BLOCK_BYTES < 65536, "struct site has 16 bits for an offset in a block");
+
+/* The block itself, and where it looked ahead. */
+#define MAX_SPANS 4
 
 struct build {
     struct vcpu *v;
@@ -85,6 +111,14 @@ struct build {
     bool callout[BLOCK_MAX_INSNS]; /* insn[n] is the interpreter's */
     u16 live[BLOCK_MAX_INSNS + 1]; /* flags live before insn[n] */
     u16 guest_bytes;
+    const u8 *page; /* the guest's, that the block begins in */
+    struct span span[MAX_SPANS];
+    unsigned span_count;
+    struct {
+        u32 eip;
+        u16 live;
+    } peeked[2]; /* what plan_live_at() has answered */
+    unsigned peeked_count;
     u32 piece[BLOCK_MAX_INSNS]; /* where the code of each begins, glue included */
 
     unsigned n; /* being emitted */
@@ -101,6 +135,17 @@ struct build {
  * until the block ends. False when not even one instruction can be had. */
 bool plan_block(struct build *b, const u8 *bytes, unsigned here, const u8 *next_bytes, unsigned next,
                 bool *crosses);
+/* Arithmetic flags that code at eip, which may come next, can read. The block depends on what was looked at.
+ */
+u16 plan_live_at(struct build *b, u32 eip);
+/* Is eip in the page that the block begins in? */
+static inline bool plan_same_page(const struct build *b, u32 eip)
+{
+    const struct block_key *key = &b->block->key;
+    return ((key->cs_base + eip) ^ (key->cs_base + key->eip)) < PAGE_SIZE;
+}
+/* Flags that are live at the block's beginning: does it park them before it needs them in the host? */
+bool plan_wants_parked(const struct build *b);
 /* Does the block end with this instruction? */
 bool plan_ends(const struct build *b, const struct insn *i);
 
@@ -111,26 +156,34 @@ void flags_clobber(struct build *b);
 void flags_to_host(struct build *b);
 /* They must be in r12 (or dead): before C code and indirect jumps. */
 void flags_to_parked(struct build *b);
+/* The host's EFLAGS are about to be given up at the block's end: park them if anybody wants them behind it.
+ */
+void flags_leave_host(struct build *b);
 struct stub *stub_add(struct build *b, enum stub_kind kind, u32 from);
 /* Host operand for the guest's 32-bit effective address. */
 struct host_mem guest_address(const struct insn *i);
-/* r9d = linear address of the memory operand (segment base and limit applied). False: leave it to the
+/* The memory operand of the instruction at hand, checked. False, with nothing emitted: leave it to the
  * interpreter. */
-bool access_address(struct build *b, unsigned size, bool write);
+bool access_operand(struct build *b, unsigned size, bool write, struct host_mem *mem);
+/* Is that operand the guest's own address, without a register of ours? */
+bool access_is_direct(const struct build *b, const struct insn *i);
 /* May accesses through this segment be emitted at all? */
 bool segment_is_reachable(const struct build *b, u8 seg, bool write);
 /* r9d = linear address of [seg:reg], reg a 32-bit offset in a host register. */
 void access_register(struct build *b, u8 seg, u8 reg, unsigned size);
-/* With r9d = linear: r10 = shadow entry, so that the bytes are at [r9 + r10]. */
-void access_check(struct build *b, unsigned size, bool write);
+/* With r9d = linear: where the bytes are. */
+struct host_mem access_linear(struct build *b, unsigned size, bool write);
 /* ESP-relative accesses are only emitted for flat 32-bit stacks. */
 bool stack_is_flat(const struct build *b);
-/* Before a push of 4 bytes on a flat stack: r9 = ESP - 4, checked for writing. ESP changes after the store.
- */
-void push_check(struct build *b);
-static inline struct host_mem access_mem(void)
+/* The 4 bytes below ESP of a flat stack, for writing; after the store ESP follows. */
+struct host_mem access_push(struct build *b);
+void access_pushed(struct build *b);
+/* The 4 bytes at ESP, for reading. */
+struct host_mem access_pop(struct build *b);
+/* Tier 2: memory is reached through the host window, unchecked. */
+static inline bool has_window(const struct build *b)
 {
-    return mem_bis(REG_LINEAR, REG_ENTRY, 1);
+    return b->mode & MODE_WINDOW;
 }
 
 /* rewrite.c: false when it has to be a callout */
@@ -146,16 +199,34 @@ static inline u8 host_gpr(u8 reg)
  * emitted nothing, when this form is not for it. */
 typedef bool emit_function(struct build *b);
 emit_function *branch_emitter(u16 mnemonic);
+/* Where a direct branch may lead that ends at next_eip: up to two EIPs. 0 of them: unknown. */
+unsigned branch_targets(const struct build *b, const struct insn *i, u32 next_eip, u32 targets[2]);
 emit_function *inline_emitter(u16 mnemonic);
 emit_function *string_emitter(u16 mnemonic);
+/* Forms with segment and control registers that are done in line; NULL for the others. */
+emit_function *special_emitter(const struct build *b, const struct insn *i);
 /* The emitter that one of the three has for it. */
 emit_function *emitter_for(u16 mnemonic);
+/* What the instruction at hand is to the interpreter. */
+struct callout *make_callout(struct build *b, bool end);
 void emit_callout(struct build *b, bool end);
-/* Go to `eip` by edge `index`. Flags must be in the host. */
+
+/* edge.c */
+/* Go to `eip` by edge `index`. Flags may be anywhere. */
 void emit_edge(struct build *b, unsigned index, u32 eip);
-void emit_edge_stub(struct build *b, const struct stub *stub);
-/* Go to the EIP in r9d. Flags must be parked. */
+void emit_string_stub(struct build *b, const struct stub *stub);
+/* One more in this counter, where the flags are free. */
+void emit_count(struct build *b, const u64 *counter);
+/* The same where the guest has just pushed its return address, next_eip. */
+void emit_edge_call(struct build *b, u32 eip);
+/* A conditional jump that is the edge itself, if the edge needs no code of its own. */
+bool emit_edge_on_jcc(struct build *b, unsigned index, u32 eip, u8 cc);
+/* Go to the EIP in r9d. */
 void emit_indirect(struct build *b);
+void emit_indirect_call(struct build *b);
+void emit_return(struct build *b);
+void emit_edge_stub(struct build *b, const struct stub *stub);
+void emit_indirect_stub(struct build *b, const struct stub *stub);
 
 /* translate.c: the block at v->rip, whose first byte is at gpa. NULL when it must be interpreted. May flush.
  */
@@ -166,6 +237,7 @@ struct block *translate(struct vcpu *v, const struct block_key *key);
  */
 u64 translator_next(struct vcpu *v);
 void translator_set_thunks(struct vcpu *v);
+extern const u8 *const translator_thunks[];
 void translator_enter(struct vcpu *v, const void *code);
 extern const u8 translator_leave[], thunk_step[];
 

@@ -7,6 +7,7 @@
  */
 #include "build.h"
 #include "cpu/system.h"
+#include "mmu/window.h"
 
 /* EFLAGS <-> v->parked_flags. */
 static void flags_from_parked(struct vcpu *v)
@@ -27,9 +28,16 @@ static u64 leave(struct engine *t, enum exit_reason reason)
 
 /* --- finding blocks --- */
 
+static u8 mode_hash(u32 mode)
+{
+    return (u8)(mode * 0x9e3779b1u >> 24);
+}
+
+/* A mode has one number until the numbers run out. */
 static u8 mode_number(struct engine *t, u32 mode)
 {
-    if (t->mode_number && t->modes[t->mode_number] == mode) return t->mode_number;
+    u8 *recent = &t->recent_mode[mode_hash(mode)];
+    if (*recent && t->modes[*recent] == mode) return *recent;
     unsigned n = 1;
     while (n <= t->mode_count && t->modes[n] != mode)
         n++;
@@ -38,11 +46,13 @@ static u8 mode_number(struct engine *t, u32 mode)
         cache_flush(&t->cache);
         n = 1;
         t->mode_count = 0;
+        for (unsigned k = 0; k < ARRAY_SIZE(t->recent_mode); k++)
+            t->recent_mode[k] = 0;
+        recent = &t->recent_mode[mode_hash(mode)];
     }
     if (n > t->mode_count) t->mode_count = n;
     t->modes[n] = mode;
-    t->mode_number = (u8)n;
-    return t->mode_number;
+    return *recent = (u8)n;
 }
 
 /* The frame of the page at linear, + 1, or 0 when a fetch there faults or meets no memory. */
@@ -82,6 +92,44 @@ static struct block *find_block(struct vcpu *v)
     return t->cache.block_count ? block : NULL;
 }
 
+/* What the indirect branches' table has for v->rip: host code, or NULL. */
+static const u8 *probe(struct vcpu *v)
+{
+    struct engine *t = v->engine;
+    u32 eip = (u32)v->rip;
+    if (mode_seg(v->mode, SEG_CS) != MODE_SEG_FLAT || t->config.no_inline_cache) return NULL;
+    u64 tag = (u64)mode_number(t, v->mode) << 56;
+    const struct jump_entry *entry = &t->cache.jump[eip % JUMP_ENTRIES];
+    u32 frame = v->exec_table[eip >> PAGE_SHIFT];
+    if (!frame || entry->key != (tag | (u64)frame << 32 | eip)) return NULL;
+    v->jump_tag = tag;
+    v->counters->block_probe_hits++;
+    return entry->code;
+}
+
+/* Host code for v->rip, with the flags parked; NULL: interpret. Sets jump_tag. */
+static const u8 *find_code(struct vcpu *v)
+{
+    struct engine *t = v->engine;
+    const u8 *code = probe(v);
+    if (code) return code;
+    struct block *block = find_block(v);
+    if (!block) return NULL;
+    bool flat = mode_seg(v->mode, SEG_CS) == MODE_SEG_FLAT && !t->config.no_inline_cache;
+    v->jump_tag = flat ? (u64)mode_number(t, v->mode) << 56 : 0;
+    return cache_exec(&t->cache, block->entry_parked);
+}
+
+/* Translated code runs next, at `code`. */
+static u64 into_code(struct vcpu *v, u64 code)
+{
+    struct engine *t = v->engine;
+    fpu_load(v);
+    returns_select(v, &t->returns, &t->cache);
+    if (v->mode & MODE_WINDOW) shadow_window_settle(v->shadow);
+    return code;
+}
+
 static bool wants_to_leave(struct vcpu *v, enum exit_reason *reason)
 {
     struct engine *t = v->engine;
@@ -99,23 +147,17 @@ static bool wants_to_leave(struct vcpu *v, enum exit_reason *reason)
 u64 translator_next(struct vcpu *v)
 {
     struct engine *t = v->engine;
-    t->next = NULL;
     for (;;) {
         enum exit_reason reason;
         if (wants_to_leave(v, &reason)) return leave(t, reason);
         t->first = false;
-        if (t->config.flush_every && ++t->returns % t->config.flush_every == 0) cache_flush(&t->cache);
-        struct block *block = NULL;
-        if (!v->inhibit && !(v->mode & MODE_ALIGN)) block = find_block(v);
-        if (block) {
-            v->jump_tag = t->mode_number && mode_seg(v->mode, SEG_CS) == MODE_SEG_FLAT
-                              ? (u64)mode_number(t, v->mode) << 56
-                              : 0;
+        if (t->config.flush_every && ++t->exits % t->config.flush_every == 0) cache_flush(&t->cache);
+        const u8 *code = NULL;
+        if (!v->inhibit && !(v->mode & MODE_ALIGN)) code = find_code(v);
+        if (code) {
             v->eflags &= ~FL_RF; /* of use to single-stepping only, and good for one instruction */
             flags_into_parked(v);
-            fpu_load(v);
-            t->next = block;
-            return (u64)(uintptr_t)cache_exec(&t->cache, block->entry_parked);
+            return into_code(v, (u64)(uintptr_t)code);
         }
         reason = interp_step(v);
         if (reason != EXIT_NONE) return leave(t, reason);
@@ -131,8 +173,11 @@ struct slow_result {
 
 struct slow_result translator_slow_access(struct vcpu *v, u32 linear, const u8 *site);
 u64 translator_callout(struct vcpu *v, const struct callout *callout, u64 back);
+u64 translator_string(struct vcpu *v, const struct callout *callout, u64 back);
+u64 translator_fast(struct vcpu *v, const struct callout *callout, u64 back);
 u64 translator_link(struct vcpu *v, struct edge *edge);
 u64 translator_indirect(struct vcpu *v);
+u64 translator_fill_site(struct vcpu *v, struct indirect_site *site);
 u64 translator_dispatch(struct vcpu *v);
 u64 translator_budget(struct vcpu *v);
 u64 translator_cross(struct vcpu *v);
@@ -141,10 +186,8 @@ u64 translator_step(struct vcpu *v);
 #ifdef RINGER_SANITIZED
 /* The sanitizer's runtime uses vector registers wherever it likes. */
 #define ENTER_C(v) fpu_park(v)
-#define LEAVE_C(v) fpu_load(v)
 #else
 #define ENTER_C(v) ((void)0)
-#define LEAVE_C(v) ((void)0)
 #endif
 
 /* The block counted all its instructions when it was entered; those behind the one at hand have not begun. */
@@ -189,24 +232,33 @@ static void locate(struct vcpu *v, const u8 *site)
     v->remaining = block->count - 1u - index;
 }
 
+/* A write to a watched page, about to happen: may translated code do it itself? */
+static bool watched_write(struct vcpu *v, u64 gpa, unsigned size)
+{
+    struct engine *t = v->engine;
+    u8 flags = *phys_flags(v->phys, gpa);
+    if (flags & PHYS_CODE) {
+        if (cache_overlaps(&t->cache, gpa, size)) return false;
+        v->counters->code_writes++;
+        v->counters->code_writes_harmless++;
+        interp_code_written(v, gpa, size);
+    }
+    /* The write check is the last of an instruction: nothing is filled between here and the store. */
+    if (flags & PHYS_TRACED) shadow_table_written(v->shadow, gpa, size);
+    return true;
+}
+
 struct slow_result translator_slow_access(struct vcpu *v, u32 linear, const u8 *site)
 {
     ENTER_C(v);
-    struct engine *t = v->engine;
     unsigned size = site[0] & ~SLOW_WRITE;
     bool write = site[0] & SLOW_WRITE;
     struct shadow_hit hit = {.kind = SHADOW_MMIO};
     v->counters->slow_accesses++;
     if (((linear ^ (linear + size - 1)) >> PAGE_SHIFT) == 0)
         shadow_access(v->shadow, &v->paging, linear, write ? ACCESS_WRITE : ACCESS_READ, v->cpl == 3, &hit);
-    bool beside_code = hit.kind == SHADOW_CODE && !cache_overlaps(&t->cache, hit.gpa, size);
-    if (beside_code) {
-        v->counters->code_writes++;
-        v->counters->code_writes_harmless++;
-        interp_code_written(v, hit.gpa, size);
-    }
-    if (beside_code || hit.kind == SHADOW_DIRECT) {
-        LEAVE_C(v);
+    if (hit.kind == SHADOW_DIRECT || (hit.kind == SHADOW_WATCHED && watched_write(v, hit.gpa, size))) {
+        into_code(v, 0);
         return (struct slow_result){.entry = (u64)(uintptr_t)hit.host - linear};
     }
     locate(v, site);
@@ -230,15 +282,47 @@ u64 translator_callout(struct vcpu *v, const struct callout *callout, u64 back)
     flags_from_parked(v);
     uncount(v, remaining);
     v->rip = callout->eip;
-    enum exit_reason reason = interp_callout(v, &callout->insn);
+    enum exit_reason reason = interp_callout(v, &callout->insn, callout->plain);
     if (reason != EXIT_NONE) return leave(t, reason);
     bool go_on = !end && v->rip == next_eip && v->mode == mode && !v->pending && !v->inhibit &&
                  t->cache.generation == generation && c->shadow_flushes + c->shadow_invlpgs == flushes;
     if (!go_on) return translator_next(v);
     if (v->deterministic) v->icount += remaining;
     flags_into_parked(v);
-    fpu_load(v);
-    return back;
+    return into_code(v, back);
+}
+
+/* A repeated string instruction of more than a page, or whose pages have no entries yet. */
+u64 translator_string(struct vcpu *v, const struct callout *callout, u64 back)
+{
+    ENTER_C(v);
+    v->counters->string_bulk++;
+    flags_from_parked(v);
+    if (!string_in_bulk(v, &callout->insn)) {
+        v->counters->string_slow++;
+        flags_into_parked(v);
+        return translator_callout(v, callout, back);
+    }
+    flags_into_parked(v);
+    return into_code(v, back);
+}
+
+/* Kernel entry and exit, segment loads: without a fault scope, and straight on to the code behind. Segment
+ * loads neither read nor change flags, so those stay parked where the block goes on. */
+u64 translator_fast(struct vcpu *v, const struct callout *callout, u64 back)
+{
+    ENTER_C(v);
+    v->rip = callout->next_eip;
+    if (callout->end) flags_from_parked(v);
+    if (!callout->fast(v, &callout->insn)) {
+        v->counters->fast_declined++;
+        return translator_callout(v, callout, back);
+    }
+    v->counters->fast_entries++;
+    if (!callout->end && v->mode == callout->mode) return into_code(v, back);
+    if (!callout->end) flags_from_parked(v);
+    uncount(v, callout->remaining);
+    return translator_next(v);
 }
 
 static u32 edge_page(const struct edge *edge)
@@ -246,24 +330,48 @@ static u32 edge_page(const struct edge *edge)
     return (edge->from->key.cs_base + edge->eip) >> PAGE_SHIFT;
 }
 
+/* Find the block to go on in; and, in *target, the same if an edge of `from` may lead to it for good. */
+static u64 next_for(struct vcpu *v, const struct block *from, u32 eip, struct block **target)
+{
+    struct engine *t = v->engine;
+    u64 flushes = v->counters->cache_flushes;
+    *target = NULL;
+    flags_from_parked(v);
+    v->rip = eip;
+    u64 to = translator_next(v);
+    if (t->config.no_chaining || to == (u64)(uintptr_t)translator_leave) return to;
+    /* The block found need not be the one wanted: an interpreted instruction may have come between, and
+     * either may be gone. */
+    struct block *found = cache_block_at(&t->cache, (u32)(to - (u64)(uintptr_t)t->cache.arena.exec));
+    if (v->counters->cache_flushes != flushes || from->dead || !found || found->key.eip != eip ||
+        found->key.mode != from->key.mode || found->key.cs_base != from->key.cs_base ||
+        found->key.cs_limit != from->key.cs_limit)
+        return to;
+    *target = found;
+    return to;
+}
+
 u64 translator_link(struct vcpu *v, struct edge *edge)
 {
     ENTER_C(v);
     struct engine *t = v->engine;
-    flags_from_parked(v);
-    v->rip = edge->eip;
-    u64 flushes = v->counters->cache_flushes;
-    u64 to = translator_next(v);
-    if (t->config.no_chaining || to == (u64)(uintptr_t)translator_leave) return to;
-    /* The block found need not be the edge's target: an interpreted instruction may have come between, and
-     * either may be gone. */
-    struct block *target = t->next;
-    if (v->counters->cache_flushes != flushes || edge->from->dead || edge->to || !target ||
-        target->key.eip != edge->eip || target->key.mode != edge->from->key.mode ||
-        target->key.cs_base != edge->from->key.cs_base || target->key.cs_limit != edge->from->key.cs_limit)
+    struct block *target;
+    u64 to = next_for(v, edge->from, edge->eip, &target);
+    if (!target || edge->to || (!edge->frame_patch && (target->key.gpa ^ edge->from->key.gpa) >= PAGE_SIZE))
         return to;
-    if (!edge->frame_patch && (target->key.gpa ^ edge->from->key.gpa) >= PAGE_SIZE) return to;
     cache_link(&t->cache, edge, target, v->exec_table[edge_page(edge)]);
+    return to;
+}
+
+u64 translator_fill_site(struct vcpu *v, struct indirect_site *site)
+{
+    ENTER_C(v);
+    struct engine *t = v->engine;
+    struct block *target;
+    u64 to = next_for(v, site->edge.from, (u32)v->rip, &target);
+    if (!target) return to;
+    cache_fill_site(&t->cache, site, target,
+                    v->exec_table[(target->key.cs_base + target->key.eip) >> PAGE_SHIFT]);
     return to;
 }
 
@@ -304,15 +412,27 @@ u64 translator_cross(struct vcpu *v)
 }
 
 extern const u8 thunk_slow[], thunk_callout[], thunk_link[], thunk_indirect[], thunk_dispatch[],
-    thunk_budget[], thunk_cross[];
+    thunk_budget[], thunk_cross[], thunk_string[], thunk_fast[], thunk_link_parked[], thunk_return_miss[],
+    thunk_fill_site[];
+
+const u8 *const translator_thunks[THUNK_COUNT] = {
+    [THUNK_SLOW] = thunk_slow,
+    [THUNK_CALLOUT] = thunk_callout,
+    [THUNK_LINK] = thunk_link,
+    [THUNK_INDIRECT] = thunk_indirect,
+    [THUNK_DISPATCH] = thunk_dispatch,
+    [THUNK_BUDGET] = thunk_budget,
+    [THUNK_CROSS] = thunk_cross,
+    [THUNK_STEP] = thunk_step,
+    [THUNK_STRING] = thunk_string,
+    [THUNK_FAST] = thunk_fast,
+    [THUNK_LINK_PARKED] = thunk_link_parked,
+    [THUNK_RETURN_MISS] = thunk_return_miss,
+    [THUNK_FILL_SITE] = thunk_fill_site,
+};
 
 void translator_set_thunks(struct vcpu *v)
 {
-    static const u8 *const thunks[] = {
-        [THUNK_SLOW] = thunk_slow,         [THUNK_CALLOUT] = thunk_callout,   [THUNK_LINK] = thunk_link,
-        [THUNK_INDIRECT] = thunk_indirect, [THUNK_DISPATCH] = thunk_dispatch, [THUNK_BUDGET] = thunk_budget,
-        [THUNK_CROSS] = thunk_cross,       [THUNK_STEP] = thunk_step,
-    };
-    for (unsigned n = 0; n < ARRAY_SIZE(thunks); n++)
-        v->thunk[n] = (u64)(uintptr_t)thunks[n];
+    for (unsigned n = 0; n < THUNK_COUNT; n++)
+        v->thunk[n] = (u64)(uintptr_t)translator_thunks[n];
 }

@@ -1,7 +1,11 @@
 /*
- * String instructions without REP, the bread of C library loops: LODS, STOS, MOVS, SCAS, CMPS of 1, 2 and 4
- * bytes with 32-bit addresses. DF is tested, and where it is set the interpreter steps in. REP forms are the
- * interpreter's always: it copies by the page.
+ * String instructions of 1, 2 and 4 bytes with 32-bit addresses.
+ *
+ * Without REP, the bread of C library loops: LODS, STOS, MOVS, SCAS, CMPS. DF is tested, and where it is set
+ * the interpreter steps in.
+ *
+ * REP MOVS, STOS, CMPS and SCAS whose operands lie within a page each, and go upward, are the host's own
+ * instruction on the host's addresses. Everything else is THUNK_STRING's: it goes by the page.
  */
 #include "build.h"
 
@@ -13,36 +17,46 @@ static unsigned element_bytes(const struct insn *i)
     return i->opcode & 1 ? i->operand_bytes : 1;
 }
 
-static bool is_simple(const struct build *b)
+static bool has_wide_addresses(const struct build *b)
 {
-    return !(b->i->prefixes & (PFX_REP | PFX_REPNE)) && b->i->address_bytes == 4;
+    return b->i->address_bytes == 4;
 }
 
-/* Backward strings are for the interpreter. */
-static void require_forward(struct build *b)
+static bool is_repeated(const struct build *b)
+{
+    return b->i->prefixes & (PFX_REP | PFX_REPNE);
+}
+
+/* A jump taken by strings that go backward. */
+static u32 if_backward(struct build *b)
 {
     flags_clobber(b);
     emit_rm(&b->e, false, 0xf7, 0, mem_frame(FRAME_EFLAGS)); /* test dword [eflags], DF */
     emit32(&b->e, FL_DF);
-    stub_add(b, STUB_STEP, emit_jcc(&b->e, CC_NZ));
+    return emit_jcc(&b->e, CC_NZ);
 }
 
-static void source_check(struct build *b, unsigned size)
+static void require_forward(struct build *b)
+{
+    stub_add(b, STUB_STEP, if_backward(b));
+}
+
+static struct host_mem source(struct build *b, unsigned size)
 {
     access_register(b, b->i->mem_seg, RSI, size);
-    access_check(b, size, false);
+    return access_linear(b, size, false);
 }
 
-static void destination_check(struct build *b, unsigned size, bool write)
+static struct host_mem destination(struct build *b, unsigned size, bool write)
 {
     access_register(b, SEG_ES, RDI, size);
-    access_check(b, size, write);
+    return access_linear(b, size, write);
 }
 
-/* op reg, [r9 + r10] of 1, 2 or 4 bytes; `opcode` is the byte form's. */
-static void sized(struct build *b, u8 opcode, u8 reg, unsigned size)
+/* op reg, mem of 1, 2 or 4 bytes; `opcode` is the byte form's. */
+static void sized(struct build *b, u8 opcode, u8 reg, unsigned size, struct host_mem mem)
 {
-    struct host_mem mem = access_mem();
+    emit_window_prefixes(&b->e, &mem);
     if (size == 2) emit8(&b->e, 0x66);
     emit_rex(&b->e, false, reg, &mem, 0, false);
     emit8(&b->e, size == 1 ? opcode : opcode | 1);
@@ -56,13 +70,124 @@ static void advance(struct build *b, u8 reg, unsigned size)
     emit_lea32(&b->e, reg, mem_bd(reg, (s32)size));
 }
 
+/* --- repeated --- */
+
+static unsigned log2_of(unsigned size)
+{
+    return size == 4 ? 2 : size - 1;
+}
+
+/* Is there no limit to be checked? */
+static bool is_unlimited(const struct build *b, u8 seg, bool write)
+{
+    return segment_is_reachable(b, seg, write) && mode_seg(b->mode, seg) != MODE_SEG_LIMITED;
+}
+
+static struct stub *string_stub(struct build *b, u32 callout, u32 from)
+{
+    struct stub *stub = stub_add(b, STUB_STRING, from);
+    stub->callout = callout;
+    return stub;
+}
+
+/* `host` = host address of [seg:offset], where r11 bytes lie in one page that has an entry; else to the stub.
+ */
+static void reach_range(struct build *b, u8 seg, u8 offset, u8 host, u8 scratch, bool write,
+                        struct stub *stub)
+{
+    emit_mov_rr32(&b->e, host, offset);
+    if (mode_seg(b->mode, seg) == MODE_SEG_BASED)
+        emit_rm(&b->e, false, 0x03, host, mem_frame(FRAME_SEG + FRAME_SEG_BYTES * seg + FRAME_SEG_BASE));
+    emit_mov_rr32(&b->e, scratch, host);
+    emit_alu_ri(&b->e, false, 4, scratch, PAGE_MASK);
+    emit_rr(&b->e, true, 0x01, REG_TEMP, scratch); /* add scratch, r11 */
+    emit_alu_ri(&b->e, true, 7, scratch, PAGE_SIZE);
+    stub->from[1] = emit_jcc(&b->e, CC_A);
+    emit_mov_rr32(&b->e, scratch, host);
+    emit_shift_ri(&b->e, false, 5, scratch, PAGE_SHIFT);
+    emit_load64(&b->e, scratch, mem_bis(write ? REG_WRITE : REG_READ, scratch, 8));
+    emit_rr(&b->e, true, 0x85, scratch, scratch);
+    stub->from[2] = emit_jcc(&b->e, CC_Z);
+    emit_rr(&b->e, true, 0x01, scratch, host);
+}
+
+/* `reg` gets the host address; `host` what has to be added to make it the guest's again. */
+static void enter_host(struct build *b, u8 reg, u8 host)
+{
+    emit_rr(&b->e, true, 0x87, reg, host); /* xchg */
+    emit_rr(&b->e, true, 0x29, reg, host); /* sub host, reg */
+}
+
+static void leave_host(struct build *b, u8 reg, u8 difference)
+{
+    emit_lea32(&b->e, reg, mem_bis(reg, difference, 1));
+}
+
+static void restore_count(struct build *b, unsigned log2)
+{
+    emit_mov_rr64(&b->e, RCX, REG_TEMP);
+    if (log2) emit_shift_ri(&b->e, true, 5, RCX, (u8)log2);
+}
+
+/* Registers: r11 bytes, r9 source, r10 destination, RCX scratch for the second of two sides. `source` and
+ * `destination` say which there are. */
+static bool emit_repeated(struct build *b, bool source, bool destination, bool writes, bool compares)
+{
+    unsigned size = element_bytes(b->i), log2 = log2_of(size);
+    if (b->v->no_bulk_strings || (source && !is_unlimited(b, b->i->mem_seg, false)) ||
+        (destination && !is_unlimited(b, SEG_ES, writes)))
+        return false;
+    struct stub *stubs[2];
+    unsigned count = 0;
+    u32 callout = (u32)(uintptr_t)make_callout(b, false);
+    u32 backward = if_backward(b);
+    emit_mov_rr32(&b->e, REG_TEMP, RCX);
+    if (log2) emit_shift_ri(&b->e, true, 4, REG_TEMP, (u8)log2);
+    if (source) {
+        stubs[count] = string_stub(b, callout, backward);
+        reach_range(b, b->i->mem_seg, RSI, REG_LINEAR, REG_ENTRY, false, stubs[count++]);
+    }
+    if (destination) {
+        stubs[count] = string_stub(b, callout, source ? 0 : backward);
+        if (source) stubs[count]->restore = (u8)(log2 + 1);
+        reach_range(b, SEG_ES, RDI, REG_ENTRY, source ? RCX : REG_LINEAR, writes, stubs[count++]);
+    }
+    if (source) enter_host(b, RSI, REG_LINEAR);
+    if (destination) enter_host(b, RDI, REG_ENTRY);
+    if (source && destination) restore_count(b, log2);
+    emit_count(b, &b->v->counters->string_inline);
+    if (compares) flags_to_host(b); /* no element at all leaves them alone */
+    emit8(&b->e, b->i->prefixes & PFX_REPNE ? 0xf2 : 0xf3);
+    if (size == 2) emit8(&b->e, 0x66);
+    emit8(&b->e, b->i->opcode);
+    if (source) leave_host(b, RSI, REG_LINEAR);
+    if (destination) leave_host(b, RDI, REG_ENTRY);
+    if (compares) b->flags = FLAGS_HOST;
+    for (unsigned n = 0; n < count; n++) {
+        stubs[n]->back = b->e.at;
+        stubs[n]->flags = compares;
+    }
+    return true;
+}
+
+void emit_string_stub(struct build *b, const struct stub *stub)
+{
+    if (stub->restore) restore_count(b, stub->restore - 1u);
+    emit_mov_ri(&b->e, REG_TEMP, stub->callout);
+    emit_call_thunk(&b->e, THUNK_STRING);
+    if (stub->flags) emit_unpark_flags(&b->e);
+    emit_jmp_to(&b->e, stub->back);
+}
+
+/* --- one by one, and which of both --- */
+
 static bool emit_lods(struct build *b)
 {
     unsigned size = element_bytes(b->i);
-    if (!is_simple(b) || !segment_is_reachable(b, b->i->mem_seg, false)) return false;
+    if (!has_wide_addresses(b) || is_repeated(b) || !segment_is_reachable(b, b->i->mem_seg, false))
+        return false;
     require_forward(b);
-    source_check(b, size);
-    sized(b, OP_LOAD, RAX, size);
+    sized(b, OP_LOAD, RAX, size, source(b, size));
     advance(b, RSI, size);
     return true;
 }
@@ -70,10 +195,10 @@ static bool emit_lods(struct build *b)
 static bool emit_stos(struct build *b)
 {
     unsigned size = element_bytes(b->i);
-    if (!is_simple(b) || !segment_is_reachable(b, SEG_ES, true)) return false;
+    if (!has_wide_addresses(b) || !segment_is_reachable(b, SEG_ES, true)) return false;
+    if (is_repeated(b)) return emit_repeated(b, false, true, true, false);
     require_forward(b);
-    destination_check(b, size, true);
-    sized(b, OP_STORE, RAX, size);
+    sized(b, OP_STORE, RAX, size, destination(b, size, true));
     advance(b, RDI, size);
     return true;
 }
@@ -87,12 +212,11 @@ static bool both_reachable(struct build *b, bool write)
 static bool emit_movs(struct build *b)
 {
     unsigned size = element_bytes(b->i);
-    if (!is_simple(b) || !both_reachable(b, true)) return false;
+    if (!has_wide_addresses(b) || !both_reachable(b, true)) return false;
+    if (is_repeated(b)) return emit_repeated(b, true, true, true, false);
     require_forward(b);
-    source_check(b, size);
-    sized(b, OP_LOAD, REG_TEMP, size);
-    destination_check(b, size, true);
-    sized(b, OP_STORE, REG_TEMP, size);
+    sized(b, OP_LOAD, REG_TEMP, size, source(b, size));
+    sized(b, OP_STORE, REG_TEMP, size, destination(b, size, true));
     advance(b, RSI, size);
     advance(b, RDI, size);
     return true;
@@ -101,10 +225,10 @@ static bool emit_movs(struct build *b)
 static bool emit_scas(struct build *b)
 {
     unsigned size = element_bytes(b->i);
-    if (!is_simple(b) || !segment_is_reachable(b, SEG_ES, false)) return false;
+    if (!has_wide_addresses(b) || !segment_is_reachable(b, SEG_ES, false)) return false;
+    if (is_repeated(b)) return emit_repeated(b, false, true, false, true);
     require_forward(b);
-    destination_check(b, size, false);
-    sized(b, OP_CMP, RAX, size);
+    sized(b, OP_CMP, RAX, size, destination(b, size, false));
     b->flags = FLAGS_HOST;
     advance(b, RDI, size);
     return true;
@@ -113,12 +237,11 @@ static bool emit_scas(struct build *b)
 static bool emit_cmps(struct build *b)
 {
     unsigned size = element_bytes(b->i);
-    if (!is_simple(b) || !both_reachable(b, false)) return false;
+    if (!has_wide_addresses(b) || !both_reachable(b, false)) return false;
+    if (is_repeated(b)) return emit_repeated(b, true, true, false, true);
     require_forward(b);
-    source_check(b, size);
-    sized(b, OP_LOAD, REG_TEMP, size);
-    destination_check(b, size, false);
-    sized(b, OP_CMP, REG_TEMP, size);
+    sized(b, OP_LOAD, REG_TEMP, size, source(b, size));
+    sized(b, OP_CMP, REG_TEMP, size, destination(b, size, false));
     b->flags = FLAGS_HOST;
     advance(b, RSI, size);
     advance(b, RDI, size);

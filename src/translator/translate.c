@@ -1,8 +1,8 @@
 /*
  * A block as a whole: entries, body, stubs.
  *
- *     parked entry   from C code and indirect jumps: flags are in r12
- *     host entry     from direct edges: flags are in the host's EFLAGS
+ *     parked entry   from C code, indirect jumps and parked edges: flags are in r12
+ *     host entry     from other edges: flags are in the host's EFLAGS
  *     body           one piece after the other; each has a site
  *     stubs          slow paths and unlinked edges
  *
@@ -27,7 +27,7 @@ static void emit_entries(struct build *b)
 {
     struct block *block = b->block;
     block->start = b->e.at;
-    if (b->v->deterministic) {
+    if (b->v->deterministic || (b->live[0] && plan_wants_parked(b))) {
         block->entry_host = b->e.at;
         emit_park_flags(&b->e);
         block->entry_parked = b->e.at;
@@ -53,7 +53,7 @@ static void emit_entries(struct build *b)
 
 /* --- body --- */
 
-void emit_callout(struct build *b, bool end)
+struct callout *make_callout(struct build *b, bool end)
 {
     struct callout *callout = cache_meta(&b->t->cache, sizeof(*callout));
     *callout = (struct callout){
@@ -62,17 +62,27 @@ void emit_callout(struct build *b, bool end)
         .next_eip = b->next_eip,
         .remaining = (u8)(b->count - 1 - b->n),
         .end = end,
+        .plain = insn_is_plain(b->v, b->i),
+        .mode = b->mode,
+        .fast = b->v->no_fast_entry ? NULL : fast_routine_of(b->i),
     };
+    return callout;
+}
+
+void emit_callout(struct build *b, bool end)
+{
+    struct callout *callout = make_callout(b, end);
     flags_to_parked(b);
     emit_mov_ri(&b->e, REG_TEMP, (u32)(uintptr_t)callout);
-    emit_call_thunk(&b->e, THUNK_CALLOUT);
+    emit_call_thunk(&b->e, callout->fast && callout->plain ? THUNK_FAST : THUNK_CALLOUT);
     b->flags = FLAGS_PARKED;
     b->ended = end;
 }
 
 static bool emit_as_is(struct build *b)
 {
-    emit_function *emit = b->i->row->traits & ISA_SSE ? NULL : emitter_for(b->i->mnemonic);
+    emit_function *emit = special_emitter(b, b->i);
+    if (!emit) emit = b->i->row->traits & ISA_SSE ? NULL : emitter_for(b->i->mnemonic);
     return emit ? emit(b) : rewrite_identical(b);
 }
 
@@ -101,7 +111,6 @@ static void emit_body(struct build *b)
         emit_jmp_thunk(&b->e, THUNK_DISPATCH);
         return;
     }
-    flags_to_host(b);
     emit_edge(b, 0, eip);
 }
 
@@ -113,9 +122,14 @@ static void leave_through(struct build *b, u32 eip, unsigned thunk)
     emit_jmp_thunk(&b->e, thunk);
 }
 
+static bool fixes_its_own(const struct stub *stub)
+{
+    return stub->kind == STUB_EDGE || stub->kind == STUB_INDIRECT;
+}
+
 static void emit_stub(struct build *b, const struct stub *stub)
 {
-    for (unsigned n = 0; n < ARRAY_SIZE(stub->from); n++)
+    for (unsigned n = 0; n < ARRAY_SIZE(stub->from) && !fixes_its_own(stub); n++)
         if (stub->from[n]) emit_here32(&b->e, stub->from[n]);
     switch (stub->kind) {
     case STUB_MISALIGNED: /* across a page it falls into the slow path, which comes next */
@@ -134,7 +148,15 @@ static void emit_stub(struct build *b, const struct stub *stub)
         emit_mov_mi(&b->e, mem_frame(FRAME_REMAINING), b->count - 1u - stub->index);
         leave_through(b, stub->eip, THUNK_STEP);
         break;
+    case STUB_FAST:
+        emit_mov_ri(&b->e, REG_TEMP, stub->callout);
+        emit_call_thunk(&b->e, THUNK_FAST);
+        emit_jmp_to(&b->e, stub->back);
+        break;
+    case STUB_STRING: emit_string_stub(b, stub); break;
     case STUB_EDGE: emit_edge_stub(b, stub); break;
+    case STUB_INDIRECT: emit_indirect_stub(b, stub); break;
+    case STUB_RETURN_MISS: emit_jmp_thunk(&b->e, THUNK_RETURN_MISS); break;
     case STUB_CROSS: leave_through(b, b->block->key.eip, THUNK_CROSS); break;
     case STUB_BUDGET: leave_through(b, b->block->key.eip, THUNK_BUDGET); break;
     case STUB_DISPATCH: leave_through(b, b->block->key.eip, THUNK_DISPATCH); break;
@@ -151,6 +173,15 @@ static u32 next_frame(struct vcpu *v, u32 linear)
     if (!v->exec_table[next >> PAGE_SHIFT])
         shadow_access(v->shadow, &v->paging, next, ACCESS_FETCH, v->cpl == 3, &hit);
     return v->exec_table[next >> PAGE_SHIFT];
+}
+
+static void keep_spans(struct build *b)
+{
+    struct block *block = b->block;
+    block->span_count = (u8)b->span_count;
+    block->spans = cache_meta(&b->t->cache, b->span_count * sizeof(block->spans[0]));
+    for (unsigned n = 0; n < b->span_count; n++)
+        block->spans[n] = b->span[n];
 }
 
 static bool make_plan(struct vcpu *v, struct build *b)
@@ -213,10 +244,11 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     for (unsigned n = 0; n < b->stub_count; n++)
         emit_stub(b, &b->stub[n]);
     block->end = b->e.at;
+    keep_spans(b);
     t->cache.arena.used = align_up(b->e.at, 16);
 
-    phys_protect_code(v->phys, block->key.gpa);
-    if (block->frame_next) phys_protect_code(v->phys, block->gpa_last);
+    phys_watch(v->phys, block->key.gpa, PHYS_CODE);
+    if (block->frame_next) phys_watch(v->phys, block->gpa_last, PHYS_CODE);
     cache_add(&t->cache, block);
 
     v->counters->blocks_translated++;

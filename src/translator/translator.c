@@ -38,9 +38,19 @@ static void check_offsets(void)
     AT(slow_scratch, FRAME_SLOW_SCRATCH);
     AT(parked_flags, FRAME_PARKED);
     AT(interrupt_line, FRAME_INTERRUPT);
+    AT(c_stack, FRAME_C_STACK);
+    AT(return_top, FRAME_RETURN_TOP);
+    AT(return_base, FRAME_RETURN_BASE);
+    AT(return_misses, FRAME_RETURN_MISS);
+    AT(exit_cause, FRAME_EXIT_CAUSE);
+    AT(exit_argument, FRAME_EXIT_ARG);
+    AT(exit_site, FRAME_EXIT_SITE);
 #undef AT
     _Static_assert(sizeof(struct segment) == FRAME_SEG_BYTES, "segments are indexed");
     _Static_assert(offsetof(struct segment, base) == FRAME_SEG_BASE, "segment base");
+    _Static_assert(offsetof(struct segment, raw) == FRAME_SEG_RAW, "segment raw");
+    _Static_assert(offsetof(struct segment, comparable) == FRAME_SEG_SELECTOR + 2, "compared as one dword");
+    _Static_assert(offsetof(struct segment, selector) == FRAME_SEG_SELECTOR, "segment selector");
     _Static_assert(offsetof(struct segment, limit) == FRAME_SEG_LIMIT, "segment limit");
     _Static_assert(sizeof(((struct vcpu *)0)->thunk) >= 8 * THUNK_COUNT, "room for the thunks");
 }
@@ -58,7 +68,9 @@ int translator_init(struct vcpu *v, const struct translator_config *config)
     t->memo = calloc(1, sizeof(*t->memo));
     if (t->memo) t->memo->off = t->config.no_decode_memo;
     int error = t->build && t->memo ? cache_init(&t->cache, t->config.cache_bytes, v->counters) : -ENOMEM;
+    if (!error) error = returns_init(&t->returns);
     if (error) {
+        cache_destroy(&t->cache);
         free(t->build);
         free(t->memo);
         free(t);
@@ -66,6 +78,7 @@ int translator_init(struct vcpu *v, const struct translator_config *config)
     }
     v->engine = t;
     v->jump_table = (u64)(uintptr_t)t->cache.jump;
+    returns_select(v, &t->returns, &t->cache);
     v->shadow->forced_slow = t->config.forced_slow;
     translator_set_thunks(v);
     return 0;
@@ -76,6 +89,7 @@ void translator_destroy(struct vcpu *v)
     struct engine *t = v->engine;
     if (!t) return;
     cache_destroy(&t->cache);
+    returns_destroy(&t->returns);
     free(t->build);
     free(t->memo);
     free(t);
@@ -111,4 +125,12 @@ void translator_flush(struct vcpu *v)
 {
     struct engine *t = v->engine;
     if (t) cache_flush(&t->cache);
+}
+
+void translator_before_flush(struct vcpu *v, void (*call)(void *owner), void *owner)
+{
+    struct engine *t = v->engine;
+    if (!t) return;
+    t->cache.before_flush = call;
+    t->cache.flush_owner = owner;
 }

@@ -151,6 +151,12 @@ static bool set_stats(struct options *o, const char *value, struct complaint *c)
     return true;
 }
 
+static bool set_stats_json(struct options *o, const char *value, struct complaint *c)
+{
+    o->stats_json = value;
+    return true;
+}
+
 static bool set_trace(struct options *o, const char *value, struct complaint *c)
 {
     /* FILE or FILE,ICOUNT: a comma that is not followed by a number belongs to the name. The arguments of
@@ -165,6 +171,24 @@ static bool set_trace(struct options *o, const char *value, struct complaint *c)
 static bool set_screen_dump(struct options *o, const char *value, struct complaint *c)
 {
     o->screen_dump = value;
+    return true;
+}
+
+static bool set_profile(struct options *o, const char *value, struct complaint *c)
+{
+    o->profile = value;
+    return true;
+}
+
+static bool set_symbols(struct options *o, const char *value, struct complaint *c)
+{
+    o->symbols = value;
+    return true;
+}
+
+static bool set_perf_map(struct options *o, const char *value, struct complaint *c)
+{
+    o->perf_map = true;
     return true;
 }
 
@@ -203,6 +227,66 @@ static bool set_no_chaining(struct options *o, const char *value, struct complai
 static bool set_no_inline_cache(struct options *o, const char *value, struct complaint *c)
 {
     o->translator.no_inline_cache = true;
+    return true;
+}
+
+static bool set_no_return_stack(struct options *o, const char *value, struct complaint *c)
+{
+    o->translator.no_return_stack = true;
+    return true;
+}
+
+static bool set_no_flag_lookahead(struct options *o, const char *value, struct complaint *c)
+{
+    o->translator.no_flag_lookahead = true;
+    return true;
+}
+
+static bool set_no_site_cache(struct options *o, const char *value, struct complaint *c)
+{
+    o->translator.no_site_cache = true;
+    return true;
+}
+
+static bool set_no_traces(struct options *o, const char *value, struct complaint *c)
+{
+    o->no_traces = true;
+    return true;
+}
+
+static bool set_windows(struct options *o, const char *value, struct complaint *c)
+{
+    static const char *const names[] = {
+        [WINDOWS_AUTO] = "auto", [WINDOWS_ALWAYS] = "always", [WINDOWS_NEVER] = "never"};
+    for (unsigned n = 0; n < ARRAY_SIZE(names); n++)
+        if (!strcmp(value, names[n])) {
+            o->windows = (enum windows_policy)n;
+            return true;
+        }
+    return COMPLAIN(c, "--windows is auto, always or never, not \"%s\"", value);
+}
+
+static bool set_no_prefill(struct options *o, const char *value, struct complaint *c)
+{
+    o->no_prefill = true;
+    return true;
+}
+
+static bool set_no_fast_entry(struct options *o, const char *value, struct complaint *c)
+{
+    o->translator.no_fast_entry = true;
+    return true;
+}
+
+static bool set_no_bulk_strings(struct options *o, const char *value, struct complaint *c)
+{
+    o->translator.no_bulk_strings = true;
+    return true;
+}
+
+static bool set_no_fpu_shelter(struct options *o, const char *value, struct complaint *c)
+{
+    o->no_fpu_shelter = true;
     return true;
 }
 
@@ -432,6 +516,10 @@ static const struct option_row rows[] = {
     {"screen-dump", "FILE", "write the text screen there at the end and on SIGUSR1", set_screen_dump},
     {"timeout", "SECONDS", "end with status 5 after that time", set_timeout},
     {"stats", NULL, "print counters to stderr at the end", set_stats},
+    {"stats-json", "FILE", "write them there, as a JSON object", set_stats_json},
+    {"profile", "FILE", "folded stacks of where host time goes to FILE, tables to FILE.txt", set_profile},
+    {"perf-map", NULL, "write /tmp/perf-PID.map, so that perf names translated code", set_perf_map},
+    {"symbols", "FILE", "guest function names for these two, as in System.map", set_symbols},
     {"trace", "FILE[,N]", "one line an instruction to FILE or stderr, from icount N (interpreter)",
      set_trace},
     {"debug", NULL, "say more on stderr", set_debug},
@@ -445,6 +533,18 @@ static const struct option_row rows[] = {
     {"block-limit", "N", "guest instructions a block, 1 to 64", set_block_limit},
     {"no-chaining", NULL, "every block returns to the dispatcher", set_no_chaining},
     {"no-inline-cache", NULL, "indirect branches go through the dispatcher", set_no_inline_cache},
+    {"no-site-cache", NULL, "indirect branches do not remember where they went", set_no_site_cache},
+    {"no-return-stack", NULL, "guest returns are looked up like other indirect branches",
+     set_no_return_stack},
+    {"no-flag-lookahead", NULL, "arithmetic flags are live behind every block", set_no_flag_lookahead},
+    {"no-traces", NULL, "shadow tables are flushed as a TLB is, page tables not traced", set_no_traces},
+    {"windows", "WHEN", "host windows for user code: auto, always, never", set_windows},
+    {"no-prefill", NULL, "a walk fills the one page asked for, not its neighbours", set_no_prefill},
+    {"no-fast-entry", NULL, "kernel entry, exit and segment loads take the general routines",
+     set_no_fast_entry},
+    {"no-bulk-strings", NULL, "repeated string instructions go element by element", set_no_bulk_strings},
+    {"no-fpu-shelter", NULL, "save the whole FPU state before devices and other library code",
+     set_no_fpu_shelter},
     {"forced-slow", NULL, "every memory access takes the slow path", set_forced_slow},
     {"exact-flags", NULL, "arithmetic flags are right even in frames of faults", set_exact_flags},
     {"no-decode-memo", NULL, "every translated instruction is decoded from scratch", set_no_decode_memo},
@@ -498,6 +598,9 @@ static bool check_together(struct options *o, struct complaint *c)
     if (!o->boot.kernel && o->boot.initrd) return COMPLAIN(c, "--initrd is for a --kernel, which is missing");
     if (!o->boot.kernel && o->boot.append) return COMPLAIN(c, "--append is for a --kernel, which is missing");
     if (o->lockstep && o->trace) return COMPLAIN(c, "--lockstep and --trace cannot be had together");
+    if (o->lockstep && o->profile) return COMPLAIN(c, "--lockstep and --profile cannot be had together");
+    if (o->symbols && !o->profile && !o->perf_map)
+        return COMPLAIN(c, "--symbols is for --profile or --perf-map, which are missing");
     if (o->lockstep && o->engine == ENGINE_INTERP)
         return COMPLAIN(c, "--lockstep compares both engines: --engine=interp makes no sense with it");
     if (!o->serial_count) o->serial[0] = "stdio";

@@ -37,14 +37,21 @@ struct options {
     bool no_shutdown;
 
     enum engine engine;
+    bool no_traces, no_prefill; /* shadow tables */
+    enum windows_policy windows;
     struct translator_config translator;
+    bool no_fpu_shelter;
     bool deterministic;
     u64 lockstep; /* instructions between comparisons, 0: no lockstep */
     s64 rtc_base; /* Unix time at power-on, RTC_BASE_NOW or RTC_BASE_LOCAL */
 
     bool stats;
-    const char *trace; /* "stderr" or a path */
-    u64 trace_from;    /* icount to begin at */
+    const char *stats_json; /* where to write them, or NULL */
+    const char *trace;      /* "stderr" or a path */
+    u64 trace_from;         /* icount to begin at */
+    const char *profile;    /* where to write the folded stacks, or NULL */
+    const char *symbols;    /* of the guest kernel, or NULL */
+    bool perf_map;
     const char *screen_dump;
     u64 timeout_ns; /* UINT64_MAX: none */
 };

@@ -66,13 +66,36 @@ static void print_derived(const struct counters *c, u64 icount, u64 tsc_hz, FILE
     print_ratio(out, "page walks a shadow fill", (double)c->page_walks, (double)c->shadow_fills);
 }
 
-void stats_print(struct vm *vm, FILE *out)
+static struct counters all_counters(const struct vm *vm)
 {
     struct counters c = vm->counters;
     c.mmio_accesses += vm->phys.mmio_accesses;
+    c.return_misses += vm->vcpu.return_misses;
+    return c;
+}
+
+void stats_print(struct vm *vm, FILE *out)
+{
+    struct counters c = all_counters(vm);
 #define ROW(name, text) print_counter(out, offsetof(struct counters, name), text, c.name);
     RINGER_COUNTERS(ROW)
 #undef ROW
     print_derived(&c, vm->vcpu.icount, vm_time_host_tsc_hz(&vm->time), out);
     print_host(vm, out);
+}
+
+void stats_print_json(const struct vm *vm, FILE *out)
+{
+    struct counters c = all_counters(vm);
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    fputs("{\n", out);
+#define ROW(name, text) fprintf(out, "  \"" #name "\": %llu,\n", (unsigned long long)c.name);
+    RINGER_COUNTERS(ROW)
+#undef ROW
+    fprintf(out,
+            "  \"seconds\": %.3f,\n  \"cpu_user_seconds\": %.3f,\n  \"cpu_system_seconds\": %.3f,\n"
+            "  \"peak_kb\": %ld\n}\n",
+            (double)(host_now_ns() - vm->powered_on_ns) / 1e9, seconds(usage.ru_utime),
+            seconds(usage.ru_stime), usage.ru_maxrss);
 }

@@ -87,7 +87,7 @@ static void test_frames(void)
 
     fixture_protected(f, 0); /* a 16-bit stack keeps ESP's high half and wraps */
     put_vector(f, 3, CODE0, AT_HANDLER, TRAP_GATE);
-    v->seg[SEG_SS] = (struct segment){0x30000, 0xffff, 0x93, STACK16};
+    v->seg[SEG_SS] = (struct segment){0x30000, 0xffff, 0x93, STACK16, 0, 0};
     v->gpr[REG_ESP] = 0xdead0004;
     EXPECT(f, DONE, INTERRUPT, 3, SOURCE_SOFTWARE);
     CHECK_EQ(v->gpr[REG_ESP], 0xdeadfff8);

@@ -137,7 +137,7 @@ static void test_call_gates(void)
     for (unsigned i = 0; i < ARRAY_SIZE(image); i++)
         CHECK_EQ(peek(f, AT_STACK0 - 24 + 4 * i, 4), image[i]);
     /* ...and back: parameters leave both stacks, segments of ring 0 do not reach ring 3. */
-    f->v->seg[SEG_ES] = (struct segment){0, 0xffffffff, FLAT | 0x93, DATA0};
+    f->v->seg[SEG_ES] = (struct segment){0, 0xffffffff, FLAT | 0x93, DATA0, 0, 0};
     EXPECT(f, DONE, RETURN, 4, 8);
     CHECK_EQ(f->v->cpl, 3);
     CHECK_EQ(f->v->gpr[REG_ESP], AT_STACK3 + 8);

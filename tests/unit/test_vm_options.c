@@ -75,14 +75,17 @@ static void test_own_options(void)
 {
     CHECK(parse("ringer run --kernel k --lockstep=1000 --cache-bytes=256K --block-limit 1 --flush-every=7 "
                 "--forced-slow "
-                "--no-chaining --no-inline-cache --timeout 5 --rtc-base 12345 --stats --debug-exit"));
+                "--no-chaining --no-inline-cache --no-bulk-strings --no-fast-entry --timeout 5 --rtc-base "
+                "12345 --stats "
+                "--debug-exit"));
     CHECK_EQ(options.lockstep, 1000);
     CHECK(options.deterministic && options.translator.exact_flags);
     CHECK_EQ(options.translator.cache_bytes, 256 << 10);
     CHECK_EQ(options.translator.block_limit, 1);
     CHECK_EQ(options.translator.flush_every, 7);
     CHECK(options.translator.forced_slow && options.translator.no_chaining &&
-          options.translator.no_inline_cache);
+          options.translator.no_inline_cache && options.translator.no_bulk_strings &&
+          options.translator.no_fast_entry);
     CHECK_EQ(options.timeout_ns, 5000000000u);
     CHECK_EQ(options.rtc_base, 12345);
     CHECK_EQ(options.debug_exit_port, 0xf4);
@@ -92,6 +95,11 @@ static void test_own_options(void)
     CHECK_EQ(options.engine, ENGINE_INTERP);
     CHECK(parse("ringer run --kernel k --trace stderr"));
     CHECK_EQ(options.trace_from, 0);
+    CHECK(parse("ringer run --kernel k --profile=out.folded --symbols System.map --perf-map "
+                "--stats-json=s.json"));
+    CHECK(!strcmp(options.stats_json, "s.json"));
+    CHECK(!strcmp(options.profile, "out.folded") && !strcmp(options.symbols, "System.map") &&
+          options.perf_map);
     CHECK(parse("ringer run --kernel k --deterministic"));
     CHECK_EQ(options.rtc_base, 1704067200); /* no run may depend on today */
 }
@@ -114,6 +122,8 @@ static void test_bad(void)
     CHECK(complains("ringer run --kernle k", "\"--kernle\""));
     CHECK(complains("ringer run --kernel", "missing"));
     CHECK(complains("ringer run", "nothing to boot"));
+    CHECK(complains("ringer run --kernel k --lockstep --profile=p", "--profile"));
+    CHECK(complains("ringer run --kernel k --symbols=s", "--symbols"));
     CHECK(complains("ringer run --kernel k --stats=3", "no argument"));
     CHECK(complains("ringer run --kernel k disk.img", "\"disk.img\""));
     CHECK(complains("ringer -kernel k -m 0", "out of bounds"));

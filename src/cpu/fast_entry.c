@@ -1,0 +1,270 @@
+/*
+ * The common cases of INT n, exceptions, interrupts, IRET, SYSENTER, SYSEXIT, and of MOV and POP to segment
+ * registers: see fast_entry.h. The general routines and the manual's words for them are in interrupt.c,
+ * return.c, sysenter.c and segment.c; what is checked here is that none of their other cases is at hand.
+ */
+#include "fast_entry.h"
+
+#include "descriptor.h"
+#include "isa.h"
+#include "mode.h"
+
+#include <Zydis/Mnemonic.h>
+
+/* --- memory: only where there is a shadow entry --- */
+
+struct any32 {
+    u32 value;
+} __attribute__((packed));
+struct any64 {
+    u64 value;
+} __attribute__((packed));
+
+/* `bytes` from `linear` on, in one page with an entry; or NULL. */
+static inline u8 *span(const u64 *table, u32 linear, u32 bytes)
+{
+    u64 entry = table[linear >> PAGE_SHIFT];
+    if (!entry || (linear & PAGE_MASK) + bytes > PAGE_SIZE) return NULL;
+    return (u8 *)(uintptr_t)(linear + entry);
+}
+
+static inline u32 value_at(const u8 *host, unsigned index)
+{
+    return ((const struct any32 *)host)[index].value;
+}
+
+/* --- descriptors --- */
+
+/* A present code or data segment of the GDT whose accessed bit is set. */
+static inline bool fetch(const struct vcpu *v, u16 selector, struct descriptor *d)
+{
+    u32 offset = selector & ~SEL_RPL;
+    if ((selector & SEL_TI) || !offset || offset + 7 > v->gdtr.limit) return false;
+    const u8 *host = span(v->shadow->table[SHADOW_SUPERVISOR].read, v->gdtr.base + offset, 8);
+    if (!host) return false;
+    u64 bits = ((const struct any64 *)host)->value;
+    *d = (struct descriptor){
+        .linear = v->gdtr.base + offset, .low = bits, .high = bits >> 32, .selector = selector};
+    return (descriptor_access(d) & (AR_P | AR_S | AR_ACCESSED)) == (AR_P | AR_S | AR_ACCESSED);
+}
+
+static inline bool is_plain_code(const struct descriptor *d)
+{
+    return (descriptor_access(d) & (AR_CODE | AR_CONFORMING)) == AR_CODE;
+}
+
+static inline bool is_flat32(const struct segment *s)
+{
+    return !s->base && s->limit == 0xffffffff && (s->access & AR_DB);
+}
+
+/* A stack for `cpl`: flat, 32-bit, growing as stacks do. */
+static bool fetch_flat_stack(const struct vcpu *v, u16 selector, unsigned cpl, struct segment *stack)
+{
+    struct descriptor d;
+    if (!fetch(v, selector, &d) || selector_rpl(selector) != cpl || descriptor_dpl(&d) != cpl) return false;
+    *stack = descriptor_segment(&d, selector);
+    return (stack->access & (AR_CODE | AR_EXPAND_DOWN | AR_WRITABLE)) == AR_WRITABLE && is_flat32(stack);
+}
+
+static bool has_flat_stack(const struct vcpu *v)
+{
+    return (v->mode & MODE_STACK32) && mode_seg(v->mode, SEG_SS) == MODE_SEG_FLAT;
+}
+
+/* Nothing is armed that wants to see single accesses, and the manual's protected mode is what we are in. */
+static inline bool is_common(const struct vcpu *v)
+{
+    return vcpu_protected(v) && !(v->mode & (MODE_STEP | MODE_ALIGN)) && !v->write_log && !v->no_fast_entry;
+}
+
+/* --- into the kernel --- */
+
+struct entry {
+    u32 offset, cleared; /* the handler; the flags it starts without */
+    unsigned cpl;
+    struct segment code;
+};
+
+static bool fetch_entry(const struct vcpu *v, u8 vector, bool software, struct entry *e)
+{
+    struct descriptor gate, code;
+    u32 at = vector * 8u;
+    if (at + 7 > v->idtr.limit) return false;
+    const u8 *host = span(v->shadow->table[SHADOW_SUPERVISOR].read, v->idtr.base + at, 8);
+    if (!host) return false;
+    gate = (struct descriptor){.low = value_at(host, 0), .high = value_at(host, 1)};
+    unsigned type = descriptor_system_type(&gate);
+    if ((type != SYS_INTERRUPT32 && type != SYS_TRAP32) || !descriptor_present(&gate) ||
+        (software && descriptor_dpl(&gate) < v->cpl))
+        return false;
+    if (!fetch(v, gate_selector(&gate), &code) || !is_plain_code(&code)) return false;
+    e->cpl = descriptor_dpl(&code);
+    e->offset = gate_offset(&gate);
+    e->code = descriptor_segment(&code, (gate_selector(&gate) & ~SEL_RPL) | e->cpl);
+    e->cleared = FL_TF | FL_NT | FL_RF | FL_VM | (type == SYS_INTERRUPT32 ? FL_IF : 0);
+    return e->cpl <= v->cpl && e->offset <= e->code.limit;
+}
+
+/* The stack of an inner ring, from a 32-bit TSS. */
+static bool fetch_inner_stack(const struct vcpu *v, unsigned cpl, struct segment *stack, u32 *esp)
+{
+    u32 at = 4 + cpl * 8;
+    if (!(v->tr.access & SYS_32) || at + 7 > v->tr.limit) return false;
+    const u8 *host = span(v->shadow->table[SHADOW_SUPERVISOR].read, v->tr.base + at, 8);
+    if (!host) return false;
+    *esp = value_at(host, 0);
+    return fetch_flat_stack(v, (u16)value_at(host, 1), cpl, stack);
+}
+
+bool fast_deliver(struct vcpu *v, u8 vector, enum interrupt_source source, bool has_error, u32 error)
+{
+    struct entry e;
+    struct segment stack;
+    u32 esp = (u32)v->gpr[REG_ESP];
+    if (!is_common(v) || !fetch_entry(v, vector, source == SOURCE_SOFTWARE, &e)) return false;
+    bool inner = e.cpl < v->cpl;
+    if (inner ? !fetch_inner_stack(v, e.cpl, &stack, &esp) : !has_flat_stack(v)) return false;
+    u32 bytes = (3 + has_error + 2 * inner) * 4;
+    esp -= bytes;
+    const u64 *table = inner ? v->shadow->table[SHADOW_SUPERVISOR].write : v->write_table;
+    struct any32 *to = (struct any32 *)span(table, esp, bytes);
+    if (!to) return false;
+
+    if (has_error) (to++)->value = error;
+    to[0].value = (u32)v->rip;
+    to[1].value = v->seg[SEG_CS].selector;
+    to[2].value = v->eflags;
+    if (inner) {
+        to[3].value = (u32)v->gpr[REG_ESP];
+        to[4].value = v->seg[SEG_SS].selector;
+        v->seg[SEG_SS] = stack;
+    }
+    v->gpr[REG_ESP] = esp;
+    v->eflags &= ~e.cleared;
+    v->seg[SEG_CS] = e.code;
+    v->rip = e.offset;
+    v->cpl = e.cpl;
+    v->inhibit = 0;
+    vcpu_update_privilege(v);
+    return true;
+}
+
+static bool fast_int(struct vcpu *v, const struct insn *i)
+{
+    return fast_deliver(v, (u8)i->imm[0], SOURCE_SOFTWARE, false, 0);
+}
+
+static bool fast_int3(struct vcpu *v, const struct insn *i)
+{
+    return fast_deliver(v, VEC_BP, SOURCE_SOFTWARE, false, 0);
+}
+
+/* --- and out of it --- */
+
+static bool fast_iret(struct vcpu *v, const struct insn *i)
+{
+    struct descriptor d;
+    struct segment stack;
+    u32 esp = (u32)v->gpr[REG_ESP], taken = FL_ARITH | FL_TF | FL_DF | FL_NT | FL_RF | FL_AC | FL_ID;
+    if (!is_common(v) || i->operand_bytes != 4 || (v->eflags & FL_NT) || !has_flat_stack(v)) return false;
+    const u8 *from = span(v->read_table, esp, 12);
+    if (!from) return false;
+    u32 eip = value_at(from, 0), eflags = value_at(from, 2);
+    u16 cs = (u16)value_at(from, 1);
+    unsigned rpl = selector_rpl(cs);
+    if ((eflags & FL_VM) || rpl < v->cpl || !fetch(v, cs, &d) || !is_plain_code(&d) ||
+        descriptor_dpl(&d) != rpl || eip > descriptor_limit(&d))
+        return false;
+    bool outer = rpl > v->cpl, dropped = false;
+    if (outer &&
+        (!(from = span(v->read_table, esp, 20)) || !fetch_flat_stack(v, (u16)value_at(from, 4), rpl, &stack)))
+        return false;
+
+    if (v->cpl <= vcpu_iopl(v)) taken |= FL_IF;
+    if (v->cpl == 0) taken |= FL_IOPL | FL_VIF | FL_VIP;
+    v->seg[SEG_CS] = descriptor_segment(&d, cs);
+    v->rip = eip;
+    v->gpr[REG_ESP] = outer ? value_at(from, 3) : esp + 12;
+    if (outer) {
+        v->seg[SEG_SS] = stack;
+        v->cpl = rpl;
+        dropped = segments_drop_inner(v);
+    }
+    v->eflags = (v->eflags & ~taken) | (eflags & taken);
+    v->nmi_masked = false;
+    if (dropped)
+        vcpu_update_mode(v);
+    else
+        vcpu_update_privilege(v);
+    vcpu_recheck_interrupts(v);
+    return true;
+}
+
+/* These two touch no memory: the general routines do, but for what they would raise. */
+static bool fast_sysenter(struct vcpu *v, const struct insn *i)
+{
+    if (!is_common(v) || !(v->sysenter_cs & SEL_ERROR_MASK)) return false;
+    sysenter(v);
+    return true;
+}
+
+static bool fast_sysexit(struct vcpu *v, const struct insn *i)
+{
+    if (!is_common(v) || !(v->sysenter_cs & SEL_ERROR_MASK) || v->cpl != 0) return false;
+    sysexit(v);
+    return true;
+}
+
+/* --- ES, DS, FS, GS --- */
+
+static bool load_data_segment(struct vcpu *v, enum seg seg, u16 selector)
+{
+    struct descriptor d;
+    if (selector_null(selector)) {
+        v->seg[seg] = segment_null(selector);
+    } else {
+        if (!fetch(v, selector, &d) || !descriptor_readable(&d) || descriptor_conforming(&d) ||
+            descriptor_dpl(&d) < v->cpl || descriptor_dpl(&d) < selector_rpl(selector))
+            return false;
+        v->seg[seg] = descriptor_segment(&d, selector);
+    }
+    vcpu_update_segment(v, seg);
+    return true;
+}
+
+static bool fast_mov_segment(struct vcpu *v, const struct insn *i)
+{
+    return is_common(v) && load_data_segment(v, i->op[0].reg, (u16)v->gpr[i->op[1].reg]);
+}
+
+static bool fast_pop_segment(struct vcpu *v, const struct insn *i)
+{
+    u32 esp = (u32)v->gpr[REG_ESP];
+    if (!is_common(v) || i->stack_bytes != 4 || !has_flat_stack(v)) return false;
+    const u8 *from = span(v->read_table, esp, 4);
+    if (!from || !load_data_segment(v, i->op[0].reg, (u16)value_at(from, 0))) return false;
+    v->gpr[REG_ESP] = esp + 4;
+    return true;
+}
+
+/* To a register whose load is not followed by an interrupt shadow. */
+static bool is_data_segment(const struct operand *o)
+{
+    return o->kind == OPND_REG && o->reg_class == RC_SEG && o->reg != SEG_SS && o->reg != SEG_CS;
+}
+
+fast_routine *fast_routine_of(const struct insn *i)
+{
+    switch (i->mnemonic) {
+    case ZYDIS_MNEMONIC_INT: return fast_int;
+    case ZYDIS_MNEMONIC_INT3: return fast_int3;
+    case ZYDIS_MNEMONIC_IRETD: return fast_iret;
+    case ZYDIS_MNEMONIC_SYSENTER: return fast_sysenter;
+    case ZYDIS_MNEMONIC_SYSEXIT: return fast_sysexit;
+    case ZYDIS_MNEMONIC_MOV:
+        return is_data_segment(&i->op[0]) && i->op[1].kind == OPND_REG ? fast_mov_segment : NULL;
+    case ZYDIS_MNEMONIC_POP: return is_data_segment(&i->op[0]) ? fast_pop_segment : NULL;
+    default: return NULL;
+    }
+}
