@@ -26,3 +26,16 @@ void arena_destroy(struct arena *arena)
     munmap((void *)(uintptr_t)arena->exec, arena->bytes);
     arena->write = NULL;
 }
+
+#define CHUNK_BYTES (256u << 10)
+
+void arena_prepare(struct arena *arena, u64 bytes)
+{
+    while (arena->ready < arena->used + bytes && arena->ready < arena->bytes) {
+        u64 left = arena->bytes - arena->ready, chunk = left < CHUNK_BYTES ? left : CHUNK_BYTES;
+        /* A host kernel before 5.14 refuses: then there are page faults. */
+        madvise(arena->write + arena->ready, chunk, MADV_POPULATE_WRITE);
+        madvise((void *)(uintptr_t)(arena->exec + arena->ready), chunk, MADV_POPULATE_READ);
+        arena->ready += chunk;
+    }
+}

@@ -13,11 +13,16 @@ struct arena {
     u8 *write;      /* read-write view */
     const u8 *exec; /* read-execute view */
     u64 bytes, used;
+    u64 ready; /* up to here the host has pages in both views */
 };
 
 /* Returns 0 or -errno. */
 int arena_init(struct arena *arena, u64 bytes);
 void arena_destroy(struct arena *arena);
+
+/* The next `bytes` are about to be written: let the host map their pages, many at a time, which is several
+ * times cheaper than by page faults. May run while the guest's FPU state is live. */
+void arena_prepare(struct arena *arena, u64 bytes);
 
 static inline u64 arena_room(const struct arena *arena)
 {

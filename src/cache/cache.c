@@ -49,6 +49,9 @@ int cache_init(struct cache *cache, u64 code_bytes, struct counters *counters)
         cache_destroy(cache);
         return -ENOMEM;
     }
+    /* Filled from one end to the other: a huge page saves 512 page faults. Without huge pages it is only
+     * slower. */
+    madvise(cache->meta, cache->meta_bytes, MADV_HUGEPAGE);
     return 0;
 }
 

@@ -11,7 +11,7 @@
 
 struct translator_config translator_defaults(void)
 {
-    return (struct translator_config){.cache_bytes = 20u << 20, .block_limit = BLOCK_MAX_INSNS};
+    return (struct translator_config){.cache_bytes = 32u << 20, .block_limit = BLOCK_MAX_INSNS};
 }
 
 /* The arena must hold a few of the longest blocks. */

@@ -24,7 +24,8 @@ int load_fail(struct load *load, int status, const char *format, ...) __attribut
 struct image {
     const char *what; /* "kernel", "initrd", ... */
     const char *path;
-    int fd;
+    int fd;     /* -1: it is in memory */
+    u8 *memory; /* from malloc(), or NULL */
     u64 bytes;
 };
 
@@ -40,9 +41,9 @@ bool guest_is_ram(struct load *load, u64 gpa, u64 bytes);
 /* Zero guest RAM, giving whole pages back to the host. */
 void guest_zero(struct load *load, u64 gpa, u64 bytes);
 
-/* load_unpack.c: the compressed kernel in these bytes of a bzImage, as a file of its own, to be closed. False
- * when that cannot be had here (unknown format, damage, a size that cannot be), and nothing is said of it:
- * the guest's own unpacking will. */
+/* load_unpack.c: the compressed kernel in these bytes of a bzImage, as an image of its own, to be closed.
+ * False when that cannot be had here (unknown format, damage, a size that cannot be), and nothing is said of
+ * it: the guest's own unpacking will. */
 bool image_unpack(struct load *load, const struct image *kernel, u64 offset, u64 bytes,
                   struct image *unpacked);
 

@@ -96,7 +96,8 @@ static int load_file(struct load *load, const struct image *kernel, Elf *file, s
 int elf_load(struct load *load, const struct image *kernel, struct elf_kernel *elf)
 {
     elf_version(EV_CURRENT);
-    Elf *file = elf_begin(kernel->fd, ELF_C_READ, NULL);
+    Elf *file = kernel->memory ? elf_memory((char *)kernel->memory, kernel->bytes)
+                               : elf_begin(kernel->fd, ELF_C_READ, NULL);
     int status = load_file(load, kernel, file, elf);
     elf_end(file);
     return status;

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -47,13 +48,19 @@ int image_open(struct load *load, struct image *image, const char *what, const c
 void image_close(struct image *image)
 {
     if (image->fd >= 0) close(image->fd);
+    free(image->memory);
     image->fd = -1;
+    image->memory = NULL;
 }
 
 int image_read(struct load *load, const struct image *image, u64 offset, void *buffer, u64 bytes)
 {
     u8 *to = buffer;
     if (offset > image->bytes || bytes > image->bytes - offset) goto truncated;
+    if (image->memory) {
+        memcpy(to, image->memory + offset, bytes);
+        return 0;
+    }
     while (bytes) {
         ssize_t got = pread(image->fd, to, bytes, (off_t)offset);
         if (got < 0 && errno == EINTR) continue;

@@ -1,8 +1,8 @@
 /*
  * The kernel inside a bzImage, unpacked here instead of by the guest: the same bytes in a third of the time
  * (Linux, Documentation/arch/x86/boot.rst, payload_offset: "the format of both the compressed and
- * uncompressed data should be determined using the standard magic numbers"). What comes out is an ELF file.
- * It is kept in a memfd, so that it is read and checked as any other file.
+ * uncompressed data should be determined using the standard magic numbers"). What comes out is an ELF file,
+ * in memory.
  *
  * The four bytes behind the compressed data tell the size of what comes out (scripts/Makefile.lib,
  * size_append; gzip has them by itself). They are only believed as a limit.
@@ -12,22 +12,45 @@
 #include "base/log.h"
 
 #include <lzma.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
 
 /* One whole stream from `in` to `out`. False unless it fills `out` exactly. */
 typedef bool unpack_function(const u8 *in, u64 in_bytes, u8 *out, u64 out_bytes);
 
+/* What is as large as kernels are, is touched throughout: in huge pages it costs a page fault where it would
+ * cost 512. */
+#define HUGE_BYTES (2u << 20)
+
+static void *allocate(u64 bytes)
+{
+    if (bytes < HUGE_BYTES) return malloc(bytes);
+    void *at = aligned_alloc(HUGE_BYTES, align_up(bytes, HUGE_BYTES));
+    if (at) madvise(at, align_up(bytes, HUGE_BYTES), MADV_HUGEPAGE);
+    return at;
+}
+
+static void *xz_allocate(void *unused, size_t count, size_t bytes)
+{
+    return allocate(count * bytes); /* liblzma's count is 1 */
+}
+
+static void xz_free(void *unused, void *at)
+{
+    free(at);
+}
+
 #define XZ_MEMORY_BYTES (256u << 20) /* the largest dictionary there is sense in, and more */
 
 static bool unpack_xz(const u8 *in, u64 in_bytes, u8 *out, u64 out_bytes)
 {
+    static const lzma_allocator huge = {.alloc = xz_allocate, .free = xz_free};
     u64 memory = XZ_MEMORY_BYTES;
     size_t read = 0, written = 0;
-    return lzma_stream_buffer_decode(&memory, 0, NULL, in, &read, in_bytes, out, &written, out_bytes) ==
+    return lzma_stream_buffer_decode(&memory, 0, &huge, in, &read, in_bytes, out, &written, out_bytes) ==
                LZMA_OK &&
            written == out_bytes;
 }
@@ -66,19 +89,16 @@ static unpack_function *format_of(const u8 *in)
     return NULL;
 }
 
-static bool unpack_into(const struct image *kernel, u64 offset, u64 bytes, u64 unpacked, int fd)
+static bool unpack_into(const struct image *kernel, u64 offset, u64 bytes, struct image *unpacked)
 {
     /* Offsets of mappings are whole pages. */
     u64 into = offset & PAGE_MASK;
     u8 *in = mmap(NULL, into + bytes, PROT_READ, MAP_PRIVATE, kernel->fd, (off_t)(offset - into));
-    u8 *out = mmap(NULL, unpacked, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    bool good = false;
-    if (in != MAP_FAILED && out != MAP_FAILED) {
-        unpack_function *unpack = format_of(in + into);
-        good = unpack && unpack(in + into, bytes, out, unpacked);
-    }
-    if (in != MAP_FAILED) munmap(in, into + bytes);
-    if (out != MAP_FAILED) munmap(out, unpacked);
+    if (in == MAP_FAILED) return false;
+    unpack_function *unpack = format_of(in + into);
+    if (unpack) unpacked->memory = allocate(unpacked->bytes);
+    bool good = unpacked->memory && unpack(in + into, bytes, unpacked->memory, unpacked->bytes);
+    munmap(in, into + bytes);
     return good;
 }
 
@@ -91,10 +111,8 @@ bool image_unpack(struct load *load, const struct image *kernel, u64 offset, u64
         image_read(load, kernel, offset + bytes - sizeof(size), size, sizeof(size)))
         return false;
     unpacked->bytes = get32(size);
-    if (!unpacked->bytes || unpacked->bytes > phys_low_ram_bytes(load->phys)) return false;
-    unpacked->fd = memfd_create("ringer-kernel", MFD_CLOEXEC);
-    if (unpacked->fd >= 0 && !ftruncate(unpacked->fd, (off_t)unpacked->bytes) &&
-        unpack_into(kernel, offset, bytes, unpacked->bytes, unpacked->fd))
+    if (unpacked->bytes && unpacked->bytes <= phys_low_ram_bytes(load->phys) &&
+        unpack_into(kernel, offset, bytes, unpacked))
         return true;
     image_close(unpacked);
     return false;
