@@ -5,6 +5,7 @@
  *   access.c   keeps track of where the flags are; memory operands: address, checks, slow paths
  *   rewrite.c  the same instruction again, with its memory operand and ESP redirected
  *   branch.c   edges: jumps, calls, returns
+ *   special.c  single forms of instructions: segment and control registers, bit strings
  *   inline.c   stack and sensitive instructions emulated in line
  *   translate.c  the block as a whole
  *   runtime.c  the C side of what translated code calls
@@ -140,6 +141,11 @@ void access_register(struct build *b, u8 seg, u8 reg, unsigned size);
 void access_check(struct build *b, unsigned size, bool write);
 /* ESP-relative accesses are only emitted for flat 32-bit stacks. */
 bool stack_is_flat(const struct build *b);
+/* Does this instruction push or pop dwords on such a stack? */
+static inline bool has_plain_stack(const struct build *b, const struct insn *i)
+{
+    return stack_is_flat(b) && (b->mode & MODE_CODE32) && !(i->prefixes & PFX_OPSIZE);
+}
 /* Before a push of 4 bytes on a flat stack: r9 = ESP - 4, checked for writing. ESP changes after the store.
  */
 void push_check(struct build *b);
@@ -157,13 +163,19 @@ static inline u8 host_gpr(u8 reg)
     return reg == REG_ESP ? GUEST_ESP : reg;
 }
 
+/* Must the flags be in place before the instruction, because it reads them or leaves some alone? */
+static inline bool needs_flags(const struct build *b, const struct insn *i)
+{
+    return i->flags_read || (i->flags_written && (b->live[b->n + 1] & ~i->flags_killed));
+}
+
 /* branch.c, inline.c and string.c: one emitter a mnemonic, NULL when there is none. It returns false, having
  * emitted nothing, when this form is not for it. */
 typedef bool emit_function(struct build *b);
 emit_function *branch_emitter(u16 mnemonic);
 emit_function *inline_emitter(u16 mnemonic);
 emit_function *string_emitter(u16 mnemonic);
-/* Forms with segment and control registers that are done in line; NULL for the others. */
+/* special.c: the emitter of this form of an instruction whose other forms have none; NULL for those. */
 emit_function *special_emitter(const struct build *b, const struct insn *i);
 /* The emitter that one of the three has for it. */
 emit_function *emitter_for(u16 mnemonic);

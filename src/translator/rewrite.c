@@ -212,13 +212,6 @@ static void emit_vex(struct build *b, const struct insn *i, bool has_mem)
     emit_immediates(b, i);
 }
 
-/* Flags that the instruction leaves alone, wholly or perhaps, and that somebody reads later must be in place
- * before it. */
-static bool needs_flags(const struct build *b, const struct insn *i)
-{
-    return i->flags_read || (i->flags_written && (b->live[b->n + 1] & ~i->flags_killed));
-}
-
 bool rewrite_identical(struct build *b)
 {
     const struct insn *i = b->i;
