@@ -29,9 +29,28 @@ static bool emit_push(struct build *b)
     return true;
 }
 
+/* An address with ESP in it takes the new ESP (SDM 2 "POP"), which is not there before the store cannot
+ * fault: the interpreter's. */
+static bool emit_pop_memory(struct build *b)
+{
+    const struct insn *i = b->i;
+    if (i->op[0].bytes != 4 || i->mem_base == REG_ESP || !segment_is_reachable(b, i->mem_seg, true) ||
+        mode_seg(b->mode, i->mem_seg) == MODE_SEG_LIMITED)
+        return false;
+    emit_mov_rr32(&b->e, REG_LINEAR, GUEST_ESP);
+    access_check(b, 4, false);
+    emit_load32(&b->e, REG_TEMP, access_mem());
+    access_address(b, 4, true);
+    access_check(b, 4, true); /* its slow path keeps r11 */
+    emit_store32(&b->e, access_mem(), REG_TEMP);
+    emit_lea32(&b->e, GUEST_ESP, mem_bd(GUEST_ESP, 4));
+    return true;
+}
+
 static bool emit_pop(struct build *b)
 {
     const struct operand *to = &b->i->op[0];
+    if (to->kind == OPND_MEM && has_plain_stack(b, b->i)) return emit_pop_memory(b);
     if (!has_plain_stack(b, b->i) || to->kind != OPND_REG || to->reg_class != RC_GPR32 || to->reg == REG_ESP)
         return false;
     emit_mov_rr32(&b->e, REG_LINEAR, GUEST_ESP);

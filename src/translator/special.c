@@ -61,7 +61,13 @@ static struct stub *load_segment(struct build *b, u8 seg)
 static bool emit_mov_to_segment(struct build *b)
 {
     flags_clobber(b);
-    emit_movzx16(&b->e, REG_TEMP, host_gpr(b->i->op[1].reg));
+    if (b->i->op[1].kind == OPND_MEM) {
+        if (!access_address(b, 2, false)) return false;
+        access_check(b, 2, false);
+        emit_load16(&b->e, REG_TEMP, access_mem());
+    } else {
+        emit_movzx16(&b->e, REG_TEMP, host_gpr(b->i->op[1].reg));
+    }
     load_segment(b, b->i->op[0].reg)->back = b->e.at;
     return true;
 }
@@ -163,10 +169,12 @@ static bool may_compare(const struct build *b, const struct operand *to)
 static emit_function *mov_emitter(const struct build *b, const struct insn *i)
 {
     const struct operand *to = &i->op[0], *from = &i->op[1];
-    if (from->kind != OPND_REG || (to->kind != OPND_REG && from->reg_class != RC_SEG)) return NULL;
-    if (to->kind == OPND_MEM) return segment_is_reachable(b, i->mem_seg, true) ? emit_mov_from_segment : NULL;
-    if (to->reg_class == RC_SEG) return may_compare(b, to) ? emit_mov_to_segment : NULL;
-    if (to->reg_class != RC_GPR32) return NULL;
+    bool to_memory = to->kind == OPND_MEM, from_memory = from->kind == OPND_MEM;
+    if ((to_memory || from_memory) && !segment_is_reachable(b, i->mem_seg, to_memory)) return NULL;
+    if (to->kind == OPND_REG && to->reg_class == RC_SEG)
+        return may_compare(b, to) ? emit_mov_to_segment : NULL;
+    bool full = to_memory || (to->kind == OPND_REG && to->reg_class == RC_GPR32);
+    if (!full || from->kind != OPND_REG) return NULL;
     if (from->reg_class == RC_SEG) return emit_mov_from_segment;
     bool kernel = (b->mode & MODE_CPL) == 0, kept = from->reg == 0 || from->reg == 2 || from->reg == 3;
     return from->reg_class == RC_CR && kernel && kept ? emit_mov_from_cr : NULL;
