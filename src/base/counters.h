@@ -14,6 +14,7 @@
     X(instructions_translated, "guest instructions translated")                                              \
     X(bytes_emitted, "host bytes emitted")                                                                   \
     X(translate_ns, "nanoseconds spent translating")                                                         \
+    X(flags_found_dead, "ways out of blocks where a look ahead found the flags dead")                        \
     X(engine_entries, "entries into translated code")                                                        \
     X(block_lookups, "block lookups in the dispatcher")                                                      \
     X(block_lookup_hits, "block lookups answered by the lookup table")                                       \
@@ -21,6 +22,9 @@
     X(chains_made, "direct branches chained")                                                                \
     X(chains_broken, "chains broken by invalidation")                                                        \
     X(indirect_misses, "indirect branches that missed their inline cache")                                   \
+    X(return_misses, "guest returns that did not go where the shadow return stack said")                        \
+    X(return_stack_resets, "shadow return stacks emptied because mode or mappings changed")                  \
+    X(return_stack_overflows, "shadow return stacks emptied because they were full")                         \
     X(blocks_invalidated, "blocks invalidated by writes to code")                                            \
     X(code_writes, "writes that reached a page holding code")                                                \
     X(code_writes_harmless, "of these, writes beside the code")                                              \
@@ -35,7 +39,21 @@
     X(slow_accesses, "memory accesses that took the slow path")                                              \
     X(slow_interpreted, "memory accesses that had to be interpreted")                                        \
     X(shadow_fills, "shadow entries filled")                                                                 \
+    X(shadow_prefills, "neighbouring pages filled with one that was asked for")                              \
     X(shadow_flushes, "shadow table flushes")                                                                \
+    X(space_switches, "loads of another address space")                                                      \
+    X(space_hits, "of these, spaces whose shadow was still there")                                           \
+    X(space_evictions, "address spaces dropped for another")                                                 \
+    X(traces_begun, "page tables put under write trace")                                                     \
+    X(trace_writes, "writes that met a write trace")                                                         \
+    X(trace_drops, "shadow entries dropped by them")                                                         \
+    X(trace_storms, "traces ended because the page was written too often")                                   \
+    X(window_promotions, "address spaces given a host window")                                               \
+    X(window_demotions, "host windows taken away again")                                                     \
+    X(window_faults, "host page faults in windows")                                                          \
+    X(window_mappings, "runs of pages mapped into windows")                                                  \
+    X(window_pages, "pages in these")                                                                        \
+    X(window_unmaps, "runs of pages unmapped from windows")                                                  \
     X(shadow_invlpgs, "shadow entries dropped by INVLPG")                                                    \
     X(page_walks, "guest page-table walks")                                                                  \
     X(exceptions, "exceptions delivered to the guest")                                                       \

@@ -114,7 +114,17 @@ static u64 granules(u64 gpa, u64 last)
     return (~0ull >> (63 - (end - first))) << first;
 }
 
-static void page_enter(struct cache *cache, struct block *block, unsigned side, u64 gpa, u64 last)
+/* The granules that a block has in its page, or in its second page. */
+static u64 block_granules(const struct block *block, bool second)
+{
+    u64 all = 0;
+    if (second) return granules(0, block->gpa_last);
+    for (unsigned n = 0; n < block->span_count; n++)
+        all |= granules(block->spans[n].first, block->spans[n].last);
+    return all;
+}
+
+static void page_enter(struct cache *cache, struct block *block, unsigned side, u64 gpa)
 {
     struct code_page *p = page_find(cache, gpa);
     if (!p) {
@@ -124,7 +134,7 @@ static void page_enter(struct cache *cache, struct block *block, unsigned side, 
         p->next = *bucket;
         *bucket = p;
     }
-    p->granules |= granules(gpa, last);
+    p->granules |= block_granules(block, side);
     p->live++;
     block->page_next[side] = p->blocks;
     p->blocks = block;
@@ -140,12 +150,8 @@ void cache_add(struct cache *cache, struct block *block)
     struct block **bucket = &cache->buckets[key_hash(&block->key)];
     block->hash_next = *bucket;
     *bucket = block;
-    if (crosses(block)) {
-        page_enter(cache, block, 0, block->key.gpa, block->key.gpa | PAGE_MASK);
-        page_enter(cache, block, 1, block->gpa_last & ~(u64)PAGE_MASK, block->gpa_last);
-    } else {
-        page_enter(cache, block, 0, block->key.gpa, block->gpa_last);
-    }
+    page_enter(cache, block, 0, block->key.gpa);
+    if (crosses(block)) page_enter(cache, block, 1, block->gpa_last);
     cache->by_address[cache->block_count++] = block;
 }
 
@@ -162,8 +168,9 @@ void cache_link(struct cache *cache, struct edge *edge, struct block *to, u32 fr
     edge->to = to;
     edge->next = to->incoming;
     to->incoming = edge;
-    if (edge->frame_patch) patch32(cache, edge->frame_patch, -frame_plus_1);
-    patch32(cache, edge->patch, to->entry_host - (edge->patch + 4));
+    if (edge->frame_patch)
+        patch32(cache, edge->frame_patch, edge->parked ? frame_plus_1 : -frame_plus_1);
+    patch32(cache, edge->patch, (edge->parked ? to->entry_parked : to->entry_host) - (edge->patch + 4));
     cache->counters->chains_made++;
 }
 
@@ -174,14 +181,14 @@ static void unlink_edge(struct cache *cache, struct edge *edge)
     cache->counters->chains_broken++;
 }
 
-static void forget_outgoing(struct edge *edge)
+static void unlink_outgoing(struct cache *cache, struct edge *edge)
 {
     if (!edge->to) return;
     struct edge **at = &edge->to->incoming;
     while (*at != edge)
         at = &(*at)->next;
     *at = edge->next;
-    edge->to = NULL;
+    unlink_edge(cache, edge);
 }
 
 void cache_jump_enter(struct cache *cache, u64 key, const struct block *block)
@@ -215,8 +222,8 @@ static void block_kill(struct cache *cache, struct block *block)
         block->incoming = edge->next;
         unlink_edge(cache, edge);
     }
-    forget_outgoing(&block->out[0]);
-    forget_outgoing(&block->out[1]);
+    unlink_outgoing(cache, &block->out[0]);
+    unlink_outgoing(cache, &block->out[1]);
 
     struct jump_entry *entry = &cache->jump[block->key.eip % JUMP_ENTRIES];
     if (entry->code == cache_exec(cache, block->entry_parked)) entry->key = 0;
@@ -227,10 +234,11 @@ static void block_kill(struct cache *cache, struct block *block)
 
 static bool block_covers(const struct block *block, u64 gpa, u64 last)
 {
-    if (!crosses(block)) return block->key.gpa <= last && gpa <= block->gpa_last;
-    bool in_first = (gpa ^ block->key.gpa) < PAGE_SIZE && last >= block->key.gpa;
-    bool in_second = (gpa ^ block->gpa_last) < PAGE_SIZE && gpa <= block->gpa_last;
-    return in_first || in_second;
+    if (crosses(block) && (gpa ^ block->gpa_last) < PAGE_SIZE && gpa <= block->gpa_last) return true;
+    if ((gpa ^ block->key.gpa) >= PAGE_SIZE) return false;
+    for (unsigned n = 0; n < block->span_count; n++)
+        if (block->spans[n].first <= (last & PAGE_MASK) && (gpa & PAGE_MASK) <= block->spans[n].last) return true;
+    return false;
 }
 
 bool cache_overlaps(const struct cache *cache, u64 gpa, u64 bytes)
@@ -250,14 +258,10 @@ bool cache_code_written(struct cache *cache, u64 gpa, u64 bytes)
     for (; block; block = next) {
         bool second = p->page != block->key.gpa >> PAGE_SHIFT;
         next = block->page_next[second];
-        if (block_covers(block, gpa, last)) {
+        if (block_covers(block, gpa, last))
             block_kill(cache, block);
-        } else if (!crosses(block)) {
-            left |= granules(block->key.gpa, block->gpa_last);
-        } else {
-            left |= second ? granules(block->gpa_last & ~(u64)PAGE_MASK, block->gpa_last)
-                           : granules(block->key.gpa, block->key.gpa | PAGE_MASK);
-        }
+        else
+            left |= block_granules(block, second);
     }
     p->granules = left;
     return p->live;

@@ -7,7 +7,8 @@
  * lookup and cross-page edges check that; edges within a page need not.
  * 2. Every page that a live block has bytes in is marked PHYS_CODE by whoever added the block.
  * 3. A dead block is in no table and has no edge pointing at it, but its code stays where it is until the
- * next whole flush: it may be running.
+ * next whole flush: it may be running, and guest returns may come back to it. All its edges lead to their
+ * stubs again, so that it hands on to what is true then.
  * 4. `generation` changes whenever a block dies. Code that called out compares it before it goes on.
  *
  * Metadata (blocks, sites, decoded instructions of callouts) lives below 4 GB, so that translated code can
@@ -29,16 +30,17 @@ struct block_key {
 
 struct block;
 
-/* A direct branch out of a block. Unlinked it jumps to its stub; linked, to the target's host entry. */
+/* A direct branch out of a block. Unlinked it jumps to its stub; linked, to one of the target's entries. */
 struct edge {
     struct block *from;
     struct block *to;  /* NULL: unlinked */
     struct edge *next; /* among to->incoming */
     u32 eip;           /* where it leads */
+    bool parked;       /* comes with the flags in the parked register (or dead), and enters the target so */
     u32 patch;         /* arena offset of the rel32 to patch; 0: no edge */
     u32 stub;          /* arena offset of the stub */
-    u32 frame_patch; /* cross-page edges: arena offset of the imm32 compared with the exec table; 0: same page
-                      */
+    u32 frame_patch; /* cross-page edges: arena offset of the imm32 that stands for the frame (its value
+                      + 1; negative unless parked); 0: same page */
 };
 
 /* Where a guest instruction's host code begins: host pc -> guest state. */
@@ -49,6 +51,11 @@ struct site {
 };
 
 #define BLOCK_MAX_INSNS 64
+
+/* Bytes of a page, by their offsets in it, both inclusive. */
+struct span {
+    u16 first, last;
+};
 
 struct block {
     struct block_key key;
@@ -64,6 +71,10 @@ struct block {
     struct edge out[2];
     struct edge *incoming;
     struct site *sites; /* count of them, ascending */
+    /* The bytes of its page that it was made from, be it by a look ahead. Crossing blocks have all from key.gpa
+     * on and those up to gpa_last besides. */
+    struct span *spans;
+    u8 span_count;
     struct block *hash_next;
     struct block *page_next[2];
 };

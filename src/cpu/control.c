@@ -8,9 +8,9 @@
 
 #define CR0_DEFINED                                                                                          \
     (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
-/* Changes after which no cached translation holds. */
-#define CR0_FLUSH (CR0_PE | CR0_WP | CR0_PG)
-#define CR4_FLUSH (CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP | CR4_SMAP)
+/* What the shadow has to hear of. */
+#define CR0_PAGING (CR0_PE | CR0_WP | CR0_PG)
+#define CR4_PAGING (CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP | CR4_SMAP)
 /* Changes that make PAE paging load its page-directory-pointer entries again (SDM 3A 4.4.1). */
 #define CR0_LOADS_PDPTES (CR0_PG | CR0_CD | CR0_NW)
 #define CR4_LOADS_PDPTES (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)
@@ -62,7 +62,7 @@ static void write_cr0(struct vcpu *v, u32 value)
     u32 changed = value ^ p->cr0;
     if ((changed & CR0_LOADS_PDPTES) && pae_paging(value, p->cr4)) load_pdptes(v, value, p->cr3, p->cr4);
     p->cr0 = value;
-    if (changed & CR0_FLUSH) shadow_flush(v->shadow, false);
+    if (changed & CR0_PAGING) shadow_load_root(v->shadow, p);
 }
 
 static void write_cr3(struct vcpu *v, u32 value)
@@ -70,7 +70,7 @@ static void write_cr3(struct vcpu *v, u32 value)
     struct paging *p = &v->paging;
     if (pae_paging(p->cr0, p->cr4)) load_pdptes(v, p->cr0, value, p->cr4);
     p->cr3 = value;
-    shadow_flush(v->shadow, p->cr4 & CR4_PGE);
+    shadow_load_root(v->shadow, p);
 }
 
 static void write_cr4(struct vcpu *v, u32 value)
@@ -80,7 +80,7 @@ static void write_cr4(struct vcpu *v, u32 value)
     u32 changed = value ^ p->cr4;
     if ((changed & CR4_LOADS_PDPTES) && pae_paging(p->cr0, value)) load_pdptes(v, p->cr0, p->cr3, value);
     p->cr4 = value;
-    if (changed & CR4_FLUSH) shadow_flush(v->shadow, false);
+    if (changed & CR4_PAGING) shadow_load_root(v->shadow, p);
 }
 
 u32 control_read(struct vcpu *v, unsigned cr)

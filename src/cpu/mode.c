@@ -3,6 +3,7 @@
  */
 #include "mode.h"
 #include "cpuid.h"
+#include "mmu/window.h"
 
 #include <string.h>
 
@@ -64,6 +65,7 @@ static u32 state_bits(const struct vcpu *v)
     if ((eflags & FL_TF) || (v->dr[7] & 0xff)) mode |= MODE_STEP;
     if (v->cpl == 3 && (cr0 & CR0_AM) && (eflags & FL_AC)) mode |= MODE_ALIGN;
     if (v->cpl > 0 && (v->paging.cr4 & CR4_TSD)) mode |= MODE_TSD;
+    if (v->cpl == 3 && v->shadow->window && !(eflags & FL_VM)) mode |= MODE_WINDOW;
     return mode;
 }
 
@@ -76,14 +78,29 @@ static void set_tables(struct vcpu *v)
     v->exec_table = t->exec;
 }
 
+/* Tell the shadow how long user code ran: windows are given by that. */
+static inline void note_privilege(struct vcpu *v)
+{
+    bool user = v->cpl == 3;
+    if (likely(user == v->in_user)) return;
+    v->in_user = user;
+    u64 now = __builtin_ia32_rdtsc();
+    if (user)
+        v->user_since = now;
+    else
+        shadow_user_ran(v->shadow, now - v->user_since);
+}
+
 void vcpu_update_mode(struct vcpu *v)
 {
+    note_privilege(v);
     v->mode = state_bits(v) | segment_bits(v) << MODE_SEG_SHIFT;
     set_tables(v);
 }
 
 void vcpu_update_privilege(struct vcpu *v)
 {
+    note_privilege(v);
     const u32 changing = 3u << 2 * SEG_CS | 3u << 2 * SEG_SS, all = (1u << 2 * SEG_COUNT) - 1;
     u32 kept = v->mode >> MODE_SEG_SHIFT & all & ~changing;
     u32 bits = kept | class_of(v, SEG_CS) << 2 * SEG_CS | class_of(v, SEG_SS) << 2 * SEG_SS;
@@ -150,6 +167,7 @@ void vcpu_reset(struct vcpu *v)
     v->debug_trap = 0;
     v->delivering = 0;
     __atomic_and_fetch(&v->pending, ~(u32)(PENDING_NMI | PENDING_DEBUG), __ATOMIC_RELAXED);
-    shadow_flush(v->shadow, false);
+    shadow_flush(v->shadow);
+    shadow_load_root(v->shadow, &v->paging);
     vcpu_update_mode(v);
 }

@@ -266,7 +266,7 @@ static bool write_efer(struct vcpu *v, unsigned n, u64 value)
     if (value & ~(u64)EFER_NXE) return false;
     if (value != v->paging.efer) {
         v->paging.efer = value;
-        shadow_flush(v->shadow, false);
+        shadow_load_root(v->shadow, &v->paging);
     }
     return true;
 }

@@ -216,6 +216,10 @@ struct vcpu {
                          and  icount >= this; 0 for every one (lockstep compares there), UINT64_MAX for never
                        */
     bool interrupt_line; /* level of the PIC's INTR output */
+    u64 c_stack;         /* the monitor's stack pointer while translated code runs */
+    u64 return_top;      /* shadow return stack of this privilege: stack pointer while C code runs */
+    u64 return_base;     /* ... where it is when empty */
+    u64 return_misses;   /* guest returns that did not go where that stack said */
     /* -- the rest -- */
     struct segment ldtr, tr;
     struct desc_table gdtr, idtr;
@@ -251,6 +255,8 @@ struct vcpu {
     void *thunks;                /* FP/SIMD host thunks of the interpreter */
     struct write_log *write_log; /* lockstep; NULL otherwise */
     bool deterministic;
+    bool in_user;         /* CPL was 3 when it was looked at last, */
+    u64 user_since;       /* since this value of the host's TSC */
     bool no_fast_entry;   /* fault injection: the general routines of kernel entry and exit only */
     bool no_bulk_strings; /* fault injection: repeated string instructions element by element */
 

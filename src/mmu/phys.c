@@ -243,20 +243,22 @@ u8 *phys_flags(struct phys *phys, u64 gpa)
     return region && region->kind != PHYS_MMIO ? region_flags(region, gpa) : NULL;
 }
 
-void phys_protect_code(struct phys *phys, u64 gpa)
+void phys_watch(struct phys *phys, u64 gpa, enum phys_page_flags reason)
 {
     u8 *flags = phys_flags(phys, gpa);
-    if (!flags || (*flags & PHYS_CODE)) return;
-    *flags |= PHYS_CODE;
-    if (phys->protect) phys->protect(phys->owner, gpa & phys->a20_mask & ~(u64)PAGE_MASK);
+    if (!flags || (*flags & reason)) return;
+    bool watched = *flags & PHYS_WATCHED;
+    *flags |= reason;
+    if (!watched && phys->protect) phys->protect(phys->owner, gpa & phys->a20_mask & ~(u64)PAGE_MASK);
 }
 
 /* Bytes of a RAM page have just been changed by something other than a write entry of the shadow. */
-static void ram_written(struct phys *phys, const struct phys_region *region, u64 gpa, u64 bytes)
+static void ram_written(struct phys *phys, const struct phys_region *region, u64 gpa, u64 bytes,
+                        enum phys_page_flags heard)
 {
     u8 *flags = region_flags(region, gpa);
     *flags |= PHYS_DIRTY;
-    if (unlikely(*flags & PHYS_CODE) && phys->code_written) phys->code_written(phys->owner, gpa, bytes);
+    if (unlikely(*flags & heard) && phys->watched_written) phys->watched_written(phys->owner, gpa, bytes);
 }
 
 /* Unaligned host accesses that stay single instructions. */
@@ -347,7 +349,7 @@ void phys_write(struct phys *phys, u64 gpa, unsigned size, u64 value)
         return;
     }
     host_store(region_host(region, gpa), size, value);
-    ram_written(phys, region, gpa, size);
+    ram_written(phys, region, gpa, size, PHYS_WATCHED);
 }
 
 void phys_set_bits(struct phys *phys, u64 gpa, u32 bits)
@@ -361,7 +363,7 @@ void phys_set_bits(struct phys *phys, u64 gpa, u32 bits)
         return;
     }
     __atomic_or_fetch((u32 *)(void *)region_host(region, gpa), bits, __ATOMIC_SEQ_CST);
-    ram_written(phys, region, gpa, 4);
+    ram_written(phys, region, gpa, 4, PHYS_CODE);
 }
 
 /* --- runs of bytes --- */
@@ -404,7 +406,7 @@ static void write_run(struct phys *phys, u64 mask, u64 gpa, const u8 *buffer, u6
         const struct phys_region *region = phys_find(phys, at);
         if (region && region->kind == PHYS_RAM) {
             copy_bytes(region_host(region, at), buffer, now);
-            ram_written(phys, region, at, now);
+            ram_written(phys, region, at, now, PHYS_WATCHED);
         }
         gpa += now;
         buffer += now;
@@ -417,7 +419,7 @@ void phys_written(struct phys *phys, u64 gpa, u64 bytes)
     while (bytes) {
         u64 at = gpa & phys->a20_mask, now = bytes_in_page(gpa, bytes);
         const struct phys_region *region = phys_find(phys, at);
-        if (region && region->kind == PHYS_RAM) ram_written(phys, region, at, now);
+        if (region && region->kind == PHYS_RAM) ram_written(phys, region, at, now, PHYS_WATCHED);
         gpa += now;
         bytes -= now;
     }

@@ -5,9 +5,10 @@
  * 1. Regions are sorted, do not overlap and start and end on page boundaries. What no region covers reads as
  *    ones and swallows writes.
  * 2. Each RAM and ROM page has one flags byte. PHYS_CODE is set while translated or decoded code lives in the
- *    page; every write to such a page, by the guest or by a device, is reported to code_written() *after* the
- *    bytes changed.
- * 3. Whoever sets PHYS_CODE must also make the shadow drop its write entries for the page (phys_protect_code
+ *    page, PHYS_TRACED while the shadow depends on it; every write to such a page, by the guest or by a
+ * device, is reported to watched_written() *after* the bytes changed. Accessed and dirty bits that the walker
+ * sets are none of the guest's writes: only code hears of them.
+ * 3. Whoever sets one of the two must also make the shadow drop its write entries for the page (phys_watch
  *    does both through the protect() callback).
  *
  * Only the vCPU thread calls this. Set-up, destruction and the phys_map functions use the C library: they run
@@ -24,8 +25,9 @@ enum phys_kind { PHYS_RAM, PHYS_ROM, PHYS_MMIO };
 
 enum phys_page_flags {
     PHYS_CODE = 1,   /* decoded or translated code comes from this page */
-    PHYS_TRACED = 2, /* a guest page table: writes are traced (Speed) */
+    PHYS_TRACED = 2, /* a page table of the guest that shadow entries were derived through */
     PHYS_DIRTY = 4,  /* written since the flag was cleared (slow-path writes and dma) */
+    PHYS_WATCHED = PHYS_CODE | PHYS_TRACED,
 };
 
 struct phys_region {
@@ -52,10 +54,10 @@ struct phys {
     int ram_fd;
     u8 *ram_flags; /* one byte a page of ram */
     u64 a20_mask;  /* ANDed to every guest-physical address: all ones, or bit 20 clear */
-    /* Installed by vm. code_written: bytes of a PHYS_CODE page have changed. protect: a page became
-     * PHYS_CODE, so no write entry of the shadow may cover it. before_device: called before a device handler
+    /* Installed by vm. watched_written: bytes of a watched page have changed. protect: a page became
+     * watched, so no write entry of the shadow may cover it. before_device: called before a device handler
      * runs (parks the FPU). */
-    void (*code_written)(void *owner, u64 gpa, u64 bytes);
+    void (*watched_written)(void *owner, u64 gpa, u64 bytes);
     void (*protect)(void *owner, u64 gpa_page);
     void (*before_device)(void *owner);
     void *owner;
@@ -91,8 +93,8 @@ struct phys_region *phys_find(struct phys *phys, u64 gpa);
 u8 *phys_host(struct phys *phys, u64 gpa);
 /* The flags byte of a RAM or ROM page, or NULL. */
 u8 *phys_flags(struct phys *phys, u64 gpa);
-/* Mark a page as holding code and protect it. Does nothing if it is marked already. */
-void phys_protect_code(struct phys *phys, u64 gpa);
+/* Mark a page as watched for one of the two reasons and protect it. Does nothing if it is marked already. */
+void phys_watch(struct phys *phys, u64 gpa, enum phys_page_flags reason);
 
 /* One access of 1, 2, 4 or 8 bytes that does not cross a page, by whatever kind of region is there. MMIO of 8
  * bytes is two of 4; MMIO that crosses a naturally aligned dword is split into bytes. */

@@ -1,381 +1,339 @@
 /*
- * Shadow tables: filling, dropping, and the book-keeping that makes dropping cheap. See shadow.h for the
- * invariants.
- *
- * An *id* names one linear page at one privilege: privilege << 20 | page number; the three entries of an id
- * (read, write, exec) are dropped together, but for the write entry alone in shadow_drop_writes(). Beside the
- * tables there are
- *
- *   flags[id]     what the entries were filled from, and which logs name the id
- *   link[id]      the ids whose write entries map the same RAM page, a list that starts at chain[RAM page]
- *   logs          ids with entries of global pages, and of others: a CR3 load looks at the second only. A log
- * names an id once, and may name ids whose entries are gone by now touched[]     2 MB regions of linear
- * space, per privilege, that ever had entries: what bounds the memory of it all large[]       2 MB regions
- * that may have entries filled from large pages: INVLPG must drop all of those
- *
- * Everything is reserved without being touched; a region of 2 MB costs 15 KB when it is used. After
- * REGIONS_MAX of them all pages are given back to the host at once: only a guest that roams the whole linear
- * space comes there.
+ * Shadow tables: roots and their spaces, and the slow path that fills entries. See shadow.h for the
+ * invariants, view.h for the tables, trace.c for what keeps them true.
  */
-#include "shadow.h"
+#include "view.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
 
-#define PAGES       (1u << 20)
-#define IDS         (SHADOW_PRIVILEGES * PAGES)
-#define REGION_BITS 9 /* pages of a region, as a power of 2 */
-#define REGIONS     (PAGES >> REGION_BITS)
-#define REGIONS_MAX 1024
-#define LOG_MAX     (REGIONS_MAX << REGION_BITS)
-
-enum id_flags {
-    ID_GLOBAL = 1,   /* all entries come from global pages */
-    ID_LARGE_2M = 2, /* some entry comes from a 2 MB page */
-    ID_LARGE_4M = 4,
-    ID_IN_GLOBAL_LOG = 8,
-    ID_IN_LOCAL_LOG = 16,
-    ID_LARGE = ID_LARGE_2M | ID_LARGE_4M,
-    ID_IN_LOGS = ID_IN_GLOBAL_LOG | ID_IN_LOCAL_LOG,
+/* The bits that the judgement of a walk depends on (SDM 3A 4.1.1); walk.c knows them too. */
+enum {
+    CR0_WP = 1 << 16,
+    CR4_PSE = 1 << 4,
+    CR4_PAE = 1 << 5,
+    CR4_PGE = 1 << 7,
+    CR4_SMEP = 1 << 20,
+    CR4_SMAP = 1 << 21,
+    EFER_NXE = 1 << 11,
 };
+#define CR0_PG (1u << 31)
 
-/* Neighbours in a chain, as id + 1; 0 ends the list, and previous 0 is the head. */
-struct chain_link {
-    u32 next, previous;
-};
-
-struct log {
-    u32 *id; /* LOG_MAX */
-    u32 count;
-};
-
-struct shadow_state {
-    u8 *flags;               /* IDS */
-    struct chain_link *link; /* IDS */
-    u32 *chain;              /* one a RAM page: id + 1 */
-    u64 chain_bytes;
-    struct log local, global;
-    u32 regions_touched;
-    u8 touched[SHADOW_PRIVILEGES][REGIONS];
-    u8 large[REGIONS]; /* ID_LARGE bits */
-    bool any_large;
-};
-
-/* A log never overflows: it names an id once, and all ids lie in touched regions. */
-static_assert(LOG_MAX == REGIONS_MAX << REGION_BITS, "logs hold all ids of the touched regions");
-
-/* Past the end of a table code may look at the entry of page 2^20 (an access at FFFFFFFFh that goes on): it
- * reads 0. */
-#define TABLE_BYTES(entry) (PAGES * (u64)(entry) + PAGE_SIZE)
+/* No CR3 has this value. */
+#define CR3_UNPAGED UINT64_MAX
 
 /* --- set-up and destruction --- */
-
-static void *reserve(u64 bytes)
-{
-    void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (at == MAP_FAILED) return NULL;
-    /* Filled sparsely: one huge page a touched entry would cost more than the guest. */
-    madvise(at, bytes, MADV_NOHUGEPAGE);
-    return at;
-}
-
-static void release(void *at, u64 bytes)
-{
-    if (at) munmap(at, bytes);
-}
 
 int shadow_init(struct shadow *shadow, struct phys *phys, struct counters *counters)
 {
     *shadow = (struct shadow){.phys = phys, .counters = counters};
     struct shadow_state *state = shadow->state = calloc(1, sizeof *state);
     if (!state) return -ENOMEM;
-    bool complete = true;
-    for (unsigned p = 0; p < SHADOW_PRIVILEGES; p++) {
-        struct shadow_table *table = &shadow->table[p];
-        complete &= (table->read = reserve(TABLE_BYTES(sizeof *table->read))) != NULL;
-        complete &= (table->write = reserve(TABLE_BYTES(sizeof *table->write))) != NULL;
-        complete &= (table->exec = reserve(TABLE_BYTES(sizeof *table->exec))) != NULL;
-    }
     state->chain_bytes = align_up((phys->ram_bytes >> PAGE_SHIFT) * sizeof *state->chain, PAGE_SIZE);
-    complete &= (state->flags = reserve(IDS)) != NULL;
-    complete &= (state->link = reserve(IDS * sizeof *state->link)) != NULL;
-    complete &= (state->chain = reserve(state->chain_bytes)) != NULL;
-    complete &= (state->local.id = reserve(LOG_MAX * sizeof(u32))) != NULL;
-    complete &= (state->global.id = reserve(LOG_MAX * sizeof(u32))) != NULL;
-    if (complete) return 0;
-    shadow_destroy(shadow);
-    return -ENOMEM;
+    int error = 0;
+    for (u32 n = 0; n < VIEWS && !error; n++)
+        error = view_reserve(&state->view[n]);
+    if (!error) error = traces_init(shadow);
+    if (!error && !(state->chain = reserve(state->chain_bytes))) error = -ENOMEM;
+    if (error) {
+        shadow_destroy(shadow);
+        return error;
+    }
+    for (u32 n = 0; n < SHADOW_SPACES; n++)
+        state->space[n] = (struct space){.view = 1 + n, .cr3 = CR3_UNPAGED, .patience = 1};
+    state->current = &state->space[0];
+    state->sup_cr3 = CR3_UNPAGED;
+    shadow->table[SHADOW_SUPERVISOR] = state->view[0].table;
+    shadow->table[SHADOW_USER] = state->view[state->current->view].table;
+    return 0;
 }
 
 void shadow_destroy(struct shadow *shadow)
 {
     struct shadow_state *state = shadow->state;
     if (!state) return;
-    for (unsigned p = 0; p < SHADOW_PRIVILEGES; p++) {
-        struct shadow_table *table = &shadow->table[p];
-        release(table->read, TABLE_BYTES(sizeof *table->read));
-        release(table->write, TABLE_BYTES(sizeof *table->write));
-        release(table->exec, TABLE_BYTES(sizeof *table->exec));
-    }
-    release(state->flags, IDS);
-    release(state->link, IDS * sizeof *state->link);
+    for (u32 n = 0; n < VIEWS; n++)
+        view_release(&state->view[n]);
+    windows_destroy(shadow);
+    traces_destroy(shadow);
     release(state->chain, state->chain_bytes);
-    release(state->local.id, LOG_MAX * sizeof(u32));
-    release(state->global.id, LOG_MAX * sizeof(u32));
     free(state);
     *shadow = (struct shadow){.phys = NULL};
 }
 
 /* --- from here on the guest's FPU state may be live: no libc --- */
 
-static struct shadow_table *table_of(struct shadow *shadow, u32 id)
+void shadow_flush(struct shadow *shadow)
 {
-    return &shadow->table[id / PAGES];
-}
-
-/* The RAM page that a write entry maps. */
-static u32 *chain_of(struct shadow *shadow, u32 id, u64 entry)
-{
-    struct shadow_state *state = shadow->state;
-    u64 host = entry + ((u64)(id % PAGES) << PAGE_SHIFT);
-    return &state->chain[(host - (u64)(uintptr_t)shadow->phys->ram) >> PAGE_SHIFT];
-}
-
-static void set_write(struct shadow *shadow, u32 id, u64 entry)
-{
-    struct shadow_state *state = shadow->state;
-    u32 *head = chain_of(shadow, id, entry);
-    state->link[id] = (struct chain_link){.next = *head, .previous = 0};
-    if (*head) state->link[*head - 1].previous = id + 1;
-    *head = id + 1;
-    table_of(shadow, id)->write[id % PAGES] = entry;
-}
-
-static void clear_write(struct shadow *shadow, u32 id)
-{
-    struct shadow_state *state = shadow->state;
-    u64 *entry = &table_of(shadow, id)->write[id % PAGES];
-    if (!*entry) return;
-    struct chain_link link = state->link[id];
-    if (link.next) state->link[link.next - 1].previous = link.previous;
-    if (link.previous)
-        state->link[link.previous - 1].next = link.next;
-    else
-        *chain_of(shadow, id, *entry) = link.next;
-    *entry = 0;
-}
-
-/* Returns whether there was something to drop. Never touches a page of the tables that was not touched
- * before. */
-static bool drop_id(struct shadow *shadow, u32 id)
-{
-    struct shadow_state *state = shadow->state;
-    if (!(state->flags[id] & ID_IN_LOGS)) return false;
-    struct shadow_table *table = table_of(shadow, id);
-    u32 page = id % PAGES;
-    bool had = table->read[page] || table->write[page] || table->exec[page];
-    clear_write(shadow, id);
-    table->read[page] = 0;
-    table->exec[page] = 0;
-    state->flags[id] &= ID_IN_LOGS;
-    return had;
-}
-
-static void flush_log(struct shadow *shadow, struct log *log, u8 in_log, bool keep_global)
-{
-    struct shadow_state *state = shadow->state;
-    for (u32 n = 0; n < log->count; n++) {
-        u32 id = log->id[n];
-        /* An id that is global now is in the global log as well. */
-        if (!keep_global || !(state->flags[id] & ID_GLOBAL)) drop_id(shadow, id);
-        state->flags[id] &= ~in_log;
-    }
-    log->count = 0;
-}
-
-static void forget_large(struct shadow_state *state)
-{
-    if (!state->any_large) return;
-    for (unsigned n = 0; n < REGIONS; n++)
-        state->large[n] = 0;
-    state->any_large = false;
-}
-
-void shadow_flush(struct shadow *shadow, bool keep_global)
-{
-    struct shadow_state *state = shadow->state;
+    struct shadow_state *state = state_of(shadow);
     shadow->counters->shadow_flushes++;
-    flush_log(shadow, &state->local, ID_IN_LOCAL_LOG, keep_global);
-    if (keep_global) return;
-    flush_log(shadow, &state->global, ID_IN_GLOBAL_LOG, false);
-    forget_large(state);
+    for (u32 n = 0; n < VIEWS; n++)
+        for (u32 q = 0; q < QUARTERS; q++)
+            view_drop_quarter(shadow, n, q);
+    trace_forget_all(shadow);
+    for (u32 n = 0; n < SHADOW_SPACES; n++)
+        if (&state->space[n] != state->current) {
+            window_close(shadow, state->space[n].view);
+            state->space[n].used = 0;
+        }
+    state->untraceable = false;
 }
 
-/* madvise() without libc. Failure costs memory, nothing else. */
-static void give_back(void *at, u64 bytes)
+/* --- roots --- */
+
+static bool same_top(const u64 *a, const u64 *b)
 {
-    long result;
-    __asm__ volatile("syscall"
-                     : "=a"(result)
-                     : "a"(SYS_madvise), "D"(at), "S"(bytes), "d"(MADV_DONTNEED)
-                     : "rcx", "r11", "memory");
-    (void)result;
+    return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3];
 }
 
-/* The guest has roamed too far: flush, and return the memory of tables and book-keeping, all zero now, to the
- * host. */
-static void shrink(struct shadow *shadow)
+/* Do the two directories of 32-bit paging, both in RAM, agree on this quarter? */
+static bool same_quarter(struct shadow *shadow, u64 a, u64 b, u32 quarter)
 {
-    struct shadow_state *state = shadow->state;
-    shadow_flush(shadow, false);
-    for (unsigned p = 0; p < SHADOW_PRIVILEGES; p++) {
-        struct shadow_table *table = &shadow->table[p];
-        give_back(table->read, TABLE_BYTES(sizeof *table->read));
-        give_back(table->write, TABLE_BYTES(sizeof *table->write));
-        give_back(table->exec, TABLE_BYTES(sizeof *table->exec));
-        for (unsigned n = 0; n < REGIONS; n++)
-            state->touched[p][n] = 0;
-    }
-    give_back(state->flags, IDS);
-    give_back(state->link, IDS * sizeof *state->link);
-    state->regions_touched = 0;
+    const u64 *at[2] = {(const u64 *)(const void *)phys_host(shadow->phys, a & 0xfffff000u),
+                        (const u64 *)(const void *)phys_host(shadow->phys, b & 0xfffff000u)};
+    for (u32 n = quarter * 128; n < quarter * 128 + 128; n++)
+        if (at[0][n] != at[1][n]) return false;
+    return true;
 }
 
-static void log_id(struct log *log, u8 *flags, u8 in_log, u32 id)
+static bool in_ram(struct shadow *shadow, u64 cr3)
 {
-    if (*flags & in_log) return;
-    log->id[log->count++] = id;
-    *flags |= in_log;
+    const struct phys_region *region = phys_find(shadow->phys, cr3 & 0xfffff000u & shadow->phys->a20_mask);
+    return region && region->kind == PHYS_RAM;
 }
 
-/* Make the id ready for new entries from this walk: logged, and without entries of another frame. */
-static void prepare_id(struct shadow *shadow, u32 id, const struct walk *walk, u64 entry, u32 frame_plus_1)
+/* The supervisor's view follows the root: keep what both have in common. */
+static void move_supervisor_pae(struct shadow *shadow, const struct paging *paging)
 {
-    struct shadow_state *state = shadow->state;
-    struct shadow_table *table = table_of(shadow, id);
-    u32 page = id % PAGES, region = page >> REGION_BITS;
-    u8 *touched = &state->touched[id / PAGES][region];
-    if (!*touched) {
-        if (state->regions_touched == REGIONS_MAX) shrink(shadow);
-        state->regions_touched++;
-        *touched = 1;
-    }
-    u64 read = table->read[page], write = table->write[page];
-    u32 exec = table->exec[page];
-    if ((read && read != entry) || (write && write != entry) || (exec && exec != frame_plus_1))
-        drop_id(shadow, id);
-    u8 *flags = &state->flags[id];
-    bool empty = !table->read[page] && !table->write[page] && !table->exec[page];
-    if (walk->global && (empty || (*flags & ID_GLOBAL))) {
-        *flags |= ID_GLOBAL;
-        log_id(&state->global, flags, ID_IN_GLOBAL_LOG, id);
-    } else {
-        *flags &= ~ID_GLOBAL;
-        log_id(&state->local, flags, ID_IN_LOCAL_LOG, id);
-    }
-    if (walk->page_bytes == 2u << 20) {
-        *flags |= ID_LARGE_2M;
-        state->large[region] |= ID_LARGE_2M;
-        state->any_large = true;
-    } else if (walk->page_bytes == 4u << 20) {
-        *flags |= ID_LARGE_4M;
-        state->large[region & ~1u] |= ID_LARGE_4M;
-        state->large[region | 1u] |= ID_LARGE_4M;
-        state->any_large = true;
+    struct shadow_state *state = state_of(shadow);
+    for (u32 q = 0; q < QUARTERS; q++) {
+        if (state->sup_pdpte[q] == paging->pdpte[q]) continue;
+        trace_drop_quarter(shadow, 0, q);
+        trace_forget_directory(shadow, 0, q);
+        state->sup_pdpte[q] = paging->pdpte[q];
     }
 }
 
-/* Drop what a large page of this kind has filled in the regions it covers. Returns how many ids that were. */
-static u32 drop_large(struct shadow *shadow, u32 region, u32 regions, u8 kind)
+static void move_supervisor_32bit(struct shadow *shadow, u64 cr3)
 {
-    struct shadow_state *state = shadow->state;
-    u32 dropped = 0;
-    for (unsigned p = 0; p < SHADOW_PRIVILEGES; p++) {
-        u32 first = p * PAGES + (region << REGION_BITS);
-        for (u32 id = first; id < first + (regions << REGION_BITS); id++)
-            if (state->flags[id] & kind) dropped += drop_id(shadow, id);
-    }
-    for (u32 n = 0; n < regions; n++)
-        state->large[region + n] &= ~kind;
-    return dropped;
+    struct shadow_state *state = state_of(shadow);
+    if (state->sup_cr3 == cr3) return;
+    const struct view *view = &state->view[0];
+    bool comparable = view->directory_of[0] && in_ram(shadow, cr3);
+    for (u32 q = 0; q < QUARTERS; q++)
+        if (view->log[q].count && !(comparable && same_quarter(shadow, state->sup_cr3, cr3, q)))
+            trace_drop_quarter(shadow, 0, q);
+    if (comparable)
+        trace_move_directory(shadow, 0, cr3);
+    else
+        trace_forget_directory(shadow, 0, 0);
+    state->sup_cr3 = cr3;
 }
 
-static u32 drop_linear(struct shadow *shadow, u32 linear)
+static struct space *find_space(struct shadow *shadow, u64 cr3)
 {
-    struct shadow_state *state = shadow->state;
-    u32 page = linear >> PAGE_SHIFT, region = page >> REGION_BITS, dropped = 0;
-    for (unsigned p = 0; p < SHADOW_PRIVILEGES; p++)
-        dropped += drop_id(shadow, p * PAGES + page);
-    if (unlikely(state->large[region] & ID_LARGE_2M)) dropped += drop_large(shadow, region, 1, ID_LARGE_2M);
-    if (unlikely(state->large[region] & ID_LARGE_4M))
-        dropped += drop_large(shadow, region & ~1u, 2, ID_LARGE_4M);
-    return dropped;
+    struct shadow_state *state = state_of(shadow);
+    struct space *oldest = &state->space[0];
+    for (u32 n = 0; n < SHADOW_SPACES; n++) {
+        struct space *space = &state->space[n];
+        if (space->used && space->cr3 == cr3) {
+            shadow->counters->space_hits++;
+            return space;
+        }
+        if (space->used < oldest->used) oldest = space;
+    }
+    if (oldest->used) {
+        shadow->counters->space_evictions++;
+        trace_drop_view(shadow, oldest->view);
+        window_close(shadow, oldest->view);
+    }
+    *oldest = (struct space){.cr3 = cr3, .view = oldest->view, .patience = 1};
+    return oldest;
+}
+
+static void move_user(struct shadow *shadow, const struct paging *paging, u64 cr3)
+{
+    struct shadow_state *state = state_of(shadow);
+    struct space *space = state->current;
+    if (!space->used || space->cr3 != cr3) {
+        shadow->counters->space_switches++;
+        space = find_space(shadow, cr3);
+    }
+    if (state->pae && !same_top(space->pdpte, paging->pdpte)) {
+        /* Another process at the same address: what was learnt of the old one is void. */
+        window_close(shadow, space->view);
+        space->ran = space->cost = 0;
+        space->patience = 1;
+        for (u32 q = 0; q < QUARTERS; q++) {
+            if (space->pdpte[q] == paging->pdpte[q]) continue;
+            trace_drop_quarter(shadow, space->view, q);
+            trace_forget_directory(shadow, space->view, q);
+            space->pdpte[q] = paging->pdpte[q];
+        }
+    }
+    space->used = ++state->stamp;
+    state->current = space;
+    const struct view *view = &state->view[space->view];
+    shadow->table[SHADOW_USER] = view->table;
+    shadow->window = view->window ? state->window[view->window - 1].base : 0;
+    shadow->window_unsettled = true;
+}
+
+/* What entries of different formats cannot share. Global pages matter only to those who flush. */
+static u32 format_of(const struct shadow *shadow, const struct paging *paging)
+{
+    if (!(paging->cr0 & CR0_PG)) return 0;
+    u32 cr4 = CR4_PSE | CR4_PAE | CR4_SMEP | CR4_SMAP | (shadow->untraced ? CR4_PGE : 0);
+    return (paging->cr0 & (CR0_PG | CR0_WP)) | (paging->cr4 & cr4) | ((u32)paging->efer & EFER_NXE);
+}
+
+void shadow_load_root(struct shadow *shadow, const struct paging *paging)
+{
+    struct shadow_state *state = state_of(shadow);
+    u32 format = format_of(shadow, paging);
+    if (format != state->format || state->untraceable) {
+        shadow_flush(shadow);
+        state->format = format;
+        state->paged = format;
+        state->pae = format && (paging->cr4 & CR4_PAE);
+    } else if (shadow->untraced) {
+        shadow->counters->shadow_flushes++;
+        view_drop_local(shadow, 0);
+        view_drop_local(shadow, state->current->view);
+    }
+    if (shadow->untraced) return;
+    u64 cr3 = state->paged ? paging->cr3 : CR3_UNPAGED;
+    if (state->pae)
+        move_supervisor_pae(shadow, paging);
+    else
+        move_supervisor_32bit(shadow, cr3);
+    move_user(shadow, paging, cr3);
+}
+
+static bool keeps_coherent(struct shadow *shadow)
+{
+    return !shadow->untraced && !state_of(shadow)->untraceable;
+}
+
+static u32 drop_translation(struct shadow *shadow, u32 linear)
+{
+    u32 page = linear >> PAGE_SHIFT;
+    return view_drop_translation(shadow, 0, page) +
+           view_drop_translation(shadow, state_of(shadow)->current->view, page);
 }
 
 void shadow_invlpg(struct shadow *shadow, u32 linear)
 {
-    shadow->counters->shadow_invlpgs += drop_linear(shadow, linear);
+    if (keeps_coherent(shadow)) return; /* what has changed has been dropped */
+    shadow->counters->shadow_invlpgs += drop_translation(shadow, linear);
 }
 
-void shadow_drop_writes(struct shadow *shadow, u64 gpa_page)
+/* --- filling --- */
+
+/* Where a guest page lies, and what may be filled for it. */
+struct place {
+    u8 *host;
+    u8 *flags;
+    bool ram;
+};
+
+static bool find_place(struct shadow *shadow, u64 gpa, struct place *place)
 {
-    struct shadow_state *state = shadow->state;
-    const u8 *host = phys_host(shadow->phys, gpa_page);
-    u64 offset = (u64)(uintptr_t)host - (u64)(uintptr_t)shadow->phys->ram;
-    if (!host || offset >= shadow->phys->ram_bytes) return; /* ROM has no write entries */
-    u32 *head = &state->chain[offset >> PAGE_SHIFT];
-    while (*head)
-        clear_write(shadow, *head - 1);
+    const struct phys_region *region = phys_find(shadow->phys, gpa);
+    if (!region || region->kind == PHYS_MMIO) return false;
+    u64 in_region = gpa - region->gpa;
+    *place = (struct place){.host = region->host + in_region,
+                            .flags = &region->page_flags[in_region >> PAGE_SHIFT],
+                            .ram = region->kind == PHYS_RAM};
+    return true;
+}
+
+static void fill(struct shadow *shadow, u32 view, u32 linear, const struct walk *walk,
+                 const struct place *place, bool data, bool fetch)
+{
+    struct shadow_state *state = state_of(shadow);
+    bool fill_read = data && walk->readable;
+    bool fill_write = data && walk->writable && place->ram && !(*place->flags & PHYS_WATCHED);
+    if (!fill_read && !fill_write && !fetch) return;
+    u64 entry = (u64)(uintptr_t)place->host - linear;
+    u32 page = linear >> PAGE_SHIFT, frame_plus_1 = (u32)(walk->gpa >> PAGE_SHIFT) + 1;
+    view_prepare(shadow, view, page, walk, entry, frame_plus_1);
+    struct shadow_table *table = &state->view[view].table;
+    if (fill_read && !table->read[page]) {
+        table->read[page] = entry;
+        shadow->counters->shadow_fills++;
+    }
+    if (fill_write && !table->write[page]) {
+        view_set_write(shadow, view, page, entry);
+        *place->flags |= PHYS_DIRTY; /* writes through the entry will not be seen */
+        shadow->counters->shadow_fills++;
+    }
+    if (fetch && !table->exec[page]) {
+        table->exec[page] = frame_plus_1;
+        shadow->counters->shadow_fills++;
+    }
+}
+
+/* The neighbours in the same group of 8 entries, as far as they say the same of their pages, are filled as
+ * well: the guest is likely to want them, and now costs a tenth of a walk each. */
+static void fill_neighbours(struct shadow *shadow, u32 view, u32 linear, const struct walk *walk, bool data,
+                            bool fetch)
+{
+    struct shadow_state *state = state_of(shadow);
+    const u64 frame_bits = state->pae ? 0x000ffffffffff000ull : 0xfffff000u;
+    u32 entry_bytes = state->pae ? 8 : 4, page = linear >> PAGE_SHIFT, own = page & 7;
+    u64 group = 0, own_entry = 0;
+    if (walk->levels == 2) {
+        group = walk->entry[1] & ~(u64)(8 * entry_bytes - 1);
+        own_entry = phys_read(shadow->phys, walk->entry[1], entry_bytes);
+    }
+    for (u32 n = 0; n < 8; n++) {
+        u32 near = (page & ~7u) + n;
+        if (n == own || (state->view[view].flags[near] & PAGE_LIVE)) continue;
+        struct walk there = *walk;
+        u64 offset = linear & PAGE_MASK;
+        if (walk->levels == 2) {
+            u64 entry = phys_read(shadow->phys, group + n * entry_bytes, entry_bytes);
+            if ((entry ^ own_entry) & ~frame_bits) continue;
+            there.gpa = ((entry & frame_bits) | offset) & shadow->phys->a20_mask;
+        } else {
+            there.gpa = walk->gpa + ((u64)near << PAGE_SHIFT) - ((u64)page << PAGE_SHIFT);
+        }
+        struct place place;
+        if (!find_place(shadow, there.gpa, &place)) continue;
+        fill(shadow, view, near << PAGE_SHIFT | (u32)offset, &there, &place, data, fetch);
+        shadow->counters->shadow_prefills++;
+    }
 }
 
 enum shadow_kind shadow_access(struct shadow *shadow, const struct paging *paging, u32 linear,
                                enum access access, bool user, struct shadow_hit *hit)
 {
+    struct shadow_state *state = state_of(shadow);
     enum access kind = access & ~ACCESS_IMPLICIT;
     struct walk walk;
+    struct place place;
+    u32 view = user ? state->current->view : 0;
     *hit = (struct shadow_hit){.kind = SHADOW_FAULT};
     shadow->counters->page_walks++;
     if (!mmu_walk(shadow->phys, paging, linear, access, user, true, &walk, &hit->error)) {
-        drop_linear(shadow, linear);
+        /* An entry that was allowed to be stale goes now (SDM 3A 4.10.4.1). */
+        if (!keeps_coherent(shadow)) drop_translation(shadow, linear);
         return hit->kind;
     }
     hit->gpa = walk.gpa;
-    const struct phys_region *region = phys_find(shadow->phys, walk.gpa);
-    if (!region || region->kind == PHYS_MMIO) return hit->kind = SHADOW_MMIO;
-    u64 in_region = walk.gpa - region->gpa;
-    u8 *host = region->host + in_region, *flags = &region->page_flags[in_region >> PAGE_SHIFT];
-    bool ram = region->kind == PHYS_RAM, watched = *flags & (PHYS_CODE | PHYS_TRACED);
-    u32 page = linear >> PAGE_SHIFT, id = (user ? SHADOW_USER : SHADOW_SUPERVISOR) * PAGES + page;
-    struct shadow_table *table = table_of(shadow, id);
-    u64 entry = (u64)(uintptr_t)host - linear;
-    u32 frame_plus_1 = (u32)(walk.gpa >> PAGE_SHIFT) + 1;
-
-    bool data = kind != ACCESS_FETCH && !shadow->forced_slow && !walk.ac_decides;
-    bool fill_read = data && walk.readable;
-    bool fill_write = data && walk.writable && ram && !watched;
-    bool fill_exec = kind == ACCESS_FETCH;
-    if (fill_read || fill_write || fill_exec) {
-        prepare_id(shadow, id, &walk, entry, frame_plus_1);
-        if (fill_read && !table->read[page]) {
-            table->read[page] = entry;
-            shadow->counters->shadow_fills++;
-        }
-        if (fill_write && !table->write[page]) {
-            set_write(shadow, id, entry);
-            *flags |= PHYS_DIRTY; /* writes through the entry will not be seen */
-            shadow->counters->shadow_fills++;
-        }
-        if (fill_exec && !table->exec[page]) {
-            table->exec[page] = frame_plus_1;
-            shadow->counters->shadow_fills++;
-        }
+    if (!find_place(shadow, walk.gpa, &place)) return hit->kind = SHADOW_MMIO;
+    bool fetch = kind == ACCESS_FETCH;
+    bool data = !fetch && !shadow->forced_slow && !walk.ac_decides;
+    if (data || fetch) {
+        view_touch(shadow, view, linear >> PAGE_SHIFT);
+        if (!shadow->untraced && walk.levels) trace_walk(shadow, view, linear, &walk);
+        fill(shadow, view, linear, &walk, &place, data, fetch);
+        if (!shadow->no_prefill && walk.levels) fill_neighbours(shadow, view, linear, &walk, data, fetch);
     }
-    if (kind == ACCESS_WRITE && !ram) return hit->kind = SHADOW_MMIO;
-    hit->host = host;
+    if (kind == ACCESS_WRITE && !place.ram) return hit->kind = SHADOW_MMIO;
+    hit->host = place.host;
     if (kind != ACCESS_WRITE) return hit->kind = SHADOW_DIRECT;
-    *flags |= PHYS_DIRTY;
-    return hit->kind = watched ? SHADOW_CODE : SHADOW_DIRECT;
+    *place.flags |= PHYS_DIRTY;
+    return hit->kind = *place.flags & PHYS_WATCHED ? SHADOW_WATCHED : SHADOW_DIRECT;
 }

@@ -36,8 +36,11 @@ struct paging {
 };
 
 struct walk {
-    u64 gpa;        /* of the byte asked for, a20 mask applied */
-    u64 page_bytes; /* 4 KB, 2 MB or 4 MB: the size of the guest's mapping */
+    u64 gpa;         /* of the byte asked for, a20 mask applied */
+    u64 entry[2];    /* guest-physical addresses of the entries in memory that were read, from the top; the
+                        PDPTEs of PAE are registers */
+    unsigned levels; /* entries in memory: 0 without paging, 1 for a large page, 2 for a small one */
+    u64 page_bytes;  /* 4 KB, 2 MB or 4 MB: the size of the guest's mapping */
     bool writable; /* a write at this privilege is allowed *and* the dirty bit is set: a write entry may exist
                     */
     bool readable; /* a data read at this privilege is allowed */

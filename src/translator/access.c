@@ -11,8 +11,12 @@
  *     jz    slow
  *     op    [r9 + r10]
  *
- * This clobbers the host's flags; flags that are live wait in r12 meanwhile and stay there until they are
- * read.
+ * or, in tier 2, where the address space has a host window (mmu/window.h), nothing but
+ *
+ *     op    gs:[EA]                32-bit address, ESP in r8
+ *
+ * The check clobbers the host's flags; flags that are live wait in r12 meanwhile and stay there until they
+ * are read.
  */
 #include "build.h"
 
@@ -40,6 +44,14 @@ void flags_to_parked(struct build *b)
     if (b->flags != FLAGS_HOST) return;
     emit_park_flags(&b->e);
     b->flags = FLAGS_PARKED;
+}
+
+void flags_leave_host(struct build *b)
+{
+    if (b->live[b->n + 1])
+        flags_to_parked(b);
+    else if (b->flags == FLAGS_HOST)
+        b->flags = FLAGS_DEAD;
 }
 
 struct stub *stub_add(struct build *b, enum stub_kind kind, u32 from)
@@ -86,9 +98,12 @@ static void apply_segment(struct build *b, u8 seg, unsigned size)
 {
     enum mode_seg kind = mode_seg(b->mode, seg);
     if (kind == MODE_SEG_FLAT) return;
-    flags_clobber(b);
-    if (kind == MODE_SEG_LIMITED) check_limit(b, seg, size);
-    emit_rm(&b->e, false, 0x03, REG_LINEAR, mem_frame(seg_field(seg, FRAME_SEG_BASE))); /* add r9d, base */
+    if (kind == MODE_SEG_LIMITED) {
+        flags_clobber(b);
+        check_limit(b, seg, size);
+    }
+    emit_load32(&b->e, REG_ENTRY, mem_frame(seg_field(seg, FRAME_SEG_BASE)));
+    emit_lea32(&b->e, REG_LINEAR, mem_bis(REG_LINEAR, REG_ENTRY, 1));
 }
 
 bool access_address(struct build *b, unsigned size, bool write)
@@ -117,7 +132,7 @@ static bool power_of_two(unsigned size)
     return (size & (size - 1)) == 0;
 }
 
-void access_check(struct build *b, unsigned size, bool write)
+static void check(struct build *b, unsigned size, bool write)
 {
     u32 misaligned = 0, crossing = 0;
     flags_clobber(b);
@@ -154,10 +169,57 @@ bool stack_is_flat(const struct build *b)
     return (b->mode & MODE_STACK32) && mode_seg(b->mode, SEG_SS) == MODE_SEG_FLAT;
 }
 
-void push_check(struct build *b)
+/* An operand in the window. The host's page fault finds the instruction by its site. */
+static struct host_mem in_window(struct build *b, struct host_mem mem)
 {
+    b->block->sites[b->n].parked = b->flags != FLAGS_HOST;
+    mem.window = true;
+    return mem;
+}
+
+struct host_mem access_linear(struct build *b, unsigned size, bool write)
+{
+    if (has_window(b)) return in_window(b, mem_bd(REG_LINEAR, 0));
+    check(b, size, write);
+    return mem_bis(REG_LINEAR, REG_ENTRY, 1);
+}
+
+bool access_is_direct(const struct build *b, const struct insn *i)
+{
+    return has_window(b) && i->address_bytes == 4 && mode_seg(b->mode, i->mem_seg) == MODE_SEG_FLAT;
+}
+
+bool access_operand(struct build *b, unsigned size, bool write, struct host_mem *mem)
+{
+    if (access_is_direct(b, b->i)) {
+        *mem = in_window(b, guest_address(b->i));
+        return true;
+    }
+    if (!access_address(b, size, write)) return false;
+    *mem = access_linear(b, size, write);
+    return true;
+}
+
+struct host_mem access_push(struct build *b)
+{
+    if (has_window(b)) return in_window(b, mem_bd(GUEST_ESP, -4));
     emit_lea32(&b->e, REG_LINEAR, mem_bd(GUEST_ESP, -4));
-    access_check(b, 4, true);
+    return access_linear(b, 4, true);
+}
+
+void access_pushed(struct build *b)
+{
+    if (has_window(b))
+        emit_lea32(&b->e, GUEST_ESP, mem_bd(GUEST_ESP, -4));
+    else
+        emit_mov_rr32(&b->e, GUEST_ESP, REG_LINEAR);
+}
+
+struct host_mem access_pop(struct build *b)
+{
+    if (has_window(b)) return in_window(b, mem_bd(GUEST_ESP, 0));
+    emit_mov_rr32(&b->e, REG_LINEAR, GUEST_ESP);
+    return access_linear(b, 4, false);
 }
 
 void emit_count(struct build *b, const u64 *counter)

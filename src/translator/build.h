@@ -4,11 +4,13 @@
  *   plan.c     decodes the guest code and finds out where flags are live
  *   access.c   keeps track of where the flags are; memory operands: address, checks, slow paths
  *   rewrite.c  the same instruction again, with its memory operand and ESP redirected
- *   branch.c   edges: jumps, calls, returns
  *   special.c  single forms of instructions: segment and control registers, bit strings
+ *   edge.c     how control leaves a block: direct edges and indirect ones
+ *   branch.c   jumps, calls, returns
  *   inline.c   stack and sensitive instructions emulated in line
  *   translate.c  the block as a whole
  *   runtime.c  the C side of what translated code calls
+ *   returns.c  the shadow return stacks
  */
 #ifndef RINGER_TRANSLATOR_BUILD_H
 #define RINGER_TRANSLATOR_BUILD_H
@@ -20,6 +22,7 @@
 #include "cpu/isa.h"
 #include "cpu/mode.h"
 #include "emit.h"
+#include "returns.h"
 #include "translator.h"
 
 struct build;
@@ -28,8 +31,9 @@ struct build;
 struct engine {
     struct translator_config config;
     struct cache cache;
+    struct returns returns;
     enum exit_reason reason; /* why translator_leave was reached */
-    u64 returns;             /* returns to the dispatcher, for flush_every */
+    u64 exits;               /* times control came back to C code for a block, for flush_every */
     bool first;              /* nothing run yet since translator_run() was called */
     u32 modes[256];          /* mode number -> mode key; 0 is not used */
     unsigned mode_count;
@@ -65,6 +69,8 @@ enum stub_kind {
     STUB_DISPATCH,
     STUB_STRING,
     STUB_FAST,
+    STUB_INDIRECT,
+    STUB_RETURN_MISS,
 };
 
 /* Code out of line, emitted behind the block. */
@@ -75,7 +81,7 @@ struct stub {
     u8 index;    /* of the guest instruction */
     u8 edge;     /* STUB_EDGE: which */
     u32 from[3]; /* rel32 places that lead here; 0: none */
-    u32 back;    /* where to go on */
+    u32 back;    /* where to go on; STUB_EDGE, STUB_INDIRECT: where a call returns to, 0: no call */
     u32 eip;
     u32 callout; /* STUB_STRING, STUB_FAST: struct callout */
     u8 restore; /* log 2 of the element's size + 1 where ECX has to be made from the bytes in r11; 0 elsewhere
@@ -89,6 +95,9 @@ struct stub {
 #define MAX_BLOCK_BYTES (BLOCK_MAX_INSNS * 384 + 512)
 _Static_assert(MAX_BLOCK_BYTES < 65536, "struct site has 16 bits for an offset in a block");
 
+/* The block itself, and where it looked ahead. */
+#define MAX_SPANS 4
+
 struct build {
     struct vcpu *v;
     struct engine *t;
@@ -101,6 +110,14 @@ struct build {
     bool callout[BLOCK_MAX_INSNS]; /* insn[n] is the interpreter's */
     u16 live[BLOCK_MAX_INSNS + 1]; /* flags live before insn[n] */
     u16 guest_bytes;
+    const u8 *page; /* the guest's, that the block begins in */
+    struct span span[MAX_SPANS];
+    unsigned span_count;
+    struct {
+        u32 eip;
+        u16 live;
+    } peeked[2]; /* what plan_live_at() has answered */
+    unsigned peeked_count;
     u32 piece[BLOCK_MAX_INSNS]; /* where the code of each begins, glue included */
 
     unsigned n; /* being emitted */
@@ -117,6 +134,15 @@ struct build {
  * until the block ends. False when not even one instruction can be had. */
 bool plan_block(struct build *b, const u8 *bytes, unsigned here, const u8 *next_bytes, unsigned next,
                 bool *crosses);
+/* Arithmetic flags that code at eip, which may come next, can read. The block depends on what was looked at.
+ */
+u16 plan_live_at(struct build *b, u32 eip);
+/* Is eip in the page that the block begins in? */
+static inline bool plan_same_page(const struct build *b, u32 eip)
+{
+    const struct block_key *key = &b->block->key;
+    return ((key->cs_base + eip) ^ (key->cs_base + key->eip)) < PAGE_SIZE;
+}
 /* Does the block end with this instruction? */
 bool plan_ends(const struct build *b, const struct insn *i);
 
@@ -127,18 +153,25 @@ void flags_clobber(struct build *b);
 void flags_to_host(struct build *b);
 /* They must be in r12 (or dead): before C code and indirect jumps. */
 void flags_to_parked(struct build *b);
+/* The host's EFLAGS are about to be given up at the block's end: park them if anybody wants them behind it.
+ */
+void flags_leave_host(struct build *b);
 struct stub *stub_add(struct build *b, enum stub_kind kind, u32 from);
 /* Host operand for the guest's 32-bit effective address. */
 struct host_mem guest_address(const struct insn *i);
-/* r9d = linear address of the memory operand (segment base and limit applied). False: leave it to the
+/* The memory operand of the instruction at hand, checked. False, with nothing emitted: leave it to the
  * interpreter. */
-bool access_address(struct build *b, unsigned size, bool write);
+bool access_operand(struct build *b, unsigned size, bool write, struct host_mem *mem);
+/* Is that operand the guest's own address, without a register of ours? */
+bool access_is_direct(const struct build *b, const struct insn *i);
 /* May accesses through this segment be emitted at all? */
 bool segment_is_reachable(const struct build *b, u8 seg, bool write);
 /* r9d = linear address of [seg:reg], reg a 32-bit offset in a host register. */
 void access_register(struct build *b, u8 seg, u8 reg, unsigned size);
-/* With r9d = linear: r10 = shadow entry, so that the bytes are at [r9 + r10]. */
-void access_check(struct build *b, unsigned size, bool write);
+/* r9d = linear address of the memory operand of the instruction at hand. False: as access_operand(). */
+bool access_address(struct build *b, unsigned size, bool write);
+/* With r9d = linear: where the bytes are. */
+struct host_mem access_linear(struct build *b, unsigned size, bool write);
 /* ESP-relative accesses are only emitted for flat 32-bit stacks. */
 bool stack_is_flat(const struct build *b);
 /* Does this instruction push or pop dwords on such a stack? */
@@ -146,12 +179,15 @@ static inline bool has_plain_stack(const struct build *b, const struct insn *i)
 {
     return stack_is_flat(b) && (b->mode & MODE_CODE32) && !(i->prefixes & PFX_OPSIZE);
 }
-/* Before a push of 4 bytes on a flat stack: r9 = ESP - 4, checked for writing. ESP changes after the store.
- */
-void push_check(struct build *b);
-static inline struct host_mem access_mem(void)
+/* The 4 bytes below ESP of a flat stack, for writing; after the store ESP follows. */
+struct host_mem access_push(struct build *b);
+void access_pushed(struct build *b);
+/* The 4 bytes at ESP, for reading. */
+struct host_mem access_pop(struct build *b);
+/* Tier 2: memory is reached through the host window, unchecked. */
+static inline bool has_window(const struct build *b)
 {
-    return mem_bis(REG_LINEAR, REG_ENTRY, 1);
+    return b->mode & MODE_WINDOW;
 }
 
 /* rewrite.c: false when it has to be a callout */
@@ -173,6 +209,8 @@ static inline bool needs_flags(const struct build *b, const struct insn *i)
  * emitted nothing, when this form is not for it. */
 typedef bool emit_function(struct build *b);
 emit_function *branch_emitter(u16 mnemonic);
+/* Where a direct branch may lead that ends at next_eip: up to two EIPs. 0 of them: unknown. */
+unsigned branch_targets(const struct build *b, const struct insn *i, u32 next_eip, u32 targets[2]);
 emit_function *inline_emitter(u16 mnemonic);
 emit_function *string_emitter(u16 mnemonic);
 /* special.c: the emitter of this form of an instruction whose other forms have none; NULL for those. */
@@ -182,14 +220,23 @@ emit_function *emitter_for(u16 mnemonic);
 /* What the instruction at hand is to the interpreter. */
 struct callout *make_callout(struct build *b, bool end);
 void emit_callout(struct build *b, bool end);
-/* Go to `eip` by edge `index`. Flags must be in the host. */
+
+/* edge.c */
+/* Go to `eip` by edge `index`. Flags may be anywhere. */
 void emit_edge(struct build *b, unsigned index, u32 eip);
-void emit_edge_stub(struct build *b, const struct stub *stub);
 void emit_string_stub(struct build *b, const struct stub *stub);
 /* One more in this counter, where the flags are free. */
 void emit_count(struct build *b, const u64 *counter);
-/* Go to the EIP in r9d. Flags must be parked. */
+/* The same where the guest has just pushed its return address, next_eip. */
+void emit_edge_call(struct build *b, u32 eip);
+/* A conditional jump that is the edge itself, if the edge needs no code of its own. */
+bool emit_edge_on_jcc(struct build *b, unsigned index, u32 eip, u8 cc);
+/* Go to the EIP in r9d. */
 void emit_indirect(struct build *b);
+void emit_indirect_call(struct build *b);
+void emit_return(struct build *b);
+void emit_edge_stub(struct build *b, const struct stub *stub);
+void emit_indirect_stub(struct build *b, const struct stub *stub);
 
 /* translate.c: the block at v->rip, whose first byte is at gpa. NULL when it must be interpreted. May flush.
  */

@@ -1,5 +1,12 @@
 #include "emit.h"
 
+void emit_window_prefixes(struct emitter *e, const struct host_mem *mem)
+{
+    if (!mem->window) return;
+    emit8(e, 0x65); /* GS */
+    emit8(e, 0x67); /* 32-bit address */
+}
+
 void emit_rex(struct emitter *e, bool wide, u8 reg, const struct host_mem *mem, u8 rm, bool force)
 {
     u8 rex = (u8)(wide << 3 | (reg >= 8) << 2);
@@ -44,6 +51,7 @@ void emit_modrm_mem(struct emitter *e, u8 reg, const struct host_mem *mem)
 
 void emit_rm(struct emitter *e, bool wide, u8 opcode, u8 reg, struct host_mem mem)
 {
+    emit_window_prefixes(e, &mem);
     emit_rex(e, wide, reg, &mem, 0, false);
     emit8(e, opcode);
     emit_modrm_mem(e, reg, &mem);
@@ -107,6 +115,7 @@ void emit_movzx16(struct emitter *e, u8 to, u8 from)
 
 void emit_load16(struct emitter *e, u8 to, struct host_mem mem)
 {
+    emit_window_prefixes(e, &mem);
     emit_rex(e, false, to, &mem, 0, false);
     emit8(e, 0x0f);
     emit8(e, 0xb7);
@@ -115,6 +124,7 @@ void emit_load16(struct emitter *e, u8 to, struct host_mem mem)
 
 void emit_store16(struct emitter *e, struct host_mem mem, u8 from)
 {
+    emit_window_prefixes(e, &mem);
     emit8(e, 0x66);
     emit_rm(e, false, 0x89, from, mem);
 }

@@ -52,6 +52,7 @@ struct emitter {
 /* A host memory operand: base + index * scale + disp; or, with no base, [disp32] (absolute, below 2 GB). */
 struct host_mem {
     u8 base, index, scale;
+    bool window; /* in the guest's host window: relative to GS, the sum cut to 32 bits */
     s32 disp;
 };
 
@@ -82,6 +83,8 @@ static inline void emit32(struct emitter *e, u32 v)
         emit8(e, (u8)(v >> (8 * n)));
 }
 
+/* The prefixes of an access to a window; before REX and the opcode. */
+void emit_window_prefixes(struct emitter *e, const struct host_mem *mem);
 /* REX for a ModRM form, if any bit of it is needed; `force` for byte registers SPL..DIL. */
 void emit_rex(struct emitter *e, bool wide, u8 reg, const struct host_mem *mem, u8 rm, bool force);
 /* ModRM, SIB and displacement of a memory operand. `reg` may be an opcode extension. */

@@ -2,7 +2,8 @@
  * Into translated code and out of it. See frame.h for the registers.
  *
  * Everything that leaves a block for C code stores the guest's registers in the vCPU, calls one C function, and goes where
- * that function says: back into the block, into another, or out of translator_enter().
+ * that function says: back into the block, into another, or out of translator_enter(). Translated code has its stack
+ * pointer in the shadow return stack; C code runs on the monitor's stack.
  */
 #include "frame.h"
 
@@ -16,9 +17,12 @@
     mov %rsi, FRAME_GPR+48(%r15)
     mov %rdi, FRAME_GPR+56(%r15)
     mov %r12, FRAME_PARKED(%r15)
+    mov %rsp, FRAME_RETURN_TOP(%r15)
+    mov FRAME_C_STACK(%r15), %rsp
 .endm
 
 .macro LOAD_GUEST
+    mov FRAME_RETURN_TOP(%r15), %rsp
     mov FRAME_GPR+8(%r15), %rcx
     mov FRAME_GPR+16(%r15), %rdx
     mov FRAME_GPR+24(%r15), %rbx
@@ -46,6 +50,7 @@ translator_enter:
     push %r15
     sub $8, %rsp
     lea FRAME_BIAS(%rdi), %r15
+    mov %rsp, FRAME_C_STACK(%r15)
     mov %rsi, %r11
     LOAD_GUEST
     jmp *%r11
@@ -54,6 +59,7 @@ translator_enter:
     .globl translator_leave
     .type translator_leave, @function
 translator_leave:
+    mov FRAME_C_STACK(%r15), %rsp
     add $8, %rsp
     pop %r15
     pop %r14
@@ -75,21 +81,25 @@ resume:
     .globl thunk_slow
     .type thunk_slow, @function
 thunk_slow:
+    pop %r10
     SAVE_GUEST
     push %r9
     push %r11
+    push %r10
     sub $8, %rsp
     lea -FRAME_BIAS(%r15), %rdi
     mov %r9d, %esi
-    mov 24(%rsp), %rdx
-    addq $SLOW_BYTES, 24(%rsp)
+    mov %r10, %rdx
     call translator_slow_access
     test %rax, %rax
     jz 1f
     mov %rax, %r10
-    add $8, %rsp
-    pop %r11
-    pop %r9
+    mov 8(%rsp), %rdx
+    add $SLOW_BYTES, %rdx
+    mov 16(%rsp), %r11
+    mov 24(%rsp), %r9
+    mov FRAME_RETURN_TOP(%r15), %rsp
+    push %rdx /* and RET: the host's return predictor counts calls and returns */
     mov FRAME_GPR+8(%r15), %rcx
     mov FRAME_GPR+16(%r15), %rdx
     mov FRAME_GPR+32(%r15), %r8
@@ -97,8 +107,7 @@ thunk_slow:
     mov FRAME_GPR+56(%r15), %rdi
     mov FRAME_GPR+0(%r15), %rax
     ret
-1:  add $32, %rsp
-    mov %rdx, %rax
+1:  mov %rdx, %rax
     jmp resume
 
 /* Calls that hand an instruction (r11d = struct callout) to C and say where the block goes on. */
@@ -112,7 +121,10 @@ thunk_slow:
     mov %r11d, %esi
     mov %r10, %rdx
     call \function
-    jmp resume
+    mov %rax, %r11
+    LOAD_GUEST
+    push %r11
+    ret
 .endm
 
 THUNK_HAND_ON thunk_callout, translator_callout
@@ -144,11 +156,36 @@ thunk_link:
     call translator_link
     jmp resume
 
+THUNK thunk_link_parked, translator_link
 THUNK thunk_dispatch, translator_dispatch
 THUNK thunk_budget, translator_budget
 THUNK thunk_cross, translator_cross
 /* Interpret the instruction at rip: a host signal was taken there, or a segment check failed. */
 THUNK thunk_step, translator_step
+
+/* Here lead the bottom of a shadow return stack and the code behind calls, when the guest returns somewhere else. What
+ * is left on the stack is likely not to be of use either: empty it. Then look the target up as indirect branches do
+ * (emit_indirect). Flags are parked. */
+    .globl thunk_return_miss
+    .type thunk_return_miss, @function
+thunk_return_miss:
+    incq FRAME_RETURN_MISS(%r15)
+    mov FRAME_RETURN_BASE(%r15), %rsp
+    cmpl $0, FRAME_PENDING(%r15)
+    jne thunk_indirect
+    mov %r9d, %r10d
+    shr $12, %r10d
+    mov FRAME_EXEC_TABLE(%r15), %r11
+    mov (%r11,%r10,4), %r11d
+    shl $32, %r11
+    or %r9, %r11
+    or FRAME_JUMP_TAG(%r15), %r11
+    movzwl %r9w, %r10d
+    shl $4, %r10d
+    add FRAME_JUMP_TABLE(%r15), %r10
+    cmp (%r10), %r11
+    jne thunk_indirect
+    jmp *8(%r10)
 
     .globl thunk_indirect
     .type thunk_indirect, @function

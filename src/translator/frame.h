@@ -10,7 +10,9 @@
  *   r12                           parked arithmetic flags: AH = SF ZF 0 AF 0 PF 1 CF, AL = OF
  *   r13 r14                       write and read shadow table of the current privilege
  *   r15                           the vCPU + FRAME_BIAS, so that more of it is in reach of an 8-bit
- * displacement rsp                           the monitor's stack, 16-byte aligned between instructions
+ *                                 displacement
+ *   rsp                           the shadow return stack (returns.h), 8-byte aligned; entry points in
+ *                                 entry.S change to the monitor's own before they call C
  */
 #ifndef RINGER_TRANSLATOR_FRAME_H
 #define RINGER_TRANSLATOR_FRAME_H
@@ -38,19 +40,26 @@
 #define FRAME_SLOW_SCRATCH (420 - FRAME_BIAS)
 #define FRAME_PARKED       (424 - FRAME_BIAS)
 #define FRAME_INTERRUPT    (440 - FRAME_BIAS)
+#define FRAME_C_STACK      (448 - FRAME_BIAS)
+#define FRAME_RETURN_TOP   (456 - FRAME_BIAS)
+#define FRAME_RETURN_BASE  (464 - FRAME_BIAS)
+#define FRAME_RETURN_MISS  (472 - FRAME_BIAS)
 
 /* vcpu.thunk[]: what translated code calls. */
-#define THUNK_SLOW     0 /* call: r9 linear address; returns with the entry in r10, or not at all */
-#define THUNK_CALLOUT  1 /* call: r11d = struct callout; returns when the block may go on, or not at all */
-#define THUNK_LINK     2 /* jump: r11d = struct edge; flags in the host */
-#define THUNK_INDIRECT 3 /* jump: r9d = EIP to go to */
-#define THUNK_DISPATCH 4 /* jump: rip set; find the block and go there */
-#define THUNK_BUDGET   5 /* jump: rip set; the block does not fit under icount_limit */
-#define THUNK_CROSS    6 /* jump: rip set; the second page of a crossing block may have moved */
-#define THUNK_STEP     7 /* jump: rip and remaining set; interpret that instruction, then go on */
-#define THUNK_STRING   8 /* call: r11d = struct callout of a repeated string instruction; as THUNK_CALLOUT */
-#define THUNK_FAST     9 /* call: r11d = struct callout with a fast routine; as THUNK_CALLOUT */
-#define THUNK_COUNT    10
+#define THUNK_SLOW        0 /* call: r9 linear address; returns with the entry in r10, or not at all */
+#define THUNK_CALLOUT     1 /* call: r11d = struct callout; returns when the block may go on, or not at all */
+#define THUNK_LINK        2 /* jump: r11d = struct edge; flags in the host */
+#define THUNK_INDIRECT    3 /* jump: r9d = EIP to go to */
+#define THUNK_DISPATCH    4 /* jump: rip set; find the block and go there */
+#define THUNK_BUDGET      5 /* jump: rip set; the block does not fit under icount_limit */
+#define THUNK_CROSS       6 /* jump: rip set; the second page of a crossing block may have moved */
+#define THUNK_STEP        7 /* jump: rip and remaining set; interpret that instruction, then go on */
+#define THUNK_STRING      8 /* call: r11d = struct callout of a repeated string instruction; as THUNK_CALLOUT */
+#define THUNK_FAST        9  /* call: r11d = struct callout with a fast routine; as THUNK_CALLOUT */
+#define THUNK_LINK_PARKED 10 /* jump: r11d = struct edge; flags in r12 or dead */
+#define THUNK_RETURN_MISS                                                                                    \
+    11 /* jump: r9d = EIP to return to, which is not where the shadow return stack led */
+#define THUNK_COUNT 12
 
 /* Behind a call of THUNK_SLOW: size of the access, with SLOW_WRITE; then the index of the guest instruction
  * in its block. */

@@ -11,21 +11,18 @@ static bool emit_push(struct build *b)
     const struct operand *from = &b->i->op[0];
     if (!has_plain_stack(b, b->i)) return false;
     if (from->kind == OPND_REG && from->reg_class == RC_GPR32) {
-        push_check(b);
-        emit_store32(&b->e, access_mem(), host_gpr(from->reg)); /* PUSH ESP stores the old value */
+        emit_store32(&b->e, access_push(b), host_gpr(from->reg)); /* PUSH ESP stores the old value */
     } else if (from->kind == OPND_IMM) {
-        push_check(b);
-        emit_mov_mi(&b->e, access_mem(), (u32)b->i->imm[from->imm]);
+        emit_mov_mi(&b->e, access_push(b), (u32)b->i->imm[from->imm]);
     } else if (from->kind == OPND_MEM && from->bytes == 4) {
-        if (!access_address(b, 4, false)) return false;
-        access_check(b, 4, false);
-        emit_load32(&b->e, REG_TEMP, access_mem());
-        push_check(b); /* its slow path keeps r11 */
-        emit_store32(&b->e, access_mem(), REG_TEMP);
+        struct host_mem mem;
+        if (!access_operand(b, 4, false, &mem)) return false;
+        emit_load32(&b->e, REG_TEMP, mem);
+        emit_store32(&b->e, access_push(b), REG_TEMP); /* its slow path keeps r11 */
     } else {
         return false;
     }
-    emit_mov_rr32(&b->e, GUEST_ESP, REG_LINEAR);
+    access_pushed(b);
     return true;
 }
 
@@ -34,15 +31,13 @@ static bool emit_push(struct build *b)
 static bool emit_pop_memory(struct build *b)
 {
     const struct insn *i = b->i;
+    struct host_mem mem;
     if (i->op[0].bytes != 4 || i->mem_base == REG_ESP || !segment_is_reachable(b, i->mem_seg, true) ||
         mode_seg(b->mode, i->mem_seg) == MODE_SEG_LIMITED)
         return false;
-    emit_mov_rr32(&b->e, REG_LINEAR, GUEST_ESP);
-    access_check(b, 4, false);
-    emit_load32(&b->e, REG_TEMP, access_mem());
-    access_address(b, 4, true);
-    access_check(b, 4, true); /* its slow path keeps r11 */
-    emit_store32(&b->e, access_mem(), REG_TEMP);
+    emit_load32(&b->e, REG_TEMP, access_pop(b));
+    access_operand(b, 4, true, &mem); /* its slow path keeps r11 */
+    emit_store32(&b->e, mem, REG_TEMP);
     emit_lea32(&b->e, GUEST_ESP, mem_bd(GUEST_ESP, 4));
     return true;
 }
@@ -53,9 +48,7 @@ static bool emit_pop(struct build *b)
     if (to->kind == OPND_MEM && has_plain_stack(b, b->i)) return emit_pop_memory(b);
     if (!has_plain_stack(b, b->i) || to->kind != OPND_REG || to->reg_class != RC_GPR32 || to->reg == REG_ESP)
         return false;
-    emit_mov_rr32(&b->e, REG_LINEAR, GUEST_ESP);
-    access_check(b, 4, false);
-    emit_load32(&b->e, host_gpr(to->reg), access_mem());
+    emit_load32(&b->e, host_gpr(to->reg), access_pop(b));
     emit_lea32(&b->e, GUEST_ESP, mem_bd(GUEST_ESP, 4));
     return true;
 }
@@ -64,8 +57,7 @@ static bool emit_leave(struct build *b)
 {
     if (!has_plain_stack(b, b->i)) return false;
     emit_mov_rr32(&b->e, REG_LINEAR, RBP);
-    access_check(b, 4, false);
-    emit_load32(&b->e, RBP, access_mem());
+    emit_load32(&b->e, RBP, access_linear(b, 4, false));
     emit_lea32(&b->e, GUEST_ESP, mem_bd(REG_LINEAR, 4));
     return true;
 }
@@ -153,9 +145,8 @@ static bool emit_pushf(struct build *b)
     if (!has_plain_stack(b, b->i) || (b->mode & MODE_VM86)) return false;
     flags_to_parked(b);
     gather_eflags(b);
-    push_check(b);
-    emit_store32(&b->e, access_mem(), REG_TEMP);
-    emit_mov_rr32(&b->e, GUEST_ESP, REG_LINEAR);
+    emit_store32(&b->e, access_push(b), REG_TEMP);
+    access_pushed(b);
     return true;
 }
 
@@ -179,9 +170,8 @@ static bool emit_popf(struct build *b)
     bool changes_if = may_change_if(b), kernel = (b->mode & MODE_CPL) == 0;
     u32 others = FL_TF | FL_NT | FL_RF | FL_AC | FL_VIF | FL_VIP | FL_ID | (kernel ? FL_IOPL : 0);
     u32 taken = FL_DF | (changes_if ? FL_IF : 0);
-    emit_mov_rr32(&b->e, REG_LINEAR, GUEST_ESP);
-    access_check(b, 4, false);
-    emit_load32(&b->e, REG_TEMP, access_mem());
+    flags_clobber(b);
+    emit_load32(&b->e, REG_TEMP, access_pop(b));
     emit_load32(&b->e, REG_ENTRY, mem_frame(FRAME_EFLAGS));
     emit_rr(&b->e, false, 0x31, REG_TEMP, REG_ENTRY); /* xor r10d, r11d */
     emit_test_ri(&b->e, REG_ENTRY, others);

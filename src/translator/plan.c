@@ -3,6 +3,7 @@
  * live.
  */
 #include "build.h"
+#include "peek.h"
 
 #include <Zydis/MetaInfo.h>
 #include <Zydis/Mnemonic.h>
@@ -86,9 +87,59 @@ bool plan_ends(const struct build *b, const struct insn *i)
             i->op[0].reg == SEG_SS);
 }
 
-static void find_live_flags(struct build *b)
+static bool add_span(struct build *b, unsigned first, unsigned last)
 {
-    b->live[b->count] = FL_ARITH;
+    for (unsigned n = 0; n < b->span_count; n++) {
+        struct span *s = &b->span[n];
+        if (first > s->last + 1u || last + 1u < s->first) continue;
+        if (first < s->first) s->first = (u16)first;
+        if (last > s->last) s->last = (u16)last;
+        return true;
+    }
+    if (b->span_count == MAX_SPANS) return false;
+    b->span[b->span_count++] = (struct span){(u16)first, (u16)last};
+    return true;
+}
+
+static u16 look_ahead(struct build *b, u32 eip)
+{
+    const struct block *block = b->block;
+    unsigned at = (block->key.cs_base + eip) & PAGE_MASK, last;
+    bool may = !b->t->config.exact_flags && !b->t->config.no_flag_lookahead && (b->mode & MODE_CODE32);
+    if (!may || !plan_same_page(b, eip) || !peek_flags_die(b->page, at, &last) || !add_span(b, at, last))
+        return FL_ARITH;
+    b->v->counters->flags_found_dead++;
+    return 0;
+}
+
+u16 plan_live_at(struct build *b, u32 eip)
+{
+    for (unsigned n = 0; n < b->peeked_count; n++)
+        if (b->peeked[n].eip == eip) return b->peeked[n].live;
+    /* The two ways out of a block are asked for when it is planned; nobody else's answer may still change
+     * spans. */
+    if (b->peeked_count == ARRAY_SIZE(b->peeked)) return FL_ARITH;
+    u16 live = look_ahead(b, eip);
+    b->peeked[b->peeked_count].eip = eip;
+    b->peeked[b->peeked_count++].live = live;
+    return live;
+}
+
+static u16 live_behind(struct build *b, u32 end)
+{
+    const struct insn *i = &b->insn[b->count - 1];
+    if (!plan_ends(b, i)) return plan_live_at(b, end);
+    u32 target[2];
+    unsigned count = branch_targets(b, i, end, target);
+    u16 live = count ? 0 : FL_ARITH;
+    for (unsigned n = 0; n < count; n++)
+        live |= plan_live_at(b, target[n]);
+    return live;
+}
+
+static void find_live_flags(struct build *b, u32 end)
+{
+    b->live[b->count] = live_behind(b, end);
     for (unsigned n = b->count; n-- > 0;) {
         const struct insn *i = &b->insn[n];
         /* Routines of the interpreter see all of EFLAGS; so does whoever looks at a fault's frame in exact
@@ -131,6 +182,11 @@ bool plan_block(struct build *b, const u8 *bytes, unsigned here, const u8 *next_
     }
     if (!b->count) return false;
     b->guest_bytes = (u16)at;
-    find_live_flags(b);
+    unsigned first = b->block->key.gpa & PAGE_MASK;
+    b->page = bytes - first;
+    b->peeked_count = 0;
+    b->span_count = 1;
+    b->span[0] = (struct span){(u16)first, (u16)(*crosses ? PAGE_MASK : first + at - 1)};
+    find_live_flags(b, eip + at);
     return true;
 }

@@ -1,7 +1,7 @@
 /*
  * Identical translation: the guest's instruction again, as 64-bit code. What changes:
  *
- * - a memory operand becomes [r9 + r10] after access_check();
+ * - a memory operand becomes [r9 + r10] after its check, or one of the host window;
  * - ESP becomes r8, by REX or VEX bits;
  * - operand-size prefixes are set anew, because the guest's default size may be 16 bits and ours is 32;
  * address-size and segment prefixes go;
@@ -90,6 +90,10 @@ bool rewrite_can(const struct build *b, const struct insn *i)
     /* CMPXCHG uses AL besides its operands, which XCHG AL,AH would disturb. */
     if (high && (i->mnemonic == ZYDIS_MNEMONIC_CMPXCHG || i->encoding == ENC_VEX)) return false;
     if (mem->bytes > 16) return false;
+    /* In the window a host page fault may come at the access: no room for the swap around it. */
+    if (high && has_window(b) &&
+        (!access_is_direct(b, i) || i->mem_base == REG_ESP || i->mem_index == REG_ESP))
+        return false;
     return mode_seg(b->mode, i->mem_seg) != MODE_SEG_ODD &&
            !(mem->written && i->mem_seg == SEG_CS && (b->mode & MODE_PE) && !(b->mode & MODE_VM86));
 }
@@ -147,14 +151,15 @@ static u8 reg_field(const struct insn *i, const struct operand *high)
     return (i->modrm >> 3) & 7;
 }
 
-static void emit_legacy_mem(struct build *b, const struct insn *i, const struct operand *high)
+static void emit_legacy_mem(struct build *b, const struct insn *i, const struct operand *high,
+                            struct host_mem mem)
 {
-    struct host_mem mem = access_mem();
     u8 opcode = i->opcode, reg = is_moffs(i) ? RAX : reg_field(i, high);
     /* A0 A1 A2 A3 are MOV AL/eAX to and from an absolute address: 8A 8B 88 89 with ModRM. */
     static const u8 moffs[] = {0x8a, 0x8b, 0x88, 0x89};
     if (is_moffs(i)) opcode = moffs[opcode - 0xa0];
     if (i->map == 0 && opcode == 0x82) opcode = 0x80;
+    emit_window_prefixes(&b->e, &mem);
     emit_prefixes(b, i);
     emit_rex(&b->e, false, reg, &mem, 0, false);
     emit_map(b, i->map);
@@ -190,23 +195,24 @@ static void emit_legacy_reg(struct build *b, const struct insn *i)
 
 /* VEX (BMI1, BMI2), always in the three-byte form:
  *   C4 | ~R ~X ~B mmmmm | W ~vvvv L pp | opcode | ModRM ... */
-static void emit_vex(struct build *b, const struct insn *i, bool has_mem)
+static void emit_vex(struct build *b, const struct insn *i, const struct host_mem *mem)
 {
     const u8 *vex = i->bytes + i->opcode_offset;
     bool two = vex[0] == 0xc5;
     u8 map = two ? 1 : vex[1] & 31, last = two ? (u8)(vex[1] & 0x7f) : vex[2];
     u8 high = 0xe0; /* ~R ~X ~B, all three off */
-    struct host_mem mem = access_mem();
     if (esp_in(i, FIELD_MODRM_REG)) high &= 0x7f;
-    if (has_mem) high &= 0x9f; /* index r10, base r9 */
-    if (!has_mem && esp_in(i, FIELD_MODRM_RM)) high &= 0xdf;
+    if (mem && mem->index != HOST_NONE && mem->index >= 8) high &= 0xbf;
+    if (mem && mem->base != HOST_NONE && mem->base >= 8) high &= 0xdf;
+    if (!mem && esp_in(i, FIELD_MODRM_RM)) high &= 0xdf;
     if (esp_in(i, FIELD_VVVV)) last = (u8)((last & 0x87) | (~GUEST_ESP & 15) << 3);
+    if (mem) emit_window_prefixes(&b->e, mem);
     emit8(&b->e, 0xc4);
     emit8(&b->e, high | map);
     emit8(&b->e, last);
     emit8(&b->e, i->opcode);
-    if (has_mem)
-        emit_modrm_mem(&b->e, esp_in(i, FIELD_MODRM_REG) ? GUEST_ESP : (i->modrm >> 3) & 7, &mem);
+    if (mem)
+        emit_modrm_mem(&b->e, esp_in(i, FIELD_MODRM_REG) ? GUEST_ESP : (i->modrm >> 3) & 7, mem);
     else
         emit8(&b->e, modrm_registers(i));
     emit_immediates(b, i);
@@ -216,9 +222,10 @@ bool rewrite_identical(struct build *b)
 {
     const struct insn *i = b->i;
     const struct operand *mem = memory_operand(i), *high = mem ? high_byte(i) : NULL;
+    struct host_mem at;
     if (mem && mem->bytes) {
-        if (!access_address(b, mem->bytes, mem->written)) return false;
-        access_check(b, mem->bytes, mem->written);
+        if (!access_operand(b, mem->bytes, mem->written, &at)) return false;
+        if (at.window) high = NULL; /* rewrite_can() has seen to it that no REX is needed */
     } else if (mem) {
         return true; /* a hint or a long NOP: nothing is accessed */
     }
@@ -227,9 +234,9 @@ bool rewrite_identical(struct build *b)
     b->block->sites[b->n].host = (u16)(b->e.at - b->block->start);
     if (high) swap_high(b, high);
     if (i->encoding == ENC_VEX)
-        emit_vex(b, i, mem);
+        emit_vex(b, i, mem ? &at : NULL);
     else if (mem)
-        emit_legacy_mem(b, i, high);
+        emit_legacy_mem(b, i, high, at);
     else
         emit_legacy_reg(b, i);
     if (high) swap_high(b, high);

@@ -7,6 +7,7 @@
  */
 #include "build.h"
 #include "cpu/system.h"
+#include "mmu/window.h"
 
 /* EFLAGS <-> v->parked_flags. */
 static void flags_from_parked(struct vcpu *v)
@@ -119,6 +120,16 @@ static const u8 *find_code(struct vcpu *v)
     return cache_exec(&t->cache, block->entry_parked);
 }
 
+/* Translated code runs next, at `code`. */
+static u64 into_code(struct vcpu *v, u64 code)
+{
+    struct engine *t = v->engine;
+    fpu_load(v);
+    returns_select(v, &t->returns, &t->cache);
+    if (v->mode & MODE_WINDOW) shadow_window_settle(v->shadow);
+    return code;
+}
+
 static bool wants_to_leave(struct vcpu *v, enum exit_reason *reason)
 {
     struct engine *t = v->engine;
@@ -140,14 +151,13 @@ u64 translator_next(struct vcpu *v)
         enum exit_reason reason;
         if (wants_to_leave(v, &reason)) return leave(t, reason);
         t->first = false;
-        if (t->config.flush_every && ++t->returns % t->config.flush_every == 0) cache_flush(&t->cache);
+        if (t->config.flush_every && ++t->exits % t->config.flush_every == 0) cache_flush(&t->cache);
         const u8 *code = NULL;
         if (!v->inhibit && !(v->mode & MODE_ALIGN)) code = find_code(v);
         if (code) {
             v->eflags &= ~FL_RF; /* of use to single-stepping only, and good for one instruction */
             flags_into_parked(v);
-            fpu_load(v);
-            return (u64)(uintptr_t)code;
+            return into_code(v, (u64)(uintptr_t)code);
         }
         reason = interp_step(v);
         if (reason != EXIT_NONE) return leave(t, reason);
@@ -175,10 +185,8 @@ u64 translator_step(struct vcpu *v);
 #ifdef RINGER_SANITIZED
 /* The sanitizer's runtime uses vector registers wherever it likes. */
 #define ENTER_C(v) fpu_park(v)
-#define LEAVE_C(v) fpu_load(v)
 #else
 #define ENTER_C(v) ((void)0)
-#define LEAVE_C(v) ((void)0)
 #endif
 
 /* The block counted all its instructions when it was entered; those behind the one at hand have not begun. */
@@ -223,24 +231,33 @@ static void locate(struct vcpu *v, const u8 *site)
     v->remaining = block->count - 1u - index;
 }
 
+/* A write to a watched page, about to happen: may translated code do it itself? */
+static bool watched_write(struct vcpu *v, u64 gpa, unsigned size)
+{
+    struct engine *t = v->engine;
+    u8 flags = *phys_flags(v->phys, gpa);
+    if (flags & PHYS_CODE) {
+        if (cache_overlaps(&t->cache, gpa, size)) return false;
+        v->counters->code_writes++;
+        v->counters->code_writes_harmless++;
+        interp_code_written(v, gpa, size);
+    }
+    /* The write check is the last of an instruction: nothing is filled between here and the store. */
+    if (flags & PHYS_TRACED) shadow_table_written(v->shadow, gpa, size);
+    return true;
+}
+
 struct slow_result translator_slow_access(struct vcpu *v, u32 linear, const u8 *site)
 {
     ENTER_C(v);
-    struct engine *t = v->engine;
     unsigned size = site[0] & ~SLOW_WRITE;
     bool write = site[0] & SLOW_WRITE;
     struct shadow_hit hit = {.kind = SHADOW_MMIO};
     v->counters->slow_accesses++;
     if (((linear ^ (linear + size - 1)) >> PAGE_SHIFT) == 0)
         shadow_access(v->shadow, &v->paging, linear, write ? ACCESS_WRITE : ACCESS_READ, v->cpl == 3, &hit);
-    bool beside_code = hit.kind == SHADOW_CODE && !cache_overlaps(&t->cache, hit.gpa, size);
-    if (beside_code) {
-        v->counters->code_writes++;
-        v->counters->code_writes_harmless++;
-        interp_code_written(v, hit.gpa, size);
-    }
-    if (beside_code || hit.kind == SHADOW_DIRECT) {
-        LEAVE_C(v);
+    if (hit.kind == SHADOW_DIRECT || (hit.kind == SHADOW_WATCHED && watched_write(v, hit.gpa, size))) {
+        into_code(v, 0);
         return (struct slow_result){.entry = (u64)(uintptr_t)hit.host - linear};
     }
     locate(v, site);
@@ -271,8 +288,7 @@ u64 translator_callout(struct vcpu *v, const struct callout *callout, u64 back)
     if (!go_on) return translator_next(v);
     if (v->deterministic) v->icount += remaining;
     flags_into_parked(v);
-    fpu_load(v);
-    return back;
+    return into_code(v, back);
 }
 
 /* A repeated string instruction of more than a page, or whose pages have no entries yet. */
@@ -287,8 +303,7 @@ u64 translator_string(struct vcpu *v, const struct callout *callout, u64 back)
         return translator_callout(v, callout, back);
     }
     flags_into_parked(v);
-    LEAVE_C(v);
-    return back;
+    return into_code(v, back);
 }
 
 /* Kernel entry and exit, segment loads: without a fault scope, and straight on to the code behind. Segment
@@ -303,10 +318,7 @@ u64 translator_fast(struct vcpu *v, const struct callout *callout, u64 back)
         return translator_callout(v, callout, back);
     }
     v->counters->fast_entries++;
-    if (!callout->end && v->mode == callout->mode) {
-        LEAVE_C(v);
-        return back;
-    }
+    if (!callout->end && v->mode == callout->mode) return into_code(v, back);
     if (!callout->end) flags_from_parked(v);
     uncount(v, callout->remaining);
     return translator_next(v);
@@ -375,15 +387,23 @@ u64 translator_cross(struct vcpu *v)
 }
 
 extern const u8 thunk_slow[], thunk_callout[], thunk_link[], thunk_indirect[], thunk_dispatch[],
-    thunk_budget[], thunk_cross[], thunk_string[], thunk_fast[];
+    thunk_budget[], thunk_cross[], thunk_string[], thunk_fast[], thunk_link_parked[], thunk_return_miss[];
 
 void translator_set_thunks(struct vcpu *v)
 {
     static const u8 *const thunks[] = {
-        [THUNK_SLOW] = thunk_slow,         [THUNK_CALLOUT] = thunk_callout,   [THUNK_LINK] = thunk_link,
-        [THUNK_INDIRECT] = thunk_indirect, [THUNK_DISPATCH] = thunk_dispatch, [THUNK_BUDGET] = thunk_budget,
-        [THUNK_CROSS] = thunk_cross,       [THUNK_STEP] = thunk_step,         [THUNK_STRING] = thunk_string,
+        [THUNK_SLOW] = thunk_slow,
+        [THUNK_CALLOUT] = thunk_callout,
+        [THUNK_LINK] = thunk_link,
+        [THUNK_INDIRECT] = thunk_indirect,
+        [THUNK_DISPATCH] = thunk_dispatch,
+        [THUNK_BUDGET] = thunk_budget,
+        [THUNK_CROSS] = thunk_cross,
+        [THUNK_STEP] = thunk_step,
+        [THUNK_STRING] = thunk_string,
         [THUNK_FAST] = thunk_fast,
+        [THUNK_LINK_PARKED] = thunk_link_parked,
+        [THUNK_RETURN_MISS] = thunk_return_miss,
     };
     for (unsigned n = 0; n < ARRAY_SIZE(thunks); n++)
         v->thunk[n] = (u64)(uintptr_t)thunks[n];

@@ -1,11 +1,16 @@
 #include "signal_frame.h"
 
 #include "build.h"
+#include "mmu/window.h"
 #include "translator.h"
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <ucontext.h>
+#include <unistd.h>
+
+#define SIGNAL_STACK_BYTES 65536
 
 static _Thread_local struct vcpu *watched;
 
@@ -17,16 +22,20 @@ struct vcpu *signal_frame_watch(struct vcpu *v)
 }
 
 #define TRAP_GENERAL_PROTECTION 13
+#define TRAP_PAGE_FAULT         14
 
-static bool is_guests(int signal, const greg_t *regs)
+static bool is_guests(const struct vcpu *v, int signal, const siginfo_t *info, const greg_t *regs)
 {
-    return signal == SIGFPE || (signal == SIGSEGV && regs[REG_TRAPNO] == TRAP_GENERAL_PROTECTION);
+    if (signal == SIGFPE) return true;
+    if (regs[REG_TRAPNO] == TRAP_GENERAL_PROTECTION) return true;
+    return regs[REG_TRAPNO] == TRAP_PAGE_FAULT && (v->mode & MODE_WINDOW) &&
+           shadow_window_holds(v->shadow, (u64)(uintptr_t)info->si_addr);
 }
 
-static bool send_to_interpreter(int signal, greg_t *regs)
+static bool send_to_interpreter(int signal, const siginfo_t *info, greg_t *regs)
 {
     struct vcpu *v = watched;
-    if (!v || !is_guests(signal, regs)) return false;
+    if (!v || !is_guests(v, signal, info, regs)) return false;
     struct engine *t = v->engine;
     u64 pc = (u64)regs[REG_RIP];
     if (!arena_holds(&t->cache.arena, pc)) return false;
@@ -42,18 +51,56 @@ static bool send_to_interpreter(int signal, greg_t *regs)
     return true;
 }
 
+/* Tier 2: the page is not in the window yet. Map it and do the instruction again; or, where the guest may not
+ * have it so, let the interpreter see to it. */
+static bool enter_into_window(int signal, const siginfo_t *info, const greg_t *regs)
+{
+    struct vcpu *v = watched;
+    if (!v || signal != SIGSEGV || regs[REG_TRAPNO] != TRAP_PAGE_FAULT || !(v->mode & MODE_WINDOW))
+        return false;
+    struct engine *t = v->engine;
+    if (!arena_holds(&t->cache.arena, (u64)regs[REG_RIP])) return false;
+    return shadow_window_fault(v->shadow, &v->paging, (u64)(uintptr_t)info->si_addr,
+                               regs[REG_ERR] & PF_WRITE);
+}
+
+/* A guest call, or an entry point on its way back, pushed onto a full shadow return stack: it does so again
+ * onto an empty one. */
+static bool empty_return_stack(int signal, const siginfo_t *info, greg_t *regs)
+{
+    struct vcpu *v = watched;
+    if (!v || signal != SIGSEGV || regs[REG_TRAPNO] != TRAP_PAGE_FAULT) return false;
+    struct engine *t = v->engine;
+    u64 stack = returns_overflow(v, &t->returns, (u64)(uintptr_t)info->si_addr);
+    if (stack) regs[REG_RSP] = (greg_t)stack;
+    return stack;
+}
+
 static void handler(int signal, siginfo_t *info, void *context)
 {
     ucontext_t *uc = context;
-    if (send_to_interpreter(signal, uc->uc_mcontext.gregs)) return;
+    if (empty_return_stack(signal, info, uc->uc_mcontext.gregs)) return;
+    if (enter_into_window(signal, info, uc->uc_mcontext.gregs)) return;
+    if (send_to_interpreter(signal, info, uc->uc_mcontext.gregs)) return;
     /* Not the guest's doing: a bug of ours. Let it kill us where it happened. */
     struct sigaction fallback = {.sa_handler = SIG_DFL};
     sigaction(signal, &fallback, NULL);
 }
 
+/* Room for handlers: in translated code the stack pointer is in a shadow return stack, which has none. */
+static int give_signal_stack(void)
+{
+    stack_t stack = {.ss_size = (size_t)sysconf(_SC_SIGSTKSZ) + SIGNAL_STACK_BYTES};
+    stack.ss_sp = malloc(stack.ss_size); /* the thread's, for good */
+    if (!stack.ss_sp) return -ENOMEM;
+    return sigaltstack(&stack, NULL) < 0 ? -errno : 0;
+}
+
 int translator_install_signals(void)
 {
-    struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_NODEFER};
+    int error = give_signal_stack();
+    if (error) return error;
+    struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK};
     static const int signals[] = {SIGFPE, SIGSEGV};
     for (unsigned n = 0; n < ARRAY_SIZE(signals); n++)
         if (sigaction(signals[n], &action, NULL) < 0) return -errno;

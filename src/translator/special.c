@@ -14,20 +14,20 @@ static struct host_mem selector_of(u8 seg)
 /* A selector is written as a word into its dword, by all recent CPUs (SDM 2 "PUSH"). */
 static bool emit_push_segment(struct build *b)
 {
-    push_check(b);
+    struct host_mem slot = access_push(b);
     emit_load16(&b->e, REG_TEMP, selector_of(b->i->op[0].reg));
-    emit_store16(&b->e, access_mem(), REG_TEMP);
-    emit_mov_rr32(&b->e, GUEST_ESP, REG_LINEAR);
+    emit_store16(&b->e, slot, REG_TEMP);
+    access_pushed(b);
     return true;
 }
 
 static bool emit_mov_from_segment(struct build *b)
 {
+    struct host_mem mem;
     if (b->i->op[0].kind == OPND_MEM) {
-        if (!access_address(b, 2, true)) return false;
-        access_check(b, 2, true);
+        if (!access_operand(b, 2, true, &mem)) return false;
         emit_load16(&b->e, REG_TEMP, selector_of(b->i->op[1].reg));
-        emit_store16(&b->e, access_mem(), REG_TEMP);
+        emit_store16(&b->e, mem, REG_TEMP);
         return true;
     }
     emit_load16(&b->e, host_gpr(b->i->op[0].reg), selector_of(b->i->op[1].reg));
@@ -60,11 +60,11 @@ static struct stub *load_segment(struct build *b, u8 seg)
 
 static bool emit_mov_to_segment(struct build *b)
 {
+    struct host_mem mem;
     flags_clobber(b);
     if (b->i->op[1].kind == OPND_MEM) {
-        if (!access_address(b, 2, false)) return false;
-        access_check(b, 2, false);
-        emit_load16(&b->e, REG_TEMP, access_mem());
+        if (!access_operand(b, 2, false, &mem)) return false;
+        emit_load16(&b->e, REG_TEMP, mem);
     } else {
         emit_movzx16(&b->e, REG_TEMP, host_gpr(b->i->op[1].reg));
     }
@@ -74,9 +74,8 @@ static bool emit_mov_to_segment(struct build *b)
 
 static bool emit_pop_segment(struct build *b)
 {
-    emit_mov_rr32(&b->e, REG_LINEAR, GUEST_ESP);
-    access_check(b, 4, false);
-    emit_load16(&b->e, REG_TEMP, access_mem());
+    flags_clobber(b);
+    emit_load16(&b->e, REG_TEMP, access_pop(b));
     struct stub *stub = load_segment(b, b->i->op[0].reg);
     emit_lea32(&b->e, GUEST_ESP, mem_bd(GUEST_ESP, 4));
     stub->back = b->e.at;
@@ -106,20 +105,25 @@ static bool emit_bit_string(struct build *b)
     emit_mov_rr32(&b->e, REG_TEMP, bit);
     emit_shift_ri(&b->e, false, 7, REG_TEMP, 5); /* sar: before the operand, too */
     emit_lea32(&b->e, REG_LINEAR, mem_bis(REG_LINEAR, REG_TEMP, 4));
-    access_check(b, 4, write);
-    if (!write) emit_load32(&b->e, REG_ENTRY, access_mem());
+    struct host_mem mem = access_linear(b, 4, write);
+    if (!write) emit_load32(&b->e, REG_ENTRY, mem);
     emit_mov_rr32(&b->e, REG_TEMP, bit);
     emit_alu_ri(&b->e, false, 4, REG_TEMP, 31);
     if (needs_flags(b, i)) flags_to_host(b);
-    if (i->prefixes & PFX_LOCK) emit8(&b->e, 0xf0);
-    struct host_mem mem = access_mem();
-    emit_rex(&b->e, false, REG_TEMP, write ? &mem : NULL, REG_ENTRY, false);
-    emit8(&b->e, 0x0f);
-    emit8(&b->e, i->opcode);
-    if (write)
+    if (write) {
+        b->block->sites[b->n].parked = b->flags != FLAGS_HOST; /* where the host may fault, in a window */
+        emit_window_prefixes(&b->e, &mem);
+        if (i->prefixes & PFX_LOCK) emit8(&b->e, 0xf0);
+        emit_rex(&b->e, false, REG_TEMP, &mem, 0, false);
+        emit8(&b->e, 0x0f);
+        emit8(&b->e, i->opcode);
         emit_modrm_mem(&b->e, REG_TEMP, &mem);
-    else
+    } else {
+        emit_rex(&b->e, false, REG_TEMP, NULL, REG_ENTRY, false);
+        emit8(&b->e, 0x0f);
+        emit8(&b->e, i->opcode);
         emit8(&b->e, 0xc0 | (REG_TEMP & 7) << 3 | (REG_ENTRY & 7));
+    }
     b->flags = FLAGS_HOST;
     return true;
 }
@@ -142,9 +146,9 @@ static bool is_bit_string(const struct build *b, const struct insn *i)
 
 static bool emit_ldmxcsr(struct build *b)
 {
-    struct host_mem mem = access_mem();
-    if (!access_address(b, 4, false)) return false;
-    access_check(b, 4, false);
+    struct host_mem mem;
+    flags_clobber(b);
+    if (!access_operand(b, 4, false, &mem)) return false;
     emit_load32(&b->e, REG_TEMP, mem);
     emit_test_ri(&b->e, REG_TEMP, 0xffff0000);
     stub_add(b, STUB_STEP, emit_jcc(&b->e, CC_NZ));

@@ -41,22 +41,22 @@ static void require_forward(struct build *b)
     stub_add(b, STUB_STEP, if_backward(b));
 }
 
-static void source_check(struct build *b, unsigned size)
+static struct host_mem source(struct build *b, unsigned size)
 {
     access_register(b, b->i->mem_seg, RSI, size);
-    access_check(b, size, false);
+    return access_linear(b, size, false);
 }
 
-static void destination_check(struct build *b, unsigned size, bool write)
+static struct host_mem destination(struct build *b, unsigned size, bool write)
 {
     access_register(b, SEG_ES, RDI, size);
-    access_check(b, size, write);
+    return access_linear(b, size, write);
 }
 
-/* op reg, [r9 + r10] of 1, 2 or 4 bytes; `opcode` is the byte form's. */
-static void sized(struct build *b, u8 opcode, u8 reg, unsigned size)
+/* op reg, mem of 1, 2 or 4 bytes; `opcode` is the byte form's. */
+static void sized(struct build *b, u8 opcode, u8 reg, unsigned size, struct host_mem mem)
 {
-    struct host_mem mem = access_mem();
+    emit_window_prefixes(&b->e, &mem);
     if (size == 2) emit8(&b->e, 0x66);
     emit_rex(&b->e, false, reg, &mem, 0, false);
     emit8(&b->e, size == 1 ? opcode : opcode | 1);
@@ -187,8 +187,7 @@ static bool emit_lods(struct build *b)
     if (!has_wide_addresses(b) || is_repeated(b) || !segment_is_reachable(b, b->i->mem_seg, false))
         return false;
     require_forward(b);
-    source_check(b, size);
-    sized(b, OP_LOAD, RAX, size);
+    sized(b, OP_LOAD, RAX, size, source(b, size));
     advance(b, RSI, size);
     return true;
 }
@@ -199,8 +198,7 @@ static bool emit_stos(struct build *b)
     if (!has_wide_addresses(b) || !segment_is_reachable(b, SEG_ES, true)) return false;
     if (is_repeated(b)) return emit_repeated(b, false, true, true, false);
     require_forward(b);
-    destination_check(b, size, true);
-    sized(b, OP_STORE, RAX, size);
+    sized(b, OP_STORE, RAX, size, destination(b, size, true));
     advance(b, RDI, size);
     return true;
 }
@@ -217,10 +215,8 @@ static bool emit_movs(struct build *b)
     if (!has_wide_addresses(b) || !both_reachable(b, true)) return false;
     if (is_repeated(b)) return emit_repeated(b, true, true, true, false);
     require_forward(b);
-    source_check(b, size);
-    sized(b, OP_LOAD, REG_TEMP, size);
-    destination_check(b, size, true);
-    sized(b, OP_STORE, REG_TEMP, size);
+    sized(b, OP_LOAD, REG_TEMP, size, source(b, size));
+    sized(b, OP_STORE, REG_TEMP, size, destination(b, size, true));
     advance(b, RSI, size);
     advance(b, RDI, size);
     return true;
@@ -232,8 +228,7 @@ static bool emit_scas(struct build *b)
     if (!has_wide_addresses(b) || !segment_is_reachable(b, SEG_ES, false)) return false;
     if (is_repeated(b)) return emit_repeated(b, false, true, false, true);
     require_forward(b);
-    destination_check(b, size, false);
-    sized(b, OP_CMP, RAX, size);
+    sized(b, OP_CMP, RAX, size, destination(b, size, false));
     b->flags = FLAGS_HOST;
     advance(b, RDI, size);
     return true;
@@ -245,10 +240,8 @@ static bool emit_cmps(struct build *b)
     if (!has_wide_addresses(b) || !both_reachable(b, false)) return false;
     if (is_repeated(b)) return emit_repeated(b, true, true, false, true);
     require_forward(b);
-    source_check(b, size);
-    sized(b, OP_LOAD, REG_TEMP, size);
-    destination_check(b, size, false);
-    sized(b, OP_CMP, REG_TEMP, size);
+    sized(b, OP_LOAD, REG_TEMP, size, source(b, size));
+    sized(b, OP_CMP, REG_TEMP, size, destination(b, size, false));
     b->flags = FLAGS_HOST;
     advance(b, RSI, size);
     advance(b, RDI, size);

@@ -120,7 +120,6 @@ static void emit_body(struct build *b)
         emit_jmp_thunk(&b->e, THUNK_DISPATCH);
         return;
     }
-    flags_to_host(b);
     emit_edge(b, 0, eip);
 }
 
@@ -134,7 +133,7 @@ static void leave_through(struct build *b, u32 eip, unsigned thunk)
 
 static void emit_stub(struct build *b, const struct stub *stub)
 {
-    for (unsigned n = 0; n < ARRAY_SIZE(stub->from); n++)
+    for (unsigned n = 0; n < ARRAY_SIZE(stub->from) && stub->kind != STUB_EDGE; n++)
         if (stub->from[n]) emit_here32(&b->e, stub->from[n]);
     switch (stub->kind) {
     case STUB_MISALIGNED: /* across a page it falls into the slow path, which comes next */
@@ -160,6 +159,8 @@ static void emit_stub(struct build *b, const struct stub *stub)
         break;
     case STUB_STRING: emit_string_stub(b, stub); break;
     case STUB_EDGE: emit_edge_stub(b, stub); break;
+    case STUB_INDIRECT: emit_indirect_stub(b, stub); break;
+    case STUB_RETURN_MISS: emit_jmp_thunk(&b->e, THUNK_RETURN_MISS); break;
     case STUB_CROSS: leave_through(b, b->block->key.eip, THUNK_CROSS); break;
     case STUB_BUDGET: leave_through(b, b->block->key.eip, THUNK_BUDGET); break;
     case STUB_DISPATCH: leave_through(b, b->block->key.eip, THUNK_DISPATCH); break;
@@ -176,6 +177,15 @@ static u32 next_frame(struct vcpu *v, u32 linear)
     if (!v->exec_table[next >> PAGE_SHIFT])
         shadow_access(v->shadow, &v->paging, next, ACCESS_FETCH, v->cpl == 3, &hit);
     return v->exec_table[next >> PAGE_SHIFT];
+}
+
+static void keep_spans(struct build *b)
+{
+    struct block *block = b->block;
+    block->span_count = (u8)b->span_count;
+    block->spans = cache_meta(&b->t->cache, b->span_count * sizeof(block->spans[0]));
+    for (unsigned n = 0; n < b->span_count; n++)
+        block->spans[n] = b->span[n];
 }
 
 static bool make_plan(struct vcpu *v, struct build *b)
@@ -238,10 +248,11 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     for (unsigned n = 0; n < b->stub_count; n++)
         emit_stub(b, &b->stub[n]);
     block->end = b->e.at;
+    keep_spans(b);
     t->cache.arena.used = align_up(b->e.at, 16);
 
-    phys_protect_code(v->phys, block->key.gpa);
-    if (block->frame_next) phys_protect_code(v->phys, block->gpa_last);
+    phys_watch(v->phys, block->key.gpa, PHYS_CODE);
+    if (block->frame_next) phys_watch(v->phys, block->gpa_last, PHYS_CODE);
     cache_add(&t->cache, block);
 
     v->counters->blocks_translated++;

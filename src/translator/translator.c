@@ -38,6 +38,10 @@ static void check_offsets(void)
     AT(slow_scratch, FRAME_SLOW_SCRATCH);
     AT(parked_flags, FRAME_PARKED);
     AT(interrupt_line, FRAME_INTERRUPT);
+    AT(c_stack, FRAME_C_STACK);
+    AT(return_top, FRAME_RETURN_TOP);
+    AT(return_base, FRAME_RETURN_BASE);
+    AT(return_misses, FRAME_RETURN_MISS);
 #undef AT
     _Static_assert(sizeof(struct segment) == FRAME_SEG_BYTES, "segments are indexed");
     _Static_assert(offsetof(struct segment, base) == FRAME_SEG_BASE, "segment base");
@@ -59,13 +63,16 @@ int translator_init(struct vcpu *v, const struct translator_config *config)
     if (t->config.cache_bytes < MIN_CACHE_BYTES) t->config.cache_bytes = MIN_CACHE_BYTES;
     t->build = malloc(sizeof(*t->build));
     int error = t->build ? cache_init(&t->cache, t->config.cache_bytes, v->counters) : -ENOMEM;
+    if (!error) error = returns_init(&t->returns);
     if (error) {
+        cache_destroy(&t->cache);
         free(t->build);
         free(t);
         return error;
     }
     v->engine = t;
     v->jump_table = (u64)(uintptr_t)t->cache.jump;
+    returns_select(v, &t->returns, &t->cache);
     v->shadow->forced_slow = t->config.forced_slow;
     translator_set_thunks(v);
     return 0;
@@ -76,6 +83,7 @@ void translator_destroy(struct vcpu *v)
     struct engine *t = v->engine;
     if (!t) return;
     cache_destroy(&t->cache);
+    returns_destroy(&t->returns);
     free(t->build);
     free(t);
     v->engine = NULL;

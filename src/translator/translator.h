@@ -10,15 +10,17 @@
 
 /* Defaults and fault injection: whatever is set here, the guest must compute the same. */
 struct translator_config {
-    u64 cache_bytes;      /* the code arena (default 20 MB, and metadata as much); tiny ones flush often */
-    unsigned block_limit; /* guest instructions a block, 1 to 64 */
-    bool no_chaining;     /* every block returns to the dispatcher */
-    bool no_inline_cache; /* indirect branches go through the dispatcher */
-    bool forced_slow;     /* every memory access takes the slow path */
-    bool no_fast_entry;   /* kernel entry and exit, segment loads: by the general routines */
-    bool no_bulk_strings; /* repeated string instructions element by element */
-    bool exact_flags;     /* arithmetic flags are right even in the frames of faults, see docs */
-    u64 flush_every;      /* whole flush every N returns to the dispatcher; 0: never */
+    u64 cache_bytes;        /* the code arena (default 20 MB, and metadata as much); tiny ones flush often */
+    unsigned block_limit;   /* guest instructions a block, 1 to 64 */
+    bool no_chaining;       /* every block returns to the dispatcher */
+    bool no_inline_cache;   /* indirect branches go through the dispatcher */
+    bool no_return_stack;   /* guest returns are indirect branches like others */
+    bool no_flag_lookahead; /* flags are live behind every block */
+    bool forced_slow;       /* every memory access takes the slow path */
+    bool no_fast_entry;     /* kernel entry and exit, segment loads: by the general routines */
+    bool no_bulk_strings;   /* repeated string instructions element by element */
+    bool exact_flags;       /* arithmetic flags are right even in the frames of faults, see docs */
+    u64 flush_every;        /* whole flush every N returns to the dispatcher; 0: never */
 };
 
 struct translator_config translator_defaults(void);

@@ -41,7 +41,7 @@ static void crashed(int signal_number)
 static void restore_on_crash(void)
 {
     static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS};
-    struct sigaction action = {.sa_handler = crashed, .sa_flags = SA_RESETHAND | SA_NODEFER};
+    struct sigaction action = {.sa_handler = crashed, .sa_flags = SA_RESETHAND | SA_NODEFER | SA_ONSTACK};
     for (unsigned i = 0; i < ARRAY_SIZE(fatal); i++) {
         struct sigaction before;
         /* Whoever has a handler already (a sanitizer, the translator) keeps it. */

@@ -37,7 +37,7 @@ static void a20(void *machine, bool open)
     u64 mask = open ? ~0ull : ~(1ull << 20);
     if (mask == vm->phys.a20_mask) return;
     vm->phys.a20_mask = mask;
-    shadow_flush(&vm->shadow, false);
+    shadow_flush(&vm->shadow);
 }
 
 static void reset(void *machine, bool hard)

@@ -45,6 +45,6 @@ int load_firmware(struct load *load)
     u64 copied = bytes < LOW_COPY_BYTES ? bytes : LOW_COPY_BYTES;
     if (phys_map_rom(load->phys, ONE_MB - copied, copied, rom + (bytes - copied)))
         return load_fail(load, STATUS_HOST, "there is no room in the machine for firmware '%s'", file.path);
-    shadow_flush(load->v->shadow, false);
+    shadow_flush(load->v->shadow);
     return 0;
 }

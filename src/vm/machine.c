@@ -28,6 +28,14 @@ GENERAL_REGS static void code_written(void *owner, u64 gpa, u64 bytes)
     if (!left && flags) *flags &= (u8)~PHYS_CODE;
 }
 
+GENERAL_REGS static void watched_written(void *owner, u64 gpa, u64 bytes)
+{
+    struct vm *vm = owner;
+    const u8 *flags = phys_flags(&vm->phys, gpa);
+    if (flags && (*flags & PHYS_TRACED)) shadow_table_written(&vm->shadow, gpa, bytes);
+    if (flags && (*flags & PHYS_CODE)) code_written(vm, gpa, bytes);
+}
+
 GENERAL_REGS static void protect(void *owner, u64 gpa_page)
 {
     struct vm *vm = owner;
@@ -42,7 +50,7 @@ GENERAL_REGS static void before_device(void *owner)
 
 void machine_memory_changed(struct vm *vm, u64 gpa, u64 bytes)
 {
-    shadow_flush(&vm->shadow, false);
+    shadow_flush(&vm->shadow);
     for (u64 page = gpa; page < gpa + bytes; page += PAGE_SIZE)
         code_written(vm, page, PAGE_SIZE);
 }
@@ -100,13 +108,16 @@ static bool make_memory(struct vm *vm, char *error, size_t error_bytes)
     int failed = phys_init(&vm->phys, vm->options->memory_bytes);
     if (failed) return fail(error, error_bytes, "cannot have that much guest memory", failed);
     vm->phys.a20_mask = ~0ull;
-    vm->phys.code_written = code_written;
+    vm->phys.watched_written = watched_written;
     vm->phys.protect = protect;
     vm->phys.before_device = before_device;
     vm->phys.owner = vm;
     failed = shadow_init(&vm->shadow, &vm->phys, &vm->counters);
     if (failed) return fail(error, error_bytes, "cannot have shadow page tables", failed);
     vm->shadow.forced_slow = vm->options->translator.forced_slow;
+    vm->shadow.untraced = vm->options->no_traces;
+    vm->shadow.windows = vm->options->windows;
+    vm->shadow.no_prefill = vm->options->no_prefill;
     return true;
 }
 

@@ -200,6 +200,42 @@ static bool set_no_inline_cache(struct options *o, const char *value, struct com
     return true;
 }
 
+static bool set_no_return_stack(struct options *o, const char *value, struct complaint *c)
+{
+    o->translator.no_return_stack = true;
+    return true;
+}
+
+static bool set_no_flag_lookahead(struct options *o, const char *value, struct complaint *c)
+{
+    o->translator.no_flag_lookahead = true;
+    return true;
+}
+
+static bool set_no_traces(struct options *o, const char *value, struct complaint *c)
+{
+    o->no_traces = true;
+    return true;
+}
+
+static bool set_windows(struct options *o, const char *value, struct complaint *c)
+{
+    static const char *const names[] = {
+        [WINDOWS_AUTO] = "auto", [WINDOWS_ALWAYS] = "always", [WINDOWS_NEVER] = "never"};
+    for (unsigned n = 0; n < ARRAY_SIZE(names); n++)
+        if (!strcmp(value, names[n])) {
+            o->windows = (enum windows_policy)n;
+            return true;
+        }
+    return COMPLAIN(c, "--windows is auto, always or never, not \"%s\"", value);
+}
+
+static bool set_no_prefill(struct options *o, const char *value, struct complaint *c)
+{
+    o->no_prefill = true;
+    return true;
+}
+
 static bool set_no_fast_entry(struct options *o, const char *value, struct complaint *c)
 {
     o->translator.no_fast_entry = true;
@@ -429,6 +465,12 @@ static const struct option_row rows[] = {
     {"block-limit", "N", "guest instructions a block, 1 to 64", set_block_limit},
     {"no-chaining", NULL, "every block returns to the dispatcher", set_no_chaining},
     {"no-inline-cache", NULL, "indirect branches go through the dispatcher", set_no_inline_cache},
+    {"no-return-stack", NULL, "guest returns are looked up like other indirect branches",
+     set_no_return_stack},
+    {"no-flag-lookahead", NULL, "arithmetic flags are live behind every block", set_no_flag_lookahead},
+    {"no-traces", NULL, "shadow tables are flushed as a TLB is, page tables not traced", set_no_traces},
+    {"windows", "WHEN", "host windows for user code: auto, always, never", set_windows},
+    {"no-prefill", NULL, "a walk fills the one page asked for, not its neighbours", set_no_prefill},
     {"no-fast-entry", NULL, "kernel entry, exit and segment loads take the general routines",
      set_no_fast_entry},
     {"no-bulk-strings", NULL, "repeated string instructions go element by element", set_no_bulk_strings},

@@ -35,6 +35,8 @@ struct options {
     bool no_shutdown;
 
     enum engine engine;
+    bool no_traces, no_prefill; /* shadow tables */
+    enum windows_policy windows;
     struct translator_config translator;
     bool deterministic;
     u64 lockstep; /* instructions between comparisons, 0: no lockstep */

@@ -70,6 +70,7 @@ void stats_print(const struct vm *vm, FILE *out)
 {
     struct counters c = vm->counters;
     c.mmio_accesses += vm->phys.mmio_accesses;
+    c.return_misses += vm->vcpu.return_misses;
 #define ROW(name, text) print_counter(out, offsetof(struct counters, name), text, c.name);
     RINGER_COUNTERS(ROW)
 #undef ROW

@@ -36,13 +36,15 @@ struct small_machine {
 
 #define GENERAL_REGS __attribute__((target("general-regs-only")))
 
-GENERAL_REGS static void code_written(void *owner, u64 gpa, u64 bytes)
+GENERAL_REGS static void watched_written(void *owner, u64 gpa, u64 bytes)
 {
     struct small_machine *m = owner;
+    u8 *flags = phys_flags(&m->phys, gpa);
+    if (*flags & PHYS_TRACED) shadow_table_written(&m->shadow, gpa, bytes);
+    if (!(*flags & PHYS_CODE)) return;
     bool left = interp_code_written(&m->vcpu, gpa, bytes);
     if (m->vcpu.engine && translator_code_written(&m->vcpu, gpa, bytes)) left = true;
-    u8 *flags = phys_flags(&m->phys, gpa);
-    if (!left && flags) *flags &= (u8)~PHYS_CODE;
+    if (!left) *flags &= (u8)~PHYS_CODE;
 }
 
 GENERAL_REGS static void protect(void *owner, u64 gpa_page)
@@ -139,7 +141,7 @@ struct small_machine *small_machine_create(const struct translator_config *confi
         return NULL;
     }
     m->phys.a20_mask = ~0ull;
-    m->phys.code_written = code_written;
+    m->phys.watched_written = watched_written;
     m->phys.protect = protect;
     m->phys.before_device = before_device;
     m->phys.owner = m;

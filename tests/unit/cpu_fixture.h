@@ -171,7 +171,7 @@ static inline void fixture_protected(struct cpu_fixture *f, unsigned cpl)
     v->eflags = FL_ONE | FL_IF;
     v->rip = 0x7000;
     v->gpr[REG_ESP] = cpl ? AT_STACK3 : AT_STACK0;
-    shadow_flush(v->shadow, false);
+    shadow_load_root(v->shadow, &v->paging);
     vcpu_update_mode(v);
 }
 
@@ -183,12 +183,13 @@ static inline void fixture_paging(struct cpu_fixture *f)
         poke(f, AT_PAGE_TABLE + 4 * i, 4, i << 12 | 7);
     f->v->paging.cr3 = AT_PAGE_DIRECTORY;
     f->v->paging.cr0 |= CR0_PG;
-    shadow_flush(f->v->shadow, false);
+    shadow_load_root(f->v->shadow, &f->v->paging);
+    vcpu_update_mode(f->v);
 }
 static inline void fixture_unmap(struct cpu_fixture *f, u32 linear)
 {
     poke(f, AT_PAGE_TABLE + (linear >> 12) * 4, 4, 0);
-    shadow_flush(f->v->shadow, false);
+    shadow_flush(f->v->shadow);
 }
 
 static inline void fixture_init(struct cpu_fixture *f)

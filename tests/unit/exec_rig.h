@@ -70,7 +70,7 @@ static inline u32 flags(const struct rig *rig)
 static inline void map_page(struct rig *rig, u32 linear, u32 entry)
 {
     phys_write(&rig->phys, RIG_TABLE + (linear >> 12) * 4, 4, entry);
-    shadow_flush(&rig->shadow, false);
+    shadow_flush(&rig->shadow);
 }
 static inline void with_paging(struct rig *rig)
 {
@@ -79,7 +79,7 @@ static inline void with_paging(struct rig *rig)
         phys_write(&rig->phys, RIG_TABLE + n * 4, 4, n << 12 | 7);
     rig->vcpu.paging.cr3 = RIG_DIRECTORY;
     rig->vcpu.paging.cr0 |= CR0_PG | CR0_WP;
-    shadow_flush(&rig->shadow, false);
+    shadow_load_root(&rig->shadow, &rig->vcpu.paging);
     vcpu_update_mode(&rig->vcpu);
 }
 

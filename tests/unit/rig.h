@@ -25,9 +25,12 @@ struct rig {
     bool (*translated_code_written)(struct vcpu *v, u64 gpa, u64 bytes);
 };
 
-static void rig_code_written(void *owner, u64 gpa, u64 bytes)
+static void rig_watched_written(void *owner, u64 gpa, u64 bytes)
 {
     struct rig *rig = owner;
+    u8 flags = *phys_flags(&rig->phys, gpa);
+    if (flags & PHYS_TRACED) shadow_table_written(&rig->shadow, gpa, bytes);
+    if (!(flags & PHYS_CODE)) return;
     bool left = interp_code_written(&rig->vcpu, gpa, bytes);
     if (rig->translated_code_written) left |= rig->translated_code_written(&rig->vcpu, gpa, bytes);
     if (!left) *phys_flags(&rig->phys, gpa) &= (u8)~PHYS_CODE;
@@ -70,7 +73,7 @@ static inline struct rig *rig_create(void)
     struct vcpu *v = &rig->vcpu;
     if (phys_init(&rig->phys, 16u << 20) || shadow_init(&rig->shadow, &rig->phys, &rig->counters)) abort();
     rig->phys.owner = rig;
-    rig->phys.code_written = rig_code_written;
+    rig->phys.watched_written = rig_watched_written;
     rig->phys.protect = rig_protect;
     v->phys = &rig->phys;
     v->shadow = &rig->shadow;

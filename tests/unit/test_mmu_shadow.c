@@ -40,7 +40,13 @@ static void on_protect(void *owner, u64 gpa_page)
     shadow_drop_writes(&((struct fixture *)owner)->shadow, gpa_page);
 }
 
-static void setup(struct fixture *f)
+static void on_written(void *owner, u64 gpa, u64 bytes)
+{
+    struct fixture *f = owner;
+    if (*phys_flags(&f->phys, gpa) & PHYS_TRACED) shadow_table_written(&f->shadow, gpa, bytes);
+}
+
+static void setup(struct fixture *f, bool untraced)
 {
     memset(f, 0, sizeof *f);
     CHECK_EQ(phys_init(&f->phys, 4 * MB), 0);
@@ -48,9 +54,12 @@ static void setup(struct fixture *f)
     CHECK_EQ(phys_map_mmio(&f->phys, MMIO_AT, 16 * PAGE_SIZE, &ops, NULL), 0);
     f->phys.owner = f;
     f->phys.protect = on_protect;
+    f->phys.watched_written = on_written;
     CHECK_EQ(shadow_init(&f->shadow, &f->phys, &f->counters), 0);
     f->paging =
         (struct paging){.cr0 = CR0_PG | CR0_WP, .cr3 = DIRECTORY, .cr4 = CR4_PSE | CR4_PGE, .maxphyaddr = 36};
+    f->shadow.untraced = untraced;
+    shadow_load_root(&f->shadow, &f->paging);
 }
 
 static void teardown(struct fixture *f)
@@ -98,7 +107,8 @@ static u32 exec_entry(struct fixture *f, bool user, u32 linear)
 static void test_fill_rules(void)
 {
     struct fixture f;
-    setup(&f);
+    setup(&f, true);
+    f.shadow.no_prefill = true;
     set_pde(&f, 0, TABLES | P | RW | US);
     set_pte(&f, 1, 0x20000 | P | RW | US);
     struct shadow_hit hit;
@@ -118,10 +128,10 @@ static void test_fill_rules(void)
     touch(&f, 0x1000, ACCESS_READ, false);
     CHECK(write_entry(&f, false, 0x1000) != 0);
     /* Code: the write entries of both privileges go, reads and fetches stay, and do not come back. */
-    phys_protect_code(&f.phys, 0x20010);
+    phys_watch(&f.phys, 0x20010, PHYS_CODE);
     CHECK_EQ(write_entry(&f, true, 0x1000) | write_entry(&f, false, 0x1000), 0);
     CHECK(read_entry(&f, true, 0x1000) && exec_entry(&f, true, 0x1000));
-    CHECK_EQ(shadow_access(&f.shadow, &f.paging, 0x1008, ACCESS_WRITE, true, &hit), SHADOW_CODE);
+    CHECK_EQ(shadow_access(&f.shadow, &f.paging, 0x1008, ACCESS_WRITE, true, &hit), SHADOW_WATCHED);
     CHECK(hit.host == f.phys.ram + 0x20008);
     CHECK_EQ(write_entry(&f, true, 0x1000), 0);
     /* ROM, devices, nothing. */
@@ -161,7 +171,7 @@ static void test_fill_rules(void)
                  f.shadow.table[0].exec[1 << 20],
              0);
     /* Fault injection. */
-    shadow_flush(&f.shadow, false);
+    shadow_flush(&f.shadow);
     f.shadow.forced_slow = true;
     CHECK_EQ(touch(&f, 0x5000, ACCESS_WRITE, true), SHADOW_DIRECT);
     touch(&f, 0x5000, ACCESS_FETCH, true);
@@ -173,13 +183,13 @@ static void test_fill_rules(void)
 static void test_flushes(void)
 {
     struct fixture f;
-    setup(&f);
+    setup(&f, true);
     set_pde(&f, 0, TABLES | P | RW | US);
     set_pte(&f, 1, 0x20000 | P | RW | US | G);
     set_pte(&f, 2, 0x21000 | P | RW | US);
     touch(&f, 0x1000, ACCESS_WRITE, false);
     touch(&f, 0x2000, ACCESS_WRITE, false);
-    shadow_flush(&f.shadow, true);
+    shadow_load_root(&f.shadow, &f.paging);
     CHECK(write_entry(&f, false, 0x1000) != 0 && read_entry(&f, false, 0x1000) != 0);
     CHECK_EQ(write_entry(&f, false, 0x2000) | read_entry(&f, false, 0x2000), 0);
     /* Local to global and back, by INVLPG. */
@@ -188,7 +198,7 @@ static void test_flushes(void)
     shadow_invlpg(&f.shadow, 0x1abc);
     touch(&f, 0x1000, ACCESS_READ, false);
     touch(&f, 0x2000, ACCESS_READ, false);
-    shadow_flush(&f.shadow, true);
+    shadow_load_root(&f.shadow, &f.paging);
     CHECK_EQ(read_entry(&f, false, 0x1000), 0);
     CHECK(read_entry(&f, false, 0x2000) != 0);
     CHECK_EQ(f.counters.shadow_invlpgs, 1);
@@ -196,9 +206,9 @@ static void test_flushes(void)
     touch(&f, 0x1000, ACCESS_READ, false);
     set_pte(&f, 1, 0x20000 | P | RW | US | G);
     touch(&f, 0x1000, ACCESS_WRITE, false);
-    shadow_flush(&f.shadow, true);
+    shadow_load_root(&f.shadow, &f.paging);
     CHECK_EQ(read_entry(&f, false, 0x1000) | write_entry(&f, false, 0x1000), 0);
-    shadow_flush(&f.shadow, false);
+    shadow_flush(&f.shadow);
     CHECK_EQ(read_entry(&f, false, 0x2000), 0);
     teardown(&f);
 }
@@ -206,7 +216,8 @@ static void test_flushes(void)
 static void test_invlpg_of_large_pages(void)
 {
     struct fixture f;
-    setup(&f);
+    setup(&f, true);
+    f.shadow.no_prefill = true;
     set_pde(&f, 2, 0 | P | RW | US | PS);
     set_pde(&f, 0, TABLES | P | RW | US);
     set_pte(&f, 0, 0x20000 | P | RW | US);
@@ -228,9 +239,10 @@ static void test_smap(void)
     /* A page of the user under SMAP is reached by the kernel only while AC is set, and AC changes without a
      * flush. */
     struct fixture f;
-    setup(&f);
+    setup(&f, true);
     f.paging.cr4 |= CR4_SMAP;
     f.paging.ac = true;
+    shadow_load_root(&f.shadow, &f.paging);
     set_pde(&f, 0, TABLES | P | RW | US);
     set_pte(&f, 1, 0x20000 | P | RW | US);
     CHECK_EQ(touch(&f, 0x1000, ACCESS_WRITE, false), SHADOW_DIRECT);
@@ -248,15 +260,16 @@ static void test_roaming(void)
     /* No paging: linear is physical. A guest that touches every 2 MB of 4 GB, twice over, at both privileges.
      */
     struct fixture f;
-    setup(&f);
+    setup(&f, true);
     struct paging flat = {.cr0 = 1};
     struct shadow_hit hit;
+    shadow_load_root(&f.shadow, &flat);
     for (unsigned round = 0; round < 2; round++)
         for (unsigned p = 0; p < 2; p++)
             for (u32 n = 0; n < 2048; n++)
                 shadow_access(&f.shadow, &flat, n << 21, ACCESS_READ, p, &hit);
     /* Everything mapped onto one 4 MB of RAM. */
-    shadow_flush(&f.shadow, false);
+    shadow_load_root(&f.shadow, &f.paging);
     for (u32 n = 0; n < 1024; n++)
         set_pde(&f, n, P | RW | US | PS);
     for (unsigned p = 0; p < 2; p++)
@@ -269,6 +282,147 @@ static void test_roaming(void)
     for (unsigned p = 0; p < 2; p++)
         for (u32 n = 0; n < 2048; n++)
             CHECK_EQ(write_entry(&f, p, (n << 21) + 0x60000), 0);
+    teardown(&f);
+}
+
+/* --- roots and traces --- */
+
+enum { OTHER_DIRECTORY = 0x3000 };
+
+static void load_cr3(struct fixture *f, u64 cr3)
+{
+    f->paging.cr3 = cr3;
+    shadow_load_root(&f->shadow, &f->paging);
+}
+
+static void test_spaces(void)
+{
+    struct fixture f;
+    setup(&f, false);
+    /* 4 MB at 0 differ, 4 MB at 3 GB are common to both roots. */
+    set_pde(&f, 0, TABLES | P | RW | US);
+    set_pde(&f, 768, (TABLES + PAGE_SIZE) | P | RW | A);
+    phys_write(&f.phys, OTHER_DIRECTORY, 4, (TABLES + 2 * PAGE_SIZE) | P | RW | US);
+    phys_write(&f.phys, OTHER_DIRECTORY + 768 * 4, 4, (TABLES + PAGE_SIZE) | P | RW | A);
+    set_pte(&f, 1, 0x20000 | P | RW | US);
+    set_pte(&f, 1024 + 1, 0x21000 | P | RW);
+    set_pte(&f, 2048 + 1, 0x22000 | P | RW | US);
+    touch(&f, 0x1000, ACCESS_WRITE, true);
+    touch(&f, 0x1000, ACCESS_WRITE, false);
+    touch(&f, 0xc0001000, ACCESS_WRITE, false);
+    u64 mine = write_entry(&f, true, 0x1000);
+    CHECK(mine && write_entry(&f, false, 0x1000) && write_entry(&f, false, 0xc0001000));
+    load_cr3(&f, OTHER_DIRECTORY);
+    CHECK_EQ(write_entry(&f, true, 0x1000) | write_entry(&f, false, 0x1000), 0);
+    CHECK(write_entry(&f, false, 0xc0001000) != 0);
+    touch(&f, 0x1000, ACCESS_WRITE, true);
+    CHECK(write_entry(&f, true, 0x1000) != mine);
+    load_cr3(&f, DIRECTORY);
+    CHECK_EQ(write_entry(&f, true, 0x1000), mine);
+    CHECK_EQ(f.counters.space_hits, 1);
+    /* A space that is not loaded hears of changes as well: of its page table, and of its directory. */
+    load_cr3(&f, OTHER_DIRECTORY);
+    set_pte(&f, 1, 0x23000 | P | RW | US);
+    load_cr3(&f, DIRECTORY);
+    CHECK_EQ(write_entry(&f, true, 0x1000), 0);
+    touch(&f, 0x1000, ACCESS_WRITE, true);
+    load_cr3(&f, OTHER_DIRECTORY);
+    set_pde(&f, 0, 0);
+    load_cr3(&f, DIRECTORY);
+    CHECK_EQ(write_entry(&f, true, 0x1000), 0);
+    CHECK_EQ(touch(&f, 0x1000, ACCESS_WRITE, true), SHADOW_FAULT);
+    /* The common part is changed through one root and seen through the other. */
+    touch(&f, 0xc0001000, ACCESS_WRITE, false);
+    set_pte(&f, 1024 + 1, 0);
+    CHECK_EQ(write_entry(&f, false, 0xc0001000), 0);
+    /* More roots than are remembered: the first comes back empty, and right. */
+    set_pde(&f, 0, TABLES | P | RW | US);
+    load_cr3(&f, DIRECTORY);
+    touch(&f, 0x1000, ACCESS_WRITE, true);
+    for (u32 n = 0; n <= SHADOW_SPACES; n++) {
+        u32 directory = 0x200000 + n * PAGE_SIZE;
+        phys_write(&f.phys, directory, 4, (TABLES + 2 * PAGE_SIZE) | P | RW | US);
+        load_cr3(&f, directory);
+        CHECK_EQ(touch(&f, 0x1000, ACCESS_WRITE, true), SHADOW_DIRECT);
+    }
+    CHECK(f.counters.space_evictions != 0);
+    load_cr3(&f, DIRECTORY);
+    CHECK_EQ(write_entry(&f, true, 0x1000), 0);
+    teardown(&f);
+}
+
+static void test_storms(void)
+{
+    struct fixture f;
+    setup(&f, false);
+    set_pde(&f, 0, TABLES | P | RW | US);
+    set_pde(&f, 1, 0x100000 | P | RW | US | PS);
+    set_pte(&f, 1, 0x20000 | P | RW | US);
+    set_pte(&f, TABLES >> 12, TABLES | P | RW | US);
+    touch(&f, 0x1000, ACCESS_WRITE, true);
+    CHECK(*phys_flags(&f.phys, TABLES) & PHYS_TRACED);
+    /* A page table is no place for a write entry. */
+    CHECK_EQ(touch(&f, TABLES, ACCESS_WRITE, true), SHADOW_WATCHED);
+    CHECK_EQ(write_entry(&f, true, TABLES), 0);
+    /* It becomes a data page: after some writes the trace ends, what it had made is gone, and writes are
+     * free. */
+    for (u32 n = 0; n < 100; n++)
+        set_pte(&f, 512 + n, 0x12345678);
+    CHECK(!(*phys_flags(&f.phys, TABLES) & PHYS_TRACED));
+    CHECK_EQ(read_entry(&f, true, 0x1000), 0);
+    CHECK_EQ(f.counters.trace_storms, 1);
+    /* And a page table again. */
+    CHECK_EQ(touch(&f, 0x1000, ACCESS_WRITE, true), SHADOW_DIRECT);
+    CHECK(*phys_flags(&f.phys, TABLES) & PHYS_TRACED);
+    set_pte(&f, 1, 0);
+    CHECK_EQ(read_entry(&f, true, 0x1000), 0);
+    /* Cleared at one blow. */
+    set_pte(&f, 1, 0x20000 | P | RW | US);
+    touch(&f, 0x1000, ACCESS_WRITE, true);
+    static const u8 zeros[PAGE_SIZE];
+    phys_write_bytes(&f.phys, TABLES, zeros, sizeof zeros);
+    CHECK_EQ(touch(&f, 0x1000, ACCESS_WRITE, true), SHADOW_FAULT);
+    teardown(&f);
+}
+
+/* A directory that is its own page table: one write changes a translation, and what leads to others. */
+static void test_recursive(void)
+{
+    struct fixture f;
+    setup(&f, false);
+    set_pde(&f, 0, TABLES | P | RW);
+    set_pde(&f, 1023, DIRECTORY | P | RW);
+    set_pte(&f, 1, 0x20000 | P | RW);
+    touch(&f, 0x1000, ACCESS_READ, false);
+    CHECK_EQ(touch(&f, 0xfffff000, ACCESS_WRITE, false), SHADOW_WATCHED);
+    CHECK(read_entry(&f, false, 0xfffff000) && read_entry(&f, false, 0x1000));
+    set_pde(&f, 1023, 0x21000 | P | RW);
+    CHECK_EQ(read_entry(&f, false, 0xfffff000), 0);
+    CHECK(read_entry(&f, false, 0x1000) != 0);
+    set_pde(&f, 1023, DIRECTORY | P | RW);
+    touch(&f, 0xfffff000, ACCESS_READ, false);
+    set_pde(&f, 0, 0);
+    CHECK_EQ(read_entry(&f, false, 0x1000), 0);
+    teardown(&f);
+}
+
+/* A large page split into small ones that say the same, then something else. */
+static void test_split(void)
+{
+    struct fixture f;
+    setup(&f, false);
+    set_pde(&f, 1, 0 | P | RW | US | PS);
+    touch(&f, 0x405000, ACCESS_WRITE, true);
+    touch(&f, 0x7ff000, ACCESS_READ, true);
+    for (u32 n = 0; n < 1024; n++)
+        set_pte(&f, n, n << 12 | P | RW | US);
+    CHECK(read_entry(&f, true, 0x405000) != 0);
+    set_pde(&f, 1, TABLES | P | RW | US);
+    CHECK_EQ(read_entry(&f, true, 0x405000) | read_entry(&f, true, 0x7ff000), 0);
+    touch(&f, 0x405000, ACCESS_WRITE, true);
+    set_pte(&f, 5, 0x20000 | P | US);
+    CHECK_EQ(read_entry(&f, true, 0x405000), 0);
+    CHECK_EQ(touch(&f, 0x405000, ACCESS_WRITE, true), SHADOW_FAULT);
     teardown(&f);
 }
 
@@ -309,7 +463,7 @@ static void change_small(struct fixture *f)
     u64 value = random_frame() | random_rights();
     if (pae && rand() % 4 == 0) value |= 1ull << 63;
     set_pte(f, page, value);
-    shadow_invlpg(&f->shadow, page << 12);
+    if (f->shadow.untraced) shadow_invlpg(&f->shadow, page << 12);
 }
 
 static void change_large(struct fixture *f)
@@ -317,7 +471,27 @@ static void change_large(struct fixture *f)
     bool pae = f->paging.cr4 & CR4_PAE;
     u32 n = SMALL_TABLES + (u32)rand() % LARGE_PAGES, reach = pae ? 2u << 20 : 4u << 20;
     set_pde(f, n, (pae && rand() % 2 ? 2 * MB : 0) | PS | random_rights());
-    shadow_invlpg(&f->shadow, n * reach + (u32)rand() % reach);
+    if (f->shadow.untraced) shadow_invlpg(&f->shadow, n * reach + (u32)rand() % reach);
+}
+
+/* Another root: a directory of its own, with some of the same tables; or the first again. */
+static void change_root(struct fixture *f)
+{
+    bool pae = f->paging.cr4 & CR4_PAE;
+    u32 n = (u32)rand() % 3, directory = n ? 0x8000 + n * PAGE_SIZE : DIRECTORY;
+    if (n && rand() % 4 == 0)
+        for (u32 k = 0; k < SMALL_TABLES; k++)
+            phys_write(&f->phys, directory + k * (pae ? 8 : 4), pae ? 8 : 4,
+                       (TABLES + (u32)rand() % SMALL_TABLES * PAGE_SIZE) | P | RW | US);
+    if (pae) {
+        u32 pointers = POINTERS + n * 32;
+        phys_write(&f->phys, pointers, 8, directory | P);
+        f->paging.cr3 = pointers;
+        CHECK(mmu_load_pdptes(&f->phys, &f->paging));
+    } else {
+        f->paging.cr3 = directory;
+    }
+    shadow_load_root(&f->shadow, &f->paging);
 }
 
 static void check_entry(struct fixture *f, u32 page, bool user)
@@ -371,17 +545,18 @@ static void random_access(struct fixture *f)
     CHECK_EQ(hit.gpa, walk.gpa);
     if (kind == SHADOW_MMIO) return;
     CHECK(hit.host == phys_host(&f->phys, walk.gpa));
-    CHECK_EQ(kind == SHADOW_CODE, access == ACCESS_WRITE && (*phys_flags(&f->phys, walk.gpa) & PHYS_CODE));
+    CHECK_EQ(kind == SHADOW_WATCHED,
+             access == ACCESS_WRITE && (*phys_flags(&f->phys, walk.gpa) & PHYS_WATCHED));
     /* What may be filled has been: else every access would be slow. */
     if (access == ACCESS_READ) CHECK(read_entry(f, user, linear) != 0);
     if (access == ACCESS_WRITE && kind == SHADOW_DIRECT) CHECK(write_entry(f, user, linear) != 0);
     if (access == ACCESS_FETCH) CHECK(exec_entry(f, user, linear) != 0);
 }
 
-static void test_random(u32 cr4, unsigned seed)
+static void test_random(u32 cr4, bool untraced, unsigned seed)
 {
     struct fixture f;
-    setup(&f);
+    setup(&f, untraced);
     srand(seed);
     f.paging.cr4 = cr4;
     if (cr4 & CR4_PAE) {
@@ -390,6 +565,7 @@ static void test_random(u32 cr4, unsigned seed)
         phys_write(&f.phys, POINTERS, 8, DIRECTORY | P);
         CHECK(mmu_load_pdptes(&f.phys, &f.paging));
     }
+    shadow_load_root(&f.shadow, &f.paging);
     for (u32 n = 0; n < SMALL_TABLES; n++)
         set_pde(&f, n, (TABLES + n * PAGE_SIZE) | P | RW | US);
     for (unsigned n = 0; n < 200; n++)
@@ -398,6 +574,7 @@ static void test_random(u32 cr4, unsigned seed)
         change_large(&f);
     for (unsigned round = 0; round < 20000; round++) {
         unsigned what = (unsigned)rand() % 100;
+        if (!untraced && rand() % 64 == 0) change_root(&f);
         if (what < 75) {
             random_access(&f);
         } else if (what < 88) {
@@ -405,13 +582,13 @@ static void test_random(u32 cr4, unsigned seed)
         } else if (what < 90) {
             change_large(&f);
         } else if (what < 94) {
-            phys_protect_code(&f.phys, random_frame());
+            phys_watch(&f.phys, random_frame(), PHYS_CODE);
         } else if (what < 97) {
             u8 *flags = phys_flags(&f.phys, random_frame());
             if (flags) *flags &= ~PHYS_CODE;
         } else if (what < 99) {
-            shadow_flush(&f.shadow, true);
-            for (u32 n = 0; n < SMALL_TABLES; n++)
+            shadow_load_root(&f.shadow, &f.paging);
+            for (u32 n = 0; untraced && n < SMALL_TABLES; n++)
                 for (u32 page = 0; page < 12; page++) {
                     u32 linear = (n * (cr4 & CR4_PAE ? 512 : 1024) + page) << 12;
                     u32 pte =
@@ -419,12 +596,12 @@ static void test_random(u32 cr4, unsigned seed)
                     if (!(pte & G)) CHECK_EQ(read_entry(&f, false, linear) | read_entry(&f, true, linear), 0);
                 }
         } else if (rand() % 4 == 0) {
-            shadow_flush(&f.shadow, false);
+            shadow_flush(&f.shadow);
         }
         if (round % 16 == 0) check_all(&f);
     }
     /* Nothing outlives a full flush (invariant 3). */
-    shadow_flush(&f.shadow, false);
+    shadow_flush(&f.shadow);
     for (u32 page = 0; page < 1 << 20; page++)
         for (unsigned p = 0; p < 2; p++)
             if (f.shadow.table[p].read[page] | f.shadow.table[p].write[page] | f.shadow.table[p].exec[page])
@@ -439,9 +616,15 @@ int main(void)
     test_invlpg_of_large_pages();
     test_smap();
     test_roaming();
+    test_spaces();
+    test_storms();
+    test_recursive();
+    test_split();
     for (unsigned seed = 1; seed <= 3; seed++) {
-        test_random(CR4_PSE | CR4_PGE, seed);
-        test_random(CR4_PAE | CR4_PGE, seed);
+        test_random(CR4_PSE | CR4_PGE, true, seed);
+        test_random(CR4_PAE | CR4_PGE, true, seed);
+        test_random(CR4_PSE | CR4_PGE, false, seed);
+        test_random(CR4_PAE | CR4_PGE, false, seed);
     }
     return check_report();
 }

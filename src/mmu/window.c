@@ -1,0 +1,289 @@
+#include "window.h"
+#include "view.h"
+
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#define WINDOW_BYTES (4ull << 30)
+#define GUARD_BYTES  (64ull << 10)
+
+/* Measured costs, in cycles of the host's TSC. */
+enum {
+    FAULT_CYCLES = 15000, /* a host page fault, its signal and the mapping of a page */
+    UNMAP_CYCLES = 5000,
+    PROMOTE_CYCLES = 15 << 20,
+    REVIEW_CYCLES = 40 << 20, /* how often a promoted space is looked at */
+    PATIENCE_MAX = 64,
+};
+/* Mappings of all windows together; the host allows a process 65530 by default (vm.max_map_count). */
+#define MAPPINGS_MAX 40000
+#define RUN_MAX      64 /* pages mapped at a time */
+
+void windows_destroy(struct shadow *shadow)
+{
+    struct shadow_state *state = state_of(shadow);
+    for (u32 n = 0; n < WINDOWS; n++)
+        if (state->window[n].base)
+            munmap((void *)(uintptr_t)state->window[n].base, WINDOW_BYTES + GUARD_BYTES);
+}
+
+/* --- the host, without libc: the guest's FPU state may be live --- */
+
+static long host_mmap(u64 at, u64 bytes, int protection, int flags, int fd, u64 offset)
+{
+    long result;
+    register long r10 __asm__("r10") = flags;
+    register long r8 __asm__("r8") = fd;
+    register long r9 __asm__("r9") = (long)offset;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(SYS_mmap), "D"(at), "S"(bytes), "d"((long)protection), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return result;
+}
+
+static bool host_failed(long result)
+{
+    return (unsigned long)result > (unsigned long)-4096;
+}
+
+static void unmap(u64 at, u64 bytes)
+{
+    host_mmap(at, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+}
+
+static u64 read_gs_base(void)
+{
+    u64 base;
+    __asm__ volatile("rdgsbase %0" : "=r"(base));
+    return base;
+}
+
+static void write_gs_base(u64 base)
+{
+    __asm__ volatile("wrgsbase %0" : : "r"(base));
+}
+
+/* --- windows of views --- */
+
+static struct window *window_of(struct shadow_state *state, const struct view *view)
+{
+    return view->window ? &state->window[view->window - 1] : NULL;
+}
+
+/* Everything in the window becomes unreachable. */
+static void empty(struct shadow *shadow, struct window *window)
+{
+    struct shadow_state *state = state_of(shadow);
+    struct view *view = &state->view[window->view];
+    unmap(window->base, WINDOW_BYTES);
+    for (u32 q = 0; q < QUARTERS; q++)
+        for (u32 n = 0; n < view->log[q].count; n++)
+            view->flags[view->log[q].page[n]] &= ~PAGE_IN_WINDOW;
+    state->mappings -= window->mappings;
+    window->mappings = window->stale_count = 0;
+}
+
+void window_close(struct shadow *shadow, u32 n)
+{
+    struct shadow_state *state = state_of(shadow);
+    struct view *view = &state->view[n];
+    struct window *window = window_of(state, view);
+    if (!window) return;
+    empty(shadow, window);
+    window->view = 0;
+    view->window = 0;
+    if (n == state->current->view) shadow->window = 0;
+}
+
+void window_stale(struct shadow *shadow, u32 n, u32 page)
+{
+    struct shadow_state *state = state_of(shadow);
+    struct view *view = &state->view[n];
+    struct window *window = window_of(state, view);
+    view->flags[page] &= ~PAGE_IN_WINDOW;
+    if (!window) return;
+    shadow->window_unsettled = true;
+    /* One too many means: all. */
+    if (window->stale_count <= STALE_MAX) {
+        if (window->stale_count < STALE_MAX) window->stale[window->stale_count] = page;
+        window->stale_count++;
+    }
+}
+
+/* Map a page, and as many of those behind it as continue it in the host's memory with the same rights. */
+static bool map_run(struct shadow *shadow, struct window *window, u32 page)
+{
+    struct shadow_state *state = state_of(shadow);
+    struct view *view = &state->view[window->view];
+    const struct shadow_table *table = &view->table;
+    u64 entry = table->read[page],
+        offset = entry + ((u64)page << PAGE_SHIFT) - (u64)(uintptr_t)shadow->phys->ram;
+    bool writable = table->write[page];
+    /* ROM is not in the memory file. */
+    if (!entry || offset >= shadow->phys->ram_bytes) return false;
+    u32 run = 0;
+    u8 *flags = &view->flags[page];
+    while (run < RUN_MAX && page + run < PAGES && (flags[run] & PAGE_LIVE) &&
+           table->read[page + run] == entry && (bool)table->write[page + run] == writable &&
+           (run == 0 || !(flags[run] & (writable ? PAGE_WINDOW_WRITE : PAGE_WINDOW_READ))))
+        run++;
+    int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+    long at = host_mmap(window->base + ((u64)page << PAGE_SHIFT), (u64)run << PAGE_SHIFT, protection,
+                        MAP_SHARED | MAP_FIXED | MAP_POPULATE, shadow->phys->ram_fd, offset);
+    if (host_failed(at)) return false;
+    for (u32 n = 0; n < run; n++)
+        flags[n] = (u8)((flags[n] & ~PAGE_IN_WINDOW) | PAGE_WINDOW_READ | (writable ? PAGE_WINDOW_WRITE : 0));
+    window->mappings++;
+    state->mappings++;
+    shadow->counters->window_pages += run;
+    shadow->counters->window_mappings++;
+    return true;
+}
+
+static void map_all(struct shadow *shadow, struct window *window)
+{
+    const struct view *view = &state_of(shadow)->view[window->view];
+    for (u32 region = 0; region < REGIONS; region++) {
+        if (!view->touched[region]) continue;
+        for (u32 n = 0; n < 1u << REGION_BITS; n++) {
+            u32 page = (region << REGION_BITS) + n;
+            if (!(view->flags[page] & PAGE_LIVE) || (view->flags[page] & PAGE_IN_WINDOW)) continue;
+            if (state_of(shadow)->mappings >= MAPPINGS_MAX) return;
+            map_run(shadow, window, page);
+        }
+    }
+}
+
+/* --- policy --- */
+
+static bool reserve_window(struct window *window)
+{
+    if (window->base) return true;
+    long at = host_mmap(0, WINDOW_BYTES + GUARD_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                        -1, 0);
+    if (host_failed(at)) return false;
+    window->base = (u64)at;
+    return true;
+}
+
+static void promote(struct shadow *shadow)
+{
+    struct shadow_state *state = state_of(shadow);
+    struct space *space = state->current;
+    struct window *window = &state->window[0];
+    for (u32 n = 0; n < WINDOWS; n++) {
+        struct window *other = &state->window[n];
+        if (!other->view) {
+            window = other;
+            break;
+        }
+        if (other->used < window->used) window = other;
+    }
+    if (window->view) window_close(shadow, window->view);
+    if (!reserve_window(window)) return;
+    window->view = space->view;
+    window->used = state->stamp;
+    state->view[space->view].window = (u32)(window - state->window) + 1;
+    space->cost = space->ran = 0;
+    shadow->window = window->base;
+    shadow->window_unsettled = true;
+    shadow->counters->window_promotions++;
+    map_all(shadow, window);
+}
+
+static void demote(struct shadow *shadow)
+{
+    struct space *space = state_of(shadow)->current;
+    window_close(shadow, space->view);
+    if (space->patience < PATIENCE_MAX) space->patience *= 2;
+    space->cost = space->ran = 0;
+    shadow->counters->window_demotions++;
+}
+
+static void charge(struct shadow *shadow, u64 cycles)
+{
+    state_of(shadow)->current->cost += cycles;
+}
+
+void shadow_user_ran(struct shadow *shadow, u64 cycles)
+{
+    struct shadow_state *state = state_of(shadow);
+    struct space *space = state->current;
+    if (shadow->windows == WINDOWS_NEVER || shadow->forced_slow || shadow->untraced || !state->paged) return;
+    space->ran += cycles;
+    if (!shadow->window) {
+        if (shadow->windows == WINDOWS_ALWAYS || space->ran > (u64)PROMOTE_CYCLES * space->patience)
+            promote(shadow);
+        return;
+    }
+    struct window *window = window_of(state, &state->view[space->view]);
+    window->used = state->stamp;
+    if (state->mappings > MAPPINGS_MAX)
+        demote(shadow);
+    else if (space->ran > REVIEW_CYCLES || space->cost > REVIEW_CYCLES / 2) {
+        /* Checks cost code without windows about half as much again. */
+        if (space->cost * 3 > space->ran && shadow->windows != WINDOWS_ALWAYS)
+            demote(shadow);
+        else if (space->patience > 1)
+            space->patience--;
+        space->cost = space->ran = 0;
+    }
+}
+
+/* --- running --- */
+
+static void unmap_stale(struct shadow *shadow, struct window *window)
+{
+    u32 count = window->stale_count;
+    if (count > STALE_MAX) {
+        empty(shadow, window);
+        charge(shadow, 100 * UNMAP_CYCLES);
+        return;
+    }
+    for (u32 n = 0; n < count;) {
+        u32 first = window->stale[n], pages = 1;
+        while (n + pages < count && window->stale[n + pages] == first + pages)
+            pages++;
+        unmap(window->base + ((u64)first << PAGE_SHIFT), (u64)pages << PAGE_SHIFT);
+        charge(shadow, UNMAP_CYCLES);
+        shadow->counters->window_unmaps++;
+        n += pages;
+    }
+    window->stale_count = 0;
+}
+
+void shadow_window_settle_now(struct shadow *shadow)
+{
+    struct shadow_state *state = state_of(shadow);
+    struct window *window = window_of(state, &state->view[state->current->view]);
+    if (window->stale_count) unmap_stale(shadow, window);
+    if (read_gs_base() != window->base) write_gs_base(window->base);
+    shadow->window_unsettled = false;
+}
+
+bool shadow_window_holds(const struct shadow *shadow, u64 host_address)
+{
+    return shadow->window && host_address - shadow->window < WINDOW_BYTES + GUARD_BYTES;
+}
+
+bool shadow_window_fault(struct shadow *shadow, const struct paging *paging, u64 host_address, bool write)
+{
+    struct shadow_state *state = state_of(shadow);
+    u64 linear = host_address - shadow->window;
+    if (!shadow_window_holds(shadow, host_address)) return false;
+    shadow->counters->window_faults++;
+    charge(shadow, FAULT_CYCLES);
+    if (linear >= WINDOW_BYTES) return false;
+    u32 page = (u32)(linear >> PAGE_SHIFT);
+    struct view *view = &state->view[state->current->view];
+    struct shadow_hit hit;
+    /* The entry is there when only its page was not mapped. */
+    if (!(write ? view->table.write : view->table.read)[page] &&
+        shadow_access(shadow, paging, (u32)linear, write ? ACCESS_WRITE : ACCESS_READ, true, &hit) !=
+            SHADOW_DIRECT)
+        return false;
+    shadow_window_settle(shadow);
+    if (!(write ? view->table.write : view->table.read)[page]) return false;
+    return map_run(shadow, window_of(state, view), page);
+}

@@ -1,0 +1,274 @@
+/*
+ * How control leaves a block: direct edges, which are chained by patching, indirect ones, which look their
+ * target up, calls and returns by the shadow return stack (returns.h).
+ *
+ * Every cycle of blocks passes a backward edge, a call, a look-up or C code; these are where v->pending is
+ * looked at. (Returns need not: without calls the stack they use runs empty.) In deterministic mode every
+ * block looks at its entry instead.
+ *
+ * An edge comes with the flags where they happen to be: in the host's EFLAGS, and enters its target there; or
+ * in r12, or dead, and enters with the flags parked. What the first kind does besides jumping leaves the
+ * flags alone: its tests are MOV, LEA and JRCXZ, with ECX waiting in r11. The second kind's last test is its
+ * jump.
+ */
+#include "build.h"
+
+static u32 linear_of(const struct build *b, u32 eip)
+{
+    return b->block->key.cs_base + eip;
+}
+
+static bool needs_poll(const struct build *b, u32 eip)
+{
+    return eip <= b->eip && !b->v->deterministic;
+}
+
+/* --- tests that leave the flags alone --- */
+
+/* Jump to the edge's stub unless ecx, loaded by what came before with rcx waiting in r11, is zero. */
+static void stub_unless_zero(struct build *b, struct stub *stub, unsigned use)
+{
+    u32 zero = emit_jrcxz(&b->e);
+    emit_mov_rr64(&b->e, RCX, REG_TEMP);
+    stub->from[use] = emit_jmp(&b->e);
+    emit_here8(&b->e, zero);
+    emit_mov_rr64(&b->e, RCX, REG_TEMP);
+}
+
+static void poll_keeping_flags(struct build *b, struct stub *stub)
+{
+    emit_mov_rr64(&b->e, REG_TEMP, RCX);
+    emit_load32(&b->e, RCX, mem_frame(FRAME_PENDING));
+    stub_unless_zero(b, stub, 1);
+}
+
+static u32 check_frame_keeping_flags(struct build *b, struct stub *stub, s32 entry)
+{
+    emit_mov_rr64(&b->e, REG_TEMP, RCX);
+    emit_load64(&b->e, RCX, mem_frame(FRAME_EXEC_TABLE));
+    emit_load32(&b->e, RCX, mem_bd(RCX, entry));
+    emit8(&b->e, 0x8d); /* lea ecx, [rcx + disp32] */
+    emit8(&b->e, 0x89);
+    emit32(&b->e, 0);
+    u32 patch = b->e.at - 4;
+    stub_unless_zero(b, stub, 2);
+    return patch;
+}
+
+/* --- the same where the flags are not in the host --- */
+
+/* Leaves Z: nothing is pending. */
+static void poll(struct build *b)
+{
+    emit_alu_mi(&b->e, 7, mem_frame(FRAME_PENDING), 0);
+}
+
+/* Leaves Z: the frame is the one in the imm32, whose place is returned. */
+static u32 check_frame(struct build *b, s32 entry)
+{
+    emit_load64(&b->e, REG_ENTRY, mem_frame(FRAME_EXEC_TABLE));
+    emit_rm(&b->e, false, 0x81, 7, mem_bd(REG_ENTRY, entry)); /* cmp dword [r10 + entry], imm32 */
+    emit32(&b->e, 0);
+    return b->e.at - 4;
+}
+
+/* --- direct edges --- */
+
+static struct stub *edge_begin(struct build *b, unsigned index, u32 eip)
+{
+    struct stub *stub = stub_add(b, STUB_EDGE, 0);
+    bool parked = b->flags != FLAGS_HOST || !plan_live_at(b, eip);
+    stub->edge = (u8)index;
+    b->block->out[index] = (struct edge){.from = b->block, .eip = eip, .parked = parked};
+    return stub;
+}
+
+static s32 exec_entry_of(const struct build *b, u32 eip)
+{
+    return (s32)((linear_of(b, eip) >> PAGE_SHIFT) * sizeof(u32));
+}
+
+/* Is something waiting to be done, and does the target's page still map the frame it mapped when the edge was
+ * linked? (That is patched in then.) The tests of a parked edge leave the last one's outcome in Z; returns
+ * whether there is one. */
+static bool edge_tests(struct build *b, struct edge *edge, struct stub *stub, bool polls)
+{
+    bool crosses = !plan_same_page(b, edge->eip);
+    if (!edge->parked) {
+        if (polls) poll_keeping_flags(b, stub);
+        if (crosses) edge->frame_patch = check_frame_keeping_flags(b, stub, exec_entry_of(b, edge->eip));
+        return false;
+    }
+    if (polls) poll(b);
+    if (polls && crosses) stub->from[1] = emit_jcc(&b->e, CC_NZ);
+    if (crosses) edge->frame_patch = check_frame(b, exec_entry_of(b, edge->eip));
+    return polls || crosses;
+}
+
+void emit_edge(struct build *b, unsigned index, u32 eip)
+{
+    struct stub *stub = edge_begin(b, index, eip);
+    struct edge *edge = &b->block->out[index];
+    if (edge_tests(b, edge, stub, needs_poll(b, eip))) {
+        edge->patch = emit_jcc(&b->e, CC_Z);
+        stub->from[2] = emit_jmp(&b->e);
+    } else {
+        edge->patch = emit_jmp(&b->e);
+    }
+    stub->from[0] = edge->patch;
+}
+
+bool emit_edge_on_jcc(struct build *b, unsigned index, u32 eip, u8 cc)
+{
+    if (!plan_same_page(b, eip) || needs_poll(b, eip)) return false;
+    struct stub *stub = edge_begin(b, index, eip);
+    stub->from[0] = b->block->out[index].patch = emit_jcc(&b->e, cc);
+    return true;
+}
+
+/* A call whose tests fail, or that misses the look-up, has not pushed where it returns to. */
+static void push_host_return(struct build *b, u32 back)
+{
+    emit8(&b->e, 0x4c); /* lea r11, [rip + back] */
+    emit8(&b->e, 0x8d);
+    emit8(&b->e, 0x1d);
+    emit32(&b->e, back - (b->e.at + 4));
+    emit8(&b->e, 0x41); /* push r11 */
+    emit8(&b->e, 0x53);
+}
+
+void emit_edge_stub(struct build *b, const struct stub *stub)
+{
+    struct edge *edge = &b->block->out[stub->edge];
+    for (unsigned n = 1; n < ARRAY_SIZE(stub->from); n++)
+        if (stub->from[n]) emit_here32(&b->e, stub->from[n]);
+    if (stub->back && (stub->from[1] || stub->from[2])) push_host_return(b, stub->back);
+    edge->stub = b->e.at;
+    emit_here32(&b->e, stub->from[0]);
+    emit_mov_ri(&b->e, REG_TEMP, (u32)(uintptr_t)edge);
+    emit_jmp_thunk(&b->e, edge->parked ? THUNK_LINK_PARKED : THUNK_LINK);
+}
+
+/* --- calls and returns --- */
+
+/* Calls and returns must agree: both are asked with the same mode, and both for code that can return. */
+static bool uses_return_stack(const struct build *b)
+{
+    const struct translator_config *c = &b->t->config;
+    return !c->no_return_stack && !c->no_chaining && mode_seg(b->mode, SEG_CS) == MODE_SEG_FLAT &&
+           (b->mode & MODE_CODE32);
+}
+
+/* CALL to the next instruction is how position-independent code finds itself: nobody returns there. */
+static bool will_return(const struct build *b, u32 target)
+{
+    return uses_return_stack(b) && target != b->next_eip && b->next_eip != 0;
+}
+
+/* Where a host RET comes back, with the EIP to go to in r9d and the flags parked or dead. */
+static void emit_continuation(struct build *b)
+{
+    b->flags = FLAGS_PARKED;
+    emit_rr(&b->e, false, 0x81, 7, REG_LINEAR); /* cmp r9d, imm32 */
+    emit32(&b->e, b->next_eip);
+    stub_add(b, STUB_RETURN_MISS, emit_jcc(&b->e, CC_NZ));
+    emit_edge(b, 1, b->next_eip);
+}
+
+void emit_edge_call(struct build *b, u32 eip)
+{
+    if (!will_return(b, eip)) {
+        emit_edge(b, 0, eip);
+        return;
+    }
+    flags_leave_host(b);
+    struct stub *stub = edge_begin(b, 0, eip);
+    struct edge *edge = &b->block->out[0];
+    if (edge_tests(b, edge, stub, !b->v->deterministic)) stub->from[2] = emit_jcc(&b->e, CC_NZ);
+    emit8(&b->e, 0xe8);
+    emit32(&b->e, 0);
+    stub->from[0] = edge->patch = b->e.at - 4;
+    stub->back = b->e.at;
+    emit_continuation(b);
+}
+
+void emit_return(struct build *b)
+{
+    if (!uses_return_stack(b)) {
+        emit_indirect(b);
+        return;
+    }
+    flags_leave_host(b);
+    emit8(&b->e, 0xc3);
+}
+
+/* --- indirect branches --- */
+
+static bool looks_up(const struct build *b)
+{
+    return !b->t->config.no_inline_cache && !b->t->config.no_chaining &&
+           mode_seg(b->mode, SEG_CS) == MODE_SEG_FLAT && (b->mode & MODE_CODE32);
+}
+
+/* r10 = the entry that r9d hashes to; jumps to `stub` when it is another's, or something is pending. */
+static void look_up(struct build *b, struct stub *stub)
+{
+    emit_alu_mi(&b->e, 7, mem_frame(FRAME_PENDING), 0);
+    stub->from[0] = emit_jcc(&b->e, CC_NZ);
+    /* key = mode number << 56 | (frame + 1) << 32 | EIP */
+    emit_mov_rr32(&b->e, REG_ENTRY, REG_LINEAR);
+    emit_shift_ri(&b->e, false, 5, REG_ENTRY, PAGE_SHIFT);
+    emit_load64(&b->e, REG_TEMP, mem_frame(FRAME_EXEC_TABLE));
+    emit_load32(&b->e, REG_TEMP, mem_bis(REG_TEMP, REG_ENTRY, 4));
+    emit_shift_ri(&b->e, true, 4, REG_TEMP, 32);
+    emit_rr(&b->e, true, 0x09, REG_LINEAR, REG_TEMP); /* or r11, r9 */
+    emit_rm(&b->e, true, 0x0b, REG_TEMP, mem_frame(FRAME_JUMP_TAG));
+    emit_movzx16(&b->e, REG_ENTRY, REG_LINEAR);
+    emit_shift_ri(&b->e, false, 4, REG_ENTRY, 4);
+    emit_rm(&b->e, true, 0x03, REG_ENTRY, mem_frame(FRAME_JUMP_TABLE));
+    emit_rm(&b->e, true, 0x3b, REG_TEMP, mem_bd(REG_ENTRY, 0)); /* cmp r11, [r10].key */
+    stub->from[1] = emit_jcc(&b->e, CC_NZ);
+}
+_Static_assert(sizeof(struct jump_entry) == 16 && offsetof(struct jump_entry, key) == 0,
+               "look_up and thunk_return_miss index it");
+_Static_assert(JUMP_ENTRIES == 65536, "look_up takes 16 bits of EIP");
+
+static struct host_mem code_of_entry(void)
+{
+    return mem_bd(REG_ENTRY, offsetof(struct jump_entry, code));
+}
+
+void emit_indirect(struct build *b)
+{
+    flags_leave_host(b);
+    if (!looks_up(b)) {
+        emit_jmp_thunk(&b->e, THUNK_INDIRECT);
+        return;
+    }
+    look_up(b, stub_add(b, STUB_INDIRECT, 0));
+    emit_rm(&b->e, false, 0xff, 4, code_of_entry());
+}
+
+void emit_indirect_call(struct build *b)
+{
+    if (!will_return(b, 0)) {
+        emit_indirect(b);
+        return;
+    }
+    flags_leave_host(b);
+    if (looks_up(b)) {
+        struct stub *stub = stub_add(b, STUB_INDIRECT, 0);
+        look_up(b, stub);
+        emit_rm(&b->e, false, 0xff, 2, code_of_entry());
+        stub->back = b->e.at;
+    } else {
+        emit_call_thunk(&b->e, THUNK_INDIRECT);
+    }
+    emit_continuation(b);
+}
+
+void emit_indirect_stub(struct build *b, const struct stub *stub)
+{
+    if (stub->back) push_host_return(b, stub->back);
+    emit_jmp_thunk(&b->e, THUNK_INDIRECT);
+}
