@@ -5,9 +5,9 @@
 #include "translator/translator.h"
 #include "ui/terminal.h"
 #include "vm/dispatcher.h"
+#include "vm/instruments.h"
 #include "vm/lockstep.h"
 #include "vm/screen.h"
-#include "vm/stats.h"
 #include "vm/trace.h"
 #include "vm/vm.h"
 #include "vm/waker.h"
@@ -38,6 +38,9 @@ static int run(const struct options *options)
     struct vm *vm = machine_create(options, MACHINE_LEADER, &status, error, sizeof(error));
     if (!vm) die(status, "%s", error);
     vm->trace = trace;
+    struct instruments instruments;
+    status = instruments_open(&instruments, vm, error, sizeof(error));
+    if (status) die(status, "%s", error);
 
     int input_fd = chipset_input_fd(&vm->chipset);
     if (input_fd >= 0) terminal_enter_raw(input_fd);
@@ -49,6 +52,8 @@ static int run(const struct options *options)
     if (failed) die(STATUS_HOST, "cannot start the timer thread: %s", strerror(-failed));
     machine_set_waker(vm, &waker);
 
+    failed = instruments_start(&instruments);
+    if (failed) die(STATUS_HOST, "cannot sample for the profile: %s", strerror(-failed));
     if (options->lockstep) {
         status = lockstep_run(vm);
     } else {
@@ -57,13 +62,14 @@ static int run(const struct options *options)
     }
 
     fpu_park(&vm->vcpu);
+    instruments_stop(&instruments);
     chipset_flush_output(&vm->chipset);
     waker_stop(&waker);
     machine_set_waker(vm, NULL);
     terminal_restore();
     if (vm->last_words[0]) fprintf(stderr, "ringer: %s\n", vm->last_words);
     machine_dump_screen(vm);
-    if (options->stats) stats_print(vm, stderr);
+    instruments_close(&instruments);
     trace_close(trace);
     machine_destroy(vm);
     return status;

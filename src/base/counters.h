@@ -12,8 +12,9 @@
     X(decode_misses, "instructions decoded for the interpreter")                                             \
     X(blocks_translated, "blocks translated")                                                                \
     X(instructions_translated, "guest instructions translated")                                              \
+    X(decodes, "of these, decoded from scratch")                                                             \
     X(bytes_emitted, "host bytes emitted")                                                                   \
-    X(translate_ns, "nanoseconds spent translating")                                                         \
+    X(translate_ticks, "ticks of the host's TSC spent translating")                                          \
     X(flags_found_dead, "ways out of blocks where a look ahead found the flags dead")                        \
     X(engine_entries, "entries into translated code")                                                        \
     X(block_lookups, "block lookups in the dispatcher")                                                      \
@@ -22,7 +23,7 @@
     X(chains_made, "direct branches chained")                                                                \
     X(chains_broken, "chains broken by invalidation")                                                        \
     X(indirect_misses, "indirect branches that missed their inline cache")                                   \
-    X(return_misses, "guest returns that did not go where the shadow return stack said")                        \
+    X(return_misses, "guest returns that did not go where the shadow return stack said")                     \
     X(return_stack_resets, "shadow return stacks emptied because mode or mappings changed")                  \
     X(return_stack_overflows, "shadow return stacks emptied because they were full")                         \
     X(blocks_invalidated, "blocks invalidated by writes to code")                                            \
@@ -62,9 +63,11 @@
     X(port_reads, "port reads")                                                                              \
     X(port_writes, "port writes")                                                                            \
     X(mmio_accesses, "accesses to memory-mapped devices")                                                    \
+    X(pvclock_updates, "times the paravirtual clock was written to guest memory")                            \
     X(halts, "times the guest halted")                                                                       \
     X(host_signals, "host signals taken on behalf of the guest (#DE, #MF, #XM)")                             \
-    X(fpu_parks, "times the guest FPU state was parked")
+    X(fpu_parks, "times the guest FPU state was parked")                                                     \
+    X(fpu_shelters, "times just its XMM registers were put aside")
 
 struct counters {
 #define FIELD(name, text) u64 name;

@@ -2,25 +2,17 @@
 
 #include <errno.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 int arena_init(struct arena *arena, u64 bytes)
 {
     bytes = align_up(bytes, PAGE_SIZE);
-    int fd = memfd_create("ringer-code", MFD_CLOEXEC);
-    if (fd < 0) return -errno;
-    int error = 0;
-    void *write = MAP_FAILED, *exec = MAP_FAILED;
-    if (ftruncate(fd, (off_t)bytes) < 0) error = -errno;
-    if (!error) {
-        write = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        exec = mmap(NULL, bytes, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
-        if (write == MAP_FAILED || exec == MAP_FAILED) error = -errno;
-    }
-    close(fd);
-    if (error) {
-        if (write != MAP_FAILED) munmap(write, bytes);
+    void *write = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (write == MAP_FAILED) return -errno;
+    void *exec = mremap(write, 0, bytes, MREMAP_MAYMOVE); /* old size 0: the same pages once more */
+    if (exec == MAP_FAILED || mprotect(exec, bytes, PROT_READ | PROT_EXEC) < 0) {
+        int error = -errno;
         if (exec != MAP_FAILED) munmap(exec, bytes);
+        munmap(write, bytes);
         return error;
     }
     *arena = (struct arena){.write = write, .exec = exec, .bytes = bytes};

@@ -1,6 +1,7 @@
 /*
- * The code arena: one memfd mapped twice, writable for the translator and executable for running, never both
- * in one mapping. Places in it are offsets, so that nobody confuses the two views. Allocation only moves
+ * The code arena: shared memory mapped twice, writable for the translator and executable for running, never
+ * both in one mapping. Anonymous memory, because perf looks for the names of code (--perf-map) only if it
+ * lies in no file. Places in it are offsets, so that nobody confuses the two views. Allocation only moves
  * forward; the whole is given back at once (cache_flush).
  */
 #ifndef RINGER_CACHE_ARENA_H

@@ -152,7 +152,9 @@ void cache_add(struct cache *cache, struct block *block)
     *bucket = block;
     page_enter(cache, block, 0, block->key.gpa);
     if (crosses(block)) page_enter(cache, block, 1, block->gpa_last);
-    cache->by_address[cache->block_count++] = block;
+    cache->by_address[cache->block_count] = block;
+    /* A profiler's signal handler may look: the pointer is there before the count says so. */
+    __atomic_store_n(&cache->block_count, cache->block_count + 1, __ATOMIC_RELEASE);
 }
 
 /* The field lies wherever the instruction has it. */
@@ -168,8 +170,7 @@ void cache_link(struct cache *cache, struct edge *edge, struct block *to, u32 fr
     edge->to = to;
     edge->next = to->incoming;
     to->incoming = edge;
-    if (edge->frame_patch)
-        patch32(cache, edge->frame_patch, edge->parked ? frame_plus_1 : -frame_plus_1);
+    if (edge->frame_patch) patch32(cache, edge->frame_patch, edge->parked ? frame_plus_1 : -frame_plus_1);
     patch32(cache, edge->patch, (edge->parked ? to->entry_parked : to->entry_host) - (edge->patch + 4));
     cache->counters->chains_made++;
 }
@@ -237,7 +238,8 @@ static bool block_covers(const struct block *block, u64 gpa, u64 last)
     if (crosses(block) && (gpa ^ block->gpa_last) < PAGE_SIZE && gpa <= block->gpa_last) return true;
     if ((gpa ^ block->key.gpa) >= PAGE_SIZE) return false;
     for (unsigned n = 0; n < block->span_count; n++)
-        if (block->spans[n].first <= (last & PAGE_MASK) && (gpa & PAGE_MASK) <= block->spans[n].last) return true;
+        if (block->spans[n].first <= (last & PAGE_MASK) && (gpa & PAGE_MASK) <= block->spans[n].last)
+            return true;
     return false;
 }
 
@@ -275,6 +277,7 @@ static void clear(void *p, u64 bytes)
 
 void cache_flush(struct cache *cache)
 {
+    if (cache->before_flush) cache->before_flush(cache->flush_owner);
     cache->arena.used = 0;
     /* Tables hold nothing but these blocks: clear just their slots, so that small caches flush cheaply. */
     for (u32 n = 0; n < cache->block_count; n++) {

@@ -39,8 +39,8 @@ struct edge {
     bool parked;       /* comes with the flags in the parked register (or dead), and enters the target so */
     u32 patch;         /* arena offset of the rel32 to patch; 0: no edge */
     u32 stub;          /* arena offset of the stub */
-    u32 frame_patch; /* cross-page edges: arena offset of the imm32 that stands for the frame (its value
-                      + 1; negative unless parked); 0: same page */
+    u32 frame_patch;   /* cross-page edges: arena offset of the imm32 that stands for the frame (its value
+                        + 1; negative unless parked); 0: same page */
 };
 
 /* Where a guest instruction's host code begins: host pc -> guest state. */
@@ -71,8 +71,8 @@ struct block {
     struct edge out[2];
     struct edge *incoming;
     struct site *sites; /* count of them, ascending */
-    /* The bytes of its page that it was made from, be it by a look ahead. Crossing blocks have all from key.gpa
-     * on and those up to gpa_last besides. */
+    /* The bytes of its page that it was made from, be it by a look ahead. Crossing blocks have all from
+     * key.gpa on and those up to gpa_last besides. */
     struct span *spans;
     u8 span_count;
     struct block *hash_next;
@@ -94,6 +94,8 @@ struct cache {
     struct jump_entry *jump; /* JUMP_ENTRIES */
     u64 generation;
     struct counters *counters;
+    void (*before_flush)(void *owner); /* NULL: nobody wants to know */
+    void *flush_owner;
     /* metadata arena */
     u8 *meta;
     u64 meta_bytes, meta_used;

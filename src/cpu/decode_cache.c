@@ -117,12 +117,12 @@ const struct decoded *decode_slow(struct vcpu *v, u32 eip)
 
     bool cacheable = fetch_bytes(v, linear, here, bytes, &gpa);
     struct insn *i = &cache->scratch.insn;
-    fpu_park(v); /* the decoder is library code */
+    fpu_shelter(v); /* the decoder is library code */
     v->counters->decode_misses++;
     int length = insn_decode(i, bytes, here, code32);
     if (length < 0 && here < in_limit) {
         fetch_bytes(v, linear + here, in_limit - here, bytes + here, &gpa_next);
-        fpu_park(v);
+        fpu_shelter(v);
         length = insn_decode(i, bytes, in_limit, code32);
         cacheable = false;
     }

@@ -162,7 +162,7 @@ void exec_fxrstor(struct vcpu *v, const struct insn *i)
         v->fpu[n] = image[n];
     if (sse) put32(v->fpu + FX_MXCSR, *(u32 *)(image + FX_MXCSR));
     copy_quads(v->fpu + FX_ST, image + FX_ST, (sse ? FX_XMM_END : FX_XMM) - FX_ST);
-    v->fpu_live = false;
+    v->fpu_live = v->fpu_sheltered = false;
     fpu_load(v); /* FCW and FSW settle: what is reserved, and ES */
 }
 

@@ -16,9 +16,46 @@ static void host_default(void)
     __asm__ volatile("fninit\n\tldmxcsr %0" : : "m"(mxcsr));
 }
 
+/* The XMM registers that 32-bit code has. */
+static void xmm_save(struct vcpu *v)
+{
+    __asm__ volatile("movups %%xmm0, (%0)\n\tmovups %%xmm1, 16(%0)\n\t"
+                     "movups %%xmm2, 32(%0)\n\tmovups %%xmm3, 48(%0)\n\t"
+                     "movups %%xmm4, 64(%0)\n\tmovups %%xmm5, 80(%0)\n\t"
+                     "movups %%xmm6, 96(%0)\n\tmovups %%xmm7, 112(%0)"
+                     :
+                     : "r"(v->fpu_shelter)
+                     : "memory");
+}
+
+static void xmm_restore(struct vcpu *v)
+{
+    __asm__ volatile("movups (%0), %%xmm0\n\tmovups 16(%0), %%xmm1\n\t"
+                     "movups 32(%0), %%xmm2\n\tmovups 48(%0), %%xmm3\n\t"
+                     "movups 64(%0), %%xmm4\n\tmovups 80(%0), %%xmm5\n\t"
+                     "movups 96(%0), %%xmm6\n\tmovups 112(%0), %%xmm7"
+                     :
+                     : "r"(v->fpu_shelter)
+                     : "memory");
+    v->fpu_sheltered = false;
+}
+
+void fpu_shelter(struct vcpu *v)
+{
+    if (!v->fpu_live || v->fpu_sheltered) return;
+    if (v->fpu_always_park) {
+        fpu_park(v);
+        return;
+    }
+    xmm_save(v);
+    v->fpu_sheltered = true;
+    v->counters->fpu_shelters++;
+}
+
 void fpu_park(struct vcpu *v)
 {
     if (!v->fpu_live) return;
+    if (v->fpu_sheltered) xmm_restore(v);
     __asm__ volatile("fxsave64 %0" : "=m"(v->fpu));
     host_default();
     v->fpu_live = false;
@@ -27,12 +64,17 @@ void fpu_park(struct vcpu *v)
 
 void fpu_snapshot(struct vcpu *v)
 {
-    if (v->fpu_live) __asm__ volatile("fxsave64 %0" : "=m"(v->fpu));
+    if (!v->fpu_live) return;
+    if (v->fpu_sheltered) xmm_restore(v);
+    __asm__ volatile("fxsave64 %0" : "=m"(v->fpu));
 }
 
 void fpu_load(struct vcpu *v)
 {
-    if (v->fpu_live) return;
+    if (v->fpu_live) {
+        if (v->fpu_sheltered) xmm_restore(v);
+        return;
+    }
     __asm__ volatile("fxrstor64 %0" : : "m"(v->fpu));
     v->fpu_live = true;
 }
@@ -40,7 +82,7 @@ void fpu_load(struct vcpu *v)
 void fpu_discard(struct vcpu *v)
 {
     host_default();
-    v->fpu_live = false;
+    v->fpu_live = v->fpu_sheltered = false;
 }
 
 bool fpu_error_pending(const struct vcpu *v)

@@ -25,7 +25,7 @@ u32 io_read(struct vcpu *v, u16 port, unsigned bytes)
 {
     v->counters->port_reads++;
     debug_match_io(v, port, bytes);
-    fpu_park(v);
+    fpu_shelter(v);
     return mask_bytes(v->host->port_read(v->host->machine, port, bytes), bytes);
 }
 
@@ -33,6 +33,6 @@ void io_write(struct vcpu *v, u16 port, unsigned bytes, u32 value)
 {
     v->counters->port_writes++;
     debug_match_io(v, port, bytes);
-    fpu_park(v);
+    fpu_shelter(v);
     v->host->port_write(v->host->machine, port, bytes, mask_bytes(value, bytes));
 }

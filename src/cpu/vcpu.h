@@ -173,7 +173,15 @@ enum exit_reason {
 
 enum inhibit_bits { INHIBIT_STI = 1, INHIBIT_MOV_SS = 2 };
 
-/* What the machine offers its CPU. All are called with the FPU parked. */
+/* The machine's clocks at one moment. */
+struct time_sample {
+    u64 tsc, tsc_hz; /* before tsc_offset is added */
+    u64 ns;          /* since power-on */
+    u64 wall_ns;     /* Unix time at ns = 0 */
+};
+
+/* What the machine offers its CPU. All are called with the FPU parked or sheltered: no floating point there.
+ */
 struct vcpu_host {
     u32 (*port_read)(void *machine, u16 port, unsigned size);
     void (*port_write)(void *machine, u16 port, unsigned size, u32 value);
@@ -182,6 +190,7 @@ struct vcpu_host {
     void (*ferr)(void *machine, bool level);     /* FERR#: x87 errors with CR0.NE = 0 (IRQ 13) */
     void *machine;
     u64 (*tsc_hz)(void *machine); /* rate of the TSC, for CPUID 15h; NULL or 0: not told */
+    struct time_sample (*sample_time)(void *machine); /* NULL: there is no paravirtual clock */
 };
 
 struct cpu_model; /* cpuid.h */
@@ -220,6 +229,10 @@ struct vcpu {
     u64 return_top;      /* shadow return stack of this privilege: stack pointer while C code runs */
     u64 return_base;     /* ... where it is when empty */
     u64 return_misses;   /* guest returns that did not go where that stack said */
+    /* Why translated code was left last: written only while a profiler is attached (translator/sample.h) */
+    u32 exit_cause;    /* THUNK_... */
+    u32 exit_argument; /* r11d */
+    u64 exit_site;     /* host address behind the call, if it was one */
     /* -- the rest -- */
     struct segment ldtr, tr;
     struct desc_table gdtr, idtr;
@@ -234,6 +247,8 @@ struct vcpu {
     u64 tsc_offset;
     u64 tsc_adjust;
     u64 apic_base, pat, misc_enable, debugctl, mcg_status, tsc_aux;
+    u64 pvclock_time, pvclock_wall; /* pvclock.c: guest-physical addresses */
+    u32 pvclock_version;
     u64 mtrr_def_type, mtrr_fixed[11], mtrr_base[8], mtrr_mask[8];
 
     struct fault fault;  /* being raised */
@@ -260,6 +275,10 @@ struct vcpu {
     bool no_fast_entry;   /* fault injection: the general routines of kernel entry and exit only */
     bool no_bulk_strings; /* fault injection: repeated string instructions element by element */
 
+    bool fpu_sheltered;   /* while fpu_live: the XMM registers are in fpu_shelter */
+    bool fpu_always_park; /* --no-fpu-shelter */
+    u8 fpu_shelter[128];
+
     /* FXSAVE image (XSAVE later), valid while !fpu_live */
     _Alignas(64) u8 fpu[4096];
 };
@@ -280,7 +299,11 @@ void vcpu_update_segment(struct vcpu *v, enum seg seg);
  * (default MXCSR and x87 control word). fpu_load: the opposite. Both do nothing when it is so already. */
 void fpu_park(struct vcpu *v);
 void fpu_load(struct vcpu *v);
-/* Call before library code, devices or libc from code that may run with the FPU live. */
+/* Enough for library code and devices that compute with integers only, and many times cheaper: they use XMM
+ * registers to move memory, but leave x87 registers, control words and MXCSR alone, and do not mind what is
+ * in them. Ends with fpu_load() or fpu_park(). */
+void fpu_shelter(struct vcpu *v);
+/* Call one of them before library code, devices or libc from code that may run with the FPU live. */
 
 /* Whoever sets EFLAGS.IF (STI, POPF, IRET, a task switch, ...) calls this after: the dispatcher clears
  * PENDING_INTERRUPT when it finds the interrupt line up but IF clear. */

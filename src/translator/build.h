@@ -16,6 +16,7 @@
 #define RINGER_TRANSLATOR_BUILD_H
 
 #include "cache/cache.h"
+#include "cpu/decode_memo.h"
 #include "cpu/fast_entry.h"
 #include "cpu/host_flags.h"
 #include "cpu/interp.h"
@@ -39,6 +40,7 @@ struct engine {
     unsigned mode_count;
     u8 recent_mode[256]; /* where to look first, by mode_hash() */
     struct build *build; /* the block under construction */
+    struct decode_memo *memo;
 };
 
 /* An instruction that translated code hands to the interpreter. In the cache's metadata. */
@@ -247,6 +249,7 @@ struct block *translate(struct vcpu *v, const struct block_key *key);
  */
 u64 translator_next(struct vcpu *v);
 void translator_set_thunks(struct vcpu *v);
+extern const u8 *const translator_thunks[];
 void translator_enter(struct vcpu *v, const void *code);
 extern const u8 translator_leave[], thunk_step[];
 

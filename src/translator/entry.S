@@ -70,6 +70,7 @@ translator_leave:
     ret
 
 /* rax: where to go on. */
+    .type resume, @function
 resume:
     mov %rax, %r11
     LOAD_GUEST

@@ -44,6 +44,9 @@
 #define FRAME_RETURN_TOP   (456 - FRAME_BIAS)
 #define FRAME_RETURN_BASE  (464 - FRAME_BIAS)
 #define FRAME_RETURN_MISS  (472 - FRAME_BIAS)
+#define FRAME_EXIT_CAUSE   (480 - FRAME_BIAS)
+#define FRAME_EXIT_ARG     (484 - FRAME_BIAS)
+#define FRAME_EXIT_SITE    (488 - FRAME_BIAS)
 
 /* vcpu.thunk[]: what translated code calls. */
 #define THUNK_SLOW        0 /* call: r9 linear address; returns with the entry in r10, or not at all */

@@ -218,6 +218,22 @@ static void emit_vex(struct build *b, const struct insn *i, const struct host_me
     emit_immediates(b, i);
 }
 
+/* A division by zero would be a signal of the host, 25 times as dear as an exit: of the causes of #DE it is
+ * the one that programs provoke, so it is looked for. Quotients that do not fit are left to the signal. */
+static void check_divisor(struct build *b, const struct insn *i, const struct host_mem *mem)
+{
+    if ((i->mnemonic != ZYDIS_MNEMONIC_DIV && i->mnemonic != ZYDIS_MNEMONIC_IDIV) || i->operand_bytes != 4)
+        return;
+    flags_clobber(b);
+    if (mem) {
+        emit_alu_mi(&b->e, 7, *mem, 0);
+    } else {
+        u8 divisor = host_gpr(i->modrm & 7);
+        emit_rr(&b->e, false, 0x85, divisor, divisor); /* test */
+    }
+    stub_add(b, STUB_STEP, emit_jcc(&b->e, CC_Z));
+}
+
 bool rewrite_identical(struct build *b)
 {
     const struct insn *i = b->i;
@@ -229,9 +245,11 @@ bool rewrite_identical(struct build *b)
     } else if (mem) {
         return true; /* a hint or a long NOP: nothing is accessed */
     }
+    check_divisor(b, i, mem ? &at : NULL);
     if (needs_flags(b, i)) flags_to_host(b);
     b->block->sites[b->n].parked = b->flags != FLAGS_HOST;
-    b->block->sites[b->n].host = (u16)(b->e.at - b->block->start);
+    /* From here on the flags are so; in the window whatever comes before is this instruction's too. */
+    if (!has_window(b)) b->block->sites[b->n].host = (u16)(b->e.at - b->block->start);
     if (high) swap_high(b, high);
     if (i->encoding == ENC_VEX)
         emit_vex(b, i, mem ? &at : NULL);

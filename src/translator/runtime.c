@@ -389,22 +389,23 @@ u64 translator_cross(struct vcpu *v)
 extern const u8 thunk_slow[], thunk_callout[], thunk_link[], thunk_indirect[], thunk_dispatch[],
     thunk_budget[], thunk_cross[], thunk_string[], thunk_fast[], thunk_link_parked[], thunk_return_miss[];
 
+const u8 *const translator_thunks[THUNK_COUNT] = {
+    [THUNK_SLOW] = thunk_slow,
+    [THUNK_CALLOUT] = thunk_callout,
+    [THUNK_LINK] = thunk_link,
+    [THUNK_INDIRECT] = thunk_indirect,
+    [THUNK_DISPATCH] = thunk_dispatch,
+    [THUNK_BUDGET] = thunk_budget,
+    [THUNK_CROSS] = thunk_cross,
+    [THUNK_STEP] = thunk_step,
+    [THUNK_STRING] = thunk_string,
+    [THUNK_FAST] = thunk_fast,
+    [THUNK_LINK_PARKED] = thunk_link_parked,
+    [THUNK_RETURN_MISS] = thunk_return_miss,
+};
+
 void translator_set_thunks(struct vcpu *v)
 {
-    static const u8 *const thunks[] = {
-        [THUNK_SLOW] = thunk_slow,
-        [THUNK_CALLOUT] = thunk_callout,
-        [THUNK_LINK] = thunk_link,
-        [THUNK_INDIRECT] = thunk_indirect,
-        [THUNK_DISPATCH] = thunk_dispatch,
-        [THUNK_BUDGET] = thunk_budget,
-        [THUNK_CROSS] = thunk_cross,
-        [THUNK_STEP] = thunk_step,
-        [THUNK_STRING] = thunk_string,
-        [THUNK_FAST] = thunk_fast,
-        [THUNK_LINK_PARKED] = thunk_link_parked,
-        [THUNK_RETURN_MISS] = thunk_return_miss,
-    };
-    for (unsigned n = 0; n < ARRAY_SIZE(thunks); n++)
-        v->thunk[n] = (u64)(uintptr_t)thunks[n];
+    for (unsigned n = 0; n < THUNK_COUNT; n++)
+        v->thunk[n] = (u64)(uintptr_t)translator_thunks[n];
 }

@@ -96,6 +96,21 @@ static int give_signal_stack(void)
     return sigaltstack(&stack, NULL) < 0 ? -errno : 0;
 }
 
+/* --- a profiler's clock --- */
+
+static void tick(int signal, siginfo_t *info, void *context)
+{
+    struct sampler *sampler = info->si_value.sival_ptr;
+    const greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
+    if (sampler) sampler->take(sampler, watched, (u64)regs[REG_RIP], (u64)regs[REG_RSP]);
+}
+
+int translator_install_sampler(int signal)
+{
+    struct sigaction action = {.sa_sigaction = tick, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
+    return sigaction(signal, &action, NULL) < 0 ? -errno : 0;
+}
+
 int translator_install_signals(void)
 {
     int error = give_signal_stack();

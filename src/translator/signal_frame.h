@@ -7,7 +7,7 @@
 #ifndef RINGER_TRANSLATOR_SIGNAL_FRAME_H
 #define RINGER_TRANSLATOR_SIGNAL_FRAME_H
 
-#include "cpu/vcpu.h"
+#include "sample.h"
 
 /* Signals of this thread belong to this vCPU from now on; returns the one before. A signal has no argument of
  * ours, so this is the one thread-local variable. */

@@ -42,6 +42,9 @@ static void check_offsets(void)
     AT(return_top, FRAME_RETURN_TOP);
     AT(return_base, FRAME_RETURN_BASE);
     AT(return_misses, FRAME_RETURN_MISS);
+    AT(exit_cause, FRAME_EXIT_CAUSE);
+    AT(exit_argument, FRAME_EXIT_ARG);
+    AT(exit_site, FRAME_EXIT_SITE);
 #undef AT
     _Static_assert(sizeof(struct segment) == FRAME_SEG_BYTES, "segments are indexed");
     _Static_assert(offsetof(struct segment, base) == FRAME_SEG_BASE, "segment base");
@@ -62,11 +65,14 @@ int translator_init(struct vcpu *v, const struct translator_config *config)
         t->config.block_limit = BLOCK_MAX_INSNS;
     if (t->config.cache_bytes < MIN_CACHE_BYTES) t->config.cache_bytes = MIN_CACHE_BYTES;
     t->build = malloc(sizeof(*t->build));
-    int error = t->build ? cache_init(&t->cache, t->config.cache_bytes, v->counters) : -ENOMEM;
+    t->memo = calloc(1, sizeof(*t->memo));
+    if (t->memo) t->memo->off = t->config.no_decode_memo;
+    int error = t->build && t->memo ? cache_init(&t->cache, t->config.cache_bytes, v->counters) : -ENOMEM;
     if (!error) error = returns_init(&t->returns);
     if (error) {
         cache_destroy(&t->cache);
         free(t->build);
+        free(t->memo);
         free(t);
         return error;
     }
@@ -85,6 +91,7 @@ void translator_destroy(struct vcpu *v)
     cache_destroy(&t->cache);
     returns_destroy(&t->returns);
     free(t->build);
+    free(t->memo);
     free(t);
     v->engine = NULL;
 }
@@ -118,4 +125,12 @@ void translator_flush(struct vcpu *v)
 {
     struct engine *t = v->engine;
     if (t) cache_flush(&t->cache);
+}
+
+void translator_before_flush(struct vcpu *v, void (*call)(void *owner), void *owner)
+{
+    struct engine *t = v->engine;
+    if (!t) return;
+    t->cache.before_flush = call;
+    t->cache.flush_owner = owner;
 }

@@ -17,6 +17,7 @@ struct translator_config {
     bool no_return_stack;   /* guest returns are indirect branches like others */
     bool no_flag_lookahead; /* flags are live behind every block */
     bool forced_slow;       /* every memory access takes the slow path */
+    bool no_decode_memo;    /* each instruction is decoded from scratch */
     bool no_fast_entry;     /* kernel entry and exit, segment loads: by the general routines */
     bool no_bulk_strings;   /* repeated string instructions element by element */
     bool exact_flags;       /* arithmetic flags are right even in the frames of faults, see docs */
@@ -36,6 +37,9 @@ enum exit_reason translator_run(struct vcpu *v);
 bool translator_code_written(struct vcpu *v, u64 gpa, u64 bytes);
 /* Drop everything. */
 void translator_flush(struct vcpu *v);
+
+/* Call this before each whole flush, perhaps with the FPU live; NULL: no more. */
+void translator_before_flush(struct vcpu *v, void (*call)(void *owner), void *owner);
 
 /* For lockstep and --trace: list the block at v->rip, guest and host code side by side (Capstone). */
 void translator_list_block(struct vcpu *v, FILE *out);

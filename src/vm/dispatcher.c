@@ -82,7 +82,7 @@ static void take_debug_trap(struct vm *vm)
 static void take_pending(struct vm *vm, u32 pending)
 {
     struct vcpu *v = &vm->vcpu;
-    fpu_park(v);
+    fpu_shelter(v);
     if (pending & PENDING_EXIT) {
         clear_pending(v, PENDING_EXIT);
         if (vm->reset_wanted) machine_reset(vm);
@@ -110,7 +110,7 @@ static void take_pending(struct vm *vm, u32 pending)
 static void idle(struct vm *vm)
 {
     struct vcpu *v = &vm->vcpu;
-    fpu_park(v);
+    fpu_shelter(v);
     chipset_flush_output(&vm->chipset);
     if (!(v->eflags & FL_IF) && !vm->options->no_shutdown) {
         /* No chip of this machine raises NMI or resets on its own: this is how a guest without ACPI powers
@@ -140,7 +140,7 @@ GENERAL_REGS bool dispatcher_settle(struct vm *vm)
             idle(vm);
         } else if (unlikely(v->icount >= v->icount_limit && vm->time.deterministic &&
                             v->icount < vm->time.budget)) {
-            fpu_park(v);
+            fpu_shelter(v);
             vm_time_run(&vm->time);
         } else {
             return true;

@@ -82,6 +82,12 @@ static bool set_append(struct options *o, const char *value, struct complaint *c
     return true;
 }
 
+static bool set_guest_unpacks(struct options *o, const char *value, struct complaint *c)
+{
+    o->boot.guest_unpacks = true;
+    return true;
+}
+
 static bool set_firmware(struct options *o, const char *value, struct complaint *c)
 {
     o->boot.firmware = value;
@@ -145,6 +151,12 @@ static bool set_stats(struct options *o, const char *value, struct complaint *c)
     return true;
 }
 
+static bool set_stats_json(struct options *o, const char *value, struct complaint *c)
+{
+    o->stats_json = value;
+    return true;
+}
+
 static bool set_trace(struct options *o, const char *value, struct complaint *c)
 {
     /* FILE or FILE,ICOUNT: a comma that is not followed by a number belongs to the name. The arguments of
@@ -159,6 +171,24 @@ static bool set_trace(struct options *o, const char *value, struct complaint *c)
 static bool set_screen_dump(struct options *o, const char *value, struct complaint *c)
 {
     o->screen_dump = value;
+    return true;
+}
+
+static bool set_profile(struct options *o, const char *value, struct complaint *c)
+{
+    o->profile = value;
+    return true;
+}
+
+static bool set_symbols(struct options *o, const char *value, struct complaint *c)
+{
+    o->symbols = value;
+    return true;
+}
+
+static bool set_perf_map(struct options *o, const char *value, struct complaint *c)
+{
+    o->perf_map = true;
     return true;
 }
 
@@ -248,6 +278,12 @@ static bool set_no_bulk_strings(struct options *o, const char *value, struct com
     return true;
 }
 
+static bool set_no_fpu_shelter(struct options *o, const char *value, struct complaint *c)
+{
+    o->no_fpu_shelter = true;
+    return true;
+}
+
 static bool set_forced_slow(struct options *o, const char *value, struct complaint *c)
 {
     o->translator.forced_slow = true;
@@ -264,6 +300,12 @@ static bool set_flush_every(struct options *o, const char *value, struct complai
 {
     if (whole_number(value, &o->translator.flush_every) && o->translator.flush_every) return true;
     return COMPLAIN(c, "--flush-every takes a number of exits, not \"%s\"", value);
+}
+
+static bool set_no_decode_memo(struct options *o, const char *value, struct complaint *c)
+{
+    o->translator.no_decode_memo = true;
+    return true;
 }
 
 static bool set_rtc_base(struct options *o, const char *value, struct complaint *c)
@@ -365,6 +407,18 @@ static bool set_no_shutdown(struct options *o, const char *value, struct complai
     return true;
 }
 
+static bool set_no_kvm_clock(struct options *o, const char *value, struct complaint *c)
+{
+    o->no_kvm_clock = true;
+    return true;
+}
+
+static bool set_no_isa_pnp(struct options *o, const char *value, struct complaint *c)
+{
+    o->no_isa_pnp = true;
+    return true;
+}
+
 static bool set_rtc(struct options *o, const char *value, struct complaint *c)
 {
     char *base = list_value(value, "base");
@@ -432,6 +486,8 @@ static const struct option_row rows[] = {
     {"kernel", "FILE", "a Linux bzImage, a Multiboot or a PVH kernel", set_kernel},
     {"initrd", "FILE", "its initial RAM disk (Multiboot: its modules)", set_initrd},
     {"append", "TEXT", "its command line", set_append},
+    {"no-unpack", NULL, "leave unpacking a compressed kernel to the guest (slower; random address)",
+     set_guest_unpacks},
     {"bios", "FILE", "a firmware image, started at the reset vector", set_firmware},
 
     {NULL, NULL, "The machine", NULL},
@@ -445,6 +501,8 @@ static const struct option_row rows[] = {
     {"device", "DEVICE", "isa-debug-exit,iobase=PORT,iosize=N, as in QEMU", set_device},
     {"rtc-base", "TIME", "clock at start: utc, localtime, 2024-01-31T23:59:59, Unix time", set_rtc_base},
     {"rtc", "base=TIME", NULL, set_rtc},
+    {"no-kvm-clock", NULL, "do not offer KVM's paravirtual clock", set_no_kvm_clock},
+    {"no-isa-pnp", NULL, "no Plug and Play ISA card (Linux looks for one for 0.3 s longer)", set_no_isa_pnp},
     {"no-reboot", NULL, "end when the guest resets or dies of a triple fault", set_no_reboot},
     {"no-shutdown", NULL, "stay when the guest has stopped for good", set_no_shutdown},
 
@@ -452,6 +510,10 @@ static const struct option_row rows[] = {
     {"screen-dump", "FILE", "write the text screen there at the end and on SIGUSR1", set_screen_dump},
     {"timeout", "SECONDS", "end with status 5 after that time", set_timeout},
     {"stats", NULL, "print counters to stderr at the end", set_stats},
+    {"stats-json", "FILE", "write them there, as a JSON object", set_stats_json},
+    {"profile", "FILE", "folded stacks of where host time goes to FILE, tables to FILE.txt", set_profile},
+    {"perf-map", NULL, "write /tmp/perf-PID.map, so that perf names translated code", set_perf_map},
+    {"symbols", "FILE", "guest function names for these two, as in System.map", set_symbols},
     {"trace", "FILE[,N]", "one line an instruction to FILE or stderr, from icount N (interpreter)",
      set_trace},
     {"debug", NULL, "say more on stderr", set_debug},
@@ -474,8 +536,11 @@ static const struct option_row rows[] = {
     {"no-fast-entry", NULL, "kernel entry, exit and segment loads take the general routines",
      set_no_fast_entry},
     {"no-bulk-strings", NULL, "repeated string instructions go element by element", set_no_bulk_strings},
+    {"no-fpu-shelter", NULL, "save the whole FPU state before devices and other library code",
+     set_no_fpu_shelter},
     {"forced-slow", NULL, "every memory access takes the slow path", set_forced_slow},
     {"exact-flags", NULL, "arithmetic flags are right even in frames of faults", set_exact_flags},
+    {"no-decode-memo", NULL, "every translated instruction is decoded from scratch", set_no_decode_memo},
     {"flush-every", "N", "flush the code cache every N exits", set_flush_every},
 
     {NULL, NULL, "Accepted for QEMU's sake", NULL},
@@ -526,6 +591,9 @@ static bool check_together(struct options *o, struct complaint *c)
     if (!o->boot.kernel && o->boot.initrd) return COMPLAIN(c, "--initrd is for a --kernel, which is missing");
     if (!o->boot.kernel && o->boot.append) return COMPLAIN(c, "--append is for a --kernel, which is missing");
     if (o->lockstep && o->trace) return COMPLAIN(c, "--lockstep and --trace cannot be had together");
+    if (o->lockstep && o->profile) return COMPLAIN(c, "--lockstep and --profile cannot be had together");
+    if (o->symbols && !o->profile && !o->perf_map)
+        return COMPLAIN(c, "--symbols is for --profile or --perf-map, which are missing");
     if (o->lockstep && o->engine == ENGINE_INTERP)
         return COMPLAIN(c, "--lockstep compares both engines: --engine=interp makes no sense with it");
     if (!o->serial_count) o->serial[0] = "stdio";

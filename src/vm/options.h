@@ -31,6 +31,8 @@ struct options {
     bool debug_exit;       /* isa-debug-exit is fitted ... */
     u16 debug_exit_port;   /* ... here, ... */
     u8 debug_exit_bytes;   /* ... this wide */
+    bool no_kvm_clock;
+    bool no_isa_pnp;
     bool no_reboot;
     bool no_shutdown;
 
@@ -38,13 +40,18 @@ struct options {
     bool no_traces, no_prefill; /* shadow tables */
     enum windows_policy windows;
     struct translator_config translator;
+    bool no_fpu_shelter;
     bool deterministic;
     u64 lockstep; /* instructions between comparisons, 0: no lockstep */
     s64 rtc_base; /* Unix time at power-on, RTC_BASE_NOW or RTC_BASE_LOCAL */
 
     bool stats;
-    const char *trace; /* "stderr" or a path */
-    u64 trace_from;    /* icount to begin at */
+    const char *stats_json; /* where to write them, or NULL */
+    const char *trace;      /* "stderr" or a path */
+    u64 trace_from;         /* icount to begin at */
+    const char *profile;    /* where to write the folded stacks, or NULL */
+    const char *symbols;    /* of the guest kernel, or NULL */
+    bool perf_map;
     const char *screen_dump;
     u64 timeout_ns; /* UINT64_MAX: none */
 };

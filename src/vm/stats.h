@@ -1,5 +1,5 @@
 /*
- * --stats: every counter, and what follows from them.
+ * --stats and --stats-json: every counter, and what follows from them.
  */
 #ifndef RINGER_VM_STATS_H
 #define RINGER_VM_STATS_H
@@ -8,6 +8,8 @@
 
 #include <stdio.h>
 
-void stats_print(const struct vm *vm, FILE *out);
+void stats_print(struct vm *vm, FILE *out);
+/* The same for programs: one object, the counters under their names in base/counters.h. */
+void stats_print_json(const struct vm *vm, FILE *out);
 
 #endif

@@ -325,10 +325,20 @@ survives:
     ldmxcsr [mxcsr_up]
     movaps xmm3, [ones]
     pcmpeqd xmm6, xmm6
+    /* all lanes of the others: their number in every byte */
+    .irp n, 0, 1, 2, 4, 5, 7
+    mov eax, 0x01010101 * \n
+    movd xmm\n, eax
+    pshufd xmm\n, xmm\n, 0
+    .endr
     fldpi
     mov ecx, 300
 1:  push ecx
     in al, 0x61
+    mov al, [0xb8000]               /* the screen: MMIO */
+    mov [0xb8000], al
+    mov al, ' '
+    out 0xe9, al                    /* the debug console: a system call */
     mov eax, cr0
     mov cr0, eax
     xor eax, eax
@@ -343,6 +353,14 @@ survives:
     CHECK_EQ(eax, 0x3f800000)
     pmovmskb eax, xmm6
     CHECK_EQ(eax, 0xffff)
+    .irp n, 0, 1, 2, 4, 5, 7
+    mov eax, 0x01010101 * \n
+    movd xmm6, eax
+    pshufd xmm6, xmm6, 0
+    pcmpeqb xmm6, xmm\n
+    pmovmskb eax, xmm6
+    CHECK_EQ(eax, 0xffff)
+    .endr
     stmxcsr [word_]
     mov eax, [word_]
     and eax, ~0x3f

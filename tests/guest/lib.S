@@ -29,6 +29,7 @@ _start:
     mov fs, eax
     mov gs, eax
     mov ss, eax
+    mov [boot_info], ebx
 
     /* 256 interrupt gates to the stubs, DPL 0 but for the vectors that user code may raise by INT */
     xor ecx, ecx
@@ -116,7 +117,7 @@ finish:
 
 /* --- text: the debug console at port E9h --- */
 
-    .globl print, print_hex
+    .globl print, print_hex, print_decimal
 print: /* ESI: text. Clobbers AL ESI */
     cld
 1:  lodsb
@@ -470,7 +471,7 @@ idt_pointer:
     .bss
     .globl trap_vector, trap_error, trap_eip, trap_cs, trap_eflags, trap_esp, trap_ss, trap_eax, trap_cr2, trap_count
     .globl trap_frame_end, trap_hook, resume_eip, resume_esp, on_tcg, stack_top, trap_stack_top, user_stack_top
-    .globl user_stack, checks, failures
+    .globl user_stack, checks, failures, boot_info
     .balign 4096
 tss: .skip 4096       /* room for an I/O bitmap when a test extends the limit */
 alt_tss: .skip 256
@@ -492,6 +493,7 @@ resume_eip: .skip 4
 resume_esp: .skip 4
 checks: .skip 4
 failures: .skip 4
+boot_info: .skip 4     /* the Multiboot information structure */
 on_tcg: .skip 4
     .balign 4096
     .skip 16384

@@ -95,6 +95,11 @@ static void test_own_options(void)
     CHECK_EQ(options.engine, ENGINE_INTERP);
     CHECK(parse("ringer run --kernel k --trace stderr"));
     CHECK_EQ(options.trace_from, 0);
+    CHECK(parse("ringer run --kernel k --profile=out.folded --symbols System.map --perf-map "
+                "--stats-json=s.json"));
+    CHECK(!strcmp(options.stats_json, "s.json"));
+    CHECK(!strcmp(options.profile, "out.folded") && !strcmp(options.symbols, "System.map") &&
+          options.perf_map);
     CHECK(parse("ringer run --kernel k --deterministic"));
     CHECK_EQ(options.rtc_base, 1704067200); /* no run may depend on today */
 }
@@ -117,6 +122,8 @@ static void test_bad(void)
     CHECK(complains("ringer run --kernle k", "\"--kernle\""));
     CHECK(complains("ringer run --kernel", "missing"));
     CHECK(complains("ringer run", "nothing to boot"));
+    CHECK(complains("ringer run --kernel k --lockstep --profile=p", "--profile"));
+    CHECK(complains("ringer run --kernel k --symbols=s", "--symbols"));
     CHECK(complains("ringer run --kernel k --stats=3", "no argument"));
     CHECK(complains("ringer run --kernel k disk.img", "\"disk.img\""));
     CHECK(complains("ringer -kernel k -m 0", "out of bounds"));

@@ -1,0 +1,296 @@
+/*
+ * The operations, in the manner of the nanobenchmarks of Adams & Agesen (ASPLOS 2006, table 4): each is one thing that is dear
+ * or cheap under a virtual machine monitor, in a loop of its own, and nothing else. User code runs at CPL 3.
+ */
+#include "nano.inc"
+
+    .section .data.operations
+    .balign 4
+    .globl operations
+operations:
+
+/* The loop itself. */
+OPERATION(empty, 0)
+1:  dec ecx
+    jnz 1b
+    ret
+
+OPERATION(call_ret, 0)
+1:  call 2f
+    dec ecx
+    jnz 1b
+2:  ret
+
+OPERATION(call_indirect, 0)
+    mov eax, offset 2f
+1:  call eax
+    dec ecx
+    jnz 1b
+2:  ret
+
+/* --- into the kernel and back --- */
+
+/* INT 80h to a handler that returns at once. */
+OPERATION(syscall_int, set_syscall_gate)
+    mov eax, offset 1f
+    jmp run_user_loop
+    .balign 64
+1:  int 0x80
+    dec ecx
+    jnz 1b
+    int USER_DONE
+
+set_syscall_gate:
+    GATE_IDT(0x80, KCODE, offset return_at_once, 0xee)
+    ret
+return_at_once:
+    iretd
+
+/* SYSENTER to a SYSEXIT. */
+OPERATION(syscall_sysenter, set_sysenter)
+    mov eax, offset 1f
+    jmp run_user_loop
+    .balign 64
+1:  mov esi, ecx
+2:  mov ecx, esp
+    mov edx, offset 3f
+    sysenter
+3:  dec esi
+    jnz 2b
+    int USER_DONE
+
+set_sysenter:
+    xor edx, edx
+    mov eax, KCODE
+    mov ecx, 0x174              /* IA32_SYSENTER_CS, ESP, EIP */
+    wrmsr
+    mov eax, offset trap_stack_top
+    inc ecx
+    wrmsr
+    mov eax, offset exit_at_once
+    inc ecx
+    wrmsr
+    ret
+exit_at_once:
+    sysexit
+
+/* A user's DIV by zero; the handler skips the two bytes of the instruction. */
+OPERATION(divide_by_zero, set_divide_gate)
+    mov eax, offset 1f
+    jmp run_user_loop
+    .balign 64
+1:  mov esi, ecx
+    xor ecx, ecx
+2:  div ecx
+    dec esi
+    jnz 2b
+    int USER_DONE
+
+set_divide_gate:
+    GATE_IDT(VEC_DE, KCODE, offset skip_two, 0x8e)
+    ret
+skip_two:
+    add dword ptr [esp], 2
+    iretd
+
+/* A user touches a page that is not there; the handler sets P. After 1024 pages the kernel takes them all away, a store each
+ * and one load of CR3. (count is rounded down to 1024s) */
+OPERATION(page_fault, set_fault_gates)
+    mov eax, offset 1f
+    jmp run_user_loop
+    .balign 64
+1:  shr ecx, 10
+2:  int 0x82
+    mov esi, REGION
+    mov edi, 1024
+3:  mov eax, [esi]
+    add esi, 4096
+    dec edi
+    jnz 3b
+    dec ecx
+    jnz 2b
+    int USER_DONE
+
+set_fault_gates:
+    GATE_IDT(VEC_PF, KCODE, offset map_page, 0x8e)
+    GATE_IDT(0x82, KCODE, offset unmap_all, 0xee)
+    ret
+map_page:
+    push eax
+    mov eax, cr2
+    shr eax, 12
+    and eax, 1023
+    or dword ptr [region_table + eax * 4], 1
+    pop eax
+    add esp, 4                  /* the error code */
+    iretd
+unmap_all:
+    push eax
+    push ecx
+    xor ecx, ecx
+1:  and dword ptr [region_table + ecx * 4], ~0x61 /* D A P */
+    inc ecx
+    cmp ecx, 1024
+    jb 1b
+    mov eax, cr3
+    mov cr3, eax
+    pop ecx
+    pop eax
+    iretd
+
+/* --- devices --- */
+
+/* Reads a byte of the CMOS RAM. (Operating systems do this rarely, but it has no side effect and is about the cheapest
+ * device there is: what is left is the cost of IN.) */
+OPERATION(in, 0)
+    mov al, 0x0d
+    out 0x70, al
+1:  in al, 0x71
+    dec ecx
+    jnz 1b
+    ret
+
+/* Writes the interrupt mask of the PIC: what this machine, which has no local APIC, has in place of the paper's write of CR8,
+ * the task priority. */
+OPERATION(out_pic, 0)
+    mov al, 0xff
+1:  out 0x21, al
+    dec ecx
+    jnz 1b
+    ret
+
+/* --- system registers --- */
+
+/* CR0.TS set and cleared, as a kernel that switches the FPU lazily does. */
+OPERATION(cr0_ts, 0)
+    mov eax, cr0
+    or eax, 8
+1:  mov cr0, eax
+    clts
+    dec ecx
+    jnz 1b
+    ret
+
+OPERATION(cli_sti, 0)
+1:  cli
+    sti
+    dec ecx
+    jnz 1b
+    cli
+    ret
+
+OPERATION(pushf_popf, 0)
+1:  pushfd
+    popfd
+    dec ecx
+    jnz 1b
+    ret
+
+OPERATION(rdtsc, 0)
+1:  rdtsc
+    dec ecx
+    jnz 1b
+    ret
+
+/* The selector that is there already: what an entry into a kernel does, four times. */
+OPERATION(segment_same, 0)
+    mov eax, KDATA
+1:  mov ds, eax
+    dec ecx
+    jnz 1b
+    ret
+
+/* Another selector each time. */
+OPERATION(segment_other, 0)
+    mov eax, KDATA
+1:  xor eax, KDATA ^ UDATA
+    mov fs, eax
+    dec ecx
+    jnz 1b
+    ret
+
+/* --- memory management --- */
+
+/* Two address spaces by turns. What runs is mapped by global pages in both. */
+OPERATION(cr3, 0)
+    mov eax, offset directory
+    mov ebx, eax
+    xor ebx, offset other_directory
+1:  xor eax, ebx
+    mov cr3, eax
+    dec ecx
+    jnz 1b
+    jmp first_space
+
+/* The same, and each space touches 16 of its own pages. */
+OPERATION(cr3_touch, 0)
+    mov eax, offset directory
+    mov ebx, eax
+    xor ebx, offset other_directory
+1:  xor eax, ebx
+    mov cr3, eax
+    .set page, 0
+    .rept 16
+    mov edx, [REGION + page * 4096]
+    .set page, page + 1
+    .endr
+    dec ecx
+    jnz 1b
+first_space:
+    mov eax, offset directory
+    mov cr3, eax
+    ret
+
+/* A bit of a page table entry that only software reads, of a page in use. */
+OPERATION(pte_write, 0)
+    mov eax, [REGION + 5 * 4096]
+1:  xor dword ptr [region_table + 5 * 4], 0x200
+    dec ecx
+    jnz 1b
+    ret
+
+/* The page moves to another frame: the entry, INVLPG, and a read that must see the other frame. */
+OPERATION(pte_remap, set_marks)
+    mov ebp, ecx
+    xor edx, edx                /* of all that was read: the two marks by turns */
+1:  xor dword ptr [region_table + 6 * 4], 0x1000
+    invlpg [REGION + 6 * 4096]
+    add edx, [REGION + 6 * 4096]
+    dec ecx
+    jnz 1b
+    test ebp, 1
+    jnz 2f
+    shr ebp, 1
+    imul ebp, ebp, 3
+    CHECK_EQ(edx, ebp)
+2:  ret
+
+set_marks: /* frames 6 and 7 of the region */
+    mov dword ptr [REGION_FRAMES + 6 * 4096], 1
+    mov dword ptr [REGION_FRAMES + 7 * 4096], 2
+    ret
+
+/* --- string instructions --- */
+
+OPERATION(rep_movs_4k, 0)
+    mov ebp, ecx
+1:  mov esi, REGION + 0x10000
+    mov edi, REGION + 0x20000
+    mov ecx, 1024
+    rep movsd
+    dec ebp
+    jnz 1b
+    ret
+
+OPERATION(rep_stos_4k, 0)
+    mov ebp, ecx
+    xor eax, eax
+1:  mov edi, REGION + 0x20000
+    mov ecx, 1024
+    rep stosd
+    dec ebp
+    jnz 1b
+    ret
+
+    .section .data.operations
+    .long 0                     /* the end */

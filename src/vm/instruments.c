@@ -1,0 +1,90 @@
+#include "instruments.h"
+
+#include "stats.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static FILE *open_output(const char *what, const char *path, const char *suffix, char *error,
+                         size_t error_bytes)
+{
+    char *name;
+    if (asprintf(&name, "%s%s", path, suffix) < 0) return NULL;
+    FILE *out = fopen(name, "we");
+    if (!out) snprintf(error, error_bytes, "cannot write the %s to %s: %s", what, name, strerror(errno));
+    free(name);
+    return out;
+}
+
+/* The cache is about to forget its blocks; the guest's FPU state may be live. */
+static void before_flush(void *owner)
+{
+    struct instruments *i = owner;
+    fpu_park(&i->vm->vcpu);
+    perf_map_write(i->perf_map, &i->vm->vcpu);
+}
+
+static bool open_all(struct instruments *i, char *error, size_t error_bytes)
+{
+    const struct options *options = i->vm->options;
+    if (options->symbols && !symbols_load_map(&i->guest, options->symbols, error, error_bytes)) return false;
+    if (options->profile) {
+        i->folded = open_output("profile", options->profile, "", error, error_bytes);
+        i->tables = i->folded ? open_output("profile", options->profile, ".txt", error, error_bytes) : NULL;
+        i->profile = i->tables ? profile_open(i->vm, &i->guest, error, error_bytes) : NULL;
+        if (!i->profile) return false;
+    }
+    if (options->stats_json) {
+        i->json = open_output("counters", options->stats_json, "", error, error_bytes);
+        if (!i->json) return false;
+    }
+    if (options->perf_map) {
+        i->perf_map = perf_map_open(&i->guest, error, error_bytes);
+        if (!i->perf_map) return false;
+        translator_before_flush(&i->vm->vcpu, before_flush, i);
+    }
+    return true;
+}
+
+int instruments_open(struct instruments *i, struct vm *vm, char *error, size_t error_bytes)
+{
+    *i = (struct instruments){.vm = vm};
+    return open_all(i, error, error_bytes) ? STATUS_OK : STATUS_USAGE;
+}
+
+int instruments_start(struct instruments *i)
+{
+    return i->profile ? profile_start(i->profile) : 0;
+}
+
+void instruments_stop(struct instruments *i)
+{
+    if (i->profile) profile_stop(i->profile);
+}
+
+void instruments_close(struct instruments *i)
+{
+    if (i->vm->options->stats) stats_print(i->vm, stderr);
+    if (i->json) {
+        stats_print_json(i->vm, i->json);
+        fclose(i->json);
+    }
+    if (i->profile) {
+        profile_write_folded(i->profile, i->folded);
+        profile_write_tables(i->profile, i->tables);
+        if (i->vm->options->stats) {
+            fputc('\n', stderr);
+            profile_write_tables(i->profile, stderr);
+        }
+    }
+    profile_close(i->profile);
+    if (i->perf_map) {
+        translator_before_flush(&i->vm->vcpu, NULL, NULL);
+        perf_map_write(i->perf_map, &i->vm->vcpu);
+    }
+    perf_map_close(i->perf_map);
+    if (i->folded) fclose(i->folded);
+    if (i->tables) fclose(i->tables);
+    symbols_free(&i->guest);
+}

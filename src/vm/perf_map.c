@@ -1,0 +1,56 @@
+#include "perf_map.h"
+
+#include "cpu/mode.h"
+#include "translator/sample.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct perf_map {
+    FILE *out;
+    const struct symbols *guest;
+};
+
+struct perf_map *perf_map_open(const struct symbols *guest, char *error, size_t error_bytes)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/tmp/perf-%d.map", (int)getpid());
+    FILE *out = fopen(path, "we");
+    struct perf_map *map = out ? calloc(1, sizeof(*map)) : NULL;
+    if (!map) {
+        snprintf(error, error_bytes, "cannot write %s: %s", path, strerror(errno));
+        if (out) fclose(out);
+        return NULL;
+    }
+    *map = (struct perf_map){out, guest};
+    return map;
+}
+
+/* perf takes all behind the second blank as the name. */
+static void write_block(const struct perf_map *map, const struct block_place *place)
+{
+    char name[256];
+    bool user = (place->mode & MODE_CPL) == 3;
+    if (symbols_find(map->guest, place->linear) != SYMBOL_NONE)
+        symbols_format(map->guest, place->linear, name, sizeof(name));
+    else
+        snprintf(name, sizeof(name), "guest_%s_%08x", user ? "user" : "kernel", place->linear);
+    fprintf(map->out, "%llx %llx %s\n", (unsigned long long)place->host, (unsigned long long)place->bytes,
+            name);
+}
+
+void perf_map_write(struct perf_map *map, const struct vcpu *v)
+{
+    struct block_place place;
+    for (unsigned n = 0; translator_block_place(v, n, &place); n++)
+        write_block(map, &place);
+}
+
+void perf_map_close(struct perf_map *map)
+{
+    if (!map) return;
+    fclose(map->out);
+    free(map);
+}

@@ -1,0 +1,158 @@
+#include "symbols.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <gelf.h>
+#include <link.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* How far the last symbol of a map reaches: it has no successor to say so. */
+#define LAST_REACHES PAGE_SIZE
+
+static void add(struct symbols *symbols, u64 address, const char *name, const char *module)
+{
+    if (symbols->count == symbols->room) {
+        unsigned room = symbols->room ? symbols->room * 2 : 1024;
+        struct symbol *list = realloc(symbols->list, room * sizeof(*list));
+        if (!list) return;
+        symbols->list = list;
+        symbols->room = room;
+    }
+    char *copy = strdup(name);
+    if (copy) symbols->list[symbols->count++] = (struct symbol){address, copy, module};
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const struct symbol *x = a, *y = b;
+    return x->address < y->address ? -1 : x->address > y->address;
+}
+
+static void settle(struct symbols *symbols, u64 last_reaches)
+{
+    if (!symbols->count) return;
+    qsort(symbols->list, symbols->count, sizeof(symbols->list[0]), ascending);
+    symbols->end = symbols->list[symbols->count - 1].address + last_reaches;
+}
+
+/* --- a guest's --- */
+
+bool symbols_read_map(struct symbols *symbols, FILE *in)
+{
+    char line[512], name[256], type;
+    unsigned long long address;
+    while (fgets(line, sizeof(line), in)) {
+        if (sscanf(line, "%llx %c %255s", &address, &type, name) != 3) continue;
+        /* Under kptr_restrict all addresses read as 0. */
+        if (address && strchr("tTwW", type)) add(symbols, address, name, NULL);
+    }
+    settle(symbols, LAST_REACHES);
+    return symbols->count > 0;
+}
+
+bool symbols_load_map(struct symbols *symbols, const char *path, char *error, size_t error_bytes)
+{
+    FILE *in = fopen(path, "re");
+    if (!in) {
+        snprintf(error, error_bytes, "cannot read the symbols in %s: %s", path, strerror(errno));
+        return false;
+    }
+    bool good = symbols_read_map(symbols, in);
+    fclose(in);
+    if (!good)
+        snprintf(error, error_bytes, "there is no symbol in %s: it should read as System.map does", path);
+    return good;
+}
+
+/* --- our own --- */
+
+static int first_object(struct dl_phdr_info *info, size_t size, void *base)
+{
+    *(u64 *)base = info->dlpi_addr; /* the program itself comes first */
+    return 1;
+}
+
+/* CMakeLists.txt puts the code of src/NAME into a section text_NAME. */
+static const char *module_of(Elf *elf, size_t names, size_t index)
+{
+    static const char *const modules[] = {"base", "mmu", "cpu", "cache", "translator", "devices", "ui", "vm"};
+    GElf_Shdr header;
+    Elf_Scn *section = elf_getscn(elf, index);
+    if (!section || !gelf_getshdr(section, &header)) return NULL;
+    const char *name = elf_strptr(elf, names, header.sh_name);
+    if (!name || strncmp(name, "text_", 5)) return NULL;
+    for (unsigned n = 0; n < ARRAY_SIZE(modules); n++)
+        if (!strcmp(name + 5, modules[n])) return modules[n];
+    return NULL;
+}
+
+static void read_table(struct symbols *symbols, Elf *elf, Elf_Scn *section, const GElf_Shdr *header, u64 base)
+{
+    size_t names;
+    Elf_Data *data = elf_getdata(section, NULL);
+    if (!data || elf_getshdrstrndx(elf, &names) < 0) return;
+    for (int n = 0; n < (int)(header->sh_size / header->sh_entsize); n++) {
+        GElf_Sym symbol;
+        if (!gelf_getsym(data, n, &symbol) || GELF_ST_TYPE(symbol.st_info) != STT_FUNC || !symbol.st_value)
+            continue;
+        const char *name = elf_strptr(elf, header->sh_link, symbol.st_name);
+        if (name) add(symbols, base + symbol.st_value, name, module_of(elf, names, symbol.st_shndx));
+    }
+}
+
+void symbols_load_own(struct symbols *symbols)
+{
+    u64 base = 0;
+    int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return;
+    elf_version(EV_CURRENT);
+    dl_iterate_phdr(first_object, &base);
+    Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
+    Elf_Scn *section = NULL;
+    GElf_Shdr header;
+    while (elf && (section = elf_nextscn(elf, section)))
+        if (gelf_getshdr(section, &header) && header.sh_type == SHT_SYMTAB)
+            read_table(symbols, elf, section, &header, base);
+    if (elf) elf_end(elf);
+    close(fd);
+    settle(symbols, LAST_REACHES);
+}
+
+void symbols_free(struct symbols *symbols)
+{
+    for (unsigned n = 0; n < symbols->count; n++)
+        free((char *)symbols->list[n].name);
+    free(symbols->list);
+    *symbols = (struct symbols){0};
+}
+
+/* --- lookups --- */
+
+u32 symbols_find(const struct symbols *symbols, u64 address)
+{
+    u32 low = 0, high = symbols->count;
+    if (address >= symbols->end || address < symbols->list[0].address) return SYMBOL_NONE;
+    while (low < high) { /* the first above the address */
+        u32 middle = (low + high) / 2;
+        if (symbols->list[middle].address <= address)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low - 1;
+}
+
+void symbols_format(const struct symbols *symbols, u64 address, char *text, size_t bytes)
+{
+    u32 n = symbols_find(symbols, address);
+    if (n == SYMBOL_NONE)
+        snprintf(text, bytes, "%08llx", (unsigned long long)address);
+    else if (address == symbols->list[n].address)
+        snprintf(text, bytes, "%s", symbols->list[n].name);
+    else
+        snprintf(text, bytes, "%s+%#llx", symbols->list[n].name,
+                 (unsigned long long)(address - symbols->list[n].address));
+}
