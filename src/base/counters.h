@@ -23,6 +23,8 @@
     X(chains_made, "direct branches chained")                                                                \
     X(chains_broken, "chains broken by invalidation")                                                        \
     X(indirect_misses, "indirect branches that missed their inline cache")                                   \
+    X(sites_filled, "targets given to indirect branches to compare with")                                    \
+    X(sites_given_up, "indirect branches found to have many targets")                                        \
     X(return_misses, "guest returns that did not go where the shadow return stack said")                     \
     X(return_stack_resets, "shadow return stacks emptied because mode or mappings changed")                  \
     X(return_stack_overflows, "shadow return stacks emptied because they were full")                         \

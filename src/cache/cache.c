@@ -192,6 +192,25 @@ static void unlink_outgoing(struct cache *cache, struct edge *edge)
     unlink_edge(cache, edge);
 }
 
+void cache_fill_site(struct cache *cache, struct indirect_site *site, struct block *to, u32 frame_plus_1)
+{
+    struct edge *edge = &site->edge;
+    unlink_outgoing(cache, edge);
+    if (site->fills == SITE_FILLS) {
+        u32 compare = site->eip_patch + 4 - SITE_COMPARE_BYTES;
+        cache->arena.write[compare] = 0xe9; /* jmp rel32 */
+        patch32(cache, compare + 1, site->look_up - (compare + 5));
+        cache->counters->sites_given_up++;
+        return;
+    }
+    site->fills++;
+    edge->eip = to->key.eip;
+    patch32(cache, site->eip_patch, edge->eip);
+    patch32(cache, site->page_patch, ((to->key.cs_base + edge->eip) >> PAGE_SHIFT) * (u32)sizeof(u32));
+    cache_link(cache, edge, to, frame_plus_1);
+    cache->counters->sites_filled++;
+}
+
 void cache_jump_enter(struct cache *cache, u64 key, const struct block *block)
 {
     struct jump_entry *entry = &cache->jump[(u32)key % JUMP_ENTRIES];
@@ -225,6 +244,7 @@ static void block_kill(struct cache *cache, struct block *block)
     }
     unlink_outgoing(cache, &block->out[0]);
     unlink_outgoing(cache, &block->out[1]);
+    if (block->indirect) unlink_outgoing(cache, &block->indirect->edge);
 
     struct jump_entry *entry = &cache->jump[block->key.eip % JUMP_ENTRIES];
     if (entry->code == cache_exec(cache, block->entry_parked)) entry->key = 0;

@@ -43,6 +43,20 @@ struct edge {
                         + 1; negative unless parked); 0: same page */
 };
 
+/* An indirect branch that remembers where it went: it compares the EIP with the one that is patched in, and
+ * the frame of its page, and takes the edge. After some fills it is taken for one with many targets, and
+ * always looks up. */
+struct indirect_site {
+    struct edge edge; /* its EIP is the target's; its stub fills the site */
+    u32 eip_patch;    /* arena offset of the imm32 compared with the EIP to go to; its instruction is
+                         SITE_COMPARE_BYTES long, with the imm32 last */
+    u32 page_patch;   /* of the disp32 of its exec entry */
+    u32 look_up;      /* where it is looked up */
+    u8 fills;
+};
+#define SITE_FILLS         6
+#define SITE_COMPARE_BYTES 7
+
 /* Where a guest instruction's host code begins: host pc -> guest state. */
 struct site {
     u16 host;    /* offset from block.start */
@@ -69,6 +83,7 @@ struct block {
     u32 entry_host;
     u32 end; /* and past its last byte (stubs included) */
     struct edge out[2];
+    struct indirect_site *indirect; /* NULL: none */
     struct edge *incoming;
     struct site *sites; /* count of them, ascending */
     /* The bytes of its page that it was made from, be it by a look ahead. Crossing blocks have all from
@@ -121,6 +136,9 @@ void cache_add(struct cache *cache, struct block *block);
 /* Make an edge jump straight to a block, and undo it. For cross-page edges frame_plus_1 is what the exec
  * table must hold for the target's page. */
 void cache_link(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1);
+
+/* Point a site at this block, whose page has frame_plus_1 in the exec table, or give it up. */
+void cache_fill_site(struct cache *cache, struct indirect_site *site, struct block *to, u32 frame_plus_1);
 
 void cache_jump_enter(struct cache *cache, u64 key, const struct block *block);
 

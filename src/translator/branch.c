@@ -137,18 +137,17 @@ static bool emit_call(struct build *b)
         push_return_address(b);
         emit_edge_call(b, target);
     } else if (to->kind == OPND_REG) {
-        if (to->reg_class != RC_GPR32 || !any_target_is_legal(b)) return false;
-        emit_store32(&b->e, mem_frame(FRAME_SLOW_SCRATCH), host_gpr(to->reg));
+        /* CALL ESP goes to what ESP was before the push. */
+        if (to->reg_class != RC_GPR32 || to->reg == REG_ESP || !any_target_is_legal(b)) return false;
         push_return_address(b);
-        emit_load32(&b->e, REG_LINEAR, mem_frame(FRAME_SLOW_SCRATCH));
+        emit_mov_rr32(&b->e, REG_LINEAR, host_gpr(to->reg));
         emit_indirect_call(b);
     } else {
         struct host_mem mem;
         if (to->bytes != 4 || !any_target_is_legal(b) || !access_operand(b, 4, false, &mem)) return false;
         emit_load32(&b->e, REG_TEMP, mem);
-        emit_store32(&b->e, mem_frame(FRAME_SLOW_SCRATCH), REG_TEMP);
-        push_return_address(b);
-        emit_load32(&b->e, REG_LINEAR, mem_frame(FRAME_SLOW_SCRATCH));
+        push_return_address(b); /* its slow path keeps r11 */
+        emit_mov_rr32(&b->e, REG_LINEAR, REG_TEMP);
         emit_indirect_call(b);
     }
     b->ended = true;

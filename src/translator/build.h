@@ -145,6 +145,8 @@ static inline bool plan_same_page(const struct build *b, u32 eip)
     const struct block_key *key = &b->block->key;
     return ((key->cs_base + eip) ^ (key->cs_base + key->eip)) < PAGE_SIZE;
 }
+/* Flags that are live at the block's beginning: does it park them before it needs them in the host? */
+bool plan_wants_parked(const struct build *b);
 /* Does the block end with this instruction? */
 bool plan_ends(const struct build *b, const struct insn *i);
 

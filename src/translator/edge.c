@@ -149,7 +149,7 @@ void emit_edge_stub(struct build *b, const struct stub *stub)
     emit_jmp_thunk(&b->e, edge->parked ? THUNK_LINK_PARKED : THUNK_LINK);
 }
 
-/* --- calls and returns --- */
+/* --- calls --- */
 
 /* Calls and returns must agree: both are asked with the same mode, and both for code that can return. */
 static bool uses_return_stack(const struct build *b)
@@ -171,8 +171,12 @@ static void emit_continuation(struct build *b)
     b->flags = FLAGS_PARKED;
     emit_rr(&b->e, false, 0x81, 7, REG_LINEAR); /* cmp r9d, imm32 */
     emit32(&b->e, b->next_eip);
-    stub_add(b, STUB_RETURN_MISS, emit_jcc(&b->e, CC_NZ));
-    emit_edge(b, 1, b->next_eip);
+    if (emit_edge_on_jcc(b, 1, b->next_eip, CC_Z)) {
+        emit_jmp_thunk(&b->e, THUNK_RETURN_MISS);
+    } else {
+        stub_add(b, STUB_RETURN_MISS, emit_jcc(&b->e, CC_NZ));
+        emit_edge(b, 1, b->next_eip);
+    }
 }
 
 void emit_edge_call(struct build *b, u32 eip)
@@ -192,17 +196,7 @@ void emit_edge_call(struct build *b, u32 eip)
     emit_continuation(b);
 }
 
-void emit_return(struct build *b)
-{
-    if (!uses_return_stack(b)) {
-        emit_indirect(b);
-        return;
-    }
-    flags_leave_host(b);
-    emit8(&b->e, 0xc3);
-}
-
-/* --- indirect branches --- */
+/* --- indirect branches and returns --- */
 
 static bool looks_up(const struct build *b)
 {
@@ -210,11 +204,9 @@ static bool looks_up(const struct build *b)
            mode_seg(b->mode, SEG_CS) == MODE_SEG_FLAT && (b->mode & MODE_CODE32);
 }
 
-/* r10 = the entry that r9d hashes to; jumps to `stub` when it is another's, or something is pending. */
-static void look_up(struct build *b, struct stub *stub)
+/* r10 = the entry that r9d hashes to. Returns the place of a jump that is taken when it is another's. */
+static u32 look_up(struct build *b)
 {
-    emit_alu_mi(&b->e, 7, mem_frame(FRAME_PENDING), 0);
-    stub->from[0] = emit_jcc(&b->e, CC_NZ);
     /* key = mode number << 56 | (frame + 1) << 32 | EIP */
     emit_mov_rr32(&b->e, REG_ENTRY, REG_LINEAR);
     emit_shift_ri(&b->e, false, 5, REG_ENTRY, PAGE_SHIFT);
@@ -227,48 +219,118 @@ static void look_up(struct build *b, struct stub *stub)
     emit_shift_ri(&b->e, false, 4, REG_ENTRY, 4);
     emit_rm(&b->e, true, 0x03, REG_ENTRY, mem_frame(FRAME_JUMP_TABLE));
     emit_rm(&b->e, true, 0x3b, REG_TEMP, mem_bd(REG_ENTRY, 0)); /* cmp r11, [r10].key */
-    stub->from[1] = emit_jcc(&b->e, CC_NZ);
+    return emit_jcc(&b->e, CC_NZ);
 }
 _Static_assert(sizeof(struct jump_entry) == 16 && offsetof(struct jump_entry, key) == 0,
                "look_up and thunk_return_miss index it");
 _Static_assert(JUMP_ENTRIES == 65536, "look_up takes 16 bits of EIP");
 
-static struct host_mem code_of_entry(void)
+static void go_to_entry(struct build *b, bool call)
 {
-    return mem_bd(REG_ENTRY, offsetof(struct jump_entry, code));
+    emit_rm(&b->e, false, 0xff, call ? 2 : 4, mem_bd(REG_ENTRY, offsetof(struct jump_entry, code)));
+}
+
+/* A site: the last target's EIP and frame are patched into it. Everything else is out of line. */
+static void emit_site(struct build *b, struct stub *stub, bool call)
+{
+    struct indirect_site *site = b->block->indirect = cache_meta(&b->t->cache, sizeof(*site));
+    site->edge = (struct edge){.from = b->block, .parked = true};
+    emit_rr(&b->e, false, 0x81, 7, REG_LINEAR); /* cmp r9d, imm32 */
+    emit32(&b->e, 0);
+    site->eip_patch = b->e.at - 4;
+    stub->from[1] = emit_jcc(&b->e, CC_NZ);
+    emit_load64(&b->e, REG_ENTRY, mem_frame(FRAME_EXEC_TABLE));
+    emit8(&b->e, 0x41); /* cmp dword [r10 + disp32], imm32 */
+    emit8(&b->e, 0x81);
+    emit8(&b->e, 0xba);
+    emit32(&b->e, 0);
+    site->page_patch = b->e.at - 4;
+    emit32(&b->e, 0);
+    site->edge.frame_patch = b->e.at - 4;
+    if (call) {
+        stub->from[2] = emit_jcc(&b->e, CC_NZ);
+        emit8(&b->e, 0xe8);
+        emit32(&b->e, 0);
+        site->edge.patch = b->e.at - 4;
+    } else {
+        site->edge.patch = emit_jcc(&b->e, CC_Z);
+        stub->from[2] = emit_jmp(&b->e);
+    }
+}
+
+static void indirect(struct build *b, bool remember, bool call)
+{
+    flags_leave_host(b);
+    if (!looks_up(b)) {
+        if (call)
+            emit_call_thunk(&b->e, THUNK_INDIRECT);
+        else
+            emit_jmp_thunk(&b->e, THUNK_INDIRECT);
+        return;
+    }
+    struct stub *stub = stub_add(b, STUB_INDIRECT, 0);
+    if (!b->v->deterministic) {
+        poll(b);
+        stub->from[0] = emit_jcc(&b->e, CC_NZ);
+    }
+    if (remember && !b->t->config.no_site_cache) {
+        emit_site(b, stub, call);
+    } else {
+        stub->from[1] = look_up(b);
+        go_to_entry(b, call);
+    }
+    if (call) stub->back = b->e.at;
 }
 
 void emit_indirect(struct build *b)
 {
-    flags_leave_host(b);
-    if (!looks_up(b)) {
-        emit_jmp_thunk(&b->e, THUNK_INDIRECT);
-        return;
-    }
-    look_up(b, stub_add(b, STUB_INDIRECT, 0));
-    emit_rm(&b->e, false, 0xff, 4, code_of_entry());
+    indirect(b, true, false);
 }
 
 void emit_indirect_call(struct build *b)
 {
-    if (!will_return(b, 0)) {
-        emit_indirect(b);
+    bool returns = will_return(b, 0);
+    indirect(b, true, returns);
+    if (returns) emit_continuation(b);
+}
+
+void emit_return(struct build *b)
+{
+    if (!uses_return_stack(b)) {
+        indirect(b, false, false);
         return;
     }
     flags_leave_host(b);
-    if (looks_up(b)) {
-        struct stub *stub = stub_add(b, STUB_INDIRECT, 0);
-        look_up(b, stub);
-        emit_rm(&b->e, false, 0xff, 2, code_of_entry());
-        stub->back = b->e.at;
-    } else {
-        emit_call_thunk(&b->e, THUNK_INDIRECT);
-    }
-    emit_continuation(b);
+    emit8(&b->e, 0xc3);
 }
 
+static void fix_here(struct build *b, u32 place)
+{
+    if (place) emit_here32(&b->e, place);
+}
+
+/* from[0]: something is pending. Of a site, from[1]: another EIP; from[2]: another frame. Else from[1]:
+ * missed. */
 void emit_indirect_stub(struct build *b, const struct stub *stub)
 {
+    struct indirect_site *site = b->block->indirect;
+    u32 missed = stub->from[1];
+    if (site) {
+        site->look_up = b->e.at;
+        fix_here(b, stub->from[2]);
+        missed = look_up(b);
+        go_to_entry(b, stub->back);
+        if (stub->back) emit_jmp_to(&b->e, stub->back);
+    }
+    fix_here(b, missed);
+    fix_here(b, stub->from[0]);
     if (stub->back) push_host_return(b, stub->back);
     emit_jmp_thunk(&b->e, THUNK_INDIRECT);
+    if (!site) return;
+    fix_here(b, stub->from[1]);
+    if (stub->back) push_host_return(b, stub->back);
+    site->edge.stub = b->e.at;
+    emit_here32(&b->e, site->edge.patch);
+    emit_mov_ri(&b->e, REG_TEMP, (u32)(uintptr_t)site);
+    emit_jmp_thunk(&b->e, THUNK_FILL_SITE);
 }

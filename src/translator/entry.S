@@ -197,4 +197,14 @@ thunk_indirect:
     call translator_indirect
     jmp resume
 
+    .globl thunk_fill_site
+    .type thunk_fill_site, @function
+thunk_fill_site:
+    mov %r9, FRAME_RIP(%r15)
+    SAVE_GUEST
+    lea -FRAME_BIAS(%r15), %rdi
+    mov %r11d, %esi
+    call translator_fill_site
+    jmp resume
+
     .section .note.GNU-stack, "", @progbits

@@ -61,8 +61,9 @@
 #define THUNK_FAST        9  /* call: r11d = struct callout with a fast routine; as THUNK_CALLOUT */
 #define THUNK_LINK_PARKED 10 /* jump: r11d = struct edge; flags in r12 or dead */
 #define THUNK_RETURN_MISS                                                                                    \
-    11 /* jump: r9d = EIP to return to, which is not where the shadow return stack led */
-#define THUNK_COUNT 12
+    11                     /* jump: r9d = EIP to return to, which is not where the shadow return stack led */
+#define THUNK_FILL_SITE 12 /* jump: r9d = EIP to go to, r11d = struct indirect_site */
+#define THUNK_COUNT     13
 
 /* Behind a call of THUNK_SLOW: size of the access, with SLOW_WRITE; then the index of the guest instruction
  * in its block. */

@@ -152,6 +152,31 @@ static void find_live_flags(struct build *b, u32 end)
     }
 }
 
+static bool touches_memory(const struct insn *i)
+{
+    switch (i->mnemonic) {
+    case ZYDIS_MNEMONIC_PUSH:
+    case ZYDIS_MNEMONIC_POP:
+    case ZYDIS_MNEMONIC_LEAVE:
+    case ZYDIS_MNEMONIC_CALL:
+    case ZYDIS_MNEMONIC_RET: return true;
+    default: break;
+    }
+    for (unsigned n = 0; n < i->operand_count; n++)
+        if (i->op[n].kind == OPND_MEM && i->op[n].bytes) return true;
+    return false;
+}
+
+bool plan_wants_parked(const struct build *b)
+{
+    for (unsigned n = 0; n < b->count; n++) {
+        const struct insn *i = &b->insn[n];
+        if (b->callout[n] || touches_memory(i)) return true;
+        if (i->flags_read || i->flags_written) return false;
+    }
+    return false;
+}
+
 bool plan_block(struct build *b, const u8 *bytes, unsigned here, const u8 *next_bytes, unsigned next,
                 bool *crosses)
 {

@@ -177,6 +177,7 @@ u64 translator_string(struct vcpu *v, const struct callout *callout, u64 back);
 u64 translator_fast(struct vcpu *v, const struct callout *callout, u64 back);
 u64 translator_link(struct vcpu *v, struct edge *edge);
 u64 translator_indirect(struct vcpu *v);
+u64 translator_fill_site(struct vcpu *v, struct indirect_site *site);
 u64 translator_dispatch(struct vcpu *v);
 u64 translator_budget(struct vcpu *v);
 u64 translator_cross(struct vcpu *v);
@@ -329,24 +330,48 @@ static u32 edge_page(const struct edge *edge)
     return (edge->from->key.cs_base + edge->eip) >> PAGE_SHIFT;
 }
 
+/* Find the block to go on in; and, in *target, the same if an edge of `from` may lead to it for good. */
+static u64 next_for(struct vcpu *v, const struct block *from, u32 eip, struct block **target)
+{
+    struct engine *t = v->engine;
+    u64 flushes = v->counters->cache_flushes;
+    *target = NULL;
+    flags_from_parked(v);
+    v->rip = eip;
+    u64 to = translator_next(v);
+    if (t->config.no_chaining || to == (u64)(uintptr_t)translator_leave) return to;
+    /* The block found need not be the one wanted: an interpreted instruction may have come between, and
+     * either may be gone. */
+    struct block *found = cache_block_at(&t->cache, (u32)(to - (u64)(uintptr_t)t->cache.arena.exec));
+    if (v->counters->cache_flushes != flushes || from->dead || !found || found->key.eip != eip ||
+        found->key.mode != from->key.mode || found->key.cs_base != from->key.cs_base ||
+        found->key.cs_limit != from->key.cs_limit)
+        return to;
+    *target = found;
+    return to;
+}
+
 u64 translator_link(struct vcpu *v, struct edge *edge)
 {
     ENTER_C(v);
     struct engine *t = v->engine;
-    flags_from_parked(v);
-    v->rip = edge->eip;
-    u64 flushes = v->counters->cache_flushes;
-    u64 to = translator_next(v);
-    if (t->config.no_chaining || to == (u64)(uintptr_t)translator_leave) return to;
-    /* The block found need not be the edge's target: an interpreted instruction may have come between, and
-     * either may be gone. */
-    struct block *target = cache_block_at(&t->cache, (u32)(to - (u64)(uintptr_t)t->cache.arena.exec));
-    if (v->counters->cache_flushes != flushes || edge->from->dead || edge->to || !target ||
-        target->key.eip != edge->eip || target->key.mode != edge->from->key.mode ||
-        target->key.cs_base != edge->from->key.cs_base || target->key.cs_limit != edge->from->key.cs_limit)
+    struct block *target;
+    u64 to = next_for(v, edge->from, edge->eip, &target);
+    if (!target || edge->to || (!edge->frame_patch && (target->key.gpa ^ edge->from->key.gpa) >= PAGE_SIZE))
         return to;
-    if (!edge->frame_patch && (target->key.gpa ^ edge->from->key.gpa) >= PAGE_SIZE) return to;
     cache_link(&t->cache, edge, target, v->exec_table[edge_page(edge)]);
+    return to;
+}
+
+u64 translator_fill_site(struct vcpu *v, struct indirect_site *site)
+{
+    ENTER_C(v);
+    struct engine *t = v->engine;
+    struct block *target;
+    u64 to = next_for(v, site->edge.from, (u32)v->rip, &target);
+    if (!target) return to;
+    cache_fill_site(&t->cache, site, target,
+                    v->exec_table[(target->key.cs_base + target->key.eip) >> PAGE_SHIFT]);
     return to;
 }
 
@@ -387,7 +412,8 @@ u64 translator_cross(struct vcpu *v)
 }
 
 extern const u8 thunk_slow[], thunk_callout[], thunk_link[], thunk_indirect[], thunk_dispatch[],
-    thunk_budget[], thunk_cross[], thunk_string[], thunk_fast[], thunk_link_parked[], thunk_return_miss[];
+    thunk_budget[], thunk_cross[], thunk_string[], thunk_fast[], thunk_link_parked[], thunk_return_miss[],
+    thunk_fill_site[];
 
 const u8 *const translator_thunks[THUNK_COUNT] = {
     [THUNK_SLOW] = thunk_slow,
@@ -402,6 +428,7 @@ const u8 *const translator_thunks[THUNK_COUNT] = {
     [THUNK_FAST] = thunk_fast,
     [THUNK_LINK_PARKED] = thunk_link_parked,
     [THUNK_RETURN_MISS] = thunk_return_miss,
+    [THUNK_FILL_SITE] = thunk_fill_site,
 };
 
 void translator_set_thunks(struct vcpu *v)

@@ -1,8 +1,8 @@
 /*
  * A block as a whole: entries, body, stubs.
  *
- *     parked entry   from C code and indirect jumps: flags are in r12
- *     host entry     from direct edges: flags are in the host's EFLAGS
+ *     parked entry   from C code, indirect jumps and parked edges: flags are in r12
+ *     host entry     from other edges: flags are in the host's EFLAGS
  *     body           one piece after the other; each has a site
  *     stubs          slow paths and unlinked edges
  *
@@ -27,7 +27,7 @@ static void emit_entries(struct build *b)
 {
     struct block *block = b->block;
     block->start = b->e.at;
-    if (b->v->deterministic) {
+    if (b->v->deterministic || (b->live[0] && plan_wants_parked(b))) {
         block->entry_host = b->e.at;
         emit_park_flags(&b->e);
         block->entry_parked = b->e.at;
@@ -122,9 +122,14 @@ static void leave_through(struct build *b, u32 eip, unsigned thunk)
     emit_jmp_thunk(&b->e, thunk);
 }
 
+static bool fixes_its_own(const struct stub *stub)
+{
+    return stub->kind == STUB_EDGE || stub->kind == STUB_INDIRECT;
+}
+
 static void emit_stub(struct build *b, const struct stub *stub)
 {
-    for (unsigned n = 0; n < ARRAY_SIZE(stub->from) && stub->kind != STUB_EDGE; n++)
+    for (unsigned n = 0; n < ARRAY_SIZE(stub->from) && !fixes_its_own(stub); n++)
         if (stub->from[n]) emit_here32(&b->e, stub->from[n]);
     switch (stub->kind) {
     case STUB_MISALIGNED: /* across a page it falls into the slow path, which comes next */

@@ -14,6 +14,7 @@ struct translator_config {
     unsigned block_limit;   /* guest instructions a block, 1 to 64 */
     bool no_chaining;       /* every block returns to the dispatcher */
     bool no_inline_cache;   /* indirect branches go through the dispatcher */
+    bool no_site_cache;     /* indirect branches always look up */
     bool no_return_stack;   /* guest returns are indirect branches like others */
     bool no_flag_lookahead; /* flags are live behind every block */
     bool forced_slow;       /* every memory access takes the slow path */

@@ -242,6 +242,12 @@ static bool set_no_flag_lookahead(struct options *o, const char *value, struct c
     return true;
 }
 
+static bool set_no_site_cache(struct options *o, const char *value, struct complaint *c)
+{
+    o->translator.no_site_cache = true;
+    return true;
+}
+
 static bool set_no_traces(struct options *o, const char *value, struct complaint *c)
 {
     o->no_traces = true;
@@ -527,6 +533,7 @@ static const struct option_row rows[] = {
     {"block-limit", "N", "guest instructions a block, 1 to 64", set_block_limit},
     {"no-chaining", NULL, "every block returns to the dispatcher", set_no_chaining},
     {"no-inline-cache", NULL, "indirect branches go through the dispatcher", set_no_inline_cache},
+    {"no-site-cache", NULL, "indirect branches do not remember where they went", set_no_site_cache},
     {"no-return-stack", NULL, "guest returns are looked up like other indirect branches",
      set_no_return_stack},
     {"no-flag-lookahead", NULL, "arithmetic flags are live behind every block", set_no_flag_lookahead},

@@ -1,10 +1,11 @@
 /*
- * The look-ahead's table against the decoder: what it knows has the length that Zydis finds, reads no flags, and kills
- * all of them when it says so. Guards against flags that are thrown away though somebody reads them.
+ * The look-ahead's table against the decoder: what it knows has the length that Zydis finds, reads no flags,
+ * and kills all of them when it says so. Guards against flags that are thrown away though somebody reads
+ * them.
  */
-#include "translator/peek.h"
 #include "check.h"
 #include "cpu/insn.h"
+#include "translator/peek.h"
 
 #include <string.h>
 
@@ -16,8 +17,11 @@ static void compare(const u8 *bytes)
     if (p.effect == PEEK_UNKNOWN) return;
     struct insn i;
     int length = insn_decode(&i, bytes, INSN_MAX_BYTES, true);
-    bool right = length == (int)p.length && !i.flags_read && (p.effect != PEEK_KILLS || i.flags_killed == FL_ARITH);
-    if (!right) printf("%02x %02x %02x: length %u, decoder says %d\n", bytes[0], bytes[1], bytes[2], p.length, length);
+    bool right =
+        length == (int)p.length && !i.flags_read && (p.effect != PEEK_KILLS || i.flags_killed == FL_ARITH);
+    if (!right)
+        printf("%02x %02x %02x: length %u, decoder says %d\n", bytes[0], bytes[1], bytes[2], p.length,
+               length);
     CHECK(right);
     known++;
 }
@@ -54,7 +58,10 @@ static void check_host_clears_af(void)
 {
     u64 flags[4];
 #define AF_AFTER(n, op)                                                                                      \
-    __asm__("mov $0x1000, %%eax; sahf; mov $3, %%eax; " op " $1, %%eax; pushfq; pop %0" : "=r"(flags[n]) : : "rax", "cc")
+    __asm__("mov $0x1000, %%eax; sahf; mov $3, %%eax; " op " $1, %%eax; pushfq; pop %0"                      \
+            : "=r"(flags[n])                                                                                 \
+            :                                                                                                \
+            : "rax", "cc")
     AF_AFTER(0, "and");
     AF_AFTER(1, "or");
     AF_AFTER(2, "xor");
