@@ -6,6 +6,7 @@
 #include "fast_entry.h"
 
 #include "descriptor.h"
+#include "exec.h"
 #include "isa.h"
 #include "mode.h"
 
@@ -235,7 +236,12 @@ static bool load_data_segment(struct vcpu *v, enum seg seg, u16 selector)
 
 static bool fast_mov_segment(struct vcpu *v, const struct insn *i)
 {
-    return is_common(v) && load_data_segment(v, i->op[0].reg, (u16)v->gpr[i->op[1].reg]);
+    if (!is_common(v)) return false;
+    if (i->op[1].kind == OPND_REG) return load_data_segment(v, i->op[0].reg, (u16)v->gpr[i->op[1].reg]);
+    enum mode_seg kind = mode_seg(v->mode, i->mem_seg);
+    if (kind != MODE_SEG_FLAT && kind != MODE_SEG_BASED) return false;
+    const u8 *from = span(v->read_table, v->seg[i->mem_seg].base + exec_address(v, i), 2);
+    return from && load_data_segment(v, i->op[0].reg, (u16)(from[0] | from[1] << 8));
 }
 
 static bool fast_pop_segment(struct vcpu *v, const struct insn *i)
@@ -262,8 +268,7 @@ fast_routine *fast_routine_of(const struct insn *i)
     case ZYDIS_MNEMONIC_IRETD: return fast_iret;
     case ZYDIS_MNEMONIC_SYSENTER: return fast_sysenter;
     case ZYDIS_MNEMONIC_SYSEXIT: return fast_sysexit;
-    case ZYDIS_MNEMONIC_MOV:
-        return is_data_segment(&i->op[0]) && i->op[1].kind == OPND_REG ? fast_mov_segment : NULL;
+    case ZYDIS_MNEMONIC_MOV: return is_data_segment(&i->op[0]) ? fast_mov_segment : NULL;
     case ZYDIS_MNEMONIC_POP: return is_data_segment(&i->op[0]) ? fast_pop_segment : NULL;
     default: return NULL;
     }

@@ -106,7 +106,7 @@ static void apply_segment(struct build *b, u8 seg, unsigned size)
     emit_lea32(&b->e, REG_LINEAR, mem_bis(REG_LINEAR, REG_ENTRY, 1));
 }
 
-static bool address(struct build *b, unsigned size, bool write)
+bool access_address(struct build *b, unsigned size, bool write)
 {
     const struct insn *i = b->i;
     if (!segment_is_reachable(b, i->mem_seg, write)) return false;
@@ -195,7 +195,7 @@ bool access_operand(struct build *b, unsigned size, bool write, struct host_mem 
         *mem = in_window(b, guest_address(b->i));
         return true;
     }
-    if (!address(b, size, write)) return false;
+    if (!access_address(b, size, write)) return false;
     *mem = access_linear(b, size, write);
     return true;
 }

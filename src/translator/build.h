@@ -4,6 +4,7 @@
  *   plan.c     decodes the guest code and finds out where flags are live
  *   access.c   keeps track of where the flags are; memory operands: address, checks, slow paths
  *   rewrite.c  the same instruction again, with its memory operand and ESP redirected
+ *   special.c  single forms of instructions: segment and control registers, bit strings
  *   edge.c     how control leaves a block: direct edges and indirect ones
  *   branch.c   jumps, calls, returns
  *   inline.c   stack and sensitive instructions emulated in line
@@ -182,10 +183,17 @@ bool access_is_direct(const struct build *b, const struct insn *i);
 bool segment_is_reachable(const struct build *b, u8 seg, bool write);
 /* r9d = linear address of [seg:reg], reg a 32-bit offset in a host register. */
 void access_register(struct build *b, u8 seg, u8 reg, unsigned size);
+/* r9d = linear address of the memory operand of the instruction at hand. False: as access_operand(). */
+bool access_address(struct build *b, unsigned size, bool write);
 /* With r9d = linear: where the bytes are. */
 struct host_mem access_linear(struct build *b, unsigned size, bool write);
 /* ESP-relative accesses are only emitted for flat 32-bit stacks. */
 bool stack_is_flat(const struct build *b);
+/* Does this instruction push or pop dwords on such a stack? */
+static inline bool has_plain_stack(const struct build *b, const struct insn *i)
+{
+    return stack_is_flat(b) && (b->mode & MODE_CODE32) && !(i->prefixes & PFX_OPSIZE);
+}
 /* The 4 bytes below ESP of a flat stack, for writing; after the store ESP follows. */
 struct host_mem access_push(struct build *b);
 void access_pushed(struct build *b);
@@ -206,6 +214,12 @@ static inline u8 host_gpr(u8 reg)
     return reg == REG_ESP ? GUEST_ESP : reg;
 }
 
+/* Must the flags be in place before the instruction, because it reads them or leaves some alone? */
+static inline bool needs_flags(const struct build *b, const struct insn *i)
+{
+    return i->flags_read || (i->flags_written && (b->live[b->n + 1] & ~i->flags_killed));
+}
+
 /* branch.c, inline.c and string.c: one emitter a mnemonic, NULL when there is none. It returns false, having
  * emitted nothing, when this form is not for it. */
 typedef bool emit_function(struct build *b);
@@ -214,7 +228,7 @@ emit_function *branch_emitter(u16 mnemonic);
 unsigned branch_targets(const struct build *b, const struct insn *i, u32 next_eip, u32 targets[2]);
 emit_function *inline_emitter(u16 mnemonic);
 emit_function *string_emitter(u16 mnemonic);
-/* Forms with segment and control registers that are done in line; NULL for the others. */
+/* special.c: the emitter of this form of an instruction whose other forms have none; NULL for those. */
 emit_function *special_emitter(const struct build *b, const struct insn *i);
 /* The emitter that one of the three has for it. */
 emit_function *emitter_for(u16 mnemonic);

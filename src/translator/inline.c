@@ -6,21 +6,10 @@
 
 #include <Zydis/Mnemonic.h>
 
-static bool has_plain_stack(const struct build *b, const struct insn *i)
-{
-    bool size_prefix = i->prefixes & PFX_OPSIZE;
-    return stack_is_flat(b) && (b->mode & MODE_CODE32) && !size_prefix;
-}
-
-static bool plain_stack(const struct build *b)
-{
-    return has_plain_stack(b, b->i);
-}
-
 static bool emit_push(struct build *b)
 {
     const struct operand *from = &b->i->op[0];
-    if (!plain_stack(b)) return false;
+    if (!has_plain_stack(b, b->i)) return false;
     if (from->kind == OPND_REG && from->reg_class == RC_GPR32) {
         emit_store32(&b->e, access_push(b), host_gpr(from->reg)); /* PUSH ESP stores the old value */
     } else if (from->kind == OPND_IMM) {
@@ -37,10 +26,27 @@ static bool emit_push(struct build *b)
     return true;
 }
 
+/* An address with ESP in it takes the new ESP (SDM 2 "POP"), which is not there before the store cannot
+ * fault: the interpreter's. */
+static bool emit_pop_memory(struct build *b)
+{
+    const struct insn *i = b->i;
+    struct host_mem mem;
+    if (i->op[0].bytes != 4 || i->mem_base == REG_ESP || !segment_is_reachable(b, i->mem_seg, true) ||
+        mode_seg(b->mode, i->mem_seg) == MODE_SEG_LIMITED)
+        return false;
+    emit_load32(&b->e, REG_TEMP, access_pop(b));
+    access_operand(b, 4, true, &mem); /* its slow path keeps r11 */
+    emit_store32(&b->e, mem, REG_TEMP);
+    emit_lea32(&b->e, GUEST_ESP, mem_bd(GUEST_ESP, 4));
+    return true;
+}
+
 static bool emit_pop(struct build *b)
 {
     const struct operand *to = &b->i->op[0];
-    if (!plain_stack(b) || to->kind != OPND_REG || to->reg_class != RC_GPR32 || to->reg == REG_ESP)
+    if (to->kind == OPND_MEM && has_plain_stack(b, b->i)) return emit_pop_memory(b);
+    if (!has_plain_stack(b, b->i) || to->kind != OPND_REG || to->reg_class != RC_GPR32 || to->reg == REG_ESP)
         return false;
     emit_load32(&b->e, host_gpr(to->reg), access_pop(b));
     emit_lea32(&b->e, GUEST_ESP, mem_bd(GUEST_ESP, 4));
@@ -49,7 +55,7 @@ static bool emit_pop(struct build *b)
 
 static bool emit_leave(struct build *b)
 {
-    if (!plain_stack(b)) return false;
+    if (!has_plain_stack(b, b->i)) return false;
     emit_mov_rr32(&b->e, REG_LINEAR, RBP);
     emit_load32(&b->e, RBP, access_linear(b, 4, false));
     emit_lea32(&b->e, GUEST_ESP, mem_bd(REG_LINEAR, 4));
@@ -136,7 +142,7 @@ static void gather_eflags(struct build *b)
 
 static bool emit_pushf(struct build *b)
 {
-    if (!plain_stack(b) || (b->mode & MODE_VM86)) return false;
+    if (!has_plain_stack(b, b->i) || (b->mode & MODE_VM86)) return false;
     flags_to_parked(b);
     gather_eflags(b);
     emit_store32(&b->e, access_push(b), REG_TEMP);
@@ -160,7 +166,7 @@ static void scatter_arithmetic(struct build *b)
  * interrupt in. */
 static bool emit_popf(struct build *b)
 {
-    if (!plain_stack(b) || (b->mode & MODE_VM86)) return false;
+    if (!has_plain_stack(b, b->i) || (b->mode & MODE_VM86)) return false;
     bool changes_if = may_change_if(b), kernel = (b->mode & MODE_CPL) == 0;
     u32 others = FL_TF | FL_NT | FL_RF | FL_AC | FL_VIF | FL_VIP | FL_ID | (kernel ? FL_IOPL : 0);
     u32 taken = FL_DF | (changes_if ? FL_IF : 0);
@@ -220,108 +226,6 @@ static bool emit_rdtscp(struct build *b)
     if (!emit_rdtsc(b)) return false;
     emit_load32(&b->e, RCX, mem_frame((s32)offsetof(struct vcpu, tsc_aux) - FRAME_BIAS));
     return true;
-}
-
-/* --- segment and control registers --- */
-
-static struct host_mem selector_of(u8 seg)
-{
-    return mem_frame(FRAME_SEG + FRAME_SEG_BYTES * seg + FRAME_SEG_SELECTOR);
-}
-
-/* A selector is written as a word into its dword, by all recent CPUs (SDM 2 "PUSH"). */
-static bool emit_push_segment(struct build *b)
-{
-    struct host_mem slot = access_push(b);
-    emit_load16(&b->e, REG_TEMP, selector_of(b->i->op[0].reg));
-    emit_store16(&b->e, slot, REG_TEMP);
-    access_pushed(b);
-    return true;
-}
-
-static bool emit_mov_from_segment(struct build *b)
-{
-    emit_load16(&b->e, host_gpr(b->i->op[0].reg), selector_of(b->i->op[1].reg));
-    return true;
-}
-
-/* The selector in r11d to a data segment register: nothing to do if it is there already and the GDT still has
- * the bytes it was loaded from. Else the routine, which takes the selector from where the instruction does.
- */
-static struct stub *load_segment(struct build *b, u8 seg)
-{
-    s32 field = FRAME_SEG + FRAME_SEG_BYTES * seg;
-    struct stub *stub = stub_add(b, STUB_FAST, 0);
-    stub->callout = (u32)(uintptr_t)make_callout(b, false);
-    emit_lea32(&b->e, REG_ENTRY, mem_bd(REG_TEMP, 1 << 16));
-    emit_rm(&b->e, false, 0x3b, REG_ENTRY, selector_of(seg)); /* with `comparable` above it */
-    stub->from[0] = emit_jcc(&b->e, CC_NZ);
-    emit_alu_ri(&b->e, false, 4, REG_TEMP, ~7);
-    emit_rm(&b->e, false, 0x03, REG_TEMP, mem_frame((s32)offsetof(struct vcpu, gdtr.base) - FRAME_BIAS));
-    emit_mov_rr32(&b->e, REG_ENTRY, REG_TEMP);
-    emit_shift_ri(&b->e, false, 5, REG_ENTRY, PAGE_SHIFT);
-    emit_load64(&b->e, REG_ENTRY, mem_bis(REG_READ, REG_ENTRY, 8));
-    emit_rr(&b->e, true, 0x85, REG_ENTRY, REG_ENTRY);
-    stub->from[1] = emit_jcc(&b->e, CC_Z);
-    emit_load64(&b->e, REG_TEMP, mem_bis(REG_TEMP, REG_ENTRY, 1));
-    emit_rm(&b->e, true, 0x3b, REG_TEMP, mem_frame(field + FRAME_SEG_RAW));
-    stub->from[2] = emit_jcc(&b->e, CC_NZ);
-    return stub;
-}
-
-static bool emit_mov_to_segment(struct build *b)
-{
-    flags_clobber(b);
-    emit_movzx16(&b->e, REG_TEMP, host_gpr(b->i->op[1].reg));
-    load_segment(b, b->i->op[0].reg)->back = b->e.at;
-    return true;
-}
-
-static bool emit_pop_segment(struct build *b)
-{
-    flags_clobber(b);
-    emit_load16(&b->e, REG_TEMP, access_pop(b));
-    struct stub *stub = load_segment(b, b->i->op[0].reg);
-    emit_lea32(&b->e, GUEST_ESP, mem_bd(GUEST_ESP, 4));
-    stub->back = b->e.at;
-    return true;
-}
-
-static bool emit_mov_from_cr(struct build *b)
-{
-    static const s32 field[] = {
-        [0] = offsetof(struct vcpu, paging.cr0),
-        [2] = offsetof(struct vcpu, cr2),
-        [3] = offsetof(struct vcpu, paging.cr3),
-    };
-    emit_load32(&b->e, host_gpr(b->i->op[0].reg), mem_frame(field[b->i->op[1].reg] - FRAME_BIAS));
-    return true;
-}
-
-/* Loads that compare with the GDT are the kernel's: it reads by the tables the GDT is read by. */
-static bool may_compare(const struct build *b, const struct operand *to)
-{
-    return (b->mode & (MODE_PE | MODE_VM86 | MODE_CPL)) == MODE_PE && to->reg != SEG_SS && to->reg != SEG_CS;
-}
-
-static emit_function *mov_emitter(const struct build *b, const struct operand *to, const struct operand *from)
-{
-    if (to->kind != OPND_REG || from->kind != OPND_REG) return NULL;
-    if (to->reg_class == RC_SEG) return may_compare(b, to) ? emit_mov_to_segment : NULL;
-    if (to->reg_class != RC_GPR32) return NULL;
-    if (from->reg_class == RC_SEG) return emit_mov_from_segment;
-    bool kernel = (b->mode & MODE_CPL) == 0, kept = from->reg == 0 || from->reg == 2 || from->reg == 3;
-    return from->reg_class == RC_CR && kernel && kept ? emit_mov_from_cr : NULL;
-}
-
-emit_function *special_emitter(const struct build *b, const struct insn *i)
-{
-    const struct operand *to = &i->op[0];
-    if (b->v->no_fast_entry) return NULL;
-    if (i->mnemonic == ZYDIS_MNEMONIC_MOV) return mov_emitter(b, to, &i->op[1]);
-    if (to->kind != OPND_REG || to->reg_class != RC_SEG || !has_plain_stack(b, i)) return NULL;
-    if (i->mnemonic == ZYDIS_MNEMONIC_PUSH) return emit_push_segment;
-    return i->mnemonic == ZYDIS_MNEMONIC_POP && may_compare(b, to) ? emit_pop_segment : NULL;
 }
 
 emit_function *inline_emitter(u16 mnemonic)

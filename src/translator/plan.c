@@ -60,8 +60,8 @@ static bool has_emitter(const struct insn *i)
 static bool needs_interpreter(const struct build *b, const struct insn *i)
 {
     if (!lock_is_legal(i) || !isa_exposed(b->v->model, i)) return true;
+    if (special_emitter(b, i)) return fpu_is_off(b, i);
     if (i->row->treatment == TREAT_CALLOUT || i->row->treatment == TREAT_END) return !has_emitter(i);
-    if (special_emitter(b, i)) return false;
     if (has_special_register(i) || fpu_is_off(b, i)) return true;
     if (has_emitter(i)) return false;
     return i->row->treatment == TREAT_EMIT || !rewrite_can(b, i);

@@ -218,13 +218,6 @@ static void emit_vex(struct build *b, const struct insn *i, const struct host_me
     emit_immediates(b, i);
 }
 
-/* Flags that the instruction leaves alone, wholly or perhaps, and that somebody reads later must be in place
- * before it. */
-static bool needs_flags(const struct build *b, const struct insn *i)
-{
-    return i->flags_read || (i->flags_written && (b->live[b->n + 1] & ~i->flags_killed));
-}
-
 /* A division by zero would be a signal of the host, 25 times as dear as an exit: of the causes of #DE it is
  * the one that programs provoke, so it is looked for. Quotients that do not fit are left to the signal. */
 static void check_divisor(struct build *b, const struct insn *i, const struct host_mem *mem)

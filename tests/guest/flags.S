@@ -14,6 +14,7 @@ guest_main:
     call over_faults
     call lahf_sahf
     call loops
+    call bit_strings
     ret
 
 /* POPFD and POPF at CPL 0; what PUSHFD shows */
@@ -248,6 +249,45 @@ lahf_sahf:
     CHECK_CC(o)
     CHECK_CC(nz)
     ret
+
+/* A bit counted from a memory operand on lies in another dword, before it or behind it; flags but CF are left alone or
+ * undefined, ZF is left alone (SDM 2A BT) */
+bit_strings:
+    mov dword ptr [bits], 0x80000000
+    mov dword ptr [bits + 4], 0
+    mov dword ptr [bits + 8], 1
+    mov ecx, 3
+1:  mov eax, -1
+    cmp eax, eax            /* ZF */
+    bt [bits + 4], eax
+    CHECK_CC(c)
+    CHECK_CC(z)
+    mov eax, 32
+    bt [bits + 4], eax
+    CHECK_CC(c)
+    mov eax, 31
+    bt [bits + 4], eax
+    CHECK_CC(nc)
+    bts [bits + 4], eax
+    CHECK_CC(nc)
+    CHECK_EQ([bits + 4], 0x80000000)
+    lock btr [bits + 4], eax
+    CHECK_CC(c)
+    CHECK_EQ([bits + 4], 0)
+    mov eax, -32
+    lock btc [bits + 4], eax
+    CHECK_CC(nc)
+    CHECK_EQ([bits], 0x80000001)
+    btc [bits + 4], eax
+    CHECK_CC(c)
+    mov eax, 0x80000000     /* 256 MB before the operand, where nothing is */
+    mov edx, offset bits + 0x10000000
+    bt [edx], eax
+    CHECK_CC(nc)
+    dec ecx
+    jnz 1b
+    ret
+bits: .long 0, 0, 0, 0
 
 /* Flags across block ends: branches, calls, loops, callouts between producer and consumer */
 loops:

@@ -15,6 +15,7 @@ OTHER = FREE + 0x28
 
 guest_main:
     call loads
+    call reloads
     call local_table
     call jumps
     call queries
@@ -114,6 +115,67 @@ loads:
     mov fs, ebx
     mov dword ptr fs:[0], 0x12121212
     CHECK_EQ([scratch + 4], 0x12121212)
+    ret
+
+/* The selector that is there already: nothing to do, unless the descriptor or the table is another by now. The loop is
+ * for what a translated block does the second time. */
+reloads:
+    mov dword ptr [scratch], 0x01010101
+    mov dword ptr [scratch + 0x40], 0x02020202
+    mov esi, 3
+1:  DESCRIPTOR(DATA, offset scratch, 0xfff, ACC_DATA32_BYTES)
+    mov ebx, DATA
+    call reload_fs
+    CHECK_EQ(fs:[0], 0x01010101)
+    call reload_fs
+    CHECK_EQ(fs:[0], 0x01010101)
+    DESCRIPTOR(DATA, offset scratch + 0x40, 0xfff, ACC_DATA32_BYTES + 1)
+    call reload_fs
+    CHECK_EQ(fs:[0], 0x02020202)
+    DESCRIPTOR(DATA, offset scratch, 0xfff, ACC_DATA32_BYTES + 1) /* back to what it was the first time */
+    call reload_fs
+    CHECK_EQ(fs:[0], 0x01010101)
+    push fs
+    pop fs
+    CHECK_EQ(fs:[0], 0x01010101)
+    DESCRIPTOR(DATA, offset scratch, 0xfff, ACC_DATA32_BYTES + 1 - 0x80)
+    EXPECT_FAULT(VEC_NP, DATA, mov fs, ebx)
+    push ebx
+    EXPECT_FAULT(VEC_NP, DATA, pop fs)
+    pop eax
+    CHECK_EQ(eax, DATA)             /* ESP had not moved */
+    CHECK_EQ(fs:[0], 0x01010101)    /* and the register still is what it was */
+    DESCRIPTOR(DATA, offset scratch, 0xfff, ACC_DATA32_BYTES + 1)
+    EXPECT_NONE(mov fs, ebx)
+    /* same bytes, but beyond the limit of the table; then a table without them */
+    mov word ptr [other_gdt], DATA + 6
+    mov dword ptr [other_gdt + 2], offset gdt
+    lgdt [other_gdt]
+    EXPECT_FAULT(VEC_GP, DATA, mov fs, ebx)
+    lgdt [gdt_pointer]
+    EXPECT_NONE(mov fs, ebx)
+    /* null over null, and over something else */
+    xor ebx, ebx
+    call reload_fs
+    call reload_fs
+    mov eax, fs
+    CHECK_EQ(eax, 0)
+    SKIP_ON_TCG 2f
+    EXPECT_FAULT(VEC_GP, 0, mov eax, fs:[0])
+2:  mov ebx, DATA
+    call reload_fs
+    xor ebx, ebx
+    call reload_fs
+    SKIP_ON_TCG 3f
+    EXPECT_FAULT(VEC_GP, 0, mov eax, fs:[0])
+3:  dec esi
+    jnz 1b
+    ret
+
+reload_fs:
+    mov fs, ebx
+    push fs
+    pop fs
     ret
 
 /* LLDT and selectors of the LDT */
@@ -700,6 +762,7 @@ far_pointer:
 area64k: .skip 65536 + 4096
 scratch: .skip 4096
 ldt: .skip 64
+other_gdt: .skip 8
 saved_esp: .skip 4
 saved_gate: .skip 8
 ts_error: .skip 4

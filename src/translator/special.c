@@ -1,0 +1,198 @@
+/*
+ * Forms of an instruction that are done in line while its others are rewritten or left to the interpreter:
+ * moves from and to segment and control registers, bit strings in memory, LDMXCSR.
+ */
+#include "build.h"
+
+#include <Zydis/Mnemonic.h>
+
+static struct host_mem selector_of(u8 seg)
+{
+    return mem_frame(FRAME_SEG + FRAME_SEG_BYTES * seg + FRAME_SEG_SELECTOR);
+}
+
+/* A selector is written as a word into its dword, by all recent CPUs (SDM 2 "PUSH"). */
+static bool emit_push_segment(struct build *b)
+{
+    struct host_mem slot = access_push(b);
+    emit_load16(&b->e, REG_TEMP, selector_of(b->i->op[0].reg));
+    emit_store16(&b->e, slot, REG_TEMP);
+    access_pushed(b);
+    return true;
+}
+
+static bool emit_mov_from_segment(struct build *b)
+{
+    struct host_mem mem;
+    if (b->i->op[0].kind == OPND_MEM) {
+        if (!access_operand(b, 2, true, &mem)) return false;
+        emit_load16(&b->e, REG_TEMP, selector_of(b->i->op[1].reg));
+        emit_store16(&b->e, mem, REG_TEMP);
+        return true;
+    }
+    emit_load16(&b->e, host_gpr(b->i->op[0].reg), selector_of(b->i->op[1].reg));
+    return true;
+}
+
+/* The selector in r11d to a data segment register: nothing to do if it is there already and the GDT still has
+ * the bytes it was loaded from. Else the routine, which takes the selector from where the instruction does.
+ */
+static struct stub *load_segment(struct build *b, u8 seg)
+{
+    s32 field = FRAME_SEG + FRAME_SEG_BYTES * seg;
+    struct stub *stub = stub_add(b, STUB_FAST, 0);
+    stub->callout = (u32)(uintptr_t)make_callout(b, false);
+    emit_lea32(&b->e, REG_ENTRY, mem_bd(REG_TEMP, 1 << 16));
+    emit_rm(&b->e, false, 0x3b, REG_ENTRY, selector_of(seg)); /* with `comparable` above it */
+    stub->from[0] = emit_jcc(&b->e, CC_NZ);
+    emit_alu_ri(&b->e, false, 4, REG_TEMP, ~7);
+    emit_rm(&b->e, false, 0x03, REG_TEMP, mem_frame((s32)offsetof(struct vcpu, gdtr.base) - FRAME_BIAS));
+    emit_mov_rr32(&b->e, REG_ENTRY, REG_TEMP);
+    emit_shift_ri(&b->e, false, 5, REG_ENTRY, PAGE_SHIFT);
+    emit_load64(&b->e, REG_ENTRY, mem_bis(REG_READ, REG_ENTRY, 8));
+    emit_rr(&b->e, true, 0x85, REG_ENTRY, REG_ENTRY);
+    stub->from[1] = emit_jcc(&b->e, CC_Z);
+    emit_load64(&b->e, REG_TEMP, mem_bis(REG_TEMP, REG_ENTRY, 1));
+    emit_rm(&b->e, true, 0x3b, REG_TEMP, mem_frame(field + FRAME_SEG_RAW));
+    stub->from[2] = emit_jcc(&b->e, CC_NZ);
+    return stub;
+}
+
+static bool emit_mov_to_segment(struct build *b)
+{
+    struct host_mem mem;
+    flags_clobber(b);
+    if (b->i->op[1].kind == OPND_MEM) {
+        if (!access_operand(b, 2, false, &mem)) return false;
+        emit_load16(&b->e, REG_TEMP, mem);
+    } else {
+        emit_movzx16(&b->e, REG_TEMP, host_gpr(b->i->op[1].reg));
+    }
+    load_segment(b, b->i->op[0].reg)->back = b->e.at;
+    return true;
+}
+
+static bool emit_pop_segment(struct build *b)
+{
+    flags_clobber(b);
+    emit_load16(&b->e, REG_TEMP, access_pop(b));
+    struct stub *stub = load_segment(b, b->i->op[0].reg);
+    emit_lea32(&b->e, GUEST_ESP, mem_bd(GUEST_ESP, 4));
+    stub->back = b->e.at;
+    return true;
+}
+
+static bool emit_mov_from_cr(struct build *b)
+{
+    static const s32 field[] = {
+        [0] = offsetof(struct vcpu, paging.cr0),
+        [2] = offsetof(struct vcpu, cr2),
+        [3] = offsetof(struct vcpu, paging.cr3),
+    };
+    emit_load32(&b->e, host_gpr(b->i->op[0].reg), mem_frame(field[b->i->op[1].reg] - FRAME_BIAS));
+    return true;
+}
+
+/* --- bit strings in memory: a register says which bit, counted from the operand on --- */
+
+static bool emit_bit_string(struct build *b)
+{
+    const struct insn *i = b->i;
+    bool write = i->mnemonic != ZYDIS_MNEMONIC_BT;
+    u8 bit = host_gpr(i->op[1].reg);
+    flags_clobber(b);
+    if (!access_address(b, 4, write)) return false;
+    emit_mov_rr32(&b->e, REG_TEMP, bit);
+    emit_shift_ri(&b->e, false, 7, REG_TEMP, 5); /* sar: before the operand, too */
+    emit_lea32(&b->e, REG_LINEAR, mem_bis(REG_LINEAR, REG_TEMP, 4));
+    struct host_mem mem = access_linear(b, 4, write);
+    if (!write) emit_load32(&b->e, REG_ENTRY, mem);
+    emit_mov_rr32(&b->e, REG_TEMP, bit);
+    emit_alu_ri(&b->e, false, 4, REG_TEMP, 31);
+    if (needs_flags(b, i)) flags_to_host(b);
+    if (write) {
+        b->block->sites[b->n].parked = b->flags != FLAGS_HOST; /* where the host may fault, in a window */
+        emit_window_prefixes(&b->e, &mem);
+        if (i->prefixes & PFX_LOCK) emit8(&b->e, 0xf0);
+        emit_rex(&b->e, false, REG_TEMP, &mem, 0, false);
+        emit8(&b->e, 0x0f);
+        emit8(&b->e, i->opcode);
+        emit_modrm_mem(&b->e, REG_TEMP, &mem);
+    } else {
+        emit_rex(&b->e, false, REG_TEMP, NULL, REG_ENTRY, false);
+        emit8(&b->e, 0x0f);
+        emit8(&b->e, i->opcode);
+        emit8(&b->e, 0xc0 | (REG_TEMP & 7) << 3 | (REG_ENTRY & 7));
+    }
+    b->flags = FLAGS_HOST;
+    return true;
+}
+
+static bool is_bit_string(const struct build *b, const struct insn *i)
+{
+    switch (i->mnemonic) {
+    case ZYDIS_MNEMONIC_BT:
+    case ZYDIS_MNEMONIC_BTS:
+    case ZYDIS_MNEMONIC_BTR:
+    case ZYDIS_MNEMONIC_BTC: break;
+    default: return false;
+    }
+    return i->op[0].kind == OPND_MEM && i->op[1].kind == OPND_REG && i->op[1].reg_class == RC_GPR32 &&
+           i->address_bytes == 4 && segment_is_reachable(b, i->mem_seg, i->mnemonic != ZYDIS_MNEMONIC_BT) &&
+           mode_seg(b->mode, i->mem_seg) != MODE_SEG_LIMITED;
+}
+
+/* --- LDMXCSR: reserved bits are the interpreter's #GP, all else is the host's own --- */
+
+static bool emit_ldmxcsr(struct build *b)
+{
+    struct host_mem mem;
+    flags_clobber(b);
+    if (!access_operand(b, 4, false, &mem)) return false;
+    emit_load32(&b->e, REG_TEMP, mem);
+    emit_test_ri(&b->e, REG_TEMP, 0xffff0000);
+    stub_add(b, STUB_STEP, emit_jcc(&b->e, CC_NZ));
+    /* From a copy: the operand may be changed by a device between two looks. */
+    mem = mem_frame(FRAME_SLOW_SCRATCH);
+    emit_store32(&b->e, mem, REG_TEMP);
+    emit_rex(&b->e, false, 0, &mem, 0, false);
+    emit8(&b->e, 0x0f);
+    emit8(&b->e, 0xae);
+    emit_modrm_mem(&b->e, 2, &mem);
+    return true;
+}
+
+/* --- which has one --- */
+
+/* Loads that compare with the GDT are the kernel's: it reads by the tables the GDT is read by. */
+static bool may_compare(const struct build *b, const struct operand *to)
+{
+    return (b->mode & (MODE_PE | MODE_VM86 | MODE_CPL)) == MODE_PE && to->reg != SEG_SS && to->reg != SEG_CS;
+}
+
+static emit_function *mov_emitter(const struct build *b, const struct insn *i)
+{
+    const struct operand *to = &i->op[0], *from = &i->op[1];
+    bool to_memory = to->kind == OPND_MEM, from_memory = from->kind == OPND_MEM;
+    if ((to_memory || from_memory) && !segment_is_reachable(b, i->mem_seg, to_memory)) return NULL;
+    if (to->kind == OPND_REG && to->reg_class == RC_SEG)
+        return may_compare(b, to) ? emit_mov_to_segment : NULL;
+    bool full = to_memory || (to->kind == OPND_REG && to->reg_class == RC_GPR32);
+    if (!full || from->kind != OPND_REG) return NULL;
+    if (from->reg_class == RC_SEG) return emit_mov_from_segment;
+    bool kernel = (b->mode & MODE_CPL) == 0, kept = from->reg == 0 || from->reg == 2 || from->reg == 3;
+    return from->reg_class == RC_CR && kernel && kept ? emit_mov_from_cr : NULL;
+}
+
+emit_function *special_emitter(const struct build *b, const struct insn *i)
+{
+    const struct operand *to = &i->op[0];
+    if (is_bit_string(b, i)) return emit_bit_string;
+    if (i->mnemonic == ZYDIS_MNEMONIC_LDMXCSR && segment_is_reachable(b, i->mem_seg, false))
+        return emit_ldmxcsr;
+    if (b->v->no_fast_entry) return NULL;
+    if (i->mnemonic == ZYDIS_MNEMONIC_MOV) return mov_emitter(b, i);
+    if (to->kind != OPND_REG || to->reg_class != RC_SEG || !has_plain_stack(b, i)) return NULL;
+    if (i->mnemonic == ZYDIS_MNEMONIC_PUSH) return emit_push_segment;
+    return i->mnemonic == ZYDIS_MNEMONIC_POP && may_compare(b, to) ? emit_pop_segment : NULL;
+}
