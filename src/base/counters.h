@@ -12,8 +12,9 @@
     X(decode_misses, "instructions decoded for the interpreter")                                             \
     X(blocks_translated, "blocks translated")                                                                \
     X(instructions_translated, "guest instructions translated")                                              \
+    X(decodes, "of these, decoded from scratch")                                                             \
     X(bytes_emitted, "host bytes emitted")                                                                   \
-    X(translate_ns, "nanoseconds spent translating")                                                         \
+    X(translate_ticks, "ticks of the host's TSC spent translating")                                          \
     X(flags_found_dead, "ways out of blocks where a look ahead found the flags dead")                        \
     X(engine_entries, "entries into translated code")                                                        \
     X(block_lookups, "block lookups in the dispatcher")                                                      \
@@ -64,6 +65,7 @@
     X(port_reads, "port reads")                                                                              \
     X(port_writes, "port writes")                                                                            \
     X(mmio_accesses, "accesses to memory-mapped devices")                                                    \
+    X(pvclock_updates, "times the paravirtual clock was written to guest memory")                            \
     X(halts, "times the guest halted")                                                                       \
     X(host_signals, "host signals taken on behalf of the guest (#DE, #MF, #XM)")                             \
     X(fpu_parks, "times the guest FPU state was parked")                                                     \

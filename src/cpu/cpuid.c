@@ -12,6 +12,8 @@
  */
 #include "cpuid.h"
 
+#include "pvclock.h"
+
 #include <cpuid.h>
 
 #define PENTIUM_MMX (F1D_FPU | F1D_VME | F1D_DE | F1D_PSE | F1D_TSC | F1D_MSR | F1D_CX8 | F1D_MMX)
@@ -243,27 +245,57 @@ static struct leaf extended_leaf(const struct cpu_model *m, u32 number)
     }
 }
 
-/* Leaves 40000000h on, by the convention among hypervisors: the highest one, and a signature. */
-static struct leaf hypervisor_leaf(void)
+/* Leaves 40000000h on, by the convention among hypervisors: blocks of leaves at multiples of 100h, each with
+ * the highest of the block and a signature in its first. With a paravirtual clock KVM's block comes first,
+ * because many look no further, and ours second; without one, ours first. */
+#define HYPERVISOR_LEAVES 0x40000000u
+#define HYPERVISOR_BLOCK  0x100u
+
+static struct leaf signature_leaf(u32 highest, const char *signature)
 {
-    static const char signature[] = "RingerRinger";
     return (struct leaf){
-        {0x40000000, text_word(signature, 0), text_word(signature, 4), text_word(signature, 8)}};
+        {highest, text_word(signature, 0), text_word(signature, 4), text_word(signature, 8)}};
+}
+
+/* KVM's features that are true of us (cpuid.rst): no delays between port accesses are needed (bit 1); the
+ * clock at the newer MSRs (3); it never jumps between vCPUs (24). And the TSC's rate in kHz at leaf 10h, as
+ * VMware has it. */
+static struct leaf kvm_leaf(const struct vcpu *v, u32 number)
+{
+    enum { NOP_IO_DELAY = 1 << 1, CLOCKSOURCE2 = 1 << 3, CLOCKSOURCE_STABLE = 1 << 24 };
+    switch (number) {
+    case 0: return signature_leaf(HYPERVISOR_LEAVES + 0x10, "KVMKVMKVM\0\0");
+    case 1: return (struct leaf){{NOP_IO_DELAY | CLOCKSOURCE2 | CLOCKSOURCE_STABLE}};
+    case 0x10: return (struct leaf){{(u32)(v->host->sample_time(v->host->machine).tsc_hz / 1000)}};
+    default: return (struct leaf){{0}};
+    }
+}
+
+static bool hypervisor_leaf(const struct vcpu *v, u32 number, struct leaf *l)
+{
+    bool kvm = pvclock_offered(v);
+    u32 block = (number - HYPERVISOR_LEAVES) / HYPERVISOR_BLOCK;
+    if (number < HYPERVISOR_LEAVES || block > (kvm ? 1 : 0)) return false;
+    if (kvm && block == 0)
+        *l = kvm_leaf(v, number - HYPERVISOR_LEAVES);
+    else if (number % HYPERVISOR_BLOCK == 0)
+        *l = signature_leaf(number, "RingerRinger");
+    else
+        return false;
+    return true;
 }
 
 void cpuid(struct vcpu *v)
 {
-    fpu_park(v); /* host->tsc_hz */
+    fpu_park(v); /* host->tsc_hz, host->sample_time */
     const struct cpu_model *m = v->model;
     u32 number = v->gpr[REG_EAX], subleaf = v->gpr[REG_ECX];
     struct leaf l;
     if (number >= 0x80000000 && number <= m->max_extended_leaf)
         l = extended_leaf(m, number);
-    else if (number == 0x40000000)
-        l = hypervisor_leaf();
     else if (number <= m->max_leaf)
         l = basic_leaf(v, number, subleaf);
-    else
+    else if (!hypervisor_leaf(v, number, &l))
         l = basic_leaf(v, m->max_leaf, subleaf); /* Intel: out of range gives the highest basic leaf */
     v->gpr[REG_EAX] = l.r[0];
     v->gpr[REG_EBX] = l.r[1];

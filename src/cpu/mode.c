@@ -150,6 +150,7 @@ static void reset_msrs(struct vcpu *v)
     v->pat = 0x0007040600070406;
     v->misc_enable = 1; /* fast string operations */
     v->debugctl = v->mcg_status = v->tsc_aux = 0;
+    v->pvclock_time = v->pvclock_wall = 0;
     v->mtrr_def_type = 0;
     memset(v->mtrr_fixed, 0, sizeof v->mtrr_fixed);
     memset(v->mtrr_base, 0, sizeof v->mtrr_base);

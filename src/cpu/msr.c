@@ -3,6 +3,7 @@
  * model does not expose, raises #GP(0), and so do values that would set what the row does not define (SDM 4).
  */
 #include "cpuid.h"
+#include "pvclock.h"
 #include "system.h"
 
 #define MTRR_VARIABLE 8
@@ -85,6 +86,7 @@ static bool move_tsc(struct vcpu *v, u64 by)
 {
     v->tsc_offset += by;
     v->tsc_adjust += by;
+    pvclock_refresh(v);
     return true;
 }
 static bool write_tsc(struct vcpu *v, unsigned n, u64 value)
@@ -281,6 +283,24 @@ static bool write_tsc_aux(struct vcpu *v, unsigned n, u64 value)
     return true;
 }
 
+/* KVM's clock: there when the machine has it, whatever the model. */
+static u64 read_pvclock_wall(struct vcpu *v, unsigned n)
+{
+    return v->pvclock_wall;
+}
+static bool write_pvclock_wall(struct vcpu *v, unsigned n, u64 value)
+{
+    return pvclock_set_wall(v, value);
+}
+static u64 read_pvclock_time(struct vcpu *v, unsigned n)
+{
+    return v->pvclock_time;
+}
+static bool write_pvclock_time(struct vcpu *v, unsigned n, u64 value)
+{
+    return pvclock_set_time(v, value);
+}
+
 static const struct msr_row rows[] = {
     {0x000, 2, NULL, read_zero, write_ignored},                       /* machine-check address, type */
     {0x010, 1, has_tsc, read_tsc, write_tsc},                         /* IA32_TIME_STAMP_COUNTER */
@@ -303,8 +323,10 @@ static const struct msr_row rows[] = {
     {0x268, 8, has_mtrr, read_mtrr_fixed_4k, write_mtrr_fixed_4k},
     {0x277, 1, has_pat, read_pat, write_pat},                    /* IA32_PAT */
     {0x2ff, 1, has_mtrr, read_mtrr_default, write_mtrr_default}, /* IA32_MTRR_DEF_TYPE */
-    {0xc0000080, 1, has_nx, read_efer, write_efer},              /* IA32_EFER */
-    {0xc0000103, 1, has_rdtscp, read_tsc_aux, write_tsc_aux},    /* IA32_TSC_AUX */
+    {MSR_PVCLOCK_WALL, 1, NULL, read_pvclock_wall, write_pvclock_wall},
+    {MSR_PVCLOCK_TIME, 1, NULL, read_pvclock_time, write_pvclock_time},
+    {0xc0000080, 1, has_nx, read_efer, write_efer},           /* IA32_EFER */
+    {0xc0000103, 1, has_rdtscp, read_tsc_aux, write_tsc_aux}, /* IA32_TSC_AUX */
 };
 _Static_assert(sizeof(((struct vcpu *)0)->mtrr_fixed) == MTRR_FIXED * sizeof(u64),
                "one entry a fixed-range MTRR");
@@ -313,6 +335,8 @@ _Static_assert(sizeof(((struct vcpu *)0)->mtrr_base) == MTRR_VARIABLE * sizeof(u
 
 static const struct msr_row *find_row(const struct vcpu *v, u32 index)
 {
+    bool pvclock = index == MSR_PVCLOCK_WALL || index == MSR_PVCLOCK_TIME;
+    if (pvclock && !pvclock_offered(v)) return NULL;
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
         const struct msr_row *row = &rows[i];
         if (index - row->first < row->count) return !row->exposed || row->exposed(v->model) ? row : NULL;

@@ -173,6 +173,13 @@ enum exit_reason {
 
 enum inhibit_bits { INHIBIT_STI = 1, INHIBIT_MOV_SS = 2 };
 
+/* The machine's clocks at one moment. */
+struct time_sample {
+    u64 tsc, tsc_hz; /* before tsc_offset is added */
+    u64 ns;          /* since power-on */
+    u64 wall_ns;     /* Unix time at ns = 0 */
+};
+
 /* What the machine offers its CPU. All are called with the FPU parked or sheltered: no floating point there.
  */
 struct vcpu_host {
@@ -183,6 +190,7 @@ struct vcpu_host {
     void (*ferr)(void *machine, bool level);     /* FERR#: x87 errors with CR0.NE = 0 (IRQ 13) */
     void *machine;
     u64 (*tsc_hz)(void *machine); /* rate of the TSC, for CPUID 15h; NULL or 0: not told */
+    struct time_sample (*sample_time)(void *machine); /* NULL: there is no paravirtual clock */
 };
 
 struct cpu_model; /* cpuid.h */
@@ -239,6 +247,8 @@ struct vcpu {
     u64 tsc_offset;
     u64 tsc_adjust;
     u64 apic_base, pat, misc_enable, debugctl, mcg_status, tsc_aux;
+    u64 pvclock_time, pvclock_wall; /* pvclock.c: guest-physical addresses */
+    u32 pvclock_version;
     u64 mtrr_def_type, mtrr_fixed[11], mtrr_base[8], mtrr_mask[8];
 
     struct fault fault;  /* being raised */

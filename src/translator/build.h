@@ -15,6 +15,7 @@
 #define RINGER_TRANSLATOR_BUILD_H
 
 #include "cache/cache.h"
+#include "cpu/decode_memo.h"
 #include "cpu/fast_entry.h"
 #include "cpu/host_flags.h"
 #include "cpu/interp.h"
@@ -38,6 +39,7 @@ struct engine {
     unsigned mode_count;
     u8 recent_mode[256]; /* where to look first, by mode_hash() */
     struct build *build; /* the block under construction */
+    struct decode_memo *memo;
 };
 
 /* An instruction that translated code hands to the interpreter. In the cache's metadata. */

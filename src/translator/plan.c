@@ -187,7 +187,7 @@ bool plan_block(struct build *b, const u8 *bytes, unsigned here, const u8 *next_
     b->count = 0;
     while (b->count < b->t->config.block_limit && at < here) {
         struct insn *i = &b->insn[b->count];
-        int length = insn_decode(i, bytes + at, here - at, code32);
+        int length = decode_memo_decode(b->t->memo, b->v, i, bytes + at, here - at, code32);
         if (length < 0) {
             /* It goes on in the next page: a block of its own, if it is the first. */
             if (b->count || !next) break;
@@ -195,7 +195,7 @@ bool plan_block(struct build *b, const u8 *bytes, unsigned here, const u8 *next_
             unsigned first = here - at, got = 0;
             for (; got < INSN_MAX_BYTES && got < first + next; got++)
                 joined[got] = got < first ? bytes[at + got] : next_bytes[got - first];
-            length = insn_decode(i, joined, got, code32);
+            length = decode_memo_decode(b->t->memo, b->v, i, joined, got, code32);
             if (length <= (int)first) break; /* too long, or bad: the interpreter knows */
             *crosses = true;
         }

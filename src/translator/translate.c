@@ -10,15 +10,6 @@
  */
 #include "build.h"
 
-#include <time.h>
-
-static u64 now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (u64)t.tv_sec * 1000000000ull + (u64)t.tv_nsec;
-}
-
 /* --- entries --- */
 
 static void emit_budget_check(struct build *b)
@@ -224,8 +215,7 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
 {
     struct engine *t = v->engine;
     struct build *b = t->build;
-    fpu_shelter(v);
-    u64 began = now_ns();
+    u64 began = __builtin_ia32_rdtsc();
     if (!cache_room(&t->cache, MAX_BLOCK_BYTES)) cache_flush(&t->cache);
 
     u64 meta_mark = t->cache.meta_used;
@@ -263,6 +253,6 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     v->counters->blocks_translated++;
     v->counters->instructions_translated += b->count;
     v->counters->bytes_emitted += block->end - block->start;
-    v->counters->translate_ns += now_ns() - began;
+    v->counters->translate_ticks += __builtin_ia32_rdtsc() - began;
     return block;
 }

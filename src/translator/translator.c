@@ -65,11 +65,14 @@ int translator_init(struct vcpu *v, const struct translator_config *config)
         t->config.block_limit = BLOCK_MAX_INSNS;
     if (t->config.cache_bytes < MIN_CACHE_BYTES) t->config.cache_bytes = MIN_CACHE_BYTES;
     t->build = malloc(sizeof(*t->build));
-    int error = t->build ? cache_init(&t->cache, t->config.cache_bytes, v->counters) : -ENOMEM;
+    t->memo = calloc(1, sizeof(*t->memo));
+    if (t->memo) t->memo->off = t->config.no_decode_memo;
+    int error = t->build && t->memo ? cache_init(&t->cache, t->config.cache_bytes, v->counters) : -ENOMEM;
     if (!error) error = returns_init(&t->returns);
     if (error) {
         cache_destroy(&t->cache);
         free(t->build);
+        free(t->memo);
         free(t);
         return error;
     }
@@ -88,6 +91,7 @@ void translator_destroy(struct vcpu *v)
     cache_destroy(&t->cache);
     returns_destroy(&t->returns);
     free(t->build);
+    free(t->memo);
     free(t);
     v->engine = NULL;
 }

@@ -85,6 +85,14 @@ static void power_ports(void *machine, u16 base, bool mapped)
     ports_move(&vm->ports, vm->chipset.power_ports, base, mapped);
 }
 
+static void isa_pnp_port(void *machine, u16 port, bool mapped)
+{
+    struct vm *vm = machine;
+    struct port_window *window = vm->chipset.isa_pnp_read_port;
+    if (window->mapped != mapped || (mapped && window->base != port))
+        ports_move(&vm->ports, window, port, mapped);
+}
+
 static void power_off(void *machine)
 {
     vm_stop(machine, STOP_GUEST, STATUS_OK, NULL);
@@ -218,6 +226,16 @@ static void make_chips(struct chipset *c, struct vm *vm)
     debug_exit_init(&c->debug_exit, debug_exit, vm);
 }
 
+/* Below all other windows: wherever the guest puts the read port, a chip that is there answers. */
+static void fit_isa_pnp(struct chipset *c, struct vm *vm)
+{
+    if (vm->options->no_isa_pnp) return;
+    c->isa_pnp_read_port = ports_add(&vm->ports, 1, 1, &isa_pnp_read_ops, &c->isa_pnp);
+    isa_pnp_init(&c->isa_pnp, isa_pnp_port, vm);
+    ports_claim(&vm->ports, ISA_PNP_ADDRESS, 1, 1, &isa_pnp_address_ops, &c->isa_pnp);
+    ports_claim(&vm->ports, ISA_PNP_WRITE, 1, 1, &isa_pnp_write_ops, &c->isa_pnp);
+}
+
 static bool fit_serial_ports(struct chipset *c, struct vm *vm, char *error, size_t error_bytes)
 {
     for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++) {
@@ -252,6 +270,7 @@ bool chipset_init(struct chipset *c, struct vm *vm, char *error, size_t error_by
     c->vm = vm;
     c->debug_back_end.in_fd = c->debug_back_end.out_fd = -1;
     ports_init(&vm->ports);
+    fit_isa_pnp(c, vm);
     make_chips(c, vm);
     wire_ports(c, &vm->ports);
     int failed = phys_map_mmio(&vm->phys, VGA_MEMORY, VGA_MEMORY_BYTES, &vga_memory_ops, &c->vga);
@@ -283,6 +302,7 @@ void chipset_reset(struct chipset *c)
     piix3_reset(&c->isa_bridge);
     piix4_pm_reset(&c->power);
     vga_reset(&c->vga);
+    if (c->isa_pnp_read_port) isa_pnp_reset(&c->isa_pnp);
     for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
         if (c->serial_fitted[n]) uart_reset(&c->serial[n].uart);
 }

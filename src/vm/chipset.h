@@ -11,6 +11,7 @@
 #include "devices/i8237.h"
 #include "devices/i8254.h"
 #include "devices/i8259.h"
+#include "devices/isa_pnp.h"
 #include "devices/mc146818.h"
 #include "devices/pci_bus.h"
 #include "devices/piix3.h"
@@ -35,6 +36,8 @@ struct chipset {
     struct piix3 isa_bridge;
     struct piix4_pm power;
     struct port_window *power_ports;
+    struct isa_pnp isa_pnp;
+    struct port_window *isa_pnp_read_port;
     struct irq_line irq9; /* of the 8259 pair */
     u8 irq9_holders;      /* PCI interrupts and the SCI share it */
     struct irq_line irq8;

@@ -40,6 +40,12 @@ bool guest_is_ram(struct load *load, u64 gpa, u64 bytes);
 /* Zero guest RAM, giving whole pages back to the host. */
 void guest_zero(struct load *load, u64 gpa, u64 bytes);
 
+/* load_unpack.c: the compressed kernel in these bytes of a bzImage, as a file of its own, to be closed. False
+ * when that cannot be had here (unknown format, damage, a size that cannot be), and nothing is said of it:
+ * the guest's own unpacking will. */
+bool image_unpack(struct load *load, const struct image *kernel, u64 offset, u64 bytes,
+                  struct image *unpacked);
+
 /* A stretch of guest RAM for boot data, filled upwards. */
 struct boot_area {
     u64 at, end;

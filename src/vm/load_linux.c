@@ -4,6 +4,10 @@
  *
  * The protected-mode kernel goes to 1 MB, the initrd as high as kernel and memory allow, zero page and
  * command line into low memory. The real-mode part of the file is not used, but for its header.
+ *
+ * The protected-mode kernel is a program that unpacks the proper one and jumps to it, with ESI as it was.
+ * Where we can unpack it (load_unpack.c), it is started directly, at the address it is linked for: so without
+ * the random address that its own unpacker would choose.
  */
 #include "acpi_tables.h"
 #include "load_common.h"
@@ -30,6 +34,8 @@ enum {
     KERNEL_ALIGNMENT = 0x230,
     RELOCATABLE = 0x234,
     CMDLINE_SIZE = 0x238,
+    PAYLOAD_OFFSET = 0x248, /* from the start of the protected-mode kernel */
+    PAYLOAD_LENGTH = 0x24c,
     PREF_ADDRESS = 0x258,
     INIT_SIZE = 0x260,
     HEADER_END = 0x290, /* other things begin here in the zero page */
@@ -181,18 +187,35 @@ static int put_zero_page(struct load *load, const struct bzimage *bz, struct boo
     return boot_put(load, area, page, sizeof page, PAGE_SIZE, at);
 }
 
+/* The kernel proper, unpacked and where it belongs. *entry says where it starts. */
+static bool load_unpacked(struct load *load, const struct image *kernel, struct bzimage *bz, u32 *entry)
+{
+    struct image unpacked;
+    struct elf_kernel elf;
+    u64 offset = bz->payload + get32(bz->header + PAYLOAD_OFFSET), bytes = get32(bz->header + PAYLOAD_LENGTH);
+    if (load->files->guest_unpacks || bz->version < 0x20a || !bytes) return false;
+    bool good = image_unpack(load, kernel, offset, bytes, &unpacked) && !elf_load(load, &unpacked, &elf) &&
+                elf.low >= ONE_MB && elf.high <= bz->needs_to;
+    image_close(&unpacked);
+    load->error[0] = '\0';
+    if (good) *entry = elf.entry;
+    return good;
+}
+
 int load_linux(struct load *load, const struct image *kernel)
 {
     struct bzimage bz;
     struct boot_area area = pc_low_area();
     u64 zero_page = 0;
+    u32 entry = LOAD_ADDRESS;
     int status = read_header(load, kernel, &bz);
     if (!status) status = find_needs(load, kernel, &bz);
-    if (!status) status = image_read_to_guest(load, kernel, bz.payload, LOAD_ADDRESS, bz.payload_bytes);
+    if (!status && !load_unpacked(load, kernel, &bz, &entry))
+        status = image_read_to_guest(load, kernel, bz.payload, LOAD_ADDRESS, bz.payload_bytes);
     if (!status) status = load_initrd(load, &bz);
     if (!status) status = put_command_line(load, &bz, &area);
     if (!status) status = put_zero_page(load, &bz, &area, &zero_page);
-    if (!status) status = pc_enter_flat(load, &area, LOAD_ADDRESS);
+    if (!status) status = pc_enter_flat(load, &area, entry);
     if (status) return status;
     pc_write_bios_data(load);
     load->v->gpr[REG_ESI] = zero_page;

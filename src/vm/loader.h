@@ -19,6 +19,7 @@ struct boot_files {
     const char *initrd;   /* path; Multiboot: "file arguments,file arguments"; or NULL */
     const char *append;   /* command line, or NULL */
     const char *firmware; /* path, or NULL: exclusive with kernel */
+    bool guest_unpacks;   /* a bzImage unpacks itself */
 };
 
 /* The vCPU has just been reset, and nothing runs. Returns 0, or the status the program should exit with (enum

@@ -84,6 +84,9 @@ static const struct field fields[] = {
     FIELD("sysenter_esp", sysenter_esp),
     FIELD("sysenter_eip", sysenter_eip),
     FIELD("tsc_offset", tsc_offset),
+    FIELD("pvclock_time", pvclock_time),
+    FIELD("pvclock_wall", pvclock_wall),
+    FIELD("pvclock_version", pvclock_version),
 };
 #undef FIELD
 #undef SEGMENT

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* A guest that dies so often, each time so soon after its start, will not do better the next time. */
 #define TRIPLE_FAULT_LIMIT 3
@@ -89,6 +90,14 @@ static u64 tsc_hz(void *machine)
     return vm_time_tsc_hz(&vm->time);
 }
 
+static struct time_sample sample_time(void *machine)
+{
+    struct vm *vm = machine;
+    struct time_sample now = vm_time_sample(&vm->time);
+    now.wall_ns = vm->wall_ns;
+    return now;
+}
+
 static void ferr(void *machine, bool level)
 {
     struct vm *vm = machine;
@@ -121,6 +130,16 @@ static bool make_memory(struct vm *vm, char *error, size_t error_bytes)
     return true;
 }
 
+/* Unix time at power-on: the real-time clock's, but to the nanosecond, and never local. */
+static u64 wall_at_power_on(const struct vm *vm)
+{
+    s64 base = vm->options->rtc_base;
+    if (base != RTC_BASE_NOW && base != RTC_BASE_LOCAL) return base > 0 ? (u64)base * 1000000000u : 0;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (u64)now.tv_sec * 1000000000u + (u64)now.tv_nsec - clock_now(&vm->time.clock);
+}
+
 static bool make_cpu(struct vm *vm, char *error, size_t error_bytes)
 {
     struct vcpu *v = &vm->vcpu;
@@ -129,6 +148,7 @@ static bool make_cpu(struct vm *vm, char *error, size_t error_bytes)
                                       .interrupt_acknowledge = acknowledge,
                                       .tsc = tsc,
                                       .tsc_hz = tsc_hz,
+                                      .sample_time = vm->options->no_kvm_clock ? NULL : sample_time,
                                       .ferr = ferr,
                                       .machine = vm};
     v->host = &vm->cpu_host;
@@ -179,6 +199,7 @@ static bool power_on(struct vm *vm, int *status, char *error, size_t error_bytes
     *status = STATUS_HOST;
     if (!make_memory(vm, error, error_bytes)) return false;
     vm_time_init(&vm->time, &vm->vcpu, vm->options->deterministic);
+    vm->wall_ns = wall_at_power_on(vm);
     if (!make_cpu(vm, error, error_bytes)) return false;
     *status = STATUS_USAGE;
     if (!chipset_init(&vm->chipset, vm, error, error_bytes)) return false;

@@ -82,6 +82,12 @@ static bool set_append(struct options *o, const char *value, struct complaint *c
     return true;
 }
 
+static bool set_guest_unpacks(struct options *o, const char *value, struct complaint *c)
+{
+    o->boot.guest_unpacks = true;
+    return true;
+}
+
 static bool set_firmware(struct options *o, const char *value, struct complaint *c)
 {
     o->boot.firmware = value;
@@ -302,6 +308,12 @@ static bool set_flush_every(struct options *o, const char *value, struct complai
     return COMPLAIN(c, "--flush-every takes a number of exits, not \"%s\"", value);
 }
 
+static bool set_no_decode_memo(struct options *o, const char *value, struct complaint *c)
+{
+    o->translator.no_decode_memo = true;
+    return true;
+}
+
 static bool set_rtc_base(struct options *o, const char *value, struct complaint *c)
 {
     u64 seconds;
@@ -401,6 +413,18 @@ static bool set_no_shutdown(struct options *o, const char *value, struct complai
     return true;
 }
 
+static bool set_no_kvm_clock(struct options *o, const char *value, struct complaint *c)
+{
+    o->no_kvm_clock = true;
+    return true;
+}
+
+static bool set_no_isa_pnp(struct options *o, const char *value, struct complaint *c)
+{
+    o->no_isa_pnp = true;
+    return true;
+}
+
 static bool set_rtc(struct options *o, const char *value, struct complaint *c)
 {
     char *base = list_value(value, "base");
@@ -468,6 +492,8 @@ static const struct option_row rows[] = {
     {"kernel", "FILE", "a Linux bzImage, a Multiboot or a PVH kernel", set_kernel},
     {"initrd", "FILE", "its initial RAM disk (Multiboot: its modules)", set_initrd},
     {"append", "TEXT", "its command line", set_append},
+    {"no-unpack", NULL, "leave unpacking a compressed kernel to the guest (slower; random address)",
+     set_guest_unpacks},
     {"bios", "FILE", "a firmware image, started at the reset vector", set_firmware},
 
     {NULL, NULL, "The machine", NULL},
@@ -481,6 +507,8 @@ static const struct option_row rows[] = {
     {"device", "DEVICE", "isa-debug-exit,iobase=PORT,iosize=N, as in QEMU", set_device},
     {"rtc-base", "TIME", "clock at start: utc, localtime, 2024-01-31T23:59:59, Unix time", set_rtc_base},
     {"rtc", "base=TIME", NULL, set_rtc},
+    {"no-kvm-clock", NULL, "do not offer KVM's paravirtual clock", set_no_kvm_clock},
+    {"no-isa-pnp", NULL, "no Plug and Play ISA card (Linux looks for one for 0.3 s longer)", set_no_isa_pnp},
     {"no-reboot", NULL, "end when the guest resets or dies of a triple fault", set_no_reboot},
     {"no-shutdown", NULL, "stay when the guest has stopped for good", set_no_shutdown},
 
@@ -519,6 +547,7 @@ static const struct option_row rows[] = {
      set_no_fpu_shelter},
     {"forced-slow", NULL, "every memory access takes the slow path", set_forced_slow},
     {"exact-flags", NULL, "arithmetic flags are right even in frames of faults", set_exact_flags},
+    {"no-decode-memo", NULL, "every translated instruction is decoded from scratch", set_no_decode_memo},
     {"flush-every", "N", "flush the code cache every N exits", set_flush_every},
 
     {NULL, NULL, "Accepted for QEMU's sake", NULL},

@@ -18,7 +18,7 @@ static const struct heading headings[] = {
     {AT(callouts), "Callouts and memory"},
     {AT(exceptions), "Exceptions and interrupts"},
     {AT(port_reads), "Devices"},
-    {AT(halts), "The rest"},
+    {AT(pvclock_updates), "The rest"},
 };
 #undef AT
 
@@ -49,7 +49,7 @@ static void print_host(const struct vm *vm, FILE *out)
             seconds(usage.ru_utime) + seconds(usage.ru_stime), usage.ru_maxrss);
 }
 
-static void print_derived(const struct counters *c, u64 icount, FILE *out)
+static void print_derived(const struct counters *c, u64 icount, u64 tsc_hz, FILE *out)
 {
     fprintf(out, "\nDerived\n%16llu  instructions counted (exact in deterministic mode)\n",
             (unsigned long long)icount);
@@ -57,7 +57,7 @@ static void print_derived(const struct counters *c, u64 icount, FILE *out)
                 (double)c->blocks_translated);
     print_ratio(out, "host bytes a guest instruction", (double)c->bytes_emitted,
                 (double)c->instructions_translated);
-    print_ratio(out, "ns to translate a guest instruction", (double)c->translate_ns,
+    print_ratio(out, "ns to translate a guest instruction", (double)c->translate_ticks * 1e9 / (double)tsc_hz,
                 (double)c->instructions_translated);
     print_ratio(out, "of block lookups answered by the table", (double)c->block_lookup_hits,
                 (double)c->block_lookups);
@@ -74,13 +74,13 @@ static struct counters all_counters(const struct vm *vm)
     return c;
 }
 
-void stats_print(const struct vm *vm, FILE *out)
+void stats_print(struct vm *vm, FILE *out)
 {
     struct counters c = all_counters(vm);
 #define ROW(name, text) print_counter(out, offsetof(struct counters, name), text, c.name);
     RINGER_COUNTERS(ROW)
 #undef ROW
-    print_derived(&c, vm->vcpu.icount, out);
+    print_derived(&c, vm->vcpu.icount, vm_time_host_tsc_hz(&vm->time), out);
     print_host(vm, out);
 }
 

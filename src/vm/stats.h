@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-void stats_print(const struct vm *vm, FILE *out);
+void stats_print(struct vm *vm, FILE *out);
 /* The same for programs: one object, the counters under their names in base/counters.h. */
 void stats_print_json(const struct vm *vm, FILE *out);
 

@@ -53,6 +53,7 @@ struct vm {
     struct waker *waker; /* NULL: none */
     struct trace *trace; /* NULL: none */
     u64 powered_on_ns;   /* CLOCK_MONOTONIC */
+    u64 wall_ns;         /* Unix time of the machine's time 0 */
 
     bool reset_wanted, hard_reset;
     bool stopping;

@@ -109,12 +109,25 @@ u64 vm_time_tsc(struct vm_time *time)
 #define DETERMINISTIC_HZ    1000000000u
 #define MEASURE_AT_LEAST_NS 10000000u
 
-u64 vm_time_tsc_hz(struct vm_time *time)
+u64 vm_time_host_tsc_hz(struct vm_time *time)
 {
-    if (time->deterministic) return DETERMINISTIC_HZ;
+    if (time->tsc_hz) return time->tsc_hz;
     u64 elapsed;
     while ((elapsed = host_now_ns() - time->origin_ns) < MEASURE_AT_LEAST_NS)
         ;
     u64 ticks = __builtin_ia32_rdtsc() - time->origin_tsc;
-    return (u64)((unsigned __int128)ticks * 1000000000u / elapsed);
+    time->tsc_hz = (u64)((unsigned __int128)ticks * 1000000000u / elapsed);
+    return time->tsc_hz;
+}
+
+u64 vm_time_tsc_hz(struct vm_time *time)
+{
+    return time->deterministic ? DETERMINISTIC_HZ : vm_time_host_tsc_hz(time);
+}
+
+struct time_sample vm_time_sample(struct vm_time *time)
+{
+    /* The TSC belongs to a moment within the interval of which `ns` is the end. */
+    u64 hz = vm_time_tsc_hz(time), tsc = vm_time_tsc(time);
+    return (struct time_sample){.tsc = tsc, .tsc_hz = hz, .ns = clock_now(&time->clock)};
 }

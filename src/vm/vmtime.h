@@ -23,6 +23,7 @@ struct vm_time {
     bool running_timers; /* vm_time_run() publishes once, at its end */
     u64 origin_ns;       /* real: CLOCK_MONOTONIC at power-on */
     u64 origin_tsc;      /* and the host's TSC then */
+    u64 tsc_hz;          /* 0: not known yet */
     u64 skipped_ns;      /* deterministic: idle time */
     u64 budget;          /* icount at which engines stop in any case; UINT64_MAX: none */
 };
@@ -41,7 +42,11 @@ bool vm_time_skip(struct vm_time *time);
 /* The TSC before vcpu.tsc_offset. */
 u64 vm_time_tsc(struct vm_time *time);
 /* Its rate. Real: measured against CLOCK_MONOTONIC since power-on, over 10 ms at least (which the first
- * caller may have to wait for). */
+ * caller may have to wait for). The same to all callers. */
 u64 vm_time_tsc_hz(struct vm_time *time);
+/* The host's. */
+u64 vm_time_host_tsc_hz(struct vm_time *time);
+/* All clocks at once; `wall_ns` is left to the caller. */
+struct time_sample vm_time_sample(struct vm_time *time);
 
 #endif

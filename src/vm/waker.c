@@ -7,9 +7,9 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,6 +18,11 @@ u64 host_now_ns(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (u64)now.tv_sec * 1000000000u + (u64)now.tv_nsec;
+}
+
+static struct timespec timespec_of(u64 ns)
+{
+    return (struct timespec){.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
 }
 
 static void watched_signals(sigset_t *set)
@@ -60,26 +65,13 @@ static void take_signal(struct waker *waker)
     raise_event(waker, WAKER_QUIT);
 }
 
-/* Settle what to sleep for: publish it, then look again, because the vCPU publishes its deadline and then
- * looks here. One of the two sees the other's store. */
-static u64 settle_deadline(struct waker *waker)
-{
-    u64 deadline = __atomic_load_n(&waker->deadline_ns, __ATOMIC_SEQ_CST);
-    for (;;) {
-        __atomic_store_n(&waker->sleeping_until_ns, deadline, __ATOMIC_SEQ_CST);
-        u64 again = __atomic_load_n(&waker->deadline_ns, __ATOMIC_SEQ_CST);
-        if (again >= deadline) return deadline;
-        deadline = again;
-    }
-}
-
 static void sleep_until(u64 wake_ns, struct pollfd *fds, unsigned count)
 {
     struct timespec left, *timeout = NULL;
     if (wake_ns != UINT64_MAX) {
         u64 now = host_now_ns();
         u64 ns = wake_ns > now ? wake_ns - now : 0;
-        left = (struct timespec){.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
+        left = timespec_of(ns);
         timeout = &left;
     }
     if (ppoll(fds, count, timeout, NULL) <= 0)
@@ -87,53 +79,55 @@ static void sleep_until(u64 wake_ns, struct pollfd *fds, unsigned count)
             fds[i].revents = 0;
 }
 
-static void check_time(struct waker *waker)
+static void check_timeout(struct waker *waker)
 {
-    u64 now = host_now_ns();
-    if (now >= waker->timeout_at_ns) {
-        waker->timeout_at_ns = UINT64_MAX;
-        __atomic_store_n(&waker->giving_up, 1, __ATOMIC_SEQ_CST);
-        raise_event(waker, WAKER_TIMEOUT);
-    }
-    u64 deadline = __atomic_load_n(&waker->deadline_ns, __ATOMIC_SEQ_CST);
-    if (now >= deadline && __atomic_compare_exchange_n(&waker->deadline_ns, &deadline, UINT64_MAX, false,
-                                                       __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-        raise_event(waker, 0);
+    if (waker->timeout_at_ns == UINT64_MAX || host_now_ns() < waker->timeout_at_ns) return;
+    waker->timeout_at_ns = UINT64_MAX;
+    __atomic_store_n(&waker->giving_up, 1, __ATOMIC_SEQ_CST);
+    raise_event(waker, WAKER_TIMEOUT);
+}
+
+/* A deadline has come. If the vCPU set the timer anew meanwhile there is nothing to read, or the mark below
+ * is one too many: then it sets the same time twice. */
+static void take_timer(struct waker *waker)
+{
+    u64 expirations;
+    if (read(waker->timer_fd, &expirations, sizeof(expirations)) != sizeof(expirations)) return;
+    __atomic_store_n(&waker->armed_ns, UINT64_MAX, __ATOMIC_SEQ_CST);
+    raise_event(waker, 0);
 }
 
 static void *waker_main(void *argument)
 {
     struct waker *waker = argument;
-    /* The default slack of 50 us would make every guest tick late by that. */
-    prctl(PR_SET_TIMERSLACK, 1000ul, 0, 0, 0);
     while (!__atomic_load_n(&waker->stop, __ATOMIC_SEQ_CST)) {
-        u64 wake = settle_deadline(waker);
-        if (waker->timeout_at_ns < wake) wake = waker->timeout_at_ns;
         bool input = __atomic_load_n(&waker->input_wanted, __ATOMIC_SEQ_CST);
-        struct pollfd fds[3] = {{.fd = waker->kick_fd, .events = POLLIN},
+        struct pollfd fds[4] = {{.fd = waker->timer_fd, .events = POLLIN},
+                                {.fd = waker->kick_fd, .events = POLLIN},
                                 {.fd = waker->signal_fd, .events = POLLIN},
                                 {.fd = waker->input_fd, .events = POLLIN}};
-        sleep_until(wake, fds, input ? 3 : 2);
-        if (fds[0].revents) {
+        sleep_until(waker->timeout_at_ns, fds, input ? 4 : 3);
+        if (fds[0].revents) take_timer(waker);
+        if (fds[1].revents) {
             u64 kicks;
             if (read(waker->kick_fd, &kicks, sizeof(kicks)) < 0) { /* another pass empties it */
             }
         }
-        if (fds[1].revents) take_signal(waker);
-        if (input && fds[2].revents) {
+        if (fds[2].revents) take_signal(waker);
+        if (input && fds[3].revents) {
             __atomic_store_n(&waker->input_wanted, 0, __ATOMIC_SEQ_CST);
             raise_event(waker, WAKER_INPUT);
         }
-        check_time(waker);
+        check_timeout(waker);
     }
     return NULL;
 }
 
 /* --- the vCPU thread --- */
 
-/* See waker.h, invariant 1. Some ticks of a usual guest, but no multiple of a tick: the two threads would
- * wake at the same moment. */
-#define LAZY_NS 9500000u
+/* See waker.h, invariant 1. Some ticks of a usual guest. */
+#define LAZY_NS       9500000u
+#define LAZY_LEAST_NS 1000000u
 
 static void kick(struct waker *waker)
 {
@@ -152,12 +146,12 @@ int waker_start(struct waker *waker, u32 *pending, int input_fd, u64 timeout_ns)
         (struct waker){.pending = pending,
                        .input_fd = input_fd,
                        .kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+                       .timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),
                        .signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
                        .timeout_at_ns = timeout_ns == UINT64_MAX ? UINT64_MAX : host_now_ns() + timeout_ns,
-                       .deadline_ns = UINT64_MAX,
-                       .sleeping_until_ns = UINT64_MAX,
+                       .armed_ns = UINT64_MAX,
                        .input_wanted = input_fd >= 0};
-    if (waker->kick_fd < 0 || waker->signal_fd < 0) return -errno;
+    if (waker->kick_fd < 0 || waker->timer_fd < 0 || waker->signal_fd < 0) return -errno;
     return -pthread_create(&waker->thread, NULL, waker_main, waker);
 }
 
@@ -167,14 +161,23 @@ void waker_stop(struct waker *waker)
     kick(waker);
     pthread_join(waker->thread, NULL);
     close(waker->kick_fd);
+    close(waker->timer_fd);
     close(waker->signal_fd);
 }
 
 void waker_set_deadline(struct waker *waker, u64 deadline_ns)
 {
-    if (waker->lazy && deadline_ns < UINT64_MAX - LAZY_NS) deadline_ns += LAZY_NS;
-    __atomic_store_n(&waker->deadline_ns, deadline_ns, __ATOMIC_SEQ_CST);
-    if (deadline_ns < __atomic_load_n(&waker->sleeping_until_ns, __ATOMIC_SEQ_CST)) kick(waker);
+    u64 armed = __atomic_load_n(&waker->armed_ns, __ATOMIC_SEQ_CST);
+    if (deadline_ns > UINT64_MAX - LAZY_NS) return; /* never: at most one waking in vain */
+    if (waker->lazy) {
+        if (armed >= deadline_ns + LAZY_LEAST_NS && armed <= deadline_ns + LAZY_NS) return;
+        deadline_ns += LAZY_NS;
+    } else if (armed <= deadline_ns) {
+        return;
+    }
+    __atomic_store_n(&waker->armed_ns, deadline_ns, __ATOMIC_SEQ_CST);
+    struct itimerspec at = {.it_value = timespec_of(deadline_ns)};
+    timerfd_settime(waker->timer_fd, TFD_TIMER_ABSTIME, &at, NULL);
 }
 
 void waker_want_input(struct waker *waker)
@@ -193,11 +196,11 @@ void waker_wait(struct waker *waker, u64 deadline_ns)
 {
     struct timespec until, *timeout = NULL;
     if (deadline_ns != UINT64_MAX) {
-        until = (struct timespec){.tv_sec = (time_t)(deadline_ns / 1000000000u),
-                                  .tv_nsec = (long)(deadline_ns % 1000000000u)};
+        until = timespec_of(deadline_ns);
         timeout = &until;
     }
     waker->lazy = true;
+    waker_set_deadline(waker, deadline_ns);
     __atomic_store_n(&waker->waiting, 1, __ATOMIC_SEQ_CST);
     while (!__atomic_load_n(waker->pending, __ATOMIC_SEQ_CST)) {
         long failed = syscall(SYS_futex, waker->pending, FUTEX_WAIT_BITSET_PRIVATE, 0, timeout, NULL,

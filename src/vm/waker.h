@@ -3,11 +3,12 @@
  * does nothing but set PENDING_HOST and wake the vCPU thread; all device code runs there.
  *
  * Hand-over, so that it never spins and never costs a system call it need not:
- * 1. Timers: the vCPU publishes the next deadline. Only a deadline *earlier* than the one slept for is worth
- * a kick; after a later one the waker wakes once in vain. A deadline that came is taken (set to never): the
- * vCPU publishes another. An idle vCPU sleeps until its deadline by itself. When it has woken, the waker is
- * only there in case it gets busy, and may be LAZY_NS late that once: so the ticks of an idle guest cost
- * neither kicks nor the waker's waking up.
+ * 1. Timers: the vCPU publishes the next deadline, by setting a timerfd that the waker polls, which does not
+ * wake it. Only a deadline *earlier* than the one set is worth that; after a later one the waker wakes once
+ * in vain. When the timer has expired the waker says so in armed_ns, and the vCPU publishes another. An idle
+ * vCPU sleeps until its deadline by itself. When it has woken, the waker is only there in case it gets busy,
+ * and may be LAZY_NS late that once: then the timer is set that much later, and again before it expires,
+ * every few ticks. So the ticks of an idle guest never wake the waker.
  * 2. Input: waker_want_input() asks for one readiness report; until it is asked again the descriptor is not
  * polled. So neither a full FIFO, nor end of file, nor a slow vCPU makes it spin.
  * 3. Signals (INT TERM HUP QUIT: quit; USR1: dump the screen) are blocked in every thread and read from a
@@ -33,14 +34,14 @@ struct waker {
     pthread_t thread;
     u32 *pending; /* vcpu.pending */
     int kick_fd;  /* eventfd */
+    int timer_fd;
     int signal_fd;
     int input_fd;      /* -1: none */
     u64 timeout_at_ns; /* CLOCK_MONOTONIC; UINT64_MAX: never */
     bool lazy;         /* the vCPU has idled, and the waker has not been needed since */
     /* shared, atomic */
-    u64 deadline_ns; /* CLOCK_MONOTONIC; UINT64_MAX: never */
-    u64 sleeping_until_ns;
-    u32 events; /* enum waker_event, for waker_take_events() */
+    u64 armed_ns; /* what timer_fd is set to, CLOCK_MONOTONIC; UINT64_MAX: it has expired, or was never set */
+    u32 events;   /* enum waker_event, for waker_take_events() */
     u32 signal;
     u32 input_wanted;
     u32 waiting; /* the vCPU is in waker_wait() */

@@ -1,0 +1,26 @@
+/*
+ * KVM's paravirtual clock. CPUID says that it is there (cpuid.c), two MSRs take the places (msr.c).
+ */
+#ifndef RINGER_CPU_PVCLOCK_H
+#define RINGER_CPU_PVCLOCK_H
+
+#include "vcpu.h"
+
+#define MSR_PVCLOCK_WALL 0x4b564d00 /* MSR_KVM_WALL_CLOCK_NEW */
+#define MSR_PVCLOCK_TIME 0x4b564d01 /* MSR_KVM_SYSTEM_TIME_NEW */
+
+bool pvclock_offered(const struct vcpu *v);
+/* Writes of the MSRs. False: #GP(0). */
+bool pvclock_set_time(struct vcpu *v, u64 value);
+bool pvclock_set_wall(struct vcpu *v, u64 value);
+/* The guest's TSC was moved: write the time anew, if the guest wants it. */
+void pvclock_refresh(struct vcpu *v);
+
+/* Ticks to nanoseconds: (ticks << shift) * multiplier / 2^32. */
+struct pvclock_scale {
+    u32 multiplier;
+    s8 shift;
+};
+struct pvclock_scale pvclock_scale(u64 hz);
+
+#endif
