@@ -40,6 +40,10 @@
     X(string_bulk, "repeated string instructions handed on, by the page")                                    \
     X(string_bulk_bytes, "bytes they moved or looked at")                                                    \
     X(string_slow, "of these, finished by the interpreter")                                                  \
+    X(hoists, "checks emitted for several memory accesses at once")                                          \
+    X(hoisted_checks, "checks not emitted thanks to them")                                                   \
+    X(hoists_failed, "times such a check failed")                                                            \
+    X(hoists_left, "blocks left because an entry went that was checked")                                     \
     X(slow_accesses, "memory accesses that took the slow path")                                              \
     X(slow_interpreted, "memory accesses that had to be interpreted")                                        \
     X(shadow_fills, "shadow entries filled")                                                                 \

@@ -267,6 +267,8 @@ static void block_kill(struct cache *cache, struct block *block)
     }
     unlink_outgoing(cache, &block->out[0]);
     unlink_outgoing(cache, &block->out[1]);
+    for (unsigned n = 0; n < block->side_count; n++)
+        unlink_outgoing(cache, &block->side[n]);
     if (block->indirect) unlink_outgoing(cache, &block->indirect->edge);
 
     struct jump_entry *entry = &cache->jump[block->key.eip % JUMP_ENTRIES];

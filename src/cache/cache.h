@@ -36,6 +36,7 @@ struct edge {
     struct block *to;  /* NULL: unlinked */
     struct edge *next; /* among to->incoming */
     u32 eip;           /* where it leads */
+    bool unhoisted;    /* leads to a block without hoisted checks (translator/hoist.c) */
     bool parked;       /* comes with the flags in the parked register (or dead), and enters the target so */
     u32 patch;         /* arena offset of the rel32 to patch; 0: no edge */
     u32 stub;          /* arena offset of the stub */
@@ -97,13 +98,14 @@ struct block {
     u32 entry_host;
     u32 end; /* and past its last byte (stubs included) */
     struct edge out[2];
+    struct edge *side;              /* side_count more */
     struct indirect_site *indirect; /* NULL: none */
     struct edge *incoming;
     struct site *sites; /* count of them, ascending */
     /* The bytes of its page that it was made from, be it by a look ahead. Crossing blocks have all from
      * key.gpa on and those up to gpa_last besides. */
     struct span *spans;
-    u8 span_count;
+    u8 span_count, side_count;
     bool relocatable;
     u16 fix_count;
     struct fix *fixes;

@@ -17,11 +17,12 @@ enum mode_bits {
     MODE_EM = 1 << 7,
     MODE_MP = 1 << 8,
     MODE_OSFXSR = 1 << 9,
-    MODE_IOPL = 1 << 10,   /* CPL <= IOPL: CLI, STI, IN, OUT are allowed (and POPF changes IF) */
-    MODE_STEP = 1 << 11,   /* TF or an enabled breakpoint: the interpreter's business */
-    MODE_ALIGN = 1 << 12,  /* CR0.AM, EFLAGS.AC and CPL 3: the interpreter's business too */
-    MODE_TSD = 1 << 13,    /* RDTSC is privileged (CR4.TSD and CPL > 0) */
-    MODE_WINDOW = 1 << 14, /* CPL 3 of a space with a host window: no checks (mmu/window.h) */
+    MODE_IOPL = 1 << 10,      /* CPL <= IOPL: CLI, STI, IN, OUT are allowed (and POPF changes IF) */
+    MODE_STEP = 1 << 11,      /* TF or an enabled breakpoint: the interpreter's business */
+    MODE_ALIGN = 1 << 12,     /* CR0.AM, EFLAGS.AC and CPL 3: the interpreter's business too */
+    MODE_TSD = 1 << 13,       /* RDTSC is privileged (CR4.TSD and CPL > 0) */
+    MODE_WINDOW = 1 << 14,    /* CPL 3 of a space with a host window: no checks (mmu/window.h) */
+    MODE_UNHOISTED = 1 << 15, /* in block keys only: no hoisted checks (translator/hoist.c) */
     /* two bits a segment register from here on, in the order of enum seg: enum mode_seg */
     MODE_SEG_SHIFT = 16,
 };

@@ -233,6 +233,7 @@ struct vcpu {
     u32 exit_cause;    /* THUNK_... */
     u32 exit_argument; /* r11d */
     u64 exit_site;     /* host address behind the call, if it was one */
+    u64 hoisted[3];    /* host addresses of checked groups of accesses, within a block (translator/hoist.c) */
     /* -- the rest -- */
     struct segment ldtr, tr;
     struct desc_table gdtr, idtr;

@@ -39,6 +39,9 @@ enum { SHADOW_SUPERVISOR, SHADOW_USER, SHADOW_PRIVILEGES };
 /* Which user spaces get a host window (window.h). */
 enum windows_policy { WINDOWS_AUTO, WINDOWS_ALWAYS, WINDOWS_NEVER };
 
+/* The write table lies this many bytes behind the read table. */
+#define SHADOW_READ_TO_WRITE ((8 << 20) + PAGE_SIZE)
+
 struct shadow_table {
     u64 *read;
     u64 *write;
@@ -57,7 +60,8 @@ struct shadow {
     enum windows_policy windows;
     bool window_unsettled; /* shadow_window_settle() has something to do */
     u64 window;            /* base of the current user space's host window (window.h), or 0 */
-    u64 exec_drops;        /* moves on whenever an exec entry that was there goes or changes */
+    u64 exec_drops;        /* moves on whenever an exec entry that was there goes or changes; */
+    u64 data_drops;        /* whenever a read or write entry that was there does */
 };
 
 /* Kinds of answer of shadow_access(). */

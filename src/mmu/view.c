@@ -10,7 +10,9 @@
 /* Past the end of a table code may look at the entry of page 2^20 (an access at FFFFFFFFh that goes on): it
  * reads 0. */
 #define TABLE_BYTES(entry) (PAGES * (u64)(entry) + PAGE_SIZE)
-#define QUARTER_PAGES      (PAGES / QUARTERS)
+#define DATA_TABLE_BYTES   TABLE_BYTES(sizeof(u64))
+_Static_assert(DATA_TABLE_BYTES == SHADOW_READ_TO_WRITE, "the write table lies behind the read table");
+#define QUARTER_PAGES (PAGES / QUARTERS)
 
 /* --- set-up and destruction --- */
 
@@ -32,8 +34,8 @@ int view_reserve(struct view *view)
 {
     struct shadow_table *table = &view->table;
     bool complete = true;
-    complete &= (table->read = reserve(TABLE_BYTES(sizeof *table->read))) != NULL;
-    complete &= (table->write = reserve(TABLE_BYTES(sizeof *table->write))) != NULL;
+    complete &= (table->read = reserve(2 * DATA_TABLE_BYTES)) != NULL;
+    table->write = table->read ? table->read + SHADOW_READ_TO_WRITE / sizeof *table->read : NULL;
     complete &= (table->exec = reserve(TABLE_BYTES(sizeof *table->exec))) != NULL;
     complete &= (view->flags = reserve(PAGES)) != NULL;
     complete &= (view->link = reserve(PAGES * sizeof *view->link)) != NULL;
@@ -48,8 +50,7 @@ int view_reserve(struct view *view)
 void view_release(struct view *view)
 {
     struct shadow_table *table = &view->table;
-    release(table->read, TABLE_BYTES(sizeof *table->read));
-    release(table->write, TABLE_BYTES(sizeof *table->write));
+    release(table->read, 2 * DATA_TABLE_BYTES);
     release(table->exec, TABLE_BYTES(sizeof *table->exec));
     release(view->flags, PAGES);
     release(view->link, PAGES * sizeof *view->link);
@@ -79,8 +80,7 @@ void give_back(void *at, u64 bytes)
 void view_shrink(struct view *view)
 {
     struct shadow_table *table = &view->table;
-    give_back(table->read, TABLE_BYTES(sizeof *table->read));
-    give_back(table->write, TABLE_BYTES(sizeof *table->write));
+    give_back(table->read, 2 * DATA_TABLE_BYTES);
     give_back(table->exec, TABLE_BYTES(sizeof *table->exec));
     give_back(view->flags, PAGES);
     give_back(view->link, PAGES * sizeof *view->link);
@@ -116,6 +116,7 @@ static void clear_write(struct shadow *shadow, u32 view, u32 page)
     struct shadow_state *state = state_of(shadow);
     u64 *entry = &state->view[view].table.write[page];
     if (!*entry) return;
+    shadow->data_drops++;
     if (state->view[view].flags[page] & PAGE_WINDOW_WRITE) window_stale(shadow, view, page);
     struct chain_link link = state->view[view].link[page];
     if (link.next) link_of(state, link.next)->previous = link.previous;
@@ -146,6 +147,7 @@ bool view_drop(struct shadow *shadow, u32 n, u32 page)
     clear_write(shadow, n, page);
     if (view->flags[page] & PAGE_IN_WINDOW) window_stale(shadow, n, page);
     if (view->table.exec[page]) shadow->exec_drops++;
+    if (view->table.read[page]) shadow->data_drops++;
     view->table.read[page] = 0;
     view->table.exec[page] = 0;
     view->flags[page] &= PAGE_LOGGED;

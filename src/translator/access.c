@@ -6,10 +6,14 @@
  *     jnz   misaligned
  *     mov   r10d, r9d
  *     shr   r10d, 12
- *     mov   r10, [table + r10 * 8] r14 for reads, r13 for writes
+ *     mov   r10, [table + r10 * 8] r14 for reads, some distance behind it for writes
  *     test  r10, r10
  *     jz    slow
  *     op    [r9 + r10]
+ *
+ * or, if it is one of a group that was checked before (hoist.c),
+ *
+ *     op    [r13 + its distance]
  *
  * or, in tier 2, where the address space has a host window (mmu/window.h), nothing but
  *
@@ -148,7 +152,7 @@ static void check(struct build *b, unsigned size, bool write)
     u32 look = b->e.at;
     emit_mov_rr32(&b->e, REG_ENTRY, REG_LINEAR);
     emit_shift_ri(&b->e, false, 5, REG_ENTRY, PAGE_SHIFT);
-    emit_load64(&b->e, REG_ENTRY, mem_bis(write ? REG_WRITE : REG_READ, REG_ENTRY, 8));
+    emit_load64(&b->e, REG_ENTRY, mem_table(REG_ENTRY, write));
     emit_rr(&b->e, true, 0x85, REG_ENTRY, REG_ENTRY); /* test r10, r10 */
     u32 absent = emit_jcc(&b->e, CC_Z);
 
@@ -162,6 +166,7 @@ static void check(struct build *b, unsigned size, bool write)
     slow->back = b->e.at;
     slow->size = (u8)size;
     slow->write = write;
+    slow->open = hoist_is_open(b);
 }
 
 bool stack_is_flat(const struct build *b)
@@ -195,6 +200,7 @@ bool access_operand(struct build *b, unsigned size, bool write, struct host_mem 
         *mem = in_window(b, guest_address(b->i));
         return true;
     }
+    if (hoist_access(b, HOIST_OPERAND, guest_address(b->i), size, write, mem)) return true;
     if (!access_address(b, size, write)) return false;
     *mem = access_linear(b, size, write);
     return true;
@@ -202,24 +208,30 @@ bool access_operand(struct build *b, unsigned size, bool write, struct host_mem 
 
 struct host_mem access_push(struct build *b)
 {
-    if (has_window(b)) return in_window(b, mem_bd(GUEST_ESP, -4));
-    emit_lea32(&b->e, REG_LINEAR, mem_bd(GUEST_ESP, -4));
+    struct host_mem slot = mem_bd(GUEST_ESP, -4);
+    if (has_window(b)) return in_window(b, slot);
+    if (hoist_access(b, HOIST_STACK, slot, 4, true, &slot)) return slot;
+    emit_lea32(&b->e, REG_LINEAR, slot);
     return access_linear(b, 4, true);
 }
 
 void access_pushed(struct build *b)
 {
-    if (has_window(b))
-        emit_lea32(&b->e, GUEST_ESP, mem_bd(GUEST_ESP, -4));
-    else
-        emit_mov_rr32(&b->e, GUEST_ESP, REG_LINEAR);
+    emit_lea32(&b->e, GUEST_ESP, mem_bd(GUEST_ESP, -4));
+}
+
+struct host_mem access_popped(struct build *b, u8 reg)
+{
+    struct host_mem slot = mem_bd(reg, 0);
+    if (has_window(b)) return in_window(b, slot);
+    if (hoist_access(b, HOIST_STACK, slot, 4, false, &slot)) return slot;
+    emit_mov_rr32(&b->e, REG_LINEAR, reg);
+    return access_linear(b, 4, false);
 }
 
 struct host_mem access_pop(struct build *b)
 {
-    if (has_window(b)) return in_window(b, mem_bd(GUEST_ESP, 0));
-    emit_mov_rr32(&b->e, REG_LINEAR, GUEST_ESP);
-    return access_linear(b, 4, false);
+    return access_popped(b, GUEST_ESP);
 }
 
 void emit_count(struct build *b, const u64 *counter)

@@ -2,6 +2,7 @@
  * One block under construction. The pieces:
  *
  *   plan.c     decodes the guest code and finds out where flags are live
+ *   hoist.c    one check for several accesses
  *   access.c   keeps track of where the flags are; memory operands: address, checks, slow paths
  *   rewrite.c  the same instruction again, with its memory operand and ESP redirected
  *   special.c  single forms of instructions: segment and control registers, bit strings
@@ -23,6 +24,8 @@
 #include "cpu/isa.h"
 #include "cpu/mode.h"
 #include "emit.h"
+#include "hoist.h"
+#include "mmu/shadow.h"
 #include "returns.h"
 #include "translator.h"
 
@@ -40,6 +43,7 @@ struct engine {
     unsigned mode_count;
     u8 recent_mode[256]; /* where to look first, by mode_hash() */
     struct build *build; /* the block under construction */
+    u32 variant;         /* MODE_UNHOISTED: the block looked for next is to be that one */
     struct decode_memo *memo;
 };
 
@@ -73,15 +77,17 @@ enum stub_kind {
     STUB_FAST,
     STUB_INDIRECT,
     STUB_RETURN_MISS,
+    STUB_UNHOISTED,
 };
 
 /* Code out of line, emitted behind the block. */
 struct stub {
     u8 kind;
     u8 size;     /* STUB_SLOW, STUB_MISALIGNED: of the access */
-    bool write;  /* STUB_SLOW */
+    bool write;  /* STUB_SLOW; */
+    bool open;   /* hoist_is_open() behind it */
     u8 index;    /* of the guest instruction */
-    u8 edge;     /* STUB_EDGE: which */
+    u8 edge;     /* STUB_EDGE: which; STUB_UNHOISTED: which of side[] */
     u32 from[3]; /* rel32 places that lead here; 0: none */
     u32 back;    /* where to go on; STUB_EDGE, STUB_INDIRECT: where a call returns to, 0: no call */
     u32 eip;
@@ -101,6 +107,8 @@ _Static_assert(MAX_BLOCK_BYTES < 65536, "struct site has 16 bits for an offset i
 
 /* The block itself, and where it looked ahead. */
 #define MAX_SPANS 4
+/* Edges besides out[]. */
+#define MAX_SIDES 16
 
 struct build {
     struct vcpu *v;
@@ -122,6 +130,11 @@ struct build {
         u16 live;
     } peeked[2]; /* what plan_live_at() has answered */
     unsigned peeked_count;
+    bool hoists; /* checks are hoisted in this block */
+    struct hoist_plan hoist;
+    struct hoist_access access[BLOCK_MAX_INSNS][HOIST_SLOTS];
+    struct edge side[MAX_SIDES];
+    unsigned side_count;
     u32 piece[BLOCK_MAX_INSNS]; /* where the code of each begins, glue included */
 
     unsigned n; /* being emitted */
@@ -181,12 +194,21 @@ bool access_operand(struct build *b, unsigned size, bool write, struct host_mem 
 bool access_is_direct(const struct build *b, const struct insn *i);
 /* May accesses through this segment be emitted at all? */
 bool segment_is_reachable(const struct build *b, u8 seg, bool write);
+/* The read or write entry of the page in a register. */
+static inline struct host_mem mem_table(u8 page, bool write)
+{
+    struct host_mem mem = mem_bis(REG_TABLES, page, 8);
+    if (write) mem.disp = SHADOW_READ_TO_WRITE;
+    return mem;
+}
 /* r9d = linear address of [seg:reg], reg a 32-bit offset in a host register. */
 void access_register(struct build *b, u8 seg, u8 reg, unsigned size);
 /* r9d = linear address of the memory operand of the instruction at hand. False: as access_operand(). */
 bool access_address(struct build *b, unsigned size, bool write);
 /* With r9d = linear: where the bytes are. */
 struct host_mem access_linear(struct build *b, unsigned size, bool write);
+/* A dword of a flat stack, at the address in reg, for reading. */
+struct host_mem access_popped(struct build *b, u8 reg);
 /* ESP-relative accesses are only emitted for flat 32-bit stacks. */
 bool stack_is_flat(const struct build *b);
 /* Does this instruction push or pop dwords on such a stack? */
@@ -251,6 +273,11 @@ void emit_indirect(struct build *b);
 void emit_indirect_call(struct build *b);
 void emit_return(struct build *b);
 void emit_edge_stub(struct build *b, const struct stub *stub);
+/* A way out of the block at the instruction at hand, to a block without hoisted checks: index in side[]. */
+unsigned edge_add_unhoisted(struct build *b);
+void emit_unhoisted_stub(struct build *b, const struct stub *stub);
+/* The block's edges besides out[] are known. */
+void edges_keep(struct build *b);
 void emit_indirect_stub(struct build *b, const struct stub *stub);
 
 /* translate.c: the block at v->rip, whose first byte is at gpa. NULL when it must be interpreted. May flush.

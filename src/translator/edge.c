@@ -152,6 +152,41 @@ void emit_edge_stub(struct build *b, const struct stub *stub)
     emit_jmp_thunk(&b->e, edge->parked ? THUNK_LINK_PARKED : THUNK_LINK);
 }
 
+unsigned edge_add_unhoisted(struct build *b)
+{
+    b->side[b->side_count] =
+        (struct edge){.from = b->block, .eip = b->eip, .parked = true, .unhoisted = true};
+    return b->side_count++;
+}
+
+/* In deterministic mode the block has counted the instruction at hand and those behind it, which begin in the
+ * other one. */
+void emit_unhoisted_stub(struct build *b, const struct stub *stub)
+{
+    struct edge *edge = &b->block->side[stub->edge];
+    if (b->v->deterministic) {
+        emit_rm(&b->e, true, 0x83, 5, mem_frame(FRAME_ICOUNT)); /* sub qword [icount], imm8 */
+        emit8(&b->e, (u8)(b->count - stub->index));
+    }
+    emit_count(b, &b->v->counters->hoists_failed);
+    edge->patch = emit_jmp(&b->e);
+    edge->stub = b->e.at;
+    emit_here32(&b->e, edge->patch);
+    emit_mov_ri(&b->e, REG_TEMP, (u32)(uintptr_t)edge);
+    fix_last(b, FIX_EDGE, (unsigned)ARRAY_SIZE(b->block->out) + stub->edge);
+    emit_jmp_thunk(&b->e, THUNK_LINK_PARKED);
+}
+
+void edges_keep(struct build *b)
+{
+    struct block *block = b->block;
+    block->side_count = (u8)b->side_count;
+    if (!b->side_count) return;
+    block->side = cache_meta(&b->t->cache, b->side_count * sizeof(block->side[0]));
+    for (unsigned n = 0; n < b->side_count; n++)
+        block->side[n] = b->side[n];
+}
+
 /* --- calls --- */
 
 /* Calls and returns must agree: both are asked with the same mode, and both for code that can return. */

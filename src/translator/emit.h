@@ -38,8 +38,8 @@ enum {
     REG_ENTRY = R10,
     REG_TEMP = R11,
     REG_PARKED = R12,
-    REG_WRITE = R13,
-    REG_READ = R14,
+    REG_HOISTED = R13,
+    REG_TABLES = R14,
     REG_FRAME = R15
 };
 

@@ -31,7 +31,6 @@
     mov FRAME_GPR+48(%r15), %rsi
     mov FRAME_GPR+56(%r15), %rdi
     mov FRAME_PARKED(%r15), %r12
-    mov FRAME_WRITE_TABLE(%r15), %r13
     mov FRAME_READ_TABLE(%r15), %r14
     mov FRAME_GPR+0(%r15), %rax
 .endm

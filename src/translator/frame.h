@@ -8,7 +8,9 @@
  *   r10                           its shadow entry; scratch
  *   r11                           scratch
  *   r12                           parked arithmetic flags: AH = SF ZF 0 AF 0 PF 1 CF, AL = OF
- *   r13 r14                       write and read shadow table of the current privilege
+ *   r13                           host address of a group of accesses that was checked (hoist.c); of use
+ *                                 within the block only
+ *   r14                           read shadow table of the current privilege; the write table lies behind it
  *   r15                           the vCPU + FRAME_BIAS, so that more of it is in reach of an 8-bit
  *                                 displacement
  *   rsp                           the shadow return stack (returns.h), 8-byte aligned; entry points in
@@ -47,6 +49,9 @@
 #define FRAME_EXIT_CAUSE   (480 - FRAME_BIAS)
 #define FRAME_EXIT_ARG     (484 - FRAME_BIAS)
 #define FRAME_EXIT_SITE    (488 - FRAME_BIAS)
+#define FRAME_HOISTED      (496 - FRAME_BIAS)
+
+#define FRAME_HOISTED_COUNT 3
 
 /* vcpu.thunk[]: what translated code calls. */
 #define THUNK_SLOW        0 /* call: r9 linear address; returns with the entry in r10, or not at all */
@@ -68,10 +73,12 @@
 /* vcpu.exit_cause: a thunk, or this: the host CPU raised something. */
 #define EXIT_HOST_SIGNAL THUNK_COUNT
 
-/* Behind a call of THUNK_SLOW: size of the access, with SLOW_WRITE; then the index of the guest instruction
+/* Behind a call of THUNK_SLOW: size of the access, with SLOW_WRITE, and SLOW_HOISTED where entries checked
+ * before are relied on behind it; then the index of the guest instruction
  * in its block. */
-#define SLOW_BYTES 2
-#define SLOW_WRITE 0x80
+#define SLOW_BYTES   2
+#define SLOW_WRITE   0x80
+#define SLOW_HOISTED 0x40
 
 /* vcpu.remaining, set before THUNK_STEP: guest instructions of the block after this one. */
 

@@ -56,9 +56,10 @@ static bool emit_pop(struct build *b)
 static bool emit_leave(struct build *b)
 {
     if (!has_plain_stack(b, b->i)) return false;
-    emit_mov_rr32(&b->e, REG_LINEAR, RBP);
-    emit_load32(&b->e, RBP, access_linear(b, 4, false));
-    emit_lea32(&b->e, GUEST_ESP, mem_bd(REG_LINEAR, 4));
+    struct host_mem slot = access_popped(b, RBP);
+    emit_load32(&b->e, REG_TEMP, slot);
+    emit_lea32(&b->e, GUEST_ESP, mem_bd(RBP, 4));
+    emit_mov_rr32(&b->e, RBP, REG_TEMP);
     return true;
 }
 

@@ -213,5 +213,6 @@ bool plan_block(struct build *b, const u8 *bytes, unsigned here, const u8 *next_
     b->span_count = 1;
     b->span[0] = (struct span){(u16)first, (u16)(*crosses ? PAGE_MASK : first + at - 1)};
     find_live_flags(b, eip + at);
+    hoist_plan(b);
     return true;
 }

@@ -69,6 +69,23 @@ static void move_site(struct cache *cache, struct block *block, u32 by)
     site->look_up += by;
 }
 
+static void move_sides(struct cache *cache, struct block *block, u32 by, u32 eip_by)
+{
+    const struct edge *from = block->side;
+    if (!block->side_count) return;
+    block->side = cache_meta(cache, block->side_count * sizeof(block->side[0]));
+    for (unsigned n = 0; n < block->side_count; n++) {
+        block->side[n] = from[n];
+        move_edge(cache, &block->side[n], block, by, eip_by);
+    }
+}
+
+static struct edge *edge_named(struct block *block, unsigned which)
+{
+    unsigned outs = ARRAY_SIZE(block->out);
+    return which < outs ? &block->out[which] : &block->side[which - outs];
+}
+
 static u32 moved_callout(struct cache *cache, u32 address, u32 eip_by)
 {
     struct callout *callout = cache_meta(cache, sizeof(*callout));
@@ -84,7 +101,7 @@ static u32 fixed(struct cache *cache, struct block *block, const struct fix *fix
     case FIX_EIP: return value + eip_by;
     case FIX_EXEC:
         return (value / (u32)sizeof(u32) + (eip_by >> PAGE_SHIFT)) % EXEC_ENTRIES * (u32)sizeof(u32);
-    case FIX_EDGE: return (u32)(uintptr_t)&block->out[fix->which];
+    case FIX_EDGE: return (u32)(uintptr_t)edge_named(block, fix->which);
     case FIX_SITE: return (u32)(uintptr_t)block->indirect;
     case FIX_CALLOUT: return moved_callout(cache, value, eip_by);
     }
@@ -117,6 +134,7 @@ struct block *relocate(struct vcpu *v, const struct block_key *key)
               block->end - block->start);
     for (unsigned n = 0; n < ARRAY_SIZE(block->out); n++)
         move_edge(cache, &block->out[n], block, by, eip_by);
+    move_sides(cache, block, by, eip_by);
     if (block->indirect) move_site(cache, block, by);
     for (unsigned n = 0; n < block->fix_count; n++) {
         unaligned_u32 *at = (unaligned_u32 *)(cache->arena.write + block->start + block->fixes[n].at);

@@ -65,7 +65,8 @@ static u32 fetch_frame(struct vcpu *v, u32 linear)
     return v->exec_table[linear >> PAGE_SHIFT];
 }
 
-static struct block *find_block(struct vcpu *v)
+/* `variant`: what its key has besides the mode. */
+static struct block *find_block(struct vcpu *v, u32 variant)
 {
     struct engine *t = v->engine;
     const struct segment *cs = &v->seg[SEG_CS];
@@ -74,7 +75,7 @@ static struct block *find_block(struct vcpu *v)
     struct block_key key = {
         .gpa = (u64)(frame - 1) << PAGE_SHIFT | (linear & PAGE_MASK),
         .eip = eip,
-        .mode = v->mode,
+        .mode = v->mode | variant,
         .cs_base = cs->base,
         .cs_limit = cs->limit,
     };
@@ -84,7 +85,7 @@ static struct block *find_block(struct vcpu *v)
         v->counters->block_lookup_hits++;
     else
         block = translate(v, &key);
-    if (block && mode_seg(v->mode, SEG_CS) == MODE_SEG_FLAT && !t->config.no_inline_cache) {
+    if (block && !variant && mode_seg(v->mode, SEG_CS) == MODE_SEG_FLAT && !t->config.no_inline_cache) {
         u64 tag = (u64)mode_number(t, v->mode) << 56;
         /* Numbering may have flushed the cache. */
         if (t->cache.block_count) cache_jump_enter(&t->cache, tag | (u64)frame << 32 | eip, block);
@@ -111,9 +112,11 @@ static const u8 *probe(struct vcpu *v)
 static const u8 *find_code(struct vcpu *v)
 {
     struct engine *t = v->engine;
-    const u8 *code = probe(v);
+    u32 variant = t->variant;
+    t->variant = 0;
+    const u8 *code = variant ? NULL : probe(v);
     if (code) return code;
-    struct block *block = find_block(v);
+    struct block *block = find_block(v, variant);
     if (!block) return NULL;
     bool flat = mode_seg(v->mode, SEG_CS) == MODE_SEG_FLAT && !t->config.no_inline_cache;
     v->jump_tag = flat ? (u64)mode_number(t, v->mode) << 56 : 0;
@@ -251,15 +254,19 @@ static bool watched_write(struct vcpu *v, u64 gpa, unsigned size)
 struct slow_result translator_slow_access(struct vcpu *v, u32 linear, const u8 *site)
 {
     ENTER_C(v);
-    unsigned size = site[0] & ~SLOW_WRITE;
+    unsigned size = site[0] & ~(SLOW_WRITE | SLOW_HOISTED);
     bool write = site[0] & SLOW_WRITE;
+    u64 drops = v->shadow->data_drops;
     struct shadow_hit hit = {.kind = SHADOW_MMIO};
     v->counters->slow_accesses++;
     if (((linear ^ (linear + size - 1)) >> PAGE_SHIFT) == 0)
         shadow_access(v->shadow, &v->paging, linear, write ? ACCESS_WRITE : ACCESS_READ, v->cpl == 3, &hit);
     if (hit.kind == SHADOW_DIRECT || (hit.kind == SHADOW_WATCHED && watched_write(v, hit.gpa, size))) {
-        into_code(v, 0);
-        return (struct slow_result){.entry = (u64)(uintptr_t)hit.host - linear};
+        if (!(site[0] & SLOW_HOISTED) || v->shadow->data_drops == drops) {
+            into_code(v, 0);
+            return (struct slow_result){.entry = (u64)(uintptr_t)hit.host - linear};
+        }
+        v->counters->hoists_left++;
     }
     locate(v, site);
     if (hit.kind == SHADOW_FAULT) return (struct slow_result){.resume = slow_fault(v, linear, hit.error)};
@@ -331,21 +338,23 @@ static u32 edge_page(const struct edge *edge)
 }
 
 /* Find the block to go on in; and, in *target, the same if an edge of `from` may lead to it for good. */
-static u64 next_for(struct vcpu *v, const struct block *from, u32 eip, struct block **target)
+static u64 next_for(struct vcpu *v, const struct block *from, u32 eip, u32 variant, struct block **target)
 {
     struct engine *t = v->engine;
     u64 flushes = v->counters->cache_flushes;
     *target = NULL;
     flags_from_parked(v);
     v->rip = eip;
+    t->variant = variant;
     u64 to = translator_next(v);
+    t->variant = 0;
     if (t->config.no_chaining || to == (u64)(uintptr_t)translator_leave) return to;
     /* The block found need not be the one wanted: an interpreted instruction may have come between, and
      * either may be gone. */
     struct block *found = cache_block_at(&t->cache, (u32)(to - (u64)(uintptr_t)t->cache.arena.exec));
     if (v->counters->cache_flushes != flushes || from->dead || !found || found->key.eip != eip ||
-        found->key.mode != from->key.mode || found->key.cs_base != from->key.cs_base ||
-        found->key.cs_limit != from->key.cs_limit)
+        found->key.mode != ((from->key.mode & ~MODE_UNHOISTED) | variant) ||
+        found->key.cs_base != from->key.cs_base || found->key.cs_limit != from->key.cs_limit)
         return to;
     *target = found;
     return to;
@@ -356,7 +365,7 @@ u64 translator_link(struct vcpu *v, struct edge *edge)
     ENTER_C(v);
     struct engine *t = v->engine;
     struct block *target;
-    u64 to = next_for(v, edge->from, edge->eip, &target);
+    u64 to = next_for(v, edge->from, edge->eip, edge->unhoisted ? MODE_UNHOISTED : 0, &target);
     if (!target || edge->to || (!edge->frame_patch && (target->key.gpa ^ edge->from->key.gpa) >= PAGE_SIZE))
         return to;
     cache_link(&t->cache, edge, target, v->exec_table[edge_page(edge)]);
@@ -368,7 +377,7 @@ u64 translator_fill_site(struct vcpu *v, struct indirect_site *site)
     ENTER_C(v);
     struct engine *t = v->engine;
     struct block *target;
-    u64 to = next_for(v, site->edge.from, (u32)v->rip, &target);
+    u64 to = next_for(v, site->edge.from, (u32)v->rip, 0, &target);
     if (!target) return to;
     cache_fill_site(&t->cache, site, target,
                     v->exec_table[(target->key.cs_base + target->key.eip) >> PAGE_SHIFT]);

@@ -49,12 +49,13 @@ static struct stub *load_segment(struct build *b, u8 seg)
     emit_rm(&b->e, false, 0x03, REG_TEMP, mem_frame((s32)offsetof(struct vcpu, gdtr.base) - FRAME_BIAS));
     emit_mov_rr32(&b->e, REG_ENTRY, REG_TEMP);
     emit_shift_ri(&b->e, false, 5, REG_ENTRY, PAGE_SHIFT);
-    emit_load64(&b->e, REG_ENTRY, mem_bis(REG_READ, REG_ENTRY, 8));
+    emit_load64(&b->e, REG_ENTRY, mem_table(REG_ENTRY, false));
     emit_rr(&b->e, true, 0x85, REG_ENTRY, REG_ENTRY);
     stub->from[1] = emit_jcc(&b->e, CC_Z);
     emit_load64(&b->e, REG_TEMP, mem_bis(REG_TEMP, REG_ENTRY, 1));
     emit_rm(&b->e, true, 0x3b, REG_TEMP, mem_frame(field + FRAME_SEG_RAW));
     stub->from[2] = emit_jcc(&b->e, CC_NZ);
+    hoist_forget(b);
     return stub;
 }
 

@@ -105,7 +105,7 @@ static void reach_range(struct build *b, u8 seg, u8 offset, u8 host, u8 scratch,
     stub->from[1] = emit_jcc(&b->e, CC_A);
     emit_mov_rr32(&b->e, scratch, host);
     emit_shift_ri(&b->e, false, 5, scratch, PAGE_SHIFT);
-    emit_load64(&b->e, scratch, mem_bis(write ? REG_WRITE : REG_READ, scratch, 8));
+    emit_load64(&b->e, scratch, mem_table(scratch, write));
     emit_rr(&b->e, true, 0x85, scratch, scratch);
     stub->from[2] = emit_jcc(&b->e, CC_Z);
     emit_rr(&b->e, true, 0x01, scratch, host);
@@ -167,6 +167,7 @@ static bool emit_repeated(struct build *b, bool source, bool destination, bool w
         stubs[n]->back = b->e.at;
         stubs[n]->flags = compares;
     }
+    hoist_forget(b);
     return true;
 }
 

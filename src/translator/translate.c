@@ -78,6 +78,7 @@ void emit_callout(struct build *b, bool end)
     emit_call_thunk(&b->e, callout->fast && callout->plain ? THUNK_FAST : THUNK_CALLOUT);
     b->flags = FLAGS_PARKED;
     b->ended = end;
+    hoist_forget(b);
 }
 
 static bool emit_as_is(struct build *b)
@@ -143,7 +144,7 @@ static void emit_stub(struct build *b, const struct stub *stub)
         break;
     case STUB_SLOW:
         emit_call_thunk(&b->e, THUNK_SLOW);
-        emit8(&b->e, stub->size | (stub->write ? SLOW_WRITE : 0));
+        emit8(&b->e, stub->size | (stub->write ? SLOW_WRITE : 0) | (stub->open ? SLOW_HOISTED : 0));
         emit8(&b->e, stub->index);
         emit_jmp_to(&b->e, stub->back);
         break;
@@ -159,6 +160,7 @@ static void emit_stub(struct build *b, const struct stub *stub)
         break;
     case STUB_STRING: emit_string_stub(b, stub); break;
     case STUB_EDGE: emit_edge_stub(b, stub); break;
+    case STUB_UNHOISTED: emit_unhoisted_stub(b, stub); break;
     case STUB_INDIRECT: emit_indirect_stub(b, stub); break;
     case STUB_RETURN_MISS: emit_jmp_thunk(&b->e, THUNK_RETURN_MISS); break;
     case STUB_CROSS: leave_through(b, b->block->key.eip, THUNK_CROSS); break;
@@ -239,8 +241,9 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     u64 meta_mark = t->cache.meta_used;
     b->v = v;
     b->t = t;
-    b->mode = key->mode;
-    b->stub_count = b->fix_count = 0;
+    b->mode = key->mode & ~MODE_UNHOISTED;
+    b->hoists = !t->config.no_hoisting && b->mode == key->mode && !has_window(b);
+    b->stub_count = b->fix_count = b->side_count = 0;
     b->ended = false;
     b->n = 0;
     b->eip = key->eip;
@@ -258,6 +261,7 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     if (!b->e.at) b->e.at = 16; /* offset 0 means "none" */
     emit_entries(b);
     emit_body(b);
+    edges_keep(b);
     for (unsigned n = 0; n < b->stub_count; n++)
         emit_stub(b, &b->stub[n]);
     block->end = b->e.at;

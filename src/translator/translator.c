@@ -45,7 +45,9 @@ static void check_offsets(void)
     AT(exit_cause, FRAME_EXIT_CAUSE);
     AT(exit_argument, FRAME_EXIT_ARG);
     AT(exit_site, FRAME_EXIT_SITE);
+    AT(hoisted, FRAME_HOISTED);
 #undef AT
+    _Static_assert(ARRAY_SIZE(((struct vcpu *)0)->hoisted) == FRAME_HOISTED_COUNT, "room for groups");
     _Static_assert(sizeof(struct segment) == FRAME_SEG_BYTES, "segments are indexed");
     _Static_assert(offsetof(struct segment, base) == FRAME_SEG_BASE, "segment base");
     _Static_assert(offsetof(struct segment, raw) == FRAME_SEG_RAW, "segment raw");

@@ -1,0 +1,405 @@
+/*
+ * Hoisted checks (tier 1): accesses of a block whose addresses differ by constants (runs of PUSH and POP,
+ * [ESP+x] and [EBP+x], the fields of a structure) are checked together, before the first of them: all bytes
+ * in one page, and an entry for it. From then on their host address is in a register or in the vCPU, and they
+ * are the guest's own instruction with another address, and nothing else.
+ *
+ * Addresses are followed through the block as root + offset, where a root stands for a value that is not
+ * known: what a register held at the beginning, or what some instruction made. MOV, LEA, ADD, PUSH and the
+ * like keep the root.
+ *
+ * The check never faults: when it fails, control goes to a block of the same code from this instruction on
+ * that has no hoisted checks (MODE_UNHOISTED in its key), and so finds out itself what is the matter.
+ *
+ * An entry that was checked may go while the block runs, in C code: a slow access that is in a block with an
+ * open group, and has dropped an entry, does not come back to it (translator_slow_access); after callouts and
+ * the like groups are checked anew.
+ */
+#include "hoist.h"
+
+#include "build.h"
+
+#include <Zydis/MetaInfo.h>
+#include <Zydis/Mnemonic.h>
+
+/* Of a group: within the reach of a displacement of 8 bits, and seldom across the end of a page. */
+#define REACH 128
+
+/* --- values --- */
+
+struct value {
+    u16 root;
+    s32 offset;
+};
+
+/* Sums of two registers are roots too. */
+#define MAX_SUMS 16
+
+struct sum {
+    u16 root, base, index;
+    u8 scale;
+};
+
+struct values {
+    struct value reg[8];
+    struct sum sum[MAX_SUMS];
+    unsigned sums;
+    u16 roots;
+};
+
+enum { ROOT_ZERO = 0 };
+
+static void forget(struct values *s, unsigned reg)
+{
+    s->reg[reg] = (struct value){.root = ++s->roots};
+}
+
+static void forget_all(struct values *s)
+{
+    for (unsigned n = 0; n < 8; n++)
+        forget(s, n);
+}
+
+static struct value plus(struct value value, u32 by)
+{
+    value.offset = (s32)((u32)value.offset + by);
+    return value;
+}
+
+static struct value sum_of(struct values *s, struct value base, struct value index, u8 scale)
+{
+    struct value sum = {.offset = (s32)((u32)base.offset + (u32)index.offset * scale)};
+    for (unsigned n = 0; n < s->sums; n++) {
+        const struct sum *known = &s->sum[n];
+        if (known->base == base.root && known->index == index.root && known->scale == scale) {
+            sum.root = known->root;
+            return sum;
+        }
+    }
+    sum.root = ++s->roots;
+    if (s->sums < MAX_SUMS) s->sum[s->sums++] = (struct sum){sum.root, base.root, index.root, scale};
+    return sum;
+}
+
+static struct value address_of(struct values *s, const struct insn *i)
+{
+    struct value value = {.root = ROOT_ZERO};
+    if (i->mem_base != INSN_NO_REG) value = s->reg[i->mem_base];
+    if (i->mem_index != INSN_NO_REG) value = sum_of(s, value, s->reg[i->mem_index], i->mem_scale);
+    return plus(value, i->mem_disp);
+}
+
+static bool is_register(const struct operand *o)
+{
+    return o->kind == OPND_REG && o->reg_class == RC_GPR32;
+}
+
+/* What an instruction does to registers besides the operands one sees. False: who knows. */
+static bool follow_hidden(struct values *s, const struct insn *i)
+{
+    switch (i->mnemonic) {
+    case ZYDIS_MNEMONIC_MUL:
+    case ZYDIS_MNEMONIC_DIV:
+    case ZYDIS_MNEMONIC_IDIV:
+    case ZYDIS_MNEMONIC_IMUL:
+        forget(s, REG_EAX);
+        forget(s, REG_EDX);
+        return true;
+    case ZYDIS_MNEMONIC_CDQ:
+    case ZYDIS_MNEMONIC_CWD: forget(s, REG_EDX); return true;
+    case ZYDIS_MNEMONIC_CBW:
+    case ZYDIS_MNEMONIC_CWDE:
+    case ZYDIS_MNEMONIC_CMPXCHG: forget(s, REG_EAX); return true;
+    case ZYDIS_MNEMONIC_PUSH:
+    case ZYDIS_MNEMONIC_PUSHFD:
+    case ZYDIS_MNEMONIC_CALL: s->reg[REG_ESP] = plus(s->reg[REG_ESP], (u32)-4); return true;
+    case ZYDIS_MNEMONIC_POP:
+    case ZYDIS_MNEMONIC_POPFD: s->reg[REG_ESP] = plus(s->reg[REG_ESP], 4); return true;
+    case ZYDIS_MNEMONIC_LEAVE:
+        s->reg[REG_ESP] = plus(s->reg[REG_EBP], 4);
+        forget(s, REG_EBP);
+        return true;
+    default: return false;
+    }
+}
+
+/* Instructions that change no registers but their operands. */
+static bool shows_all(const struct insn *i)
+{
+    switch (i->category) {
+    case ZYDIS_CATEGORY_CMOV:
+    case ZYDIS_CATEGORY_SETCC:
+    case ZYDIS_CATEGORY_LOGICAL:
+    case ZYDIS_CATEGORY_SHIFT:
+    case ZYDIS_CATEGORY_ROTATE:
+    case ZYDIS_CATEGORY_NOP:
+    case ZYDIS_CATEGORY_WIDENOP:
+    case ZYDIS_CATEGORY_PREFETCH: return true;
+    default: break;
+    }
+    switch (i->mnemonic) {
+    case ZYDIS_MNEMONIC_MOV:
+    case ZYDIS_MNEMONIC_MOVZX:
+    case ZYDIS_MNEMONIC_MOVSX:
+    case ZYDIS_MNEMONIC_LEA:
+    case ZYDIS_MNEMONIC_ADD:
+    case ZYDIS_MNEMONIC_ADC:
+    case ZYDIS_MNEMONIC_SUB:
+    case ZYDIS_MNEMONIC_SBB:
+    case ZYDIS_MNEMONIC_CMP:
+    case ZYDIS_MNEMONIC_INC:
+    case ZYDIS_MNEMONIC_DEC:
+    case ZYDIS_MNEMONIC_NEG:
+    case ZYDIS_MNEMONIC_XCHG:
+    case ZYDIS_MNEMONIC_XADD:
+    case ZYDIS_MNEMONIC_BSWAP:
+    case ZYDIS_MNEMONIC_BT:
+    case ZYDIS_MNEMONIC_BTS:
+    case ZYDIS_MNEMONIC_BTR:
+    case ZYDIS_MNEMONIC_BTC:
+    case ZYDIS_MNEMONIC_BSF:
+    case ZYDIS_MNEMONIC_BSR:
+    case ZYDIS_MNEMONIC_CLI:
+    case ZYDIS_MNEMONIC_STI:
+    case ZYDIS_MNEMONIC_CLD: return true;
+    default: return false;
+    }
+}
+
+static void forget_operands(struct values *s, const struct insn *i)
+{
+    for (unsigned n = 0; n < i->operand_count; n++) {
+        const struct operand *o = &i->op[n];
+        if (o->kind != OPND_REG || !o->written) continue;
+        if (o->reg_class == RC_GPR8)
+            forget(s, o->reg & 3);
+        else if (o->reg_class == RC_GPR16 || o->reg_class == RC_GPR32)
+            forget(s, o->reg);
+    }
+}
+
+/* Is the result a known distance from a value that is known? */
+static bool follow_sum(struct values *s, const struct insn *i)
+{
+    const struct operand *to = &i->op[0], *from = &i->op[1];
+    if (!is_register(to)) return false;
+    struct value *reg = &s->reg[to->reg];
+    switch (i->mnemonic) {
+    case ZYDIS_MNEMONIC_MOV:
+        if (!is_register(from)) return false;
+        *reg = s->reg[from->reg];
+        return true;
+    case ZYDIS_MNEMONIC_LEA:
+        if (i->address_bytes != 4) return false;
+        *reg = address_of(s, i);
+        return true;
+    case ZYDIS_MNEMONIC_ADD:
+        if (from->kind == OPND_IMM) *reg = plus(*reg, (u32)i->imm[from->imm]);
+        return from->kind == OPND_IMM;
+    case ZYDIS_MNEMONIC_SUB:
+        if (from->kind == OPND_IMM) *reg = plus(*reg, -(u32)i->imm[from->imm]);
+        return from->kind == OPND_IMM;
+    case ZYDIS_MNEMONIC_INC: *reg = plus(*reg, 1); return true;
+    case ZYDIS_MNEMONIC_DEC: *reg = plus(*reg, (u32)-1); return true;
+    default: return false;
+    }
+}
+
+static void follow(struct values *s, const struct insn *i)
+{
+    if (follow_sum(s, i)) return;
+    if (!follow_hidden(s, i) && !shows_all(i)) {
+        forget_all(s);
+        return;
+    }
+    forget_operands(s, i);
+}
+
+/* --- groups --- */
+
+static bool fits(const struct hoist *g, const struct value *at, s32 end)
+{
+    s32 low = g->low < at->offset ? g->low : at->offset, high = g->high > end ? g->high : end;
+    if ((s64)high - low > REACH) return false;
+    return at->root != ROOT_ZERO || ((u32)low ^ ((u32)high - 1)) < PAGE_SIZE;
+}
+
+static struct hoist *group_for(struct hoist_plan *plan, const struct value *at, s32 end)
+{
+    for (unsigned n = plan->count; n-- > 0;)
+        if (plan->group[n].root == at->root && fits(&plan->group[n], at, end)) return &plan->group[n];
+    if (plan->count == MAX_HOISTS) return NULL;
+    struct hoist *g = &plan->group[plan->count++];
+    *g = (struct hoist){.root = at->root, .low = at->offset, .high = end};
+    return g;
+}
+
+static void note(struct build *b, unsigned n, enum hoist_slot slot, struct value at, unsigned size,
+                 bool write)
+{
+    s32 end = at.offset + (s32)size;
+    if (end < at.offset) return;
+    struct hoist *g = group_for(&b->hoist, &at, end);
+    if (!g) return;
+    if (at.offset < g->low) g->low = at.offset;
+    if (end > g->high) g->high = end;
+    g->left++;
+    g->last = (u8)n;
+    g->write |= write;
+    b->access[n][slot] = (struct hoist_access){
+        .group = (u8)(g - b->hoist.group + 1), .size = (u8)size, .write = write, .offset = at.offset};
+    b->hoist.any |= g->left > 1;
+}
+
+static void note_operand(struct build *b, unsigned n, struct values *s)
+{
+    const struct insn *i = &b->insn[n];
+    if (i->address_bytes != 4 || mode_seg(b->mode, i->mem_seg) != MODE_SEG_FLAT) return;
+    for (unsigned k = 0; k < i->operand_count; k++) {
+        const struct operand *o = &i->op[k];
+        if (o->kind == OPND_MEM && o->bytes && o->bytes <= 16)
+            note(b, n, HOIST_OPERAND, address_of(s, i), o->bytes, o->written);
+    }
+}
+
+static void note_stack(struct build *b, unsigned n, const struct values *s)
+{
+    const struct insn *i = &b->insn[n];
+    if (!has_plain_stack(b, i)) return;
+    switch (i->mnemonic) {
+    case ZYDIS_MNEMONIC_PUSH:
+    case ZYDIS_MNEMONIC_PUSHFD:
+    case ZYDIS_MNEMONIC_CALL: note(b, n, HOIST_STACK, plus(s->reg[REG_ESP], (u32)-4), 4, true); break;
+    case ZYDIS_MNEMONIC_POP:
+    case ZYDIS_MNEMONIC_POPFD:
+    case ZYDIS_MNEMONIC_RET: note(b, n, HOIST_STACK, s->reg[REG_ESP], 4, false); break;
+    case ZYDIS_MNEMONIC_LEAVE: note(b, n, HOIST_STACK, s->reg[REG_EBP], 4, false); break;
+    default: break;
+    }
+}
+
+void hoist_plan(struct build *b)
+{
+    struct values s;
+    s.roots = ROOT_ZERO;
+    s.sums = 0;
+    b->hoist.count = 0;
+    b->hoist.any = false;
+    for (unsigned n = 0; n < HOIST_PLACES; n++)
+        b->hoist.owner[n] = 0;
+    if (!b->hoists) return;
+    forget_all(&s);
+    for (unsigned n = 0; n < b->count; n++) {
+        const struct insn *i = &b->insn[n];
+        for (unsigned k = 0; k < HOIST_SLOTS; k++)
+            b->access[n][k].group = 0;
+        if (b->callout[n]) {
+            forget_all(&s);
+            continue;
+        }
+        note_operand(b, n, &s);
+        note_stack(b, n, &s);
+        follow(&s, i);
+    }
+}
+
+/* --- emitting --- */
+
+static bool is_over(const struct build *b, const struct hoist *g)
+{
+    return !g->checked || !g->left || g->last < b->n;
+}
+
+static bool find_place(struct build *b, struct hoist *g)
+{
+    for (unsigned n = 0; n < HOIST_PLACES; n++) {
+        u8 *owner = &b->hoist.owner[n];
+        if (*owner && !is_over(b, &b->hoist.group[*owner - 1])) continue;
+        *owner = (u8)(g - b->hoist.group + 1);
+        g->place = (u8)n;
+        return true;
+    }
+    return false;
+}
+
+static struct host_mem frame_place(const struct hoist *g)
+{
+    return mem_frame(FRAME_HOISTED + 8 * (g->place - 1));
+}
+
+/* r9d = the group's lowest address, r10 = the entry of its page. */
+static void check_group(struct build *b, const struct hoist *g, struct host_mem low)
+{
+    s32 table = g->write ? SHADOW_READ_TO_WRITE : 0;
+    u32 crossing = 0;
+    if (g->root == ROOT_ZERO) {
+        emit_load64(&b->e, REG_ENTRY,
+                    mem_bd(REG_TABLES, table + (s32)(((u32)g->low >> PAGE_SHIFT) * sizeof(u64))));
+        emit_mov_ri(&b->e, REG_LINEAR, (u32)g->low);
+    } else {
+        emit_lea32(&b->e, REG_LINEAR, low);
+        emit_lea32(&b->e, REG_ENTRY, mem_bd(REG_LINEAR, g->high - g->low - 1));
+        emit_rr(&b->e, false, 0x31, REG_LINEAR, REG_ENTRY); /* xor r10d, r9d */
+        emit_shift_ri(&b->e, false, 5, REG_ENTRY, PAGE_SHIFT);
+        crossing = emit_jcc(&b->e, CC_NZ);
+        emit_mov_rr32(&b->e, REG_ENTRY, REG_LINEAR);
+        emit_shift_ri(&b->e, false, 5, REG_ENTRY, PAGE_SHIFT);
+        emit_load64(&b->e, REG_ENTRY, mem_table(REG_ENTRY, g->write));
+    }
+    emit_rr(&b->e, true, 0x85, REG_ENTRY, REG_ENTRY); /* test r10, r10 */
+    struct stub *stub = stub_add(b, STUB_UNHOISTED, emit_jcc(&b->e, CC_Z));
+    stub->from[1] = crossing;
+    stub->edge = (u8)edge_add_unhoisted(b);
+}
+
+static void put_in_place(struct build *b, const struct hoist *g)
+{
+    if (!g->place) {
+        emit_lea64(&b->e, REG_HOISTED, mem_bis(REG_LINEAR, REG_ENTRY, 1));
+        return;
+    }
+    emit_rr(&b->e, true, 0x01, REG_ENTRY, REG_LINEAR); /* add r9, r10 */
+    emit_store64(&b->e, frame_place(g), REG_LINEAR);
+}
+
+bool hoist_access(struct build *b, enum hoist_slot slot, struct host_mem address, unsigned size, bool write,
+                  struct host_mem *mem)
+{
+    const struct hoist_access *a = &b->access[b->n][slot];
+    if (!b->hoist.any || !a->group) return false;
+    struct hoist *g = &b->hoist.group[a->group - 1];
+    unsigned left = g->left--;
+    bool now = !g->checked, other = size > a->size || (write && !a->write);
+    if (other) return false;
+    if (now) {
+        if (left < 2 || b->side_count == MAX_SIDES || !find_place(b, g)) return false;
+        flags_clobber(b);
+        address.disp = (s32)((u32)address.disp + (u32)g->low - (u32)a->offset);
+        check_group(b, g, address);
+        put_in_place(b, g);
+        g->checked = true;
+        b->v->counters->hoists++;
+    } else {
+        b->v->counters->hoisted_checks++;
+        if (g->place) emit_load64(&b->e, REG_LINEAR, frame_place(g));
+    }
+    *mem = mem_bd(g->place ? REG_LINEAR : REG_HOISTED, a->offset - g->low);
+    return true;
+}
+
+void hoist_forget(struct build *b)
+{
+    for (unsigned n = 0; n < HOIST_PLACES; n++) {
+        if (b->hoist.owner[n]) b->hoist.group[b->hoist.owner[n] - 1].checked = false;
+        b->hoist.owner[n] = 0;
+    }
+}
+
+bool hoist_is_open(const struct build *b)
+{
+    for (unsigned n = 0; n < HOIST_PLACES; n++) {
+        u8 owner = b->hoist.owner[n];
+        if (owner && !is_over(b, &b->hoist.group[owner - 1])) return true;
+    }
+    return false;
+}
