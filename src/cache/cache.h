@@ -61,7 +61,7 @@ struct indirect_site {
 /* Where a guest instruction's host code begins: host pc -> guest state. */
 struct site {
     u16 host;    /* offset from block.start */
-    u8 guest;    /* offset in the block's guest bytes */
+    u16 guest;   /* offset in the block's guest bytes */
     bool parked; /* flags are in the parked register here, not in the host's EFLAGS */
 };
 

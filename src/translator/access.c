@@ -136,6 +136,18 @@ static bool power_of_two(unsigned size)
     return (size & (size - 1)) == 0;
 }
 
+/* r10 is an entry, or 0. */
+static struct stub *slow_if_absent(struct build *b, unsigned size, bool write)
+{
+    emit_rr(&b->e, true, 0x85, REG_ENTRY, REG_ENTRY); /* test r10, r10 */
+    struct stub *slow = stub_add(b, STUB_SLOW, emit_jcc(&b->e, CC_Z));
+    slow->back = b->e.at;
+    slow->size = (u8)size;
+    slow->write = write;
+    slow->open = hoist_is_open(b);
+    return slow;
+}
+
 static void check(struct build *b, unsigned size, bool write)
 {
     u32 misaligned = 0, crossing = 0;
@@ -149,24 +161,15 @@ static void check(struct build *b, unsigned size, bool write)
         emit_shift_ri(&b->e, false, 5, REG_ENTRY, PAGE_SHIFT);
         crossing = emit_jcc(&b->e, CC_NZ);
     }
-    u32 look = b->e.at;
-    emit_mov_rr32(&b->e, REG_ENTRY, REG_LINEAR);
-    emit_shift_ri(&b->e, false, 5, REG_ENTRY, PAGE_SHIFT);
-    emit_load64(&b->e, REG_ENTRY, mem_table(REG_ENTRY, write));
-    emit_rr(&b->e, true, 0x85, REG_ENTRY, REG_ENTRY); /* test r10, r10 */
-    u32 absent = emit_jcc(&b->e, CC_Z);
-
     if (misaligned) {
         struct stub *stub = stub_add(b, STUB_MISALIGNED, misaligned);
         stub->size = (u8)size;
-        stub->back = look;
+        stub->back = b->e.at;
     }
-    struct stub *slow = stub_add(b, STUB_SLOW, absent);
-    slow->from[1] = crossing;
-    slow->back = b->e.at;
-    slow->size = (u8)size;
-    slow->write = write;
-    slow->open = hoist_is_open(b);
+    emit_mov_rr32(&b->e, REG_ENTRY, REG_LINEAR);
+    emit_shift_ri(&b->e, false, 5, REG_ENTRY, PAGE_SHIFT);
+    emit_load64(&b->e, REG_ENTRY, mem_table(REG_ENTRY, write));
+    slow_if_absent(b, size, write)->from[1] = crossing;
 }
 
 bool stack_is_flat(const struct build *b)
@@ -194,6 +197,22 @@ bool access_is_direct(const struct build *b, const struct insn *i)
     return has_window(b) && i->address_bytes == 4 && mode_seg(b->mode, i->mem_seg) == MODE_SEG_FLAT;
 }
 
+/* Of an address without registers much is known beforehand. */
+static bool is_constant(const struct insn *i, enum mode_seg seg, unsigned size)
+{
+    return i->mem_base == INSN_NO_REG && i->mem_index == INSN_NO_REG && i->address_bytes == 4 &&
+           seg == MODE_SEG_FLAT && (i->mem_disp & PAGE_MASK) + size <= PAGE_SIZE;
+}
+
+static struct host_mem access_constant(struct build *b, unsigned size, bool write)
+{
+    flags_clobber(b);
+    emit_mov_ri(&b->e, REG_LINEAR, b->i->mem_disp);
+    emit_load64(&b->e, REG_ENTRY, mem_entry(b->i->mem_disp, write));
+    slow_if_absent(b, size, write);
+    return mem_bis(REG_LINEAR, REG_ENTRY, 1);
+}
+
 bool access_operand(struct build *b, unsigned size, bool write, struct host_mem *mem)
 {
     if (access_is_direct(b, b->i)) {
@@ -201,6 +220,11 @@ bool access_operand(struct build *b, unsigned size, bool write, struct host_mem 
         return true;
     }
     if (hoist_access(b, HOIST_OPERAND, guest_address(b->i), size, write, mem)) return true;
+    if (!has_window(b) && is_constant(b->i, mode_seg(b->mode, b->i->mem_seg), size)) {
+        if (!segment_is_reachable(b, b->i->mem_seg, write)) return false;
+        *mem = access_constant(b, size, write);
+        return true;
+    }
     if (!access_address(b, size, write)) return false;
     *mem = access_linear(b, size, write);
     return true;

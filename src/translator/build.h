@@ -201,6 +201,12 @@ static inline struct host_mem mem_table(u8 page, bool write)
     if (write) mem.disp = SHADOW_READ_TO_WRITE;
     return mem;
 }
+/* The one of the page at an address. */
+static inline struct host_mem mem_entry(u32 linear, bool write)
+{
+    s32 entry = (s32)((linear >> PAGE_SHIFT) * sizeof(u64));
+    return mem_bd(REG_TABLES, entry + (write ? SHADOW_READ_TO_WRITE : 0));
+}
 /* r9d = linear address of [seg:reg], reg a 32-bit offset in a host register. */
 void access_register(struct build *b, u8 seg, u8 reg, unsigned size);
 /* r9d = linear address of the memory operand of the instruction at hand. False: as access_operand(). */

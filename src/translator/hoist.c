@@ -330,11 +330,9 @@ static struct host_mem frame_place(const struct hoist *g)
 /* r9d = the group's lowest address, r10 = the entry of its page. */
 static void check_group(struct build *b, const struct hoist *g, struct host_mem low)
 {
-    s32 table = g->write ? SHADOW_READ_TO_WRITE : 0;
     u32 crossing = 0;
     if (g->root == ROOT_ZERO) {
-        emit_load64(&b->e, REG_ENTRY,
-                    mem_bd(REG_TABLES, table + (s32)(((u32)g->low >> PAGE_SHIFT) * sizeof(u64))));
+        emit_load64(&b->e, REG_ENTRY, mem_entry((u32)g->low, g->write));
         emit_mov_ri(&b->e, REG_LINEAR, (u32)g->low);
     } else {
         emit_lea32(&b->e, REG_LINEAR, low);

@@ -99,7 +99,7 @@ static void emit_body(struct build *b)
         b->piece[b->n] = b->e.at;
         b->block->sites[b->n] = (struct site){
             .host = (u16)(b->e.at - b->block->start),
-            .guest = (u8)(b->eip - b->block->key.eip),
+            .guest = (u16)(b->eip - b->block->key.eip),
             .parked = b->flags != FLAGS_HOST,
         };
         if (b->callout[b->n] || !emit_as_is(b)) emit_callout(b, plan_ends(b, b->i));

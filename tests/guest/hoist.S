@@ -34,6 +34,7 @@ guest_main:
     call pieces
     call values
     call wraps
+    call long_block
     pop esi
     dec esi
     jnz 1b
@@ -341,6 +342,24 @@ wraps:
     CHECK_EQ([trap_cr2], 0xfffffffc)
     CHECK_EQ([trap_eip], offset 2b)
     CHECK_EQ(eax, 0x4444)
+    ret
+
+/* A fault more than 256 bytes into a block */
+long_block:
+    MAP FRAME0 + P + RW, 0
+    mov dword ptr [FRAME0 + 0x300], 0
+    CATCH
+    mov ebx, PAGE(0)
+    jmp 1f
+    .balign 1024
+1:  .rept 40
+    add dword ptr [ebx + 0x300], 0x12345678
+    .endr
+2:  mov eax, [ebx + 0x1000]
+    nop
+9:  CHECK_EQ([trap_vector], VEC_PF)
+    CHECK_EQ([trap_eip], offset 2b)
+    CHECK_EQ([FRAME0 + 0x300], (0x12345678 * 40) & 0xffffffff)
     ret
 
 /* The page that was checked for writing becomes a page table by another access of the block. */

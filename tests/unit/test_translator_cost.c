@@ -40,7 +40,7 @@ static const struct row rows[] = {
     ROW("mov", "\x66\x89\xc3", 1),           /* mov bx, ax */
     ROW("mov", "\x8a\x03", 7),               /* mov al, [ebx]: no alignment to test */
     ROW("mov", "\x8b\x03", 9),               /* mov eax, [ebx] */
-    ROW("mov", "\xa1\x00\x00\x02\x00", 9),   /* mov eax, [20000h] */
+    ROW("mov", "\xa1\x00\x00\x02\x00", 5),   /* mov eax, [20000h] */
     ROW("mov", "\x89\x64\x8b\x10", 9),       /* mov [ebx+ecx*4+16], esp */
     ROW("add", "\x02\x23", 9),               /* add ah, [ebx]: wrapped in two XCHG */
     ROW_LIVE("mov", "\x8b\x03", 13),         /* with the flags parked */
