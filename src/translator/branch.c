@@ -77,6 +77,10 @@ static bool emit_jcond(struct build *b)
     if (!target_of(b, &target) || !falls_through(b)) return false;
     flags_to_host(b);
     u8 cc = condition_of(b->i);
+    if (b->passed[b->n]) {
+        emit_side_exit(b, target, cc);
+        return true;
+    }
     /* The side whose edge needs no code of its own hangs on the conditional jump: of a loop that is the way
      * out. */
     if (emit_edge_on_jcc(b, 0, target, cc)) {

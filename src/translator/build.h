@@ -77,7 +77,7 @@ enum stub_kind {
     STUB_FAST,
     STUB_INDIRECT,
     STUB_RETURN_MISS,
-    STUB_UNHOISTED,
+    STUB_SIDE,
 };
 
 /* Code out of line, emitted behind the block. */
@@ -87,7 +87,7 @@ struct stub {
     bool write;  /* STUB_SLOW; */
     bool open;   /* hoist_is_open() behind it */
     u8 index;    /* of the guest instruction */
-    u8 edge;     /* STUB_EDGE: which; STUB_UNHOISTED: which of side[] */
+    u8 edge;     /* STUB_EDGE: which; STUB_SIDE: which of side[] */
     u32 from[3]; /* rel32 places that lead here; 0: none */
     u32 back;    /* where to go on; STUB_EDGE, STUB_INDIRECT: where a call returns to, 0: no call */
     u32 eip;
@@ -106,9 +106,11 @@ _Static_assert(MAX_BLOCK_BYTES < 65536, "struct site has 16 bits for an offset i
 #define MAX_FIXES (BLOCK_MAX_INSNS * 6)
 
 /* The block itself, and where it looked ahead. */
-#define MAX_SPANS 4
-/* Edges besides out[]. */
-#define MAX_SIDES 16
+#define MAX_SPANS 8
+/* Conditional jumps that a block goes on behind. */
+#define MAX_PASSED 6
+/* Edges besides out[]: theirs, and those of hoisted checks. */
+#define MAX_SIDES 20
 
 struct build {
     struct vcpu *v;
@@ -120,6 +122,7 @@ struct build {
     struct insn insn[BLOCK_MAX_INSNS];
     unsigned count;
     bool callout[BLOCK_MAX_INSNS]; /* insn[n] is the interpreter's */
+    bool passed[BLOCK_MAX_INSNS];  /* insn[n] is a conditional jump that the block goes on behind */
     u16 live[BLOCK_MAX_INSNS + 1]; /* flags live before insn[n] */
     u16 guest_bytes;
     const u8 *page; /* the guest's, that the block begins in */
@@ -128,7 +131,7 @@ struct build {
     struct {
         u32 eip;
         u16 live;
-    } peeked[2]; /* what plan_live_at() has answered */
+    } peeked[MAX_PASSED + 2]; /* what plan_live_at() has answered */
     unsigned peeked_count;
     bool hoists; /* checks are hoisted in this block */
     struct hoist_plan hoist;
@@ -279,9 +282,11 @@ void emit_indirect(struct build *b);
 void emit_indirect_call(struct build *b);
 void emit_return(struct build *b);
 void emit_edge_stub(struct build *b, const struct stub *stub);
-/* A way out of the block at the instruction at hand, to a block without hoisted checks: index in side[]. */
-unsigned edge_add_unhoisted(struct build *b);
-void emit_unhoisted_stub(struct build *b, const struct stub *stub);
+/* Leave the block before the instruction at hand where `place` jumps, for one without hoisted checks. */
+struct stub *emit_unhoisted_exit(struct build *b, u32 place);
+/* Leave it by a conditional jump to eip, or go on. */
+void emit_side_exit(struct build *b, u32 eip, u8 cc);
+void emit_side_stub(struct build *b, const struct stub *stub);
 /* The block's edges besides out[] are known. */
 void edges_keep(struct build *b);
 void emit_indirect_stub(struct build *b, const struct stub *stub);

@@ -152,29 +152,54 @@ void emit_edge_stub(struct build *b, const struct stub *stub)
     emit_jmp_thunk(&b->e, edge->parked ? THUNK_LINK_PARKED : THUNK_LINK);
 }
 
-unsigned edge_add_unhoisted(struct build *b)
+/* --- out of the midst of a block --- */
+
+static struct stub *side_stub(struct build *b, u32 place, struct edge edge)
 {
-    b->side[b->side_count] =
-        (struct edge){.from = b->block, .eip = b->eip, .parked = true, .unhoisted = true};
-    return b->side_count++;
+    struct stub *stub = stub_add(b, STUB_SIDE, place);
+    stub->edge = (u8)b->side_count;
+    edge.from = b->block;
+    b->side[b->side_count++] = edge;
+    return stub;
 }
 
-/* In deterministic mode the block has counted the instruction at hand and those behind it, which begin in the
- * other one. */
-void emit_unhoisted_stub(struct build *b, const struct stub *stub)
+struct stub *emit_unhoisted_exit(struct build *b, u32 place)
+{
+    return side_stub(b, place, (struct edge){.eip = b->eip, .parked = true, .unhoisted = true});
+}
+
+void emit_side_exit(struct build *b, u32 eip, u8 cc)
+{
+    bool parked = !plan_live_at(b, eip);
+    struct stub *stub = side_stub(b, emit_jcc(&b->e, cc), (struct edge){.eip = eip, .parked = parked});
+    if (!b->v->deterministic) b->side[stub->edge].patch = stub->from[0];
+}
+
+/* In deterministic mode the block has counted the instructions that follow. */
+static void uncount_rest(struct build *b, const struct stub *stub, struct edge *edge)
+{
+    if (!b->v->deterministic) return;
+    if (!edge->parked) emit_park_flags(&b->e);
+    edge->parked = true;
+    emit_rm(&b->e, true, 0x83, 5, mem_frame(FRAME_ICOUNT)); /* sub qword [icount], imm8 */
+    emit8(&b->e, (u8)(b->count - stub->index - !edge->unhoisted));
+}
+
+void emit_side_stub(struct build *b, const struct stub *stub)
 {
     struct edge *edge = &b->block->side[stub->edge];
-    if (b->v->deterministic) {
-        emit_rm(&b->e, true, 0x83, 5, mem_frame(FRAME_ICOUNT)); /* sub qword [icount], imm8 */
-        emit8(&b->e, (u8)(b->count - stub->index));
+    for (unsigned n = 0; n < ARRAY_SIZE(stub->from); n++)
+        if (stub->from[n]) emit_here32(&b->e, stub->from[n]);
+    uncount_rest(b, stub, edge);
+    if (edge->unhoisted) emit_count(b, &b->v->counters->hoists_failed);
+    if (!edge->patch) {
+        edge->patch = emit_jmp(&b->e);
+        emit_here32(&b->e, edge->patch);
     }
-    emit_count(b, &b->v->counters->hoists_failed);
-    edge->patch = emit_jmp(&b->e);
     edge->stub = b->e.at;
-    emit_here32(&b->e, edge->patch);
     emit_mov_ri(&b->e, REG_TEMP, (u32)(uintptr_t)edge);
     fix_last(b, FIX_EDGE, (unsigned)ARRAY_SIZE(b->block->out) + stub->edge);
-    emit_jmp_thunk(&b->e, THUNK_LINK_PARKED);
+    emit_jmp_thunk(&b->e, edge->parked ? THUNK_LINK_PARKED : THUNK_LINK);
 }
 
 void edges_keep(struct build *b)

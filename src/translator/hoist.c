@@ -127,6 +127,7 @@ static bool follow_hidden(struct values *s, const struct insn *i)
 static bool shows_all(const struct insn *i)
 {
     switch (i->category) {
+    case ZYDIS_CATEGORY_COND_BR:
     case ZYDIS_CATEGORY_CMOV:
     case ZYDIS_CATEGORY_SETCC:
     case ZYDIS_CATEGORY_LOGICAL:
@@ -345,9 +346,7 @@ static void check_group(struct build *b, const struct hoist *g, struct host_mem 
         emit_load64(&b->e, REG_ENTRY, mem_table(REG_ENTRY, g->write));
     }
     emit_rr(&b->e, true, 0x85, REG_ENTRY, REG_ENTRY); /* test r10, r10 */
-    struct stub *stub = stub_add(b, STUB_UNHOISTED, emit_jcc(&b->e, CC_Z));
-    stub->from[1] = crossing;
-    stub->edge = (u8)edge_add_unhoisted(b);
+    emit_unhoisted_exit(b, emit_jcc(&b->e, CC_Z))->from[1] = crossing;
 }
 
 static void put_in_place(struct build *b, const struct hoist *g)
@@ -370,7 +369,7 @@ bool hoist_access(struct build *b, enum hoist_slot slot, struct host_mem address
     bool now = !g->checked, other = size > a->size || (write && !a->write);
     if (other) return false;
     if (now) {
-        if (left < 2 || b->side_count == MAX_SIDES || !find_place(b, g)) return false;
+        if (left < 2 || b->side_count >= MAX_SIDES - MAX_PASSED || !find_place(b, g)) return false;
         flags_clobber(b);
         address.disp = (s32)((u32)address.disp + (u32)g->low - (u32)a->offset);
         check_group(b, g, address);

@@ -140,15 +140,18 @@ static u16 live_behind(struct build *b, u32 end)
 static void find_live_flags(struct build *b, u32 end)
 {
     b->live[b->count] = live_behind(b, end);
-    for (unsigned n = b->count; n-- > 0;) {
+    for (unsigned n = b->count; n-- > 0; end -= b->insn[n].length) {
         const struct insn *i = &b->insn[n];
+        u16 behind = b->live[n + 1];
+        u32 target[2];
+        if (b->passed[n] && branch_targets(b, i, end, target)) behind |= plan_live_at(b, target[0]);
         /* Routines of the interpreter see all of EFLAGS; so does whoever looks at a fault's frame in exact
          * mode. */
         b->callout[n] = needs_interpreter(b, i);
         if (b->t->config.exact_flags || b->callout[n])
             b->live[n] = FL_ARITH;
         else
-            b->live[n] = (b->live[n + 1] & ~i->flags_killed) | i->flags_read;
+            b->live[n] = (behind & ~i->flags_killed) | i->flags_read;
     }
 }
 
@@ -177,10 +180,21 @@ bool plan_wants_parked(const struct build *b)
     return false;
 }
 
+/* May the block go on behind this instruction, which ends at next_eip, though it is a jump? Most forward ones
+ * are not taken. */
+static bool passes(const struct build *b, const struct insn *i, u32 next_eip, unsigned passed)
+{
+    u32 target[2];
+    bool jcc = i->category == ZYDIS_CATEGORY_COND_BR && (i->map == 1 || (i->opcode & 0xf0) == 0x70);
+    return jcc && !b->t->config.no_superblocks && (b->mode & MODE_CODE32) && passed < MAX_PASSED &&
+           branch_targets(b, i, next_eip, target) == 2 && target[0] > next_eip &&
+           plan_same_page(b, target[0]);
+}
+
 bool plan_block(struct build *b, const u8 *bytes, unsigned here, const u8 *next_bytes, unsigned next,
                 bool *crosses)
 {
-    unsigned at = 0;
+    unsigned at = 0, passed = 0;
     u32 eip = b->block->key.eip, limit = b->block->key.cs_limit;
     bool code32 = b->mode & MODE_CODE32;
     *crosses = false;
@@ -201,11 +215,19 @@ bool plan_block(struct build *b, const u8 *bytes, unsigned here, const u8 *next_
         }
         unsigned taken = length > 0 ? (unsigned)length : i->length;
         if (eip + at > limit || eip + at + taken - 1 > limit || eip + at + taken - 1 < eip + at) break;
-        b->count++;
+        bool *pass = &b->passed[b->count++];
         at += taken;
-        if (length == 0 || *crosses || plan_ends(b, i)) break;
+        *pass = false;
+        if (length == 0 || *crosses) break;
+        if (!plan_ends(b, i)) continue;
+        if (!passes(b, i, eip + at, passed)) break;
+        *pass = true;
+        passed++;
     }
     if (!b->count) return false;
+    if (b->passed[b->count - 1]) passed--;
+    b->passed[b->count - 1] = false;
+    b->v->counters->jumps_passed += passed;
     b->guest_bytes = (u16)at;
     unsigned first = b->block->key.gpa & PAGE_MASK;
     b->page = bytes - first;

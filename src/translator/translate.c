@@ -128,7 +128,7 @@ static void leave_through(struct build *b, u32 eip, unsigned thunk)
 
 static bool fixes_its_own(const struct stub *stub)
 {
-    return stub->kind == STUB_EDGE || stub->kind == STUB_INDIRECT;
+    return stub->kind == STUB_EDGE || stub->kind == STUB_INDIRECT || stub->kind == STUB_SIDE;
 }
 
 static void emit_stub(struct build *b, const struct stub *stub)
@@ -160,7 +160,7 @@ static void emit_stub(struct build *b, const struct stub *stub)
         break;
     case STUB_STRING: emit_string_stub(b, stub); break;
     case STUB_EDGE: emit_edge_stub(b, stub); break;
-    case STUB_UNHOISTED: emit_unhoisted_stub(b, stub); break;
+    case STUB_SIDE: emit_side_stub(b, stub); break;
     case STUB_INDIRECT: emit_indirect_stub(b, stub); break;
     case STUB_RETURN_MISS: emit_jmp_thunk(&b->e, THUNK_RETURN_MISS); break;
     case STUB_CROSS: leave_through(b, b->block->key.eip, THUNK_CROSS); break;

@@ -18,6 +18,7 @@ struct translator_config {
     bool no_site_cache;     /* indirect branches always look up */
     bool no_return_stack;   /* guest returns are indirect branches like others */
     bool no_flag_lookahead; /* flags are live behind every block */
+    bool no_superblocks;    /* every jump ends its block */
     bool no_hoisting;       /* every memory access is checked by itself */
     bool forced_slow;       /* every memory access takes the slow path */
     bool no_decode_memo;    /* each instruction is decoded from scratch */

@@ -254,6 +254,12 @@ static bool set_no_site_cache(struct options *o, const char *value, struct compl
     return true;
 }
 
+static bool set_no_superblocks(struct options *o, const char *value, struct complaint *c)
+{
+    o->translator.no_superblocks = true;
+    return true;
+}
+
 static bool set_no_hoisting(struct options *o, const char *value, struct complaint *c)
 {
     o->translator.no_hoisting = true;
@@ -550,6 +556,7 @@ static const struct option_row rows[] = {
     {"no-return-stack", NULL, "guest returns are looked up like other indirect branches",
      set_no_return_stack},
     {"no-flag-lookahead", NULL, "arithmetic flags are live behind every block", set_no_flag_lookahead},
+    {"no-superblocks", NULL, "every jump ends its block", set_no_superblocks},
     {"no-hoisting", NULL, "every memory access is checked by itself", set_no_hoisting},
     {"no-traces", NULL, "shadow tables are flushed as a TLB is, page tables not traced", set_no_traces},
     {"windows", "WHEN", "host windows for user code: auto, always, never", set_windows},

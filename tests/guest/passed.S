@@ -1,0 +1,166 @@
+/*
+ * Hazard: a block goes on behind a conditional jump: flags, counts of instructions, faults and changed code are wrong where the
+ * jump is taken after all, or behind it.
+ */
+#include "guest.inc"
+GUEST(passed)
+
+guest_main:
+    mov ecx, 3          /* the second time everything is translated, the third time it is chained */
+1:  push ecx
+    call ways
+    call flags
+    call parked
+    call faults
+    call changed_target
+    call changed_behind
+    pop ecx
+    dec ecx
+    jnz 1b
+    ret
+
+/* All ways through eight jumps, more than a block goes on behind */
+ways:
+    xor esi, esi
+    xor eax, eax
+1:  test esi, 1
+    jnz 2f
+    add eax, 1
+2:  test esi, 2
+    jz 3f
+    add eax, 0x10
+3:  test esi, 4
+    jnz 4f
+    add eax, 0x100
+4:  test esi, 8
+    jz 5f
+    add eax, 0x1000
+5:  test esi, 16
+    jnz 6f
+    add eax, 0x10000
+6:  test esi, 32
+    jz 7f
+    add eax, 0x100000
+7:  test esi, 64
+    jnz 8f
+    add eax, 0x1000000
+8:  test esi, 128
+    jz 9f
+    add eax, 0x10000000
+9:  add esi, 31
+    and esi, 255
+    jnz 1b
+    CHECK_EQ(eax, (0x11111111 * 128) & 0xffffffff)
+    ret
+
+/* Read at the target, or behind, or at both */
+flags:
+    xor esi, esi
+    xor edi, edi
+    mov ecx, 4
+1:  mov eax, ecx
+    cmp eax, 3
+    jb 2f
+    adc esi, 0x10
+    cmp eax, 4
+    je 3f
+    mov edx, 7
+    sbb edi, 0
+2:  adc esi, 0x100
+    setbe dl
+    movzx edx, dl
+    add edi, edx
+3:  lea ecx, [ecx - 1]
+    jecxz 4f
+    jmp 1b
+4:  CHECK_EQ(esi, 0x323)
+    CHECK_EQ(edi, -1)
+    ret
+
+/* The same with accesses between, which put them aside */
+parked:
+    xor esi, esi
+    mov ecx, 4
+1:  cmp ecx, 3
+    mov eax, [value]
+    jb 2f
+    mov edx, [value + 8]
+    adc esi, [value]
+    jmp 3f
+2:  adc esi, [value + 4]
+    mov [result], esi
+3:  dec ecx
+    jnz 1b
+    CHECK_EQ(esi, 0x222)
+    CHECK_EQ([result], 0x222)
+    ret
+
+faults:
+    mov ecx, 1
+    xor edi, edi
+1:  mov dword ptr [resume_eip], offset 9f
+    mov [resume_esp], esp
+    mov dword ptr [trap_vector], -1
+    mov eax, 5
+    cmp eax, 6
+    ja 7f
+    xor edx, edx
+    inc edi
+    test ecx, ecx
+    js 7f
+2:  div ecx
+    test ecx, ecx
+    jnz 8f
+7:  mov eax, 0x77
+    jmp 8f
+9:  CHECK_EQ([trap_vector], VEC_DE)
+    CHECK_EQ([trap_eip], offset 2b)
+    CHECK_EQ(edi, 2)
+8:  CHECK_EQ(eax, 5)
+    dec ecx
+    jns 1b
+    ret
+
+/* Flags that were dead at the target are read there. */
+changed_target:
+    mov byte ptr [target], 0x31
+    mov ecx, 4
+1:  mov ebx, 1
+    cmp ebx, 2
+    jc 2f
+    mov ebx, 3
+    mov edx, 4
+    jmp 2f
+    .balign 64
+2:
+target:
+    xor eax, eax
+    cmp ecx, 2
+    ja 3f
+    CHECK_EQ(eax, -1)
+3:  cmp ecx, 3
+    jne 4f
+    mov byte ptr [target], 0x19     /* SBB EAX, EAX */
+4:  dec ecx
+    jnz 1b
+    ret
+
+/* A store changes what comes behind the jump in the same block. */
+changed_behind:
+    mov ecx, 5
+    xor esi, esi
+1:  mov [behind + 1], ecx
+    cmp ecx, 9
+    je 2f
+behind:
+    mov eax, 0x12345678
+    add esi, eax
+2:  dec ecx
+    jnz 1b
+    CHECK_EQ(esi, 15)
+    ret
+
+    .data
+value: .long 0x10, 0x100, 0
+    .bss
+result: .skip 4
