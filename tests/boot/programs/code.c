@@ -1,4 +1,5 @@
-/* Code that changes: patched by itself, by others, by a debugger; generated; mapped twice; copied on write. */
+/* Code that changes: patched by itself, by others, by a debugger; generated; mapped twice; copied on write.
+ */
 #define _GNU_SOURCE
 #include "hazards.h"
 
@@ -35,7 +36,10 @@ static void self(void)
         u8 *at = code + (round & 1 ? PAGE - 5 : 64) - round / 8;
         memcpy(at, c_self, 32);
         u32 sum, count = 3000;
-        __asm__ volatile("call *%3" : "=a"(sum), "+c"(count) : "b"(at + SELF_PATCH), "r"(at) : "memory", "cc");
+        __asm__ volatile("call *%3"
+                         : "=a"(sum), "+c"(count)
+                         : "b"(at + SELF_PATCH), "r"(at)
+                         : "memory", "cc");
         check_eq(sum, 0x11111111 + 3000 * 3001 / 2);
     }
 }
@@ -230,8 +234,14 @@ static __attribute__((noinline)) u32 apply(u32 (*function)(u32), u32 n)
 static void trampolines(void) /* code on the stack, at the same place, for ever other functions */
 {
     for (u32 n = 0; n < 2000; n++) {
-        u32 add(u32 more) { return n + more; }
-        u32 multiply(u32 by) { return n * by; }
+        u32 add(u32 more)
+        {
+            return n + more;
+        }
+        u32 multiply(u32 by)
+        {
+            return n * by;
+        }
         check_eq(apply(n & 1 ? add : multiply, 5), n & 1 ? n + 5 : n * 5);
     }
 }
@@ -258,7 +268,8 @@ static void debugger(void) /* INT3 into a running child, single steps, and the b
     waitpid(pid, &status, 0);
     word = ptrace(PTRACE_PEEKTEXT, pid, at, 0);
     u32 hits = 0, steps = 0;
-    long eip_at = offsetof(struct { u32 r[17]; }, r[12]); /* struct user_regs_struct: EIP */
+    long eip_at = offsetof(
+        struct { u32 r[17]; }, r[12]); /* struct user_regs_struct: EIP */
     for (; hits < 60; hits++) {
         ptrace(PTRACE_POKETEXT, pid, at, (word & ~0xffl) | 0xcc);
         ptrace(PTRACE_CONT, pid, 0, 0);
@@ -289,25 +300,47 @@ static void twice(void (*run)(void))
     burn();
     run();
 }
-static void run_self(void) { twice(self); }
-static void run_boundary(void) { twice(boundary); }
-static void run_generate(void) { twice(generate); }
-static void run_two_mappings(void) { twice(two_mappings); }
-static void run_relocated(void) { twice(relocated); }
-static void run_shared_text(void) { twice(shared_text); }
-static void run_copied_text(void) { twice(copied_text); }
-static void run_trampolines(void) { twice(trampolines); }
-static void run_debugger(void) { twice(debugger); }
+static void run_self(void)
+{
+    twice(self);
+}
+static void run_boundary(void)
+{
+    twice(boundary);
+}
+static void run_generate(void)
+{
+    twice(generate);
+}
+static void run_two_mappings(void)
+{
+    twice(two_mappings);
+}
+static void run_relocated(void)
+{
+    twice(relocated);
+}
+static void run_shared_text(void)
+{
+    twice(shared_text);
+}
+static void run_copied_text(void)
+{
+    twice(copied_text);
+}
+static void run_trampolines(void)
+{
+    twice(trampolines);
+}
+static void run_debugger(void)
+{
+    twice(debugger);
+}
 
 const struct test tests_code[] = {
-    {"code-patches-itself", run_self},
-    {"code-over-boundary", run_boundary},
-    {"code-generated", run_generate},
-    {"code-mapped-twice", run_two_mappings},
-    {"code-relocated", run_relocated},
-    {"code-shared", run_shared_text},
-    {"code-copied-on-write", run_copied_text},
-    {"code-on-the-stack", run_trampolines},
-    {"code-debugged", run_debugger},
-    {0},
+    {"code-patches-itself", run_self},         {"code-over-boundary", run_boundary},
+    {"code-generated", run_generate},          {"code-mapped-twice", run_two_mappings},
+    {"code-relocated", run_relocated},         {"code-shared", run_shared_text},
+    {"code-copied-on-write", run_copied_text}, {"code-on-the-stack", run_trampolines},
+    {"code-debugged", run_debugger},           {0},
 };

@@ -67,17 +67,16 @@ static void coroutines(void)
 }
 
 /* Returns to where no call came from. EAX: how often it got where it should. */
-SNIPPET(c_returns,
-        "xor %eax, %eax\n mov $1000, %ecx\n"
-        "1: push $2f\n ret\n ud2\n"             /* pushed */
-        "2: inc %eax\n call 3f\n ud2\n"         /* changed by the callee */
-        "3: movl $4f, (%esp)\n ret\n ud2\n"
-        "4: inc %eax\n call 5f\n 5: pop %edx\n" /* a call that never returns */
-        "cmp $5b, %edx\n jne 9f\n inc %eax\n"
-        "call 6f\n inc %eax\n jmp 7f\n"         /* returns out of two calls at once */
-        "6: call 8f\n ud2\n 8: add $4, %esp\n ret\n"
-        "7: push $0\n push $10f\n ret $4\n ud2\n"
-        "10: inc %eax\n dec %ecx\n jnz 1b\n 9: ret\n");
+SNIPPET(c_returns, "xor %eax, %eax\n mov $1000, %ecx\n"
+                   "1: push $2f\n ret\n ud2\n"     /* pushed */
+                   "2: inc %eax\n call 3f\n ud2\n" /* changed by the callee */
+                   "3: movl $4f, (%esp)\n ret\n ud2\n"
+                   "4: inc %eax\n call 5f\n 5: pop %edx\n" /* a call that never returns */
+                   "cmp $5b, %edx\n jne 9f\n inc %eax\n"
+                   "call 6f\n inc %eax\n jmp 7f\n" /* returns out of two calls at once */
+                   "6: call 8f\n ud2\n 8: add $4, %esp\n ret\n"
+                   "7: push $0\n push $10f\n ret $4\n ud2\n"
+                   "10: inc %eax\n dec %ecx\n jnz 1b\n 9: ret\n");
 
 static void returns(void)
 {
@@ -94,10 +93,9 @@ static void clean(u32 *value)
 }
 static struct _Unwind_Exception exception;
 
-static __attribute__((noinline)) _Unwind_Reason_Code stop_function(int version, _Unwind_Action actions,
-                                                                   _Unwind_Exception_Class class,
-                                                                   struct _Unwind_Exception *object,
-                                                                   struct _Unwind_Context *context, void *argument)
+static __attribute__((noinline)) _Unwind_Reason_Code
+stop_function(int version, _Unwind_Action actions, _Unwind_Exception_Class class,
+              struct _Unwind_Exception *object, struct _Unwind_Context *context, void *argument)
 {
     (void)version, (void)class, (void)object;
     if ((actions & _UA_END_OF_STACK) || _Unwind_GetCFA(context) > (_Unwind_Word)(uintptr_t)argument)
@@ -128,13 +126,28 @@ static void twice(void (*run)(void))
     burn();
     run();
 }
-static void run_jumps(void) { twice(jumps); }
-static void run_recursion(void) { twice(recursion); }
-static void run_coroutines(void) { twice(coroutines); }
-static void run_returns(void) { twice(returns); }
-static void run_unwinding(void) { twice(unwinding); }
+static void run_jumps(void)
+{
+    twice(jumps);
+}
+static void run_recursion(void)
+{
+    twice(recursion);
+}
+static void run_coroutines(void)
+{
+    twice(coroutines);
+}
+static void run_returns(void)
+{
+    twice(returns);
+}
+static void run_unwinding(void)
+{
+    twice(unwinding);
+}
 
 const struct test tests_control[] = {
-    {"long-jumps", run_jumps},       {"deep-recursion", run_recursion}, {"coroutines", run_coroutines},
-    {"odd-returns", run_returns},    {"unwinding", run_unwinding},      {0},
+    {"long-jumps", run_jumps},    {"deep-recursion", run_recursion}, {"coroutines", run_coroutines},
+    {"odd-returns", run_returns}, {"unwinding", run_unwinding},      {0},
 };

@@ -1,7 +1,7 @@
 /*
- * What the hazard programs share. Each test is a function run in a child process of its own, which must say nothing and
- * exit with 0; a failed check() names itself and the test goes on. What must come out is known to the program, so
- * it can be tried on the host, or under QEMU, as it is.
+ * What the hazard programs share. Each test is a function run in a child process of its own, which must say
+ * nothing and exit with 0; a failed check() names itself and the test goes on. What must come out is known to
+ * the program, so it can be tried on the host, or under QEMU, as it is.
  */
 #ifndef HAZARDS_H
 #define HAZARDS_H
@@ -29,10 +29,10 @@ extern const struct test tests_code[], tests_control[], tests_memory[], tests_pr
 
 void check_at(const char *file, int line, bool holds, const char *text, long a, long b);
 #define check(condition) check_at(__FILE__, __LINE__, (condition), #condition, 0, 0)
-#define check_eq(a, b)                                                                     \
-    do {                                                                                   \
-        long a_ = (long)(a), b_ = (long)(b);                                               \
-        check_at(__FILE__, __LINE__, a_ == b_, #a " == " #b, a_, b_);                     \
+#define check_eq(a, b)                                                                                       \
+    do {                                                                                                     \
+        long a_ = (long)(a), b_ = (long)(b);                                                                 \
+        check_at(__FILE__, __LINE__, a_ == b_, #a " == " #b, a_, b_);                                        \
     } while (0)
 
 /* User code for some 30 ms: what is hot is treated otherwise. */
@@ -62,8 +62,8 @@ void catch_faults(void);
 void run_until_fault(const void *code, const struct regs *in);
 
 /* Code as a symbol; it ends in INT3. */
-#define SNIPPET(name, ...)                                                                                \
-    __asm__(".pushsection .text\n.globl " #name "\n" #name ":\n" __VA_ARGS__ "\nint3\n.popsection\n"); \
+#define SNIPPET(name, ...)                                                                                   \
+    __asm__(".pushsection .text\n.globl " #name "\n" #name ":\n" __VA_ARGS__ "\nint3\n.popsection\n");       \
     extern const u8 name[]
 
 #endif

@@ -36,7 +36,7 @@ if [ -w $tracing/kprobe_events ]; then
         echo 'p:probe_open do_sys_openat2' >$tracing/kprobe_events
         echo 'r:probe_read vfs_read' >>$tracing/kprobe_events
         echo 1 >$tracing/events/kprobes/enable
-        for k in 1 2 3 4 5 6 7 8; do cat /proc/version >/dev/null; done
+        for file in version uptime stat meminfo cpuinfo version stat uptime; do cat /proc/$file >/dev/null; done
         echo 0 >$tracing/events/kprobes/enable # first: reading the trace would add to it without end
         [ "$(grep -c probe_ $tracing/trace)" -ge 16 ] || echo "probes not hit"
         echo >$tracing/kprobe_events

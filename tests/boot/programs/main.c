@@ -1,4 +1,5 @@
-/* hazards: runs the tests and says which hold. Arguments: the names of some; "exit N" ends with N at once (for exec). */
+/* hazards: runs the tests and says which hold. Arguments: the names of some; "exit N" ends with N at once
+ * (for exec). */
 #define _GNU_SOURCE
 #include "hazards.h"
 
@@ -36,8 +37,7 @@ u32 random_u32(void)
 
 u8 *map(void *at, size_t bytes, int protection)
 {
-    void *result =
-        mmap(at, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | (at ? MAP_FIXED : 0), -1, 0);
+    void *result = mmap(at, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | (at ? MAP_FIXED : 0), -1, 0);
     if (result != MAP_FAILED) return result;
     perror("mmap");
     exit(2);

@@ -107,7 +107,8 @@ static void holes(void) /* as many mappings as one can get: every other page goe
     munmap(at, PAGES * PAGE);
 }
 
-static void unsteady(void) /* computes, while its memory costs more than it is worth: in the middle of loops */
+static void
+unsteady(void) /* computes, while its memory costs more than it is worth: in the middle of loops */
 {
     u32 sum = 0;
     for (u32 round = 0; round < 200; round++) {
@@ -189,13 +190,32 @@ static void twice(void (*run)(void))
     burn();
     run();
 }
-static void run_churn(void) { twice(churn); }
-static void run_holes(void) { twice(holes); }
-static void run_unsteady(void) { twice(unsteady); }
-static void run_aliases(void) { twice(aliases); }
-static void run_user_paging(void) { twice(user_paging); }
+static void run_churn(void)
+{
+    twice(churn);
+}
+static void run_holes(void)
+{
+    twice(holes);
+}
+static void run_unsteady(void)
+{
+    twice(unsteady);
+}
+static void run_aliases(void)
+{
+    twice(aliases);
+}
+static void run_user_paging(void)
+{
+    twice(user_paging);
+}
 
 const struct test tests_memory[] = {
-    {"mappings-churn", run_churn},     {"mappings-holes", run_holes},    {"mappings-unsteady", run_unsteady},
-    {"mappings-aliases", run_aliases}, {"paging-in-user-space", run_user_paging}, {0},
+    {"mappings-churn", run_churn},
+    {"mappings-holes", run_holes},
+    {"mappings-unsteady", run_unsteady},
+    {"mappings-aliases", run_aliases},
+    {"paging-in-user-space", run_user_paging},
+    {0},
 };

@@ -1,6 +1,6 @@
 /*
- * Faults in the middle of instructions: nothing has happened but the fault, and its address is exact. Three pages, of
- * which the middle one is missing or read-only in turns.
+ * Faults in the middle of instructions: nothing has happened but the fault, and its address is exact. Three
+ * pages, of which the middle one is missing or read-only in turns.
  */
 #define _GNU_SOURCE
 #include "hazards.h"
@@ -112,34 +112,41 @@ static void faults_at(int line, const u8 *code, const struct regs *in, u32 addre
 }
 #define FAULTS(code, in, address) faults_at(__LINE__, code, in, AT(address))
 
-static const u8 *const loads[] = {s_load1, s_load2, s_load4, s_load_ah, s_load8, s_load16, s_fld,
+static const u8 *const loads[] = {s_load1, s_load2, s_load4, s_load_ah, s_load8, s_load16,  s_fld,
                                   s_mul,   s_div,   s_movzx, s_jmp_mem, s_bound, s_push_mem};
-static const u8 *const stores[] = {s_store1, s_store2, s_store4, s_store_bh,  s_store8, s_store16,
-                                   s_fst,    s_add,    s_inc,    s_xchg,      s_shld,   s_pop_mem,
+static const u8 *const stores[] = {s_store1, s_store2, s_store4,  s_store_bh, s_store8, s_store16,
+                                   s_fst,    s_add,    s_inc,     s_xchg,     s_shld,   s_pop_mem,
                                    s_xadd,   s_setz,   s_cmpxchg, s_cmpxchg8b};
 /* Those of more than a byte, but the locked ones. */
-static const u8 *const wide_loads[] = {s_load2, s_load4, s_load8, s_load16, s_fld, s_mul, s_movzx, s_push_mem};
-static const u8 *const wide_stores[] = {s_store2, s_store4,  s_store8, s_store16, s_fst,
-                                        s_add,    s_inc,     s_shld,   s_pop_mem, s_xadd};
+static const u8 *const wide_loads[] = {s_load2, s_load4, s_load8, s_load16,
+                                       s_fld,   s_mul,   s_movzx, s_push_mem};
+static const u8 *const wide_stores[] = {s_store2, s_store4, s_store8, s_store16, s_fst,
+                                        s_add,    s_inc,    s_shld,   s_pop_mem, s_xadd};
 #define EACH(p, list) (const u8 *const *p = list; p < list + sizeof list / sizeof *list; p++)
 
 static void simple_faults(void)
 {
     struct regs in = base_regs();
-    for EACH (p, loads)
-        FAULTS(*p, &in, HOLE);
-    for EACH (p, stores)
-        FAULTS(*p, &in, HOLE);
+    for
+        EACH(p, loads)
+    FAULTS(*p, &in, HOLE);
+    for
+        EACH(p, stores)
+    FAULTS(*p, &in, HOLE);
     in.esi = AT(HOLE) - 1; /* across its beginning: the first byte of the missing page is what faults */
-    for EACH (p, wide_loads)
-        FAULTS(*p, &in, HOLE);
-    for EACH (p, wide_stores)
-        FAULTS(*p, &in, HOLE);
+    for
+        EACH(p, wide_loads)
+    FAULTS(*p, &in, HOLE);
+    for
+        EACH(p, wide_stores)
+    FAULTS(*p, &in, HOLE);
     in.esi = AT(BEHIND) - 1; /* across its end */
-    for EACH (p, wide_loads)
-        FAULTS(*p, &in, BEHIND - 1);
-    for EACH (p, wide_stores)
-        FAULTS(*p, &in, BEHIND - 1);
+    for
+        EACH(p, wide_loads)
+    FAULTS(*p, &in, BEHIND - 1);
+    for
+        EACH(p, wide_stores)
+    FAULTS(*p, &in, BEHIND - 1);
 }
 
 static void stack_faults(void)
@@ -148,22 +155,26 @@ static void stack_faults(void)
     static const u8 *const pushes[] = {s_push, s_call, s_call_reg, s_pushf};
     in.esi = AT(AREA);
     in.esp = AT(BEHIND);
-    for EACH (p, pushes)
-        FAULTS(*p, &in, BEHIND - 4);
+    for
+        EACH(p, pushes)
+    FAULTS(*p, &in, BEHIND - 4);
     FAULTS(s_push_mem, &in, BEHIND - 4);
     FAULTS(s_call_mem, &in, BEHIND - 4);
     FAULTS(s_enter, &in, BEHIND - 4);
     FAULTS(s_pusha, &in, BEHIND - 4);
     in.esp = AT(BEHIND) + 2;
-    for EACH (p, pushes)
-        FAULTS(*p, &in, BEHIND - 2);
+    for
+        EACH(p, pushes)
+    FAULTS(*p, &in, BEHIND - 2);
     in.esp = AT(HOLE);
     static const u8 *const pops[] = {s_pop, s_pop_esp, s_pop_mem, s_ret, s_ret_n};
-    for EACH (p, pops)
-        FAULTS(*p, &in, HOLE);
+    for
+        EACH(p, pops)
+    FAULTS(*p, &in, HOLE);
     in.esp = AT(HOLE) - 2;
-    for EACH (p, pops)
-        FAULTS(*p, &in, HOLE);
+    for
+        EACH(p, pops)
+    FAULTS(*p, &in, HOLE);
     in.esp = AT(HOLE) - 12;
     run_until_fault(s_popa, &in); /* processors differ in what it has loaded by then */
     check(caught.signal == SIGSEGV && caught.address == AT(HOLE) && caught.regs.esp == in.esp);
@@ -199,9 +210,9 @@ static void strings(void)
         const u8 *code;
         u32 ecx, esi, edi, done, size, is_source, is_dest;
     } reps[] = {
-        {s_rep_movs, 100, 0, 1000 - 40, 10, 4, 0, 1},  {s_rep_movs, 100, 1000 - 40, 0, 10, 4, 1, 0},
-        {s_rep_movsb, 300, 0, 1000 - 40, 40, 1, 0, 1}, {s_rep_movsb, 300, 1000 - 40, 0, 40, 1, 1, 0},
-        {s_rep_stos, 100, 7, 1000 - 40, 10, 4, 0, 1},  {s_rep_lods, 300, 1000 - 40, 7, 40, 1, 1, 0},
+        {s_rep_movs, 100, 0, 1000 - 40, 10, 4, 0, 1},          {s_rep_movs, 100, 1000 - 40, 0, 10, 4, 1, 0},
+        {s_rep_movsb, 300, 0, 1000 - 40, 40, 1, 0, 1},         {s_rep_movsb, 300, 1000 - 40, 0, 40, 1, 1, 0},
+        {s_rep_stos, 100, 7, 1000 - 40, 10, 4, 0, 1},          {s_rep_lods, 300, 1000 - 40, 7, 40, 1, 1, 0},
         {s_repe_cmps, 300, 1000 - 40, 1000 - 40, 40, 1, 1, 1},
     };
     for (u32 n = 0; n < sizeof reps / sizeof *reps; n++) {
@@ -256,15 +267,18 @@ static void read_only(void)
     map(HOLE, PAGE, PROT_READ);
     check_eq(HOLE[0], 0); /* a page of zeros */
     struct regs in = base_regs();
-    for EACH (p, stores)
-        FAULTS(*p, &in, HOLE);
+    for
+        EACH(p, stores)
+    FAULTS(*p, &in, HOLE);
     check_eq(caught.code, SEGV_ACCERR);
     in.esi = AT(HOLE) - 1;
-    for EACH (p, wide_stores)
-        FAULTS(*p, &in, HOLE);
+    for
+        EACH(p, wide_stores)
+    FAULTS(*p, &in, HOLE);
     in.esi = AT(BEHIND) - 1;
-    for EACH (p, wide_stores)
-        FAULTS(*p, &in, BEHIND - 1);
+    for
+        EACH(p, wide_stores)
+    FAULTS(*p, &in, BEHIND - 1);
     in.eax = 8 * PAGE + 5; /* a bit string's far end */
     in.esi = AT(AREA);
     FAULTS(s_bts, &in, HOLE);
@@ -313,11 +327,13 @@ static void general_protection(void)
     struct regs in = base_regs();
     static const u8 *const unaligned[] = {s_movaps_load, s_movaps_store, s_addps, s_pand};
     in.esi = AT(AREA) + 8;
-    for EACH (p, unaligned)
-        FAULTS(*p, &in, 0);
+    for
+        EACH(p, unaligned)
+    FAULTS(*p, &in, 0);
     static const u8 *const privileged[] = {s_hlt, s_cli, s_int81};
-    for EACH (p, privileged)
-        FAULTS(*p, &in, 0);
+    for
+        EACH(p, privileged)
+    FAULTS(*p, &in, 0);
     in.ecx = 0;
     for (int n = 0; n < 5; n++) {
         run_until_fault(s_div0, &in);
@@ -380,21 +396,38 @@ static void in_area(void (*run)(void))
     burn();
     run();
 }
-static void run_simple(void) { in_area(simple_faults); }
-static void run_stack(void) { in_area(stack_faults); }
-static void run_strings(void) { in_area(strings); }
-static void run_read_only(void) { in_area(read_only); }
-static void run_wrapping(void) { in_area(wrapping); }
-static void run_gp(void) { in_area(general_protection); }
-static void run_high(void) { in_area(high_bytes); }
+static void run_simple(void)
+{
+    in_area(simple_faults);
+}
+static void run_stack(void)
+{
+    in_area(stack_faults);
+}
+static void run_strings(void)
+{
+    in_area(strings);
+}
+static void run_read_only(void)
+{
+    in_area(read_only);
+}
+static void run_wrapping(void)
+{
+    in_area(wrapping);
+}
+static void run_gp(void)
+{
+    in_area(general_protection);
+}
+static void run_high(void)
+{
+    in_area(high_bytes);
+}
 
 const struct test tests_precise[] = {
-    {"precise-faults", run_simple},
-    {"precise-stack", run_stack},
-    {"precise-strings", run_strings},
-    {"precise-read-only", run_read_only},
-    {"address-wrap", run_wrapping},
-    {"general-protection", run_gp},
-    {"high-bytes", run_high},
-    {0},
+    {"precise-faults", run_simple},   {"precise-stack", run_stack},
+    {"precise-strings", run_strings}, {"precise-read-only", run_read_only},
+    {"address-wrap", run_wrapping},   {"general-protection", run_gp},
+    {"high-bytes", run_high},         {0},
 };

@@ -30,8 +30,10 @@ static void copy_on_write(u32 depth)
             for (u32 n = child * 64; n < WORDS; n += 512)
                 data[n] = child;
             u32 own = sum_of();
-            if (depth) copy_on_write(depth - 1);
-            else if (sum_of() != own) _exit(11);
+            if (depth)
+                copy_on_write(depth - 1);
+            else if (sum_of() != own)
+                _exit(11);
             _exit(0);
         }
         for (u32 n = child; n < WORDS; n += 2048)

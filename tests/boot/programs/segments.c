@@ -12,8 +12,13 @@ static u8 *area; /* four pages; the fourth is not there */
 
 static u16 segment(u32 entry, u32 base, u32 limit, u32 contents, bool pages, bool read_only)
 {
-    struct user_desc desc = {.entry_number = entry, .base_addr = base, .limit = limit, .seg_32bit = 1,
-                             .contents = contents & 3, .read_exec_only = read_only, .limit_in_pages = pages,
+    struct user_desc desc = {.entry_number = entry,
+                             .base_addr = base,
+                             .limit = limit,
+                             .seg_32bit = 1,
+                             .contents = contents & 3,
+                             .read_exec_only = read_only,
+                             .limit_in_pages = pages,
                              .useable = 1};
     check_eq(syscall(SYS_modify_ldt, 1, &desc, sizeof desc), 0);
     return (u16)(entry << 3 | 7);
@@ -86,7 +91,8 @@ static void data(void)
         check_eq(caught.ds, based);
         check_eq(*(u32 *)(area + 100 + 0x28), (100 + 0x20) / 4 * 3);
 
-        in = (struct regs){.ebx = based, .edi = 0x7c0, .ecx = 100, .eax = 0x5a5a5a5a, .esp = (u32)(stack + 32)};
+        in = (struct regs){
+            .ebx = based, .edi = 0x7c0, .ecx = 100, .eax = 0x5a5a5a5a, .esp = (u32)(stack + 32)};
         expect(g_stos, 2, &in, SIGSEGV); /* up to the limit */
         check_eq(caught.regs.ecx, 100 - 16);
         check_eq(caught.regs.edi, 0x800);
@@ -129,8 +135,8 @@ static void code(void)
 
 static void thread_area(void)
 {
-    struct user_desc desc = {.entry_number = (u32)-1, .limit = 0xfffff, .seg_32bit = 1, .limit_in_pages = 1,
-                             .useable = 1};
+    struct user_desc desc = {
+        .entry_number = (u32)-1, .limit = 0xfffff, .seg_32bit = 1, .limit_in_pages = 1, .useable = 1};
     u32 stack[64];
     for (u32 n = 0; n < 100; n++) {
         desc.base_addr = (u32)area + n * 8;
@@ -153,9 +159,18 @@ static void in_area(void (*run)(void))
     burn();
     run();
 }
-static void run_data(void) { in_area(data); }
-static void run_code(void) { in_area(code); }
-static void run_thread_area(void) { in_area(thread_area); }
+static void run_data(void)
+{
+    in_area(data);
+}
+static void run_code(void)
+{
+    in_area(code);
+}
+static void run_thread_area(void)
+{
+    in_area(thread_area);
+}
 
 const struct test tests_segments[] = {
     {"segments-of-data", run_data},

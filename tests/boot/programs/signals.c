@@ -135,8 +135,9 @@ static void step(int signal, siginfo_t *info, void *context)
     if (steps < 64) step_eip[steps] = (u32)((ucontext_t *)context)->uc_mcontext.gregs[REG_EIP];
     steps++;
 }
-SNIPPET(i_steps, "pushf\n orl $0x100, (%esp)\n popf\n nop\n mov $3, %ecx\n 1: push %ecx\n pop %edx\n loop 1b\n"
-                 "pushf\n andl $0xfffffeff, (%esp)\n popf\n ret");
+SNIPPET(i_steps,
+        "pushf\n orl $0x100, (%esp)\n popf\n nop\n mov $3, %ecx\n 1: push %ecx\n pop %edx\n loop 1b\n"
+        "pushf\n andl $0xfffffeff, (%esp)\n popf\n ret");
 
 static void stepping(void)
 {
@@ -157,9 +158,18 @@ static void twice(void (*run)(void))
     burn();
     run();
 }
-static void run_leaving(void) { twice(leaving); }
-static void run_changing(void) { twice(changing); }
-static void run_stepping(void) { twice(stepping); }
+static void run_leaving(void)
+{
+    twice(leaving);
+}
+static void run_changing(void)
+{
+    twice(changing);
+}
+static void run_stepping(void)
+{
+    twice(stepping);
+}
 
 const struct test tests_signals[] = {
     {"signals-storm", storm},
