@@ -71,15 +71,20 @@ static bool send_to_interpreter(int signal, const siginfo_t *info, greg_t *regs)
 
 /* Tier 2: the page is not in the window yet. Map it and do the instruction again; or, where the guest may not
  * have it so, let the interpreter see to it. */
-static bool enter_into_window(int signal, const siginfo_t *info, const greg_t *regs)
+static bool enter_into_window(int signal, const siginfo_t *info, greg_t *regs)
 {
     struct vcpu *v = watched;
     if (!v || signal != SIGSEGV || regs[REG_TRAPNO] != TRAP_PAGE_FAULT || !(v->mode & MODE_WINDOW))
         return false;
     struct engine *t = v->engine;
     if (!arena_holds(&t->cache.arena, (u64)regs[REG_RIP])) return false;
-    return shadow_window_fault(v->shadow, &v->paging, (u64)(uintptr_t)info->si_addr,
-                               regs[REG_ERR] & PF_WRITE);
+    if (!shadow_window_fault(v->shadow, &v->paging, (u64)(uintptr_t)info->si_addr, regs[REG_ERR] & PF_WRITE))
+        return false;
+    /* Filling an entry may have dropped others. */
+    v->return_top = (u64)regs[REG_RSP];
+    returns_select(v, &t->returns, &t->cache);
+    regs[REG_RSP] = (greg_t)v->return_top;
+    return true;
 }
 
 /* A guest call, or an entry point on its way back, pushed onto a full shadow return stack: it does so again

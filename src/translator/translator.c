@@ -101,6 +101,7 @@ enum exit_reason translator_run(struct vcpu *v)
 {
     struct engine *t = v->engine;
     t->first = true;
+    v->shadow->window_unsettled = true; /* this thread may have run another machine */
     u64 code = translator_next(v);
     if (code != (u64)(uintptr_t)translator_leave) {
         v->counters->engine_entries++;
