@@ -276,12 +276,14 @@ static bool set_windows(struct options *o, const char *value, struct complaint *
 {
     static const char *const names[] = {
         [WINDOWS_AUTO] = "auto", [WINDOWS_ALWAYS] = "always", [WINDOWS_NEVER] = "never"};
+    size_t word = strcspn(value, ",");
+    bool good = !value[word] || whole_number(value + word + 1, &o->window_mappings);
     for (unsigned n = 0; n < ARRAY_SIZE(names); n++)
-        if (!strcmp(value, names[n])) {
+        if (good && strlen(names[n]) == word && !strncmp(value, names[n], word)) {
             o->windows = (enum windows_policy)n;
             return true;
         }
-    return COMPLAIN(c, "--windows is auto, always or never, not \"%s\"", value);
+    return COMPLAIN(c, "--windows is auto, always or never, and perhaps a number, not \"%s\"", value);
 }
 
 static bool set_no_prefill(struct options *o, const char *value, struct complaint *c)
@@ -560,7 +562,8 @@ static const struct option_row rows[] = {
      set_no_return_stack},
     {"no-flag-lookahead", NULL, "arithmetic flags are live behind every block", set_no_flag_lookahead},
     {"no-traces", NULL, "shadow tables are flushed as a TLB is, page tables not traced", set_no_traces},
-    {"windows", "WHEN", "host windows for user code: auto, always, never", set_windows},
+    {"windows", "WHEN[,N]", "host windows for user code: auto, always, never; N mappings at most",
+     set_windows},
     {"no-prefill", NULL, "a walk fills the one page asked for, not its neighbours", set_no_prefill},
     {"no-fast-entry", NULL, "kernel entry, exit and segment loads take the general routines",
      set_no_fast_entry},
