@@ -251,8 +251,9 @@ static void page_leave(struct cache *cache, struct block *block, u64 gpa)
     *at = block->page_next[p->page != block->key.gpa >> PAGE_SHIFT];
 }
 
-static void block_kill(struct cache *cache, struct block *block)
+void cache_kill(struct cache *cache, struct block *block)
 {
+    if (block->dead) return;
     struct block **at = &cache->buckets[key_hash(&block->key)];
     while (*at != block)
         at = &(*at)->hash_next;
@@ -304,7 +305,7 @@ bool cache_code_written(struct cache *cache, u64 gpa, u64 bytes)
         bool second = p->page != block->key.gpa >> PAGE_SHIFT;
         next = block->page_next[second];
         if (block_covers(block, gpa, last))
-            block_kill(cache, block);
+            cache_kill(cache, block);
         else
             left |= block_granules(block, second);
     }

@@ -15,7 +15,11 @@ enum {
     REVIEW_CYCLES = 40 << 20, /* how often a promoted space is looked at */
     PATIENCE_MAX = 64,
 };
-#define RUN_MAX 64 /* pages mapped at a time */
+#define RUN_MAX      64 /* pages mapped at a time */
+/* Pages in windows are mapped a second time, which costs no memory, but is counted as if it did, and the
+ * host's page tables do cost some. So now and then the host is told to forget the first mapping: what is used
+ * through it comes back by cheap faults. */
+#define TWICE_MAX 6144
 
 void windows_destroy(struct shadow *shadow)
 {
@@ -135,6 +139,11 @@ static bool map_run(struct shadow *shadow, struct window *window, u32 page)
         flags[n] = (u8)((flags[n] & ~PAGE_IN_WINDOW) | PAGE_WINDOW_READ | (writable ? PAGE_WINDOW_WRITE : 0));
     window->mappings++;
     state->mappings++;
+    state->mapped_twice += run;
+    if (state->mapped_twice > TWICE_MAX) {
+        state->mapped_twice = 0;
+        give_back(shadow->phys->ram, shadow->phys->ram_bytes);
+    }
     shadow->counters->window_pages += run;
     shadow->counters->window_mappings++;
     return true;

@@ -16,6 +16,7 @@
 #define RINGER_TRANSLATOR_BUILD_H
 
 #include "cache/cache.h"
+#include "checked.h"
 #include "cpu/decode_memo.h"
 #include "cpu/fast_entry.h"
 #include "cpu/host_flags.h"
@@ -41,6 +42,7 @@ struct engine {
     u8 recent_mode[256]; /* where to look first, by mode_hash() */
     struct build *build; /* the block under construction */
     struct decode_memo *memo;
+    struct checked checked;
 };
 
 /* An instruction that translated code hands to the interpreter. In the cache's metadata. */
@@ -112,6 +114,7 @@ struct build {
     struct insn insn[BLOCK_MAX_INSNS];
     unsigned count;
     bool callout[BLOCK_MAX_INSNS]; /* insn[n] is the interpreter's */
+    bool checked[BLOCK_MAX_INSNS]; /* insn[n] does not use the window (checked.h) */
     u16 live[BLOCK_MAX_INSNS + 1]; /* flags live before insn[n] */
     u16 guest_bytes;
     const u8 *page; /* the guest's, that the block begins in */
@@ -135,6 +138,12 @@ struct build {
     struct fix fix[MAX_FIXES];
     unsigned fix_count; /* MAX_FIXES: too many, the block stays where it is */
 };
+
+/* With one vCPU, on whose thread the devices are served too, one instruction is atomic as it is. */
+static inline bool keeps_lock(const struct build *b, const struct insn *i)
+{
+    return (i->prefixes & PFX_LOCK) && b->t->config.keep_locks;
+}
 
 /* relocate.c */
 /* The 4 bytes emitted last depend on where the block is. */
@@ -202,7 +211,7 @@ struct host_mem access_pop(struct build *b);
 /* Tier 2: memory is reached through the host window, unchecked. */
 static inline bool has_window(const struct build *b)
 {
-    return b->mode & MODE_WINDOW;
+    return (b->mode & MODE_WINDOW) && !b->checked[b->n];
 }
 
 /* rewrite.c: false when it has to be a callout */

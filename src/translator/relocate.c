@@ -6,6 +6,8 @@
  */
 #include "build.h"
 
+#define EXEC_ENTRIES (1u << (32 - PAGE_SHIFT))
+
 void fix_last(struct build *b, enum fix_kind kind, unsigned which)
 {
     if (b->fix_count == MAX_FIXES) return;
@@ -17,14 +19,22 @@ void fix_last(struct build *b, enum fix_kind kind, unsigned which)
 static bool is_movable(const struct block_key *key)
 {
     u32 page = key->eip >> PAGE_SHIFT;
-    return !key->cs_base && key->cs_limit == UINT32_MAX && page != 0 && page != UINT32_MAX >> PAGE_SHIFT;
+    return !key->cs_base && key->cs_limit == UINT32_MAX && page != 0 && page != EXEC_ENTRIES - 1;
+}
+
+/* Displacements of exec entries are emitted as short as they go: that of a low page may have 1 byte. */
+static bool has_short_entry(const struct block *block)
+{
+    for (unsigned n = 0; n < ARRAY_SIZE(block->out); n++)
+        if (block->out[n].frame_patch && block->out[n].eip >> PAGE_SHIFT < 128 / sizeof(u32)) return true;
+    return false;
 }
 
 void fix_finish(struct build *b)
 {
     struct block *block = b->block;
     if (b->t->config.no_relocation || b->fix_count == MAX_FIXES || block->frame_next ||
-        !is_movable(&block->key))
+        !is_movable(&block->key) || has_short_entry(block))
         return;
     block->relocatable = true;
     block->fix_count = (u16)b->fix_count;
@@ -72,7 +82,8 @@ static u32 fixed(struct cache *cache, struct block *block, const struct fix *fix
 {
     switch ((enum fix_kind)fix->kind) {
     case FIX_EIP: return value + eip_by;
-    case FIX_EXEC: return value + (eip_by >> PAGE_SHIFT) * (u32)sizeof(u32);
+    case FIX_EXEC:
+        return (value / (u32)sizeof(u32) + (eip_by >> PAGE_SHIFT)) % EXEC_ENTRIES * (u32)sizeof(u32);
     case FIX_EDGE: return (u32)(uintptr_t)&block->out[fix->which];
     case FIX_SITE: return (u32)(uintptr_t)block->indirect;
     case FIX_CALLOUT: return moved_callout(cache, value, eip_by);

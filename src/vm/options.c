@@ -242,6 +242,18 @@ static bool set_no_flag_lookahead(struct options *o, const char *value, struct c
     return true;
 }
 
+static bool set_keep_locks(struct options *o, const char *value, struct complaint *c)
+{
+    o->translator.keep_locks = true;
+    return true;
+}
+
+static bool set_no_checked_sites(struct options *o, const char *value, struct complaint *c)
+{
+    o->translator.no_checked_sites = true;
+    return true;
+}
+
 static bool set_no_relocation(struct options *o, const char *value, struct complaint *c)
 {
     o->translator.no_relocation = true;
@@ -541,6 +553,9 @@ static const struct option_row rows[] = {
     {"block-limit", "N", "guest instructions a block, 1 to 64", set_block_limit},
     {"no-chaining", NULL, "every block returns to the dispatcher", set_no_chaining},
     {"no-inline-cache", NULL, "indirect branches go through the dispatcher", set_no_inline_cache},
+    {"keep-locks", NULL, "LOCK prefixes are executed, though one vCPU needs none", set_keep_locks},
+    {"no-checked-sites", NULL, "instructions that keep faulting in host windows stay there",
+     set_no_checked_sites},
     {"no-relocation", NULL, "code mapped at another address is translated anew", set_no_relocation},
     {"no-site-cache", NULL, "indirect branches do not remember where they went", set_no_site_cache},
     {"no-return-stack", NULL, "guest returns are looked up like other indirect branches",
