@@ -41,11 +41,11 @@ static bool send_to_interpreter(int signal, const siginfo_t *info, greg_t *regs)
     if (!arena_holds(&t->cache.arena, pc)) return false;
     u32 offset = (u32)(pc - (u64)(uintptr_t)t->cache.arena.exec);
     struct block *block = cache_block_at(&t->cache, offset);
-    const struct site *site = block ? block_site_at(block, offset) : NULL;
-    if (!site) return false;
-    v->rip = block->key.eip + site->guest;
-    v->remaining = (u32)(block->count - 1 - (site - block->sites));
-    if (!site->parked) regs[REG_R12] = (greg_t)flags_pack((u32)regs[REG_EFL]);
+    struct site site;
+    if (!block || !block_site_at(block, offset, &site)) return false;
+    v->rip = block->eip + site.guest;
+    v->remaining = block->count - 1u - site.index;
+    if (!site.parked) regs[REG_R12] = (greg_t)flags_pack((u32)regs[REG_EFL]);
     regs[REG_RIP] = (greg_t)(uintptr_t)thunk_step;
     v->counters->host_signals++;
     return true;

@@ -139,7 +139,7 @@ static bool emit_repeated(struct build *b, bool source, bool destination, bool w
         return false;
     struct stub *stubs[2];
     unsigned count = 0;
-    u32 callout = (u32)(uintptr_t)make_callout(b, false);
+    u32 callout = make_callout(b, false);
     u32 backward = if_backward(b);
     emit_mov_rr32(&b->e, REG_TEMP, RCX);
     if (log2) emit_shift_ri(&b->e, true, 4, REG_TEMP, (u8)log2);
@@ -173,8 +173,7 @@ static bool emit_repeated(struct build *b, bool source, bool destination, bool w
 void emit_string_stub(struct build *b, const struct stub *stub)
 {
     if (stub->restore) restore_count(b, stub->restore - 1u);
-    emit_mov_ri(&b->e, REG_TEMP, stub->callout);
-    fix_last(b, FIX_CALLOUT, 0);
+    emit_callout_name(b, stub->callout);
     emit_call_thunk(&b->e, THUNK_STRING);
     if (stub->flags) emit_unpark_flags(&b->e);
     emit_jmp_to(&b->e, stub->back);
