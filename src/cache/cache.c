@@ -8,7 +8,7 @@
 #define META_SLACK   16384u
 /* What a block's metadata takes, about; decides how long the hash table is. */
 #define META_TYPICAL 96u
-#define CODE_ALIGN   16u
+#define CODE_ALIGN   8u /* relocate() copies 8 bytes at a time */
 
 /* Which 64-byte granules of a page hold code, and the blocks that do. Lives in metadata until the flush. */
 struct code_page {
@@ -91,6 +91,7 @@ bool cache_room(const struct cache *cache, u64 code_bytes)
 void *cache_meta(struct cache *cache, u64 bytes)
 {
     cache->meta_top -= align_up(bytes, 8);
+    cache->counters->metadata_bytes += bytes;
     return cache->meta + cache->meta_top;
 }
 
@@ -221,6 +222,7 @@ void cache_add(struct cache *cache, struct block *block)
     if (second) page_enter(cache, block, second - 1);
 
     cache->block_count++;
+    cache->counters->metadata_bytes += block_bytes(block);
     cache->arena.used = align_up(block->start + block->host_bytes, CODE_ALIGN);
     /* A profiler's signal handler may look: the block is there before the map leads to it. */
     __atomic_store_n(&cache->meta_used, cache->meta_used + block_bytes(block), __ATOMIC_RELEASE);

@@ -14,18 +14,27 @@ static void sample_block(const struct engine *t, u64 pc, struct sample *sample)
     if (block_site_at(block, offset, &site)) sample->eip += site.guest;
 }
 
+static const void *in_metadata(const struct engine *t, u64 address, u64 bytes)
+{
+    u64 offset = address - (u64)(uintptr_t)t->cache.meta;
+    bool inside = offset < t->cache.meta_bytes && t->cache.meta_bytes - offset >= bytes;
+    return inside ? (const void *)(uintptr_t)address : NULL;
+}
+
 static void sample_exit(const struct vcpu *v, const struct engine *t, struct sample *sample)
 {
     sample->cause = (u8)v->exit_cause;
     sample->eip = v->seg[SEG_CS].base + (u32)v->rip;
-    bool callout =
+    bool calls_out =
         sample->cause == THUNK_CALLOUT || sample->cause == THUNK_STRING || sample->cause == THUNK_FAST;
-    bool called = callout || sample->cause == THUNK_SLOW || sample->cause == EXIT_HOST_SIGNAL;
+    bool called = calls_out || sample->cause == THUNK_SLOW || sample->cause == EXIT_HOST_SIGNAL;
     /* The address behind a call may be another block's. */
     if (called && arena_holds(&t->cache.arena, v->exit_site)) sample_block(t, v->exit_site - 1, sample);
-    const u8 *argument = (const u8 *)(uintptr_t)v->exit_argument;
-    if (callout && argument >= t->cache.meta && argument < t->cache.meta + t->cache.meta_bytes)
-        sample->mnemonic = callee_of((const struct callout *)argument)->insn.mnemonic;
+    /* Since the exit a flush may have put other things in the callout's place. */
+    const struct callout *callout = in_metadata(t, v->exit_argument, sizeof(*callout));
+    const struct callee *callee =
+        calls_out && callout ? in_metadata(t, callout->callee, sizeof(*callee)) : NULL;
+    if (callee) sample->mnemonic = callee->insn.mnemonic;
 }
 
 void translator_sample(struct vcpu *v, bool inside, u64 pc, struct sample *sample)
