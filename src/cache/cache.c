@@ -6,6 +6,7 @@
 #define TEMPLATES    131072u
 #define PAGE_BUCKETS 16384u
 #define META_SLACK   16384u
+#define META_MINIMUM 65536u
 /* What a block's metadata takes, about; decides how long the hash table is. */
 #define META_TYPICAL 96u
 #define CODE_ALIGN   8u /* relocate() copies 8 bytes at a time */
@@ -37,13 +38,17 @@ static u64 map_bytes(const struct cache *cache)
     return ((cache->arena.bytes >> MAP_SHIFT) + 1) * sizeof(cache->map[0]);
 }
 
-int cache_init(struct cache *cache, u64 code_bytes, struct counters *counters)
+/* Code has 1.5 to 2.5 times as many bytes as metadata, depending on the guest's code: each may take so much
+ * of the whole. What both together may not is kept by cache_room(). All is only touched as it fills. */
+#define CODE_SHARE(bytes) ((bytes) / 16 * 11)
+#define META_SHARE(bytes) ((bytes) / 16 * 6)
+
+int cache_init(struct cache *cache, u64 bytes, struct counters *counters)
 {
-    *cache = (struct cache){.counters = counters};
-    int error = arena_init(&cache->arena, code_bytes);
+    *cache = (struct cache){.counters = counters, .bytes = bytes + META_MINIMUM};
+    int error = arena_init(&cache->arena, CODE_SHARE(bytes));
     if (error) return error;
-    /* All is only touched as it fills. */
-    cache->meta_bytes = cache->meta_top = align_up(cache->arena.bytes, PAGE_SIZE) + 128 * 1024;
+    cache->meta_bytes = cache->meta_top = align_up(META_SHARE(bytes), PAGE_SIZE) + META_MINIMUM;
     u32 buckets = 1024;
     while (buckets < cache->meta_bytes / META_TYPICAL)
         buckets *= 2;
@@ -85,7 +90,9 @@ void cache_destroy(struct cache *cache)
 
 bool cache_room(const struct cache *cache, u64 code_bytes)
 {
-    return arena_room(&cache->arena) >= code_bytes && cache->meta_top - cache->meta_used >= META_SLACK;
+    u64 room = cache->meta_top - cache->meta_used, used = cache->meta_bytes - room;
+    return arena_room(&cache->arena) >= code_bytes && room >= META_SLACK &&
+           cache->arena.used + code_bytes + used + META_SLACK <= cache->bytes;
 }
 
 void *cache_meta(struct cache *cache, u64 bytes)

@@ -194,6 +194,7 @@ struct code_page;
 
 struct cache {
     struct arena arena;
+    u64 bytes;               /* code and metadata together */
     struct jump_entry *jump; /* JUMP_ENTRIES */
     u64 generation;
     struct counters *counters;
@@ -210,8 +211,8 @@ struct cache {
     struct code_page **pages;
 };
 
-/* Returns 0 or -errno. */
-int cache_init(struct cache *cache, u64 code_bytes, struct counters *counters);
+/* For so many bytes of code and metadata. Returns 0 or -errno. */
+int cache_init(struct cache *cache, u64 bytes, struct counters *counters);
 void cache_destroy(struct cache *cache);
 
 /* Room for one more block of this many code bytes? If not the caller flushes. */

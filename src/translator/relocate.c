@@ -42,12 +42,15 @@ static void move_edge(const struct cache *cache, const struct block *block, stru
     *field(cache, block, edge->stub + STUB_NAME_AT) = low_pointer(edge);
 }
 
+/* An offset in the exec table; eip_by may be a way down. */
+#define EXEC_OFFSET_MASK ((1u << (32 - PAGE_SHIFT)) * (u32)sizeof(u32) - 1)
+
 static void fix(struct cache *cache, const struct block *block, u16 kept, u32 eip_by)
 {
     unaligned_u32 *at = field(cache, block, kept & FIX_AT_MASK);
     switch ((enum fix_kind)(kept >> FIX_KIND_AT)) {
     case FIX_EIP: *at += eip_by; break;
-    case FIX_EXEC: *at += (eip_by >> PAGE_SHIFT) * (u32)sizeof(u32); break;
+    case FIX_EXEC: *at = (*at + (eip_by >> PAGE_SHIFT) * (u32)sizeof(u32)) & EXEC_OFFSET_MASK; break;
     case FIX_CALLOUT: *at = callout_moved(cache, *at, eip_by); break;
     }
 }
