@@ -75,6 +75,8 @@ struct block *relocate(struct vcpu *v, const struct block_key *key)
     block->eip = key->eip;
     block->start = (u32)cache->arena.used;
     block->incoming = 0;
+    /* How many targets the template's branch has met in all its lives says little of the copy's. */
+    if (block->site && block_indirect(block)->fills < SITE_FILLS) block_indirect(block)->fills = 0;
     copy_words(cache->arena.write + block->start, cache->arena.write + template->start, block->host_bytes);
     for (unsigned n = 0; n < block->edge_count; n++)
         move_edge(cache, block, &block_edges(block)[n], eip_by);
