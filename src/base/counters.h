@@ -58,6 +58,7 @@
     X(window_faults, "host page faults in windows")                                                          \
     X(window_mappings, "runs of pages mapped into windows")                                                  \
     X(window_pages, "pages in these")                                                                        \
+    X(window_checked, "blocks translated again because the window was no way for an instruction")            \
     X(window_unmaps, "runs of pages unmapped from windows")                                                  \
     X(shadow_invlpgs, "shadow entries dropped by INVLPG")                                                    \
     X(page_walks, "guest page-table walks")                                                                  \

@@ -314,7 +314,9 @@ static void page_leave(struct cache *cache, struct block *block, u32 page)
     *at = *page_next(block, page);
 }
 
-/* Its page's list, which the caller goes through, is the caller's to mend. */
+#define NO_PAGE UINT32_MAX
+
+/* The list of this page, which the caller goes through, is the caller's to mend. */
 static void block_kill(struct cache *cache, struct block *block, u32 page)
 {
     u32 *at = &cache->buckets[block_hash(cache, block)];
@@ -338,6 +340,14 @@ static void block_kill(struct cache *cache, struct block *block, u32 page)
     block->dead = true;
     cache->generation++;
     cache->counters->blocks_invalidated++;
+}
+
+void cache_kill(struct cache *cache, struct block *block)
+{
+    if (block->dead) return;
+    block_kill(cache, block, NO_PAGE);
+    /* Nor is another's copy to take its place. */
+    cache->templates[template_hash(block->frame, block->eip, block->mode)] = 0;
 }
 
 /* Bytes at offsets [first, last] of a page. */

@@ -241,6 +241,8 @@ void cache_jump_enter(struct cache *cache, u64 key, const struct block *block);
 
 /* Do live blocks have bytes in [gpa, gpa + bytes), which lies within a page? */
 bool cache_overlaps(const struct cache *cache, u64 gpa, u64 bytes);
+/* The block is to be translated anew. Its code may be running. */
+void cache_kill(struct cache *cache, struct block *block);
 /* Code bytes changed: kill the blocks made of them. Returns whether live blocks are left in the page. */
 bool cache_code_written(struct cache *cache, u64 gpa, u64 bytes);
 void cache_flush(struct cache *cache);

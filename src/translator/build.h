@@ -17,6 +17,7 @@
 #define RINGER_TRANSLATOR_BUILD_H
 
 #include "cache/cache.h"
+#include "checked.h"
 #include "cpu/decode_memo.h"
 #include "cpu/fast_entry.h"
 #include "cpu/host_flags.h"
@@ -46,6 +47,7 @@ struct engine {
     struct decode_memo *memo;
     u32 callees[CALLEE_BUCKETS]; /* struct callee, since this many whole flushes: */
     u64 callee_flushes;
+    struct checked checked;
 };
 
 /* What many callouts share. */
@@ -133,6 +135,7 @@ struct build {
     struct insn insn[BLOCK_MAX_INSNS];
     unsigned count;
     bool callout[BLOCK_MAX_INSNS]; /* insn[n] is the interpreter's */
+    bool checked[BLOCK_MAX_INSNS]; /* insn[n] does not use the window (checked.h) */
     u16 live[BLOCK_MAX_INSNS + 1]; /* flags live before insn[n] */
     u16 guest_bytes;
     const u8 *page; /* the guest's, that the block begins in */
@@ -156,6 +159,12 @@ struct build {
     u16 fix[MAX_FIXES];
     unsigned fix_count; /* MAX_FIXES: too many, the block stays where it is */
 };
+
+/* With one vCPU, on whose thread the devices are served too, one instruction is atomic as it is. */
+static inline bool keeps_lock(const struct build *b, const struct insn *i)
+{
+    return (i->prefixes & PFX_LOCK) && b->t->config.keep_locks;
+}
 
 /* relocate.c */
 /* The 4 bytes emitted last depend on where the block is. */
@@ -223,7 +232,7 @@ struct host_mem access_pop(struct build *b);
 /* Tier 2: memory is reached through the host window, unchecked. */
 static inline bool has_window(const struct build *b)
 {
-    return b->mode & MODE_WINDOW;
+    return (b->mode & MODE_WINDOW) && !b->checked[b->n];
 }
 
 /* rewrite.c: false when it has to be a callout */

@@ -143,6 +143,7 @@ static void find_live_flags(struct build *b, u32 end)
         const struct insn *i = &b->insn[n];
         /* Routines of the interpreter see all of EFLAGS; so does whoever looks at a fault's frame in exact
          * mode. */
+        b->n = n;
         b->callout[n] = needs_interpreter(b, i);
         if (b->t->config.exact_flags || b->callout[n])
             b->live[n] = FL_ARITH;
@@ -186,6 +187,7 @@ bool plan_block(struct build *b, const u8 *bytes, unsigned here, const u8 *next_
     b->count = 0;
     while (b->count < b->t->config.block_limit && at < here) {
         struct insn *i = &b->insn[b->count];
+        b->checked[b->count] = (b->mode & MODE_WINDOW) && checked_is(&b->t->checked, b->key.gpa + at);
         int length = decode_memo_decode(b->t->memo, b->v, i, bytes + at, here - at, code32);
         if (length < 0) {
             /* It goes on in the next page: a block of its own, if it is the first. */

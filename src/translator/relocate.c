@@ -6,6 +6,8 @@
  */
 #include "build.h"
 
+#define EXEC_ENTRIES (1u << (32 - PAGE_SHIFT))
+
 void fix_last(struct build *b, enum fix_kind kind)
 {
     u32 at = in_block(b, b->e.at - 4);
@@ -19,12 +21,22 @@ void fix_last(struct build *b, enum fix_kind kind)
 static bool is_movable(const struct block_key *key)
 {
     u32 page = key->eip >> PAGE_SHIFT;
-    return !key->cs_base && key->cs_limit == UINT32_MAX && page != 0 && page != UINT32_MAX >> PAGE_SHIFT;
+    return !key->cs_base && key->cs_limit == UINT32_MAX && page != 0 && page != EXEC_ENTRIES - 1;
+}
+
+/* Displacements of exec entries are emitted as short as they go: that of a low page may have 1 byte. */
+static bool has_short_entry(const struct block *block)
+{
+    const struct edge *edges = block_edges(block);
+    for (unsigned n = 0; n < block->edge_count; n++)
+        if (edges[n].frame_patch && edges[n].eip >> PAGE_SHIFT < 128 / sizeof(u32)) return true;
+    return false;
 }
 
 bool fix_suffices(const struct build *b)
 {
-    return !b->t->config.no_relocation && b->fix_count != MAX_FIXES && !b->frame_next && is_movable(&b->key);
+    return !b->t->config.no_relocation && b->fix_count != MAX_FIXES && !b->frame_next &&
+           is_movable(&b->key) && !has_short_entry(b->block);
 }
 
 typedef u32 unaligned_u32 __attribute__((aligned(1), may_alias));
@@ -42,15 +54,14 @@ static void move_edge(const struct cache *cache, const struct block *block, stru
     *field(cache, block, edge->stub + STUB_NAME_AT) = low_pointer(edge);
 }
 
-/* An offset in the exec table; eip_by may be a way down. */
-#define EXEC_OFFSET_MASK ((1u << (32 - PAGE_SHIFT)) * (u32)sizeof(u32) - 1)
-
 static void fix(struct cache *cache, const struct block *block, u16 kept, u32 eip_by)
 {
     unaligned_u32 *at = field(cache, block, kept & FIX_AT_MASK);
     switch ((enum fix_kind)(kept >> FIX_KIND_AT)) {
     case FIX_EIP: *at += eip_by; break;
-    case FIX_EXEC: *at = (*at + (eip_by >> PAGE_SHIFT) * (u32)sizeof(u32)) & EXEC_OFFSET_MASK; break;
+    case FIX_EXEC:
+        *at = (*at / (u32)sizeof(u32) + (eip_by >> PAGE_SHIFT)) % EXEC_ENTRIES * (u32)sizeof(u32);
+        break;
     case FIX_CALLOUT: *at = callout_moved(cache, *at, eip_by); break;
     }
 }

@@ -115,7 +115,7 @@ static bool operand_size_16(const struct build *b, const struct insn *i)
 
 static void emit_prefixes(struct build *b, const struct insn *i)
 {
-    if (i->prefixes & PFX_LOCK) emit8(&b->e, 0xf0);
+    if (keeps_lock(b, i)) emit8(&b->e, 0xf0);
     if (operand_size_16(b, i)) emit8(&b->e, 0x66);
     if (i->mandatory) emit8(&b->e, i->mandatory);
 }

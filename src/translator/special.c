@@ -113,7 +113,7 @@ static bool emit_bit_string(struct build *b)
     if (write) {
         b->site[b->n].parked = b->flags != FLAGS_HOST; /* where the host may fault, in a window */
         emit_window_prefixes(&b->e, &mem);
-        if (i->prefixes & PFX_LOCK) emit8(&b->e, 0xf0);
+        if (keeps_lock(b, i)) emit8(&b->e, 0xf0);
         emit_rex(&b->e, false, REG_TEMP, &mem, 0, false);
         emit8(&b->e, 0x0f);
         emit8(&b->e, i->opcode);

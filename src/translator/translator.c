@@ -67,6 +67,7 @@ int translator_init(struct vcpu *v, const struct translator_config *config)
     t->build = malloc(sizeof(*t->build));
     t->memo = calloc(1, sizeof(*t->memo));
     if (t->memo) t->memo->off = t->config.no_decode_memo;
+    t->checked.off = t->config.no_checked_sites;
     int error = t->build && t->memo ? cache_init(&t->cache, t->config.cache_bytes, v->counters) : -ENOMEM;
     if (!error) error = returns_init(&t->returns);
     if (error) {
@@ -100,6 +101,7 @@ enum exit_reason translator_run(struct vcpu *v)
 {
     struct engine *t = v->engine;
     t->first = true;
+    v->shadow->window_unsettled = true; /* this thread may have run another machine */
     u64 code = translator_next(v);
     if (code != (u64)(uintptr_t)translator_leave) {
         v->counters->engine_entries++;

@@ -242,6 +242,18 @@ static bool set_no_flag_lookahead(struct options *o, const char *value, struct c
     return true;
 }
 
+static bool set_keep_locks(struct options *o, const char *value, struct complaint *c)
+{
+    o->translator.keep_locks = true;
+    return true;
+}
+
+static bool set_no_checked_sites(struct options *o, const char *value, struct complaint *c)
+{
+    o->translator.no_checked_sites = true;
+    return true;
+}
+
 static bool set_no_relocation(struct options *o, const char *value, struct complaint *c)
 {
     o->translator.no_relocation = true;
@@ -264,12 +276,14 @@ static bool set_windows(struct options *o, const char *value, struct complaint *
 {
     static const char *const names[] = {
         [WINDOWS_AUTO] = "auto", [WINDOWS_ALWAYS] = "always", [WINDOWS_NEVER] = "never"};
+    size_t word = strcspn(value, ",");
+    bool good = !value[word] || whole_number(value + word + 1, &o->window_mappings);
     for (unsigned n = 0; n < ARRAY_SIZE(names); n++)
-        if (!strcmp(value, names[n])) {
+        if (good && strlen(names[n]) == word && !strncmp(value, names[n], word)) {
             o->windows = (enum windows_policy)n;
             return true;
         }
-    return COMPLAIN(c, "--windows is auto, always or never, not \"%s\"", value);
+    return COMPLAIN(c, "--windows is auto, always or never, and perhaps a number, not \"%s\"", value);
 }
 
 static bool set_no_prefill(struct options *o, const char *value, struct complaint *c)
@@ -539,13 +553,17 @@ static const struct option_row rows[] = {
     {"block-limit", "N", "guest instructions a block, 1 to 64", set_block_limit},
     {"no-chaining", NULL, "every block returns to the dispatcher", set_no_chaining},
     {"no-inline-cache", NULL, "indirect branches go through the dispatcher", set_no_inline_cache},
+    {"keep-locks", NULL, "LOCK prefixes are executed, though one vCPU needs none", set_keep_locks},
+    {"no-checked-sites", NULL, "instructions that keep faulting in host windows stay there",
+     set_no_checked_sites},
     {"no-relocation", NULL, "code mapped at another address is translated anew", set_no_relocation},
     {"no-site-cache", NULL, "indirect branches do not remember where they went", set_no_site_cache},
     {"no-return-stack", NULL, "guest returns are looked up like other indirect branches",
      set_no_return_stack},
     {"no-flag-lookahead", NULL, "arithmetic flags are live behind every block", set_no_flag_lookahead},
     {"no-traces", NULL, "shadow tables are flushed as a TLB is, page tables not traced", set_no_traces},
-    {"windows", "WHEN", "host windows for user code: auto, always, never", set_windows},
+    {"windows", "WHEN[,N]", "host windows for user code: auto, always, never; N mappings at most",
+     set_windows},
     {"no-prefill", NULL, "a walk fills the one page asked for, not its neighbours", set_no_prefill},
     {"no-fast-entry", NULL, "kernel entry, exit and segment loads take the general routines",
      set_no_fast_entry},
