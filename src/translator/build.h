@@ -8,6 +8,7 @@
  *   edge.c     how control leaves a block: direct edges and indirect ones
  *   branch.c   jumps, calls, returns
  *   inline.c   stack and sensitive instructions emulated in line
+ *   callout.c  instructions that are left to the interpreter
  *   translate.c  the block as a whole
  *   runtime.c  the C side of what translated code calls
  *   returns.c  the shadow return stacks
@@ -29,6 +30,8 @@
 
 struct build;
 
+#define CALLEE_BUCKETS 1024u
+
 /* What hangs off vcpu.engine. */
 struct engine {
     struct translator_config config;
@@ -42,19 +45,33 @@ struct engine {
     u8 recent_mode[256]; /* where to look first, by mode_hash() */
     struct build *build; /* the block under construction */
     struct decode_memo *memo;
+    u32 callees[CALLEE_BUCKETS]; /* struct callee, since this many whole flushes: */
+    u64 callee_flushes;
     struct checked checked;
+};
+
+/* What many callouts share. */
+struct callee {
+    struct insn insn;
+    fast_routine *fast; /* NULL: none */
+    u32 next;           /* struct callee, of the same hash */
+    bool code32;
+    bool plain; /* insn_is_plain() */
 };
 
 /* An instruction that translated code hands to the interpreter. In the cache's metadata. */
 struct callout {
-    struct insn insn;
-    u32 eip, next_eip;
+    u32 callee; /* struct callee */
+    u32 eip;
+    u32 mode;     /* of the block */
     u8 remaining; /* guest instructions of the block after this one */
     bool end;     /* the block ends here */
-    bool plain;   /* insn_is_plain() */
-    u32 mode;     /* of the block */
-    fast_routine *fast;
 };
+
+static inline const struct callee *callee_of(const struct callout *callout)
+{
+    return (const struct callee *)(uintptr_t)callout->callee;
+}
 
 /* Where the guest's arithmetic flags are. */
 enum flags_place {
@@ -97,9 +114,9 @@ struct stub {
 /* No block's host code is longer: an instruction's worst case, PUSH m with two accesses, is below 300 bytes.
  */
 #define MAX_BLOCK_BYTES (BLOCK_MAX_INSNS * 384 + 512)
-_Static_assert(MAX_BLOCK_BYTES < 65536, "struct site has 16 bits for an offset in a block");
+_Static_assert(MAX_BLOCK_BYTES < 65536, "edges and sites have 16 bits for an offset in a block");
 
-#define MAX_FIXES (BLOCK_MAX_INSNS * 6)
+#define MAX_FIXES 255
 
 /* The block itself, and where it looked ahead. */
 #define MAX_SPANS 4
@@ -108,7 +125,11 @@ struct build {
     struct vcpu *v;
     struct engine *t;
     struct emitter e;
-    struct block *block;
+    struct block *block; /* its fixed part and its edges; the rest is here until it is finished: */
+    struct block_key key;
+    u32 frame_next;
+    struct indirect_site indirect;
+    struct site site[BLOCK_MAX_INSNS];
     u32 mode;
 
     struct insn insn[BLOCK_MAX_INSNS];
@@ -135,7 +156,7 @@ struct build {
 
     struct stub stub[MAX_STUBS];
     unsigned stub_count;
-    struct fix fix[MAX_FIXES];
+    u16 fix[MAX_FIXES];
     unsigned fix_count; /* MAX_FIXES: too many, the block stays where it is */
 };
 
@@ -147,8 +168,9 @@ static inline bool keeps_lock(const struct build *b, const struct insn *i)
 
 /* relocate.c */
 /* The 4 bytes emitted last depend on where the block is. */
-void fix_last(struct build *b, enum fix_kind kind, unsigned which);
-void fix_finish(struct build *b);
+void fix_last(struct build *b, enum fix_kind kind);
+/* May the block serve as a template? */
+bool fix_suffices(const struct build *b);
 /* The block for this key as a copy of one for another EIP, or NULL. There is room for it. */
 struct block *relocate(struct vcpu *v, const struct block_key *key);
 
@@ -162,8 +184,7 @@ u16 plan_live_at(struct build *b, u32 eip);
 /* Is eip in the page that the block begins in? */
 static inline bool plan_same_page(const struct build *b, u32 eip)
 {
-    const struct block_key *key = &b->block->key;
-    return ((key->cs_base + eip) ^ (key->cs_base + key->eip)) < PAGE_SIZE;
+    return ((b->key.cs_base + eip) ^ (b->key.cs_base + b->key.eip)) < PAGE_SIZE;
 }
 /* Flags that are live at the block's beginning: does it park them before it needs them in the host? */
 bool plan_wants_parked(const struct build *b);
@@ -241,20 +262,30 @@ emit_function *string_emitter(u16 mnemonic);
 emit_function *special_emitter(const struct build *b, const struct insn *i);
 /* The emitter that one of the three has for it. */
 emit_function *emitter_for(u16 mnemonic);
-/* What the instruction at hand is to the interpreter. */
-struct callout *make_callout(struct build *b, bool end);
+/* callout.c: what the instruction at hand is to the interpreter; as an address. */
+u32 make_callout(struct build *b, bool end);
+/* r11d = that, for the thunks that take it. */
+void emit_callout_name(struct build *b, u32 callout);
 void emit_callout(struct build *b, bool end);
+/* A copy for a block at another EIP. */
+u32 callout_moved(struct cache *cache, u32 callout, u32 eip_by);
+
+/* Offset in the block of a place in the arena. */
+static inline u16 in_block(const struct build *b, u32 place)
+{
+    return (u16)(place - b->block->start);
+}
 
 /* edge.c */
-/* Go to `eip` by edge `index`. Flags may be anywhere. */
-void emit_edge(struct build *b, unsigned index, u32 eip);
+/* Go to `eip` by an edge. Flags may be anywhere. */
+void emit_edge(struct build *b, u32 eip);
 void emit_string_stub(struct build *b, const struct stub *stub);
 /* One more in this counter, where the flags are free. */
 void emit_count(struct build *b, const u64 *counter);
 /* The same where the guest has just pushed its return address, next_eip. */
 void emit_edge_call(struct build *b, u32 eip);
 /* A conditional jump that is the edge itself, if the edge needs no code of its own. */
-bool emit_edge_on_jcc(struct build *b, unsigned index, u32 eip, u8 cc);
+bool emit_edge_on_jcc(struct build *b, u32 eip, u8 cc);
 /* Go to the EIP in r9d. */
 void emit_indirect(struct build *b);
 void emit_indirect_call(struct build *b);

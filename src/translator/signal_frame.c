@@ -52,18 +52,18 @@ static bool send_to_interpreter(int signal, const siginfo_t *info, greg_t *regs)
     if (!arena_holds(&t->cache.arena, pc)) return false;
     u32 offset = (u32)(pc - (u64)(uintptr_t)t->cache.arena.exec);
     struct block *block = cache_block_at(&t->cache, offset);
-    const struct site *site = block ? block_site_at(block, offset) : NULL;
-    if (!site) return false;
+    struct site site;
+    if (!block || !block_site_at(block, offset, &site)) return false;
     if (regs[REG_TRAPNO] == TRAP_PAGE_FAULT) {
         leave_window(v, regs);
-        if (checked_note(&t->checked, block->key.gpa + site->guest)) {
+        if (checked_note(&t->checked, block_key(block).gpa + site.guest)) {
             cache_kill(&t->cache, block);
             v->counters->window_checked++;
         }
     }
-    v->rip = block->key.eip + site->guest;
-    v->remaining = (u32)(block->count - 1 - (site - block->sites));
-    if (!site->parked) regs[REG_R12] = (greg_t)flags_pack((u32)regs[REG_EFL]);
+    v->rip = block->eip + site.guest;
+    v->remaining = block->count - 1u - site.index;
+    if (!site.parked) regs[REG_R12] = (greg_t)flags_pack((u32)regs[REG_EFL]);
     regs[REG_RIP] = (greg_t)(uintptr_t)thunk_step;
     v->counters->host_signals++;
     return true;

@@ -149,7 +149,7 @@ static void repeat(struct build *b, unsigned size)
 
 static bool repeat_in_window(struct build *b, bool source, bool destination, bool compares)
 {
-    u32 callout = (u32)(uintptr_t)make_callout(b, false);
+    u32 callout = make_callout(b, false);
     struct stub *stub = string_stub(b, callout, if_backward(b));
     emit_alu_ri(&b->e, false, 7, RCX, (s32)(MOST_AT_ONCE >> log2_of(element_bytes(b->i))));
     stub->from[1] = emit_jcc(&b->e, CC_A);
@@ -158,7 +158,7 @@ static bool repeat_in_window(struct build *b, bool source, bool destination, boo
     if (destination) emit_rr(&b->e, true, 0x29, REG_LINEAR, RDI);
     emit_count(b, &b->v->counters->string_inline);
     if (compares) flags_to_host(b);
-    b->block->sites[b->n].parked = b->flags != FLAGS_HOST;
+    b->site[b->n].parked = b->flags != FLAGS_HOST;
     repeat(b, element_bytes(b->i));
     if (source) leave_host(b, RSI, REG_LINEAR);
     if (destination) leave_host(b, RDI, REG_LINEAR);
@@ -179,7 +179,7 @@ static bool emit_repeated(struct build *b, bool source, bool destination, bool w
     if (window_reaches(b, source, destination)) return repeat_in_window(b, source, destination, compares);
     struct stub *stubs[2];
     unsigned count = 0;
-    u32 callout = (u32)(uintptr_t)make_callout(b, false);
+    u32 callout = make_callout(b, false);
     u32 backward = if_backward(b);
     emit_mov_rr32(&b->e, REG_TEMP, RCX);
     if (log2) emit_shift_ri(&b->e, true, 4, REG_TEMP, (u8)log2);
@@ -211,8 +211,7 @@ static bool emit_repeated(struct build *b, bool source, bool destination, bool w
 void emit_string_stub(struct build *b, const struct stub *stub)
 {
     if (stub->restore) restore_count(b, stub->restore - 1u);
-    emit_mov_ri(&b->e, REG_TEMP, stub->callout);
-    fix_last(b, FIX_CALLOUT, 0);
+    emit_callout_name(b, stub->callout);
     emit_call_thunk(&b->e, THUNK_STRING);
     if (stub->flags) emit_unpark_flags(&b->e);
     emit_jmp_to(&b->e, stub->back);

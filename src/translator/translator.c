@@ -11,11 +11,11 @@
 
 struct translator_config translator_defaults(void)
 {
-    return (struct translator_config){.cache_bytes = 32u << 20, .block_limit = BLOCK_MAX_INSNS};
+    return (struct translator_config){.cache_bytes = 96u << 20, .block_limit = BLOCK_MAX_INSNS};
 }
 
 /* The arena must hold a few of the longest blocks. */
-#define MIN_CACHE_BYTES (4 * MAX_BLOCK_BYTES)
+#define MIN_CACHE_BYTES (8 * MAX_BLOCK_BYTES)
 
 static void check_offsets(void)
 {

@@ -10,7 +10,7 @@
 
 /* Defaults and fault injection: whatever is set here, the guest must compute the same. */
 struct translator_config {
-    u64 cache_bytes;       /* the code arena (default 32 MB, and metadata as much); tiny ones flush often */
+    u64 cache_bytes;       /* code and metadata together (default 96 MB); tiny ones flush often */
     unsigned block_limit;  /* guest instructions a block, 1 to 64 */
     bool no_chaining;      /* every block returns to the dispatcher */
     bool no_inline_cache;  /* indirect branches go through the dispatcher */

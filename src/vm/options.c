@@ -549,7 +549,7 @@ static const struct option_row rows[] = {
     {"deterministic", NULL, "guest time is instructions executed: same inputs, same run", set_deterministic},
     {"lockstep", "[=N]", "run both engines, compare every N instructions (default: every block)",
      set_lockstep},
-    {"cache-bytes", "SIZE", "code cache (default 32M)", set_cache_bytes},
+    {"cache-bytes", "SIZE", "code cache, metadata included (default 96M)", set_cache_bytes},
     {"block-limit", "N", "guest instructions a block, 1 to 64", set_block_limit},
     {"no-chaining", NULL, "every block returns to the dispatcher", set_no_chaining},
     {"no-inline-cache", NULL, "indirect branches go through the dispatcher", set_no_inline_cache},
