@@ -32,6 +32,7 @@
     X(blocks_invalidated, "blocks invalidated by writes to code")                                            \
     X(code_writes, "writes that reached a page holding code")                                                \
     X(code_writes_harmless, "of these, writes beside the code")                                              \
+    X(metadata_bytes, "bytes of metadata made for blocks")                                                   \
     X(cache_flushes, "whole flushes of the code cache")                                                      \
     X(callouts, "instructions handed to the interpreter by translated code")                                 \
     X(fast_entries, "of kernel entry, exit and segment loads, done the short way")                           \
@@ -62,6 +63,7 @@
     X(window_faults, "host page faults in windows")                                                          \
     X(window_mappings, "runs of pages mapped into windows")                                                  \
     X(window_pages, "pages in these")                                                                        \
+    X(window_checked, "blocks translated again because the window was no way for an instruction")            \
     X(window_unmaps, "runs of pages unmapped from windows")                                                  \
     X(shadow_invlpgs, "shadow entries dropped by INVLPG")                                                    \
     X(page_walks, "guest page-table walks")                                                                  \

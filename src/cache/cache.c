@@ -3,18 +3,21 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#define BUCKETS      131072u
 #define TEMPLATES    131072u
 #define PAGE_BUCKETS 16384u
 #define META_SLACK   16384u
+#define META_MINIMUM 65536u
+/* What a block's metadata takes, about; decides how long the hash table is. */
+#define META_TYPICAL 96u
+#define CODE_ALIGN   8u /* relocate() copies 8 bytes at a time */
 
 /* Which 64-byte granules of a page hold code, and the blocks that do. Lives in metadata until the flush. */
 struct code_page {
-    u64 page; /* gpa >> PAGE_SHIFT */
     u64 granules;
-    struct block *blocks;
-    u32 live;
     struct code_page *next;
+    u32 page;   /* gpa >> PAGE_SHIFT */
+    u32 blocks; /* struct block */
+    u32 live;
 };
 
 static void *map_low(u64 bytes)
@@ -30,21 +33,33 @@ static void *map_any(u64 bytes)
     return p == MAP_FAILED ? NULL : p;
 }
 
-int cache_init(struct cache *cache, u64 code_bytes, struct counters *counters)
+static u64 map_bytes(const struct cache *cache)
 {
-    *cache = (struct cache){.counters = counters};
-    int error = arena_init(&cache->arena, code_bytes);
+    return ((cache->arena.bytes >> MAP_SHIFT) + 1) * sizeof(cache->map[0]);
+}
+
+/* Code has 1.5 to 2.5 times as many bytes as metadata, depending on the guest's code: each may take so much
+ * of the whole. What both together may not is kept by cache_room(). All is only touched as it fills. */
+#define CODE_SHARE(bytes) ((bytes) / 16 * 11)
+#define META_SHARE(bytes) ((bytes) / 16 * 6)
+
+int cache_init(struct cache *cache, u64 bytes, struct counters *counters)
+{
+    *cache = (struct cache){.counters = counters, .bytes = bytes + META_MINIMUM};
+    int error = arena_init(&cache->arena, CODE_SHARE(bytes));
     if (error) return error;
-    /* A block's metadata is about as large as its code. Both are only touched as they fill. */
-    cache->meta_bytes = cache->arena.bytes + 128 * 1024;
-    cache->block_limit = (u32)(cache->arena.bytes / 48) + 64;
+    cache->meta_bytes = cache->meta_top = align_up(META_SHARE(bytes), PAGE_SIZE) + META_MINIMUM;
+    u32 buckets = 1024;
+    while (buckets < cache->meta_bytes / META_TYPICAL)
+        buckets *= 2;
+    cache->buckets_mask = buckets - 1;
     cache->meta = map_low(cache->meta_bytes);
-    cache->buckets = map_any(BUCKETS * sizeof(cache->buckets[0]));
+    cache->buckets = map_any(buckets * sizeof(cache->buckets[0]));
     cache->templates = map_any(TEMPLATES * sizeof(cache->templates[0]));
     cache->pages = map_any(PAGE_BUCKETS * sizeof(cache->pages[0]));
-    cache->by_address = map_any(cache->block_limit * sizeof(cache->by_address[0]));
+    cache->map = map_any(map_bytes(cache));
     cache->jump = map_any(JUMP_ENTRIES * sizeof(cache->jump[0]));
-    if (!cache->meta || !cache->buckets || !cache->templates || !cache->pages || !cache->by_address ||
+    if (!cache->meta || !cache->buckets || !cache->templates || !cache->pages || !cache->map ||
         !cache->jump) {
         cache_destroy(cache);
         return -ENOMEM;
@@ -62,61 +77,77 @@ static void unmap(void *p, u64 bytes)
 
 void cache_destroy(struct cache *cache)
 {
+    u64 map = map_bytes(cache);
     arena_destroy(&cache->arena);
     unmap(cache->meta, cache->meta_bytes);
-    unmap(cache->buckets, BUCKETS * sizeof(cache->buckets[0]));
+    unmap(cache->buckets, (cache->buckets_mask + 1ull) * sizeof(cache->buckets[0]));
     unmap(cache->templates, TEMPLATES * sizeof(cache->templates[0]));
     unmap(cache->pages, PAGE_BUCKETS * sizeof(cache->pages[0]));
-    unmap(cache->by_address, cache->block_limit * sizeof(cache->by_address[0]));
+    unmap(cache->map, map);
     unmap(cache->jump, JUMP_ENTRIES * sizeof(cache->jump[0]));
     *cache = (struct cache){0};
 }
 
 bool cache_room(const struct cache *cache, u64 code_bytes)
 {
-    return arena_room(&cache->arena) >= code_bytes && cache->meta_bytes - cache->meta_used >= META_SLACK &&
-           cache->block_count < cache->block_limit;
+    u64 room = cache->meta_top - cache->meta_used, used = cache->meta_bytes - room;
+    return arena_room(&cache->arena) >= code_bytes && room >= META_SLACK &&
+           cache->arena.used + code_bytes + used + META_SLACK <= cache->bytes;
 }
 
 void *cache_meta(struct cache *cache, u64 bytes)
 {
-    u8 *p = cache->meta + cache->meta_used;
-    cache->meta_used = align_up(cache->meta_used + bytes, 16);
-    return p; /* zero: the flush clears what was used */
+    cache->meta_top -= align_up(bytes, 8);
+    cache->counters->metadata_bytes += bytes;
+    return cache->meta + cache->meta_top;
+}
+
+static u64 hash_of(u64 what)
+{
+    return what * 0x9e3779b97f4a7c15ull >> 32;
 }
 
 /* One process after the other runs the same code at other addresses. */
-static u32 key_hash(const struct block_key *key)
+static u32 key_hash(const struct cache *cache, u32 frame, u32 eip, u32 mode)
 {
-    u64 h = (key->gpa ^ (u64)key->mode << 20 ^ (u64)(key->eip >> PAGE_SHIFT) << 44) * 0x9e3779b97f4a7c15ull;
-    return (u32)(h >> 40) % BUCKETS;
+    return (u32)hash_of((u64)frame << 32 ^ eip ^ (u64)mode << 20) & cache->buckets_mask;
 }
 
-static u32 template_hash(const struct block_key *key)
+static u32 block_hash(const struct cache *cache, const struct block *block)
 {
-    u64 h = (key->gpa ^ (u64)key->mode << 20) * 0x9e3779b97f4a7c15ull;
-    return (u32)(h >> 40) % TEMPLATES;
+    return key_hash(cache, block->frame, block->eip, block->mode);
 }
 
-static bool key_equal(const struct block_key *a, const struct block_key *b)
+/* `at`: offset of the code in its page. */
+static u32 template_hash(u32 frame, u32 at, u32 mode)
 {
-    return a->gpa == b->gpa && a->eip == b->eip && a->mode == b->mode && a->cs_base == b->cs_base &&
-           a->cs_limit == b->cs_limit;
+    return (u32)hash_of((u64)frame << 12 ^ (at & PAGE_MASK) ^ (u64)mode << 20) % TEMPLATES;
+}
+
+static bool key_equal(const struct block *block, const struct block_key *key)
+{
+    if (block->eip != key->eip || block->frame != key->gpa >> PAGE_SHIFT || block->mode != key->mode)
+        return false;
+    struct block_key own = block_key(block);
+    return own.gpa == key->gpa && own.cs_base == key->cs_base && own.cs_limit == key->cs_limit;
 }
 
 struct block *cache_find(struct cache *cache, const struct block_key *key)
 {
-    struct block *block = cache->buckets[key_hash(key)];
-    while (block && !key_equal(&block->key, key))
-        block = block->hash_next;
+    u32 hash = key_hash(cache, (u32)(key->gpa >> PAGE_SHIFT), key->eip, key->mode);
+    struct block *block = block_pointer(cache->buckets[hash]);
+    while (block && !key_equal(block, key))
+        block = block_pointer(block->hash_next);
     return block;
 }
 
 struct block *cache_template(const struct cache *cache, const struct block_key *key)
 {
-    struct block *block = cache->templates[template_hash(key)];
-    bool good = block && !block->dead && block->key.gpa == key->gpa && block->key.mode == key->mode &&
-                block->key.cs_base == key->cs_base && block->key.cs_limit == key->cs_limit;
+    u32 frame = (u32)(key->gpa >> PAGE_SHIFT);
+    struct block *block = block_pointer(cache->templates[template_hash(frame, key->eip, key->mode)]);
+    /* What is relocatable has a flat code segment: key->gpa and key->eip have the same low bits. */
+    bool good = block && !block->dead && block->frame == frame && block->mode == key->mode &&
+                ((block->eip ^ key->eip) & PAGE_MASK) == 0;
     return good ? block : NULL;
 }
 
@@ -136,48 +167,76 @@ static u64 granules(u64 gpa, u64 last)
     return (~0ull >> (63 - (end - first))) << first;
 }
 
-/* The granules that a block has in its page, or in its second page. */
-static u64 block_granules(const struct block *block, bool second)
+/* Does it go on in this page? */
+static bool crosses_into(const struct block *block, u32 page)
 {
-    u64 all = 0;
-    if (second) return granules(0, block->gpa_last);
-    for (unsigned n = 0; n < block->span_count; n++)
-        all |= granules(block->spans[n].first, block->spans[n].last);
+    return block->rare && block_rare(block)->frame_next == page + 1;
+}
+
+/* The offset of a crossing block's last byte in its second page. */
+static u32 last_byte(const struct block *block)
+{
+    return (u32)(block_key(block).gpa + block->guest_bytes - 1) & PAGE_MASK;
+}
+
+/* The granules that a block has in a page. */
+static u64 block_granules(const struct block *block, u32 page)
+{
+    u64 all = crosses_into(block, page) ? granules(0, last_byte(block)) : 0;
+    const struct span *spans = block_spans(block);
+    for (unsigned n = 0; n < block->span_count && block->frame == page; n++)
+        all |= granules(spans[n].first, spans[n].last);
     return all;
 }
 
-static void page_enter(struct cache *cache, struct block *block, unsigned side, u64 gpa)
+/* What comes after it in this page's list. */
+static u32 *page_next(struct block *block, u32 page)
 {
-    struct code_page *p = page_find(cache, gpa);
-    if (!p) {
-        p = cache_meta(cache, sizeof(*p));
-        p->page = gpa >> PAGE_SHIFT;
-        struct code_page **bucket = &cache->pages[p->page % PAGE_BUCKETS];
-        p->next = *bucket;
-        *bucket = p;
-    }
-    p->granules |= block_granules(block, side);
-    p->live++;
-    block->page_next[side] = p->blocks;
-    p->blocks = block;
+    return block->frame == page ? &block->page_next : &block_rare(block)->page_next;
 }
 
-static bool crosses(const struct block *block)
+static void page_enter(struct cache *cache, struct block *block, u32 page)
 {
-    return block->frame_next != 0;
+    struct code_page *p = page_find(cache, (u64)page << PAGE_SHIFT);
+    if (!p) {
+        p = cache_meta(cache, sizeof(*p));
+        struct code_page **bucket = &cache->pages[page % PAGE_BUCKETS];
+        *p = (struct code_page){.page = page, .next = *bucket};
+        *bucket = p;
+    }
+    p->granules |= block_granules(block, page);
+    p->live++;
+    *page_next(block, page) = p->blocks;
+    p->blocks = low_pointer(block);
+}
+
+/* The other page that it is in the list of; 0: none. (Both halves may be the same frame's.) */
+static u32 second_page_plus_1(const struct block *block)
+{
+    u32 next = block_frame_next(block);
+    return next != block->frame + 1 ? next : 0;
 }
 
 void cache_add(struct cache *cache, struct block *block)
 {
-    struct block **bucket = &cache->buckets[key_hash(&block->key)];
+    u32 *bucket = &cache->buckets[block_hash(cache, block)];
     block->hash_next = *bucket;
-    *bucket = block;
-    if (block->relocatable) cache->templates[template_hash(&block->key)] = block;
-    page_enter(cache, block, 0, block->key.gpa);
-    if (crosses(block)) page_enter(cache, block, 1, block->gpa_last);
-    cache->by_address[cache->block_count] = block;
-    /* A profiler's signal handler may look: the pointer is there before the count says so. */
-    __atomic_store_n(&cache->block_count, cache->block_count + 1, __ATOMIC_RELEASE);
+    *bucket = low_pointer(block);
+    if (block->relocatable)
+        cache->templates[template_hash(block->frame, block->eip, block->mode)] = low_pointer(block);
+    page_enter(cache, block, block->frame);
+    u32 second = second_page_plus_1(block);
+    if (second) page_enter(cache, block, second - 1);
+
+    cache->block_count++;
+    cache->counters->metadata_bytes += block_bytes(block);
+    cache->arena.used = align_up(block->start + block->host_bytes, CODE_ALIGN);
+    /* A profiler's signal handler may look: the block is there before the map leads to it. */
+    __atomic_store_n(&cache->meta_used, cache->meta_used + block_bytes(block), __ATOMIC_RELEASE);
+    u32 piece = block->start >> MAP_SHIFT;
+    if (!cache->map[piece]) cache->map[piece] = low_pointer(block);
+    while (++piece << MAP_SHIFT < cache->arena.used)
+        cache->map[piece] = low_pointer(block);
 }
 
 /* The field lies wherever the instruction has it. */
@@ -190,46 +249,50 @@ static void patch32(struct cache *cache, u32 at, u32 value)
 
 void cache_link(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1)
 {
-    edge->to = to;
+    u32 start = edge_from(edge)->start, entry = edge->parked ? to->entry_parked : to->entry_host;
+    edge->to = low_pointer(to);
     edge->next = to->incoming;
-    to->incoming = edge;
-    if (edge->frame_patch) patch32(cache, edge->frame_patch, edge->parked ? frame_plus_1 : -frame_plus_1);
-    patch32(cache, edge->patch, (edge->parked ? to->entry_parked : to->entry_host) - (edge->patch + 4));
+    to->incoming = low_pointer(edge);
+    if (edge->frame_patch)
+        patch32(cache, start + edge->frame_patch, edge->parked ? frame_plus_1 : -frame_plus_1);
+    patch32(cache, start + edge->patch, to->start + entry - (start + edge->patch + 4));
     cache->counters->chains_made++;
 }
 
 static void unlink_edge(struct cache *cache, struct edge *edge)
 {
-    patch32(cache, edge->patch, edge->stub - (edge->patch + 4));
-    edge->to = NULL;
+    patch32(cache, edge_from(edge)->start + edge->patch, edge->stub - (edge->patch + 4u));
+    edge->to = 0;
     cache->counters->chains_broken++;
 }
 
 static void unlink_outgoing(struct cache *cache, struct edge *edge)
 {
     if (!edge->to) return;
-    struct edge **at = &edge->to->incoming;
-    while (*at != edge)
-        at = &(*at)->next;
+    u32 *at = &block_pointer(edge->to)->incoming;
+    while (*at != low_pointer(edge))
+        at = &edge_pointer(*at)->next;
     *at = edge->next;
     unlink_edge(cache, edge);
 }
 
-void cache_fill_site(struct cache *cache, struct indirect_site *site, struct block *to, u32 frame_plus_1)
+void cache_fill_site(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1)
 {
-    struct edge *edge = &site->edge;
+    struct block *from = edge_from(edge);
+    struct indirect_site *site = block_indirect(from);
     unlink_outgoing(cache, edge);
     if (site->fills == SITE_FILLS) {
-        u32 compare = site->eip_patch + 4 - SITE_COMPARE_BYTES;
-        cache->arena.write[compare] = 0xe9; /* jmp rel32 */
-        patch32(cache, compare + 1, site->look_up - (compare + 5));
+        u32 compare = site->eip_patch + 4u - SITE_COMPARE_BYTES;
+        cache->arena.write[from->start + compare] = 0xe9; /* jmp rel32 */
+        patch32(cache, from->start + compare + 1, site->look_up - (compare + 5));
         cache->counters->sites_given_up++;
         return;
     }
     site->fills++;
-    edge->eip = to->key.eip;
-    patch32(cache, site->eip_patch, edge->eip);
-    patch32(cache, site->page_patch, ((to->key.cs_base + edge->eip) >> PAGE_SHIFT) * (u32)sizeof(u32));
+    edge->eip = to->eip;
+    patch32(cache, from->start + site->eip_patch, edge->eip);
+    patch32(cache, from->start + site->page_patch,
+            ((block_key(to).cs_base + edge->eip) >> PAGE_SHIFT) * (u32)sizeof(u32));
     cache_link(cache, edge, to, frame_plus_1);
     cache->counters->sites_filled++;
 }
@@ -238,53 +301,63 @@ void cache_jump_enter(struct cache *cache, u64 key, const struct block *block)
 {
     struct jump_entry *entry = &cache->jump[(u32)key % JUMP_ENTRIES];
     entry->key = key;
-    entry->code = cache_exec(cache, block->entry_parked);
+    entry->code = block_entry(cache, block);
 }
 
-static void page_leave(struct cache *cache, struct block *block, u64 gpa)
+static void page_leave(struct cache *cache, struct block *block, u32 page)
 {
-    struct code_page *p = page_find(cache, gpa);
+    struct code_page *p = page_find(cache, (u64)page << PAGE_SHIFT);
     p->live--;
-    struct block **at = &p->blocks;
-    while (*at != block)
-        at = &(*at)->page_next[p->page != (*at)->key.gpa >> PAGE_SHIFT];
-    *at = block->page_next[p->page != block->key.gpa >> PAGE_SHIFT];
+    u32 *at = &p->blocks;
+    while (*at != low_pointer(block))
+        at = page_next(block_pointer(*at), page);
+    *at = *page_next(block, page);
 }
 
-static void block_kill(struct cache *cache, struct block *block)
+#define NO_PAGE UINT32_MAX
+
+/* The list of this page, which the caller goes through, is the caller's to mend. */
+static void block_kill(struct cache *cache, struct block *block, u32 page)
 {
-    struct block **at = &cache->buckets[key_hash(&block->key)];
-    while (*at != block)
-        at = &(*at)->hash_next;
+    u32 *at = &cache->buckets[block_hash(cache, block)];
+    while (*at != low_pointer(block))
+        at = &block_pointer(*at)->hash_next;
     *at = block->hash_next;
 
-    page_leave(cache, block, block->key.gpa);
-    if (crosses(block)) page_leave(cache, block, block->gpa_last);
+    u32 second = second_page_plus_1(block);
+    if (page != block->frame) page_leave(cache, block, block->frame);
+    if (second && page != second - 1) page_leave(cache, block, second - 1);
     while (block->incoming) {
-        struct edge *edge = block->incoming;
+        struct edge *edge = edge_pointer(block->incoming);
         block->incoming = edge->next;
         unlink_edge(cache, edge);
     }
-    unlink_outgoing(cache, &block->out[0]);
-    unlink_outgoing(cache, &block->out[1]);
-    for (unsigned n = 0; n < block->side_count; n++)
-        unlink_outgoing(cache, &block->side[n]);
-    if (block->indirect) unlink_outgoing(cache, &block->indirect->edge);
+    for (unsigned n = 0; n < block->edge_count; n++)
+        unlink_outgoing(cache, &block_edges(block)[n]);
 
-    struct jump_entry *entry = &cache->jump[block->key.eip % JUMP_ENTRIES];
-    if (entry->code == cache_exec(cache, block->entry_parked)) entry->key = 0;
+    struct jump_entry *entry = &cache->jump[block->eip % JUMP_ENTRIES];
+    if (entry->code == block_entry(cache, block)) entry->key = 0;
     block->dead = true;
     cache->generation++;
     cache->counters->blocks_invalidated++;
 }
 
-static bool block_covers(const struct block *block, u64 gpa, u64 last)
+void cache_kill(struct cache *cache, struct block *block)
 {
-    if (crosses(block) && (gpa ^ block->gpa_last) < PAGE_SIZE && gpa <= block->gpa_last) return true;
-    if ((gpa ^ block->key.gpa) >= PAGE_SIZE) return false;
+    if (block->dead) return;
+    block_kill(cache, block, NO_PAGE);
+    /* Nor is another's copy to take its place. */
+    cache->templates[template_hash(block->frame, block->eip, block->mode)] = 0;
+}
+
+/* Bytes at offsets [first, last] of a page. */
+static bool block_covers(const struct block *block, u32 page, u32 first, u32 last)
+{
+    if (crosses_into(block, page) && first <= last_byte(block)) return true;
+    if (block->frame != page) return false;
+    const struct span *spans = block_spans(block);
     for (unsigned n = 0; n < block->span_count; n++)
-        if (block->spans[n].first <= (last & PAGE_MASK) && (gpa & PAGE_MASK) <= block->spans[n].last)
-            return true;
+        if (spans[n].first <= last && first <= spans[n].last) return true;
     return false;
 }
 
@@ -298,17 +371,20 @@ bool cache_code_written(struct cache *cache, u64 gpa, u64 bytes)
 {
     struct code_page *p = page_find(cache, gpa);
     if (!p) return false;
-    u64 last = gpa + bytes - 1;
+    u64 last = gpa + bytes - 1, left = 0;
     if (!p->live || !(p->granules & granules(gpa, last))) return p->live;
-    struct block *block = p->blocks, *next;
-    u64 left = 0;
-    for (; block; block = next) {
-        bool second = p->page != block->key.gpa >> PAGE_SHIFT;
-        next = block->page_next[second];
-        if (block_covers(block, gpa, last))
-            block_kill(cache, block);
-        else
-            left |= block_granules(block, second);
+    u32 *at = &p->blocks;
+    while (*at) {
+        struct block *block = block_pointer(*at);
+        u32 *next = page_next(block, p->page);
+        if (block_covers(block, p->page, gpa & PAGE_MASK, last & PAGE_MASK)) {
+            *at = *next;
+            p->live--;
+            block_kill(cache, block, p->page);
+        } else {
+            left |= block_granules(block, p->page);
+            at = next;
+        }
     }
     p->granules = left;
     return p->live;
@@ -320,44 +396,55 @@ static void clear(void *p, u64 bytes)
     __asm__ volatile("rep stosq" : "+D"(p), "+c"(count) : "a"(0ull) : "memory");
 }
 
+/* The tables hold nothing but these blocks: of a small cache clear just their slots, so that it flushes
+ * cheaply. */
+static void clear_slots(struct cache *cache)
+{
+    for (const struct block *block = NULL; (block = cache_after(cache, block));) {
+        cache->buckets[block_hash(cache, block)] = 0;
+        cache->templates[template_hash(block->frame, block->eip, block->mode)] = 0;
+        cache->pages[block->frame % PAGE_BUCKETS] = NULL;
+        if (block_frame_next(block)) cache->pages[(block_frame_next(block) - 1) % PAGE_BUCKETS] = NULL;
+        cache->jump[block->eip % JUMP_ENTRIES] = (struct jump_entry){0};
+    }
+}
+
+static void clear_tables(struct cache *cache)
+{
+    clear(cache->buckets, (cache->buckets_mask + 1ull) * sizeof(cache->buckets[0]));
+    clear(cache->templates, TEMPLATES * sizeof(cache->templates[0]));
+    clear(cache->pages, PAGE_BUCKETS * sizeof(cache->pages[0]));
+    clear(cache->jump, JUMP_ENTRIES * sizeof(cache->jump[0]));
+}
+
 void cache_flush(struct cache *cache)
 {
     if (cache->before_flush) cache->before_flush(cache->flush_owner);
+    if (cache->block_count < JUMP_ENTRIES / 16)
+        clear_slots(cache);
+    else
+        clear_tables(cache);
+    clear(cache->map, align_up(((cache->arena.used >> MAP_SHIFT) + 1) * sizeof(cache->map[0]), 8));
     cache->arena.used = 0;
-    /* Tables hold nothing but these blocks: clear just their slots, so that small caches flush cheaply. */
-    for (u32 n = 0; n < cache->block_count; n++) {
-        const struct block *block = cache->by_address[n];
-        cache->buckets[key_hash(&block->key)] = NULL;
-        cache->templates[template_hash(&block->key)] = NULL;
-        cache->pages[(block->key.gpa >> PAGE_SHIFT) % PAGE_BUCKETS] = NULL;
-        cache->pages[(block->gpa_last >> PAGE_SHIFT) % PAGE_BUCKETS] = NULL;
-        cache->jump[block->key.eip % JUMP_ENTRIES] = (struct jump_entry){0};
-    }
-    clear(cache->meta, align_up(cache->meta_used, 8));
     cache->meta_used = 0;
+    cache->meta_top = cache->meta_bytes;
     cache->block_count = 0;
     cache->generation++;
     cache->counters->cache_flushes++;
 }
 
-struct block *cache_block_at(const struct cache *cache, u32 offset)
+struct block *cache_after(const struct cache *cache, const struct block *block)
 {
-    u32 low = 0, high = cache->block_count;
-    while (low < high) {
-        u32 middle = (low + high) / 2;
-        if (cache->by_address[middle]->end <= offset)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (low == cache->block_count || cache->by_address[low]->start > offset) return NULL;
-    return cache->by_address[low];
+    const u8 *at = block ? (const u8 *)block + block_bytes(block) : cache->meta;
+    return at < cache->meta + cache->meta_used ? (struct block *)(uintptr_t)at : NULL;
 }
 
-const struct site *block_site_at(const struct block *block, u32 offset)
+struct block *cache_block_at(const struct cache *cache, u32 offset)
 {
-    const struct site *found = NULL;
-    for (unsigned n = 0; n < block->count && block->start + block->sites[n].host <= offset; n++)
-        found = &block->sites[n];
-    return found;
+    if (offset >= cache->arena.used) return NULL;
+    struct block *block = block_pointer(cache->map[offset >> MAP_SHIFT]), *next;
+    if (!block || block->start > offset) return NULL;
+    while ((next = cache_after(cache, block)) && next->start <= offset)
+        block = next;
+    return offset < block->start + block->host_bytes ? block : NULL;
 }

@@ -28,31 +28,32 @@ struct block_key {
     u32 cs_limit;
 };
 
-struct block;
-
-/* A direct branch out of a block. Unlinked it jumps to its stub; linked, to one of the target's entries. */
+/* A direct branch out of a block. Unlinked it jumps to its stub; linked, to one of the target's entries.
+ * Places are offsets from block.start. */
 struct edge {
-    struct block *from;
-    struct block *to;  /* NULL: unlinked */
-    struct edge *next; /* among to->incoming */
-    u32 eip;           /* where it leads */
-    bool unhoisted;    /* leads to a block without hoisted checks (translator/hoist.c) */
-    bool parked;       /* comes with the flags in the parked register (or dead), and enters the target so */
-    u32 patch;         /* arena offset of the rel32 to patch; 0: no edge */
-    u32 stub;          /* arena offset of the stub */
-    u32 frame_patch;   /* cross-page edges: arena offset of the imm32 that stands for the frame (its value
-                        + 1; negative unless parked); 0: same page */
+    u32 to;             /* struct block; 0: unlinked */
+    u32 next;           /* struct edge, among to->incoming */
+    u32 eip;            /* where it leads */
+    u16 patch;          /* of the rel32 to patch */
+    u16 stub;           /* of the stub, which begins with an instruction that names the edge */
+    u16 frame_patch;    /* cross-page edges: of the imm32 that stands for the frame (its value + 1; negative
+                           unless parked); 0: same page */
+    u8 index;           /* in block_edges() */
+    bool parked : 1;    /* comes with the flags in the parked register (or dead), and enters the target so */
+    bool unhoisted : 1; /* leads to a block without hoisted checks (translator/hoist.c) */
 };
+/* mov r11d, imm32: the imm32 is the address of the edge. */
+#define STUB_NAME_AT 2
 
-/* An indirect branch that remembers where it went: it compares the EIP with the one that is patched in, and
- * the frame of its page, and takes the edge. After some fills it is taken for one with many targets, and
- * always looks up. */
+/* What an edge is to an indirect branch that remembers where it went: it compares the EIP with the one that
+ * is patched in, and the frame of its page, and takes the edge, whose EIP is the target's and whose stub
+ * fills the site. After some fills it is taken for one with many targets, and always looks up. */
 struct indirect_site {
-    struct edge edge; /* its EIP is the target's; its stub fills the site */
-    u32 eip_patch;    /* arena offset of the imm32 compared with the EIP to go to; its instruction is
-                         SITE_COMPARE_BYTES long, with the imm32 last */
-    u32 page_patch;   /* of the disp32 of its exec entry */
-    u32 look_up;      /* where it is looked up */
+    u16 eip_patch;  /* of the imm32 compared with the EIP to go to; its instruction is SITE_COMPARE_BYTES
+                       long, with the imm32 last */
+    u16 page_patch; /* of the disp32 of its exec entry */
+    u16 look_up;    /* where it is looked up */
+    u8 edge;        /* in block_edges() */
     u8 fills;
 };
 #define SITE_FILLS         6
@@ -62,22 +63,23 @@ struct indirect_site {
 struct site {
     u16 host;    /* offset from block.start */
     u16 guest;   /* offset in the block's guest bytes */
+    u8 index;    /* of the instruction */
     bool parked; /* flags are in the parked register here, not in the host's EFLAGS */
 };
+/* A block keeps of each what it adds to the one before: host bytes since there, guest bytes to the next. */
+#define SITE_HOST_BITS 11
+#define SITE_LENGTH_AT SITE_HOST_BITS
+#define SITE_PARKED    0x8000
 
-/* What has to change in a block's code when it is copied to serve the same bytes at another EIP. */
+/* What has to change in a block's code when it is copied to serve the same bytes at another EIP, besides its
+ * edges. Kept as kind << FIX_KIND_AT | offset of the 4 bytes from block.start. */
 enum fix_kind {
     FIX_EIP,     /* imm32: an EIP */
     FIX_EXEC,    /* disp32: an entry of the exec table */
-    FIX_EDGE,    /* imm32: address of out[which] */
-    FIX_SITE,    /* imm32: address of the indirect site */
     FIX_CALLOUT, /* imm32: address of a struct callout */
 };
-
-struct fix {
-    u16 at; /* offset of the 4 bytes from block.start */
-    u8 kind, which;
-};
+#define FIX_KIND_AT 14
+#define FIX_AT_MASK 0x3fff
 
 #define BLOCK_MAX_INSNS 64
 
@@ -86,32 +88,97 @@ struct span {
     u16 first, last;
 };
 
-struct block {
-    struct block_key key;
-    u64 gpa_last;   /* of its last guest byte (on another page if it crosses) */
+/* Of blocks that few others are like. */
+struct block_rare {
+    u32 cs_base, cs_limit;
     u32 frame_next; /* crossing blocks: the frame of the second page + 1; else 0 */
-    u16 guest_bytes;
-    u8 count; /* guest instructions */
-    bool dead;
-    u32 start;        /* arena offsets: of its first byte, */
-    u32 entry_parked; /* of the entries with flags parked and in the host, */
-    u32 entry_host;
-    u32 end; /* and past its last byte (stubs included) */
-    struct edge out[2];
-    struct edge *side;              /* side_count more */
-    struct indirect_site *indirect; /* NULL: none */
-    struct edge *incoming;
-    struct site *sites; /* count of them, ascending */
-    /* The bytes of its page that it was made from, be it by a look ahead. Crossing blocks have all from
-     * key.gpa on and those up to gpa_last besides. */
-    struct span *spans;
-    u8 span_count, side_count;
-    bool relocatable;
-    u16 fix_count;
-    struct fix *fixes;
-    struct block *hash_next;
-    struct block *page_next[2];
+    u32 page_next;  /* struct block, in the second page */
 };
+
+/* Followed in memory by what the functions below find: there are many blocks, and their size decides how many
+ * the cache holds. Pointers are 32 bits (low_pointer()). */
+struct block {
+    u32 frame; /* gpa >> PAGE_SHIFT of its first byte */
+    u32 eip;
+    u32 mode;
+    u32 hash_next; /* struct block */
+    u32 page_next; /* struct block */
+    u32 incoming;  /* struct edge */
+    u32 start;     /* arena offset of its code */
+    u16 host_bytes;
+    u16 guest_bytes;
+    u8 entry_parked, entry_host; /* offsets from start of the entries with flags parked and in the host */
+    u8 count;                    /* guest instructions */
+    u8 fix_count;
+    u8 edge_count;
+    u8 span_count;
+    bool rare, site, relocatable, dead;
+};
+
+static inline u32 low_pointer(const void *p)
+{
+    return (u32)(uintptr_t)p;
+}
+static inline struct block *block_pointer(u32 p)
+{
+    return (struct block *)(uintptr_t)p;
+}
+static inline struct edge *edge_pointer(u32 p)
+{
+    return (struct edge *)(uintptr_t)p;
+}
+
+/* The parts of a block, in this order. */
+static inline struct edge *block_edges(const struct block *block)
+{
+    return (struct edge *)(uintptr_t)(block + 1);
+}
+static inline struct block *edge_from(const struct edge *edge)
+{
+    return (struct block *)(uintptr_t)(edge - edge->index) - 1;
+}
+static inline struct block_rare *block_rare(const struct block *block)
+{
+    return (struct block_rare *)(uintptr_t)(block_edges(block) + block->edge_count);
+}
+static inline struct indirect_site *block_indirect(const struct block *block)
+{
+    return (struct indirect_site *)(uintptr_t)(block_rare(block) + block->rare);
+}
+/* The bytes of its page that it was made from, be it by a look ahead. Crossing blocks have all from their
+ * first on and those of the second page besides. */
+static inline struct span *block_spans(const struct block *block)
+{
+    return (struct span *)(uintptr_t)(block_indirect(block) + block->site);
+}
+static inline u16 *block_sites(const struct block *block)
+{
+    return (u16 *)(uintptr_t)(block_spans(block) + block->span_count);
+}
+static inline u16 *block_fixes(const struct block *block)
+{
+    return block_sites(block) + block->count;
+}
+static inline u32 block_bytes(const struct block *block)
+{
+    const u16 *end = block_fixes(block) + block->fix_count;
+    return (u32)align_up((uintptr_t)end - (uintptr_t)block, 8);
+}
+
+static inline u32 block_frame_next(const struct block *block)
+{
+    return block->rare ? block_rare(block)->frame_next : 0;
+}
+static inline struct block_key block_key(const struct block *block)
+{
+    struct block_key key = {.eip = block->eip, .mode = block->mode, .cs_limit = UINT32_MAX};
+    if (block->rare) {
+        key.cs_base = block_rare(block)->cs_base;
+        key.cs_limit = block_rare(block)->cs_limit;
+    }
+    key.gpa = (u64)block->frame << PAGE_SHIFT | ((key.cs_base + key.eip) & PAGE_MASK);
+    return key;
+}
 
 /* The indirect-branch lookup: indexed by the low 16 bits of EIP.
  * key = mode number << 56 | (frame + 1) << 32 | EIP; 0 is never a key of a block. */
@@ -123,61 +190,82 @@ struct jump_entry {
 
 struct code_page;
 
+/* For each piece of the arena of this size, the block that its first byte is in. */
+#define MAP_SHIFT 8
+
 struct cache {
     struct arena arena;
+    u64 bytes;               /* code and metadata together */
     struct jump_entry *jump; /* JUMP_ENTRIES */
     u64 generation;
     struct counters *counters;
     void (*before_flush)(void *owner); /* NULL: nobody wants to know */
     void *flush_owner;
-    /* metadata arena */
+    /* Metadata: blocks from below, in the order of their code, one after the other; the rest from above. */
     u8 *meta;
-    u64 meta_bytes, meta_used;
-    struct block **buckets;
-    struct block **templates; /* by all of the key but EIP: a block to copy from, perhaps dead */
+    u64 meta_bytes, meta_used, meta_top;
+    u32 block_count;
+    u32 buckets_mask;
+    u32 *buckets;   /* struct block */
+    u32 *templates; /* struct block, by all of the key but EIP: one to copy from, perhaps dead */
+    u32 *map;       /* struct block */
     struct code_page **pages;
-    struct block **by_address; /* every block since the last flush, ascending in the arena */
-    u32 block_count, block_limit;
 };
 
-/* Returns 0 or -errno. */
-int cache_init(struct cache *cache, u64 code_bytes, struct counters *counters);
+/* For so many bytes of code and metadata. Returns 0 or -errno. */
+int cache_init(struct cache *cache, u64 bytes, struct counters *counters);
 void cache_destroy(struct cache *cache);
 
 /* Room for one more block of this many code bytes? If not the caller flushes. */
 bool cache_room(const struct cache *cache, u64 code_bytes);
-/* Zeroed metadata that lives until the flush. cache_room() vouches for some 16 KB. */
+/* Metadata that lives until the flush. cache_room() vouches for some 16 KB. */
 void *cache_meta(struct cache *cache, u64 bytes);
+/* Where the next block goes. Its caller fills it in, and its code at the end of the arena; then enters it. */
+static inline struct block *cache_next(const struct cache *cache)
+{
+    return (struct block *)(void *)(cache->meta + cache->meta_used);
+}
+void cache_add(struct cache *cache, struct block *block);
 
 struct block *cache_find(struct cache *cache, const struct block_key *key);
 /* A live block whose key differs in the EIP only, or NULL. */
 struct block *cache_template(const struct cache *cache, const struct block_key *key);
-/* Enter a finished block (its code lies at the end of the arena). */
-void cache_add(struct cache *cache, struct block *block);
 
 /* Make an edge jump straight to a block, and undo it. For cross-page edges frame_plus_1 is what the exec
  * table must hold for the target's page. */
 void cache_link(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1);
 
-/* Point a site at this block, whose page has frame_plus_1 in the exec table, or give it up. */
-void cache_fill_site(struct cache *cache, struct indirect_site *site, struct block *to, u32 frame_plus_1);
+/* Point a site's edge at this block, whose page has frame_plus_1 in the exec table, or give the site up. */
+void cache_fill_site(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1);
 
 void cache_jump_enter(struct cache *cache, u64 key, const struct block *block);
 
 /* Do live blocks have bytes in [gpa, gpa + bytes), which lies within a page? */
 bool cache_overlaps(const struct cache *cache, u64 gpa, u64 bytes);
+/* The block is to be translated anew. Its code may be running. */
+void cache_kill(struct cache *cache, struct block *block);
 /* Code bytes changed: kill the blocks made of them. Returns whether live blocks are left in the page. */
 bool cache_code_written(struct cache *cache, u64 gpa, u64 bytes);
 void cache_flush(struct cache *cache);
 
 /* The block (dead or alive) whose code holds this arena offset, or NULL. */
 struct block *cache_block_at(const struct cache *cache, u32 offset);
-/* The last site of the block at or before this offset. */
-const struct site *block_site_at(const struct block *block, u32 offset);
+/* All of them in turn, dead ones too: NULL for the first; NULL behind the last. */
+struct block *cache_after(const struct cache *cache, const struct block *block);
+
+/* The last site of the block at or before this offset. False: there is none. */
+bool block_site_at(const struct block *block, u32 offset, struct site *site);
+struct site block_site(const struct block *block, unsigned index);
+/* Keep those of all its instructions, ascending. The block has its counts and nothing behind its spans. */
+void block_keep_sites(struct block *block, const struct site *sites);
 
 static inline const u8 *cache_exec(const struct cache *cache, u32 offset)
 {
     return cache->arena.exec + offset;
+}
+static inline const u8 *block_entry(const struct cache *cache, const struct block *block)
+{
+    return cache_exec(cache, block->start + block->entry_parked);
 }
 
 #endif

@@ -270,6 +270,7 @@ struct vcpu {
     void *engine;                /* translator */
     void *thunks;                /* FP/SIMD host thunks of the interpreter */
     struct write_log *write_log; /* lockstep; NULL otherwise */
+    u64 window_negated;          /* 0 - shadow->window */
     bool deterministic;
     bool in_user;         /* CPL was 3 when it was looked at last, */
     u64 user_since;       /* since this value of the host's TSC */

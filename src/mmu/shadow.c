@@ -26,7 +26,7 @@ enum {
 
 int shadow_init(struct shadow *shadow, struct phys *phys, struct counters *counters)
 {
-    *shadow = (struct shadow){.phys = phys, .counters = counters};
+    *shadow = (struct shadow){.phys = phys, .counters = counters, .window_mappings_max = WINDOW_MAPPINGS_MAX};
     struct shadow_state *state = shadow->state = calloc(1, sizeof *state);
     if (!state) return -ENOMEM;
     state->chain_bytes = align_up((phys->ram_bytes >> PAGE_SHIFT) * sizeof *state->chain, PAGE_SIZE);

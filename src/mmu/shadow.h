@@ -36,6 +36,9 @@ enum { SHADOW_SUPERVISOR, SHADOW_USER, SHADOW_PRIVILEGES };
 /* User address spaces remembered at most. */
 #define SHADOW_SPACES 64
 
+/* Host mappings of all windows together; the host allows a process 65530 by default (vm.max_map_count). */
+#define WINDOW_MAPPINGS_MAX 40000
+
 /* Which user spaces get a host window (window.h). */
 enum windows_policy { WINDOWS_AUTO, WINDOWS_ALWAYS, WINDOWS_NEVER };
 
@@ -58,6 +61,7 @@ struct shadow {
     bool untraced;                /* no write traces: set before the first access */
     bool no_prefill;              /* fill only what was asked for */
     enum windows_policy windows;
+    u64 window_mappings_max; /* all windows together */
     bool window_unsettled; /* shadow_window_settle() has something to do */
     u64 window;            /* base of the current user space's host window (window.h), or 0 */
     u64 exec_drops;        /* moves on whenever an exec entry that was there goes or changes; */

@@ -118,7 +118,8 @@ struct shadow_state {
     bool untraceable; /* some entry came through a table that is not in RAM */
 
     struct window window[WINDOWS];
-    u32 mappings; /* in all windows */
+    u32 mappings;     /* in all windows */
+    u32 mapped_twice; /* pages put into windows since RAM's own mapping was given back */
 
     struct trace *trace; /* TRACES_MAX, 0 is not used */
     u32 *trace_of;       /* one a RAM page: trace number, 0: none */

@@ -15,9 +15,11 @@ enum {
     REVIEW_CYCLES = 40 << 20, /* how often a promoted space is looked at */
     PATIENCE_MAX = 64,
 };
-/* Mappings of all windows together; the host allows a process 65530 by default (vm.max_map_count). */
-#define MAPPINGS_MAX 40000
 #define RUN_MAX      64 /* pages mapped at a time */
+/* Pages in windows are mapped a second time, which costs no memory, but is counted as if it did, and the
+ * host's page tables do cost some. So now and then the host is told to forget the first mapping: what is used
+ * through it comes back by cheap faults. */
+#define TWICE_MAX 6144
 
 void windows_destroy(struct shadow *shadow)
 {
@@ -47,9 +49,10 @@ static bool host_failed(long result)
     return (unsigned long)result > (unsigned long)-4096;
 }
 
-static void unmap(u64 at, u64 bytes)
+static bool unmap(u64 at, u64 bytes)
 {
-    host_mmap(at, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    return !host_failed(
+        host_mmap(at, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0));
 }
 
 static u64 read_gs_base(void)
@@ -136,6 +139,11 @@ static bool map_run(struct shadow *shadow, struct window *window, u32 page)
         flags[n] = (u8)((flags[n] & ~PAGE_IN_WINDOW) | PAGE_WINDOW_READ | (writable ? PAGE_WINDOW_WRITE : 0));
     window->mappings++;
     state->mappings++;
+    state->mapped_twice += run;
+    if (state->mapped_twice > TWICE_MAX) {
+        state->mapped_twice = 0;
+        give_back(shadow->phys->ram, shadow->phys->ram_bytes);
+    }
     shadow->counters->window_pages += run;
     shadow->counters->window_mappings++;
     return true;
@@ -149,7 +157,7 @@ static void map_all(struct shadow *shadow, struct window *window)
         for (u32 n = 0; n < 1u << REGION_BITS; n++) {
             u32 page = (region << REGION_BITS) + n;
             if (!(view->flags[page] & PAGE_LIVE) || (view->flags[page] & PAGE_IN_WINDOW)) continue;
-            if (state_of(shadow)->mappings >= MAPPINGS_MAX) return;
+            if (state_of(shadow)->mappings >= shadow->window_mappings_max) return;
             map_run(shadow, window, page);
         }
     }
@@ -219,7 +227,7 @@ void shadow_user_ran(struct shadow *shadow, u64 cycles)
     }
     struct window *window = window_of(state, &state->view[space->view]);
     window->used = state->stamp;
-    if (state->mappings > MAPPINGS_MAX)
+    if (state->mappings > shadow->window_mappings_max)
         demote(shadow);
     else if (space->ran > REVIEW_CYCLES || space->cost > REVIEW_CYCLES / 2) {
         /* Checks cost code without windows about half as much again. */
@@ -235,17 +243,24 @@ void shadow_user_ran(struct shadow *shadow, u64 cycles)
 
 static void unmap_stale(struct shadow *shadow, struct window *window)
 {
+    struct shadow_state *state = state_of(shadow);
     u32 count = window->stale_count;
     if (count > STALE_MAX) {
         empty(shadow, window);
         charge(shadow, 100 * UNMAP_CYCLES);
         return;
     }
+    /* A hole splits a mapping in two and is one itself. When the host allows no more, all goes. */
+    window->mappings += 2 * count;
+    state->mappings += 2 * count;
     for (u32 n = 0; n < count;) {
         u32 first = window->stale[n], pages = 1;
         while (n + pages < count && window->stale[n + pages] == first + pages)
             pages++;
-        unmap(window->base + ((u64)first << PAGE_SHIFT), (u64)pages << PAGE_SHIFT);
+        if (!unmap(window->base + ((u64)first << PAGE_SHIFT), (u64)pages << PAGE_SHIFT)) {
+            empty(shadow, window);
+            return;
+        }
         charge(shadow, UNMAP_CYCLES);
         shadow->counters->window_unmaps++;
         n += pages;

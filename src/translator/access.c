@@ -180,7 +180,7 @@ bool stack_is_flat(const struct build *b)
 /* An operand in the window. The host's page fault finds the instruction by its site. */
 static struct host_mem in_window(struct build *b, struct host_mem mem)
 {
-    b->block->sites[b->n].parked = b->flags != FLAGS_HOST;
+    b->site[b->n].parked = b->flags != FLAGS_HOST;
     mem.window = true;
     return mem;
 }

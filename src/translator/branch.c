@@ -15,7 +15,7 @@ static bool find_target(const struct build *b, const struct insn *i, u32 next_ei
     if (i->op[0].kind != OPND_IMM || i->operand_bytes != (code32 ? 4 : 2)) return false;
     *target = next_eip + (u32)i->imm[0];
     if (!code32) *target &= 0xffff;
-    return *target <= b->block->key.cs_limit;
+    return *target <= b->key.cs_limit;
 }
 
 static bool target_of(const struct build *b, u32 *target)
@@ -35,12 +35,12 @@ unsigned branch_targets(const struct build *b, const struct insn *i, u32 next_ei
  * check left out. */
 static bool any_target_is_legal(const struct build *b)
 {
-    return (b->mode & MODE_CODE32) && b->block->key.cs_limit == UINT32_MAX;
+    return (b->mode & MODE_CODE32) && b->key.cs_limit == UINT32_MAX;
 }
 
 static bool falls_through(const struct build *b)
 {
-    return b->next_eip <= b->block->key.cs_limit && b->next_eip != 0;
+    return b->next_eip <= b->key.cs_limit && b->next_eip != 0;
 }
 
 static bool emit_jump(struct build *b)
@@ -49,7 +49,7 @@ static bool emit_jump(struct build *b)
     const struct operand *to = &b->i->op[0];
     if (to->kind == OPND_IMM) {
         if (!target_of(b, &target)) return false;
-        emit_edge(b, 0, target);
+        emit_edge(b, target);
     } else if (to->kind == OPND_REG) {
         if (to->reg_class != RC_GPR32 || !any_target_is_legal(b)) return false;
         emit_mov_rr32(&b->e, REG_LINEAR, host_gpr(to->reg));
@@ -83,15 +83,15 @@ static bool emit_jcond(struct build *b)
     }
     /* The side whose edge needs no code of its own hangs on the conditional jump: of a loop that is the way
      * out. */
-    if (emit_edge_on_jcc(b, 0, target, cc)) {
-        emit_edge(b, 1, b->next_eip);
-    } else if (emit_edge_on_jcc(b, 1, b->next_eip, cc ^ 1)) {
-        emit_edge(b, 0, target);
+    if (emit_edge_on_jcc(b, target, cc)) {
+        emit_edge(b, b->next_eip);
+    } else if (emit_edge_on_jcc(b, b->next_eip, cc ^ 1)) {
+        emit_edge(b, target);
     } else {
         u32 taken = emit_jcc(&b->e, cc);
-        emit_edge(b, 1, b->next_eip);
+        emit_edge(b, b->next_eip);
         emit_here32(&b->e, taken);
-        emit_edge(b, 0, target);
+        emit_edge(b, target);
     }
     b->ended = true;
     return true;
@@ -107,9 +107,9 @@ static bool emit_count_branch(struct build *b, bool decrement, bool taken_if_zer
     u32 zero = emit_jrcxz(&b->e);
     u32 nonzero = emit_jmp(&b->e);
     emit_here8(&b->e, zero);
-    emit_edge(b, 0, taken_if_zero ? target : b->next_eip);
+    emit_edge(b, taken_if_zero ? target : b->next_eip);
     emit_here32(&b->e, nonzero);
-    emit_edge(b, 1, taken_if_zero ? b->next_eip : target);
+    emit_edge(b, taken_if_zero ? b->next_eip : target);
     b->ended = true;
     return true;
 }
@@ -127,7 +127,7 @@ static bool emit_loop(struct build *b)
 static void push_return_address(struct build *b)
 {
     emit_mov_mi(&b->e, access_push(b), b->next_eip);
-    fix_last(b, FIX_EIP, 0);
+    fix_last(b, FIX_EIP);
     access_pushed(b);
 }
 

@@ -9,6 +9,7 @@
  *   edge.c     how control leaves a block: direct edges and indirect ones
  *   branch.c   jumps, calls, returns
  *   inline.c   stack and sensitive instructions emulated in line
+ *   callout.c  instructions that are left to the interpreter
  *   translate.c  the block as a whole
  *   runtime.c  the C side of what translated code calls
  *   returns.c  the shadow return stacks
@@ -17,6 +18,7 @@
 #define RINGER_TRANSLATOR_BUILD_H
 
 #include "cache/cache.h"
+#include "checked.h"
 #include "cpu/decode_memo.h"
 #include "cpu/fast_entry.h"
 #include "cpu/host_flags.h"
@@ -30,6 +32,8 @@
 #include "translator.h"
 
 struct build;
+
+#define CALLEE_BUCKETS 1024u
 
 /* What hangs off vcpu.engine. */
 struct engine {
@@ -45,18 +49,33 @@ struct engine {
     struct build *build; /* the block under construction */
     u32 variant;         /* MODE_UNHOISTED: the block looked for next is to be that one */
     struct decode_memo *memo;
+    u32 callees[CALLEE_BUCKETS]; /* struct callee, since this many whole flushes: */
+    u64 callee_flushes;
+    struct checked checked;
+};
+
+/* What many callouts share. */
+struct callee {
+    struct insn insn;
+    fast_routine *fast; /* NULL: none */
+    u32 next;           /* struct callee, of the same hash */
+    bool code32;
+    bool plain; /* insn_is_plain() */
 };
 
 /* An instruction that translated code hands to the interpreter. In the cache's metadata. */
 struct callout {
-    struct insn insn;
-    u32 eip, next_eip;
+    u32 callee; /* struct callee */
+    u32 eip;
+    u32 mode;     /* of the block */
     u8 remaining; /* guest instructions of the block after this one */
     bool end;     /* the block ends here */
-    bool plain;   /* insn_is_plain() */
-    u32 mode;     /* of the block */
-    fast_routine *fast;
 };
+
+static inline const struct callee *callee_of(const struct callout *callout)
+{
+    return (const struct callee *)(uintptr_t)callout->callee;
+}
 
 /* Where the guest's arithmetic flags are. */
 enum flags_place {
@@ -87,7 +106,7 @@ struct stub {
     bool write;  /* STUB_SLOW; */
     bool open;   /* hoist_is_open() behind it */
     u8 index;    /* of the guest instruction */
-    u8 edge;     /* STUB_EDGE: which; STUB_SIDE: which of side[] */
+    u8 edge;     /* STUB_EDGE, STUB_SIDE: which */
     u32 from[3]; /* rel32 places that lead here; 0: none */
     u32 back;    /* where to go on; STUB_EDGE, STUB_INDIRECT: where a call returns to, 0: no call */
     u32 eip;
@@ -101,28 +120,31 @@ struct stub {
 /* No block's host code is longer: an instruction's worst case, PUSH m with two accesses, is below 300 bytes.
  */
 #define MAX_BLOCK_BYTES (BLOCK_MAX_INSNS * 384 + 512)
-_Static_assert(MAX_BLOCK_BYTES < 65536, "struct site has 16 bits for an offset in a block");
+_Static_assert(MAX_BLOCK_BYTES < 65536, "edges and sites have 16 bits for an offset in a block");
 
-#define MAX_FIXES (BLOCK_MAX_INSNS * 6)
+#define MAX_FIXES 255
 
 /* The block itself, and where it looked ahead. */
 #define MAX_SPANS 8
 /* Conditional jumps that a block goes on behind. */
 #define MAX_PASSED 6
-/* Edges besides out[]: theirs, and those of hoisted checks. */
-#define MAX_SIDES 20
 
 struct build {
     struct vcpu *v;
     struct engine *t;
     struct emitter e;
-    struct block *block;
+    struct block *block; /* its fixed part and its edges; the rest is here until it is finished: */
+    struct block_key key;
+    u32 frame_next;
+    struct indirect_site indirect;
+    struct site site[BLOCK_MAX_INSNS];
     u32 mode;
 
     struct insn insn[BLOCK_MAX_INSNS];
     unsigned count;
     bool callout[BLOCK_MAX_INSNS]; /* insn[n] is the interpreter's */
     bool passed[BLOCK_MAX_INSNS];  /* insn[n] is a conditional jump that the block goes on behind */
+    bool checked[BLOCK_MAX_INSNS]; /* insn[n] does not use the window (checked.h) */
     u16 live[BLOCK_MAX_INSNS + 1]; /* flags live before insn[n] */
     u16 guest_bytes;
     const u8 *page; /* the guest's, that the block begins in */
@@ -136,8 +158,6 @@ struct build {
     bool hoists; /* checks are hoisted in this block */
     struct hoist_plan hoist;
     struct hoist_access access[BLOCK_MAX_INSNS][HOIST_SLOTS];
-    struct edge side[MAX_SIDES];
-    unsigned side_count;
     u32 piece[BLOCK_MAX_INSNS]; /* where the code of each begins, glue included */
 
     unsigned n; /* being emitted */
@@ -148,14 +168,21 @@ struct build {
 
     struct stub stub[MAX_STUBS];
     unsigned stub_count;
-    struct fix fix[MAX_FIXES];
+    u16 fix[MAX_FIXES];
     unsigned fix_count; /* MAX_FIXES: too many, the block stays where it is */
 };
 
+/* With one vCPU, on whose thread the devices are served too, one instruction is atomic as it is. */
+static inline bool keeps_lock(const struct build *b, const struct insn *i)
+{
+    return (i->prefixes & PFX_LOCK) && b->t->config.keep_locks;
+}
+
 /* relocate.c */
 /* The 4 bytes emitted last depend on where the block is. */
-void fix_last(struct build *b, enum fix_kind kind, unsigned which);
-void fix_finish(struct build *b);
+void fix_last(struct build *b, enum fix_kind kind);
+/* May the block serve as a template? */
+bool fix_suffices(const struct build *b);
 /* The block for this key as a copy of one for another EIP, or NULL. There is room for it. */
 struct block *relocate(struct vcpu *v, const struct block_key *key);
 
@@ -169,8 +196,7 @@ u16 plan_live_at(struct build *b, u32 eip);
 /* Is eip in the page that the block begins in? */
 static inline bool plan_same_page(const struct build *b, u32 eip)
 {
-    const struct block_key *key = &b->block->key;
-    return ((key->cs_base + eip) ^ (key->cs_base + key->eip)) < PAGE_SIZE;
+    return ((b->key.cs_base + eip) ^ (b->key.cs_base + b->key.eip)) < PAGE_SIZE;
 }
 /* Flags that are live at the block's beginning: does it park them before it needs them in the host? */
 bool plan_wants_parked(const struct build *b);
@@ -233,7 +259,7 @@ struct host_mem access_pop(struct build *b);
 /* Tier 2: memory is reached through the host window, unchecked. */
 static inline bool has_window(const struct build *b)
 {
-    return b->mode & MODE_WINDOW;
+    return (b->mode & MODE_WINDOW) && !b->checked[b->n];
 }
 
 /* rewrite.c: false when it has to be a callout */
@@ -263,20 +289,30 @@ emit_function *string_emitter(u16 mnemonic);
 emit_function *special_emitter(const struct build *b, const struct insn *i);
 /* The emitter that one of the three has for it. */
 emit_function *emitter_for(u16 mnemonic);
-/* What the instruction at hand is to the interpreter. */
-struct callout *make_callout(struct build *b, bool end);
+/* callout.c: what the instruction at hand is to the interpreter; as an address. */
+u32 make_callout(struct build *b, bool end);
+/* r11d = that, for the thunks that take it. */
+void emit_callout_name(struct build *b, u32 callout);
 void emit_callout(struct build *b, bool end);
+/* A copy for a block at another EIP. */
+u32 callout_moved(struct cache *cache, u32 callout, u32 eip_by);
+
+/* Offset in the block of a place in the arena. */
+static inline u16 in_block(const struct build *b, u32 place)
+{
+    return (u16)(place - b->block->start);
+}
 
 /* edge.c */
-/* Go to `eip` by edge `index`. Flags may be anywhere. */
-void emit_edge(struct build *b, unsigned index, u32 eip);
+/* Go to `eip` by an edge. Flags may be anywhere. */
+void emit_edge(struct build *b, u32 eip);
 void emit_string_stub(struct build *b, const struct stub *stub);
 /* One more in this counter, where the flags are free. */
 void emit_count(struct build *b, const u64 *counter);
 /* The same where the guest has just pushed its return address, next_eip. */
 void emit_edge_call(struct build *b, u32 eip);
 /* A conditional jump that is the edge itself, if the edge needs no code of its own. */
-bool emit_edge_on_jcc(struct build *b, unsigned index, u32 eip, u8 cc);
+bool emit_edge_on_jcc(struct build *b, u32 eip, u8 cc);
 /* Go to the EIP in r9d. */
 void emit_indirect(struct build *b);
 void emit_indirect_call(struct build *b);
@@ -287,8 +323,6 @@ struct stub *emit_unhoisted_exit(struct build *b, u32 place);
 /* Leave it by a conditional jump to eip, or go on. */
 void emit_side_exit(struct build *b, u32 eip, u8 cc);
 void emit_side_stub(struct build *b, const struct stub *stub);
-/* The block's edges besides out[] are known. */
-void edges_keep(struct build *b);
 void emit_indirect_stub(struct build *b, const struct stub *stub);
 
 /* translate.c: the block at v->rip, whose first byte is at gpa. NULL when it must be interpreted. May flush.

@@ -15,7 +15,7 @@
 
 static u32 linear_of(const struct build *b, u32 eip)
 {
-    return b->block->key.cs_base + eip;
+    return b->key.cs_base + eip;
 }
 
 static bool needs_poll(const struct build *b, u32 eip)
@@ -47,7 +47,7 @@ static u32 check_frame_keeping_flags(struct build *b, struct stub *stub, s32 ent
     emit_mov_rr64(&b->e, REG_TEMP, RCX);
     emit_load64(&b->e, RCX, mem_frame(FRAME_EXEC_TABLE));
     emit_load32(&b->e, RCX, mem_bd(RCX, entry));
-    fix_last(b, FIX_EXEC, 0);
+    fix_last(b, FIX_EXEC);
     emit8(&b->e, 0x8d); /* lea ecx, [rcx + disp32] */
     emit8(&b->e, 0x89);
     emit32(&b->e, 0);
@@ -69,19 +69,31 @@ static u32 check_frame(struct build *b, s32 entry)
 {
     emit_load64(&b->e, REG_ENTRY, mem_frame(FRAME_EXEC_TABLE));
     emit_rm(&b->e, false, 0x81, 7, mem_bd(REG_ENTRY, entry)); /* cmp dword [r10 + entry], imm32 */
-    fix_last(b, FIX_EXEC, 0);
+    fix_last(b, FIX_EXEC);
     emit32(&b->e, 0);
     return b->e.at - 4;
 }
 
 /* --- direct edges --- */
 
-static struct stub *edge_begin(struct build *b, unsigned index, u32 eip)
+/* The edge that a stub is of. */
+static struct edge *edge_of(const struct build *b, const struct stub *stub)
+{
+    return &block_edges(b->block)[stub->edge];
+}
+
+static struct edge *add_edge(struct build *b, struct stub *stub, u32 eip, bool parked)
+{
+    stub->edge = b->block->edge_count++;
+    struct edge *edge = edge_of(b, stub);
+    *edge = (struct edge){.index = stub->edge, .eip = eip, .parked = parked};
+    return edge;
+}
+
+static struct stub *edge_begin(struct build *b, u32 eip)
 {
     struct stub *stub = stub_add(b, STUB_EDGE, 0);
-    bool parked = b->flags != FLAGS_HOST || !plan_live_at(b, eip);
-    stub->edge = (u8)index;
-    b->block->out[index] = (struct edge){.from = b->block, .eip = eip, .parked = parked};
+    add_edge(b, stub, eip, b->flags != FLAGS_HOST || !plan_live_at(b, eip));
     return stub;
 }
 
@@ -98,33 +110,39 @@ static bool edge_tests(struct build *b, struct edge *edge, struct stub *stub, bo
     bool crosses = !plan_same_page(b, edge->eip);
     if (!edge->parked) {
         if (polls) poll_keeping_flags(b, stub);
-        if (crosses) edge->frame_patch = check_frame_keeping_flags(b, stub, exec_entry_of(b, edge->eip));
+        if (crosses)
+            edge->frame_patch = in_block(b, check_frame_keeping_flags(b, stub, exec_entry_of(b, edge->eip)));
         return false;
     }
     if (polls) poll(b);
     if (polls && crosses) stub->from[1] = emit_jcc(&b->e, CC_NZ);
-    if (crosses) edge->frame_patch = check_frame(b, exec_entry_of(b, edge->eip));
+    if (crosses) edge->frame_patch = in_block(b, check_frame(b, exec_entry_of(b, edge->eip)));
     return polls || crosses;
 }
 
-void emit_edge(struct build *b, unsigned index, u32 eip)
+/* Where the rel32 is that goes to the edge's target. */
+static void edge_at(struct build *b, struct stub *stub, u32 place)
 {
-    struct stub *stub = edge_begin(b, index, eip);
-    struct edge *edge = &b->block->out[index];
-    if (edge_tests(b, edge, stub, needs_poll(b, eip))) {
-        edge->patch = emit_jcc(&b->e, CC_Z);
-        stub->from[2] = emit_jmp(&b->e);
-    } else {
-        edge->patch = emit_jmp(&b->e);
-    }
-    stub->from[0] = edge->patch;
+    edge_of(b, stub)->patch = in_block(b, place);
+    stub->from[0] = place;
 }
 
-bool emit_edge_on_jcc(struct build *b, unsigned index, u32 eip, u8 cc)
+void emit_edge(struct build *b, u32 eip)
+{
+    struct stub *stub = edge_begin(b, eip);
+    if (edge_tests(b, edge_of(b, stub), stub, needs_poll(b, eip))) {
+        edge_at(b, stub, emit_jcc(&b->e, CC_Z));
+        stub->from[2] = emit_jmp(&b->e);
+    } else {
+        edge_at(b, stub, emit_jmp(&b->e));
+    }
+}
+
+bool emit_edge_on_jcc(struct build *b, u32 eip, u8 cc)
 {
     if (!plan_same_page(b, eip) || needs_poll(b, eip)) return false;
-    struct stub *stub = edge_begin(b, index, eip);
-    stub->from[0] = b->block->out[index].patch = emit_jcc(&b->e, cc);
+    struct stub *stub = edge_begin(b, eip);
+    edge_at(b, stub, emit_jcc(&b->e, cc));
     return true;
 }
 
@@ -139,40 +157,39 @@ static void push_host_return(struct build *b, u32 back)
     emit8(&b->e, 0x53);
 }
 
+/* Where the edge leads when it is not linked. relocate() knows its beginning, STUB_NAME_AT. */
+static void emit_edge_name(struct build *b, struct edge *edge, u32 from)
+{
+    edge->stub = in_block(b, b->e.at);
+    emit_here32(&b->e, from);
+    emit_mov_ri(&b->e, REG_TEMP, low_pointer(edge));
+}
+
 void emit_edge_stub(struct build *b, const struct stub *stub)
 {
-    struct edge *edge = &b->block->out[stub->edge];
+    struct edge *edge = edge_of(b, stub);
     for (unsigned n = 1; n < ARRAY_SIZE(stub->from); n++)
         if (stub->from[n]) emit_here32(&b->e, stub->from[n]);
     if (stub->back && (stub->from[1] || stub->from[2])) push_host_return(b, stub->back);
-    edge->stub = b->e.at;
-    emit_here32(&b->e, stub->from[0]);
-    emit_mov_ri(&b->e, REG_TEMP, (u32)(uintptr_t)edge);
-    fix_last(b, FIX_EDGE, stub->edge);
+    emit_edge_name(b, edge, stub->from[0]);
     emit_jmp_thunk(&b->e, edge->parked ? THUNK_LINK_PARKED : THUNK_LINK);
 }
 
 /* --- out of the midst of a block --- */
 
-static struct stub *side_stub(struct build *b, u32 place, struct edge edge)
-{
-    struct stub *stub = stub_add(b, STUB_SIDE, place);
-    stub->edge = (u8)b->side_count;
-    edge.from = b->block;
-    b->side[b->side_count++] = edge;
-    return stub;
-}
-
 struct stub *emit_unhoisted_exit(struct build *b, u32 place)
 {
-    return side_stub(b, place, (struct edge){.eip = b->eip, .parked = true, .unhoisted = true});
+    struct stub *stub = stub_add(b, STUB_SIDE, place);
+    add_edge(b, stub, b->eip, true)->unhoisted = true;
+    return stub;
 }
 
 void emit_side_exit(struct build *b, u32 eip, u8 cc)
 {
-    bool parked = !plan_live_at(b, eip);
-    struct stub *stub = side_stub(b, emit_jcc(&b->e, cc), (struct edge){.eip = eip, .parked = parked});
-    if (!b->v->deterministic) b->side[stub->edge].patch = stub->from[0];
+    struct stub *stub = stub_add(b, STUB_SIDE, 0);
+    add_edge(b, stub, eip, !plan_live_at(b, eip));
+    stub->from[0] = emit_jcc(&b->e, cc);
+    if (!b->v->deterministic) edge_at(b, stub, stub->from[0]);
 }
 
 /* In deterministic mode the block has counted the instructions that follow. */
@@ -187,29 +204,18 @@ static void uncount_rest(struct build *b, const struct stub *stub, struct edge *
 
 void emit_side_stub(struct build *b, const struct stub *stub)
 {
-    struct edge *edge = &b->block->side[stub->edge];
-    for (unsigned n = 0; n < ARRAY_SIZE(stub->from); n++)
-        if (stub->from[n]) emit_here32(&b->e, stub->from[n]);
-    uncount_rest(b, stub, edge);
-    if (edge->unhoisted) emit_count(b, &b->v->counters->hoists_failed);
+    struct edge *edge = edge_of(b, stub);
+    u32 from = stub->from[0];
     if (!edge->patch) {
-        edge->patch = emit_jmp(&b->e);
-        emit_here32(&b->e, edge->patch);
+        emit_here32(&b->e, from);
+        if (stub->from[1]) emit_here32(&b->e, stub->from[1]);
+        uncount_rest(b, stub, edge);
+        if (edge->unhoisted) emit_count(b, &b->v->counters->hoists_failed);
+        from = emit_jmp(&b->e);
+        edge->patch = in_block(b, from);
     }
-    edge->stub = b->e.at;
-    emit_mov_ri(&b->e, REG_TEMP, (u32)(uintptr_t)edge);
-    fix_last(b, FIX_EDGE, (unsigned)ARRAY_SIZE(b->block->out) + stub->edge);
+    emit_edge_name(b, edge, from);
     emit_jmp_thunk(&b->e, edge->parked ? THUNK_LINK_PARKED : THUNK_LINK);
-}
-
-void edges_keep(struct build *b)
-{
-    struct block *block = b->block;
-    block->side_count = (u8)b->side_count;
-    if (!b->side_count) return;
-    block->side = cache_meta(&b->t->cache, b->side_count * sizeof(block->side[0]));
-    for (unsigned n = 0; n < b->side_count; n++)
-        block->side[n] = b->side[n];
 }
 
 /* --- calls --- */
@@ -234,28 +240,27 @@ static void emit_continuation(struct build *b)
     b->flags = FLAGS_PARKED;
     emit_rr(&b->e, false, 0x81, 7, REG_LINEAR); /* cmp r9d, imm32 */
     emit32(&b->e, b->next_eip);
-    fix_last(b, FIX_EIP, 0);
-    if (emit_edge_on_jcc(b, 1, b->next_eip, CC_Z)) {
+    fix_last(b, FIX_EIP);
+    if (emit_edge_on_jcc(b, b->next_eip, CC_Z)) {
         emit_jmp_thunk(&b->e, THUNK_RETURN_MISS);
     } else {
         stub_add(b, STUB_RETURN_MISS, emit_jcc(&b->e, CC_NZ));
-        emit_edge(b, 1, b->next_eip);
+        emit_edge(b, b->next_eip);
     }
 }
 
 void emit_edge_call(struct build *b, u32 eip)
 {
     if (!will_return(b, eip)) {
-        emit_edge(b, 0, eip);
+        emit_edge(b, eip);
         return;
     }
     flags_leave_host(b);
-    struct stub *stub = edge_begin(b, 0, eip);
-    struct edge *edge = &b->block->out[0];
-    if (edge_tests(b, edge, stub, !b->v->deterministic)) stub->from[2] = emit_jcc(&b->e, CC_NZ);
+    struct stub *stub = edge_begin(b, eip);
+    if (edge_tests(b, edge_of(b, stub), stub, !b->v->deterministic)) stub->from[2] = emit_jcc(&b->e, CC_NZ);
     emit8(&b->e, 0xe8);
     emit32(&b->e, 0);
-    stub->from[0] = edge->patch = b->e.at - 4;
+    edge_at(b, stub, b->e.at - 4);
     stub->back = b->e.at;
     emit_continuation(b);
 }
@@ -297,29 +302,33 @@ static void go_to_entry(struct build *b, bool call)
 /* A site: the last target's EIP and frame are patched into it. Everything else is out of line. */
 static void emit_site(struct build *b, struct stub *stub, bool call)
 {
-    struct indirect_site *site = b->block->indirect = cache_meta(&b->t->cache, sizeof(*site));
-    site->edge = (struct edge){.from = b->block, .parked = true};
+    struct indirect_site *site = &b->indirect;
+    struct edge *edge = add_edge(b, stub, 0, true);
+    *site = (struct indirect_site){.edge = stub->edge};
+    b->block->site = true;
     emit_rr(&b->e, false, 0x81, 7, REG_LINEAR); /* cmp r9d, imm32 */
     emit32(&b->e, 0);
-    site->eip_patch = b->e.at - 4;
+    site->eip_patch = in_block(b, b->e.at - 4);
     stub->from[1] = emit_jcc(&b->e, CC_NZ);
     emit_load64(&b->e, REG_ENTRY, mem_frame(FRAME_EXEC_TABLE));
     emit8(&b->e, 0x41); /* cmp dword [r10 + disp32], imm32 */
     emit8(&b->e, 0x81);
     emit8(&b->e, 0xba);
     emit32(&b->e, 0);
-    site->page_patch = b->e.at - 4;
+    site->page_patch = in_block(b, b->e.at - 4);
     emit32(&b->e, 0);
-    site->edge.frame_patch = b->e.at - 4;
+    edge->frame_patch = in_block(b, b->e.at - 4);
+    u32 patch;
     if (call) {
         stub->from[2] = emit_jcc(&b->e, CC_NZ);
         emit8(&b->e, 0xe8);
         emit32(&b->e, 0);
-        site->edge.patch = b->e.at - 4;
+        patch = b->e.at - 4;
     } else {
-        site->edge.patch = emit_jcc(&b->e, CC_Z);
+        patch = emit_jcc(&b->e, CC_Z);
         stub->from[2] = emit_jmp(&b->e);
     }
+    edge->patch = in_block(b, patch);
 }
 
 static void indirect(struct build *b, bool remember, bool call)
@@ -377,10 +386,10 @@ static void fix_here(struct build *b, u32 place)
  * missed. */
 void emit_indirect_stub(struct build *b, const struct stub *stub)
 {
-    struct indirect_site *site = b->block->indirect;
+    bool site = b->block->site;
     u32 missed = stub->from[1];
     if (site) {
-        site->look_up = b->e.at;
+        b->indirect.look_up = in_block(b, b->e.at);
         fix_here(b, stub->from[2]);
         missed = look_up(b);
         go_to_entry(b, stub->back);
@@ -393,9 +402,7 @@ void emit_indirect_stub(struct build *b, const struct stub *stub)
     if (!site) return;
     fix_here(b, stub->from[1]);
     if (stub->back) push_host_return(b, stub->back);
-    site->edge.stub = b->e.at;
-    emit_here32(&b->e, site->edge.patch);
-    emit_mov_ri(&b->e, REG_TEMP, (u32)(uintptr_t)site);
-    fix_last(b, FIX_SITE, 0);
+    struct edge *edge = edge_of(b, stub);
+    emit_edge_name(b, edge, b->block->start + edge->patch);
     emit_jmp_thunk(&b->e, THUNK_FILL_SITE);
 }

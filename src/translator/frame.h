@@ -67,7 +67,7 @@
 #define THUNK_LINK_PARKED 10 /* jump: r11d = struct edge; flags in r12 or dead */
 #define THUNK_RETURN_MISS                                                                                    \
     11                     /* jump: r9d = EIP to return to, which is not where the shadow return stack led */
-#define THUNK_FILL_SITE 12 /* jump: r9d = EIP to go to, r11d = struct indirect_site */
+#define THUNK_FILL_SITE 12 /* jump: r9d = EIP to go to, r11d = struct edge of a site */
 #define THUNK_COUNT     13
 
 /* vcpu.exit_cause: a thunk, or this: the host CPU raised something. */

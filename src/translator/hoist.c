@@ -369,7 +369,7 @@ bool hoist_access(struct build *b, enum hoist_slot slot, struct host_mem address
     bool now = !g->checked, other = size > a->size || (write && !a->write);
     if (other) return false;
     if (now) {
-        if (left < 2 || b->side_count >= MAX_SIDES - MAX_PASSED || !find_place(b, g)) return false;
+        if (left < 2 || b->block->edge_count >= MAX_HOIST_EDGES || !find_place(b, g)) return false;
         flags_clobber(b);
         address.disp = (s32)((u32)address.disp + (u32)g->low - (u32)a->offset);
         check_group(b, g, address);

@@ -15,6 +15,8 @@ enum hoist_slot { HOIST_OPERAND, HOIST_STACK, HOIST_SLOTS };
 /* Registers and vcpu.hoisted[] hold so many checked addresses at a time. */
 #define HOIST_PLACES (1 + FRAME_HOISTED_COUNT)
 #define MAX_HOISTS   16
+/* A block with so many edges has no more checks that need one. */
+#define MAX_HOIST_EDGES 24
 
 /* Accesses with addresses that differ by constants, and lie so close that one page is likely to have them. */
 struct hoist {

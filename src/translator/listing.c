@@ -30,27 +30,25 @@ static void list_host(FILE *out, csh capstone, const struct cache *cache, u32 fr
 
 static void list_guest(FILE *out, csh capstone, struct vcpu *v, const struct block *block, unsigned n)
 {
-    const struct site *site = &block->sites[n];
-    unsigned next = n + 1u < block->count ? site[1].guest : block->guest_bytes;
+    u32 at = block_site(block, n).guest;
+    u32 next = n + 1u < block->count ? block_site(block, n + 1).guest : block->guest_bytes;
     u8 bytes[INSN_MAX_BYTES];
-    phys_read_bytes(v->phys, block->key.gpa + site->guest, bytes, next - site->guest);
-    list_code(out, capstone, "    ", bytes, next - site->guest, block->key.eip + site->guest);
+    phys_read_bytes(v->phys, block_key(block).gpa + at, bytes, next - at);
+    list_code(out, capstone, "    ", bytes, next - at, block->eip + at);
 }
 
 static void list_block(FILE *out, struct vcpu *v, csh host, csh guest, const struct block *block)
 {
     struct engine *t = v->engine;
-    const struct block_key *key = &block->key;
     fprintf(out, "block eip %08x gpa %llx mode %08x: %u guest bytes, %u instructions, %u host bytes\n",
-            key->eip, (unsigned long long)key->gpa, key->mode, block->guest_bytes, block->count,
-            block->end - block->start);
-    list_host(out, host, &t->cache, block->start, block->start + block->sites[0].host);
+            block->eip, (unsigned long long)block_key(block).gpa, block->mode, block->guest_bytes,
+            block->count, block->host_bytes);
+    list_host(out, host, &t->cache, block->start, block->start + block_site(block, 0).host);
     for (unsigned n = 0; n < block->count; n++) {
-        const struct site *site = &block->sites[n];
         list_guest(out, guest, v, block, n);
         bool last = n + 1u == block->count;
-        list_host(out, host, &t->cache, block->start + site->host,
-                  last ? block->end : block->start + site[1].host);
+        list_host(out, host, &t->cache, block->start + block_site(block, n).host,
+                  block->start + (last ? block->host_bytes : block_site(block, n + 1).host));
     }
 }
 

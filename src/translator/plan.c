@@ -103,8 +103,7 @@ static bool add_span(struct build *b, unsigned first, unsigned last)
 
 static u16 look_ahead(struct build *b, u32 eip)
 {
-    const struct block *block = b->block;
-    unsigned at = (block->key.cs_base + eip) & PAGE_MASK, last;
+    unsigned at = (b->key.cs_base + eip) & PAGE_MASK, last;
     bool may = !b->t->config.exact_flags && !b->t->config.no_flag_lookahead && (b->mode & MODE_CODE32);
     if (!may || !plan_same_page(b, eip) || !peek_flags_die(b->page, at, &last) || !add_span(b, at, last))
         return FL_ARITH;
@@ -147,6 +146,7 @@ static void find_live_flags(struct build *b, u32 end)
         if (b->passed[n] && branch_targets(b, i, end, target)) behind |= plan_live_at(b, target[0]);
         /* Routines of the interpreter see all of EFLAGS; so does whoever looks at a fault's frame in exact
          * mode. */
+        b->n = n;
         b->callout[n] = needs_interpreter(b, i);
         if (b->t->config.exact_flags || b->callout[n])
             b->live[n] = FL_ARITH;
@@ -195,12 +195,13 @@ bool plan_block(struct build *b, const u8 *bytes, unsigned here, const u8 *next_
                 bool *crosses)
 {
     unsigned at = 0, passed = 0;
-    u32 eip = b->block->key.eip, limit = b->block->key.cs_limit;
+    u32 eip = b->key.eip, limit = b->key.cs_limit;
     bool code32 = b->mode & MODE_CODE32;
     *crosses = false;
     b->count = 0;
     while (b->count < b->t->config.block_limit && at < here) {
         struct insn *i = &b->insn[b->count];
+        b->checked[b->count] = (b->mode & MODE_WINDOW) && checked_is(&b->t->checked, b->key.gpa + at);
         int length = decode_memo_decode(b->t->memo, b->v, i, bytes + at, here - at, code32);
         if (length < 0) {
             /* It goes on in the next page: a block of its own, if it is the first. */
@@ -229,7 +230,7 @@ bool plan_block(struct build *b, const u8 *bytes, unsigned here, const u8 *next_
     b->passed[b->count - 1] = false;
     b->v->counters->jumps_passed += passed;
     b->guest_bytes = (u16)at;
-    unsigned first = b->block->key.gpa & PAGE_MASK;
+    unsigned first = b->key.gpa & PAGE_MASK;
     b->page = bytes - first;
     b->peeked_count = 0;
     b->span_count = 1;

@@ -8,11 +8,13 @@
 
 #define EXEC_ENTRIES (1u << (32 - PAGE_SHIFT))
 
-void fix_last(struct build *b, enum fix_kind kind, unsigned which)
+void fix_last(struct build *b, enum fix_kind kind)
 {
-    if (b->fix_count == MAX_FIXES) return;
-    b->fix[b->fix_count++] =
-        (struct fix){.at = (u16)(b->e.at - 4 - b->block->start), .kind = (u8)kind, .which = (u8)which};
+    u32 at = in_block(b, b->e.at - 4);
+    if (b->fix_count == MAX_FIXES || at > FIX_AT_MASK)
+        b->fix_count = MAX_FIXES;
+    else
+        b->fix[b->fix_count++] = (u16)(kind << FIX_KIND_AT | at);
 }
 
 /* At the ends of the address space a block may know that nothing follows. */
@@ -25,93 +27,50 @@ static bool is_movable(const struct block_key *key)
 /* Displacements of exec entries are emitted as short as they go: that of a low page may have 1 byte. */
 static bool has_short_entry(const struct block *block)
 {
-    for (unsigned n = 0; n < ARRAY_SIZE(block->out); n++)
-        if (block->out[n].frame_patch && block->out[n].eip >> PAGE_SHIFT < 128 / sizeof(u32)) return true;
+    const struct edge *edges = block_edges(block);
+    for (unsigned n = 0; n < block->edge_count; n++)
+        if (edges[n].frame_patch && edges[n].eip >> PAGE_SHIFT < 128 / sizeof(u32)) return true;
     return false;
 }
 
-void fix_finish(struct build *b)
+bool fix_suffices(const struct build *b)
 {
-    struct block *block = b->block;
-    if (b->t->config.no_relocation || b->fix_count == MAX_FIXES || block->frame_next ||
-        !is_movable(&block->key) || has_short_entry(block))
-        return;
-    block->relocatable = true;
-    block->fix_count = (u16)b->fix_count;
-    block->fixes = cache_meta(&b->t->cache, b->fix_count * sizeof(block->fixes[0]));
-    for (unsigned n = 0; n < b->fix_count; n++)
-        block->fixes[n] = b->fix[n];
+    return !b->t->config.no_relocation && b->fix_count != MAX_FIXES && !b->frame_next &&
+           is_movable(&b->key) && !has_short_entry(b->block);
 }
 
 typedef u32 unaligned_u32 __attribute__((aligned(1), may_alias));
 
-static void move_edge(struct cache *cache, struct edge *edge, struct block *from, u32 by, u32 eip_by)
+static unaligned_u32 *field(const struct cache *cache, const struct block *block, u32 at)
 {
-    if (!edge->patch) return;
-    edge->from = from;
-    edge->to = NULL;
-    edge->next = NULL;
-    edge->eip += eip_by;
-    edge->patch += by;
-    edge->stub += by;
-    if (edge->frame_patch) edge->frame_patch += by;
-    *(unaligned_u32 *)(cache->arena.write + edge->patch) = edge->stub - (edge->patch + 4);
+    return (unaligned_u32 *)(cache->arena.write + block->start + at);
 }
 
-static void move_site(struct cache *cache, struct block *block, u32 by)
+static void move_edge(const struct cache *cache, const struct block *block, struct edge *edge, u32 eip_by)
 {
-    struct indirect_site *site = cache_meta(cache, sizeof(*site));
-    *site = *block->indirect;
-    block->indirect = site;
-    move_edge(cache, &site->edge, block, by, 0);
-    site->eip_patch += by;
-    site->page_patch += by;
-    site->look_up += by;
+    edge->to = edge->next = 0;
+    edge->eip += eip_by; /* (of a site nobody reads it before it is filled) */
+    *field(cache, block, edge->patch) = edge->stub - (edge->patch + 4u);
+    *field(cache, block, edge->stub + STUB_NAME_AT) = low_pointer(edge);
 }
 
-static void move_sides(struct cache *cache, struct block *block, u32 by, u32 eip_by)
+static void fix(struct cache *cache, const struct block *block, u16 kept, u32 eip_by)
 {
-    const struct edge *from = block->side;
-    if (!block->side_count) return;
-    block->side = cache_meta(cache, block->side_count * sizeof(block->side[0]));
-    for (unsigned n = 0; n < block->side_count; n++) {
-        block->side[n] = from[n];
-        move_edge(cache, &block->side[n], block, by, eip_by);
-    }
-}
-
-static struct edge *edge_named(struct block *block, unsigned which)
-{
-    unsigned outs = ARRAY_SIZE(block->out);
-    return which < outs ? &block->out[which] : &block->side[which - outs];
-}
-
-static u32 moved_callout(struct cache *cache, u32 address, u32 eip_by)
-{
-    struct callout *callout = cache_meta(cache, sizeof(*callout));
-    *callout = *(const struct callout *)(uintptr_t)address;
-    callout->eip += eip_by;
-    callout->next_eip += eip_by;
-    return (u32)(uintptr_t)callout;
-}
-
-static u32 fixed(struct cache *cache, struct block *block, const struct fix *fix, u32 value, u32 eip_by)
-{
-    switch ((enum fix_kind)fix->kind) {
-    case FIX_EIP: return value + eip_by;
+    unaligned_u32 *at = field(cache, block, kept & FIX_AT_MASK);
+    switch ((enum fix_kind)(kept >> FIX_KIND_AT)) {
+    case FIX_EIP: *at += eip_by; break;
     case FIX_EXEC:
-        return (value / (u32)sizeof(u32) + (eip_by >> PAGE_SHIFT)) % EXEC_ENTRIES * (u32)sizeof(u32);
-    case FIX_EDGE: return (u32)(uintptr_t)edge_named(block, fix->which);
-    case FIX_SITE: return (u32)(uintptr_t)block->indirect;
-    case FIX_CALLOUT: return moved_callout(cache, value, eip_by);
+        *at = (*at / (u32)sizeof(u32) + (eip_by >> PAGE_SHIFT)) % EXEC_ENTRIES * (u32)sizeof(u32);
+        break;
+    case FIX_CALLOUT: *at = callout_moved(cache, *at, eip_by); break;
     }
-    return value;
 }
 
-static void copy_code(u8 *to, const u8 *from, u32 bytes)
+/* Both have room for whole words. */
+static void copy_words(void *to, const void *from, u32 bytes)
 {
     for (u32 n = 0; n < bytes; n += 8)
-        *(u64 *)(void *)(to + n) = *(const u64 *)(const void *)(from + n);
+        *(u64 *)((u8 *)to + n) = *(const u64 *)((const u8 *)from + n);
 }
 
 struct block *relocate(struct vcpu *v, const struct block_key *key)
@@ -121,26 +80,19 @@ struct block *relocate(struct vcpu *v, const struct block_key *key)
     if (!is_movable(key)) return NULL;
     const struct block *template = cache_template(cache, key);
     if (!template) return NULL;
-    struct block *block = cache_meta(cache, sizeof(*block));
-    *block = *template;
-    u32 by = (u32)cache->arena.used - template->start, eip_by = key->eip - template->key.eip;
-    block->key = *key;
-    block->incoming = NULL;
-    block->start += by;
-    block->entry_parked += by;
-    block->entry_host += by;
-    block->end += by;
-    copy_code(cache->arena.write + block->start, cache->arena.write + template->start,
-              block->end - block->start);
-    for (unsigned n = 0; n < ARRAY_SIZE(block->out); n++)
-        move_edge(cache, &block->out[n], block, by, eip_by);
-    move_sides(cache, block, by, eip_by);
-    if (block->indirect) move_site(cache, block, by);
-    for (unsigned n = 0; n < block->fix_count; n++) {
-        unaligned_u32 *at = (unaligned_u32 *)(cache->arena.write + block->start + block->fixes[n].at);
-        *at = fixed(cache, block, &block->fixes[n], *at, eip_by);
-    }
-    cache->arena.used = align_up(block->end, 16);
+    struct block *block = cache_next(cache);
+    u32 eip_by = key->eip - template->eip;
+    copy_words(block, template, block_bytes(template));
+    block->eip = key->eip;
+    block->start = (u32)cache->arena.used;
+    block->incoming = 0;
+    /* How many targets the template's branch has met in all its lives says little of the copy's. */
+    if (block->site && block_indirect(block)->fills < SITE_FILLS) block_indirect(block)->fills = 0;
+    copy_words(cache->arena.write + block->start, cache->arena.write + template->start, block->host_bytes);
+    for (unsigned n = 0; n < block->edge_count; n++)
+        move_edge(cache, block, &block_edges(block)[n], eip_by);
+    for (unsigned n = 0; n < block->fix_count; n++)
+        fix(cache, block, block_fixes(block)[n], eip_by);
     phys_watch(v->phys, key->gpa, PHYS_CODE);
     cache_add(cache, block);
     v->counters->blocks_relocated++;

@@ -115,7 +115,7 @@ static bool operand_size_16(const struct build *b, const struct insn *i)
 
 static void emit_prefixes(struct build *b, const struct insn *i)
 {
-    if (i->prefixes & PFX_LOCK) emit8(&b->e, 0xf0);
+    if (keeps_lock(b, i)) emit8(&b->e, 0xf0);
     if (operand_size_16(b, i)) emit8(&b->e, 0x66);
     if (i->mandatory) emit8(&b->e, i->mandatory);
 }
@@ -248,9 +248,9 @@ bool rewrite_identical(struct build *b)
     }
     check_divisor(b, i, mem ? &at : NULL);
     if (needs_flags(b, i)) flags_to_host(b);
-    b->block->sites[b->n].parked = b->flags != FLAGS_HOST;
+    b->site[b->n].parked = b->flags != FLAGS_HOST;
     /* From here on the flags are so; in the window whatever comes before is this instruction's too. */
-    if (!has_window(b)) b->block->sites[b->n].host = (u16)(b->e.at - b->block->start);
+    if (!has_window(b)) b->site[b->n].host = in_block(b, b->e.at);
     if (high) swap_high(b, high);
     if (i->encoding == ENC_VEX)
         emit_vex(b, i, mem ? &at : NULL);

@@ -120,7 +120,7 @@ static const u8 *find_code(struct vcpu *v)
     if (!block) return NULL;
     bool flat = mode_seg(v->mode, SEG_CS) == MODE_SEG_FLAT && !t->config.no_inline_cache;
     v->jump_tag = flat ? (u64)mode_number(t, v->mode) << 56 : 0;
-    return cache_exec(&t->cache, block->entry_parked);
+    return block_entry(&t->cache, block);
 }
 
 /* Translated code runs next, at `code`. */
@@ -180,7 +180,7 @@ u64 translator_string(struct vcpu *v, const struct callout *callout, u64 back);
 u64 translator_fast(struct vcpu *v, const struct callout *callout, u64 back);
 u64 translator_link(struct vcpu *v, struct edge *edge);
 u64 translator_indirect(struct vcpu *v);
-u64 translator_fill_site(struct vcpu *v, struct indirect_site *site);
+u64 translator_fill_site(struct vcpu *v, struct edge *edge);
 u64 translator_dispatch(struct vcpu *v);
 u64 translator_budget(struct vcpu *v);
 u64 translator_cross(struct vcpu *v);
@@ -231,7 +231,7 @@ static void locate(struct vcpu *v, const u8 *site)
     struct engine *t = v->engine;
     const struct block *block = cache_block_at(&t->cache, (u32)(site - t->cache.arena.exec));
     unsigned index = site[1];
-    v->rip = block->key.eip + block->sites[index].guest;
+    v->rip = block->eip + block_site(block, index).guest;
     v->remaining = block->count - 1u - index;
 }
 
@@ -279,17 +279,18 @@ u64 translator_callout(struct vcpu *v, const struct callout *callout, u64 back)
     ENTER_C(v);
     struct engine *t = v->engine;
     struct counters *c = v->counters;
+    const struct callee *callee = callee_of(callout);
     u64 generation = t->cache.generation, flushes = c->shadow_flushes + c->shadow_invlpgs;
     u32 mode = v->mode;
     /* The callout's own memory may be given back by a flush inside; a dead block's stays. */
-    u32 next_eip = callout->next_eip, remaining = callout->remaining;
+    u32 next_eip = callout->eip + callee->insn.length, remaining = callout->remaining;
     bool end = callout->end;
 
     c->callouts++;
     flags_from_parked(v);
     uncount(v, remaining);
     v->rip = callout->eip;
-    enum exit_reason reason = interp_callout(v, &callout->insn, callout->plain);
+    enum exit_reason reason = interp_callout(v, &callee->insn, callee->plain);
     if (reason != EXIT_NONE) return leave(t, reason);
     bool go_on = !end && v->rip == next_eip && v->mode == mode && !v->pending && !v->inhibit &&
                  t->cache.generation == generation && c->shadow_flushes + c->shadow_invlpgs == flushes;
@@ -305,7 +306,7 @@ u64 translator_string(struct vcpu *v, const struct callout *callout, u64 back)
     ENTER_C(v);
     v->counters->string_bulk++;
     flags_from_parked(v);
-    if (!string_in_bulk(v, &callout->insn)) {
+    if (!string_in_bulk(v, &callee_of(callout)->insn)) {
         v->counters->string_slow++;
         flags_into_parked(v);
         return translator_callout(v, callout, back);
@@ -319,9 +320,10 @@ u64 translator_string(struct vcpu *v, const struct callout *callout, u64 back)
 u64 translator_fast(struct vcpu *v, const struct callout *callout, u64 back)
 {
     ENTER_C(v);
-    v->rip = callout->next_eip;
+    const struct callee *callee = callee_of(callout);
+    v->rip = callout->eip + callee->insn.length;
     if (callout->end) flags_from_parked(v);
-    if (!callout->fast(v, &callout->insn)) {
+    if (!callee->fast(v, &callee->insn)) {
         v->counters->fast_declined++;
         return translator_callout(v, callout, back);
     }
@@ -334,7 +336,7 @@ u64 translator_fast(struct vcpu *v, const struct callout *callout, u64 back)
 
 static u32 edge_page(const struct edge *edge)
 {
-    return (edge->from->key.cs_base + edge->eip) >> PAGE_SHIFT;
+    return (block_key(edge_from(edge)).cs_base + edge->eip) >> PAGE_SHIFT;
 }
 
 /* Find the block to go on in; and, in *target, the same if an edge of `from` may lead to it for good. */
@@ -352,10 +354,11 @@ static u64 next_for(struct vcpu *v, const struct block *from, u32 eip, u32 varia
     /* The block found need not be the one wanted: an interpreted instruction may have come between, and
      * either may be gone. */
     struct block *found = cache_block_at(&t->cache, (u32)(to - (u64)(uintptr_t)t->cache.arena.exec));
-    if (v->counters->cache_flushes != flushes || from->dead || !found || found->key.eip != eip ||
-        found->key.mode != ((from->key.mode & ~MODE_UNHOISTED) | variant) ||
-        found->key.cs_base != from->key.cs_base || found->key.cs_limit != from->key.cs_limit)
+    if (v->counters->cache_flushes != flushes || from->dead || !found || found->eip != eip ||
+        found->mode != ((from->mode & ~MODE_UNHOISTED) | variant))
         return to;
+    struct block_key a = block_key(found), b = block_key(from);
+    if (a.cs_base != b.cs_base || a.cs_limit != b.cs_limit) return to;
     *target = found;
     return to;
 }
@@ -365,22 +368,21 @@ u64 translator_link(struct vcpu *v, struct edge *edge)
     ENTER_C(v);
     struct engine *t = v->engine;
     struct block *target;
-    u64 to = next_for(v, edge->from, edge->eip, edge->unhoisted ? MODE_UNHOISTED : 0, &target);
-    if (!target || edge->to || (!edge->frame_patch && (target->key.gpa ^ edge->from->key.gpa) >= PAGE_SIZE))
-        return to;
+    u64 to = next_for(v, edge_from(edge), edge->eip, edge->unhoisted ? MODE_UNHOISTED : 0, &target);
+    if (!target || edge->to || (!edge->frame_patch && target->frame != edge_from(edge)->frame)) return to;
     cache_link(&t->cache, edge, target, v->exec_table[edge_page(edge)]);
     return to;
 }
 
-u64 translator_fill_site(struct vcpu *v, struct indirect_site *site)
+u64 translator_fill_site(struct vcpu *v, struct edge *edge)
 {
     ENTER_C(v);
     struct engine *t = v->engine;
     struct block *target;
-    u64 to = next_for(v, site->edge.from, (u32)v->rip, 0, &target);
+    u64 to = next_for(v, edge_from(edge), (u32)v->rip, 0, &target);
     if (!target) return to;
-    cache_fill_site(&t->cache, site, target,
-                    v->exec_table[(target->key.cs_base + target->key.eip) >> PAGE_SHIFT]);
+    cache_fill_site(&t->cache, edge, target,
+                    v->exec_table[(block_key(target).cs_base + target->eip) >> PAGE_SHIFT]);
     return to;
 }
 

@@ -7,25 +7,34 @@ static void sample_block(const struct engine *t, u64 pc, struct sample *sample)
     u32 offset = (u32)(pc - (u64)(uintptr_t)t->cache.arena.exec);
     const struct block *block = cache_block_at(&t->cache, offset);
     if (!block) return;
-    const struct site *site = block->sites ? block_site_at(block, offset) : NULL;
-    sample->cpl = block->key.mode & MODE_CPL;
-    sample->tier = block->key.mode & MODE_WINDOW ? 2 : 1;
-    sample->block_linear = sample->eip = block->key.cs_base + block->key.eip;
-    if (site) sample->eip += site->guest;
+    struct site site;
+    sample->cpl = block->mode & MODE_CPL;
+    sample->tier = block->mode & MODE_WINDOW ? 2 : 1;
+    sample->block_linear = sample->eip = block_key(block).cs_base + block->eip;
+    if (block_site_at(block, offset, &site)) sample->eip += site.guest;
+}
+
+static const void *in_metadata(const struct engine *t, u64 address, u64 bytes)
+{
+    u64 offset = address - (u64)(uintptr_t)t->cache.meta;
+    bool inside = offset < t->cache.meta_bytes && t->cache.meta_bytes - offset >= bytes;
+    return inside ? (const void *)(uintptr_t)address : NULL;
 }
 
 static void sample_exit(const struct vcpu *v, const struct engine *t, struct sample *sample)
 {
     sample->cause = (u8)v->exit_cause;
     sample->eip = v->seg[SEG_CS].base + (u32)v->rip;
-    bool callout =
+    bool calls_out =
         sample->cause == THUNK_CALLOUT || sample->cause == THUNK_STRING || sample->cause == THUNK_FAST;
-    bool called = callout || sample->cause == THUNK_SLOW || sample->cause == EXIT_HOST_SIGNAL;
+    bool called = calls_out || sample->cause == THUNK_SLOW || sample->cause == EXIT_HOST_SIGNAL;
     /* The address behind a call may be another block's. */
     if (called && arena_holds(&t->cache.arena, v->exit_site)) sample_block(t, v->exit_site - 1, sample);
-    const u8 *argument = (const u8 *)(uintptr_t)v->exit_argument;
-    if (callout && argument >= t->cache.meta && argument < t->cache.meta + t->cache.meta_bytes)
-        sample->mnemonic = ((const struct callout *)argument)->insn.mnemonic;
+    /* Since the exit a flush may have put other things in the callout's place. */
+    const struct callout *callout = in_metadata(t, v->exit_argument, sizeof(*callout));
+    const struct callee *callee =
+        calls_out && callout ? in_metadata(t, callout->callee, sizeof(*callee)) : NULL;
+    if (callee) sample->mnemonic = callee->insn.mnemonic;
 }
 
 void translator_sample(struct vcpu *v, bool inside, u64 pc, struct sample *sample)
@@ -67,14 +76,15 @@ void translator_profile(struct vcpu *v)
         v->thunk[n] = (u64)(uintptr_t)(sample_stubs + n * bytes);
 }
 
-bool translator_block_place(const struct vcpu *v, unsigned index, struct block_place *place)
+const struct block *translator_block_after(const struct vcpu *v, const struct block *block,
+                                           struct block_place *place)
 {
     const struct engine *t = v->engine;
-    if (!t || index >= t->cache.block_count) return false;
-    const struct block *block = t->cache.by_address[index];
-    *place = (struct block_place){.host = (u64)(uintptr_t)cache_exec(&t->cache, block->start),
-                                  .bytes = block->end - block->start,
-                                  .linear = block->key.cs_base + block->key.eip,
-                                  .mode = block->key.mode};
-    return true;
+    block = t ? cache_after(&t->cache, block) : NULL;
+    if (block)
+        *place = (struct block_place){.host = (u64)(uintptr_t)cache_exec(&t->cache, block->start),
+                                      .bytes = block->host_bytes,
+                                      .linear = block_key(block).cs_base + block->eip,
+                                      .mode = block->mode};
+    return block;
 }

@@ -57,6 +57,9 @@ struct block_place {
     u32 linear;
     u32 mode;
 };
-bool translator_block_place(const struct vcpu *v, unsigned index, struct block_place *place);
+/* The one after this, or the first (NULL); NULL: no more. */
+struct block;
+const struct block *translator_block_after(const struct vcpu *v, const struct block *block,
+                                           struct block_place *place);
 
 #endif

@@ -6,7 +6,7 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdlib.h>
+#include <sys/mman.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -32,6 +32,17 @@ static bool is_guests(const struct vcpu *v, int signal, const siginfo_t *info, c
            shadow_window_holds(v->shadow, (u64)(uintptr_t)info->si_addr);
 }
 
+/* A repeated string instruction has window addresses in its registers (string.c): make them the guest's. */
+static void leave_window(const struct vcpu *v, greg_t *regs)
+{
+    const u8 *at = (const u8 *)(uintptr_t)regs[REG_RIP];
+    if (at[0] != 0xf3 && at[0] != 0xf2) return;
+    u8 opcode = at[1] == 0x66 ? at[2] : at[1];
+    if (opcode < 0xa4 || opcode > 0xaf) return;
+    regs[REG_RDI] = (u32)(regs[REG_RDI] - (greg_t)v->shadow->window);
+    if (opcode <= 0xa7) regs[REG_RSI] = (u32)(regs[REG_RSI] - (greg_t)v->shadow->window);
+}
+
 static bool send_to_interpreter(int signal, const siginfo_t *info, greg_t *regs)
 {
     struct vcpu *v = watched;
@@ -41,11 +52,18 @@ static bool send_to_interpreter(int signal, const siginfo_t *info, greg_t *regs)
     if (!arena_holds(&t->cache.arena, pc)) return false;
     u32 offset = (u32)(pc - (u64)(uintptr_t)t->cache.arena.exec);
     struct block *block = cache_block_at(&t->cache, offset);
-    const struct site *site = block ? block_site_at(block, offset) : NULL;
-    if (!site) return false;
-    v->rip = block->key.eip + site->guest;
-    v->remaining = (u32)(block->count - 1 - (site - block->sites));
-    if (!site->parked) regs[REG_R12] = (greg_t)flags_pack((u32)regs[REG_EFL]);
+    struct site site;
+    if (!block || !block_site_at(block, offset, &site)) return false;
+    if (regs[REG_TRAPNO] == TRAP_PAGE_FAULT) {
+        leave_window(v, regs);
+        if (checked_note(&t->checked, block_key(block).gpa + site.guest)) {
+            cache_kill(&t->cache, block);
+            v->counters->window_checked++;
+        }
+    }
+    v->rip = block->eip + site.guest;
+    v->remaining = block->count - 1u - site.index;
+    if (!site.parked) regs[REG_R12] = (greg_t)flags_pack((u32)regs[REG_EFL]);
     regs[REG_RIP] = (greg_t)(uintptr_t)thunk_step;
     v->counters->host_signals++;
     return true;
@@ -53,15 +71,20 @@ static bool send_to_interpreter(int signal, const siginfo_t *info, greg_t *regs)
 
 /* Tier 2: the page is not in the window yet. Map it and do the instruction again; or, where the guest may not
  * have it so, let the interpreter see to it. */
-static bool enter_into_window(int signal, const siginfo_t *info, const greg_t *regs)
+static bool enter_into_window(int signal, const siginfo_t *info, greg_t *regs)
 {
     struct vcpu *v = watched;
     if (!v || signal != SIGSEGV || regs[REG_TRAPNO] != TRAP_PAGE_FAULT || !(v->mode & MODE_WINDOW))
         return false;
     struct engine *t = v->engine;
     if (!arena_holds(&t->cache.arena, (u64)regs[REG_RIP])) return false;
-    return shadow_window_fault(v->shadow, &v->paging, (u64)(uintptr_t)info->si_addr,
-                               regs[REG_ERR] & PF_WRITE);
+    if (!shadow_window_fault(v->shadow, &v->paging, (u64)(uintptr_t)info->si_addr, regs[REG_ERR] & PF_WRITE))
+        return false;
+    /* Filling an entry may have dropped others. */
+    v->return_top = (u64)regs[REG_RSP];
+    returns_select(v, &t->returns, &t->cache);
+    regs[REG_RSP] = (greg_t)v->return_top;
+    return true;
 }
 
 /* A guest call, or an entry point on its way back, pushed onto a full shadow return stack: it does so again
@@ -100,8 +123,9 @@ static void handler(int signal, siginfo_t *info, void *context)
 static int give_signal_stack(void)
 {
     stack_t stack = {.ss_size = (size_t)sysconf(_SC_SIGSTKSZ) + SIGNAL_STACK_BYTES};
-    stack.ss_sp = malloc(stack.ss_size); /* the thread's, for good */
-    if (!stack.ss_sp) return -ENOMEM;
+    /* The thread's, for good: not from the heap, where nothing would point to it. */
+    stack.ss_sp = mmap(NULL, stack.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (stack.ss_sp == MAP_FAILED) return -errno;
     return sigaltstack(&stack, NULL) < 0 ? -errno : 0;
 }
 

@@ -41,7 +41,7 @@ static struct stub *load_segment(struct build *b, u8 seg)
 {
     s32 field = FRAME_SEG + FRAME_SEG_BYTES * seg;
     struct stub *stub = stub_add(b, STUB_FAST, 0);
-    stub->callout = (u32)(uintptr_t)make_callout(b, false);
+    stub->callout = make_callout(b, false);
     emit_lea32(&b->e, REG_ENTRY, mem_bd(REG_TEMP, 1 << 16));
     emit_rm(&b->e, false, 0x3b, REG_ENTRY, selector_of(seg)); /* with `comparable` above it */
     stub->from[0] = emit_jcc(&b->e, CC_NZ);
@@ -112,9 +112,9 @@ static bool emit_bit_string(struct build *b)
     emit_alu_ri(&b->e, false, 4, REG_TEMP, 31);
     if (needs_flags(b, i)) flags_to_host(b);
     if (write) {
-        b->block->sites[b->n].parked = b->flags != FLAGS_HOST; /* where the host may fault, in a window */
+        b->site[b->n].parked = b->flags != FLAGS_HOST; /* where the host may fault, in a window */
         emit_window_prefixes(&b->e, &mem);
-        if (i->prefixes & PFX_LOCK) emit8(&b->e, 0xf0);
+        if (keeps_lock(b, i)) emit8(&b->e, 0xf0);
         emit_rex(&b->e, false, REG_TEMP, &mem, 0, false);
         emit8(&b->e, 0x0f);
         emit8(&b->e, i->opcode);

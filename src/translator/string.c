@@ -129,6 +129,45 @@ static void restore_count(struct build *b, unsigned log2)
     if (log2) emit_shift_ri(&b->e, true, 5, RCX, (u8)log2);
 }
 
+/* In a window: the host's instruction on window addresses, wherever pages end. A host page fault in it finds
+ * the window's addresses in RSI and RDI and takes them back (signal_frame.c). Of more than MOST_AT_ONCE
+ * bytes the stub makes several runs, between which it looks for interrupts. */
+#define MOST_AT_ONCE (4u << 20)
+
+static bool window_reaches(const struct build *b, bool source, bool destination)
+{
+    return has_window(b) && (!source || mode_seg(b->mode, b->i->mem_seg) == MODE_SEG_FLAT) &&
+           (!destination || mode_seg(b->mode, SEG_ES) == MODE_SEG_FLAT);
+}
+
+static void repeat(struct build *b, unsigned size)
+{
+    emit8(&b->e, b->i->prefixes & PFX_REPNE ? 0xf2 : 0xf3);
+    if (size == 2) emit8(&b->e, 0x66);
+    emit8(&b->e, b->i->opcode);
+}
+
+static bool repeat_in_window(struct build *b, bool source, bool destination, bool compares)
+{
+    u32 callout = make_callout(b, false);
+    struct stub *stub = string_stub(b, callout, if_backward(b));
+    emit_alu_ri(&b->e, false, 7, RCX, (s32)(MOST_AT_ONCE >> log2_of(element_bytes(b->i))));
+    stub->from[1] = emit_jcc(&b->e, CC_A);
+    emit_load64(&b->e, REG_LINEAR, mem_frame((s32)offsetof(struct vcpu, window_negated) - FRAME_BIAS));
+    if (source) emit_rr(&b->e, true, 0x29, REG_LINEAR, RSI); /* sub rsi, r9 */
+    if (destination) emit_rr(&b->e, true, 0x29, REG_LINEAR, RDI);
+    emit_count(b, &b->v->counters->string_inline);
+    if (compares) flags_to_host(b);
+    b->site[b->n].parked = b->flags != FLAGS_HOST;
+    repeat(b, element_bytes(b->i));
+    if (source) leave_host(b, RSI, REG_LINEAR);
+    if (destination) leave_host(b, RDI, REG_LINEAR);
+    if (compares) b->flags = FLAGS_HOST;
+    stub->back = b->e.at;
+    stub->flags = compares;
+    return true;
+}
+
 /* Registers: r11 bytes, r9 source, r10 destination, RCX scratch for the second of two sides. `source` and
  * `destination` say which there are. */
 static bool emit_repeated(struct build *b, bool source, bool destination, bool writes, bool compares)
@@ -137,9 +176,10 @@ static bool emit_repeated(struct build *b, bool source, bool destination, bool w
     if (b->v->no_bulk_strings || (source && !is_unlimited(b, b->i->mem_seg, false)) ||
         (destination && !is_unlimited(b, SEG_ES, writes)))
         return false;
+    if (window_reaches(b, source, destination)) return repeat_in_window(b, source, destination, compares);
     struct stub *stubs[2];
     unsigned count = 0;
-    u32 callout = (u32)(uintptr_t)make_callout(b, false);
+    u32 callout = make_callout(b, false);
     u32 backward = if_backward(b);
     emit_mov_rr32(&b->e, REG_TEMP, RCX);
     if (log2) emit_shift_ri(&b->e, true, 4, REG_TEMP, (u8)log2);
@@ -157,9 +197,7 @@ static bool emit_repeated(struct build *b, bool source, bool destination, bool w
     if (source && destination) restore_count(b, log2);
     emit_count(b, &b->v->counters->string_inline);
     if (compares) flags_to_host(b); /* no element at all leaves them alone */
-    emit8(&b->e, b->i->prefixes & PFX_REPNE ? 0xf2 : 0xf3);
-    if (size == 2) emit8(&b->e, 0x66);
-    emit8(&b->e, b->i->opcode);
+    repeat(b, size);
     if (source) leave_host(b, RSI, REG_LINEAR);
     if (destination) leave_host(b, RDI, REG_ENTRY);
     if (compares) b->flags = FLAGS_HOST;
@@ -174,8 +212,7 @@ static bool emit_repeated(struct build *b, bool source, bool destination, bool w
 void emit_string_stub(struct build *b, const struct stub *stub)
 {
     if (stub->restore) restore_count(b, stub->restore - 1u);
-    emit_mov_ri(&b->e, REG_TEMP, stub->callout);
-    fix_last(b, FIX_CALLOUT, 0);
+    emit_callout_name(b, stub->callout);
     emit_call_thunk(&b->e, THUNK_STRING);
     if (stub->flags) emit_unpark_flags(&b->e);
     emit_jmp_to(&b->e, stub->back);

@@ -28,58 +28,27 @@ static void emit_entries(struct build *b)
     struct block *block = b->block;
     block->start = b->e.at;
     if (b->v->deterministic || (b->live[0] && plan_wants_parked(b))) {
-        block->entry_host = b->e.at;
         emit_park_flags(&b->e);
-        block->entry_parked = b->e.at;
+        block->entry_parked = (u8)in_block(b, b->e.at);
         b->flags = FLAGS_PARKED;
     } else if (b->live[0]) {
-        block->entry_parked = b->e.at;
         emit_unpark_flags(&b->e);
-        block->entry_host = b->e.at;
+        block->entry_host = (u8)in_block(b, b->e.at);
         b->flags = FLAGS_HOST;
     } else {
-        block->entry_parked = block->entry_host = b->e.at;
         b->flags = FLAGS_DEAD;
     }
-    if (block->frame_next) {
+    if (b->frame_next) {
         flags_clobber(b);
-        u32 page = ((block->key.cs_base + block->key.eip) >> PAGE_SHIFT) + 1;
+        u32 page = ((b->key.cs_base + b->key.eip) >> PAGE_SHIFT) + 1;
         emit_load64(&b->e, REG_ENTRY, mem_frame(FRAME_EXEC_TABLE));
-        emit_alu_mi(&b->e, 7, mem_bd(REG_ENTRY, (s32)(page * sizeof(u32))), (s32)block->frame_next);
+        emit_alu_mi(&b->e, 7, mem_bd(REG_ENTRY, (s32)(page * sizeof(u32))), (s32)b->frame_next);
         stub_add(b, STUB_CROSS, emit_jcc(&b->e, CC_NZ));
     }
     if (b->v->deterministic) emit_budget_check(b);
 }
 
 /* --- body --- */
-
-struct callout *make_callout(struct build *b, bool end)
-{
-    struct callout *callout = cache_meta(&b->t->cache, sizeof(*callout));
-    *callout = (struct callout){
-        .insn = *b->i,
-        .eip = b->eip,
-        .next_eip = b->next_eip,
-        .remaining = (u8)(b->count - 1 - b->n),
-        .end = end,
-        .plain = insn_is_plain(b->v, b->i),
-        .mode = b->mode,
-        .fast = b->v->no_fast_entry ? NULL : fast_routine_of(b->i),
-    };
-    return callout;
-}
-
-void emit_callout(struct build *b, bool end)
-{
-    struct callout *callout = make_callout(b, end);
-    flags_to_parked(b);
-    emit_mov_ri(&b->e, REG_TEMP, (u32)(uintptr_t)callout);
-    fix_last(b, FIX_CALLOUT, 0);
-    emit_call_thunk(&b->e, callout->fast && callout->plain ? THUNK_FAST : THUNK_CALLOUT);
-    b->flags = FLAGS_PARKED;
-    b->ended = end;
-    hoist_forget(b);
-}
 
 static bool emit_as_is(struct build *b)
 {
@@ -90,31 +59,31 @@ static bool emit_as_is(struct build *b)
 
 static void emit_body(struct build *b)
 {
-    u32 eip = b->block->key.eip;
+    u32 eip = b->key.eip;
     for (b->n = 0; b->n < b->count; b->n++) {
         b->i = &b->insn[b->n];
         b->eip = eip;
         eip += b->i->length;
         b->next_eip = eip;
         b->piece[b->n] = b->e.at;
-        b->block->sites[b->n] = (struct site){
-            .host = (u16)(b->e.at - b->block->start),
-            .guest = (u16)(b->eip - b->block->key.eip),
+        b->site[b->n] = (struct site){
+            .host = in_block(b, b->e.at),
+            .guest = (u16)(b->eip - b->key.eip),
             .parked = b->flags != FLAGS_HOST,
         };
         if (b->callout[b->n] || !emit_as_is(b)) emit_callout(b, plan_ends(b, b->i));
     }
     if (b->ended) return;
     b->n = b->count - 1;
-    if (eip - 1 >= b->block->key.cs_limit || eip == 0) {
+    if (eip - 1 >= b->key.cs_limit || eip == 0) {
         /* The next fetch is the segment's end: #GP, or a wrap. */
         flags_to_parked(b);
         emit_mov_mi(&b->e, mem_frame(FRAME_RIP), eip);
-        fix_last(b, FIX_EIP, 0);
+        fix_last(b, FIX_EIP);
         emit_jmp_thunk(&b->e, THUNK_DISPATCH);
         return;
     }
-    emit_edge(b, 0, eip);
+    emit_edge(b, eip);
 }
 
 /* --- stubs --- */
@@ -122,7 +91,7 @@ static void emit_body(struct build *b)
 static void leave_through(struct build *b, u32 eip, unsigned thunk)
 {
     emit_mov_mi(&b->e, mem_frame(FRAME_RIP), eip);
-    fix_last(b, FIX_EIP, 0);
+    fix_last(b, FIX_EIP);
     emit_jmp_thunk(&b->e, thunk);
 }
 
@@ -153,8 +122,7 @@ static void emit_stub(struct build *b, const struct stub *stub)
         leave_through(b, stub->eip, THUNK_STEP);
         break;
     case STUB_FAST:
-        emit_mov_ri(&b->e, REG_TEMP, stub->callout);
-        fix_last(b, FIX_CALLOUT, 0);
+        emit_callout_name(b, stub->callout);
         emit_call_thunk(&b->e, THUNK_FAST);
         emit_jmp_to(&b->e, stub->back);
         break;
@@ -163,9 +131,9 @@ static void emit_stub(struct build *b, const struct stub *stub)
     case STUB_SIDE: emit_side_stub(b, stub); break;
     case STUB_INDIRECT: emit_indirect_stub(b, stub); break;
     case STUB_RETURN_MISS: emit_jmp_thunk(&b->e, THUNK_RETURN_MISS); break;
-    case STUB_CROSS: leave_through(b, b->block->key.eip, THUNK_CROSS); break;
-    case STUB_BUDGET: leave_through(b, b->block->key.eip, THUNK_BUDGET); break;
-    case STUB_DISPATCH: leave_through(b, b->block->key.eip, THUNK_DISPATCH); break;
+    case STUB_CROSS: leave_through(b, b->key.eip, THUNK_CROSS); break;
+    case STUB_BUDGET: leave_through(b, b->key.eip, THUNK_BUDGET); break;
+    case STUB_DISPATCH: leave_through(b, b->key.eip, THUNK_DISPATCH); break;
     }
 }
 
@@ -181,18 +149,9 @@ static u32 next_frame(struct vcpu *v, u32 linear)
     return v->exec_table[next >> PAGE_SHIFT];
 }
 
-static void keep_spans(struct build *b)
-{
-    struct block *block = b->block;
-    block->span_count = (u8)b->span_count;
-    block->spans = cache_meta(&b->t->cache, b->span_count * sizeof(block->spans[0]));
-    for (unsigned n = 0; n < b->span_count; n++)
-        block->spans[n] = b->span[n];
-}
-
 static bool make_plan(struct vcpu *v, struct build *b)
 {
-    const struct block_key *key = &b->block->key;
+    const struct block_key *key = &b->key;
     const u8 *bytes = phys_host(v->phys, key->gpa), *next_bytes = NULL;
     if (!bytes) return false;
     unsigned here = PAGE_SIZE - (key->gpa & PAGE_MASK);
@@ -206,15 +165,30 @@ static bool make_plan(struct vcpu *v, struct build *b)
         if (frame) next_bytes = phys_host(v->phys, (u64)(frame - 1) << PAGE_SHIFT);
         if (!next_bytes || !plan_block(b, bytes, here, next_bytes, INSN_MAX_BYTES, &crosses)) return false;
     }
+    if (crosses) b->frame_next = frame;
+    return true;
+}
+
+/* What follows the edges, once all is known. */
+static void finish(struct build *b)
+{
     struct block *block = b->block;
+    block->host_bytes = in_block(b, b->e.at);
     block->guest_bytes = b->guest_bytes;
     block->count = (u8)b->count;
-    block->gpa_last = key->gpa + b->guest_bytes - 1;
-    if (crosses) {
-        block->frame_next = frame;
-        block->gpa_last = ((u64)(frame - 1) << PAGE_SHIFT) + (b->guest_bytes - here - 1);
-    }
-    return true;
+    block->span_count = (u8)b->span_count;
+    block->relocatable = fix_suffices(b);
+    block->fix_count = block->relocatable ? (u8)b->fix_count : 0;
+    block->rare = b->frame_next || b->key.cs_base || b->key.cs_limit != UINT32_MAX;
+    if (block->rare)
+        *block_rare(block) = (struct block_rare){
+            .cs_base = b->key.cs_base, .cs_limit = b->key.cs_limit, .frame_next = b->frame_next};
+    if (block->site) *block_indirect(block) = b->indirect;
+    for (unsigned n = 0; n < b->span_count; n++)
+        block_spans(block)[n] = b->span[n];
+    block_keep_sites(block, b->site);
+    for (unsigned n = 0; n < block->fix_count; n++)
+        block_fixes(block)[n] = b->fix[n];
 }
 
 /* Time spent here is not time that user code ran. */
@@ -238,44 +212,35 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
         return copy;
     }
 
-    u64 meta_mark = t->cache.meta_used;
     b->v = v;
     b->t = t;
+    b->key = *key;
     b->mode = key->mode & ~MODE_UNHOISTED;
-    b->hoists = !t->config.no_hoisting && b->mode == key->mode && !has_window(b);
-    b->stub_count = b->fix_count = b->side_count = 0;
+    b->hoists = !t->config.no_hoisting && b->mode == key->mode && !(b->mode & MODE_WINDOW);
+    b->frame_next = 0;
+    b->stub_count = b->fix_count = 0;
     b->ended = false;
     b->n = 0;
     b->eip = key->eip;
-    b->block = cache_meta(&t->cache, sizeof(*b->block));
-    b->block->key = *key;
-    if (!make_plan(v, b)) {
-        *b->block = (struct block){0};
-        t->cache.meta_used = meta_mark;
-        return NULL;
-    }
-    struct block *block = b->block;
-    block->sites = cache_meta(&t->cache, b->count * sizeof(block->sites[0]));
+    if (!make_plan(v, b)) return NULL;
+    struct block *block = b->block = cache_next(&t->cache);
+    *block = (struct block){.frame = (u32)(key->gpa >> PAGE_SHIFT), .eip = key->eip, .mode = key->mode};
     b->e = (struct emitter){.base = t->cache.arena.write, .at = (u32)t->cache.arena.used};
     b->e.end = b->e.at + MAX_BLOCK_BYTES;
     if (!b->e.at) b->e.at = 16; /* offset 0 means "none" */
     emit_entries(b);
     emit_body(b);
-    edges_keep(b);
     for (unsigned n = 0; n < b->stub_count; n++)
         emit_stub(b, &b->stub[n]);
-    block->end = b->e.at;
-    keep_spans(b);
-    fix_finish(b);
-    t->cache.arena.used = align_up(b->e.at, 16);
+    finish(b);
 
-    phys_watch(v->phys, block->key.gpa, PHYS_CODE);
-    if (block->frame_next) phys_watch(v->phys, block->gpa_last, PHYS_CODE);
+    phys_watch(v->phys, key->gpa, PHYS_CODE);
+    if (b->frame_next) phys_watch(v->phys, (u64)(b->frame_next - 1) << PAGE_SHIFT, PHYS_CODE);
     cache_add(&t->cache, block);
 
     v->counters->blocks_translated++;
     v->counters->instructions_translated += b->count;
-    v->counters->bytes_emitted += block->end - block->start;
+    v->counters->bytes_emitted += block->host_bytes;
     note_translation(v, began);
     return block;
 }

@@ -11,11 +11,11 @@
 
 struct translator_config translator_defaults(void)
 {
-    return (struct translator_config){.cache_bytes = 32u << 20, .block_limit = BLOCK_MAX_INSNS};
+    return (struct translator_config){.cache_bytes = 96u << 20, .block_limit = BLOCK_MAX_INSNS};
 }
 
 /* The arena must hold a few of the longest blocks. */
-#define MIN_CACHE_BYTES (4 * MAX_BLOCK_BYTES)
+#define MIN_CACHE_BYTES (8 * MAX_BLOCK_BYTES)
 
 static void check_offsets(void)
 {
@@ -69,6 +69,7 @@ int translator_init(struct vcpu *v, const struct translator_config *config)
     t->build = malloc(sizeof(*t->build));
     t->memo = calloc(1, sizeof(*t->memo));
     if (t->memo) t->memo->off = t->config.no_decode_memo;
+    t->checked.off = t->config.no_checked_sites;
     int error = t->build && t->memo ? cache_init(&t->cache, t->config.cache_bytes, v->counters) : -ENOMEM;
     if (!error) error = returns_init(&t->returns);
     if (error) {
@@ -102,6 +103,7 @@ enum exit_reason translator_run(struct vcpu *v)
 {
     struct engine *t = v->engine;
     t->first = true;
+    v->shadow->window_unsettled = true; /* this thread may have run another machine */
     u64 code = translator_next(v);
     if (code != (u64)(uintptr_t)translator_leave) {
         v->counters->engine_entries++;

@@ -10,13 +10,16 @@
 
 /* Defaults and fault injection: whatever is set here, the guest must compute the same. */
 struct translator_config {
-    u64 cache_bytes;        /* the code arena (default 32 MB, and metadata as much); tiny ones flush often */
-    unsigned block_limit;   /* guest instructions a block, 1 to 64 */
-    bool no_chaining;       /* every block returns to the dispatcher */
-    bool no_inline_cache;   /* indirect branches go through the dispatcher */
-    bool no_relocation;     /* no block is copied to serve another EIP */
-    bool no_site_cache;     /* indirect branches always look up */
-    bool no_return_stack;   /* guest returns are indirect branches like others */
+    u64 cache_bytes;       /* code and metadata together (default 96 MB); tiny ones flush often */
+    unsigned block_limit;  /* guest instructions a block, 1 to 64 */
+    bool no_chaining;      /* every block returns to the dispatcher */
+    bool no_inline_cache;  /* indirect branches go through the dispatcher */
+    bool keep_locks;       /* LOCK prefixes are kept: nobody but the vCPU writes guest memory, so they are not
+                              needed */
+    bool no_checked_sites; /* instructions that fault in windows stay there */
+    bool no_relocation;    /* no block is copied to serve another EIP */
+    bool no_site_cache;    /* indirect branches always look up */
+    bool no_return_stack;  /* guest returns are indirect branches like others */
     bool no_flag_lookahead; /* flags are live behind every block */
     bool no_superblocks;    /* every jump ends its block */
     bool no_hoisting;       /* every memory access is checked by itself */

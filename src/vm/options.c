@@ -82,12 +82,6 @@ static bool set_append(struct options *o, const char *value, struct complaint *c
     return true;
 }
 
-static bool set_guest_unpacks(struct options *o, const char *value, struct complaint *c)
-{
-    o->boot.guest_unpacks = true;
-    return true;
-}
-
 static bool set_firmware(struct options *o, const char *value, struct complaint *c)
 {
     o->boot.firmware = value;
@@ -129,12 +123,6 @@ static bool set_engine(struct options *o, const char *value, struct complaint *c
     return true;
 }
 
-static bool set_deterministic(struct options *o, const char *value, struct complaint *c)
-{
-    o->deterministic = true;
-    return true;
-}
-
 static bool set_lockstep(struct options *o, const char *value, struct complaint *c)
 {
     o->lockstep = 1;
@@ -142,12 +130,6 @@ static bool set_lockstep(struct options *o, const char *value, struct complaint 
         return COMPLAIN(c, "--lockstep takes a number of instructions, not \"%s\"", value);
     o->deterministic = true;
     o->translator.exact_flags = true;
-    return true;
-}
-
-static bool set_stats(struct options *o, const char *value, struct complaint *c)
-{
-    o->stats = true;
     return true;
 }
 
@@ -186,12 +168,6 @@ static bool set_symbols(struct options *o, const char *value, struct complaint *
     return true;
 }
 
-static bool set_perf_map(struct options *o, const char *value, struct complaint *c)
-{
-    o->perf_map = true;
-    return true;
-}
-
 static bool set_timeout(struct options *o, const char *value, struct complaint *c)
 {
     u64 seconds;
@@ -218,118 +194,24 @@ static bool set_block_limit(struct options *o, const char *value, struct complai
     return true;
 }
 
-static bool set_no_chaining(struct options *o, const char *value, struct complaint *c)
-{
-    o->translator.no_chaining = true;
-    return true;
-}
-
-static bool set_no_inline_cache(struct options *o, const char *value, struct complaint *c)
-{
-    o->translator.no_inline_cache = true;
-    return true;
-}
-
-static bool set_no_return_stack(struct options *o, const char *value, struct complaint *c)
-{
-    o->translator.no_return_stack = true;
-    return true;
-}
-
-static bool set_no_flag_lookahead(struct options *o, const char *value, struct complaint *c)
-{
-    o->translator.no_flag_lookahead = true;
-    return true;
-}
-
-static bool set_no_relocation(struct options *o, const char *value, struct complaint *c)
-{
-    o->translator.no_relocation = true;
-    return true;
-}
-
-static bool set_no_site_cache(struct options *o, const char *value, struct complaint *c)
-{
-    o->translator.no_site_cache = true;
-    return true;
-}
-
-static bool set_no_superblocks(struct options *o, const char *value, struct complaint *c)
-{
-    o->translator.no_superblocks = true;
-    return true;
-}
-
-static bool set_no_hoisting(struct options *o, const char *value, struct complaint *c)
-{
-    o->translator.no_hoisting = true;
-    return true;
-}
-
-static bool set_no_traces(struct options *o, const char *value, struct complaint *c)
-{
-    o->no_traces = true;
-    return true;
-}
-
 static bool set_windows(struct options *o, const char *value, struct complaint *c)
 {
     static const char *const names[] = {
         [WINDOWS_AUTO] = "auto", [WINDOWS_ALWAYS] = "always", [WINDOWS_NEVER] = "never"};
+    size_t word = strcspn(value, ",");
+    bool good = !value[word] || whole_number(value + word + 1, &o->window_mappings);
     for (unsigned n = 0; n < ARRAY_SIZE(names); n++)
-        if (!strcmp(value, names[n])) {
+        if (good && strlen(names[n]) == word && !strncmp(value, names[n], word)) {
             o->windows = (enum windows_policy)n;
             return true;
         }
-    return COMPLAIN(c, "--windows is auto, always or never, not \"%s\"", value);
-}
-
-static bool set_no_prefill(struct options *o, const char *value, struct complaint *c)
-{
-    o->no_prefill = true;
-    return true;
-}
-
-static bool set_no_fast_entry(struct options *o, const char *value, struct complaint *c)
-{
-    o->translator.no_fast_entry = true;
-    return true;
-}
-
-static bool set_no_bulk_strings(struct options *o, const char *value, struct complaint *c)
-{
-    o->translator.no_bulk_strings = true;
-    return true;
-}
-
-static bool set_no_fpu_shelter(struct options *o, const char *value, struct complaint *c)
-{
-    o->no_fpu_shelter = true;
-    return true;
-}
-
-static bool set_forced_slow(struct options *o, const char *value, struct complaint *c)
-{
-    o->translator.forced_slow = true;
-    return true;
-}
-
-static bool set_exact_flags(struct options *o, const char *value, struct complaint *c)
-{
-    o->translator.exact_flags = true;
-    return true;
+    return COMPLAIN(c, "--windows is auto, always or never, and perhaps a number, not \"%s\"", value);
 }
 
 static bool set_flush_every(struct options *o, const char *value, struct complaint *c)
 {
     if (whole_number(value, &o->translator.flush_every) && o->translator.flush_every) return true;
     return COMPLAIN(c, "--flush-every takes a number of exits, not \"%s\"", value);
-}
-
-static bool set_no_decode_memo(struct options *o, const char *value, struct complaint *c)
-{
-    o->translator.no_decode_memo = true;
-    return true;
 }
 
 static bool set_rtc_base(struct options *o, const char *value, struct complaint *c)
@@ -413,36 +295,6 @@ static bool set_device(struct options *o, const char *value, struct complaint *c
     return good;
 }
 
-static bool set_nographic(struct options *o, const char *value, struct complaint *c)
-{
-    o->nographic = true;
-    return true;
-}
-
-static bool set_no_reboot(struct options *o, const char *value, struct complaint *c)
-{
-    o->no_reboot = true;
-    return true;
-}
-
-static bool set_no_shutdown(struct options *o, const char *value, struct complaint *c)
-{
-    o->no_shutdown = true;
-    return true;
-}
-
-static bool set_no_kvm_clock(struct options *o, const char *value, struct complaint *c)
-{
-    o->no_kvm_clock = true;
-    return true;
-}
-
-static bool set_no_isa_pnp(struct options *o, const char *value, struct complaint *c)
-{
-    o->no_isa_pnp = true;
-    return true;
-}
-
 static bool set_rtc(struct options *o, const char *value, struct complaint *c)
 {
     char *base = list_value(value, "base");
@@ -502,94 +354,110 @@ struct option_row {
     const char *argument; /* NULL: none; "[=...]": optional, only behind '=' */
     const char *help;     /* NULL: another spelling of the row above */
     bool (*set)(struct options *o, const char *value, struct complaint *c);
+    size_t flag; /* without a setter: offset in struct options of the bool to be set, + 1 */
 };
+#define SWITCH(field) NULL, offsetof(struct options, field) + 1
 
-/* A row without a setter is a heading. */
+/* A row without a name is a heading. */
 static const struct option_row rows[] = {
-    {NULL, NULL, "What to boot", NULL},
-    {"kernel", "FILE", "a Linux bzImage, a Multiboot or a PVH kernel", set_kernel},
-    {"initrd", "FILE", "its initial RAM disk (Multiboot: its modules)", set_initrd},
-    {"append", "TEXT", "its command line", set_append},
+    {NULL, NULL, "What to boot", NULL, 0},
+    {"kernel", "FILE", "a Linux bzImage, a Multiboot or a PVH kernel", set_kernel, 0},
+    {"initrd", "FILE", "its initial RAM disk (Multiboot: its modules)", set_initrd, 0},
+    {"append", "TEXT", "its command line", set_append, 0},
     {"no-unpack", NULL, "leave unpacking a compressed kernel to the guest (slower; random address)",
-     set_guest_unpacks},
-    {"bios", "FILE", "a firmware image, started at the reset vector", set_firmware},
+     SWITCH(boot.guest_unpacks)},
+    {"bios", "FILE", "a firmware image, started at the reset vector", set_firmware, 0},
 
-    {NULL, NULL, "The machine", NULL},
-    {"memory", "SIZE", "guest memory: 512 or 512M, 1G, ... (default 128M)", set_memory},
-    {"m", "SIZE", NULL, set_memory},
-    {"cpu", "MODEL", "CPU model (default max: all that Ringer does on this host)", set_cpu},
-    {"serial", "TO", "next serial port: stdio, null, none, file:PATH (default stdio)", set_serial},
-    {"debugcon", "TO", "debug console at port E9h: stdio, null, file:PATH", set_debugcon},
+    {NULL, NULL, "The machine", NULL, 0},
+    {"memory", "SIZE", "guest memory: 512 or 512M, 1G, ... (default 128M)", set_memory, 0},
+    {"m", "SIZE", NULL, set_memory, 0},
+    {"cpu", "MODEL", "CPU model (default max: all that Ringer does on this host)", set_cpu, 0},
+    {"serial", "TO", "next serial port: stdio, null, none, file:PATH (default stdio)", set_serial, 0},
+    {"debugcon", "TO", "debug console at port E9h: stdio, null, file:PATH", set_debugcon, 0},
     {"debug-exit", "[=PORT]", "fit the debug exit port (default F4h): writing V ends with status 2V+1",
-     set_debug_exit},
-    {"device", "DEVICE", "isa-debug-exit,iobase=PORT,iosize=N, as in QEMU", set_device},
-    {"rtc-base", "TIME", "clock at start: utc, localtime, 2024-01-31T23:59:59, Unix time", set_rtc_base},
-    {"rtc", "base=TIME", NULL, set_rtc},
-    {"no-kvm-clock", NULL, "do not offer KVM's paravirtual clock", set_no_kvm_clock},
-    {"no-isa-pnp", NULL, "no Plug and Play ISA card (Linux looks for one for 0.3 s longer)", set_no_isa_pnp},
-    {"no-reboot", NULL, "end when the guest resets or dies of a triple fault", set_no_reboot},
-    {"no-shutdown", NULL, "stay when the guest has stopped for good", set_no_shutdown},
+     set_debug_exit, 0},
+    {"device", "DEVICE", "isa-debug-exit,iobase=PORT,iosize=N, as in QEMU", set_device, 0},
+    {"rtc-base", "TIME", "clock at start: utc, localtime, 2024-01-31T23:59:59, Unix time", set_rtc_base, 0},
+    {"rtc", "base=TIME", NULL, set_rtc, 0},
+    {"no-kvm-clock", NULL, "do not offer KVM's paravirtual clock", SWITCH(no_kvm_clock)},
+    {"no-isa-pnp", NULL, "no Plug and Play ISA card (Linux looks for one for 0.3 s longer)",
+     SWITCH(no_isa_pnp)},
+    {"no-reboot", NULL, "end when the guest resets or dies of a triple fault", SWITCH(no_reboot)},
+    {"no-shutdown", NULL, "stay when the guest has stopped for good", SWITCH(no_shutdown)},
 
-    {NULL, NULL, "Seeing what it does", NULL},
-    {"screen-dump", "FILE", "write the text screen there at the end and on SIGUSR1", set_screen_dump},
-    {"timeout", "SECONDS", "end with status 5 after that time", set_timeout},
-    {"stats", NULL, "print counters to stderr at the end", set_stats},
-    {"stats-json", "FILE", "write them there, as a JSON object", set_stats_json},
-    {"profile", "FILE", "folded stacks of where host time goes to FILE, tables to FILE.txt", set_profile},
-    {"perf-map", NULL, "write /tmp/perf-PID.map, so that perf names translated code", set_perf_map},
-    {"symbols", "FILE", "guest function names for these two, as in System.map", set_symbols},
-    {"trace", "FILE[,N]", "one line an instruction to FILE or stderr, from icount N (interpreter)",
-     set_trace},
-    {"debug", NULL, "say more on stderr", set_debug},
+    {NULL, NULL, "Seeing what it does", NULL, 0},
+    {"screen-dump", "FILE", "write the text screen there at the end and on SIGUSR1", set_screen_dump, 0},
+    {"timeout", "SECONDS", "end with status 5 after that time", set_timeout, 0},
+    {"stats", NULL, "print counters to stderr at the end", SWITCH(stats)},
+    {"stats-json", "FILE", "write them there, as a JSON object", set_stats_json, 0},
+    {"profile", "FILE", "folded stacks of where host time goes to FILE, tables to FILE.txt", set_profile, 0},
+    {"perf-map", NULL, "write /tmp/perf-PID.map, so that perf names translated code", SWITCH(perf_map)},
+    {"symbols", "FILE", "guest function names for these two, as in System.map", set_symbols, 0},
+    {"trace", "FILE[,N]", "one line an instruction to FILE or stderr, from icount N (interpreter)", set_trace,
+     0},
+    {"debug", NULL, "say more on stderr", set_debug, 0},
 
-    {NULL, NULL, "Engines, and testing them", NULL},
-    {"engine", "NAME", "translate (default) or interp", set_engine},
-    {"deterministic", NULL, "guest time is instructions executed: same inputs, same run", set_deterministic},
+    {NULL, NULL, "Engines, and testing them", NULL, 0},
+    {"engine", "NAME", "translate (default) or interp", set_engine, 0},
+    {"deterministic", NULL, "guest time is instructions executed: same inputs, same run",
+     SWITCH(deterministic)},
     {"lockstep", "[=N]", "run both engines, compare every N instructions (default: every block)",
-     set_lockstep},
-    {"cache-bytes", "SIZE", "code cache (default 32M)", set_cache_bytes},
-    {"block-limit", "N", "guest instructions a block, 1 to 64", set_block_limit},
-    {"no-chaining", NULL, "every block returns to the dispatcher", set_no_chaining},
-    {"no-inline-cache", NULL, "indirect branches go through the dispatcher", set_no_inline_cache},
-    {"no-relocation", NULL, "code mapped at another address is translated anew", set_no_relocation},
-    {"no-site-cache", NULL, "indirect branches do not remember where they went", set_no_site_cache},
+     set_lockstep, 0},
+    {"cache-bytes", "SIZE", "code cache, metadata included (default 96M)", set_cache_bytes, 0},
+    {"block-limit", "N", "guest instructions a block, 1 to 64", set_block_limit, 0},
+    {"no-chaining", NULL, "every block returns to the dispatcher", SWITCH(translator.no_chaining)},
+    {"no-inline-cache", NULL, "indirect branches go through the dispatcher",
+     SWITCH(translator.no_inline_cache)},
+    {"keep-locks", NULL, "LOCK prefixes are executed, though one vCPU needs none",
+     SWITCH(translator.keep_locks)},
+    {"no-checked-sites", NULL, "instructions that keep faulting in host windows stay there",
+     SWITCH(translator.no_checked_sites)},
+    {"no-relocation", NULL, "code mapped at another address is translated anew",
+     SWITCH(translator.no_relocation)},
+    {"no-site-cache", NULL, "indirect branches do not remember where they went",
+     SWITCH(translator.no_site_cache)},
     {"no-return-stack", NULL, "guest returns are looked up like other indirect branches",
-     set_no_return_stack},
-    {"no-flag-lookahead", NULL, "arithmetic flags are live behind every block", set_no_flag_lookahead},
-    {"no-superblocks", NULL, "every jump ends its block", set_no_superblocks},
-    {"no-hoisting", NULL, "every memory access is checked by itself", set_no_hoisting},
-    {"no-traces", NULL, "shadow tables are flushed as a TLB is, page tables not traced", set_no_traces},
-    {"windows", "WHEN", "host windows for user code: auto, always, never", set_windows},
-    {"no-prefill", NULL, "a walk fills the one page asked for, not its neighbours", set_no_prefill},
+     SWITCH(translator.no_return_stack)},
+    {"no-flag-lookahead", NULL, "arithmetic flags are live behind every block",
+     SWITCH(translator.no_flag_lookahead)},
+    {"no-superblocks", NULL, "every jump ends its block", SWITCH(translator.no_superblocks)},
+    {"no-hoisting", NULL, "every memory access is checked by itself", SWITCH(translator.no_hoisting)},
+    {"no-traces", NULL, "shadow tables are flushed as a TLB is, page tables not traced", SWITCH(no_traces)},
+    {"windows", "WHEN[,N]", "host windows for user code: auto, always, never; N mappings at most",
+     set_windows, 0},
+    {"no-prefill", NULL, "a walk fills the one page asked for, not its neighbours", SWITCH(no_prefill)},
     {"no-fast-entry", NULL, "kernel entry, exit and segment loads take the general routines",
-     set_no_fast_entry},
-    {"no-bulk-strings", NULL, "repeated string instructions go element by element", set_no_bulk_strings},
+     SWITCH(translator.no_fast_entry)},
+    {"no-bulk-strings", NULL, "repeated string instructions go element by element",
+     SWITCH(translator.no_bulk_strings)},
     {"no-fpu-shelter", NULL, "save the whole FPU state before devices and other library code",
-     set_no_fpu_shelter},
-    {"forced-slow", NULL, "every memory access takes the slow path", set_forced_slow},
-    {"exact-flags", NULL, "arithmetic flags are right even in frames of faults", set_exact_flags},
-    {"no-decode-memo", NULL, "every translated instruction is decoded from scratch", set_no_decode_memo},
-    {"flush-every", "N", "flush the code cache every N exits", set_flush_every},
+     SWITCH(no_fpu_shelter)},
+    {"forced-slow", NULL, "every memory access takes the slow path", SWITCH(translator.forced_slow)},
+    {"exact-flags", NULL, "arithmetic flags are right even in frames of faults",
+     SWITCH(translator.exact_flags)},
+    {"no-decode-memo", NULL, "every translated instruction is decoded from scratch",
+     SWITCH(translator.no_decode_memo)},
+    {"flush-every", "N", "flush the code cache every N exits", set_flush_every, 0},
 
-    {NULL, NULL, "Accepted for QEMU's sake", NULL},
-    {"nographic", NULL, "escape keys work even if standard input is no terminal", set_nographic},
-    {"display", "none", "there is no window yet", check_none},
-    {"vga", "TYPE", "the text screen is always there: see --screen-dump", accept},
-    {"smp", "1", "one CPU", check_smp},
-    {"machine", "pc", "the one machine", check_machine},
-    {"M", "pc", NULL, check_machine},
-    {"accel", "ANY", "ignored", check_accelerator},
-    {"net", "none", "no network yet", check_none},
-    {"nic", "none", NULL, check_none},
-    {"monitor", "none", "no monitor", check_monitor},
-    {"nodefaults", NULL, "ignored", accept},
-    {"no-user-config", NULL, "ignored", accept},
+    {NULL, NULL, "Accepted for QEMU's sake", NULL, 0},
+    {"nographic", NULL, "escape keys work even if standard input is no terminal", SWITCH(nographic)},
+    {"display", "none", "there is no window yet", check_none, 0},
+    {"vga", "TYPE", "the text screen is always there: see --screen-dump", accept, 0},
+    {"smp", "1", "one CPU", check_smp, 0},
+    {"machine", "pc", "the one machine", check_machine, 0},
+    {"M", "pc", NULL, check_machine, 0},
+    {"accel", "ANY", "ignored", check_accelerator, 0},
+    {"net", "none", "no network yet", check_none, 0},
+    {"nic", "none", NULL, check_none, 0},
+    {"monitor", "none", "no monitor", check_monitor, 0},
+    {"nodefaults", NULL, "ignored", accept, 0},
+    {"no-user-config", NULL, "ignored", accept, 0},
 };
 
 static const struct option_row *find_row(const char *name, size_t length)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
-        if (rows[i].set && !strncmp(rows[i].name, name, length) && !rows[i].name[length]) return &rows[i];
+        if (rows[i].name && !strncmp(rows[i].name, name, length) && !rows[i].name[length]) return &rows[i];
     return NULL;
 }
 
@@ -608,7 +476,9 @@ static bool parse_one(int argc, char **argv, int *at, struct options *options, s
         if (*at + 1 >= argc) return COMPLAIN(c, "%s: the argument %s is missing", word, row->argument);
         value = argv[++*at];
     }
-    return row->set(options, value, c);
+    if (row->set) return row->set(options, value, c);
+    *(bool *)((char *)options + row->flag - 1) = true;
+    return true;
 }
 
 /* What only the whole command line can tell. */
@@ -668,7 +538,7 @@ static void print_row(FILE *out, unsigned i)
     char left[64];
     int used = 0;
     unsigned last = i;
-    while (last + 1 < ARRAY_SIZE(rows) && rows[last + 1].set && !rows[last + 1].help)
+    while (last + 1 < ARRAY_SIZE(rows) && rows[last + 1].name && !rows[last + 1].help)
         last++;
     for (unsigned r = i; r <= last; r++) {
         const char *argument = rows[r].argument;
@@ -688,7 +558,7 @@ void options_help(FILE *out)
           "the next word.\n",
           out);
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
-        if (!rows[i].set)
+        if (!rows[i].name)
             fprintf(out, "\n%s\n", rows[i].help);
         else if (rows[i].help)
             print_row(out, i);

@@ -39,6 +39,7 @@ struct options {
     enum engine engine;
     bool no_traces, no_prefill; /* shadow tables */
     enum windows_policy windows;
+    u64 window_mappings; /* 0: the default */
     struct translator_config translator;
     bool no_fpu_shelter;
     bool deterministic;

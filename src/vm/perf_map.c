@@ -44,7 +44,7 @@ static void write_block(const struct perf_map *map, const struct block_place *pl
 void perf_map_write(struct perf_map *map, const struct vcpu *v)
 {
     struct block_place place;
-    for (unsigned n = 0; translator_block_place(v, n, &place); n++)
+    for (const struct block *block = NULL; (block = translator_block_after(v, block, &place));)
         write_block(map, &place);
 }
 

@@ -57,6 +57,8 @@ static void print_derived(const struct counters *c, u64 icount, u64 tsc_hz, FILE
                 (double)c->blocks_translated);
     print_ratio(out, "host bytes a guest instruction", (double)c->bytes_emitted,
                 (double)c->instructions_translated);
+    print_ratio(out, "bytes of metadata a block", (double)c->metadata_bytes,
+                (double)(c->blocks_translated + c->blocks_relocated));
     print_ratio(out, "ns to translate a guest instruction", (double)c->translate_ticks * 1e9 / (double)tsc_hz,
                 (double)c->instructions_translated);
     print_ratio(out, "of block lookups answered by the table", (double)c->block_lookup_hits,

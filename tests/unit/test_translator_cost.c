@@ -33,32 +33,32 @@ struct row {
     }
 
 static const struct row rows[] = {
-    ROW("add", "\x01\xd8", 1),               /* add eax, ebx */
-    ROW("add", "\x01\xdc", 1),               /* add esp, ebx */
-    ROW("inc", "\x44", 1),                   /* inc esp */
-    ROW("mov", "\xbc\x78\x56\x34\x12", 1),   /* mov esp, 12345678h */
-    ROW("mov", "\x66\x89\xc3", 1),           /* mov bx, ax */
-    ROW("mov", "\x8a\x03", 7),               /* mov al, [ebx]: no alignment to test */
-    ROW("mov", "\x8b\x03", 9),               /* mov eax, [ebx] */
-    ROW("mov", "\xa1\x00\x00\x02\x00", 5),   /* mov eax, [20000h] */
-    ROW("mov", "\x89\x64\x8b\x10", 9),       /* mov [ebx+ecx*4+16], esp */
-    ROW("add", "\x02\x23", 9),               /* add ah, [ebx]: wrapped in two XCHG */
-    ROW_LIVE("mov", "\x8b\x03", 13),         /* with the flags parked */
-    ROW_LIVE("adc", "\x13\x03", 17),         /* parked, and back for ADC */
-    ROW("movups", "\x0f\x10\x03", 9),        /* movups xmm0, [ebx] */
-    ROW("fld", "\xdb\x2b", 11),              /* fld tbyte [ebx] */
-    ROW("cmpxchg8b", "\x0f\xc7\x0b", 9),     /* cmpxchg8b [ebx] */
-    ROW("andn", "\xc4\xe2\x60\xf2\xc1", 1),  /* andn eax, ebx, ecx */
-    ROW("lea", "\x8d\x44\x24\x08", 1),       /* lea eax, [esp+8] */
-    ROW("mov", "\x53", 10),                  /* push ebx */
-    ROW("mov", "\x5b", 10),                  /* pop ebx */
-    ROW("and", "\xfa", 1),                   /* cli, kernel: flags dead */
-    ROW("mov", "\x8f\x03", 19),              /* pop dword [ebx] */
-    ROW("movzx", "\x0f\xa0", 11),            /* push fs */
-    ROW("mov", "\x0f\x20\xd0", 1),           /* mov eax, cr2 */
-    ROW("cmp", "\x8e\xd8", 14),              /* mov ds, eax: the selector that is there */
-    ROW("bt", "\x0f\xa3\x0b", 15),           /* bt [ebx], ecx */
-    ROW("lock bts", "\xf0\x0f\xab\x0b", 14), /* lock bts [ebx], ecx */
+    ROW("add", "\x01\xd8", 1),              /* add eax, ebx */
+    ROW("add", "\x01\xdc", 1),              /* add esp, ebx */
+    ROW("inc", "\x44", 1),                  /* inc esp */
+    ROW("mov", "\xbc\x78\x56\x34\x12", 1),  /* mov esp, 12345678h */
+    ROW("mov", "\x66\x89\xc3", 1),          /* mov bx, ax */
+    ROW("mov", "\x8a\x03", 7),              /* mov al, [ebx]: no alignment to test */
+    ROW("mov", "\x8b\x03", 9),              /* mov eax, [ebx] */
+    ROW("mov", "\xa1\x00\x00\x02\x00", 5),  /* mov eax, [20000h] */
+    ROW("mov", "\x89\x64\x8b\x10", 9),      /* mov [ebx+ecx*4+16], esp */
+    ROW("add", "\x02\x23", 9),              /* add ah, [ebx]: wrapped in two XCHG */
+    ROW_LIVE("mov", "\x8b\x03", 13),        /* with the flags parked */
+    ROW_LIVE("adc", "\x13\x03", 17),        /* parked, and back for ADC */
+    ROW("movups", "\x0f\x10\x03", 9),       /* movups xmm0, [ebx] */
+    ROW("fld", "\xdb\x2b", 11),             /* fld tbyte [ebx] */
+    ROW("cmpxchg8b", "\x0f\xc7\x0b", 9),    /* cmpxchg8b [ebx] */
+    ROW("andn", "\xc4\xe2\x60\xf2\xc1", 1), /* andn eax, ebx, ecx */
+    ROW("lea", "\x8d\x44\x24\x08", 1),      /* lea eax, [esp+8] */
+    ROW("mov", "\x53", 10),                 /* push ebx */
+    ROW("mov", "\x5b", 10),                 /* pop ebx */
+    ROW("and", "\xfa", 1),                  /* cli, kernel: flags dead */
+    ROW("mov", "\x8f\x03", 19),             /* pop dword [ebx] */
+    ROW("movzx", "\x0f\xa0", 11),           /* push fs */
+    ROW("mov", "\x0f\x20\xd0", 1),          /* mov eax, cr2 */
+    ROW("cmp", "\x8e\xd8", 14),             /* mov ds, eax: the selector that is there */
+    ROW("bt", "\x0f\xa3\x0b", 15),          /* bt [ebx], ecx */
+    ROW("bts", "\xf0\x0f\xab\x0b", 14),     /* lock bts [ebx], ecx: no lock for one vCPU */
     ROW("rep stosd", "\xf3\xab", 21),
     ROW("rep movsb", "\xf3\xa4", 36),
 };

@@ -1,0 +1,90 @@
+/*
+ * Instructions that translated code leaves to the interpreter's routines. There are many callouts of few
+ * different instructions; what is the same for all of one lies in the cache's metadata once.
+ */
+#include "build.h"
+
+static u32 callee_hash(const struct insn *i, bool code32)
+{
+    u64 h = code32;
+    for (unsigned n = 0; n < i->length; n++)
+        h = (h ^ i->bytes[n]) * 0x9e3779b97f4a7c15ull;
+    return (u32)(h >> 40) % CALLEE_BUCKETS;
+}
+
+/* Decoding is a function of these alone. */
+static bool same_bytes(const struct callee *callee, const struct insn *i, bool code32)
+{
+    if (callee->insn.length != i->length || callee->code32 != code32 || callee->insn.row != i->row)
+        return false;
+    for (unsigned n = 0; n < i->length; n++)
+        if (callee->insn.bytes[n] != i->bytes[n]) return false;
+    return true;
+}
+
+static void forget_flushed(struct engine *t)
+{
+    u64 flushes = t->cache.counters->cache_flushes;
+    if (t->callee_flushes == flushes) return;
+    t->callee_flushes = flushes;
+    for (unsigned n = 0; n < CALLEE_BUCKETS; n++)
+        t->callees[n] = 0;
+}
+
+static u32 find_callee(struct build *b)
+{
+    const struct insn *i = b->i;
+    bool code32 = b->mode & MODE_CODE32;
+    forget_flushed(b->t);
+    u32 *bucket = &b->t->callees[callee_hash(i, code32)];
+    for (u32 p = *bucket; p; p = ((const struct callee *)(uintptr_t)p)->next)
+        if (same_bytes((const struct callee *)(uintptr_t)p, i, code32)) return p;
+    struct callee *callee = cache_meta(&b->t->cache, sizeof(*callee));
+    *callee = (struct callee){
+        .insn = *i,
+        .fast = b->v->no_fast_entry ? NULL : fast_routine_of(i),
+        .next = *bucket,
+        .code32 = code32,
+        .plain = insn_is_plain(b->v, i),
+    };
+    return *bucket = low_pointer(callee);
+}
+
+u32 make_callout(struct build *b, bool end)
+{
+    struct callout *callout = cache_meta(&b->t->cache, sizeof(*callout));
+    *callout = (struct callout){
+        .callee = find_callee(b),
+        .eip = b->eip,
+        .mode = b->mode,
+        .remaining = (u8)(b->count - 1 - b->n),
+        .end = end,
+    };
+    return low_pointer(callout);
+}
+
+u32 callout_moved(struct cache *cache, u32 callout, u32 eip_by)
+{
+    struct callout *moved = cache_meta(cache, sizeof(*moved));
+    *moved = *(const struct callout *)(uintptr_t)callout;
+    moved->eip += eip_by;
+    return low_pointer(moved);
+}
+
+void emit_callout_name(struct build *b, u32 callout)
+{
+    emit_mov_ri(&b->e, REG_TEMP, callout);
+    fix_last(b, FIX_CALLOUT);
+}
+
+void emit_callout(struct build *b, bool end)
+{
+    u32 callout = make_callout(b, end);
+    const struct callee *callee = callee_of((const struct callout *)(uintptr_t)callout);
+    flags_to_parked(b);
+    emit_callout_name(b, callout);
+    emit_call_thunk(&b->e, callee->fast && callee->plain ? THUNK_FAST : THUNK_CALLOUT);
+    b->flags = FLAGS_PARKED;
+    b->ended = end;
+    hoist_forget(b);
+}

@@ -1,0 +1,69 @@
+/*
+ * What the hazard programs share. Each test is a function run in a child process of its own, which must say
+ * nothing and exit with 0; a failed check() names itself and the test goes on. What must come out is known to
+ * the program, so it can be tried on the host, or under QEMU, as it is.
+ */
+#ifndef HAZARDS_H
+#define HAZARDS_H
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <ucontext.h>
+
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+
+#define PAGE 4096u
+
+struct test {
+    const char *name;
+    void (*run)(void);
+};
+extern const struct test tests_code[], tests_control[], tests_memory[], tests_precise[], tests_process[],
+    tests_segments[], tests_signals[];
+
+void check_at(const char *file, int line, bool holds, const char *text, long a, long b);
+#define check(condition) check_at(__FILE__, __LINE__, (condition), #condition, 0, 0)
+#define check_eq(a, b)                                                                                       \
+    do {                                                                                                     \
+        long a_ = (long)(a), b_ = (long)(b);                                                                 \
+        check_at(__FILE__, __LINE__, a_ == b_, #a " == " #b, a_, b_);                                        \
+    } while (0)
+
+/* User code for some 30 ms: what is hot is treated otherwise. */
+void burn(void);
+u32 random_u32(void);
+/* Anonymous memory or die; at: where, or NULL. */
+u8 *map(void *at, size_t bytes, int protection);
+/* A file of that size in memory. */
+int memory_file(size_t bytes);
+/* Wait for a child: its exit code, or 1000 + its signal. */
+int wait_for(int pid);
+
+/* --- faults --- */
+
+struct regs {
+    u32 eax, ebx, ecx, edx, esi, edi, ebp, esp;
+};
+struct caught {
+    int signal, code;
+    u32 address, eip, eflags, ds, es, fs, gs, cs;
+    struct regs regs;
+};
+extern struct caught caught;
+
+void catch_faults(void);
+/* Jump to code with these registers until it faults (INT3 for one); says so in `caught`. */
+void run_until_fault(const void *code, const struct regs *in);
+
+/* Code as a symbol; it ends in INT3. */
+#define SNIPPET(name, ...)                                                                                   \
+    __asm__(".pushsection .text\n.globl " #name "\n" #name ":\n" __VA_ARGS__ "\nint3\n.popsection\n");       \
+    extern const u8 name[]
+
+#endif
