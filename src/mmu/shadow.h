@@ -62,10 +62,10 @@ struct shadow {
     bool no_prefill;              /* fill only what was asked for */
     enum windows_policy windows;
     u64 window_mappings_max; /* all windows together */
-    bool window_unsettled; /* shadow_window_settle() has something to do */
-    u64 window;            /* base of the current user space's host window (window.h), or 0 */
-    u64 exec_drops;        /* moves on whenever an exec entry that was there goes or changes; */
-    u64 data_drops;        /* whenever a read or write entry that was there does */
+    bool window_unsettled;   /* shadow_window_settle() has something to do */
+    u64 window;              /* base of the current user space's host window (window.h), or 0 */
+    u64 exec_drops;          /* moves on whenever an exec entry that was there goes or changes; */
+    u64 data_drops;          /* whenever a read or write entry that was there does */
 };
 
 /* Kinds of answer of shadow_access(). */

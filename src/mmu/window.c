@@ -15,7 +15,7 @@ enum {
     REVIEW_CYCLES = 40 << 20, /* how often a promoted space is looked at */
     PATIENCE_MAX = 64,
 };
-#define RUN_MAX      64 /* pages mapped at a time */
+#define RUN_MAX 64 /* pages mapped at a time */
 /* Pages in windows are mapped a second time, which costs no memory, but is counted as if it did, and the
  * host's page tables do cost some. So now and then the host is told to forget the first mapping: what is used
  * through it comes back by cheap faults. */

@@ -238,7 +238,7 @@ static struct hoist *group_for(struct hoist_plan *plan, const struct value *at, 
 static void note(struct build *b, unsigned n, enum hoist_slot slot, struct value at, unsigned size,
                  bool write)
 {
-    s32 end = at.offset + (s32)size;
+    s32 end = (s32)((u32)at.offset + size);
     if (end < at.offset) return;
     struct hoist *g = group_for(&b->hoist, &at, end);
     if (!g) return;
