@@ -32,6 +32,31 @@ static inline u64 align_up(u64 v, u64 to)
     return (v + to - 1) & ~(to - 1);
 }
 
+/* Values that lie where they like: guest operands, fields of instructions. */
+typedef u16 any16 __attribute__((aligned(1), may_alias));
+typedef u32 any32 __attribute__((aligned(1), may_alias));
+typedef u64 any64 __attribute__((aligned(1), may_alias));
+
+/* 1, 2, 4 or 8 bytes, in one host access each. */
+static inline u64 load_any(const u8 *at, unsigned size)
+{
+    switch (size) {
+    case 1: return *at;
+    case 2: return *(const any16 *)at;
+    case 4: return *(const any32 *)at;
+    default: return *(const any64 *)at;
+    }
+}
+static inline void store_any(u8 *at, unsigned size, u64 value)
+{
+    switch (size) {
+    case 1: *at = (u8)value; break;
+    case 2: *(any16 *)at = (u16)value; break;
+    case 4: *(any32 *)at = (u32)value; break;
+    default: *(any64 *)at = value;
+    }
+}
+
 /* The low `size` bytes of a value, size 1, 2, 4 or 8. */
 static inline u64 mask_bytes(u64 v, unsigned size)
 {

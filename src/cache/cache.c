@@ -240,11 +240,9 @@ void cache_add(struct cache *cache, struct block *block)
 }
 
 /* The field lies wherever the instruction has it. */
-typedef volatile u32 unaligned_u32 __attribute__((aligned(1)));
-
 static void patch32(struct cache *cache, u32 at, u32 value)
 {
-    *(unaligned_u32 *)(cache->arena.write + at) = value;
+    *(volatile any32 *)(cache->arena.write + at) = value;
 }
 
 void cache_link(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1)

@@ -14,13 +14,6 @@
 
 /* --- memory: only where there is a shadow entry --- */
 
-struct any32 {
-    u32 value;
-} __attribute__((packed));
-struct any64 {
-    u64 value;
-} __attribute__((packed));
-
 /* `bytes` from `linear` on, in one page with an entry; or NULL. */
 static inline u8 *span(const u64 *table, u32 linear, u32 bytes)
 {
@@ -31,7 +24,7 @@ static inline u8 *span(const u64 *table, u32 linear, u32 bytes)
 
 static inline u32 value_at(const u8 *host, unsigned index)
 {
-    return ((const struct any32 *)host)[index].value;
+    return ((const any32 *)host)[index];
 }
 
 /* --- descriptors --- */
@@ -43,7 +36,7 @@ static inline bool fetch(const struct vcpu *v, u16 selector, struct descriptor *
     if ((selector & SEL_TI) || !offset || offset + 7 > v->gdtr.limit) return false;
     const u8 *host = span(v->shadow->table[SHADOW_SUPERVISOR].read, v->gdtr.base + offset, 8);
     if (!host) return false;
-    u64 bits = ((const struct any64 *)host)->value;
+    u64 bits = *(const any64 *)host;
     *d = (struct descriptor){
         .linear = v->gdtr.base + offset, .low = bits, .high = bits >> 32, .selector = selector};
     return (descriptor_access(d) & (AR_P | AR_S | AR_ACCESSED)) == (AR_P | AR_S | AR_ACCESSED);
@@ -129,16 +122,16 @@ bool fast_deliver(struct vcpu *v, u8 vector, enum interrupt_source source, bool 
     u32 bytes = (3 + has_error + 2 * inner) * 4;
     esp -= bytes;
     const u64 *table = inner ? v->shadow->table[SHADOW_SUPERVISOR].write : v->write_table;
-    struct any32 *to = (struct any32 *)span(table, esp, bytes);
+    any32 *to = (any32 *)span(table, esp, bytes);
     if (!to) return false;
 
-    if (has_error) (to++)->value = error;
-    to[0].value = (u32)v->rip;
-    to[1].value = v->seg[SEG_CS].selector;
-    to[2].value = v->eflags;
+    if (has_error) *to++ = error;
+    to[0] = (u32)v->rip;
+    to[1] = v->seg[SEG_CS].selector;
+    to[2] = v->eflags;
     if (inner) {
-        to[3].value = (u32)v->gpr[REG_ESP];
-        to[4].value = v->seg[SEG_SS].selector;
+        to[3] = (u32)v->gpr[REG_ESP];
+        to[4] = v->seg[SEG_SS].selector;
         v->seg[SEG_SS] = stack;
     }
     v->gpr[REG_ESP] = esp;

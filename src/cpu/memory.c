@@ -111,36 +111,6 @@ static inline struct place reach(struct vcpu *v, const struct view *view, u32 li
 
 /* --- bytes --- */
 
-/* Guest operands lie where they like. */
-struct any16 {
-    u16 value;
-} __attribute__((packed));
-struct any32 {
-    u32 value;
-} __attribute__((packed));
-struct any64 {
-    u64 value;
-} __attribute__((packed));
-
-static inline u64 load(const u8 *host, unsigned size)
-{
-    switch (size) {
-    case 1: return *host;
-    case 2: return ((const struct any16 *)host)->value;
-    case 4: return ((const struct any32 *)host)->value;
-    default: return ((const struct any64 *)host)->value;
-    }
-}
-static inline void store(u8 *host, unsigned size, u64 value)
-{
-    switch (size) {
-    case 1: *host = value; break;
-    case 2: ((struct any16 *)host)->value = value; break;
-    case 4: ((struct any32 *)host)->value = value; break;
-    default: ((struct any64 *)host)->value = value;
-    }
-}
-
 static void copy(u8 *to, const u8 *from, unsigned bytes)
 {
     __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(bytes) : : "memory");
@@ -176,7 +146,7 @@ static __attribute__((noinline)) void note_write(struct vcpu *v, const u8 *host,
 
 static u64 place_load(struct vcpu *v, const struct place *p, unsigned size)
 {
-    return p->host ? load(p->host, size) : phys_read(v->phys, p->gpa, size);
+    return p->host ? load_any(p->host, size) : phys_read(v->phys, p->gpa, size);
 }
 
 static void place_store(struct vcpu *v, const struct place *p, unsigned size, u64 value)
@@ -185,7 +155,7 @@ static void place_store(struct vcpu *v, const struct place *p, unsigned size, u6
         phys_write(v->phys, p->gpa, size, value);
         return;
     }
-    store(p->host, size, value);
+    store_any(p->host, size, value);
     if (unlikely(v->write_log != NULL)) note_write(v, p->host, size);
     if (p->watched) v->phys->watched_written(v->phys->owner, p->gpa, size);
 }
@@ -272,7 +242,7 @@ static inline u64 load_fast(struct vcpu *v, const struct view *view, u32 linear,
 {
     u64 entry = view->read[linear >> PAGE_SHIFT];
     if (likely(entry && !crosses_page(linear, size)))
-        return load((const u8 *)(uintptr_t)(linear + entry), size);
+        return load_any((const u8 *)(uintptr_t)(linear + entry), size);
     return load_slow(v, view, linear, size, false);
 }
 
@@ -280,7 +250,7 @@ static inline void store_fast(struct vcpu *v, const struct view *view, u32 linea
 {
     u64 entry = view->write[linear >> PAGE_SHIFT];
     if (likely(entry && !crosses_page(linear, size) && !v->write_log))
-        store((u8 *)(uintptr_t)(linear + entry), size, value);
+        store_any((u8 *)(uintptr_t)(linear + entry), size, value);
     else
         store_slow(v, view, linear, size, value);
 }
@@ -388,6 +358,6 @@ u64 mem_read_modify(struct vcpu *v, enum seg seg, u32 offset, unsigned size)
     struct view view = view_current(v);
     u64 entry = view.write[linear >> PAGE_SHIFT];
     if (likely(entry && !crosses_page(linear, size)))
-        return load((const u8 *)(uintptr_t)(linear + entry), size);
+        return load_any((const u8 *)(uintptr_t)(linear + entry), size);
     return load_slow(v, &view, linear, size, true);
 }

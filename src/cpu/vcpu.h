@@ -43,42 +43,6 @@ enum eflags {
 };
 #define FL_IOPL_SHIFT 12
 
-enum cr0_bits {
-    CR0_PE = 1 << 0,
-    CR0_MP = 1 << 1,
-    CR0_EM = 1 << 2,
-    CR0_TS = 1 << 3,
-    CR0_ET = 1 << 4,
-    CR0_NE = 1 << 5,
-    CR0_WP = 1 << 16,
-    CR0_AM = 1 << 18,
-    CR0_NW = 1 << 29,
-    CR0_CD = 1 << 30,
-};
-#define CR0_PG (1u << 31)
-
-enum cr4_bits {
-    CR4_VME = 1 << 0,
-    CR4_PVI = 1 << 1,
-    CR4_TSD = 1 << 2,
-    CR4_DE = 1 << 3,
-    CR4_PSE = 1 << 4,
-    CR4_PAE = 1 << 5,
-    CR4_MCE = 1 << 6,
-    CR4_PGE = 1 << 7,
-    CR4_PCE = 1 << 8,
-    CR4_OSFXSR = 1 << 9,
-    CR4_OSXMMEXCPT = 1 << 10,
-    CR4_UMIP = 1 << 11,
-    CR4_FSGSBASE = 1 << 16,
-    CR4_PCIDE = 1 << 17,
-    CR4_OSXSAVE = 1 << 18,
-    CR4_SMEP = 1 << 20,
-    CR4_SMAP = 1 << 21,
-};
-
-#define EFER_NXE (1u << 11)
-
 enum vector {
     VEC_DE = 0,
     VEC_DB = 1,

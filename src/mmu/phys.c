@@ -261,37 +261,6 @@ static void ram_written(struct phys *phys, const struct phys_region *region, u64
     if (unlikely(*flags & heard) && phys->watched_written) phys->watched_written(phys->owner, gpa, bytes);
 }
 
-/* Unaligned host accesses that stay single instructions. */
-struct __attribute__((packed, may_alias)) unaligned {
-    union {
-        u8 b;
-        u16 w;
-        u32 d;
-        u64 q;
-    };
-};
-
-static u64 host_load(const u8 *host, unsigned size)
-{
-    const struct unaligned *at = (const struct unaligned *)host;
-    if (size == 1) return *host;
-    if (size == 2) return at->w;
-    return size == 4 ? at->d : at->q;
-}
-
-static void host_store(u8 *host, unsigned size, u64 value)
-{
-    struct unaligned *at = (struct unaligned *)host;
-    if (size == 1)
-        *host = (u8)value;
-    else if (size == 2)
-        at->w = (u16)value;
-    else if (size == 4)
-        at->d = (u32)value;
-    else
-        at->q = value;
-}
-
 /* The pieces of an access to a device: dwords, words and bytes that do not cross an aligned dword. */
 static unsigned mmio_piece(u64 gpa, unsigned size)
 {
@@ -335,7 +304,7 @@ u64 phys_read(struct phys *phys, u64 gpa, unsigned size)
     const struct phys_region *region = phys_find(phys, gpa);
     if (!region) return mask_bytes(NOTHING_READ, size);
     if (region->kind == PHYS_MMIO) return mmio_read(phys, region, gpa, size);
-    return host_load(region_host(region, gpa), size);
+    return load_any(region_host(region, gpa), size);
 }
 
 void phys_write(struct phys *phys, u64 gpa, unsigned size, u64 value)
@@ -348,7 +317,7 @@ void phys_write(struct phys *phys, u64 gpa, unsigned size, u64 value)
         mmio_write(phys, region, gpa, size, value);
         return;
     }
-    host_store(region_host(region, gpa), size, value);
+    store_any(region_host(region, gpa), size, value);
     ram_written(phys, region, gpa, size, PHYS_WATCHED);
 }
 

@@ -7,18 +7,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* The bits that the judgement of a walk depends on (SDM 3A 4.1.1); walk.c knows them too. */
-enum {
-    CR0_WP = 1 << 16,
-    CR4_PSE = 1 << 4,
-    CR4_PAE = 1 << 5,
-    CR4_PGE = 1 << 7,
-    CR4_SMEP = 1 << 20,
-    CR4_SMAP = 1 << 21,
-    EFER_NXE = 1 << 11,
-};
-#define CR0_PG (1u << 31)
-
 /* No CR3 has this value. */
 #define CR3_UNPAGED UINT64_MAX
 
@@ -34,6 +22,7 @@ int shadow_init(struct shadow *shadow, struct phys *phys, struct counters *count
     for (u32 n = 0; n < VIEWS && !error; n++)
         error = view_reserve(&state->view[n]);
     if (!error) error = traces_init(shadow);
+    windows_init(shadow);
     if (!error && !(state->chain = reserve(state->chain_bytes))) error = -ENOMEM;
     if (error) {
         shadow_destroy(shadow);

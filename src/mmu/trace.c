@@ -198,7 +198,6 @@ void trace_forget_all(struct shadow *shadow)
     state->traces = state->uses = state->free_trace = state->free_use = 0;
     for (u32 n = 0; n < VIEWS; n++) {
         struct view *view = &state->view[n];
-        if (!view->reserved) continue;
         for (u32 k = 0; k < REGIONS; k++)
             view->table_of[k] = 0;
         for (u32 k = 0; k < QUARTERS; k++)

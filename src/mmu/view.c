@@ -3,9 +3,9 @@
  */
 #include "view.h"
 
+#include "host_call.h"
+
 #include <errno.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
 
 /* Past the end of a table code may look at the entry of page 2^20 (an access at FFFFFFFFh that goes on): it
  * reads 0. */
@@ -41,7 +41,6 @@ int view_reserve(struct view *view)
     complete &= (view->link = reserve(PAGES * sizeof *view->link)) != NULL;
     for (unsigned q = 0; q < QUARTERS; q++)
         complete &= (view->log[q].page = reserve(QUARTER_PAGES * sizeof(u32))) != NULL;
-    view->reserved = complete;
     if (complete) return 0;
     view_release(view);
     return -ENOMEM;
@@ -61,20 +60,14 @@ void view_release(struct view *view)
     view->link = NULL;
     for (unsigned q = 0; q < QUARTERS; q++)
         view->log[q] = (struct page_log){.page = NULL};
-    view->reserved = false;
 }
 
 /* --- from here on the guest's FPU state may be live: no libc --- */
 
-/* madvise() without libc. Failure costs memory, nothing else. */
+/* Failure costs memory, nothing else. */
 void give_back(void *at, u64 bytes)
 {
-    long result;
-    __asm__ volatile("syscall"
-                     : "=a"(result)
-                     : "a"(SYS_madvise), "D"(at), "S"(bytes), "d"(MADV_DONTNEED)
-                     : "rcx", "r11", "memory");
-    (void)result;
+    host_call(SYS_madvise, (u64)(uintptr_t)at, bytes, MADV_DONTNEED, 0, 0, 0);
 }
 
 void view_shrink(struct view *view)
@@ -218,7 +211,7 @@ static void shrink(struct shadow *shadow)
     struct shadow_state *state = state_of(shadow);
     shadow_flush(shadow);
     for (u32 n = 0; n < VIEWS; n++)
-        if (state->view[n].reserved) view_shrink(&state->view[n]);
+        view_shrink(&state->view[n]);
     state->regions_touched = 0;
 }
 

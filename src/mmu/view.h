@@ -60,8 +60,7 @@ struct view {
     u8 large[REGIONS];
     u32 table_of[REGIONS]; /* trace number, 0: none */
     u32 directory_of[QUARTERS];
-    u32 window;    /* of the view: its number + 1, or 0 */
-    bool reserved; /* memory for it is there */
+    u32 window; /* of the view: its number + 1, or 0 */
 };
 
 #define WINDOWS   8
@@ -118,6 +117,7 @@ struct shadow_state {
     bool untraceable; /* some entry came through a table that is not in RAM */
 
     struct window window[WINDOWS];
+    bool windowed;    /* the host lets programs set the GS base */
     u32 mappings;     /* in all windows */
     u32 mapped_twice; /* pages put into windows since RAM's own mapping was given back */
 
@@ -155,6 +155,7 @@ void view_prepare(struct shadow *shadow, u32 view, u32 page, const struct walk *
 void view_set_write(struct shadow *shadow, u32 view, u32 page, u64 entry);
 
 /* window.c */
+void windows_init(struct shadow *shadow);
 void windows_destroy(struct shadow *shadow);
 /* A page that is in the view's window lost an entry. */
 void window_stale(struct shadow *shadow, u32 view, u32 page);

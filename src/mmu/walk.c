@@ -8,19 +8,6 @@
  */
 #include "walk.h"
 
-/* The control bits that paging depends on (SDM 3A 4.1.1), under names of their own: cpu's enums are out of
- * reach here. */
-enum {
-    WP = 1 << 16, /* CR0 */
-    PSE = 1 << 4, /* CR4 ... */
-    PAE = 1 << 5,
-    PGE = 1 << 7,
-    SMEP = 1 << 20,
-    SMAP = 1 << 21,
-    NXE = 1 << 11, /* EFER */
-};
-#define PG (1u << 31) /* CR0 */
-
 /*
  * Entries, both formats (SDM 3A tables 4-4 to 4-6 and 4-9 to 4-11); PS in a PDE only, G and D in the entry
  * that maps the page:
@@ -63,7 +50,7 @@ static unsigned maxphyaddr(const struct paging *paging)
 
 static bool nx_enabled(const struct paging *paging)
 {
-    return (paging->cr4 & PAE) && (paging->efer & NXE);
+    return (paging->cr4 & CR4_PAE) && (paging->efer & EFER_NXE);
 }
 
 /* Read an entry into the path. Returns whether it is present. */
@@ -83,7 +70,7 @@ static int collect_32bit(struct phys *phys, const struct paging *paging, u32 lin
 {
     if (!descend(phys, path, (paging->cr3 & 0xfffff000u) | (linear >> 22) << 2, 4)) return NOT_PRESENT;
     u64 pde = path->entry[0].value;
-    if ((pde & ENTRY_PS) && (paging->cr4 & PSE)) {
+    if ((pde & ENTRY_PS) && (paging->cr4 & CR4_PSE)) {
         /* Bits 20-13 are address bits 39-32 (PSE-36), as far as the CPU has address lines. */
         unsigned lines = maxphyaddr(paging) < 40 ? maxphyaddr(paging) : 40;
         if (pde & bits(lines - 19, 21)) return RESERVED_SET;
@@ -130,18 +117,18 @@ static void judge(const struct paging *paging, const struct path *path, bool use
         any |= path->entry[n].value;
     }
     out->user = all & ENTRY_US;
-    out->ac_decides = !user && out->user && (paging->cr4 & SMAP);
+    out->ac_decides = !user && out->user && (paging->cr4 & CR4_SMAP);
     if (user) {
         out->readable = out->executable = out->user;
         out->writable = out->user && (all & ENTRY_RW);
     } else {
         out->readable = !out->ac_decides || (paging->ac && !implicit);
-        out->writable = out->readable && ((all & ENTRY_RW) || !(paging->cr0 & WP));
-        out->executable = !(out->user && (paging->cr4 & SMEP));
+        out->writable = out->readable && ((all & ENTRY_RW) || !(paging->cr0 & CR0_WP));
+        out->executable = !(out->user && (paging->cr4 & CR4_SMEP));
     }
     /* Where XD is no such bit it is reserved: it has been refused before, or the entries have 32 bits. */
     if (any & ENTRY_XD) out->executable = false;
-    out->global = (path->entry[path->levels - 1].value & ENTRY_G) && (paging->cr4 & PGE);
+    out->global = (path->entry[path->levels - 1].value & ENTRY_G) && (paging->cr4 & CR4_PGE);
 }
 
 static void set_accessed_dirty(struct phys *phys, struct path *path, bool write)
@@ -158,7 +145,7 @@ static void set_accessed_dirty(struct phys *phys, struct path *path, bool write)
 bool mmu_walk(struct phys *phys, const struct paging *paging, u32 linear, enum access access, bool user,
               bool set_ad, struct walk *out, u32 *error)
 {
-    if (!(paging->cr0 & PG)) {
+    if (!(paging->cr0 & CR0_PG)) {
         *out = (struct walk){.gpa = linear & phys->a20_mask,
                              .page_bytes = PAGE_SIZE,
                              .writable = true,
@@ -170,8 +157,8 @@ bool mmu_walk(struct phys *phys, const struct paging *paging, u32 linear, enum a
     bool implicit = access & ACCESS_IMPLICIT;
     enum access kind = access & ~ACCESS_IMPLICIT;
     struct path path = {.levels = 0};
-    int result = paging->cr4 & PAE ? collect_pae(phys, paging, linear, &path)
-                                   : collect_32bit(phys, paging, linear, &path);
+    int result = paging->cr4 & CR4_PAE ? collect_pae(phys, paging, linear, &path)
+                                       : collect_32bit(phys, paging, linear, &path);
     bool allowed = false;
     if (result == FOUND) {
         judge(paging, &path, user, implicit, out);
@@ -183,7 +170,7 @@ bool mmu_walk(struct phys *phys, const struct paging *paging, u32 linear, enum a
         *error = (result == NOT_PRESENT ? 0 : PF_PRESENT) | (result == RESERVED_SET ? PF_RESERVED : 0) |
                  (kind == ACCESS_WRITE ? PF_WRITE : 0) | (user ? PF_USER : 0);
         /* A fetch is told from a read only where rights tell them apart (SDM 3A 4.7). */
-        if (kind == ACCESS_FETCH && (nx_enabled(paging) || (paging->cr4 & SMEP))) *error |= PF_FETCH;
+        if (kind == ACCESS_FETCH && (nx_enabled(paging) || (paging->cr4 & CR4_SMEP))) *error |= PF_FETCH;
         return false;
     }
     if (set_ad) set_accessed_dirty(phys, &path, kind == ACCESS_WRITE);

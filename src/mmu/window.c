@@ -1,8 +1,8 @@
 #include "window.h"
+#include "host_call.h"
 #include "view.h"
 
-#include <sys/mman.h>
-#include <sys/syscall.h>
+#include <sys/auxv.h>
 
 #define WINDOW_BYTES (4ull << 30)
 #define GUARD_BYTES  (64ull << 10)
@@ -21,6 +21,14 @@ enum {
  * through it comes back by cheap faults. */
 #define TWICE_MAX 6144
 
+/* RDGSBASE and WRGSBASE, told by the kernel that has switched them on (AT_HWCAP2, bit 1). */
+#define HWCAP2_FSGSBASE (1u << 1)
+
+void windows_init(struct shadow *shadow)
+{
+    state_of(shadow)->windowed = getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
+}
+
 void windows_destroy(struct shadow *shadow)
 {
     struct shadow_state *state = state_of(shadow);
@@ -33,20 +41,7 @@ void windows_destroy(struct shadow *shadow)
 
 static long host_mmap(u64 at, u64 bytes, int protection, int flags, int fd, u64 offset)
 {
-    long result;
-    register long r10 __asm__("r10") = flags;
-    register long r8 __asm__("r8") = fd;
-    register long r9 __asm__("r9") = (long)offset;
-    __asm__ volatile("syscall"
-                     : "=a"(result)
-                     : "a"(SYS_mmap), "D"(at), "S"(bytes), "d"((long)protection), "r"(r10), "r"(r8), "r"(r9)
-                     : "rcx", "r11", "memory");
-    return result;
-}
-
-static bool host_failed(long result)
-{
-    return (unsigned long)result > (unsigned long)-4096;
+    return host_call(SYS_mmap, at, bytes, (u64)protection, (u64)flags, (u64)(s64)fd, offset);
 }
 
 static bool unmap(u64 at, u64 bytes)
@@ -79,7 +74,11 @@ static void empty(struct shadow *shadow, struct window *window)
 {
     struct shadow_state *state = state_of(shadow);
     struct view *view = &state->view[window->view];
-    unmap(window->base, WINDOW_BYTES);
+    if (!unmap(window->base, WINDOW_BYTES)) {
+        /* At the host's limit of mappings it refuses even this. Taking all away is never refused. */
+        host_call(SYS_munmap, window->base, WINDOW_BYTES + GUARD_BYTES, 0, 0, 0, 0);
+        unmap(window->base, WINDOW_BYTES + GUARD_BYTES);
+    }
     for (u32 q = 0; q < QUARTERS; q++)
         for (u32 n = 0; n < view->log[q].count; n++)
             view->flags[view->log[q].page[n]] &= ~PAGE_IN_WINDOW;
@@ -218,7 +217,9 @@ void shadow_user_ran(struct shadow *shadow, u64 cycles)
 {
     struct shadow_state *state = state_of(shadow);
     struct space *space = state->current;
-    if (shadow->windows == WINDOWS_NEVER || shadow->forced_slow || shadow->untraced || !state->paged) return;
+    if (shadow->windows == WINDOWS_NEVER || !state->windowed || shadow->forced_slow || shadow->untraced ||
+        !state->paged)
+        return;
     space->ran += cycles;
     if (!shadow->window) {
         if (shadow->windows == WINDOWS_ALWAYS || space->ran > (u64)PROMOTE_CYCLES * space->patience)

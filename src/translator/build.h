@@ -265,6 +265,9 @@ static inline bool has_window(const struct build *b)
 /* rewrite.c: false when it has to be a callout */
 bool rewrite_identical(struct build *b);
 bool rewrite_can(const struct build *b, const struct insn *i);
+/* BT and its kin on a bit string in memory: the bit, and so the byte accessed, may lie far from the address.
+ */
+bool is_bit_string(const struct insn *i);
 /* Guest register number -> host register number. */
 static inline u8 host_gpr(u8 reg)
 {

@@ -39,11 +39,9 @@ bool fix_suffices(const struct build *b)
            is_movable(&b->key) && !has_short_entry(b->block);
 }
 
-typedef u32 unaligned_u32 __attribute__((aligned(1), may_alias));
-
-static unaligned_u32 *field(const struct cache *cache, const struct block *block, u32 at)
+static any32 *field(const struct cache *cache, const struct block *block, u32 at)
 {
-    return (unaligned_u32 *)(cache->arena.write + block->start + at);
+    return (any32 *)(cache->arena.write + block->start + at);
 }
 
 static void move_edge(const struct cache *cache, const struct block *block, struct edge *edge, u32 eip_by)
@@ -56,7 +54,7 @@ static void move_edge(const struct cache *cache, const struct block *block, stru
 
 static void fix(struct cache *cache, const struct block *block, u16 kept, u32 eip_by)
 {
-    unaligned_u32 *at = field(cache, block, kept & FIX_AT_MASK);
+    any32 *at = field(cache, block, kept & FIX_AT_MASK);
     switch ((enum fix_kind)(kept >> FIX_KIND_AT)) {
     case FIX_EIP: *at += eip_by; break;
     case FIX_EXEC:

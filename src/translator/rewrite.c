@@ -14,8 +14,7 @@
 
 #include <Zydis/Mnemonic.h>
 
-/* A bit string in memory: the bit, and so the byte accessed, may lie far from the address. */
-static bool is_bit_string(const struct insn *i)
+bool is_bit_string(const struct insn *i)
 {
     switch (i->mnemonic) {
     case ZYDIS_MNEMONIC_BT:

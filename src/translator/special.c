@@ -129,17 +129,10 @@ static bool emit_bit_string(struct build *b)
     return true;
 }
 
-static bool is_bit_string(const struct build *b, const struct insn *i)
+static bool bit_string_is_simple(const struct build *b, const struct insn *i)
 {
-    switch (i->mnemonic) {
-    case ZYDIS_MNEMONIC_BT:
-    case ZYDIS_MNEMONIC_BTS:
-    case ZYDIS_MNEMONIC_BTR:
-    case ZYDIS_MNEMONIC_BTC: break;
-    default: return false;
-    }
-    return i->op[0].kind == OPND_MEM && i->op[1].kind == OPND_REG && i->op[1].reg_class == RC_GPR32 &&
-           i->address_bytes == 4 && segment_is_reachable(b, i->mem_seg, i->mnemonic != ZYDIS_MNEMONIC_BT) &&
+    return is_bit_string(i) && i->op[1].reg_class == RC_GPR32 && i->address_bytes == 4 &&
+           segment_is_reachable(b, i->mem_seg, i->mnemonic != ZYDIS_MNEMONIC_BT) &&
            mode_seg(b->mode, i->mem_seg) != MODE_SEG_LIMITED;
 }
 
@@ -188,7 +181,7 @@ static emit_function *mov_emitter(const struct build *b, const struct insn *i)
 emit_function *special_emitter(const struct build *b, const struct insn *i)
 {
     const struct operand *to = &i->op[0];
-    if (is_bit_string(b, i)) return emit_bit_string;
+    if (bit_string_is_simple(b, i)) return emit_bit_string;
     if (i->mnemonic == ZYDIS_MNEMONIC_LDMXCSR && segment_is_reachable(b, i->mem_seg, false))
         return emit_ldmxcsr;
     if (b->v->no_fast_entry) return NULL;

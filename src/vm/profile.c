@@ -46,15 +46,13 @@ static const struct profile_stack *stack_of(const struct profile *p, u64 sp)
     return NULL;
 }
 
-typedef s32 unaligned_s32 __attribute__((aligned(1), may_alias));
-
 /* Does the call before this return address lead out of Ringer, that is to the PLT or through the GOT? */
 static bool calls_out(const struct profile *p, u64 back)
 {
     const u8 *code = (const u8 *)(uintptr_t)back;
     if (code[-6] == 0xff && code[-5] == 0x15) return true; /* CALL [rip + disp32] */
     if (code[-5] != 0xe8) return false;
-    u64 displacement = (u64)(s64) * (const unaligned_s32 *)(code - 4);
+    u64 displacement = (u64)(s64)(s32) * (const any32 *)(code - 4);
     return !is_module(p, symbols_find(&p->own, back + displacement));
 }
 

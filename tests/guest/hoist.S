@@ -5,21 +5,16 @@
  * As in paging.S, linear 0-16 MB is mapped identically, and WINDOW is where tests map.
  */
 #include "guest.inc"
+#include "paging.inc"
 GUEST(hoist)
 
 WINDOW = 0x40000000
 #define PAGE(n) (WINDOW + 0x1000 * (n))
 #define PTE(n) [page_table + 4 * (n)]
 WINDOW2 = WINDOW + 0x400000
-P = 1
-RW = 2
-A = 0x20
-D = 0x40
 FRAME0 = 0x800000
 FRAME1 = 0x801000
 FRAME2 = 0x802000
-CR0_WP = 1 << 16
-CR0_PG = 1 << 31
 
 guest_main:
     call enable
@@ -39,33 +34,14 @@ guest_main:
     dec esi
     jnz 1b
     call page_table_in_group
-    mov eax, cr0
-    and eax, ~(CR0_PG + CR0_WP)
-    mov cr0, eax
+    PAGING_OFF
     ret
 
 enable:
-    mov edi, offset identity
-    mov eax, P + RW
-    mov ecx, 4096
-1:  stosd
-    add eax, 0x1000
-    loop 1b
-    mov eax, offset identity + P + RW
-    mov [directory], eax
-    add eax, 0x1000
-    mov [directory + 4], eax
-    add eax, 0x1000
-    mov [directory + 8], eax
-    add eax, 0x1000
-    mov [directory + 12], eax
+    MAP_IDENTITY P+RW, P+RW
     mov dword ptr [directory + 4 * (WINDOW >> 22)], offset page_table + P + RW
     mov dword ptr [directory + 4 * (WINDOW2 >> 22)], offset page_table2 + P + RW
-    mov eax, offset directory
-    mov cr3, eax
-    mov eax, cr0
-    or eax, CR0_PG + CR0_WP
-    mov cr0, eax
+    PAGING_ON CR0_PG+CR0_WP
     ret
 
 /* Two pages apart in memory, with these bits in their entries */

@@ -5,24 +5,16 @@
  * Linear 0-16 MB is mapped identically, for the supervisor only but for the user text and stack; WINDOW is where tests map.
  */
 #include "guest.inc"
+#include "paging.inc"
 GUEST(paging)
 
 WINDOW = 0x40000000
 #define PAGE(n) (WINDOW + 0x1000 * (n))
 #define PTE(n) [page_table + 4 * (n)]
-P = 1
-RW = 2
-US = 4
-A = 0x20
-D = 0x40
-PS = 0x80
-G = 0x100
 FRAME0 = 0x800000      /* free physical memory */
 FRAME1 = 0x801000
 FRAME2 = 0x802000
 
-CR0_WP = 1 << 16
-CR0_PG = 1 << 31
 
 guest_main:
     call enable
@@ -45,20 +37,7 @@ guest_main:
     ret
 
 enable:
-    mov edi, offset identity
-    mov eax, P + RW
-    mov ecx, 4096
-1:  stosd
-    add eax, 0x1000
-    loop 1b
-    mov eax, offset identity + P + RW + US
-    mov [directory], eax
-    add eax, 0x1000
-    mov [directory + 4], eax
-    add eax, 0x1000
-    mov [directory + 8], eax
-    add eax, 0x1000
-    mov [directory + 12], eax
+    MAP_IDENTITY P+RW, P+RW+US
     mov dword ptr [directory + 4 * (WINDOW >> 22)], offset page_table + P + RW + US
     mov eax, offset user_text
     shr eax, 12
@@ -69,17 +48,11 @@ enable:
     or dword ptr [identity + eax * 4 + 4], US
     or dword ptr [identity + eax * 4 + 8], US
     or dword ptr [identity + eax * 4 + 12], US
-    mov eax, offset directory
-    mov cr3, eax
-    mov eax, cr0
-    or eax, CR0_PG
-    mov cr0, eax
+    PAGING_ON CR0_PG
     ret
 
 disable:
-    mov eax, cr0
-    and eax, ~(CR0_PG + CR0_WP)
-    mov cr0, eax
+    PAGING_OFF
     ret
 
 flush: /* keeps registers */

@@ -7,24 +7,16 @@
  * Linear 0-16 MB is mapped identically; WINDOW is where tests map.
  */
 #include "guest.inc"
+#include "paging.inc"
 GUEST(tables)
 
 WINDOW = 0x40000000
 #define PAGE(n) (WINDOW + 0x1000 * (n))
 #define PTE(n) [page_table + 4 * (n)]
-P = 1
-RW = 2
-US = 4
-A = 0x20
-D = 0x40
-PS = 0x80
-G = 0x100
 ALL = P + RW + US
 FRAME = 0x800000       /* 256 pages, each with its number in its first word */
 DIRECTORIES = 0x600000 /* of SPACES spaces, a page table behind each */
 SPACES = 100
-CR0_WP = 1 << 16
-CR0_PG = 1 << 31
 CR4_PGE = 1 << 7
 
 guest_main:
@@ -56,30 +48,13 @@ number_frames:
     ret
 
 enable:
-    mov edi, offset identity
-    mov eax, P + RW + US
-    mov ecx, 4096
-1:  stosd
-    add eax, 0x1000
-    loop 1b
-    mov edi, offset directory
-    mov eax, offset identity + ALL
-    mov ecx, 4
-2:  stosd
-    add eax, 0x1000
-    loop 2b
+    MAP_IDENTITY P+RW+US, ALL
     mov dword ptr [directory + 4 * (WINDOW >> 22)], offset page_table + ALL
-    mov eax, offset directory
-    mov cr3, eax
-    mov eax, cr0
-    or eax, CR0_PG + CR0_WP
-    mov cr0, eax
+    PAGING_ON CR0_PG+CR0_WP
     ret
 
 disable:
-    mov eax, cr0
-    and eax, ~(CR0_PG + CR0_WP)
-    mov cr0, eax
+    PAGING_OFF
     ret
 
 flush: /* keeps registers */

@@ -13,9 +13,6 @@
 #define MB (1ull << 20)
 
 enum { P = 1, RW = 2, US = 4, A = 0x20, D = 0x40, PS = 0x80, G = 0x100 };
-enum { CR4_PSE = 1 << 4, CR4_PAE = 1 << 5, CR4_PGE = 1 << 7, CR4_SMAP = 1 << 21 };
-#define CR0_PG 0x80000001u
-#define CR0_WP (1u << 16)
 
 enum { POINTERS = 0x1000, DIRECTORY = 0x2000, TABLES = 0x10000, ROM_AT = 0x40000, MMIO_AT = 0x50000 };
 
@@ -56,8 +53,8 @@ static void setup(struct fixture *f, bool untraced)
     f->phys.protect = on_protect;
     f->phys.watched_written = on_written;
     CHECK_EQ(shadow_init(&f->shadow, &f->phys, &f->counters), 0);
-    f->paging =
-        (struct paging){.cr0 = CR0_PG | CR0_WP, .cr3 = DIRECTORY, .cr4 = CR4_PSE | CR4_PGE, .maxphyaddr = 36};
+    f->paging = (struct paging){
+        .cr0 = CR0_PG | CR0_PE | CR0_WP, .cr3 = DIRECTORY, .cr4 = CR4_PSE | CR4_PGE, .maxphyaddr = 36};
     f->shadow.untraced = untraced;
     shadow_load_root(&f->shadow, &f->paging);
 }

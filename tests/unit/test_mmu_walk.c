@@ -12,15 +12,6 @@
 
 enum { P = 1, RW = 2, US = 4, A = 0x20, D = 0x40, PS = 0x80, G = 0x100 };
 #define XD (1ull << 63)
-enum {
-    CR0_WP = 1 << 16,
-    CR4_PSE = 1 << 4,
-    CR4_PAE = 1 << 5,
-    CR4_PGE = 1 << 7,
-    CR4_SMEP = 1 << 20,
-    CR4_SMAP = 1 << 21
-};
-#define CR0_PG 0x80000001u
 
 enum { DIRECTORY = 0x1000, TABLE = 0x2000, POINTERS = 0x3020 };
 
@@ -58,7 +49,7 @@ static struct paging paging_32(void)
 {
     memset(phys.ram, 0, 0x10000);
     phys_write(&phys, DIRECTORY + 4, 4, TABLE | P | RW | US);
-    return (struct paging){.cr0 = CR0_PG, .cr3 = DIRECTORY | 0x18, .maxphyaddr = 36};
+    return (struct paging){.cr0 = CR0_PG | CR0_PE, .cr3 = DIRECTORY | 0x18, .maxphyaddr = 36};
 }
 
 static void set_pte(unsigned n, u32 value)
@@ -174,7 +165,7 @@ static struct paging paging_pae(void)
     memset(phys.ram, 0, 0x10000);
     phys_write(&phys, POINTERS + 8, 8, DIRECTORY | P);
     phys_write(&phys, DIRECTORY, 8, TABLE | P | RW | US);
-    struct paging paging = {.cr0 = CR0_PG, .cr4 = CR4_PAE, .cr3 = POINTERS, .maxphyaddr = 36};
+    struct paging paging = {.cr0 = CR0_PG | CR0_PE, .cr4 = CR4_PAE, .cr3 = POINTERS, .maxphyaddr = 36};
     CHECK(mmu_load_pdptes(&phys, &paging));
     return paging;
 }
@@ -293,7 +284,7 @@ static void on_code(void *owner, u64 gpa, u64 bytes)
 static void test_odd_tables(void)
 {
     /* Tables where no memory is: entries are all ones, so the walk ends somewhere and nothing is written. */
-    struct paging paging = {.cr0 = CR0_PG, .cr3 = 0xe0000000, .maxphyaddr = 36};
+    struct paging paging = {.cr0 = CR0_PG | CR0_PE, .cr3 = 0xe0000000, .maxphyaddr = 36};
     CHECK_EQ(walk_of(&paging, 0x12345678, ACCESS_WRITE, true).gpa, 0xfffff678);
     paging.cr4 = CR4_PSE;
     CHECK_EQ(fault_of(&paging, 0x12345678, ACCESS_READ, false), PF_PRESENT | PF_RESERVED);
