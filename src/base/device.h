@@ -34,6 +34,11 @@ static inline void irq_set(const struct irq_line *line, bool level)
 struct dma {
     void (*read)(void *memory, u64 gpa, void *buffer, u64 bytes);
     void (*write)(void *memory, u64 gpa, const void *buffer, u64 bytes);
+    /* Host address of RAM at gpa for *bytes bytes, which is lowered to what lies there in one piece, or NULL
+     * where no RAM is. It stays valid as long as the machine, and any thread may read and write there. */
+    u8 *(*map)(void *memory, u64 gpa, u64 *bytes);
+    /* RAM was changed through map(): the vCPU thread must say so before it tells the guest. */
+    void (*written)(void *memory, u64 gpa, u64 bytes);
     void *memory;
 };
 

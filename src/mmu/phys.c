@@ -414,7 +414,31 @@ static void dma_write(void *memory, u64 gpa, const void *buffer, u64 bytes)
     write_run(memory, UINT64_MAX, gpa, buffer, bytes);
 }
 
+static u8 *dma_map(void *memory, u64 gpa, u64 *bytes)
+{
+    const struct phys_region *region = phys_find(memory, gpa);
+    if (!region || region->kind != PHYS_RAM) return NULL;
+    u64 left = region->gpa + region->bytes - gpa;
+    if (*bytes > left) *bytes = left;
+    return region->host + (gpa - region->gpa);
+}
+
+/* Whoever mapped it may have been told of another region's bytes since: what is no RAM by now is skipped. */
+static void dma_written(void *memory, u64 gpa, u64 bytes)
+{
+    while (bytes) {
+        u64 run = bytes;
+        if (dma_map(memory, gpa, &run))
+            phys_written(memory, gpa, run);
+        else if (run > PAGE_SIZE - (gpa & PAGE_MASK))
+            run = PAGE_SIZE - (gpa & PAGE_MASK);
+        gpa += run;
+        bytes -= run;
+    }
+}
+
 struct dma phys_dma(struct phys *phys)
 {
-    return (struct dma){.read = dma_read, .write = dma_write, .memory = phys};
+    return (struct dma){
+        .read = dma_read, .write = dma_write, .map = dma_map, .written = dma_written, .memory = phys};
 }

@@ -236,9 +236,16 @@ void machine_destroy(struct vm *vm)
     free(vm);
 }
 
+static void wake(void *owner)
+{
+    waker_wake(((struct vm *)owner)->waker);
+}
+
 void machine_set_waker(struct vm *vm, struct waker *waker)
 {
     vm->waker = waker;
+    vm->post.owner = vm;
+    vm->post.wake = wake;
     vm_time_set_waker(&vm->time, waker);
     chipset_start(&vm->chipset);
 }

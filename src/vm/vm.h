@@ -4,7 +4,8 @@
  * phys).
  *
  * Invariants
- * 1. One thread, the vCPU thread, touches anything here; the waker only sets vcpu.pending and its own events.
+ * 1. One thread, the vCPU thread, touches anything here; the waker only sets vcpu.pending and its own events,
+ * other threads send letters (base/post.h).
  * 2. Stopping and resetting are requests: they set PENDING_EXIT, and the dispatcher does them between two
  * instructions.
  * 3. Nothing here is global: lockstep has two of them.
@@ -14,6 +15,7 @@
 
 #include "base/counters.h"
 #include "base/log.h"
+#include "base/post.h"
 #include "chipset.h"
 #include "cpu/vcpu.h"
 #include "mmu/phys.h"
@@ -50,10 +52,11 @@ struct vm {
     struct vm_time time;
     struct port_bus ports;
     struct chipset chipset;
-    struct waker *waker; /* NULL: none */
-    struct trace *trace; /* NULL: none */
-    u64 powered_on_ns;   /* CLOCK_MONOTONIC */
-    u64 wall_ns;         /* Unix time of the machine's time 0 */
+    struct waker *waker;  /* NULL: none */
+    struct post_box post; /* what other threads have done for devices */
+    struct trace *trace;  /* NULL: none */
+    u64 powered_on_ns;    /* CLOCK_MONOTONIC */
+    u64 wall_ns;          /* Unix time of the machine's time 0 */
 
     bool reset_wanted, hard_reset;
     bool stopping;

@@ -52,6 +52,11 @@ static void raise_event(struct waker *waker, u32 event)
         syscall(SYS_futex, waker->pending, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
+void waker_wake(struct waker *waker)
+{
+    raise_event(waker, 0);
+}
+
 static void take_signal(struct waker *waker)
 {
     struct signalfd_siginfo info;

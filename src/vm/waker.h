@@ -14,7 +14,8 @@
  * 3. Signals (INT TERM HUP QUIT: quit; USR1: dump the screen) are blocked in every thread and read from a
  * signalfd: no handler, no global.
  *
- * Functions up to waker_wait() are the vCPU thread's; waker_main() is the waker's own.
+ * Functions up to waker_wait() are the vCPU thread's; waker_main() is the waker's own; waker_wake() is
+ * anybody's.
  */
 #ifndef RINGER_VM_WAKER_H
 #define RINGER_VM_WAKER_H
@@ -64,6 +65,9 @@ void waker_want_input(struct waker *waker);
 u32 waker_take_events(struct waker *waker);
 /* Sleep until *pending is not zero or the deadline (CLOCK_MONOTONIC, UINT64_MAX: never) has come. */
 void waker_wait(struct waker *waker, u64 deadline_ns);
+
+/* Any thread: make the vCPU thread look at what concerns the host (PENDING_HOST), waking it if it sleeps. */
+void waker_wake(struct waker *waker);
 
 /* CLOCK_MONOTONIC in nanoseconds. */
 u64 host_now_ns(void);

@@ -1,0 +1,60 @@
+/*
+ * The post: letters arrive once each, in the order in which one thread sent them, and the box wakes when it
+ * was empty.
+ */
+#include "base/post.h"
+#include "check.h"
+
+#include <pthread.h>
+
+#define SENDERS 4
+#define LETTERS 20000
+
+struct letter {
+    struct post post;
+    unsigned sender, number;
+};
+
+static struct letter letters[SENDERS][LETTERS];
+static struct post_box box;
+static unsigned wakes, arrived, next_number[SENDERS];
+
+static void wake(void *owner)
+{
+    __atomic_add_fetch(&wakes, 1, __ATOMIC_SEQ_CST);
+}
+
+static void run(struct post *post)
+{
+    struct letter *letter = container_of(post, struct letter, post);
+    CHECK_EQ(letter->number, next_number[letter->sender]);
+    next_number[letter->sender]++;
+    arrived++;
+}
+
+static void *send_all(void *argument)
+{
+    struct letter *mine = argument;
+    for (unsigned n = 0; n < LETTERS; n++)
+        post_send(&box, &mine[n].post);
+    return NULL;
+}
+
+int main(void)
+{
+    pthread_t thread[SENDERS];
+    box.wake = wake;
+    CHECK(!post_box_run(&box));
+    for (unsigned s = 0; s < SENDERS; s++) {
+        for (unsigned n = 0; n < LETTERS; n++)
+            letters[s][n] = (struct letter){{run, NULL}, s, n};
+        CHECK(!pthread_create(&thread[s], NULL, send_all, letters[s]));
+    }
+    while (arrived < SENDERS * LETTERS)
+        post_box_run(&box);
+    for (unsigned s = 0; s < SENDERS; s++)
+        pthread_join(thread[s], NULL);
+    CHECK(wakes > 0);
+    CHECK(!post_box_run(&box));
+    return check_report();
+}
