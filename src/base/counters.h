@@ -59,6 +59,7 @@
     X(trace_drops, "shadow entries dropped by them")                                                         \
     X(trace_storms, "traces ended because the page was written too often")                                   \
     X(window_promotions, "address spaces given a host window")                                               \
+    X(window_low, "of these, the one at address 0")                                                          \
     X(window_demotions, "host windows taken away again")                                                     \
     X(window_faults, "host page faults in windows")                                                          \
     X(window_mappings, "runs of pages mapped into windows")                                                  \

@@ -20,11 +20,17 @@ struct code_page {
     u32 live;
 };
 
-static void *map_low(u64 bytes)
+/* Each machine of the process has its own piece of the 4 GB. */
+static void *map_meta(u64 bytes)
 {
-    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_32BIT, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
+    const u64 step = 1u << 20, origin = 1ull << META_ORIGIN_BIT, end = origin + (4ull << 30);
+    for (u64 at = origin + step; at + bytes <= end; at += step) {
+        void *p = mmap((void *)at, bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+        if (p == (void *)at) return p;
+        if (p != MAP_FAILED) munmap(p, bytes); /* a host kernel that does not know the flag */
+    }
+    return NULL;
 }
 
 static void *map_any(u64 bytes)
@@ -53,7 +59,7 @@ int cache_init(struct cache *cache, u64 bytes, struct counters *counters)
     while (buckets < cache->meta_bytes / META_TYPICAL)
         buckets *= 2;
     cache->buckets_mask = buckets - 1;
-    cache->meta = map_low(cache->meta_bytes);
+    cache->meta = map_meta(cache->meta_bytes);
     cache->buckets = map_any(buckets * sizeof(cache->buckets[0]));
     cache->templates = map_any(TEMPLATES * sizeof(cache->templates[0]));
     cache->pages = map_any(PAGE_BUCKETS * sizeof(cache->pages[0]));

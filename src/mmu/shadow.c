@@ -164,6 +164,7 @@ static void move_user(struct shadow *shadow, const struct paging *paging, u64 cr
     state->current = space;
     const struct view *view = &state->view[space->view];
     shadow->table[SHADOW_USER] = view->table;
+    shadow->has_window = view->window;
     shadow->window = view->window ? state->window[view->window - 1].base : 0;
     shadow->window_unsettled = true;
 }
