@@ -280,19 +280,26 @@ static void unlink_outgoing(struct cache *cache, struct edge *edge)
     unlink_edge(cache, edge);
 }
 
+void cache_unlink(struct cache *cache, struct block *block)
+{
+    for (unsigned n = 0; n < block->edge_count; n++)
+        unlink_outgoing(cache, &block_edges(block)[n]);
+}
+
 void cache_fill_site(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1)
 {
     struct block *from = edge_from(edge);
     struct indirect_site *site = block_indirect(from);
     unlink_outgoing(cache, edge);
-    if (site->fills == SITE_FILLS) {
+    bool again = site->fills && edge->eip == to->eip; /* after cache_unlink(), say */
+    if (site->fills == SITE_FILLS && !again) {
         u32 compare = site->eip_patch + 4u - SITE_COMPARE_BYTES;
         cache->arena.write[from->start + compare] = 0xe9; /* jmp rel32 */
         patch32(cache, from->start + compare + 1, site->look_up - (compare + 5));
         cache->counters->sites_given_up++;
         return;
     }
-    site->fills++;
+    if (!again) site->fills++;
     edge->eip = to->eip;
     patch32(cache, from->start + site->eip_patch, edge->eip);
     patch32(cache, from->start + site->page_patch,
@@ -336,8 +343,7 @@ static void block_kill(struct cache *cache, struct block *block, u32 page)
         block->incoming = edge->next;
         unlink_edge(cache, edge);
     }
-    for (unsigned n = 0; n < block->edge_count; n++)
-        unlink_outgoing(cache, &block_edges(block)[n]);
+    cache_unlink(cache, block);
 
     struct jump_entry *entry = &cache->jump[block->eip % JUMP_ENTRIES];
     if (entry->code == block_entry(cache, block)) entry->key = 0;

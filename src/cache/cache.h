@@ -241,6 +241,9 @@ struct block *cache_template(const struct cache *cache, const struct block_key *
  * table must hold for the target's page. */
 void cache_link(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1);
 
+/* Undo it for all edges of a block: what it leads to next is found by C code. */
+void cache_unlink(struct cache *cache, struct block *block);
+
 /* Point a site's edge at this block, whose page has frame_plus_1 in the exec table, or give the site up. */
 void cache_fill_site(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1);
 

@@ -414,6 +414,7 @@ static const struct option_row rows[] = {
      SWITCH(translator.no_checked_sites)},
     {"no-relocation", NULL, "code mapped at another address is translated anew",
      SWITCH(translator.no_relocation)},
+    {"no-kicks", NULL, "loops and calls of translated code look for interrupts", SWITCH(translator.no_kicks)},
     {"no-site-cache", NULL, "indirect branches do not remember where they went",
      SWITCH(translator.no_site_cache)},
     {"no-return-stack", NULL, "guest returns are looked up like other indirect branches",
