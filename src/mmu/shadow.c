@@ -254,6 +254,7 @@ static void fill(struct shadow *shadow, u32 view, u32 linear, const struct walk 
         shadow->counters->shadow_fills++;
     }
     if (fill_write && !table->write[page]) {
+        phys_populate(shadow->phys, place->host);
         view_set_write(shadow, view, page, entry);
         *place->flags |= PHYS_DIRTY; /* writes through the entry will not be seen */
         shadow->counters->shadow_fills++;
