@@ -88,6 +88,25 @@ static bool set_firmware(struct options *o, const char *value, struct complaint 
     return true;
 }
 
+static bool set_drive(struct options *o, const char *value, struct complaint *c)
+{
+    return drive_options_add(&o->drives, value, c->text, c->bytes);
+}
+
+#define FILE_SETTER(name, interface, index, medium)                                                          \
+    static bool set_##name(struct options *o, const char *value, struct complaint *c)                        \
+    {                                                                                                        \
+        return drive_options_add_file(&o->drives, value, interface, index, medium, c->text, c->bytes);       \
+    }
+FILE_SETTER(hda, DRIVE_IDE, 0, MEDIUM_DISK)
+FILE_SETTER(hdb, DRIVE_IDE, 1, MEDIUM_DISK)
+FILE_SETTER(hdc, DRIVE_IDE, 2, MEDIUM_DISK)
+FILE_SETTER(hdd, DRIVE_IDE, 3, MEDIUM_DISK)
+FILE_SETTER(cdrom, DRIVE_IDE, 2, MEDIUM_CDROM)
+FILE_SETTER(fda, DRIVE_FLOPPY, 0, MEDIUM_DISK)
+FILE_SETTER(fdb, DRIVE_FLOPPY, 1, MEDIUM_DISK)
+#undef FILE_SETTER
+
 static bool set_memory(struct options *o, const char *value, struct complaint *c)
 {
     char *size = list_value(value, "size");
@@ -368,6 +387,17 @@ static const struct option_row rows[] = {
      SWITCH(boot.guest_unpacks)},
     {"bios", "FILE", "a firmware image, started at the reset vector", set_firmware, 0},
 
+    {NULL, NULL, "Media", NULL, 0},
+    {"hda", "FILE", "disk image in the first IDE drive; -hdb, -hdc, -hdd: in the others", set_hda, 0},
+    {"hdb", "FILE", NULL, set_hdb, 0},
+    {"hdc", "FILE", NULL, set_hdc, 0},
+    {"hdd", "FILE", NULL, set_hdd, 0},
+    {"cdrom", "FILE", "CD-ROM image in the third IDE drive", set_cdrom, 0},
+    {"fda", "FILE", "floppy image in the first floppy drive; -fdb: in the second", set_fda, 0},
+    {"fdb", "FILE", NULL, set_fdb, 0},
+    {"drive", "LIST", "file=FILE,if=ide|virtio|floppy|none,format=raw|qcow2,media=disk|cdrom, ...", set_drive, 0},
+    {"snapshot", NULL, "whatever is written to disks is forgotten at the end", SWITCH(drives.snapshot)},
+
     {NULL, NULL, "The machine", NULL, 0},
     {"memory", "SIZE", "guest memory: 512 or 512M, 1G, ... (default 128M)", set_memory, 0},
     {"m", "SIZE", NULL, set_memory, 0},
@@ -494,6 +524,7 @@ static bool check_together(struct options *o, struct complaint *c)
         return COMPLAIN(c, "--symbols is for --profile or --perf-map, which are missing");
     if (o->lockstep && o->engine == ENGINE_INTERP)
         return COMPLAIN(c, "--lockstep compares both engines: --engine=interp makes no sense with it");
+    if (!drive_options_settle(&o->drives, c->text, c->bytes)) return false;
     if (!o->serial_count) o->serial[0] = "stdio";
     if (o->deterministic && o->rtc_base < 0) o->rtc_base = DETERMINISTIC_RTC_BASE;
     return true;
