@@ -102,8 +102,7 @@ static const char *const verbs[] = {[DISK_READ] = "read",
 
 static enum error_policy policy_of(const struct block_disk *disk, const struct disk_request *request)
 {
-    enum error_policy policy =
-        request->operation == DISK_READ ? disk->on_read_error : disk->on_write_error;
+    enum error_policy policy = request->operation == DISK_READ ? disk->on_read_error : disk->on_write_error;
     if (policy == ON_ERROR_ENOSPC) return request->error == -ENOSPC ? ON_ERROR_STOP : ON_ERROR_REPORT;
     return policy;
 }

@@ -31,7 +31,7 @@ enum error_policy { ON_ERROR_REPORT, ON_ERROR_IGNORE, ON_ERROR_STOP, ON_ERROR_EN
 enum detect_zeroes { DETECT_ZEROES_OFF, DETECT_ZEROES_ON, DETECT_ZEROES_UNMAP };
 
 struct block_disk {
-    struct disk disk; /* for the device */
+    struct disk disk;    /* for the device */
     struct image *image; /* NULL: no medium */
     struct disk_crew *crew;
     char *name; /* for messages */
@@ -51,9 +51,9 @@ struct disk_crew {
     struct post_box *box;
     struct clock *clock; /* deterministic: whose guest time counts; NULL: threads */
     struct timer timer;
-    struct request_queue later; /* deterministic: what is under way */
-    struct request_queue held;  /* what failed and waits for another try */
-    unsigned retrying;          /* of these, under way once more */
+    struct request_queue later;                          /* deterministic: what is under way */
+    struct request_queue held;                           /* what failed and waits for another try */
+    unsigned retrying;                                   /* of these, under way once more */
     void (*stalled)(void *machine, const char *message); /* set by the owner */
     void (*resumed)(void *machine);
     void *machine;
@@ -67,7 +67,8 @@ struct disk_crew {
 };
 
 void disk_crew_init(struct disk_crew *crew, struct post_box *box, struct clock *deterministic);
-/* Wait for what is under way, and end the threads. No letter comes after; done() is not called for what was. */
+/* Wait for what is under way, and end the threads. No letter comes after; done() is not called for what was.
+ */
 void disk_crew_destroy(struct disk_crew *crew);
 /* Try again what is held. */
 void disk_crew_retry(struct disk_crew *crew);

@@ -191,7 +191,7 @@ struct store *host_file_open(const char *path, bool read_only, char *error, size
                  path,
                  failed != -EAGAIN && failed != -EACCES ? strerror(-failed)
                  : read_only                            ? " by another machine, which writes to it"
-                                                        : " by another machine: it can be written by one alone");
+                             : " by another machine: it can be written by one alone");
         close(fd);
         return NULL;
     }

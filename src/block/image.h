@@ -1,11 +1,11 @@
 /*
- * An image: a medium by offset, whatever format keeps it. Synchronous; any thread may call any of these at any
- * time, and each blocks for as long as the host takes. All return 0 or -errno.
+ * An image: a medium by offset, whatever format keeps it. Synchronous; any thread may call any of these at
+ * any time, and each blocks for as long as the host takes. All return 0 or -errno.
  *
- * Offsets and lengths are multiples of 512 and within image.bytes: block_disk.c, the only door for guests, has
- * checked that. What is written is stable after a flush() that began when the write had returned. Two that
- * overlap and are under way at the same time leave any mixture of both in the bytes they share, and nothing
- * else anywhere.
+ * Offsets and lengths are multiples of 512 and within image.bytes: block_disk.c, the only door for guests,
+ * has checked that. What is written is stable after a flush() that began when the write had returned. Two
+ * that overlap and are under way at the same time leave any mixture of both in the bytes they share, and
+ * nothing else anywhere.
  */
 #ifndef RINGER_BLOCK_IMAGE_H
 #define RINGER_BLOCK_IMAGE_H

@@ -2,9 +2,9 @@
  * A store: bytes by offset, which image formats are built on. Usually a file of the host (host_file.h); tests
  * put others in its place, which fail, or forget what was not synced.
  *
- * Any thread may call any of these at any time. All return 0 or -errno; read() returns STORE_SHORT when some of
- * the bytes lie behind the end, and reads them as zeros. What write() has written
- * survives the death of this process at once, and that of the host after a sync() that began later.
+ * Any thread may call any of these at any time. All return 0 or -errno; read() returns STORE_SHORT when some
+ * of the bytes lie behind the end, and reads them as zeros. What write() has written survives the death of
+ * this process at once, and that of the host after a sync() that began later.
  */
 #ifndef RINGER_BLOCK_STORE_H
 #define RINGER_BLOCK_STORE_H

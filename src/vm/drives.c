@@ -27,13 +27,15 @@ static bool open_drive(struct drive *drive, struct vm *vm, const struct drive_op
     bool temporary = is_temporary(vm, option) && !option->read_only;
     struct image *image = NULL;
     if (option->file) {
-        const struct image_open how = {.format = option->format,
-                                       .read_only = option->read_only || temporary};
+        const struct image_open how = {.format = option->format, .read_only = option->read_only || temporary};
         image = image_open(option->file, &how, error, error_bytes);
         if (image && temporary) image = overlay_open(image, error, error_bytes);
         if (!image) return false;
     }
-    *drive = (struct drive){option->interface, option->index, option->medium, option->id};
+    drive->interface = option->interface;
+    drive->index = option->index;
+    drive->medium = option->medium;
+    drive->id = option->id;
     char name[256], place[64];
     snprintf(place, sizeof(place), "%s drive %u", drive_interface_name(option->interface), option->index);
     snprintf(name, sizeof(name), "%s (%s)", option->interface == DRIVE_NONE ? option->id : place,

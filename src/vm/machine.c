@@ -273,8 +273,8 @@ void machine_pause(struct vm *vm, const char *message)
 {
     if (vm->paused) return;
     vm->paused = true;
-    log_warn("%s; the machine stands still until it can (tried every %u s, and on SIGUSR2)", message,
-             PAUSE_RETRY_S);
+    log_warn("%s; the machine stands still until this can be done (tried every %u s, and on SIGUSR2)",
+             message, PAUSE_RETRY_S);
     __atomic_or_fetch(&vm->vcpu.pending, PENDING_HOST, __ATOMIC_SEQ_CST);
 }
 

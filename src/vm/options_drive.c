@@ -1,10 +1,15 @@
+/*
+ * Options: media and the drives they are in.
+ */
 #include "options_drive.h"
+
+#include "options_table.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define COMPLAIN(...) (snprintf(error, error_bytes, __VA_ARGS__), false)
+#define SAY(...) (snprintf(error, error_bytes, __VA_ARGS__), false)
 
 /* --- the items of a list --- */
 
@@ -203,9 +208,9 @@ static bool read_item(struct reading *r, const char *key, const char *value, cha
     for (unsigned n = 0; n < ARRAY_SIZE(keys); n++) {
         if (strcmp(key, keys[n].key)) continue;
         if (keys[n].set(r, value)) return true;
-        return COMPLAIN("-drive: %s takes %s, not \"%s\"", key, keys[n].values, value);
+        return SAY("-drive: %s takes %s, not \"%s\"", key, keys[n].values, value);
     }
-    return COMPLAIN("-drive: there is no key \"%s\"", key);
+    return SAY("-drive: there is no key \"%s\"", key);
 }
 
 static struct drive_option *next_drive(struct drive_options *options, char *error, size_t error_bytes)
@@ -226,7 +231,7 @@ bool drive_options_add(struct drive_options *options, const char *list, char *er
     while (good && *list) {
         char *key = NULL, *value = NULL;
         if (!next_item(&list, &key, &value)) {
-            good = COMPLAIN("-drive takes a list of KEY=VALUE with commas between them; \"%s\" is none", list);
+            good = SAY("-drive takes a list of KEY=VALUE with commas between them; \"%s\" is none", list);
         } else {
             good = read_item(&r, key, value, error, error_bytes);
         }
@@ -235,15 +240,15 @@ bool drive_options_add(struct drive_options *options, const char *list, char *er
     }
     if (!good) return false;
     if (r.place_given) {
-        if (r.drive->index_given) return COMPLAIN("-drive: index says all that bus and unit do");
+        if (r.drive->index_given) return SAY("-drive: index says all that bus and unit do");
         r.drive->index = r.bus * 2 + r.unit;
         r.drive->index_given = true;
     }
     if (r.drive->medium == MEDIUM_CDROM) r.drive->read_only = true;
     if (!r.drive->file && r.drive->medium == MEDIUM_DISK && r.drive->interface != DRIVE_FLOPPY)
-        return COMPLAIN("-drive: a disk needs file=FILE");
+        return SAY("-drive: a disk needs file=FILE");
     if (r.drive->interface == DRIVE_NONE && !r.drive->id)
-        return COMPLAIN("-drive: if=none is for a -device that names the drive, which needs an id=NAME");
+        return SAY("-drive: if=none is for a -device that names the drive, which needs an id=NAME");
     return true;
 }
 
@@ -280,7 +285,7 @@ static bool settle(const struct drive_options *options, struct drive_option *dri
     const char *interface = drive_interface_name(drive->interface);
     for (unsigned n = 0; drive->id && n < options->count; n++)
         if (&options->drive[n] != drive && options->drive[n].id && !strcmp(options->drive[n].id, drive->id))
-            return COMPLAIN("there are two drives with the id \"%s\"", drive->id);
+            return SAY("there are two drives with the id \"%s\"", drive->id);
     if (drive->interface == DRIVE_NONE) return true;
     unsigned first = drive->medium == MEDIUM_CDROM && drive->interface == DRIVE_IDE ? 2 : 0;
     if (!drive->index_given) {
@@ -293,10 +298,10 @@ static bool settle(const struct drive_options *options, struct drive_option *dri
         drive->index_given = true;
     }
     if (drive->index >= places[drive->interface])
-        return COMPLAIN("there are %u %s drives, and no place for %s", places[drive->interface], interface,
-                        drive->file ? drive->file : "another");
+        return SAY("there are %u %s drives, and no place for %s", places[drive->interface], interface,
+                   drive->file ? drive->file : "another");
     if (is_taken(options, drive, drive->index))
-        return COMPLAIN("two drives are to be %s drive %u", interface, drive->index);
+        return SAY("two drives are to be %s drive %u", interface, drive->index);
     return true;
 }
 
@@ -306,3 +311,39 @@ bool drive_options_settle(struct drive_options *options, char *error, size_t err
         if (!settle(options, &options->drive[n], error, error_bytes)) return false;
     return true;
 }
+
+/* --- the table --- */
+
+static bool set_drive(struct options *o, const char *value, struct complaint *c)
+{
+    return drive_options_add(&o->drives, value, c->text, c->bytes);
+}
+
+#define FILE_SETTER(name, interface, index, medium)                                                          \
+    static bool set_##name(struct options *o, const char *value, struct complaint *c)                        \
+    {                                                                                                        \
+        return drive_options_add_file(&o->drives, value, interface, index, medium, c->text, c->bytes);       \
+    }
+FILE_SETTER(hda, DRIVE_IDE, 0, MEDIUM_DISK)
+FILE_SETTER(hdb, DRIVE_IDE, 1, MEDIUM_DISK)
+FILE_SETTER(hdc, DRIVE_IDE, 2, MEDIUM_DISK)
+FILE_SETTER(hdd, DRIVE_IDE, 3, MEDIUM_DISK)
+FILE_SETTER(cdrom, DRIVE_IDE, 2, MEDIUM_CDROM)
+FILE_SETTER(fda, DRIVE_FLOPPY, 0, MEDIUM_DISK)
+FILE_SETTER(fdb, DRIVE_FLOPPY, 1, MEDIUM_DISK)
+#undef FILE_SETTER
+
+static const struct option_row rows[] = {
+    {"hda", "FILE", "disk image in the first IDE drive; -hdb, -hdc, -hdd: the others", .set = set_hda},
+    {"hdb", "FILE", NULL, .set = set_hdb},
+    {"hdc", "FILE", NULL, .set = set_hdc},
+    {"hdd", "FILE", NULL, .set = set_hdd},
+    {"cdrom", "FILE", "CD-ROM image in the third IDE drive", .set = set_cdrom},
+    {"fda", "FILE", "floppy image in drive A; -fdb: in B", .set = set_fda},
+    {"fdb", "FILE", NULL, .set = set_fdb},
+    {"drive", "LIST", "file=FILE,if=ide|virtio|floppy|none,format=raw|qcow2,media=disk|cdrom,...",
+     .set = set_drive},
+    {"snapshot", NULL, "whatever is written to disks is forgotten at the end", SWITCH(drives.snapshot)},
+};
+
+const struct option_group options_drives = {"Media", rows, ARRAY_SIZE(rows)};

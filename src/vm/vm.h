@@ -88,8 +88,10 @@ void machine_triple_fault(struct vm *vm);
 void vm_stop(struct vm *vm, enum stop_cause cause, int status, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* Stand still: no guest instruction runs until machine_resume(). Time goes on, as it does for a computer whose
- * host sleeps. The message says why. */
+#define PAUSE_RETRY_S 2
+
+/* Stand still: no guest instruction runs until machine_resume(). Time goes on, as it does for a computer
+ * whose host sleeps. The message says why. Requests that disks hold are tried again every PAUSE_RETRY_S. */
 void machine_pause(struct vm *vm, const char *message);
 void machine_resume(struct vm *vm);
 
