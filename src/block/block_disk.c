@@ -44,7 +44,7 @@ static struct block_disk *disk_of(const struct disk_request *request)
 
 static int perform_write(struct block_disk *disk, struct disk_request *request, struct span span)
 {
-    struct image *image = disk->image;
+    struct disk_image *image = disk->image;
     int failed;
     if (disk->detect_zeroes != DETECT_ZEROES_OFF && span_is_zero(span))
         failed = image->ops->zero(image, request->offset, request->bytes);
@@ -56,7 +56,7 @@ static int perform_write(struct block_disk *disk, struct disk_request *request, 
 static int perform(struct disk_request *request)
 {
     struct block_disk *disk = disk_of(request);
-    struct image *image = disk->image;
+    struct disk_image *image = disk->image;
     struct span span = {request->part, request->part_count, 0, request->bytes};
     if (!request->bytes && request->operation != DISK_FLUSH) return 0;
     switch (request->operation) {
@@ -276,7 +276,8 @@ void disk_crew_destroy(struct disk_crew *crew)
     pthread_mutex_destroy(&crew->lock);
 }
 
-void block_disk_init(struct block_disk *disk, struct disk_crew *crew, struct image *image, const char *name)
+void block_disk_init(struct block_disk *disk, struct disk_crew *crew, struct disk_image *image,
+                     const char *name)
 {
     *disk = (struct block_disk){.disk = {.bytes = image ? image->bytes : 0,
                                          .read_only = image && image->read_only,
@@ -291,6 +292,6 @@ void block_disk_init(struct block_disk *disk, struct disk_crew *crew, struct ima
 
 void block_disk_destroy(struct block_disk *disk)
 {
-    image_close(disk->image);
+    disk_image_close(disk->image);
     free(disk->name);
 }

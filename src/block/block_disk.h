@@ -31,8 +31,8 @@ enum error_policy { ON_ERROR_REPORT, ON_ERROR_IGNORE, ON_ERROR_STOP, ON_ERROR_EN
 enum detect_zeroes { DETECT_ZEROES_OFF, DETECT_ZEROES_ON, DETECT_ZEROES_UNMAP };
 
 struct block_disk {
-    struct disk disk;    /* for the device */
-    struct image *image; /* NULL: no medium */
+    struct disk disk;         /* for the device */
+    struct disk_image *image; /* NULL: no medium */
     struct disk_crew *crew;
     char *name; /* for messages */
     enum error_policy on_read_error, on_write_error;
@@ -74,7 +74,8 @@ void disk_crew_destroy(struct disk_crew *crew);
 void disk_crew_retry(struct disk_crew *crew);
 
 /* The image (NULL: an empty drive) becomes the disk's. Policies are set by the caller afterwards. */
-void block_disk_init(struct block_disk *disk, struct disk_crew *crew, struct image *image, const char *name);
+void block_disk_init(struct block_disk *disk, struct disk_crew *crew, struct disk_image *image,
+                     const char *name);
 /* Nothing may be under way. Writes back and closes the image. */
 void block_disk_destroy(struct block_disk *disk);
 

@@ -15,14 +15,14 @@
 #define BLOCK_BYTES 4096u
 
 struct overlay {
-    struct image image;
-    struct image *base;
+    struct disk_image image;
+    struct disk_image *base;
     struct store *store;
     pthread_mutex_t lock;
     u64 *present; /* one bit a block */
 };
 
-static struct overlay *overlay_of(struct image *image)
+static struct overlay *overlay_of(struct disk_image *image)
 {
     return container_of(image, struct overlay, image);
 }
@@ -48,7 +48,7 @@ static u64 run_of(const struct overlay *overlay, u64 offset, u64 bytes, bool *pr
     return (at < offset + bytes ? at : offset + bytes) - offset;
 }
 
-static int overlay_read(struct image *image, u64 offset, struct span to)
+static int overlay_read(struct disk_image *image, u64 offset, struct span to)
 {
     struct overlay *overlay = overlay_of(image);
     int failed = 0;
@@ -80,7 +80,7 @@ static int write_part(struct overlay *overlay, u64 offset, struct span from)
     return failed ? failed : overlay->store->ops->write(overlay->store, offset, from);
 }
 
-static int overlay_write(struct image *image, u64 offset, struct span from)
+static int overlay_write(struct disk_image *image, u64 offset, struct span from)
 {
     struct overlay *overlay = overlay_of(image);
     int failed = 0;
@@ -100,29 +100,29 @@ static int overlay_write(struct image *image, u64 offset, struct span from)
     return failed;
 }
 
-static int overlay_flush(struct image *image)
+static int overlay_flush(struct disk_image *image)
 {
     return 0; /* nothing will outlive this process */
 }
 
-static int overlay_discard(struct image *image, u64 offset, u64 bytes)
+static int overlay_discard(struct disk_image *image, u64 offset, u64 bytes)
 {
     return 0;
 }
 
-static int overlay_zero(struct image *image, u64 offset, u64 bytes)
+static int overlay_zero(struct disk_image *image, u64 offset, u64 bytes)
 {
     struct overlay *overlay = overlay_of(image);
     u64 first = align_up(offset, BLOCK_BYTES), end = (offset + bytes) / BLOCK_BYTES * BLOCK_BYTES;
     if (first >= end || overlay->store->ops->punch(overlay->store, first, end - first))
-        return image_write_zeros(image, offset, bytes);
+        return disk_image_write_zeros(image, offset, bytes);
     for (u64 b = first / BLOCK_BYTES; b < end / BLOCK_BYTES; b++)
         set_present(overlay, b);
-    int failed = image_write_zeros(image, offset, first - offset);
-    return failed ? failed : image_write_zeros(image, end, offset + bytes - end);
+    int failed = disk_image_write_zeros(image, offset, first - offset);
+    return failed ? failed : disk_image_write_zeros(image, end, offset + bytes - end);
 }
 
-static int overlay_extent(struct image *image, u64 offset, u64 *bytes, enum extent_kind *kind)
+static int overlay_extent(struct disk_image *image, u64 offset, u64 *bytes, enum extent_kind *kind)
 {
     struct overlay *overlay = overlay_of(image);
     bool present;
@@ -133,10 +133,10 @@ static int overlay_extent(struct image *image, u64 offset, u64 *bytes, enum exte
     return failed;
 }
 
-static int overlay_close(struct image *image)
+static int overlay_close(struct disk_image *image)
 {
     struct overlay *overlay = overlay_of(image);
-    image_close(overlay->base);
+    disk_image_close(overlay->base);
     if (overlay->store) overlay->store->ops->close(overlay->store);
     pthread_mutex_destroy(&overlay->lock);
     free(overlay->present);
@@ -144,7 +144,7 @@ static int overlay_close(struct image *image)
     return 0;
 }
 
-static const struct image_ops overlay_ops = {
+static const struct disk_image_ops overlay_ops = {
     .format = "overlay",
     .read = overlay_read,
     .write = overlay_write,
@@ -155,15 +155,15 @@ static const struct image_ops overlay_ops = {
     .close = overlay_close,
 };
 
-struct image *overlay_open(struct image *base, char *error, size_t error_bytes)
+struct disk_image *overlay_open(struct disk_image *base, char *error, size_t error_bytes)
 {
     struct overlay *overlay = calloc(1, sizeof(*overlay));
     if (!overlay) {
         snprintf(error, error_bytes, "out of memory");
-        image_close(base);
+        disk_image_close(base);
         return NULL;
     }
-    overlay->image = (struct image){&overlay_ops, base->bytes, false};
+    overlay->image = (struct disk_image){&overlay_ops, base->bytes, false};
     overlay->base = base;
     pthread_mutex_init(&overlay->lock, NULL);
     overlay->present = calloc(base->bytes / BLOCK_BYTES / 64 + 1, sizeof(u64));

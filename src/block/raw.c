@@ -12,18 +12,18 @@
 #define SECTOR_BYTES 512
 
 struct raw {
-    struct image image;
+    struct disk_image image;
     struct store *store;
     u64 store_bytes; /* when it was opened: the last sector may be a part of one */
     bool probed;
 };
 
-static struct raw *raw_of(struct image *image)
+static struct raw *raw_of(struct disk_image *image)
 {
     return container_of(image, struct raw, image);
 }
 
-static int raw_read(struct image *image, u64 offset, struct span to)
+static int raw_read(struct disk_image *image, u64 offset, struct span to)
 {
     struct raw *raw = raw_of(image);
     int failed = raw->store->ops->read(raw->store, offset, to);
@@ -42,7 +42,7 @@ static bool changes_format(const struct raw *raw, u64 offset, struct span from)
     return !memcmp(magic, "QFI\xfb", sizeof(magic));
 }
 
-static int raw_write(struct image *image, u64 offset, struct span from)
+static int raw_write(struct disk_image *image, u64 offset, struct span from)
 {
     struct raw *raw = raw_of(image);
     if (changes_format(raw, offset, from)) {
@@ -53,27 +53,27 @@ static int raw_write(struct image *image, u64 offset, struct span from)
     return raw->store->ops->write(raw->store, offset, from);
 }
 
-static int raw_flush(struct image *image)
+static int raw_flush(struct disk_image *image)
 {
     struct store *store = raw_of(image)->store;
     return store->ops->sync(store);
 }
 
-static int raw_discard(struct image *image, u64 offset, u64 bytes)
+static int raw_discard(struct disk_image *image, u64 offset, u64 bytes)
 {
     struct store *store = raw_of(image)->store;
     int failed = store->ops->punch(store, offset, bytes);
     return failed == -EOPNOTSUPP ? 0 : failed;
 }
 
-static int raw_zero(struct image *image, u64 offset, u64 bytes)
+static int raw_zero(struct disk_image *image, u64 offset, u64 bytes)
 {
     struct store *store = raw_of(image)->store;
     int failed = store->ops->punch(store, offset, bytes);
-    return failed == -EOPNOTSUPP ? image_write_zeros(image, offset, bytes) : failed;
+    return failed == -EOPNOTSUPP ? disk_image_write_zeros(image, offset, bytes) : failed;
 }
 
-static int raw_extent(struct image *image, u64 offset, u64 *bytes, enum extent_kind *kind)
+static int raw_extent(struct disk_image *image, u64 offset, u64 *bytes, enum extent_kind *kind)
 {
     struct raw *raw = raw_of(image);
     u64 found = offset;
@@ -94,7 +94,7 @@ static int raw_extent(struct image *image, u64 offset, u64 *bytes, enum extent_k
     return 0;
 }
 
-static int raw_close(struct image *image)
+static int raw_close(struct disk_image *image)
 {
     struct raw *raw = raw_of(image);
     raw->store->ops->close(raw->store);
@@ -102,7 +102,7 @@ static int raw_close(struct image *image)
     return 0;
 }
 
-static const struct image_ops raw_ops = {
+static const struct disk_image_ops raw_ops = {
     .format = "raw",
     .read = raw_read,
     .write = raw_write,
@@ -113,7 +113,7 @@ static const struct image_ops raw_ops = {
     .close = raw_close,
 };
 
-struct image *raw_open(struct store *store, bool read_only, bool probed, char *error, size_t error_bytes)
+struct disk_image *raw_open(struct store *store, bool read_only, bool probed, char *error, size_t error_bytes)
 {
     u64 bytes;
     int failed = store->ops->size(store, &bytes);
@@ -126,7 +126,7 @@ struct image *raw_open(struct store *store, bool read_only, bool probed, char *e
     return &raw->image;
 }
 
-int image_write_zeros(struct image *image, u64 offset, u64 bytes)
+int disk_image_write_zeros(struct disk_image *image, u64 offset, u64 bytes)
 {
     static const u8 zeros[64 << 10];
     while (bytes) {

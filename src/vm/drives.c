@@ -25,10 +25,11 @@ static bool open_drive(struct drive *drive, struct vm *vm, const struct drive_op
                        size_t error_bytes)
 {
     bool temporary = is_temporary(vm, option) && !option->read_only;
-    struct image *image = NULL;
+    struct disk_image *image = NULL;
     if (option->file) {
-        const struct image_open how = {.format = option->format, .read_only = option->read_only || temporary};
-        image = image_open(option->file, &how, error, error_bytes);
+        const struct disk_image_how how = {.format = option->format,
+                                           .read_only = option->read_only || temporary};
+        image = disk_image_open(option->file, &how, error, error_bytes);
         if (image && temporary) image = overlay_open(image, error, error_bytes);
         if (!image) return false;
     }

@@ -31,13 +31,13 @@ static const char *file_named(const char *name, u64 bytes)
 /* --- an image that fails on demand --- */
 
 struct failing {
-    struct image image;
+    struct disk_image image;
     int error;
     unsigned calls;
     u8 bytes[MB];
 };
 
-static int failing_read(struct image *image, u64 offset, struct span to)
+static int failing_read(struct disk_image *image, u64 offset, struct span to)
 {
     struct failing *f = container_of(image, struct failing, image);
     f->calls++;
@@ -45,7 +45,7 @@ static int failing_read(struct image *image, u64 offset, struct span to)
     return f->error;
 }
 
-static int failing_write(struct image *image, u64 offset, struct span from)
+static int failing_write(struct disk_image *image, u64 offset, struct span from)
 {
     struct failing *f = container_of(image, struct failing, image);
     f->calls++;
@@ -53,30 +53,30 @@ static int failing_write(struct image *image, u64 offset, struct span from)
     return f->error;
 }
 
-static int failing_flush(struct image *image)
+static int failing_flush(struct disk_image *image)
 {
     return container_of(image, struct failing, image)->error;
 }
 
-static int failing_zero(struct image *image, u64 offset, u64 bytes)
+static int failing_zero(struct disk_image *image, u64 offset, u64 bytes)
 {
     struct failing *f = container_of(image, struct failing, image);
     if (!f->error) memset(f->bytes + offset, 0, bytes);
     return f->error;
 }
 
-static int failing_close(struct image *image)
+static int failing_close(struct disk_image *image)
 {
     return 0;
 }
 
-static const struct image_ops failing_ops = {.format = "failing",
-                                             .read = failing_read,
-                                             .write = failing_write,
-                                             .flush = failing_flush,
-                                             .discard = failing_zero,
-                                             .zero = failing_zero,
-                                             .close = failing_close};
+static const struct disk_image_ops failing_ops = {.format = "failing",
+                                                  .read = failing_read,
+                                                  .write = failing_write,
+                                                  .flush = failing_flush,
+                                                  .discard = failing_zero,
+                                                  .zero = failing_zero,
+                                                  .close = failing_close};
 
 static struct failing failing = {.image = {&failing_ops, MB, false}};
 
@@ -130,10 +130,10 @@ static int run(struct disk *disk, enum disk_operation operation, u64 offset, voi
     return wait_for(&order);
 }
 
-static struct image *open_image(const char *path, bool read_only)
+static struct disk_image *open_raw(const char *path, bool read_only)
 {
-    struct image_open how = {.format = "raw", .read_only = read_only};
-    return image_open(path, &how, error, sizeof(error));
+    struct disk_image_how how = {.format = "raw", .read_only = read_only};
+    return disk_image_open(path, &how, error, sizeof(error));
 }
 
 static void fill(u8 *bytes, u64 count, unsigned seed)
@@ -151,7 +151,7 @@ static void test_transfers(void)
     static u8 wrote[MB], read[MB];
     static struct order orders[64];
     disk_crew_init(&crew, &box, NULL);
-    block_disk_init(&disk, &crew, open_image(file_named("raw", MB), false), "raw");
+    block_disk_init(&disk, &crew, open_raw(file_named("raw", MB), false), "raw");
     CHECK_EQ(disk.disk.bytes, MB);
     fill(wrote, sizeof(wrote), 1);
     for (unsigned n = 0; n < 64; n++)
@@ -179,7 +179,7 @@ static void test_refusals(void)
     struct block_disk disk, empty;
     u8 sector[512];
     disk_crew_init(&crew, &box, NULL);
-    block_disk_init(&disk, &crew, open_image(file_named("raw", MB), true), "raw");
+    block_disk_init(&disk, &crew, open_raw(file_named("raw", MB), true), "raw");
     block_disk_init(&empty, &crew, NULL, "empty");
     CHECK_EQ(run(&disk.disk, DISK_READ, MB, sector, 512), -EINVAL);
     CHECK_EQ(run(&disk.disk, DISK_READ, ~0ull << 9, sector, 512), -EINVAL);
@@ -306,23 +306,23 @@ static void test_deterministic(void)
 static void test_locks(void)
 {
     const char *path = file_named("locked", MB);
-    struct image *reader = open_image(path, true), *other = open_image(path, true);
+    struct disk_image *reader = open_raw(path, true), *other = open_raw(path, true);
     CHECK(reader && other);
-    CHECK(!open_image(path, false));
+    CHECK(!open_raw(path, false));
     CHECK(strstr(error, "in use") != NULL);
-    image_close(reader);
-    image_close(other);
-    struct image *writer = open_image(path, false);
+    disk_image_close(reader);
+    disk_image_close(other);
+    struct disk_image *writer = open_raw(path, false);
     CHECK(writer != NULL);
-    CHECK(!open_image(path, true));
-    CHECK(!open_image(path, false));
-    image_close(writer);
-    writer = open_image(path, false);
+    CHECK(!open_raw(path, true));
+    CHECK(!open_raw(path, false));
+    disk_image_close(writer);
+    writer = open_raw(path, false);
     CHECK(writer != NULL);
-    image_close(writer);
+    disk_image_close(writer);
 }
 
-static int transfer(struct image *image, bool write, u64 offset, void *memory, u64 bytes)
+static int transfer(struct disk_image *image, bool write, u64 offset, void *memory, u64 bytes)
 {
     struct iovec part;
     struct span span = span_of(&part, memory, bytes);
@@ -334,11 +334,11 @@ static void test_overlay(void)
     const u64 odd = MB - 5 * 512;
     static u8 model[MB], read[MB], piece[65536];
     const char *path = file_named("base", odd);
-    struct image *base = open_image(path, false);
+    struct disk_image *base = open_raw(path, false);
     fill(model, odd, 3);
     CHECK_EQ(transfer(base, true, 0, model, odd), 0);
-    image_close(base);
-    struct image *overlay = overlay_open(open_image(path, true), error, sizeof(error));
+    disk_image_close(base);
+    struct disk_image *overlay = overlay_open(open_raw(path, true), error, sizeof(error));
     CHECK(overlay != NULL);
     if (!overlay) return;
     srand(1);
@@ -356,12 +356,12 @@ static void test_overlay(void)
     }
     CHECK_EQ(transfer(overlay, false, 0, read, odd), 0);
     CHECK(!memcmp(model, read, odd));
-    image_close(overlay);
-    base = open_image(path, true);
+    disk_image_close(overlay);
+    base = open_raw(path, true);
     fill(model, odd, 3);
     CHECK_EQ(transfer(base, false, 0, read, odd), 0);
     CHECK(!memcmp(model, read, odd));
-    image_close(base);
+    disk_image_close(base);
 }
 
 /* What is cut off while it is in use cannot be read as zeros. */
@@ -369,18 +369,18 @@ static void test_truncated(void)
 {
     static u8 read[4096];
     const char *path = file_named("cut", MB);
-    struct image *image = open_image(path, false);
+    struct disk_image *image = open_raw(path, false);
     CHECK(!truncate(path, MB / 2));
     CHECK_EQ(transfer(image, false, 0, read, 4096), 0);
     CHECK_EQ(transfer(image, false, MB / 2 - 512, read, 1024), -EIO);
     CHECK_EQ(transfer(image, false, MB - 512, read, 512), -EIO);
-    image_close(image);
+    disk_image_close(image);
     /* Half a sector at the end is one all the same. */
-    image = open_image(file_named("odd", 700), false);
+    image = open_raw(file_named("odd", 700), false);
     CHECK_EQ(image->bytes, 1024);
     CHECK_EQ(transfer(image, false, 512, read, 512), 0);
     CHECK_EQ(transfer(image, true, 512, read, 512), 0);
-    image_close(image);
+    disk_image_close(image);
 }
 
 int main(void)
