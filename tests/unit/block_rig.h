@@ -56,7 +56,7 @@ static inline int rig_end(void)
 
 static inline const char *rig_path(const char *name)
 {
-    static char path[4][128];
+    static char path[4][1200];
     static unsigned turn;
     char *it = path[turn++ % 4];
     snprintf(it, sizeof(path[0]), "%s/%s", rig_directory, name);
