@@ -342,6 +342,7 @@ struct shape {
 static const struct shape shapes[] = {
     {"cluster_size=4k", false, false},
     {"cluster_size=512,refcount_bits=64", false, false}, /* the refcount table grows */
+    {"cluster_size=512,refcount_bits=32", true, false},  /* many L2 tables, all shared */
     {"cluster_size=4k", true, false},
     {"cluster_size=16k", false, true},
     {"compat=0.10,cluster_size=2k", true, true},
