@@ -84,7 +84,8 @@ static void update(struct lapic *lapic)
 {
     bool wanted = lapic->pin[0];
     if (lapic->enabled)
-        wanted = lapic->extint || deliverable(lapic) >= 0 || pin_is_extint(lapic, 0) || pin_is_extint(lapic, 1);
+        wanted =
+            lapic->extint || deliverable(lapic) >= 0 || pin_is_extint(lapic, 0) || pin_is_extint(lapic, 1);
     irq_set(&lapic->wiring.intr, wanted);
 }
 
@@ -163,7 +164,8 @@ void lapic_local_event(struct lapic *lapic, enum lapic_lvt number)
 {
     u32 entry = lapic->lvt[number];
     if (entry & APIC_MASKED) return;
-    unsigned delivery = number == LAPIC_LVT_TIMER || number == LAPIC_LVT_ERROR ? APIC_FIXED : delivery_of(entry);
+    unsigned delivery =
+        number == LAPIC_LVT_TIMER || number == LAPIC_LVT_ERROR ? APIC_FIXED : delivery_of(entry);
     accept(lapic, delivery, (u8)entry, false);
 }
 
@@ -354,7 +356,8 @@ static u32 read_icr(struct lapic *lapic, unsigned n)
 static bool legal_shorthand(unsigned shorthand, unsigned delivery)
 {
     bool self = shorthand == SHORTHAND_SELF || shorthand == SHORTHAND_ALL;
-    return !self || delivery == APIC_FIXED || (shorthand == SHORTHAND_ALL && delivery == APIC_LOWEST_PRIORITY);
+    return !self || delivery == APIC_FIXED ||
+           (shorthand == SHORTHAND_ALL && delivery == APIC_LOWEST_PRIORITY);
 }
 
 static void send(struct lapic *lapic)

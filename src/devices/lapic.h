@@ -9,9 +9,9 @@
  *   030 version 090 APR  0D0 LDR   100 ISR (8)    200 IRR   300 ICR    380 initial, 390 current count
  *               0A0 PPR  0E0 DFR                            310 ICR    3E0 divide
  *
- * The timer counts at the rate of the TSC: CPUID leaf 15h tells of a crystal as quick as that. Nothing
- * counts: the count is computed from the clock when somebody looks. A period that ends while the host is
- * late is lost, but the next ends when it should: so periods neither burst nor drift.
+ * The timer counts, divided, at the rate of the crystal that CPUID leaf 15h tells of. Nothing counts: the
+ * count is computed from the clock when somebody looks. A period that ends while the host is late is lost,
+ * but the next ends when it should: so periods neither burst nor drift.
  *
  * Invariants
  * 1. wiring.intr is up when there is something to acknowledge: an interrupt in IRR of a higher class than
@@ -42,9 +42,10 @@ struct lapic_wiring {
     void (*nmi)(void *machine);
     void (*init)(void *machine);           /* an INIT message: the processor, and this APIC, start anew */
     void (*eoi)(void *machine, u8 vector); /* the end of a level-triggered interrupt */
-    void (*accepting)(void *machine); /* messages that were refused may be accepted now */
-    u64 (*tsc)(void *machine);        /* the guest's */
+    void (*accepting)(void *machine);      /* messages that were refused may be accepted now */
+    u64 (*tsc)(void *machine);             /* the guest's */
     u64 (*tsc_hz)(void *machine);
+    u64 (*timer_hz)(void *machine); /* the rate that the counting timer divides */
     void *machine;
 };
 

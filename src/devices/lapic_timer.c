@@ -1,27 +1,22 @@
 /*
  * The local APIC's timer (SDM 3A 10.5.4): one-shot, periodic, and TSC-deadline. See lapic.h.
  *
- * Ticks are those of the undivided timer clock, counted from power-on, so that no rate drifts.
+ * Ticks are those of the crystal, counted from power-on, so that no rate drifts.
  */
 #include "lapic_private.h"
 
 #define NS_PER_SECOND 1000000000u
 
-static u64 hz(const struct lapic *lapic)
-{
-    return lapic->wiring.tsc_hz(lapic->wiring.machine);
-}
-
 static u64 ticks_now(const struct lapic *lapic)
 {
-    return (u64)((unsigned __int128)clock_now(lapic->clock) * hz(lapic) / NS_PER_SECOND);
+    u64 hz = lapic->wiring.timer_hz(lapic->wiring.machine);
+    return (u64)((unsigned __int128)clock_now(lapic->clock) * hz / NS_PER_SECOND);
 }
 
 /* The first nanosecond at which so many ticks have passed. */
-static u64 ns_of(const struct lapic *lapic, u64 ticks)
+static u64 ns_of(u64 ticks, u64 hz)
 {
-    u64 rate = hz(lapic);
-    return (u64)(((unsigned __int128)ticks * NS_PER_SECOND + rate - 1) / rate);
+    return (u64)(((unsigned __int128)ticks * NS_PER_SECOND + hz - 1) / hz);
 }
 
 /* Bits 3, 1 and 0: 2, 4, ... 128, 1. */
@@ -51,8 +46,9 @@ static u32 current_count(const struct lapic *lapic)
 /* Have the timer fire at the end of the count, if there is one to come that somebody hears of. */
 static void arm_count(struct lapic *lapic)
 {
+    u64 end = lapic->start + period(lapic);
     if (lapic->counting && !(lapic->lvt[LAPIC_LVT_TIMER] & APIC_MASKED))
-        timer_arm(&lapic->timer, ns_of(lapic, lapic->start + period(lapic)));
+        timer_arm(&lapic->timer, ns_of(end, lapic->wiring.timer_hz(lapic->wiring.machine)));
     else
         timer_cancel(&lapic->timer);
 }
@@ -82,8 +78,8 @@ static void check_deadline(struct lapic *lapic)
     u64 now = lapic->wiring.tsc(lapic->wiring.machine);
     if (now < lapic->deadline) {
         u64 ticks = lapic->deadline - now;
-        /* What is centuries away need not be exact. */
-        u64 wait = ticks >> 60 ? UINT64_MAX / 2 : ns_of(lapic, ticks);
+        /* What is years away need not be exact. */
+        u64 wait = ticks >> 60 ? UINT64_MAX / 2 : ns_of(ticks, lapic->wiring.tsc_hz(lapic->wiring.machine));
         timer_arm(&lapic->timer, clock_now(lapic->clock) + wait);
         return;
     }

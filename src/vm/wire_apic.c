@@ -1,9 +1,7 @@
 #include "wire_apic.h"
 
-#include "cpu/system.h"
+#include "cpu/cpuid.h"
 #include "vm.h"
-
-enum { APIC_BASE_ENABLED = 1 << 11 };
 
 /* --- wires --- */
 
@@ -108,6 +106,11 @@ static u64 tsc_hz(void *machine)
     return vm_time_tsc_hz(&vm->time);
 }
 
+static u64 timer_hz(void *machine)
+{
+    return cpuid_crystal_hz(tsc_hz(machine));
+}
+
 /* --- the CPU --- */
 
 int apic_wires_acknowledge(struct apic_wires *wires)
@@ -185,7 +188,7 @@ int apic_wires_init(struct apic_wires *wires, struct vm *vm, struct pci_bus *bus
 {
     wires->vm = vm;
     if (vm->options->no_apic) return 0;
-    lapic_init(&wires->lapic, &vm->time.clock, cpu_has_tsc_deadline(vm->options->cpu),
+    lapic_init(&wires->lapic, &vm->time.clock, vm->options->cpu->f1_ecx & F1C_TSC_DEADLINE,
                &(struct lapic_wiring){.intr = {cpu_intr, vm, 0},
                                       .nmi = nmi,
                                       .init = init,
@@ -193,6 +196,7 @@ int apic_wires_init(struct apic_wires *wires, struct vm *vm, struct pci_bus *bus
                                       .accepting = accepting,
                                       .tsc = guest_tsc,
                                       .tsc_hz = tsc_hz,
+                                      .timer_hz = timer_hz,
                                       .machine = vm});
     ioapic_init(&wires->ioapic, send, &wires->lapic);
     ioapic_set_idle_high(&wires->ioapic, 0xfu << IOAPIC_PIN_PIRQA);
