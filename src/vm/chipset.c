@@ -333,7 +333,7 @@ void chipset_post(struct chipset *c)
 {
     set_up_chips(&c->vm->ports);
     apic_wires_post(&c->apic);
-    acpi_tables_put(&c->vm->phys, c->serial_fitted);
+    acpi_tables_put(&c->vm->phys, c->serial_fitted, c->apic.fitted);
 }
 
 void chipset_power_button(struct chipset *c)

@@ -23,6 +23,7 @@
 struct vm;
 
 #define IOAPIC_BASE 0xfec00000u
+#define LAPIC_BASE  0xfee00000u /* until the guest moves it */
 
 /* Inputs of the I/O APIC (global system interrupts of ACPI): ISA IRQs are their own but for IRQ 0. */
 #define IOAPIC_PIN_IRQ0  2
