@@ -21,12 +21,14 @@
 #include "pci_windows.h"
 #include "serial_link.h"
 #include "shadow_ram.h"
+#include "wire_apic.h"
 
 #define CHIPSET_SERIAL_PORTS 4
 
 struct chipset {
     struct vm *vm;
     struct i8259_pair pic;
+    struct apic_wires apic;
     struct i8254 pit;
     struct i8237_pair dma;
     struct mc146818 rtc;
@@ -68,8 +70,6 @@ void chipset_post(struct chipset *chipset);
 /* The power button, which asks the guest to shut down. */
 void chipset_power_button(struct chipset *chipset);
 
-/* INTA: the vector, or -1 when no interrupt is wanted (any more). */
-int chipset_acknowledge(struct chipset *chipset);
 /* FERR# of the CPU, by way of IRQ 13. */
 void chipset_ferr(struct chipset *chipset, bool level);
 
