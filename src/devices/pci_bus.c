@@ -91,8 +91,7 @@ void pci_set_interrupt(struct pci_device *device, bool level)
     assert(pin >= 1 && pin <= 4);
     if (level == device->interrupting) return;
     device->interrupting = level;
-    /* As the 440FX boards are wired: device 1's INTA is PIRQA, device 2's PIRQB, and so on. */
-    unsigned pirq = ((device->devfn >> 3) - 1 + pin - 1) & 3;
+    unsigned pirq = pci_pirq(device->devfn, pin);
     struct pci_bus *bus = device->bus;
     bus->pirq_count[pirq] += level ? 1 : -1;
     irq_set(&bus->pirq[pirq], bus->pirq_count[pirq] != 0);

@@ -80,6 +80,13 @@ void pci_bar_init(struct pci_device *device, unsigned bar, u32 bytes, bool io,
 /* Command register and base addresses back to 0. */
 void pci_device_reset(struct pci_device *device);
 
+/* The PIRQ line that an interrupt pin is wired to, as on the 440FX boards: device 1's INTA is PIRQA, device
+ * 2's PIRQB, and so on. */
+static inline unsigned pci_pirq(u8 devfn, u8 pin)
+{
+    return ((devfn >> 3) - 1u + pin - 1u) & 3;
+}
+
 /* Interrupt pin, numbered in config space (1 INTA to 4 INTD): level. */
 void pci_set_interrupt(struct pci_device *device, bool level);
 
