@@ -37,6 +37,7 @@ struct options {
     bool debug_exit;       /* isa-debug-exit is fitted ... */
     u16 debug_exit_port;   /* ... here, ... */
     u8 debug_exit_bytes;   /* ... this wide */
+    bool no_apic;
     bool no_kvm_clock;
     bool no_isa_pnp;
     bool no_reboot;

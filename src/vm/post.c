@@ -14,8 +14,6 @@
 enum { ISA_BRIDGE = PCI_DEVFN(1, 0), POWER = PCI_DEVFN(1, 3) };
 enum { PIRQ_ROUTE = 0x60, PIRQS = 4, PMBA = 0x40, PMREGMISC = 0x80 };
 
-#define SCI_IRQ 9
-
 /* Where PIRQA to PIRQD go, as SeaBIOS has it. */
 static const u8 pirq_route[PIRQS] = {10, 10, 11, 11};
 
@@ -26,6 +24,7 @@ struct acpi_machine acpi_machine_of(const struct vm *vm)
                                        phys_low_ram_bytes(&vm->phys) <= 2ull << 30 ? 2u << 30 : 3u << 30};
     for (unsigned n = 0; n < ACPI_SERIAL_PORTS; n++)
         machine.serial[n] = vm->chipset.serial_fitted[n];
+    machine.apic = vm->chipset.apic.fitted;
     return machine;
 }
 
@@ -69,9 +68,9 @@ static void set_up_chips(struct vm *vm)
         u8 pin = device ? device->config[PCI_INTERRUPT_PIN] : 0;
         if (pin) write_config(ports, (u8)devfn, PCI_INTERRUPT_LINE, 1, route_of((u8)devfn, pin));
     }
-    write_config(ports, POWER, PCI_INTERRUPT_LINE, 1, SCI_IRQ);
+    write_config(ports, POWER, PCI_INTERRUPT_LINE, 1, ACPI_SCI_IRQ);
     ports_write(ports, CONFIG_ADDRESS, 4, 0);
-    ports_write(ports, ELCR + 1, 1, 1 << (SCI_IRQ - 8));
+    ports_write(ports, ELCR + 1, 1, 1 << (ACPI_SCI_IRQ - 8));
 }
 
 /* --- tables --- */
@@ -98,6 +97,12 @@ struct tables {
 
 #define PCI_INTERRUPTS_MAX 32
 
+/* The power management function's interrupt is the SCI. */
+static unsigned input_of(u8 devfn, u8 pin)
+{
+    return devfn == POWER ? ACPI_SCI_IRQ : IOAPIC_PIN_PIRQA + pci_pirq(devfn, pin);
+}
+
 static void build_mp_table(struct vm *vm, struct table_image *image)
 {
     struct mp_pci_interrupt interrupt[PCI_INTERRUPTS_MAX];
@@ -109,7 +114,7 @@ static void build_mp_table(struct vm *vm, struct table_image *image)
         u8 pin = device ? device->config[PCI_INTERRUPT_PIN] : 0;
         if (pin)
             interrupt[machine.pci_count++] = (struct mp_pci_interrupt){
-                .device = (u8)(devfn >> 3), .pin = pin - 1, .irq = device->config[PCI_INTERRUPT_LINE]};
+                .device = (u8)(devfn >> 3), .pin = pin - 1, .input = (u8)input_of((u8)devfn, pin)};
     }
     mp_table_build(image, &machine);
 }
@@ -141,6 +146,7 @@ static void put_tables(struct vm *vm, struct tables *tables)
 void post(struct vm *vm)
 {
     set_up_chips(vm);
+    apic_wires_post(&vm->chipset.apic);
     struct tables tables = {0};
     build(vm, &tables);
     put_tables(vm, &tables);
