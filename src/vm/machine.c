@@ -72,6 +72,22 @@ static void port_write(void *machine, u16 port, unsigned size, u32 value)
     ports_write(&vm->ports, port, size, value);
 }
 
+static u32 port_read_string(void *machine, u16 port, unsigned size, u8 *to, u32 count)
+{
+    struct vm *vm = machine;
+    u32 done = ports_read_string(&vm->ports, port, size, to, count);
+    vm->counters.port_string_bytes += (u64)done * size;
+    return done;
+}
+
+static u32 port_write_string(void *machine, u16 port, unsigned size, const u8 *from, u32 count)
+{
+    struct vm *vm = machine;
+    u32 done = ports_write_string(&vm->ports, port, size, from, count);
+    vm->counters.port_string_bytes += (u64)done * size;
+    return done;
+}
+
 static int acknowledge(void *machine)
 {
     struct vm *vm = machine;
@@ -146,6 +162,8 @@ static bool make_cpu(struct vm *vm, char *error, size_t error_bytes)
     struct vcpu *v = &vm->vcpu;
     vm->cpu_host = (struct vcpu_host){.port_read = port_read,
                                       .port_write = port_write,
+                                      .port_read_string = port_read_string,
+                                      .port_write_string = port_write_string,
                                       .interrupt_acknowledge = acknowledge,
                                       .tsc = tsc,
                                       .tsc_hz = tsc_hz,
