@@ -95,11 +95,13 @@ static u32 add_part(struct ide_channel *channel, u64 most, u32 *stray)
         gpa = IN_BUFFER;
     }
     use(dma, (u32)bytes);
-    struct iovec *last = &channel->part[channel->parts - 1];
-    if (channel->parts && gpa != IN_BUFFER && (u8 *)last->iov_base + last->iov_len == host &&
-        channel->gpa[channel->parts - 1] + last->iov_len == gpa) {
-        last->iov_len += bytes;
-        return (u32)bytes;
+    if (channel->parts && gpa != IN_BUFFER) {
+        struct iovec *last = &channel->part[channel->parts - 1];
+        if ((u8 *)last->iov_base + last->iov_len == host &&
+            channel->gpa[channel->parts - 1] + last->iov_len == gpa) {
+            last->iov_len += bytes;
+            return (u32)bytes;
+        }
     }
     channel->part[channel->parts] = (struct iovec){host, bytes};
     channel->gpa[channel->parts++] = gpa;
