@@ -9,6 +9,7 @@
 
 #include "base/types.h"
 #include "loader.h"
+#include "options_drive.h"
 #include "translator/translator.h"
 
 #include <stdio.h>
@@ -22,6 +23,7 @@ enum command { COMMAND_RUN, COMMAND_HELP, COMMAND_VERSION };
 
 struct options {
     struct boot_files boot;
+    struct drive_options drives;
     u64 memory_bytes;
     const struct cpu_model *cpu;
     const char *serial[4]; /* chardev specifications of COM1..COM4; NULL: no such port */
