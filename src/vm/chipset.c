@@ -278,7 +278,8 @@ bool chipset_init(struct chipset *c, struct vm *vm, char *error, size_t error_by
         snprintf(error, error_bytes, "cannot fit the video memory: %s", strerror(-failed));
         return false;
     }
-    return fit_serial_ports(c, vm, error, error_bytes) && fit_debug_ports(c, vm, error, error_bytes);
+    return wire_ide_init(&c->ide, vm, error, error_bytes) && fit_serial_ports(c, vm, error, error_bytes) &&
+           fit_debug_ports(c, vm, error, error_bytes);
 }
 
 void chipset_destroy(struct chipset *c)
@@ -301,6 +302,7 @@ void chipset_reset(struct chipset *c)
     i440fx_reset(&c->host_bridge);
     piix3_reset(&c->isa_bridge);
     piix4_pm_reset(&c->power);
+    wire_ide_reset(&c->ide);
     vga_reset(&c->vga);
     if (c->isa_pnp_read_port) isa_pnp_reset(&c->isa_pnp);
     for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
@@ -314,7 +316,9 @@ void chipset_firmware_loaded(struct chipset *c)
 
 /* --- in the firmware's place --- */
 
-#define POWER PCI_DEVFN(1, 3)
+#define IDE             PCI_DEVFN(1, 1)
+#define POWER           PCI_DEVFN(1, 3)
+#define IDE_MASTER_BASE 0xc000
 
 /* The power management block to ACPI_PM_BASE, and its interrupt level-triggered. The PIRQs stay unrouted and
  * the other interrupts edge-triggered: an operating system with ACPI routes them when it needs them (and
@@ -328,6 +332,9 @@ static void set_up_chips(struct port_bus *ports)
         {POWER, PCI_INTERRUPT_LINE, 1, SCI_IRQ},
         {POWER, 0x40, 4, ACPI_PM_BASE},
         {POWER, 0x80, 1, 1},
+        {IDE, 0x40, 4, 0x80008000}, /* both channels are decoded */
+        {IDE, PCI_BAR0 + 4 * 4, 4, IDE_MASTER_BASE},
+        {IDE, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MASTER},
     };
     for (unsigned n = 0; n < ARRAY_SIZE(rows); n++) {
         ports_write(ports, 0xcf8, 4, 1u << 31 | rows[n].devfn << 8 | rows[n].offset);
