@@ -218,8 +218,8 @@ bool chipset_init(struct chipset *c, struct vm *vm, char *error, size_t error_by
                  strerror(-failed));
         return false;
     }
-    return fit_serial_ports(c, vm, error, error_bytes) && fit_debug_ports(c, vm, error, error_bytes) &&
-           firmware_init(&c->firmware, vm, error, error_bytes);
+    return wire_ide_init(&c->ide, vm, error, error_bytes) && fit_serial_ports(c, vm, error, error_bytes) &&
+           fit_debug_ports(c, vm, error, error_bytes) && firmware_init(&c->firmware, vm, error, error_bytes);
 }
 
 void chipset_destroy(struct chipset *c)
@@ -244,6 +244,7 @@ void chipset_reset(struct chipset *c)
     i440fx_reset(&c->host_bridge);
     piix3_reset(&c->isa_bridge);
     piix4_pm_reset(&c->power);
+    wire_ide_reset(&c->ide);
     vga_reset(&c->vga);
     if (c->isa_pnp_read_port) isa_pnp_reset(&c->isa_pnp);
     for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)

@@ -23,6 +23,7 @@
 #include "shadow_ram.h"
 #include "wire_apic.h"
 #include "wire_firmware.h"
+#include "wire_ide.h"
 
 #define CHIPSET_SERIAL_PORTS 4
 
@@ -55,6 +56,7 @@ struct chipset {
     struct irq_line irq13;
     struct shadow_ram shadow_ram;
     struct firmware firmware;
+    struct wire_ide ide;
 };
 
 /* Wire everything. Returns false with one sentence in error when a back end cannot be opened. */

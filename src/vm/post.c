@@ -11,8 +11,9 @@
 #define CONFIG_DATA    0xcfc
 #define ELCR           0x4d0
 
-enum { ISA_BRIDGE = PCI_DEVFN(1, 0), POWER = PCI_DEVFN(1, 3) };
-enum { PIRQ_ROUTE = 0x60, PIRQS = 4, PMBA = 0x40, PMREGMISC = 0x80 };
+enum { ISA_BRIDGE = PCI_DEVFN(1, 0), IDE = PCI_DEVFN(1, 1), POWER = PCI_DEVFN(1, 3) };
+enum { PIRQ_ROUTE = 0x60, PIRQS = 4, PMBA = 0x40, PMREGMISC = 0x80, IDETIM = 0x40 };
+#define IDE_BOTH_CHANNELS 0x80008000u /* are decoded */
 
 /* Where PIRQA to PIRQD go, as SeaBIOS has it. */
 static const u8 pirq_route[PIRQS] = {10, 10, 11, 11};
@@ -48,14 +49,37 @@ static void write_config(struct port_bus *ports, u8 devfn, u8 offset, unsigned b
     ports_write(ports, (u16)(CONFIG_DATA + (offset & 3)), bytes, value);
 }
 
+/* Where the windows of PCI devices go. */
+struct windows {
+    u32 ports, memory;
+};
+
+#define FIRST_PORTS 0xc000
+
+/* Every window a place, one behind the other. */
+static void place_windows(struct port_bus *ports, const struct pci_device *device, struct windows *next)
+{
+    u16 command = 0;
+    for (unsigned n = 0; n < PCI_BARS; n++) {
+        const struct pci_bar *bar = &device->bar[n];
+        if (bar->kind == PCI_BAR_NONE) continue;
+        u32 *at = bar->kind == PCI_BAR_PORTS ? &next->ports : &next->memory;
+        *at = (u32)align_up(*at, bar->bytes);
+        write_config(ports, device->devfn, (u8)(PCI_BAR0 + 4 * n), 4, *at);
+        *at += bar->bytes;
+        command |= bar->kind == PCI_BAR_PORTS ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
+    }
+    if (command) write_config(ports, device->devfn, PCI_COMMAND, 2, command | PCI_COMMAND_MASTER);
+}
+
 static u8 route_of(u8 devfn, u8 pin)
 {
     return pirq_route[pci_pirq(devfn, pin)];
 }
 
-/* The power management block to ACPI_PM_BASE, and its interrupt level-triggered. The PIRQs are routed, but
- * their interrupts stay edge-triggered: an operating system with ACPI switches those that it uses (and Linux
- * complains if the ELCR says anything else before). */
+/* The power management block to ACPI_PM_BASE, the windows of PCI devices to where there is room, the SCI
+ * level-triggered. The PIRQs are routed, but their interrupts stay edge-triggered: an operating system with
+ * ACPI switches those that it uses (and Linux complains if the ELCR says anything else before). */
 static void set_up_chips(struct vm *vm)
 {
     struct port_bus *ports = &vm->ports;
@@ -63,8 +87,11 @@ static void set_up_chips(struct vm *vm)
     write_config(ports, POWER, PMREGMISC, 1, 1);
     for (u8 pirq = 0; pirq < PIRQS; pirq++)
         write_config(ports, ISA_BRIDGE, PIRQ_ROUTE + pirq, 1, pirq_route[pirq]);
+    write_config(ports, IDE, IDETIM, 4, IDE_BOTH_CHANNELS);
+    struct windows next = {.ports = FIRST_PORTS, .memory = acpi_machine_of(vm).pci_memory};
     for (unsigned devfn = 0; devfn < 256; devfn++) {
         const struct pci_device *device = vm->chipset.pci.device[devfn];
+        if (device) place_windows(ports, device, &next);
         u8 pin = device ? device->config[PCI_INTERRUPT_PIN] : 0;
         if (pin) write_config(ports, (u8)devfn, PCI_INTERRUPT_LINE, 1, route_of((u8)devfn, pin));
     }
