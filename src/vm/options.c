@@ -49,7 +49,7 @@ static bool parse_one(int argc, char **argv, int *at, struct options *options, s
 /* What only the whole command line can tell. */
 static bool check_together(struct options *o, struct complaint *c)
 {
-    if (!o->boot.kernel && !o->boot.firmware && !o->option_rom_count)
+    if (!o->boot.kernel && !o->boot.firmware && !o->option_rom_count && !o->drives.count)
         return COMPLAIN(c, "nothing to boot: give --kernel FILE or --bios FILE");
     if (!o->boot.kernel && o->boot.initrd) return COMPLAIN(c, "--initrd is for a --kernel, which is missing");
     if (!o->boot.kernel && o->boot.append) return COMPLAIN(c, "--append is for a --kernel, which is missing");
