@@ -32,7 +32,7 @@ struct disk_request {
     unsigned part_count;
     int error; /* for done(): 0 or -errno, after the policy for errors (report, ignore, stop) was applied */
     void (*done)(struct disk_request *request);
-    void *device;     /* the submitter's */
+    void *device; /* the submitter's */
     /* the disk's, from submit() to done() */
     struct disk *disk;
     struct post post;

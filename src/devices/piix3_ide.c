@@ -24,12 +24,6 @@ static void config_written(struct pci_device *device, unsigned offset)
         update_channels(container_of(device, struct piix3_ide, pci));
 }
 
-static void map_master(struct pci_device *device, unsigned bar, u32 base, bool mapped)
-{
-    struct piix3_ide *ide = container_of(device, struct piix3_ide, pci);
-    ide->wiring.map_master(ide->wiring.machine, (u16)base, mapped);
-}
-
 /* --- bus master registers: wider accesses are several --- */
 
 static u32 master_read(void *device, u32 offset, unsigned size)
@@ -52,7 +46,7 @@ static void master_write(void *device, u32 offset, unsigned size, u32 value)
     }
 }
 
-const struct io_ops piix3_master_ops = {master_read, master_write};
+static const struct io_ops master_ops = {master_read, master_write};
 
 /* --- --- */
 
@@ -83,6 +77,6 @@ void piix3_ide_init(struct piix3_ide *ide, struct pci_bus *bus, const struct pii
     for (unsigned n = IDETIM; n <= SIDETIM; n++)
         pci->writable[n] = 0xff;
     pci->written = config_written;
-    pci_bar_init(pci, MASTER_BAR, MASTER_PORTS, true, map_master);
+    pci_bar_ports(pci, MASTER_BAR, MASTER_PORTS, 4, &master_ops, ide);
     piix3_ide_reset(ide);
 }

@@ -5,7 +5,7 @@
  *   20h-23h   BAR4: 16 ports, the bus master registers; channel 1's from 8 on
  *   40h, 42h  timing of a channel; bit 15: its ports are decoded     44h  timing of slave drives
  *
- * Window: piix3_master_ops, 16 ports, 4 bytes wide, device: the struct piix3_ide.
+ * The channels' own ports are windows of struct ide_channel, at their legacy places.
  */
 #ifndef RINGER_DEVICES_PIIX3_IDE_H
 #define RINGER_DEVICES_PIIX3_IDE_H
@@ -18,7 +18,6 @@ struct piix3_ide_wiring {
     struct dma memory;
     /* The ports of a channel are decoded now, or not. */
     void (*map_channel)(void *machine, unsigned channel, bool decoded);
-    void (*map_master)(void *machine, u16 base, bool decoded);
     void *machine;
 };
 
@@ -31,7 +30,5 @@ struct piix3_ide {
 
 void piix3_ide_init(struct piix3_ide *ide, struct pci_bus *bus, const struct piix3_ide_wiring *wiring);
 void piix3_ide_reset(struct piix3_ide *ide);
-
-extern const struct io_ops piix3_master_ops;
 
 #endif

@@ -1,6 +1,6 @@
 #include "chipset.h"
 
-#include "acpi_tables.h"
+#include "cmos.h"
 #include "vm.h"
 
 #include <stdio.h>
@@ -23,13 +23,6 @@ enum { SCI_IRQ = 9, HOLDER_PIRQ = 0, HOLDER_SCI = 1 };
 #define VGA_MEMORY_BYTES 0x20000u
 
 /* --- wires --- */
-
-static void intr(void *receiver, unsigned pin, bool level)
-{
-    struct vcpu *v = &((struct vm *)receiver)->vcpu;
-    v->interrupt_line = level;
-    if (level) __atomic_or_fetch(&v->pending, PENDING_INTERRUPT, __ATOMIC_SEQ_CST);
-}
 
 static void a20(void *machine, bool open)
 {
@@ -98,65 +91,9 @@ static void power_off(void *machine)
     vm_stop(machine, STOP_GUEST, STATUS_OK, NULL);
 }
 
-int chipset_acknowledge(struct chipset *chipset)
-{
-    return chipset->vm->vcpu.interrupt_line ? i8259_acknowledge(&chipset->pic) : -1;
-}
-
 void chipset_ferr(struct chipset *chipset, bool level)
 {
     irq_set(&chipset->irq13, level);
-}
-
-/* --- CMOS --- */
-
-enum cmos {
-    CMOS_FLOPPIES = 0x10,
-    CMOS_EQUIPMENT = 0x14,
-    CMOS_BASE_KB = 0x15,
-    CMOS_EXTENDED_KB = 0x17,
-    CMOS_CHECKSUM = 0x2e, /* of 10h-2Dh, high byte first */
-    CMOS_EXTENDED_KB_POST = 0x30,
-    CMOS_ABOVE_16M = 0x34, /* in 64 KB */
-    CMOS_BOOT = 0x3d,
-    CMOS_ABOVE_4G = 0x5b, /* in 64 KB, three bytes */
-};
-
-#define EQUIPMENT_FPU   0x02
-#define EQUIPMENT_MOUSE 0x04
-#define BOOT_DISK       0x02
-#define LOW_RAM_END     (3ull << 30)
-
-static void set_word(struct mc146818 *rtc, unsigned index, u64 value)
-{
-    mc146818_set(rtc, index, (u8)value);
-    mc146818_set(rtc, index + 1, (u8)(value >> 8));
-}
-
-static u64 at_most(u64 value, u64 limit)
-{
-    return value < limit ? value : limit;
-}
-
-/* As PC firmware expects it (Ralf Brown, CMOS.LST; the bytes above 33h by Bochs' convention, which SeaBIOS
- * reads). */
-static void fill_cmos(struct mc146818 *rtc, u64 ram_bytes)
-{
-    u64 low = at_most(ram_bytes, LOW_RAM_END), high = ram_bytes - low;
-    u64 extended_kb = at_most((low - (1u << 20)) >> 10, 0xffff);
-    mc146818_set(rtc, CMOS_FLOPPIES, 0);
-    mc146818_set(rtc, CMOS_EQUIPMENT, EQUIPMENT_FPU | EQUIPMENT_MOUSE);
-    set_word(rtc, CMOS_BASE_KB, 640);
-    set_word(rtc, CMOS_EXTENDED_KB, extended_kb);
-    set_word(rtc, CMOS_EXTENDED_KB_POST, extended_kb);
-    set_word(rtc, CMOS_ABOVE_16M, low > 16u << 20 ? at_most((low - (16u << 20)) >> 16, 0xffff) : 0);
-    set_word(rtc, CMOS_ABOVE_4G, high >> 16);
-    mc146818_set(rtc, CMOS_ABOVE_4G + 2, (u8)(high >> 32));
-    mc146818_set(rtc, CMOS_BOOT, BOOT_DISK);
-    unsigned sum = EQUIPMENT_FPU + EQUIPMENT_MOUSE + (640 & 0xff) + (640 >> 8) + (extended_kb & 0xff) +
-                   (unsigned)(extended_kb >> 8);
-    mc146818_set(rtc, CMOS_CHECKSUM, (u8)(sum >> 8));
-    mc146818_set(rtc, CMOS_CHECKSUM + 1, (u8)sum);
 }
 
 static s64 start_time(const struct options *options)
@@ -194,27 +131,28 @@ static void wire_ports(struct chipset *c, struct port_bus *ports)
 static void make_chips(struct chipset *c, struct vm *vm)
 {
     struct clock *clock = &vm->time.clock;
-    i8259_init(&c->pic, (struct irq_line){intr, vm, 0});
+    i8259_init(&c->pic, apic_wires_intr(vm));
     i8237_init(&c->dma);
-    i8254_init(&c->pit, clock, i8259_input(&c->pic, 0));
-    c->irq8 = i8259_input(&c->pic, 8);
-    c->irq9 = i8259_input(&c->pic, SCI_IRQ);
+    i8254_init(&c->pit, clock, apic_wires_isa(vm, 0));
+    c->irq8 = apic_wires_isa(vm, 8);
+    c->irq9 = apic_wires_isa(vm, SCI_IRQ);
     mc146818_init(&c->rtc, clock, (struct irq_line){irq8, c, 0}, start_time(vm->options));
-    fill_cmos(&c->rtc, vm->options->memory_bytes);
+    cmos_fill(&c->rtc, &(struct cmos_facts){.ram_bytes = vm->options->memory_bytes});
     reset_control_init(&c->reset_control, a20, reset, vm);
     i8042_init(&c->keyboard, clock,
-               &(struct i8042_wiring){.irq1 = i8259_input(&c->pic, 1),
-                                      .irq12 = i8259_input(&c->pic, 12),
+               &(struct i8042_wiring){.irq1 = apic_wires_isa(vm, 1),
+                                      .irq12 = apic_wires_isa(vm, 12),
                                       .a20 = reset_control_keyboard_a20,
                                       .reset = reset_control_keyboard_reset,
                                       .machine = &c->reset_control});
-    c->irq13 = i8259_input(&c->pic, 13);
+    c->irq13 = apic_wires_isa(vm, 13);
     shadow_ram_init(&c->shadow_ram, vm);
     struct irq_line isa[16] = {0};
     for (unsigned irq = 0; irq < ARRAY_SIZE(isa); irq++)
-        if (irq != CASCADE_IRQ) isa[irq] = i8259_input(&c->pic, irq);
+        if (irq != CASCADE_IRQ) isa[irq] = apic_wires_isa(vm, irq);
     isa[SCI_IRQ] = (struct irq_line){irq9, c, HOLDER_PIRQ};
     pci_bus_init(&c->pci);
+    pci_windows_init(&c->pci_windows, vm, &c->pci);
     i440fx_init(&c->host_bridge, &c->pci, pam, vm);
     piix3_init(&c->isa_bridge, &c->pci, isa);
     c->power_ports = ports_add(&vm->ports, PIIX4_PM_PORTS, 4, &piix4_pm_ops, &c->power);
@@ -242,7 +180,7 @@ static bool fit_serial_ports(struct chipset *c, struct vm *vm, char *error, size
         const char *specification = vm->options->serial[n];
         if (!specification) continue;
         struct serial_link *link = &c->serial[n];
-        if (!serial_link_init(link, vm, i8259_input(&c->pic, serial_places[n].irq), specification, error,
+        if (!serial_link_init(link, vm, apic_wires_isa(vm, serial_places[n].irq), specification, error,
                               error_bytes))
             return false;
         c->serial_fitted[n] = true;
@@ -273,13 +211,15 @@ bool chipset_init(struct chipset *c, struct vm *vm, char *error, size_t error_by
     fit_isa_pnp(c, vm);
     make_chips(c, vm);
     wire_ports(c, &vm->ports);
-    int failed = phys_map_mmio(&vm->phys, VGA_MEMORY, VGA_MEMORY_BYTES, &vga_memory_ops, &c->vga);
+    int failed = apic_wires_init(&c->apic, vm, &c->pci);
+    if (!failed) failed = phys_map_mmio(&vm->phys, VGA_MEMORY, VGA_MEMORY_BYTES, &vga_memory_ops, &c->vga);
     if (failed) {
-        snprintf(error, error_bytes, "cannot fit the video memory: %s", strerror(-failed));
+        snprintf(error, error_bytes, "cannot fit interrupt controllers and video memory: %s",
+                 strerror(-failed));
         return false;
     }
     return wire_ide_init(&c->ide, vm, error, error_bytes) && fit_serial_ports(c, vm, error, error_bytes) &&
-           fit_debug_ports(c, vm, error, error_bytes);
+           fit_debug_ports(c, vm, error, error_bytes) && firmware_init(&c->firmware, vm, error, error_bytes);
 }
 
 void chipset_destroy(struct chipset *c)
@@ -288,11 +228,13 @@ void chipset_destroy(struct chipset *c)
     for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
         if (c->serial_fitted[n]) serial_link_destroy(&c->serial[n]);
     chardev_close(&c->debug_back_end);
+    firmware_destroy(&c->firmware);
 }
 
 void chipset_reset(struct chipset *c)
 {
     i8259_reset(&c->pic);
+    apic_wires_reset(&c->apic);
     i8254_reset(&c->pit);
     i8237_reset(&c->dma);
     mc146818_reset(&c->rtc);
@@ -307,47 +249,12 @@ void chipset_reset(struct chipset *c)
     if (c->isa_pnp_read_port) isa_pnp_reset(&c->isa_pnp);
     for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
         if (c->serial_fitted[n]) uart_reset(&c->serial[n].uart);
+    firmware_reset(&c->firmware);
 }
 
 void chipset_firmware_loaded(struct chipset *c)
 {
     shadow_ram_find_rom(&c->shadow_ram);
-}
-
-/* --- in the firmware's place --- */
-
-#define IDE             PCI_DEVFN(1, 1)
-#define POWER           PCI_DEVFN(1, 3)
-#define IDE_MASTER_BASE 0xc000
-
-/* The power management block to ACPI_PM_BASE, and its interrupt level-triggered. The PIRQs stay unrouted and
- * the other interrupts edge-triggered: an operating system with ACPI routes them when it needs them (and
- * Linux complains if the ELCR says anything else before). */
-static void set_up_chips(struct port_bus *ports)
-{
-    static const struct {
-        u8 devfn, offset, bytes;
-        u32 value;
-    } rows[] = {
-        {POWER, PCI_INTERRUPT_LINE, 1, SCI_IRQ},
-        {POWER, 0x40, 4, ACPI_PM_BASE},
-        {POWER, 0x80, 1, 1},
-        {IDE, 0x40, 4, 0x80008000}, /* both channels are decoded */
-        {IDE, PCI_BAR0 + 4 * 4, 4, IDE_MASTER_BASE},
-        {IDE, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MASTER},
-    };
-    for (unsigned n = 0; n < ARRAY_SIZE(rows); n++) {
-        ports_write(ports, 0xcf8, 4, 1u << 31 | rows[n].devfn << 8 | rows[n].offset);
-        ports_write(ports, 0xcfc, rows[n].bytes, rows[n].value);
-    }
-    ports_write(ports, 0xcf8, 4, 0);
-    ports_write(ports, 0x4d1, 1, 1 << (SCI_IRQ - 8));
-}
-
-void chipset_post(struct chipset *c)
-{
-    set_up_chips(&c->vm->ports);
-    acpi_tables_put(&c->vm->phys, c->serial_fitted);
 }
 
 void chipset_power_button(struct chipset *c)
@@ -388,6 +295,7 @@ void chipset_flush_output(struct chipset *c)
     for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
         if (c->serial_fitted[n]) serial_link_flush(&c->serial[n]);
     chardev_flush(&c->debug_back_end);
+    firmware_flush_output(&c->firmware);
 }
 
 void chipset_mirror_input(struct chipset *leader, struct chipset *follower)

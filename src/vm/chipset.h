@@ -18,8 +18,11 @@
 #include "devices/piix4_pm.h"
 #include "devices/reset_control.h"
 #include "devices/vga.h"
+#include "pci_windows.h"
 #include "serial_link.h"
 #include "shadow_ram.h"
+#include "wire_apic.h"
+#include "wire_firmware.h"
 #include "wire_ide.h"
 
 #define CHIPSET_SERIAL_PORTS 4
@@ -27,12 +30,14 @@
 struct chipset {
     struct vm *vm;
     struct i8259_pair pic;
+    struct apic_wires apic;
     struct i8254 pit;
     struct i8237_pair dma;
     struct mc146818 rtc;
     struct i8042 keyboard;
     struct reset_control reset_control;
     struct pci_bus pci;
+    struct pci_windows pci_windows;
     struct i440fx host_bridge;
     struct piix3 isa_bridge;
     struct piix4_pm power;
@@ -50,6 +55,7 @@ struct chipset {
     struct chardev debug_back_end;
     struct irq_line irq13;
     struct shadow_ram shadow_ram;
+    struct firmware firmware;
     struct wire_ide ide;
 };
 
@@ -61,15 +67,9 @@ void chipset_reset(struct chipset *chipset);
 /* After chipset_reset() and the loader: its ROM is what the PAM registers show for now. */
 void chipset_firmware_loaded(struct chipset *chipset);
 
-/* After chipset_reset(), for a kernel that is started without firmware: leave behind what a firmware's
- * power-on self test would, which is chips that were set up and ACPI tables. */
-void chipset_post(struct chipset *chipset);
-
 /* The power button, which asks the guest to shut down. */
 void chipset_power_button(struct chipset *chipset);
 
-/* INTA: the vector, or -1 when no interrupt is wanted (any more). */
-int chipset_acknowledge(struct chipset *chipset);
 /* FERR# of the CPU, by way of IRQ 13. */
 void chipset_ferr(struct chipset *chipset, bool level);
 

@@ -61,7 +61,7 @@ static void host_events(struct vm *vm)
 }
 
 /* The interrupt line is up. Between here and the interrupt's acknowledge no guest instruction runs, so what
- * the PIC answers belongs to this moment. */
+ * the controllers answer belongs to this moment. */
 static void take_interrupt(struct vm *vm)
 {
     struct vcpu *v = &vm->vcpu;
@@ -116,9 +116,9 @@ static void idle(struct vm *vm)
     struct vcpu *v = &vm->vcpu;
     fpu_shelter(v);
     chipset_flush_output(&vm->chipset);
-    if (!(v->eflags & FL_IF) && !vm->options->no_shutdown) {
-        /* No chip of this machine raises NMI or resets on its own: this is how a guest without ACPI powers
-         * off. */
+    if (!(v->eflags & FL_IF) && !vm->options->no_shutdown && !apic_wires_may_wake(&vm->chipset.apic)) {
+        /* Nothing can come any more, and no chip of this machine resets on its own: this is how a guest
+         * without ACPI powers off. */
         vm_stop(vm, STOP_GUEST, STATUS_OK, NULL);
         return;
     }

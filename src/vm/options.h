@@ -8,6 +8,7 @@
 #define RINGER_VM_OPTIONS_H
 
 #include "base/types.h"
+#include "boot_plan.h"
 #include "loader.h"
 #include "options_drive.h"
 #include "translator/translator.h"
@@ -23,6 +24,11 @@ enum command { COMMAND_RUN, COMMAND_HELP, COMMAND_VERSION };
 
 struct options {
     struct boot_files boot;
+    struct boot_plan boot_plan;
+    const char *firmware_directory; /* where SeaBIOS is, or NULL: the usual places */
+    const char *firmware_log;       /* chardev specification, or NULL */
+    const char *option_rom[OPTION_ROMS];
+    unsigned option_rom_count;
     struct drive_options drives;
     u64 memory_bytes;
     const struct cpu_model *cpu;
@@ -33,6 +39,7 @@ struct options {
     bool debug_exit;       /* isa-debug-exit is fitted ... */
     u16 debug_exit_port;   /* ... here, ... */
     u8 debug_exit_bytes;   /* ... this wide */
+    bool no_apic;
     bool no_kvm_clock;
     bool no_isa_pnp;
     bool no_reboot;

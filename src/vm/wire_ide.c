@@ -18,12 +18,6 @@ static void map_channel(void *machine, unsigned channel, bool decoded)
     ports_move(ports, wire->control[channel], places[channel].control, decoded);
 }
 
-static void map_master(void *machine, u16 base, bool decoded)
-{
-    struct wire_ide *wire = machine;
-    ports_move(&wire->vm->ports, wire->master, base, decoded);
-}
-
 static bool attach(struct wire_ide *wire, unsigned index, struct drive *drive, char *error,
                    size_t error_bytes)
 {
@@ -43,16 +37,15 @@ bool wire_ide_init(struct wire_ide *wire, struct vm *vm, char *error, size_t err
 {
     struct chipset *chipset = &vm->chipset;
     struct piix3_ide_wiring wiring = {
-        .memory = phys_dma(&vm->phys), .map_channel = map_channel, .map_master = map_master, .machine = wire};
+        .memory = phys_dma(&vm->phys), .map_channel = map_channel, .machine = wire};
     wire->vm = vm;
     for (unsigned n = 0; n < 2; n++) {
         struct ide_channel *channel = &wire->ide.channel[n];
-        wiring.irq[n] = i8259_input(&chipset->pic, places[n].irq);
+        wiring.irq[n] = apic_wires_isa(vm, places[n].irq);
         wire->command[n] = ports_add(&vm->ports, 8, 4, &ide_command_ops, channel);
         ports_set_string(wire->command[n], &ide_string_ops);
         wire->control[n] = ports_add(&vm->ports, 1, 1, &ide_control_ops, channel);
     }
-    wire->master = ports_add(&vm->ports, 16, 4, &piix3_master_ops, &wire->ide);
     piix3_ide_init(&wire->ide, &chipset->pci, &wiring);
     for (unsigned index = 0; index < 4; index++) {
         struct drive *drive = drives_at(&vm->drives, DRIVE_IDE, index);

@@ -14,7 +14,7 @@ struct port_bus;
 struct wire_ide {
     struct vm *vm;
     struct piix3_ide ide;
-    struct port_window *command[2], *control[2], *master;
+    struct port_window *command[2], *control[2];
 };
 
 /* The other chips of the board are there; drives_init() has opened the images. */
