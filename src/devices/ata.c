@@ -8,7 +8,7 @@
 /* --- addresses --- */
 
 /* The geometry that the drive offers: 16 heads of 63 sectors, as many cylinders as are told of at most. */
-enum { DEFAULT_HEADS = 16, DEFAULT_PER_TRACK = 63, MAX_CYLINDERS = 16383 };
+enum { DEFAULT_HEADS = 16, DEFAULT_PER_TRACK = 63, MAX_CYLINDERS = 16383, DEFAULT_MULTIPLE = 16 };
 
 #define LBA28_SECTORS 0x0fffffffu
 
@@ -306,7 +306,7 @@ void ata_reset(struct ide_drive *drive, bool hard)
     drive->cylinders = cylinders > MAX_CYLINDERS ? MAX_CYLINDERS : (u32)cylinders;
     drive->heads_now = DEFAULT_HEADS;
     drive->per_track_now = DEFAULT_PER_TRACK;
-    drive->multiple = 0;
+    drive->multiple = DEFAULT_MULTIPLE;
     drive->transfer_mode = 0x0c;
     drive->no_write_cache = drive->no_read_ahead = drive->smart_off = false;
 }

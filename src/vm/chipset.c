@@ -132,7 +132,7 @@ static void make_chips(struct chipset *c, struct vm *vm)
 {
     struct clock *clock = &vm->time.clock;
     i8259_init(&c->pic, apic_wires_intr(vm));
-    i8237_init(&c->dma);
+    i8237_init(&c->dma, phys_dma(&vm->phys));
     i8254_init(&c->pit, clock, apic_wires_isa(vm, 0));
     c->irq8 = apic_wires_isa(vm, 8);
     c->irq9 = apic_wires_isa(vm, SCI_IRQ);
