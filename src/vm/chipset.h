@@ -22,6 +22,9 @@
 #include "serial_port.h"
 #include "shadow_ram.h"
 #include "wire_apic.h"
+#include "wire_firmware.h"
+#include "wire_floppy.h"
+#include "wire_ide.h"
 #include "wire_virtio.h"
 
 #define CHIPSET_SERIAL_PORTS 4
@@ -58,6 +61,9 @@ struct chipset {
     struct wire_virtio virtio;
     struct char_link *link[CHIPSET_LINKS]; /* to the host: serial ports, consoles */
     unsigned links;
+    struct firmware firmware;
+    struct wire_ide ide;
+    struct wire_floppy floppy;
 };
 
 /* Wire everything. Returns false with one sentence in error when a back end cannot be opened. */
@@ -69,10 +75,6 @@ void chipset_add_link(struct chipset *chipset, struct char_link *link);
 void chipset_reset(struct chipset *chipset);
 /* After chipset_reset() and the loader: its ROM is what the PAM registers show for now. */
 void chipset_firmware_loaded(struct chipset *chipset);
-
-/* After chipset_reset(), for a kernel that is started without firmware: leave behind what a firmware's
- * power-on self test would, which is chips that were set up and ACPI tables. */
-void chipset_post(struct chipset *chipset);
 
 /* The power button, which asks the guest to shut down. */
 void chipset_power_button(struct chipset *chipset);

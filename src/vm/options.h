@@ -8,6 +8,7 @@
 #define RINGER_VM_OPTIONS_H
 
 #include "base/types.h"
+#include "boot_plan.h"
 #include "loader.h"
 #include "options_device.h"
 #include "options_drive.h"
@@ -24,6 +25,11 @@ enum command { COMMAND_RUN, COMMAND_HELP, COMMAND_VERSION };
 
 struct options {
     struct boot_files boot;
+    struct boot_plan boot_plan;
+    const char *firmware_directory; /* where SeaBIOS is, or NULL: the usual places */
+    const char *firmware_log;       /* chardev specification, or NULL */
+    const char *option_rom[OPTION_ROMS];
+    unsigned option_rom_count;
     struct drive_options drives;
     struct device_options devices;
     u64 memory_bytes;
