@@ -2,6 +2,7 @@
 
 #include "cpu/cpuid.h"
 #include "cpu/interp.h"
+#include "post.h"
 #include "screen.h"
 #include "translator/translator.h"
 #include "waker.h"
@@ -70,6 +71,22 @@ static void port_write(void *machine, u16 port, unsigned size, u32 value)
     struct vm *vm = machine;
     vm->counters.port_writes++;
     ports_write(&vm->ports, port, size, value);
+}
+
+static u32 port_read_string(void *machine, u16 port, unsigned size, u8 *to, u32 count)
+{
+    struct vm *vm = machine;
+    u32 done = ports_read_string(&vm->ports, port, size, to, count);
+    vm->counters.port_string_bytes += (u64)done * size;
+    return done;
+}
+
+static u32 port_write_string(void *machine, u16 port, unsigned size, const u8 *from, u32 count)
+{
+    struct vm *vm = machine;
+    u32 done = ports_write_string(&vm->ports, port, size, from, count);
+    vm->counters.port_string_bytes += (u64)done * size;
+    return done;
 }
 
 static int acknowledge(void *machine)
@@ -174,6 +191,8 @@ static bool make_cpu(struct vm *vm, char *error, size_t error_bytes)
     struct vcpu *v = &vm->vcpu;
     vm->cpu_host = (struct vcpu_host){.port_read = port_read,
                                       .port_write = port_write,
+                                      .port_read_string = port_read_string,
+                                      .port_write_string = port_write_string,
                                       .interrupt_acknowledge = acknowledge,
                                       .tsc = tsc,
                                       .tsc_hz = tsc_hz,
@@ -217,8 +236,10 @@ static int restart(struct vm *vm, char *error, size_t error_bytes)
     reset_cpu(vm);
     v->tsc_offset = 0 - vm_time_tsc(&vm->time); /* RESET clears the TSC (SDM 3A table 9-1), INIT does not */
     vm->last_reset_ns = clock_now(&vm->time.clock);
-    if (vm->options->boot.kernel) chipset_post(&vm->chipset);
-    int status = loader_load(v, &vm->options->boot, error, error_bytes);
+    if (vm->options->boot.kernel) post(vm);
+    struct boot_files files = vm->options->boot;
+    if (!files.kernel && !files.firmware) files.firmware = vm->chipset.firmware.image;
+    int status = loader_load(v, &files, error, error_bytes);
     if (status) return status;
     chipset_firmware_loaded(&vm->chipset);
     vcpu_update_mode(v);
@@ -233,6 +254,7 @@ static bool power_on(struct vm *vm, int *status, char *error, size_t error_bytes
     vm->wall_ns = wall_at_power_on(vm);
     if (!make_cpu(vm, error, error_bytes)) return false;
     *status = STATUS_USAGE;
+    if (!drives_init(&vm->drives, vm, error, error_bytes)) return false;
     if (!chipset_init(&vm->chipset, vm, error, error_bytes)) return false;
     *status = restart(vm, error, error_bytes);
     return *status == STATUS_OK;
@@ -258,6 +280,7 @@ struct vm *machine_create(const struct options *options, enum machine_role role,
 
 void machine_destroy(struct vm *vm)
 {
+    drives_destroy(&vm->drives); /* first: what is under way uses guest memory and requests of devices */
     chipset_destroy(&vm->chipset);
     if (vm->vcpu.engine) translator_destroy(&vm->vcpu);
     if (vm->vcpu.decode_cache) interp_destroy(&vm->vcpu);
@@ -295,6 +318,22 @@ void vm_stop(struct vm *vm, enum stop_cause cause, int status, const char *forma
         va_end(args);
     }
     __atomic_or_fetch(&vm->vcpu.pending, PENDING_EXIT, __ATOMIC_SEQ_CST);
+}
+
+void machine_pause(struct vm *vm, const char *message)
+{
+    if (vm->paused) return;
+    vm->paused = true;
+    log_warn("%s; the machine stands still until this can be done (tried every %u s, and on SIGUSR2)",
+             message, PAUSE_RETRY_S);
+    __atomic_or_fetch(&vm->vcpu.pending, PENDING_HOST, __ATOMIC_SEQ_CST);
+}
+
+void machine_resume(struct vm *vm)
+{
+    if (!vm->paused) return;
+    vm->paused = false;
+    log_warn("the machine goes on");
 }
 
 void machine_request_reset(struct vm *vm, bool hard)

@@ -12,7 +12,7 @@
 
 /* In the order of ringer help. */
 static const struct option_group *const groups[] = {
-    &options_boot, &options_machine, &options_watching, &options_engines, &options_qemu,
+    &options_boot, &options_drives, &options_machine, &options_watching, &options_engines, &options_qemu,
 };
 
 static const struct option_row *find_row(const char *name, size_t length)
@@ -49,7 +49,7 @@ static bool parse_one(int argc, char **argv, int *at, struct options *options, s
 /* What only the whole command line can tell. */
 static bool check_together(struct options *o, struct complaint *c)
 {
-    if (!o->boot.kernel && !o->boot.firmware)
+    if (!o->boot.kernel && !o->boot.firmware && !o->option_rom_count)
         return COMPLAIN(c, "nothing to boot: give --kernel FILE or --bios FILE");
     if (!o->boot.kernel && o->boot.initrd) return COMPLAIN(c, "--initrd is for a --kernel, which is missing");
     if (!o->boot.kernel && o->boot.append) return COMPLAIN(c, "--append is for a --kernel, which is missing");
@@ -59,6 +59,7 @@ static bool check_together(struct options *o, struct complaint *c)
         return COMPLAIN(c, "--symbols is for --profile or --perf-map, which are missing");
     if (o->lockstep && o->engine == ENGINE_INTERP)
         return COMPLAIN(c, "--lockstep compares both engines: --engine=interp makes no sense with it");
+    if (!drive_options_settle(&o->drives, c->text, c->bytes)) return false;
     if (!o->serial_count) o->serial[0] = "stdio";
     if (o->deterministic && o->rtc_base < 0) o->rtc_base = DETERMINISTIC_RTC_BASE;
     return true;
@@ -71,6 +72,7 @@ bool options_parse(int argc, char **argv, struct options *options, enum command 
     *options = (struct options){.memory_bytes = 128u << 20,
                                 .cpu = cpu_model_find("max"),
                                 .translator = translator_defaults(),
+                                .boot_plan = {.order = {BOOT_DISK, BOOT_FLOPPY, BOOT_CD}, .fail_wait_ms = -1},
                                 .rtc_base = RTC_BASE_NOW,
                                 .timeout_ns = UINT64_MAX};
     *command = COMMAND_RUN;
