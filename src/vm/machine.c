@@ -50,6 +50,12 @@ GENERAL_REGS static void before_device(void *owner)
     fpu_shelter(&vm->vcpu);
 }
 
+static void message(void *owner, u64 gpa, u32 value)
+{
+    struct vm *vm = owner;
+    apic_wires_message(&vm->chipset.apic, gpa, value);
+}
+
 void machine_memory_changed(struct vm *vm, u64 gpa, u64 bytes)
 {
     shadow_flush(&vm->shadow);
@@ -161,6 +167,7 @@ static bool make_memory(struct vm *vm, char *error, size_t error_bytes)
     vm->phys.watched_written = watched_written;
     vm->phys.protect = protect;
     vm->phys.before_device = before_device;
+    vm->phys.message = message;
     vm->phys.owner = vm;
     failed = shadow_init(&vm->shadow, &vm->phys, &vm->counters);
     if (failed) return fail(error, error_bytes, "cannot have shadow page tables", failed);
