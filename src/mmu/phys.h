@@ -45,7 +45,7 @@ struct phys_region {
     u64 origin; /* MMIO: gpa of offset 0 of the window; below gpa when its head is overlaid */
 };
 
-#define PHYS_MAX_REGIONS 64
+#define PHYS_MAX_REGIONS 128
 /* A write to video memory stands for so many bytes around it: pages written in a row cost one slow path. */
 #define PHYS_TRACK_BYTES 32768
 /* RAM beyond the one goes to the other: the gap is for devices and firmware. */
@@ -99,6 +99,8 @@ int phys_map_rom(struct phys *phys, u64 gpa, u64 bytes, u8 *host);
 int phys_map_ram(struct phys *phys, u64 gpa, u64 bytes);
 /* Lay video memory from `offset` on over what was there. The same bytes may be seen in several places. */
 int phys_map_video(struct phys *phys, u64 gpa, u64 bytes, u64 offset);
+/* Leave nothing there. */
+int phys_unmap(struct phys *phys, u64 gpa, u64 bytes);
 
 /* The region that covers gpa, or NULL. The a20 mask is *not* applied here: mmu_walk() and the accessors below
  * do. */

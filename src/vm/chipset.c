@@ -215,6 +215,7 @@ static void make_chips(struct chipset *c, struct vm *vm)
         if (irq != CASCADE_IRQ) isa[irq] = i8259_input(&c->pic, irq);
     isa[SCI_IRQ] = (struct irq_line){irq9, c, HOLDER_PIRQ};
     pci_bus_init(&c->pci);
+    pci_windows_init(&c->pci_windows, vm, &c->pci);
     i440fx_init(&c->host_bridge, &c->pci, pam, vm);
     piix3_init(&c->isa_bridge, &c->pci, isa);
     c->power_ports = ports_add(&vm->ports, PIIX4_PM_PORTS, 4, &piix4_pm_ops, &c->power);

@@ -18,6 +18,7 @@
 #include "devices/piix4_pm.h"
 #include "devices/reset_control.h"
 #include "devices/vga.h"
+#include "pci_windows.h"
 #include "serial_link.h"
 #include "shadow_ram.h"
 
@@ -32,6 +33,7 @@ struct chipset {
     struct i8042 keyboard;
     struct reset_control reset_control;
     struct pci_bus pci;
+    struct pci_windows pci_windows;
     struct i440fx host_bridge;
     struct piix3 isa_bridge;
     struct piix4_pm power;
