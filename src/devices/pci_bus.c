@@ -111,8 +111,7 @@ static void update_interrupt(struct pci_device *device)
     if (level == device->interrupting) return;
     device->interrupting = level;
     u8 pin = device->config[PCI_INTERRUPT_PIN];
-    /* As the 440FX boards are wired: device 1's INTA is PIRQA, device 2's PIRQB, and so on. */
-    unsigned pirq = ((device->devfn >> 3) - 1 + pin - 1) & 3;
+    unsigned pirq = pci_pirq(device->devfn, pin);
     struct pci_bus *bus = device->bus;
     bus->pirq_count[pirq] += level ? 1 : -1;
     irq_set(&bus->pirq[pirq], bus->pirq_count[pirq] != 0);

@@ -117,6 +117,13 @@ void pci_device_init(struct pci_device *device, struct pci_bus *bus, u8 devfn, u
 /* Command register and base addresses back to 0. */
 void pci_device_reset(struct pci_device *device);
 
+/* The PIRQ line that an interrupt pin is wired to, as on the 440FX boards: device 1's INTA is PIRQA, device
+ * 2's PIRQB, and so on. */
+static inline unsigned pci_pirq(u8 devfn, u8 pin)
+{
+    return ((devfn >> 3) - 1u + pin - 1u) & 3;
+}
+
 /* Windows of `bytes`: a power of two, at least 4 for ports, a page for memory. */
 void pci_bar_ports(struct pci_device *device, unsigned bar, u32 bytes, u8 widest, const struct io_ops *ops,
                    void *handler);

@@ -1,6 +1,6 @@
 #include "chipset.h"
 
-#include "acpi_tables.h"
+#include "cmos.h"
 #include "vm.h"
 
 #include <stdio.h>
@@ -108,57 +108,6 @@ void chipset_ferr(struct chipset *chipset, bool level)
     irq_set(&chipset->irq13, level);
 }
 
-/* --- CMOS --- */
-
-enum cmos {
-    CMOS_FLOPPIES = 0x10,
-    CMOS_EQUIPMENT = 0x14,
-    CMOS_BASE_KB = 0x15,
-    CMOS_EXTENDED_KB = 0x17,
-    CMOS_CHECKSUM = 0x2e, /* of 10h-2Dh, high byte first */
-    CMOS_EXTENDED_KB_POST = 0x30,
-    CMOS_ABOVE_16M = 0x34, /* in 64 KB */
-    CMOS_BOOT = 0x3d,
-    CMOS_ABOVE_4G = 0x5b, /* in 64 KB, three bytes */
-};
-
-#define EQUIPMENT_FPU   0x02
-#define EQUIPMENT_MOUSE 0x04
-#define BOOT_DISK       0x02
-#define LOW_RAM_END     (3ull << 30)
-
-static void set_word(struct mc146818 *rtc, unsigned index, u64 value)
-{
-    mc146818_set(rtc, index, (u8)value);
-    mc146818_set(rtc, index + 1, (u8)(value >> 8));
-}
-
-static u64 at_most(u64 value, u64 limit)
-{
-    return value < limit ? value : limit;
-}
-
-/* As PC firmware expects it (Ralf Brown, CMOS.LST; the bytes above 33h by Bochs' convention, which SeaBIOS
- * reads). */
-static void fill_cmos(struct mc146818 *rtc, u64 ram_bytes)
-{
-    u64 low = at_most(ram_bytes, LOW_RAM_END), high = ram_bytes - low;
-    u64 extended_kb = at_most((low - (1u << 20)) >> 10, 0xffff);
-    mc146818_set(rtc, CMOS_FLOPPIES, 0);
-    mc146818_set(rtc, CMOS_EQUIPMENT, EQUIPMENT_FPU | EQUIPMENT_MOUSE);
-    set_word(rtc, CMOS_BASE_KB, 640);
-    set_word(rtc, CMOS_EXTENDED_KB, extended_kb);
-    set_word(rtc, CMOS_EXTENDED_KB_POST, extended_kb);
-    set_word(rtc, CMOS_ABOVE_16M, low > 16u << 20 ? at_most((low - (16u << 20)) >> 16, 0xffff) : 0);
-    set_word(rtc, CMOS_ABOVE_4G, high >> 16);
-    mc146818_set(rtc, CMOS_ABOVE_4G + 2, (u8)(high >> 32));
-    mc146818_set(rtc, CMOS_BOOT, BOOT_DISK);
-    unsigned sum = EQUIPMENT_FPU + EQUIPMENT_MOUSE + (640 & 0xff) + (640 >> 8) + (extended_kb & 0xff) +
-                   (unsigned)(extended_kb >> 8);
-    mc146818_set(rtc, CMOS_CHECKSUM, (u8)(sum >> 8));
-    mc146818_set(rtc, CMOS_CHECKSUM + 1, (u8)sum);
-}
-
 static s64 start_time(const struct options *options)
 {
     if (options->rtc_base != RTC_BASE_NOW && options->rtc_base != RTC_BASE_LOCAL) return options->rtc_base;
@@ -200,7 +149,7 @@ static void make_chips(struct chipset *c, struct vm *vm)
     c->irq8 = i8259_input(&c->pic, 8);
     c->irq9 = i8259_input(&c->pic, SCI_IRQ);
     mc146818_init(&c->rtc, clock, (struct irq_line){irq8, c, 0}, start_time(vm->options));
-    fill_cmos(&c->rtc, vm->options->memory_bytes);
+    cmos_fill(&c->rtc, &(struct cmos_facts){.ram_bytes = vm->options->memory_bytes});
     reset_control_init(&c->reset_control, a20, reset, vm);
     i8042_init(&c->keyboard, clock,
                &(struct i8042_wiring){.irq1 = i8259_input(&c->pic, 1),
@@ -279,7 +228,8 @@ bool chipset_init(struct chipset *c, struct vm *vm, char *error, size_t error_by
         snprintf(error, error_bytes, "cannot fit the video memory: %s", strerror(-failed));
         return false;
     }
-    return fit_serial_ports(c, vm, error, error_bytes) && fit_debug_ports(c, vm, error, error_bytes);
+    return fit_serial_ports(c, vm, error, error_bytes) && fit_debug_ports(c, vm, error, error_bytes) &&
+           firmware_init(&c->firmware, vm, error, error_bytes);
 }
 
 void chipset_destroy(struct chipset *c)
@@ -288,6 +238,7 @@ void chipset_destroy(struct chipset *c)
     for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
         if (c->serial_fitted[n]) serial_link_destroy(&c->serial[n]);
     chardev_close(&c->debug_back_end);
+    firmware_destroy(&c->firmware);
 }
 
 void chipset_reset(struct chipset *c)
@@ -306,42 +257,12 @@ void chipset_reset(struct chipset *c)
     if (c->isa_pnp_read_port) isa_pnp_reset(&c->isa_pnp);
     for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
         if (c->serial_fitted[n]) uart_reset(&c->serial[n].uart);
+    firmware_reset(&c->firmware);
 }
 
 void chipset_firmware_loaded(struct chipset *c)
 {
     shadow_ram_find_rom(&c->shadow_ram);
-}
-
-/* --- in the firmware's place --- */
-
-#define POWER PCI_DEVFN(1, 3)
-
-/* The power management block to ACPI_PM_BASE, and its interrupt level-triggered. The PIRQs stay unrouted and
- * the other interrupts edge-triggered: an operating system with ACPI routes them when it needs them (and
- * Linux complains if the ELCR says anything else before). */
-static void set_up_chips(struct port_bus *ports)
-{
-    static const struct {
-        u8 devfn, offset, bytes;
-        u32 value;
-    } rows[] = {
-        {POWER, PCI_INTERRUPT_LINE, 1, SCI_IRQ},
-        {POWER, 0x40, 4, ACPI_PM_BASE},
-        {POWER, 0x80, 1, 1},
-    };
-    for (unsigned n = 0; n < ARRAY_SIZE(rows); n++) {
-        ports_write(ports, 0xcf8, 4, 1u << 31 | rows[n].devfn << 8 | rows[n].offset);
-        ports_write(ports, 0xcfc, rows[n].bytes, rows[n].value);
-    }
-    ports_write(ports, 0xcf8, 4, 0);
-    ports_write(ports, 0x4d1, 1, 1 << (SCI_IRQ - 8));
-}
-
-void chipset_post(struct chipset *c)
-{
-    set_up_chips(&c->vm->ports);
-    acpi_tables_put(&c->vm->phys, c->serial_fitted);
 }
 
 void chipset_power_button(struct chipset *c)
@@ -382,6 +303,7 @@ void chipset_flush_output(struct chipset *c)
     for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
         if (c->serial_fitted[n]) serial_link_flush(&c->serial[n]);
     chardev_flush(&c->debug_back_end);
+    firmware_flush_output(&c->firmware);
 }
 
 void chipset_mirror_input(struct chipset *leader, struct chipset *follower)

@@ -21,6 +21,7 @@
 #include "pci_windows.h"
 #include "serial_link.h"
 #include "shadow_ram.h"
+#include "wire_firmware.h"
 
 #define CHIPSET_SERIAL_PORTS 4
 
@@ -51,6 +52,7 @@ struct chipset {
     struct chardev debug_back_end;
     struct irq_line irq13;
     struct shadow_ram shadow_ram;
+    struct firmware firmware;
 };
 
 /* Wire everything. Returns false with one sentence in error when a back end cannot be opened. */
@@ -60,10 +62,6 @@ void chipset_destroy(struct chipset *chipset);
 void chipset_reset(struct chipset *chipset);
 /* After chipset_reset() and the loader: its ROM is what the PAM registers show for now. */
 void chipset_firmware_loaded(struct chipset *chipset);
-
-/* After chipset_reset(), for a kernel that is started without firmware: leave behind what a firmware's
- * power-on self test would, which is chips that were set up and ACPI tables. */
-void chipset_post(struct chipset *chipset);
 
 /* The power button, which asks the guest to shut down. */
 void chipset_power_button(struct chipset *chipset);

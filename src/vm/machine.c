@@ -2,6 +2,7 @@
 
 #include "cpu/cpuid.h"
 #include "cpu/interp.h"
+#include "post.h"
 #include "screen.h"
 #include "translator/translator.h"
 #include "waker.h"
@@ -187,8 +188,10 @@ static int restart(struct vm *vm, char *error, size_t error_bytes)
     reset_cpu(vm);
     v->tsc_offset = 0 - vm_time_tsc(&vm->time); /* RESET clears the TSC (SDM 3A table 9-1), INIT does not */
     vm->last_reset_ns = clock_now(&vm->time.clock);
-    if (vm->options->boot.kernel) chipset_post(&vm->chipset);
-    int status = loader_load(v, &vm->options->boot, error, error_bytes);
+    if (vm->options->boot.kernel) post(vm);
+    struct boot_files files = vm->options->boot;
+    if (!files.kernel && !files.firmware) files.firmware = vm->chipset.firmware.image;
+    int status = loader_load(v, &files, error, error_bytes);
     if (status) return status;
     chipset_firmware_loaded(&vm->chipset);
     vcpu_update_mode(v);

@@ -8,6 +8,7 @@
 #define RINGER_VM_OPTIONS_H
 
 #include "base/types.h"
+#include "boot_plan.h"
 #include "loader.h"
 #include "translator/translator.h"
 
@@ -22,6 +23,11 @@ enum command { COMMAND_RUN, COMMAND_HELP, COMMAND_VERSION };
 
 struct options {
     struct boot_files boot;
+    struct boot_plan boot_plan;
+    const char *firmware_directory; /* where SeaBIOS is, or NULL: the usual places */
+    const char *firmware_log;       /* chardev specification, or NULL */
+    const char *option_rom[OPTION_ROMS];
+    unsigned option_rom_count;
     u64 memory_bytes;
     const struct cpu_model *cpu;
     const char *serial[4]; /* chardev specifications of COM1..COM4; NULL: no such port */

@@ -1,0 +1,132 @@
+/*
+ * Options: the machine's parts.
+ */
+#include "options_table.h"
+
+#include "cpu/cpuid.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static bool set_memory(struct options *o, const char *value, struct complaint *c)
+{
+    char *size = option_item(value, "size");
+    u64 bytes;
+    bool good = option_size(size ? size : value, 20, &bytes);
+    free(size);
+    if (!good) return COMPLAIN(c, "the memory size \"%s\" is not a number with K, M or G behind it", value);
+    if (bytes < MEMORY_MIN_BYTES || bytes > MEMORY_MAX_BYTES)
+        return COMPLAIN(c, "a memory size of %s is out of bounds: it must be from %lluM to %lluG", value,
+                        MEMORY_MIN_BYTES >> 20, MEMORY_MAX_BYTES >> 30);
+    o->memory_bytes = align_up(bytes, PAGE_SIZE);
+    return true;
+}
+
+static bool set_cpu(struct options *o, const char *value, struct complaint *c)
+{
+    o->cpu = cpu_model_find(value);
+    if (o->cpu) return true;
+    int at = snprintf(c->text, c->bytes, "there is no CPU model \"%s\"; there are:", value);
+    for (const char *const *name = cpu_model_names(); *name && at >= 0 && (size_t)at < c->bytes; name++)
+        at += snprintf(c->text + at, c->bytes - (size_t)at, " %s", *name);
+    return false;
+}
+
+static bool set_serial(struct options *o, const char *value, struct complaint *c)
+{
+    if (o->serial_count == ARRAY_SIZE(o->serial)) return COMPLAIN(c, "there are only four serial ports");
+    if (!strncmp(value, "mon:", 4)) { /* QEMU's monitor beside it: of that we have the escape keys */
+        value += 4;
+        o->nographic = true;
+    }
+    o->serial[o->serial_count++] = strcmp(value, "none") ? value : NULL;
+    return true;
+}
+
+static bool fit_debug_exit(struct options *o, const char *port, const char *bytes, struct complaint *c)
+{
+    u64 base = 0x501, size = 2; /* as QEMU's isa-debug-exit has them */
+    if ((port && (!option_number(port, &base) || base > 0xffff)) ||
+        (bytes && (!option_number(bytes, &size) || (size != 1 && size != 2 && size != 4))) ||
+        base + size > 0x10000)
+        return COMPLAIN(c, "isa-debug-exit takes iobase=PORT and iosize=1, 2 or 4");
+    o->debug_exit = true;
+    o->debug_exit_port = (u16)base;
+    o->debug_exit_bytes = (u8)size;
+    return true;
+}
+
+static bool set_debug_exit(struct options *o, const char *value, struct complaint *c)
+{
+    return fit_debug_exit(o, value ? value : "0xf4", "4", c);
+}
+
+static bool set_device(struct options *o, const char *value, struct complaint *c)
+{
+    size_t length = strcspn(value, ",");
+    if (strncmp(value, "isa-debug-exit", length) || length != strlen("isa-debug-exit"))
+        return COMPLAIN(c, "there is no device \"%.*s\"; there is isa-debug-exit", (int)length, value);
+    char *port = option_item(value, "iobase"), *bytes = option_item(value, "iosize");
+    bool good = fit_debug_exit(o, port, bytes, c);
+    free(port);
+    free(bytes);
+    return good;
+}
+
+static bool set_rtc_base(struct options *o, const char *value, struct complaint *c)
+{
+    u64 seconds;
+    struct tm tm = {0};
+    if (!strcmp(value, "utc")) {
+        o->rtc_base = RTC_BASE_NOW;
+        return true;
+    }
+    if (!strcmp(value, "localtime")) {
+        o->rtc_base = RTC_BASE_LOCAL;
+        return true;
+    }
+    if (option_number(value, &seconds) && seconds < 1ull << 40) {
+        o->rtc_base = (s64)seconds;
+        return true;
+    }
+    const char *rest = strptime(value, "%Y-%m-%d", &tm);
+    if (rest && *rest) rest = strptime(rest, "T%H:%M:%S", &tm);
+    if (!rest || *rest)
+        return COMPLAIN(
+            c,
+            "the clock can start at utc, localtime, 2024-01-31, 2024-01-31T23:59:59 or a Unix time, not "
+            "at \"%s\"",
+            value);
+    o->rtc_base = timegm(&tm);
+    return true;
+}
+
+static bool set_rtc(struct options *o, const char *value, struct complaint *c)
+{
+    char *base = option_item(value, "base");
+    bool good = !base || set_rtc_base(o, base, c);
+    free(base);
+    return good;
+}
+
+static const struct option_row rows[] = {
+    {"memory", "SIZE", "guest memory: 512 or 512M, 1G, ... (default 128M)", set_memory, 0, 0},
+    {"m", "SIZE", NULL, set_memory, 0, 0},
+    {"cpu", "MODEL", "CPU model (default max: all that Ringer does on this host)", set_cpu, 0, 0},
+    {"serial", "TO", "next serial port: stdio, null, none, file:PATH (default stdio)", set_serial, 0, 0},
+    {"debugcon", "TO", "debug console at port E9h: stdio, null, file:PATH", STRING(debugcon)},
+    {"debug-exit", "[=PORT]", "fit the debug exit port (default F4h): writing V ends with status 2V+1",
+     set_debug_exit, 0, 0},
+    {"device", "DEVICE", "isa-debug-exit,iobase=PORT,iosize=N, as in QEMU", set_device, 0, 0},
+    {"rtc-base", "TIME", "clock at start: utc, localtime, 2024-01-31T23:59:59, Unix time", set_rtc_base, 0,
+     0},
+    {"rtc", "base=TIME", NULL, set_rtc, 0, 0},
+    {"no-kvm-clock", NULL, "do not offer KVM's paravirtual clock", SWITCH(no_kvm_clock)},
+    {"no-isa-pnp", NULL, "no Plug and Play ISA card (Linux looks for one for 0.3 s longer)",
+     SWITCH(no_isa_pnp)},
+    {"no-reboot", NULL, "end when the guest resets or dies of a triple fault", SWITCH(no_reboot)},
+    {"no-shutdown", NULL, "stay when the guest has stopped for good", SWITCH(no_shutdown)},
+};
+
+const struct option_group options_machine = {"The machine", rows, ARRAY_SIZE(rows)};

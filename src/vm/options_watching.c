@@ -1,0 +1,49 @@
+/*
+ * Options: seeing what the machine does.
+ */
+#include "options_table.h"
+
+#include "base/log.h"
+
+#include <string.h>
+
+static bool set_timeout(struct options *o, const char *value, struct complaint *c)
+{
+    u64 seconds;
+    if (!option_number(value, &seconds) || !seconds || seconds > 1000000000)
+        return COMPLAIN(c, "the time limit \"%s\" is not a number of seconds", value);
+    o->timeout_ns = seconds * 1000000000u;
+    return true;
+}
+
+static bool set_trace(struct options *o, const char *value, struct complaint *c)
+{
+    /* FILE or FILE,ICOUNT: a comma that is not followed by a number belongs to the name. The arguments of
+     * main() are the program's to write to (C11 5.1.2.2.1): the name ends at the comma. */
+    char *comma = strrchr((char *)value, ',');
+    o->trace = value;
+    if (comma && option_number(comma + 1, &o->trace_from)) *comma = '\0';
+    o->engine = ENGINE_INTERP;
+    return true;
+}
+
+static bool set_debug(struct options *o, const char *value, struct complaint *c)
+{
+    log_enable_debug();
+    return true;
+}
+
+static const struct option_row rows[] = {
+    {"screen-dump", "FILE", "write the text screen there at the end and on SIGUSR1", STRING(screen_dump)},
+    {"timeout", "SECONDS", "end with status 5 after that time", set_timeout, 0, 0},
+    {"stats", NULL, "print counters to stderr at the end", SWITCH(stats)},
+    {"stats-json", "FILE", "write them there, as a JSON object", STRING(stats_json)},
+    {"profile", "FILE", "folded stacks of where host time goes to FILE, tables to FILE.txt", STRING(profile)},
+    {"perf-map", NULL, "write /tmp/perf-PID.map, so that perf names translated code", SWITCH(perf_map)},
+    {"symbols", "FILE", "guest function names for these two, as in System.map", STRING(symbols)},
+    {"trace", "FILE[,N]", "one line an instruction to FILE or stderr, from icount N (interpreter)", set_trace,
+     0, 0},
+    {"debug", NULL, "say more on stderr", set_debug, 0, 0},
+};
+
+const struct option_group options_watching = {"Seeing what it does", rows, ARRAY_SIZE(rows)};
