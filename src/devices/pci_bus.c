@@ -88,6 +88,11 @@ void pci_bar_mmio(struct pci_device *device, unsigned index, u32 bytes, const st
     bar->handler = handler;
 }
 
+void pci_bar_memory(struct pci_device *device, unsigned index, u32 bytes, u8 *host)
+{
+    new_bar(device, index, PCI_BAR_MEMORY, bytes)->host = host;
+}
+
 void pci_expansion_rom(struct pci_device *device, u8 *image, u32 bytes)
 {
     static_assert(PAGE_SIZE >= ROM_LEAST, "a page is a ROM's size");

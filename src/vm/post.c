@@ -43,7 +43,7 @@ struct smbios_machine smbios_machine_of(const struct vm *vm)
 
 /* --- chips --- */
 
-static void write_config(struct port_bus *ports, u8 devfn, u8 offset, unsigned bytes, u32 value)
+void post_write_config(struct port_bus *ports, u8 devfn, u8 offset, unsigned bytes, u32 value)
 {
     ports_write(ports, CONFIG_ADDRESS, 4, 1u << 31 | devfn << 8 | (offset & ~3u));
     ports_write(ports, (u16)(CONFIG_DATA + (offset & 3)), bytes, value);
@@ -60,16 +60,16 @@ static u8 route_of(u8 devfn, u8 pin)
 static void set_up_chips(struct vm *vm)
 {
     struct port_bus *ports = &vm->ports;
-    write_config(ports, POWER, PMBA, 4, ACPI_PM_BASE);
-    write_config(ports, POWER, PMREGMISC, 1, 1);
+    post_write_config(ports, POWER, PMBA, 4, ACPI_PM_BASE);
+    post_write_config(ports, POWER, PMREGMISC, 1, 1);
     for (u8 pirq = 0; pirq < PIRQS; pirq++)
-        write_config(ports, ISA_BRIDGE, PIRQ_ROUTE + pirq, 1, pirq_route[pirq]);
+        post_write_config(ports, ISA_BRIDGE, PIRQ_ROUTE + pirq, 1, pirq_route[pirq]);
     for (unsigned devfn = 0; devfn < 256; devfn++) {
         const struct pci_device *device = vm->chipset.pci.device[devfn];
         u8 pin = device ? device->config[PCI_INTERRUPT_PIN] : 0;
-        if (pin) write_config(ports, (u8)devfn, PCI_INTERRUPT_LINE, 1, route_of((u8)devfn, pin));
+        if (pin) post_write_config(ports, (u8)devfn, PCI_INTERRUPT_LINE, 1, route_of((u8)devfn, pin));
     }
-    write_config(ports, POWER, PCI_INTERRUPT_LINE, 1, SCI_IRQ);
+    post_write_config(ports, POWER, PCI_INTERRUPT_LINE, 1, SCI_IRQ);
     ports_write(ports, CONFIG_ADDRESS, 4, 0);
     ports_write(ports, ELCR + 1, 1, 1 << (SCI_IRQ - 8));
 }
@@ -141,6 +141,7 @@ static void put_tables(struct vm *vm, struct tables *tables)
 void post(struct vm *vm)
 {
     set_up_chips(vm);
+    video_post(&vm->chipset.video);
     struct tables tables = {0};
     build(vm, &tables);
     put_tables(vm, &tables);
