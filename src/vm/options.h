@@ -10,6 +10,7 @@
 #include "base/types.h"
 #include "boot_plan.h"
 #include "loader.h"
+#include "options_drive.h"
 #include "translator/translator.h"
 
 #include <stdio.h>
@@ -31,6 +32,7 @@ struct options {
     const char *firmware_log;       /* chardev specification, or NULL */
     const char *option_rom[OPTION_ROMS];
     unsigned option_rom_count;
+    struct drive_options drives;
     u64 memory_bytes;
     enum video_card video;
     const struct cpu_model *cpu;
@@ -41,6 +43,7 @@ struct options {
     bool debug_exit;       /* isa-debug-exit is fitted ... */
     u16 debug_exit_port;   /* ... here, ... */
     u8 debug_exit_bytes;   /* ... this wide */
+    bool no_apic;
     bool no_kvm_clock;
     bool no_isa_pnp;
     bool no_reboot;

@@ -18,6 +18,7 @@
 #include "base/post.h"
 #include "chipset.h"
 #include "cpu/vcpu.h"
+#include "drives.h"
 #include "mmu/phys.h"
 #include "mmu/shadow.h"
 #include "options.h"
@@ -52,6 +53,7 @@ struct vm {
     struct vm_time time;
     struct port_bus ports;
     struct chipset chipset;
+    struct drives drives;
     struct waker *waker;  /* NULL: none */
     struct post_box post; /* what other threads have done for devices */
     struct trace *trace;  /* NULL: none */
@@ -59,6 +61,7 @@ struct vm {
     u64 wall_ns;          /* Unix time of the machine's time 0 */
 
     bool reset_wanted, hard_reset;
+    bool paused;
     bool stopping;
     bool stopped_by_host;
     int status;
@@ -84,6 +87,13 @@ void machine_triple_fault(struct vm *vm);
 /* Stop with this exit status; the first call wins. `format` may be NULL: nothing to say. */
 void vm_stop(struct vm *vm, enum stop_cause cause, int status, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+#define PAUSE_RETRY_S 2
+
+/* Stand still: no guest instruction runs until machine_resume(). Time goes on, as it does for a computer
+ * whose host sleeps. The message says why. Requests that disks hold are tried again every PAUSE_RETRY_S. */
+void machine_pause(struct vm *vm, const char *message);
+void machine_resume(struct vm *vm);
 
 /* Other memory answers at [gpa, gpa + bytes) than before: forget translations of it, and code made from it.
  */

@@ -33,6 +33,7 @@ static void watched_signals(sigset_t *set)
     sigaddset(set, SIGHUP);
     sigaddset(set, SIGQUIT);
     sigaddset(set, SIGUSR1);
+    sigaddset(set, SIGUSR2);
 }
 
 void waker_block_signals(void)
@@ -61,8 +62,8 @@ static void take_signal(struct waker *waker)
 {
     struct signalfd_siginfo info;
     if (read(waker->signal_fd, &info, sizeof(info)) != sizeof(info)) return;
-    if (info.ssi_signo == SIGUSR1) {
-        raise_event(waker, WAKER_DUMP);
+    if (info.ssi_signo == SIGUSR1 || info.ssi_signo == SIGUSR2) {
+        raise_event(waker, info.ssi_signo == SIGUSR1 ? WAKER_DUMP : WAKER_RETRY);
         return;
     }
     __atomic_store_n(&waker->signal, info.ssi_signo, __ATOMIC_SEQ_CST);

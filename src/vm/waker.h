@@ -11,8 +11,8 @@
  * every few ticks. So the ticks of an idle guest never wake the waker.
  * 2. Input: waker_want_input() asks for one readiness report; until it is asked again the descriptor is not
  * polled. So neither a full FIFO, nor end of file, nor a slow vCPU makes it spin.
- * 3. Signals (INT TERM HUP QUIT: quit; USR1: dump the screen) are blocked in every thread and read from a
- * signalfd: no handler, no global.
+ * 3. Signals (INT TERM HUP QUIT: quit; USR1: dump the screen; USR2: try again) are blocked in every thread
+ * and read from a signalfd: no handler, no global.
  *
  * Functions up to waker_wait() are the vCPU thread's; waker_main() is the waker's own; waker_wake() is
  * anybody's.
@@ -29,6 +29,7 @@ enum waker_event {
     WAKER_QUIT = 1 << 1,    /* a signal asks to end: waker.signal */
     WAKER_TIMEOUT = 1 << 2, /* --timeout */
     WAKER_DUMP = 1 << 3,    /* SIGUSR1 */
+    WAKER_RETRY = 1 << 4,   /* SIGUSR2 */
 };
 
 struct waker {
