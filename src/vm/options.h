@@ -18,6 +18,9 @@
 
 struct cpu_model;
 
+/* -vga */
+enum video_card { VIDEO_STANDARD, VIDEO_NONE };
+
 enum engine { ENGINE_TRANSLATE, ENGINE_INTERP };
 
 /* What the command asks for. */
@@ -33,6 +36,7 @@ struct options {
     struct drive_options drives;
     struct device_options devices;
     u64 memory_bytes;
+    enum video_card video;
     const struct cpu_model *cpu;
     const char *serial[4]; /* chardev specifications of COM1..COM4; NULL: no such port */
     unsigned serial_count; /* how many -serial were given */
@@ -65,7 +69,7 @@ struct options {
     const char *profile;    /* where to write the folded stacks, or NULL */
     const char *symbols;    /* of the guest kernel, or NULL */
     bool perf_map;
-    const char *screen_dump;
+    const char *screen_dump, *screenshot;
     u64 timeout_ns; /* UINT64_MAX: none */
 };
 
