@@ -6,6 +6,7 @@
 #include "ui/terminal.h"
 #include "vm/dispatcher.h"
 #include "vm/instruments.h"
+#include "vm/key_script.h"
 #include "vm/lockstep.h"
 #include "vm/screen.h"
 #include "vm/trace.h"
@@ -83,6 +84,7 @@ int main(int argc, char **argv)
     if (!options_parse(argc, argv, &options, &command, error, sizeof(error))) die(STATUS_USAGE, "%s", error);
     switch (command) {
     case COMMAND_HELP: options_help(stdout); return STATUS_OK;
+    case COMMAND_HELP_KEYS: key_script_help(stdout); return STATUS_OK;
     case COMMAND_VERSION: puts("ringer " RINGER_VERSION); return STATUS_OK;
     case COMMAND_RUN: break;
     }

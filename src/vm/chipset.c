@@ -278,7 +278,8 @@ bool chipset_init(struct chipset *c, struct vm *vm, char *error, size_t error_by
         snprintf(error, error_bytes, "cannot fit the video memory: %s", strerror(-failed));
         return false;
     }
-    return fit_serial_ports(c, vm, error, error_bytes) && fit_debug_ports(c, vm, error, error_bytes);
+    return wire_console_init(&c->console, vm, error, error_bytes) &&
+           fit_serial_ports(c, vm, error, error_bytes) && fit_debug_ports(c, vm, error, error_bytes);
 }
 
 void chipset_destroy(struct chipset *c)
@@ -287,6 +288,7 @@ void chipset_destroy(struct chipset *c)
     for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
         if (c->serial_fitted[n]) serial_link_destroy(&c->serial[n]);
     chardev_close(&c->debug_back_end);
+    wire_console_destroy(&c->console);
 }
 
 void chipset_reset(struct chipset *c)
@@ -302,6 +304,7 @@ void chipset_reset(struct chipset *c)
     piix3_reset(&c->isa_bridge);
     piix4_pm_reset(&c->power);
     vga_reset(&c->vga);
+    wire_console_reset(&c->console);
     if (c->isa_pnp_read_port) isa_pnp_reset(&c->isa_pnp);
     for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
         if (c->serial_fitted[n]) uart_reset(&c->serial[n].uart);
@@ -351,7 +354,7 @@ void chipset_power_button(struct chipset *c)
 /* --- back ends --- */
 
 /* The port that standard input belongs to. */
-static struct serial_link *console(struct chipset *c)
+static struct serial_link *input_port(struct chipset *c)
 {
     for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
         if (c->serial_fitted[n] && c->serial[n].chardev.in_fd >= 0) return &c->serial[n];
@@ -360,19 +363,21 @@ static struct serial_link *console(struct chipset *c)
 
 int chipset_input_fd(const struct chipset *c)
 {
-    struct serial_link *link = console((struct chipset *)c);
+    struct serial_link *link = input_port((struct chipset *)c);
     return link ? link->chardev.in_fd : -1;
 }
 
 void chipset_start(struct chipset *c)
 {
-    struct serial_link *link = console(c);
+    struct serial_link *link = input_port(c);
     if (link) serial_link_start(link);
+    if (!c->started) wire_console_start(&c->console);
+    c->started = true;
 }
 
 void chipset_input_ready(struct chipset *c)
 {
-    struct serial_link *link = console(c);
+    struct serial_link *link = input_port(c);
     if (link) serial_link_input_ready(link);
 }
 
@@ -387,4 +392,5 @@ void chipset_mirror_input(struct chipset *leader, struct chipset *follower)
 {
     for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
         if (leader->serial_fitted[n]) serial_link_mirror(&leader->serial[n], &follower->serial[n]);
+    leader->console.mirror = &follower->console;
 }

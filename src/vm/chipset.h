@@ -20,6 +20,7 @@
 #include "devices/vga.h"
 #include "serial_link.h"
 #include "shadow_ram.h"
+#include "wire_console.h"
 
 #define CHIPSET_SERIAL_PORTS 4
 
@@ -49,6 +50,8 @@ struct chipset {
     struct chardev debug_back_end;
     struct irq_line irq13;
     struct shadow_ram shadow_ram;
+    struct wire_console console;
+    bool started;
 };
 
 /* Wire everything. Returns false with one sentence in error when a back end cannot be opened. */

@@ -137,6 +137,10 @@ GENERAL_REGS bool dispatcher_settle(struct vm *vm)
         u32 pending = __atomic_load_n(&v->pending, __ATOMIC_RELAXED);
         if (unlikely(pending)) {
             take_pending(vm, pending);
+        } else if (unlikely(vm->paused)) {
+            fpu_shelter(v);
+            chipset_flush_output(&vm->chipset);
+            vm_time_wait_frozen(&vm->time);
         } else if (unlikely(v->halted)) {
             idle(vm);
         } else if (unlikely(v->icount >= v->icount_limit && vm->time.deterministic &&

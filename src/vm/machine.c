@@ -313,6 +313,15 @@ void machine_triple_fault(struct vm *vm)
     machine_request_reset(vm, true);
 }
 
+void machine_pause(struct vm *vm, bool paused)
+{
+    struct console *console = &vm->chipset.console.console;
+    if (vm->paused == paused || vm->role == MACHINE_FOLLOWER) return;
+    vm->paused = paused;
+    vm_time_freeze(&vm->time, paused);
+    console_set(console, &console->paused, paused);
+}
+
 /* --- the host side --- */
 
 void machine_dump_screen(struct vm *vm)

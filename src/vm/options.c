@@ -12,7 +12,7 @@
 
 /* In the order of ringer help. */
 static const struct option_group *const groups[] = {
-    &options_boot, &options_machine, &options_watching, &options_engines, &options_qemu,
+    &options_boot, &options_machine, &options_display, &options_watching, &options_engines, &options_qemu,
 };
 
 static const struct option_row *find_row(const char *name, size_t length)
@@ -59,6 +59,9 @@ static bool check_together(struct options *o, struct complaint *c)
         return COMPLAIN(c, "--symbols is for --profile or --perf-map, which are missing");
     if (o->lockstep && o->engine == ENGINE_INTERP)
         return COMPLAIN(c, "--lockstep compares both engines: --engine=interp makes no sense with it");
+    if (o->keys && o->typed) return COMPLAIN(c, "--keys and --type cannot be had together");
+    if (o->keys && !strcmp(o->keys, "-") && o->lockstep)
+        return COMPLAIN(c, "--lockstep runs a script of keys twice: give it in a file");
     if (!o->serial_count) o->serial[0] = "stdio";
     if (o->deterministic && o->rtc_base < 0) o->rtc_base = DETERMINISTIC_RTC_BASE;
     return true;
@@ -76,7 +79,8 @@ bool options_parse(int argc, char **argv, struct options *options, enum command 
     *command = COMMAND_RUN;
     int at = 1;
     if (argc < 2 || !strcmp(argv[1], "help")) {
-        *command = COMMAND_HELP;
+        bool keys = argc > 2 && !strcmp(argv[2], "keys");
+        *command = keys ? COMMAND_HELP_KEYS : COMMAND_HELP;
         return true;
     }
     if (!strcmp(argv[1], "run"))
@@ -120,6 +124,7 @@ void options_help(FILE *out)
 {
     fputs("ringer run OPTION...    run a 32-bit x86 operating system, unmodified, as an ordinary process\n"
           "ringer help             this text\n"
+          "ringer help keys        the language of scripts for --keys\n"
           "ringer --version\n\n"
           "\"run\" may be left out. An option may have one dash or two, and its argument behind '=' or as "
           "the next word.\n",
@@ -138,7 +143,7 @@ void options_help(FILE *out)
           "  2   bad option or bad input file: nothing was run\n"
           "  3   the host refused something (memory, a file, the terminal)\n"
           "  4   --lockstep found a difference\n"
-          "  5   --timeout ran out\n"
+          "  5   --timeout ran out, or what a script of keys waited for did not come\n"
           "  2V+1   the guest wrote V to the debug exit port\n",
           out);
 }

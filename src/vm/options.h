@@ -18,7 +18,7 @@ struct cpu_model;
 enum engine { ENGINE_TRANSLATE, ENGINE_INTERP };
 
 /* What the command asks for. */
-enum command { COMMAND_RUN, COMMAND_HELP, COMMAND_VERSION };
+enum command { COMMAND_RUN, COMMAND_HELP, COMMAND_HELP_KEYS, COMMAND_VERSION };
 
 struct options {
     struct boot_files boot;
@@ -33,6 +33,9 @@ struct options {
     u8 debug_exit_bytes;   /* ... this wide */
     bool no_kvm_clock;
     bool no_isa_pnp;
+    const char *name;  /* of the machine, for titles; NULL: none */
+    const char *keys;  /* script of keys: a file or "-", or NULL */
+    const char *typed; /* text to be typed, or NULL */
     bool no_reboot;
     bool no_shutdown;
 

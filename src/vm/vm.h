@@ -59,6 +59,7 @@ struct vm {
     u64 wall_ns;          /* Unix time of the machine's time 0 */
 
     bool reset_wanted, hard_reset;
+    bool paused; /* by the user: time stands still */
     bool stopping;
     bool stopped_by_host;
     int status;
@@ -80,6 +81,8 @@ void machine_reset(struct vm *vm);
 /* A device or a triple fault asks for a reset: of the whole machine, or (soft) of the CPU alone. */
 void machine_request_reset(struct vm *vm, bool hard);
 void machine_triple_fault(struct vm *vm);
+/* The user stops the machine, with its clocks, or lets it go on. */
+void machine_pause(struct vm *vm, bool paused);
 
 /* Stop with this exit status; the first call wins. `format` may be NULL: nothing to say. */
 void vm_stop(struct vm *vm, enum stop_cause cause, int status, const char *format, ...)
