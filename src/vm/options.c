@@ -5,6 +5,7 @@
 
 #include "cpu/cpuid.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* 2024-01-01 00:00:00 UTC: a deterministic run may not depend on today. */
@@ -46,6 +47,13 @@ static bool parse_one(int argc, char **argv, int *at, struct options *options, s
     return true;
 }
 
+static bool wants_window(const struct options *o)
+{
+    const char *x = getenv("DISPLAY"), *wayland = getenv("WAYLAND_DISPLAY");
+    bool desktop = (x && *x) || (wayland && *wayland);
+    return desktop && !o->boot.kernel && !o->nographic && !o->vnc && !o->serial_count;
+}
+
 /* What only the whole command line can tell. */
 static bool check_together(struct options *o, struct complaint *c)
 {
@@ -62,7 +70,11 @@ static bool check_together(struct options *o, struct complaint *c)
     if (o->keys && o->typed) return COMPLAIN(c, "--keys and --type cannot be had together");
     if (o->keys && !strcmp(o->keys, "-") && o->lockstep)
         return COMPLAIN(c, "--lockstep runs a script of keys twice: give it in a file");
-    if (!o->serial_count) o->serial[0] = "stdio";
+    if (o->nographic && o->display == DISPLAY_WINDOW)
+        return COMPLAIN(c, "-nographic and a window cannot be had together");
+    if (o->display == DISPLAY_AUTO) o->display = wants_window(o) ? DISPLAY_WINDOW : DISPLAY_NONE;
+    /* Who has a window looks there, and wants Ctrl-C to mean what it always does. */
+    if (!o->serial_count) o->serial[0] = o->display == DISPLAY_WINDOW ? "null" : "stdio";
     if (o->deterministic && o->rtc_base < 0) o->rtc_base = DETERMINISTIC_RTC_BASE;
     return true;
 }

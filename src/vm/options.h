@@ -15,6 +15,12 @@
 
 struct cpu_model;
 
+enum display_kind {
+    DISPLAY_AUTO, /* a window if the machine boots from media and there is a desktop */
+    DISPLAY_NONE,
+    DISPLAY_WINDOW,
+};
+
 enum engine { ENGINE_TRANSLATE, ENGINE_INTERP };
 
 /* What the command asks for. */
@@ -33,9 +39,13 @@ struct options {
     u8 debug_exit_bytes;   /* ... this wide */
     bool no_kvm_clock;
     bool no_isa_pnp;
-    const char *name;  /* of the machine, for titles; NULL: none */
-    const char *keys;  /* script of keys: a file or "-", or NULL */
-    const char *typed; /* text to be typed, or NULL */
+    const char *name;          /* of the machine, for titles; NULL: none */
+    const char *keys;          /* script of keys: a file or "-", or NULL */
+    const char *typed;         /* text to be typed, or NULL */
+    enum display_kind display; /* after options_parse(): not DISPLAY_AUTO */
+    bool full_screen;
+    bool whole_scale; /* the window's picture is enlarged by whole factors only */
+    const char *vnc;  /* what -vnc says, or NULL */
     bool no_reboot;
     bool no_shutdown;
 
