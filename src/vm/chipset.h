@@ -17,10 +17,12 @@
 #include "devices/piix3.h"
 #include "devices/piix4_pm.h"
 #include "devices/reset_control.h"
-#include "devices/vga.h"
+#include "pci_windows.h"
 #include "serial_link.h"
 #include "shadow_ram.h"
 #include "wire_console.h"
+#include "wire_firmware.h"
+#include "wire_video.h"
 
 #define CHIPSET_SERIAL_PORTS 4
 
@@ -33,6 +35,7 @@ struct chipset {
     struct i8042 keyboard;
     struct reset_control reset_control;
     struct pci_bus pci;
+    struct pci_windows pci_windows;
     struct i440fx host_bridge;
     struct piix3 isa_bridge;
     struct piix4_pm power;
@@ -42,7 +45,7 @@ struct chipset {
     struct irq_line irq9; /* of the 8259 pair */
     u8 irq9_holders;      /* PCI interrupts and the SCI share it */
     struct irq_line irq8;
-    struct vga vga;
+    struct video video;
     struct serial_link serial[CHIPSET_SERIAL_PORTS];
     bool serial_fitted[CHIPSET_SERIAL_PORTS];
     struct debug_exit debug_exit;
@@ -52,6 +55,7 @@ struct chipset {
     struct shadow_ram shadow_ram;
     struct wire_console console;
     bool started;
+    struct firmware firmware;
 };
 
 /* Wire everything. Returns false with one sentence in error when a back end cannot be opened. */
@@ -61,10 +65,6 @@ void chipset_destroy(struct chipset *chipset);
 void chipset_reset(struct chipset *chipset);
 /* After chipset_reset() and the loader: its ROM is what the PAM registers show for now. */
 void chipset_firmware_loaded(struct chipset *chipset);
-
-/* After chipset_reset(), for a kernel that is started without firmware: leave behind what a firmware's
- * power-on self test would, which is chips that were set up and ACPI tables. */
-void chipset_post(struct chipset *chipset);
 
 /* The power button, which asks the guest to shut down. */
 void chipset_power_button(struct chipset *chipset);

@@ -57,7 +57,7 @@ static bool wants_window(const struct options *o)
 /* What only the whole command line can tell. */
 static bool check_together(struct options *o, struct complaint *c)
 {
-    if (!o->boot.kernel && !o->boot.firmware)
+    if (!o->boot.kernel && !o->boot.firmware && !o->option_rom_count)
         return COMPLAIN(c, "nothing to boot: give --kernel FILE or --bios FILE");
     if (!o->boot.kernel && o->boot.initrd) return COMPLAIN(c, "--initrd is for a --kernel, which is missing");
     if (!o->boot.kernel && o->boot.append) return COMPLAIN(c, "--append is for a --kernel, which is missing");
@@ -86,6 +86,7 @@ bool options_parse(int argc, char **argv, struct options *options, enum command 
     *options = (struct options){.memory_bytes = 128u << 20,
                                 .cpu = cpu_model_find("max"),
                                 .translator = translator_defaults(),
+                                .boot_plan = {.order = {BOOT_DISK, BOOT_FLOPPY, BOOT_CD}, .fail_wait_ms = -1},
                                 .rtc_base = RTC_BASE_NOW,
                                 .timeout_ns = UINT64_MAX};
     *command = COMMAND_RUN;

@@ -8,6 +8,7 @@
 #define RINGER_VM_OPTIONS_H
 
 #include "base/types.h"
+#include "boot_plan.h"
 #include "loader.h"
 #include "translator/translator.h"
 
@@ -21,6 +22,9 @@ enum display_kind {
     DISPLAY_WINDOW,
 };
 
+/* -vga */
+enum video_card { VIDEO_STANDARD, VIDEO_NONE };
+
 enum engine { ENGINE_TRANSLATE, ENGINE_INTERP };
 
 /* What the command asks for. */
@@ -28,7 +32,13 @@ enum command { COMMAND_RUN, COMMAND_HELP, COMMAND_HELP_KEYS, COMMAND_VERSION };
 
 struct options {
     struct boot_files boot;
+    struct boot_plan boot_plan;
+    const char *firmware_directory; /* where SeaBIOS is, or NULL: the usual places */
+    const char *firmware_log;       /* chardev specification, or NULL */
+    const char *option_rom[OPTION_ROMS];
+    unsigned option_rom_count;
     u64 memory_bytes;
+    enum video_card video;
     const struct cpu_model *cpu;
     const char *serial[4]; /* chardev specifications of COM1..COM4; NULL: no such port */
     unsigned serial_count; /* how many -serial were given */
@@ -66,7 +76,7 @@ struct options {
     const char *profile;    /* where to write the folded stacks, or NULL */
     const char *symbols;    /* of the guest kernel, or NULL */
     bool perf_map;
-    const char *screen_dump;
+    const char *screen_dump, *screenshot;
     u64 timeout_ns; /* UINT64_MAX: none */
 };
 

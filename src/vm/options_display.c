@@ -47,6 +47,14 @@ static bool set_display(struct options *o, const char *value, struct complaint *
     return COMPLAIN(c, "there is no display \"%s\"; there are sdl, vnc=... and none", value);
 }
 
+static bool set_video(struct options *o, const char *value, struct complaint *c)
+{
+    if (strcmp(value, "std") && strcmp(value, "none"))
+        return COMPLAIN(c, "there is no video card \"%s\"; there are std and none", value);
+    o->video = value[0] == 's' ? VIDEO_STANDARD : VIDEO_NONE;
+    return true;
+}
+
 static bool set_full_screen(struct options *o, const char *value, struct complaint *c)
 {
     o->full_screen = true;
@@ -55,6 +63,7 @@ static bool set_full_screen(struct options *o, const char *value, struct complai
 }
 
 static const struct option_row rows[] = {
+    {"vga", "CARD", "video card: std (VGA with linear modes to 2560x1600, default) or none", set_video, 0, 0},
     {"display", "WHERE",
      "sdl[,full-screen=on][,scale=whole|smooth]: a window; vnc=...; none (default: a window if there is a "
      "desktop "

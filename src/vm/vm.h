@@ -91,7 +91,7 @@ void vm_stop(struct vm *vm, enum stop_cause cause, int status, const char *forma
 /* Other memory answers at [gpa, gpa + bytes) than before: forget translations of it, and code made from it.
  */
 void machine_memory_changed(struct vm *vm, u64 gpa, u64 bytes);
-/* --screen-dump. */
+/* --screen-dump and --screenshot. */
 void machine_dump_screen(struct vm *vm);
 
 #endif

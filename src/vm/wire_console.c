@@ -151,6 +151,7 @@ bool wire_console_init(struct wire_console *wire, struct vm *vm, char *error, si
     wire->vm = vm;
     console_init(&wire->console);
     wire->console.name = options->name;
+    wire->console.display = video_display(&vm->chipset.video);
     wire->console.post = &vm->post;
     wire->console.take = take;
     wire->console.machine = vm;

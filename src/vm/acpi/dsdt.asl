@@ -1,12 +1,16 @@
 /*
  * The ACPI name space of this machine: PCI host, interrupt routing, the ISA devices that every machine has, and how to
  * switch the power off. Serial ports are in serial.asl.in, because not every machine has the same. Compiled by iasl when
- * Ringer is built; acpi_tables.c puts it into guest memory.
+ * Ringer is built; acpi_tables.c hands it to the guest.
  *
- * _HID values are those of "PNP Device IDs" (devids.txt). What needs no method has none: all of it is fixed.
+ * _HID values are those of "PNP Device IDs" (devids.txt). What needs no method has none: all of it is fixed. The interrupt
+ * links are the same whether the operating system uses the 8259 pair or the I/O APIC (acpi_tables.h), so there is no _PIC.
  */
 DefinitionBlock ("", "DSDT", 1, "RINGER", "RINGERPC", 1)
 {
+    /* Where PCI's part of the address space begins: in an SSDT that acpi_tables.c writes. */
+    External (PCIB, IntObj)
+
     /* SLP_TYP of PM1_CNT: 0 is soft off. There are no other sleep states. */
     Name (\_S5, Package () { 0, 0, 0, 0 })
 
@@ -17,7 +21,7 @@ DefinitionBlock ("", "DSDT", 1, "RINGER", "RINGERPC", 1)
             Name (_HID, EisaId ("PNP0A03"))
             Name (_UID, 0)
 
-            Name (_CRS, ResourceTemplate ()
+            Name (CRES, ResourceTemplate ()
             {
                 WordBusNumber (ResourceProducer, MinFixed, MaxFixed, PosDecode, 0, 0, 0xff, 0, 0x100)
                 IO (Decode16, 0xcf8, 0xcf8, 1, 8)
@@ -25,10 +29,19 @@ DefinitionBlock ("", "DSDT", 1, "RINGER", "RINGERPC", 1)
                 WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange, 0, 0xd00, 0xffff, 0, 0xf300)
                 DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, Cacheable, ReadWrite,
                              0, 0xa0000, 0xbffff, 0, 0x20000)
-                /* From where RAM ends at the latest (3 GB) to the APICs and the firmware. */
+                /* From where RAM ends to the APICs and the firmware; MIN and LEN are filled in. */
                 DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite,
-                             0, 0xc0000000, 0xfebfffff, 0, 0x3ec00000)
+                             0, 0xc0000000, 0xfebfffff, 0, 0x3ec00000, , , PMEM)
             })
+            CreateDWordField (CRES, PMEM._MIN, PMIN)
+            CreateDWordField (CRES, PMEM._LEN, PLEN)
+
+            Method (_CRS, 0, Serialized)
+            {
+                PMIN = PCIB
+                PLEN = 0xfec00000 - PCIB
+                Return (CRES)
+            }
 
             /* A slot's pin n is wired to PIRQ (slot - 1 + n) mod 4. */
             Method (_PRT, 0, NotSerialized)
@@ -137,6 +150,14 @@ DefinitionBlock ("", "DSDT", 1, "RINGER", "RINGERPC", 1)
                     Name (_CRS, ResourceTemplate () { IRQNoFlags () { 12 } })
                 }
 
+                /* The firmware configuration device; Linux has a driver for it. */
+                Device (FWCF)
+                {
+                    Name (_HID, "QEMU0002")
+                    Name (_STA, 0x0b)
+                    Name (_CRS, ResourceTemplate () { IO (Decode16, 0x510, 0x510, 1, 12) })
+                }
+
                 /* Ports of the board: A20 gate, SMI commands, power management. */
                 Device (SYSR)
                 {
@@ -152,15 +173,15 @@ DefinitionBlock ("", "DSDT", 1, "RINGER", "RINGERPC", 1)
         }
 
         /* PIRQ route registers: bit 7 not routed, 3-0 IRQ. */
-        Name (PIRS, ResourceTemplate () { IRQ (Level, ActiveLow, Shared) { 5, 10, 11 } })
+        Name (PIRS, ResourceTemplate () { Interrupt (ResourceConsumer, Level, ActiveHigh, Shared) { 5, 10, 11 } })
 
-        Name (PIRB, ResourceTemplate () { IRQ (Level, ActiveLow, Shared, LNKI) { 0 } })
-        CreateWordField (PIRB, LNKI._INT, PIRM)
+        Name (PIRB, ResourceTemplate () { Interrupt (ResourceConsumer, Level, ActiveHigh, Shared, , , LNKI) { 0 } })
+        CreateDWordField (PIRB, LNKI._INT, PIRN)
 
         Method (PCRS, 1, Serialized)
         {
-            PIRM = 0
-            If (!(Arg0 & 0x80)) { PIRM = 1 << (Arg0 & 0x0f) }
+            PIRN = 0
+            If (!(Arg0 & 0x80)) { PIRN = Arg0 & 0x0f }
             Return (PIRB)
         }
 
@@ -173,9 +194,8 @@ DefinitionBlock ("", "DSDT", 1, "RINGER", "RINGERPC", 1)
         /* The IRQ that a resource buffer asks for, as a route register wants it. */
         Method (PRTE, 1, Serialized)
         {
-            CreateWordField (Arg0, 1, MASK)
-            FindSetRightBit (MASK, Local0)
-            Return (Local0 - 1)
+            CreateDWordField (Arg0, 5, NUMB)
+            Return (NUMB)
         }
 
         Device (LNKA)
@@ -227,8 +247,8 @@ DefinitionBlock ("", "DSDT", 1, "RINGER", "RINGERPC", 1)
         {
             Name (_HID, EisaId ("PNP0C0F"))
             Name (_UID, 4)
-            Name (_PRS, ResourceTemplate () { IRQ (Level, ActiveLow, Shared) { 9 } })
-            Name (_CRS, ResourceTemplate () { IRQ (Level, ActiveLow, Shared) { 9 } })
+            Name (_PRS, ResourceTemplate () { Interrupt (ResourceConsumer, Level, ActiveHigh, Shared) { 9 } })
+            Name (_CRS, ResourceTemplate () { Interrupt (ResourceConsumer, Level, ActiveHigh, Shared) { 9 } })
             Method (_STA) { Return (0x0b) }
             Method (_SRS, 1) {}
             Method (_DIS) {}
