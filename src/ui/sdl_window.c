@@ -181,7 +181,7 @@ void sdl_full_screen(struct sdl_window *w)
 {
     bool full = SDL_GetWindowFlags(w->window) & SDL_WINDOW_FULLSCREEN_DESKTOP;
     SDL_SetWindowFullscreen(w->window, full ? 0 : SDL_WINDOW_FULLSCREEN_DESKTOP);
-    if (!full && !w->absolute) sdl_grab(w, true);
+    if (full || !w->absolute) sdl_grab(w, !full);
     lay_out(w);
 }
 
