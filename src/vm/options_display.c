@@ -72,7 +72,7 @@ static const struct option_row rows[] = {
     {"full-screen", NULL, "a window without borders", set_full_screen, 0, 0},
     {"nographic", NULL, "no window; escape keys work even if standard input is no terminal",
      SWITCH(nographic)},
-    {"vnc", "[HOST]:N", "a VNC server at port 5900+N of this host only, or of HOST; see ringer(1)",
+    {"vnc", "HOST:N", "a VNC server at port 5900+N of HOST, or :N of this host only; see ringer(1)",
      STRING(vnc)},
     {"keys", "FILE", "a script that waits for text on the screen, types, points: ringer help keys",
      STRING(keys)},
