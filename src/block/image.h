@@ -43,12 +43,14 @@ struct disk_image_ops {
 struct disk_image_how {
     const char *format; /* "raw", "qcow2", or NULL: look */
     bool read_only;
-    bool allow_repair; /* an image that was not closed properly is put in order, if its format needs that */
 };
 
 /* Open an image and those it is based on. NULL with one sentence in error. */
 struct disk_image *disk_image_open(const char *path, const struct disk_image_how *how, char *error,
                                    size_t error_bytes);
+
+/* Where the image `image` means by `path`: names of backing files are relative to it. */
+void disk_image_beside(const char *image, const char *path, char *result, size_t result_bytes);
 
 /* The formats, given what they lie in. On success the store is the image's. */
 struct disk_image *raw_open(struct store *store, bool read_only, bool probed, char *error,

@@ -137,7 +137,8 @@ static void make_chips(struct chipset *c, struct vm *vm)
     c->irq8 = apic_wires_isa(vm, 8);
     c->irq9 = apic_wires_isa(vm, SCI_IRQ);
     mc146818_init(&c->rtc, clock, (struct irq_line){irq8, c, 0}, start_time(vm->options));
-    cmos_fill(&c->rtc, &(struct cmos_facts){.ram_bytes = vm->options->memory_bytes});
+    cmos_fill(&c->rtc, &(struct cmos_facts){.ram_bytes = vm->options->memory_bytes,
+                                            .floppy = {wire_floppy_type(vm, 0), wire_floppy_type(vm, 1)}});
     reset_control_init(&c->reset_control, a20, reset, vm);
     i8042_init(&c->keyboard, clock,
                &(struct i8042_wiring){.irq1 = apic_wires_isa(vm, 1),
@@ -218,8 +219,10 @@ bool chipset_init(struct chipset *c, struct vm *vm, char *error, size_t error_by
                  strerror(-failed));
         return false;
     }
-    return wire_ide_init(&c->ide, vm, error, error_bytes) && fit_serial_ports(c, vm, error, error_bytes) &&
-           fit_debug_ports(c, vm, error, error_bytes) && firmware_init(&c->firmware, vm, error, error_bytes);
+    return wire_ide_init(&c->ide, vm, error, error_bytes) &&
+           wire_floppy_init(&c->floppy, vm, error, error_bytes) &&
+           fit_serial_ports(c, vm, error, error_bytes) && fit_debug_ports(c, vm, error, error_bytes) &&
+           firmware_init(&c->firmware, vm, error, error_bytes);
 }
 
 void chipset_destroy(struct chipset *c)
@@ -245,6 +248,7 @@ void chipset_reset(struct chipset *c)
     piix3_reset(&c->isa_bridge);
     piix4_pm_reset(&c->power);
     wire_ide_reset(&c->ide);
+    wire_floppy_reset(&c->floppy);
     vga_reset(&c->vga);
     if (c->isa_pnp_read_port) isa_pnp_reset(&c->isa_pnp);
     for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)

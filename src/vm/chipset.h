@@ -23,6 +23,7 @@
 #include "shadow_ram.h"
 #include "wire_apic.h"
 #include "wire_firmware.h"
+#include "wire_floppy.h"
 #include "wire_ide.h"
 
 #define CHIPSET_SERIAL_PORTS 4
@@ -57,6 +58,7 @@ struct chipset {
     struct shadow_ram shadow_ram;
     struct firmware firmware;
     struct wire_ide ide;
+    struct wire_floppy floppy;
 };
 
 /* Wire everything. Returns false with one sentence in error when a back end cannot be opened. */

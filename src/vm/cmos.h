@@ -13,12 +13,9 @@
 /* Kinds of devices to boot from, as they are numbered in CMOS. */
 enum boot_class { BOOT_NOTHING, BOOT_FLOPPY, BOOT_DISK, BOOT_CD, BOOT_NETWORK };
 
-/* Types of floppy drives (IBM's numbers). */
-enum floppy_type { FLOPPY_NONE, FLOPPY_360K, FLOPPY_1200K, FLOPPY_720K, FLOPPY_1440K, FLOPPY_2880K };
-
 struct cmos_facts {
     u64 ram_bytes;
-    u8 floppy[CMOS_FLOPPIES]; /* enum floppy_type */
+    u8 floppy[CMOS_FLOPPIES]; /* enum floppy_drive_type */
 };
 
 void cmos_fill(struct mc146818 *rtc, const struct cmos_facts *facts);

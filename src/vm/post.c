@@ -28,6 +28,7 @@ struct acpi_machine acpi_machine_of(const struct vm *vm)
                                        phys_low_ram_bytes(&vm->phys) <= 2ull << 30 ? 2u << 30 : 3u << 30};
     for (unsigned n = 0; n < ACPI_SERIAL_PORTS; n++)
         machine.serial[n] = vm->chipset.serial_fitted[n];
+    machine.floppy = vm->chipset.floppy.fitted;
     machine.apic = vm->chipset.apic.fitted;
     return machine;
 }
