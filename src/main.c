@@ -33,7 +33,8 @@ static int run(const struct options *options)
 {
     char error[512];
     int status = STATUS_USAGE;
-    if (options->screen_dump && !screen_dump_check(options->screen_dump, error, sizeof(error)))
+    if ((options->screen_dump && !screen_dump_check(options->screen_dump, error, sizeof(error))) ||
+        (options->screenshot && !screen_dump_check(options->screenshot, error, sizeof(error))))
         die(STATUS_USAGE, "%s", error);
     struct trace *trace = open_trace(options);
     struct vm *vm = machine_create(options, MACHINE_LEADER, &status, error, sizeof(error));

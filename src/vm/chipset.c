@@ -19,9 +19,6 @@ static const struct {
 /* IRQ 9: the PIRQ lines may be routed there, and the SCI always is. */
 enum { SCI_IRQ = 9, HOLDER_PIRQ = 0, HOLDER_SCI = 1 };
 
-#define VGA_MEMORY       0xa0000u
-#define VGA_MEMORY_BYTES 0x20000u
-
 /* --- wires --- */
 
 static void a20(void *machine, bool open)
@@ -121,8 +118,6 @@ static void wire_ports(struct chipset *c, struct port_bus *ports)
     ports_claim(ports, 0x60, 1, 1, &i8042_data_ops, &c->keyboard);
     ports_claim(ports, 0x64, 1, 1, &i8042_command_ops, &c->keyboard);
     ports_claim(ports, 0x92, 1, 1, &port92_ops, &c->reset_control);
-    ports_claim(ports, 0x3b0, 12, 1, &vga_mono_ops, &c->vga);
-    ports_claim(ports, 0x3c0, 32, 1, &vga_ops, &c->vga);
     ports_claim(ports, 0xcf8, 8, 4, &pci_config_ops, &c->pci);
     ports_claim(ports, 0xcf9, 1, 1, &cf9_ops, &c->reset_control);
     ports_claim(ports, 0xb2, 2, 1, &piix4_smi_ops, &c->power);
@@ -161,7 +156,6 @@ static void make_chips(struct chipset *c, struct vm *vm)
         &c->power, &c->pci, clock,
         &(struct piix4_pm_wiring){
             .sci = {irq9, c, HOLDER_SCI}, .map = power_ports, .power_off = power_off, .machine = vm});
-    vga_init(&c->vga, clock);
     debug_exit_init(&c->debug_exit, debug_exit, vm);
 }
 
@@ -213,13 +207,11 @@ bool chipset_init(struct chipset *c, struct vm *vm, char *error, size_t error_by
     make_chips(c, vm);
     wire_ports(c, &vm->ports);
     int failed = apic_wires_init(&c->apic, vm, &c->pci);
-    if (!failed) failed = phys_map_mmio(&vm->phys, VGA_MEMORY, VGA_MEMORY_BYTES, &vga_memory_ops, &c->vga);
     if (failed) {
-        snprintf(error, error_bytes, "cannot fit interrupt controllers and video memory: %s",
-                 strerror(-failed));
+        snprintf(error, error_bytes, "cannot fit interrupt controllers: %s", strerror(-failed));
         return false;
     }
-    return wire_ide_init(&c->ide, vm, error, error_bytes) &&
+    return video_init(&c->video, vm, error, error_bytes) && wire_ide_init(&c->ide, vm, error, error_bytes) &&
            wire_floppy_init(&c->floppy, vm, error, error_bytes) &&
            fit_serial_ports(c, vm, error, error_bytes) && fit_debug_ports(c, vm, error, error_bytes) &&
            firmware_init(&c->firmware, vm, error, error_bytes);
@@ -232,6 +224,7 @@ void chipset_destroy(struct chipset *c)
         if (c->serial_fitted[n]) serial_link_destroy(&c->serial[n]);
     chardev_close(&c->debug_back_end);
     firmware_destroy(&c->firmware);
+    video_destroy(&c->video);
 }
 
 void chipset_reset(struct chipset *c)
@@ -247,9 +240,9 @@ void chipset_reset(struct chipset *c)
     i440fx_reset(&c->host_bridge);
     piix3_reset(&c->isa_bridge);
     piix4_pm_reset(&c->power);
+    video_reset(&c->video);
     wire_ide_reset(&c->ide);
     wire_floppy_reset(&c->floppy);
-    vga_reset(&c->vga);
     if (c->isa_pnp_read_port) isa_pnp_reset(&c->isa_pnp);
     for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
         if (c->serial_fitted[n]) uart_reset(&c->serial[n].uart);

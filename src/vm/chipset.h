@@ -17,7 +17,6 @@
 #include "devices/piix3.h"
 #include "devices/piix4_pm.h"
 #include "devices/reset_control.h"
-#include "devices/vga.h"
 #include "pci_windows.h"
 #include "serial_link.h"
 #include "shadow_ram.h"
@@ -25,6 +24,7 @@
 #include "wire_firmware.h"
 #include "wire_floppy.h"
 #include "wire_ide.h"
+#include "wire_video.h"
 
 #define CHIPSET_SERIAL_PORTS 4
 
@@ -48,7 +48,7 @@ struct chipset {
     struct irq_line irq9; /* of the 8259 pair */
     u8 irq9_holders;      /* PCI interrupts and the SCI share it */
     struct irq_line irq8;
-    struct vga vga;
+    struct video video;
     struct serial_link serial[CHIPSET_SERIAL_PORTS];
     bool serial_fitted[CHIPSET_SERIAL_PORTS];
     struct debug_exit debug_exit;

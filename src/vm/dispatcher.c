@@ -51,6 +51,7 @@ static void clear_pending(struct vcpu *v, u32 bits)
 static void host_events(struct vm *vm)
 {
     post_box_run(&vm->post);
+    video_tell(&vm->chipset.video);
     if (!vm->waker) return;
     u32 events = waker_take_events(vm->waker);
     if (events & WAKER_INPUT) chipset_input_ready(&vm->chipset);

@@ -50,6 +50,11 @@ GENERAL_REGS static void before_device(void *owner)
     fpu_shelter(&vm->vcpu);
 }
 
+GENERAL_REGS static void tracked_written(void *owner)
+{
+    video_written(&((struct vm *)owner)->chipset.video);
+}
+
 void machine_memory_changed(struct vm *vm, u64 gpa, u64 bytes)
 {
     shadow_flush(&vm->shadow);
@@ -155,12 +160,14 @@ static bool fail(char *error, size_t error_bytes, const char *what, int failed)
 
 static bool make_memory(struct vm *vm, char *error, size_t error_bytes)
 {
-    int failed = phys_init(&vm->phys, vm->options->memory_bytes);
+    int failed =
+        phys_init_with_video(&vm->phys, vm->options->memory_bytes, video_memory_bytes(vm->options->video));
     if (failed) return fail(error, error_bytes, "cannot have that much guest memory", failed);
     vm->phys.a20_mask = ~0ull;
     vm->phys.watched_written = watched_written;
     vm->phys.protect = protect;
     vm->phys.before_device = before_device;
+    vm->phys.tracked_written = tracked_written;
     vm->phys.owner = vm;
     failed = shadow_init(&vm->shadow, &vm->phys, &vm->counters);
     if (failed) return fail(error, error_bytes, "cannot have shadow page tables", failed);
@@ -386,8 +393,10 @@ void machine_triple_fault(struct vm *vm)
 
 void machine_dump_screen(struct vm *vm)
 {
-    const char *path = vm->options->screen_dump;
-    if (!path || vm->role == MACHINE_FOLLOWER) return;
-    int failed = screen_dump(vm, path);
-    if (failed) log_warn("cannot write the screen dump %s: %s", path, strerror(-failed));
+    const char *text = vm->options->screen_dump, *picture = vm->options->screenshot;
+    if (vm->role == MACHINE_FOLLOWER) return;
+    int failed = text ? screen_dump(vm, text) : 0;
+    if (failed) log_warn("cannot write the screen dump %s: %s", text, strerror(-failed));
+    failed = picture ? screen_shot(vm, picture) : 0;
+    if (failed) log_warn("cannot write the screenshot %s: %s", picture, strerror(-failed));
 }

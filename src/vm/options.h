@@ -17,6 +17,9 @@
 
 struct cpu_model;
 
+/* -vga */
+enum video_card { VIDEO_STANDARD, VIDEO_NONE };
+
 enum engine { ENGINE_TRANSLATE, ENGINE_INTERP };
 
 /* What the command asks for. */
@@ -31,6 +34,7 @@ struct options {
     unsigned option_rom_count;
     struct drive_options drives;
     u64 memory_bytes;
+    enum video_card video;
     const struct cpu_model *cpu;
     const char *serial[4]; /* chardev specifications of COM1..COM4; NULL: no such port */
     unsigned serial_count; /* how many -serial were given */
@@ -62,7 +66,7 @@ struct options {
     const char *profile;    /* where to write the folded stacks, or NULL */
     const char *symbols;    /* of the guest kernel, or NULL */
     bool perf_map;
-    const char *screen_dump;
+    const char *screen_dump, *screenshot;
     u64 timeout_ns; /* UINT64_MAX: none */
 };
 

@@ -98,7 +98,7 @@ void machine_resume(struct vm *vm);
 /* Other memory answers at [gpa, gpa + bytes) than before: forget translations of it, and code made from it.
  */
 void machine_memory_changed(struct vm *vm, u64 gpa, u64 bytes);
-/* --screen-dump. */
+/* --screen-dump and --screenshot. */
 void machine_dump_screen(struct vm *vm);
 
 #endif
