@@ -49,6 +49,7 @@ static void run_machine(void *argument)
     struct vm *vm = session->vm;
     int failed = translator_install_signals();
     if (failed) die(STATUS_HOST, "cannot take host signals: %s", strerror(-failed));
+    if (vm->waker) waker_kick_me(vm->waker);
     failed = instruments_start(&session->instruments);
     if (failed) die(STATUS_HOST, "cannot sample for the profile: %s", strerror(-failed));
     if (vm->options->lockstep) {
