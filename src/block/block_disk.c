@@ -103,7 +103,8 @@ static const char *const verbs[] = {[DISK_READ] = "read",
 static enum error_policy policy_of(const struct block_disk *disk, const struct disk_request *request)
 {
     enum error_policy policy = request->operation == DISK_READ ? disk->on_read_error : disk->on_write_error;
-    if (policy == ON_ERROR_ENOSPC) return request->error == -ENOSPC ? ON_ERROR_STOP : ON_ERROR_REPORT;
+    bool full = request->error == -ENOSPC || request->error == -EDQUOT;
+    if (policy == ON_ERROR_ENOSPC) return full ? ON_ERROR_STOP : ON_ERROR_REPORT;
     return policy;
 }
 
@@ -220,13 +221,25 @@ static int refusal(const struct block_disk *disk, const struct disk_request *req
     return memory < request->bytes ? -EINVAL : 0;
 }
 
+/* What the host has in memory is there before a thread could be told to get it. */
+#define AT_ONCE_BYTES (64u << 10)
+
+static bool done_at_once(struct block_disk *disk, struct disk_request *request)
+{
+    if (request->operation != DISK_READ || !request->bytes || request->bytes > AT_ONCE_BYTES ||
+        !disk->image->ops->try_read)
+        return false;
+    struct span span = {request->part, request->part_count, 0, request->bytes};
+    return !disk->image->ops->try_read(disk->image, request->offset, span);
+}
+
 static void submit(struct disk *seen, struct disk_request *request)
 {
     struct block_disk *disk = container_of(seen, struct block_disk, disk);
     request->disk = seen;
     request->error = refusal(disk, request);
     request->post.run = request->error ? finish_refused : finish;
-    if (request->error && !disk->crew->clock)
+    if (!disk->crew->clock && (request->error || done_at_once(disk, request)))
         post_send(disk->crew->box, &request->post);
     else
         enqueue(disk->crew, request);
