@@ -47,6 +47,7 @@
     X(hoists_failed, "times such a check failed")                                                            \
     X(hoists_left, "blocks left because an entry went that was checked")                                     \
     X(slow_accesses, "memory accesses that took the slow path")                                              \
+    X(device_moves, "MOVs to and from devices without the interpreter")                                      \
     X(slow_interpreted, "memory accesses that had to be interpreted")                                        \
     X(shadow_fills, "shadow entries filled")                                                                 \
     X(shadow_prefills, "neighbouring pages filled with one that was asked for")                              \

@@ -41,7 +41,7 @@ static int file_read(struct store *store, u64 offset, struct span to)
 }
 
 /* What is in the host's page cache. */
-static int file_try_read(struct store *store, u64 offset, struct span to)
+static int file_read_now(struct store *store, u64 offset, struct span to)
 {
     struct iovec parts[PARTS_AT_ONCE];
     unsigned count = span_parts(to, parts, PARTS_AT_ONCE);
@@ -125,7 +125,7 @@ static void file_close(struct store *store)
 
 static const struct store_ops file_ops = {
     .read = file_read,
-    .try_read = file_try_read,
+    .read_now = file_read_now,
     .write = file_write,
     .sync = file_sync,
     .size = file_size,

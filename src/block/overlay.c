@@ -62,7 +62,7 @@ static int overlay_read(struct disk_image *image, u64 offset, struct span to)
     return failed < 0 ? failed : 0;
 }
 
-static int overlay_try_read(struct disk_image *image, u64 offset, struct span to)
+static int overlay_read_now(struct disk_image *image, u64 offset, struct span to)
 {
     struct overlay *overlay = overlay_of(image);
     int failed = 0;
@@ -70,8 +70,8 @@ static int overlay_try_read(struct disk_image *image, u64 offset, struct span to
         bool present;
         now = run_of(overlay, offset + done, to.bytes - done, &present);
         struct span piece = span_slice(to, done, now);
-        failed = present ? store_try_read(overlay->store, offset + done, piece)
-                         : overlay->base->ops->try_read(overlay->base, offset + done, piece);
+        failed = present ? store_read_now(overlay->store, offset + done, piece)
+                         : overlay->base->ops->read_now(overlay->base, offset + done, piece);
     }
     return failed;
 }
@@ -161,7 +161,7 @@ static int overlay_close(struct disk_image *image)
 static const struct disk_image_ops overlay_ops = {
     .format = "overlay",
     .read = overlay_read,
-    .try_read = overlay_try_read,
+    .read_now = overlay_read_now,
     .write = overlay_write,
     .flush = overlay_flush,
     .discard = overlay_discard,

@@ -235,7 +235,7 @@ static inline u64 qcow2_l2_index(const struct qcow2 *q, u64 cluster)
 /* --- qcow2_io.c (no lock held) --- */
 
 int qcow2_read(struct disk_image *image, u64 offset, struct span to);
-int qcow2_try_read(struct disk_image *image, u64 offset, struct span to);
+int qcow2_read_now(struct disk_image *image, u64 offset, struct span to);
 int qcow2_write(struct disk_image *image, u64 offset, struct span from);
 int qcow2_zero(struct disk_image *image, u64 offset, u64 bytes);
 int qcow2_discard(struct disk_image *image, u64 offset, u64 bytes);

@@ -83,7 +83,7 @@ int qcow2_read(struct disk_image *image, u64 offset, struct span to)
 /* --- reading without waiting --- */
 
 /* Lock held: so a claim is not needed, if nobody else has one that matters. */
-static int try_run(struct qcow2 *q, u64 offset, struct span to, u64 *bytes)
+static int run_now(struct qcow2 *q, u64 offset, struct span to, u64 *bytes)
 {
     struct qcow2_run run;
     u64 table = q->l1[offset >> (q->cluster_bits + q->l2_bits)] & QCOW2_OFFSET_MASK;
@@ -93,11 +93,11 @@ static int try_run(struct qcow2 *q, u64 offset, struct span to, u64 *bytes)
     *bytes = run.bytes;
     to = span_slice(to, 0, run.bytes);
     switch (run.kind) {
-    case QCOW2_KIND_DATA: return store_try_read(q->store, run.host, to);
+    case QCOW2_KIND_DATA: return store_read_now(q->store, run.host, to);
     case QCOW2_KIND_COMPRESSED: return -EAGAIN;
     case QCOW2_KIND_ABSENT:
         if (q->backing && offset + to.bytes > q->backing->bytes) return -EAGAIN;
-        if (q->backing) return q->backing->ops->try_read(q->backing, offset, to);
+        if (q->backing) return q->backing->ops->read_now(q->backing, offset, to);
         break;
     case QCOW2_KIND_ZERO: break;
     }
@@ -105,14 +105,14 @@ static int try_run(struct qcow2 *q, u64 offset, struct span to, u64 *bytes)
     return 0;
 }
 
-int qcow2_try_read(struct disk_image *image, u64 offset, struct span to)
+int qcow2_read_now(struct disk_image *image, u64 offset, struct span to)
 {
     struct qcow2 *q = qcow2_of(image);
     if (pthread_mutex_trylock(&q->lock)) return -EAGAIN;
     bool busy = qcow2_claim_conflicts(q, cluster_of(q, offset), cluster_of(q, offset + to.bytes - 1), false);
     int failed = busy ? -EAGAIN : 0;
     for (u64 done = 0, now = 0; done < to.bytes && !failed; done += now)
-        failed = try_run(q, offset + done, span_slice(to, done, to.bytes - done), &now);
+        failed = run_now(q, offset + done, span_slice(to, done, to.bytes - done), &now);
     pthread_mutex_unlock(&q->lock);
     return failed;
 }

@@ -32,9 +32,9 @@ static int raw_read(struct disk_image *image, u64 offset, struct span to)
     return offset + to.bytes <= raw->store_bytes ? -EIO : 0;
 }
 
-static int raw_try_read(struct disk_image *image, u64 offset, struct span to)
+static int raw_read_now(struct disk_image *image, u64 offset, struct span to)
 {
-    return store_try_read(raw_of(image)->store, offset, to);
+    return store_read_now(raw_of(image)->store, offset, to);
 }
 
 /* The format of this image was guessed from its beginning. A guest that writes the header of another format
@@ -110,7 +110,7 @@ static int raw_close(struct disk_image *image)
 static const struct disk_image_ops raw_ops = {
     .format = "raw",
     .read = raw_read,
-    .try_read = raw_try_read,
+    .read_now = raw_read_now,
     .write = raw_write,
     .flush = raw_flush,
     .discard = raw_discard,

@@ -21,8 +21,8 @@ struct store {
 
 struct store_ops {
     int (*read)(struct store *store, u64 offset, struct span to);
-    /* All of it at once and without waiting for anything, or -EAGAIN. NULL: never. */
-    int (*try_read)(struct store *store, u64 offset, struct span to);
+    /* Read if that takes no waiting. -EAGAIN: it does, and the memory may hold anything. May be NULL. */
+    int (*read_now)(struct store *store, u64 offset, struct span to);
     int (*write)(struct store *store, u64 offset, struct span from);
     int (*sync)(struct store *store);
     int (*size)(struct store *store, u64 *bytes);
@@ -36,10 +36,9 @@ struct store_ops {
 };
 
 /* The same with one piece of memory. */
-/* Does not wait. */
-static inline int store_try_read(struct store *store, u64 offset, struct span to)
+static inline int store_read_now(struct store *store, u64 offset, struct span to)
 {
-    return store->ops->try_read ? store->ops->try_read(store, offset, to) : -EAGAIN;
+    return store->ops->read_now ? store->ops->read_now(store, offset, to) : -EAGAIN;
 }
 
 int store_get(struct store *store, u64 offset, void *to, u64 bytes);

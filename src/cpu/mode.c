@@ -147,7 +147,8 @@ static void reset_msrs(struct vcpu *v)
     v->sysenter_cs = v->sysenter_esp = v->sysenter_eip = 0;
     v->tsc_offset = v->host && v->host->tsc ? -v->host->tsc(v->host->machine) : 0;
     v->tsc_adjust = 0;
-    v->apic_base = 0xfee00000 | 1 << 8 /* this is the boot processor */;
+    v->apic_base = 0xfee00000 | APIC_BASE_BSP;
+    if (v->host && v->host->apic) v->apic_base |= APIC_BASE_ENABLED;
     v->pat = 0x0007040600070406;
     v->misc_enable = 1; /* fast string operations */
     v->debugctl = v->mcg_status = v->tsc_aux = 0;

@@ -137,11 +137,11 @@ static bool range_is_sound(u64 gpa, u64 bytes)
     return bytes && !(gpa & PAGE_MASK) && !(bytes & PAGE_MASK) && gpa + bytes > gpa;
 }
 
-static int overlay(struct phys *phys, struct phys_region new)
+/* `placed`: the range is to be empty, `new` says only which one it is. */
+static int lay(struct phys *phys, struct phys_region new, bool placed)
 {
     struct region_list list = {.count = 0};
     u64 end = new.gpa + new.bytes;
-    bool placed = false;
     for (unsigned n = 0; n < phys->region_count; n++) {
         const struct phys_region *old = &phys->regions[n];
         u64 old_end = old->gpa + old->bytes;
@@ -165,6 +165,17 @@ static int overlay(struct phys *phys, struct phys_region new)
     phys->last_hit = 0;
     free_unused_rom_flags(phys);
     return 0;
+}
+
+static int overlay(struct phys *phys, struct phys_region new)
+{
+    return lay(phys, new, false);
+}
+
+int phys_unmap(struct phys *phys, u64 gpa, u64 bytes)
+{
+    if (!range_is_sound(gpa, bytes)) return -EINVAL;
+    return lay(phys, (struct phys_region){.gpa = gpa, .bytes = bytes}, true);
 }
 
 int phys_map_mmio(struct phys *phys, u64 gpa, u64 bytes, const struct io_ops *ops, void *device)

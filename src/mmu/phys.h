@@ -41,7 +41,7 @@ struct phys_region {
     u64 origin; /* MMIO: gpa of offset 0 of the window; below gpa when its head is overlaid */
 };
 
-#define PHYS_MAX_REGIONS 64
+#define PHYS_MAX_REGIONS 128
 /* RAM beyond the one goes to the other: the gap is for devices and firmware. */
 #define PHYS_LOW_RAM_END (3ull << 30)
 #define PHYS_HIGH_RAM    (4ull << 30)
@@ -85,6 +85,8 @@ int phys_map_mmio(struct phys *phys, u64 gpa, u64 bytes, const struct io_ops *op
 int phys_map_rom(struct phys *phys, u64 gpa, u64 bytes, u8 *host);
 /* Make [gpa, gpa+bytes) RAM again, from RAM offset gpa. Only below the end of low RAM. */
 int phys_map_ram(struct phys *phys, u64 gpa, u64 bytes);
+/* Leave nothing there. */
+int phys_unmap(struct phys *phys, u64 gpa, u64 bytes);
 
 /* The region that covers gpa, or NULL. The a20 mask is *not* applied here: mmu_walk() and the accessors below
  * do. */

@@ -5,6 +5,7 @@
 
 #include "devices/piix4_pm.h"
 #include "load_common.h"
+#include "wire_apic.h"
 
 #include <assert.h>
 #include <string.h>
@@ -60,7 +61,15 @@ enum {
     FADT_CENTURY = 108,
     FADT_FLAGS = 112,
     FADT_BYTES = 116,
+    /* MADT, 5.2.8: 1.0b calls it "Multiple APIC Description Table" */
+    MADT_LOCAL_APIC = 36,
+    MADT_FLAGS = 40,
+    MADT_BYTES = 44,
+    MADT_MAX_BYTES = 128,
 };
+
+/* The 8259 pair is there too. */
+#define MADT_PCAT_COMPATIBLE 1
 
 enum fadt_flags {
     FADT_WBINVD = 1 << 0,
@@ -75,6 +84,9 @@ enum fadt_flags {
 #define CENTURY         0x32 /* in CMOS */
 #define FACS_ALIGNMENT  64
 #define TABLE_ALIGNMENT 16
+
+/* Flags of a MADT override. */
+enum { ACTIVE_HIGH = 1, LEVEL = 3 << 2 };
 
 static const struct {
     const u8 *code;
@@ -156,6 +168,66 @@ static u32 put_fadt(struct area *area, u32 facs, u32 dsdt)
     return put_table(area, fadt, "FACP", 1, sizeof fadt);
 }
 
+/* One local APIC, one I/O APIC whose inputs are global system interrupts 0 to 23. Where an ISA interrupt is
+ * not on the input of its number, or not edge-triggered and active high, an override says so; the last row is
+ * LINT1's NMI, on all processors. (5.2.8.1-5.2.8.6) */
+static u32 put_madt(struct area *area)
+{
+    static const u8 rows[] = {
+        0,
+        8,
+        0,
+        0,
+        1,
+        0,
+        0,
+        0, /* processor 0, APIC ID 0, enabled */
+        1,
+        12,
+        0,
+        0,
+        0,
+        0,
+        IOAPIC_BASE >> 16 & 0xff,
+        IOAPIC_BASE >> 24,
+        0,
+        0,
+        0,
+        0,
+        2,
+        10,
+        0,
+        0,
+        IOAPIC_PIN_IRQ0,
+        0,
+        0,
+        0,
+        0,
+        0, /* as the bus has it */
+        2,
+        10,
+        0,
+        SCI_IRQ,
+        SCI_IRQ,
+        0,
+        0,
+        0,
+        ACTIVE_HIGH | LEVEL,
+        0,
+        4,
+        6,
+        0xff,
+        0,
+        0,
+        1,
+    };
+    u8 madt[MADT_MAX_BYTES] = {0};
+    put32(madt + MADT_LOCAL_APIC, LAPIC_BASE);
+    put32(madt + MADT_FLAGS, MADT_PCAT_COMPATIBLE);
+    memcpy(madt + MADT_BYTES, rows, sizeof rows);
+    return put_table(area, madt, "APIC", 1, MADT_BYTES + sizeof rows);
+}
+
 static void put_rsdp(struct phys *phys, u32 rsdt)
 {
     u8 rsdp[RSDP_BYTES] = "RSD PTR ";
@@ -165,15 +237,19 @@ static void put_rsdp(struct phys *phys, u32 rsdt)
     phys_write_bytes(phys, ACPI_RSDP, rsdp, sizeof rsdp);
 }
 
-void acpi_tables_put(struct phys *phys, const bool serial_fitted[ACPI_SERIAL_PORTS])
+void acpi_tables_put(struct phys *phys, const bool serial_fitted[ACPI_SERIAL_PORTS], bool apics)
 {
     struct area area = {.phys = phys, .at = ACPI_RSDP + RSDP_BYTES};
-    u8 rsdt[HEADER_BYTES + (1 + ACPI_SERIAL_PORTS) * 4] = {0};
+    u8 rsdt[HEADER_BYTES + (2 + ACPI_SERIAL_PORTS) * 4] = {0};
     u32 bytes = HEADER_BYTES;
     u32 facs = put_facs(&area);
     u32 dsdt = put(&area, dsdt_aml_code, sizeof dsdt_aml_code, TABLE_ALIGNMENT);
     put32(rsdt + bytes, put_fadt(&area, facs, dsdt));
     bytes += 4;
+    if (apics) {
+        put32(rsdt + bytes, put_madt(&area));
+        bytes += 4;
+    }
     for (unsigned n = 0; n < ACPI_SERIAL_PORTS; n++) {
         if (!serial_fitted[n]) continue;
         put32(rsdt + bytes, put(&area, serial_tables[n].code, serial_tables[n].bytes, TABLE_ALIGNMENT));

@@ -3,9 +3,8 @@
  * They lie in the BIOS area, which the memory map reserves and where an operating system looks for the RSDP:
  *
  *   F0000h   RSDP -> RSDT -> FADT -> DSDT (what every machine has), FACS
+ *                         -> MADT, where there are APICs
  *                         -> an SSDT for each serial port
- *
- * There is no MADT: interrupts go through the 8259 pair.
  */
 #ifndef RINGER_VM_ACPI_TABLES_H
 #define RINGER_VM_ACPI_TABLES_H
@@ -17,6 +16,7 @@
 
 #define ACPI_SERIAL_PORTS 4
 
-void acpi_tables_put(struct phys *phys, const bool serial_fitted[ACPI_SERIAL_PORTS]);
+/* apics: the machine has APICs. */
+void acpi_tables_put(struct phys *phys, const bool serial_fitted[ACPI_SERIAL_PORTS], bool apics);
 
 #endif

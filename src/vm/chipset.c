@@ -3,6 +3,7 @@
 #include "acpi_tables.h"
 #include "vm.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -23,13 +24,6 @@ enum { SCI_IRQ = 9, HOLDER_PIRQ = 0, HOLDER_SCI = 1 };
 #define VGA_MEMORY_BYTES 0x20000u
 
 /* --- wires --- */
-
-static void intr(void *receiver, unsigned pin, bool level)
-{
-    struct vcpu *v = &((struct vm *)receiver)->vcpu;
-    v->interrupt_line = level;
-    if (level) __atomic_or_fetch(&v->pending, PENDING_INTERRUPT, __ATOMIC_SEQ_CST);
-}
 
 static void a20(void *machine, bool open)
 {
@@ -96,11 +90,6 @@ static void isa_pnp_port(void *machine, u16 port, bool mapped)
 static void power_off(void *machine)
 {
     vm_stop(machine, STOP_GUEST, STATUS_OK, NULL);
-}
-
-int chipset_acknowledge(struct chipset *chipset)
-{
-    return chipset->vm->vcpu.interrupt_line ? i8259_acknowledge(&chipset->pic) : -1;
 }
 
 void chipset_ferr(struct chipset *chipset, bool level)
@@ -194,27 +183,28 @@ static void wire_ports(struct chipset *c, struct port_bus *ports)
 static void make_chips(struct chipset *c, struct vm *vm)
 {
     struct clock *clock = &vm->time.clock;
-    i8259_init(&c->pic, (struct irq_line){intr, vm, 0});
+    i8259_init(&c->pic, apic_wires_intr(vm));
     i8237_init(&c->dma);
-    i8254_init(&c->pit, clock, i8259_input(&c->pic, 0));
-    c->irq8 = i8259_input(&c->pic, 8);
-    c->irq9 = i8259_input(&c->pic, SCI_IRQ);
+    i8254_init(&c->pit, clock, apic_wires_isa(vm, 0));
+    c->irq8 = apic_wires_isa(vm, 8);
+    c->irq9 = apic_wires_isa(vm, SCI_IRQ);
     mc146818_init(&c->rtc, clock, (struct irq_line){irq8, c, 0}, start_time(vm->options));
     fill_cmos(&c->rtc, vm->options->memory_bytes);
     reset_control_init(&c->reset_control, a20, reset, vm);
     i8042_init(&c->keyboard, clock,
-               &(struct i8042_wiring){.irq1 = i8259_input(&c->pic, 1),
-                                      .irq12 = i8259_input(&c->pic, 12),
+               &(struct i8042_wiring){.irq1 = apic_wires_isa(vm, 1),
+                                      .irq12 = apic_wires_isa(vm, 12),
                                       .a20 = reset_control_keyboard_a20,
                                       .reset = reset_control_keyboard_reset,
                                       .machine = &c->reset_control});
-    c->irq13 = i8259_input(&c->pic, 13);
+    c->irq13 = apic_wires_isa(vm, 13);
     shadow_ram_init(&c->shadow_ram, vm);
     struct irq_line isa[16] = {0};
     for (unsigned irq = 0; irq < ARRAY_SIZE(isa); irq++)
-        if (irq != CASCADE_IRQ) isa[irq] = i8259_input(&c->pic, irq);
+        if (irq != CASCADE_IRQ) isa[irq] = apic_wires_isa(vm, irq);
     isa[SCI_IRQ] = (struct irq_line){irq9, c, HOLDER_PIRQ};
     pci_bus_init(&c->pci);
+    pci_windows_init(&c->pci_windows, vm, &c->pci);
     i440fx_init(&c->host_bridge, &c->pci, pam, vm);
     piix3_init(&c->isa_bridge, &c->pci, isa);
     c->power_ports = ports_add(&vm->ports, PIIX4_PM_PORTS, 4, &piix4_pm_ops, &c->power);
@@ -241,12 +231,13 @@ static bool fit_serial_ports(struct chipset *c, struct vm *vm, char *error, size
     for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++) {
         const char *specification = vm->options->serial[n];
         if (!specification) continue;
-        struct serial_link *link = &c->serial[n];
-        if (!serial_link_init(link, vm, i8259_input(&c->pic, serial_places[n].irq), specification, error,
+        struct serial_port *port = &c->serial[n];
+        if (!serial_port_init(port, vm, apic_wires_isa(vm, serial_places[n].irq), specification, error,
                               error_bytes))
             return false;
         c->serial_fitted[n] = true;
-        ports_claim(&vm->ports, serial_places[n].port, 8, 1, &uart16550_ops, &link->uart);
+        chipset_add_link(c, &port->link);
+        ports_claim(&vm->ports, serial_places[n].port, 8, 1, &uart16550_ops, &port->uart);
     }
     return true;
 }
@@ -273,25 +264,30 @@ bool chipset_init(struct chipset *c, struct vm *vm, char *error, size_t error_by
     fit_isa_pnp(c, vm);
     make_chips(c, vm);
     wire_ports(c, &vm->ports);
-    int failed = phys_map_mmio(&vm->phys, VGA_MEMORY, VGA_MEMORY_BYTES, &vga_memory_ops, &c->vga);
+    int failed = apic_wires_init(&c->apic, vm, &c->pci);
+    if (!failed) failed = phys_map_mmio(&vm->phys, VGA_MEMORY, VGA_MEMORY_BYTES, &vga_memory_ops, &c->vga);
     if (failed) {
-        snprintf(error, error_bytes, "cannot fit the video memory: %s", strerror(-failed));
+        snprintf(error, error_bytes, "cannot fit interrupt controllers and video memory: %s",
+                 strerror(-failed));
         return false;
     }
-    return fit_serial_ports(c, vm, error, error_bytes) && fit_debug_ports(c, vm, error, error_bytes);
+    return fit_serial_ports(c, vm, error, error_bytes) && fit_debug_ports(c, vm, error, error_bytes) &&
+           wire_virtio_init(&c->virtio, vm, error, error_bytes);
 }
 
 void chipset_destroy(struct chipset *c)
 {
     if (!c->vm) return; /* power-on failed before there was one */
-    for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
-        if (c->serial_fitted[n]) serial_link_destroy(&c->serial[n]);
+    for (unsigned n = 0; n < c->links; n++)
+        char_link_destroy(c->link[n]);
+    wire_virtio_destroy(&c->virtio);
     chardev_close(&c->debug_back_end);
 }
 
 void chipset_reset(struct chipset *c)
 {
     i8259_reset(&c->pic);
+    apic_wires_reset(&c->apic);
     i8254_reset(&c->pit);
     i8237_reset(&c->dma);
     mc146818_reset(&c->rtc);
@@ -305,6 +301,7 @@ void chipset_reset(struct chipset *c)
     if (c->isa_pnp_read_port) isa_pnp_reset(&c->isa_pnp);
     for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
         if (c->serial_fitted[n]) uart_reset(&c->serial[n].uart);
+    wire_virtio_reset(&c->virtio);
 }
 
 void chipset_firmware_loaded(struct chipset *c)
@@ -340,7 +337,8 @@ static void set_up_chips(struct port_bus *ports)
 void chipset_post(struct chipset *c)
 {
     set_up_chips(&c->vm->ports);
-    acpi_tables_put(&c->vm->phys, c->serial_fitted);
+    apic_wires_post(&c->apic);
+    acpi_tables_put(&c->vm->phys, c->serial_fitted, c->apic.fitted);
 }
 
 void chipset_power_button(struct chipset *c)
@@ -350,41 +348,47 @@ void chipset_power_button(struct chipset *c)
 
 /* --- back ends --- */
 
-/* The port that standard input belongs to. */
-static struct serial_link *console(struct chipset *c)
+void chipset_add_link(struct chipset *c, struct char_link *link)
 {
-    for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
-        if (c->serial_fitted[n] && c->serial[n].chardev.in_fd >= 0) return &c->serial[n];
+    assert(c->links < CHIPSET_LINKS);
+    c->link[c->links++] = link;
+}
+
+/* The one that standard input belongs to. */
+static struct char_link *input_link(const struct chipset *c)
+{
+    for (unsigned n = 0; n < c->links; n++)
+        if (c->link[n]->chardev.in_fd >= 0) return c->link[n];
     return NULL;
 }
 
 int chipset_input_fd(const struct chipset *c)
 {
-    struct serial_link *link = console((struct chipset *)c);
+    struct char_link *link = input_link(c);
     return link ? link->chardev.in_fd : -1;
 }
 
 void chipset_start(struct chipset *c)
 {
-    struct serial_link *link = console(c);
-    if (link) serial_link_start(link);
+    struct char_link *link = input_link(c);
+    if (link) char_link_start(link);
 }
 
 void chipset_input_ready(struct chipset *c)
 {
-    struct serial_link *link = console(c);
-    if (link) serial_link_input_ready(link);
+    struct char_link *link = input_link(c);
+    if (link) char_link_input_ready(link);
 }
 
 void chipset_flush_output(struct chipset *c)
 {
-    for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
-        if (c->serial_fitted[n]) serial_link_flush(&c->serial[n]);
+    for (unsigned n = 0; n < c->links; n++)
+        char_link_flush(c->link[n]);
     chardev_flush(&c->debug_back_end);
 }
 
 void chipset_mirror_input(struct chipset *leader, struct chipset *follower)
 {
-    for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
-        if (leader->serial_fitted[n]) serial_link_mirror(&leader->serial[n], &follower->serial[n]);
+    for (unsigned n = 0; n < leader->links; n++)
+        char_link_mirror(leader->link[n], follower->link[n]);
 }

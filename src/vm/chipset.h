@@ -18,20 +18,26 @@
 #include "devices/piix4_pm.h"
 #include "devices/reset_control.h"
 #include "devices/vga.h"
-#include "serial_link.h"
+#include "pci_windows.h"
+#include "serial_port.h"
 #include "shadow_ram.h"
+#include "wire_apic.h"
+#include "wire_virtio.h"
 
 #define CHIPSET_SERIAL_PORTS 4
+#define CHIPSET_LINKS        (CHIPSET_SERIAL_PORTS + DEVICES_MAX)
 
 struct chipset {
     struct vm *vm;
     struct i8259_pair pic;
+    struct apic_wires apic;
     struct i8254 pit;
     struct i8237_pair dma;
     struct mc146818 rtc;
     struct i8042 keyboard;
     struct reset_control reset_control;
     struct pci_bus pci;
+    struct pci_windows pci_windows;
     struct i440fx host_bridge;
     struct piix3 isa_bridge;
     struct piix4_pm power;
@@ -42,18 +48,23 @@ struct chipset {
     u8 irq9_holders;      /* PCI interrupts and the SCI share it */
     struct irq_line irq8;
     struct vga vga;
-    struct serial_link serial[CHIPSET_SERIAL_PORTS];
+    struct serial_port serial[CHIPSET_SERIAL_PORTS];
     bool serial_fitted[CHIPSET_SERIAL_PORTS];
     struct debug_exit debug_exit;
     struct debug_console debug_console;
     struct chardev debug_back_end;
     struct irq_line irq13;
     struct shadow_ram shadow_ram;
+    struct wire_virtio virtio;
+    struct char_link *link[CHIPSET_LINKS]; /* to the host: serial ports, consoles */
+    unsigned links;
 };
 
 /* Wire everything. Returns false with one sentence in error when a back end cannot be opened. */
 bool chipset_init(struct chipset *chipset, struct vm *vm, char *error, size_t error_bytes);
 void chipset_destroy(struct chipset *chipset);
+/* For those who wire devices. */
+void chipset_add_link(struct chipset *chipset, struct char_link *link);
 /* The reset line of every chip. */
 void chipset_reset(struct chipset *chipset);
 /* After chipset_reset() and the loader: its ROM is what the PAM registers show for now. */
@@ -66,8 +77,6 @@ void chipset_post(struct chipset *chipset);
 /* The power button, which asks the guest to shut down. */
 void chipset_power_button(struct chipset *chipset);
 
-/* INTA: the vector, or -1 when no interrupt is wanted (any more). */
-int chipset_acknowledge(struct chipset *chipset);
 /* FERR# of the CPU, by way of IRQ 13. */
 void chipset_ferr(struct chipset *chipset, bool level);
 

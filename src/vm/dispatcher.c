@@ -61,7 +61,7 @@ static void host_events(struct vm *vm)
 }
 
 /* The interrupt line is up. Between here and the interrupt's acknowledge no guest instruction runs, so what
- * the PIC answers belongs to this moment. */
+ * the controllers answer belongs to this moment. */
 static void take_interrupt(struct vm *vm)
 {
     struct vcpu *v = &vm->vcpu;
@@ -110,15 +110,31 @@ static void take_pending(struct vm *vm, u32 pending)
     }
 }
 
+/* A disk has something to do, and will soon be done with it: to sleep and be woken would take longer. Returns
+ * whether something is pending. */
+#define DISK_WAIT_NS 30000u
+
+static bool look_out(const struct vm *vm)
+{
+    u64 until = host_now_ns() + DISK_WAIT_NS;
+    do
+        for (unsigned n = 0; n < 50; n++) {
+            if (__atomic_load_n(&vm->vcpu.pending, __ATOMIC_RELAXED)) return true;
+            __builtin_ia32_pause();
+        }
+    while (host_now_ns() < until);
+    return false;
+}
+
 /* The guest is halted and nothing is pending. */
 static void idle(struct vm *vm)
 {
     struct vcpu *v = &vm->vcpu;
     fpu_shelter(v);
     chipset_flush_output(&vm->chipset);
-    if (!(v->eflags & FL_IF) && !vm->options->no_shutdown) {
-        /* No chip of this machine raises NMI or resets on its own: this is how a guest without ACPI powers
-         * off. */
+    if (!(v->eflags & FL_IF) && !vm->options->no_shutdown && !apic_wires_may_wake(&vm->chipset.apic)) {
+        /* Nothing can come any more, and no chip of this machine resets on its own: this is how a guest
+         * without ACPI powers off. */
         vm_stop(vm, STOP_GUEST, STATUS_OK, NULL);
         return;
     }
@@ -127,7 +143,7 @@ static void idle(struct vm *vm)
             vm_stop(vm, STOP_GUEST, STATUS_OK, NULL); /* a lockstep follower: its leader sleeps for both */
             return;
         }
-        vm_time_wait(&vm->time);
+        if (!vm->drives.crew.under_way || !vm->drives.crew.polls || !look_out(vm)) vm_time_wait(&vm->time);
     }
     vm_time_run(&vm->time);
 }

@@ -75,7 +75,7 @@ static void port_write(void *machine, u16 port, unsigned size, u32 value)
 static int acknowledge(void *machine)
 {
     struct vm *vm = machine;
-    return chipset_acknowledge(&vm->chipset);
+    return apic_wires_acknowledge(&vm->chipset.apic);
 }
 
 static u64 tsc(void *machine)
@@ -96,6 +96,30 @@ static struct time_sample sample_time(void *machine)
     struct time_sample now = vm_time_sample(&vm->time);
     now.wall_ns = vm->wall_ns;
     return now;
+}
+
+static void apic_base_written(void *machine, u64 base)
+{
+    struct vm *vm = machine;
+    apic_wires_base(&vm->chipset.apic, base);
+}
+
+static void tsc_moved(void *machine)
+{
+    struct vm *vm = machine;
+    lapic_tsc_moved(&vm->chipset.apic.lapic);
+}
+
+static u64 tsc_deadline(void *machine)
+{
+    const struct vm *vm = machine;
+    return lapic_deadline(&vm->chipset.apic.lapic);
+}
+
+static void set_tsc_deadline(void *machine, u64 deadline)
+{
+    struct vm *vm = machine;
+    lapic_set_deadline(&vm->chipset.apic.lapic, deadline);
 }
 
 static void ferr(void *machine, bool level)
@@ -144,6 +168,10 @@ static u64 wall_at_power_on(const struct vm *vm)
 
 static bool make_cpu(struct vm *vm, char *error, size_t error_bytes)
 {
+    static const struct vcpu_apic apic = {.base_written = apic_base_written,
+                                          .tsc_moved = tsc_moved,
+                                          .deadline = tsc_deadline,
+                                          .set_deadline = set_tsc_deadline};
     struct vcpu *v = &vm->vcpu;
     vm->cpu_host = (struct vcpu_host){.port_read = port_read,
                                       .port_write = port_write,
@@ -152,6 +180,7 @@ static bool make_cpu(struct vm *vm, char *error, size_t error_bytes)
                                       .tsc_hz = tsc_hz,
                                       .sample_time = vm->options->no_kvm_clock ? NULL : sample_time,
                                       .ferr = ferr,
+                                      .apic = vm->options->no_apic ? NULL : &apic,
                                       .machine = vm};
     v->host = &vm->cpu_host;
     v->phys = &vm->phys;
@@ -175,6 +204,7 @@ static void reset_cpu(struct vm *vm)
 {
     struct vcpu *v = &vm->vcpu;
     vcpu_reset(v);
+    if (vm->chipset.apic.fitted) apic_wires_cpu_reset(&vm->chipset.apic);
     v->halted = false;
     __atomic_and_fetch(&v->pending, PENDING_HOST | PENDING_INTERRUPT, __ATOMIC_SEQ_CST);
 }

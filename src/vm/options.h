@@ -9,6 +9,7 @@
 
 #include "base/types.h"
 #include "loader.h"
+#include "options_device.h"
 #include "options_drive.h"
 #include "translator/translator.h"
 
@@ -24,6 +25,7 @@ enum command { COMMAND_RUN, COMMAND_HELP, COMMAND_VERSION };
 struct options {
     struct boot_files boot;
     struct drive_options drives;
+    struct device_options devices;
     u64 memory_bytes;
     const struct cpu_model *cpu;
     const char *serial[4]; /* chardev specifications of COM1..COM4; NULL: no such port */
@@ -33,6 +35,7 @@ struct options {
     bool debug_exit;       /* isa-debug-exit is fitted ... */
     u16 debug_exit_port;   /* ... here, ... */
     u8 debug_exit_bytes;   /* ... this wide */
+    bool no_apic;
     bool no_kvm_clock;
     bool no_isa_pnp;
     bool no_reboot;

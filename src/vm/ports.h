@@ -12,7 +12,7 @@
 #include "base/device.h"
 
 #define PORT_COUNT       65536
-#define PORT_MAX_WINDOWS 64
+#define PORT_MAX_WINDOWS 128
 
 struct port_window {
     u16 base;

@@ -52,7 +52,8 @@ static void raise_event(struct waker *waker, u32 event)
     __atomic_or_fetch(waker->pending, PENDING_HOST, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&waker->waiting, __ATOMIC_SEQ_CST))
         syscall(SYS_futex, waker->pending, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
-    else
+    else if (!pthread_equal(pthread_self(),
+                            waker->vcpu_thread)) /* it looks for itself when it leaves C code */
         pthread_kill(waker->vcpu_thread, KICK_SIGNAL);
 }
 

@@ -4,6 +4,7 @@
  */
 #include "devices/i440fx.h"
 #include "devices/pci_bus.h"
+#include "devices/pci_msix.h"
 #include "devices/piix3.h"
 
 #include "check.h"
@@ -140,22 +141,31 @@ static void test_pam(void)
 }
 
 static struct pci_device card;
-static u32 mapped_base[2];
-static bool mapped[2];
+static unsigned maps;
 
-static void map(struct pci_device *device, unsigned bar, u32 base, bool on)
+static void map(void *owner, struct pci_bar *bar)
 {
-    CHECK(device == &card);
-    mapped_base[bar] = base;
-    mapped[bar] = on;
+    CHECK(owner == &card);
+    CHECK(bar >= card.bar && bar < card.bar + ARRAY_SIZE(card.bar));
+    maps++;
 }
+
+static void start_card(void)
+{
+    start();
+    bus.map = map;
+    bus.map_owner = &card;
+    pci_device_init(&card, &bus, PCI_DEVFN(3, 0), 0x10ec, 0x8139, 0x020000);
+}
+
+static u8 image[8192];
 
 static void test_bars(void)
 {
-    start();
-    pci_device_init(&card, &bus, PCI_DEVFN(3, 0), 0x10ec, 0x8139, 0x020000);
-    pci_bar_init(&card, 0, 256, true, map);
-    pci_bar_init(&card, 1, 65536, false, map);
+    static const struct io_ops ops;
+    start_card();
+    pci_bar_ports(&card, 0, 256, 4, &ops, &card);
+    pci_bar_mmio(&card, 1, 65536, &ops, &card);
     select(PCI_DEVFN(3, 0), 0x10);
     CHECK_EQ(in(0xcfc, 4), 1);
     out(0xcfc, 4, 0xffffffff);
@@ -166,25 +176,141 @@ static void test_bars(void)
     CHECK_EQ(in(0xcfc, 4), 0xffff0000);
     out(0xcfc, 4, 0xfebf1234);
     CHECK_EQ(in(0xcfc, 4), 0xfebf0000);
-    CHECK(!mapped[0] && !mapped[1]); /* decoding is off */
+    CHECK_EQ(maps, 0); /* decoding is off */
     select(PCI_DEVFN(3, 0), 0x18);
     out(0xcfc, 4, 0xffffffff);
     CHECK_EQ(in(0xcfc, 4), 0); /* there is none */
     select(PCI_DEVFN(3, 0), 4);
     out(0xcfc, 2, 3);
-    CHECK(mapped[0] && mapped[1]);
-    CHECK_EQ(mapped_base[0], 0xc000);
-    CHECK_EQ(mapped_base[1], 0xfebf0000);
+    CHECK_EQ(maps, 2);
+    CHECK(card.bar[0].mapped && card.bar[1].mapped);
+    CHECK_EQ(card.bar[0].base, 0xc000);
+    CHECK_EQ(card.bar[1].base, 0xfebf0000);
     select(PCI_DEVFN(3, 0), 0x14);
     out(0xcfc, 4, 0xffffffff); /* sizing while decoding: nobody lives at FFFF0000h */
-    CHECK(!mapped[1]);
+    CHECK(!card.bar[1].mapped);
     out(0xcfe, 2, 0xe000);
-    CHECK(mapped[1]);
-    CHECK_EQ(mapped_base[1], 0xe0000000);
+    CHECK(card.bar[1].mapped);
+    CHECK_EQ(card.bar[1].base, 0xe0000000);
     pci_device_reset(&card);
-    CHECK(!mapped[0] && !mapped[1]);
+    CHECK(!card.bar[0].mapped && !card.bar[1].mapped);
     select(PCI_DEVFN(3, 0), 0x10);
     CHECK_EQ(in(0xcfc, 4), 1);
+}
+
+static void test_rom(void)
+{
+    start_card();
+    maps = 0;
+    pci_expansion_rom(&card, image, sizeof(image));
+    select(PCI_DEVFN(3, 0), 4);
+    out(0xcfc, 2, 3);
+    select(PCI_DEVFN(3, 0), 0x30);
+    out(0xcfc, 4, 0xfffff800);
+    CHECK_EQ(in(0xcfc, 4), 0xffffe000);
+    out(0xcfc, 4, 0xe8000000);
+    CHECK_EQ(maps, 0);
+    out(0xcfc, 1, 1); /* the register's own enable bit */
+    CHECK_EQ(maps, 1);
+    CHECK(card.bar[PCI_ROM_BAR].mapped);
+    CHECK_EQ(card.bar[PCI_ROM_BAR].base, 0xe8000000);
+    CHECK_EQ(in(0xcfc, 4), 0xe8000001);
+    pci_device_reset(&card);
+    CHECK(!card.bar[PCI_ROM_BAR].mapped);
+    CHECK_EQ(in(0xcfc, 4), 0);
+}
+
+static struct {
+    u64 address;
+    u32 data;
+} message[8];
+static unsigned messages;
+
+static void msi(void *owner, u64 address, u32 data)
+{
+    CHECK(owner == &card);
+    message[messages % 8].address = address;
+    message[messages++ % 8].data = data;
+}
+
+static void test_capabilities(void)
+{
+    start_card();
+    select(PCI_DEVFN(3, 0), 4);
+    CHECK_EQ(in(0xcfe, 2) & PCI_STATUS_CAPABILITIES, 0);
+    u8 first = pci_add_capability(&card, PCI_CAPABILITY_VENDOR, 15);
+    u8 second = pci_add_capability(&card, PCI_CAPABILITY_VENDOR, 20);
+    CHECK_EQ(first, 0x40);
+    CHECK_EQ(second, 0x50);
+    CHECK(in(0xcfe, 2) & PCI_STATUS_CAPABILITIES);
+    select(PCI_DEVFN(3, 0), 0x34);
+    u32 at = in(0xcfc, 1);
+    unsigned count = 0;
+    for (; at && count < 8; count++) {
+        select(PCI_DEVFN(3, 0), at);
+        CHECK_EQ(in(0xcfc, 1), PCI_CAPABILITY_VENDOR);
+        at = in(0xcfd, 1);
+    }
+    CHECK_EQ(count, 2);
+}
+
+static void test_msix(void)
+{
+    static struct pci_msix msix;
+    start_card();
+    messages = 0;
+    bus.msi = msi;
+    bus.msi_owner = &card;
+    pci_interrupt_pin(&card, 1);
+    pci_msix_init(&msix, &card, 3, 4, 0x1000, 0x1800);
+    select(PCI_DEVFN(3, 0), msix.capability);
+    CHECK_EQ(in(0xcfc, 4), 0x00020011);
+    select(PCI_DEVFN(3, 0), msix.capability + 4);
+    CHECK_EQ(in(0xcfc, 4), 0x1004);
+    for (unsigned n = 0; n < 3; n++) {
+        CHECK_EQ(pci_msix_table_read(&msix, 16 * n + 12, 4), 1); /* masked after reset */
+        pci_msix_table_write(&msix, 16 * n, 4, 0xfee00000 | n << 12);
+        pci_msix_table_write(&msix, 16 * n + 8, 4, 0x4030 + n);
+        pci_msix_table_write(&msix, 16 * n + 12, 4, 0);
+    }
+    pci_msix_send(&msix, 0);
+    CHECK_EQ(messages, 0); /* not enabled: not even remembered */
+    pci_set_interrupt(&card, true);
+    CHECK(card.interrupting);
+    select(PCI_DEVFN(3, 0), msix.capability);
+    out(0xcfe, 2, 0xc000); /* enabled, all masked */
+    CHECK(!card.interrupting);
+    pci_msix_send(&msix, 1);
+    pci_msix_send(&msix, 7); /* there is none */
+    CHECK_EQ(messages, 0);
+    CHECK_EQ(pci_msix_pending_read(&msix, 0, 4), 2);
+    select(PCI_DEVFN(3, 0), 4);
+    out(0xcfc, 2, 6);
+    select(PCI_DEVFN(3, 0), msix.capability);
+    out(0xcfe, 2, 0x8000);
+    CHECK_EQ(messages, 1);
+    CHECK_EQ(message[0].address, 0xfee01000);
+    CHECK_EQ(message[0].data, 0x4031);
+    CHECK_EQ(pci_msix_pending_read(&msix, 0, 1), 0);
+    pci_msix_table_write(&msix, 16 * 2 + 12, 4, 0xffffffff);
+    CHECK_EQ(pci_msix_table_read(&msix, 16 * 2 + 12, 4), 1);
+    pci_msix_send(&msix, 2);
+    CHECK_EQ(messages, 1);
+    pci_msix_table_write(&msix, 16 * 2 + 12, 1, 0);
+    CHECK_EQ(messages, 2);
+    CHECK_EQ(message[1].data, 0x4032);
+    CHECK_EQ(pci_msix_table_read(&msix, 16 * 3, 4), 0);
+    pci_msix_table_write(&msix, 16 * 3, 4, 1); /* behind its end */
+    out(0xcfe, 2, 0);
+    CHECK(card.interrupting); /* the pin again */
+    select(PCI_DEVFN(3, 0), 4);
+    CHECK(in(0xcfe, 2) & PCI_STATUS_INTERRUPT);
+    out(0xcfc, 2, PCI_COMMAND_NO_INTX);
+    CHECK(!card.interrupting);
+    CHECK(in(0xcfe, 2) & PCI_STATUS_INTERRUPT);
+    pci_device_reset(&card);
+    CHECK_EQ(pci_msix_table_read(&msix, 0, 4), 0);
+    CHECK(!(in(0xcfe, 2) & PCI_STATUS_INTERRUPT));
 }
 
 static void test_interrupts(void)
@@ -224,6 +350,9 @@ int main(void)
     test_identity_is_read_only();
     test_pam();
     test_bars();
+    test_rom();
+    test_capabilities();
+    test_msix();
     test_interrupts();
     return check_report();
 }

@@ -24,9 +24,24 @@ static const u8 *table(struct load_fixture *f, u32 gpa, const char *signature)
     return at;
 }
 
-static void check_tables(struct load_fixture *f, const bool fitted[ACPI_SERIAL_PORTS])
+/* The entries of the MADT follow each other to its end. */
+static void check_madt(struct load_fixture *f, u32 gpa)
 {
-    acpi_tables_put(&f->phys, fitted);
+    const u8 *madt = table(f, gpa, "APIC");
+    u32 bytes = guest32(f, gpa + 4), at = 44, seen = 0;
+    CHECK_EQ(guest32(f, gpa + 36), 0xfee00000);
+    CHECK_EQ(guest32(f, gpa + 40), 1);
+    for (; at < bytes; at += madt[at + 1]) {
+        seen |= 1u << madt[at];
+        if (madt[at] == 1) CHECK_EQ(guest32(f, gpa + at + 4), 0xfec00000);
+    }
+    CHECK_EQ(at, bytes);
+    CHECK_EQ(seen, 1 << 0 | 1 << 1 | 1 << 2 | 1 << 4);
+}
+
+static void check_tables(struct load_fixture *f, const bool fitted[ACPI_SERIAL_PORTS], bool apics)
+{
+    acpi_tables_put(&f->phys, fitted, apics);
     CHECK(!memcmp(guest(f, ACPI_RSDP), "RSD PTR ", 8));
     CHECK(sums_to_zero(guest(f, ACPI_RSDP), 20));
     u32 rsdt = guest32(f, ACPI_RSDP + 16);
@@ -41,22 +56,23 @@ static void check_tables(struct load_fixture *f, const bool fitted[ACPI_SERIAL_P
     CHECK_EQ(facs & 63, 0);
     CHECK_EQ(guest32(f, facs + 4), 64);
     table(f, guest32(f, fadt + 40), "DSDT");
+    if (apics) check_madt(f, guest32(f, rsdt + 40));
     for (unsigned n = 0; n < ACPI_SERIAL_PORTS; n++) {
         if (!fitted[n]) continue;
         char name[] = "RINGCOM1";
         name[7] = (char)('1' + n);
-        CHECK(!memcmp(table(f, guest32(f, rsdt + 40 + 4 * serial++), "SSDT") + 16, name, 8));
+        CHECK(!memcmp(table(f, guest32(f, rsdt + 40 + 4 * (apics + serial++)), "SSDT") + 16, name, 8));
     }
-    CHECK_EQ(count, 1 + serial);
+    CHECK_EQ(count, 1 + apics + serial);
 }
 
 int main(void)
 {
     struct load_fixture *f = fixture_new(2 * MB);
-    check_tables(f, (bool[ACPI_SERIAL_PORTS]){true});
-    check_tables(f, (bool[ACPI_SERIAL_PORTS]){true, true, true, true});
-    check_tables(f, (bool[ACPI_SERIAL_PORTS]){false, false, true});
-    check_tables(f, (bool[ACPI_SERIAL_PORTS]){false});
+    check_tables(f, (bool[ACPI_SERIAL_PORTS]){true}, true);
+    check_tables(f, (bool[ACPI_SERIAL_PORTS]){true, true, true, true}, false);
+    check_tables(f, (bool[ACPI_SERIAL_PORTS]){false, false, true}, true);
+    check_tables(f, (bool[ACPI_SERIAL_PORTS]){false}, false);
     fixture_free(f);
     return check_report();
 }

@@ -7,6 +7,10 @@
  */
 DefinitionBlock ("", "DSDT", 1, "RINGER", "RINGERPC", 1)
 {
+    /* What the operating system uses: 0 the 8259 pair, 1 the I/O APIC. */
+    Name (PICM, 0)
+    Method (\_PIC, 1, NotSerialized) { PICM = Arg0 }
+
     /* SLP_TYP of PM1_CNT: 0 is soft off. There are no other sleep states. */
     Name (\_S5, Package () { 0, 0, 0, 0 })
 
@@ -30,7 +34,8 @@ DefinitionBlock ("", "DSDT", 1, "RINGER", "RINGERPC", 1)
                              0, 0xc0000000, 0xfebfffff, 0, 0x3ec00000)
             })
 
-            /* A slot's pin n is wired to PIRQ (slot - 1 + n) mod 4. */
+            /* A slot's pin n is wired to PIRQ (slot - 1 + n) mod 4. The PIRQs go to inputs 16 to 19 of the I/O APIC, and to
+             * the PIIX3, which steers them to an input of the 8259 pair. */
             Method (_PRT, 0, NotSerialized)
             {
                 Local0 = Package (128) {}
@@ -45,6 +50,12 @@ DefinitionBlock ("", "DSDT", 1, "RINGER", "RINGERPC", 1)
                     If (Local3 == 3) { Local4 = Package () { 0, 0, LNKD, 0 } }
                     /* The power management function's interrupt is the SCI. */
                     If (Local1 == 4) { Local4 = Package () { 0, 0, LNKS, 0 } }
+                    If (PICM != 0)
+                    {
+                        Local4 [2] = 0
+                        Local4 [3] = Local3 + 16
+                        If (Local1 == 4) { Local4 [3] = 9 }
+                    }
                     Local4 [0] = (Local2 << 16) | 0xffff
                     Local4 [1] = Local1 & 3
                     Local0 [Local1] = Local4
