@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "translator/translator.h"
 #include "ui/terminal.h"
+#include "vm/disk_command.h"
 #include "vm/dispatcher.h"
 #include "vm/instruments.h"
 #include "vm/lockstep.h"
@@ -80,6 +81,7 @@ int main(int argc, char **argv)
     struct options options;
     enum command command;
     char error[512];
+    if (argc > 1 && !strcmp(argv[1], "disk")) return disk_command(argc - 2, argv + 2);
     if (!options_parse(argc, argv, &options, &command, error, sizeof(error))) die(STATUS_USAGE, "%s", error);
     switch (command) {
     case COMMAND_HELP: options_help(stdout); return STATUS_OK;

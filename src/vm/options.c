@@ -85,7 +85,7 @@ bool options_parse(int argc, char **argv, struct options *options, enum command 
     if (!strcmp(argv[1], "run"))
         at++;
     else if (argv[1][0] != '-')
-        return COMPLAIN(&complaint, "there is no command \"%s\"; there are run and help", argv[1]);
+        return COMPLAIN(&complaint, "there is no command \"%s\"; there are run, disk and help", argv[1]);
     for (; at < argc; at++) {
         const char *word = argv[at];
         if (!strcmp(word, "--help") || !strcmp(word, "-help") || !strcmp(word, "-h")) {
@@ -122,6 +122,7 @@ static unsigned print_row(FILE *out, const struct option_row *row, unsigned left
 void options_help(FILE *out)
 {
     fputs("ringer run OPTION...    run a 32-bit x86 operating system, unmodified, as an ordinary process\n"
+          "ringer disk ...         make, show and convert disk images; alone: how\n"
           "ringer help             this text\n"
           "ringer --version\n\n"
           "\"run\" may be left out. An option may have one dash or two, and its argument behind '=' or as "
