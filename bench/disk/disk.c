@@ -122,7 +122,6 @@ static uint64_t run_direct(const struct job *job, int fd, double end)
 static uint64_t run_cached(const struct job *job, int fd, double end)
 {
     uint64_t n = 0;
-    if (ioctl(fd, BLKFLSBUF, 0)) fail("BLKFLSBUF");
     /* Once through at most: what was read before is in the cache. */
     for (; n < length / job->bytes && now() < end; n++) {
         off_t at = (off_t)offset_of(job, n);
@@ -138,7 +137,7 @@ static void run(const struct job *job)
 {
     int fd = open(device, O_RDWR | O_CLOEXEC | (job->depth ? O_DIRECT : 0));
     if (fd < 0) fail(device);
-    sync();
+    if (fsync(fd) || ioctl(fd, BLKFLSBUF, 0)) fail("BLKFLSBUF");
     double start = now();
     uint64_t bytes = (job->depth ? run_direct : run_cached)(job, fd, start + seconds);
     double took = now() - start;

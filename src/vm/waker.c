@@ -53,7 +53,7 @@ static void raise_event(struct waker *waker, u32 event)
     if (__atomic_load_n(&waker->waiting, __ATOMIC_SEQ_CST))
         syscall(SYS_futex, waker->pending, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
     else if (!pthread_equal(pthread_self(),
-                            waker->vcpu_thread)) /* it looks for itself when it leaves C code */
+                            waker->vcpu_thread)) /* which looks by itself when it leaves C code */
         pthread_kill(waker->vcpu_thread, KICK_SIGNAL);
 }
 
