@@ -372,6 +372,8 @@ int qcow2_extent(struct disk_image *image, u64 offset, u64 *bytes, enum extent_k
     if (run.kind != QCOW2_KIND_ABSENT) return 0;
     *kind = EXTENT_ABSENT;
     if (!q->backing || offset >= q->backing->bytes) return 0;
-    *bytes = least(*bytes, q->backing->bytes - offset);
-    return q->backing->ops->extent(q->backing, offset, bytes, kind);
+    u64 below;
+    failed = q->backing->ops->extent(q->backing, offset, &below, kind);
+    *bytes = least(*bytes, below);
+    return failed;
 }
