@@ -200,8 +200,8 @@ struct store *host_file_open(const char *path, bool read_only, char *error, size
         snprintf(error, error_bytes, failed == -EAGAIN || failed == -EACCES ? "%s is in use%s" : "%s: %s",
                  path,
                  failed != -EAGAIN && failed != -EACCES ? strerror(-failed)
-                 : read_only                            ? " by another machine, which writes to it"
-                             : " by another machine: it can be written by one alone");
+                 : read_only                            ? " by another machine or drive, which writes to it"
+                             : " by another machine or drive: only one can write to it");
         close(fd);
         return NULL;
     }
