@@ -76,6 +76,7 @@
     X(interrupts, "external interrupts delivered")                                                           \
     X(port_reads, "port reads")                                                                              \
     X(port_writes, "port writes")                                                                            \
+    X(port_string_bytes, "bytes of string I/O taken in bulk")                                                \
     X(mmio_accesses, "accesses to memory-mapped devices")                                                    \
     X(pvclock_updates, "times the paravirtual clock was written to guest memory")                            \
     X(halts, "times the guest halted")                                                                       \

@@ -164,6 +164,9 @@ struct vcpu_host {
     void *machine;
     u64 (*tsc_hz)(void *machine); /* rate of the TSC, for CPUID 15h; NULL or 0: not told */
     struct time_sample (*sample_time)(void *machine); /* NULL: there is no paravirtual clock */
+    /* Elements of a string at one port: how many were transferred, perhaps none. NULL: one by one, always. */
+    u32 (*port_read_string)(void *machine, u16 port, unsigned size, u8 *to, u32 count);
+    u32 (*port_write_string)(void *machine, u16 port, unsigned size, const u8 *from, u32 count);
 };
 
 /* IA32_APIC_BASE, bits below the base */

@@ -61,9 +61,10 @@ struct pci_msix;
 
 enum pci_bar_kind {
     PCI_BAR_NONE,
-    PCI_BAR_PORTS, /* ops */
-    PCI_BAR_MMIO,  /* ops */
-    PCI_BAR_IMAGE, /* read-only memory at `host` */
+    PCI_BAR_PORTS,  /* ops */
+    PCI_BAR_MMIO,   /* ops */
+    PCI_BAR_IMAGE,  /* read-only memory at `host` */
+    PCI_BAR_MEMORY, /* a part of video memory at `host` */
 };
 
 struct pci_bar {
@@ -117,11 +118,19 @@ void pci_device_init(struct pci_device *device, struct pci_bus *bus, u8 devfn, u
 /* Command register and base addresses back to 0. */
 void pci_device_reset(struct pci_device *device);
 
+/* The PIRQ line that an interrupt pin is wired to, as on the 440FX boards: device 1's INTA is PIRQA, device
+ * 2's PIRQB, and so on. */
+static inline unsigned pci_pirq(u8 devfn, u8 pin)
+{
+    return ((devfn >> 3) - 1u + pin - 1u) & 3;
+}
+
 /* Windows of `bytes`: a power of two, at least 4 for ports, a page for memory. */
 void pci_bar_ports(struct pci_device *device, unsigned bar, u32 bytes, u8 widest, const struct io_ops *ops,
                    void *handler);
 void pci_bar_mmio(struct pci_device *device, unsigned bar, u32 bytes, const struct io_ops *ops,
                   void *handler);
+void pci_bar_memory(struct pci_device *device, unsigned bar, u32 bytes, u8 *host);
 /* The expansion ROM: `image` of a power of two bytes, a page at least, which must stay. */
 void pci_expansion_rom(struct pci_device *device, u8 *image, u32 bytes);
 

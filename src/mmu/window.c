@@ -135,7 +135,7 @@ static bool map_run(struct shadow *shadow, struct window *window, u32 page)
         offset = entry + ((u64)page << PAGE_SHIFT) - (u64)(uintptr_t)shadow->phys->ram;
     bool writable = table->write[page];
     /* ROM is not in the memory file. */
-    if (!entry || offset >= shadow->phys->ram_bytes || page < window->first_page) return false;
+    if (!entry || offset >= shadow->phys->file_bytes || page < window->first_page) return false;
     u32 run = 0;
     u8 *flags = &view->flags[page];
     while (run < RUN_MAX && page + run < PAGES && (flags[run] & PAGE_LIVE) &&

@@ -1,22 +1,42 @@
 /*
- * The ACPI tables of a machine whose kernel is started without firmware (ACPI Specification 1.0b, chapter 5).
- * They lie in the BIOS area, which the memory map reserves and where an operating system looks for the RSDP:
+ * The ACPI tables (ACPI Specification 2.0c, chapter 5): the same for a kernel that is started without
+ * firmware, and, through its table loader, for firmware.
  *
- *   F0000h   RSDP -> RSDT -> FADT -> DSDT (what every machine has), FACS
- *                         -> MADT, where there are APICs
- *                         -> an SSDT for each serial port
+ *   RSDP -> RSDT -> FADT -> DSDT (what every machine has), FACS
+ *                -> SSDTs: for each serial port, for the floppy controller, and with what only this machine
+ * can tell
+ *                -> MADT and HPET where there are such chips
+ *
+ * What they say of interrupts is how wire_apic.h draws them.
  */
 #ifndef RINGER_VM_ACPI_TABLES_H
 #define RINGER_VM_ACPI_TABLES_H
 
-#include "mmu/phys.h"
+#include "table_image.h"
 
-#define ACPI_RSDP    0xf0000u
-#define ACPI_PM_BASE 0x600 /* of the PIIX4's power management ports */
+#define ACPI_PM_BASE 0x600 /* of the PIIX4's power management ports: SeaBIOS puts them there too */
 
 #define ACPI_SERIAL_PORTS 4
 
-/* apics: the machine has APICs. */
-void acpi_tables_put(struct phys *phys, const bool serial_fitted[ACPI_SERIAL_PORTS], bool apics);
+/* What there is. */
+struct acpi_machine {
+    bool serial[ACPI_SERIAL_PORTS];
+    bool floppy; /* controller */
+    bool apic;   /* local APIC of ID 0 and I/O APIC */
+    bool hpet;
+    u32 pci_memory; /* where PCI's windows below 4 GB begin */
+};
+
+#define ACPI_SCI_IRQ 9
+#define ACPI_HPET    0xfed00000u
+
+struct acpi_tables {
+    struct table_image rsdp, tables;
+};
+
+/* Both images empty before. The tables want to lie at a multiple of 64, the RSDP of 16 below 1 MB. */
+#define ACPI_TABLES_ALIGN 64
+#define ACPI_RSDP_ALIGN   16
+void acpi_tables_build(struct acpi_tables *acpi, const struct acpi_machine *machine);
 
 #endif

@@ -1,6 +1,6 @@
 #include "chipset.h"
 
-#include "acpi_tables.h"
+#include "cmos.h"
 #include "vm.h"
 
 #include <assert.h>
@@ -19,9 +19,6 @@ static const struct {
 
 /* IRQ 9: the PIRQ lines may be routed there, and the SCI always is. */
 enum { SCI_IRQ = 9, HOLDER_PIRQ = 0, HOLDER_SCI = 1 };
-
-#define VGA_MEMORY       0xa0000u
-#define VGA_MEMORY_BYTES 0x20000u
 
 /* --- wires --- */
 
@@ -97,57 +94,6 @@ void chipset_ferr(struct chipset *chipset, bool level)
     irq_set(&chipset->irq13, level);
 }
 
-/* --- CMOS --- */
-
-enum cmos {
-    CMOS_FLOPPIES = 0x10,
-    CMOS_EQUIPMENT = 0x14,
-    CMOS_BASE_KB = 0x15,
-    CMOS_EXTENDED_KB = 0x17,
-    CMOS_CHECKSUM = 0x2e, /* of 10h-2Dh, high byte first */
-    CMOS_EXTENDED_KB_POST = 0x30,
-    CMOS_ABOVE_16M = 0x34, /* in 64 KB */
-    CMOS_BOOT = 0x3d,
-    CMOS_ABOVE_4G = 0x5b, /* in 64 KB, three bytes */
-};
-
-#define EQUIPMENT_FPU   0x02
-#define EQUIPMENT_MOUSE 0x04
-#define BOOT_DISK       0x02
-#define LOW_RAM_END     (3ull << 30)
-
-static void set_word(struct mc146818 *rtc, unsigned index, u64 value)
-{
-    mc146818_set(rtc, index, (u8)value);
-    mc146818_set(rtc, index + 1, (u8)(value >> 8));
-}
-
-static u64 at_most(u64 value, u64 limit)
-{
-    return value < limit ? value : limit;
-}
-
-/* As PC firmware expects it (Ralf Brown, CMOS.LST; the bytes above 33h by Bochs' convention, which SeaBIOS
- * reads). */
-static void fill_cmos(struct mc146818 *rtc, u64 ram_bytes)
-{
-    u64 low = at_most(ram_bytes, LOW_RAM_END), high = ram_bytes - low;
-    u64 extended_kb = at_most((low - (1u << 20)) >> 10, 0xffff);
-    mc146818_set(rtc, CMOS_FLOPPIES, 0);
-    mc146818_set(rtc, CMOS_EQUIPMENT, EQUIPMENT_FPU | EQUIPMENT_MOUSE);
-    set_word(rtc, CMOS_BASE_KB, 640);
-    set_word(rtc, CMOS_EXTENDED_KB, extended_kb);
-    set_word(rtc, CMOS_EXTENDED_KB_POST, extended_kb);
-    set_word(rtc, CMOS_ABOVE_16M, low > 16u << 20 ? at_most((low - (16u << 20)) >> 16, 0xffff) : 0);
-    set_word(rtc, CMOS_ABOVE_4G, high >> 16);
-    mc146818_set(rtc, CMOS_ABOVE_4G + 2, (u8)(high >> 32));
-    mc146818_set(rtc, CMOS_BOOT, BOOT_DISK);
-    unsigned sum = EQUIPMENT_FPU + EQUIPMENT_MOUSE + (640 & 0xff) + (640 >> 8) + (extended_kb & 0xff) +
-                   (unsigned)(extended_kb >> 8);
-    mc146818_set(rtc, CMOS_CHECKSUM, (u8)(sum >> 8));
-    mc146818_set(rtc, CMOS_CHECKSUM + 1, (u8)sum);
-}
-
 static s64 start_time(const struct options *options)
 {
     if (options->rtc_base != RTC_BASE_NOW && options->rtc_base != RTC_BASE_LOCAL) return options->rtc_base;
@@ -173,8 +119,6 @@ static void wire_ports(struct chipset *c, struct port_bus *ports)
     ports_claim(ports, 0x60, 1, 1, &i8042_data_ops, &c->keyboard);
     ports_claim(ports, 0x64, 1, 1, &i8042_command_ops, &c->keyboard);
     ports_claim(ports, 0x92, 1, 1, &port92_ops, &c->reset_control);
-    ports_claim(ports, 0x3b0, 12, 1, &vga_mono_ops, &c->vga);
-    ports_claim(ports, 0x3c0, 32, 1, &vga_ops, &c->vga);
     ports_claim(ports, 0xcf8, 8, 4, &pci_config_ops, &c->pci);
     ports_claim(ports, 0xcf9, 1, 1, &cf9_ops, &c->reset_control);
     ports_claim(ports, 0xb2, 2, 1, &piix4_smi_ops, &c->power);
@@ -184,12 +128,13 @@ static void make_chips(struct chipset *c, struct vm *vm)
 {
     struct clock *clock = &vm->time.clock;
     i8259_init(&c->pic, apic_wires_intr(vm));
-    i8237_init(&c->dma);
+    i8237_init(&c->dma, phys_dma(&vm->phys));
     i8254_init(&c->pit, clock, apic_wires_isa(vm, 0));
     c->irq8 = apic_wires_isa(vm, 8);
     c->irq9 = apic_wires_isa(vm, SCI_IRQ);
     mc146818_init(&c->rtc, clock, (struct irq_line){irq8, c, 0}, start_time(vm->options));
-    fill_cmos(&c->rtc, vm->options->memory_bytes);
+    cmos_fill(&c->rtc, &(struct cmos_facts){.ram_bytes = vm->options->memory_bytes,
+                                            .floppy = {wire_floppy_type(vm, 0), wire_floppy_type(vm, 1)}});
     reset_control_init(&c->reset_control, a20, reset, vm);
     i8042_init(&c->keyboard, clock,
                &(struct i8042_wiring){.irq1 = apic_wires_isa(vm, 1),
@@ -212,7 +157,6 @@ static void make_chips(struct chipset *c, struct vm *vm)
         &c->power, &c->pci, clock,
         &(struct piix4_pm_wiring){
             .sci = {irq9, c, HOLDER_SCI}, .map = power_ports, .power_off = power_off, .machine = vm});
-    vga_init(&c->vga, clock);
     debug_exit_init(&c->debug_exit, debug_exit, vm);
 }
 
@@ -265,14 +209,17 @@ bool chipset_init(struct chipset *c, struct vm *vm, char *error, size_t error_by
     make_chips(c, vm);
     wire_ports(c, &vm->ports);
     int failed = apic_wires_init(&c->apic, vm, &c->pci);
-    if (!failed) failed = phys_map_mmio(&vm->phys, VGA_MEMORY, VGA_MEMORY_BYTES, &vga_memory_ops, &c->vga);
     if (failed) {
-        snprintf(error, error_bytes, "cannot fit interrupt controllers and video memory: %s",
-                 strerror(-failed));
+        snprintf(error, error_bytes, "cannot fit interrupt controllers: %s", strerror(-failed));
         return false;
     }
-    return fit_serial_ports(c, vm, error, error_bytes) && fit_debug_ports(c, vm, error, error_bytes) &&
-           wire_virtio_init(&c->virtio, vm, error, error_bytes);
+    return video_init(&c->video, vm, error, error_bytes) &&
+           wire_console_init(&c->console, vm, error, error_bytes) &&
+           wire_ide_init(&c->ide, vm, error, error_bytes) &&
+           wire_floppy_init(&c->floppy, vm, error, error_bytes) &&
+           fit_serial_ports(c, vm, error, error_bytes) && fit_debug_ports(c, vm, error, error_bytes) &&
+           wire_virtio_init(&c->virtio, vm, error, error_bytes) &&
+           firmware_init(&c->firmware, vm, error, error_bytes);
 }
 
 void chipset_destroy(struct chipset *c)
@@ -282,6 +229,9 @@ void chipset_destroy(struct chipset *c)
         char_link_destroy(c->link[n]);
     wire_virtio_destroy(&c->virtio);
     chardev_close(&c->debug_back_end);
+    wire_console_destroy(&c->console);
+    firmware_destroy(&c->firmware);
+    video_destroy(&c->video);
 }
 
 void chipset_reset(struct chipset *c)
@@ -297,48 +247,20 @@ void chipset_reset(struct chipset *c)
     i440fx_reset(&c->host_bridge);
     piix3_reset(&c->isa_bridge);
     piix4_pm_reset(&c->power);
-    vga_reset(&c->vga);
+    wire_console_reset(&c->console);
+    video_reset(&c->video);
+    wire_ide_reset(&c->ide);
+    wire_floppy_reset(&c->floppy);
     if (c->isa_pnp_read_port) isa_pnp_reset(&c->isa_pnp);
     for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
         if (c->serial_fitted[n]) uart_reset(&c->serial[n].uart);
     wire_virtio_reset(&c->virtio);
+    firmware_reset(&c->firmware);
 }
 
 void chipset_firmware_loaded(struct chipset *c)
 {
     shadow_ram_find_rom(&c->shadow_ram);
-}
-
-/* --- in the firmware's place --- */
-
-#define POWER PCI_DEVFN(1, 3)
-
-/* The power management block to ACPI_PM_BASE, and its interrupt level-triggered. The PIRQs stay unrouted and
- * the other interrupts edge-triggered: an operating system with ACPI routes them when it needs them (and
- * Linux complains if the ELCR says anything else before). */
-static void set_up_chips(struct port_bus *ports)
-{
-    static const struct {
-        u8 devfn, offset, bytes;
-        u32 value;
-    } rows[] = {
-        {POWER, PCI_INTERRUPT_LINE, 1, SCI_IRQ},
-        {POWER, 0x40, 4, ACPI_PM_BASE},
-        {POWER, 0x80, 1, 1},
-    };
-    for (unsigned n = 0; n < ARRAY_SIZE(rows); n++) {
-        ports_write(ports, 0xcf8, 4, 1u << 31 | rows[n].devfn << 8 | rows[n].offset);
-        ports_write(ports, 0xcfc, rows[n].bytes, rows[n].value);
-    }
-    ports_write(ports, 0xcf8, 4, 0);
-    ports_write(ports, 0x4d1, 1, 1 << (SCI_IRQ - 8));
-}
-
-void chipset_post(struct chipset *c)
-{
-    set_up_chips(&c->vm->ports);
-    apic_wires_post(&c->apic);
-    acpi_tables_put(&c->vm->phys, c->serial_fitted, c->apic.fitted);
 }
 
 void chipset_power_button(struct chipset *c)
@@ -372,6 +294,8 @@ void chipset_start(struct chipset *c)
 {
     struct char_link *link = input_link(c);
     if (link) char_link_start(link);
+    if (!c->started) wire_console_start(&c->console);
+    c->started = true;
 }
 
 void chipset_input_ready(struct chipset *c)
@@ -385,10 +309,12 @@ void chipset_flush_output(struct chipset *c)
     for (unsigned n = 0; n < c->links; n++)
         char_link_flush(c->link[n]);
     chardev_flush(&c->debug_back_end);
+    firmware_flush_output(&c->firmware);
 }
 
 void chipset_mirror_input(struct chipset *leader, struct chipset *follower)
 {
     for (unsigned n = 0; n < leader->links; n++)
         char_link_mirror(leader->link[n], follower->link[n]);
+    leader->console.mirror = &follower->console;
 }

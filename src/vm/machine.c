@@ -2,6 +2,7 @@
 
 #include "cpu/cpuid.h"
 #include "cpu/interp.h"
+#include "post.h"
 #include "screen.h"
 #include "translator/translator.h"
 #include "waker.h"
@@ -49,6 +50,17 @@ GENERAL_REGS static void before_device(void *owner)
     fpu_shelter(&vm->vcpu);
 }
 
+static void message(void *owner, u64 gpa, u32 value)
+{
+    struct vm *vm = owner;
+    apic_wires_message(&vm->chipset.apic, gpa, value);
+}
+
+GENERAL_REGS static void tracked_written(void *owner)
+{
+    video_written(&((struct vm *)owner)->chipset.video);
+}
+
 void machine_memory_changed(struct vm *vm, u64 gpa, u64 bytes)
 {
     shadow_flush(&vm->shadow);
@@ -70,6 +82,22 @@ static void port_write(void *machine, u16 port, unsigned size, u32 value)
     struct vm *vm = machine;
     vm->counters.port_writes++;
     ports_write(&vm->ports, port, size, value);
+}
+
+static u32 port_read_string(void *machine, u16 port, unsigned size, u8 *to, u32 count)
+{
+    struct vm *vm = machine;
+    u32 done = ports_read_string(&vm->ports, port, size, to, count);
+    vm->counters.port_string_bytes += (u64)done * size;
+    return done;
+}
+
+static u32 port_write_string(void *machine, u16 port, unsigned size, const u8 *from, u32 count)
+{
+    struct vm *vm = machine;
+    u32 done = ports_write_string(&vm->ports, port, size, from, count);
+    vm->counters.port_string_bytes += (u64)done * size;
+    return done;
 }
 
 static int acknowledge(void *machine)
@@ -138,12 +166,15 @@ static bool fail(char *error, size_t error_bytes, const char *what, int failed)
 
 static bool make_memory(struct vm *vm, char *error, size_t error_bytes)
 {
-    int failed = phys_init(&vm->phys, vm->options->memory_bytes);
+    int failed =
+        phys_init_with_video(&vm->phys, vm->options->memory_bytes, video_memory_bytes(vm->options->video));
     if (failed) return fail(error, error_bytes, "cannot have that much guest memory", failed);
     vm->phys.a20_mask = ~0ull;
     vm->phys.watched_written = watched_written;
     vm->phys.protect = protect;
     vm->phys.before_device = before_device;
+    vm->phys.message = message;
+    vm->phys.tracked_written = tracked_written;
     vm->phys.owner = vm;
     failed = shadow_init(&vm->shadow, &vm->phys, &vm->counters);
     if (failed) return fail(error, error_bytes, "cannot have shadow page tables", failed);
@@ -175,6 +206,8 @@ static bool make_cpu(struct vm *vm, char *error, size_t error_bytes)
     struct vcpu *v = &vm->vcpu;
     vm->cpu_host = (struct vcpu_host){.port_read = port_read,
                                       .port_write = port_write,
+                                      .port_read_string = port_read_string,
+                                      .port_write_string = port_write_string,
                                       .interrupt_acknowledge = acknowledge,
                                       .tsc = tsc,
                                       .tsc_hz = tsc_hz,
@@ -218,8 +251,10 @@ static int restart(struct vm *vm, char *error, size_t error_bytes)
     reset_cpu(vm);
     v->tsc_offset = 0 - vm_time_tsc(&vm->time); /* RESET clears the TSC (SDM 3A table 9-1), INIT does not */
     vm->last_reset_ns = clock_now(&vm->time.clock);
-    if (vm->options->boot.kernel) chipset_post(&vm->chipset);
-    int status = loader_load(v, &vm->options->boot, error, error_bytes);
+    if (vm->options->boot.kernel) post(vm);
+    struct boot_files files = vm->options->boot;
+    if (!files.kernel && !files.firmware) files.firmware = vm->chipset.firmware.image;
+    int status = loader_load(v, &files, error, error_bytes);
     if (status) return status;
     chipset_firmware_loaded(&vm->chipset);
     vcpu_update_mode(v);
@@ -300,20 +335,23 @@ void vm_stop(struct vm *vm, enum stop_cause cause, int status, const char *forma
     __atomic_or_fetch(&vm->vcpu.pending, PENDING_EXIT, __ATOMIC_SEQ_CST);
 }
 
-void machine_pause(struct vm *vm, const char *message)
+static void set_paused(struct vm *vm, u8 paused)
 {
-    if (vm->paused) return;
-    vm->paused = true;
-    log_warn("%s; the machine stands still until this can be done (tried every %u s, and on SIGUSR2)",
-             message, PAUSE_RETRY_S);
+    struct console *console = &vm->chipset.console.console;
+    vm->paused = paused;
+    vm_time_freeze(&vm->time, paused);
+    console_set(console, &console->paused, paused != 0);
+}
+
+void machine_pause(struct vm *vm, enum pause_reason reason)
+{
+    set_paused(vm, vm->paused | reason);
     __atomic_or_fetch(&vm->vcpu.pending, PENDING_HOST, __ATOMIC_SEQ_CST);
 }
 
-void machine_resume(struct vm *vm)
+void machine_resume(struct vm *vm, enum pause_reason reason)
 {
-    if (!vm->paused) return;
-    vm->paused = false;
-    log_warn("the machine goes on");
+    set_paused(vm, vm->paused & ~reason);
 }
 
 void machine_request_reset(struct vm *vm, bool hard)
@@ -366,8 +404,10 @@ void machine_triple_fault(struct vm *vm)
 
 void machine_dump_screen(struct vm *vm)
 {
-    const char *path = vm->options->screen_dump;
-    if (!path || vm->role == MACHINE_FOLLOWER) return;
-    int failed = screen_dump(vm, path);
-    if (failed) log_warn("cannot write the screen dump %s: %s", path, strerror(-failed));
+    const char *text = vm->options->screen_dump, *picture = vm->options->screenshot;
+    if (vm->role == MACHINE_FOLLOWER) return;
+    int failed = text ? screen_dump(vm, text) : 0;
+    if (failed) log_warn("cannot write the screen dump %s: %s", text, strerror(-failed));
+    failed = picture ? screen_shot(vm, picture) : 0;
+    if (failed) log_warn("cannot write the screenshot %s: %s", picture, strerror(-failed));
 }

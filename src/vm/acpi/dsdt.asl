@@ -1,12 +1,15 @@
 /*
  * The ACPI name space of this machine: PCI host, interrupt routing, the ISA devices that every machine has, and how to
  * switch the power off. Serial ports are in serial.asl.in, because not every machine has the same. Compiled by iasl when
- * Ringer is built; acpi_tables.c puts it into guest memory.
+ * Ringer is built; acpi_tables.c hands it to the guest.
  *
  * _HID values are those of "PNP Device IDs" (devids.txt). What needs no method has none: all of it is fixed.
  */
 DefinitionBlock ("", "DSDT", 1, "RINGER", "RINGERPC", 1)
 {
+    /* Where PCI's part of the address space begins: in an SSDT that acpi_tables.c writes. */
+    External (PCIB, IntObj)
+
     /* What the operating system uses: 0 the 8259 pair, 1 the I/O APIC. */
     Name (PICM, 0)
     Method (\_PIC, 1, NotSerialized) { PICM = Arg0 }
@@ -21,7 +24,7 @@ DefinitionBlock ("", "DSDT", 1, "RINGER", "RINGERPC", 1)
             Name (_HID, EisaId ("PNP0A03"))
             Name (_UID, 0)
 
-            Name (_CRS, ResourceTemplate ()
+            Name (CRES, ResourceTemplate ()
             {
                 WordBusNumber (ResourceProducer, MinFixed, MaxFixed, PosDecode, 0, 0, 0xff, 0, 0x100)
                 IO (Decode16, 0xcf8, 0xcf8, 1, 8)
@@ -29,10 +32,19 @@ DefinitionBlock ("", "DSDT", 1, "RINGER", "RINGERPC", 1)
                 WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange, 0, 0xd00, 0xffff, 0, 0xf300)
                 DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, Cacheable, ReadWrite,
                              0, 0xa0000, 0xbffff, 0, 0x20000)
-                /* From where RAM ends at the latest (3 GB) to the APICs and the firmware. */
+                /* From where RAM ends to the APICs and the firmware; MIN and LEN are filled in. */
                 DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite,
-                             0, 0xc0000000, 0xfebfffff, 0, 0x3ec00000)
+                             0, 0xc0000000, 0xfebfffff, 0, 0x3ec00000, , , PMEM)
             })
+            CreateDWordField (CRES, PMEM._MIN, PMIN)
+            CreateDWordField (CRES, PMEM._LEN, PLEN)
+
+            Method (_CRS, 0, Serialized)
+            {
+                PMIN = PCIB
+                PLEN = 0xfec00000 - PCIB
+                Return (CRES)
+            }
 
             /* A slot's pin n is wired to PIRQ (slot - 1 + n) mod 4. The PIRQs go to inputs 16 to 19 of the I/O APIC, and to
              * the PIIX3, which steers them to an input of the 8259 pair. */
@@ -146,6 +158,14 @@ DefinitionBlock ("", "DSDT", 1, "RINGER", "RINGERPC", 1)
                 {
                     Name (_HID, EisaId ("PNP0F13"))
                     Name (_CRS, ResourceTemplate () { IRQNoFlags () { 12 } })
+                }
+
+                /* The firmware configuration device; Linux has a driver for it. */
+                Device (FWCF)
+                {
+                    Name (_HID, "QEMU0002")
+                    Name (_STA, 0x0b)
+                    Name (_CRS, ResourceTemplate () { IO (Decode16, 0x510, 0x510, 1, 12) })
                 }
 
                 /* Ports of the board: A20 gate, SMI commands, power management. */

@@ -1,0 +1,218 @@
+#include "smbios_tables.h"
+
+#include "load_common.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define MAKER "Ringer"
+
+/* Structure types; the handles are type << 8 | number of its kind. */
+enum {
+    BIOS = 0,
+    SYSTEM = 1,
+    CHASSIS = 3,
+    PROCESSOR = 4,
+    MEMORY_ARRAY = 16,
+    MEMORY_DEVICE = 17,
+    MEMORY_ARRAY_ADDRESS = 19,
+    BOOT_STATUS = 32,
+    END = 127,
+};
+#define HANDLE(type, number) ((u16)((type) << 8 | (number)))
+
+enum {
+    ANCHOR_SUM = 4,
+    ANCHOR_LENGTH = 5,
+    ANCHOR_VERSION = 6,
+    ANCHOR_LARGEST = 8,
+    ANCHOR_DMI = 16,
+    ANCHOR_DMI_SUM = 21,
+    ANCHOR_TABLE_BYTES = 22,
+    ANCHOR_TABLE = 24,
+    ANCHOR_COUNT = 28,
+    ANCHOR_BCD_VERSION = 30,
+    ANCHOR_BYTES = 31,
+};
+
+enum { SAFE = 3, UNKNOWN = 2, OTHER = 1, NONE = 3 };
+#define MODULE_BYTES   (16ull << 30) /* the most that a memory device's word can tell in MB, and a bit less */
+#define MODULES_MAX    4
+#define GB_HIGH_MEMORY (4ull << 30)
+
+/* One structure under construction: the formatted area, then its strings. */
+struct structure {
+    u8 area[64];
+    u32 bytes;
+    char strings[256];
+    u32 string_bytes;
+    u8 string_count;
+};
+
+struct builder {
+    struct smbios_tables *smbios;
+    unsigned count;
+    u32 largest;
+};
+
+static struct structure begin(u8 type, u16 handle, u8 bytes)
+{
+    struct structure s = {.bytes = bytes};
+    s.area[0] = type;
+    s.area[1] = bytes;
+    put16(s.area + 2, handle);
+    return s;
+}
+
+/* The byte at `at` names a string. */
+static void string(struct structure *s, u32 at, const char *text)
+{
+    u32 bytes = (u32)strlen(text) + 1;
+    assert(s->string_bytes + bytes < sizeof(s->strings));
+    memcpy(s->strings + s->string_bytes, text, bytes);
+    s->string_bytes += bytes;
+    s->area[at] = ++s->string_count;
+}
+
+/* 6.1.3: a 0 byte ends the set of strings, which has two of them when it is empty. */
+static void finish(struct builder *b, const struct structure *s)
+{
+    static const u8 end[2];
+    struct table_image *tables = &b->smbios->tables;
+    u32 at = table_image_add(tables, s->area, s->bytes, 1);
+    table_image_add(tables, s->strings, s->string_bytes, 1);
+    table_image_add(tables, end, s->string_bytes ? 1 : 2, 1);
+    if (tables->used - at > b->largest) b->largest = tables->used - at;
+    b->count++;
+}
+
+static void add_bios(struct builder *b)
+{
+    struct structure s = begin(BIOS, HANDLE(BIOS, 0), 0x18);
+    string(&s, 4, MAKER);
+    string(&s, 5, "1");
+    string(&s, 8, "01/01/2026");
+    s.area[0x0a] = 1 << 3; /* characteristics are not told, but that ... */
+    s.area[0x13] = 1 << 4; /* ... this is a virtual machine */
+    s.area[0x16] = s.area[0x17] = 0xff;
+    finish(b, &s);
+}
+
+static void add_system(struct builder *b)
+{
+    struct structure s = begin(SYSTEM, HANDLE(SYSTEM, 0), 0x1b);
+    string(&s, 4, MAKER);
+    string(&s, 5, "Ringer PC (i440FX + PIIX3)");
+    string(&s, 6, "1");
+    s.area[0x18] = 6; /* woken by the power switch */
+    finish(b, &s);
+    s = begin(CHASSIS, HANDLE(CHASSIS, 0), 0x15);
+    string(&s, 4, MAKER);
+    s.area[5] = OTHER;
+    s.area[9] = s.area[0x0a] = s.area[0x0b] = SAFE; /* boot-up, power supply, temperature */
+    s.area[0x0c] = NONE;                            /* security */
+    finish(b, &s);
+}
+
+static void add_processor(struct builder *b, const struct smbios_machine *machine)
+{
+    struct structure s = begin(PROCESSOR, HANDLE(PROCESSOR, 0), 0x2a);
+    string(&s, 4, "CPU 0");
+    s.area[5] = 3; /* central processor */
+    s.area[6] = OTHER;
+    string(&s, 7, MAKER);
+    put32(s.area + 8, machine->cpu_signature);
+    put32(s.area + 12, machine->cpu_features);
+    string(&s, 0x10, machine->cpu);
+    s.area[0x18] = 1 << 6 | 1; /* populated, enabled */
+    s.area[0x19] = OTHER;
+    put16(s.area + 0x1a, 0xffff); /* no handles of caches */
+    put16(s.area + 0x1c, 0xffff);
+    put16(s.area + 0x1e, 0xffff);
+    s.area[0x23] = s.area[0x24] = s.area[0x25] = 1; /* cores, enabled, threads */
+    put16(s.area + 0x26, UNKNOWN);
+    put16(s.area + 0x28, OTHER);
+    finish(b, &s);
+}
+
+static void add_memory_device(struct builder *b, unsigned number, u64 bytes)
+{
+    char name[] = "DIMM 0";
+    name[5] = (char)('0' + number);
+    struct structure s = begin(MEMORY_DEVICE, HANDLE(MEMORY_DEVICE, number), 0x28);
+    put16(s.area + 4, HANDLE(MEMORY_ARRAY, 0));
+    put16(s.area + 6, 0xfffe); /* errors are not told of */
+    put16(s.area + 8, 0xffff);
+    put16(s.area + 0x0a, 0xffff); /* widths unknown */
+    u64 mb = bytes >> 20;
+    put16(s.area + 0x0c, mb < 0x7fff ? (u16)mb : 0x7fff); /* 7FFFh: see the extended size */
+    put32(s.area + 0x1c, mb < 0x7fff ? 0 : (u32)mb);
+    s.area[0x0e] = 9; /* DIMM */
+    string(&s, 0x10, name);
+    s.area[0x12] = 7; /* RAM */
+    put16(s.area + 0x13, 1 << 1);
+    string(&s, 0x17, MAKER);
+    finish(b, &s);
+}
+
+static void add_memory_range(struct builder *b, unsigned number, u64 start, u64 bytes)
+{
+    struct structure s = begin(MEMORY_ARRAY_ADDRESS, HANDLE(MEMORY_ARRAY_ADDRESS, number), 0x1f);
+    put32(s.area + 4, (u32)(start >> 10));
+    put32(s.area + 8, (u32)((start + bytes - 1) >> 10));
+    put16(s.area + 0x0c, HANDLE(MEMORY_ARRAY, 0));
+    s.area[0x0e] = 1;
+    finish(b, &s);
+}
+
+static void add_memory(struct builder *b, const struct smbios_machine *machine)
+{
+    u64 all = machine->memory_bytes, high = all - machine->low_memory_bytes;
+    unsigned modules = (unsigned)((all + MODULE_BYTES - 1) / MODULE_BYTES);
+    assert(modules <= MODULES_MAX);
+    struct structure s = begin(MEMORY_ARRAY, HANDLE(MEMORY_ARRAY, 0), 0x17);
+    s.area[4] = OTHER;
+    s.area[5] = 3; /* system memory */
+    s.area[6] = 6; /* ECC, of many bits */
+    put32(s.area + 7, (u32)(all >> 10));
+    put16(s.area + 0x0b, 0xfffe);
+    put16(s.area + 0x0d, (u16)modules);
+    finish(b, &s);
+    for (unsigned n = 0; n < modules; n++)
+        add_memory_device(b, n, n + 1 < modules ? MODULE_BYTES : all - n * MODULE_BYTES);
+    add_memory_range(b, 0, 0, machine->low_memory_bytes);
+    if (high) add_memory_range(b, 1, GB_HIGH_MEMORY, high);
+}
+
+static void add_anchor(struct builder *b)
+{
+    struct table_image *anchor = &b->smbios->anchor, *tables = &b->smbios->tables;
+    u8 entry[ANCHOR_BYTES] = "_SM_";
+    entry[ANCHOR_LENGTH] = ANCHOR_BYTES;
+    entry[ANCHOR_VERSION] = 2;
+    entry[ANCHOR_VERSION + 1] = 8;
+    put16(entry + ANCHOR_LARGEST, (u16)b->largest);
+    memcpy(entry + ANCHOR_DMI, "_DMI_", 5);
+    put16(entry + ANCHOR_TABLE_BYTES, (u16)tables->used);
+    put16(entry + ANCHOR_COUNT, (u16)b->count);
+    entry[ANCHOR_BCD_VERSION] = 0x28;
+    u32 at = table_image_add(anchor, entry, sizeof entry, SMBIOS_ALIGN);
+    table_image_point(anchor, at + ANCHOR_TABLE, 4, tables, 0);
+    /* The inner sum first: it is part of the outer one. */
+    table_image_sum(anchor, at + ANCHOR_DMI, ANCHOR_BYTES - ANCHOR_DMI, at + ANCHOR_DMI_SUM);
+    table_image_sum(anchor, at, ANCHOR_BYTES, at + ANCHOR_SUM);
+}
+
+void smbios_tables_build(struct smbios_tables *smbios, const struct smbios_machine *machine)
+{
+    struct builder b = {.smbios = smbios};
+    if (machine->with_bios) add_bios(&b);
+    add_system(&b);
+    add_processor(&b, machine);
+    add_memory(&b, machine);
+    struct structure s = begin(BOOT_STATUS, HANDLE(BOOT_STATUS, 0), 0x0b); /* no errors detected */
+    finish(&b, &s);
+    s = begin(END, HANDLE(END, 0), 4);
+    finish(&b, &s);
+    add_anchor(&b);
+}
