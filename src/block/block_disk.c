@@ -76,10 +76,12 @@ static void *worker(void *argument)
     for (;;) {
         struct disk_request *request = queue_take(&crew->queue);
         if (request) {
+            crew->working++;
             pthread_mutex_unlock(&crew->lock);
             request->error = perform(request);
             post_send(crew->box, &request->post);
             pthread_mutex_lock(&crew->lock);
+            if (!--crew->working && !crew->queue.first) pthread_cond_signal(&crew->idle);
         } else if (crew->stop) {
             break;
         } else {
@@ -162,13 +164,18 @@ static void finish_refused(struct post *post)
     request->done(request);
 }
 
+static void perform_next(struct disk_crew *crew)
+{
+    struct disk_request *request = queue_take(&crew->later);
+    if (request->post.run != finish_refused) request->error = perform(request);
+    request->post.run(&request->post);
+}
+
 static void fire(void *device)
 {
     struct disk_crew *crew = device;
-    struct disk_request *request = queue_take(&crew->later);
-    if (crew->later.first) timer_arm(&crew->timer, clock_now(crew->clock) + STEP_NS);
-    if (request->post.run != finish_refused) request->error = perform(request);
-    request->post.run(&request->post);
+    if (crew->later.first->next) timer_arm(&crew->timer, clock_now(crew->clock) + STEP_NS);
+    perform_next(crew);
 }
 
 /* --- submission --- */
@@ -232,6 +239,22 @@ static void submit(struct disk *seen, struct disk_request *request)
         enqueue(disk->crew, request);
 }
 
+void disk_crew_drain(struct disk_crew *crew)
+{
+    if (crew->clock) {
+        while (crew->later.first)
+            perform_next(crew);
+        timer_cancel(&crew->timer);
+        return;
+    }
+    do {
+        pthread_mutex_lock(&crew->lock);
+        while (crew->working || crew->queue.first)
+            pthread_cond_wait(&crew->idle, &crew->lock);
+        pthread_mutex_unlock(&crew->lock);
+    } while (post_box_run(crew->box));
+}
+
 void disk_crew_retry(struct disk_crew *crew)
 {
     struct request_queue again = crew->held;
@@ -256,6 +279,7 @@ void disk_crew_init(struct disk_crew *crew, struct post_box *box, struct clock *
     queue_init(&crew->queue);
     pthread_mutex_init(&crew->lock, NULL);
     pthread_cond_init(&crew->work, NULL);
+    pthread_cond_init(&crew->idle, NULL);
     if (deterministic) timer_init(&crew->timer, deterministic, fire, crew);
 }
 
@@ -273,6 +297,7 @@ void disk_crew_destroy(struct disk_crew *crew)
             if (request->post.run != finish_refused) perform(request);
     }
     pthread_cond_destroy(&crew->work);
+    pthread_cond_destroy(&crew->idle);
     pthread_mutex_destroy(&crew->lock);
 }
 
