@@ -3,6 +3,7 @@
 #include "cmos.h"
 #include "vm.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -18,9 +19,6 @@ static const struct {
 
 /* IRQ 9: the PIRQ lines may be routed there, and the SCI always is. */
 enum { SCI_IRQ = 9, HOLDER_PIRQ = 0, HOLDER_SCI = 1 };
-
-#define VGA_MEMORY       0xa0000u
-#define VGA_MEMORY_BYTES 0x20000u
 
 /* --- wires --- */
 
@@ -121,8 +119,6 @@ static void wire_ports(struct chipset *c, struct port_bus *ports)
     ports_claim(ports, 0x60, 1, 1, &i8042_data_ops, &c->keyboard);
     ports_claim(ports, 0x64, 1, 1, &i8042_command_ops, &c->keyboard);
     ports_claim(ports, 0x92, 1, 1, &port92_ops, &c->reset_control);
-    ports_claim(ports, 0x3b0, 12, 1, &vga_mono_ops, &c->vga);
-    ports_claim(ports, 0x3c0, 32, 1, &vga_ops, &c->vga);
     ports_claim(ports, 0xcf8, 8, 4, &pci_config_ops, &c->pci);
     ports_claim(ports, 0xcf9, 1, 1, &cf9_ops, &c->reset_control);
     ports_claim(ports, 0xb2, 2, 1, &piix4_smi_ops, &c->power);
@@ -161,7 +157,6 @@ static void make_chips(struct chipset *c, struct vm *vm)
         &c->power, &c->pci, clock,
         &(struct piix4_pm_wiring){
             .sci = {irq9, c, HOLDER_SCI}, .map = power_ports, .power_off = power_off, .machine = vm});
-    vga_init(&c->vga, clock);
     debug_exit_init(&c->debug_exit, debug_exit, vm);
 }
 
@@ -180,12 +175,13 @@ static bool fit_serial_ports(struct chipset *c, struct vm *vm, char *error, size
     for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++) {
         const char *specification = vm->options->serial[n];
         if (!specification) continue;
-        struct serial_link *link = &c->serial[n];
-        if (!serial_link_init(link, vm, apic_wires_isa(vm, serial_places[n].irq), specification, error,
+        struct serial_port *port = &c->serial[n];
+        if (!serial_port_init(port, vm, apic_wires_isa(vm, serial_places[n].irq), specification, error,
                               error_bytes))
             return false;
         c->serial_fitted[n] = true;
-        ports_claim(&vm->ports, serial_places[n].port, 8, 1, &uart16550_ops, &link->uart);
+        chipset_add_link(c, &port->link);
+        ports_claim(&vm->ports, serial_places[n].port, 8, 1, &uart16550_ops, &port->uart);
     }
     return true;
 }
@@ -213,25 +209,29 @@ bool chipset_init(struct chipset *c, struct vm *vm, char *error, size_t error_by
     make_chips(c, vm);
     wire_ports(c, &vm->ports);
     int failed = apic_wires_init(&c->apic, vm, &c->pci);
-    if (!failed) failed = phys_map_mmio(&vm->phys, VGA_MEMORY, VGA_MEMORY_BYTES, &vga_memory_ops, &c->vga);
     if (failed) {
-        snprintf(error, error_bytes, "cannot fit interrupt controllers and video memory: %s",
-                 strerror(-failed));
+        snprintf(error, error_bytes, "cannot fit interrupt controllers: %s", strerror(-failed));
         return false;
     }
-    return wire_ide_init(&c->ide, vm, error, error_bytes) &&
+    return video_init(&c->video, vm, error, error_bytes) &&
+           wire_console_init(&c->console, vm, error, error_bytes) &&
+           wire_ide_init(&c->ide, vm, error, error_bytes) &&
            wire_floppy_init(&c->floppy, vm, error, error_bytes) &&
            fit_serial_ports(c, vm, error, error_bytes) && fit_debug_ports(c, vm, error, error_bytes) &&
+           wire_virtio_init(&c->virtio, vm, error, error_bytes) &&
            firmware_init(&c->firmware, vm, error, error_bytes);
 }
 
 void chipset_destroy(struct chipset *c)
 {
     if (!c->vm) return; /* power-on failed before there was one */
-    for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
-        if (c->serial_fitted[n]) serial_link_destroy(&c->serial[n]);
+    for (unsigned n = 0; n < c->links; n++)
+        char_link_destroy(c->link[n]);
+    wire_virtio_destroy(&c->virtio);
     chardev_close(&c->debug_back_end);
+    wire_console_destroy(&c->console);
     firmware_destroy(&c->firmware);
+    video_destroy(&c->video);
 }
 
 void chipset_reset(struct chipset *c)
@@ -247,12 +247,14 @@ void chipset_reset(struct chipset *c)
     i440fx_reset(&c->host_bridge);
     piix3_reset(&c->isa_bridge);
     piix4_pm_reset(&c->power);
+    wire_console_reset(&c->console);
+    video_reset(&c->video);
     wire_ide_reset(&c->ide);
     wire_floppy_reset(&c->floppy);
-    vga_reset(&c->vga);
     if (c->isa_pnp_read_port) isa_pnp_reset(&c->isa_pnp);
     for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
         if (c->serial_fitted[n]) uart_reset(&c->serial[n].uart);
+    wire_virtio_reset(&c->virtio);
     firmware_reset(&c->firmware);
 }
 
@@ -268,42 +270,51 @@ void chipset_power_button(struct chipset *c)
 
 /* --- back ends --- */
 
-/* The port that standard input belongs to. */
-static struct serial_link *console(struct chipset *c)
+void chipset_add_link(struct chipset *c, struct char_link *link)
 {
-    for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
-        if (c->serial_fitted[n] && c->serial[n].chardev.in_fd >= 0) return &c->serial[n];
+    assert(c->links < CHIPSET_LINKS);
+    c->link[c->links++] = link;
+}
+
+/* The one that standard input belongs to. */
+static struct char_link *input_link(const struct chipset *c)
+{
+    for (unsigned n = 0; n < c->links; n++)
+        if (c->link[n]->chardev.in_fd >= 0) return c->link[n];
     return NULL;
 }
 
 int chipset_input_fd(const struct chipset *c)
 {
-    struct serial_link *link = console((struct chipset *)c);
+    struct char_link *link = input_link(c);
     return link ? link->chardev.in_fd : -1;
 }
 
 void chipset_start(struct chipset *c)
 {
-    struct serial_link *link = console(c);
-    if (link) serial_link_start(link);
+    struct char_link *link = input_link(c);
+    if (link) char_link_start(link);
+    if (!c->started) wire_console_start(&c->console);
+    c->started = true;
 }
 
 void chipset_input_ready(struct chipset *c)
 {
-    struct serial_link *link = console(c);
-    if (link) serial_link_input_ready(link);
+    struct char_link *link = input_link(c);
+    if (link) char_link_input_ready(link);
 }
 
 void chipset_flush_output(struct chipset *c)
 {
-    for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
-        if (c->serial_fitted[n]) serial_link_flush(&c->serial[n]);
+    for (unsigned n = 0; n < c->links; n++)
+        char_link_flush(c->link[n]);
     chardev_flush(&c->debug_back_end);
     firmware_flush_output(&c->firmware);
 }
 
 void chipset_mirror_input(struct chipset *leader, struct chipset *follower)
 {
-    for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
-        if (leader->serial_fitted[n]) serial_link_mirror(&leader->serial[n], &follower->serial[n]);
+    for (unsigned n = 0; n < leader->links; n++)
+        char_link_mirror(leader->link[n], follower->link[n]);
+    leader->console.mirror = &follower->console;
 }

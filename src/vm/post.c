@@ -179,6 +179,7 @@ static void put_tables(struct vm *vm, struct tables *tables)
 void post(struct vm *vm)
 {
     set_up_chips(vm);
+    video_post(&vm->chipset.video);
     apic_wires_post(&vm->chipset.apic);
     struct tables tables = {0};
     build(vm, &tables);

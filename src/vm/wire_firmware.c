@@ -94,15 +94,6 @@ static bool put_option_roms(struct firmware *f, char *error, size_t error_bytes)
     return true;
 }
 
-/* The VGA has no PCI function, and so no ROM of its own. Without a video BIOS the machine is blind, no more.
- */
-static bool put_video_bios(struct firmware *f, char *error, size_t error_bytes)
-{
-    char path[FIRMWARE_PATH_BYTES];
-    if (!firmware_find(f->vm->options->firmware_directory, "vgabios.bin", path)) return true;
-    return put_rom_file(&f->config, path, "vgaroms/vgabios.bin", error, error_bytes);
-}
-
 /* --- facts as items --- */
 
 /* RAM as INT 15h E820h tells it: address, bytes, type. SeaBIOS takes reservations out by itself. */
@@ -233,7 +224,7 @@ bool firmware_init(struct firmware *f, struct vm *vm, char *error, size_t error_
     if (!open_log(f, error, error_bytes)) return false;
     if (vm->options->boot.kernel) return true;
     firmware_find(vm->options->firmware_directory, "bios-256k.bin", f->image);
-    return put_video_bios(f, error, error_bytes) && put_option_roms(f, error, error_bytes);
+    return put_option_roms(f, error, error_bytes);
 }
 
 void firmware_destroy(struct firmware *f)
