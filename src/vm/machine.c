@@ -248,6 +248,7 @@ static void reset_cpu(struct vm *vm)
 static int restart(struct vm *vm, char *error, size_t error_bytes)
 {
     struct vcpu *v = &vm->vcpu;
+    disk_crew_drain(&vm->drives.crew); /* or it would write into what is loaded below */
     chipset_reset(&vm->chipset);
     reset_cpu(vm);
     v->tsc_offset = 0 - vm_time_tsc(&vm->time); /* RESET clears the TSC (SDM 3A table 9-1), INIT does not */
