@@ -88,6 +88,11 @@ void pci_bar_mmio(struct pci_device *device, unsigned index, u32 bytes, const st
     bar->handler = handler;
 }
 
+void pci_bar_memory(struct pci_device *device, unsigned index, u32 bytes, u8 *host)
+{
+    new_bar(device, index, PCI_BAR_MEMORY, bytes)->host = host;
+}
+
 void pci_expansion_rom(struct pci_device *device, u8 *image, u32 bytes)
 {
     static_assert(PAGE_SIZE >= ROM_LEAST, "a page is a ROM's size");
@@ -111,7 +116,6 @@ static void update_interrupt(struct pci_device *device)
     if (level == device->interrupting) return;
     device->interrupting = level;
     u8 pin = device->config[PCI_INTERRUPT_PIN];
-    /* As the 440FX boards are wired: device 1's INTA is PIRQA, device 2's PIRQB, and so on. */
     unsigned pirq = pci_pirq(device->devfn, pin);
     struct pci_bus *bus = device->bus;
     bus->pirq_count[pirq] += level ? 1 : -1;

@@ -61,9 +61,10 @@ struct pci_msix;
 
 enum pci_bar_kind {
     PCI_BAR_NONE,
-    PCI_BAR_PORTS, /* ops */
-    PCI_BAR_MMIO,  /* ops */
-    PCI_BAR_IMAGE, /* read-only memory at `host` */
+    PCI_BAR_PORTS,  /* ops */
+    PCI_BAR_MMIO,   /* ops */
+    PCI_BAR_IMAGE,  /* read-only memory at `host` */
+    PCI_BAR_MEMORY, /* a part of video memory at `host` */
 };
 
 struct pci_bar {
@@ -129,6 +130,7 @@ void pci_bar_ports(struct pci_device *device, unsigned bar, u32 bytes, u8 widest
                    void *handler);
 void pci_bar_mmio(struct pci_device *device, unsigned bar, u32 bytes, const struct io_ops *ops,
                   void *handler);
+void pci_bar_memory(struct pci_device *device, unsigned bar, u32 bytes, u8 *host);
 /* The expansion ROM: `image` of a power of two bytes, a page at least, which must stay. */
 void pci_expansion_rom(struct pci_device *device, u8 *image, u32 bytes);
 

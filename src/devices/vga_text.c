@@ -60,7 +60,7 @@ static void put_character(struct text *text, u16 code)
 
 static u16 character(const struct vga *vga, unsigned cell)
 {
-    return code_page_437[vga->plane[0][cell % CELLS * 2]];
+    return code_page_437[*vga_plane_byte(vga, 0, (u16)(cell % CELLS * 2))];
 }
 
 static void put_row(const struct vga *vga, struct text *text, unsigned first, unsigned columns)
@@ -77,20 +77,20 @@ static void put_row(const struct vga *vga, struct text *text, unsigned first, un
 /* Scan lines shown: ten bits, spread over two registers. */
 static unsigned lines_shown(const struct vga *vga)
 {
-    u8 overflow = vga->crtc[VGA_CR_OVERFLOW];
-    return (vga->crtc[VGA_CR_VERTICAL_END] | (overflow & 0x02) << 7 | (overflow & 0x40) << 3) + 1;
+    u8 overflow = vga->reg.crtc[VGA_CR_OVERFLOW];
+    return (vga->reg.crtc[VGA_CR_VERTICAL_END] | (overflow & 0x02) << 7 | (overflow & 0x40) << 3) + 1;
 }
 
 size_t vga_text_dump(const struct vga *vga, char *out, size_t size)
 {
     struct text text = {.out = out, .size = size};
-    if (!(vga->graphics[VGA_GR_MISCELLANEOUS] & VGA_GRAPHICS_MODE)) {
-        unsigned row_lines = (vga->crtc[VGA_CR_MAX_SCAN_LINE] & 0x1f) + 1;
+    if (!(vga->reg.graphics[VGA_GR_MISCELLANEOUS] & VGA_GRAPHICS_MODE)) {
+        unsigned row_lines = (vga->reg.crtc[VGA_CR_MAX_SCAN_LINE] & 0x1f) + 1;
         unsigned rows = lines_shown(vga) / row_lines;
-        unsigned columns = vga->crtc[VGA_CR_DISPLAY_END] + 1;
-        unsigned first = vga->crtc[VGA_CR_START_HIGH] << 8 | vga->crtc[VGA_CR_START_LOW];
+        unsigned columns = vga->reg.crtc[VGA_CR_DISPLAY_END] + 1;
+        unsigned first = vga->reg.crtc[VGA_CR_START_HIGH] << 8 | vga->reg.crtc[VGA_CR_START_LOW];
         for (unsigned row = 0; row < rows; row++) {
-            put_row(vga, &text, first + row * vga->crtc[VGA_CR_OFFSET] * 2, columns);
+            put_row(vga, &text, first + row * vga->reg.crtc[VGA_CR_OFFSET] * 2, columns);
         }
     }
     if (size) out[text.length < size ? text.length : size - 1] = 0;

@@ -7,10 +7,12 @@
  * rest follows at 4 GB.
  */
 #include "phys.h"
+#include "host_call.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -45,21 +47,28 @@ static struct phys_region ram_region(struct phys *phys, u64 gpa, u64 bytes, u64 
     };
 }
 
-int phys_init(struct phys *phys, u64 ram_bytes)
+int phys_init_with_video(struct phys *phys, u64 ram_bytes, u64 video_bytes)
 {
-    if (!ram_bytes || (ram_bytes & PAGE_MASK) || ram_bytes > (1ull << 40)) return -EINVAL;
-    *phys = (struct phys){.ram_bytes = ram_bytes, .a20_mask = UINT64_MAX};
+    if (!ram_bytes || ((ram_bytes | video_bytes) & PAGE_MASK) || ram_bytes > (1ull << 40) ||
+        video_bytes > (1ull << 30))
+        return -EINVAL;
+    u64 file_bytes = ram_bytes + video_bytes;
+    *phys = (struct phys){
+        .ram_bytes = ram_bytes, .video_bytes = video_bytes, .file_bytes = file_bytes, .a20_mask = UINT64_MAX};
     phys->ram_fd = memfd_create("ringer-ram", MFD_CLOEXEC);
     if (phys->ram_fd < 0) return -errno;
     int error = 0;
-    if (ftruncate(phys->ram_fd, (off_t)ram_bytes) < 0 || !(phys->ram = map_ram_file(phys->ram_fd, ram_bytes)))
+    if (ftruncate(phys->ram_fd, (off_t)file_bytes) < 0 ||
+        !(phys->ram = map_ram_file(phys->ram_fd, file_bytes)))
         error = -errno;
-    else if (!(phys->ram_flags = calloc(ram_bytes >> PAGE_SHIFT, 1)))
+    else if (!(phys->ram_flags = calloc(file_bytes >> PAGE_SHIFT, 1)))
         error = -ENOMEM;
     if (error) {
         phys_destroy(phys);
         return error;
     }
+    phys->video = phys->ram + ram_bytes;
+    memset(phys->ram_flags + (ram_bytes >> PAGE_SHIFT), PHYS_TRACKED, video_bytes >> PAGE_SHIFT);
     u64 low = phys_low_ram_bytes(phys);
     phys->regions[phys->region_count++] = ram_region(phys, 0, low, 0);
     if (ram_bytes > low)
@@ -67,9 +76,14 @@ int phys_init(struct phys *phys, u64 ram_bytes)
     return 0;
 }
 
+int phys_init(struct phys *phys, u64 ram_bytes)
+{
+    return phys_init_with_video(phys, ram_bytes, 0);
+}
+
 void phys_destroy(struct phys *phys)
 {
-    if (phys->ram) munmap(phys->ram, phys->ram_bytes + GUARD_BYTES);
+    if (phys->ram) munmap(phys->ram, phys->file_bytes + GUARD_BYTES);
     if (phys->ram_fd >= 0) close(phys->ram_fd);
     free(phys->ram_flags);
     for (unsigned n = 0; n < PHYS_MAX_REGIONS; n++)
@@ -210,6 +224,14 @@ int phys_map_ram(struct phys *phys, u64 gpa, u64 bytes)
     return overlay(phys, ram_region(phys, gpa, bytes, gpa));
 }
 
+int phys_map_video(struct phys *phys, u64 gpa, u64 bytes, u64 offset)
+{
+    if (!range_is_sound(gpa, bytes) || (offset & PAGE_MASK) || offset > phys->video_bytes ||
+        bytes > phys->video_bytes - offset)
+        return -EINVAL;
+    return overlay(phys, ram_region(phys, gpa, bytes, phys->ram_bytes + offset));
+}
+
 /* --- from here on the guest's FPU state may be live: no libc --- */
 
 struct phys_region *phys_find(struct phys *phys, u64 gpa)
@@ -263,12 +285,22 @@ void phys_watch(struct phys *phys, u64 gpa, enum phys_page_flags reason)
     if (!watched && phys->protect) phys->protect(phys->owner, gpa & phys->a20_mask & ~(u64)PAGE_MASK);
 }
 
+void phys_track(struct phys *phys, const u8 *flags)
+{
+    const u64 granule = PHYS_TRACK_BYTES >> PAGE_SHIFT, pages = phys->video_bytes >> PAGE_SHIFT;
+    u8 *video = phys->ram_flags + (phys->ram_bytes >> PAGE_SHIFT);
+    u64 first = (u64)(flags - video) & ~(granule - 1);
+    for (u64 page = first; page < first + granule && page < pages; page++)
+        video[page] |= PHYS_DIRTY;
+    if (phys->tracked_written) phys->tracked_written(phys->owner);
+}
+
 /* Bytes of a RAM page have just been changed by something other than a write entry of the shadow. */
 static void ram_written(struct phys *phys, const struct phys_region *region, u64 gpa, u64 bytes,
                         enum phys_page_flags heard)
 {
     u8 *flags = region_flags(region, gpa);
-    *flags |= PHYS_DIRTY;
+    phys_mark_dirty(phys, flags);
     if (unlikely(*flags & heard) && phys->watched_written) phys->watched_written(phys->owner, gpa, bytes);
 }
 
@@ -403,6 +435,20 @@ void phys_written(struct phys *phys, u64 gpa, u64 bytes)
         gpa += now;
         bytes -= now;
     }
+}
+
+#define POPULATE_PAGES 16u
+
+void phys_populate(struct phys *phys, const u8 *host)
+{
+    u64 page = (u64)(host - phys->ram) >> PAGE_SHIFT & ~(u64)(POPULATE_PAGES - 1), pages = POPULATE_PAGES;
+    u64 all = phys->ram_bytes >> PAGE_SHIFT;
+    if (page >= all || (phys->ram_flags[page] & PHYS_POPULATED)) return;
+    phys->ram_flags[page] |= PHYS_POPULATED;
+    if (pages > all - page) pages = all - page;
+    /* A host kernel before 5.14 refuses: then there are page faults. */
+    host_call(SYS_madvise, (u64)(uintptr_t)phys->ram + (page << PAGE_SHIFT), pages << PAGE_SHIFT,
+              MADV_POPULATE_WRITE, 0, 0, 0);
 }
 
 void phys_read_bytes(struct phys *phys, u64 gpa, void *buffer, u64 bytes)

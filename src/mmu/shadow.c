@@ -17,7 +17,7 @@ int shadow_init(struct shadow *shadow, struct phys *phys, struct counters *count
     *shadow = (struct shadow){.phys = phys, .counters = counters, .window_mappings_max = WINDOW_MAPPINGS_MAX};
     struct shadow_state *state = shadow->state = calloc(1, sizeof *state);
     if (!state) return -ENOMEM;
-    state->chain_bytes = align_up((phys->ram_bytes >> PAGE_SHIFT) * sizeof *state->chain, PAGE_SIZE);
+    state->chain_bytes = align_up((phys->file_bytes >> PAGE_SHIFT) * sizeof *state->chain, PAGE_SIZE);
     int error = 0;
     for (u32 n = 0; n < VIEWS && !error; n++)
         error = view_reserve(&state->view[n]);
@@ -164,6 +164,7 @@ static void move_user(struct shadow *shadow, const struct paging *paging, u64 cr
     state->current = space;
     const struct view *view = &state->view[space->view];
     shadow->table[SHADOW_USER] = view->table;
+    shadow->has_window = view->window;
     shadow->window = view->window ? state->window[view->window - 1].base : 0;
     shadow->window_unsettled = true;
 }
@@ -242,7 +243,8 @@ static void fill(struct shadow *shadow, u32 view, u32 linear, const struct walk 
 {
     struct shadow_state *state = state_of(shadow);
     bool fill_read = data && walk->readable;
-    bool fill_write = data && walk->writable && place->ram && !(*place->flags & PHYS_WATCHED);
+    bool fill_write = data && walk->writable && place->ram && !(*place->flags & PHYS_WATCHED) &&
+                      (*place->flags & (PHYS_TRACKED | PHYS_DIRTY)) != PHYS_TRACKED;
     if (!fill_read && !fill_write && !fetch) return;
     u64 entry = (u64)(uintptr_t)place->host - linear;
     u32 page = linear >> PAGE_SHIFT, frame_plus_1 = (u32)(walk->gpa >> PAGE_SHIFT) + 1;
@@ -253,6 +255,7 @@ static void fill(struct shadow *shadow, u32 view, u32 linear, const struct walk 
         shadow->counters->shadow_fills++;
     }
     if (fill_write && !table->write[page]) {
+        phys_populate(shadow->phys, place->host);
         view_set_write(shadow, view, page, entry);
         *place->flags |= PHYS_DIRTY; /* writes through the entry will not be seen */
         shadow->counters->shadow_fills++;
@@ -312,6 +315,7 @@ enum shadow_kind shadow_access(struct shadow *shadow, const struct paging *pagin
     }
     hit->gpa = walk.gpa;
     if (!find_place(shadow, walk.gpa, &place)) return hit->kind = SHADOW_MMIO;
+    if (kind == ACCESS_WRITE && place.ram) phys_mark_dirty(shadow->phys, place.flags);
     bool fetch = kind == ACCESS_FETCH;
     bool data = !fetch && !shadow->forced_slow && !walk.ac_decides;
     if (data || fetch) {
@@ -323,6 +327,5 @@ enum shadow_kind shadow_access(struct shadow *shadow, const struct paging *pagin
     if (kind == ACCESS_WRITE && !place.ram) return hit->kind = SHADOW_MMIO;
     hit->host = place.host;
     if (kind != ACCESS_WRITE) return hit->kind = SHADOW_DIRECT;
-    *place.flags |= PHYS_DIRTY;
     return hit->kind = *place.flags & PHYS_WATCHED ? SHADOW_WATCHED : SHADOW_DIRECT;
 }

@@ -8,8 +8,8 @@
  * Invariants
  * 1. A read entry exists only where this privilege may read, the page is RAM or ROM, and A is set.
  * 2. A write entry exists only where this privilege may write, D is set, and the page is RAM without
- * PHYS_CODE and PHYS_TRACED. So MMIO, ROM, A/D bits, code, read-only and copy-on-write all fall out of one
- * rule: no entry, no fast path.
+ * PHYS_CODE and PHYS_TRACED; PHYS_TRACKED pages must be PHYS_DIRTY. So MMIO, ROM, A/D bits, code, read-only
+ * and copy-on-write all fall out of one rule: no entry, no fast path.
  * 3. Every non-zero entry is in a log, so that a flush costs what was filled, not 2^20.
  * 4. Every page-table page that an entry was derived through is PHYS_TRACED (trace.c): a write to it drops
  * the entries made of the words it changes. So entries are never stale, and they survive CR3 loads.
@@ -63,7 +63,9 @@ struct shadow {
     enum windows_policy windows;
     u64 window_mappings_max; /* all windows together */
     bool window_unsettled;   /* shadow_window_settle() has something to do */
-    u64 window;              /* base of the current user space's host window (window.h), or 0 */
+    bool has_window;         /* the current user space has a host window (window.h), ... */
+    u64 window;              /* ... with this base */
+    bool no_low_window;      /* fault injection */
     u64 exec_drops;          /* moves on whenever an exec entry that was there goes or changes; */
     u64 data_drops;          /* whenever a read or write entry that was there does */
 };
@@ -101,6 +103,9 @@ void shadow_flush(struct shadow *shadow);
 void shadow_invlpg(struct shadow *shadow, u32 linear);
 /* Drop every write entry that maps this guest-physical page (it is now watched). */
 void shadow_drop_writes(struct shadow *shadow, u64 gpa_page);
+/* Which pages of video memory were written since the last call? Sets their bits in `pages`, one a page, and
+ * listens anew. Not from within a block. */
+void shadow_collect_dirty(struct shadow *shadow, u64 *pages);
 
 /* Bytes of a PHYS_TRACED page change or have just changed: drop what was derived from them. Nothing may be
  * filled between this call and the change when it comes before. */

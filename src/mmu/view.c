@@ -120,15 +120,33 @@ static void clear_write(struct shadow *shadow, u32 view, u32 page)
     *entry = 0;
 }
 
-void shadow_drop_writes(struct shadow *shadow, u64 gpa_page)
+/* `page` counts from the start of the memory file. */
+static void drop_writes(struct shadow *shadow, u64 page)
 {
-    struct shadow_state *state = state_of(shadow);
-    const u8 *host = phys_host(shadow->phys, gpa_page);
-    u64 offset = (u64)(uintptr_t)host - (u64)(uintptr_t)shadow->phys->ram;
-    if (!host || offset >= shadow->phys->ram_bytes) return; /* ROM has no write entries */
-    u32 *head = &state->chain[offset >> PAGE_SHIFT];
+    u32 *head = &state_of(shadow)->chain[page];
     while (*head)
         clear_write(shadow, (*head - 1) / PAGES, (*head - 1) % PAGES);
+}
+
+void shadow_drop_writes(struct shadow *shadow, u64 gpa_page)
+{
+    const u8 *host = phys_host(shadow->phys, gpa_page);
+    u64 offset = (u64)(uintptr_t)host - (u64)(uintptr_t)shadow->phys->ram;
+    if (host && offset < shadow->phys->file_bytes) /* ROM has no write entries */
+        drop_writes(shadow, offset >> PAGE_SHIFT);
+}
+
+void shadow_collect_dirty(struct shadow *shadow, u64 *pages)
+{
+    struct phys *phys = shadow->phys;
+    u64 first = phys->ram_bytes >> PAGE_SHIFT, count = phys->video_bytes >> PAGE_SHIFT;
+    for (u64 page = 0; page < count; page++) {
+        u8 *flags = &phys->ram_flags[first + page];
+        if (!(*flags & PHYS_DIRTY)) continue;
+        *flags &= (u8)~PHYS_DIRTY;
+        pages[page / 64] |= 1ull << page % 64;
+        drop_writes(shadow, first + page);
+    }
 }
 
 /* Never touches a page of the tables that was not touched before. */

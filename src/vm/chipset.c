@@ -20,9 +20,6 @@ static const struct {
 /* IRQ 9: the PIRQ lines may be routed there, and the SCI always is. */
 enum { SCI_IRQ = 9, HOLDER_PIRQ = 0, HOLDER_SCI = 1 };
 
-#define VGA_MEMORY       0xa0000u
-#define VGA_MEMORY_BYTES 0x20000u
-
 /* --- wires --- */
 
 static void a20(void *machine, bool open)
@@ -122,8 +119,6 @@ static void wire_ports(struct chipset *c, struct port_bus *ports)
     ports_claim(ports, 0x60, 1, 1, &i8042_data_ops, &c->keyboard);
     ports_claim(ports, 0x64, 1, 1, &i8042_command_ops, &c->keyboard);
     ports_claim(ports, 0x92, 1, 1, &port92_ops, &c->reset_control);
-    ports_claim(ports, 0x3b0, 12, 1, &vga_mono_ops, &c->vga);
-    ports_claim(ports, 0x3c0, 32, 1, &vga_ops, &c->vga);
     ports_claim(ports, 0xcf8, 8, 4, &pci_config_ops, &c->pci);
     ports_claim(ports, 0xcf9, 1, 1, &cf9_ops, &c->reset_control);
     ports_claim(ports, 0xb2, 2, 1, &piix4_smi_ops, &c->power);
@@ -133,12 +128,13 @@ static void make_chips(struct chipset *c, struct vm *vm)
 {
     struct clock *clock = &vm->time.clock;
     i8259_init(&c->pic, apic_wires_intr(vm));
-    i8237_init(&c->dma);
+    i8237_init(&c->dma, phys_dma(&vm->phys));
     i8254_init(&c->pit, clock, apic_wires_isa(vm, 0));
     c->irq8 = apic_wires_isa(vm, 8);
     c->irq9 = apic_wires_isa(vm, SCI_IRQ);
     mc146818_init(&c->rtc, clock, (struct irq_line){irq8, c, 0}, start_time(vm->options));
-    cmos_fill(&c->rtc, &(struct cmos_facts){.ram_bytes = vm->options->memory_bytes});
+    cmos_fill(&c->rtc, &(struct cmos_facts){.ram_bytes = vm->options->memory_bytes,
+                                            .floppy = {wire_floppy_type(vm, 0), wire_floppy_type(vm, 1)}});
     reset_control_init(&c->reset_control, a20, reset, vm);
     i8042_init(&c->keyboard, clock,
                &(struct i8042_wiring){.irq1 = apic_wires_isa(vm, 1),
@@ -161,7 +157,6 @@ static void make_chips(struct chipset *c, struct vm *vm)
         &c->power, &c->pci, clock,
         &(struct piix4_pm_wiring){
             .sci = {irq9, c, HOLDER_SCI}, .map = power_ports, .power_off = power_off, .machine = vm});
-    vga_init(&c->vga, clock);
     debug_exit_init(&c->debug_exit, debug_exit, vm);
 }
 
@@ -214,15 +209,17 @@ bool chipset_init(struct chipset *c, struct vm *vm, char *error, size_t error_by
     make_chips(c, vm);
     wire_ports(c, &vm->ports);
     int failed = apic_wires_init(&c->apic, vm, &c->pci);
-    if (!failed) failed = phys_map_mmio(&vm->phys, VGA_MEMORY, VGA_MEMORY_BYTES, &vga_memory_ops, &c->vga);
     if (failed) {
-        snprintf(error, error_bytes, "cannot fit interrupt controllers and video memory: %s",
-                 strerror(-failed));
+        snprintf(error, error_bytes, "cannot fit interrupt controllers: %s", strerror(-failed));
         return false;
     }
-    return wire_ide_init(&c->ide, vm, error, error_bytes) && fit_serial_ports(c, vm, error, error_bytes) &&
-           fit_debug_ports(c, vm, error, error_bytes) && firmware_init(&c->firmware, vm, error, error_bytes) &&
-           wire_virtio_init(&c->virtio, vm, error, error_bytes);
+    return video_init(&c->video, vm, error, error_bytes) &&
+           wire_console_init(&c->console, vm, error, error_bytes) &&
+           wire_ide_init(&c->ide, vm, error, error_bytes) &&
+           wire_floppy_init(&c->floppy, vm, error, error_bytes) &&
+           fit_serial_ports(c, vm, error, error_bytes) && fit_debug_ports(c, vm, error, error_bytes) &&
+           wire_virtio_init(&c->virtio, vm, error, error_bytes) &&
+           firmware_init(&c->firmware, vm, error, error_bytes);
 }
 
 void chipset_destroy(struct chipset *c)
@@ -232,7 +229,9 @@ void chipset_destroy(struct chipset *c)
         char_link_destroy(c->link[n]);
     wire_virtio_destroy(&c->virtio);
     chardev_close(&c->debug_back_end);
+    wire_console_destroy(&c->console);
     firmware_destroy(&c->firmware);
+    video_destroy(&c->video);
 }
 
 void chipset_reset(struct chipset *c)
@@ -248,13 +247,15 @@ void chipset_reset(struct chipset *c)
     i440fx_reset(&c->host_bridge);
     piix3_reset(&c->isa_bridge);
     piix4_pm_reset(&c->power);
+    wire_console_reset(&c->console);
+    video_reset(&c->video);
     wire_ide_reset(&c->ide);
-    vga_reset(&c->vga);
+    wire_floppy_reset(&c->floppy);
     if (c->isa_pnp_read_port) isa_pnp_reset(&c->isa_pnp);
     for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
         if (c->serial_fitted[n]) uart_reset(&c->serial[n].uart);
-    firmware_reset(&c->firmware);
     wire_virtio_reset(&c->virtio);
+    firmware_reset(&c->firmware);
 }
 
 void chipset_firmware_loaded(struct chipset *c)
@@ -293,6 +294,8 @@ void chipset_start(struct chipset *c)
 {
     struct char_link *link = input_link(c);
     if (link) char_link_start(link);
+    if (!c->started) wire_console_start(&c->console);
+    c->started = true;
 }
 
 void chipset_input_ready(struct chipset *c)
@@ -313,4 +316,5 @@ void chipset_mirror_input(struct chipset *leader, struct chipset *follower)
 {
     for (unsigned n = 0; n < leader->links; n++)
         char_link_mirror(leader->link[n], follower->link[n]);
+    leader->console.mirror = &follower->console;
 }

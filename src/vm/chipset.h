@@ -17,13 +17,15 @@
 #include "devices/piix3.h"
 #include "devices/piix4_pm.h"
 #include "devices/reset_control.h"
-#include "devices/vga.h"
 #include "pci_windows.h"
 #include "serial_port.h"
 #include "shadow_ram.h"
 #include "wire_apic.h"
+#include "wire_console.h"
 #include "wire_firmware.h"
+#include "wire_floppy.h"
 #include "wire_ide.h"
+#include "wire_video.h"
 #include "wire_virtio.h"
 
 #define CHIPSET_SERIAL_PORTS 4
@@ -49,7 +51,7 @@ struct chipset {
     struct irq_line irq9; /* of the 8259 pair */
     u8 irq9_holders;      /* PCI interrupts and the SCI share it */
     struct irq_line irq8;
-    struct vga vga;
+    struct video video;
     struct serial_port serial[CHIPSET_SERIAL_PORTS];
     bool serial_fitted[CHIPSET_SERIAL_PORTS];
     struct debug_exit debug_exit;
@@ -57,11 +59,14 @@ struct chipset {
     struct chardev debug_back_end;
     struct irq_line irq13;
     struct shadow_ram shadow_ram;
-    struct firmware firmware;
-    struct wire_ide ide;
     struct wire_virtio virtio;
     struct char_link *link[CHIPSET_LINKS]; /* to the host: serial ports, consoles */
     unsigned links;
+    struct wire_console console;
+    bool started;
+    struct firmware firmware;
+    struct wire_ide ide;
+    struct wire_floppy floppy;
 };
 
 /* Wire everything. Returns false with one sentence in error when a back end cannot be opened. */

@@ -51,6 +51,7 @@ static void clear_pending(struct vcpu *v, u32 bits)
 static void host_events(struct vm *vm)
 {
     post_box_run(&vm->post);
+    video_tell(&vm->chipset.video);
     if (!vm->waker) return;
     u32 events = waker_take_events(vm->waker);
     if (events & WAKER_INPUT) chipset_input_ready(&vm->chipset);
@@ -139,7 +140,7 @@ static void stand_still(struct vm *vm)
     fpu_shelter(v);
     chipset_flush_output(&vm->chipset);
     u32 kept = __atomic_exchange_n(&v->pending, 0, __ATOMIC_SEQ_CST);
-    u64 retry_at_ns = host_now_ns() + PAUSE_RETRY_S * 1000000000ull;
+    u64 retry_at_ns = vm->paused & PAUSE_DISK ? host_now_ns() + PAUSE_RETRY_S * 1000000000ull : UINT64_MAX;
     if (!(kept & PENDING_HOST)) {
         if (vm->waker)
             waker_wait(vm->waker, retry_at_ns);

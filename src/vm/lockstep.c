@@ -248,8 +248,8 @@ static unsigned compare_all_memory(struct lockstep *l, FILE *out)
 {
     unsigned differences = 0;
     const u64 chunk = PAGE_SIZE;
-    if (!memcmp(l->lead->phys.ram, l->follow->phys.ram, l->lead->phys.ram_bytes)) return 0;
-    for (u64 at = 0; at < l->lead->phys.ram_bytes && differences < 16; at += chunk)
+    if (!memcmp(l->lead->phys.ram, l->follow->phys.ram, l->lead->phys.file_bytes)) return 0;
+    for (u64 at = 0; at < l->lead->phys.file_bytes && differences < 16; at += chunk)
         differences += compare_bytes(l, at, chunk, out);
     return differences;
 }

@@ -56,6 +56,11 @@ static void message(void *owner, u64 gpa, u32 value)
     apic_wires_message(&vm->chipset.apic, gpa, value);
 }
 
+GENERAL_REGS static void tracked_written(void *owner)
+{
+    video_written(&((struct vm *)owner)->chipset.video);
+}
+
 void machine_memory_changed(struct vm *vm, u64 gpa, u64 bytes)
 {
     shadow_flush(&vm->shadow);
@@ -161,19 +166,22 @@ static bool fail(char *error, size_t error_bytes, const char *what, int failed)
 
 static bool make_memory(struct vm *vm, char *error, size_t error_bytes)
 {
-    int failed = phys_init(&vm->phys, vm->options->memory_bytes);
+    int failed =
+        phys_init_with_video(&vm->phys, vm->options->memory_bytes, video_memory_bytes(vm->options->video));
     if (failed) return fail(error, error_bytes, "cannot have that much guest memory", failed);
     vm->phys.a20_mask = ~0ull;
     vm->phys.watched_written = watched_written;
     vm->phys.protect = protect;
     vm->phys.before_device = before_device;
     vm->phys.message = message;
+    vm->phys.tracked_written = tracked_written;
     vm->phys.owner = vm;
     failed = shadow_init(&vm->shadow, &vm->phys, &vm->counters);
     if (failed) return fail(error, error_bytes, "cannot have shadow page tables", failed);
     vm->shadow.forced_slow = vm->options->translator.forced_slow;
     vm->shadow.untraced = vm->options->no_traces;
     vm->shadow.windows = vm->options->windows;
+    vm->shadow.no_low_window = vm->options->no_low_window;
     if (vm->options->window_mappings) vm->shadow.window_mappings_max = vm->options->window_mappings;
     vm->shadow.no_prefill = vm->options->no_prefill;
     return true;
@@ -327,20 +335,23 @@ void vm_stop(struct vm *vm, enum stop_cause cause, int status, const char *forma
     __atomic_or_fetch(&vm->vcpu.pending, PENDING_EXIT, __ATOMIC_SEQ_CST);
 }
 
-void machine_pause(struct vm *vm, const char *message)
+static void set_paused(struct vm *vm, u8 paused)
 {
-    if (vm->paused) return;
-    vm->paused = true;
-    log_warn("%s; the machine stands still until this can be done (tried every %u s, and on SIGUSR2)",
-             message, PAUSE_RETRY_S);
+    struct console *console = &vm->chipset.console.console;
+    vm->paused = paused;
+    vm_time_freeze(&vm->time, paused);
+    console_set(console, &console->paused, paused != 0);
+}
+
+void machine_pause(struct vm *vm, enum pause_reason reason)
+{
+    set_paused(vm, vm->paused | reason);
     __atomic_or_fetch(&vm->vcpu.pending, PENDING_HOST, __ATOMIC_SEQ_CST);
 }
 
-void machine_resume(struct vm *vm)
+void machine_resume(struct vm *vm, enum pause_reason reason)
 {
-    if (!vm->paused) return;
-    vm->paused = false;
-    log_warn("the machine goes on");
+    set_paused(vm, vm->paused & ~reason);
 }
 
 void machine_request_reset(struct vm *vm, bool hard)
@@ -393,8 +404,10 @@ void machine_triple_fault(struct vm *vm)
 
 void machine_dump_screen(struct vm *vm)
 {
-    const char *path = vm->options->screen_dump;
-    if (!path || vm->role == MACHINE_FOLLOWER) return;
-    int failed = screen_dump(vm, path);
-    if (failed) log_warn("cannot write the screen dump %s: %s", path, strerror(-failed));
+    const char *text = vm->options->screen_dump, *picture = vm->options->screenshot;
+    if (vm->role == MACHINE_FOLLOWER) return;
+    int failed = text ? screen_dump(vm, text) : 0;
+    if (failed) log_warn("cannot write the screen dump %s: %s", text, strerror(-failed));
+    failed = picture ? screen_shot(vm, picture) : 0;
+    if (failed) log_warn("cannot write the screenshot %s: %s", picture, strerror(-failed));
 }

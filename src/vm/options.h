@@ -18,10 +18,19 @@
 
 struct cpu_model;
 
+enum display_kind {
+    DISPLAY_AUTO, /* a window if the machine boots from media and there is a desktop */
+    DISPLAY_NONE,
+    DISPLAY_WINDOW,
+};
+
+/* -vga */
+enum video_card { VIDEO_STANDARD, VIDEO_NONE };
+
 enum engine { ENGINE_TRANSLATE, ENGINE_INTERP };
 
 /* What the command asks for. */
-enum command { COMMAND_RUN, COMMAND_HELP, COMMAND_VERSION };
+enum command { COMMAND_RUN, COMMAND_HELP, COMMAND_HELP_KEYS, COMMAND_VERSION };
 
 struct options {
     struct boot_files boot;
@@ -33,6 +42,7 @@ struct options {
     struct drive_options drives;
     struct device_options devices;
     u64 memory_bytes;
+    enum video_card video;
     const struct cpu_model *cpu;
     const char *serial[4]; /* chardev specifications of COM1..COM4; NULL: no such port */
     unsigned serial_count; /* how many -serial were given */
@@ -44,11 +54,19 @@ struct options {
     bool no_apic;
     bool no_kvm_clock;
     bool no_isa_pnp;
+    const char *name;          /* of the machine, for titles; NULL: none */
+    const char *keys;          /* script of keys: a file or "-", or NULL */
+    const char *typed;         /* text to be typed, or NULL */
+    enum display_kind display; /* after options_parse(): not DISPLAY_AUTO */
+    bool full_screen;
+    bool whole_scale; /* the window's picture is enlarged by whole factors only */
+    const char *vnc;  /* what -vnc says, or NULL */
     bool no_reboot;
     bool no_shutdown;
 
     enum engine engine;
     bool no_traces, no_prefill; /* shadow tables */
+    bool no_low_window;
     enum windows_policy windows;
     u64 window_mappings; /* 0: the default */
     struct translator_config translator;
@@ -64,7 +82,7 @@ struct options {
     const char *profile;    /* where to write the folded stacks, or NULL */
     const char *symbols;    /* of the guest kernel, or NULL */
     bool perf_map;
-    const char *screen_dump;
+    const char *screen_dump, *screenshot;
     u64 timeout_ns; /* UINT64_MAX: none */
 };
 

@@ -9,6 +9,15 @@
 #include <string.h>
 #include <time.h>
 
+/* NAME, perhaps with more behind it that QEMU tells its host. */
+static bool set_name(struct options *o, const char *value, struct complaint *c)
+{
+    char *comma = strchr((char *)value, ',');
+    if (comma) *comma = 0;
+    o->name = value;
+    return true;
+}
+
 static bool set_memory(struct options *o, const char *value, struct complaint *c)
 {
     char *size = option_item(value, "size");
@@ -81,6 +90,7 @@ static bool set_rtc(struct options *o, const char *value, struct complaint *c)
 }
 
 static const struct option_row rows[] = {
+    {"name", "NAME", "what the machine is called, in titles", set_name, 0, 0},
     {"memory", "SIZE", "guest memory: 512 or 512M, 1G, ... (default 128M)", set_memory, 0, 0},
     {"m", "SIZE", NULL, set_memory, 0, 0},
     {"cpu", "MODEL", "CPU model (default max: all that Ringer does on this host)", set_cpu, 0, 0},

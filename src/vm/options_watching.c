@@ -35,6 +35,7 @@ static bool set_debug(struct options *o, const char *value, struct complaint *c)
 
 static const struct option_row rows[] = {
     {"screen-dump", "FILE", "write the text screen there at the end and on SIGUSR1", STRING(screen_dump)},
+    {"screenshot", "FILE", "write the picture there as PNG at the end and on SIGUSR1", STRING(screenshot)},
     {"timeout", "SECONDS", "end with status 5 after that time", set_timeout, 0, 0},
     {"stats", NULL, "print counters to stderr at the end", SWITCH(stats)},
     {"stats-json", "FILE", "write them there, as a JSON object", STRING(stats_json)},

@@ -42,6 +42,8 @@ static int lay(struct phys *phys, const struct pci_window *window)
     const struct pci_bar *bar = window->bar;
     switch (bar->kind) {
     case PCI_BAR_MMIO: return phys_map_mmio(phys, window->base, bar->bytes, bar->ops, bar->handler);
+    case PCI_BAR_MEMORY:
+        return phys_map_video(phys, window->base, bar->bytes, (u64)(bar->host - phys->video));
     case PCI_BAR_IMAGE: return phys_map_rom(phys, window->base, bar->bytes, bar->host);
     default: return 0;
     }

@@ -1,5 +1,6 @@
 #include "screen.h"
 
+#include "png.h"
 #include "vm.h"
 
 #include <errno.h>
@@ -37,38 +38,65 @@ bool screen_dump_check(const char *path, char *error, size_t error_bytes)
         if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) failed = EISDIR;
     }
     if (!failed) return true;
-    snprintf(error, error_bytes, "cannot write the screen dump %s: %s", path, strerror(failed));
+    snprintf(error, error_bytes, "cannot write the screen to %s: %s", path, strerror(failed));
     return false;
 }
 
-static int write_all(int fd, const char *text, size_t bytes)
+static int write_all(int fd, const void *data, size_t bytes)
 {
+    const u8 *at = data;
     while (bytes) {
-        ssize_t done = write(fd, text, bytes);
+        ssize_t done = write(fd, at, bytes);
         if (done < 0 && errno == EINTR) continue;
         if (done < 0) return -errno;
-        text += done;
+        at += done;
         bytes -= (size_t)done;
     }
     return 0;
 }
 
-int screen_dump(struct vm *vm, const char *path)
+static int write_file(const char *path, const void *data, size_t bytes)
 {
-    size_t bytes = vga_text_dump(&vm->chipset.vga, NULL, 0);
-    char *text = malloc(bytes + 1), *name;
-    if (!text) return -ENOMEM;
-    vga_text_dump(&vm->chipset.vga, text, bytes + 1);
+    char *name;
     int fd = open_beside(path, &name);
-    if (fd < 0) {
-        free(text);
-        return fd;
-    }
-    int failed = write_all(fd, text, bytes);
+    if (fd < 0) return fd;
+    int failed = write_all(fd, data, bytes);
     if (close(fd) < 0 && !failed) failed = -errno;
     if (!failed && rename(name, path) < 0) failed = -errno;
     if (failed) unlink(name);
     free(name);
+    return failed;
+}
+
+int screen_dump(struct vm *vm, const char *path)
+{
+    if (!video_display(&vm->chipset.video)) return -ENODEV;
+    const struct vga *vga = &vm->chipset.video.vga;
+    size_t bytes = vga_text_dump(vga, NULL, 0);
+    char *text = malloc(bytes + 1);
+    if (!text) return -ENOMEM;
+    vga_text_dump(vga, text, bytes + 1);
+    int failed = write_file(path, text, bytes);
     free(text);
+    return failed;
+}
+
+/* A time at which everything that blinks is there. */
+#define BLINK_NONE 0
+
+int screen_shot(struct vm *vm, const char *path)
+{
+    struct display *display = video_display(&vm->chipset.video);
+    struct display_viewer viewer = {.changed = NULL};
+    int failed = display ? display_attach(display, &viewer) : -ENODEV;
+    if (failed) return failed;
+    display_take(&viewer);
+    display_draw(&viewer, BLINK_NONE);
+    size_t bytes = 0;
+    const struct display_frame *frame = &viewer.frame;
+    u8 *png = frame->pixel ? png_encode(frame->pixel, frame->width, frame->height, &bytes) : NULL;
+    failed = png ? write_file(path, png, bytes) : -ENOMEM;
+    free(png);
+    display_detach(&viewer);
     return failed;
 }

@@ -1,6 +1,7 @@
 #include "waker.h"
 
 #include "cpu/vcpu.h"
+#include "translator/translator.h"
 
 #include <errno.h>
 #include <linux/futex.h>
@@ -45,12 +46,21 @@ void waker_block_signals(void)
 
 /* --- the waker thread --- */
 
+/* (A thread that has ended is none: no harm.) */
+static void kick_vcpu(struct waker *waker)
+{
+    pid_t thread = (pid_t)__atomic_load_n(&waker->vcpu_thread, __ATOMIC_SEQ_CST);
+    if (thread) tgkill(getpid(), thread, KICK_SIGNAL);
+}
+
 static void raise_event(struct waker *waker, u32 event)
 {
     if (event) __atomic_or_fetch(&waker->events, event, __ATOMIC_SEQ_CST);
     __atomic_or_fetch(waker->pending, PENDING_HOST, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&waker->waiting, __ATOMIC_SEQ_CST))
         syscall(SYS_futex, waker->pending, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    else
+        kick_vcpu(waker);
 }
 
 void waker_wake(struct waker *waker)
@@ -169,6 +179,11 @@ void waker_stop(struct waker *waker)
     close(waker->kick_fd);
     close(waker->timer_fd);
     close(waker->signal_fd);
+}
+
+void waker_kick_me(struct waker *waker)
+{
+    __atomic_store_n(&waker->vcpu_thread, (u32)gettid(), __ATOMIC_SEQ_CST);
 }
 
 void waker_set_deadline(struct waker *waker, u64 deadline_ns)

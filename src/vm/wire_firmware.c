@@ -94,15 +94,6 @@ static bool put_option_roms(struct firmware *f, char *error, size_t error_bytes)
     return true;
 }
 
-/* The VGA has no PCI function, and so no ROM of its own. Without a video BIOS the machine is blind, no more.
- */
-static bool put_video_bios(struct firmware *f, char *error, size_t error_bytes)
-{
-    char path[FIRMWARE_PATH_BYTES];
-    if (!firmware_find(f->vm->options->firmware_directory, "vgabios.bin", path)) return true;
-    return put_rom_file(&f->config, path, "vgaroms/vgabios.bin", error, error_bytes);
-}
-
 /* --- facts as items --- */
 
 /* RAM as INT 15h E820h tells it: address, bytes, type. SeaBIOS takes reservations out by itself. */
@@ -181,6 +172,16 @@ static bool put_facts(struct firmware *f)
            put_acpi(f, &machine) && put_smbios(f);
 }
 
+static void tell_disks(struct vm *vm)
+{
+    u64 bytes[CMOS_DISKS] = {0};
+    for (unsigned n = 0; n < CMOS_DISKS; n++) {
+        struct drive *drive = drives_at(&vm->drives, DRIVE_IDE, n);
+        if (drive && drive->medium == MEDIUM_DISK) bytes[n] = drive_disk(drive)->bytes;
+    }
+    cmos_set_disks(&vm->chipset.rtc, bytes);
+}
+
 /* --- the log --- */
 
 static void log_byte(void *sink, u8 byte)
@@ -217,12 +218,13 @@ bool firmware_init(struct firmware *f, struct vm *vm, char *error, size_t error_
         snprintf(error, error_bytes, "out of memory");
         return false;
     }
+    tell_disks(vm);
     ports_claim(&vm->ports, 0x510, 2, 2, &fw_cfg_ops, &f->config);
     ports_claim(&vm->ports, 0x514, 8, 4, &fw_cfg_dma_ops, &f->config);
     if (!open_log(f, error, error_bytes)) return false;
     if (vm->options->boot.kernel) return true;
     firmware_find(vm->options->firmware_directory, "bios-256k.bin", f->image);
-    return put_video_bios(f, error, error_bytes) && put_option_roms(f, error, error_bytes);
+    return put_option_roms(f, error, error_bytes);
 }
 
 void firmware_destroy(struct firmware *f)

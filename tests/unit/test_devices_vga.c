@@ -21,10 +21,29 @@ static u64 now_ns(const struct clock *clock)
     return ((const struct fake_clock *)clock)->now;
 }
 
+static u8 memory[VGA_MEMORY_BYTES];
+static struct {
+    bool mapped;
+    u32 offset, count;
+} window;
+
+static void map(void *machine, bool mapped, u32 offset)
+{
+    window.mapped = mapped;
+    window.offset = offset;
+    window.count++;
+}
+
+static void collect(void *machine, u64 *pages) {}
+
 static void start(void)
 {
     fake = (struct fake_clock){.clock = {.now_ns = now_ns}};
-    vga_init(&vga, &fake.clock);
+    memset(memory, 0, sizeof(memory));
+    memset(&window, 0, sizeof(window));
+    vga_destroy(&vga);
+    vga_init(&vga,
+             &(struct vga_wiring){.clock = &fake.clock, .memory = memory, .map = map, .collect = collect});
 }
 
 static u8 in(unsigned port)
@@ -64,10 +83,10 @@ static void test_text_memory(void)
     CHECK_EQ(peek(0xb8000, 4), 0x07200720);
     poke(0xb8000, 4, 0x1f421f41);
     CHECK_EQ(peek(0xb8000, 4), 0x1f421f41);
-    CHECK_EQ(vga.plane[0][0], 'A');
-    CHECK_EQ(vga.plane[1][0], 0x1f);
-    CHECK_EQ(vga.plane[0][2], 'B');
-    CHECK_EQ(vga.plane[2][0], 0);
+    CHECK_EQ(*vga_plane_byte(&vga, 0, 0), 'A');
+    CHECK_EQ(*vga_plane_byte(&vga, 1, 0), 0x1f);
+    CHECK_EQ(*vga_plane_byte(&vga, 0, 2), 'B');
+    CHECK_EQ(*vga_plane_byte(&vga, 2, 0), 0);
     poke(0xbfffe, 2, 0xaa55); /* all 32 KB are there */
     CHECK_EQ(peek(0xbfffe, 2), 0xaa55);
     CHECK_EQ(peek(0xa0000, 4), 0xffffffff); /* and nothing elsewhere */
@@ -88,8 +107,8 @@ static void test_font_load(void)
         poke(0xa0000 + i, 1, i * 7);
     }
     CHECK_EQ(peek(0xa0123, 1), (0x123 * 7) & 0xff);
-    CHECK_EQ(vga.plane[2][0x123], (0x123 * 7) & 0xff);
-    CHECK_EQ(vga.plane[0][0x123], 0);
+    CHECK_EQ(*vga_plane_byte(&vga, 2, 0x123), (0x123 * 7) & 0xff);
+    CHECK_EQ(*vga_plane_byte(&vga, 0, 0x123), 0);
     indexed(0x3c4, 2, 0x03), indexed(0x3c4, 4, 0x03);
     indexed(0x3ce, 4, 0x00), indexed(0x3ce, 5, 0x10), indexed(0x3ce, 6, 0x0e);
     CHECK_EQ(peek(0xb8000, 4), 0x17651774);
@@ -104,18 +123,18 @@ static void planar(void)
 
 static void check_planes(u32 at, u8 p0, u8 p1, u8 p2, u8 p3)
 {
-    CHECK_EQ(vga.plane[0][at], p0);
-    CHECK_EQ(vga.plane[1][at], p1);
-    CHECK_EQ(vga.plane[2][at], p2);
-    CHECK_EQ(vga.plane[3][at], p3);
+    CHECK_EQ(*vga_plane_byte(&vga, 0, at), p0);
+    CHECK_EQ(*vga_plane_byte(&vga, 1, at), p1);
+    CHECK_EQ(*vga_plane_byte(&vga, 2, at), p2);
+    CHECK_EQ(*vga_plane_byte(&vga, 3, at), p3);
 }
 
 static void set_latches(u8 p0, u8 p1, u8 p2, u8 p3)
 {
-    vga.plane[0][99] = p0;
-    vga.plane[1][99] = p1;
-    vga.plane[2][99] = p2;
-    vga.plane[3][99] = p3;
+    *vga_plane_byte(&vga, 0, 99) = p0;
+    *vga_plane_byte(&vga, 1, 99) = p1;
+    *vga_plane_byte(&vga, 2, 99) = p2;
+    *vga_plane_byte(&vga, 3, 99) = p3;
     peek(0xa0000 + 99, 1);
 }
 
@@ -191,7 +210,7 @@ static void test_registers(void)
     in(0x3da); /* resets it */
     out(0x3c0, 0x03), out(0x3c0, 0x2a);
     CHECK_EQ(in(0x3c1), 0x2a);
-    CHECK_EQ(vga.attribute[0x10], 0x0c);
+    CHECK_EQ(vga.reg.attribute[0x10], 0x0c);
     out(0x3c0, 0x23), out(0x3c0, 0x15); /* the palette belongs to the screen */
     CHECK_EQ(in(0x3c1), 0x2a);
     CHECK_EQ(in(0x3c0), 0x23);
@@ -293,6 +312,120 @@ static void test_dump(void)
     CHECK_EQ(small[0], 0);
 }
 
+/* Chain 4 as plain memory, while the graphics controller does nothing on the way; a bank of a linear mode. */
+static void test_mapped_window(void)
+{
+    planar();
+    CHECK_EQ(window.count, 0);
+    indexed(0x3c4, 4, 0x0e);
+    CHECK(window.mapped && window.offset == 0 && window.count == 1);
+    for (unsigned at = 0; at < 0x10000; at += 0x123) { /* it is the same memory */
+        poke(0xa0000 + at, 1, at * 13);
+        CHECK_EQ(memory[at], (u8)(at * 13));
+        CHECK_EQ(*vga_plane_byte(&vga, at & 3, at & ~3u), (u8)(at * 13));
+    }
+    indexed(0x3ce, 8, 0x0f);
+    CHECK(!window.mapped && window.count == 2);
+    indexed(0x3ce, 8, 0xff), indexed(0x3c4, 2, 0x01);
+    CHECK(!window.mapped);
+    indexed(0x3c4, 2, 0x0f);
+    CHECK(window.mapped);
+    indexed(0x3ce, 6, 0x0f); /* B8000h */
+    CHECK(!window.mapped);
+    indexed(0x3ce, 6, 0x05);
+    vga_reset(&vga);
+    CHECK(!window.mapped);
+}
+
+static void vbe(u16 index, u16 value)
+{
+    vga_vbe_ops.write(&vga, 0, 2, index);
+    vga_vbe_ops.write(&vga, 1, 2, value);
+}
+static u16 vbe_in(u16 index)
+{
+    vga_vbe_ops.write(&vga, 0, 2, index);
+    return (u16)vga_vbe_ops.read(&vga, 1, 2);
+}
+
+static void test_vbe(void)
+{
+    start();
+    CHECK_EQ(vbe_in(VGA_VBE_ID), 0xb0c5);
+    CHECK_EQ(vbe_in(VGA_VBE_MEMORY_64K), 256);
+    memset(memory, 0xaa, sizeof(memory));
+    vbe(VGA_VBE_XRES, 1920), vbe(VGA_VBE_YRES, 1200), vbe(VGA_VBE_BPP, 32), vbe(VGA_VBE_ENABLE, 0x41);
+    CHECK_EQ(memory[0] | memory[1920 * 1200 * 4 - 1], 0);
+    CHECK_EQ(memory[1920 * 1200 * 4], 0xaa);
+    CHECK_EQ(vbe_in(VGA_VBE_VIRTUAL_WIDTH), 1920);
+    CHECK_EQ(vbe_in(VGA_VBE_VIRTUAL_HEIGHT), (16 << 20) / (1920 * 4));
+    vbe(VGA_VBE_Y_OFFSET, 5000);
+    CHECK_EQ(vbe_in(VGA_VBE_Y_OFFSET), (16 << 20) / (1920 * 4) - 1200);
+    vbe(VGA_VBE_ENABLE, 0x43); /* capabilities */
+    CHECK_EQ(vbe_in(VGA_VBE_XRES), 2560);
+    vbe(VGA_VBE_ENABLE, 0x41);
+    CHECK_EQ(vbe_in(VGA_VBE_XRES), 1920);
+    CHECK_EQ(vbe_in(VGA_VBE_X_OFFSET), 0); /* it was on already: nothing is reset, nothing cleared */
+    /* banks, where the VGA's registers say A0000h */
+    indexed(0x3ce, 6, 0x05);
+    CHECK(window.mapped && window.offset == 0);
+    vbe(VGA_VBE_BANK, 5);
+    CHECK(window.mapped && window.offset == 5 * 65536);
+    poke(0xa0010, 4, 0x12345678);
+    CHECK_EQ(memory[5 * 65536 + 0x10], 0x78);
+    vbe(VGA_VBE_BANK, 0xffff);
+    CHECK_EQ(vbe_in(VGA_VBE_BANK), 255);
+    vbe(VGA_VBE_ENABLE, 0);
+    CHECK(!window.mapped);
+    CHECK_EQ(vbe_in(VGA_VBE_BANK), 0);
+    /* too much */
+    vbe(VGA_VBE_XRES, 9999), vbe(VGA_VBE_YRES, 9999), vbe(VGA_VBE_BPP, 7), vbe(VGA_VBE_ENABLE, 0xc1);
+    CHECK_EQ(vbe_in(VGA_VBE_XRES), 2560);
+    CHECK_EQ(vbe_in(VGA_VBE_YRES), 1600);
+    CHECK_EQ(vbe_in(VGA_VBE_BPP), 8);
+    vbe(VGA_VBE_VIRTUAL_WIDTH, 0xffff), vbe(VGA_VBE_BPP, 32);
+    CHECK_EQ(vbe_in(VGA_VBE_VIRTUAL_WIDTH), 5120);
+    CHECK_EQ(vbe_in(VGA_VBE_YRES), (16 << 20) / (5120 * 4));
+    /* eight bits of colour */
+    out(0x3c8, 1), out(0x3c9, 0x3f), out(0x3c9, 0x15), out(0x3c9, 0x00);
+    vbe(VGA_VBE_ENABLE, 0x61);
+    out(0x3c7, 1);
+    CHECK_EQ(in(0x3c9), 0xff);
+    CHECK_EQ(in(0x3c9), 0x55);
+    out(0x3c8, 1), out(0x3c9, 0xfe);
+    CHECK_EQ(vga.reg.dac[1][0], 0xfe);
+    /* the page: the same registers, the VGA's ports, EDID */
+    CHECK_EQ(vga_mmio_ops.read(&vga, 0x500 + 2 * VGA_VBE_XRES, 2), 2560);
+    vga_mmio_ops.write(&vga, 0x500 + 2 * VGA_VBE_ENABLE, 2, 0);
+    CHECK_EQ(vbe_in(VGA_VBE_ENABLE), 0);
+    vga_mmio_ops.write(&vga, 0x402, 1, 0x67);
+    CHECK_EQ(vga_mmio_ops.read(&vga, 0x40c, 1), 0x67);
+    u8 sum = 0;
+    for (unsigned n = 0; n < 128; n++)
+        sum += (u8)vga_mmio_ops.read(&vga, n, 1);
+    CHECK_EQ(sum, 0);
+    CHECK_EQ(vga_mmio_ops.read(&vga, 0, 4), 0xffffff00);
+}
+
+/* The shapes by which a font is found, and what is in its letters. */
+static void test_font_of_image(void)
+{
+    static u8 image[40000];
+    start();
+    CHECK(!vga_load_font(&vga, image, sizeof(image)));
+    memset(image, 0x11, sizeof(image));
+    u8 *font = image + 12345;
+    memset(font, 0, 4096);
+    memset(font + 0xdb * 16, 0xff, 16);
+    memset(font + 0xdf * 16, 0xff, 8);
+    memset(font + 'A' * 16 + 3, 0x7e, 1);
+    CHECK(vga_load_font(&vga, image, sizeof(image)));
+    CHECK_EQ(*vga_plane_byte(&vga, 2, 'A' * 32 + 3), 0x7e);
+    CHECK_EQ(*vga_plane_byte(&vga, 2, 0xdb * 32 + 15), 0xff);
+    CHECK_EQ(*vga_plane_byte(&vga, 2, 0xdb * 32 + 16), 0);
+    CHECK(!vga_load_font(&vga, image, 12345 + 4095));
+}
+
 int main(void)
 {
     test_text_memory();
@@ -302,5 +435,8 @@ int main(void)
     test_registers();
     test_retrace();
     test_dump();
+    test_mapped_window();
+    test_vbe();
+    test_font_of_image();
     return check_report();
 }

@@ -26,16 +26,41 @@ static u64 no_time(const struct clock *clock)
     return 0;
 }
 
+static u8 memory[VGA_MEMORY_BYTES];
+static void map(void *machine, bool mapped, u32 offset) {}
+static void collect(void *machine, u64 *pages) {}
+
+/* A PNG file by its signature, header and end; that its pixels are right a boot test sees. */
+static void test_screenshot(struct vm *vm, const char *path)
+{
+    static u8 png[65536];
+    CHECK_EQ(screen_shot(vm, path), 0);
+    FILE *file = fopen(path, "r");
+    size_t bytes = file ? fread(png, 1, sizeof(png), file) : 0;
+    if (file) fclose(file);
+    CHECK(bytes > 57 && bytes < sizeof(png));
+    static const u8 start[] = {0x89, 'P', 'N', 'G', 13, 10, 26,  10, 0, 0, 0,   13, 'I',
+                               'H',  'D', 'R', 0,   0,  2,  208, 0,  0, 1, 144, 8,  2}; /* 720 x 400 */
+    static const u8 end[] = {0, 0, 0, 0, 'I', 'E', 'N', 'D', 0xae, 0x42, 0x60, 0x82};
+    CHECK(!memcmp(png, start, sizeof(start)));
+    CHECK(!memcmp(png + bytes - sizeof(end), end, sizeof(end)));
+    CHECK(screen_shot(vm, "/nonexistent/shot") < 0);
+    CHECK(!vm->chipset.video.vga.display.viewers);
+}
+
 int main(void)
 {
     static const struct clock clock = {.now_ns = no_time};
     struct vm *vm = aligned_alloc(_Alignof(struct vm), sizeof(*vm));
     char directory[] = "/tmp/ringer-screen-XXXXXX", path[64], error[256], text[4096];
     if (!vm || !mkdtemp(directory)) abort();
-    vga_init(&vm->chipset.vga, &clock);
+    memset(&vm->chipset.video, 0, sizeof(vm->chipset.video));
+    vm->chipset.video.vm = vm;
+    struct vga *vga = &vm->chipset.video.vga;
+    vga_init(vga, &(struct vga_wiring){.clock = &clock, .memory = memory, .map = map, .collect = collect});
     const char *hello = "hello";
     for (unsigned i = 0; hello[i]; i++) /* text is in plane 0, attributes in plane 1: through B8000h */
-        vga_memory_ops.write(&vm->chipset.vga, 0x18000 + 2 * i, 1, (u8)hello[i]);
+        vga_memory_ops.write(vga, 0x18000 + 2 * i, 1, (u8)hello[i]);
 
     snprintf(path, sizeof(path), "%s/screen", directory);
     CHECK(screen_dump_check(path, error, sizeof(error)));
@@ -52,8 +77,10 @@ int main(void)
     CHECK(strstr(error, "/nonexistent/screen") != NULL);
     CHECK(!screen_dump_check(directory, error, sizeof(error)));
     CHECK(screen_dump(vm, "/nonexistent/screen") < 0);
+    test_screenshot(vm, path);
     unlink(path);
     rmdir(directory);
+    vga_destroy(vga);
     free(vm);
     return check_report();
 }
