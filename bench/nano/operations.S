@@ -150,14 +150,100 @@ OPERATION(in, 0)
     jnz 1b
     ret
 
-/* Writes the interrupt mask of the PIC: what this machine, which has no local APIC, has in place of the paper's write of CR8,
- * the task priority. */
+/* Writes the interrupt mask of the PIC. */
 OPERATION(out_pic, 0)
     mov al, 0xff
 1:  out 0x21, al
     dec ecx
     jnz 1b
     ret
+
+/* --- the local APIC: its page is the first of the region --- */
+
+LAPIC = REGION
+LAPIC_TPR = LAPIC + 0x80
+LAPIC_EOI = LAPIC + 0xb0
+LAPIC_SVR = LAPIC + 0xf0
+LAPIC_ICR = LAPIC + 0x300
+LAPIC_LVT_TIMER = LAPIC + 0x320
+LAPIC_INITIAL_COUNT = LAPIC + 0x380
+LAPIC_CURRENT_COUNT = LAPIC + 0x390
+
+show_lapic:
+    mov dword ptr [region_table], 0xfee00013    /* PCD W P */
+    mov eax, cr3
+    mov cr3, eax
+    mov dword ptr [LAPIC_SVR], 0x1ff
+    ret
+
+/* The task priority: what the paper writes by CR8, which 32-bit processors do not have. */
+OPERATION(lapic_priority, show_lapic)
+    xor eax, eax
+1:  mov [LAPIC_TPR], eax
+    dec ecx
+    jnz 1b
+    ret
+
+/* End of interrupt, with none in service. */
+OPERATION(lapic_eoi, show_lapic)
+    xor eax, eax
+1:  mov [LAPIC_EOI], eax
+    dec ecx
+    jnz 1b
+    ret
+
+/* The timer set to go off in a second or more, as a kernel without TSC-deadline mode does at the end of every tick. */
+OPERATION(lapic_timer, start_timer)
+    mov eax, -1
+1:  mov [LAPIC_INITIAL_COUNT], eax
+    dec ecx
+    jnz 1b
+    ret
+
+start_timer:
+    call show_lapic
+    mov dword ptr [LAPIC_LVT_TIMER], 0x30
+    ret
+
+OPERATION(lapic_read, start_timer)
+1:  mov eax, [LAPIC_SVR]
+    dec ecx
+    jnz 1b
+    ret
+
+/* The same in TSC-deadline mode. */
+OPERATION(tsc_deadline, start_deadline)
+    mov esi, ecx
+    mov ecx, 0x6e0
+1:  rdtsc
+    add edx, 2
+    wrmsr
+    dec esi
+    jnz 1b
+    ret
+
+start_deadline:
+    call show_lapic
+    mov dword ptr [LAPIC_LVT_TIMER], 0x40030
+    ret
+
+/* A whole interrupt: an IPI to oneself, its delivery, EOI and IRET. */
+OPERATION(self_ipi, set_ipi_gate)
+    mov eax, 0x40040            /* to self, fixed, vector 40h */
+    sti
+1:  mov [LAPIC_ICR], eax
+    dec ecx
+    jnz 1b
+    cli
+    ret
+
+set_ipi_gate:
+    call show_lapic
+    GATE_IDT(0x40, KCODE, offset end_interrupt, 0x8e)
+    ret
+end_interrupt:
+    mov dword ptr [LAPIC_EOI], 0
+    iretd
 
 /* --- system registers --- */
 

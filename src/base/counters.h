@@ -47,6 +47,7 @@
     X(hoists_failed, "times such a check failed")                                                            \
     X(hoists_left, "blocks left because an entry went that was checked")                                     \
     X(slow_accesses, "memory accesses that took the slow path")                                              \
+    X(device_moves, "MOVs to and from devices without the interpreter")                                      \
     X(slow_interpreted, "memory accesses that had to be interpreted")                                        \
     X(shadow_fills, "shadow entries filled")                                                                 \
     X(shadow_prefills, "neighbouring pages filled with one that was asked for")                              \
@@ -58,7 +59,10 @@
     X(trace_writes, "writes that met a write trace")                                                         \
     X(trace_drops, "shadow entries dropped by them")                                                         \
     X(trace_storms, "traces ended because the page was written too often")                                   \
+    X(kicks, "kicks: another thread made something pending")                                                 \
+    X(kicks_again, "of these, outside translated code, and so to be repeated")                               \
     X(window_promotions, "address spaces given a host window")                                               \
+    X(window_low, "of these, the one at address 0")                                                          \
     X(window_demotions, "host windows taken away again")                                                     \
     X(window_faults, "host page faults in windows")                                                          \
     X(window_mappings, "runs of pages mapped into windows")                                                  \
@@ -72,6 +76,7 @@
     X(interrupts, "external interrupts delivered")                                                           \
     X(port_reads, "port reads")                                                                              \
     X(port_writes, "port writes")                                                                            \
+    X(port_string_bytes, "bytes of string I/O taken in bulk")                                                \
     X(mmio_accesses, "accesses to memory-mapped devices")                                                    \
     X(pvclock_updates, "times the paravirtual clock was written to guest memory")                            \
     X(halts, "times the guest halted")                                                                       \

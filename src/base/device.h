@@ -17,6 +17,13 @@ struct io_ops {
     void (*write)(void *device, u32 offset, unsigned size, u32 value);
 };
 
+/* String I/O (INS and OUTS with REP) at one port of a window, for ports through which data streams: `count`
+ * elements of `size` bytes at once. Returns how many were taken; those that are left are asked for singly. */
+struct io_string_ops {
+    u32 (*read)(void *device, u32 offset, unsigned size, u8 *to, u32 count);
+    u32 (*write)(void *device, u32 offset, unsigned size, const u8 *from, u32 count);
+};
+
 /* One wire. The receiver installs set(); a device raises and lowers it, and may do so repeatedly. */
 struct irq_line {
     void (*set)(void *receiver, unsigned pin, bool level);

@@ -32,8 +32,10 @@ struct disk_request {
     unsigned part_count;
     int error; /* for done(): 0 or -errno, after the policy for errors (report, ignore, stop) was applied */
     void (*done)(struct disk_request *request);
-    void *device;     /* the submitter's */
-    struct post post; /* the disk's, from submit() to done() */
+    void *device; /* the submitter's */
+    /* the disk's, from submit() to done() */
+    struct disk *disk;
+    struct post post;
 };
 
 struct disk {

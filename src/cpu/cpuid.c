@@ -1,8 +1,8 @@
 /*
  * The table of CPU models and the CPUID instruction (SDM 2 "CPUID").
  *
- * Not exposed, and why: APIC (there is none yet), SMAP (EFLAGS.AC would
- * become part of every shadow entry), AVX and XSAVE (state not kept yet), MONITOR, performance monitoring,
+ * Not exposed, and why: x2APIC (nothing is gained for one processor), SMAP (EFLAGS.AC would become part of
+ * every shadow entry), AVX and XSAVE (state not kept yet), MONITOR, performance monitoring,
  * 3DNow!.
  *
  * `max` tells the signature of an in-order Atom (family 6, model 1Ch, stepping 10): a 32-bit-only core
@@ -24,7 +24,7 @@
 #define PENTIUM_4   (PENTIUM_III | F1D_SSE2 | F1D_CLFSH)
 #define MAX_F1_ECX                                                                                           \
     (F1C_SSE3 | F1C_PCLMULQDQ | F1C_SSSE3 | F1C_SSE4_1 | F1C_SSE4_2 | F1C_MOVBE | F1C_POPCNT | F1C_AES |     \
-     F1C_RDRAND)
+     F1C_TSC_DEADLINE | F1C_RDRAND)
 #define MAX_F7_EBX                                                                                           \
     (F7B_TSC_ADJUST | F7B_BMI1 | F7B_FDP_EXCPTN_ONLY | F7B_SMEP | F7B_BMI2 | F7B_ERMS | F7B_NO_FPU_CS_DS |   \
      F7B_RDSEED | F7B_ADX | F7B_SHA)
@@ -112,7 +112,7 @@ static __attribute__((constructor)) void limit_models_to_host(void)
     for (unsigned i = 0; i < ARRAY_SIZE(models); i++) {
         struct cpu_model *m = &models[i];
         m->f1_edx &= f1_edx | ~(u32)HOST_F1_EDX;
-        m->f1_ecx = (m->f1_ecx & f1_ecx) | F1C_HYPERVISOR;
+        m->f1_ecx = (m->f1_ecx & (f1_ecx | F1C_TSC_DEADLINE)) | F1C_HYPERVISOR;
         m->f7_ebx &= f7_ebx | ~HOST_F7_EBX;
         m->f7_edx &= f7_edx;
         m->x1_ecx &= x1_ecx;
@@ -172,11 +172,15 @@ static struct leaf leaf_vendor(const struct cpu_model *m)
         {m->max_leaf, text_word(m->vendor, 0), text_word(m->vendor, 8), text_word(m->vendor, 4)}};
 }
 
-static struct leaf leaf_features(const struct cpu_model *m)
+static struct leaf leaf_features(const struct vcpu *v)
 {
-    u32 ebx = 1 << 16; /* one logical processor; 15-8: CLFLUSH line in units of 8 bytes */
+    const struct cpu_model *m = v->model;
+    u32 ebx = 1 << 16; /* 31-24: APIC ID; one logical processor; 15-8: CLFLUSH line in units of 8 bytes */
+    u32 ecx = m->f1_ecx, edx = m->f1_edx;
     if (m->f1_edx & F1D_CLFSH) ebx |= 8 << 8;
-    return (struct leaf){{m->signature, ebx, m->f1_ecx, m->f1_edx}};
+    if (v->apic_base & APIC_BASE_ENABLED) edx |= F1D_APIC;
+    if (!v->host->apic) ecx &= ~(u32)F1C_TSC_DEADLINE;
+    return (struct leaf){{m->signature, ebx, ecx, edx}};
 }
 
 /* Leaf 4: L1 data, L1 instruction, unified L2. EAX type, level << 5, self-initializing; EBX line, ways; ECX
@@ -191,14 +195,21 @@ static struct leaf leaf_cache(u32 subleaf)
     return subleaf < ARRAY_SIZE(caches) ? caches[subleaf] : (struct leaf){{0}};
 }
 
-/* Leaves 15h and 16h: the TSC's rate, so that a guest need not measure it. TSC Hz = ECX * EBX / EAX; with a
- * nominal crystal of 100 kHz the kHz of the TSC are EBX. */
+u64 cpuid_crystal_hz(u64 tsc_hz)
+{
+    u64 khz = tsc_hz / 1000, crystal = khz * 1000;
+    return crystal >> 32 ? crystal / 2 : crystal;
+}
+
+/* Leaves 15h and 16h: the TSC's rate and the APIC timer's, so that a guest need not measure them. TSC Hz =
+ * ECX
+ * * EBX / EAX. */
 static struct leaf leaf_tsc(const struct vcpu *v, u32 number)
 {
-    enum { CRYSTAL_HZ = 100000 };
     u64 khz = v->host->tsc_hz ? v->host->tsc_hz(v->host->machine) / 1000 : 0;
     if (!khz) return (struct leaf){{0}};
-    if (number == 0x15) return (struct leaf){{CRYSTAL_HZ / 1000, (u32)khz, CRYSTAL_HZ, 0}};
+    u64 crystal = cpuid_crystal_hz(khz * 1000);
+    if (number == 0x15) return (struct leaf){{1, (u32)(khz * 1000 / crystal), (u32)crystal, 0}};
     return (struct leaf){{(u32)(khz / 1000), (u32)(khz / 1000), 100, 0}}; /* base, highest, bus: MHz */
 }
 
@@ -207,10 +218,11 @@ static struct leaf basic_leaf(const struct vcpu *v, u32 number, u32 subleaf)
     const struct cpu_model *m = v->model;
     switch (number) {
     case 0: return leaf_vendor(m);
-    case 1: return leaf_features(m);
+    case 1: return leaf_features(v);
     case 2:
         return (struct leaf){{1, m->caches[0], m->caches[1], m->caches[2]}}; /* AL 1: one query is enough */
     case 4: return leaf_cache(subleaf);
+    case 6: return (struct leaf){{v->host->apic ? F6A_ARAT : 0}};
     case 0x15:
     case 0x16: return leaf_tsc(v, number);
     case 7: return subleaf ? (struct leaf){{0}} : (struct leaf){{0, m->f7_ebx, m->f7_ecx, m->f7_edx}};

@@ -18,6 +18,7 @@ enum cpuid_1_edx {
     F1D_PAE = 1 << 6,
     F1D_MCE = 1 << 7,
     F1D_CX8 = 1 << 8,
+    F1D_APIC = 1 << 9, /* not of a model: it is there while the local APIC is */
     F1D_SEP = 1 << 11,
     F1D_MTRR = 1 << 12,
     F1D_PGE = 1 << 13,
@@ -40,6 +41,7 @@ enum cpuid_1_ecx {
     F1C_SSE4_2 = 1 << 20,
     F1C_MOVBE = 1 << 22,
     F1C_POPCNT = 1 << 23,
+    F1C_TSC_DEADLINE = 1 << 24,
     F1C_AES = 1 << 25,
     F1C_RDRAND = 1 << 30,
 };
@@ -63,6 +65,8 @@ enum cpuid_extended {
     X1C_LZCNT = 1 << 5,
     X7D_INVARIANT_TSC = 1 << 8,
 };
+
+enum { F6A_ARAT = 1 << 2 /* the APIC's timer runs in every idle state */ };
 
 struct cpu_model {
     const char *name;
@@ -88,6 +92,10 @@ static inline unsigned cpu_model_family(const struct cpu_model *model)
 const struct cpu_model *cpu_model_find(const char *name);
 /* The names, for messages: NULL-terminated. */
 const char *const *cpu_model_names(void);
+
+/* The crystal that leaf 15h tells of, of which TSC and APIC timer are made: as quick as the TSC, or half as
+ * quick when it would not fit in 32 bits. */
+u64 cpuid_crystal_hz(u64 tsc_hz);
 
 /* CPUID: EAX, ECX in; all four out, in v->gpr. */
 void cpuid(struct vcpu *v);

@@ -46,8 +46,8 @@ static inline u64 decode_tag(u64 gpa, bool code32)
     return gpa << 2 | code32 << 1 | 1;
 }
 
-/* The instruction at CS:eip. */
-static inline const struct decoded *decode_fetch(struct vcpu *v, u32 eip)
+/* The instruction at CS:eip, if it is here; NULL. Raises nothing. */
+static inline const struct decoded *decode_known(const struct vcpu *v, u32 eip)
 {
     const struct segment *cs = &v->seg[SEG_CS];
     u32 linear = cs->base + eip, frame = v->exec_table[linear >> PAGE_SHIFT];
@@ -56,7 +56,14 @@ static inline const struct decoded *decode_fetch(struct vcpu *v, u32 eip)
     if (likely(frame && d->tag == decode_tag(gpa, v->mode & MODE_CODE32) &&
                (u64)eip + d->insn.length - 1 <= cs->limit))
         return d;
-    return decode_slow(v, eip);
+    return NULL;
+}
+
+/* The instruction at CS:eip. */
+static inline const struct decoded *decode_fetch(struct vcpu *v, u32 eip)
+{
+    const struct decoded *d = decode_known(v, eip);
+    return likely(d != NULL) ? d : decode_slow(v, eip);
 }
 
 #endif

@@ -126,11 +126,6 @@ static inline __attribute__((always_inline)) void run(const struct string *s, el
     }
 }
 
-static u32 no_bulk(const struct string *s, u32 elements)
-{
-    return 0;
-}
-
 /* What a bulk routine looks like: the host's instruction by element size and direction. The direction flag is
  * clear again at the end, as the ABI wants it. */
 #define BY_SIZE(s, prefix, name, outputs, inputs)                                                            \
@@ -378,11 +373,22 @@ static void ins_element(const struct string *s)
     advance(s, REG_EDI, 1);
 }
 
+/* Runs of a port that streams; only upward, as a device fills a buffer. */
+static u32 ins_bulk(const struct string *s, u32 elements)
+{
+    u8 *to;
+    if (s->down) return 0;
+    elements = run_of(s, SEG_ES, REG_EDI, elements, true, &to);
+    if (elements) elements = io_read_string(s->v, s->v->gpr[REG_EDX], s->bytes, to, elements);
+    advance(s, REG_EDI, elements);
+    return elements;
+}
+
 void exec_ins(struct vcpu *v, const struct insn *i)
 {
     struct string s = string_of(v, i);
     io_check(v, v->gpr[REG_EDX], s.bytes);
-    run(&s, ins_element, no_bulk, false);
+    run(&s, ins_element, ins_bulk, false);
 }
 
 static void outs_element(const struct string *s)
@@ -393,9 +399,19 @@ static void outs_element(const struct string *s)
     advance(s, REG_ESI, 1);
 }
 
+static u32 outs_bulk(const struct string *s, u32 elements)
+{
+    u8 *from;
+    if (s->down) return 0;
+    elements = run_of(s, s->i->mem_seg, REG_ESI, elements, false, &from);
+    if (elements) elements = io_write_string(s->v, s->v->gpr[REG_EDX], s->bytes, from, elements);
+    advance(s, REG_ESI, elements);
+    return elements;
+}
+
 void exec_outs(struct vcpu *v, const struct insn *i)
 {
     struct string s = string_of(v, i);
     io_check(v, v->gpr[REG_EDX], s.bytes);
-    run(&s, outs_element, no_bulk, false);
+    run(&s, outs_element, outs_bulk, false);
 }

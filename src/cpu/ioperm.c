@@ -36,3 +36,17 @@ void io_write(struct vcpu *v, u16 port, unsigned bytes, u32 value)
     fpu_shelter(v);
     v->host->port_write(v->host->machine, port, bytes, mask_bytes(value, bytes));
 }
+
+u32 io_read_string(struct vcpu *v, u16 port, unsigned bytes, u8 *to, u32 count)
+{
+    if (!v->host->port_read_string) return 0;
+    fpu_shelter(v);
+    return v->host->port_read_string(v->host->machine, port, bytes, to, count);
+}
+
+u32 io_write_string(struct vcpu *v, u16 port, unsigned bytes, const u8 *from, u32 count)
+{
+    if (!v->host->port_write_string) return 0;
+    fpu_shelter(v);
+    return v->host->port_write_string(v->host->machine, port, bytes, from, count);
+}

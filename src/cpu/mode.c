@@ -65,7 +65,7 @@ static u32 state_bits(const struct vcpu *v)
     if ((eflags & FL_TF) || (v->dr[7] & 0xff)) mode |= MODE_STEP;
     if (v->cpl == 3 && (cr0 & CR0_AM) && (eflags & FL_AC)) mode |= MODE_ALIGN;
     if (v->cpl > 0 && (v->paging.cr4 & CR4_TSD)) mode |= MODE_TSD;
-    if (v->cpl == 3 && v->shadow->window && !(eflags & FL_VM)) mode |= MODE_WINDOW;
+    if (v->cpl == 3 && v->shadow->has_window && !(eflags & FL_VM)) mode |= MODE_WINDOW;
     return mode;
 }
 
@@ -147,7 +147,8 @@ static void reset_msrs(struct vcpu *v)
     v->sysenter_cs = v->sysenter_esp = v->sysenter_eip = 0;
     v->tsc_offset = v->host && v->host->tsc ? -v->host->tsc(v->host->machine) : 0;
     v->tsc_adjust = 0;
-    v->apic_base = 0xfee00000 | 1 << 8 /* this is the boot processor */;
+    v->apic_base = 0xfee00000 | APIC_BASE_BSP;
+    if (v->host && v->host->apic) v->apic_base |= APIC_BASE_ENABLED;
     v->pat = 0x0007040600070406;
     v->misc_enable = 1; /* fast string operations */
     v->debugctl = v->mcg_status = v->tsc_aux = 0;

@@ -9,6 +9,8 @@
 #define MTRR_VARIABLE 8
 #define MTRR_FIXED    11
 
+#define MSR_TSC_DEADLINE 0x6e0
+
 struct msr_row {
     u32 first, count;
     bool (*exposed)(const struct cpu_model *model);       /* NULL: by every model */
@@ -47,6 +49,10 @@ static bool has_tsc_adjust(const struct cpu_model *m)
 static bool has_rdtscp(const struct cpu_model *m)
 {
     return m->x1_edx & X1D_RDTSCP;
+}
+static bool has_tsc_deadline(const struct cpu_model *m)
+{
+    return m->f1_ecx & F1C_TSC_DEADLINE;
 }
 static bool is_p6(const struct cpu_model *m)
 {
@@ -87,6 +93,10 @@ static bool move_tsc(struct vcpu *v, u64 by)
     v->tsc_offset += by;
     v->tsc_adjust += by;
     pvclock_refresh(v);
+    if (v->host->apic) {
+        fpu_shelter(v);
+        v->host->apic->tsc_moved(v->host->machine);
+    }
     return true;
 }
 static bool write_tsc(struct vcpu *v, unsigned n, u64 value)
@@ -103,16 +113,34 @@ static bool write_tsc_adjust(struct vcpu *v, unsigned n, u64 value)
     return move_tsc(v, value - v->tsc_adjust);
 }
 
-/* Base and the boot-processor bit; without a local APIC in the machine the enable bit stays 0. */
+/* Base, enable and the boot-processor bit; without a local APIC in the machine the enable bit stays 0. A base
+ * above 4 GB is refused: no 32-bit system puts it there. */
 static u64 read_apic_base(struct vcpu *v, unsigned n)
 {
     return v->apic_base;
 }
 static bool write_apic_base(struct vcpu *v, unsigned n, u64 value)
 {
-    enum { BOOT_PROCESSOR = 1 << 8 };
-    if (value & ~(0xfffff000ull | BOOT_PROCESSOR)) return false;
-    v->apic_base = (value & ~(u64)BOOT_PROCESSOR) | BOOT_PROCESSOR;
+    const struct vcpu_apic *apic = v->host->apic;
+    u64 writable = 0xfffff000ull | APIC_BASE_BSP | (apic ? APIC_BASE_ENABLED : 0);
+    if (value & ~writable) return false;
+    v->apic_base = value | APIC_BASE_BSP;
+    if (apic) {
+        fpu_park(v); /* it moves a window */
+        apic->base_written(v->host->machine, v->apic_base);
+    }
+    return true;
+}
+
+static u64 read_tsc_deadline(struct vcpu *v, unsigned n)
+{
+    fpu_shelter(v);
+    return v->host->apic->deadline(v->host->machine);
+}
+static bool write_tsc_deadline(struct vcpu *v, unsigned n, u64 value)
+{
+    fpu_shelter(v);
+    v->host->apic->set_deadline(v->host->machine, value);
     return true;
 }
 
@@ -325,6 +353,7 @@ static const struct msr_row rows[] = {
     {0x2ff, 1, has_mtrr, read_mtrr_default, write_mtrr_default}, /* IA32_MTRR_DEF_TYPE */
     {MSR_PVCLOCK_WALL, 1, NULL, read_pvclock_wall, write_pvclock_wall},
     {MSR_PVCLOCK_TIME, 1, NULL, read_pvclock_time, write_pvclock_time},
+    {MSR_TSC_DEADLINE, 1, has_tsc_deadline, read_tsc_deadline, write_tsc_deadline},
     {0xc0000080, 1, has_nx, read_efer, write_efer},           /* IA32_EFER */
     {0xc0000103, 1, has_rdtscp, read_tsc_aux, write_tsc_aux}, /* IA32_TSC_AUX */
 };
@@ -337,6 +366,7 @@ static const struct msr_row *find_row(const struct vcpu *v, u32 index)
 {
     bool pvclock = index == MSR_PVCLOCK_WALL || index == MSR_PVCLOCK_TIME;
     if (pvclock && !pvclock_offered(v)) return NULL;
+    if (index == MSR_TSC_DEADLINE && !v->host->apic) return NULL;
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
         const struct msr_row *row = &rows[i];
         if (index - row->first < row->count) return !row->exposed || row->exposed(v->model) ? row : NULL;

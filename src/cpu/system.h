@@ -80,5 +80,8 @@ void msr_write(struct vcpu *v, u32 index, u64 value);
 void io_check(struct vcpu *v, u16 port, unsigned bytes);
 u32 io_read(struct vcpu *v, u16 port, unsigned bytes);
 void io_write(struct vcpu *v, u16 port, unsigned bytes, u32 value);
+/* As many of `count` elements as the port takes at once, 0 when it does not stream. */
+u32 io_read_string(struct vcpu *v, u16 port, unsigned bytes, u8 *to, u32 count);
+u32 io_write_string(struct vcpu *v, u16 port, unsigned bytes, const u8 *from, u32 count);
 
 #endif

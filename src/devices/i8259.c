@@ -234,7 +234,7 @@ static void elcr_write(void *device, u32 offset, unsigned size, u32 value)
 
 const struct io_ops i8259_elcr_ops = {elcr_read, elcr_write};
 
-struct irq_line i8259_input(struct i8259_pair *pair, unsigned irq)
+struct irq_line i8259_pin(struct i8259_pair *pair, unsigned irq)
 {
     assert(irq < 16 && irq != CASCADE);
     return (struct irq_line){.set = input_changed, .receiver = pair, .pin = irq};

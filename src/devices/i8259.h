@@ -49,7 +49,7 @@ void i8259_init(struct i8259_pair *pair, struct irq_line intr);
 void i8259_reset(struct i8259_pair *pair);
 
 /* The wire of IRQ 0-15. IRQ 2 is taken by the cascade. */
-struct irq_line i8259_input(struct i8259_pair *pair, unsigned irq);
+struct irq_line i8259_pin(struct i8259_pair *pair, unsigned irq);
 
 /* The two INTA cycles: what is most urgent goes into service. Returns its vector. */
 int i8259_acknowledge(struct i8259_pair *pair);

@@ -52,6 +52,7 @@ struct engine {
     u32 callees[CALLEE_BUCKETS]; /* struct callee, since this many whole flushes: */
     u64 callee_flushes;
     struct checked checked;
+    _Alignas(PAGE_SIZE) u8 device_page[PAGE_SIZE]; /* device.c */
 };
 
 /* What many callouts share. */
@@ -74,7 +75,7 @@ struct callout {
 
 static inline const struct callee *callee_of(const struct callout *callout)
 {
-    return (const struct callee *)(uintptr_t)callout->callee;
+    return meta_pointer(callout->callee);
 }
 
 /* Where the guest's arithmetic flags are. */

@@ -7,6 +7,7 @@
  */
 #include "build.h"
 #include "cpu/system.h"
+#include "device.h"
 #include "mmu/window.h"
 
 /* EFLAGS <-> v->parked_flags. */
@@ -258,8 +259,9 @@ struct slow_result translator_slow_access(struct vcpu *v, u32 linear, const u8 *
     bool write = site[0] & SLOW_WRITE;
     u64 drops = v->shadow->data_drops;
     struct shadow_hit hit = {.kind = SHADOW_MMIO};
+    bool one_page = ((linear ^ (linear + size - 1)) >> PAGE_SHIFT) == 0;
     v->counters->slow_accesses++;
-    if (((linear ^ (linear + size - 1)) >> PAGE_SHIFT) == 0)
+    if (one_page)
         shadow_access(v->shadow, &v->paging, linear, write ? ACCESS_WRITE : ACCESS_READ, v->cpl == 3, &hit);
     if (hit.kind == SHADOW_DIRECT || (hit.kind == SHADOW_WATCHED && watched_write(v, hit.gpa, size))) {
         if (!(site[0] & SLOW_HOISTED) || v->shadow->data_drops == drops) {
@@ -270,6 +272,14 @@ struct slow_result translator_slow_access(struct vcpu *v, u32 linear, const u8 *
     }
     locate(v, site);
     if (hit.kind == SHADOW_FAULT) return (struct slow_result){.resume = slow_fault(v, linear, hit.error)};
+    if (hit.kind == SHADOW_MMIO && one_page) {
+        bool may_stay = !(site[0] & SLOW_HOISTED) || v->shadow->data_drops == drops;
+        switch (device_access(v, hit.gpa, size, write, may_stay)) {
+        case DEVICE_DECLINED: break;
+        case DEVICE_STAY: into_code(v, 0); return (struct slow_result){.entry = device_entry(v, linear)};
+        case DEVICE_LEAVE: return (struct slow_result){.resume = translator_next(v)};
+        }
+    }
     v->counters->slow_interpreted++;
     return (struct slow_result){.resume = translator_step(v)};
 }

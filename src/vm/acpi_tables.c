@@ -5,6 +5,7 @@
 
 #include "devices/piix4_pm.h"
 #include "load_common.h"
+#include "wire_apic.h"
 
 #include <assert.h>
 #include <string.h>
@@ -94,16 +95,13 @@ enum { MADT_TYPE_LOCAL_APIC, MADT_TYPE_IO_APIC, MADT_TYPE_OVERRIDE, MADT_TYPE_LO
 enum { ACTIVE_HIGH = 1, LEVEL = 3 << 2 };
 
 #define PROFILE_DESKTOP 1
-#define SCI_IRQ         9
 #define SMI_COMMAND     0xb2
 #define NO_C2           0xfff
 #define NO_C3           0xfff
 #define CENTURY         0x32 /* in CMOS */
 #define RESET_PORT      0xcf9
 #define RESET_HARD      0x06
-#define ISA_IRQS        16
 #define PIT_IRQ         0
-#define PIT_INPUT       2 /* of the I/O APIC */
 #define FACS_ALIGN      64
 #define TABLE_ALIGN     16
 /* Three comparators of 64 bits, legacy replacement, Intel's vendor ID. */
@@ -159,7 +157,7 @@ static u32 add_fadt(struct acpi_tables *acpi, u32 facs, u32 dsdt)
 {
     u8 fadt[FADT_BYTES] = {0};
     fadt[FADT_PROFILE] = PROFILE_DESKTOP;
-    put16(fadt + FADT_SCI_INT, SCI_IRQ);
+    put16(fadt + FADT_SCI_INT, ACPI_SCI_IRQ);
     put32(fadt + FADT_SMI_CMD, SMI_COMMAND);
     fadt[FADT_ACPI_ENABLE] = PIIX4_ACPI_ENABLE;
     fadt[FADT_ACPI_DISABLE] = PIIX4_ACPI_DISABLE;
@@ -201,18 +199,16 @@ static u32 add_madt(struct acpi_tables *acpi)
     static const u8 local_apic[] = {MADT_TYPE_LOCAL_APIC, 8, 0, 0, 1, 0, 0, 0}; /* of CPU 0, ID 0, enabled */
     static const u8 local_nmi[] = {MADT_TYPE_LOCAL_NMI, 6, 0xff, 0, 0, 1};      /* LINT1 of all */
     u8 madt[256] = {0}, *at = madt + MADT_ENTRIES;
-    put32(madt + MADT_LOCAL_APIC, ACPI_LOCAL_APIC);
+    put32(madt + MADT_LOCAL_APIC, LAPIC_BASE);
     put32(madt + MADT_FLAGS, MADT_PCAT_COMPATIBLE);
     memcpy(at, local_apic, sizeof local_apic);
     at += sizeof local_apic;
     at[0] = MADT_TYPE_IO_APIC;
     at[1] = 12;
-    at[2] = ACPI_IO_APIC_ID;
-    put32(at + 4, ACPI_IO_APIC);
+    put32(at + 4, IOAPIC_BASE);
     at += 12;
-    at = put_override(at, PIT_IRQ, PIT_INPUT, 0);
-    for (u8 irq = 0; irq < ISA_IRQS; irq++)
-        if (ACPI_LEVEL_IRQS & 1 << irq) at = put_override(at, irq, irq, ACTIVE_HIGH | LEVEL);
+    at = put_override(at, PIT_IRQ, IOAPIC_PIN_IRQ0, 0);
+    at = put_override(at, ACPI_SCI_IRQ, ACPI_SCI_IRQ, ACTIVE_HIGH | LEVEL);
     memcpy(at, local_nmi, sizeof local_nmi);
     at += sizeof local_nmi;
     return add_table(acpi, madt, "APIC", 1, (u32)(at - madt));

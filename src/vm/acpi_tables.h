@@ -7,9 +7,7 @@
  * can tell
  *                -> MADT and HPET where there are such chips
  *
- * What they say of interrupts: ISA interrupt n is input n of the 8259 pair and of the I/O APIC, but for
- * interrupt 0, which is input 2 of the latter. The PIRQ lines reach them through the PIIX3's route registers
- * alone, in both modes, so 5, 10 and 11 are level-triggered and active high, as the SCI on 9 is.
+ * What they say of interrupts is how wire_apic.h draws them.
  */
 #ifndef RINGER_VM_ACPI_TABLES_H
 #define RINGER_VM_ACPI_TABLES_H
@@ -29,14 +27,8 @@ struct acpi_machine {
     u32 pci_memory; /* where PCI's windows below 4 GB begin */
 };
 
-#define ACPI_LOCAL_APIC 0xfee00000u
-#define ACPI_IO_APIC    0xfec00000u
-#define ACPI_IO_APIC_ID 0
-#define ACPI_HPET       0xfed00000u
-
-/* The ISA interrupts that are level-triggered and active high when a PCI interrupt (or the SCI) is routed to
- * them. */
-#define ACPI_LEVEL_IRQS (1 << 5 | 1 << 9 | 1 << 10 | 1 << 11)
+#define ACPI_SCI_IRQ 9
+#define ACPI_HPET    0xfed00000u
 
 struct acpi_tables {
     struct table_image rsdp, tables;

@@ -21,13 +21,6 @@ enum { SCI_IRQ = 9, HOLDER_PIRQ = 0, HOLDER_SCI = 1 };
 
 /* --- wires --- */
 
-static void intr(void *receiver, unsigned pin, bool level)
-{
-    struct vcpu *v = &((struct vm *)receiver)->vcpu;
-    v->interrupt_line = level;
-    if (level) __atomic_or_fetch(&v->pending, PENDING_INTERRUPT, __ATOMIC_SEQ_CST);
-}
-
 static void a20(void *machine, bool open)
 {
     struct vm *vm = machine;
@@ -95,11 +88,6 @@ static void power_off(void *machine)
     vm_stop(machine, STOP_GUEST, STATUS_OK, NULL);
 }
 
-int chipset_acknowledge(struct chipset *chipset)
-{
-    return chipset->vm->vcpu.interrupt_line ? i8259_acknowledge(&chipset->pic) : -1;
-}
-
 void chipset_ferr(struct chipset *chipset, bool level)
 {
     irq_set(&chipset->irq13, level);
@@ -138,25 +126,25 @@ static void wire_ports(struct chipset *c, struct port_bus *ports)
 static void make_chips(struct chipset *c, struct vm *vm)
 {
     struct clock *clock = &vm->time.clock;
-    i8259_init(&c->pic, (struct irq_line){intr, vm, 0});
+    i8259_init(&c->pic, apic_wires_intr(vm));
     i8237_init(&c->dma);
-    i8254_init(&c->pit, clock, i8259_input(&c->pic, 0));
-    c->irq8 = i8259_input(&c->pic, 8);
-    c->irq9 = i8259_input(&c->pic, SCI_IRQ);
+    i8254_init(&c->pit, clock, apic_wires_isa(vm, 0));
+    c->irq8 = apic_wires_isa(vm, 8);
+    c->irq9 = apic_wires_isa(vm, SCI_IRQ);
     mc146818_init(&c->rtc, clock, (struct irq_line){irq8, c, 0}, start_time(vm->options));
     cmos_fill(&c->rtc, &(struct cmos_facts){.ram_bytes = vm->options->memory_bytes});
     reset_control_init(&c->reset_control, a20, reset, vm);
     i8042_init(&c->keyboard, clock,
-               &(struct i8042_wiring){.irq1 = i8259_input(&c->pic, 1),
-                                      .irq12 = i8259_input(&c->pic, 12),
+               &(struct i8042_wiring){.irq1 = apic_wires_isa(vm, 1),
+                                      .irq12 = apic_wires_isa(vm, 12),
                                       .a20 = reset_control_keyboard_a20,
                                       .reset = reset_control_keyboard_reset,
                                       .machine = &c->reset_control});
-    c->irq13 = i8259_input(&c->pic, 13);
+    c->irq13 = apic_wires_isa(vm, 13);
     shadow_ram_init(&c->shadow_ram, vm);
     struct irq_line isa[16] = {0};
     for (unsigned irq = 0; irq < ARRAY_SIZE(isa); irq++)
-        if (irq != CASCADE_IRQ) isa[irq] = i8259_input(&c->pic, irq);
+        if (irq != CASCADE_IRQ) isa[irq] = apic_wires_isa(vm, irq);
     isa[SCI_IRQ] = (struct irq_line){irq9, c, HOLDER_PIRQ};
     pci_bus_init(&c->pci);
     pci_windows_init(&c->pci_windows, vm, &c->pci);
@@ -186,7 +174,7 @@ static bool fit_serial_ports(struct chipset *c, struct vm *vm, char *error, size
         const char *specification = vm->options->serial[n];
         if (!specification) continue;
         struct serial_link *link = &c->serial[n];
-        if (!serial_link_init(link, vm, i8259_input(&c->pic, serial_places[n].irq), specification, error,
+        if (!serial_link_init(link, vm, apic_wires_isa(vm, serial_places[n].irq), specification, error,
                               error_bytes))
             return false;
         c->serial_fitted[n] = true;
@@ -217,10 +205,15 @@ bool chipset_init(struct chipset *c, struct vm *vm, char *error, size_t error_by
     fit_isa_pnp(c, vm);
     make_chips(c, vm);
     wire_ports(c, &vm->ports);
+    int failed = apic_wires_init(&c->apic, vm, &c->pci);
+    if (failed) {
+        snprintf(error, error_bytes, "cannot fit interrupt controllers: %s", strerror(-failed));
+        return false;
+    }
     return video_init(&c->video, vm, error, error_bytes) &&
            wire_console_init(&c->console, vm, error, error_bytes) &&
-           fit_serial_ports(c, vm, error, error_bytes) && fit_debug_ports(c, vm, error, error_bytes) &&
-           firmware_init(&c->firmware, vm, error, error_bytes);
+           wire_ide_init(&c->ide, vm, error, error_bytes) && fit_serial_ports(c, vm, error, error_bytes) &&
+           fit_debug_ports(c, vm, error, error_bytes) && firmware_init(&c->firmware, vm, error, error_bytes);
 }
 
 void chipset_destroy(struct chipset *c)
@@ -237,6 +230,7 @@ void chipset_destroy(struct chipset *c)
 void chipset_reset(struct chipset *c)
 {
     i8259_reset(&c->pic);
+    apic_wires_reset(&c->apic);
     i8254_reset(&c->pit);
     i8237_reset(&c->dma);
     mc146818_reset(&c->rtc);
@@ -248,6 +242,7 @@ void chipset_reset(struct chipset *c)
     piix4_pm_reset(&c->power);
     wire_console_reset(&c->console);
     video_reset(&c->video);
+    wire_ide_reset(&c->ide);
     if (c->isa_pnp_read_port) isa_pnp_reset(&c->isa_pnp);
     for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
         if (c->serial_fitted[n]) uart_reset(&c->serial[n].uart);

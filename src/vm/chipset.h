@@ -20,8 +20,10 @@
 #include "pci_windows.h"
 #include "serial_link.h"
 #include "shadow_ram.h"
+#include "wire_apic.h"
 #include "wire_console.h"
 #include "wire_firmware.h"
+#include "wire_ide.h"
 #include "wire_video.h"
 
 #define CHIPSET_SERIAL_PORTS 4
@@ -29,6 +31,7 @@
 struct chipset {
     struct vm *vm;
     struct i8259_pair pic;
+    struct apic_wires apic;
     struct i8254 pit;
     struct i8237_pair dma;
     struct mc146818 rtc;
@@ -56,6 +59,7 @@ struct chipset {
     struct wire_console console;
     bool started;
     struct firmware firmware;
+    struct wire_ide ide;
 };
 
 /* Wire everything. Returns false with one sentence in error when a back end cannot be opened. */
@@ -69,8 +73,6 @@ void chipset_firmware_loaded(struct chipset *chipset);
 /* The power button, which asks the guest to shut down. */
 void chipset_power_button(struct chipset *chipset);
 
-/* INTA: the vector, or -1 when no interrupt is wanted (any more). */
-int chipset_acknowledge(struct chipset *chipset);
 /* FERR# of the CPU, by way of IRQ 13. */
 void chipset_ferr(struct chipset *chipset, bool level);
 

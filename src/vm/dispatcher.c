@@ -5,6 +5,8 @@
 #include "cpu/system.h"
 #include "trace.h"
 
+#include <unistd.h>
+
 /* --- engines --- */
 
 static void note_exit(struct vm *vm, enum exit_reason reason)
@@ -54,12 +56,13 @@ static void host_events(struct vm *vm)
     u32 events = waker_take_events(vm->waker);
     if (events & WAKER_INPUT) chipset_input_ready(&vm->chipset);
     if (events & WAKER_DUMP) machine_dump_screen(vm);
+    if (events & WAKER_RETRY) disk_crew_retry(&vm->drives.crew);
     if (events & WAKER_TIMEOUT) vm_stop(vm, STOP_HOST, STATUS_TIMEOUT, "the time limit has run out");
     if (events & WAKER_QUIT) vm_stop(vm, STOP_HOST, STATUS_OK, NULL);
 }
 
 /* The interrupt line is up. Between here and the interrupt's acknowledge no guest instruction runs, so what
- * the PIC answers belongs to this moment. */
+ * the controllers answer belongs to this moment. */
 static void take_interrupt(struct vm *vm)
 {
     struct vcpu *v = &vm->vcpu;
@@ -114,9 +117,9 @@ static void idle(struct vm *vm)
     struct vcpu *v = &vm->vcpu;
     fpu_shelter(v);
     chipset_flush_output(&vm->chipset);
-    if (!(v->eflags & FL_IF) && !vm->options->no_shutdown) {
-        /* No chip of this machine raises NMI or resets on its own: this is how a guest without ACPI powers
-         * off. */
+    if (!(v->eflags & FL_IF) && !vm->options->no_shutdown && !apic_wires_may_wake(&vm->chipset.apic)) {
+        /* Nothing can come any more, and no chip of this machine resets on its own: this is how a guest
+         * without ACPI powers off. */
         vm_stop(vm, STOP_GUEST, STATUS_OK, NULL);
         return;
     }
@@ -130,18 +133,37 @@ static void idle(struct vm *vm)
     vm_time_run(&vm->time);
 }
 
+/* The machine is paused: only the host's doings count. Whatever else becomes pending stays so. */
+static void stand_still(struct vm *vm)
+{
+    struct vcpu *v = &vm->vcpu;
+    fpu_shelter(v);
+    chipset_flush_output(&vm->chipset);
+    u32 kept = __atomic_exchange_n(&v->pending, 0, __ATOMIC_SEQ_CST);
+    bool retries = vm->paused & PAUSED_FOR_DISK;
+    u64 retry_at_ns = retries ? host_now_ns() + PAUSE_RETRY_S * 1000000000ull : UINT64_MAX;
+    if (!(kept & PENDING_HOST)) {
+        if (vm->waker)
+            waker_wait(vm->waker, retry_at_ns);
+        else
+            sleep(PAUSE_RETRY_S); /* a lockstep follower */
+    }
+    __atomic_or_fetch(&v->pending, kept & ~PENDING_HOST, __ATOMIC_SEQ_CST);
+    clear_pending(v, PENDING_HOST);
+    host_events(vm);
+    if (retries && host_now_ns() >= retry_at_ns) disk_crew_retry(&vm->drives.crew);
+}
+
 GENERAL_REGS bool dispatcher_settle(struct vm *vm)
 {
     struct vcpu *v = &vm->vcpu;
     for (;;) {
         if (vm->stopping) return false;
         u32 pending = __atomic_load_n(&v->pending, __ATOMIC_RELAXED);
-        if (unlikely(pending)) {
+        if (unlikely(vm->paused)) {
+            stand_still(vm);
+        } else if (unlikely(pending)) {
             take_pending(vm, pending);
-        } else if (unlikely(vm->paused)) {
-            fpu_shelter(v);
-            chipset_flush_output(&vm->chipset);
-            vm_time_wait_frozen(&vm->time);
         } else if (unlikely(v->halted)) {
             idle(vm);
         } else if (unlikely(v->icount >= v->icount_limit && vm->time.deterministic &&

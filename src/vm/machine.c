@@ -78,10 +78,26 @@ static void port_write(void *machine, u16 port, unsigned size, u32 value)
     ports_write(&vm->ports, port, size, value);
 }
 
+static u32 port_read_string(void *machine, u16 port, unsigned size, u8 *to, u32 count)
+{
+    struct vm *vm = machine;
+    u32 done = ports_read_string(&vm->ports, port, size, to, count);
+    vm->counters.port_string_bytes += (u64)done * size;
+    return done;
+}
+
+static u32 port_write_string(void *machine, u16 port, unsigned size, const u8 *from, u32 count)
+{
+    struct vm *vm = machine;
+    u32 done = ports_write_string(&vm->ports, port, size, from, count);
+    vm->counters.port_string_bytes += (u64)done * size;
+    return done;
+}
+
 static int acknowledge(void *machine)
 {
     struct vm *vm = machine;
-    return chipset_acknowledge(&vm->chipset);
+    return apic_wires_acknowledge(&vm->chipset.apic);
 }
 
 static u64 tsc(void *machine)
@@ -102,6 +118,30 @@ static struct time_sample sample_time(void *machine)
     struct time_sample now = vm_time_sample(&vm->time);
     now.wall_ns = vm->wall_ns;
     return now;
+}
+
+static void apic_base_written(void *machine, u64 base)
+{
+    struct vm *vm = machine;
+    apic_wires_base(&vm->chipset.apic, base);
+}
+
+static void tsc_moved(void *machine)
+{
+    struct vm *vm = machine;
+    lapic_tsc_moved(&vm->chipset.apic.lapic);
+}
+
+static u64 tsc_deadline(void *machine)
+{
+    const struct vm *vm = machine;
+    return lapic_deadline(&vm->chipset.apic.lapic);
+}
+
+static void set_tsc_deadline(void *machine, u64 deadline)
+{
+    struct vm *vm = machine;
+    lapic_set_deadline(&vm->chipset.apic.lapic, deadline);
 }
 
 static void ferr(void *machine, bool level)
@@ -134,6 +174,7 @@ static bool make_memory(struct vm *vm, char *error, size_t error_bytes)
     vm->shadow.forced_slow = vm->options->translator.forced_slow;
     vm->shadow.untraced = vm->options->no_traces;
     vm->shadow.windows = vm->options->windows;
+    vm->shadow.no_low_window = vm->options->no_low_window;
     if (vm->options->window_mappings) vm->shadow.window_mappings_max = vm->options->window_mappings;
     vm->shadow.no_prefill = vm->options->no_prefill;
     return true;
@@ -151,14 +192,21 @@ static u64 wall_at_power_on(const struct vm *vm)
 
 static bool make_cpu(struct vm *vm, char *error, size_t error_bytes)
 {
+    static const struct vcpu_apic apic = {.base_written = apic_base_written,
+                                          .tsc_moved = tsc_moved,
+                                          .deadline = tsc_deadline,
+                                          .set_deadline = set_tsc_deadline};
     struct vcpu *v = &vm->vcpu;
     vm->cpu_host = (struct vcpu_host){.port_read = port_read,
                                       .port_write = port_write,
+                                      .port_read_string = port_read_string,
+                                      .port_write_string = port_write_string,
                                       .interrupt_acknowledge = acknowledge,
                                       .tsc = tsc,
                                       .tsc_hz = tsc_hz,
                                       .sample_time = vm->options->no_kvm_clock ? NULL : sample_time,
                                       .ferr = ferr,
+                                      .apic = vm->options->no_apic ? NULL : &apic,
                                       .machine = vm};
     v->host = &vm->cpu_host;
     v->phys = &vm->phys;
@@ -182,6 +230,7 @@ static void reset_cpu(struct vm *vm)
 {
     struct vcpu *v = &vm->vcpu;
     vcpu_reset(v);
+    if (vm->chipset.apic.fitted) apic_wires_cpu_reset(&vm->chipset.apic);
     v->halted = false;
     __atomic_and_fetch(&v->pending, PENDING_HOST | PENDING_INTERRUPT, __ATOMIC_SEQ_CST);
 }
@@ -213,6 +262,7 @@ static bool power_on(struct vm *vm, int *status, char *error, size_t error_bytes
     vm->wall_ns = wall_at_power_on(vm);
     if (!make_cpu(vm, error, error_bytes)) return false;
     *status = STATUS_USAGE;
+    if (!drives_init(&vm->drives, vm, error, error_bytes)) return false;
     if (!chipset_init(&vm->chipset, vm, error, error_bytes)) return false;
     *status = restart(vm, error, error_bytes);
     return *status == STATUS_OK;
@@ -238,6 +288,7 @@ struct vm *machine_create(const struct options *options, enum machine_role role,
 
 void machine_destroy(struct vm *vm)
 {
+    drives_destroy(&vm->drives); /* first: what is under way uses guest memory and requests of devices */
     chipset_destroy(&vm->chipset);
     if (vm->vcpu.engine) translator_destroy(&vm->vcpu);
     if (vm->vcpu.decode_cache) interp_destroy(&vm->vcpu);
@@ -275,6 +326,31 @@ void vm_stop(struct vm *vm, enum stop_cause cause, int status, const char *forma
         va_end(args);
     }
     __atomic_or_fetch(&vm->vcpu.pending, PENDING_EXIT, __ATOMIC_SEQ_CST);
+}
+
+static void set_paused(struct vm *vm, u8 causes)
+{
+    struct console *console = &vm->chipset.console.console;
+    vm->paused = causes;
+    vm_time_freeze(&vm->time, causes);
+    console_set(console, &console->paused, causes != 0);
+    __atomic_or_fetch(&vm->vcpu.pending, PENDING_HOST, __ATOMIC_SEQ_CST);
+}
+
+void machine_pause(struct vm *vm, enum pause_cause cause, const char *message)
+{
+    if (vm->paused & cause) return;
+    set_paused(vm, vm->paused | cause);
+    if (message)
+        log_warn("%s; the machine stands still until this can be done (tried every %u s, and on SIGUSR2)",
+                 message, PAUSE_RETRY_S);
+}
+
+void machine_resume(struct vm *vm, enum pause_cause cause)
+{
+    if (!(vm->paused & cause)) return;
+    set_paused(vm, vm->paused & (u8)~cause);
+    if (cause == PAUSED_FOR_DISK && !vm->paused) log_warn("the machine goes on");
 }
 
 void machine_request_reset(struct vm *vm, bool hard)
@@ -321,15 +397,6 @@ void machine_triple_fault(struct vm *vm)
     }
     log_debug("the guest died of a triple fault at %04x:%08x", v->seg[SEG_CS].selector, (u32)v->rip);
     machine_request_reset(vm, true);
-}
-
-void machine_pause(struct vm *vm, bool paused)
-{
-    struct console *console = &vm->chipset.console.console;
-    if (vm->paused == paused || vm->role == MACHINE_FOLLOWER) return;
-    vm->paused = paused;
-    vm_time_freeze(&vm->time, paused);
-    console_set(console, &console->paused, paused);
 }
 
 /* --- the host side --- */

@@ -2,6 +2,7 @@
 
 #include "acpi_tables.h"
 #include "load_common.h"
+#include "wire_apic.h"
 
 #include <assert.h>
 #include <string.h>
@@ -24,13 +25,13 @@ enum {
 };
 enum { ENTRY_PROCESSOR, ENTRY_BUS, ENTRY_IO_APIC, ENTRY_INTERRUPT, ENTRY_LOCAL_INTERRUPT };
 enum { KIND_INT = 0, KIND_NMI = 1, KIND_EXTINT = 3 };
-enum { ACTIVE_HIGH_LEVEL = 1 | 3 << 2 };
+enum { AS_THE_BUS_HAS_IT = 0, ACTIVE_HIGH_LEVEL = 1 | 3 << 2 };
 enum { BUS_PCI = 0, BUS_ISA = 1 };
 
 #define SPECIFICATION_1_4 4
 #define ISA_IRQS          16
 #define CASCADE_IRQ       2
-#define PIT_INPUT         2
+#define IO_APIC_ID        0
 #define ALL_LOCAL_APICS   0xff
 #define TABLE_MAX         2048
 
@@ -78,27 +79,26 @@ static void add_parts(struct table *t, const struct mp_machine *machine)
     add_bus(t, BUS_PCI, "PCI   ");
     add_bus(t, BUS_ISA, "ISA   ");
     at = entry(t, ENTRY_IO_APIC, 8);
-    at[1] = ACPI_IO_APIC_ID;
+    at[1] = IO_APIC_ID;
     at[2] = 0x11;
     at[3] = 1; /* usable */
-    put32(at + 4, ACPI_IO_APIC);
+    put32(at + 4, IOAPIC_BASE);
 }
 
 static void add_interrupts(struct table *t, const struct mp_machine *machine)
 {
-    u16 taken = 1 << CASCADE_IRQ; /* by PCI, or no interrupt of the bus */
     for (unsigned n = 0; n < machine->pci_count; n++) {
         const struct mp_pci_interrupt *pci = &machine->pci[n];
-        taken |= 1 << pci->irq;
-        add_interrupt(t, ENTRY_INTERRUPT, KIND_INT, ACTIVE_HIGH_LEVEL, BUS_PCI,
-                      (u8)(pci->device << 2 | pci->pin), ACPI_IO_APIC_ID, pci->irq);
+        add_interrupt(t, ENTRY_INTERRUPT, KIND_INT, AS_THE_BUS_HAS_IT, BUS_PCI,
+                      (u8)(pci->device << 2 | pci->pin), IO_APIC_ID, pci->input);
     }
     for (u8 irq = 0; irq < ISA_IRQS; irq++)
-        if (!(taken & 1 << irq))
-            add_interrupt(t, ENTRY_INTERRUPT, KIND_INT, 0, BUS_ISA, irq, ACPI_IO_APIC_ID,
-                          irq ? irq : PIT_INPUT);
-    add_interrupt(t, ENTRY_LOCAL_INTERRUPT, KIND_EXTINT, 0, BUS_ISA, 0, 0, 0);
-    add_interrupt(t, ENTRY_LOCAL_INTERRUPT, KIND_NMI, 0, BUS_ISA, 0, ALL_LOCAL_APICS, 1);
+        if (irq != CASCADE_IRQ)
+            add_interrupt(t, ENTRY_INTERRUPT, KIND_INT,
+                          irq == ACPI_SCI_IRQ ? ACTIVE_HIGH_LEVEL : AS_THE_BUS_HAS_IT, BUS_ISA, irq,
+                          IO_APIC_ID, irq ? irq : IOAPIC_PIN_IRQ0);
+    add_interrupt(t, ENTRY_LOCAL_INTERRUPT, KIND_EXTINT, AS_THE_BUS_HAS_IT, BUS_ISA, 0, 0, 0);
+    add_interrupt(t, ENTRY_LOCAL_INTERRUPT, KIND_NMI, AS_THE_BUS_HAS_IT, BUS_ISA, 0, ALL_LOCAL_APICS, 1);
 }
 
 void mp_table_build(struct table_image *image, const struct mp_machine *machine)
@@ -112,7 +112,7 @@ void mp_table_build(struct table_image *image, const struct mp_machine *machine)
     memcpy(t.bytes + TABLE_OEM_ID, "RINGER  ", 8);
     memcpy(t.bytes + TABLE_PRODUCT_ID, "PC          ", 12);
     put16(t.bytes + TABLE_ENTRIES, (u16)t.entries);
-    put32(t.bytes + TABLE_LOCAL_APIC, ACPI_LOCAL_APIC);
+    put32(t.bytes + TABLE_LOCAL_APIC, LAPIC_BASE);
 
     u8 pointer[POINTER_BYTES] = "_MP_";
     pointer[POINTER_LENGTH] = POINTER_BYTES / 16;

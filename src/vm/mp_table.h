@@ -8,9 +8,9 @@
 
 #include "table_image.h"
 
-/* A PCI device's interrupt pin, and the ISA interrupt it is routed to. */
+/* A PCI device's interrupt pin, and the input of the I/O APIC it is wired to. */
 struct mp_pci_interrupt {
-    u8 device, pin, irq; /* pin: 0 INTA to 3 INTD */
+    u8 device, pin, input; /* pin: 0 INTA to 3 INTD */
 };
 
 struct mp_machine {

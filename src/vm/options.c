@@ -13,7 +13,8 @@
 
 /* In the order of ringer help. */
 static const struct option_group *const groups[] = {
-    &options_boot, &options_machine, &options_display, &options_watching, &options_engines, &options_qemu,
+    &options_boot,     &options_drives,  &options_machine, &options_display,
+    &options_watching, &options_engines, &options_qemu,
 };
 
 static const struct option_row *find_row(const char *name, size_t length)
@@ -67,6 +68,7 @@ static bool check_together(struct options *o, struct complaint *c)
         return COMPLAIN(c, "--symbols is for --profile or --perf-map, which are missing");
     if (o->lockstep && o->engine == ENGINE_INTERP)
         return COMPLAIN(c, "--lockstep compares both engines: --engine=interp makes no sense with it");
+    if (!drive_options_settle(&o->drives, c->text, c->bytes)) return false;
     if (o->keys && o->typed) return COMPLAIN(c, "--keys and --type cannot be had together");
     if (o->keys && !strcmp(o->keys, "-") && o->lockstep)
         return COMPLAIN(c, "--lockstep runs a script of keys twice: give it in a file");

@@ -10,6 +10,7 @@
 #include "base/types.h"
 #include "boot_plan.h"
 #include "loader.h"
+#include "options_drive.h"
 #include "translator/translator.h"
 
 #include <stdio.h>
@@ -37,6 +38,7 @@ struct options {
     const char *firmware_log;       /* chardev specification, or NULL */
     const char *option_rom[OPTION_ROMS];
     unsigned option_rom_count;
+    struct drive_options drives;
     u64 memory_bytes;
     enum video_card video;
     const struct cpu_model *cpu;
@@ -47,6 +49,7 @@ struct options {
     bool debug_exit;       /* isa-debug-exit is fitted ... */
     u16 debug_exit_port;   /* ... here, ... */
     u8 debug_exit_bytes;   /* ... this wide */
+    bool no_apic;
     bool no_kvm_clock;
     bool no_isa_pnp;
     const char *name;          /* of the machine, for titles; NULL: none */
@@ -61,6 +64,7 @@ struct options {
 
     enum engine engine;
     bool no_traces, no_prefill; /* shadow tables */
+    bool no_low_window;
     enum windows_policy windows;
     u64 window_mappings; /* 0: the default */
     struct translator_config translator;

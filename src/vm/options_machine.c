@@ -132,6 +132,8 @@ static const struct option_row rows[] = {
     {"rtc-base", "TIME", "clock at start: utc, localtime, 2024-01-31T23:59:59, Unix time", set_rtc_base, 0,
      0},
     {"rtc", "base=TIME", NULL, set_rtc, 0, 0},
+    {"no-apic", NULL, "a machine without local APIC and I/O APIC: interrupts go through the 8259 pair",
+     SWITCH(no_apic)},
     {"no-kvm-clock", NULL, "do not offer KVM's paravirtual clock", SWITCH(no_kvm_clock)},
     {"no-isa-pnp", NULL, "no Plug and Play ISA card (Linux looks for one for 0.3 s longer)",
      SWITCH(no_isa_pnp)},

@@ -75,3 +75,22 @@ void ports_write(struct port_bus *bus, u16 port, unsigned size, u32 value)
     ports_write(bus, port, half, (u32)mask_bytes(value, half));
     ports_write(bus, (u16)(port + half), half, value >> (half * 8));
 }
+
+void ports_set_string(struct port_window *window, const struct io_string_ops *ops)
+{
+    window->string_ops = ops;
+}
+
+u32 ports_read_string(struct port_bus *bus, u16 port, unsigned size, u8 *to, u32 count)
+{
+    struct port_window *window = whole(bus, port, size);
+    if (!window || !window->string_ops) return 0;
+    return window->string_ops->read(window->device, port - window->base, size, to, count);
+}
+
+u32 ports_write_string(struct port_bus *bus, u16 port, unsigned size, const u8 *from, u32 count)
+{
+    struct port_window *window = whole(bus, port, size);
+    if (!window || !window->string_ops) return 0;
+    return window->string_ops->write(window->device, port - window->base, size, from, count);
+}

@@ -20,6 +20,7 @@ struct port_window {
     u8 widest; /* 1, 2 or 4 bytes */
     bool mapped;
     const struct io_ops *ops;
+    const struct io_string_ops *string_ops; /* NULL: element by element */
     void *device;
 };
 
@@ -41,7 +42,13 @@ struct port_window *ports_add(struct port_bus *bus, u16 count, u8 widest, const 
 /* Put it at base, or (mapped: false) nowhere. What it covered before shows again. */
 void ports_move(struct port_bus *bus, struct port_window *window, u16 base, bool mapped);
 
+/* String I/O for this window. */
+void ports_set_string(struct port_window *window, const struct io_string_ops *ops);
+
 u32 ports_read(struct port_bus *bus, u16 port, unsigned size);
 void ports_write(struct port_bus *bus, u16 port, unsigned size, u32 value);
+/* Up to `count` elements at once; returns how many were transferred, 0 when the port does not stream. */
+u32 ports_read_string(struct port_bus *bus, u16 port, unsigned size, u8 *to, u32 count);
+u32 ports_write_string(struct port_bus *bus, u16 port, unsigned size, const u8 *from, u32 count);
 
 #endif

@@ -11,10 +11,9 @@
 #define CONFIG_DATA    0xcfc
 #define ELCR           0x4d0
 
-enum { ISA_BRIDGE = PCI_DEVFN(1, 0), POWER = PCI_DEVFN(1, 3) };
-enum { PIRQ_ROUTE = 0x60, PIRQS = 4, PMBA = 0x40, PMREGMISC = 0x80 };
-
-#define SCI_IRQ 9
+enum { ISA_BRIDGE = PCI_DEVFN(1, 0), IDE = PCI_DEVFN(1, 1), POWER = PCI_DEVFN(1, 3) };
+enum { PIRQ_ROUTE = 0x60, PIRQS = 4, PMBA = 0x40, PMREGMISC = 0x80, IDETIM = 0x40 };
+#define IDE_BOTH_CHANNELS 0x80008000u /* are decoded */
 
 /* Where PIRQA to PIRQD go, as SeaBIOS has it. */
 static const u8 pirq_route[PIRQS] = {10, 10, 11, 11};
@@ -26,6 +25,7 @@ struct acpi_machine acpi_machine_of(const struct vm *vm)
                                        phys_low_ram_bytes(&vm->phys) <= 2ull << 30 ? 2u << 30 : 3u << 30};
     for (unsigned n = 0; n < ACPI_SERIAL_PORTS; n++)
         machine.serial[n] = vm->chipset.serial_fitted[n];
+    machine.apic = vm->chipset.apic.fitted;
     return machine;
 }
 
@@ -43,10 +43,33 @@ struct smbios_machine smbios_machine_of(const struct vm *vm)
 
 /* --- chips --- */
 
-void post_write_config(struct port_bus *ports, u8 devfn, u8 offset, unsigned bytes, u32 value)
+static void write_config(struct port_bus *ports, u8 devfn, u8 offset, unsigned bytes, u32 value)
 {
     ports_write(ports, CONFIG_ADDRESS, 4, 1u << 31 | devfn << 8 | (offset & ~3u));
     ports_write(ports, (u16)(CONFIG_DATA + (offset & 3)), bytes, value);
+}
+
+/* Where the windows of PCI devices go. */
+struct windows {
+    u32 ports, memory;
+};
+
+#define FIRST_PORTS 0xc000
+
+/* Every window a place, one behind the other. */
+static void place_windows(struct port_bus *ports, const struct pci_device *device, struct windows *next)
+{
+    u16 command = 0;
+    for (unsigned n = 0; n < PCI_BARS; n++) {
+        const struct pci_bar *bar = &device->bar[n];
+        if (bar->kind == PCI_BAR_NONE) continue;
+        u32 *at = bar->kind == PCI_BAR_PORTS ? &next->ports : &next->memory;
+        *at = (u32)align_up(*at, bar->bytes);
+        write_config(ports, device->devfn, (u8)(PCI_BAR0 + 4 * n), 4, *at);
+        *at += bar->bytes;
+        command |= bar->kind == PCI_BAR_PORTS ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
+    }
+    if (command) write_config(ports, device->devfn, PCI_COMMAND, 2, command | PCI_COMMAND_MASTER);
 }
 
 static u8 route_of(u8 devfn, u8 pin)
@@ -54,24 +77,27 @@ static u8 route_of(u8 devfn, u8 pin)
     return pirq_route[pci_pirq(devfn, pin)];
 }
 
-/* The power management block to ACPI_PM_BASE, and its interrupt level-triggered. The PIRQs are routed, but
- * their interrupts stay edge-triggered: an operating system with ACPI switches those that it uses (and Linux
- * complains if the ELCR says anything else before). */
+/* The power management block to ACPI_PM_BASE, the windows of PCI devices to where there is room, the SCI
+ * level-triggered. The PIRQs are routed, but their interrupts stay edge-triggered: an operating system with
+ * ACPI switches those that it uses (and Linux complains if the ELCR says anything else before). */
 static void set_up_chips(struct vm *vm)
 {
     struct port_bus *ports = &vm->ports;
-    post_write_config(ports, POWER, PMBA, 4, ACPI_PM_BASE);
-    post_write_config(ports, POWER, PMREGMISC, 1, 1);
+    write_config(ports, POWER, PMBA, 4, ACPI_PM_BASE);
+    write_config(ports, POWER, PMREGMISC, 1, 1);
     for (u8 pirq = 0; pirq < PIRQS; pirq++)
-        post_write_config(ports, ISA_BRIDGE, PIRQ_ROUTE + pirq, 1, pirq_route[pirq]);
+        write_config(ports, ISA_BRIDGE, PIRQ_ROUTE + pirq, 1, pirq_route[pirq]);
+    write_config(ports, IDE, IDETIM, 4, IDE_BOTH_CHANNELS);
+    struct windows next = {.ports = FIRST_PORTS, .memory = acpi_machine_of(vm).pci_memory};
     for (unsigned devfn = 0; devfn < 256; devfn++) {
         const struct pci_device *device = vm->chipset.pci.device[devfn];
+        if (device) place_windows(ports, device, &next);
         u8 pin = device ? device->config[PCI_INTERRUPT_PIN] : 0;
-        if (pin) post_write_config(ports, (u8)devfn, PCI_INTERRUPT_LINE, 1, route_of((u8)devfn, pin));
+        if (pin) write_config(ports, (u8)devfn, PCI_INTERRUPT_LINE, 1, route_of((u8)devfn, pin));
     }
-    post_write_config(ports, POWER, PCI_INTERRUPT_LINE, 1, SCI_IRQ);
+    write_config(ports, POWER, PCI_INTERRUPT_LINE, 1, ACPI_SCI_IRQ);
     ports_write(ports, CONFIG_ADDRESS, 4, 0);
-    ports_write(ports, ELCR + 1, 1, 1 << (SCI_IRQ - 8));
+    ports_write(ports, ELCR + 1, 1, 1 << (ACPI_SCI_IRQ - 8));
 }
 
 /* --- tables --- */
@@ -98,6 +124,12 @@ struct tables {
 
 #define PCI_INTERRUPTS_MAX 32
 
+/* The power management function's interrupt is the SCI. */
+static unsigned input_of(u8 devfn, u8 pin)
+{
+    return devfn == POWER ? ACPI_SCI_IRQ : IOAPIC_PIN_PIRQA + pci_pirq(devfn, pin);
+}
+
 static void build_mp_table(struct vm *vm, struct table_image *image)
 {
     struct mp_pci_interrupt interrupt[PCI_INTERRUPTS_MAX];
@@ -109,7 +141,7 @@ static void build_mp_table(struct vm *vm, struct table_image *image)
         u8 pin = device ? device->config[PCI_INTERRUPT_PIN] : 0;
         if (pin)
             interrupt[machine.pci_count++] = (struct mp_pci_interrupt){
-                .device = (u8)(devfn >> 3), .pin = pin - 1, .irq = device->config[PCI_INTERRUPT_LINE]};
+                .device = (u8)(devfn >> 3), .pin = pin - 1, .input = (u8)input_of((u8)devfn, pin)};
     }
     mp_table_build(image, &machine);
 }
@@ -142,6 +174,7 @@ void post(struct vm *vm)
 {
     set_up_chips(vm);
     video_post(&vm->chipset.video);
+    apic_wires_post(&vm->chipset.apic);
     struct tables tables = {0};
     build(vm, &tables);
     put_tables(vm, &tables);

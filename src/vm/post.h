@@ -11,15 +11,11 @@
 #include "smbios_tables.h"
 
 struct vm;
-struct port_bus;
 
 #define POST_RSDP 0xf0000u
 
 /* After the chips' reset. */
 void post(struct vm *vm);
-
-/* A write of configuration space through the ports. */
-void post_write_config(struct port_bus *ports, u8 devfn, u8 offset, unsigned bytes, u32 value);
 
 /* What the tables tell of this machine; for firmware too. */
 struct acpi_machine acpi_machine_of(const struct vm *vm);

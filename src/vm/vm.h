@@ -18,6 +18,7 @@
 #include "base/post.h"
 #include "chipset.h"
 #include "cpu/vcpu.h"
+#include "drives.h"
 #include "mmu/phys.h"
 #include "mmu/shadow.h"
 #include "options.h"
@@ -33,6 +34,12 @@ struct waker;
 enum machine_role {
     MACHINE_LEADER,
     MACHINE_FOLLOWER, /* lockstep's second machine: no input but the leader's, no output */
+};
+
+/* Why the machine stands still. */
+enum pause_cause {
+    PAUSED_BY_USER = 1,
+    PAUSED_FOR_DISK = 2, /* a request that failed, and is to be tried until it does not */
 };
 
 /* Who wanted the machine to stop. */
@@ -52,6 +59,7 @@ struct vm {
     struct vm_time time;
     struct port_bus ports;
     struct chipset chipset;
+    struct drives drives;
     struct waker *waker;  /* NULL: none */
     struct post_box post; /* what other threads have done for devices */
     struct trace *trace;  /* NULL: none */
@@ -59,7 +67,7 @@ struct vm {
     u64 wall_ns;          /* Unix time of the machine's time 0 */
 
     bool reset_wanted, hard_reset;
-    bool paused; /* by the user: time stands still */
+    u8 paused; /* enum pause_cause */
     bool stopping;
     bool stopped_by_host;
     int status;
@@ -81,12 +89,17 @@ void machine_reset(struct vm *vm);
 /* A device or a triple fault asks for a reset: of the whole machine, or (soft) of the CPU alone. */
 void machine_request_reset(struct vm *vm, bool hard);
 void machine_triple_fault(struct vm *vm);
-/* The user stops the machine, with its clocks, or lets it go on. */
-void machine_pause(struct vm *vm, bool paused);
 
 /* Stop with this exit status; the first call wins. `format` may be NULL: nothing to say. */
 void vm_stop(struct vm *vm, enum stop_cause cause, int status, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+#define PAUSE_RETRY_S 2
+
+/* Stand still, clocks and TSC included: no guest instruction runs until every cause is gone. `message` may be
+ * NULL: nothing to say. */
+void machine_pause(struct vm *vm, enum pause_cause cause, const char *message);
+void machine_resume(struct vm *vm, enum pause_cause cause);
 
 /* Other memory answers at [gpa, gpa + bytes) than before: forget translations of it, and code made from it.
  */

@@ -111,11 +111,6 @@ void vm_time_wait(struct vm_time *time)
     waker_wait(time->waker, next == UINT64_MAX ? UINT64_MAX : next + time->origin_ns);
 }
 
-void vm_time_wait_frozen(struct vm_time *time)
-{
-    waker_wait(time->waker, UINT64_MAX);
-}
-
 bool vm_time_skip(struct vm_time *time)
 {
     u64 next = clock_next_deadline(&time->clock), now = clock_now(&time->clock);

@@ -42,8 +42,6 @@ void vm_time_freeze(struct vm_time *time, bool frozen);
 void vm_time_run(struct vm_time *time);
 /* Real and idle: sleep until the next deadline or something is pending. Run timers after. */
 void vm_time_wait(struct vm_time *time);
-/* Frozen: sleep until something is pending. */
-void vm_time_wait_frozen(struct vm_time *time);
 /* Deterministic and idle: jump to the next deadline. False when there is none. */
 bool vm_time_skip(struct vm_time *time);
 /* The TSC before vcpu.tsc_offset. */

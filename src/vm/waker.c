@@ -1,6 +1,7 @@
 #include "waker.h"
 
 #include "cpu/vcpu.h"
+#include "translator/translator.h"
 
 #include <errno.h>
 #include <linux/futex.h>
@@ -33,6 +34,7 @@ static void watched_signals(sigset_t *set)
     sigaddset(set, SIGHUP);
     sigaddset(set, SIGQUIT);
     sigaddset(set, SIGUSR1);
+    sigaddset(set, SIGUSR2);
 }
 
 void waker_block_signals(void)
@@ -50,6 +52,8 @@ static void raise_event(struct waker *waker, u32 event)
     __atomic_or_fetch(waker->pending, PENDING_HOST, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&waker->waiting, __ATOMIC_SEQ_CST))
         syscall(SYS_futex, waker->pending, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    else
+        pthread_kill(waker->vcpu_thread, KICK_SIGNAL);
 }
 
 void waker_wake(struct waker *waker)
@@ -61,8 +65,8 @@ static void take_signal(struct waker *waker)
 {
     struct signalfd_siginfo info;
     if (read(waker->signal_fd, &info, sizeof(info)) != sizeof(info)) return;
-    if (info.ssi_signo == SIGUSR1) {
-        raise_event(waker, WAKER_DUMP);
+    if (info.ssi_signo == SIGUSR1 || info.ssi_signo == SIGUSR2) {
+        raise_event(waker, info.ssi_signo == SIGUSR1 ? WAKER_DUMP : WAKER_RETRY);
         return;
     }
     __atomic_store_n(&waker->signal, info.ssi_signo, __ATOMIC_SEQ_CST);
@@ -148,7 +152,8 @@ int waker_start(struct waker *waker, u32 *pending, int input_fd, u64 timeout_ns)
     sigset_t set;
     watched_signals(&set);
     *waker =
-        (struct waker){.pending = pending,
+        (struct waker){.vcpu_thread = pthread_self(),
+                       .pending = pending,
                        .input_fd = input_fd,
                        .kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
                        .timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),

@@ -11,8 +11,8 @@
  * every few ticks. So the ticks of an idle guest never wake the waker.
  * 2. Input: waker_want_input() asks for one readiness report; until it is asked again the descriptor is not
  * polled. So neither a full FIFO, nor end of file, nor a slow vCPU makes it spin.
- * 3. Signals (INT TERM HUP QUIT: quit; USR1: dump the screen) are blocked in every thread and read from a
- * signalfd: no handler, no global.
+ * 3. Signals (INT TERM HUP QUIT: quit; USR1: dump the screen; USR2: try again) are blocked in every thread
+ * and read from a signalfd: no handler, no global.
  *
  * Functions up to waker_wait() are the vCPU thread's; waker_main() is the waker's own; waker_wake() is
  * anybody's.
@@ -29,10 +29,11 @@ enum waker_event {
     WAKER_QUIT = 1 << 1,    /* a signal asks to end: waker.signal */
     WAKER_TIMEOUT = 1 << 2, /* --timeout */
     WAKER_DUMP = 1 << 3,    /* SIGUSR1 */
+    WAKER_RETRY = 1 << 4,   /* SIGUSR2 */
 };
 
 struct waker {
-    pthread_t thread;
+    pthread_t thread, vcpu_thread;
     u32 *pending; /* vcpu.pending */
     int kick_fd;  /* eventfd */
     int timer_fd;
@@ -53,7 +54,7 @@ struct waker {
 /* Block the signals of invariant 3 in this thread and those it will start. Before any other thread exists. */
 void waker_block_signals(void);
 
-/* Start the thread. Returns 0 or -errno. `pending` must outlive the waker. */
+/* Start the thread; the vCPU thread calls this. Returns 0 or -errno. `pending` must outlive the waker. */
 int waker_start(struct waker *waker, u32 *pending, int input_fd, u64 timeout_ns);
 void waker_stop(struct waker *waker);
 

@@ -113,7 +113,12 @@ static void command(struct wire_console *wire, enum console_command command)
     switch (command) {
     case CONSOLE_POWER_BUTTON: chipset_power_button(&vm->chipset); break;
     case CONSOLE_RESET: machine_request_reset(vm, true); break;
-    case CONSOLE_PAUSE: machine_pause(vm, !vm->paused); break;
+    case CONSOLE_PAUSE:
+        if (vm->paused & PAUSED_BY_USER)
+            machine_resume(vm, PAUSED_BY_USER);
+        else
+            machine_pause(vm, PAUSED_BY_USER, NULL);
+        break;
     case CONSOLE_QUIT: vm_stop(vm, STOP_HOST, STATUS_OK, NULL); break;
     }
 }

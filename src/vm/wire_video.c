@@ -1,6 +1,5 @@
 #include "wire_video.h"
 
-#include "post.h"
 #include "vm.h"
 
 #include <errno.h>
@@ -14,9 +13,6 @@
 #define LEGACY_WINDOW 0xa0000u
 #define LEGACY_BYTES  0x20000u
 #define VIDEO_DEVFN   PCI_DEVFN(2, 0)
-/* Where video_post() puts the windows: as far up as SeaBIOS does. */
-#define POST_MEMORY 0xfd000000u
-#define POST_MMIO   0xfebf0000u
 
 #define ROM_NAME      "vgabios-stdvga.bin"
 #define ROM_MAX_BYTES (256u << 10)
@@ -142,10 +138,11 @@ void video_reset(struct video *video)
 void video_post(struct video *video)
 {
     if (!video->vm) return;
+    /* The legacy ports are behind the command register's switch, though no base address is of ports. */
     struct port_bus *ports = &video->vm->ports;
-    post_write_config(ports, VIDEO_DEVFN, PCI_BAR0 + 4 * VGA_PCI_MEMORY_BAR, 4, POST_MEMORY);
-    post_write_config(ports, VIDEO_DEVFN, PCI_BAR0 + 4 * VGA_PCI_MMIO_BAR, 4, POST_MMIO);
-    post_write_config(ports, VIDEO_DEVFN, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
+    ports_write(ports, 0xcf8, 4, 1u << 31 | VIDEO_DEVFN << 8 | PCI_COMMAND);
+    ports_write(ports, 0xcfc, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
+    ports_write(ports, 0xcf8, 4, 0);
     if (video->rom && !vga_load_font(&video->vga, video->rom, video->rom_bytes))
         log_debug("there is no font in the video BIOS");
 }

@@ -27,7 +27,7 @@ u64 video_memory_bytes(enum video_card card);
 bool video_init(struct video *video, struct vm *vm, char *error, size_t error_bytes);
 void video_destroy(struct video *video);
 void video_reset(struct video *video);
-/* In the firmware's place: base addresses and a font. */
+/* In the firmware's place, after base addresses were given: a font. */
 void video_post(struct video *video);
 
 /* phys' tracked_written(); with the guest's FPU state live. */

@@ -183,6 +183,76 @@ static void test_interruption(struct rig *rig)
     CHECK_EQ(phys_read(&rig->phys, v->gpr[REG_ESP], 4), RIG_CODE);
 }
 
+/* --- INS and OUTS --- */
+
+/* A port that counts up, or checks that it is counted up; `room` elements go in bulk, then one singly. */
+struct stream {
+    u32 next, room, singles, bulks, wrong;
+};
+
+static u32 stream_in(void *machine, u16 port, unsigned size)
+{
+    struct stream *stream = machine;
+    stream->singles++;
+    return stream->next++;
+}
+static void stream_out(void *machine, u16 port, unsigned size, u32 value)
+{
+    struct stream *stream = machine;
+    stream->singles++;
+    stream->wrong += value != (u32)mask_bytes(stream->next++, size);
+}
+static u32 stream_in_string(void *machine, u16 port, unsigned size, u8 *to, u32 count)
+{
+    struct stream *stream = machine;
+    u32 taken = count < stream->room ? count : stream->room;
+    stream->bulks += taken != 0;
+    for (u32 n = 0; n < taken; n++)
+        store_any(to + n * size, size, stream->next++);
+    return taken;
+}
+static u32 stream_out_string(void *machine, u16 port, unsigned size, const u8 *from, u32 count)
+{
+    struct stream *stream = machine;
+    u32 taken = count < stream->room ? count : stream->room;
+    stream->bulks += taken != 0;
+    for (u32 n = 0; n < taken; n++)
+        stream->wrong += load_any(from + n * size, size) != mask_bytes(stream->next++, size);
+    return taken;
+}
+
+/* Steps until the string is done; 300 words over a page end, written and read back. */
+static void test_ports(struct rig *rig, u32 room, bool down, u32 singles)
+{
+    struct vcpu *v = &rig->vcpu;
+    struct stream stream = {.room = room};
+    u32 first = RIG_DATA + 0xf00, count = 300;
+    rig->host = (struct vcpu_host){.port_read = stream_in,
+                                   .port_write = stream_out,
+                                   .port_read_string = stream_in_string,
+                                   .port_write_string = stream_out_string,
+                                   .machine = &stream};
+    for (unsigned out = 0; out < 2; out++) {
+        LOAD(rig, 0x66, 0xf3, 0x6d, 0x66, 0xf3, 0x6f);
+        v->rip += out * 3;
+        stream.next = stream.singles = 0;
+        u32 from = down ? first + (count - 1) * 2 : first;
+        v->gpr[REG_ESI] = v->gpr[REG_EDI] = from;
+        v->gpr[REG_ECX] = count;
+        if (down) v->eflags |= FL_DF;
+        STEP_OK(rig);
+        CHECK_EQ(v->gpr[REG_ECX], 0);
+        CHECK_EQ(v->gpr[out ? REG_ESI : REG_EDI], from + (down ? -count : count) * 2);
+        CHECK_EQ(phys_read(&rig->phys, first, 2), down ? count - 1 : 0);
+        CHECK_EQ(phys_read(&rig->phys, first + 2 * (count - 1), 2), down ? 0 : count - 1);
+        CHECK_EQ(stream.next, count);
+        CHECK(stream.singles <= singles);
+    }
+    CHECK_EQ(stream.wrong, 0);
+    CHECK_EQ(stream.bulks != 0, room && !down);
+    rig->host = (struct vcpu_host){0};
+}
+
 int main(void)
 {
     struct rig *rig = rig_create();
@@ -191,6 +261,10 @@ int main(void)
     test_compares(rig);
     test_sixteen(rig);
     test_interruption(rig);
+    test_ports(rig, 1000, false, 4);
+    test_ports(rig, 100, false, 4);
+    test_ports(rig, 0, false, 300);
+    test_ports(rig, 1000, true, 300);
     rig_destroy(rig);
     return check_report();
 }

@@ -28,7 +28,7 @@ static u8 in(unsigned port)
 
 static void irq(unsigned number, bool level)
 {
-    struct irq_line line = i8259_input(&pair, number);
+    struct irq_line line = i8259_pin(&pair, number);
     irq_set(&line, level);
 }
 

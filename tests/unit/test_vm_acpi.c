@@ -8,6 +8,7 @@
 #include "vm/load_common.h"
 #include "vm/mp_table.h"
 #include "vm/smbios_tables.h"
+#include "vm/wire_apic.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -63,13 +64,13 @@ static const u8 *find_listed(const u8 *rsdt, const char *signature, const char *
 static void check_madt(const u8 *madt)
 {
     unsigned processors = 0, io_apics = 0, overrides = 0;
-    CHECK_EQ(get32(madt + 36), ACPI_LOCAL_APIC);
+    CHECK_EQ(get32(madt + 36), LAPIC_BASE);
     for (const u8 *at = madt + 44; at < madt + get32(madt + 4); at += at[1]) {
         CHECK(at[1] >= 6);
         processors += at[0] == 0;
         if (at[0] == 1) {
             io_apics++;
-            CHECK_EQ(get32(at + 4), ACPI_IO_APIC);
+            CHECK_EQ(get32(at + 4), IOAPIC_BASE);
         }
         if (at[0] == 2) {
             overrides++;
@@ -80,7 +81,7 @@ static void check_madt(const u8 *madt)
     }
     CHECK_EQ(processors, 1);
     CHECK_EQ(io_apics, 1);
-    CHECK_EQ(overrides, 5);
+    CHECK_EQ(overrides, 2);
 }
 
 static void check_fadt(const u8 *fadt)
@@ -254,7 +255,7 @@ static void test_smbios(u64 memory_bytes, u64 low_bytes, unsigned devices)
 
 static void test_mp(void)
 {
-    const struct mp_pci_interrupt pci[] = {{1, 3, 11}, {3, 0, 11}, {4, 0, 10}};
+    const struct mp_pci_interrupt pci[] = {{1, 3, 19}, {3, 0, 18}, {4, 0, 19}};
     struct table_image *image = calloc(1, sizeof(*image));
     mp_table_build(image, &(struct mp_machine){.pci = pci, .pci_count = 3});
     table_image_place(image, 0xf0000);
@@ -270,12 +271,13 @@ static void test_mp(void)
         if (at[0] != 3) continue;
         isa += at[4] != 0;
         from_pci += at[4] == 0;
-        if (at[4]) CHECK(!(inputs & 1 << at[7])); /* an input is ISA's or PCI's */
+        CHECK((at[7] < 16) == (at[4] != 0)); /* an input is ISA's or PCI's */
         inputs |= 1 << at[7];
     }
     CHECK_EQ(entries, get16(header + 34));
     CHECK_EQ(from_pci, 3);
-    CHECK_EQ(isa, 16 - 1 - 2);
+    CHECK_EQ(isa, 16 - 1);
+    CHECK_EQ(inputs, 0xcfffe);
     free(image);
 }
 

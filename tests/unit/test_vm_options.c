@@ -116,6 +116,51 @@ static void test_commands(void)
     CHECK_EQ(command, COMMAND_VERSION);
 }
 
+static bool is_drive(unsigned n, const char *file, enum drive_interface interface, unsigned index)
+{
+    const struct drive_option *drive = &options.drives.drive[n];
+    return drive->interface == interface && drive->index == index &&
+           (file ? drive->file && !strcmp(drive->file, file) : !drive->file);
+}
+
+static void test_drives(void)
+{
+    CHECK(parse("ringer -kernel k -hda a -hdb b -cdrom c -hdd d -fda e -fdb f"));
+    CHECK_EQ(options.drives.count, 6);
+    CHECK(is_drive(0, "a", DRIVE_IDE, 0) && is_drive(1, "b", DRIVE_IDE, 1));
+    CHECK(is_drive(2, "c", DRIVE_IDE, 2) && is_drive(3, "d", DRIVE_IDE, 3));
+    CHECK(is_drive(4, "e", DRIVE_FLOPPY, 0) && is_drive(5, "f", DRIVE_FLOPPY, 1));
+    CHECK(options.drives.drive[2].medium == MEDIUM_CDROM && options.drives.drive[2].read_only);
+    CHECK(parse("ringer -kernel k -snapshot -drive file=a,,b,if=virtio,format=qcow2,cache=writethrough,"
+                "werror=stop,rerror=ignore,discard=ignore,detect-zeroes=unmap,id=x,snapshot=on "
+                "-drive if=ide,media=cdrom -drive file=c -drive file=d,if=virtio,readonly=on "
+                "-drive file=e,bus=1,unit=1"));
+    CHECK(options.drives.snapshot);
+    CHECK(is_drive(0, "a,b", DRIVE_VIRTIO, 0) && is_drive(1, NULL, DRIVE_IDE, 2));
+    CHECK(is_drive(2, "c", DRIVE_IDE, 0) && is_drive(3, "d", DRIVE_VIRTIO, 1));
+    CHECK(is_drive(4, "e", DRIVE_IDE, 3));
+    const struct drive_option *drive = &options.drives.drive[0];
+    CHECK(!strcmp(drive->format, "qcow2") && !strcmp(drive->id, "x") && drive->write_through);
+    CHECK(drive->snapshot && drive->no_discard && !drive->read_only);
+    CHECK_EQ(drive->on_write_error, ON_ERROR_STOP);
+    CHECK_EQ(drive->on_read_error, ON_ERROR_IGNORE);
+    CHECK_EQ(drive->detect_zeroes, DETECT_ZEROES_UNMAP);
+    CHECK(options.drives.drive[3].read_only && !options.drives.drive[3].no_discard);
+    CHECK_EQ(options.drives.drive[3].on_write_error, ON_ERROR_ENOSPC);
+    CHECK(complains("ringer -kernel k -hdc a -cdrom b", "ide drive 2"));
+    CHECK(complains("ringer -kernel k -drive file=a,index=4", "4 ide drives"));
+    CHECK(complains("ringer -kernel k -hda a -hdb a -hdc a -hdd a -drive file=e", "no place for e"));
+    CHECK(complains("ringer -kernel k -drive file=a,if=scsi", "scsi"));
+    CHECK(complains("ringer -kernel k -drive file=a,format=vmdk", "vmdk"));
+    CHECK(complains("ringer -kernel k -drive file=a,colour=red", "colour"));
+    CHECK(complains("ringer -kernel k -drive a.img", "a.img"));
+    CHECK(complains("ringer -kernel k -drive if=ide", "file=FILE"));
+    CHECK(complains("ringer -kernel k -drive file=a,if=none", "id="));
+    CHECK(complains("ringer -kernel k -drive file=a,if=none,id=x -drive file=b,if=none,id=x", "\"x\""));
+    CHECK(complains("ringer -kernel k -drive file=a,rerror=enospc", "rerror"));
+    CHECK(complains("ringer -kernel k -drive file=a,index=1,unit=0", "index"));
+}
+
 static void test_bad(void)
 {
     CHECK(complains("ringer walk", "\"walk\""));
@@ -153,6 +198,7 @@ int main(void)
     test_qemu_line();
     test_own_options();
     test_commands();
+    test_drives();
     test_bad();
     return check_report();
 }

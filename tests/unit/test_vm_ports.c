@@ -29,6 +29,41 @@ static void probe_write(void *device, u32 offset, unsigned size, u32 value)
 
 static const struct io_ops probe_ops = {probe_read, probe_write};
 
+/* Streams through its first port only. */
+static u32 stream_read(void *device, u32 offset, unsigned size, u8 *to, u32 count)
+{
+    if (offset) return 0;
+    for (u32 n = 0; n < count * size; n++)
+        to[n] = (u8)n;
+    return count;
+}
+
+static u32 stream_write(void *device, u32 offset, unsigned size, const u8 *from, u32 count)
+{
+    struct probe *probe = device;
+    probe->value = from[0];
+    return offset ? 0 : count;
+}
+
+static const struct io_string_ops stream_ops = {stream_read, stream_write};
+
+static void test_strings(struct port_bus *bus, struct probe *wide)
+{
+    u8 bytes[8] = {0};
+    CHECK_EQ(ports_read_string(bus, 0xcf8, 2, bytes, 4), 0);
+    struct port_window *window = ports_add(bus, 4, 2, &probe_ops, wide);
+    ports_set_string(window, &stream_ops);
+    ports_move(bus, window, 0x200, true);
+    CHECK_EQ(ports_read_string(bus, 0x200, 2, bytes, 4), 4);
+    CHECK_EQ(bytes[7], 7);
+    CHECK_EQ(ports_read_string(bus, 0x202, 2, bytes, 4), 0);
+    CHECK_EQ(ports_read_string(bus, 0x200, 4, bytes, 2), 0); /* wider than the window */
+    CHECK_EQ(ports_read_string(bus, 0x300, 2, bytes, 4), 0);
+    CHECK_EQ(ports_write_string(bus, 0x200, 1, (const u8 *)"x", 1), 1);
+    CHECK_EQ(wide->value, 'x');
+    CHECK_EQ(ports_write_string(bus, 0x300, 1, (const u8 *)"x", 1), 0);
+}
+
 int main(void)
 {
     struct port_bus *bus = malloc(sizeof(*bus));
@@ -75,6 +110,7 @@ int main(void)
     ports_move(bus, window, 0x60, false);
     CHECK_EQ(ports_read(bus, 0x60, 4), 0xffff2111);
     CHECK_EQ(ports_read(bus, 0xcfc, 4), 0x54);
+    test_strings(bus, &wide);
     free(bus);
     return check_report();
 }

@@ -3,13 +3,16 @@
  * switch the power off. Serial ports are in serial.asl.in, because not every machine has the same. Compiled by iasl when
  * Ringer is built; acpi_tables.c hands it to the guest.
  *
- * _HID values are those of "PNP Device IDs" (devids.txt). What needs no method has none: all of it is fixed. The interrupt
- * links are the same whether the operating system uses the 8259 pair or the I/O APIC (acpi_tables.h), so there is no _PIC.
+ * _HID values are those of "PNP Device IDs" (devids.txt). What needs no method has none: all of it is fixed.
  */
 DefinitionBlock ("", "DSDT", 1, "RINGER", "RINGERPC", 1)
 {
     /* Where PCI's part of the address space begins: in an SSDT that acpi_tables.c writes. */
     External (PCIB, IntObj)
+
+    /* What the operating system uses: 0 the 8259 pair, 1 the I/O APIC. */
+    Name (PICM, 0)
+    Method (\_PIC, 1, NotSerialized) { PICM = Arg0 }
 
     /* SLP_TYP of PM1_CNT: 0 is soft off. There are no other sleep states. */
     Name (\_S5, Package () { 0, 0, 0, 0 })
@@ -43,7 +46,8 @@ DefinitionBlock ("", "DSDT", 1, "RINGER", "RINGERPC", 1)
                 Return (CRES)
             }
 
-            /* A slot's pin n is wired to PIRQ (slot - 1 + n) mod 4. */
+            /* A slot's pin n is wired to PIRQ (slot - 1 + n) mod 4. The PIRQs go to inputs 16 to 19 of the I/O APIC, and to
+             * the PIIX3, which steers them to an input of the 8259 pair. */
             Method (_PRT, 0, NotSerialized)
             {
                 Local0 = Package (128) {}
@@ -58,6 +62,12 @@ DefinitionBlock ("", "DSDT", 1, "RINGER", "RINGERPC", 1)
                     If (Local3 == 3) { Local4 = Package () { 0, 0, LNKD, 0 } }
                     /* The power management function's interrupt is the SCI. */
                     If (Local1 == 4) { Local4 = Package () { 0, 0, LNKS, 0 } }
+                    If (PICM != 0)
+                    {
+                        Local4 [2] = 0
+                        Local4 [3] = Local3 + 16
+                        If (Local1 == 4) { Local4 [3] = 9 }
+                    }
                     Local4 [0] = (Local2 << 16) | 0xffff
                     Local4 [1] = Local1 & 3
                     Local0 [Local1] = Local4
@@ -173,15 +183,15 @@ DefinitionBlock ("", "DSDT", 1, "RINGER", "RINGERPC", 1)
         }
 
         /* PIRQ route registers: bit 7 not routed, 3-0 IRQ. */
-        Name (PIRS, ResourceTemplate () { Interrupt (ResourceConsumer, Level, ActiveHigh, Shared) { 5, 10, 11 } })
+        Name (PIRS, ResourceTemplate () { IRQ (Level, ActiveLow, Shared) { 5, 10, 11 } })
 
-        Name (PIRB, ResourceTemplate () { Interrupt (ResourceConsumer, Level, ActiveHigh, Shared, , , LNKI) { 0 } })
-        CreateDWordField (PIRB, LNKI._INT, PIRN)
+        Name (PIRB, ResourceTemplate () { IRQ (Level, ActiveLow, Shared, LNKI) { 0 } })
+        CreateWordField (PIRB, LNKI._INT, PIRM)
 
         Method (PCRS, 1, Serialized)
         {
-            PIRN = 0
-            If (!(Arg0 & 0x80)) { PIRN = Arg0 & 0x0f }
+            PIRM = 0
+            If (!(Arg0 & 0x80)) { PIRM = 1 << (Arg0 & 0x0f) }
             Return (PIRB)
         }
 
@@ -194,8 +204,9 @@ DefinitionBlock ("", "DSDT", 1, "RINGER", "RINGERPC", 1)
         /* The IRQ that a resource buffer asks for, as a route register wants it. */
         Method (PRTE, 1, Serialized)
         {
-            CreateDWordField (Arg0, 5, NUMB)
-            Return (NUMB)
+            CreateWordField (Arg0, 1, MASK)
+            FindSetRightBit (MASK, Local0)
+            Return (Local0 - 1)
         }
 
         Device (LNKA)
@@ -247,8 +258,8 @@ DefinitionBlock ("", "DSDT", 1, "RINGER", "RINGERPC", 1)
         {
             Name (_HID, EisaId ("PNP0C0F"))
             Name (_UID, 4)
-            Name (_PRS, ResourceTemplate () { Interrupt (ResourceConsumer, Level, ActiveHigh, Shared) { 9 } })
-            Name (_CRS, ResourceTemplate () { Interrupt (ResourceConsumer, Level, ActiveHigh, Shared) { 9 } })
+            Name (_PRS, ResourceTemplate () { IRQ (Level, ActiveLow, Shared) { 9 } })
+            Name (_CRS, ResourceTemplate () { IRQ (Level, ActiveLow, Shared) { 9 } })
             Method (_STA) { Return (0x0b) }
             Method (_SRS, 1) {}
             Method (_DIS) {}

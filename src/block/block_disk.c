@@ -1,0 +1,297 @@
+#include "block_disk.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Deterministic: guest time from one completion (or submission) to the next. */
+#define STEP_NS 50000u
+
+/* --- queues --- */
+
+static void queue_init(struct request_queue *queue)
+{
+    queue->first = NULL;
+    queue->end = &queue->first;
+}
+
+static void queue_put(struct request_queue *queue, struct disk_request *request)
+{
+    request->post.next = NULL;
+    *queue->end = &request->post;
+    queue->end = &request->post.next;
+}
+
+static struct disk_request *queue_take(struct request_queue *queue)
+{
+    struct post *first = queue->first;
+    if (!first) return NULL;
+    queue->first = first->next;
+    if (!queue->first) queue->end = &queue->first;
+    return container_of(first, struct disk_request, post);
+}
+
+static struct block_disk *disk_of(const struct disk_request *request)
+{
+    return container_of(request->disk, struct block_disk, disk);
+}
+
+/* --- doing: any thread --- */
+
+static int perform_write(struct block_disk *disk, struct disk_request *request, struct span span)
+{
+    struct disk_image *image = disk->image;
+    int failed;
+    if (disk->detect_zeroes != DETECT_ZEROES_OFF && span_is_zero(span))
+        failed = image->ops->zero(image, request->offset, request->bytes);
+    else
+        failed = image->ops->write(image, request->offset, span);
+    return failed || !disk->write_through ? failed : image->ops->flush(image);
+}
+
+static int perform(struct disk_request *request)
+{
+    struct block_disk *disk = disk_of(request);
+    struct disk_image *image = disk->image;
+    struct span span = {request->part, request->part_count, 0, request->bytes};
+    if (!request->bytes && request->operation != DISK_FLUSH) return 0;
+    switch (request->operation) {
+    case DISK_READ: return image->ops->read(image, request->offset, span);
+    case DISK_WRITE: return perform_write(disk, request, span);
+    case DISK_FLUSH: return disk->never_flush || image->read_only ? 0 : image->ops->flush(image);
+    case DISK_DISCARD: return disk->discard ? image->ops->discard(image, request->offset, request->bytes) : 0;
+    case DISK_ZERO: return image->ops->zero(image, request->offset, request->bytes);
+    }
+    return -EINVAL;
+}
+
+static void *worker(void *argument)
+{
+    struct disk_crew *crew = argument;
+    pthread_mutex_lock(&crew->lock);
+    for (;;) {
+        struct disk_request *request = queue_take(&crew->queue);
+        if (request) {
+            pthread_mutex_unlock(&crew->lock);
+            request->error = perform(request);
+            post_send(crew->box, &request->post);
+            pthread_mutex_lock(&crew->lock);
+        } else if (crew->stop) {
+            break;
+        } else {
+            crew->waiting++;
+            pthread_cond_wait(&crew->work, &crew->lock);
+            crew->waiting--;
+        }
+    }
+    pthread_mutex_unlock(&crew->lock);
+    return NULL;
+}
+
+/* --- completion: the vCPU thread --- */
+
+static const char *const verbs[] = {[DISK_READ] = "read",
+                                    [DISK_WRITE] = "write",
+                                    [DISK_FLUSH] = "flush",
+                                    [DISK_DISCARD] = "discard",
+                                    [DISK_ZERO] = "zero"};
+
+static enum error_policy policy_of(const struct block_disk *disk, const struct disk_request *request)
+{
+    enum error_policy policy = request->operation == DISK_READ ? disk->on_read_error : disk->on_write_error;
+    if (policy == ON_ERROR_ENOSPC) return request->error == -ENOSPC ? ON_ERROR_STOP : ON_ERROR_REPORT;
+    return policy;
+}
+
+static void hold(struct disk_crew *crew, struct disk_request *request)
+{
+    struct block_disk *disk = disk_of(request);
+    bool first = !crew->held.first && !crew->retrying;
+    queue_put(&crew->held, request);
+    if (!first || !crew->stalled) return;
+    char message[512];
+    snprintf(message, sizeof(message), "%s: cannot %s at byte %" PRIu64 ": %s", disk->name,
+             verbs[request->operation], request->offset, strerror(-request->error));
+    crew->stalled(crew->machine, message);
+}
+
+static void tell(struct block_disk *disk, const struct disk_request *request)
+{
+    if (!request->error) {
+        disk->told = false;
+    } else if (!disk->told) {
+        disk->told = true;
+        log_warn("%s: cannot %s at byte %" PRIu64 ": %s", disk->name, verbs[request->operation],
+                 request->offset, strerror(-request->error));
+    }
+}
+
+static void finish(struct post *post)
+{
+    struct disk_request *request = container_of(post, struct disk_request, post);
+    struct block_disk *disk = disk_of(request);
+    enum error_policy policy = request->error ? policy_of(disk, request) : ON_ERROR_REPORT;
+    if (policy == ON_ERROR_STOP) {
+        hold(disk->crew, request);
+        return;
+    }
+    tell(disk, request);
+    if (policy == ON_ERROR_IGNORE) request->error = 0;
+    request->done(request);
+}
+
+/* One that was held has come back. */
+static void finish_retry(struct post *post)
+{
+    struct disk_request *request = container_of(post, struct disk_request, post);
+    struct disk_crew *crew = disk_of(request)->crew;
+    request->post.run = finish;
+    finish(post); /* perhaps to be held again, in silence: it still counts as retrying */
+    if (--crew->retrying || crew->held.first) return;
+    if (crew->resumed) crew->resumed(crew->machine);
+}
+
+/* Refused at once: told like everything else, but never from within submit(). */
+static void finish_refused(struct post *post)
+{
+    struct disk_request *request = container_of(post, struct disk_request, post);
+    request->done(request);
+}
+
+static void fire(void *device)
+{
+    struct disk_crew *crew = device;
+    struct disk_request *request = queue_take(&crew->later);
+    if (crew->later.first) timer_arm(&crew->timer, clock_now(crew->clock) + STEP_NS);
+    if (request->post.run != finish_refused) request->error = perform(request);
+    request->post.run(&request->post);
+}
+
+/* --- submission --- */
+
+static bool start_thread(struct disk_crew *crew)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the other threads' business */
+    int failed = pthread_create(&crew->thread[crew->threads], NULL, worker, crew);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!failed) crew->threads++;
+    return !failed;
+}
+
+static void enqueue(struct disk_crew *crew, struct disk_request *request)
+{
+    if (crew->clock) {
+        if (!crew->later.first) timer_arm(&crew->timer, clock_now(crew->clock) + STEP_NS);
+        queue_put(&crew->later, request);
+        return;
+    }
+    pthread_mutex_lock(&crew->lock);
+    queue_put(&crew->queue, request);
+    bool more = !crew->waiting && crew->threads < DISK_CREW_THREADS;
+    bool wake = crew->waiting;
+    bool alone = more && !start_thread(crew) && !crew->threads;
+    if (alone) queue_take(&crew->queue);
+    pthread_mutex_unlock(&crew->lock);
+    if (wake) pthread_cond_signal(&crew->work);
+    if (alone) { /* a host without room for one thread */
+        request->error = perform(request);
+        post_send(crew->box, &request->post);
+    }
+}
+
+static int refusal(const struct block_disk *disk, const struct disk_request *request)
+{
+    u64 memory = 0, sector = DISK_SECTOR_BYTES - 1;
+    if (!disk->image) return -ENOMEDIUM;
+    if (request->operation == DISK_FLUSH) return 0;
+    if ((request->offset | request->bytes) & sector || request->offset > disk->disk.bytes ||
+        request->bytes > disk->disk.bytes - request->offset)
+        return -EINVAL;
+    if (request->operation != DISK_READ && disk->disk.read_only) return -EROFS;
+    if (request->operation != DISK_READ && request->operation != DISK_WRITE) return 0;
+    for (unsigned n = 0; n < request->part_count; n++)
+        memory += request->part[n].iov_len;
+    return memory < request->bytes ? -EINVAL : 0;
+}
+
+static void submit(struct disk *seen, struct disk_request *request)
+{
+    struct block_disk *disk = container_of(seen, struct block_disk, disk);
+    request->disk = seen;
+    request->error = refusal(disk, request);
+    request->post.run = request->error ? finish_refused : finish;
+    if (request->error && !disk->crew->clock)
+        post_send(disk->crew->box, &request->post);
+    else
+        enqueue(disk->crew, request);
+}
+
+void disk_crew_retry(struct disk_crew *crew)
+{
+    struct request_queue again = crew->held;
+    if (crew->retrying || !again.first) return;
+    if (again.end == &crew->held.first) again.end = &again.first;
+    queue_init(&crew->held);
+    for (struct post *post = again.first; post; post = post->next)
+        crew->retrying++;
+    for (struct disk_request *request; (request = queue_take(&again));) {
+        request->post.run = finish_retry;
+        enqueue(crew, request);
+    }
+}
+
+/* --- set-up --- */
+
+void disk_crew_init(struct disk_crew *crew, struct post_box *box, struct clock *deterministic)
+{
+    *crew = (struct disk_crew){.box = box, .clock = deterministic};
+    queue_init(&crew->later);
+    queue_init(&crew->held);
+    queue_init(&crew->queue);
+    pthread_mutex_init(&crew->lock, NULL);
+    pthread_cond_init(&crew->work, NULL);
+    if (deterministic) timer_init(&crew->timer, deterministic, fire, crew);
+}
+
+void disk_crew_destroy(struct disk_crew *crew)
+{
+    pthread_mutex_lock(&crew->lock);
+    crew->stop = true;
+    pthread_mutex_unlock(&crew->lock);
+    pthread_cond_broadcast(&crew->work);
+    for (unsigned n = 0; n < crew->threads; n++)
+        pthread_join(crew->thread[n], NULL);
+    if (crew->clock) {
+        timer_cancel(&crew->timer);
+        for (struct disk_request *request; (request = queue_take(&crew->later));)
+            if (request->post.run != finish_refused) perform(request);
+    }
+    pthread_cond_destroy(&crew->work);
+    pthread_mutex_destroy(&crew->lock);
+}
+
+void block_disk_init(struct block_disk *disk, struct disk_crew *crew, struct disk_image *image,
+                     const char *name)
+{
+    *disk = (struct block_disk){.disk = {.bytes = image ? image->bytes : 0,
+                                         .read_only = image && image->read_only,
+                                         .can_discard = image && !image->read_only,
+                                         .submit = submit},
+                                .image = image,
+                                .crew = crew,
+                                .name = strdup(name),
+                                .on_write_error = ON_ERROR_ENOSPC,
+                                .discard = true};
+}
+
+void block_disk_destroy(struct block_disk *disk)
+{
+    disk_image_close(disk->image);
+    free(disk->name);
+}

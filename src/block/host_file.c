@@ -1,0 +1,223 @@
+#include "host_file.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Iovecs a system call; the rest goes in another. */
+#define PARTS_AT_ONCE 64
+
+static struct host_file *file_of(struct store *store)
+{
+    return container_of(store, struct host_file, store);
+}
+
+/* --- transfers --- */
+
+static int file_read(struct store *store, u64 offset, struct span to)
+{
+    struct host_file *file = file_of(store);
+    while (to.bytes) {
+        struct iovec parts[PARTS_AT_ONCE];
+        unsigned count = span_parts(to, parts, PARTS_AT_ONCE);
+        ssize_t done = preadv(file->fd, parts, (int)count, (off_t)offset);
+        if (done < 0 && errno == EINTR) continue;
+        if (done < 0) return -errno;
+        if (!done) {
+            span_clear(to);
+            return STORE_SHORT;
+        }
+        offset += (u64)done;
+        to = span_slice(to, (u64)done, to.bytes - (u64)done);
+    }
+    return 0;
+}
+
+static int file_write(struct store *store, u64 offset, struct span from)
+{
+    struct host_file *file = file_of(store);
+    while (from.bytes) {
+        struct iovec parts[PARTS_AT_ONCE];
+        unsigned count = span_parts(from, parts, PARTS_AT_ONCE);
+        ssize_t done = pwritev(file->fd, parts, (int)count, (off_t)offset);
+        if (done < 0 && errno == EINTR) continue;
+        if (done < 0) return -errno;
+        if (!done) return -ENOSPC;
+        offset += (u64)done;
+        from = span_slice(from, (u64)done, from.bytes - (u64)done);
+    }
+    return 0;
+}
+
+static int file_sync(struct store *store)
+{
+    return fdatasync(file_of(store)->fd) ? -errno : 0;
+}
+
+static int file_size(struct store *store, u64 *bytes)
+{
+    struct host_file *file = file_of(store);
+    struct stat status;
+    if (fstat(file->fd, &status)) return -errno;
+    *bytes = (u64)status.st_size;
+    if (S_ISBLK(status.st_mode) && ioctl(file->fd, BLKGETSIZE64, bytes)) return -errno;
+    return 0;
+}
+
+static int file_set_size(struct store *store, u64 bytes)
+{
+    return ftruncate(file_of(store)->fd, (off_t)bytes) ? -errno : 0;
+}
+
+static int file_punch(struct store *store, u64 offset, u64 bytes)
+{
+    int failed;
+    do
+        failed = fallocate(file_of(store)->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+                           (off_t)bytes);
+    while (failed && errno == EINTR);
+    if (!failed) return 0;
+    return errno == EOPNOTSUPP || errno == ENODEV || errno == ENOSYS ? -EOPNOTSUPP : -errno;
+}
+
+/* A host that cannot tell has no holes. */
+static int file_seek(struct store *store, u64 offset, bool data, u64 *found)
+{
+    off_t at = lseek(file_of(store)->fd, (off_t)offset, data ? SEEK_DATA : SEEK_HOLE);
+    if (at >= 0) {
+        *found = (u64)at;
+        return 0;
+    }
+    if (errno == ENXIO) return -ENXIO;
+    if (data) {
+        *found = offset;
+        return 0;
+    }
+    return file_size(store, found);
+}
+
+static void file_close(struct store *store)
+{
+    struct host_file *file = file_of(store);
+    struct stat status;
+    if (!file->read_only && file->path && !fstat(file->fd, &status) && !status.st_nlink)
+        log_warn("%s was removed while it was in use: what was written to it is lost", file->path);
+    close(file->fd);
+    free(file->path);
+    free(file);
+}
+
+static const struct store_ops file_ops = {
+    .read = file_read,
+    .write = file_write,
+    .sync = file_sync,
+    .size = file_size,
+    .set_size = file_set_size,
+    .punch = file_punch,
+    .seek = file_seek,
+    .close = file_close,
+};
+
+/* --- opening --- */
+
+/* QEMU's numbers of permissions, and where its lock bytes begin (block/file-posix.c there). */
+enum permission { MAY_READ_CONSISTENTLY = 0, MAY_WRITE = 1, MAY_RESIZE = 3 };
+enum { HELD_BASE = 100, UNSHARED_BASE = 200 };
+
+static int lock_byte(int fd, off_t byte)
+{
+    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    return fcntl(fd, F_OFD_SETLK, &lock) ? -errno : 0;
+}
+
+/* Does anybody else hold this byte? */
+static int test_byte(int fd, off_t byte)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    if (fcntl(fd, F_OFD_GETLK, &lock)) return -errno;
+    return lock.l_type == F_UNLCK ? 0 : -EAGAIN;
+}
+
+static int lock_file(int fd, bool read_only)
+{
+    static const u8 changes[] = {MAY_WRITE, MAY_RESIZE};
+    int failed = lock_byte(fd, HELD_BASE + MAY_READ_CONSISTENTLY);
+    for (unsigned n = 0; n < ARRAY_SIZE(changes) && !failed; n++) {
+        failed = lock_byte(fd, UNSHARED_BASE + changes[n]);
+        if (!failed && !read_only) failed = lock_byte(fd, HELD_BASE + changes[n]);
+    }
+    /* Only now: of two who open at once, one at least sees the other. */
+    if (!failed) failed = test_byte(fd, UNSHARED_BASE + MAY_READ_CONSISTENTLY);
+    for (unsigned n = 0; n < ARRAY_SIZE(changes) && !failed; n++) {
+        failed = test_byte(fd, HELD_BASE + changes[n]);
+        if (!failed && !read_only) failed = test_byte(fd, UNSHARED_BASE + changes[n]);
+    }
+    /* File systems without locks: the user has to know. */
+    return failed == -ENOLCK || failed == -EOPNOTSUPP || failed == -EINVAL ? 0 : failed;
+}
+
+struct store *host_file_of(int fd, const char *path, bool read_only)
+{
+    struct host_file *file = malloc(sizeof(*file));
+    if (!file) return NULL;
+    *file = (struct host_file){{&file_ops}, fd, read_only, path ? strdup(path) : NULL};
+    return &file->store;
+}
+
+struct store *host_file_open(const char *path, bool read_only, char *error, size_t error_bytes)
+{
+    struct stat status;
+    int fd = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        snprintf(error, error_bytes, "cannot open %s%s: %s", path, read_only ? "" : " for writing",
+                 strerror(errno));
+        return NULL;
+    }
+    if (fstat(fd, &status) || !(S_ISREG(status.st_mode) || S_ISBLK(status.st_mode))) {
+        snprintf(error, error_bytes, "%s is neither a file nor a block device", path);
+        close(fd);
+        return NULL;
+    }
+    int failed = lock_file(fd, read_only);
+    if (failed) {
+        snprintf(error, error_bytes, failed == -EAGAIN || failed == -EACCES ? "%s is in use%s" : "%s: %s",
+                 path,
+                 failed != -EAGAIN && failed != -EACCES ? strerror(-failed)
+                 : read_only                            ? " by another machine, which writes to it"
+                             : " by another machine: it can be written by one alone");
+        close(fd);
+        return NULL;
+    }
+    struct store *store = host_file_of(fd, path, read_only);
+    if (!store) {
+        snprintf(error, error_bytes, "out of memory");
+        close(fd);
+    }
+    return store;
+}
+
+struct store *host_file_temporary(char *error, size_t error_bytes)
+{
+    const char *directory = getenv("TMPDIR");
+    if (!directory || !*directory) directory = "/var/tmp";
+    int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0) { /* file systems without O_TMPFILE */
+        char path[4096];
+        snprintf(path, sizeof(path), "%s/ringer-XXXXXX", directory);
+        fd = mkostemp(path, O_CLOEXEC);
+        if (fd >= 0) unlink(path);
+    }
+    struct store *store = fd < 0 ? NULL : host_file_of(fd, NULL, false);
+    if (!store) {
+        snprintf(error, error_bytes, "cannot have a temporary file in %s: %s", directory, strerror(errno));
+        if (fd >= 0) close(fd);
+    }
+    return store;
+}

@@ -1,0 +1,253 @@
+/*
+ * qcow2: writing back, in the order that qcow2.h promises.
+ *
+ * With the lock held everything that is dirty is copied into three batches, so they show the tables at one
+ * moment; then they are written without it:
+ *   early:  refcount blocks, and L2 tables nothing stable refers to yet. No harm at any time.
+ *   middle: entries of the refcount table for new blocks (rare), after a sync of their own.
+ *   late:   all other L2 and L1 entries, after a sync that covers the data they refer to, and the above.
+ * After another sync clusters that were given up before that moment are free.
+ */
+#include "qcow2.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct piece {
+    u64 offset, bytes;
+    u64 at;                    /* in batch.data */
+    struct qcow2_table *table; /* NULL: L1 or refcount table */
+    bool was_fresh;
+};
+
+struct batch {
+    struct piece *piece;
+    u64 count, room;
+    u8 *data;
+    u64 bytes, data_room;
+};
+
+struct commit {
+    struct batch early, middle, late;
+    struct qcow2_freed *freed;
+    u64 freed_count;
+};
+
+/* --- batches --- */
+
+static bool have_room(void **memory, u64 *room, u64 wanted, size_t each)
+{
+    if (wanted <= *room) return true;
+    u64 more = *room ? *room * 2 : 64;
+    while (more < wanted)
+        more *= 2;
+    void *larger = realloc(*memory, more * each);
+    if (!larger) return false;
+    *memory = larger;
+    *room = more;
+    return true;
+}
+
+static u8 *add(struct batch *batch, u64 offset, u64 bytes, struct qcow2_table *table, bool was_fresh)
+{
+    if (!have_room((void **)&batch->piece, &batch->room, batch->count + 1, sizeof(struct piece)) ||
+        !have_room((void **)&batch->data, &batch->data_room, batch->bytes + bytes, 1))
+        return NULL;
+    batch->piece[batch->count++] = (struct piece){offset, bytes, batch->bytes, table, was_fresh};
+    batch->bytes += bytes;
+    return batch->data + batch->bytes - bytes;
+}
+
+static int write_batch(struct qcow2 *q, const struct batch *batch)
+{
+    int failed = 0;
+    for (u64 n = 0; n < batch->count && !failed; n++)
+        failed = store_put(q->store, batch->piece[n].offset, batch->data + batch->piece[n].at,
+                           batch->piece[n].bytes);
+    return failed;
+}
+
+static void free_batch(struct batch *batch)
+{
+    free(batch->piece);
+    free(batch->data);
+}
+
+/* --- collecting: lock held --- */
+
+/* The next stretch of set bits from *at on; false: none. */
+static bool next_stretch(const u64 *bits, u64 count, u64 *at, u64 *length)
+{
+    while (*at < count && !(bits[*at / 64] >> (*at % 64) & 1))
+        ++*at;
+    for (*length = 0; *at + *length < count; ++*length)
+        if (!(bits[(*at + *length) / 64] >> ((*at + *length) % 64) & 1)) break;
+    return *length;
+}
+
+static bool collect_table(struct qcow2 *q, struct qcow2_table *table, struct batch *batch)
+{
+    u64 sectors = q->cluster_bytes / QCOW2_SECTOR_BYTES;
+    if (table->fresh) {
+        u8 *to = add(batch, table->offset, q->cluster_bytes, table, true);
+        if (to) memcpy(to, table->data, q->cluster_bytes);
+        return to;
+    }
+    for (u64 at = 0, length; next_stretch(table->dirty, sectors, &at, &length); at += length) {
+        u64 first = at * QCOW2_SECTOR_BYTES, bytes = length * QCOW2_SECTOR_BYTES;
+        u8 *to = add(batch, table->offset + first, bytes, table, false);
+        if (!to) return false;
+        memcpy(to, table->data + first, bytes);
+    }
+    return true;
+}
+
+/* L1 and refcount table, which are in memory whole and in the host's order. */
+static bool collect_array(const u64 *entries, u64 count, const u64 *dirty, u64 offset, struct batch *batch)
+{
+    const u64 in_sector = QCOW2_SECTOR_BYTES / sizeof(u64);
+    u64 sectors = (count + in_sector - 1) / in_sector;
+    for (u64 at = 0, length; next_stretch(dirty, sectors, &at, &length); at += length) {
+        u64 first = at * in_sector, end = (at + length) * in_sector;
+        if (end > count) end = count;
+        any64 *to =
+            (any64 *)add(batch, offset + first * sizeof(u64), (end - first) * sizeof(u64), NULL, false);
+        if (!to) return false;
+        for (u64 n = first; n < end; n++)
+            *to++ = htobe64(entries[n]);
+    }
+    return true;
+}
+
+static bool collect(struct qcow2 *q, struct commit *c)
+{
+    if (q->tables.dirty_count)
+        for (struct qcow2_table *t = q->tables.oldest; t; t = t->newer)
+            if (t->any_dirty && !collect_table(q, t, t->is_l2 && !t->fresh ? &c->late : &c->early))
+                return false;
+    if (q->reftable_any_dirty &&
+        !collect_array(q->reftable, q->reftable_entries, q->reftable_dirty, q->reftable_offset, &c->middle))
+        return false;
+    return !q->l1_any_dirty || collect_array(q->l1, q->l1_entries, q->l1_dirty, q->l1_offset, &c->late);
+}
+
+static u64 dirty_bytes(u64 entries)
+{
+    return (entries * sizeof(u64) / QCOW2_SECTOR_BYTES / 64 + 1) * sizeof(u64);
+}
+
+static void pin(struct qcow2 *q, const struct batch *batch)
+{
+    for (u64 n = 0; n < batch->count; n++) {
+        struct qcow2_table *table = batch->piece[n].table;
+        if (!table) continue;
+        table->pins++;
+        table->fresh = false;
+        qcow2_table_clean(q, table);
+    }
+}
+
+/* From here on the batches are what counts. */
+static void take_over(struct qcow2 *q, struct commit *c)
+{
+    pin(q, &c->early);
+    pin(q, &c->late);
+    if (q->l1_any_dirty) memset(q->l1_dirty, 0, dirty_bytes(q->l1_entries));
+    if (q->reftable_any_dirty) memset(q->reftable_dirty, 0, dirty_bytes(q->reftable_entries));
+    q->l1_any_dirty = q->reftable_any_dirty = false;
+    c->freed = q->freed;
+    c->freed_count = q->freed_count;
+    q->freed = NULL;
+    q->freed_count = q->freed_room = 0;
+}
+
+/* --- afterwards: lock held --- */
+
+static void unpin(struct qcow2 *q, const struct batch *batch, bool redo, bool stable)
+{
+    for (u64 n = 0; n < batch->count; n++) {
+        const struct piece *piece = &batch->piece[n];
+        if (!piece->table) continue;
+        piece->table->pins--;
+        if (!redo) continue;
+        qcow2_table_mark(q, piece->table, piece->offset - piece->table->offset, piece->bytes);
+        if (piece->was_fresh && !stable) piece->table->fresh = true;
+    }
+}
+
+/* Not all of it was written: all is dirty once more, and nothing is free. `stable`: all that was fresh is in
+ * the file for good, so something there may refer to it. */
+static void undo(struct qcow2 *q, struct commit *c, bool stable)
+{
+    unpin(q, &c->early, true, stable);
+    unpin(q, &c->late, true, stable);
+    if (c->late.count) {
+        memset(q->l1_dirty, 0xff, dirty_bytes(q->l1_entries));
+        q->l1_any_dirty = true;
+    }
+    if (c->middle.count) {
+        memset(q->reftable_dirty, 0xff, dirty_bytes(q->reftable_entries));
+        q->reftable_any_dirty = true;
+    }
+    for (u64 n = 0; n < c->freed_count; n++)
+        qcow2_free(q, c->freed[n].cluster << q->cluster_bits, c->freed[n].count);
+}
+
+/* --- the commit --- */
+
+static int write_all(struct qcow2 *q, const struct commit *c, bool *stable)
+{
+    struct store *store = q->store;
+    int failed = write_batch(q, &c->early);
+    if (!failed && c->middle.count) {
+        failed = store->ops->sync(store);
+        if (!failed) failed = write_batch(q, &c->middle);
+    }
+    if (!failed) failed = store->ops->sync(store);
+    *stable = !failed;
+    if (!failed && c->late.count) {
+        failed = write_batch(q, &c->late);
+        if (!failed) failed = store->ops->sync(store);
+    }
+    return failed;
+}
+
+int qcow2_commit(struct qcow2 *q)
+{
+    struct commit c = {0};
+    bool stable = false;
+    pthread_mutex_lock(&q->committing);
+    pthread_mutex_lock(&q->lock);
+    int failed = q->corrupt ? -EIO : collect(q, &c) ? 0 : -ENOMEM;
+    if (!failed) take_over(q, &c);
+    pthread_mutex_unlock(&q->lock);
+    if (!failed) {
+        failed = write_all(q, &c, &stable);
+        pthread_mutex_lock(&q->lock);
+        if (failed) {
+            undo(q, &c, stable);
+        } else {
+            unpin(q, &c.early, false, true);
+            unpin(q, &c.late, false, true);
+            qcow2_apply_freed(q, c.freed, c.freed_count);
+        }
+        pthread_mutex_unlock(&q->lock);
+    }
+    pthread_mutex_unlock(&q->committing);
+    free_batch(&c.early);
+    free_batch(&c.middle);
+    free_batch(&c.late);
+    free(c.freed);
+    return failed;
+}
+
+/* Clusters that wait to be free, and tables that wait to be written. */
+#define FREED_MAX 4096u
+
+int qcow2_commit_if_much(struct qcow2 *q)
+{
+    pthread_mutex_lock(&q->lock);
+    bool much = q->freed_count > FREED_MAX || q->tables.dirty_count > q->tables.limit / 2;
+    pthread_mutex_unlock(&q->lock);
+    return much ? qcow2_commit(q) : 0;
+}

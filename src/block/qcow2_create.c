@@ -1,0 +1,117 @@
+/*
+ * qcow2: new images.
+ *
+ *   cluster 0: header, extensions, name of the backing file
+ *   refcount table, its blocks, L1 table: each one or more clusters, in this order
+ */
+#include "qcow2_format.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct layout {
+    u64 l1_entries;
+    u64 reftable_clusters, blocks, l1_clusters, total;
+};
+
+static u64 quotient_up(u64 value, u64 by)
+{
+    return (value + by - 1) / by;
+}
+
+static int lay_out(const struct qcow2_recipe *r, struct layout *l)
+{
+    u64 cluster = 1ull << r->cluster_bits, covered = cluster << (r->cluster_bits - 3);
+    unsigned block_bits = r->cluster_bits + 3 - r->refcount_order;
+    l->l1_entries = quotient_up(r->bytes, covered);
+    if (l->l1_entries * sizeof(u64) > QCOW2_L1_BYTES_MAX) return -EFBIG;
+    l->l1_clusters = quotient_up(l->l1_entries * sizeof(u64), cluster);
+    if (!l->l1_clusters) l->l1_clusters = 1; /* an L1 table has a place even if it is empty */
+    l->blocks = l->reftable_clusters = 1;
+    do {
+        l->total = 1 + l->reftable_clusters + l->blocks + l->l1_clusters;
+        l->blocks = quotient_up(l->total, 1ull << block_bits);
+        l->reftable_clusters = quotient_up(l->blocks * sizeof(u64), cluster);
+    } while (l->total < 1 + l->reftable_clusters + l->blocks + l->l1_clusters);
+    return 0;
+}
+
+static u8 *put_extension(u8 *at, u32 type, const char *text)
+{
+    u32 head[2] = {htobe32(type), htobe32((u32)strlen(text))};
+    memcpy(at, head, sizeof(head));
+    memcpy(at + sizeof(head), text, strlen(text));
+    return at + sizeof(head) + align_up(strlen(text), 8);
+}
+
+static int write_header(struct store *store, const struct qcow2_recipe *r, const struct layout *l)
+{
+    u64 cluster_bytes = 1ull << r->cluster_bits, name_bytes = r->backing ? strlen(r->backing) : 0;
+    u64 format_bytes = r->backing_format ? 8 + align_up(strlen(r->backing_format), 8) : 0;
+    u64 start = r->version == 2 ? QCOW2_HEADER_V2_BYTES : QCOW2_HEADER_V3_BYTES;
+    if (start + format_bytes + 8 + name_bytes > cluster_bytes || name_bytes > 1023) return -ENAMETOOLONG;
+    u8 *cluster = calloc(1, cluster_bytes);
+    if (!cluster) return -ENOMEM;
+    struct qcow2_header h = {
+        .magic = htobe32(QCOW2_MAGIC),
+        .version = htobe32(r->version),
+        .cluster_bits = htobe32(r->cluster_bits),
+        .bytes = htobe64(r->bytes),
+        .l1_entries = htobe32((u32)l->l1_entries),
+        .l1_offset = htobe64((1 + l->reftable_clusters + l->blocks) << r->cluster_bits),
+        .reftable_offset = htobe64(cluster_bytes),
+        .reftable_clusters = htobe32((u32)l->reftable_clusters),
+        .refcount_order = htobe32(r->refcount_order),
+        .header_bytes = htobe32(QCOW2_HEADER_V3_BYTES),
+    };
+    u8 *at = cluster + start;
+    if (r->backing_format) at = put_extension(at, 0xe2792aca, r->backing_format);
+    at += 8; /* the end of the extensions */
+    if (r->backing) {
+        h.backing_offset = htobe64((u64)(at - cluster));
+        h.backing_bytes = htobe32((u32)name_bytes);
+        memcpy(at, r->backing, name_bytes);
+    }
+    memcpy(cluster, &h, start);
+    int failed = store_put(store, 0, cluster, cluster_bytes);
+    free(cluster);
+    return failed;
+}
+
+/* Refcounts of 1 for the first `total` clusters. */
+static int write_refcounts(struct store *store, const struct qcow2_recipe *r, const struct layout *l)
+{
+    u64 cluster_bytes = 1ull << r->cluster_bits, first = 1 + l->reftable_clusters;
+    u64 *table = calloc(l->reftable_clusters, cluster_bytes);
+    u8 *block = malloc(cluster_bytes);
+    int failed = table && block ? 0 : -ENOMEM;
+    for (u64 b = 0; b < l->blocks && !failed; b++) {
+        unsigned width = 1u << r->refcount_order;
+        u64 in_block = cluster_bytes * 8 / width;
+        memset(block, 0, cluster_bytes);
+        for (u64 n = 0; n < in_block && b * in_block + n < l->total; n++) {
+            /* The lowest bit of the entry: of narrow ones the first is lowest in its byte, of wide ones it
+             * comes last. */
+            u64 bit = width < 8 ? n * width : (n + 1) * width - 8;
+            block[bit / 8] |= (u8)(1 << (bit % 8));
+        }
+        table[b] = htobe64((first + b) << r->cluster_bits);
+        failed = store_put(store, (first + b) << r->cluster_bits, block, cluster_bytes);
+    }
+    if (!failed) failed = store_put(store, cluster_bytes, table, l->reftable_clusters << r->cluster_bits);
+    free(table);
+    free(block);
+    return failed;
+}
+
+int qcow2_create(struct store *store, const struct qcow2_recipe *r)
+{
+    struct layout layout;
+    if (r->version == 2 && r->refcount_order != 4) return -EINVAL;
+    int failed = lay_out(r, &layout);
+    /* The L1 table is zeros: a hole. */
+    if (!failed) failed = store->ops->set_size(store, layout.total << r->cluster_bits);
+    if (!failed) failed = write_refcounts(store, r, &layout);
+    if (!failed) failed = write_header(store, r, &layout);
+    return failed;
+}

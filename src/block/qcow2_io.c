@@ -1,0 +1,331 @@
+/*
+ * qcow2: transfers. Each goes run by run: find out with the lock held, claim, transfer without the lock.
+ */
+#include "qcow2.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static u64 least(u64 a, u64 b)
+{
+    return a < b ? a : b;
+}
+
+static u64 cluster_of(const struct qcow2 *q, u64 offset)
+{
+    return offset >> q->cluster_bits;
+}
+
+/* --- reading --- */
+
+/* What the image does not have itself. */
+static int read_backing(struct qcow2 *q, u64 offset, struct span to)
+{
+    u64 there = q->backing && offset < q->backing->bytes ? least(q->backing->bytes - offset, to.bytes) : 0;
+    int failed = there ? q->backing->ops->read(q->backing, offset, span_slice(to, 0, there)) : 0;
+    span_clear(span_slice(to, there, to.bytes - there));
+    return failed;
+}
+
+static int read_run(struct qcow2 *q, const struct qcow2_run *run, u64 offset, struct span to)
+{
+    switch (run->kind) {
+    case QCOW2_KIND_ABSENT: return read_backing(q, offset, to);
+    case QCOW2_KIND_ZERO: span_clear(to); return 0;
+    case QCOW2_KIND_COMPRESSED: return qcow2_unpack(q, run->entry, offset & (q->cluster_bytes - 1), to);
+    case QCOW2_KIND_DATA: {
+        int failed = q->store->ops->read(q->store, run->host, to);
+        return failed == STORE_SHORT ? 0 : failed; /* a cluster at the end may be written in part */
+    }
+    }
+    return -EIO;
+}
+
+/* The clusters are claimed. */
+static int read_claimed(struct qcow2 *q, u64 offset, struct span to)
+{
+    int failed = 0;
+    for (u64 done = 0; done < to.bytes && !failed;) {
+        struct qcow2_run run;
+        pthread_mutex_lock(&q->lock);
+        failed = qcow2_map(q, offset + done, to.bytes - done, &run);
+        pthread_mutex_unlock(&q->lock);
+        if (!failed) failed = read_run(q, &run, offset + done, span_slice(to, done, run.bytes));
+        done += run.bytes;
+    }
+    return failed;
+}
+
+int qcow2_read(struct disk_image *image, u64 offset, struct span to)
+{
+    struct qcow2 *q = qcow2_of(image);
+    struct qcow2_claim claim;
+    if (image->read_only) return read_claimed(q, offset, to); /* nothing ever moves */
+    pthread_mutex_lock(&q->lock);
+    qcow2_claim(q, &claim, cluster_of(q, offset), cluster_of(q, offset + to.bytes - 1), false);
+    pthread_mutex_unlock(&q->lock);
+    int failed = read_claimed(q, offset, to);
+    pthread_mutex_lock(&q->lock);
+    qcow2_unclaim(q, &claim);
+    pthread_mutex_unlock(&q->lock);
+    return failed;
+}
+
+/* --- writing to new clusters --- */
+
+/* A place that `count` guest clusters from `first` on are about to get. */
+struct placement {
+    u64 first, count;
+    u64 host;
+    bool zeros; /* what is not written there reads as zeros */
+    bool taken; /* newly; otherwise the one cluster keeps its place */
+};
+
+/* Zero clusters may have a place of their own already. */
+static bool keeps_place(const struct qcow2 *q, const struct qcow2_run *run, u64 cluster)
+{
+    return run->kind == QCOW2_KIND_ZERO && (run->entry & QCOW2_OFFSET_MASK) && (run->entry & QCOW2_COPIED) &&
+           (q->l1[cluster >> q->l2_bits] & QCOW2_COPIED);
+}
+
+/* Lock held, clusters claimed. */
+static int place(struct qcow2 *q, u64 offset, u64 bytes, const struct qcow2_run *run, struct placement *p)
+{
+    p->first = cluster_of(q, offset);
+    p->count = cluster_of(q, offset + bytes - 1) - p->first + 1;
+    if (keeps_place(q, run, p->first)) {
+        p->host = run->entry & QCOW2_OFFSET_MASK;
+        p->count = 1;
+        p->zeros = p->taken = false;
+        return 0;
+    }
+    p->taken = true;
+    return qcow2_allocate(q, p->count, &p->host, &p->count, &p->zeros);
+}
+
+/* Old contents of [from, to), for the rest of clusters that are written in part. NULL in *memory: zeros that
+ * need not be written. */
+static int fetch_rest(struct qcow2 *q, const struct placement *p, u64 from, u64 to, u8 **memory)
+{
+    *memory = NULL;
+    if (from == to) return 0;
+    u64 end = least(to, q->image.bytes); /* the last cluster may be longer than the medium */
+    u8 *bytes = calloc(1, to - from);
+    struct iovec part;
+    if (!bytes) return -ENOMEM;
+    int failed = from < end ? read_claimed(q, from, span_of(&part, bytes, end - from)) : 0;
+    bool needed = !p->zeros || !span_is_zero(span_of(&part, bytes, to - from));
+    if (failed || !needed) {
+        free(bytes);
+        return failed;
+    }
+    *memory = bytes;
+    return 0;
+}
+
+/* Write head + data + tail at once. */
+static int write_whole(struct qcow2 *q, u64 host, const u8 *head, u64 head_bytes, struct span data,
+                       const u8 *tail, u64 tail_bytes)
+{
+    struct iovec *parts = malloc((data.count + 2) * sizeof(*parts));
+    if (!parts) return -ENOMEM;
+    unsigned count = 0;
+    if (head)
+        parts[count++] = (struct iovec){(void *)(uintptr_t)head, head_bytes};
+    else
+        host += head_bytes;
+    count += span_parts(data, parts + count, data.count);
+    if (tail) parts[count++] = (struct iovec){(void *)(uintptr_t)tail, tail_bytes};
+    u64 bytes = (head ? head_bytes : 0) + data.bytes + (tail ? tail_bytes : 0);
+    int failed = q->store->ops->write(q->store, host, (struct span){parts, count, 0, bytes});
+    free(parts);
+    return failed;
+}
+
+static int fill_placement(struct qcow2 *q, const struct placement *p, u64 offset, struct span from)
+{
+    u64 start = p->first << q->cluster_bits, end = (p->first + p->count) << q->cluster_bits;
+    u8 *head = NULL, *tail = NULL;
+    int failed = fetch_rest(q, p, start, offset, &head);
+    if (!failed) failed = fetch_rest(q, p, offset + from.bytes, end, &tail);
+    if (!failed)
+        failed = write_whole(q, p->host, head, offset - start, from, tail, end - offset - from.bytes);
+    free(head);
+    free(tail);
+    return failed;
+}
+
+/* Lock held: the data are there, now the tables say so. */
+static int link_placement(struct qcow2 *q, const struct placement *p)
+{
+    int failed = 0;
+    u64 n = 0;
+    for (; n < p->count && !failed; n++) {
+        struct qcow2_table *table;
+        failed = qcow2_l2_for_write(q, p->first + n, &table);
+        if (failed) break;
+        u64 index = qcow2_l2_index(q, p->first + n), old = qcow2_entry(table, index);
+        qcow2_set_entry(q, table, index, (p->host + (n << q->cluster_bits)) | QCOW2_COPIED);
+        if (p->taken) failed = qcow2_free_entry(q, old & ~QCOW2_ZERO);
+    }
+    if (failed && p->taken) qcow2_release(q, p->host + (n << q->cluster_bits), p->count - n);
+    return failed;
+}
+
+/* Lock held on entry and return; the clusters are claimed alone. *written: bytes. */
+static int write_elsewhere(struct qcow2 *q, u64 offset, struct span from, const struct qcow2_run *run,
+                           u64 *written)
+{
+    struct placement p;
+    int failed = place(q, offset, from.bytes, run, &p);
+    if (failed) return failed;
+    *written = least(from.bytes, ((p.first + p.count) << q->cluster_bits) - offset);
+    pthread_mutex_unlock(&q->lock);
+    failed = fill_placement(q, &p, offset, span_slice(from, 0, *written));
+    pthread_mutex_lock(&q->lock);
+    if (!failed) return link_placement(q, &p);
+    if (p.taken) qcow2_release(q, p.host, p.count);
+    return failed;
+}
+
+/* --- writing --- */
+
+/* Lock held. As many bytes as need a new place, of which `run` is the first stretch. */
+static int extend_elsewhere(struct qcow2 *q, u64 offset, u64 bytes, struct qcow2_run *run)
+{
+    u64 total = run->bytes;
+    if (keeps_place(q, run, cluster_of(q, offset))) {
+        run->bytes = least(bytes, q->cluster_bytes - (offset & (q->cluster_bytes - 1)));
+        return 0;
+    }
+    while (total < bytes) {
+        struct qcow2_run next;
+        int failed = qcow2_map(q, offset + total, bytes - total, &next);
+        if (failed) return failed;
+        if (next.in_place || keeps_place(q, &next, cluster_of(q, offset + total))) break;
+        total += next.bytes;
+    }
+    run->bytes = total;
+    return 0;
+}
+
+/* Lock held on entry and return. One run; waits for others. *written: bytes. */
+static int write_run(struct qcow2 *q, u64 offset, struct span from, u64 *written)
+{
+    struct qcow2_claim claim;
+    struct qcow2_run run;
+    bool waited;
+    do {
+        int failed = q->corrupt ? -EIO : qcow2_map(q, offset, from.bytes, &run);
+        if (!failed && !run.in_place) failed = extend_elsewhere(q, offset, from.bytes, &run);
+        if (failed) return failed;
+        u64 first = cluster_of(q, offset), last = cluster_of(q, offset + run.bytes - 1);
+        waited = qcow2_claim_conflicts(q, first, last, !run.in_place);
+        qcow2_claim(q, &claim, first, last, !run.in_place);
+        if (waited) qcow2_unclaim(q, &claim); /* things may have changed */
+    } while (waited);
+    from = span_slice(from, 0, run.bytes);
+    int failed;
+    if (run.in_place) {
+        *written = run.bytes;
+        pthread_mutex_unlock(&q->lock);
+        failed = q->store->ops->write(q->store, run.host, from);
+        pthread_mutex_lock(&q->lock);
+    } else {
+        failed = write_elsewhere(q, offset, from, &run, written);
+    }
+    qcow2_unclaim(q, &claim);
+    return failed;
+}
+
+int qcow2_write(struct disk_image *image, u64 offset, struct span from)
+{
+    struct qcow2 *q = qcow2_of(image);
+    int failed = 0;
+    pthread_mutex_lock(&q->lock);
+    for (u64 done = 0, now = 0; done < from.bytes && !failed; done += now)
+        failed = write_run(q, offset + done, span_slice(from, done, from.bytes - done), &now);
+    pthread_mutex_unlock(&q->lock);
+    return failed ? failed : qcow2_commit_if_much(q);
+}
+
+/* --- whole clusters that become nothing or zeros --- */
+
+/* Lock held, cluster claimed. */
+static int drop_cluster(struct qcow2 *q, u64 cluster, u64 replacement)
+{
+    struct qcow2_run run;
+    struct qcow2_table *table;
+    int failed = qcow2_map(q, cluster << q->cluster_bits, 1, &run);
+    if (failed || run.entry == replacement) return failed;
+    failed = qcow2_l2_for_write(q, cluster, &table);
+    if (failed) return failed;
+    qcow2_set_entry(q, table, qcow2_l2_index(q, cluster), replacement);
+    return qcow2_free_entry(q, run.entry & ~QCOW2_ZERO);
+}
+
+static int drop_clusters(struct qcow2 *q, u64 first, u64 end, u64 replacement)
+{
+    struct qcow2_claim claim;
+    int failed = 0;
+    if (first >= end) return 0;
+    pthread_mutex_lock(&q->lock);
+    qcow2_claim(q, &claim, first, end - 1, true);
+    if (q->corrupt) failed = -EIO;
+    for (u64 cluster = first; cluster < end && !failed; cluster++) {
+        struct qcow2_run run;
+        u64 left = (end - cluster) << q->cluster_bits;
+        failed = qcow2_map(q, cluster << q->cluster_bits, left, &run);
+        /* Nothing where nothing shall be: on to what follows. */
+        bool nothing = run.kind == QCOW2_KIND_ABSENT && (!replacement || !q->backing);
+        if (!failed && nothing && run.bytes > q->cluster_bytes)
+            cluster += (run.bytes >> q->cluster_bits) - 1;
+        else if (!failed && !nothing)
+            failed = drop_cluster(q, cluster, replacement);
+    }
+    qcow2_unclaim(q, &claim);
+    pthread_mutex_unlock(&q->lock);
+    return failed ? failed : qcow2_commit_if_much(q);
+}
+
+int qcow2_discard(struct disk_image *image, u64 offset, u64 bytes)
+{
+    struct qcow2 *q = qcow2_of(image);
+    u64 first = cluster_of(q, offset + q->cluster_bytes - 1), end = cluster_of(q, offset + bytes);
+    if (offset + bytes == image->bytes) end = cluster_of(q, offset + bytes + q->cluster_bytes - 1);
+    /* What is under it must not come back: the guest may have relied on reading zeros there once. */
+    if (q->backing && q->version < 3) return 0;
+    return drop_clusters(q, first, end, q->backing ? QCOW2_ZERO : 0);
+}
+
+int qcow2_zero(struct disk_image *image, u64 offset, u64 bytes)
+{
+    struct qcow2 *q = qcow2_of(image);
+    u64 first = cluster_of(q, offset + q->cluster_bytes - 1), end = cluster_of(q, offset + bytes);
+    if (offset + bytes == image->bytes) end = cluster_of(q, offset + bytes + q->cluster_bytes - 1);
+    if (first >= end || (q->backing && q->version < 3)) return disk_image_write_zeros(image, offset, bytes);
+    u64 begin = first << q->cluster_bits, stop = end << q->cluster_bits;
+    int failed = drop_clusters(q, first, end, q->version >= 3 ? QCOW2_ZERO : 0);
+    if (!failed && begin > offset) failed = disk_image_write_zeros(image, offset, begin - offset);
+    if (!failed && stop < offset + bytes) failed = disk_image_write_zeros(image, stop, offset + bytes - stop);
+    return failed;
+}
+
+/* --- asking --- */
+
+int qcow2_extent(struct disk_image *image, u64 offset, u64 *bytes, enum extent_kind *kind)
+{
+    struct qcow2 *q = qcow2_of(image);
+    struct qcow2_run run;
+    pthread_mutex_lock(&q->lock);
+    int failed = qcow2_map(q, offset, image->bytes - offset, &run);
+    pthread_mutex_unlock(&q->lock);
+    if (failed) return failed;
+    *bytes = run.bytes;
+    *kind = run.kind == QCOW2_KIND_ZERO ? EXTENT_ZERO : EXTENT_DATA;
+    if (run.kind != QCOW2_KIND_ABSENT) return 0;
+    *kind = EXTENT_ABSENT;
+    if (!q->backing || offset >= q->backing->bytes) return 0;
+    *bytes = least(*bytes, q->backing->bytes - offset);
+    return q->backing->ops->extent(q->backing, offset, bytes, kind);
+}

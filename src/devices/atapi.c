@@ -1,0 +1,330 @@
+/*
+ * The CD drive: the PACKET command's phases (ATA/ATAPI-6 9.8 and 9.9), sense data, and the commands that
+ * concern the tray.
+ *
+ * The sector count register is the interrupt reason: 1 while the packet is awaited, 2 while data go to the
+ * guest, 3 at the end.
+ */
+#include "atapi.h"
+
+#include <string.h>
+
+enum { REASON_PACKET = 1, REASON_TO_GUEST = 2, REASON_END = 3 };
+enum { PACKET_BYTES = 12, PACKET_FEATURE_DMA = 1, PACKET_FEATURE_OVERLAP = 2 };
+
+/* --- the ends --- */
+
+void atapi_succeed(struct ide_drive *drive)
+{
+    drive->now.count = REASON_END;
+    ide_finish(drive);
+}
+
+void atapi_fail(struct ide_drive *drive, enum sense_key key, enum sense_code code)
+{
+    drive->cd.sense = (struct scsi_sense){(u8)key, (u8)(code >> 8), (u8)code};
+    drive->now.count = REASON_END;
+    ide_fail(drive, (u8)(key << 4 | (key == SENSE_ILLEGAL_REQUEST ? IDE_ABRT : 0)));
+}
+
+/* --- data for the guest --- */
+
+static void offer_block(struct ide_drive *drive);
+
+static void all_taken(struct ide_channel *channel)
+{
+    if (channel->packet.left)
+        atapi_read_on(channel->active);
+    else
+        atapi_succeed(channel->active);
+}
+
+static void block_taken(struct ide_channel *channel)
+{
+    if (channel->packet.at < channel->packet.end)
+        offer_block(channel->active);
+    else
+        all_taken(channel);
+}
+
+/* Blocks are of an even length, but for the last one. */
+static void offer_block(struct ide_drive *drive)
+{
+    struct packet_transfer *p = &drive->channel->packet;
+    u32 bytes = p->end - p->at;
+    if (bytes > p->limit) bytes = p->limit;
+    drive->now.count = REASON_TO_GUEST;
+    drive->now.lba_mid = (u8)bytes;
+    drive->now.lba_high = (u8)(bytes >> 8);
+    ide_begin_block(drive, true, p->at, bytes, block_taken);
+    p->at += bytes;
+    ide_interrupt(drive);
+}
+
+static void dma_taken(struct ide_channel *channel, int error)
+{
+    all_taken(channel);
+}
+
+void atapi_offer(struct ide_drive *drive, u32 bytes)
+{
+    struct packet_transfer *p = &drive->channel->packet;
+    p->at = 0;
+    p->end = bytes;
+    if (p->dma)
+        ide_dma_buffer(drive, true, bytes, dma_taken);
+    else
+        offer_block(drive);
+}
+
+void atapi_reply(struct ide_drive *drive, u32 bytes, u32 allocated)
+{
+    if (bytes > allocated) bytes = allocated;
+    if (bytes)
+        atapi_offer(drive, bytes);
+    else
+        atapi_succeed(drive);
+}
+
+/* --- sense --- */
+
+static struct scsi_sense attention(struct ide_drive *drive)
+{
+    enum sense_code code = drive->cd.was_reset ? ASC_POWER_ON_OR_RESET : ASC_MEDIUM_CHANGED;
+    if (drive->cd.was_reset)
+        drive->cd.was_reset = false;
+    else
+        drive->cd.changed = false;
+    return (struct scsi_sense){SENSE_UNIT_ATTENTION, (u8)(code >> 8), (u8)code};
+}
+
+static void request_sense(struct ide_drive *drive, const u8 *command)
+{
+    u8 *reply = drive->channel->buffer;
+    struct cd_drive *cd = &drive->cd;
+    if (!cd->sense.key && (cd->was_reset || cd->changed)) cd->sense = attention(drive);
+    memset(reply, 0, 18);
+    reply[0] = 0x70; /* current error, fixed format */
+    reply[2] = cd->sense.key;
+    reply[7] = 10; /* more bytes */
+    reply[12] = cd->sense.asc;
+    reply[13] = cd->sense.ascq;
+    cd->sense = (struct scsi_sense){0};
+    atapi_reply(drive, 18, command[4]);
+}
+
+/* --- the tray --- */
+
+static void test_unit_ready(struct ide_drive *drive, const u8 *command)
+{
+    atapi_succeed(drive);
+}
+
+static void move_tray(struct ide_drive *drive, bool open)
+{
+    struct cd_drive *cd = &drive->cd;
+    if (cd->tray_open == open) return;
+    cd->tray_open = open;
+    if (open)
+        cd->event = CD_EVENT_REMOVAL;
+    else if (cd_has_medium(drive)) {
+        cd->event = CD_EVENT_NEW_MEDIUM;
+        cd->changed = true;
+    }
+}
+
+static void start_stop_unit(struct ide_drive *drive, const u8 *command)
+{
+    bool start = command[4] & 1, load_eject = command[4] & 2, power = command[4] & 0xf0;
+    if (load_eject && !power) {
+        if (!start && drive->cd.locked && !drive->cd.tray_open) {
+            atapi_fail(drive, SENSE_ILLEGAL_REQUEST, ASC_REMOVAL_PREVENTED);
+            return;
+        }
+        move_tray(drive, !start);
+    }
+    atapi_succeed(drive);
+}
+
+static void prevent_allow(struct ide_drive *drive, const u8 *command)
+{
+    drive->cd.locked = command[4] & 1;
+    atapi_succeed(drive);
+}
+
+/* Of the classes of events there is one, 4: media. Only polling is possible. */
+static void get_event_status(struct ide_drive *drive, const u8 *command)
+{
+    enum { POLLED = 1, CLASS_MEDIA = 4, NO_EVENT_AVAILABLE = 0x80 };
+    u8 *reply = drive->channel->buffer;
+    bool media = command[4] & 1 << CLASS_MEDIA;
+    if (!(command[1] & POLLED)) {
+        atapi_fail(drive, SENSE_ILLEGAL_REQUEST, ASC_INVALID_FIELD);
+        return;
+    }
+    memset(reply, 0, 8);
+    put_be16(reply, media ? 6 : 2);
+    reply[2] = media ? CLASS_MEDIA : NO_EVENT_AVAILABLE;
+    reply[3] = 1 << CLASS_MEDIA;
+    if (media) {
+        reply[4] = drive->cd.event;
+        reply[5] = (u8)(drive->cd.tray_open | cd_has_medium(drive) << 1);
+        drive->cd.event = CD_EVENT_NONE;
+    }
+    atapi_reply(drive, media ? 8 : 4, get_be16(command + 7));
+}
+
+void ide_medium_changed(struct ide_drive *drive)
+{
+    drive->cd.tray_open = false;
+    drive->cd.changed = cd_has_medium(drive);
+    drive->cd.event = cd_has_medium(drive) ? CD_EVENT_NEW_MEDIUM : CD_EVENT_REMOVAL;
+}
+
+static void set_cd_speed(struct ide_drive *drive, const u8 *command)
+{
+    atapi_succeed(drive);
+}
+
+/* --- the packet --- */
+
+#define MEDIUM PACKET_NEEDS_MEDIUM
+#define ALWAYS PACKET_DESPITE_ATTENTION
+
+static const struct packet_row rows[256] = {
+    [0x00] = {test_unit_ready, MEDIUM},
+    [0x03] = {request_sense, ALWAYS | PACKET_KEEPS_SENSE},
+    [0x12] = {atapi_inquiry, ALWAYS},
+    [0x1a] = {atapi_mode_sense6, 0},
+    [0x1b] = {start_stop_unit, 0},
+    [0x1e] = {prevent_allow, 0},
+    [0x25] = {atapi_read_capacity, MEDIUM},
+    [0x28] = {atapi_read10, MEDIUM},
+    [0x2b] = {atapi_seek, MEDIUM},
+    [0x42] = {atapi_read_subchannel, MEDIUM},
+    [0x43] = {atapi_read_toc, MEDIUM},
+    [0x46] = {atapi_get_configuration, ALWAYS},
+    [0x4a] = {get_event_status, ALWAYS},
+    [0x51] = {atapi_read_disc_information, MEDIUM},
+    [0x5a] = {atapi_mode_sense10, 0},
+    [0xa8] = {atapi_read12, MEDIUM},
+    [0xad] = {atapi_read_dvd_structure, MEDIUM},
+    [0xb9] = {atapi_read_cd_msf, MEDIUM},
+    [0xbb] = {set_cd_speed, 0},
+    [0xbd] = {atapi_mechanism_status, 0},
+    [0xbe] = {atapi_read_cd, MEDIUM},
+};
+
+static void run_packet(struct ide_channel *channel)
+{
+    struct ide_drive *drive = channel->active;
+    struct cd_drive *cd = &drive->cd;
+    struct packet_transfer *p = &channel->packet;
+    memcpy(p->command, channel->buffer, PACKET_BYTES);
+    const struct packet_row *row = &rows[p->command[0]];
+    drive->status = IDE_BSY;
+    p->left = 0;
+    if (!(row->flags & PACKET_KEEPS_SENSE)) cd->sense = (struct scsi_sense){0};
+    if (!(row->flags & PACKET_DESPITE_ATTENTION) && (cd->was_reset || cd->changed)) {
+        struct scsi_sense sense = attention(drive);
+        atapi_fail(drive, sense.key, (enum sense_code)(sense.asc << 8 | sense.ascq));
+    } else if (!row->run) {
+        atapi_fail(drive, SENSE_ILLEGAL_REQUEST, ASC_INVALID_OPCODE);
+    } else if (row->flags & PACKET_NEEDS_MEDIUM && !cd_has_medium(drive)) {
+        atapi_fail(drive, SENSE_NOT_READY, cd->tray_open ? ASC_TRAY_OPEN : ASC_TRAY_CLOSED_EMPTY);
+    } else {
+        row->run(drive, p->command);
+    }
+}
+
+/* A byte count of 0 cannot bring data; it is taken for the most there can be. */
+static void packet(struct ide_drive *drive)
+{
+    struct packet_transfer *p = &drive->channel->packet;
+    u32 limit = drive->now.lba_mid | drive->now.lba_high << 8;
+    if (drive->now.feature & PACKET_FEATURE_OVERLAP) {
+        ide_fail(drive, IDE_ABRT);
+        return;
+    }
+    *p = (struct packet_transfer){.dma = drive->now.feature & PACKET_FEATURE_DMA};
+    p->limit = limit > 1 ? limit & 0xfffe : 0xfffe;
+    drive->now.count = REASON_PACKET;
+    ide_begin_block(drive, false, 0, PACKET_BYTES, run_packet);
+}
+
+/* --- ATA commands of a packet device --- */
+
+static void taken(struct ide_channel *channel)
+{
+    channel->active->status = IDE_DRDY | IDE_DSC;
+    channel->active = NULL;
+}
+
+static void identify_packet(struct ide_drive *drive)
+{
+    ata_identify(drive, drive->channel->buffer);
+    ide_begin_block(drive, true, 0, DISK_SECTOR_BYTES, taken);
+    ide_interrupt(drive);
+}
+
+/* How a host finds out that this is no disk (8.15.5.2). */
+static void identify(struct ide_drive *drive)
+{
+    ide_signature(drive);
+    ide_fail(drive, IDE_ABRT);
+}
+
+static void device_reset(struct ide_drive *drive)
+{
+    ide_signature(drive);
+    drive->channel->active = NULL;
+    drive->error = 0x01;
+    atapi_reset(drive);
+}
+
+static void set_features(struct ide_drive *drive)
+{
+    if (drive->now.feature == 0x03) {
+        drive->transfer_mode = drive->now.count;
+        ide_finish(drive);
+    } else if (drive->now.feature == 0x66 || drive->now.feature == 0xcc) {
+        ide_finish(drive);
+    } else {
+        ide_fail(drive, IDE_ABRT);
+    }
+}
+
+static void check_power(struct ide_drive *drive)
+{
+    drive->now.count = 0xff; /* active or idle */
+    ide_finish(drive);
+}
+
+static const struct {
+    u8 opcode;
+    void (*run)(struct ide_drive *drive);
+} ata_rows[] = {
+    {0x08, device_reset}, {0xa0, packet},     {0xa1, identify_packet},
+    {0xe0, ide_finish},   {0xe1, ide_finish}, {0xe5, check_power},
+    {0xe6, ide_finish},   {0xec, identify},   {0xef, set_features},
+};
+
+void atapi_command(struct ide_drive *drive, u8 opcode)
+{
+    for (unsigned n = 0; n < ARRAY_SIZE(ata_rows); n++)
+        if (ata_rows[n].opcode == opcode) {
+            ata_rows[n].run(drive);
+            return;
+        }
+    ide_fail(drive, IDE_ABRT);
+}
+
+/* Not ready for ATA commands that need DRDY until the first one has come. */
+void atapi_reset(struct ide_drive *drive)
+{
+    drive->status = 0;
+    drive->transfer_mode = 0x0c;
+    drive->cd.sense = (struct scsi_sense){0};
+    drive->cd.was_reset = true;
+    drive->cd.locked = false;
+}

@@ -1,0 +1,42 @@
+/*
+ * The drives of a machine: which medium is where. A controller asks for the drive at its place and gets a
+ * struct disk, which is there as long as the machine.
+ */
+#ifndef RINGER_VM_DRIVES_H
+#define RINGER_VM_DRIVES_H
+
+#include "block/block_disk.h"
+#include "options_drive.h"
+
+struct vm;
+
+struct drive {
+    enum drive_interface interface;
+    unsigned index;
+    enum drive_medium medium;
+    const char *id; /* NULL: none */
+    struct block_disk block;
+};
+
+struct drives {
+    struct disk_crew crew;
+    struct drive drive[DRIVES_MAX];
+    unsigned count;
+    bool there; /* init() has been called */
+};
+
+/* Open all images. False with one sentence in error. */
+bool drives_init(struct drives *drives, struct vm *vm, char *error, size_t error_bytes);
+/* End all I/O, and then (the devices may be gone by now) write back and close. */
+void drives_destroy(struct drives *drives);
+
+/* The drive at a place, or NULL: none is fitted. */
+struct drive *drives_at(struct drives *drives, enum drive_interface interface, unsigned index);
+struct drive *drives_by_id(struct drives *drives, const char *id);
+
+static inline struct disk *drive_disk(struct drive *drive)
+{
+    return &drive->block.disk;
+}
+
+#endif

@@ -1,0 +1,349 @@
+/*
+ * Options: media and the drives they are in.
+ */
+#include "options_drive.h"
+
+#include "options_table.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SAY(...) (snprintf(error, error_bytes, __VA_ARGS__), false)
+
+/* --- the items of a list --- */
+
+/* Cut "key=value" off *list; a comma in the value is written twice. Both are the caller's to free. */
+static bool next_item(const char **list, char **key, char **value)
+{
+    size_t length = strcspn(*list, "=,");
+    if (!length || (*list)[length] != '=') return false;
+    *key = strndup(*list, length);
+    const char *at = *list + length + 1;
+    char *to = *value = malloc(strlen(at) + 1);
+    if (!*key || !to) return false;
+    for (; *at && (*at != ',' || at[1] == ','); at++) {
+        if (*at == ',') at++;
+        *to++ = *at;
+    }
+    *to = 0;
+    *list = *at ? at + 1 : at;
+    return true;
+}
+
+/* A word out of a list of words; the list ends with NULL. -1: none. */
+static int word_of(const char *value, const char *const *words)
+{
+    for (int n = 0; words[n]; n++)
+        if (!strcmp(value, words[n])) return n;
+    return -1;
+}
+
+static bool number_of(const char *value, unsigned *number)
+{
+    char *end;
+    unsigned long n = strtoul(value, &end, 10);
+    if (*value < '0' || *value > '9' || *end || n > 99) return false;
+    *number = (unsigned)n;
+    return true;
+}
+
+static const char *const interfaces[] = {"ide", "floppy", "virtio", "none", NULL};
+static const char *const media[] = {"disk", "cdrom", NULL};
+static const char *const formats[] = {"raw", "qcow2", NULL};
+static const char *const switches[] = {"off", "on", "no", "yes", NULL};
+static const char *const policies[] = {"report", "ignore", "stop", "enospc", NULL};
+static const char *const detections[] = {"off", "on", "unmap", NULL};
+static const char *const discards[] = {"ignore", "unmap", "off", "on", NULL};
+static const char *const caches[] = {"writeback", "writethrough", "none", "directsync", "unsafe", NULL};
+
+const char *drive_interface_name(enum drive_interface interface)
+{
+    return interfaces[interface];
+}
+
+/* What a list says before it is understood as a whole. */
+struct reading {
+    struct drive_option *drive;
+    unsigned bus, unit;
+    bool place_given;
+};
+
+static bool set_file(struct reading *r, const char *value)
+{
+    free(r->drive->file);
+    r->drive->file = strdup(value);
+    return *value != 0;
+}
+
+static bool set_id(struct reading *r, const char *value)
+{
+    free(r->drive->id);
+    r->drive->id = strdup(value);
+    return *value != 0;
+}
+
+static bool set_format(struct reading *r, const char *value)
+{
+    if (word_of(value, formats) < 0) return false;
+    free(r->drive->format);
+    r->drive->format = strdup(value);
+    return true;
+}
+
+static bool set_interface(struct reading *r, const char *value)
+{
+    int n = word_of(value, interfaces);
+    r->drive->interface = (enum drive_interface)n;
+    return n >= 0;
+}
+
+static bool set_index(struct reading *r, const char *value)
+{
+    r->drive->index_given = true;
+    return number_of(value, &r->drive->index);
+}
+
+static bool set_bus(struct reading *r, const char *value)
+{
+    r->place_given = true;
+    return number_of(value, &r->bus);
+}
+
+static bool set_unit(struct reading *r, const char *value)
+{
+    r->place_given = true;
+    return number_of(value, &r->unit);
+}
+
+static bool set_medium(struct reading *r, const char *value)
+{
+    int n = word_of(value, media);
+    r->drive->medium = (enum drive_medium)n;
+    return n >= 0;
+}
+
+static bool set_read_only(struct reading *r, const char *value)
+{
+    int n = word_of(value, switches);
+    r->drive->read_only = n & 1;
+    return n >= 0;
+}
+
+static bool set_snapshot(struct reading *r, const char *value)
+{
+    int n = word_of(value, switches);
+    r->drive->snapshot = n & 1;
+    return n >= 0;
+}
+
+/* The host's page cache is used in any case: what QEMU bypasses it for is that a flush means stable storage,
+ * and it does here. */
+static bool set_cache(struct reading *r, const char *value)
+{
+    int n = word_of(value, caches);
+    r->drive->write_through = n == 1 || n == 3;
+    r->drive->never_flush = n == 4;
+    return n >= 0;
+}
+
+static bool set_write_error(struct reading *r, const char *value)
+{
+    int n = word_of(value, policies);
+    r->drive->on_write_error = (enum error_policy)n;
+    return n >= 0;
+}
+
+static bool set_read_error(struct reading *r, const char *value)
+{
+    int n = word_of(value, policies);
+    r->drive->on_read_error = (enum error_policy)n;
+    return n >= 0 && n != ON_ERROR_ENOSPC;
+}
+
+static bool set_discard(struct reading *r, const char *value)
+{
+    int n = word_of(value, discards);
+    r->drive->no_discard = !(n & 1);
+    return n >= 0;
+}
+
+static bool set_detect_zeroes(struct reading *r, const char *value)
+{
+    int n = word_of(value, detections);
+    r->drive->detect_zeroes = (enum detect_zeroes)n;
+    return n >= 0;
+}
+
+static bool set_nothing(struct reading *r, const char *value)
+{
+    return true;
+}
+
+static const struct {
+    const char *key, *values;
+    bool (*set)(struct reading *r, const char *value);
+} keys[] = {
+    {"file", "a file", set_file},
+    {"id", "a name", set_id},
+    {"format", "raw or qcow2", set_format},
+    {"if", "ide, floppy, virtio or none", set_interface},
+    {"index", "a number", set_index},
+    {"bus", "a number", set_bus},
+    {"unit", "a number", set_unit},
+    {"media", "disk or cdrom", set_medium},
+    {"readonly", "on or off", set_read_only},
+    {"read-only", "on or off", set_read_only},
+    {"snapshot", "on or off", set_snapshot},
+    {"cache", "writeback, writethrough, none, directsync or unsafe", set_cache},
+    {"werror", "report, ignore, stop or enospc", set_write_error},
+    {"rerror", "report, ignore or stop", set_read_error},
+    {"discard", "unmap or ignore", set_discard},
+    {"detect-zeroes", "on, off or unmap", set_detect_zeroes},
+    {"aio", "anything", set_nothing},
+};
+
+static bool read_item(struct reading *r, const char *key, const char *value, char *error, size_t error_bytes)
+{
+    for (unsigned n = 0; n < ARRAY_SIZE(keys); n++) {
+        if (strcmp(key, keys[n].key)) continue;
+        if (keys[n].set(r, value)) return true;
+        return SAY("-drive: %s takes %s, not \"%s\"", key, keys[n].values, value);
+    }
+    return SAY("-drive: there is no key \"%s\"", key);
+}
+
+static struct drive_option *next_drive(struct drive_options *options, char *error, size_t error_bytes)
+{
+    if (options->count == DRIVES_MAX) {
+        snprintf(error, error_bytes, "there are more than %u drives", DRIVES_MAX);
+        return NULL;
+    }
+    struct drive_option *drive = &options->drive[options->count++];
+    *drive = (struct drive_option){.on_write_error = ON_ERROR_ENOSPC};
+    return drive;
+}
+
+bool drive_options_add(struct drive_options *options, const char *list, char *error, size_t error_bytes)
+{
+    struct reading r = {.drive = next_drive(options, error, error_bytes)};
+    bool good = r.drive;
+    while (good && *list) {
+        char *key = NULL, *value = NULL;
+        if (!next_item(&list, &key, &value)) {
+            good = SAY("-drive takes a list of KEY=VALUE with commas between them; \"%s\" is none", list);
+        } else {
+            good = read_item(&r, key, value, error, error_bytes);
+        }
+        free(key);
+        free(value);
+    }
+    if (!good) return false;
+    if (r.place_given) {
+        if (r.drive->index_given) return SAY("-drive: index says all that bus and unit do");
+        r.drive->index = r.bus * 2 + r.unit;
+        r.drive->index_given = true;
+    }
+    if (r.drive->medium == MEDIUM_CDROM) r.drive->read_only = true;
+    if (!r.drive->file && r.drive->medium == MEDIUM_DISK && r.drive->interface != DRIVE_FLOPPY)
+        return SAY("-drive: a disk needs file=FILE");
+    if (r.drive->interface == DRIVE_NONE && !r.drive->id)
+        return SAY("-drive: if=none is for a -device that names the drive, which needs an id=NAME");
+    return true;
+}
+
+bool drive_options_add_file(struct drive_options *options, const char *file, enum drive_interface interface,
+                            unsigned index, enum drive_medium medium, char *error, size_t error_bytes)
+{
+    struct drive_option *drive = next_drive(options, error, error_bytes);
+    if (!drive) return false;
+    drive->file = strdup(file);
+    drive->interface = interface;
+    drive->index = index;
+    drive->index_given = true;
+    drive->medium = medium;
+    drive->read_only = medium == MEDIUM_CDROM;
+    return true;
+}
+
+static bool is_taken(const struct drive_options *options, const struct drive_option *but, unsigned index)
+{
+    for (unsigned n = 0; n < options->count; n++) {
+        const struct drive_option *other = &options->drive[n];
+        if (other != but && other->interface == but->interface && other->index_given && other->index == index)
+            return true;
+    }
+    return false;
+}
+
+/* Of IDE devices and floppy drives; a virtio disk is a PCI device of its own. */
+static const unsigned places[] = {[DRIVE_IDE] = 4, [DRIVE_FLOPPY] = 2, [DRIVE_VIRTIO] = DRIVES_MAX};
+
+static bool settle(const struct drive_options *options, struct drive_option *drive, char *error,
+                   size_t error_bytes)
+{
+    const char *interface = drive_interface_name(drive->interface);
+    for (unsigned n = 0; drive->id && n < options->count; n++)
+        if (&options->drive[n] != drive && options->drive[n].id && !strcmp(options->drive[n].id, drive->id))
+            return SAY("there are two drives with the id \"%s\"", drive->id);
+    if (drive->interface == DRIVE_NONE) return true;
+    unsigned first = drive->medium == MEDIUM_CDROM && drive->interface == DRIVE_IDE ? 2 : 0;
+    if (!drive->index_given) {
+        /* A CD-ROM goes to the second channel if there is room, as -cdrom does. */
+        drive->index = first;
+        while (drive->index < places[drive->interface] && is_taken(options, drive, drive->index))
+            drive->index++;
+        for (unsigned n = 0; drive->index >= places[drive->interface] && n < first; n++)
+            if (!is_taken(options, drive, n)) drive->index = n;
+        drive->index_given = true;
+    }
+    if (drive->index >= places[drive->interface])
+        return SAY("there are %u %s drives, and no place for %s", places[drive->interface], interface,
+                   drive->file ? drive->file : "another");
+    if (is_taken(options, drive, drive->index))
+        return SAY("two drives are to be %s drive %u", interface, drive->index);
+    return true;
+}
+
+bool drive_options_settle(struct drive_options *options, char *error, size_t error_bytes)
+{
+    for (unsigned n = 0; n < options->count; n++)
+        if (!settle(options, &options->drive[n], error, error_bytes)) return false;
+    return true;
+}
+
+/* --- the table --- */
+
+static bool set_drive(struct options *o, const char *value, struct complaint *c)
+{
+    return drive_options_add(&o->drives, value, c->text, c->bytes);
+}
+
+#define FILE_SETTER(name, interface, index, medium)                                                          \
+    static bool set_##name(struct options *o, const char *value, struct complaint *c)                        \
+    {                                                                                                        \
+        return drive_options_add_file(&o->drives, value, interface, index, medium, c->text, c->bytes);       \
+    }
+FILE_SETTER(hda, DRIVE_IDE, 0, MEDIUM_DISK)
+FILE_SETTER(hdb, DRIVE_IDE, 1, MEDIUM_DISK)
+FILE_SETTER(hdc, DRIVE_IDE, 2, MEDIUM_DISK)
+FILE_SETTER(hdd, DRIVE_IDE, 3, MEDIUM_DISK)
+FILE_SETTER(cdrom, DRIVE_IDE, 2, MEDIUM_CDROM)
+FILE_SETTER(fda, DRIVE_FLOPPY, 0, MEDIUM_DISK)
+FILE_SETTER(fdb, DRIVE_FLOPPY, 1, MEDIUM_DISK)
+#undef FILE_SETTER
+
+static const struct option_row rows[] = {
+    {"hda", "FILE", "disk image in the first IDE drive; -hdb, -hdc, -hdd: the others", .set = set_hda},
+    {"hdb", "FILE", NULL, .set = set_hdb},
+    {"hdc", "FILE", NULL, .set = set_hdc},
+    {"hdd", "FILE", NULL, .set = set_hdd},
+    {"cdrom", "FILE", "CD-ROM image in the third IDE drive", .set = set_cdrom},
+    {"fda", "FILE", "floppy image in drive A; -fdb: in B", .set = set_fda},
+    {"fdb", "FILE", NULL, .set = set_fdb},
+    {"drive", "LIST", "file=FILE,if=ide|virtio|floppy|none,format=raw|qcow2,media=disk|cdrom,...",
+     .set = set_drive},
+    {"snapshot", NULL, "whatever is written to disks is forgotten at the end", SWITCH(drives.snapshot)},
+};
+
+const struct option_group options_drives = {"Media", rows, ARRAY_SIZE(rows)};

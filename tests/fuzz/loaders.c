@@ -1,0 +1,73 @@
+/*
+ * Hostile kernels, initial file systems and firmware images. Input: two bytes that choose, then the file.
+ */
+#include "cpu/cpuid.h"
+#include "vm/loader.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define RAM_BYTES (16u << 20)
+
+struct machine {
+    struct phys phys;
+    struct shadow shadow;
+    struct counters counters;
+    struct vcpu vcpu;
+};
+
+static struct machine *machine_new(void)
+{
+    struct machine *m = aligned_alloc(64, align_up(sizeof(*m), 64));
+    memset(m, 0, sizeof(*m));
+    if (phys_init(&m->phys, RAM_BYTES) || shadow_init(&m->shadow, &m->phys, &m->counters)) abort();
+    m->vcpu.phys = &m->phys;
+    m->vcpu.shadow = &m->shadow;
+    m->vcpu.counters = &m->counters;
+    m->vcpu.model = cpu_model_find("max");
+    return m;
+}
+
+static void machine_free(struct machine *m)
+{
+    shadow_destroy(&m->shadow);
+    phys_destroy(&m->phys);
+    free(m);
+}
+
+static int file_of(const u8 *data, size_t bytes, char *path, size_t path_bytes)
+{
+    int fd = memfd_create("fuzzed", MFD_CLOEXEC);
+    if (fd < 0 || write(fd, data, bytes) != (ssize_t)bytes) abort();
+    snprintf(path, path_bytes, "/proc/self/fd/%d", fd);
+    return fd;
+}
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t bytes)
+{
+    char path[64], error[512];
+    if (bytes < 2 || bytes > (4u << 20)) return 0;
+    unsigned choice = data[0];
+    /* A firmware image stays mapped for good: in few runs only. */
+    bool firmware = (choice & 0x3f) == 0x3f;
+    int fd = file_of(data + 2, bytes - 2, path, sizeof(path));
+    struct boot_files files = {.kernel = firmware ? NULL : path,
+                               .firmware = firmware ? path : NULL,
+                               .initrd = !firmware && (choice & 0x40) ? path : NULL,
+                               .append = !firmware && (choice & 0x80) ? "quiet console=ttyS0" : NULL,
+                               .guest_unpacks = data[1] & 1};
+    /* A machine costs more than a run does, so kernels share one: what lies in its memory must not matter. */
+    static struct machine *shared;
+    if (!shared) shared = machine_new();
+    struct machine *m = firmware ? machine_new() : shared;
+    vcpu_reset(&m->vcpu);
+    error[0] = 0;
+    int status = loader_load(&m->vcpu, &files, error, sizeof(error));
+    if (status && (!error[0] || strchr(error, '\n'))) abort(); /* one sentence */
+    if (firmware) machine_free(m);
+    close(fd);
+    return 0;
+}

@@ -1,0 +1,400 @@
+/*
+ * Disks over images: requests in flight, errors by policy, requests that no disk can do, deterministic
+ * completion; locks between two openings of one file; overlays.
+ */
+#include "block/block_disk.h"
+#include "block/host_file.h"
+#include "check.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define MB (1u << 20)
+
+static char directory[] = "/tmp/ringer-test-XXXXXX";
+static char error[512];
+static struct post_box box;
+
+static const char *file_named(const char *name, u64 bytes)
+{
+    static char path[2][128];
+    static unsigned turn;
+    char *it = path[turn++ % 2];
+    snprintf(it, 128, "%s/%s", directory, name);
+    FILE *file = fopen(it, "w");
+    CHECK(file && !ftruncate(fileno(file), (off_t)bytes));
+    if (file) fclose(file);
+    return it;
+}
+
+/* --- an image that fails on demand --- */
+
+struct failing {
+    struct disk_image image;
+    int error;
+    unsigned calls;
+    u8 bytes[MB];
+};
+
+static int failing_read(struct disk_image *image, u64 offset, struct span to)
+{
+    struct failing *f = container_of(image, struct failing, image);
+    f->calls++;
+    if (!f->error) span_write(to, f->bytes + offset);
+    return f->error;
+}
+
+static int failing_write(struct disk_image *image, u64 offset, struct span from)
+{
+    struct failing *f = container_of(image, struct failing, image);
+    f->calls++;
+    if (!f->error) span_read(from, f->bytes + offset);
+    return f->error;
+}
+
+static int failing_flush(struct disk_image *image)
+{
+    return container_of(image, struct failing, image)->error;
+}
+
+static int failing_zero(struct disk_image *image, u64 offset, u64 bytes)
+{
+    struct failing *f = container_of(image, struct failing, image);
+    if (!f->error) memset(f->bytes + offset, 0, bytes);
+    return f->error;
+}
+
+static int failing_close(struct disk_image *image)
+{
+    return 0;
+}
+
+static const struct disk_image_ops failing_ops = {.format = "failing",
+                                                  .read = failing_read,
+                                                  .write = failing_write,
+                                                  .flush = failing_flush,
+                                                  .discard = failing_zero,
+                                                  .zero = failing_zero,
+                                                  .close = failing_close};
+
+static struct failing failing = {.image = {&failing_ops, MB, false}};
+
+/* --- requests --- */
+
+struct order {
+    struct disk_request request;
+    struct iovec part[3];
+    bool done;
+};
+
+static unsigned done_count;
+
+static void done(struct disk_request *request)
+{
+    container_of(request, struct order, request)->done = true;
+    done_count++;
+}
+
+static void submit(struct disk *disk, struct order *order, enum disk_operation operation, u64 offset,
+                   void *memory, u64 bytes)
+{
+    *order = (struct order){.request = {.operation = operation,
+                                        .offset = offset,
+                                        .bytes = bytes,
+                                        .part = order->part,
+                                        .part_count = 3,
+                                        .done = done}};
+    /* Scattered in memory, at odd places. */
+    u64 third = bytes / 3 | 1;
+    if (memory && bytes >= 3) {
+        order->part[0] = (struct iovec){memory, third};
+        order->part[1] = (struct iovec){(u8 *)memory + third, 0};
+        order->part[2] = (struct iovec){(u8 *)memory + third, bytes - third};
+    }
+    disk_submit(disk, &order->request);
+    CHECK(!order->done);
+}
+
+static int wait_for(struct order *order)
+{
+    while (!order->done)
+        if (!post_box_run(&box)) usleep(100);
+    return order->request.error;
+}
+
+static int run(struct disk *disk, enum disk_operation operation, u64 offset, void *memory, u64 bytes)
+{
+    struct order order;
+    submit(disk, &order, operation, offset, memory, bytes);
+    return wait_for(&order);
+}
+
+static struct disk_image *open_raw(const char *path, bool read_only)
+{
+    struct disk_image_how how = {.format = "raw", .read_only = read_only};
+    return disk_image_open(path, &how, error, sizeof(error));
+}
+
+static void fill(u8 *bytes, u64 count, unsigned seed)
+{
+    for (u64 n = 0; n < count; n++)
+        bytes[n] = (u8)(n * 7 + n / 512 + seed);
+}
+
+/* --- tests --- */
+
+static void test_transfers(void)
+{
+    struct disk_crew crew;
+    struct block_disk disk;
+    static u8 wrote[MB], read[MB];
+    static struct order orders[64];
+    disk_crew_init(&crew, &box, NULL);
+    block_disk_init(&disk, &crew, open_raw(file_named("raw", MB), false), "raw");
+    CHECK_EQ(disk.disk.bytes, MB);
+    fill(wrote, sizeof(wrote), 1);
+    for (unsigned n = 0; n < 64; n++)
+        submit(&disk.disk, &orders[n], DISK_WRITE, n * 16384, wrote + n * 16384, 16384);
+    for (unsigned n = 0; n < 64; n++)
+        CHECK_EQ(wait_for(&orders[n]), 0);
+    CHECK_EQ(run(&disk.disk, DISK_FLUSH, 0, NULL, 0), 0);
+    for (unsigned n = 0; n < 64; n++)
+        submit(&disk.disk, &orders[n], DISK_READ, n * 16384, read + n * 16384, 16384);
+    for (unsigned n = 0; n < 64; n++)
+        CHECK_EQ(wait_for(&orders[n]), 0);
+    CHECK(!memcmp(wrote, read, MB));
+    CHECK_EQ(run(&disk.disk, DISK_ZERO, 512, NULL, 100 * 512), 0);
+    memset(wrote + 512, 0, 100 * 512);
+    CHECK_EQ(run(&disk.disk, DISK_DISCARD, 512, NULL, 100 * 512), 0);
+    CHECK_EQ(run(&disk.disk, DISK_READ, 0, read, MB), 0);
+    CHECK(!memcmp(wrote, read, MB));
+    disk_crew_destroy(&crew);
+    block_disk_destroy(&disk);
+}
+
+static void test_refusals(void)
+{
+    struct disk_crew crew;
+    struct block_disk disk, empty;
+    u8 sector[512];
+    disk_crew_init(&crew, &box, NULL);
+    block_disk_init(&disk, &crew, open_raw(file_named("raw", MB), true), "raw");
+    block_disk_init(&empty, &crew, NULL, "empty");
+    CHECK_EQ(run(&disk.disk, DISK_READ, MB, sector, 512), -EINVAL);
+    CHECK_EQ(run(&disk.disk, DISK_READ, ~0ull << 9, sector, 512), -EINVAL);
+    CHECK_EQ(run(&disk.disk, DISK_READ, 1, sector, 512), -EINVAL);
+    CHECK_EQ(run(&disk.disk, DISK_READ, 0, sector, 511), -EINVAL);
+    CHECK_EQ(run(&disk.disk, DISK_READ, 0, NULL, 512), -EINVAL);
+    CHECK_EQ(run(&disk.disk, DISK_WRITE, 0, sector, 512), -EROFS);
+    CHECK_EQ(run(&disk.disk, DISK_DISCARD, 0, NULL, 512), -EROFS);
+    CHECK_EQ(run(&disk.disk, DISK_FLUSH, 0, NULL, 0), 0);
+    CHECK_EQ(run(&disk.disk, DISK_READ, 0, sector, 512), 0);
+    CHECK_EQ(run(&disk.disk, DISK_READ, 0, sector, 0), 0);
+    CHECK_EQ(empty.disk.bytes, 0);
+    CHECK_EQ(run(&empty.disk, DISK_READ, 0, sector, 512), -ENOMEDIUM);
+    disk_crew_destroy(&crew);
+    block_disk_destroy(&disk);
+    block_disk_destroy(&empty);
+}
+
+static unsigned stalls, resumes;
+
+static void stalled(void *machine, const char *message)
+{
+    CHECK(strstr(message, "No space left") != NULL);
+    stalls++;
+}
+
+static void resumed(void *machine)
+{
+    resumes++;
+}
+
+static void test_policies(void)
+{
+    struct disk_crew crew;
+    struct block_disk disk;
+    static u8 sector[512];
+    struct order a, b;
+    disk_crew_init(&crew, &box, NULL);
+    crew.stalled = stalled;
+    crew.resumed = resumed;
+    block_disk_init(&disk, &crew, &failing.image, "failing");
+    failing.error = -EIO;
+    CHECK_EQ(run(&disk.disk, DISK_READ, 0, sector, 512), -EIO);
+    CHECK_EQ(run(&disk.disk, DISK_WRITE, 0, sector, 512), -EIO);
+    CHECK_EQ(run(&disk.disk, DISK_FLUSH, 0, NULL, 0), -EIO);
+    disk.on_write_error = ON_ERROR_IGNORE;
+    CHECK_EQ(run(&disk.disk, DISK_WRITE, 0, sector, 512), 0);
+    disk.on_write_error = ON_ERROR_ENOSPC;
+    failing.error = -ENOSPC;
+    memset(sector, 0x5a, sizeof(sector));
+    submit(&disk.disk, &a, DISK_WRITE, 512, sector, 512);
+    submit(&disk.disk, &b, DISK_WRITE, 1024, sector, 512);
+    for (unsigned n = 0; n < 100 && !stalls; n++, usleep(1000))
+        post_box_run(&box);
+    usleep(10000);
+    post_box_run(&box);
+    CHECK_EQ(stalls, 1);
+    disk_crew_retry(&crew);
+    for (unsigned n = 0; n < 20; n++, usleep(1000))
+        post_box_run(&box);
+    CHECK(!a.done && !b.done);
+    CHECK_EQ(resumes, 0);
+    failing.error = 0;
+    disk_crew_retry(&crew);
+    CHECK_EQ(wait_for(&a), 0);
+    CHECK_EQ(wait_for(&b), 0);
+    while (!resumes)
+        post_box_run(&box);
+    CHECK_EQ(stalls, 1);
+    CHECK_EQ(resumes, 1);
+    CHECK_EQ(failing.bytes[512], 0x5a);
+    CHECK_EQ(failing.bytes[1535], 0x5a);
+    /* A request that is held when the machine ends is simply gone. */
+    failing.error = -ENOSPC;
+    submit(&disk.disk, &a, DISK_WRITE, 512, sector, 512);
+    while (stalls < 2)
+        post_box_run(&box);
+    disk_crew_destroy(&crew);
+    block_disk_destroy(&disk);
+    failing.error = 0;
+}
+
+static u64 now_ns;
+
+static u64 fake_now(const struct clock *clock)
+{
+    return now_ns;
+}
+
+static void test_deterministic(void)
+{
+    struct disk_crew crew;
+    struct block_disk disk;
+    struct clock clock = {.now_ns = fake_now};
+    struct order a, b, c;
+    static u8 wrote[4096], read[4096];
+    fill(wrote, sizeof(wrote), 9);
+    disk_crew_init(&crew, &box, &clock);
+    block_disk_init(&disk, &crew, &failing.image, "deterministic");
+    submit(&disk.disk, &a, DISK_WRITE, 4096, wrote, 4096);
+    submit(&disk.disk, &b, DISK_READ, 4096, read, 4096);
+    submit(&disk.disk, &c, DISK_READ, 2 * MB, read, 4096);
+    clock_run(&clock);
+    CHECK(!a.done);
+    u64 first = clock_next_deadline(&clock);
+    CHECK(first > now_ns && first < UINT64_MAX);
+    now_ns = first;
+    clock_run(&clock);
+    CHECK(a.done && !b.done);
+    now_ns = clock_next_deadline(&clock);
+    clock_run(&clock);
+    CHECK(b.done && !c.done);
+    CHECK(!memcmp(wrote, read, 4096));
+    now_ns = clock_next_deadline(&clock);
+    clock_run(&clock);
+    CHECK(c.done);
+    CHECK_EQ(c.request.error, -EINVAL);
+    CHECK_EQ(clock_next_deadline(&clock), UINT64_MAX);
+    CHECK(!post_box_run(&box));
+    disk_crew_destroy(&crew);
+    block_disk_destroy(&disk);
+}
+
+static void test_locks(void)
+{
+    const char *path = file_named("locked", MB);
+    struct disk_image *reader = open_raw(path, true), *other = open_raw(path, true);
+    CHECK(reader && other);
+    CHECK(!open_raw(path, false));
+    CHECK(strstr(error, "in use") != NULL);
+    disk_image_close(reader);
+    disk_image_close(other);
+    struct disk_image *writer = open_raw(path, false);
+    CHECK(writer != NULL);
+    CHECK(!open_raw(path, true));
+    CHECK(!open_raw(path, false));
+    disk_image_close(writer);
+    writer = open_raw(path, false);
+    CHECK(writer != NULL);
+    disk_image_close(writer);
+}
+
+static int transfer(struct disk_image *image, bool write, u64 offset, void *memory, u64 bytes)
+{
+    struct iovec part;
+    struct span span = span_of(&part, memory, bytes);
+    return write ? image->ops->write(image, offset, span) : image->ops->read(image, offset, span);
+}
+
+static void test_overlay(void)
+{
+    const u64 odd = MB - 5 * 512;
+    static u8 model[MB], read[MB], piece[65536];
+    const char *path = file_named("base", odd);
+    struct disk_image *base = open_raw(path, false);
+    fill(model, odd, 3);
+    CHECK_EQ(transfer(base, true, 0, model, odd), 0);
+    disk_image_close(base);
+    struct disk_image *overlay = overlay_open(open_raw(path, true), error, sizeof(error));
+    CHECK(overlay != NULL);
+    if (!overlay) return;
+    srand(1);
+    for (unsigned n = 0; n < 400; n++) {
+        u64 offset = (u64)rand() % (odd / 512) * 512, bytes = ((u64)rand() % 64 + 1) * 512;
+        if (bytes > odd - offset) bytes = odd - offset;
+        if (n % 5 == 0) {
+            CHECK_EQ(overlay->ops->zero(overlay, offset, bytes), 0);
+            memset(model + offset, 0, bytes);
+        } else {
+            fill(piece, bytes, n);
+            memcpy(model + offset, piece, bytes);
+            CHECK_EQ(transfer(overlay, true, offset, piece, bytes), 0);
+        }
+    }
+    CHECK_EQ(transfer(overlay, false, 0, read, odd), 0);
+    CHECK(!memcmp(model, read, odd));
+    disk_image_close(overlay);
+    base = open_raw(path, true);
+    fill(model, odd, 3);
+    CHECK_EQ(transfer(base, false, 0, read, odd), 0);
+    CHECK(!memcmp(model, read, odd));
+    disk_image_close(base);
+}
+
+/* What is cut off while it is in use cannot be read as zeros. */
+static void test_truncated(void)
+{
+    static u8 read[4096];
+    const char *path = file_named("cut", MB);
+    struct disk_image *image = open_raw(path, false);
+    CHECK(!truncate(path, MB / 2));
+    CHECK_EQ(transfer(image, false, 0, read, 4096), 0);
+    CHECK_EQ(transfer(image, false, MB / 2 - 512, read, 1024), -EIO);
+    CHECK_EQ(transfer(image, false, MB - 512, read, 512), -EIO);
+    disk_image_close(image);
+    /* Half a sector at the end is one all the same. */
+    image = open_raw(file_named("odd", 700), false);
+    CHECK_EQ(image->bytes, 1024);
+    CHECK_EQ(transfer(image, false, 512, read, 512), 0);
+    CHECK_EQ(transfer(image, true, 512, read, 512), 0);
+    disk_image_close(image);
+}
+
+int main(void)
+{
+    if (!mkdtemp(directory)) return 1;
+    test_transfers();
+    test_refusals();
+    test_policies();
+    test_deterministic();
+    test_locks();
+    test_overlay();
+    test_truncated();
+    char command[64];
+    snprintf(command, sizeof(command), "rm -r %s", directory);
+    CHECK_EQ(system(command), 0);
+    return check_report();
+}
