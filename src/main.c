@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "translator/translator.h"
 #include "ui/terminal.h"
+#include "vm/disk_command.h"
 #include "vm/dispatcher.h"
 #include "vm/frontends.h"
 #include "vm/instruments.h"
@@ -54,6 +55,7 @@ static void run_machine(void *argument)
     failed =
         waker_start(&waker, &vm->vcpu.pending, options->deterministic ? -1 : input_fd, options->timeout_ns);
     if (failed) die(STATUS_HOST, "cannot start the timer thread: %s", strerror(-failed));
+    waker_kick_me(&waker);
     machine_set_waker(vm, &waker);
     frontends_start(&session->frontends);
     failed = instruments_start(&session->instruments);
@@ -110,6 +112,7 @@ int main(int argc, char **argv)
     struct options options;
     enum command command;
     char error[512];
+    if (argc > 1 && !strcmp(argv[1], "disk")) return disk_command(argc - 2, argv + 2);
     if (!options_parse(argc, argv, &options, &command, error, sizeof(error))) die(STATUS_USAGE, "%s", error);
     switch (command) {
     case COMMAND_HELP: options_help(stdout); return STATUS_OK;

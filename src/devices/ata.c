@@ -7,8 +7,15 @@
 
 /* --- addresses --- */
 
-/* The geometry that the drive offers: 16 heads of 63 sectors, as many cylinders as are told of at most. */
-enum { DEFAULT_HEADS = 16, DEFAULT_PER_TRACK = 63, MAX_CYLINDERS = 16383 };
+/* The geometry that the drive offers: 16 heads of 63 sectors, as many cylinders as are told of at most. And
+ * at least two, even of an image that is no more than a boot sector: a BIOS keeps the last for itself. */
+enum {
+    DEFAULT_HEADS = 16,
+    DEFAULT_PER_TRACK = 63,
+    MIN_CYLINDERS = 2,
+    MAX_CYLINDERS = 16383,
+    DEFAULT_MULTIPLE = 16
+};
 
 #define LBA28_SECTORS 0x0fffffffu
 
@@ -303,10 +310,12 @@ void ata_reset(struct ide_drive *drive, bool hard)
     drive->power = POWER_ACTIVE;
     if (!hard) return;
     u64 cylinders = drive->sectors / (DEFAULT_HEADS * DEFAULT_PER_TRACK);
-    drive->cylinders = cylinders > MAX_CYLINDERS ? MAX_CYLINDERS : (u32)cylinders;
+    if (cylinders > MAX_CYLINDERS) cylinders = MAX_CYLINDERS;
+    if (cylinders < MIN_CYLINDERS) cylinders = MIN_CYLINDERS;
+    drive->cylinders = (u32)cylinders;
     drive->heads_now = DEFAULT_HEADS;
     drive->per_track_now = DEFAULT_PER_TRACK;
-    drive->multiple = 0;
+    drive->multiple = DEFAULT_MULTIPLE;
     drive->transfer_mode = 0x0c;
     drive->no_write_cache = drive->no_read_ahead = drive->smart_off = false;
 }

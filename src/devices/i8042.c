@@ -111,9 +111,8 @@ static void answer(struct i8042 *kbc, u8 byte, bool as_mouse)
 
 static void set_output_port(struct i8042 *kbc, u8 value)
 {
-    u8 changed = value ^ kbc->output_port;
     kbc->output_port = value & (PORT_NOT_RESET | PORT_A20);
-    if ((changed & PORT_A20) && kbc->wiring.a20) kbc->wiring.a20(kbc->wiring.machine, value & PORT_A20);
+    if (kbc->wiring.a20) kbc->wiring.a20(kbc->wiring.machine, value & PORT_A20);
     if (!(value & PORT_NOT_RESET)) {
         kbc->output_port |= PORT_NOT_RESET;
         if (kbc->wiring.reset) kbc->wiring.reset(kbc->wiring.machine);

@@ -6,12 +6,6 @@
 enum { PORT92_FAST_RESET = 0x01, PORT92_A20 = 0x02 };
 enum { RC_HARD = 0x02, RC_RESET = 0x04 };
 
-/* Recompute the A20 output. */
-static void update(struct reset_control *control)
-{
-    control->a20(control->machine, (control->port92 & PORT92_A20) || control->keyboard_a20);
-}
-
 static u32 port92_read(void *device, u32 offset, unsigned size)
 {
     return ((struct reset_control *)device)->port92;
@@ -22,7 +16,7 @@ static void port92_write(void *device, u32 offset, unsigned size, u32 value)
     struct reset_control *control = device;
     bool risen = value & ~control->port92 & PORT92_FAST_RESET;
     control->port92 = value & (PORT92_A20 | PORT92_FAST_RESET);
-    update(control);
+    control->a20(control->machine, value & PORT92_A20);
     if (risen) control->reset(control->machine, false);
 }
 
@@ -47,8 +41,7 @@ const struct io_ops cf9_ops = {cf9_read, cf9_write};
 void reset_control_keyboard_a20(void *device, bool open)
 {
     struct reset_control *control = device;
-    control->keyboard_a20 = open;
-    update(control);
+    control->a20(control->machine, open);
 }
 
 void reset_control_keyboard_reset(void *device)
@@ -61,8 +54,7 @@ void reset_control_reset(struct reset_control *control)
 {
     control->port92 = 0;
     control->rc = 0;
-    control->keyboard_a20 = true;
-    update(control);
+    control->a20(control->machine, true);
 }
 
 void reset_control_init(struct reset_control *control, void (*a20)(void *machine, bool open),

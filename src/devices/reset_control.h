@@ -5,8 +5,9 @@
  * Windows: port92_ops at 92h, cf9_ops at CF9h, one byte each, claimed after the PCI configuration window,
  * which lies around CF9h. The device of both is the struct reset_control.
  *
- * A20 is open when port 92h or the keyboard controller opens it; this chip holds the OR gate and tells the
- * result.
+ * The A20 gate is as port 92h or the keyboard controller left it, whichever was written last: programs use
+ * either, and expect that it opens and closes the gate. (On boards where both are ORed they cannot know
+ * whether closing one closes anything.)
  */
 #ifndef RINGER_DEVICES_RESET_CONTROL_H
 #define RINGER_DEVICES_RESET_CONTROL_H
@@ -16,7 +17,6 @@
 struct reset_control {
     u8 port92; /* bit 1: A20, bit 0: fast reset */
     u8 rc;     /* bit 2: reset now, bit 1: hard */
-    bool keyboard_a20;
     void (*a20)(void *machine, bool open);
     /* hard: the whole machine, not only the CPU */
     void (*reset)(void *machine, bool hard);
@@ -25,7 +25,7 @@ struct reset_control {
 
 void reset_control_init(struct reset_control *control, void (*a20)(void *machine, bool open),
                         void (*reset)(void *machine, bool hard), void *machine);
-/* Power-on: the keyboard controller holds A20 open. */
+/* Power-on: A20 is open. */
 void reset_control_reset(struct reset_control *control);
 
 /* The keyboard controller's two wires, in the shape of struct i8042_wiring's callbacks; machine: the

@@ -28,11 +28,11 @@
 enum phys_kind { PHYS_RAM, PHYS_ROM, PHYS_MMIO };
 
 enum phys_page_flags {
-    PHYS_CODE = 1,      /* decoded or translated code comes from this page */
-    PHYS_TRACED = 2,    /* a page table of the guest that shadow entries were derived through */
-    PHYS_DIRTY = 4,     /* written since the flag was cleared (slow-path writes and dma) */
-    PHYS_POPULATED = 8, /* of the first page of a chunk: phys_populate() was there */
-    PHYS_TRACKED = 16,  /* video memory: the first write after PHYS_DIRTY was cleared is told */
+    PHYS_CODE = 1,       /* decoded or translated code comes from this page */
+    PHYS_TRACED = 2,     /* a page table of the guest that shadow entries were derived through */
+    PHYS_DIRTY = 4,      /* written since the flag was cleared (slow-path writes and dma) */
+    PHYS_TRACKED = 8,    /* video memory: the first write after PHYS_DIRTY was cleared is told */
+    PHYS_POPULATED = 16, /* of the first page of a chunk: phys_populate() was there */
     PHYS_WATCHED = PHYS_CODE | PHYS_TRACED,
 };
 
@@ -52,6 +52,9 @@ struct phys_region {
 /* RAM beyond the one goes to the other: the gap is for devices and firmware. */
 #define PHYS_LOW_RAM_END (3ull << 30)
 #define PHYS_HIGH_RAM    (4ull << 30)
+/* What bus masters write here is no memory, whatever the processor sees. */
+#define PHYS_MESSAGES       0xfee00000ull
+#define PHYS_MESSAGES_BYTES 0x00100000ull
 
 struct phys {
     struct phys_region regions[PHYS_MAX_REGIONS];
@@ -71,6 +74,8 @@ struct phys {
     void (*watched_written)(void *owner, u64 gpa, u64 bytes);
     void (*protect)(void *owner, u64 gpa_page);
     void (*before_device)(void *owner);
+    /* A bus master wrote a dword where interrupt controllers listen. May be NULL. */
+    void (*message)(void *owner, u64 gpa, u32 value);
     void (*tracked_written)(void *owner);
     void *owner;
     u64 mmio_accesses;

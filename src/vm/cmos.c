@@ -24,8 +24,9 @@ enum cmos {
 enum { EQUIPMENT_FLOPPY = 0x01, EQUIPMENT_FPU = 0x02, EQUIPMENT_MOUSE = 0x04 };
 
 /* "LBA assisted": up to 255 heads of 63 sectors, as all partitioning programs of the last decades have it.
- * Disks up to 504 MB come out as they are. */
-#define LBA_TRANSLATION 0x55
+ * Disks that a BIOS's 1024 cylinders suffice for are shown as they are. */
+#define LBA_TRANSLATION  1
+#define UNTRANSLATED_MAX (1024ull * 16 * 63 * 512)
 
 #define LOW_RAM_END (3ull << 30)
 
@@ -68,8 +69,15 @@ void cmos_fill(struct mc146818 *rtc, const struct cmos_facts *facts)
     set_word(rtc, CMOS_ABOVE_16M, low > 16u << 20 ? at_most((low - (16u << 20)) >> 16, 0xffff) : 0);
     set_word(rtc, CMOS_ABOVE_4G, high >> 16);
     mc146818_set(rtc, CMOS_ABOVE_4G + 2, (u8)(high >> 32));
-    mc146818_set(rtc, CMOS_DISK_TRANSLATION, LBA_TRANSLATION);
     set_checksum(rtc);
+}
+
+void cmos_set_disks(struct mc146818 *rtc, const u64 bytes[CMOS_DISKS])
+{
+    u8 translation = 0;
+    for (unsigned n = 0; n < CMOS_DISKS; n++)
+        if (bytes[n] > UNTRANSLATED_MAX) translation |= LBA_TRANSLATION << 2 * n;
+    mc146818_set(rtc, CMOS_DISK_TRANSLATION, translation);
 }
 
 void cmos_set_boot_order(struct mc146818 *rtc, const u8 order[CMOS_BOOT_CLASSES])

@@ -140,8 +140,7 @@ static void stand_still(struct vm *vm)
     fpu_shelter(v);
     chipset_flush_output(&vm->chipset);
     u32 kept = __atomic_exchange_n(&v->pending, 0, __ATOMIC_SEQ_CST);
-    bool retries = vm->paused & PAUSED_FOR_DISK;
-    u64 retry_at_ns = retries ? host_now_ns() + PAUSE_RETRY_S * 1000000000ull : UINT64_MAX;
+    u64 retry_at_ns = vm->paused & PAUSE_DISK ? host_now_ns() + PAUSE_RETRY_S * 1000000000ull : UINT64_MAX;
     if (!(kept & PENDING_HOST)) {
         if (vm->waker)
             waker_wait(vm->waker, retry_at_ns);
@@ -151,7 +150,7 @@ static void stand_still(struct vm *vm)
     __atomic_or_fetch(&v->pending, kept & ~PENDING_HOST, __ATOMIC_SEQ_CST);
     clear_pending(v, PENDING_HOST);
     host_events(vm);
-    if (retries && host_now_ns() >= retry_at_ns) disk_crew_retry(&vm->drives.crew);
+    if (host_now_ns() >= retry_at_ns) disk_crew_retry(&vm->drives.crew);
 }
 
 GENERAL_REGS bool dispatcher_settle(struct vm *vm)

@@ -50,6 +50,12 @@ GENERAL_REGS static void before_device(void *owner)
     fpu_shelter(&vm->vcpu);
 }
 
+static void message(void *owner, u64 gpa, u32 value)
+{
+    struct vm *vm = owner;
+    apic_wires_message(&vm->chipset.apic, gpa, value);
+}
+
 GENERAL_REGS static void tracked_written(void *owner)
 {
     video_written(&((struct vm *)owner)->chipset.video);
@@ -167,6 +173,7 @@ static bool make_memory(struct vm *vm, char *error, size_t error_bytes)
     vm->phys.watched_written = watched_written;
     vm->phys.protect = protect;
     vm->phys.before_device = before_device;
+    vm->phys.message = message;
     vm->phys.tracked_written = tracked_written;
     vm->phys.owner = vm;
     failed = shadow_init(&vm->shadow, &vm->phys, &vm->counters);
@@ -328,29 +335,23 @@ void vm_stop(struct vm *vm, enum stop_cause cause, int status, const char *forma
     __atomic_or_fetch(&vm->vcpu.pending, PENDING_EXIT, __ATOMIC_SEQ_CST);
 }
 
-static void set_paused(struct vm *vm, u8 causes)
+static void set_paused(struct vm *vm, u8 paused)
 {
     struct console *console = &vm->chipset.console.console;
-    vm->paused = causes;
-    vm_time_freeze(&vm->time, causes);
-    console_set(console, &console->paused, causes != 0);
+    vm->paused = paused;
+    vm_time_freeze(&vm->time, paused);
+    console_set(console, &console->paused, paused != 0);
+}
+
+void machine_pause(struct vm *vm, enum pause_reason reason)
+{
+    set_paused(vm, vm->paused | reason);
     __atomic_or_fetch(&vm->vcpu.pending, PENDING_HOST, __ATOMIC_SEQ_CST);
 }
 
-void machine_pause(struct vm *vm, enum pause_cause cause, const char *message)
+void machine_resume(struct vm *vm, enum pause_reason reason)
 {
-    if (vm->paused & cause) return;
-    set_paused(vm, vm->paused | cause);
-    if (message)
-        log_warn("%s; the machine stands still until this can be done (tried every %u s, and on SIGUSR2)",
-                 message, PAUSE_RETRY_S);
-}
-
-void machine_resume(struct vm *vm, enum pause_cause cause)
-{
-    if (!(vm->paused & cause)) return;
-    set_paused(vm, vm->paused & (u8)~cause);
-    if (cause == PAUSED_FOR_DISK && !vm->paused) log_warn("the machine goes on");
+    set_paused(vm, vm->paused & ~reason);
 }
 
 void machine_request_reset(struct vm *vm, bool hard)

@@ -13,8 +13,8 @@
 
 /* In the order of ringer help. */
 static const struct option_group *const groups[] = {
-    &options_boot,     &options_drives,  &options_machine, &options_display,
-    &options_watching, &options_engines, &options_qemu,
+    &options_boot,    &options_drives,   &options_machine, &options_devices,
+    &options_display, &options_watching, &options_engines, &options_qemu,
 };
 
 static const struct option_row *find_row(const char *name, size_t length)
@@ -58,7 +58,7 @@ static bool wants_window(const struct options *o)
 /* What only the whole command line can tell. */
 static bool check_together(struct options *o, struct complaint *c)
 {
-    if (!o->boot.kernel && !o->boot.firmware && !o->option_rom_count)
+    if (!o->boot.kernel && !o->boot.firmware && !o->option_rom_count && !o->drives.count)
         return COMPLAIN(c, "nothing to boot: give --kernel FILE or --bios FILE");
     if (!o->boot.kernel && o->boot.initrd) return COMPLAIN(c, "--initrd is for a --kernel, which is missing");
     if (!o->boot.kernel && o->boot.append) return COMPLAIN(c, "--append is for a --kernel, which is missing");
@@ -69,6 +69,7 @@ static bool check_together(struct options *o, struct complaint *c)
     if (o->lockstep && o->engine == ENGINE_INTERP)
         return COMPLAIN(c, "--lockstep compares both engines: --engine=interp makes no sense with it");
     if (!drive_options_settle(&o->drives, c->text, c->bytes)) return false;
+    if (!device_options_settle(&o->devices, c->text, c->bytes)) return false;
     if (o->keys && o->typed) return COMPLAIN(c, "--keys and --type cannot be had together");
     if (o->keys && !strcmp(o->keys, "-") && o->lockstep)
         return COMPLAIN(c, "--lockstep runs a script of keys twice: give it in a file");
@@ -76,7 +77,8 @@ static bool check_together(struct options *o, struct complaint *c)
         return COMPLAIN(c, "-nographic and a window cannot be had together");
     if (o->display == DISPLAY_AUTO) o->display = wants_window(o) ? DISPLAY_WINDOW : DISPLAY_NONE;
     /* Who has a window looks there, and wants Ctrl-C to mean what it always does. */
-    if (!o->serial_count) o->serial[0] = o->display == DISPLAY_WINDOW ? "null" : "stdio";
+    if (!o->serial_count && !device_options_use(&o->devices, "stdio"))
+        o->serial[0] = o->display == DISPLAY_WINDOW ? "null" : "stdio";
     if (o->deterministic && o->rtc_base < 0) o->rtc_base = DETERMINISTIC_RTC_BASE;
     return true;
 }
@@ -101,7 +103,7 @@ bool options_parse(int argc, char **argv, struct options *options, enum command 
     if (!strcmp(argv[1], "run"))
         at++;
     else if (argv[1][0] != '-')
-        return COMPLAIN(&complaint, "there is no command \"%s\"; there are run and help", argv[1]);
+        return COMPLAIN(&complaint, "there is no command \"%s\"; there are run, disk and help", argv[1]);
     for (; at < argc; at++) {
         const char *word = argv[at];
         if (!strcmp(word, "--help") || !strcmp(word, "-help") || !strcmp(word, "-h")) {
@@ -138,6 +140,7 @@ static unsigned print_row(FILE *out, const struct option_row *row, unsigned left
 void options_help(FILE *out)
 {
     fputs("ringer run OPTION...    run a 32-bit x86 operating system, unmodified, as an ordinary process\n"
+          "ringer disk ...         make, show and convert disk images; alone: how\n"
           "ringer help             this text\n"
           "ringer help keys        the language of scripts for --keys\n"
           "ringer --version\n\n"

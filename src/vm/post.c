@@ -10,6 +10,9 @@
 #define CONFIG_ADDRESS 0xcf8
 #define CONFIG_DATA    0xcfc
 #define ELCR           0x4d0
+#define DMA_2_MASK     0xd4
+#define DMA_2_MODE     0xd6
+#define DMA_CASCADE    0xc0 /* channel 4: the way of channels 0-3 to the bus */
 
 enum { ISA_BRIDGE = PCI_DEVFN(1, 0), IDE = PCI_DEVFN(1, 1), POWER = PCI_DEVFN(1, 3) };
 enum { PIRQ_ROUTE = 0x60, PIRQS = 4, PMBA = 0x40, PMREGMISC = 0x80, IDETIM = 0x40 };
@@ -25,6 +28,7 @@ struct acpi_machine acpi_machine_of(const struct vm *vm)
                                        phys_low_ram_bytes(&vm->phys) <= 2ull << 30 ? 2u << 30 : 3u << 30};
     for (unsigned n = 0; n < ACPI_SERIAL_PORTS; n++)
         machine.serial[n] = vm->chipset.serial_fitted[n];
+    machine.floppy = vm->chipset.floppy.fitted;
     machine.apic = vm->chipset.apic.fitted;
     return machine;
 }
@@ -98,6 +102,8 @@ static void set_up_chips(struct vm *vm)
     write_config(ports, POWER, PCI_INTERRUPT_LINE, 1, ACPI_SCI_IRQ);
     ports_write(ports, CONFIG_ADDRESS, 4, 0);
     ports_write(ports, ELCR + 1, 1, 1 << (ACPI_SCI_IRQ - 8));
+    ports_write(ports, DMA_2_MODE, 1, DMA_CASCADE);
+    ports_write(ports, DMA_2_MASK, 1, 0);
 }
 
 /* --- tables --- */

@@ -36,12 +36,6 @@ enum machine_role {
     MACHINE_FOLLOWER, /* lockstep's second machine: no input but the leader's, no output */
 };
 
-/* Why the machine stands still. */
-enum pause_cause {
-    PAUSED_BY_USER = 1,
-    PAUSED_FOR_DISK = 2, /* a request that failed, and is to be tried until it does not */
-};
-
 /* Who wanted the machine to stop. */
 enum stop_cause {
     STOP_GUEST, /* it follows from the guest's own doing (and would happen again) */
@@ -67,7 +61,7 @@ struct vm {
     u64 wall_ns;          /* Unix time of the machine's time 0 */
 
     bool reset_wanted, hard_reset;
-    u8 paused; /* enum pause_cause */
+    u8 paused; /* enum pause_reason */
     bool stopping;
     bool stopped_by_host;
     int status;
@@ -96,10 +90,14 @@ void vm_stop(struct vm *vm, enum stop_cause cause, int status, const char *forma
 
 #define PAUSE_RETRY_S 2
 
-/* Stand still, clocks and TSC included: no guest instruction runs until every cause is gone. `message` may be
- * NULL: nothing to say. */
-void machine_pause(struct vm *vm, enum pause_cause cause, const char *message);
-void machine_resume(struct vm *vm, enum pause_cause cause);
+/* Stand still, clocks and all: no guest instruction runs until machine_resume() was called for each reason.
+ * Requests that disks hold are tried again every PAUSE_RETRY_S. */
+enum pause_reason {
+    PAUSE_USER = 1,
+    PAUSE_DISK = 2, /* a host file cannot be written or read just now */
+};
+void machine_pause(struct vm *vm, enum pause_reason reason);
+void machine_resume(struct vm *vm, enum pause_reason reason);
 
 /* Other memory answers at [gpa, gpa + bytes) than before: forget translations of it, and code made from it.
  */

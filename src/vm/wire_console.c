@@ -107,18 +107,22 @@ static void nudge(void *machine)
 
 /* --- switches --- */
 
+static void toggle_pause(struct vm *vm)
+{
+    if (vm->role == MACHINE_FOLLOWER) return;
+    if (vm->paused & PAUSE_USER)
+        machine_resume(vm, PAUSE_USER);
+    else
+        machine_pause(vm, PAUSE_USER);
+}
+
 static void command(struct wire_console *wire, enum console_command command)
 {
     struct vm *vm = wire->vm;
     switch (command) {
     case CONSOLE_POWER_BUTTON: chipset_power_button(&vm->chipset); break;
     case CONSOLE_RESET: machine_request_reset(vm, true); break;
-    case CONSOLE_PAUSE:
-        if (vm->paused & PAUSED_BY_USER)
-            machine_resume(vm, PAUSED_BY_USER);
-        else
-            machine_pause(vm, PAUSED_BY_USER, NULL);
-        break;
+    case CONSOLE_PAUSE: toggle_pause(vm); break;
     case CONSOLE_QUIT: vm_stop(vm, STOP_HOST, STATUS_OK, NULL); break;
     }
 }

@@ -172,6 +172,16 @@ static bool put_facts(struct firmware *f)
            put_acpi(f, &machine) && put_smbios(f);
 }
 
+static void tell_disks(struct vm *vm)
+{
+    u64 bytes[CMOS_DISKS] = {0};
+    for (unsigned n = 0; n < CMOS_DISKS; n++) {
+        struct drive *drive = drives_at(&vm->drives, DRIVE_IDE, n);
+        if (drive && drive->medium == MEDIUM_DISK) bytes[n] = drive_disk(drive)->bytes;
+    }
+    cmos_set_disks(&vm->chipset.rtc, bytes);
+}
+
 /* --- the log --- */
 
 static void log_byte(void *sink, u8 byte)
@@ -208,6 +218,7 @@ bool firmware_init(struct firmware *f, struct vm *vm, char *error, size_t error_
         snprintf(error, error_bytes, "out of memory");
         return false;
     }
+    tell_disks(vm);
     ports_claim(&vm->ports, 0x510, 2, 2, &fw_cfg_ops, &f->config);
     ports_claim(&vm->ports, 0x514, 8, 4, &fw_cfg_dma_ops, &f->config);
     if (!open_log(f, error, error_bytes)) return false;

@@ -30,24 +30,24 @@ static void set_irq(void *receiver, unsigned pin, bool level)
     irq = level;
 }
 
-static u8 in(u32 offset)
+static inline u8 in(u32 offset)
 {
     return (u8)ide_command_ops.read(&channel, offset, 1);
 }
-static void out(u32 offset, u8 value)
+static inline void out(u32 offset, u8 value)
 {
     ide_command_ops.write(&channel, offset, 1, value);
 }
-static u8 alternate(void)
+static inline u8 alternate(void)
 {
     return (u8)ide_control_ops.read(&channel, 0, 1);
 }
-static void control(u8 value)
+static inline void control(u8 value)
 {
     ide_control_ops.write(&channel, 0, 1, value);
 }
 
-static void rig_start(void)
+static inline void rig_start(void)
 {
     irq = false;
     ide_init(&channel, (struct irq_line){set_irq, NULL, 14}, fake_dma(&memory));
@@ -61,33 +61,33 @@ static void rig_start(void)
     memset(&memory, 0, sizeof(memory));
 }
 
-static void rig_stop(void)
+static inline void rig_stop(void)
 {
     memory_disk_free(&disk);
     memory_disk_free(&cd);
 }
 
 /* Do what the disks have to do. */
-static unsigned settle(void)
+static inline unsigned settle(void)
 {
     return memory_disk_run(&disk, 100000) + memory_disk_run(&cd, 100000);
 }
 
-static void read_words(u8 *to, unsigned bytes)
+static inline void read_words(u8 *to, unsigned bytes)
 {
     for (unsigned n = 0; n < bytes; n += 2) {
         u16 word = (u16)ide_command_ops.read(&channel, DATA, 2);
         memcpy(to + n, &word, 2);
     }
 }
-static void write_words(const u8 *from, unsigned bytes)
+static inline void write_words(const u8 *from, unsigned bytes)
 {
     for (unsigned n = 0; n < bytes; n += 2)
         ide_command_ops.write(&channel, DATA, 2, (u32)from[n] | (u32)from[n + 1] << 8);
 }
 
 /* A table at PRD: `count` pairs of address and bytes. */
-static void put_table(const u32 (*entries)[2], unsigned count)
+static inline void put_table(const u32 (*entries)[2], unsigned count)
 {
     for (unsigned n = 0; n < count; n++) {
         u32 entry[2] = {entries[n][0], (entries[n][1] & 0xffff) | (n + 1 == count ? 0x80000000 : 0)};
@@ -96,23 +96,23 @@ static void put_table(const u32 (*entries)[2], unsigned count)
     for (unsigned n = 0; n < 4; n++)
         ide_master_write(&channel, MASTER_TABLE + n, (u8)(PRD >> (8 * n)));
 }
-static void start_master(bool to_memory)
+static inline void start_master(bool to_memory)
 {
     ide_master_write(&channel, MASTER_STATUS, INTERRUPT | 2);
     ide_master_write(&channel, MASTER_COMMAND, to_memory ? TO_MEMORY : 0);
     ide_master_write(&channel, MASTER_COMMAND, START | (to_memory ? TO_MEMORY : 0));
 }
-static void stop_master(void)
+static inline void stop_master(void)
 {
     ide_master_write(&channel, MASTER_COMMAND, 0);
 }
-static u8 master_status(void)
+static inline u8 master_status(void)
 {
     return ide_master_read(&channel, MASTER_STATUS);
 }
 
 /* Addresses: 28 bits, */
-static void address(u32 sector, u8 count)
+static inline void address(u32 sector, u8 count)
 {
     out(DEVICE, 0xe0 | (u8)(sector >> 24));
     out(COUNT, count);
@@ -121,7 +121,7 @@ static void address(u32 sector, u8 count)
     out(LBA_HIGH, (u8)(sector >> 16));
 }
 /* and 48. */
-static void address_ext(u64 sector, u16 count)
+static inline void address_ext(u64 sector, u16 count)
 {
     out(DEVICE, 0xe0);
     out(COUNT, (u8)(count >> 8));

@@ -417,9 +417,14 @@ static void test_reset_control(void)
     CHECK_EQ(port92_ops.read(&control, 0, 1), 0);
     port92_ops.write(&control, 0, 1, 2);
     reset_control_keyboard_a20(&control, false);
-    CHECK(a20); /* either opens it */
+    CHECK(!a20); /* the last one counts */
+    port92_ops.write(&control, 0, 1, 2);
+    CHECK(a20);
+    reset_control_keyboard_a20(&control, true);
     port92_ops.write(&control, 0, 1, 0);
     CHECK(!a20);
+    reset_control_keyboard_a20(&control, true);
+    CHECK(a20);
     port92_ops.write(&control, 0, 1, 3);
     CHECK_EQ(soft_resets, 1);
     port92_ops.write(&control, 0, 1, 3);

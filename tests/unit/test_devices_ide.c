@@ -86,8 +86,10 @@ static void test_write(void)
 static void test_multiple(void)
 {
     rig_start();
+    out(COUNT, 0);
+    out(COMMAND, 0xc6);
     address(0, 4);
-    out(COMMAND, 0xc4); /* not set yet */
+    out(COMMAND, 0xc4); /* not set */
     CHECK_EQ(in(STATUS), FAILED);
     CHECK_EQ(in(ERROR), IDE_ABRT);
     out(COUNT, 3);

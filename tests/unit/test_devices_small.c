@@ -37,7 +37,7 @@ static void test_debug_ports(void)
 static void test_dma(void)
 {
     struct i8237_pair dma;
-    i8237_init(&dma);
+    i8237_init(&dma, (struct dma){0});
     struct i8237 *low = &dma.controller[0], *high = &dma.controller[1];
     CHECK_EQ(i8237_ops.read(low, 15, 1), 0xff); /* all masked */
     i8237_ops.write(low, 4, 1, 0x34), i8237_ops.write(low, 4, 1, 0x12);

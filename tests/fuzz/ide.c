@@ -1,0 +1,11 @@
+/*
+ * Two ATA disks on a channel, used by a hostile guest. Input: ide_stream.h.
+ */
+#include "ide_stream.h"
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t bytes)
+{
+    static struct ide_stream stream;
+    stream_run(&stream, IDE_DISK, data, bytes);
+    return 0;
+}

@@ -1,0 +1,287 @@
+/*
+ * ATAPI CD drive: the phases of the PACKET command by PIO and DMA, byte count limits, sense data, changes of
+ * the medium, and the replies of the commands that inform.
+ */
+#include "ide_rig.h"
+
+enum { REASON_PACKET = 1, REASON_TO_GUEST = 2, REASON_END = 3 };
+
+static u8 got[0x40000];
+static u32 got_bytes;
+static unsigned blocks;
+
+/* A packet by PIO, and all it gives, into got. */
+static u8 packet(const u8 *command, u16 limit)
+{
+    got_bytes = blocks = 0;
+    out(DEVICE, 0xb0);
+    out(FEATURE, 0);
+    out(LBA_MID, (u8)limit);
+    out(LBA_HIGH, (u8)(limit >> 8));
+    out(COMMAND, 0xa0);
+    CHECK_EQ(alternate() & (IDE_BSY | IDE_DRQ), IDE_DRQ);
+    CHECK_EQ(in(COUNT), REASON_PACKET);
+    CHECK(!irq);
+    write_words(command, 12);
+    for (;;) {
+        settle();
+        CHECK(irq);
+        u8 status = in(STATUS);
+        CHECK(!irq);
+        if (!(status & IDE_DRQ)) {
+            CHECK_EQ(in(COUNT), REASON_END);
+            return status;
+        }
+        CHECK_EQ(in(COUNT), REASON_TO_GUEST);
+        u32 bytes = in(LBA_MID) | in(LBA_HIGH) << 8;
+        if (!bytes || got_bytes + bytes > sizeof(got) - 1) return 0;
+        read_words(got + got_bytes, bytes);
+        got_bytes += bytes;
+        blocks++;
+    }
+}
+
+#define PACKET(...) packet((const u8[12]){__VA_ARGS__}, 0xfffe)
+
+/* Check condition, and what REQUEST SENSE says then. */
+static void expect_sense(u8 status, u8 key, u16 code)
+{
+    CHECK_EQ(status, FAILED);
+    CHECK_EQ(in(ERROR) >> 4, key);
+    CHECK_EQ(PACKET(0x03, 0, 0, 0, 18), READY);
+    CHECK_EQ(got_bytes, 18);
+    CHECK_EQ(got[0], 0x70);
+    CHECK_EQ(got[2], key);
+    CHECK_EQ(got[12] << 8 | got[13], code);
+    PACKET(0x03, 0, 0, 0, 18);
+    CHECK_EQ(got[2], 0);
+}
+
+static void start(void)
+{
+    rig_start();
+    expect_sense(PACKET(0x00), 6, 0x2900); /* reset: the first thing it tells */
+    CHECK_EQ(PACKET(0x00), READY);
+}
+
+static void test_identify(void)
+{
+    rig_start();
+    out(DEVICE, 0xb0);
+    CHECK_EQ(in(STATUS), 0);
+    out(COMMAND, 0xec);
+    CHECK_EQ(in(STATUS), FAILED);
+    CHECK_EQ(in(LBA_MID), 0x14);
+    CHECK_EQ(in(LBA_HIGH), 0xeb);
+    out(COMMAND, 0xa1);
+    CHECK_EQ(in(STATUS), READY_DATA);
+    read_words(got, 512);
+    CHECK_EQ(got[0] | got[1] << 8, 0x85c0);
+    out(COMMAND, 0x08);
+    CHECK_EQ(in(LBA_MID), 0x14);
+    CHECK_EQ(in(STATUS), 0);
+    CHECK(!irq);
+    out(COMMAND, 0x20);
+    CHECK_EQ(in(ERROR), IDE_ABRT);
+    CHECK_EQ(PACKET(0x12, 0, 0, 0, 96), READY);
+    CHECK_EQ(got_bytes, 36);
+    CHECK_EQ(got[0], 5);
+    CHECK_EQ(got[1], 0x80);
+    CHECK(!memcmp(got + 8, "RINGER  CD-ROM          ", 24));
+    CHECK_EQ(PACKET(0x12, 0, 0, 0, 5), READY);
+    CHECK_EQ(got_bytes, 5);
+    CHECK_EQ(PACKET(0x12, 0, 0, 0, 0), READY);
+    CHECK_EQ(got_bytes, 0);
+    rig_stop();
+}
+
+static void test_read(void)
+{
+    start();
+    CHECK_EQ(PACKET(0x25), READY);
+    CHECK_EQ(got_bytes, 8);
+    CHECK_EQ(got[2] << 8 | got[3], CD_SECTORS - 1);
+    CHECK_EQ(got[6], 8);
+    CHECK_EQ(PACKET(0x28, 0, 0, 0, 0, 17, 0, 0, 1), READY);
+    CHECK_EQ(got_bytes, 2048);
+    CHECK_EQ(blocks, 1);
+    CHECK(!memcmp(got, cd.data + 17 * 2048, 2048));
+    CHECK_EQ(packet((const u8[12]){0x28, 0, 0, 0, 0, 3, 0, 0, 3}, 1001), READY); /* 1000 at a time */
+    CHECK_EQ(got_bytes, 3 * 2048);
+    CHECK_EQ(blocks, 7);
+    CHECK(!memcmp(got, cd.data + 3 * 2048, 3 * 2048));
+    CHECK_EQ(PACKET(0xa8, 0, 0, 0, 0, 100, 0, 0, 0, 120), READY); /* more than the buffer */
+    CHECK_EQ(got_bytes, 120 * 2048);
+    CHECK(!memcmp(got, cd.data + 100 * 2048, 120 * 2048));
+    CHECK_EQ(PACKET(0x28, 0, 0, 0, 0, 17, 0, 0, 0), READY);
+    CHECK_EQ(got_bytes, 0);
+    expect_sense(PACKET(0x28, 0, 0, 0, 1, 0xf4, 0, 0, 1), 5, 0x2100);
+    expect_sense(PACKET(0x28, 0, 0xff, 0xff, 0xff, 0xff, 0, 0xff, 0xff), 5, 0x2100);
+    expect_sense(PACKET(0xa8, 0, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff), 5, 0x2100);
+    expect_sense(PACKET(0xff), 5, 0x2000);
+    cd.bad_sector = 21 * 4 + 1;
+    expect_sense(PACKET(0x28, 0, 0, 0, 0, 20, 0, 0, 2), 3, 0x1100);
+
+    /* READ CD: data, everything but the code, and what is not had. */
+    CHECK_EQ(PACKET(0xbe, 0, 0, 0, 0, 40, 0, 0, 2, 0x10), READY);
+    CHECK_EQ(got_bytes, 4096);
+    CHECK(!memcmp(got, cd.data + 40 * 2048, 4096));
+    CHECK_EQ(PACKET(0xbe, 0, 0, 0, 0, 40, 0, 0, 40, 0xf0), READY);
+    CHECK_EQ(got_bytes, 40 * 2064);
+    CHECK_EQ(got[1], 0xff);
+    CHECK_EQ(got[12] << 16 | got[13] << 8 | got[14], 0x000240); /* frame 190 */
+    CHECK_EQ(got[15], 1);
+    bool same = true;
+    for (unsigned n = 0; n < 40; n++)
+        same &= !memcmp(got + n * 2064 + 16, cd.data + (40 + n) * 2048, 2048);
+    CHECK(same);
+    CHECK_EQ(PACKET(0xb9, 0, 0, 0, 2, 40, 0, 2, 42, 0x10), READY);
+    CHECK_EQ(got_bytes, 4096);
+    CHECK(!memcmp(got, cd.data + 40 * 2048, 4096));
+    expect_sense(PACKET(0xbe, 0x04, 0, 0, 0, 40, 0, 0, 1, 0x10), 5, 0x6400); /* audio */
+    expect_sense(PACKET(0xbe, 0, 0, 0, 0, 40, 0, 0, 1, 0x10, 1), 5, 0x2400);
+    rig_stop();
+}
+
+static u8 dma_packet(const u8 *command)
+{
+    out(DEVICE, 0xb0);
+    out(FEATURE, 1);
+    out(LBA_MID, 0);
+    out(LBA_HIGH, 0);
+    out(COMMAND, 0xa0);
+    write_words(command, 12);
+    start_master(true);
+    settle();
+    return in(STATUS);
+}
+
+static void test_dma(void)
+{
+    start();
+    put_table((const u32[][2]){{0x20000, 0x10000}}, 1);
+    CHECK_EQ(dma_packet((const u8[12]){0x28, 0, 0, 0, 0, 50, 0, 0, 32}), READY);
+    CHECK_EQ(master_status(), INTERRUPT);
+    CHECK_EQ(in(COUNT), REASON_END);
+    CHECK(!memcmp(memory.ram + 0x20000, cd.data + 50 * 2048, 32 * 2048));
+    CHECK_EQ(memory.written, 32 * 2048);
+    CHECK_EQ(dma_packet((const u8[12]){0x12, 0, 0, 0, 36}), READY); /* what is no sector */
+    CHECK_EQ(master_status(), ACTIVE | INTERRUPT);
+    CHECK(!memcmp(memory.ram + 0x20008, "RINGER", 6));
+    put_table((const u32[][2]){{0x20000, 0x8000}, {0x40000, 0x8000}}, 2); /* 2060 bytes a sector */
+    CHECK_EQ(dma_packet((const u8[12]){0xbe, 0, 0, 0, 0, 50, 0, 0, 30, 0x90}), READY);
+    CHECK(!memcmp(memory.ram + 0x20000 + 2060 + 12, cd.data + 51 * 2048, 2048));
+    CHECK(!memcmp(memory.ram + 0x40000 + 29 * 2060 + 12 - 0x8000, cd.data + 79 * 2048, 2048));
+    cd.bad_sector = 60 * 4;
+    put_table((const u32[][2]){{0x20000, 0x10000}}, 1);
+    CHECK_EQ(dma_packet((const u8[12]){0x28, 0, 0, 0, 0, 50, 0, 0, 32}), FAILED);
+    CHECK_EQ(in(ERROR) >> 4, 3);
+    CHECK_EQ(dma_packet((const u8[12]){0x28, 0, 0, 0, 9, 50, 0, 0, 32}), FAILED);
+    CHECK_EQ(in(ERROR) >> 4, 5);
+    rig_stop();
+}
+
+static void test_medium(void)
+{
+    start();
+    struct ide_drive *drive = &channel.drive[1];
+    CHECK_EQ(PACKET(0x4a, 1, 0, 0, 0x10, 0, 0, 0, 8), READY);
+    CHECK_EQ(got_bytes, 8);
+    CHECK_EQ(got[2], 4);
+    CHECK_EQ(got[4], 0);
+    CHECK_EQ(got[5], 2); /* there is one */
+    expect_sense(PACKET(0x4a, 0, 0, 0, 0x10, 0, 0, 0, 8), 5, 0x2400);
+
+    CHECK_EQ(PACKET(0x1e, 0, 0, 0, 1), READY); /* locked */
+    expect_sense(PACKET(0x1b, 0, 0, 0, 2), 5, 0x5302);
+    CHECK_EQ(PACKET(0x1e), READY);
+    CHECK_EQ(PACKET(0x1b, 0, 0, 0, 2), READY); /* out */
+    expect_sense(PACKET(0x00), 2, 0x3a02);
+    expect_sense(PACKET(0x28, 0, 0, 0, 0, 17, 0, 0, 1), 2, 0x3a02);
+    CHECK_EQ(PACKET(0x4a, 1, 0, 0, 0x10, 0, 0, 0, 8), READY);
+    CHECK_EQ(got[4], 3);
+    CHECK_EQ(got[5], 1);
+    CHECK_EQ(PACKET(0xbd, 0, 0, 0, 0, 0, 0, 0, 0, 8), READY);
+    CHECK_EQ(got[1] & 0x10, 0x10);
+    CHECK_EQ(PACKET(0x1b, 0, 0, 0, 3), READY); /* and in */
+    expect_sense(PACKET(0x00), 6, 0x2800);
+    CHECK_EQ(PACKET(0x4a, 1, 0, 0, 0x10, 0, 0, 0, 8), READY);
+    CHECK_EQ(got[4], 2);
+    PACKET(0x4a, 1, 0, 0, 0x10, 0, 0, 0, 8);
+    CHECK_EQ(got[4], 0);
+    CHECK_EQ(PACKET(0x00), READY);
+
+    u64 bytes = cd.disk.bytes; /* another disc, and none */
+    cd.disk.bytes = 0;
+    ide_medium_changed(drive);
+    expect_sense(PACKET(0x25), 2, 0x3a01);
+    CHECK_EQ(PACKET(0x46, 0, 0, 0, 0, 0, 0, 0xff, 0xff), READY);
+    CHECK_EQ(got[6] << 8 | got[7], 0);
+    cd.disk.bytes = bytes - 4 * 2048;
+    ide_medium_changed(drive);
+    CHECK_EQ(PACKET(0x03, 0, 0, 0, 18), READY); /* REQUEST SENSE has it too */
+    CHECK_EQ(got[2], 6);
+    CHECK_EQ(PACKET(0x25), READY);
+    CHECK_EQ(got[2] << 8 | got[3], CD_SECTORS - 5);
+    rig_stop();
+}
+
+static void test_informing(void)
+{
+    start();
+    static const u8 toc[] = {0, 18, 1, 1, 0, 0x14, 1, 0, 0, 0, 0, 0, 0, 0x14, 0xaa, 0, 0, 0, 1, 0xf4};
+    CHECK_EQ(PACKET(0x43, 0, 0, 0, 0, 0, 0, 1, 0), READY);
+    CHECK_EQ(got_bytes, sizeof(toc));
+    CHECK(!memcmp(got, toc, sizeof(toc)));
+    static const u8 msf[] = {0, 18, 1, 1, 0, 0x14, 1, 0, 0, 0, 2, 0, 0, 0x14, 0xaa, 0, 0, 0, 8, 50};
+    CHECK_EQ(PACKET(0x43, 2, 0, 0, 0, 0, 0, 1, 0), READY);
+    CHECK(!memcmp(got, msf, sizeof(msf)));
+    CHECK_EQ(PACKET(0x43, 2, 0, 0, 0, 0, 0xaa, 1, 0), READY);
+    CHECK_EQ(got_bytes, 12);
+    expect_sense(PACKET(0x43, 2, 0, 0, 0, 0, 2, 1, 0), 5, 0x2400);
+    CHECK_EQ(PACKET(0x43, 0, 1, 0, 0, 0, 0, 1, 0), READY);
+    CHECK_EQ(got_bytes, 12);
+    CHECK_EQ(PACKET(0x43, 0, 0, 0, 0, 0, 0, 1, 0, 0x40), READY); /* the old place of the format */
+    CHECK_EQ(got_bytes, 12);
+    CHECK_EQ(PACKET(0x43, 2, 2, 0, 0, 0, 1, 1, 0), READY);
+    CHECK_EQ(got_bytes, 48);
+    CHECK_EQ(got[4 + 22 + 3], 0xa2);
+    CHECK_EQ(got[4 + 22 + 9], 8);
+    expect_sense(PACKET(0x43, 2, 5, 0, 0, 0, 1, 1, 0), 5, 0x2400);
+
+    CHECK_EQ(PACKET(0x5a, 0, 0x3f, 0, 0, 0, 0, 1, 0), READY);
+    CHECK_EQ(got_bytes, 8 + 8 + 8 + 20);
+    CHECK_EQ(got[1], got_bytes - 2);
+    CHECK_EQ(got[8], 0x01);
+    CHECK_EQ(got[24], 0x2a);
+    CHECK_EQ(PACKET(0x5a, 0, 0x2a, 0, 0, 0, 0, 0, 12), READY);
+    CHECK_EQ(got_bytes, 12);
+    CHECK_EQ(PACKET(0x1a, 0, 0x01, 0, 255), READY);
+    CHECK_EQ(got_bytes, 12);
+    expect_sense(PACKET(0x5a, 0, 0x11, 0, 0, 0, 0, 1, 0), 5, 0x2400);
+    expect_sense(PACKET(0x5a, 0, 0xc1, 0, 0, 0, 0, 1, 0), 5, 0x3900);
+
+    CHECK_EQ(PACKET(0x46, 0, 0, 0, 0, 0, 0, 1, 0), READY);
+    CHECK_EQ(got[6] << 8 | got[7], 8);
+    CHECK_EQ(got[3], got_bytes - 4);
+    CHECK_EQ(PACKET(0x46, 2, 0, 0x1e, 0, 0, 0, 1, 0), READY);
+    CHECK_EQ(got_bytes, 16);
+    CHECK_EQ(got[8] << 8 | got[9], 0x1e);
+    CHECK_EQ(PACKET(0x51, 0, 0, 0, 0, 0, 0, 1, 0), READY);
+    CHECK_EQ(got_bytes, 34);
+    CHECK_EQ(PACKET(0x42, 2, 0x40, 1, 0, 0, 0, 1, 0), READY);
+    CHECK_EQ(got_bytes, 16);
+    CHECK_EQ(PACKET(0xbb), READY);
+    expect_sense(PACKET(0xad, 0, 0, 0, 0, 0, 0, 0, 16, 0), 5, 0x2400); /* no DVD */
+    rig_stop();
+}
+
+int main(void)
+{
+    test_identify();
+    test_read();
+    test_dma();
+    test_medium();
+    test_informing();
+    return check_report();
+}
