@@ -21,7 +21,7 @@ packages_build=(build-essential cmake ninja-build pkg-config libzydis-dev libzyc
 packages_guest=(cpio gzip)
 # shellcheck disable=SC2034
 packages_check=(xz-utils gcc-multilib qemu-system-x86 qemu-utils seabios clang-format shellcheck
-    xvfb libxtst6 imagemagick python3 openssl)
+    xvfb libxtst6 imagemagick python3 openssl mandoc groff)
 
 say() { printf '==> %s\n' "$*" >&2; }
 fail() {
