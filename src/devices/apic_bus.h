@@ -38,10 +38,6 @@ enum {
     APIC_MASKED = 1 << 16,
 };
 
-/* Where writes of bus masters are messages. */
-#define APIC_MSI_BASE  0xfee00000u
-#define APIC_MSI_BYTES 0x00100000u
-
 /* Figures 10-14 and 10-15 of 10.11. Address: 19-12 destination, 2 logical. */
 static inline struct apic_message apic_message_of_msi(u64 address, u32 data)
 {

@@ -453,6 +453,11 @@ static void dma_read(void *memory, u64 gpa, void *buffer, u64 bytes)
 
 static void dma_write(void *memory, u64 gpa, const void *buffer, u64 bytes)
 {
+    struct phys *phys = memory;
+    if (gpa - PHYS_MESSAGES < PHYS_MESSAGES_BYTES) {
+        if (bytes == 4 && phys->message) phys->message(phys->owner, gpa, *(const any32 *)buffer);
+        return;
+    }
     write_run(memory, UINT64_MAX, gpa, buffer, bytes);
 }
 

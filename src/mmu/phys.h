@@ -51,6 +51,9 @@ struct phys_region {
 /* RAM beyond the one goes to the other: the gap is for devices and firmware. */
 #define PHYS_LOW_RAM_END (3ull << 30)
 #define PHYS_HIGH_RAM    (4ull << 30)
+/* What bus masters write here is no memory, whatever the processor sees. */
+#define PHYS_MESSAGES       0xfee00000ull
+#define PHYS_MESSAGES_BYTES 0x00100000ull
 
 struct phys {
     struct phys_region regions[PHYS_MAX_REGIONS];
@@ -71,6 +74,8 @@ struct phys {
     void (*protect)(void *owner, u64 gpa_page);
     void (*before_device)(void *owner);
     void (*tracked_written)(void *owner);
+    /* A bus master wrote a dword where interrupt controllers listen. May be NULL. */
+    void (*message)(void *owner, u64 gpa, u32 value);
     void *owner;
     u64 mmio_accesses;
     u8 *rom_flags[PHYS_MAX_REGIONS]; /* what phys_map_rom() allocated and a region still uses */

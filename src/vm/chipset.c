@@ -3,6 +3,7 @@
 #include "cmos.h"
 #include "vm.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -174,12 +175,13 @@ static bool fit_serial_ports(struct chipset *c, struct vm *vm, char *error, size
     for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++) {
         const char *specification = vm->options->serial[n];
         if (!specification) continue;
-        struct serial_link *link = &c->serial[n];
-        if (!serial_link_init(link, vm, apic_wires_isa(vm, serial_places[n].irq), specification, error,
+        struct serial_port *port = &c->serial[n];
+        if (!serial_port_init(port, vm, apic_wires_isa(vm, serial_places[n].irq), specification, error,
                               error_bytes))
             return false;
         c->serial_fitted[n] = true;
-        ports_claim(&vm->ports, serial_places[n].port, 8, 1, &uart16550_ops, &link->uart);
+        chipset_add_link(c, &port->link);
+        ports_claim(&vm->ports, serial_places[n].port, 8, 1, &uart16550_ops, &port->uart);
     }
     return true;
 }
@@ -214,14 +216,16 @@ bool chipset_init(struct chipset *c, struct vm *vm, char *error, size_t error_by
     return video_init(&c->video, vm, error, error_bytes) && wire_ide_init(&c->ide, vm, error, error_bytes) &&
            wire_floppy_init(&c->floppy, vm, error, error_bytes) &&
            fit_serial_ports(c, vm, error, error_bytes) && fit_debug_ports(c, vm, error, error_bytes) &&
+           wire_virtio_init(&c->virtio, vm, error, error_bytes) &&
            firmware_init(&c->firmware, vm, error, error_bytes);
 }
 
 void chipset_destroy(struct chipset *c)
 {
     if (!c->vm) return; /* power-on failed before there was one */
-    for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
-        if (c->serial_fitted[n]) serial_link_destroy(&c->serial[n]);
+    for (unsigned n = 0; n < c->links; n++)
+        char_link_destroy(c->link[n]);
+    wire_virtio_destroy(&c->virtio);
     chardev_close(&c->debug_back_end);
     firmware_destroy(&c->firmware);
     video_destroy(&c->video);
@@ -247,6 +251,7 @@ void chipset_reset(struct chipset *c)
     for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
         if (c->serial_fitted[n]) uart_reset(&c->serial[n].uart);
     firmware_reset(&c->firmware);
+    wire_virtio_reset(&c->virtio);
 }
 
 void chipset_firmware_loaded(struct chipset *c)
@@ -261,42 +266,48 @@ void chipset_power_button(struct chipset *c)
 
 /* --- back ends --- */
 
-/* The port that standard input belongs to. */
-static struct serial_link *console(struct chipset *c)
+void chipset_add_link(struct chipset *c, struct char_link *link)
 {
-    for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
-        if (c->serial_fitted[n] && c->serial[n].chardev.in_fd >= 0) return &c->serial[n];
+    assert(c->links < CHIPSET_LINKS);
+    c->link[c->links++] = link;
+}
+
+/* The one that standard input belongs to. */
+static struct char_link *input_link(const struct chipset *c)
+{
+    for (unsigned n = 0; n < c->links; n++)
+        if (c->link[n]->chardev.in_fd >= 0) return c->link[n];
     return NULL;
 }
 
 int chipset_input_fd(const struct chipset *c)
 {
-    struct serial_link *link = console((struct chipset *)c);
+    struct char_link *link = input_link(c);
     return link ? link->chardev.in_fd : -1;
 }
 
 void chipset_start(struct chipset *c)
 {
-    struct serial_link *link = console(c);
-    if (link) serial_link_start(link);
+    struct char_link *link = input_link(c);
+    if (link) char_link_start(link);
 }
 
 void chipset_input_ready(struct chipset *c)
 {
-    struct serial_link *link = console(c);
-    if (link) serial_link_input_ready(link);
+    struct char_link *link = input_link(c);
+    if (link) char_link_input_ready(link);
 }
 
 void chipset_flush_output(struct chipset *c)
 {
-    for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
-        if (c->serial_fitted[n]) serial_link_flush(&c->serial[n]);
+    for (unsigned n = 0; n < c->links; n++)
+        char_link_flush(c->link[n]);
     chardev_flush(&c->debug_back_end);
     firmware_flush_output(&c->firmware);
 }
 
 void chipset_mirror_input(struct chipset *leader, struct chipset *follower)
 {
-    for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
-        if (leader->serial_fitted[n]) serial_link_mirror(&leader->serial[n], &follower->serial[n]);
+    for (unsigned n = 0; n < leader->links; n++)
+        char_link_mirror(leader->link[n], follower->link[n]);
 }

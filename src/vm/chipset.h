@@ -18,15 +18,17 @@
 #include "devices/piix4_pm.h"
 #include "devices/reset_control.h"
 #include "pci_windows.h"
-#include "serial_link.h"
+#include "serial_port.h"
 #include "shadow_ram.h"
 #include "wire_apic.h"
 #include "wire_firmware.h"
 #include "wire_floppy.h"
 #include "wire_ide.h"
 #include "wire_video.h"
+#include "wire_virtio.h"
 
 #define CHIPSET_SERIAL_PORTS 4
+#define CHIPSET_LINKS        (CHIPSET_SERIAL_PORTS + DEVICES_MAX)
 
 struct chipset {
     struct vm *vm;
@@ -49,7 +51,7 @@ struct chipset {
     u8 irq9_holders;      /* PCI interrupts and the SCI share it */
     struct irq_line irq8;
     struct video video;
-    struct serial_link serial[CHIPSET_SERIAL_PORTS];
+    struct serial_port serial[CHIPSET_SERIAL_PORTS];
     bool serial_fitted[CHIPSET_SERIAL_PORTS];
     struct debug_exit debug_exit;
     struct debug_console debug_console;
@@ -59,11 +61,16 @@ struct chipset {
     struct firmware firmware;
     struct wire_ide ide;
     struct wire_floppy floppy;
+    struct wire_virtio virtio;
+    struct char_link *link[CHIPSET_LINKS]; /* to the host: serial ports, consoles */
+    unsigned links;
 };
 
 /* Wire everything. Returns false with one sentence in error when a back end cannot be opened. */
 bool chipset_init(struct chipset *chipset, struct vm *vm, char *error, size_t error_bytes);
 void chipset_destroy(struct chipset *chipset);
+/* For those who wire devices. */
+void chipset_add_link(struct chipset *chipset, struct char_link *link);
 /* The reset line of every chip. */
 void chipset_reset(struct chipset *chipset);
 /* After chipset_reset() and the loader: its ROM is what the PAM registers show for now. */

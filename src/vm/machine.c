@@ -55,6 +55,12 @@ GENERAL_REGS static void tracked_written(void *owner)
     video_written(&((struct vm *)owner)->chipset.video);
 }
 
+static void message(void *owner, u64 gpa, u32 value)
+{
+    struct vm *vm = owner;
+    apic_wires_message(&vm->chipset.apic, gpa, value);
+}
+
 void machine_memory_changed(struct vm *vm, u64 gpa, u64 bytes)
 {
     shadow_flush(&vm->shadow);
@@ -168,6 +174,7 @@ static bool make_memory(struct vm *vm, char *error, size_t error_bytes)
     vm->phys.protect = protect;
     vm->phys.before_device = before_device;
     vm->phys.tracked_written = tracked_written;
+    vm->phys.message = message;
     vm->phys.owner = vm;
     failed = shadow_init(&vm->shadow, &vm->phys, &vm->counters);
     if (failed) return fail(error, error_bytes, "cannot have shadow page tables", failed);

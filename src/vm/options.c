@@ -12,7 +12,8 @@
 
 /* In the order of ringer help. */
 static const struct option_group *const groups[] = {
-    &options_boot, &options_drives, &options_machine, &options_watching, &options_engines, &options_qemu,
+    &options_boot,     &options_drives,  &options_machine, &options_devices,
+    &options_watching, &options_engines, &options_qemu,
 };
 
 static const struct option_row *find_row(const char *name, size_t length)
@@ -60,7 +61,8 @@ static bool check_together(struct options *o, struct complaint *c)
     if (o->lockstep && o->engine == ENGINE_INTERP)
         return COMPLAIN(c, "--lockstep compares both engines: --engine=interp makes no sense with it");
     if (!drive_options_settle(&o->drives, c->text, c->bytes)) return false;
-    if (!o->serial_count) o->serial[0] = "stdio";
+    if (!device_options_settle(&o->devices, c->text, c->bytes)) return false;
+    if (!o->serial_count && !device_options_use(&o->devices, "stdio")) o->serial[0] = "stdio";
     if (o->deterministic && o->rtc_base < 0) o->rtc_base = DETERMINISTIC_RTC_BASE;
     return true;
 }

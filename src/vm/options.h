@@ -10,6 +10,7 @@
 #include "base/types.h"
 #include "boot_plan.h"
 #include "loader.h"
+#include "options_device.h"
 #include "options_drive.h"
 #include "translator/translator.h"
 
@@ -33,6 +34,7 @@ struct options {
     const char *option_rom[OPTION_ROMS];
     unsigned option_rom_count;
     struct drive_options drives;
+    struct device_options devices;
     u64 memory_bytes;
     enum video_card video;
     const struct cpu_model *cpu;

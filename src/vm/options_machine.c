@@ -44,36 +44,6 @@ static bool set_serial(struct options *o, const char *value, struct complaint *c
     return true;
 }
 
-static bool fit_debug_exit(struct options *o, const char *port, const char *bytes, struct complaint *c)
-{
-    u64 base = 0x501, size = 2; /* as QEMU's isa-debug-exit has them */
-    if ((port && (!option_number(port, &base) || base > 0xffff)) ||
-        (bytes && (!option_number(bytes, &size) || (size != 1 && size != 2 && size != 4))) ||
-        base + size > 0x10000)
-        return COMPLAIN(c, "isa-debug-exit takes iobase=PORT and iosize=1, 2 or 4");
-    o->debug_exit = true;
-    o->debug_exit_port = (u16)base;
-    o->debug_exit_bytes = (u8)size;
-    return true;
-}
-
-static bool set_debug_exit(struct options *o, const char *value, struct complaint *c)
-{
-    return fit_debug_exit(o, value ? value : "0xf4", "4", c);
-}
-
-static bool set_device(struct options *o, const char *value, struct complaint *c)
-{
-    size_t length = strcspn(value, ",");
-    if (strncmp(value, "isa-debug-exit", length) || length != strlen("isa-debug-exit"))
-        return COMPLAIN(c, "there is no device \"%.*s\"; there is isa-debug-exit", (int)length, value);
-    char *port = option_item(value, "iobase"), *bytes = option_item(value, "iosize");
-    bool good = fit_debug_exit(o, port, bytes, c);
-    free(port);
-    free(bytes);
-    return good;
-}
-
 static bool set_rtc_base(struct options *o, const char *value, struct complaint *c)
 {
     u64 seconds;
@@ -125,9 +95,6 @@ static const struct option_row rows[] = {
     {"cpu", "MODEL", "CPU model (default max: all that Ringer does on this host)", set_cpu, 0, 0},
     {"serial", "TO", "next serial port: stdio, null, none, file:PATH (default stdio)", set_serial, 0, 0},
     {"debugcon", "TO", "debug console at port E9h: stdio, null, file:PATH", STRING(debugcon)},
-    {"debug-exit", "[=PORT]", "fit the debug exit port (default F4h): writing V ends with status 2V+1",
-     set_debug_exit, 0, 0},
-    {"device", "DEVICE", "isa-debug-exit,iobase=PORT,iosize=N, as in QEMU", set_device, 0, 0},
     {"rtc-base", "TIME", "clock at start: utc, localtime, 2024-01-31T23:59:59, Unix time", set_rtc_base, 0,
      0},
     {"rtc", "base=TIME", NULL, set_rtc, 0, 0},

@@ -34,8 +34,8 @@ struct option_group {
     unsigned count;
 };
 
-extern const struct option_group options_boot, options_drives, options_machine, options_watching,
-    options_engines, options_qemu;
+extern const struct option_group options_boot, options_devices, options_drives, options_machine,
+    options_watching, options_engines, options_qemu;
 
 /* --- what arguments are made of (options_values.c) --- */
 

@@ -63,12 +63,16 @@ static bool send(void *bus, const struct apic_message *message)
     return lapic_message(bus, message);
 }
 
-static void message(void *owner, u64 address, u32 data)
+void apic_wires_message(struct apic_wires *wires, u64 address, u32 data)
 {
-    struct apic_wires *wires = owner;
-    if (address - APIC_MSI_BASE >= APIC_MSI_BYTES) return;
-    struct apic_message m = apic_message_of_msi(address, data);
-    lapic_message(&wires->lapic, &m);
+    if (!wires->fitted || address - PHYS_MESSAGES >= PHYS_MESSAGES_BYTES) return;
+    struct apic_message message = apic_message_of_msi(address, data);
+    lapic_message(&wires->lapic, &message);
+}
+
+static void msi(void *owner, u64 address, u32 data)
+{
+    apic_wires_message(owner, address, data);
 }
 
 /* --- what the local APIC says --- */
@@ -204,7 +208,7 @@ int apic_wires_init(struct apic_wires *wires, struct vm *vm, struct pci_bus *bus
         wires->pirq[n] = bus->pirq[n];
         bus->pirq[n] = (struct irq_line){pirq, wires, n};
     }
-    bus->msi = message;
+    bus->msi = msi;
     bus->msi_owner = wires;
     wires->fitted = true;
     return phys_map_mmio(&vm->phys, IOAPIC_BASE, PAGE_SIZE, &ioapic_ops, &wires->ioapic);

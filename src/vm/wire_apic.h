@@ -50,6 +50,9 @@ void apic_wires_reset(struct apic_wires *wires);
  * 3.6.2.2), LINT1 is NMI. */
 void apic_wires_post(struct apic_wires *wires);
 
+/* A bus master wrote a dword: a message, if it is where local APICs listen. One that nobody takes is lost. */
+void apic_wires_message(struct apic_wires *wires, u64 address, u32 data);
+
 /* INTA, or what corresponds to it: the vector, or -1 when no interrupt is wanted (any more). */
 int apic_wires_acknowledge(struct apic_wires *wires);
 /* May a halted processor with interrupts disabled be woken by an NMI? */

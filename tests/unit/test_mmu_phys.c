@@ -273,6 +273,35 @@ static void test_a20(void)
     phys_destroy(&phys);
 }
 
+static u64 message_gpa;
+static u32 message_value;
+
+static void on_message(void *owner, u64 gpa, u32 value)
+{
+    message_gpa = gpa;
+    message_value = value;
+}
+
+/* A bus master's dword to interrupt controllers is a message; anything else there goes nowhere. */
+static void test_messages(void)
+{
+    struct phys phys;
+    struct access_log log;
+    setup(&phys, 1 * MB, &log);
+    struct dma dma = phys_dma(&phys);
+    u32 value[2] = {0x4031, 0};
+    dma.write(dma.memory, 0xfee0c000, value, 4); /* nobody listens */
+    phys.message = on_message;
+    dma.write(dma.memory, 0xfee0c000, value, 8);
+    dma.write(dma.memory, 0xfedffffc, value, 4);
+    dma.write(dma.memory, 0xfef00000, value, 4);
+    CHECK_EQ(message_gpa, 0);
+    dma.write(dma.memory, 0xfee0c000, value, 4);
+    CHECK_EQ(message_gpa, 0xfee0c000);
+    CHECK_EQ(message_value, 0x4031);
+    phys_destroy(&phys);
+}
+
 static void test_code_reports(void)
 {
     struct phys phys;
@@ -334,6 +363,7 @@ int main(void)
     test_random_overlays();
     test_mmio_splitting();
     test_a20();
+    test_messages();
     test_code_reports();
     test_runs();
     return check_report();

@@ -2,7 +2,7 @@
  * The cable between UART and host: nothing typed is lost when the guest is slow, escape keys, a reader that
  * vanishes.
  */
-#include "vm/serial_link.h"
+#include "vm/serial_port.h"
 
 #include "check.h"
 #include "vm/vm.h"
@@ -17,7 +17,8 @@ enum { DATA = 0, LSR = 5 };
 
 static struct vm *vm;
 static struct options options;
-static struct serial_link *link_;
+static struct serial_port *port;
+static struct char_link *link_;
 
 static void new_machine(bool nographic)
 {
@@ -26,9 +27,10 @@ static void new_machine(bool nographic)
     vm->options = &options;
     vm_time_init(&vm->time, &vm->vcpu, true);
     char error[256];
-    link_ = &vm->chipset.serial[0];
-    CHECK(serial_link_init(link_, vm, (struct irq_line){0}, "stdio", error, sizeof(error)));
-    serial_link_start(link_);
+    port = &vm->chipset.serial[0];
+    link_ = &port->link;
+    CHECK(serial_port_init(port, vm, (struct irq_line){0}, "stdio", error, sizeof(error)));
+    char_link_start(link_);
 }
 
 /* Let a millisecond of guest time pass. */
@@ -40,8 +42,8 @@ static void pass(void)
 
 static bool guest_reads(u8 *byte)
 {
-    if (!(uart16550_ops.read(&link_->uart, LSR, 1) & 1)) return false;
-    *byte = (u8)uart16550_ops.read(&link_->uart, DATA, 1);
+    if (!(uart16550_ops.read(&port->uart, LSR, 1) & 1)) return false;
+    *byte = (u8)uart16550_ops.read(&port->uart, DATA, 1);
     return true;
 }
 
@@ -112,8 +114,8 @@ static void test_vanished_reader(void)
     if (pipe(fds) < 0 || dup2(fds[1], STDOUT_FILENO) < 0) abort();
     close(fds[1]);
     close(fds[0]);
-    uart16550_ops.write(&link_->uart, DATA, 1, '!');
-    uart16550_ops.write(&link_->uart, DATA, 1, '\n');
+    uart16550_ops.write(&port->uart, DATA, 1, '!');
+    uart16550_ops.write(&port->uart, DATA, 1, '\n');
     dup2(saved, STDOUT_FILENO);
     CHECK(vm->stopping && vm->stopped_by_host);
     CHECK_EQ(vm->status, STATUS_OK);

@@ -1,0 +1,315 @@
+/*
+ * Options: devices that are fitted one by one, as QEMU's -device has it.
+ */
+#include "options_table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* --- lists: the first item is a name, the others are KEY=VALUE --- */
+
+struct list {
+    char *text; /* our copy, cut into pieces */
+    char *name;
+    char *rest; /* what was not yet looked at */
+};
+
+static bool list_open(struct list *list, const char *value)
+{
+    char *text = strdup(value);
+    if (!text) return false;
+    *list = (struct list){.text = text, .name = strsep(&text, ",")};
+    list->rest = text;
+    return true;
+}
+
+/* The next item; its value is NULL if it has none. */
+static bool list_next(struct list *list, char **key, char **value)
+{
+    if (!list->rest) return false;
+    *value = strsep(&list->rest, ",");
+    *key = strsep(value, "=");
+    return true;
+}
+
+static bool set_string(char **to, const char *value)
+{
+    free(*to);
+    *to = value ? strdup(value) : NULL;
+    return value && *value;
+}
+
+static bool set_switch(bool *to, const char *value)
+{
+    bool on = value && !strcmp(value, "on");
+    *to = on;
+    return on || (value && !strcmp(value, "off"));
+}
+
+/* --- keys of devices --- */
+
+static bool set_nothing(struct device_option *d, const char *value)
+{
+    return value != NULL;
+}
+
+static bool set_drive_id(struct device_option *d, const char *value)
+{
+    return set_string(&d->drive, value);
+}
+
+static bool set_serial_number(struct device_option *d, const char *value)
+{
+    return set_string(&d->serial, value);
+}
+
+static bool set_chardev_id(struct device_option *d, const char *value)
+{
+    return set_string(&d->chardev, value);
+}
+
+/* Always hexadecimal; a function may follow, which must be 0. */
+static bool set_slot(struct device_option *d, const char *value)
+{
+    char *end;
+    unsigned long slot = value ? strtoul(value, &end, 16) : 0;
+    d->slot = (u8)slot;
+    return slot >= 1 && slot < 32 && (!*end || !strcmp(end, ".0") || !strcmp(end, ".0x0"));
+}
+
+static bool set_no_legacy(struct device_option *d, const char *value)
+{
+    return (value && !strcmp(value, "auto")) || set_switch(&d->no_legacy, value);
+}
+
+static bool set_no_modern(struct device_option *d, const char *value)
+{
+    return set_switch(&d->no_modern, value);
+}
+
+struct key_row {
+    const char *key, *values;
+    bool (*set)(struct device_option *d, const char *value);
+};
+
+static const struct key_row pci_keys[] = {
+    {"id", "a name", set_nothing},
+    {"bus", "a name", set_nothing},
+    {"addr", "the number of a slot, 1 to 1f", set_slot},
+    {"disable-legacy", "on, off or auto", set_no_legacy},
+    {"disable-modern", "on or off", set_no_modern},
+    {NULL, NULL, NULL},
+};
+static const struct key_row block_keys[] = {
+    {"drive", "the id of a drive", set_drive_id},
+    {"serial", "a text", set_serial_number},
+    {NULL, NULL, NULL},
+};
+static const struct key_row port_keys[] = {
+    {"id", "a name", set_nothing},
+    {"bus", "a name", set_nothing},
+    {"name", "a text", set_nothing},
+    {"chardev", "the id of a chardev", set_chardev_id},
+    {NULL, NULL, NULL},
+};
+static const struct key_row no_keys[] = {{NULL, NULL, NULL}};
+
+static const struct key_row *find_key(const struct key_row *rows, const char *key)
+{
+    for (; rows->key; rows++)
+        if (!strcmp(rows->key, key)) return rows;
+    return NULL;
+}
+
+static bool read_keys(struct list *list, struct device_option *d, const struct key_row *first,
+                      const struct key_row *second, struct complaint *c)
+{
+    char *key, *value;
+    while (list_next(list, &key, &value)) {
+        const struct key_row *row = find_key(first, key);
+        if (!row) row = find_key(second, key);
+        if (!row) return COMPLAIN(c, "-device %s: there is no key \"%s\"", list->name, key);
+        if (!row->set(d, value))
+            return COMPLAIN(c, "-device %s: %s takes %s, not \"%s\"", list->name, key, row->values,
+                            value ? value : "");
+    }
+    if (d->no_legacy && d->no_modern)
+        return COMPLAIN(c, "-device %s: without its legacy and its modern interface it has none", list->name);
+    return true;
+}
+
+/* --- devices --- */
+
+static struct device_option *new_device(struct options *o, enum device_kind kind, struct complaint *c)
+{
+    struct device_options *devices = &o->devices;
+    if (devices->count == DEVICES_MAX) {
+        snprintf(c->text, c->bytes, "there are more than %u devices", DEVICES_MAX);
+        return NULL;
+    }
+    struct device_option *d = &devices->device[devices->count++];
+    *d = (struct device_option){.kind = kind};
+    return d;
+}
+
+static bool add_virtio_blk(struct options *o, struct list *list, struct complaint *c)
+{
+    struct device_option *d = new_device(o, DEVICE_VIRTIO_BLK, c);
+    if (!d || !read_keys(list, d, pci_keys, block_keys, c)) return false;
+    return d->drive ? true : COMPLAIN(c, "-device %s needs drive=ID", list->name);
+}
+
+static bool add_virtio_rng(struct options *o, struct list *list, struct complaint *c)
+{
+    struct device_option *d = new_device(o, DEVICE_VIRTIO_RNG, c);
+    return d && read_keys(list, d, pci_keys, no_keys, c);
+}
+
+static bool add_virtio_serial(struct options *o, struct list *list, struct complaint *c)
+{
+    struct device_option *d = new_device(o, DEVICE_VIRTIO_CONSOLE, c);
+    return d && read_keys(list, d, pci_keys, no_keys, c);
+}
+
+/* What is plugged into the virtio-serial-pci before it: the one port that such a device has. */
+static bool add_virtconsole(struct options *o, struct list *list, struct complaint *c)
+{
+    struct device_option port = {.kind = DEVICE_VIRTIO_CONSOLE};
+    if (!read_keys(list, &port, port_keys, no_keys, c)) return false;
+    if (!port.chardev) return COMPLAIN(c, "-device %s needs chardev=ID", list->name);
+    for (unsigned n = o->devices.count; n-- > 0;) {
+        struct device_option *d = &o->devices.device[n];
+        if (d->kind != DEVICE_VIRTIO_CONSOLE || d->chardev || d->back_end) continue;
+        d->chardev = port.chardev;
+        return true;
+    }
+    return COMPLAIN(c, "-device virtconsole needs a -device virtio-serial-pci before it, one each");
+}
+
+static bool fit_debug_exit(struct options *o, const char *port, const char *bytes, struct complaint *c)
+{
+    u64 base = 0x501, size = 2; /* as QEMU's isa-debug-exit has them */
+    if ((port && (!option_number(port, &base) || base > 0xffff)) ||
+        (bytes && (!option_number(bytes, &size) || (size != 1 && size != 2 && size != 4))) ||
+        base + size > 0x10000)
+        return COMPLAIN(c, "isa-debug-exit takes iobase=PORT and iosize=1, 2 or 4");
+    o->debug_exit = true;
+    o->debug_exit_port = (u16)base;
+    o->debug_exit_bytes = (u8)size;
+    return true;
+}
+
+static bool add_debug_exit(struct options *o, struct list *list, struct complaint *c)
+{
+    char *key, *value;
+    const char *port = NULL, *bytes = NULL;
+    while (list_next(list, &key, &value)) {
+        if (!strcmp(key, "iobase")) port = value;
+        if (!strcmp(key, "iosize")) bytes = value;
+    }
+    return fit_debug_exit(o, port, bytes, c);
+}
+
+static const struct {
+    const char *name;
+    bool (*add)(struct options *o, struct list *list, struct complaint *c);
+} devices[] = {
+    {"virtio-blk-pci", add_virtio_blk},       {"virtio-rng-pci", add_virtio_rng},
+    {"virtio-serial-pci", add_virtio_serial}, {"virtconsole", add_virtconsole},
+    {"isa-debug-exit", add_debug_exit},
+};
+
+static bool no_such_device(const char *name, struct complaint *c)
+{
+    int at = snprintf(c->text, c->bytes, "there is no device \"%s\"; there are", name);
+    for (unsigned n = 0; n < ARRAY_SIZE(devices) && at >= 0 && (size_t)at < c->bytes; n++)
+        at += snprintf(c->text + at, c->bytes - (size_t)at, "%s %s", n ? "," : "", devices[n].name);
+    return false;
+}
+
+/* --- setters --- */
+
+static bool set_device(struct options *o, const char *value, struct complaint *c)
+{
+    struct list list;
+    if (!list_open(&list, value)) return COMPLAIN(c, "out of memory");
+    unsigned n = 0;
+    while (n < ARRAY_SIZE(devices) && strcmp(devices[n].name, list.name))
+        n++;
+    bool good = n < ARRAY_SIZE(devices) ? devices[n].add(o, &list, c) : no_such_device(list.name, c);
+    free(list.text);
+    return good;
+}
+
+static bool set_debug_exit(struct options *o, const char *value, struct complaint *c)
+{
+    return fit_debug_exit(o, value ? value : "0xf4", "4", c);
+}
+
+static bool set_virtio_console(struct options *o, const char *value, struct complaint *c)
+{
+    struct device_option *d = new_device(o, DEVICE_VIRTIO_CONSOLE, c);
+    return d && (d->back_end = strdup(value));
+}
+
+/* stdio,id=ID or null,id=ID or file,id=ID,path=FILE: into what chardev_open() takes. */
+static bool set_chardev(struct options *o, const char *value, struct complaint *c)
+{
+    char *id = option_item(value, "id"), *path = option_item(value, "path");
+    size_t length = strcspn(value, ",");
+    bool file = length == 4 && !strncmp(value, "file", 4);
+    bool known =
+        file || (length == 5 && !strncmp(value, "stdio", 5)) || (length == 4 && !strncmp(value, "null", 4));
+    struct chardev_option *chardev = &o->devices.chardev[o->devices.chardevs];
+    bool good = known && id && (!file || path) && o->devices.chardevs < CHARDEVS_MAX;
+    if (good) {
+        chardev->id = id;
+        chardev->back_end = malloc(length + (path ? strlen(path) : 0) + 2);
+        good = chardev->back_end;
+    }
+    if (good) {
+        memcpy(chardev->back_end, value, length);
+        chardev->back_end[length] = 0;
+        if (file) strcat(strcat(chardev->back_end, ":"), path);
+        o->devices.chardevs++;
+    } else {
+        free(id);
+    }
+    free(path);
+    return good ? true
+                : COMPLAIN(c, "-chardev takes stdio,id=ID or null,id=ID or file,id=ID,path=FILE, %u at most",
+                           CHARDEVS_MAX);
+}
+
+bool device_options_settle(struct device_options *options, char *error, size_t error_bytes)
+{
+    for (unsigned n = 0; n < options->count; n++) {
+        struct device_option *d = &options->device[n];
+        for (unsigned i = 0; d->chardev && i < options->chardevs; i++)
+            if (!strcmp(options->chardev[i].id, d->chardev)) d->back_end = options->chardev[i].back_end;
+        if (!d->chardev || d->back_end) continue;
+        snprintf(error, error_bytes, "there is no -chardev with the id \"%s\"", d->chardev);
+        return false;
+    }
+    return true;
+}
+
+bool device_options_use(const struct device_options *options, const char *back_end)
+{
+    for (unsigned n = 0; n < options->count; n++)
+        if (options->device[n].back_end && !strcmp(options->device[n].back_end, back_end)) return true;
+    return false;
+}
+
+static const struct option_row rows[] = {
+    {"device", "DEVICE,...", "virtio-blk-pci,drive=ID, virtio-rng-pci, virtio-serial-pci, ... as in QEMU",
+     .set = set_device},
+    {"chardev", "KIND,id=ID", "stdio, null or file,path=FILE, for a -device that names it",
+     .set = set_chardev},
+    {"virtio-console", "TO", "next virtio console (hvc0, ...): stdio, null, file:PATH",
+     .set = set_virtio_console},
+    {"debug-exit", "[=PORT]", "fit the debug exit port (default F4h): writing V ends with status 2V+1",
+     .set = set_debug_exit},
+};
+
+const struct option_group options_devices = {"Devices", rows, ARRAY_SIZE(rows)};

@@ -1,0 +1,41 @@
+/*
+ * The options that put devices on buses: -device, -chardev, --virtio-console.
+ */
+#ifndef RINGER_VM_OPTIONS_DEVICE_H
+#define RINGER_VM_OPTIONS_DEVICE_H
+
+#include "base/types.h"
+
+#define DEVICES_MAX  16
+#define CHARDEVS_MAX 8
+
+enum device_kind { DEVICE_VIRTIO_BLK, DEVICE_VIRTIO_RNG, DEVICE_VIRTIO_CONSOLE };
+
+struct device_option {
+    enum device_kind kind;
+    char *drive;    /* id of a drive */
+    char *serial;   /* number, for the guest; NULL: none */
+    char *chardev;  /* id of a -chardev, or NULL */
+    char *back_end; /* what the chardev is, as for chardev_open(); NULL: none */
+    u8 slot;        /* on the PCI bus; 0: any that is free */
+    bool no_legacy, no_modern;
+};
+
+struct chardev_option {
+    char *id, *back_end;
+};
+
+struct device_options {
+    struct device_option device[DEVICES_MAX];
+    unsigned count;
+    struct chardev_option chardev[CHARDEVS_MAX];
+    unsigned chardevs;
+};
+
+/* Find the chardevs that devices name. False with one sentence in error. */
+bool device_options_settle(struct device_options *options, char *error, size_t error_bytes);
+
+/* Is some device's back end this one? */
+bool device_options_use(const struct device_options *options, const char *back_end);
+
+#endif
