@@ -22,7 +22,7 @@ packages_guest=(cpio gzip)
 # shellcheck disable=SC2034
 packages_media=(memtest86+ ipxe grub-pc-bin grub-common isolinux syslinux-common xorriso mtools)
 # shellcheck disable=SC2034
-packages_check=("${packages_media[@]}" xz-utils gcc-multilib qemu-system-x86 qemu-utils seabios clang-format shellcheck)
+packages_check=("${packages_media[@]}" xz-utils gcc-multilib qemu-system-x86 qemu-utils seabios clang-format shellcheck e2fsprogs)
 
 say() { printf '==> %s\n' "$*" >&2; }
 fail() {

@@ -59,7 +59,10 @@
     X(trace_writes, "writes that met a write trace")                                                         \
     X(trace_drops, "shadow entries dropped by them")                                                         \
     X(trace_storms, "traces ended because the page was written too often")                                   \
+    X(kicks, "kicks: another thread made something pending")                                                 \
+    X(kicks_again, "of these, outside translated code, and so to be repeated")                               \
     X(window_promotions, "address spaces given a host window")                                               \
+    X(window_low, "of these, the one at address 0")                                                          \
     X(window_demotions, "host windows taken away again")                                                     \
     X(window_faults, "host page faults in windows")                                                          \
     X(window_mappings, "runs of pages mapped into windows")                                                  \

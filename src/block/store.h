@@ -19,6 +19,8 @@ struct store {
 
 struct store_ops {
     int (*read)(struct store *store, u64 offset, struct span to);
+    /* Read if that takes no waiting. -EAGAIN: it does, and the memory may hold anything. May be NULL. */
+    int (*read_now)(struct store *store, u64 offset, struct span to);
     int (*write)(struct store *store, u64 offset, struct span from);
     int (*sync)(struct store *store);
     int (*size)(struct store *store, u64 *bytes);

@@ -20,11 +20,17 @@ struct code_page {
     u32 live;
 };
 
-static void *map_low(u64 bytes)
+/* Each machine of the process has its own piece of the 4 GB. */
+static void *map_meta(u64 bytes)
 {
-    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_32BIT, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
+    const u64 step = 1u << 20, origin = 1ull << META_ORIGIN_BIT, end = origin + (4ull << 30);
+    for (u64 at = origin + step; at + bytes <= end; at += step) {
+        void *p = mmap((void *)at, bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+        if (p == (void *)at) return p;
+        if (p != MAP_FAILED) munmap(p, bytes); /* a host kernel that does not know the flag */
+    }
+    return NULL;
 }
 
 static void *map_any(u64 bytes)
@@ -53,7 +59,7 @@ int cache_init(struct cache *cache, u64 bytes, struct counters *counters)
     while (buckets < cache->meta_bytes / META_TYPICAL)
         buckets *= 2;
     cache->buckets_mask = buckets - 1;
-    cache->meta = map_low(cache->meta_bytes);
+    cache->meta = map_meta(cache->meta_bytes);
     cache->buckets = map_any(buckets * sizeof(cache->buckets[0]));
     cache->templates = map_any(TEMPLATES * sizeof(cache->templates[0]));
     cache->pages = map_any(PAGE_BUCKETS * sizeof(cache->pages[0]));
@@ -274,19 +280,26 @@ static void unlink_outgoing(struct cache *cache, struct edge *edge)
     unlink_edge(cache, edge);
 }
 
+void cache_unlink(struct cache *cache, struct block *block)
+{
+    for (unsigned n = 0; n < block->edge_count; n++)
+        unlink_outgoing(cache, &block_edges(block)[n]);
+}
+
 void cache_fill_site(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1)
 {
     struct block *from = edge_from(edge);
     struct indirect_site *site = block_indirect(from);
     unlink_outgoing(cache, edge);
-    if (site->fills == SITE_FILLS) {
+    bool again = site->fills && edge->eip == to->eip; /* after cache_unlink(), say */
+    if (site->fills == SITE_FILLS && !again) {
         u32 compare = site->eip_patch + 4u - SITE_COMPARE_BYTES;
         cache->arena.write[from->start + compare] = 0xe9; /* jmp rel32 */
         patch32(cache, from->start + compare + 1, site->look_up - (compare + 5));
         cache->counters->sites_given_up++;
         return;
     }
-    site->fills++;
+    if (!again) site->fills++;
     edge->eip = to->eip;
     patch32(cache, from->start + site->eip_patch, edge->eip);
     patch32(cache, from->start + site->page_patch,
@@ -330,8 +343,7 @@ static void block_kill(struct cache *cache, struct block *block, u32 page)
         block->incoming = edge->next;
         unlink_edge(cache, edge);
     }
-    for (unsigned n = 0; n < block->edge_count; n++)
-        unlink_outgoing(cache, &block_edges(block)[n]);
+    cache_unlink(cache, block);
 
     struct jump_entry *entry = &cache->jump[block->eip % JUMP_ENTRIES];
     if (entry->code == block_entry(cache, block)) entry->key = 0;

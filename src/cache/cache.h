@@ -11,14 +11,15 @@
  * stubs again, so that it hands on to what is true then.
  * 4. `generation` changes whenever a block dies. Code that called out compares it before it goes on.
  *
- * Metadata (blocks, sites, decoded instructions of callouts) lives below 4 GB, so that translated code can
- * name it with 32 bits. Only the vCPU thread calls this.
+ * Metadata (blocks, sites, decoded instructions of callouts) lies in 4 GB at a fixed address (origin.h), so
+ * that 32 bits name it, in itself and in translated code. Only the vCPU thread calls this.
  */
 #ifndef RINGER_CACHE_CACHE_H
 #define RINGER_CACHE_CACHE_H
 
 #include "arena.h"
 #include "base/counters.h"
+#include "origin.h"
 
 struct block_key {
     u64 gpa;
@@ -115,17 +116,22 @@ struct block {
     bool rare, site, relocatable, dead;
 };
 
+/* Pointers to metadata as 32 bits; 0 is NULL. */
 static inline u32 low_pointer(const void *p)
 {
     return (u32)(uintptr_t)p;
 }
+static inline void *meta_pointer(u32 p)
+{
+    return p ? (void *)((1ull << META_ORIGIN_BIT) + p) : NULL;
+}
 static inline struct block *block_pointer(u32 p)
 {
-    return (struct block *)(uintptr_t)p;
+    return meta_pointer(p);
 }
 static inline struct edge *edge_pointer(u32 p)
 {
-    return (struct edge *)(uintptr_t)p;
+    return meta_pointer(p);
 }
 
 /* The parts of a block, in this order. */
@@ -234,6 +240,9 @@ struct block *cache_template(const struct cache *cache, const struct block_key *
 /* Make an edge jump straight to a block, and undo it. For cross-page edges frame_plus_1 is what the exec
  * table must hold for the target's page. */
 void cache_link(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1);
+
+/* Undo it for all edges of a block: what it leads to next is found by C code. */
+void cache_unlink(struct cache *cache, struct block *block);
 
 /* Point a site's edge at this block, whose page has frame_plus_1 in the exec table, or give the site up. */
 void cache_fill_site(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1);

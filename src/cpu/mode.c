@@ -65,7 +65,7 @@ static u32 state_bits(const struct vcpu *v)
     if ((eflags & FL_TF) || (v->dr[7] & 0xff)) mode |= MODE_STEP;
     if (v->cpl == 3 && (cr0 & CR0_AM) && (eflags & FL_AC)) mode |= MODE_ALIGN;
     if (v->cpl > 0 && (v->paging.cr4 & CR4_TSD)) mode |= MODE_TSD;
-    if (v->cpl == 3 && v->shadow->window && !(eflags & FL_VM)) mode |= MODE_WINDOW;
+    if (v->cpl == 3 && v->shadow->has_window && !(eflags & FL_VM)) mode |= MODE_WINDOW;
     return mode;
 }
 

@@ -7,6 +7,7 @@
  * rest follows at 4 GB.
  */
 #include "phys.h"
+#include "host_call.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -434,6 +435,20 @@ void phys_written(struct phys *phys, u64 gpa, u64 bytes)
         gpa += now;
         bytes -= now;
     }
+}
+
+#define POPULATE_PAGES 16u
+
+void phys_populate(struct phys *phys, const u8 *host)
+{
+    u64 page = (u64)(host - phys->ram) >> PAGE_SHIFT & ~(u64)(POPULATE_PAGES - 1), pages = POPULATE_PAGES;
+    u64 all = phys->ram_bytes >> PAGE_SHIFT;
+    if (page >= all || (phys->ram_flags[page] & PHYS_POPULATED)) return;
+    phys->ram_flags[page] |= PHYS_POPULATED;
+    if (pages > all - page) pages = all - page;
+    /* A host kernel before 5.14 refuses: then there are page faults. */
+    host_call(SYS_madvise, (u64)(uintptr_t)phys->ram + (page << PAGE_SHIFT), pages << PAGE_SHIFT,
+              MADV_POPULATE_WRITE, 0, 0, 0);
 }
 
 void phys_read_bytes(struct phys *phys, u64 gpa, void *buffer, u64 bytes)

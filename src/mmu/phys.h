@@ -28,10 +28,11 @@
 enum phys_kind { PHYS_RAM, PHYS_ROM, PHYS_MMIO };
 
 enum phys_page_flags {
-    PHYS_CODE = 1,    /* decoded or translated code comes from this page */
-    PHYS_TRACED = 2,  /* a page table of the guest that shadow entries were derived through */
-    PHYS_DIRTY = 4,   /* written since the flag was cleared (slow-path writes and dma) */
-    PHYS_TRACKED = 8, /* video memory: the first write after PHYS_DIRTY was cleared is told */
+    PHYS_CODE = 1,       /* decoded or translated code comes from this page */
+    PHYS_TRACED = 2,     /* a page table of the guest that shadow entries were derived through */
+    PHYS_DIRTY = 4,      /* written since the flag was cleared (slow-path writes and dma) */
+    PHYS_TRACKED = 8,    /* video memory: the first write after PHYS_DIRTY was cleared is told */
+    PHYS_POPULATED = 16, /* of the first page of a chunk: phys_populate() was there */
     PHYS_WATCHED = PHYS_CODE | PHYS_TRACED,
 };
 
@@ -133,6 +134,10 @@ void phys_write(struct phys *phys, u64 gpa, unsigned size, u64 value);
 /* Set bits of an aligned dword in one locked operation, as the processor sets accessed and dirty bits. ROM
  * keeps its value. */
 void phys_set_bits(struct phys *phys, u64 gpa, u32 bits);
+
+/* The guest begins to write at this host address: have the host give memory to the pages around it at once.
+ * Its page faults, one for each, cost twice as much (measured: 0.8 us, 0.4 us a page by 16). */
+void phys_populate(struct phys *phys, const u8 *host);
 
 /* RAM bytes were changed through a pointer of phys_host() or a region: mark the pages dirty, report code. */
 void phys_written(struct phys *phys, u64 gpa, u64 bytes);

@@ -164,6 +164,7 @@ static void move_user(struct shadow *shadow, const struct paging *paging, u64 cr
     state->current = space;
     const struct view *view = &state->view[space->view];
     shadow->table[SHADOW_USER] = view->table;
+    shadow->has_window = view->window;
     shadow->window = view->window ? state->window[view->window - 1].base : 0;
     shadow->window_unsettled = true;
 }
@@ -254,6 +255,7 @@ static void fill(struct shadow *shadow, u32 view, u32 linear, const struct walk 
         shadow->counters->shadow_fills++;
     }
     if (fill_write && !table->write[page]) {
+        phys_populate(shadow->phys, place->host);
         view_set_write(shadow, view, page, entry);
         *place->flags |= PHYS_DIRTY; /* writes through the entry will not be seen */
         shadow->counters->shadow_fills++;

@@ -63,7 +63,9 @@ struct shadow {
     enum windows_policy windows;
     u64 window_mappings_max; /* all windows together */
     bool window_unsettled;   /* shadow_window_settle() has something to do */
-    u64 window;              /* base of the current user space's host window (window.h), or 0 */
+    bool has_window;         /* the current user space has a host window (window.h), ... */
+    u64 window;              /* ... with this base */
+    bool no_low_window;      /* fault injection */
     u64 exec_drops;          /* moves on whenever an exec entry that was there goes or changes; */
     u64 data_drops;          /* whenever a read or write entry that was there does */
 };

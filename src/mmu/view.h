@@ -67,9 +67,11 @@ struct view {
 #define STALE_MAX 512
 
 struct window {
-    u64 base; /* 0: no addresses reserved yet */
-    u64 used; /* stamp */
-    u32 view; /* 0: free */
+    bool reserved;
+    u64 base;
+    u32 first_page; /* pages below cannot be mapped */
+    u64 used;       /* stamp */
+    u32 view;       /* 0: free */
     u32 mappings;
     u32 stale_count; /* STALE_MAX + 1: more than the list holds */
     u32 stale[STALE_MAX];
@@ -116,10 +118,11 @@ struct shadow_state {
     bool pae, paged;
     bool untraceable; /* some entry came through a table that is not in RAM */
 
-    struct window window[WINDOWS];
-    bool windowed;    /* the host lets programs set the GS base */
-    u32 mappings;     /* in all windows */
-    u32 mapped_twice; /* pages put into windows since RAM's own mapping was given back */
+    struct window window[WINDOWS]; /* the first is the low one, if the host has one */
+    u64 user_ran, low_ran; /* host cycles in user code since the low window's owner was looked at, and his */
+    bool windowed;         /* the host lets programs set the GS base */
+    u32 mappings;          /* in all windows */
+    u32 mapped_twice;      /* pages put into windows since RAM's own mapping was given back */
 
     struct trace *trace; /* TRACES_MAX, 0 is not used */
     u32 *trace_of;       /* one a RAM page: trace number, 0: none */

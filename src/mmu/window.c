@@ -13,6 +13,7 @@ enum {
     UNMAP_CYCLES = 5000,
     PROMOTE_CYCLES = 50 << 20,
     REVIEW_CYCLES = 40 << 20, /* how often a promoted space is looked at */
+    LOW_REVIEW_CYCLES = 120 << 20,
     PATIENCE_MAX = 64,
 };
 #define RUN_MAX 64 /* pages mapped at a time */
@@ -24,6 +25,16 @@ enum {
 /* RDGSBASE and WRGSBASE, told by the kernel that has switched them on (AT_HWCAP2, bit 1). */
 #define HWCAP2_FSGSBASE (1u << 1)
 
+static u64 reserved_from(const struct window *window)
+{
+    return window->base + ((u64)window->first_page << PAGE_SHIFT);
+}
+
+static u64 reserved_bytes(const struct window *window)
+{
+    return window->base + WINDOW_BYTES + GUARD_BYTES - reserved_from(window);
+}
+
 void windows_init(struct shadow *shadow)
 {
     state_of(shadow)->windowed = getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
@@ -33,8 +44,8 @@ void windows_destroy(struct shadow *shadow)
 {
     struct shadow_state *state = state_of(shadow);
     for (u32 n = 0; n < WINDOWS; n++)
-        if (state->window[n].base)
-            munmap((void *)(uintptr_t)state->window[n].base, WINDOW_BYTES + GUARD_BYTES);
+        if (state->window[n].reserved)
+            munmap((void *)(uintptr_t)reserved_from(&state->window[n]), reserved_bytes(&state->window[n]));
 }
 
 /* --- the host, without libc: the guest's FPU state may be live --- */
@@ -74,10 +85,11 @@ static void empty(struct shadow *shadow, struct window *window)
 {
     struct shadow_state *state = state_of(shadow);
     struct view *view = &state->view[window->view];
-    if (!unmap(window->base, WINDOW_BYTES)) {
+    u64 from = reserved_from(window), bytes = reserved_bytes(window);
+    if (!unmap(from, bytes)) {
         /* At the host's limit of mappings it refuses even this. Taking all away is never refused. */
-        host_call(SYS_munmap, window->base, WINDOW_BYTES + GUARD_BYTES, 0, 0, 0, 0);
-        unmap(window->base, WINDOW_BYTES + GUARD_BYTES);
+        host_call(SYS_munmap, from, bytes, 0, 0, 0, 0);
+        unmap(from, bytes);
     }
     for (u32 q = 0; q < QUARTERS; q++)
         for (u32 n = 0; n < view->log[q].count; n++)
@@ -95,7 +107,7 @@ void window_close(struct shadow *shadow, u32 n)
     empty(shadow, window);
     window->view = 0;
     view->window = 0;
-    if (n == state->current->view) shadow->window = 0;
+    if (n == state->current->view) shadow->has_window = false;
 }
 
 void window_stale(struct shadow *shadow, u32 n, u32 page)
@@ -123,7 +135,7 @@ static bool map_run(struct shadow *shadow, struct window *window, u32 page)
         offset = entry + ((u64)page << PAGE_SHIFT) - (u64)(uintptr_t)shadow->phys->ram;
     bool writable = table->write[page];
     /* ROM is not in the memory file. */
-    if (!entry || offset >= shadow->phys->file_bytes) return false;
+    if (!entry || offset >= shadow->phys->file_bytes || page < window->first_page) return false;
     u32 run = 0;
     u8 *flags = &view->flags[page];
     while (run < RUN_MAX && page + run < PAGES && (flags[run] & PAGE_LIVE) &&
@@ -166,33 +178,80 @@ static void map_all(struct shadow *shadow, struct window *window)
 
 static bool reserve_window(struct window *window)
 {
-    if (window->base) return true;
+    if (window->reserved) return true;
     long at = host_mmap(0, WINDOW_BYTES + GUARD_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
                         -1, 0);
     if (host_failed(at)) return false;
     window->base = (u64)at;
+    window->reserved = true;
     return true;
+}
+
+/* Usual for vm.mmap_min_addr. */
+#define LOWEST_PAGE 16
+
+/* Another machine of this process may have it, or a sanitizer. */
+static bool reserve_low_window(struct window *window)
+{
+    if (window->reserved) return !window->base;
+    struct window low = {.first_page = LOWEST_PAGE};
+    u64 from = reserved_from(&low), bytes = reserved_bytes(&low);
+    long at = host_mmap(from, bytes, PROT_NONE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    if (host_failed(at)) return false;
+    if ((u64)at != from) { /* a host kernel that does not know the flag */
+        host_call(SYS_munmap, (u64)at, bytes, 0, 0, 0, 0);
+        return false;
+    }
+    window->first_page = LOWEST_PAGE;
+    window->reserved = true;
+    return true;
+}
+
+/* The low window is for the space that runs most. Whoever could use it looks, from time to time, whether its
+ * owner still deserves it. Returns whether it is free now. */
+static bool low_window_free(struct shadow *shadow)
+{
+    struct shadow_state *state = state_of(shadow);
+    struct window *low = &state->window[0];
+    if (shadow->no_low_window || !reserve_low_window(low)) return false;
+    if (!low->view) return true;
+    if (state->user_ran < LOW_REVIEW_CYCLES) return false;
+    bool idle = state->low_ran < state->user_ran / 4;
+    state->user_ran = state->low_ran = 0;
+    if (idle) window_close(shadow, low->view);
+    return idle;
+}
+
+static struct window *choose(struct shadow *shadow)
+{
+    struct shadow_state *state = state_of(shadow);
+    struct window *oldest = &state->window[1];
+    if (low_window_free(shadow)) {
+        state->user_ran = state->low_ran = 0;
+        shadow->counters->window_low++;
+        return &state->window[0];
+    }
+    for (u32 n = 1; n < WINDOWS; n++) {
+        struct window *window = &state->window[n];
+        if (!window->view) return window;
+        if (window->used < oldest->used) oldest = window;
+    }
+    return oldest;
 }
 
 static void promote(struct shadow *shadow)
 {
     struct shadow_state *state = state_of(shadow);
     struct space *space = state->current;
-    struct window *window = &state->window[0];
-    for (u32 n = 0; n < WINDOWS; n++) {
-        struct window *other = &state->window[n];
-        if (!other->view) {
-            window = other;
-            break;
-        }
-        if (other->used < window->used) window = other;
-    }
+    struct window *window = choose(shadow);
     if (window->view) window_close(shadow, window->view);
     if (!reserve_window(window)) return;
     window->view = space->view;
     window->used = state->stamp;
     state->view[space->view].window = (u32)(window - state->window) + 1;
     space->cost = space->ran = 0;
+    shadow->has_window = true;
     shadow->window = window->base;
     shadow->window_unsettled = true;
     shadow->counters->window_promotions++;
@@ -221,13 +280,15 @@ void shadow_user_ran(struct shadow *shadow, u64 cycles)
         !state->paged)
         return;
     space->ran += cycles;
-    if (!shadow->window) {
+    state->user_ran += cycles;
+    if (!shadow->has_window) {
         if (shadow->windows == WINDOWS_ALWAYS || space->ran > (u64)PROMOTE_CYCLES * space->patience)
             promote(shadow);
         return;
     }
     struct window *window = window_of(state, &state->view[space->view]);
     window->used = state->stamp;
+    if (window == &state->window[0]) state->low_ran += cycles;
     if (state->mappings > shadow->window_mappings_max)
         demote(shadow);
     else if (space->ran > REVIEW_CYCLES || space->cost > REVIEW_CYCLES / 2) {
@@ -236,6 +297,10 @@ void shadow_user_ran(struct shadow *shadow, u64 cycles)
             demote(shadow);
         else if (space->patience > 1)
             space->patience--;
+        if (shadow->has_window && window->base && low_window_free(shadow)) {
+            window_close(shadow, space->view);
+            promote(shadow);
+        }
         space->cost = space->ran = 0;
     }
 }
@@ -280,7 +345,7 @@ void shadow_window_settle_now(struct shadow *shadow)
 
 bool shadow_window_holds(const struct shadow *shadow, u64 host_address)
 {
-    return shadow->window && host_address - shadow->window < WINDOW_BYTES + GUARD_BYTES;
+    return shadow->has_window && host_address - shadow->window < WINDOW_BYTES + GUARD_BYTES;
 }
 
 bool shadow_window_fault(struct shadow *shadow, const struct paging *paging, u64 host_address, bool write)

@@ -13,6 +13,11 @@
  *
  * A space is promoted when it has spent PROMOTE_CYCLES in user code, and demoted when host page faults and
  * unmapping cost more than the checks they save; then it has to earn twice as much.
+ *
+ * The *low* window is the first 4 GB of the monitor's own address space, where nothing else is: guest
+ * addresses are host addresses in it. With a base of 0 the host's address generation takes a cycle less
+ * (measured: a dependent load 4 cycles instead of 5), so it goes to the space that runs most. What the host
+ * forbids to map there (vm.mmap_min_addr) is the interpreter's.
  */
 #ifndef RINGER_MMU_WINDOW_H
 #define RINGER_MMU_WINDOW_H
@@ -27,7 +32,7 @@ void shadow_user_ran(struct shadow *shadow, u64 cycles);
 void shadow_window_settle_now(struct shadow *shadow);
 static inline void shadow_window_settle(struct shadow *shadow)
 {
-    if (shadow->window && shadow->window_unsettled) shadow_window_settle_now(shadow);
+    if (shadow->has_window && shadow->window_unsettled) shadow_window_settle_now(shadow);
 }
 
 /* Does a host address lie in the current window, or its guard? */

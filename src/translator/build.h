@@ -75,7 +75,7 @@ struct callout {
 
 static inline const struct callee *callee_of(const struct callout *callout)
 {
-    return (const struct callee *)(uintptr_t)callout->callee;
+    return meta_pointer(callout->callee);
 }
 
 /* Where the guest's arithmetic flags are. */

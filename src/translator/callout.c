@@ -37,8 +37,8 @@ static u32 find_callee(struct build *b)
     bool code32 = b->mode & MODE_CODE32;
     forget_flushed(b->t);
     u32 *bucket = &b->t->callees[callee_hash(i, code32)];
-    for (u32 p = *bucket; p; p = ((const struct callee *)(uintptr_t)p)->next)
-        if (same_bytes((const struct callee *)(uintptr_t)p, i, code32)) return p;
+    for (u32 p = *bucket; p; p = ((const struct callee *)meta_pointer(p))->next)
+        if (same_bytes(meta_pointer(p), i, code32)) return p;
     struct callee *callee = cache_meta(&b->t->cache, sizeof(*callee));
     *callee = (struct callee){
         .insn = *i,
@@ -66,7 +66,7 @@ u32 make_callout(struct build *b, bool end)
 u32 callout_moved(struct cache *cache, u32 callout, u32 eip_by)
 {
     struct callout *moved = cache_meta(cache, sizeof(*moved));
-    *moved = *(const struct callout *)(uintptr_t)callout;
+    *moved = *(const struct callout *)meta_pointer(callout);
     moved->eip += eip_by;
     return low_pointer(moved);
 }
@@ -80,7 +80,7 @@ void emit_callout_name(struct build *b, u32 callout)
 void emit_callout(struct build *b, bool end)
 {
     u32 callout = make_callout(b, end);
-    const struct callee *callee = callee_of((const struct callout *)(uintptr_t)callout);
+    const struct callee *callee = callee_of(meta_pointer(callout));
     flags_to_parked(b);
     emit_callout_name(b, callout);
     emit_call_thunk(&b->e, callee->fast && callee->plain ? THUNK_FAST : THUNK_CALLOUT);

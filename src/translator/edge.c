@@ -2,9 +2,12 @@
  * How control leaves a block: direct edges, which are chained by patching, indirect ones, which look their
  * target up, calls and returns by the shadow return stack (returns.h).
  *
- * Every cycle of blocks passes a backward edge, a call, a look-up or C code; these are where v->pending is
- * looked at. (Returns need not: without calls the stack they use runs empty.) In deterministic mode every
- * block looks at its entry instead.
+ * Edges do not look whether something is pending. Whoever makes it so from another thread kicks the vCPU's
+ * thread (signal_frame.c), and the block that runs just then is cut off from all it leads to: cache_unlink()
+ * and the top of the shadow return stack. Look-ups in the table of indirect branches are left, and look at
+ * v->pending. With
+ * --no-kicks backward edges and calls look too: every cycle of blocks passes one of these, a look-up or C
+ * code. In deterministic mode every block looks at its entry.
  *
  * An edge comes with the flags where they happen to be: in the host's EFLAGS, and enters its target there; or
  * in r12, or dead, and enters with the flags parked. What the first kind does besides jumping leaves the
@@ -18,9 +21,14 @@ static u32 linear_of(const struct build *b, u32 eip)
     return b->key.cs_base + eip;
 }
 
+static bool polls(const struct build *b)
+{
+    return b->t->config.no_kicks && !b->v->deterministic;
+}
+
 static bool needs_poll(const struct build *b, u32 eip)
 {
-    return eip <= b->eip && !b->v->deterministic;
+    return eip <= b->eip && polls(b);
 }
 
 /* --- tests that leave the flags alone --- */
@@ -105,19 +113,19 @@ static s32 exec_entry_of(const struct build *b, u32 eip)
 /* Is something waiting to be done, and does the target's page still map the frame it mapped when the edge was
  * linked? (That is patched in then.) The tests of a parked edge leave the last one's outcome in Z; returns
  * whether there is one. */
-static bool edge_tests(struct build *b, struct edge *edge, struct stub *stub, bool polls)
+static bool edge_tests(struct build *b, struct edge *edge, struct stub *stub, bool poll_too)
 {
     bool crosses = !plan_same_page(b, edge->eip);
     if (!edge->parked) {
-        if (polls) poll_keeping_flags(b, stub);
+        if (poll_too) poll_keeping_flags(b, stub);
         if (crosses)
             edge->frame_patch = in_block(b, check_frame_keeping_flags(b, stub, exec_entry_of(b, edge->eip)));
         return false;
     }
-    if (polls) poll(b);
-    if (polls && crosses) stub->from[1] = emit_jcc(&b->e, CC_NZ);
+    if (poll_too) poll(b);
+    if (poll_too && crosses) stub->from[1] = emit_jcc(&b->e, CC_NZ);
     if (crosses) edge->frame_patch = in_block(b, check_frame(b, exec_entry_of(b, edge->eip)));
-    return polls || crosses;
+    return poll_too || crosses;
 }
 
 /* Where the rel32 is that goes to the edge's target. */
@@ -257,7 +265,7 @@ void emit_edge_call(struct build *b, u32 eip)
     }
     flags_leave_host(b);
     struct stub *stub = edge_begin(b, eip);
-    if (edge_tests(b, edge_of(b, stub), stub, !b->v->deterministic)) stub->from[2] = emit_jcc(&b->e, CC_NZ);
+    if (edge_tests(b, edge_of(b, stub), stub, polls(b))) stub->from[2] = emit_jcc(&b->e, CC_NZ);
     emit8(&b->e, 0xe8);
     emit32(&b->e, 0);
     edge_at(b, stub, b->e.at - 4);
@@ -331,6 +339,14 @@ static void emit_site(struct build *b, struct stub *stub, bool call)
     edge->patch = in_block(b, patch);
 }
 
+/* Returns the place of a jump that is taken when something is pending, or 0. */
+static u32 poll_before_look_up(struct build *b)
+{
+    if (b->v->deterministic) return 0;
+    poll(b);
+    return emit_jcc(&b->e, CC_NZ);
+}
+
 static void indirect(struct build *b, bool remember, bool call)
 {
     flags_leave_host(b);
@@ -342,13 +358,11 @@ static void indirect(struct build *b, bool remember, bool call)
         return;
     }
     struct stub *stub = stub_add(b, STUB_INDIRECT, 0);
-    if (!b->v->deterministic) {
-        poll(b);
-        stub->from[0] = emit_jcc(&b->e, CC_NZ);
-    }
     if (remember && !b->t->config.no_site_cache) {
+        if (polls(b)) stub->from[0] = poll_before_look_up(b);
         emit_site(b, stub, call);
     } else {
+        stub->from[0] = poll_before_look_up(b);
         stub->from[1] = look_up(b);
         go_to_entry(b, call);
     }
@@ -387,15 +401,17 @@ static void fix_here(struct build *b, u32 place)
 void emit_indirect_stub(struct build *b, const struct stub *stub)
 {
     bool site = b->block->site;
-    u32 missed = stub->from[1];
+    u32 missed = stub->from[1], pending = 0;
     if (site) {
         b->indirect.look_up = in_block(b, b->e.at);
         fix_here(b, stub->from[2]);
+        pending = poll_before_look_up(b);
         missed = look_up(b);
         go_to_entry(b, stub->back);
         if (stub->back) emit_jmp_to(&b->e, stub->back);
     }
     fix_here(b, missed);
+    fix_here(b, pending);
     fix_here(b, stub->from[0]);
     if (stub->back) push_host_return(b, stub->back);
     emit_jmp_thunk(&b->e, THUNK_INDIRECT);

@@ -5,7 +5,14 @@
  * that function says: back into the block, into another, or out of translator_enter(). Translated code has its stack
  * pointer in the shadow return stack; C code runs on the monitor's stack.
  */
+#include "cache/origin.h"
 #include "frame.h"
+
+/* r11d names metadata of the cache: its address. */
+.macro NAMED_RSI
+    mov %r11d, %esi
+    bts $META_ORIGIN_BIT, %rsi
+.endm
 
 .macro SAVE_GUEST
     mov %rax, FRAME_GPR+0(%r15)
@@ -118,7 +125,7 @@ thunk_slow:
     pop %r10
     SAVE_GUEST
     lea -FRAME_BIAS(%r15), %rdi
-    mov %r11d, %esi
+    NAMED_RSI
     mov %r10, %rdx
     call \function
     mov %rax, %r11
@@ -137,7 +144,7 @@ THUNK_HAND_ON thunk_fast, translator_fast
 \name:
     SAVE_GUEST
     lea -FRAME_BIAS(%r15), %rdi
-    mov %r11d, %esi
+    NAMED_RSI
     call \function
     jmp resume
 .endm
@@ -152,7 +159,7 @@ thunk_link:
     xchg %rax, %r12
     SAVE_GUEST
     lea -FRAME_BIAS(%r15), %rdi
-    mov %r11d, %esi
+    NAMED_RSI
     call translator_link
     jmp resume
 
@@ -202,7 +209,7 @@ thunk_fill_site:
     mov %r9, FRAME_RIP(%r15)
     SAVE_GUEST
     lea -FRAME_BIAS(%r15), %rdi
-    mov %r11d, %esi
+    NAMED_RSI
     call translator_fill_site
     jmp resume
 

@@ -14,11 +14,11 @@ static void sample_block(const struct engine *t, u64 pc, struct sample *sample)
     if (block_site_at(block, offset, &site)) sample->eip += site.guest;
 }
 
-static const void *in_metadata(const struct engine *t, u64 address, u64 bytes)
+static const void *in_metadata(const struct engine *t, u32 address, u64 bytes)
 {
-    u64 offset = address - (u64)(uintptr_t)t->cache.meta;
+    u32 offset = address - low_pointer(t->cache.meta);
     bool inside = offset < t->cache.meta_bytes && t->cache.meta_bytes - offset >= bytes;
-    return inside ? (const void *)(uintptr_t)address : NULL;
+    return inside ? meta_pointer(address) : NULL;
 }
 
 static void sample_exit(const struct vcpu *v, const struct engine *t, struct sample *sample)

@@ -6,13 +6,16 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
 #define SIGNAL_STACK_BYTES 65536
 
 static _Thread_local struct vcpu *watched;
+static _Thread_local timer_t kick_timer;
 
 struct vcpu *signal_frame_watch(struct vcpu *v)
 {
@@ -129,6 +132,46 @@ static int give_signal_stack(void)
     return sigaltstack(&stack, NULL) < 0 ? -errno : 0;
 }
 
+/* --- kicks --- */
+
+#define KICK_AGAIN_NS 100000
+
+static void cut_off(struct vcpu *v, const greg_t *regs)
+{
+    struct engine *t = v->engine;
+    u32 offset = (u32)((u64)regs[REG_RIP] - (u64)(uintptr_t)t->cache.arena.exec);
+    struct block *block = cache_block_at(&t->cache, offset);
+    if (block) cache_unlink(&t->cache, block);
+    *(u64 *)(uintptr_t)regs[REG_RSP] = (u64)(uintptr_t)translator_thunks[THUNK_RETURN_MISS];
+}
+
+static void kicked(int signal, siginfo_t *info, void *context)
+{
+    struct vcpu *v = watched;
+    const greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
+    int error = errno;
+    if (!v || v->deterministic || !__atomic_load_n(&v->pending, __ATOMIC_RELAXED)) return;
+    const struct engine *t = v->engine;
+    v->counters->kicks++;
+    if (arena_holds(&t->cache.arena, (u64)regs[REG_RIP])) {
+        cut_off(v, regs);
+    } else {
+        struct itimerspec soon = {.it_value.tv_nsec = KICK_AGAIN_NS};
+        timer_settime(kick_timer, 0, &soon, NULL);
+        v->counters->kicks_again++;
+    }
+    errno = error;
+}
+
+static int take_kicks(void)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = KICK_SIGNAL};
+    event._sigev_un._tid = gettid();
+    if (timer_create(CLOCK_MONOTONIC, &event, &kick_timer) < 0) return -errno;
+    struct sigaction action = {.sa_sigaction = kicked, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
+    return sigaction(KICK_SIGNAL, &action, NULL) < 0 ? -errno : 0;
+}
+
 /* --- a profiler's clock --- */
 
 static void tick(int signal, siginfo_t *info, void *context)
@@ -147,6 +190,7 @@ int translator_install_sampler(int signal)
 int translator_install_signals(void)
 {
     int error = give_signal_stack();
+    if (!error) error = take_kicks();
     if (error) return error;
     struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK};
     static const int signals[] = {SIGFPE, SIGSEGV};

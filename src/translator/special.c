@@ -1,6 +1,6 @@
 /*
  * Forms of an instruction that are done in line while its others are rewritten or left to the interpreter:
- * moves from and to segment and control registers, bit strings in memory, LDMXCSR.
+ * moves from and to segment and control registers, bit strings in memory, CMPXCHG, LDMXCSR.
  */
 #include "build.h"
 
@@ -136,6 +136,32 @@ static bool bit_string_is_simple(const struct build *b, const struct insn *i)
            mode_seg(b->mode, i->mem_seg) != MODE_SEG_LIMITED;
 }
 
+/* --- CMPXCHG: load, compare and store are faster than the processor's own, where nobody else writes --- */
+
+static bool emit_cmpxchg(struct build *b)
+{
+    struct host_mem mem;
+    if (!access_operand(b, 4, true, &mem)) return false;
+    emit_load32(&b->e, REG_TEMP, mem);
+    emit_rr(&b->e, false, 0x39, REG_TEMP, RAX); /* cmp eax, r11d */
+    u32 differs = emit_jcc(&b->e, CC_NZ);
+    emit_store32(&b->e, mem, host_gpr(b->i->op[1].reg));
+    u32 done = emit_jmp(&b->e);
+    emit_here32(&b->e, differs);
+    emit_store32(&b->e, mem, REG_TEMP); /* it always writes, and faults if it may not */
+    emit_mov_rr32(&b->e, RAX, REG_TEMP);
+    emit_here32(&b->e, done);
+    b->flags = FLAGS_HOST;
+    return true;
+}
+
+static bool cmpxchg_is_simple(const struct build *b, const struct insn *i)
+{
+    const struct operand *to = &i->op[0];
+    return i->mnemonic == ZYDIS_MNEMONIC_CMPXCHG && to->kind == OPND_MEM && to->bytes == 4 &&
+           segment_is_reachable(b, i->mem_seg, true) && !b->t->config.keep_locks && !b->t->config.exact_flags;
+}
+
 /* --- LDMXCSR: reserved bits are the interpreter's #GP, all else is the host's own --- */
 
 static bool emit_ldmxcsr(struct build *b)
@@ -182,6 +208,7 @@ emit_function *special_emitter(const struct build *b, const struct insn *i)
 {
     const struct operand *to = &i->op[0];
     if (bit_string_is_simple(b, i)) return emit_bit_string;
+    if (cmpxchg_is_simple(b, i)) return emit_cmpxchg;
     if (i->mnemonic == ZYDIS_MNEMONIC_LDMXCSR && segment_is_reachable(b, i->mem_seg, false))
         return emit_ldmxcsr;
     if (b->v->no_fast_entry) return NULL;

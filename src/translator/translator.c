@@ -104,13 +104,14 @@ enum exit_reason translator_run(struct vcpu *v)
     struct engine *t = v->engine;
     t->first = true;
     v->shadow->window_unsettled = true; /* this thread may have run another machine */
+    /* Before translator_next() looks at v->pending: a kick between there and the code must not be lost. */
+    struct vcpu *outer = signal_frame_watch(v);
     u64 code = translator_next(v);
     if (code != (u64)(uintptr_t)translator_leave) {
         v->counters->engine_entries++;
-        struct vcpu *outer = signal_frame_watch(v);
         translator_enter(v, (const void *)(uintptr_t)code);
-        signal_frame_watch(outer);
     }
+    signal_frame_watch(outer);
     return t->reason;
 }
 

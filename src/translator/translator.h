@@ -18,6 +18,7 @@ struct translator_config {
                               needed */
     bool no_checked_sites; /* instructions that fault in windows stay there */
     bool no_relocation;    /* no block is copied to serve another EIP */
+    bool no_kicks;         /* loops and calls look whether something is pending */
     bool no_site_cache;    /* indirect branches always look up */
     bool no_return_stack;  /* guest returns are indirect branches like others */
     bool no_flag_lookahead; /* flags are live behind every block */
@@ -52,7 +53,12 @@ void translator_before_flush(struct vcpu *v, void (*call)(void *owner), void *ow
 void translator_list_block(struct vcpu *v, FILE *out);
 
 /* Host signals that stem from guest instructions (#DE, #MF, #XM raised by the host CPU inside translated
- * code) are taken here; install once per process. Returns 0 or -errno. */
+ * code) are taken here, and kicks; the vCPU's thread installs them, once. Returns 0 or -errno. */
 int translator_install_signals(void);
+
+/* Whoever sets a bit of vcpu.pending on another thread sends this signal to the vCPU's thread afterwards:
+ * translated code does not look by itself. (Ignored by default, so a thread that does not run guests takes no
+ * harm.) */
+#define KICK_SIGNAL SIGURG
 
 #endif

@@ -181,6 +181,7 @@ static bool make_memory(struct vm *vm, char *error, size_t error_bytes)
     vm->shadow.forced_slow = vm->options->translator.forced_slow;
     vm->shadow.untraced = vm->options->no_traces;
     vm->shadow.windows = vm->options->windows;
+    vm->shadow.no_low_window = vm->options->no_low_window;
     if (vm->options->window_mappings) vm->shadow.window_mappings_max = vm->options->window_mappings;
     vm->shadow.no_prefill = vm->options->no_prefill;
     return true;

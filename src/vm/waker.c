@@ -1,6 +1,7 @@
 #include "waker.h"
 
 #include "cpu/vcpu.h"
+#include "translator/translator.h"
 
 #include <errno.h>
 #include <linux/futex.h>
@@ -51,6 +52,9 @@ static void raise_event(struct waker *waker, u32 event)
     __atomic_or_fetch(waker->pending, PENDING_HOST, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&waker->waiting, __ATOMIC_SEQ_CST))
         syscall(SYS_futex, waker->pending, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    else if (!pthread_equal(pthread_self(),
+                            waker->vcpu_thread)) /* which looks by itself when it leaves C code */
+        pthread_kill(waker->vcpu_thread, KICK_SIGNAL);
 }
 
 void waker_wake(struct waker *waker)
@@ -149,7 +153,8 @@ int waker_start(struct waker *waker, u32 *pending, int input_fd, u64 timeout_ns)
     sigset_t set;
     watched_signals(&set);
     *waker =
-        (struct waker){.pending = pending,
+        (struct waker){.vcpu_thread = pthread_self(),
+                       .pending = pending,
                        .input_fd = input_fd,
                        .kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
                        .timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),

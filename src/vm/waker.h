@@ -33,7 +33,7 @@ enum waker_event {
 };
 
 struct waker {
-    pthread_t thread;
+    pthread_t thread, vcpu_thread;
     u32 *pending; /* vcpu.pending */
     int kick_fd;  /* eventfd */
     int timer_fd;
@@ -54,7 +54,7 @@ struct waker {
 /* Block the signals of invariant 3 in this thread and those it will start. Before any other thread exists. */
 void waker_block_signals(void);
 
-/* Start the thread. Returns 0 or -errno. `pending` must outlive the waker. */
+/* Start the thread; the vCPU thread calls this. Returns 0 or -errno. `pending` must outlive the waker. */
 int waker_start(struct waker *waker, u32 *pending, int input_fd, u64 timeout_ns);
 void waker_stop(struct waker *waker);
 

@@ -82,6 +82,10 @@ tight_loops:
 3:  UNTIL_TICKS(2, mov ebx, offset 1b; jmp ebx)
     UNTIL_TICKS(2, call function; jmp 1b)
     UNTIL_TICKS(2, push offset 1b; ret)
+    UNTIL_TICKS(2, jmp 5f; 4: jmp 1b; 5: jmp 4b)
+    UNTIL_TICKS(2, push offset 1b; push offset function; push offset function; push offset function; ret)
+    UNTIL_TICKS(2, call calling; jmp 1b)
+    UNTIL_TICKS(2, call dword ptr [pointer]; jmp 1b)
     UNTIL_TICKS(2, pushfd; popfd; jmp 1b)
     UNTIL_TICKS(2, pause; jmp 1b)
     UNTIL_TICKS(2, cli; nop; sti; nop; jmp 1b)
@@ -111,6 +115,10 @@ tight_loops:
     CHECK_EQ(ecx, FL_OF + FL_SF + FL_AF + FL_PF)
     ret
 function: ret
+calling:
+    call function
+    call function
+    ret
 
 /* REP MOVS of megabytes, interrupted in the middle and taken up again */
 AREA1 = 0x400000
@@ -370,6 +378,7 @@ controller:
 
     .data
     .balign 4
+pointer: .long function
 never: .long 0
     .bss
     .balign 4
