@@ -17,7 +17,7 @@ jobs=${RINGER_JOBS:-$(nproc)}
 guest_done_status=$((0x10 << 1 | 1))
 
 packages_build=(build-essential cmake ninja-build pkg-config libzydis-dev libzycore-dev libcapstone-dev libelf-dev
-    liblzma-dev libzstd-dev zlib1g-dev acpica-tools)
+    liblzma-dev libzstd-dev zlib1g-dev libsdl2-dev libvncserver-dev acpica-tools)
 packages_guest=(cpio gzip)
 # shellcheck disable=SC2034
 packages_media=(memtest86+ ipxe grub-pc-bin grub-common isolinux syslinux-common xorriso mtools)

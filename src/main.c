@@ -1,12 +1,19 @@
 /*
- * ringer: the program. Options, signals, terminal, machine; then the run loop, and tidying up on the way out.
+ * ringer: the program. Options, signals, terminal, machine, its screen; then the run loop, and tidying up on
+ * the way out.
+ *
+ * Without a window the machine runs in the process's first thread. A window has that one for itself, and the
+ * machine another: what belongs to a thread (the signal stack, the profiler's timer) is set up in
+ * run_machine().
  */
 #include "base/log.h"
 #include "translator/translator.h"
 #include "ui/terminal.h"
 #include "vm/disk_command.h"
 #include "vm/dispatcher.h"
+#include "vm/frontends.h"
 #include "vm/instruments.h"
+#include "vm/key_script.h"
 #include "vm/lockstep.h"
 #include "vm/screen.h"
 #include "vm/trace.h"
@@ -20,6 +27,12 @@
 
 #define RINGER_VERSION "0.1.0"
 
+struct session {
+    struct vm *vm;
+    struct instruments instruments;
+    int status;
+};
+
 static struct trace *open_trace(const struct options *options)
 {
     char error[512];
@@ -29,9 +42,32 @@ static struct trace *open_trace(const struct options *options)
     return trace;
 }
 
+/* The machine's thread. */
+static void run_machine(void *argument)
+{
+    struct session *session = argument;
+    struct vm *vm = session->vm;
+    int failed = translator_install_signals();
+    if (failed) die(STATUS_HOST, "cannot take host signals: %s", strerror(-failed));
+    if (vm->waker) waker_kick_me(vm->waker);
+    failed = instruments_start(&session->instruments);
+    if (failed) die(STATUS_HOST, "cannot sample for the profile: %s", strerror(-failed));
+    if (vm->options->lockstep) {
+        session->status = lockstep_run(vm);
+    } else {
+        dispatcher_run(vm);
+        session->status = vm->status;
+    }
+    fpu_park(&vm->vcpu);
+    instruments_stop(&session->instruments);
+    chipset_flush_output(&vm->chipset);
+    wire_console_stopped(&vm->chipset.console);
+}
+
 static int run(const struct options *options)
 {
     char error[512];
+    struct session session;
     int status = STATUS_USAGE;
     if ((options->screen_dump && !screen_dump_check(options->screen_dump, error, sizeof(error))) ||
         (options->screenshot && !screen_dump_check(options->screenshot, error, sizeof(error))))
@@ -40,41 +76,32 @@ static int run(const struct options *options)
     struct vm *vm = machine_create(options, MACHINE_LEADER, &status, error, sizeof(error));
     if (!vm) die(status, "%s", error);
     vm->trace = trace;
-    struct instruments instruments;
-    status = instruments_open(&instruments, vm, error, sizeof(error));
+    session.vm = vm;
+    status = instruments_open(&session.instruments, vm, error, sizeof(error));
+    if (status) die(status, "%s", error);
+    struct frontends frontends;
+    status = frontends_open(&frontends, vm, error, sizeof(error));
     if (status) die(status, "%s", error);
 
     int input_fd = chipset_input_fd(&vm->chipset);
     if (input_fd >= 0) terminal_enter_raw(input_fd);
-    int failed = translator_install_signals();
-    if (failed) die(STATUS_HOST, "cannot take host signals: %s", strerror(-failed));
     struct waker waker;
-    failed =
+    int failed =
         waker_start(&waker, &vm->vcpu.pending, options->deterministic ? -1 : input_fd, options->timeout_ns);
     if (failed) die(STATUS_HOST, "cannot start the timer thread: %s", strerror(-failed));
     machine_set_waker(vm, &waker);
 
-    failed = instruments_start(&instruments);
-    if (failed) die(STATUS_HOST, "cannot sample for the profile: %s", strerror(-failed));
-    if (options->lockstep) {
-        status = lockstep_run(vm);
-    } else {
-        dispatcher_run(vm);
-        status = vm->status;
-    }
+    frontends_run(&frontends, run_machine, &session);
 
-    fpu_park(&vm->vcpu);
-    instruments_stop(&instruments);
-    chipset_flush_output(&vm->chipset);
     waker_stop(&waker);
     machine_set_waker(vm, NULL);
     terminal_restore();
     if (vm->last_words[0]) fprintf(stderr, "ringer: %s\n", vm->last_words);
     machine_dump_screen(vm);
-    instruments_close(&instruments);
+    instruments_close(&session.instruments);
     trace_close(trace);
     machine_destroy(vm);
-    return status;
+    return session.status;
 }
 
 int main(int argc, char **argv)
@@ -86,6 +113,7 @@ int main(int argc, char **argv)
     if (!options_parse(argc, argv, &options, &command, error, sizeof(error))) die(STATUS_USAGE, "%s", error);
     switch (command) {
     case COMMAND_HELP: options_help(stdout); return STATUS_OK;
+    case COMMAND_HELP_KEYS: key_script_help(stdout); return STATUS_OK;
     case COMMAND_VERSION: puts("ringer " RINGER_VERSION); return STATUS_OK;
     case COMMAND_RUN: break;
     }

@@ -246,6 +246,13 @@ static void take_parameter(struct i8042 *kbc, u8 command, u8 value)
     }
 }
 
+static void tell_lamps(struct i8042 *kbc)
+{
+    if (kbc->leds == kbc->keyboard.leds) return;
+    kbc->leds = kbc->keyboard.leds;
+    if (kbc->lamps) kbc->lamps(kbc->lamps_owner, kbc->leds);
+}
+
 static void data_write(void *device, u32 offset, unsigned size, u32 value)
 {
     struct i8042 *kbc = device;
@@ -257,6 +264,7 @@ static void data_write(void *device, u32 offset, unsigned size, u32 value)
     } else {
         *mode(kbc) &= ~MODE_KEYBOARD_OFF;
         ps2_keyboard_write(&kbc->keyboard, value);
+        tell_lamps(kbc);
     }
     update(kbc);
     pump(kbc);
@@ -292,6 +300,7 @@ void i8042_reset(struct i8042 *kbc)
 {
     timer_cancel(&kbc->timer);
     ps2_keyboard_reset(&kbc->keyboard);
+    tell_lamps(kbc);
     ps2_mouse_reset(&kbc->mouse);
     ps2_clear(&kbc->answers);
     *mode(kbc) = MODE_KEYBOARD_INTERRUPT | MODE_SYSTEM | MODE_MOUSE_OFF | MODE_TRANSLATE;
@@ -299,6 +308,12 @@ void i8042_reset(struct i8042 *kbc)
     kbc->last_was_command = kbc->full = kbc->from_mouse = kbc->break_prefix = false;
     set_output_port(kbc, PORT_NOT_RESET | PORT_A20);
     update(kbc);
+}
+
+void i8042_watch_lamps(struct i8042 *kbc, void (*lamps)(void *owner, u8 leds), void *owner)
+{
+    kbc->lamps = lamps;
+    kbc->lamps_owner = owner;
 }
 
 void i8042_init(struct i8042 *kbc, struct clock *clock, const struct i8042_wiring *wiring)

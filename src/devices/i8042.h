@@ -38,11 +38,17 @@ struct i8042 {
     u8 output;                /* the buffer */
     bool full, from_mouse;
     bool break_prefix; /* translation: an F0 came before */
+    u8 leds;           /* as last told */
+    void (*lamps)(void *owner, u8 leds);
+    void *lamps_owner;
 };
 
 void i8042_init(struct i8042 *kbc, struct clock *clock, const struct i8042_wiring *wiring);
 /* As a BIOS leaves it: keyboard on and translated, its interrupt enabled; mouse port off. */
 void i8042_reset(struct i8042 *kbc);
+
+/* From now on tell of the keyboard's lamps: PS2_LED_... that are on. */
+void i8042_watch_lamps(struct i8042 *kbc, void (*lamps)(void *owner, u8 leds), void *owner);
 
 /* A key event as set 1 codes (E0 prefix, 80h for a break), whole. False: it was lost, the guest is not
  * listening. */

@@ -2,6 +2,7 @@
  * The PS/2 mouse. See ps2_mouse.h.
  *
  * A packet:   yo xo ys xs 1 M R L | x 7-0 | y 7-0 | wheel (identity 3)
+ *                                                 | 0 0 5th 4th wheel 3-0 (identity 4)
  */
 #include "ps2_mouse.h"
 
@@ -25,7 +26,15 @@ enum {
 };
 
 enum { PACKET_ALWAYS = 0x08, PACKET_X_NEGATIVE = 0x10, PACKET_Y_NEGATIVE = 0x20 };
-enum { IDENTITY_PLAIN = 0, IDENTITY_WHEEL = 3 };
+enum { IDENTITY_PLAIN = 0, IDENTITY_WHEEL = 3, IDENTITY_EXPLORER = 4 };
+
+#define FIRST_BYTE_BUTTONS (PS2_BUTTON_LEFT | PS2_BUTTON_RIGHT | PS2_BUTTON_MIDDLE)
+
+/* Buttons a packet can tell of. */
+static u8 told_buttons(const struct ps2_mouse *mouse)
+{
+    return mouse->identity == IDENTITY_EXPLORER ? PS2_BUTTONS : FIRST_BYTE_BUTTONS;
+}
 
 static void forget_movement(struct ps2_mouse *mouse)
 {
@@ -75,17 +84,19 @@ static void put_packet(struct ps2_mouse *mouse, struct ps2_queue *queue, bool sc
         wheel = clamp(mouse->wheel, -8, 7);
     mouse->dx -= dx;
     mouse->dy -= dy;
-    mouse->wheel = mouse->identity == IDENTITY_WHEEL ? mouse->wheel - wheel : 0;
+    mouse->wheel = mouse->identity >= IDENTITY_WHEEL ? mouse->wheel - wheel : 0;
     mouse->changed = mouse->dx || mouse->dy || mouse->wheel;
     if (scaled) {
         dx = scale(dx);
         dy = scale(dy);
     }
-    ps2_put(queue, PACKET_ALWAYS | mouse->buttons | (dx < 0 ? PACKET_X_NEGATIVE : 0) |
+    ps2_put(queue, PACKET_ALWAYS | (mouse->buttons & FIRST_BYTE_BUTTONS) | (dx < 0 ? PACKET_X_NEGATIVE : 0) |
                        (dy < 0 ? PACKET_Y_NEGATIVE : 0));
     ps2_put(queue, dx);
     ps2_put(queue, dy);
     if (mouse->identity == IDENTITY_WHEEL) ps2_put(queue, wheel);
+    if (mouse->identity == IDENTITY_EXPLORER)
+        ps2_put(queue, (wheel & 0x0f) | (mouse->buttons & (PS2_BUTTON_BACK | PS2_BUTTON_FORWARD)) << 1);
 }
 
 static void acknowledge(struct ps2_mouse *mouse)
@@ -198,7 +209,10 @@ static const struct command_row {
 
 static void set_rate(struct ps2_mouse *mouse, u8 rate)
 {
-    if (mouse->knock[0] == 200 && mouse->knock[1] == 100 && rate == 80) mouse->identity = IDENTITY_WHEEL;
+    if (mouse->knock[0] == 200 && rate == 80) {
+        if (mouse->knock[1] == 100) mouse->identity = IDENTITY_WHEEL;
+        if (mouse->knock[1] == 200) mouse->identity = IDENTITY_EXPLORER;
+    }
     mouse->knock[0] = mouse->knock[1];
     mouse->knock[1] = rate;
     mouse->rate = rate;
@@ -260,8 +274,8 @@ void ps2_mouse_event(struct ps2_mouse *mouse, int right, int down, int wheel, u8
     mouse->wheel = clamp(mouse->wheel + clamp(wheel, -limit, limit), -limit, limit);
     mouse->changed = true;
     /* A packet for the old buttons' successor at once, so that a click between two fetches is not lost. */
-    bool clicked = (buttons & 7) != mouse->buttons;
-    mouse->buttons = buttons & 7;
+    bool clicked = (buttons ^ mouse->buttons) & told_buttons(mouse);
+    mouse->buttons = buttons & PS2_BUTTONS;
     if (clicked && streaming(mouse) && ps2_room(&mouse->events) >= 4)
         put_packet(mouse, &mouse->events, mouse->double_scale);
 }

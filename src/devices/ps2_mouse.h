@@ -1,7 +1,8 @@
 /*
  * A PS/2 mouse with a wheel: the standard mouse (IBM PS/2 Hardware Interface Technical Reference, "Mouse")
  * that becomes an IntelliMouse, with identity 3 and packets of four bytes, when it sees the sample rates 200,
- * 100, 80 in a row (Microsoft, "Key support, keyboard scan codes, and Windows"; the knock). Only the i8042
+ * 100, 80 in a row (Microsoft, "Key support, keyboard scan codes, and Windows"; the knock), and an
+ * IntelliMouse Explorer, with identity 4 and two more buttons, when it sees 200, 200, 80. Only the i8042
  * calls this.
  *
  * Movement is summed until the controller fetches a packet, so that a slow guest gets fewer and larger ones,
@@ -12,11 +13,18 @@
 
 #include "ps2.h"
 
-enum { PS2_BUTTON_LEFT = 1, PS2_BUTTON_RIGHT = 2, PS2_BUTTON_MIDDLE = 4 };
+enum {
+    PS2_BUTTON_LEFT = 1,
+    PS2_BUTTON_RIGHT = 2,
+    PS2_BUTTON_MIDDLE = 4,
+    PS2_BUTTON_BACK = 8,
+    PS2_BUTTON_FORWARD = 16,
+    PS2_BUTTONS = 31,
+};
 
 struct ps2_mouse {
     struct ps2_queue replies, events; /* events: whole packets, and what is left of the one being fetched */
-    u8 identity;                      /* 0 or 3 */
+    u8 identity;                      /* 0, 3 or 4 */
     u8 resolution, rate;
     u8 knock[2]; /* the sample rates before `rate` */
     u8 command;  /* waits for its parameter, or 0 */

@@ -74,9 +74,9 @@ struct phys {
     void (*watched_written)(void *owner, u64 gpa, u64 bytes);
     void (*protect)(void *owner, u64 gpa_page);
     void (*before_device)(void *owner);
-    void (*tracked_written)(void *owner);
     /* A bus master wrote a dword where interrupt controllers listen. May be NULL. */
     void (*message)(void *owner, u64 gpa, u32 value);
+    void (*tracked_written)(void *owner);
     void *owner;
     u64 mmio_accesses;
     u8 *rom_flags[PHYS_MAX_REGIONS]; /* what phys_map_rom() allocated and a region still uses */

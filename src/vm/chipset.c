@@ -213,7 +213,9 @@ bool chipset_init(struct chipset *c, struct vm *vm, char *error, size_t error_by
         snprintf(error, error_bytes, "cannot fit interrupt controllers: %s", strerror(-failed));
         return false;
     }
-    return video_init(&c->video, vm, error, error_bytes) && wire_ide_init(&c->ide, vm, error, error_bytes) &&
+    return video_init(&c->video, vm, error, error_bytes) &&
+           wire_console_init(&c->console, vm, error, error_bytes) &&
+           wire_ide_init(&c->ide, vm, error, error_bytes) &&
            wire_floppy_init(&c->floppy, vm, error, error_bytes) &&
            fit_serial_ports(c, vm, error, error_bytes) && fit_debug_ports(c, vm, error, error_bytes) &&
            wire_virtio_init(&c->virtio, vm, error, error_bytes) &&
@@ -227,6 +229,7 @@ void chipset_destroy(struct chipset *c)
         char_link_destroy(c->link[n]);
     wire_virtio_destroy(&c->virtio);
     chardev_close(&c->debug_back_end);
+    wire_console_destroy(&c->console);
     firmware_destroy(&c->firmware);
     video_destroy(&c->video);
 }
@@ -244,14 +247,15 @@ void chipset_reset(struct chipset *c)
     i440fx_reset(&c->host_bridge);
     piix3_reset(&c->isa_bridge);
     piix4_pm_reset(&c->power);
+    wire_console_reset(&c->console);
     video_reset(&c->video);
     wire_ide_reset(&c->ide);
     wire_floppy_reset(&c->floppy);
     if (c->isa_pnp_read_port) isa_pnp_reset(&c->isa_pnp);
     for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
         if (c->serial_fitted[n]) uart_reset(&c->serial[n].uart);
-    firmware_reset(&c->firmware);
     wire_virtio_reset(&c->virtio);
+    firmware_reset(&c->firmware);
 }
 
 void chipset_firmware_loaded(struct chipset *c)
@@ -290,6 +294,8 @@ void chipset_start(struct chipset *c)
 {
     struct char_link *link = input_link(c);
     if (link) char_link_start(link);
+    if (!c->started) wire_console_start(&c->console);
+    c->started = true;
 }
 
 void chipset_input_ready(struct chipset *c)
@@ -310,4 +316,5 @@ void chipset_mirror_input(struct chipset *leader, struct chipset *follower)
 {
     for (unsigned n = 0; n < leader->links; n++)
         char_link_mirror(leader->link[n], follower->link[n]);
+    leader->console.mirror = &follower->console;
 }

@@ -21,6 +21,7 @@
 #include "serial_port.h"
 #include "shadow_ram.h"
 #include "wire_apic.h"
+#include "wire_console.h"
 #include "wire_firmware.h"
 #include "wire_floppy.h"
 #include "wire_ide.h"
@@ -58,12 +59,14 @@ struct chipset {
     struct chardev debug_back_end;
     struct irq_line irq13;
     struct shadow_ram shadow_ram;
-    struct firmware firmware;
-    struct wire_ide ide;
-    struct wire_floppy floppy;
     struct wire_virtio virtio;
     struct char_link *link[CHIPSET_LINKS]; /* to the host: serial ports, consoles */
     unsigned links;
+    struct wire_console console;
+    bool started;
+    struct firmware firmware;
+    struct wire_ide ide;
+    struct wire_floppy floppy;
 };
 
 /* Wire everything. Returns false with one sentence in error when a back end cannot be opened. */

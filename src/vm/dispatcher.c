@@ -156,7 +156,7 @@ static void stand_still(struct vm *vm)
     fpu_shelter(v);
     chipset_flush_output(&vm->chipset);
     u32 kept = __atomic_exchange_n(&v->pending, 0, __ATOMIC_SEQ_CST);
-    u64 retry_at_ns = host_now_ns() + PAUSE_RETRY_S * 1000000000ull;
+    u64 retry_at_ns = vm->paused & PAUSE_DISK ? host_now_ns() + PAUSE_RETRY_S * 1000000000ull : UINT64_MAX;
     if (!(kept & PENDING_HOST)) {
         if (vm->waker)
             waker_wait(vm->waker, retry_at_ns);

@@ -7,12 +7,15 @@
 
 static void stalled(void *machine, const char *message)
 {
-    machine_pause(machine, message);
+    log_warn("%s; the machine stands still until this can be done (tried every %u s, and on SIGUSR2)",
+             message, PAUSE_RETRY_S);
+    machine_pause(machine, PAUSE_DISK);
 }
 
 static void resumed(void *machine)
 {
-    machine_resume(machine);
+    log_warn("the machine goes on");
+    machine_resume(machine, PAUSE_DISK);
 }
 
 /* Lockstep: both machines do the same, so neither may see what the other writes. */

@@ -50,15 +50,15 @@ GENERAL_REGS static void before_device(void *owner)
     fpu_shelter(&vm->vcpu);
 }
 
-GENERAL_REGS static void tracked_written(void *owner)
-{
-    video_written(&((struct vm *)owner)->chipset.video);
-}
-
 static void message(void *owner, u64 gpa, u32 value)
 {
     struct vm *vm = owner;
     apic_wires_message(&vm->chipset.apic, gpa, value);
+}
+
+GENERAL_REGS static void tracked_written(void *owner)
+{
+    video_written(&((struct vm *)owner)->chipset.video);
 }
 
 void machine_memory_changed(struct vm *vm, u64 gpa, u64 bytes)
@@ -173,8 +173,8 @@ static bool make_memory(struct vm *vm, char *error, size_t error_bytes)
     vm->phys.watched_written = watched_written;
     vm->phys.protect = protect;
     vm->phys.before_device = before_device;
-    vm->phys.tracked_written = tracked_written;
     vm->phys.message = message;
+    vm->phys.tracked_written = tracked_written;
     vm->phys.owner = vm;
     failed = shadow_init(&vm->shadow, &vm->phys, &vm->counters);
     if (failed) return fail(error, error_bytes, "cannot have shadow page tables", failed);
@@ -335,20 +335,23 @@ void vm_stop(struct vm *vm, enum stop_cause cause, int status, const char *forma
     __atomic_or_fetch(&vm->vcpu.pending, PENDING_EXIT, __ATOMIC_SEQ_CST);
 }
 
-void machine_pause(struct vm *vm, const char *message)
+static void set_paused(struct vm *vm, u8 paused)
 {
-    if (vm->paused) return;
-    vm->paused = true;
-    log_warn("%s; the machine stands still until this can be done (tried every %u s, and on SIGUSR2)",
-             message, PAUSE_RETRY_S);
+    struct console *console = &vm->chipset.console.console;
+    vm->paused = paused;
+    vm_time_freeze(&vm->time, paused);
+    console_set(console, &console->paused, paused != 0);
+}
+
+void machine_pause(struct vm *vm, enum pause_reason reason)
+{
+    set_paused(vm, vm->paused | reason);
     __atomic_or_fetch(&vm->vcpu.pending, PENDING_HOST, __ATOMIC_SEQ_CST);
 }
 
-void machine_resume(struct vm *vm)
+void machine_resume(struct vm *vm, enum pause_reason reason)
 {
-    if (!vm->paused) return;
-    vm->paused = false;
-    log_warn("the machine goes on");
+    set_paused(vm, vm->paused & ~reason);
 }
 
 void machine_request_reset(struct vm *vm, bool hard)

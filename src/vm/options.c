@@ -5,6 +5,7 @@
 
 #include "cpu/cpuid.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* 2024-01-01 00:00:00 UTC: a deterministic run may not depend on today. */
@@ -12,8 +13,8 @@
 
 /* In the order of ringer help. */
 static const struct option_group *const groups[] = {
-    &options_boot,     &options_drives,  &options_machine, &options_devices,
-    &options_watching, &options_engines, &options_qemu,
+    &options_boot,    &options_drives,   &options_machine, &options_devices,
+    &options_display, &options_watching, &options_engines, &options_qemu,
 };
 
 static const struct option_row *find_row(const char *name, size_t length)
@@ -47,6 +48,13 @@ static bool parse_one(int argc, char **argv, int *at, struct options *options, s
     return true;
 }
 
+static bool wants_window(const struct options *o)
+{
+    const char *x = getenv("DISPLAY"), *wayland = getenv("WAYLAND_DISPLAY");
+    bool desktop = (x && *x) || (wayland && *wayland);
+    return desktop && !o->boot.kernel && !o->nographic && !o->vnc && !o->serial_count;
+}
+
 /* What only the whole command line can tell. */
 static bool check_together(struct options *o, struct complaint *c)
 {
@@ -62,7 +70,15 @@ static bool check_together(struct options *o, struct complaint *c)
         return COMPLAIN(c, "--lockstep compares both engines: --engine=interp makes no sense with it");
     if (!drive_options_settle(&o->drives, c->text, c->bytes)) return false;
     if (!device_options_settle(&o->devices, c->text, c->bytes)) return false;
-    if (!o->serial_count && !device_options_use(&o->devices, "stdio")) o->serial[0] = "stdio";
+    if (o->keys && o->typed) return COMPLAIN(c, "--keys and --type cannot be had together");
+    if (o->keys && !strcmp(o->keys, "-") && o->lockstep)
+        return COMPLAIN(c, "--lockstep runs a script of keys twice: give it in a file");
+    if (o->nographic && o->display == DISPLAY_WINDOW)
+        return COMPLAIN(c, "-nographic and a window cannot be had together");
+    if (o->display == DISPLAY_AUTO) o->display = wants_window(o) ? DISPLAY_WINDOW : DISPLAY_NONE;
+    /* Who has a window looks there, and wants Ctrl-C to mean what it always does. */
+    if (!o->serial_count && !device_options_use(&o->devices, "stdio"))
+        o->serial[0] = o->display == DISPLAY_WINDOW ? "null" : "stdio";
     if (o->deterministic && o->rtc_base < 0) o->rtc_base = DETERMINISTIC_RTC_BASE;
     return true;
 }
@@ -80,7 +96,8 @@ bool options_parse(int argc, char **argv, struct options *options, enum command 
     *command = COMMAND_RUN;
     int at = 1;
     if (argc < 2 || !strcmp(argv[1], "help")) {
-        *command = COMMAND_HELP;
+        bool keys = argc > 2 && !strcmp(argv[2], "keys");
+        *command = keys ? COMMAND_HELP_KEYS : COMMAND_HELP;
         return true;
     }
     if (!strcmp(argv[1], "run"))
@@ -125,6 +142,7 @@ void options_help(FILE *out)
     fputs("ringer run OPTION...    run a 32-bit x86 operating system, unmodified, as an ordinary process\n"
           "ringer disk ...         make, show and convert disk images; alone: how\n"
           "ringer help             this text\n"
+          "ringer help keys        the language of scripts for --keys\n"
           "ringer --version\n\n"
           "\"run\" may be left out. An option may have one dash or two, and its argument behind '=' or as "
           "the next word.\n",
@@ -143,7 +161,7 @@ void options_help(FILE *out)
           "  2   bad option or bad input file: nothing was run\n"
           "  3   the host refused something (memory, a file, the terminal)\n"
           "  4   --lockstep found a difference\n"
-          "  5   --timeout ran out\n"
+          "  5   --timeout ran out, or what a script of keys waited for did not come\n"
           "  2V+1   the guest wrote V to the debug exit port\n",
           out);
 }

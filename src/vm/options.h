@@ -18,13 +18,19 @@
 
 struct cpu_model;
 
+enum display_kind {
+    DISPLAY_AUTO, /* a window if the machine boots from media and there is a desktop */
+    DISPLAY_NONE,
+    DISPLAY_WINDOW,
+};
+
 /* -vga */
 enum video_card { VIDEO_STANDARD, VIDEO_NONE };
 
 enum engine { ENGINE_TRANSLATE, ENGINE_INTERP };
 
 /* What the command asks for. */
-enum command { COMMAND_RUN, COMMAND_HELP, COMMAND_VERSION };
+enum command { COMMAND_RUN, COMMAND_HELP, COMMAND_HELP_KEYS, COMMAND_VERSION };
 
 struct options {
     struct boot_files boot;
@@ -48,6 +54,13 @@ struct options {
     bool no_apic;
     bool no_kvm_clock;
     bool no_isa_pnp;
+    const char *name;          /* of the machine, for titles; NULL: none */
+    const char *keys;          /* script of keys: a file or "-", or NULL */
+    const char *typed;         /* text to be typed, or NULL */
+    enum display_kind display; /* after options_parse(): not DISPLAY_AUTO */
+    bool full_screen;
+    bool whole_scale; /* the window's picture is enlarged by whole factors only */
+    const char *vnc;  /* what -vnc says, or NULL */
     bool no_reboot;
     bool no_shutdown;
 

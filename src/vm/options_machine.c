@@ -9,6 +9,15 @@
 #include <string.h>
 #include <time.h>
 
+/* NAME, perhaps with more behind it that QEMU tells its host. */
+static bool set_name(struct options *o, const char *value, struct complaint *c)
+{
+    char *comma = strchr((char *)value, ',');
+    if (comma) *comma = 0;
+    o->name = value;
+    return true;
+}
+
 static bool set_memory(struct options *o, const char *value, struct complaint *c)
 {
     char *size = option_item(value, "size");
@@ -80,18 +89,10 @@ static bool set_rtc(struct options *o, const char *value, struct complaint *c)
     return good;
 }
 
-static bool set_video(struct options *o, const char *value, struct complaint *c)
-{
-    if (strcmp(value, "std") && strcmp(value, "none"))
-        return COMPLAIN(c, "there is no video card \"%s\"; there are std and none", value);
-    o->video = value[0] == 's' ? VIDEO_STANDARD : VIDEO_NONE;
-    return true;
-}
-
 static const struct option_row rows[] = {
+    {"name", "NAME", "what the machine is called, in titles", set_name, 0, 0},
     {"memory", "SIZE", "guest memory: 512 or 512M, 1G, ... (default 128M)", set_memory, 0, 0},
     {"m", "SIZE", NULL, set_memory, 0, 0},
-    {"vga", "CARD", "video card: std (VGA with linear modes to 2560x1600, default) or none", set_video, 0, 0},
     {"cpu", "MODEL", "CPU model (default max: all that Ringer does on this host)", set_cpu, 0, 0},
     {"serial", "TO", "next serial port: stdio, null, none, file:PATH (default stdio)", set_serial, 0, 0},
     {"debugcon", "TO", "debug console at port E9h: stdio, null, file:PATH", STRING(debugcon)},

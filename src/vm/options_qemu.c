@@ -44,14 +44,18 @@ static bool check_monitor(struct options *o, const char *value, struct complaint
                : COMPLAIN(c, "there is no monitor to put on \"%s\"", value);
 }
 
+static bool check_layout(struct options *o, const char *value, struct complaint *c)
+{
+    return !strcmp(value, "en-us") ? true
+                                   : COMPLAIN(c, "there is no keyboard layout \"%s\"; there is en-us", value);
+}
+
 static bool accept(struct options *o, const char *value, struct complaint *c)
 {
     return true;
 }
 
 static const struct option_row rows[] = {
-    {"nographic", NULL, "escape keys work even if standard input is no terminal", SWITCH(nographic)},
-    {"display", "none", "there is no window yet", check_none, 0, 0},
     {"vga", "TYPE", "the text screen is always there: see --screen-dump", accept, 0, 0},
     {"smp", "1", "one CPU", check_smp, 0, 0},
     {"machine", "pc", "the one machine", check_machine, 0, 0},
@@ -59,6 +63,7 @@ static const struct option_row rows[] = {
     {"accel", "ANY", "ignored", check_accelerator, 0, 0},
     {"net", "none", "no network yet", check_none, 0, 0},
     {"nic", "none", NULL, check_none, 0, 0},
+    {"k", "en-us", "keyboard layout of VNC and --type: there is one", check_layout, 0, 0},
     {"monitor", "none", "no monitor", check_monitor, 0, 0},
     {"nodefaults", NULL, "ignored", accept, 0, 0},
     {"no-user-config", NULL, "ignored", accept, 0, 0},

@@ -35,7 +35,7 @@ struct option_group {
 };
 
 extern const struct option_group options_boot, options_devices, options_drives, options_machine,
-    options_watching, options_engines, options_qemu;
+    options_display, options_watching, options_engines, options_qemu;
 
 /* --- what arguments are made of (options_values.c) --- */
 

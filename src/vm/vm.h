@@ -61,7 +61,7 @@ struct vm {
     u64 wall_ns;          /* Unix time of the machine's time 0 */
 
     bool reset_wanted, hard_reset;
-    bool paused;
+    u8 paused; /* enum pause_reason */
     bool stopping;
     bool stopped_by_host;
     int status;
@@ -90,10 +90,14 @@ void vm_stop(struct vm *vm, enum stop_cause cause, int status, const char *forma
 
 #define PAUSE_RETRY_S 2
 
-/* Stand still: no guest instruction runs until machine_resume(). Time goes on, as it does for a computer
- * whose host sleeps. The message says why. Requests that disks hold are tried again every PAUSE_RETRY_S. */
-void machine_pause(struct vm *vm, const char *message);
-void machine_resume(struct vm *vm);
+/* Stand still, clocks and all: no guest instruction runs until machine_resume() was called for each reason.
+ * Requests that disks hold are tried again every PAUSE_RETRY_S. */
+enum pause_reason {
+    PAUSE_USER = 1,
+    PAUSE_DISK = 2, /* a host file cannot be written or read just now */
+};
+void machine_pause(struct vm *vm, enum pause_reason reason);
+void machine_resume(struct vm *vm, enum pause_reason reason);
 
 /* Other memory answers at [gpa, gpa + bytes) than before: forget translations of it, and code made from it.
  */

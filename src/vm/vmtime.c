@@ -7,13 +7,13 @@ static_assert(offsetof(struct vm_time, clock) == 0, "the clock's callbacks cast"
 static u64 real_now(const struct clock *clock)
 {
     const struct vm_time *time = (const struct vm_time *)clock;
-    return host_now_ns() - time->origin_ns;
+    return time->frozen ? time->frozen_ns : host_now_ns() - time->origin_ns;
 }
 
 static void real_deadline_changed(struct clock *clock)
 {
     struct vm_time *time = (struct vm_time *)clock;
-    if (!time->waker || time->running_timers) return;
+    if (!time->waker || time->running_timers || time->frozen) return;
     u64 next = clock_next_deadline(clock);
     waker_set_deadline(time->waker, next == UINT64_MAX ? UINT64_MAX : next + time->origin_ns);
 }
@@ -73,6 +73,24 @@ void vm_time_set_budget(struct vm_time *time, u64 icount)
         publish_limit(time);
     else
         time->vcpu->icount_limit = icount;
+}
+
+void vm_time_freeze(struct vm_time *time, bool frozen)
+{
+    if (time->deterministic || frozen == time->frozen) return;
+    u64 tsc = __builtin_ia32_rdtsc();
+    if (frozen) {
+        time->frozen_ns = clock_now(&time->clock);
+        time->frozen_tsc = tsc;
+        time->frozen = true;
+        return;
+    }
+    time->frozen = false;
+    time->origin_ns = host_now_ns() - time->frozen_ns;
+    /* The guest's TSC, too: a paravirtual clock page goes on being right. */
+    time->origin_tsc += tsc - time->frozen_tsc;
+    time->vcpu->tsc_offset -= tsc - time->frozen_tsc;
+    real_deadline_changed(&time->clock);
 }
 
 void vm_time_run(struct vm_time *time)

@@ -25,6 +25,9 @@ struct vm_time {
     u64 origin_tsc;      /* and the host's TSC then */
     u64 tsc_hz;          /* 0: not known yet */
     u64 skipped_ns;      /* deterministic: idle time */
+    bool frozen;         /* real: time stands still, since */
+    u64 frozen_ns;       /* this time of the guest's */
+    u64 frozen_tsc;      /* and of the host's TSC */
     u64 budget;          /* icount at which engines stop in any case; UINT64_MAX: none */
 };
 
@@ -33,6 +36,8 @@ void vm_time_init(struct vm_time *time, struct vcpu *vcpu, bool deterministic);
 void vm_time_set_waker(struct vm_time *time, struct waker *waker);
 /* Have engines return EXIT_BUDGET at this icount. */
 void vm_time_set_budget(struct vm_time *time, u64 icount);
+/* Stop the clock and the TSC, or let both go on from where they are. */
+void vm_time_freeze(struct vm_time *time, bool frozen);
 /* Fire what is due. */
 void vm_time_run(struct vm_time *time);
 /* Real and idle: sleep until the next deadline or something is pending. Run timers after. */

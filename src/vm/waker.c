@@ -46,15 +46,21 @@ void waker_block_signals(void)
 
 /* --- the waker thread --- */
 
+/* (A thread that has ended is none: no harm.) */
+static void kick_vcpu(struct waker *waker)
+{
+    pid_t thread = (pid_t)__atomic_load_n(&waker->vcpu_thread, __ATOMIC_SEQ_CST);
+    if (thread) tgkill(getpid(), thread, KICK_SIGNAL);
+}
+
 static void raise_event(struct waker *waker, u32 event)
 {
     if (event) __atomic_or_fetch(&waker->events, event, __ATOMIC_SEQ_CST);
     __atomic_or_fetch(waker->pending, PENDING_HOST, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&waker->waiting, __ATOMIC_SEQ_CST))
         syscall(SYS_futex, waker->pending, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
-    else if (!pthread_equal(pthread_self(),
-                            waker->vcpu_thread)) /* which looks by itself when it leaves C code */
-        pthread_kill(waker->vcpu_thread, KICK_SIGNAL);
+    else
+        kick_vcpu(waker);
 }
 
 void waker_wake(struct waker *waker)
@@ -153,8 +159,7 @@ int waker_start(struct waker *waker, u32 *pending, int input_fd, u64 timeout_ns)
     sigset_t set;
     watched_signals(&set);
     *waker =
-        (struct waker){.vcpu_thread = pthread_self(),
-                       .pending = pending,
+        (struct waker){.pending = pending,
                        .input_fd = input_fd,
                        .kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
                        .timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),
@@ -174,6 +179,11 @@ void waker_stop(struct waker *waker)
     close(waker->kick_fd);
     close(waker->timer_fd);
     close(waker->signal_fd);
+}
+
+void waker_kick_me(struct waker *waker)
+{
+    __atomic_store_n(&waker->vcpu_thread, (u32)gettid(), __ATOMIC_SEQ_CST);
 }
 
 void waker_set_deadline(struct waker *waker, u64 deadline_ns)

@@ -33,7 +33,7 @@ enum waker_event {
 };
 
 struct waker {
-    pthread_t thread, vcpu_thread;
+    pthread_t thread;
     u32 *pending; /* vcpu.pending */
     int kick_fd;  /* eventfd */
     int timer_fd;
@@ -46,7 +46,8 @@ struct waker {
     u32 events;   /* enum waker_event, for waker_take_events() */
     u32 signal;
     u32 input_wanted;
-    u32 waiting; /* the vCPU is in waker_wait() */
+    u32 vcpu_thread; /* whom to kick; 0: nobody yet */
+    u32 waiting;     /* the vCPU is in waker_wait() */
     u32 stop;
     u32 giving_up; /* QUIT or TIMEOUT was seen: whoever blocks in output must not */
 };
@@ -54,10 +55,12 @@ struct waker {
 /* Block the signals of invariant 3 in this thread and those it will start. Before any other thread exists. */
 void waker_block_signals(void);
 
-/* Start the thread; the vCPU thread calls this. Returns 0 or -errno. `pending` must outlive the waker. */
+/* Start the thread. Returns 0 or -errno. `pending` must outlive the waker. */
 int waker_start(struct waker *waker, u32 *pending, int input_fd, u64 timeout_ns);
 void waker_stop(struct waker *waker);
 
+/* The vCPU thread tells who it is, before it runs guests. */
+void waker_kick_me(struct waker *waker);
 /* The next deadline in CLOCK_MONOTONIC nanoseconds, UINT64_MAX for none. */
 void waker_set_deadline(struct waker *waker, u64 deadline_ns);
 /* Ask for one WAKER_INPUT. */

@@ -371,6 +371,37 @@ static void test_mouse(void)
     EXPECT(0x1fe);
 }
 
+static void test_explorer(void)
+{
+    start();
+    set_mode(0x47);
+    static const u8 knock[] = {200, 200, 80};
+    for (unsigned i = 0; i < 3; i++) {
+        mouse_put(0xf3);
+        EXPECT(0x1fa);
+        mouse_put(knock[i]);
+        EXPECT(0x1fa);
+    }
+    mouse_put(0xf2);
+    EXPECT(0x1fa, 0x104);
+    mouse_put(0xf4);
+    EXPECT(0x1fa);
+    i8042_mouse(&kbc, 1, 0, 0, PS2_BUTTON_BACK);
+    EXPECT(0x108, 0x101, 0x100, 0x110);
+    i8042_mouse(&kbc, 0, 0, 2, PS2_BUTTON_FORWARD | PS2_BUTTON_LEFT);
+    EXPECT(0x109, 0x100, 0x100, 0x122);
+    i8042_mouse(&kbc, 0, 0, -1, 0);
+    EXPECT(0x108, 0x100, 0x100, 0x10f);
+    /* An ordinary mouse says nothing of the two. */
+    mouse_put(0xff);
+    EXPECT(0x1fa, 0x1aa, 0x100);
+    mouse_put(0xf4);
+    EXPECT(0x1fa);
+    i8042_mouse(&kbc, 0, 0, 0, PS2_BUTTON_BACK);
+    EXPECT(0x108, 0x100, 0x100);
+    CHECK_EQ(next(), -1);
+}
+
 static unsigned hard_resets, soft_resets;
 static void machine_reset(void *machine, bool hard)
 {
@@ -417,6 +448,7 @@ int main(void)
     test_translation();
     test_buffer();
     test_mouse();
+    test_explorer();
     test_reset_control();
     return check_report();
 }

@@ -1,0 +1,104 @@
+/*
+ * The console. See console.h.
+ */
+#include "console.h"
+
+static bool take_next(struct console *console, struct console_event *event)
+{
+    pthread_mutex_lock(&console->lock);
+    bool any = console->count > 0;
+    if (any) {
+        *event = console->queue[console->head];
+        console->head = (console->head + 1) % CONSOLE_QUEUE_EVENTS;
+        console->count--;
+    } else {
+        console->posted = false;
+    }
+    pthread_mutex_unlock(&console->lock);
+    return any;
+}
+
+static void delivered(struct post *letter)
+{
+    struct console *console = container_of(letter, struct console, letter);
+    struct console_event event;
+    while (take_next(console, &event))
+        console->take(console->machine, &event);
+}
+
+void console_init(struct console *console)
+{
+    *console = (struct console){.letter.run = delivered};
+    pthread_mutex_init(&console->lock, NULL);
+}
+
+void console_destroy(struct console *console)
+{
+    pthread_mutex_destroy(&console->lock);
+}
+
+void console_attach(struct console *console, struct console_frontend *frontend)
+{
+    frontend->next = console->frontends;
+    console->frontends = frontend;
+}
+
+void console_detach(struct console *console, struct console_frontend *frontend)
+{
+    for (struct console_frontend **at = &console->frontends; *at; at = &(*at)->next)
+        if (*at == frontend) {
+            *at = frontend->next;
+            return;
+        }
+}
+
+static s16 sum(int a, int b)
+{
+    int both = a + b;
+    return (s16)(both < INT16_MIN ? INT16_MIN : both > INT16_MAX ? INT16_MAX : both);
+}
+
+/* Movement behind movement with the same buttons is one. */
+static bool merge(struct console_event *last, const struct console_event *event)
+{
+    if (last->kind != event->kind || last->buttons != event->buttons) return false;
+    if (event->kind != CONSOLE_POINT && event->kind != CONSOLE_MOVE) return false;
+    last->wheel = sum(last->wheel, event->wheel);
+    last->right = sum(last->right, event->right);
+    last->lower = sum(last->lower, event->lower);
+    last->x = event->x;
+    last->y = event->y;
+    return true;
+}
+
+void console_send(struct console *console, const struct console_event *event)
+{
+    pthread_mutex_lock(&console->lock);
+    struct console_event *last =
+        &console->queue[(console->head + console->count + CONSOLE_QUEUE_EVENTS - 1) % CONSOLE_QUEUE_EVENTS];
+    if (!console->count || !merge(last, event)) {
+        if (console->count < CONSOLE_QUEUE_EVENTS)
+            console->queue[(console->head + console->count++) % CONSOLE_QUEUE_EVENTS] = *event;
+    }
+    bool post = !console->posted && console->post;
+    console->posted |= post;
+    pthread_mutex_unlock(&console->lock);
+    if (post) post_send(console->post, &console->letter);
+}
+
+void console_send_key(struct console *console, const struct key *key, bool down)
+{
+    console_send(console, &(struct console_event){.kind = CONSOLE_KEY, .key = key, .down = down});
+}
+
+void console_send_command(struct console *console, enum console_command command)
+{
+    console_send(console, &(struct console_event){.kind = CONSOLE_COMMAND, .command = command});
+}
+
+void console_set(struct console *console, u32 *field, u32 value)
+{
+    if (__atomic_exchange_n(field, value, __ATOMIC_SEQ_CST) == value) return;
+    for (struct console_frontend *frontend = console->frontends; frontend; frontend = frontend->next)
+        frontend->changed(frontend);
+}

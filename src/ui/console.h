@@ -1,0 +1,94 @@
+/*
+ * The console: between a machine and whoever looks at its screen and works its keyboard, mouse and switches:
+ * a *frontend* (the window, the VNC server). There may be several, each in a thread of its own. The picture
+ * goes by devices/display.h; here is everything else.
+ *
+ *   frontend's thread                          vCPU thread
+ *   console_send(event)      -- letter -->     take(event): keys to the 8042, buttons to the power switch,
+ * ... changed()                <----------       console_tell(): the state below has changed
+ *
+ * Invariants
+ * 1. Events arrive in the order they were sent. When the guest takes none for long, movement is summed and
+ * keys that find no room are lost, as in a keyboard: a frontend never waits.
+ * 2. State is written by the vCPU thread only, field by field (atomically); frontends read it whenever they
+ * like.
+ * 3. attach and detach: before the vCPU thread runs, or after.
+ */
+#ifndef RINGER_UI_CONSOLE_H
+#define RINGER_UI_CONSOLE_H
+
+#include "base/post.h"
+#include "devices/display.h"
+#include "keys.h"
+
+#include <pthread.h>
+
+enum console_command {
+    CONSOLE_POWER_BUTTON,
+    CONSOLE_RESET,
+    CONSOLE_PAUSE, /* or go on */
+    CONSOLE_QUIT,
+};
+
+struct console_event {
+    enum console_event_kind {
+        CONSOLE_KEY,
+        CONSOLE_POINT, /* the pointer is there */
+        CONSOLE_MOVE,  /* the mouse was moved by so much */
+        CONSOLE_COMMAND,
+    } kind;
+    const struct key *key;
+    bool down;
+    u8 buttons;       /* POINT, MOVE: PS2_BUTTON_... now held */
+    s16 right, lower; /* MOVE: counts */
+    s16 wheel;        /* POINT, MOVE: clicks towards the user */
+    u16 x, y;         /* POINT: 0 to FFFFh, over the whole screen */
+    enum console_command command;
+};
+
+struct console_frontend {
+    void (*changed)(struct console_frontend *frontend); /* vCPU thread; returns at once */
+    struct console_frontend *next;
+};
+
+#define CONSOLE_QUEUE_EVENTS 256
+
+struct console {
+    /* installed by vm */
+    const char *name; /* of the machine, for titles */
+    struct display *display;
+    struct post_box *post;
+    void (*take)(void *machine, const struct console_event *event);
+    void *machine;
+    /* state: invariant 2 */
+    u32 absolute; /* the guest wants POINT, and draws the pointer where it is */
+    u32 paused;
+    u32 stopped; /* for good: no event will be taken any more */
+    u32 leds;    /* PS2_LED_... */
+    /* private */
+    struct console_frontend *frontends;
+    pthread_mutex_t lock;
+    struct console_event queue[CONSOLE_QUEUE_EVENTS];
+    unsigned head, count;
+    bool posted; /* the letter is under way */
+    struct post letter;
+};
+
+void console_init(struct console *console);
+void console_destroy(struct console *console);
+void console_attach(struct console *console, struct console_frontend *frontend);
+void console_detach(struct console *console, struct console_frontend *frontend);
+
+/* Any thread. */
+void console_send(struct console *console, const struct console_event *event);
+void console_send_key(struct console *console, const struct key *key, bool down);
+void console_send_command(struct console *console, enum console_command command);
+
+/* vCPU thread: set a field of the state and tell the frontends if that is new. */
+void console_set(struct console *console, u32 *field, u32 value);
+static inline u32 console_get(const u32 *field)
+{
+    return __atomic_load_n(field, __ATOMIC_SEQ_CST);
+}
+
+#endif

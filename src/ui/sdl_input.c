@@ -1,0 +1,146 @@
+/*
+ * The window's keys and mouse. See sdl_window.h.
+ *
+ * A guest that knows absolute pointing (console.absolute) gets the pointer's place, and the desktop's own
+ * pointer is hidden over the window: the guest draws one. Others need the mouse grabbed, and get its
+ * movement.
+ */
+#include "sdl_private.h"
+
+#include "devices/ps2_mouse.h"
+
+/* --- keys --- */
+
+static void toggle_grab(struct sdl_window *w)
+{
+    sdl_grab(w, !w->grabbed);
+}
+
+static void pause_machine(struct sdl_window *w)
+{
+    console_send_command(w->console, CONSOLE_PAUSE);
+}
+
+static void reset_machine(struct sdl_window *w)
+{
+    console_send_command(w->console, CONSOLE_RESET);
+}
+
+static const struct {
+    SDL_Scancode key;
+    void (*run)(struct sdl_window *w);
+} hot_keys[] = {
+    {SDL_SCANCODE_F, sdl_full_screen}, {SDL_SCANCODE_G, toggle_grab},   {SDL_SCANCODE_U, sdl_fit},
+    {SDL_SCANCODE_P, pause_machine},   {SDL_SCANCODE_R, reset_machine},
+};
+
+static bool take_hot_key(struct sdl_window *w, const SDL_KeyboardEvent *event)
+{
+    bool ctrl = w->held[SDL_SCANCODE_LCTRL] || w->held[SDL_SCANCODE_RCTRL];
+    bool alt = w->held[SDL_SCANCODE_LALT] || w->held[SDL_SCANCODE_RALT];
+    if (event->type != SDL_KEYDOWN || !ctrl || !alt) return false;
+    for (unsigned n = 0; n < ARRAY_SIZE(hot_keys); n++)
+        if (hot_keys[n].key == event->keysym.scancode) {
+            if (!event->repeat) hot_keys[n].run(w);
+            return true;
+        }
+    return false;
+}
+
+void sdl_key(struct sdl_window *w, const SDL_KeyboardEvent *event)
+{
+    SDL_Scancode code = event->keysym.scancode;
+    const struct key *key = key_by_usage(code);
+    if ((unsigned)code >= SDL_NUM_SCANCODES || !key || take_hot_key(w, event)) return;
+    bool down = event->type == SDL_KEYDOWN;
+    if (!down && !w->held[code]) return; /* it went down elsewhere, or as a hot key */
+    w->held[code] = down;
+    console_send_key(w->console, key, down);
+}
+
+void sdl_release_keys(struct sdl_window *w)
+{
+    for (unsigned code = 0; code < SDL_NUM_SCANCODES; code++)
+        if (w->held[code]) {
+            w->held[code] = false;
+            console_send_key(w->console, key_by_usage(code), false);
+        }
+}
+
+/* --- the mouse --- */
+
+void sdl_grab(struct sdl_window *w, bool grab)
+{
+    if (grab && SDL_SetRelativeMouseMode(SDL_TRUE) < 0) return;
+    if (!grab) SDL_SetRelativeMouseMode(SDL_FALSE);
+    w->grabbed = grab;
+    SDL_SetWindowKeyboardGrab(w->window, grab ? SDL_TRUE : SDL_FALSE);
+    sdl_pointing(w);
+    sdl_title(w);
+}
+
+void sdl_pointing(struct sdl_window *w)
+{
+    w->absolute = console_get(&w->console->absolute);
+    SDL_ShowCursor(w->absolute && !w->grabbed ? SDL_DISABLE : SDL_ENABLE);
+}
+
+/* A coordinate of the window in the guest's 0 to FFFFh. */
+static u16 on_screen(s32 at, u32 from, u32 length)
+{
+    s64 inside = (s64)at - from;
+    if (inside < 0) inside = 0;
+    if (inside > (s64)length - 1) inside = (s64)length - 1;
+    return (u16)(length > 1 ? inside * 0xffff / (length - 1) : 0);
+}
+
+static void send(struct sdl_window *w, s32 x, s32 y, s32 right, s32 down, s32 wheel)
+{
+    struct console_event event = {.kind = CONSOLE_MOVE,
+                                  .right = (s16)right,
+                                  .lower = (s16)down,
+                                  .wheel = (s16)wheel,
+                                  .buttons = w->buttons};
+    if (!w->grabbed) {
+        if (!w->absolute) return;
+        event.kind = CONSOLE_POINT;
+        event.x = on_screen(x, w->place.x, w->place.width);
+        event.y = on_screen(y, w->place.y, w->place.height);
+    }
+    console_send(w->console, &event);
+}
+
+void sdl_motion(struct sdl_window *w, const SDL_MouseMotionEvent *event)
+{
+    send(w, event->x, event->y, event->xrel, event->yrel, 0);
+}
+
+static u8 button_bit(u8 button)
+{
+    switch (button) {
+    case SDL_BUTTON_LEFT: return PS2_BUTTON_LEFT;
+    case SDL_BUTTON_MIDDLE: return PS2_BUTTON_MIDDLE;
+    case SDL_BUTTON_RIGHT: return PS2_BUTTON_RIGHT;
+    case SDL_BUTTON_X1: return PS2_BUTTON_BACK;
+    case SDL_BUTTON_X2: return PS2_BUTTON_FORWARD;
+    default: return 0;
+    }
+}
+
+void sdl_button(struct sdl_window *w, const SDL_MouseButtonEvent *event)
+{
+    bool down = event->type == SDL_MOUSEBUTTONDOWN;
+    if (down && !w->grabbed && !w->absolute) {
+        sdl_grab(w, true); /* the click is for us */
+        return;
+    }
+    u8 bit = button_bit(event->button);
+    w->buttons = (u8)(down ? w->buttons | bit : w->buttons & ~bit);
+    send(w, event->x, event->y, 0, 0, 0);
+}
+
+void sdl_wheel(struct sdl_window *w, const SDL_MouseWheelEvent *event)
+{
+    s32 away = event->direction == SDL_MOUSEWHEEL_FLIPPED ? -event->y : event->y;
+    send(w, event->mouseX, event->mouseY, 0, 0, -away);
+}

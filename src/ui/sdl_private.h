@@ -1,0 +1,58 @@
+/*
+ * What the files of the window share: sdl_window.c shows, sdl_input.c takes keys and mouse.
+ */
+#ifndef RINGER_UI_SDL_PRIVATE_H
+#define RINGER_UI_SDL_PRIVATE_H
+
+#include "scaler.h"
+#include "sdl_window.h"
+
+#include <SDL.h>
+
+struct sdl_window {
+    struct console *console;
+    struct sdl_window_options options;
+    SDL_Window *window;
+    /* events from the vCPU thread: these, + the first of the three types that SDL gave us */
+    enum { NEWS_CHANGED, NEWS_READY, NEWS_STATE, NEWS_COUNT } news;
+    u32 first_event;
+    struct display_viewer viewer;
+    struct console_frontend frontend;
+
+    /* pacing */
+    bool wants; /* the picture has changed, */
+    bool asked; /* and we have asked for it */
+    u64 frame_ns, next_ask_ns, blink_ns;
+
+    /* picture and window */
+    u32 guest_width, guest_height; /* 0: nothing drawn yet */
+    struct display_rect place;     /* of the picture in the window */
+    struct scaler scaler;
+    u32 *pixel; /* for surfaces that are not 00RRGGBB */
+    u64 capacity;
+
+    /* input */
+    bool held[SDL_NUM_SCANCODES]; /* keys that the guest believes down */
+    bool grabbed;
+    u8 buttons;
+    bool absolute;      /* what console.absolute was when looked at last */
+    u64 close_again_ns; /* until then closing again quits; 0: it was not tried */
+};
+
+u64 sdl_now_ns(void);
+void sdl_title(struct sdl_window *w);
+void sdl_full_screen(struct sdl_window *w);
+void sdl_fit(struct sdl_window *w);
+
+/* --- sdl_input.c --- */
+
+void sdl_key(struct sdl_window *w, const SDL_KeyboardEvent *event);
+void sdl_release_keys(struct sdl_window *w);
+void sdl_motion(struct sdl_window *w, const SDL_MouseMotionEvent *event);
+void sdl_button(struct sdl_window *w, const SDL_MouseButtonEvent *event);
+void sdl_wheel(struct sdl_window *w, const SDL_MouseWheelEvent *event);
+void sdl_grab(struct sdl_window *w, bool grab);
+/* The guest's wish for absolute pointing may have changed. */
+void sdl_pointing(struct sdl_window *w);
+
+#endif

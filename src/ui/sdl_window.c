@@ -1,0 +1,345 @@
+/*
+ * The window: showing the picture. See sdl_window.h.
+ *
+ * Pixels go into SDL's window surface, which holds what the window shows: so parts can be brought up to date,
+ * without a GPU and over a network, and a desktop that has one shows it through it.
+ */
+#include "sdl_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define DEFAULT_WIDTH   720
+#define DEFAULT_HEIGHT  400
+#define NS_PER_SECOND   1000000000ull
+#define NS_PER_MS       1000000ull
+#define DEFAULT_RATE    60
+#define CLOSE_AGAIN_NS  (30 * NS_PER_SECOND)
+#define BYTES_PER_PIXEL 4
+
+u64 sdl_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (u64)now.tv_sec * NS_PER_SECOND + (u64)now.tv_nsec;
+}
+
+/* --- news from the vCPU thread --- */
+
+static void tell(struct sdl_window *w, u32 news)
+{
+    SDL_Event event = {.type = w->first_event + news};
+    SDL_PushEvent(&event);
+}
+
+static void picture_changed(struct display_viewer *viewer)
+{
+    tell(container_of(viewer, struct sdl_window, viewer), NEWS_CHANGED);
+}
+
+static void picture_ready(struct display_viewer *viewer)
+{
+    tell(container_of(viewer, struct sdl_window, viewer), NEWS_READY);
+}
+
+static void state_changed(struct console_frontend *frontend)
+{
+    tell(container_of(frontend, struct sdl_window, frontend), NEWS_STATE);
+}
+
+/* --- title --- */
+
+void sdl_title(struct sdl_window *w)
+{
+    char title[256], mode[32] = "";
+    const char *name = w->console->name, *hint = "";
+    const char *state = console_get(&w->console->paused) ? "paused, Ctrl+Alt+P goes on" : "running";
+    if (w->close_again_ns) state = "power button pressed; close again to switch off";
+    if (w->guest_width) snprintf(mode, sizeof(mode), ", %ux%u", w->guest_width, w->guest_height);
+    if (w->grabbed)
+        hint = " - Ctrl+Alt+G lets the mouse go";
+    else if (!w->absolute && w->guest_width)
+        hint = " - click to give it the mouse";
+    snprintf(title, sizeof(title), "%s%sRinger [%s%s]%s", name ? name : "", name ? " - " : "", state, mode,
+             hint);
+    SDL_SetWindowTitle(w->window, title);
+}
+
+/* --- the picture --- */
+
+static bool is_plain(const SDL_Surface *surface)
+{
+    const SDL_PixelFormat *format = surface->format;
+    return format->BytesPerPixel == BYTES_PER_PIXEL && format->Rmask == 0xff0000 && format->Gmask == 0xff00 &&
+           format->Bmask == 0xff && surface->pitch % BYTES_PER_PIXEL == 0;
+}
+
+/* Where pixels of the surface are drawn, and how many there are in a row. NULL: out of memory. */
+static u32 *canvas(struct sdl_window *w, SDL_Surface *surface, u32 *pitch)
+{
+    u64 pixels = (u64)surface->w * (u64)surface->h;
+    *pitch = is_plain(surface) ? (u32)surface->pitch / BYTES_PER_PIXEL : (u32)surface->w;
+    if (is_plain(surface)) return surface->pixels;
+    if (pixels > w->capacity) {
+        free(w->pixel);
+        w->pixel = calloc(pixels, BYTES_PER_PIXEL);
+        w->capacity = w->pixel ? pixels : 0;
+    }
+    return w->pixel;
+}
+
+static void convert(const struct sdl_window *w, SDL_Surface *surface, const SDL_Rect *rect)
+{
+    if (is_plain(surface)) return;
+    SDL_ConvertPixels(
+        rect->w, rect->h, SDL_PIXELFORMAT_RGB888, w->pixel + (size_t)rect->y * (size_t)surface->w + rect->x,
+        surface->w * BYTES_PER_PIXEL, surface->format->format,
+        (u8 *)surface->pixels + rect->y * surface->pitch + rect->x * surface->format->BytesPerPixel,
+        surface->pitch);
+}
+
+/* Show parts of the frame, which are in the guest's pixels. */
+static void show(struct sdl_window *w, const struct display_rect *damage, unsigned count)
+{
+    SDL_Surface *surface = SDL_GetWindowSurface(w->window);
+    SDL_Rect rects[DISPLAY_DAMAGE_MAX];
+    u32 pitch;
+    u32 *to = surface && w->scaler.row ? canvas(w, surface, &pitch) : NULL;
+    /* A window that was resized a moment ago, and the event is still to come. */
+    if (!to || w->place.x + w->place.width > (u32)surface->w ||
+        w->place.y + w->place.height > (u32)surface->h)
+        return;
+    to += (size_t)w->place.y * pitch + w->place.x;
+    for (unsigned n = 0; n < count; n++) {
+        struct display_rect changed = scaler_run(&w->scaler, w->viewer.frame.pixel, &damage[n], to, pitch);
+        rects[n] = (SDL_Rect){(int)(w->place.x + changed.x), (int)(w->place.y + changed.y),
+                              (int)changed.width, (int)changed.height};
+        convert(w, surface, &rects[n]);
+    }
+    if (count) SDL_UpdateWindowSurfaceRects(w->window, rects, (int)count);
+}
+
+/* Picture or window have another size: all of it. */
+static void lay_out(struct sdl_window *w)
+{
+    int width, height;
+    if (!w->viewer.frame.pixel) return;
+    SDL_GetWindowSize(w->window, &width, &height);
+    if (width < 1 || height < 1) return;
+    w->place = scaler_fit(w->guest_width, w->guest_height, (u32)width, (u32)height, w->options.whole);
+    scaler_destroy(&w->scaler);
+    if (!scaler_init(&w->scaler, w->guest_width, w->guest_height, w->place.width, w->place.height)) return;
+    SDL_Surface *surface = SDL_GetWindowSurface(w->window);
+    if (!surface) return;
+    SDL_FillRect(surface, NULL, 0);
+    show(w, &(struct display_rect){0, 0, w->guest_width, w->guest_height}, 1);
+    SDL_UpdateWindowSurface(w->window);
+}
+
+void sdl_fit(struct sdl_window *w)
+{
+    SDL_Rect room;
+    u32 width = w->guest_width, height = w->guest_height;
+    if (!width || (SDL_GetWindowFlags(w->window) & (SDL_WINDOW_FULLSCREEN | SDL_WINDOW_MAXIMIZED))) return;
+    int display = SDL_GetWindowDisplayIndex(w->window);
+    if (SDL_GetDisplayUsableBounds(display, &room) == 0 && room.w > 0 && room.h > 0 &&
+        (width > (u32)room.w || height > (u32)room.h)) {
+        struct display_rect fit = scaler_fit(width, height, (u32)room.w, (u32)room.h, false);
+        width = fit.width;
+        height = fit.height;
+    }
+    SDL_SetWindowSize(w->window, (int)width, (int)height);
+}
+
+/* The guest has changed its mode. A window that showed the old one pixel by pixel follows; one that the user
+ * has given a size of his own keeps it. */
+static void guest_resized(struct sdl_window *w)
+{
+    int width, height;
+    SDL_GetWindowSize(w->window, &width, &height);
+    bool follows = !w->guest_width || ((u32)width == w->guest_width && (u32)height == w->guest_height);
+    w->guest_width = w->viewer.frame.width;
+    w->guest_height = w->viewer.frame.height;
+    if (follows) sdl_fit(w);
+    lay_out(w);
+    sdl_title(w);
+}
+
+static void draw(struct sdl_window *w)
+{
+    const struct display_frame *frame = &w->viewer.frame;
+    w->blink_ns = display_draw(&w->viewer, sdl_now_ns());
+    if (frame->resized)
+        guest_resized(w);
+    else
+        show(w, frame->damage, frame->damage_count);
+}
+
+void sdl_full_screen(struct sdl_window *w)
+{
+    bool full = SDL_GetWindowFlags(w->window) & SDL_WINDOW_FULLSCREEN_DESKTOP;
+    SDL_SetWindowFullscreen(w->window, full ? 0 : SDL_WINDOW_FULLSCREEN_DESKTOP);
+    if (full || !w->absolute) sdl_grab(w, !full);
+    lay_out(w);
+}
+
+/* --- events --- */
+
+static void close_wanted(struct sdl_window *w)
+{
+    u64 now = sdl_now_ns();
+    bool again = w->close_again_ns && now < w->close_again_ns;
+    console_send_command(w->console, again ? CONSOLE_QUIT : CONSOLE_POWER_BUTTON);
+    w->close_again_ns = now + CLOSE_AGAIN_NS;
+    sdl_title(w);
+}
+
+static void window_event(struct sdl_window *w, const SDL_WindowEvent *event)
+{
+    switch (event->event) {
+    case SDL_WINDOWEVENT_SIZE_CHANGED: lay_out(w); break;
+    case SDL_WINDOWEVENT_EXPOSED:
+        if (w->guest_width) SDL_UpdateWindowSurface(w->window);
+        break;
+    case SDL_WINDOWEVENT_FOCUS_LOST:
+        sdl_release_keys(w);
+        if (w->grabbed) sdl_grab(w, false);
+        break;
+    case SDL_WINDOWEVENT_CLOSE: close_wanted(w); break;
+    default: break;
+    }
+}
+
+static void handle(struct sdl_window *w, const SDL_Event *event)
+{
+    if (event->type >= w->first_event && event->type < w->first_event + NEWS_COUNT) {
+        u32 news = event->type - w->first_event;
+        if (news == NEWS_CHANGED) w->wants = true;
+        if (news == NEWS_STATE) {
+            sdl_pointing(w);
+            sdl_title(w);
+        }
+        if (news == NEWS_READY) {
+            w->asked = false;
+            draw(w);
+        }
+        return;
+    }
+    switch (event->type) {
+    case SDL_WINDOWEVENT: window_event(w, &event->window); break;
+    case SDL_KEYDOWN:
+    case SDL_KEYUP: sdl_key(w, &event->key); break;
+    case SDL_MOUSEMOTION: sdl_motion(w, &event->motion); break;
+    case SDL_MOUSEBUTTONDOWN:
+    case SDL_MOUSEBUTTONUP: sdl_button(w, &event->button); break;
+    case SDL_MOUSEWHEEL: sdl_wheel(w, &event->wheel); break;
+    default: break;
+    }
+}
+
+/* What is due by now. Returns the milliseconds until something is, or -1. */
+static int work(struct sdl_window *w)
+{
+    u64 now = sdl_now_ns(), next = UINT64_MAX;
+    if (w->close_again_ns && now >= w->close_again_ns) {
+        w->close_again_ns = 0;
+        sdl_title(w);
+    }
+    if (w->wants && !w->asked && now >= w->next_ask_ns) {
+        w->wants = false;
+        w->asked = true;
+        w->next_ask_ns = now + w->frame_ns;
+        display_ask(&w->viewer);
+    }
+    if (!w->asked && now >= w->blink_ns) draw(w);
+    if (w->wants && !w->asked) next = w->next_ask_ns;
+    if (!w->asked && w->blink_ns < next) next = w->blink_ns;
+    if (w->close_again_ns && w->close_again_ns < next) next = w->close_again_ns;
+    if (next == UINT64_MAX) return -1;
+    return next <= now ? 0 : (int)((next - now + NS_PER_MS - 1) / NS_PER_MS);
+}
+
+void sdl_window_run(struct sdl_window *w)
+{
+    SDL_Event event;
+    while (!console_get(&w->console->stopped)) {
+        int timeout_ms = work(w);
+        bool any = timeout_ms < 0 ? SDL_WaitEvent(&event) : SDL_WaitEventTimeout(&event, timeout_ms);
+        for (; any; any = SDL_PollEvent(&event))
+            handle(w, &event);
+    }
+}
+
+/* --- opening and closing --- */
+
+static u64 frame_ns(SDL_Window *window)
+{
+    SDL_DisplayMode mode;
+    int display = SDL_GetWindowDisplayIndex(window);
+    bool known = SDL_GetCurrentDisplayMode(display, &mode) == 0 && mode.refresh_rate > 0;
+    return NS_PER_SECOND / (known ? (u64)mode.refresh_rate : DEFAULT_RATE);
+}
+
+static bool open_window(struct sdl_window *w)
+{
+    /* Signals are the machine's to take; the screen saver may come; the surface needs no GPU. */
+    SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");
+    SDL_SetHint(SDL_HINT_VIDEO_ALLOW_SCREENSAVER, "1");
+    SDL_SetHint(SDL_HINT_FRAMEBUFFER_ACCELERATION, "0");
+    SDL_SetHint(SDL_HINT_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR, "0");
+    SDL_SetHint(SDL_HINT_GRAB_KEYBOARD, "1");
+    if (SDL_InitSubSystem(SDL_INIT_VIDEO) < 0) return false;
+    w->first_event = SDL_RegisterEvents(NEWS_COUNT);
+    if (w->first_event == (u32)-1) return false;
+    SDL_StopTextInput(); /* keys are what we want, not what they mean here */
+    u32 flags = SDL_WINDOW_RESIZABLE | (w->options.full_screen ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0);
+    w->window = SDL_CreateWindow("Ringer", SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED, DEFAULT_WIDTH,
+                                 DEFAULT_HEIGHT, flags);
+    if (!w->window) return false;
+    SDL_EventState(SDL_QUIT, SDL_IGNORE); /* follows the closing of the last window */
+    w->frame_ns = frame_ns(w->window);
+    return true;
+}
+
+struct sdl_window *sdl_window_open(struct console *console, const struct sdl_window_options *options,
+                                   char *error, size_t error_bytes)
+{
+    struct sdl_window *w = calloc(1, sizeof(*w));
+    if (!w) {
+        snprintf(error, error_bytes, "out of memory");
+        return NULL;
+    }
+    w->console = console;
+    w->options = *options;
+    w->blink_ns = UINT64_MAX;
+    w->viewer.changed = picture_changed;
+    w->viewer.ready = picture_ready;
+    w->frontend.changed = state_changed;
+    if (!open_window(w)) {
+        snprintf(error, error_bytes, "cannot open a window: %s", SDL_GetError());
+        sdl_window_close(w);
+        return NULL;
+    }
+    if (!console->display || display_attach(console->display, &w->viewer)) {
+        snprintf(error, error_bytes, "cannot open a window: the machine has no display");
+        sdl_window_close(w);
+        return NULL;
+    }
+    console_attach(console, &w->frontend);
+    sdl_title(w);
+    return w;
+}
+
+void sdl_window_close(struct sdl_window *w)
+{
+    if (!w) return;
+    console_detach(w->console, &w->frontend);
+    display_detach(&w->viewer);
+    scaler_destroy(&w->scaler);
+    free(w->pixel);
+    if (w->window) SDL_DestroyWindow(w->window);
+    SDL_QuitSubSystem(SDL_INIT_VIDEO);
+    free(w);
+}

@@ -1,0 +1,294 @@
+/*
+ * The VNC server: clients and the picture. See vnc.h.
+ */
+#include "vnc_private.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/select.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BLANK_WIDTH     720
+#define BLANK_HEIGHT    400
+#define NS_PER_SECOND   1000000000ull
+#define FRAME_NS        (NS_PER_SECOND / 50)
+#define CLIENT_WAIT_MS  1000
+#define BITS_PER_COLOUR 8
+#define COLOURS         3
+#define BYTES_PER_PIXEL 4
+#define LOOK_AGAIN_NS   (NS_PER_SECOND / 50)
+#define UNSENT_MAX      (256 << 10) /* a client that has more to read gets nothing new */
+
+static u64 now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (u64)now.tv_sec * NS_PER_SECOND + (u64)now.tv_nsec;
+}
+
+/* --- news from the vCPU thread --- */
+
+static void wake(struct vnc *vnc)
+{
+    u64 one = 1;
+    if (write(vnc->wake_fd, &one, sizeof(one)) < 0) { /* full: it is awake */
+    }
+}
+
+static void tell(struct vnc *vnc, u32 news)
+{
+    if (!(__atomic_fetch_or(&vnc->news, news, __ATOMIC_SEQ_CST) & news)) wake(vnc);
+}
+
+static void picture_changed(struct display_viewer *viewer)
+{
+    tell(container_of(viewer, struct vnc, viewer), VNC_CHANGED);
+}
+
+static void picture_ready(struct display_viewer *viewer)
+{
+    tell(container_of(viewer, struct vnc, viewer), VNC_READY);
+}
+
+static void state_changed(struct console_frontend *frontend) {}
+
+/* --- clients --- */
+
+static void client_gone(rfbClientPtr client)
+{
+    struct vnc *vnc = client->screen->screenData;
+    vnc->clients--;
+    vnc_release_keys(vnc);
+}
+
+static enum rfbNewClientAction new_client(rfbClientPtr client)
+{
+    struct vnc *vnc = client->screen->screenData;
+    if (vnc->clients == VNC_CLIENTS_MAX) return RFB_CLIENT_REFUSE;
+    vnc->clients++;
+    client->clientGoneHook = client_gone;
+    return RFB_CLIENT_ACCEPT;
+}
+
+/* Its socket still holds what it has not read: an update now would make all others wait for it. */
+static bool is_slow(rfbClientPtr client)
+{
+    int unsent = 0;
+    return ioctl(client->sock, SIOCOUTQ, &unsent) == 0 && unsent > UNSENT_MAX;
+}
+
+/* Returns whether somebody was left out. */
+static bool update_clients(struct vnc *vnc)
+{
+    bool left_out = false;
+    for (rfbClientPtr client = vnc->screen->clientHead, next; client; client = next) {
+        bool gone = client->sock == RFB_INVALID_SOCKET, slow = !gone && is_slow(client);
+        if (!gone && !slow) rfbUpdateClient(client);
+        left_out |= slow;
+        next = client->next;
+        if (client->sock == RFB_INVALID_SOCKET) rfbClientConnectionGone(client);
+    }
+    return left_out;
+}
+
+/* --- the picture --- */
+
+static void set_format(rfbScreenInfo *screen)
+{
+    screen->serverFormat.redShift = 16;
+    screen->serverFormat.greenShift = 8;
+    screen->serverFormat.blueShift = 0;
+}
+
+static void draw(struct vnc *vnc)
+{
+    const struct display_frame *frame = &vnc->viewer.frame;
+    vnc->blink_ns = display_draw(&vnc->viewer, now_ns());
+    if (frame->resized) {
+        rfbNewFramebuffer(vnc->screen, (char *)frame->pixel, (int)frame->width, (int)frame->height,
+                          BITS_PER_COLOUR, COLOURS, BYTES_PER_PIXEL);
+        set_format(vnc->screen);
+        return;
+    }
+    for (u32 n = 0; n < frame->damage_count; n++) {
+        const struct display_rect *rect = &frame->damage[n];
+        rfbMarkRectAsModified(vnc->screen, (int)rect->x, (int)rect->y, (int)(rect->x + rect->width),
+                              (int)(rect->y + rect->height));
+    }
+}
+
+/* --- the thread --- */
+
+/* What is due by now. Returns when something is, UINT64_MAX for never. */
+static u64 work(struct vnc *vnc)
+{
+    u64 now = now_ns(), next = UINT64_MAX;
+    u32 news = __atomic_exchange_n(&vnc->news, 0, __ATOMIC_SEQ_CST);
+    if (news & VNC_CHANGED) vnc->wants = true;
+    if (news & VNC_READY) {
+        vnc->asked = false;
+        draw(vnc);
+    }
+    if (!vnc->clients) return UINT64_MAX;
+    if (vnc->wants && !vnc->asked && now >= vnc->next_ask_ns) {
+        vnc->wants = false;
+        vnc->asked = true;
+        vnc->next_ask_ns = now + FRAME_NS;
+        display_ask(&vnc->viewer);
+    }
+    if (!vnc->asked && now >= vnc->blink_ns) draw(vnc);
+    if (update_clients(vnc)) next = now + LOOK_AGAIN_NS;
+    if (vnc->wants && !vnc->asked && vnc->next_ask_ns < next) next = vnc->next_ask_ns;
+    if (!vnc->asked && vnc->blink_ns < next) next = vnc->blink_ns;
+    return next;
+}
+
+static void sleep_until(struct vnc *vnc, u64 wake_ns)
+{
+    fd_set fds = vnc->screen->allFds;
+    struct timespec left, *timeout = NULL;
+    int last = vnc->screen->maxFd > vnc->wake_fd ? vnc->screen->maxFd : vnc->wake_fd;
+    FD_SET(vnc->wake_fd, &fds);
+    if (wake_ns != UINT64_MAX) {
+        u64 now = now_ns(), ns = wake_ns > now ? wake_ns - now : 0;
+        left = (struct timespec){(time_t)(ns / NS_PER_SECOND), (long)(ns % NS_PER_SECOND)};
+        timeout = &left;
+    }
+    u64 count;
+    if (pselect(last + 1, &fds, NULL, NULL, timeout, NULL) > 0 && FD_ISSET(vnc->wake_fd, &fds) &&
+        read(vnc->wake_fd, &count, sizeof(count)) < 0) { /* nothing was there after all */
+    }
+}
+
+static void *serve(void *argument)
+{
+    struct vnc *vnc = argument;
+    while (!__atomic_load_n(&vnc->stop, __ATOMIC_SEQ_CST)) {
+        sleep_until(vnc, work(vnc));
+        rfbCheckFds(vnc->screen, 0);
+    }
+    return NULL;
+}
+
+/* --- opening and closing --- */
+
+/* What libvncserver has to say is about clients, and of interest to whoever looks for their troubles. */
+static void say(const char *format, ...)
+{
+    char text[256];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    text[strcspn(text, "\n")] = 0;
+    log_debug("VNC: %s", text);
+}
+
+static bool make_screen(struct vnc *vnc, int fd)
+{
+    rfbLog = say;
+    rfbErr = say;
+    vnc->blank = calloc(BLANK_WIDTH * BLANK_HEIGHT, BYTES_PER_PIXEL);
+    rfbScreenInfo *screen =
+        rfbGetScreen(NULL, NULL, BLANK_WIDTH, BLANK_HEIGHT, BITS_PER_COLOUR, COLOURS, BYTES_PER_PIXEL);
+    vnc->screen = screen;
+    if (!vnc->blank || !screen) return false;
+    screen->screenData = vnc;
+    screen->frameBuffer = (char *)vnc->blank;
+    screen->desktopName = vnc->console->name ? vnc->console->name : "Ringer";
+    screen->alwaysShared = TRUE;
+    screen->deferUpdateTime = 0;
+    screen->maxClientWait = CLIENT_WAIT_MS;
+    screen->cursor = NULL;
+    screen->autoPort = FALSE;
+    screen->port = screen->ipv6port = 0;
+    screen->ignoreSIGPIPE = FALSE; /* it is ignored already */
+    screen->handleEventsEagerly = TRUE;
+    screen->kbdAddEvent = vnc_key;
+    screen->ptrAddEvent = vnc_pointer;
+    screen->getKeyboardLedStateHook = vnc_leds;
+    screen->newClientHook = new_client;
+    if (vnc->password[0]) {
+        vnc->passwords[0] = vnc->password;
+        screen->authPasswdData = vnc->passwords;
+        screen->passwordCheck = rfbCheckPasswordByList;
+    }
+    set_format(screen);
+    rfbInitServer(screen);
+    /* Our own socket: so that what is wrong with the address could be said. */
+    screen->listenSock = fd;
+    FD_SET(fd, &screen->allFds);
+    screen->maxFd = fd;
+    return true;
+}
+
+struct vnc *vnc_open(struct console *console, const char *specification, int *status, char *error,
+                     size_t error_bytes)
+{
+    struct vnc *vnc = calloc(1, sizeof(*vnc));
+    *status = STATUS_HOST;
+    if (!vnc) {
+        snprintf(error, error_bytes, "out of memory");
+        return NULL;
+    }
+    vnc->console = console;
+    vnc->blink_ns = UINT64_MAX;
+    vnc->viewer.changed = picture_changed;
+    vnc->viewer.ready = picture_ready;
+    vnc->frontend.changed = state_changed;
+    vnc->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int fd = vnc_listen(vnc, specification, status, error, error_bytes);
+    if (fd >= 0 && (vnc->wake_fd < 0 || !make_screen(vnc, fd))) {
+        *status = STATUS_HOST;
+        snprintf(error, error_bytes, "cannot start a VNC server: %s", strerror(errno));
+        close(fd);
+        fd = -1;
+    }
+    if (fd >= 0 && (!console->display || display_attach(console->display, &vnc->viewer))) {
+        *status = STATUS_HOST;
+        snprintf(error, error_bytes, "cannot start a VNC server: the machine has no display");
+        fd = -1;
+    }
+    if (fd < 0) {
+        vnc_close(vnc);
+        return NULL;
+    }
+    console_attach(console, &vnc->frontend);
+    return vnc;
+}
+
+void vnc_start(struct vnc *vnc)
+{
+    int failed = pthread_create(&vnc->thread, NULL, serve, vnc);
+    if (failed) die(STATUS_HOST, "cannot start the VNC server's thread: %s", strerror(failed));
+    vnc->running = true;
+}
+
+void vnc_close(struct vnc *vnc)
+{
+    if (!vnc) return;
+    __atomic_store_n(&vnc->stop, 1, __ATOMIC_SEQ_CST);
+    if (vnc->running) {
+        wake(vnc);
+        pthread_join(vnc->thread, NULL);
+    }
+    console_detach(vnc->console, &vnc->frontend);
+    if (vnc->screen) {
+        rfbShutdownServer(vnc->screen, TRUE);
+        vnc->screen->frameBuffer = NULL;
+        rfbScreenCleanup(vnc->screen);
+    }
+    display_detach(&vnc->viewer);
+    if (vnc->wake_fd >= 0) close(vnc->wake_fd);
+    free(vnc->blank);
+    free(vnc);
+}

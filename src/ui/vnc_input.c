@@ -1,0 +1,104 @@
+/*
+ * Keys and pointer of VNC clients. See vnc.h.
+ *
+ * A client tells what a key means (an X keysym) and not which it is. We press the key that means that on the
+ * US layout; where its meaning takes another state of the shift key than the guest has now, as with the
+ * symbols of other layouts, shift is pressed or let go around it.
+ */
+#include "vnc_private.h"
+
+#include "devices/ps2_keyboard.h"
+#include "devices/ps2_mouse.h"
+
+#include <string.h>
+
+static const struct key **find_held(struct vnc *vnc, const struct key *key)
+{
+    for (unsigned n = 0; n < VNC_HELD_MAX; n++)
+        if (vnc->held[n] == key) return &vnc->held[n];
+    return NULL;
+}
+
+static void press(struct vnc *vnc, const struct key *key, bool down)
+{
+    const struct key **place = find_held(vnc, key);
+    if (down && !place && (place = find_held(vnc, NULL))) *place = key;
+    if (!down && !place) return;
+    if (!down) *place = NULL;
+    console_send_key(vnc->console, key, down);
+}
+
+static const struct key *shift_key(const char *name)
+{
+    return key_by_name(name, strlen(name));
+}
+
+/* Not through press(): what the client holds stays what it is. */
+static void with_shift(struct vnc *vnc, const struct key *key, bool shift)
+{
+    const struct key *left = shift_key("shift"), *right = shift_key("shift_r");
+    bool held_left = find_held(vnc, left), held_right = find_held(vnc, right);
+    if (shift) console_send_key(vnc->console, left, true);
+    if (!shift && held_left) console_send_key(vnc->console, left, false);
+    if (!shift && held_right) console_send_key(vnc->console, right, false);
+    press(vnc, key, true);
+    if (shift) console_send_key(vnc->console, left, false);
+    if (!shift && held_left) console_send_key(vnc->console, left, true);
+    if (!shift && held_right) console_send_key(vnc->console, right, true);
+}
+
+void vnc_key(rfbBool down, rfbKeySym keysym, rfbClientPtr client)
+{
+    struct vnc *vnc = client->screen->screenData;
+    int shift;
+    const struct key *key = key_by_keysym((u32)keysym, &shift);
+    if (!key) return;
+    bool held = find_held(vnc, shift_key("shift")) || find_held(vnc, shift_key("shift_r"));
+    bool caps = console_get(&vnc->console->leds) & PS2_LED_CAPS;
+    bool wanted = key_is_letter(key) && caps ? !shift : shift;
+    if (down && shift >= 0 && wanted != held)
+        with_shift(vnc, key, wanted);
+    else
+        press(vnc, key, down);
+}
+
+void vnc_release_keys(struct vnc *vnc)
+{
+    for (unsigned n = 0; n < VNC_HELD_MAX; n++)
+        if (vnc->held[n]) press(vnc, vnc->held[n], false);
+}
+
+/* Bits of a pointer event's mask (RFC 6143, 7.5.5). The wheel is a button that is pressed and let go. */
+enum { MASK_LEFT = 1, MASK_MIDDLE = 2, MASK_RIGHT = 4, MASK_WHEEL_UP = 8, MASK_WHEEL_DOWN = 16 };
+
+static u16 on_screen(int at, int length)
+{
+    if (at < 0) at = 0;
+    if (at > length - 1) at = length - 1;
+    return (u16)(length > 1 ? (s64)at * 0xffff / (length - 1) : 0);
+}
+
+void vnc_pointer(int mask, int x, int y, rfbClientPtr client)
+{
+    struct vnc *vnc = client->screen->screenData;
+    u8 buttons =
+        (u8)((mask & MASK_LEFT ? PS2_BUTTON_LEFT : 0) | (mask & MASK_MIDDLE ? PS2_BUTTON_MIDDLE : 0) |
+             (mask & MASK_RIGHT ? PS2_BUTTON_RIGHT : 0));
+    int pressed = mask & ~client->lastPtrButtons;
+    s16 wheel = (s16)((pressed & MASK_WHEEL_DOWN ? 1 : 0) - (pressed & MASK_WHEEL_UP ? 1 : 0));
+    client->lastPtrButtons = mask;
+    console_send(vnc->console, &(struct console_event){.kind = CONSOLE_POINT,
+                                                       .x = on_screen(x, client->screen->width),
+                                                       .y = on_screen(y, client->screen->height),
+                                                       .wheel = wheel,
+                                                       .buttons = buttons});
+}
+
+int vnc_leds(rfbScreenInfoPtr screen)
+{
+    const struct vnc *vnc = screen->screenData;
+    u32 leds = console_get(&vnc->console->leds);
+    return (leds & PS2_LED_CAPS ? rfbKeyboardMaskCapsLock : 0) |
+           (leds & PS2_LED_NUM ? rfbKeyboardMaskNumLock : 0) |
+           (leds & PS2_LED_SCROLL ? rfbKeyboardMaskScrollLock : 0);
+}

@@ -1,0 +1,78 @@
+/*
+ * What the files of scripted keys share: key_script_load.c reads a script, key_script_parse.c takes its lines
+ * apart, key_script.c runs it.
+ */
+#ifndef RINGER_VM_KEY_SCRIPT_PRIVATE_H
+#define RINGER_VM_KEY_SCRIPT_PRIVATE_H
+
+#include "key_script.h"
+#include "vm.h"
+
+#include <regex.h>
+
+#define MS 1000000ull
+#define S  1000000000ull
+
+#define WAIT_DEFAULT_NS (60 * S)
+#define CHORD_KEYS      6
+#define SCREEN_BYTES    32768 /* 132 columns, 60 rows, three bytes a character, and some */
+
+struct step;
+
+struct verb {
+    const char *name, *argument, *help;
+    /* `text`: what follows the name, to be taken apart in place. False with a complaint. */
+    bool (*parse)(struct step *step, char *text, char *error, size_t error_bytes);
+    u64 (*run)(struct key_script *script, struct step *step);
+};
+
+struct step {
+    const struct verb *verb;
+    unsigned line;
+    u64 ns, limit_ns;
+    char *text; /* TEXT, FILE, REGEX */
+    regex_t regex;
+    bool has_regex;
+    const struct key *key[CHORD_KEYS];
+    unsigned keys;
+    int x, y; /* pixels, or per cent */
+    bool per_cent;
+    int number;
+    u8 buttons;
+    bool lets_go;
+};
+
+struct key_script {
+    struct vm *vm;
+    char *source, *name;
+    struct step *steps;
+    unsigned count, at;
+    unsigned part;  /* how far the step at hand is, */
+    u64 since_ns;   /* which began then */
+    u64 changed_ns; /* when the picture did last */
+    bool begun;
+    struct timer timer;
+    u8 buttons; /* of the mouse, held */
+    struct display_viewer viewer;
+    char screen[SCREEN_BYTES];
+};
+
+extern const struct verb key_verbs[];
+extern const unsigned key_verb_count;
+
+/* Of a row of key_verbs: take apart what follows the name, in place. False with a complaint. */
+#define PARSER(name) bool name(struct step *step, char *text, char *error, size_t error_bytes)
+PARSER(parse_nothing);
+PARSER(parse_wait_text);
+PARSER(parse_wait_still);
+PARSER(parse_sleep);
+PARSER(parse_type);
+PARSER(parse_chord);
+PARSER(parse_mouse);
+PARSER(parse_move);
+PARSER(parse_wheel);
+PARSER(parse_text);
+PARSER(parse_quit);
+#undef PARSER
+
+#endif

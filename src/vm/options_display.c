@@ -1,0 +1,82 @@
+/*
+ * Options: screen, keyboard, mouse and sound.
+ */
+#include "options_table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_on(const char *value, bool *on)
+{
+    *on = !strcmp(value, "on");
+    return *on || !strcmp(value, "off");
+}
+
+/* What may stand behind sdl: QEMU's, and scale=. */
+static bool window_detail(struct options *o, const char *value, struct complaint *c)
+{
+    char *full = option_item(value, "full-screen"), *scale = option_item(value, "scale");
+    bool good = true;
+    if (full && !is_on(full, &o->full_screen))
+        good = COMPLAIN(c, "full-screen is on or off, not \"%s\"", full);
+    o->whole_scale = scale && !strcmp(scale, "whole");
+    if (scale && !o->whole_scale && strcmp(scale, "smooth"))
+        good = COMPLAIN(c, "scale is whole or smooth, not \"%s\"", scale);
+    free(full);
+    free(scale);
+    return good;
+}
+
+static bool set_display(struct options *o, const char *value, struct complaint *c)
+{
+    static const char *const windows[] = {"sdl", "gtk", "window"};
+    size_t length = strcspn(value, ",=");
+    if (!strcmp(value, "none")) {
+        o->display = DISPLAY_NONE;
+        return true;
+    }
+    if (!strncmp(value, "vnc=", 4)) {
+        o->vnc = value + 4;
+        return true;
+    }
+    for (unsigned n = 0; n < ARRAY_SIZE(windows); n++)
+        if (strlen(windows[n]) == length && !strncmp(value, windows[n], length)) {
+            o->display = DISPLAY_WINDOW;
+            return window_detail(o, value, c);
+        }
+    return COMPLAIN(c, "there is no display \"%s\"; there are sdl, vnc=... and none", value);
+}
+
+static bool set_video(struct options *o, const char *value, struct complaint *c)
+{
+    if (strcmp(value, "std") && strcmp(value, "none"))
+        return COMPLAIN(c, "there is no video card \"%s\"; there are std and none", value);
+    o->video = value[0] == 's' ? VIDEO_STANDARD : VIDEO_NONE;
+    return true;
+}
+
+static bool set_full_screen(struct options *o, const char *value, struct complaint *c)
+{
+    o->full_screen = true;
+    o->display = DISPLAY_WINDOW;
+    return true;
+}
+
+static const struct option_row rows[] = {
+    {"vga", "CARD", "video card: std (VGA with linear modes to 2560x1600, default) or none", set_video, 0, 0},
+    {"display", "WHERE",
+     "sdl[,full-screen=on][,scale=whole|smooth]: a window; vnc=...; none (default: a window if there is a "
+     "desktop "
+     "and no --kernel)",
+     set_display, 0, 0},
+    {"full-screen", NULL, "a window without borders", set_full_screen, 0, 0},
+    {"nographic", NULL, "no window; escape keys work even if standard input is no terminal",
+     SWITCH(nographic)},
+    {"vnc", "HOST:N", "a VNC server at port 5900+N of HOST, or :N of this host only; see ringer(1)",
+     STRING(vnc)},
+    {"keys", "FILE", "a script that waits for text on the screen, types, points: ringer help keys",
+     STRING(keys)},
+    {"type", "TEXT", "type this when the machine is switched on", STRING(typed)},
+};
+
+const struct option_group options_display = {"Screen, keyboard and sound", rows, ARRAY_SIZE(rows)};
