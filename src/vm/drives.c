@@ -40,6 +40,7 @@ static bool open_drive(struct drive *drive, struct vm *vm, const struct drive_op
     drive->index = option->index;
     drive->medium = option->medium;
     drive->id = option->id;
+    drive->boot_index = option->boot_index;
     char name[256], place[64];
     snprintf(place, sizeof(place), "%s drive %u", drive_interface_name(option->interface), option->index);
     snprintf(name, sizeof(name), "%s (%s)", option->interface == DRIVE_NONE ? option->id : place,
