@@ -4,7 +4,8 @@
 #include "piix4_pm.h"
 
 enum { CONFIG_PMBA = 0x40, CONFIG_DEVACTB = 0x58, CONFIG_PMREGMISC = 0x80 };
-enum { PMIOSE = 0x01 };
+enum { CONFIG_SMBBA = 0x90, CONFIG_SMBHSTCFG = 0xd2 };
+enum { PMIOSE = 0x01, SMB_HST_EN = 0x01, SMB_CONFIG = 0x0f };
 #define DEVACTB_APMC_EN (1u << 25)
 
 enum { PMSTS = 0x00, PMEN = 0x02, PMCNTRL = 0x04, PMTMR = 0x08, GPSTS = 0x0c, GPEN = 0x0e };
@@ -174,10 +175,24 @@ static void update_window(struct piix4_pm *pm)
     pm->wiring.map(pm->wiring.machine, base, mapped);
 }
 
+static void update_smbus_window(struct piix4_pm *pm)
+{
+    const u8 *config = pm->pci.config;
+    u16 base = pci_get16(&config[CONFIG_SMBBA]) & -PIIX4_SMBUS_PORTS;
+    bool mapped = (config[CONFIG_SMBHSTCFG] & SMB_HST_EN) && (config[PCI_COMMAND] & PCI_COMMAND_IO);
+    if (mapped == pm->smbus_mapped && base == pm->smbus_base) return;
+    pm->smbus_mapped = mapped;
+    pm->smbus_base = base;
+    pm->wiring.map_smbus(pm->wiring.machine, base, mapped);
+}
+
 static void config_written(struct pci_device *device, unsigned offset)
 {
+    struct piix4_pm *pm = container_of(device, struct piix4_pm, pci);
     if (offset == CONFIG_PMBA + 1 || offset == CONFIG_PMBA || offset == CONFIG_PMREGMISC)
-        update_window(container_of(device, struct piix4_pm, pci));
+        update_window(pm);
+    else
+        update_smbus_window(pm);
 }
 
 void piix4_pm_reset(struct piix4_pm *pm)
@@ -186,11 +201,14 @@ void piix4_pm_reset(struct piix4_pm *pm)
     u8 *config = pm->pci.config;
     pci_put16(&config[CONFIG_PMBA], 1);
     pci_put16(&config[CONFIG_DEVACTB + 2], DEVACTB_APMC_EN >> 16);
-    config[CONFIG_PMREGMISC] = 0;
+    pci_put16(&config[CONFIG_SMBBA], 1);
+    config[CONFIG_PMREGMISC] = config[CONFIG_SMBHSTCFG] = 0;
+    piix4_smbus_reset(&pm->smbus);
     pm->status = pm->enable = pm->control = pm->gp_enable = 0;
     pm->smi_command = pm->smi_status = 0;
     pm->overflows = ticks_now(pm) >> OVERFLOW_SHIFT;
     update_window(pm);
+    update_smbus_window(pm);
     update(pm);
 }
 
@@ -204,12 +222,14 @@ void piix4_pm_init(struct piix4_pm *pm, struct pci_bus *bus, struct clock *clock
     pci->written = config_written;
     pci->config[PCI_REVISION] = 0x03;
     pci->config[PCI_INTERRUPT_PIN] = 1;
-    pci->writable[PCI_COMMAND] = PCI_COMMAND_IO; /* only the SMBus would look at it */
+    pci->writable[PCI_COMMAND] = PCI_COMMAND_IO; /* only the SMBus looks at it */
     pci_put16(&pci->config[PCI_STATUS], 0x0280);
     pci->write_clears[PCI_STATUS + 1] = 0x78;
     pci_put16(&pci->writable[CONFIG_PMBA], (u16)-PIIX4_PM_PORTS);
     pci_put16(&pci->writable[CONFIG_DEVACTB], 0xffff);
     pci_put16(&pci->writable[CONFIG_DEVACTB + 2], 0xffff);
+    pci_put16(&pci->writable[CONFIG_SMBBA], (u16)-PIIX4_SMBUS_PORTS);
+    pci->writable[CONFIG_SMBHSTCFG] = SMB_CONFIG;
     pci->writable[CONFIG_PMREGMISC] = PMIOSE;
     piix4_pm_reset(pm);
 }

@@ -5,6 +5,9 @@
  *
  *   config 40h  15-6 base | 5-1 0 | 0 I/O    PMBA: 64 ports, decoded while bit 0 of PMREGMISC (80h) is set
  *
+ *   config 90h  15-4 base | 0 I/O        SMBBA: 16 ports of the SMBus host (piix4_smbus.h), decoded while bit
+ * 0 of SMBHSTCFG (D2h) and I/O space of the PCI command are set
+ *
  *   +00h PMSTS    15 RSM | 10 RTC | 8 PWRBTN | 5 GBL | 0 TMROF            cleared by writing 1
  *   +02h PMEN              10 RTC | 8 PWRBTN | 5 GBL | 0 TMROF
  *   +04h PMCNTRL  13 SUS_EN | 12-10 SUS_TYP | 2 GBL_RLS | 1 BRLD_EN_BM | 0 SCI_EN
@@ -13,8 +16,8 @@
  *
  * Ports B2h-B3h are the door to the firmware's SMI handler. There is no system management mode; what the
  * handler of a PC's firmware does on ACPI_ENABLE and ACPI_DISABLE is done here, and DEVACTB says from the
- * start that SMIs have been set up, so that firmware does not wait for one. The SMBus host and the device
- * monitors of the chip are not there: their base addresses read 0.
+ * start that SMIs have been set up, so that firmware does not wait for one. The device monitors of the chip
+ * are not there.
  *
  * Windows: piix4_pm_ops (where map() says), up to 4 bytes wide; piix4_smi_ops at B2h-B3h, byte-wide. The
  * device of both is the struct piix4_pm.
@@ -26,6 +29,7 @@
 #define RINGER_DEVICES_PIIX4_PM_H
 
 #include "pci_bus.h"
+#include "piix4_smbus.h"
 
 #define PIIX4_PM_PORTS 64
 #define PIIX4_PMTMR_HZ 3579545
@@ -38,6 +42,8 @@ struct piix4_pm_wiring {
     struct irq_line sci;
     /* PMBA moved, or its decoding was switched. */
     void (*map)(void *machine, u16 base, bool mapped);
+    /* The same of the SMBus host's ports. */
+    void (*map_smbus)(void *machine, u16 base, bool mapped);
     /* The guest wants the power off (soft off, S5). */
     void (*power_off)(void *machine);
     void *machine;
@@ -48,11 +54,12 @@ struct piix4_pm {
     struct clock *clock;
     struct timer timer;
     struct piix4_pm_wiring wiring;
-    bool mapped;
-    u16 base;    /* as last told */
-    u16 status;  /* PMSTS without TMROF */
-    u16 enable;  /* PMEN */
-    u16 control; /* PMCNTRL */
+    struct piix4_smbus smbus;
+    bool mapped, smbus_mapped;
+    u16 base, smbus_base; /* as last told */
+    u16 status;           /* PMSTS without TMROF */
+    u16 enable;           /* PMEN */
+    u16 control;          /* PMCNTRL */
     u16 gp_enable;
     u64 overflows; /* of the PM timer since power-on, when TMROF_STS was last cleared */
     u8 smi_command, smi_status;

@@ -13,7 +13,8 @@
 
 #include "table_image.h"
 
-#define ACPI_PM_BASE 0x600 /* of the PIIX4's power management ports: SeaBIOS puts them there too */
+#define ACPI_SMBUS_BASE 0x700 /* of its SMBus host */
+#define ACPI_PM_BASE    0x600 /* of the PIIX4's power management ports: SeaBIOS puts them there too */
 
 #define ACPI_SERIAL_PORTS 4
 

@@ -70,6 +70,12 @@ static void irq8(void *receiver, unsigned pin, bool level)
     piix4_pm_rtc(&chipset->power, level);
 }
 
+static void smbus_ports(void *machine, u16 base, bool mapped)
+{
+    struct vm *vm = machine;
+    ports_move(&vm->ports, vm->chipset.smbus_ports, base, mapped);
+}
+
 static void power_ports(void *machine, u16 base, bool mapped)
 {
     struct vm *vm = machine;
@@ -153,10 +159,13 @@ static void make_chips(struct chipset *c, struct vm *vm)
     i440fx_init(&c->host_bridge, &c->pci, pam, vm);
     piix3_init(&c->isa_bridge, &c->pci, isa);
     c->power_ports = ports_add(&vm->ports, PIIX4_PM_PORTS, 4, &piix4_pm_ops, &c->power);
-    piix4_pm_init(
-        &c->power, &c->pci, clock,
-        &(struct piix4_pm_wiring){
-            .sci = {irq9, c, HOLDER_SCI}, .map = power_ports, .power_off = power_off, .machine = vm});
+    c->smbus_ports = ports_add(&vm->ports, PIIX4_SMBUS_PORTS, 1, &piix4_smbus_ops, &c->power.smbus);
+    piix4_pm_init(&c->power, &c->pci, clock,
+                  &(struct piix4_pm_wiring){.sci = {irq9, c, HOLDER_SCI},
+                                            .map = power_ports,
+                                            .map_smbus = smbus_ports,
+                                            .power_off = power_off,
+                                            .machine = vm});
     debug_exit_init(&c->debug_exit, debug_exit, vm);
 }
 

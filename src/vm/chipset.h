@@ -45,7 +45,7 @@ struct chipset {
     struct i440fx host_bridge;
     struct piix3 isa_bridge;
     struct piix4_pm power;
-    struct port_window *power_ports;
+    struct port_window *power_ports, *smbus_ports;
     struct isa_pnp isa_pnp;
     struct port_window *isa_pnp_read_port;
     struct irq_line irq9; /* of the 8259 pair */

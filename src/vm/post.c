@@ -15,7 +15,15 @@
 #define DMA_CASCADE    0xc0 /* channel 4: the way of channels 0-3 to the bus */
 
 enum { ISA_BRIDGE = PCI_DEVFN(1, 0), IDE = PCI_DEVFN(1, 1), POWER = PCI_DEVFN(1, 3) };
-enum { PIRQ_ROUTE = 0x60, PIRQS = 4, PMBA = 0x40, PMREGMISC = 0x80, IDETIM = 0x40 };
+enum {
+    PIRQ_ROUTE = 0x60,
+    PIRQS = 4,
+    PMBA = 0x40,
+    PMREGMISC = 0x80,
+    SMBBA = 0x90,
+    SMBHSTCFG = 0xd2,
+    IDETIM = 0x40
+};
 #define IDE_BOTH_CHANNELS 0x80008000u /* are decoded */
 
 /* Where PIRQA to PIRQD go, as SeaBIOS has it. */
@@ -89,6 +97,9 @@ static void set_up_chips(struct vm *vm)
     struct port_bus *ports = &vm->ports;
     write_config(ports, POWER, PMBA, 4, ACPI_PM_BASE);
     write_config(ports, POWER, PMREGMISC, 1, 1);
+    write_config(ports, POWER, PCI_COMMAND, 2, PCI_COMMAND_IO);
+    write_config(ports, POWER, SMBBA, 4, ACPI_SMBUS_BASE);
+    write_config(ports, POWER, SMBHSTCFG, 1, 9); /* enabled, interrupt 9 */
     for (u8 pirq = 0; pirq < PIRQS; pirq++)
         write_config(ports, ISA_BRIDGE, PIRQ_ROUTE + pirq, 1, pirq_route[pirq]);
     write_config(ports, IDE, IDETIM, 4, IDE_BOTH_CHANNELS);

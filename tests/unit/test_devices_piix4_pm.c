@@ -20,8 +20,8 @@ struct fake_clock {
 static struct fake_clock fake;
 static struct pci_bus bus;
 static struct piix4_pm pm;
-static bool sci, mapped;
-static u16 base;
+static bool sci, mapped, smbus_mapped;
+static u16 base, smbus_base;
 static unsigned maps, power_offs;
 
 static u64 now_ns(const struct clock *clock)
@@ -37,6 +37,11 @@ static void map(void *machine, u16 at, bool decoded)
     maps++;
     base = at;
     mapped = decoded;
+}
+static void map_smbus(void *machine, u16 at, bool decoded)
+{
+    smbus_base = at;
+    smbus_mapped = decoded;
 }
 static void power_off(void *machine)
 {
@@ -84,7 +89,8 @@ static void start(void)
     maps = power_offs = 0;
     pci_bus_init(&bus);
     piix4_pm_init(&pm, &bus, &fake.clock,
-                  &(struct piix4_pm_wiring){.sci = {.set = set_sci}, .map = map, .power_off = power_off});
+                  &(struct piix4_pm_wiring){
+                      .sci = {.set = set_sci}, .map = map, .map_smbus = map_smbus, .power_off = power_off});
 }
 
 static void test_config(void)
@@ -94,7 +100,7 @@ static void test_config(void)
     CHECK_EQ(config(8, 4), 0x06800003);
     CHECK_EQ(config(0x3d, 1), 1);
     CHECK_EQ(config(0x40, 4), 1);
-    CHECK_EQ(config(0x90, 4), 0);
+    CHECK_EQ(config(0x90, 4), 1);
     CHECK_EQ(config(0x5b, 1), 2); /* firmware need not set SMIs up */
     set_config(0x40, 4, 0x600);
     CHECK_EQ(config(0x40, 4), 0x601);
@@ -114,6 +120,34 @@ static void test_config(void)
     piix4_pm_reset(&pm);
     CHECK(!mapped);
     CHECK_EQ(config(0x40, 4), 1);
+}
+
+/* Ports where the guest wants them; nobody answers on the bus, and the host says so at once. */
+static void test_smbus(void)
+{
+    start();
+    struct piix4_smbus *smbus = &pm.smbus;
+    set_config(0x90, 4, 0x700);
+    set_config(0xd2, 1, 9);
+    CHECK_EQ(config(0xd2, 1), 9);
+    CHECK(!smbus_mapped);
+    set_config(4, 2, 1);
+    CHECK(smbus_mapped && smbus_base == 0x700);
+    piix4_smbus_ops.write(smbus, 4, 1, 0xa1);
+    CHECK_EQ(piix4_smbus_ops.read(smbus, 4, 1), 0xa1);
+    piix4_smbus_ops.write(smbus, 2, 1, 0x48);
+    CHECK_EQ(piix4_smbus_ops.read(smbus, 2, 1), 0x08);
+    CHECK_EQ(piix4_smbus_ops.read(smbus, 0, 1), 0x04);
+    piix4_smbus_ops.write(smbus, 0, 1, 0x1e);
+    CHECK_EQ(piix4_smbus_ops.read(smbus, 0, 1), 0);
+    for (u32 n = 0; n < 40; n++)
+        piix4_smbus_ops.write(smbus, 7, 1, n);
+    piix4_smbus_ops.read(smbus, 2, 1);
+    CHECK_EQ(piix4_smbus_ops.read(smbus, 7, 1), 32);
+    CHECK_EQ(piix4_smbus_ops.read(smbus, 7, 1), 33);
+    piix4_pm_reset(&pm);
+    CHECK(!smbus_mapped);
+    CHECK_EQ(config(0xd2, 1), 0);
 }
 
 static void test_timer(void)
@@ -228,6 +262,7 @@ static void test_soft_off(void)
 int main(void)
 {
     test_config();
+    test_smbus();
     test_timer();
     test_overflow();
     test_events();
