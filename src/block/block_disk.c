@@ -149,6 +149,7 @@ static void *worker(void *argument)
     for (;;) {
         struct disk_request *request = queue_take(&crew->queue);
         if (request) {
+            crew->working++;
             pthread_mutex_unlock(&crew->lock);
             struct block_disk *disk = disk_of(request);
             enum disk_operation operation = request->operation;
@@ -158,6 +159,7 @@ static void *worker(void *argument)
             pthread_mutex_lock(&crew->lock);
             note_written(crew, disk, operation);
             write_back_if_due(crew);
+            if (!--crew->working && !crew->queue.first) pthread_cond_signal(&crew->idle);
         } else if (crew->stop) {
             break;
         } else if (crew->polls && !crew->polling && !polled) {
@@ -247,13 +249,18 @@ static void finish_refused(struct post *post)
     request->done(request);
 }
 
+static void perform_next(struct disk_crew *crew)
+{
+    struct disk_request *request = queue_take(&crew->later);
+    if (request->post.run != finish_refused) request->error = perform(request);
+    request->post.run(&request->post);
+}
+
 static void fire(void *device)
 {
     struct disk_crew *crew = device;
-    struct disk_request *request = queue_take(&crew->later);
-    if (crew->later.first) timer_arm(&crew->timer, clock_now(crew->clock) + STEP_NS);
-    if (request->post.run != finish_refused) request->error = perform(request);
-    request->post.run(&request->post);
+    if (crew->later.first->next) timer_arm(&crew->timer, clock_now(crew->clock) + STEP_NS);
+    perform_next(crew);
 }
 
 /* --- submission --- */
@@ -331,6 +338,22 @@ static void submit(struct disk *seen, struct disk_request *request)
         enqueue(disk->crew, request);
 }
 
+void disk_crew_drain(struct disk_crew *crew)
+{
+    if (crew->clock) {
+        while (crew->later.first)
+            perform_next(crew);
+        timer_cancel(&crew->timer);
+        return;
+    }
+    do {
+        pthread_mutex_lock(&crew->lock);
+        while (crew->working || crew->queue.first)
+            pthread_cond_wait(&crew->idle, &crew->lock);
+        pthread_mutex_unlock(&crew->lock);
+    } while (post_box_run(crew->box));
+}
+
 void disk_crew_retry(struct disk_crew *crew)
 {
     struct request_queue again = crew->held;
@@ -363,6 +386,7 @@ void disk_crew_init(struct disk_crew *crew, struct post_box *box, struct clock *
     crew->write_back_ns = WRITE_BACK_NS;
     crew->write_back_at = UINT64_MAX;
     crew->polls = sysconf(_SC_NPROCESSORS_ONLN) > 1;
+    pthread_cond_init(&crew->idle, NULL);
     if (deterministic) timer_init(&crew->timer, deterministic, fire, crew);
 }
 
@@ -380,6 +404,7 @@ void disk_crew_destroy(struct disk_crew *crew)
             if (request->post.run != finish_refused) perform(request);
     }
     pthread_cond_destroy(&crew->work);
+    pthread_cond_destroy(&crew->idle);
     pthread_mutex_destroy(&crew->lock);
 }
 

@@ -66,8 +66,9 @@ struct disk_crew {
     /* shared */
     pthread_mutex_t lock;
     pthread_cond_t work;
+    pthread_cond_t idle; /* nothing is queued, and no thread is at work */
     struct request_queue queue;
-    unsigned threads, waiting;
+    unsigned threads, waiting, working;
     bool polls;   /* the host has processors enough for a thread to look out for work a little */
     bool polling; /* one does */
     bool stop;
@@ -81,6 +82,9 @@ void disk_crew_init(struct disk_crew *crew, struct post_box *box, struct clock *
 /* Wait for what is under way, and end the threads. No letter comes after; done() is not called for what was.
  */
 void disk_crew_destroy(struct disk_crew *crew);
+/* Have everything done that was submitted, and what follows from it: the caller wants memory for itself. What
+ * is held stays so. */
+void disk_crew_drain(struct disk_crew *crew);
 /* Try again what is held. */
 void disk_crew_retry(struct disk_crew *crew);
 

@@ -264,6 +264,28 @@ static void test_policies(void)
     failing.error = 0;
 }
 
+/* What is under way is done when a machine is reset, with threads and without. */
+static void test_drain(struct clock *clock)
+{
+    struct disk_crew crew;
+    struct block_disk disk;
+    static struct order order[64];
+    static u8 sector[64][512];
+    disk_crew_init(&crew, &box, clock);
+    block_disk_init(&disk, &crew, &failing.image, "drained");
+    disk_crew_drain(&crew);
+    for (unsigned n = 1; n < 64; n++)
+        submit(&disk.disk, &order[n], n & 1 ? DISK_WRITE : DISK_READ, n * 512, sector[n], 512);
+    submit(&disk.disk, &order[0], DISK_READ, 2 * MB, sector[0], 512);
+    disk_crew_drain(&crew);
+    for (unsigned n = 0; n < 64; n++)
+        CHECK(order[n].done);
+    CHECK(!clock || clock_next_deadline(clock) == UINT64_MAX);
+    CHECK(!post_box_run(&box));
+    disk_crew_destroy(&crew);
+    block_disk_destroy(&disk);
+}
+
 static u64 now_ns;
 
 static u64 fake_now(const struct clock *clock)
@@ -426,6 +448,8 @@ int main(void)
     test_policies();
     test_deterministic();
     test_write_back();
+    test_drain(NULL);
+    test_drain(&(struct clock){.now_ns = fake_now});
     test_locks();
     test_overlay();
     test_truncated();
