@@ -46,7 +46,8 @@ void waker_block_signals(void)
 
 /* --- the waker thread --- */
 
-/* (A thread that has ended is none: no harm.) */
+/* (A thread that has ended is none: no harm. The vCPU's own looks by itself when it leaves C code, and to be
+ * interrupted costs more than a small disk request.) */
 static void kick_vcpu(struct waker *waker)
 {
     pid_t thread = (pid_t)__atomic_load_n(&waker->vcpu_thread, __ATOMIC_SEQ_CST);
