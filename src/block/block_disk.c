@@ -141,9 +141,28 @@ static void wait_for_work(struct disk_crew *crew)
     crew->waiting--;
 }
 
+/* What lies in the host's memory is copied at once: that takes less time than to wake a thread, which costs
+ * more than anything else about a small request. Large ones are better done beside the guest. */
+#define NOW_BYTES 65536u
+
+/* Letters of small requests that were done one after the other go off together: each is an interruption of
+ * the guest. */
+#define LETTERS_AT_ONCE 8
+
+static unsigned send_letters(struct disk_crew *crew, struct post **letter, unsigned *count)
+{
+    unsigned sent = *count;
+    for (unsigned n = 0; n < sent; n++)
+        post_send(crew->box, letter[n]);
+    *count = 0;
+    return sent;
+}
+
 static void *worker(void *argument)
 {
     struct disk_crew *crew = argument;
+    struct post *letter[LETTERS_AT_ONCE];
+    unsigned letters = 0;
     bool polled = true;
     pthread_mutex_lock(&crew->lock);
     for (;;) {
@@ -153,13 +172,23 @@ static void *worker(void *argument)
             pthread_mutex_unlock(&crew->lock);
             struct block_disk *disk = disk_of(request);
             enum disk_operation operation = request->operation;
+            bool small = request->bytes && request->bytes <= NOW_BYTES;
             request->error = perform(request);
-            post_send(crew->box, &request->post); /* from here on it is not ours */
+            letter[letters++] = &request->post;
+            bool more =
+                small && letters < LETTERS_AT_ONCE && __atomic_load_n(&crew->queue.first, __ATOMIC_RELAXED);
+            unsigned sent = more ? 0 : send_letters(crew, letter, &letters);
             polled = false;
             pthread_mutex_lock(&crew->lock);
             note_written(crew, disk, operation);
-            write_back_if_due(crew);
-            if (!--crew->working && !crew->queue.first) pthread_cond_signal(&crew->idle);
+            if (more && !crew->queue.first) { /* another thread was quicker */
+                pthread_mutex_unlock(&crew->lock);
+                sent = send_letters(crew, letter, &letters);
+                pthread_mutex_lock(&crew->lock);
+            }
+            crew->working -= sent;
+            if (!crew->working && !crew->queue.first) pthread_cond_signal(&crew->idle);
+            if (!letters) write_back_if_due(crew);
         } else if (crew->stop) {
             break;
         } else if (crew->polls && !crew->polling && !polled) {
@@ -312,10 +341,6 @@ static int refusal(const struct block_disk *disk, const struct disk_request *req
         memory += request->part[n].iov_len;
     return memory < request->bytes ? -EINVAL : 0;
 }
-
-/* What lies in the host's memory is copied at once: that takes less time than to wake a thread, which costs
- * more than anything else about a small request. Large ones are better done beside the guest. */
-#define NOW_BYTES 65536u
 
 static bool read_now(const struct block_disk *disk, struct disk_request *request)
 {

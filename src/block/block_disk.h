@@ -68,9 +68,10 @@ struct disk_crew {
     pthread_cond_t work;
     pthread_cond_t idle; /* nothing is queued, and no thread is at work */
     struct request_queue queue;
-    unsigned threads, waiting, working;
-    bool polls;   /* the host has processors enough for a thread to look out for work a little */
-    bool polling; /* one does */
+    unsigned threads, waiting;
+    unsigned working; /* requests that were taken and not yet sent back */
+    bool polls;       /* the host has processors enough for a thread to look out for work a little */
+    bool polling;     /* one does */
     bool stop;
     struct block_disk *disks;
     u64 write_back_ns; /* for so long images may keep in memory what was written (WRITE_BACK_NS) */
