@@ -54,6 +54,7 @@ struct disk_crew {
     struct request_queue later;                          /* deterministic: what is under way */
     struct request_queue held;                           /* what failed and waits for another try */
     unsigned retrying;                                   /* of these, under way once more */
+    unsigned under_way;                                  /* submitted, and neither held nor done yet */
     void (*stalled)(void *machine, const char *message); /* set by the owner */
     void (*resumed)(void *machine);
     void *machine;
@@ -63,6 +64,8 @@ struct disk_crew {
     pthread_cond_t idle; /* nothing is queued, and no thread is at work */
     struct request_queue queue;
     unsigned threads, waiting, working;
+    bool polls;   /* the host has processors enough for a thread to look out for work a little */
+    bool polling; /* one does */
     bool stop;
     pthread_t thread[DISK_CREW_THREADS];
 };
