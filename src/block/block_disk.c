@@ -55,6 +55,15 @@ static int perform_write(struct block_disk *disk, struct disk_request *request, 
     return failed || !disk->write_through ? failed : image->ops->flush(image);
 }
 
+static int flush(struct block_disk *disk)
+{
+    if (disk->never_flush || disk->image->read_only) return 0;
+    __atomic_store_n(&disk->written, false, __ATOMIC_SEQ_CST);
+    int failed = disk->image->ops->flush(disk->image);
+    int earlier = __atomic_exchange_n(&disk->flush_error, 0, __ATOMIC_SEQ_CST);
+    return failed ? failed : earlier;
+}
+
 static int perform(struct disk_request *request)
 {
     struct block_disk *disk = disk_of(request);
@@ -64,7 +73,7 @@ static int perform(struct disk_request *request)
     switch (request->operation) {
     case DISK_READ: return image->ops->read(image, request->offset, span);
     case DISK_WRITE: return perform_write(disk, request, span);
-    case DISK_FLUSH: return disk->never_flush || image->read_only ? 0 : image->ops->flush(image);
+    case DISK_FLUSH: return flush(disk);
     case DISK_DISCARD: return disk->discard ? image->ops->discard(image, request->offset, request->bytes) : 0;
     case DISK_ZERO: return image->ops->zero(image, request->offset, request->bytes);
     }
@@ -93,6 +102,45 @@ static void poll_for_work(struct disk_crew *crew)
     while (now_ns() < until);
 }
 
+/* --- flushes nobody asked for --- */
+
+/* Lock held; a request is done. */
+static void note_written(struct disk_crew *crew, struct block_disk *disk, enum disk_operation operation)
+{
+    if (operation == DISK_READ || operation == DISK_FLUSH || !disk->image->ops->keeps_tables) return;
+    __atomic_store_n(&disk->written, true, __ATOMIC_SEQ_CST);
+    if (crew->write_back_at == UINT64_MAX) crew->write_back_at = now_ns() + crew->write_back_ns;
+}
+
+/* Lock held on entry and return. */
+static void write_back_if_due(struct disk_crew *crew)
+{
+    if (crew->write_back_at == UINT64_MAX || now_ns() < crew->write_back_at) return;
+    crew->write_back_at = UINT64_MAX;
+    pthread_mutex_unlock(&crew->lock);
+    for (struct block_disk *disk = crew->disks; disk; disk = disk->next) {
+        if (!__atomic_load_n(&disk->written, __ATOMIC_SEQ_CST)) continue;
+        int failed = flush(disk);
+        if (failed) __atomic_store_n(&disk->flush_error, failed, __ATOMIC_SEQ_CST);
+    }
+    pthread_mutex_lock(&crew->lock);
+}
+
+/* --- the threads --- */
+
+/* Lock held on entry and return: sleep until there is work. */
+static void wait_for_work(struct disk_crew *crew)
+{
+    u64 until = crew->write_back_at;
+    struct timespec at = {.tv_sec = (time_t)(until / 1000000000u), .tv_nsec = (long)(until % 1000000000u)};
+    crew->waiting++;
+    if (until == UINT64_MAX)
+        pthread_cond_wait(&crew->work, &crew->lock);
+    else
+        pthread_cond_timedwait(&crew->work, &crew->lock, &at);
+    crew->waiting--;
+}
+
 static void *worker(void *argument)
 {
     struct disk_crew *crew = argument;
@@ -102,10 +150,14 @@ static void *worker(void *argument)
         struct disk_request *request = queue_take(&crew->queue);
         if (request) {
             pthread_mutex_unlock(&crew->lock);
+            struct block_disk *disk = disk_of(request);
+            enum disk_operation operation = request->operation;
             request->error = perform(request);
-            post_send(crew->box, &request->post);
+            post_send(crew->box, &request->post); /* from here on it is not ours */
             polled = false;
             pthread_mutex_lock(&crew->lock);
+            note_written(crew, disk, operation);
+            write_back_if_due(crew);
         } else if (crew->stop) {
             break;
         } else if (crew->polls && !crew->polling && !polled) {
@@ -115,9 +167,8 @@ static void *worker(void *argument)
             pthread_mutex_lock(&crew->lock);
             crew->polling = false;
         } else {
-            crew->waiting++;
-            pthread_cond_wait(&crew->work, &crew->lock);
-            crew->waiting--;
+            wait_for_work(crew);
+            write_back_if_due(crew);
         }
     }
     pthread_mutex_unlock(&crew->lock);
@@ -135,7 +186,8 @@ static const char *const verbs[] = {[DISK_READ] = "read",
 static enum error_policy policy_of(const struct block_disk *disk, const struct disk_request *request)
 {
     enum error_policy policy = request->operation == DISK_READ ? disk->on_read_error : disk->on_write_error;
-    if (policy == ON_ERROR_ENOSPC) return request->error == -ENOSPC ? ON_ERROR_STOP : ON_ERROR_REPORT;
+    bool full = request->error == -ENOSPC || request->error == -EDQUOT;
+    if (policy == ON_ERROR_ENOSPC) return full ? ON_ERROR_STOP : ON_ERROR_REPORT;
     return policy;
 }
 
@@ -303,7 +355,13 @@ void disk_crew_init(struct disk_crew *crew, struct post_box *box, struct clock *
     queue_init(&crew->held);
     queue_init(&crew->queue);
     pthread_mutex_init(&crew->lock, NULL);
-    pthread_cond_init(&crew->work, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&crew->work, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    crew->write_back_ns = WRITE_BACK_NS;
+    crew->write_back_at = UINT64_MAX;
     crew->polls = sysconf(_SC_NPROCESSORS_ONLN) > 1;
     if (deterministic) timer_init(&crew->timer, deterministic, fire, crew);
 }
@@ -337,6 +395,10 @@ void block_disk_init(struct block_disk *disk, struct disk_crew *crew, struct dis
                                 .name = strdup(name),
                                 .on_write_error = ON_ERROR_ENOSPC,
                                 .discard = true};
+    pthread_mutex_lock(&crew->lock);
+    disk->next = crew->disks;
+    if (image) crew->disks = disk;
+    pthread_mutex_unlock(&crew->lock);
 }
 
 void block_disk_destroy(struct block_disk *disk)

@@ -34,8 +34,7 @@ static int raw_read(struct disk_image *image, u64 offset, struct span to)
 
 static int raw_read_now(struct disk_image *image, u64 offset, struct span to)
 {
-    struct store *store = raw_of(image)->store;
-    return store->ops->read_now ? store->ops->read_now(store, offset, to) : -EAGAIN;
+    return store_read_now(raw_of(image)->store, offset, to);
 }
 
 /* The format of this image was guessed from its beginning. A guest that writes the header of another format

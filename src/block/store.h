@@ -11,6 +11,8 @@
 
 #include "span.h"
 
+#include <errno.h>
+
 #define STORE_SHORT 1
 
 struct store {
@@ -34,6 +36,11 @@ struct store_ops {
 };
 
 /* The same with one piece of memory. */
+static inline int store_read_now(struct store *store, u64 offset, struct span to)
+{
+    return store->ops->read_now ? store->ops->read_now(store, offset, to) : -EAGAIN;
+}
+
 int store_get(struct store *store, u64 offset, void *to, u64 bytes);
 int store_put(struct store *store, u64 offset, const void *from, u64 bytes);
 

@@ -46,11 +46,12 @@ void waker_block_signals(void)
 
 /* --- the waker thread --- */
 
-/* (A thread that has ended is none: no harm.) */
+/* (A thread that has ended is none: no harm. The vCPU's own looks by itself when it leaves C code, and to be
+ * interrupted costs more than a small disk request.) */
 static void kick_vcpu(struct waker *waker)
 {
     pid_t thread = (pid_t)__atomic_load_n(&waker->vcpu_thread, __ATOMIC_SEQ_CST);
-    if (thread) tgkill(getpid(), thread, KICK_SIGNAL);
+    if (thread && thread != gettid()) tgkill(getpid(), thread, KICK_SIGNAL);
 }
 
 static void raise_event(struct waker *waker, u32 event)
