@@ -29,6 +29,7 @@
 
 struct session {
     struct vm *vm;
+    struct frontends frontends;
     struct instruments instruments;
     int status;
 };
@@ -47,21 +48,32 @@ static void run_machine(void *argument)
 {
     struct session *session = argument;
     struct vm *vm = session->vm;
-    int failed = translator_install_signals();
+    const struct options *options = vm->options;
+    int failed = translator_install_signals(), input_fd = chipset_input_fd(&vm->chipset);
     if (failed) die(STATUS_HOST, "cannot take host signals: %s", strerror(-failed));
-    if (vm->waker) waker_kick_me(vm->waker);
+    struct waker waker;
+    failed =
+        waker_start(&waker, &vm->vcpu.pending, options->deterministic ? -1 : input_fd, options->timeout_ns);
+    if (failed) die(STATUS_HOST, "cannot start the timer thread: %s", strerror(-failed));
+    waker_kick_me(&waker);
+    machine_set_waker(vm, &waker);
+    frontends_start(&session->frontends);
     failed = instruments_start(&session->instruments);
     if (failed) die(STATUS_HOST, "cannot sample for the profile: %s", strerror(-failed));
-    if (vm->options->lockstep) {
+
+    if (options->lockstep) {
         session->status = lockstep_run(vm);
     } else {
         dispatcher_run(vm);
         session->status = vm->status;
     }
+
     fpu_park(&vm->vcpu);
     instruments_stop(&session->instruments);
     chipset_flush_output(&vm->chipset);
-    wire_console_stopped(&vm->chipset.console);
+    frontends_stop(&session->frontends);
+    waker_stop(&waker);
+    machine_set_waker(vm, NULL);
 }
 
 static int run(const struct options *options)
@@ -79,22 +91,13 @@ static int run(const struct options *options)
     session.vm = vm;
     status = instruments_open(&session.instruments, vm, error, sizeof(error));
     if (status) die(status, "%s", error);
-    struct frontends frontends;
-    status = frontends_open(&frontends, vm, error, sizeof(error));
+    status = frontends_open(&session.frontends, vm, error, sizeof(error));
     if (status) die(status, "%s", error);
-
     int input_fd = chipset_input_fd(&vm->chipset);
     if (input_fd >= 0) terminal_enter_raw(input_fd);
-    struct waker waker;
-    int failed =
-        waker_start(&waker, &vm->vcpu.pending, options->deterministic ? -1 : input_fd, options->timeout_ns);
-    if (failed) die(STATUS_HOST, "cannot start the timer thread: %s", strerror(-failed));
-    machine_set_waker(vm, &waker);
 
-    frontends_run(&frontends, run_machine, &session);
+    frontends_run(&session.frontends, run_machine, &session);
 
-    waker_stop(&waker);
-    machine_set_waker(vm, NULL);
     terminal_restore();
     if (vm->last_words[0]) fprintf(stderr, "ringer: %s\n", vm->last_words);
     machine_dump_screen(vm);

@@ -55,6 +55,15 @@ static int perform_write(struct block_disk *disk, struct disk_request *request, 
     return failed || !disk->write_through ? failed : image->ops->flush(image);
 }
 
+static int flush(struct block_disk *disk)
+{
+    if (disk->never_flush || disk->image->read_only) return 0;
+    __atomic_store_n(&disk->written, false, __ATOMIC_SEQ_CST);
+    int failed = disk->image->ops->flush(disk->image);
+    int earlier = __atomic_exchange_n(&disk->flush_error, 0, __ATOMIC_SEQ_CST);
+    return failed ? failed : earlier;
+}
+
 static int perform(struct disk_request *request)
 {
     struct block_disk *disk = disk_of(request);
@@ -64,7 +73,7 @@ static int perform(struct disk_request *request)
     switch (request->operation) {
     case DISK_READ: return image->ops->read(image, request->offset, span);
     case DISK_WRITE: return perform_write(disk, request, span);
-    case DISK_FLUSH: return disk->never_flush || image->read_only ? 0 : image->ops->flush(image);
+    case DISK_FLUSH: return flush(disk);
     case DISK_DISCARD: return disk->discard ? image->ops->discard(image, request->offset, request->bytes) : 0;
     case DISK_ZERO: return image->ops->zero(image, request->offset, request->bytes);
     }
@@ -93,6 +102,53 @@ static void poll_for_work(struct disk_crew *crew)
     while (now_ns() < until);
 }
 
+/* --- flushes nobody asked for --- */
+
+/* Lock held; a request is done. */
+static void note_written(struct disk_crew *crew, struct block_disk *disk, enum disk_operation operation)
+{
+    if (operation == DISK_READ || operation == DISK_FLUSH || !disk->image->ops->keeps_tables) return;
+    __atomic_store_n(&disk->written, true, __ATOMIC_SEQ_CST);
+    if (crew->write_back_at == UINT64_MAX) crew->write_back_at = now_ns() + crew->write_back_ns;
+}
+
+/* Lock held; a thread has done what it counted itself as working for. */
+static void at_rest(struct disk_crew *crew)
+{
+    if (!--crew->working && !crew->queue.first) pthread_cond_signal(&crew->idle);
+}
+
+/* Lock held on entry and return. */
+static void write_back_if_due(struct disk_crew *crew)
+{
+    if (crew->write_back_at == UINT64_MAX || now_ns() < crew->write_back_at) return;
+    crew->write_back_at = UINT64_MAX;
+    crew->working++;
+    pthread_mutex_unlock(&crew->lock);
+    for (struct block_disk *disk = crew->disks; disk; disk = disk->next) {
+        if (!__atomic_load_n(&disk->written, __ATOMIC_SEQ_CST)) continue;
+        int failed = flush(disk);
+        if (failed) __atomic_store_n(&disk->flush_error, failed, __ATOMIC_SEQ_CST);
+    }
+    pthread_mutex_lock(&crew->lock);
+    at_rest(crew);
+}
+
+/* --- the threads --- */
+
+/* Lock held on entry and return: sleep until there is work. */
+static void wait_for_work(struct disk_crew *crew)
+{
+    u64 until = crew->write_back_at;
+    struct timespec at = {.tv_sec = (time_t)(until / 1000000000u), .tv_nsec = (long)(until % 1000000000u)};
+    crew->waiting++;
+    if (until == UINT64_MAX)
+        pthread_cond_wait(&crew->work, &crew->lock);
+    else
+        pthread_cond_timedwait(&crew->work, &crew->lock, &at);
+    crew->waiting--;
+}
+
 static void *worker(void *argument)
 {
     struct disk_crew *crew = argument;
@@ -103,11 +159,15 @@ static void *worker(void *argument)
         if (request) {
             crew->working++;
             pthread_mutex_unlock(&crew->lock);
+            struct block_disk *disk = disk_of(request);
+            enum disk_operation operation = request->operation;
             request->error = perform(request);
-            post_send(crew->box, &request->post);
+            post_send(crew->box, &request->post); /* from here on it is not ours */
             polled = false;
             pthread_mutex_lock(&crew->lock);
-            if (!--crew->working && !crew->queue.first) pthread_cond_signal(&crew->idle);
+            note_written(crew, disk, operation);
+            at_rest(crew);
+            write_back_if_due(crew);
         } else if (crew->stop) {
             break;
         } else if (crew->polls && !crew->polling && !polled) {
@@ -117,9 +177,8 @@ static void *worker(void *argument)
             pthread_mutex_lock(&crew->lock);
             crew->polling = false;
         } else {
-            crew->waiting++;
-            pthread_cond_wait(&crew->work, &crew->lock);
-            crew->waiting--;
+            wait_for_work(crew);
+            write_back_if_due(crew);
         }
     }
     pthread_mutex_unlock(&crew->lock);
@@ -327,8 +386,14 @@ void disk_crew_init(struct disk_crew *crew, struct post_box *box, struct clock *
     queue_init(&crew->held);
     queue_init(&crew->queue);
     pthread_mutex_init(&crew->lock, NULL);
-    pthread_cond_init(&crew->work, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&crew->work, &monotonic);
     pthread_cond_init(&crew->idle, NULL);
+    pthread_condattr_destroy(&monotonic);
+    crew->write_back_ns = WRITE_BACK_NS;
+    crew->write_back_at = UINT64_MAX;
     crew->polls = sysconf(_SC_NPROCESSORS_ONLN) > 1;
     if (deterministic) timer_init(&crew->timer, deterministic, fire, crew);
 }
@@ -363,6 +428,33 @@ void block_disk_init(struct block_disk *disk, struct disk_crew *crew, struct dis
                                 .name = strdup(name),
                                 .on_write_error = ON_ERROR_ENOSPC,
                                 .discard = true};
+    pthread_mutex_lock(&crew->lock);
+    disk->next = crew->disks;
+    crew->disks = disk;
+    pthread_mutex_unlock(&crew->lock);
+}
+
+bool block_disk_change(struct block_disk *disk, struct disk_image *image, const char *name)
+{
+    struct disk_crew *crew = disk->crew;
+    char *new_name = strdup(name);
+    if (!new_name) return false;
+    disk_crew_drain(crew);
+    pthread_mutex_lock(&crew->lock);
+    while (crew->working) /* a flush that nobody asked for */
+        pthread_cond_wait(&crew->idle, &crew->lock);
+    struct disk_image *old = disk->image;
+    disk->image = image;
+    disk->disk.bytes = image ? image->bytes : 0;
+    disk->disk.read_only = image && image->read_only;
+    disk->disk.can_discard = image && !image->read_only;
+    disk->written = disk->told = false;
+    disk->flush_error = 0;
+    pthread_mutex_unlock(&crew->lock);
+    free(disk->name);
+    disk->name = new_name;
+    disk_image_close(old);
+    return true;
 }
 
 void block_disk_destroy(struct block_disk *disk)

@@ -25,6 +25,7 @@
 #include <pthread.h>
 
 #define DISK_CREW_THREADS 4
+#define WRITE_BACK_NS     5000000000u
 
 enum error_policy { ON_ERROR_REPORT, ON_ERROR_IGNORE, ON_ERROR_STOP, ON_ERROR_ENOSPC };
 
@@ -41,6 +42,10 @@ struct block_disk {
     bool write_through; /* every write is followed by a flush */
     bool never_flush;   /* cache=unsafe */
     bool told;          /* that a request failed, since one succeeded */
+    /* shared, atomic */
+    bool written;            /* since the last flush */
+    int flush_error;         /* of one the guest did not ask for, and will be told of at its next */
+    struct block_disk *next; /* of the crew's; lock */
 };
 
 struct request_queue {
@@ -67,6 +72,9 @@ struct disk_crew {
     bool polls;   /* the host has processors enough for a thread to look out for work a little */
     bool polling; /* one does */
     bool stop;
+    struct block_disk *disks;
+    u64 write_back_ns; /* for so long images may keep in memory what was written (WRITE_BACK_NS) */
+    u64 write_back_at; /* CLOCK_MONOTONIC; UINT64_MAX: nothing to write back */
     pthread_t thread[DISK_CREW_THREADS];
 };
 
@@ -83,6 +91,9 @@ void disk_crew_retry(struct disk_crew *crew);
 /* The image (NULL: an empty drive) becomes the disk's. Policies are set by the caller afterwards. */
 void block_disk_init(struct block_disk *disk, struct disk_crew *crew, struct disk_image *image,
                      const char *name);
+/* Another image (NULL: none) for the old one, which is written back and closed. What is under way is done
+ * before; nothing may be held. False when the host is out of memory. */
+bool block_disk_change(struct block_disk *disk, struct disk_image *image, const char *name);
 /* Nothing may be under way. Writes back and closes the image. */
 void block_disk_destroy(struct block_disk *disk);
 

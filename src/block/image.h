@@ -32,6 +32,9 @@ struct disk_image_ops {
     int (*read_now)(struct disk_image *image, u64 offset, struct span to);
     int (*write)(struct disk_image *image, u64 offset, struct span from);
     int (*flush)(struct disk_image *image);
+    /* The image keeps tables in memory that should be written now and then, so that not all is lost if no
+     * flush ever comes and the process dies. */
+    bool keeps_tables;
     /* The bytes may be anything from now on. */
     int (*discard)(struct disk_image *image, u64 offset, u64 bytes);
     /* The bytes are zeros from now on. */

@@ -28,6 +28,7 @@ enum {
 enum { PACKET_ALWAYS = 0x08, PACKET_X_NEGATIVE = 0x10, PACKET_Y_NEGATIVE = 0x20 };
 enum { IDENTITY_PLAIN = 0, IDENTITY_WHEEL = 3, IDENTITY_EXPLORER = 4 };
 
+#define COUNTS_MAX         255
 #define FIRST_BYTE_BUTTONS (PS2_BUTTON_LEFT | PS2_BUTTON_RIGHT | PS2_BUTTON_MIDDLE)
 
 /* Buttons a packet can tell of. */
@@ -74,13 +75,14 @@ static int scale(int counts)
     static const u8 small[] = {0, 1, 1, 3, 6, 9};
     int n = counts < 0 ? -counts : counts;
     n = n < (int)ARRAY_SIZE(small) ? small[n] : 2 * n;
-    return clamp(counts < 0 ? -n : n, -256, 255);
+    return clamp(counts < 0 ? -n : n, -COUNTS_MAX, COUNTS_MAX);
 }
 
 /* A packet of what has happened; what does not fit nine bits stays for the next. */
 static void put_packet(struct ps2_mouse *mouse, struct ps2_queue *queue, bool scaled)
 {
-    int dx = clamp(mouse->dx, -256, 255), dy = clamp(mouse->dy, -256, 255),
+    /* -256 would fit, but drivers take a byte of 0 for no movement whatever the sign says. */
+    int dx = clamp(mouse->dx, -COUNTS_MAX, COUNTS_MAX), dy = clamp(mouse->dy, -COUNTS_MAX, COUNTS_MAX),
         wheel = clamp(mouse->wheel, -8, 7);
     mouse->dx -= dx;
     mouse->dy -= dy;

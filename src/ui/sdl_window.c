@@ -282,6 +282,20 @@ static u64 frame_ns(SDL_Window *window)
     return NS_PER_SECOND / (known ? (u64)mode.refresh_rate : DEFAULT_RATE);
 }
 
+/* SDL may have fallen back to a driver that shows nothing to anybody, which is what whoever asked for it
+ * wants. */
+static bool is_visible(void)
+{
+    static const char *const invisible[] = {"offscreen", "dummy", "evdev"};
+    const char *driver = SDL_GetCurrentVideoDriver();
+    for (unsigned n = 0; n < ARRAY_SIZE(invisible); n++)
+        if (!driver || (!strcmp(driver, invisible[n]) && !getenv("SDL_VIDEODRIVER"))) {
+            SDL_SetError("there is no desktop (DISPLAY and WAYLAND_DISPLAY name none)");
+            return false;
+        }
+    return true;
+}
+
 static bool open_window(struct sdl_window *w)
 {
     /* Signals are the machine's to take; the screen saver may come; the surface needs no GPU. */
@@ -290,7 +304,7 @@ static bool open_window(struct sdl_window *w)
     SDL_SetHint(SDL_HINT_FRAMEBUFFER_ACCELERATION, "0");
     SDL_SetHint(SDL_HINT_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR, "0");
     SDL_SetHint(SDL_HINT_GRAB_KEYBOARD, "1");
-    if (SDL_InitSubSystem(SDL_INIT_VIDEO) < 0) return false;
+    if (SDL_InitSubSystem(SDL_INIT_VIDEO) < 0 || !is_visible()) return false;
     w->first_event = SDL_RegisterEvents(NEWS_COUNT);
     if (w->first_event == (u32)-1) return false;
     SDL_StopTextInput(); /* keys are what we want, not what they mean here */

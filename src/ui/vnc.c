@@ -273,14 +273,18 @@ void vnc_start(struct vnc *vnc)
     vnc->running = true;
 }
 
+void vnc_stop(struct vnc *vnc)
+{
+    if (!vnc->running) return;
+    __atomic_store_n(&vnc->stop, 1, __ATOMIC_SEQ_CST);
+    wake(vnc);
+    pthread_join(vnc->thread, NULL);
+    vnc->running = false;
+}
+
 void vnc_close(struct vnc *vnc)
 {
     if (!vnc) return;
-    __atomic_store_n(&vnc->stop, 1, __ATOMIC_SEQ_CST);
-    if (vnc->running) {
-        wake(vnc);
-        pthread_join(vnc->thread, NULL);
-    }
     console_detach(vnc->console, &vnc->frontend);
     if (vnc->screen) {
         rfbShutdownServer(vnc->screen, TRUE);

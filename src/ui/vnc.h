@@ -17,12 +17,13 @@
 struct vnc;
 
 /* "[HOST]:N[,password-file=FILE]": listens at port 5900 + N of HOST, or of this host's loopback. From then on
- * clients may connect, but are served only between start and close. NULL with an exit status in *status and
+ * clients may connect, but are served only between start and stop. NULL with an exit status in *status and
  * one sentence in error. */
 struct vnc *vnc_open(struct console *console, const char *specification, int *status, char *error,
                      size_t error_bytes);
 void vnc_start(struct vnc *vnc);
-/* After the machine has stopped. */
+void vnc_stop(struct vnc *vnc);
+/* Stopped or never started. */
 void vnc_close(struct vnc *vnc);
 
 #endif

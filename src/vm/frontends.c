@@ -16,6 +16,8 @@ int frontends_open(struct frontends *f, struct vm *vm, char *error, size_t error
     const struct options *o = vm->options;
     struct console *console = &vm->chipset.console.console;
     *f = (struct frontends){.vm = vm};
+    sem_init(&f->started, 0, 0);
+    sem_init(&f->closed, 0, 0);
     if (o->vnc) {
         int status = STATUS_USAGE;
         f->vnc = vnc_open(console, o->vnc, &status, error, error_bytes);
@@ -50,18 +52,38 @@ static void run_beside_window(struct frontends *f, struct job *job)
     int failed = pthread_create(&thread, &attributes, thread_main, job);
     pthread_attr_destroy(&attributes);
     if (failed) die(STATUS_HOST, "cannot start the machine's thread: %s", strerror(failed));
+    while (sem_wait(&f->started) < 0) /* EINTR */
+        ;
     sdl_window_run(f->window);
+    sem_post(&f->closed);
     pthread_join(thread, NULL);
 }
 
 void frontends_run(struct frontends *f, void (*machine)(void *argument), void *argument)
 {
     struct job job = {machine, argument};
-    if (f->vnc) vnc_start(f->vnc);
     if (f->window)
         run_beside_window(f, &job);
     else
         machine(argument);
     vnc_close(f->vnc);
     sdl_window_close(f->window);
+    sem_destroy(&f->started);
+    sem_destroy(&f->closed);
+}
+
+void frontends_start(struct frontends *f)
+{
+    /* The first letters may have been sent before there was anybody to wake. */
+    __atomic_or_fetch(&f->vm->vcpu.pending, PENDING_HOST, __ATOMIC_SEQ_CST);
+    if (f->vnc) vnc_start(f->vnc);
+    sem_post(&f->started);
+}
+
+void frontends_stop(struct frontends *f)
+{
+    wire_console_stopped(&f->vm->chipset.console);
+    if (f->vnc) vnc_stop(f->vnc);
+    while (f->window && sem_wait(&f->closed) < 0) /* EINTR */
+        ;
 }

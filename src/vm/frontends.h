@@ -8,17 +8,24 @@
 #include "ui/sdl_window.h"
 #include "ui/vnc.h"
 
+#include <semaphore.h>
+
 struct vm;
 
 struct frontends {
     struct vm *vm;
     struct sdl_window *window; /* NULL: none */
     struct vnc *vnc;           /* NULL: none */
+    sem_t started;             /* the machine takes letters */
+    sem_t closed;              /* the window sends none any more */
 };
 
 /* As the machine's options say, before it runs. Returns 0, or an exit status with one sentence in error. */
 int frontends_open(struct frontends *frontends, struct vm *vm, char *error, size_t error_bytes);
-/* Run the machine in its thread, to its end, and close the frontends. */
+/* Call machine(argument) in the machine's thread, see to the window meanwhile, and close everything at the
+ * end. machine() calls start once it can be sent letters, and stop while it still can. */
 void frontends_run(struct frontends *frontends, void (*machine)(void *argument), void *argument);
+void frontends_start(struct frontends *frontends);
+void frontends_stop(struct frontends *frontends);
 
 #endif

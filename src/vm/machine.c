@@ -254,6 +254,7 @@ static int restart(struct vm *vm, char *error, size_t error_bytes)
     vm->last_reset_ns = clock_now(&vm->time.clock);
     if (vm->options->boot.kernel) post(vm);
     struct boot_files files = vm->options->boot;
+    files.screen = vm->chipset.video.screen;
     if (!files.kernel && !files.firmware) files.firmware = vm->chipset.firmware.image;
     int status = loader_load(v, &files, error, error_bytes);
     if (status) return status;

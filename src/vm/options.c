@@ -59,7 +59,8 @@ static bool wants_window(const struct options *o)
 static bool check_together(struct options *o, struct complaint *c)
 {
     if (!o->boot.kernel && !o->boot.firmware && !o->option_rom_count && !o->drives.count)
-        return COMPLAIN(c, "nothing to boot: give --kernel FILE or --bios FILE");
+        return COMPLAIN(
+            c, "nothing to boot: give a disk (-hda FILE), a CD (-cdrom FILE), a kernel (--kernel FILE), ...");
     if (!o->boot.kernel && o->boot.initrd) return COMPLAIN(c, "--initrd is for a --kernel, which is missing");
     if (!o->boot.kernel && o->boot.append) return COMPLAIN(c, "--append is for a --kernel, which is missing");
     if (o->lockstep && o->trace) return COMPLAIN(c, "--lockstep and --trace cannot be had together");
@@ -133,7 +134,7 @@ static unsigned print_row(FILE *out, const struct option_row *row, unsigned left
                          row[r].name[1] ? "-" : "", row[r].name, argument && argument[0] != '[' ? " " : "",
                          argument ? argument : "");
     }
-    fprintf(out, "  %-28s %s\n", left, row->help);
+    fprintf(out, "  %-28s  %s\n", left, row->help);
     return count;
 }
 
@@ -155,6 +156,10 @@ void options_help(FILE *out)
     fputs("\nKeys, when standard input is a terminal\n"
           "  Ctrl-A x   quit           Ctrl-A h   help           Ctrl-A a   send Ctrl-A\n"
           "  All others, Ctrl-C among them, go to the guest.\n"
+          "\nKeys in the window, with Ctrl and Alt held\n"
+          "  F   full screen            G   grab the mouse or let it go   U   the picture's own size\n"
+          "  P   pause or go on         R   reset\n"
+          "  Closing the window presses the power button; closing it again switches off.\n"
           "\nExit status\n"
           "  0   the guest stopped for good (powered off, halted with interrupts off), or you quit\n"
           "  1   the guest cannot go on: triple fault with --no-reboot, ...\n"

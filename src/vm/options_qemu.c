@@ -56,7 +56,6 @@ static bool accept(struct options *o, const char *value, struct complaint *c)
 }
 
 static const struct option_row rows[] = {
-    {"vga", "TYPE", "the text screen is always there: see --screen-dump", accept, 0, 0},
     {"smp", "1", "one CPU", check_smp, 0, 0},
     {"machine", "pc", "the one machine", check_machine, 0, 0},
     {"M", "pc", NULL, check_machine, 0, 0},

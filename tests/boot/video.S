@@ -1,9 +1,12 @@
 /* An option ROM that sets a video mode by the BIOS, draws a pattern that uses all of it, says so on the debug console, and
  * stops with interrupts off: so its picture can be compared with another machine's.
  *
- *   MODE   number for INT 10h: below 100h AH=00h, from there on VBE's AX=4F02h
- *   KIND   TEXT: characters and colours in B8000h   PIXELS: BIOS pixels   BANKS: windows of 64 KB at A0000h
- *          PLANES: latches and write modes   UNCHAINED: mode 13h turned into mode X, 320 x 240, two pages, split
+ * The script `video` writes its wishes into the ROM:
+ *
+ *   8, word   number for INT 10h: below 100h AH=00h, from there on VBE's AX=4F02h
+ *  10, byte   T: characters and colours in B8000h   X: BIOS pixels and text   B: banks of 64 KB at A0000h
+ *             P: latches and write modes in planes   U: mode 13h turned into mode X, 320 x 240, second page, split
+ *  11, byte   B: how many banks
  */
     .intel_syntax noprefix
     .code16
@@ -11,25 +14,38 @@
 _start:
     .byte 0x55, 0xaa, 8    /* 8 x 512 bytes */
     jmp rom
-    .org 16
+    .org 8
+mode:
+    .word 3
+kind:
+    .byte 'T'
+banks:
+    .byte 0
 rom:
     push cs
     pop ds
     cld
-#if MODE < 0x100
-    mov ax, MODE
-#else
-    mov bx, MODE
+    mov ax, ds:[mode - _start]
+    test ah, ah
+    jz 1f
+    mov bx, ax
     mov ax, 0x4f02
-#endif
-    int 0x10
-    jmp draw
+1:  int 0x10
+    mov al, ds:[kind - _start]
+    cmp al, 'T'
+    je text
+    cmp al, 'X'
+    je pixels
+    cmp al, 'B'
+    je banked
+    cmp al, 'P'
+    je planes
+    jmp unchained
 
 /* Registers, as words: index, value. */
 #define OUTW(port, index, value) mov dx, port; mov ax, (value) << 8 | (index); out dx, ax
 
-draw:
-#if KIND == TEXT
+text:
     mov ax, 0x1003         /* bright backgrounds instead of blinking, whose phase is nobody's */
     xor bx, bx
     int 0x10
@@ -38,13 +54,22 @@ draw:
     xor di, di
     mov cx, 2000
     xor ax, ax
-1:  stosw
+1:  mov bx, ax             /* B0h to BFh have a ninth dot on some machines */
+    and al, 0xf0
+    cmp al, 0xb0
+    mov ax, bx
+    jne 2f
+    xor al, 0x40
+2:  stosw
+    mov ax, bx
     add ax, 0x0d07
     loop 1b
     mov ah, 1              /* no cursor: it blinks */
     mov cx, 0x2000
     int 0x10
-#elif KIND == PIXELS
+    jmp done
+
+pixels:
     mov dx, 0
 2:  mov cx, 0
 1:  mov ax, cx
@@ -75,7 +100,9 @@ draw:
     int 0x10
     jmp 1b
 2:
-#elif KIND == BANKS
+    jmp done
+
+banked:
     mov ax, 0xa000
     mov es, ax
     xor bp, bp             /* bank */
@@ -91,9 +118,12 @@ draw:
     test di, di
     jnz 2b
     inc bp
-    cmp bp, BANK_COUNT
+    movzx ax, byte ptr ds:[banks - _start]
+    cmp bp, ax
     jne 1b
-#elif KIND == PLANES
+    jmp done
+
+planes:
     mov ax, 0xa000
     mov es, ax
     xor di, di
@@ -144,7 +174,9 @@ draw:
     mov ax, cx
     stosb
     loop 1b
-#elif KIND == UNCHAINED
+    jmp done
+
+unchained:
     OUTW(0x3c4, 4, 0x06)
     OUTW(0x3d4, 0x14, 0x00)
     OUTW(0x3d4, 0x17, 0xe3)
@@ -182,7 +214,7 @@ draw:
     OUTW(0x3d4, 0x18, 0x5f) /* split at line 351 */
     OUTW(0x3d4, 0x07, 0x3e)
     OUTW(0x3d4, 0x09, 0x01)
-#endif
+done:
     mov al, 'D'
     out 0xe9, al
 1:  cli

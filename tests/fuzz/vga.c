@@ -121,8 +121,6 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t bytes)
     unsigned draws = 0;
     while (in.at < in.end)
         step(&vga, &m, &in, &viewer, &draws);
-    display_take(&viewer);
-    display_draw(&viewer, m.now);
     display_detach(&viewer);
     vga_destroy(&vga);
     return 0;

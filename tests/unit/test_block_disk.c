@@ -33,7 +33,7 @@ static const char *file_named(const char *name, u64 bytes)
 struct failing {
     struct disk_image image;
     int error;
-    unsigned calls;
+    unsigned calls, flushes;
     u8 bytes[MB];
 };
 
@@ -55,7 +55,9 @@ static int failing_write(struct disk_image *image, u64 offset, struct span from)
 
 static int failing_flush(struct disk_image *image)
 {
-    return container_of(image, struct failing, image)->error;
+    struct failing *f = container_of(image, struct failing, image);
+    __atomic_add_fetch(&f->flushes, 1, __ATOMIC_SEQ_CST);
+    return f->error;
 }
 
 static int failing_zero(struct disk_image *image, u64 offset, u64 bytes)
@@ -325,6 +327,39 @@ static void test_deterministic(void)
     block_disk_destroy(&disk);
 }
 
+/* An image that keeps tables is flushed a while after a write though nobody asks for it. If that fails the
+ * guest is told by its next flush. */
+static void test_write_back(void)
+{
+    struct disk_crew crew;
+    struct block_disk disk;
+    static u8 sector[512];
+    struct disk_image_ops ops = failing_ops;
+    ops.keeps_tables = true;
+    failing.image.ops = &ops;
+    failing.flushes = 0;
+    disk_crew_init(&crew, &box, NULL);
+    crew.write_back_ns = 20000000;
+    block_disk_init(&disk, &crew, &failing.image, "keeping");
+    CHECK_EQ(run(&disk.disk, DISK_WRITE, 0, sector, 512), 0);
+    for (unsigned n = 0; n < 2000 && !__atomic_load_n(&failing.flushes, __ATOMIC_SEQ_CST); n++)
+        usleep(1000);
+    CHECK_EQ(failing.flushes, 1);
+    usleep(60000);
+    CHECK_EQ(failing.flushes, 1);
+    CHECK_EQ(run(&disk.disk, DISK_WRITE, 0, sector, 512), 0);
+    failing.error = -EIO;
+    for (unsigned n = 0; n < 2000 && __atomic_load_n(&failing.flushes, __ATOMIC_SEQ_CST) < 2; n++)
+        usleep(1000);
+    usleep(1000);
+    failing.error = 0;
+    CHECK_EQ(run(&disk.disk, DISK_FLUSH, 0, NULL, 0), -EIO);
+    CHECK_EQ(run(&disk.disk, DISK_FLUSH, 0, NULL, 0), 0);
+    disk_crew_destroy(&crew);
+    block_disk_destroy(&disk);
+    failing.image.ops = &failing_ops;
+}
+
 static void test_locks(void)
 {
     const char *path = file_named("locked", MB);
@@ -414,6 +449,7 @@ int main(void)
     test_deterministic();
     test_drain(NULL);
     test_drain(&(struct clock){.now_ns = fake_now});
+    test_write_back();
     test_locks();
     test_overlay();
     test_truncated();

@@ -9,7 +9,7 @@ usage: desktop.py COMMAND... (on the display named by DISPLAY), several separate
     type TEXT             characters of the US layout; \\n is Return
     move X Y              the pointer to that place in the window
     click BUTTON          1 left, 2 middle, 3 right, 4 wheel up, 5 wheel down
-    size WIDTH HEIGHT     make the window this big
+    size WIDTH HEIGHT     make the window this big, in the corner of the screen
     geometry W H          wait until it is
     close                 what the close button sends
     pixel X Y             print it
@@ -57,7 +57,7 @@ for library, name, result, arguments in [
         (x11, "XSetInputFocus", c.c_int, [c.c_void_p, c.c_ulong, c.c_int, c.c_ulong]),
         (x11, "XSync", c.c_int, [c.c_void_p, c.c_int]),
         (x11, "XFree", c.c_int, [c.c_void_p]),
-        (x11, "XResizeWindow", c.c_int, [c.c_void_p, c.c_ulong, c.c_uint, c.c_uint]),
+        (x11, "XMoveResizeWindow", c.c_int, [c.c_void_p, c.c_ulong, c.c_int, c.c_int, c.c_uint, c.c_uint]),
         (x11, "XGetGeometry", c.c_int, [c.c_void_p, c.c_ulong] + [c.c_void_p] * 7),
         (x11, "XInternAtom", c.c_ulong, [c.c_void_p, c.c_char_p, c.c_int]),
         (x11, "XSendEvent", c.c_int, [c.c_void_p, c.c_ulong, c.c_int, c.c_long, c.c_void_p]),
@@ -228,7 +228,7 @@ COMMANDS = {
     "find": find, "title": lambda text: wait("the title \"%s\"" % text, lambda: text in title_of(window)),
     "key": lambda chord: press([keycode(name) for name in chord.split("-")]), "type": type_text, "move": move,
     "click": click, "close": close, "pixel": pixel, "shot": shot, "latency": latency,
-    "size": lambda w, h: (x11.XResizeWindow(display, window, int(w), int(h)), sync()),
+    "size": lambda w, h: (x11.XMoveResizeWindow(display, window, 0, 0, int(w), int(h)), sync()),
     "geometry": lambda w, h: wait("%sx%s" % (w, h), lambda: geometry() == (int(w), int(h))),
     "sleep": lambda seconds: time.sleep(float(seconds)),
 }
