@@ -112,11 +112,19 @@ static void note_written(struct disk_crew *crew, struct block_disk *disk, enum d
     if (crew->write_back_at == UINT64_MAX) crew->write_back_at = now_ns() + crew->write_back_ns;
 }
 
+/* Lock held; a thread has done so many things that it had counted as work. */
+static void at_rest(struct disk_crew *crew, unsigned done)
+{
+    crew->working -= done;
+    if (!crew->working && !crew->queue.first) pthread_cond_signal(&crew->idle);
+}
+
 /* Lock held on entry and return. */
 static void write_back_if_due(struct disk_crew *crew)
 {
     if (crew->write_back_at == UINT64_MAX || now_ns() < crew->write_back_at) return;
     crew->write_back_at = UINT64_MAX;
+    crew->working++;
     pthread_mutex_unlock(&crew->lock);
     for (struct block_disk *disk = crew->disks; disk; disk = disk->next) {
         if (!__atomic_load_n(&disk->written, __ATOMIC_SEQ_CST)) continue;
@@ -124,6 +132,7 @@ static void write_back_if_due(struct disk_crew *crew)
         if (failed) __atomic_store_n(&disk->flush_error, failed, __ATOMIC_SEQ_CST);
     }
     pthread_mutex_lock(&crew->lock);
+    at_rest(crew, 1);
 }
 
 /* --- the threads --- */
@@ -186,8 +195,7 @@ static void *worker(void *argument)
                 sent = send_letters(crew, letter, &letters);
                 pthread_mutex_lock(&crew->lock);
             }
-            crew->working -= sent;
-            if (!crew->working && !crew->queue.first) pthread_cond_signal(&crew->idle);
+            at_rest(crew, sent);
             if (!letters) write_back_if_due(crew);
         } else if (crew->stop) {
             break;
@@ -407,11 +415,11 @@ void disk_crew_init(struct disk_crew *crew, struct post_box *box, struct clock *
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&crew->work, &monotonic);
+    pthread_cond_init(&crew->idle, NULL);
     pthread_condattr_destroy(&monotonic);
     crew->write_back_ns = WRITE_BACK_NS;
     crew->write_back_at = UINT64_MAX;
     crew->polls = sysconf(_SC_NPROCESSORS_ONLN) > 1;
-    pthread_cond_init(&crew->idle, NULL);
     if (deterministic) timer_init(&crew->timer, deterministic, fire, crew);
 }
 
@@ -447,8 +455,31 @@ void block_disk_init(struct block_disk *disk, struct disk_crew *crew, struct dis
                                 .discard = true};
     pthread_mutex_lock(&crew->lock);
     disk->next = crew->disks;
-    if (image) crew->disks = disk;
+    crew->disks = disk;
     pthread_mutex_unlock(&crew->lock);
+}
+
+bool block_disk_change(struct block_disk *disk, struct disk_image *image, const char *name)
+{
+    struct disk_crew *crew = disk->crew;
+    char *new_name = strdup(name);
+    if (!new_name) return false;
+    disk_crew_drain(crew);
+    pthread_mutex_lock(&crew->lock);
+    while (crew->working) /* a flush that nobody asked for */
+        pthread_cond_wait(&crew->idle, &crew->lock);
+    struct disk_image *old = disk->image;
+    disk->image = image;
+    disk->disk.bytes = image ? image->bytes : 0;
+    disk->disk.read_only = image && image->read_only;
+    disk->disk.can_discard = image && !image->read_only;
+    disk->written = disk->told = false;
+    disk->flush_error = 0;
+    pthread_mutex_unlock(&crew->lock);
+    free(disk->name);
+    disk->name = new_name;
+    disk_image_close(old);
+    return true;
 }
 
 void block_disk_destroy(struct block_disk *disk)

@@ -69,7 +69,7 @@ struct disk_crew {
     pthread_cond_t idle; /* nothing is queued, and no thread is at work */
     struct request_queue queue;
     unsigned threads, waiting;
-    unsigned working; /* requests that were taken and not yet sent back */
+    unsigned working; /* requests taken and not yet sent back, and write-backs */
     bool polls;       /* the host has processors enough for a thread to look out for work a little */
     bool polling;     /* one does */
     bool stop;

@@ -134,7 +134,7 @@ static unsigned print_row(FILE *out, const struct option_row *row, unsigned left
                          row[r].name[1] ? "-" : "", row[r].name, argument && argument[0] != '[' ? " " : "",
                          argument ? argument : "");
     }
-    fprintf(out, "  %-28s %s\n", left, row->help);
+    fprintf(out, "  %-28s  %s\n", left, row->help);
     return count;
 }
 
