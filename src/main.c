@@ -122,6 +122,8 @@ int main(int argc, char **argv)
     }
     /* A reader that goes away is seen as EPIPE, where it can be handled. */
     signal(SIGPIPE, SIG_IGN);
+    /* A disk image that would get larger than the user's limit is seen as EFBIG. */
+    signal(SIGXFSZ, SIG_IGN);
     /* In the background of somebody's terminal, reading it fails instead of stopping the guest. */
     signal(SIGTTIN, SIG_IGN);
     waker_block_signals();

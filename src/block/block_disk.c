@@ -7,6 +7,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
 
 /* Deterministic: guest time from one completion (or submission) to the next. */
 #define STEP_NS 50000u
@@ -53,6 +55,15 @@ static int perform_write(struct block_disk *disk, struct disk_request *request, 
     return failed || !disk->write_through ? failed : image->ops->flush(image);
 }
 
+static int flush(struct block_disk *disk)
+{
+    if (disk->never_flush || disk->image->read_only) return 0;
+    __atomic_store_n(&disk->written, false, __ATOMIC_SEQ_CST);
+    int failed = disk->image->ops->flush(disk->image);
+    int earlier = __atomic_exchange_n(&disk->flush_error, 0, __ATOMIC_SEQ_CST);
+    return failed ? failed : earlier;
+}
+
 static int perform(struct disk_request *request)
 {
     struct block_disk *disk = disk_of(request);
@@ -62,30 +73,104 @@ static int perform(struct disk_request *request)
     switch (request->operation) {
     case DISK_READ: return image->ops->read(image, request->offset, span);
     case DISK_WRITE: return perform_write(disk, request, span);
-    case DISK_FLUSH: return disk->never_flush || image->read_only ? 0 : image->ops->flush(image);
+    case DISK_FLUSH: return flush(disk);
     case DISK_DISCARD: return disk->discard ? image->ops->discard(image, request->offset, request->bytes) : 0;
     case DISK_ZERO: return image->ops->zero(image, request->offset, request->bytes);
     }
     return -EINVAL;
 }
 
+/* To wake a sleeping thread takes many times as long as a small request, and who has had one often has
+ * another soon: before a thread sleeps it looks out for so long. One does at a time. */
+#define POLL_NS 30000u
+
+static u64 now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (u64)now.tv_sec * 1000000000u + (u64)now.tv_nsec;
+}
+
+static void poll_for_work(struct disk_crew *crew)
+{
+    u64 until = now_ns() + POLL_NS;
+    do
+        for (unsigned n = 0; n < 50; n++) {
+            if (__atomic_load_n(&crew->queue.first, __ATOMIC_RELAXED)) return;
+            __builtin_ia32_pause();
+        }
+    while (now_ns() < until);
+}
+
+/* --- flushes nobody asked for --- */
+
+/* Lock held; a request is done. */
+static void note_written(struct disk_crew *crew, struct block_disk *disk, enum disk_operation operation)
+{
+    if (operation == DISK_READ || operation == DISK_FLUSH || !disk->image->ops->keeps_tables) return;
+    __atomic_store_n(&disk->written, true, __ATOMIC_SEQ_CST);
+    if (crew->write_back_at == UINT64_MAX) crew->write_back_at = now_ns() + crew->write_back_ns;
+}
+
+/* Lock held on entry and return. */
+static void write_back_if_due(struct disk_crew *crew)
+{
+    if (crew->write_back_at == UINT64_MAX || now_ns() < crew->write_back_at) return;
+    crew->write_back_at = UINT64_MAX;
+    pthread_mutex_unlock(&crew->lock);
+    for (struct block_disk *disk = crew->disks; disk; disk = disk->next) {
+        if (!__atomic_load_n(&disk->written, __ATOMIC_SEQ_CST)) continue;
+        int failed = flush(disk);
+        if (failed) __atomic_store_n(&disk->flush_error, failed, __ATOMIC_SEQ_CST);
+    }
+    pthread_mutex_lock(&crew->lock);
+}
+
+/* --- the threads --- */
+
+/* Lock held on entry and return: sleep until there is work. */
+static void wait_for_work(struct disk_crew *crew)
+{
+    u64 until = crew->write_back_at;
+    struct timespec at = {.tv_sec = (time_t)(until / 1000000000u), .tv_nsec = (long)(until % 1000000000u)};
+    crew->waiting++;
+    if (until == UINT64_MAX)
+        pthread_cond_wait(&crew->work, &crew->lock);
+    else
+        pthread_cond_timedwait(&crew->work, &crew->lock, &at);
+    crew->waiting--;
+}
+
 static void *worker(void *argument)
 {
     struct disk_crew *crew = argument;
+    bool polled = true;
     pthread_mutex_lock(&crew->lock);
     for (;;) {
         struct disk_request *request = queue_take(&crew->queue);
         if (request) {
+            crew->working++;
             pthread_mutex_unlock(&crew->lock);
+            struct block_disk *disk = disk_of(request);
+            enum disk_operation operation = request->operation;
             request->error = perform(request);
-            post_send(crew->box, &request->post);
+            post_send(crew->box, &request->post); /* from here on it is not ours */
+            polled = false;
             pthread_mutex_lock(&crew->lock);
+            note_written(crew, disk, operation);
+            write_back_if_due(crew);
+            if (!--crew->working && !crew->queue.first) pthread_cond_signal(&crew->idle);
         } else if (crew->stop) {
             break;
+        } else if (crew->polls && !crew->polling && !polled) {
+            crew->polling = polled = true;
+            pthread_mutex_unlock(&crew->lock);
+            poll_for_work(crew);
+            pthread_mutex_lock(&crew->lock);
+            crew->polling = false;
         } else {
-            crew->waiting++;
-            pthread_cond_wait(&crew->work, &crew->lock);
-            crew->waiting--;
+            wait_for_work(crew);
+            write_back_if_due(crew);
         }
     }
     pthread_mutex_unlock(&crew->lock);
@@ -103,7 +188,8 @@ static const char *const verbs[] = {[DISK_READ] = "read",
 static enum error_policy policy_of(const struct block_disk *disk, const struct disk_request *request)
 {
     enum error_policy policy = request->operation == DISK_READ ? disk->on_read_error : disk->on_write_error;
-    if (policy == ON_ERROR_ENOSPC) return request->error == -ENOSPC ? ON_ERROR_STOP : ON_ERROR_REPORT;
+    bool full = request->error == -ENOSPC || request->error == -EDQUOT;
+    if (policy == ON_ERROR_ENOSPC) return full ? ON_ERROR_STOP : ON_ERROR_REPORT;
     return policy;
 }
 
@@ -134,6 +220,7 @@ static void finish(struct post *post)
 {
     struct disk_request *request = container_of(post, struct disk_request, post);
     struct block_disk *disk = disk_of(request);
+    disk->crew->under_way--;
     enum error_policy policy = request->error ? policy_of(disk, request) : ON_ERROR_REPORT;
     if (policy == ON_ERROR_STOP) {
         hold(disk->crew, request);
@@ -162,13 +249,18 @@ static void finish_refused(struct post *post)
     request->done(request);
 }
 
+static void perform_next(struct disk_crew *crew)
+{
+    struct disk_request *request = queue_take(&crew->later);
+    if (request->post.run != finish_refused) request->error = perform(request);
+    request->post.run(&request->post);
+}
+
 static void fire(void *device)
 {
     struct disk_crew *crew = device;
-    struct disk_request *request = queue_take(&crew->later);
-    if (crew->later.first) timer_arm(&crew->timer, clock_now(crew->clock) + STEP_NS);
-    if (request->post.run != finish_refused) request->error = perform(request);
-    request->post.run(&request->post);
+    if (crew->later.first->next) timer_arm(&crew->timer, clock_now(crew->clock) + STEP_NS);
+    perform_next(crew);
 }
 
 /* --- submission --- */
@@ -192,9 +284,10 @@ static void enqueue(struct disk_crew *crew, struct disk_request *request)
         return;
     }
     pthread_mutex_lock(&crew->lock);
+    bool expected = crew->polling && !crew->queue.first; /* by one who is awake */
     queue_put(&crew->queue, request);
-    bool more = !crew->waiting && crew->threads < DISK_CREW_THREADS;
-    bool wake = crew->waiting;
+    bool wake = crew->waiting && !expected;
+    bool more = !crew->waiting && !expected && crew->threads < DISK_CREW_THREADS;
     bool alone = more && !start_thread(crew) && !crew->threads;
     if (alone) queue_take(&crew->queue);
     pthread_mutex_unlock(&crew->lock);
@@ -220,16 +313,45 @@ static int refusal(const struct block_disk *disk, const struct disk_request *req
     return memory < request->bytes ? -EINVAL : 0;
 }
 
+/* What lies in the host's memory is copied at once: that takes less time than to wake a thread, which costs
+ * more than anything else about a small request. Large ones are better done beside the guest. */
+#define NOW_BYTES 65536u
+
+static bool read_now(const struct block_disk *disk, struct disk_request *request)
+{
+    const struct disk_image *image = disk->image;
+    struct span span = {request->part, request->part_count, 0, request->bytes};
+    return request->operation == DISK_READ && request->bytes <= NOW_BYTES && !disk->crew->clock &&
+           image->ops->read_now && !image->ops->read_now(disk->image, request->offset, span);
+}
+
 static void submit(struct disk *seen, struct disk_request *request)
 {
     struct block_disk *disk = container_of(seen, struct block_disk, disk);
     request->disk = seen;
     request->error = refusal(disk, request);
     request->post.run = request->error ? finish_refused : finish;
-    if (request->error && !disk->crew->clock)
+    if (!request->error) disk->crew->under_way++;
+    if (request->error ? !disk->crew->clock : read_now(disk, request))
         post_send(disk->crew->box, &request->post);
     else
         enqueue(disk->crew, request);
+}
+
+void disk_crew_drain(struct disk_crew *crew)
+{
+    if (crew->clock) {
+        while (crew->later.first)
+            perform_next(crew);
+        timer_cancel(&crew->timer);
+        return;
+    }
+    do {
+        pthread_mutex_lock(&crew->lock);
+        while (crew->working || crew->queue.first)
+            pthread_cond_wait(&crew->idle, &crew->lock);
+        pthread_mutex_unlock(&crew->lock);
+    } while (post_box_run(crew->box));
 }
 
 void disk_crew_retry(struct disk_crew *crew)
@@ -242,6 +364,7 @@ void disk_crew_retry(struct disk_crew *crew)
         crew->retrying++;
     for (struct disk_request *request; (request = queue_take(&again));) {
         request->post.run = finish_retry;
+        crew->under_way++;
         enqueue(crew, request);
     }
 }
@@ -255,7 +378,15 @@ void disk_crew_init(struct disk_crew *crew, struct post_box *box, struct clock *
     queue_init(&crew->held);
     queue_init(&crew->queue);
     pthread_mutex_init(&crew->lock, NULL);
-    pthread_cond_init(&crew->work, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&crew->work, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    crew->write_back_ns = WRITE_BACK_NS;
+    crew->write_back_at = UINT64_MAX;
+    crew->polls = sysconf(_SC_NPROCESSORS_ONLN) > 1;
+    pthread_cond_init(&crew->idle, NULL);
     if (deterministic) timer_init(&crew->timer, deterministic, fire, crew);
 }
 
@@ -273,6 +404,7 @@ void disk_crew_destroy(struct disk_crew *crew)
             if (request->post.run != finish_refused) perform(request);
     }
     pthread_cond_destroy(&crew->work);
+    pthread_cond_destroy(&crew->idle);
     pthread_mutex_destroy(&crew->lock);
 }
 
@@ -288,6 +420,10 @@ void block_disk_init(struct block_disk *disk, struct disk_crew *crew, struct dis
                                 .name = strdup(name),
                                 .on_write_error = ON_ERROR_ENOSPC,
                                 .discard = true};
+    pthread_mutex_lock(&crew->lock);
+    disk->next = crew->disks;
+    if (image) crew->disks = disk;
+    pthread_mutex_unlock(&crew->lock);
 }
 
 void block_disk_destroy(struct block_disk *disk)

@@ -25,6 +25,7 @@
 #include <pthread.h>
 
 #define DISK_CREW_THREADS 4
+#define WRITE_BACK_NS     5000000000u
 
 enum error_policy { ON_ERROR_REPORT, ON_ERROR_IGNORE, ON_ERROR_STOP, ON_ERROR_ENOSPC };
 
@@ -41,6 +42,10 @@ struct block_disk {
     bool write_through; /* every write is followed by a flush */
     bool never_flush;   /* cache=unsafe */
     bool told;          /* that a request failed, since one succeeded */
+    /* shared, atomic */
+    bool written;            /* since the last flush */
+    int flush_error;         /* of one the guest did not ask for, and will be told of at its next */
+    struct block_disk *next; /* of the crew's; lock */
 };
 
 struct request_queue {
@@ -54,15 +59,22 @@ struct disk_crew {
     struct request_queue later;                          /* deterministic: what is under way */
     struct request_queue held;                           /* what failed and waits for another try */
     unsigned retrying;                                   /* of these, under way once more */
+    unsigned under_way;                                  /* submitted, and neither held nor done yet */
     void (*stalled)(void *machine, const char *message); /* set by the owner */
     void (*resumed)(void *machine);
     void *machine;
     /* shared */
     pthread_mutex_t lock;
     pthread_cond_t work;
+    pthread_cond_t idle; /* nothing is queued, and no thread is at work */
     struct request_queue queue;
-    unsigned threads, waiting;
+    unsigned threads, waiting, working;
+    bool polls;   /* the host has processors enough for a thread to look out for work a little */
+    bool polling; /* one does */
     bool stop;
+    struct block_disk *disks;
+    u64 write_back_ns; /* for so long images may keep in memory what was written (WRITE_BACK_NS) */
+    u64 write_back_at; /* CLOCK_MONOTONIC; UINT64_MAX: nothing to write back */
     pthread_t thread[DISK_CREW_THREADS];
 };
 
@@ -70,6 +82,9 @@ void disk_crew_init(struct disk_crew *crew, struct post_box *box, struct clock *
 /* Wait for what is under way, and end the threads. No letter comes after; done() is not called for what was.
  */
 void disk_crew_destroy(struct disk_crew *crew);
+/* Have everything done that was submitted, and what follows from it: the caller wants memory for itself. What
+ * is held stays so. */
+void disk_crew_drain(struct disk_crew *crew);
 /* Try again what is held. */
 void disk_crew_retry(struct disk_crew *crew);
 

@@ -40,6 +40,15 @@ static int file_read(struct store *store, u64 offset, struct span to)
     return 0;
 }
 
+/* What is in the host's page cache. */
+static int file_read_now(struct store *store, u64 offset, struct span to)
+{
+    struct iovec parts[PARTS_AT_ONCE];
+    unsigned count = span_parts(to, parts, PARTS_AT_ONCE);
+    ssize_t done = preadv2(file_of(store)->fd, parts, (int)count, (off_t)offset, RWF_NOWAIT);
+    return done == (ssize_t)to.bytes ? 0 : -EAGAIN;
+}
+
 static int file_write(struct store *store, u64 offset, struct span from)
 {
     struct host_file *file = file_of(store);
@@ -116,6 +125,7 @@ static void file_close(struct store *store)
 
 static const struct store_ops file_ops = {
     .read = file_read,
+    .read_now = file_read_now,
     .write = file_write,
     .sync = file_sync,
     .size = file_size,
@@ -190,8 +200,8 @@ struct store *host_file_open(const char *path, bool read_only, char *error, size
         snprintf(error, error_bytes, failed == -EAGAIN || failed == -EACCES ? "%s is in use%s" : "%s: %s",
                  path,
                  failed != -EAGAIN && failed != -EACCES ? strerror(-failed)
-                 : read_only                            ? " by another machine, which writes to it"
-                             : " by another machine: it can be written by one alone");
+                 : read_only                            ? " by another machine or drive, which writes to it"
+                             : " by another machine or drive: only one can write to it");
         close(fd);
         return NULL;
     }

@@ -27,8 +27,14 @@ enum extent_kind {
 struct disk_image_ops {
     const char *format;
     int (*read)(struct disk_image *image, u64 offset, struct span to);
+    /* Read if that takes no waiting, for the host or for other threads. -EAGAIN: it does, and the memory may
+     * hold anything. May be NULL. */
+    int (*read_now)(struct disk_image *image, u64 offset, struct span to);
     int (*write)(struct disk_image *image, u64 offset, struct span from);
     int (*flush)(struct disk_image *image);
+    /* The image keeps tables in memory that should be written now and then, so that not all is lost if no
+     * flush ever comes and the process dies. */
+    bool keeps_tables;
     /* The bytes may be anything from now on. */
     int (*discard)(struct disk_image *image, u64 offset, u64 bytes);
     /* The bytes are zeros from now on. */

@@ -62,6 +62,20 @@ static int overlay_read(struct disk_image *image, u64 offset, struct span to)
     return failed < 0 ? failed : 0;
 }
 
+static int overlay_read_now(struct disk_image *image, u64 offset, struct span to)
+{
+    struct overlay *overlay = overlay_of(image);
+    int failed = 0;
+    for (u64 done = 0, now; done < to.bytes && !failed; done += now) {
+        bool present;
+        now = run_of(overlay, offset + done, to.bytes - done, &present);
+        struct span piece = span_slice(to, done, now);
+        failed = present ? store_read_now(overlay->store, offset + done, piece)
+                         : overlay->base->ops->read_now(overlay->base, offset + done, piece);
+    }
+    return failed;
+}
+
 /* A part of a block: the rest of it comes along from the base. */
 static int write_part(struct overlay *overlay, u64 offset, struct span from)
 {
@@ -147,6 +161,7 @@ static int overlay_close(struct disk_image *image)
 static const struct disk_image_ops overlay_ops = {
     .format = "overlay",
     .read = overlay_read,
+    .read_now = overlay_read_now,
     .write = overlay_write,
     .flush = overlay_flush,
     .discard = overlay_discard,

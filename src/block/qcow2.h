@@ -151,6 +151,8 @@ static inline struct qcow2 *qcow2_of(struct disk_image *image)
 
 /* The table at this offset of the file, read if need be. */
 int qcow2_table_get(struct qcow2 *q, u64 offset, bool is_l2, struct qcow2_table **table);
+/* The same if it is in memory; otherwise NULL. */
+struct qcow2_table *qcow2_table_peek(struct qcow2 *q, u64 offset);
 /* A new one, all zeros; nothing is read. */
 int qcow2_table_make(struct qcow2 *q, u64 offset, bool is_l2, struct qcow2_table **table);
 void qcow2_table_mark(struct qcow2 *q, struct qcow2_table *table, u64 byte, u64 bytes);
@@ -233,6 +235,7 @@ static inline u64 qcow2_l2_index(const struct qcow2 *q, u64 cluster)
 /* --- qcow2_io.c (no lock held) --- */
 
 int qcow2_read(struct disk_image *image, u64 offset, struct span to);
+int qcow2_read_now(struct disk_image *image, u64 offset, struct span to);
 int qcow2_write(struct disk_image *image, u64 offset, struct span from);
 int qcow2_zero(struct disk_image *image, u64 offset, u64 bytes);
 int qcow2_discard(struct disk_image *image, u64 offset, u64 bytes);

@@ -27,6 +27,15 @@ static int read_backing(struct qcow2 *q, u64 offset, struct span to)
     return failed;
 }
 
+/* A cluster at the end of the file may be written in part. If there is nothing of it somebody has cut it off,
+ * and the guest must not take zeros for its data. */
+static int check_end(struct qcow2 *q, u64 last)
+{
+    u64 size;
+    int failed = q->store->ops->size(q->store, &size);
+    return failed ? failed : (last & ~(q->cluster_bytes - 1)) < size ? 0 : -EIO;
+}
+
 static int read_run(struct qcow2 *q, const struct qcow2_run *run, u64 offset, struct span to)
 {
     switch (run->kind) {
@@ -35,7 +44,7 @@ static int read_run(struct qcow2 *q, const struct qcow2_run *run, u64 offset, st
     case QCOW2_KIND_COMPRESSED: return qcow2_unpack(q, run->entry, offset & (q->cluster_bytes - 1), to);
     case QCOW2_KIND_DATA: {
         int failed = q->store->ops->read(q->store, run->host, to);
-        return failed == STORE_SHORT ? 0 : failed; /* a cluster at the end may be written in part */
+        return failed == STORE_SHORT ? check_end(q, run->host + to.bytes - 1) : failed;
     }
     }
     return -EIO;
@@ -67,6 +76,43 @@ int qcow2_read(struct disk_image *image, u64 offset, struct span to)
     int failed = read_claimed(q, offset, to);
     pthread_mutex_lock(&q->lock);
     qcow2_unclaim(q, &claim);
+    pthread_mutex_unlock(&q->lock);
+    return failed;
+}
+
+/* --- reading without waiting --- */
+
+/* Lock held: so a claim is not needed, if nobody else has one that matters. */
+static int run_now(struct qcow2 *q, u64 offset, struct span to, u64 *bytes)
+{
+    struct qcow2_run run;
+    u64 table = q->l1[offset >> (q->cluster_bits + q->l2_bits)] & QCOW2_OFFSET_MASK;
+    if (table && !qcow2_table_peek(q, table)) return -EAGAIN;
+    int failed = qcow2_map(q, offset, to.bytes, &run);
+    if (failed) return failed;
+    *bytes = run.bytes;
+    to = span_slice(to, 0, run.bytes);
+    switch (run.kind) {
+    case QCOW2_KIND_DATA: return store_read_now(q->store, run.host, to);
+    case QCOW2_KIND_COMPRESSED: return -EAGAIN;
+    case QCOW2_KIND_ABSENT:
+        if (q->backing && offset + to.bytes > q->backing->bytes) return -EAGAIN;
+        if (q->backing) return q->backing->ops->read_now(q->backing, offset, to);
+        break;
+    case QCOW2_KIND_ZERO: break;
+    }
+    span_clear(to);
+    return 0;
+}
+
+int qcow2_read_now(struct disk_image *image, u64 offset, struct span to)
+{
+    struct qcow2 *q = qcow2_of(image);
+    if (pthread_mutex_trylock(&q->lock)) return -EAGAIN;
+    bool busy = qcow2_claim_conflicts(q, cluster_of(q, offset), cluster_of(q, offset + to.bytes - 1), false);
+    int failed = busy ? -EAGAIN : 0;
+    for (u64 done = 0, now = 0; done < to.bytes && !failed; done += now)
+        failed = run_now(q, offset + done, span_slice(to, done, to.bytes - done), &now);
     pthread_mutex_unlock(&q->lock);
     return failed;
 }
@@ -326,6 +372,8 @@ int qcow2_extent(struct disk_image *image, u64 offset, u64 *bytes, enum extent_k
     if (run.kind != QCOW2_KIND_ABSENT) return 0;
     *kind = EXTENT_ABSENT;
     if (!q->backing || offset >= q->backing->bytes) return 0;
-    *bytes = least(*bytes, q->backing->bytes - offset);
-    return q->backing->ops->extent(q->backing, offset, bytes, kind);
+    u64 below;
+    failed = q->backing->ops->extent(q->backing, offset, &below, kind);
+    *bytes = least(*bytes, below);
+    return failed;
 }

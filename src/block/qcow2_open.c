@@ -220,7 +220,9 @@ static int qcow2_close(struct disk_image *image)
 
 static const struct disk_image_ops qcow2_ops = {
     .format = "qcow2",
+    .keeps_tables = true,
     .read = qcow2_read,
+    .read_now = qcow2_read_now,
     .write = qcow2_write,
     .flush = qcow2_flush,
     .discard = qcow2_discard,

@@ -120,6 +120,11 @@ int qcow2_table_get(struct qcow2 *q, u64 offset, bool is_l2, struct qcow2_table 
     return 0;
 }
 
+struct qcow2_table *qcow2_table_peek(struct qcow2 *q, u64 offset)
+{
+    return find(q, offset);
+}
+
 void qcow2_table_mark(struct qcow2 *q, struct qcow2_table *table, u64 byte, u64 bytes)
 {
     for (u64 sector = byte / QCOW2_SECTOR_BYTES; sector <= (byte + bytes - 1) / QCOW2_SECTOR_BYTES; sector++)

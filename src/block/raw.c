@@ -32,6 +32,11 @@ static int raw_read(struct disk_image *image, u64 offset, struct span to)
     return offset + to.bytes <= raw->store_bytes ? -EIO : 0;
 }
 
+static int raw_read_now(struct disk_image *image, u64 offset, struct span to)
+{
+    return store_read_now(raw_of(image)->store, offset, to);
+}
+
 /* The format of this image was guessed from its beginning. A guest that writes the header of another format
  * there would decide what the next machine takes it for, and with what files of the host for backing. */
 static bool changes_format(const struct raw *raw, u64 offset, struct span from)
@@ -105,6 +110,7 @@ static int raw_close(struct disk_image *image)
 static const struct disk_image_ops raw_ops = {
     .format = "raw",
     .read = raw_read,
+    .read_now = raw_read_now,
     .write = raw_write,
     .flush = raw_flush,
     .discard = raw_discard,

@@ -11,6 +11,8 @@
 
 #include "span.h"
 
+#include <errno.h>
+
 #define STORE_SHORT 1
 
 struct store {
@@ -19,6 +21,8 @@ struct store {
 
 struct store_ops {
     int (*read)(struct store *store, u64 offset, struct span to);
+    /* Read if that takes no waiting. -EAGAIN: it does, and the memory may hold anything. May be NULL. */
+    int (*read_now)(struct store *store, u64 offset, struct span to);
     int (*write)(struct store *store, u64 offset, struct span from);
     int (*sync)(struct store *store);
     int (*size)(struct store *store, u64 *bytes);
@@ -32,6 +36,11 @@ struct store_ops {
 };
 
 /* The same with one piece of memory. */
+static inline int store_read_now(struct store *store, u64 offset, struct span to)
+{
+    return store->ops->read_now ? store->ops->read_now(store, offset, to) : -EAGAIN;
+}
+
 int store_get(struct store *store, u64 offset, void *to, u64 bytes);
 int store_put(struct store *store, u64 offset, const void *from, u64 bytes);
 

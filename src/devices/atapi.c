@@ -181,6 +181,13 @@ void ide_medium_changed(struct ide_drive *drive)
     drive->cd.event = cd_has_medium(drive) ? CD_EVENT_NEW_MEDIUM : CD_EVENT_REMOVAL;
 }
 
+bool ide_is_locked(struct ide_drive *drive)
+{
+    if (!drive->cd.locked || drive->cd.tray_open) return false;
+    drive->cd.event = CD_EVENT_EJECT_REQUEST;
+    return true;
+}
+
 static void set_cd_speed(struct ide_drive *drive, const u8 *command)
 {
     atapi_succeed(drive);

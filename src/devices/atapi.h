@@ -4,6 +4,7 @@
 #ifndef RINGER_DEVICES_ATAPI_H
 #define RINGER_DEVICES_ATAPI_H
 
+#include "cd_sector.h"
 #include "ide.h"
 
 enum sense_key {
@@ -38,9 +39,6 @@ enum cd_event {
 
 /* The Red Book's 80 minutes: what has more is a DVD. */
 #define CD_MAX_SECTORS (80 * 60 * 75)
-/* Sectors before address 0, in minutes, seconds and frames: two seconds. */
-#define CD_PREGAP 150
-
 typedef void packet_function(struct ide_drive *drive, const u8 *command);
 
 struct packet_row {

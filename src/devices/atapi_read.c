@@ -10,40 +10,35 @@
 /* READ CD, byte 9: which parts of a sector */
 enum {
     PART_SYNC = 0x80,
-    PART_HEADERS = 0x60,
     PART_HEADER = 0x20,
     PART_DATA = 0x10,
-    PART_ECC = 0x08,
-    PART_ERRORS = 0x06
+    PART_CODE = 0x08,
+    PART_ERRORS = 0x06,
+    PARTS = PART_SYNC | PART_HEADER | PART_DATA | PART_CODE,
 };
-enum { SYNC_BYTES = 12, HEADER_BYTES = 4 };
 #define RAW_CHUNK 16 /* sectors read at a time at most, when they grow */
 
 /* --- pieces by way of the buffer --- */
 
-static u8 to_bcd(u32 value)
-{
-    return (u8)(value / 10 << 4 | value % 10);
-}
+static const struct {
+    u8 part;
+    u16 at, bytes;
+} parts[] = {
+    {PART_SYNC, 0, CD_SYNC_BYTES},
+    {PART_HEADER, CD_SYNC_BYTES, CD_HEADER_BYTES},
+    {PART_DATA, CD_SYNC_BYTES + CD_HEADER_BYTES, CD_DATA_BYTES},
+    {PART_CODE, CD_RAW_BYTES - CD_CODE_BYTES, CD_CODE_BYTES},
+};
 
-/* One sector of mode 1 with the parts that are wanted (ECMA-130, 14). Returns where the next one goes. */
-static u8 *put_sector(u8 *to, const u8 *data, u32 sector, u8 parts)
+/* The parts of one sector that are wanted. Returns where the next one goes. */
+static u8 *put_sector(u8 *to, const u8 *data, u32 sector, u8 wanted)
 {
-    static const u8 sync[SYNC_BYTES] = {0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0};
-    u32 frame = sector + CD_PREGAP;
-    if (parts & PART_SYNC) {
-        memcpy(to, sync, SYNC_BYTES);
-        to += SYNC_BYTES;
-    }
-    if (parts & PART_HEADER) {
-        const u8 header[HEADER_BYTES] = {to_bcd(frame / 75 / 60), to_bcd(frame / 75 % 60), to_bcd(frame % 75),
-                                         1};
-        memcpy(to, header, HEADER_BYTES);
-        to += HEADER_BYTES;
-    }
-    if (parts & PART_DATA) {
-        memmove(to, data, CD_SECTOR_BYTES);
-        to += CD_SECTOR_BYTES;
+    u8 raw[CD_RAW_BYTES];
+    cd_sector_make(raw, sector, data);
+    for (unsigned n = 0; n < ARRAY_SIZE(parts); n++) {
+        if (!(wanted & parts[n].part)) continue;
+        memcpy(to, raw + parts[n].at, parts[n].bytes);
+        to += parts[n].bytes;
     }
     return to;
 }
@@ -80,7 +75,7 @@ void atapi_read_on(struct ide_drive *drive)
                fetched);
 }
 
-static_assert(RAW_CHUNK * (SYNC_BYTES + HEADER_BYTES + 2 * CD_SECTOR_BYTES) <= IDE_BUFFER_BYTES,
+static_assert(RAW_CHUNK * (CD_RAW_BYTES + CD_SECTOR_BYTES) <= IDE_BUFFER_BYTES,
               "sectors and what they grow to lie side by side in the buffer");
 
 /* --- cooked sectors by DMA --- */
@@ -128,22 +123,22 @@ void atapi_read12(struct ide_drive *drive, const u8 *command)
     read_sectors(drive, get_be32(command + 2), get_be32(command + 6), CD_SECTOR_BYTES, PART_DATA);
 }
 
-/* A sector of mode 1 has no subheader; no sub-channel is read, and no error correction code, which an image
- * does not have. */
+/* A sector of mode 1 has no subheader. No sub-channel is read. */
 static void read_parts(struct ide_drive *drive, const u8 *command, u32 sector, u32 count)
 {
-    u8 type = command[1] >> 2 & 7, parts = command[9];
+    u8 type = command[1] >> 2 & 7, wanted = command[9];
+    u32 bytes = 0;
     if (type > 2 || type == 1) {
         atapi_fail(drive, SENSE_ILLEGAL_REQUEST, ASC_ILLEGAL_MODE);
         return;
     }
-    if (parts & (PART_ECC | PART_ERRORS) || command[10] & 7) {
+    if (wanted & PART_ERRORS || command[10] & 7) {
         atapi_fail(drive, SENSE_ILLEGAL_REQUEST, ASC_INVALID_FIELD);
         return;
     }
-    u32 bytes = (parts & PART_SYNC ? SYNC_BYTES : 0) + (parts & PART_HEADER ? HEADER_BYTES : 0) +
-                (parts & PART_DATA ? CD_SECTOR_BYTES : 0);
-    read_sectors(drive, sector, count, bytes, parts & (PART_SYNC | PART_HEADER | PART_DATA));
+    for (unsigned n = 0; n < ARRAY_SIZE(parts); n++)
+        if (wanted & parts[n].part) bytes += parts[n].bytes;
+    read_sectors(drive, sector, count, bytes, wanted & PARTS);
 }
 
 void atapi_read_cd(struct ide_drive *drive, const u8 *command)

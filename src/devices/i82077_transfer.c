@@ -242,7 +242,7 @@ static void sector_written(struct i82077 *fdc, int error)
 static void sector_given(struct i82077 *fdc)
 {
     memset(fdc->sector + fdc->at, 0, DISK_SECTOR_BYTES - fdc->at);
-    write_sector(fdc, sector_written);
+    if (find(fdc)) write_sector(fdc, sector_written); /* the diskette may be gone */
 }
 
 static void write_next(struct i82077 *fdc)
@@ -330,7 +330,7 @@ static void scan_given(struct i82077 *fdc)
 {
     /* What the terminal count cuts off is any byte. */
     memset(fdc->sector + fdc->at, 0xff, DISK_SECTOR_BYTES - fdc->at);
-    read_sector(fdc, fdc->on_disk, sector_scanned);
+    if (find(fdc)) read_sector(fdc, fdc->on_disk, sector_scanned);
 }
 
 static void scan_next(struct i82077 *fdc)

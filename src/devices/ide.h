@@ -154,6 +154,8 @@ void ide_attach(struct ide_channel *channel, unsigned number, enum ide_kind kind
 void ide_reset(struct ide_channel *channel);
 /* There is another disc in the CD drive's disk than before, or none, or the first one. */
 void ide_medium_changed(struct ide_drive *drive);
+/* Whether the guest prevents the removal of a CD. If it does it is told that somebody pressed the button. */
+bool ide_is_locked(struct ide_drive *drive);
 
 extern const struct io_ops ide_command_ops;
 extern const struct io_string_ops ide_string_ops;

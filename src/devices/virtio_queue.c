@@ -119,8 +119,8 @@ static complaint open_indirect(const struct virtio *virtio, struct descriptor_ta
 static complaint walk(const struct virtio *virtio, struct virtio_chain *chain, struct descriptor_table table,
                       u32 next)
 {
-    /* More than a queue has entries would be a loop. */
-    for (unsigned steps = 0; steps < VIRTIO_CHAIN_PARTS; steps++) {
+    /* More than that, and an indirect table, would be a loop. */
+    for (unsigned steps = 0; steps < VIRTIO_CHAIN_PARTS + 1; steps++) {
         if (next >= table.count) return "the number of a descriptor";
         const u8 *at = table.at + next * DESCRIPTOR_BYTES;
         u64 gpa = get64(at);

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct translator_config translator_defaults(void)
 {
@@ -60,8 +61,9 @@ static void check_offsets(void)
 int translator_init(struct vcpu *v, const struct translator_config *config)
 {
     check_offsets();
-    struct engine *t = calloc(1, sizeof(*t));
+    struct engine *t = aligned_alloc(_Alignof(struct engine), sizeof(*t));
     if (!t) return -ENOMEM;
+    memset(t, 0, sizeof(*t));
     t->config = *config;
     if (!t->config.block_limit || t->config.block_limit > BLOCK_MAX_INSNS)
         t->config.block_limit = BLOCK_MAX_INSNS;

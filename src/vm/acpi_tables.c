@@ -12,7 +12,6 @@
 
 #include "dsdt.hex"
 #include "floppy.hex"
-#include "hpet.hex"
 #include "serial1.hex"
 #include "serial2.hex"
 #include "serial3.hex"
@@ -76,11 +75,6 @@ enum {
     MADT_LOCAL_APIC = 36,
     MADT_FLAGS = 40,
     MADT_ENTRIES = 44,
-    /* HPET, IA-PC HPET specification 3.2.4 */
-    HPET_BLOCK_ID = 36,
-    HPET_ADDRESS = 40,
-    HPET_MIN_TICK = 53,
-    HPET_BYTES = 56,
 };
 
 enum fadt_flags {
@@ -104,8 +98,6 @@ enum { ACTIVE_HIGH = 1, LEVEL = 3 << 2 };
 #define PIT_IRQ         0
 #define FACS_ALIGN      64
 #define TABLE_ALIGN     16
-/* Three comparators of 64 bits, legacy replacement, Intel's vendor ID. */
-#define HPET_IDENTITY 0x8086a201u
 
 /* --- one table --- */
 
@@ -224,18 +216,10 @@ static u32 add_facts(struct acpi_tables *acpi, const struct acpi_machine *machin
     return add_table(acpi, ssdt, "SSDT", 1, sizeof ssdt);
 }
 
-static u32 add_hpet(struct acpi_tables *acpi)
-{
-    u8 hpet[HPET_BYTES] = {0};
-    put32(hpet + HPET_BLOCK_ID, HPET_IDENTITY);
-    put64(hpet + HPET_ADDRESS + 4, ACPI_HPET); /* generic address structure in memory space */
-    return add_table(acpi, hpet, "HPET", 1, sizeof hpet);
-}
-
 /* --- all of them --- */
 
 struct table_list {
-    u32 at[6 + ACPI_SERIAL_PORTS];
+    u32 at[4 + ACPI_SERIAL_PORTS];
     unsigned count;
 };
 
@@ -282,9 +266,5 @@ void acpi_tables_build(struct acpi_tables *acpi, const struct acpi_machine *mach
     list_serial(acpi, machine, &list);
     if (machine->floppy) list.at[list.count++] = add_code(acpi, floppy_aml_code, sizeof floppy_aml_code);
     if (machine->apic) list.at[list.count++] = add_madt(acpi);
-    if (machine->hpet) {
-        list.at[list.count++] = add_hpet(acpi);
-        list.at[list.count++] = add_code(acpi, hpet_aml_code, sizeof hpet_aml_code);
-    }
     add_rsdp(acpi, add_rsdt(acpi, &list));
 }

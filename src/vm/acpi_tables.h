@@ -3,9 +3,8 @@
  * firmware, and, through its table loader, for firmware.
  *
  *   RSDP -> RSDT -> FADT -> DSDT (what every machine has), FACS
- *                -> SSDTs: for each serial port, for the floppy controller, and with what only this machine
- * can tell
- *                -> MADT and HPET where there are such chips
+ *                -> SSDTs: of facts, for each serial port, for the floppy controller
+ *                -> MADT where there are APICs
  *
  * What they say of interrupts is how wire_apic.h draws them.
  */
@@ -21,14 +20,12 @@
 /* What there is. */
 struct acpi_machine {
     bool serial[ACPI_SERIAL_PORTS];
-    bool floppy; /* controller */
-    bool apic;   /* local APIC of ID 0 and I/O APIC */
-    bool hpet;
+    bool floppy;    /* controller */
+    bool apic;      /* local APIC of ID 0 and I/O APIC */
     u32 pci_memory; /* where PCI's windows below 4 GB begin */
 };
 
 #define ACPI_SCI_IRQ 9
-#define ACPI_HPET    0xfed00000u
 
 struct acpi_tables {
     struct table_image rsdp, tables;

@@ -40,6 +40,7 @@ static bool open_drive(struct drive *drive, struct vm *vm, const struct drive_op
     drive->index = option->index;
     drive->medium = option->medium;
     drive->id = option->id;
+    drive->boot_index = option->boot_index;
     char name[256], place[64];
     snprintf(place, sizeof(place), "%s drive %u", drive_interface_name(option->interface), option->index);
     snprintf(name, sizeof(name), "%s (%s)", option->interface == DRIVE_NONE ? option->id : place,
@@ -76,6 +77,25 @@ void drives_destroy(struct drives *drives)
     disk_crew_destroy(&drives->crew);
     for (unsigned n = 0; n < drives->count; n++)
         block_disk_destroy(&drives->drive[n].block);
+}
+
+bool drives_open_medium(struct vm *vm, const struct drive *drive, const char *file, struct drive *fresh,
+                        char *error, size_t error_bytes)
+{
+    struct drive_option option = vm->options->drives.drive[drive - vm->drives.drive];
+    option.file = (char *)file; /* which is only read */
+    if (vm->drives.crew.held.first) {
+        snprintf(error, error_bytes, "a transfer waits for the medium that is in");
+        return false;
+    }
+    return open_drive(fresh, vm, &option, error, error_bytes);
+}
+
+void drives_swap(struct drives *drives, struct drive *drive, struct drive *fresh)
+{
+    disk_crew_drain(&drives->crew);
+    block_disk_destroy(&drive->block);
+    drive->block = fresh->block;
 }
 
 struct drive *drives_at(struct drives *drives, enum drive_interface interface, unsigned index)

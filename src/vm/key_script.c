@@ -3,6 +3,7 @@
  */
 #include "key_script_private.h"
 
+#include "media.h"
 #include "screen.h"
 
 #include <stdio.h>
@@ -159,6 +160,23 @@ static u64 run_command(struct key_script *script, struct step *step)
     return DONE;
 }
 
+/* "insert PLACE FILE", "eject PLACE". A guest that has locked the disc is given time to let it go. */
+static u64 run_medium(struct key_script *script, struct step *step)
+{
+    char place[16], error[512];
+    struct wire_console *mirror = wire(script)->mirror;
+    const char *file = step->text + strcspn(step->text, " ");
+    snprintf(place, sizeof(place), "%.*s", (int)(file - step->text), step->text);
+    file += strspn(file, " ");
+    enum media_outcome outcome = media_change(script->vm, place, *file ? file : NULL, error, sizeof(error));
+    if (outcome == MEDIA_CHANGED && mirror)
+        outcome = media_change(mirror->vm, place, *file ? file : NULL, error, sizeof(error));
+    if (outcome == MEDIA_LOCKED && now(script) - script->since_ns < WAIT_DEFAULT_NS) return 100 * MS;
+    if (outcome != MEDIA_CHANGED)
+        vm_stop(script->vm, STOP_HOST, STATUS_HOST, "%s, line %u: %s", script->name, step->line, error);
+    return DONE;
+}
+
 static u64 run_quit(struct key_script *script, struct step *step)
 {
     vm_stop(script->vm, STOP_GUEST, step->number, NULL);
@@ -211,6 +229,8 @@ const struct verb key_verbs[] = {
     {"wheel", "CLICKS", "towards the user", parse_wheel, run_move},
     {"screenshot", "FILE", "write the picture there, as PNG", parse_text, run_screenshot},
     {"text", "FILE", "write the text screen there", parse_text, run_text},
+    {"insert", "PLACE FILE", "another medium into fda, fdb, cdrom or hda to hdd", parse_insert, run_medium},
+    {"eject", "PLACE", "take it out", parse_eject, run_medium},
     {"say", "TEXT", "to standard error", parse_text, run_say},
     {"power-button", NULL, "press it", parse_nothing, run_command},
     {"reset", NULL, "press the reset button", parse_nothing, run_command},

@@ -188,6 +188,18 @@ bool parse_text(struct step *step, char *text, char *error, size_t error_bytes)
     return *text || WRONG("%s: the argument is missing", step->verb->name);
 }
 
+bool parse_insert(struct step *step, char *text, char *error, size_t error_bytes)
+{
+    step->text = text;
+    return strchr(text, ' ') || WRONG("insert takes a place and a file");
+}
+
+bool parse_eject(struct step *step, char *text, char *error, size_t error_bytes)
+{
+    step->text = text;
+    return (*text && !strchr(text, ' ')) || WRONG("eject takes a place");
+}
+
 bool parse_quit(struct step *step, char *text, char *error, size_t error_bytes)
 {
     char *word = next_word(&text);

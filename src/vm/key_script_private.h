@@ -72,6 +72,8 @@ PARSER(parse_mouse);
 PARSER(parse_move);
 PARSER(parse_wheel);
 PARSER(parse_text);
+PARSER(parse_insert);
+PARSER(parse_eject);
 PARSER(parse_quit);
 #undef PARSER
 

@@ -47,6 +47,13 @@ enum {
     VIDEO_LINES = 0x0e,
     VIDEO_IS_VGA = 0x0f,
     VIDEO_POINTS = 0x10,
+    LFB_WIDTH = 0x12,
+    LFB_HEIGHT = 0x14,
+    LFB_DEPTH = 0x16,
+    LFB_BASE = 0x18,
+    LFB_SIZE = 0x1c, /* in 64 KB */
+    LFB_LINE_LENGTH = 0x24,
+    LFB_COLORS = 0x26, /* size and position of red, green, blue, none */
     ACPI_RSDP_ADDR = 0x70,
     ALT_MEM_K = 0x1e0,
     E820_ENTRIES = 0x1e8,
@@ -54,6 +61,7 @@ enum {
     E820_ENTRY_BYTES = 20,
 };
 
+#define VIDEO_VLFB       0x23
 #define LOADED_HIGH      1
 #define LOADER_UNDEFINED 0xff
 #define OLDEST_VERSION   0x204
@@ -158,6 +166,27 @@ static int put_command_line(struct load *load, struct bzimage *bz, struct boot_a
     return status;
 }
 
+/* screen_info: the mode that the real-mode part would have set. */
+static void put_screen(u8 *page, const struct boot_screen *screen)
+{
+    static const struct {
+        u16 bits;
+        u8 colors[8];
+    } rows[] = {{15, {5, 10, 5, 5, 5, 0, 1, 15}},
+                {16, {5, 11, 6, 5, 5, 0, 0, 0}},
+                {24, {8, 16, 8, 8, 8, 0, 0, 0}},
+                {32, {8, 16, 8, 8, 8, 0, 8, 24}}};
+    page[VIDEO_IS_VGA] = VIDEO_VLFB;
+    put16(page + LFB_WIDTH, screen->width);
+    put16(page + LFB_HEIGHT, screen->height);
+    put16(page + LFB_DEPTH, screen->bits);
+    put32(page + LFB_BASE, screen->base);
+    put32(page + LFB_SIZE, screen->memory_bytes >> 16);
+    put16(page + LFB_LINE_LENGTH, (u16)(screen->width * ((screen->bits + 7) / 8)));
+    for (unsigned n = 0; n < ARRAY_SIZE(rows); n++)
+        if (rows[n].bits == screen->bits) memcpy(page + LFB_COLORS, rows[n].colors, sizeof rows[n].colors);
+}
+
 static int put_zero_page(struct load *load, const struct bzimage *bz, struct boot_area *area, u64 *at)
 {
     u8 page[PAGE_SIZE] = {0};
@@ -171,6 +200,7 @@ static int put_zero_page(struct load *load, const struct bzimage *bz, struct boo
     put16(page + VIDEO_EGA_BX, 3); /* 256 KB of video memory */
     page[VIDEO_IS_VGA] = 1;
     put16(page + VIDEO_POINTS, 16);
+    if (load->files->screen.width) put_screen(page, &load->files->screen);
     put64(page + ACPI_RSDP_ADDR, POST_RSDP);
 
     u64 above_kb = (phys_low_ram_bytes(load->phys) - ONE_MB) >> 10;

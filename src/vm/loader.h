@@ -14,12 +14,20 @@
 
 #include "cpu/vcpu.h"
 
+/* A linear frame buffer that the screen shows when the kernel starts. */
+struct boot_screen {
+    u32 base;
+    u16 width, height, bits; /* width 0: there is none, but text */
+    u32 memory_bytes;
+};
+
 struct boot_files {
     const char *kernel;   /* path, or NULL */
     const char *initrd;   /* path; Multiboot: "file arguments,file arguments"; or NULL */
     const char *append;   /* command line, or NULL */
     const char *firmware; /* path, or NULL: exclusive with kernel */
     bool guest_unpacks;   /* a bzImage unpacks itself */
+    struct boot_screen screen;
 };
 
 /* The vCPU has just been reset, and nothing runs. Returns 0, or the status the program should exit with (enum

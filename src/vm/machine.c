@@ -182,6 +182,7 @@ static bool make_memory(struct vm *vm, char *error, size_t error_bytes)
     vm->shadow.untraced = vm->options->no_traces;
     vm->shadow.windows = vm->options->windows;
     vm->shadow.no_low_window = vm->options->no_low_window;
+    vm->shadow.no_borrowing = vm->options->no_borrowing;
     if (vm->options->window_mappings) vm->shadow.window_mappings_max = vm->options->window_mappings;
     vm->shadow.no_prefill = vm->options->no_prefill;
     return true;
@@ -247,12 +248,14 @@ static void reset_cpu(struct vm *vm)
 static int restart(struct vm *vm, char *error, size_t error_bytes)
 {
     struct vcpu *v = &vm->vcpu;
+    disk_crew_drain(&vm->drives.crew); /* or it would write into what is loaded below */
     chipset_reset(&vm->chipset);
     reset_cpu(vm);
     v->tsc_offset = 0 - vm_time_tsc(&vm->time); /* RESET clears the TSC (SDM 3A table 9-1), INIT does not */
     vm->last_reset_ns = clock_now(&vm->time.clock);
     if (vm->options->boot.kernel) post(vm);
     struct boot_files files = vm->options->boot;
+    files.screen = vm->chipset.video.screen;
     if (!files.kernel && !files.firmware) files.firmware = vm->chipset.firmware.image;
     int status = loader_load(v, &files, error, error_bytes);
     if (status) return status;

@@ -59,7 +59,8 @@ static bool wants_window(const struct options *o)
 static bool check_together(struct options *o, struct complaint *c)
 {
     if (!o->boot.kernel && !o->boot.firmware && !o->option_rom_count && !o->drives.count)
-        return COMPLAIN(c, "nothing to boot: give --kernel FILE or --bios FILE");
+        return COMPLAIN(
+            c, "nothing to boot: give a disk (-hda FILE), a CD (-cdrom FILE), a kernel (--kernel FILE), ...");
     if (!o->boot.kernel && o->boot.initrd) return COMPLAIN(c, "--initrd is for a --kernel, which is missing");
     if (!o->boot.kernel && o->boot.append) return COMPLAIN(c, "--append is for a --kernel, which is missing");
     if (o->lockstep && o->trace) return COMPLAIN(c, "--lockstep and --trace cannot be had together");

@@ -99,7 +99,7 @@ static const struct option_row rows[] = {
      0},
     {"bios", "FILE", "a firmware image, started at the reset vector (default SeaBIOS)",
      STRING(boot.firmware)},
-    {"L", "DIRECTORY", "where bios-256k.bin and vgabios.bin are", STRING(firmware_directory)},
+    {"L", "DIRECTORY", "where SeaBIOS and its video BIOS are", STRING(firmware_directory)},
     {"option-rom", "FILE", "an option ROM for the firmware to start", set_option_rom, 0, 0},
     {"firmware-log", "TO", "what SeaBIOS says (port 402h): stdio, null, file:PATH", STRING(firmware_log)},
 };

@@ -63,6 +63,14 @@ static bool set_serial_number(struct device_option *d, const char *value)
     return set_string(&d->serial, value);
 }
 
+static bool set_boot_index(struct device_option *d, const char *value)
+{
+    u64 index;
+    if (!value || !option_number(value, &index) || index > 99) return false;
+    d->boot_index = (unsigned)index + 1;
+    return true;
+}
+
 static bool set_chardev_id(struct device_option *d, const char *value)
 {
     return set_string(&d->chardev, value);
@@ -103,6 +111,7 @@ static const struct key_row pci_keys[] = {
 static const struct key_row block_keys[] = {
     {"drive", "the id of a drive", set_drive_id},
     {"serial", "a text", set_serial_number},
+    {"bootindex", "a number up to 99", set_boot_index},
     {NULL, NULL, NULL},
 };
 static const struct key_row port_keys[] = {

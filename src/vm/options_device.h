@@ -13,11 +13,12 @@ enum device_kind { DEVICE_VIRTIO_BLK, DEVICE_VIRTIO_RNG, DEVICE_VIRTIO_CONSOLE }
 
 struct device_option {
     enum device_kind kind;
-    char *drive;    /* id of a drive */
-    char *serial;   /* number, for the guest; NULL: none */
-    char *chardev;  /* id of a -chardev, or NULL */
-    char *back_end; /* what the chardev is, as for chardev_open(); NULL: none */
-    u8 slot;        /* on the PCI bus; 0: any that is free */
+    char *drive;         /* id of a drive */
+    char *serial;        /* number, for the guest; NULL: none */
+    char *chardev;       /* id of a -chardev, or NULL */
+    char *back_end;      /* what the chardev is, as for chardev_open(); NULL: none */
+    u8 slot;             /* on the PCI bus; 0: any that is free */
+    unsigned boot_index; /* as of struct drive_option */
     bool no_legacy, no_modern;
 };
 

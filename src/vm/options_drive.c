@@ -104,6 +104,13 @@ static bool set_index(struct reading *r, const char *value)
     return number_of(value, &r->drive->index);
 }
 
+static bool set_boot_index(struct reading *r, const char *value)
+{
+    bool good = number_of(value, &r->drive->boot_index);
+    r->drive->boot_index++;
+    return good;
+}
+
 static bool set_bus(struct reading *r, const char *value)
 {
     r->place_given = true;
@@ -199,6 +206,7 @@ static const struct {
     {"werror", "report, ignore, stop or enospc", set_write_error},
     {"rerror", "report, ignore or stop", set_read_error},
     {"discard", "unmap or ignore", set_discard},
+    {"bootindex", "a number", set_boot_index},
     {"detect-zeroes", "on, off or unmap", set_detect_zeroes},
     {"aio", "anything", set_nothing},
 };

@@ -25,6 +25,7 @@ struct drive_option {
     enum drive_interface interface;
     unsigned index;
     bool index_given;
+    unsigned boot_index; /* where firmware tries it, from 1 on; 0: after all that have one */
     enum drive_medium medium;
     bool read_only, snapshot, write_through, never_flush, no_discard;
     enum error_policy on_read_error, on_write_error;

@@ -15,8 +15,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LOG_PORT      0x402
-#define ROM_MAX_BYTES (256u << 10)
+#define IMAGE_NAME     "bios-256k.bin"
+#define LOG_PORT       0x402
+#define ROM_MAX_BYTES  (256u << 10)
+#define BOOT_INDEX_MAX 100
 
 static const char *const usual_directories[] = {"/usr/share/seabios", "/usr/share/qemu"};
 
@@ -172,6 +174,33 @@ static bool put_facts(struct firmware *f)
            put_acpi(f, &machine) && put_smbios(f);
 }
 
+/* Where SeaBIOS looks a drive up in its list (src/boot.c there): a path of Open Firmware. */
+static void boot_path(const struct drive *drive, char *path, size_t bytes)
+{
+    if (drive->slot)
+        snprintf(path, bytes, "/pci@i0cf8/scsi@%x/disk@0,0", drive->slot);
+    else if (drive->interface == DRIVE_IDE)
+        snprintf(path, bytes, "/pci@i0cf8/ide@1,1/drive@%u/disk@%u", drive->index / 2, drive->index % 2);
+    else
+        snprintf(path, bytes, "/pci@i0cf8/isa@1/fdc@03f0/floppy@%u", drive->index);
+}
+
+/* The drives that have a boot index, in its order, a line each. */
+static bool put_boot_order(struct firmware *f)
+{
+    const struct drives *drives = &f->vm->drives;
+    char list[DRIVES_MAX * 64] = "";
+    size_t used = 0;
+    for (unsigned index = 1; index <= BOOT_INDEX_MAX; index++)
+        for (unsigned n = 0; n < drives->count; n++) {
+            if (drives->drive[n].boot_index != index) continue;
+            if (used) list[used++] = '\n';
+            boot_path(&drives->drive[n], list + used, sizeof(list) - used);
+            used += strlen(list + used);
+        }
+    return !used || fw_cfg_put_file(&f->config, "bootorder", list, (u32)used + 1, false);
+}
+
 static void tell_disks(struct vm *vm)
 {
     u64 bytes[CMOS_DISKS] = {0};
@@ -214,7 +243,7 @@ bool firmware_init(struct firmware *f, struct vm *vm, char *error, size_t error_
     struct dma dma = phys_dma(&vm->phys);
     f->vm = vm;
     f->log_back_end.in_fd = f->log_back_end.out_fd = -1;
-    if (!fw_cfg_init(&f->config, &dma) || !put_facts(f)) {
+    if (!fw_cfg_init(&f->config, &dma) || !put_facts(f) || !put_boot_order(f)) {
         snprintf(error, error_bytes, "out of memory");
         return false;
     }
@@ -223,7 +252,12 @@ bool firmware_init(struct firmware *f, struct vm *vm, char *error, size_t error_
     ports_claim(&vm->ports, 0x514, 8, 4, &fw_cfg_dma_ops, &f->config);
     if (!open_log(f, error, error_bytes)) return false;
     if (vm->options->boot.kernel) return true;
-    firmware_find(vm->options->firmware_directory, "bios-256k.bin", f->image);
+    if (!firmware_find(vm->options->firmware_directory, IMAGE_NAME, f->image) &&
+        !vm->options->boot.firmware) {
+        snprintf(error, error_bytes,
+                 "there is no firmware '%s': SeaBIOS is missing (Debian's package seabios)", f->image);
+        return false;
+    }
     return put_option_roms(f, error, error_bytes);
 }
 

@@ -22,7 +22,7 @@ struct firmware {
     struct fw_cfg config;
     struct debug_console log;
     struct chardev log_back_end;
-    char image[FIRMWARE_PATH_BYTES]; /* the default firmware; empty: none was found */
+    char image[FIRMWARE_PATH_BYTES]; /* the default firmware */
     bool started;                    /* since power-on */
 };
 

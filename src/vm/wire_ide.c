@@ -25,7 +25,7 @@ static bool attach(struct wire_ide *wire, unsigned index, struct drive *drive, c
     struct disk *disk = drive_disk(drive);
     char serial[21];
     if (kind == IDE_DISK && !disk->bytes) {
-        snprintf(error, error_bytes, "IDE drive %u has no image: only CD drives may be empty", index);
+        snprintf(error, error_bytes, "the image in IDE drive %u is empty: only CD drives may be", index);
         return false;
     }
     snprintf(serial, sizeof(serial), "RINGER%05u", index + 1);

@@ -1,9 +1,13 @@
 #include "wire_video.h"
 
+#include "mmu/host_call.h"
+#include "translator/translator.h"
+#include "video_mode.h"
 #include "vm.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +17,7 @@
 #define LEGACY_WINDOW 0xa0000u
 #define LEGACY_BYTES  0x20000u
 #define VIDEO_DEVFN   PCI_DEVFN(2, 0)
+#define VBE_PORTS     0x1ce
 
 #define ROM_NAME      "vgabios-stdvga.bin"
 #define ROM_MAX_BYTES (256u << 10)
@@ -41,11 +46,16 @@ static void collect(void *machine, u64 *pages)
 
 /* --- news --- */
 
+/* Translated code that wrote goes on from here, perhaps in a loop that nothing ends: kick it. Once a frame.
+ */
 GENERAL_REGS void video_written(struct video *video)
 {
-    if (!video->vga.display.armed) return;
+    if (!video->vga.display.armed || video->written) return;
     video->written = true;
     __atomic_or_fetch(&video->vm->vcpu.pending, PENDING_HOST, __ATOMIC_SEQ_CST);
+    u64 process = (u64)host_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
+    u64 thread = (u64)host_call(SYS_gettid, 0, 0, 0, 0, 0, 0);
+    host_call(SYS_tgkill, process, thread, KICK_SIGNAL, 0, 0, 0);
 }
 
 void video_tell(struct video *video)
@@ -96,7 +106,7 @@ static void claim_ports(struct video *video, struct port_bus *ports)
     struct vga *vga = &video->vga;
     ports_claim(ports, 0x3b0, 12, 1, &vga_mono_ops, vga);
     ports_claim(ports, 0x3c0, 32, 1, &vga_ops, vga);
-    ports_claim(ports, 0x1ce, 4, 2, &vga_vbe_ops, vga);
+    ports_claim(ports, VBE_PORTS, 4, 2, &vga_vbe_ops, vga);
 }
 
 bool video_init(struct video *video, struct vm *vm, char *error, size_t error_bytes)
@@ -135,8 +145,27 @@ void video_reset(struct video *video)
     vga_reset(&video->vga);
 }
 
+/* As the video BIOS would: the display interface knows no more than size and depth. */
+static void set_mode(struct video *video, const struct video_mode *mode)
+{
+    const struct pci_bar *bar = &video->pci.bar[VGA_PCI_MEMORY_BAR];
+    const u16 values[] = {mode->width, mode->height, mode->bits, VGA_VBE_ENABLED | VGA_VBE_LINEAR};
+    struct port_bus *ports = &video->vm->ports;
+    if (!bar->mapped) return;
+    for (unsigned n = 0; n < ARRAY_SIZE(values); n++) {
+        ports_write(ports, VBE_PORTS, 2, VGA_VBE_XRES + n);
+        ports_write(ports, VBE_PORTS + 1, 2, values[n]);
+    }
+    video->screen = (struct boot_screen){.base = bar->base,
+                                         .width = mode->width,
+                                         .height = mode->height,
+                                         .bits = mode->bits,
+                                         .memory_bytes = VGA_MEMORY_BYTES};
+}
+
 void video_post(struct video *video)
 {
+    video->screen = (struct boot_screen){0};
     if (!video->vm) return;
     /* The legacy ports are behind the command register's switch, though no base address is of ports. */
     struct port_bus *ports = &video->vm->ports;
@@ -145,4 +174,6 @@ void video_post(struct video *video)
     ports_write(ports, 0xcf8, 4, 0);
     if (video->rom && !vga_load_font(&video->vga, video->rom, video->rom_bytes))
         log_debug("there is no font in the video BIOS");
+    const struct video_mode *mode = video_mode_asked(video->vm->options->boot.append);
+    if (mode) set_mode(video, mode);
 }

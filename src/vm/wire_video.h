@@ -17,7 +17,8 @@ struct video {
     struct pci_device pci;
     u8 *rom; /* NULL: its file was not found */
     u32 rom_bytes;
-    bool written; /* video_changed() is to tell viewers */
+    bool written;              /* video_tell() has something to do */
+    struct boot_screen screen; /* set by video_post(): for the loader */
 };
 
 /* Video memory that the machine needs. */
@@ -27,7 +28,7 @@ u64 video_memory_bytes(enum video_card card);
 bool video_init(struct video *video, struct vm *vm, char *error, size_t error_bytes);
 void video_destroy(struct video *video);
 void video_reset(struct video *video);
-/* In the firmware's place, after base addresses were given: a font. */
+/* In the firmware's place, after base addresses were given: a font, and the mode of Linux' `vga=`. */
 void video_post(struct video *video);
 
 /* phys' tracked_written(); with the guest's FPU state live. */

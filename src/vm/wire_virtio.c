@@ -51,6 +51,8 @@ static bool fit_blk(struct wire_virtio *wire, const struct device_option *option
     if (!find_slot(wire, option, &virtio, error, error_bytes)) return false;
     struct virtio_blk *blk = new_device(wire, sizeof(*blk), error, error_bytes);
     if (!blk) return false;
+    drive->slot = virtio.devfn >> 3;
+    if (option->boot_index) drive->boot_index = option->boot_index;
     struct dma dma = phys_dma(&vm->phys);
     virtio_blk_init(blk, &vm->chipset.pci, &dma, &virtio, drive_disk(drive),
                     option->serial ? option->serial : "");

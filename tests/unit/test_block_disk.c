@@ -33,7 +33,7 @@ static const char *file_named(const char *name, u64 bytes)
 struct failing {
     struct disk_image image;
     int error;
-    unsigned calls;
+    unsigned calls, flushes;
     u8 bytes[MB];
 };
 
@@ -55,7 +55,9 @@ static int failing_write(struct disk_image *image, u64 offset, struct span from)
 
 static int failing_flush(struct disk_image *image)
 {
-    return container_of(image, struct failing, image)->error;
+    struct failing *f = container_of(image, struct failing, image);
+    __atomic_add_fetch(&f->flushes, 1, __ATOMIC_SEQ_CST);
+    return f->error;
 }
 
 static int failing_zero(struct disk_image *image, u64 offset, u64 bytes)
@@ -262,6 +264,28 @@ static void test_policies(void)
     failing.error = 0;
 }
 
+/* What is under way is done when a machine is reset, with threads and without. */
+static void test_drain(struct clock *clock)
+{
+    struct disk_crew crew;
+    struct block_disk disk;
+    static struct order order[64];
+    static u8 sector[64][512];
+    disk_crew_init(&crew, &box, clock);
+    block_disk_init(&disk, &crew, &failing.image, "drained");
+    disk_crew_drain(&crew);
+    for (unsigned n = 1; n < 64; n++)
+        submit(&disk.disk, &order[n], n & 1 ? DISK_WRITE : DISK_READ, n * 512, sector[n], 512);
+    submit(&disk.disk, &order[0], DISK_READ, 2 * MB, sector[0], 512);
+    disk_crew_drain(&crew);
+    for (unsigned n = 0; n < 64; n++)
+        CHECK(order[n].done);
+    CHECK(!clock || clock_next_deadline(clock) == UINT64_MAX);
+    CHECK(!post_box_run(&box));
+    disk_crew_destroy(&crew);
+    block_disk_destroy(&disk);
+}
+
 static u64 now_ns;
 
 static u64 fake_now(const struct clock *clock)
@@ -301,6 +325,39 @@ static void test_deterministic(void)
     CHECK(!post_box_run(&box));
     disk_crew_destroy(&crew);
     block_disk_destroy(&disk);
+}
+
+/* An image that keeps tables is flushed a while after a write though nobody asks for it. If that fails the
+ * guest is told by its next flush. */
+static void test_write_back(void)
+{
+    struct disk_crew crew;
+    struct block_disk disk;
+    static u8 sector[512];
+    struct disk_image_ops ops = failing_ops;
+    ops.keeps_tables = true;
+    failing.image.ops = &ops;
+    failing.flushes = 0;
+    disk_crew_init(&crew, &box, NULL);
+    crew.write_back_ns = 20000000;
+    block_disk_init(&disk, &crew, &failing.image, "keeping");
+    CHECK_EQ(run(&disk.disk, DISK_WRITE, 0, sector, 512), 0);
+    for (unsigned n = 0; n < 2000 && !__atomic_load_n(&failing.flushes, __ATOMIC_SEQ_CST); n++)
+        usleep(1000);
+    CHECK_EQ(failing.flushes, 1);
+    usleep(60000);
+    CHECK_EQ(failing.flushes, 1);
+    CHECK_EQ(run(&disk.disk, DISK_WRITE, 0, sector, 512), 0);
+    failing.error = -EIO;
+    for (unsigned n = 0; n < 2000 && __atomic_load_n(&failing.flushes, __ATOMIC_SEQ_CST) < 2; n++)
+        usleep(1000);
+    usleep(1000);
+    failing.error = 0;
+    CHECK_EQ(run(&disk.disk, DISK_FLUSH, 0, NULL, 0), -EIO);
+    CHECK_EQ(run(&disk.disk, DISK_FLUSH, 0, NULL, 0), 0);
+    disk_crew_destroy(&crew);
+    block_disk_destroy(&disk);
+    failing.image.ops = &failing_ops;
 }
 
 static void test_locks(void)
@@ -390,6 +447,9 @@ int main(void)
     test_refusals();
     test_policies();
     test_deterministic();
+    test_write_back();
+    test_drain(NULL);
+    test_drain(&(struct clock){.now_ns = fake_now});
     test_locks();
     test_overlay();
     test_truncated();

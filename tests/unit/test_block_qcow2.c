@@ -14,6 +14,21 @@ static bool judge(const char *name)
     return rig_run("qemu-img check -f qcow2 %s", name);
 }
 
+/* What is said to be no data reads as zeros. */
+static void check_extents(struct disk_image *image)
+{
+    for (u64 at = 0, bytes = 0; at < SIZE; at += bytes) {
+        enum extent_kind kind;
+        struct iovec part;
+        CHECK_EQ(image->ops->extent(image, at, &bytes, &kind), 0);
+        if (!bytes || bytes > SIZE - at) {
+            CHECK(false);
+            return;
+        }
+        CHECK(kind == EXTENT_DATA || span_is_zero(span_of(&part, model + at, bytes)));
+    }
+}
+
 /* Operate on an image whose contents are in the model, and judge. */
 static void exercise(const char *name, unsigned steps)
 {
@@ -33,6 +48,7 @@ static void exercise(const char *name, unsigned steps)
     CHECK(m.image != NULL);
     if (!m.image) return;
     rig_check(&m);
+    check_extents(m.image);
     CHECK_EQ(disk_image_close(m.image), 0);
 }
 

@@ -2,6 +2,7 @@
  * ATAPI CD drive: the phases of the PACKET command by PIO and DMA, byte count limits, sense data, changes of
  * the medium, and the replies of the commands that inform.
  */
+#include "devices/cd_sector.h"
 #include "ide_rig.h"
 
 enum { REASON_PACKET = 1, REASON_TO_GUEST = 2, REASON_END = 3 };
@@ -95,6 +96,59 @@ static void test_identify(void)
     rig_stop();
 }
 
+/* --- the code of a raw sector, by its definition: syndromes are 0 --- */
+
+static u8 field_times(u8 a, u8 b)
+{
+    u8 product = 0;
+    for (; b; b >>= 1) {
+        if (b & 1) product ^= a;
+        a = (u8)(a << 1 ^ (a & 0x80 ? 0x1d : 0));
+    }
+    return product;
+}
+
+/* The bytes at `at` of a vector, the first one with the highest power of alpha. */
+static void check_vector(const u8 *matrix, const unsigned *at, unsigned length)
+{
+    u8 sum = 0, weighted = 0, power = 1;
+    for (unsigned n = length; n--;) {
+        sum ^= matrix[at[n]];
+        weighted ^= field_times(matrix[at[n]], power);
+        power = field_times(power, 2);
+    }
+    CHECK_EQ(sum, 0);
+    CHECK_EQ(weighted, 0);
+}
+
+/* ECMA-130 annex A: words 0 to 1117 behind the synchronization; P and Q vectors. */
+static void check_code(const u8 *raw)
+{
+    const u8 *matrix = raw + 12;
+    unsigned at[45];
+    u32 crc = 0;
+    for (unsigned n = 0; n < 2068; n++) {
+        crc ^= raw[n];
+        for (unsigned bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (crc & 1 ? 0xd8018001 : 0);
+    }
+    CHECK_EQ(crc, 0);
+    for (unsigned byte = 0; byte < 2; byte++) {
+        for (unsigned column = 0; column < 43; column++) {
+            for (unsigned row = 0; row < 26; row++)
+                at[row] = (43 * row + column) * 2 + byte;
+            check_vector(matrix, at, 26);
+        }
+        for (unsigned diagonal = 0; diagonal < 26; diagonal++) {
+            for (unsigned n = 0; n < 43; n++)
+                at[n] = (44 * n + 43 * diagonal) % 1118 * 2 + byte;
+            at[43] = (43 * 26 + diagonal) * 2 + byte;
+            at[44] = (44 * 26 + diagonal) * 2 + byte;
+            check_vector(matrix, at, 45);
+        }
+    }
+}
+
 static void test_read(void)
 {
     start();
@@ -134,6 +188,13 @@ static void test_read(void)
     bool same = true;
     for (unsigned n = 0; n < 40; n++)
         same &= !memcmp(got + n * 2064 + 16, cd.data + (40 + n) * 2048, 2048);
+    CHECK(same);
+    CHECK_EQ(PACKET(0xbe, 0, 0, 0, 0, 40, 0, 0, 20, 0xf8), READY);
+    CHECK_EQ(got_bytes, 20 * CD_RAW_BYTES);
+    for (unsigned n = 0; n < 20; n++) {
+        check_code(got + n * CD_RAW_BYTES);
+        same &= !memcmp(got + n * CD_RAW_BYTES + 16, cd.data + (40 + n) * 2048, 2048);
+    }
     CHECK(same);
     CHECK_EQ(PACKET(0xb9, 0, 0, 0, 2, 40, 0, 2, 42, 0x10), READY);
     CHECK_EQ(got_bytes, 4096);

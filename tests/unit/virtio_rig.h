@@ -10,7 +10,9 @@
 #include <string.h>
 
 #define RIG_RAM_BYTES (1u << 20)
-#define RIG_QUEUE     16 /* entries that the rig's queues have through the modern interface */
+#ifndef RIG_QUEUE
+#define RIG_QUEUE 16 /* entries that the queues have through the modern interface */
+#endif
 
 struct rig_queue {
     unsigned index, size;

@@ -1,0 +1,132 @@
+/*
+ * The virtio console: bytes both ways, input that comes before its buffers, and output that is more than may
+ * be sent at a time (hazards: lost input, a guest that keeps the machine busy with one endless buffer).
+ */
+#include "devices/virtio_console.h"
+
+#include "check.h"
+#include "virtio_rig.h"
+
+static struct rig rig;
+static struct virtio_console console;
+static struct clock test_clock;
+static u64 now_ns, sent, rooms;
+static char last[64];
+
+static u64 now(const struct clock *c)
+{
+    return now_ns;
+}
+
+static void transmit(void *sink, const u8 *bytes, u64 count)
+{
+    if (count < sizeof(last)) {
+        memcpy(last, bytes, count);
+        last[count] = 0;
+    }
+    sent += count;
+}
+
+static void room(void *sink)
+{
+    rooms++;
+}
+
+static void start(bool legacy)
+{
+    struct virtio_options options = {.devfn = PCI_DEVFN(6, 0)};
+    rig_init(&rig);
+    struct dma dma = rig_dma(&rig);
+    test_clock = (struct clock){.now_ns = now};
+    sent = rooms = 0;
+    virtio_console_init(&console, &rig.bus, &dma, &options, &test_clock, transmit, room, NULL);
+    rig.virtio = &console.virtio;
+    rig.legacy = legacy;
+    rig_start(&rig, 0, 2);
+}
+
+enum { DATA = 0x40000 };
+
+static void test_both_ways(bool legacy)
+{
+    u32 head = 0, written = 0;
+    start(legacy);
+    memcpy(rig.ram + DATA, "hello", 5);
+    struct rig_buffer out[] = {{DATA, 2, false}, {DATA + 2, 3, false}};
+    rig_add(&rig, 1, out, 2);
+    rig_notify(&rig, 1);
+    CHECK(!strcmp(last, "hello"));
+    CHECK(rig_get(&rig, 1, &head, &written));
+    CHECK_EQ(written, 0);
+    CHECK_EQ(rig_interrupt_status(&rig), 1);
+
+    CHECK_EQ(virtio_console_receive(&console, (const u8 *)"abc", 3), 0); /* no buffer yet */
+    struct rig_buffer in[] = {{DATA, 2, true}};
+    rig_add(&rig, 0, in, 1);
+    rig_notify(&rig, 0);
+    CHECK_EQ(rooms, 1);
+    CHECK_EQ(virtio_console_receive(&console, (const u8 *)"abc", 3), 2);
+    CHECK(rig_get(&rig, 0, &head, &written));
+    CHECK_EQ(written, 2);
+    CHECK(!memcmp(rig.ram + DATA, "ab", 2));
+    CHECK_EQ(rig_interrupt_status(&rig), 1);
+}
+
+static void test_flood(void)
+{
+    u32 head = 0, written = 0;
+    start(false);
+    /* Many times what may be sent at once, out of the same bytes. */
+    enum { PARTS = 8, BYTES = RIG_RAM_BYTES / 2 };
+    struct rig_buffer out[PARTS];
+    for (unsigned n = 0; n < PARTS; n++)
+        out[n] = (struct rig_buffer){0, BYTES, false};
+    rig_add(&rig, 1, out, PARTS);
+    rig_notify(&rig, 1);
+    CHECK(sent > 0 && sent <= 65536);
+    CHECK(!rig_get(&rig, 1, &head, &written));
+    rig_notify(&rig, 1); /* it does not hurry for that */
+    CHECK(sent <= 65536);
+    unsigned turns = 0;
+    for (; turns < 1000 && !rig_get(&rig, 1, &head, &written); turns++) {
+        now_ns += 10;
+        clock_run(&test_clock);
+    }
+    CHECK_EQ(sent, (u64)PARTS * BYTES);
+    CHECK_EQ(turns, (u64)PARTS * BYTES / 65536 - 1);
+    /* A reset in the midst of it ends it. */
+    rig_add(&rig, 1, out, PARTS);
+    rig_notify(&rig, 1);
+    rig_write(&rig, 20, 1, 0);
+    sent = 0;
+    now_ns += 10;
+    clock_run(&test_clock);
+    CHECK_EQ(sent, 0);
+    /* Of the queue alone, too. */
+    rig_start(&rig, VIRTIO_F_RING_RESET, 2);
+    rig_add(&rig, 1, out, PARTS);
+    rig_notify(&rig, 1);
+    rig_write(&rig, 22, 2, 1);
+    rig_write(&rig, 58, 2, 1);
+    sent = 0;
+    now_ns += 10;
+    clock_run(&test_clock);
+    CHECK_EQ(sent, 0);
+}
+
+static void test_emergency_write(void)
+{
+    start(false);
+    rig_write(&rig, 0x2008, 4, '!');
+    CHECK_EQ(sent, 1);
+    CHECK_EQ(last[0], '!');
+}
+
+int main(void)
+{
+    test_both_ways(false);
+    test_both_ways(true);
+    test_flood();
+    test_emergency_write();
+    return check_report();
+}
