@@ -59,8 +59,9 @@ struct options {
     const char *typed;         /* text to be typed, or NULL */
     enum display_kind display; /* after options_parse(): not DISPLAY_AUTO */
     bool full_screen;
-    bool whole_scale; /* the window's picture is enlarged by whole factors only */
-    const char *vnc;  /* what -vnc says, or NULL */
+    bool whole_scale;  /* the window's picture is enlarged by whole factors only */
+    const char *audio; /* none, sdl, wav:FILE, or auto: sdl if the host can */
+    const char *vnc;   /* what -vnc says, or NULL */
     bool no_reboot;
     bool no_shutdown;
 
