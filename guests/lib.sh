@@ -20,6 +20,8 @@ packages_build=(build-essential cmake ninja-build pkg-config libzydis-dev libzyc
     liblzma-dev libzstd-dev zlib1g-dev libsdl2-dev libvncserver-dev acpica-tools)
 packages_guest=(cpio gzip)
 # shellcheck disable=SC2034
+packages_root=(mmdebstrap e2fsprogs fdisk fakeroot arch-test)
+# shellcheck disable=SC2034
 packages_media=(memtest86+ ipxe grub-pc-bin grub-common isolinux syslinux-common xorriso mtools)
 # shellcheck disable=SC2034
 packages_check=("${packages_media[@]}" xz-utils clang-14 libclang-rt-14-dev gcc-multilib qemu-system-x86 qemu-utils seabios clang-format shellcheck genisoimage e2fsprogs

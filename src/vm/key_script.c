@@ -71,6 +71,19 @@ static u64 run_wait_still(struct key_script *script, struct step *step)
     return DONE;
 }
 
+static u64 run_wait_pixel(struct key_script *script, struct step *step)
+{
+    const struct display_frame *frame = look(script);
+    if (frame && (u32)step->x < frame->width && (u32)step->y < frame->height &&
+        (frame->pixel[(u32)step->y * frame->width + (u32)step->x] & 0xffffff) == (u32)step->number)
+        return DONE;
+    if (now(script) - script->since_ns < step->limit_ns) return LOOK_EVERY_NS;
+    vm_stop(script->vm, STOP_GUEST, STATUS_TIMEOUT,
+            "%s, line %u: the pixel at %d, %d did not become %06x within %llu s", script->name, step->line,
+            step->x, step->y, (unsigned)step->number, (unsigned long long)(step->limit_ns / S));
+    return DONE;
+}
+
 static u64 run_sleep(struct key_script *script, struct step *step)
 {
     return script->part++ ? DONE : step->ns;
@@ -216,6 +229,8 @@ const struct verb key_verbs[] = {
     {"wait-still", "TIME [TIME]",
      "until the picture has been the same that long, 60s or the other time at most", parse_wait_still,
      run_wait_still},
+    {"wait-pixel", "X Y RRGGBB [TIME]", "until the picture has that colour there, 60s at most or that time",
+     parse_wait_pixel, run_wait_pixel},
     {"sleep", "TIME", "500ms, 2s, 1m: the guest's time, as all others here", parse_sleep, run_sleep},
     {"type", "TEXT", "on the US layout; \\n Enter, \\t Tab, \\e Escape, \\s blank, \\\\", parse_type,
      run_type},
@@ -246,7 +261,7 @@ void key_script_help(FILE *out)
         char left[40];
         snprintf(left, sizeof(left), "%s %s", key_verbs[n].name,
                  key_verbs[n].argument ? key_verbs[n].argument : "");
-        fprintf(out, "  %-24s %s\n", left, key_verbs[n].help);
+        fprintf(out, "  %-29s %s\n", left, key_verbs[n].help);
     }
 }
 

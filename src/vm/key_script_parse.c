@@ -87,6 +87,18 @@ bool parse_wait_still(struct step *step, char *text, char *error, size_t error_b
     return WRONG("wait-still takes a time, as 500ms, and perhaps how long to wait for it");
 }
 
+bool parse_wait_pixel(struct step *step, char *text, char *error, size_t error_bytes)
+{
+    char *x = next_word(&text), *y = next_word(&text), *colour = next_word(&text), *limit = next_word(&text);
+    step->limit_ns = WAIT_DEFAULT_NS;
+    bool good = parse_int(x, &step->x) && parse_int(y, &step->y) && step->x >= 0 && step->y >= 0;
+    if (!good || !colour || strlen(colour) != 6 || strspn(colour, "0123456789abcdefABCDEF") != 6 ||
+        (limit && !parse_time(limit, &step->limit_ns)) || next_word(&text))
+        return WRONG("wait-pixel takes a place and a colour, as 320 200 ff0000");
+    step->number = (int)strtoul(colour, NULL, 16);
+    return true;
+}
+
 /* \n and the like, in place. */
 static bool unescape(char *text)
 {

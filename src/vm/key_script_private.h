@@ -37,7 +37,7 @@ struct step {
     unsigned keys;
     int x, y; /* pixels, or per cent */
     bool per_cent;
-    int number;
+    int number; /* clicks, a status, a colour */
     u8 buttons;
     bool lets_go;
 };
@@ -65,6 +65,7 @@ extern const unsigned key_verb_count;
 PARSER(parse_nothing);
 PARSER(parse_wait_text);
 PARSER(parse_wait_still);
+PARSER(parse_wait_pixel);
 PARSER(parse_sleep);
 PARSER(parse_type);
 PARSER(parse_chord);

@@ -8,6 +8,7 @@ usage: desktop.py COMMAND... (on the display named by DISPLAY), several separate
     key NAME-NAME...      press and let go (keysym names: ctrl-alt-f)
     type TEXT             characters of the US layout; \\n is Return
     move X Y              the pointer to that place in the window
+    down BUTTON, up BUTTON
     click BUTTON          1 left, 2 middle, 3 right, 4 wheel up, 5 wheel down
     size WIDTH HEIGHT     make the window this big, in the corner of the screen
     geometry W H          wait until it is
@@ -25,8 +26,9 @@ import time
 x11, xtst = c.CDLL("libX11.so.6"), c.CDLL("libXtst.so.6")
 WAIT = 20.0
 KEYS = {"ctrl": "Control_L", "alt": "Alt_L", "shift": "Shift_L", "enter": "Return", "esc": "Escape"}
+# Keysyms of the unshifted key, where another key (of a keypad) has the sign itself.
 NAMES = {" ": "space", "\n": "Return", "!": "exclam", '"': "quotedbl", "#": "numbersign", "$": "dollar",
-         "%": "percent", "&": "ampersand", "'": "apostrophe", "(": "parenleft", ")": "parenright", "*": "asterisk",
+         "%": "percent", "&": "ampersand", "'": "apostrophe", "(": "9", ")": "0", "*": "asterisk",
          "+": "plus", ",": "comma", "-": "minus", ".": "period", "/": "slash", ":": "colon", ";": "semicolon",
          "<": "less", "=": "equal", ">": "greater", "?": "question", "@": "at", "[": "bracketleft",
          "\\": "backslash", "]": "bracketright", "^": "asciicircum", "_": "underscore", "`": "grave",
@@ -165,11 +167,10 @@ def move(x, y):
     time.sleep(0.05)
 
 
-def click(button):
-    for down in (1, 0):
-        xtst.XTestFakeButtonEvent(display, int(button), down, 0)
-        sync()
-        time.sleep(0.05)
+def push(button, down):
+    xtst.XTestFakeButtonEvent(display, int(button), down, 0)
+    sync()
+    time.sleep(0.05)
 
 
 def close():
@@ -227,7 +228,9 @@ def pixel(x, y):
 COMMANDS = {
     "find": find, "title": lambda text: wait("the title \"%s\"" % text, lambda: text in title_of(window)),
     "key": lambda chord: press([keycode(name) for name in chord.split("-")]), "type": type_text, "move": move,
-    "click": click, "close": close, "pixel": pixel, "shot": shot, "latency": latency,
+    "down": lambda button: push(button, 1), "up": lambda button: push(button, 0),
+    "click": lambda button: (push(button, 1), push(button, 0)), "close": close, "pixel": pixel, "shot": shot,
+    "latency": latency,
     "size": lambda w, h: (x11.XMoveResizeWindow(display, window, 0, 0, int(w), int(h)), sync()),
     "geometry": lambda w, h: wait("%sx%s" % (w, h), lambda: geometry() == (int(w), int(h))),
     "sleep": lambda seconds: time.sleep(float(seconds)),

@@ -1,0 +1,70 @@
+# shellcheck shell=bash
+#
+# What the tests with Debian's root on a disk share (guests/root): machines that start from the disk, and talks with them.
+# Sourced after lib.sh, which sets what seems to be unset.
+# shellcheck disable=SC2154
+
+root_image=$guest_cache/root-i386/root.img
+partition_bytes=$((2048 * 512))
+
+# new_disk FILE: an empty qcow2 image over the root, so that many may use it.
+new_disk() {
+    case $RINGER in
+    qemu) qemu-img create -q -f qcow2 -b "$root_image" -F raw "$1" ;;
+    *) "$RINGER" disk create -f qcow2 -b "$root_image" -F raw "$1" >/dev/null ;;
+    esac
+}
+
+# root_machine DISK virtio|ide OPTION...: fills `command` with a machine that starts from that disk as a PC does.
+root_machine() {
+    local disk=$1 interface=$2
+    shift 2
+    case $RINGER in
+    qemu) command=(qemu-system-i386 -accel tcg -cpu max) ;;
+    *) command=("$RINGER" run) ;;
+    esac
+    command+=(-m 512 -drive "file=$disk,if=$interface,format=qcow2" "$@")
+}
+
+# converse NAME: `command` with the talk on standard input. Leaves $temporary/NAME.log and NAME.report; fails with it.
+converse() {
+    local status=0
+    cat >"$temporary/$1.talk"
+    "$top/tests/boot/converse.py" --log "$temporary/$1.log" --report "$temporary/$1.report" "$temporary/$1.talk" \
+        -- "${command[@]}" 2>"$temporary/$1.err" || status=$?
+    sed "s/^/$1: /" "$temporary/$1.report"
+    if [ "$status" -ne 0 ]; then
+        tail -n 40 "$temporary/$1.err"
+        failed "$1: status $status"
+    fi
+}
+
+# check_disk DISK: nothing for fsck to mend, and nothing to replay from the journal: it was unmounted.
+check_disk() {
+    local raw=$temporary/disk.raw state
+    case $RINGER in
+    qemu) qemu-img convert -O raw "$1" "$raw" ;;
+    *) "$RINGER" disk convert -O raw --force "$1" "$raw" >/dev/null ;;
+    esac
+    e2fsck -fn "$raw?offset=$partition_bytes" >"$temporary/fsck" 2>&1 || {
+        cat "$temporary/fsck"
+        failed "the file system is damaged"
+    }
+    state=$(dumpe2fs -h "$raw?offset=$partition_bytes" 2>/dev/null | sed -n 's/^Filesystem state: *//p;s/^Filesystem features: *//p')
+    grep -q needs_recovery <<<"$state" && failed "the file system was not unmounted"
+    grep -qx clean <<<"$state" || failed "the state of the file system: $state"
+    rm "$raw"
+}
+
+# The steps of a talk.
+login_as_root() {
+    cat <<'END'
+wait 300 ringer login: $
+stamp login
+send root\r
+wait 120 Password: $
+send root\r
+wait 120 root@ringer:~# $
+stamp shell
+END
+}
