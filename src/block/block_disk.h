@@ -92,6 +92,9 @@ void disk_crew_retry(struct disk_crew *crew);
 /* The image (NULL: an empty drive) becomes the disk's. Policies are set by the caller afterwards. */
 void block_disk_init(struct block_disk *disk, struct disk_crew *crew, struct disk_image *image,
                      const char *name);
+/* Another image (NULL: none) for the old one, which is written back and closed. What is under way is done
+ * before; nothing may be held. False when the host is out of memory. */
+bool block_disk_change(struct block_disk *disk, struct disk_image *image, const char *name);
 /* Nothing may be under way. Writes back and closes the image. */
 void block_disk_destroy(struct block_disk *disk);
 
