@@ -50,6 +50,7 @@
     X(device_moves, "MOVs to and from devices without the interpreter")                                      \
     X(slow_interpreted, "memory accesses that had to be interpreted")                                        \
     X(shadow_fills, "shadow entries filled")                                                                 \
+    X(shadow_borrowed, "supervisor accesses by a user's entry")                                              \
     X(shadow_prefills, "neighbouring pages filled with one that was asked for")                              \
     X(shadow_flushes, "shadow table flushes")                                                                \
     X(space_switches, "loads of another address space")                                                      \

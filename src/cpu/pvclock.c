@@ -28,9 +28,10 @@ enum {
     WALL_BYTES = 12,
 };
 
-#define FLAG_TSC_STABLE 1u /* system_time is the same function of the TSC on all vCPUs */
-#define ENABLE          1u
-#define SECOND          1000000000u
+#define FLAG_TSC_STABLE    1u /* system_time is the same function of the TSC on all vCPUs */
+#define FLAG_GUEST_STOPPED 2u /* the guest clears it */
+#define ENABLE             1u
+#define SECOND             1000000000u
 
 static void put(u8 *at, u64 value, unsigned bytes)
 {
@@ -73,6 +74,15 @@ void pvclock_refresh(struct vcpu *v)
     bytes[TIME_FLAGS] = FLAG_TSC_STABLE;
     phys_write_bytes(v->phys, v->pvclock_time & ~(u64)ENABLE, bytes, sizeof(bytes));
     v->counters->pvclock_updates++;
+}
+
+/* What the clock says stays as it is. */
+void pvclock_guest_stopped(struct vcpu *v)
+{
+    if (!(v->pvclock_time & ENABLE)) return;
+    u64 at = (v->pvclock_time & ~(u64)ENABLE) + TIME_FLAGS;
+    u8 flags = FLAG_TSC_STABLE | FLAG_GUEST_STOPPED;
+    phys_write_bytes(v->phys, at, &flags, 1);
 }
 
 bool pvclock_set_time(struct vcpu *v, u64 value)

@@ -16,6 +16,9 @@ bool pvclock_set_wall(struct vcpu *v, u64 value);
 /* The guest's TSC was moved: write the time anew, if the guest wants it. */
 void pvclock_refresh(struct vcpu *v);
 
+/* The host did not let the guest run for a while: its watchdogs had better not believe their eyes. */
+void pvclock_guest_stopped(struct vcpu *v);
+
 /* Ticks to nanoseconds: (ticks << shift) * multiplier / 2^32. */
 struct pvclock_scale {
     u32 multiplier;

@@ -298,6 +298,28 @@ static void fill_neighbours(struct shadow *shadow, u32 view, u32 linear, const s
     }
 }
 
+#define BORROWS 4
+
+/* The supervisor looks at a page of the user's, for which it has no entry since the last change of the root
+ * drops those: one that the user has will do. The fifth time running it gets its own. */
+static bool borrow(struct shadow *shadow, const struct paging *paging, u32 linear, enum access kind,
+                   struct shadow_hit *hit)
+{
+    struct shadow_state *state = state_of(shadow);
+    const struct shadow_table *user = &shadow->table[SHADOW_USER];
+    u32 page = linear >> PAGE_SHIFT;
+    u64 entry = kind == ACCESS_WRITE ? user->write[page] : user->read[page];
+    if (!entry || shadow->no_borrowing || kind == ACCESS_FETCH || (paging->cr4 & CR4_SMAP) ||
+        !keeps_coherent(shadow))
+        return false;
+    if (page != state->borrowed) state->borrows = 0;
+    state->borrowed = page;
+    if (++state->borrows > BORROWS) return false;
+    *hit = (struct shadow_hit){.kind = SHADOW_DIRECT, .host = (u8 *)(uintptr_t)(linear + entry)};
+    shadow->counters->shadow_borrowed++;
+    return true;
+}
+
 enum shadow_kind shadow_access(struct shadow *shadow, const struct paging *paging, u32 linear,
                                enum access access, bool user, struct shadow_hit *hit)
 {
@@ -306,6 +328,7 @@ enum shadow_kind shadow_access(struct shadow *shadow, const struct paging *pagin
     struct walk walk;
     struct place place;
     u32 view = user ? state->current->view : 0;
+    if (!user && borrow(shadow, paging, linear, kind, hit)) return hit->kind;
     *hit = (struct shadow_hit){.kind = SHADOW_FAULT};
     shadow->counters->page_walks++;
     if (!mmu_walk(shadow->phys, paging, linear, access, user, true, &walk, &hit->error)) {

@@ -59,6 +59,7 @@ struct shadow {
     void *state;                  /* views, spaces, traces: private to mmu */
     bool forced_slow;             /* fault injection: never fill read and write entries */
     bool untraced;                /* no write traces: set before the first access */
+    bool no_borrowing;            /* the supervisor has entries of its own for all it reaches */
     bool no_prefill;              /* fill only what was asked for */
     enum windows_policy windows;
     u64 window_mappings_max; /* all windows together */
@@ -82,7 +83,7 @@ enum shadow_kind {
 struct shadow_hit {
     enum shadow_kind kind;
     u8 *host;
-    u64 gpa;
+    u64 gpa; /* of MMIO and WATCHED */
     u32 error;
 };
 

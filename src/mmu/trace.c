@@ -96,6 +96,13 @@ static void remove_use(struct shadow_state *state, u32 trace, u32 view, u8 level
     }
 }
 
+static void set_table(struct view *view, u32 region, u32 trace)
+{
+    u64 bit = 1ull << region % 64, *word = &view->tabled[region / 64];
+    view->table_of[region] = trace;
+    *word = trace ? *word | bit : *word & ~bit;
+}
+
 /* The leaf table of these regions serves them no more; their entries are dropped. */
 static void drop_table(struct shadow *shadow, u32 n, u32 page)
 {
@@ -105,7 +112,7 @@ static void drop_table(struct shadow *shadow, u32 n, u32 page)
     u32 trace = view->table_of[region];
     for (u32 k = 0; k < count; k++) {
         view_drop_region(shadow, n, region + k);
-        view->table_of[region + k] = 0;
+        set_table(view, region + k, 0);
     }
     if (trace) remove_use(state, trace, n, 1, region << REGION_BITS);
 }
@@ -113,9 +120,10 @@ static void drop_table(struct shadow *shadow, u32 n, u32 page)
 void trace_drop_quarter(struct shadow *shadow, u32 n, u32 quarter)
 {
     const struct view *view = &state_of(shadow)->view[n];
-    u32 first = quarter * REGIONS / QUARTERS;
-    for (u32 region = first; region < first + REGIONS / QUARTERS; region++)
-        if (view->table_of[region]) drop_table(shadow, n, region << REGION_BITS);
+    u32 words = REGIONS / QUARTERS / 64;
+    for (u32 word = quarter * words; word < (quarter + 1) * words; word++)
+        while (view->tabled[word])
+            drop_table(shadow, n, (word * 64 + (u32)__builtin_ctzll(view->tabled[word])) << REGION_BITS);
     view_drop_quarter(shadow, n, quarter);
 }
 
@@ -199,7 +207,7 @@ void trace_forget_all(struct shadow *shadow)
     for (u32 n = 0; n < VIEWS; n++) {
         struct view *view = &state->view[n];
         for (u32 k = 0; k < REGIONS; k++)
-            view->table_of[k] = 0;
+            set_table(view, k, 0);
         for (u32 k = 0; k < QUARTERS; k++)
             view->directory_of[k] = 0;
     }
@@ -234,7 +242,7 @@ void trace_walk(struct shadow *shadow, u32 n, u32 linear, const struct walk *wal
         drop_table(shadow, n, page);
         add_use(state, trace, n, 1, region << REGION_BITS);
         for (u32 k = 0; k < regions_of_table(state); k++)
-            view->table_of[region + k] = trace;
+            set_table(view, region + k, trace);
     }
     state->trace[trace].hits = 0;
 }

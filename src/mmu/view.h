@@ -58,7 +58,8 @@ struct view {
     struct page_log log[QUARTERS];
     u8 touched[REGIONS];
     u8 large[REGIONS];
-    u32 table_of[REGIONS]; /* trace number, 0: none */
+    u32 table_of[REGIONS];    /* trace number, 0: none */
+    u64 tabled[REGIONS / 64]; /* a bit for each region that has one */
     u32 directory_of[QUARTERS];
     u32 window; /* of the view: its number + 1, or 0 */
 };
@@ -116,6 +117,8 @@ struct shadow_state {
     u64 chain_bytes;
     u32 regions_touched;
     bool pae, paged;
+    u32 borrowed;     /* page of the user's that the supervisor reached last without an entry of its own, */
+    u32 borrows;      /* so often */
     bool untraceable; /* some entry came through a table that is not in RAM */
 
     struct window window[WINDOWS]; /* the first is the low one, if the host has one */

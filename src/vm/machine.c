@@ -182,6 +182,7 @@ static bool make_memory(struct vm *vm, char *error, size_t error_bytes)
     vm->shadow.untraced = vm->options->no_traces;
     vm->shadow.windows = vm->options->windows;
     vm->shadow.no_low_window = vm->options->no_low_window;
+    vm->shadow.no_borrowing = vm->options->no_borrowing;
     if (vm->options->window_mappings) vm->shadow.window_mappings_max = vm->options->window_mappings;
     vm->shadow.no_prefill = vm->options->no_prefill;
     return true;

@@ -66,7 +66,7 @@ struct options {
 
     enum engine engine;
     bool no_traces, no_prefill; /* shadow tables */
-    bool no_low_window;
+    bool no_low_window, no_borrowing;
     enum windows_policy windows;
     u64 window_mappings; /* 0: the default */
     struct translator_config translator;

@@ -93,6 +93,7 @@ static const struct option_row rows[] = {
     {"windows", "WHEN[,N]", "host windows for user code: auto, always, never; N mappings at most",
      set_windows, 0, 0},
     {"no-low-window", NULL, "no host window at the monitor's own address 0", SWITCH(no_low_window)},
+    {"no-borrowing", NULL, "the kernel reaches user memory by page table walks only", SWITCH(no_borrowing)},
     {"no-prefill", NULL, "a walk fills the one page asked for, not its neighbours", SWITCH(no_prefill)},
     {"no-fast-entry", NULL, "kernel entry, exit and segment loads take the general routines",
      SWITCH(translator.no_fast_entry)},

@@ -1,5 +1,7 @@
 #include "vmtime.h"
 
+#include "cpu/pvclock.h"
+
 #include <assert.h>
 
 static_assert(offsetof(struct vm_time, clock) == 0, "the clock's callbacks cast");
@@ -93,8 +95,14 @@ void vm_time_freeze(struct vm_time *time, bool frozen)
     real_deadline_changed(&time->clock);
 }
 
+/* So late no timer comes on a host that is merely busy: the process was stopped, or the host was. */
+#define STOPPED_NS 1000000000u
+
 void vm_time_run(struct vm_time *time)
 {
+    u64 next = clock_next_deadline(&time->clock);
+    u64 now = time->deterministic ? 0 : clock_now(&time->clock);
+    if (now > next && now - next >= STOPPED_NS) pvclock_guest_stopped(time->vcpu);
     time->running_timers = true;
     clock_run(&time->clock);
     time->running_timers = false;

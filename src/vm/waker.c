@@ -51,7 +51,8 @@ void waker_block_signals(void)
 static void kick_vcpu(struct waker *waker)
 {
     pid_t thread = (pid_t)__atomic_load_n(&waker->vcpu_thread, __ATOMIC_SEQ_CST);
-    if (thread && thread != gettid()) tgkill(getpid(), thread, KICK_SIGNAL);
+    /* That thread itself is in C code, and looks when it leaves it. */
+    if (thread && !pthread_equal(pthread_self(), waker->vcpu)) tgkill(getpid(), thread, KICK_SIGNAL);
 }
 
 static void raise_event(struct waker *waker, u32 event)
@@ -184,6 +185,7 @@ void waker_stop(struct waker *waker)
 
 void waker_kick_me(struct waker *waker)
 {
+    waker->vcpu = pthread_self();
     __atomic_store_n(&waker->vcpu_thread, (u32)gettid(), __ATOMIC_SEQ_CST);
 }
 

@@ -47,6 +47,7 @@ struct waker {
     u32 signal;
     u32 input_wanted;
     u32 vcpu_thread; /* whom to kick; 0: nobody yet */
+    pthread_t vcpu;  /* the same, set before */
     u32 waiting;     /* the vCPU is in waker_wait() */
     u32 stop;
     u32 giving_up; /* QUIT or TIMEOUT was seen: whoever blocks in output must not */

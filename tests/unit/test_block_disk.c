@@ -447,9 +447,9 @@ int main(void)
     test_refusals();
     test_policies();
     test_deterministic();
+    test_write_back();
     test_drain(NULL);
     test_drain(&(struct clock){.now_ns = fake_now});
-    test_write_back();
     test_locks();
     test_overlay();
     test_truncated();

@@ -77,9 +77,15 @@ static void test_time(void)
         msr_write(v, 0x3b, 0); /* IA32_TSC_ADJUST */
         check_now(v);
         CHECK_EQ(fixture.counters.pvclock_updates - updates, 3);
+        pvclock_guest_stopped(v);
+        CHECK_EQ(fixture.phys.ram[TIME + 29], 3);
+        fixture.phys.ram[TIME + 29] &= ~2; /* the guest clears it */
+        check_now(v);
         msr_write(v, MSR_PVCLOCK_TIME, TIME); /* off */
         memset(fixture.phys.ram + TIME, 0xee, 32);
         msr_write(v, 0x10, 0);
+        pvclock_guest_stopped(v);
+        CHECK_EQ(fixture.phys.ram[TIME + 29], 0xee);
         CHECK_EQ(fixture.phys.ram[TIME], 0xee);
     }
 }

@@ -217,6 +217,19 @@ static void test_periodic(void)
     put(0x0a, 0x21); /* rate 1 is 256 Hz */
     run_to(8 * SECOND + 3906250);
     CHECK(line);
+    /* The process stood still for 30 s: one interrupt, and the next when it is due. */
+    get(0x0c);
+    fake.now += 30 * SECOND;
+    clock_run(&fake.clock);
+    CHECK(line);
+    get(0x0c);
+    clock_run(&fake.clock);
+    CHECK(!line);
+    run_to(38 * SECOND + 2 * 3906250 - 1);
+    CHECK(!line);
+    run_to(38 * SECOND + 2 * 3906250);
+    CHECK(line);
+    check_time(0x1970010105, 0x000038);
 }
 
 static void test_memory(void)

@@ -56,6 +56,7 @@ static void setup(struct fixture *f, bool untraced)
     f->paging = (struct paging){
         .cr0 = CR0_PG | CR0_PE | CR0_WP, .cr3 = DIRECTORY, .cr4 = CR4_PSE | CR4_PGE, .maxphyaddr = 36};
     f->shadow.untraced = untraced;
+    f->shadow.no_borrowing = true;
     shadow_load_root(&f->shadow, &f->paging);
 }
 
@@ -207,6 +208,30 @@ static void test_flushes(void)
     CHECK_EQ(read_entry(&f, false, 0x1000) | write_entry(&f, false, 0x1000), 0);
     shadow_flush(&f.shadow);
     CHECK_EQ(read_entry(&f, false, 0x2000), 0);
+    teardown(&f);
+}
+
+/* The kernel looks once at what the user has an entry for, then often. */
+static void test_borrowing(void)
+{
+    struct fixture f;
+    setup(&f, false);
+    f.shadow.no_borrowing = false;
+    set_pde(&f, 0, TABLES | P | RW | US);
+    set_pte(&f, 1, 0x20000 | P | RW | US);
+    touch(&f, 0x1000, ACCESS_READ, true);
+    for (unsigned n = 1; n <= 4; n++) {
+        CHECK_EQ(read_entry(&f, false, 0x1000), 0);
+        touch(&f, 0x1000, ACCESS_READ, false);
+        CHECK_EQ(f.counters.shadow_borrowed, n);
+    }
+    CHECK_EQ(read_entry(&f, false, 0x1000), 0);
+    touch(&f, 0x1004, ACCESS_READ, false);
+    CHECK(read_entry(&f, false, 0x1000) != 0);
+    /* There is no entry to write by: D is clear, and has to be set. */
+    CHECK_EQ(touch(&f, 0x1000, ACCESS_WRITE, false), SHADOW_DIRECT);
+    CHECK_EQ(f.counters.shadow_borrowed, 4);
+    CHECK(phys_read(&f.phys, TABLES + 4, 4) & D);
     teardown(&f);
 }
 
@@ -533,10 +558,16 @@ static void random_access(struct fixture *f)
     struct walk walk;
     bool allowed = mmu_walk(&f->phys, &f->paging, linear, access, user, false, &walk, &error);
     struct shadow_hit hit;
+    u64 borrowed = f->counters.shadow_borrowed;
     enum shadow_kind kind = shadow_access(&f->shadow, &f->paging, linear, access, user, &hit);
     CHECK_EQ(kind == SHADOW_FAULT, !allowed);
     if (!allowed) {
         CHECK_EQ(hit.error, error);
+        return;
+    }
+    if (f->counters.shadow_borrowed != borrowed) {
+        CHECK(!user && kind == SHADOW_DIRECT && hit.host == phys_host(&f->phys, walk.gpa));
+        CHECK(access != ACCESS_WRITE || !(*phys_flags(&f->phys, walk.gpa) & PHYS_WATCHED));
         return;
     }
     CHECK_EQ(hit.gpa, walk.gpa);
@@ -555,6 +586,7 @@ static void test_random(u32 cr4, bool untraced, unsigned seed)
     struct fixture f;
     setup(&f, untraced);
     srand(seed);
+    f.shadow.no_borrowing = seed == 1;
     f.paging.cr4 = cr4;
     if (cr4 & CR4_PAE) {
         f.paging.efer = 1 << 11;
@@ -598,6 +630,7 @@ static void test_random(u32 cr4, bool untraced, unsigned seed)
         if (round % 16 == 0) check_all(&f);
     }
     /* Nothing outlives a full flush (invariant 3). */
+    CHECK_EQ(f.counters.shadow_borrowed > 10, seed != 1 && !untraced);
     shadow_flush(&f.shadow);
     for (u32 page = 0; page < 1 << 20; page++)
         for (unsigned p = 0; p < 2; p++)
@@ -610,6 +643,7 @@ int main(void)
 {
     test_fill_rules();
     test_flushes();
+    test_borrowing();
     test_invlpg_of_large_pages();
     test_smap();
     test_roaming();

@@ -71,6 +71,28 @@ static void test_qemu_line(void)
     CHECK(!strcmp(options.serial[1], "file:y"));
 }
 
+static void test_devices(void)
+{
+    CHECK(parse("ringer -kernel k -device virtio-serial-pci,addr=1f.0 -device virtconsole,chardev=c -chardev "
+                "stdio,id=c "
+                "-device virtio-blk-pci,drive=d,serial=s,disable-legacy=on,id=i -device "
+                "virtio-rng-pci,disable-modern=on"));
+    const struct device_options *devices = &options.devices;
+    CHECK_EQ(devices->count, 3);
+    CHECK_EQ(devices->device[0].kind, DEVICE_VIRTIO_CONSOLE);
+    CHECK_EQ(devices->device[0].slot, 0x1f);
+    CHECK(!strcmp(devices->device[0].back_end, "stdio"));
+    CHECK(!options.serial[0]); /* one console on standard input is enough */
+    CHECK(!strcmp(devices->device[1].drive, "d"));
+    CHECK(!strcmp(devices->device[1].serial, "s"));
+    CHECK(devices->device[1].no_legacy && !devices->device[1].no_modern);
+    CHECK(devices->device[2].no_modern);
+    CHECK(parse("ringer -kernel k --virtio-console=file:f -chardev file,id=f,path=g"));
+    CHECK(!strcmp(options.devices.device[0].back_end, "file:f"));
+    CHECK(!strcmp(options.devices.chardev[0].back_end, "file:g"));
+    CHECK(!strcmp(options.serial[0], "stdio"));
+}
+
 static void test_own_options(void)
 {
     CHECK(parse("ringer run --kernel k --lockstep=1000 --cache-bytes=256K --block-limit 1 --flush-every=7 "
@@ -183,6 +205,15 @@ static void test_bad(void)
     CHECK(complains("ringer -kernel k -cpu 8086", "max"));
     CHECK(complains("ringer -kernel k -device e1000", "e1000"));
     CHECK(complains("ringer -kernel k -device isa-debug-exit,iosize=3", "iosize"));
+    CHECK(complains("ringer -kernel k -device virtio-blk-pci", "drive"));
+    CHECK(complains("ringer -kernel k -device virtio-blk-pci,drive=d,speed=9", "speed"));
+    CHECK(complains("ringer -kernel k -device virtio-rng-pci,addr=20", "1 to 1f"));
+    CHECK(complains("ringer -kernel k -device virtio-rng-pci,disable-modern=maybe", "maybe"));
+    CHECK(complains("ringer -kernel k -device virtio-rng-pci,disable-modern=on,disable-legacy=on", "none"));
+    CHECK(complains("ringer -kernel k -device virtconsole,chardev=c", "virtio-serial-pci"));
+    CHECK(complains("ringer -kernel k -device virtio-serial-pci -device virtconsole,chardev=c", "\"c\""));
+    CHECK(complains("ringer -kernel k -chardev pty,id=c", "stdio,id=ID"));
+    CHECK(complains("ringer -kernel k -chardev file,id=c", "path"));
     CHECK(complains("ringer -kernel k --engine=jit", "jit"));
     CHECK(complains("ringer -kernel k --block-limit 65", "64"));
     CHECK(complains("ringer -kernel k --timeout soon", "soon"));
@@ -196,6 +227,7 @@ int main(void)
 {
     test_both_spellings();
     test_qemu_line();
+    test_devices();
     test_own_options();
     test_commands();
     test_drives();

@@ -83,9 +83,40 @@ static void test_real(void)
     free(v);
 }
 
+/* The process stood still: timers fire once, and a paravirtual clock says that the guest was stopped. */
+static void test_stopped(void)
+{
+    enum { PAGE = 0x1000, FLAGS = PAGE + 29 };
+    struct vcpu *v = new_vcpu();
+    struct phys phys;
+    struct vm_time time;
+    struct timer timer;
+    phys_init(&phys, 1 << 20);
+    v->phys = &phys;
+    v->pvclock_time = PAGE | 1;
+    vm_time_init(&time, v, false);
+    timer_init(&timer, &time.clock, fire, NULL);
+    fired = 0;
+    timer_arm(&timer, clock_now(&time.clock));
+    vm_time_run(&time);
+    CHECK_EQ(fired, 1);
+    CHECK_EQ(phys.ram[FLAGS], 0);
+    time.origin_ns -= 30000000000; /* nothing was due meanwhile: it only slept */
+    vm_time_run(&time);
+    CHECK_EQ(phys.ram[FLAGS], 0);
+    timer_arm(&timer, clock_now(&time.clock) + 1000);
+    time.origin_ns -= 30000000000;
+    vm_time_run(&time);
+    CHECK_EQ(fired, 2);
+    CHECK_EQ(phys.ram[FLAGS], 3);
+    phys_destroy(&phys);
+    free(v);
+}
+
 int main(void)
 {
     test_deterministic();
     test_real();
+    test_stopped();
     return check_report();
 }
