@@ -112,6 +112,7 @@ def main():
             status = 124
         talk.program.stdout.close()
         ended = talk.program.wait()
+        talk.report.append("end_s %.3f" % (time.monotonic() - talk.begin))
     if status is None:
         status = ended if ended >= 0 else 128 - ended
     with open(given.report, "w") as report:
