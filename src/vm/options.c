@@ -144,6 +144,12 @@ static unsigned print_row(FILE *out, const struct option_row *row, unsigned left
     return count;
 }
 
+void options_release(struct options *options)
+{
+    drive_options_release(&options->drives);
+    device_options_release(&options->devices);
+}
+
 void options_help(FILE *out)
 {
     fputs("ringer run OPTION...    run a 32-bit x86 operating system, unmodified, as an ordinary process\n"

@@ -98,6 +98,9 @@ struct options {
 bool options_parse(int argc, char **argv, struct options *options, enum command *command, char *error,
                    size_t error_bytes);
 
+/* Free what the options own. */
+void options_release(struct options *options);
+
 void options_help(FILE *out);
 
 #endif
