@@ -127,5 +127,7 @@ int main(int argc, char **argv)
     /* In the background of somebody's terminal, reading it fails instead of stopping the guest. */
     signal(SIGTTIN, SIG_IGN);
     waker_block_signals();
-    return run(&options);
+    int status = run(&options);
+    options_release(&options);
+    return status;
 }

@@ -112,11 +112,19 @@ static void note_written(struct disk_crew *crew, struct block_disk *disk, enum d
     if (crew->write_back_at == UINT64_MAX) crew->write_back_at = now_ns() + crew->write_back_ns;
 }
 
+/* Lock held; a thread has done so many things that it had counted as work. */
+static void at_rest(struct disk_crew *crew, unsigned done)
+{
+    crew->working -= done;
+    if (!crew->working && !crew->queue.first) pthread_cond_signal(&crew->idle);
+}
+
 /* Lock held on entry and return. */
 static void write_back_if_due(struct disk_crew *crew)
 {
     if (crew->write_back_at == UINT64_MAX || now_ns() < crew->write_back_at) return;
     crew->write_back_at = UINT64_MAX;
+    crew->working++;
     pthread_mutex_unlock(&crew->lock);
     for (struct block_disk *disk = crew->disks; disk; disk = disk->next) {
         if (!__atomic_load_n(&disk->written, __ATOMIC_SEQ_CST)) continue;
@@ -124,6 +132,7 @@ static void write_back_if_due(struct disk_crew *crew)
         if (failed) __atomic_store_n(&disk->flush_error, failed, __ATOMIC_SEQ_CST);
     }
     pthread_mutex_lock(&crew->lock);
+    at_rest(crew, 1);
 }
 
 /* --- the threads --- */
@@ -141,9 +150,28 @@ static void wait_for_work(struct disk_crew *crew)
     crew->waiting--;
 }
 
+/* What lies in the host's memory is copied at once: that takes less time than to wake a thread, which costs
+ * more than anything else about a small request. Large ones are better done beside the guest. */
+#define NOW_BYTES 65536u
+
+/* Letters of small requests that were done one after the other go off together: each is an interruption of
+ * the guest. */
+#define LETTERS_AT_ONCE 8
+
+static unsigned send_letters(struct disk_crew *crew, struct post **letter, unsigned *count)
+{
+    unsigned sent = *count;
+    for (unsigned n = 0; n < sent; n++)
+        post_send(crew->box, letter[n]);
+    *count = 0;
+    return sent;
+}
+
 static void *worker(void *argument)
 {
     struct disk_crew *crew = argument;
+    struct post *letter[LETTERS_AT_ONCE];
+    unsigned letters = 0;
     bool polled = true;
     pthread_mutex_lock(&crew->lock);
     for (;;) {
@@ -153,13 +181,22 @@ static void *worker(void *argument)
             pthread_mutex_unlock(&crew->lock);
             struct block_disk *disk = disk_of(request);
             enum disk_operation operation = request->operation;
+            bool small = request->bytes && request->bytes <= NOW_BYTES;
             request->error = perform(request);
-            post_send(crew->box, &request->post); /* from here on it is not ours */
+            letter[letters++] = &request->post;
+            bool more =
+                small && letters < LETTERS_AT_ONCE && __atomic_load_n(&crew->queue.first, __ATOMIC_RELAXED);
+            unsigned sent = more ? 0 : send_letters(crew, letter, &letters);
             polled = false;
             pthread_mutex_lock(&crew->lock);
             note_written(crew, disk, operation);
-            write_back_if_due(crew);
-            if (!--crew->working && !crew->queue.first) pthread_cond_signal(&crew->idle);
+            if (more && !crew->queue.first) { /* another thread was quicker */
+                pthread_mutex_unlock(&crew->lock);
+                sent = send_letters(crew, letter, &letters);
+                pthread_mutex_lock(&crew->lock);
+            }
+            at_rest(crew, sent);
+            if (!letters) write_back_if_due(crew);
         } else if (crew->stop) {
             break;
         } else if (crew->polls && !crew->polling && !polled) {
@@ -313,10 +350,6 @@ static int refusal(const struct block_disk *disk, const struct disk_request *req
     return memory < request->bytes ? -EINVAL : 0;
 }
 
-/* What lies in the host's memory is copied at once: that takes less time than to wake a thread, which costs
- * more than anything else about a small request. Large ones are better done beside the guest. */
-#define NOW_BYTES 65536u
-
 static bool read_now(const struct block_disk *disk, struct disk_request *request)
 {
     const struct disk_image *image = disk->image;
@@ -382,11 +415,11 @@ void disk_crew_init(struct disk_crew *crew, struct post_box *box, struct clock *
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&crew->work, &monotonic);
+    pthread_cond_init(&crew->idle, NULL);
     pthread_condattr_destroy(&monotonic);
     crew->write_back_ns = WRITE_BACK_NS;
     crew->write_back_at = UINT64_MAX;
     crew->polls = sysconf(_SC_NPROCESSORS_ONLN) > 1;
-    pthread_cond_init(&crew->idle, NULL);
     if (deterministic) timer_init(&crew->timer, deterministic, fire, crew);
 }
 
@@ -422,8 +455,31 @@ void block_disk_init(struct block_disk *disk, struct disk_crew *crew, struct dis
                                 .discard = true};
     pthread_mutex_lock(&crew->lock);
     disk->next = crew->disks;
-    if (image) crew->disks = disk;
+    crew->disks = disk;
     pthread_mutex_unlock(&crew->lock);
+}
+
+bool block_disk_change(struct block_disk *disk, struct disk_image *image, const char *name)
+{
+    struct disk_crew *crew = disk->crew;
+    char *new_name = strdup(name);
+    if (!new_name) return false;
+    disk_crew_drain(crew);
+    pthread_mutex_lock(&crew->lock);
+    while (crew->working) /* a flush that nobody asked for */
+        pthread_cond_wait(&crew->idle, &crew->lock);
+    struct disk_image *old = disk->image;
+    disk->image = image;
+    disk->disk.bytes = image ? image->bytes : 0;
+    disk->disk.read_only = image && image->read_only;
+    disk->disk.can_discard = image && !image->read_only;
+    disk->written = disk->told = false;
+    disk->flush_error = 0;
+    pthread_mutex_unlock(&crew->lock);
+    free(disk->name);
+    disk->name = new_name;
+    disk_image_close(old);
+    return true;
 }
 
 void block_disk_destroy(struct block_disk *disk)

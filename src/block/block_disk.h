@@ -68,9 +68,10 @@ struct disk_crew {
     pthread_cond_t work;
     pthread_cond_t idle; /* nothing is queued, and no thread is at work */
     struct request_queue queue;
-    unsigned threads, waiting, working;
-    bool polls;   /* the host has processors enough for a thread to look out for work a little */
-    bool polling; /* one does */
+    unsigned threads, waiting;
+    unsigned working; /* requests taken and not yet sent back, and write-backs */
+    bool polls;       /* the host has processors enough for a thread to look out for work a little */
+    bool polling;     /* one does */
     bool stop;
     struct block_disk *disks;
     u64 write_back_ns; /* for so long images may keep in memory what was written (WRITE_BACK_NS) */
@@ -91,6 +92,9 @@ void disk_crew_retry(struct disk_crew *crew);
 /* The image (NULL: an empty drive) becomes the disk's. Policies are set by the caller afterwards. */
 void block_disk_init(struct block_disk *disk, struct disk_crew *crew, struct disk_image *image,
                      const char *name);
+/* Another image (NULL: none) for the old one, which is written back and closed. What is under way is done
+ * before; nothing may be held. False when the host is out of memory. */
+bool block_disk_change(struct block_disk *disk, struct disk_image *image, const char *name);
 /* Nothing may be under way. Writes back and closes the image. */
 void block_disk_destroy(struct block_disk *disk);
 

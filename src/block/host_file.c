@@ -197,11 +197,12 @@ struct store *host_file_open(const char *path, bool read_only, char *error, size
     }
     int failed = lock_file(fd, read_only);
     if (failed) {
-        snprintf(error, error_bytes, failed == -EAGAIN || failed == -EACCES ? "%s is in use%s" : "%s: %s",
-                 path,
-                 failed != -EAGAIN && failed != -EACCES ? strerror(-failed)
-                 : read_only                            ? " by another machine or drive, which writes to it"
-                             : " by another machine or drive: only one can write to it");
+        bool busy = failed == -EAGAIN || failed == -EACCES;
+        snprintf(error, error_bytes, "%s %s%s", path,
+                 busy ? "is in use by another machine or drive" : "cannot be locked: ",
+                 !busy       ? strerror(-failed)
+                 : read_only ? ", which writes to it"
+                             : ": only one can write to it");
         close(fd);
         return NULL;
     }

@@ -91,7 +91,8 @@ struct display_viewer {
 /* Returns 0 or -ENOMEM, -ENODEV: there is no display. The first changed() comes at once, if there is a post
  * box: when the vCPU thread next looks. */
 int display_attach(struct display *display, struct display_viewer *viewer);
-/* Frees the frame too. */
+/* Frees the frame too. No letter of the viewer's may be under way: it has none, or had its ready(), or the
+ * machine will not run again. */
 void display_detach(struct display_viewer *viewer);
 
 /* Any thread: ask for the scene as it is now. Asking again before ready() does nothing. */

@@ -13,8 +13,8 @@
  * single, demand or block mode makes no difference that could be seen: a device says when it has bytes.
  * Channels 5-7 move words: addresses and counts are in words.
  *
- *   mode   7-6 demand, single, block, cascade | 5 downward | 4 autoinitialize | 3-2 verify, write, read | 1-0
- * channel
+ *   mode   7-6 demand, single, block, cascade | 5 down | 4 autoinitialize | 3-2 verify, write, read
+ *          1-0 channel
  */
 #ifndef RINGER_DEVICES_I8237_H
 #define RINGER_DEVICES_I8237_H

@@ -12,7 +12,13 @@
 
 enum { ACCESS_LATCH = 0, ACCESS_LOW = 1, ACCESS_HIGH = 2, ACCESS_BOTH = 3 };
 enum { READBACK_NO_STATUS = 0x10, READBACK_NO_COUNT = 0x20 };
-enum { PORT61_GATE2 = 0x01, PORT61_WRITABLE = 0x0f, PORT61_REFRESH = 0x10, PORT61_OUT2 = 0x20 };
+enum {
+    PORT61_GATE2 = 0x01,
+    PORT61_SPEAKER = 0x02,
+    PORT61_WRITABLE = 0x0f,
+    PORT61_REFRESH = 0x10,
+    PORT61_OUT2 = 0x20
+};
 
 /* Whole ticks since power-on, and the first nanosecond at which that many have passed. Seconds apart, so that
  * nothing overflows and nothing drifts. */
@@ -336,6 +342,24 @@ static void write_control(struct i8254 *pit, u8 control)
     if (select == 0) channel0_written(pit);
 }
 
+u32 i8254_speaker(const struct i8254 *pit)
+{
+    const struct i8254_channel *ch = &pit->channel[2];
+    u8 on = PORT61_GATE2 | PORT61_SPEAKER;
+    return (pit->port61 & on) == on && ch->mode == 3 && (ch->running || ch->load_due) ? count_written(ch) : 0;
+}
+
+void i8254_watch_speaker(struct i8254 *pit, void (*speaker)(void *owner), void *owner)
+{
+    pit->speaker = speaker;
+    pit->speaker_owner = owner;
+}
+
+static void speaker_changed(struct i8254 *pit)
+{
+    if (pit->speaker) pit->speaker(pit->speaker_owner);
+}
+
 static void ports_write(void *device, u32 offset, unsigned size, u32 value)
 {
     struct i8254 *pit = device;
@@ -346,6 +370,7 @@ static void ports_write(void *device, u32 offset, unsigned size, u32 value)
     }
     write_count(&pit->channel[offset], value);
     if (offset == 0) channel0_written(pit);
+    if (offset == 2) speaker_changed(pit);
 }
 
 static u32 ports_read(void *device, u32 offset, unsigned size)
@@ -372,6 +397,7 @@ static void port61_write(void *device, u32 offset, unsigned size, u32 value)
     advance_all(pit);
     pit->port61 = value & PORT61_WRITABLE;
     set_gate(&pit->channel[2], value & PORT61_GATE2);
+    speaker_changed(pit);
 }
 
 const struct io_ops i8254_port61_ops = {port61_read, port61_write};

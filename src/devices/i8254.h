@@ -59,10 +59,17 @@ struct i8254 {
     u64 owed;          /* rising edges of OUT0 not yet told */
     u64 not_before_ns; /* when the next owed edge may be told */
     u8 port61;         /* bits 0-3 as written */
+    void (*speaker)(void *owner);
+    void *speaker_owner;
 };
 
 void i8254_init(struct i8254 *pit, struct clock *clock, struct irq_line irq0);
 void i8254_reset(struct i8254 *pit);
+
+/* The loudspeaker's square wave: its period in clocks, 0 when it is silent. */
+u32 i8254_speaker(const struct i8254 *pit);
+/* Tell whenever that may have changed. */
+void i8254_watch_speaker(struct i8254 *pit, void (*speaker)(void *owner), void *owner);
 
 extern const struct io_ops i8254_ops;
 extern const struct io_ops i8254_port61_ops;

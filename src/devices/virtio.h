@@ -101,7 +101,6 @@ struct virtio {
     bool resetting; /* a reset waits for held chains */
     bool complained;
     u8 interrupt_status;
-    u8 generation; /* of the configuration */
     u16 config_vector;
     u16 queue_select;
     unsigned queues;

@@ -43,7 +43,7 @@ enum {
     COMMON_CONFIG_VECTOR = 16,
     COMMON_QUEUES = 18,
     COMMON_STATUS = 20,
-    COMMON_GENERATION = 21,
+    COMMON_GENERATION = 21, /* always 0: the configuration does not change */
     COMMON_QUEUE_SELECT = 22,
     COMMON_QUEUE_SIZE = 24,
     COMMON_QUEUE_VECTOR = 26,
@@ -121,7 +121,6 @@ static u32 common_read(struct virtio *virtio, u32 offset, unsigned size)
     pci_put16(now + COMMON_CONFIG_VECTOR, virtio->config_vector);
     pci_put16(now + COMMON_QUEUES, (u16)virtio->queues);
     now[COMMON_STATUS] = virtio_status(virtio);
-    now[COMMON_GENERATION] = virtio->generation;
     pci_put16(now + COMMON_QUEUE_SELECT, virtio->queue_select);
     if (q) {
         pci_put16(now + COMMON_QUEUE_SIZE, q->size);

@@ -287,10 +287,16 @@ void phys_watch(struct phys *phys, u64 gpa, enum phys_page_flags reason)
 
 void phys_track(struct phys *phys, const u8 *flags)
 {
-    const u64 granule = PHYS_TRACK_BYTES >> PAGE_SHIFT, pages = phys->video_bytes >> PAGE_SHIFT;
+    const u64 pages = phys->video_bytes >> PAGE_SHIFT;
     u8 *video = phys->ram_flags + (phys->ram_bytes >> PAGE_SHIFT);
-    u64 first = (u64)(flags - video) & ~(granule - 1);
-    for (u64 page = first; page < first + granule && page < pages; page++)
+    u64 page = (u64)(flags - video) & ~(u64)(PHYS_TRACK_LEAST - 1);
+    bool in_order = page && page == phys->track_next;
+    if (!in_order)
+        phys->track_pages = PHYS_TRACK_LEAST;
+    else if (phys->track_pages < PHYS_TRACK_MOST)
+        phys->track_pages *= 2;
+    phys->track_next = page + phys->track_pages;
+    for (; page < phys->track_next && page < pages; page++)
         video[page] |= PHYS_DIRTY;
     if (phys->tracked_written) phys->tracked_written(phys->owner);
 }

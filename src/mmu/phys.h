@@ -12,8 +12,8 @@
  * 3. Whoever sets one of the two must also make the shadow drop its write entries for the page (phys_watch
  *    does both through the protect() callback).
  * 4. Pages of video memory are PHYS_TRACKED: whoever shows them wants to hear of writes. The shadow has write
- *    entries for such a page only while it is PHYS_DIRTY; the first write makes it so, with its neighbours in
- *    PHYS_TRACK_BYTES, and calls tracked_written(). shadow_collect_dirty() takes flags and entries back.
+ *    entries for such a page only while it is PHYS_DIRTY; the first write makes it so, with some neighbours,
+ * and calls tracked_written(). shadow_collect_dirty() takes flags and entries back.
  *
  * Only the vCPU thread calls this. Set-up, destruction and the phys_map functions use the C library: they run
  * before the guest does, or from device code, when the guest's FPU state is parked. Everything else may run
@@ -47,8 +47,9 @@ struct phys_region {
 };
 
 #define PHYS_MAX_REGIONS 128
-/* A write to video memory stands for so many bytes around it: pages written in a row cost one slow path. */
-#define PHYS_TRACK_BYTES 32768
+/* A write to video memory stands for so many pages from a multiple of the smallest number on: the largest
+ * when writes have come in order so far, as of a whole picture. */
+enum { PHYS_TRACK_LEAST = 8, PHYS_TRACK_MOST = 64 };
 /* RAM beyond the one goes to the other: the gap is for devices and firmware. */
 #define PHYS_LOW_RAM_END (3ull << 30)
 #define PHYS_HIGH_RAM    (4ull << 30)
@@ -66,8 +67,10 @@ struct phys {
     u64 video_bytes;
     u64 file_bytes; /* of the two */
     int ram_fd;
-    u8 *ram_flags; /* one byte a page of the file */
-    u64 a20_mask;  /* ANDed to every guest-physical address: all ones, or bit 20 clear */
+    u8 *ram_flags;  /* one byte a page of the file */
+    u64 track_next; /* page of video memory: a write here would be in order */
+    u32 track_pages;
+    u64 a20_mask; /* ANDed to every guest-physical address: all ones, or bit 20 clear */
     /* Installed by vm. watched_written: bytes of a watched page have changed. protect: a page became
      * watched, so no write entry of the shadow may cover it. before_device: called before a device handler
      * runs (parks the FPU). tracked_written: a clean page of video memory becomes dirty. */

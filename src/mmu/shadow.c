@@ -267,21 +267,25 @@ static void fill(struct shadow *shadow, u32 view, u32 linear, const struct walk 
 }
 
 /* The neighbours in the same group of 8 entries, as far as they say the same of their pages, are filled as
- * well: the guest is likely to want them, and now costs a tenth of a walk each. */
+ * well: the guest is likely to want them, and now costs a tenth of a walk each. Of video memory, whose write
+ * entries come and go with frames, it is all that became dirty together. */
 static void fill_neighbours(struct shadow *shadow, u32 view, u32 linear, const struct walk *walk, bool data,
-                            bool fetch)
+                            bool fetch, bool tracked)
 {
     struct shadow_state *state = state_of(shadow);
     const u64 frame_bits = state->pae ? 0x000ffffffffff000ull : 0xfffff000u;
-    u32 entry_bytes = state->pae ? 8 : 4, page = linear >> PAGE_SHIFT, own = page & 7;
+    u32 entry_bytes = state->pae ? 8 : 4, page = linear >> PAGE_SHIFT;
+    u32 count = tracked ? PHYS_TRACK_MOST : 8, own = page & (count - 1);
     u64 group = 0, own_entry = 0;
     if (walk->levels == 2) {
-        group = walk->entry[1] & ~(u64)(8 * entry_bytes - 1);
+        group = walk->entry[1] & ~(u64)(count * entry_bytes - 1);
         own_entry = phys_read(shadow->phys, walk->entry[1], entry_bytes);
     }
-    for (u32 n = 0; n < 8; n++) {
-        u32 near = (page & ~7u) + n;
-        if (n == own || (state->view[view].flags[near] & PAGE_LIVE)) continue;
+    for (u32 n = 0; n < count; n++) {
+        u32 near = page - own + n;
+        bool complete = state->view[view].flags[near] & PAGE_LIVE;
+        if (tracked) complete = state->view[view].table.write[near];
+        if (n == own || complete) continue;
         struct walk there = *walk;
         u64 offset = linear & PAGE_MASK;
         if (walk->levels == 2) {
@@ -345,7 +349,8 @@ enum shadow_kind shadow_access(struct shadow *shadow, const struct paging *pagin
         view_touch(shadow, view, linear >> PAGE_SHIFT);
         if (!shadow->untraced && walk.levels) trace_walk(shadow, view, linear, &walk);
         fill(shadow, view, linear, &walk, &place, data, fetch);
-        if (!shadow->no_prefill && walk.levels) fill_neighbours(shadow, view, linear, &walk, data, fetch);
+        if (!shadow->no_prefill && walk.levels)
+            fill_neighbours(shadow, view, linear, &walk, data, fetch, data && (*place.flags & PHYS_TRACKED));
     }
     if (kind == ACCESS_WRITE && !place.ram) return hit->kind = SHADOW_MMIO;
     hit->host = place.host;

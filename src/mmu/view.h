@@ -75,7 +75,9 @@ struct window {
     u32 view;       /* 0: free */
     u32 mappings;
     u32 stale_count; /* STALE_MAX + 1: more than the list holds */
-    u32 stale[STALE_MAX];
+    struct {
+        u32 first, pages;
+    } stale[STALE_MAX];
 };
 
 /* A guest's address space. */

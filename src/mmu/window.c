@@ -118,9 +118,15 @@ void window_stale(struct shadow *shadow, u32 n, u32 page)
     view->flags[page] &= ~PAGE_IN_WINDOW;
     if (!window) return;
     shadow->window_unsettled = true;
-    /* One too many means: all. */
-    if (window->stale_count <= STALE_MAX) {
-        if (window->stale_count < STALE_MAX) window->stale[window->stale_count] = page;
+    u32 count = window->stale_count;
+    if (count && count <= STALE_MAX &&
+        page == window->stale[count - 1].first + window->stale[count - 1].pages) {
+        window->stale[count - 1].pages++;
+    } else if (count <= STALE_MAX) { /* one too many means: all */
+        if (count < STALE_MAX) {
+            window->stale[count].first = page;
+            window->stale[count].pages = 1;
+        }
         window->stale_count++;
     }
 }
@@ -150,7 +156,7 @@ static bool map_run(struct shadow *shadow, struct window *window, u32 page)
         flags[n] = (u8)((flags[n] & ~PAGE_IN_WINDOW) | PAGE_WINDOW_READ | (writable ? PAGE_WINDOW_WRITE : 0));
     window->mappings++;
     state->mappings++;
-    state->mapped_twice += run;
+    if (offset < shadow->phys->ram_bytes) state->mapped_twice += run;
     if (state->mapped_twice > TWICE_MAX) {
         state->mapped_twice = 0;
         give_back(shadow->phys->ram, shadow->phys->ram_bytes);
@@ -319,17 +325,14 @@ static void unmap_stale(struct shadow *shadow, struct window *window)
     /* A hole splits a mapping in two and is one itself. When the host allows no more, all goes. */
     window->mappings += 2 * count;
     state->mappings += 2 * count;
-    for (u32 n = 0; n < count;) {
-        u32 first = window->stale[n], pages = 1;
-        while (n + pages < count && window->stale[n + pages] == first + pages)
-            pages++;
+    for (u32 n = 0; n < count; n++) {
+        u32 first = window->stale[n].first, pages = window->stale[n].pages;
         if (!unmap(window->base + ((u64)first << PAGE_SHIFT), (u64)pages << PAGE_SHIFT)) {
             empty(shadow, window);
             return;
         }
         charge(shadow, UNMAP_CYCLES);
         shadow->counters->window_unmaps++;
-        n += pages;
     }
     window->stale_count = 0;
 }

@@ -52,7 +52,7 @@ struct engine {
     u32 callees[CALLEE_BUCKETS]; /* struct callee, since this many whole flushes: */
     u64 callee_flushes;
     struct checked checked;
-    _Alignas(PAGE_SIZE) u8 device_page[PAGE_SIZE]; /* device.c */
+    u8 device_page[PAGE_SIZE]; /* device.c */
 };
 
 /* What many callouts share. */

@@ -224,6 +224,7 @@ bool chipset_init(struct chipset *c, struct vm *vm, char *error, size_t error_by
     }
     return video_init(&c->video, vm, error, error_bytes) &&
            wire_console_init(&c->console, vm, error, error_bytes) &&
+           wire_sound_init(&c->sound, vm, error, error_bytes) &&
            wire_ide_init(&c->ide, vm, error, error_bytes) &&
            wire_floppy_init(&c->floppy, vm, error, error_bytes) &&
            fit_serial_ports(c, vm, error, error_bytes) && fit_debug_ports(c, vm, error, error_bytes) &&
@@ -239,6 +240,7 @@ void chipset_destroy(struct chipset *c)
     wire_virtio_destroy(&c->virtio);
     chardev_close(&c->debug_back_end);
     wire_console_destroy(&c->console);
+    wire_sound_destroy(&c->sound);
     firmware_destroy(&c->firmware);
     video_destroy(&c->video);
 }
@@ -257,6 +259,7 @@ void chipset_reset(struct chipset *c)
     piix3_reset(&c->isa_bridge);
     piix4_pm_reset(&c->power);
     wire_console_reset(&c->console);
+    wire_sound_reset(&c->sound);
     video_reset(&c->video);
     wire_ide_reset(&c->ide);
     wire_floppy_reset(&c->floppy);

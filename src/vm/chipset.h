@@ -25,6 +25,7 @@
 #include "wire_firmware.h"
 #include "wire_floppy.h"
 #include "wire_ide.h"
+#include "wire_sound.h"
 #include "wire_video.h"
 #include "wire_virtio.h"
 
@@ -63,6 +64,7 @@ struct chipset {
     struct char_link *link[CHIPSET_LINKS]; /* to the host: serial ports, consoles */
     unsigned links;
     struct wire_console console;
+    struct wire_sound sound;
     bool started;
     struct firmware firmware;
     struct wire_ide ide;

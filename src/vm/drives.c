@@ -24,27 +24,36 @@ static bool is_temporary(const struct vm *vm, const struct drive_option *option)
     return option->snapshot || vm->options->drives.snapshot || vm->options->lockstep;
 }
 
+static struct disk_image *open_image(const struct vm *vm, const struct drive_option *option, const char *file,
+                                     char *error, size_t error_bytes)
+{
+    bool temporary = is_temporary(vm, option) && !option->read_only;
+    const struct disk_image_how how = {.format = option->format, .read_only = option->read_only || temporary};
+    struct disk_image *image = disk_image_open(file, &how, error, error_bytes);
+    return image && temporary ? overlay_open(image, error, error_bytes) : image;
+}
+
+/* For messages. */
+static void name_drive(char *name, size_t bytes, const struct drive_option *option, const char *file)
+{
+    char place[64];
+    snprintf(place, sizeof(place), "%s drive %u", drive_interface_name(option->interface), option->index);
+    snprintf(name, bytes, "%s (%s)", option->interface == DRIVE_NONE ? option->id : place,
+             file ? file : "empty");
+}
+
 static bool open_drive(struct drive *drive, struct vm *vm, const struct drive_option *option, char *error,
                        size_t error_bytes)
 {
-    bool temporary = is_temporary(vm, option) && !option->read_only;
     struct disk_image *image = NULL;
-    if (option->file) {
-        const struct disk_image_how how = {.format = option->format,
-                                           .read_only = option->read_only || temporary};
-        image = disk_image_open(option->file, &how, error, error_bytes);
-        if (image && temporary) image = overlay_open(image, error, error_bytes);
-        if (!image) return false;
-    }
+    char name[256];
+    if (option->file && !(image = open_image(vm, option, option->file, error, error_bytes))) return false;
     drive->interface = option->interface;
     drive->index = option->index;
     drive->medium = option->medium;
     drive->id = option->id;
     drive->boot_index = option->boot_index;
-    char name[256], place[64];
-    snprintf(place, sizeof(place), "%s drive %u", drive_interface_name(option->interface), option->index);
-    snprintf(name, sizeof(name), "%s (%s)", option->interface == DRIVE_NONE ? option->id : place,
-             option->file ? option->file : "empty");
+    name_drive(name, sizeof(name), option, option->file);
     struct block_disk *block = &drive->block;
     block_disk_init(block, &vm->drives.crew, image, name);
     block->on_read_error = option->on_read_error;
@@ -79,23 +88,21 @@ void drives_destroy(struct drives *drives)
         block_disk_destroy(&drives->drive[n].block);
 }
 
-bool drives_open_medium(struct vm *vm, const struct drive *drive, const char *file, struct drive *fresh,
-                        char *error, size_t error_bytes)
+struct disk_image *drives_open_medium(struct vm *vm, const struct drive *drive, const char *file, char *error,
+                                      size_t error_bytes)
 {
-    struct drive_option option = vm->options->drives.drive[drive - vm->drives.drive];
-    option.file = (char *)file; /* which is only read */
-    if (vm->drives.crew.held.first) {
-        snprintf(error, error_bytes, "a transfer waits for the medium that is in");
-        return false;
-    }
-    return open_drive(fresh, vm, &option, error, error_bytes);
+    return open_image(vm, &vm->options->drives.drive[drive - vm->drives.drive], file, error, error_bytes);
 }
 
-void drives_swap(struct drives *drives, struct drive *drive, struct drive *fresh)
+bool drives_change(struct vm *vm, struct drive *drive, struct disk_image *image, const char *file,
+                   char *error, size_t error_bytes)
 {
-    disk_crew_drain(&drives->crew);
-    block_disk_destroy(&drive->block);
-    drive->block = fresh->block;
+    char name[256];
+    name_drive(name, sizeof(name), &vm->options->drives.drive[drive - vm->drives.drive], file);
+    bool held = vm->drives.crew.held.first;
+    if (!held && block_disk_change(&drive->block, image, name)) return true;
+    snprintf(error, error_bytes, held ? "a transfer waits for the medium that is in" : "out of memory");
+    return false;
 }
 
 struct drive *drives_at(struct drives *drives, enum drive_interface interface, unsigned index)

@@ -38,12 +38,13 @@ void drives_destroy(struct drives *drives);
 struct drive *drives_at(struct drives *drives, enum drive_interface interface, unsigned index);
 struct drive *drives_by_id(struct drives *drives, const char *id);
 
-/* Another medium for a drive (NULL: none), opened as its first one was: in *fresh, which then either goes to
- * drives_swap() or is closed by block_disk_destroy(). False with one sentence in error. */
-bool drives_open_medium(struct vm *vm, const struct drive *drive, const char *file, struct drive *fresh,
-                        char *error, size_t error_bytes);
-/* Put it in, and close what was there, which has nothing under way any more. The device must be told. */
-void drives_swap(struct drives *drives, struct drive *drive, struct drive *fresh);
+/* The image of another medium for a drive, opened as its first one was. NULL with one sentence in error. */
+struct disk_image *drives_open_medium(struct vm *vm, const struct drive *drive, const char *file, char *error,
+                                      size_t error_bytes);
+/* Put it in (NULL: nothing), and close what was there. The device must be told. False with one sentence in
+ * error, and the image is still the caller's. */
+bool drives_change(struct vm *vm, struct drive *drive, struct disk_image *image, const char *file,
+                   char *error, size_t error_bytes);
 
 static inline struct disk *drive_disk(struct drive *drive)
 {

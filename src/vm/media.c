@@ -24,26 +24,25 @@ static struct drive *find(struct drives *drives, const char *place)
     return NULL;
 }
 
-static enum media_outcome change_floppy(struct vm *vm, struct drive *drive, struct drive *fresh, char *error,
-                                        size_t error_bytes)
+static enum media_outcome change_floppy(struct vm *vm, struct drive *drive, struct disk_image *image,
+                                        const char *file, char *error, size_t error_bytes)
 {
-    u64 bytes = drive_disk(fresh)->bytes;
-    if (bytes && !floppy_format_of(bytes))
-        return SAY("no diskette holds %llu bytes", (unsigned long long)bytes);
-    drives_swap(&vm->drives, drive, fresh);
+    if (image && !floppy_format_of(image->bytes))
+        return SAY("no diskette holds %llu bytes", (unsigned long long)image->bytes);
+    if (!drives_change(vm, drive, image, file, error, error_bytes)) return MEDIA_FAILED;
     i82077_medium_changed(&vm->chipset.floppy.controller, drive->index);
     return MEDIA_CHANGED;
 }
 
-static enum media_outcome change_cd(struct vm *vm, struct drive *drive, struct drive *fresh, char *error,
-                                    size_t error_bytes)
+static enum media_outcome change_cd(struct vm *vm, struct drive *drive, struct disk_image *image,
+                                    const char *file, char *error, size_t error_bytes)
 {
     struct ide_drive *ide = &vm->chipset.ide.ide.channel[drive->index / 2].drive[drive->index % 2];
     if (ide_is_locked(ide)) {
         snprintf(error, error_bytes, "the guest does not let go of the disc");
         return MEDIA_LOCKED;
     }
-    drives_swap(&vm->drives, drive, fresh);
+    if (!drives_change(vm, drive, image, file, error, error_bytes)) return MEDIA_FAILED;
     ide_medium_changed(ide);
     return MEDIA_CHANGED;
 }
@@ -51,13 +50,14 @@ static enum media_outcome change_cd(struct vm *vm, struct drive *drive, struct d
 enum media_outcome media_change(struct vm *vm, const char *place, const char *file, char *error,
                                 size_t error_bytes)
 {
-    struct drive *drive = find(&vm->drives, place), fresh;
+    struct drive *drive = find(&vm->drives, place);
+    struct disk_image *image = NULL;
     bool floppy = drive && drive->interface == DRIVE_FLOPPY;
     if (!drive || (!floppy && drive->medium != MEDIUM_CDROM))
         return SAY("there is no drive \"%s\" whose medium can be changed", place);
-    if (!drives_open_medium(vm, drive, file, &fresh, error, error_bytes)) return MEDIA_FAILED;
-    enum media_outcome outcome = floppy ? change_floppy(vm, drive, &fresh, error, error_bytes)
-                                        : change_cd(vm, drive, &fresh, error, error_bytes);
-    if (outcome != MEDIA_CHANGED) block_disk_destroy(&fresh.block);
+    if (file && !(image = drives_open_medium(vm, drive, file, error, error_bytes))) return MEDIA_FAILED;
+    enum media_outcome outcome = floppy ? change_floppy(vm, drive, image, file, error, error_bytes)
+                                        : change_cd(vm, drive, image, file, error, error_bytes);
+    if (outcome != MEDIA_CHANGED) disk_image_close(image);
     return outcome;
 }

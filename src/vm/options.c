@@ -77,6 +77,7 @@ static bool check_together(struct options *o, struct complaint *c)
     if (o->nographic && o->display == DISPLAY_WINDOW)
         return COMPLAIN(c, "-nographic and a window cannot be had together");
     if (o->display == DISPLAY_AUTO) o->display = wants_window(o) ? DISPLAY_WINDOW : DISPLAY_NONE;
+    if (!o->audio) o->audio = o->display == DISPLAY_WINDOW && !o->deterministic ? "auto" : "none";
     /* Who has a window looks there, and wants Ctrl-C to mean what it always does. */
     if (!o->serial_count && !device_options_use(&o->devices, "stdio"))
         o->serial[0] = o->display == DISPLAY_WINDOW ? "null" : "stdio";
@@ -120,6 +121,8 @@ bool options_parse(int argc, char **argv, struct options *options, enum command 
     return check_together(options, &complaint);
 }
 
+#define LEFT_COLUMN 28
+
 /* A row and its other spellings. Returns how many rows that was. */
 static unsigned print_row(FILE *out, const struct option_row *row, unsigned left_over)
 {
@@ -134,8 +137,17 @@ static unsigned print_row(FILE *out, const struct option_row *row, unsigned left
                          row[r].name[1] ? "-" : "", row[r].name, argument && argument[0] != '[' ? " " : "",
                          argument ? argument : "");
     }
-    fprintf(out, "  %-28s %s\n", left, row->help);
+    if (used > LEFT_COLUMN)
+        fprintf(out, "  %s\n  %*s %s\n", left, LEFT_COLUMN, "", row->help);
+    else
+        fprintf(out, "  %-*s %s\n", LEFT_COLUMN, left, row->help);
     return count;
+}
+
+void options_release(struct options *options)
+{
+    drive_options_release(&options->drives);
+    device_options_release(&options->devices);
 }
 
 void options_help(FILE *out)

@@ -59,8 +59,9 @@ struct options {
     const char *typed;         /* text to be typed, or NULL */
     enum display_kind display; /* after options_parse(): not DISPLAY_AUTO */
     bool full_screen;
-    bool whole_scale; /* the window's picture is enlarged by whole factors only */
-    const char *vnc;  /* what -vnc says, or NULL */
+    bool whole_scale;  /* the window's picture is enlarged by whole factors only */
+    const char *audio; /* none, sdl, wav:FILE, or auto: sdl if the host can */
+    const char *vnc;   /* what -vnc says, or NULL */
     bool no_reboot;
     bool no_shutdown;
 
@@ -96,6 +97,9 @@ struct options {
 /* Parse argv[1...]. Returns false with one sentence in `error`. Strings in *options point into argv. */
 bool options_parse(int argc, char **argv, struct options *options, enum command *command, char *error,
                    size_t error_bytes);
+
+/* Free what the options own. */
+void options_release(struct options *options);
 
 void options_help(FILE *out);
 

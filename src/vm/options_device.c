@@ -295,12 +295,28 @@ bool device_options_settle(struct device_options *options, char *error, size_t e
     for (unsigned n = 0; n < options->count; n++) {
         struct device_option *d = &options->device[n];
         for (unsigned i = 0; d->chardev && i < options->chardevs; i++)
-            if (!strcmp(options->chardev[i].id, d->chardev)) d->back_end = options->chardev[i].back_end;
+            if (!strcmp(options->chardev[i].id, d->chardev))
+                set_string(&d->back_end, options->chardev[i].back_end);
         if (!d->chardev || d->back_end) continue;
         snprintf(error, error_bytes, "there is no -chardev with the id \"%s\"", d->chardev);
         return false;
     }
     return true;
+}
+
+void device_options_release(struct device_options *options)
+{
+    for (unsigned n = 0; n < options->count; n++) {
+        free(options->device[n].drive);
+        free(options->device[n].serial);
+        free(options->device[n].chardev);
+        free(options->device[n].back_end);
+    }
+    for (unsigned n = 0; n < options->chardevs; n++) {
+        free(options->chardev[n].id);
+        free(options->chardev[n].back_end);
+    }
+    options->count = options->chardevs = 0;
 }
 
 bool device_options_use(const struct device_options *options, const char *back_end)

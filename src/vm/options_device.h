@@ -36,6 +36,8 @@ struct device_options {
 /* Find the chardevs that devices name. False with one sentence in error. */
 bool device_options_settle(struct device_options *options, char *error, size_t error_bytes);
 
+void device_options_release(struct device_options *options);
+
 /* Is some device's back end this one? */
 bool device_options_use(const struct device_options *options, const char *back_end);
 

@@ -62,18 +62,43 @@ static bool set_full_screen(struct options *o, const char *value, struct complai
     return true;
 }
 
+static bool set_audio(struct options *o, const char *value, struct complaint *c)
+{
+    if (!strcmp(value, "none") || !strcmp(value, "sdl") || (!strncmp(value, "wav:", 4) && value[4])) {
+        o->audio = value;
+        return true;
+    }
+    return COMPLAIN(c, "there is no audio \"%s\"; there are none, sdl and wav:FILE", value);
+}
+
+/* QEMU's: DRIVER,id=ID,path=FILE. Drivers of its that play all are SDL's here. */
+static bool set_audiodev(struct options *o, const char *value, struct complaint *c)
+{
+    char *path = option_item(value, "path");
+    size_t length = strcspn(value, ",");
+    if (length == 4 && !strncmp(value, "none", 4))
+        o->audio = "none";
+    else if (length != 3 || strncmp(value, "wav", 3))
+        o->audio = "sdl";
+    else if (asprintf((char **)&o->audio, "wav:%s", path ? path : "qemu.wav") < 0)
+        o->audio = "none";
+    free(path);
+    return true;
+}
+
 static const struct option_row rows[] = {
     {"vga", "CARD", "video card: std (VGA with linear modes to 2560x1600, default) or none", set_video, 0, 0},
-    {"display", "WHERE",
-     "sdl[,full-screen=on][,scale=whole|smooth]: a window; vnc=...; none (default: a window if there is a "
-     "desktop "
-     "and no --kernel)",
+    {"display", "WHERE", "sdl[,full-screen=on][,scale=whole|smooth], vnc=..., none (default: see ringer(1))",
      set_display, 0, 0},
     {"full-screen", NULL, "a window without borders", set_full_screen, 0, 0},
     {"nographic", NULL, "no window; escape keys work even if standard input is no terminal",
      SWITCH(nographic)},
     {"vnc", "HOST:N", "a VNC server at port 5900+N of HOST, or :N of this host only; see ringer(1)",
      STRING(vnc)},
+    {"audio", "TO",
+     "PC speaker and AC'97 sound card, to sdl or wav:FILE; none: no card (default: sdl with a window)",
+     set_audio, 0, 0},
+    {"audiodev", "DRIVER", NULL, set_audiodev, 0, 0},
     {"keys", "FILE", "a script that waits for text on the screen, types, points: ringer help keys",
      STRING(keys)},
     {"type", "TEXT", "type this when the machine is switched on", STRING(typed)},

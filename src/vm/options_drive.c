@@ -355,3 +355,13 @@ static const struct option_row rows[] = {
 };
 
 const struct option_group options_drives = {"Media", rows, ARRAY_SIZE(rows)};
+
+void drive_options_release(struct drive_options *options)
+{
+    for (unsigned n = 0; n < options->count; n++) {
+        free(options->drive[n].file);
+        free(options->drive[n].id);
+        free(options->drive[n].format);
+    }
+    options->count = 0;
+}

@@ -47,6 +47,8 @@ bool drive_options_add_file(struct drive_options *options, const char *file, enu
 /* Give places to drives that name none, and see that no two have the same. */
 bool drive_options_settle(struct drive_options *options, char *error, size_t error_bytes);
 
+void drive_options_release(struct drive_options *options);
+
 const char *drive_interface_name(enum drive_interface interface);
 
 #endif

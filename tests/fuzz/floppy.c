@@ -2,8 +2,12 @@
  * The floppy controller and the 8237 pair, used by a hostile guest. Input: steps, by the low three bits of
  * their first byte:
  *
- *   0, 1  a byte to the FIFO             2  a register: offset, value       3  read a register, or the FIFO
- *   4     a register of the 8237s        5  time passes                     6  the disks do a request each
+ *   0, 1  a byte to the FIFO
+ *   2     a register: offset, value; at offset 7 the diskette is changed
+ *   3     read a register, or the FIFO
+ *   4     a register of the 8237s
+ *   5     time passes
+ *   6     the disks do a request each
  *   7     a command of nine bytes, with channel 2 set up for it
  */
 #include "../unit/memory_disk.h"
@@ -62,13 +66,27 @@ static void pass_time(u64 ns)
     clock_run(&fuzz.clock);
 }
 
+/* Out, a small one, a large one: as the machine does it, while nothing is under way. */
+static void change_diskette(u8 which)
+{
+    static const u16 sectors[] = {0, 720, 1440, 2880};
+    if (fdc.io_running) return;
+    disk[0].disk.bytes = sectors[which & 3] * DISK_SECTOR_BYTES;
+    i82077_medium_changed(&fdc, 0);
+}
+
 static void step(void)
 {
     u8 first = next(), offset = first >> 3 & 7;
     switch (first & 7) {
     case 0:
     case 1: i82077_ops.write(&fdc, 5, 1, next()); break;
-    case 2: i82077_ops.write(&fdc, offset, 1, next()); break;
+    case 2:
+        if (offset == 7)
+            change_diskette(next());
+        else
+            i82077_ops.write(&fdc, offset, 1, next());
+        break;
     case 3: i82077_ops.read(&fdc, first & 0x80 ? 5 : offset, 1); break;
     case 4: {
         u8 index = next() & 63;
@@ -103,6 +121,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t bytes)
     at = data;
     end = data + bytes;
     fuzz = (struct fuzz_clock){.clock.now_ns = now_ns};
+    disk[0].disk.bytes = 2880 * DISK_SECTOR_BYTES;
     disk[0].bad_sector = bytes & 1 ? 7 : UINT64_MAX;
     i8237_init(&dma, fake_dma(&memory));
     dma_write(32 + 0x16, 0xc0);

@@ -1,14 +1,21 @@
 /*
  * Hostile use of an IDE channel, as a stream of steps. What must hold: the sanitizers are silent, the disk
- * gets no request that no disk could do (memory_disk.h aborts), and after a reset the drives are ready.
+ * gets no request that no disk could do (memory_disk.h aborts), and after a reset the drives are ready. A
+ * step is, by the low nibble of its first byte:
  *
- *   step, by the low nibble of its first byte:
- *   0-3  write a register of the command block: offset, value        4  read one: offset
- *   5    device control: value                                       6  bus master register: offset, value
- *   7    descriptor: its number, and its 8 bytes                     8  REP INSW: words      9  REP OUTSW:
- * words a    the disks do one request each                               b  PACKET with 12 bytes c    wide
- * accesses to a register                                 d  medium: changed, or none e    reset line f  a
- * whole DMA command: opcode, sector, count
+ *   0-3  write a register of the command block: offset (in the high nibble), value
+ *   4    read one
+ *   5    device control: value
+ *   6    bus master register: offset (in the high nibble), value
+ *   7    descriptor: its number, and its 8 bytes
+ *   8    REP INSW: words
+ *   9    REP OUTSW: words
+ *   a    the disks do one request each
+ *   b    PACKET with 12 bytes
+ *   c    wide accesses to a register
+ *   d    medium: changed, or none
+ *   e    reset line
+ *   f    a whole DMA command: opcode, sector, count
  */
 #ifndef RINGER_TESTS_FUZZ_IDE_STREAM_H
 #define RINGER_TESTS_FUZZ_IDE_STREAM_H

@@ -105,6 +105,29 @@ static void test_tracking(void)
     teardown(&f);
 }
 
+/* What is written in order is told in ever larger pieces, and so are write entries filled: also of pages that
+ * have kept their read entries. */
+static void test_order(void)
+{
+    struct fixture f;
+    setup(&f);
+    for (unsigned round = 0; round < 2; round++) {
+        f.told = 0;
+        touch(&f, 8 * PAGE_SIZE, ACCESS_WRITE);
+        CHECK(writable(&f, 8) && writable(&f, 15) && !writable(&f, 16));
+        touch(&f, 16 * PAGE_SIZE, ACCESS_WRITE);
+        CHECK(writable(&f, 17) && writable(&f, 31) && !writable(&f, 32));
+        touch(&f, 32 * PAGE_SIZE, ACCESS_WRITE);
+        CHECK(writable(&f, 33) && writable(&f, 63));
+        CHECK_EQ(f.told, 3);
+        CHECK_EQ(collect(&f), ~0xffull);
+    }
+    touch(&f, 5 * PAGE_SIZE, ACCESS_WRITE); /* elsewhere: from small again */
+    CHECK_EQ(collect(&f), 0xff);
+    CHECK(f.shadow.table[SHADOW_SUPERVISOR].read[40] && !writable(&f, 40));
+    teardown(&f);
+}
+
 /* Seen in two places, it is one memory. */
 static void test_alias(void)
 {
@@ -131,6 +154,7 @@ static void test_alias(void)
 int main(void)
 {
     test_tracking();
+    test_order();
     test_alias();
     return check_report();
 }

@@ -212,6 +212,26 @@ static void test_damage(void)
     fixture_free(f);
 }
 
+/* A mode that was set before: the zero page tells of it (struct screen_info). */
+static void test_screen(void)
+{
+    struct load_fixture *f = ready(16 * MB);
+    f->files.screen = (struct boot_screen){
+        .base = 0xe0000000, .width = 1024, .height = 768, .bits = 16, .memory_bytes = 16 << 20};
+    CHECK_EQ(load_files(f), 0);
+    const u8 *page = f->phys.ram + f->vcpu.gpr[REG_ESI];
+    static const u8 colors[8] = {5, 11, 6, 5, 5, 0, 0, 0};
+    CHECK_EQ(page[0x0f], 0x23);
+    CHECK_EQ(page[0x12] | page[0x13] << 8, 1024);
+    CHECK_EQ(page[0x14] | page[0x15] << 8, 768);
+    CHECK_EQ(page[0x16], 16);
+    CHECK(page[0x18] == 0 && page[0x1b] == 0xe0);
+    CHECK_EQ(page[0x1c] | page[0x1d] << 8, 256);
+    CHECK_EQ(page[0x24] | page[0x25] << 8, 2048);
+    CHECK(!memcmp(page + 0x26, colors, 8));
+    fixture_free(f);
+}
+
 int main(void)
 {
     test_load();
@@ -219,5 +239,6 @@ int main(void)
     test_initrd_limits();
     test_refusals();
     test_damage();
+    test_screen();
     return check_report();
 }

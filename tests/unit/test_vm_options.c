@@ -5,6 +5,7 @@
 
 #include "check.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static struct options options;
@@ -126,6 +127,43 @@ static void test_own_options(void)
     CHECK_EQ(options.rtc_base, 1704067200); /* no run may depend on today */
 }
 
+static void test_display(void)
+{
+    setenv("DISPLAY", ":0", 1);
+    CHECK(parse("ringer -bios b"));
+    CHECK_EQ(options.display, DISPLAY_WINDOW);
+    CHECK(!strcmp(options.serial[0], "null") && !strcmp(options.audio, "auto"));
+    static const char *const without[] = {"ringer -kernel k", "ringer -bios b -nographic",
+                                          "ringer -bios b -vnc :1", "ringer -bios b -serial stdio",
+                                          "ringer -bios b -display none"};
+    for (unsigned n = 0; n < ARRAY_SIZE(without); n++) {
+        CHECK(parse(without[n]));
+        CHECK_EQ(options.display, DISPLAY_NONE);
+        CHECK(!strcmp(options.serial[0], "stdio") && !strcmp(options.audio, "none"));
+    }
+    unsetenv("DISPLAY");
+    unsetenv("WAYLAND_DISPLAY");
+    CHECK(parse("ringer -bios b"));
+    CHECK_EQ(options.display, DISPLAY_NONE);
+    CHECK(parse("ringer -kernel k -display sdl,full-screen=on,scale=whole -audio wav:x -name N,process=p"));
+    CHECK(options.display == DISPLAY_WINDOW && options.full_screen && options.whole_scale);
+    CHECK(!strcmp(options.audio, "wav:x") && !strcmp(options.name, "N"));
+    CHECK(parse("ringer -kernel k -display gtk -audiodev pa,id=a"));
+    CHECK(options.display == DISPLAY_WINDOW && !strcmp(options.audio, "sdl"));
+    CHECK(parse("ringer -kernel k -display vnc=:3"));
+    CHECK(!strcmp(options.vnc, ":3"));
+    CHECK(parse("ringer help keys"));
+    CHECK_EQ(command, COMMAND_HELP_KEYS);
+    CHECK(complains("ringer -kernel k -display curses", "curses"));
+    CHECK(complains("ringer -kernel k -display sdl,scale=big", "big"));
+    CHECK(complains("ringer -kernel k -display sdl -nographic", "-nographic"));
+    CHECK(complains("ringer -kernel k -audio oss", "oss"));
+    CHECK(complains("ringer -kernel k -keys f -type t", "--type"));
+    CHECK(complains("ringer -kernel k -keys - --lockstep", "--lockstep"));
+    CHECK(complains("ringer -kernel k -k de", "en-us"));
+    CHECK(complains("ringer -kernel k -usb", "-usb"));
+}
+
 static void test_commands(void)
 {
     CHECK(parse("ringer"));
@@ -229,6 +267,7 @@ int main(void)
     test_qemu_line();
     test_devices();
     test_own_options();
+    test_display();
     test_commands();
     test_drives();
     test_bad();
