@@ -183,16 +183,21 @@ static bool add_virtio_serial(struct options *o, struct list *list, struct compl
 /* What is plugged into the virtio-serial-pci before it: the one port that such a device has. */
 static bool add_virtconsole(struct options *o, struct list *list, struct complaint *c)
 {
-    struct device_option port = {.kind = DEVICE_VIRTIO_CONSOLE};
-    if (!read_keys(list, &port, port_keys, no_keys, c)) return false;
-    if (!port.chardev) return COMPLAIN(c, "-device %s needs chardev=ID", list->name);
-    for (unsigned n = o->devices.count; n-- > 0;) {
+    struct device_option port = {.kind = DEVICE_VIRTIO_CONSOLE}, *to = NULL;
+    for (unsigned n = o->devices.count; n-- > 0 && !to;) {
         struct device_option *d = &o->devices.device[n];
-        if (d->kind != DEVICE_VIRTIO_CONSOLE || d->chardev || d->back_end) continue;
-        d->chardev = port.chardev;
-        return true;
+        if (d->kind == DEVICE_VIRTIO_CONSOLE && !d->chardev && !d->back_end) to = d;
     }
-    return COMPLAIN(c, "-device virtconsole needs a -device virtio-serial-pci before it, one each");
+    bool good = read_keys(list, &port, port_keys, no_keys, c);
+    if (good && !port.chardev)
+        good = COMPLAIN(c, "-device %s needs chardev=ID", list->name);
+    else if (good && !to)
+        good = COMPLAIN(c, "-device virtconsole needs a -device virtio-serial-pci before it, one each");
+    if (good)
+        to->chardev = port.chardev;
+    else
+        free(port.chardev);
+    return good;
 }
 
 static bool fit_debug_exit(struct options *o, const char *port, const char *bytes, struct complaint *c)

@@ -27,6 +27,13 @@ static u8 in(unsigned port)
     return (u8)i8237_ops.read(&dma.controller[0], port, 1);
 }
 
+/* Low byte first. */
+static u16 in16(unsigned port)
+{
+    u8 low = in(port);
+    return (u16)(low | in(port) << 8);
+}
+
 static void serve(void *device)
 {
     served++;
@@ -66,14 +73,14 @@ static void test_transfers(void)
     set_up(false, 0x44, 1, 0x2000, 999); /* single, to memory */
     CHECK_EQ(i8237_transfer(&dma, 2, bytes, 400, &end), 400);
     CHECK(!end);
-    CHECK_EQ(in(4) | in(4) << 8, 0x2000 + 400);
-    CHECK_EQ(in(5) | in(5) << 8, 599);
+    CHECK_EQ(in16(4), 0x2000 + 400);
+    CHECK_EQ(in16(5), 599);
     CHECK_EQ(in(8), 0);
     CHECK_EQ(i8237_transfer(&dma, 2, bytes + 400, 1000, &end), 600);
     CHECK(end);
     CHECK(!memcmp(memory.ram + 0x12000, bytes, 1000));
     CHECK_EQ(memory.ram[0x12000 + 1000], 0);
-    CHECK_EQ(in(5) | in(5) << 8, 0xffff);
+    CHECK_EQ(in16(5), 0xffff);
     CHECK_EQ(in(8), 0x04);
     CHECK_EQ(in(8), 0);
     CHECK_EQ(i8237_transfer(&dma, 2, bytes, 1, &end), 0); /* masked by its end */

@@ -24,6 +24,7 @@ static bool parse(const char *line)
     for (char *word = strtok(text, " "); word && count < MAX_WORDS; word = strtok(NULL, " "))
         words[count++] = word;
     error[0] = 0;
+    options_release(&options);
     return options_parse(count, words, &options, &command, error, sizeof(error));
 }
 
@@ -271,5 +272,6 @@ int main(void)
     test_commands();
     test_drives();
     test_bad();
+    options_release(&options);
     return check_report();
 }
