@@ -201,9 +201,8 @@ u64 cpuid_crystal_hz(u64 tsc_hz)
     return crystal >> 32 ? crystal / 2 : crystal;
 }
 
-/* Leaves 15h and 16h: the TSC's rate and the APIC timer's, so that a guest need not measure them. TSC Hz =
- * ECX
- * * EBX / EAX. */
+/* Leaves 15h and 16h: the TSC's rate and the APIC timer's, so that a guest need not measure them. The TSC
+ * counts ECX * EBX / EAX times a second. */
 static struct leaf leaf_tsc(const struct vcpu *v, u32 number)
 {
     u64 khz = v->host->tsc_hz ? v->host->tsc_hz(v->host->machine) / 1000 : 0;

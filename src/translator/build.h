@@ -179,6 +179,11 @@ static inline bool keeps_lock(const struct build *b, const struct insn *i)
     return (i->prefixes & PFX_LOCK) && b->t->config.keep_locks;
 }
 
+/* runtime.c */
+/* Something is pending: the block that `pc` is in ends in C code, wherever it leads; `return_top` is the top
+ * of the shadow return stack. Only while nothing else changes the cache. */
+void cut_off(struct vcpu *v, u64 pc, u64 *return_top);
+
 /* relocate.c */
 /* The 4 bytes emitted last depend on where the block is. */
 void fix_last(struct build *b, enum fix_kind kind);

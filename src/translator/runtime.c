@@ -21,6 +21,8 @@ static void flags_into_parked(struct vcpu *v)
     v->parked_flags = flags_pack(v->eflags);
 }
 
+extern const u8 thunk_return_miss[];
+
 static u64 leave(struct engine *t, enum exit_reason reason)
 {
     t->reason = reason;
@@ -132,6 +134,22 @@ static u64 into_code(struct vcpu *v, u64 code)
     returns_select(v, &t->returns, &t->cache);
     if (v->mode & MODE_WINDOW) shadow_window_settle(v->shadow);
     return code;
+}
+
+void cut_off(struct vcpu *v, u64 pc, u64 *return_top)
+{
+    struct engine *t = v->engine;
+    struct block *block = cache_block_at(&t->cache, (u32)(pc - (u64)(uintptr_t)t->cache.arena.exec));
+    if (block) cache_unlink(&t->cache, block);
+    *return_top = (u64)(uintptr_t)thunk_return_miss;
+}
+
+/* On in a block, at `pc`. What C code made pending on its way cannot wait for a kick: nobody sends one. */
+static u64 back_into(struct vcpu *v, u64 pc)
+{
+    into_code(v, pc);
+    if (unlikely(v->pending) && !v->deterministic) cut_off(v, pc, (u64 *)(uintptr_t)v->return_top);
+    return pc;
 }
 
 static bool wants_to_leave(struct vcpu *v, enum exit_reason *reason)
@@ -265,7 +283,7 @@ struct slow_result translator_slow_access(struct vcpu *v, u32 linear, const u8 *
         shadow_access(v->shadow, &v->paging, linear, write ? ACCESS_WRITE : ACCESS_READ, v->cpl == 3, &hit);
     if (hit.kind == SHADOW_DIRECT || (hit.kind == SHADOW_WATCHED && watched_write(v, hit.gpa, size))) {
         if (!(site[0] & SLOW_HOISTED) || v->shadow->data_drops == drops) {
-            into_code(v, 0);
+            back_into(v, (u64)(uintptr_t)site);
             return (struct slow_result){.entry = (u64)(uintptr_t)hit.host - linear};
         }
         v->counters->hoists_left++;
@@ -276,7 +294,9 @@ struct slow_result translator_slow_access(struct vcpu *v, u32 linear, const u8 *
         bool may_stay = !(site[0] & SLOW_HOISTED) || v->shadow->data_drops == drops;
         switch (device_access(v, hit.gpa, size, write, may_stay)) {
         case DEVICE_DECLINED: break;
-        case DEVICE_STAY: into_code(v, 0); return (struct slow_result){.entry = device_entry(v, linear)};
+        case DEVICE_STAY:
+            back_into(v, (u64)(uintptr_t)site);
+            return (struct slow_result){.entry = device_entry(v, linear)};
         case DEVICE_LEAVE: return (struct slow_result){.resume = translator_next(v)};
         }
     }
@@ -307,7 +327,7 @@ u64 translator_callout(struct vcpu *v, const struct callout *callout, u64 back)
     if (!go_on) return translator_next(v);
     if (v->deterministic) v->icount += remaining;
     flags_into_parked(v);
-    return into_code(v, back);
+    return back_into(v, back);
 }
 
 /* A repeated string instruction of more than a page, or whose pages have no entries yet. */
@@ -322,7 +342,7 @@ u64 translator_string(struct vcpu *v, const struct callout *callout, u64 back)
         return translator_callout(v, callout, back);
     }
     flags_into_parked(v);
-    return into_code(v, back);
+    return back_into(v, back);
 }
 
 /* Kernel entry and exit, segment loads: without a fault scope, and straight on to the code behind. Segment
@@ -338,7 +358,7 @@ u64 translator_fast(struct vcpu *v, const struct callout *callout, u64 back)
         return translator_callout(v, callout, back);
     }
     v->counters->fast_entries++;
-    if (!callout->end && v->mode == callout->mode) return into_code(v, back);
+    if (!callout->end && v->mode == callout->mode) return back_into(v, back);
     if (!callout->end) flags_from_parked(v);
     uncount(v, callout->remaining);
     return translator_next(v);
@@ -433,8 +453,7 @@ u64 translator_cross(struct vcpu *v)
 }
 
 extern const u8 thunk_slow[], thunk_callout[], thunk_link[], thunk_indirect[], thunk_dispatch[],
-    thunk_budget[], thunk_cross[], thunk_string[], thunk_fast[], thunk_link_parked[], thunk_return_miss[],
-    thunk_fill_site[];
+    thunk_budget[], thunk_cross[], thunk_string[], thunk_fast[], thunk_link_parked[], thunk_fill_site[];
 
 const u8 *const translator_thunks[THUNK_COUNT] = {
     [THUNK_SLOW] = thunk_slow,

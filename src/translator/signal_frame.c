@@ -136,15 +136,6 @@ static int give_signal_stack(void)
 
 #define KICK_AGAIN_NS 100000
 
-static void cut_off(struct vcpu *v, const greg_t *regs)
-{
-    struct engine *t = v->engine;
-    u32 offset = (u32)((u64)regs[REG_RIP] - (u64)(uintptr_t)t->cache.arena.exec);
-    struct block *block = cache_block_at(&t->cache, offset);
-    if (block) cache_unlink(&t->cache, block);
-    *(u64 *)(uintptr_t)regs[REG_RSP] = (u64)(uintptr_t)translator_thunks[THUNK_RETURN_MISS];
-}
-
 static void kicked(int signal, siginfo_t *info, void *context)
 {
     struct vcpu *v = watched;
@@ -154,7 +145,7 @@ static void kicked(int signal, siginfo_t *info, void *context)
     const struct engine *t = v->engine;
     v->counters->kicks++;
     if (arena_holds(&t->cache.arena, (u64)regs[REG_RIP])) {
-        cut_off(v, regs);
+        cut_off(v, (u64)regs[REG_RIP], (u64 *)(uintptr_t)regs[REG_RSP]);
     } else {
         struct itimerspec soon = {.it_value.tv_nsec = KICK_AGAIN_NS};
         timer_settime(kick_timer, 0, &soon, NULL);

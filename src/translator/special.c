@@ -159,7 +159,8 @@ static bool cmpxchg_is_simple(const struct build *b, const struct insn *i)
 {
     const struct operand *to = &i->op[0];
     return i->mnemonic == ZYDIS_MNEMONIC_CMPXCHG && to->kind == OPND_MEM && to->bytes == 4 &&
-           segment_is_reachable(b, i->mem_seg, true) && !b->t->config.keep_locks && !b->t->config.exact_flags;
+           segment_is_reachable(b, i->mem_seg, true) && !b->t->config.keep_locks &&
+           !(b->t->config.exact_flags && has_window(b)); /* the store may fault, with the flags changed */
 }
 
 /* --- LDMXCSR: reserved bits are the interpreter's #GP, all else is the host's own --- */

@@ -51,7 +51,6 @@ void waker_block_signals(void)
 static void kick_vcpu(struct waker *waker)
 {
     pid_t thread = (pid_t)__atomic_load_n(&waker->vcpu_thread, __ATOMIC_SEQ_CST);
-    /* That thread itself is in C code, and looks when it leaves it. */
     if (thread && !pthread_equal(pthread_self(), waker->vcpu)) tgkill(getpid(), thread, KICK_SIGNAL);
 }
 

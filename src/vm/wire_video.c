@@ -1,13 +1,10 @@
 #include "wire_video.h"
 
-#include "mmu/host_call.h"
-#include "translator/translator.h"
 #include "video_mode.h"
 #include "vm.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,16 +43,12 @@ static void collect(void *machine, u64 *pages)
 
 /* --- news --- */
 
-/* Translated code that wrote goes on from here, perhaps in a loop that nothing ends: kick it. Once a frame.
- */
+/* Once a frame. */
 GENERAL_REGS void video_written(struct video *video)
 {
     if (!video->vga.display.armed || video->written) return;
     video->written = true;
     __atomic_or_fetch(&video->vm->vcpu.pending, PENDING_HOST, __ATOMIC_SEQ_CST);
-    u64 process = (u64)host_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
-    u64 thread = (u64)host_call(SYS_gettid, 0, 0, 0, 0, 0, 0);
-    host_call(SYS_tgkill, process, thread, KICK_SIGNAL, 0, 0, 0);
 }
 
 void video_tell(struct video *video)
