@@ -33,6 +33,10 @@ fail() {
     exit 2
 }
 
+# warm_memory MB: before something is timed. Where the host is a virtual machine itself, its first use of a page that it had given
+# back to its hypervisor costs some 10 us, which hits whoever comes first. This takes so many pages, and lets go of them.
+warm_memory() { python3 -c 'import sys; b"\1" * (int(sys.argv[1]) << 20)' "$1"; }
+
 # run_logged WHAT COMMAND...: a long step. Its output goes to a log that is shown only if it fails; a terminal sees the
 # seconds count, a file sees one line. (A shell function given as COMMAND runs without errexit: it must check by itself.)
 run_logged() {
