@@ -42,6 +42,7 @@
     X(string_bulk_bytes, "bytes they moved or looked at")                                                    \
     X(string_slow, "of these, finished by the interpreter")                                                  \
     X(jumps_passed, "conditional jumps in the midst of blocks")                                              \
+    X(jumps_followed, "unconditional jumps in the midst of blocks")                                          \
     X(hoists, "checks emitted for several memory accesses at once")                                          \
     X(hoisted_checks, "checks not emitted thanks to them")                                                   \
     X(hoists_failed, "times such a check failed")                                                            \

@@ -49,6 +49,7 @@ static bool emit_jump(struct build *b)
     const struct operand *to = &b->i->op[0];
     if (to->kind == OPND_IMM) {
         if (!target_of(b, &target)) return false;
+        if (b->passed[b->n]) return true;
         emit_edge(b, target);
     } else if (to->kind == OPND_REG) {
         if (to->reg_class != RC_GPR32 || !any_target_is_legal(b)) return false;

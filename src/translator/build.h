@@ -129,6 +129,8 @@ _Static_assert(MAX_BLOCK_BYTES < 65536, "edges and sites have 16 bits for an off
 #define MAX_SPANS 8
 /* Conditional jumps that a block goes on behind. */
 #define MAX_PASSED 6
+/* What a jump in the midst of a block may leave out. */
+#define MAX_GAP_BYTES 256
 
 struct build {
     struct vcpu *v;
@@ -144,7 +146,10 @@ struct build {
     struct insn insn[BLOCK_MAX_INSNS];
     unsigned count;
     bool callout[BLOCK_MAX_INSNS]; /* insn[n] is the interpreter's */
-    bool passed[BLOCK_MAX_INSNS];  /* insn[n] is a conditional jump that the block goes on behind */
+    /* insn[n] is a jump that does not end the block: conditional, which goes on when it is not taken, or
+     * unconditional, which goes on at its target and needs no code */
+    bool passed[BLOCK_MAX_INSNS];
+    u16 offset[BLOCK_MAX_INSNS];   /* of insn[n] from the block's beginning */
     bool checked[BLOCK_MAX_INSNS]; /* insn[n] does not use the window (checked.h) */
     u16 live[BLOCK_MAX_INSNS + 1]; /* flags live before insn[n] */
     u16 guest_bytes;

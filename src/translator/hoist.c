@@ -239,7 +239,7 @@ static void note(struct build *b, unsigned n, enum hoist_slot slot, struct value
                  bool write)
 {
     s32 end = (s32)((u32)at.offset + size);
-    if (end < at.offset) return;
+    if (end < at.offset || (n && b->insn[n - 1].mnemonic == ZYDIS_MNEMONIC_STI)) return; /* see emit_sti() */
     struct hoist *g = group_for(&b->hoist, &at, end);
     if (!g) return;
     if (at.offset < g->low) g->low = at.offset;

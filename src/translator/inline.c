@@ -114,8 +114,8 @@ static bool emit_cli(struct build *b)
 }
 
 /* The shadow of STI is one instruction: no interrupt is looked for before the end of the block, so another
- * instruction of this block after STI is all it takes. With an interrupt waiting the interpreter does it, and
- * the dispatcher delivers. */
+ * instruction of this block after STI is all it takes, if the block is not left before it: it checks no group
+ * of accesses. With an interrupt waiting the interpreter does it, and the dispatcher delivers. */
 static bool emit_sti(struct build *b)
 {
     if (!may_change_if(b) || b->n + 1 == b->count) return false;

@@ -136,14 +136,15 @@ static u16 live_behind(struct build *b, u32 end)
     return live;
 }
 
-static void find_live_flags(struct build *b, u32 end)
+static void find_live_flags(struct build *b)
 {
-    b->live[b->count] = live_behind(b, end);
-    for (unsigned n = b->count; n-- > 0; end -= b->insn[n].length) {
+    b->live[b->count] = live_behind(b, b->key.eip + b->guest_bytes);
+    for (unsigned n = b->count; n-- > 0;) {
         const struct insn *i = &b->insn[n];
+        u32 end = b->key.eip + b->offset[n] + i->length;
         u16 behind = b->live[n + 1];
         u32 target[2];
-        if (b->passed[n] && branch_targets(b, i, end, target)) behind |= plan_live_at(b, target[0]);
+        if (b->passed[n] && branch_targets(b, i, end, target) == 2) behind |= plan_live_at(b, target[0]);
         /* Routines of the interpreter see all of EFLAGS; so does whoever looks at a fault's frame in exact
          * mode. */
         b->n = n;
@@ -191,11 +192,23 @@ static bool passes(const struct build *b, const struct insn *i, u32 next_eip, un
            plan_same_page(b, target[0]);
 }
 
+/* Does the block go on where this jump leads? The gap is taken for a part of it: whoever writes there costs
+ * it its life, so it is short. */
+static bool follows(const struct build *b, const struct insn *i, u32 next_eip, u32 *to)
+{
+    u32 target[2];
+    if (i->mnemonic != ZYDIS_MNEMONIC_JMP || b->t->config.no_superblocks || !(b->mode & MODE_CODE32) ||
+        branch_targets(b, i, next_eip, target) != 1)
+        return false;
+    *to = target[0];
+    return *to - next_eip <= MAX_GAP_BYTES && plan_same_page(b, *to);
+}
+
 bool plan_block(struct build *b, const u8 *bytes, unsigned here, const u8 *next_bytes, unsigned next,
                 bool *crosses)
 {
-    unsigned at = 0, passed = 0;
-    u32 eip = b->key.eip, limit = b->key.cs_limit;
+    unsigned at = 0, end = 0, passed = 0, followed = 0;
+    u32 eip = b->key.eip, limit = b->key.cs_limit, to;
     bool code32 = b->mode & MODE_CODE32;
     *crosses = false;
     b->count = 0;
@@ -216,26 +229,33 @@ bool plan_block(struct build *b, const u8 *bytes, unsigned here, const u8 *next_
         }
         unsigned taken = length > 0 ? (unsigned)length : i->length;
         if (eip + at > limit || eip + at + taken - 1 > limit || eip + at + taken - 1 < eip + at) break;
+        b->offset[b->count] = (u16)at;
         bool *pass = &b->passed[b->count++];
-        at += taken;
+        at = end = at + taken;
         *pass = false;
         if (length == 0 || *crosses) break;
         if (!plan_ends(b, i)) continue;
-        if (!passes(b, i, eip + at, passed)) break;
+        if (follows(b, i, eip + at, &to)) {
+            at = to - eip;
+            followed++;
+        } else if (passes(b, i, eip + at, passed)) {
+            passed++;
+        } else {
+            break;
+        }
         *pass = true;
-        passed++;
     }
     if (!b->count) return false;
-    if (b->passed[b->count - 1]) passed--;
     b->passed[b->count - 1] = false;
     b->v->counters->jumps_passed += passed;
-    b->guest_bytes = (u16)at;
+    b->v->counters->jumps_followed += followed;
+    b->guest_bytes = (u16)end;
     unsigned first = b->key.gpa & PAGE_MASK;
     b->page = bytes - first;
     b->peeked_count = 0;
     b->span_count = 1;
-    b->span[0] = (struct span){(u16)first, (u16)(*crosses ? PAGE_MASK : first + at - 1)};
-    find_live_flags(b, eip + at);
+    b->span[0] = (struct span){(u16)first, (u16)(*crosses ? PAGE_MASK : first + end - 1)};
+    find_live_flags(b);
     hoist_plan(b);
     return true;
 }

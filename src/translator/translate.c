@@ -59,22 +59,21 @@ static bool emit_as_is(struct build *b)
 
 static void emit_body(struct build *b)
 {
-    u32 eip = b->key.eip;
     for (b->n = 0; b->n < b->count; b->n++) {
         b->i = &b->insn[b->n];
-        b->eip = eip;
-        eip += b->i->length;
-        b->next_eip = eip;
+        b->eip = b->key.eip + b->offset[b->n];
+        b->next_eip = b->eip + b->i->length;
         b->piece[b->n] = b->e.at;
         b->site[b->n] = (struct site){
             .host = in_block(b, b->e.at),
-            .guest = (u16)(b->eip - b->key.eip),
+            .guest = b->offset[b->n],
             .parked = b->flags != FLAGS_HOST,
         };
         if (b->callout[b->n] || !emit_as_is(b)) emit_callout(b, plan_ends(b, b->i));
     }
     if (b->ended) return;
     b->n = b->count - 1;
+    u32 eip = b->next_eip;
     if (eip - 1 >= b->key.cs_limit || eip == 0) {
         /* The next fetch is the segment's end: #GP, or a wrap. */
         flags_to_parked(b);

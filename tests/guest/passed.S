@@ -1,6 +1,6 @@
 /*
  * Hazard: a block goes on behind a conditional jump: flags, counts of instructions, faults and changed code are wrong where the
- * jump is taken after all, or behind it.
+ * jump is taken after all, or behind it. Or it goes on where an unconditional one leads, and loses count of what is left out.
  */
 #include "guest.inc"
 GUEST(passed)
@@ -14,6 +14,10 @@ guest_main:
     call faults
     call changed_target
     call changed_behind
+    call followed
+    call changed_over
+    call into_gap
+    call shadowed
     pop ecx
     dec ecx
     jnz 1b
@@ -160,7 +164,88 @@ behind:
     CHECK_EQ(esi, 15)
     ret
 
+/* Over nothing, little, as much as an instruction is long, and much more; then a fault, which knows where it is. */
+followed:
+    mov dword ptr [resume_eip], offset 9f
+    mov [resume_esp], esp
+    mov dword ptr [trap_vector], -1
+    xor ecx, ecx
+    stc
+    jmp 1f
+1:  adc ecx, 0x10
+    jmp 2f
+    .skip 3, 0xcc
+2:  lea ecx, [ecx + 0x100]
+    jmp 3f
+    .skip 13, 0xcc
+3:  lea ecx, [ecx + 0x1000]
+    jmp 4f
+    .skip 14, 0xcc
+4:  lea ecx, [ecx + 0x10000]
+    jmp 5f
+    .skip 200, 0xcc
+5:  lea ecx, [ecx + 0x100000]
+    jmp 6f
+    .skip 40, 0xcc
+6:  xor edx, edx
+    mov eax, [value + 8]
+7:  div dword ptr [value + 8]
+    jmp 8f
+    .skip 100, 0xcc
+8:  xor ecx, ecx
+9:  CHECK_EQ(ecx, 0x111111)
+    CHECK_EQ([trap_vector], VEC_DE)
+    CHECK_EQ([trap_eip], offset 7b)
+    ret
+
+/* What comes behind a gap is changed by what comes before it. */
+changed_over:
+    mov ecx, 5
+    xor esi, esi
+1:  mov [over + 1], ecx
+    jmp over
+    .skip 60, 0xcc
+over:
+    mov eax, 0x12345678
+    add esi, eax
+    dec ecx
+    jnz 1b
+    CHECK_EQ(esi, 15)
+    ret
+
+/* Code in the gap is code too, and may be changed; the gap may be jumped into. */
+into_gap:
+    mov ecx, 6
+    xor esi, esi
+1:  test ecx, 1
+    jnz 2f
+    jmp 3f
+2:  mov [gap + 1], ecx
+gap:
+    mov eax, 0x12345678
+    add esi, eax
+3:  add esi, 0x100
+    dec ecx
+    jnz 1b
+    CHECK_EQ(esi, 0x600 + 1 + 3 + 5)
+    ret
+
+/* STI's shadow reaches over a jump, to accesses that could be checked together. */
+shadowed:
+    lea ebx, [result]
+    sti
+    jmp 1f
+    .skip 30, 0xcc
+1:  mov [ebx], ebx
+    mov [ebx + 4], ebx
+    sti
+    mov [ebx], ecx
+    mov [ebx + 4], ecx
+    cli
+    CHECK_EQ([result], ecx)
+    ret
+
     .data
 value: .long 0x10, 0x100, 0
     .bss
-result: .skip 4
+result: .skip 8
