@@ -88,6 +88,7 @@ static void request_done(struct disk_request *request)
 {
     struct ide_channel *channel = request->device;
     channel->io_running = false;
+    ide_dma_landed(channel);
     if (channel->reset_waits)
         reset_now(channel);
     else if (!channel->in_reset)
@@ -117,6 +118,7 @@ void ide_submit(struct ide_drive *drive, enum disk_operation operation, u64 offs
 {
     struct ide_channel *channel = drive->channel;
     channel->part[0] = (struct iovec){channel->buffer + at, bytes};
+    channel->gpa[0] = IDE_IN_BUFFER;
     channel->parts = 1;
     ide_submit_parts(drive, operation, offset, bytes, done);
 }

@@ -25,6 +25,8 @@
 #define IDE_PARTS_WANTED 256
 #define IDE_PARTS_MAX    (IDE_PARTS_WANTED + DISK_SECTOR_BYTES / 2 + 1)
 
+#define IDE_IN_BUFFER UINT64_MAX
+
 #define CD_SECTOR_BYTES 2048
 
 enum ide_kind { IDE_ABSENT, IDE_DISK, IDE_CDROM };
@@ -135,7 +137,7 @@ struct ide_channel {
     void (*io_done)(struct ide_channel *channel, int error);
     unsigned parts;
     struct iovec part[IDE_PARTS_MAX];
-    u64 gpa[IDE_PARTS_MAX]; /* of each part, UINT64_MAX for those in buffer */
+    u64 gpa[IDE_PARTS_MAX]; /* of each part, or IDE_IN_BUFFER */
     struct ata_transfer ata;
     struct packet_transfer packet;
     struct ide_dma dma;
@@ -186,6 +188,8 @@ void ide_dma_disk(struct ide_drive *drive, bool to_guest, u64 offset, u64 bytes,
                   void (*finished)(struct ide_channel *channel, int error));
 void ide_dma_buffer(struct ide_drive *drive, bool to_guest, u32 bytes,
                     void (*finished)(struct ide_channel *channel, int error));
+/* The request is done, whatever became of its command: say which RAM it has changed. */
+void ide_dma_landed(struct ide_channel *channel);
 /* Bus master registers: command, status, table. */
 u8 ide_master_read(struct ide_channel *channel, u32 offset);
 void ide_master_write(struct ide_channel *channel, u32 offset, u8 value);

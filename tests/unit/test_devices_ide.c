@@ -333,6 +333,18 @@ static void test_resets(void)
     control(0);
     CHECK_EQ(in(STATUS), READY);
 
+    put_table((const u32[][2]){{0x20000, 0x600}}, 1); /* what DMA has put into RAM is told of all the same */
+    address(3, 3);
+    out(COMMAND, 0xc8);
+    start_master(true);
+    control(0x04);
+    control(0);
+    settle();
+    CHECK_EQ(in(STATUS), READY);
+    CHECK(!memcmp(memory.ram + 0x20000, disk.data + 3 * 512, 0x600));
+    CHECK_EQ(memory.written, 0x600);
+    stop_master();
+
     out(COMMAND, 0x90);
     CHECK(irq);
     CHECK_EQ(in(ERROR), 1);
