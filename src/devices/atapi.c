@@ -261,21 +261,14 @@ static void packet(struct ide_drive *drive)
 
 /* --- ATA commands of a packet device --- */
 
-static void taken(struct ide_channel *channel)
-{
-    channel->active->status = IDE_DRDY | IDE_DSC;
-    channel->active = NULL;
-}
-
 static void identify_packet(struct ide_drive *drive)
 {
     ata_identify(drive, drive->channel->buffer);
-    ide_begin_block(drive, true, 0, DISK_SECTOR_BYTES, taken);
-    ide_interrupt(drive);
+    ide_give_sector(drive);
 }
 
-/* How a host finds out that this is no disk (8.15.5.2). */
-static void identify(struct ide_drive *drive)
+/* IDENTIFY DEVICE and READ SECTORS: how a host finds out that this is no disk (8.15.5.2, 8.34.5). */
+static void tell_apart(struct ide_drive *drive)
 {
     ide_signature(drive);
     ide_fail(drive, IDE_ABRT);
@@ -291,14 +284,12 @@ static void device_reset(struct ide_drive *drive)
 
 static void set_features(struct ide_drive *drive)
 {
-    if (drive->now.feature == 0x03) {
-        drive->transfer_mode = drive->now.count;
+    bool good = drive->now.feature == 0x03 ? ata_set_transfer_mode(drive, drive->now.count)
+                                           : drive->now.feature == 0x66 || drive->now.feature == 0xcc;
+    if (good)
         ide_finish(drive);
-    } else if (drive->now.feature == 0x66 || drive->now.feature == 0xcc) {
-        ide_finish(drive);
-    } else {
+    else
         ide_fail(drive, IDE_ABRT);
-    }
 }
 
 static void check_power(struct ide_drive *drive)
@@ -311,9 +302,9 @@ static const struct {
     u8 opcode;
     void (*run)(struct ide_drive *drive);
 } ata_rows[] = {
-    {0x08, device_reset}, {0xa0, packet},     {0xa1, identify_packet},
-    {0xe0, ide_finish},   {0xe1, ide_finish}, {0xe5, check_power},
-    {0xe6, ide_finish},   {0xec, identify},   {0xef, set_features},
+    {0x08, device_reset}, {0x20, tell_apart},   {0xa0, packet},      {0xa1, identify_packet},
+    {0xe0, ide_finish},   {0xe1, ide_finish},   {0xe5, check_power}, {0xe6, ide_finish},
+    {0xec, tell_apart},   {0xef, set_features},
 };
 
 void atapi_command(struct ide_drive *drive, u8 opcode)

@@ -47,12 +47,16 @@ void ide_interrupt(struct ide_drive *drive)
 
 /* --- the ends of commands --- */
 
-static void end_command(struct ide_drive *drive, u8 status, u8 error)
+static void stop_transfer(struct ide_channel *channel)
 {
-    struct ide_channel *channel = drive->channel;
-    channel->active = NULL;
     channel->at = channel->end = 0;
     channel->dma.wanted = false;
+}
+
+static void end_command(struct ide_drive *drive, u8 status, u8 error)
+{
+    drive->channel->active = NULL;
+    stop_transfer(drive->channel);
     drive->status = status;
     drive->error = error;
     ide_interrupt(drive);
@@ -78,6 +82,18 @@ void ide_begin_block(struct ide_drive *drive, bool to_guest, u32 at, u32 bytes,
     channel->end = at + bytes;
     channel->block_done = done;
     drive->status = IDE_DRDY | IDE_DSC | IDE_DRQ;
+}
+
+void ide_taken(struct ide_channel *channel)
+{
+    channel->active->status = IDE_DRDY | IDE_DSC;
+    channel->active = NULL;
+}
+
+void ide_give_sector(struct ide_drive *drive)
+{
+    ide_begin_block(drive, true, 0, DISK_SECTOR_BYTES, ide_taken);
+    ide_interrupt(drive);
 }
 
 /* --- the disk --- */
@@ -147,12 +163,6 @@ static void reset_drive(struct ide_drive *drive, bool hard)
         ata_reset(drive, hard);
     else
         atapi_reset(drive);
-}
-
-static void stop_transfer(struct ide_channel *channel)
-{
-    channel->at = channel->end = 0;
-    channel->dma.wanted = false;
 }
 
 static void reset_now(struct ide_channel *channel)
@@ -314,12 +324,10 @@ static u8 read_register(struct ide_channel *channel, u32 offset)
 /* --- the data port --- */
 
 /* How many of `bytes` the DRQ block has, in this direction. */
-static u32 at_port(const struct ide_channel *channel, bool to_guest, u32 bytes)
+static u32 at_port(struct ide_channel *channel, bool to_guest, u32 bytes)
 {
     u32 left = channel->end - channel->at;
-    if (!channel->active || channel->active != &channel->drive[channel->device & IDE_DEV ? 1 : 0] ||
-        channel->port_to_guest != to_guest)
-        return 0;
+    if (channel->active != selected(channel) || channel->port_to_guest != to_guest) return 0;
     return bytes < left ? bytes : left;
 }
 

@@ -90,6 +90,7 @@ struct ata_transfer {
     u32 buffered;  /* PIO: sectors in buffer */
     u32 taken;     /* PIO: of them, those that the guest has taken or given */
     bool ext, flush_after, block_by_block;
+    bool verify;           /* read, and give it to nobody */
     u32 trim_at, trim_end; /* DATA SET MANAGEMENT: the entry in buffer */
 };
 
@@ -172,6 +173,10 @@ void ide_fail(struct ide_drive *drive, u8 error);
  * it. */
 void ide_begin_block(struct ide_drive *drive, bool to_guest, u32 at, u32 bytes,
                      void (*done)(struct ide_channel *channel));
+/* done() of the last block that a PIO command gives: it is over, and no interrupt follows. */
+void ide_taken(struct ide_channel *channel);
+/* A command whose data are buffer[0, DISK_SECTOR_BYTES). */
+void ide_give_sector(struct ide_drive *drive);
 void ide_interrupt(struct ide_drive *drive);
 void ide_signature(struct ide_drive *drive);
 /* Submit a request; the drive is BSY until done(). Its memory: `parts` of part[], */
@@ -207,8 +212,14 @@ void ata_identify(const struct ide_drive *drive, u8 *to);
 /* Sectors of a command, in whatever addressing: false if it is none of the disk's, and has failed. */
 bool ata_address(struct ide_drive *drive, bool ext, u64 *sector, u32 *count);
 void ata_put_address(struct ide_drive *drive, bool ext, u64 sector);
+/* The geometry that a disk offers: as many cylinders of it as are told of at most. What addresses of 28 bits
+ * reach. */
+enum { ATA_HEADS = 16, ATA_PER_TRACK = 63, ATA_LBA28_SECTORS = 0x0fffffff };
+/* SET FEATURES: false if there is no such transfer mode. */
+bool ata_set_transfer_mode(struct ide_drive *drive, u8 mode);
 enum { ATA_EXT = 1, ATA_WRITE = 2, ATA_MULTIPLE = 4, ATA_FUA = 8 };
 void ata_pio(struct ide_drive *drive, unsigned how);
+void ata_verify(struct ide_drive *drive, unsigned how);
 void ata_dma(struct ide_drive *drive, unsigned how);
 void ata_trim(struct ide_drive *drive, unsigned how);
 void ata_smart(struct ide_drive *drive, unsigned how);

@@ -82,7 +82,13 @@ static void test_identify(void)
     CHECK_EQ(in(LBA_MID), 0x14);
     CHECK_EQ(in(STATUS), 0);
     CHECK(!irq);
-    out(COMMAND, 0x20);
+    out(LBA_MID, 0);
+    out(COMMAND, 0x20); /* no disk: the signature tells */
+    CHECK_EQ(in(ERROR), IDE_ABRT);
+    CHECK_EQ(in(LBA_MID), 0x14);
+    out(FEATURE, 0x03);
+    out(COUNT, 0x47); /* there is no such mode */
+    out(COMMAND, 0xef);
     CHECK_EQ(in(ERROR), IDE_ABRT);
     CHECK_EQ(PACKET(0x12, 0, 0, 0, 96), READY);
     CHECK_EQ(got_bytes, 36);

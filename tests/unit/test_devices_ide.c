@@ -166,6 +166,7 @@ static void test_addresses(void)
 
     address(DISK_SECTORS - 1, 1);
     out(COMMAND, 0x40);
+    settle();
     CHECK_EQ(in(STATUS), READY);
     address(DISK_SECTORS - 1, 2);
     out(COMMAND, 0x40);
@@ -552,6 +553,18 @@ static void test_errors(void)
     CHECK_EQ(in(ERROR), IDE_UNC);
     CHECK_EQ(in(LBA_LOW), 105);
     CHECK_EQ(in(COUNT), 5);
+    address_ext(80, 600); /* READ VERIFY SECTORS looks at them, too, and gives nothing */
+    out(COMMAND, 0x42);
+    settle();
+    CHECK(irq);
+    CHECK_EQ(in(STATUS), FAILED);
+    CHECK_EQ(in(ERROR), IDE_UNC);
+    CHECK_EQ(in(LBA_LOW), 105);
+    address_ext(106, 600);
+    out(COMMAND, 0x42);
+    settle();
+    CHECK_EQ(in(STATUS), READY);
+    CHECK_EQ(in(LBA_LOW), 705 & 0xff);
 
     put_table((const u32[][2]){{0x20000, 0x1000}}, 1);
     address(104, 8);
