@@ -2,14 +2,14 @@
  * The CD drive: the PACKET command's phases (ATA/ATAPI-6 9.8 and 9.9), sense data, and the commands that
  * concern the tray.
  *
- * The sector count register is the interrupt reason: 1 while the packet is awaited, 2 while data go to the
- * guest, 3 at the end.
+ * The sector count register is the interrupt reason: 1 while the packet is awaited, 0 and 2 while data come
+ * from the guest or go to it, 3 at the end.
  */
 #include "atapi.h"
 
 #include <string.h>
 
-enum { REASON_PACKET = 1, REASON_TO_GUEST = 2, REASON_END = 3 };
+enum { REASON_FROM_GUEST, REASON_PACKET, REASON_TO_GUEST, REASON_END };
 enum { PACKET_BYTES = 12, PACKET_FEATURE_DMA = 1, PACKET_FEATURE_OVERLAP = 2 };
 
 /* --- the ends --- */
@@ -27,9 +27,50 @@ void atapi_fail(struct ide_drive *drive, enum sense_key key, enum sense_code cod
     ide_fail(drive, (u8)(key << 4 | (key == SENSE_ILLEGAL_REQUEST ? IDE_ABRT : 0)));
 }
 
-/* --- data for the guest --- */
+/* --- data from and for the guest --- */
 
-static void offer_block(struct ide_drive *drive);
+static void move_block(struct ide_drive *drive);
+
+static void block_moved(struct ide_channel *channel)
+{
+    if (channel->packet.at < channel->packet.end)
+        move_block(channel->active);
+    else
+        channel->packet.moved(channel);
+}
+
+/* Blocks are of an even length, but for the last one. */
+static void move_block(struct ide_drive *drive)
+{
+    struct packet_transfer *p = &drive->channel->packet;
+    u32 bytes = p->end - p->at;
+    if (bytes > p->limit) bytes = p->limit;
+    drive->now.count = p->to_guest ? REASON_TO_GUEST : REASON_FROM_GUEST;
+    drive->now.lba_mid = (u8)bytes;
+    drive->now.lba_high = (u8)(bytes >> 8);
+    ide_begin_block(drive, p->to_guest, p->at, bytes, block_moved);
+    p->at += bytes;
+    ide_interrupt(drive);
+}
+
+static void dma_moved(struct ide_channel *channel, int error)
+{
+    channel->packet.moved(channel);
+}
+
+static void move(struct ide_drive *drive, bool to_guest, u32 bytes,
+                 void (*moved)(struct ide_channel *channel))
+{
+    struct packet_transfer *p = &drive->channel->packet;
+    p->to_guest = to_guest;
+    p->at = 0;
+    p->end = bytes;
+    p->moved = moved;
+    if (p->dma)
+        ide_dma_buffer(drive, to_guest, bytes, dma_moved);
+    else
+        move_block(drive);
+}
 
 static void all_taken(struct ide_channel *channel)
 {
@@ -39,42 +80,14 @@ static void all_taken(struct ide_channel *channel)
         atapi_succeed(channel->active);
 }
 
-static void block_taken(struct ide_channel *channel)
-{
-    if (channel->packet.at < channel->packet.end)
-        offer_block(channel->active);
-    else
-        all_taken(channel);
-}
-
-/* Blocks are of an even length, but for the last one. */
-static void offer_block(struct ide_drive *drive)
-{
-    struct packet_transfer *p = &drive->channel->packet;
-    u32 bytes = p->end - p->at;
-    if (bytes > p->limit) bytes = p->limit;
-    drive->now.count = REASON_TO_GUEST;
-    drive->now.lba_mid = (u8)bytes;
-    drive->now.lba_high = (u8)(bytes >> 8);
-    ide_begin_block(drive, true, p->at, bytes, block_taken);
-    p->at += bytes;
-    ide_interrupt(drive);
-}
-
-static void dma_taken(struct ide_channel *channel, int error)
-{
-    all_taken(channel);
-}
-
 void atapi_offer(struct ide_drive *drive, u32 bytes)
 {
-    struct packet_transfer *p = &drive->channel->packet;
-    p->at = 0;
-    p->end = bytes;
-    if (p->dma)
-        ide_dma_buffer(drive, true, bytes, dma_taken);
-    else
-        offer_block(drive);
+    move(drive, true, bytes, all_taken);
+}
+
+void atapi_ask(struct ide_drive *drive, u32 bytes, void (*given)(struct ide_channel *channel))
+{
+    move(drive, false, bytes, given);
 }
 
 void atapi_reply(struct ide_drive *drive, u32 bytes, u32 allocated)
@@ -202,6 +215,7 @@ static const struct packet_row rows[256] = {
     [0x00] = {test_unit_ready, MEDIUM},
     [0x03] = {request_sense, ALWAYS | PACKET_KEEPS_SENSE},
     [0x12] = {atapi_inquiry, ALWAYS},
+    [MODE_SELECT6] = {atapi_mode_select6, 0},
     [0x1a] = {atapi_mode_sense6, 0},
     [0x1b] = {start_stop_unit, 0},
     [0x1e] = {prevent_allow, 0},
@@ -213,6 +227,7 @@ static const struct packet_row rows[256] = {
     [0x46] = {atapi_get_configuration, ALWAYS},
     [0x4a] = {get_event_status, ALWAYS},
     [0x51] = {atapi_read_disc_information, MEDIUM},
+    [0x55] = {atapi_mode_select10, 0},
     [0x5a] = {atapi_mode_sense10, 0},
     [0xa8] = {atapi_read12, MEDIUM},
     [0xad] = {atapi_read_dvd_structure, MEDIUM},
@@ -325,4 +340,6 @@ void atapi_reset(struct ide_drive *drive)
     drive->cd.sense = (struct scsi_sense){0};
     drive->cd.was_reset = true;
     drive->cd.locked = false;
+    drive->cd.recovery = CD_DEFAULT_RECOVERY;
+    drive->cd.retries = CD_DEFAULT_RETRIES;
 }

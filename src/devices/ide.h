@@ -59,6 +59,7 @@ struct cd_drive {
     bool was_reset; /* unit attention: power-on or reset */
     u8 event;       /* GET EVENT STATUS NOTIFICATION: media event not yet told */
     struct scsi_sense sense;
+    u8 recovery, retries; /* what MODE SELECT may change: error recovery */
 };
 
 struct ide_channel;
@@ -98,10 +99,12 @@ struct ata_transfer {
 struct packet_transfer {
     u8 command[12];
     bool dma;
-    u32 limit;   /* bytes a DRQ block at most */
-    u32 at, end; /* of buffer: what is there for the guest */
-    u64 sector;  /* the next one of the disc */
-    u32 left;    /* sectors that have not been read yet */
+    bool to_guest;
+    u32 limit;                                  /* bytes a DRQ block at most */
+    u32 at, end;                                /* of buffer: what is to be moved yet */
+    void (*moved)(struct ide_channel *channel); /* all of it has been */
+    u64 sector;                                 /* the next one of the disc */
+    u32 left;                                   /* sectors that have not been read yet */
     u32 sector_bytes;
     u8 parts; /* READ CD: which parts of a sector are wanted */
 };

@@ -293,6 +293,73 @@ static void test_medium(void)
     rig_stop();
 }
 
+/* MODE SELECT(10), or (6), with this list, by PIO in blocks of `limit` or (0) by DMA. */
+static u8 select_mode(u8 opcode, const u8 *list, u8 bytes, u16 limit)
+{
+    const u8 command[12] = {opcode, 0x10, 0, 0, opcode == 0x15 ? bytes : 0, 0, 0, 0, bytes};
+    out(DEVICE, 0xb0);
+    out(FEATURE, !limit);
+    out(LBA_MID, (u8)limit);
+    out(LBA_HIGH, 0);
+    out(COMMAND, 0xa0);
+    write_words(command, 12);
+    if (!limit) {
+        memcpy(memory.ram + 0x20000, list, bytes);
+        put_table((const u32[][2]){{0x20000, 0x100}}, 1);
+        start_master(false);
+        stop_master();
+        CHECK(irq);
+        return in(STATUS);
+    }
+    for (unsigned at = 0; at < bytes;) {
+        CHECK(irq);
+        CHECK_EQ(in(STATUS), READY_DATA);
+        CHECK_EQ(in(COUNT), 0);
+        u8 now = in(LBA_MID);
+        CHECK_EQ(now, bytes - at < limit ? bytes - at : limit);
+        if (!now) break;
+        write_words(list + at, now);
+        at += now;
+    }
+    CHECK(irq);
+    CHECK_EQ(in(COUNT), REASON_END);
+    return in(STATUS);
+}
+
+static void test_mode_select(void)
+{
+    start();
+    u8 list[8 + 8 + 8] = {[8] = 0x01, 6, 0x04, 20, [16] = 0x0d, 6, 0, 0, 0, 60, 0, 75};
+    CHECK_EQ(select_mode(0x55, list, 24, 10), READY);
+    CHECK_EQ(PACKET(0x5a, 0, 0x01, 0, 0, 0, 0, 0, 16), READY);
+    CHECK_EQ(got[10] << 8 | got[11], 0x0414);
+    CHECK_EQ(PACKET(0x5a, 0, 0x41, 0, 0, 0, 0, 0, 16), READY); /* changeable, */
+    CHECK_EQ(got[9] << 16 | got[10] << 8 | got[11], 0x0637ff);
+    CHECK_EQ(PACKET(0x5a, 0, 0x81, 0, 0, 0, 0, 0, 16), READY); /* default */
+    CHECK_EQ(got[10] << 8 | got[11], 0x0005);
+    list[11] = 30;
+    list[21] = 61; /* what cannot be changed: then nothing is */
+    expect_sense(select_mode(0x55, list, 24, 0), 5, 0x2600);
+    PACKET(0x5a, 0, 0x01, 0, 0, 0, 0, 0, 16);
+    CHECK_EQ(got[11], 20);
+    CHECK_EQ(select_mode(0x55, list, 16, 0), READY);
+    PACKET(0x5a, 0, 0x01, 0, 0, 0, 0, 0, 16);
+    CHECK_EQ(got[11], 30);
+    CHECK_EQ(select_mode(0x15, (const u8[]){0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 8, 0, 1, 6, 0, 7, 0, 0, 0, 0}, 20,
+                         256 - 2),
+             READY); /* a block descriptor before it */
+    CHECK_EQ(PACKET(0x1a, 0, 0x01, 0, 12), READY);
+    CHECK_EQ(got[7], 7);
+    expect_sense(select_mode(0x55, list, 7, 6), 5, 0x1a00); /* less than a header, than a page */
+    expect_sense(select_mode(0x55, list, 9, 6), 5, 0x1a00);
+    expect_sense(select_mode(0x55, list, 15, 6), 5, 0x1a00);
+    list[8] = 0x05; /* no such page */
+    expect_sense(select_mode(0x55, list, 16, 8), 5, 0x2600);
+    CHECK_EQ(PACKET(0x55, 0x10), READY); /* no list */
+    expect_sense(PACKET(0x55, 0x11, 0, 0, 0, 0, 0, 0, 8), 5, 0x2400);
+    rig_stop();
+}
+
 static void test_informing(void)
 {
     start();
@@ -350,5 +417,6 @@ int main(void)
     test_dma();
     test_medium();
     test_informing();
+    test_mode_select();
     return check_report();
 }
