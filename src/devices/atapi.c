@@ -20,11 +20,40 @@ void atapi_succeed(struct ide_drive *drive)
     ide_finish(drive);
 }
 
-void atapi_fail(struct ide_drive *drive, enum sense_key key, enum sense_code code)
+static void set_sense(struct ide_drive *drive, enum sense_key key, enum sense_code code)
 {
     drive->cd.sense = (struct scsi_sense){(u8)key, (u8)(code >> 8), (u8)code};
+}
+
+void atapi_fail(struct ide_drive *drive, enum sense_key key, enum sense_code code)
+{
+    set_sense(drive, key, code);
     drive->now.count = REASON_END;
     ide_fail(drive, (u8)(key << 4 | (key == SENSE_ILLEGAL_REQUEST ? IDE_ABRT : 0)));
+}
+
+/* The attention that is to be told first; it counts as told. */
+static enum sense_code take_attention(struct ide_drive *drive)
+{
+    bool reset = drive->cd.was_reset;
+    if (reset)
+        drive->cd.was_reset = false;
+    else
+        drive->cd.changed = false;
+    return reset ? ASC_POWER_ON_OR_RESET : ASC_MEDIUM_CHANGED;
+}
+
+/* The drive has something to tell first, or there is no medium: then the command has failed. */
+static bool is_hindered(struct ide_drive *drive, u8 flags)
+{
+    const struct cd_drive *cd = &drive->cd;
+    if (!(flags & PACKET_DESPITE_ATTENTION) && (cd->was_reset || cd->changed))
+        atapi_fail(drive, SENSE_UNIT_ATTENTION, take_attention(drive));
+    else if (flags & PACKET_NEEDS_MEDIUM && !cd_has_medium(drive))
+        atapi_fail(drive, SENSE_NOT_READY, cd->tray_open ? ASC_TRAY_OPEN : ASC_TRAY_CLOSED_EMPTY);
+    else
+        return false;
+    return true;
 }
 
 /* --- data from and for the guest --- */
@@ -74,10 +103,11 @@ static void move(struct ide_drive *drive, bool to_guest, u32 bytes,
 
 static void all_taken(struct ide_channel *channel)
 {
-    if (channel->packet.left)
-        atapi_read_on(channel->active);
-    else
-        atapi_succeed(channel->active);
+    struct ide_drive *drive = channel->active;
+    if (!channel->packet.left)
+        atapi_succeed(drive);
+    else if (!is_hindered(drive, PACKET_NEEDS_MEDIUM)) /* the disc may be another one by now */
+        atapi_read_on(drive);
 }
 
 void atapi_offer(struct ide_drive *drive, u32 bytes)
@@ -101,21 +131,12 @@ void atapi_reply(struct ide_drive *drive, u32 bytes, u32 allocated)
 
 /* --- sense --- */
 
-static struct scsi_sense attention(struct ide_drive *drive)
-{
-    enum sense_code code = drive->cd.was_reset ? ASC_POWER_ON_OR_RESET : ASC_MEDIUM_CHANGED;
-    if (drive->cd.was_reset)
-        drive->cd.was_reset = false;
-    else
-        drive->cd.changed = false;
-    return (struct scsi_sense){SENSE_UNIT_ATTENTION, (u8)(code >> 8), (u8)code};
-}
-
 static void request_sense(struct ide_drive *drive, const u8 *command)
 {
     u8 *reply = drive->channel->buffer;
     struct cd_drive *cd = &drive->cd;
-    if (!cd->sense.key && (cd->was_reset || cd->changed)) cd->sense = attention(drive);
+    if (!cd->sense.key && (cd->was_reset || cd->changed))
+        set_sense(drive, SENSE_UNIT_ATTENTION, take_attention(drive));
     memset(reply, 0, 18);
     reply[0] = 0x70; /* current error, fixed format */
     reply[2] = cd->sense.key;
@@ -240,23 +261,17 @@ static const struct packet_row rows[256] = {
 static void run_packet(struct ide_channel *channel)
 {
     struct ide_drive *drive = channel->active;
-    struct cd_drive *cd = &drive->cd;
     struct packet_transfer *p = &channel->packet;
     memcpy(p->command, channel->buffer, PACKET_BYTES);
     const struct packet_row *row = &rows[p->command[0]];
     drive->status = IDE_BSY;
     p->left = 0;
-    if (!(row->flags & PACKET_KEEPS_SENSE)) cd->sense = (struct scsi_sense){0};
-    if (!(row->flags & PACKET_DESPITE_ATTENTION) && (cd->was_reset || cd->changed)) {
-        struct scsi_sense sense = attention(drive);
-        atapi_fail(drive, sense.key, (enum sense_code)(sense.asc << 8 | sense.ascq));
-    } else if (!row->run) {
-        atapi_fail(drive, SENSE_ILLEGAL_REQUEST, ASC_INVALID_OPCODE);
-    } else if (row->flags & PACKET_NEEDS_MEDIUM && !cd_has_medium(drive)) {
-        atapi_fail(drive, SENSE_NOT_READY, cd->tray_open ? ASC_TRAY_OPEN : ASC_TRAY_CLOSED_EMPTY);
-    } else {
+    if (!(row->flags & PACKET_KEEPS_SENSE)) drive->cd.sense = (struct scsi_sense){0};
+    if (is_hindered(drive, row->flags)) return;
+    if (row->run)
         row->run(drive, p->command);
-    }
+    else
+        atapi_fail(drive, SENSE_ILLEGAL_REQUEST, ASC_INVALID_OPCODE);
 }
 
 /* A byte count of 0 cannot bring data; it is taken for the most there can be. */

@@ -10,6 +10,7 @@ enum { REASON_PACKET = 1, REASON_TO_GUEST = 2, REASON_END = 3 };
 static u8 got[0x40000];
 static u32 got_bytes;
 static unsigned blocks;
+static unsigned change_after; /* blocks, if not 0: somebody exchanges the disc */
 
 /* A packet by PIO, and all it gives, into got. */
 static u8 packet(const u8 *command, u16 limit)
@@ -38,7 +39,7 @@ static u8 packet(const u8 *command, u16 limit)
         if (!bytes || got_bytes + bytes > sizeof(got) - 1) return 0;
         read_words(got + got_bytes, bytes);
         got_bytes += bytes;
-        blocks++;
+        if (++blocks == change_after) ide_medium_changed(&channel.drive[1]);
     }
 }
 
@@ -290,6 +291,9 @@ static void test_medium(void)
     CHECK_EQ(got[2], 6);
     CHECK_EQ(PACKET(0x25), READY);
     CHECK_EQ(got[2] << 8 | got[3], CD_SECTORS - 5);
+    change_after = 2; /* in the middle of a command: what it gives is of one disc */
+    expect_sense(PACKET(0xa8, 0, 0, 0, 0, 100, 0, 0, 0, 120), 6, 0x2800);
+    change_after = 0;
     rig_stop();
 }
 
