@@ -52,6 +52,7 @@ static bool open_drive(struct drive *drive, struct vm *vm, const struct drive_op
     drive->index = option->index;
     drive->medium = option->medium;
     drive->id = option->id;
+    drive->serial = option->serial;
     drive->boot_index = option->boot_index;
     name_drive(name, sizeof(name), option, option->file);
     struct block_disk *block = &drive->block;

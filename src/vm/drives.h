@@ -14,7 +14,7 @@ struct drive {
     enum drive_interface interface;
     unsigned index;
     enum drive_medium medium;
-    const char *id; /* NULL: none */
+    const char *id, *serial; /* NULL: none */
     /* For firmware, by the controller or the option: where it tries this drive (from 1 on; 0: after all that
      * have an index), and the PCI slot of a device for this drive alone (0: it has none). */
     unsigned boot_index;

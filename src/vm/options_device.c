@@ -85,6 +85,21 @@ static bool set_slot(struct device_option *d, const char *value)
     return slot >= 1 && slot < 32 && (!*end || !strcmp(end, ".0") || !strcmp(end, ".0x0"));
 }
 
+/* ide.0, ide.1 */
+static bool set_bus(struct device_option *d, const char *value)
+{
+    d->place_given = true;
+    d->bus = value && !strcmp(value, "ide.1");
+    return d->bus || (value && !strcmp(value, "ide.0"));
+}
+
+static bool set_unit(struct device_option *d, const char *value)
+{
+    d->place_given = true;
+    d->unit = value && !strcmp(value, "1");
+    return d->unit || (value && !strcmp(value, "0"));
+}
+
 static bool set_no_legacy(struct device_option *d, const char *value)
 {
     return (value && !strcmp(value, "auto")) || set_switch(&d->no_legacy, value);
@@ -111,6 +126,19 @@ static const struct key_row pci_keys[] = {
 static const struct key_row block_keys[] = {
     {"drive", "the id of a drive", set_drive_id},
     {"serial", "a text", set_serial_number},
+    {"bootindex", "a number up to 99", set_boot_index},
+    {NULL, NULL, NULL},
+};
+static const struct key_row ide_keys[] = {
+    {"id", "a name", set_nothing},
+    {"bus", "ide.0 or ide.1", set_bus},
+    {"unit", "0 or 1", set_unit},
+    {NULL, NULL, NULL},
+};
+static const struct key_row floppy_keys[] = {
+    {"id", "a name", set_nothing},
+    {"unit", "0 or 1", set_unit},
+    {"drive", "the id of a drive", set_drive_id},
     {"bootindex", "a number up to 99", set_boot_index},
     {NULL, NULL, NULL},
 };
@@ -161,11 +189,32 @@ static struct device_option *new_device(struct options *o, enum device_kind kind
     return d;
 }
 
+static bool needs_drive(const struct device_option *d, struct list *list, struct complaint *c)
+{
+    return d->drive ? true : COMPLAIN(c, "-device %s needs drive=ID", list->name);
+}
+
 static bool add_virtio_blk(struct options *o, struct list *list, struct complaint *c)
 {
     struct device_option *d = new_device(o, DEVICE_VIRTIO_BLK, c);
-    if (!d || !read_keys(list, d, pci_keys, block_keys, c)) return false;
-    return d->drive ? true : COMPLAIN(c, "-device %s needs drive=ID", list->name);
+    return d && read_keys(list, d, pci_keys, block_keys, c) && needs_drive(d, list, c);
+}
+
+static bool add_ide(struct options *o, struct list *list, struct complaint *c)
+{
+    struct device_option *d = new_device(o, DEVICE_DRIVE, c);
+    if (!d) return false;
+    d->interface = DRIVE_IDE;
+    d->medium = !strcmp(list->name, "ide-cd") ? MEDIUM_CDROM : MEDIUM_DISK;
+    return read_keys(list, d, ide_keys, block_keys, c) && needs_drive(d, list, c);
+}
+
+static bool add_floppy(struct options *o, struct list *list, struct complaint *c)
+{
+    struct device_option *d = new_device(o, DEVICE_DRIVE, c);
+    if (!d) return false;
+    d->interface = DRIVE_FLOPPY;
+    return read_keys(list, d, floppy_keys, no_keys, c) && needs_drive(d, list, c);
 }
 
 static bool add_virtio_rng(struct options *o, struct list *list, struct complaint *c)
@@ -228,8 +277,13 @@ static const struct {
     const char *name;
     bool (*add)(struct options *o, struct list *list, struct complaint *c);
 } devices[] = {
-    {"virtio-blk-pci", add_virtio_blk},       {"virtio-rng-pci", add_virtio_rng},
-    {"virtio-serial-pci", add_virtio_serial}, {"virtconsole", add_virtconsole},
+    {"ide-hd", add_ide},
+    {"ide-cd", add_ide},
+    {"floppy", add_floppy},
+    {"virtio-blk-pci", add_virtio_blk},
+    {"virtio-rng-pci", add_virtio_rng},
+    {"virtio-serial-pci", add_virtio_serial},
+    {"virtconsole", add_virtconsole},
     {"isa-debug-exit", add_debug_exit},
 };
 
@@ -295,6 +349,38 @@ static bool set_chardev(struct options *o, const char *value, struct complaint *
                            CHARDEVS_MAX);
 }
 
+#define SAY(...) (snprintf(error, error_bytes, __VA_ARGS__), false)
+
+static bool place(const struct device_option *d, struct drive_options *drives, char *error,
+                  size_t error_bytes)
+{
+    struct drive_option *drive = NULL;
+    for (unsigned n = 0; n < drives->count; n++)
+        if (drives->drive[n].id && !strcmp(drives->drive[n].id, d->drive)) drive = &drives->drive[n];
+    if (!drive) return SAY("there is no -drive with the id \"%s\"", d->drive);
+    if (drive->interface != DRIVE_NONE)
+        return SAY("the drive \"%s\" has a place already; one for a -device has if=none", d->drive);
+    if (drive->medium == MEDIUM_CDROM && d->medium != MEDIUM_CDROM)
+        return SAY("the drive \"%s\" has media=cdrom: that is for -device ide-cd", d->drive);
+    drive->interface = d->interface;
+    drive->medium = d->medium;
+    drive->read_only |= d->medium == MEDIUM_CDROM;
+    drive->index = d->bus * 2 + d->unit;
+    drive->index_given = d->place_given;
+    if (d->boot_index) drive->boot_index = d->boot_index;
+    return !d->serial || set_string(&drive->serial, d->serial);
+}
+
+bool device_options_place(const struct device_options *options, struct drive_options *drives, char *error,
+                          size_t error_bytes)
+{
+    for (unsigned n = 0; n < options->count; n++)
+        if (options->device[n].kind == DEVICE_DRIVE &&
+            !place(&options->device[n], drives, error, error_bytes))
+            return false;
+    return true;
+}
+
 bool device_options_settle(struct device_options *options, char *error, size_t error_bytes)
 {
     for (unsigned n = 0; n < options->count; n++) {
@@ -332,7 +418,7 @@ bool device_options_use(const struct device_options *options, const char *back_e
 }
 
 static const struct option_row rows[] = {
-    {"device", "DEVICE,...", "virtio-blk-pci,drive=ID, virtio-rng-pci, virtio-serial-pci, ... as in QEMU",
+    {"device", "DEVICE,...", "ide-hd,drive=ID, ide-cd, virtio-blk-pci, virtio-rng-pci, ... as in QEMU",
      .set = set_device},
     {"chardev", "KIND,id=ID", "stdio, null or file,path=FILE, for a -device that names it",
      .set = set_chardev},

@@ -253,8 +253,6 @@ bool drive_options_add(struct drive_options *options, const char *list, char *er
         r.drive->index_given = true;
     }
     if (r.drive->medium == MEDIUM_CDROM) r.drive->read_only = true;
-    if (!r.drive->file && r.drive->medium == MEDIUM_DISK && r.drive->interface != DRIVE_FLOPPY)
-        return SAY("-drive: a disk needs file=FILE");
     if (r.drive->interface == DRIVE_NONE && !r.drive->id)
         return SAY("-drive: if=none is for a -device that names the drive, which needs an id=NAME");
     return true;
@@ -294,6 +292,8 @@ static bool settle(const struct drive_options *options, struct drive_option *dri
     for (unsigned n = 0; drive->id && n < options->count; n++)
         if (&options->drive[n] != drive && options->drive[n].id && !strcmp(options->drive[n].id, drive->id))
             return SAY("there are two drives with the id \"%s\"", drive->id);
+    if (!drive->file && drive->medium == MEDIUM_DISK && drive->interface != DRIVE_FLOPPY)
+        return SAY("-drive: a disk needs file=FILE");
     if (drive->interface == DRIVE_NONE) return true;
     unsigned first = drive->medium == MEDIUM_CDROM && drive->interface == DRIVE_IDE ? 2 : 0;
     if (!drive->index_given) {
@@ -361,6 +361,7 @@ void drive_options_release(struct drive_options *options)
     for (unsigned n = 0; n < options->count; n++) {
         free(options->drive[n].file);
         free(options->drive[n].id);
+        free(options->drive[n].serial);
         free(options->drive[n].format);
     }
     options->count = 0;

@@ -19,8 +19,9 @@ enum drive_interface {
 enum drive_medium { MEDIUM_DISK, MEDIUM_CDROM };
 
 struct drive_option {
-    char *file; /* NULL: an empty drive */
-    char *id;   /* NULL: none */
+    char *file;   /* NULL: an empty drive */
+    char *id;     /* NULL: none */
+    char *serial; /* number, for the guest; NULL: ours */
     char *format;
     enum drive_interface interface;
     unsigned index;

@@ -159,6 +159,7 @@ static bool add(struct wire_virtio *wire, const struct device_option *option, ch
     case DEVICE_VIRTIO_BLK: return add_blk(wire, option, error, error_bytes);
     case DEVICE_VIRTIO_RNG: return add_rng(wire, option, error, error_bytes);
     case DEVICE_VIRTIO_CONSOLE: return add_console(wire, option, error, error_bytes);
+    case DEVICE_DRIVE: break;
     }
     return true;
 }

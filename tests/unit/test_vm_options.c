@@ -95,6 +95,34 @@ static void test_devices(void)
     CHECK(!strcmp(options.serial[0], "stdio"));
 }
 
+static void test_placed_drives(void)
+{
+    CHECK(parse(
+        "ringer -device ide-hd,drive=d,bus=ide.1,unit=1,serial=S77,bootindex=0 -drive if=none,id=d,file=f "
+        "-drive if=none,id=c -device ide-cd,drive=c -device floppy,drive=a,unit=1 -drive if=none,id=a -hda "
+        "g"));
+    const struct drive_option *drive = options.drives.drive;
+    CHECK_EQ(drive[0].interface, DRIVE_IDE);
+    CHECK_EQ(drive[0].index, 3);
+    CHECK_EQ(drive[0].boot_index, 1);
+    CHECK(!strcmp(drive[0].serial, "S77"));
+    CHECK_EQ(drive[1].interface, DRIVE_IDE);
+    CHECK_EQ(drive[1].index, 2);
+    CHECK(drive[1].medium == MEDIUM_CDROM && drive[1].read_only && !drive[1].file);
+    CHECK_EQ(drive[2].interface, DRIVE_FLOPPY);
+    CHECK_EQ(drive[2].index, 1);
+    CHECK(complains("ringer -device ide-hd,drive=d -drive if=none,id=d", "file"));
+    CHECK(complains("ringer -hda f -device ide-hd,drive=d", "\"d\""));
+    CHECK(complains("ringer -hda f -device ide-hd", "drive=ID"));
+    CHECK(complains("ringer -drive id=d,file=f -device ide-hd,drive=d", "if=none"));
+    CHECK(complains("ringer -drive id=d,if=none,file=f -device ide-hd,drive=d -device ide-cd,drive=d",
+                    "place"));
+    CHECK(complains("ringer -drive id=d,if=none,media=cdrom,file=f -device ide-hd,drive=d", "ide-cd"));
+    CHECK(complains("ringer -drive id=d,if=none,file=f -device ide-hd,drive=d,bus=ide.2", "ide.1"));
+    CHECK(complains("ringer -drive id=d,if=none,file=f -device ide-hd,drive=d -hda g -hdb g -hdc g -hdd g",
+                    "no place"));
+}
+
 static void test_own_options(void)
 {
     CHECK(parse("ringer run --kernel k --lockstep=1000 --cache-bytes=256K --block-limit 1 --flush-every=7 "
@@ -267,6 +295,7 @@ int main(void)
     test_both_spellings();
     test_qemu_line();
     test_devices();
+    test_placed_drives();
     test_own_options();
     test_display();
     test_commands();
