@@ -3,8 +3,6 @@
  */
 #include "ide.h"
 
-#include <string.h>
-
 /* --- addresses --- */
 
 /* At least two cylinders, even of an image that is no more than a boot sector: a BIOS keeps the last for

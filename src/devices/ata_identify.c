@@ -139,8 +139,8 @@ static void identify_cdrom(const struct ide_drive *drive, u8 *to)
         {0, 0x85c0},               /* ATAPI, CD-ROM, removable, DRQ within 50 us, packets of 12 bytes */
         {49, 0x0b00},              /* LBA, DMA, IORDY */
         {71, 30},        {72, 30}, /* ns to release the bus: it is not released */
-        {82, 0x4210},              /* NOP, DEVICE RESET, PACKET */
-        {83, SET_VALID}, {84, SET_VALID}, {85, 0x4210},
+        {82, 0x4218},              /* NOP, DEVICE RESET, PACKET, power management */
+        {83, SET_VALID}, {84, SET_VALID}, {85, 0x4218},
         {87, SET_VALID}, {126, 0}, /* byte count limit 0 is not allowed */
     };
     put_rows(to, rows, ARRAY_SIZE(rows));

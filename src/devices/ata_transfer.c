@@ -8,9 +8,6 @@
  */
 #include "ide.h"
 
-#include <assert.h>
-#include <errno.h>
-
 #define BUFFER_SECTORS (IDE_BUFFER_BYTES / DISK_SECTOR_BYTES)
 
 static u32 at_most(u32 value, u32 limit)

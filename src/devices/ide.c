@@ -105,9 +105,10 @@ static void request_done(struct disk_request *request)
     struct ide_channel *channel = request->device;
     channel->io_running = false;
     ide_dma_landed(channel);
+    if (channel->in_reset) return; /* its end resets */
     if (channel->reset_waits)
         reset_now(channel);
-    else if (!channel->in_reset)
+    else
         channel->io_done(channel, request->error);
 }
 

@@ -14,8 +14,6 @@
  */
 #include "ide.h"
 
-#include <string.h>
-
 enum { COMMAND_START = 0x01, COMMAND_TO_MEMORY = 0x08 };
 enum { STATUS_ACTIVE = 0x01, STATUS_ERROR = 0x02, STATUS_INTERRUPT = 0x04, STATUS_CAPABLE = 0x60 };
 enum { MASTER_COMMAND, MASTER_STATUS = 2, MASTER_TABLE = 4 };

@@ -333,6 +333,15 @@ static void test_resets(void)
     CHECK_EQ(in(STATUS), IDE_BSY);
     control(0);
     CHECK_EQ(in(STATUS), READY);
+    address(3, 1);
+    out(COMMAND, 0x20);
+    control(0x04);
+    control(0);
+    control(0x04);
+    settle(); /* and while it is up again */
+    CHECK_EQ(in(STATUS), IDE_BSY);
+    control(0);
+    CHECK_EQ(in(STATUS), READY);
 
     put_table((const u32[][2]){{0x20000, 0x600}}, 1); /* what DMA has put into RAM is told of all the same */
     address(3, 3);
