@@ -351,15 +351,27 @@ static bool set_chardev(struct options *o, const char *value, struct complaint *
 
 #define SAY(...) (snprintf(error, error_bytes, __VA_ARGS__), false)
 
-static bool place(const struct device_option *d, struct drive_options *drives, char *error,
-                  size_t error_bytes)
+/* The drive that a device names, which is nobody else's. */
+static struct drive_option *named_drive(const struct device_options *options, const struct device_option *d,
+                                        struct drive_options *drives, char *error, size_t error_bytes)
 {
     struct drive_option *drive = NULL;
+    bool twice = false;
     for (unsigned n = 0; n < drives->count; n++)
         if (drives->drive[n].id && !strcmp(drives->drive[n].id, d->drive)) drive = &drives->drive[n];
-    if (!drive) return SAY("there is no -drive with the id \"%s\"", d->drive);
-    if (drive->interface != DRIVE_NONE)
-        return SAY("the drive \"%s\" has a place already; one for a -device has if=none", d->drive);
+    for (const struct device_option *other = options->device; other < d; other++)
+        twice |= other->drive && !strcmp(other->drive, d->drive);
+    if (drive && !twice && drive->interface == DRIVE_NONE) return drive;
+    snprintf(error, error_bytes,
+             !drive  ? "there is no -drive with the id \"%s\""
+             : twice ? "two devices want the drive \"%s\""
+                     : "the drive \"%s\" has a place already; one for a -device has if=none",
+             d->drive);
+    return NULL;
+}
+
+static bool place(const struct device_option *d, struct drive_option *drive, char *error, size_t error_bytes)
+{
     if (drive->medium == MEDIUM_CDROM && d->medium != MEDIUM_CDROM)
         return SAY("the drive \"%s\" has media=cdrom: that is for -device ide-cd", d->drive);
     drive->interface = d->interface;
@@ -374,10 +386,12 @@ static bool place(const struct device_option *d, struct drive_options *drives, c
 bool device_options_place(const struct device_options *options, struct drive_options *drives, char *error,
                           size_t error_bytes)
 {
-    for (unsigned n = 0; n < options->count; n++)
-        if (options->device[n].kind == DEVICE_DRIVE &&
-            !place(&options->device[n], drives, error, error_bytes))
-            return false;
+    for (unsigned n = 0; n < options->count; n++) {
+        const struct device_option *d = &options->device[n];
+        struct drive_option *drive = NULL;
+        if (d->drive && !(drive = named_drive(options, d, drives, error, error_bytes))) return false;
+        if (d->kind == DEVICE_DRIVE && !place(d, drive, error, error_bytes)) return false;
+    }
     return true;
 }
 

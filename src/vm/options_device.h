@@ -43,8 +43,8 @@ struct device_options {
     unsigned chardevs;
 };
 
-/* Put the drives that devices name where these say. Before drive_options_settle(); false with one sentence in
- * error. */
+/* Find the drives that devices name, and put those of DEVICE_DRIVE where these say. Before
+ * drive_options_settle(); false with one sentence in error. */
 bool device_options_place(const struct device_options *options, struct drive_options *drives, char *error,
                           size_t error_bytes);
 /* Find the chardevs that devices name. False with one sentence in error. */

@@ -75,10 +75,11 @@ static void test_qemu_line(void)
 
 static void test_devices(void)
 {
-    CHECK(parse("ringer -kernel k -device virtio-serial-pci,addr=1f.0 -device virtconsole,chardev=c -chardev "
-                "stdio,id=c "
-                "-device virtio-blk-pci,drive=d,serial=s,disable-legacy=on,id=i -device "
-                "virtio-rng-pci,disable-modern=on"));
+    CHECK(parse(
+        "ringer -kernel k -device virtio-serial-pci,addr=1f.0 -device virtconsole,chardev=c -chardev "
+        "stdio,id=c "
+        "-drive if=none,id=d,file=f -device virtio-blk-pci,drive=d,serial=s,disable-legacy=on,id=i -device "
+        "virtio-rng-pci,disable-modern=on"));
     const struct device_options *devices = &options.devices;
     CHECK_EQ(devices->count, 3);
     CHECK_EQ(devices->device[0].kind, DEVICE_VIRTIO_CONSOLE);
@@ -113,10 +114,11 @@ static void test_placed_drives(void)
     CHECK_EQ(drive[2].index, 1);
     CHECK(complains("ringer -device ide-hd,drive=d -drive if=none,id=d", "file"));
     CHECK(complains("ringer -hda f -device ide-hd,drive=d", "\"d\""));
+    CHECK(complains("ringer -kernel k -device virtio-blk-pci,drive=d", "\"d\""));
     CHECK(complains("ringer -hda f -device ide-hd", "drive=ID"));
     CHECK(complains("ringer -drive id=d,file=f -device ide-hd,drive=d", "if=none"));
-    CHECK(complains("ringer -drive id=d,if=none,file=f -device ide-hd,drive=d -device ide-cd,drive=d",
-                    "place"));
+    CHECK(
+        complains("ringer -drive id=d,if=none,file=f -device ide-hd,drive=d -device ide-cd,drive=d", "two"));
     CHECK(complains("ringer -drive id=d,if=none,media=cdrom,file=f -device ide-hd,drive=d", "ide-cd"));
     CHECK(complains("ringer -drive id=d,if=none,file=f -device ide-hd,drive=d,bus=ide.2", "ide.1"));
     CHECK(complains("ringer -drive id=d,if=none,file=f -device ide-hd,drive=d -hda g -hdb g -hdc g -hdd g",
