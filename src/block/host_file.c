@@ -19,6 +19,32 @@ static struct host_file *file_of(struct store *store)
     return container_of(store, struct host_file, store);
 }
 
+/* --- the end of all writing --- */
+
+static int give_up(struct host_file *file, const char *why)
+{
+    if (!__atomic_exchange_n(&file->broken, true, __ATOMIC_SEQ_CST))
+        log_warn("%s %s: nothing more is written to it", file->path ? file->path : "a temporary file", why);
+    return -EIO;
+}
+
+static int check_whole(struct host_file *file)
+{
+    u64 end = __atomic_load_n(&file->end, __ATOMIC_SEQ_CST);
+    struct stat status;
+    if (__atomic_load_n(&file->broken, __ATOMIC_RELAXED)) return -EIO;
+    if (!file->is_file || (!fstat(file->fd, &status) && (u64)status.st_size >= end)) return 0;
+    return give_up(file, "was cut off while it was in use");
+}
+
+static void note_end(struct host_file *file, u64 end)
+{
+    u64 before = __atomic_load_n(&file->end, __ATOMIC_RELAXED);
+    while (before < end &&
+           !__atomic_compare_exchange_n(&file->end, &before, end, true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+        ;
+}
+
 /* --- transfers --- */
 
 static int file_read(struct store *store, u64 offset, struct span to)
@@ -52,6 +78,8 @@ static int file_read_now(struct store *store, u64 offset, struct span to)
 static int file_write(struct store *store, u64 offset, struct span from)
 {
     struct host_file *file = file_of(store);
+    int failed = check_whole(file);
+    if (failed) return failed;
     while (from.bytes) {
         struct iovec parts[PARTS_AT_ONCE];
         unsigned count = span_parts(from, parts, PARTS_AT_ONCE);
@@ -62,12 +90,20 @@ static int file_write(struct store *store, u64 offset, struct span from)
         offset += (u64)done;
         from = span_slice(from, (u64)done, from.bytes - (u64)done);
     }
+    if (file->is_file) note_end(file, offset);
     return 0;
 }
 
 static int file_sync(struct store *store)
 {
-    return fdatasync(file_of(store)->fd) ? -errno : 0;
+    struct host_file *file = file_of(store);
+    int failed;
+    if (__atomic_load_n(&file->broken, __ATOMIC_SEQ_CST)) return -EIO;
+    do
+        failed = fdatasync(file->fd) ? -errno : 0;
+    while (failed == -EINTR);
+    if (failed) give_up(file, "could not be made stable, and some of what was written may be lost");
+    return failed;
 }
 
 static int file_size(struct store *store, u64 *bytes)
@@ -82,15 +118,19 @@ static int file_size(struct store *store, u64 *bytes)
 
 static int file_set_size(struct store *store, u64 bytes)
 {
-    return ftruncate(file_of(store)->fd, (off_t)bytes) ? -errno : 0;
+    struct host_file *file = file_of(store);
+    if (ftruncate(file->fd, (off_t)bytes)) return -errno;
+    __atomic_store_n(&file->end, bytes, __ATOMIC_SEQ_CST);
+    return 0;
 }
 
 static int file_punch(struct store *store, u64 offset, u64 bytes)
 {
-    int failed;
+    struct host_file *file = file_of(store);
+    int failed = check_whole(file);
+    if (failed) return failed;
     do
-        failed = fallocate(file_of(store)->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
-                           (off_t)bytes);
+        failed = fallocate(file->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes);
     while (failed && errno == EINTR);
     if (!failed) return 0;
     return errno == EOPNOTSUPP || errno == ENODEV || errno == ENOSYS ? -EOPNOTSUPP : -errno;
@@ -176,8 +216,15 @@ static int lock_file(int fd, bool read_only)
 struct store *host_file_of(int fd, const char *path, bool read_only)
 {
     struct host_file *file = malloc(sizeof(*file));
+    struct stat status;
     if (!file) return NULL;
-    *file = (struct host_file){{&file_ops}, fd, read_only, path ? strdup(path) : NULL};
+    bool is_file = !fstat(fd, &status) && S_ISREG(status.st_mode);
+    *file = (struct host_file){.store = {&file_ops},
+                               .fd = fd,
+                               .read_only = read_only,
+                               .is_file = is_file,
+                               .path = path ? strdup(path) : NULL,
+                               .end = is_file ? (u64)status.st_size : 0};
     return &file->store;
 }
 

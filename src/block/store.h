@@ -4,7 +4,8 @@
  *
  * Any thread may call any of these at any time. All return 0 or -errno; read() returns STORE_SHORT when some
  * of the bytes lie behind the end, and reads them as zeros. What write() has written survives the death of
- * this process at once, and that of the host after a sync() that began later.
+ * this process at once, and that of the host after a sync() that began later. When a sync() has failed nobody
+ * knows what is lost: all later ones of a host file fail too.
  */
 #ifndef RINGER_BLOCK_STORE_H
 #define RINGER_BLOCK_STORE_H

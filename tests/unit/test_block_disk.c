@@ -431,12 +431,41 @@ static void test_truncated(void)
     CHECK_EQ(transfer(image, false, 0, read, 4096), 0);
     CHECK_EQ(transfer(image, false, MB / 2 - 512, read, 1024), -EIO);
     CHECK_EQ(transfer(image, false, MB - 512, read, 512), -EIO);
+    /* Nor does a write make zeros of what is gone. */
+    CHECK_EQ(transfer(image, true, MB - 512, read, 512), -EIO);
+    CHECK_EQ(image->ops->zero(image, MB - 512, 512), -EIO);
+    CHECK_EQ(transfer(image, false, MB / 2, read, 512), -EIO);
+    CHECK_EQ(image->ops->flush(image), -EIO);
     disk_image_close(image);
     /* Half a sector at the end is one all the same. */
     image = open_raw(file_named("odd", 700), false);
     CHECK_EQ(image->bytes, 1024);
     CHECK_EQ(transfer(image, false, 512, read, 512), 0);
     CHECK_EQ(transfer(image, true, 512, read, 512), 0);
+    disk_image_close(image);
+}
+
+static int sync_error;
+
+/* Instead of the C library's. */
+int fdatasync(int fd)
+{
+    errno = sync_error;
+    return sync_error ? -1 : fsync(fd);
+}
+
+/* After a sync that failed the host takes the pages it could not write for clean: another would succeed. */
+static void test_lost(void)
+{
+    static u8 sector[512];
+    struct disk_image *image = open_raw(file_named("lost", MB), false);
+    CHECK_EQ(transfer(image, true, 0, sector, 512), 0);
+    sync_error = ENOSPC;
+    CHECK_EQ(image->ops->flush(image), -ENOSPC);
+    sync_error = 0;
+    CHECK_EQ(image->ops->flush(image), -EIO);
+    CHECK_EQ(transfer(image, true, 0, sector, 512), -EIO);
+    CHECK_EQ(transfer(image, false, 0, sector, 512), 0);
     disk_image_close(image);
 }
 
@@ -453,6 +482,7 @@ int main(void)
     test_locks();
     test_overlay();
     test_truncated();
+    test_lost();
     char command[64];
     snprintf(command, sizeof(command), "rm -r %s", directory);
     CHECK_EQ(system(command), 0);
