@@ -80,6 +80,7 @@ static int file_write(struct store *store, u64 offset, struct span from)
     struct host_file *file = file_of(store);
     int failed = check_whole(file);
     if (failed) return failed;
+    __atomic_store_n(&file->written, true, __ATOMIC_RELAXED);
     while (from.bytes) {
         struct iovec parts[PARTS_AT_ONCE];
         unsigned count = span_parts(from, parts, PARTS_AT_ONCE);
@@ -156,7 +157,7 @@ static void file_close(struct store *store)
 {
     struct host_file *file = file_of(store);
     struct stat status;
-    if (!file->read_only && file->path && !fstat(file->fd, &status) && !status.st_nlink)
+    if (file->written && file->path && !fstat(file->fd, &status) && !status.st_nlink)
         log_warn("%s was removed while it was in use: what was written to it is lost", file->path);
     close(file->fd);
     free(file->path);
@@ -213,7 +214,7 @@ static int lock_file(int fd, bool read_only)
     return failed == -ENOLCK || failed == -EOPNOTSUPP || failed == -EINVAL ? 0 : failed;
 }
 
-struct store *host_file_of(int fd, const char *path, bool read_only)
+struct store *host_file_of(int fd, const char *path)
 {
     struct host_file *file = malloc(sizeof(*file));
     struct stat status;
@@ -221,7 +222,6 @@ struct store *host_file_of(int fd, const char *path, bool read_only)
     bool is_file = !fstat(fd, &status) && S_ISREG(status.st_mode);
     *file = (struct host_file){.store = {&file_ops},
                                .fd = fd,
-                               .read_only = read_only,
                                .is_file = is_file,
                                .path = path ? strdup(path) : NULL,
                                .end = is_file ? (u64)status.st_size : 0};
@@ -253,7 +253,7 @@ struct store *host_file_open(const char *path, bool read_only, char *error, size
         close(fd);
         return NULL;
     }
-    struct store *store = host_file_of(fd, path, read_only);
+    struct store *store = host_file_of(fd, path);
     if (!store) {
         snprintf(error, error_bytes, "out of memory");
         close(fd);
@@ -272,7 +272,7 @@ struct store *host_file_temporary(char *error, size_t error_bytes)
         fd = mkostemp(path, O_CLOEXEC);
         if (fd >= 0) unlink(path);
     }
-    struct store *store = fd < 0 ? NULL : host_file_of(fd, NULL, false);
+    struct store *store = fd < 0 ? NULL : host_file_of(fd, NULL);
     if (!store) {
         snprintf(error, error_bytes, "cannot have a temporary file in %s: %s", directory, strerror(errno));
         if (fd >= 0) close(fd);

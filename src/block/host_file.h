@@ -19,12 +19,11 @@
 struct host_file {
     struct store store;
     int fd;
-    bool read_only;
     bool is_file; /* not a device */
     char *path;
     /* shared, atomic */
     u64 end; /* it was so long once */
-    bool broken;
+    bool written, broken;
 };
 
 /* Open an image that is there, and lock it. -EAGAIN: somebody else has it. NULL with one sentence in error.
@@ -33,6 +32,6 @@ struct store *host_file_open(const char *path, bool read_only, char *error, size
 /* A file without a name in the directory for temporary files, which is gone when it is closed. */
 struct store *host_file_temporary(char *error, size_t error_bytes);
 /* Take over a descriptor. NULL: out of memory. */
-struct store *host_file_of(int fd, const char *path, bool read_only);
+struct store *host_file_of(int fd, const char *path);
 
 #endif
