@@ -6,18 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_on(const char *value, bool *on)
-{
-    *on = !strcmp(value, "on");
-    return *on || !strcmp(value, "off");
-}
-
 /* What may stand behind sdl: QEMU's, and scale=. */
 static bool window_detail(struct options *o, const char *value, struct complaint *c)
 {
     char *full = option_item(value, "full-screen"), *scale = option_item(value, "scale");
     bool good = true;
-    if (full && !is_on(full, &o->full_screen))
+    if (full && !option_switch(full, &o->full_screen))
         good = COMPLAIN(c, "full-screen is on or off, not \"%s\"", full);
     o->whole_scale = scale && !strcmp(scale, "whole");
     if (scale && !o->whole_scale && strcmp(scale, "smooth"))
