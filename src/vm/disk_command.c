@@ -52,27 +52,35 @@ static bool power_of(u64 value, unsigned least, unsigned most, unsigned *power)
     return false;
 }
 
+static bool read_recipe_item(struct request *r, const char *key, const char *value)
+{
+    struct qcow2_recipe *recipe = &r->recipe;
+    u64 number;
+    if (!strcmp(key, "cluster_size"))
+        return option_size(value, 0, &number) &&
+                       power_of(number, QCOW2_CLUSTER_BITS_MIN, QCOW2_CLUSTER_BITS_MAX, &recipe->cluster_bits)
+                   ? true
+                   : SAY(r, "a cluster has 512, 1K, 2K, ... or 2M bytes, not %s", value);
+    if (!strcmp(key, "refcount_bits"))
+        return option_number(value, &number) && power_of(number, 0, 6, &recipe->refcount_order)
+                   ? true
+                   : SAY(r, "a refcount has 1, 2, 4, ... or 64 bits, not %s", value);
+    if (strcmp(key, "compat")) return SAY(r, "-o knows cluster_size, refcount_bits and compat, not %s", key);
+    bool old = !strcmp(value, "0.10") || !strcmp(value, "v2");
+    if (!old && strcmp(value, "1.1") && strcmp(value, "v3"))
+        return SAY(r, "compat is 0.10 or 1.1, not %s", value);
+    recipe->version = old ? 2 : 3;
+    return true;
+}
+
 static bool read_recipe(struct request *r, const char *list)
 {
-    char *cluster = option_item(list, "cluster_size"), *bits = option_item(list, "refcount_bits"),
-         *compat = option_item(list, "compat");
-    u64 value;
-    bool good = cluster || bits || compat ? true : SAY(r, "-o knows cluster_size, refcount_bits and compat");
-    if (good && cluster &&
-        !(option_size(cluster, 0, &value) &&
-          power_of(value, QCOW2_CLUSTER_BITS_MIN, QCOW2_CLUSTER_BITS_MAX, &r->recipe.cluster_bits)))
-        good = SAY(r, "a cluster has 512, 1K, 2K, ... or 2M bytes, not %s", cluster);
-    if (good && bits && !(option_number(bits, &value) && power_of(value, 0, 6, &r->recipe.refcount_order)))
-        good = SAY(r, "a refcount has 1, 2, 4, ... or 64 bits, not %s", bits);
-    if (good && compat) {
-        bool old = !strcmp(compat, "0.10") || !strcmp(compat, "v2");
-        if (!old && strcmp(compat, "1.1") && strcmp(compat, "v3"))
-            good = SAY(r, "compat is 0.10 or 1.1, not %s", compat);
-        r->recipe.version = old ? 2 : 3;
-    }
-    free(cluster);
-    free(bits);
-    free(compat);
+    struct option_list items;
+    char *key, *value;
+    bool good = option_list_open(&items, list) ? true : SAY(r, "out of memory");
+    while (good && option_list_next(&items, &key, &value))
+        good = read_recipe_item(r, key, value ? value : "");
+    option_list_close(&items);
     return good;
 }
 
@@ -245,6 +253,7 @@ static bool convert(struct request *r)
 static bool info(struct request *r)
 {
     if (!r->words) return SAY(r, "what file? See ringer disk");
+    if (r->words > 1) return SAY(r, "\"%s\" is one word too many; see ringer disk", r->word[1]);
     return disk_info(r->word[0], r->json, stdout, r->error, sizeof(r->error));
 }
 
