@@ -256,15 +256,14 @@ static void hold(struct disk_crew *crew, struct disk_request *request)
     crew->stalled(crew->machine, message);
 }
 
+/* The first, the second, the fourth, ...: a guest can make as many as it likes. */
 static void tell(struct block_disk *disk, const struct disk_request *request)
 {
-    if (!request->error) {
-        disk->told = false;
-    } else if (!disk->told) {
-        disk->told = true;
-        log_warn("%s: cannot %s at byte %" PRIu64 ": %s", disk->name, verbs[request->operation],
-                 request->offset, strerror(-request->error));
-    }
+    if (!request->error) return;
+    disk->failures++;
+    if (disk->failures & (disk->failures - 1)) return;
+    log_warn("%s: cannot %s at byte %" PRIu64 ": %s (failure %" PRIu64 ")", disk->name,
+             verbs[request->operation], request->offset, strerror(-request->error), disk->failures);
 }
 
 static void finish(struct post *post)
@@ -464,7 +463,8 @@ static void put_in(struct block_disk *disk, struct disk_image *image)
     disk->disk.bytes = image ? image->bytes : 0;
     disk->disk.read_only = image && image->read_only;
     disk->disk.can_discard = image && !image->read_only;
-    disk->written = disk->told = false;
+    disk->written = false;
+    disk->failures = 0;
 }
 
 /* Not every device has a command to flush, nor every guest the time for it. */

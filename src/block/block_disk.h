@@ -42,7 +42,7 @@ struct block_disk {
     bool discard;            /* DISCARD gives room back; otherwise it does nothing */
     bool write_through;      /* every write is followed by a flush */
     bool never_flush;        /* cache=unsafe */
-    bool told;               /* that a request failed, since one succeeded */
+    u64 failures;            /* of which the user is told now and then */
     bool written;            /* since the last flush; shared, atomic */
     struct block_disk *next; /* of the crew's; lock */
 };

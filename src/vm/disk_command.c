@@ -7,6 +7,7 @@
 #include "options_table.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,7 +28,7 @@ struct request {
 
 #define SAY(r, ...) (snprintf((r)->error, sizeof((r)->error), __VA_ARGS__), false)
 
-void disk_command_help(FILE *out)
+static void print_help(void)
 {
     fputs("ringer disk create [-f FORMAT] [-b BASE [-F FORMAT]] [-o KEY=VALUE,...] [--force] FILE [SIZE]\n"
           "ringer disk info [--json] FILE\n"
@@ -35,7 +36,7 @@ void disk_command_help(FILE *out)
           "Formats are raw and qcow2; without -f (convert: -O) the new file's is qcow2 if its name ends in "
           ".qcow2\nor there is a BASE, which the new image then shows where nothing was written. SIZE: 10G, "
           "512M, ...\nOptions of qcow2: cluster_size=64K, refcount_bits=16, compat=1.1.\n",
-          out);
+          stdout);
 }
 
 /* --- words --- */
@@ -266,7 +267,7 @@ int disk_command(int argc, char **argv)
     struct request r = {.recipe = {.version = 3, .cluster_bits = 16, .refcount_order = 4}};
     bool (*run)(struct request *) = NULL;
     if (argc < 1 || !strcmp(argv[0], "help") || !strcmp(argv[0], "--help")) {
-        disk_command_help(stdout);
+        print_help();
         return STATUS_OK;
     }
     for (unsigned n = 0; n < ARRAY_SIZE(commands); n++)

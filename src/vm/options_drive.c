@@ -65,10 +65,9 @@ static bool set_id(struct reading *r, const char *value)
 
 static bool set_format(struct reading *r, const char *value)
 {
-    if (word_of(value, formats) < 0) return false;
-    free(r->drive->format);
-    r->drive->format = strdup(value);
-    return true;
+    int n = word_of(value, formats);
+    r->drive->format = n < 0 ? NULL : formats[n];
+    return n >= 0;
 }
 
 static bool set_interface(struct reading *r, const char *value)
@@ -334,7 +333,6 @@ void drive_options_release(struct drive_options *options)
     for (unsigned n = 0; n < options->count; n++) {
         free(options->drive[n].file);
         free(options->drive[n].id);
-        free(options->drive[n].format);
     }
     options->count = 0;
 }
