@@ -241,30 +241,31 @@ static bool set_virtio_console(struct options *o, const char *value, struct comp
     return d && (d->back_end = strdup(value));
 }
 
-/* stdio,id=ID or null,id=ID or file,id=ID,path=FILE: into what chardev_open() takes. */
+/* Into what chardev_open() takes. */
+static bool add_chardev(struct device_options *devices, const char *kind, const char *id, const char *path)
+{
+    bool file = !strcmp(kind, "file");
+    bool known = file ? path != NULL : !strcmp(kind, "stdio") || !strcmp(kind, "null");
+    if (!known || !id || devices->chardevs == CHARDEVS_MAX) return false;
+    struct chardev_option *chardev = &devices->chardev[devices->chardevs++];
+    chardev->id = strdup(id);
+    if (asprintf(&chardev->back_end, file ? "%s:%s" : "%s", kind, path) < 0) chardev->back_end = NULL;
+    return chardev->id && chardev->back_end;
+}
+
+/* stdio,id=ID or null,id=ID or file,id=ID,path=FILE; QEMU has more keys. */
 static bool set_chardev(struct options *o, const char *value, struct complaint *c)
 {
-    char *id = option_item(value, "id"), *path = option_item(value, "path");
-    size_t length = strcspn(value, ",");
-    bool file = length == 4 && !strncmp(value, "file", 4);
-    bool known =
-        file || (length == 5 && !strncmp(value, "stdio", 5)) || (length == 4 && !strncmp(value, "null", 4));
-    struct chardev_option *chardev = &o->devices.chardev[o->devices.chardevs];
-    bool good = known && id && (!file || path) && o->devices.chardevs < CHARDEVS_MAX;
-    if (good) {
-        chardev->id = id;
-        chardev->back_end = malloc(length + (path ? strlen(path) : 0) + 2);
-        good = chardev->back_end;
+    struct option_list list;
+    char *key, *rest, *kind = "", *id = NULL, *path = NULL;
+    if (!option_list_open(&list, value)) return COMPLAIN(c, "out of memory");
+    for (bool first = true; option_list_next(&list, &key, &rest); first = false) {
+        if (first) kind = key;
+        if (!strcmp(key, "id")) id = rest;
+        if (!strcmp(key, "path")) path = rest;
     }
-    if (good) {
-        memcpy(chardev->back_end, value, length);
-        chardev->back_end[length] = 0;
-        if (file) strcat(strcat(chardev->back_end, ":"), path);
-        o->devices.chardevs++;
-    } else {
-        free(id);
-    }
-    free(path);
+    bool good = add_chardev(&o->devices, kind, id, path);
+    option_list_close(&list);
     return good ? true
                 : COMPLAIN(c, "-chardev takes stdio,id=ID or null,id=ID or file,id=ID,path=FILE, %u at most",
                            CHARDEVS_MAX);

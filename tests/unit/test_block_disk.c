@@ -32,7 +32,7 @@ static const char *file_named(const char *name, u64 bytes)
 
 struct failing {
     struct disk_image image;
-    int error;
+    _Atomic int error;
     unsigned calls, flushes;
     u8 bytes[MB];
 };
@@ -497,8 +497,7 @@ struct slow_base {
 static void *write_all(void *argument)
 {
     struct slow_base *base = argument;
-    CHECK_EQ(transfer(base->overlay, true, 0, base->block, sizeof(base->block)), 0);
-    return NULL;
+    return transfer(base->overlay, true, 0, base->block, sizeof(base->block)) ? base : NULL;
 }
 
 static int slow_read(struct disk_image *image, u64 offset, struct span to)
@@ -520,7 +519,9 @@ static void test_overlay_race(void)
     if (!base.overlay) return;
     memset(base.block, 0x77, sizeof(base.block));
     CHECK_EQ(transfer(base.overlay, true, 512, base.block, 512), 0);
-    pthread_join(base.other, NULL);
+    void *failed = &base;
+    pthread_join(base.other, &failed);
+    CHECK(!failed);
     CHECK_EQ(transfer(base.overlay, false, 0, read, 4096), 0);
     CHECK(!memcmp(read, base.block, 4096));
     disk_image_close(base.overlay);
