@@ -367,7 +367,6 @@ static bool read_now(const struct block_disk *disk, struct disk_request *request
 {
     const struct disk_image *image = disk->image;
     return request->operation == DISK_READ && request->bytes <= NOW_BYTES && !disk->crew->clock &&
-           image->ops->read_now &&
            !image->ops->read_now(disk->image, request->offset, span_of_request(request));
 }
 

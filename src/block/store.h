@@ -36,12 +36,12 @@ struct store_ops {
     void (*close)(struct store *store);
 };
 
-/* The same with one piece of memory. */
 static inline int store_read_now(struct store *store, u64 offset, struct span to)
 {
     return store->ops->read_now ? store->ops->read_now(store, offset, to) : -EAGAIN;
 }
 
+/* The same with one piece of memory. */
 int store_get(struct store *store, u64 offset, void *to, u64 bytes);
 int store_put(struct store *store, u64 offset, const void *from, u64 bytes);
 

@@ -82,12 +82,12 @@ static const struct option_row rows[] = {
     {"append", "TEXT", "its command line", STRING(boot.append)},
     {"no-unpack", NULL, "leave unpacking a compressed kernel to the guest (slower; random address)",
      SWITCH(boot.guest_unpacks)},
-    {"boot", "ORDER", "drives to boot from: a, c, d (default cad); order=, once=, menu=on, ...", set_boot, 0,
-     0},
+    {"boot", "ORDER", "drives to boot from: a, c, d (default cad); order=, once=, menu=on, ...",
+     .set = set_boot},
     {"bios", "FILE", "a firmware image, started at the reset vector (default SeaBIOS)",
      STRING(boot.firmware)},
     {"L", "DIRECTORY", "where SeaBIOS and its video BIOS are", STRING(firmware_directory)},
-    {"option-rom", "FILE", "an option ROM for the firmware to start", set_option_rom, 0, 0},
+    {"option-rom", "FILE", "an option ROM for the firmware to start", .set = set_option_rom},
     {"firmware-log", "TO", "what SeaBIOS says (port 402h): stdio, null, file:PATH", STRING(firmware_log)},
 };
 

@@ -45,6 +45,11 @@ static int failing_read(struct disk_image *image, u64 offset, struct span to)
     return f->error;
 }
 
+static int failing_read_now(struct disk_image *image, u64 offset, struct span to)
+{
+    return -EAGAIN;
+}
+
 static int failing_write(struct disk_image *image, u64 offset, struct span from)
 {
     struct failing *f = container_of(image, struct failing, image);
@@ -74,6 +79,7 @@ static int failing_close(struct disk_image *image)
 
 static const struct disk_image_ops failing_ops = {.format = "failing",
                                                   .read = failing_read,
+                                                  .read_now = failing_read_now,
                                                   .write = failing_write,
                                                   .flush = failing_flush,
                                                   .discard = failing_zero,
