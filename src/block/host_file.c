@@ -95,15 +95,20 @@ static int file_write(struct store *store, u64 offset, struct span from)
     return 0;
 }
 
+/* One at a time: the host tells of a failure once only. */
 static int file_sync(struct store *store)
 {
     struct host_file *file = file_of(store);
-    int failed;
-    if (__atomic_load_n(&file->broken, __ATOMIC_SEQ_CST)) return -EIO;
-    do
-        failed = fdatasync(file->fd) ? -errno : 0;
-    while (failed == -EINTR);
-    if (failed) give_up(file, "could not be made stable, and some of what was written may be lost");
+    char why[160];
+    pthread_mutex_lock(&file->syncing);
+    int failed = __atomic_load_n(&file->broken, __ATOMIC_SEQ_CST) ? -EIO : 0;
+    while (!failed && fdatasync(file->fd))
+        if (errno != EINTR) {
+            snprintf(why, sizeof(why), "could not be made stable (%s), and what was written last may be lost",
+                     strerror(errno));
+            failed = give_up(file, why);
+        }
+    pthread_mutex_unlock(&file->syncing);
     return failed;
 }
 
@@ -160,6 +165,7 @@ static void file_close(struct store *store)
     if (file->written && file->path && !fstat(file->fd, &status) && !status.st_nlink)
         log_warn("%s was removed while it was in use: what was written to it is lost", file->path);
     close(file->fd);
+    pthread_mutex_destroy(&file->syncing);
     free(file->path);
     free(file);
 }
@@ -225,6 +231,7 @@ struct store *host_file_of(int fd, const char *path)
                                .is_file = is_file,
                                .path = path ? strdup(path) : NULL,
                                .end = is_file ? (u64)status.st_size : 0};
+    pthread_mutex_init(&file->syncing, NULL);
     return &file->store;
 }
 

@@ -16,11 +16,14 @@
 
 #include "store.h"
 
+#include <pthread.h>
+
 struct host_file {
     struct store store;
     int fd;
     bool is_file; /* not a device */
     char *path;
+    pthread_mutex_t syncing;
     /* shared, atomic */
     u64 end; /* it was so long once */
     bool written, broken;

@@ -242,6 +242,25 @@ static void test_reuse(void)
     CHECK(rig_run("[ $(stat -c %%s reuse) -lt 4000000 ] && [ $(stat -c %%b reuse) -lt 2000 ]"));
 }
 
+/* Cut off while it is in use: no zeros where data were, whatever is written then. */
+static void test_cut(void)
+{
+    static u8 bytes[1 << 20];
+    rig_fill(bytes, sizeof(bytes));
+    create("cut", &(struct qcow2_recipe){SIZE, 3, 16, 4, NULL, NULL});
+    struct disk_image *image = rig_open("cut", NULL, false);
+    CHECK_EQ(rig_write(image, 0, bytes, sizeof(bytes)), 0);
+    CHECK_EQ(image->ops->flush(image), 0);
+    CHECK(!truncate(rig_path("cut"), 640 << 10));
+    CHECK_EQ(rig_read(image, 0, bytes, 65536), 0);
+    CHECK_EQ(rig_read(image, 0, bytes, sizeof(bytes)), -EIO);
+    CHECK_EQ(rig_write(image, 2 << 20, bytes, 65536), -EIO);
+    CHECK_EQ(rig_write(image, 1 << 19, bytes, 65536), -EIO);
+    CHECK_EQ(rig_read(image, 0, bytes, sizeof(bytes)), -EIO);
+    CHECK_EQ(image->ops->flush(image), -EIO);
+    CHECK_EQ(disk_image_close(image), -EIO);
+}
+
 int main(void)
 {
     if (!rig_begin()) return 0;
@@ -255,6 +274,7 @@ int main(void)
     test_dirty_uncounted();
     test_growth();
     test_reuse();
+    test_cut();
     free(model);
     return rig_end();
 }
