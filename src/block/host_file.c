@@ -80,7 +80,8 @@ static int file_write(struct store *store, u64 offset, struct span from)
     struct host_file *file = file_of(store);
     int failed = check_whole(file);
     if (failed) return failed;
-    __atomic_store_n(&file->written, true, __ATOMIC_RELAXED);
+    if (!__atomic_load_n(&file->written, __ATOMIC_RELAXED))
+        __atomic_store_n(&file->written, true, __ATOMIC_RELAXED);
     while (from.bytes) {
         struct iovec parts[PARTS_AT_ONCE];
         unsigned count = span_parts(from, parts, PARTS_AT_ONCE);
