@@ -31,7 +31,7 @@ struct drives {
 
 /* Open all images. False with one sentence in error. */
 bool drives_init(struct drives *drives, struct vm *vm, char *error, size_t error_bytes);
-/* End all I/O, and then (the devices may be gone by now) write back and close. */
+/* End all I/O, which uses guest memory and requests of devices; then write back and close. */
 void drives_destroy(struct drives *drives);
 
 /* The drive at a place, or NULL: none is fitted. */

@@ -6,31 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- lists: the first item is a name, the others are KEY=VALUE --- */
-
-struct list {
-    char *text; /* our copy, cut into pieces */
-    char *name;
-    char *rest; /* what was not yet looked at */
+/* The name of a device, and what follows it. */
+struct device_list {
+    const char *name;
+    struct option_list keys;
 };
 
-static bool list_open(struct list *list, const char *value)
-{
-    char *text = strdup(value);
-    if (!text) return false;
-    *list = (struct list){.text = text, .name = strsep(&text, ",")};
-    list->rest = text;
-    return true;
-}
-
-/* The next item; its value is NULL if it has none. */
-static bool list_next(struct list *list, char **key, char **value)
-{
-    if (!list->rest) return false;
-    *value = strsep(&list->rest, ",");
-    *key = strsep(value, "=");
-    return true;
-}
+/* --- keys of devices --- */
 
 static bool set_string(char **to, const char *value)
 {
@@ -38,15 +20,6 @@ static bool set_string(char **to, const char *value)
     *to = value ? strdup(value) : NULL;
     return value && *value;
 }
-
-static bool set_switch(bool *to, const char *value)
-{
-    bool on = value && !strcmp(value, "on");
-    *to = on;
-    return on || (value && !strcmp(value, "off"));
-}
-
-/* --- keys of devices --- */
 
 static bool set_nothing(struct device_option *d, const char *value)
 {
@@ -102,12 +75,12 @@ static bool set_unit(struct device_option *d, const char *value)
 
 static bool set_no_legacy(struct device_option *d, const char *value)
 {
-    return (value && !strcmp(value, "auto")) || set_switch(&d->no_legacy, value);
+    return (value && !strcmp(value, "auto")) || option_switch(value, &d->no_legacy);
 }
 
 static bool set_no_modern(struct device_option *d, const char *value)
 {
-    return set_switch(&d->no_modern, value);
+    return option_switch(value, &d->no_modern);
 }
 
 struct key_row {
@@ -158,11 +131,11 @@ static const struct key_row *find_key(const struct key_row *rows, const char *ke
     return NULL;
 }
 
-static bool read_keys(struct list *list, struct device_option *d, const struct key_row *first,
+static bool read_keys(struct device_list *list, struct device_option *d, const struct key_row *first,
                       const struct key_row *second, struct complaint *c)
 {
     char *key, *value;
-    while (list_next(list, &key, &value)) {
+    while (option_list_next(&list->keys, &key, &value)) {
         const struct key_row *row = find_key(first, key);
         if (!row) row = find_key(second, key);
         if (!row) return COMPLAIN(c, "-device %s: there is no key \"%s\"", list->name, key);
@@ -189,18 +162,18 @@ static struct device_option *new_device(struct options *o, enum device_kind kind
     return d;
 }
 
-static bool needs_drive(const struct device_option *d, struct list *list, struct complaint *c)
+static bool needs_drive(const struct device_option *d, struct device_list *list, struct complaint *c)
 {
     return d->drive ? true : COMPLAIN(c, "-device %s needs drive=ID", list->name);
 }
 
-static bool add_virtio_blk(struct options *o, struct list *list, struct complaint *c)
+static bool add_virtio_blk(struct options *o, struct device_list *list, struct complaint *c)
 {
     struct device_option *d = new_device(o, DEVICE_VIRTIO_BLK, c);
     return d && read_keys(list, d, pci_keys, block_keys, c) && needs_drive(d, list, c);
 }
 
-static bool add_ide(struct options *o, struct list *list, struct complaint *c)
+static bool add_ide(struct options *o, struct device_list *list, struct complaint *c)
 {
     struct device_option *d = new_device(o, DEVICE_DRIVE, c);
     if (!d) return false;
@@ -209,7 +182,7 @@ static bool add_ide(struct options *o, struct list *list, struct complaint *c)
     return read_keys(list, d, ide_keys, block_keys, c) && needs_drive(d, list, c);
 }
 
-static bool add_floppy(struct options *o, struct list *list, struct complaint *c)
+static bool add_floppy(struct options *o, struct device_list *list, struct complaint *c)
 {
     struct device_option *d = new_device(o, DEVICE_DRIVE, c);
     if (!d) return false;
@@ -217,20 +190,20 @@ static bool add_floppy(struct options *o, struct list *list, struct complaint *c
     return read_keys(list, d, floppy_keys, no_keys, c) && needs_drive(d, list, c);
 }
 
-static bool add_virtio_rng(struct options *o, struct list *list, struct complaint *c)
+static bool add_virtio_rng(struct options *o, struct device_list *list, struct complaint *c)
 {
     struct device_option *d = new_device(o, DEVICE_VIRTIO_RNG, c);
     return d && read_keys(list, d, pci_keys, no_keys, c);
 }
 
-static bool add_virtio_serial(struct options *o, struct list *list, struct complaint *c)
+static bool add_virtio_serial(struct options *o, struct device_list *list, struct complaint *c)
 {
     struct device_option *d = new_device(o, DEVICE_VIRTIO_CONSOLE, c);
     return d && read_keys(list, d, pci_keys, no_keys, c);
 }
 
 /* What is plugged into the virtio-serial-pci before it: the one port that such a device has. */
-static bool add_virtconsole(struct options *o, struct list *list, struct complaint *c)
+static bool add_virtconsole(struct options *o, struct device_list *list, struct complaint *c)
 {
     struct device_option port = {.kind = DEVICE_VIRTIO_CONSOLE}, *to = NULL;
     for (unsigned n = o->devices.count; n-- > 0 && !to;) {
@@ -262,11 +235,11 @@ static bool fit_debug_exit(struct options *o, const char *port, const char *byte
     return true;
 }
 
-static bool add_debug_exit(struct options *o, struct list *list, struct complaint *c)
+static bool add_debug_exit(struct options *o, struct device_list *list, struct complaint *c)
 {
     char *key, *value;
     const char *port = NULL, *bytes = NULL;
-    while (list_next(list, &key, &value)) {
+    while (option_list_next(&list->keys, &key, &value)) {
         if (!strcmp(key, "iobase")) port = value;
         if (!strcmp(key, "iosize")) bytes = value;
     }
@@ -275,7 +248,7 @@ static bool add_debug_exit(struct options *o, struct list *list, struct complain
 
 static const struct {
     const char *name;
-    bool (*add)(struct options *o, struct list *list, struct complaint *c);
+    bool (*add)(struct options *o, struct device_list *list, struct complaint *c);
 } devices[] = {
     {"ide-hd", add_ide},
     {"ide-cd", add_ide},
@@ -299,13 +272,15 @@ static bool no_such_device(const char *name, struct complaint *c)
 
 static bool set_device(struct options *o, const char *value, struct complaint *c)
 {
-    struct list list;
-    if (!list_open(&list, value)) return COMPLAIN(c, "out of memory");
+    struct device_list list = {.name = ""};
+    char *name, *rest;
     unsigned n = 0;
+    if (!option_list_open(&list.keys, value)) return COMPLAIN(c, "out of memory");
+    if (option_list_next(&list.keys, &name, &rest)) list.name = name;
     while (n < ARRAY_SIZE(devices) && strcmp(devices[n].name, list.name))
         n++;
     bool good = n < ARRAY_SIZE(devices) ? devices[n].add(o, &list, c) : no_such_device(list.name, c);
-    free(list.text);
+    option_list_close(&list.keys);
     return good;
 }
 
@@ -320,30 +295,31 @@ static bool set_virtio_console(struct options *o, const char *value, struct comp
     return d && (d->back_end = strdup(value));
 }
 
-/* stdio,id=ID or null,id=ID or file,id=ID,path=FILE: into what chardev_open() takes. */
+/* Into what chardev_open() takes. */
+static bool add_chardev(struct device_options *devices, const char *kind, const char *id, const char *path)
+{
+    bool file = !strcmp(kind, "file");
+    bool known = file ? path != NULL : !strcmp(kind, "stdio") || !strcmp(kind, "null");
+    if (!known || !id || devices->chardevs == CHARDEVS_MAX) return false;
+    struct chardev_option *chardev = &devices->chardev[devices->chardevs++];
+    chardev->id = strdup(id);
+    if (asprintf(&chardev->back_end, file ? "%s:%s" : "%s", kind, path) < 0) chardev->back_end = NULL;
+    return chardev->id && chardev->back_end;
+}
+
+/* stdio,id=ID or null,id=ID or file,id=ID,path=FILE; QEMU has more keys. */
 static bool set_chardev(struct options *o, const char *value, struct complaint *c)
 {
-    char *id = option_item(value, "id"), *path = option_item(value, "path");
-    size_t length = strcspn(value, ",");
-    bool file = length == 4 && !strncmp(value, "file", 4);
-    bool known =
-        file || (length == 5 && !strncmp(value, "stdio", 5)) || (length == 4 && !strncmp(value, "null", 4));
-    struct chardev_option *chardev = &o->devices.chardev[o->devices.chardevs];
-    bool good = known && id && (!file || path) && o->devices.chardevs < CHARDEVS_MAX;
-    if (good) {
-        chardev->id = id;
-        chardev->back_end = malloc(length + (path ? strlen(path) : 0) + 2);
-        good = chardev->back_end;
+    struct option_list list;
+    char *key, *rest, *kind = "", *id = NULL, *path = NULL;
+    if (!option_list_open(&list, value)) return COMPLAIN(c, "out of memory");
+    for (bool first = true; option_list_next(&list, &key, &rest); first = false) {
+        if (first) kind = key;
+        if (!strcmp(key, "id")) id = rest;
+        if (!strcmp(key, "path")) path = rest;
     }
-    if (good) {
-        memcpy(chardev->back_end, value, length);
-        chardev->back_end[length] = 0;
-        if (file) strcat(strcat(chardev->back_end, ":"), path);
-        o->devices.chardevs++;
-    } else {
-        free(id);
-    }
-    free(path);
+    bool good = add_chardev(&o->devices, kind, id, path);
+    option_list_close(&list);
     return good ? true
                 : COMPLAIN(c, "-chardev takes stdio,id=ID or null,id=ID or file,id=ID,path=FILE, %u at most",
                            CHARDEVS_MAX);

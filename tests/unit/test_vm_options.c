@@ -93,6 +93,10 @@ static void test_devices(void)
     CHECK(parse("ringer -kernel k --virtio-console=file:f -chardev file,id=f,path=g"));
     CHECK(!strcmp(options.devices.device[0].back_end, "file:f"));
     CHECK(!strcmp(options.devices.chardev[0].back_end, "file:g"));
+    CHECK(
+        parse("ringer -kernel k -drive if=none,id=d,file=f -device virtio-blk-pci,serial=a,,b=c,,,drive=d"));
+    CHECK(!strcmp(options.devices.device[0].serial, "a,b=c,") &&
+          !strcmp(options.devices.device[0].drive, "d"));
     CHECK(!strcmp(options.serial[0], "stdio"));
 }
 
@@ -246,6 +250,8 @@ static void test_drives(void)
     CHECK(complains("ringer -kernel k -drive file=a,colour=red", "colour"));
     CHECK(complains("ringer -kernel k -drive a.img", "a.img"));
     CHECK(complains("ringer -kernel k -drive if=ide", "file=FILE"));
+    CHECK(complains("ringer -kernel k -drive file=a,readonly=maybe", "maybe"));
+    CHECK(complains("ringer -kernel k -drive file=a,index=100", "100"));
     CHECK(complains("ringer -kernel k -drive file=a,if=none", "id="));
     CHECK(complains("ringer -kernel k -drive file=a,if=none,id=x -drive file=b,if=none,id=x", "\"x\""));
     CHECK(complains("ringer -kernel k -drive file=a,rerror=enospc", "rerror"));
