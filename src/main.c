@@ -112,6 +112,8 @@ int main(int argc, char **argv)
     struct options options;
     enum command command;
     char error[512];
+    /* A disk image that would get larger than the user's limit is seen as EFBIG. */
+    signal(SIGXFSZ, SIG_IGN);
     if (argc > 1 && !strcmp(argv[1], "disk")) return disk_command(argc - 2, argv + 2);
     if (!options_parse(argc, argv, &options, &command, error, sizeof(error))) die(STATUS_USAGE, "%s", error);
     switch (command) {
@@ -122,8 +124,6 @@ int main(int argc, char **argv)
     }
     /* A reader that goes away is seen as EPIPE, where it can be handled. */
     signal(SIGPIPE, SIG_IGN);
-    /* A disk image that would get larger than the user's limit is seen as EFBIG. */
-    signal(SIGXFSZ, SIG_IGN);
     /* In the background of somebody's terminal, reading it fails instead of stopping the guest. */
     signal(SIGTTIN, SIG_IGN);
     waker_block_signals();

@@ -17,8 +17,7 @@
 
 static void queue_init(struct request_queue *queue)
 {
-    queue->first = NULL;
-    queue->end = &queue->first;
+    *queue = (struct request_queue){.end = &queue->first};
 }
 
 static void queue_put(struct request_queue *queue, struct disk_request *request)
@@ -26,6 +25,7 @@ static void queue_put(struct request_queue *queue, struct disk_request *request)
     request->post.next = NULL;
     *queue->end = &request->post;
     queue->end = &request->post.next;
+    queue->count++;
 }
 
 static struct disk_request *queue_take(struct request_queue *queue)
@@ -34,6 +34,7 @@ static struct disk_request *queue_take(struct request_queue *queue)
     if (!first) return NULL;
     queue->first = first->next;
     if (!queue->first) queue->end = &queue->first;
+    queue->count--;
     return container_of(first, struct disk_request, post);
 }
 
@@ -44,38 +45,43 @@ static struct block_disk *disk_of(const struct disk_request *request)
 
 /* --- doing: any thread --- */
 
-static int perform_write(struct block_disk *disk, struct disk_request *request, struct span span)
-{
-    struct disk_image *image = disk->image;
-    int failed;
-    if (disk->detect_zeroes != DETECT_ZEROES_OFF && span_is_zero(span))
-        failed = image->ops->zero(image, request->offset, request->bytes);
-    else
-        failed = image->ops->write(image, request->offset, span);
-    return failed || !disk->write_through ? failed : image->ops->flush(image);
-}
-
 static int flush(struct block_disk *disk)
 {
     if (disk->never_flush || disk->image->read_only) return 0;
-    __atomic_store_n(&disk->written, false, __ATOMIC_SEQ_CST);
+    bool written = __atomic_exchange_n(&disk->written, false, __ATOMIC_SEQ_CST);
     int failed = disk->image->ops->flush(disk->image);
-    int earlier = __atomic_exchange_n(&disk->flush_error, 0, __ATOMIC_SEQ_CST);
-    return failed ? failed : earlier;
+    if (failed && written) __atomic_store_n(&disk->written, true, __ATOMIC_SEQ_CST);
+    return failed;
+}
+
+static struct span span_of_request(const struct disk_request *request)
+{
+    struct span whole = {request->part, request->part_count, 0, request->bytes};
+    return span_slice(whole, 0, request->bytes); /* past parts at the front that are empty */
+}
+
+static int perform_write(struct block_disk *disk, struct disk_request *request)
+{
+    struct disk_image *image = disk->image;
+    struct span span = span_of_request(request);
+    bool zero =
+        request->operation == DISK_ZERO || (disk->detect_zeroes != DETECT_ZEROES_OFF && span_is_zero(span));
+    int failed = zero ? image->ops->zero(image, request->offset, request->bytes)
+                      : image->ops->write(image, request->offset, span);
+    return failed || !disk->write_through ? failed : flush(disk);
 }
 
 static int perform(struct disk_request *request)
 {
     struct block_disk *disk = disk_of(request);
     struct disk_image *image = disk->image;
-    struct span span = {request->part, request->part_count, 0, request->bytes};
     if (!request->bytes && request->operation != DISK_FLUSH) return 0;
     switch (request->operation) {
-    case DISK_READ: return image->ops->read(image, request->offset, span);
-    case DISK_WRITE: return perform_write(disk, request, span);
+    case DISK_READ: return image->ops->read(image, request->offset, span_of_request(request));
+    case DISK_ZERO:
+    case DISK_WRITE: return perform_write(disk, request);
     case DISK_FLUSH: return flush(disk);
     case DISK_DISCARD: return disk->discard ? image->ops->discard(image, request->offset, request->bytes) : 0;
-    case DISK_ZERO: return image->ops->zero(image, request->offset, request->bytes);
     }
     return -EINVAL;
 }
@@ -104,12 +110,20 @@ static void poll_for_work(struct disk_crew *crew)
 
 /* --- flushes nobody asked for --- */
 
-/* Lock held; a request is done. */
-static void note_written(struct disk_crew *crew, struct block_disk *disk, enum disk_operation operation)
+/* Lock held. */
+static void plan_write_back(struct disk_crew *crew)
 {
-    if (operation == DISK_READ || operation == DISK_FLUSH || !disk->image->ops->keeps_tables) return;
-    __atomic_store_n(&disk->written, true, __ATOMIC_SEQ_CST);
     if (crew->write_back_at == UINT64_MAX) crew->write_back_at = now_ns() + crew->write_back_ns;
+}
+
+/* Lock held; a request is done, and nobody knows of it yet. */
+static void note_done(struct disk_crew *crew, const struct disk_request *request)
+{
+    struct block_disk *disk = disk_of(request);
+    bool changes = request->operation != DISK_READ && request->operation != DISK_FLUSH;
+    if (!changes || !disk->image->ops->keeps_tables) return;
+    __atomic_store_n(&disk->written, true, __ATOMIC_SEQ_CST);
+    plan_write_back(crew);
 }
 
 /* Lock held; a thread has done so many things that it had counted as work. */
@@ -119,19 +133,18 @@ static void at_rest(struct disk_crew *crew, unsigned done)
     if (!crew->working && !crew->queue.first) pthread_cond_signal(&crew->idle);
 }
 
-/* Lock held on entry and return. */
+/* Lock held on entry and return. What fails is tried again later; the guest is told by a flush of its own. */
 static void write_back_if_due(struct disk_crew *crew)
 {
+    bool again = false;
     if (crew->write_back_at == UINT64_MAX || now_ns() < crew->write_back_at) return;
     crew->write_back_at = UINT64_MAX;
     crew->working++;
     pthread_mutex_unlock(&crew->lock);
-    for (struct block_disk *disk = crew->disks; disk; disk = disk->next) {
-        if (!__atomic_load_n(&disk->written, __ATOMIC_SEQ_CST)) continue;
-        int failed = flush(disk);
-        if (failed) __atomic_store_n(&disk->flush_error, failed, __ATOMIC_SEQ_CST);
-    }
+    for (struct block_disk *disk = crew->disks; disk; disk = disk->next)
+        if (__atomic_load_n(&disk->written, __ATOMIC_SEQ_CST) && flush(disk)) again = true;
     pthread_mutex_lock(&crew->lock);
+    if (again) plan_write_back(crew);
     at_rest(crew, 1);
 }
 
@@ -154,17 +167,28 @@ static void wait_for_work(struct disk_crew *crew)
  * more than anything else about a small request. Large ones are better done beside the guest. */
 #define NOW_BYTES 65536u
 
-/* Letters of small requests that were done one after the other go off together: each is an interruption of
- * the guest. */
+/* Letters of small writes that are done one after the other go off together: each is an interruption of the
+ * guest. */
 #define LETTERS_AT_ONCE 8
 
-static unsigned send_letters(struct disk_crew *crew, struct post **letter, unsigned *count)
+/* Lock held on entry and return. */
+static void send_letters(struct disk_crew *crew, struct post **letter, unsigned *count)
 {
-    unsigned sent = *count;
-    for (unsigned n = 0; n < sent; n++)
+    pthread_mutex_unlock(&crew->lock);
+    for (unsigned n = 0; n < *count; n++)
         post_send(crew->box, letter[n]);
+    pthread_mutex_lock(&crew->lock);
+    at_rest(crew, *count);
     *count = 0;
-    return sent;
+}
+
+/* Lock held. Is what is done next as good as done, so that letters can wait for it? A write is that goes into
+ * the host's memory; a read comes here because it is not there. */
+static bool is_next_small(const struct disk_crew *crew)
+{
+    if (!crew->queue.first) return false;
+    const struct disk_request *next = container_of(crew->queue.first, struct disk_request, post);
+    return next->operation == DISK_WRITE && next->bytes <= NOW_BYTES && !disk_of(next)->write_through;
 }
 
 static void *worker(void *argument)
@@ -179,24 +203,14 @@ static void *worker(void *argument)
         if (request) {
             crew->working++;
             pthread_mutex_unlock(&crew->lock);
-            struct block_disk *disk = disk_of(request);
-            enum disk_operation operation = request->operation;
-            bool small = request->bytes && request->bytes <= NOW_BYTES;
             request->error = perform(request);
             letter[letters++] = &request->post;
-            bool more =
-                small && letters < LETTERS_AT_ONCE && __atomic_load_n(&crew->queue.first, __ATOMIC_RELAXED);
-            unsigned sent = more ? 0 : send_letters(crew, letter, &letters);
             polled = false;
             pthread_mutex_lock(&crew->lock);
-            note_written(crew, disk, operation);
-            if (more && !crew->queue.first) { /* another thread was quicker */
-                pthread_mutex_unlock(&crew->lock);
-                sent = send_letters(crew, letter, &letters);
-                pthread_mutex_lock(&crew->lock);
-            }
-            at_rest(crew, sent);
-            if (!letters) write_back_if_due(crew);
+            note_done(crew, request);
+            if (letters < LETTERS_AT_ONCE && is_next_small(crew)) continue;
+            send_letters(crew, letter, &letters);
+            write_back_if_due(crew);
         } else if (crew->stop) {
             break;
         } else if (crew->polls && !crew->polling && !polled) {
@@ -242,15 +256,14 @@ static void hold(struct disk_crew *crew, struct disk_request *request)
     crew->stalled(crew->machine, message);
 }
 
+/* The first, the second, the fourth, ...: a guest can make as many as it likes. */
 static void tell(struct block_disk *disk, const struct disk_request *request)
 {
-    if (!request->error) {
-        disk->told = false;
-    } else if (!disk->told) {
-        disk->told = true;
-        log_warn("%s: cannot %s at byte %" PRIu64 ": %s", disk->name, verbs[request->operation],
-                 request->offset, strerror(-request->error));
-    }
+    if (!request->error) return;
+    disk->failures++;
+    if (disk->failures & (disk->failures - 1)) return;
+    log_warn("%s: cannot %s at byte %" PRIu64 ": %s (failure %" PRIu64 ")", disk->name,
+             verbs[request->operation], request->offset, strerror(-request->error), disk->failures);
 }
 
 static void finish(struct post *post)
@@ -353,9 +366,8 @@ static int refusal(const struct block_disk *disk, const struct disk_request *req
 static bool read_now(const struct block_disk *disk, struct disk_request *request)
 {
     const struct disk_image *image = disk->image;
-    struct span span = {request->part, request->part_count, 0, request->bytes};
     return request->operation == DISK_READ && request->bytes <= NOW_BYTES && !disk->crew->clock &&
-           image->ops->read_now && !image->ops->read_now(disk->image, request->offset, span);
+           !image->ops->read_now(disk->image, request->offset, span_of_request(request));
 }
 
 static void submit(struct disk *seen, struct disk_request *request)
@@ -390,15 +402,18 @@ void disk_crew_drain(struct disk_crew *crew)
 void disk_crew_retry(struct disk_crew *crew)
 {
     struct request_queue again = crew->held;
-    if (crew->retrying || !again.first) return;
-    if (again.end == &crew->held.first) again.end = &again.first;
+    if (crew->retrying || !again.count) return;
     queue_init(&crew->held);
-    for (struct post *post = again.first; post; post = post->next)
-        crew->retrying++;
+    crew->retrying = again.count;
     for (struct disk_request *request; (request = queue_take(&again));) {
         request->post.run = finish_retry;
         crew->under_way++;
-        enqueue(crew, request);
+        if (crew->clock) {
+            request->error = perform(request);
+            finish_retry(&request->post);
+        } else {
+            enqueue(crew, request);
+        }
     }
 }
 
@@ -441,18 +456,33 @@ void disk_crew_destroy(struct disk_crew *crew)
     pthread_mutex_destroy(&crew->lock);
 }
 
+static void put_in(struct block_disk *disk, struct disk_image *image)
+{
+    disk->image = image;
+    disk->disk.bytes = image ? image->bytes : 0;
+    disk->disk.read_only = image && image->read_only;
+    disk->disk.can_discard = image && !image->read_only;
+    disk->written = false;
+    disk->failures = 0;
+}
+
+/* Not every device has a command to flush, nor every guest the time for it. */
+static void take_out(struct block_disk *disk)
+{
+    int failed = disk->image ? flush(disk) : 0;
+    if (failed) log_warn("%s: cannot flush: %s", disk->name, strerror(-failed));
+    disk_image_close(disk->image);
+}
+
 void block_disk_init(struct block_disk *disk, struct disk_crew *crew, struct disk_image *image,
                      const char *name)
 {
-    *disk = (struct block_disk){.disk = {.bytes = image ? image->bytes : 0,
-                                         .read_only = image && image->read_only,
-                                         .can_discard = image && !image->read_only,
-                                         .submit = submit},
-                                .image = image,
+    *disk = (struct block_disk){.disk = {.submit = submit},
                                 .crew = crew,
                                 .name = strdup(name),
                                 .on_write_error = ON_ERROR_ENOSPC,
                                 .discard = true};
+    put_in(disk, image);
     pthread_mutex_lock(&crew->lock);
     disk->next = crew->disks;
     crew->disks = disk;
@@ -468,22 +498,16 @@ bool block_disk_change(struct block_disk *disk, struct disk_image *image, const 
     pthread_mutex_lock(&crew->lock);
     while (crew->working) /* a flush that nobody asked for */
         pthread_cond_wait(&crew->idle, &crew->lock);
-    struct disk_image *old = disk->image;
-    disk->image = image;
-    disk->disk.bytes = image ? image->bytes : 0;
-    disk->disk.read_only = image && image->read_only;
-    disk->disk.can_discard = image && !image->read_only;
-    disk->written = disk->told = false;
-    disk->flush_error = 0;
+    take_out(disk);
+    put_in(disk, image);
     pthread_mutex_unlock(&crew->lock);
     free(disk->name);
     disk->name = new_name;
-    disk_image_close(old);
     return true;
 }
 
 void block_disk_destroy(struct block_disk *disk)
 {
-    disk_image_close(disk->image);
+    take_out(disk);
     free(disk->name);
 }

@@ -10,8 +10,9 @@
  *
  * Errors: after the drive's policy a request that failed is reported to the device, taken for done, or held
  * until it succeeds: then `stalled` is called, and the machine should stand still until `resumed`. Held
- * requests are tried again whenever disk_crew_retry() is called. Requests that no disk could do (out of
- * range, a write to a medium that is read only) are reported in any case.
+ * requests are tried again whenever disk_crew_retry() is called (deterministic: at once, as guest time stands
+ * still meanwhile). Requests that no disk could do (out of range, a write to a medium that is read only) are
+ * reported in any case.
  *
  * Every function here is the vCPU thread's.
  */
@@ -38,18 +39,17 @@ struct block_disk {
     char *name; /* for messages */
     enum error_policy on_read_error, on_write_error;
     enum detect_zeroes detect_zeroes;
-    bool discard;       /* DISCARD gives room back; otherwise it does nothing */
-    bool write_through; /* every write is followed by a flush */
-    bool never_flush;   /* cache=unsafe */
-    bool told;          /* that a request failed, since one succeeded */
-    /* shared, atomic */
-    bool written;            /* since the last flush */
-    int flush_error;         /* of one the guest did not ask for, and will be told of at its next */
+    bool discard;            /* DISCARD gives room back; otherwise it does nothing */
+    bool write_through;      /* every write is followed by a flush */
+    bool never_flush;        /* cache=unsafe */
+    u64 failures;            /* of which the user is told now and then */
+    bool written;            /* since the last flush; shared, atomic */
     struct block_disk *next; /* of the crew's; lock */
 };
 
 struct request_queue {
     struct post *first, **end; /* linked by the requests' letters, which are ours until done() */
+    unsigned count;
 };
 
 struct disk_crew {

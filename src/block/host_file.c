@@ -19,6 +19,32 @@ static struct host_file *file_of(struct store *store)
     return container_of(store, struct host_file, store);
 }
 
+/* --- the end of all writing --- */
+
+static int give_up(struct host_file *file, const char *why)
+{
+    if (!__atomic_exchange_n(&file->broken, true, __ATOMIC_SEQ_CST))
+        log_warn("%s %s: nothing more is written to it", file->path ? file->path : "a temporary file", why);
+    return -EIO;
+}
+
+static int check_whole(struct host_file *file)
+{
+    u64 end = __atomic_load_n(&file->end, __ATOMIC_SEQ_CST);
+    struct stat status;
+    if (__atomic_load_n(&file->broken, __ATOMIC_RELAXED)) return -EIO;
+    if (!file->is_file || (!fstat(file->fd, &status) && (u64)status.st_size >= end)) return 0;
+    return give_up(file, "was cut off while it was in use");
+}
+
+static void note_end(struct host_file *file, u64 end)
+{
+    u64 before = __atomic_load_n(&file->end, __ATOMIC_RELAXED);
+    while (before < end &&
+           !__atomic_compare_exchange_n(&file->end, &before, end, true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+        ;
+}
+
 /* --- transfers --- */
 
 static int file_read(struct store *store, u64 offset, struct span to)
@@ -52,6 +78,10 @@ static int file_read_now(struct store *store, u64 offset, struct span to)
 static int file_write(struct store *store, u64 offset, struct span from)
 {
     struct host_file *file = file_of(store);
+    int failed = check_whole(file);
+    if (failed) return failed;
+    if (!__atomic_load_n(&file->written, __ATOMIC_RELAXED))
+        __atomic_store_n(&file->written, true, __ATOMIC_RELAXED);
     while (from.bytes) {
         struct iovec parts[PARTS_AT_ONCE];
         unsigned count = span_parts(from, parts, PARTS_AT_ONCE);
@@ -62,12 +92,25 @@ static int file_write(struct store *store, u64 offset, struct span from)
         offset += (u64)done;
         from = span_slice(from, (u64)done, from.bytes - (u64)done);
     }
+    if (file->is_file) note_end(file, offset);
     return 0;
 }
 
+/* One at a time: the host tells of a failure once only. */
 static int file_sync(struct store *store)
 {
-    return fdatasync(file_of(store)->fd) ? -errno : 0;
+    struct host_file *file = file_of(store);
+    char why[160];
+    pthread_mutex_lock(&file->syncing);
+    int failed = __atomic_load_n(&file->broken, __ATOMIC_SEQ_CST) ? -EIO : 0;
+    while (!failed && fdatasync(file->fd))
+        if (errno != EINTR) {
+            snprintf(why, sizeof(why), "could not be made stable (%s), and what was written last may be lost",
+                     strerror(errno));
+            failed = give_up(file, why);
+        }
+    pthread_mutex_unlock(&file->syncing);
+    return failed;
 }
 
 static int file_size(struct store *store, u64 *bytes)
@@ -82,15 +125,19 @@ static int file_size(struct store *store, u64 *bytes)
 
 static int file_set_size(struct store *store, u64 bytes)
 {
-    return ftruncate(file_of(store)->fd, (off_t)bytes) ? -errno : 0;
+    struct host_file *file = file_of(store);
+    if (ftruncate(file->fd, (off_t)bytes)) return -errno;
+    __atomic_store_n(&file->end, bytes, __ATOMIC_SEQ_CST);
+    return 0;
 }
 
 static int file_punch(struct store *store, u64 offset, u64 bytes)
 {
-    int failed;
+    struct host_file *file = file_of(store);
+    int failed = check_whole(file);
+    if (failed) return failed;
     do
-        failed = fallocate(file_of(store)->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
-                           (off_t)bytes);
+        failed = fallocate(file->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes);
     while (failed && errno == EINTR);
     if (!failed) return 0;
     return errno == EOPNOTSUPP || errno == ENODEV || errno == ENOSYS ? -EOPNOTSUPP : -errno;
@@ -116,9 +163,10 @@ static void file_close(struct store *store)
 {
     struct host_file *file = file_of(store);
     struct stat status;
-    if (!file->read_only && file->path && !fstat(file->fd, &status) && !status.st_nlink)
+    if (file->written && file->path && !fstat(file->fd, &status) && !status.st_nlink)
         log_warn("%s was removed while it was in use: what was written to it is lost", file->path);
     close(file->fd);
+    pthread_mutex_destroy(&file->syncing);
     free(file->path);
     free(file);
 }
@@ -173,11 +221,18 @@ static int lock_file(int fd, bool read_only)
     return failed == -ENOLCK || failed == -EOPNOTSUPP || failed == -EINVAL ? 0 : failed;
 }
 
-struct store *host_file_of(int fd, const char *path, bool read_only)
+struct store *host_file_of(int fd, const char *path)
 {
     struct host_file *file = malloc(sizeof(*file));
+    struct stat status;
     if (!file) return NULL;
-    *file = (struct host_file){{&file_ops}, fd, read_only, path ? strdup(path) : NULL};
+    bool is_file = !fstat(fd, &status) && S_ISREG(status.st_mode);
+    *file = (struct host_file){.store = {&file_ops},
+                               .fd = fd,
+                               .is_file = is_file,
+                               .path = path ? strdup(path) : NULL,
+                               .end = is_file ? (u64)status.st_size : 0};
+    pthread_mutex_init(&file->syncing, NULL);
     return &file->store;
 }
 
@@ -206,7 +261,7 @@ struct store *host_file_open(const char *path, bool read_only, char *error, size
         close(fd);
         return NULL;
     }
-    struct store *store = host_file_of(fd, path, read_only);
+    struct store *store = host_file_of(fd, path);
     if (!store) {
         snprintf(error, error_bytes, "out of memory");
         close(fd);
@@ -225,7 +280,7 @@ struct store *host_file_temporary(char *error, size_t error_bytes)
         fd = mkostemp(path, O_CLOEXEC);
         if (fd >= 0) unlink(path);
     }
-    struct store *store = fd < 0 ? NULL : host_file_of(fd, NULL, false);
+    struct store *store = fd < 0 ? NULL : host_file_of(fd, NULL);
     if (!store) {
         snprintf(error, error_bytes, "cannot have a temporary file in %s: %s", directory, strerror(errno));
         if (fd >= 0) close(fd);

@@ -28,7 +28,7 @@ struct disk_image_ops {
     const char *format;
     int (*read)(struct disk_image *image, u64 offset, struct span to);
     /* Read if that takes no waiting, for the host or for other threads. -EAGAIN: it does, and the memory may
-     * hold anything. May be NULL. */
+     * hold anything. */
     int (*read_now)(struct disk_image *image, u64 offset, struct span to);
     int (*write)(struct disk_image *image, u64 offset, struct span from);
     int (*flush)(struct disk_image *image);

@@ -10,11 +10,12 @@
 struct new_file {
     char path[4096], temporary[4120];
     int fd;
+    struct store *old; /* what is there until then, locked; or NULL */
     bool replace;
 };
 
-/* Begin. What is there already is only replaced if `replace`, and then must be in nobody's use. False with
- * one sentence in error. */
+/* Begin. What is there already is only replaced if `replace`, and then must be in nobody's use until the end.
+ * False with one sentence in error. */
 bool new_file_begin(struct new_file *file, const char *path, bool replace, char *error, size_t error_bytes);
 /* A store to write to, to be closed by the caller. NULL: out of memory. */
 struct store *new_file_store(struct new_file *file);

@@ -2,8 +2,9 @@
  * Snapshot runs and lockstep: what is written goes to a temporary file of the host that has no name and as
  * many bytes as the medium; a bitmap tells which blocks are there. Nothing of it is ever kept.
  *
- * A block's bit is set when the whole block is in the temporary file, under the lock; it is never cleared. So
- * who finds it set needs no lock.
+ * A block's bit is set when the whole block is in the temporary file; it is never cleared. So who finds it
+ * set needs no lock. Who brings a block's old contents from the base holds `lock` alone, and who puts whole
+ * blocks in place shares it: or the old would replace the new.
  */
 #include "host_file.h"
 #include "image.h"
@@ -18,7 +19,7 @@ struct overlay {
     struct disk_image image;
     struct disk_image *base;
     struct store *store;
-    pthread_mutex_t lock;
+    pthread_rwlock_t lock;
     u64 *present; /* one bit a block */
 };
 
@@ -76,13 +77,14 @@ static int overlay_read_now(struct disk_image *image, u64 offset, struct span to
     return failed;
 }
 
-/* A part of a block: the rest of it comes along from the base. */
-static int write_part(struct overlay *overlay, u64 offset, struct span from)
+/* See that a block is there which is to be written in part. */
+static int bring_block(struct overlay *overlay, u64 block)
 {
-    u64 block = offset / BLOCK_BYTES, start = block * BLOCK_BYTES, left = overlay->image.bytes - start;
+    u64 start = block * BLOCK_BYTES, left = overlay->image.bytes - start;
     u64 bytes = left < BLOCK_BYTES ? left : BLOCK_BYTES;
-    pthread_mutex_lock(&overlay->lock);
     int failed = 0;
+    if (is_present(overlay, block)) return 0;
+    pthread_rwlock_wrlock(&overlay->lock);
     if (!is_present(overlay, block)) {
         u8 buffer[BLOCK_BYTES];
         struct iovec part;
@@ -90,8 +92,24 @@ static int write_part(struct overlay *overlay, u64 offset, struct span from)
         if (!failed) failed = store_put(overlay->store, start, buffer, bytes);
         if (!failed) set_present(overlay, block);
     }
-    pthread_mutex_unlock(&overlay->lock);
+    pthread_rwlock_unlock(&overlay->lock);
+    return failed;
+}
+
+static int write_part(struct overlay *overlay, u64 offset, struct span from)
+{
+    int failed = bring_block(overlay, offset / BLOCK_BYTES);
     return failed ? failed : overlay->store->ops->write(overlay->store, offset, from);
+}
+
+static int write_whole(struct overlay *overlay, u64 offset, struct span from)
+{
+    pthread_rwlock_rdlock(&overlay->lock);
+    int failed = overlay->store->ops->write(overlay->store, offset, from);
+    for (u64 b = offset / BLOCK_BYTES; !failed && b * BLOCK_BYTES < offset + from.bytes; b++)
+        set_present(overlay, b);
+    pthread_rwlock_unlock(&overlay->lock);
+    return failed;
 }
 
 static int overlay_write(struct disk_image *image, u64 offset, struct span from)
@@ -103,9 +121,7 @@ static int overlay_write(struct disk_image *image, u64 offset, struct span from)
         bool whole = !in_block && (left >= BLOCK_BYTES || at + left == image->bytes);
         if (whole) {
             now = at + left == image->bytes ? left : left / BLOCK_BYTES * BLOCK_BYTES;
-            failed = overlay->store->ops->write(overlay->store, at, span_slice(from, done, now));
-            for (u64 b = at / BLOCK_BYTES; !failed && b * BLOCK_BYTES < at + now; b++)
-                set_present(overlay, b);
+            failed = write_whole(overlay, at, span_slice(from, done, now));
         } else {
             now = left < BLOCK_BYTES - in_block ? left : BLOCK_BYTES - in_block;
             failed = write_part(overlay, at, span_slice(from, done, now));
@@ -124,14 +140,22 @@ static int overlay_discard(struct disk_image *image, u64 offset, u64 bytes)
     return 0;
 }
 
+static bool punch_whole(struct overlay *overlay, u64 offset, u64 bytes)
+{
+    pthread_rwlock_rdlock(&overlay->lock);
+    bool done = !overlay->store->ops->punch(overlay->store, offset, bytes);
+    for (u64 b = offset / BLOCK_BYTES; done && b < (offset + bytes) / BLOCK_BYTES; b++)
+        set_present(overlay, b);
+    pthread_rwlock_unlock(&overlay->lock);
+    return done;
+}
+
 static int overlay_zero(struct disk_image *image, u64 offset, u64 bytes)
 {
     struct overlay *overlay = overlay_of(image);
     u64 first = align_up(offset, BLOCK_BYTES), end = (offset + bytes) / BLOCK_BYTES * BLOCK_BYTES;
-    if (first >= end || overlay->store->ops->punch(overlay->store, first, end - first))
+    if (first >= end || !punch_whole(overlay, first, end - first))
         return disk_image_write_zeros(image, offset, bytes);
-    for (u64 b = first / BLOCK_BYTES; b < end / BLOCK_BYTES; b++)
-        set_present(overlay, b);
     int failed = disk_image_write_zeros(image, offset, first - offset);
     return failed ? failed : disk_image_write_zeros(image, end, offset + bytes - end);
 }
@@ -152,7 +176,7 @@ static int overlay_close(struct disk_image *image)
     struct overlay *overlay = overlay_of(image);
     disk_image_close(overlay->base);
     if (overlay->store) overlay->store->ops->close(overlay->store);
-    pthread_mutex_destroy(&overlay->lock);
+    pthread_rwlock_destroy(&overlay->lock);
     free(overlay->present);
     free(overlay);
     return 0;
@@ -180,7 +204,7 @@ struct disk_image *overlay_open(struct disk_image *base, char *error, size_t err
     }
     overlay->image = (struct disk_image){&overlay_ops, base->bytes, false};
     overlay->base = base;
-    pthread_mutex_init(&overlay->lock, NULL);
+    pthread_rwlock_init(&overlay->lock, NULL);
     overlay->present = calloc(base->bytes / BLOCK_BYTES / 64 + 1, sizeof(u64));
     overlay->store = host_file_temporary(error, error_bytes);
     if (overlay->present && overlay->store && !overlay->store->ops->set_size(overlay->store, base->bytes))

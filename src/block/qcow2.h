@@ -179,11 +179,11 @@ int qcow2_allocate(struct qcow2 *q, u64 wanted, u64 *offset, u64 *got, bool *fre
 /* Give back clusters nothing ever referred to. */
 void qcow2_release(struct qcow2 *q, u64 offset, u64 clusters);
 /* A reference is gone; the refcount follows when that is stable. */
-int qcow2_free(struct qcow2 *q, u64 offset, u64 clusters);
+void qcow2_free(struct qcow2 *q, u64 offset, u64 clusters);
 /* Of what an L2 entry referred to. */
-int qcow2_free_entry(struct qcow2 *q, u64 entry);
+void qcow2_free_entry(struct qcow2 *q, u64 entry);
 /* It is stable. */
-int qcow2_apply_freed(struct qcow2 *q, const struct qcow2_freed *freed, u64 count);
+void qcow2_apply_freed(struct qcow2 *q, const struct qcow2_freed *freed, u64 count);
 /* Does anything but guest data lie there? Tables of snapshots are not looked for. */
 bool qcow2_is_metadata(const struct qcow2 *q, u64 offset, u64 bytes);
 /* Header, L1 table, refcount table: quick. */

@@ -204,18 +204,19 @@ static int fill_placement(struct qcow2 *q, const struct placement *p, u64 offset
 /* Lock held: the data are there, now the tables say so. */
 static int link_placement(struct qcow2 *q, const struct placement *p)
 {
-    int failed = 0;
-    u64 n = 0;
-    for (; n < p->count && !failed; n++) {
+    for (u64 n = 0; n < p->count; n++) {
         struct qcow2_table *table;
-        failed = qcow2_l2_for_write(q, p->first + n, &table);
-        if (failed) break;
-        u64 index = qcow2_l2_index(q, p->first + n), old = qcow2_entry(table, index);
-        qcow2_set_entry(q, table, index, (p->host + (n << q->cluster_bits)) | QCOW2_COPIED);
-        if (p->taken) failed = qcow2_free_entry(q, old & ~QCOW2_ZERO);
+        u64 cluster = p->first + n, host = p->host + (n << q->cluster_bits);
+        int failed = qcow2_l2_for_write(q, cluster, &table);
+        if (failed) {
+            if (p->taken) qcow2_release(q, host, p->count - n);
+            return failed;
+        }
+        u64 index = qcow2_l2_index(q, cluster), old = qcow2_entry(table, index);
+        qcow2_set_entry(q, table, index, host | QCOW2_COPIED);
+        if (p->taken) qcow2_free_entry(q, old);
     }
-    if (failed && p->taken) qcow2_release(q, p->host + (n << q->cluster_bits), p->count - n);
-    return failed;
+    return 0;
 }
 
 /* Lock held on entry and return; the clusters are claimed alone. *written: bytes. */
@@ -307,7 +308,8 @@ static int drop_cluster(struct qcow2 *q, u64 cluster, u64 replacement)
     failed = qcow2_l2_for_write(q, cluster, &table);
     if (failed) return failed;
     qcow2_set_entry(q, table, qcow2_l2_index(q, cluster), replacement);
-    return qcow2_free_entry(q, run.entry & ~QCOW2_ZERO);
+    qcow2_free_entry(q, run.entry);
+    return 0;
 }
 
 static int drop_clusters(struct qcow2 *q, u64 first, u64 end, u64 replacement)

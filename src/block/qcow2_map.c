@@ -98,7 +98,8 @@ int qcow2_l2_for_write(struct qcow2 *q, u64 cluster, struct qcow2_table **table)
     (*table)->fresh = true;
     qcow2_table_mark(q, *table, 0, q->cluster_bytes);
     set_l1(q, index, offset | QCOW2_COPIED);
-    return old ? qcow2_free(q, old, 1) : 0;
+    if (old) qcow2_free(q, old, 1);
+    return 0;
 }
 
 /* --- runs --- */

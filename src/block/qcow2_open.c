@@ -261,12 +261,14 @@ static struct qcow2 *make(struct store *store, const struct qcow2_header *h, con
     return q;
 }
 
-/* We keep nothing up to date that may be left alone only by those who understand it. */
+/* We keep nothing up to date that may be left alone only by those who understand it. Before anything is
+ * written it must be known that it is not. */
 static int clear_autoclear(struct qcow2 *q, const struct qcow2_header *h)
 {
     u64 none = 0;
     if (q->version < 3 || !h->autoclear) return 0;
-    return store_put(q->store, offsetof(struct qcow2_header, autoclear), &none, sizeof(none));
+    int failed = store_put(q->store, offsetof(struct qcow2_header, autoclear), &none, sizeof(none));
+    return failed ? failed : q->store->ops->sync(q->store);
 }
 
 static bool make_writable(struct qcow2 *q, const struct qcow2_header *h, char *error, size_t error_bytes)

@@ -198,7 +198,8 @@ static int grow_reftable(struct qcow2 *q, u64 cluster)
     q->reftable_entries = entries;
     q->reftable_offset = first << q->cluster_bits;
     note_used(q, first + clusters + blocks - 1);
-    return qcow2_free(q, old, old_clusters);
+    qcow2_free(q, old, old_clusters);
+    return 0;
 }
 
 /* --- single counts --- */
@@ -251,30 +252,33 @@ bool qcow2_is_metadata(const struct qcow2 *q, u64 offset, u64 bytes)
     return false;
 }
 
-/* How many of `wanted` clusters from `cluster` on are free, within what one block counts. */
-static int free_run(struct qcow2 *q, u64 cluster, u64 wanted, u64 *got)
+/* The next free cluster from *cluster on, and how many follow it, `wanted` at most, within what one block
+ * counts. None: *cluster is the first that the next block counts. */
+static int free_run(struct qcow2 *q, u64 *cluster, u64 wanted, u64 *got)
 {
     struct qcow2_table *block;
+    u64 index = block_index(q, *cluster), end = (index + 1) << q->block_bits;
     int failed = 0;
-    if (block_index(q, cluster) >= q->reftable_entries) failed = grow_reftable(q, cluster);
-    if (!failed) failed = find_block(q, cluster, &block);
-    if (!failed && !block) failed = make_block(q, block_index(q, cluster), &block);
+    *got = 0;
+    if (index >= q->reftable_entries) failed = grow_reftable(q, *cluster);
+    if (!failed) failed = find_block(q, *cluster, &block);
+    if (!failed && !block) failed = make_block(q, index, &block);
     if (failed) return failed;
-    u64 left = (1ull << q->block_bits) - in_block(q, cluster);
-    if (wanted > left) wanted = left;
-    for (*got = 0; *got < wanted; ++*got)
-        if (get_count(block->data, q->refcount_order, in_block(q, cluster + *got))) break;
+    while (*cluster < end && get_count(block->data, q->refcount_order, in_block(q, *cluster)))
+        ++*cluster;
+    while (*got < wanted && *cluster + *got < end &&
+           !get_count(block->data, q->refcount_order, in_block(q, *cluster + *got)))
+        ++*got;
     return 0;
 }
 
 int qcow2_allocate(struct qcow2 *q, u64 wanted, u64 *offset, u64 *got, bool *fresh)
 {
     u64 cluster = q->search;
-    for (;; cluster++) {
+    for (*got = 0; !*got;) {
         if (cluster >= 1ull << (56 - q->cluster_bits)) return -EFBIG;
-        int failed = free_run(q, cluster, wanted, got);
+        int failed = free_run(q, &cluster, wanted, got);
         if (failed) return failed;
-        if (*got) break;
     }
     *offset = cluster << q->cluster_bits;
     if (qcow2_is_metadata(q, *offset, *got << q->cluster_bits))
@@ -304,46 +308,42 @@ void qcow2_release(struct qcow2 *q, u64 offset, u64 clusters)
         give(q, (offset >> q->cluster_bits) + n);
 }
 
-int qcow2_free(struct qcow2 *q, u64 offset, u64 clusters)
+void qcow2_free(struct qcow2 *q, u64 offset, u64 clusters)
 {
     u64 cluster = offset >> q->cluster_bits;
     struct qcow2_freed *last = q->freed_count ? &q->freed[q->freed_count - 1] : NULL;
     if (last && last->cluster + last->count == cluster) {
         last->count += clusters;
-        return 0;
+        return;
     }
     if (q->freed_count == q->freed_room) {
         u64 room = q->freed_room ? q->freed_room * 2 : 256;
         struct qcow2_freed *freed = realloc(q->freed, room * sizeof(*freed));
-        if (!freed) return 0; /* a leak, no more */
+        if (!freed) return; /* a leak, no more */
         q->freed = freed;
         q->freed_room = room;
     }
     q->freed[q->freed_count++] = (struct qcow2_freed){cluster, clusters};
-    return 0;
 }
 
-int qcow2_free_entry(struct qcow2 *q, u64 entry)
+void qcow2_free_entry(struct qcow2 *q, u64 entry)
 {
-    if (entry & QCOW2_COMPRESSED) {
-        u64 offset, bytes;
-        qcow2_packed_place(q, entry, &offset, &bytes);
-        u64 first = offset >> q->cluster_bits, last = (offset + bytes - 1) >> q->cluster_bits;
-        return qcow2_free(q, first << q->cluster_bits, last - first + 1);
-    }
-    u64 offset = entry & QCOW2_OFFSET_MASK;
-    return offset ? qcow2_free(q, offset, 1) : 0;
+    u64 offset = entry & QCOW2_OFFSET_MASK, bytes = offset ? q->cluster_bytes : 0;
+    if (entry & QCOW2_COMPRESSED) qcow2_packed_place(q, entry, &offset, &bytes);
+    if (!bytes) return;
+    u64 first = offset >> q->cluster_bits, last = (offset + bytes - 1) >> q->cluster_bits;
+    qcow2_free(q, first << q->cluster_bits, last - first + 1);
 }
 
 /* Also gives the room back to the host. */
-int qcow2_apply_freed(struct qcow2 *q, const struct qcow2_freed *freed, u64 count)
+void qcow2_apply_freed(struct qcow2 *q, const struct qcow2_freed *freed, u64 count)
 {
     for (u64 f = 0; f < count; f++) {
         u64 hole = 0; /* clusters before this one that are free now */
         for (u64 n = 0; n <= freed[f].count; n++) {
             u64 cluster = freed[f].cluster + n, was = 0;
             int failed = n < freed[f].count ? qcow2_refcount(q, cluster, &was) : 0;
-            if (failed) return failed;
+            if (failed) return; /* a leak */
             if (n < freed[f].count && !was)
                 qcow2_is_corrupt(q, "a cluster is in use that is free", cluster << q->cluster_bits);
             if (was == 1) {
@@ -357,5 +357,4 @@ int qcow2_apply_freed(struct qcow2 *q, const struct qcow2_freed *freed, u64 coun
             if (was > 1) qcow2_refcount_set(q, cluster, was - 1);
         }
     }
-    return 0;
 }

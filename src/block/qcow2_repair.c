@@ -127,13 +127,25 @@ static int put_flags_right(struct tally *t)
     return 0;
 }
 
+/* A cluster in use that no block counts: we would make the block right there (qcow2_refcount.c). */
+static int check_blocks(const struct tally *t)
+{
+    const struct qcow2 *q = t->q;
+    for (u64 n = 0; n < t->clusters; n++) {
+        u64 block = n >> q->block_bits;
+        if (!t->count[n] || (block < q->reftable_entries && q->reftable[block])) continue;
+        log_warn("%s: refcount blocks are missing; \"qemu-img check -r all\" can make them", q->name);
+        return -EUCLEAN;
+    }
+    return 0;
+}
+
 static int put_counts_right(struct tally *t)
 {
     int failed = 0;
     for (u64 n = 0; n < t->clusters && !failed; n++) {
         u64 was;
         failed = qcow2_refcount(t->q, n, &was);
-        /* New blocks count themselves, beyond what is tallied here. */
         if (!failed && was != t->count[n]) failed = qcow2_refcount_set(t->q, n, t->count[n]);
     }
     return failed;
@@ -149,6 +161,7 @@ int qcow2_repair(struct qcow2 *q)
     if (!t.count) return -ENOMEM;
     pthread_mutex_lock(&q->lock);
     failed = tally_all(&t);
+    if (!failed) failed = check_blocks(&t);
     if (!failed) failed = put_counts_right(&t);
     if (!failed) failed = put_flags_right(&t);
     pthread_mutex_unlock(&q->lock);

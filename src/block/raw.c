@@ -16,6 +16,7 @@ struct raw {
     struct store *store;
     u64 store_bytes; /* when it was opened: the last sector may be a part of one */
     bool probed;
+    bool told; /* why a write was refused; atomic */
 };
 
 static struct raw *raw_of(struct disk_image *image)
@@ -51,8 +52,10 @@ static int raw_write(struct disk_image *image, u64 offset, struct span from)
 {
     struct raw *raw = raw_of(image);
     if (changes_format(raw, offset, from)) {
-        log_warn("the guest may not write the header of another format to an image whose format was guessed; "
-                 "say format=raw");
+        if (!__atomic_exchange_n(&raw->told, true, __ATOMIC_SEQ_CST))
+            log_warn(
+                "the guest may not write the header of another format to an image whose format was guessed; "
+                "say format=raw");
         return -EPERM;
     }
     return raw->store->ops->write(raw->store, offset, from);
@@ -128,7 +131,10 @@ struct disk_image *raw_open(struct store *store, bool read_only, bool probed, ch
         snprintf(error, error_bytes, "cannot tell its size: %s", strerror(failed ? -failed : ENOMEM));
         return NULL;
     }
-    *raw = (struct raw){{&raw_ops, align_up(bytes, SECTOR_BYTES), read_only}, store, bytes, probed};
+    *raw = (struct raw){.image = {&raw_ops, align_up(bytes, SECTOR_BYTES), read_only},
+                        .store = store,
+                        .store_bytes = bytes,
+                        .probed = probed};
     return &raw->image;
 }
 

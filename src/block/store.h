@@ -4,7 +4,8 @@
  *
  * Any thread may call any of these at any time. All return 0 or -errno; read() returns STORE_SHORT when some
  * of the bytes lie behind the end, and reads them as zeros. What write() has written survives the death of
- * this process at once, and that of the host after a sync() that began later.
+ * this process at once, and that of the host after a sync() that began later. When a sync() has failed nobody
+ * knows what is lost: all later ones of a host file fail too.
  */
 #ifndef RINGER_BLOCK_STORE_H
 #define RINGER_BLOCK_STORE_H
@@ -35,12 +36,12 @@ struct store_ops {
     void (*close)(struct store *store);
 };
 
-/* The same with one piece of memory. */
 static inline int store_read_now(struct store *store, u64 offset, struct span to)
 {
     return store->ops->read_now ? store->ops->read_now(store, offset, to) : -EAGAIN;
 }
 
+/* The same with one piece of memory. */
 int store_get(struct store *store, u64 offset, void *to, u64 bytes);
 int store_put(struct store *store, u64 offset, const void *from, u64 bytes);
 

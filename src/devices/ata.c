@@ -3,21 +3,11 @@
  */
 #include "ide.h"
 
-#include <string.h>
-
 /* --- addresses --- */
 
-/* The geometry that the drive offers: 16 heads of 63 sectors, as many cylinders as are told of at most. And
- * at least two, even of an image that is no more than a boot sector: a BIOS keeps the last for itself. */
-enum {
-    DEFAULT_HEADS = 16,
-    DEFAULT_PER_TRACK = 63,
-    MIN_CYLINDERS = 2,
-    MAX_CYLINDERS = 16383,
-    DEFAULT_MULTIPLE = 16
-};
-
-#define LBA28_SECTORS 0x0fffffffu
+/* At least two cylinders, even of an image that is no more than a boot sector: a BIOS keeps the last for
+ * itself. */
+enum { MIN_CYLINDERS = 2, MAX_CYLINDERS = 16383, DEFAULT_MULTIPLE = 16 };
 
 static u64 chs_sector(const struct ide_drive *drive)
 {
@@ -81,15 +71,6 @@ static void succeed(struct ide_drive *drive, unsigned how)
     ide_finish(drive);
 }
 
-static void verify(struct ide_drive *drive, unsigned how)
-{
-    u64 sector;
-    u32 count;
-    if (!ata_address(drive, how & ATA_EXT, &sector, &count)) return;
-    ata_put_address(drive, how & ATA_EXT, sector + count - 1);
-    ide_finish(drive);
-}
-
 static void seek(struct ide_drive *drive, unsigned how)
 {
     u64 sector;
@@ -123,7 +104,7 @@ static void set_multiple(struct ide_drive *drive, unsigned how)
 static void native_max(struct ide_drive *drive, unsigned how)
 {
     u64 last = drive->sectors - 1;
-    if (!(how & ATA_EXT) && last >= LBA28_SECTORS) last = LBA28_SECTORS - 1;
+    if (!(how & ATA_EXT) && last >= ATA_LBA28_SECTORS) last = ATA_LBA28_SECTORS - 1;
     if (!(how & ATA_EXT)) drive->channel->device |= IDE_LBA;
     ata_put_address(drive, how & ATA_EXT, last);
     ide_finish(drive);
@@ -166,7 +147,7 @@ static void idle(struct ide_drive *drive, unsigned how)
 
 /* --- SET FEATURES --- */
 
-static bool transfer_mode(struct ide_drive *drive, u8 mode)
+bool ata_set_transfer_mode(struct ide_drive *drive, u8 mode)
 {
     /* Kinds and the highest mode of each: PIO default, PIO flow control, (single word,) multiword, ultra. */
     static const s8 highest[32] = {
@@ -183,7 +164,7 @@ static void set_features(struct ide_drive *drive, unsigned how)
     switch (drive->now.feature) {
     case 0x02: drive->no_write_cache = false; break;
     case 0x82: drive->no_write_cache = true; break;
-    case 0x03: good = transfer_mode(drive, drive->now.count); break;
+    case 0x03: good = ata_set_transfer_mode(drive, drive->now.count); break;
     case 0x55: drive->no_read_ahead = true; break;
     case 0xaa: drive->no_read_ahead = false; break;
     case 0x66:
@@ -196,7 +177,7 @@ static void set_features(struct ide_drive *drive, unsigned how)
     }
     if (!good)
         ide_fail(drive, IDE_ABRT);
-    else if (drive->no_write_cache && drive->now.feature == 0x82)
+    else if (drive->now.feature == 0x82)
         flush(drive, how);
     else
         ide_finish(drive);
@@ -204,17 +185,10 @@ static void set_features(struct ide_drive *drive, unsigned how)
 
 /* --- IDENTIFY DEVICE and the sector buffer --- */
 
-static void taken(struct ide_channel *channel)
-{
-    channel->active->status = IDE_DRDY | IDE_DSC;
-    channel->active = NULL;
-}
-
 static void identify(struct ide_drive *drive, unsigned how)
 {
     ata_identify(drive, drive->channel->buffer);
-    ide_begin_block(drive, true, 0, DISK_SECTOR_BYTES, taken);
-    ide_interrupt(drive);
+    ide_give_sector(drive);
 }
 
 static void given(struct ide_channel *channel)
@@ -224,8 +198,7 @@ static void given(struct ide_channel *channel)
 
 static void read_buffer(struct ide_drive *drive, unsigned how)
 {
-    ide_begin_block(drive, true, 0, DISK_SECTOR_BYTES, taken);
-    ide_interrupt(drive);
+    ide_give_sector(drive);
 }
 
 static void write_buffer(struct ide_drive *drive, unsigned how)
@@ -255,9 +228,9 @@ static const struct ata_row rows[256] = {
     [0x35] = {ata_dma, ATA_WRITE | ATA_EXT},
     [0x39] = {ata_pio, ATA_WRITE | ATA_EXT | ATA_MULTIPLE},
     [0x3d] = {ata_dma, ATA_WRITE | ATA_EXT | ATA_FUA},
-    [0x40] = {verify, 0},
-    [0x41] = {verify, 0},
-    [0x42] = {verify, ATA_EXT},
+    [0x40] = {ata_verify, 0},
+    [0x41] = {ata_verify, 0},
+    [0x42] = {ata_verify, ATA_EXT},
     [0x70] = {seek, 0},
     [0x91] = {initialize_parameters, 0},
     [0x94] = {stand_by, 0},
@@ -292,7 +265,7 @@ static const struct ata_row rows[256] = {
 
 static bool reaches_medium(const struct ata_row *row)
 {
-    return row->run == ata_pio || row->run == ata_dma || row->run == verify || row->run == seek;
+    return row->run == ata_pio || row->run == ata_dma || row->run == ata_verify || row->run == seek;
 }
 
 void ata_command(struct ide_drive *drive, u8 opcode)
@@ -309,12 +282,12 @@ void ata_reset(struct ide_drive *drive, bool hard)
 {
     drive->power = POWER_ACTIVE;
     if (!hard) return;
-    u64 cylinders = drive->sectors / (DEFAULT_HEADS * DEFAULT_PER_TRACK);
+    u64 cylinders = drive->sectors / (ATA_HEADS * ATA_PER_TRACK);
     if (cylinders > MAX_CYLINDERS) cylinders = MAX_CYLINDERS;
     if (cylinders < MIN_CYLINDERS) cylinders = MIN_CYLINDERS;
     drive->cylinders = (u32)cylinders;
-    drive->heads_now = DEFAULT_HEADS;
-    drive->per_track_now = DEFAULT_PER_TRACK;
+    drive->heads_now = ATA_HEADS;
+    drive->per_track_now = ATA_PER_TRACK;
     drive->multiple = DEFAULT_MULTIPLE;
     drive->transfer_mode = 0x0c;
     drive->no_write_cache = drive->no_read_ahead = drive->smart_off = false;

@@ -95,18 +95,17 @@ static void put_command_sets(const struct ide_drive *drive, u8 *to)
 
 static void put_geometry(const struct ide_drive *drive, u8 *to)
 {
-    enum { HEADS = 16, PER_TRACK = 63 };
     u32 per_cylinder = drive->heads_now * drive->per_track_now;
     u64 cylinders = drive->sectors / per_cylinder;
     u32 cylinders_now = cylinders > 0xffff ? 0xffff : (u32)cylinders;
     put(to, 1, (u16)drive->cylinders);
-    put(to, 3, HEADS);
-    put(to, 6, PER_TRACK);
+    put(to, 3, ATA_HEADS);
+    put(to, 6, ATA_PER_TRACK);
     put(to, 54, (u16)cylinders_now);
     put(to, 55, (u16)drive->heads_now);
     put(to, 56, (u16)drive->per_track_now);
     put32(to, 57, cylinders_now * per_cylinder);
-    put32(to, 60, drive->sectors > 0x0fffffff ? 0x0fffffff : (u32)drive->sectors);
+    put32(to, 60, drive->sectors > ATA_LBA28_SECTORS ? ATA_LBA28_SECTORS : (u32)drive->sectors);
     put32(to, 100, (u32)drive->sectors);
     put32(to, 102, (u32)(drive->sectors >> 32));
 }
@@ -140,8 +139,8 @@ static void identify_cdrom(const struct ide_drive *drive, u8 *to)
         {0, 0x85c0},               /* ATAPI, CD-ROM, removable, DRQ within 50 us, packets of 12 bytes */
         {49, 0x0b00},              /* LBA, DMA, IORDY */
         {71, 30},        {72, 30}, /* ns to release the bus: it is not released */
-        {82, 0x4210},              /* NOP, DEVICE RESET, PACKET */
-        {83, SET_VALID}, {84, SET_VALID}, {85, 0x4210},
+        {82, 0x4218},              /* NOP, DEVICE RESET, PACKET, power management */
+        {83, SET_VALID}, {84, SET_VALID}, {85, 0x4218},
         {87, SET_VALID}, {126, 0}, /* byte count limit 0 is not allowed */
     };
     put_rows(to, rows, ARRAY_SIZE(rows));

@@ -10,12 +10,6 @@ enum { KEY_LOW = 0x4f, KEY_HIGH = 0xc2 }; /* in LBA mid and high: meant, and thr
 
 enum { LOG_DIRECTORY = 0x00, LOG_ERRORS = 0x01, LOG_SELF_TEST = 0x06 };
 
-static void taken(struct ide_channel *channel)
-{
-    channel->active->status = IDE_DRDY | IDE_DSC;
-    channel->active = NULL;
-}
-
 /* The last byte makes the sum of all 0. */
 static void give_block(struct ide_drive *drive)
 {
@@ -23,8 +17,7 @@ static void give_block(struct ide_drive *drive)
     for (unsigned n = 0; n < DISK_SECTOR_BYTES - 1; n++)
         sum += block[n];
     block[DISK_SECTOR_BYTES - 1] = (u8)-sum;
-    ide_begin_block(drive, true, 0, DISK_SECTOR_BYTES, taken);
-    ide_interrupt(drive);
+    ide_give_sector(drive);
 }
 
 static void read_data(struct ide_drive *drive)

@@ -1,15 +1,12 @@
 /*
- * The commands of an ATA hard disk that move sectors: PIO by way of the channel's buffer, DMA straight
- * between disk and guest memory, and TRIM.
+ * The commands of an ATA hard disk that move sectors: PIO by way of the channel's buffer (READ VERIFY goes no
+ * further), DMA straight between disk and guest memory, and TRIM.
  *
  * PIO reads fill the buffer with as much of the command as fits, and hand it out DRQ block by DRQ block;
  * writes collect likewise. An interrupt precedes each DRQ block that the guest reads, and each but the first
  * that it writes; and one follows the last that it writes (ATA/ATAPI-6 9.5 and 9.6).
  */
 #include "ide.h"
-
-#include <assert.h>
-#include <errno.h>
 
 #define BUFFER_SECTORS (IDE_BUFFER_BYTES / DISK_SECTOR_BYTES)
 
@@ -60,9 +57,17 @@ static void written(struct ide_channel *channel)
     }
 }
 
-static void begin(struct ide_drive *drive, unsigned how, u64 sector, u32 count)
+/* False: the command has failed. */
+static bool begin(struct ide_drive *drive, unsigned how)
 {
     bool write = how & ATA_WRITE;
+    u64 sector;
+    u32 count;
+    if ((how & ATA_MULTIPLE && !drive->multiple) || (write && drive->disk->read_only)) {
+        ide_fail(drive, IDE_ABRT);
+        return false;
+    }
+    if (!ata_address(drive, how & ATA_EXT, &sector, &count)) return false;
     drive->channel->ata = (struct ata_transfer){
         .sector = sector,
         .left = count,
@@ -70,6 +75,7 @@ static void begin(struct ide_drive *drive, unsigned how, u64 sector, u32 count)
         .ext = how & ATA_EXT,
         .flush_after = write && (how & ATA_FUA || drive->no_write_cache),
     };
+    return true;
 }
 
 /* --- PIO reads --- */
@@ -97,8 +103,17 @@ static void block_taken(struct ide_channel *channel)
         fetch(channel);
     } else { /* no interrupt follows the data */
         note_end(channel);
-        channel->active->status = IDE_DRDY | IDE_DSC;
-        channel->active = NULL;
+        ide_taken(channel);
+    }
+}
+
+static void sectors_verified(struct ide_channel *channel)
+{
+    if (channel->ata.left) {
+        fetch(channel);
+    } else {
+        note_end(channel);
+        ide_finish(channel->active);
     }
 }
 
@@ -117,7 +132,10 @@ static void fetched(struct ide_channel *channel, int error)
         t->left -= sectors;
         t->buffered = sectors;
         t->taken = 0;
-        offer_block(channel);
+        if (t->verify)
+            sectors_verified(channel);
+        else
+            offer_block(channel);
     }
 }
 
@@ -176,18 +194,18 @@ static void block_given(struct ide_channel *channel)
 
 void ata_pio(struct ide_drive *drive, unsigned how)
 {
-    u64 sector;
-    u32 count;
-    if ((how & ATA_MULTIPLE && !drive->multiple) || (how & ATA_WRITE && drive->disk->read_only)) {
-        ide_fail(drive, IDE_ABRT);
-        return;
-    }
-    if (!ata_address(drive, how & ATA_EXT, &sector, &count)) return;
-    begin(drive, how, sector, count);
+    if (!begin(drive, how)) return;
     if (how & ATA_WRITE)
         ask_block(drive->channel);
     else
         fetch(drive->channel);
+}
+
+void ata_verify(struct ide_drive *drive, unsigned how)
+{
+    if (!begin(drive, how)) return;
+    drive->channel->ata.verify = true;
+    fetch(drive->channel);
 }
 
 /* --- DMA --- */
@@ -216,15 +234,9 @@ static void dma_done(struct ide_channel *channel, int error)
 
 void ata_dma(struct ide_drive *drive, unsigned how)
 {
-    u64 sector;
-    u32 count;
-    if (how & ATA_WRITE && drive->disk->read_only) {
-        ide_fail(drive, IDE_ABRT);
-        return;
-    }
-    if (!ata_address(drive, how & ATA_EXT, &sector, &count)) return;
-    begin(drive, how, sector, count);
-    ide_dma_disk(drive, !(how & ATA_WRITE), sector * DISK_SECTOR_BYTES, (u64)count * DISK_SECTOR_BYTES,
+    const struct ata_transfer *t = &drive->channel->ata;
+    if (!begin(drive, how)) return;
+    ide_dma_disk(drive, !(how & ATA_WRITE), t->sector * DISK_SECTOR_BYTES, (u64)t->left * DISK_SECTOR_BYTES,
                  dma_done);
 }
 

@@ -2,14 +2,14 @@
  * The CD drive: the PACKET command's phases (ATA/ATAPI-6 9.8 and 9.9), sense data, and the commands that
  * concern the tray.
  *
- * The sector count register is the interrupt reason: 1 while the packet is awaited, 2 while data go to the
- * guest, 3 at the end.
+ * The sector count register is the interrupt reason: 1 while the packet is awaited, 0 and 2 while data come
+ * from the guest or go to it, 3 at the end.
  */
 #include "atapi.h"
 
 #include <string.h>
 
-enum { REASON_PACKET = 1, REASON_TO_GUEST = 2, REASON_END = 3 };
+enum { REASON_FROM_GUEST, REASON_PACKET, REASON_TO_GUEST, REASON_END };
 enum { PACKET_BYTES = 12, PACKET_FEATURE_DMA = 1, PACKET_FEATURE_OVERLAP = 2 };
 
 /* --- the ends --- */
@@ -20,61 +20,104 @@ void atapi_succeed(struct ide_drive *drive)
     ide_finish(drive);
 }
 
-void atapi_fail(struct ide_drive *drive, enum sense_key key, enum sense_code code)
+static void set_sense(struct ide_drive *drive, enum sense_key key, enum sense_code code)
 {
     drive->cd.sense = (struct scsi_sense){(u8)key, (u8)(code >> 8), (u8)code};
+}
+
+void atapi_fail(struct ide_drive *drive, enum sense_key key, enum sense_code code)
+{
+    set_sense(drive, key, code);
     drive->now.count = REASON_END;
     ide_fail(drive, (u8)(key << 4 | (key == SENSE_ILLEGAL_REQUEST ? IDE_ABRT : 0)));
 }
 
-/* --- data for the guest --- */
-
-static void offer_block(struct ide_drive *drive);
-
-static void all_taken(struct ide_channel *channel)
+/* The attention that is to be told first; it counts as told. */
+static enum sense_code take_attention(struct ide_drive *drive)
 {
-    if (channel->packet.left)
-        atapi_read_on(channel->active);
+    bool reset = drive->cd.was_reset;
+    if (reset)
+        drive->cd.was_reset = false;
     else
-        atapi_succeed(channel->active);
+        drive->cd.changed = false;
+    return reset ? ASC_POWER_ON_OR_RESET : ASC_MEDIUM_CHANGED;
 }
 
-static void block_taken(struct ide_channel *channel)
+/* The drive has something to tell first, or there is no medium: then the command has failed. */
+static bool is_hindered(struct ide_drive *drive, u8 flags)
+{
+    const struct cd_drive *cd = &drive->cd;
+    if (!(flags & PACKET_DESPITE_ATTENTION) && (cd->was_reset || cd->changed))
+        atapi_fail(drive, SENSE_UNIT_ATTENTION, take_attention(drive));
+    else if (flags & PACKET_NEEDS_MEDIUM && !cd_has_medium(drive))
+        atapi_fail(drive, SENSE_NOT_READY, cd->tray_open ? ASC_TRAY_OPEN : ASC_TRAY_CLOSED_EMPTY);
+    else
+        return false;
+    return true;
+}
+
+/* --- data from and for the guest --- */
+
+static void move_block(struct ide_drive *drive);
+
+static void block_moved(struct ide_channel *channel)
 {
     if (channel->packet.at < channel->packet.end)
-        offer_block(channel->active);
+        move_block(channel->active);
     else
-        all_taken(channel);
+        channel->packet.moved(channel);
 }
 
 /* Blocks are of an even length, but for the last one. */
-static void offer_block(struct ide_drive *drive)
+static void move_block(struct ide_drive *drive)
 {
     struct packet_transfer *p = &drive->channel->packet;
     u32 bytes = p->end - p->at;
     if (bytes > p->limit) bytes = p->limit;
-    drive->now.count = REASON_TO_GUEST;
+    drive->now.count = p->to_guest ? REASON_TO_GUEST : REASON_FROM_GUEST;
     drive->now.lba_mid = (u8)bytes;
     drive->now.lba_high = (u8)(bytes >> 8);
-    ide_begin_block(drive, true, p->at, bytes, block_taken);
+    ide_begin_block(drive, p->to_guest, p->at, bytes, block_moved);
     p->at += bytes;
     ide_interrupt(drive);
 }
 
-static void dma_taken(struct ide_channel *channel, int error)
+static void dma_moved(struct ide_channel *channel, int error)
 {
-    all_taken(channel);
+    channel->packet.moved(channel);
+}
+
+static void move(struct ide_drive *drive, bool to_guest, u32 bytes,
+                 void (*moved)(struct ide_channel *channel))
+{
+    struct packet_transfer *p = &drive->channel->packet;
+    p->to_guest = to_guest;
+    p->at = 0;
+    p->end = bytes;
+    p->moved = moved;
+    if (p->dma)
+        ide_dma_buffer(drive, to_guest, bytes, dma_moved);
+    else
+        move_block(drive);
+}
+
+static void all_taken(struct ide_channel *channel)
+{
+    struct ide_drive *drive = channel->active;
+    if (!channel->packet.left)
+        atapi_succeed(drive);
+    else if (!is_hindered(drive, PACKET_NEEDS_MEDIUM)) /* the disc may be another one by now */
+        atapi_read_on(drive);
 }
 
 void atapi_offer(struct ide_drive *drive, u32 bytes)
 {
-    struct packet_transfer *p = &drive->channel->packet;
-    p->at = 0;
-    p->end = bytes;
-    if (p->dma)
-        ide_dma_buffer(drive, true, bytes, dma_taken);
-    else
-        offer_block(drive);
+    move(drive, true, bytes, all_taken);
+}
+
+void atapi_ask(struct ide_drive *drive, u32 bytes, void (*given)(struct ide_channel *channel))
+{
+    move(drive, false, bytes, given);
 }
 
 void atapi_reply(struct ide_drive *drive, u32 bytes, u32 allocated)
@@ -88,21 +131,12 @@ void atapi_reply(struct ide_drive *drive, u32 bytes, u32 allocated)
 
 /* --- sense --- */
 
-static struct scsi_sense attention(struct ide_drive *drive)
-{
-    enum sense_code code = drive->cd.was_reset ? ASC_POWER_ON_OR_RESET : ASC_MEDIUM_CHANGED;
-    if (drive->cd.was_reset)
-        drive->cd.was_reset = false;
-    else
-        drive->cd.changed = false;
-    return (struct scsi_sense){SENSE_UNIT_ATTENTION, (u8)(code >> 8), (u8)code};
-}
-
 static void request_sense(struct ide_drive *drive, const u8 *command)
 {
     u8 *reply = drive->channel->buffer;
     struct cd_drive *cd = &drive->cd;
-    if (!cd->sense.key && (cd->was_reset || cd->changed)) cd->sense = attention(drive);
+    if (!cd->sense.key && (cd->was_reset || cd->changed))
+        set_sense(drive, SENSE_UNIT_ATTENTION, take_attention(drive));
     memset(reply, 0, 18);
     reply[0] = 0x70; /* current error, fixed format */
     reply[2] = cd->sense.key;
@@ -202,6 +236,7 @@ static const struct packet_row rows[256] = {
     [0x00] = {test_unit_ready, MEDIUM},
     [0x03] = {request_sense, ALWAYS | PACKET_KEEPS_SENSE},
     [0x12] = {atapi_inquiry, ALWAYS},
+    [MODE_SELECT6] = {atapi_mode_select6, 0},
     [0x1a] = {atapi_mode_sense6, 0},
     [0x1b] = {start_stop_unit, 0},
     [0x1e] = {prevent_allow, 0},
@@ -213,6 +248,7 @@ static const struct packet_row rows[256] = {
     [0x46] = {atapi_get_configuration, ALWAYS},
     [0x4a] = {get_event_status, ALWAYS},
     [0x51] = {atapi_read_disc_information, MEDIUM},
+    [0x55] = {atapi_mode_select10, 0},
     [0x5a] = {atapi_mode_sense10, 0},
     [0xa8] = {atapi_read12, MEDIUM},
     [0xad] = {atapi_read_dvd_structure, MEDIUM},
@@ -225,23 +261,17 @@ static const struct packet_row rows[256] = {
 static void run_packet(struct ide_channel *channel)
 {
     struct ide_drive *drive = channel->active;
-    struct cd_drive *cd = &drive->cd;
     struct packet_transfer *p = &channel->packet;
     memcpy(p->command, channel->buffer, PACKET_BYTES);
     const struct packet_row *row = &rows[p->command[0]];
     drive->status = IDE_BSY;
     p->left = 0;
-    if (!(row->flags & PACKET_KEEPS_SENSE)) cd->sense = (struct scsi_sense){0};
-    if (!(row->flags & PACKET_DESPITE_ATTENTION) && (cd->was_reset || cd->changed)) {
-        struct scsi_sense sense = attention(drive);
-        atapi_fail(drive, sense.key, (enum sense_code)(sense.asc << 8 | sense.ascq));
-    } else if (!row->run) {
-        atapi_fail(drive, SENSE_ILLEGAL_REQUEST, ASC_INVALID_OPCODE);
-    } else if (row->flags & PACKET_NEEDS_MEDIUM && !cd_has_medium(drive)) {
-        atapi_fail(drive, SENSE_NOT_READY, cd->tray_open ? ASC_TRAY_OPEN : ASC_TRAY_CLOSED_EMPTY);
-    } else {
+    if (!(row->flags & PACKET_KEEPS_SENSE)) drive->cd.sense = (struct scsi_sense){0};
+    if (is_hindered(drive, row->flags)) return;
+    if (row->run)
         row->run(drive, p->command);
-    }
+    else
+        atapi_fail(drive, SENSE_ILLEGAL_REQUEST, ASC_INVALID_OPCODE);
 }
 
 /* A byte count of 0 cannot bring data; it is taken for the most there can be. */
@@ -261,21 +291,14 @@ static void packet(struct ide_drive *drive)
 
 /* --- ATA commands of a packet device --- */
 
-static void taken(struct ide_channel *channel)
-{
-    channel->active->status = IDE_DRDY | IDE_DSC;
-    channel->active = NULL;
-}
-
 static void identify_packet(struct ide_drive *drive)
 {
     ata_identify(drive, drive->channel->buffer);
-    ide_begin_block(drive, true, 0, DISK_SECTOR_BYTES, taken);
-    ide_interrupt(drive);
+    ide_give_sector(drive);
 }
 
-/* How a host finds out that this is no disk (8.15.5.2). */
-static void identify(struct ide_drive *drive)
+/* IDENTIFY DEVICE and READ SECTORS: how a host finds out that this is no disk (8.15.5.2, 8.34.5). */
+static void tell_apart(struct ide_drive *drive)
 {
     ide_signature(drive);
     ide_fail(drive, IDE_ABRT);
@@ -291,14 +314,12 @@ static void device_reset(struct ide_drive *drive)
 
 static void set_features(struct ide_drive *drive)
 {
-    if (drive->now.feature == 0x03) {
-        drive->transfer_mode = drive->now.count;
+    bool good = drive->now.feature == 0x03 ? ata_set_transfer_mode(drive, drive->now.count)
+                                           : drive->now.feature == 0x66 || drive->now.feature == 0xcc;
+    if (good)
         ide_finish(drive);
-    } else if (drive->now.feature == 0x66 || drive->now.feature == 0xcc) {
-        ide_finish(drive);
-    } else {
+    else
         ide_fail(drive, IDE_ABRT);
-    }
 }
 
 static void check_power(struct ide_drive *drive)
@@ -311,9 +332,9 @@ static const struct {
     u8 opcode;
     void (*run)(struct ide_drive *drive);
 } ata_rows[] = {
-    {0x08, device_reset}, {0xa0, packet},     {0xa1, identify_packet},
-    {0xe0, ide_finish},   {0xe1, ide_finish}, {0xe5, check_power},
-    {0xe6, ide_finish},   {0xec, identify},   {0xef, set_features},
+    {0x08, device_reset}, {0x20, tell_apart},   {0xa0, packet},      {0xa1, identify_packet},
+    {0xe0, ide_finish},   {0xe1, ide_finish},   {0xe5, check_power}, {0xe6, ide_finish},
+    {0xec, tell_apart},   {0xef, set_features},
 };
 
 void atapi_command(struct ide_drive *drive, u8 opcode)
@@ -334,4 +355,6 @@ void atapi_reset(struct ide_drive *drive)
     drive->cd.sense = (struct scsi_sense){0};
     drive->cd.was_reset = true;
     drive->cd.locked = false;
+    drive->cd.recovery = CD_DEFAULT_RECOVERY;
+    drive->cd.retries = CD_DEFAULT_RETRIES;
 }

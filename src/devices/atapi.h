@@ -17,9 +17,11 @@ enum sense_key {
 /* Additional sense code << 8 | its qualifier */
 enum sense_code {
     ASC_UNRECOVERED_READ = 0x1100,
+    ASC_LIST_LENGTH = 0x1a00,
     ASC_INVALID_OPCODE = 0x2000,
     ASC_OUT_OF_RANGE = 0x2100,
     ASC_INVALID_FIELD = 0x2400,
+    ASC_INVALID_PARAMETER = 0x2600,
     ASC_MEDIUM_CHANGED = 0x2800,
     ASC_POWER_ON_OR_RESET = 0x2900,
     ASC_SAVING_NOT_SUPPORTED = 0x3900,
@@ -39,6 +41,10 @@ enum cd_event {
 
 /* The Red Book's 80 minutes: what has more is a DVD. */
 #define CD_MAX_SECTORS (80 * 60 * 75)
+enum { MODE_SELECT6 = 0x15 };
+/* Of the error recovery page */
+enum { CD_DEFAULT_RECOVERY = 0, CD_DEFAULT_RETRIES = 5 };
+
 typedef void packet_function(struct ide_drive *drive, const u8 *command);
 
 struct packet_row {
@@ -87,6 +93,8 @@ void atapi_fail(struct ide_drive *drive, enum sense_key key, enum sense_code cod
 void atapi_reply(struct ide_drive *drive, u32 bytes, u32 allocated);
 /* buffer[0, bytes) is the next of what READ reads. */
 void atapi_offer(struct ide_drive *drive, u32 bytes);
+/* Ask the guest for buffer[0, bytes). */
+void atapi_ask(struct ide_drive *drive, u32 bytes, void (*given)(struct ide_channel *channel));
 
 /* --- atapi_read.c --- */
 /* The guest has taken what was in the buffer, and there are sectors left. */
@@ -94,8 +102,8 @@ void atapi_read_on(struct ide_drive *drive);
 packet_function atapi_read10, atapi_read12, atapi_read_cd, atapi_read_cd_msf, atapi_read_capacity, atapi_seek;
 
 /* --- atapi_inform.c, atapi_toc.c: what is told about drive and medium --- */
-packet_function atapi_inquiry, atapi_mode_sense6, atapi_mode_sense10, atapi_get_configuration,
-    atapi_mechanism_status;
+packet_function atapi_inquiry, atapi_mode_sense6, atapi_mode_sense10, atapi_mode_select6, atapi_mode_select10,
+    atapi_get_configuration, atapi_mechanism_status;
 packet_function atapi_read_toc, atapi_read_disc_information, atapi_read_subchannel, atapi_read_dvd_structure;
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * The CD drive: what it says about itself. INQUIRY (SPC-2 7.3), MODE SENSE and its pages (MMC-3 6.3), GET
- * CONFIGURATION (MMC-3 6.6 and 5.3), MECHANISM STATUS (MMC-3 6.8).
+ * The CD drive: what it says about itself. INQUIRY (SPC-2 7.3), MODE SENSE, MODE SELECT and the pages (SPC-2
+ * 7.6, 7.8, 8.3; MMC-3 6.3), GET CONFIGURATION (MMC-3 6.6 and 5.3), MECHANISM STATUS (MMC-3 6.8).
  */
 #include "atapi.h"
 
@@ -32,21 +32,24 @@ void atapi_inquiry(struct ide_drive *drive, const u8 *command)
     atapi_reply(drive, 36, get_be16(command + 3));
 }
 
-/* --- MODE SENSE --- */
+/* --- mode pages --- */
 
-enum {
-    PAGE_ERROR_RECOVERY = 0x01,
-    PAGE_CD = 0x0d,
-    PAGE_AUDIO = 0x0e,
-    PAGE_CAPABILITIES = 0x2a,
-    PAGE_ALL = 0x3f
-};
+enum { PAGE_ERROR_RECOVERY = 0x01, PAGE_CD = 0x0d, PAGE_CAPABILITIES = 0x2a, PAGE_ALL = 0x3f };
 enum { CONTROL_CURRENT, CONTROL_CHANGEABLE, CONTROL_DEFAULT, CONTROL_SAVED };
+enum { PAGE_CODE = 0x3f, PAGE_MAX_BYTES = 32 };
 
+/* What an image has is read at the first attempt, or never: the guest finds what it has set, no more. */
 static u32 error_recovery_page(const struct ide_drive *drive, u8 *page)
 {
-    page[3] = 5; /* retries */
+    page[2] = drive->cd.recovery;
+    page[3] = drive->cd.retries;
     return 8;
+}
+
+static void set_error_recovery(struct ide_drive *drive, const u8 *page)
+{
+    drive->cd.recovery = page[2];
+    drive->cd.retries = page[3];
 }
 
 static u32 cd_page(const struct ide_drive *drive, u8 *page)
@@ -58,7 +61,7 @@ static u32 cd_page(const struct ide_drive *drive, u8 *page)
 
 static u32 capabilities_page(const struct ide_drive *drive, u8 *page)
 {
-    page[2] = 0x3b; /* reads CD-R, CD-RW, method 2; DVD-ROM, DVD-R */
+    page[2] = 0x3b; /* reads CD-R, CD-RW; DVD-ROM, DVD-R, DVD-RAM */
     page[4] = 0x70; /* multisession, mode 2 forms 1 and 2 */
     page[5] = 0x00;
     page[6] = 0x29; /* a tray, ejects, can be locked ... */
@@ -70,26 +73,37 @@ static u32 capabilities_page(const struct ide_drive *drive, u8 *page)
     return 20;
 }
 
-static const struct {
+static const struct page_row {
     u8 page;
     u32 (*put)(const struct ide_drive *drive, u8 *page);
+    void (*set)(struct ide_drive *drive, const u8 *page); /* NULL: nothing can be changed */
+    u8 changeable[4];                                     /* bits of the page's first bytes */
 } pages[] = {
-    {PAGE_ERROR_RECOVERY, error_recovery_page},
-    {PAGE_CD, cd_page},
-    {PAGE_CAPABILITIES, capabilities_page},
+    {PAGE_ERROR_RECOVERY, error_recovery_page, set_error_recovery, {0, 0, 0x37, 0xff}},
+    {PAGE_CD, cd_page, NULL, {0}},
+    {PAGE_CAPABILITIES, capabilities_page, NULL, {0}},
 };
+
+/* `to` is clear. */
+static u32 put_page(const struct ide_drive *drive, const struct page_row *row, u8 *to, u8 control)
+{
+    static const struct ide_drive fresh = {
+        .cd = {.recovery = CD_DEFAULT_RECOVERY, .retries = CD_DEFAULT_RETRIES}};
+    u32 bytes = row->put(control == CONTROL_DEFAULT ? &fresh : drive, to);
+    if (control == CONTROL_CHANGEABLE) {
+        memset(to, 0, bytes);
+        memcpy(to, row->changeable, sizeof(row->changeable));
+    }
+    to[0] = row->page;
+    to[1] = (u8)(bytes - 2);
+    return bytes;
+}
 
 static u32 put_pages(const struct ide_drive *drive, u8 *to, u8 wanted, u8 control)
 {
     u8 *at = to;
-    for (unsigned n = 0; n < ARRAY_SIZE(pages); n++) {
-        if (wanted != PAGE_ALL && wanted != pages[n].page) continue;
-        u32 bytes = pages[n].put(drive, at);
-        if (control == CONTROL_CHANGEABLE) memset(at, 0, bytes);
-        at[0] = pages[n].page;
-        at[1] = (u8)(bytes - 2);
-        at += bytes;
-    }
+    for (unsigned n = 0; n < ARRAY_SIZE(pages); n++)
+        if (wanted == PAGE_ALL || wanted == pages[n].page) at += put_page(drive, &pages[n], at, control);
     return (u32)(at - to);
 }
 
@@ -128,6 +142,79 @@ void atapi_mode_sense6(struct ide_drive *drive, const u8 *command)
 void atapi_mode_sense10(struct ide_drive *drive, const u8 *command)
 {
     mode_sense(drive, command, 8, get_be16(command + 7));
+}
+
+/* --- MODE SELECT --- */
+
+static const struct page_row *find_page(u8 code)
+{
+    for (unsigned n = 0; n < ARRAY_SIZE(pages); n++)
+        if (pages[n].page == code) return &pages[n];
+    return NULL;
+}
+
+/* It differs in nothing but what may be changed from what is set now. */
+static bool is_acceptable(const struct ide_drive *drive, const struct page_row *row, const u8 *page)
+{
+    u8 now[PAGE_MAX_BYTES] = {0};
+    u32 bytes = put_page(drive, row, now, CONTROL_CURRENT);
+    if (page[1] != now[1]) return false;
+    for (unsigned n = 2; n < bytes; n++) {
+        u8 changeable = n < sizeof(row->changeable) ? row->changeable[n] : 0;
+        if ((page[n] ^ now[n]) & ~changeable) return false;
+    }
+    return true;
+}
+
+/* Look at the pages of a list, or take what they say. Returns what is wrong, or 0. */
+static u16 walk_pages(struct ide_drive *drive, const u8 *at, u32 bytes, bool take)
+{
+    while (bytes) {
+        if (bytes < 2 || bytes < at[1] + 2u) return ASC_LIST_LENGTH;
+        const struct page_row *row = find_page(at[0] & PAGE_CODE);
+        if (!row || !is_acceptable(drive, row, at)) return ASC_INVALID_PARAMETER;
+        if (take && row->set) row->set(drive, at);
+        bytes -= at[1] + 2u;
+        at += at[1] + 2u;
+    }
+    return 0;
+}
+
+/* Header, block descriptors, of which nothing is taken, and pages: all of them or none. */
+static void list_given(struct ide_channel *channel)
+{
+    struct ide_drive *drive = channel->active;
+    const u8 *list = channel->buffer;
+    u32 header = channel->packet.command[0] == MODE_SELECT6 ? 4 : 8, bytes = channel->packet.end;
+    u32 first = bytes < header ? bytes + 1 : header + (header == 4 ? list[3] : get_be16(list + 6));
+    u16 wrong = first > bytes ? ASC_LIST_LENGTH : walk_pages(drive, list + first, bytes - first, false);
+    if (wrong) {
+        atapi_fail(drive, SENSE_ILLEGAL_REQUEST, (enum sense_code)wrong);
+        return;
+    }
+    walk_pages(drive, list + first, bytes - first, true);
+    atapi_succeed(drive);
+}
+
+static void mode_select(struct ide_drive *drive, const u8 *command, u32 bytes)
+{
+    enum { SAVE = 1 };
+    if (command[1] & SAVE)
+        atapi_fail(drive, SENSE_ILLEGAL_REQUEST, ASC_INVALID_FIELD);
+    else if (bytes)
+        atapi_ask(drive, bytes, list_given);
+    else
+        atapi_succeed(drive);
+}
+
+void atapi_mode_select6(struct ide_drive *drive, const u8 *command)
+{
+    mode_select(drive, command, command[4]);
+}
+
+void atapi_mode_select10(struct ide_drive *drive, const u8 *command)
+{
+    mode_select(drive, command, get_be16(command + 7));
 }
 
 /* --- GET CONFIGURATION --- */

@@ -63,8 +63,7 @@ static void fetched(struct ide_channel *channel, int error)
     atapi_offer(drive, sectors * p->sector_bytes);
 }
 
-/* What grows is read to the end of the buffer, and moves down as it does: the last sector's place begins
- * where it has been read. */
+/* What grows is read to the end of the buffer, and grows at its beginning. */
 void atapi_read_on(struct ide_drive *drive)
 {
     struct packet_transfer *p = &drive->channel->packet;

@@ -41,7 +41,7 @@ struct floppy_drive {
 #define FLOPPY_LAST_TRACK 83 /* the head goes no further */
 
 /* The format of an image, or NULL: larger than any diskette, or empty. A size that is nobody's counts as the
- * beginning of the next larger one. */
+ * beginning of a diskette of 1.44 MB, or if it is larger of 2.88 MB. */
 const struct floppy_format *floppy_format_of(u64 bytes);
 
 /* The drive that suits what is in the disk now (an empty one: 1.44 MB). */

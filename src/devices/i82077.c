@@ -370,13 +370,20 @@ static void write_dor(struct i82077 *fdc, u8 value)
     }
 }
 
+/* The host is to move a byte through the FIFO now, in this direction. */
+static bool moves_byte(const struct i82077 *fdc, bool writing)
+{
+    return fdc->phase == I82077_EXECUTION && fdc->host_turn && fdc->transfer.writing == writing &&
+           fdc->specify[1] & SPECIFY_NO_DMA;
+}
+
 static void write_fifo(struct i82077 *fdc, u8 value)
 {
     if (fdc->reset || fdc->reset_waits) return;
-    if (fdc->phase == I82077_EXECUTION && fdc->host_turn && fdc->transfer.writing &&
-        fdc->specify[1] & SPECIFY_NO_DMA) {
+    if (moves_byte(fdc, true)) {
         fdc->sector[fdc->at] = value;
         moved_byte(fdc);
+        return;
     }
     if (fdc->phase != I82077_COMMAND) return;
     if (!fdc->count) fdc->expected = row_of(value)->bytes;
@@ -388,8 +395,7 @@ static void write_fifo(struct i82077 *fdc, u8 value)
 
 static u8 read_fifo(struct i82077 *fdc)
 {
-    if (fdc->phase == I82077_EXECUTION && fdc->host_turn && !fdc->transfer.writing &&
-        fdc->specify[1] & SPECIFY_NO_DMA) {
+    if (moves_byte(fdc, false)) {
         u8 value = fdc->sector[fdc->at];
         moved_byte(fdc);
         return value;

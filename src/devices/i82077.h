@@ -34,8 +34,8 @@ struct i82077;
 /* What a data command does with a sector; the rest they have in common. */
 struct i82077_transfer {
     u8 cylinder, head, sector, size; /* C, H, R, N */
-    u8 end_of_track;
-    u8 step; /* scan: sectors to go on */
+    u8 end_of_track;                 /* format: sectors */
+    u8 step;                         /* scan: sectors to go on */
     bool multi_track;
     bool terminal; /* TC has come */
     u8 physical_head;

@@ -129,26 +129,34 @@ static void go_on(struct i82077 *fdc)
     }
 }
 
-/* The command's parameters; the first step comes when the sector does. */
+/* The first step comes when the sector does. */
 static void begin(struct i82077 *fdc, bool writing, void (*first)(struct i82077 *fdc))
 {
-    const u8 *b = fdc->byte;
-    struct floppy_drive *drive = i82077_selected(fdc);
-    fdc->transfer = (struct i82077_transfer){.cylinder = b[2],
-                                             .head = b[3],
-                                             .sector = b[4],
-                                             .size = b[5],
-                                             .end_of_track = b[6],
-                                             .step = b[8],
-                                             .multi_track = b[0] & MULTI_TRACK,
-                                             .physical_head = b[1] & HEAD ? 1 : 0,
+    fdc->transfer = (struct i82077_transfer){.end_of_track = fdc->transfer.end_of_track,
+                                             .physical_head = fdc->byte[1] & HEAD ? 1 : 0,
                                              .writing = writing,
                                              .next = first};
+    timer_arm(&fdc->start_timer, clock_now(fdc->start_timer.clock) + ROTATION_NS);
+}
+
+/* A command that names a sector. */
+static void begin_at_sector(struct i82077 *fdc, bool writing, void (*first)(struct i82077 *fdc))
+{
+    const u8 *b = fdc->byte;
+    struct i82077_transfer *t = &fdc->transfer;
+    struct floppy_drive *drive = i82077_selected(fdc);
+    begin(fdc, writing, first);
+    t->cylinder = b[2];
+    t->head = b[3];
+    t->sector = b[4];
+    t->size = b[5];
+    t->end_of_track = b[6];
+    t->step = b[8];
+    t->multi_track = b[0] & MULTI_TRACK;
     if (fdc->configuration & IMPLIED_SEEK && drive) {
         floppy_seek(drive, b[2]);
         fdc->cylinder[i82077_unit(fdc)] = b[2];
     }
-    timer_arm(&fdc->start_timer, clock_now(fdc->start_timer.clock) + ROTATION_NS);
 }
 
 /* --- reads --- */
@@ -178,13 +186,13 @@ static void read_next(struct i82077 *fdc)
 
 void i82077_read(struct i82077 *fdc)
 {
-    begin(fdc, false, read_next);
+    begin_at_sector(fdc, false, read_next);
 }
 
 /* From the first sector on, whatever is asked for. */
 void i82077_read_track(struct i82077 *fdc)
 {
-    begin(fdc, false, read_next);
+    begin_at_sector(fdc, false, read_next);
     fdc->transfer.sector = 1;
 }
 
@@ -214,7 +222,7 @@ static void deleted_next(struct i82077 *fdc)
 
 void i82077_read_deleted(struct i82077 *fdc)
 {
-    begin(fdc, false, deleted_next);
+    begin_at_sector(fdc, false, deleted_next);
 }
 
 /* --- writes --- */
@@ -254,7 +262,7 @@ static void write_next(struct i82077 *fdc)
 
 void i82077_write(struct i82077 *fdc)
 {
-    begin(fdc, true, write_next);
+    begin_at_sector(fdc, true, write_next);
 }
 
 /* --- verify: reads, and tells nobody what --- */
@@ -281,7 +289,7 @@ static void verify_next(struct i82077 *fdc)
 
 void i82077_verify(struct i82077 *fdc)
 {
-    begin(fdc, false, verify_next);
+    begin_at_sector(fdc, false, verify_next);
     fdc->transfer.left = fdc->byte[8] ? fdc->byte[8] : 256;
 }
 
@@ -342,7 +350,7 @@ static void scan_next(struct i82077 *fdc)
 
 void i82077_scan(struct i82077 *fdc)
 {
-    begin(fdc, true, scan_next);
+    begin_at_sector(fdc, true, scan_next);
 }
 
 /* --- format: for each sector the host gives its C, H, R and N --- */
@@ -392,6 +400,7 @@ static void format_next(struct i82077 *fdc)
 void i82077_format(struct i82077 *fdc)
 {
     begin(fdc, true, format_next);
+    fdc->transfer.end_of_track = fdc->byte[3];
     fdc->transfer.left = fdc->byte[3] ? fdc->byte[3] : 1;
 }
 
@@ -415,9 +424,5 @@ static void id_comes(struct i82077 *fdc)
 
 void i82077_read_id(struct i82077 *fdc)
 {
-    u8 implied = fdc->configuration & IMPLIED_SEEK;
-    fdc->configuration &= (u8)~implied; /* this command has none */
-    memset(fdc->byte + 2, 0, 7);
     begin(fdc, false, id_comes);
-    fdc->configuration |= implied;
 }

@@ -11,7 +11,7 @@ enum {
     REG_SINGLE_MASK,
     REG_MODE,
     REG_CLEAR_FLIP_FLOP,
-    REG_MASTER_CLEAR, /* read: temporary */
+    REG_MASTER_CLEAR, /* read: temporary, for transfers from memory to memory */
     REG_CLEAR_MASK,
     REG_ALL_MASK,
 };
@@ -165,7 +165,7 @@ static u16 put_byte(u16 word, bool high, u8 byte)
 static void master_clear(struct i8237 *chip)
 {
     chip->high_byte = false;
-    chip->command = chip->request = chip->temporary = chip->terminal = 0;
+    chip->command = chip->request = chip->terminal = 0;
     chip->mask = 0x0f;
 }
 
@@ -227,7 +227,7 @@ static u32 ports_read(void *device, u32 offset, unsigned size)
     if (reg < REG_COMMAND) return read_channel(chip, reg);
     switch (reg) {
     case REG_COMMAND: return read_status(chip);
-    case REG_MASTER_CLEAR: return chip->temporary;
+    case REG_MASTER_CLEAR: return 0;
     case REG_ALL_MASK: return chip->mask | 0xf0; /* not on the first 8237A, but on every PC chipset */
     default: return 0xff;
     }

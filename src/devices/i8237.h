@@ -37,7 +37,7 @@ struct i8237 {
     struct i8237_pair *pair;
     u8 shift;       /* ports a register, and bytes a unit: 1 << shift */
     bool high_byte; /* the flip-flop: the next byte of an address or count is the high one */
-    u8 command, request, mask, temporary;
+    u8 command, request, mask;
     u8 terminal; /* channels that have come to their end since status was read */
     struct i8237_channel channel[4];
 };

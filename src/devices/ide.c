@@ -47,12 +47,16 @@ void ide_interrupt(struct ide_drive *drive)
 
 /* --- the ends of commands --- */
 
-static void end_command(struct ide_drive *drive, u8 status, u8 error)
+static void stop_transfer(struct ide_channel *channel)
 {
-    struct ide_channel *channel = drive->channel;
-    channel->active = NULL;
     channel->at = channel->end = 0;
     channel->dma.wanted = false;
+}
+
+static void end_command(struct ide_drive *drive, u8 status, u8 error)
+{
+    drive->channel->active = NULL;
+    stop_transfer(drive->channel);
     drive->status = status;
     drive->error = error;
     ide_interrupt(drive);
@@ -80,6 +84,18 @@ void ide_begin_block(struct ide_drive *drive, bool to_guest, u32 at, u32 bytes,
     drive->status = IDE_DRDY | IDE_DSC | IDE_DRQ;
 }
 
+void ide_taken(struct ide_channel *channel)
+{
+    channel->active->status = IDE_DRDY | IDE_DSC;
+    channel->active = NULL;
+}
+
+void ide_give_sector(struct ide_drive *drive)
+{
+    ide_begin_block(drive, true, 0, DISK_SECTOR_BYTES, ide_taken);
+    ide_interrupt(drive);
+}
+
 /* --- the disk --- */
 
 static void reset_now(struct ide_channel *channel);
@@ -88,9 +104,11 @@ static void request_done(struct disk_request *request)
 {
     struct ide_channel *channel = request->device;
     channel->io_running = false;
+    ide_dma_landed(channel);
+    if (channel->in_reset) return; /* its end resets */
     if (channel->reset_waits)
         reset_now(channel);
-    else if (!channel->in_reset)
+    else
         channel->io_done(channel, request->error);
 }
 
@@ -117,6 +135,7 @@ void ide_submit(struct ide_drive *drive, enum disk_operation operation, u64 offs
 {
     struct ide_channel *channel = drive->channel;
     channel->part[0] = (struct iovec){channel->buffer + at, bytes};
+    channel->gpa[0] = IDE_IN_BUFFER;
     channel->parts = 1;
     ide_submit_parts(drive, operation, offset, bytes, done);
 }
@@ -145,12 +164,6 @@ static void reset_drive(struct ide_drive *drive, bool hard)
         ata_reset(drive, hard);
     else
         atapi_reset(drive);
-}
-
-static void stop_transfer(struct ide_channel *channel)
-{
-    channel->at = channel->end = 0;
-    channel->dma.wanted = false;
 }
 
 static void reset_now(struct ide_channel *channel)
@@ -312,12 +325,10 @@ static u8 read_register(struct ide_channel *channel, u32 offset)
 /* --- the data port --- */
 
 /* How many of `bytes` the DRQ block has, in this direction. */
-static u32 at_port(const struct ide_channel *channel, bool to_guest, u32 bytes)
+static u32 at_port(struct ide_channel *channel, bool to_guest, u32 bytes)
 {
     u32 left = channel->end - channel->at;
-    if (!channel->active || channel->active != &channel->drive[channel->device & IDE_DEV ? 1 : 0] ||
-        channel->port_to_guest != to_guest)
-        return 0;
+    if (channel->active != selected(channel) || channel->port_to_guest != to_guest) return 0;
     return bytes < left ? bytes : left;
 }
 

@@ -25,6 +25,8 @@
 #define IDE_PARTS_WANTED 256
 #define IDE_PARTS_MAX    (IDE_PARTS_WANTED + DISK_SECTOR_BYTES / 2 + 1)
 
+#define IDE_IN_BUFFER UINT64_MAX
+
 #define CD_SECTOR_BYTES 2048
 
 enum ide_kind { IDE_ABSENT, IDE_DISK, IDE_CDROM };
@@ -57,6 +59,7 @@ struct cd_drive {
     bool was_reset; /* unit attention: power-on or reset */
     u8 event;       /* GET EVENT STATUS NOTIFICATION: media event not yet told */
     struct scsi_sense sense;
+    u8 recovery, retries; /* what MODE SELECT may change: error recovery */
 };
 
 struct ide_channel;
@@ -88,6 +91,7 @@ struct ata_transfer {
     u32 buffered;  /* PIO: sectors in buffer */
     u32 taken;     /* PIO: of them, those that the guest has taken or given */
     bool ext, flush_after, block_by_block;
+    bool verify;           /* read, and give it to nobody */
     u32 trim_at, trim_end; /* DATA SET MANAGEMENT: the entry in buffer */
 };
 
@@ -95,10 +99,12 @@ struct ata_transfer {
 struct packet_transfer {
     u8 command[12];
     bool dma;
-    u32 limit;   /* bytes a DRQ block at most */
-    u32 at, end; /* of buffer: what is there for the guest */
-    u64 sector;  /* the next one of the disc */
-    u32 left;    /* sectors that have not been read yet */
+    bool to_guest;
+    u32 limit;                                  /* bytes a DRQ block at most */
+    u32 at, end;                                /* of buffer: what is to be moved yet */
+    void (*moved)(struct ide_channel *channel); /* all of it has been */
+    u64 sector;                                 /* the next one of the disc */
+    u32 left;                                   /* sectors that have not been read yet */
     u32 sector_bytes;
     u8 parts; /* READ CD: which parts of a sector are wanted */
 };
@@ -135,7 +141,7 @@ struct ide_channel {
     void (*io_done)(struct ide_channel *channel, int error);
     unsigned parts;
     struct iovec part[IDE_PARTS_MAX];
-    u64 gpa[IDE_PARTS_MAX]; /* of each part, UINT64_MAX for those in buffer */
+    u64 gpa[IDE_PARTS_MAX]; /* of each part, or IDE_IN_BUFFER */
     struct ata_transfer ata;
     struct packet_transfer packet;
     struct ide_dma dma;
@@ -170,6 +176,10 @@ void ide_fail(struct ide_drive *drive, u8 error);
  * it. */
 void ide_begin_block(struct ide_drive *drive, bool to_guest, u32 at, u32 bytes,
                      void (*done)(struct ide_channel *channel));
+/* done() of the last block that a PIO command gives: it is over, and no interrupt follows. */
+void ide_taken(struct ide_channel *channel);
+/* A command whose data are buffer[0, DISK_SECTOR_BYTES). */
+void ide_give_sector(struct ide_drive *drive);
 void ide_interrupt(struct ide_drive *drive);
 void ide_signature(struct ide_drive *drive);
 /* Submit a request; the drive is BSY until done(). Its memory: `parts` of part[], */
@@ -186,6 +196,8 @@ void ide_dma_disk(struct ide_drive *drive, bool to_guest, u64 offset, u64 bytes,
                   void (*finished)(struct ide_channel *channel, int error));
 void ide_dma_buffer(struct ide_drive *drive, bool to_guest, u32 bytes,
                     void (*finished)(struct ide_channel *channel, int error));
+/* The request is done, whatever became of its command: say which RAM it has changed. */
+void ide_dma_landed(struct ide_channel *channel);
 /* Bus master registers: command, status, table. */
 u8 ide_master_read(struct ide_channel *channel, u32 offset);
 void ide_master_write(struct ide_channel *channel, u32 offset, u8 value);
@@ -203,8 +215,14 @@ void ata_identify(const struct ide_drive *drive, u8 *to);
 /* Sectors of a command, in whatever addressing: false if it is none of the disk's, and has failed. */
 bool ata_address(struct ide_drive *drive, bool ext, u64 *sector, u32 *count);
 void ata_put_address(struct ide_drive *drive, bool ext, u64 sector);
+/* The geometry that a disk offers: as many cylinders of it as are told of at most. What addresses of 28 bits
+ * reach. */
+enum { ATA_HEADS = 16, ATA_PER_TRACK = 63, ATA_LBA28_SECTORS = 0x0fffffff };
+/* SET FEATURES: false if there is no such transfer mode. */
+bool ata_set_transfer_mode(struct ide_drive *drive, u8 mode);
 enum { ATA_EXT = 1, ATA_WRITE = 2, ATA_MULTIPLE = 4, ATA_FUA = 8 };
 void ata_pio(struct ide_drive *drive, unsigned how);
+void ata_verify(struct ide_drive *drive, unsigned how);
 void ata_dma(struct ide_drive *drive, unsigned how);
 void ata_trim(struct ide_drive *drive, unsigned how);
 void ata_smart(struct ide_drive *drive, unsigned how);

@@ -14,14 +14,11 @@
  */
 #include "ide.h"
 
-#include <string.h>
-
 enum { COMMAND_START = 0x01, COMMAND_TO_MEMORY = 0x08 };
 enum { STATUS_ACTIVE = 0x01, STATUS_ERROR = 0x02, STATUS_INTERRUPT = 0x04, STATUS_CAPABLE = 0x60 };
 enum { MASTER_COMMAND, MASTER_STATUS = 2, MASTER_TABLE = 4 };
 
 #define DESCRIPTOR_LAST 0x80000000u
-#define IN_BUFFER       UINT64_MAX
 /* Bytes of buffer for what is no RAM, before a request goes off. */
 #define STRAY_BYTES   (IDE_BUFFER_BYTES - PAGE_SIZE)
 #define REQUEST_BYTES (16u << 20)
@@ -92,10 +89,10 @@ static u32 add_part(struct ide_channel *channel, u64 most, u32 *stray)
         host = channel->buffer + *stray;
         *stray += (u32)bytes;
         if (!dma->to_guest) memory->read(memory->memory, gpa, host, bytes);
-        gpa = IN_BUFFER;
+        gpa = IDE_IN_BUFFER;
     }
     use(dma, (u32)bytes);
-    if (channel->parts && gpa != IN_BUFFER) {
+    if (channel->parts && gpa != IDE_IN_BUFFER) {
         struct iovec *last = &channel->part[channel->parts - 1];
         if ((u8 *)last->iov_base + last->iov_len == host &&
             channel->gpa[channel->parts - 1] + last->iov_len == gpa) {
@@ -140,13 +137,17 @@ static u32 gather(struct ide_channel *channel)
     return drop_fraction(channel, bytes);
 }
 
+void ide_dma_landed(struct ide_channel *channel)
+{
+    const struct dma *memory = &channel->memory;
+    for (unsigned n = 0; n < channel->parts && channel->request.operation == DISK_READ; n++)
+        if (channel->gpa[n] != IDE_IN_BUFFER)
+            memory->written(memory->memory, channel->gpa[n], channel->part[n].iov_len);
+}
+
 static void request_done(struct ide_channel *channel, int error)
 {
     struct ide_dma *dma = &channel->dma;
-    const struct dma *memory = &channel->memory;
-    for (unsigned n = 0; n < channel->parts && dma->to_guest; n++)
-        if (channel->gpa[n] != IN_BUFFER)
-            memory->written(memory->memory, channel->gpa[n], channel->part[n].iov_len);
     if (error) {
         dma->wanted = false;
         channel->master_status &= (u8)~STATUS_ACTIVE;

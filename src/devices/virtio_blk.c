@@ -72,7 +72,8 @@ static void done(struct disk_request *disk)
 {
     struct virtio_blk_request *request = disk->device;
     struct virtio_blk *blk = request->blk;
-    if (disk->operation == DISK_WRITE && !disk->error && writes_through(blk)) {
+    bool write = disk->operation == DISK_WRITE || disk->operation == DISK_ZERO;
+    if (write && !disk->error && writes_through(blk)) {
         disk->offset = disk->bytes = 0;
         disk->part_count = 0;
         submit(request, DISK_FLUSH);

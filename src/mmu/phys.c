@@ -432,15 +432,21 @@ static void write_run(struct phys *phys, u64 mask, u64 gpa, const u8 *buffer, u6
     }
 }
 
-void phys_written(struct phys *phys, u64 gpa, u64 bytes)
+/* Whoever changed it may be telling of another region's bytes by now: what is no RAM is skipped. */
+static void run_written(struct phys *phys, u64 mask, u64 gpa, u64 bytes)
 {
     while (bytes) {
-        u64 at = gpa & phys->a20_mask, now = bytes_in_page(gpa, bytes);
+        u64 at = gpa & mask, now = bytes_in_page(gpa, bytes);
         const struct phys_region *region = phys_find(phys, at);
         if (region && region->kind == PHYS_RAM) ram_written(phys, region, at, now, PHYS_WATCHED);
         gpa += now;
         bytes -= now;
     }
+}
+
+void phys_written(struct phys *phys, u64 gpa, u64 bytes)
+{
+    run_written(phys, phys->a20_mask, gpa, bytes);
 }
 
 #define POPULATE_PAGES 16u
@@ -491,18 +497,9 @@ static u8 *dma_map(void *memory, u64 gpa, u64 *bytes)
     return region->host + (gpa - region->gpa);
 }
 
-/* Whoever mapped it may have been told of another region's bytes since: what is no RAM by now is skipped. */
 static void dma_written(void *memory, u64 gpa, u64 bytes)
 {
-    while (bytes) {
-        u64 run = bytes;
-        if (dma_map(memory, gpa, &run))
-            phys_written(memory, gpa, run);
-        else if (run > PAGE_SIZE - (gpa & PAGE_MASK))
-            run = PAGE_SIZE - (gpa & PAGE_MASK);
-        gpa += run;
-        bytes -= run;
-    }
+    run_written(memory, UINT64_MAX, gpa, bytes);
 }
 
 struct dma phys_dma(struct phys *phys)

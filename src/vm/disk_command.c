@@ -7,6 +7,7 @@
 #include "options_table.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,7 +28,7 @@ struct request {
 
 #define SAY(r, ...) (snprintf((r)->error, sizeof((r)->error), __VA_ARGS__), false)
 
-void disk_command_help(FILE *out)
+static void print_help(void)
 {
     fputs("ringer disk create [-f FORMAT] [-b BASE [-F FORMAT]] [-o KEY=VALUE,...] [--force] FILE [SIZE]\n"
           "ringer disk info [--json] FILE\n"
@@ -35,7 +36,7 @@ void disk_command_help(FILE *out)
           "Formats are raw and qcow2; without -f (convert: -O) the new file's is qcow2 if its name ends in "
           ".qcow2\nor there is a BASE, which the new image then shows where nothing was written. SIZE: 10G, "
           "512M, ...\nOptions of qcow2: cluster_size=64K, refcount_bits=16, compat=1.1.\n",
-          out);
+          stdout);
 }
 
 /* --- words --- */
@@ -52,27 +53,35 @@ static bool power_of(u64 value, unsigned least, unsigned most, unsigned *power)
     return false;
 }
 
+static bool read_recipe_item(struct request *r, const char *key, const char *value)
+{
+    struct qcow2_recipe *recipe = &r->recipe;
+    u64 number;
+    if (!strcmp(key, "cluster_size"))
+        return option_size(value, 0, &number) &&
+                       power_of(number, QCOW2_CLUSTER_BITS_MIN, QCOW2_CLUSTER_BITS_MAX, &recipe->cluster_bits)
+                   ? true
+                   : SAY(r, "a cluster has 512, 1K, 2K, ... or 2M bytes, not %s", value);
+    if (!strcmp(key, "refcount_bits"))
+        return option_number(value, &number) && power_of(number, 0, 6, &recipe->refcount_order)
+                   ? true
+                   : SAY(r, "a refcount has 1, 2, 4, ... or 64 bits, not %s", value);
+    if (strcmp(key, "compat")) return SAY(r, "-o knows cluster_size, refcount_bits and compat, not %s", key);
+    bool old = !strcmp(value, "0.10") || !strcmp(value, "v2");
+    if (!old && strcmp(value, "1.1") && strcmp(value, "v3"))
+        return SAY(r, "compat is 0.10 or 1.1, not %s", value);
+    recipe->version = old ? 2 : 3;
+    return true;
+}
+
 static bool read_recipe(struct request *r, const char *list)
 {
-    char *cluster = option_item(list, "cluster_size"), *bits = option_item(list, "refcount_bits"),
-         *compat = option_item(list, "compat");
-    u64 value;
-    bool good = cluster || bits || compat ? true : SAY(r, "-o knows cluster_size, refcount_bits and compat");
-    if (good && cluster &&
-        !(option_size(cluster, 0, &value) &&
-          power_of(value, QCOW2_CLUSTER_BITS_MIN, QCOW2_CLUSTER_BITS_MAX, &r->recipe.cluster_bits)))
-        good = SAY(r, "a cluster has 512, 1K, 2K, ... or 2M bytes, not %s", cluster);
-    if (good && bits && !(option_number(bits, &value) && power_of(value, 0, 6, &r->recipe.refcount_order)))
-        good = SAY(r, "a refcount has 1, 2, 4, ... or 64 bits, not %s", bits);
-    if (good && compat) {
-        bool old = !strcmp(compat, "0.10") || !strcmp(compat, "v2");
-        if (!old && strcmp(compat, "1.1") && strcmp(compat, "v3"))
-            good = SAY(r, "compat is 0.10 or 1.1, not %s", compat);
-        r->recipe.version = old ? 2 : 3;
-    }
-    free(cluster);
-    free(bits);
-    free(compat);
+    struct option_list items;
+    char *key, *value;
+    bool good = option_list_open(&items, list) ? true : SAY(r, "out of memory");
+    while (good && option_list_next(&items, &key, &value))
+        good = read_recipe_item(r, key, value ? value : "");
+    option_list_close(&items);
     return good;
 }
 
@@ -245,6 +254,7 @@ static bool convert(struct request *r)
 static bool info(struct request *r)
 {
     if (!r->words) return SAY(r, "what file? See ringer disk");
+    if (r->words > 1) return SAY(r, "\"%s\" is one word too many; see ringer disk", r->word[1]);
     return disk_info(r->word[0], r->json, stdout, r->error, sizeof(r->error));
 }
 
@@ -257,7 +267,7 @@ int disk_command(int argc, char **argv)
     struct request r = {.recipe = {.version = 3, .cluster_bits = 16, .refcount_order = 4}};
     bool (*run)(struct request *) = NULL;
     if (argc < 1 || !strcmp(argv[0], "help") || !strcmp(argv[0], "--help")) {
-        disk_command_help(stdout);
+        print_help();
         return STATUS_OK;
     }
     for (unsigned n = 0; n < ARRAY_SIZE(commands); n++)

@@ -4,11 +4,7 @@
 #ifndef RINGER_VM_DISK_COMMAND_H
 #define RINGER_VM_DISK_COMMAND_H
 
-#include <stdio.h>
-
 /* What comes behind "ringer disk". Returns an exit status (base/log.h); errors have been told. */
 int disk_command(int argc, char **argv);
-
-void disk_command_help(FILE *out);
 
 #endif

@@ -22,14 +22,14 @@ static bool gather(struct facts *f, struct store *store, char *error, size_t err
 {
     u32 magic = 0;
     char why[400];
-    int failed = store_get(store, 0, &magic, sizeof(magic));
-    if (!failed) failed = store->ops->size(store, &f->bytes);
-    if (failed < 0) {
+    int failed = store_get(store, 0, &magic, sizeof(magic)); /* STORE_SHORT: it is raw in any case */
+    if (failed >= 0) failed = store->ops->size(store, &f->bytes);
+    if (failed) {
         snprintf(error, error_bytes, "cannot read %s: %s", f->path, strerror(-failed));
         return false;
     }
     f->is_qcow2 = be32toh(magic) == QCOW2_MAGIC;
-    if (!f->is_qcow2) return store->ops->size(store, &f->bytes) == 0;
+    if (!f->is_qcow2) return true;
     if (qcow2_read_header(store, true, &f->header, why, sizeof(why)) &&
         qcow2_read_backing(store, &f->header, &f->backing, why, sizeof(why))) {
         f->bytes = f->header.bytes;
@@ -117,7 +117,7 @@ bool disk_info(const char *path, bool json, FILE *out, char *error, size_t error
     struct store *store = NULL;
     if (fd >= 0 && !fstat(fd, &status)) {
         f.on_host = (u64)status.st_blocks * 512;
-        if (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode)) store = host_file_of(fd, path, true);
+        if (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode)) store = host_file_of(fd, path);
         errno = EINVAL;
     }
     if (!store) {

@@ -52,6 +52,7 @@ static bool open_drive(struct drive *drive, struct vm *vm, const struct drive_op
     drive->index = option->index;
     drive->medium = option->medium;
     drive->id = option->id;
+    drive->serial = option->serial;
     drive->boot_index = option->boot_index;
     name_drive(name, sizeof(name), option, option->file);
     struct block_disk *block = &drive->block;
@@ -99,9 +100,10 @@ bool drives_change(struct vm *vm, struct drive *drive, struct disk_image *image,
 {
     char name[256];
     name_drive(name, sizeof(name), &vm->options->drives.drive[drive - vm->drives.drive], file);
+    disk_crew_drain(&vm->drives.crew); /* what fails now may be held, and would be tried on the new medium */
     bool held = vm->drives.crew.held.first;
     if (!held && block_disk_change(&drive->block, image, name)) return true;
-    snprintf(error, error_bytes, held ? "a transfer waits for the medium that is in" : "out of memory");
+    snprintf(error, error_bytes, held ? "the machine waits for a transfer to be done" : "out of memory");
     return false;
 }
 

@@ -14,7 +14,7 @@ struct drive {
     enum drive_interface interface;
     unsigned index;
     enum drive_medium medium;
-    const char *id; /* NULL: none */
+    const char *id, *serial; /* NULL: none */
     /* For firmware, by the controller or the option: where it tries this drive (from 1 on; 0: after all that
      * have an index), and the PCI slot of a device for this drive alone (0: it has none). */
     unsigned boot_index;
@@ -31,7 +31,7 @@ struct drives {
 
 /* Open all images. False with one sentence in error. */
 bool drives_init(struct drives *drives, struct vm *vm, char *error, size_t error_bytes);
-/* End all I/O, and then (the devices may be gone by now) write back and close. */
+/* End all I/O, which uses guest memory and requests of devices; then write back and close. */
 void drives_destroy(struct drives *drives);
 
 /* The drive at a place, or NULL: none is fitted. */

@@ -69,6 +69,7 @@ static bool check_together(struct options *o, struct complaint *c)
         return COMPLAIN(c, "--symbols is for --profile or --perf-map, which are missing");
     if (o->lockstep && o->engine == ENGINE_INTERP)
         return COMPLAIN(c, "--lockstep compares both engines: --engine=interp makes no sense with it");
+    if (!device_options_place(&o->devices, &o->drives, c->text, c->bytes)) return false;
     if (!drive_options_settle(&o->drives, c->text, c->bytes)) return false;
     if (!device_options_settle(&o->devices, c->text, c->bytes)) return false;
     if (o->keys && o->typed) return COMPLAIN(c, "--keys and --type cannot be had together");

@@ -6,31 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- lists: the first item is a name, the others are KEY=VALUE --- */
-
-struct list {
-    char *text; /* our copy, cut into pieces */
-    char *name;
-    char *rest; /* what was not yet looked at */
+/* The name of a device, and what follows it. */
+struct device_list {
+    const char *name;
+    struct option_list keys;
 };
 
-static bool list_open(struct list *list, const char *value)
-{
-    char *text = strdup(value);
-    if (!text) return false;
-    *list = (struct list){.text = text, .name = strsep(&text, ",")};
-    list->rest = text;
-    return true;
-}
-
-/* The next item; its value is NULL if it has none. */
-static bool list_next(struct list *list, char **key, char **value)
-{
-    if (!list->rest) return false;
-    *value = strsep(&list->rest, ",");
-    *key = strsep(value, "=");
-    return true;
-}
+/* --- keys of devices --- */
 
 static bool set_string(char **to, const char *value)
 {
@@ -38,15 +20,6 @@ static bool set_string(char **to, const char *value)
     *to = value ? strdup(value) : NULL;
     return value && *value;
 }
-
-static bool set_switch(bool *to, const char *value)
-{
-    bool on = value && !strcmp(value, "on");
-    *to = on;
-    return on || (value && !strcmp(value, "off"));
-}
-
-/* --- keys of devices --- */
 
 static bool set_nothing(struct device_option *d, const char *value)
 {
@@ -85,14 +58,29 @@ static bool set_slot(struct device_option *d, const char *value)
     return slot >= 1 && slot < 32 && (!*end || !strcmp(end, ".0") || !strcmp(end, ".0x0"));
 }
 
+/* ide.0, ide.1 */
+static bool set_bus(struct device_option *d, const char *value)
+{
+    d->place_given = true;
+    d->bus = value && !strcmp(value, "ide.1");
+    return d->bus || (value && !strcmp(value, "ide.0"));
+}
+
+static bool set_unit(struct device_option *d, const char *value)
+{
+    d->place_given = true;
+    d->unit = value && !strcmp(value, "1");
+    return d->unit || (value && !strcmp(value, "0"));
+}
+
 static bool set_no_legacy(struct device_option *d, const char *value)
 {
-    return (value && !strcmp(value, "auto")) || set_switch(&d->no_legacy, value);
+    return (value && !strcmp(value, "auto")) || option_switch(value, &d->no_legacy);
 }
 
 static bool set_no_modern(struct device_option *d, const char *value)
 {
-    return set_switch(&d->no_modern, value);
+    return option_switch(value, &d->no_modern);
 }
 
 struct key_row {
@@ -114,6 +102,19 @@ static const struct key_row block_keys[] = {
     {"bootindex", "a number up to 99", set_boot_index},
     {NULL, NULL, NULL},
 };
+static const struct key_row ide_keys[] = {
+    {"id", "a name", set_nothing},
+    {"bus", "ide.0 or ide.1", set_bus},
+    {"unit", "0 or 1", set_unit},
+    {NULL, NULL, NULL},
+};
+static const struct key_row floppy_keys[] = {
+    {"id", "a name", set_nothing},
+    {"unit", "0 or 1", set_unit},
+    {"drive", "the id of a drive", set_drive_id},
+    {"bootindex", "a number up to 99", set_boot_index},
+    {NULL, NULL, NULL},
+};
 static const struct key_row port_keys[] = {
     {"id", "a name", set_nothing},
     {"bus", "a name", set_nothing},
@@ -130,11 +131,11 @@ static const struct key_row *find_key(const struct key_row *rows, const char *ke
     return NULL;
 }
 
-static bool read_keys(struct list *list, struct device_option *d, const struct key_row *first,
+static bool read_keys(struct device_list *list, struct device_option *d, const struct key_row *first,
                       const struct key_row *second, struct complaint *c)
 {
     char *key, *value;
-    while (list_next(list, &key, &value)) {
+    while (option_list_next(&list->keys, &key, &value)) {
         const struct key_row *row = find_key(first, key);
         if (!row) row = find_key(second, key);
         if (!row) return COMPLAIN(c, "-device %s: there is no key \"%s\"", list->name, key);
@@ -161,27 +162,48 @@ static struct device_option *new_device(struct options *o, enum device_kind kind
     return d;
 }
 
-static bool add_virtio_blk(struct options *o, struct list *list, struct complaint *c)
+static bool needs_drive(const struct device_option *d, struct device_list *list, struct complaint *c)
 {
-    struct device_option *d = new_device(o, DEVICE_VIRTIO_BLK, c);
-    if (!d || !read_keys(list, d, pci_keys, block_keys, c)) return false;
     return d->drive ? true : COMPLAIN(c, "-device %s needs drive=ID", list->name);
 }
 
-static bool add_virtio_rng(struct options *o, struct list *list, struct complaint *c)
+static bool add_virtio_blk(struct options *o, struct device_list *list, struct complaint *c)
+{
+    struct device_option *d = new_device(o, DEVICE_VIRTIO_BLK, c);
+    return d && read_keys(list, d, pci_keys, block_keys, c) && needs_drive(d, list, c);
+}
+
+static bool add_ide(struct options *o, struct device_list *list, struct complaint *c)
+{
+    struct device_option *d = new_device(o, DEVICE_DRIVE, c);
+    if (!d) return false;
+    d->interface = DRIVE_IDE;
+    d->medium = !strcmp(list->name, "ide-cd") ? MEDIUM_CDROM : MEDIUM_DISK;
+    return read_keys(list, d, ide_keys, block_keys, c) && needs_drive(d, list, c);
+}
+
+static bool add_floppy(struct options *o, struct device_list *list, struct complaint *c)
+{
+    struct device_option *d = new_device(o, DEVICE_DRIVE, c);
+    if (!d) return false;
+    d->interface = DRIVE_FLOPPY;
+    return read_keys(list, d, floppy_keys, no_keys, c) && needs_drive(d, list, c);
+}
+
+static bool add_virtio_rng(struct options *o, struct device_list *list, struct complaint *c)
 {
     struct device_option *d = new_device(o, DEVICE_VIRTIO_RNG, c);
     return d && read_keys(list, d, pci_keys, no_keys, c);
 }
 
-static bool add_virtio_serial(struct options *o, struct list *list, struct complaint *c)
+static bool add_virtio_serial(struct options *o, struct device_list *list, struct complaint *c)
 {
     struct device_option *d = new_device(o, DEVICE_VIRTIO_CONSOLE, c);
     return d && read_keys(list, d, pci_keys, no_keys, c);
 }
 
 /* What is plugged into the virtio-serial-pci before it: the one port that such a device has. */
-static bool add_virtconsole(struct options *o, struct list *list, struct complaint *c)
+static bool add_virtconsole(struct options *o, struct device_list *list, struct complaint *c)
 {
     struct device_option port = {.kind = DEVICE_VIRTIO_CONSOLE}, *to = NULL;
     for (unsigned n = o->devices.count; n-- > 0 && !to;) {
@@ -213,11 +235,11 @@ static bool fit_debug_exit(struct options *o, const char *port, const char *byte
     return true;
 }
 
-static bool add_debug_exit(struct options *o, struct list *list, struct complaint *c)
+static bool add_debug_exit(struct options *o, struct device_list *list, struct complaint *c)
 {
     char *key, *value;
     const char *port = NULL, *bytes = NULL;
-    while (list_next(list, &key, &value)) {
+    while (option_list_next(&list->keys, &key, &value)) {
         if (!strcmp(key, "iobase")) port = value;
         if (!strcmp(key, "iosize")) bytes = value;
     }
@@ -226,10 +248,15 @@ static bool add_debug_exit(struct options *o, struct list *list, struct complain
 
 static const struct {
     const char *name;
-    bool (*add)(struct options *o, struct list *list, struct complaint *c);
+    bool (*add)(struct options *o, struct device_list *list, struct complaint *c);
 } devices[] = {
-    {"virtio-blk-pci", add_virtio_blk},       {"virtio-rng-pci", add_virtio_rng},
-    {"virtio-serial-pci", add_virtio_serial}, {"virtconsole", add_virtconsole},
+    {"ide-hd", add_ide},
+    {"ide-cd", add_ide},
+    {"floppy", add_floppy},
+    {"virtio-blk-pci", add_virtio_blk},
+    {"virtio-rng-pci", add_virtio_rng},
+    {"virtio-serial-pci", add_virtio_serial},
+    {"virtconsole", add_virtconsole},
     {"isa-debug-exit", add_debug_exit},
 };
 
@@ -245,13 +272,15 @@ static bool no_such_device(const char *name, struct complaint *c)
 
 static bool set_device(struct options *o, const char *value, struct complaint *c)
 {
-    struct list list;
-    if (!list_open(&list, value)) return COMPLAIN(c, "out of memory");
+    struct device_list list = {.name = ""};
+    char *name, *rest;
     unsigned n = 0;
+    if (!option_list_open(&list.keys, value)) return COMPLAIN(c, "out of memory");
+    if (option_list_next(&list.keys, &name, &rest)) list.name = name;
     while (n < ARRAY_SIZE(devices) && strcmp(devices[n].name, list.name))
         n++;
     bool good = n < ARRAY_SIZE(devices) ? devices[n].add(o, &list, c) : no_such_device(list.name, c);
-    free(list.text);
+    option_list_close(&list.keys);
     return good;
 }
 
@@ -266,33 +295,80 @@ static bool set_virtio_console(struct options *o, const char *value, struct comp
     return d && (d->back_end = strdup(value));
 }
 
-/* stdio,id=ID or null,id=ID or file,id=ID,path=FILE: into what chardev_open() takes. */
+/* Into what chardev_open() takes. */
+static bool add_chardev(struct device_options *devices, const char *kind, const char *id, const char *path)
+{
+    bool file = !strcmp(kind, "file");
+    bool known = file ? path != NULL : !strcmp(kind, "stdio") || !strcmp(kind, "null");
+    if (!known || !id || devices->chardevs == CHARDEVS_MAX) return false;
+    struct chardev_option *chardev = &devices->chardev[devices->chardevs++];
+    chardev->id = strdup(id);
+    if (asprintf(&chardev->back_end, file ? "%s:%s" : "%s", kind, path) < 0) chardev->back_end = NULL;
+    return chardev->id && chardev->back_end;
+}
+
+/* stdio,id=ID or null,id=ID or file,id=ID,path=FILE; QEMU has more keys. */
 static bool set_chardev(struct options *o, const char *value, struct complaint *c)
 {
-    char *id = option_item(value, "id"), *path = option_item(value, "path");
-    size_t length = strcspn(value, ",");
-    bool file = length == 4 && !strncmp(value, "file", 4);
-    bool known =
-        file || (length == 5 && !strncmp(value, "stdio", 5)) || (length == 4 && !strncmp(value, "null", 4));
-    struct chardev_option *chardev = &o->devices.chardev[o->devices.chardevs];
-    bool good = known && id && (!file || path) && o->devices.chardevs < CHARDEVS_MAX;
-    if (good) {
-        chardev->id = id;
-        chardev->back_end = malloc(length + (path ? strlen(path) : 0) + 2);
-        good = chardev->back_end;
+    struct option_list list;
+    char *key, *rest, *kind = "", *id = NULL, *path = NULL;
+    if (!option_list_open(&list, value)) return COMPLAIN(c, "out of memory");
+    for (bool first = true; option_list_next(&list, &key, &rest); first = false) {
+        if (first) kind = key;
+        if (!strcmp(key, "id")) id = rest;
+        if (!strcmp(key, "path")) path = rest;
     }
-    if (good) {
-        memcpy(chardev->back_end, value, length);
-        chardev->back_end[length] = 0;
-        if (file) strcat(strcat(chardev->back_end, ":"), path);
-        o->devices.chardevs++;
-    } else {
-        free(id);
-    }
-    free(path);
+    bool good = add_chardev(&o->devices, kind, id, path);
+    option_list_close(&list);
     return good ? true
                 : COMPLAIN(c, "-chardev takes stdio,id=ID or null,id=ID or file,id=ID,path=FILE, %u at most",
                            CHARDEVS_MAX);
+}
+
+#define SAY(...) (snprintf(error, error_bytes, __VA_ARGS__), false)
+
+/* The drive that a device names, which is nobody else's. */
+static struct drive_option *named_drive(const struct device_options *options, const struct device_option *d,
+                                        struct drive_options *drives, char *error, size_t error_bytes)
+{
+    struct drive_option *drive = NULL;
+    bool twice = false;
+    for (unsigned n = 0; n < drives->count; n++)
+        if (drives->drive[n].id && !strcmp(drives->drive[n].id, d->drive)) drive = &drives->drive[n];
+    for (const struct device_option *other = options->device; other < d; other++)
+        twice |= other->drive && !strcmp(other->drive, d->drive);
+    if (drive && !twice && drive->interface == DRIVE_NONE) return drive;
+    snprintf(error, error_bytes,
+             !drive  ? "there is no -drive with the id \"%s\""
+             : twice ? "two devices want the drive \"%s\""
+                     : "the drive \"%s\" has a place already; one for a -device has if=none",
+             d->drive);
+    return NULL;
+}
+
+static bool place(const struct device_option *d, struct drive_option *drive, char *error, size_t error_bytes)
+{
+    if (drive->medium == MEDIUM_CDROM && d->medium != MEDIUM_CDROM)
+        return SAY("the drive \"%s\" has media=cdrom: that is for -device ide-cd", d->drive);
+    drive->interface = d->interface;
+    drive->medium = d->medium;
+    drive->read_only |= d->medium == MEDIUM_CDROM;
+    drive->index = d->bus * 2 + d->unit;
+    drive->index_given = d->place_given;
+    if (d->boot_index) drive->boot_index = d->boot_index;
+    return !d->serial || set_string(&drive->serial, d->serial);
+}
+
+bool device_options_place(const struct device_options *options, struct drive_options *drives, char *error,
+                          size_t error_bytes)
+{
+    for (unsigned n = 0; n < options->count; n++) {
+        const struct device_option *d = &options->device[n];
+        struct drive_option *drive = NULL;
+        if (d->drive && !(drive = named_drive(options, d, drives, error, error_bytes))) return false;
+        if (d->kind == DEVICE_DRIVE && !place(d, drive, error, error_bytes)) return false;
+    }
+    return true;
 }
 
 bool device_options_settle(struct device_options *options, char *error, size_t error_bytes)
@@ -332,7 +408,7 @@ bool device_options_use(const struct device_options *options, const char *back_e
 }
 
 static const struct option_row rows[] = {
-    {"device", "DEVICE,...", "virtio-blk-pci,drive=ID, virtio-rng-pci, virtio-serial-pci, ... as in QEMU",
+    {"device", "DEVICE,...", "ide-hd,drive=ID, ide-cd, virtio-blk-pci, virtio-rng-pci, ... as in QEMU",
      .set = set_device},
     {"chardev", "KIND,id=ID", "stdio, null or file,path=FILE, for a -device that names it",
      .set = set_chardev},

@@ -4,12 +4,17 @@
 #ifndef RINGER_VM_OPTIONS_DEVICE_H
 #define RINGER_VM_OPTIONS_DEVICE_H
 
-#include "base/types.h"
+#include "options_drive.h"
 
 #define DEVICES_MAX  16
 #define CHARDEVS_MAX 8
 
-enum device_kind { DEVICE_VIRTIO_BLK, DEVICE_VIRTIO_RNG, DEVICE_VIRTIO_CONSOLE };
+enum device_kind {
+    DEVICE_VIRTIO_BLK,
+    DEVICE_VIRTIO_RNG,
+    DEVICE_VIRTIO_CONSOLE,
+    DEVICE_DRIVE, /* at a controller that is there anyway: settled among the drives */
+};
 
 struct device_option {
     enum device_kind kind;
@@ -20,6 +25,11 @@ struct device_option {
     u8 slot;             /* on the PCI bus; 0: any that is free */
     unsigned boot_index; /* as of struct drive_option */
     bool no_legacy, no_modern;
+    /* DEVICE_DRIVE */
+    enum drive_interface interface;
+    enum drive_medium medium;
+    unsigned bus, unit;
+    bool place_given;
 };
 
 struct chardev_option {
@@ -33,6 +43,10 @@ struct device_options {
     unsigned chardevs;
 };
 
+/* Find the drives that devices name, and put those of DEVICE_DRIVE where these say. Before
+ * drive_options_settle(); false with one sentence in error. */
+bool device_options_place(const struct device_options *options, struct drive_options *drives, char *error,
+                          size_t error_bytes);
 /* Find the chardevs that devices name. False with one sentence in error. */
 bool device_options_settle(struct device_options *options, char *error, size_t error_bytes);
 

@@ -6,18 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_on(const char *value, bool *on)
-{
-    *on = !strcmp(value, "on");
-    return *on || !strcmp(value, "off");
-}
-
 /* What may stand behind sdl: QEMU's, and scale=. */
 static bool window_detail(struct options *o, const char *value, struct complaint *c)
 {
     char *full = option_item(value, "full-screen"), *scale = option_item(value, "scale");
     bool good = true;
-    if (full && !is_on(full, &o->full_screen))
+    if (full && !option_switch(full, &o->full_screen))
         good = COMPLAIN(c, "full-screen is on or off, not \"%s\"", full);
     o->whole_scale = scale && !strcmp(scale, "whole");
     if (scale && !o->whole_scale && strcmp(scale, "smooth"))
@@ -87,18 +81,19 @@ static bool set_audiodev(struct options *o, const char *value, struct complaint 
 }
 
 static const struct option_row rows[] = {
-    {"vga", "CARD", "video card: std (VGA with linear modes to 2560x1600, default) or none", set_video, 0, 0},
+    {"vga", "CARD", "video card: std (VGA with linear modes to 2560x1600, default) or none",
+     .set = set_video},
     {"display", "WHERE", "sdl[,full-screen=on][,scale=whole|smooth], vnc=..., none (default: see ringer(1))",
-     set_display, 0, 0},
-    {"full-screen", NULL, "a window without borders", set_full_screen, 0, 0},
+     .set = set_display},
+    {"full-screen", NULL, "a window without borders", .set = set_full_screen},
     {"nographic", NULL, "no window; escape keys work even if standard input is no terminal",
      SWITCH(nographic)},
     {"vnc", "HOST:N", "a VNC server at port 5900+N of HOST, or :N of this host only; see ringer(1)",
      STRING(vnc)},
     {"audio", "TO",
      "PC speaker and AC'97 sound card, to sdl or wav:FILE; none: no card (default: sdl with a window)",
-     set_audio, 0, 0},
-    {"audiodev", "DRIVER", NULL, set_audiodev, 0, 0},
+     .set = set_audio},
+    {"audiodev", "DRIVER", NULL, .set = set_audiodev},
     {"keys", "FILE", "a script that waits for text on the screen, types, points: ringer help keys",
      STRING(keys)},
     {"type", "TEXT", "type this when the machine is switched on", STRING(typed)},

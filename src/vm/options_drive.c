@@ -11,25 +11,7 @@
 
 #define SAY(...) (snprintf(error, error_bytes, __VA_ARGS__), false)
 
-/* --- the items of a list --- */
-
-/* Cut "key=value" off *list; a comma in the value is written twice. Both are the caller's to free. */
-static bool next_item(const char **list, char **key, char **value)
-{
-    size_t length = strcspn(*list, "=,");
-    if (!length || (*list)[length] != '=') return false;
-    *key = strndup(*list, length);
-    const char *at = *list + length + 1;
-    char *to = *value = malloc(strlen(at) + 1);
-    if (!*key || !to) return false;
-    for (; *at && (*at != ',' || at[1] == ','); at++) {
-        if (*at == ',') at++;
-        *to++ = *at;
-    }
-    *to = 0;
-    *list = *at ? at + 1 : at;
-    return true;
-}
+/* --- what values are made of --- */
 
 /* A word out of a list of words; the list ends with NULL. -1: none. */
 static int word_of(const char *value, const char *const *words)
@@ -41,9 +23,8 @@ static int word_of(const char *value, const char *const *words)
 
 static bool number_of(const char *value, unsigned *number)
 {
-    char *end;
-    unsigned long n = strtoul(value, &end, 10);
-    if (*value < '0' || *value > '9' || *end || n > 99) return false;
+    u64 n;
+    if (!option_number(value, &n) || n > 99) return false;
     *number = (unsigned)n;
     return true;
 }
@@ -51,7 +32,6 @@ static bool number_of(const char *value, unsigned *number)
 static const char *const interfaces[] = {"ide", "floppy", "virtio", "none", NULL};
 static const char *const media[] = {"disk", "cdrom", NULL};
 static const char *const formats[] = {"raw", "qcow2", NULL};
-static const char *const switches[] = {"off", "on", "no", "yes", NULL};
 static const char *const policies[] = {"report", "ignore", "stop", "enospc", NULL};
 static const char *const detections[] = {"off", "on", "unmap", NULL};
 static const char *const discards[] = {"ignore", "unmap", "off", "on", NULL};
@@ -85,10 +65,9 @@ static bool set_id(struct reading *r, const char *value)
 
 static bool set_format(struct reading *r, const char *value)
 {
-    if (word_of(value, formats) < 0) return false;
-    free(r->drive->format);
-    r->drive->format = strdup(value);
-    return true;
+    int n = word_of(value, formats);
+    r->drive->format = n < 0 ? NULL : formats[n];
+    return n >= 0;
 }
 
 static bool set_interface(struct reading *r, const char *value)
@@ -132,16 +111,12 @@ static bool set_medium(struct reading *r, const char *value)
 
 static bool set_read_only(struct reading *r, const char *value)
 {
-    int n = word_of(value, switches);
-    r->drive->read_only = n & 1;
-    return n >= 0;
+    return option_switch(value, &r->drive->read_only);
 }
 
 static bool set_snapshot(struct reading *r, const char *value)
 {
-    int n = word_of(value, switches);
-    r->drive->snapshot = n & 1;
-    return n >= 0;
+    return option_switch(value, &r->drive->snapshot);
 }
 
 /* The host's page cache is used in any case: what QEMU bypasses it for is that a flush means stable storage,
@@ -235,17 +210,14 @@ static struct drive_option *next_drive(struct drive_options *options, char *erro
 bool drive_options_add(struct drive_options *options, const char *list, char *error, size_t error_bytes)
 {
     struct reading r = {.drive = next_drive(options, error, error_bytes)};
-    bool good = r.drive;
-    while (good && *list) {
-        char *key = NULL, *value = NULL;
-        if (!next_item(&list, &key, &value)) {
-            good = SAY("-drive takes a list of KEY=VALUE with commas between them; \"%s\" is none", list);
-        } else {
-            good = read_item(&r, key, value, error, error_bytes);
-        }
-        free(key);
-        free(value);
-    }
+    struct option_list items;
+    char *key, *value;
+    if (!r.drive) return false;
+    bool good = option_list_open(&items, list) ? true : SAY("out of memory");
+    while (good && option_list_next(&items, &key, &value))
+        good = value ? read_item(&r, key, value, error, error_bytes)
+                     : SAY("-drive takes a list of KEY=VALUE with commas between them; \"%s\" is none", key);
+    option_list_close(&items);
     if (!good) return false;
     if (r.place_given) {
         if (r.drive->index_given) return SAY("-drive: index says all that bus and unit do");
@@ -253,8 +225,6 @@ bool drive_options_add(struct drive_options *options, const char *list, char *er
         r.drive->index_given = true;
     }
     if (r.drive->medium == MEDIUM_CDROM) r.drive->read_only = true;
-    if (!r.drive->file && r.drive->medium == MEDIUM_DISK && r.drive->interface != DRIVE_FLOPPY)
-        return SAY("-drive: a disk needs file=FILE");
     if (r.drive->interface == DRIVE_NONE && !r.drive->id)
         return SAY("-drive: if=none is for a -device that names the drive, which needs an id=NAME");
     return true;
@@ -294,6 +264,8 @@ static bool settle(const struct drive_options *options, struct drive_option *dri
     for (unsigned n = 0; drive->id && n < options->count; n++)
         if (&options->drive[n] != drive && options->drive[n].id && !strcmp(options->drive[n].id, drive->id))
             return SAY("there are two drives with the id \"%s\"", drive->id);
+    if (!drive->file && drive->medium == MEDIUM_DISK && drive->interface != DRIVE_FLOPPY)
+        return SAY("-drive: a disk needs file=FILE");
     if (drive->interface == DRIVE_NONE) return true;
     unsigned first = drive->medium == MEDIUM_CDROM && drive->interface == DRIVE_IDE ? 2 : 0;
     if (!drive->index_given) {
@@ -361,7 +333,7 @@ void drive_options_release(struct drive_options *options)
     for (unsigned n = 0; n < options->count; n++) {
         free(options->drive[n].file);
         free(options->drive[n].id);
-        free(options->drive[n].format);
+        free(options->drive[n].serial);
     }
     options->count = 0;
 }

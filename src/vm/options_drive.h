@@ -19,9 +19,10 @@ enum drive_interface {
 enum drive_medium { MEDIUM_DISK, MEDIUM_CDROM };
 
 struct drive_option {
-    char *file; /* NULL: an empty drive */
-    char *id;   /* NULL: none */
-    char *format;
+    char *file;         /* NULL: an empty drive */
+    char *id;           /* NULL: none */
+    char *serial;       /* number, for the guest; NULL: ours */
+    const char *format; /* NULL: to be guessed */
     enum drive_interface interface;
     unsigned index;
     bool index_given;

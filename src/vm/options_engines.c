@@ -64,13 +64,13 @@ static bool set_flush_every(struct options *o, const char *value, struct complai
 }
 
 static const struct option_row rows[] = {
-    {"engine", "NAME", "translate (default) or interp", set_engine, 0, 0},
+    {"engine", "NAME", "translate (default) or interp", .set = set_engine},
     {"deterministic", NULL, "guest time is instructions executed: same inputs, same run",
      SWITCH(deterministic)},
     {"lockstep", "[=N]", "run both engines, compare every N instructions (default: every block)",
-     set_lockstep, 0, 0},
-    {"cache-bytes", "SIZE", "code cache, metadata included (default 96M)", set_cache_bytes, 0, 0},
-    {"block-limit", "N", "guest instructions a block, 1 to 64", set_block_limit, 0, 0},
+     .set = set_lockstep},
+    {"cache-bytes", "SIZE", "code cache, metadata included (default 96M)", .set = set_cache_bytes},
+    {"block-limit", "N", "guest instructions a block, 1 to 64", .set = set_block_limit},
     {"no-chaining", NULL, "every block returns to the dispatcher", SWITCH(translator.no_chaining)},
     {"no-inline-cache", NULL, "indirect branches go through the dispatcher",
      SWITCH(translator.no_inline_cache)},
@@ -91,7 +91,7 @@ static const struct option_row rows[] = {
     {"no-hoisting", NULL, "every memory access is checked by itself", SWITCH(translator.no_hoisting)},
     {"no-traces", NULL, "shadow tables are flushed as a TLB is, page tables not traced", SWITCH(no_traces)},
     {"windows", "WHEN[,N]", "host windows for user code: auto, always, never; N mappings at most",
-     set_windows, 0, 0},
+     .set = set_windows},
     {"no-low-window", NULL, "no host window at the monitor's own address 0", SWITCH(no_low_window)},
     {"no-borrowing", NULL, "the kernel reaches user memory by page table walks only", SWITCH(no_borrowing)},
     {"no-prefill", NULL, "a walk fills the one page asked for, not its neighbours", SWITCH(no_prefill)},
@@ -106,7 +106,7 @@ static const struct option_row rows[] = {
      SWITCH(translator.exact_flags)},
     {"no-decode-memo", NULL, "every translated instruction is decoded from scratch",
      SWITCH(translator.no_decode_memo)},
-    {"flush-every", "N", "flush the code cache every N exits", set_flush_every, 0, 0},
+    {"flush-every", "N", "flush the code cache every N exits", .set = set_flush_every},
 };
 
 const struct option_group options_engines = {"Engines, and testing them", rows, ARRAY_SIZE(rows)};

@@ -90,15 +90,15 @@ static bool set_rtc(struct options *o, const char *value, struct complaint *c)
 }
 
 static const struct option_row rows[] = {
-    {"name", "NAME", "what the machine is called, in titles", set_name, 0, 0},
-    {"memory", "SIZE", "guest memory: 512 or 512M, 1G, ... (default 128M)", set_memory, 0, 0},
-    {"m", "SIZE", NULL, set_memory, 0, 0},
-    {"cpu", "MODEL", "CPU model (default max: all that Ringer does on this host)", set_cpu, 0, 0},
-    {"serial", "TO", "next serial port: stdio, null, none, file:PATH (default stdio)", set_serial, 0, 0},
+    {"name", "NAME", "what the machine is called, in titles", .set = set_name},
+    {"memory", "SIZE", "guest memory: 512 or 512M, 1G, ... (default 128M)", .set = set_memory},
+    {"m", "SIZE", NULL, .set = set_memory},
+    {"cpu", "MODEL", "CPU model (default max: all that Ringer does on this host)", .set = set_cpu},
+    {"serial", "TO", "next serial port: stdio, null, none, file:PATH (default stdio)", .set = set_serial},
     {"debugcon", "TO", "debug console at port E9h: stdio, null, file:PATH", STRING(debugcon)},
-    {"rtc-base", "TIME", "clock at start: utc, localtime, 2024-01-31T23:59:59, Unix time", set_rtc_base, 0,
-     0},
-    {"rtc", "base=TIME", NULL, set_rtc, 0, 0},
+    {"rtc-base", "TIME", "clock at start: utc, localtime, 2024-01-31T23:59:59, Unix time",
+     .set = set_rtc_base},
+    {"rtc", "base=TIME", NULL, .set = set_rtc},
     {"no-apic", NULL, "a machine without local APIC and I/O APIC: interrupts go through the 8259 pair",
      SWITCH(no_apic)},
     {"no-kvm-clock", NULL, "do not offer KVM's paravirtual clock", SWITCH(no_kvm_clock)},

@@ -56,16 +56,16 @@ static bool accept(struct options *o, const char *value, struct complaint *c)
 }
 
 static const struct option_row rows[] = {
-    {"smp", "1", "one CPU", check_smp, 0, 0},
-    {"machine", "pc", "the one machine", check_machine, 0, 0},
-    {"M", "pc", NULL, check_machine, 0, 0},
-    {"accel", "ANY", "ignored", check_accelerator, 0, 0},
-    {"net", "none", "no network yet", check_none, 0, 0},
-    {"nic", "none", NULL, check_none, 0, 0},
-    {"k", "en-us", "keyboard layout of VNC and --type: there is one", check_layout, 0, 0},
-    {"monitor", "none", "no monitor", check_monitor, 0, 0},
-    {"nodefaults", NULL, "ignored", accept, 0, 0},
-    {"no-user-config", NULL, "ignored", accept, 0, 0},
+    {"smp", "1", "one CPU", .set = check_smp},
+    {"machine", "pc", "the one machine", .set = check_machine},
+    {"M", "pc", NULL, .set = check_machine},
+    {"accel", "ANY", "ignored", .set = check_accelerator},
+    {"net", "none", "no network yet", .set = check_none},
+    {"nic", "none", NULL, .set = check_none},
+    {"k", "en-us", "keyboard layout of VNC and --type: there is one", .set = check_layout},
+    {"monitor", "none", "no monitor", .set = check_monitor},
+    {"nodefaults", NULL, "ignored", .set = accept},
+    {"no-user-config", NULL, "ignored", .set = accept},
 };
 
 const struct option_group options_qemu = {"Accepted for QEMU's sake", rows, ARRAY_SIZE(rows)};

@@ -39,6 +39,41 @@ bool option_size(const char *text, unsigned default_shift, u64 *out)
     return true;
 }
 
+bool option_switch(const char *text, bool *on)
+{
+    *on = text && (!strcmp(text, "on") || !strcmp(text, "yes"));
+    return *on || (text && (!strcmp(text, "off") || !strcmp(text, "no")));
+}
+
+bool option_list_open(struct option_list *list, const char *text)
+{
+    list->text = list->rest = strdup(text);
+    return list->text;
+}
+
+bool option_list_next(struct option_list *list, char **key, char **value)
+{
+    char *from = list->rest, *to = from;
+    if (!from || !*from) return false;
+    *key = from;
+    *value = NULL;
+    for (; *from && (*from != ',' || from[1] == ','); from++) {
+        if (*from == ',') from++;
+        *to++ = *from;
+        if (*from != '=' || *value) continue;
+        to[-1] = 0;
+        *value = to;
+    }
+    list->rest = *from ? from + 1 : from;
+    *to = 0;
+    return true;
+}
+
+void option_list_close(struct option_list *list)
+{
+    free(list->text);
+}
+
 char *option_item(const char *list, const char *key)
 {
     size_t length = strlen(key);

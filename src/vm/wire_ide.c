@@ -29,7 +29,7 @@ static bool attach(struct wire_ide *wire, unsigned index, struct drive *drive, c
         return false;
     }
     snprintf(serial, sizeof(serial), "RINGER%05u", index + 1);
-    ide_attach(&wire->ide.channel[index / 2], index % 2, kind, disk, serial);
+    ide_attach(&wire->ide.channel[index / 2], index % 2, kind, disk, drive->serial ? drive->serial : serial);
     return true;
 }
 

@@ -62,14 +62,7 @@ static bool fit_blk(struct wire_virtio *wire, const struct device_option *option
 static bool add_blk(struct wire_virtio *wire, const struct device_option *option, char *error,
                     size_t error_bytes)
 {
-    struct drive *drive = drives_by_id(&wire->vm->drives, option->drive);
-    if (!drive) return SAY("there is no -drive with the id \"%s\"", option->drive);
-    if (drive->interface != DRIVE_NONE)
-        return SAY("the drive \"%s\" has a place already; one for a -device has if=none", option->drive);
-    for (const struct device_option *other = wire->vm->options->devices.device; other < option; other++)
-        if (other->kind == DEVICE_VIRTIO_BLK && !strcmp(other->drive, option->drive))
-            return SAY("two devices want the drive \"%s\"", option->drive);
-    return fit_blk(wire, option, drive, error, error_bytes);
+    return fit_blk(wire, option, drives_by_id(&wire->vm->drives, option->drive), error, error_bytes);
 }
 
 /* --- entropy --- */
@@ -159,6 +152,7 @@ static bool add(struct wire_virtio *wire, const struct device_option *option, ch
     case DEVICE_VIRTIO_BLK: return add_blk(wire, option, error, error_bytes);
     case DEVICE_VIRTIO_RNG: return add_rng(wire, option, error, error_bytes);
     case DEVICE_VIRTIO_CONSOLE: return add_console(wire, option, error, error_bytes);
+    case DEVICE_DRIVE: break;
     }
     return true;
 }

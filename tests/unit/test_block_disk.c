@@ -32,7 +32,7 @@ static const char *file_named(const char *name, u64 bytes)
 
 struct failing {
     struct disk_image image;
-    int error;
+    _Atomic int error;
     unsigned calls, flushes;
     u8 bytes[MB];
 };
@@ -43,6 +43,11 @@ static int failing_read(struct disk_image *image, u64 offset, struct span to)
     f->calls++;
     if (!f->error) span_write(to, f->bytes + offset);
     return f->error;
+}
+
+static int failing_read_now(struct disk_image *image, u64 offset, struct span to)
+{
+    return -EAGAIN;
 }
 
 static int failing_write(struct disk_image *image, u64 offset, struct span from)
@@ -74,6 +79,7 @@ static int failing_close(struct disk_image *image)
 
 static const struct disk_image_ops failing_ops = {.format = "failing",
                                                   .read = failing_read,
+                                                  .read_now = failing_read_now,
                                                   .write = failing_write,
                                                   .flush = failing_flush,
                                                   .discard = failing_zero,
@@ -86,7 +92,7 @@ static struct failing failing = {.image = {&failing_ops, MB, false}};
 
 struct order {
     struct disk_request request;
-    struct iovec part[3];
+    struct iovec part[4];
     bool done;
 };
 
@@ -105,14 +111,13 @@ static void submit(struct disk *disk, struct order *order, enum disk_operation o
                                         .offset = offset,
                                         .bytes = bytes,
                                         .part = order->part,
-                                        .part_count = 3,
+                                        .part_count = 4,
                                         .done = done}};
-    /* Scattered in memory, at odd places. */
+    /* Scattered in memory, at odd places, with empty parts. */
     u64 third = bytes / 3 | 1;
     if (memory && bytes >= 3) {
-        order->part[0] = (struct iovec){memory, third};
-        order->part[1] = (struct iovec){(u8 *)memory + third, 0};
-        order->part[2] = (struct iovec){(u8 *)memory + third, bytes - third};
+        order->part[1] = (struct iovec){memory, third};
+        order->part[3] = (struct iovec){(u8 *)memory + third, bytes - third};
     }
     disk_submit(disk, &order->request);
     CHECK(!order->done);
@@ -327,8 +332,51 @@ static void test_deterministic(void)
     block_disk_destroy(&disk);
 }
 
-/* An image that keeps tables is flushed a while after a write though nobody asks for it. If that fails the
- * guest is told by its next flush. */
+/* A deterministic machine that stands still has no guest time in which to try again. */
+static void test_deterministic_retry(void)
+{
+    struct disk_crew crew;
+    struct block_disk disk;
+    struct clock clock = {.now_ns = fake_now};
+    struct order a, b;
+    static u8 sector[512];
+    stalls = resumes = 0;
+    disk_crew_init(&crew, &box, &clock);
+    crew.stalled = stalled;
+    crew.resumed = resumed;
+    block_disk_init(&disk, &crew, &failing.image, "deterministic");
+    failing.error = -ENOSPC;
+    submit(&disk.disk, &a, DISK_WRITE, 512, sector, 512);
+    submit(&disk.disk, &b, DISK_WRITE, 1024, sector, 512);
+    for (unsigned n = 0; n < 2; n++) {
+        now_ns = clock_next_deadline(&clock);
+        clock_run(&clock);
+    }
+    CHECK_EQ(stalls, 1);
+    disk_crew_retry(&crew);
+    CHECK(!a.done && !b.done && !resumes);
+    failing.error = 0;
+    disk_crew_retry(&crew);
+    CHECK(a.done && b.done);
+    CHECK_EQ(stalls, 1);
+    CHECK_EQ(resumes, 1);
+    disk_crew_destroy(&crew);
+    block_disk_destroy(&disk);
+}
+
+static unsigned flushes(void)
+{
+    return __atomic_load_n(&failing.flushes, __ATOMIC_SEQ_CST);
+}
+
+static void wait_for_flushes(unsigned count)
+{
+    for (unsigned n = 0; n < 2000 && flushes() < count; n++)
+        usleep(1000);
+}
+
+/* An image that keeps tables is flushed a while after a write though nobody asks for it, and again until that
+ * succeeds. */
 static void test_write_back(void)
 {
     struct disk_crew crew;
@@ -342,22 +390,45 @@ static void test_write_back(void)
     crew.write_back_ns = 20000000;
     block_disk_init(&disk, &crew, &failing.image, "keeping");
     CHECK_EQ(run(&disk.disk, DISK_WRITE, 0, sector, 512), 0);
-    for (unsigned n = 0; n < 2000 && !__atomic_load_n(&failing.flushes, __ATOMIC_SEQ_CST); n++)
-        usleep(1000);
-    CHECK_EQ(failing.flushes, 1);
+    wait_for_flushes(1);
+    CHECK_EQ(flushes(), 1);
     usleep(60000);
-    CHECK_EQ(failing.flushes, 1);
+    CHECK_EQ(flushes(), 1);
     CHECK_EQ(run(&disk.disk, DISK_WRITE, 0, sector, 512), 0);
     failing.error = -EIO;
-    for (unsigned n = 0; n < 2000 && __atomic_load_n(&failing.flushes, __ATOMIC_SEQ_CST) < 2; n++)
-        usleep(1000);
-    usleep(1000);
-    failing.error = 0;
+    wait_for_flushes(3);
     CHECK_EQ(run(&disk.disk, DISK_FLUSH, 0, NULL, 0), -EIO);
-    CHECK_EQ(run(&disk.disk, DISK_FLUSH, 0, NULL, 0), 0);
+    failing.error = 0;
+    unsigned before = flushes();
+    wait_for_flushes(before + 1);
+    CHECK(flushes() > before);
     disk_crew_destroy(&crew);
     block_disk_destroy(&disk);
     failing.image.ops = &failing_ops;
+}
+
+/* Who has no cache, or leaves, leaves nothing in it. */
+static void test_flushes(void)
+{
+    struct disk_crew crew;
+    struct block_disk disk;
+    static u8 sector[512];
+    failing.flushes = 0;
+    disk_crew_init(&crew, &box, NULL);
+    block_disk_init(&disk, &crew, &failing.image, "through");
+    disk.write_through = true;
+    CHECK_EQ(run(&disk.disk, DISK_WRITE, 0, sector, 512), 0);
+    CHECK_EQ(flushes(), 1);
+    CHECK_EQ(run(&disk.disk, DISK_ZERO, 0, NULL, 512), 0);
+    CHECK_EQ(flushes(), 2);
+    disk.write_through = false;
+    CHECK_EQ(run(&disk.disk, DISK_WRITE, 0, sector, 512), 0);
+    CHECK_EQ(flushes(), 2);
+    CHECK(block_disk_change(&disk, &failing.image, "another"));
+    CHECK_EQ(flushes(), 3);
+    disk_crew_destroy(&crew);
+    block_disk_destroy(&disk);
+    CHECK_EQ(flushes(), 4);
 }
 
 static void test_locks(void)
@@ -421,6 +492,47 @@ static void test_overlay(void)
     disk_image_close(base);
 }
 
+/* A base in which, while a block is read for a write of a part of it, somebody else writes all of it. */
+struct slow_base {
+    struct disk_image image;
+    struct disk_image *overlay;
+    u8 block[4096];
+    pthread_t other;
+};
+
+static void *write_all(void *argument)
+{
+    struct slow_base *base = argument;
+    return transfer(base->overlay, true, 0, base->block, sizeof(base->block)) ? base : NULL;
+}
+
+static int slow_read(struct disk_image *image, u64 offset, struct span to)
+{
+    struct slow_base *base = container_of(image, struct slow_base, image);
+    span_clear(to);
+    CHECK(!pthread_create(&base->other, NULL, write_all, base));
+    usleep(20000);
+    return 0;
+}
+
+static void test_overlay_race(void)
+{
+    static const struct disk_image_ops ops = {.read = slow_read, .close = failing_close};
+    static struct slow_base base = {.image = {&ops, MB, true}};
+    static u8 read[4096];
+    base.overlay = overlay_open(&base.image, error, sizeof(error));
+    CHECK(base.overlay != NULL);
+    if (!base.overlay) return;
+    memset(base.block, 0x77, sizeof(base.block));
+    CHECK_EQ(transfer(base.overlay, true, 512, base.block, 512), 0);
+    void *failed = &base;
+    pthread_join(base.other, &failed);
+    CHECK(!failed);
+    CHECK_EQ(transfer(base.overlay, false, 0, read, 4096), 0);
+    CHECK(!memcmp(read, base.block, 4096));
+    disk_image_close(base.overlay);
+}
+
 /* What is cut off while it is in use cannot be read as zeros. */
 static void test_truncated(void)
 {
@@ -431,12 +543,41 @@ static void test_truncated(void)
     CHECK_EQ(transfer(image, false, 0, read, 4096), 0);
     CHECK_EQ(transfer(image, false, MB / 2 - 512, read, 1024), -EIO);
     CHECK_EQ(transfer(image, false, MB - 512, read, 512), -EIO);
+    /* Nor does a write make zeros of what is gone. */
+    CHECK_EQ(transfer(image, true, MB - 512, read, 512), -EIO);
+    CHECK_EQ(image->ops->zero(image, MB - 512, 512), -EIO);
+    CHECK_EQ(transfer(image, false, MB / 2, read, 512), -EIO);
+    CHECK_EQ(image->ops->flush(image), -EIO);
     disk_image_close(image);
     /* Half a sector at the end is one all the same. */
     image = open_raw(file_named("odd", 700), false);
     CHECK_EQ(image->bytes, 1024);
     CHECK_EQ(transfer(image, false, 512, read, 512), 0);
     CHECK_EQ(transfer(image, true, 512, read, 512), 0);
+    disk_image_close(image);
+}
+
+static int sync_error;
+
+/* Instead of the C library's. */
+int fdatasync(int fd)
+{
+    errno = sync_error;
+    return sync_error ? -1 : fsync(fd);
+}
+
+/* After a sync that failed the host takes the pages it could not write for clean: another would succeed. */
+static void test_lost(void)
+{
+    static u8 sector[512];
+    struct disk_image *image = open_raw(file_named("lost", MB), false);
+    CHECK_EQ(transfer(image, true, 0, sector, 512), 0);
+    sync_error = ENOSPC;
+    CHECK_EQ(image->ops->flush(image), -EIO); /* whatever it was: to try again does not help */
+    sync_error = 0;
+    CHECK_EQ(image->ops->flush(image), -EIO);
+    CHECK_EQ(transfer(image, true, 0, sector, 512), -EIO);
+    CHECK_EQ(transfer(image, false, 0, sector, 512), 0);
     disk_image_close(image);
 }
 
@@ -447,12 +588,16 @@ int main(void)
     test_refusals();
     test_policies();
     test_deterministic();
+    test_deterministic_retry();
     test_write_back();
+    test_flushes();
     test_drain(NULL);
     test_drain(&(struct clock){.now_ns = fake_now});
     test_locks();
     test_overlay();
+    test_overlay_race();
     test_truncated();
+    test_lost();
     char command[64];
     snprintf(command, sizeof(command), "rm -r %s", directory);
     CHECK_EQ(system(command), 0);

@@ -55,7 +55,7 @@ static void exercise(const char *name, unsigned steps)
 static void create(const char *name, const struct qcow2_recipe *recipe)
 {
     int fd = open(rig_path(name), O_RDWR | O_CREAT | O_TRUNC, 0600);
-    struct store *store = host_file_of(fd, NULL, false);
+    struct store *store = host_file_of(fd, NULL);
     CHECK_EQ(qcow2_create(store, recipe), 0);
     store->ops->close(store);
 }
@@ -171,6 +171,32 @@ static void test_dirty(void)
     }
 }
 
+/* The same, but a refcount block is not there either: where we would make it there may be data. */
+static void test_dirty_uncounted(void)
+{
+    static u8 bytes[256 << 10];
+    u64 table = 0, none = 0;
+    u8 dirty = QCOW2_DIRTY;
+    rig_fill(bytes, sizeof(bytes));
+    create("uncounted", &(struct qcow2_recipe){SIZE, 3, 9, 4, NULL, NULL});
+    struct disk_image *image = rig_open("uncounted", NULL, false);
+    CHECK_EQ(rig_write(image, 0, bytes, sizeof(bytes)), 0);
+    CHECK_EQ(disk_image_close(image), 0);
+    int fd = open(rig_path("uncounted"), O_RDWR);
+    CHECK(pread(fd, &table, 8, offsetof(struct qcow2_header, reftable_offset)) == 8);
+    CHECK(pwrite(fd, &none, 8, (off_t)be64toh(table) + 8) == 8); /* the second block */
+    CHECK(pwrite(fd, &dirty, 1, offsetof(struct qcow2_header, incompatible) + 7) == 1);
+    close(fd);
+    CHECK(rig_run("cp uncounted before"));
+    CHECK(!rig_open("uncounted", NULL, false));
+    CHECK(rig_run("cmp uncounted before"));
+    CHECK(rig_run("qemu-img check -q -f qcow2 -r all uncounted; qemu-img check -f qcow2 uncounted"));
+    image = rig_open("uncounted", NULL, false);
+    static u8 read[sizeof(bytes)];
+    CHECK(image && !rig_read(image, 0, read, sizeof(read)) && !memcmp(read, bytes, sizeof(read)));
+    disk_image_close(image);
+}
+
 /* More clusters than the refcount table counts at first. */
 static void test_growth(void)
 {
@@ -216,6 +242,25 @@ static void test_reuse(void)
     CHECK(rig_run("[ $(stat -c %%s reuse) -lt 4000000 ] && [ $(stat -c %%b reuse) -lt 2000 ]"));
 }
 
+/* Cut off while it is in use: no zeros where data were, whatever is written then. */
+static void test_cut(void)
+{
+    static u8 bytes[1 << 20];
+    rig_fill(bytes, sizeof(bytes));
+    create("cut", &(struct qcow2_recipe){SIZE, 3, 16, 4, NULL, NULL});
+    struct disk_image *image = rig_open("cut", NULL, false);
+    CHECK_EQ(rig_write(image, 0, bytes, sizeof(bytes)), 0);
+    CHECK_EQ(image->ops->flush(image), 0);
+    CHECK(!truncate(rig_path("cut"), 640 << 10));
+    CHECK_EQ(rig_read(image, 0, bytes, 65536), 0);
+    CHECK_EQ(rig_read(image, 0, bytes, sizeof(bytes)), -EIO);
+    CHECK_EQ(rig_write(image, 2 << 20, bytes, 65536), -EIO);
+    CHECK_EQ(rig_write(image, 1 << 19, bytes, 65536), -EIO);
+    CHECK_EQ(rig_read(image, 0, bytes, sizeof(bytes)), -EIO);
+    CHECK_EQ(image->ops->flush(image), -EIO);
+    CHECK_EQ(disk_image_close(image), -EIO);
+}
+
 int main(void)
 {
     if (!rig_begin()) return 0;
@@ -226,8 +271,10 @@ int main(void)
     test_snapshots();
     test_preallocated();
     test_dirty();
+    test_dirty_uncounted();
     test_growth();
     test_reuse();
+    test_cut();
     free(model);
     return rig_end();
 }

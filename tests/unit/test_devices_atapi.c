@@ -10,6 +10,7 @@ enum { REASON_PACKET = 1, REASON_TO_GUEST = 2, REASON_END = 3 };
 static u8 got[0x40000];
 static u32 got_bytes;
 static unsigned blocks;
+static unsigned change_after; /* blocks, if not 0: somebody exchanges the disc */
 
 /* A packet by PIO, and all it gives, into got. */
 static u8 packet(const u8 *command, u16 limit)
@@ -38,7 +39,7 @@ static u8 packet(const u8 *command, u16 limit)
         if (!bytes || got_bytes + bytes > sizeof(got) - 1) return 0;
         read_words(got + got_bytes, bytes);
         got_bytes += bytes;
-        blocks++;
+        if (++blocks == change_after) ide_medium_changed(&channel.drive[1]);
     }
 }
 
@@ -82,7 +83,13 @@ static void test_identify(void)
     CHECK_EQ(in(LBA_MID), 0x14);
     CHECK_EQ(in(STATUS), 0);
     CHECK(!irq);
-    out(COMMAND, 0x20);
+    out(LBA_MID, 0);
+    out(COMMAND, 0x20); /* no disk: the signature tells */
+    CHECK_EQ(in(ERROR), IDE_ABRT);
+    CHECK_EQ(in(LBA_MID), 0x14);
+    out(FEATURE, 0x03);
+    out(COUNT, 0x47); /* there is no such mode */
+    out(COMMAND, 0xef);
     CHECK_EQ(in(ERROR), IDE_ABRT);
     CHECK_EQ(PACKET(0x12, 0, 0, 0, 96), READY);
     CHECK_EQ(got_bytes, 36);
@@ -284,6 +291,76 @@ static void test_medium(void)
     CHECK_EQ(got[2], 6);
     CHECK_EQ(PACKET(0x25), READY);
     CHECK_EQ(got[2] << 8 | got[3], CD_SECTORS - 5);
+    change_after = 2; /* in the middle of a command: what it gives is of one disc */
+    expect_sense(PACKET(0xa8, 0, 0, 0, 0, 100, 0, 0, 0, 120), 6, 0x2800);
+    change_after = 0;
+    rig_stop();
+}
+
+/* MODE SELECT(10), or (6), with this list, by PIO in blocks of `limit` or (0) by DMA. */
+static u8 select_mode(u8 opcode, const u8 *list, u8 bytes, u16 limit)
+{
+    const u8 command[12] = {opcode, 0x10, 0, 0, opcode == 0x15 ? bytes : 0, 0, 0, 0, bytes};
+    out(DEVICE, 0xb0);
+    out(FEATURE, !limit);
+    out(LBA_MID, (u8)limit);
+    out(LBA_HIGH, 0);
+    out(COMMAND, 0xa0);
+    write_words(command, 12);
+    if (!limit) {
+        memcpy(memory.ram + 0x20000, list, bytes);
+        put_table((const u32[][2]){{0x20000, 0x100}}, 1);
+        start_master(false);
+        stop_master();
+        CHECK(irq);
+        return in(STATUS);
+    }
+    for (unsigned at = 0; at < bytes;) {
+        CHECK(irq);
+        CHECK_EQ(in(STATUS), READY_DATA);
+        CHECK_EQ(in(COUNT), 0);
+        u8 now = in(LBA_MID);
+        CHECK_EQ(now, bytes - at < limit ? bytes - at : limit);
+        if (!now) break;
+        write_words(list + at, now);
+        at += now;
+    }
+    CHECK(irq);
+    CHECK_EQ(in(COUNT), REASON_END);
+    return in(STATUS);
+}
+
+static void test_mode_select(void)
+{
+    start();
+    u8 list[8 + 8 + 8] = {[8] = 0x01, 6, 0x04, 20, [16] = 0x0d, 6, 0, 0, 0, 60, 0, 75};
+    CHECK_EQ(select_mode(0x55, list, 24, 10), READY);
+    CHECK_EQ(PACKET(0x5a, 0, 0x01, 0, 0, 0, 0, 0, 16), READY);
+    CHECK_EQ(got[10] << 8 | got[11], 0x0414);
+    CHECK_EQ(PACKET(0x5a, 0, 0x41, 0, 0, 0, 0, 0, 16), READY); /* changeable, */
+    CHECK_EQ(got[9] << 16 | got[10] << 8 | got[11], 0x0637ff);
+    CHECK_EQ(PACKET(0x5a, 0, 0x81, 0, 0, 0, 0, 0, 16), READY); /* default */
+    CHECK_EQ(got[10] << 8 | got[11], 0x0005);
+    list[11] = 30;
+    list[21] = 61; /* what cannot be changed: then nothing is */
+    expect_sense(select_mode(0x55, list, 24, 0), 5, 0x2600);
+    PACKET(0x5a, 0, 0x01, 0, 0, 0, 0, 0, 16);
+    CHECK_EQ(got[11], 20);
+    CHECK_EQ(select_mode(0x55, list, 16, 0), READY);
+    PACKET(0x5a, 0, 0x01, 0, 0, 0, 0, 0, 16);
+    CHECK_EQ(got[11], 30);
+    CHECK_EQ(select_mode(0x15, (const u8[]){0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 8, 0, 1, 6, 0, 7, 0, 0, 0, 0}, 20,
+                         256 - 2),
+             READY); /* a block descriptor before it */
+    CHECK_EQ(PACKET(0x1a, 0, 0x01, 0, 12), READY);
+    CHECK_EQ(got[7], 7);
+    expect_sense(select_mode(0x55, list, 7, 6), 5, 0x1a00); /* less than a header, than a page */
+    expect_sense(select_mode(0x55, list, 9, 6), 5, 0x1a00);
+    expect_sense(select_mode(0x55, list, 15, 6), 5, 0x1a00);
+    list[8] = 0x05; /* no such page */
+    expect_sense(select_mode(0x55, list, 16, 8), 5, 0x2600);
+    CHECK_EQ(PACKET(0x55, 0x10), READY); /* no list */
+    expect_sense(PACKET(0x55, 0x11, 0, 0, 0, 0, 0, 0, 8), 5, 0x2400);
     rig_stop();
 }
 
@@ -344,5 +421,6 @@ int main(void)
     test_dma();
     test_medium();
     test_informing();
+    test_mode_select();
     return check_report();
 }

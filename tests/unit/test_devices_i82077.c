@@ -340,6 +340,13 @@ static void test_control(void)
     set_dma(true, 512); /* implied seek */
     COMMAND(0x66, 0, 33, 0, 1, 2, 18, 0x1b, 0xff);
     expect(0, 0, 0, 33, 0, 2);
+    memcpy(memory.ram + 0x10000, (const u8[]){33, 0, 1, 2}, 4); /* these two name no cylinder */
+    set_dma(false, 4);
+    COMMAND(0x4d, 0, 2, 1, 0x54, 0xf6);
+    CHECK_EQ(result[0], 0);
+    CHECK_EQ(disk[0].data[lba(33, 0, 1) * 512], 0xf6);
+    COMMAND(0x4a, 0);
+    CHECK_EQ(result[3], 33);
     COMMAND(0x14);
     out(DOR, 0x18);
     CHECK_EQ(in(MSR), 0);

@@ -166,6 +166,7 @@ static void test_addresses(void)
 
     address(DISK_SECTORS - 1, 1);
     out(COMMAND, 0x40);
+    settle();
     CHECK_EQ(in(STATUS), READY);
     address(DISK_SECTORS - 1, 2);
     out(COMMAND, 0x40);
@@ -332,6 +333,27 @@ static void test_resets(void)
     CHECK_EQ(in(STATUS), IDE_BSY);
     control(0);
     CHECK_EQ(in(STATUS), READY);
+    address(3, 1);
+    out(COMMAND, 0x20);
+    control(0x04);
+    control(0);
+    control(0x04);
+    settle(); /* and while it is up again */
+    CHECK_EQ(in(STATUS), IDE_BSY);
+    control(0);
+    CHECK_EQ(in(STATUS), READY);
+
+    put_table((const u32[][2]){{0x20000, 0x600}}, 1); /* what DMA has put into RAM is told of all the same */
+    address(3, 3);
+    out(COMMAND, 0xc8);
+    start_master(true);
+    control(0x04);
+    control(0);
+    settle();
+    CHECK_EQ(in(STATUS), READY);
+    CHECK(!memcmp(memory.ram + 0x20000, disk.data + 3 * 512, 0x600));
+    CHECK_EQ(memory.written, 0x600);
+    stop_master();
 
     out(COMMAND, 0x90);
     CHECK(irq);
@@ -540,6 +562,18 @@ static void test_errors(void)
     CHECK_EQ(in(ERROR), IDE_UNC);
     CHECK_EQ(in(LBA_LOW), 105);
     CHECK_EQ(in(COUNT), 5);
+    address_ext(80, 600); /* READ VERIFY SECTORS looks at them, too, and gives nothing */
+    out(COMMAND, 0x42);
+    settle();
+    CHECK(irq);
+    CHECK_EQ(in(STATUS), FAILED);
+    CHECK_EQ(in(ERROR), IDE_UNC);
+    CHECK_EQ(in(LBA_LOW), 105);
+    address_ext(106, 600);
+    out(COMMAND, 0x42);
+    settle();
+    CHECK_EQ(in(STATUS), READY);
+    CHECK_EQ(in(LBA_LOW), 705 & 0xff);
 
     put_table((const u32[][2]){{0x20000, 0x1000}}, 1);
     address(104, 8);

@@ -295,6 +295,17 @@ static void test_write_through(void)
     complete(0, -28);
     CHECK_EQ(rig.ram[STATUS], VIRTIO_BLK_S_IOERR);
 
+    start(true, VIRTIO_BLK_F_WRITE_ZEROES); /* zeros are a write, too */
+    store_any(rig.ram + DATA, 8, 5);
+    store_any(rig.ram + DATA + 8, 8, 2);
+    request(0, VIRTIO_BLK_T_WRITE_ZEROES, 0, DATA, 16);
+    rig_notify(&rig, 0);
+    complete(0, 0);
+    CHECK_EQ(medium.count, 1);
+    complete(0, 0);
+    CHECK_EQ(medium.flushes, 1);
+    CHECK_EQ(rig.ram[STATUS], VIRTIO_BLK_S_OK);
+
     start(false, VIRTIO_BLK_F_FLUSH | VIRTIO_BLK_F_CONFIG_WCE);
     CHECK_EQ(rig_read(&rig, 0x2000 + 32, 1), 1);
     rig_write(&rig, 0x2000 + 32, 1, 0);

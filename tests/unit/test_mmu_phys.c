@@ -268,8 +268,11 @@ static void test_a20(void)
     value = 0x99;
     dma.write(dma.memory, 0x100010, &value, 4);
     CHECK_EQ(phys_read(&phys, 0x10, 4), 0x1234);
+    dma.written(dma.memory, 0x101000, 1);
+    CHECK_EQ(*phys_flags(&phys, 0x1000) & PHYS_DIRTY, 0);
     phys.a20_mask = UINT64_MAX;
     CHECK_EQ(phys_read(&phys, 0x100010, 4), 0x99);
+    CHECK(*phys_flags(&phys, 0x101000) & PHYS_DIRTY);
     phys_destroy(&phys);
 }
 

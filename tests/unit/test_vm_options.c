@@ -75,10 +75,11 @@ static void test_qemu_line(void)
 
 static void test_devices(void)
 {
-    CHECK(parse("ringer -kernel k -device virtio-serial-pci,addr=1f.0 -device virtconsole,chardev=c -chardev "
-                "stdio,id=c "
-                "-device virtio-blk-pci,drive=d,serial=s,disable-legacy=on,id=i -device "
-                "virtio-rng-pci,disable-modern=on"));
+    CHECK(parse(
+        "ringer -kernel k -device virtio-serial-pci,addr=1f.0 -device virtconsole,chardev=c -chardev "
+        "stdio,id=c "
+        "-drive if=none,id=d,file=f -device virtio-blk-pci,drive=d,serial=s,disable-legacy=on,id=i -device "
+        "virtio-rng-pci,disable-modern=on"));
     const struct device_options *devices = &options.devices;
     CHECK_EQ(devices->count, 3);
     CHECK_EQ(devices->device[0].kind, DEVICE_VIRTIO_CONSOLE);
@@ -92,7 +93,40 @@ static void test_devices(void)
     CHECK(parse("ringer -kernel k --virtio-console=file:f -chardev file,id=f,path=g"));
     CHECK(!strcmp(options.devices.device[0].back_end, "file:f"));
     CHECK(!strcmp(options.devices.chardev[0].back_end, "file:g"));
+    CHECK(
+        parse("ringer -kernel k -drive if=none,id=d,file=f -device virtio-blk-pci,serial=a,,b=c,,,drive=d"));
+    CHECK(!strcmp(options.devices.device[0].serial, "a,b=c,") &&
+          !strcmp(options.devices.device[0].drive, "d"));
     CHECK(!strcmp(options.serial[0], "stdio"));
+}
+
+static void test_placed_drives(void)
+{
+    CHECK(parse(
+        "ringer -device ide-hd,drive=d,bus=ide.1,unit=1,serial=S77,bootindex=0 -drive if=none,id=d,file=f "
+        "-drive if=none,id=c -device ide-cd,drive=c -device floppy,drive=a,unit=1 -drive if=none,id=a -hda "
+        "g"));
+    const struct drive_option *drive = options.drives.drive;
+    CHECK_EQ(drive[0].interface, DRIVE_IDE);
+    CHECK_EQ(drive[0].index, 3);
+    CHECK_EQ(drive[0].boot_index, 1);
+    CHECK(!strcmp(drive[0].serial, "S77"));
+    CHECK_EQ(drive[1].interface, DRIVE_IDE);
+    CHECK_EQ(drive[1].index, 2);
+    CHECK(drive[1].medium == MEDIUM_CDROM && drive[1].read_only && !drive[1].file);
+    CHECK_EQ(drive[2].interface, DRIVE_FLOPPY);
+    CHECK_EQ(drive[2].index, 1);
+    CHECK(complains("ringer -device ide-hd,drive=d -drive if=none,id=d", "file"));
+    CHECK(complains("ringer -hda f -device ide-hd,drive=d", "\"d\""));
+    CHECK(complains("ringer -kernel k -device virtio-blk-pci,drive=d", "\"d\""));
+    CHECK(complains("ringer -hda f -device ide-hd", "drive=ID"));
+    CHECK(complains("ringer -drive id=d,file=f -device ide-hd,drive=d", "if=none"));
+    CHECK(
+        complains("ringer -drive id=d,if=none,file=f -device ide-hd,drive=d -device ide-cd,drive=d", "two"));
+    CHECK(complains("ringer -drive id=d,if=none,media=cdrom,file=f -device ide-hd,drive=d", "ide-cd"));
+    CHECK(complains("ringer -drive id=d,if=none,file=f -device ide-hd,drive=d,bus=ide.2", "ide.1"));
+    CHECK(complains("ringer -drive id=d,if=none,file=f -device ide-hd,drive=d -hda g -hdb g -hdc g -hdd g",
+                    "no place"));
 }
 
 static void test_own_options(void)
@@ -216,6 +250,8 @@ static void test_drives(void)
     CHECK(complains("ringer -kernel k -drive file=a,colour=red", "colour"));
     CHECK(complains("ringer -kernel k -drive a.img", "a.img"));
     CHECK(complains("ringer -kernel k -drive if=ide", "file=FILE"));
+    CHECK(complains("ringer -kernel k -drive file=a,readonly=maybe", "maybe"));
+    CHECK(complains("ringer -kernel k -drive file=a,index=100", "100"));
     CHECK(complains("ringer -kernel k -drive file=a,if=none", "id="));
     CHECK(complains("ringer -kernel k -drive file=a,if=none,id=x -drive file=b,if=none,id=x", "\"x\""));
     CHECK(complains("ringer -kernel k -drive file=a,rerror=enospc", "rerror"));
@@ -267,6 +303,7 @@ int main(void)
     test_both_spellings();
     test_qemu_line();
     test_devices();
+    test_placed_drives();
     test_own_options();
     test_display();
     test_commands();
