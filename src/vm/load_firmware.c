@@ -4,6 +4,7 @@
  * business.
  */
 #include "load_common.h"
+#include "shadow_ram.h"
 
 #include "base/log.h"
 
@@ -18,23 +19,27 @@ int load_firmware(struct load *load)
     struct image file;
     int status = image_open(load, &file, "firmware", load->files->firmware);
     if (status) return status;
-    u64 bytes = file.bytes, at = PHYS_HIGH_RAM - bytes;
-    if ((bytes & PAGE_MASK) || bytes > FIRMWARE_MAX) {
+    if ((file.bytes & PAGE_MASK) || file.bytes > FIRMWARE_MAX) {
         image_close(&file);
         return load_fail(
             load, STATUS_USAGE,
             "firmware '%s' has %llu bytes; an image is a multiple of 4096 bytes, and at most 16 MB",
-            file.path, (unsigned long long)bytes);
+            file.path, (unsigned long long)file.bytes);
     }
+    /* The host bridge shows ROM below 1 MB in whole chunks: in front of a smaller image its chip is empty. */
+    u64 bytes = align_up(file.bytes, SHADOW_RAM_CHUNK), empty = bytes - file.bytes;
+    u64 at = PHYS_HIGH_RAM - bytes;
     /* After a reset the ROM is there already. */
     struct phys_region *region = phys_find(load->phys, at);
     bool mapped = region && region->kind == PHYS_ROM && region->gpa == at && region->bytes == bytes;
     u8 *rom =
         mapped ? region->host : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (rom == MAP_FAILED)
+    if (rom == MAP_FAILED) {
         status = load_fail(load, STATUS_HOST, "there is no memory left on the host");
-    else if (!mapped)
-        status = image_read(load, &file, 0, rom, bytes);
+    } else if (!mapped) {
+        memset(rom, 0xff, empty);
+        status = image_read(load, &file, 0, rom + empty, file.bytes);
+    }
     image_close(&file);
     if (!status && !mapped && phys_map_rom(load->phys, at, bytes, rom))
         status = load_fail(load, STATUS_HOST, "there is no room in the machine for firmware '%s'", file.path);
