@@ -1,5 +1,6 @@
 #include "chipset.h"
 
+#include "acpi_tables.h"
 #include "cmos.h"
 #include "vm.h"
 
@@ -17,8 +18,8 @@ static const struct {
 /* The slave 8259A's way to the master: no wire of the ISA bus. */
 #define CASCADE_IRQ 2
 
-/* IRQ 9: the PIRQ lines may be routed there, and the SCI always is. */
-enum { SCI_IRQ = 9, HOLDER_PIRQ = 0, HOLDER_SCI = 1 };
+/* The SCI's IRQ: PIRQ lines may be routed there, too. */
+enum { HOLDER_PIRQ = 0, HOLDER_SCI = 1 };
 
 /* --- wires --- */
 
@@ -137,7 +138,7 @@ static void make_chips(struct chipset *c, struct vm *vm)
     i8237_init(&c->dma, phys_dma(&vm->phys));
     i8254_init(&c->pit, clock, apic_wires_isa(vm, 0));
     c->irq8 = apic_wires_isa(vm, 8);
-    c->irq9 = apic_wires_isa(vm, SCI_IRQ);
+    c->irq9 = apic_wires_isa(vm, ACPI_SCI_IRQ);
     mc146818_init(&c->rtc, clock, (struct irq_line){irq8, c, 0}, start_time(vm->options));
     cmos_fill(&c->rtc, &(struct cmos_facts){.ram_bytes = vm->options->memory_bytes,
                                             .floppy = {wire_floppy_type(vm, 0), wire_floppy_type(vm, 1)}});
@@ -153,7 +154,7 @@ static void make_chips(struct chipset *c, struct vm *vm)
     struct irq_line isa[16] = {0};
     for (unsigned irq = 0; irq < ARRAY_SIZE(isa); irq++)
         if (irq != CASCADE_IRQ) isa[irq] = apic_wires_isa(vm, irq);
-    isa[SCI_IRQ] = (struct irq_line){irq9, c, HOLDER_PIRQ};
+    isa[ACPI_SCI_IRQ] = (struct irq_line){irq9, c, HOLDER_PIRQ};
     pci_bus_init(&c->pci);
     pci_windows_init(&c->pci_windows, vm, &c->pci);
     i440fx_init(&c->host_bridge, &c->pci, pam, vm);
