@@ -20,6 +20,13 @@ failed() {
     exit 1
 }
 
+# All that was started in the background must have held.
+join() {
+    local process bad=0
+    for process in $(jobs -p); do wait "$process" || bad=1; done
+    [ "$bad" -eq 0 ] || failed "see above"
+}
+
 kernel_file() { echo "$guest_cache/debian-i386/$1/vmlinuz"; }
 
 # run_guest VMM NAME SECONDS KERNEL MEGABYTES APPEND OPTION...: boots; leaves $temporary/NAME.out (all output),
@@ -60,10 +67,10 @@ expect_end() {
 work_results() { sed '/^== warnings$/,$d' "$1"; }
 work_complaints() { sed -n '/^== warnings$/,$p' "$1"; }
 
-# expect_reference NAME KERNEL MEGABYTES SIZE: byte for byte QEMU TCG's results, the same status, and no complaint of the
+# expect_reference NAME KERNEL SIZE: byte for byte QEMU TCG's results, the same status, and no complaint of the
 # kernel that TCG did not hear too. (TCG may hear more: it is the one with unstable clocks.)
 expect_reference() {
-    local reference=$BOOT_FILES/reference-$2-$3-$4 more
+    local reference=$BOOT_FILES/reference-$2-$3 more
     guest_output "$temporary/$1.out" >"$temporary/$1.text"
     if ! diff -u --label "QEMU TCG" --label "$1" <(work_results "$reference") <(work_results "$temporary/$1.text"); then
         failed "$1: the output is not QEMU TCG's"
