@@ -87,6 +87,23 @@ expect_peak() {
     [ "$peak" -le "$limit" ] || failed "$1: peak memory $peak KB, allowed are $limit KB"
 }
 
+# different FILE FILE: in how many pixels two pictures differ. (Without a precision a million would be 1e+06.)
+different() { compare -precision 12 -metric AE "$1" "$2" null: 2>&1 || true; }
+
+# expect_still PROCESS: a machine whose guest does nothing costs less than 5% of a core. Others on the host make the same work
+# cost more: the best of three counts.
+expect_still() {
+    local used
+    for _ in 1 2 3; do
+        used=$(awk '{ print $14 + $15 }' "/proc/$1/stat")
+        sleep 5
+        used=$(($(awk '{ print $14 + $15 }' "/proc/$1/stat") - used))
+        echo "a still desktop: $used ticks of 500"
+        [ "$used" -ge 25 ] || return 0
+    done
+    failed "a still desktop costs more than 5% of a core"
+}
+
 # complaints FILE: kernel messages on a console that say something went wrong.
 complaints() {
     tr -d '\r' <"$1" |
