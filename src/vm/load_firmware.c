@@ -1,7 +1,8 @@
 /*
  * A raw firmware image: ROM that ends at 4 GB, where the CPU starts after reset (SDM 3A 9.1.4, FFFFFFF0h),
- * and its last 128 KB once more as ROM below 1 MB. What the chipset does to that copy is not the loader's
- * business.
+ * and its last 128 KB once more as ROM below 1 MB, and 1 MB below 4 GB: there the CPU starts when it is reset
+ * while the A20 gate is closed (82378ZB datasheet 4.1.2, which the PIIX3 took over). What the chipset does to
+ * the low copy is not the loader's business.
  */
 #include "load_common.h"
 #include "shadow_ram.h"
@@ -11,8 +12,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define FIRMWARE_MAX   (16u << 20)
-#define LOW_COPY_BYTES (128u << 10)
+#define FIRMWARE_MAX (16u << 20)
+#define COPY_BYTES   (128u << 10)
 
 int load_firmware(struct load *load)
 {
@@ -47,8 +48,11 @@ int load_firmware(struct load *load)
         if (rom != MAP_FAILED && !mapped) munmap(rom, bytes);
         return status;
     }
-    u64 copied = bytes < LOW_COPY_BYTES ? bytes : LOW_COPY_BYTES;
-    if (phys_map_rom(load->phys, ONE_MB - copied, copied, rom + (bytes - copied)))
+    u64 copied = bytes < COPY_BYTES ? bytes : COPY_BYTES;
+    u8 *copy = rom + (bytes - copied);
+    bool high = !mapped && bytes <= ONE_MB; /* nothing else is there, and no guest changes it */
+    if (phys_map_rom(load->phys, ONE_MB - copied, copied, copy) ||
+        (high && phys_map_rom(load->phys, PHYS_HIGH_RAM - ONE_MB - copied, copied, copy)))
         return load_fail(load, STATUS_HOST, "there is no room in the machine for firmware '%s'", file.path);
     shadow_flush(load->v->shadow);
     return 0;
