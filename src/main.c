@@ -72,6 +72,7 @@ static void run_machine(void *argument)
     instruments_stop(&session->instruments);
     chipset_flush_output(&vm->chipset);
     frontends_stop(&session->frontends);
+    disk_crew_drain(&vm->drives.crew); /* nobody sends a letter any more, which would wake us */
     waker_stop(&waker);
     machine_set_waker(vm, NULL);
 }
