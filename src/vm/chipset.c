@@ -3,6 +3,7 @@
 #include "acpi_tables.h"
 #include "cmos.h"
 #include "vm.h"
+#include "waker.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -303,9 +304,18 @@ int chipset_input_fd(const struct chipset *c)
     return link ? link->chardev.in_fd : -1;
 }
 
+/* A reader that does not read is not waited for when the machine is to end. */
+static void may_give_up(struct chipset *c, const u32 *giving_up)
+{
+    for (unsigned n = 0; n < c->links; n++)
+        c->link[n]->chardev.giving_up = giving_up;
+    c->debug_back_end.giving_up = c->firmware.log_back_end.giving_up = giving_up;
+}
+
 void chipset_start(struct chipset *c)
 {
     struct char_link *link = input_link(c);
+    if (c->vm->waker) may_give_up(c, &c->vm->waker->giving_up);
     if (link) char_link_start(link);
     if (!c->started) wire_console_start(&c->console);
     c->started = true;
