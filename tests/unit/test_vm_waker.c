@@ -133,6 +133,7 @@ static void test_letters(void)
     if (!vm) abort();
     memset(vm, 0, sizeof(*vm));
     vm_time_init(&vm->time, &vm->vcpu, false);
+    vm->chipset.vm = vm;
     vm->chipset.started = true; /* there is no console to start */
     CHECK_EQ(waker_start(&waker, &vm->vcpu.pending, -1, UINT64_MAX), 0);
     machine_set_waker(vm, &waker);
