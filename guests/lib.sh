@@ -8,7 +8,9 @@
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck disable=SC2034
-guest_cache=${RINGER_GUESTS:-$top/guests/cache}
+guest_cache=$(realpath -m "${RINGER_GUESTS:-$top/guests/cache}")
+# mke2fs, e2fsck, sfdisk: a user may run them, too.
+PATH=$PATH:/usr/sbin:/sbin
 jobs=${RINGER_JOBS:-$(nproc)}
 
 # The value a guest writes to port F4h when its script has ended, and the exit status it makes of the VMM:
@@ -20,7 +22,7 @@ packages_build=(build-essential cmake ninja-build pkg-config libzydis-dev libzyc
     liblzma-dev libzstd-dev zlib1g-dev libsdl2-dev libvncserver-dev acpica-tools)
 packages_guest=(cpio gzip)
 # shellcheck disable=SC2034
-packages_root=(mmdebstrap e2fsprogs fdisk fakeroot arch-test)
+packages_root=(mmdebstrap e2fsprogs fdisk fakeroot uidmap arch-test)
 # shellcheck disable=SC2034
 packages_media=(memtest86+ ipxe grub-pc-bin grub-common isolinux syslinux-common xorriso mtools)
 # shellcheck disable=SC2034

@@ -159,7 +159,6 @@ bool char_link_init(struct char_link *link, struct vm *vm,
 
 void char_link_start(struct char_link *link)
 {
-    if (link->vm->waker) link->chardev.giving_up = &link->vm->waker->giving_up;
     if (link->vm->time.deterministic && link->chardev.in_fd >= 0 && !link->poll.armed)
         timer_arm(&link->poll, clock_now(link->poll.clock) + POLL_EVERY_NS);
 }

@@ -1,7 +1,9 @@
 #include "chipset.h"
 
+#include "acpi_tables.h"
 #include "cmos.h"
 #include "vm.h"
+#include "waker.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -17,8 +19,8 @@ static const struct {
 /* The slave 8259A's way to the master: no wire of the ISA bus. */
 #define CASCADE_IRQ 2
 
-/* IRQ 9: the PIRQ lines may be routed there, and the SCI always is. */
-enum { SCI_IRQ = 9, HOLDER_PIRQ = 0, HOLDER_SCI = 1 };
+/* The SCI's IRQ: PIRQ lines may be routed there, too. */
+enum { HOLDER_PIRQ = 0, HOLDER_SCI = 1 };
 
 /* --- wires --- */
 
@@ -137,7 +139,7 @@ static void make_chips(struct chipset *c, struct vm *vm)
     i8237_init(&c->dma, phys_dma(&vm->phys));
     i8254_init(&c->pit, clock, apic_wires_isa(vm, 0));
     c->irq8 = apic_wires_isa(vm, 8);
-    c->irq9 = apic_wires_isa(vm, SCI_IRQ);
+    c->irq9 = apic_wires_isa(vm, ACPI_SCI_IRQ);
     mc146818_init(&c->rtc, clock, (struct irq_line){irq8, c, 0}, start_time(vm->options));
     cmos_fill(&c->rtc, &(struct cmos_facts){.ram_bytes = vm->options->memory_bytes,
                                             .floppy = {wire_floppy_type(vm, 0), wire_floppy_type(vm, 1)}});
@@ -153,7 +155,7 @@ static void make_chips(struct chipset *c, struct vm *vm)
     struct irq_line isa[16] = {0};
     for (unsigned irq = 0; irq < ARRAY_SIZE(isa); irq++)
         if (irq != CASCADE_IRQ) isa[irq] = apic_wires_isa(vm, irq);
-    isa[SCI_IRQ] = (struct irq_line){irq9, c, HOLDER_PIRQ};
+    isa[ACPI_SCI_IRQ] = (struct irq_line){irq9, c, HOLDER_PIRQ};
     pci_bus_init(&c->pci);
     pci_windows_init(&c->pci_windows, vm, &c->pci);
     i440fx_init(&c->host_bridge, &c->pci, pam, vm);
@@ -302,9 +304,18 @@ int chipset_input_fd(const struct chipset *c)
     return link ? link->chardev.in_fd : -1;
 }
 
+/* A reader that does not read is not waited for when the machine is to end. */
+static void may_give_up(struct chipset *c, const u32 *giving_up)
+{
+    for (unsigned n = 0; n < c->links; n++)
+        c->link[n]->chardev.giving_up = giving_up;
+    c->debug_back_end.giving_up = c->firmware.log_back_end.giving_up = giving_up;
+}
+
 void chipset_start(struct chipset *c)
 {
     struct char_link *link = input_link(c);
+    if (c->vm->waker) may_give_up(c, &c->vm->waker->giving_up);
     if (link) char_link_start(link);
     if (!c->started) wire_console_start(&c->console);
     c->started = true;

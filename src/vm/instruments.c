@@ -10,11 +10,21 @@ static FILE *open_output(const char *what, const char *path, const char *suffix,
                          size_t error_bytes)
 {
     char *name;
-    if (asprintf(&name, "%s%s", path, suffix) < 0) return NULL;
+    if (asprintf(&name, "%s%s", path, suffix) < 0) {
+        snprintf(error, error_bytes, "out of memory");
+        return NULL;
+    }
     FILE *out = fopen(name, "we");
     if (!out) snprintf(error, error_bytes, "cannot write the %s to %s: %s", what, name, strerror(errno));
     free(name);
     return out;
+}
+
+static void close_output(FILE *out, const char *what)
+{
+    if (!out) return;
+    bool failed = ferror(out);
+    if (fclose(out) || failed) log_warn("the %s could not be written whole: %s", what, strerror(errno));
 }
 
 /* The cache is about to forget its blocks; the guest's FPU state may be live. */
@@ -66,10 +76,8 @@ void instruments_stop(struct instruments *i)
 void instruments_close(struct instruments *i)
 {
     if (i->vm->options->stats) stats_print(i->vm, stderr);
-    if (i->json) {
-        stats_print_json(i->vm, i->json);
-        fclose(i->json);
-    }
+    if (i->json) stats_print_json(i->vm, i->json);
+    close_output(i->json, "counters");
     if (i->profile) {
         profile_write_folded(i->profile, i->folded);
         profile_write_tables(i->profile, i->tables);
@@ -84,7 +92,7 @@ void instruments_close(struct instruments *i)
         perf_map_write(i->perf_map, &i->vm->vcpu);
     }
     perf_map_close(i->perf_map);
-    if (i->folded) fclose(i->folded);
-    if (i->tables) fclose(i->tables);
+    close_output(i->folded, "profile");
+    close_output(i->tables, "profile");
     symbols_free(&i->guest);
 }

@@ -92,6 +92,14 @@ static int read_header(struct load *load, const struct image *kernel, struct bzi
     if (!(header[LOADFLAGS] & LOADED_HIGH))
         return load_fail(load, STATUS_USAGE, "kernel '%s' is a zImage (loaded low), not a bzImage",
                          kernel->path);
+    /* boot.rst: code32_start "defaults to the load address of the kernel". Some programs in a bzImage's
+     * clothes have none: all of them begins in real mode, with a BIOS to call. */
+    if (!get32(header + CODE32_START))
+        return load_fail(
+            load, STATUS_USAGE,
+            "kernel '%s' can only be started in 16-bit mode by firmware: put it on a disk or CD with a boot "
+            "loader",
+            kernel->path);
     u64 sectors = header[SETUP_SECTS] ? header[SETUP_SECTS] : 4;
     bz->payload = (sectors + 1) * 512;
     /* The size is rounded up to 16 bytes; what follows it (a signature) is not part of the kernel proper, but

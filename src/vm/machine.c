@@ -316,7 +316,7 @@ void machine_set_waker(struct vm *vm, struct waker *waker)
 {
     vm->waker = waker;
     vm->post.owner = vm;
-    vm->post.wake = wake;
+    vm->post.wake = waker ? wake : NULL;
     vm_time_set_waker(&vm->time, waker);
     chipset_start(&vm->chipset);
 }

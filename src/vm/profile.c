@@ -38,6 +38,22 @@ static bool is_module(const struct profile *p, u32 function)
     return function != SYMBOL_NONE && p->own.list[function].module;
 }
 
+/* By folder of src; those not named here are the machine's own. */
+static enum profile_engine engine_of_module(const char *module)
+{
+    static const struct {
+        const char *module;
+        enum profile_engine engine;
+    } engines[] = {
+        {"cpu", ENGINE_OF_INTERPRETER},    {"mmu", ENGINE_OF_MEMORY},      {"cache", ENGINE_OF_RUNTIME},
+        {"translator", ENGINE_OF_RUNTIME}, {"devices", ENGINE_OF_DEVICES}, {"block", ENGINE_OF_DEVICES},
+        {"ui", ENGINE_OF_DEVICES},
+    };
+    for (unsigned n = 0; n < ARRAY_SIZE(engines); n++)
+        if (!strcmp(engines[n].module, module)) return engines[n].engine;
+    return ENGINE_OF_MACHINE;
+}
+
 /* None: translated code's, which is a shadow return stack, in the first instructions after leaving it. */
 static const struct profile_stack *stack_of(const struct profile *p, u64 sp)
 {
@@ -74,26 +90,17 @@ static void look_back(const struct profile *p, u64 pc, u64 sp, struct trail *tra
         }
         if (function == p->enter_function) break;
         if (function == p->translate_function) trail->translating = true;
-        const char *module = p->own.list[function].module;
-        if (module[0] == 'd' || module[0] == 'u') trail->device = true;
+        if (engine_of_module(p->own.list[function].module) == ENGINE_OF_DEVICES) trail->device = true;
     }
     if (trail->innermost == p->translate_function) trail->translating = true;
 }
 
 static enum profile_engine engine_of(const struct profile *p, const struct trail *trail)
 {
-    const char *module = trail->innermost == SYMBOL_NONE ? NULL : p->own.list[trail->innermost].module;
     if (trail->translating) return ENGINE_OF_TRANSLATION;
     if (trail->device) return ENGINE_OF_DEVICES;
-    if (!module) return ENGINE_OF_HOST;
-    switch (module[0]) {
-    case 'c': return module[1] == 'p' ? ENGINE_OF_INTERPRETER : ENGINE_OF_RUNTIME; /* cpu, cache */
-    case 'm': return ENGINE_OF_MEMORY;
-    case 't': return ENGINE_OF_RUNTIME;
-    case 'd':
-    case 'u': return ENGINE_OF_DEVICES;
-    default: return ENGINE_OF_MACHINE;
-    }
+    if (trail->innermost == SYMBOL_NONE) return ENGINE_OF_HOST;
+    return engine_of_module(p->own.list[trail->innermost].module);
 }
 
 static void take(struct sampler *sampler, struct vcpu *watched, u64 pc, u64 sp)

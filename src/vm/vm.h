@@ -75,7 +75,8 @@ struct vm {
 struct vm *machine_create(const struct options *options, enum machine_role role, int *status, char *error,
                           size_t error_bytes);
 void machine_destroy(struct vm *vm);
-/* From now on timers and standard input wake the machine. */
+/* From now on timers, standard input and other threads wake the machine. NULL: it has stopped for good, and
+ * there is no thread left that sends letters. */
 void machine_set_waker(struct vm *vm, struct waker *waker);
 
 /* Do it: all devices, the CPU, and the boot files once more. The dispatcher's. */

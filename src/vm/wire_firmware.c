@@ -7,12 +7,9 @@
 #include "smbios_tables.h"
 #include "vm.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define IMAGE_NAME     "bios-256k.bin"
@@ -36,50 +33,23 @@ bool firmware_find(const char *directory, const char *name, char path[FIRMWARE_P
 
 /* --- files as items --- */
 
-static bool fail(char *error, size_t error_bytes, const char *what, const char *path, const char *why)
-{
-    snprintf(error, error_bytes, "cannot read the %s '%s': %s", what, path, why);
-    return false;
-}
-
-static bool read_whole(int fd, u8 *buffer, u64 bytes)
-{
-    while (bytes) {
-        ssize_t done = read(fd, buffer, bytes);
-        if (done < 0 && errno == EINTR) continue;
-        if (done < 0) return false;
-        if (done == 0) {
-            errno = EIO;
-            return false;
-        }
-        buffer += done;
-        bytes -= (u64)done;
-    }
-    return true;
-}
-
 static bool put_rom_file(struct fw_cfg *config, const char *path, const char *item, char *error,
                          size_t error_bytes)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat status;
-    if (fd < 0 || fstat(fd, &status) < 0) {
-        fail(error, error_bytes, "option ROM", path, strerror(errno));
-        if (fd >= 0) close(fd);
-        return false;
-    }
+    struct load load = {.error = error, .error_bytes = error_bytes};
+    struct image file;
+    if (image_open(&load, &file, "option ROM", path)) return false;
     u8 *data = NULL;
     bool good = false;
-    if (!S_ISREG(status.st_mode) || !status.st_size || status.st_size > ROM_MAX_BYTES)
-        fail(error, error_bytes, "option ROM", path, "it is no file of 1 to 256 KB");
-    else if (!(data = malloc((size_t)status.st_size)) || !read_whole(fd, data, (u64)status.st_size))
-        fail(error, error_bytes, "option ROM", path, strerror(errno));
-    else if (!fw_cfg_put_file(config, item, data, (u32)status.st_size, false))
-        fail(error, error_bytes, "option ROM", path, "its name is too long, or there are too many");
-    else
-        good = true;
+    if (file.bytes > ROM_MAX_BYTES)
+        load_fail(&load, STATUS_USAGE, "option ROM '%s' is larger than %u KB", path, ROM_MAX_BYTES >> 10);
+    else if (!(data = malloc(file.bytes)))
+        load_fail(&load, STATUS_HOST, "out of memory");
+    else if (!image_read(&load, &file, 0, data, file.bytes) &&
+             !(good = fw_cfg_put_file(config, item, data, (u32)file.bytes, false)))
+        load_fail(&load, STATUS_USAGE, "option ROM '%s': its name is too long, or there are too many", path);
     free(data);
-    close(fd);
+    image_close(&file);
     return good;
 }
 

@@ -9,7 +9,9 @@ SHUTDOWN   = 0x0f           /* in CMOS */
 COUNT      = 0x50           /* of starts; nobody else uses this byte */
 VECTOR     = 0x467
 A20_CLOSED = 0xdd
+A20_OPEN   = 0xdf
 PULSE      = 0xfe
+UNDEFINED  = 6 * 4          /* exception vector */
 SCRATCH    = 0x6000
 
 test:
@@ -25,6 +27,19 @@ test:
     jmp reset_cpu
 1:  call after_reset
     CHECK_EQ([SCRATCH], 0x11223344)
+    /* with the A20 gate closed: the CPU starts 1 MB lower, and finds the same BIOS */
+    push dword ptr [UNDEFINED]
+    mov dword ptr [UNDEFINED], offset nothing_there
+    mov al, A20_CLOSED
+    out 0x64, al
+    mov ebx, 0x0a
+    mov eax, offset 4f
+    mov edx, 0x64 << 16 | PULSE
+    jmp reset_cpu
+4:  call after_reset
+    mov al, A20_OPEN
+    out 0x64, al
+    pop dword ptr [UNDEFINED]
     /* by port 92h; code 05h: an end of interrupt first */
     mov ebx, 0x05
     mov eax, offset 2f
@@ -86,6 +101,10 @@ reset_cpu:
     shr edx, 16
     out dx, al
     hlt
+
+nothing_there:
+    inc dword ptr cs:[failures]
+    iret
 
 after_reset:
     pop dx

@@ -295,6 +295,18 @@ static void test_firmware(void)
     CHECK_EQ(load_files(f), 0);
     CHECK(!memcmp(phys_host(&f->phys, 0xf0000), rom, 64 << 10));
     CHECK_EQ(phys_find(&f->phys, 0xe0000)->kind, PHYS_RAM);
+    fixture_free(f);
+    /* Smaller than what the chipset can switch: the whole of that is ROM. */
+    f = ready();
+    write_file(f->path[1], rom, 4096);
+    f->files = (struct boot_files){.firmware = f->path[1]};
+    for (unsigned round = 0; round < 2; round++) {
+        CHECK_EQ(load_files(f), 0);
+        CHECK_EQ(phys_find(&f->phys, 0xfffffff0)->gpa, 0xffffc000);
+        CHECK(!memcmp(phys_host(&f->phys, 0xfffff000), rom, 4096));
+        CHECK(!memcmp(phys_host(&f->phys, 0xff000), rom, 4096));
+        CHECK_EQ(*phys_host(&f->phys, 0xfc000), 0xff);
+    }
     write_file(f->path[1], rom, 5000);
     CHECK_REFUSED(f, "multiple of 4096");
     CHECK_EQ(truncate(f->path[1], 32 * MB), 0);

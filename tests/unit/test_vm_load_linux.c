@@ -171,6 +171,10 @@ static void test_refusals(void)
     write_file(f->path[0], image, sizeof image);
     CHECK_REFUSED(f, "boot protocol 2.03");
     make_image();
+    set32(image + 0x214, 0); /* iPXE's ipxe.lkrn: no 32-bit entry */
+    write_file(f->path[0], image, sizeof image);
+    CHECK_REFUSED(f, "16-bit mode");
+    make_image();
     set32(image + 0x260, 16 * MB);
     write_file(f->path[0], image, sizeof image);
     CHECK_REFUSED(f, "needs 20 MB, the machine has 16 MB");

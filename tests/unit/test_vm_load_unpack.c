@@ -100,6 +100,7 @@ static void make_image(u64 pack(u8 *out, u64 room))
     memcpy(image + 0x202, "HdrS", 4);
     set16(image + 0x206, 0x20f);
     image[0x211] = 1;
+    set32(image + 0x214, 0x100000);
     set32(image + 0x22c, 0x37ffffff);
     set32(image + 0x230, 0x200000);
     image[0x234] = 1;

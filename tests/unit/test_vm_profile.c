@@ -61,6 +61,8 @@ static void test_own(void)
     CHECK(n != SYMBOL_NONE && own.list[n].module && !strcmp(own.list[n].module, "vm"));
     n = symbols_find(&own, (u64)(uintptr_t)&fpu_park);
     CHECK(n != SYMBOL_NONE && own.list[n].module && !strcmp(own.list[n].module, "cpu"));
+    n = symbols_find(&own, (u64)(uintptr_t)&disk_crew_drain);
+    CHECK(n != SYMBOL_NONE && own.list[n].module && !strcmp(own.list[n].module, "block"));
     n = symbols_find(&own, (u64)(uintptr_t)&test_own);
     CHECK(n != SYMBOL_NONE && !own.list[n].module);
 }

@@ -6,9 +6,11 @@
 
 #include "check.h"
 #include "cpu/vcpu.h"
+#include "vm/vm.h"
 
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -115,6 +117,37 @@ static void test_timeout(void)
     waker_stop(&waker);
 }
 
+static unsigned letters;
+
+static void count_letter(struct post *post)
+{
+    letters++;
+}
+
+/* A machine that has stopped has nobody to be woken (hazard: a disk that is done while the process ends). */
+static void test_letters(void)
+{
+    struct vm *vm = aligned_alloc(_Alignof(struct vm), sizeof(*vm));
+    struct post post = {.run = count_letter};
+    struct waker waker;
+    if (!vm) abort();
+    memset(vm, 0, sizeof(*vm));
+    vm_time_init(&vm->time, &vm->vcpu, false);
+    vm->chipset.vm = vm;
+    vm->chipset.started = true; /* there is no console to start */
+    CHECK_EQ(waker_start(&waker, &vm->vcpu.pending, -1, UINT64_MAX), 0);
+    machine_set_waker(vm, &waker);
+    post_send(&vm->post, &post);
+    CHECK_EQ(vm->vcpu.pending, PENDING_HOST);
+    CHECK(post_box_run(&vm->post));
+    waker_stop(&waker);
+    machine_set_waker(vm, NULL);
+    post_send(&vm->post, &post);
+    CHECK(post_box_run(&vm->post));
+    CHECK_EQ(letters, 2);
+    free(vm);
+}
+
 int main(void)
 {
     struct waker waker;
@@ -130,5 +163,6 @@ int main(void)
     test_signals(&waker, &pending);
     waker_stop(&waker);
     test_timeout();
+    test_letters();
     return check_report();
 }
