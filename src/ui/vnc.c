@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
+#include <rfb/rfbregion.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,20 +64,47 @@ static void state_changed(struct console_frontend *frontend) {}
 
 /* --- clients --- */
 
+/* What a client takes the screen's size for. */
+struct told {
+    int width, height;
+};
+
 static void client_gone(rfbClientPtr client)
 {
     struct vnc *vnc = client->screen->screenData;
     vnc->clients--;
     vnc_release_keys(vnc);
+    free(client->clientData);
 }
 
 static enum rfbNewClientAction new_client(rfbClientPtr client)
 {
     struct vnc *vnc = client->screen->screenData;
-    if (vnc->clients == VNC_CLIENTS_MAX) return RFB_CLIENT_REFUSE;
+    struct told *told = vnc->clients < VNC_CLIENTS_MAX ? malloc(sizeof(*told)) : NULL;
+    if (!told) return RFB_CLIENT_REFUSE;
+    *told = (struct told){client->screen->width, client->screen->height};
     vnc->clients++;
+    client->clientData = told;
     client->clientGoneHook = client_gone;
     return RFB_CLIENT_ACCEPT;
+}
+
+/* Clients are told of a new size only if they have said by then that they understand it, which they do after
+ * they were told of the first. One that says so later hears of it later; one that never does is shown as much
+ * of the picture as it has room for. */
+static void tell_size(rfbClientPtr client)
+{
+    struct told *told = client->clientData;
+    int width = client->screen->width, height = client->screen->height;
+    bool same = told->width == width && told->height == height;
+    if (client->useNewFBSize && !same) client->newFBSizePending = TRUE;
+    if (client->state != RFB_NORMAL || client->newFBSizePending) {
+        *told = (struct told){width, height}; /* what it will be told next */
+    } else if (!same) {
+        sraRegion *room = sraRgnCreateRect(0, 0, told->width, told->height);
+        sraRgnAnd(client->modifiedRegion, room);
+        sraRgnDestroy(room);
+    }
 }
 
 /* Its socket still holds what it has not read: an update now would make all others wait for it. */
@@ -92,6 +120,7 @@ static bool update_clients(struct vnc *vnc)
     bool left_out = false;
     for (rfbClientPtr client = vnc->screen->clientHead, next; client; client = next) {
         bool gone = client->sock == RFB_INVALID_SOCKET, slow = !gone && is_slow(client);
+        if (!gone) tell_size(client);
         if (!gone && !slow) rfbUpdateClient(client);
         left_out |= slow;
         next = client->next;
@@ -102,11 +131,14 @@ static bool update_clients(struct vnc *vnc)
 
 /* --- the picture --- */
 
+/* Our order of colours, after libvncserver has put its own there, and how each client's come from it. */
 static void set_format(rfbScreenInfo *screen)
 {
     screen->serverFormat.redShift = 16;
     screen->serverFormat.greenShift = 8;
     screen->serverFormat.blueShift = 0;
+    for (rfbClientPtr client = screen->clientHead; client; client = client->next)
+        screen->setTranslateFunction(client);
 }
 
 static void draw(struct vnc *vnc)
