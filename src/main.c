@@ -72,6 +72,7 @@ static void run_machine(void *argument)
     instruments_stop(&session->instruments);
     chipset_flush_output(&vm->chipset);
     frontends_stop(&session->frontends);
+    drives_destroy(&vm->drives); /* whoever sends letters wakes this thread, and is gone before the waker is */
     waker_stop(&waker);
     machine_set_waker(vm, NULL);
 }

@@ -86,6 +86,7 @@ void drives_destroy(struct drives *drives)
     disk_crew_destroy(&drives->crew);
     for (unsigned n = 0; n < drives->count; n++)
         block_disk_destroy(&drives->drive[n].block);
+    drives->there = false;
 }
 
 struct disk_image *drives_open_medium(struct vm *vm, const struct drive *drive, const char *file, char *error,

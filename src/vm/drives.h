@@ -26,12 +26,13 @@ struct drives {
     struct disk_crew crew;
     struct drive drive[DRIVES_MAX];
     unsigned count;
-    bool there; /* init() has been called */
+    bool there; /* since init(), until destroy() */
 };
 
 /* Open all images. False with one sentence in error. */
 bool drives_init(struct drives *drives, struct vm *vm, char *error, size_t error_bytes);
-/* End all I/O, and then (the devices may be gone by now) write back and close. */
+/* End all I/O, and then (the devices may be gone by now) write back and close. Once done, nothing is left to
+ * do. */
 void drives_destroy(struct drives *drives);
 
 /* The drive at a place, or NULL: none is fitted. */
