@@ -69,16 +69,6 @@ void sdl_release_keys(struct sdl_window *w)
 
 /* --- the mouse --- */
 
-void sdl_grab(struct sdl_window *w, bool grab)
-{
-    if (grab && SDL_SetRelativeMouseMode(SDL_TRUE) < 0) return;
-    if (!grab) SDL_SetRelativeMouseMode(SDL_FALSE);
-    w->grabbed = grab;
-    SDL_SetWindowKeyboardGrab(w->window, grab ? SDL_TRUE : SDL_FALSE);
-    sdl_pointing(w);
-    sdl_title(w);
-}
-
 void sdl_pointing(struct sdl_window *w)
 {
     w->absolute = console_get(&w->console->absolute);
@@ -108,6 +98,20 @@ static void send(struct sdl_window *w, s32 x, s32 y, s32 right, s32 down, s32 wh
         event.y = on_screen(y, w->place.y, w->place.height);
     }
     console_send(w->console, &event);
+}
+
+void sdl_grab(struct sdl_window *w, bool grab)
+{
+    if (grab && SDL_SetRelativeMouseMode(SDL_TRUE) < 0) return;
+    if (!grab) SDL_SetRelativeMouseMode(SDL_FALSE);
+    if (w->grabbed && !grab && w->buttons) { /* the guest will not hear that they are let go */
+        w->buttons = 0;
+        send(w, 0, 0, 0, 0, 0);
+    }
+    w->grabbed = grab;
+    SDL_SetWindowKeyboardGrab(w->window, grab ? SDL_TRUE : SDL_FALSE);
+    sdl_pointing(w);
+    sdl_title(w);
 }
 
 void sdl_motion(struct sdl_window *w, const SDL_MouseMotionEvent *event)

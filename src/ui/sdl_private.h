@@ -26,6 +26,7 @@ struct sdl_window {
 
     /* picture and window */
     u32 guest_width, guest_height; /* 0: nothing drawn yet */
+    int given_width, given_height; /* what we gave the window last */
     struct display_rect place;     /* of the picture in the window */
     struct scaler scaler;
     u32 *pixel; /* for surfaces that are not 00RRGGBB */
