@@ -3,9 +3,9 @@
  * a *frontend* (the window, the VNC server). There may be several, each in a thread of its own. The picture
  * goes by devices/display.h; here is everything else.
  *
- *   frontend's thread                          vCPU thread
- *   console_send(event)      -- letter -->     take(event): keys to the 8042, buttons to the power switch,
- * ... changed()                <----------       console_tell(): the state below has changed
+ *   frontend's thread                      vCPU thread
+ *   console_send(event)  --- letter --->   take(event): keys to the 8042, switches, ...
+ *                        <-- changed() --  console_set(): the state below is new
  *
  * Invariants
  * 1. Events arrive in the order they were sent. When the guest takes none for long, movement is summed and
