@@ -84,6 +84,9 @@ void console_send(struct console *console, const struct console_event *event);
 void console_send_key(struct console *console, const struct key *key, bool down);
 void console_send_command(struct console *console, enum console_command command);
 
+/* A place on a screen so many pixels wide or high, as POINT has it. */
+u16 console_place(s64 at, u32 length);
+
 /* vCPU thread: set a field of the state and tell the frontends if that is new. */
 void console_set(struct console *console, u32 *field, u32 value);
 static inline u32 console_get(const u32 *field)

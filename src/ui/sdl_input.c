@@ -75,15 +75,6 @@ void sdl_pointing(struct sdl_window *w)
     SDL_ShowCursor(w->absolute && !w->grabbed ? SDL_DISABLE : SDL_ENABLE);
 }
 
-/* A coordinate of the window in the guest's 0 to FFFFh. */
-static u16 on_screen(s32 at, u32 from, u32 length)
-{
-    s64 inside = (s64)at - from;
-    if (inside < 0) inside = 0;
-    if (inside > (s64)length - 1) inside = (s64)length - 1;
-    return (u16)(length > 1 ? inside * 0xffff / (length - 1) : 0);
-}
-
 static void send(struct sdl_window *w, s32 x, s32 y, s32 right, s32 down, s32 wheel)
 {
     struct console_event event = {.kind = CONSOLE_MOVE,
@@ -94,8 +85,8 @@ static void send(struct sdl_window *w, s32 x, s32 y, s32 right, s32 down, s32 wh
     if (!w->grabbed) {
         if (!w->absolute) return;
         event.kind = CONSOLE_POINT;
-        event.x = on_screen(x, w->place.x, w->place.width);
-        event.y = on_screen(y, w->place.y, w->place.height);
+        event.x = console_place((s64)x - w->place.x, w->place.width);
+        event.y = console_place((s64)y - w->place.y, w->place.height);
     }
     console_send(w->console, &event);
 }

@@ -40,7 +40,6 @@ struct sdl_window {
     u64 close_again_ns; /* until then closing again quits; 0: it was not tried */
 };
 
-u64 sdl_now_ns(void);
 void sdl_title(struct sdl_window *w);
 void sdl_full_screen(struct sdl_window *w);
 void sdl_fit(struct sdl_window *w);

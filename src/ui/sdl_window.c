@@ -6,10 +6,11 @@
  */
 #include "sdl_private.h"
 
+#include "base/host_time.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define DEFAULT_WIDTH   720
 #define DEFAULT_HEIGHT  400
@@ -18,13 +19,6 @@
 #define DEFAULT_RATE    60
 #define CLOSE_AGAIN_NS  (30 * NS_PER_SECOND)
 #define BYTES_PER_PIXEL 4
-
-u64 sdl_now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (u64)now.tv_sec * NS_PER_SECOND + (u64)now.tv_nsec;
-}
 
 /* --- news from the vCPU thread --- */
 
@@ -179,7 +173,7 @@ static void guest_resized(struct sdl_window *w)
 static void draw(struct sdl_window *w)
 {
     const struct display_frame *frame = &w->viewer.frame;
-    w->blink_ns = display_draw(&w->viewer, sdl_now_ns());
+    w->blink_ns = display_draw(&w->viewer, host_now_ns());
     if (frame->resized)
         guest_resized(w);
     else
@@ -198,7 +192,7 @@ void sdl_full_screen(struct sdl_window *w)
 
 static void close_wanted(struct sdl_window *w)
 {
-    u64 now = sdl_now_ns();
+    u64 now = host_now_ns();
     bool again = w->close_again_ns && now < w->close_again_ns;
     console_send_command(w->console, again ? CONSOLE_QUIT : CONSOLE_POWER_BUTTON);
     w->close_again_ns = now + CLOSE_AGAIN_NS;
@@ -254,7 +248,7 @@ static void handle(struct sdl_window *w, const SDL_Event *event)
 /* What is due by now. Returns the milliseconds until something is, or -1. */
 static int work(struct sdl_window *w)
 {
-    u64 now = sdl_now_ns(), next = UINT64_MAX;
+    u64 now = host_now_ns(), next = UINT64_MAX;
     if (w->close_again_ns && now >= w->close_again_ns) {
         w->close_again_ns = 0;
         sdl_title(w);

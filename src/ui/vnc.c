@@ -3,6 +3,7 @@
  */
 #include "vnc_private.h"
 
+#include "base/host_time.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -28,13 +29,6 @@
 #define BYTES_PER_PIXEL 4
 #define LOOK_AGAIN_NS   (NS_PER_SECOND / 50)
 #define UNSENT_MAX      (256 << 10) /* a client that has more to read gets nothing new */
-
-static u64 now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (u64)now.tv_sec * NS_PER_SECOND + (u64)now.tv_nsec;
-}
 
 /* --- news from the vCPU thread --- */
 
@@ -144,7 +138,7 @@ static void set_format(rfbScreenInfo *screen)
 static void draw(struct vnc *vnc)
 {
     const struct display_frame *frame = &vnc->viewer.frame;
-    vnc->blink_ns = display_draw(&vnc->viewer, now_ns());
+    vnc->blink_ns = display_draw(&vnc->viewer, host_now_ns());
     if (frame->resized) {
         rfbNewFramebuffer(vnc->screen, (char *)frame->pixel, (int)frame->width, (int)frame->height,
                           BITS_PER_COLOUR, COLOURS, BYTES_PER_PIXEL);
@@ -163,7 +157,7 @@ static void draw(struct vnc *vnc)
 /* What is due by now. Returns when something is, UINT64_MAX for never. */
 static u64 work(struct vnc *vnc)
 {
-    u64 now = now_ns(), next = UINT64_MAX;
+    u64 now = host_now_ns(), next = UINT64_MAX;
     u32 news = __atomic_exchange_n(&vnc->news, 0, __ATOMIC_SEQ_CST);
     if (news & VNC_CHANGED) vnc->wants = true;
     if (news & VNC_READY) {
@@ -191,7 +185,7 @@ static void sleep_until(struct vnc *vnc, u64 wake_ns)
     int last = vnc->screen->maxFd > vnc->wake_fd ? vnc->screen->maxFd : vnc->wake_fd;
     FD_SET(vnc->wake_fd, &fds);
     if (wake_ns != UINT64_MAX) {
-        u64 now = now_ns(), ns = wake_ns > now ? wake_ns - now : 0;
+        u64 now = host_now_ns(), ns = wake_ns > now ? wake_ns - now : 0;
         left = (struct timespec){(time_t)(ns / NS_PER_SECOND), (long)(ns % NS_PER_SECOND)};
         timeout = &left;
     }
@@ -255,6 +249,7 @@ static bool make_screen(struct vnc *vnc, int fd)
         screen->passwordCheck = rfbCheckPasswordByList;
     }
     set_format(screen);
+    rfbRegisterProtocolExtension(&vnc_scan_codes);
     rfbInitServer(screen);
     /* Our own socket: so that what is wrong with the address could be said. */
     screen->listenSock = fd;
@@ -322,6 +317,7 @@ void vnc_close(struct vnc *vnc)
         rfbShutdownServer(vnc->screen, TRUE);
         vnc->screen->frameBuffer = NULL;
         rfbScreenCleanup(vnc->screen);
+        rfbUnregisterProtocolExtension(&vnc_scan_codes);
     }
     display_detach(&vnc->viewer);
     if (vnc->wake_fd >= 0) close(vnc->wake_fd);

@@ -14,13 +14,6 @@
 #include <time.h>
 #include <unistd.h>
 
-u64 host_now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (u64)now.tv_sec * 1000000000u + (u64)now.tv_nsec;
-}
-
 static struct timespec timespec_of(u64 ns)
 {
     return (struct timespec){.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};

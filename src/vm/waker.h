@@ -20,7 +20,7 @@
 #ifndef RINGER_VM_WAKER_H
 #define RINGER_VM_WAKER_H
 
-#include "base/types.h"
+#include "base/host_time.h"
 
 #include <pthread.h>
 
@@ -73,8 +73,5 @@ void waker_wait(struct waker *waker, u64 deadline_ns);
 
 /* Any thread: make the vCPU thread look at what concerns the host (PENDING_HOST), waking it if it sleeps. */
 void waker_wake(struct waker *waker);
-
-/* CLOCK_MONOTONIC in nanoseconds. */
-u64 host_now_ns(void);
 
 #endif

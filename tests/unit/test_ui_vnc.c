@@ -49,6 +49,17 @@ static void show(u32 new_width, u32 new_height, u32 new_color)
     display_changed(&display);
 }
 
+static const struct key *pressed, *let_go;
+
+static void take_event(void *machine, const struct console_event *event)
+{
+    if (event->kind != CONSOLE_KEY) return;
+    if (event->down)
+        pressed = event->key;
+    else
+        let_go = event->key;
+}
+
 /* --- a client --- */
 
 enum { RAW = 0, DESKTOP_SIZE = -223 };
@@ -58,13 +69,14 @@ struct client {
     u32 width, height; /* as it was told */
     u32 color;         /* of the last pixel that came; 1: none */
     u8 red;            /* where it wants red: 16 or 0 */
+    unsigned patience; /* in units of 2 ms */
 };
 
-/* While the machine runs on. False: nothing has come for a second. */
+/* While the machine runs on. False: nothing has come for a while. */
 static bool take(struct client *c, void *to, size_t bytes)
 {
     u8 *at = to;
-    for (unsigned idle = 0; bytes && idle < 500;) {
+    for (unsigned idle = 0; bytes && idle < c->patience;) {
         struct pollfd pollfd = {.fd = c->fd, .events = POLLIN};
         post_box_run(&box);
         if (poll(&pollfd, 1, 2) <= 0) {
@@ -100,7 +112,7 @@ static void greet(struct client *c, u8 red)
     struct sockaddr_in address = {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
     u8 text[256];
-    *c = (struct client){.fd = socket(AF_INET, SOCK_STREAM, 0), .color = 1, .red = red};
+    *c = (struct client){.fd = socket(AF_INET, SOCK_STREAM, 0), .color = 1, .red = red, .patience = 2500};
     CHECK(connect(c->fd, (struct sockaddr *)&address, sizeof(address)) == 0);
     CHECK(take(c, text, 12));
     say(c, "RFB 003.008\n", 12);
@@ -217,6 +229,48 @@ static void test_sizes(void)
     close(simple.fd);
 }
 
+/* Keys by what they mean, and by which they are (hazard: a client with a German keyboard cannot type what the
+ * US layout has elsewhere, or has not). */
+static void test_keys(void)
+{
+    static const u8 sysrq_down[] = {4, 1, 0, 0, 0, 0, 0xff, 0x15},
+                    sysrq_up[] = {4, 0, 0, 0, 0, 0, 0xff, 0x15};
+    static const u8 encodings[] = {2, 0, 0, 1, 0xff, 0xff, 0xfe, 0xfe};
+    /* The key between the left shift and Z, and the right Ctrl */
+    static const u8 less[] = {255, 0, 0, 1, 0, 0, 0, '<', 0, 0, 0, 0x56,
+                              255, 0, 0, 0, 0, 0, 0, '<', 0, 0, 0, 0x56};
+    static const u8 right[] = {255, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0x9d};
+    static const u8 none[] = {255, 0, 0, 1, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff};
+    static const u8 unknown[] = {255, 1, 0, 0};
+    u8 head[16];
+    struct client c;
+    greet(&c, 16);
+    c.patience = 150;
+    say(&c, sysrq_down, sizeof(sysrq_down));
+    say(&c, sysrq_up, sizeof(sysrq_up));
+    CHECK(!take(&c, head, 1));
+    CHECK(pressed && pressed == let_go && !strcmp(pressed->name, "print"));
+    say(&c, encodings, sizeof(encodings));
+    CHECK(take(&c, head, sizeof(head)));
+    CHECK(!head[0] && number(head + 2, 2) == 1 && number(head + 12, 4) == 0xfffffefe);
+    say(&c, less, sizeof(less));
+    say(&c, none, sizeof(none));
+    CHECK(!take(&c, head, 1));
+    CHECK(pressed && pressed == let_go && !strcmp(pressed->name, "less"));
+    say(&c, right, sizeof(right));
+    CHECK(!take(&c, head, 1));
+    CHECK(pressed && !strcmp(pressed->name, "ctrl_r"));
+    say(&c, unknown, sizeof(unknown)); /* the server hangs up, and lets go what is held */
+    c.patience = 2500;
+    CHECK(!take(&c, head, 1));
+    for (unsigned n = 0; n < 1000 && let_go != pressed; n++) {
+        post_box_run(&box);
+        usleep(1000);
+    }
+    CHECK(let_go == pressed);
+    close(c.fd);
+}
+
 int main(void)
 {
     char specification[16], error[256] = "";
@@ -227,6 +281,7 @@ int main(void)
     console_init(&console);
     console.display = &display;
     console.post = &box;
+    console.take = take_event;
     for (unsigned n = (unsigned)getpid() % 5000 + 200, tries = 0; !vnc && tries < 50; n++, tries++) {
         snprintf(specification, sizeof(specification), ":%u", n);
         port = (u16)(5900 + n);
@@ -236,6 +291,7 @@ int main(void)
     if (!vnc) return check_report();
     vnc_start(vnc);
     test_sizes();
+    test_keys();
     vnc_stop(vnc);
     post_box_run(&box);
     vnc_close(vnc);
