@@ -31,6 +31,7 @@ struct session {
     struct vm *vm;
     struct frontends frontends;
     struct instruments instruments;
+    struct waker waker; /* back ends look at it until the machine is gone */
     int status;
 };
 
@@ -51,12 +52,12 @@ static void run_machine(void *argument)
     const struct options *options = vm->options;
     int failed = translator_install_signals(), input_fd = chipset_input_fd(&vm->chipset);
     if (failed) die(STATUS_HOST, "cannot take host signals: %s", strerror(-failed));
-    struct waker waker;
+    struct waker *waker = &session->waker;
     failed =
-        waker_start(&waker, &vm->vcpu.pending, options->deterministic ? -1 : input_fd, options->timeout_ns);
+        waker_start(waker, &vm->vcpu.pending, options->deterministic ? -1 : input_fd, options->timeout_ns);
     if (failed) die(STATUS_HOST, "cannot start the timer thread: %s", strerror(-failed));
-    waker_kick_me(&waker);
-    machine_set_waker(vm, &waker);
+    waker_kick_me(waker);
+    machine_set_waker(vm, waker);
     frontends_start(&session->frontends);
     failed = instruments_start(&session->instruments);
     if (failed) die(STATUS_HOST, "cannot sample for the profile: %s", strerror(-failed));
@@ -72,8 +73,8 @@ static void run_machine(void *argument)
     instruments_stop(&session->instruments);
     chipset_flush_output(&vm->chipset);
     frontends_stop(&session->frontends);
-    drives_destroy(&vm->drives); /* whoever sends letters wakes this thread, and is gone before the waker is */
-    waker_stop(&waker);
+    drives_destroy(&vm->drives); /* its threads' letters need the waker */
+    waker_stop(waker);
     machine_set_waker(vm, NULL);
 }
 

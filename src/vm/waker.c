@@ -70,7 +70,6 @@ static void take_signal(struct waker *waker)
         raise_event(waker, info.ssi_signo == SIGUSR1 ? WAKER_DUMP : WAKER_RETRY);
         return;
     }
-    __atomic_store_n(&waker->signal, info.ssi_signo, __ATOMIC_SEQ_CST);
     __atomic_store_n(&waker->giving_up, 1, __ATOMIC_SEQ_CST);
     raise_event(waker, WAKER_QUIT);
 }
