@@ -28,7 +28,8 @@
 #define COLOURS         3
 #define BYTES_PER_PIXEL 4
 #define LOOK_AGAIN_NS   (NS_PER_SECOND / 50)
-#define UNSENT_MAX      (256 << 10) /* a client that has more to read gets nothing new */
+#define LOGIN_NS        (120 * NS_PER_SECOND) /* time to say hello, and for the user to type a password */
+#define UNSENT_MAX      (256 << 10)           /* a client that has more to read gets nothing new */
 
 /* --- news from the vCPU thread --- */
 
@@ -58,9 +59,10 @@ static void state_changed(struct console_frontend *frontend) {}
 
 /* --- clients --- */
 
-/* What a client takes the screen's size for. */
-struct told {
+/* What we remember of a client: what it takes the screen's size for, and since when it is there. */
+struct visitor {
     int width, height;
+    u64 since_ns;
 };
 
 static void client_gone(rfbClientPtr client)
@@ -74,11 +76,11 @@ static void client_gone(rfbClientPtr client)
 static enum rfbNewClientAction new_client(rfbClientPtr client)
 {
     struct vnc *vnc = client->screen->screenData;
-    struct told *told = vnc->clients < VNC_CLIENTS_MAX ? malloc(sizeof(*told)) : NULL;
-    if (!told) return RFB_CLIENT_REFUSE;
-    *told = (struct told){client->screen->width, client->screen->height};
+    struct visitor *visitor = vnc->clients < VNC_CLIENTS_MAX ? malloc(sizeof(*visitor)) : NULL;
+    if (!visitor) return RFB_CLIENT_REFUSE;
+    *visitor = (struct visitor){client->screen->width, client->screen->height, host_now_ns()};
     vnc->clients++;
-    client->clientData = told;
+    client->clientData = visitor;
     client->clientGoneHook = client_gone;
     return RFB_CLIENT_ACCEPT;
 }
@@ -88,12 +90,13 @@ static enum rfbNewClientAction new_client(rfbClientPtr client)
  * of the picture as it has room for. */
 static void tell_size(rfbClientPtr client)
 {
-    struct told *told = client->clientData;
+    struct visitor *told = client->clientData;
     int width = client->screen->width, height = client->screen->height;
     bool same = told->width == width && told->height == height;
     if (client->useNewFBSize && !same) client->newFBSizePending = TRUE;
     if (client->state != RFB_NORMAL || client->newFBSizePending) {
-        *told = (struct told){width, height}; /* what it will be told next */
+        told->width = width; /* what it will be told next */
+        told->height = height;
     } else if (!same) {
         sraRegion *room = sraRgnCreateRect(0, 0, told->width, told->height);
         sraRgnAnd(client->modifiedRegion, room);
@@ -108,19 +111,33 @@ static bool is_slow(rfbClientPtr client)
     return ioctl(client->sock, SIOCOUTQ, &unsent) == 0 && unsent > UNSENT_MAX;
 }
 
-/* Returns whether somebody was left out. */
-static bool update_clients(struct vnc *vnc)
+/* Returns when one of them has to be looked at again, UINT64_MAX for never. */
+static u64 update_client(rfbClientPtr client, u64 now)
 {
-    bool left_out = false;
-    for (rfbClientPtr client = vnc->screen->clientHead, next; client; client = next) {
-        bool gone = client->sock == RFB_INVALID_SOCKET, slow = !gone && is_slow(client);
-        if (!gone) tell_size(client);
-        if (!gone && !slow) rfbUpdateClient(client);
-        left_out |= slow;
-        next = client->next;
-        if (client->sock == RFB_INVALID_SOCKET) rfbClientConnectionGone(client);
+    const struct visitor *visitor = client->clientData;
+    u64 login_ns = visitor->since_ns + LOGIN_NS;
+    tell_size(client);
+    if (client->state != RFB_NORMAL) {
+        if (now >= login_ns) rfbCloseClient(client);
+        return login_ns;
     }
-    return left_out;
+    if (is_slow(client)) return now + LOOK_AGAIN_NS;
+    rfbUpdateClient(client);
+    return UINT64_MAX;
+}
+
+static u64 update_clients(struct vnc *vnc, u64 now)
+{
+    u64 again = UINT64_MAX;
+    for (rfbClientPtr client = vnc->screen->clientHead, next; client; client = next) {
+        u64 at = client->sock == RFB_INVALID_SOCKET ? UINT64_MAX : update_client(client, now);
+        next = client->next;
+        if (client->sock == RFB_INVALID_SOCKET)
+            rfbClientConnectionGone(client);
+        else if (at < again)
+            again = at;
+    }
+    return again;
 }
 
 /* --- the picture --- */
@@ -157,7 +174,7 @@ static void draw(struct vnc *vnc)
 /* What is due by now. Returns when something is, UINT64_MAX for never. */
 static u64 work(struct vnc *vnc)
 {
-    u64 now = host_now_ns(), next = UINT64_MAX;
+    u64 now = host_now_ns();
     u32 news = __atomic_exchange_n(&vnc->news, 0, __ATOMIC_SEQ_CST);
     if (news & VNC_CHANGED) vnc->wants = true;
     if (news & VNC_READY) {
@@ -172,7 +189,7 @@ static u64 work(struct vnc *vnc)
         display_ask(&vnc->viewer);
     }
     if (!vnc->asked && now >= vnc->blink_ns) draw(vnc);
-    if (update_clients(vnc)) next = now + LOOK_AGAIN_NS;
+    u64 next = update_clients(vnc, now);
     if (vnc->wants && !vnc->asked && vnc->next_ask_ns < next) next = vnc->next_ask_ns;
     if (!vnc->asked && vnc->blink_ns < next) next = vnc->blink_ns;
     return next;
