@@ -28,6 +28,7 @@
 #define COLOURS         3
 #define BYTES_PER_PIXEL 4
 #define LOOK_AGAIN_NS   (NS_PER_SECOND / 50)
+#define HOLD_NS         (NS_PER_SECOND / 2)   /* without a picture, as long as this */
 #define LOGIN_NS        (120 * NS_PER_SECOND) /* time to say hello, and for the user to type a password */
 #define UNSENT_MAX      (256 << 10)           /* a client that has more to read gets nothing new */
 
@@ -82,7 +83,15 @@ static enum rfbNewClientAction new_client(rfbClientPtr client)
     vnc->clients++;
     client->clientData = visitor;
     client->clientGoneHook = client_gone;
-    return RFB_CLIENT_ACCEPT;
+    /* The size that it will be told first is to be the picture's: some clients never hear of another. */
+    bool old = vnc->wants || vnc->asked || !vnc->viewer.frame.pixel;
+    return old ? RFB_CLIENT_ON_HOLD : RFB_CLIENT_ACCEPT;
+}
+
+static void greet_clients(struct vnc *vnc)
+{
+    for (rfbClientPtr client = vnc->screen->clientHead; client; client = client->next)
+        client->onHold = FALSE;
 }
 
 /* Clients are told of a new size only if they have said by then that they understand it, which they do after
@@ -117,6 +126,11 @@ static u64 update_client(rfbClientPtr client, u64 now)
     const struct visitor *visitor = client->clientData;
     u64 login_ns = visitor->since_ns + LOGIN_NS;
     tell_size(client);
+    if (client->onHold) {
+        u64 hold_ns = visitor->since_ns + HOLD_NS;
+        if (now >= hold_ns) client->onHold = FALSE;
+        return hold_ns;
+    }
     if (client->state != RFB_NORMAL) {
         if (now >= login_ns) rfbCloseClient(client);
         return login_ns;
@@ -180,6 +194,7 @@ static u64 work(struct vnc *vnc)
     if (news & VNC_READY) {
         vnc->asked = false;
         draw(vnc);
+        greet_clients(vnc);
     }
     if (!vnc->clients) return UINT64_MAX;
     if (vnc->wants && !vnc->asked && now >= vnc->next_ask_ns) {
@@ -201,6 +216,8 @@ static void sleep_until(struct vnc *vnc, u64 wake_ns)
     struct timespec left, *timeout = NULL;
     int last = vnc->screen->maxFd > vnc->wake_fd ? vnc->screen->maxFd : vnc->wake_fd;
     FD_SET(vnc->wake_fd, &fds);
+    for (rfbClientPtr client = vnc->screen->clientHead; client; client = client->next)
+        if (client->onHold) FD_CLR(client->sock, &fds);
     if (wake_ns != UINT64_MAX) {
         u64 now = host_now_ns(), ns = wake_ns > now ? wake_ns - now : 0;
         left = (struct timespec){(time_t)(ns / NS_PER_SECOND), (long)(ns % NS_PER_SECOND)};
@@ -254,8 +271,8 @@ static bool make_screen(struct vnc *vnc, int fd)
     screen->cursor = NULL;
     screen->autoPort = FALSE;
     screen->port = screen->ipv6port = 0;
-    screen->ignoreSIGPIPE = FALSE; /* it is ignored already */
-    screen->handleEventsEagerly = TRUE;
+    screen->ignoreSIGPIPE = FALSE;       /* it is ignored already */
+    screen->handleEventsEagerly = FALSE; /* or who sends without end has the thread to himself */
     screen->kbdAddEvent = vnc_key;
     screen->ptrAddEvent = vnc_pointer;
     screen->getKeyboardLedStateHook = vnc_leds;

@@ -11,6 +11,7 @@
 
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -190,6 +191,7 @@ static void test_sizes(void)
     struct client early, late, simple;
     show(64, 40, 0x102030);
     greet(&early, 16);
+    CHECK(early.width == 64 && early.height == 40); /* the first client of all, too */
     want(&early, true);
     ask(&early, true);
     await(&early, 0x102030);
@@ -271,6 +273,39 @@ static void test_keys(void)
     close(c.fd);
 }
 
+/* Somebody who sends without end does not have the server's thread to himself. */
+static void *send_without_end(void *client)
+{
+    static const u8 key[] = {4, 1, 0, 0, 0, 0, 0, 'a'};
+    u8 keys[64 * sizeof(key)];
+    for (unsigned n = 0; n < 64; n++)
+        memcpy(keys + n * sizeof(key), key, sizeof(key));
+    while (send(((struct client *)client)->fd, keys, sizeof(keys), MSG_NOSIGNAL) > 0)
+        ;
+    return NULL;
+}
+
+static void test_flood(struct vnc *vnc)
+{
+    struct client c, other;
+    pthread_t thread;
+    greet(&c, 16);
+    greet(&other, 16);
+    want(&other, true);
+    CHECK(!pthread_create(&thread, NULL, send_without_end, &c));
+    usleep(100000);
+    ask(&other, true);
+    CHECK(update(&other));
+    alarm(30);
+    vnc_stop(vnc);
+    alarm(0);
+    post_box_run(&box);
+    vnc_close(vnc);
+    pthread_join(thread, NULL);
+    close(c.fd);
+    close(other.fd);
+}
+
 int main(void)
 {
     char specification[16], error[256] = "";
@@ -292,9 +327,7 @@ int main(void)
     vnc_start(vnc);
     test_sizes();
     test_keys();
-    vnc_stop(vnc);
-    post_box_run(&box);
-    vnc_close(vnc);
+    test_flood(vnc);
     display_destroy(&display);
     console_destroy(&console);
     return check_report();
