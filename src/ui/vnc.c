@@ -66,11 +66,22 @@ struct visitor {
     u64 since_ns;
 };
 
+/* libvncserver does not, not even by rfbDisableExtension(). */
+static void forget_extensions(rfbClientPtr client)
+{
+    while (client->extensions) {
+        rfbExtensionData *first = client->extensions;
+        client->extensions = first->next;
+        free(first);
+    }
+}
+
 static void client_gone(rfbClientPtr client)
 {
     struct vnc *vnc = client->screen->screenData;
     vnc->clients--;
     vnc_release_keys(vnc);
+    forget_extensions(client);
     free(client->clientData);
 }
 
