@@ -62,7 +62,7 @@ static const struct option_row rows[] = {
     {"accel", "ANY", "ignored", check_accelerator, 0, 0},
     {"net", "none", "no network yet", check_none, 0, 0},
     {"nic", "none", NULL, check_none, 0, 0},
-    {"k", "en-us", "keyboard layout of VNC and --type: there is one", check_layout, 0, 0},
+    {"k", "en-us", "keyboard layout of --type and of simple VNC viewers: there is one", check_layout, 0, 0},
     {"monitor", "none", "no monitor", check_monitor, 0, 0},
     {"nodefaults", NULL, "ignored", accept, 0, 0},
     {"no-user-config", NULL, "ignored", accept, 0, 0},
