@@ -24,6 +24,7 @@ enum {
     CR_RESET = 0x02,
     CR_LAST_INTERRUPT = 0x04,
     CR_DONE_INTERRUPT = 0x10,
+    CR_INTERRUPTS = 0x1c,
     CR_WRITABLE = 0x1d
 };
 /* Offsets in a channel */
@@ -120,24 +121,28 @@ static void reset_channel(struct ac97_channel *ch)
 
 static void start(struct ac97 *ac97, struct ac97_channel *ch)
 {
+    bool paused = ch->left && !(ch->status & SR_LAST);
+    if (!paused) {
+        ch->current = ch->prefetched;
+        fetch(ac97, ch);
+    }
     ch->status &= ~(SR_HALTED | SR_LAST);
-    fetch(ac97, ch);
     if (ac97->started) ac97->started(ac97->owner);
 }
 
+/* "RR: contents of all bus master related registers are reset, except the interrupt enable bits"; "RPBM, 0:
+ * pause; all state information is retained", so that a buffer goes on in its midst. */
 static void write_control(struct ac97 *ac97, struct ac97_channel *ch, u8 value)
 {
     bool ran = ch->control & CR_RUN;
     if (value & CR_RESET) {
-        reset_channel(
-            ch); /* "RR: contents of all registers are reset, except interrupt enables": those go too */
+        u8 enables = ch->control & CR_INTERRUPTS;
+        reset_channel(ch);
+        ch->control = enables;
         return;
     }
     ch->control = value & CR_WRITABLE;
-    if (!ran && (value & CR_RUN)) {
-        ch->current = ch->prefetched;
-        start(ac97, ch);
-    }
+    if (!ran && (value & CR_RUN)) start(ac97, ch);
     if (!(value & CR_RUN)) ch->status |= SR_HALTED;
 }
 
@@ -145,10 +150,7 @@ static void write_control(struct ac97 *ac97, struct ac97_channel *ch, u8 value)
 static void write_last(struct ac97 *ac97, struct ac97_channel *ch, u8 value)
 {
     ch->last = value % DESCRIPTORS;
-    if ((ch->control & CR_RUN) && (ch->status & SR_HALTED) && ch->current != ch->last) {
-        ch->current = ch->prefetched;
-        start(ac97, ch);
-    }
+    if ((ch->control & CR_RUN) && (ch->status & SR_HALTED) && ch->current != ch->last) start(ac97, ch);
 }
 
 static void channel_write(struct ac97 *ac97, struct ac97_channel *ch, u32 offset, u8 value)

@@ -6,10 +6,11 @@
  * than copy the registers and list the parts of video memory that were written; the viewer draws the pixels,
  * in its own thread, while the guest runs on and may be writing there (then there is another frame).
  *
- *   viewer's thread                         vCPU thread
- *                                           the guest writes: changed()     once, until the next
- * display_ask() display_ask()          -- letter -->    registers and list copied: ready() display_draw()
- *   shows frame.pixel, as far as frame.damage says
+ *   viewer's thread                      vCPU thread
+ *                       <-- changed() -- the guest writes: told once, until the next display_ask()
+ *   display_ask()       --- letter --->  registers and list are copied
+ *                       <-- ready() ---
+ *   display_draw(); shows frame.pixel, as far as frame.damage says
  *   sleeps until changed(), or until what display_draw() returned
  *
  * Invariants

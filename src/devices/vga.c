@@ -31,10 +31,8 @@ enum { STATUS1_DISPLAY_OFF = 0x01, STATUS1_RETRACE = 0x08 };
 enum { ATTRIBUTE_INDEX = 0x1f, ATTRIBUTE_PALETTE_ON = 0x20 };
 enum { RETRACE_END_PROTECT = 0x80, OVERFLOW_LINE_COMPARE = 0x10 };
 
-/* 720 x 400 at 70 Hz: 900 dots of 28.322 MHz a line, 449 lines a frame; retrace on lines 412 and 413. */
-#define LINE_NS       31778
+/* Of VGA_LINE_NS and VGA_FRAME_LINES; retrace on lines 412 and 413. */
 #define LINE_SHOWN_NS 25422
-#define FRAME_LINES   449
 #define LINES_SHOWN   400
 #define RETRACE_FIRST 412
 #define RETRACE_LAST  413
@@ -125,8 +123,8 @@ static void write_crtc(struct vga *vga, u8 value)
 static u8 read_status(struct vga *vga)
 {
     vga->attribute_data = false;
-    u64 now = clock_now(vga->wiring.clock), line = now / LINE_NS % FRAME_LINES;
-    bool shown = line < LINES_SHOWN && now % LINE_NS < LINE_SHOWN_NS;
+    u64 now = clock_now(vga->wiring.clock), line = now / VGA_LINE_NS % VGA_FRAME_LINES;
+    bool shown = line < LINES_SHOWN && now % VGA_LINE_NS < LINE_SHOWN_NS;
     bool retrace = line >= RETRACE_FIRST && line <= RETRACE_LAST;
     return (shown ? 0 : STATUS1_DISPLAY_OFF) | (retrace ? STATUS1_RETRACE : 0);
 }

@@ -32,6 +32,10 @@
 #include "base/device.h"
 #include "display.h"
 
+/* 720 x 400 at 70 Hz: 900 dots of 28.322 MHz a line. */
+#define VGA_LINE_NS     31778u
+#define VGA_FRAME_LINES 449u
+
 #define VGA_PLANE_BYTES  65536
 #define VGA_LEGACY_BYTES (4 * VGA_PLANE_BYTES)
 #define VGA_BANK_BYTES   65536
@@ -167,6 +171,22 @@ static inline bool vga_vbe_on(const struct vga_registers *reg)
 {
     return reg->vbe[VGA_VBE_ENABLE] & VGA_VBE_ENABLED;
 }
+/* Do the VGA's own registers make it a text mode? */
+static inline bool vga_is_text(const struct vga_registers *reg)
+{
+    return !(reg->graphics[VGA_GR_MISCELLANEOUS] & VGA_GRAPHICS_MODE);
+}
+/* Scan lines shown: ten bits, spread over two registers. */
+static inline u32 vga_lines_shown(const struct vga_registers *reg)
+{
+    u32 overflow = reg->crtc[VGA_CR_OVERFLOW];
+    return (reg->crtc[VGA_CR_VERTICAL_END] | (overflow & 0x02) << 7 | (overflow & 0x40) << 3) + 1;
+}
+/* The first character's counter. */
+static inline u32 vga_start(const struct vga_registers *reg)
+{
+    return (u32)reg->crtc[VGA_CR_START_HIGH] << 8 | reg->crtc[VGA_CR_START_LOW];
+}
 /* Bytes from one line to the next, of a linear mode. */
 static inline u32 vga_vbe_line_bytes(const struct vga_registers *reg)
 {
@@ -178,8 +198,8 @@ void vga_memory_update(struct vga *vga);
 void vga_vbe_reset(struct vga *vga);
 
 /* The text screen as UTF-8, a line each row with trailing blanks cut, terminated by NUL. Honours start
- * address, row offset and screen height. Returns the bytes it takes, as snprintf() does; 0 in a graphics
- * mode. */
+ * address, row offset and screen height. Returns the bytes it takes, as snprintf() does; 0 in a graphics mode
+ * of the VGA's own or the display interface's. */
 size_t vga_text_dump(const struct vga *vga, char *out, size_t size);
 
 /* Put the 8 x 16 font that a VGA BIOS image contains where mode 3 looks for it. False: there is none in it.

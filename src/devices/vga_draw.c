@@ -16,8 +16,7 @@ static_assert(VGA_VBE_MAX_WIDTH <= VGA_LINE_DOTS, "a linear line fits too");
 
 #define MEMORY_PAGES (VGA_MEMORY_BYTES / PAGE_SIZE)
 #define LEGACY_UNIT  MEMORY_PAGES /* what vga_memory_ops wrote */
-/* 449 lines of 31778 ns (vga.c) */
-#define FRAME_NS 14268322u
+#define FRAME_NS     (VGA_FRAME_LINES * VGA_LINE_NS)
 
 enum { CLOCKING_HALF = 0x08, CLOCKING_SCREEN_OFF = 0x20 };
 enum { ATTRIBUTE_PAN_TOP_ONLY = 0x20, ATTRIBUTE_SELECT_5_4 = 0x80 };
@@ -124,10 +123,10 @@ static struct raster raster_of(const struct vga_registers *reg)
     struct raster r = {
         .doubled = reg->sequencer[VGA_SR_CLOCKING] & CLOCKING_HALF,
         .double_scan = scan & DOUBLE_SCAN,
-        .text = !(reg->graphics[VGA_GR_MISCELLANEOUS] & VGA_GRAPHICS_MODE),
+        .text = vga_is_text(reg),
         .rows = (scan & 0x1f) + 1,
         .line_compare = crtc[VGA_CR_LINE_COMPARE] | (overflow & 0x10) << 4 | (scan & 0x40) << 3,
-        .height = (crtc[VGA_CR_VERTICAL_END] | (overflow & 0x02) << 7 | (overflow & 0x40) << 3) + 1,
+        .height = vga_lines_shown(reg),
         .width = (crtc[VGA_CR_DISPLAY_END] + 1u) * vga_character_dots(reg),
         .pitch = crtc[VGA_CR_OFFSET] * 2u,
     };
@@ -157,8 +156,7 @@ static void draw_rasters(struct vga_picture *picture, struct display_frame *fram
 {
     const struct vga_registers *reg = &picture->now;
     struct vga_scan scan = {
-        .counter = ((u32)reg->crtc[VGA_CR_START_HIGH] << 8 | reg->crtc[VGA_CR_START_LOW]) +
-                   (reg->crtc[VGA_CR_PRESET_ROW] >> 5 & 3),
+        .counter = vga_start(reg) + (reg->crtc[VGA_CR_PRESET_ROW] >> 5 & 3),
         .row = reg->crtc[VGA_CR_PRESET_ROW] & 0x1f,
         .panning = panning_dots(reg, raster),
     };

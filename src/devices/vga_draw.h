@@ -43,8 +43,7 @@ void vga_line_linear(struct vga_picture *picture, const u8 *from, u32 pixels, u3
 
 static inline u32 vga_character_dots(const struct vga_registers *reg)
 {
-    bool text = !(reg->graphics[VGA_GR_MISCELLANEOUS] & VGA_GRAPHICS_MODE);
-    return text && !(reg->sequencer[VGA_SR_CLOCKING] & 1) ? 9 : 8;
+    return vga_is_text(reg) && !(reg->sequencer[VGA_SR_CLOCKING] & 1) ? 9 : 8;
 }
 
 /* The cursor is there for 8 frames and gone for 8; text blinks half as fast. */

@@ -1,9 +1,9 @@
 /*
  * What the monitor says of itself: VESA Enhanced EDID, structure version 1.3. See vga_edid() in vga.h.
  *
- *   00h header | 08h maker, product, serial, date | 12h version | 14h features | 19h colours | 23h
- * established 26h standard timings | 36h four descriptors of 18 bytes: timing, range limits, name, none | 7Eh
- * 0, checksum
+ *   00h header  08h maker, product, serial, date  12h version  14h features  19h colours
+ *   23h established timings  26h standard timings
+ *   36h four descriptors of 18 bytes: timing, range limits, name, none  7Eh 0, checksum
  */
 #include "vga.h"
 

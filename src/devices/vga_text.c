@@ -74,21 +74,14 @@ static void put_row(const struct vga *vga, struct text *text, unsigned first, un
     put(text, '\n');
 }
 
-/* Scan lines shown: ten bits, spread over two registers. */
-static unsigned lines_shown(const struct vga *vga)
-{
-    u8 overflow = vga->reg.crtc[VGA_CR_OVERFLOW];
-    return (vga->reg.crtc[VGA_CR_VERTICAL_END] | (overflow & 0x02) << 7 | (overflow & 0x40) << 3) + 1;
-}
-
 size_t vga_text_dump(const struct vga *vga, char *out, size_t size)
 {
     struct text text = {.out = out, .size = size};
-    if (!(vga->reg.graphics[VGA_GR_MISCELLANEOUS] & VGA_GRAPHICS_MODE)) {
+    if (vga_is_text(&vga->reg) && !vga_vbe_on(&vga->reg)) {
         unsigned row_lines = (vga->reg.crtc[VGA_CR_MAX_SCAN_LINE] & 0x1f) + 1;
-        unsigned rows = lines_shown(vga) / row_lines;
+        unsigned rows = vga_lines_shown(&vga->reg) / row_lines;
         unsigned columns = vga->reg.crtc[VGA_CR_DISPLAY_END] + 1;
-        unsigned first = vga->reg.crtc[VGA_CR_START_HIGH] << 8 | vga->reg.crtc[VGA_CR_START_LOW];
+        unsigned first = vga_start(&vga->reg);
         for (unsigned row = 0; row < rows; row++) {
             put_row(vga, &text, first + row * vga->reg.crtc[VGA_CR_OFFSET] * 2, columns);
         }

@@ -58,9 +58,12 @@ static void settle(struct vga *vga)
     vbe[VGA_VBE_BANK] = (u16)at_most(vbe[VGA_VBE_BANK], VGA_MEMORY_BYTES / VGA_BANK_BYTES - 1);
 }
 
+/* (The planes of 4 bits are interleaved by 256 KB: see vga_planes_at().) */
 static void clear_picture(struct vga *vga)
 {
-    memset(vga->wiring.memory, 0, (size_t)line_bytes(vga) * vga->reg.vbe[VGA_VBE_YRES]);
+    u32 bytes = line_bytes(vga) * vga->reg.vbe[VGA_VBE_YRES];
+    if (vga->reg.vbe[VGA_VBE_BPP] == 4) bytes = (u32)align_up(bytes, VGA_LEGACY_BYTES);
+    memset(vga->wiring.memory, 0, bytes);
     vga->written = true;
 }
 

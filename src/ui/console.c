@@ -96,6 +96,13 @@ void console_send_command(struct console *console, enum console_command command)
     console_send(console, &(struct console_event){.kind = CONSOLE_COMMAND, .command = command});
 }
 
+u16 console_place(s64 at, u32 length)
+{
+    if (at < 0) at = 0;
+    if (at > (s64)length - 1) at = (s64)length - 1;
+    return (u16)(length > 1 ? at * 0xffff / (length - 1) : 0);
+}
+
 void console_set(struct console *console, u32 *field, u32 value)
 {
     if (__atomic_exchange_n(field, value, __ATOMIC_SEQ_CST) == value) return;

@@ -3,9 +3,9 @@
  * a *frontend* (the window, the VNC server). There may be several, each in a thread of its own. The picture
  * goes by devices/display.h; here is everything else.
  *
- *   frontend's thread                          vCPU thread
- *   console_send(event)      -- letter -->     take(event): keys to the 8042, buttons to the power switch,
- * ... changed()                <----------       console_tell(): the state below has changed
+ *   frontend's thread                      vCPU thread
+ *   console_send(event)  --- letter --->   take(event): keys to the 8042, switches, ...
+ *                        <-- changed() --  console_set(): the state below is new
  *
  * Invariants
  * 1. Events arrive in the order they were sent. When the guest takes none for long, movement is summed and
@@ -83,6 +83,9 @@ void console_detach(struct console *console, struct console_frontend *frontend);
 void console_send(struct console *console, const struct console_event *event);
 void console_send_key(struct console *console, const struct key *key, bool down);
 void console_send_command(struct console *console, enum console_command command);
+
+/* A place on a screen so many pixels wide or high, as POINT has it. */
+u16 console_place(s64 at, u32 length);
 
 /* vCPU thread: set a field of the state and tell the frontends if that is new. */
 void console_set(struct console *console, u32 *field, u32 value);

@@ -9,6 +9,8 @@
 
 #define CODE_PAUSE 0xe11d
 #define CODE_PRINT (KEY_EXTENDED | 0x37)
+/* As Ctrl-Pause, which is E0 46: its own code does not fit into a byte. */
+#define SHORT_PAUSE 0xc6
 
 /* clang-format off */
 static const struct key keys[] = {
@@ -87,6 +89,14 @@ const struct key *key_by_usage(u32 usage)
 {
     for (unsigned n = 0; n < ARRAY_SIZE(keys); n++)
         if (keys[n].usage == usage) return &keys[n];
+    return NULL;
+}
+
+const struct key *key_by_scan_code(u32 code)
+{
+    u32 wanted = code == SHORT_PAUSE ? CODE_PAUSE : code & 0x80 ? KEY_EXTENDED | (code & 0x7f) : code;
+    for (unsigned n = 0; code < 0x100 && n < ARRAY_SIZE(keys); n++)
+        if (keys[n].code == wanted) return &keys[n];
     return NULL;
 }
 

@@ -1,7 +1,7 @@
 /*
  * The keys of a PC keyboard: one table row each, with what it is called, sends and types. The window looks
- * keys up by USB usage (which SDL's scan codes are), the VNC server by X keysym, scripts by name and
- * character.
+ * keys up by USB usage (which SDL's scan codes are), the VNC server by scan code or X keysym, scripts by name
+ * and character.
  *
  * Characters are those of the US layout: Ringer presses keys, what they mean is the guest's layout's
  * business.
@@ -24,6 +24,8 @@ struct key {
 /* NULL: there is no such key. */
 const struct key *key_by_name(const char *name, size_t length);
 const struct key *key_by_usage(u32 usage);
+/* Scan code set 1 in a byte: bit 7 stands for E0 before the other seven. */
+const struct key *key_by_scan_code(u32 code);
 /* *shift: it takes the shift key. '\n' is Enter, '\t' Tab, '\b' Backspace, 27 Escape. */
 const struct key *key_by_character(char character, bool *shift);
 /* *shift: whether the shift key must be held to get it; -1: it makes no difference. */

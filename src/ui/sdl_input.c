@@ -69,29 +69,10 @@ void sdl_release_keys(struct sdl_window *w)
 
 /* --- the mouse --- */
 
-void sdl_grab(struct sdl_window *w, bool grab)
-{
-    if (grab && SDL_SetRelativeMouseMode(SDL_TRUE) < 0) return;
-    if (!grab) SDL_SetRelativeMouseMode(SDL_FALSE);
-    w->grabbed = grab;
-    SDL_SetWindowKeyboardGrab(w->window, grab ? SDL_TRUE : SDL_FALSE);
-    sdl_pointing(w);
-    sdl_title(w);
-}
-
 void sdl_pointing(struct sdl_window *w)
 {
     w->absolute = console_get(&w->console->absolute);
     SDL_ShowCursor(w->absolute && !w->grabbed ? SDL_DISABLE : SDL_ENABLE);
-}
-
-/* A coordinate of the window in the guest's 0 to FFFFh. */
-static u16 on_screen(s32 at, u32 from, u32 length)
-{
-    s64 inside = (s64)at - from;
-    if (inside < 0) inside = 0;
-    if (inside > (s64)length - 1) inside = (s64)length - 1;
-    return (u16)(length > 1 ? inside * 0xffff / (length - 1) : 0);
 }
 
 static void send(struct sdl_window *w, s32 x, s32 y, s32 right, s32 down, s32 wheel)
@@ -104,10 +85,24 @@ static void send(struct sdl_window *w, s32 x, s32 y, s32 right, s32 down, s32 wh
     if (!w->grabbed) {
         if (!w->absolute) return;
         event.kind = CONSOLE_POINT;
-        event.x = on_screen(x, w->place.x, w->place.width);
-        event.y = on_screen(y, w->place.y, w->place.height);
+        event.x = console_place((s64)x - w->place.x, w->place.width);
+        event.y = console_place((s64)y - w->place.y, w->place.height);
     }
     console_send(w->console, &event);
+}
+
+void sdl_grab(struct sdl_window *w, bool grab)
+{
+    if (grab && SDL_SetRelativeMouseMode(SDL_TRUE) < 0) return;
+    if (!grab) SDL_SetRelativeMouseMode(SDL_FALSE);
+    if (w->grabbed && !grab && w->buttons) { /* the guest will not hear that they are let go */
+        w->buttons = 0;
+        send(w, 0, 0, 0, 0, 0);
+    }
+    w->grabbed = grab;
+    SDL_SetWindowKeyboardGrab(w->window, grab ? SDL_TRUE : SDL_FALSE);
+    sdl_pointing(w);
+    sdl_title(w);
 }
 
 void sdl_motion(struct sdl_window *w, const SDL_MouseMotionEvent *event)

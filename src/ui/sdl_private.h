@@ -26,6 +26,7 @@ struct sdl_window {
 
     /* picture and window */
     u32 guest_width, guest_height; /* 0: nothing drawn yet */
+    int given_width, given_height; /* what we gave the window last */
     struct display_rect place;     /* of the picture in the window */
     struct scaler scaler;
     u32 *pixel; /* for surfaces that are not 00RRGGBB */
@@ -39,7 +40,6 @@ struct sdl_window {
     u64 close_again_ns; /* until then closing again quits; 0: it was not tried */
 };
 
-u64 sdl_now_ns(void);
 void sdl_title(struct sdl_window *w);
 void sdl_full_screen(struct sdl_window *w);
 void sdl_fit(struct sdl_window *w);

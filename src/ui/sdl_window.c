@@ -6,10 +6,11 @@
  */
 #include "sdl_private.h"
 
+#include "base/host_time.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define DEFAULT_WIDTH   720
 #define DEFAULT_HEIGHT  400
@@ -18,13 +19,6 @@
 #define DEFAULT_RATE    60
 #define CLOSE_AGAIN_NS  (30 * NS_PER_SECOND)
 #define BYTES_PER_PIXEL 4
-
-u64 sdl_now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (u64)now.tv_sec * NS_PER_SECOND + (u64)now.tv_nsec;
-}
 
 /* --- news from the vCPU thread --- */
 
@@ -142,27 +136,36 @@ void sdl_fit(struct sdl_window *w)
 {
     SDL_Rect room;
     u32 width = w->guest_width, height = w->guest_height;
+    int top = 0, left = 0, bottom = 0, right = 0;
     if (!width || (SDL_GetWindowFlags(w->window) & (SDL_WINDOW_FULLSCREEN | SDL_WINDOW_MAXIMIZED))) return;
-    int display = SDL_GetWindowDisplayIndex(w->window);
-    if (SDL_GetDisplayUsableBounds(display, &room) == 0 && room.w > 0 && room.h > 0 &&
-        (width > (u32)room.w || height > (u32)room.h)) {
+    SDL_GetWindowBordersSize(w->window, &top, &left, &bottom, &right);
+    bool known = SDL_GetDisplayUsableBounds(SDL_GetWindowDisplayIndex(w->window), &room) == 0;
+    room.w -= left + right;
+    room.h -= top + bottom;
+    if (known && room.w > 0 && room.h > 0 && (width > (u32)room.w || height > (u32)room.h)) {
         struct display_rect fit = scaler_fit(width, height, (u32)room.w, (u32)room.h, false);
         width = fit.width;
         height = fit.height;
     }
-    SDL_SetWindowSize(w->window, (int)width, (int)height);
+    w->given_width = (int)width;
+    w->given_height = (int)height;
+    SDL_SetWindowSize(w->window, w->given_width, w->given_height);
 }
 
-/* The guest has changed its mode. A window that showed the old one pixel by pixel follows; one that the user
- * has given a size of his own keeps it. */
-static void guest_resized(struct sdl_window *w)
+/* A window that has the size we gave it follows the picture's; one that the user has given another keeps
+ * that. (Full screen it has neither: it follows when it is a window again.) */
+static void follow(struct sdl_window *w)
 {
     int width, height;
     SDL_GetWindowSize(w->window, &width, &height);
-    bool follows = !w->guest_width || ((u32)width == w->guest_width && (u32)height == w->guest_height);
+    if (width == w->given_width && height == w->given_height) sdl_fit(w);
+}
+
+static void guest_resized(struct sdl_window *w)
+{
     w->guest_width = w->viewer.frame.width;
     w->guest_height = w->viewer.frame.height;
-    if (follows) sdl_fit(w);
+    follow(w);
     lay_out(w);
     sdl_title(w);
 }
@@ -170,7 +173,7 @@ static void guest_resized(struct sdl_window *w)
 static void draw(struct sdl_window *w)
 {
     const struct display_frame *frame = &w->viewer.frame;
-    w->blink_ns = display_draw(&w->viewer, sdl_now_ns());
+    w->blink_ns = display_draw(&w->viewer, host_now_ns());
     if (frame->resized)
         guest_resized(w);
     else
@@ -189,7 +192,7 @@ void sdl_full_screen(struct sdl_window *w)
 
 static void close_wanted(struct sdl_window *w)
 {
-    u64 now = sdl_now_ns();
+    u64 now = host_now_ns();
     bool again = w->close_again_ns && now < w->close_again_ns;
     console_send_command(w->console, again ? CONSOLE_QUIT : CONSOLE_POWER_BUTTON);
     w->close_again_ns = now + CLOSE_AGAIN_NS;
@@ -199,7 +202,10 @@ static void close_wanted(struct sdl_window *w)
 static void window_event(struct sdl_window *w, const SDL_WindowEvent *event)
 {
     switch (event->event) {
-    case SDL_WINDOWEVENT_SIZE_CHANGED: lay_out(w); break;
+    case SDL_WINDOWEVENT_SIZE_CHANGED:
+        follow(w);
+        lay_out(w);
+        break;
     case SDL_WINDOWEVENT_EXPOSED:
         if (w->guest_width) SDL_UpdateWindowSurface(w->window);
         break;
@@ -242,7 +248,7 @@ static void handle(struct sdl_window *w, const SDL_Event *event)
 /* What is due by now. Returns the milliseconds until something is, or -1. */
 static int work(struct sdl_window *w)
 {
-    u64 now = sdl_now_ns(), next = UINT64_MAX;
+    u64 now = host_now_ns(), next = UINT64_MAX;
     if (w->close_again_ns && now >= w->close_again_ns) {
         w->close_again_ns = 0;
         sdl_title(w);
@@ -309,8 +315,8 @@ static bool open_window(struct sdl_window *w)
     if (w->first_event == (u32)-1) return false;
     SDL_StopTextInput(); /* keys are what we want, not what they mean here */
     u32 flags = SDL_WINDOW_RESIZABLE | (w->options.full_screen ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0);
-    w->window = SDL_CreateWindow("Ringer", SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED, DEFAULT_WIDTH,
-                                 DEFAULT_HEIGHT, flags);
+    w->window = SDL_CreateWindow("Ringer", SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED, w->given_width,
+                                 w->given_height, flags);
     if (!w->window) return false;
     SDL_EventState(SDL_QUIT, SDL_IGNORE); /* follows the closing of the last window */
     w->frame_ns = frame_ns(w->window);
@@ -328,6 +334,8 @@ struct sdl_window *sdl_window_open(struct console *console, const struct sdl_win
     w->console = console;
     w->options = *options;
     w->blink_ns = UINT64_MAX;
+    w->given_width = DEFAULT_WIDTH;
+    w->given_height = DEFAULT_HEIGHT;
     w->viewer.changed = picture_changed;
     w->viewer.ready = picture_ready;
     w->frontend.changed = state_changed;

@@ -49,6 +49,19 @@ static void write_header(struct sound *sound)
     fwrite(header, 1, sizeof(header), sound->file);
 }
 
+/* With what has been written so far in its header. */
+static void close_file(struct sound *sound, bool failed)
+{
+    int why = errno;
+    write_header(sound);
+    if (fclose(sound->file) && !failed) {
+        failed = true;
+        why = errno;
+    }
+    if (failed) log_warn("cannot write sound: %s", strerror(why));
+    sound->file = NULL;
+}
+
 static bool open_file(struct sound *sound, const char *path, char *error, size_t error_bytes)
 {
     sound->file = fopen(path, "we");
@@ -110,9 +123,7 @@ void sound_write(struct sound *sound, const s16 *frame, u32 frames)
         sound->file_bytes += bytes;
         return;
     }
-    log_warn("cannot write sound: %s", strerror(errno));
-    fclose(sound->file);
-    sound->file = NULL;
+    close_file(sound, true);
 }
 
 void sound_close(struct sound *sound)
@@ -122,9 +133,6 @@ void sound_close(struct sound *sound)
         SDL_CloseAudioDevice(sound->device);
         SDL_QuitSubSystem(SDL_INIT_AUDIO);
     }
-    if (sound->file) {
-        write_header(sound);
-        fclose(sound->file);
-    }
+    if (sound->file) close_file(sound, false);
     free(sound);
 }

@@ -3,10 +3,12 @@
  */
 #include "vnc_private.h"
 
+#include "base/host_time.h"
 #include "base/log.h"
 
 #include <errno.h>
 #include <linux/sockios.h>
+#include <rfb/rfbregion.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,14 +28,9 @@
 #define COLOURS         3
 #define BYTES_PER_PIXEL 4
 #define LOOK_AGAIN_NS   (NS_PER_SECOND / 50)
-#define UNSENT_MAX      (256 << 10) /* a client that has more to read gets nothing new */
-
-static u64 now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (u64)now.tv_sec * NS_PER_SECOND + (u64)now.tv_nsec;
-}
+#define HOLD_NS         (NS_PER_SECOND / 2)   /* without a picture, as long as this */
+#define LOGIN_NS        (120 * NS_PER_SECOND) /* time to say hello, and for the user to type a password */
+#define UNSENT_MAX      (256 << 10)           /* a client that has more to read gets nothing new */
 
 /* --- news from the vCPU thread --- */
 
@@ -63,20 +60,68 @@ static void state_changed(struct console_frontend *frontend) {}
 
 /* --- clients --- */
 
+/* What we remember of a client: what it takes the screen's size for, and since when it is there. */
+struct visitor {
+    int width, height;
+    u64 since_ns;
+};
+
+/* libvncserver does not, not even by rfbDisableExtension(). */
+static void forget_extensions(rfbClientPtr client)
+{
+    while (client->extensions) {
+        rfbExtensionData *first = client->extensions;
+        client->extensions = first->next;
+        free(first);
+    }
+}
+
 static void client_gone(rfbClientPtr client)
 {
     struct vnc *vnc = client->screen->screenData;
     vnc->clients--;
     vnc_release_keys(vnc);
+    forget_extensions(client);
+    free(client->clientData);
 }
 
 static enum rfbNewClientAction new_client(rfbClientPtr client)
 {
     struct vnc *vnc = client->screen->screenData;
-    if (vnc->clients == VNC_CLIENTS_MAX) return RFB_CLIENT_REFUSE;
+    struct visitor *visitor = vnc->clients < VNC_CLIENTS_MAX ? malloc(sizeof(*visitor)) : NULL;
+    if (!visitor) return RFB_CLIENT_REFUSE;
+    *visitor = (struct visitor){client->screen->width, client->screen->height, host_now_ns()};
     vnc->clients++;
+    client->clientData = visitor;
     client->clientGoneHook = client_gone;
-    return RFB_CLIENT_ACCEPT;
+    /* The size that it will be told first is to be the picture's: some clients never hear of another. */
+    bool old = vnc->wants || vnc->asked || !vnc->viewer.frame.pixel;
+    return old ? RFB_CLIENT_ON_HOLD : RFB_CLIENT_ACCEPT;
+}
+
+static void greet_clients(struct vnc *vnc)
+{
+    for (rfbClientPtr client = vnc->screen->clientHead; client; client = client->next)
+        client->onHold = FALSE;
+}
+
+/* Clients are told of a new size only if they have said by then that they understand it, which they do after
+ * they were told of the first. One that says so later hears of it later; one that never does is shown as much
+ * of the picture as it has room for. */
+static void tell_size(rfbClientPtr client)
+{
+    struct visitor *told = client->clientData;
+    int width = client->screen->width, height = client->screen->height;
+    bool same = told->width == width && told->height == height;
+    if (client->useNewFBSize && !same) client->newFBSizePending = TRUE;
+    if (client->state != RFB_NORMAL || client->newFBSizePending) {
+        told->width = width; /* what it will be told next */
+        told->height = height;
+    } else if (!same) {
+        sraRegion *room = sraRgnCreateRect(0, 0, told->width, told->height);
+        sraRgnAnd(client->modifiedRegion, room);
+        sraRgnDestroy(room);
+    }
 }
 
 /* Its socket still holds what it has not read: an update now would make all others wait for it. */
@@ -86,33 +131,56 @@ static bool is_slow(rfbClientPtr client)
     return ioctl(client->sock, SIOCOUTQ, &unsent) == 0 && unsent > UNSENT_MAX;
 }
 
-/* Returns whether somebody was left out. */
-static bool update_clients(struct vnc *vnc)
+/* Returns when one of them has to be looked at again, UINT64_MAX for never. */
+static u64 update_client(rfbClientPtr client, u64 now)
 {
-    bool left_out = false;
-    for (rfbClientPtr client = vnc->screen->clientHead, next; client; client = next) {
-        bool gone = client->sock == RFB_INVALID_SOCKET, slow = !gone && is_slow(client);
-        if (!gone && !slow) rfbUpdateClient(client);
-        left_out |= slow;
-        next = client->next;
-        if (client->sock == RFB_INVALID_SOCKET) rfbClientConnectionGone(client);
+    const struct visitor *visitor = client->clientData;
+    u64 login_ns = visitor->since_ns + LOGIN_NS;
+    tell_size(client);
+    if (client->onHold) {
+        u64 hold_ns = visitor->since_ns + HOLD_NS;
+        if (now >= hold_ns) client->onHold = FALSE;
+        return hold_ns;
     }
-    return left_out;
+    if (client->state != RFB_NORMAL) {
+        if (now >= login_ns) rfbCloseClient(client);
+        return login_ns;
+    }
+    if (is_slow(client)) return now + LOOK_AGAIN_NS;
+    rfbUpdateClient(client);
+    return UINT64_MAX;
+}
+
+static u64 update_clients(struct vnc *vnc, u64 now)
+{
+    u64 again = UINT64_MAX;
+    for (rfbClientPtr client = vnc->screen->clientHead, next; client; client = next) {
+        u64 at = client->sock == RFB_INVALID_SOCKET ? UINT64_MAX : update_client(client, now);
+        next = client->next;
+        if (client->sock == RFB_INVALID_SOCKET)
+            rfbClientConnectionGone(client);
+        else if (at < again)
+            again = at;
+    }
+    return again;
 }
 
 /* --- the picture --- */
 
+/* Our order of colours, after libvncserver has put its own there, and how each client's come from it. */
 static void set_format(rfbScreenInfo *screen)
 {
     screen->serverFormat.redShift = 16;
     screen->serverFormat.greenShift = 8;
     screen->serverFormat.blueShift = 0;
+    for (rfbClientPtr client = screen->clientHead; client; client = client->next)
+        screen->setTranslateFunction(client);
 }
 
 static void draw(struct vnc *vnc)
 {
     const struct display_frame *frame = &vnc->viewer.frame;
-    vnc->blink_ns = display_draw(&vnc->viewer, now_ns());
+    vnc->blink_ns = display_draw(&vnc->viewer, host_now_ns());
     if (frame->resized) {
         rfbNewFramebuffer(vnc->screen, (char *)frame->pixel, (int)frame->width, (int)frame->height,
                           BITS_PER_COLOUR, COLOURS, BYTES_PER_PIXEL);
@@ -131,12 +199,13 @@ static void draw(struct vnc *vnc)
 /* What is due by now. Returns when something is, UINT64_MAX for never. */
 static u64 work(struct vnc *vnc)
 {
-    u64 now = now_ns(), next = UINT64_MAX;
+    u64 now = host_now_ns();
     u32 news = __atomic_exchange_n(&vnc->news, 0, __ATOMIC_SEQ_CST);
     if (news & VNC_CHANGED) vnc->wants = true;
     if (news & VNC_READY) {
         vnc->asked = false;
         draw(vnc);
+        greet_clients(vnc);
     }
     if (!vnc->clients) return UINT64_MAX;
     if (vnc->wants && !vnc->asked && now >= vnc->next_ask_ns) {
@@ -146,7 +215,7 @@ static u64 work(struct vnc *vnc)
         display_ask(&vnc->viewer);
     }
     if (!vnc->asked && now >= vnc->blink_ns) draw(vnc);
-    if (update_clients(vnc)) next = now + LOOK_AGAIN_NS;
+    u64 next = update_clients(vnc, now);
     if (vnc->wants && !vnc->asked && vnc->next_ask_ns < next) next = vnc->next_ask_ns;
     if (!vnc->asked && vnc->blink_ns < next) next = vnc->blink_ns;
     return next;
@@ -158,8 +227,10 @@ static void sleep_until(struct vnc *vnc, u64 wake_ns)
     struct timespec left, *timeout = NULL;
     int last = vnc->screen->maxFd > vnc->wake_fd ? vnc->screen->maxFd : vnc->wake_fd;
     FD_SET(vnc->wake_fd, &fds);
+    for (rfbClientPtr client = vnc->screen->clientHead; client; client = client->next)
+        if (client->onHold) FD_CLR(client->sock, &fds);
     if (wake_ns != UINT64_MAX) {
-        u64 now = now_ns(), ns = wake_ns > now ? wake_ns - now : 0;
+        u64 now = host_now_ns(), ns = wake_ns > now ? wake_ns - now : 0;
         left = (struct timespec){(time_t)(ns / NS_PER_SECOND), (long)(ns % NS_PER_SECOND)};
         timeout = &left;
     }
@@ -211,8 +282,8 @@ static bool make_screen(struct vnc *vnc, int fd)
     screen->cursor = NULL;
     screen->autoPort = FALSE;
     screen->port = screen->ipv6port = 0;
-    screen->ignoreSIGPIPE = FALSE; /* it is ignored already */
-    screen->handleEventsEagerly = TRUE;
+    screen->ignoreSIGPIPE = FALSE;       /* it is ignored already */
+    screen->handleEventsEagerly = FALSE; /* or who sends without end has the thread to himself */
     screen->kbdAddEvent = vnc_key;
     screen->ptrAddEvent = vnc_pointer;
     screen->getKeyboardLedStateHook = vnc_leds;
@@ -223,6 +294,7 @@ static bool make_screen(struct vnc *vnc, int fd)
         screen->passwordCheck = rfbCheckPasswordByList;
     }
     set_format(screen);
+    rfbRegisterProtocolExtension(&vnc_scan_codes);
     rfbInitServer(screen);
     /* Our own socket: so that what is wrong with the address could be said. */
     screen->listenSock = fd;
@@ -290,6 +362,7 @@ void vnc_close(struct vnc *vnc)
         rfbShutdownServer(vnc->screen, TRUE);
         vnc->screen->frameBuffer = NULL;
         rfbScreenCleanup(vnc->screen);
+        rfbUnregisterProtocolExtension(&vnc_scan_codes);
     }
     display_detach(&vnc->viewer);
     if (vnc->wake_fd >= 0) close(vnc->wake_fd);

@@ -7,7 +7,7 @@
  *
  * A client may be anybody who reaches the port, so it listens on this host only unless told otherwise, and
  * trusts no client: one that stops in the middle of a message, or does not read, is dropped after a second or
- * a few; the guest never waits for any of them.
+ * a few, one that does not get through the greeting after two minutes; the guest never waits for any of them.
  */
 #ifndef RINGER_UI_VNC_H
 #define RINGER_UI_VNC_H

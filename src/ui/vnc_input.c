@@ -1,15 +1,18 @@
 /*
  * Keys and pointer of VNC clients. See vnc.h.
  *
- * A client tells what a key means (an X keysym) and not which it is. We press the key that means that on the
- * US layout; where its meaning takes another state of the shift key than the guest has now, as with the
- * symbols of other layouts, shift is pressed or let go around it.
+ * A client that can tells which key it is ("QEMU Extended Key Event" of the community's RFB specification):
+ * then the guest's layout is the only one. Others tell what it means (an X keysym). We press the key that
+ * means that on the US layout; where its meaning takes another state of the shift key than the guest has now,
+ * as with the symbols of other layouts, shift is pressed or let go around it.
  */
 #include "vnc_private.h"
 
 #include "devices/ps2_keyboard.h"
 #include "devices/ps2_mouse.h"
 
+#include <arpa/inet.h>
+#include <assert.h>
 #include <string.h>
 
 static const struct key **find_held(struct vnc *vnc, const struct key *key)
@@ -62,6 +65,43 @@ void vnc_key(rfbBool down, rfbKeySym keysym, rfbClientPtr client)
         press(vnc, key, down);
 }
 
+/* The client understands such events, and now hears that we do. */
+static rfbBool offer_scan_codes(rfbClientPtr client, void **data, int encoding)
+{
+    struct {
+        rfbFramebufferUpdateMsg update;
+        rfbFramebufferUpdateRectHeader rectangle;
+    } answer = {{.type = rfbFramebufferUpdate, .nRects = htons(1)},
+                {.encoding = htonl(rfbEncodingQemuExtendedKeyEvent)}};
+    if ((u32)encoding != rfbEncodingQemuExtendedKeyEvent) return FALSE;
+    if (rfbWriteExact(client, (const char *)&answer, sizeof(answer)) < 0) rfbCloseClient(client);
+    return TRUE;
+}
+
+static_assert(sizeof(rfbQemuExtendedKeyEventMsg) == sz_rfbQemuExtendedKeyEventMsg &&
+                  sizeof(rfbFramebufferUpdateMsg) + sizeof(rfbFramebufferUpdateRectHeader) == 16,
+              "as they are on the wire");
+
+/* (Other messages of that type have other lengths, which we would have to know to go on.) */
+static rfbBool take_scan_code(rfbClientPtr client, void *data, const rfbClientToServerMsg *message)
+{
+    rfbQemuExtendedKeyEventMsg event;
+    if (message->type != rfbQemuEvent) return FALSE;
+    if (rfbReadExact(client, (char *)&event + 1, sizeof(event) - 1) <= 0 || event.subtype) {
+        rfbCloseClient(client);
+        return TRUE;
+    }
+    const struct key *key = key_by_scan_code(ntohl(event.keycode));
+    if (key) press(client->screen->screenData, key, event.down);
+    return TRUE;
+}
+
+static int scan_code_encodings[] = {(int)rfbEncodingQemuExtendedKeyEvent, 0};
+
+rfbProtocolExtension vnc_scan_codes = {.pseudoEncodings = scan_code_encodings,
+                                       .enablePseudoEncoding = offer_scan_codes,
+                                       .handleMessage = take_scan_code};
+
 void vnc_release_keys(struct vnc *vnc)
 {
     for (unsigned n = 0; n < VNC_HELD_MAX; n++)
@@ -70,13 +110,6 @@ void vnc_release_keys(struct vnc *vnc)
 
 /* Bits of a pointer event's mask (RFC 6143, 7.5.5). The wheel is a button that is pressed and let go. */
 enum { MASK_LEFT = 1, MASK_MIDDLE = 2, MASK_RIGHT = 4, MASK_WHEEL_UP = 8, MASK_WHEEL_DOWN = 16 };
-
-static u16 on_screen(int at, int length)
-{
-    if (at < 0) at = 0;
-    if (at > length - 1) at = length - 1;
-    return (u16)(length > 1 ? (s64)at * 0xffff / (length - 1) : 0);
-}
 
 void vnc_pointer(int mask, int x, int y, rfbClientPtr client)
 {
@@ -88,8 +121,8 @@ void vnc_pointer(int mask, int x, int y, rfbClientPtr client)
     s16 wheel = (s16)((pressed & MASK_WHEEL_DOWN ? 1 : 0) - (pressed & MASK_WHEEL_UP ? 1 : 0));
     client->lastPtrButtons = mask;
     console_send(vnc->console, &(struct console_event){.kind = CONSOLE_POINT,
-                                                       .x = on_screen(x, client->screen->width),
-                                                       .y = on_screen(y, client->screen->height),
+                                                       .x = console_place(x, (u32)client->screen->width),
+                                                       .y = console_place(y, (u32)client->screen->height),
                                                        .wheel = wheel,
                                                        .buttons = buttons});
 }

@@ -45,5 +45,6 @@ void vnc_key(rfbBool down, rfbKeySym keysym, rfbClientPtr client);
 void vnc_pointer(int mask, int x, int y, rfbClientPtr client);
 void vnc_release_keys(struct vnc *vnc);
 int vnc_leds(rfbScreenInfoPtr screen);
+extern rfbProtocolExtension vnc_scan_codes;
 
 #endif

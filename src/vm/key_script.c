@@ -137,11 +137,9 @@ static void point(struct key_script *script, const struct step *step)
         width = frame->width;
         height = frame->height;
     }
-    u32 x = (u32)step->x * 0xffff / (width > 1 ? width - 1 : 1),
-        y = (u32)step->y * 0xffff / (height > 1 ? height - 1 : 1);
     wire_console_event(wire(script), &(struct console_event){.kind = CONSOLE_POINT,
-                                                             .x = (u16)(x > 0xffff ? 0xffff : x),
-                                                             .y = (u16)(y > 0xffff ? 0xffff : y),
+                                                             .x = console_place(step->x, width),
+                                                             .y = console_place(step->y, height),
                                                              .buttons = script->buttons});
 }
 

@@ -1,8 +1,7 @@
 /*
  * --keys: somebody at the keyboard who can read. A script of steps, one a line, that waits for text on the
  * screen, presses keys, moves the mouse, writes the screen to files; `ringer help keys` lists them. Time is
- * the guest's: with
- * --deterministic the same run has the same keys at the same instructions.
+ * the guest's: a deterministic run has the same keys at the same instructions.
  */
 #ifndef RINGER_VM_KEY_SCRIPT_H
 #define RINGER_VM_KEY_SCRIPT_H

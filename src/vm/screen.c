@@ -25,18 +25,32 @@ static int open_beside(const char *path, char **name)
     return -error;
 }
 
+/* Is it something that must stay: a device, a pipe, a link? (A directory is nothing to write to.) */
+static bool is_special(const char *path)
+{
+    struct stat status;
+    return lstat(path, &status) == 0 && !S_ISREG(status.st_mode);
+}
+
+static int check(const char *path)
+{
+    struct stat status;
+    char *name;
+    if (is_special(path)) {
+        if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) return EISDIR;
+        return access(path, W_OK) < 0 ? errno : 0;
+    }
+    int fd = open_beside(path, &name);
+    if (fd < 0) return -fd;
+    unlink(name);
+    close(fd);
+    free(name);
+    return 0;
+}
+
 bool screen_dump_check(const char *path, char *error, size_t error_bytes)
 {
-    char *name;
-    int fd = open_beside(path, &name), failed = fd < 0 ? -fd : 0;
-    struct stat status;
-    if (!failed) {
-        unlink(name);
-        close(fd);
-        free(name);
-        /* rename() would refuse this one at the end of the run. */
-        if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) failed = EISDIR;
-    }
+    int failed = check(path);
     if (!failed) return true;
     snprintf(error, error_bytes, "cannot write the screen to %s: %s", path, strerror(failed));
     return false;
@@ -57,11 +71,13 @@ static int write_all(int fd, const void *data, size_t bytes)
 
 static int write_file(const char *path, const void *data, size_t bytes)
 {
-    char *name;
-    int fd = open_beside(path, &name);
-    if (fd < 0) return fd;
+    char *name = NULL;
+    bool special = is_special(path);
+    int fd = special ? open(path, O_WRONLY | O_TRUNC | O_CLOEXEC) : open_beside(path, &name);
+    if (fd < 0) return special ? -errno : fd;
     int failed = write_all(fd, data, bytes);
     if (close(fd) < 0 && !failed) failed = -errno;
+    if (special) return failed;
     if (!failed && rename(name, path) < 0) failed = -errno;
     if (failed) unlink(name);
     free(name);

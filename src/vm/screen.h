@@ -1,6 +1,6 @@
 /*
  * --screen-dump: the text screen as a file; --screenshot: the picture as a PNG file. Written beside it and
- * renamed, so a reader never sees half a screen.
+ * renamed, so a reader never sees half a screen; what is no file (/dev/stdout) is written to.
  */
 #ifndef RINGER_VM_SCREEN_H
 #define RINGER_VM_SCREEN_H

@@ -14,13 +14,6 @@
 #include <time.h>
 #include <unistd.h>
 
-u64 host_now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (u64)now.tv_sec * 1000000000u + (u64)now.tv_nsec;
-}
-
 static struct timespec timespec_of(u64 ns)
 {
     return (struct timespec){.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
@@ -77,7 +70,6 @@ static void take_signal(struct waker *waker)
         raise_event(waker, info.ssi_signo == SIGUSR1 ? WAKER_DUMP : WAKER_RETRY);
         return;
     }
-    __atomic_store_n(&waker->signal, info.ssi_signo, __ATOMIC_SEQ_CST);
     __atomic_store_n(&waker->giving_up, 1, __ATOMIC_SEQ_CST);
     raise_event(waker, WAKER_QUIT);
 }

@@ -20,13 +20,13 @@
 #ifndef RINGER_VM_WAKER_H
 #define RINGER_VM_WAKER_H
 
-#include "base/types.h"
+#include "base/host_time.h"
 
 #include <pthread.h>
 
 enum waker_event {
     WAKER_INPUT = 1 << 0,   /* input_fd is readable (or at its end) */
-    WAKER_QUIT = 1 << 1,    /* a signal asks to end: waker.signal */
+    WAKER_QUIT = 1 << 1,    /* a signal asks to end */
     WAKER_TIMEOUT = 1 << 2, /* --timeout */
     WAKER_DUMP = 1 << 3,    /* SIGUSR1 */
     WAKER_RETRY = 1 << 4,   /* SIGUSR2 */
@@ -44,7 +44,6 @@ struct waker {
     /* shared, atomic */
     u64 armed_ns; /* what timer_fd is set to, CLOCK_MONOTONIC; UINT64_MAX: it has expired, or was never set */
     u32 events;   /* enum waker_event, for waker_take_events() */
-    u32 signal;
     u32 input_wanted;
     u32 vcpu_thread; /* whom to kick; 0: nobody yet */
     pthread_t vcpu;  /* the same, set before */
@@ -73,8 +72,5 @@ void waker_wait(struct waker *waker, u64 deadline_ns);
 
 /* Any thread: make the vCPU thread look at what concerns the host (PENDING_HOST), waking it if it sleeps. */
 void waker_wake(struct waker *waker);
-
-/* CLOCK_MONOTONIC in nanoseconds. */
-u64 host_now_ns(void);
 
 #endif

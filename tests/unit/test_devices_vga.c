@@ -307,6 +307,11 @@ static void test_dump(void)
     CHECK(vga_text_dump(&vga, small, sizeof(small)) > 60);
     CHECK(strcmp(small, "Hel") == 0);
     CHECK(vga_text_dump(&vga, NULL, 0) > 60);
+    /* nothing in a graphics mode; in one of the display interface's the VGA's registers still say text */
+    vga_vbe_ops.write(&vga, 0, 2, VGA_VBE_ENABLE), vga_vbe_ops.write(&vga, 1, 2, VGA_VBE_ENABLED);
+    CHECK_EQ(vga_text_dump(&vga, small, sizeof(small)), 0);
+    vga_vbe_ops.write(&vga, 1, 2, 0);
+    CHECK(vga_text_dump(&vga, NULL, 0) > 0);
     indexed(0x3ce, 6, 0x05);
     CHECK_EQ(vga_text_dump(&vga, small, sizeof(small)), 0);
     CHECK_EQ(small[0], 0);

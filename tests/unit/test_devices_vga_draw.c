@@ -313,6 +313,13 @@ static void test_linear(void)
     draw(&f);
     CHECK_EQ(pixel(&f, 25, 600), WHITE);
     CHECK_EQ(pixel(&f, 24, 600) | pixel(&f, 26, 600), BLACK);
+    /* 800 x 600 of them clear all that shows, the last dots too, though their bytes lie scattered */
+    vbe(&f, VGA_VBE_ENABLE, 0);
+    memset(video_memory, 0xff, VGA_LEGACY_BYTES);
+    vbe_mode(&f, 800, 600, 4);
+    draw(&f);
+    CHECK_EQ(pixel(&f, 799, 599) | pixel(&f, 799 - 8, 599) | pixel(&f, 799 - 16, 599), BLACK);
+    CHECK_EQ(pixel(&f, 799 - 24, 599), BLACK);
     teardown(&f);
 }
 

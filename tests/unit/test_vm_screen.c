@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static unsigned files_in(const char *directory)
@@ -77,6 +78,15 @@ int main(void)
     CHECK(strstr(error, "/nonexistent/screen") != NULL);
     CHECK(!screen_dump_check(directory, error, sizeof(error)));
     CHECK(screen_dump(vm, "/nonexistent/screen") < 0);
+    /* What is no file stays what it is (hazard: a run as root replaces /dev/null). */
+    char link[80];
+    struct stat status;
+    snprintf(link, sizeof(link), "%s/link", directory);
+    CHECK(symlink(path, link) == 0 && screen_dump_check(link, error, sizeof(error)));
+    CHECK_EQ(screen_dump(vm, link), 0);
+    CHECK(lstat(link, &status) == 0 && S_ISLNK(status.st_mode));
+    CHECK(stat(link, &status) == 0 && status.st_size == 5 + 25);
+    unlink(link);
     test_screenshot(vm, path);
     unlink(path);
     rmdir(directory);

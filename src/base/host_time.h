@@ -1,0 +1,13 @@
+/*
+ * The host's clock, for what lives in its time: waiting, pacing, time limits. Devices never look at it
+ * (device.h).
+ */
+#ifndef RINGER_BASE_HOST_TIME_H
+#define RINGER_BASE_HOST_TIME_H
+
+#include "types.h"
+
+/* CLOCK_MONOTONIC in nanoseconds. */
+u64 host_now_ns(void);
+
+#endif
