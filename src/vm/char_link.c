@@ -33,6 +33,12 @@ static void feed(struct char_link *link)
 
 /* --- input --- */
 
+static void send_break(struct char_link *link)
+{
+    feed(link); /* what was typed before it */
+    if (link->receive_break) link->receive_break(link->device);
+}
+
 static void take_key(struct char_link *link, u8 byte)
 {
     u8 out;
@@ -41,6 +47,10 @@ static void take_key(struct char_link *link, u8 byte)
     case KEY_SEND:
         queue_byte(link, out);
         if (link->mirror) queue_byte(link->mirror, out);
+        break;
+    case KEY_BREAK:
+        send_break(link);
+        if (link->mirror) send_break(link->mirror);
         break;
     case KEY_QUIT: vm_stop(link->vm, STOP_HOST, STATUS_OK, NULL); break;
     case KEY_HELP:

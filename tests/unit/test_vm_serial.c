@@ -95,6 +95,13 @@ static void test_escape(void)
     CHECK(vm->stopping && vm->stopped_by_host);
     CHECK_EQ(vm->status, STATUS_OK);
     close(input);
+    input = new_input();
+    new_machine(true);
+    CHECK_EQ(write(input, "\1b", 2), 2);
+    pass();
+    CHECK_EQ(uart16550_ops.read(&port->uart, LSR, 1) & 0x19, 0x19); /* break, framing error, and a byte */
+    CHECK(guest_reads(&byte) && byte == 0);
+    close(input);
     /* A pipe without -nographic is transparent. */
     input = new_input();
     new_machine(false);
