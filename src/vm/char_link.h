@@ -48,7 +48,7 @@ void char_link_start(struct char_link *link);
 void char_link_input_ready(struct char_link *link);
 void char_link_flush(struct char_link *link);
 /* The device's: output, and that it has room for input again. */
-void char_link_send(struct char_link *link, u8 byte);
+void char_link_send(struct char_link *link, const u8 *bytes, u64 count);
 void char_link_room(struct char_link *link);
 void char_link_mirror(struct char_link *leader, struct char_link *follower);
 

@@ -21,7 +21,7 @@ static void receive_break(void *device)
 static void transmit(void *sink, u8 byte)
 {
     struct serial_port *port = sink;
-    char_link_send(&port->link, byte);
+    char_link_send(&port->link, &byte, 1);
 }
 
 static void has_room(void *sink)

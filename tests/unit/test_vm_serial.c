@@ -113,6 +113,20 @@ static void test_escape(void)
     close(input);
 }
 
+/* Without the end of a line, too. */
+static void test_full_disk(void)
+{
+    char error[256];
+    new_machine(false);
+    char_link_destroy(link_);
+    CHECK(serial_port_init(port, vm, (struct irq_line){0}, "file:/dev/full", error, sizeof(error)));
+    for (unsigned n = 0; n < 2 * sizeof(link_->chardev.buffer); n++)
+        uart16550_ops.write(&port->uart, DATA, 1, '.');
+    CHECK(vm->stopping && vm->stopped_by_host);
+    CHECK_EQ(vm->status, STATUS_HOST);
+    char_link_destroy(link_);
+}
+
 static void test_vanished_reader(void)
 {
     int fds[2], saved = dup(STDOUT_FILENO);
@@ -135,6 +149,7 @@ int main(void)
     if (!vm) abort();
     test_nothing_is_lost();
     test_escape();
+    test_full_disk();
     test_vanished_reader();
     free(vm);
     return check_report();
