@@ -6,6 +6,7 @@
 #include "block/block_disk.h"
 #include "check.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 #define SECTORS 16u
@@ -22,6 +23,11 @@ struct slow {
 static int nothing_read(struct disk_image *image, u64 offset, struct span to)
 {
     return 0;
+}
+
+static int never_now(struct disk_image *image, u64 offset, struct span to)
+{
+    return -EAGAIN;
 }
 
 static int nothing_write(struct disk_image *image, u64 offset, struct span from)
@@ -44,6 +50,7 @@ static int nothing_close(struct disk_image *image)
 
 static const struct disk_image_ops ops = {.format = "slow",
                                           .read = nothing_read,
+                                          .read_now = never_now,
                                           .write = nothing_write,
                                           .flush = slow_flush,
                                           .close = nothing_close};
