@@ -81,8 +81,7 @@ void waker_wait(struct waker *waker, u64 deadline_ns, u64 look_out_ns);
 
 /* Any thread: make the vCPU thread look at what concerns the host (PENDING_HOST), waking it if it sleeps. */
 void waker_wake(struct waker *waker);
-/* The same, but guest code that runs is not interrupted: it is when it leaves translated code the next time
- * that the thread looks. */
+/* The same, but guest code that runs is not interrupted: the thread looks when it leaves that by itself. */
 void waker_notice(struct waker *waker);
 
 /* CLOCK_MONOTONIC in nanoseconds. */
