@@ -111,8 +111,8 @@ static void take_pending(struct vm *vm, u32 pending)
     }
 }
 
-/* A disk has something to do, and will soon be done with it: to sleep and be woken would take longer. */
-#define LOOK_OUT_NS 30000u
+/* A disk has something to do, and may soon be done with it: to sleep and be woken would take longer. */
+#define LOOK_OUT_NS 100000u
 
 /* The guest is halted and nothing is pending. */
 static void idle(struct vm *vm)
