@@ -1,13 +1,32 @@
 #include "post.h"
 
-void post_send(struct post_box *box, struct post *post)
+/* Returns whether the box was empty. */
+static bool put(struct post_box *box, struct post *post)
 {
     struct post *newest = __atomic_load_n(&box->newest, __ATOMIC_RELAXED);
     do
         post->next = newest;
     while (
         !__atomic_compare_exchange_n(&box->newest, &newest, post, true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
-    if (!newest && box->wake) box->wake(box->owner);
+    return !newest;
+}
+
+void post_send(struct post_box *box, struct post *post)
+{
+    if (put(box, post) && box->wake) box->wake(box->owner);
+}
+
+bool post_send_soon(struct post_box *box, struct post *post)
+{
+    void (*call)(void *owner) = box->notice ? box->notice : box->wake;
+    bool oldest = put(box, post);
+    if (oldest && call) call(box->owner);
+    return oldest;
+}
+
+void post_hurry(struct post_box *box)
+{
+    if (__atomic_load_n(&box->newest, __ATOMIC_SEQ_CST) && box->wake) box->wake(box->owner);
 }
 
 bool post_box_run(struct post_box *box)

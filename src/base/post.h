@@ -18,14 +18,22 @@ struct post {
 
 struct post_box {
     struct post *newest; /* atomic: a stack, which the vCPU thread takes whole */
-    /* Called by the sending thread after a letter lies in an empty box: makes the vCPU thread call
-     * post_box_run(). NULL: whoever owns the box looks by himself. */
+    /* Called by the sending thread after a letter lies in an empty box. NULL: whoever owns the box looks by
+     * himself. wake: makes the vCPU thread call post_box_run() now. notice (NULL: as wake): when it leaves
+     * guest code the next time, or at once if it waits. */
     void (*wake)(void *owner);
+    void (*notice)(void *owner);
     void *owner;
 };
 
 /* Any thread. */
 void post_send(struct post_box *box, struct post *post);
+
+/* To interrupt guest code costs more than many a letter is worth, and it is left by itself every few
+ * microseconds, but for a program that computes. Who sends this way must soon call post_hurry(), which
+ * interrupts if letters still lie there. Returns whether this is the oldest that does. */
+bool post_send_soon(struct post_box *box, struct post *post);
+void post_hurry(struct post_box *box);
 
 /* The vCPU thread: run every letter that is there. Returns whether there was any. */
 bool post_box_run(struct post_box *box);

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -86,10 +87,6 @@ static int perform(struct disk_request *request)
     return -EINVAL;
 }
 
-/* To wake a sleeping thread takes many times as long as a small request, and who has had one often has
- * another soon: before a thread sleeps it looks out for so long. One does at a time. */
-#define POLL_NS 30000u
-
 static u64 now_ns(void)
 {
     struct timespec now;
@@ -97,15 +94,46 @@ static u64 now_ns(void)
     return (u64)now.tv_sec * 1000000000u + (u64)now.tv_nsec;
 }
 
+/* --- letters --- */
+
+/* The vCPU thread is not interrupted for a letter at once: a guest that does more than compute comes by for
+ * it, and for those that follow, long before. */
+#define HURRY_AFTER_NS 20000u
+
+static void send_letter(struct disk_crew *crew, struct post *letter)
+{
+    if (post_send_soon(crew->box, letter))
+        __atomic_store_n(&crew->hurry_at, now_ns() + HURRY_AFTER_NS, __ATOMIC_SEQ_CST);
+}
+
+static void hurry(struct disk_crew *crew)
+{
+    if (__atomic_exchange_n(&crew->hurry_at, 0, __ATOMIC_SEQ_CST)) post_hurry(crew->box);
+}
+
+static void hurry_if_due(struct disk_crew *crew)
+{
+    u64 at = __atomic_load_n(&crew->hurry_at, __ATOMIC_RELAXED);
+    if (at && now_ns() >= at) hurry(crew);
+}
+
+/* --- looking out --- */
+
+/* To wake a sleeping thread takes many times as long as a small request, and who has had one often has
+ * another soon: before a thread sleeps it looks out for so long. One does at a time. */
+#define POLL_NS 30000u
+static_assert(POLL_NS > HURRY_AFTER_NS, "who looks out sees to the letters");
+
 static void poll_for_work(struct disk_crew *crew)
 {
     u64 until = now_ns() + POLL_NS;
-    do
+    do {
         for (unsigned n = 0; n < 50; n++) {
             if (__atomic_load_n(&crew->queue.first, __ATOMIC_RELAXED)) return;
             __builtin_ia32_pause();
         }
-    while (now_ns() < until);
+        hurry_if_due(crew);
+    } while (now_ns() < until);
 }
 
 /* --- flushes nobody asked for --- */
@@ -116,21 +144,19 @@ static void plan_write_back(struct disk_crew *crew)
     if (crew->write_back_at == UINT64_MAX) crew->write_back_at = now_ns() + crew->write_back_ns;
 }
 
-/* Lock held; a request is done, and nobody knows of it yet. */
-static void note_done(struct disk_crew *crew, const struct disk_request *request)
+/* Lock held; a request is done. */
+static void note_done(struct disk_crew *crew, struct block_disk *disk, enum disk_operation operation)
 {
-    struct block_disk *disk = disk_of(request);
-    bool changes = request->operation != DISK_READ && request->operation != DISK_FLUSH;
+    bool changes = operation != DISK_READ && operation != DISK_FLUSH;
     if (!changes || !disk->image->ops->keeps_tables) return;
     __atomic_store_n(&disk->written, true, __ATOMIC_SEQ_CST);
     plan_write_back(crew);
 }
 
-/* Lock held; a thread has done so many things that it had counted as work. */
-static void at_rest(struct disk_crew *crew, unsigned done)
+/* Lock held; a thread has done what it had counted as work. */
+static void at_rest(struct disk_crew *crew)
 {
-    crew->working -= done;
-    if (!crew->working && !crew->queue.first) pthread_cond_signal(&crew->idle);
+    if (!--crew->working && !crew->queue.first) pthread_cond_signal(&crew->idle);
 }
 
 /* Lock held on entry and return. What fails is tried again later; the guest is told by a flush of its own. */
@@ -141,11 +167,12 @@ static void write_back_if_due(struct disk_crew *crew)
     crew->write_back_at = UINT64_MAX;
     crew->working++;
     pthread_mutex_unlock(&crew->lock);
+    hurry(crew);
     for (struct block_disk *disk = crew->disks; disk; disk = disk->next)
         if (__atomic_load_n(&disk->written, __ATOMIC_SEQ_CST) && flush(disk)) again = true;
     pthread_mutex_lock(&crew->lock);
     if (again) plan_write_back(crew);
-    at_rest(crew, 1);
+    at_rest(crew);
 }
 
 /* --- the threads --- */
@@ -164,53 +191,87 @@ static void wait_for_work(struct disk_crew *crew)
 }
 
 /* What lies in the host's memory is copied at once: that takes less time than to wake a thread, which costs
- * more than anything else about a small request. Large ones are better done beside the guest. */
-#define NOW_BYTES 65536u
+ * more than anything else about a small request. Larger ones are better done beside the guest; a guest that
+ * reads files through its own cache asks for so much. */
+#define NOW_BYTES 131072u
 
-/* Letters of small writes that are done one after the other go off together: each is an interruption of the
- * guest. */
-#define LETTERS_AT_ONCE 8
+/* So many quick requests one thread does before another has woken. */
+#define QUICK_QUEUE 8
 
-/* Lock held on entry and return. */
-static void send_letters(struct disk_crew *crew, struct post **letter, unsigned *count)
+/* A request of that size that took less was copied from or to the host's memory: the next one will be, too.
+ * (No disk reads in that time. A write goes into memory, but file systems take a while over a clean page, and
+ * one thread at a time.) */
+#define QUICK_READ_NS  30000u
+#define QUICK_WRITE_NS 100000u
+
+/* Lock held. Where the disk's memory of such requests is; NULL: there are no quick ones of this kind. */
+static bool *quickness(const struct disk_request *request)
 {
-    pthread_mutex_unlock(&crew->lock);
-    for (unsigned n = 0; n < *count; n++)
-        post_send(crew->box, letter[n]);
-    pthread_mutex_lock(&crew->lock);
-    at_rest(crew, *count);
-    *count = 0;
+    bool moves = request->operation == DISK_READ || request->operation == DISK_WRITE;
+    return moves && request->bytes <= NOW_BYTES ? &disk_of(request)->quick[request->operation == DISK_WRITE]
+                                                : NULL;
 }
 
-/* Lock held. Is what is done next as good as done, so that letters can wait for it? A write is that goes into
- * the host's memory; a read comes here because it is not there. */
-static bool is_next_small(const struct disk_crew *crew)
+static void *worker(void *argument);
+
+/* Lock held. */
+static bool start_thread(struct disk_crew *crew)
 {
-    if (!crew->queue.first) return false;
-    const struct disk_request *next = container_of(crew->queue.first, struct disk_request, post);
-    return next->operation == DISK_WRITE && next->bytes <= NOW_BYTES && !disk_of(next)->write_through;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the other threads' business */
+    int failed = pthread_create(&crew->thread[crew->threads], NULL, worker, crew);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!failed) crew->threads++;
+    return !failed;
+}
+
+/* Lock held: for what is left in the queue by a thread that may be long. */
+static void call_another(struct disk_crew *crew)
+{
+    if (!crew->queue.count || crew->polling || crew->quick) return;
+    if (crew->waiting)
+        pthread_cond_signal(&crew->work);
+    else if (crew->threads < DISK_CREW_THREADS && !crew->stop)
+        start_thread(crew);
+}
+
+/* Lock held on entry and return. */
+static void serve(struct disk_crew *crew, struct disk_request *request)
+{
+    struct block_disk *disk = disk_of(request);
+    enum disk_operation operation = request->operation;
+    u64 start = now_ns();
+    bool *quick = quickness(request), expected_quick = quick && *quick && start < crew->write_back_at;
+    crew->working++;
+    crew->quick += expected_quick;
+    if (!expected_quick) call_another(crew);
+    pthread_mutex_unlock(&crew->lock);
+    if (expected_quick)
+        hurry_if_due(crew);
+    else
+        hurry(crew);
+    request->error = perform(request);
+    bool was_quick = now_ns() - start < (operation == DISK_READ ? QUICK_READ_NS : QUICK_WRITE_NS);
+    send_letter(crew, &request->post);
+    pthread_mutex_lock(&crew->lock);
+    crew->quick -= expected_quick;
+    if (quick) *quick = was_quick;
+    note_done(crew, disk, operation);
+    at_rest(crew);
+    if (!expected_quick) write_back_if_due(crew);
 }
 
 static void *worker(void *argument)
 {
     struct disk_crew *crew = argument;
-    struct post *letter[LETTERS_AT_ONCE];
-    unsigned letters = 0;
     bool polled = true;
     pthread_mutex_lock(&crew->lock);
     for (;;) {
         struct disk_request *request = queue_take(&crew->queue);
         if (request) {
-            crew->working++;
-            pthread_mutex_unlock(&crew->lock);
-            request->error = perform(request);
-            letter[letters++] = &request->post;
+            serve(crew, request);
             polled = false;
-            pthread_mutex_lock(&crew->lock);
-            note_done(crew, request);
-            if (letters < LETTERS_AT_ONCE && is_next_small(crew)) continue;
-            send_letters(crew, letter, &letters);
-            write_back_if_due(crew);
         } else if (crew->stop) {
             break;
         } else if (crew->polls && !crew->polling && !polled) {
@@ -219,6 +280,10 @@ static void *worker(void *argument)
             poll_for_work(crew);
             pthread_mutex_lock(&crew->lock);
             crew->polling = false;
+        } else if (!crew->polling && __atomic_load_n(&crew->hurry_at, __ATOMIC_RELAXED)) {
+            pthread_mutex_unlock(&crew->lock);
+            hurry(crew);
+            pthread_mutex_lock(&crew->lock);
         } else {
             wait_for_work(crew);
             write_back_if_due(crew);
@@ -315,17 +380,6 @@ static void fire(void *device)
 
 /* --- submission --- */
 
-static bool start_thread(struct disk_crew *crew)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the other threads' business */
-    int failed = pthread_create(&crew->thread[crew->threads], NULL, worker, crew);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (!failed) crew->threads++;
-    return !failed;
-}
-
 static void enqueue(struct disk_crew *crew, struct disk_request *request)
 {
     if (crew->clock) {
@@ -334,7 +388,8 @@ static void enqueue(struct disk_crew *crew, struct disk_request *request)
         return;
     }
     pthread_mutex_lock(&crew->lock);
-    bool expected = crew->polling && !crew->queue.first; /* by one who is awake */
+    /* By one who is awake: to wake more would take longer than all that he has to do. */
+    bool expected = (crew->polling && !crew->queue.count) || (crew->quick && crew->queue.count < QUICK_QUEUE);
     queue_put(&crew->queue, request);
     bool wake = crew->waiting && !expected;
     bool more = !crew->waiting && !expected && crew->threads < DISK_CREW_THREADS;
@@ -425,7 +480,12 @@ void disk_crew_init(struct disk_crew *crew, struct post_box *box, struct clock *
     queue_init(&crew->later);
     queue_init(&crew->held);
     queue_init(&crew->queue);
-    pthread_mutex_init(&crew->lock, NULL);
+    /* It is held for next to no time, and to sleep for it would take long. */
+    pthread_mutexattr_t adaptive;
+    pthread_mutexattr_init(&adaptive);
+    pthread_mutexattr_settype(&adaptive, PTHREAD_MUTEX_ADAPTIVE_NP);
+    pthread_mutex_init(&crew->lock, &adaptive);
+    pthread_mutexattr_destroy(&adaptive);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

@@ -44,6 +44,7 @@ struct block_disk {
     bool never_flush;        /* cache=unsafe */
     u64 failures;            /* of which the user is told now and then */
     bool written;            /* since the last flush; shared, atomic */
+    bool quick[2];           /* the last small read, write that a thread did took next to no time; lock */
     struct block_disk *next; /* of the crew's; lock */
 };
 
@@ -70,6 +71,8 @@ struct disk_crew {
     struct request_queue queue;
     unsigned threads, waiting;
     unsigned working; /* requests taken and not yet sent back, and write-backs */
+    unsigned quick;   /* threads at something that should take next to no time, and back for more then */
+    u64 hurry_at;     /* atomic: if letters still lie there then, the vCPU thread is called; 0: it has been */
     bool polls;       /* the host has processors enough for a thread to look out for work a little */
     bool polling;     /* one does */
     bool stop;

@@ -16,9 +16,8 @@ enum {
 
 enum { CONTROL_WAIT_FOR_KEY = 2, CONTROL_RESET_CSN = 4 };
 
-#define KEY_FIRST                                                                                            \
-    0x6a /* B.1: the initiation key's generator begins with this, and so does the checksum's                 \
-          */
+/* B.1: the initiation key's generator begins with this, and so does the checksum's. */
+#define KEY_FIRST 0x6a
 #define KEY_BYTES 32
 #define NOTHING   0xff
 

@@ -2,8 +2,9 @@
  * MSI-X: interrupts as messages, each with an address and a mask of its own (PCI Local Bus Specification 3.0,
  * 6.8.2). The table lies in a window of the device, which hands accesses to it on.
  *
- *   capability   +2 15 enable | 14 mask all | 10-0 vectors - 1        +4 table: offset | BAR    +8 pending
- * bits table entry  +0 address | +4 its upper half | +8 data | +12 bit 0 masked
+ *   capability    +2 15 enable | 14 mask all | 10-0 vectors - 1
+ *                 +4 table: offset | BAR        +8 pending bits: offset | BAR
+ *   table entry   +0 address | +4 its upper half | +8 data | +12 bit 0 masked
  *
  * Invariant: a vector's pending bit is set only while it may not be sent (enabled, but masked); what unmasks
  * it sends it.

@@ -4,9 +4,8 @@
  * events.
  *
  *   config 40h  15-6 base | 5-1 0 | 0 I/O    PMBA: 64 ports, decoded while bit 0 of PMREGMISC (80h) is set
- *
- *   config 90h  15-4 base | 0 I/O        SMBBA: 16 ports of the SMBus host (piix4_smbus.h), decoded while bit
- * 0 of SMBHSTCFG (D2h) and I/O space of the PCI command are set
+ *   config 90h  15-4 base | 0 I/O            SMBBA: 16 ports of the SMBus host (piix4_smbus.h), decoded
+ *                                            while bit 0 of SMBHSTCFG (D2h) and the command's I/O are set
  *
  *   +00h PMSTS    15 RSM | 10 RTC | 8 PWRBTN | 5 GBL | 0 TMROF            cleared by writing 1
  *   +02h PMEN              10 RTC | 8 PWRBTN | 5 GBL | 0 TMROF

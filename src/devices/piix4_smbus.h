@@ -6,8 +6,9 @@
  *   +0 HSTSTS   4 FAILED | 3 BUS_ERR | 2 DEV_ERR | 1 INTER | 0 HOST_BUSY    4-1 cleared by writing 1
  *   +1 SLVSTS   of the slave, which nobody addresses
  *   +2 HSTCNT   6 START (reads 0) | 4-2 PROT | 1 KILL | 0 INTEREN
- *   +3 HSTCMD   +4 HSTADD   +5 HSTDAT0   +6 HSTDAT1   +7 BLKDAT, 32 bytes one after the other; reading HSTCNT
- * goes back to the first   +8 SLVCNT   +9 SHDWCMD   +A SLVEVT   +C SLVDAT
+ *   +3 HSTCMD   +4 HSTADD   +5 HSTDAT0   +6 HSTDAT1
+ *   +7 BLKDAT   32 bytes one after the other; reading HSTCNT goes back to the first
+ *   +8 SLVCNT   +9 SHDWCMD   +A SLVEVT   +C SLVDAT
  *
  * The window is byte-wide. The interrupt is not wired: whoever started a transaction finds it ended.
  */

@@ -102,8 +102,10 @@ void virtio_set_status(struct virtio *virtio, u8 status)
     /* The driver may add bits, not take them away (2.1.1). */
     if (!(old & VIRTIO_FEATURES_OK) && !features_are_good(virtio)) status &= ~VIRTIO_FEATURES_OK;
     virtio->status |= status & ~VIRTIO_NEEDS_RESET;
-    if (!(old & VIRTIO_DRIVER_OK) && (status & VIRTIO_DRIVER_OK) && virtio->kind->started)
-        virtio->kind->started(virtio);
+    if ((old & VIRTIO_DRIVER_OK) || !(status & VIRTIO_DRIVER_OK)) return;
+    /* What was offered before has waited, and its notification came to nothing. */
+    for (unsigned n = 0; n < virtio->queues; n++)
+        if (virtio_is_waiting(virtio, n)) virtio->kind->notify(virtio, n);
 }
 
 void virtio_queue_notified(struct virtio *virtio, unsigned queue)

@@ -81,12 +81,10 @@ struct virtio_chain {
 
 /* What a kind of device does. All but `notify` may be NULL. */
 struct virtio_kind {
-    /* The driver says that there is something in this queue; the device is live. */
+    /* The driver says that there is something in this queue, or has become ready and there is. */
     void (*notify)(struct virtio *virtio, unsigned queue);
     /* Configuration, which is virtio.config: bytes of it were written (those `config_writable` only). */
     void (*config_written)(struct virtio *virtio, u32 offset, unsigned size);
-    /* The driver is ready (again). */
-    void (*started)(struct virtio *virtio);
     void (*reset)(struct virtio *virtio);
 };
 

@@ -150,9 +150,10 @@ static void expect_next(const struct virtio *virtio, const struct virtio_queue *
 
 static bool is_served(const struct virtio *virtio, const struct virtio_queue *q)
 {
-    /* A legacy driver may not know that a device needs leave to be a bus master. */
-    return q->enabled && !(virtio->status & VIRTIO_NEEDS_RESET) &&
-           (virtio_is_legacy(virtio) || pci_is_master(&virtio->pci));
+    /* No buffer is taken or given back before the driver is ready (2.1.2). A legacy driver may not say that
+     * in time, nor know that a device needs leave to be a bus master. */
+    bool ready = (virtio->status & VIRTIO_DRIVER_OK) && pci_is_master(&virtio->pci);
+    return q->enabled && !(virtio->status & VIRTIO_NEEDS_RESET) && (virtio_is_legacy(virtio) || ready);
 }
 
 static u16 waiting_in(const struct virtio_queue *q)

@@ -84,6 +84,7 @@ enum key_action escape_key(struct escape_keys *keys, u8 byte, u8 *out)
     switch (byte) {
     case CTRL_A: return KEY_SEND;
     case 'a': *out = CTRL_A; return KEY_SEND;
+    case 'b': return KEY_BREAK;
     case 'x': return KEY_QUIT;
     case 'h':
     case '?': return KEY_HELP;
@@ -95,4 +96,5 @@ const char escape_help[] = "\r\n"
                            "Ctrl-A x    quit Ringer\r\n"
                            "Ctrl-A h    this help\r\n"
                            "Ctrl-A a    send Ctrl-A to the guest (so does Ctrl-A Ctrl-A)\r\n"
+                           "Ctrl-A b    send a break (Linux: a SysRq key follows)\r\n"
                            "All other keys, Ctrl-C among them, go to the guest.\r\n";

@@ -24,6 +24,7 @@ void terminal_restore(void);
 enum key_action {
     KEY_NOTHING, /* swallowed */
     KEY_SEND,    /* *out is for the guest */
+    KEY_BREAK,   /* the line is to be held in break */
     KEY_QUIT,
     KEY_HELP,
 };

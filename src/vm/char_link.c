@@ -33,6 +33,12 @@ static void feed(struct char_link *link)
 
 /* --- input --- */
 
+static void send_break(struct char_link *link)
+{
+    feed(link); /* what was typed before it */
+    if (link->receive_break) link->receive_break(link->device);
+}
+
 static void take_key(struct char_link *link, u8 byte)
 {
     u8 out;
@@ -42,12 +48,12 @@ static void take_key(struct char_link *link, u8 byte)
         queue_byte(link, out);
         if (link->mirror) queue_byte(link->mirror, out);
         break;
-    case KEY_QUIT: vm_stop(link->vm, STOP_HOST, STATUS_OK, NULL); break;
-    case KEY_HELP:
-        for (const char *c = escape_help; *c; c++)
-            chardev_put(&link->chardev, (u8)*c);
-        char_link_flush(link);
+    case KEY_BREAK:
+        send_break(link);
+        if (link->mirror) send_break(link->mirror);
         break;
+    case KEY_QUIT: vm_stop(link->vm, STOP_HOST, STATUS_OK, NULL); break;
+    case KEY_HELP: char_link_send(link, (const u8 *)escape_help, strlen(escape_help)); break;
     }
 }
 
@@ -99,19 +105,22 @@ static void poll_fired(void *device)
 
 /* --- output --- */
 
+static void check(struct char_link *link, int failed)
+{
+    if (failed == -EPIPE)
+        vm_stop(link->vm, STOP_HOST, STATUS_OK, NULL); /* as if the reader had quit us */
+    else if (failed)
+        vm_stop(link->vm, STOP_HOST, STATUS_HOST, "cannot write what the guest sends to its console: %s",
+                strerror(-failed));
+}
+
 void char_link_flush(struct char_link *link)
 {
     if (link->flush_armed) {
         link->flush_armed = false;
         timer_cancel(&link->flush);
     }
-    if (!link->chardev.count) return;
-    int failed = chardev_flush(&link->chardev);
-    if (failed == -EPIPE)
-        vm_stop(link->vm, STOP_HOST, STATUS_OK, NULL); /* as if the reader had quit us */
-    else if (failed)
-        vm_stop(link->vm, STOP_HOST, STATUS_HOST, "cannot write what the guest sends to its console: %s",
-                strerror(-failed));
+    if (link->chardev.count) check(link, chardev_flush(&link->chardev));
 }
 
 static void flush_fired(void *device)
@@ -121,17 +130,20 @@ static void flush_fired(void *device)
     char_link_flush(link);
 }
 
-void char_link_send(struct char_link *link, u8 byte)
+void char_link_send(struct char_link *link, const u8 *bytes, u64 count)
 {
+    bool line = false;
     if (link->chardev.out_fd < 0) return;
-    if (link->chardev.count == sizeof(link->chardev.buffer) - 1 || byte == '\n') {
-        chardev_put(&link->chardev, byte);
+    for (u64 n = 0; n < count; n++) {
+        line |= bytes[n] == '\n';
+        check(link, chardev_put(&link->chardev, bytes[n]));
+    }
+    if (line) {
         char_link_flush(link);
         return;
     }
-    chardev_put(&link->chardev, byte);
     /* Deterministic time must not depend on who listens: there, idling and polling flush. */
-    if (link->flush_armed || link->vm->time.deterministic) return;
+    if (link->flush_armed || !link->chardev.count || link->vm->time.deterministic) return;
     link->flush_armed = true;
     timer_arm(&link->flush, clock_now(link->flush.clock) + FLUSH_AFTER_NS);
 }

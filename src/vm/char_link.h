@@ -22,6 +22,8 @@ struct char_link {
     struct vm *vm;
     /* The device takes input. Returns how much of it. */
     u32 (*receive)(void *device, const u8 *bytes, u32 count);
+    /* The line is held in break. NULL: this device knows of none. */
+    void (*receive_break)(void *device);
     void *device;
     struct chardev chardev;
     struct escape_keys keys;
@@ -34,7 +36,8 @@ struct char_link {
     u32 head, tail; /* free-running */
 };
 
-/* `specification` as for chardev_open(). Returns false with one sentence in error. */
+/* `specification` as for chardev_open(). Returns false with one sentence in error. receive_break is NULL
+ * then. */
 bool char_link_init(struct char_link *link, struct vm *vm,
                     u32 (*receive)(void *device, const u8 *bytes, u32 count), void *device,
                     const char *specification, char *error, size_t error_bytes);
@@ -45,7 +48,7 @@ void char_link_start(struct char_link *link);
 void char_link_input_ready(struct char_link *link);
 void char_link_flush(struct char_link *link);
 /* The device's: output, and that it has room for input again. */
-void char_link_send(struct char_link *link, u8 byte);
+void char_link_send(struct char_link *link, const u8 *bytes, u64 count);
 void char_link_room(struct char_link *link);
 void char_link_mirror(struct char_link *leader, struct char_link *follower);
 

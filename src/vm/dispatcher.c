@@ -111,21 +111,8 @@ static void take_pending(struct vm *vm, u32 pending)
     }
 }
 
-/* A disk has something to do, and will soon be done with it: to sleep and be woken would take longer. Returns
- * whether something is pending. */
-#define DISK_WAIT_NS 30000u
-
-static bool look_out(const struct vm *vm)
-{
-    u64 until = host_now_ns() + DISK_WAIT_NS;
-    do
-        for (unsigned n = 0; n < 50; n++) {
-            if (__atomic_load_n(&vm->vcpu.pending, __ATOMIC_RELAXED)) return true;
-            __builtin_ia32_pause();
-        }
-    while (host_now_ns() < until);
-    return false;
-}
+/* A disk has something to do, and may soon be done with it: to sleep and be woken would take longer. */
+#define LOOK_OUT_NS 100000u
 
 /* The guest is halted and nothing is pending. */
 static void idle(struct vm *vm)
@@ -144,7 +131,8 @@ static void idle(struct vm *vm)
             vm_stop(vm, STOP_GUEST, STATUS_OK, NULL); /* a lockstep follower: its leader sleeps for both */
             return;
         }
-        if (!vm->drives.crew.under_way || !vm->drives.crew.polls || !look_out(vm)) vm_time_wait(&vm->time);
+        bool disk_works = vm->drives.crew.under_way && vm->drives.crew.polls;
+        vm_time_wait(&vm->time, disk_works ? LOOK_OUT_NS : 0);
     }
     vm_time_run(&vm->time);
 }
@@ -159,7 +147,7 @@ static void stand_still(struct vm *vm)
     u64 retry_at_ns = vm->paused & PAUSE_DISK ? host_now_ns() + PAUSE_RETRY_S * 1000000000ull : UINT64_MAX;
     if (!(kept & PENDING_HOST)) {
         if (vm->waker)
-            waker_wait(vm->waker, retry_at_ns);
+            waker_wait(vm->waker, retry_at_ns, 0);
         else
             sleep(PAUSE_RETRY_S); /* a lockstep follower */
     }

@@ -312,11 +312,17 @@ static void wake(void *owner)
     waker_wake(((struct vm *)owner)->waker);
 }
 
+static void notice(void *owner)
+{
+    waker_notice(((struct vm *)owner)->waker);
+}
+
 void machine_set_waker(struct vm *vm, struct waker *waker)
 {
     vm->waker = waker;
     vm->post.owner = vm;
     vm->post.wake = waker ? wake : NULL;
+    vm->post.notice = waker ? notice : NULL;
     vm_time_set_waker(&vm->time, waker);
     chipset_start(&vm->chipset);
 }

@@ -168,6 +168,7 @@ void options_help(FILE *out)
     }
     fputs("\nKeys, when standard input is a terminal\n"
           "  Ctrl-A x   quit           Ctrl-A h   help           Ctrl-A a   send Ctrl-A\n"
+          "  Ctrl-A b   send a break\n"
           "  All others, Ctrl-C among them, go to the guest.\n"
           "\nKeys in the window, with Ctrl and Alt held\n"
           "  F   full screen            G   grab the mouse or let it go   U   the picture's own size\n"

@@ -11,10 +11,17 @@ static u32 receive(void *device, const u8 *bytes, u32 count)
     return taken;
 }
 
+/* One that finds no room is lost. */
+static void receive_break(void *device)
+{
+    struct serial_port *port = device;
+    uart_receive_break(&port->uart);
+}
+
 static void transmit(void *sink, u8 byte)
 {
     struct serial_port *port = sink;
-    char_link_send(&port->link, byte);
+    char_link_send(&port->link, &byte, 1);
 }
 
 static void has_room(void *sink)
@@ -27,6 +34,7 @@ bool serial_port_init(struct serial_port *port, struct vm *vm, struct irq_line i
                       char *error, size_t error_bytes)
 {
     if (!char_link_init(&port->link, vm, receive, port, specification, error, error_bytes)) return false;
+    port->link.receive_break = receive_break;
     uart_init(&port->uart, &vm->time.clock, irq, transmit, has_room, port);
     return true;
 }

@@ -112,11 +112,11 @@ void vm_time_run(struct vm_time *time)
         real_deadline_changed(&time->clock);
 }
 
-void vm_time_wait(struct vm_time *time)
+void vm_time_wait(struct vm_time *time, u64 look_out_ns)
 {
     u64 next = time->deterministic ? UINT64_MAX : clock_next_deadline(&time->clock);
     if (next <= clock_now(&time->clock)) return;
-    waker_wait(time->waker, next == UINT64_MAX ? UINT64_MAX : next + time->origin_ns);
+    waker_wait(time->waker, next == UINT64_MAX ? UINT64_MAX : next + time->origin_ns, look_out_ns);
 }
 
 bool vm_time_skip(struct vm_time *time)

@@ -40,8 +40,9 @@ void vm_time_set_budget(struct vm_time *time, u64 icount);
 void vm_time_freeze(struct vm_time *time, bool frozen);
 /* Fire what is due. */
 void vm_time_run(struct vm_time *time);
-/* Real and idle: sleep until the next deadline or something is pending. Run timers after. */
-void vm_time_wait(struct vm_time *time);
+/* Real and idle: wait until the next deadline or something is pending, the first look_out_ns of it awake. Run
+ * timers after. */
+void vm_time_wait(struct vm_time *time, u64 look_out_ns);
 /* Deterministic and idle: jump to the next deadline. False when there is none. */
 bool vm_time_skip(struct vm_time *time);
 /* The TSC before vcpu.tsc_offset. */

@@ -47,14 +47,24 @@ static void kick_vcpu(struct waker *waker)
     if (thread && !pthread_equal(pthread_self(), waker->vcpu)) tgkill(getpid(), thread, KICK_SIGNAL);
 }
 
+/* Returns what the vCPU was doing when it was set. */
+static enum vcpu_waits set_pending(struct waker *waker)
+{
+    __atomic_or_fetch(waker->pending, PENDING_HOST, __ATOMIC_SEQ_CST);
+    enum vcpu_waits waits = (enum vcpu_waits)__atomic_load_n(&waker->waits, __ATOMIC_SEQ_CST);
+    if (waits == VCPU_SLEEPS) syscall(SYS_futex, waker->pending, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    return waits;
+}
+
 static void raise_event(struct waker *waker, u32 event)
 {
     if (event) __atomic_or_fetch(&waker->events, event, __ATOMIC_SEQ_CST);
-    __atomic_or_fetch(waker->pending, PENDING_HOST, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&waker->waiting, __ATOMIC_SEQ_CST))
-        syscall(SYS_futex, waker->pending, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
-    else
-        kick_vcpu(waker);
+    if (set_pending(waker) == VCPU_RUNS) kick_vcpu(waker);
+}
+
+void waker_notice(struct waker *waker)
+{
+    set_pending(waker);
 }
 
 void waker_wake(struct waker *waker)
@@ -207,7 +217,23 @@ u32 waker_take_events(struct waker *waker)
     return __atomic_exchange_n(&waker->events, 0, __ATOMIC_SEQ_CST);
 }
 
-void waker_wait(struct waker *waker, u64 deadline_ns)
+static void set_waits(struct waker *waker, enum vcpu_waits waits)
+{
+    __atomic_store_n(&waker->waits, waits, __ATOMIC_SEQ_CST);
+}
+
+static bool look_out(const struct waker *waker, u64 until_ns)
+{
+    do
+        for (unsigned n = 0; n < 50; n++) {
+            if (__atomic_load_n(waker->pending, __ATOMIC_SEQ_CST)) return true;
+            __builtin_ia32_pause();
+        }
+    while (host_now_ns() < until_ns);
+    return false;
+}
+
+static void sleep_well(struct waker *waker, u64 deadline_ns)
 {
     struct timespec until, *timeout = NULL;
     if (deadline_ns != UINT64_MAX) {
@@ -216,11 +242,22 @@ void waker_wait(struct waker *waker, u64 deadline_ns)
     }
     waker->lazy = true;
     waker_set_deadline(waker, deadline_ns);
-    __atomic_store_n(&waker->waiting, 1, __ATOMIC_SEQ_CST);
+    set_waits(waker, VCPU_SLEEPS);
     while (!__atomic_load_n(waker->pending, __ATOMIC_SEQ_CST)) {
         long failed = syscall(SYS_futex, waker->pending, FUTEX_WAIT_BITSET_PRIVATE, 0, timeout, NULL,
                               FUTEX_BITSET_MATCH_ANY);
         if (failed && errno == ETIMEDOUT) break;
     }
-    __atomic_store_n(&waker->waiting, 0, __ATOMIC_SEQ_CST);
+}
+
+void waker_wait(struct waker *waker, u64 deadline_ns, u64 look_out_ns)
+{
+    bool seen = false;
+    if (look_out_ns) {
+        u64 until = host_now_ns() + look_out_ns;
+        set_waits(waker, VCPU_LOOKS_OUT);
+        seen = look_out(waker, until < deadline_ns ? until : deadline_ns);
+    }
+    if (!seen) sleep_well(waker, deadline_ns);
+    set_waits(waker, VCPU_RUNS);
 }

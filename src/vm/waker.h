@@ -14,8 +14,8 @@
  * 3. Signals (INT TERM HUP QUIT: quit; USR1: dump the screen; USR2: try again) are blocked in every thread
  * and read from a signalfd: no handler, no global.
  *
- * Functions up to waker_wait() are the vCPU thread's; waker_main() is the waker's own; waker_wake() is
- * anybody's.
+ * Functions up to waker_wait() are the vCPU thread's; waker_main() is the waker's own; waker_wake() and
+ * waker_notice() are anybody's.
  */
 #ifndef RINGER_VM_WAKER_H
 #define RINGER_VM_WAKER_H
@@ -30,6 +30,13 @@ enum waker_event {
     WAKER_TIMEOUT = 1 << 2, /* --timeout */
     WAKER_DUMP = 1 << 3,    /* SIGUSR1 */
     WAKER_RETRY = 1 << 4,   /* SIGUSR2 */
+};
+
+/* What the vCPU's thread is doing, and so what it takes to have it look at `pending`. */
+enum vcpu_waits {
+    VCPU_RUNS,      /* a kick: it may be in translated code */
+    VCPU_LOOKS_OUT, /* nothing */
+    VCPU_SLEEPS,    /* a futex */
 };
 
 struct waker {
@@ -47,7 +54,7 @@ struct waker {
     u32 input_wanted;
     u32 vcpu_thread; /* whom to kick; 0: nobody yet */
     pthread_t vcpu;  /* the same, set before */
-    u32 waiting;     /* the vCPU is in waker_wait() */
+    u32 waits;       /* enum vcpu_waits */
     u32 stop;
     u32 giving_up; /* QUIT or TIMEOUT was seen: whoever blocks in output must not */
 };
@@ -67,10 +74,13 @@ void waker_set_deadline(struct waker *waker, u64 deadline_ns);
 void waker_want_input(struct waker *waker);
 /* What happened since last asked. */
 u32 waker_take_events(struct waker *waker);
-/* Sleep until *pending is not zero or the deadline (CLOCK_MONOTONIC, UINT64_MAX: never) has come. */
-void waker_wait(struct waker *waker, u64 deadline_ns);
+/* Wait until *pending is not zero or the deadline (CLOCK_MONOTONIC, UINT64_MAX: never) has come. The first
+ * look_out_ns of it awake, for what will come sooner than a thread sleeps and wakes. */
+void waker_wait(struct waker *waker, u64 deadline_ns, u64 look_out_ns);
 
 /* Any thread: make the vCPU thread look at what concerns the host (PENDING_HOST), waking it if it sleeps. */
 void waker_wake(struct waker *waker);
+/* The same, but guest code that runs is not interrupted: the thread looks when it leaves that by itself. */
+void waker_notice(struct waker *waker);
 
 #endif

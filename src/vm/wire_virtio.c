@@ -116,8 +116,7 @@ static u32 receive(void *device, const u8 *bytes, u32 count)
 static void transmit(void *sink, const u8 *bytes, u64 count)
 {
     struct wired_console *wired = sink;
-    for (u64 n = 0; n < count; n++)
-        char_link_send(&wired->link, bytes[n]);
+    char_link_send(&wired->link, bytes, count);
 }
 
 static void room(void *sink)

@@ -24,6 +24,15 @@ static void wake(void *owner)
     __atomic_add_fetch(&wakes, 1, __ATOMIC_SEQ_CST);
 }
 
+static unsigned notices;
+
+static void notice(void *owner)
+{
+    notices++;
+}
+
+static void ignore(struct post *post) {}
+
 static void run(struct post *post)
 {
     struct letter *letter = container_of(post, struct letter, post);
@@ -38,6 +47,27 @@ static void *send_all(void *argument)
     for (unsigned n = 0; n < LETTERS; n++)
         post_send(&box, &mine[n].post);
     return NULL;
+}
+
+static void test_soon(void)
+{
+    struct post_box box = {.wake = wake};
+    struct letter letter[2] = {{{run, NULL}, 0, 0}, {{run, NULL}, 0, 1}};
+    unsigned before = wakes;
+    next_number[0] = 0;
+    CHECK(post_send_soon(&box, &letter[0].post)); /* nobody can be given notice: woken */
+    CHECK_EQ(wakes, before + 1);
+    CHECK(post_box_run(&box));
+    box.notice = notice;
+    CHECK(post_send_soon(&box, &letter[1].post));
+    CHECK(!post_send_soon(&box, &(struct post){.run = ignore}));
+    CHECK_EQ(notices, 1);
+    CHECK_EQ(wakes, before + 1);
+    post_hurry(&box);
+    CHECK_EQ(wakes, before + 2);
+    CHECK(post_box_run(&box));
+    post_hurry(&box);
+    CHECK_EQ(wakes, before + 2);
 }
 
 int main(void)
@@ -56,5 +86,6 @@ int main(void)
         pthread_join(thread[s], NULL);
     CHECK(wakes > 0);
     CHECK(!post_box_run(&box));
+    test_soon();
     return check_report();
 }

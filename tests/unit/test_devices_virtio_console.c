@@ -72,6 +72,37 @@ static void test_both_ways(bool legacy)
     CHECK_EQ(rig_interrupt_status(&rig), 1);
 }
 
+/* Queues that are filled before the driver is ready: nothing is taken or told until then, and all of it is
+ * looked at when it is (2.1.2). */
+static void test_before_ready(void)
+{
+    u32 head = 0, written = 0;
+    start(false);
+    rig_write(&rig, 20, 1, 0);
+    for (unsigned half = 0; half < 2; half++) {
+        rig_write(&rig, 8, 4, half);
+        rig_write(&rig, 12, 4, (u32)(VIRTIO_F_VERSION_1 >> 32 * half));
+    }
+    rig_write(&rig, 20, 1, 11);
+    rig_place_queue(&rig, 0);
+    rig_place_queue(&rig, 1);
+    memcpy(rig.ram + DATA, "x", 1);
+    rig_add(&rig, 1, &(struct rig_buffer){DATA, 1, false}, 1);
+    rig_notify(&rig, 1);
+    rig_add(&rig, 0, &(struct rig_buffer){DATA, 2, true}, 1);
+    rig_notify(&rig, 0);
+    CHECK_EQ(sent, 0);
+    CHECK_EQ(virtio_console_receive(&console, (const u8 *)"ab", 2), 0);
+    CHECK(!rig.line);
+    CHECK(!rig_get(&rig, 0, &head, &written));
+    CHECK_EQ(rooms, 0);
+    rig_write(&rig, 20, 1, 15);
+    CHECK_EQ(sent, 1);
+    CHECK_EQ(rooms, 1);
+    CHECK(rig_get(&rig, 1, &head, &written));
+    CHECK_EQ(virtio_console_receive(&console, (const u8 *)"ab", 2), 2);
+}
+
 static void test_flood(void)
 {
     u32 head = 0, written = 0;
@@ -126,6 +157,7 @@ int main(void)
 {
     test_both_ways(false);
     test_both_ways(true);
+    test_before_ready();
     test_flood();
     test_emergency_write();
     return check_report();

@@ -34,6 +34,8 @@ static void test_escape_keys(void)
     CHECK_EQ(escape_key(&keys, 'a', &out), KEY_SEND);
     CHECK_EQ(out, 1);
     CHECK_EQ(escape_key(&keys, 1, &out), KEY_NOTHING);
+    CHECK_EQ(escape_key(&keys, 'b', &out), KEY_BREAK);
+    CHECK_EQ(escape_key(&keys, 1, &out), KEY_NOTHING);
     CHECK_EQ(escape_key(&keys, 'c', &out), KEY_NOTHING);
     CHECK_EQ(escape_key(&keys, 'c', &out), KEY_SEND);
 }

@@ -95,6 +95,13 @@ static void test_escape(void)
     CHECK(vm->stopping && vm->stopped_by_host);
     CHECK_EQ(vm->status, STATUS_OK);
     close(input);
+    input = new_input();
+    new_machine(true);
+    CHECK_EQ(write(input, "\1b", 2), 2);
+    pass();
+    CHECK_EQ(uart16550_ops.read(&port->uart, LSR, 1) & 0x19, 0x19); /* break, framing error, and a byte */
+    CHECK(guest_reads(&byte) && byte == 0);
+    close(input);
     /* A pipe without -nographic is transparent. */
     input = new_input();
     new_machine(false);
@@ -104,6 +111,20 @@ static void test_escape(void)
     CHECK(guest_reads(&byte) && byte == 'x');
     CHECK(!vm->stopping);
     close(input);
+}
+
+/* Without the end of a line, too. */
+static void test_full_disk(void)
+{
+    char error[256];
+    new_machine(false);
+    char_link_destroy(link_);
+    CHECK(serial_port_init(port, vm, (struct irq_line){0}, "file:/dev/full", error, sizeof(error)));
+    for (unsigned n = 0; n < 2 * sizeof(link_->chardev.buffer); n++)
+        uart16550_ops.write(&port->uart, DATA, 1, '.');
+    CHECK(vm->stopping && vm->stopped_by_host);
+    CHECK_EQ(vm->status, STATUS_HOST);
+    char_link_destroy(link_);
 }
 
 static void test_vanished_reader(void)
@@ -128,6 +149,7 @@ int main(void)
     if (!vm) abort();
     test_nothing_is_lost();
     test_escape();
+    test_full_disk();
     test_vanished_reader();
     free(vm);
     return check_report();

@@ -40,7 +40,7 @@ static void test_deadlines(struct waker *waker, u32 *pending)
         u64 deadline = host_now_ns() + 1000000;
         waker_set_deadline(waker, deadline);
         if (i % 2)
-            waker_wait(waker, deadline);
+            waker_wait(waker, deadline, 0);
         else
             await(pending);
         u64 now = host_now_ns();
@@ -66,7 +66,7 @@ static void test_no_spin(struct waker *waker, u32 *pending, int input)
 {
     /* Input that nobody takes, and a deadline that nobody consumes. */
     CHECK_EQ(write(input, "x", 1), 1);
-    waker_wait(waker, UINT64_MAX);
+    waker_wait(waker, UINT64_MAX, 0);
     waker_set_deadline(waker, 1);
     usleep(20000);
     u64 before = cpu_ns();
@@ -76,7 +76,7 @@ static void test_no_spin(struct waker *waker, u32 *pending, int input)
     consume(pending);
     /* Asked again, it reports again: the byte is still there. */
     waker_want_input(waker);
-    waker_wait(waker, UINT64_MAX);
+    waker_wait(waker, UINT64_MAX, 0);
     CHECK_EQ(waker_take_events(waker) & WAKER_INPUT, WAKER_INPUT);
     consume(pending);
 }
@@ -85,7 +85,7 @@ static void test_end_of_input(struct waker *waker, u32 *pending, int input)
 {
     close(input);
     waker_want_input(waker);
-    waker_wait(waker, UINT64_MAX);
+    waker_wait(waker, UINT64_MAX, 0);
     consume(pending);
     u64 before = cpu_ns();
     usleep(200000);
@@ -95,12 +95,12 @@ static void test_end_of_input(struct waker *waker, u32 *pending, int input)
 static void test_signals(struct waker *waker, u32 *pending)
 {
     kill(getpid(), SIGUSR1);
-    waker_wait(waker, UINT64_MAX);
+    waker_wait(waker, UINT64_MAX, 0);
     CHECK_EQ(waker_take_events(waker) & WAKER_DUMP, WAKER_DUMP);
     CHECK_EQ(waker->giving_up, 0);
     consume(pending);
     kill(getpid(), SIGTERM);
-    waker_wait(waker, UINT64_MAX);
+    waker_wait(waker, UINT64_MAX, 0);
     CHECK_EQ(waker_take_events(waker) & WAKER_QUIT, WAKER_QUIT);
     CHECK_EQ(waker->giving_up, 1);
     consume(pending);
@@ -111,7 +111,7 @@ static void test_timeout(void)
     struct waker waker;
     u32 pending = 0;
     CHECK_EQ(waker_start(&waker, &pending, -1, 50000000), 0);
-    waker_wait(&waker, UINT64_MAX);
+    waker_wait(&waker, UINT64_MAX, 0);
     CHECK_EQ(waker_take_events(&waker), WAKER_TIMEOUT);
     waker_stop(&waker);
 }
@@ -147,6 +147,39 @@ static void test_letters(void)
     free(vm);
 }
 
+struct notifier {
+    struct waker *waker;
+    unsigned after_us;
+};
+
+static void *notify_later(void *argument)
+{
+    const struct notifier *notifier = argument;
+    usleep(notifier->after_us);
+    waker_notice(notifier->waker);
+    return NULL;
+}
+
+/* Whoever waits is told by a notice, too, be he awake, asleep or on his way from one to the other. */
+static void test_notices(struct waker *waker, u32 *pending)
+{
+    for (unsigned n = 0; n < 300; n++) {
+        struct notifier notifier = {waker, n * 7 % 400};
+        pthread_t thread;
+        CHECK(!pthread_create(&thread, NULL, notify_later, &notifier));
+        waker_wait(waker, host_now_ns() + 30000000000u, n % 3 * 100000);
+        CHECK(*pending);
+        pthread_join(thread, NULL);
+        consume(pending);
+    }
+    u64 start = host_now_ns();
+    waker_wait(waker, start + 2000000, 1000000000); /* awake no longer than the deadline */
+    CHECK(host_now_ns() >= start + 2000000);
+    CHECK(host_now_ns() < start + 500000000);
+    await(pending);
+    consume(pending);
+}
+
 int main(void)
 {
     struct waker waker;
@@ -159,6 +192,7 @@ int main(void)
     test_deadlines(&waker, &pending);
     test_no_spin(&waker, &pending, input[1]);
     test_end_of_input(&waker, &pending, input[1]);
+    test_notices(&waker, &pending);
     test_signals(&waker, &pending);
     waker_stop(&waker);
     test_timeout();
