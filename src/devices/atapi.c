@@ -213,6 +213,10 @@ void ide_medium_changed(struct ide_drive *drive)
     drive->cd.tray_open = false;
     drive->cd.changed = cd_has_medium(drive);
     drive->cd.event = cd_has_medium(drive) ? CD_EVENT_NEW_MEDIUM : CD_EVENT_REMOVAL;
+    /* Sectors that wait for the bus master were asked of the other disc. */
+    const struct ide_dma *dma = &drive->channel->dma;
+    if (drive->channel->active == drive && dma->wanted && !dma->buffered)
+        is_hindered(drive, PACKET_NEEDS_MEDIUM);
 }
 
 bool ide_is_locked(struct ide_drive *drive)

@@ -53,6 +53,7 @@ static void test_soon(void)
 {
     struct post_box box = {.wake = wake};
     struct letter letter[2] = {{{run, NULL}, 0, 0}, {{run, NULL}, 0, 1}};
+    struct post another = {.run = ignore};
     unsigned before = wakes;
     next_number[0] = 0;
     CHECK(post_send_soon(&box, &letter[0].post)); /* nobody can be given notice: woken */
@@ -60,7 +61,7 @@ static void test_soon(void)
     CHECK(post_box_run(&box));
     box.notice = notice;
     CHECK(post_send_soon(&box, &letter[1].post));
-    CHECK(!post_send_soon(&box, &(struct post){.run = ignore}));
+    CHECK(!post_send_soon(&box, &another));
     CHECK_EQ(notices, 1);
     CHECK_EQ(wakes, before + 1);
     post_hurry(&box);
