@@ -1,5 +1,6 @@
 #include "block_disk.h"
 
+#include "base/host_time.h"
 #include "base/log.h"
 
 #include <assert.h>
@@ -87,13 +88,6 @@ static int perform(struct disk_request *request)
     return -EINVAL;
 }
 
-static u64 now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (u64)now.tv_sec * 1000000000u + (u64)now.tv_nsec;
-}
-
 /* --- letters --- */
 
 /* The vCPU thread is not interrupted for a letter at once: a guest that does more than compute comes by for
@@ -103,7 +97,7 @@ static u64 now_ns(void)
 static void send_letter(struct disk_crew *crew, struct post *letter)
 {
     if (post_send_soon(crew->box, letter))
-        __atomic_store_n(&crew->hurry_at, now_ns() + HURRY_AFTER_NS, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&crew->hurry_at, host_now_ns() + HURRY_AFTER_NS, __ATOMIC_SEQ_CST);
 }
 
 static void hurry(struct disk_crew *crew)
@@ -114,7 +108,7 @@ static void hurry(struct disk_crew *crew)
 static void hurry_if_due(struct disk_crew *crew)
 {
     u64 at = __atomic_load_n(&crew->hurry_at, __ATOMIC_RELAXED);
-    if (at && now_ns() >= at) hurry(crew);
+    if (at && host_now_ns() >= at) hurry(crew);
 }
 
 /* --- looking out --- */
@@ -126,14 +120,14 @@ static_assert(POLL_NS > HURRY_AFTER_NS, "who looks out sees to the letters");
 
 static void poll_for_work(struct disk_crew *crew)
 {
-    u64 until = now_ns() + POLL_NS;
+    u64 until = host_now_ns() + POLL_NS;
     do {
         for (unsigned n = 0; n < 50; n++) {
             if (__atomic_load_n(&crew->queue.first, __ATOMIC_RELAXED)) return;
             __builtin_ia32_pause();
         }
         hurry_if_due(crew);
-    } while (now_ns() < until);
+    } while (host_now_ns() < until);
 }
 
 /* --- flushes nobody asked for --- */
@@ -141,7 +135,7 @@ static void poll_for_work(struct disk_crew *crew)
 /* Lock held. */
 static void plan_write_back(struct disk_crew *crew)
 {
-    if (crew->write_back_at == UINT64_MAX) crew->write_back_at = now_ns() + crew->write_back_ns;
+    if (crew->write_back_at == UINT64_MAX) crew->write_back_at = host_now_ns() + crew->write_back_ns;
 }
 
 /* Lock held; a request is done. */
@@ -163,7 +157,7 @@ static void at_rest(struct disk_crew *crew)
 static void write_back_if_due(struct disk_crew *crew)
 {
     bool again = false;
-    if (crew->write_back_at == UINT64_MAX || now_ns() < crew->write_back_at) return;
+    if (crew->write_back_at == UINT64_MAX || host_now_ns() < crew->write_back_at) return;
     crew->write_back_at = UINT64_MAX;
     crew->working++;
     pthread_mutex_unlock(&crew->lock);
@@ -241,7 +235,7 @@ static void serve(struct disk_crew *crew, struct disk_request *request)
 {
     struct block_disk *disk = disk_of(request);
     enum disk_operation operation = request->operation;
-    u64 start = now_ns();
+    u64 start = host_now_ns();
     bool *quick = quickness(request), expected_quick = quick && *quick && start < crew->write_back_at;
     crew->working++;
     crew->quick += expected_quick;
@@ -252,7 +246,7 @@ static void serve(struct disk_crew *crew, struct disk_request *request)
     else
         hurry(crew);
     request->error = perform(request);
-    bool was_quick = now_ns() - start < (operation == DISK_READ ? QUICK_READ_NS : QUICK_WRITE_NS);
+    bool was_quick = host_now_ns() - start < (operation == DISK_READ ? QUICK_READ_NS : QUICK_WRITE_NS);
     send_letter(crew, &request->post);
     pthread_mutex_lock(&crew->lock);
     crew->quick -= expected_quick;

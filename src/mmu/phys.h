@@ -13,7 +13,7 @@
  *    does both through the protect() callback).
  * 4. Pages of video memory are PHYS_TRACKED: whoever shows them wants to hear of writes. The shadow has write
  *    entries for such a page only while it is PHYS_DIRTY; the first write makes it so, with some neighbours,
- * and calls tracked_written(). shadow_collect_dirty() takes flags and entries back.
+ *    and calls tracked_written(). shadow_collect_dirty() takes flags and entries back.
  *
  * Only the vCPU thread calls this. Set-up, destruction and the phys_map functions use the C library: they run
  * before the guest does, or from device code, when the guest's FPU state is parked. Everything else may run

@@ -49,7 +49,10 @@ static bool emit_jump(struct build *b)
     const struct operand *to = &b->i->op[0];
     if (to->kind == OPND_IMM) {
         if (!target_of(b, &target)) return false;
-        if (b->passed[b->n]) return true;
+        if (b->passed[b->n]) {
+            b->v->counters->jumps_followed++;
+            return true;
+        }
         emit_edge(b, target);
     } else if (to->kind == OPND_REG) {
         if (to->reg_class != RC_GPR32 || !any_target_is_legal(b)) return false;
@@ -79,6 +82,7 @@ static bool emit_jcond(struct build *b)
     flags_to_host(b);
     u8 cc = condition_of(b->i);
     if (b->passed[b->n]) {
+        b->v->counters->jumps_passed++;
         emit_side_exit(b, target, cc);
         return true;
     }

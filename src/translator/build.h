@@ -131,6 +131,7 @@ _Static_assert(MAX_BLOCK_BYTES < 65536, "edges and sites have 16 bits for an off
 #define MAX_PASSED 6
 /* What a jump in the midst of a block may leave out. */
 #define MAX_GAP_BYTES 256
+_Static_assert(MAX_GAP_BYTES + INSN_MAX_BYTES < 1u << SITE_HOST_BITS, "a site tells of it");
 
 struct build {
     struct vcpu *v;

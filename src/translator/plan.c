@@ -207,7 +207,7 @@ static bool follows(const struct build *b, const struct insn *i, u32 next_eip, u
 bool plan_block(struct build *b, const u8 *bytes, unsigned here, const u8 *next_bytes, unsigned next,
                 bool *crosses)
 {
-    unsigned at = 0, end = 0, passed = 0, followed = 0;
+    unsigned at = 0, end = 0, passed = 0;
     u32 eip = b->key.eip, limit = b->key.cs_limit, to;
     bool code32 = b->mode & MODE_CODE32;
     *crosses = false;
@@ -237,7 +237,6 @@ bool plan_block(struct build *b, const u8 *bytes, unsigned here, const u8 *next_
         if (!plan_ends(b, i)) continue;
         if (follows(b, i, eip + at, &to)) {
             at = to - eip;
-            followed++;
         } else if (passes(b, i, eip + at, passed)) {
             passed++;
         } else {
@@ -247,8 +246,6 @@ bool plan_block(struct build *b, const u8 *bytes, unsigned here, const u8 *next_
     }
     if (!b->count) return false;
     b->passed[b->count - 1] = false;
-    b->v->counters->jumps_passed += passed;
-    b->v->counters->jumps_followed += followed;
     b->guest_bytes = (u16)end;
     unsigned first = b->key.gpa & PAGE_MASK;
     b->page = bytes - first;

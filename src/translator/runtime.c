@@ -21,8 +21,6 @@ static void flags_into_parked(struct vcpu *v)
     v->parked_flags = flags_pack(v->eflags);
 }
 
-extern const u8 thunk_return_miss[];
-
 static u64 leave(struct engine *t, enum exit_reason reason)
 {
     t->reason = reason;
@@ -141,7 +139,7 @@ void cut_off(struct vcpu *v, u64 pc, u64 *return_top)
     struct engine *t = v->engine;
     struct block *block = cache_block_at(&t->cache, (u32)(pc - (u64)(uintptr_t)t->cache.arena.exec));
     if (block) cache_unlink(&t->cache, block);
-    *return_top = (u64)(uintptr_t)thunk_return_miss;
+    *return_top = (u64)(uintptr_t)translator_thunks[THUNK_RETURN_MISS];
 }
 
 /* On in a block, at `pc`. What C code made pending on its way cannot wait for a kick: nobody sends one. */
@@ -453,7 +451,8 @@ u64 translator_cross(struct vcpu *v)
 }
 
 extern const u8 thunk_slow[], thunk_callout[], thunk_link[], thunk_indirect[], thunk_dispatch[],
-    thunk_budget[], thunk_cross[], thunk_string[], thunk_fast[], thunk_link_parked[], thunk_fill_site[];
+    thunk_budget[], thunk_cross[], thunk_string[], thunk_fast[], thunk_link_parked[], thunk_return_miss[],
+    thunk_fill_site[];
 
 const u8 *const translator_thunks[THUNK_COUNT] = {
     [THUNK_SLOW] = thunk_slow,
