@@ -3,7 +3,7 @@
 
     report.py [--cpu-time] SUITE DIRECTORY
 
-Reads DIRECTORY/raw (what tests/boot/observe noted of every machine, part and round) and the suite, and writes
+Reads DIRECTORY/raw (what tests/boot/stopwatch noted of every machine, part and round) and the suite, and writes
 DIRECTORY/suite.csv (every run), suite.json (medians and targets), suite.txt (for people) and suite.svg. All results
 are times, so less is better.
 """

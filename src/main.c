@@ -7,16 +7,16 @@
  * run_machine().
  */
 #include "base/log.h"
+#include "observe/instruments.h"
+#include "observe/screen.h"
+#include "observe/trace.h"
+#include "tools/disk_command.h"
 #include "translator/translator.h"
 #include "ui/terminal.h"
-#include "vm/disk_command.h"
 #include "vm/dispatcher.h"
 #include "vm/frontends.h"
-#include "vm/instruments.h"
 #include "vm/key_script.h"
 #include "vm/lockstep.h"
-#include "vm/screen.h"
-#include "vm/trace.h"
 #include "vm/vm.h"
 #include "vm/waker.h"
 

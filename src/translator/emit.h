@@ -7,7 +7,7 @@
 #define RINGER_TRANSLATOR_EMIT_H
 
 #include "base/types.h"
-#include "translator/frame.h"
+#include "frame.h"
 
 #include <assert.h>
 

@@ -18,7 +18,7 @@
 #define RINGER_UI_CONSOLE_H
 
 #include "base/post.h"
-#include "devices/display.h"
+#include "devices/video/display.h"
 #include "keys.h"
 
 #include <pthread.h>

@@ -9,7 +9,7 @@
 #ifndef RINGER_UI_SCALER_H
 #define RINGER_UI_SCALER_H
 
-#include "devices/display.h"
+#include "devices/video/display.h"
 
 /* One direction. */
 struct scaler_axis {

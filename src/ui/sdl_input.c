@@ -7,7 +7,7 @@
  */
 #include "sdl_private.h"
 
-#include "devices/ps2_mouse.h"
+#include "devices/input/ps2_mouse.h"
 
 /* --- keys --- */
 

@@ -8,8 +8,8 @@
  */
 #include "vnc_private.h"
 
-#include "devices/ps2_keyboard.h"
-#include "devices/ps2_mouse.h"
+#include "devices/input/ps2_keyboard.h"
+#include "devices/input/ps2_mouse.h"
 
 #include <arpa/inet.h>
 #include <assert.h>

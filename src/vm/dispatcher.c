@@ -3,7 +3,7 @@
 #include "cpu/interp.h"
 #include "cpu/mode.h"
 #include "cpu/system.h"
-#include "trace.h"
+#include "observe/trace.h"
 
 #include <unistd.h>
 

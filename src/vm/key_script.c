@@ -3,8 +3,8 @@
  */
 #include "key_script_private.h"
 
-#include "media.h"
-#include "screen.h"
+#include "board/media.h"
+#include "observe/screen.h"
 
 #include <stdio.h>
 #include <string.h>

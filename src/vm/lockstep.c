@@ -4,7 +4,7 @@
 #include "cpu/memory.h"
 #include "cpu/mode.h"
 #include "dispatcher.h"
-#include "trace.h"
+#include "observe/trace.h"
 #include "ui/terminal.h"
 
 #include <inttypes.h>

@@ -1,9 +1,9 @@
 #include "vm.h"
 
+#include "boot/post.h"
 #include "cpu/cpuid.h"
 #include "cpu/interp.h"
-#include "post.h"
-#include "screen.h"
+#include "observe/screen.h"
 #include "translator/translator.h"
 #include "waker.h"
 

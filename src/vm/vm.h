@@ -16,13 +16,13 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "base/post.h"
-#include "chipset.h"
+#include "board/chipset.h"
+#include "board/drives.h"
+#include "board/ports.h"
 #include "cpu/vcpu.h"
-#include "drives.h"
 #include "mmu/phys.h"
 #include "mmu/shadow.h"
-#include "options.h"
-#include "ports.h"
+#include "options/options.h"
 #include "vmtime.h"
 
 /* For functions that run while the guest's FPU state may be live in the host's registers. */

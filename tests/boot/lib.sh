@@ -3,7 +3,7 @@
 # What the boot tests share. Sourced by bash scripts that have set -eu. CTest gives in the environment:
 #
 #   RINGER      the program under test, or "qemu" to try the tests themselves
-#   OBSERVE     observe.c's program
+#   STOPWATCH     stopwatch.c's program
 #   BOOT_FILES  directory for initial file systems and QEMU TCG's reference outputs, kept from run to run
 #
 # A test prints what it saw and ends with 0, or says what is wrong in one line that begins with "FAILED".
@@ -11,7 +11,7 @@
 # shellcheck source=guests/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../guests/lib.sh"
 
-: "${RINGER:?}" "${OBSERVE:?}" "${BOOT_FILES:?}"
+: "${RINGER:?}" "${STOPWATCH:?}" "${BOOT_FILES:?}"
 temporary=$(mktemp -d)
 trap 'rm -rf "$temporary"' EXIT
 
@@ -30,13 +30,13 @@ join() {
 kernel_file() { echo "$guest_cache/debian-i386/$1/vmlinuz"; }
 
 # run_guest VMM NAME SECONDS KERNEL MEGABYTES APPEND OPTION...: boots; leaves $temporary/NAME.out (all output),
-# NAME.err and NAME.report (observe's), and the exit status in `status`.
+# NAME.err and NAME.report (stopwatch's), and the exit status in `status`.
 run_guest() {
     local vmm=$1 name=$2 seconds=$3 kernel=$4 megabytes=$5 append=$6
     shift 6
     vmm_command "$vmm" "$(kernel_file "$kernel")" "$BOOT_FILES/initramfs-$kernel" "$megabytes" "console=ttyS0 panic=-1 $append" "$@"
     status=0
-    "$OBSERVE" --timeout "$seconds" --marker "ringer-guest: ready" --report "$temporary/$name.report" \
+    "$STOPWATCH" --timeout "$seconds" --marker "ringer-guest: ready" --report "$temporary/$name.report" \
         -- "${command[@]}" </dev/null >"$temporary/$name.out" 2>"$temporary/$name.err" || status=$?
 }
 

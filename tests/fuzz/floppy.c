@@ -11,7 +11,7 @@
  *   7     a command of nine bytes, with channel 2 set up for it
  */
 #include "../unit/memory_disk.h"
-#include "devices/i82077.h"
+#include "devices/storage/i82077.h"
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t bytes);
 

@@ -3,7 +3,7 @@
  * a value; memory is 64 KB that follows itself, so that descriptors and what they transfer overlap in all
  * ways.
  */
-#include "devices/fw_cfg.h"
+#include "devices/chipset/fw_cfg.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -21,7 +21,7 @@
 #define RINGER_TESTS_FUZZ_IDE_STREAM_H
 
 #include "../unit/memory_disk.h"
-#include "devices/ide.h"
+#include "devices/storage/ide.h"
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t bytes);
 

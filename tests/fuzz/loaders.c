@@ -1,8 +1,8 @@
 /*
  * Hostile kernels, initial file systems and firmware images. Input: two bytes that choose, then the file.
  */
+#include "boot/loader.h"
 #include "cpu/cpuid.h"
-#include "vm/loader.h"
 
 #include <stdio.h>
 #include <stdlib.h>

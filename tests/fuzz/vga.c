@@ -9,7 +9,7 @@
  *   C0-DF  read A0000h, ports and page: offset      E0-EF  write video memory: offset (2 bytes), value
  *   F0-FF  draw (a few times an input), or reset
  */
-#include "devices/vga.h"
+#include "devices/video/vga.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -5,9 +5,9 @@
  * their turns.
  */
 #include "../unit/virtio_rig.h"
-#include "devices/virtio_blk.h"
-#include "devices/virtio_console.h"
-#include "devices/virtio_rng.h"
+#include "devices/virtio/virtio_blk.h"
+#include "devices/virtio/virtio_console.h"
+#include "devices/virtio/virtio_rng.h"
 
 #include <stdlib.h>
 

@@ -6,7 +6,7 @@
 #define RINGER_TESTS_IDE_RIG_H
 
 #include "check.h"
-#include "devices/ide.h"
+#include "devices/storage/ide.h"
 #include "memory_disk.h"
 
 enum { DATA, FEATURE, COUNT, LBA_LOW, LBA_MID, LBA_HIGH, DEVICE, COMMAND, STATUS = COMMAND, ERROR = FEATURE };

@@ -4,7 +4,7 @@
 #ifndef RINGER_TESTS_LAPIC_RIG_H
 #define RINGER_TESTS_LAPIC_RIG_H
 
-#include "devices/lapic.h"
+#include "devices/chipset/lapic.h"
 
 #include "check.h"
 

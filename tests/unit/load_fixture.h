@@ -5,8 +5,8 @@
 #define RINGER_TESTS_LOAD_FIXTURE_H
 
 #include "base/log.h"
+#include "boot/loader.h"
 #include "check.h"
-#include "vm/loader.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
  * The AC'97 controller as a driver sees it: lists of buffers, positions, interrupts, rates; and lists that
  * lead nowhere.
  */
-#include "devices/ac97.h"
+#include "devices/sound/ac97.h"
 
 #include "check.h"
 

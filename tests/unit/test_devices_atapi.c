@@ -2,7 +2,7 @@
  * ATAPI CD drive: the phases of the PACKET command by PIO and DMA, byte count limits, sense data, changes of
  * the medium, and the replies of the commands that inform.
  */
-#include "devices/cd_sector.h"
+#include "devices/storage/cd_sector.h"
 #include "ide_rig.h"
 
 enum { REASON_PACKET = 1, REASON_TO_GUEST = 2, REASON_END = 3 };

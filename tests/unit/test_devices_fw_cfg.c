@@ -1,7 +1,7 @@
 /*
  * The firmware configuration device: ports, directory, transfers, and guests that mean it ill.
  */
-#include "devices/fw_cfg.h"
+#include "devices/chipset/fw_cfg.h"
 
 #include "check.h"
 

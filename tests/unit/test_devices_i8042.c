@@ -2,8 +2,8 @@
  * The keyboard controller with its keyboard and mouse: commands, translation, scan code sets, the
  * IntelliMouse knock, and the one-byte buffer that programs read twice.
  */
-#include "devices/i8042.h"
-#include "devices/reset_control.h"
+#include "devices/chipset/reset_control.h"
+#include "devices/input/i8042.h"
 
 #include "check.h"
 

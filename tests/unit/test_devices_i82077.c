@@ -2,7 +2,7 @@
  * The floppy controller: each command's bytes, transfers by DMA and through the FIFO, ends of tracks and
  * counts, what goes wrong, the change line, resets, and diskettes of all sizes.
  */
-#include "devices/i82077.h"
+#include "devices/storage/i82077.h"
 
 #include "check.h"
 #include "memory_disk.h"

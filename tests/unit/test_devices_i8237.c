@@ -2,7 +2,7 @@
  * DMA transfers of the 8237 pair: directions, ends, autoinitialization, wrap-around, words on the second
  * controller, the cascade, requests that wait for their channel, and devices that are not there.
  */
-#include "devices/i8237.h"
+#include "devices/chipset/i8237.h"
 
 #include "check.h"
 #include "memory_disk.h"

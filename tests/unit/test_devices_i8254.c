@@ -2,7 +2,7 @@
  * The interval timer: the count of every mode at exact times, OUT0's edges without drift, and what happens
  * when the host is late.
  */
-#include "devices/i8254.h"
+#include "devices/chipset/i8254.h"
 
 #include "check.h"
 

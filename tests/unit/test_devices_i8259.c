@@ -2,7 +2,7 @@
  * The interrupt controller: what a PC kernel relies on (priority, EOI, cascade, level by ELCR) and what only
  * datasheets speak of (spurious vectors, polling, rotation, special modes).
  */
-#include "devices/i8259.h"
+#include "devices/chipset/i8259.h"
 
 #include "check.h"
 

@@ -1,7 +1,7 @@
 /*
  * The I/O APIC: edges and levels, remote IRR, polarity, masks, what nobody takes, and the message of an MSI.
  */
-#include "devices/ioapic.h"
+#include "devices/chipset/ioapic.h"
 
 #include "check.h"
 

@@ -2,7 +2,7 @@
  * The Plug and Play ISA card: found by the procedure of the specification, at the first read port, and silent
  * in every other state. The read port comes from the guest: it must be given back.
  */
-#include "devices/isa_pnp.h"
+#include "devices/chipset/isa_pnp.h"
 
 #include "check.h"
 

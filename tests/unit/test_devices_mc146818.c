@@ -1,7 +1,7 @@
 /*
  * The real-time clock: the date, the formats, update cycles and UIP to the nanosecond, the three interrupts.
  */
-#include "devices/mc146818.h"
+#include "devices/chipset/mc146818.h"
 
 #include "check.h"
 

@@ -2,10 +2,10 @@
  * The PCI host: Linux' probe of configuration mechanism 1, byte and word accesses, base address sizing, the
  * PAM registers and the routing of interrupts.
  */
-#include "devices/i440fx.h"
-#include "devices/pci_bus.h"
-#include "devices/pci_msix.h"
-#include "devices/piix3.h"
+#include "devices/chipset/i440fx.h"
+#include "devices/chipset/piix3.h"
+#include "devices/pci/pci_bus.h"
+#include "devices/pci/pci_msix.h"
 
 #include "check.h"
 

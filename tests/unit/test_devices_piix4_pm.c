@@ -2,7 +2,7 @@
  * PIIX4 power management: where its ports are, the PM timer and its overflow to the nanosecond, the SCI as a
  * level, the power button, soft off, the SMI commands.
  */
-#include "devices/piix4_pm.h"
+#include "devices/chipset/piix4_pm.h"
 
 #include "check.h"
 

@@ -1,8 +1,8 @@
 /*
  * The chips that are hardly more than latches: DMA controllers, their page registers, and the debug ports.
  */
-#include "devices/debug_ports.h"
-#include "devices/i8237.h"
+#include "devices/chipset/debug_ports.h"
+#include "devices/chipset/i8237.h"
 
 #include "check.h"
 

@@ -2,7 +2,7 @@
  * The UART: the probes of Linux' 8250 driver as sequences, FIFOs and trigger levels, the character timeout,
  * interrupts in order of priority, loopback, and that input waits instead of being lost.
  */
-#include "devices/uart16550.h"
+#include "devices/serial/uart16550.h"
 
 #include "check.h"
 

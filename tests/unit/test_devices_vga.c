@@ -2,7 +2,7 @@
  * The VGA: text memory as vgacon uses it, planar writes in all four modes against values worked out by hand,
  * register access rules, retrace over time, and the text dump.
  */
-#include "devices/vga.h"
+#include "devices/video/vga.h"
 
 #include "check.h"
 

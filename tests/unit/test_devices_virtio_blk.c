@@ -3,7 +3,7 @@
  * in flight, errors, write-through, resets in the midst of it (hazards: a request that is given back after a
  * reset, a write that is reported before it is stable, lost interrupts).
  */
-#include "devices/virtio_blk.h"
+#include "devices/virtio/virtio_blk.h"
 
 #include "check.h"
 #include "virtio_rig.h"

@@ -2,7 +2,7 @@
  * The virtio console: bytes both ways, input that comes before its buffers, and output that is more than may
  * be sent at a time (hazards: lost input, a guest that keeps the machine busy with one endless buffer).
  */
-#include "devices/virtio_console.h"
+#include "devices/virtio/virtio_console.h"
 
 #include "check.h"
 #include "virtio_rig.h"

@@ -2,7 +2,7 @@
  * Drivers that break every rule of rings (hazards: a loop that never ends, memory outside of RAM, a device
  * that serves a queue that is not there): DEVICE_NEEDS_RESET, nothing touched, and a reset makes it whole.
  */
-#include "devices/virtio_rng.h"
+#include "devices/virtio/virtio_rng.h"
 
 #include "check.h"
 

@@ -1,8 +1,8 @@
 /*
  * VMware's backdoor: the register protocol as Linux's driver uses it, and drivers that get it wrong.
  */
-#include "devices/ps2_mouse.h"
-#include "devices/vmware_port.h"
+#include "devices/input/ps2_mouse.h"
+#include "devices/input/vmware_port.h"
 
 #include "check.h"
 

@@ -7,7 +7,7 @@
 #include "ui/vnc.h"
 
 #include "check.h"
-#include "devices/display.h"
+#include "devices/video/display.h"
 
 #include <netinet/in.h>
 #include <poll.h>

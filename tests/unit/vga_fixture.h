@@ -4,7 +4,7 @@
 #ifndef VGA_FIXTURE_H
 #define VGA_FIXTURE_H
 
-#include "devices/vga.h"
+#include "devices/video/vga.h"
 
 #include "check.h"
 

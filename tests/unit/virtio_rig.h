@@ -5,7 +5,7 @@
 #ifndef RINGER_TESTS_VIRTIO_RIG_H
 #define RINGER_TESTS_VIRTIO_RIG_H
 
-#include "devices/virtio.h"
+#include "devices/virtio/virtio.h"
 
 #include <string.h>
 

@@ -1,0 +1,54 @@
+/*
+ * The port bus: which window answers each of the 65536 I/O ports.
+ *
+ * A window is registered with the widest access its device understands; wider ones are split into halves, low
+ * half first, as an ISA bridge does it (PIIX3 datasheet 4.3, "bus cycle steering"). An access that leaves its
+ * window is split too. What nobody claims reads as ones and swallows writes.
+ */
+#ifndef RINGER_BOARD_PORTS_H
+#define RINGER_BOARD_PORTS_H
+
+#include "base/counters.h"
+#include "base/device.h"
+
+#define PORT_COUNT       65536
+#define PORT_MAX_WINDOWS 128
+
+struct port_window {
+    u16 base;
+    u16 count;
+    u8 widest; /* 1, 2 or 4 bytes */
+    bool mapped;
+    const struct io_ops *ops;
+    const struct io_string_ops *string_ops; /* NULL: element by element */
+    void *device;
+};
+
+struct port_bus {
+    u8 index[PORT_COUNT]; /* window number + 1, or 0 */
+    struct port_window window[PORT_MAX_WINDOWS];
+    unsigned window_count;
+};
+
+void ports_init(struct port_bus *bus);
+
+/* Claim ports base to base+count-1. A later claim wins over an earlier one where they overlap. */
+void ports_claim(struct port_bus *bus, u16 base, u16 count, u8 widest, const struct io_ops *ops,
+                 void *device);
+
+/* A window whose place the guest decides: nowhere until ports_move() puts it somewhere. */
+struct port_window *ports_add(struct port_bus *bus, u16 count, u8 widest, const struct io_ops *ops,
+                              void *device);
+/* Put it at base, or (mapped: false) nowhere. What it covered before shows again. */
+void ports_move(struct port_bus *bus, struct port_window *window, u16 base, bool mapped);
+
+/* String I/O for this window. */
+void ports_set_string(struct port_window *window, const struct io_string_ops *ops);
+
+u32 ports_read(struct port_bus *bus, u16 port, unsigned size);
+void ports_write(struct port_bus *bus, u16 port, unsigned size, u32 value);
+/* Up to `count` elements at once; returns how many were transferred, 0 when the port does not stream. */
+u32 ports_read_string(struct port_bus *bus, u16 port, unsigned size, u8 *to, u32 count);
+u32 ports_write_string(struct port_bus *bus, u16 port, unsigned size, const u8 *from, u32 count);
+
+#endif

@@ -1,0 +1,20 @@
+/*
+ * A serial port: a UART and the cable from it to the host.
+ */
+#ifndef RINGER_BOARD_SERIAL_PORT_H
+#define RINGER_BOARD_SERIAL_PORT_H
+
+#include "char_link.h"
+#include "devices/serial/uart16550.h"
+
+struct serial_port {
+    struct char_link link;
+    struct uart16550 uart;
+};
+
+/* `specification` as for chardev_open(). Returns false with one sentence in error. The link is destroyed as
+ * such. */
+bool serial_port_init(struct serial_port *port, struct vm *vm, struct irq_line irq, const char *specification,
+                      char *error, size_t error_bytes);
+
+#endif

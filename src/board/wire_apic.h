@@ -1,0 +1,68 @@
+/*
+ * How interrupts reach the processor: the board's wires between devices, the 8259 pair, the I/O APIC, the
+ * local APIC and the CPU.
+ *
+ *   ISA IRQ n  ---+--> 8259 pair --INTR--+--> LINT0 of the local APIC --> CPU
+ *                 +--> I/O APIC pin n    +--> I/O APIC pin 0
+ *                      (IRQ 0: pin 2)
+ *   PIRQ A-D   ---+--> PIIX3, which steers them to ISA IRQs
+ *                 +--> I/O APIC pins 16-19, active low
+ *   messages of PCI devices -------------> local APIC
+ *
+ * So both ways work at once, and the guest masks the one it does not use. Without APICs (--no-apic) the 8259
+ * pair's INTR is the CPU's.
+ */
+#ifndef RINGER_BOARD_WIRE_APIC_H
+#define RINGER_BOARD_WIRE_APIC_H
+
+#include "devices/chipset/i8259.h"
+#include "devices/chipset/ioapic.h"
+#include "devices/chipset/lapic.h"
+#include "devices/pci/pci_bus.h"
+
+struct vm;
+
+#define IOAPIC_BASE 0xfec00000u
+#define LAPIC_BASE  0xfee00000u /* until the guest moves it */
+
+/* Inputs of the I/O APIC (global system interrupts of ACPI): ISA IRQs are their own but for IRQ 0. */
+#define IOAPIC_PIN_IRQ0  2
+#define IOAPIC_PIN_PIRQA 16
+
+struct apic_wires {
+    struct vm *vm;
+    bool fitted; /* there are APICs */
+    struct lapic lapic;
+    struct ioapic ioapic;
+    struct irq_line pirq[4]; /* of the PIIX3 */
+    u32 lapic_shown;         /* where its page is; 0: nowhere */
+};
+
+/* The 8259 pair's output. Before anything else is wired. */
+struct irq_line apic_wires_intr(struct vm *vm);
+/* The wire of an ISA IRQ, other than 2. */
+struct irq_line apic_wires_isa(struct vm *vm, unsigned irq);
+
+/* After the PIIX3 was put on the bus, whose PIRQ lines and messages it takes. Returns 0 or -errno. */
+int apic_wires_init(struct apic_wires *wires, struct vm *vm, struct pci_bus *bus);
+void apic_wires_reset(struct apic_wires *wires);
+/* What firmware leaves behind: the 8259 pair goes through LINT0 ("virtual wire mode", MP Specification 1.4
+ * 3.6.2.2), LINT1 is NMI. */
+void apic_wires_post(struct apic_wires *wires);
+
+/* A bus master wrote a dword: a message, if it is where local APICs listen. One that nobody takes is lost. */
+void apic_wires_message(struct apic_wires *wires, u64 address, u32 data);
+
+/* INTA, or what corresponds to it: the vector, or -1 when no interrupt is wanted (any more). */
+int apic_wires_acknowledge(struct apic_wires *wires);
+/* May a halted processor with interrupts disabled be woken by an NMI? */
+bool apic_wires_may_wake(const struct apic_wires *wires);
+
+/* --- what the CPU says; there are APICs --- */
+
+/* RESET or INIT of the processor alone. */
+void apic_wires_cpu_reset(struct apic_wires *wires);
+/* IA32_APIC_BASE. */
+void apic_wires_base(struct apic_wires *wires, u64 base);
+
+#endif

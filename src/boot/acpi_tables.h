@@ -1,0 +1,40 @@
+/*
+ * The ACPI tables (ACPI Specification 2.0c, chapter 5): the same for a kernel that is started without
+ * firmware, and, through its table loader, for firmware.
+ *
+ *   RSDP -> RSDT -> FADT -> DSDT (what every machine has), FACS
+ *                -> SSDTs: of facts, for each serial port, for the floppy controller
+ *                -> MADT where there are APICs
+ *
+ * What they say of interrupts is how wire_apic.h draws them.
+ */
+#ifndef RINGER_BOOT_ACPI_TABLES_H
+#define RINGER_BOOT_ACPI_TABLES_H
+
+#include "table_image.h"
+
+#define ACPI_SMBUS_BASE 0x700 /* of its SMBus host */
+#define ACPI_PM_BASE    0x600 /* of the PIIX4's power management ports: SeaBIOS puts them there too */
+
+#define ACPI_SERIAL_PORTS 4
+
+/* What there is. */
+struct acpi_machine {
+    bool serial[ACPI_SERIAL_PORTS];
+    bool floppy;    /* controller */
+    bool apic;      /* local APIC of ID 0 and I/O APIC */
+    u32 pci_memory; /* where PCI's windows below 4 GB begin */
+};
+
+#define ACPI_SCI_IRQ 9
+
+struct acpi_tables {
+    struct table_image rsdp, tables;
+};
+
+/* Both images empty before. The tables want to lie at a multiple of 64, the RSDP of 16 below 1 MB. */
+#define ACPI_TABLES_ALIGN 64
+#define ACPI_RSDP_ALIGN   16
+void acpi_tables_build(struct acpi_tables *acpi, const struct acpi_machine *machine);
+
+#endif

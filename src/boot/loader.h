@@ -1,0 +1,39 @@
+/*
+ * Loaders: put what the user wants to start into guest memory and the vCPU into the state that its boot
+ * protocol promises. What a file is, is told by its contents:
+ *
+ *   load_linux.c      bzImage, 32-bit boot protocol
+ *   load_multiboot.c  Multiboot 1, ELF (load_elf.c) or with addresses in its header
+ *   load_pvh.c        ELF with a PVH entry note
+ *   load_firmware.c   raw firmware image, started at the reset vector
+ *
+ * Nothing in a file is trusted: every offset, length and address is checked before it is used.
+ */
+#ifndef RINGER_BOOT_LOADER_H
+#define RINGER_BOOT_LOADER_H
+
+#include "cpu/vcpu.h"
+
+/* A linear frame buffer that the screen shows when the kernel starts. */
+struct boot_screen {
+    u32 base;
+    u16 width, height, bits; /* width 0: there is none, but text */
+    u32 memory_bytes;
+};
+
+struct boot_files {
+    const char *kernel;   /* path, or NULL */
+    const char *initrd;   /* path; Multiboot: "file arguments,file arguments"; or NULL */
+    const char *append;   /* command line, or NULL */
+    const char *firmware; /* path, or NULL: exclusive with kernel */
+    bool guest_unpacks;   /* a bzImage unpacks itself */
+    struct boot_screen screen;
+};
+
+/* The vCPU has just been reset, and nothing runs. Returns 0, or the status the program should exit with (enum
+ * exit_status) and one sentence without a full stop in `error`. May be called again after a reset: the files
+ * are read anew. A firmware image stays mapped as long as v->phys uses it, that is to the end of the process.
+ */
+int loader_load(struct vcpu *v, const struct boot_files *files, char *error, size_t error_bytes);
+
+#endif

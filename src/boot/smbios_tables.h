@@ -1,0 +1,25 @@
+/*
+ * What the machine is called and made of, as programs like dmidecode tell it: SMBIOS structures (SMBIOS
+ * Reference Specification 2.8, chapter 7) and their entry point (5.2.1).
+ */
+#ifndef RINGER_BOOT_SMBIOS_TABLES_H
+#define RINGER_BOOT_SMBIOS_TABLES_H
+
+#include "table_image.h"
+
+struct smbios_machine {
+    u64 memory_bytes, low_memory_bytes; /* all, and below 4 GB */
+    const char *cpu;                    /* its name */
+    u32 cpu_signature, cpu_features;    /* CPUID leaf 1, EAX and EDX */
+    bool with_bios;                     /* type 0 too: firmware adds its own */
+};
+
+struct smbios_tables {
+    struct table_image anchor, tables;
+};
+
+/* Both images empty before. */
+#define SMBIOS_ALIGN 16
+void smbios_tables_build(struct smbios_tables *smbios, const struct smbios_machine *machine);
+
+#endif

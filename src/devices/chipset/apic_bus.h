@@ -1,0 +1,51 @@
+/*
+ * Messages between APICs (SDM 3A 10.6, 10.8, 10.11): what an I/O APIC, a local APIC's ICR or a device that
+ * signals by MSI sends to the local APICs.
+ */
+#ifndef RINGER_DEVICES_CHIPSET_APIC_BUS_H
+#define RINGER_DEVICES_CHIPSET_APIC_BUS_H
+
+#include "base/types.h"
+
+enum apic_delivery {
+    APIC_FIXED,
+    APIC_LOWEST_PRIORITY,
+    APIC_SMI,
+    APIC_NMI = 4,
+    APIC_INIT,
+    APIC_STARTUP,
+    APIC_EXTINT,
+};
+
+struct apic_message {
+    u8 vector;
+    u8 delivery;    /* enum apic_delivery */
+    u8 destination; /* FFh: everybody */
+    bool logical;
+    bool level; /* level-triggered: its EOI is told to the I/O APICs */
+};
+
+/* Fields that ICR, LVT, redirection entry and MSI data have in the same place. */
+enum {
+    APIC_VECTOR = 0xff,
+    APIC_DELIVERY = 7 << 8,
+    APIC_DELIVERY_SHIFT = 8,
+    APIC_LOGICAL = 1 << 11,
+    APIC_SEND_PENDING = 1 << 12,
+    APIC_ACTIVE_LOW = 1 << 13,
+    APIC_REMOTE_IRR = 1 << 14,
+    APIC_LEVEL = 1 << 15,
+    APIC_MASKED = 1 << 16,
+};
+
+/* Figures 10-14 and 10-15 of 10.11. Address: 19-12 destination, 2 logical. */
+static inline struct apic_message apic_message_of_msi(u64 address, u32 data)
+{
+    return (struct apic_message){.vector = data & APIC_VECTOR,
+                                 .delivery = (data & APIC_DELIVERY) >> APIC_DELIVERY_SHIFT,
+                                 .destination = (u8)(address >> 12),
+                                 .logical = address & 4,
+                                 .level = data & APIC_LEVEL};
+}
+
+#endif

@@ -1,0 +1,75 @@
+/*
+ * The firmware configuration device (QEMU, docs/specs/fw_cfg.rst): named and numbered items that the machine
+ * has for its firmware, which asks for them through ports or has them copied to memory.
+ *
+ *   fw_cfg_ops      510h-511h   write of a word at 510h: select an item (little-endian), back to its start
+ *                               read of a byte at 511h: the item's next byte, 0 behind its end
+ *   fw_cfg_dma_ops  514h-51Bh   big-endian; reads "QEMU CFG". Writing the low dword (518h) starts a transfer
+ *                               whose descriptor is there in memory (high dword: 514h, 0 after each transfer)
+ *
+ * A descriptor is big-endian too:
+ *
+ *   +0   31-16 item | 4 write | 3 select | 2 skip | 1 read | 0 error      becomes 0, or 1 for an error
+ *   +4   bytes
+ *   +8   address (64 bits)
+ *
+ * Items 20h and up are files: item 19h is their directory. A read may go beyond the item's end (zeros
+ * follow), a write may not. A transfer longer than FW_CFG_TRANSFER_MAX is an error: a guest shall not occupy
+ * its CPU's thread with one port write.
+ *
+ * Invariants: `selected` is an item of the table or NULL; offset <= its bytes. What a guest wrote to an item
+ * stays over resets.
+ */
+#ifndef RINGER_DEVICES_CHIPSET_FW_CFG_H
+#define RINGER_DEVICES_CHIPSET_FW_CFG_H
+
+#include "base/device.h"
+
+#define FW_CFG_ITEMS        48
+#define FW_CFG_NAME_BYTES   56
+#define FW_CFG_TRANSFER_MAX (16u << 20)
+
+enum fw_cfg_key {
+    FW_CFG_SIGNATURE = 0x00,
+    FW_CFG_ID = 0x01,
+    FW_CFG_CPUS = 0x05,
+    FW_CFG_BOOT_MENU = 0x0e,
+    FW_CFG_MAX_CPUS = 0x0f,
+    FW_CFG_DIRECTORY = 0x19,
+    FW_CFG_FIRST_FILE = 0x20,
+};
+
+struct fw_cfg_item {
+    u16 key;
+    bool writable;
+    u32 bytes;
+    u8 *data; /* the device's own */
+    char name[FW_CFG_NAME_BYTES];
+};
+
+struct fw_cfg {
+    struct dma dma;
+    struct fw_cfg_item item[FW_CFG_ITEMS];
+    unsigned count;
+    unsigned files;
+    struct fw_cfg_item *selected;
+    u32 offset;
+    u32 descriptor_high;
+};
+
+/* With signature, identity and an empty directory in it. Returns false when there is no memory. */
+bool fw_cfg_init(struct fw_cfg *cfg, const struct dma *dma);
+void fw_cfg_destroy(struct fw_cfg *cfg);
+void fw_cfg_reset(struct fw_cfg *cfg);
+
+/* Copy `data` into a new item, or into that of the same key or name. False: no memory, table full, or name
+ * too long. Not while a guest runs that may have selected it. */
+bool fw_cfg_put(struct fw_cfg *cfg, enum fw_cfg_key key, const void *data, u32 bytes);
+bool fw_cfg_put_file(struct fw_cfg *cfg, const char *name, const void *data, u32 bytes, bool writable);
+/* A little-endian number as an item. */
+bool fw_cfg_put_number(struct fw_cfg *cfg, enum fw_cfg_key key, u64 value, unsigned bytes);
+
+extern const struct io_ops fw_cfg_ops;
+extern const struct io_ops fw_cfg_dma_ops;
+
+#endif

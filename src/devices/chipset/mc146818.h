@@ -1,0 +1,41 @@
+/*
+ * The real-time clock and CMOS memory: an MC146818A (Motorola datasheet) on a 32.768 kHz crystal, with 128
+ * bytes.
+ *
+ * Window: mc146818_ops at 70h-71h, byte-wide.
+ *
+ * The bytes the guest sees are the truth, in whatever format (BCD or binary, 12 or 24 hours) it wrote them;
+ * sync() takes them through every update that should have happened since somebody looked last. A timer runs
+ * only while an interrupt is enabled, so a machine whose guest leaves the clock alone sleeps.
+ *
+ * An update ends at the full second. For 244 us + 1984 us before it UIP reads 1 (datasheet, "Update cycle");
+ * here the bytes stay readable meanwhile.
+ */
+#ifndef RINGER_DEVICES_CHIPSET_MC146818_H
+#define RINGER_DEVICES_CHIPSET_MC146818_H
+
+#include "base/device.h"
+
+struct mc146818 {
+    struct clock *clock;
+    struct irq_line irq8;
+    struct timer timer;
+    u8 index;        /* 0-127 */
+    bool nmi_masked; /* bit 7 of port 70h */
+    u8 bytes[128];
+    s64 second_ns; /* a moment at which a second was full: the phase of the divider chain */
+    s64 updates;   /* full seconds after second_ns that have been taken */
+    s64 periods;   /* likewise, periods of the periodic interrupt */
+};
+
+/* start_time: seconds since 1970, UTC, at clock time 0. */
+void mc146818_init(struct mc146818 *rtc, struct clock *clock, struct irq_line irq8, s64 start_time);
+/* The RESET pin: interrupts off. Time and memory stay. */
+void mc146818_reset(struct mc146818 *rtc);
+
+/* For the machine: CMOS bytes 0Eh-7Fh (memory size, boot order). */
+void mc146818_set(struct mc146818 *rtc, unsigned index, u8 value);
+
+extern const struct io_ops mc146818_ops;
+
+#endif

@@ -1,0 +1,24 @@
+/*
+ * The PIIX3's PCI-to-ISA bridge: function 0 of device 1 (Intel 82371SB datasheet, order 290550). It steers
+ * the four PIRQ lines of the PCI bus to inputs of the 8259 pair. Function 1 is piix3_ide.h; there is no USB.
+ *
+ *   60h-63h   7 not routed | 6-4 0 | 3-0 IRQ: 3-7, 9-12, 14, 15        PIRQA-PIRQD
+ */
+#ifndef RINGER_DEVICES_CHIPSET_PIIX3_H
+#define RINGER_DEVICES_CHIPSET_PIIX3_H
+
+#include "devices/pci/pci_bus.h"
+
+struct piix3 {
+    struct pci_device pci;
+    struct irq_line isa[16];
+    u8 pirq_levels; /* bit n: PIRQ n is up */
+    u16 driven;     /* ISA interrupts held up by us */
+};
+
+/* isa: the wires of the 8259 pair; those that cannot be routed to may be empty. Takes the PIRQ lines of the
+ * bus. */
+void piix3_init(struct piix3 *piix3, struct pci_bus *bus, const struct irq_line isa[16]);
+void piix3_reset(struct piix3 *piix3);
+
+#endif

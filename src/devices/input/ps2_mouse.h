@@ -1,0 +1,46 @@
+/*
+ * A PS/2 mouse with a wheel: the standard mouse (IBM PS/2 Hardware Interface Technical Reference, "Mouse")
+ * that becomes an IntelliMouse, with identity 3 and packets of four bytes, when it sees the sample rates 200,
+ * 100, 80 in a row (Microsoft, "Key support, keyboard scan codes, and Windows"; the knock), and an
+ * IntelliMouse Explorer, with identity 4 and two more buttons, when it sees 200, 200, 80. Only the i8042
+ * calls this.
+ *
+ * Movement is summed until the controller fetches a packet, so that a slow guest gets fewer and larger ones,
+ * and never a queue of old ones. Changes of buttons are kept in order.
+ */
+#ifndef RINGER_DEVICES_INPUT_PS2_MOUSE_H
+#define RINGER_DEVICES_INPUT_PS2_MOUSE_H
+
+#include "ps2.h"
+
+enum {
+    PS2_BUTTON_LEFT = 1,
+    PS2_BUTTON_RIGHT = 2,
+    PS2_BUTTON_MIDDLE = 4,
+    PS2_BUTTON_BACK = 8,
+    PS2_BUTTON_FORWARD = 16,
+    PS2_BUTTONS = 31,
+};
+
+struct ps2_mouse {
+    struct ps2_queue replies, events; /* events: whole packets, and what is left of the one being fetched */
+    u8 identity;                      /* 0, 3 or 4 */
+    u8 resolution, rate;
+    u8 knock[2]; /* the sample rates before `rate` */
+    u8 command;  /* waits for its parameter, or 0 */
+    u8 last;
+    bool reporting, remote, wrapping, double_scale;
+    u8 buttons;
+    bool changed;      /* something to report */
+    int dx, dy, wheel; /* not reported yet; right, up and towards the user are positive */
+};
+
+void ps2_mouse_reset(struct ps2_mouse *mouse);
+void ps2_mouse_write(struct ps2_mouse *mouse, u8 byte);
+bool ps2_mouse_has_byte(const struct ps2_mouse *mouse);
+u8 ps2_mouse_take(struct ps2_mouse *mouse);
+/* The user moved it: counts right and *down* (as screens count), wheel clicks towards the user, buttons now
+ * held. */
+void ps2_mouse_event(struct ps2_mouse *mouse, int right, int down, int wheel, u8 buttons);
+
+#endif

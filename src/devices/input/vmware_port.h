@@ -1,0 +1,59 @@
+/*
+ * VMware's backdoor, as far as absolute pointing needs it (register conventions: open-vm-tools,
+ * lib/include/backdoor_def.h and vmmouse_defs.h; Linux, drivers/input/mouse/vmmouse.c).
+ *
+ * Window: vmware_port_ops at 5658h, 4 ports, dword-wide; the device is the struct vmware_port. A program puts
+ * 564D5868h into EAX, a command into CX and 5658h into DX, and executes IN EAX, DX: the answer lies in EAX,
+ * EBX, ECX and EDX. So this device sees registers of the CPU: through two functions, which know no others.
+ *
+ *   CX   10 version: EAX 6, EBX magic, ECX product          39 data: EBX words, 1 to 4, in EAX EBX ECX EDX
+ *        41 command: EBX enable, disable, absolute, relative  40 status: EAX error << 16 | words queued
+ *        86 restrict: which code may ask (taken, and nothing comes of it)
+ *
+ * An event is four words: buttons (and whether it is relative), x, y, wheel. x and y go from 0 to FFFFh over
+ * the whole screen; relative ones are counts right and up. After each the PS/2 mouse has to send a packet, of
+ * whatever, because its interrupt is what makes the driver look here. Movement that was not fetched is moved
+ * on instead of queued; when the queue is full anyhow, events are lost.
+ */
+#ifndef RINGER_DEVICES_INPUT_VMWARE_PORT_H
+#define RINGER_DEVICES_INPUT_VMWARE_PORT_H
+
+#include "base/device.h"
+
+#define VMWARE_PORT       0x5658
+#define VMWARE_PORT_COUNT 4
+
+#define VMWARE_QUEUE_EVENTS 64
+#define VMWARE_EVENT_WORDS  4
+#define VMWARE_QUEUE_WORDS  (VMWARE_QUEUE_EVENTS * VMWARE_EVENT_WORDS)
+
+enum vmware_register { VMWARE_EAX, VMWARE_EBX, VMWARE_ECX, VMWARE_EDX };
+
+struct vmware_port_wiring {
+    u32 (*get)(void *machine, enum vmware_register reg);
+    void (*set)(void *machine, enum vmware_register reg, u32 value);
+    /* The driver asks for absolute pointing, or no longer does. */
+    void (*absolute)(void *machine, bool on);
+    /* An event was queued: the PS/2 mouse must interrupt. */
+    void (*nudge)(void *machine);
+    void *machine;
+};
+
+struct vmware_port {
+    struct vmware_port_wiring wiring;
+    bool enabled, absolute;
+    u32 word[VMWARE_QUEUE_WORDS];
+    unsigned head, count;
+};
+
+void vmware_port_init(struct vmware_port *port, const struct vmware_port_wiring *wiring);
+void vmware_port_reset(struct vmware_port *port);
+
+/* PS2_BUTTON_... now held; wheel clicks towards the user. False: the driver does not want it, use the PS/2
+ * mouse. */
+bool vmware_port_point(struct vmware_port *port, u16 x, u16 y, int wheel, u8 buttons);
+bool vmware_port_move(struct vmware_port *port, int right, int down, int wheel, u8 buttons);
+
+extern const struct io_ops vmware_port_ops;
+
+#endif

@@ -1,0 +1,46 @@
+/*
+ * MSI-X: interrupts as messages, each with an address and a mask of its own (PCI Local Bus Specification 3.0,
+ * 6.8.2). The table lies in a window of the device, which hands accesses to it on.
+ *
+ *   capability    +2 15 enable | 14 mask all | 10-0 vectors - 1
+ *                 +4 table: offset | BAR        +8 pending bits: offset | BAR
+ *   table entry   +0 address | +4 its upper half | +8 data | +12 bit 0 masked
+ *
+ * Invariant: a vector's pending bit is set only while it may not be sent (enabled, but masked); what unmasks
+ * it sends it.
+ */
+#ifndef RINGER_DEVICES_PCI_PCI_MSIX_H
+#define RINGER_DEVICES_PCI_PCI_MSIX_H
+
+#include "pci_bus.h"
+
+#define PCI_MSIX_VECTORS     16
+#define PCI_MSIX_ENTRY_BYTES 16
+#define PCI_MSIX_TABLE_BYTES (PCI_MSIX_VECTORS * PCI_MSIX_ENTRY_BYTES)
+
+struct pci_msix {
+    struct pci_device *pci;
+    u8 capability;
+    unsigned vectors;
+    u32 pending;
+    u8 table[PCI_MSIX_TABLE_BYTES];
+};
+
+/* Give the device the capability: table and pending bits are at these offsets in the window of `bar`. */
+void pci_msix_init(struct pci_msix *msix, struct pci_device *device, unsigned vectors, u8 bar,
+                   u32 table_offset, u32 pending_offset);
+void pci_msix_reset(struct pci_msix *msix);
+
+bool pci_msix_enabled(const struct pci_msix *msix);
+/* Send vector n, or remember it until it may be sent. A vector that is not there, or MSI-X that is not
+ * enabled: nothing. */
+void pci_msix_send(struct pci_msix *msix, unsigned vector);
+/* The capability may have been written. The bus's. */
+void pci_msix_update(struct pci_msix *msix);
+
+/* Accesses by offset within the table, and to the pending bits. */
+u32 pci_msix_table_read(const struct pci_msix *msix, u32 offset, unsigned size);
+void pci_msix_table_write(struct pci_msix *msix, u32 offset, unsigned size, u32 value);
+u32 pci_msix_pending_read(const struct pci_msix *msix, u32 offset, unsigned size);
+
+#endif

@@ -1,0 +1,60 @@
+/*
+ * A 16550A UART as on a PC's serial port (National PC16550D datasheet, DS008652).
+ *
+ * Window: uart16550_ops at 3F8h-3FFh (IRQ 4), 2F8h (3), 3E8h (4), 2E8h (3). Byte-wide.
+ *
+ * The line outward is infinitely fast: a byte written is transmitted at once and the transmitter is always
+ * empty, so that a guest's console does not crawl at 115200 baud. Only the receiver's character timeout is
+ * timed by the divisor. The line inward waits instead of overrunning: uart_receive() refuses what has no
+ * room.
+ *
+ * The interrupt wire is gated by OUT2, as on the PC; in loopback OUT2's pin is inactive ("Loopback": the
+ * modem control outputs are forced to their inactive state), so the interrupt shows in IIR only.
+ */
+#ifndef RINGER_DEVICES_SERIAL_UART16550_H
+#define RINGER_DEVICES_SERIAL_UART16550_H
+
+#include "base/device.h"
+
+#define UART_FIFO_BYTES 16
+
+/* The modem's lines to us, as in bits 7-4 of the modem status register. */
+enum { UART_CTS = 0x10, UART_DSR = 0x20, UART_RI = 0x40, UART_DCD = 0x80 };
+
+struct uart16550 {
+    struct irq_line irq;
+    struct timer timeout;
+    void (*transmit)(void *sink, u8 byte);
+    void (*has_room)(void *sink);
+    void *sink;
+
+    u8 ier, lcr, mcr, scratch;
+    u8 fcr; /* bit 0 and bits 7-6 only */
+    u16 divisor;
+    u8 modem; /* lines from the modem */
+    u8 msr;   /* as last computed: lines and deltas */
+    bool overrun;
+    bool thre_pending; /* the transmitter became empty, or its interrupt was enabled, and nobody was told */
+    bool timed_out;    /* characters wait below the trigger level */
+
+    u8 data[UART_FIFO_BYTES];
+    u8 errors[UART_FIFO_BYTES]; /* LSR bits 4-2 that came with each character */
+    unsigned head, count;
+};
+
+/* transmit: a byte leaves. has_room (may be NULL): the receiver can take characters again, after
+ * uart_receive() had refused one or not. Cable in: CTS, DSR and DCD are on. */
+void uart_init(struct uart16550 *uart, struct clock *clock, struct irq_line irq,
+               void (*transmit)(void *sink, u8 byte), void (*has_room)(void *sink), void *sink);
+void uart_reset(struct uart16550 *uart);
+
+/* A character arrives. False: no room (or the receiver is in loopback); offer it again later. */
+bool uart_receive(struct uart16550 *uart, u8 byte);
+/* The line is held in break for longer than a character. */
+bool uart_receive_break(struct uart16550 *uart);
+/* The modem's lines change: UART_CTS etc. */
+void uart_set_modem(struct uart16550 *uart, u8 lines);
+
+extern const struct io_ops uart16550_ops;
+
+#endif

@@ -1,0 +1,127 @@
+/*
+ * The display seam: between a device that makes a picture (the VGA) and whoever shows it, a *viewer*: a
+ * window, a VNC server, a screenshot. There may be several, each with a thread and a pace of its own.
+ *
+ * The picture is what lies in video memory, read as the device's registers say. The vCPU thread does no more
+ * than copy the registers and list the parts of video memory that were written; the viewer draws the pixels,
+ * in its own thread, while the guest runs on and may be writing there (then there is another frame).
+ *
+ *   viewer's thread                      vCPU thread
+ *                       <-- changed() -- the guest writes: told once, until the next display_ask()
+ *   display_ask()       --- letter --->  registers and list are copied
+ *                       <-- ready() ---
+ *   display_draw(); shows frame.pixel, as far as frame.damage says
+ *   sleeps until changed(), or until what display_draw() returned
+ *
+ * Invariants
+ * 1. Nothing happens while the picture stays the same: no letter, no wake-up, no time-out; a blinking cursor
+ * is drawn by the viewer alone, with display_draw() once more.
+ * 2. changed() and ready() are called on the vCPU thread between two guest instructions; they pass the word
+ * on (an eventfd, an event queue: something that orders memory) and return at once. Whoever wants a limited
+ * frame rate asks later.
+ * 3. From display_ask() to ready() the viewer must not draw. Answers may never come when the machine has
+ * stopped.
+ * 4. Attaching, detaching and display_take() belong to the vCPU thread, or to any other while it does not
+ * run.
+ */
+#ifndef RINGER_DEVICES_VIDEO_DISPLAY_H
+#define RINGER_DEVICES_VIDEO_DISPLAY_H
+
+#include "base/post.h"
+
+struct display_rect {
+    u32 x, y, width, height;
+};
+
+#define DISPLAY_DAMAGE_MAX 16
+
+/* What a viewer shows. Only display_draw() changes it. */
+struct display_frame {
+    u32 *pixel;        /* 00RRGGBBh, row after row without gaps; NULL before the first display_draw() */
+    u32 width, height; /* never 0 afterwards */
+    bool resized; /* by the last display_draw(): pixel, width or height are new, and all of it is damage */
+    u32 damage_count; /* what the last display_draw() changed: may be nothing */
+    struct display_rect damage[DISPLAY_DAMAGE_MAX];
+    u64 capacity; /* pixels allocated */
+};
+
+/* The device's side. `picture` is what the device keeps for one viewer: its last copy of the registers, and
+ * what it remembers of the frame it drew. */
+struct display_ops {
+    void *(*picture_create)(void *device); /* NULL: out of memory */
+    void (*picture_destroy)(void *picture);
+    /* vCPU thread. OR a bit for each unit of video memory that was written since the last call into `dirty`
+     * (units of them), and from now on listen for writes there again. */
+    void (*collect)(void *device, u64 *dirty);
+    /* vCPU thread: copy the registers. */
+    void (*snapshot)(void *device, void *picture);
+    /* Viewer's thread: bring the frame up to date; units without a bit are as they were when last drawn.
+     * Returns the time at which the same picture would look different, UINT64_MAX: never. */
+    u64 (*draw)(void *picture, const u64 *dirty, struct display_frame *frame, u64 now_ns);
+};
+
+struct display {
+    const struct display_ops *ops; /* NULL: there is none, and nobody may attach */
+    void *device;
+    u32 units;             /* of video memory, as the device divides it */
+    struct post_box *post; /* of the vCPU thread; installed by vm */
+    struct display_viewer *viewers;
+    u64 *collected; /* scratch: a bit a unit */
+    bool armed;     /* some viewer waits for changed() */
+};
+
+struct display_viewer {
+    /* The viewer's own; either may be NULL. */
+    void (*changed)(struct display_viewer *viewer);
+    void (*ready)(struct display_viewer *viewer);
+    struct display_frame frame;
+    /* From here on private to display.c. */
+    struct display *display;
+    struct display_viewer *next;
+    void *picture;
+    u64 *pending;   /* the vCPU thread's: units written since this viewer's last scene */
+    u64 *dirty;     /* the viewer's, between ready() and display_ask() */
+    bool armed;     /* changed() is to be called; the vCPU thread's */
+    bool has_scene; /* there is something to draw */
+    u32 asked;      /* atomic: a letter is under way */
+    struct post letter;
+};
+
+/* --- viewers --- */
+
+/* Returns 0 or -ENOMEM, -ENODEV: there is no display. The first changed() comes at once, if there is a post
+ * box: when the vCPU thread next looks. */
+int display_attach(struct display *display, struct display_viewer *viewer);
+/* Frees the frame too. No letter of the viewer's may be under way: it has none, or had its ready(), or the
+ * machine will not run again. */
+void display_detach(struct display_viewer *viewer);
+
+/* Any thread: ask for the scene as it is now. Asking again before ready() does nothing. */
+void display_ask(struct display_viewer *viewer);
+/* vCPU thread: the same at once and without ready(). */
+void display_take(struct display_viewer *viewer);
+/* The viewer's thread: bring viewer->frame up to date with the last scene. `now_ns` is any clock that runs on
+ * (it tells the phase of blinking). Returns the time, by that clock, at which to call again though nothing
+ * has changed, or UINT64_MAX. */
+u64 display_draw(struct display_viewer *viewer, u64 now_ns);
+
+/* --- devices --- */
+
+void display_init(struct display *display, const struct display_ops *ops, void *device, u32 units);
+/* All viewers are detached by now. */
+void display_destroy(struct display *display);
+
+void display_tell(struct display *display);
+/* The picture may look different from now on: registers or video memory were written. Cheap when nobody
+ * waits. */
+static inline void display_changed(struct display *display)
+{
+    if (display->armed) display_tell(display);
+}
+
+/* Make the frame this big. False: out of memory, and it stays as it was. */
+bool display_frame_resize(struct display_frame *frame, u32 width, u32 height);
+/* Row y changed from x on. Rows must come in order, top to bottom. */
+void display_frame_damage(struct display_frame *frame, u32 x, u32 y, u32 width, u32 height);
+
+#endif

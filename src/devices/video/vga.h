@@ -1,0 +1,220 @@
+/*
+ * A VGA (IBM VGA Technical Reference; register names as there) with the linear modes of Bochs' display
+ * interface (VBE DISPI, "vbe_dispi" in the documentation of its VGA BIOS), and what of it a viewer needs to
+ * draw.
+ *
+ * Windows: vga_ops at 3C0h-3DFh and vga_mono_ops at 3B0h-3BBh, byte-wide; vga_vbe_ops at 1CEh-1D1h, 2 bytes
+ * wide; vga_memory_ops at A0000h-BFFFFh, any width; vga_mmio_ops, 4 KB anywhere. The device of all is the
+ * struct vga. Which of the first two holds the CRTC is the guest's choice (miscellaneous output, bit 0); the
+ * other one reads as ones there.
+ *
+ * Video memory is the machine's: plain memory, seen whole in a window of its own (the linear frame buffer).
+ * The four planes of the VGA are its first 256 KB:
+ *
+ *   byte of a plane at address P:  4 x (P rotated right by 2, as 16 bits) + plane
+ *
+ * so that P, P+1, P+2, P+3 lie 64 KB apart, and what the CPU sees in chain 4 (plane = A1-A0, P = A with these
+ * two clear) is the first 64 KB in their order. That, and a bank of a linear mode, is why the window at
+ * A0000h can be that memory itself (wiring.map); otherwise it goes through vga_memory_ops.
+ *
+ * Invariants
+ * 1. Whatever changes the picture, but writes to plain memory, which the machine tells of, calls
+ * vga_changed().
+ * 2. No register is trusted: addresses are reduced to what there is where they are used.
+ *
+ * It starts in mode 3, 80 x 25 colour text, as a BIOS leaves it, with a blank screen; but without a font in
+ * plane 2, which firmware would have loaded (vga_load_font()). Retrace is computed from the clock: 70 frames
+ * of 449 lines a second.
+ */
+#ifndef RINGER_DEVICES_VIDEO_VGA_H
+#define RINGER_DEVICES_VIDEO_VGA_H
+
+#include "base/device.h"
+#include "display.h"
+
+/* 720 x 400 at 70 Hz: 900 dots of 28.322 MHz a line. */
+#define VGA_LINE_NS     31778u
+#define VGA_FRAME_LINES 449u
+
+#define VGA_PLANE_BYTES  65536
+#define VGA_LEGACY_BYTES (4 * VGA_PLANE_BYTES)
+#define VGA_BANK_BYTES   65536
+/* In what there is 2560 x 1600 at 32 bits fits. */
+#define VGA_MEMORY_BYTES (16u << 20)
+
+#define VGA_SEQUENCER_COUNT 5
+#define VGA_GRAPHICS_COUNT  9
+#define VGA_ATTRIBUTE_COUNT 21
+#define VGA_CRTC_COUNT      25
+
+enum vga_vbe_index {
+    VGA_VBE_ID,
+    VGA_VBE_XRES,
+    VGA_VBE_YRES,
+    VGA_VBE_BPP,
+    VGA_VBE_ENABLE,
+    VGA_VBE_BANK,
+    VGA_VBE_VIRTUAL_WIDTH,
+    VGA_VBE_VIRTUAL_HEIGHT,
+    VGA_VBE_X_OFFSET,
+    VGA_VBE_Y_OFFSET,
+    VGA_VBE_MEMORY_64K,
+    VGA_VBE_COUNT,
+};
+enum {
+    VGA_VBE_ENABLED = 0x01,
+    VGA_VBE_GET_CAPABILITIES = 0x02,
+    VGA_VBE_8BIT_DAC = 0x20,
+    VGA_VBE_LINEAR = 0x40,
+    VGA_VBE_NO_CLEAR = 0x80,
+};
+#define VGA_VBE_MAX_WIDTH  2560
+#define VGA_VBE_MAX_HEIGHT 1600
+
+/* All that the picture depends on, but for video memory. */
+struct vga_registers {
+    u8 misc; /* miscellaneous output */
+    u8 sequencer[VGA_SEQUENCER_COUNT];
+    u8 graphics[VGA_GRAPHICS_COUNT];
+    u8 crtc[VGA_CRTC_COUNT];
+    u8 attribute[VGA_ATTRIBUTE_COUNT];
+    u8 palette_on; /* attribute address, bit 5: the palette is the screen's, not the guest's */
+    u8 dac_mask;
+    u8 dac[256][3]; /* red, green, blue; six bits each, or eight */
+    u16 vbe[VGA_VBE_COUNT];
+};
+
+/* What the machine provides. */
+struct vga_wiring {
+    const struct clock *clock;
+    u8 *memory; /* VGA_MEMORY_BYTES, zero; other threads read it */
+    /* Make the 64 KB at A0000h the memory at `offset`, or (mapped: false) vga_memory_ops again. */
+    void (*map)(void *machine, bool mapped, u32 offset);
+    /* Which pages were written, but by vga_memory_ops, since the last call: display_ops' collect(). */
+    void (*collect)(void *machine, u64 *pages);
+    void *machine;
+};
+
+struct vga {
+    struct vga_wiring wiring;
+    struct display display;
+    struct vga_registers reg;
+    u8 feature; /* feature control */
+    u8 sequencer_index, graphics_index, crtc_index, attribute_index;
+    bool attribute_data; /* the flip-flop: the next write to 3C0h is data */
+    u8 dac_index, dac_component;
+    bool dac_reading;
+    u16 vbe_index;
+    u32 latch;
+    bool mapped; /* the window at A0000h is memory, from map_offset on */
+    u32 map_offset;
+    bool written; /* by vga_memory_ops, since collected */
+};
+
+void vga_init(struct vga *vga, const struct vga_wiring *wiring);
+void vga_reset(struct vga *vga);
+void vga_destroy(struct vga *vga);
+
+/* Registers by their names in the Technical Reference, where another file than vga.c needs them. */
+enum { VGA_SR_CLOCKING = 1, VGA_SR_MAP_MASK = 2, VGA_SR_CHARACTER_MAP = 3, VGA_SR_MEMORY_MODE = 4 };
+enum {
+    VGA_GR_SET_RESET,
+    VGA_GR_ENABLE_SET_RESET,
+    VGA_GR_COLOR_COMPARE,
+    VGA_GR_DATA_ROTATE,
+    VGA_GR_READ_MAP,
+    VGA_GR_MODE,
+    VGA_GR_MISCELLANEOUS,
+    VGA_GR_COLOR_DONT_CARE,
+    VGA_GR_BIT_MASK,
+};
+enum {
+    VGA_CR_DISPLAY_END = 0x01,
+    VGA_CR_OVERFLOW = 0x07,
+    VGA_CR_PRESET_ROW = 0x08,
+    VGA_CR_MAX_SCAN_LINE = 0x09,
+    VGA_CR_CURSOR_START = 0x0a,
+    VGA_CR_CURSOR_END = 0x0b,
+    VGA_CR_START_HIGH = 0x0c,
+    VGA_CR_START_LOW = 0x0d,
+    VGA_CR_CURSOR_HIGH = 0x0e,
+    VGA_CR_CURSOR_LOW = 0x0f,
+    VGA_CR_RETRACE_END = 0x11,
+    VGA_CR_VERTICAL_END = 0x12,
+    VGA_CR_OFFSET = 0x13,
+    VGA_CR_UNDERLINE = 0x14,
+    VGA_CR_MODE = 0x17,
+    VGA_CR_LINE_COMPARE = 0x18,
+};
+enum { VGA_AR_MODE = 0x10, VGA_AR_OVERSCAN, VGA_AR_PLANES, VGA_AR_PANNING, VGA_AR_COLOR_SELECT };
+enum { VGA_GRAPHICS_MODE = 0x01 }; /* in VGA_GR_MISCELLANEOUS */
+enum { VGA_MISC_COLOR = 0x01, VGA_MISC_ENABLE_RAM = 0x02 };
+
+/* Offset in video memory of plane 0's byte at P; beyond 64 KB a plane goes on in the next 256 KB. */
+static inline u32 vga_planes_at(u32 address)
+{
+    u32 low = address & 0xffff;
+    return ((address & ~0xffffu) | low >> 2 | (low & 3) << 14) * 4;
+}
+static inline u8 *vga_plane_byte(const struct vga *vga, unsigned plane, u16 address)
+{
+    return vga->wiring.memory + vga_planes_at(address) + plane;
+}
+
+static inline void vga_changed(struct vga *vga)
+{
+    display_changed(&vga->display);
+}
+
+/* Is a mode of the display interface on? */
+static inline bool vga_vbe_on(const struct vga_registers *reg)
+{
+    return reg->vbe[VGA_VBE_ENABLE] & VGA_VBE_ENABLED;
+}
+/* Do the VGA's own registers make it a text mode? */
+static inline bool vga_is_text(const struct vga_registers *reg)
+{
+    return !(reg->graphics[VGA_GR_MISCELLANEOUS] & VGA_GRAPHICS_MODE);
+}
+/* Scan lines shown: ten bits, spread over two registers. */
+static inline u32 vga_lines_shown(const struct vga_registers *reg)
+{
+    u32 overflow = reg->crtc[VGA_CR_OVERFLOW];
+    return (reg->crtc[VGA_CR_VERTICAL_END] | (overflow & 0x02) << 7 | (overflow & 0x40) << 3) + 1;
+}
+/* The first character's counter. */
+static inline u32 vga_start(const struct vga_registers *reg)
+{
+    return (u32)reg->crtc[VGA_CR_START_HIGH] << 8 | reg->crtc[VGA_CR_START_LOW];
+}
+/* Bytes from one line to the next, of a linear mode. */
+static inline u32 vga_vbe_line_bytes(const struct vga_registers *reg)
+{
+    return (reg->vbe[VGA_VBE_VIRTUAL_WIDTH] * ((reg->vbe[VGA_VBE_BPP] + 7u) / 8 * 8)) / 8;
+}
+
+/* Registers have changed on which it depends whether the window at A0000h can be memory. */
+void vga_memory_update(struct vga *vga);
+void vga_vbe_reset(struct vga *vga);
+
+/* The text screen as UTF-8, a line each row with trailing blanks cut, terminated by NUL. Honours start
+ * address, row offset and screen height. Returns the bytes it takes, as snprintf() does; 0 in a graphics mode
+ * of the VGA's own or the display interface's. */
+size_t vga_text_dump(const struct vga *vga, char *out, size_t size);
+
+/* Put the 8 x 16 font that a VGA BIOS image contains where mode 3 looks for it. False: there is none in it.
+ */
+bool vga_load_font(struct vga *vga, const u8 *image, size_t bytes);
+
+/* 128 bytes that describe a monitor (VESA E-EDID 1.3) whose best mode is width x height. */
+#define VGA_EDID_BYTES 128
+void vga_edid(u8 edid[VGA_EDID_BYTES], u32 width, u32 height);
+
+extern const struct io_ops vga_ops;
+extern const struct io_ops vga_mono_ops;
+extern const struct io_ops vga_vbe_ops;
+extern const struct io_ops vga_mmio_ops;
+extern const struct io_ops vga_memory_ops;
+extern const struct display_ops vga_display_ops;
+
+#endif

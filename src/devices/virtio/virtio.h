@@ -1,0 +1,185 @@
+/*
+ * A virtio device (Virtual I/O Device specification 1.2, OASIS): what all kinds of them have in common. The
+ * transport is virtio_pci.c, the rings are virtio_queue.c, and a kind of device (virtio_blk.h, ...) is what
+ * it does with the buffers that the driver puts into them.
+ *
+ * Invariants
+ * 1. Rings and buffers are the guest's, and are read once: what was checked is what is used. Nothing outside
+ *    RAM is ever touched.
+ * 2. A queue that holds nonsense breaks the device: DEVICE_NEEDS_RESET, no more buffers are taken or given
+ *    back, until the driver resets it. The machine goes on.
+ * 3. After a reset, of the device or of one queue, no chain that was taken before it is given back: a chain
+ *    remembers its queue's epoch. While chains are `held` by other threads, which may still write to their
+ *    buffers, the reset is not seen to be complete, so that the driver waits (2.4.1, 2.6.1).
+ */
+#ifndef RINGER_DEVICES_VIRTIO_VIRTIO_H
+#define RINGER_DEVICES_VIRTIO_VIRTIO_H
+
+#include "devices/pci/pci_bus.h"
+#include "devices/pci/pci_msix.h"
+
+#include <sys/uio.h>
+
+/* Device types (5) */
+enum { VIRTIO_BLOCK = 2, VIRTIO_CONSOLE = 3, VIRTIO_ENTROPY = 4 };
+
+/* Device status (2.1) */
+enum {
+    VIRTIO_ACKNOWLEDGE = 1,
+    VIRTIO_DRIVER = 2,
+    VIRTIO_DRIVER_OK = 4,
+    VIRTIO_FEATURES_OK = 8,
+    VIRTIO_NEEDS_RESET = 64,
+    VIRTIO_FAILED = 128,
+};
+
+/* Feature bits of all devices (6) */
+#define VIRTIO_F_ANY_LAYOUT    (1ull << 27)
+#define VIRTIO_F_INDIRECT_DESC (1ull << 28)
+#define VIRTIO_F_EVENT_IDX     (1ull << 29)
+#define VIRTIO_F_VERSION_1     (1ull << 32)
+#define VIRTIO_F_RING_RESET    (1ull << 40)
+
+#define VIRTIO_QUEUES       4
+#define VIRTIO_QUEUE_SIZE   256 /* entries of the largest queue */
+#define VIRTIO_NO_VECTOR    0xffff
+#define VIRTIO_CONFIG_BYTES 64
+
+/* As many buffers as a chain may have: so many segments, and a header and a status; the rest is for buffers
+ * that lie in several pieces of host memory. */
+#define VIRTIO_SEGMENTS    254
+#define VIRTIO_CHAIN_PARTS (VIRTIO_SEGMENTS + 10)
+
+struct virtio;
+
+struct virtio_queue {
+    u16 size_max, size; /* a power of two */
+    bool enabled;
+    u16 vector;
+    u64 descriptors_gpa, driver_gpa, device_gpa;
+    /* While enabled: the three areas in host memory. */
+    const u8 *descriptors, *driver;
+    u8 *device;
+    /* Free-running, as in the rings. */
+    u16 taken;      /* of the driver's */
+    u16 given;      /* of ours */
+    u16 told;       /* `given` when the driver was interrupted last */
+    bool resetting; /* a reset waits for held chains */
+    u32 epoch;
+    u32 held;
+};
+
+/* A chain of buffers in host memory: first those that the device reads, then those that it writes. */
+struct virtio_chain {
+    u32 epoch;
+    u16 queue, head;
+    u16 readable, writable; /* parts */
+    u64 readable_bytes, writable_bytes;
+    struct iovec part[VIRTIO_CHAIN_PARTS];
+    u64 gpa[VIRTIO_CHAIN_PARTS];
+};
+
+/* What a kind of device does. All but `notify` may be NULL. */
+struct virtio_kind {
+    /* The driver says that there is something in this queue, or has become ready and there is. */
+    void (*notify)(struct virtio *virtio, unsigned queue);
+    /* Configuration, which is virtio.config: bytes of it were written (those `config_writable` only). */
+    void (*config_written)(struct virtio *virtio, u32 offset, unsigned size);
+    void (*reset)(struct virtio *virtio);
+};
+
+struct virtio {
+    struct pci_device pci;
+    struct pci_msix msix;
+    struct dma dma;
+    const struct virtio_kind *kind;
+    u64 offered, accepted; /* features */
+    u32 offered_select, accepted_select;
+    u8 status;
+    bool resetting; /* a reset waits for held chains */
+    bool complained;
+    u8 interrupt_status;
+    u16 config_vector;
+    u16 queue_select;
+    unsigned queues;
+    struct virtio_queue queue[VIRTIO_QUEUES];
+    u8 config[VIRTIO_CONFIG_BYTES], config_writable[VIRTIO_CONFIG_BYTES];
+    unsigned config_bytes;
+    u8 access_capability; /* the transport's PCI_CFG, or 0 */
+};
+
+/* --- virtio.c: negotiation --- */
+
+struct virtio_options {
+    u8 devfn;
+    bool no_legacy, no_modern; /* a transitional device has both interfaces */
+};
+
+/* Put a device of this kind on the bus. class_code as for pci_device_init(). queue_sizes: powers of two,
+ * `queues` of them. The caller fills config[] afterwards. */
+void virtio_init(struct virtio *virtio, const struct virtio_kind *kind, struct pci_bus *bus,
+                 const struct dma *dma, const struct virtio_options *options, u16 type, u32 class_code,
+                 u64 features, const u16 *queue_sizes, unsigned queues);
+/* The reset line: the PCI device, too. */
+void virtio_hard_reset(struct virtio *virtio);
+
+static inline bool virtio_has(const struct virtio *virtio, u64 feature)
+{
+    return virtio->accepted & feature;
+}
+
+/* A driver of before version 1: its rings lie by other rules, and it may use them before it is ready. */
+static inline bool virtio_is_legacy(const struct virtio *virtio)
+{
+    return !virtio_has(virtio, VIRTIO_F_VERSION_1);
+}
+
+/* The driver broke the rules: stop, and say so. */
+void virtio_break(struct virtio *virtio, const char *why);
+
+/* For the transport. */
+void virtio_set_status(struct virtio *virtio, u8 status);
+u8 virtio_status(const struct virtio *virtio);
+void virtio_reset(struct virtio *virtio);
+void virtio_accept(struct virtio *virtio, u64 features);
+void virtio_queue_notified(struct virtio *virtio, unsigned queue);
+void virtio_queue_reset(struct virtio *virtio, unsigned queue);
+u32 virtio_config_read(const struct virtio *virtio, u32 offset, unsigned size);
+void virtio_config_write(struct virtio *virtio, u32 offset, unsigned size, u32 value);
+
+/* --- virtio_queue.c: rings --- */
+
+/* Is there a chain to be taken? If not, the driver notifies of the next one. */
+bool virtio_is_waiting(struct virtio *virtio, unsigned queue);
+/* Take the driver's next chain out of a queue. False: there is none, or the device is (now) broken. */
+bool virtio_take(struct virtio *virtio, unsigned queue, struct virtio_chain *chain);
+/* Give a chain back, into which `written` bytes have been written. Interrupts are virtio_interrupt()'s. */
+void virtio_give(struct virtio *virtio, const struct virtio_chain *chain, u32 written);
+/* Interrupt the driver, if it wants that, for what was given since the last time. */
+void virtio_interrupt(struct virtio *virtio, unsigned queue);
+/* Has its queue not been reset since? */
+static inline bool virtio_chain_is_live(const struct virtio *virtio, const struct virtio_chain *chain)
+{
+    return chain->epoch == virtio->queue[chain->queue].epoch;
+}
+/* A chain's buffers are handed to other threads, and are ours again: see invariant 3. */
+void virtio_hold(struct virtio *virtio, const struct virtio_chain *chain);
+void virtio_release(struct virtio *virtio, const struct virtio_chain *chain);
+
+/* Copy from the readable part, to the writable part, from an offset in it; what it has not got is left out.
+ * Returns the bytes copied. */
+u64 virtio_chain_read(const struct virtio_chain *chain, u64 offset, void *to, u64 bytes);
+u64 virtio_chain_write(const struct virtio_chain *chain, u64 offset, const void *from, u64 bytes);
+
+/* For the transport: serve the queue whose size and places are set. What cannot be served breaks the device.
+ */
+void virtio_queue_enable(struct virtio *virtio, unsigned queue);
+
+/* --- virtio_pci.c: the transport --- */
+
+void virtio_pci_init(struct virtio *virtio, struct pci_bus *bus, const struct virtio_options *options,
+                     u16 type, u32 class_code);
+/* Tell the driver: of used buffers in a queue, or (negative) of the configuration. */
+void virtio_pci_interrupt(struct virtio *virtio, int queue);
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * What is attached to a machine to watch it run and is no part of it: --profile and --perf-map, the guest's
+ * symbols that both use, and what is told at the end, --stats and --stats-json.
+ */
+#ifndef RINGER_OBSERVE_INSTRUMENTS_H
+#define RINGER_OBSERVE_INSTRUMENTS_H
+
+#include "perf_map.h"
+#include "profile.h"
+
+struct instruments {
+    struct vm *vm;
+    struct symbols guest;
+    struct profile *profile; /* NULL: not wanted */
+    FILE *folded, *tables;
+    struct perf_map *perf_map; /* NULL: not wanted */
+    FILE *json;                /* --stats-json; NULL: not wanted */
+};
+
+/* As the machine's options say. Returns 0, or an exit status with one sentence in error. */
+int instruments_open(struct instruments *instruments, struct vm *vm, char *error, size_t error_bytes);
+/* Around the run, in the thread that runs. Start returns 0 or -errno. */
+int instruments_start(struct instruments *instruments);
+void instruments_stop(struct instruments *instruments);
+/* Write what was seen, and forget it. The machine must still be there. */
+void instruments_close(struct instruments *instruments);
+
+#endif

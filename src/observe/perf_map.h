@@ -1,0 +1,24 @@
+/*
+ * --perf-map: /tmp/perf-PID.map, where perf looks for names of code that lies in no file. One line a block:
+ * host address, bytes, and the guest address it was made from.
+ *
+ * Written when the code cache is about to be flushed and at the end. perf knows one map for the whole run:
+ * after a flush the same host addresses belong to other blocks, and samples before and after it mix. Give a
+ * cache that is large enough.
+ */
+#ifndef RINGER_OBSERVE_PERF_MAP_H
+#define RINGER_OBSERVE_PERF_MAP_H
+
+#include "symbols.h"
+
+#include "cpu/vcpu.h"
+
+struct perf_map;
+
+/* `guest`: names of guest functions, or NULL; must outlive the map. NULL with one sentence in error. */
+struct perf_map *perf_map_open(const struct symbols *guest, char *error, size_t error_bytes);
+/* The blocks that are there now. */
+void perf_map_write(struct perf_map *map, const struct vcpu *v);
+void perf_map_close(struct perf_map *map);
+
+#endif

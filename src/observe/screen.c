@@ -1,0 +1,118 @@
+#include "screen.h"
+
+#include "png.h"
+#include "vm/vm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Open a file beside `path` to be renamed over it; *name (to be freed) is what it is called. */
+static int open_beside(const char *path, char **name)
+{
+    if (asprintf(name, "%s.XXXXXX", path) < 0) return -ENOMEM;
+    int fd = mkostemp(*name, O_CLOEXEC);
+    if (fd >= 0) {
+        fchmod(fd, 0644);
+        return fd;
+    }
+    int error = errno;
+    free(*name);
+    return -error;
+}
+
+/* Is it something that must stay: a device, a pipe, a link? (A directory is nothing to write to.) */
+static bool is_special(const char *path)
+{
+    struct stat status;
+    return lstat(path, &status) == 0 && !S_ISREG(status.st_mode);
+}
+
+static int check(const char *path)
+{
+    struct stat status;
+    char *name;
+    if (is_special(path)) {
+        if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) return EISDIR;
+        return access(path, W_OK) < 0 ? errno : 0;
+    }
+    int fd = open_beside(path, &name);
+    if (fd < 0) return -fd;
+    unlink(name);
+    close(fd);
+    free(name);
+    return 0;
+}
+
+bool screen_dump_check(const char *path, char *error, size_t error_bytes)
+{
+    int failed = check(path);
+    if (!failed) return true;
+    snprintf(error, error_bytes, "cannot write the screen to %s: %s", path, strerror(failed));
+    return false;
+}
+
+static int write_all(int fd, const void *data, size_t bytes)
+{
+    const u8 *at = data;
+    while (bytes) {
+        ssize_t done = write(fd, at, bytes);
+        if (done < 0 && errno == EINTR) continue;
+        if (done < 0) return -errno;
+        at += done;
+        bytes -= (size_t)done;
+    }
+    return 0;
+}
+
+static int write_file(const char *path, const void *data, size_t bytes)
+{
+    char *name = NULL;
+    bool special = is_special(path);
+    int fd = special ? open(path, O_WRONLY | O_TRUNC | O_CLOEXEC) : open_beside(path, &name);
+    if (fd < 0) return special ? -errno : fd;
+    int failed = write_all(fd, data, bytes);
+    if (close(fd) < 0 && !failed) failed = -errno;
+    if (special) return failed;
+    if (!failed && rename(name, path) < 0) failed = -errno;
+    if (failed) unlink(name);
+    free(name);
+    return failed;
+}
+
+int screen_dump(struct vm *vm, const char *path)
+{
+    if (!video_display(&vm->chipset.video)) return -ENODEV;
+    const struct vga *vga = &vm->chipset.video.vga;
+    size_t bytes = vga_text_dump(vga, NULL, 0);
+    char *text = malloc(bytes + 1);
+    if (!text) return -ENOMEM;
+    vga_text_dump(vga, text, bytes + 1);
+    int failed = write_file(path, text, bytes);
+    free(text);
+    return failed;
+}
+
+/* A time at which everything that blinks is there. */
+#define BLINK_NONE 0
+
+int screen_shot(struct vm *vm, const char *path)
+{
+    struct display *display = video_display(&vm->chipset.video);
+    struct display_viewer viewer = {.changed = NULL};
+    int failed = display ? display_attach(display, &viewer) : -ENODEV;
+    if (failed) return failed;
+    display_take(&viewer);
+    display_draw(&viewer, BLINK_NONE);
+    size_t bytes = 0;
+    const struct display_frame *frame = &viewer.frame;
+    u8 *png = frame->pixel ? png_encode(frame->pixel, frame->width, frame->height, &bytes) : NULL;
+    failed = png ? write_file(path, png, bytes) : -ENOMEM;
+    free(png);
+    display_detach(&viewer);
+    return failed;
+}

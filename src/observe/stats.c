@@ -1,0 +1,103 @@
+#include "stats.h"
+
+#include "vm/waker.h"
+
+#include <sys/resource.h>
+
+/* A heading before the counter that begins its group, in the order of RINGER_COUNTERS. */
+struct heading {
+    size_t at;
+    const char *text;
+};
+
+#define AT(name) offsetof(struct counters, name)
+static const struct heading headings[] = {
+    {AT(interp_instructions), "Interpreter"},
+    {AT(blocks_translated), "Translator"},
+    {AT(engine_entries), "Code cache"},
+    {AT(callouts), "Callouts and memory"},
+    {AT(exceptions), "Exceptions and interrupts"},
+    {AT(port_reads), "Devices"},
+    {AT(pvclock_updates), "The rest"},
+};
+#undef AT
+
+static void print_counter(FILE *out, size_t at, const char *text, u64 value)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(headings); i++)
+        if (headings[i].at == at) fprintf(out, "\n%s\n", headings[i].text);
+    fprintf(out, "%16llu  %s\n", (unsigned long long)value, text);
+}
+
+static void print_ratio(FILE *out, const char *text, double above, double below)
+{
+    if (below > 0) fprintf(out, "%16.3f  %s\n", above / below, text);
+}
+
+static double seconds(struct timeval t)
+{
+    return (double)t.tv_sec + (double)t.tv_usec / 1e6;
+}
+
+static void print_host(const struct vm *vm, FILE *out)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    fprintf(out,
+            "\nHost\n%16.3f  seconds since power-on\n%16.3f  seconds of CPU\n%16ld  KB resident at most\n",
+            (double)(host_now_ns() - vm->powered_on_ns) / 1e9,
+            seconds(usage.ru_utime) + seconds(usage.ru_stime), usage.ru_maxrss);
+}
+
+static void print_derived(const struct counters *c, u64 icount, u64 tsc_hz, FILE *out)
+{
+    fprintf(out, "\nDerived\n%16llu  instructions counted (exact in deterministic mode)\n",
+            (unsigned long long)icount);
+    print_ratio(out, "guest instructions a block", (double)c->instructions_translated,
+                (double)c->blocks_translated);
+    print_ratio(out, "host bytes a guest instruction", (double)c->bytes_emitted,
+                (double)c->instructions_translated);
+    print_ratio(out, "bytes of metadata a block", (double)c->metadata_bytes,
+                (double)(c->blocks_translated + c->blocks_relocated));
+    print_ratio(out, "ns to translate a guest instruction", (double)c->translate_ticks * 1e9 / (double)tsc_hz,
+                (double)c->instructions_translated);
+    print_ratio(out, "of block lookups answered by the table", (double)c->block_lookup_hits,
+                (double)c->block_lookups);
+    print_ratio(out, "of writes to code pages harmless", (double)c->code_writes_harmless,
+                (double)c->code_writes);
+    print_ratio(out, "page walks a shadow fill", (double)c->page_walks, (double)c->shadow_fills);
+}
+
+static struct counters all_counters(const struct vm *vm)
+{
+    struct counters c = vm->counters;
+    c.mmio_accesses += vm->phys.mmio_accesses;
+    c.return_misses += vm->vcpu.return_misses;
+    return c;
+}
+
+void stats_print(struct vm *vm, FILE *out)
+{
+    struct counters c = all_counters(vm);
+#define ROW(name, text) print_counter(out, offsetof(struct counters, name), text, c.name);
+    RINGER_COUNTERS(ROW)
+#undef ROW
+    print_derived(&c, vm->vcpu.icount, vm_time_host_tsc_hz(&vm->time), out);
+    print_host(vm, out);
+}
+
+void stats_print_json(const struct vm *vm, FILE *out)
+{
+    struct counters c = all_counters(vm);
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    fputs("{\n", out);
+#define ROW(name, text) fprintf(out, "  \"" #name "\": %llu,\n", (unsigned long long)c.name);
+    RINGER_COUNTERS(ROW)
+#undef ROW
+    fprintf(out,
+            "  \"seconds\": %.3f,\n  \"cpu_user_seconds\": %.3f,\n  \"cpu_system_seconds\": %.3f,\n"
+            "  \"peak_kb\": %ld\n}\n",
+            (double)(host_now_ns() - vm->powered_on_ns) / 1e9, seconds(usage.ru_utime),
+            seconds(usage.ru_stime), usage.ru_maxrss);
+}

@@ -1,0 +1,55 @@
+/*
+ * The options that say which media are in which drives: -hda ... -hdd, -cdrom, -fda, -fdb, -drive, -snapshot.
+ */
+#ifndef RINGER_OPTIONS_OPTIONS_DRIVE_H
+#define RINGER_OPTIONS_OPTIONS_DRIVE_H
+
+#include "base/types.h"
+#include "block/block_disk.h"
+
+#define DRIVES_MAX 16
+
+enum drive_interface {
+    DRIVE_IDE,    /* index: channel * 2 + device */
+    DRIVE_FLOPPY, /* index: A: 0, B: 1 */
+    DRIVE_VIRTIO, /* a virtio-blk device of its own */
+    DRIVE_NONE,   /* for a -device that names its id */
+};
+
+enum drive_medium { MEDIUM_DISK, MEDIUM_CDROM };
+
+struct drive_option {
+    char *file;         /* NULL: an empty drive */
+    char *id;           /* NULL: none */
+    char *serial;       /* number, for the guest; NULL: ours */
+    const char *format; /* NULL: to be guessed */
+    enum drive_interface interface;
+    unsigned index;
+    bool index_given;
+    unsigned boot_index; /* where firmware tries it, from 1 on; 0: after all that have one */
+    enum drive_medium medium;
+    bool read_only, snapshot, write_through, never_flush, no_discard;
+    enum error_policy on_read_error, on_write_error;
+    enum detect_zeroes detect_zeroes;
+};
+
+struct drive_options {
+    struct drive_option drive[DRIVES_MAX];
+    unsigned count;
+    bool snapshot; /* all of them */
+};
+
+/* -drive KEY=VALUE,... as QEMU has it; a comma in a value is written twice. False with one sentence in error.
+ */
+bool drive_options_add(struct drive_options *options, const char *list, char *error, size_t error_bytes);
+/* -hda and its like: a file in a drive at a fixed place. */
+bool drive_options_add_file(struct drive_options *options, const char *file, enum drive_interface interface,
+                            unsigned index, enum drive_medium medium, char *error, size_t error_bytes);
+/* Give places to drives that name none, and see that no two have the same. */
+bool drive_options_settle(struct drive_options *options, char *error, size_t error_bytes);
+
+void drive_options_release(struct drive_options *options);
+
+const char *drive_interface_name(enum drive_interface interface);
+
+#endif

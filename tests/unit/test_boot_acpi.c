@@ -1,0 +1,294 @@
+/*
+ * The tables that tell an operating system of the machine, as a guest finds them: every pointer, length and
+ * checksum of ACPI, SMBIOS and MP tables; where we put them ourselves, and where a firmware's table loader
+ * does.
+ */
+#include "board/wire_apic.h"
+#include "boot/acpi_tables.h"
+#include "boot/load_common.h"
+#include "boot/mp_table.h"
+#include "boot/smbios_tables.h"
+#include "check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Guest memory: only a stretch of it is ours to look at. */
+#define MEMORY_BASE  0xe0000u
+#define MEMORY_BYTES 0x20000u
+#define RSDP         0xf0000u
+#define TABLES       0xf1000u
+
+static u8 memory[MEMORY_BYTES];
+
+static u8 *guest(u32 gpa)
+{
+    if (gpa >= MEMORY_BASE && gpa - MEMORY_BASE < MEMORY_BYTES - 512) return memory + (gpa - MEMORY_BASE);
+    CHECK(!"a pointer out of the tables' memory");
+    return memory;
+}
+
+static bool sums_to_zero(const u8 *at, u32 bytes)
+{
+    u8 sum = 0;
+    for (u32 n = 0; n < bytes; n++)
+        sum += at[n];
+    return sum == 0;
+}
+
+static const u8 *table(u32 gpa, const char *signature)
+{
+    const u8 *at = guest(gpa);
+    CHECK(!memcmp(at, signature, 4));
+    if (strcmp(signature, "FACS")) CHECK(sums_to_zero(at, get32(at + 4)));
+    return at;
+}
+
+/* The n-th table of the RSDT, or NULL. */
+static const u8 *listed(const u8 *rsdt, unsigned n)
+{
+    return n < (get32(rsdt + 4) - 36) / 4 ? guest(get32(rsdt + 36 + 4 * n)) : NULL;
+}
+
+static const u8 *find_listed(const u8 *rsdt, const char *signature, const char *oem_table_id)
+{
+    for (unsigned n = 0; listed(rsdt, n); n++) {
+        const u8 *at = table(get32(rsdt + 36 + 4 * n),
+                             (const char[5]){(char)listed(rsdt, n)[0], (char)listed(rsdt, n)[1],
+                                             (char)listed(rsdt, n)[2], (char)listed(rsdt, n)[3]});
+        if (!memcmp(at, signature, 4) && !memcmp(at + 16, oem_table_id, strlen(oem_table_id))) return at;
+    }
+    return NULL;
+}
+
+static void check_madt(const u8 *madt)
+{
+    unsigned processors = 0, io_apics = 0, overrides = 0;
+    CHECK_EQ(get32(madt + 36), LAPIC_BASE);
+    for (const u8 *at = madt + 44; at < madt + get32(madt + 4); at += at[1]) {
+        CHECK(at[1] >= 6);
+        processors += at[0] == 0;
+        if (at[0] == 1) {
+            io_apics++;
+            CHECK_EQ(get32(at + 4), IOAPIC_BASE);
+        }
+        if (at[0] == 2) {
+            overrides++;
+            CHECK_EQ(get32(at + 4), at[3] ? at[3] : 2);
+            CHECK_EQ(get16(at + 8), at[3] ? 0xd : 0);
+        }
+        if (!at[1]) break;
+    }
+    CHECK_EQ(processors, 1);
+    CHECK_EQ(io_apics, 1);
+    CHECK_EQ(overrides, 2);
+}
+
+static void check_fadt(const u8 *fadt)
+{
+    CHECK_EQ(get32(fadt + 4), 244);
+    CHECK_EQ(fadt[46], 9);
+    CHECK_EQ(get32(fadt + 76), 0x608);
+    CHECK_EQ(get64(fadt + 208 + 4), 0x608);
+    CHECK_EQ(get64(fadt + 116 + 4), 0xcf9);
+    u32 facs = get32(fadt + 36);
+    CHECK_EQ(facs & 63, 0);
+    CHECK_EQ(get64(fadt + 132), facs);
+    CHECK_EQ(get32(table(facs, "FACS") + 4), 64);
+    CHECK_EQ(get64(fadt + 140), get32(fadt + 40));
+    table(get32(fadt + 40), "DSDT");
+}
+
+static void check_acpi(const struct acpi_machine *machine)
+{
+    const u8 *rsdp = guest(RSDP);
+    CHECK(!memcmp(rsdp, "RSD PTR ", 8));
+    CHECK(sums_to_zero(rsdp, 20));
+    const u8 *rsdt = table(get32(rsdp + 16), "RSDT");
+    const u8 *fadt = find_listed(rsdt, "FACP", ""), *facts = find_listed(rsdt, "SSDT", "RINGERPC");
+    CHECK(fadt && facts);
+    if (fadt) check_fadt(fadt);
+    if (facts) CHECK_EQ(get32(facts + 42), machine->pci_memory);
+    for (unsigned n = 0; n < ACPI_SERIAL_PORTS; n++) {
+        char name[] = "RINGCOM1";
+        name[7] = (char)('1' + n);
+        CHECK_EQ(find_listed(rsdt, "SSDT", name) != NULL, machine->serial[n]);
+    }
+    CHECK_EQ(find_listed(rsdt, "SSDT", "RINGFDC") != NULL, machine->floppy);
+    const u8 *madt = find_listed(rsdt, "APIC", "");
+    CHECK_EQ(madt != NULL, machine->apic);
+    if (madt) check_madt(madt);
+}
+
+static void settle(struct table_image *image)
+{
+    table_image_settle(image);
+    memcpy(guest(image->base), image->bytes, image->used);
+}
+
+/* What a table loader does, with the script and nothing else (SeaBIOS, src/fw/romfile_loader.h). */
+static u32 addresses[2] = {RSDP, TABLES};
+
+static u32 file_at(const struct table_file *files, const u8 *name)
+{
+    for (unsigned n = 0; n < 2; n++)
+        if (!strcmp(files[n].name, (const char *)name)) return addresses[n];
+    CHECK(!"a file by that name");
+    return TABLES;
+}
+
+static void run_script(const struct table_file *files, const u8 *script, u32 bytes)
+{
+    for (const u8 *at = script; at < script + bytes; at += TABLE_SCRIPT_ENTRY_BYTES) {
+        u32 file = file_at(files, at + 4);
+        switch (get32(at)) {
+        case 1: {
+            CHECK_EQ(file & (get32(at + 60) - 1), 0);
+            CHECK(at[64] == TABLE_ZONE_HIGH || at[64] == TABLE_ZONE_F_SEGMENT);
+            const struct table_image *image = files[file == TABLES].image;
+            memcpy(guest(file), image->bytes, image->used);
+            break;
+        }
+        case 2: {
+            u8 *pointer = guest(file + get32(at + 116));
+            u32 target = file_at(files, at + 60);
+            if (at[120] == 4)
+                put32(pointer, get32(pointer) + target);
+            else
+                put64(pointer, get64(pointer) + target);
+            break;
+        }
+        case 3: {
+            u8 *sum = guest(file + get32(at + 60));
+            const u8 *start = guest(file + get32(at + 64));
+            for (u32 n = 0, left = get32(at + 68), total = *sum; n <= left; n++) {
+                if (n == left)
+                    *sum = (u8)total;
+                else
+                    total -= start[n];
+            }
+            break;
+        }
+        default: CHECK(!"a command of the table loader");
+        }
+    }
+}
+
+static void test_acpi(const struct acpi_machine *machine)
+{
+    struct acpi_tables *acpi = calloc(1, sizeof(*acpi));
+    acpi_tables_build(acpi, machine);
+    const struct table_file files[] = {
+        {&acpi->rsdp, "etc/acpi/rsdp", TABLE_ZONE_F_SEGMENT, ACPI_RSDP_ALIGN},
+        {&acpi->tables, "etc/acpi/tables", TABLE_ZONE_HIGH, ACPI_TABLES_ALIGN},
+    };
+    u32 bytes = table_script(files, 2, NULL);
+    u8 *script = malloc(bytes);
+    CHECK_EQ(table_script(files, 2, script), bytes);
+    memset(memory, 0xcc, sizeof(memory));
+    run_script(files, script, bytes);
+    check_acpi(machine);
+    free(script);
+
+    memset(memory, 0xcc, sizeof(memory));
+    table_image_place(&acpi->rsdp, RSDP);
+    table_image_place(&acpi->tables, TABLES);
+    settle(&acpi->rsdp);
+    settle(&acpi->tables);
+    check_acpi(machine);
+    free(acpi);
+}
+
+/* --- SMBIOS --- */
+
+static const u8 *next_structure(const u8 *at)
+{
+    for (at += at[1]; at[0] || at[1]; at++)
+        ;
+    return at + 2;
+}
+
+static void test_smbios(u64 memory_bytes, u64 low_bytes, unsigned devices)
+{
+    struct smbios_tables *smbios = calloc(1, sizeof(*smbios));
+    smbios_tables_build(smbios, &(struct smbios_machine){.memory_bytes = memory_bytes,
+                                                         .low_memory_bytes = low_bytes,
+                                                         .cpu = "a processor",
+                                                         .with_bios = true});
+    table_image_place(&smbios->anchor, 0xf0000);
+    table_image_place(&smbios->tables, 0xf0100);
+    settle(&smbios->anchor);
+    settle(&smbios->tables);
+    const u8 *anchor = guest(0xf0000), *tables = guest(get32(anchor + 24));
+    CHECK(!memcmp(anchor, "_SM_", 4) && !memcmp(anchor + 16, "_DMI_", 5));
+    CHECK(sums_to_zero(anchor, anchor[5]));
+    CHECK(sums_to_zero(anchor + 16, 15));
+    unsigned count = 0, of_type[128] = {0}, largest = 0;
+    u64 told = 0;
+    const u8 *at = tables;
+    for (; count < 100; count++) {
+        const u8 *next = next_structure(at);
+        CHECK(at[0] < 128);
+        of_type[at[0] & 127]++;
+        if (next - at > largest) largest = (unsigned)(next - at);
+        if (at[0] == 17) told += get16(at + 12) == 0x7fff ? get32(at + 28) : get16(at + 12);
+        u8 type = at[0];
+        at = next;
+        if (type == 127) break;
+    }
+    CHECK_EQ(count + 1, get16(anchor + 28));
+    CHECK_EQ(at - tables, get16(anchor + 22));
+    CHECK_EQ(largest, get16(anchor + 8));
+    CHECK_EQ(told, memory_bytes >> 20);
+    CHECK_EQ(of_type[17], devices);
+    CHECK_EQ(of_type[19], memory_bytes > low_bytes ? 2 : 1);
+    static const u8 once[] = {0, 1, 3, 4, 16, 32, 127};
+    for (unsigned n = 0; n < sizeof(once); n++)
+        CHECK_EQ(of_type[once[n]], 1);
+    free(smbios);
+}
+
+/* --- MP --- */
+
+static void test_mp(void)
+{
+    const struct mp_pci_interrupt pci[] = {{1, 3, 19}, {3, 0, 18}, {4, 0, 19}};
+    struct table_image *image = calloc(1, sizeof(*image));
+    mp_table_build(image, &(struct mp_machine){.pci = pci, .pci_count = 3});
+    table_image_place(image, 0xf0000);
+    settle(image);
+    const u8 *pointer = guest(0xf0000), *header = guest(get32(pointer + 4));
+    CHECK(!memcmp(pointer, "_MP_", 4) && sums_to_zero(pointer, 16));
+    CHECK(!memcmp(header, "PCMP", 4) && sums_to_zero(header, get16(header + 4)));
+    unsigned isa = 0, from_pci = 0, entries = 0;
+    u32 inputs = 0;
+    const u8 *at = header + 44;
+    for (; at < header + get16(header + 4); at += at[0] ? 8 : 20, entries++) {
+        CHECK(at[0] <= 4);
+        if (at[0] != 3) continue;
+        isa += at[4] != 0;
+        from_pci += at[4] == 0;
+        CHECK((at[7] < 16) == (at[4] != 0)); /* an input is ISA's or PCI's */
+        inputs |= 1 << at[7];
+    }
+    CHECK_EQ(entries, get16(header + 34));
+    CHECK_EQ(from_pci, 3);
+    CHECK_EQ(isa, 16 - 1);
+    CHECK_EQ(inputs, 0xcfffe);
+    free(image);
+}
+
+int main(void)
+{
+    test_acpi(&(struct acpi_machine){.serial = {true}, .pci_memory = 0x80000000});
+    test_acpi(&(struct acpi_machine){
+        .serial = {true, true, true, true}, .floppy = true, .apic = true, .pci_memory = 1});
+    test_acpi(&(struct acpi_machine){.serial = {false, false, true}, .apic = true});
+    test_acpi(&(struct acpi_machine){.floppy = true});
+    test_smbios(128ull << 20, 128ull << 20, 1);
+    test_smbios(6ull << 30, 3ull << 30, 1);
+    test_smbios(64ull << 30, 3ull << 30, 4);
+    test_smbios(2ull << 20, 2ull << 20, 1);
+    test_mp();
+    return check_report();
+}

@@ -1,0 +1,314 @@
+/*
+ * The command line: both spellings of everything, and one clear sentence for what is wrong.
+ */
+#include "options/options.h"
+
+#include "check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct options options;
+static enum command command;
+static char error[512];
+
+#define MAX_WORDS 24
+
+/* Parse a line split at blanks. */
+static bool parse(const char *line)
+{
+    static char text[512];
+    static char *words[MAX_WORDS];
+    int count = 0;
+    snprintf(text, sizeof(text), "%s", line);
+    for (char *word = strtok(text, " "); word && count < MAX_WORDS; word = strtok(NULL, " "))
+        words[count++] = word;
+    error[0] = 0;
+    options_release(&options);
+    return options_parse(count, words, &options, &command, error, sizeof(error));
+}
+
+static bool complains(const char *line, const char *about)
+{
+    bool good = parse(line);
+    if (!good && strstr(error, about) && !strchr(error, '\n')) return true;
+    printf("%s: %s\n", line, good ? "accepted" : error);
+    return false;
+}
+
+static void test_both_spellings(void)
+{
+    static const char *const lines[] = {
+        "ringer run --kernel k --initrd i --memory 1G --cpu=max --engine=interp --no-reboot",
+        "ringer -kernel k -initrd i -m 1024 -cpu max -engine interp -no-reboot",
+        "ringer run -kernel=k -initrd=i -m size=1024M --cpu max --engine interp --no-reboot",
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(lines); i++) {
+        CHECK(parse(lines[i]));
+        CHECK_EQ(command, COMMAND_RUN);
+        CHECK(options.boot.kernel && !strcmp(options.boot.kernel, "k"));
+        CHECK(options.boot.initrd && !strcmp(options.boot.initrd, "i"));
+        CHECK_EQ(options.memory_bytes, 1ull << 30);
+        CHECK_EQ(options.engine, ENGINE_INTERP);
+        CHECK(options.no_reboot);
+        CHECK(!strcmp(options.serial[0], "stdio"));
+    }
+}
+
+static void test_qemu_line(void)
+{
+    CHECK(parse(
+        "ringer -M pc -accel tcg -smp 1 -m 128 -nographic -display none -net none -serial mon:stdio -kernel "
+        "k "
+        "-device isa-debug-exit,iobase=0xf4,iosize=0x04 -debugcon file:x -rtc base=2006-06-17T16:01:21"));
+    CHECK_EQ(options.memory_bytes, 128u << 20);
+    CHECK(options.nographic && options.debug_exit);
+    CHECK_EQ(options.debug_exit_port, 0xf4);
+    CHECK_EQ(options.debug_exit_bytes, 4);
+    CHECK_EQ(options.rtc_base, 1150560081);
+    CHECK(!strcmp(options.debugcon, "file:x"));
+    CHECK_EQ(options.engine, ENGINE_TRANSLATE);
+    CHECK(parse("ringer -kernel k -serial none -serial file:y"));
+    CHECK(options.serial[0] == NULL);
+    CHECK(!strcmp(options.serial[1], "file:y"));
+}
+
+static void test_devices(void)
+{
+    CHECK(parse(
+        "ringer -kernel k -device virtio-serial-pci,addr=1f.0 -device virtconsole,chardev=c -chardev "
+        "stdio,id=c "
+        "-drive if=none,id=d,file=f -device virtio-blk-pci,drive=d,serial=s,disable-legacy=on,id=i -device "
+        "virtio-rng-pci,disable-modern=on"));
+    const struct device_options *devices = &options.devices;
+    CHECK_EQ(devices->count, 3);
+    CHECK_EQ(devices->device[0].kind, DEVICE_VIRTIO_CONSOLE);
+    CHECK_EQ(devices->device[0].slot, 0x1f);
+    CHECK(!strcmp(devices->device[0].back_end, "stdio"));
+    CHECK(!options.serial[0]); /* one console on standard input is enough */
+    CHECK(!strcmp(devices->device[1].drive, "d"));
+    CHECK(!strcmp(devices->device[1].serial, "s"));
+    CHECK(devices->device[1].no_legacy && !devices->device[1].no_modern);
+    CHECK(devices->device[2].no_modern);
+    CHECK(parse("ringer -kernel k --virtio-console=file:f -chardev file,id=f,path=g"));
+    CHECK(!strcmp(options.devices.device[0].back_end, "file:f"));
+    CHECK(!strcmp(options.devices.chardev[0].back_end, "file:g"));
+    CHECK(
+        parse("ringer -kernel k -drive if=none,id=d,file=f -device virtio-blk-pci,serial=a,,b=c,,,drive=d"));
+    CHECK(!strcmp(options.devices.device[0].serial, "a,b=c,") &&
+          !strcmp(options.devices.device[0].drive, "d"));
+    CHECK(!strcmp(options.serial[0], "stdio"));
+}
+
+static void test_placed_drives(void)
+{
+    CHECK(parse(
+        "ringer -device ide-hd,drive=d,bus=ide.1,unit=1,serial=S77,bootindex=0 -drive if=none,id=d,file=f "
+        "-drive if=none,id=c -device ide-cd,drive=c -device floppy,drive=a,unit=1 -drive if=none,id=a -hda "
+        "g"));
+    const struct drive_option *drive = options.drives.drive;
+    CHECK_EQ(drive[0].interface, DRIVE_IDE);
+    CHECK_EQ(drive[0].index, 3);
+    CHECK_EQ(drive[0].boot_index, 1);
+    CHECK(!strcmp(drive[0].serial, "S77"));
+    CHECK_EQ(drive[1].interface, DRIVE_IDE);
+    CHECK_EQ(drive[1].index, 2);
+    CHECK(drive[1].medium == MEDIUM_CDROM && drive[1].read_only && !drive[1].file);
+    CHECK_EQ(drive[2].interface, DRIVE_FLOPPY);
+    CHECK_EQ(drive[2].index, 1);
+    CHECK(complains("ringer -device ide-hd,drive=d -drive if=none,id=d", "file"));
+    CHECK(complains("ringer -hda f -device ide-hd,drive=d", "\"d\""));
+    CHECK(complains("ringer -kernel k -device virtio-blk-pci,drive=d", "\"d\""));
+    CHECK(complains("ringer -hda f -device ide-hd", "drive=ID"));
+    CHECK(complains("ringer -drive id=d,file=f -device ide-hd,drive=d", "if=none"));
+    CHECK(
+        complains("ringer -drive id=d,if=none,file=f -device ide-hd,drive=d -device ide-cd,drive=d", "two"));
+    CHECK(complains("ringer -drive id=d,if=none,media=cdrom,file=f -device ide-hd,drive=d", "ide-cd"));
+    CHECK(complains("ringer -drive id=d,if=none,file=f -device ide-hd,drive=d,bus=ide.2", "ide.1"));
+    CHECK(complains("ringer -drive id=d,if=none,file=f -device ide-hd,drive=d -hda g -hdb g -hdc g -hdd g",
+                    "no place"));
+}
+
+static void test_own_options(void)
+{
+    CHECK(parse("ringer run --kernel k --lockstep=1000 --cache-bytes=256K --block-limit 1 --flush-every=7 "
+                "--forced-slow "
+                "--no-chaining --no-inline-cache --no-bulk-strings --no-fast-entry --timeout 5 --rtc-base "
+                "12345 --stats "
+                "--debug-exit"));
+    CHECK_EQ(options.lockstep, 1000);
+    CHECK(options.deterministic && options.translator.exact_flags);
+    CHECK_EQ(options.translator.cache_bytes, 256 << 10);
+    CHECK_EQ(options.translator.block_limit, 1);
+    CHECK_EQ(options.translator.flush_every, 7);
+    CHECK(options.translator.forced_slow && options.translator.no_chaining &&
+          options.translator.no_inline_cache && options.translator.no_bulk_strings &&
+          options.translator.no_fast_entry);
+    CHECK_EQ(options.timeout_ns, 5000000000u);
+    CHECK_EQ(options.rtc_base, 12345);
+    CHECK_EQ(options.debug_exit_port, 0xf4);
+    CHECK(parse("ringer run --kernel k --trace=a,b.txt,77"));
+    CHECK(!strcmp(options.trace, "a,b.txt"));
+    CHECK_EQ(options.trace_from, 77);
+    CHECK_EQ(options.engine, ENGINE_INTERP);
+    CHECK(parse("ringer run --kernel k --trace stderr"));
+    CHECK_EQ(options.trace_from, 0);
+    CHECK(parse("ringer run --kernel k --profile=out.folded --symbols System.map --perf-map "
+                "--stats-json=s.json"));
+    CHECK(!strcmp(options.stats_json, "s.json"));
+    CHECK(!strcmp(options.profile, "out.folded") && !strcmp(options.symbols, "System.map") &&
+          options.perf_map);
+    CHECK(parse("ringer run --kernel k --deterministic"));
+    CHECK_EQ(options.rtc_base, 1704067200); /* no run may depend on today */
+}
+
+static void test_display(void)
+{
+    setenv("DISPLAY", ":0", 1);
+    CHECK(parse("ringer -bios b"));
+    CHECK_EQ(options.display, DISPLAY_WINDOW);
+    CHECK(!strcmp(options.serial[0], "null") && !strcmp(options.audio, "auto"));
+    static const char *const without[] = {"ringer -kernel k", "ringer -bios b -nographic",
+                                          "ringer -bios b -vnc :1", "ringer -bios b -serial stdio",
+                                          "ringer -bios b -display none"};
+    for (unsigned n = 0; n < ARRAY_SIZE(without); n++) {
+        CHECK(parse(without[n]));
+        CHECK_EQ(options.display, DISPLAY_NONE);
+        CHECK(!strcmp(options.serial[0], "stdio") && !strcmp(options.audio, "none"));
+    }
+    unsetenv("DISPLAY");
+    unsetenv("WAYLAND_DISPLAY");
+    CHECK(parse("ringer -bios b"));
+    CHECK_EQ(options.display, DISPLAY_NONE);
+    CHECK(parse("ringer -kernel k -display sdl,full-screen=on,scale=whole -audio wav:x -name N,process=p"));
+    CHECK(options.display == DISPLAY_WINDOW && options.full_screen && options.whole_scale);
+    CHECK(!strcmp(options.audio, "wav:x") && !strcmp(options.name, "N"));
+    CHECK(parse("ringer -kernel k -display gtk -audiodev pa,id=a"));
+    CHECK(options.display == DISPLAY_WINDOW && !strcmp(options.audio, "sdl"));
+    CHECK(parse("ringer -kernel k -display vnc=:3"));
+    CHECK(!strcmp(options.vnc, ":3"));
+    CHECK(parse("ringer help keys"));
+    CHECK_EQ(command, COMMAND_HELP_KEYS);
+    CHECK(complains("ringer -kernel k -display curses", "curses"));
+    CHECK(complains("ringer -kernel k -display sdl,scale=big", "big"));
+    CHECK(complains("ringer -kernel k -display sdl -nographic", "-nographic"));
+    CHECK(complains("ringer -kernel k -audio oss", "oss"));
+    CHECK(complains("ringer -kernel k -keys f -type t", "--type"));
+    CHECK(complains("ringer -kernel k -keys - --lockstep", "--lockstep"));
+    CHECK(complains("ringer -kernel k -k de", "en-us"));
+    CHECK(complains("ringer -kernel k -usb", "-usb"));
+}
+
+static void test_commands(void)
+{
+    CHECK(parse("ringer"));
+    CHECK_EQ(command, COMMAND_HELP);
+    CHECK(parse("ringer help"));
+    CHECK_EQ(command, COMMAND_HELP);
+    CHECK(parse("ringer run --help"));
+    CHECK_EQ(command, COMMAND_HELP);
+    CHECK(parse("ringer --version"));
+    CHECK_EQ(command, COMMAND_VERSION);
+}
+
+static bool is_drive(unsigned n, const char *file, enum drive_interface interface, unsigned index)
+{
+    const struct drive_option *drive = &options.drives.drive[n];
+    return drive->interface == interface && drive->index == index &&
+           (file ? drive->file && !strcmp(drive->file, file) : !drive->file);
+}
+
+static void test_drives(void)
+{
+    CHECK(parse("ringer -kernel k -hda a -hdb b -cdrom c -hdd d -fda e -fdb f"));
+    CHECK_EQ(options.drives.count, 6);
+    CHECK(is_drive(0, "a", DRIVE_IDE, 0) && is_drive(1, "b", DRIVE_IDE, 1));
+    CHECK(is_drive(2, "c", DRIVE_IDE, 2) && is_drive(3, "d", DRIVE_IDE, 3));
+    CHECK(is_drive(4, "e", DRIVE_FLOPPY, 0) && is_drive(5, "f", DRIVE_FLOPPY, 1));
+    CHECK(options.drives.drive[2].medium == MEDIUM_CDROM && options.drives.drive[2].read_only);
+    CHECK(parse("ringer -kernel k -snapshot -drive file=a,,b,if=virtio,format=qcow2,cache=writethrough,"
+                "werror=stop,rerror=ignore,discard=ignore,detect-zeroes=unmap,id=x,snapshot=on "
+                "-drive if=ide,media=cdrom -drive file=c -drive file=d,if=virtio,readonly=on "
+                "-drive file=e,bus=1,unit=1"));
+    CHECK(options.drives.snapshot);
+    CHECK(is_drive(0, "a,b", DRIVE_VIRTIO, 0) && is_drive(1, NULL, DRIVE_IDE, 2));
+    CHECK(is_drive(2, "c", DRIVE_IDE, 0) && is_drive(3, "d", DRIVE_VIRTIO, 1));
+    CHECK(is_drive(4, "e", DRIVE_IDE, 3));
+    const struct drive_option *drive = &options.drives.drive[0];
+    CHECK(!strcmp(drive->format, "qcow2") && !strcmp(drive->id, "x") && drive->write_through);
+    CHECK(drive->snapshot && drive->no_discard && !drive->read_only);
+    CHECK_EQ(drive->on_write_error, ON_ERROR_STOP);
+    CHECK_EQ(drive->on_read_error, ON_ERROR_IGNORE);
+    CHECK_EQ(drive->detect_zeroes, DETECT_ZEROES_UNMAP);
+    CHECK(options.drives.drive[3].read_only && !options.drives.drive[3].no_discard);
+    CHECK_EQ(options.drives.drive[3].on_write_error, ON_ERROR_ENOSPC);
+    CHECK(complains("ringer -kernel k -hdc a -cdrom b", "ide drive 2"));
+    CHECK(complains("ringer -kernel k -drive file=a,index=4", "4 ide drives"));
+    CHECK(complains("ringer -kernel k -hda a -hdb a -hdc a -hdd a -drive file=e", "no place for e"));
+    CHECK(complains("ringer -kernel k -drive file=a,if=scsi", "scsi"));
+    CHECK(complains("ringer -kernel k -drive file=a,format=vmdk", "vmdk"));
+    CHECK(complains("ringer -kernel k -drive file=a,colour=red", "colour"));
+    CHECK(complains("ringer -kernel k -drive a.img", "a.img"));
+    CHECK(complains("ringer -kernel k -drive if=ide", "file=FILE"));
+    CHECK(complains("ringer -kernel k -drive file=a,readonly=maybe", "maybe"));
+    CHECK(complains("ringer -kernel k -drive file=a,index=100", "100"));
+    CHECK(complains("ringer -kernel k -drive file=a,if=none", "id="));
+    CHECK(complains("ringer -kernel k -drive file=a,if=none,id=x -drive file=b,if=none,id=x", "\"x\""));
+    CHECK(complains("ringer -kernel k -drive file=a,rerror=enospc", "rerror"));
+    CHECK(complains("ringer -kernel k -drive file=a,index=1,unit=0", "index"));
+}
+
+static void test_bad(void)
+{
+    CHECK(complains("ringer walk", "\"walk\""));
+    CHECK(complains("ringer run --kernle k", "\"--kernle\""));
+    CHECK(complains("ringer run --kernel", "missing"));
+    CHECK(complains("ringer run", "nothing to boot"));
+    CHECK(complains("ringer run --kernel k --lockstep --profile=p", "--profile"));
+    CHECK(complains("ringer run --kernel k --symbols=s", "--symbols"));
+    CHECK(complains("ringer run --kernel k --stats=3", "no argument"));
+    CHECK(complains("ringer run --kernel k disk.img", "\"disk.img\""));
+    CHECK(complains("ringer -kernel k -m 0", "out of bounds"));
+    CHECK(complains("ringer -kernel k -m -5", "-5"));
+    CHECK(complains("ringer -kernel k -m 99999999999999999999", "9999"));
+    CHECK(complains("ringer -kernel k -m 16777216T", "16777216T"));
+    CHECK(complains("ringer -kernel k -m 100000G", "out of bounds"));
+    CHECK(complains("ringer -kernel k -m 12Q", "12Q"));
+    CHECK(complains("ringer -kernel k -m 12MM", "12MM"));
+    CHECK(complains("ringer -kernel k -smp 2", "one CPU"));
+    CHECK(complains("ringer -kernel k -M q35", "q35"));
+    CHECK(complains("ringer -kernel k -cpu 8086", "max"));
+    CHECK(complains("ringer -kernel k -device e1000", "e1000"));
+    CHECK(complains("ringer -kernel k -device isa-debug-exit,iosize=3", "iosize"));
+    CHECK(complains("ringer -kernel k -device virtio-blk-pci", "drive"));
+    CHECK(complains("ringer -kernel k -device virtio-blk-pci,drive=d,speed=9", "speed"));
+    CHECK(complains("ringer -kernel k -device virtio-rng-pci,addr=20", "1 to 1f"));
+    CHECK(complains("ringer -kernel k -device virtio-rng-pci,disable-modern=maybe", "maybe"));
+    CHECK(complains("ringer -kernel k -device virtio-rng-pci,disable-modern=on,disable-legacy=on", "none"));
+    CHECK(complains("ringer -kernel k -device virtconsole,chardev=c", "virtio-serial-pci"));
+    CHECK(complains("ringer -kernel k -device virtio-serial-pci -device virtconsole,chardev=c", "\"c\""));
+    CHECK(complains("ringer -kernel k -chardev pty,id=c", "stdio,id=ID"));
+    CHECK(complains("ringer -kernel k -chardev file,id=c", "path"));
+    CHECK(complains("ringer -kernel k --engine=jit", "jit"));
+    CHECK(complains("ringer -kernel k --block-limit 65", "64"));
+    CHECK(complains("ringer -kernel k --timeout soon", "soon"));
+    CHECK(complains("ringer -kernel k --rtc-base 2024-13-45", "2024-13-45"));
+    CHECK(complains("ringer -initrd i -bios b", "--kernel"));
+    CHECK(complains("ringer -kernel k --lockstep --engine=interp", "interp"));
+    CHECK(complains("ringer -kernel k --lockstep --trace stderr", "together"));
+}
+
+int main(void)
+{
+    test_both_spellings();
+    test_qemu_line();
+    test_devices();
+    test_placed_drives();
+    test_own_options();
+    test_display();
+    test_commands();
+    test_drives();
+    test_bad();
+    options_release(&options);
+    return check_report();
+}
