@@ -133,6 +133,12 @@ void virtio_config_write(struct virtio *virtio, u32 offset, unsigned size, u32 v
     if (virtio->kind->config_written) virtio->kind->config_written(virtio, offset, size);
 }
 
+void virtio_config_changed(struct virtio *virtio)
+{
+    virtio->generation++;
+    if (virtio->status & VIRTIO_DRIVER_OK) virtio_pci_interrupt(virtio, -1);
+}
+
 /* --- set-up --- */
 
 void virtio_init(struct virtio *virtio, const struct virtio_kind *kind, struct pci_bus *bus,

@@ -21,7 +21,7 @@
 #include <sys/uio.h>
 
 /* Device types (5) */
-enum { VIRTIO_BLOCK = 2, VIRTIO_CONSOLE = 3, VIRTIO_ENTROPY = 4 };
+enum { VIRTIO_NET = 1, VIRTIO_BLOCK = 2, VIRTIO_CONSOLE = 3, VIRTIO_ENTROPY = 4 };
 
 /* Device status (2.1) */
 enum {
@@ -105,6 +105,7 @@ struct virtio {
     struct virtio_queue queue[VIRTIO_QUEUES];
     u8 config[VIRTIO_CONFIG_BYTES], config_writable[VIRTIO_CONFIG_BYTES];
     unsigned config_bytes;
+    u8 generation;        /* of the configuration */
     u8 access_capability; /* the transport's PCI_CFG, or 0 */
 };
 
@@ -134,6 +135,9 @@ static inline bool virtio_is_legacy(const struct virtio *virtio)
     return !virtio_has(virtio, VIRTIO_F_VERSION_1);
 }
 
+/* The device has changed config[]: tell the driver. */
+void virtio_config_changed(struct virtio *virtio);
+
 /* The driver broke the rules: stop, and say so. */
 void virtio_break(struct virtio *virtio, const char *why);
 
@@ -155,6 +159,9 @@ bool virtio_is_waiting(struct virtio *virtio, unsigned queue);
 bool virtio_take(struct virtio *virtio, unsigned queue, struct virtio_chain *chain);
 /* Give a chain back, into which `written` bytes have been written. Interrupts are virtio_interrupt()'s. */
 void virtio_give(struct virtio *virtio, const struct virtio_chain *chain, u32 written);
+/* The same for a device that remembers of a chain only this, and has said itself what it wrote (struct dma,
+ * written()). */
+void virtio_give_head(struct virtio *virtio, unsigned queue, u32 epoch, u16 head, u32 written);
 /* Interrupt the driver, if it wants that, for what was given since the last time. */
 void virtio_interrupt(struct virtio *virtio, unsigned queue);
 /* Has its queue not been reset since? */

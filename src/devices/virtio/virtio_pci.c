@@ -43,7 +43,7 @@ enum {
     COMMON_CONFIG_VECTOR = 16,
     COMMON_QUEUES = 18,
     COMMON_STATUS = 20,
-    COMMON_GENERATION = 21, /* always 0: the configuration does not change */
+    COMMON_GENERATION = 21,
     COMMON_QUEUE_SELECT = 22,
     COMMON_QUEUE_SIZE = 24,
     COMMON_QUEUE_VECTOR = 26,
@@ -121,6 +121,7 @@ static u32 common_read(struct virtio *virtio, u32 offset, unsigned size)
     pci_put16(now + COMMON_CONFIG_VECTOR, virtio->config_vector);
     pci_put16(now + COMMON_QUEUES, (u16)virtio->queues);
     now[COMMON_STATUS] = virtio_status(virtio);
+    now[COMMON_GENERATION] = virtio->generation;
     pci_put16(now + COMMON_QUEUE_SELECT, virtio->queue_select);
     if (q) {
         pci_put16(now + COMMON_QUEUE_SIZE, q->size);
@@ -357,7 +358,7 @@ void virtio_pci_init(struct virtio *virtio, struct pci_bus *bus, const struct vi
     struct pci_device *pci = &virtio->pci;
     /* A transitional device is known by a number of its own, and by its type as subsystem (4.1.2.3). */
     static const u16 legacy_ids[] = {
-        [VIRTIO_BLOCK] = 0x1001, [VIRTIO_CONSOLE] = 0x1003, [VIRTIO_ENTROPY] = 0x1005};
+        [VIRTIO_NET] = 0x1000, [VIRTIO_BLOCK] = 0x1001, [VIRTIO_CONSOLE] = 0x1003, [VIRTIO_ENTROPY] = 0x1005};
     u16 id = options->no_legacy ? MODERN_DEVICE_BASE + type : legacy_ids[type];
     pci_device_init(pci, bus, options->devfn, VENDOR, id, class_code);
     pci->config[PCI_REVISION] = options->no_legacy ? MODERN_REVISION : 0;

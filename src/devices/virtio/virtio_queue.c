@@ -190,18 +190,23 @@ bool virtio_take(struct virtio *virtio, unsigned queue, struct virtio_chain *cha
     return true;
 }
 
+void virtio_give_head(struct virtio *virtio, unsigned queue, u32 epoch, u16 head, u32 written)
+{
+    struct virtio_queue *q = &virtio->queue[queue];
+    if (epoch != q->epoch || !is_served(virtio, q)) return;
+    u32 at = RING_FIRST + slot(q, q->given) * DEVICE_ENTRY_BYTES;
+    put_device_area(virtio, q, at, 8, head | (u64)written << 32);
+    put_device_area(virtio, q, RING_INDEX, 2, ++q->given);
+}
+
 void virtio_give(struct virtio *virtio, const struct virtio_chain *chain, u32 written)
 {
-    struct virtio_queue *q = &virtio->queue[chain->queue];
     const struct dma *dma = &virtio->dma;
     /* All of it, and whether or not the driver still wants it: a request that failed may have written, too.
      */
     for (unsigned n = chain->readable; n < (unsigned)chain->readable + chain->writable; n++)
         dma->written(dma->memory, chain->gpa[n], chain->part[n].iov_len);
-    if (!virtio_chain_is_live(virtio, chain) || !is_served(virtio, q)) return;
-    u32 at = RING_FIRST + slot(q, q->given) * DEVICE_ENTRY_BYTES;
-    put_device_area(virtio, q, at, 8, chain->head | (u64)written << 32);
-    put_device_area(virtio, q, RING_INDEX, 2, ++q->given);
+    virtio_give_head(virtio, chain->queue, chain->epoch, chain->head, written);
 }
 
 void virtio_interrupt(struct virtio *virtio, unsigned queue)

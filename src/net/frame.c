@@ -1,0 +1,284 @@
+#include "frame.h"
+
+#include <string.h>
+
+/* --- parsing --- */
+
+enum { IPV4_BYTES = 20, IPV6_BYTES = 40, TCP_BYTES = 20, UDP_BYTES = 8, FRAGMENT_BYTES = 8 };
+enum {
+    IPV4_LENGTH = 2,
+    IPV4_ID = 4,
+    IPV4_FRAGMENT = 6,
+    IPV4_PROTOCOL = 9,
+    IPV4_CHECKSUM = 10,
+    IPV4_SOURCE = 12
+};
+enum { IPV6_LENGTH = 4, IPV6_NEXT = 6, IPV6_SOURCE = 8 };
+enum {
+    TCP_SEQUENCE = 4,
+    TCP_OFFSET = 12,
+    TCP_FLAGS = 13,
+    TCP_CHECKSUM = 16,
+    UDP_LENGTH = 4,
+    UDP_CHECKSUM = 6
+};
+enum { TCP_FIN = 1, TCP_PSH = 8, TCP_CWR = 0x80 };
+enum { IPV4_MORE = 0x2000, IPV4_DONT = 0x4000, IPV4_OFFSET = 0x1fff };
+enum { NEXT_HOP_BY_HOP = 0, NEXT_ROUTING = 43, NEXT_FRAGMENT = 44, NEXT_DESTINATION = 60 };
+
+static bool parse_transport(const u8 *frame, struct frame_layout *layout)
+{
+    u32 left = layout->bytes - layout->transport;
+    const u8 *at = frame + layout->transport;
+    layout->payload = layout->transport;
+    if (layout->fragment) return true;
+    if (layout->protocol == PROTOCOL_UDP) {
+        if (left < UDP_BYTES) return false;
+        layout->payload += UDP_BYTES;
+    } else if (layout->protocol == PROTOCOL_TCP) {
+        u32 header = left < TCP_BYTES ? 0 : (at[TCP_OFFSET] >> 4) * 4u;
+        if (header < TCP_BYTES || header > left) return false;
+        layout->payload = (u16)(layout->payload + header);
+    }
+    return true;
+}
+
+static bool parse_ipv4(const u8 *frame, u32 bytes, struct frame_layout *layout)
+{
+    const u8 *ip = frame + layout->ip;
+    u32 left = bytes - layout->ip;
+    if (left < IPV4_BYTES || ip[0] >> 4 != 4) return false;
+    u32 header = (ip[0] & 15) * 4u, length = get_be16(ip + IPV4_LENGTH);
+    if (header < IPV4_BYTES || length < header || length > left) return false;
+    layout->version = 4;
+    layout->bytes = layout->ip + length;
+    layout->protocol = ip[IPV4_PROTOCOL];
+    layout->transport = (u16)(layout->ip + header);
+    layout->fragment = get_be16(ip + IPV4_FRAGMENT) & (IPV4_MORE | IPV4_OFFSET);
+    return parse_transport(frame, layout);
+}
+
+static bool parse_ipv6(const u8 *frame, u32 bytes, struct frame_layout *layout)
+{
+    const u8 *ip = frame + layout->ip;
+    u32 left = bytes - layout->ip;
+    if (left < IPV6_BYTES || ip[0] >> 4 != 6) return false;
+    u32 length = IPV6_BYTES + get_be16(ip + IPV6_LENGTH), at = IPV6_BYTES;
+    if (length > left) return false;
+    layout->version = 6;
+    layout->bytes = layout->ip + length;
+    u8 next = ip[IPV6_NEXT];
+    while (next == NEXT_HOP_BY_HOP || next == NEXT_ROUTING || next == NEXT_DESTINATION ||
+           next == NEXT_FRAGMENT) {
+        if (at + 8 > length) return false;
+        if (next == NEXT_FRAGMENT) layout->fragment = true;
+        u32 extension = next == NEXT_FRAGMENT ? FRAGMENT_BYTES : (ip[at + 1] + 1u) * 8;
+        if (at + extension > length) return false;
+        next = ip[at];
+        at += extension;
+    }
+    layout->protocol = next;
+    layout->transport = (u16)(layout->ip + at);
+    return parse_transport(frame, layout);
+}
+
+bool frame_parse(const u8 *frame, u32 bytes, struct frame_layout *layout)
+{
+    *layout = (struct frame_layout){.ip = NET_HEADER_BYTES};
+    if (bytes < NET_HEADER_BYTES || bytes > NET_FRAME_MAX) return false;
+    u16 type = get_be16(frame + 12);
+    if (type == ETHERTYPE_VLAN && bytes >= NET_HEADER_BYTES + NET_VLAN_BYTES) {
+        type = get_be16(frame + 16);
+        layout->ip += NET_VLAN_BYTES;
+    }
+    if (type == ETHERTYPE_IPV4) return parse_ipv4(frame, bytes, layout);
+    if (type == ETHERTYPE_IPV6) return parse_ipv6(frame, bytes, layout);
+    return false;
+}
+
+/* --- checksums --- */
+
+static u32 fold(u64 sum)
+{
+    sum = (sum & 0xffffffff) + (sum >> 32);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    return (u32)sum;
+}
+
+static u32 swap16(u32 sum)
+{
+    return (sum >> 8 | sum << 8) & 0xffff;
+}
+
+/* Sums are the same in either byte order but for a swap at the end (RFC 1071 2 B): these are the host's, of
+ * dwords. */
+static u64 sum_bytes(const u8 *from, u32 bytes)
+{
+    u64 a = 0, b = 0;
+    for (; bytes >= 16; bytes -= 16, from += 16) {
+        u64 x = load_any(from, 8), y = load_any(from + 8, 8);
+        a += (x & 0xffffffff) + (x >> 32);
+        b += (y & 0xffffffff) + (y >> 32);
+    }
+    for (; bytes >= 2; bytes -= 2, from += 2)
+        a += load_any(from, 2);
+    if (bytes) a += *from;
+    return a + b;
+}
+
+u32 checksum_add(u32 sum, const u8 *from, u32 bytes)
+{
+    return fold((u64)sum + swap16(fold(sum_bytes(from, bytes))));
+}
+
+u32 checksum_pseudo(const u8 *frame, const struct frame_layout *layout, u32 length)
+{
+    const u8 *ip = frame + layout->ip;
+    u32 sum =
+        layout->version == 4 ? checksum_add(0, ip + IPV4_SOURCE, 8) : checksum_add(0, ip + IPV6_SOURCE, 32);
+    return fold((u64)sum + layout->protocol + (length >> 16) + (length & 0xffff));
+}
+
+bool frame_fill_checksum(u8 *frame, u32 bytes, const struct net_offload *offload)
+{
+    u32 start = offload->checksum_start, at = start + offload->checksum_offset;
+    if (!(offload->flags & NET_NEEDS_CHECKSUM)) return true;
+    if (start >= bytes || at + 2 > bytes) return false;
+    u32 sum = ~checksum_add(0, frame + start, bytes - start) & 0xffff;
+    /* A UDP checksum of 0 would say that there is none (RFC 768). TCP's may as well be sent so. */
+    put_be16(frame + at, sum ? sum : 0xffff);
+    return true;
+}
+
+static void fill_ipv4(u8 *ip)
+{
+    put_be16(ip + IPV4_CHECKSUM, 0);
+    put_be16(ip + IPV4_CHECKSUM, ~checksum_add(0, ip, (ip[0] & 15) * 4u) & 0xffff);
+}
+
+static void put_ip_length(u8 *frame, const struct frame_layout *layout, u32 bytes)
+{
+    u8 *ip = frame + layout->ip;
+    if (layout->version == 6) {
+        put_be16(ip + IPV6_LENGTH, bytes - layout->ip - IPV6_BYTES);
+        return;
+    }
+    put_be16(ip + IPV4_LENGTH, bytes - layout->ip);
+    fill_ipv4(ip);
+}
+
+/* --- segments --- */
+
+/* One segment: the headers, at `frame`, changed for it, and its payload behind them. */
+static void finish_segment(u8 *frame, const struct frame_layout *layout, u32 payload, u32 sequence, u8 flags)
+{
+    u8 *tcp = frame + layout->transport;
+    u32 bytes = layout->payload + payload, length = bytes - layout->transport;
+    put_ip_length(frame, layout, bytes);
+    put_be32(tcp + TCP_SEQUENCE, sequence);
+    tcp[TCP_FLAGS] = flags;
+    put_be16(tcp + TCP_CHECKSUM, 0);
+    put_be16(tcp + TCP_CHECKSUM, ~checksum_add(checksum_pseudo(frame, layout, length), tcp, length) & 0xffff);
+}
+
+static bool segments_are_sane(const struct frame_layout *layout, const struct net_offload *offload)
+{
+    u8 kind = offload->segmentation & ~NET_SEGMENT_ECN;
+    return layout->protocol == PROTOCOL_TCP && !layout->fragment && offload->segment_bytes &&
+           kind == (layout->version == 4 ? NET_SEGMENT_TCP4 : NET_SEGMENT_TCP6);
+}
+
+bool frame_segment(u8 *frame, u32 bytes, const struct net_offload *offload, frame_emit *emit, void *to)
+{
+    struct frame_layout layout;
+    if (!(offload->segmentation & ~NET_SEGMENT_ECN)) {
+        if (!frame_fill_checksum(frame, bytes, offload)) return false;
+        emit(to, frame, bytes);
+        return true;
+    }
+    if (!frame_parse(frame, bytes, &layout) || !segments_are_sane(&layout, offload)) return false;
+    u8 *tcp = frame + layout.transport, header[256];
+    u32 header_bytes = layout.payload, at = layout.payload, left = layout.bytes - layout.payload;
+    if (header_bytes > sizeof(header)) return false;
+    u32 sequence = get_be32(tcp + TCP_SEQUENCE), id = get_be16(frame + layout.ip + IPV4_ID);
+    u8 flags = tcp[TCP_FLAGS];
+    memcpy(header, frame, header_bytes);
+    do { /* each segment is made in place: its headers before its payload, over what has been emitted */
+        u32 now = left < offload->segment_bytes ? left : offload->segment_bytes;
+        u8 *segment = frame + at - header_bytes;
+        bool last = now == left;
+        memcpy(segment, header, header_bytes);
+        if (layout.version == 4) put_be16(segment + layout.ip + IPV4_ID, id++ & 0xffff);
+        finish_segment(segment, &layout, now, sequence, last ? flags : flags & (u8) ~(TCP_FIN | TCP_PSH));
+        emit(to, segment, header_bytes + now);
+        sequence += now;
+        at += now;
+        left -= now;
+        flags &= (u8)~TCP_CWR;
+    } while (left);
+    return true;
+}
+
+/* --- fragments --- */
+
+static void fragment_ipv4(u8 *frame, const struct frame_layout *layout, frame_emit *emit, void *to)
+{
+    u8 *ip = frame + layout->ip, header[NET_HEADER_BYTES + NET_VLAN_BYTES + 60];
+    u32 header_bytes = layout->transport, at = layout->transport, left = layout->bytes - layout->transport;
+    u32 most = (NET_MTU - (layout->transport - layout->ip)) & ~7u;
+    u32 offset = get_be16(ip + IPV4_FRAGMENT);
+    memcpy(header, frame, header_bytes);
+    while (left) {
+        u32 now = left < most ? left : most;
+        u8 *piece = frame + at - header_bytes;
+        memcpy(piece, header, header_bytes);
+        put_be16(piece + layout->ip + IPV4_FRAGMENT, offset | (now < left ? IPV4_MORE : 0));
+        put_ip_length(piece, layout, header_bytes + now);
+        emit(to, piece, header_bytes + now);
+        offset += now / 8;
+        at += now;
+        left -= now;
+    }
+}
+
+/* The fragment header is put behind the IPv6 header and needs 8 bytes, which the first piece has not got in
+ * place. */
+static void fragment_ipv6(u8 *frame, const struct frame_layout *layout, frame_emit *emit, void *to)
+{
+    static u32 identification; /* of the network thread */
+    u8 piece[NET_FRAME_MTU + NET_VLAN_BYTES];
+    u32 first = layout->ip + IPV6_BYTES, at = first, left = layout->bytes - first, offset = 0;
+    u32 most = (NET_MTU - IPV6_BYTES - FRAGMENT_BYTES) & ~7u;
+    identification++;
+    while (left) {
+        u32 now = left < most ? left : most, bytes = first + FRAGMENT_BYTES + now;
+        u8 *fragment = piece + first;
+        memcpy(piece, frame, first);
+        fragment[0] = piece[layout->ip + IPV6_NEXT];
+        fragment[1] = 0;
+        put_be16(fragment + 2, offset | (now < left));
+        put_be32(fragment + 4, identification);
+        piece[layout->ip + IPV6_NEXT] = NEXT_FRAGMENT;
+        memcpy(fragment + FRAGMENT_BYTES, frame + at, now);
+        put_ip_length(piece, layout, bytes);
+        emit(to, piece, bytes);
+        offset += now;
+        at += now;
+        left -= now;
+    }
+}
+
+bool frame_fragment(u8 *frame, u32 bytes, frame_emit *emit, void *to)
+{
+    struct frame_layout layout;
+    if (!frame_parse(frame, bytes, &layout) || layout.fragment) return false;
+    if (layout.version == 4)
+        fragment_ipv4(frame, &layout, emit, to);
+    else if (layout.transport == layout.ip + IPV6_BYTES)
+        fragment_ipv6(frame, &layout, emit, to);
+    else
+        return false;
+    return true;
+}

@@ -1,0 +1,70 @@
+/*
+ * Ethernet frames: parsing as far as offloads need it, checksums, segmentation, fragments.
+ *
+ * Everything here takes frames that a guest or a peer may have made up: no length in a header is trusted.
+ */
+#ifndef RINGER_NET_FRAME_H
+#define RINGER_NET_FRAME_H
+
+#include "base/net.h"
+
+/* The usual largest IP packet on the wire, and the frame around it. */
+#define NET_MTU       1500u
+#define NET_FRAME_MTU (NET_MTU + NET_HEADER_BYTES)
+
+enum { ETHERTYPE_IPV4 = 0x0800, ETHERTYPE_ARP = 0x0806, ETHERTYPE_VLAN = 0x8100, ETHERTYPE_IPV6 = 0x86dd };
+enum { PROTOCOL_TCP = 6, PROTOCOL_UDP = 17 };
+
+static inline u16 get_be16(const u8 *at)
+{
+    return (u16)(at[0] << 8 | at[1]);
+}
+static inline u32 get_be32(const u8 *at)
+{
+    return (u32)get_be16(at) << 16 | get_be16(at + 2);
+}
+static inline void put_be16(u8 *at, u32 value)
+{
+    at[0] = (u8)(value >> 8);
+    at[1] = (u8)value;
+}
+static inline void put_be32(u8 *at, u32 value)
+{
+    put_be16(at, value >> 16);
+    put_be16(at + 2, value & 0xffff);
+}
+
+/* Where things are in a frame, as offsets from its beginning. */
+struct frame_layout {
+    u32 bytes;     /* of the frame as its IP header has it: without padding behind it */
+    u16 ip;        /* the IP header */
+    u8 version;    /* 4 or 6 */
+    u8 protocol;   /* PROTOCOL_* */
+    u16 transport; /* its header */
+    u16 payload;   /* what is behind that: TCP and UDP only, else = transport */
+    bool fragment; /* of a larger packet: the transport's header may not be there */
+};
+
+/* False: no IP packet, or a broken one. */
+bool frame_parse(const u8 *frame, u32 bytes, struct frame_layout *layout);
+
+/* The Internet checksum (RFC 1071): the folded ones' complement sum of `bytes` bytes and of `sum`, not
+ * complemented. */
+u32 checksum_add(u32 sum, const u8 *from, u32 bytes);
+/* Sum of the pseudo header (RFC 793, RFC 8200 8.1) for `length` bytes of transport header and payload. */
+u32 checksum_pseudo(const u8 *frame, const struct frame_layout *layout, u32 length);
+
+/* Fill the checksum that is left to be done. Returns false where it would lie outside. */
+bool frame_fill_checksum(u8 *frame, u32 bytes, const struct net_offload *offload);
+
+/* Cut what is larger than the wire's MTU into frames that are not, with all checksums filled, and give each
+ * to emit(). A frame that is small enough is emitted as it is, but for its checksum. `frame` is changed.
+ * Returns false when the frame contradicts its offload; nothing was emitted then. */
+typedef void frame_emit(void *to, const u8 *frame, u32 bytes);
+bool frame_segment(u8 *frame, u32 bytes, const struct net_offload *offload, frame_emit *emit, void *to);
+
+/* Cut a packet that is larger than the MTU into IP fragments (RFC 791 3.2, RFC 8200 4.5). False: it must not
+ * be, or cannot. */
+bool frame_fragment(u8 *frame, u32 bytes, frame_emit *emit, void *to);
+
+#endif

@@ -1,0 +1,330 @@
+#include "user.h"
+
+#include "base/host_time.h"
+#include "base/log.h"
+#include "cable.h"
+#include "frame.h"
+
+#include <errno.h>
+#include <libslirp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* libslirp's IF_MTU_MAX: what it puts into one IP packet at most. */
+#define ROUTER_MTU 65521
+
+struct user_timer {
+    struct user *user;
+    SlirpTimerCb callback;
+    void *argument;
+    u64 at_ns; /* UINT64_MAX: not set */
+    struct user_timer *next;
+};
+
+struct user {
+    struct net_backend backend; /* first */
+    Slirp *slirp;
+    struct user_timer *timers;
+    const struct net_poll *poll; /* while libslirp looks at descriptors */
+    u8 frame[NET_FRAME_MAX];
+    u8 cut[NET_FRAME_MAX]; /* a received packet that is cut into pieces */
+};
+
+/* --- to libslirp --- */
+
+enum { TCP_SYN = 2, OPTION_END = 0, OPTION_NOP = 1, OPTION_MSS = 2, OPTION_MSS_BYTES = 4 };
+
+/* Raise the maximum segment size in a SYN of the guest to what its card takes at once. */
+static void raise_segment_size(const struct user *user, u8 *frame, u32 bytes)
+{
+    struct frame_layout layout;
+    if (bytes > NET_FRAME_MTU || !frame_parse(frame, bytes, &layout)) return;
+    u32 wanted = layout.version == 4 ? NET_TAKES_TCP4 : NET_TAKES_TCP6;
+    if (layout.protocol != PROTOCOL_TCP || layout.fragment || !(user->backend.end->card_takes & wanted))
+        return;
+    u8 *tcp = frame + layout.transport, *end = frame + layout.payload;
+    if (!(tcp[13] & TCP_SYN)) return;
+    for (u8 *at = tcp + 20; at < end && *at != OPTION_END;) {
+        u32 length = *at == OPTION_NOP ? 1 : at + 1 < end ? at[1] : 0;
+        if (!length || at + length > end) return;
+        if (*at == OPTION_MSS && length == OPTION_MSS_BYTES) {
+            put_be16(at + 2, ROUTER_MTU - (layout.version == 4 ? 40 : 60));
+            length = layout.bytes - layout.transport;
+            put_be16(tcp + 16, 0);
+            put_be16(tcp + 16, ~checksum_add(checksum_pseudo(frame, &layout, length), tcp, length) & 0xffff);
+            return;
+        }
+        at += length;
+    }
+}
+
+static enum net_sent user_send(struct net_backend *backend, const struct net_frame *frame)
+{
+    struct user *user = container_of(backend, struct user, backend);
+    u32 bytes = net_gather(frame, user->frame);
+    if (bytes < NET_HEADER_BYTES || !frame_fill_checksum(user->frame, bytes, &frame->offload))
+        return NET_SENT;
+    raise_segment_size(user, user->frame, bytes);
+    slirp_input(user->slirp, user->frame, (int)bytes);
+    return NET_SENT;
+}
+
+/* --- from libslirp --- */
+
+static void receive_piece(void *to, const u8 *frame, u32 bytes)
+{
+    static const struct net_offload whole = {.flags = NET_CHECKSUM_GOOD};
+    struct user *user = to;
+    net_receive(user->backend.end, frame, bytes, &whole);
+}
+
+/* What libslirp sends in one piece because it was told that the guest takes such segments: the guest is told
+ * how it would have come. */
+static void receive_segments(struct user *user, u8 *frame, const struct frame_layout *layout)
+{
+    u32 headers = layout->payload - layout->ip, length = layout->bytes - layout->transport;
+    struct net_offload offload = {
+        .flags = NET_NEEDS_CHECKSUM,
+        .segmentation = layout->version == 4 ? NET_SEGMENT_TCP4 : NET_SEGMENT_TCP6,
+        .header_bytes = layout->payload,
+        .segment_bytes = (u16)(NET_MTU - headers),
+        .checksum_start = layout->transport,
+        .checksum_offset = 16,
+    };
+    put_be16(frame + layout->transport + 16, checksum_pseudo(frame, layout, length));
+    net_receive(user->backend.end, frame, layout->bytes, &offload);
+}
+
+static void receive_large(struct user *user, const u8 *from, u32 bytes)
+{
+    struct frame_layout layout;
+    if (bytes > sizeof(user->cut)) return;
+    u8 *frame = user->cut;
+    memcpy(frame, from, bytes);
+    if (!frame_parse(frame, bytes, &layout)) return;
+    if (layout.protocol == PROTOCOL_TCP && !layout.fragment)
+        receive_segments(user, frame, &layout);
+    else
+        frame_fragment(frame, bytes, receive_piece, user);
+}
+
+static ssize_t send_packet(const void *packet, size_t bytes, void *opaque)
+{
+    struct user *user = opaque;
+    if (!user->backend.end) return (ssize_t)bytes;
+    if (bytes > NET_FRAME_MTU)
+        receive_large(user, packet, (u32)bytes);
+    else
+        receive_piece(user, packet, (u32)bytes);
+    return (ssize_t)bytes;
+}
+
+static void guest_error(const char *message, void *opaque)
+{
+    log_debug("the guest on the user network: %s", message);
+}
+
+/* --- time --- */
+
+static int64_t clock_ns(void *opaque)
+{
+    return (int64_t)host_now_ns();
+}
+
+static void *timer_new(SlirpTimerCb callback, void *argument, void *opaque)
+{
+    struct user *user = opaque;
+    struct user_timer *timer = calloc(1, sizeof(*timer));
+    if (!timer) abort(); /* libslirp knows of no failure */
+    *timer = (struct user_timer){user, callback, argument, UINT64_MAX, user->timers};
+    user->timers = timer;
+    return timer;
+}
+
+static void timer_free(void *timer, void *opaque)
+{
+    struct user *user = opaque;
+    struct user_timer **at = &user->timers;
+    while (*at && *at != timer)
+        at = &(*at)->next;
+    if (*at) *at = (*at)->next;
+    free(timer);
+}
+
+static void timer_mod(void *timer, int64_t expire_ms, void *opaque)
+{
+    ((struct user_timer *)timer)->at_ns = (u64)expire_ms * 1000000u;
+}
+
+static void run_timers(struct user *user)
+{
+    u64 now = host_now_ns();
+    for (struct user_timer *timer = user->timers, *next; timer; timer = next) {
+        next = timer->next;
+        if (timer->at_ns > now) continue;
+        timer->at_ns = UINT64_MAX;
+        timer->callback(timer->argument);
+    }
+}
+
+/* --- descriptors --- */
+
+static void register_fd(int fd, void *opaque) {}
+
+static void notify(void *opaque)
+{
+    struct user *user = opaque;
+    net_loop_wake(user->backend.loop);
+}
+
+static int add_poll(int fd, int events, void *opaque)
+{
+    short wanted = 0;
+    if (events & SLIRP_POLL_IN) wanted |= POLLIN;
+    if (events & SLIRP_POLL_OUT) wanted |= POLLOUT;
+    if (events & SLIRP_POLL_PRI) wanted |= POLLPRI;
+    return net_poll_add(opaque, fd, wanted);
+}
+
+static int revents(int index, void *opaque)
+{
+    const struct user *user = opaque;
+    short seen = index < 0 ? 0 : user->poll->fds[index].revents;
+    return (seen & POLLIN ? SLIRP_POLL_IN : 0) | (seen & POLLOUT ? SLIRP_POLL_OUT : 0) |
+           (seen & POLLPRI ? SLIRP_POLL_PRI : 0) | (seen & POLLERR ? SLIRP_POLL_ERR : 0) |
+           (seen & POLLHUP ? SLIRP_POLL_HUP : 0);
+}
+
+static void fill(struct net_source *source, struct net_poll *poll)
+{
+    struct user *user = container_of(source, struct user, backend.source);
+    u32 timeout_ms = UINT32_MAX;
+    slirp_pollfds_fill(user->slirp, &timeout_ms, add_poll, poll);
+    if (timeout_ms != UINT32_MAX) net_poll_until(poll, host_now_ns() + timeout_ms * 1000000ull);
+    for (const struct user_timer *timer = user->timers; timer; timer = timer->next)
+        net_poll_until(poll, timer->at_ns);
+}
+
+static void ready(struct net_source *source, const struct net_poll *poll)
+{
+    struct user *user = container_of(source, struct user, backend.source);
+    user->poll = poll;
+    slirp_pollfds_poll(user->slirp, 0, revents, user);
+    run_timers(user);
+}
+
+/* --- set-up --- */
+
+static void destroy(struct net_backend *backend)
+{
+    struct user *user = container_of(backend, struct user, backend);
+    backend->end = NULL;
+    if (user->slirp) slirp_cleanup(user->slirp);
+    while (user->timers)
+        timer_free(user->timers, user);
+    free(user);
+}
+
+static const SlirpCb callbacks = {
+    .send_packet = send_packet,
+    .guest_error = guest_error,
+    .clock_get_ns = clock_ns,
+    .timer_new = timer_new,
+    .timer_free = timer_free,
+    .timer_mod = timer_mod,
+    .register_poll_fd = register_fd,
+    .unregister_poll_fd = register_fd,
+    .notify = notify,
+};
+
+static const struct net_backend_ops user_ops = {.send = user_send, .destroy = destroy};
+
+void user_defaults(struct user_options *options)
+{
+    *options = (struct user_options){.prefix6_bits = 64, .hostname = "ringer"};
+    inet_pton(AF_INET, "10.0.2.0", &options->network);
+    inet_pton(AF_INET, "255.255.255.0", &options->mask);
+    inet_pton(AF_INET, "10.0.2.2", &options->host);
+    inet_pton(AF_INET, "10.0.2.3", &options->dns);
+    inet_pton(AF_INET, "10.0.2.15", &options->dhcp_start);
+    inet_pton(AF_INET6, "fec0::", &options->prefix6);
+    inet_pton(AF_INET6, "fec0::2", &options->host6);
+    inet_pton(AF_INET6, "fec0::3", &options->dns6);
+}
+
+static bool add_forwards(struct user *user, const struct user_options *options, char *error,
+                         size_t error_bytes)
+{
+    for (unsigned n = 0; n < options->forwards; n++) {
+        const struct user_forward *f = &options->forward[n];
+        char host[INET_ADDRSTRLEN], guest[INET_ADDRSTRLEN];
+        if (slirp_add_hostfwd(user->slirp, f->udp, f->host, f->host_port, f->guest, f->guest_port) >= 0)
+            continue;
+        snprintf(error, error_bytes, "Could not set up host forwarding rule '%s:%s:%u-%s:%u': %s",
+                 f->udp ? "udp" : "tcp", inet_ntop(AF_INET, &f->host, host, sizeof(host)), f->host_port,
+                 inet_ntop(AF_INET, &f->guest, guest, sizeof(guest)), f->guest_port, strerror(errno));
+        return false;
+    }
+    for (unsigned n = 0; n < options->guest_forwards; n++) {
+        const struct user_guest_forward *f = &options->guest_forward[n];
+        struct in_addr address = f->address;
+        int failed = f->command ? slirp_add_exec(user->slirp, f->command, &address, f->port)
+                                : slirp_add_unix(user->slirp, f->unix_path, &address, f->port);
+        if (failed >= 0) continue;
+        snprintf(error, error_bytes, "guestfwd: the user network cannot forward port %u of that address",
+                 f->port);
+        return false;
+    }
+    return true;
+}
+
+struct net_backend *user_create(struct net_loop *loop, const struct user_options *options, char *error,
+                                size_t error_bytes)
+{
+    struct user *user = calloc(1, sizeof(*user));
+    if (!user) {
+        snprintf(error, error_bytes, "out of memory");
+        return NULL;
+    }
+    user->backend = (struct net_backend){.ops = &user_ops,
+                                         .loop = loop,
+                                         .takes = NET_TAKES_ALL,
+                                         .up = true,
+                                         .source = {.fill = fill, .ready = ready}};
+    SlirpConfig config = {
+        .version = 4,
+        .restricted = options->restricted,
+        .in_enabled = !options->no_ipv4,
+        .vnetwork = options->network,
+        .vnetmask = options->mask,
+        .vhost = options->host,
+        .in6_enabled = !options->no_ipv6,
+        .vprefix_addr6 = options->prefix6,
+        .vprefix_len = options->prefix6_bits,
+        .vhost6 = options->host6,
+        .vhostname = options->hostname,
+        .tftp_server_name = options->tftp_server,
+        .tftp_path = options->tftp_directory,
+        .bootfile = options->bootfile,
+        .vdhcp_start = options->dhcp_start,
+        .vnameserver = options->dns,
+        .vnameserver6 = options->dns6,
+        .vdnssearch = options->dns_search,
+        .vdomainname = options->domain,
+        .if_mtu = ROUTER_MTU,
+        .if_mru = ROUTER_MTU,
+    };
+    user->slirp = slirp_new(&config, &callbacks, user);
+    if (!user->slirp) {
+        snprintf(error, error_bytes, "the user network cannot be set up");
+        destroy(&user->backend);
+        return NULL;
+    }
+    if (!add_forwards(user, options, error, error_bytes)) {
+        destroy(&user->backend);
+        return NULL;
+    }
+    net_loop_add(loop, &user->backend.source);
+    return &user->backend;
+}
