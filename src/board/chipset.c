@@ -38,9 +38,15 @@ static void reset(void *machine, bool hard)
     machine_request_reset(machine, hard);
 }
 
+/* A process has eight bits of status. Where they are one of Ringer's own, a line tells whose it is. */
 static void debug_exit(void *machine, u32 status)
 {
-    vm_stop(machine, STOP_GUEST, (int)status, NULL);
+    u8 seen = (u8)status;
+    if (seen <= STATUS_LAST)
+        vm_stop(machine, STOP_GUEST, seen,
+                "the guest wrote %u to the debug exit port: status %u is the guest's", status >> 1, seen);
+    else
+        vm_stop(machine, STOP_GUEST, seen, NULL);
 }
 
 static void pam(void *machine, u32 gpa, u32 bytes, bool read_ram, bool write_ram)
