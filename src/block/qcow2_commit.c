@@ -1,12 +1,12 @@
 /*
  * qcow2: writing back, in the order that qcow2.h promises.
  *
- * With the lock held everything that is dirty is copied into three batches, so they show the tables at one
- * moment; then they are written without it:
- *   early:  refcount blocks, and L2 tables nothing stable refers to yet. No harm at any time.
+ * With the lock held, everything dirty is copied into three batches, which so show the tables of one moment.
+ * Then the batches are written without the lock:
+ *   early:  refcount blocks, and L2 tables that nothing stable refers to yet. Harmless at any time.
  *   middle: entries of the refcount table for new blocks (rare), after a sync of their own.
- *   late:   all other L2 and L1 entries, after a sync that covers the data they refer to, and the above.
- * After another sync clusters that were given up before that moment are free.
+ *   late:   all other L2 and L1 entries, after a sync that covers their data and the batches above.
+ * After another sync, the clusters that were freed before that moment are free.
  */
 #include "qcow2.h"
 
@@ -75,7 +75,7 @@ static void free_batch(struct batch *batch)
 
 /* --- collecting: lock held --- */
 
-/* The next stretch of set bits from *at on; false: none. */
+/* The next run of set bits at or after *at; false: none. */
 static bool next_stretch(const u64 *bits, u64 count, u64 *at, u64 *length)
 {
     while (*at < count && !(bits[*at / 64] >> (*at % 64) & 1))
@@ -102,7 +102,7 @@ static bool collect_table(struct qcow2 *q, struct qcow2_table *table, struct bat
     return true;
 }
 
-/* L1 and refcount table, which are in memory whole and in the host's order. */
+/* L1 table and refcount table, which are in memory as a whole and in the host's byte order. */
 static bool collect_array(const u64 *entries, u64 count, const u64 *dirty, u64 offset, struct batch *batch)
 {
     const u64 in_sector = QCOW2_SECTOR_BYTES / sizeof(u64);
@@ -147,7 +147,7 @@ static void pin(struct qcow2 *q, const struct batch *batch)
     }
 }
 
-/* From here on the batches are what counts. */
+/* From here on the batches hold the changes; the tables are clean. */
 static void take_over(struct qcow2 *q, struct commit *c)
 {
     pin(q, &c->early);
@@ -175,8 +175,8 @@ static void unpin(struct qcow2 *q, const struct batch *batch, bool redo, bool st
     }
 }
 
-/* Not all of it was written: all is dirty once more, and nothing is free. `stable`: all that was fresh is in
- * the file for good, so something there may refer to it. */
+/* Something was not written: mark everything as dirty again, and free nothing. `stable`: the fresh tables are
+ * in the file for good, so something in the file may refer to them. */
 static void undo(struct qcow2 *q, struct commit *c, bool stable)
 {
     unpin(q, &c->early, true, stable);
@@ -241,7 +241,7 @@ int qcow2_commit(struct qcow2 *q)
     return failed;
 }
 
-/* Clusters that wait to be free, and tables that wait to be written. */
+/* Limit of clusters that wait to be freed. */
 #define FREED_MAX 4096u
 
 int qcow2_commit_if_much(struct qcow2 *q)

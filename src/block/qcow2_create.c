@@ -26,7 +26,7 @@ static int lay_out(const struct qcow2_recipe *r, struct layout *l)
     l->l1_entries = quotient_up(r->bytes, covered);
     if (l->l1_entries * sizeof(u64) > QCOW2_L1_BYTES_MAX) return -EFBIG;
     l->l1_clusters = quotient_up(l->l1_entries * sizeof(u64), cluster);
-    if (!l->l1_clusters) l->l1_clusters = 1; /* an L1 table has a place even if it is empty */
+    if (!l->l1_clusters) l->l1_clusters = 1; /* an empty L1 table has an offset too */
     l->blocks = l->reftable_clusters = 1;
     do {
         l->total = 1 + l->reftable_clusters + l->blocks + l->l1_clusters;
@@ -66,7 +66,7 @@ static int write_header(struct store *store, const struct qcow2_recipe *r, const
     };
     u8 *at = cluster + start;
     if (r->backing_format) at = put_extension(at, 0xe2792aca, r->backing_format);
-    at += 8; /* the end of the extensions */
+    at += 8; /* the extension that ends the list */
     if (r->backing) {
         h.backing_offset = htobe64((u64)(at - cluster));
         h.backing_bytes = htobe32((u32)name_bytes);
@@ -78,7 +78,7 @@ static int write_header(struct store *store, const struct qcow2_recipe *r, const
     return failed;
 }
 
-/* Refcounts of 1 for the first `total` clusters. */
+/* Set the refcounts of the first `total` clusters to 1. */
 static int write_refcounts(struct store *store, const struct qcow2_recipe *r, const struct layout *l)
 {
     u64 cluster_bytes = 1ull << r->cluster_bits, first = 1 + l->reftable_clusters;
@@ -90,8 +90,8 @@ static int write_refcounts(struct store *store, const struct qcow2_recipe *r, co
         u64 in_block = cluster_bytes * 8 / width;
         memset(block, 0, cluster_bytes);
         for (u64 n = 0; n < in_block && b * in_block + n < l->total; n++) {
-            /* The lowest bit of the entry: of narrow ones the first is lowest in its byte, of wide ones it
-             * comes last. */
+            /* The bit of the entry's lowest byte: narrow entries fill a byte from its lowest bit, wide ones
+             * are big-endian. */
             u64 bit = width < 8 ? n * width : (n + 1) * width - 8;
             block[bit / 8] |= (u8)(1 << (bit % 8));
         }
@@ -109,7 +109,7 @@ int qcow2_create(struct store *store, const struct qcow2_recipe *r)
     struct layout layout;
     if (r->version == 2 && r->refcount_order != 4) return -EINVAL;
     int failed = lay_out(r, &layout);
-    /* The L1 table is zeros: a hole. */
+    /* The L1 table is all zeros: leave a hole. */
     if (!failed) failed = store->ops->set_size(store, layout.total << r->cluster_bits);
     if (!failed) failed = write_refcounts(store, r, &layout);
     if (!failed) failed = write_header(store, r, &layout);

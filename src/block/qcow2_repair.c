@@ -1,7 +1,7 @@
 /*
- * qcow2: counting all references anew, for images whose refcounts were not kept ("lazy refcounts") by
- * somebody who then died. What the tables say is right, as they were written in order; refcounts are set to
- * it, and the flags that say that a refcount is 1.
+ * qcow2: repair of images with lazy refcounts that were not closed properly. The L1 and L2 tables are right,
+ * because they were written in order. All references are counted again; refcounts and QCOW2_COPIED flags are
+ * set accordingly.
  */
 #include "base/log.h"
 #include "qcow2.h"
@@ -45,14 +45,13 @@ static int tally_l1(struct tally *t, const u64 *l1, u64 offset, u64 entries)
     int failed = tally_range(t, offset, entries * sizeof(u64));
     for (u64 n = 0; n < entries && !failed; n++) {
         u64 l2 = l1[n] & QCOW2_OFFSET_MASK;
-        if (l2 & (t->q->cluster_bytes - 1))
-            return qcow2_is_corrupt(t->q, "an L2 table is not at a cluster", l2);
+        if (l2 & (t->q->cluster_bytes - 1)) return qcow2_is_corrupt(t->q, "an L2 table is not aligned", l2);
         if (l2) failed = tally_l2(t, l2);
     }
     return failed;
 }
 
-/* An entry of the snapshot table, as far as it matters. */
+/* The needed fields of a snapshot table entry. */
 struct snapshot {
     u64 l1_offset;
     u32 l1_entries;
@@ -105,7 +104,7 @@ static bool is_sole(const struct tally *t, u64 entry)
     return at && !(entry & QCOW2_COMPRESSED) && t->count[at >> t->q->cluster_bits] == 1;
 }
 
-/* The flags of the active tables. */
+/* Correct the QCOW2_COPIED flags of the active tables. */
 static int put_flags_right(struct tally *t)
 {
     struct qcow2 *q = t->q;
@@ -127,7 +126,7 @@ static int put_flags_right(struct tally *t)
     return 0;
 }
 
-/* A cluster in use that no block counts: we would make the block right there (qcow2_refcount.c). */
+/* Fail if a cluster in use has no refcount block: qcow2_refcount.c would put the new block right there. */
 static int check_blocks(const struct tally *t)
 {
     const struct qcow2 *q = t->q;
