@@ -119,16 +119,17 @@ static bool collect_array(const u64 *entries, u64 count, const u64 *dirty, u64 o
     return true;
 }
 
-static bool collect(struct qcow2 *q, struct commit *c)
+static bool collect(struct qcow2 *q, struct commit *commit)
 {
     if (q->tables.dirty_count)
-        for (struct qcow2_table *t = q->tables.oldest; t; t = t->newer)
-            if (t->any_dirty && !collect_table(q, t, t->is_l2 && !t->fresh ? &c->late : &c->early))
+        for (struct qcow2_table *table = q->tables.oldest; table; table = table->newer)
+            if (table->any_dirty &&
+                !collect_table(q, table, table->is_l2 && !table->fresh ? &commit->late : &commit->early))
                 return false;
-    if (q->reftable_any_dirty &&
-        !collect_array(q->reftable, q->reftable_entries, q->reftable_dirty, q->reftable_offset, &c->middle))
+    if (q->reftable_any_dirty && !collect_array(q->reftable, q->reftable_entries, q->reftable_dirty,
+                                                q->reftable_offset, &commit->middle))
         return false;
-    return !q->l1_any_dirty || collect_array(q->l1, q->l1_entries, q->l1_dirty, q->l1_offset, &c->late);
+    return !q->l1_any_dirty || collect_array(q->l1, q->l1_entries, q->l1_dirty, q->l1_offset, &commit->late);
 }
 
 static u64 dirty_bytes(u64 entries)
@@ -148,15 +149,15 @@ static void pin(struct qcow2 *q, const struct batch *batch)
 }
 
 /* From here on the batches hold the changes; the tables are clean. */
-static void take_over(struct qcow2 *q, struct commit *c)
+static void take_over(struct qcow2 *q, struct commit *commit)
 {
-    pin(q, &c->early);
-    pin(q, &c->late);
+    pin(q, &commit->early);
+    pin(q, &commit->late);
     if (q->l1_any_dirty) memset(q->l1_dirty, 0, dirty_bytes(q->l1_entries));
     if (q->reftable_any_dirty) memset(q->reftable_dirty, 0, dirty_bytes(q->reftable_entries));
     q->l1_any_dirty = q->reftable_any_dirty = false;
-    c->freed = q->freed;
-    c->freed_count = q->freed_count;
+    commit->freed = q->freed;
+    commit->freed_count = q->freed_count;
     q->freed = NULL;
     q->freed_count = q->freed_room = 0;
 }
@@ -177,36 +178,36 @@ static void unpin(struct qcow2 *q, const struct batch *batch, bool redo, bool st
 
 /* Something was not written: mark everything as dirty again, and free nothing. `stable`: the fresh tables are
  * in the file for good, so something in the file may refer to them. */
-static void undo(struct qcow2 *q, struct commit *c, bool stable)
+static void undo(struct qcow2 *q, struct commit *commit, bool stable)
 {
-    unpin(q, &c->early, true, stable);
-    unpin(q, &c->late, true, stable);
-    if (c->late.count) {
+    unpin(q, &commit->early, true, stable);
+    unpin(q, &commit->late, true, stable);
+    if (commit->late.count) {
         memset(q->l1_dirty, 0xff, dirty_bytes(q->l1_entries));
         q->l1_any_dirty = true;
     }
-    if (c->middle.count) {
+    if (commit->middle.count) {
         memset(q->reftable_dirty, 0xff, dirty_bytes(q->reftable_entries));
         q->reftable_any_dirty = true;
     }
-    for (u64 n = 0; n < c->freed_count; n++)
-        qcow2_free(q, c->freed[n].cluster << q->cluster_bits, c->freed[n].count);
+    for (u64 n = 0; n < commit->freed_count; n++)
+        qcow2_free(q, commit->freed[n].cluster << q->cluster_bits, commit->freed[n].count);
 }
 
 /* --- the commit --- */
 
-static int write_all(struct qcow2 *q, const struct commit *c, bool *stable)
+static int write_all(struct qcow2 *q, const struct commit *commit, bool *stable)
 {
     struct store *store = q->store;
-    int failed = write_batch(q, &c->early);
-    if (!failed && c->middle.count) {
+    int failed = write_batch(q, &commit->early);
+    if (!failed && commit->middle.count) {
         failed = store->ops->sync(store);
-        if (!failed) failed = write_batch(q, &c->middle);
+        if (!failed) failed = write_batch(q, &commit->middle);
     }
     if (!failed) failed = store->ops->sync(store);
     *stable = !failed;
-    if (!failed && c->late.count) {
-        failed = write_batch(q, &c->late);
+    if (!failed && commit->late.count) {
+        failed = write_batch(q, &commit->late);
         if (!failed) failed = store->ops->sync(store);
     }
     return failed;
@@ -214,30 +215,30 @@ static int write_all(struct qcow2 *q, const struct commit *c, bool *stable)
 
 int qcow2_commit(struct qcow2 *q)
 {
-    struct commit c = {0};
+    struct commit commit = {0};
     bool stable = false;
     pthread_mutex_lock(&q->committing);
     pthread_mutex_lock(&q->lock);
-    int failed = q->corrupt ? -EIO : collect(q, &c) ? 0 : -ENOMEM;
-    if (!failed) take_over(q, &c);
+    int failed = q->corrupt ? -EIO : collect(q, &commit) ? 0 : -ENOMEM;
+    if (!failed) take_over(q, &commit);
     pthread_mutex_unlock(&q->lock);
     if (!failed) {
-        failed = write_all(q, &c, &stable);
+        failed = write_all(q, &commit, &stable);
         pthread_mutex_lock(&q->lock);
         if (failed) {
-            undo(q, &c, stable);
+            undo(q, &commit, stable);
         } else {
-            unpin(q, &c.early, false, true);
-            unpin(q, &c.late, false, true);
-            qcow2_apply_freed(q, c.freed, c.freed_count);
+            unpin(q, &commit.early, false, true);
+            unpin(q, &commit.late, false, true);
+            qcow2_apply_freed(q, commit.freed, commit.freed_count);
         }
         pthread_mutex_unlock(&q->lock);
     }
     pthread_mutex_unlock(&q->committing);
-    free_batch(&c.early);
-    free_batch(&c.middle);
-    free_batch(&c.late);
-    free(c.freed);
+    free_batch(&commit.early);
+    free_batch(&commit.middle);
+    free_batch(&commit.late);
+    free(commit.freed);
     return failed;
 }
 
