@@ -15,6 +15,7 @@ enum exit_status {
     STATUS_HOST = 3,     /* the host refused something (memory, file, terminal) */
     STATUS_DIVERGED = 4, /* lockstep found a difference */
     STATUS_TIMEOUT = 5,  /* --timeout ran out */
+    STATUS_LAST = STATUS_TIMEOUT,
 };
 
 void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -1,13 +1,20 @@
 #include "wire_debug.h"
 
+#include "base/log.h"
 #include "board.h"
 
 #define CONSOLE_PORT      0xe9
 #define FIRMWARE_LOG_PORT 0x402 /* SeaBIOS, src/fw/paravirt.h: of QEMU's debug console */
 
+/* A process has eight bits of status. Where they are one of Ringer's own, a line tells whose it is. */
 static void end(void *machine, u32 status)
 {
-    board_stop(machine, STOP_GUEST, (int)status, NULL);
+    u8 seen = (u8)status;
+    if (seen <= STATUS_LAST)
+        board_stop(machine, STOP_GUEST, seen,
+                   "the guest wrote %u to the debug exit port: status %u is the guest's", status >> 1, seen);
+    else
+        board_stop(machine, STOP_GUEST, seen, NULL);
 }
 
 static void transmit(void *sink, u8 byte)

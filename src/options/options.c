@@ -4,6 +4,7 @@
 #include "options_table.h"
 
 #include "cpu/cpuid.h"
+#include "mmu/phys.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -55,12 +56,24 @@ static bool wants_window(const struct options *o)
     return desktop && !o->boot.kernel && !o->board.nographic && !o->vnc && !o->board.serial_count;
 }
 
+/* RAM above the PCI range begins at 4 GB. It must end where the CPU's address lines do. */
+static bool check_memory(const struct options *o, struct complaint *c)
+{
+    u64 reach = 1ull << o->cpu->maxphyaddr, most = PHYS_LOW_RAM_END;
+    if (reach > PHYS_HIGH_RAM) most += reach - PHYS_HIGH_RAM;
+    if (o->board.memory_bytes <= most) return true;
+    return COMPLAIN(
+        c, "the CPU model %s reaches %lluG of memory at most: it has %u address lines, and PCI takes 1G",
+        o->cpu->name, (unsigned long long)most >> 30, o->cpu->maxphyaddr);
+}
+
 /* What only the whole command line can tell. */
 static bool check_together(struct options *o, struct complaint *c)
 {
     if (!o->boot.kernel && !o->boot.firmware && !o->boot_plan.option_roms && !o->board.drives.count)
         return COMPLAIN(
             c, "nothing to boot: give a disk (-hda FILE), a CD (-cdrom FILE), a kernel (--kernel FILE), ...");
+    if (!check_memory(o, c)) return false;
     if (!o->boot.kernel && o->boot.initrd) return COMPLAIN(c, "--initrd is for a --kernel, which is missing");
     if (!o->boot.kernel && o->boot.append) return COMPLAIN(c, "--append is for a --kernel, which is missing");
     if (o->lockstep && o->event_log) return COMPLAIN(c, "--lockstep and --trace cannot be had together");
@@ -182,6 +195,9 @@ void options_help(FILE *out)
           "  3   the host refused something (memory, a file, the terminal)\n"
           "  4   --lockstep found a difference\n"
           "  5   --timeout ran out, or what a script of keys waited for did not come\n"
-          "  2V+1   the guest wrote V to the debug exit port\n",
+          "  2V+1   (its low eight bits) the guest wrote V to the debug exit port\n"
+          "  With 1 to 5 there is a line \"ringer: ...\" on standard error. With 1, 3 and 5 from the guest "
+          "it says\n"
+          "  \"ringer: the guest wrote ...\". 0 and all other statuses have one meaning.\n",
           out);
 }

@@ -63,9 +63,10 @@ struct options {
     u64 timeout_ns; /* UINT64_MAX: none */
 };
 
-/* Sane bounds of guest memory. */
+/* Bounds of guest memory: the most is what 36 address lines reach, without the gigabyte below 4 GB that is
+ * PCI's. */
 #define MEMORY_MIN_BYTES (2ull << 20)
-#define MEMORY_MAX_BYTES (64ull << 30)
+#define MEMORY_MAX_BYTES (63ull << 30)
 
 /* Parse argv[1...]. Returns false with one sentence in `error`. Strings in *options point into argv. */
 bool options_parse(int argc, char **argv, struct options *options, enum command *command, char *error,

@@ -55,6 +55,18 @@ static void test_both_spellings(void)
     }
 }
 
+/* RAM above 3 GB lies from 4 GB on, where a CPU of 32 address lines does not reach, and one of 36 not the
+ * end. */
+static void test_memory(void)
+{
+    CHECK(parse("ringer -kernel k -m 63G"));
+    CHECK_EQ(options.board.memory_bytes, 63ull << 30);
+    CHECK(complains("ringer -kernel k -m 64G", "63G"));
+    CHECK(complains("ringer -kernel k -m 64513", "63G"));
+    CHECK(parse("ringer -kernel k -m 3G -cpu pentium"));
+    CHECK(complains("ringer -m 3073 -kernel k -cpu pentium", "3G"));
+}
+
 static void test_qemu_line(void)
 {
     CHECK(parse(
@@ -301,6 +313,7 @@ static void test_bad(void)
 int main(void)
 {
     test_both_spellings();
+    test_memory();
     test_qemu_line();
     test_devices();
     test_placed_drives();
