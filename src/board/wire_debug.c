@@ -3,19 +3,18 @@
 #include "base/log.h"
 #include "board.h"
 
-#include <stdio.h>
-
 #define CONSOLE_PORT      0xe9
 #define FIRMWARE_LOG_PORT 0x402 /* SeaBIOS, src/fw/paravirt.h: of QEMU's debug console */
 
 /* A process has eight bits of status. Where they are one of Ringer's own, a line tells whose it is. */
 static void end(void *machine, u32 status)
 {
-    char sentence[96];
     u8 seen = (u8)status;
-    snprintf(sentence, sizeof(sentence),
-             "the guest wrote %u to the debug exit port: status %u is the guest's", status >> 1, seen);
-    board_stop(machine, STOP_GUEST, seen, seen <= STATUS_LAST ? sentence : NULL);
+    if (seen <= STATUS_LAST)
+        board_stop(machine, STOP_GUEST, seen,
+                   "the guest wrote %u to the debug exit port: status %u is the guest's", status >> 1, seen);
+    else
+        board_stop(machine, STOP_GUEST, seen, NULL);
 }
 
 static void transmit(void *sink, u8 byte)
