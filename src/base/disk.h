@@ -9,7 +9,7 @@
 #ifndef RINGER_BASE_DISK_H
 #define RINGER_BASE_DISK_H
 
-#include "post.h"
+#include "mailbox.h"
 
 #include <sys/uio.h>
 
@@ -35,8 +35,16 @@ struct disk_request {
     void *device; /* of the submitter */
     /* of the disk, from submit() to done() */
     struct disk *disk;
-    struct post post;
+    struct letter letter;
 };
+
+/* What becomes of a request that the host cannot do: the device hears of it, the device hears nothing, the
+ * machine stands still until it can be done; or (the default of writes) that only if the host's file system
+ * is full. */
+enum error_policy { ON_ERROR_REPORT, ON_ERROR_IGNORE, ON_ERROR_STOP, ON_ERROR_ENOSPC };
+
+/* What becomes of a write of nothing but zeros: a write, a DISK_ZERO, or a DISK_ZERO that gives room back. */
+enum detect_zeroes { DETECT_ZEROES_OFF, DETECT_ZEROES_ON, DETECT_ZEROES_UNMAP };
 
 struct disk {
     u64 bytes; /* a multiple of DISK_SECTOR_BYTES; 0: the drive is empty */

@@ -16,7 +16,7 @@
 #ifndef RINGER_UI_CONSOLE_H
 #define RINGER_UI_CONSOLE_H
 
-#include "base/post.h"
+#include "base/mailbox.h"
 #include "devices/video/display.h"
 #include "keys.h"
 
@@ -56,7 +56,7 @@ struct console {
     /* installed by vm */
     const char *name; /* of the machine, for titles */
     struct display *display;
-    struct post_box *post;
+    struct mailbox *mailbox;
     void (*take)(void *machine, const struct console_event *event);
     void *machine;
     /* state: invariant 2 */
@@ -70,7 +70,7 @@ struct console {
     struct console_event queue[CONSOLE_QUEUE_EVENTS];
     unsigned head, count;
     bool posted; /* the letter is under way */
-    struct post letter;
+    struct letter letter;
 };
 
 void console_init(struct console *console);
