@@ -36,7 +36,7 @@ static struct net_end *end_of(struct net_cable *cable)
 
 /* --- letters --- */
 
-static void deliver(struct post *letter)
+static void deliver(struct letter *letter)
 {
     struct net_end *end = container_of(letter, struct net_end, letter);
     pthread_mutex_lock(&end->lock);
@@ -66,12 +66,12 @@ static void write_letter(struct net_end *end, u64 ns)
     if (!before || at < before) __atomic_store_n(&end->hurry_at_ns, at, __ATOMIC_RELAXED);
     if (end->letter_under_way) return;
     end->letter_under_way = true;
-    post_send_soon(end->box, &end->letter);
+    mailbox_send_soon(end->box, &end->letter);
 }
 
 static void hurry(struct net_end *end)
 {
-    if (__atomic_exchange_n(&end->hurry_at_ns, 0, __ATOMIC_RELAXED)) post_hurry(end->box);
+    if (__atomic_exchange_n(&end->hurry_at_ns, 0, __ATOMIC_RELAXED)) mailbox_hurry(end->box);
 }
 
 static void hurry_if_due(struct net_end *end)
@@ -444,7 +444,7 @@ void net_end_set_link(struct net_end *end, bool up)
     end->wanted_up = up;
     carrier_changed(end);
     pthread_mutex_unlock(&end->lock);
-    post_hurry(end->box);
+    mailbox_hurry(end->box);
 }
 
 void net_end_carrier(struct net_end *end, bool up)
@@ -457,7 +457,7 @@ void net_end_carrier(struct net_end *end, bool up)
 }
 
 int net_end_init(struct net_end *end, struct net_loop *loop, struct net_backend *backend,
-                 struct post_box *box)
+                 struct mailbox *box)
 {
     *end = (struct net_end){.backend = backend,
                             .box = box,

@@ -17,7 +17,7 @@
 #define RINGER_NET_CABLE_H
 
 #include "backend.h"
-#include "base/post.h"
+#include "base/mailbox.h"
 
 /* Received frames that wait for buffers. What comes when so much waits is lost, as on any wire. */
 #define CABLE_WAITING_MAX_BYTES (1u << 20)
@@ -41,7 +41,7 @@ struct net_end {
     void *card;
     struct net_backend *backend;
     struct net_source source;
-    struct post_box *box;
+    struct mailbox *box;
     struct net_tap_ear *ears;
 
     struct net_frame *outgoing; /* atomic: a stack, newest first */
@@ -63,14 +63,14 @@ struct net_end {
     bool card_merges;
     bool wanted_up; /* set_link's */
     bool backend_up, carrier_news;
-    struct post letter;
+    struct letter letter;
     bool letter_under_way;
     u64 hurry_at_ns; /* 0: no letter waits */
 };
 
 /* Returns 0 or -errno. The loop has not been started. */
 int net_end_init(struct net_end *end, struct net_loop *loop, struct net_backend *backend,
-                 struct post_box *box);
+                 struct mailbox *box);
 /* After the thread's end. */
 void net_end_destroy(struct net_end *end);
 
