@@ -456,8 +456,7 @@ void net_end_carrier(struct net_end *end, bool up)
     pthread_mutex_unlock(&end->lock);
 }
 
-int net_end_init(struct net_end *end, struct net_loop *loop, struct net_backend *backend,
-                 struct mailbox *box)
+int net_end_init(struct net_end *end, struct net_loop *loop, struct net_backend *backend, struct mailbox *box)
 {
     *end = (struct net_end){.backend = backend,
                             .box = box,

@@ -1,0 +1,25 @@
+/*
+ * Socket addresses as options name them.
+ */
+#ifndef RINGER_NET_ADDRESS_H
+#define RINGER_NET_ADDRESS_H
+
+#include "base/types.h"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+struct net_address {
+    struct sockaddr_storage at;
+    socklen_t bytes;
+};
+
+/* host: a name or a number, NULL or "" for any address; an IPv6 number may stand in brackets. False with one sentence in error. */
+bool net_address_inet(struct net_address *address, const char *host, const char *port, bool datagram,
+                      char *error, size_t error_bytes);
+/* "HOST:PORT", ":PORT" */
+bool net_address_parse(struct net_address *address, const char *text, bool datagram, char *error,
+                       size_t error_bytes);
+bool net_address_unix(struct net_address *address, const char *path, char *error, size_t error_bytes);
+
+#endif
