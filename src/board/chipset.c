@@ -34,7 +34,8 @@ static void reset(void *machine, bool hard)
 
 static void power_off(void *machine)
 {
-    board_stop(machine, STOP_GUEST, STATUS_OK, NULL);
+    struct chipset *chipset = machine;
+    board_stop(chipset->board, STOP_GUEST, STATUS_OK, NULL);
 }
 
 static void pam(void *machine, u32 gpa, u32 bytes, bool read_ram, bool write_ram)

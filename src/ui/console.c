@@ -58,7 +58,7 @@ static s16 sum(int a, int b)
     return (s16)(both < INT16_MIN ? INT16_MIN : both > INT16_MAX ? INT16_MAX : both);
 }
 
-/* Movement behind movement with the same buttons is one. */
+/* Merge movement into preceding movement with the same buttons. */
 static bool merge(struct console_event *last, const struct console_event *event)
 {
     if (last->kind != event->kind || last->buttons != event->buttons) return false;
