@@ -22,6 +22,7 @@
 #include "options/options_board.h"
 #include "pci_ranges.h"
 #include "ports.h"
+#include "wire_net.h"
 
 struct char_link;
 struct chardev;
@@ -113,6 +114,7 @@ struct board {
     struct port_bus ports;
     struct pci_bus pci;
     struct pci_ranges pci_ranges;
+    struct wire_net net;
     struct irq_line irq[ISA_IRQS]; /* all but IRQ 2, which is no wire of the bus */
     struct board_facts facts;
     struct board_boot_entry boot_entry[BOARD_BOOT_ENTRIES];

@@ -208,7 +208,9 @@ bool chipset_init(struct chipset *c, struct board *board, char *error, size_t er
     return wire_sound_init(&c->sound, board, &c->pit, error, error_bytes) &&
            wire_ide_init(&c->ide, board, error, error_bytes) &&
            wire_floppy_init(&c->floppy, board, &c->dma, error, error_bytes) &&
-           fit_serial_ports(c, board, error, error_bytes) && board_create_devices(board, error, error_bytes);
+           fit_serial_ports(c, board, error, error_bytes) &&
+           wire_net_init(&board->net, board, error, error_bytes) &&
+           board_create_devices(board, error, error_bytes);
 }
 
 void chipset_destroy(struct chipset *c)
@@ -216,7 +218,9 @@ void chipset_destroy(struct chipset *c)
     if (!c->board) return; /* power-on failed before there was one */
     for (unsigned n = 0; n < SERIAL_PORTS; n++)
         if (c->board->facts.serial[n]) char_link_destroy(&c->serial[n].link);
+    wire_net_stop(&c->board->net); /* cards lend it guest memory */
     board_destroy_devices(c->board);
+    wire_net_destroy(&c->board->net);
     wire_console_destroy(&c->console);
     wire_sound_destroy(&c->sound);
     video_destroy(&c->video);

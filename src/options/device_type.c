@@ -3,6 +3,7 @@
 #include "options_values.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,6 +78,20 @@ static bool parse_slot(const char *text, u64 *number)
     return *number >= 1 && *number < 32 && (!*end || !strcmp(end, ".0") || !strcmp(end, ".0x0"));
 }
 
+static bool parse_mac(const char *text, u64 *number)
+{
+    *number = 0;
+    for (unsigned n = 0; n < 6; n++) {
+        char *end;
+        if (!isxdigit((unsigned char)*text)) return false;
+        u64 byte = strtoul(text, &end, 16);
+        if (end - text > 2 || *end != (n < 5 ? ':' : 0)) return false;
+        *number = *number << 8 | byte;
+        text = end + 1;
+    }
+    return !(*number >> 40 & 1); /* no group's */
+}
+
 static bool parse_value(const struct property *property, const char *text, u64 *number)
 {
     bool on = false, good = *text != 0;
@@ -87,6 +102,7 @@ static bool parse_value(const struct property *property, const char *text, u64 *
     case PROPERTY_NUMBER: return option_number(text, number) && *number <= property->most;
     case PROPERTY_CHOICE: return parse_choice(property->choices, text, number);
     case PROPERTY_SLOT: return parse_slot(text, number);
+    case PROPERTY_MAC: return parse_mac(text, number);
     case PROPERTY_SWITCH: good = option_switch(text, &on); break;
     case PROPERTY_AUTO: good = !strcmp(text, "auto") || option_switch(text, &on); break;
     }
@@ -102,7 +118,8 @@ static void describe(const struct property *property, char *text, size_t bytes)
                                         [PROPERTY_AUTO] = "on, off or auto",
                                         [PROPERTY_SLOT] = "the number of a slot, 1 to 1f",
                                         [PROPERTY_DRIVE] = "the id of a drive",
-                                        [PROPERTY_CHARDEV] = "the id of a chardev"};
+                                        [PROPERTY_CHARDEV] = "the id of a chardev",
+                                        [PROPERTY_MAC] = "the address of one card, as 52:54:00:12:34:56"};
     if (property->kind == PROPERTY_NUMBER)
         snprintf(text, bytes, "a number up to %llu", (unsigned long long)property->most);
     else if (property->kind == PROPERTY_CHOICE)

@@ -30,6 +30,7 @@ enum property_kind {
     PROPERTY_SLOT,    /* of the PCI bus: "1f", "1f.0" */
     PROPERTY_DRIVE,   /* the id of a -drive that no other device has */
     PROPERTY_CHARDEV, /* the id of a -chardev */
+    PROPERTY_MAC,     /* "52:54:00:12:34:56": 48 bits, the first byte highest */
 };
 
 struct property {

@@ -14,8 +14,8 @@
 
 /* In the order of ringer help. */
 static const struct option_group *const groups[] = {
-    &options_boot,    &options_drives,  &options_machine, &options_devices, &options_display,
-    &options_observe, &options_engines, &options_qemu,    &options_testing,
+    &options_boot,    &options_drives,  &options_machine, &options_devices, &options_net,
+    &options_display, &options_observe, &options_engines, &options_qemu,    &options_testing,
 };
 
 static const struct option_row *find_row(const char *name, size_t length)
@@ -178,6 +178,7 @@ void options_release(struct options *options)
 {
     drive_options_release(&options->board.drives);
     device_options_release(&options->board.devices);
+    net_options_release(&options->board.net);
 }
 
 static void print_group(const struct option_group *group, FILE *out)

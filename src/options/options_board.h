@@ -6,6 +6,7 @@
 
 #include "options_device.h"
 #include "options_drive.h"
+#include "options_net.h"
 
 /* -vga */
 enum video_card { VIDEO_STANDARD, VIDEO_NONE };
@@ -23,6 +24,7 @@ struct board_options {
     const char *audio; /* none, sdl, wav:FILE, or auto: sdl if the host can */
     struct drive_options drives;
     struct device_options devices;
+    struct net_options net;
     const char *serial[SERIAL_PORTS]; /* chardev specifications of COM1..COM4; NULL: no such port */
     unsigned serial_count;            /* how many -serial were given */
     const char *firmware_directory;   /* where SeaBIOS and the VGA BIOS are, or NULL: the usual places */

@@ -32,11 +32,6 @@ static bool check_accelerator(struct options *o, const char *value, struct compl
     return true;
 }
 
-static bool check_none(struct options *o, const char *value, struct complaint *c)
-{
-    return !strcmp(value, "none") ? true : COMPLAIN(c, "\"%s\" is not available; there is none", value);
-}
-
 static bool check_monitor(struct options *o, const char *value, struct complaint *c)
 {
     return !strcmp(value, "none") || !strcmp(value, "null")
@@ -60,8 +55,6 @@ static const struct option_row rows[] = {
     {"machine", "pc", "the one machine", .set = check_machine},
     {"M", "pc", NULL, .set = check_machine},
     {"accel", "ANY", "ignored", .set = check_accelerator},
-    {"net", "none", "no network yet", .set = check_none},
-    {"nic", "none", NULL, .set = check_none},
     {"k", "en-us", "keyboard layout of --type and of simple VNC viewers: there is one", .set = check_layout},
     {"monitor", "none", "no monitor", .set = check_monitor},
     {"nodefaults", NULL, "ignored", .set = accept},

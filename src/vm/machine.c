@@ -201,6 +201,8 @@ void machine_set_waker(struct vm *vm, struct waker *waker)
 
 void machine_start(struct vm *vm)
 {
+    if (!wire_net_start(&vm->board.net))
+        log_warn("cannot start the network's thread: the guest's cables are dead");
     board_start_input(&vm->board, vm->waker ? &vm->waker->giving_up : NULL);
     if (!vm->started && vm->script) key_script_start(vm->script, vm);
     vm->started = true;

@@ -1,0 +1,105 @@
+#include "wire_net.h"
+
+#include "base/log.h"
+#include "board.h"
+#include "net/none.h"
+#include "net/tap.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define SAY(...) (snprintf(error, error_bytes, __VA_ARGS__), false)
+
+static bool add(struct wire_net *wire, struct board *board, struct net_backend *backend)
+{
+    if (!backend) return false;
+    unsigned n = wire->count++;
+    wire->net[n].backend = backend;
+    net_end_init(&wire->net[n].end, &wire->loop, backend, board->mailbox);
+    return true;
+}
+
+static struct net_backend *create(struct net_loop *loop, const struct netdev_option *netdev, char *error,
+                                  size_t error_bytes)
+{
+    switch (netdev->kind) {
+    case NETDEV_USER: return user_create(loop, &netdev->user, error, error_bytes);
+    case NETDEV_STREAM: return stream_create(loop, &netdev->stream, error, error_bytes);
+    case NETDEV_TAP: return tap_create(loop, netdev->ifname, netdev->fd, error, error_bytes);
+    }
+    return NULL;
+}
+
+bool wire_net_init(struct wire_net *wire, struct board *board, char *error, size_t error_bytes)
+{
+    const struct net_options *options = &board->options->net;
+    *wire = (struct wire_net){.there = true};
+    int failed = net_loop_init(&wire->loop);
+    if (failed) return SAY("cannot have a network: %s", strerror(-failed));
+    if (options->count && board->deterministic && !board->follower)
+        log_warn("what comes from the network is not recorded: this run cannot be repeated");
+    for (unsigned n = 0; n < options->count; n++) {
+        for (unsigned other = 0; other < n; other++)
+            if (!strcmp(options->netdev[n].id, options->netdev[other].id))
+                return SAY("there are two networks with the id \"%s\"", options->netdev[n].id);
+        /* Lockstep's second machine sees what the first one sends, and has nobody to talk to. */
+        struct net_backend *backend = board->follower
+                                          ? none_create(&wire->loop)
+                                          : create(&wire->loop, &options->netdev[n], error, error_bytes);
+        if (!add(wire, board, backend)) return false;
+    }
+    return true;
+}
+
+bool wire_net_start(struct wire_net *wire)
+{
+    return !wire->there || !wire->count || wire->loop.started || net_loop_start(&wire->loop) == 0;
+}
+
+void wire_net_stop(struct wire_net *wire)
+{
+    if (wire->there) net_loop_stop(&wire->loop);
+}
+
+void wire_net_destroy(struct wire_net *wire)
+{
+    if (!wire->there) return;
+    net_loop_stop(&wire->loop);
+    for (unsigned n = 0; n < wire->count; n++) {
+        wire->net[n].backend->ops->destroy(wire->net[n].backend);
+        net_end_destroy(&wire->net[n].end);
+    }
+    net_loop_destroy(&wire->loop);
+    wire->there = false;
+}
+
+struct net_cable *wire_net_cable(struct board *board, const struct device_option *option, char *error,
+                                 size_t error_bytes)
+{
+    struct wire_net *wire = &board->net;
+    const struct net_options *options = &board->options->net;
+    const char *id = device_text(option, "netdev");
+    unsigned n = 0;
+    while (id && n < options->count && strcmp(options->netdev[n].id, id))
+        n++;
+    if (!id) {
+        n = wire->count;
+        if (!add(wire, board, none_create(&wire->loop))) snprintf(error, error_bytes, "out of memory");
+    } else if (n == options->count) {
+        snprintf(error, error_bytes, "there is no -netdev with the id \"%s\"", id);
+        return NULL;
+    } else if (wire->net[n].taken) {
+        snprintf(error, error_bytes, "two devices want the network \"%s\"", id);
+        return NULL;
+    }
+    wire->net[n].taken = true;
+    return &wire->net[n].end.cable;
+}
+
+void wire_net_mac(struct board *board, const struct device_option *option, u8 mac[NET_MAC_BYTES])
+{
+    u64 address = device_number(option, "mac", 0x525400123456 + board->net.cards);
+    if (!device_text(option, "mac")) board->net.cards++;
+    for (unsigned n = 0; n < NET_MAC_BYTES; n++)
+        mac[n] = (u8)(address >> (40 - 8 * n));
+}

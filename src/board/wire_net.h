@@ -1,0 +1,47 @@
+/*
+ * The networks of a machine: the back ends that -netdev options ask for, the thread that runs them, and the cables to the cards.
+ */
+#ifndef RINGER_BOARD_WIRE_NET_H
+#define RINGER_BOARD_WIRE_NET_H
+
+#include "net/cable.h"
+#include "options/options_device.h"
+#include "options/options_net.h"
+
+struct board;
+
+/* Those that -netdev made, and for cards without one. */
+#define WIRE_NETS (NETDEVS_MAX + DEVICES_MAX)
+
+struct wire_net {
+    struct net_loop loop;
+    bool there; /* the loop has been set up */
+    struct {
+        struct net_backend *backend;
+        struct net_end end;
+        bool taken; /* a card has it */
+    } net[WIRE_NETS];
+    unsigned count;
+    unsigned cards; /* which have got an address of ours */
+};
+
+/* Make the back ends. False with one sentence in error. */
+bool wire_net_init(struct wire_net *wire, struct board *board, char *error, size_t error_bytes);
+/* Start the thread. False: the host refuses. */
+bool wire_net_start(struct wire_net *wire);
+/* End the thread: nothing touches guest memory any more. */
+void wire_net_stop(struct wire_net *wire);
+void wire_net_destroy(struct wire_net *wire);
+
+/* For cards: the property rows that all have, the cable that the option names, and the card's address. */
+#define NET_PROPERTIES                                                                                       \
+    {"netdev", PROPERTY_TEXT, .help = "the id of a -netdev (default: the cable is not plugged in)"},         \
+    {                                                                                                        \
+        "mac", PROPERTY_MAC, .help = "the card's address (default: 52:54:00:12:34:56 and following)"         \
+    }
+/* NULL with one sentence in error. */
+struct net_cable *wire_net_cable(struct board *board, const struct device_option *option, char *error,
+                                 size_t error_bytes);
+void wire_net_mac(struct board *board, const struct device_option *option, u8 mac[NET_MAC_BYTES]);
+
+#endif

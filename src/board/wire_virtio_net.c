@@ -1,0 +1,48 @@
+/*
+ * virtio-net-pci: the fast network card.
+ */
+#include "devices/virtio/virtio_net.h"
+#include "wire_virtio.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void destroy(void *device)
+{
+    virtio_net_destroy(device);
+    free(device);
+}
+
+static bool create(struct board *board, const struct device_option *option, char *error, size_t error_bytes)
+{
+    struct virtio_options virtio;
+    struct virtio_net_options options = {.mtu = (u16)device_number(option, "host_mtu", 0)};
+    struct net_cable *cable = wire_net_cable(board, option, error, error_bytes);
+    if (!cable || !virtio_configure(board, option, &virtio, error, error_bytes)) return false;
+    wire_net_mac(board, option, options.mac);
+    struct virtio_net *net = calloc(1, sizeof(*net));
+    if (!net || !virtio_net_init(net, &board->pci, &board->dma, &virtio, &options, cable)) {
+        if (net) destroy(net);
+        snprintf(error, error_bytes, "out of memory");
+        return false;
+    }
+    board_add_device(board, option, net, virtio_reset_line, destroy);
+    return true;
+}
+
+static const struct property properties[] = {
+    NET_PROPERTIES,
+    {"host_mtu", PROPERTY_NUMBER, .help = "largest packet that the guest is told to use", .most = 65535},
+    VIRTIO_PROPERTIES,
+    {0},
+};
+
+#define VIRTIO_NET_TYPE(identifier, spelling)                                                                \
+    const struct device_type identifier = {.name = spelling,                                                 \
+                                           .bus = &bus_pci,                                                  \
+                                           .help = "network card, the fastest",                              \
+                                           .properties = properties,                                         \
+                                           .check = virtio_check,                                            \
+                                           .create = create}
+VIRTIO_NET_TYPE(virtio_net_type, "virtio-net-pci");
+VIRTIO_NET_TYPE(virtio_net_short_type, "virtio-net");

@@ -1,0 +1,33 @@
+/*
+ * The options of the network: -netdev, and -nic and -net, which are short for a -netdev and a -device.
+ */
+#ifndef RINGER_OPTIONS_OPTIONS_NET_H
+#define RINGER_OPTIONS_OPTIONS_NET_H
+
+#include "net/stream.h"
+#include "net/user.h"
+
+#define NETDEVS_MAX 8
+
+enum netdev_kind { NETDEV_USER, NETDEV_STREAM, NETDEV_TAP };
+
+struct netdev_option {
+    char *id;
+    char *list; /* the option as it was given; the strings below point into its copy, `text` */
+    char *text;
+    enum netdev_kind kind;
+    struct user_options user;
+    struct stream_options stream;
+    const char *ifname; /* tap */
+    int fd;             /* tap; -1: none */
+};
+
+struct net_options {
+    struct netdev_option netdev[NETDEVS_MAX];
+    unsigned count;
+    const char *pcap; /* --pcap; NULL: none */
+};
+
+void net_options_release(struct net_options *options);
+
+#endif
