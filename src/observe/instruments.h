@@ -1,6 +1,7 @@
 /*
  * Instruments that are attached to a run and are not part of the machine: --profile, --perf-map, the guest's
- * symbols for both, and the counters that are printed at the end (--stats, --stats-json).
+ * symbols for both, and the counters that are printed at the end (--stats, --stats-json). The event log of --trace
+ * is part of the machine (vm/vm.h), which then runs instruction by instruction.
  */
 #ifndef RINGER_OBSERVE_INSTRUMENTS_H
 #define RINGER_OBSERVE_INSTRUMENTS_H
