@@ -163,10 +163,12 @@ static bool same(const struct insn *a, const struct insn *b)
     bool equal = EQUAL(row) && EQUAL(mnemonic) && EQUAL(length) && EQUAL(operand_count) &&
                  EQUAL(operand_bytes) && EQUAL(address_bytes) && EQUAL(stack_bytes) && EQUAL(prefixes) &&
                  EQUAL(imm[0]) && EQUAL(imm[1]) && EQUAL(mem_base) && EQUAL(mem_index) && EQUAL(mem_scale) &&
-                 EQUAL(mem_seg) && EQUAL(mem_disp) && EQUAL(flags_read) && EQUAL(flags_written) &&
-                 EQUAL(flags_killed) && EQUAL(encoding) && EQUAL(map) && EQUAL(opcode) && EQUAL(mandatory) &&
-                 EQUAL(has_modrm) && EQUAL(modrm) && EQUAL(opcode_offset) && EQUAL(modrm_offset) &&
-                 EQUAL(imm_offset) && EQUAL(imm_bytes) && EQUAL(isa_set) && EQUAL(category);
+                 EQUAL(mem_seg) && EQUAL(mem_disp) && EQUAL(gprs_read) && EQUAL(gprs_written) &&
+                 EQUAL(stack_effect) && EQUAL(stack_access) && EQUAL(accesses_memory) && EQUAL(flags_read) &&
+                 EQUAL(flags_written) && EQUAL(flags_killed) && EQUAL(encoding) && EQUAL(map) &&
+                 EQUAL(opcode) && EQUAL(mandatory) && EQUAL(has_modrm) && EQUAL(modrm) &&
+                 EQUAL(opcode_offset) && EQUAL(modrm_offset) && EQUAL(imm_offset) && EQUAL(imm_bytes) &&
+                 EQUAL(isa_set);
 #undef EQUAL
     for (unsigned n = 0; n < ARRAY_SIZE(a->op); n++)
         equal = equal && same_operand(&a->op[n], &b->op[n]);

@@ -76,6 +76,8 @@ static const struct corpus_config configs[] = {
     {.name = "no-bulk-strings", .config = {.no_bulk_strings = true}},
     {.name = "keep-locks", .config = {.keep_locks = true}},
     {.name = "plain", .config = {.no_hoisting = true, .no_superblocks = true, .no_flag_lookahead = true}},
+    /* What an instruction becomes, whatever is before and behind it. */
+    {.name = "alone", .config = {.exact_flags = true, .no_hoisting = true, .no_superblocks = true}},
     {.name = "no-chaining", .config = {.no_chaining = true, .no_inline_cache = true}},
     {.name = "no-kicks", .config = {.no_kicks = true}},
     {.name = "no-returns", .config = {.no_return_stack = true, .no_site_cache = true}},
@@ -397,7 +399,7 @@ static void run(struct corpus *c)
     for (unsigned n = 0; n < ARRAY_SIZE(configs); n++) {
         begin_engine(c, &configs[n]);
         for (unsigned m = 0; m < ARRAY_SIZE(modes); m++) {
-            if (n == 0) line(c, &modes[m], "every-opcode", every_opcode);
+            if (n == 0 || configs[n].config.exact_flags) line(c, &modes[m], "every-opcode", every_opcode);
             line(c, &modes[m], "random", at_random);
         }
         translator_destroy(&c->rig->vcpu);
