@@ -3,6 +3,8 @@
  */
 #include "decode_memo.h"
 
+#include "base/hash.h"
+
 #include <Zydis/Mnemonic.h>
 
 /* --- the shape of some bytes --- */
@@ -222,7 +224,7 @@ int decode_memo_decode(struct decode_memo *memo, struct vcpu *v, struct insn *in
     if (!memo->off && code32 && available >= INSN_MAX_BYTES && find_outline(&o, bytes)) {
         u8 *known = &memo->has_modrm[o.map][o.opcode];
         u64 key = o.key | (*known == MODRM_YES ? modrm_key(bytes[o.modrm_at]) : KEY_MODRM_NONE);
-        s = &memo->shapes[(key * 0x9e3779b97f4a7c15) >> (64 - DECODE_SHAPES_LOG)];
+        s = &memo->shapes[hash_multiply(key) >> (64 - DECODE_SHAPES_LOG)];
         if (s->key == key && s->kind > SHAPE_ODD && *known) {
             instantiate(s, insn, bytes);
             return insn->length;

@@ -83,10 +83,10 @@ static inline const struct callee *callee_of(const struct callout *callout)
 }
 
 /* Where the guest's arithmetic flags are. */
-enum flags_place {
+enum flags_location {
     FLAGS_HOST,   /* in the host's EFLAGS */
     FLAGS_PARKED, /* in r12 */
-    FLAGS_DEAD,   /* nowhere: nobody will read them */
+    FLAGS_DEAD,   /* nowhere: no instruction will read them */
 };
 
 /* Who executes an instruction of the block: decided when the block is planned, out of its row and the block's
@@ -182,7 +182,7 @@ struct build {
     unsigned n; /* being emitted */
     const struct insn *i;
     u32 eip, next_eip; /* of it */
-    enum flags_place flags;
+    enum flags_location flags;
     bool ended; /* control does not fall out of what was emitted */
 
     struct stub stub[MAX_STUBS];

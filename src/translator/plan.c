@@ -145,54 +145,88 @@ static bool follows(const struct build *b, const struct insn *i, u32 next_eip, u
     return *to - next_eip <= MAX_GAP_BYTES && plan_same_page(b, *to);
 }
 
+/* The guest's bytes, and how far planning has come. */
+struct reading {
+    const u8 *bytes, *next_bytes; /* in the block's page, in the one that follows */
+    unsigned here, next;          /* how many */
+    unsigned at;                  /* of the next instruction */
+    unsigned passed;              /* conditional jumps so far */
+    bool crosses;                 /* the block's only instruction goes on in the page that follows */
+};
+
+static int decode_across(struct build *b, struct insn *i, struct reading *r)
+{
+    u8 joined[INSN_MAX_BYTES];
+    unsigned first = r->here - r->at, got = 0;
+    for (; got < INSN_MAX_BYTES && got < first + r->next; got++)
+        joined[got] = got < first ? r->bytes[r->at + got] : r->next_bytes[got - first];
+    int length = decode_memo_decode(b->t->memo, b->v, i, joined, got, b->mode & MODE_CODE32);
+    r->crosses = length > (int)first;
+    return r->crosses ? length : -1; /* too long, or bad: the interpreter knows */
+}
+
+/* The instruction at r->at. Its length; 0: it is none, and raises #UD; -1: it does not belong to the block.
+ */
+static int decode_next(struct build *b, struct insn *i, struct reading *r)
+{
+    int length =
+        decode_memo_decode(b->t->memo, b->v, i, r->bytes + r->at, r->here - r->at, b->mode & MODE_CODE32);
+    if (length >= 0) return length;
+    /* It goes on in the next page: a block of its own, if it is the first. */
+    return b->count || !r->next ? -1 : decode_across(b, i, r);
+}
+
+static bool is_within_limit(const struct build *b, unsigned at, unsigned bytes)
+{
+    u32 limit = b->key.cs_limit, first = b->key.eip + at, last = first + bytes - 1;
+    return first <= limit && last <= limit && last >= first;
+}
+
+/* Does the block go on behind the instruction that ends at r->at? If by a jump, it is marked, and r->at may
+ * move. */
+static bool goes_on(struct build *b, const struct insn *i, struct reading *r)
+{
+    u32 to, next_eip = b->key.eip + r->at;
+    if (!isa_ends_block(i)) return true;
+    if (follows(b, i, next_eip, &to))
+        r->at = to - b->key.eip;
+    else if (passes(b, i, next_eip, r->passed))
+        r->passed++;
+    else
+        return false;
+    return b->passed[b->count - 1] = true;
+}
+
+/* Decode instructions until the block ends. */
+static void read_instructions(struct build *b, struct reading *r)
+{
+    b->count = 0;
+    while (b->count < b->t->config.block_limit && r->at < r->here) {
+        struct insn *i = &b->insn[b->count];
+        int length = decode_next(b, i, r);
+        if (length < 0 || !is_within_limit(b, r->at, i->length)) return;
+        b->checked[b->count] = (b->mode & MODE_WINDOW) && checked_is(&b->t->checked, b->key.gpa + r->at);
+        b->offset[b->count] = (u16)r->at;
+        b->passed[b->count++] = false;
+        r->at += i->length;
+        b->guest_bytes = (u16)r->at;
+        if (length == 0 || r->crosses || !goes_on(b, i, r)) return;
+    }
+}
+
 bool plan_block(struct build *b, const u8 *bytes, unsigned here, const u8 *next_bytes, unsigned next,
                 bool *crosses)
 {
-    unsigned at = 0, end = 0, passed = 0;
-    u32 eip = b->key.eip, limit = b->key.cs_limit, to;
-    bool code32 = b->mode & MODE_CODE32;
-    *crosses = false;
-    b->count = 0;
-    while (b->count < b->t->config.block_limit && at < here) {
-        struct insn *i = &b->insn[b->count];
-        b->checked[b->count] = (b->mode & MODE_WINDOW) && checked_is(&b->t->checked, b->key.gpa + at);
-        int length = decode_memo_decode(b->t->memo, b->v, i, bytes + at, here - at, code32);
-        if (length < 0) {
-            /* It goes on in the next page: a block of its own, if it is the first. */
-            if (b->count || !next) break;
-            u8 joined[INSN_MAX_BYTES];
-            unsigned first = here - at, got = 0;
-            for (; got < INSN_MAX_BYTES && got < first + next; got++)
-                joined[got] = got < first ? bytes[at + got] : next_bytes[got - first];
-            length = decode_memo_decode(b->t->memo, b->v, i, joined, got, code32);
-            if (length <= (int)first) break; /* too long, or bad: the interpreter knows */
-            *crosses = true;
-        }
-        unsigned taken = length > 0 ? (unsigned)length : i->length;
-        if (eip + at > limit || eip + at + taken - 1 > limit || eip + at + taken - 1 < eip + at) break;
-        b->offset[b->count] = (u16)at;
-        bool *pass = &b->passed[b->count++];
-        at = end = at + taken;
-        *pass = false;
-        if (length == 0 || *crosses) break;
-        if (!isa_ends_block(i)) continue;
-        if (follows(b, i, eip + at, &to)) {
-            at = to - eip;
-        } else if (passes(b, i, eip + at, passed)) {
-            passed++;
-        } else {
-            break;
-        }
-        *pass = true;
-    }
+    struct reading r = {.bytes = bytes, .next_bytes = next_bytes, .here = here, .next = next};
+    read_instructions(b, &r);
+    *crosses = r.crosses;
     if (!b->count) return false;
-    b->passed[b->count - 1] = false;
-    b->guest_bytes = (u16)end;
+    b->passed[b->count - 1] = false; /* nothing follows it */
     unsigned first = b->key.gpa & PAGE_MASK;
     b->page = bytes - first;
     b->peeked_count = 0;
     b->span_count = 1;
-    b->span[0] = (struct span){(u16)first, (u16)(*crosses ? PAGE_MASK : first + end - 1)};
+    b->span[0] = (struct span){(u16)first, (u16)(r.crosses ? PAGE_MASK : first + b->guest_bytes - 1u)};
     decide_all(b);
     find_live_flags(b);
     hoist_plan(b);
