@@ -1,6 +1,6 @@
 #include "screen.h"
 
-#include "png.h"
+#include "png_file.h"
 #include "vm/vm.h"
 
 #include <errno.h>
