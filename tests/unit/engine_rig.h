@@ -91,9 +91,11 @@ static inline void load_one(struct rig *rig, const u8 *code, u32 bytes, u32 at)
     v->paging.cr0 |= CR0_PG | CR0_WP;
     v->paging.cr3 = DIRECTORY_AT;
     shadow_load_root(&rig->shadow, &v->paging);
+    memset(v->gpr, 0, sizeof(v->gpr)); /* EDX says what CPU it is */
     v->gpr[REG_ESP] = RAM_END;
     v->rip = at;
     v->pending = 0;
+    v->return_misses = 0;
     /* The number of flushes tells the translator how old something is. */
     rig->counters = (struct counters){.cache_flushes = rig->counters.cache_flushes};
     vcpu_update_mode(v);
@@ -161,7 +163,7 @@ static inline u32 engines_run(struct engines *e)
     CHECK_EQ(b->rip, a->rip);
     CHECK_EQ(b->cr2, a->cr2);
     const u8 *x = e->interpreter->phys.ram, *y = e->translator->phys.ram;
-    u32 differ = 0;
+    u32 differ = memcmp(x, y, RAM_END) ? 0 : RAM_END;
     while (differ < RAM_END && x[differ] == y[differ])
         differ++;
     CHECK_EQ(differ, RAM_END); /* else: the first byte of RAM that differs */
