@@ -11,7 +11,7 @@
 
 /* --- doing: any thread --- */
 
-static void finish_refused(struct post *post);
+static void finish_refused(struct letter *letter);
 
 static int flush(struct block_disk *disk)
 {
@@ -56,7 +56,7 @@ static int perform(struct disk_request *request)
 
 void block_disk_perform(struct disk_request *request)
 {
-    if (request->post.run != finish_refused) request->error = perform(request);
+    if (request->letter.run != finish_refused) request->error = perform(request);
 }
 
 bool block_disk_changed(struct block_disk *disk, enum disk_operation operation)
@@ -122,9 +122,9 @@ static void tell(struct block_disk *disk, const struct disk_request *request)
              verbs[request->operation], request->offset, strerror(-request->error), disk->failures);
 }
 
-static void finish(struct post *post)
+static void finish(struct letter *letter)
 {
-    struct disk_request *request = container_of(post, struct disk_request, post);
+    struct disk_request *request = container_of(letter, struct disk_request, letter);
     struct block_disk *disk = block_disk_of(request);
     disk->crew->under_way--;
     enum error_policy policy = request->error ? policy_of(disk, request) : ON_ERROR_REPORT;
@@ -138,20 +138,20 @@ static void finish(struct post *post)
 }
 
 /* One that was held has come back. */
-static void finish_retry(struct post *post)
+static void finish_retry(struct letter *letter)
 {
-    struct disk_request *request = container_of(post, struct disk_request, post);
+    struct disk_request *request = container_of(letter, struct disk_request, letter);
     struct disk_crew *crew = block_disk_of(request)->crew;
-    request->post.run = finish;
-    finish(post); /* perhaps to be held again, in silence: it still counts as retrying */
+    request->letter.run = finish;
+    finish(letter); /* perhaps to be held again, in silence: it still counts as retrying */
     if (--crew->retrying || crew->held.first) return;
     if (crew->resumed) crew->resumed(crew->machine);
 }
 
 /* done() must not be called from within submit(), so a refusal comes as a letter, too. */
-static void finish_refused(struct post *post)
+static void finish_refused(struct letter *letter)
 {
-    struct disk_request *request = container_of(post, struct disk_request, post);
+    struct disk_request *request = container_of(letter, struct disk_request, letter);
     request->done(request);
 }
 
@@ -184,10 +184,10 @@ static void submit(struct disk *seen, struct disk_request *request)
     struct block_disk *disk = container_of(seen, struct block_disk, disk);
     request->disk = seen;
     request->error = refusal(disk, request);
-    request->post.run = request->error ? finish_refused : finish;
+    request->letter.run = request->error ? finish_refused : finish;
     if (!request->error) disk->crew->under_way++;
     if (request->error ? !disk->crew->clock : read_now(disk, request))
-        post_send(disk->crew->box, &request->post);
+        mailbox_send(disk->crew->box, &request->letter);
     else
         disk_crew_enqueue(disk->crew, request);
 }
@@ -199,11 +199,11 @@ void disk_crew_retry(struct disk_crew *crew)
     request_queue_init(&crew->held);
     crew->retrying = again.count;
     for (struct disk_request *request; (request = request_queue_take(&again));) {
-        request->post.run = finish_retry;
+        request->letter.run = finish_retry;
         crew->under_way++;
         if (crew->clock) {
             block_disk_perform(request);
-            finish_retry(&request->post);
+            finish_retry(&request->letter);
         } else {
             disk_crew_enqueue(crew, request);
         }

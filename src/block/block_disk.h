@@ -27,10 +27,6 @@
 #include "disk_crew.h"
 #include "image.h"
 
-enum error_policy { ON_ERROR_REPORT, ON_ERROR_IGNORE, ON_ERROR_STOP, ON_ERROR_ENOSPC };
-
-enum detect_zeroes { DETECT_ZEROES_OFF, DETECT_ZEROES_ON, DETECT_ZEROES_UNMAP };
-
 struct block_disk {
     struct disk disk;         /* for the device */
     struct disk_image *image; /* NULL: no medium */

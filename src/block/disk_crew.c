@@ -17,15 +17,15 @@
  * code long before, and then finds this letter and those that followed. */
 #define HURRY_AFTER_NS 20000u
 
-static void send_letter(struct disk_crew *crew, struct post *letter)
+static void send_letter(struct disk_crew *crew, struct letter *letter)
 {
-    if (post_send_soon(crew->box, letter))
+    if (mailbox_send_soon(crew->box, letter))
         __atomic_store_n(&crew->hurry_at, host_now_ns() + HURRY_AFTER_NS, __ATOMIC_SEQ_CST);
 }
 
 static void hurry(struct disk_crew *crew)
 {
-    if (__atomic_exchange_n(&crew->hurry_at, 0, __ATOMIC_SEQ_CST)) post_hurry(crew->box);
+    if (__atomic_exchange_n(&crew->hurry_at, 0, __ATOMIC_SEQ_CST)) mailbox_hurry(crew->box);
 }
 
 static void hurry_if_due(struct disk_crew *crew)
@@ -153,7 +153,7 @@ static void serve(struct disk_crew *crew, struct disk_request *request)
         hurry(crew);
     block_disk_perform(request);
     bool was_quick = host_now_ns() - start < (operation == DISK_READ ? QUICK_READ_NS : QUICK_WRITE_NS);
-    send_letter(crew, &request->post);
+    send_letter(crew, &request->letter);
     pthread_mutex_lock(&crew->lock);
     crew->quick -= expected_quick;
     if (quick) *quick = was_quick;
@@ -199,7 +199,7 @@ static void perform_next(struct disk_crew *crew)
 {
     struct disk_request *request = request_queue_take(&crew->later);
     block_disk_perform(request);
-    request->post.run(&request->post);
+    request->letter.run(&request->letter);
 }
 
 static void fire(void *device)
@@ -230,7 +230,7 @@ void disk_crew_enqueue(struct disk_crew *crew, struct disk_request *request)
     if (wake) pthread_cond_signal(&crew->work);
     if (alone) { /* the host has no room for one thread */
         block_disk_perform(request);
-        post_send(crew->box, &request->post);
+        mailbox_send(crew->box, &request->letter);
     }
 }
 
@@ -247,7 +247,7 @@ void disk_crew_drain(struct disk_crew *crew)
         while (crew->working || crew->queue.first)
             pthread_cond_wait(&crew->idle, &crew->lock);
         pthread_mutex_unlock(&crew->lock);
-    } while (post_box_run(crew->box));
+    } while (mailbox_run(crew->box));
 }
 
 void disk_crew_lock_idle(struct disk_crew *crew)
@@ -272,7 +272,7 @@ void disk_crew_add(struct disk_crew *crew, struct block_disk *disk)
 
 /* --- set-up --- */
 
-void disk_crew_init(struct disk_crew *crew, struct post_box *box, struct clock *deterministic)
+void disk_crew_init(struct disk_crew *crew, struct mailbox *box, struct clock *deterministic)
 {
     *crew = (struct disk_crew){.box = box, .clock = deterministic};
     request_queue_init(&crew->later);

@@ -30,7 +30,7 @@
 struct block_disk;
 
 struct disk_crew {
-    struct post_box *box;
+    struct mailbox *box;
     struct clock *clock; /* deterministic: whose guest time counts; NULL: threads */
     struct timer timer;
     struct request_queue later; /* deterministic: what is queued */
@@ -63,7 +63,7 @@ struct disk_crew {
 
 /* All of these are for the vCPU thread. */
 
-void disk_crew_init(struct disk_crew *crew, struct post_box *box, struct clock *deterministic);
+void disk_crew_init(struct disk_crew *crew, struct mailbox *box, struct clock *deterministic);
 /* Wait for what is under way, and end the threads. No letter comes afterwards: done() is not called for
  * requests whose letters have not been read. */
 void disk_crew_destroy(struct disk_crew *crew);

@@ -17,7 +17,7 @@ static void letter_came(void *owner)
     sem_post(&letter);
 }
 
-static struct post_box box = {.wake = letter_came};
+static struct mailbox box = {.wake = letter_came};
 
 static int nothing_read(struct disk_image *image, u64 offset, struct span to)
 {
@@ -78,7 +78,7 @@ static void submit(struct block_disk *disk, struct order *order, enum disk_opera
 static void wait_for(const struct order *order)
 {
     while (!order->done)
-        if (!post_box_run(&box)) event_wait(&letter, "a letter of the disk's");
+        if (!mailbox_run(&box)) event_wait(&letter, "a letter of the disk's");
 }
 
 /* Quick requests are left to one thread, which meets a flush among them. */
@@ -129,7 +129,7 @@ static void test_letters(void)
         event_wait(&letter, "a call for a letter that lies");
         CHECK_EQ(__atomic_load_n(&notices, __ATOMIC_SEQ_CST), round);
         CHECK(!order.done);
-        CHECK(post_box_run(&box));
+        CHECK(mailbox_run(&box));
         CHECK(order.done);
     }
     disk_crew_destroy(&crew);

@@ -22,12 +22,12 @@ static void letter_came(void *owner)
     sem_post(&letter);
 }
 
-static struct post_box box = {.wake = letter_came};
+static struct mailbox box = {.wake = letter_came};
 
 /* Until letters have come, and been read. */
 static void read_letters(void)
 {
-    while (!post_box_run(&box))
+    while (!mailbox_run(&box))
         event_wait(&letter, "a letter of the disk's");
 }
 
@@ -301,7 +301,7 @@ static void test_drain(struct clock *clock)
     for (unsigned n = 0; n < 64; n++)
         CHECK(order[n].done);
     CHECK(!clock || clock_next_deadline(clock) == UINT64_MAX);
-    CHECK(!post_box_run(&box));
+    CHECK(!mailbox_run(&box));
     disk_crew_destroy(&crew);
     block_disk_destroy(&disk);
 }
@@ -342,7 +342,7 @@ static void test_deterministic(void)
     CHECK(c.done);
     CHECK_EQ(c.request.error, -EINVAL);
     CHECK_EQ(clock_next_deadline(&clock), UINT64_MAX);
-    CHECK(!post_box_run(&box));
+    CHECK(!mailbox_run(&box));
     disk_crew_destroy(&crew);
     block_disk_destroy(&disk);
 }
