@@ -120,97 +120,30 @@ static void test_entry_goes(void)
 
 /* Each instruction, with its length in front; 0 ends the list. */
 #define INSN(text) ".byte 2f - 1f\n1: " text "\n2:\n"
-GUEST(
-    instructions,
-    INSN("mov %eax, %ebx") INSN("mov $5, %ecx") INSN("mov $7, %dl") INSN("mov $7, %bh") INSN("mov $9, %si")
-        INSN("lea 4(%eax), %ecx") INSN("lea (%eax, %ecx), %edx") INSN("lea 8(%ebx), %bx") INSN("add $8, %eax")
-            INSN("add $8, %cx") INSN("add $8, %cl") INSN("add %ecx, %eax") INSN("adc $0, %edi") INSN(
-                "sub $8, %ebp") INSN("sub %eax, %ebx") INSN("sbb %ecx, %ecx") INSN("inc %eax") INSN("inc %bx")
-                INSN("dec %ecx") INSN("dec %dl") INSN("neg %esi") INSN("not %edi") INSN("and $-16, %ebp")
-                    INSN("or $12, %eax") INSN("xor %edx, %edx") INSN("shl $1, %ecx") INSN("sar $1, %ebx")
-                        INSN("ror $3, %esi") INSN("shld $4, %eax, %edx") INSN("mul %ecx") INSN(
-                            "mulb %cl") INSN("imul %ecx") INSN("imul %eax, %ebx") INSN("imul $3, %eax, %edi")
-                            INSN("cdq") INSN("cwd") INSN("cbw") INSN("cwde") INSN("xchg %eax, %ecx") INSN(
-                                "xchg %ah, %bl") INSN("xadd %eax, %edx")
-                                INSN("cmpxchg %ebx, %ecx") INSN("cmpxchg %ecx, (%edi)") INSN(
-                                    "bswap %esi") INSN("bsf %eax, %ebx") INSN("bsr %ecx, %edx")
-                                    INSN("bts %eax, %ecx") INSN(
-                                        "btr $1, %ebp") INSN("sete %al") INSN("setne %bh")
-                                        INSN("cmove %eax, %ecx") INSN("cmovne %ebx, %esi") INSN(
-                                            "movzbl %al, %ebx") INSN("movswl %cx, %edi") INSN("pop %ecx")
-                                            INSN("pop %edi") INSN("push %eax") INSN("pushf; pop %esi") INSN(
-                                                "push"
-                                                "a")
-                                                INSN("popa") INSN("leave") INSN("enter $8, $0") INSN("lahf")
-                                                    INSN("sahf") INSN("cpuid") INSN(
-                                                        "xlat") INSN("lodsb") INSN("lodsl") INSN("stosl")
-                                                        INSN("movs"
-                                                             "l") INSN("scasb") INSN("cmpsl")
-                                                            INSN(
-                                                                "rep stosb") INSN("aaa")
-                                                                INSN(
-                                                                    "aas") INSN("daa")
-                                                                    INSN(
-                                                                        "aam") INSN("aad")
-                                                                        INSN(
-                                                                            "cld") INSN("nop")
-                                                                            INSN("popcnt %eax, %ebx") INSN(
-                                                                                "movd "
-                                                                                "%xmm0, "
-                                                                                "%ecx")
-                                                                                INSN("movmskps "
-                                                                                     "%xmm0, %ebx")
-                                                                                    INSN(
-                                                                                        "pextrw $0, %xmm0, "
-                                                                                        "%eax") INSN("cvttss2"
-                                                                                                     "si "
-                                                                                                     "%xmm0, "
-                                                                                                     "%edx")
-                                                                                        INSN(
-                                                                                            "crc32b "
-                                                                                            "%al, "
-                                                                                            "%ecx") INSN("str"
-                                                                                                         " %"
-                                                                                                         "ax")
-                                                                                            INSN("sldt "
-                                                                                                 "%ebx") INSN("sms"
-                                                                                                              "w "
-                                                                                                              "%c"
-                                                                                                              "x")
-                                                                                                INSN("la"
-                                                                                                     "r "
-                                                                                                     "%c"
-                                                                                                     "x,"
-                                                                                                     " "
-                                                                                                     "%e"
-                                                                                                     "d"
-                                                                                                     "x")
-                                                                                                    INSN(
-                                                                                                        "lsl "
-                                                                                                        "%cx,"
-                                                                                                        " "
-                                                                                                        "%es"
-                                                                                                        "i") INSN("movbe "
-                                                                                                                  "(%edi), "
-                                                                                                                  "%ecx")
-                                                                                                        INSN(
-                                                                                                            "mov "
-                                                                                                            "%ds,"
-                                                                                                            " "
-                                                                                                            "%ea"
-                                                                                                            "x")
-                                                                                                            INSN(
-                                                                                                                "mov "
-                                                                                                                "%cr3"
-                                                                                                                ", "
-                                                                                                                "%eb"
-                                                                                                                "x")
-                                                                                                                INSN(
-                                                                                                                    "mov "
-                                                                                                                    "%dr7"
-                                                                                                                    ", "
-                                                                                                                    "%ec"
-                                                                                                                    "x") ".byte 0");
+/* clang-format off */
+GUEST(instructions,
+      INSN("mov %eax, %ebx") INSN("mov $5, %ecx") INSN("mov $7, %dl") INSN("mov $7, %bh")
+      INSN("mov $9, %si") INSN("lea 4(%eax), %ecx") INSN("lea (%eax, %ecx), %edx") INSN("lea 8(%ebx), %bx")
+      INSN("add $8, %eax") INSN("add $8, %cx") INSN("add $8, %cl") INSN("add %ecx, %eax")
+      INSN("adc $0, %edi") INSN("sub $8, %ebp") INSN("sub %eax, %ebx") INSN("sbb %ecx, %ecx")
+      INSN("inc %eax") INSN("inc %bx") INSN("dec %ecx") INSN("dec %dl") INSN("neg %esi") INSN("not %edi")
+      INSN("and $-16, %ebp") INSN("or $12, %eax") INSN("xor %edx, %edx") INSN("shl $1, %ecx")
+      INSN("sar $1, %ebx") INSN("ror $3, %esi") INSN("shld $4, %eax, %edx") INSN("mul %ecx")
+      INSN("mulb %cl") INSN("imul %ecx") INSN("imul %eax, %ebx") INSN("imul $3, %eax, %edi") INSN("cdq")
+      INSN("cwd") INSN("cbw") INSN("cwde") INSN("xchg %eax, %ecx") INSN("xchg %ah, %bl")
+      INSN("xadd %eax, %edx") INSN("cmpxchg %ebx, %ecx") INSN("cmpxchg %ecx, (%edi)") INSN("bswap %esi")
+      INSN("bsf %eax, %ebx") INSN("bsr %ecx, %edx") INSN("bts %eax, %ecx") INSN("btr $1, %ebp")
+      INSN("sete %al") INSN("setne %bh") INSN("cmove %eax, %ecx") INSN("cmovne %ebx, %esi")
+      INSN("movzbl %al, %ebx") INSN("movswl %cx, %edi") INSN("pop %ecx") INSN("pop %edi") INSN("push %eax")
+      INSN("pushf; pop %esi") INSN("pusha") INSN("popa") INSN("leave") INSN("enter $8, $0") INSN("lahf")
+      INSN("sahf") INSN("cpuid") INSN("xlat") INSN("lodsb") INSN("lodsl") INSN("stosl") INSN("movsl")
+      INSN("scasb") INSN("cmpsl") INSN("rep stosb") INSN("aaa") INSN("aas") INSN("daa") INSN("aam")
+      INSN("aad") INSN("cld") INSN("nop") INSN("popcnt %eax, %ebx") INSN("movd %xmm0, %ecx")
+      INSN("movmskps %xmm0, %ebx") INSN("pextrw $0, %xmm0, %eax") INSN("cvttss2si %xmm0, %edx")
+      INSN("crc32b %al, %ecx") INSN("str %ax") INSN("sldt %ebx") INSN("smsw %cx") INSN("lar %cx, %edx")
+      INSN("lsl %cx, %esi") INSN("movbe (%edi), %ecx") INSN("mov %ds, %eax") INSN("mov %cr3, %ebx")
+      INSN("mov %dr7, %ecx") ".byte 0");
+/* clang-format on */
 
 /* An access by a register, an instruction that may change the register, and three accesses more, which must
  * be where it points then. Whatever comes of it (a fault, mostly), the interpreter says what is right. */
