@@ -43,14 +43,6 @@ static void collect(void *machine, u64 *pages)
 
 /* --- news --- */
 
-/* Once a frame. */
-GENERAL_REGS void video_written(struct video *video)
-{
-    if (!video->vga.display.armed || video->written) return;
-    video->written = true;
-    __atomic_or_fetch(&video->vm->vcpu.pending, PENDING_HOST, __ATOMIC_SEQ_CST);
-}
-
 void video_tell(struct video *video)
 {
     if (!video->written) return;

@@ -17,7 +17,7 @@ struct video {
     struct pci_device pci;
     u8 *rom; /* NULL: its file was not found */
     u32 rom_bytes;
-    bool written;              /* video_tell() has something to do */
+    bool written;              /* set by phys' tracked_written(): video_tell() has something to do */
     struct boot_screen screen; /* set by video_post(): for the loader */
 };
 
@@ -31,8 +31,6 @@ void video_reset(struct video *video);
 /* In the firmware's place, after base addresses were given: a font, and the mode of Linux' `vga=`. */
 void video_post(struct video *video);
 
-/* phys' tracked_written(); with the guest's FPU state live. */
-void video_written(struct video *video);
 /* The dispatcher's, when it looks after the host's matters. */
 void video_tell(struct video *video);
 

@@ -3,6 +3,7 @@
 #include "boot/post.h"
 #include "cpu/cpuid.h"
 #include "cpu/interp.h"
+#include "memory_events.h"
 #include "observe/screen.h"
 #include "translator/translator.h"
 #include "waker.h"
@@ -18,54 +19,12 @@
 #define TRIPLE_FAULT_LIMIT 3
 #define QUICK_DEATH_NS     5000000000u
 
-/* --- what phys asks for: may come while the FPU is live --- */
-
-GENERAL_REGS static void code_written(void *owner, u64 gpa, u64 bytes)
-{
-    struct vm *vm = owner;
-    struct vcpu *v = &vm->vcpu;
-    bool left = interp_code_written(v, gpa, bytes);
-    if (v->engine && translator_code_written(v, gpa, bytes)) left = true;
-    u8 *flags = phys_flags(&vm->phys, gpa);
-    if (!left && flags) *flags &= (u8)~PHYS_CODE;
-}
-
-GENERAL_REGS static void watched_written(void *owner, u64 gpa, u64 bytes)
-{
-    struct vm *vm = owner;
-    const u8 *flags = phys_flags(&vm->phys, gpa);
-    if (flags && (*flags & PHYS_TRACED)) shadow_table_written(&vm->shadow, gpa, bytes);
-    if (flags && (*flags & PHYS_CODE)) code_written(vm, gpa, bytes);
-}
-
-GENERAL_REGS static void protect(void *owner, u64 gpa_page)
-{
-    struct vm *vm = owner;
-    shadow_drop_writes(&vm->shadow, gpa_page);
-}
-
-GENERAL_REGS static void before_device(void *owner)
-{
-    struct vm *vm = owner;
-    fpu_shelter(&vm->vcpu);
-}
+/* --- what phys asks for --- */
 
 static void message(void *owner, u64 gpa, u32 value)
 {
     struct vm *vm = owner;
     apic_wires_message(&vm->chipset.apic, gpa, value);
-}
-
-GENERAL_REGS static void tracked_written(void *owner)
-{
-    video_written(&((struct vm *)owner)->chipset.video);
-}
-
-void machine_memory_changed(struct vm *vm, u64 gpa, u64 bytes)
-{
-    shadow_flush(&vm->shadow);
-    for (u64 page = gpa; page < gpa + bytes; page += PAGE_SIZE)
-        code_written(vm, page, PAGE_SIZE);
 }
 
 /* --- what the CPU asks for --- */
@@ -170,11 +129,8 @@ static bool make_memory(struct vm *vm, char *error, size_t error_bytes)
         phys_init_with_video(&vm->phys, vm->options->memory_bytes, video_memory_bytes(vm->options->video));
     if (failed) return fail(error, error_bytes, "cannot have that much guest memory", failed);
     vm->phys.a20_mask = ~0ull;
-    vm->phys.watched_written = watched_written;
-    vm->phys.protect = protect;
-    vm->phys.before_device = before_device;
+    memory_events_wire(vm);
     vm->phys.message = message;
-    vm->phys.tracked_written = tracked_written;
     vm->phys.owner = vm;
     failed = shadow_init(&vm->shadow, &vm->phys, &vm->counters);
     if (failed) return fail(error, error_bytes, "cannot have shadow page tables", failed);
@@ -234,10 +190,13 @@ static bool make_cpu(struct vm *vm, char *error, size_t error_bytes)
     return true;
 }
 
-static void reset_cpu(struct vm *vm)
+static void reset_cpu(struct vm *vm, bool hard)
 {
     struct vcpu *v = &vm->vcpu;
-    vcpu_reset(v);
+    if (hard)
+        vcpu_reset(v);
+    else
+        vcpu_init(v);
     if (vm->chipset.apic.fitted) apic_wires_cpu_reset(&vm->chipset.apic);
     v->halted = false;
     __atomic_and_fetch(&v->pending, PENDING_HOST | PENDING_INTERRUPT, __ATOMIC_SEQ_CST);
@@ -250,7 +209,7 @@ static int restart(struct vm *vm, char *error, size_t error_bytes)
     struct vcpu *v = &vm->vcpu;
     disk_crew_drain(&vm->drives.crew); /* or it would write into what is loaded below */
     chipset_reset(&vm->chipset);
-    reset_cpu(vm);
+    reset_cpu(vm, true);
     v->tsc_offset = 0 - vm_time_tsc(&vm->time); /* RESET clears the TSC (SDM 3A table 9-1), INIT does not */
     vm->last_reset_ns = clock_now(&vm->time.clock);
     if (vm->options->boot.kernel) post(vm);
@@ -384,7 +343,7 @@ void machine_reset(struct vm *vm)
     /* Firmware finds out why it was started again by itself (CMOS 0Fh); a kernel that was loaded directly
      * cannot. */
     if (!vm->hard_reset && !vm->options->boot.kernel)
-        reset_cpu(vm);
+        reset_cpu(vm, false);
     else if (restart(vm, error, sizeof(error)))
         vm_stop(vm, STOP_HOST, STATUS_HOST, "cannot boot again: %s", error);
 }

@@ -25,9 +25,6 @@
 #include "options/options.h"
 #include "vmtime.h"
 
-/* For functions that run while the guest's FPU state may be live in the host's registers. */
-#define GENERAL_REGS __attribute__((target("general-regs-only")))
-
 struct trace;
 struct waker;
 

@@ -92,8 +92,18 @@ static int map_at(u32 address, size_t bytes, int protection)
     return at == MAP_FAILED ? -errno : 0;
 }
 
+/* Some virtual machines (Linux' PVM) have no 32-bit user code. */
+static bool has_compatibility_mode(void)
+{
+    enum { CODE32 = 0x40f800, CODE32_MASK = 0x60f800 }; /* D, not L; present, DPL 3, S, code (SDM 2 "LAR") */
+    u32 access = 0, selector = USER_CS;
+    __asm__("lar %1, %0" : "+r"(access) : "r"(selector) : "cc");
+    return (access & CODE32_MASK) == CODE32;
+}
+
 int native_init(void)
 {
+    if (!has_compatibility_mode()) return -ENOTSUP;
     int all = PROT_READ | PROT_WRITE | PROT_EXEC, data = PROT_READ | PROT_WRITE;
     int failed = map_at(NATIVE_AT, 2 * PAGE_SIZE, all);
     if (!failed) failed = map_at(CODE_AT, CODE_BYTES, all);

@@ -13,7 +13,7 @@
 #include "state.h"
 
 /* Map the areas, install the signal handlers (those that were there get what is not ours). Returns 0 or
- * -errno. */
+ * -errno: -ENOTSUP where the host runs no 32-bit code. */
 int native_init(void);
 
 /* The scratch area is at SCRATCH_AT, in this process. */
