@@ -1,5 +1,5 @@
 /*
- * The short integer names, and the few helpers that every module uses.
+ * The short integer names, and a few helpers that every module uses.
  */
 #ifndef RINGER_BASE_TYPES_H
 #define RINGER_BASE_TYPES_H
@@ -32,7 +32,7 @@ static inline u64 align_up(u64 v, u64 to)
     return (v + to - 1) & ~(to - 1);
 }
 
-/* Values that lie where they like: guest operands, fields of instructions. */
+/* Values without alignment: guest operands, fields of instructions. */
 typedef u16 any16 __attribute__((aligned(1), may_alias));
 typedef u32 any32 __attribute__((aligned(1), may_alias));
 typedef u64 any64 __attribute__((aligned(1), may_alias));

@@ -58,7 +58,7 @@ void memory_events_wire(struct vm *vm)
     vm->phys.tracked_written = tracked_written;
 }
 
-void machine_memory_changed(struct vm *vm, u64 gpa, u64 bytes)
+void memory_changed_at(struct vm *vm, u64 gpa, u64 bytes)
 {
     shadow_flush(&vm->shadow);
     for (u64 page = gpa; page < gpa + bytes; page += PAGE_SIZE)
