@@ -43,7 +43,7 @@ static void collect(void *machine, u64 *pages)
     board->host->collect_written(board->machine, pages);
 }
 
-/* --- news --- */
+/* --- writes --- */
 
 void video_tell(struct video *video)
 {
@@ -54,7 +54,8 @@ void video_tell(struct video *video)
 
 /* --- the ROM --- */
 
-/* Its file, in a power of two bytes. Without it the machine is blind until an operating system sets a mode. */
+/* An expansion ROM has a power of two bytes. Without it the screen is blank until an operating system sets a
+ * mode. */
 static void load_rom(struct video *video)
 {
     char path[FIRMWARE_PATH_BYTES];
@@ -65,7 +66,7 @@ static void load_rom(struct video *video)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat status;
     if (fd < 0 || fstat(fd, &status) < 0 || !status.st_size || status.st_size > ROM_MAX_BYTES) {
-        log_warn("the video BIOS %s is no file of 1 to 256 KB", path);
+        log_warn("the video BIOS %s is not a file of 1 byte to 256 KB", path);
         if (fd >= 0) close(fd);
         return;
     }

@@ -217,7 +217,7 @@ static void page_enter(struct cache *cache, struct block *block, u32 page)
     p->blocks = low_pointer(block);
 }
 
-/* The frame + 1 of the other page in whose list the block is; 0: none. (Both pages of a crossing block may be
+/* The frame + 1 of the other page that lists the block; 0: none. (Both pages of a crossing block may be
  * the same frame.) */
 static u32 second_page_plus_1(const struct block *block)
 {

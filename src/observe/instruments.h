@@ -1,6 +1,7 @@
 /*
- * What is attached to a machine to watch it run and is no part of it: --profile and --perf-map, the guest's
- * symbols that both use, and what is told at the end, --stats and --stats-json.
+ * What watches a machine without being part of it: --profile and --perf-map, the guest's symbols that both
+ * use, and the counters printed at the end, --stats and --stats-json. The event log of --trace is part of the
+ * machine (vm/vm.h), which then runs instruction by instruction.
  */
 #ifndef RINGER_OBSERVE_INSTRUMENTS_H
 #define RINGER_OBSERVE_INSTRUMENTS_H
