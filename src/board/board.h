@@ -65,9 +65,6 @@ struct board_host {
     /* `sentence`: what to tell the user, or NULL. */
     void (*stop)(void *machine, enum stop_cause cause, int status, const char *sentence);
     void (*pause)(void *machine, enum pause_reason reason, bool paused);
-    /* Have the dispatcher look after the host's matters before the next guest instruction. The guest's FPU
-     * state may be live. */
-    void (*attend)(void *machine);
     /* Report once when the host's input has something to read. */
     void (*want_input)(void *machine);
 };

@@ -58,9 +58,9 @@ static __attribute__((noinline)) void check_odd_segment(struct vcpu *v, enum seg
 
 static inline void check_alignment(struct vcpu *v, u32 linear, unsigned bytes)
 {
-    /* Ten-byte FPU operands are aligned to 8 (SDM 3A table 6-7); other odd sizes are made of parts that are
-     * checked separately. */
-    unsigned alignment = bytes == 10 ? 8 : bytes & (bytes - 1) ? 1 : bytes;
+    /* SDM 3A table 6-7. Ten-byte operands of the FPU are aligned to 8; other odd sizes have parts of their
+     * own. For operands of 16 bytes and FXSAVE's image it is the instruction that checks, with #GP. */
+    unsigned alignment = bytes == 10 ? 8 : bytes & (bytes - 1) || bytes > 8 ? 1 : bytes;
     if (linear & (alignment - 1)) fault_raise_error(v, VEC_AC, 0);
 }
 

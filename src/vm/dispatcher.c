@@ -1,3 +1,7 @@
+/*
+ * The guest's FPU state may be live: this file is compiled for general registers only, and calls nothing but
+ * the engines before it has sheltered or parked the state (tests/lint/stray_calls).
+ */
 #include "dispatcher.h"
 
 #include "cpu/interp.h"
@@ -18,7 +22,7 @@ static void note_exit(struct vm *vm, enum exit_reason reason)
     }
 }
 
-GENERAL_REGS enum exit_reason dispatcher_step(struct vm *vm)
+enum exit_reason dispatcher_step(struct vm *vm)
 {
     enum exit_reason reason = interp_step(&vm->vcpu);
     if (reason != EXIT_NONE) note_exit(vm, reason);
@@ -27,13 +31,15 @@ GENERAL_REGS enum exit_reason dispatcher_step(struct vm *vm)
 
 static enum exit_reason logged_step(struct vm *vm)
 {
+    fpu_park(&vm->vcpu);
     bool logged = event_log_before(vm->event_log, &vm->vcpu);
     enum exit_reason reason = dispatcher_step(vm);
+    fpu_park(&vm->vcpu);
     if (logged) event_log_after(vm->event_log, &vm->vcpu);
     return reason;
 }
 
-GENERAL_REGS enum exit_reason dispatcher_execute(struct vm *vm)
+enum exit_reason dispatcher_execute(struct vm *vm)
 {
     struct vcpu *v = &vm->vcpu;
     enum exit_reason reason;
@@ -63,7 +69,10 @@ static void host_events(struct vm *vm)
     if (!vm->waker) return;
     u32 events = waker_take_events(vm->waker);
     if (events & WAKER_INPUT) board_input_ready(&vm->board);
-    if (events & WAKER_DUMP) machine_dump_screen(vm);
+    if (events & WAKER_DUMP) {
+        fpu_park(&vm->vcpu);
+        machine_dump_screen(vm);
+    }
     if (events & WAKER_RETRY) disk_crew_retry(&vm->drives.crew);
     if (events & WAKER_TIMEOUT) vm_stop(vm, STOP_HOST, STATUS_TIMEOUT, "the time limit has run out");
     if (events & WAKER_QUIT) vm_stop(vm, STOP_HOST, STATUS_OK, NULL);
@@ -107,15 +116,14 @@ static void take_pending(struct vm *vm, u32 pending)
         dispatcher_step(vm); /* after STI or MOV SS everything below waits for one more instruction */
     } else if (pending & PENDING_DEBUG) {
         take_debug_trap(vm);
-    } else if ((pending & PENDING_NMI) && !v->nmi_masked) {
+    } else if (pending & PENDING_NMI) {
         clear_pending(v, PENDING_NMI);
-        note_exit(vm, interrupt_nmi(v));
+        if (v->nmi_masked)
+            v->nmi_latched = true; /* until IRET: vcpu_unmask_nmi() */
+        else
+            note_exit(vm, interrupt_nmi(v));
     } else if (pending & PENDING_INTERRUPT) {
         take_interrupt(vm);
-    } else if (v->halted) {
-        clear_pending(v, PENDING_NMI);
-    } else {
-        dispatcher_step(vm); /* an NMI in an NMI handler: step until its IRET */
     }
 }
 
@@ -165,7 +173,7 @@ static void stand_still(struct vm *vm)
     if (host_now_ns() >= retry_at_ns) disk_crew_retry(&vm->drives.crew);
 }
 
-GENERAL_REGS bool dispatcher_settle(struct vm *vm)
+bool dispatcher_settle(struct vm *vm)
 {
     struct vcpu *v = &vm->vcpu;
     for (;;) {

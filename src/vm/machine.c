@@ -79,10 +79,13 @@ static bool make_cpu(struct vm *vm, char *error, size_t error_bytes)
     return true;
 }
 
-static void reset_cpu(struct vm *vm)
+static void reset_cpu(struct vm *vm, bool hard)
 {
     struct vcpu *v = &vm->vcpu;
-    vcpu_reset(v);
+    if (hard)
+        vcpu_reset(v);
+    else
+        vcpu_init(v);
     if (vm->chipset.apic.fitted) apic_wires_cpu_reset(&vm->chipset.apic, v->apic_base);
     v->halted = false;
     __atomic_and_fetch(&v->pending, PENDING_HOST | PENDING_INTERRUPT, __ATOMIC_SEQ_CST);
@@ -96,7 +99,7 @@ static int restart(struct vm *vm, char *error, size_t error_bytes)
     disk_crew_drain(&vm->drives.crew); /* a request under way could write over what is loaded below */
     chipset_reset(&vm->chipset);
     firmware_reset(&vm->firmware);
-    reset_cpu(vm);
+    reset_cpu(vm, true);
     v->tsc_offset = 0 - vm_time_tsc(&vm->time); /* RESET clears the TSC (SDM 3A table 9-1), INIT does not */
     vm->last_reset_ns = clock_now(&vm->time.clock);
     struct boot_files files = vm->options->boot;
@@ -262,7 +265,7 @@ void machine_reset(struct vm *vm)
     log_debug("the guest resets the %s", vm->hard_reset ? "machine" : "CPU");
     /* Firmware reads in CMOS 0Fh why it was started again. A kernel that was started directly cannot know. */
     if (!vm->hard_reset && !vm->options->boot.kernel)
-        reset_cpu(vm);
+        reset_cpu(vm, false);
     else if (restart(vm, error, sizeof(error)))
         vm_stop(vm, STOP_HOST, STATUS_HOST, "cannot boot again: %s", error);
 }

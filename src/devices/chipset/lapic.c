@@ -352,11 +352,12 @@ static u32 read_icr(struct lapic *lapic, unsigned n)
     return lapic->icr[n];
 }
 
-/* Table 10-3: to oneself, or to all with oneself among them, go fixed interrupts only. */
+/* Table 10-3: to oneself, or to all with oneself among them, go fixed interrupts only. INIT to oneself, which
+ * it calls invalid, is delivered by KVM and QEMU too: it is a way to restart the processor. */
 static bool legal_shorthand(unsigned shorthand, unsigned delivery)
 {
     bool self = shorthand == SHORTHAND_SELF || shorthand == SHORTHAND_ALL;
-    return !self || delivery == APIC_FIXED ||
+    return !self || delivery == APIC_FIXED || (shorthand == SHORTHAND_SELF && delivery == APIC_INIT) ||
            (shorthand == SHORTHAND_ALL && delivery == APIC_LOWEST_PRIORITY);
 }
 
