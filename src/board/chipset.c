@@ -103,6 +103,16 @@ static void power_off(void *machine)
     vm_stop(machine, STOP_GUEST, STATUS_OK, NULL);
 }
 
+static void suspend(void *machine)
+{
+    machine_request_suspend(machine);
+}
+
+static void wake(void *machine)
+{
+    machine_request_wake(machine);
+}
+
 void chipset_ferr(struct chipset *chipset, bool level)
 {
     irq_set(&chipset->irq13, level);
@@ -173,6 +183,8 @@ static void make_chips(struct chipset *c, struct vm *vm)
                                             .map = power_ports,
                                             .map_smbus = smbus_ports,
                                             .power_off = power_off,
+                                            .suspend = suspend,
+                                            .wake = wake,
                                             .machine = vm});
     debug_exit_init(&c->debug_exit, debug_exit, vm);
 }
@@ -253,29 +265,45 @@ void chipset_destroy(struct chipset *c)
     video_destroy(&c->video);
 }
 
-void chipset_reset(struct chipset *c)
+/* The chips that lose their power in S3. */
+static void reset_core(struct chipset *c)
 {
     i8259_reset(&c->pic);
     apic_wires_reset(&c->apic);
     i8254_reset(&c->pit);
     i8237_reset(&c->dma);
-    mc146818_reset(&c->rtc);
     reset_control_reset(&c->reset_control);
     i8042_reset(&c->keyboard);
     pci_bus_reset(&c->pci);
-    i440fx_reset(&c->host_bridge);
     piix3_reset(&c->isa_bridge);
-    piix4_pm_reset(&c->power);
     wire_console_reset(&c->console);
     wire_sound_reset(&c->sound);
     video_reset(&c->video);
-    wire_ide_reset(&c->ide);
     wire_floppy_reset(&c->floppy);
     if (c->isa_pnp_read_port) isa_pnp_reset(&c->isa_pnp);
     for (unsigned n = 0; n < CHIPSET_SERIAL_PORTS; n++)
         if (c->serial_fitted[n]) uart_reset(&c->serial[n].uart);
     wire_virtio_reset(&c->virtio);
+}
+
+void chipset_reset(struct chipset *c)
+{
+    reset_core(c);
+    mc146818_reset(&c->rtc);
+    i440fx_reset(&c->host_bridge);
+    piix4_pm_reset(&c->power);
+    wire_ide_reset(&c->ide);
     firmware_reset(&c->firmware);
+}
+
+/* The host bridge refreshes memory and keeps its registers: firmware that was copied to RAM runs there again,
+ * and finds in its own variables that it has started before. */
+void chipset_suspend(struct chipset *c)
+{
+    reset_core(c);
+    wire_ide_suspend(&c->ide);
+    cmos_set_resume(&c->rtc);
+    piix4_pm_suspend(&c->power);
 }
 
 void chipset_firmware_loaded(struct chipset *c)

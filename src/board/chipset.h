@@ -78,6 +78,9 @@ void chipset_destroy(struct chipset *chipset);
 void chipset_add_link(struct chipset *chipset, struct char_link *link);
 /* The reset line of every chip. */
 void chipset_reset(struct chipset *chipset);
+/* S3: RAM, host bridge, real-time clock and the power management's resume well stay as they are; all else is
+ * reset. */
+void chipset_suspend(struct chipset *chipset);
 /* After chipset_reset() and the loader: its ROM is what the PAM registers show for now. */
 void chipset_firmware_loaded(struct chipset *chipset);
 

@@ -19,6 +19,8 @@ struct cmos_facts {
 };
 
 void cmos_fill(struct mc146818 *rtc, const struct cmos_facts *facts);
+/* When firmware starts next, it is to resume from S3. */
+void cmos_set_resume(struct mc146818 *rtc);
 /* How many bytes the IDE disks have (0: none there), by channel * 2 + device: how a BIOS shows them. */
 void cmos_set_disks(struct mc146818 *rtc, const u64 bytes[CMOS_DISKS]);
 /* The order in which firmware looks for something to boot (enum boot_class). */

@@ -58,3 +58,8 @@ void wire_ide_reset(struct wire_ide *wire)
 {
     piix3_ide_reset(&wire->ide);
 }
+
+void wire_ide_suspend(struct wire_ide *wire)
+{
+    piix3_ide_suspend(&wire->ide);
+}

@@ -20,5 +20,6 @@ struct wire_ide {
 /* The other chips of the board are there; drives_init() has opened the images. */
 bool wire_ide_init(struct wire_ide *wire, struct vm *vm, char *error, size_t error_bytes);
 void wire_ide_reset(struct wire_ide *wire);
+void wire_ide_suspend(struct wire_ide *wire);
 
 #endif

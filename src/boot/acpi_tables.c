@@ -39,6 +39,7 @@ enum {
     RSDP_BYTES = 20,
     /* FACS, 5.2.9 */
     FACS_LENGTH = 4,
+    FACS_WAKING_VECTOR = 12,
     FACS_BYTES = 64,
     /* FADT, 5.2.8 */
     FADT_FACS = 36,
@@ -127,7 +128,9 @@ static u32 add_facs(struct acpi_tables *acpi)
 {
     u8 facs[FACS_BYTES] = "FACS";
     put32(facs + FACS_LENGTH, FACS_BYTES);
-    return table_image_add(&acpi->tables, facs, sizeof facs, FACS_ALIGN);
+    u32 at = table_image_add(&acpi->tables, facs, sizeof facs, FACS_ALIGN);
+    acpi->waking_vector = at + FACS_WAKING_VECTOR;
+    return at;
 }
 
 /* Generic address structure, 5.2.3.1: a place in I/O space. */

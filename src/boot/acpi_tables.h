@@ -30,6 +30,7 @@ struct acpi_machine {
 
 struct acpi_tables {
     struct table_image rsdp, tables;
+    u32 waking_vector; /* in tables: the FACS's, which the guest writes before S3 */
 };
 
 /* Both images empty before. The tables want to lie at a multiple of 64, the RSDP of 16 below 1 MB. */

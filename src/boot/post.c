@@ -173,13 +173,18 @@ static void build(struct vm *vm, struct tables *tables)
     if (acpi.apic) build_mp_table(vm, &tables->mp);
 }
 
-static void put_tables(struct vm *vm, struct tables *tables)
+static void place_tables(struct tables *tables)
 {
     u32 at = place(&tables->acpi.rsdp, POST_RSDP, ACPI_RSDP_ALIGN);
     at = place(&tables->mp, at, MP_TABLE_ALIGN);
     at = place(&tables->smbios.anchor, at, SMBIOS_ALIGN);
     at = place(&tables->smbios.tables, at, SMBIOS_ALIGN);
     place(&tables->acpi.tables, at, ACPI_TABLES_ALIGN);
+}
+
+static void put_tables(struct vm *vm, struct tables *tables)
+{
+    place_tables(tables);
     put(vm, &tables->acpi.rsdp);
     put(vm, &tables->acpi.tables);
     put(vm, &tables->mp);
@@ -187,12 +192,28 @@ static void put_tables(struct vm *vm, struct tables *tables)
     put(vm, &tables->smbios.tables);
 }
 
-void post(struct vm *vm)
+static void start_chips(struct vm *vm)
 {
     set_up_chips(vm);
     video_post(&vm->chipset.video);
     apic_wires_post(&vm->chipset.apic);
+}
+
+void post(struct vm *vm)
+{
+    start_chips(vm);
     struct tables tables = {0};
     build(vm, &tables);
     put_tables(vm, &tables);
+}
+
+u32 post_wake(struct vm *vm)
+{
+    start_chips(vm);
+    struct tables tables = {0};
+    build(vm, &tables);
+    place_tables(&tables);
+    u8 vector[4];
+    phys_read_bytes(&vm->phys, tables.acpi.tables.base + tables.acpi.waking_vector, vector, sizeof vector);
+    return get32(vector);
 }

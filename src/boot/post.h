@@ -16,6 +16,9 @@ struct vm;
 
 /* After the chips' reset. */
 void post(struct vm *vm);
+/* The same for the chips alone, when the machine wakes from S3. Returns the physical address at which the
+ * guest wants to go on in real mode, 0: nowhere. */
+u32 post_wake(struct vm *vm);
 
 /* What the tables tell of this machine; for firmware too. */
 struct acpi_machine acpi_machine_of(const struct vm *vm);

@@ -377,7 +377,7 @@ void machine_request_reset(struct vm *vm, bool hard)
 void machine_reset(struct vm *vm)
 {
     char error[512];
-    vm->reset_wanted = false;
+    vm->reset_wanted = vm->suspend_wanted = vm->wake_wanted = vm->suspended = false;
     fpu_park(&vm->vcpu);
     chipset_flush_output(&vm->chipset);
     log_debug("the guest resets the %s", vm->hard_reset ? "machine" : "CPU");
@@ -387,6 +387,66 @@ void machine_reset(struct vm *vm)
         reset_cpu(vm);
     else if (restart(vm, error, sizeof(error)))
         vm_stop(vm, STOP_HOST, STATUS_HOST, "cannot boot again: %s", error);
+}
+
+/* --- S3 --- */
+
+void machine_request_suspend(struct vm *vm)
+{
+    vm->suspend_wanted = true;
+    __atomic_or_fetch(&vm->vcpu.pending, PENDING_EXIT, __ATOMIC_SEQ_CST);
+}
+
+void machine_request_wake(struct vm *vm)
+{
+    vm->wake_wanted = true;
+    __atomic_or_fetch(&vm->vcpu.pending, PENDING_EXIT, __ATOMIC_SEQ_CST);
+}
+
+static void suspend(struct vm *vm)
+{
+    log_debug("the guest suspends to RAM");
+    fpu_park(&vm->vcpu);
+    chipset_flush_output(&vm->chipset);
+    disk_crew_drain(&vm->drives.crew);
+    reset_cpu(vm);
+    vm->suspended = true;
+    chipset_suspend(&vm->chipset);
+}
+
+static void start_in_real_mode(struct vcpu *v, u32 address)
+{
+    u16 selector = (u16)(address >> 4);
+    v->seg[SEG_CS].selector = selector;
+    v->seg[SEG_CS].base = (u32)selector << 4;
+    v->rip = address & 15;
+    vcpu_update_mode(v);
+}
+
+/* Firmware starts at the reset vector and finds out why. Without firmware we do what it would: set up the
+ * chips and jump where the guest wants (ACPI 2.0c 5.2.9, "Firmware Waking Vector"), in real mode. */
+static void wake_up(struct vm *vm)
+{
+    log_debug("the guest wakes");
+    vm->suspended = false;
+    if (!vm->options->boot.kernel) return;
+    u32 vector = post_wake(vm);
+    if (vector)
+        start_in_real_mode(&vm->vcpu, vector);
+    else
+        machine_request_reset(vm, true);
+}
+
+void machine_change_power(struct vm *vm)
+{
+    if (vm->suspend_wanted) {
+        vm->suspend_wanted = false;
+        suspend(vm);
+    }
+    if (vm->wake_wanted) {
+        vm->wake_wanted = false;
+        wake_up(vm);
+    }
 }
 
 void machine_triple_fault(struct vm *vm)

@@ -45,6 +45,11 @@ struct piix4_pm_wiring {
     void (*map_smbus)(void *machine, u16 base, bool mapped);
     /* The guest wants the power off (soft off, S5). */
     void (*power_off)(void *machine);
+    /* The guest wants to sleep with its memory kept (suspend to RAM, S3). The machine stops the CPU, switches
+     * off what has no power then, and calls piix4_pm_suspend(). */
+    void (*suspend)(void *machine);
+    /* An event ends that sleep. May be called from within piix4_pm_suspend(). */
+    void (*wake)(void *machine);
     void *machine;
 };
 
@@ -63,11 +68,15 @@ struct piix4_pm {
     u64 overflows; /* of the PM timer since power-on, when TMROF_STS was last cleared */
     u8 smi_command, smi_status;
     bool rtc_level;
+    bool suspended;
 };
 
 void piix4_pm_init(struct piix4_pm *pm, struct pci_bus *bus, struct clock *clock,
                    const struct piix4_pm_wiring *wiring);
 void piix4_pm_reset(struct piix4_pm *pm);
+/* Only the resume well has power: event, enable and control registers. What comes with the core well's power
+ * is reset. RTC_STS with RTC_EN, PWRBTN_STS with PWRBTN_EN, or the power button in any case end this. */
+void piix4_pm_suspend(struct piix4_pm *pm);
 
 /* The power button is pressed (and let go before four seconds are over). */
 void piix4_pm_power_button(struct piix4_pm *pm);

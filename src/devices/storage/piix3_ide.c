@@ -50,14 +50,19 @@ static const struct io_ops master_ops = {master_read, master_write};
 
 /* --- --- */
 
-void piix3_ide_reset(struct piix3_ide *ide)
+void piix3_ide_suspend(struct piix3_ide *ide)
 {
-    for (unsigned n = IDETIM; n <= SIDETIM; n++)
-        ide->pci.config[n] = 0;
     pci_device_reset(&ide->pci);
     update_channels(ide);
     ide_reset(&ide->channel[0]);
     ide_reset(&ide->channel[1]);
+}
+
+void piix3_ide_reset(struct piix3_ide *ide)
+{
+    for (unsigned n = IDETIM; n <= SIDETIM; n++)
+        ide->pci.config[n] = 0;
+    piix3_ide_suspend(ide);
 }
 
 void piix3_ide_init(struct piix3_ide *ide, struct pci_bus *bus, const struct piix3_ide_wiring *wiring)

@@ -30,5 +30,9 @@ struct piix3_ide {
 
 void piix3_ide_init(struct piix3_ide *ide, struct pci_bus *bus, const struct piix3_ide_wiring *wiring);
 void piix3_ide_reset(struct piix3_ide *ide);
+/* S3: the same, but the timing registers are kept. A board's firmware restores them before an operating
+ * system resumes, which expects the ports to be decoded. SeaBIOS does not: QEMU's PIIX3 decodes them always.
+ */
+void piix3_ide_suspend(struct piix3_ide *ide);
 
 #endif
