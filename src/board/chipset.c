@@ -70,11 +70,17 @@ static void irq9(void *receiver, unsigned pin, bool level)
     irq_set(&chipset->irq9, chipset->irq9_holders != 0);
 }
 
+static void irq0(void *receiver, unsigned pin, bool level)
+{
+    struct chipset *chipset = receiver;
+    wire_hpet_input(&chipset->hpet, HPET_REPLACES_PIT, level);
+}
+
 /* The RTC's interrupt also is an event of power management. */
 static void irq8(void *receiver, unsigned pin, bool level)
 {
     struct chipset *chipset = receiver;
-    irq_set(&chipset->irq8, level);
+    wire_hpet_input(&chipset->hpet, HPET_REPLACES_RTC, level);
     piix4_pm_rtc(&chipset->power, level);
 }
 
@@ -153,8 +159,7 @@ static void make_chips(struct chipset *c, struct vm *vm)
     struct clock *clock = &vm->time.clock;
     i8259_init(&c->pic, apic_wires_intr(vm));
     i8237_init(&c->dma, phys_dma(&vm->phys));
-    i8254_init(&c->pit, clock, apic_wires_isa(vm, 0));
-    c->irq8 = apic_wires_isa(vm, 8);
+    i8254_init(&c->pit, clock, (struct irq_line){irq0, c, 0});
     c->irq9 = apic_wires_isa(vm, ACPI_SCI_IRQ);
     mc146818_init(&c->rtc, clock, (struct irq_line){irq8, c, 0}, start_time(vm->options));
     cmos_fill(&c->rtc, &(struct cmos_facts){.ram_bytes = vm->options->memory_bytes,
@@ -235,9 +240,10 @@ bool chipset_init(struct chipset *c, struct vm *vm, char *error, size_t error_by
     c->debug_back_end.in_fd = c->debug_back_end.out_fd = -1;
     ports_init(&vm->ports);
     fit_isa_pnp(c, vm);
+    int failed = wire_hpet_init(&c->hpet, vm);
     make_chips(c, vm);
     wire_ports(c, &vm->ports);
-    int failed = apic_wires_init(&c->apic, vm, &c->pci);
+    if (!failed) failed = apic_wires_init(&c->apic, vm, &c->pci);
     if (failed) {
         snprintf(error, error_bytes, "cannot fit interrupt controllers: %s", strerror(-failed));
         return false;
@@ -270,6 +276,7 @@ static void reset_core(struct chipset *c)
 {
     i8259_reset(&c->pic);
     apic_wires_reset(&c->apic);
+    wire_hpet_reset(&c->hpet);
     i8254_reset(&c->pit);
     i8237_reset(&c->dma);
     reset_control_reset(&c->reset_control);

@@ -24,6 +24,7 @@
 #include "wire_apic.h"
 #include "wire_console.h"
 #include "wire_floppy.h"
+#include "wire_hpet.h"
 #include "wire_ide.h"
 #include "wire_sound.h"
 #include "wire_video.h"
@@ -51,7 +52,7 @@ struct chipset {
     struct port_window *isa_pnp_read_port;
     struct irq_line irq9; /* of the 8259 pair */
     u8 irq9_holders;      /* PCI interrupts and the SCI share it */
-    struct irq_line irq8;
+    struct wire_hpet hpet;
     struct video video;
     struct serial_port serial[CHIPSET_SERIAL_PORTS];
     bool serial_fitted[CHIPSET_SERIAL_PORTS];

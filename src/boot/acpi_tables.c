@@ -4,6 +4,7 @@
 #include "acpi_tables.h"
 
 #include "board/wire_apic.h"
+#include "devices/chipset/hpet.h"
 #include "devices/chipset/piix4_pm.h"
 #include "load_common.h"
 
@@ -12,6 +13,7 @@
 
 #include "dsdt.hex"
 #include "floppy.hex"
+#include "hpet.hex"
 #include "serial1.hex"
 #include "serial2.hex"
 #include "serial3.hex"
@@ -76,6 +78,11 @@ enum {
     MADT_LOCAL_APIC = 36,
     MADT_FLAGS = 40,
     MADT_ENTRIES = 44,
+    /* HPET, IA-PC HPET Specification 1.0a, 3.2.4 */
+    HPET_BLOCK_ID = 36,
+    HPET_ADDRESS = 40,
+    HPET_MINIMUM_TICKS = 53,
+    HPET_BYTES = 56,
 };
 
 enum fadt_flags {
@@ -209,6 +216,18 @@ static u32 add_madt(struct acpi_tables *acpi)
     return add_table(acpi, madt, "APIC", 1, (u32)(at - madt));
 }
 
+/* The HPET's address is a generic address structure of memory; a driver keeps periods of HPET_PERIOD_TICKS at
+ * least. */
+static u32 add_hpet(struct acpi_tables *acpi)
+{
+    enum { HPET_PERIOD_TICKS = 10000 };
+    u8 hpet[HPET_BYTES] = {0};
+    put32(hpet + HPET_BLOCK_ID, HPET_ID);
+    put64(hpet + HPET_ADDRESS + 4, HPET_BASE);
+    put16(hpet + HPET_MINIMUM_TICKS, HPET_PERIOD_TICKS);
+    return add_table(acpi, hpet, "HPET", 1, sizeof hpet);
+}
+
 /* Name (\PCIB, pci_memory): 20.2.5.1. */
 static u32 add_facts(struct acpi_tables *acpi, const struct acpi_machine *machine)
 {
@@ -222,7 +241,7 @@ static u32 add_facts(struct acpi_tables *acpi, const struct acpi_machine *machin
 /* --- all of them --- */
 
 struct table_list {
-    u32 at[4 + ACPI_SERIAL_PORTS];
+    u32 at[6 + ACPI_SERIAL_PORTS];
     unsigned count;
 };
 
@@ -269,5 +288,9 @@ void acpi_tables_build(struct acpi_tables *acpi, const struct acpi_machine *mach
     list_serial(acpi, machine, &list);
     if (machine->floppy) list.at[list.count++] = add_code(acpi, floppy_aml_code, sizeof floppy_aml_code);
     if (machine->apic) list.at[list.count++] = add_madt(acpi);
+    if (machine->hpet) {
+        list.at[list.count++] = add_hpet(acpi);
+        list.at[list.count++] = add_code(acpi, hpet_aml_code, sizeof hpet_aml_code);
+    }
     add_rsdp(acpi, add_rsdt(acpi, &list));
 }

@@ -3,8 +3,9 @@
  * firmware, and, through its table loader, for firmware.
  *
  *   RSDP -> RSDT -> FADT -> DSDT (what every machine has), FACS
- *                -> SSDTs: of facts, for each serial port, for the floppy controller
+ *                -> SSDTs: of facts, for each serial port, for the floppy controller, for the HPET
  *                -> MADT where there are APICs
+ *                -> HPET where there is one
  *
  * What they say of interrupts is how wire_apic.h draws them.
  */
@@ -21,8 +22,9 @@
 /* What there is. */
 struct acpi_machine {
     bool serial[ACPI_SERIAL_PORTS];
-    bool floppy;    /* controller */
-    bool apic;      /* local APIC of ID 0 and I/O APIC */
+    bool floppy; /* controller */
+    bool apic;   /* local APIC of ID 0 and I/O APIC */
+    bool hpet;
     u32 pci_memory; /* where PCI's windows below 4 GB begin */
 };
 

@@ -38,6 +38,7 @@ struct acpi_machine acpi_machine_of(const struct vm *vm)
         machine.serial[n] = vm->chipset.serial_fitted[n];
     machine.floppy = vm->chipset.floppy.fitted;
     machine.apic = vm->chipset.apic.fitted;
+    machine.hpet = vm->chipset.hpet.fitted;
     return machine;
 }
 

@@ -52,6 +52,7 @@ struct options {
     u16 debug_exit_port;   /* ... here, ... */
     u8 debug_exit_bytes;   /* ... this wide */
     bool no_apic;
+    bool hpet;
     bool no_kvm_clock;
     bool no_isa_pnp;
     const char *name;          /* of the machine, for titles; NULL: none */
