@@ -25,8 +25,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define RINGER_VERSION "0.1.0"
-
 struct session {
     struct vm *vm;
     struct waker waker; /* here: whoever writes output at the end still asks it whether to give up */

@@ -120,8 +120,7 @@ static uint32_t interpreter(uint32_t n)
     return r[0] ^ r[1] ^ r[2] ^ r[3];
 }
 
-/* mov $imm32, %eax; ret: the immediate is rewritten before each call, as just-in-time compilers patch theirs.
- */
+/* mov $imm32, %eax; ret: the immediate is rewritten before each call, as just-in-time compilers patch theirs. */
 static uint8_t *code;
 
 static void patch_prepare(void)

@@ -91,8 +91,7 @@ static uint32_t touch_pages(uint32_t n)
     return AREA;
 }
 
-/* Nearly all memory that is free, so that a virtual machine's peak is that of a guest that uses what it has.
- */
+/* Nearly all memory that is free, so that a virtual machine's peak is that of a guest that uses what it has. */
 static uint32_t fill_bytes;
 
 static void fill_prepare(void)

@@ -36,8 +36,7 @@ static inline void irq_set(const struct irq_line *line, bool level)
     if (line->set) line->set(line->receiver, line->pin, level);
 }
 
-/* Guest-physical memory as a bus master sees it. Reads of nothing give ones; writes to nothing are dropped.
- */
+/* Guest-physical memory as a bus master sees it. Reads of nothing give ones; writes to nothing are dropped. */
 struct dma {
     void (*read)(void *memory, u64 gpa, void *buffer, u64 bytes);
     void (*write)(void *memory, u64 gpa, const void *buffer, u64 bytes);

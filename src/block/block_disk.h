@@ -83,8 +83,7 @@ struct disk_crew {
 };
 
 void disk_crew_init(struct disk_crew *crew, struct post_box *box, struct clock *deterministic);
-/* Wait for what is under way, and end the threads. No letter comes after; done() is not called for what was.
- */
+/* Wait for what is under way, and end the threads. No letter comes after; done() is not called for what was. */
 void disk_crew_destroy(struct disk_crew *crew);
 /* Have everything done that was submitted, and what follows from it: the caller wants memory for itself. What
  * is held stays so. */

@@ -29,8 +29,7 @@ struct host_file {
     bool written, broken;
 };
 
-/* Open an image that is there, and lock it. -EAGAIN: somebody else has it. NULL with one sentence in error.
- */
+/* Open an image that is there, and lock it. -EAGAIN: somebody else has it. NULL with one sentence in error. */
 struct store *host_file_open(const char *path, bool read_only, char *error, size_t error_bytes);
 /* A file without a name in the directory for temporary files, which is gone when it is closed. */
 struct store *host_file_temporary(char *error, size_t error_bytes);

@@ -7,12 +7,12 @@
  * Tables are changed in memory and written back together by qcow2_commit(), which a flush is. What holds:
  *
  * 1. At any moment, if the process dies (or the host, at any subset of what was not synced), the tables in
- * the file refer only to clusters whose refcounts there count the reference. Clusters may be leaked.
+ *    the file refer only to clusters whose refcounts there count the reference. Clusters may be leaked.
  * 2. An L2 entry is set in memory only after the data it refers to were written; entries reach the file only
  *    after a sync that began later than that. So a reference never shows what was in its cluster before.
  * 3. A refcount in memory goes up at once, but down only after the tables without the reference are stable.
  *    So refcount blocks may be written at any time, and a cluster that may still be referred to by the file
- * is not used anew.
+ *    is not used anew.
  * 4. L2 tables are written before the L1 entries that refer to them, refcount blocks before the entries of
  *    the refcount table, each with a sync between.
  *

@@ -30,8 +30,7 @@ struct store_ops {
     int (*set_size)(struct store *store, u64 bytes);
     /* Give room back: the bytes read as zeros. -EOPNOTSUPP: cannot be had, nothing was done. */
     int (*punch)(struct store *store, u64 offset, u64 bytes);
-    /* Next offset at or after `offset` that may hold data (data: true) or a hole; -ENXIO: none up to the end.
-     */
+    /* Next offset at or after `offset` that may hold data (data: true) or a hole; -ENXIO: none up to the end. */
     int (*seek)(struct store *store, u64 offset, bool data, u64 *found);
     void (*close)(struct store *store);
 };

@@ -4,8 +4,7 @@
 
 #include <string.h>
 
-/* Reads of ROM, writes to the RAM beneath: rare and short (a firmware copying itself), so a device does it.
- */
+/* Reads of ROM, writes to the RAM beneath: rare and short (a firmware copying itself), so a device does it. */
 static u32 beneath_read(void *device, u32 offset, unsigned size)
 {
     const struct shadow_chunk *chunk = device;

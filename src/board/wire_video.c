@@ -60,8 +60,7 @@ void video_tell(struct video *video)
 
 /* --- the ROM --- */
 
-/* Its file, in a power of two bytes. Without it the machine is blind until an operating system sets a mode.
- */
+/* Its file, in a power of two bytes. Without it the machine is blind until an operating system sets a mode. */
 static void load_rom(struct video *video)
 {
     char path[FIRMWARE_PATH_BYTES];

@@ -32,8 +32,7 @@ struct boot_files {
 
 /* The vCPU has just been reset, and nothing runs. Returns 0, or the status the program should exit with (enum
  * exit_status) and one sentence without a full stop in `error`. May be called again after a reset: the files
- * are read anew. A firmware image stays mapped as long as v->phys uses it, that is to the end of the process.
- */
+ * are read anew. A firmware image stays mapped as long as v->phys uses it, that is to the end of the process. */
 int loader_load(struct vcpu *v, const struct boot_files *files, char *error, size_t error_bytes);
 
 #endif

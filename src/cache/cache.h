@@ -3,12 +3,12 @@
  *
  * Invariants
  * 1. A block is a function of its key (struct block_key) and of the guest bytes it was made from. Its code is
- * reached only when the linear page it runs at maps the frame of its key: the dispatcher, the indirect-branch
- * lookup and cross-page edges check that; edges within a page need not.
+ *    reached only when the linear page it runs at maps the frame of its key: the dispatcher, the
+ *    indirect-branch lookup and cross-page edges check that; edges within a page need not.
  * 2. Every page that a live block has bytes in is marked PHYS_CODE by whoever added the block.
  * 3. A dead block is in no table and has no edge pointing at it, but its code stays where it is until the
- * next whole flush: it may be running, and guest returns may come back to it. All its edges lead to their
- * stubs again, so that it hands on to what is true then.
+ *    next whole flush: it may be running, and guest returns may come back to it. All its edges lead to their
+ *    stubs again, so that it hands on to what is true then.
  * 4. `generation` changes whenever a block dies. Code that called out compares it before it goes on.
  *
  * Metadata (blocks, sites, decoded instructions of callouts) lies in 4 GB at a fixed address (origin.h), so

@@ -3,7 +3,7 @@
  *
  * Invariants
  * 1. An entry's bytes are in one page, which is PHYS_CODE. What crosses a page, cannot be decoded or comes
- * from a device is decoded each time, into `scratch`.
+ *    from a device is decoded each time, into `scratch`.
  * 2. page_count[frame] is the number of entries from that frame.
  * 3. A dropped entry keeps its contents until a later fetch fills it: it may be the one being executed.
  */

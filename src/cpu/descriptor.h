@@ -112,8 +112,7 @@ struct segment descriptor_segment(const struct descriptor *d, u16 selector);
 bool descriptor_read(struct vcpu *v, u16 selector, struct descriptor *d);
 /* The same, raising `vector` (selector | ext) when it lies beyond. */
 void descriptor_fetch(struct vcpu *v, u16 selector, u8 vector, u32 ext, struct descriptor *d);
-/* Set the accessed bit in memory and in *d, unless it is set. May raise #PF: call before committing anything.
- */
+/* Set the accessed bit in memory and in *d, unless it is set. May raise #PF: call before committing anything. */
 void descriptor_set_accessed(struct vcpu *v, struct descriptor *d);
 void descriptor_set_busy(struct vcpu *v, struct descriptor *d, bool busy);
 

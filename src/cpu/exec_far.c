@@ -4,8 +4,7 @@
 #include "exec.h"
 #include "stack_frame.h"
 
-/* MOV SS and POP SS hold interrupts and traps off for one instruction, so that ESP can follow (SDM 3A 6.8.3).
- */
+/* MOV SS and POP SS hold interrupts and traps off for one instruction, so that ESP can follow (SDM 3A 6.8.3). */
 static void load_and_inhibit(struct vcpu *v, enum seg seg, u16 selector)
 {
     segment_load(v, seg, selector);

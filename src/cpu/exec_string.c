@@ -361,8 +361,7 @@ bool string_in_bulk(struct vcpu *v, const struct insn *i)
 #undef ONE_SIDE
 #undef NOTHING
 
-/* --- INS and OUTS: memory is checked before the port is touched, because a port cannot be touched twice ---
- */
+/* --- INS and OUTS: memory is checked before the port is touched, because a port cannot be touched twice --- */
 
 static void ins_element(const struct string *s)
 {

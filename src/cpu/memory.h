@@ -42,8 +42,7 @@ void lin_write_bytes(struct vcpu *v, u32 linear, const void *buffer, unsigned by
  * Never raises. For writes never gives a page that holds code. */
 u32 lin_direct(struct vcpu *v, u32 linear, u32 bytes, bool write, u8 **host);
 
-/* Lockstep: every guest write (not device dma), in order. Full logs drop nothing: they set overflow and stop.
- */
+/* Lockstep: every guest write (not device dma), in order. Full logs drop nothing: they set overflow and stop. */
 struct write_log {
     struct {
         u64 gpa;

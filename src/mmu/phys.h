@@ -7,8 +7,8 @@
  *    ones and swallows writes.
  * 2. Each RAM and ROM page has one flags byte. PHYS_CODE is set while translated or decoded code lives in the
  *    page, PHYS_TRACED while the shadow depends on it; every write to such a page, by the guest or by a
- * device, is reported to watched_written() *after* the bytes changed. Accessed and dirty bits that the walker
- * sets are none of the guest's writes: only code hears of them.
+ *    device, is reported to watched_written() *after* the bytes changed. Accessed and dirty bits that the
+ *    walker sets are none of the guest's writes: only code hears of them.
  * 3. Whoever sets one of the two must also make the shadow drop its write entries for the page (phys_watch
  *    does both through the protect() callback).
  * 4. Pages of video memory are PHYS_TRACKED: whoever shows them wants to hear of writes. The shadow has write

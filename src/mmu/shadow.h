@@ -8,11 +8,11 @@
  * Invariants
  * 1. A read entry exists only where this privilege may read, the page is RAM or ROM, and A is set.
  * 2. A write entry exists only where this privilege may write, D is set, and the page is RAM without
- * PHYS_CODE and PHYS_TRACED; PHYS_TRACKED pages must be PHYS_DIRTY. So MMIO, ROM, A/D bits, code, read-only
- * and copy-on-write all fall out of one rule: no entry, no fast path.
+ *    PHYS_CODE and PHYS_TRACED; PHYS_TRACKED pages must be PHYS_DIRTY. So MMIO, ROM, A/D bits, code,
+ *    read-only and copy-on-write all fall out of one rule: no entry, no fast path.
  * 3. Every non-zero entry is in a log, so that a flush costs what was filled, not 2^20.
  * 4. Every page-table page that an entry was derived through is PHYS_TRACED (trace.c): a write to it drops
- * the entries made of the words it changes. So entries are never stale, and they survive CR3 loads.
+ *    the entries made of the words it changes. So entries are never stale, and they survive CR3 loads.
  *
  * A view belongs to a *root*: CR3, and with PAE the four PDPTEs, which are registers. Loading a root looks
  * its space up among the SHADOW_SPACES used last; the supervisor's view keeps the quarters of linear space

@@ -78,10 +78,9 @@ struct walk {
                         PDPTEs of PAE are registers */
     unsigned levels; /* entries in memory: 0 without paging, 1 for a large page, 2 for a small one */
     u64 page_bytes;  /* 4 KB, 2 MB or 4 MB: the size of the guest's mapping */
-    bool writable; /* a write at this privilege is allowed *and* the dirty bit is set: a write entry may exist
-                    */
-    bool readable; /* a data read at this privilege is allowed */
-    bool user;     /* U/S of the translation */
+    bool writable;   /* a write at this privilege is allowed, and D is set: a write entry may exist */
+    bool readable;   /* a data read at this privilege is allowed */
+    bool user;       /* U/S of the translation */
     bool executable; /* a fetch at this privilege is allowed */
     bool global;
     bool ac_decides; /* supervisor data rights here depend on EFLAGS.AC (SMAP): no shadow entry may remember

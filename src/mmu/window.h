@@ -6,8 +6,8 @@
  *
  * Invariants
  * 1. A page is mapped only while its view has the entry that allows it: readable with a read entry, writable
- * with a write entry. Entries that are dropped leave their page on a list of stale pages, and no code for the
- * window runs before shadow_window_settle() has unmapped them.
+ *    with a write entry. Entries that are dropped leave their page on a list of stale pages, and no code for
+ *    the window runs before shadow_window_settle() has unmapped them.
  * 2. The host's GS base is the window of the root loaded last whenever code for a window runs.
  * 3. Beyond the 4 GB lies a guard, so an access at their end cannot leave the window.
  *

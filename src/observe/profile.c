@@ -72,8 +72,7 @@ static bool calls_out(const struct profile *p, u64 back)
     return !is_module(p, symbols_find(&p->own, back + displacement));
 }
 
-/* From a library the way back leads to a call out; what was left on the stack by earlier calls seldom does.
- */
+/* From a library the way back leads to a call out; what was left on the stack by earlier calls seldom does. */
 static void look_back(const struct profile *p, u64 pc, u64 sp, struct trail *trail)
 {
     u32 here = symbols_find(&p->own, pc);

@@ -39,8 +39,7 @@ struct drive_options {
     bool snapshot; /* all of them */
 };
 
-/* -drive KEY=VALUE,... as QEMU has it; a comma in a value is written twice. False with one sentence in error.
- */
+/* -drive KEY=VALUE,... as QEMU has it; a comma in a value is written twice. False with one sentence in error. */
 bool drive_options_add(struct drive_options *options, const char *list, char *error, size_t error_bytes);
 /* -hda and its like: a file in a drive at a fixed place. */
 bool drive_options_add_file(struct drive_options *options, const char *file, enum drive_interface interface,

@@ -30,8 +30,7 @@ int chardev_put(struct chardev *chardev, u8 byte);
 /* Write what was gathered. Returns 0, or -errno when the reader has gone or the disk is full. */
 int chardev_flush(struct chardev *chardev);
 
-/* What can be had without waiting, at most `bytes`; 0 for nothing now. At the end of file in_fd becomes -1.
- */
+/* What can be had without waiting, at most `bytes`; 0 for nothing now. At the end of file in_fd becomes -1. */
 unsigned chardev_read(struct chardev *chardev, u8 *buffer, unsigned bytes);
 
 #endif

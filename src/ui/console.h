@@ -9,9 +9,9 @@
  *
  * Invariants
  * 1. Events arrive in the order they were sent. When the guest takes none for long, movement is summed and
- * keys that find no room are lost, as in a keyboard: a frontend never waits.
+ *    keys that find no room are lost, as in a keyboard: a frontend never waits.
  * 2. State is written by the vCPU thread only, field by field (atomically); frontends read it whenever they
- * like.
+ *    like.
  * 3. attach and detach: before the vCPU thread runs, or after.
  */
 #ifndef RINGER_UI_CONSOLE_H

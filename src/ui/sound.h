@@ -11,8 +11,7 @@
 
 struct sound;
 
-/* "none", "sdl", "auto" (sdl, or none where the host cannot) or "wav:FILE". NULL with one sentence in error.
- */
+/* "none", "sdl", "auto" (sdl, or none where the host cannot) or "wav:FILE". NULL with one sentence in error. */
 struct sound *sound_open(const char *specification, char *error, size_t error_bytes);
 void sound_write(struct sound *sound, const s16 *frame, u32 frames);
 void sound_close(struct sound *sound);

@@ -82,8 +82,7 @@ static void take_debug_trap(struct vm *vm)
     note_exit(vm, debug_trap_deliver(v, bits));
 }
 
-/* One thing of v->pending, in the order of SDM 3A table 6-2: traps of the last instruction before interrupts.
- */
+/* One thing of v->pending, in the order of SDM 3A table 6-2: traps of the last instruction before interrupts. */
 static void take_pending(struct vm *vm, u32 pending)
 {
     struct vcpu *v = &vm->vcpu;

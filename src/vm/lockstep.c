@@ -332,8 +332,7 @@ static void run_follow(struct lockstep *l)
     fpu_park(v);
 }
 
-/* Both settle at the same instruction count, so their timers fire and their interrupts are delivered alike.
- */
+/* Both settle at the same instruction count, so their timers fire and their interrupts are delivered alike. */
 static bool settle(struct lockstep *l, bool *differ)
 {
     bool a = dispatcher_settle(l->lead);

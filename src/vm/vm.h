@@ -5,9 +5,9 @@
  *
  * Invariants
  * 1. One thread, the vCPU thread, touches anything here; the waker only sets vcpu.pending and its own events,
- * other threads send letters (base/post.h).
+ *    other threads send letters (base/post.h).
  * 2. Stopping and resetting are requests: they set PENDING_EXIT, and the dispatcher does them between two
- * instructions.
+ *    instructions.
  * 3. Nothing here is global: lockstep has two of them.
  */
 #ifndef RINGER_VM_VM_H
@@ -107,8 +107,7 @@ enum pause_reason {
 void machine_pause(struct vm *vm, enum pause_reason reason);
 void machine_resume(struct vm *vm, enum pause_reason reason);
 
-/* Other memory answers at [gpa, gpa + bytes) than before: forget translations of it, and code made from it.
- */
+/* Other memory answers at [gpa, gpa + bytes) than before: forget translations of it, and code made from it. */
 void machine_memory_changed(struct vm *vm, u64 gpa, u64 bytes);
 /* --screen-dump and --screenshot. */
 void machine_dump_screen(struct vm *vm);

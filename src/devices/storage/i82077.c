@@ -326,8 +326,7 @@ static void reset_now(struct i82077 *fdc)
     await_command(fdc);
 }
 
-/* A request that is under way writes to where it was told to: until it is done the controller is not ready.
- */
+/* A request that is under way writes to where it was told to: until it is done the controller is not ready. */
 static void software_reset(struct i82077 *fdc)
 {
     if (!fdc->io_running) {

@@ -13,7 +13,7 @@
  * Invariants
  * 1. A command goes from COMMAND (its bytes come) by EXECUTION to RESULT (its bytes go), and back to COMMAND.
  * 2. One disk request is under way at most (io_running). Until it is done nothing touches `sector`, and a
- * reset waits.
+ *    reset waits.
  * 3. In EXECUTION sector[at, end) is what the host is to move next, by DMA or through the FIFO.
  * 4. Without DMA the controller asks for sector[at, burst) first. INT and RQM rise for each burst: for each
  * byte while the FIFO is off, which it is after a reset, else for as many bytes as its threshold says

@@ -7,7 +7,7 @@
  *
  * Invariants
  * 1. A channel executes one command at a time: `active` is the drive it belongs to. What that command moves
- * lies in `buffer`, of which buffer[at, end) is the DRQ block now at the data port.
+ *    lies in `buffer`, of which buffer[at, end) is the DRQ block now at the data port.
  * 2. One disk request is under way at most (`io_running`), and until it is done the drive is BSY, ignores
  *    commands, and puts resets off: nothing else ever touches `request`, `part` and, unless it was lent out,
  *    `buffer`.

@@ -15,14 +15,14 @@
  *
  * Invariants
  * 1. Nothing happens while the picture stays the same: no letter, no wake-up, no time-out; a blinking cursor
- * is drawn by the viewer alone, with display_draw() once more.
+ *    is drawn by the viewer alone, with display_draw() once more.
  * 2. changed() and ready() are called on the vCPU thread between two guest instructions; they pass the word
- * on (an eventfd, an event queue: something that orders memory) and return at once. Whoever wants a limited
- * frame rate asks later.
+ *    on (an eventfd, an event queue: something that orders memory) and return at once. Whoever wants a
+ *    limited frame rate asks later.
  * 3. From display_ask() to ready() the viewer must not draw. Answers may never come when the machine has
- * stopped.
+ *    stopped.
  * 4. Attaching, detaching and display_take() belong to the vCPU thread, or to any other while it does not
- * run.
+ *    run.
  */
 #ifndef RINGER_DEVICES_VIDEO_DISPLAY_H
 #define RINGER_DEVICES_VIDEO_DISPLAY_H
