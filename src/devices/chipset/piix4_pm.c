@@ -24,7 +24,7 @@ enum { SOFT_OFF = 0 << 10, SUSPEND_TO_RAM = 1 << 10 };
 #define OVERFLOW_SHIFT 23
 #define TIMER_MASK     0xffffff
 
-/* Seconds apart, because ns * Hz does not fit in 64 bits for long. */
+/* Whole seconds are computed apart, because ns * Hz soon exceeds 64 bits. */
 static u64 ticks_now(const struct piix4_pm *pm)
 {
     u64 now = clock_now(pm->clock);
@@ -261,7 +261,7 @@ void piix4_pm_init(struct piix4_pm *pm, struct pci_bus *bus, struct clock *clock
     pci->written = config_written;
     pci->config[PCI_REVISION] = 0x03;
     pci->config[PCI_INTERRUPT_PIN] = 1;
-    pci->writable[PCI_COMMAND] = PCI_COMMAND_IO; /* only the SMBus looks at it */
+    pci->writable[PCI_COMMAND] = PCI_COMMAND_IO; /* the SMBus alone depends on it */
     pci_put16(&pci->config[PCI_STATUS], 0x0280);
     pci->write_clears[PCI_STATUS + 1] = 0x78;
     pci_put16(&pci->writable[CONFIG_PMBA], (u16)-PIIX4_PM_PORTS);

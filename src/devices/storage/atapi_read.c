@@ -1,6 +1,6 @@
 /*
- * The CD drive: reading sectors. What is cooked (2048 bytes) goes by DMA straight into guest memory; what is
- * not, and PIO, through the channel's buffer.
+ * The CD drive: reading sectors. Sectors of 2048 bytes ("cooked") go by DMA straight into guest memory.
+ * Others, and all by PIO, go through the channel's buffer.
  */
 #include "atapi.h"
 
@@ -16,7 +16,7 @@ enum {
     PART_ERRORS = 0x06,
     PARTS = PART_SYNC | PART_HEADER | PART_DATA | PART_CODE,
 };
-#define RAW_CHUNK 16 /* sectors read at a time at most, when they grow */
+#define RAW_CHUNK 16 /* sectors at a time, when each becomes larger than in the image */
 
 /* --- pieces by way of the buffer --- */
 
@@ -30,7 +30,7 @@ static const struct {
     {PART_CODE, CD_RAW_BYTES - CD_CODE_BYTES, CD_CODE_BYTES},
 };
 
-/* The parts of one sector that are wanted. Returns where the next one goes. */
+/* The wanted parts of one sector. Returns the address for the next one. */
 static u8 *put_sector(u8 *to, const u8 *data, u32 sector, u8 wanted)
 {
     u8 raw[CD_RAW_BYTES];
@@ -63,7 +63,7 @@ static void fetched(struct ide_channel *channel, int error)
     atapi_offer(drive, sectors * p->sector_bytes);
 }
 
-/* What grows is read to the end of the buffer, and grows at its beginning. */
+/* Sectors that become larger are read to the end of the buffer and built at its beginning. */
 void atapi_read_on(struct ide_drive *drive)
 {
     struct packet_transfer *p = &drive->channel->packet;
