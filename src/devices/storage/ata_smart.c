@@ -6,10 +6,8 @@
 
 #include <string.h>
 
-enum {
-    KEY_LOW = 0x4f,
-    KEY_HIGH = 0xc2
-}; /* in LBA mid and high: the command's key, and the answer "threshold not exceeded" */
+/* In LBA mid and high: the command's key, and the answer "threshold not exceeded". */
+enum { KEY_LOW = 0x4f, KEY_HIGH = 0xc2 };
 
 enum { LOG_DIRECTORY = 0x00, LOG_ERRORS = 0x01, LOG_SELF_TEST = 0x06 };
 

@@ -22,7 +22,7 @@ void atapi_succeed(struct ide_drive *drive)
 
 static void set_sense(struct ide_drive *drive, enum sense_key key, enum sense_code code)
 {
-    drive->cd.sense = (struct scsi_sense){(u8)key, (u8)(code >> 8), (u8)code};
+    drive->cd.sense = (struct scsi_sense){.key = (u8)key, .asc = (u8)(code >> 8), .ascq = (u8)code};
 }
 
 void atapi_fail(struct ide_drive *drive, enum sense_key key, enum sense_code code)
@@ -30,6 +30,14 @@ void atapi_fail(struct ide_drive *drive, enum sense_key key, enum sense_code cod
     set_sense(drive, key, code);
     drive->now.count = REASON_END;
     ide_fail(drive, (u8)(key << 4 | (key == SENSE_ILLEGAL_REQUEST ? IDE_ABRT : 0)));
+}
+
+/* The information field of the sense data names the sector (SPC-2 7.20). */
+void atapi_fail_at(struct ide_drive *drive, u32 sector)
+{
+    atapi_fail(drive, SENSE_MEDIUM_ERROR, ASC_UNRECOVERED_READ);
+    drive->cd.sense.valid = true;
+    drive->cd.sense.information = sector;
 }
 
 /* The unit attention to report first. It counts as reported from now on. */
@@ -139,6 +147,10 @@ static void request_sense(struct ide_drive *drive, const u8 *command)
         set_sense(drive, SENSE_UNIT_ATTENTION, take_attention(drive));
     memset(reply, 0, 18);
     reply[0] = 0x70; /* current error, fixed format */
+    if (cd->sense.valid) {
+        reply[0] |= 0x80;
+        put_be32(reply + 3, cd->sense.information);
+    }
     reply[2] = cd->sense.key;
     reply[7] = 10; /* more bytes */
     reply[12] = cd->sense.asc;

@@ -89,6 +89,8 @@ static inline bool cd_is_dvd(const struct ide_drive *drive)
 /* --- atapi.c: the ends of packet commands --- */
 void atapi_succeed(struct ide_drive *drive);
 void atapi_fail(struct ide_drive *drive, enum sense_key key, enum sense_code code);
+/* This sector cannot be read. */
+void atapi_fail_at(struct ide_drive *drive, u32 sector);
 /* Give the guest buffer[0, bytes), but at most the allocation length. */
 void atapi_reply(struct ide_drive *drive, u32 bytes, u32 allocated);
 /* buffer[0, bytes) is the next piece of a READ. */

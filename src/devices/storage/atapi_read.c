@@ -48,8 +48,13 @@ static void fetched(struct ide_channel *channel, int error)
     struct ide_drive *drive = channel->active;
     struct packet_transfer *p = &channel->packet;
     u32 sectors = (u32)(channel->request.bytes / CD_SECTOR_BYTES);
+    if (error && sectors > 1) { /* the guest gets the good ones, and the number of the bad one */
+        p->one_by_one = true;
+        atapi_read_on(drive);
+        return;
+    }
     if (error) {
-        atapi_fail(drive, SENSE_MEDIUM_ERROR, ASC_UNRECOVERED_READ);
+        atapi_fail_at(drive, (u32)p->sector);
         return;
     }
     if (p->parts != PART_DATA) {
@@ -69,6 +74,7 @@ void atapi_read_on(struct ide_drive *drive)
     struct packet_transfer *p = &drive->channel->packet;
     bool grows = p->parts != PART_DATA;
     u32 most = grows ? RAW_CHUNK : IDE_BUFFER_BYTES / CD_SECTOR_BYTES;
+    if (p->one_by_one) most = 1;
     u32 bytes = (p->left < most ? p->left : most) * CD_SECTOR_BYTES;
     ide_submit(drive, DISK_READ, p->sector * CD_SECTOR_BYTES, bytes, grows ? IDE_BUFFER_BYTES - bytes : 0,
                fetched);
@@ -83,7 +89,7 @@ static void dma_done(struct ide_channel *channel, int error)
 {
     channel->packet.left = 0;
     if (error)
-        atapi_fail(channel->active, SENSE_MEDIUM_ERROR, ASC_UNRECOVERED_READ);
+        atapi_fail_at(channel->active, (u32)(channel->dma.offset / CD_SECTOR_BYTES));
     else
         atapi_succeed(channel->active);
 }
@@ -104,6 +110,7 @@ static void read_sectors(struct ide_drive *drive, u32 sector, u32 count, u32 sec
     p->left = count;
     p->sector_bytes = sector_bytes;
     p->parts = parts;
+    p->one_by_one = false;
     if (p->dma && parts == PART_DATA)
         ide_dma_disk(drive, true, p->sector * CD_SECTOR_BYTES, (u64)count * CD_SECTOR_BYTES, dma_done);
     else

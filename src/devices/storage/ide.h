@@ -50,6 +50,8 @@ struct ide_registers {
 
 struct scsi_sense {
     u8 key, asc, ascq;
+    bool valid;      /* there is */
+    u32 information; /* the sector that failed */
 };
 
 /* The part of the state that only CD drives have. */
@@ -106,7 +108,8 @@ struct packet_transfer {
     u64 sector;                                 /* the next one of the disc */
     u32 left;                                   /* sectors that have not been read yet */
     u32 sector_bytes;
-    u8 parts; /* READ CD: the wanted parts of a sector */
+    bool one_by_one; /* PIO: a read of several sectors has failed */
+    u8 parts;        /* READ CD: the wanted parts of a sector */
 };
 
 /* A DMA transfer of the active drive, and the bus master's position in its table. */
