@@ -1,6 +1,10 @@
 #include "wire_hpet.h"
 
-#include "vm/vm.h"
+#include "board.h"
+#include "devices/chipset/ioapic.h"
+#include "mmu/phys.h"
+
+static const u8 replaced_irq[HPET_REPLACES] = {[HPET_REPLACES_PIT] = 0, [HPET_REPLACES_RTC] = 8};
 
 static void replace(void *machine, bool on)
 {
@@ -10,29 +14,31 @@ static void replace(void *machine, bool on)
         irq_set(&wire->isa[n], !on && wire->level[n]);
 }
 
-int wire_hpet_init(struct wire_hpet *wire, struct vm *vm)
+/* The output of PIT or RTC. */
+static void input(void *receiver, unsigned which, bool level)
 {
-    wire->isa[HPET_REPLACES_PIT] = apic_wires_isa(vm, 0);
-    wire->isa[HPET_REPLACES_RTC] = apic_wires_isa(vm, 8);
-    if (!vm->options->hpet) return 0;
-    struct hpet_wiring wiring = {.legacy = {wire->isa[HPET_REPLACES_PIT], wire->isa[HPET_REPLACES_RTC]},
-                                 .has_pins = !vm->options->no_apic,
-                                 .replace = replace,
-                                 .machine = wire};
-    for (unsigned n = 0; n < HPET_PINS && wiring.has_pins; n++)
-        wiring.pin[n] = ioapic_pin(&vm->chipset.apic.ioapic, HPET_FIRST_PIN + n);
-    hpet_init(&wire->hpet, &vm->time.clock, &wiring);
-    wire->fitted = true;
-    return phys_map_mmio(&vm->phys, HPET_BASE, PAGE_SIZE, &hpet_ops, &wire->hpet);
+    struct wire_hpet *wire = receiver;
+    wire->level[which] = level;
+    if (!wire->replaced) irq_set(&wire->isa[which], level);
+}
+
+int wire_hpet_init(struct wire_hpet *wire, struct board *board, struct ioapic *ioapic)
+{
+    if (!board->options->hpet) return 0;
+    struct hpet_wiring wiring = {.has_pins = ioapic, .replace = replace, .machine = wire};
+    for (unsigned n = 0; n < HPET_REPLACES; n++) {
+        struct irq_line *irq = &board->irq[replaced_irq[n]];
+        wiring.legacy[n] = wire->isa[n] = *irq;
+        *irq = (struct irq_line){input, wire, n};
+    }
+    for (unsigned n = 0; n < HPET_PINS && ioapic; n++)
+        wiring.pin[n] = ioapic_pin(ioapic, HPET_FIRST_PIN + n);
+    hpet_init(&wire->hpet, board->clock, &wiring);
+    wire->fitted = board->facts.hpet = true;
+    return phys_map_mmio(board->memory, HPET_BASE, PAGE_SIZE, &hpet_ops, &wire->hpet);
 }
 
 void wire_hpet_reset(struct wire_hpet *wire)
 {
     if (wire->fitted) hpet_reset(&wire->hpet);
-}
-
-void wire_hpet_input(struct wire_hpet *wire, unsigned which, bool level)
-{
-    wire->level[which] = level;
-    if (!wire->replaced) irq_set(&wire->isa[which], level);
 }

@@ -1,18 +1,18 @@
 /*
- * The HPET of this machine, an option (-machine hpet=on), and the two interrupts that it replaces when the
- * guest wants:
+ * The HPET of this machine, an option (-machine hpet=on), and the two interrupts that it replaces when the guest
+ * wants:
  *
- *   8254  IRQ 0 ---+
- *                  +--> ISA IRQ 0      MC146818 IRQ 8 ---+
- *   HPET timer 0 --+                                     +--> ISA IRQ 8
- *                                      HPET timer 1 -----+
+ *   8254           ---+                  MC146818       ---+
+ *                     +--> ISA IRQ 0                       +--> ISA IRQ 8
+ *   HPET timer 0   ---+                  HPET timer 1   ---+
  */
 #ifndef RINGER_BOARD_WIRE_HPET_H
 #define RINGER_BOARD_WIRE_HPET_H
 
 #include "devices/chipset/hpet.h"
 
-struct vm;
+struct board;
+struct ioapic;
 
 enum { HPET_REPLACES_PIT, HPET_REPLACES_RTC, HPET_REPLACES };
 
@@ -24,10 +24,9 @@ struct wire_hpet {
     bool level[HPET_REPLACES]; /* of PIT and RTC */
 };
 
-/* Before PIT and RTC. Returns 0 or -errno. */
-int wire_hpet_init(struct wire_hpet *wire, struct vm *vm);
+/* Before PIT and RTC are wired: board->irq[0] and [8] lead through here from now on. `ioapic`: not yet
+ * initialized; NULL: there is none. Returns 0 or -errno. */
+int wire_hpet_init(struct wire_hpet *wire, struct board *board, struct ioapic *ioapic);
 void wire_hpet_reset(struct wire_hpet *wire);
-/* The output of PIT or RTC. */
-void wire_hpet_input(struct wire_hpet *wire, unsigned which, bool level);
 
 #endif

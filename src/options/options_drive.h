@@ -4,8 +4,7 @@
 #ifndef RINGER_OPTIONS_OPTIONS_DRIVE_H
 #define RINGER_OPTIONS_OPTIONS_DRIVE_H
 
-#include "base/types.h"
-#include "block/block_disk.h"
+#include "base/disk.h"
 
 #define DRIVES_MAX 16
 

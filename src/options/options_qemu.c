@@ -25,14 +25,14 @@ static bool check_machine(struct options *o, const char *value, struct complaint
     free(type);
     if (!pc) return COMPLAIN(c, "there is no machine \"%s\"; there is pc", value);
     char *hpet = option_item(value, "hpet");
-    bool good = !hpet || option_switch(hpet, &o->hpet);
+    bool good = !hpet || option_switch(hpet, &o->board.hpet);
     free(hpet);
     return good ? true : COMPLAIN(c, "-machine %s: hpet is on or off", value);
 }
 
 static bool no_hpet(struct options *o, const char *value, struct complaint *c)
 {
-    o->hpet = false;
+    o->board.hpet = false;
     return true;
 }
 

@@ -4,7 +4,7 @@
 #include "block/new_file.h"
 #include "block/qcow2_format.h"
 #include "disk_info.h"
-#include "options/options_table.h"
+#include "options/options_values.h"
 
 #include <errno.h>
 #include <stdio.h>
