@@ -108,6 +108,7 @@ static void take_pending(struct vm *vm, u32 pending)
     if (pending & PENDING_EXIT) {
         clear_pending(v, PENDING_EXIT);
         if (vm->reset_wanted) machine_reset(vm);
+        machine_change_power(vm);
     } else if (pending & PENDING_HOST) {
         clear_pending(v, PENDING_HOST);
         host_events(vm);
@@ -153,6 +154,27 @@ static void idle(struct vm *vm)
     vm_time_run(&vm->time);
 }
 
+/* S3: the CPU has no power and loses what is pending for it. Timers run, because one of them may be the alarm
+ * that wakes the machine. */
+static void sleep_suspended(struct vm *vm, u32 pending)
+{
+    struct vcpu *v = &vm->vcpu;
+    if (pending & (PENDING_EXIT | PENDING_HOST)) {
+        take_pending(vm, pending);
+        return;
+    }
+    clear_pending(v, pending);
+    board_flush_output(&vm->board);
+    if (!vm->time.deterministic || !vm_time_skip(&vm->time)) {
+        if (!vm->waker) {
+            vm_stop(vm, STOP_GUEST, STATUS_OK, NULL); /* a lockstep follower: its leader sleeps for both */
+            return;
+        }
+        vm_time_wait(&vm->time, 0);
+    }
+    vm_time_run(&vm->time);
+}
+
 /* The machine is paused: only events of the host are handled. Everything else stays pending. */
 static void stand_still(struct vm *vm)
 {
@@ -181,6 +203,8 @@ bool dispatcher_settle(struct vm *vm)
         u32 pending = __atomic_load_n(&v->pending, __ATOMIC_RELAXED);
         if (unlikely(vm->paused)) {
             stand_still(vm);
+        } else if (unlikely(vm->suspended)) {
+            sleep_suspended(vm, pending);
         } else if (unlikely(pending)) {
             take_pending(vm, pending);
         } else if (unlikely(v->halted)) {

@@ -167,6 +167,16 @@ static void reset(void *machine, bool hard)
     machine_request_reset(machine, hard);
 }
 
+static void suspend(void *machine)
+{
+    machine_request_suspend(machine);
+}
+
+static void wake(void *machine)
+{
+    machine_request_wake(machine);
+}
+
 static void stop(void *machine, enum stop_cause cause, int status, const char *sentence)
 {
     vm_stop(machine, cause, status, sentence ? "%s" : NULL, sentence);
@@ -199,6 +209,8 @@ static const struct board_host board_host = {
     .memory_changed = memory_changed,
     .collect_written = collect_written,
     .reset = reset,
+    .suspend = suspend,
+    .wake = wake,
     .stop = stop,
     .pause = pause_for,
     .want_input = want_input,

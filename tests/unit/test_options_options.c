@@ -68,6 +68,17 @@ static void test_memory(void)
     CHECK(complains("ringer -m 3073 -kernel k -cpu pentium", "3G"));
 }
 
+/* As QEMU spells it. */
+static void test_hpet(void)
+{
+    CHECK(parse("ringer -kernel k") && !options.board.hpet);
+    CHECK(parse("ringer -kernel k -machine hpet=on") && options.board.hpet);
+    CHECK(parse("ringer -kernel k -M pc,accel=tcg,hpet=on") && options.board.hpet);
+    CHECK(parse("ringer -kernel k -M pc,hpet=off") && !options.board.hpet);
+    CHECK(parse("ringer -kernel k -no-hpet") && !options.board.hpet);
+    CHECK(complains("ringer -kernel k -machine hpet=perhaps", "on or off"));
+}
+
 static void test_qemu_line(void)
 {
     CHECK(parse(
@@ -345,6 +356,7 @@ int main(void)
 {
     test_both_spellings();
     test_memory();
+    test_hpet();
     test_qemu_line();
     test_devices();
     test_device_table();
