@@ -57,6 +57,7 @@
     X(space_switches, "loads of another address space")                                                      \
     X(space_hits, "of these, spaces whose shadow was still there")                                           \
     X(space_evictions, "address spaces dropped for another")                                                 \
+    X(space_shrinks, "address spaces whose tables were given back to the host")                              \
     X(traces_begun, "page tables put under write trace")                                                     \
     X(trace_writes, "writes that met a write trace")                                                         \
     X(trace_drops, "shadow entries dropped by them")                                                         \

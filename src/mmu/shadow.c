@@ -2,51 +2,36 @@
  * Shadow tables: roots and their spaces, and the slow path that fills entries. See shadow.h for the
  * invariants, view.h for the tables, trace.c for what keeps them true.
  */
-#include "view.h"
+#include "shadow_state.h"
 
 #include <errno.h>
 #include <stdlib.h>
-
-/* No CR3 has this value. */
-#define CR3_UNPAGED UINT64_MAX
-
-/* --- set-up and destruction --- */
 
 int shadow_init(struct shadow *shadow, struct phys *phys, struct counters *counters)
 {
     *shadow = (struct shadow){.phys = phys, .counters = counters, .window_mappings_max = WINDOW_MAPPINGS_MAX};
     struct shadow_state *state = shadow->state = calloc(1, sizeof *state);
     if (!state) return -ENOMEM;
-    state->chain_bytes = align_up((phys->file_bytes >> PAGE_SHIFT) * sizeof *state->chain, PAGE_SIZE);
-    int error = 0;
-    for (u32 n = 0; n < VIEWS && !error; n++)
-        error = view_reserve(&state->view[n]);
+    int error = views_init(shadow);
+    if (!error) error = spaces_init(shadow);
     if (!error) error = traces_init(shadow);
-    windows_init(shadow);
-    if (!error && !(state->chain = reserve(state->chain_bytes))) error = -ENOMEM;
     if (error) {
         shadow_destroy(shadow);
         return error;
     }
-    for (u32 n = 0; n < SHADOW_SPACES; n++)
-        state->space[n] = (struct space){.view = 1 + n, .cr3 = CR3_UNPAGED, .patience = 1};
-    state->current = &state->space[0];
-    state->sup_cr3 = CR3_UNPAGED;
-    shadow->table[SHADOW_SUPERVISOR] = state->view[0].table;
-    shadow->table[SHADOW_USER] = state->view[state->current->view].table;
+    windows_init(shadow);
+    shadow->table[SHADOW_SUPERVISOR] = view_at(shadow, 0)->table;
+    shadow->table[SHADOW_USER] = view_at(shadow, state->spaces.current)->table;
     return 0;
 }
 
 void shadow_destroy(struct shadow *shadow)
 {
-    struct shadow_state *state = shadow->state;
-    if (!state) return;
-    for (u32 n = 0; n < VIEWS; n++)
-        view_release(&state->view[n]);
+    if (!shadow->state) return;
     windows_destroy(shadow);
     traces_destroy(shadow);
-    release(state->chain, state->chain_bytes);
-    free(state);
+    views_destroy(shadow);
+    free(shadow->state);
     *shadow = (struct shadow){.phys = NULL};
 }
 
@@ -56,118 +41,15 @@ void shadow_flush(struct shadow *shadow)
 {
     struct shadow_state *state = state_of(shadow);
     shadow->counters->shadow_flushes++;
-    for (u32 n = 0; n < VIEWS; n++)
+    for (u32 n = 0; n <= state->spaces.used; n++)
         for (u32 q = 0; q < QUARTERS; q++)
             view_drop_quarter(shadow, n, q);
     trace_forget_all(shadow);
-    for (u32 n = 0; n < SHADOW_SPACES; n++)
-        if (&state->space[n] != state->current) {
-            window_close(shadow, state->space[n].view);
-            state->space[n].used = 0;
-        }
+    spaces_forget(shadow);
     state->untraceable = false;
 }
 
 /* --- roots --- */
-
-static bool same_top(const u64 *a, const u64 *b)
-{
-    return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3];
-}
-
-/* Do the two directories of 32-bit paging, both in RAM, agree on this quarter? */
-static bool same_quarter(struct shadow *shadow, u64 a, u64 b, u32 quarter)
-{
-    const u64 *at[2] = {(const u64 *)(const void *)phys_host(shadow->phys, a & 0xfffff000u),
-                        (const u64 *)(const void *)phys_host(shadow->phys, b & 0xfffff000u)};
-    for (u32 n = quarter * 128; n < quarter * 128 + 128; n++)
-        if (at[0][n] != at[1][n]) return false;
-    return true;
-}
-
-static bool in_ram(struct shadow *shadow, u64 cr3)
-{
-    const struct phys_region *region = phys_find(shadow->phys, cr3 & 0xfffff000u & shadow->phys->a20_mask);
-    return region && region->kind == PHYS_RAM;
-}
-
-/* The supervisor's view follows the root: keep what both have in common. */
-static void move_supervisor_pae(struct shadow *shadow, const struct paging *paging)
-{
-    struct shadow_state *state = state_of(shadow);
-    for (u32 q = 0; q < QUARTERS; q++) {
-        if (state->sup_pdpte[q] == paging->pdpte[q]) continue;
-        trace_drop_quarter(shadow, 0, q);
-        trace_forget_directory(shadow, 0, q);
-        state->sup_pdpte[q] = paging->pdpte[q];
-    }
-}
-
-static void move_supervisor_32bit(struct shadow *shadow, u64 cr3)
-{
-    struct shadow_state *state = state_of(shadow);
-    if (state->sup_cr3 == cr3) return;
-    const struct view *view = &state->view[0];
-    bool comparable = view->directory_of[0] && in_ram(shadow, cr3);
-    for (u32 q = 0; q < QUARTERS; q++)
-        if (view->log[q].count && !(comparable && same_quarter(shadow, state->sup_cr3, cr3, q)))
-            trace_drop_quarter(shadow, 0, q);
-    if (comparable)
-        trace_move_directory(shadow, 0, cr3);
-    else
-        trace_forget_directory(shadow, 0, 0);
-    state->sup_cr3 = cr3;
-}
-
-static struct space *find_space(struct shadow *shadow, u64 cr3)
-{
-    struct shadow_state *state = state_of(shadow);
-    struct space *oldest = &state->space[0];
-    for (u32 n = 0; n < SHADOW_SPACES; n++) {
-        struct space *space = &state->space[n];
-        if (space->used && space->cr3 == cr3) {
-            shadow->counters->space_hits++;
-            return space;
-        }
-        if (space->used < oldest->used) oldest = space;
-    }
-    if (oldest->used) {
-        shadow->counters->space_evictions++;
-        trace_drop_view(shadow, oldest->view);
-        window_close(shadow, oldest->view);
-    }
-    *oldest = (struct space){.cr3 = cr3, .view = oldest->view, .patience = 1};
-    return oldest;
-}
-
-static void move_user(struct shadow *shadow, const struct paging *paging, u64 cr3)
-{
-    struct shadow_state *state = state_of(shadow);
-    struct space *space = state->current;
-    if (!space->used || space->cr3 != cr3) {
-        shadow->counters->space_switches++;
-        space = find_space(shadow, cr3);
-    }
-    if (state->pae && !same_top(space->pdpte, paging->pdpte)) {
-        /* Another process at the same address: what was learnt of the old one is void. */
-        window_close(shadow, space->view);
-        space->ran = space->cost = 0;
-        space->patience = 1;
-        for (u32 q = 0; q < QUARTERS; q++) {
-            if (space->pdpte[q] == paging->pdpte[q]) continue;
-            trace_drop_quarter(shadow, space->view, q);
-            trace_forget_directory(shadow, space->view, q);
-            space->pdpte[q] = paging->pdpte[q];
-        }
-    }
-    space->used = ++state->stamp;
-    state->current = space;
-    const struct view *view = &state->view[space->view];
-    shadow->table[SHADOW_USER] = view->table;
-    shadow->has_window = view->window;
-    shadow->window = view->window ? state->window[view->window - 1].base : 0;
-    shadow->window_unsettled = true;
-}
 
 /* What entries of different formats cannot share. Global pages matter only to those who flush. */
 static u32 format_of(const struct shadow *shadow, const struct paging *paging)
@@ -189,15 +71,12 @@ void shadow_load_root(struct shadow *shadow, const struct paging *paging)
     } else if (shadow->untraced) {
         shadow->counters->shadow_flushes++;
         view_drop_local(shadow, 0);
-        view_drop_local(shadow, state->current->view);
+        view_drop_local(shadow, state->spaces.current);
     }
     if (shadow->untraced) return;
     u64 cr3 = state->paged ? paging->cr3 : CR3_UNPAGED;
-    if (state->pae)
-        move_supervisor_pae(shadow, paging);
-    else
-        move_supervisor_32bit(shadow, cr3);
-    move_user(shadow, paging, cr3);
+    space_load_supervisor(shadow, paging, cr3);
+    space_load(shadow, paging, cr3);
 }
 
 static bool keeps_coherent(struct shadow *shadow)
@@ -209,7 +88,7 @@ static u32 drop_translation(struct shadow *shadow, u32 linear)
 {
     u32 page = linear >> PAGE_SHIFT;
     return view_drop_translation(shadow, 0, page) +
-           view_drop_translation(shadow, state_of(shadow)->current->view, page);
+           view_drop_translation(shadow, state_of(shadow)->spaces.current, page);
 }
 
 void shadow_invlpg(struct shadow *shadow, u32 linear)
@@ -241,7 +120,6 @@ static bool find_place(struct shadow *shadow, u64 gpa, struct place *place)
 static void fill(struct shadow *shadow, u32 view, u32 linear, const struct walk *walk,
                  const struct place *place, bool data, bool fetch)
 {
-    struct shadow_state *state = state_of(shadow);
     bool fill_read = data && walk->readable;
     bool fill_write = data && walk->writable && place->ram && !(*place->flags & PHYS_WATCHED) &&
                       (*place->flags & (PHYS_TRACKED | PHYS_DIRTY)) != PHYS_TRACKED;
@@ -249,7 +127,7 @@ static void fill(struct shadow *shadow, u32 view, u32 linear, const struct walk 
     u64 entry = (u64)(uintptr_t)place->host - linear;
     u32 page = linear >> PAGE_SHIFT, frame_plus_1 = (u32)(walk->gpa >> PAGE_SHIFT) + 1;
     view_prepare(shadow, view, page, walk, entry, frame_plus_1);
-    struct shadow_table *table = &state->view[view].table;
+    struct shadow_table *table = &view_at(shadow, view)->table;
     if (fill_read && !table->read[page]) {
         table->read[page] = entry;
         shadow->counters->shadow_fills++;
@@ -283,8 +161,8 @@ static void fill_neighbours(struct shadow *shadow, u32 view, u32 linear, const s
     }
     for (u32 n = 0; n < count; n++) {
         u32 near = page - own + n;
-        bool complete = state->view[view].flags[near] & PAGE_LIVE;
-        if (tracked) complete = state->view[view].table.write[near];
+        bool complete = view_at(shadow, view)->flags[near] & PAGE_LIVE;
+        if (tracked) complete = view_at(shadow, view)->table.write[near];
         if (n == own || complete) continue;
         struct walk there = *walk;
         u64 offset = linear & PAGE_MASK;
@@ -331,7 +209,7 @@ enum shadow_kind shadow_access(struct shadow *shadow, const struct paging *pagin
     enum access kind = access & ~ACCESS_IMPLICIT;
     struct walk walk;
     struct place place;
-    u32 view = user ? state->current->view : 0;
+    u32 view = user ? state->spaces.current : 0;
     if (!user && borrow(shadow, paging, linear, kind, hit)) return hit->kind;
     *hit = (struct shadow_hit){.kind = SHADOW_FAULT};
     shadow->counters->page_walks++;

@@ -34,7 +34,7 @@
 enum { SHADOW_SUPERVISOR, SHADOW_USER, SHADOW_PRIVILEGES };
 
 /* User address spaces remembered at most. */
-#define SHADOW_SPACES 64
+#define SHADOW_SPACES 1023
 
 /* Host mappings of all windows together; the host allows a process 65530 by default (vm.max_map_count). */
 #define WINDOW_MAPPINGS_MAX 40000
