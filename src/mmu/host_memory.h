@@ -24,10 +24,10 @@ static inline void host_release(void *at, u64 bytes)
 }
 
 /* The pages lose their contents and read as 0 (private memory) or as the file (shared). Should the host
- * refuse, they stay as they are. Returns whether they are gone. */
-static inline bool host_give_back(void *at, u64 bytes)
+ * refuse, they stay as they are. */
+static inline void host_give_back(void *at, u64 bytes)
 {
-    return !host_failed(host_call(SYS_madvise, (u64)(uintptr_t)at, bytes, MADV_DONTNEED, 0, 0, 0));
+    host_call(SYS_madvise, (u64)(uintptr_t)at, bytes, MADV_DONTNEED, 0, 0, 0);
 }
 
 #endif

@@ -156,27 +156,6 @@ static u32 take(struct shadow *shadow, u64 cr3)
     return n;
 }
 
-static bool holds_traces(const struct view *view)
-{
-    u64 any = view->live_pages;
-    for (u32 q = 0; q < QUARTERS; q++)
-        any |= view->directory[q];
-    for (u32 word = 0; word < REGIONS / 64; word++)
-        any |= view->tabled[word];
-    return any;
-}
-
-u32 space_evict_oldest(struct shadow *shadow)
-{
-    struct spaces *spaces = spaces_of(shadow);
-    for (u32 n = spaces->space[0].newer; n; n = spaces->space[n].newer) {
-        if (n == spaces->current || !holds_traces(view_at(shadow, n))) continue;
-        evict(shadow, n);
-        return n;
-    }
-    return 0;
-}
-
 void space_shrink_oldest(struct shadow *shadow)
 {
     struct spaces *spaces = spaces_of(shadow);

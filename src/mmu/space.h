@@ -51,8 +51,6 @@ void spaces_forget(struct shadow *shadow);
 void space_emptied(struct shadow *shadow, u32 space);
 void space_filled(struct shadow *shadow, u32 space);
 
-/* The oldest space but the current one that has entries or traces is freed. Returns its number, or 0. */
-u32 space_evict_oldest(struct shadow *shadow);
 /* The oldest space but the current one whose view has memory is freed, and the memory given back. */
 void space_shrink_oldest(struct shadow *shadow);
 

@@ -12,6 +12,7 @@
 #include "host_memory.h"
 #include "shadow_state.h"
 
+#include <assert.h>
 #include <errno.h>
 
 /* Dropping one entry costs as much as a few tens of free writes. A page fault writes one entry, a
@@ -78,12 +79,11 @@ static u32 regions_of_table(const struct shadow_state *state)
 static void add_use(struct traces *traces, u32 trace, u32 view, u8 level, u32 base)
 {
     u32 n = traces->free_use;
-    if (n) {
+    if (n)
         traces->free_use = traces->use[n].next;
-        traces->uses_free--;
-    } else {
+    else
         n = ++traces->uses;
-    }
+    assert(n < USES_MAX);
     traces->use[n] =
         (struct use){.next = traces->trace[trace].use, .base = base, .view = (u16)view, .level = level};
     traces->trace[trace].use = n;
@@ -99,7 +99,6 @@ static void remove_use(struct traces *traces, u32 trace, u32 view, u8 level, u32
             *at = use->next;
             use->next = traces->free_use;
             traces->free_use = n;
-            traces->uses_free++;
             return;
         }
         at = &use->next;
@@ -154,25 +153,6 @@ void trace_drop_view(struct shadow *shadow, u32 n)
 
 /* --- traces --- */
 
-static u32 begin_trace(struct shadow *shadow, u32 frame, u64 gpa)
-{
-    struct traces *traces = traces_of(shadow);
-    u32 n = traces->trace_of[frame];
-    if (n) return n;
-    n = traces->free_trace;
-    if (n) {
-        traces->free_trace = traces->trace[n].next_free;
-        traces->traces_free--;
-    } else {
-        n = ++traces->traces;
-    }
-    traces->trace[n] = (struct trace){.frame = frame};
-    traces->trace_of[frame] = n;
-    shadow->counters->traces_begun++;
-    phys_watch(shadow->phys, gpa, PHYS_TRACED);
-    return n;
-}
-
 static void end_trace(struct shadow *shadow, u32 n)
 {
     struct traces *traces = traces_of(shadow);
@@ -181,7 +161,6 @@ static void end_trace(struct shadow *shadow, u32 n)
     traces->trace_of[trace->frame] = 0;
     trace->next_free = traces->free_trace;
     traces->free_trace = n;
-    traces->traces_free++;
 }
 
 static bool is_free(const struct traces *traces, u32 n)
@@ -189,13 +168,7 @@ static bool is_free(const struct traces *traces, u32 n)
     return traces->trace_of[traces->trace[n].frame] != n;
 }
 
-/* Room for what one walk may add: two traces, and a use of each. */
-static bool has_room(const struct traces *traces)
-{
-    return traces->traces - traces->traces_free + 2 < TRACES_MAX &&
-           traces->uses - traces->uses_free + 2 < USES_MAX;
-}
-
+/* No more than USES_MAX traces have a use, so this always makes room. */
 static void end_unused(struct shadow *shadow)
 {
     struct traces *traces = traces_of(shadow);
@@ -203,19 +176,23 @@ static void end_unused(struct shadow *shadow)
         if (!is_free(traces, n) && !traces->trace[n].use) end_trace(shadow, n);
 }
 
-/* Traces that nothing uses go first, then an eighth of the spaces, those used longest ago, and at last
- * everything. Spaces go by the eighth because each round looks at all traces. */
-static void make_room(struct shadow *shadow)
+static u32 begin_trace(struct shadow *shadow, u32 frame, u64 gpa)
 {
     struct traces *traces = traces_of(shadow);
-    end_unused(shadow);
-    while (!has_room(traces)) {
-        u32 evicted = 0;
-        while (evicted < SHADOW_SPACES / 8 && space_evict_oldest(shadow))
-            evicted++;
-        if (!evicted) shadow_flush(shadow);
-        end_unused(shadow);
-    }
+    u32 n = traces->trace_of[frame];
+    if (n) return n;
+    if (unlikely(!traces->free_trace && traces->traces == TRACES_MAX - 1)) end_unused(shadow);
+    n = traces->free_trace;
+    if (n)
+        traces->free_trace = traces->trace[n].next_free;
+    else
+        n = ++traces->traces;
+    assert(n < TRACES_MAX);
+    traces->trace[n] = (struct trace){.frame = frame};
+    traces->trace_of[frame] = n;
+    shadow->counters->traces_begun++;
+    phys_watch(shadow->phys, gpa, PHYS_TRACED);
+    return n;
 }
 
 /* The directory of 32-bit paging serves all quarters and stands with the first. */
@@ -255,8 +232,8 @@ void trace_forget_all(struct shadow *shadow)
     struct traces *traces = &state->traces;
     for (u32 n = 1; n <= traces->traces; n++)
         if (!is_free(traces, n)) end_trace(shadow, n);
-    traces->traces = traces->free_trace = traces->traces_free = 0;
-    traces->uses = traces->free_use = traces->uses_free = 0;
+    traces->traces = traces->free_trace = 0;
+    traces->uses = traces->free_use = 0;
     for (u32 n = 0; n <= state->spaces.used; n++)
         forget_tables(view_at(shadow, n));
 }
@@ -296,7 +273,6 @@ void trace_walk(struct shadow *shadow, u32 n, u32 linear, const struct walk *wal
             return;
         }
     }
-    if (unlikely(!has_room(traces))) make_room(shadow);
     u32 trace = begin_trace(shadow, frame[0], walk->entry[0]);
     set_directory(shadow, n, state->pae ? linear >> 30 : 0, trace);
     traces->trace[trace].writes = 0;
@@ -312,7 +288,6 @@ void trace_move_directory(struct shadow *shadow, u32 n, u64 cr3)
     if (!view->directory[0]) return;
     trace_forget_directory(shadow, n, 0);
     u64 gpa = cr3 & 0xfffff000u;
-    if (!has_room(traces_of(shadow))) make_room(shadow);
     u32 trace = begin_trace(shadow, ram_frame(shadow, gpa), gpa);
     add_use(traces_of(shadow), trace, n, 2, 0);
     view->directory[0] = trace;

@@ -22,8 +22,10 @@ struct use {
     u8 level;
 };
 
-#define TRACES_MAX 32768
-#define USES_MAX   65536
+/* Each use of a leaf table belongs to a touched region, each of a directory to a quarter of a view. */
+#define USES_MAX (1 + REGIONS_MAX + VIEWS * QUARTERS)
+/* Half of the traces may have lost their uses and wait for the next write. */
+#define TRACES_MAX (2 * USES_MAX)
 
 struct traces {
     struct trace *trace; /* TRACES_MAX, number 0 is not used */
@@ -32,7 +34,7 @@ struct traces {
     u64 trace_of_bytes;
     u32 traces, free_trace,
         traces_free; /* numbers given out so far; the free ones among them, and how many */
-    u32 uses, free_use, uses_free;
+    u32 uses, free_use;
 };
 
 int traces_init(struct shadow *shadow);
