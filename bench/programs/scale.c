@@ -1,16 +1,18 @@
 /*
- * scale: one point of a curve over the number of processes, or over the memory they touch, a run.
+ * scale: one point of a curve over the number of processes, or over the memory that they touch.
  *
- *   scale ring N SECONDS     N processes in a ring pass a token by pipes; each touches 64 pages of its own
- * before it passes the token on. The time of a hop. scale shells N SECONDS   N shells in a ring, each reads a
- * line, computes, and prints a line. The time of a hop. scale start N SECONDS    N shells are started, are
- * alive together, and end. The time of a shell. scale spread N SECONDS   Pages, one in each of N regions of 2
- * MB, are written in turns. A process holds up to 1365 of them; more are held by several processes, between
- * which a token goes round. The time of a write, the token's included. scale first N SECONDS    A new process
- * writes a page in each of N regions of 2 MB, for the first time. The time of a write.
+ *   scale KIND N SECONDS
  *
- * Prints "NAME value ns OF" as the other programs of the suite do. The work before the first lap is not
- * counted: forks, and the first use of pages (but for `first` and `start`, which are about it).
+ *   ring    N processes pass a token round by pipes. Each writes a word in 64 pages of its own before it
+ * passes the token on. The time of a hop. shells  The same with N shells, each of which reads a line,
+ * computes, and prints a line. The time of a hop. start   N shells are started, are alive together, and end.
+ * The time of a shell. spread  A page in each of N regions of 2 MB is written in turn. A process has up to
+ * 1365 regions; more of them are divided among processes, between which a token goes round. The time of a
+ * write. first   A new process writes a page in each of N regions of 2 MB, for the first time. The time of a
+ * write.
+ *
+ * Prints "NAME value ns OF", as the suite's other programs do. The first two laps, in which everything is
+ * cold, are not counted, except by `start` and `first`, which are about them.
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -28,7 +30,6 @@ enum {
     REGION = 2 << 20,
     RING_PAGES = 64,
     REGIONS_EACH = 1365, /* 2.7 GB of 3 */
-    SHELLS_AT_ONCE = 8,
 };
 
 static void must(int condition, const char *what)
@@ -47,8 +48,7 @@ static double now_ns(void)
 
 /* --- rings --- */
 
-/* What a member does with each token: writes a word in each of `pages` pages that are `stride` bytes apart.
- */
+/* For each token a member writes a word in each of `pages` pages that are `stride` bytes apart. */
 struct work {
     uint8_t *area;
     uint32_t pages, stride;
@@ -74,13 +74,14 @@ static void work_do(const struct work *work)
         ++*(volatile uint32_t *)(work->area + (size_t)n * work->stride + n % 64 * 64);
 }
 
+/* The ends of pipes that belong to the process that counts the laps. */
 struct ring {
-    int in, out; /* of the process that counts the laps */
+    int in, out;
 };
 
-/* Member n of the ring reads from the pipe of its predecessor. Returns the read end of its own pipe. */
 typedef void member_function(int in, int out, const void *argument);
 
+/* Start a member that reads from `in`. Returns the read end of the pipe that it writes to. */
 static int add_member(int in, member_function *member, const void *argument)
 {
     int ends[2];
@@ -102,7 +103,6 @@ static struct ring ring_make(uint32_t others, member_function *member, const voi
 {
     int ends[2];
     must(!pipe(ends), "pipe");
-    /* Members must not hold the write end that ends them all. */
     struct ring ring = {.in = ends[0], .out = ends[1]};
     for (uint32_t n = 0; n < others; n++)
         ring.in = add_member(ring.in, member, argument);
@@ -171,7 +171,7 @@ static void be_shell(int in, int out, const void *argument)
     dup2(out, 1);
     close(in);
     close(out);
-    close(*spare); /* the write end of the first pipe: when it is closed the first shell sees the end */
+    close(*spare); /* the write end of the first pipe: only the parent ends the ring, by closing it */
     execlp("sh", "sh", "-c", "while read -r n; do echo $(((n * 31 + 7) % 65521)); done", (char *)NULL);
     _exit(127);
 }

@@ -31,7 +31,7 @@ void video_reset(struct video *video);
 /* In the firmware's place, after base addresses were given: a font, and the mode of Linux' `vga=`. */
 void video_post(struct video *video);
 
-/* phys' tracked_written(); with the guest's FPU state live. */
+/* phys' video_written(); with the guest's FPU state live. */
 void video_written(struct video *video);
 /* The dispatcher's, when it looks after the host's matters. */
 void video_tell(struct video *video);

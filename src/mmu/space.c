@@ -131,7 +131,7 @@ static u32 add_space(struct shadow *shadow)
 {
     struct spaces *spaces = spaces_of(shadow);
     u32 n = spaces->used + 1;
-    if (n > SHADOW_SPACES || !view_reserve(shadow, n)) return 0;
+    if (n > shadow->spaces_max || !view_reserve(shadow, n)) return 0;
     spaces->used = n;
     spaces->space[n].cr3 = CR3_NONE;
     list_below(spaces, n, 0);

@@ -18,7 +18,7 @@
 /* Dropping one entry costs as much as a few tens of free writes. A page fault writes one entry, a
  * fault-around of Linux 16. */
 #define WRITES_MAX 32
-/* A write of so many bytes is a page being cleared or copied. */
+/* A write of more bytes clears or copies a page. */
 #define BULK_BYTES 64
 #define USES_SEEN  16
 
@@ -48,7 +48,7 @@ void traces_destroy(struct shadow *shadow)
 
 /* --- from here on the guest's FPU state may be live: no libc --- */
 
-/* Index of the RAM page, or UINT32_MAX: device memory, ROM, nothing. */
+/* Index of the RAM page, or UINT32_MAX if it is not RAM. */
 static u32 ram_frame(struct shadow *shadow, u64 gpa)
 {
     struct phys *phys = shadow->phys;
@@ -191,11 +191,11 @@ static u32 begin_trace(struct shadow *shadow, u32 frame, u64 gpa)
     traces->trace[n] = (struct trace){.frame = frame};
     traces->trace_of[frame] = n;
     shadow->counters->traces_begun++;
-    phys_watch(shadow->phys, gpa, PHYS_TRACED);
+    phys_guard(shadow->phys, gpa, PHYS_TRACED);
     return n;
 }
 
-/* The directory of 32-bit paging serves all quarters and stands with the first. */
+/* The directory of 32-bit paging serves all quarters, and its use is that of the first. */
 static void drop_directory(struct shadow *shadow, u32 n, u32 quarter)
 {
     for (u32 q = 0; q < (state_of(shadow)->pae ? 1 : QUARTERS); q++)

@@ -16,13 +16,13 @@ enum {
     LOW_REVIEW_CYCLES = 120 << 20,
     PATIENCE_MAX = 64,
 };
-#define RUN_MAX 64 /* pages mapped at a time */
-/* Pages in windows are mapped a second time, which costs no memory, but is counted as if it did, and the
- * host's page tables do cost some. So now and then the host is told to forget the first mapping: what is used
- * through it comes back by cheap faults. */
+#define RUN_MAX 64 /* pages mapped by one call */
+/* Pages in windows are mapped a second time. That takes no memory but is counted as if it did, and the host's
+ * page tables do take some. So the host is told to forget RAM's own mapping each time this many pages have
+ * been mapped twice. Cheap faults bring back what is used through it. */
 #define TWICE_MAX 6144
 
-/* RDGSBASE and WRGSBASE, told by the kernel that has switched them on (AT_HWCAP2, bit 1). */
+/* AT_HWCAP2: the host kernel lets programs use RDGSBASE and WRGSBASE. */
 #define HWCAP2_FSGSBASE (1u << 1)
 
 static struct windows *windows_of(struct shadow *shadow)
@@ -133,7 +133,7 @@ void window_stale(struct shadow *shadow, u32 n, u32 page)
     }
 }
 
-/* Map a page, and as many of those behind it as continue it in the host's memory with the same rights. */
+/* Map a page, and those behind it that continue it in the memory file with the same rights. */
 static bool map_run(struct shadow *shadow, struct window *window, u32 page)
 {
     struct windows *windows = windows_of(shadow);
@@ -194,7 +194,7 @@ static bool reserve_window(struct window *window)
 /* Usual for vm.mmap_min_addr. */
 #define LOWEST_PAGE 16
 
-/* Another machine of this process may have it, or a sanitizer. */
+/* Fails when another machine of this process has it, or a sanitizer. */
 static bool reserve_low_window(struct window *window)
 {
     if (window->reserved) return !window->base;
@@ -203,7 +203,7 @@ static bool reserve_low_window(struct window *window)
     long at = host_mmap(from, bytes, PROT_NONE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
     if (host_failed(at)) return false;
-    if ((u64)at != from) { /* a host kernel that does not know the flag */
+    if ((u64)at != from) { /* the host kernel does not know the flag */
         host_call(SYS_munmap, (u64)at, bytes, 0, 0, 0, 0);
         return false;
     }
@@ -212,8 +212,8 @@ static bool reserve_low_window(struct window *window)
     return true;
 }
 
-/* The low window is for the space that runs most. Whoever could use it looks, from time to time, whether its
- * owner still deserves it. Returns whether it is free now. */
+/* Is the low window free for the current space? Every LOW_REVIEW_CYCLES an owner that ran for less than a
+ * quarter of them loses it. */
 static bool low_window_free(struct shadow *shadow)
 {
     struct windows *windows = windows_of(shadow);
@@ -297,7 +297,7 @@ void shadow_user_ran(struct shadow *shadow, u64 cycles)
     if (windows->mappings > shadow->window_mappings_max)
         demote(shadow);
     else if (space->ran > REVIEW_CYCLES || space->cost > REVIEW_CYCLES / 2) {
-        /* Checks cost code without windows about half as much again. */
+        /* Without a window, code takes about half as long again, for its checks. */
         if (space->cost * 3 > space->ran && shadow->windows != WINDOWS_ALWAYS)
             demote(shadow);
         else if (space->patience > 1)
@@ -320,7 +320,8 @@ static void unmap_stale(struct shadow *shadow, struct window *window)
         charge(shadow, 100 * UNMAP_CYCLES);
         return;
     }
-    /* A hole splits a mapping in two and is one itself. When the host allows no more, all goes. */
+    /* A hole splits a mapping in two and is one itself. When the host allows no more, the window is emptied.
+     */
     window->mappings += 2 * count;
     windows_of(shadow)->mappings += 2 * count;
     for (u32 n = 0; n < count; n++) {
@@ -358,7 +359,7 @@ bool shadow_window_fault(struct shadow *shadow, const struct paging *paging, u64
     u32 page = (u32)(linear >> PAGE_SHIFT);
     const struct view *view = view_at(shadow, state_of(shadow)->spaces.current);
     struct shadow_hit hit;
-    /* The entry is there when only its page was not mapped. */
+    /* The entry may be there already, and only the page not mapped. */
     if (!(write ? view->table.write : view->table.read)[page] &&
         shadow_access(shadow, paging, (u32)linear, write ? ACCESS_WRITE : ACCESS_READ, true, &hit) !=
             SHADOW_DIRECT)

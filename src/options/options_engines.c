@@ -57,6 +57,15 @@ static bool set_windows(struct options *o, const char *value, struct complaint *
     return COMPLAIN(c, "--windows is auto, always or never, and perhaps a number, not \"%s\"", value);
 }
 
+static bool set_spaces(struct options *o, const char *value, struct complaint *c)
+{
+    u64 spaces;
+    if (!option_number(value, &spaces) || spaces < 1 || spaces > SHADOW_SPACES)
+        return COMPLAIN(c, "1 to %u address spaces can be remembered, not \"%s\"", SHADOW_SPACES, value);
+    o->spaces = (u32)spaces;
+    return true;
+}
+
 static bool set_flush_every(struct options *o, const char *value, struct complaint *c)
 {
     if (option_number(value, &o->translator.flush_every) && o->translator.flush_every) return true;
@@ -92,6 +101,7 @@ static const struct option_row rows[] = {
     {"no-traces", NULL, "shadow tables are flushed as a TLB is, page tables not traced", SWITCH(no_traces)},
     {"windows", "WHEN[,N]", "host windows for user code: auto, always, never; N mappings at most",
      .set = set_windows},
+    {"spaces", "N", "address spaces whose shadow tables are kept at most (default 1023)", .set = set_spaces},
     {"no-low-window", NULL, "no host window at the monitor's own address 0", SWITCH(no_low_window)},
     {"no-borrowing", NULL, "the kernel reaches user memory by page table walks only", SWITCH(no_borrowing)},
     {"no-prefill", NULL, "a walk fills the one page asked for, not its neighbours", SWITCH(no_prefill)},

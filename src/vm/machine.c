@@ -30,7 +30,7 @@ GENERAL_REGS static void code_written(void *owner, u64 gpa, u64 bytes)
     if (!left && flags) *flags &= (u8)~PHYS_CODE;
 }
 
-GENERAL_REGS static void watched_written(void *owner, u64 gpa, u64 bytes)
+GENERAL_REGS static void guarded_written(void *owner, u64 gpa, u64 bytes)
 {
     struct vm *vm = owner;
     const u8 *flags = phys_flags(&vm->phys, gpa);
@@ -56,7 +56,7 @@ static void message(void *owner, u64 gpa, u32 value)
     apic_wires_message(&vm->chipset.apic, gpa, value);
 }
 
-GENERAL_REGS static void tracked_written(void *owner)
+GENERAL_REGS static void on_video_written(void *owner)
 {
     video_written(&((struct vm *)owner)->chipset.video);
 }
@@ -170,11 +170,11 @@ static bool make_memory(struct vm *vm, char *error, size_t error_bytes)
         phys_init_with_video(&vm->phys, vm->options->memory_bytes, video_memory_bytes(vm->options->video));
     if (failed) return fail(error, error_bytes, "cannot have that much guest memory", failed);
     vm->phys.a20_mask = ~0ull;
-    vm->phys.watched_written = watched_written;
+    vm->phys.guarded_written = guarded_written;
     vm->phys.protect = protect;
     vm->phys.before_device = before_device;
     vm->phys.message = message;
-    vm->phys.tracked_written = tracked_written;
+    vm->phys.video_written = on_video_written;
     vm->phys.owner = vm;
     failed = shadow_init(&vm->shadow, &vm->phys, &vm->counters);
     if (failed) return fail(error, error_bytes, "cannot have shadow page tables", failed);
@@ -183,6 +183,7 @@ static bool make_memory(struct vm *vm, char *error, size_t error_bytes)
     vm->shadow.windows = vm->options->windows;
     vm->shadow.no_low_window = vm->options->no_low_window;
     vm->shadow.no_borrowing = vm->options->no_borrowing;
+    if (vm->options->spaces) vm->shadow.spaces_max = vm->options->spaces;
     if (vm->options->window_mappings) vm->shadow.window_mappings_max = vm->options->window_mappings;
     vm->shadow.no_prefill = vm->options->no_prefill;
     return true;

@@ -42,7 +42,7 @@ static void setup(struct fixture *f, u64 roots)
     CHECK_EQ(phys_init(&f->phys, align_up(ROOT(roots), MB)), 0);
     f->phys.owner = f;
     f->phys.protect = on_protect;
-    f->phys.watched_written = on_written;
+    f->phys.guarded_written = on_written;
     CHECK_EQ(shadow_init(&f->shadow, &f->phys, &f->counters), 0);
     f->shadow.no_borrowing = f->shadow.no_prefill = true;
     f->paging = (struct paging){.cr0 = CR0_PG | CR0_PE | CR0_WP, .cr4 = CR4_PSE, .maxphyaddr = 36};
@@ -273,7 +273,7 @@ static void test_wide_spaces(void)
  * not come, and must not fill the table of traces. */
 static void test_many_tables(void)
 {
-    enum { MANY = 16384 };
+    enum { MANY = 12800 };
     struct fixture f;
     setup(&f, MANY);
     load(&f, ROOT(0));
