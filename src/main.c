@@ -7,9 +7,9 @@
  * run_machine().
  */
 #include "base/log.h"
+#include "observe/event_log.h"
 #include "observe/instruments.h"
 #include "observe/screen.h"
-#include "observe/trace.h"
 #include "tools/disk_command.h"
 #include "translator/translator.h"
 #include "ui/terminal.h"
@@ -25,8 +25,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define RINGER_VERSION "0.1.0"
-
 struct session {
     struct vm *vm;
     struct waker waker; /* here: whoever writes output at the end still asks it whether to give up */
@@ -35,13 +33,13 @@ struct session {
     int status;
 };
 
-static struct trace *open_trace(const struct options *options)
+static struct event_log *open_log(const struct options *options)
 {
     char error[512];
-    if (!options->trace) return NULL;
-    struct trace *trace = trace_open(options->trace, options->trace_from, error, sizeof(error));
-    if (!trace) die(STATUS_USAGE, "%s", error);
-    return trace;
+    if (!options->event_log) return NULL;
+    struct event_log *log = event_log_open(options->event_log, options->event_log_from, error, sizeof(error));
+    if (!log) die(STATUS_USAGE, "%s", error);
+    return log;
 }
 
 /* The machine's thread. */
@@ -50,7 +48,7 @@ static void run_machine(void *argument)
     struct session *session = argument;
     struct vm *vm = session->vm;
     const struct options *options = vm->options;
-    int failed = translator_install_signals(), input_fd = chipset_input_fd(&vm->chipset);
+    int failed = translator_install_signals(), input_fd = board_input_fd(&vm->board);
     if (failed) die(STATUS_HOST, "cannot take host signals: %s", strerror(-failed));
     struct waker *waker = &session->waker;
     failed =
@@ -71,7 +69,7 @@ static void run_machine(void *argument)
 
     fpu_park(&vm->vcpu);
     instruments_stop(&session->instruments);
-    chipset_flush_output(&vm->chipset);
+    board_flush_output(&vm->board);
     frontends_stop(&session->frontends);
     disk_crew_drain(&vm->drives.crew); /* nobody sends a letter any more, which would wake us */
     waker_stop(waker);
@@ -86,16 +84,16 @@ static int run(const struct options *options)
     if ((options->screen_dump && !screen_dump_check(options->screen_dump, error, sizeof(error))) ||
         (options->screenshot && !screen_dump_check(options->screenshot, error, sizeof(error))))
         die(STATUS_USAGE, "%s", error);
-    struct trace *trace = open_trace(options);
+    struct event_log *log = open_log(options);
     struct vm *vm = machine_create(options, MACHINE_LEADER, &status, error, sizeof(error));
     if (!vm) die(status, "%s", error);
-    vm->trace = trace;
+    vm->event_log = log;
     session.vm = vm;
-    status = instruments_open(&session.instruments, vm, error, sizeof(error));
+    status = instruments_open(&session.instruments, options, &vm->vcpu, error, sizeof(error));
     if (status) die(status, "%s", error);
     status = frontends_open(&session.frontends, vm, error, sizeof(error));
     if (status) die(status, "%s", error);
-    int input_fd = chipset_input_fd(&vm->chipset);
+    int input_fd = board_input_fd(&vm->board);
     if (input_fd >= 0) terminal_enter_raw(input_fd);
 
     frontends_run(&session.frontends, run_machine, &session);
@@ -103,8 +101,9 @@ static int run(const struct options *options)
     terminal_restore();
     if (vm->last_words[0]) fprintf(stderr, "ringer: %s\n", vm->last_words);
     machine_dump_screen(vm);
-    instruments_close(&session.instruments);
-    trace_close(trace);
+    instruments_close(&session.instruments,
+                      &(struct stats_host){vm->powered_on_ns, vm_time_host_tsc_hz(&vm->time)});
+    event_log_close(log);
     machine_destroy(vm);
     return session.status;
 }

@@ -14,12 +14,12 @@
 #include "ui/chardev.h"
 #include "ui/terminal.h"
 
-struct vm;
+struct board;
 
 #define CHAR_LINK_BYTES 4096
 
 struct char_link {
-    struct vm *vm;
+    struct board *board;
     /* The device takes input. Returns how much of it. */
     u32 (*receive)(void *device, const u8 *bytes, u32 count);
     /* The line is held in break. NULL: this device knows of none. */
@@ -38,7 +38,7 @@ struct char_link {
 
 /* `specification` as for chardev_open(). Returns false with one sentence in error. receive_break is NULL
  * then. */
-bool char_link_init(struct char_link *link, struct vm *vm,
+bool char_link_init(struct char_link *link, struct board *board,
                     u32 (*receive)(void *device, const u8 *bytes, u32 count), void *device,
                     const char *specification, char *error, size_t error_bytes);
 void char_link_destroy(struct char_link *link);

@@ -80,7 +80,7 @@ void cmos_set_disks(struct mc146818 *rtc, const u64 bytes[CMOS_DISKS])
     mc146818_set(rtc, CMOS_DISK_TRANSLATION, translation);
 }
 
-void cmos_set_boot_order(struct mc146818 *rtc, const u8 order[CMOS_BOOT_CLASSES])
+void cmos_set_boot_order(struct mc146818 *rtc, const u8 order[BOOT_CLASSES])
 {
     mc146818_set(rtc, CMOS_BOOT_FIRST, (u8)(order[1] << 4 | order[0]));
     mc146818_set(rtc, CMOS_BOOT_THIRD, (u8)(order[2] << 4));

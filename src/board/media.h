@@ -6,7 +6,7 @@
 
 #include "base/types.h"
 
-struct vm;
+struct chipset;
 
 enum media_outcome {
     MEDIA_CHANGED,
@@ -14,9 +14,9 @@ enum media_outcome {
     MEDIA_FAILED, /* nothing has changed */
 };
 
-/* `place`: fda, fdb, cdrom, or hda to hdd where that is a CD drive. `file`: the new medium, NULL: none. One
+/* `drive`: fda, fdb, cdrom, or hda to hdd where that is a CD drive. `file`: the new medium, NULL: none. One
  * sentence in error unless it is done. The vCPU thread's. */
-enum media_outcome media_change(struct vm *vm, const char *place, const char *file, char *error,
+enum media_outcome media_change(struct chipset *chipset, const char *drive, const char *file, char *error,
                                 size_t error_bytes);
 
 #endif

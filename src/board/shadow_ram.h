@@ -13,7 +13,7 @@
 
 #include "base/device.h"
 
-struct vm;
+struct board;
 
 #define SHADOW_RAM_BASE   0xc0000u
 #define SHADOW_RAM_END    0x100000u
@@ -26,11 +26,11 @@ struct shadow_chunk {
 };
 
 struct shadow_ram {
-    struct vm *vm;
+    struct board *board;
     struct shadow_chunk chunk[SHADOW_RAM_CHUNKS];
 };
 
-void shadow_ram_init(struct shadow_ram *shadow_ram, struct vm *vm);
+void shadow_ram_init(struct shadow_ram *shadow_ram, struct board *board);
 /* The loader has mapped the firmware (or none) below 4 GB: show its end below 1 MB, as after a reset. */
 void shadow_ram_find_rom(struct shadow_ram *shadow_ram);
 /* Switch [gpa, gpa + bytes), a multiple of chunks. */

@@ -11,8 +11,9 @@
 #include "devices/input/vmware_port.h"
 #include "ui/console.h"
 
-struct vm;
-struct key_script;
+struct board;
+struct i8042;
+struct piix4_pm;
 
 #define KEY_FEED_KEYS 256
 
@@ -29,22 +30,23 @@ struct key_feed {
 };
 
 struct wire_console {
-    struct vm *vm;
+    struct board *board;
+    struct i8042 *keyboard;
+    struct piix4_pm *power;
     struct console console;
     struct vmware_port vmware;
     struct key_feed feed;
-    struct key_script *script;   /* NULL: none */
+    bool paused;                 /* by the user */
     struct wire_console *mirror; /* lockstep's follower: it gets the same events */
     u16 x, y;                    /* where the pointer was last, */
     s32 odd_x, odd_y;            /* and what of its way the PS/2 mouse has not told */
 };
 
-/* False with one sentence in error. */
-bool wire_console_init(struct wire_console *wire, struct vm *vm, char *error, size_t error_bytes);
+/* `display`: NULL, there is none. */
+void wire_console_init(struct wire_console *wire, struct board *board, struct i8042 *keyboard,
+                       struct piix4_pm *power, struct display *display);
 void wire_console_destroy(struct wire_console *wire);
 void wire_console_reset(struct wire_console *wire);
-/* The machine's clock runs from now on: so does the script. */
-void wire_console_start(struct wire_console *wire);
 /* The machine has stopped for good. */
 void wire_console_stopped(struct wire_console *wire);
 

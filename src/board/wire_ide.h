@@ -7,18 +7,17 @@
 
 #include "devices/storage/piix3_ide.h"
 
-struct vm;
-struct port_window;
-struct port_bus;
+struct board;
+struct port_range;
 
 struct wire_ide {
-    struct vm *vm;
+    struct board *board;
     struct piix3_ide ide;
-    struct port_window *command[2], *control[2];
+    struct port_range *command[2], *control[2];
 };
 
-/* The other chips of the board are there; drives_init() has opened the images. */
-bool wire_ide_init(struct wire_ide *wire, struct vm *vm, char *error, size_t error_bytes);
+/* False with one sentence in error. */
+bool wire_ide_init(struct wire_ide *wire, struct board *board, char *error, size_t error_bytes);
 void wire_ide_reset(struct wire_ide *wire);
 
 #endif

@@ -8,11 +8,12 @@
 #include "devices/sound/ac97.h"
 #include "ui/sound.h"
 
-struct vm;
+struct board;
+struct i8254;
 
 struct wire_sound {
-    struct vm *vm; /* NULL: no sound */
-    struct sound *sound;
+    struct sound *sound; /* NULL: none */
+    struct i8254 *pit;
     struct ac97 ac97;
     struct timer timer;
     u64 since_ns;  /* mixing goes on since then, */
@@ -23,7 +24,8 @@ struct wire_sound {
 };
 
 /* False with one sentence in error. */
-bool wire_sound_init(struct wire_sound *wire, struct vm *vm, char *error, size_t error_bytes);
+bool wire_sound_init(struct wire_sound *wire, struct board *board, struct i8254 *pit, char *error,
+                     size_t error_bytes);
 void wire_sound_destroy(struct wire_sound *wire);
 void wire_sound_reset(struct wire_sound *wire);
 

@@ -1,9 +1,11 @@
 #include "wire_virtio.h"
 
+#include "board.h"
+#include "char_link.h"
 #include "devices/virtio/virtio_blk.h"
 #include "devices/virtio/virtio_console.h"
 #include "devices/virtio/virtio_rng.h"
-#include "vm/vm.h"
+#include "drives.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,12 +16,12 @@
 /* The host bridge is slot 0, the PIIX3 1, and 2 is the display's by custom. */
 enum { FIRST_SLOT = 3, SLOTS = 32 };
 
-/* --- places --- */
+/* --- slots --- */
 
 static bool find_slot(struct wire_virtio *wire, const struct device_option *option,
                       struct virtio_options *virtio, char *error, size_t error_bytes)
 {
-    const struct pci_bus *bus = &wire->vm->chipset.pci;
+    const struct pci_bus *bus = &wire->board->pci;
     unsigned slot = option->slot ? option->slot : FIRST_SLOT;
     while (!option->slot && slot < SLOTS && bus->device[PCI_DEVFN(slot, 0)])
         slot++;
@@ -46,15 +48,14 @@ static void *new_device(struct wire_virtio *wire, size_t bytes, char *error, siz
 static bool fit_blk(struct wire_virtio *wire, const struct device_option *option, struct drive *drive,
                     char *error, size_t error_bytes)
 {
-    struct vm *vm = wire->vm;
+    struct board *board = wire->board;
     struct virtio_options virtio;
     if (!find_slot(wire, option, &virtio, error, error_bytes)) return false;
     struct virtio_blk *blk = new_device(wire, sizeof(*blk), error, error_bytes);
     if (!blk) return false;
-    drive->slot = virtio.devfn >> 3;
-    if (option->boot_index) drive->boot_index = option->boot_index;
-    struct dma dma = phys_dma(&vm->phys);
-    virtio_blk_init(blk, &vm->chipset.pci, &dma, &virtio, drive_disk(drive),
+    board_add_boot_entry(board, option->boot_index ? option->boot_index : drive->boot_index,
+                         "/pci@i0cf8/scsi@%x/disk@0,0", virtio.devfn >> 3);
+    virtio_blk_init(blk, &board->pci, &board->dma, &virtio, drive_disk(drive),
                     option->serial ? option->serial : "");
     return true;
 }
@@ -62,7 +63,7 @@ static bool fit_blk(struct wire_virtio *wire, const struct device_option *option
 static bool add_blk(struct wire_virtio *wire, const struct device_option *option, char *error,
                     size_t error_bytes)
 {
-    return fit_blk(wire, option, drives_by_id(&wire->vm->drives, option->drive), error, error_bytes);
+    return fit_blk(wire, option, drives_by_id(wire->board->drives, option->drive), error, error_bytes);
 }
 
 /* --- entropy --- */
@@ -89,14 +90,13 @@ static bool repeatable_random(void *owner, u8 *bytes, unsigned count)
 static bool add_rng(struct wire_virtio *wire, const struct device_option *option, char *error,
                     size_t error_bytes)
 {
-    struct vm *vm = wire->vm;
+    struct board *board = wire->board;
     struct virtio_options virtio;
     if (!find_slot(wire, option, &virtio, error, error_bytes)) return false;
     struct virtio_rng *rng = new_device(wire, sizeof(*rng), error, error_bytes);
     if (!rng) return false;
-    struct dma dma = phys_dma(&vm->phys);
-    virtio_rng_init(rng, &vm->chipset.pci, &dma, &virtio, &vm->time.clock,
-                    vm->options->deterministic ? repeatable_random : host_random, wire);
+    virtio_rng_init(rng, &board->pci, &board->dma, &virtio, board->clock,
+                    board->deterministic ? repeatable_random : host_random, wire);
     return true;
 }
 
@@ -128,17 +128,16 @@ static void room(void *sink)
 static bool add_console(struct wire_virtio *wire, const struct device_option *option, char *error,
                         size_t error_bytes)
 {
-    struct vm *vm = wire->vm;
+    struct board *board = wire->board;
     struct virtio_options virtio;
     if (!find_slot(wire, option, &virtio, error, error_bytes)) return false;
     struct wired_console *wired = new_device(wire, sizeof(*wired), error, error_bytes);
     if (!wired) return false;
-    if (!char_link_init(&wired->link, vm, receive, wired, option->back_end ? option->back_end : "null", error,
-                        error_bytes))
+    if (!char_link_init(&wired->link, board, receive, wired, option->back_end ? option->back_end : "null",
+                        error, error_bytes))
         return false;
-    chipset_add_link(&vm->chipset, &wired->link);
-    struct dma dma = phys_dma(&vm->phys);
-    virtio_console_init(&wired->console, &vm->chipset.pci, &dma, &virtio, &vm->time.clock, transmit, room,
+    board_add_link(board, &wired->link);
+    virtio_console_init(&wired->console, &board->pci, &board->dma, &virtio, board->clock, transmit, room,
                         wired);
     return true;
 }
@@ -156,18 +155,18 @@ static bool add(struct wire_virtio *wire, const struct device_option *option, ch
     return true;
 }
 
-bool wire_virtio_init(struct wire_virtio *wire, struct vm *vm, char *error, size_t error_bytes)
+bool wire_virtio_init(struct wire_virtio *wire, struct board *board, char *error, size_t error_bytes)
 {
     static const struct device_option plain = {.kind = DEVICE_VIRTIO_BLK};
-    const struct device_options *options = &vm->options->devices;
-    *wire = (struct wire_virtio){.vm = vm};
+    const struct device_options *options = &board->options->devices;
+    *wire = (struct wire_virtio){.board = board};
     /* Those that ask for a slot first, that nobody else takes it. */
     for (unsigned pass = 0; pass < 2; pass++)
         for (unsigned n = 0; n < options->count; n++)
             if ((options->device[n].slot == 0) == pass && !add(wire, &options->device[n], error, error_bytes))
                 return false;
     for (unsigned index = 0; index < DRIVES_MAX; index++) {
-        struct drive *drive = drives_at(&vm->drives, DRIVE_VIRTIO, index);
+        struct drive *drive = drives_at(board->drives, DRIVE_VIRTIO, index);
         if (drive && !fit_blk(wire, &plain, drive, error, error_bytes)) return false;
     }
     return true;

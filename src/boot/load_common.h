@@ -13,6 +13,7 @@ struct load {
     struct vcpu *v;
     struct phys *phys;
     const struct boot_files *files;
+    struct boot_screen screen;
     char *error;
     size_t error_bytes;
 };

@@ -25,9 +25,15 @@ static int load_kernel(struct load *load, const struct image *kernel)
                      kernel->path);
 }
 
-int loader_load(struct vcpu *v, const struct boot_files *files, char *error, size_t error_bytes)
+int loader_load(struct vcpu *v, const struct boot_files *files, struct boot_screen screen, char *error,
+                size_t error_bytes)
 {
-    struct load load = {.v = v, .phys = v->phys, .files = files, .error = error, .error_bytes = error_bytes};
+    struct load load = {.v = v,
+                        .phys = v->phys,
+                        .files = files,
+                        .screen = screen,
+                        .error = error,
+                        .error_bytes = error_bytes};
     if (files->kernel && files->firmware)
         return load_fail(&load, STATUS_USAGE, "a kernel and a firmware image cannot both be started");
     if (!files->kernel && files->initrd)

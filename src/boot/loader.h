@@ -13,6 +13,7 @@
 #define RINGER_BOOT_LOADER_H
 
 #include "cpu/vcpu.h"
+#include "options/options_boot.h"
 
 /* A linear frame buffer that the screen shows when the kernel starts. */
 struct boot_screen {
@@ -21,19 +22,10 @@ struct boot_screen {
     u32 memory_bytes;
 };
 
-struct boot_files {
-    const char *kernel;   /* path, or NULL */
-    const char *initrd;   /* path; Multiboot: "file arguments,file arguments"; or NULL */
-    const char *append;   /* command line, or NULL */
-    const char *firmware; /* path, or NULL: exclusive with kernel */
-    bool guest_unpacks;   /* a bzImage unpacks itself */
-    struct boot_screen screen;
-};
-
 /* The vCPU has just been reset, and nothing runs. Returns 0, or the status the program should exit with (enum
  * exit_status) and one sentence without a full stop in `error`. May be called again after a reset: the files
- * are read anew. A firmware image stays mapped as long as v->phys uses it, that is to the end of the process.
- */
-int loader_load(struct vcpu *v, const struct boot_files *files, char *error, size_t error_bytes);
+ * are read anew. A firmware image stays mapped as long as v->phys uses it, that is to the end of the process. */
+int loader_load(struct vcpu *v, const struct boot_files *files, struct boot_screen screen, char *error,
+                size_t error_bytes);
 
 #endif

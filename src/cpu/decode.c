@@ -157,8 +157,7 @@ static bool may_leave_flags(const struct insn *i)
     }
 }
 
-/* AF after these is undefined in the manual (SDM 2A), and clear on every x86 CPU (a unit test asks this one).
- */
+/* AF after these is undefined in the manual (SDM 2A), and clear on every x86 CPU (a unit test asks this one). */
 static bool clears_af(const struct insn *i)
 {
     return i->mnemonic == ZYDIS_MNEMONIC_AND || i->mnemonic == ZYDIS_MNEMONIC_OR ||

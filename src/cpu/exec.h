@@ -66,8 +66,7 @@ static inline void exec_reg_write(struct vcpu *v, unsigned reg_class, unsigned r
     }
 }
 
-/* Operand n: a general register, memory or an immediate (which is as long as the decoder made it: mask it).
- */
+/* Operand n: a general register, memory or an immediate (which is as long as the decoder made it: mask it). */
 static inline u32 exec_read(struct vcpu *v, const struct insn *i, unsigned n)
 {
     const struct operand *o = &i->op[n];

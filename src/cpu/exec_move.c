@@ -56,8 +56,7 @@ void exec_xlat(struct vcpu *v, const struct insn *i)
     exec_reg_write(v, RC_GPR8, REG_EAX, mem_read(v, i->mem_seg, address, 1));
 }
 
-/* The source is read (and may fault) whether or not it is moved; a 32-bit destination is the same either way.
- */
+/* The source is read (and may fault) whether or not it is moved; a 32-bit destination is the same either way. */
 void exec_cmovcc(struct vcpu *v, const struct insn *i)
 {
     u32 value = exec_read(v, i, 1);

@@ -68,8 +68,7 @@ enum vector {
  * The hidden part of a segment register. `access` has the layout of the descriptor's second dword shifted
  * right by 8 (SDM 3A 3.4.5), that is
  *
- *   15 G | 14 D/B | 13 L | 12 AVL | 11-8 zero | 7 P | 6-5 DPL | 4 S | 3-0 type        16: unusable (null
- * selector)
+ *   16 unusable (null selector) | 15 G | 14 D/B | 13 L | 12 AVL | 11-8 zero | 7 P | 6-5 DPL | 4 S | 3-0 type
  *
  * limit is in bytes with granularity applied: the last valid offset (expand-down: the last invalid one).
  */
@@ -152,8 +151,7 @@ struct vcpu_apic {
     void (*set_deadline)(void *machine, u64 deadline);
 };
 
-/* What the machine offers its CPU. All are called with the FPU parked or sheltered: no floating point there.
- */
+/* What the machine offers its CPU. All are called with the FPU parked or sheltered: no floating point there. */
 struct vcpu_host {
     u32 (*port_read)(void *machine, u16 port, unsigned size);
     void (*port_write)(void *machine, u16 port, unsigned size, u32 value);
@@ -200,9 +198,9 @@ struct vcpu {
     u32 remaining;    /* guest instructions of the block after the one that is to be interpreted */
     u32 slow_scratch; /* a value carried across a second slow access */
     u64 parked_flags; /* AH: SF ZF AF PF CF, AL: OF */
-    u64 icount_soft;  /* the translator also returns EXIT_BUDGET at the first block end where it is in C code
-                         and  icount >= this; 0 for every one (lockstep compares there), UINT64_MAX for never
-                       */
+    /* The translator also returns EXIT_BUDGET at the first block end where it is in C code and
+     * icount >= icount_soft; 0: at every one (lockstep compares there), UINT64_MAX: never. */
+    u64 icount_soft;
     bool interrupt_line; /* INTR: an interrupt controller asks for an interrupt */
     u64 c_stack;         /* the monitor's stack pointer while translated code runs */
     u64 return_top;      /* shadow return stack of this privilege: stack pointer while C code runs */

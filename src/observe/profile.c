@@ -1,6 +1,6 @@
 #include "profile.h"
 
-#include "vm/waker.h"
+#include "translator/translator.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -72,8 +72,7 @@ static bool calls_out(const struct profile *p, u64 back)
     return !is_module(p, symbols_find(&p->own, back + displacement));
 }
 
-/* From a library the way back leads to a call out; what was left on the stack by earlier calls seldom does.
- */
+/* From a library the way back leads to a call out; what was left on the stack by earlier calls seldom does. */
 static void look_back(const struct profile *p, u64 pc, u64 sp, struct trail *trail)
 {
     u32 here = symbols_find(&p->own, pc);
@@ -106,7 +105,7 @@ static enum profile_engine engine_of(const struct profile *p, const struct trail
 static void take(struct sampler *sampler, struct vcpu *watched, u64 pc, u64 sp)
 {
     struct profile *p = (struct profile *)sampler;
-    struct vcpu *v = watched ? watched : &p->vm->vcpu;
+    struct vcpu *v = watched ? watched : p->vcpu;
     struct profile_key key = {.function = SYMBOL_NONE, .engine = ENGINE_OF_TRANSLATED};
     translator_sample(v, watched, pc, &key.sample);
     if (key.sample.place != SAMPLE_TRANSLATED) {
@@ -157,7 +156,7 @@ static void find_stacks(struct profile *p)
     p->stack[1] = (struct profile_stack){(u64)(uintptr_t)low, (u64)(uintptr_t)low + signals.ss_size};
 }
 
-struct profile *profile_open(struct vm *vm, const struct symbols *guest, char *error, size_t error_bytes)
+struct profile *profile_open(struct vcpu *vcpu, const struct symbols *guest, char *error, size_t error_bytes)
 {
     struct profile *p = calloc(1, sizeof(*p));
     if (!p) {
@@ -165,7 +164,7 @@ struct profile *profile_open(struct vm *vm, const struct symbols *guest, char *e
         return NULL;
     }
     p->sampler.take = take;
-    p->vm = vm;
+    p->vcpu = vcpu;
     p->guest = guest;
     symbols_load_own(&p->own);
     p->idle_function = find_named(&p->own, "waker_wait");
@@ -200,7 +199,7 @@ static int start_timer(struct profile *p)
 int profile_start(struct profile *p)
 {
     find_stacks(p);
-    if (p->vm->vcpu.engine) translator_profile(&p->vm->vcpu);
+    if (p->vcpu->engine) translator_profile(p->vcpu);
     int failed = translator_install_sampler(SIGPROF);
     if (failed) return failed;
     p->cpu_ns = thread_cpu_ns();

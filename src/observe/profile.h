@@ -16,7 +16,6 @@
 
 #include "symbols.h"
 #include "translator/sample.h"
-#include "vm/vm.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -49,7 +48,7 @@ struct profile_entry {
 
 struct profile {
     struct sampler sampler; /* first: the signal's argument */
-    struct vm *vm;
+    struct vcpu *vcpu;
     struct profile_entry *entries; /* PROFILE_ENTRIES, open hash */
     u32 used;
     u64 taken, idle, lost;
@@ -65,9 +64,8 @@ struct profile {
     timer_t timer;
 };
 
-/* NULL with one sentence in error. `guest`: names of guest functions, perhaps none; must outlive the profile.
- */
-struct profile *profile_open(struct vm *vm, const struct symbols *guest, char *error, size_t error_bytes);
+/* NULL with one sentence in error. `guest`: names of guest functions, perhaps none; must outlive the profile. */
+struct profile *profile_open(struct vcpu *vcpu, const struct symbols *guest, char *error, size_t error_bytes);
 /* Begin and end sampling this thread. Returns 0 or -errno. */
 int profile_start(struct profile *profile);
 void profile_stop(struct profile *profile);

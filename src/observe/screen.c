@@ -1,7 +1,7 @@
 #include "screen.h"
 
+#include "devices/video/vga.h"
 #include "png.h"
-#include "vm/vm.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -84,10 +84,9 @@ static int write_file(const char *path, const void *data, size_t bytes)
     return failed;
 }
 
-int screen_dump(struct vm *vm, const char *path)
+int screen_dump(const struct vga *vga, const char *path)
 {
-    if (!video_display(&vm->chipset.video)) return -ENODEV;
-    const struct vga *vga = &vm->chipset.video.vga;
+    if (!vga) return -ENODEV;
     size_t bytes = vga_text_dump(vga, NULL, 0);
     char *text = malloc(bytes + 1);
     if (!text) return -ENOMEM;
@@ -100,9 +99,8 @@ int screen_dump(struct vm *vm, const char *path)
 /* A time at which everything that blinks is there. */
 #define BLINK_NONE 0
 
-int screen_shot(struct vm *vm, const char *path)
+int screen_shot(struct display *display, const char *path)
 {
-    struct display *display = video_display(&vm->chipset.video);
     struct display_viewer viewer = {.changed = NULL};
     int failed = display ? display_attach(display, &viewer) : -ENODEV;
     if (failed) return failed;

@@ -4,6 +4,7 @@
 #include "options_table.h"
 
 #include "cpu/cpuid.h"
+#include "mmu/phys.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +14,8 @@
 
 /* In the order of ringer help. */
 static const struct option_group *const groups[] = {
-    &options_boot,    &options_drives,   &options_machine, &options_devices,
-    &options_display, &options_watching, &options_engines, &options_qemu,
+    &options_boot,    &options_drives,  &options_machine, &options_devices,
+    &options_display, &options_observe, &options_engines, &options_qemu,
 };
 
 static const struct option_row *find_row(const char *name, size_t length)
@@ -52,37 +53,51 @@ static bool wants_window(const struct options *o)
 {
     const char *x = getenv("DISPLAY"), *wayland = getenv("WAYLAND_DISPLAY");
     bool desktop = (x && *x) || (wayland && *wayland);
-    return desktop && !o->boot.kernel && !o->nographic && !o->vnc && !o->serial_count;
+    return desktop && !o->boot.kernel && !o->board.nographic && !o->vnc && !o->board.serial_count;
+}
+
+/* RAM above the PCI range begins at 4 GB. It must end where the CPU's address lines do. */
+static bool check_memory(const struct options *o, struct complaint *c)
+{
+    u64 reach = 1ull << o->cpu->maxphyaddr, most = PHYS_LOW_RAM_END;
+    if (reach > PHYS_HIGH_RAM) most += reach - PHYS_HIGH_RAM;
+    if (o->board.memory_bytes <= most) return true;
+    return COMPLAIN(
+        c, "the CPU model %s reaches %lluG of memory at most: it has %u address lines, and PCI takes 1G",
+        o->cpu->name, (unsigned long long)most >> 30, o->cpu->maxphyaddr);
 }
 
 /* What only the whole command line can tell. */
 static bool check_together(struct options *o, struct complaint *c)
 {
-    if (!o->boot.kernel && !o->boot.firmware && !o->option_rom_count && !o->drives.count)
+    if (!o->boot.kernel && !o->boot.firmware && !o->boot_plan.option_roms && !o->board.drives.count)
         return COMPLAIN(
             c, "nothing to boot: give a disk (-hda FILE), a CD (-cdrom FILE), a kernel (--kernel FILE), ...");
+    if (!check_memory(o, c)) return false;
     if (!o->boot.kernel && o->boot.initrd) return COMPLAIN(c, "--initrd is for a --kernel, which is missing");
     if (!o->boot.kernel && o->boot.append) return COMPLAIN(c, "--append is for a --kernel, which is missing");
-    if (o->lockstep && o->trace) return COMPLAIN(c, "--lockstep and --trace cannot be had together");
+    if (o->lockstep && o->event_log) return COMPLAIN(c, "--lockstep and --trace cannot be had together");
     if (o->lockstep && o->profile) return COMPLAIN(c, "--lockstep and --profile cannot be had together");
     if (o->symbols && !o->profile && !o->perf_map)
         return COMPLAIN(c, "--symbols is for --profile or --perf-map, which are missing");
     if (o->lockstep && o->engine == ENGINE_INTERP)
         return COMPLAIN(c, "--lockstep compares both engines: --engine=interp makes no sense with it");
-    if (!device_options_place(&o->devices, &o->drives, c->text, c->bytes)) return false;
-    if (!drive_options_settle(&o->drives, c->text, c->bytes)) return false;
-    if (!device_options_settle(&o->devices, c->text, c->bytes)) return false;
+    if (!device_options_place(&o->board.devices, &o->board.drives, c->text, c->bytes)) return false;
+    if (!drive_options_settle(&o->board.drives, c->text, c->bytes)) return false;
+    if (!device_options_settle(&o->board.devices, c->text, c->bytes)) return false;
     if (o->keys && o->typed) return COMPLAIN(c, "--keys and --type cannot be had together");
     if (o->keys && !strcmp(o->keys, "-") && o->lockstep)
         return COMPLAIN(c, "--lockstep runs a script of keys twice: give it in a file");
-    if (o->nographic && o->display == DISPLAY_WINDOW)
+    if (o->board.nographic && o->display == DISPLAY_WINDOW)
         return COMPLAIN(c, "-nographic and a window cannot be had together");
     if (o->display == DISPLAY_AUTO) o->display = wants_window(o) ? DISPLAY_WINDOW : DISPLAY_NONE;
-    if (!o->audio) o->audio = o->display == DISPLAY_WINDOW && !o->deterministic ? "auto" : "none";
+    if (!o->board.audio) o->board.audio = o->display == DISPLAY_WINDOW && !o->deterministic ? "auto" : "none";
     /* Who has a window looks there, and wants Ctrl-C to mean what it always does. */
-    if (!o->serial_count && !device_options_use(&o->devices, "stdio"))
-        o->serial[0] = o->display == DISPLAY_WINDOW ? "null" : "stdio";
-    if (o->deterministic && o->rtc_base < 0) o->rtc_base = DETERMINISTIC_RTC_BASE;
+    if (!o->board.serial_count && !device_options_use(&o->board.devices, "stdio"))
+        o->board.serial[0] = o->display == DISPLAY_WINDOW ? "null" : "stdio";
+    /* Both machines do the same, so neither may see what the other has written. */
+    if (o->lockstep) o->board.drives.snapshot = true;
+    if (o->deterministic && o->board.rtc_base < 0) o->board.rtc_base = DETERMINISTIC_RTC_BASE;
     return true;
 }
 
@@ -90,11 +105,10 @@ bool options_parse(int argc, char **argv, struct options *options, enum command 
                    size_t error_bytes)
 {
     struct complaint complaint = {error, error_bytes};
-    *options = (struct options){.memory_bytes = 128u << 20,
+    *options = (struct options){.board = {.memory_bytes = 128u << 20, .rtc_base = RTC_BASE_NOW},
                                 .cpu = cpu_model_find("max"),
                                 .translator = translator_defaults(),
                                 .boot_plan = {.order = {BOOT_DISK, BOOT_FLOPPY, BOOT_CD}, .fail_wait_ms = -1},
-                                .rtc_base = RTC_BASE_NOW,
                                 .timeout_ns = UINT64_MAX};
     *command = COMMAND_RUN;
     int at = 1;
@@ -147,8 +161,8 @@ static unsigned print_row(FILE *out, const struct option_row *row, unsigned left
 
 void options_release(struct options *options)
 {
-    drive_options_release(&options->drives);
-    device_options_release(&options->devices);
+    drive_options_release(&options->board.drives);
+    device_options_release(&options->board.devices);
 }
 
 void options_help(FILE *out)
@@ -181,6 +195,9 @@ void options_help(FILE *out)
           "  3   the host refused something (memory, a file, the terminal)\n"
           "  4   --lockstep found a difference\n"
           "  5   --timeout ran out, or what a script of keys waited for did not come\n"
-          "  2V+1   the guest wrote V to the debug exit port\n",
+          "  2V+1   (its low eight bits) the guest wrote V to the debug exit port\n"
+          "  With 1 to 5 there is a line \"ringer: ...\" on standard error. With 1, 3 and 5 from the guest "
+          "it says\n"
+          "  \"ringer: the guest wrote ...\". 0 and all other statuses have one meaning.\n",
           out);
 }

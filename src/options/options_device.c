@@ -152,7 +152,7 @@ static bool read_keys(struct device_list *list, struct device_option *d, const s
 
 static struct device_option *new_device(struct options *o, enum device_kind kind, struct complaint *c)
 {
-    struct device_options *devices = &o->devices;
+    struct device_options *devices = &o->board.devices;
     if (devices->count == DEVICES_MAX) {
         snprintf(c->text, c->bytes, "there are more than %u devices", DEVICES_MAX);
         return NULL;
@@ -206,8 +206,8 @@ static bool add_virtio_serial(struct options *o, struct device_list *list, struc
 static bool add_virtconsole(struct options *o, struct device_list *list, struct complaint *c)
 {
     struct device_option port = {.kind = DEVICE_VIRTIO_CONSOLE}, *to = NULL;
-    for (unsigned n = o->devices.count; n-- > 0 && !to;) {
-        struct device_option *d = &o->devices.device[n];
+    for (unsigned n = o->board.devices.count; n-- > 0 && !to;) {
+        struct device_option *d = &o->board.devices.device[n];
         if (d->kind == DEVICE_VIRTIO_CONSOLE && !d->chardev && !d->back_end) to = d;
     }
     bool good = read_keys(list, &port, port_keys, no_keys, c);
@@ -229,9 +229,9 @@ static bool fit_debug_exit(struct options *o, const char *port, const char *byte
         (bytes && (!option_number(bytes, &size) || (size != 1 && size != 2 && size != 4))) ||
         base + size > 0x10000)
         return COMPLAIN(c, "isa-debug-exit takes iobase=PORT and iosize=1, 2 or 4");
-    o->debug_exit = true;
-    o->debug_exit_port = (u16)base;
-    o->debug_exit_bytes = (u8)size;
+    o->board.debug_exit = true;
+    o->board.debug_exit_port = (u16)base;
+    o->board.debug_exit_bytes = (u8)size;
     return true;
 }
 
@@ -318,7 +318,7 @@ static bool set_chardev(struct options *o, const char *value, struct complaint *
         if (!strcmp(key, "id")) id = rest;
         if (!strcmp(key, "path")) path = rest;
     }
-    bool good = add_chardev(&o->devices, kind, id, path);
+    bool good = add_chardev(&o->board.devices, kind, id, path);
     option_list_close(&list);
     return good ? true
                 : COMPLAIN(c, "-chardev takes stdio,id=ID or null,id=ID or file,id=ID,path=FILE, %u at most",

@@ -45,7 +45,7 @@ static bool set_video(struct options *o, const char *value, struct complaint *c)
 {
     if (strcmp(value, "std") && strcmp(value, "none"))
         return COMPLAIN(c, "there is no video card \"%s\"; there are std and none", value);
-    o->video = value[0] == 's' ? VIDEO_STANDARD : VIDEO_NONE;
+    o->board.video = value[0] == 's' ? VIDEO_STANDARD : VIDEO_NONE;
     return true;
 }
 
@@ -59,7 +59,7 @@ static bool set_full_screen(struct options *o, const char *value, struct complai
 static bool set_audio(struct options *o, const char *value, struct complaint *c)
 {
     if (!strcmp(value, "none") || !strcmp(value, "sdl") || (!strncmp(value, "wav:", 4) && value[4])) {
-        o->audio = value;
+        o->board.audio = value;
         return true;
     }
     return COMPLAIN(c, "there is no audio \"%s\"; there are none, sdl and wav:FILE", value);
@@ -71,11 +71,11 @@ static bool set_audiodev(struct options *o, const char *value, struct complaint 
     char *path = option_item(value, "path");
     size_t length = strcspn(value, ",");
     if (length == 4 && !strncmp(value, "none", 4))
-        o->audio = "none";
+        o->board.audio = "none";
     else if (length != 3 || strncmp(value, "wav", 3))
-        o->audio = "sdl";
-    else if (asprintf((char **)&o->audio, "wav:%s", path ? path : "qemu.wav") < 0)
-        o->audio = "none";
+        o->board.audio = "sdl";
+    else if (asprintf((char **)&o->board.audio, "wav:%s", path ? path : "qemu.wav") < 0)
+        o->board.audio = "none";
     free(path);
     return true;
 }
@@ -87,7 +87,7 @@ static const struct option_row rows[] = {
      .set = set_display},
     {"full-screen", NULL, "a window without borders", .set = set_full_screen},
     {"nographic", NULL, "no window; escape keys work even if standard input is no terminal",
-     SWITCH(nographic)},
+     SWITCH(board.nographic)},
     {"vnc", "HOST:N", "a VNC server at port 5900+N of HOST, or :N of this host only; see ringer(1)",
      STRING(vnc)},
     {"audio", "TO",

@@ -296,13 +296,13 @@ bool drive_options_settle(struct drive_options *options, char *error, size_t err
 
 static bool set_drive(struct options *o, const char *value, struct complaint *c)
 {
-    return drive_options_add(&o->drives, value, c->text, c->bytes);
+    return drive_options_add(&o->board.drives, value, c->text, c->bytes);
 }
 
 #define FILE_SETTER(name, interface, index, medium)                                                          \
     static bool set_##name(struct options *o, const char *value, struct complaint *c)                        \
     {                                                                                                        \
-        return drive_options_add_file(&o->drives, value, interface, index, medium, c->text, c->bytes);       \
+        return drive_options_add_file(&o->board.drives, value, interface, index, medium, c->text, c->bytes); \
     }
 FILE_SETTER(hda, DRIVE_IDE, 0, MEDIUM_DISK)
 FILE_SETTER(hdb, DRIVE_IDE, 1, MEDIUM_DISK)
@@ -323,7 +323,7 @@ static const struct option_row rows[] = {
     {"fdb", "FILE", NULL, .set = set_fdb},
     {"drive", "LIST", "file=FILE,if=ide|virtio|floppy|none,format=raw|qcow2,media=disk|cdrom,...",
      .set = set_drive},
-    {"snapshot", NULL, "whatever is written to disks is forgotten at the end", SWITCH(drives.snapshot)},
+    {"snapshot", NULL, "whatever is written to disks is forgotten at the end", SWITCH(board.drives.snapshot)},
 };
 
 const struct option_group options_drives = {"Media", rows, ARRAY_SIZE(rows)};

@@ -4,8 +4,7 @@
 #ifndef RINGER_OPTIONS_OPTIONS_DRIVE_H
 #define RINGER_OPTIONS_OPTIONS_DRIVE_H
 
-#include "base/types.h"
-#include "block/block_disk.h"
+#include "base/disk.h"
 
 #define DRIVES_MAX 16
 
@@ -39,8 +38,7 @@ struct drive_options {
     bool snapshot; /* all of them */
 };
 
-/* -drive KEY=VALUE,... as QEMU has it; a comma in a value is written twice. False with one sentence in error.
- */
+/* -drive KEY=VALUE,... as QEMU has it; a comma in a value is written twice. False with one sentence in error. */
 bool drive_options_add(struct drive_options *options, const char *list, char *error, size_t error_bytes);
 /* -hda and its like: a file in a drive at a fixed place. */
 bool drive_options_add_file(struct drive_options *options, const char *file, enum drive_interface interface,

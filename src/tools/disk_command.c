@@ -4,7 +4,7 @@
 #include "block/new_file.h"
 #include "block/qcow2_format.h"
 #include "disk_info.h"
-#include "options/options_table.h"
+#include "options/options_values.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -23,10 +23,12 @@ struct request {
     const char *backing_format;
     bool force, json;
     struct qcow2_recipe recipe;
+    bool host_failed; /* the error is the host's, not the user's */
     char error[8192];
 };
 
-#define SAY(r, ...) (snprintf((r)->error, sizeof((r)->error), __VA_ARGS__), false)
+#define SAY(r, ...)      (snprintf((r)->error, sizeof((r)->error), __VA_ARGS__), false)
+#define SAY_HOST(r, ...) ((r)->host_failed = true, SAY(r, __VA_ARGS__))
 
 static void print_help(void)
 {
@@ -78,7 +80,7 @@ static bool read_recipe(struct request *r, const char *list)
 {
     struct option_list items;
     char *key, *value;
-    bool good = option_list_open(&items, list) ? true : SAY(r, "out of memory");
+    bool good = option_list_open(&items, list) ? true : SAY_HOST(r, "out of memory");
     while (good && option_list_next(&items, &key, &value))
         good = read_recipe_item(r, key, value ? value : "");
     option_list_close(&items);
@@ -148,13 +150,13 @@ static bool look_at_backing(struct request *r, const char *file)
 static bool fill_new(struct request *r, const char *format, struct new_file *file)
 {
     struct store *store = new_file_store(file);
-    if (!store) return SAY(r, "out of memory");
+    if (!store) return SAY_HOST(r, "out of memory");
     int failed = strcmp(format, "raw") ? qcow2_create(store, &r->recipe)
                                        : store->ops->set_size(store, r->recipe.bytes);
     store->ops->close(store);
     if (failed == -EINVAL && r->recipe.version == 2)
         return SAY(r, "compat=0.10 has refcounts of 16 bits alone");
-    return failed ? SAY(r, "cannot make %s: %s", file->path, strerror(-failed)) : true;
+    return failed ? SAY_HOST(r, "cannot make %s: %s", file->path, strerror(-failed)) : true;
 }
 
 static bool create(struct request *r)
@@ -226,11 +228,11 @@ static bool copy_into(struct request *r, struct disk_image *from, const char *fo
                                    : raw_open(store, false, false, r->error, sizeof(r->error));
     if (!to) {
         if (store) store->ops->close(store);
-        return store ? false : SAY(r, "out of memory");
+        return store ? false : SAY_HOST(r, "out of memory");
     }
     bool good = copy(r, from, to);
     int failed = disk_image_close(to);
-    return good && failed ? SAY(r, "cannot write %s: %s", file->path, strerror(-failed)) : good;
+    return good && failed ? SAY_HOST(r, "cannot write %s: %s", file->path, strerror(-failed)) : good;
 }
 
 static bool convert(struct request *r)
@@ -251,6 +253,17 @@ static bool convert(struct request *r)
 
 /* --- the command --- */
 
+/* Functions that open images explain their failures in words. errno still tells whose fault it was: with a
+ * good file and a good command, the host's system calls fail for these reasons only. errno is 0 before the
+ * command. */
+static bool host_failed(const struct request *r)
+{
+    static const int reasons[] = {EIO, ENOMEM, ENOSPC, EDQUOT, EFBIG, EMFILE, ENFILE, EROFS};
+    for (unsigned n = 0; n < ARRAY_SIZE(reasons); n++)
+        if (errno == reasons[n]) return true;
+    return r->host_failed;
+}
+
 static bool info(struct request *r)
 {
     if (!r->words) return SAY(r, "what file? See ringer disk");
@@ -264,6 +277,7 @@ int disk_command(int argc, char **argv)
         const char *name;
         bool (*run)(struct request *r);
     } commands[] = {{"create", create}, {"info", info}, {"convert", convert}};
+    int status = STATUS_USAGE;
     struct request r = {.recipe = {.version = 3, .cluster_bits = 16, .refcount_order = 4}};
     bool (*run)(struct request *) = NULL;
     if (argc < 1 || !strcmp(argv[0], "help") || !strcmp(argv[0], "--help")) {
@@ -272,11 +286,14 @@ int disk_command(int argc, char **argv)
     }
     for (unsigned n = 0; n < ARRAY_SIZE(commands); n++)
         if (!strcmp(argv[0], commands[n].name)) run = commands[n].run;
+    errno = 0;
     if (!run)
         snprintf(r.error, sizeof(r.error),
                  "there is no command \"disk %s\"; there are disk create, info and convert", argv[0]);
     else if (read_words(&r, argc - 1, argv + 1) && run(&r))
-        return STATUS_OK;
-    fprintf(stderr, "ringer: %s\n", r.error);
-    return STATUS_USAGE;
+        status = STATUS_OK;
+    else if (host_failed(&r))
+        status = STATUS_HOST;
+    if (status != STATUS_OK) fprintf(stderr, "ringer: %s\n", r.error);
+    return status;
 }

@@ -112,14 +112,12 @@ struct stub {
     u32 back;    /* where to go on; STUB_EDGE, STUB_INDIRECT: where a call returns to, 0: no call */
     u32 eip;
     u32 callout; /* STUB_STRING, STUB_FAST: struct callout */
-    u8 restore; /* log 2 of the element's size + 1 where ECX has to be made from the bytes in r11; 0 elsewhere
-                 */
+    u8 restore; /* log 2 of the element's size + 1 where ECX has to be made from the bytes in r11; 0 elsewhere */
     bool flags; /* at `back` the flags are in the host */
 };
 
 #define MAX_STUBS (BLOCK_MAX_INSNS * 6 + 8)
-/* No block's host code is longer: an instruction's worst case, PUSH m with two accesses, is below 300 bytes.
- */
+/* No block's host code is longer: an instruction's worst case, PUSH m with two accesses, is below 300 bytes. */
 #define MAX_BLOCK_BYTES (BLOCK_MAX_INSNS * 384 + 512)
 _Static_assert(MAX_BLOCK_BYTES < 65536, "edges and sites have 16 bits for an offset in a block");
 
@@ -202,8 +200,7 @@ struct block *relocate(struct vcpu *v, const struct block_key *key);
  * until the block ends. False when not even one instruction can be had. */
 bool plan_block(struct build *b, const u8 *bytes, unsigned here, const u8 *next_bytes, unsigned next,
                 bool *crosses);
-/* Arithmetic flags that code at eip, which may come next, can read. The block depends on what was looked at.
- */
+/* Arithmetic flags that code at eip, which may come next, can read. The block depends on what was looked at. */
 u16 plan_live_at(struct build *b, u32 eip);
 /* Is eip in the page that the block begins in? */
 static inline bool plan_same_page(const struct build *b, u32 eip)
@@ -222,8 +219,7 @@ void flags_clobber(struct build *b);
 void flags_to_host(struct build *b);
 /* They must be in r12 (or dead): before C code and indirect jumps. */
 void flags_to_parked(struct build *b);
-/* The host's EFLAGS are about to be given up at the block's end: park them if anybody wants them behind it.
- */
+/* The host's EFLAGS are about to be given up at the block's end: park them if anybody wants them behind it. */
 void flags_leave_host(struct build *b);
 struct stub *stub_add(struct build *b, enum stub_kind kind, u32 from);
 /* Host operand for the guest's 32-bit effective address. */
@@ -277,8 +273,7 @@ static inline bool has_window(const struct build *b)
 /* rewrite.c: false when it has to be a callout */
 bool rewrite_identical(struct build *b);
 bool rewrite_can(const struct build *b, const struct insn *i);
-/* BT and its kin on a bit string in memory: the bit, and so the byte accessed, may lie far from the address.
- */
+/* BT and its kin on a bit string in memory: the bit, and so the byte accessed, may lie far from the address. */
 bool is_bit_string(const struct insn *i);
 /* Guest register number -> host register number. */
 static inline u8 host_gpr(u8 reg)
@@ -340,13 +335,11 @@ void emit_side_exit(struct build *b, u32 eip, u8 cc);
 void emit_side_stub(struct build *b, const struct stub *stub);
 void emit_indirect_stub(struct build *b, const struct stub *stub);
 
-/* translate.c: the block at v->rip, whose first byte is at gpa. NULL when it must be interpreted. May flush.
- */
+/* translate.c: the block at v->rip, whose first byte is at gpa. NULL when it must be interpreted. May flush. */
 struct block *translate(struct vcpu *v, const struct block_key *key);
 
 /* runtime.c */
-/* Find (or translate) what comes at v->rip and say where it is; or translator_leave, with engine.reason set.
- */
+/* Find (or translate) what comes at v->rip and say where it is; or translator_leave, with engine.reason set. */
 u64 translator_next(struct vcpu *v);
 void translator_set_thunks(struct vcpu *v);
 extern const u8 *const translator_thunks[];

@@ -5,9 +5,8 @@
  * Edges do not look whether something is pending. Whoever makes it so from another thread kicks the vCPU's
  * thread (signal_frame.c), and the block that runs just then is cut off from all it leads to: cache_unlink()
  * and the top of the shadow return stack. Look-ups in the table of indirect branches are left, and look at
- * v->pending. With
- * --no-kicks backward edges and calls look too: every cycle of blocks passes one of these, a look-up or C
- * code. In deterministic mode every block looks at its entry.
+ * v->pending. With --no-kicks backward edges and calls look too: every cycle of blocks passes one of these, a
+ * look-up or C code. In deterministic mode every block looks at its entry.
  *
  * An edge comes with the flags where they happen to be: in the host's EFLAGS, and enters its target there; or
  * in r12, or dead, and enters with the flags parked. What the first kind does besides jumping leaves the

@@ -4,7 +4,7 @@
  * - a memory operand becomes [r9 + r10] after its check, or one of the host window;
  * - ESP becomes r8, by REX or VEX bits;
  * - operand-size prefixes are set anew, because the guest's default size may be 16 bits and ours is 32;
- * address-size and segment prefixes go;
+ *   address-size and segment prefixes go;
  * - opcodes that 64-bit mode took away get their other encoding (40h-4Fh, 82h, A0h-A3h).
  *
  * AH-BH cannot be encoded beside a REX prefix, which [r9 + r10] needs: such an instruction is wrapped in XCHG

@@ -50,8 +50,7 @@ void translator_sample(struct vcpu *v, bool inside, u64 pc, struct sample *sampl
 /* "callout", "slow access", ...; NULL past the last. */
 const char *translator_exit_name(unsigned cause);
 
-/* Every block since the last whole flush, dead ones too; host addresses. For maps that other profilers read.
- */
+/* Every block since the last whole flush, dead ones too; host addresses. For maps that other profilers read. */
 struct block_place {
     u64 host, bytes;
     u32 linear;

@@ -35,8 +35,7 @@ static bool emit_mov_from_segment(struct build *b)
 }
 
 /* The selector in r11d to a data segment register: nothing to do if it is there already and the GDT still has
- * the bytes it was loaded from. Else the routine, which takes the selector from where the instruction does.
- */
+ * the bytes it was loaded from. Else the routine, which takes the selector from where the instruction does. */
 static struct stub *load_segment(struct build *b, u8 seg)
 {
     s32 field = FRAME_SEG + FRAME_SEG_BYTES * seg;

@@ -90,8 +90,7 @@ static struct stub *string_stub(struct build *b, u32 callout, u32 from)
     return stub;
 }
 
-/* `host` = host address of [seg:offset], where r11 bytes lie in one page that has an entry; else to the stub.
- */
+/* `host` = host address of [seg:offset], where r11 bytes lie in one page that has an entry; else to the stub. */
 static void reach_range(struct build *b, u8 seg, u8 offset, u8 host, u8 scratch, bool write,
                         struct stub *stub)
 {

@@ -3,7 +3,7 @@
 #include "cpu/interp.h"
 #include "cpu/mode.h"
 #include "cpu/system.h"
-#include "observe/trace.h"
+#include "observe/event_log.h"
 
 #include <unistd.h>
 
@@ -25,11 +25,19 @@ GENERAL_REGS enum exit_reason dispatcher_step(struct vm *vm)
     return reason;
 }
 
+static enum exit_reason logged_step(struct vm *vm)
+{
+    bool logged = event_log_before(vm->event_log, &vm->vcpu);
+    enum exit_reason reason = dispatcher_step(vm);
+    if (logged) event_log_after(vm->event_log, &vm->vcpu);
+    return reason;
+}
+
 GENERAL_REGS enum exit_reason dispatcher_execute(struct vm *vm)
 {
     struct vcpu *v = &vm->vcpu;
     enum exit_reason reason;
-    if (unlikely(vm->trace)) return trace_step(vm);
+    if (unlikely(vm->event_log)) return logged_step(vm);
     if (v->icount >= v->icount_limit) return EXIT_BUDGET;
     if (vm->options->engine == ENGINE_INTERP) {
         reason = interp_run(v);
@@ -50,11 +58,11 @@ static void clear_pending(struct vcpu *v, u32 bits)
 
 static void host_events(struct vm *vm)
 {
-    post_box_run(&vm->post);
+    mailbox_run(&vm->mailbox);
     video_tell(&vm->chipset.video);
     if (!vm->waker) return;
     u32 events = waker_take_events(vm->waker);
-    if (events & WAKER_INPUT) chipset_input_ready(&vm->chipset);
+    if (events & WAKER_INPUT) board_input_ready(&vm->board);
     if (events & WAKER_DUMP) machine_dump_screen(vm);
     if (events & WAKER_RETRY) disk_crew_retry(&vm->drives.crew);
     if (events & WAKER_TIMEOUT) vm_stop(vm, STOP_HOST, STATUS_TIMEOUT, "the time limit has run out");
@@ -82,8 +90,7 @@ static void take_debug_trap(struct vm *vm)
     note_exit(vm, debug_trap_deliver(v, bits));
 }
 
-/* One thing of v->pending, in the order of SDM 3A table 6-2: traps of the last instruction before interrupts.
- */
+/* One thing of v->pending, in the order of SDM 3A table 6-2: traps of the last instruction before interrupts. */
 static void take_pending(struct vm *vm, u32 pending)
 {
     struct vcpu *v = &vm->vcpu;
@@ -119,7 +126,7 @@ static void idle(struct vm *vm)
 {
     struct vcpu *v = &vm->vcpu;
     fpu_shelter(v);
-    chipset_flush_output(&vm->chipset);
+    board_flush_output(&vm->board);
     if (!(v->eflags & FL_IF) && !vm->options->no_shutdown && !apic_wires_may_wake(&vm->chipset.apic)) {
         /* Nothing can come any more, and no chip of this machine resets on its own: this is how a guest
          * without ACPI powers off. */
@@ -142,7 +149,7 @@ static void stand_still(struct vm *vm)
 {
     struct vcpu *v = &vm->vcpu;
     fpu_shelter(v);
-    chipset_flush_output(&vm->chipset);
+    board_flush_output(&vm->board);
     u32 kept = __atomic_exchange_n(&v->pending, 0, __ATOMIC_SEQ_CST);
     u64 retry_at_ns = vm->paused & PAUSE_DISK ? host_now_ns() + PAUSE_RETRY_S * 1000000000ull : UINT64_MAX;
     if (!(kept & PENDING_HOST)) {

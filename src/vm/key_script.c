@@ -174,14 +174,16 @@ static u64 run_command(struct key_script *script, struct step *step)
 /* "insert PLACE FILE", "eject PLACE". A guest that has locked the disc is given time to let it go. */
 static u64 run_medium(struct key_script *script, struct step *step)
 {
-    char place[16], error[512];
+    char drive[16], error[512];
     struct wire_console *mirror = wire(script)->mirror;
     const char *file = step->text + strcspn(step->text, " ");
-    snprintf(place, sizeof(place), "%.*s", (int)(file - step->text), step->text);
+    snprintf(drive, sizeof(drive), "%.*s", (int)(file - step->text), step->text);
     file += strspn(file, " ");
-    enum media_outcome outcome = media_change(script->vm, place, *file ? file : NULL, error, sizeof(error));
+    enum media_outcome outcome =
+        media_change(&script->vm->chipset, drive, *file ? file : NULL, error, sizeof(error));
     if (outcome == MEDIA_CHANGED && mirror)
-        outcome = media_change(mirror->vm, place, *file ? file : NULL, error, sizeof(error));
+        outcome = media_change(container_of(mirror, struct chipset, console), drive, *file ? file : NULL,
+                               error, sizeof(error));
     if (outcome == MEDIA_LOCKED && now(script) - script->since_ns < WAIT_DEFAULT_NS) return 100 * MS;
     if (outcome != MEDIA_CHANGED)
         vm_stop(script->vm, STOP_HOST, STATUS_HOST, "%s, line %u: %s", script->name, step->line, error);
@@ -211,13 +213,14 @@ static u64 written(struct key_script *script, const struct step *step, int faile
 static u64 run_screenshot(struct key_script *script, struct step *step)
 {
     return written(script, step,
-                   script->vm->role == MACHINE_LEADER ? screen_shot(script->vm, step->text) : 0);
+                   script->vm->role == MACHINE_LEADER ? screen_shot(machine_display(script->vm), step->text)
+                                                      : 0);
 }
 
 static u64 run_text(struct key_script *script, struct step *step)
 {
     return written(script, step,
-                   script->vm->role == MACHINE_LEADER ? screen_dump(script->vm, step->text) : 0);
+                   script->vm->role == MACHINE_LEADER ? screen_dump(machine_vga(script->vm), step->text) : 0);
 }
 
 const struct verb key_verbs[] = {

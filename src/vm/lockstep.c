@@ -4,8 +4,10 @@
 #include "cpu/memory.h"
 #include "cpu/mode.h"
 #include "dispatcher.h"
-#include "observe/trace.h"
+#include "observe/event_log.h"
 #include "ui/terminal.h"
+
+#include "translator/translator.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -285,16 +287,16 @@ static void list_block(struct lockstep *l, FILE *out)
 static int diverged(struct lockstep *l)
 {
     FILE *out = stderr;
-    chipset_flush_output(&l->lead->chipset);
+    board_flush_output(&l->lead->board);
     terminal_restore();
     fprintf(out, "\nringer: the engines differ after icount %" PRIu64 ":\n", l->before.icount);
     compare(l, out);
     fprintf(out, "\nState before:\n");
-    trace_print_state(&l->before, out);
+    event_log_print_state(&l->before, out);
     fprintf(out, "\nTranslator:\n");
-    trace_print_state(&l->lead->vcpu, out);
+    event_log_print_state(&l->lead->vcpu, out);
     fprintf(out, "\nInterpreter:\n");
-    trace_print_state(&l->follow->vcpu, out);
+    event_log_print_state(&l->follow->vcpu, out);
     list_block(l, out);
     return STATUS_DIVERGED;
 }
@@ -332,8 +334,7 @@ static void run_follow(struct lockstep *l)
     fpu_park(v);
 }
 
-/* Both settle at the same instruction count, so their timers fire and their interrupts are delivered alike.
- */
+/* Both settle at the same instruction count, so their timers fire and their interrupts are delivered alike. */
 static bool settle(struct lockstep *l, bool *differ)
 {
     bool a = dispatcher_settle(l->lead);
@@ -356,7 +357,7 @@ int lockstep_run(struct vm *lead)
     l->follow = machine_create(&l->follow_options, MACHINE_FOLLOWER, &failure, error, sizeof(error));
     if (!l->follow) die(failure, "the second machine of the lockstep: %s", error);
     l->follow->vcpu.write_log = &l->log;
-    chipset_start(&l->follow->chipset);
+    machine_start(l->follow);
     chipset_mirror_input(&lead->chipset, &l->follow->chipset);
 
     bool differ = false;

@@ -4,15 +4,15 @@
  *
  * Hand-over, so that it never spins and never costs a system call it need not:
  * 1. Timers: the vCPU publishes the next deadline, by setting a timerfd that the waker polls, which does not
- * wake it. Only a deadline *earlier* than the one set is worth that; after a later one the waker wakes once
- * in vain. When the timer has expired the waker says so in armed_ns, and the vCPU publishes another. An idle
- * vCPU sleeps until its deadline by itself. When it has woken, the waker is only there in case it gets busy,
- * and may be LAZY_NS late that once: then the timer is set that much later, and again before it expires,
- * every few ticks. So the ticks of an idle guest never wake the waker.
+ *    wake it. Only a deadline *earlier* than the one set is worth that; after a later one the waker wakes
+ *    once in vain. When the timer has expired the waker says so in armed_ns, and the vCPU publishes another.
+ *    An idle vCPU sleeps until its deadline by itself. When it has woken, the waker is only there in case it
+ *    gets busy, and may be LAZY_NS late that once: then the timer is set that much later, and again before it
+ *    expires, every few ticks. So the ticks of an idle guest never wake the waker.
  * 2. Input: waker_want_input() asks for one readiness report; until it is asked again the descriptor is not
- * polled. So neither a full FIFO, nor end of file, nor a slow vCPU makes it spin.
+ *    polled. So neither a full FIFO, nor end of file, nor a slow vCPU makes it spin.
  * 3. Signals (INT TERM HUP QUIT: quit; USR1: dump the screen; USR2: try again) are blocked in every thread
- * and read from a signalfd: no handler, no global.
+ *    and read from a signalfd: no handler, no global.
  *
  * Functions up to waker_wait() are the vCPU thread's; waker_main() is the waker's own; waker_wake() and
  * waker_notice() are anybody's.

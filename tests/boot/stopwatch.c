@@ -1,16 +1,16 @@
 /*
  * stopwatch: runs a program and watches it from outside, for the boot tests and the benchmarks.
  *
- *   stopwatch [--timeout SECONDS] [--marker TEXT] [--last TEXT] [--stamp TEXT] [--report FILE] -- PROGRAM
- * ARGUMENT...
+ *   stopwatch [--timeout SECONDS] [--marker TEXT] [--last TEXT] [--stamp TEXT] [--report FILE]
+ *             -- PROGRAM ARGUMENT...
  *
  * Passes the program's standard output on and notes when, and after how much CPU time, TEXT first appeared in
  * it. The report, one "name value" a line:
  *
- *   status N               exit status (128 + signal when killed, 124 when the time ran out)
- *   wall_s  cpu_s          whole run, from before fork
- *   marker_s marker_cpu_s  up to the marker ("-" when it never came)
- *   peak_kb                largest resident set (VmHWM), children included
+ *   status N                 exit status (128 + signal when killed, 124 when the time ran out)
+ *   wall_s  cpu_s            whole run, from before fork
+ *   marker_s marker_cpu_s    up to the marker ("-" when it never came)
+ *   peak_kb                  largest resident set (VmHWM), children included
  *   stamp WALL_S CPU_S LINE  for each line with --stamp's TEXT in it, when its last byte came
  *
  * --last TEXT ends the program when TEXT has appeared (a guest that would go on for ever); its status is then

@@ -6,8 +6,7 @@
  *   8, word   number for INT 10h: below 100h AH=00h, from there on VBE's AX=4F02h
  *  10, byte   T: characters and colours in B8000h   X: BIOS pixels and text   B: banks of 64 KB at A0000h
  *             P: latches and write modes in planes   U: mode 13h turned into mode X, 320 x 240, second page, split
- *  11, byte   B: how many banks
- */
+ *  11, byte   B: how many banks */
     .intel_syntax noprefix
     .code16
     .globl _start

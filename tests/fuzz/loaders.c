@@ -65,7 +65,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t bytes)
     struct machine *m = firmware ? machine_new() : shared;
     vcpu_reset(&m->vcpu);
     error[0] = 0;
-    int status = loader_load(&m->vcpu, &files, error, sizeof(error));
+    int status = loader_load(&m->vcpu, &files, (struct boot_screen){0}, error, sizeof(error));
     if (status && (!error[0] || strchr(error, '\n'))) abort(); /* one sentence */
     if (firmware) machine_free(m);
     close(fd);

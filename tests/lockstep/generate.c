@@ -198,8 +198,7 @@ static unsigned operand_bytes(const ZydisDecodedOperand *op)
     return op->size / 8 ? op->size / 8 : 1;
 }
 
-/* Aligned, not, or across a page boundary. LOCK and XCHG stay within a cache line: hosts punish split locks.
- */
+/* Aligned, not, or across a page boundary. LOCK and XCHG stay within a cache line: hosts punish split locks. */
 static u32 random_target(struct random *r, const struct test_insn *i, unsigned bytes)
 {
     bool locked = i->info.attributes & (ZYDIS_ATTRIB_HAS_LOCK | ZYDIS_ATTRIB_HAS_XACQUIRE) ||

@@ -11,8 +11,7 @@
 
 struct small_machine;
 
-/* With a config: the translator's; without: the interpreter's. NULL (and a message) when it cannot be made.
- */
+/* With a config: the translator's; without: the interpreter's. NULL (and a message) when it cannot be made. */
 struct small_machine *small_machine_create(const struct translator_config *config);
 void small_machine_destroy(struct small_machine *m);
 

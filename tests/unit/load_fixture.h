@@ -22,6 +22,7 @@ struct load_fixture {
     char directory[32];
     char path[4][48];
     struct boot_files files;
+    struct boot_screen screen;
     char error[512];
 };
 
@@ -61,7 +62,7 @@ static void write_file(const char *path, const void *data, u64 bytes)
 static inline int load_files(struct load_fixture *f)
 {
     f->error[0] = '\0';
-    int status = loader_load(&f->vcpu, &f->files, f->error, sizeof f->error);
+    int status = loader_load(&f->vcpu, &f->files, f->screen, f->error, sizeof f->error);
     /* Whatever happens: 0 and silence, or a documented status and a sentence. */
     CHECK((status == 0) == (f->error[0] == '\0'));
     CHECK(status == 0 || status == STATUS_USAGE || status == STATUS_HOST);

@@ -21,6 +21,7 @@ static struct fake_memory memory;
 static struct memory_disk disk[2];
 static struct i82077 fdc;
 static bool irq;
+static unsigned irqs; /* rising edges */
 static u8 result[16];
 static unsigned results;
 
@@ -30,6 +31,7 @@ static u64 now_ns(const struct clock *clock)
 }
 static void set_irq(void *receiver, unsigned pin, bool level)
 {
+    irqs += level && !irq;
     irq = level;
 }
 
@@ -292,10 +294,12 @@ static void test_fifo(void)
     COMMAND(0x03, 0xaf, 0x03); /* no DMA */
     send((const u8[]){0x46, 0, 0, 0, 17, 2, 18, 0x1b, 0xff}, 9);
     u8 bytes[1024];
+    irqs = 0;
     for (unsigned n = 0; n < 1024; n++) {
         settle();
         CHECK_EQ(in(MSR), RQM | TO_HOST | NO_DMA | BUSY);
         CHECK(irq);
+        CHECK_EQ(irqs, n + 1); /* an edge for each byte: the 8259 takes no other */
         bytes[n] = in(FIFO);
     }
     settle();
@@ -304,14 +308,40 @@ static void test_fifo(void)
     expect(0x40, 0x80, 0, 1, 0, 1); /* no terminal count: the end of the track is an error */
     send((const u8[]){0x45, 0, 0, 0, 18, 2, 18, 0x1b, 0xff}, 9);
     settle();
+    irqs = 0;
     for (unsigned n = 0; n < 512; n++) {
         CHECK_EQ(in(MSR), RQM | NO_DMA | BUSY);
         out(FIFO, (u8)(n ^ 0x5a));
+        CHECK_EQ(irqs, n + (n < 511)); /* the first rose before the first byte */
     }
     settle();
     take_result();
     expect(0x40, 0x80, 0, 1, 0, 1);
     CHECK_EQ(disk[0].data[17 * 512 + 1], 0x5b);
+
+    /* With the FIFO on and a threshold of 4, INT gives 12 bytes when reading. */
+    COMMAND(0x13, 0, 0x03, 0);
+    send((const u8[]){0x46, 0, 0, 0, 18, 2, 18, 0x1b, 0xff}, 9);
+    irqs = 0;
+    for (unsigned n = 0; n < 512; n++) {
+        settle();
+        CHECK_EQ(irqs, n / 12 + 1);
+        CHECK_EQ(in(FIFO), disk[0].data[17 * 512 + n]);
+    }
+    settle();
+    take_result();
+    expect(0x40, 0x80, 0, 1, 0, 1);
+    /* Writing, it takes 16 bytes at first and then 12. */
+    send((const u8[]){0x45, 0, 0, 0, 18, 2, 18, 0x1b, 0xff}, 9);
+    irqs = 0;
+    settle();
+    for (unsigned n = 0; n < 512; n++) {
+        CHECK_EQ(irqs, n < 16 ? 1 : (n - 16) / 12 + 2);
+        out(FIFO, (u8)n);
+    }
+    settle();
+    take_result();
+    expect(0x40, 0x80, 0, 1, 0, 1);
     stop();
 }
 
@@ -395,22 +425,25 @@ static void test_diskettes(void)
 {
     static const struct {
         u16 sectors;
-        u8 tracks, per_track, type;
+        u8 sides, tracks, per_track, type;
         enum floppy_rate rate;
-    } sizes[] = {{720, 40, 9, 1, FLOPPY_RATE_250K},
-                 {1440, 80, 9, 3, FLOPPY_RATE_250K},
-                 {2400, 80, 15, 2, FLOPPY_RATE_500K},
-                 {2880, 80, 18, 4, FLOPPY_RATE_500K},
-                 {5760, 80, 36, 5, FLOPPY_RATE_1M}};
+    } sizes[] = {{320, 1, 40, 8, 1, FLOPPY_RATE_250K},   {360, 1, 40, 9, 1, FLOPPY_RATE_250K},
+                 {640, 2, 40, 8, 1, FLOPPY_RATE_250K},   {720, 2, 40, 9, 1, FLOPPY_RATE_250K},
+                 {1440, 2, 80, 9, 3, FLOPPY_RATE_250K},  {2400, 2, 80, 15, 2, FLOPPY_RATE_500K},
+                 {2880, 2, 80, 18, 4, FLOPPY_RATE_500K}, {5760, 2, 80, 36, 5, FLOPPY_RATE_1M}};
     for (unsigned n = 0; n < ARRAY_SIZE(sizes); n++) {
         start(sizes[n].sectors, sizes[n].rate);
         CHECK_EQ(fdc.drive[0].type, sizes[n].type);
-        u8 last = sizes[n].tracks - 1;
+        u8 last = sizes[n].tracks - 1, side = sizes[n].sides - 1;
         seek(last);
         set_dma(true, 512);
-        COMMAND(0x66, 4, last, 1, sizes[n].per_track, 2, sizes[n].per_track, 0x1b, 0xff);
-        CHECK_EQ(result[0], 4);
+        COMMAND(0x66, side << 2, last, side, sizes[n].per_track, 2, sizes[n].per_track, 0x1b, 0xff);
+        CHECK_EQ(result[0], side << 2);
         CHECK(!memcmp(memory.ram + 0x10000, disk[0].data + (sizes[n].sectors - 1) * 512, 512));
+        COMMAND(0x66, side << 2, last, side, sizes[n].per_track + 1, 2, sizes[n].per_track + 1, 0x1b, 0xff);
+        CHECK_EQ(result[1], 0x04);
+        COMMAND(0x4a, 4); /* nothing is on the other side of a diskette with one */
+        CHECK_EQ(result[1], side ? 0 : 0x01);
         stop();
     }
     CHECK(!floppy_format_of(0));

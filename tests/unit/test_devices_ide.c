@@ -581,16 +581,39 @@ static void test_errors(void)
     start_master(true);
     settle();
     CHECK(irq);
-    CHECK_EQ(master_status(), INTERRUPT);
+    CHECK_EQ(master_status(), INTERRUPT | ACTIVE); /* the table was not used up */
     CHECK_EQ(in(STATUS), FAILED);
     CHECK_EQ(in(ERROR), IDE_UNC);
+    CHECK_EQ(in(LBA_LOW), 105);
+    CHECK_EQ(in(COUNT), 7);
+    CHECK(!memcmp(memory.ram + 0x20000, disk.data + 104 * 512, 512)); /* what is good has arrived */
+    stop_master();
+    /* Wherever it is in a long transfer by crooked descriptors. */
+    for (unsigned bad = 200; bad < 200 + 64; bad += 3) {
+        memset(memory.ram + 0x20000, 0, 0x10000);
+        disk.bad_sector = bad;
+        put_table((const u32[][2]){{0x20000, 0x1002}, {0x21002, 0x300}, {0x21302, 0x8000 - 0x1302}}, 3);
+        address_ext(200, 64);
+        out(COMMAND, 0x25);
+        start_master(true);
+        settle();
+        CHECK_EQ(in(STATUS), FAILED);
+        CHECK_EQ(in(LBA_LOW), bad & 0xff);
+        CHECK_EQ(in(LBA_MID), bad >> 8);
+        CHECK_EQ(in(COUNT), 264 - bad);
+        CHECK_EQ(master_status(), INTERRUPT | ACTIVE);
+        CHECK(!memcmp(memory.ram + 0x20000, disk.data + 200 * 512, (bad - 200) * 512));
+        stop_master();
+    }
+    disk.bad_sector = 105;
+    put_table((const u32[][2]){{0x20000, 0x1000}}, 1);
     address(104, 8);
     out(COMMAND, 0xca);
     start_master(false);
     settle();
     CHECK_EQ(in(STATUS), FAILED | IDE_DF);
     CHECK_EQ(in(ERROR), IDE_ABRT);
-    CHECK_EQ(in(LBA_LOW), 104);
+    CHECK_EQ(in(LBA_LOW), 105);
     address(0, 1);
     out(COMMAND, 0x20); /* as if nothing had been */
     settle();

@@ -237,16 +237,31 @@ static void test_loopback(void)
     CHECK_EQ(rooms, 1);
     CHECK(uart_receive(&uart, 'a'));
     CHECK(line);
-    out(MCR, 0x00);
-    CHECK(!line);
     CHECK_EQ(sent_count, 0);
     uart_reset(&uart);
     CHECK_EQ(in(LSR), 0x60);
     CHECK_EQ(in(IER), 0);
 }
 
+/* Kernels of operating system courses write MCR = 0 and expect input to interrupt, as QEMU's UART does. */
+static void test_interrupt_without_out2(void)
+{
+    start();
+    out(MCR, 0x00), out(IER, 0x01);
+    CHECK(uart_receive(&uart, 'a'));
+    CHECK(line);
+    CHECK_EQ(in(IIR), 0x04);
+    out(MCR, 0x10);
+    CHECK(!line); /* loopback still disconnects the wire */
+    out(MCR, 0x00);
+    CHECK(line);
+    CHECK_EQ(in(RBR), 'a');
+    CHECK(!line);
+}
+
 int main(void)
 {
+    test_interrupt_without_out2();
     test_linux_autoconfig();
     test_linux_thre();
     test_divisor();

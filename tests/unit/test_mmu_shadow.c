@@ -279,8 +279,7 @@ static void test_smap(void)
 
 static void test_roaming(void)
 {
-    /* No paging: linear is physical. A guest that touches every 2 MB of 4 GB, twice over, at both privileges.
-     */
+    /* No paging: linear is physical. A guest that touches every 2 MB of 4 GB, twice over, at both privileges. */
     struct fixture f;
     setup(&f, true);
     struct paging flat = {.cr0 = 1};

@@ -10,8 +10,8 @@
  *
  * Invariants
  * 1. Every rising edge of OUT0 is delivered once. When the host is late, edges come one at a time, half a
- * period apart, until none is owed; what is more than ten seconds late is forgotten (the process was
- * stopped).
+ *    period apart, until none is owed; what is more than ten seconds late is forgotten (the process was
+ *    stopped).
  * 2. A channel's state is valid at tick `seen`; advance() takes it to now before anything else looks.
  */
 #ifndef RINGER_DEVICES_CHIPSET_I8254_H

@@ -8,11 +8,12 @@
  *
  * Invariants
  * 1. An input's request (IRR) never outlives its line: when the line falls the request goes ("the IR inputs
- * must remain high until after the falling edge of the first INTA", datasheet "Edge and level triggered
- * modes"). So a device that lets its line fall and rise again makes a new edge, and one that only pulses its
- * line high is not heard.
+ *    must remain high until after the falling edge of the first INTA", datasheet "Edge and level triggered
+ *    modes"). So a device that lets its line fall and rise again makes a new edge, and one that only pulses
+ *    its line high is not heard.
  * 2. intr follows the highest request that is neither masked nor held back by an interrupt in service.
- * Whoever acknowledges after it fell again gets the spurious vector, IRQ7 or IRQ15, with no bit in service.
+ *    Whoever acknowledges after it fell again gets the spurious vector, IRQ7 or IRQ15, with no bit in
+ *    service.
  */
 #ifndef RINGER_DEVICES_CHIPSET_I8259_H
 #define RINGER_DEVICES_CHIPSET_I8259_H

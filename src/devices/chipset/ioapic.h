@@ -11,9 +11,9 @@
  *
  * Invariants
  * 1. A pin's level is the voltage: a wire that is idle high, as PCI's are, is told so by whoever wires it
- * (ioapic_set_idle_high). Bit 13 says which level the guest takes for active.
+ *    (ioapic_set_idle_high). Bit 13 says which level the guest takes for active.
  * 2. An edge that comes while its entry is masked is lost; one that no local APIC would take waits. A level
- * that is active, unmasked and without remote IRR is sent as soon as somebody takes it.
+ *    that is active, unmasked and without remote IRR is sent as soon as somebody takes it.
  */
 #ifndef RINGER_DEVICES_CHIPSET_IOAPIC_H
 #define RINGER_DEVICES_CHIPSET_IOAPIC_H

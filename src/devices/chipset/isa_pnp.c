@@ -21,8 +21,7 @@ enum { CONTROL_WAIT_FOR_KEY = 2, CONTROL_RESET_CSN = 4 };
 #define KEY_BYTES 32
 #define NOTHING   0xff
 
-/* 4.5: vendor RNG, product 0001, no serial number; the checksum is computed. 5: version 1.0, a name, the end.
- */
+/* 4.5: vendor RNG, product 0001, no serial number; the checksum is computed. 5: version 1.0, a name, the end. */
 enum { IDENTIFIER_BYTES = 9, IDENTIFIER_BITS = 72 };
 static const u8 identifier[IDENTIFIER_BYTES - 1] = {0x49, 0xc7, 0x00, 0x01, 0xff, 0xff, 0xff, 0xff};
 static const u8 resources[] = {0x0a, 0x10, 0x00, 0x82, 10,  0,   'R', 'i', 'n',

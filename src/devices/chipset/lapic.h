@@ -5,9 +5,9 @@
  * Window: lapic_ops, 4 KB at IA32_APIC_BASE; the device is the struct lapic. Registers are dwords 16 bytes
  * apart. Reads may be narrower; a write that is not an aligned dword does nothing.
  *
- *   020 ID     080 TPR   0B0 EOI   0F0 SVR        180 TMR   280 ESR    320-370 LVT
- *   030 version 090 APR  0D0 LDR   100 ISR (8)    200 IRR   300 ICR    380 initial, 390 current count
- *               0A0 PPR  0E0 DFR                            310 ICR    3E0 divide
+ *   020 ID        080 TPR   0B0 EOI   0F0 SVR       180 TMR   280 ESR   320-370 LVT
+ *   030 version   090 APR   0D0 LDR   100 ISR (8)   200 IRR   300 ICR   380 initial, 390 current count
+ *                 0A0 PPR   0E0 DFR                           310 ICR   3E0 divide
  *
  * The timer counts, divided, at the rate of the crystal that CPUID leaf 15h tells of. Nothing counts: the
  * count is computed from the clock when somebody looks. A period that ends while the host is late is lost,
@@ -15,11 +15,11 @@
  *
  * Invariants
  * 1. wiring.intr is up when there is something to acknowledge: an interrupt in IRR of a higher class than
- * PPR, or an external interrupt (the 8259 pair's, through LINT0 or a message).
+ *    PPR, or an external interrupt (the 8259 pair's, through LINT0 or a message).
  * 2. Globally disabled (IA32_APIC_BASE bit 11 clear) there is no APIC: LINT0 is INTR, LINT1 is NMI.
  * 3. While the APIC is software-disabled (SVR bit 8) it accepts neither fixed interrupts nor unmasked LVT
- * entries. The one exception: RESET leaves LINT0 to the 8259 pair, unmasked, so that firmware that does not
- * know of APICs gets its interrupts.
+ *    entries. The one exception: RESET leaves LINT0 to the 8259 pair, unmasked, so that firmware that does
+ *    not know of APICs gets its interrupts.
  */
 #ifndef RINGER_DEVICES_CHIPSET_LAPIC_H
 #define RINGER_DEVICES_CHIPSET_LAPIC_H

@@ -180,8 +180,7 @@ static void read_output_port(struct i8042 *kbc, u8 command)
            false);
 }
 
-/* DDh and DFh: not IBM's, but in the controllers of compatibles since the HP Vectra: A20 without a data byte.
- */
+/* DDh and DFh: not IBM's, but in the controllers of compatibles since the HP Vectra: A20 without a data byte. */
 static void set_a20(struct i8042 *kbc, u8 command)
 {
     set_output_port(kbc, (kbc->output_port & ~PORT_A20) | (command & PORT_A20));

@@ -29,8 +29,7 @@ void ps2_keyboard_reset(struct ps2_keyboard *keyboard);
 void ps2_keyboard_write(struct ps2_keyboard *keyboard, u8 byte);
 bool ps2_keyboard_has_byte(const struct ps2_keyboard *keyboard);
 u8 ps2_keyboard_take(struct ps2_keyboard *keyboard);
-/* One key event as set 1 bytes, whole. False: scanning is off or the buffer is full, and the event is lost.
- */
+/* One key event as set 1 bytes, whole. False: scanning is off or the buffer is full, and the event is lost. */
 bool ps2_keyboard_key(struct ps2_keyboard *keyboard, const u8 *set1, unsigned bytes);
 
 /* A set 2 code without prefix and its translation into set 1, 0 if there is none. The controller's table. */

@@ -80,8 +80,7 @@ static u8 pending(const struct uart16550 *uart)
 
 static void update(struct uart16550 *uart)
 {
-    bool gate = (uart->mcr & MCR_OUT2) && !loopback(uart);
-    irq_set(&uart->irq, gate && pending(uart) != IIR_NONE);
+    irq_set(&uart->irq, !loopback(uart) && pending(uart) != IIR_NONE);
 }
 
 /* "Character timeout": restarted by every character received or read, while any is left. */

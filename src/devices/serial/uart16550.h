@@ -1,15 +1,16 @@
 /*
  * A 16550A UART as on a PC's serial port (National PC16550D datasheet, DS008652).
  *
- * Window: uart16550_ops at 3F8h-3FFh (IRQ 4), 2F8h (3), 3E8h (4), 2E8h (3). Byte-wide.
+ * Ports, byte-wide: uart16550_ops at 3F8h-3FFh (IRQ 4), 2F8h (3), 3E8h (4), 2E8h (3).
  *
- * The line outward is infinitely fast: a byte written is transmitted at once and the transmitter is always
- * empty, so that a guest's console does not crawl at 115200 baud. Only the receiver's character timeout is
- * timed by the divisor. The line inward waits instead of overrunning: uart_receive() refuses what has no
- * room.
+ * The line outward is infinitely fast. The UART transmits a byte as soon as it is written, and the
+ * transmitter is always empty, so a guest's console does not crawl at 115200 baud. The divisor times only the
+ * receiver's character timeout. The line inward waits instead of overrunning: uart_receive() refuses a
+ * character for which there is no room.
  *
- * The interrupt wire is gated by OUT2, as on the PC; in loopback OUT2's pin is inactive ("Loopback": the
- * modem control outputs are forced to their inactive state), so the interrupt shows in IIR only.
+ * On a PC the OUT2 output gates the interrupt wire. This UART ignores OUT2, as QEMU's does: kernels that were
+ * only ever run there write MCR = 0 and expect interrupts. Loopback does disconnect the wire ("Loopback": the
+ * modem control outputs are forced to their inactive state); the interrupt then shows in IIR only.
  */
 #ifndef RINGER_DEVICES_SERIAL_UART16550_H
 #define RINGER_DEVICES_SERIAL_UART16550_H

@@ -20,10 +20,10 @@ enum floppy_drive_type {
 /* Data rates as the controller's registers number them. */
 enum floppy_rate { FLOPPY_RATE_500K, FLOPPY_RATE_300K, FLOPPY_RATE_250K, FLOPPY_RATE_1M };
 
-/* A diskette, formatted with sectors of 512 bytes on both sides. */
+/* A diskette, formatted with sectors of 512 bytes. */
 struct floppy_format {
     u16 sectors; /* in all */
-    u8 tracks, per_track;
+    u8 sides, tracks, per_track;
     enum floppy_rate rate;       /* in its own drive, */
     enum floppy_drive_type type; /* which is this */
 };
@@ -37,7 +37,6 @@ struct floppy_drive {
     u8 rotation;                        /* the sector that comes next, from 0 on */
 };
 
-#define FLOPPY_SIDES      2
 #define FLOPPY_LAST_TRACK 83 /* the head goes no further */
 
 /* The format of an image, or NULL: larger than any diskette, or empty. A size that is nobody's counts as the

@@ -9,7 +9,8 @@ enum { PORT_DOR = 2, PORT_TDR, PORT_MSR, PORT_FIFO };
 enum { DOR_DMA_GATE = 0x08, DOR_NOT_RESET = 0x04 };
 enum { DSR_RESET = 0x80 };
 enum { MSR_RQM = 0x80, MSR_TO_HOST = 0x40, MSR_NO_DMA = 0x20, MSR_BUSY = 0x10 };
-enum { CONFIGURE_NO_POLL = 0x10, CONFIGURE_DEFAULT = 0x20 };
+enum { CONFIGURE_THRESHOLD = 0x0f, CONFIGURE_NO_POLL = 0x10, CONFIGURE_NO_FIFO = 0x20 };
+enum { CONFIGURE_DEFAULT = CONFIGURE_NO_FIFO, FIFO_BYTES = 16 };
 enum { SPECIFY_NO_DMA = 0x01 };
 enum { OPCODE = 0x1f, RELATIVE_SEEK = 0x80, RELATIVE_INWARD = 0x40 };
 
@@ -75,23 +76,46 @@ static void serve_dma(void *device)
     }
 }
 
+/* What the host moves at one INT. The FIFO asks the host to read when all but `threshold` bytes of it are
+ * full, and to write when only `threshold` bytes are left in it; at first it is empty. */
+static u32 burst_bytes(const struct i82077 *fdc)
+{
+    if (fdc->configuration & CONFIGURE_NO_FIFO) return 1;
+    if (fdc->transfer.writing && !fdc->at) return FIFO_BYTES;
+    u32 threshold = (fdc->configuration & CONFIGURE_THRESHOLD) + 1u;
+    return threshold < FIFO_BYTES ? FIFO_BYTES - threshold : 1;
+}
+
+/* INT rises: it was down since the burst before. */
+static void begin_burst(struct i82077 *fdc)
+{
+    u32 end = fdc->at + burst_bytes(fdc);
+    fdc->burst = end < fdc->end ? end : fdc->end;
+    fdc->host_turn = true;
+    i82077_update(fdc);
+}
+
 void i82077_host_turn(struct i82077 *fdc, u32 bytes)
 {
     fdc->at = 0;
     fdc->end = bytes;
+    if (fdc->specify[1] & SPECIFY_NO_DMA) {
+        begin_burst(fdc);
+        return;
+    }
     fdc->host_turn = true;
-    if (fdc->specify[1] & SPECIFY_NO_DMA)
-        i82077_update(fdc);
-    else
-        i8237_request(fdc->dma, I82077_DMA, true);
+    i8237_request(fdc->dma, I82077_DMA, true);
 }
 
 static void moved_byte(struct i82077 *fdc)
 {
-    if (++fdc->at < fdc->end) return;
+    if (++fdc->at < fdc->burst) return;
     fdc->host_turn = false;
     i82077_update(fdc);
-    fdc->transfer.next(fdc);
+    if (fdc->at < fdc->end)
+        begin_burst(fdc);
+    else
+        fdc->transfer.next(fdc);
 }
 
 /* --- seeks --- */
@@ -302,8 +326,7 @@ static void reset_now(struct i82077 *fdc)
     await_command(fdc);
 }
 
-/* A request that is under way writes to where it was told to: until it is done the controller is not ready.
- */
+/* A request that is under way writes to where it was told to: until it is done the controller is not ready. */
 static void software_reset(struct i82077 *fdc)
 {
     if (!fdc->io_running) {

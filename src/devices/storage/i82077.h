@@ -13,8 +13,11 @@
  * Invariants
  * 1. A command goes from COMMAND (its bytes come) by EXECUTION to RESULT (its bytes go), and back to COMMAND.
  * 2. One disk request is under way at most (io_running). Until it is done nothing touches `sector`, and a
- * reset waits.
+ *    reset waits.
  * 3. In EXECUTION sector[at, end) is what the host is to move next, by DMA or through the FIFO.
+ * 4. Without DMA the controller asks for sector[at, burst) first. INT and RQM rise for each burst: for each
+ * byte while the FIFO is off, which it is after a reset, else for as many bytes as its threshold says
+ * (4.2.5, 5.2.7).
  */
 #ifndef RINGER_DEVICES_STORAGE_I82077_H
 #define RINGER_DEVICES_STORAGE_I82077_H
@@ -72,7 +75,7 @@ struct i82077 {
 
     struct i82077_transfer transfer;
     bool host_turn; /* sector[at, end) waits for the host */
-    u32 at, end;
+    u32 at, end, burst;
     bool io_running;
     struct disk_request request;
     struct iovec part;

@@ -46,7 +46,8 @@ static bool is_silent(struct i82077 *fdc)
     const struct floppy_drive *drive = i82077_selected(fdc);
     bool turns = fdc->dor & 0x10 << i82077_unit(fdc);
     return !drive || !turns || !drive->format || floppy_rate_of(drive) != fdc->rate ||
-           floppy_track(drive) >= drive->format->tracks;
+           floppy_track(drive) >= drive->format->tracks ||
+           fdc->transfer.physical_head >= drive->format->sides;
 }
 
 /* The sector that the transfer is at is under the head; if not it has failed. */
@@ -70,7 +71,7 @@ static u64 offset_of(struct i82077 *fdc)
 {
     const struct i82077_transfer *t = &fdc->transfer;
     const struct floppy_drive *drive = i82077_selected(fdc);
-    u32 track = floppy_track(drive) * FLOPPY_SIDES + t->physical_head;
+    u32 track = floppy_track(drive) * drive->format->sides + t->physical_head;
     return ((u64)track * drive->format->per_track + t->sector - 1) * DISK_SECTOR_BYTES;
 }
 

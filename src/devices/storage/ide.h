@@ -7,7 +7,7 @@
  *
  * Invariants
  * 1. A channel executes one command at a time: `active` is the drive it belongs to. What that command moves
- * lies in `buffer`, of which buffer[at, end) is the DRQ block now at the data port.
+ *    lies in `buffer`, of which buffer[at, end) is the DRQ block now at the data port.
  * 2. One disk request is under way at most (`io_running`), and until it is done the drive is BSY, ignores
  *    commands, and puts resets off: nothing else ever touches `request`, `part` and, unless it was lent out,
  *    `buffer`.
@@ -115,10 +115,13 @@ struct ide_dma {
     bool to_guest, buffered;
     u64 offset; /* of the disk; not for what is in buffer */
     u64 left;   /* bytes */
+    u32 most;   /* bytes of a request: fewer while a bad sector is looked for */
     u32 at;     /* in buffer */
     void (*finished)(struct ide_channel *channel, int error);
-    u32 next_entry, address, entry_left;
-    bool last_entry;
+    struct prd_position {
+        u32 next_entry, address, entry_left;
+        bool last_entry;
+    } table, before; /* now, and when the request under way was put together */
 };
 
 struct ide_channel {

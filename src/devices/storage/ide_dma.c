@@ -29,9 +29,9 @@ static void go_on(struct ide_channel *channel);
 
 static void rewind_table(struct ide_channel *channel)
 {
-    channel->dma.next_entry = channel->master_table;
-    channel->dma.entry_left = 0;
-    channel->dma.last_entry = false;
+    channel->dma.table.next_entry = channel->master_table;
+    channel->dma.table.entry_left = 0;
+    channel->dma.table.last_entry = false;
 }
 
 /* There are bytes left of the current descriptor, or of the next one. */
@@ -39,21 +39,21 @@ static bool have_entry(struct ide_channel *channel)
 {
     struct ide_dma *dma = &channel->dma;
     u32 entry[2];
-    if (dma->entry_left) return true;
-    if (dma->last_entry) return false;
-    channel->memory.read(channel->memory.memory, dma->next_entry, entry, sizeof(entry));
-    dma->next_entry += (u32)sizeof(entry);
-    dma->address = entry[0] & ~1u;
-    dma->entry_left = entry[1] & 0xfffe;
-    if (!dma->entry_left) dma->entry_left = 0x10000;
-    dma->last_entry = entry[1] & DESCRIPTOR_LAST;
+    if (dma->table.entry_left) return true;
+    if (dma->table.last_entry) return false;
+    channel->memory.read(channel->memory.memory, dma->table.next_entry, entry, sizeof(entry));
+    dma->table.next_entry += (u32)sizeof(entry);
+    dma->table.address = entry[0] & ~1u;
+    dma->table.entry_left = entry[1] & 0xfffe;
+    if (!dma->table.entry_left) dma->table.entry_left = 0x10000;
+    dma->table.last_entry = entry[1] & DESCRIPTOR_LAST;
     return true;
 }
 
 static void use(struct ide_dma *dma, u32 bytes)
 {
-    dma->address += bytes;
-    dma->entry_left -= bytes;
+    dma->table.address += bytes;
+    dma->table.entry_left -= bytes;
     dma->left -= bytes;
 }
 
@@ -64,11 +64,11 @@ static void copy(struct ide_channel *channel)
     struct ide_dma *dma = &channel->dma;
     const struct dma *memory = &channel->memory;
     while (dma->left && have_entry(channel)) {
-        u32 bytes = dma->left < dma->entry_left ? (u32)dma->left : dma->entry_left;
+        u32 bytes = dma->left < dma->table.entry_left ? (u32)dma->left : dma->table.entry_left;
         if (dma->to_guest)
-            memory->write(memory->memory, dma->address, channel->buffer + dma->at, bytes);
+            memory->write(memory->memory, dma->table.address, channel->buffer + dma->at, bytes);
         else
-            memory->read(memory->memory, dma->address, channel->buffer + dma->at, bytes);
+            memory->read(memory->memory, dma->table.address, channel->buffer + dma->at, bytes);
         dma->at += bytes;
         use(dma, bytes);
     }
@@ -81,7 +81,7 @@ static u32 add_part(struct ide_channel *channel, u64 most, u32 *stray)
 {
     struct ide_dma *dma = &channel->dma;
     const struct dma *memory = &channel->memory;
-    u64 bytes = most < dma->entry_left ? most : dma->entry_left, gpa = dma->address;
+    u64 bytes = most < dma->table.entry_left ? most : dma->table.entry_left, gpa = dma->table.address;
     u8 *host = memory->map(memory->memory, gpa, &bytes);
     if (!host) {
         u64 in_page = PAGE_SIZE - (gpa & PAGE_MASK);
@@ -127,12 +127,13 @@ static u32 gather(struct ide_channel *channel)
     struct ide_dma *dma = &channel->dma;
     u32 bytes = 0, stray = 0;
     channel->parts = 0;
-    while (dma->left && have_entry(channel)) {
-        bool enough =
-            channel->parts >= IDE_PARTS_WANTED || stray >= STRAY_BYTES - PAGE_SIZE || bytes >= REQUEST_BYTES;
+    dma->before = dma->table;
+    while (dma->left && bytes < dma->most && have_entry(channel)) {
+        bool enough = channel->parts >= IDE_PARTS_WANTED || stray >= STRAY_BYTES - PAGE_SIZE;
         u32 to_sector = (DISK_SECTOR_BYTES - bytes % DISK_SECTOR_BYTES) % DISK_SECTOR_BYTES;
+        u64 most = dma->left < dma->most - bytes ? dma->left : dma->most - bytes;
         if (enough && !to_sector) break;
-        bytes += add_part(channel, enough ? to_sector : dma->left, &stray);
+        bytes += add_part(channel, enough ? to_sector : most, &stray);
     }
     return drop_fraction(channel, bytes);
 }
@@ -145,13 +146,30 @@ void ide_dma_landed(struct ide_channel *channel)
             memory->written(memory->memory, channel->gpa[n], channel->part[n].iov_len);
 }
 
+/* The disk does not say which of a request's sectors is bad. The request is tried again in halves: what lies
+ * before the bad sector is transferred, as a drive does, and the registers name the sector itself. The bus
+ * master stays active, because its table has not come to its end. */
+static void request_failed(struct ide_channel *channel, int error)
+{
+    struct ide_dma *dma = &channel->dma;
+    u32 sectors = (u32)(channel->request.bytes / DISK_SECTOR_BYTES);
+    dma->left += channel->request.bytes;
+    dma->table = dma->before;
+    if (sectors > 1) {
+        dma->most = sectors / 2 * DISK_SECTOR_BYTES;
+        channel->active->status = IDE_DRDY | IDE_DSC | IDE_DRQ;
+        go_on(channel);
+        return;
+    }
+    dma->wanted = false;
+    dma->finished(channel, error);
+}
+
 static void request_done(struct ide_channel *channel, int error)
 {
     struct ide_dma *dma = &channel->dma;
     if (error) {
-        dma->wanted = false;
-        channel->master_status &= (u8)~STATUS_ACTIVE;
-        dma->finished(channel, error);
+        request_failed(channel, error);
         return;
     }
     dma->offset += channel->request.bytes;
@@ -166,7 +184,7 @@ static void finish(struct ide_channel *channel)
     struct ide_dma *dma = &channel->dma;
     dma->wanted = false;
     /* Active stays where the table describes more than the transfer. */
-    if (dma->last_entry && !dma->entry_left) channel->master_status &= (u8)~STATUS_ACTIVE;
+    if (dma->table.last_entry && !dma->table.entry_left) channel->master_status &= (u8)~STATUS_ACTIVE;
     dma->finished(channel, 0);
 }
 
@@ -204,6 +222,7 @@ static void begin(struct ide_drive *drive, const struct ide_dma *transfer)
     dma->buffered = transfer->buffered;
     dma->offset = transfer->offset;
     dma->left = transfer->left;
+    dma->most = REQUEST_BYTES;
     dma->at = 0;
     dma->finished = transfer->finished;
     drive->status = IDE_DRDY | IDE_DSC | IDE_DRQ;

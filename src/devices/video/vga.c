@@ -63,8 +63,7 @@ static void set(struct vga *vga, u8 *reg, u8 value)
     vga_changed(vga);
 }
 
-/* "Attribute address register": while bit 5 is set the palette belongs to the screen and cannot be written.
- */
+/* "Attribute address register": while bit 5 is set the palette belongs to the screen and cannot be written. */
 static void write_attribute(struct vga *vga, u8 value)
 {
     u8 index = vga->attribute_index & ATTRIBUTE_INDEX;

@@ -19,7 +19,7 @@
  *
  * Invariants
  * 1. Whatever changes the picture, but writes to plain memory, which the machine tells of, calls
- * vga_changed().
+ *    vga_changed().
  * 2. No register is trusted: addresses are reduced to what there is where they are used.
  *
  * It starts in mode 3, 80 x 25 colour text, as a BIOS leaves it, with a blank screen; but without a font in
@@ -202,8 +202,7 @@ void vga_vbe_reset(struct vga *vga);
  * of the VGA's own or the display interface's. */
 size_t vga_text_dump(const struct vga *vga, char *out, size_t size);
 
-/* Put the 8 x 16 font that a VGA BIOS image contains where mode 3 looks for it. False: there is none in it.
- */
+/* Put the 8 x 16 font that a VGA BIOS image contains where mode 3 looks for it. False: there is none in it. */
 bool vga_load_font(struct vga *vga, const u8 *image, size_t bytes);
 
 /* 128 bytes that describe a monitor (VESA E-EDID 1.3) whose best mode is width x height. */

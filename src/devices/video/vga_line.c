@@ -122,8 +122,7 @@ void vga_line_planar(struct vga_picture *picture, const struct vga_scan *scan)
     pan(picture, scan, picture->characters * 8);
 }
 
-/* "Graphics mode, shift register": two bits of plane 0 and above them two of plane 2 a pixel, then 1 and 3.
- */
+/* "Graphics mode, shift register": two bits of plane 0 and above them two of plane 2 a pixel, then 1 and 3. */
 void vga_line_cga(struct vga_picture *picture, const struct vga_scan *scan)
 {
     u32 *to = picture->dots;

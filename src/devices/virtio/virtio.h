@@ -171,8 +171,7 @@ void virtio_release(struct virtio *virtio, const struct virtio_chain *chain);
 u64 virtio_chain_read(const struct virtio_chain *chain, u64 offset, void *to, u64 bytes);
 u64 virtio_chain_write(const struct virtio_chain *chain, u64 offset, const void *from, u64 bytes);
 
-/* For the transport: serve the queue whose size and places are set. What cannot be served breaks the device.
- */
+/* For the transport: serve the queue whose size and places are set. What cannot be served breaks the device. */
 void virtio_queue_enable(struct virtio *virtio, unsigned queue);
 
 /* --- virtio_pci.c: the transport --- */

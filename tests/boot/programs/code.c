@@ -1,5 +1,4 @@
-/* Code that changes: patched by itself, by others, by a debugger; generated; mapped twice; copied on write.
- */
+/* Code that changes: patched by itself, by others, by a debugger; generated; mapped twice; copied on write. */
 #define _GNU_SOURCE
 #include "hazards.h"
 

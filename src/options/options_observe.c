@@ -21,8 +21,8 @@ static bool set_trace(struct options *o, const char *value, struct complaint *c)
     /* FILE or FILE,ICOUNT: a comma that is not followed by a number belongs to the name. The arguments of
      * main() are the program's to write to (C11 5.1.2.2.1): the name ends at the comma. */
     char *comma = strrchr((char *)value, ',');
-    o->trace = value;
-    if (comma && option_number(comma + 1, &o->trace_from)) *comma = '\0';
+    o->event_log = value;
+    if (comma && option_number(comma + 1, &o->event_log_from)) *comma = '\0';
     o->engine = ENGINE_INTERP;
     return true;
 }
@@ -47,4 +47,4 @@ static const struct option_row rows[] = {
     {"debug", NULL, "say more on stderr", .set = set_debug},
 };
 
-const struct option_group options_watching = {"Seeing what it does", rows, ARRAY_SIZE(rows)};
+const struct option_group options_observe = {"Seeing what it does", rows, ARRAY_SIZE(rows)};

@@ -1,0 +1,32 @@
+#!/bin/sh
+# life.sh: docs/life still shows what docs/LIFE.md quotes from it: the functions in that order, and what is decisive at the end.
+# Hazard: a document that was true once. Skipped (77) without gdb.
+set -eu
+life=$(dirname "$0")/../../docs/life
+command -v gdb >/dev/null || exit 77
+output=$(mktemp)
+trap 'rm -f "$output"' EXIT
+
+# expect LIFE PATTERN...: the patterns are met in this order, each on a later line than the one before.
+expect() {
+    name=$1 at=1
+    shift
+    "$life" "$name" >"$output"
+    for pattern in "$@"; do
+        line=$(tail -n "+$at" "$output" | grep -nE -m1 -- "$pattern" | cut -d: -f1)
+        if [ -z "$line" ]; then
+            echo "docs/life $name: no \"$pattern\" from line $at on in:"
+            cat "$output"
+            exit 1
+        fi
+        at=$((at + line))
+    done
+}
+
+expect popf 'popfd' '0x3d7100' 'jne' '0x200' 'jne' 'xor +dword ptr \[r15' 'sahf' 'dec +ecx'
+expect cr3 'mov +cr3, eax' 'call +qword ptr' ' shadow_load_root ' ' write_cr3 ' ' control_write ' ' translator_callout ' '= 0x11[12]000' '= 0x11[12]000'
+expect pte ' shadow_table_written ' ' guarded_write ' ' translator_slow_access ' ' thunk_slow ' '= 0x117014' 'base = 262144, view = 0, level = 1' \
+    '= 0x7' '= 0x0'
+expect in 'in +al, 0x71' 'call +qword ptr' ' ports_read ' ' io_read ' ' exec_in ' ' interp_callout ' ' translator_callout ' ' thunk_callout ' '= 0x71'
+expect smc 'add +eax, 0x3e8' ' cache_code_written ' ' translator_code_written ' ' translator_step ' ' translator_slow_access ' 'add +eax, 0x3e7'
+echo "docs/life: all as docs/LIFE.md says"
