@@ -4,7 +4,7 @@
  *
  * View 0 is the supervisor's; view n is that of the user in space n (space.h). An *id* names a linear page in
  * a view: view << 20 | page. The three entries of an id (read, write, exec) are dropped together, except that
- * view_drop_writes() drops write entries alone.
+ * shadow_drop_writes() drops write entries alone.
  *
  * A view is one reservation of host addresses, 29 MB, of which the host backs the pages that are used:
  *

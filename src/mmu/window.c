@@ -1,3 +1,9 @@
+/*
+ * Host windows: mapping pages into them and unmapping those that went stale, and the policy that gives a
+ * space a window or takes it away. See window.h for the invariants.
+ *
+ * All but windows_init() may run while the guest's FPU state is live.
+ */
 #include "window.h"
 #include "host_memory.h"
 #include "shadow_state.h"
