@@ -1,12 +1,11 @@
 /*
- * ringer: the program. Options, signals, terminal, machine, its screen; then the run loop, and tidying up on
- * the way out.
+ * ringer: the program. It sets up options, signals, terminal, machine and screen, runs the machine, and tidies up.
  *
- * Without a window the machine runs in the process's first thread. A window has that one for itself, and the
- * machine another: what belongs to a thread (the signal stack, the profiler's timer) is set up in
- * run_machine().
+ * Without a window the machine runs in the process's first thread. A window takes that thread for itself, and
+ * the machine gets another: run_machine() sets up what belongs to a thread (signal stack, profiler's timer).
  */
 #include "base/log.h"
+#include "board/device_table.h"
 #include "observe/event_log.h"
 #include "observe/instruments.h"
 #include "observe/screen.h"
@@ -27,7 +26,7 @@
 
 struct session {
     struct vm *vm;
-    struct waker waker; /* here: whoever writes output at the end still asks it whether to give up */
+    struct waker waker; /* here: output at the end still reads waker.giving_up */
     struct frontends frontends;
     struct instruments instruments;
     int status;
@@ -71,7 +70,7 @@ static void run_machine(void *argument)
     instruments_stop(&session->instruments);
     board_flush_output(&vm->board);
     frontends_stop(&session->frontends);
-    disk_crew_drain(&vm->drives.crew); /* nobody sends a letter any more, which would wake us */
+    disk_crew_drain(&vm->drives.crew); /* from now on no letter is sent, which would use the waker */
     waker_stop(waker);
     machine_set_waker(vm, NULL);
 }
@@ -113,19 +112,22 @@ int main(int argc, char **argv)
     struct options options;
     enum command command;
     char error[512];
-    /* A disk image that would get larger than the user's limit is seen as EFBIG. */
+    /* A disk image that would exceed the user's limit on file sizes gives EFBIG. */
     signal(SIGXFSZ, SIG_IGN);
     if (argc > 1 && !strcmp(argv[1], "disk")) return disk_command(argc - 2, argv + 2);
-    if (!options_parse(argc, argv, &options, &command, error, sizeof(error))) die(STATUS_USAGE, "%s", error);
+    if (!options_parse(argc, argv, device_table, &options, &command, error, sizeof(error)))
+        die(STATUS_USAGE, "%s", error);
     switch (command) {
     case COMMAND_HELP: options_help(stdout); return STATUS_OK;
+    case COMMAND_HELP_TESTING: options_help_testing(stdout); return STATUS_OK;
+    case COMMAND_HELP_DEVICES: device_help(device_table, options.device_help_type, stdout); return STATUS_OK;
     case COMMAND_HELP_KEYS: key_script_help(stdout); return STATUS_OK;
     case COMMAND_VERSION: puts("ringer " RINGER_VERSION); return STATUS_OK;
     case COMMAND_RUN: break;
     }
-    /* A reader that goes away is seen as EPIPE, where it can be handled. */
+    /* A reader that goes away gives EPIPE, where it can be handled. */
     signal(SIGPIPE, SIG_IGN);
-    /* In the background of somebody's terminal, reading it fails instead of stopping the guest. */
+    /* In the background of a terminal, reads of it fail instead of stopping the process. */
     signal(SIGTTIN, SIG_IGN);
     waker_block_signals();
     int status = run(&options);

@@ -3,7 +3,7 @@
  *
  *   runner --suite FILE [--part NAME] [--only REGEX] [--scale FACTOR] [--not WHERE]
  *
- * The suite is a text of stanzas, which bench/suite explains. Each test is a shell command whose output is
+ * The suite is a text of stanzas, which bench/suite explains. Each test is a shell command; its output is
  * its result. A line before and a line after each test carry this machine's clock, so that the reader of the
  * output can compare it with its own clock when they arrive:
  *

@@ -16,7 +16,7 @@
     X(decodes, "of these, decoded from scratch")                                                             \
     X(bytes_emitted, "host bytes emitted")                                                                   \
     X(translate_ticks, "ticks of the host's TSC spent translating")                                          \
-    X(flags_found_dead, "edges at whose targets the look-ahead found the flags dead")                        \
+    X(flags_found_dead, "edges to targets where the look-ahead found the flags dead")                        \
     X(engine_entries, "entries into translated code")                                                        \
     X(block_lookups, "block lookups in the dispatcher")                                                      \
     X(block_lookup_hits, "block lookups answered by the hash table")                                         \

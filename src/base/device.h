@@ -83,7 +83,7 @@ void timer_cancel(struct timer *timer);
 /* Earliest deadline, or UINT64_MAX when no timer is armed. */
 u64 clock_next_deadline(const struct clock *clock);
 
-/* Fire every timer whose deadline has passed, in order of deadline. */
+/* Fire every timer with a deadline that has passed, in order of deadline. */
 void clock_run(struct clock *clock);
 
 #endif

@@ -8,7 +8,7 @@
  *
  * Invariants
  * 1. At any moment, if the process dies (or the host, with any subset of what was not synced), the tables in
- *    the file refer only to clusters whose refcounts in the file count the reference. Clusters may be leaked.
+ *    the file refer only to clusters with a refcount in the file that counts the reference. Clusters may be leaked.
  * 2. An L2 entry is set in memory only after its data were written, and reaches the file only after a later
  *    sync. So a reference never shows the old contents of its cluster.
  * 3. A refcount in memory goes up at once, but goes down only after the tables without the reference are
@@ -249,7 +249,7 @@ int qcow2_unpack(struct qcow2 *q, u64 entry, u64 offset_in_cluster, struct span 
 /* Where the compressed data lie in the file. */
 void qcow2_packed_place(const struct qcow2 *q, u64 entry, u64 *offset, u64 *bytes);
 
-/* --- qcow2_repair.c (nobody else uses the image) --- */
+/* --- qcow2_repair.c (exclusive use of the image) --- */
 
 /* For images that were not closed properly: count all references again and correct the refcounts. */
 int qcow2_repair(struct qcow2 *q);

@@ -1,5 +1,5 @@
 /*
- * qcow2: opening an image, whose header is not trusted, and closing it.
+ * qcow2: opening an image (its header is not trusted), and closing it.
  */
 #include "base/log.h"
 #include "qcow2_format.h"

@@ -5,7 +5,7 @@
  * Any thread may call any of these functions at any time. All return 0 or -errno. read() returns STORE_SHORT
  * when some of the bytes lie beyond the end, and reads those as zeros. Data survive the death of this process
  * as soon as write() returns, and the death of the host after a sync() that began later. When a sync() of a
- * host file fails, nobody can tell which data are lost, so all later ones fail too.
+ * host file fails, it is unknown which data are lost, so all later ones fail too.
  */
 #ifndef RINGER_BLOCK_STORE_H
 #define RINGER_BLOCK_STORE_H

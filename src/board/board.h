@@ -73,10 +73,17 @@ struct board_host {
 };
 
 #define BOARD_LINKS        (SERIAL_PORTS + DEVICES_MAX)
-#define BOARD_OUTPUTS      4
+#define BOARD_OUTPUTS      DEVICES_MAX
 #define BOARD_BOOT_ENTRIES (DRIVES_MAX + DEVICES_MAX)
 #define ISA_IRQS           16
 #define SCI_IRQ            9 /* of ACPI */
+
+/* A device of a -device option. */
+struct board_device {
+    void *device; /* as its wire file has made it; NULL: not yet */
+    void (*reset)(void *device);
+    void (*destroy)(void *device);
+};
 
 /* Something that firmware can boot from. */
 struct board_boot_entry {
@@ -110,6 +117,7 @@ struct board {
     struct board_facts facts;
     struct board_boot_entry boot_entry[BOARD_BOOT_ENTRIES];
     unsigned boot_entries;
+    struct board_device device[DEVICES_MAX]; /* by number in options->devices */
     /* The host's ends of character devices: those that take input, those that do not. */
     struct char_link *link[BOARD_LINKS];
     unsigned links;
@@ -128,6 +136,16 @@ void board_add_output(struct board *board, struct chardev *output);
 void board_add_boot_entry(struct board *board, unsigned index, const char *path, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* For a device_type's create(): `device` is what the option has become. destroy() frees it; reset is its reset
+ * line, or NULL. */
+void board_add_device(struct board *board, const struct device_option *option, void *device,
+                      void (*reset)(void *device), void (*destroy)(void *device));
+/* What the device has become that this one plugs into. */
+void *board_parent(const struct board *board, const struct device_option *option);
+/* The slot that the option names, or the first that is free, as PCI_DEVFN. False with one sentence in error. */
+bool board_find_slot(struct board *board, const struct device_option *option, u8 *devfn, char *error,
+                     size_t error_bytes);
+
 static inline void board_memory_changed(struct board *board, u64 gpa, u64 bytes)
 {
     board->host->memory_changed(board->machine, gpa, bytes);
@@ -141,6 +159,12 @@ static inline void board_reset(struct board *board, bool hard)
 /* `format` may be NULL: there is nothing to say. */
 void board_stop(struct board *board, enum stop_cause cause, int status, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* --- for the chipset: the devices of all -device options, in their order --- */
+
+bool board_create_devices(struct board *board, char *error, size_t error_bytes);
+void board_reset_devices(struct board *board);
+void board_destroy_devices(struct board *board);
 
 /* --- for the machine: the host's ends --- */
 

@@ -35,7 +35,7 @@ static void feed(struct char_link *link)
 
 static void send_break(struct char_link *link)
 {
-    feed(link); /* what was typed before it */
+    feed(link); /* what was typed before the break */
     if (link->receive_break) link->receive_break(link->device);
 }
 
@@ -108,7 +108,8 @@ static void poll_fired(void *device)
 static void check(struct char_link *link, int failed)
 {
     if (failed == -EPIPE)
-        board_stop(link->board, STOP_HOST, STATUS_OK, NULL); /* as if the reader had quit us */
+        board_stop(link->board, STOP_HOST, STATUS_OK,
+                   NULL); /* the reader went away: as if the user had quit */
     else if (failed)
         board_stop(link->board, STOP_HOST, STATUS_HOST,
                    "cannot write what the guest sends to its console: %s", strerror(-failed));
@@ -142,7 +143,7 @@ void char_link_send(struct char_link *link, const u8 *bytes, u64 count)
         char_link_flush(link);
         return;
     }
-    /* Deterministic time must not depend on who listens: there, idling and polling flush. */
+    /* Deterministic time must not depend on the output: there, idling and polling flush. */
     if (link->flush_armed || !link->chardev.count || link->board->deterministic) return;
     link->flush_armed = true;
     timer_arm(&link->flush, clock_now(link->flush.clock) + FLUSH_AFTER_NS);
@@ -164,7 +165,7 @@ bool char_link_init(struct char_link *link, struct board *board,
     struct clock *clock = board->clock;
     timer_init(&link->flush, clock, flush_fired, link);
     timer_init(&link->poll, clock, poll_fired, link);
-    /* The follower polls when its leader does: the descriptor is a sign only, nothing is read from it. */
+    /* The follower polls when its leader does. The descriptor only says so: nothing is read from it. */
     if (follower && !strcmp(specification, "stdio")) link->chardev.in_fd = STDIN_FILENO;
     return true;
 }

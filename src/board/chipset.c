@@ -16,7 +16,7 @@ static const struct {
 
 enum { PIT_IRQ = 0, KEYBOARD_IRQ = 1, RTC_IRQ = 8, MOUSE_IRQ = 12, FERR_IRQ = 13 };
 
-/* The SCI's IRQ: PIRQ lines may be routed there, too. */
+/* Who holds the SCI's IRQ: PIRQ lines may be routed there too. */
 enum { HOLDER_PIRQ = 0, HOLDER_SCI = 1 };
 
 /* --- wires --- */
@@ -44,7 +44,7 @@ static void pam(void *machine, u32 gpa, u32 bytes, bool read_ram, bool write_ram
     shadow_ram_switch(&chipset->shadow_ram, gpa, bytes, read_ram, write_ram);
 }
 
-/* The pin is the holder's number. */
+/* `pin`: the holder. */
 static void irq9(void *receiver, unsigned pin, bool level)
 {
     struct chipset *chipset = receiver;
@@ -52,7 +52,7 @@ static void irq9(void *receiver, unsigned pin, bool level)
     irq_set(&chipset->board->irq[SCI_IRQ], chipset->irq9_holders != 0);
 }
 
-/* The RTC's interrupt also is an event of power management. */
+/* The RTC's interrupt is an event of power management too. */
 static void irq8(void *receiver, unsigned pin, bool level)
 {
     struct chipset *chipset = receiver;
@@ -153,7 +153,8 @@ static void make_chips(struct chipset *c, struct board *board)
     make_bridges(c, board);
 }
 
-/* Below all other ranges: wherever the guest puts the read port, a chip that is there answers. */
+/* First, so that it lies below all other ranges: wherever the guest puts the read port, another chip there
+ * answers instead. */
 static void fit_isa_pnp(struct chipset *c, struct board *board)
 {
     if (board->options->no_isa_pnp) return;
@@ -179,7 +180,7 @@ static bool fit_serial_ports(struct chipset *c, struct board *board, char *error
     return true;
 }
 
-/* How a BIOS shows the disks. */
+/* The firmware chooses the translation of disk addresses by their size. */
 static void tell_disks(struct chipset *c)
 {
     u64 bytes[CMOS_DISKS] = {0};
@@ -207,18 +208,15 @@ bool chipset_init(struct chipset *c, struct board *board, char *error, size_t er
     return wire_sound_init(&c->sound, board, &c->pit, error, error_bytes) &&
            wire_ide_init(&c->ide, board, error, error_bytes) &&
            wire_floppy_init(&c->floppy, board, &c->dma, error, error_bytes) &&
-           fit_serial_ports(c, board, error, error_bytes) &&
-           wire_debug_init(&c->debug, board, error, error_bytes) &&
-           wire_virtio_init(&c->virtio, board, error, error_bytes);
+           fit_serial_ports(c, board, error, error_bytes) && board_create_devices(board, error, error_bytes);
 }
 
 void chipset_destroy(struct chipset *c)
 {
     if (!c->board) return; /* power-on failed before there was one */
-    for (unsigned n = 0; n < c->board->links; n++)
-        char_link_destroy(c->board->link[n]);
-    wire_virtio_destroy(&c->virtio);
-    wire_debug_destroy(&c->debug);
+    for (unsigned n = 0; n < SERIAL_PORTS; n++)
+        if (c->board->facts.serial[n]) char_link_destroy(&c->serial[n].link);
+    board_destroy_devices(c->board);
     wire_console_destroy(&c->console);
     wire_sound_destroy(&c->sound);
     video_destroy(&c->video);
@@ -245,7 +243,7 @@ void chipset_reset(struct chipset *c)
     if (c->isa_pnp_read_port) isa_pnp_reset(&c->isa_pnp);
     for (unsigned n = 0; n < SERIAL_PORTS; n++)
         if (c->board->facts.serial[n]) uart_reset(&c->serial[n].uart);
-    wire_virtio_reset(&c->virtio);
+    board_reset_devices(c->board);
 }
 
 void chipset_firmware_loaded(struct chipset *c)

@@ -20,12 +20,10 @@
 #include "shadow_ram.h"
 #include "wire_apic.h"
 #include "wire_console.h"
-#include "wire_debug.h"
 #include "wire_floppy.h"
 #include "wire_ide.h"
 #include "wire_sound.h"
 #include "wire_video.h"
-#include "wire_virtio.h"
 
 struct chipset {
     struct board *board; /* NULL: chipset_init() has not been called */
@@ -45,9 +43,7 @@ struct chipset {
     u8 irq9_holders; /* PCI interrupts and the SCI share it */
     struct video video;
     struct serial_port serial[SERIAL_PORTS];
-    struct wire_debug debug;
     struct shadow_ram shadow_ram;
-    struct wire_virtio virtio;
     struct wire_console console;
     struct wire_sound sound;
     struct wire_ide ide;
@@ -60,7 +56,7 @@ bool chipset_init(struct chipset *chipset, struct board *board, char *error, siz
 void chipset_destroy(struct chipset *chipset);
 /* The reset line of every chip. */
 void chipset_reset(struct chipset *chipset);
-/* After chipset_reset() and the loader: its ROM is what the PAM registers show for now. */
+/* After chipset_reset() and the loader: the PAM registers show the ROM for now. */
 void chipset_firmware_loaded(struct chipset *chipset);
 /* FERR# of the CPU, by way of IRQ 13. */
 void chipset_ferr(struct chipset *chipset, bool level);

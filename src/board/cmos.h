@@ -16,7 +16,8 @@ struct cmos_facts {
 };
 
 void cmos_fill(struct mc146818 *rtc, const struct cmos_facts *facts);
-/* How many bytes the IDE disks have (0: none there), by channel * 2 + device: how a BIOS shows them. */
+/* The bytes of the IDE disks (0: there is none), by channel * 2 + device. They decide on the translation of
+ * addresses. */
 void cmos_set_disks(struct mc146818 *rtc, const u64 bytes[CMOS_DISKS]);
 /* The order in which firmware looks for something to boot (enum boot_class). */
 void cmos_set_boot_order(struct mc146818 *rtc, const u8 order[BOOT_CLASSES]);

@@ -8,8 +8,8 @@
 
 static void stalled(void *machine, const char *message)
 {
-    log_warn("%s; the machine stands still until this can be done (tried every %u s, and on SIGUSR2)",
-             message, PAUSE_RETRY_S);
+    log_warn("%s; the machine is paused until this succeeds (next try every %u s, and on SIGUSR2)", message,
+             PAUSE_RETRY_S);
     struct board *board = machine;
     board->host->pause(board->machine, PAUSE_DISK, true);
 }
@@ -100,10 +100,11 @@ bool drives_change(struct drives *drives, struct drive *drive, struct disk_image
 {
     char name[256];
     name_drive(name, sizeof(name), drive->option, file);
-    disk_crew_drain(&drives->crew); /* what fails now may be held, and would be tried on the new medium */
+    disk_crew_drain(
+        &drives->crew); /* a request that fails now may be held, and must not be tried on the new medium */
     bool held = drives->crew.held.first;
     if (!held && block_disk_change(&drive->block, image, name)) return true;
-    snprintf(error, error_bytes, held ? "the machine waits for a transfer to be done" : "out of memory");
+    snprintf(error, error_bytes, held ? "the machine is paused until a transfer succeeds" : "out of memory");
     return false;
 }
 

@@ -1,6 +1,6 @@
 /*
- * The drives of a machine: which medium is where. A controller asks for the drive at its place and gets a
- * struct disk, which is there as long as the machine.
+ * The drives of a machine, and the media in them. A controller asks for the drive at one of its connectors and
+ * gets a struct disk, which exists as long as the machine.
  */
 #ifndef RINGER_BOARD_DRIVES_H
 #define RINGER_BOARD_DRIVES_H
@@ -25,23 +25,23 @@ struct drives {
     struct drive drive[DRIVES_MAX];
     unsigned count;
     bool snapshot; /* what is written to any of them is forgotten at the end */
-    bool there;    /* init() has been called */
+    bool there;    /* drives_init() was called */
 };
 
 /* Open all images. False with one sentence in error. */
 bool drives_init(struct drives *drives, struct board *board, char *error, size_t error_bytes);
-/* End all I/O, which uses guest memory and requests of devices; then write back and close. */
+/* End all I/O, write back and close. Before guest memory and devices go: I/O uses both. */
 void drives_destroy(struct drives *drives);
 
-/* The drive at a place, or NULL: none is fitted. */
+/* The drive at a controller's connector, or NULL: none is fitted. */
 struct drive *drives_at(struct drives *drives, enum drive_interface interface, unsigned index);
 struct drive *drives_by_id(struct drives *drives, const char *id);
 
-/* The image of another medium for a drive, opened as its first one was. NULL with one sentence in error. */
+/* Open the image of another medium for a drive, as its first one was opened. NULL with one sentence in error. */
 struct disk_image *drives_open_medium(struct drives *drives, const struct drive *drive, const char *file,
                                       char *error, size_t error_bytes);
-/* Put it in (NULL: nothing), and close what was there. The device must be told. False with one sentence in
- * error, and the image is still the caller's. */
+/* Put the image in (NULL: nothing) and close the old one. The caller tells the device. False with one sentence in
+ * error: then the image is still the caller's. */
 bool drives_change(struct drives *drives, struct drive *drive, struct disk_image *image, const char *file,
                    char *error, size_t error_bytes);
 

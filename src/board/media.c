@@ -29,7 +29,7 @@ static enum media_outcome change_floppy(struct chipset *c, struct drive *drive, 
                                         const char *file, char *error, size_t error_bytes)
 {
     if (image && !floppy_format_of(image->bytes))
-        return SAY("no diskette holds %llu bytes", (unsigned long long)image->bytes);
+        return SAY("no diskette format has %llu bytes", (unsigned long long)image->bytes);
     if (!drives_change(c->board->drives, drive, image, file, error, error_bytes)) return MEDIA_FAILED;
     i82077_medium_changed(&c->floppy.controller, drive->index);
     return MEDIA_CHANGED;
@@ -40,7 +40,7 @@ static enum media_outcome change_cd(struct chipset *c, struct drive *drive, stru
 {
     struct ide_drive *ide = &c->ide.ide.channel[drive->index / 2].drive[drive->index % 2];
     if (ide_is_locked(ide)) {
-        snprintf(error, error_bytes, "the guest does not let go of the disc");
+        snprintf(error, error_bytes, "the guest has locked the disc in the drive");
         return MEDIA_LOCKED;
     }
     if (!drives_change(c->board->drives, drive, image, file, error, error_bytes)) return MEDIA_FAILED;
@@ -55,7 +55,7 @@ enum media_outcome media_change(struct chipset *c, const char *name, const char 
     struct disk_image *image = NULL;
     bool floppy = drive && drive->interface == DRIVE_FLOPPY;
     if (!drive || (!floppy && drive->medium != MEDIUM_CDROM))
-        return SAY("there is no drive \"%s\" whose medium can be changed", name);
+        return SAY("there is no drive \"%s\" with a medium that can be changed", name);
     if (file && !(image = drives_open_medium(c->board->drives, drive, file, error, error_bytes)))
         return MEDIA_FAILED;
     enum media_outcome outcome = floppy ? change_floppy(c, drive, image, file, error, error_bytes)

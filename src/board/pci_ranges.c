@@ -24,7 +24,7 @@ static bool in_hole(const struct phys *phys, const struct pci_bar *bar)
            bar->bytes <= PCI_HOLE_END - bar->base;
 }
 
-/* Widen the piece until each range is in it or beside it: then it can be laid anew whole. */
+/* Widen the piece until each range is inside or outside of it. Then all of it can be laid again. */
 static void close_over(const struct pci_ranges *ranges, struct piece *piece)
 {
     for (unsigned n = 0; n < ranges->count; n++) {
@@ -63,10 +63,10 @@ static void lay_piece(struct pci_ranges *ranges, struct piece piece)
         struct piece its = piece_of(range);
         if (its.from >= piece.from && its.to <= piece.to) failed = lay(phys, range);
     }
-    /* Only a guest that piles ranges up gets here: what is not laid is not there. */
+    /* Only a guest that puts many ranges over each other gets here. What was not laid is absent. */
     if (failed && !ranges->complained) {
         ranges->complained = true;
-        log_warn("the guest's PCI ranges are too many pieces of memory: %s", strerror(-failed));
+        log_warn("the guest has cut PCI memory into too many pieces: %s", strerror(-failed));
     }
     board_memory_changed(ranges->board, piece.from, piece.to - piece.from);
 }
@@ -94,8 +94,8 @@ static void move_ports(struct pci_ranges *ranges, struct pci_range *range)
 
 /* --- both --- */
 
-/* A register is met when it first decodes something: its position in the list, and so its rank where ranges
- * overlap, is that of its first use. */
+/* A register enters the list when it first decodes something. So its rank, where ranges overlap, is that of its
+ * first use. */
 static struct pci_range *range_of(struct pci_ranges *ranges, const struct pci_bar *bar)
 {
     for (unsigned n = 0; n < ranges->count; n++)
@@ -113,7 +113,7 @@ static void map(void *owner, struct pci_bar *bar)
     struct pci_ranges *ranges = owner;
     struct pci_range *range = range_of(ranges, bar);
     if (!range)
-        log_warn("too many PCI ranges");
+        log_warn("the guest uses more than %u PCI ranges", PCI_RANGES_MAX);
     else if (range->ports)
         move_ports(ranges, range);
     else

@@ -11,7 +11,7 @@ static u32 receive(void *device, const u8 *bytes, u32 count)
     return taken;
 }
 
-/* One that finds no room is lost. */
+/* A break that finds no room is lost. */
 static void receive_break(void *device)
 {
     struct serial_port *port = device;

@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-/* Reads of ROM, writes to the RAM beneath: rare and short (a firmware copying itself), so a device does it. */
+/* Reads go to the ROM, writes to the RAM beneath. A device does this: it happens only while firmware copies
+ * itself. */
 static u32 beneath_read(void *device, u32 offset, unsigned size)
 {
     const struct shadow_chunk *chunk = device;

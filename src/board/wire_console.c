@@ -8,10 +8,10 @@
 #include "devices/chipset/piix4_pm.h"
 #include "devices/input/i8042.h"
 
-#define FEED_AGAIN_NS 5000000u    /* a full keyboard: look again */
-#define FEED_DROP_NS  1000000000u /* nobody has taken a key for so long */
+#define FEED_AGAIN_NS 5000000u    /* the keyboard is full: look again */
+#define FEED_DROP_NS  1000000000u /* the guest has taken no key this long */
 
-/* Of a mouse that is told where the pointer is in counts: as many as if the screen had so many pixels. */
+/* A PS/2 mouse tells of movements in counts. The screen counts as this large. */
 #define NOMINAL_WIDTH  1024
 #define NOMINAL_HEIGHT 768
 
@@ -55,7 +55,7 @@ static void move(struct wire_console *wire, int right, int down, int wheel, u8 b
         i8042_mouse(wire->keyboard, right, down, wheel, buttons);
 }
 
-/* Whole counts of a way of `by` 65536ths of the screen; the rest is for the next time. */
+/* The whole counts in a way of `by` 65536ths of the screen. *odd keeps the rest for the next time. */
 static int counts(s32 *odd, int by, int nominal)
 {
     *odd += by * nominal;

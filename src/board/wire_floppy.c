@@ -1,6 +1,7 @@
 #include "wire_floppy.h"
 
 #include "board.h"
+#include "device_table.h"
 #include "drives.h"
 
 #include <stdio.h>
@@ -21,7 +22,8 @@ static bool attach(struct wire_floppy *wire, struct board *board, unsigned numbe
 {
     struct disk *disk = drive_disk(drive);
     if (disk->bytes && !floppy_format_of(disk->bytes)) {
-        snprintf(error, error_bytes, "the image in floppy drive %c has %llu bytes: no diskette holds so much",
+        snprintf(error, error_bytes,
+                 "the image in floppy drive %c has %llu bytes, which is the size of no diskette",
                  'A' + (int)number, (unsigned long long)disk->bytes);
         return false;
     }
@@ -49,3 +51,18 @@ void wire_floppy_reset(struct wire_floppy *wire)
 {
     i82077_reset(&wire->controller);
 }
+
+static const struct property properties[] = {
+    {"drive", PROPERTY_DRIVE, .help = "what is in it", .required = true},
+    {"bootindex", PROPERTY_NUMBER, .help = "firmware tries small ones first", .most = 99},
+    {0},
+};
+
+const struct device_type floppy_type = {
+    .name = "floppy",
+    .bus = &bus_floppy,
+    .help = "floppy drive",
+    .properties = properties,
+    .interface = DRIVE_FLOPPY,
+    .medium = MEDIUM_DISK,
+};

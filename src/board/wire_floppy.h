@@ -1,6 +1,6 @@
 /*
- * The floppy controller of this machine: its ports, IRQ 6, DMA channel 2, and the drives that the options put
- * there. Without drives there is no controller.
+ * The floppy controller on the board: its ports, IRQ 6, DMA channel 2, and its drives. Without drives there is no
+ * controller.
  */
 #ifndef RINGER_BOARD_WIRE_FLOPPY_H
 #define RINGER_BOARD_WIRE_FLOPPY_H

@@ -1,6 +1,7 @@
 #include "wire_ide.h"
 
 #include "board.h"
+#include "device_table.h"
 #include "drives.h"
 
 #include <stdio.h>
@@ -59,3 +60,28 @@ void wire_ide_reset(struct wire_ide *wire)
 {
     piix3_ide_reset(&wire->ide);
 }
+
+static const struct property properties[] = {
+    {"drive", PROPERTY_DRIVE, .help = "what is in it", .required = true},
+    {"serial", PROPERTY_TEXT, .help = "serial number, for the guest"},
+    {"bootindex", PROPERTY_NUMBER, .help = "firmware tries small ones first", .most = 99},
+    {0},
+};
+
+const struct device_type ide_hd_type = {
+    .name = "ide-hd",
+    .bus = &bus_ide,
+    .help = "disk on the PIIX3's IDE controller",
+    .properties = properties,
+    .interface = DRIVE_IDE,
+    .medium = MEDIUM_DISK,
+};
+
+const struct device_type ide_cd_type = {
+    .name = "ide-cd",
+    .bus = &bus_ide,
+    .help = "CD drive on the PIIX3's IDE controller",
+    .properties = properties,
+    .interface = DRIVE_IDE,
+    .medium = MEDIUM_CDROM,
+};

@@ -1,6 +1,6 @@
 /*
- * The IDE function of the PIIX3 in this machine: its ports, IRQ 14 and 15, and the drives that the options
- * put there. It is there without drives too, as the chip is.
+ * The IDE function of the PIIX3 on the board: its ports, IRQ 14 and 15, and its drives. It exists without drives
+ * too, because the chip does.
  */
 #ifndef RINGER_BOARD_WIRE_IDE_H
 #define RINGER_BOARD_WIRE_IDE_H

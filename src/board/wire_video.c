@@ -43,9 +43,9 @@ static void collect(void *machine, u64 *pages)
     board->host->collect_written(board->machine, pages);
 }
 
-/* --- news --- */
+/* --- writes --- */
 
-/* Once a frame. */
+/* At most once for each frame that viewers draw. */
 GENERAL_REGS void video_written(struct video *video)
 {
     if (!video->vga.display.armed || video->written) return;
@@ -62,7 +62,8 @@ void video_tell(struct video *video)
 
 /* --- the ROM --- */
 
-/* Its file, in a power of two bytes. Without it the machine is blind until an operating system sets a mode. */
+/* An expansion ROM has a power of two bytes. Without it the screen is blank until an operating system sets a
+ * mode. */
 static void load_rom(struct video *video)
 {
     char path[FIRMWARE_PATH_BYTES];
@@ -73,7 +74,7 @@ static void load_rom(struct video *video)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat status;
     if (fd < 0 || fstat(fd, &status) < 0 || !status.st_size || status.st_size > ROM_MAX_BYTES) {
-        log_warn("the video BIOS %s is no file of 1 to 256 KB", path);
+        log_warn("the video BIOS %s is not a file of 1 byte to 256 KB", path);
         if (fd >= 0) close(fd);
         return;
     }

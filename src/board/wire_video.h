@@ -1,7 +1,6 @@
 /*
  * The VGA on the board: its video memory behind the guest's RAM (mmu/phys.h), the legacy range at A0000h, the
- * PCI function, its BIOS (a file of the package seabios), and the news of writes to video memory on their way
- * to viewers.
+ * PCI function, its BIOS (a file of the package seabios), and how viewers hear of writes to video memory.
  */
 #ifndef RINGER_BOARD_WIRE_VIDEO_H
 #define RINGER_BOARD_WIRE_VIDEO_H
@@ -23,17 +22,17 @@ struct video {
     bool written; /* video_tell() has something to do */
 };
 
-/* Video memory that the machine needs. */
+/* The bytes of video memory that the card needs. */
 u64 video_memory_bytes(enum video_card card);
 
-/* Wire it, unless there is none. False with one sentence in error. */
+/* Wire it, if the options have one. False with one sentence in error. */
 bool video_init(struct video *video, struct board *board, char *error, size_t error_bytes);
 void video_destroy(struct video *video);
 void video_reset(struct video *video);
 
 /* The machine's: a clean page of video memory was written. The guest's FPU state may be live. */
 void video_written(struct video *video);
-/* The dispatcher's, when it looks after the host's matters. */
+/* The dispatcher calls this among the host's matters: tell viewers. */
 void video_tell(struct video *video);
 
 /* What viewers attach to (devices/display.h); NULL: there is none. */

@@ -1,5 +1,7 @@
 #include "cache.h"
 
+#include "base/hash.h"
+
 #include <errno.h>
 #include <sys/mman.h>
 
@@ -111,7 +113,7 @@ void *cache_meta(struct cache *cache, u64 bytes)
 
 static u64 hash_of(u64 what)
 {
-    return what * 0x9e3779b97f4a7c15ull >> 32;
+    return hash_multiply(what) >> 32;
 }
 
 /* EIP is part of the hash, because processes run the same frames at different addresses. */
@@ -217,7 +219,7 @@ static void page_enter(struct cache *cache, struct block *block, u32 page)
     p->blocks = low_pointer(block);
 }
 
-/* The frame + 1 of the other page in whose list the block is; 0: none. (Both pages of a crossing block may be
+/* The frame + 1 of the other page that lists the block; 0: none. (Both pages of a crossing block may be
  * the same frame.) */
 static u32 second_page_plus_1(const struct block *block)
 {

@@ -37,7 +37,7 @@ struct edge {
     u32 next;           /* struct edge: the next one in to->incoming */
     u32 eip;            /* where it leads */
     u16 patch;          /* of the rel32 to patch */
-    u16 stub;           /* of the stub, whose first instruction names the edge */
+    u16 stub;           /* of the stub; its first instruction names the edge */
     u16 frame_patch;    /* cross-page edges: offset of the imm32 that holds the frame + 1 (negated unless
                            parked); 0: same page */
     u8 index;           /* in block_edges() */
@@ -241,7 +241,7 @@ static inline struct block *cache_next(const struct cache *cache)
 void cache_add(struct cache *cache, struct block *block);
 
 struct block *cache_find(struct cache *cache, const struct block_key *key);
-/* A live block whose key differs in EIP only, or NULL. */
+/* A live block with a key that differs in EIP only, or NULL. */
 struct block *cache_template(const struct cache *cache, const struct block_key *key);
 
 /* Make an edge jump straight to a block. For cross-page edges, frame_plus_1 is the expected exec entry of the
@@ -251,7 +251,7 @@ void cache_link(struct cache *cache, struct edge *edge, struct block *to, u32 fr
 /* Unlink all edges of a block: C code then finds the next block. */
 void cache_unlink(struct cache *cache, struct block *block);
 
-/* Point an indirect site's edge at this block, whose page has frame_plus_1 in the exec table, or give the
+/* Point an indirect site's edge at this block (its page has frame_plus_1 in the exec table), or give the
  * site up. */
 void cache_fill_site(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1);
 
@@ -265,7 +265,7 @@ void cache_kill(struct cache *cache, struct block *block);
 bool cache_code_written(struct cache *cache, u64 gpa, u64 bytes);
 void cache_flush(struct cache *cache);
 
-/* The block (dead or alive) whose code holds this arena offset, or NULL. */
+/* The block (dead or alive) with code at this arena offset, or NULL. */
 struct block *cache_block_at(const struct cache *cache, u32 offset);
 /* Iterate over all blocks, dead ones too: NULL gives the first; the last gives NULL. */
 struct block *cache_after(const struct cache *cache, const struct block *block);

@@ -17,15 +17,15 @@ struct event_log;
 struct event_log *event_log_open(const char *path, u64 from, char *error, size_t error_bytes);
 void event_log_close(struct event_log *log);
 
-/* Around one instruction of the interpreter. Before returns whether the log has begun; only then is after to
- * be called. */
+/* Call these around one instruction of the interpreter; event_log_after() only if event_log_before() returned
+ * true: the log has begun. */
 bool event_log_before(struct event_log *log, struct vcpu *v);
 void event_log_after(struct event_log *log, struct vcpu *v);
 
 /* Print the instruction at CS:EIP (bytes and text, no end of line). Touches no accessed bits. */
 void event_log_print_instruction(struct vcpu *v, FILE *out);
 
-/* All of the CPU's state that fits a screen. */
+/* Print the CPU's state, without FPU and system details. */
 void event_log_print_state(struct vcpu *v, FILE *out);
 
 #endif

@@ -5,11 +5,11 @@
  * being done (translator/sample.h, and Ringer's own function) and counts it in a table that was allocated
  * before. No performance counter is needed. Time in which the guest is halted is counted apart.
  *
- * CLOCK_MONOTONIC and not the thread's CPU clock: timers of the latter go off at ticks of the host's
- * scheduler only (posix-cpu-timers.c: 250 a second, say), the former's are exact. What that counts too much,
- * a thread that waits, is recognized by where it waits.
+ * The timer runs on CLOCK_MONOTONIC and not on the thread's CPU clock: timers of that fire only at ticks of the
+ * host's scheduler (Linux, posix-cpu-timers.c), perhaps 250 a second. A thread that waits is sampled too; it is
+ * recognized by the function in which it waits.
  *
- * Only the vCPU thread calls this, and is interrupted by it.
+ * Only the vCPU thread calls this, and the signal interrupts only that thread.
  */
 #ifndef RINGER_OBSERVE_PROFILE_H
 #define RINGER_OBSERVE_PROFILE_H
@@ -29,7 +29,7 @@ enum profile_engine {
     ENGINE_OF_RUNTIME, /* the translator's and the cache's C code that runs between blocks */
     ENGINE_OF_DEVICES,
     ENGINE_OF_MACHINE, /* dispatcher, time, wiring */
-    ENGINE_OF_HOST,    /* libraries and system calls on behalf of none of these */
+    ENGINE_OF_HOST,    /* libraries and system calls for none of these */
     PROFILE_ENGINES
 };
 

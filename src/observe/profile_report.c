@@ -1,10 +1,11 @@
 /*
- * What a profile says. Everything is one operation: give each entry of the table a label, add up those with
- * the same label, sort.
+ * The reports of a profile. Each is the same operation: give every entry of the table a label, add up the entries
+ * with the same label, sort.
  */
 #include "profile.h"
 
-#include <Zydis/Mnemonic.h>
+#include "cpu/isa.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +17,7 @@ struct row {
     u64 translated; /* of these, in translated code */
 };
 
-/* Writes the label; false: the entry does not belong into this table. */
+/* Writes the label; false: the entry is not for this table. */
 typedef bool label_function(const struct profile *p, const struct profile_key *key, char *label);
 
 static int by_label(const void *a, const void *b)
@@ -30,7 +31,7 @@ static int by_count(const void *a, const void *b)
     return x->count != y->count ? (x->count < y->count ? 1 : -1) : by_label(a, b);
 }
 
-/* One row an entry, unsorted. NULL when there is no memory, or nothing to tell. */
+/* One row an entry, unsorted. NULL: out of memory, or no entries. */
 static struct row *collect(const struct profile *p, label_function *label, unsigned *count)
 {
     char text[LABEL_BYTES];
@@ -101,10 +102,10 @@ static bool label_tier(const struct profile *p, const struct profile_key *key, c
     return key->sample.place == SAMPLE_TRANSLATED;
 }
 
-static const char *mnemonic(const struct sample *sample)
+static const char *form(const struct sample *sample)
 {
-    const char *name = ZydisMnemonicGetString((ZydisMnemonic)sample->mnemonic);
-    return sample->mnemonic != SAMPLE_NO_MNEMONIC && name ? name : "(unknown)";
+    const struct isa_row *row = isa_row_numbered(sample->form);
+    return row ? row->name : "(unknown)";
 }
 
 static bool label_exit(const struct profile *p, const struct profile_key *key, char *label)
@@ -119,8 +120,8 @@ static bool label_exit(const struct profile *p, const struct profile_key *key, c
 
 static bool label_callout(const struct profile *p, const struct profile_key *key, char *label)
 {
-    snprintf(label, LABEL_BYTES, "%s", mnemonic(&key->sample));
-    return key->sample.place == SAMPLE_EXIT && key->sample.mnemonic != SAMPLE_NO_MNEMONIC;
+    snprintf(label, LABEL_BYTES, "%s", form(&key->sample));
+    return key->sample.place == SAMPLE_EXIT && key->sample.form != SAMPLE_NO_FORM;
 }
 
 static const char *privilege(const struct sample *sample)
@@ -181,9 +182,9 @@ static bool label_stack(const struct profile *p, const struct profile_key *key, 
                  sample->eip ? ";" : "", sample->eip ? privilege(sample) : "", sample->eip ? ";" : "",
                  sample->eip ? guest : "", host_function(p, key));
     else
-        snprintf(label, LABEL_BYTES, "ringer;%s%s%s;%s;%s;%s;%s", cause, sample->mnemonic ? ";" : "",
-                 sample->mnemonic ? mnemonic(sample) : "", privilege(sample), guest,
-                 profile_engine_name(key->engine), host_function(p, key));
+        snprintf(label, LABEL_BYTES, "ringer;%s%s%s;%s;%s;%s;%s", cause, sample->form ? ";" : "",
+                 sample->form ? form(sample) : "", privilege(sample), guest, profile_engine_name(key->engine),
+                 host_function(p, key));
     return true;
 }
 

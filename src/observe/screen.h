@@ -1,6 +1,6 @@
 /*
- * --screen-dump: the text screen as a file; --screenshot: the picture as a PNG file. Written beside it and
- * renamed, so a reader never sees half a screen; what is no file (/dev/stdout) is written to.
+ * --screen-dump: the text screen as a file; --screenshot: the picture as a PNG file. Each is written beside its
+ * path and renamed, so a reader never sees half a screen. A path that is not a file (/dev/stdout) is written to.
  */
 #ifndef RINGER_OBSERVE_SCREEN_H
 #define RINGER_OBSERVE_SCREEN_H

@@ -1,5 +1,5 @@
 /*
- * --stats and --stats-json: every counter, and what follows from them.
+ * --stats and --stats-json: every counter, and ratios of them.
  */
 #ifndef RINGER_OBSERVE_STATS_H
 #define RINGER_OBSERVE_STATS_H

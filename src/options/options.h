@@ -25,12 +25,21 @@ enum display_kind {
 enum engine { ENGINE_TRANSLATE, ENGINE_INTERP };
 
 /* What the command asks for. */
-enum command { COMMAND_RUN, COMMAND_HELP, COMMAND_HELP_KEYS, COMMAND_VERSION };
+enum command {
+    COMMAND_RUN,
+    COMMAND_HELP,
+    COMMAND_HELP_TESTING, /* the options that only tests need */
+    COMMAND_HELP_KEYS,
+    COMMAND_HELP_DEVICES, /* as options.device_help_type says */
+    COMMAND_VERSION,
+};
 
 struct options {
     struct boot_files boot;
     struct boot_plan boot_plan;
     struct board_options board;
+    bool device_help;                           /* COMMAND_HELP_DEVICES */
+    const struct device_type *device_help_type; /* NULL: all */
     const struct cpu_model *cpu;
     bool no_kvm_clock;
     const char *keys;          /* script of keys: a file or "-", or NULL */
@@ -69,13 +78,16 @@ struct options {
 #define MEMORY_MIN_BYTES (2ull << 20)
 #define MEMORY_MAX_BYTES (63ull << 30)
 
-/* Parse argv[1...]. Returns false with one sentence in `error`. Strings in *options point into argv. */
-bool options_parse(int argc, char **argv, struct options *options, enum command *command, char *error,
-                   size_t error_bytes);
+/* Parse argv[1...]. `types`: the devices that -device knows, NULL at the end. Returns false with one sentence in
+ * `error`. Strings in *options point into argv. */
+bool options_parse(int argc, char **argv, const struct device_type *const *types, struct options *options,
+                   enum command *command, char *error, size_t error_bytes);
 
 /* Free what the options own. */
 void options_release(struct options *options);
 
+/* The everyday options; those that only tests of Ringer need. */
 void options_help(FILE *out);
+void options_help_testing(FILE *out);
 
 #endif

@@ -25,13 +25,8 @@ struct board_options {
     struct device_options devices;
     const char *serial[SERIAL_PORTS]; /* chardev specifications of COM1..COM4; NULL: no such port */
     unsigned serial_count;            /* how many -serial were given */
-    const char *debugcon;             /* chardev specification, or NULL */
-    const char *firmware_log;         /* the same */
     const char *firmware_directory;   /* where SeaBIOS and the VGA BIOS are, or NULL: the usual places */
     bool nographic;                   /* escape keys also where standard input is no terminal */
-    bool debug_exit;                  /* isa-debug-exit is fitted ... */
-    u16 debug_exit_port;              /* ... here, ... */
-    u8 debug_exit_bytes;              /* ... this wide */
     bool no_apic;
     bool no_isa_pnp;
     s64 rtc_base; /* Unix time at power-on, RTC_BASE_NOW or RTC_BASE_LOCAL */

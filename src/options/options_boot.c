@@ -77,19 +77,17 @@ static bool set_option_rom(struct options *o, const char *value, struct complain
 }
 
 static const struct option_row rows[] = {
-    {"kernel", "FILE", "a Linux bzImage, a Multiboot or a PVH kernel", STRING(boot.kernel)},
+    {"kernel", "FILE", "start this kernel directly: Linux bzImage, Multiboot or PVH", STRING(boot.kernel)},
     {"initrd", "FILE", "its initial RAM disk (Multiboot: its modules)", STRING(boot.initrd)},
     {"append", "TEXT", "its command line", STRING(boot.append)},
-    {"no-unpack", NULL, "leave unpacking a compressed kernel to the guest (slower; random address)",
-     SWITCH(boot.guest_unpacks)},
-    {"boot", "ORDER", "drives to boot from: a, c, d (default cad); order=, once=, menu=on, ...",
+    {"boot", "ORDER", "drives to boot from, in order: a, c, d (default cad); once=, menu=on, ...",
      .set = set_boot},
     {"bios", "FILE", "a firmware image, started at the reset vector (default SeaBIOS)",
      STRING(boot.firmware)},
-    {"L", "DIRECTORY", "where SeaBIOS and its video BIOS are", STRING(board.firmware_directory)},
-    {"option-rom", "FILE", "an option ROM for the firmware to start", .set = set_option_rom},
-    {"firmware-log", "TO", "what SeaBIOS says (port 402h): stdio, null, file:PATH",
-     STRING(board.firmware_log)},
+    {"L", "DIRECTORY", "directory of SeaBIOS and its video BIOS", STRING(board.firmware_directory)},
+    {"option-rom", "FILE", "an option ROM that the firmware starts", .set = set_option_rom},
+    {"firmware-log", "TO", "where SeaBIOS's log goes (port 402h): stdio, null, file:PATH",
+     .set = options_set_firmware_log},
 };
 
 const struct option_group options_boot = {"What to boot", rows, ARRAY_SIZE(rows)};

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-/* NAME, perhaps with more behind it that QEMU tells its host. */
+/* NAME, perhaps with a list for QEMU's host after it. */
 static bool set_name(struct options *o, const char *value, struct complaint *c)
 {
     char *comma = strchr((char *)value, ',');
@@ -91,22 +91,21 @@ static bool set_rtc(struct options *o, const char *value, struct complaint *c)
 }
 
 static const struct option_row rows[] = {
-    {"name", "NAME", "what the machine is called, in titles", .set = set_name},
+    {"name", "NAME", "name of the machine, shown in window titles", .set = set_name},
     {"memory", "SIZE", "guest memory: 512 or 512M, 1G, ... (default 128M)", .set = set_memory},
     {"m", "SIZE", NULL, .set = set_memory},
-    {"cpu", "MODEL", "CPU model (default max: all that Ringer does on this host)", .set = set_cpu},
-    {"serial", "TO", "next serial port: stdio, null, none, file:PATH (default stdio)", .set = set_serial},
-    {"debugcon", "TO", "debug console at port E9h: stdio, null, file:PATH", STRING(board.debugcon)},
+    {"cpu", "MODEL", "CPU model (default max: every feature that Ringer has on this host)", .set = set_cpu},
+    {"serial", "TO", "where the next serial port goes: stdio, null, none, file:PATH (default stdio)",
+     .set = set_serial},
+    {"debugcon", "TO", "where the debug console at port E9h goes: stdio, null, file:PATH",
+     .set = options_set_debugcon},
     {"rtc-base", "TIME", "clock at start: utc, localtime, 2024-01-31T23:59:59, Unix time",
      .set = set_rtc_base},
     {"rtc", "base=TIME", NULL, .set = set_rtc},
-    {"no-apic", NULL, "a machine without local APIC and I/O APIC: interrupts go through the 8259 pair",
+    {"no-apic", NULL, "leave out local APIC and I/O APIC: interrupts go through the 8259 pair",
      SWITCH(board.no_apic)},
-    {"no-kvm-clock", NULL, "do not offer KVM's paravirtual clock", SWITCH(no_kvm_clock)},
-    {"no-isa-pnp", NULL, "no Plug and Play ISA card (Linux looks for one for 0.3 s longer)",
-     SWITCH(board.no_isa_pnp)},
-    {"no-reboot", NULL, "end when the guest resets or dies of a triple fault", SWITCH(no_reboot)},
-    {"no-shutdown", NULL, "stay when the guest has stopped for good", SWITCH(no_shutdown)},
+    {"no-reboot", NULL, "end when the guest resets itself or dies of a triple fault", SWITCH(no_reboot)},
+    {"no-shutdown", NULL, "stay when the guest has halted for good", SWITCH(no_shutdown)},
 };
 
 const struct option_group options_machine = {"The machine", rows, ARRAY_SIZE(rows)};

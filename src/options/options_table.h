@@ -1,7 +1,7 @@
 /*
- * What the files options_*.c share: a table of options is a list of groups, a group a list of rows, a row an
- * option or another spelling of the one above it. Parser, `ringer help` and the man page's test read the same
- * rows.
+ * What the files options_*.c share. The table of options is a list of groups, a group is a list of rows, and a
+ * row is an option or another spelling of the option above it. The parser, `ringer help` and the test of the man
+ * page read the same rows.
  */
 #ifndef RINGER_OPTIONS_OPTIONS_TABLE_H
 #define RINGER_OPTIONS_OPTIONS_TABLE_H
@@ -9,7 +9,7 @@
 #include "options.h"
 #include "options_values.h"
 
-/* A setter's way to say what is wrong with its value. */
+/* Where a setter says what is wrong with its value. */
 struct complaint {
     char *text;
     size_t bytes;
@@ -35,7 +35,11 @@ struct option_group {
     unsigned count;
 };
 
+/* Setters of options_device.c that belong to options of other groups. */
+bool options_set_debugcon(struct options *o, const char *value, struct complaint *c);
+bool options_set_firmware_log(struct options *o, const char *value, struct complaint *c);
+
 extern const struct option_group options_boot, options_devices, options_drives, options_machine,
-    options_display, options_observe, options_engines, options_qemu;
+    options_display, options_observe, options_engines, options_qemu, options_testing;
 
 #endif

@@ -29,7 +29,7 @@ struct scaler {
 /* No size may be 0. False: out of memory, and nothing was allocated. */
 bool scaler_init(struct scaler *scaler, u32 from_width, u32 from_height, u32 to_width, u32 to_height);
 void scaler_destroy(struct scaler *scaler);
-/* Update `to`, whose rows are `pitch` pixels apart, where `damage` says that `from` has changed. Returns what
+/* Update `to` (its rows are `pitch` pixels apart) where `damage` says that `from` has changed. Returns what
  * changed in `to`. */
 struct display_rect scaler_run(struct scaler *scaler, const u32 *from, const struct display_rect *damage,
                                u32 *to, u32 pitch);

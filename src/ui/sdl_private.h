@@ -29,7 +29,7 @@ struct sdl_window {
     int given_width, given_height; /* the size that Ringer last gave the window */
     struct display_rect place;     /* where the picture is in the window */
     struct scaler scaler;
-    u32 *pixel; /* for surfaces whose format is not 00RRGGBB */
+    u32 *pixel; /* for surfaces in a format other than 00RRGGBB */
     u64 capacity;
 
     /* input */

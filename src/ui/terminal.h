@@ -3,7 +3,7 @@
  * the escape keys (Ctrl-A, as with QEMU's -nographic).
  *
  * In raw mode Ctrl-C, Ctrl-Z and Ctrl-S go to the guest; Ctrl-A x quits. A descriptor that is no terminal, or
- * whose terminal belongs to another foreground job, is left alone.
+ * of a terminal that belongs to another foreground job, is left alone.
  *
  * The saved settings are process-wide, because the terminal is, and because a crash handler gets no argument.
  */

@@ -75,7 +75,8 @@ static int open_port(const struct vnc *vnc, const char *host, const char *port, 
     }
     int fd = listen_at(list);
     if (fd >= 0 && !is_loopback(list->ai_addr) && !vnc->password[0])
-        log_warn("whoever reaches port %s of %s can use the machine: there is no VNC password", port, host);
+        log_warn("there is no VNC password: anyone who reaches port %s of %s can use the machine", port,
+                 host);
     freeaddrinfo(list);
     if (fd >= 0) return fd;
     *status = STATUS_HOST;

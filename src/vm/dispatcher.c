@@ -69,8 +69,8 @@ static void host_events(struct vm *vm)
     if (events & WAKER_QUIT) vm_stop(vm, STOP_HOST, STATUS_OK, NULL);
 }
 
-/* The interrupt line is up. Between here and the interrupt's acknowledge no guest instruction runs, so what
- * the controllers answer belongs to this moment. */
+/* The interrupt line is up. No guest instruction runs between here and the acknowledge cycle, so the controllers
+ * answer for this moment. */
 static void take_interrupt(struct vm *vm)
 {
     struct vcpu *v = &vm->vcpu;
@@ -90,7 +90,8 @@ static void take_debug_trap(struct vm *vm)
     note_exit(vm, debug_trap_deliver(v, bits));
 }
 
-/* One thing of v->pending, in the order of SDM 3A table 6-2: traps of the last instruction before interrupts. */
+/* Handle one bit of v->pending, in the order of SDM 3A table 6-2: traps of the last instruction come before
+ * interrupts. */
 static void take_pending(struct vm *vm, u32 pending)
 {
     struct vcpu *v = &vm->vcpu;
@@ -103,7 +104,7 @@ static void take_pending(struct vm *vm, u32 pending)
         host_events(vm);
         vm_time_run(&vm->time);
     } else if (v->inhibit && !v->halted) {
-        dispatcher_step(vm); /* STI or MOV SS: everything below waits for one more instruction */
+        dispatcher_step(vm); /* after STI or MOV SS everything below waits for one more instruction */
     } else if (pending & PENDING_DEBUG) {
         take_debug_trap(vm);
     } else if ((pending & PENDING_NMI) && !v->nmi_masked) {
@@ -114,11 +115,11 @@ static void take_pending(struct vm *vm, u32 pending)
     } else if (v->halted) {
         clear_pending(v, PENDING_NMI);
     } else {
-        dispatcher_step(vm); /* an NMI within an NMI handler: slowly on to its IRET */
+        dispatcher_step(vm); /* an NMI in an NMI handler: step until its IRET */
     }
 }
 
-/* A disk has something to do, and may soon be done with it: to sleep and be woken would take longer. */
+/* While a disk works, its answer may come sooner than a thread can sleep and wake. */
 #define LOOK_OUT_NS 100000u
 
 /* The guest is halted and nothing is pending. */
@@ -128,8 +129,8 @@ static void idle(struct vm *vm)
     fpu_shelter(v);
     board_flush_output(&vm->board);
     if (!(v->eflags & FL_IF) && !vm->options->no_shutdown && !apic_wires_may_wake(&vm->chipset.apic)) {
-        /* Nothing can come any more, and no chip of this machine resets on its own: this is how a guest
-         * without ACPI powers off. */
+        /* Nothing can wake it any more, and no chip of this machine resets by itself: this is how a guest without
+         * ACPI powers off. */
         vm_stop(vm, STOP_GUEST, STATUS_OK, NULL);
         return;
     }
@@ -144,7 +145,7 @@ static void idle(struct vm *vm)
     vm_time_run(&vm->time);
 }
 
-/* The machine is paused: only the host's doings count. Whatever else becomes pending stays so. */
+/* The machine is paused: only events of the host are handled. Everything else stays pending. */
 static void stand_still(struct vm *vm)
 {
     struct vcpu *v = &vm->vcpu;

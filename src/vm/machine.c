@@ -17,7 +17,7 @@
 #include <string.h>
 #include <time.h>
 
-/* A guest that dies so often, each time so soon after its start, will not do better the next time. */
+/* A guest that has died this often, each time this soon after its start, would die again. */
 #define TRIPLE_FAULT_LIMIT 3
 #define QUICK_DEATH_NS     5000000000u
 
@@ -49,7 +49,7 @@ static bool make_memory(struct vm *vm, char *error, size_t error_bytes)
     return true;
 }
 
-/* Unix time at power-on: the real-time clock's, but to the nanosecond, and never local. */
+/* Unix time at power-on, as the real-time clock has it, but in nanoseconds and never local time. */
 static u64 wall_at_power_on(const struct vm *vm)
 {
     s64 base = vm->options->board.rtc_base;
@@ -89,12 +89,12 @@ static void reset_cpu(struct vm *vm)
     __atomic_and_fetch(&v->pending, PENDING_HOST | PENDING_INTERRUPT, __ATOMIC_SEQ_CST);
 }
 
-/* The reset line: CPU and chips as at power-on, RAM as it was, and what is to be booted put there anew.
+/* The reset line: CPU and chips are as at power-on, RAM stays as it was, and the boot files are loaded again.
  * Returns an exit status, with one sentence in error unless it is 0. */
 static int restart(struct vm *vm, char *error, size_t error_bytes)
 {
     struct vcpu *v = &vm->vcpu;
-    disk_crew_drain(&vm->drives.crew); /* or it would write into what is loaded below */
+    disk_crew_drain(&vm->drives.crew); /* a request under way could write over what is loaded below */
     chipset_reset(&vm->chipset);
     firmware_reset(&vm->firmware);
     reset_cpu(vm);
@@ -169,7 +169,7 @@ struct vm *machine_create(const struct options *options, enum machine_role role,
 
 void machine_destroy(struct vm *vm)
 {
-    drives_destroy(&vm->drives); /* first: what is under way uses guest memory and requests of devices */
+    drives_destroy(&vm->drives); /* first: I/O under way uses guest memory and requests of devices */
     key_script_free(vm->script);
     chipset_destroy(&vm->chipset);
     firmware_destroy(&vm->firmware);
@@ -261,8 +261,7 @@ void machine_reset(struct vm *vm)
     fpu_park(&vm->vcpu);
     board_flush_output(&vm->board);
     log_debug("the guest resets the %s", vm->hard_reset ? "machine" : "CPU");
-    /* Firmware finds out why it was started again by itself (CMOS 0Fh); a kernel that was loaded directly
-     * cannot. */
+    /* Firmware reads in CMOS 0Fh why it was started again. A kernel that was started directly cannot know. */
     if (!vm->hard_reset && !vm->options->boot.kernel)
         reset_cpu(vm);
     else if (restart(vm, error, sizeof(error)))

@@ -56,14 +56,12 @@ GENERAL_REGS static void on_video_written(void *owner)
 static u32 port_read(void *machine, u16 port, unsigned size)
 {
     struct vm *vm = machine;
-    vm->counters.port_reads++;
     return ports_read(&vm->board.ports, port, size);
 }
 
 static void port_write(void *machine, u16 port, unsigned size, u32 value)
 {
     struct vm *vm = machine;
-    vm->counters.port_writes++;
     ports_write(&vm->board.ports, port, size, value);
 }
 

@@ -71,15 +71,15 @@ struct vm {
 struct vm *machine_create(const struct options *options, enum machine_role role, int *status, char *error,
                           size_t error_bytes);
 void machine_destroy(struct vm *vm);
-/* From now on timers, standard input and other threads wake the machine. NULL: it has stopped for good, and
- * there is no thread left that sends letters. */
+/* From now on timers, standard input and other threads wake the machine. NULL: it has stopped for good, and no
+ * thread is left that sends letters. */
 void machine_set_waker(struct vm *vm, struct waker *waker);
-/* Begin to look for input and to play the script of keys, if that was not begun before. */
+/* Begin to look for input. At the first call, the script of keys begins too. */
 void machine_start(struct vm *vm);
 
-/* Do it: all devices, the CPU, and the boot files once more. The dispatcher's. */
+/* Do the reset that was requested: devices, CPU, and the boot files loaded again. Only the dispatcher calls it. */
 void machine_reset(struct vm *vm);
-/* A device or a triple fault asks for a reset: of the whole machine, or (soft) of the CPU alone. */
+/* A device or a triple fault requests a reset: of the whole machine, or (not hard) of the CPU alone. */
 void machine_request_reset(struct vm *vm, bool hard);
 void machine_triple_fault(struct vm *vm);
 
@@ -87,7 +87,7 @@ void machine_triple_fault(struct vm *vm);
 void vm_stop(struct vm *vm, enum stop_cause cause, int status, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* Stand still, clocks and all: no guest instruction runs until machine_resume() was called for each reason.
+/* Pause, clocks included: no guest instruction runs until machine_resume() was called for each reason.
  */
 void machine_pause(struct vm *vm, enum pause_reason reason);
 void machine_resume(struct vm *vm, enum pause_reason reason);
