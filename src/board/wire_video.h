@@ -19,7 +19,7 @@ struct video {
     struct pci_device pci;
     u8 *rom; /* NULL: its file was not found */
     u32 rom_bytes;
-    bool written; /* set by phys' tracked_written(): video_tell() has something to do */
+    bool written; /* set by phys' video_written(): video_tell() has something to do */
 };
 
 /* The bytes of video memory that the card needs. */

@@ -246,8 +246,8 @@ static void locate(struct vcpu *v, const u8 *site)
     v->remaining = block->count - 1u - index;
 }
 
-/* A write to a watched page, about to happen: may translated code do it itself? */
-static bool watched_write(struct vcpu *v, u64 gpa, unsigned size)
+/* A write to a guarded page, about to happen: may translated code do it itself? */
+static bool guarded_write(struct vcpu *v, u64 gpa, unsigned size)
 {
     struct engine *t = v->engine;
     u8 flags = *phys_flags(v->phys, gpa);
@@ -272,7 +272,7 @@ struct slow_result translator_slow_access(struct vcpu *v, u32 linear, const u8 *
     v->counters->slow_accesses++;
     if (one_page)
         shadow_access(v->shadow, &v->paging, linear, write ? ACCESS_WRITE : ACCESS_READ, v->cpl == 3, &hit);
-    if (hit.kind == SHADOW_DIRECT || (hit.kind == SHADOW_WATCHED && watched_write(v, hit.gpa, size))) {
+    if (hit.kind == SHADOW_DIRECT || (hit.kind == SHADOW_GUARDED && guarded_write(v, hit.gpa, size))) {
         if (!(site[0] & SLOW_HOISTED) || v->shadow->data_drops == drops) {
             back_into(v, (u64)(uintptr_t)site);
             return (struct slow_result){.entry = (u64)(uintptr_t)hit.host - linear};

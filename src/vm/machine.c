@@ -43,6 +43,7 @@ static bool make_memory(struct vm *vm, char *error, size_t error_bytes)
     vm->shadow.windows = vm->options->windows;
     vm->shadow.no_low_window = vm->options->no_low_window;
     vm->shadow.no_borrowing = vm->options->no_borrowing;
+    if (vm->options->spaces) vm->shadow.spaces_max = vm->options->spaces;
     if (vm->options->window_mappings) vm->shadow.window_mappings_max = vm->options->window_mappings;
     vm->shadow.no_prefill = vm->options->no_prefill;
     return true;

@@ -20,7 +20,7 @@ static void code_written(struct vm *vm, u64 gpa, u64 bytes)
     if (!left && flags) *flags &= (u8)~PHYS_CODE;
 }
 
-static void watched_written(void *owner, u64 gpa, u64 bytes)
+static void guarded_written(void *owner, u64 gpa, u64 bytes)
 {
     struct vm *vm = owner;
     const u8 *flags = phys_flags(&vm->phys, gpa);
@@ -41,7 +41,7 @@ static void before_device(void *owner)
 }
 
 /* A page of video memory, for the first time since the display looked: once a frame. */
-static void tracked_written(void *owner)
+static void video_written(void *owner)
 {
     struct vm *vm = owner;
     struct video *video = &vm->chipset.video;
@@ -52,10 +52,10 @@ static void tracked_written(void *owner)
 
 void memory_events_wire(struct vm *vm)
 {
-    vm->phys.watched_written = watched_written;
+    vm->phys.guarded_written = guarded_written;
     vm->phys.protect = protect;
     vm->phys.before_device = before_device;
-    vm->phys.tracked_written = tracked_written;
+    vm->phys.video_written = video_written;
 }
 
 void memory_changed_at(struct vm *vm, u64 gpa, u64 bytes)

@@ -201,6 +201,11 @@ static void test_own_options(void)
     CHECK_EQ(options.timeout_ns, 5000000000u);
     CHECK_EQ(options.board.rtc_base, 12345);
     CHECK_EQ(device_number(&options.board.devices.device[0], "iobase", 0), 0xf4);
+    CHECK_EQ(options.spaces, 0);
+    CHECK(parse("ringer run --kernel k --spaces=3"));
+    CHECK_EQ(options.spaces, 3);
+    CHECK(complains("ringer run --kernel k --spaces=0", "1023"));
+    CHECK(complains("ringer run --kernel k --spaces=1024", "1023"));
     CHECK(parse("ringer run --kernel k --trace=a,b.txt,77"));
     CHECK(!strcmp(options.event_log, "a,b.txt"));
     CHECK_EQ(options.event_log_from, 77);
