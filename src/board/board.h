@@ -22,12 +22,12 @@
 #include "options/options_board.h"
 #include "pci_ranges.h"
 #include "ports.h"
-#include "wire_net.h"
 
 struct char_link;
 struct chardev;
 struct drives;
 struct phys;
+struct wire_net;
 
 /* Who wants the machine to stop. */
 enum stop_cause {
@@ -63,12 +63,12 @@ struct board_host {
     void (*collect_written)(void *machine, u64 *pages);
     /* --- the machine --- */
     void (*reset)(void *machine, bool hard);
+    /* S3: the guest wants to suspend (then chipset_suspend() is to be called), or an event ends that. */
+    void (*suspend)(void *machine);
+    void (*wake)(void *machine);
     /* `sentence`: what to tell the user, or NULL. */
     void (*stop)(void *machine, enum stop_cause cause, int status, const char *sentence);
     void (*pause)(void *machine, enum pause_reason reason, bool paused);
-    /* Have the dispatcher look after the host's matters before the next guest instruction. The guest's FPU
-     * state may be live. */
-    void (*attend)(void *machine);
     /* Report once when the host's input has something to read. */
     void (*want_input)(void *machine);
 };
@@ -97,6 +97,7 @@ struct board_facts {
     bool serial[SERIAL_PORTS];
     bool floppy; /* a controller */
     bool apic;   /* a local APIC and an I/O APIC */
+    bool hpet;
 };
 
 struct board {
@@ -114,7 +115,7 @@ struct board {
     struct port_bus ports;
     struct pci_bus pci;
     struct pci_ranges pci_ranges;
-    struct wire_net net;
+    struct wire_net *net;          /* NULL: there is none yet */
     struct irq_line irq[ISA_IRQS]; /* all but IRQ 2, which is no wire of the bus */
     struct board_facts facts;
     struct board_boot_entry boot_entry[BOARD_BOOT_ENTRIES];
@@ -172,6 +173,8 @@ void board_destroy_devices(struct board *board);
 
 /* Begin to look for input. `giving_up`: output does not block while this is set; NULL: leave it as it is. */
 void board_start_input(struct board *board, const u32 *giving_up);
+/* Start the network thread. False: the host refuses. */
+bool board_start_net(struct board *board);
 /* The descriptor that input comes from, or -1. */
 int board_input_fd(const struct board *board);
 void board_input_ready(struct board *board);

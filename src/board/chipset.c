@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "cmos.h"
 #include "drives.h"
+#include "wire_net.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -36,6 +37,18 @@ static void power_off(void *machine)
 {
     struct chipset *chipset = machine;
     board_stop(chipset->board, STOP_GUEST, STATUS_OK, NULL);
+}
+
+static void suspend(void *machine)
+{
+    struct board *board = ((struct chipset *)machine)->board;
+    board->host->suspend(board->machine);
+}
+
+static void wake(void *machine)
+{
+    struct board *board = ((struct chipset *)machine)->board;
+    board->host->wake(board->machine);
 }
 
 static void pam(void *machine, u32 gpa, u32 bytes, bool read_ram, bool write_ram)
@@ -129,13 +142,17 @@ static void make_bridges(struct chipset *c, struct board *board)
                                             .map = power_ports,
                                             .map_smbus = smbus_ports,
                                             .power_off = power_off,
+                                            .suspend = suspend,
+                                            .wake = wake,
                                             .machine = c});
 }
 
-static void make_chips(struct chipset *c, struct board *board)
+/* Returns 0 or -errno. */
+static int make_chips(struct chipset *c, struct board *board)
 {
     struct clock *clock = board->clock;
     apic_wires_lay(&c->apic, board, &c->pic);
+    int failed = wire_hpet_init(&c->hpet, board, board->options->no_apic ? NULL : &c->apic.ioapic);
     i8237_init(&c->dma, board->dma);
     i8254_init(&c->pit, clock, board->irq[PIT_IRQ]);
     mc146818_init(&c->rtc, clock, (struct irq_line){irq8, c, 0}, start_time(board->options));
@@ -151,6 +168,7 @@ static void make_chips(struct chipset *c, struct board *board)
                                       .machine = &c->reset_control});
     shadow_ram_init(&c->shadow_ram, board);
     make_bridges(c, board);
+    return failed;
 }
 
 /* First, so that it lies below all other ranges: wherever the guest puts the read port, another chip there
@@ -195,10 +213,10 @@ bool chipset_init(struct chipset *c, struct board *board, char *error, size_t er
 {
     c->board = board;
     fit_isa_pnp(c, board);
-    make_chips(c, board);
+    int failed = make_chips(c, board);
     wire_ports(c, &board->ports);
     tell_disks(c);
-    int failed = apic_wires_fit(&c->apic);
+    if (!failed) failed = apic_wires_fit(&c->apic);
     if (failed) {
         snprintf(error, error_bytes, "cannot fit interrupt controllers: %s", strerror(-failed));
         return false;
@@ -208,8 +226,7 @@ bool chipset_init(struct chipset *c, struct board *board, char *error, size_t er
     return wire_sound_init(&c->sound, board, &c->pit, error, error_bytes) &&
            wire_ide_init(&c->ide, board, error, error_bytes) &&
            wire_floppy_init(&c->floppy, board, &c->dma, error, error_bytes) &&
-           fit_serial_ports(c, board, error, error_bytes) &&
-           wire_net_init(&board->net, board, error, error_bytes) &&
+           fit_serial_ports(c, board, error, error_bytes) && wire_net_init(board, error, error_bytes) &&
            board_create_devices(board, error, error_bytes);
 }
 
@@ -218,36 +235,53 @@ void chipset_destroy(struct chipset *c)
     if (!c->board) return; /* power-on failed before there was one */
     for (unsigned n = 0; n < SERIAL_PORTS; n++)
         if (c->board->facts.serial[n]) char_link_destroy(&c->serial[n].link);
-    wire_net_stop(&c->board->net); /* cards lend it guest memory */
+    wire_net_stop(c->board); /* cards lend it guest memory */
     board_destroy_devices(c->board);
-    wire_net_destroy(&c->board->net);
+    wire_net_destroy(c->board);
     wire_console_destroy(&c->console);
     wire_sound_destroy(&c->sound);
     video_destroy(&c->video);
 }
 
-void chipset_reset(struct chipset *c)
+/* The chips that lose their power in S3. */
+static void reset_core(struct chipset *c)
 {
     i8259_reset(&c->pic);
     apic_wires_reset(&c->apic);
+    wire_hpet_reset(&c->hpet);
     i8254_reset(&c->pit);
     i8237_reset(&c->dma);
-    mc146818_reset(&c->rtc);
     reset_control_reset(&c->reset_control);
     i8042_reset(&c->keyboard);
     pci_bus_reset(&c->board->pci);
-    i440fx_reset(&c->host_bridge);
     piix3_reset(&c->isa_bridge);
-    piix4_pm_reset(&c->power);
     wire_console_reset(&c->console);
     wire_sound_reset(&c->sound);
     video_reset(&c->video);
-    wire_ide_reset(&c->ide);
     wire_floppy_reset(&c->floppy);
     if (c->isa_pnp_read_port) isa_pnp_reset(&c->isa_pnp);
     for (unsigned n = 0; n < SERIAL_PORTS; n++)
         if (c->board->facts.serial[n]) uart_reset(&c->serial[n].uart);
     board_reset_devices(c->board);
+}
+
+void chipset_reset(struct chipset *c)
+{
+    reset_core(c);
+    mc146818_reset(&c->rtc);
+    i440fx_reset(&c->host_bridge);
+    piix4_pm_reset(&c->power);
+    wire_ide_reset(&c->ide);
+}
+
+/* The host bridge refreshes memory and keeps its registers: firmware that was copied to RAM runs there again, and
+ * finds in its own variables that it has started before. */
+void chipset_suspend(struct chipset *c)
+{
+    reset_core(c);
+    wire_ide_suspend(&c->ide);
+    cmos_set_resume(&c->rtc);
+    piix4_pm_suspend(&c->power);
 }
 
 void chipset_firmware_loaded(struct chipset *c)

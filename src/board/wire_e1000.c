@@ -5,6 +5,8 @@
 #include "device_table.h"
 #include "devices/net/e1000.h"
 
+#include "wire_net.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 

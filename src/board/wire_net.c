@@ -3,9 +3,13 @@
 #include "base/log.h"
 #include "board.h"
 #include "net/none.h"
+#include "net/stream.h"
 #include "net/tap.h"
+#include "net/user.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SAY(...) (snprintf(error, error_bytes, __VA_ARGS__), false)
@@ -23,19 +27,23 @@ static struct net_backend *create(struct net_loop *loop, const struct netdev_opt
                                   size_t error_bytes)
 {
     switch (netdev->kind) {
-    case NETDEV_USER: return user_create(loop, &netdev->user, error, error_bytes);
-    case NETDEV_STREAM: return stream_create(loop, &netdev->stream, error, error_bytes);
+    case NETDEV_USER: return user_create(loop, netdev->user, error, error_bytes);
+    case NETDEV_STREAM: return stream_create(loop, netdev->stream, error, error_bytes);
     case NETDEV_TAP: return tap_create(loop, netdev->ifname, netdev->fd, error, error_bytes);
     }
     return NULL;
 }
 
-bool wire_net_init(struct wire_net *wire, struct board *board, char *error, size_t error_bytes)
+bool wire_net_init(struct board *board, char *error, size_t error_bytes)
 {
     const struct net_options *options = &board->options->net;
-    *wire = (struct wire_net){.there = true};
-    int failed = net_loop_init(&wire->loop);
-    if (failed) return SAY("cannot have a network: %s", strerror(-failed));
+    struct wire_net *wire = calloc(1, sizeof(*wire));
+    int failed = wire ? net_loop_init(&wire->loop) : -ENOMEM;
+    if (failed) {
+        free(wire);
+        return SAY("cannot have a network: %s", strerror(-failed));
+    }
+    board->net = wire;
     if (options->count && board->deterministic && !board->follower)
         log_warn("what comes from the network is not recorded: this run cannot be repeated");
     for (unsigned n = 0; n < options->count; n++) {
@@ -51,32 +59,35 @@ bool wire_net_init(struct wire_net *wire, struct board *board, char *error, size
     return true;
 }
 
-bool wire_net_start(struct wire_net *wire)
+bool board_start_net(struct board *board)
 {
-    return !wire->there || !wire->count || wire->loop.started || net_loop_start(&wire->loop) == 0;
+    struct wire_net *wire = board->net;
+    return !wire->count || wire->loop.started || net_loop_start(&wire->loop) == 0;
 }
 
-void wire_net_stop(struct wire_net *wire)
+void wire_net_stop(struct board *board)
 {
-    if (wire->there) net_loop_stop(&wire->loop);
+    if (board->net) net_loop_stop(&board->net->loop);
 }
 
-void wire_net_destroy(struct wire_net *wire)
+void wire_net_destroy(struct board *board)
 {
-    if (!wire->there) return;
-    net_loop_stop(&wire->loop);
+    struct wire_net *wire = board->net;
+    if (!wire) return;
+    wire_net_stop(board);
     for (unsigned n = 0; n < wire->count; n++) {
         wire->net[n].backend->ops->destroy(wire->net[n].backend);
         net_end_destroy(&wire->net[n].end);
     }
     net_loop_destroy(&wire->loop);
-    wire->there = false;
+    free(wire);
+    board->net = NULL;
 }
 
 struct net_cable *wire_net_cable(struct board *board, const struct device_option *option, char *error,
                                  size_t error_bytes)
 {
-    struct wire_net *wire = &board->net;
+    struct wire_net *wire = board->net;
     const struct net_options *options = &board->options->net;
     const char *id = device_text(option, "netdev");
     unsigned n = 0;
@@ -98,8 +109,8 @@ struct net_cable *wire_net_cable(struct board *board, const struct device_option
 
 void wire_net_mac(struct board *board, const struct device_option *option, u8 mac[NET_MAC_BYTES])
 {
-    u64 address = device_number(option, "mac", 0x525400123456 + board->net.cards);
-    if (!device_text(option, "mac")) board->net.cards++;
+    u64 address = device_number(option, "mac", 0x525400123456 + board->net->cards);
+    if (!device_text(option, "mac")) board->net->cards++;
     for (unsigned n = 0; n < NET_MAC_BYTES; n++)
         mac[n] = (u8)(address >> (40 - 8 * n));
 }

@@ -15,7 +15,6 @@ struct board;
 
 struct wire_net {
     struct net_loop loop;
-    bool there; /* the loop has been set up */
     struct {
         struct net_backend *backend;
         struct net_end end;
@@ -25,13 +24,11 @@ struct wire_net {
     unsigned cards; /* which have got an address of ours */
 };
 
-/* Make the back ends. False with one sentence in error. */
-bool wire_net_init(struct wire_net *wire, struct board *board, char *error, size_t error_bytes);
-/* Start the thread. False: the host refuses. */
-bool wire_net_start(struct wire_net *wire);
+/* Make the back ends: board->net. False with one sentence in error. */
+bool wire_net_init(struct board *board, char *error, size_t error_bytes);
 /* End the thread: nothing touches guest memory any more. */
-void wire_net_stop(struct wire_net *wire);
-void wire_net_destroy(struct wire_net *wire);
+void wire_net_stop(struct board *board);
+void wire_net_destroy(struct board *board);
 
 /* For cards: the property rows that all have, the cable that the option names, and the card's address. */
 #define NET_PROPERTIES                                                                                       \

@@ -4,6 +4,8 @@
 #include "devices/virtio/virtio_net.h"
 #include "wire_virtio.h"
 
+#include "wire_net.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 

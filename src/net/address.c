@@ -3,6 +3,10 @@
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+_Static_assert(sizeof(struct sockaddr_storage) <= sizeof(((struct net_address *)0)->at), "it is one");
 
 bool net_address_inet(struct net_address *address, const char *host, const char *port, bool datagram,
                       char *error, size_t error_bytes)
@@ -23,7 +27,7 @@ bool net_address_inet(struct net_address *address, const char *host, const char 
                  gai_strerror(failed));
         return false;
     }
-    memcpy(&address->at, found->ai_addr, found->ai_addrlen);
+    memcpy(address->at, found->ai_addr, found->ai_addrlen);
     address->bytes = found->ai_addrlen;
     freeaddrinfo(found);
     return true;
@@ -44,7 +48,7 @@ bool net_address_parse(struct net_address *address, const char *text, bool datag
 
 bool net_address_unix(struct net_address *address, const char *path, char *error, size_t error_bytes)
 {
-    struct sockaddr_un *un = (struct sockaddr_un *)&address->at;
+    struct sockaddr_un *un = (struct sockaddr_un *)address->at;
     if (strlen(path) >= sizeof(un->sun_path)) {
         snprintf(error, error_bytes, "the path of the socket %s is too long: %zu bytes at most", path,
                  sizeof(un->sun_path) - 1);

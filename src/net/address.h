@@ -6,12 +6,9 @@
 
 #include "base/types.h"
 
-#include <sys/socket.h>
-#include <sys/un.h>
-
 struct net_address {
-    struct sockaddr_storage at;
-    socklen_t bytes;
+    u8 at[128] __attribute__((aligned(8))); /* struct sockaddr_storage */
+    u32 bytes;
 };
 
 /* host: a name or a number, NULL or "" for any address; an IPv6 number may stand in brackets. False with one sentence in error. */

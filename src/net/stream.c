@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define LENGTH_BYTES 4
@@ -33,6 +35,11 @@ struct stream {
 };
 
 /* --- the connection --- */
+
+static int family_of(const struct net_address *address)
+{
+    return ((const struct sockaddr *)address->at)->sa_family;
+}
 
 static void carrier(struct stream *stream, bool up)
 {
@@ -73,10 +80,10 @@ static void lose_peer(struct stream *stream)
 static int start_connecting(struct stream *stream, bool wait)
 {
     const struct net_address *to = &stream->options.address;
-    int fd = socket(to->at.ss_family, SOCK_STREAM | SOCK_CLOEXEC | (wait ? 0 : SOCK_NONBLOCK), 0);
+    int fd = socket(family_of(to), SOCK_STREAM | SOCK_CLOEXEC | (wait ? 0 : SOCK_NONBLOCK), 0);
     if (fd < 0) return -errno;
     stream->retry_ns = UINT64_MAX;
-    if (connect(fd, (const struct sockaddr *)&to->at, to->bytes) == 0) {
+    if (connect(fd, (const struct sockaddr *)to->at, to->bytes) == 0) {
         set_peer(stream, fd);
         return 0;
     }
@@ -255,8 +262,8 @@ static void destroy(struct net_backend *backend)
     struct stream *stream = container_of(backend, struct stream, backend);
     if (stream->peer >= 0) close(stream->peer);
     if (stream->listener >= 0) close(stream->listener);
-    if (stream->options.server && stream->options.address.at.ss_family == AF_UNIX)
-        unlink(((const struct sockaddr_un *)&stream->options.address.at)->sun_path);
+    if (stream->options.server && family_of(&stream->options.address) == AF_UNIX)
+        unlink(((const struct sockaddr_un *)stream->options.address.at)->sun_path);
     free(stream);
 }
 
@@ -267,8 +274,8 @@ static void remove_stale(const struct net_address *address)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) return;
-    if (connect(fd, (const struct sockaddr *)&address->at, address->bytes) < 0 && errno == ECONNREFUSED)
-        unlink(((const struct sockaddr_un *)&address->at)->sun_path);
+    if (connect(fd, (const struct sockaddr *)address->at, address->bytes) < 0 && errno == ECONNREFUSED)
+        unlink(((const struct sockaddr_un *)address->at)->sun_path);
     close(fd);
 }
 
@@ -276,13 +283,13 @@ static int start_listening(struct stream *stream)
 {
     const struct net_address *at = &stream->options.address;
     int one = 1;
-    stream->listener = socket(at->at.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    stream->listener = socket(family_of(at), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (stream->listener < 0) return -errno;
-    if (at->at.ss_family == AF_UNIX)
+    if (family_of(at) == AF_UNIX)
         remove_stale(at);
     else
         setsockopt(stream->listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    if (bind(stream->listener, (const struct sockaddr *)&at->at, at->bytes) < 0 ||
+    if (bind(stream->listener, (const struct sockaddr *)at->at, at->bytes) < 0 ||
         listen(stream->listener, 1) < 0) {
         int failed = -errno;
         close(stream->listener);

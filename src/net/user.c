@@ -5,6 +5,7 @@
 #include "cable.h"
 #include "frame.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <libslirp.h>
 #include <stdio.h>
@@ -248,9 +249,21 @@ void user_defaults(struct user_options *options)
     inet_pton(AF_INET, "10.0.2.2", &options->host);
     inet_pton(AF_INET, "10.0.2.3", &options->dns);
     inet_pton(AF_INET, "10.0.2.15", &options->dhcp_start);
-    inet_pton(AF_INET6, "fec0::", &options->prefix6);
-    inet_pton(AF_INET6, "fec0::2", &options->host6);
-    inet_pton(AF_INET6, "fec0::3", &options->dns6);
+    inet_pton(AF_INET6, "fec0::", options->prefix6);
+    inet_pton(AF_INET6, "fec0::2", options->host6);
+    inet_pton(AF_INET6, "fec0::3", options->dns6);
+}
+
+static struct in_addr ipv4(u32 address)
+{
+    return (struct in_addr){address};
+}
+
+static struct in6_addr ipv6(const u8 address[16])
+{
+    struct in6_addr out;
+    memcpy(&out, address, sizeof(out));
+    return out;
 }
 
 static bool add_forwards(struct user *user, const struct user_options *options, char *error,
@@ -259,7 +272,8 @@ static bool add_forwards(struct user *user, const struct user_options *options, 
     for (unsigned n = 0; n < options->forwards; n++) {
         const struct user_forward *f = &options->forward[n];
         char host[INET_ADDRSTRLEN], guest[INET_ADDRSTRLEN];
-        if (slirp_add_hostfwd(user->slirp, f->udp, f->host, f->host_port, f->guest, f->guest_port) >= 0)
+        if (slirp_add_hostfwd(user->slirp, f->udp, ipv4(f->host), f->host_port, ipv4(f->guest),
+                              f->guest_port) >= 0)
             continue;
         snprintf(error, error_bytes, "Could not set up host forwarding rule '%s:%s:%u-%s:%u': %s",
                  f->udp ? "udp" : "tcp", inet_ntop(AF_INET, &f->host, host, sizeof(host)), f->host_port,
@@ -268,7 +282,7 @@ static bool add_forwards(struct user *user, const struct user_options *options, 
     }
     for (unsigned n = 0; n < options->guest_forwards; n++) {
         const struct user_guest_forward *f = &options->guest_forward[n];
-        struct in_addr address = f->address;
+        struct in_addr address = ipv4(f->address);
         int failed = f->command ? slirp_add_exec(user->slirp, f->command, &address, f->port)
                                 : slirp_add_unix(user->slirp, f->unix_path, &address, f->port);
         if (failed >= 0) continue;
@@ -296,20 +310,20 @@ struct net_backend *user_create(struct net_loop *loop, const struct user_options
         .version = 4,
         .restricted = options->restricted,
         .in_enabled = !options->no_ipv4,
-        .vnetwork = options->network,
-        .vnetmask = options->mask,
-        .vhost = options->host,
+        .vnetwork = ipv4(options->network),
+        .vnetmask = ipv4(options->mask),
+        .vhost = ipv4(options->host),
         .in6_enabled = !options->no_ipv6,
-        .vprefix_addr6 = options->prefix6,
+        .vprefix_addr6 = ipv6(options->prefix6),
         .vprefix_len = options->prefix6_bits,
-        .vhost6 = options->host6,
+        .vhost6 = ipv6(options->host6),
         .vhostname = options->hostname,
         .tftp_server_name = options->tftp_server,
         .tftp_path = options->tftp_directory,
         .bootfile = options->bootfile,
-        .vdhcp_start = options->dhcp_start,
-        .vnameserver = options->dns,
-        .vnameserver6 = options->dns6,
+        .vdhcp_start = ipv4(options->dhcp_start),
+        .vnameserver = ipv4(options->dns),
+        .vnameserver6 = ipv6(options->dns6),
         .vdnssearch = options->dns_search,
         .vdomainname = options->domain,
         .if_mtu = ROUTER_MTU,

@@ -13,28 +13,26 @@
 
 #include "backend.h"
 
-#include <netinet/in.h>
-
 #define USER_FORWARDS 64
 
 struct user_forward {
     bool udp;
-    struct in_addr host, guest; /* guest 0.0.0.0: the first address that DHCP gives */
+    u32 host,
+        guest; /* IPv4 addresses in the order of the network; guest 0: the first address that DHCP gives */
     u16 host_port, guest_port;
 };
 
 struct user_guest_forward {
-    struct in_addr address;
+    u32 address; /* in the order of the network */
     u16 port;
-    const char *command;   /* run for each connection, or NULL: */
-    const char *unix_path; /* a socket to connect to, or NULL: */
-    const char *host;      /* "host:port" by TCP */
+    const char *command;   /* run for each connection, or NULL */
+    const char *unix_path; /* a socket to connect to */
 };
 
 struct user_options {
     bool restricted, no_ipv4, no_ipv6;
-    struct in_addr network, mask, host, dhcp_start, dns;
-    struct in6_addr prefix6, host6, dns6;
+    u32 network, mask, host, dhcp_start, dns; /* IPv4, in the order of the network */
+    u8 prefix6[16], host6[16], dns6[16];
     u8 prefix6_bits;
     const char *hostname, *domain, *tftp_directory, *tftp_server, *bootfile;
     const char **dns_search; /* NULL-terminated, or NULL */

@@ -1,8 +1,11 @@
 /*
  * Options: the network. -netdev is parsed here as far as its kind has keys; back ends are made when the board is (board/wire_net.c).
  */
+#include "net/stream.h"
+#include "net/user.h"
 #include "options_table.h"
 
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +19,7 @@ struct key_row {
 /* "10.0.2.0/24", "10.0.2.0/255.255.255.0", "10.0.2.0": the other addresses follow the network unless they are given. */
 static bool set_network(struct netdev_option *netdev, const char *value, struct complaint *c)
 {
-    struct user_options *user = &netdev->user;
+    struct user_options *user = netdev->user;
     char network[64];
     const char *slash = strchr(value, '/');
     u64 bits = 24;
@@ -26,20 +29,20 @@ static bool set_network(struct netdev_option *netdev, const char *value, struct 
         if (inet_pton(AF_INET, slash + 1, &user->mask) != 1) return false;
     } else {
         if (slash && (!option_number(slash + 1, &bits) || bits < 1 || bits > 30)) return false;
-        user->mask.s_addr = htonl(~0u << (32 - bits));
+        user->mask = htonl(~0u << (32 - bits));
     }
-    u32 base = ntohl(user->network.s_addr & user->mask.s_addr);
-    user->network.s_addr = htonl(base);
-    user->host.s_addr = htonl(base + 2);
-    user->dns.s_addr = htonl(base + 3);
-    user->dhcp_start.s_addr = htonl(base + 15);
+    u32 base = ntohl(user->network & user->mask);
+    user->network = htonl(base);
+    user->host = htonl(base + 2);
+    user->dns = htonl(base + 3);
+    user->dhcp_start = htonl(base + 15);
     return true;
 }
 
 #define ADDRESS_SETTER(name, family, field)                                                                  \
     static bool set_##name(struct netdev_option *netdev, const char *value, struct complaint *c)             \
     {                                                                                                        \
-        return inet_pton(family, value, &netdev->user.field) == 1;                                           \
+        return inet_pton(family, value, &netdev->user->field) == 1;                                          \
     }
 ADDRESS_SETTER(host, AF_INET, host)
 ADDRESS_SETTER(dns, AF_INET, dns)
@@ -55,11 +58,11 @@ ADDRESS_SETTER(dns6, AF_INET6, dns6)
         netdev->field = value;                                                                               \
         return *value != 0;                                                                                  \
     }
-TEXT_SETTER(hostname, user.hostname)
-TEXT_SETTER(domain, user.domain)
-TEXT_SETTER(tftp, user.tftp_directory)
-TEXT_SETTER(tftp_server, user.tftp_server)
-TEXT_SETTER(bootfile, user.bootfile)
+TEXT_SETTER(hostname, user->hostname)
+TEXT_SETTER(domain, user->domain)
+TEXT_SETTER(tftp, user->tftp_directory)
+TEXT_SETTER(tftp_server, user->tftp_server)
+TEXT_SETTER(bootfile, user->bootfile)
 TEXT_SETTER(ifname, ifname)
 #undef TEXT_SETTER
 
@@ -67,20 +70,20 @@ static bool set_prefix6_bits(struct netdev_option *netdev, const char *value, st
 {
     u64 bits;
     if (!option_number(value, &bits) || bits > 126) return false;
-    netdev->user.prefix6_bits = (u8)bits;
+    netdev->user->prefix6_bits = (u8)bits;
     return true;
 }
 
 static bool set_restricted(struct netdev_option *netdev, const char *value, struct complaint *c)
 {
-    return option_switch(value, &netdev->user.restricted);
+    return option_switch(value, &netdev->user->restricted);
 }
 
 static bool set_ipv4(struct netdev_option *netdev, const char *value, struct complaint *c)
 {
     bool on;
     if (!option_switch(value, &on)) return false;
-    netdev->user.no_ipv4 = !on;
+    netdev->user->no_ipv4 = !on;
     return true;
 }
 
@@ -88,13 +91,13 @@ static bool set_ipv6(struct netdev_option *netdev, const char *value, struct com
 {
     bool on;
     if (!option_switch(value, &on)) return false;
-    netdev->user.no_ipv6 = !on;
+    netdev->user->no_ipv6 = !on;
     return true;
 }
 
 static bool add_dns_search(struct netdev_option *netdev, const char *value, struct complaint *c)
 {
-    const char **list = netdev->user.dns_search;
+    const char **list = netdev->user->dns_search;
     unsigned count = 0;
     while (list && list[count])
         count++;
@@ -102,7 +105,7 @@ static bool add_dns_search(struct netdev_option *netdev, const char *value, stru
     if (!list) return false;
     list[count] = value;
     list[count + 1] = NULL;
-    netdev->user.dns_search = list;
+    netdev->user->dns_search = list;
     return true;
 }
 
@@ -119,7 +122,7 @@ static bool parse_port(const char *text, size_t length, u16 *port)
 }
 
 /* "ADDRESS:PORT", the address may be missing, up to `end`. */
-static bool parse_end(const char *text, const char *end, struct in_addr *address, u16 *port)
+static bool parse_end(const char *text, const char *end, u32 *address, u16 *port)
 {
     char number[INET_ADDRSTRLEN];
     const char *colon = memchr(text, ':', (size_t)(end - text));
@@ -133,7 +136,7 @@ static bool parse_end(const char *text, const char *end, struct in_addr *address
 /* [tcp|udp]:[HOSTADDR]:HOSTPORT-[GUESTADDR]:GUESTPORT */
 static bool add_forward(struct netdev_option *netdev, const char *value, struct complaint *c)
 {
-    struct user_options *user = &netdev->user;
+    struct user_options *user = netdev->user;
     struct user_forward forward = {0};
     const char *dash = strchr(value, '-');
     if (user->forwards == USER_FORWARDS)
@@ -155,7 +158,7 @@ static bool add_forward(struct netdev_option *netdev, const char *value, struct 
 /* [tcp]:ADDRESS:PORT-cmd:COMMAND or -unix:PATH */
 static bool add_guest_forward(struct netdev_option *netdev, const char *value, struct complaint *c)
 {
-    struct user_options *user = &netdev->user;
+    struct user_options *user = netdev->user;
     struct user_guest_forward forward = {0};
     const char *dash = strchr(value, '-');
     if (user->guest_forwards == USER_FORWARDS)
@@ -201,7 +204,7 @@ static bool set_fd(struct netdev_option *netdev, const char *value, struct compl
 {
     u64 fd;
     if (!option_number(value, &fd) || fd > INT32_MAX) return false;
-    netdev->fd = netdev->stream.fd = (int)fd;
+    netdev->fd = netdev->stream->fd = (int)fd;
     return true;
 }
 
@@ -229,13 +232,13 @@ static const struct key_row tap_keys[] = {
 
 static bool set_listen(struct netdev_option *netdev, const char *value, struct complaint *c)
 {
-    netdev->stream.server = true;
-    return net_address_parse(&netdev->stream.address, value, false, c->text, c->bytes);
+    netdev->stream->server = true;
+    return net_address_parse(&netdev->stream->address, value, false, c->text, c->bytes);
 }
 
 static bool set_connect(struct netdev_option *netdev, const char *value, struct complaint *c)
 {
-    return net_address_parse(&netdev->stream.address, value, false, c->text, c->bytes);
+    return net_address_parse(&netdev->stream->address, value, false, c->text, c->bytes);
 }
 
 static const struct key_row socket_keys[] = {
@@ -247,20 +250,20 @@ static const struct key_row socket_keys[] = {
 
 static bool set_server(struct netdev_option *netdev, const char *value, struct complaint *c)
 {
-    return option_switch(value, &netdev->stream.server);
+    return option_switch(value, &netdev->stream->server);
 }
 
 static bool set_reconnect(struct netdev_option *netdev, const char *value, struct complaint *c)
 {
     u64 seconds;
     if (!option_number(value, &seconds) || seconds > 3600) return false;
-    netdev->stream.reconnect_s = (unsigned)seconds;
+    netdev->stream->reconnect_s = (unsigned)seconds;
     return true;
 }
 
 static bool set_path(struct netdev_option *netdev, const char *value, struct complaint *c)
 {
-    return net_address_unix(&netdev->stream.address, value, c->text, c->bytes);
+    return net_address_unix(&netdev->stream->address, value, c->text, c->bytes);
 }
 
 /* Of an address in pieces; the port comes last, whatever the order. */
@@ -272,7 +275,7 @@ static bool set_address_host(struct netdev_option *netdev, const char *value, st
 
 static bool set_address_port(struct netdev_option *netdev, const char *value, struct complaint *c)
 {
-    return net_address_inet(&netdev->stream.address, netdev->ifname, value, false, c->text, c->bytes);
+    return net_address_inet(&netdev->stream->address, netdev->ifname, value, false, c->text, c->bytes);
 }
 
 static const struct key_row stream_keys[] = {
@@ -290,10 +293,16 @@ static const struct key_row stream_keys[] = {
 
 static bool has_address(const struct netdev_option *netdev, struct complaint *c)
 {
-    if (netdev->kind == NETDEV_TAP)
-        return netdev->ifname || netdev->fd >= 0 || COMPLAIN(c, "-netdev tap needs ifname= or fd=");
-    return netdev->kind == NETDEV_USER || netdev->stream.address.bytes || netdev->stream.fd >= 0 ||
-           COMPLAIN(c, "-netdev %s does not say with whom to connect", netdev->list);
+    switch (netdev->kind) {
+    case NETDEV_USER: return true;
+    case NETDEV_TAP:
+        if (netdev->ifname || netdev->fd >= 0) return true;
+        return COMPLAIN(c, "-netdev tap needs ifname= or fd=");
+    case NETDEV_STREAM:
+        if (netdev->stream->address.bytes || netdev->stream->fd >= 0) return true;
+        return COMPLAIN(c, "-netdev %s does not say with whom to connect", netdev->list);
+    }
+    return false;
 }
 
 static const struct {
@@ -332,8 +341,13 @@ static bool add_netdev(struct options *o, const char *value, const char *id, cha
     struct net_options *net = &o->board.net;
     if (net->count == NETDEVS_MAX) return COMPLAIN(c, "there are more than %u networks", NETDEVS_MAX);
     struct netdev_option *netdev = &net->netdev[net->count++];
-    *netdev = (struct netdev_option){.fd = -1, .stream = {.fd = -1}, .list = strdup(value)};
-    user_defaults(&netdev->user);
+    *netdev = (struct netdev_option){.fd = -1,
+                                     .list = strdup(value),
+                                     .user = malloc(sizeof(*netdev->user)),
+                                     .stream = calloc(1, sizeof(*netdev->stream))};
+    if (!netdev->user || !netdev->stream) return COMPLAIN(c, "out of memory");
+    user_defaults(netdev->user);
+    netdev->stream->fd = -1;
     struct option_list list;
     char *key = "", *text;
     if (!netdev->list || !option_list_open(&list, value)) return COMPLAIN(c, "out of memory");
@@ -344,7 +358,7 @@ static bool add_netdev(struct options *o, const char *value, const char *id, cha
         kind++;
     if (kind == ARRAY_SIZE(kinds)) return no_such_kind(key, c);
     netdev->kind = kinds[kind].kind;
-    netdev->stream.description = netdev->list;
+    netdev->stream->description = netdev->list;
     while (option_list_next(&list, &key, &text)) {
         static const char *const of_the_card[] = {"model", "mac", "addr", "bootindex"};
         bool card = false;
@@ -427,7 +441,9 @@ void net_options_release(struct net_options *options)
         free(options->netdev[n].id);
         free(options->netdev[n].list);
         free(options->netdev[n].text);
-        free(options->netdev[n].user.dns_search);
+        if (options->netdev[n].user) free(options->netdev[n].user->dns_search);
+        free(options->netdev[n].user);
+        free(options->netdev[n].stream);
     }
     options->count = 0;
 }

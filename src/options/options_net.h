@@ -4,8 +4,10 @@
 #ifndef RINGER_OPTIONS_OPTIONS_NET_H
 #define RINGER_OPTIONS_OPTIONS_NET_H
 
-#include "net/stream.h"
-#include "net/user.h"
+#include "base/types.h"
+
+struct user_options;
+struct stream_options;
 
 #define NETDEVS_MAX 8
 
@@ -16,16 +18,15 @@ struct netdev_option {
     char *list; /* the option as it was given; the strings below point into its copy, `text` */
     char *text;
     enum netdev_kind kind;
-    struct user_options user;
-    struct stream_options stream;
-    const char *ifname; /* tap */
-    int fd;             /* tap; -1: none */
+    struct user_options *user;     /* net/user.h */
+    struct stream_options *stream; /* net/stream.h */
+    const char *ifname;            /* tap */
+    int fd;                        /* tap; -1: none */
 };
 
 struct net_options {
     struct netdev_option netdev[NETDEVS_MAX];
     unsigned count;
-    const char *pcap; /* --pcap; NULL: none */
 };
 
 void net_options_release(struct net_options *options);
