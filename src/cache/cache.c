@@ -255,18 +255,6 @@ static void patch32(struct cache *cache, u32 at, u32 value)
     *(volatile any32 *)(cache->arena.write + at) = value;
 }
 
-void cache_link(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1)
-{
-    u32 start = edge_from(edge)->start, entry = edge->parked ? to->entry_parked : to->entry_host;
-    edge->to = low_pointer(to);
-    edge->next = to->incoming;
-    to->incoming = low_pointer(edge);
-    if (edge->frame_patch)
-        patch32(cache, start + edge->frame_patch, edge->parked ? frame_plus_1 : -frame_plus_1);
-    patch32(cache, start + edge->patch, to->start + entry - (start + edge->patch + 4));
-    cache->counters->chains_made++;
-}
-
 static void unlink_edge(struct cache *cache, struct edge *edge)
 {
     patch32(cache, edge_from(edge)->start + edge->patch, edge->stub - (edge->patch + 4u));
@@ -274,6 +262,7 @@ static void unlink_edge(struct cache *cache, struct edge *edge)
     cache->counters->chains_broken++;
 }
 
+/* Take the edge out of its target's list. */
 static void unlink_outgoing(struct cache *cache, struct edge *edge)
 {
     if (!edge->to) return;
@@ -282,6 +271,19 @@ static void unlink_outgoing(struct cache *cache, struct edge *edge)
         at = &edge_pointer(*at)->next;
     *at = edge->next;
     unlink_edge(cache, edge);
+}
+
+void cache_link(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1)
+{
+    u32 start = edge_from(edge)->start, entry = edge->parked ? to->entry_parked : to->entry_host;
+    unlink_outgoing(cache, edge);
+    edge->to = low_pointer(to);
+    edge->next = to->incoming;
+    to->incoming = low_pointer(edge);
+    if (edge->frame_patch)
+        patch32(cache, start + edge->frame_patch, edge->parked ? frame_plus_1 : -frame_plus_1);
+    patch32(cache, start + edge->patch, to->start + entry - (start + edge->patch + 4));
+    cache->counters->chains_made++;
 }
 
 void cache_unlink(struct cache *cache, struct block *block)

@@ -244,8 +244,8 @@ struct block *cache_find(struct cache *cache, const struct block_key *key);
 /* A live block with a key that differs in EIP only, or NULL. */
 struct block *cache_template(const struct cache *cache, const struct block_key *key);
 
-/* Make an edge jump straight to a block. For cross-page edges, frame_plus_1 is the expected exec entry of the
- * target's page. */
+/* Make an edge jump straight to a block, and no longer to the one it was linked to. For cross-page edges,
+ * frame_plus_1 is the expected exec entry of the target's page. */
 void cache_link(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1);
 
 /* Unlink all edges of a block: C code then finds the next block. */
