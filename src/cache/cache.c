@@ -192,9 +192,9 @@ static u32 last_byte(const struct block *block)
 static u64 block_granules(const struct block *block, u32 page)
 {
     u64 all = crosses_into(block, page) ? granules(0, last_byte(block)) : 0;
-    const struct span *spans = block_spans(block);
-    for (unsigned n = 0; n < block->span_count && block->frame == page; n++)
-        all |= granules(spans[n].first, spans[n].last);
+    const struct extent *extents = block_extents(block);
+    for (unsigned n = 0; n < block->extent_count && block->frame == page; n++)
+        all |= granules(extents[n].first, extents[n].last);
     return all;
 }
 
@@ -371,9 +371,9 @@ static bool block_covers(const struct block *block, u32 page, u32 first, u32 las
 {
     if (crosses_into(block, page) && first <= last_byte(block)) return true;
     if (block->frame != page) return false;
-    const struct span *spans = block_spans(block);
-    for (unsigned n = 0; n < block->span_count; n++)
-        if (spans[n].first <= last && first <= spans[n].last) return true;
+    const struct extent *extents = block_extents(block);
+    for (unsigned n = 0; n < block->extent_count; n++)
+        if (extents[n].first <= last && first <= extents[n].last) return true;
     return false;
 }
 
