@@ -27,8 +27,8 @@ static int load_segment(struct load *load, const struct image *kernel, const GEl
                          "kernel '%s' does not fit in memory: a segment wants to lie at 0x%llx to 0x%llx",
                          kernel->path, (unsigned long long)at, (unsigned long long)(end - 1));
     int status = image_read_to_guest(load, kernel, segment->p_offset, at, segment->p_filesz);
+    if (!status) status = guest_zero(load, at + segment->p_filesz, segment->p_memsz - segment->p_filesz);
     if (status) return status;
-    guest_zero(load, at + segment->p_filesz, segment->p_memsz - segment->p_filesz);
     if (at < elf->low) elf->low = at;
     if (end > elf->high) elf->high = end;
     return 0;

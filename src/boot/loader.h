@@ -3,7 +3,8 @@
  * protocol promises. What a file is, is told by its contents:
  *
  *   load_linux.c      bzImage, 32-bit boot protocol
- *   load_multiboot.c  Multiboot 1, ELF (load_elf.c) or with addresses in its header
+ *   load_linux16.c    bzImage or zImage, 16-bit boot protocol: by firmware
+ *   load_multiboot.c  Multiboot 1, ELF (load_elf.c) or with addresses in its header: by firmware or directly
  *   load_pvh.c        ELF with a PVH entry note
  *   load_firmware.c   raw firmware image, started at the reset vector
  *
@@ -21,14 +22,29 @@ struct boot_screen {
     u32 memory_bytes;
 };
 
+/* How a kernel comes to run. */
+enum boot_way {
+    BOOT_WAY_USUAL,  /* what its kind can make use of: by firmware if it may call the BIOS, else directly */
+    BOOT_WAY_DIRECT, /* the loader sets up the machine in the firmware's place, and the vCPU in the kernel */
+    BOOT_WAY_FIRMWARE, /* firmware starts, and then the kernel by an option ROM (kernel_rom.h) */
+};
+
 struct boot_files {
     const char *kernel;   /* path, or NULL */
     const char *initrd;   /* path; Multiboot: "file arguments,file arguments"; or NULL */
     const char *append;   /* command line, or NULL */
-    const char *firmware; /* path, or NULL: exclusive with kernel */
-    bool guest_unpacks;   /* a bzImage unpacks itself */
+    const char *firmware; /* path, or NULL: exclusive with a kernel that is started directly */
+    enum boot_way way;
+    bool guest_unpacks; /* a bzImage unpacks itself */
     struct boot_screen screen;
 };
+
+struct kernel_rom;
+
+/* The option ROM by which firmware starts the kernel, or in *rom NULL where it is started directly. To be freed by
+ * kernel_rom_free(). Returns as loader_load(). */
+int loader_make_rom(struct vcpu *v, const struct boot_files *files, struct kernel_rom **rom, char *error,
+                    size_t error_bytes);
 
 /* The vCPU has just been reset, and nothing runs. Returns 0, or the status the program should exit with (enum
  * exit_status) and one sentence without a full stop in `error`. May be called again after a reset: the files

@@ -2,6 +2,7 @@
 
 #include "acpi_tables.h"
 #include "cpu/cpuid.h"
+#include "kernel_rom.h"
 #include "load_common.h"
 #include "post.h"
 #include "smbios_tables.h"
@@ -155,12 +156,13 @@ static void boot_path(const struct drive *drive, char *path, size_t bytes)
         snprintf(path, bytes, "/pci@i0cf8/isa@1/fdc@03f0/floppy@%u", drive->index);
 }
 
-/* The drives that have a boot index, in its order, a line each. */
+/* The kernel's ROM, and then the drives that have a boot index, in its order, a line each. */
 static bool put_boot_order(struct firmware *f)
 {
     const struct drives *drives = &f->vm->drives;
-    char list[DRIVES_MAX * 64] = "";
+    char list[(DRIVES_MAX + 1) * 64] = "";
     size_t used = 0;
+    if (f->kernel) used = (size_t)snprintf(list, sizeof(list), "/rom@%s", KERNEL_ROM_FILE);
     for (unsigned index = 1; index <= BOOT_INDEX_MAX; index++)
         for (unsigned n = 0; n < drives->count; n++) {
             if (drives->drive[n].boot_index != index) continue;
@@ -208,12 +210,19 @@ void firmware_flush_output(struct firmware *f)
 
 /* --- power --- */
 
+bool firmware_runs(const struct firmware *f)
+{
+    return !f->vm->options->boot.kernel || f->kernel;
+}
+
 bool firmware_init(struct firmware *f, struct vm *vm, char *error, size_t error_bytes)
 {
     struct dma dma = phys_dma(&vm->phys);
     f->vm = vm;
     f->log_back_end.in_fd = f->log_back_end.out_fd = -1;
-    if (!fw_cfg_init(&f->config, &dma) || !put_facts(f) || !put_boot_order(f)) {
+    if (loader_make_rom(&vm->vcpu, &vm->options->boot, &f->kernel, error, error_bytes)) return false;
+    if (!fw_cfg_init(&f->config, &dma) || !put_facts(f) || !put_boot_order(f) ||
+        (f->kernel && !kernel_rom_install(f->kernel, &f->config))) {
         snprintf(error, error_bytes, "out of memory");
         return false;
     }
@@ -221,11 +230,12 @@ bool firmware_init(struct firmware *f, struct vm *vm, char *error, size_t error_
     ports_claim(&vm->ports, 0x510, 2, 2, &fw_cfg_ops, &f->config);
     ports_claim(&vm->ports, 0x514, 8, 4, &fw_cfg_dma_ops, &f->config);
     if (!open_log(f, error, error_bytes)) return false;
-    if (vm->options->boot.kernel) return true;
+    if (!firmware_runs(f)) return true;
     if (!firmware_find(vm->options->firmware_directory, IMAGE_NAME, f->image) &&
         !vm->options->boot.firmware) {
         snprintf(error, error_bytes,
-                 "there is no firmware '%s': SeaBIOS is missing (Debian's package seabios)", f->image);
+                 "there is no firmware '%s': SeaBIOS is missing (Debian's package seabios)%s", f->image,
+                 f->kernel ? ", which this kernel is started by unless --start=direct is given" : "");
         return false;
     }
     return put_option_roms(f, error, error_bytes);
@@ -236,6 +246,7 @@ void firmware_destroy(struct firmware *f)
     if (!f->vm) return;
     chardev_close(&f->log_back_end);
     fw_cfg_destroy(&f->config);
+    kernel_rom_free(f->kernel);
 }
 
 void firmware_reset(struct firmware *f)

@@ -14,6 +14,7 @@
 #include "ui/chardev.h"
 
 struct vm;
+struct kernel_rom;
 
 #define FIRMWARE_PATH_BYTES 4096
 
@@ -23,8 +24,12 @@ struct firmware {
     struct debug_console log;
     struct chardev log_back_end;
     char image[FIRMWARE_PATH_BYTES]; /* the default firmware */
+    struct kernel_rom *kernel;       /* that firmware starts; NULL: none */
     bool started;                    /* since power-on */
 };
+
+/* Does the machine start with firmware, and not directly with a kernel? */
+bool firmware_runs(const struct firmware *firmware);
 
 /* After all devices are there. False with one sentence in error. */
 bool firmware_init(struct firmware *firmware, struct vm *vm, char *error, size_t error_bytes);

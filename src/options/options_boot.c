@@ -76,10 +76,23 @@ static bool set_option_rom(struct options *o, const char *value, struct complain
     return true;
 }
 
+static bool set_start(struct options *o, const char *value, struct complaint *c)
+{
+    if (!strcmp(value, "direct"))
+        o->boot.way = BOOT_WAY_DIRECT;
+    else if (!strcmp(value, "firmware"))
+        o->boot.way = BOOT_WAY_FIRMWARE;
+    else
+        return COMPLAIN(c, "--start=%s: a kernel is started direct or by firmware", value);
+    return true;
+}
+
 static const struct option_row rows[] = {
     {"kernel", "FILE", "a Linux bzImage, a Multiboot or a PVH kernel", STRING(boot.kernel)},
     {"initrd", "FILE", "its initial RAM disk (Multiboot: its modules)", STRING(boot.initrd)},
     {"append", "TEXT", "its command line", STRING(boot.append)},
+    {"start", "WAY", "how the kernel is started: direct or firmware (default: by its kind)",
+     .set = set_start},
     {"no-unpack", NULL, "leave unpacking a compressed kernel to the guest (slower; random address)",
      SWITCH(boot.guest_unpacks)},
     {"boot", "ORDER", "drives to boot from: a, c, d (default cad); order=, once=, menu=on, ...",

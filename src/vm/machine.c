@@ -253,10 +253,14 @@ static int restart(struct vm *vm, char *error, size_t error_bytes)
     reset_cpu(vm);
     v->tsc_offset = 0 - vm_time_tsc(&vm->time); /* RESET clears the TSC (SDM 3A table 9-1), INIT does not */
     vm->last_reset_ns = clock_now(&vm->time.clock);
-    if (vm->options->boot.kernel) post(vm);
     struct boot_files files = vm->options->boot;
-    files.screen = vm->chipset.video.screen;
-    if (!files.kernel && !files.firmware) files.firmware = vm->chipset.firmware.image;
+    if (firmware_runs(&vm->chipset.firmware)) {
+        files.kernel = files.initrd = files.append = NULL;
+        if (!files.firmware) files.firmware = vm->chipset.firmware.image;
+    } else {
+        post(vm);
+        files.screen = vm->chipset.video.screen;
+    }
     int status = loader_load(v, &files, error, error_bytes);
     if (status) return status;
     chipset_firmware_loaded(&vm->chipset);
@@ -383,7 +387,7 @@ void machine_reset(struct vm *vm)
     log_debug("the guest resets the %s", vm->hard_reset ? "machine" : "CPU");
     /* Firmware finds out why it was started again by itself (CMOS 0Fh); a kernel that was loaded directly
      * cannot. */
-    if (!vm->hard_reset && !vm->options->boot.kernel)
+    if (!vm->hard_reset && firmware_runs(&vm->chipset.firmware))
         reset_cpu(vm);
     else if (restart(vm, error, sizeof(error)))
         vm_stop(vm, STOP_HOST, STATUS_HOST, "cannot boot again: %s", error);
