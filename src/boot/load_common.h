@@ -123,6 +123,9 @@ int pc_enter_flat(struct load *load, struct boot_area *area, struct flat_entry e
 
 /* --- the formats --- */
 
+/* For a kernel of x86-64: a refusal unless the CPU has long mode. */
+int load_check_long_mode(struct load *load, const char *path);
+
 int load_linux(struct load *load, const struct image *kernel);
 /* Is the bzImage's only entry its 16-bit one, which needs firmware below it? */
 bool linux_needs_firmware(const u8 *start);

@@ -70,6 +70,10 @@ static int load_file(struct load *load, const struct image *kernel, Elf *file, s
     size_t count;
     if (!file || elf_kind(file) != ELF_K_ELF || !gelf_getehdr(file, &header) || elf_getphdrnum(file, &count))
         return load_fail(load, STATUS_USAGE, "kernel '%s' is a damaged or truncated ELF file", kernel->path);
+    if (header.e_machine == EM_X86_64) {
+        int status = load_check_long_mode(load, kernel->path);
+        if (status) return status;
+    }
     if (header.e_ident[EI_CLASS] != ELFCLASS32 || header.e_ident[EI_DATA] != ELFDATA2LSB ||
         header.e_machine != EM_386)
         return load_fail(load, STATUS_USAGE, "kernel '%s' is an ELF file, but not for 32-bit x86",

@@ -82,7 +82,9 @@ int linux_read_header(struct load *load, const struct image *kernel, struct bzim
     bz->high = header[LOADFLAGS] & LOADED_HIGH;
     u64 end = HEADER_MAGIC + header[HEADER_LENGTH];
     if (end < HEADER_END) memset(header + end, 0, HEADER_END - end);
-    return find_payload(load, kernel, bz);
+    if (bz->version >= 0x20c && (get16(header + XLOADFLAGS) & XLF_KERNEL_64))
+        status = load_check_long_mode(load, kernel->path);
+    return status ? status : find_payload(load, kernel, bz);
 }
 
 int linux_find_needs(struct load *load, const struct image *kernel, struct bzimage *bz)

@@ -36,6 +36,7 @@ enum {
 };
 
 enum { LOADED_HIGH = 1 << 0, CAN_USE_HEAP = 1 << 7 }; /* LOADFLAGS */
+enum { XLF_KERNEL_64 = 1 << 0 };                      /* XLOADFLAGS, from protocol 2.12 on */
 
 #define LOADER_UNDEFINED 0xff
 #define LOAD_ADDRESS     ONE_MB

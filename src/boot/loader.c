@@ -5,11 +5,22 @@
 #include "load_common.h"
 
 #include "base/log.h"
+#include "cpu/cpuid.h"
 
 #include <string.h>
 
 #define LOOK_BYTES       8192  /* a Multiboot header lies within these */
 #define SETUP_HEADER_END 0x228 /* of protocol 2.00, with what follows in 2.01 */
+
+int load_check_long_mode(struct load *load, const char *path)
+{
+    const struct cpu_model *cpu = load->v->model;
+    if (cpu->x1_edx & X1D_LM) return 0;
+    return load_fail(
+        load, STATUS_USAGE,
+        "kernel '%s' is for 64-bit CPUs (x86-64), and the machine's CPU, model '%s', is a 32-bit one", path,
+        cpu->name);
+}
 
 enum kernel_kind { KERNEL_LINUX, KERNEL_MULTIBOOT, KERNEL_ELF };
 

@@ -121,8 +121,10 @@ static void idle(struct vm *vm)
     chipset_flush_output(&vm->chipset);
     if (!(v->eflags & FL_IF) && !vm->options->no_shutdown && !apic_wires_may_wake(&vm->chipset.apic)) {
         /* Nothing can come any more, and no chip of this machine resets on its own: this is how a guest
-         * without ACPI powers off. */
-        vm_stop(vm, STOP_GUEST, STATUS_OK, NULL);
+         * without ACPI powers off, or gives up. */
+        vm_stop(vm, STOP_GUEST, STATUS_OK,
+                "the guest stopped for good: it halted with interrupts off, at %04x:%08x",
+                v->seg[SEG_CS].selector, (u32)v->rip);
         return;
     }
     if (!vm->time.deterministic || !vm_time_skip(&vm->time)) {
