@@ -26,6 +26,7 @@ enum { DMA_READ = 1 << 1, DMA_SELECT = 1 << 3 };
 #define LOW_FIRST 0x8000u
 #define LOW_END   0x90000u
 #define LOW_RAM   (BASE_MEMORY_KB * 1024u)
+#define ROM_FIRST 0xc0000u /* option ROMs, and the BIOS up to 1 MB */
 
 struct far {
     u16 offset, segment;
@@ -112,11 +113,25 @@ u64 kernel_rom_top(const struct load *load)
     return phys_low_ram_bytes(load->phys) - FIRMWARE_TOP;
 }
 
+static int add_range(struct load *load, int fd, u64 offset, u64 gpa, u64 end)
+{
+    int status = 0;
+    while (!status && gpa < end) {
+        u32 now = end - gpa < FW_CFG_TRANSFER_MAX ? (u32)(end - gpa) : FW_CFG_TRANSFER_MAX;
+        status = add_piece(load, (struct rom_piece){.gpa = gpa, .offset = offset, .bytes = now, .fd = fd});
+        gpa += now;
+        offset += now;
+    }
+    return status;
+}
+
+/* What goes to the ROMs' addresses is left out, as the write protection there would do it: a linker that is told no more than
+ * "text at 1 MB" puts the ELF header into the page below, which no kernel misses. */
 int kernel_rom_load(struct load *load, const struct image *image, u64 offset, u64 gpa, u64 bytes)
 {
     if (!bytes) return 0;
     u64 end = gpa + bytes;
-    if (end < gpa || (gpa < ONE_MB && end > LOW_RAM) || end > kernel_rom_top(load))
+    if (end < gpa || (gpa < ROM_FIRST && end > LOW_RAM) || end > kernel_rom_top(load))
         return load_fail(
             load, STATUS_USAGE,
             "kernel '%s' wants to load something to 0x%llx to 0x%llx, which the firmware has for "
@@ -124,15 +139,13 @@ int kernel_rom_load(struct load *load, const struct image *image, u64 offset, u6
             load->files->kernel, (unsigned long long)gpa, (unsigned long long)(end - 1));
     if (image && (offset > image->bytes || bytes > image->bytes - offset))
         return load_fail(load, STATUS_USAGE, "%s '%s' is truncated", image->what, image->path);
-    int fd = -1, status = image ? keep_file(load, image, &fd) : 0;
-    while (!status && bytes) {
-        u32 now = bytes < FW_CFG_TRANSFER_MAX ? (u32)bytes : FW_CFG_TRANSFER_MAX;
-        status = add_piece(load, (struct rom_piece){.gpa = gpa, .offset = offset, .bytes = now, .fd = fd});
-        gpa += now;
-        offset += now;
-        bytes -= now;
+    if (gpa >= ROM_FIRST && gpa < ONE_MB) {
+        u64 skipped = end < ONE_MB ? bytes : ONE_MB - gpa;
+        gpa += skipped;
+        offset += skipped;
     }
-    return status;
+    int fd = -1, status = image && gpa < end ? keep_file(load, image, &fd) : 0;
+    return status ? status : add_range(load, fd, offset, gpa, end);
 }
 
 /* --- boot data --- */

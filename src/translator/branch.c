@@ -106,7 +106,8 @@ static bool emit_jcond(struct build *b)
 static bool emit_count_branch(struct build *b, bool decrement, bool taken_if_zero)
 {
     u32 target;
-    if (!target_of(b, &target) || !falls_through(b) || b->i->address_bytes != 4) return false;
+    if (!target_of(b, &target) || !falls_through(b)) return false;
+    if (b->i->address_bytes != 4) return emit_count_branch16(b, target, decrement, taken_if_zero);
     flags_to_host(b);
     if (decrement) emit_lea32(&b->e, RCX, mem_bd(RCX, -1));
     u32 zero = emit_jrcxz(&b->e);
@@ -140,8 +141,8 @@ static bool emit_call(struct build *b)
 {
     const struct operand *to = &b->i->op[0];
     u32 target;
-    if (!stack_is_flat(b) || !(b->mode & MODE_CODE32) || b->i->operand_bytes != 4 || to->kind == OPND_FAR)
-        return false;
+    if (to->kind == OPND_FAR) return false;
+    if (!stack_is_flat(b) || !(b->mode & MODE_CODE32) || b->i->operand_bytes != 4) return emit_call16(b);
     if (to->kind == OPND_IMM) {
         if (!target_of(b, &target)) return false;
         push_return_address(b);
@@ -166,7 +167,7 @@ static bool emit_call(struct build *b)
 
 static bool emit_ret(struct build *b)
 {
-    if (!stack_is_flat(b) || !any_target_is_legal(b) || b->i->operand_bytes != 4) return false;
+    if (!stack_is_flat(b) || !any_target_is_legal(b) || b->i->operand_bytes != 4) return emit_ret16(b);
     if (b->i->opcode != 0xc2 && b->i->opcode != 0xc3) return false; /* far */
     u32 release = b->i->opcode == 0xc2 ? (u32)b->i->imm[0] & 0xffff : 0;
     emit_load32(&b->e, REG_LINEAR, access_pop(b));
@@ -196,6 +197,7 @@ emit_function *branch_emitter(u16 mnemonic)
     case ZYDIS_MNEMONIC_JNL:
     case ZYDIS_MNEMONIC_JLE:
     case ZYDIS_MNEMONIC_JNLE: return emit_jcond;
+    case ZYDIS_MNEMONIC_JCXZ:
     case ZYDIS_MNEMONIC_JECXZ: return emit_jecxz;
     case ZYDIS_MNEMONIC_LOOP: return emit_loop;
     case ZYDIS_MNEMONIC_CALL: return emit_call;

@@ -9,6 +9,7 @@
  *   edge.c     how control leaves a block: direct edges and indirect ones
  *   branch.c   jumps, calls, returns
  *   inline.c   stack and sensitive instructions emulated in line
+ *   stack16.c  the same for stacks with a 16-bit pointer, and the calls, returns and counting branches of 16-bit code
  *   callout.c  instructions that are left to the interpreter
  *   translate.c  the block as a whole
  *   runtime.c  the C side of what translated code calls
@@ -295,6 +296,13 @@ emit_function *branch_emitter(u16 mnemonic);
 unsigned branch_targets(const struct build *b, const struct insn *i, u32 next_eip, u32 targets[2]);
 emit_function *inline_emitter(u16 mnemonic);
 emit_function *string_emitter(u16 mnemonic);
+/* stack16.c: the forms of PUSH, POP, CALL, RET, LOOP and JCXZ that those leave over; as emit_function. */
+bool emit_push16(struct build *b);
+bool emit_pop16(struct build *b);
+bool emit_call16(struct build *b);
+bool emit_ret16(struct build *b);
+/* LOOP and JCXZ with a 16-bit counter to a target that is legal. */
+bool emit_count_branch16(struct build *b, u32 target, bool decrement, bool taken_if_zero);
 /* special.c: the emitter of this form of an instruction whose other forms have none; NULL for those. */
 emit_function *special_emitter(const struct build *b, const struct insn *i);
 /* The emitter that one of the three has for it. */

@@ -9,7 +9,7 @@
 static bool emit_push(struct build *b)
 {
     const struct operand *from = &b->i->op[0];
-    if (!has_plain_stack(b, b->i)) return false;
+    if (!has_plain_stack(b, b->i)) return emit_push16(b);
     if (from->kind == OPND_REG && from->reg_class == RC_GPR32) {
         emit_store32(&b->e, access_push(b), host_gpr(from->reg)); /* PUSH ESP stores the old value */
     } else if (from->kind == OPND_IMM) {
@@ -46,8 +46,8 @@ static bool emit_pop(struct build *b)
 {
     const struct operand *to = &b->i->op[0];
     if (to->kind == OPND_MEM && has_plain_stack(b, b->i)) return emit_pop_memory(b);
-    if (!has_plain_stack(b, b->i) || to->kind != OPND_REG || to->reg_class != RC_GPR32 || to->reg == REG_ESP)
-        return false;
+    if (!has_plain_stack(b, b->i)) return emit_pop16(b);
+    if (to->kind != OPND_REG || to->reg_class != RC_GPR32 || to->reg == REG_ESP) return false;
     emit_load32(&b->e, host_gpr(to->reg), access_pop(b));
     emit_lea32(&b->e, GUEST_ESP, mem_bd(GUEST_ESP, 4));
     return true;

@@ -135,6 +135,23 @@ static void test_low_kernel(void)
     }
 }
 
+/* A segment that begins in the page below 1 MB: what would go to the BIOS' ROM is left out. */
+static void test_page_below(void)
+{
+    struct load_fixture *f = ready(MB - 0x1000, MB - 0x1000 + FILE_BYTES, 0);
+    u8 rom[1024] = {0};
+    memset(f->phys.ram + MB - 0x1000, 0xee, 0x2000);
+    struct kernel_rom *kernel = make_rom(f);
+    CHECK(kernel != NULL);
+    if (kernel) {
+        play(f, kernel, rom);
+        CHECK_EQ(guest32(f, MB - 4), 0xeeeeeeee);
+        CHECK(!memcmp(guest(f, MB), image + 0x1000, FILE_BYTES - 0x1000));
+    }
+    kernel_rom_free(kernel);
+    fixture_free(f);
+}
+
 #define CHECK_NO_ROM(f, words)                                                                               \
     do {                                                                                                     \
         struct kernel_rom *rom = make_rom(f);                                                                \
@@ -148,7 +165,7 @@ static void test_refusals(void)
     struct load_fixture *f = ready(0x9c000, 0x9c000 + FILE_BYTES, 0); /* the extended BIOS data area */
     CHECK_NO_ROM(f, "firmware has for itself");
     fixture_free(f);
-    f = ready(0xf0000, 0xf0000 + FILE_BYTES, 0);
+    f = ready(0xb0000, 0xb0000 + FILE_BYTES, 0); /* video memory */
     CHECK_NO_ROM(f, "firmware has for itself");
     fixture_free(f);
     f = ready(16 * MB - FILE_BYTES, 16 * MB, 0); /* ACPI tables */
@@ -214,6 +231,7 @@ int main(void)
 {
     test_multiboot();
     test_low_kernel();
+    test_page_below();
     test_refusals();
     test_linux16(0x207, 1, 0x20000, 0xe000, 0x100000);
     test_linux16(0x201, 1, 0x90000, 0x9800, 0x100000);
