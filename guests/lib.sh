@@ -9,7 +9,7 @@
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck disable=SC2034
 guest_cache=$(realpath -m "${RINGER_GUESTS:-$top/guests/cache}")
-# mke2fs, e2fsck, sfdisk: a user may run them, too.
+# mke2fs, e2fsck and sfdisk also run without privilege.
 PATH=$PATH:/usr/sbin:/sbin
 jobs=${RINGER_JOBS:-$(nproc)}
 
@@ -35,8 +35,8 @@ fail() {
     exit 2
 }
 
-# warm_memory MB: before something is timed. Where the host is a virtual machine itself, its first use of a page that it had given
-# back to its hypervisor costs some 10 us, which hits whoever comes first. This takes so many pages, and lets go of them.
+# warm_memory MB: call it before something is timed. Where the host is itself a virtual machine, the first use of a page that it had
+# given back to its hypervisor costs some 10 us. This function uses that much memory and releases it, so that what follows is not delayed.
 warm_memory() { python3 -c 'import sys; b"\1" * (int(sys.argv[1]) << 20)' "$1"; }
 
 # run_logged WHAT COMMAND...: a long step. Its output goes to a log that is shown only if it fails; a terminal sees the
@@ -67,7 +67,7 @@ run_logged() {
 
 have_package() { [ "$(dpkg-query -W -f '${Status}' "$1" 2>/dev/null)" = "install ok installed" ]; }
 
-# install_packages NAME...: those not yet there, with apt. Needs privilege only if something is missing.
+# install_packages NAME...: installs the missing ones with apt. Needs privilege only if one is missing.
 install_packages() {
     local missing=() package as_root=()
     command -v dpkg-query >/dev/null || fail "this needs a Debian system (no dpkg-query here)"
@@ -102,8 +102,8 @@ private_apt() {
     )
     # As root apt would drop to a user who cannot write there.
     if [ "$(id -u)" -eq 0 ]; then apt_options+=(-o APT::Sandbox::User=root); fi
-    # A source that has no i386 list (or a half-synchronised mirror) makes this fail although the main one is there:
-    # what counts is whether the packages are found afterwards.
+    # A source without an i386 list, or a half-synchronised mirror, makes this fail although the main source works. What
+    # counts is whether the packages are found afterwards.
     run_logged "Reading Debian's i386 package lists" bash -c '"$@" || true' - apt-get "${apt_options[@]}" -q update
 }
 
@@ -117,7 +117,7 @@ build() {
     run_logged "Building $what" ninja --quiet -C "$directory" -j "$jobs" "$target"
 }
 
-# fetch_guests: quick and silent when they are there.
+# fetch_guests: does nothing, silently, if the guests are there.
 fetch_guests() { "$top/guests/fetch"; }
 
 # vmm_command VMM KERNEL INITRD MEGABYTES APPEND OPTION...: fills the array `command` with a machine without a screen, its

@@ -1,15 +1,14 @@
 /*
- * ringer: the program. Options, signals, terminal, machine, its screen; then the run loop, and tidying up on
- * the way out.
+ * ringer: the program. It sets up options, signals, terminal, machine and screen, runs the machine, and tidies up.
  *
- * Without a window the machine runs in the process's first thread. A window has that one for itself, and the
- * machine another: what belongs to a thread (the signal stack, the profiler's timer) is set up in
- * run_machine().
+ * Without a window the machine runs in the process's first thread. A window takes that thread for itself, and
+ * the machine gets another: run_machine() sets up what belongs to a thread (signal stack, profiler's timer).
  */
 #include "base/log.h"
+#include "board/device_table.h"
+#include "observe/event_log.h"
 #include "observe/instruments.h"
 #include "observe/screen.h"
-#include "observe/trace.h"
 #include "tools/disk_command.h"
 #include "translator/translator.h"
 #include "ui/terminal.h"
@@ -27,19 +26,19 @@
 
 struct session {
     struct vm *vm;
-    struct waker waker; /* here: whoever writes output at the end still asks it whether to give up */
+    struct waker waker; /* here: output at the end still reads waker.giving_up */
     struct frontends frontends;
     struct instruments instruments;
     int status;
 };
 
-static struct trace *open_trace(const struct options *options)
+static struct event_log *open_log(const struct options *options)
 {
     char error[512];
-    if (!options->trace) return NULL;
-    struct trace *trace = trace_open(options->trace, options->trace_from, error, sizeof(error));
-    if (!trace) die(STATUS_USAGE, "%s", error);
-    return trace;
+    if (!options->event_log) return NULL;
+    struct event_log *log = event_log_open(options->event_log, options->event_log_from, error, sizeof(error));
+    if (!log) die(STATUS_USAGE, "%s", error);
+    return log;
 }
 
 /* The machine's thread. */
@@ -48,7 +47,7 @@ static void run_machine(void *argument)
     struct session *session = argument;
     struct vm *vm = session->vm;
     const struct options *options = vm->options;
-    int failed = translator_install_signals(), input_fd = chipset_input_fd(&vm->chipset);
+    int failed = translator_install_signals(), input_fd = board_input_fd(&vm->board);
     if (failed) die(STATUS_HOST, "cannot take host signals: %s", strerror(-failed));
     struct waker *waker = &session->waker;
     failed =
@@ -69,9 +68,9 @@ static void run_machine(void *argument)
 
     fpu_park(&vm->vcpu);
     instruments_stop(&session->instruments);
-    chipset_flush_output(&vm->chipset);
+    board_flush_output(&vm->board);
     frontends_stop(&session->frontends);
-    disk_crew_drain(&vm->drives.crew); /* nobody sends a letter any more, which would wake us */
+    disk_crew_drain(&vm->drives.crew); /* from now on no letter is sent, which would use the waker */
     waker_stop(waker);
     machine_set_waker(vm, NULL);
 }
@@ -84,16 +83,16 @@ static int run(const struct options *options)
     if ((options->screen_dump && !screen_dump_check(options->screen_dump, error, sizeof(error))) ||
         (options->screenshot && !screen_dump_check(options->screenshot, error, sizeof(error))))
         die(STATUS_USAGE, "%s", error);
-    struct trace *trace = open_trace(options);
+    struct event_log *log = open_log(options);
     struct vm *vm = machine_create(options, MACHINE_LEADER, &status, error, sizeof(error));
     if (!vm) die(status, "%s", error);
-    vm->trace = trace;
+    vm->event_log = log;
     session.vm = vm;
-    status = instruments_open(&session.instruments, vm, error, sizeof(error));
+    status = instruments_open(&session.instruments, options, &vm->vcpu, error, sizeof(error));
     if (status) die(status, "%s", error);
     status = frontends_open(&session.frontends, vm, error, sizeof(error));
     if (status) die(status, "%s", error);
-    int input_fd = chipset_input_fd(&vm->chipset);
+    int input_fd = board_input_fd(&vm->board);
     if (input_fd >= 0) terminal_enter_raw(input_fd);
 
     frontends_run(&session.frontends, run_machine, &session);
@@ -101,8 +100,9 @@ static int run(const struct options *options)
     terminal_restore();
     if (vm->last_words[0]) fprintf(stderr, "ringer: %s\n", vm->last_words);
     machine_dump_screen(vm);
-    instruments_close(&session.instruments);
-    trace_close(trace);
+    instruments_close(&session.instruments,
+                      &(struct stats_host){vm->powered_on_ns, vm_time_host_tsc_hz(&vm->time)});
+    event_log_close(log);
     machine_destroy(vm);
     return session.status;
 }
@@ -112,19 +112,22 @@ int main(int argc, char **argv)
     struct options options;
     enum command command;
     char error[512];
-    /* A disk image that would get larger than the user's limit is seen as EFBIG. */
+    /* A disk image that would exceed the user's limit on file sizes gives EFBIG. */
     signal(SIGXFSZ, SIG_IGN);
     if (argc > 1 && !strcmp(argv[1], "disk")) return disk_command(argc - 2, argv + 2);
-    if (!options_parse(argc, argv, &options, &command, error, sizeof(error))) die(STATUS_USAGE, "%s", error);
+    if (!options_parse(argc, argv, device_table, &options, &command, error, sizeof(error)))
+        die(STATUS_USAGE, "%s", error);
     switch (command) {
     case COMMAND_HELP: options_help(stdout); return STATUS_OK;
+    case COMMAND_HELP_TESTING: options_help_testing(stdout); return STATUS_OK;
+    case COMMAND_HELP_DEVICES: device_help(device_table, options.device_help_type, stdout); return STATUS_OK;
     case COMMAND_HELP_KEYS: key_script_help(stdout); return STATUS_OK;
     case COMMAND_VERSION: puts("ringer " RINGER_VERSION); return STATUS_OK;
     case COMMAND_RUN: break;
     }
-    /* A reader that goes away is seen as EPIPE, where it can be handled. */
+    /* A reader that goes away gives EPIPE, where it can be handled. */
     signal(SIGPIPE, SIG_IGN);
-    /* In the background of somebody's terminal, reading it fails instead of stopping the guest. */
+    /* In the background of a terminal, reads of it fail instead of stopping the process. */
     signal(SIGTTIN, SIG_IGN);
     waker_block_signals();
     int status = run(&options);

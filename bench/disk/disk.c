@@ -1,10 +1,10 @@
 /*
  * disk DEVICE SECONDS [OFFSET_MB LENGTH_MB]: reads and writes part of a block device in several ways, each
- * for about so many seconds, and prints "NAME UNIT VALUE" a line. What is there is overwritten.
+ * for about SECONDS, and prints "NAME UNIT VALUE" for each. It overwrites what is there.
  *
- * Direct: O_DIRECT by asynchronous I/O (io_submit), so that the depth is what it says, with one thread.
- * Cached: read() and write() of 64 KB through the page cache, which is emptied before and, for writing,
- * synchronized within the time.
+ * Direct: O_DIRECT with asynchronous I/O (io_submit), so that one thread keeps exactly `depth` requests in
+ * flight. Cached: read() and write() of 64 KB through the page cache, which is emptied before; written data
+ * are synchronized within the measured time.
  */
 #define _GNU_SOURCE
 #define _FILE_OFFSET_BITS 64
@@ -122,7 +122,7 @@ static uint64_t run_direct(const struct job *job, int fd, double end)
 static uint64_t run_cached(const struct job *job, int fd, double end)
 {
     uint64_t n = 0;
-    /* Once through at most: what was read before is in the cache. */
+    /* At most once through the range: later reads would come from the cache. */
     for (; n < length / job->bytes && now() < end; n++) {
         off_t at = (off_t)offset_of(job, n);
         ssize_t got =

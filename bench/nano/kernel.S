@@ -5,7 +5,7 @@
  *
  *     cycles NAME COUNT HEX      a line a round, time stamp counter ticks of the whole round as 16 hex digits
  *
- * on the debug console and ends as the kernels of tests/guest do, whose entry, traps and checks it uses (lib.S).
+ * on the debug console and ends as the kernels of tests/guest do. It uses their entry, traps and checks (lib.S).
  *
  * Linear memory: the first 16 MB are themselves, global pages, open to user code (the user code is our own). The 4 MB from
  * REGION on are frames from REGION_FRAMES on through one page table an address space.

@@ -1,11 +1,11 @@
 /*
- * The operations of the nanobenchmarks that a 32-bit program can do on the host itself. Called and reporting
- * as kernel.S does:
+ * The operations of the nanobenchmarks that a 32-bit program can do on the host itself, with the same output
+ * as kernel.S:
  *
- *     native NAME COUNT   prints "cycles NAME COUNT HEX", a line a round
+ *     native NAME COUNT   prints "cycles NAME COUNT HEX", one line for each round
  *
- * A system call is the host kernel's whole getppid(), so more than entry and exit: a bound for a guest's from
- * above.
+ * A system call here is the host kernel's whole getppid(), which is more than entry and exit: an upper bound
+ * for a guest's.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -55,7 +55,7 @@ static void do_syscall_int(uint32_t count)
     }
 }
 
-/* The kernel's own way in, which is SYSENTER or SYSCALL, as the host's CPU has it. */
+/* The kernel's own system call entry: SYSENTER or SYSCALL, depending on the host's CPU. */
 static void do_syscall_sysenter(uint32_t count)
 {
     uintptr_t entry = getauxval(AT_SYSINFO);
@@ -148,5 +148,5 @@ int main(int argc, char **argv)
             printf("cycles %s %u %016llx\n", argv[1], count, (unsigned long long)(rdtsc() - began));
         }
     }
-    return 0; /* one that only a kernel can do prints nothing */
+    return 0; /* an operation that only a kernel can do prints nothing */
 }

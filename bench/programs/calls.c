@@ -1,6 +1,6 @@
 /*
- * Transfers of control: calls and returns, indirect calls whose target changes or stays, an interpreter of
- * the kind that is one loop around a switch, and code that changes itself.
+ * Transfers of control: calls and returns, indirect calls with changing and with constant targets, an
+ * interpreter that is a loop around a switch, and self-modifying code.
  */
 #include "micro.h"
 #include <stddef.h>
@@ -22,7 +22,7 @@ static uint32_t fib(uint32_t n)
     return sum;
 }
 
-/* TARGETS functions that differ. */
+/* TARGETS different functions. */
 #define TARGET(i)                                                                                            \
     static __attribute__((noinline)) uint32_t target_##i(uint32_t x)                                         \
     {                                                                                                        \
@@ -60,7 +60,7 @@ static uint32_t indirect(uint32_t n)
     return x;
 }
 
-/* A machine with four registers; the program is random, and so are the jumps in it. */
+/* A machine with four registers. Its program, jumps included, is random. */
 enum opcode {
     ADD,
     SUB,
@@ -143,7 +143,8 @@ static uint32_t patch(uint32_t n)
     return sum;
 }
 
-/* 64 functions of 16 bytes written and each called 16 times: code that is made, used, and made anew. */
+/* 64 functions of 16 bytes, each written and then called 16 times: code that is made, used, and made
+ * again. */
 static uint32_t generate(uint32_t n)
 {
     enum { FUNCTIONS = 64, BYTES = 16, CALLS = 16 };

@@ -1,6 +1,6 @@
 /*
- * Integer code of the user: loops, hashes, sorting, chains of loads, bytes and strings. Nothing here calls
- * the kernel while it is measured.
+ * Integer user code: loops, hashes, sorting, chains of loads, bytes and strings. Nothing here makes a system
+ * call while it is measured.
  */
 #include "micro.h"
 #include <stddef.h>
@@ -26,8 +26,7 @@ static uint32_t sieve(uint32_t n)
     return primes;
 }
 
-/* What is hashed: words in the first-level cache, by lanes that do not wait for each other, as hash functions
- * have them. */
+/* The hashed words fit in the first-level cache, and go through independent lanes, as in hash functions. */
 static uint32_t words[WORDS];
 
 static void words_prepare(void)
@@ -100,7 +99,7 @@ static uint32_t sort(uint32_t n)
     return sorted[SORTED / 2];
 }
 
-/* A ring of cache lines in random order (Sattolo's shuffle makes one cycle of all). */
+/* A ring of cache lines in random order. Sattolo's shuffle makes it a single cycle. */
 struct node {
     struct node *next;
     uint8_t fill[NODE_BYTES - sizeof(void *)];
@@ -172,7 +171,7 @@ static size_t own_strlen(const char *s)
 {
     const char *p = s;
     while (*p) {
-        /* Not for the compiler to turn into a call of the library. */
+        /* Keeps the compiler from turning this loop into a library call. */
         __asm__ volatile("");
         p++;
     }

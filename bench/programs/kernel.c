@@ -21,7 +21,7 @@ static uint32_t getppid_loop(uint32_t n)
     return sum;
 }
 
-/* The gate that static programs without the vDSO take. */
+/* The system call gate that static programs without the vDSO use. */
 static uint32_t int80_loop(uint32_t n)
 {
     uint32_t sum = 0;
@@ -53,7 +53,7 @@ static uint32_t signal_loop(uint32_t n)
     return handled;
 }
 
-/* SIGSEGV, the page made accessible by its handler: what garbage collectors do. */
+/* SIGSEGV, with a handler that makes the page accessible, as in garbage collectors. */
 static uint8_t *guarded;
 
 static void guard_handler(int number)
@@ -82,7 +82,7 @@ static uint32_t touch_pages(uint32_t n)
 {
     while (n--) {
         uint8_t *area = must_map(AREA, PROT_READ | PROT_WRITE);
-        /* The test is of 4 KB pages. */
+        /* The test measures 4 KB pages. */
         madvise(area, AREA, MADV_NOHUGEPAGE);
         for (uint32_t at = 0; at < AREA; at += PAGE)
             *(volatile uint8_t *)(area + at) = 1;
@@ -91,7 +91,8 @@ static uint32_t touch_pages(uint32_t n)
     return AREA;
 }
 
-/* Nearly all memory that is free, so that a virtual machine's peak is that of a guest that uses what it has. */
+/* Nearly all free memory, so that a virtual machine's peak memory is that of a guest that uses what it
+ * has. */
 static uint32_t fill_bytes;
 
 static void fill_prepare(void)
@@ -158,7 +159,7 @@ static uint32_t clock_loop(uint32_t n)
     return sum;
 }
 
-/* A module of the kernel's own is inserted. Its removal, which waits for the kernel's grace periods, is not
+/* Inserts a module of the kernel's own. The removal, which waits for the kernel's grace periods, is not
  * measured. */
 static int module_file;
 

@@ -1,6 +1,6 @@
 /*
- * Blocks of memory, by the C library and by the instructions themselves, and locked operations. Which memcpy
- * the library takes depends on the processor it finds (CPUID), as in any program.
+ * Blocks of memory, by the C library and by single instructions, and locked operations. As in any program,
+ * CPUID decides which memcpy the library uses.
  */
 #include "micro.h"
 #include <stddef.h>
@@ -20,7 +20,7 @@ static void prepare(void)
         from[i] = to[i] = (uint8_t)i;
 }
 
-/* The size is hidden from the compiler, which would otherwise copy small blocks in line. */
+/* Hides the size from the compiler, which would otherwise copy small blocks inline. */
 static inline uint32_t opaque(uint32_t bytes)
 {
     __asm__ volatile("" : "+r"(bytes)::"memory");

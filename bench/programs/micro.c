@@ -1,9 +1,10 @@
 /*
  * micro NAME [SECONDS]: runs the test NAME for about SECONDS (default 0.5) by the machine's own clock and
- * prints "NAME value ns OF". micro --list names them all.
+ * prints "NAME value ns OF". micro --list prints all names.
  *
- * The work is repeated, four times as much at most from one round to the next, until the time is used up; all
- * of it counts, the first rounds with what is cold then too (page faults, a virtual machine's translation).
+ * The work is repeated, at most four times as often from one round to the next, until the time is used up.
+ * All rounds count, also the first ones, when page tables, caches and a virtual machine's translations are
+ * cold.
  */
 #include "micro.h"
 #include <stdio.h>

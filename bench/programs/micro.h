@@ -1,8 +1,9 @@
 /*
- * micro: one small, self-timed test a run. A test file offers a table of tests; micro.c chooses and times.
+ * micro: one small, self-timed test a run. A test file has a table of tests; micro.c selects and times one.
  *
- * run(n) does n units of work and returns anything computed from it, so that the compiler cannot drop it. The
- * time of a unit is what is printed, divided by `per`. prepare() and finish() are outside the measured time.
+ * run(n) does n units of work and returns something computed from it, so that the compiler cannot drop the
+ * work. The printed value is the time of a unit, divided by `per`. prepare() and finish() are outside the
+ * measured time.
  */
 #ifndef MICRO_H
 #define MICRO_H
@@ -11,7 +12,7 @@
 
 struct test {
     const char *name;
-    /* What one printed figure is the time of, for people: "element", "call", "4 KB". */
+    /* What one printed value is the time of: "element", "call", "4 KB". */
     const char *of;
     uint32_t (*run)(uint32_t n);
     double per;
@@ -19,15 +20,15 @@ struct test {
     void (*finish)(void);
 };
 
-/* Each ends with a row without a name. */
+/* Each table ends with a row without a name. */
 extern const struct test integer_tests[], sse_tests[], x87_tests[], call_tests[], memory_tests[],
     process_tests[], kernel_tests[];
 
-/* Both end the process when they cannot do what they should: a benchmark with a hole in it has no result. */
+/* Both end the process on failure: a benchmark with a missing part has no result. */
 void *must_map(uint32_t bytes, int protection);
 void must(int condition, const char *what);
 
-/* Between the two no time is counted: for what a test must do in between and does not mean. */
+/* The time between these two calls does not count: for steps of a test that are not what it measures. */
 void clock_stop(void);
 void clock_go(void);
 

@@ -1,4 +1,4 @@
-/* Ends. What fork+exec starts. */
+/* Exits at once. The program that fork+exec starts. */
 int main(void)
 {
     return 0;

@@ -1,4 +1,5 @@
-/* Processes: making them, switching between them. The runner keeps all on one processor, natively too. */
+/* Processes: making them, switching between them. The runner keeps all of them on one processor, on the host
+ * too. */
 #include "micro.h"
 #include <sched.h>
 #include <signal.h>
@@ -22,7 +23,7 @@ static uint32_t fork_wait(uint32_t n)
     return n;
 }
 
-/* Beside our own file lies a program that does nothing, statically linked: the kernel's work, not ld.so's. */
+/* A statically linked program beside this one that exits at once: measures the kernel's work, not ld.so's. */
 static char nothing[4096];
 
 static void nothing_prepare(void)

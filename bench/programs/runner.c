@@ -1,21 +1,21 @@
 /*
- * runner: goes through the suite, on the host and in the guests alike.
+ * runner: runs the suite, on the host and in the guests alike.
  *
  *   runner --suite FILE [--part NAME] [--only REGEX] [--scale FACTOR] [--not WHERE]
  *
- * The suite is a text of stanzas; bench/suite explains it. Each test is a shell command whose output is its
- * result. One line before and one after carry this machine's clock, so that whoever sees them arrive can
- * compare it with their own:
+ * The suite is a text of stanzas, which bench/suite explains. Each test is a shell command; its output is
+ * its result. A line before and a line after each test carry this machine's clock, so that the reader of the
+ * output can compare it with its own clock when they arrive:
  *
  *   bench: begin NAME NS
  *   bench: value NAME VALUE UNIT...
  *   bench: check NAME TEXT
  *   bench: end NAME NS STATUS USER_S SYSTEM_S
  *
- * A test that prints no value has its time as its value. USER and SYSTEM are the CPU time of the test's
- * processes as this machine's kernel counts it.
+ * A test that prints no value has its duration as its value. USER_S and SYSTEM_S are the CPU time of the
+ * test's processes, as this machine's kernel counts it.
  *
- * All runs on one processor: the guests have no more.
+ * Everything runs on one processor, because the guests have only one.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -44,7 +44,7 @@ struct stanza {
 
 static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* In one piece, and gone before the next thing begins. */
+/* Writes the line in one piece, before the next test begins. */
 static void say(const char *format, ...)
 {
     char line[OUTPUT];
@@ -69,7 +69,7 @@ static double seconds_of(struct timeval t)
     return (double)t.tv_sec + (double)t.tv_usec / 1e6;
 }
 
-/* Runs a command of the shell and keeps the first OUTPUT bytes of what it prints. Returns its exit status. */
+/* Runs a shell command and keeps the first OUTPUT bytes of its output. Returns its exit status. */
 static int shell(const char *command, char output[OUTPUT])
 {
     int ends[2], status;
@@ -240,7 +240,7 @@ static void take(struct stanza *s, const char *key, const char *value)
 int main(int argc, char **argv)
 {
     struct choice choice;
-    /* What a stanza does not say is what the last "part" and "seconds" before it said. */
+    /* A stanza inherits "part" and "seconds" from the stanza before it. */
     struct stanza stanza = {.seconds = 0.5};
     char line[2048], key[64];
     parse(argc, argv, &choice);

@@ -1,4 +1,5 @@
-/* The x87 and its stack: arithmetic, loads and stores, conversions, a root. Compiled with -mfpmath=387. */
+/* The x87 and its stack: arithmetic, loads, stores, conversions, a square root. Compiled with
+ * -mfpmath=387. */
 #include "micro.h"
 #include <stddef.h>
 

@@ -1,6 +1,6 @@
 /*
- * What --stats prints: one row a counter, grouped. Counters are plain fields of a struct that hangs off the
- * machine, bumped by the vCPU thread only.
+ * What --stats prints, one row for each counter, in groups. Counters are plain fields of a struct in struct
+ * vm; only the vCPU thread changes them.
  */
 #ifndef RINGER_BASE_COUNTERS_H
 #define RINGER_BASE_COUNTERS_H
@@ -16,15 +16,15 @@
     X(decodes, "of these, decoded from scratch")                                                             \
     X(bytes_emitted, "host bytes emitted")                                                                   \
     X(translate_ticks, "ticks of the host's TSC spent translating")                                          \
-    X(flags_found_dead, "ways out of blocks where a look ahead found the flags dead")                        \
+    X(flags_found_dead, "edges to targets where the look-ahead found the flags dead")                        \
     X(engine_entries, "entries into translated code")                                                        \
     X(block_lookups, "block lookups in the dispatcher")                                                      \
-    X(block_lookup_hits, "block lookups answered by the lookup table")                                       \
-    X(block_probe_hits, "block lookups answered by the indirect branches' table")                            \
+    X(block_lookup_hits, "block lookups answered by the hash table")                                         \
+    X(block_probe_hits, "block lookups answered by the jump table")                                          \
     X(chains_made, "direct branches chained")                                                                \
     X(chains_broken, "chains broken by invalidation")                                                        \
     X(indirect_misses, "indirect branches that missed their inline cache")                                   \
-    X(sites_filled, "targets given to indirect branches to compare with")                                    \
+    X(sites_filled, "targets patched into indirect branches")                                                \
     X(sites_given_up, "indirect branches found to have many targets")                                        \
     X(return_misses, "guest returns that did not go where the shadow return stack said")                     \
     X(return_stack_resets, "shadow return stacks emptied because mode or mappings changed")                  \
@@ -34,42 +34,42 @@
     X(code_writes_harmless, "of these, writes beside the code")                                              \
     X(metadata_bytes, "bytes of metadata made for blocks")                                                   \
     X(cache_flushes, "whole flushes of the code cache")                                                      \
-    X(callouts, "instructions handed to the interpreter by translated code")                                 \
-    X(fast_entries, "of kernel entry, exit and segment loads, done the short way")                           \
-    X(fast_declined, "of these, left to the general routines")                                               \
-    X(string_inline, "repeated string instructions done in line")                                            \
-    X(string_bulk, "repeated string instructions handed on, by the page")                                    \
-    X(string_bulk_bytes, "bytes they moved or looked at")                                                    \
+    X(callouts, "callouts: instructions handed to the interpreter by translated code")                       \
+    X(fast_entries, "kernel entries, exits and segment loads done by fast routines")                         \
+    X(fast_declined, "kernel entries, exits and segment loads left to the general routines")                 \
+    X(string_inline, "repeated string instructions done inline")                                             \
+    X(string_bulk, "repeated string instructions done by the page, in C")                                    \
+    X(string_bulk_bytes, "bytes that these moved or compared")                                               \
     X(string_slow, "of these, finished by the interpreter")                                                  \
-    X(jumps_passed, "conditional jumps in the midst of blocks")                                              \
-    X(jumps_followed, "unconditional jumps in the midst of blocks")                                          \
-    X(hoists, "checks emitted for several memory accesses at once")                                          \
-    X(hoisted_checks, "checks not emitted thanks to them")                                                   \
-    X(hoists_failed, "times such a check failed")                                                            \
-    X(hoists_left, "blocks left because an entry went that was checked")                                     \
+    X(jumps_passed, "conditional jumps inside blocks")                                                       \
+    X(jumps_followed, "unconditional jumps inside blocks")                                                   \
+    X(hoists, "hoisted checks emitted")                                                                      \
+    X(hoisted_checks, "checks saved by them")                                                                \
+    X(hoists_failed, "times a hoisted check failed")                                                         \
+    X(hoists_left, "blocks left because a checked entry was dropped")                                        \
     X(slow_accesses, "memory accesses that took the slow path")                                              \
     X(device_moves, "MOVs to and from devices without the interpreter")                                      \
     X(slow_interpreted, "memory accesses that had to be interpreted")                                        \
     X(shadow_fills, "shadow entries filled")                                                                 \
-    X(shadow_borrowed, "supervisor accesses by a user's entry")                                              \
-    X(shadow_prefills, "neighbouring pages filled with one that was asked for")                              \
+    X(shadow_borrowed, "supervisor accesses through a user's entry")                                         \
+    X(shadow_prefills, "neighbouring pages filled along with the requested one")                             \
     X(shadow_flushes, "shadow table flushes")                                                                \
     X(space_switches, "loads of another address space")                                                      \
-    X(space_hits, "of these, spaces whose shadow was still there")                                           \
-    X(space_evictions, "address spaces dropped for another")                                                 \
-    X(traces_begun, "page tables put under write trace")                                                     \
+    X(space_hits, "of these, to a space that the shadow remembered")                                         \
+    X(space_evictions, "address spaces dropped to make room for another")                                    \
+    X(traces_begun, "write traces begun on page tables")                                                     \
     X(trace_writes, "writes that met a write trace")                                                         \
-    X(trace_drops, "shadow entries dropped by them")                                                         \
-    X(trace_storms, "traces ended because the page was written too often")                                   \
+    X(trace_drops, "shadow entries dropped by these")                                                        \
+    X(trace_storms, "trace storms: traces ended because the page was written too often")                     \
     X(kicks, "kicks: another thread made something pending")                                                 \
-    X(kicks_again, "of these, outside translated code, and so to be repeated")                               \
+    X(kicks_again, "of these, outside translated code, so repeated later")                                   \
     X(window_promotions, "address spaces given a host window")                                               \
     X(window_low, "of these, the one at address 0")                                                          \
-    X(window_demotions, "host windows taken away again")                                                     \
+    X(window_demotions, "host windows taken away")                                                           \
     X(window_faults, "host page faults in windows")                                                          \
     X(window_mappings, "runs of pages mapped into windows")                                                  \
-    X(window_pages, "pages in these")                                                                        \
-    X(window_checked, "blocks translated again because the window was no way for an instruction")            \
+    X(window_pages, "pages in these runs")                                                                   \
+    X(window_checked, "blocks translated again for a checked site")                                          \
     X(window_unmaps, "runs of pages unmapped from windows")                                                  \
     X(shadow_invlpgs, "shadow entries dropped by INVLPG")                                                    \
     X(page_walks, "guest page-table walks")                                                                  \
@@ -80,11 +80,11 @@
     X(port_writes, "port writes")                                                                            \
     X(port_string_bytes, "bytes of string I/O taken in bulk")                                                \
     X(mmio_accesses, "accesses to memory-mapped devices")                                                    \
-    X(pvclock_updates, "times the paravirtual clock was written to guest memory")                            \
+    X(pvclock_updates, "times the paravirtual clock's page was written")                                     \
     X(halts, "times the guest halted")                                                                       \
     X(host_signals, "host signals taken on behalf of the guest (#DE, #MF, #XM)")                             \
     X(fpu_parks, "times the guest FPU state was parked")                                                     \
-    X(fpu_shelters, "times just its XMM registers were put aside")
+    X(fpu_shelters, "times only its XMM registers were sheltered")
 
 struct counters {
 #define FIELD(name, text) u64 name;

@@ -1,5 +1,5 @@
 /*
- * The host's clock, for what lives in its time: waiting, pacing, time limits. Devices never look at it
+ * The host's clock, for everything in host time: waiting, pacing, time limits. Devices never use it
  * (device.h).
  */
 #ifndef RINGER_BASE_HOST_TIME_H

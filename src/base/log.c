@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The one piece of process-wide state: stderr and the terminal are process-wide too. */
+/* Process-wide state, because stderr and the terminal are process-wide too. */
 static bool debug_enabled;
 static void (*die_hook)(void);
 

@@ -1,8 +1,8 @@
 /*
  * What Ringer says to its user: one clear sentence on stderr, prefixed "ringer: ".
  *
- * die() is for bad user input and host failures met while starting: it restores the terminal through the
- * functions given to log_at_die() and ends the process. Nothing that a guest does may reach it.
+ * die() is for bad user input and for failures of the host during start-up. It restores the terminal through
+ * the function that was given to log_at_die(), and ends the process. Nothing that a guest does may reach it.
  */
 #ifndef RINGER_BASE_LOG_H
 #define RINGER_BASE_LOG_H
@@ -10,7 +10,7 @@
 /* Exit statuses of the ringer program (docs: README, "Exit status"). */
 enum exit_status {
     STATUS_OK = 0,       /* the guest powered off or was quit by the user */
-    STATUS_GUEST = 1,    /* the guest cannot go on: triple fault, jump into nowhere, ... */
+    STATUS_GUEST = 1,    /* the guest cannot go on: a triple fault */
     STATUS_USAGE = 2,    /* bad option or bad input file: nothing was run */
     STATUS_HOST = 3,     /* the host refused something (memory, file, terminal) */
     STATUS_DIVERGED = 4, /* lockstep found a difference */
@@ -25,8 +25,8 @@ _Noreturn void die(int status, const char *format, ...) __attribute__((format(pr
 /* log_debug() prints only after log_enable_debug(). */
 void log_enable_debug(void);
 
-/* Have `restore` called before die() prints (the terminal leaves raw mode). One function at most; NULL
- * removes it. */
+/* Have `restore` called before die() prints, to take the terminal out of raw mode. There is at most one such
+ * function; NULL removes it. */
 void log_at_die(void (*restore)(void));
 
 #endif

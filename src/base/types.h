@@ -1,5 +1,5 @@
 /*
- * The short integer names, and the few helpers that every module uses.
+ * The short integer names, and a few helpers that every module uses.
  */
 #ifndef RINGER_BASE_TYPES_H
 #define RINGER_BASE_TYPES_H
@@ -22,6 +22,10 @@ typedef int64_t s64;
 #define likely(x)                __builtin_expect(!!(x), 1)
 #define unlikely(x)              __builtin_expect(!!(x), 0)
 
+/* For a function outside the modules that are compiled so, if it may run while the guest's FPU state is live
+ * in the host's registers. */
+#define GENERAL_REGS __attribute__((target("general-regs-only")))
+
 /* Architectural page size of x86 and of every host we run on. */
 #define PAGE_SHIFT 12
 #define PAGE_SIZE  (1u << PAGE_SHIFT)
@@ -32,7 +36,7 @@ static inline u64 align_up(u64 v, u64 to)
     return (v + to - 1) & ~(to - 1);
 }
 
-/* Values that lie where they like: guest operands, fields of instructions. */
+/* Values without alignment: guest operands, fields of instructions. */
 typedef u16 any16 __attribute__((aligned(1), may_alias));
 typedef u32 any32 __attribute__((aligned(1), may_alias));
 typedef u64 any64 __attribute__((aligned(1), may_alias));

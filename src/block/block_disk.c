@@ -24,20 +24,20 @@ static void queue_init(struct request_queue *queue)
 
 static void queue_put(struct request_queue *queue, struct disk_request *request)
 {
-    request->post.next = NULL;
-    *queue->end = &request->post;
-    queue->end = &request->post.next;
+    request->letter.next = NULL;
+    *queue->end = &request->letter;
+    queue->end = &request->letter.next;
     queue->count++;
 }
 
 static struct disk_request *queue_take(struct request_queue *queue)
 {
-    struct post *first = queue->first;
+    struct letter *first = queue->first;
     if (!first) return NULL;
     queue->first = first->next;
     if (!queue->first) queue->end = &queue->first;
     queue->count--;
-    return container_of(first, struct disk_request, post);
+    return container_of(first, struct disk_request, letter);
 }
 
 static struct block_disk *disk_of(const struct disk_request *request)
@@ -94,15 +94,15 @@ static int perform(struct disk_request *request)
  * it, and for those that follow, long before. */
 #define HURRY_AFTER_NS 20000u
 
-static void send_letter(struct disk_crew *crew, struct post *letter)
+static void send_letter(struct disk_crew *crew, struct letter *letter)
 {
-    if (post_send_soon(crew->box, letter))
+    if (mailbox_send_soon(crew->box, letter))
         __atomic_store_n(&crew->hurry_at, host_now_ns() + HURRY_AFTER_NS, __ATOMIC_SEQ_CST);
 }
 
 static void hurry(struct disk_crew *crew)
 {
-    if (__atomic_exchange_n(&crew->hurry_at, 0, __ATOMIC_SEQ_CST)) post_hurry(crew->box);
+    if (__atomic_exchange_n(&crew->hurry_at, 0, __ATOMIC_SEQ_CST)) mailbox_hurry(crew->box);
 }
 
 static void hurry_if_due(struct disk_crew *crew)
@@ -247,7 +247,7 @@ static void serve(struct disk_crew *crew, struct disk_request *request)
         hurry(crew);
     request->error = perform(request);
     bool was_quick = host_now_ns() - start < (operation == DISK_READ ? QUICK_READ_NS : QUICK_WRITE_NS);
-    send_letter(crew, &request->post);
+    send_letter(crew, &request->letter);
     pthread_mutex_lock(&crew->lock);
     crew->quick -= expected_quick;
     if (quick) *quick = was_quick;
@@ -325,9 +325,9 @@ static void tell(struct block_disk *disk, const struct disk_request *request)
              verbs[request->operation], request->offset, strerror(-request->error), disk->failures);
 }
 
-static void finish(struct post *post)
+static void finish(struct letter *letter)
 {
-    struct disk_request *request = container_of(post, struct disk_request, post);
+    struct disk_request *request = container_of(letter, struct disk_request, letter);
     struct block_disk *disk = disk_of(request);
     disk->crew->under_way--;
     enum error_policy policy = request->error ? policy_of(disk, request) : ON_ERROR_REPORT;
@@ -341,28 +341,28 @@ static void finish(struct post *post)
 }
 
 /* One that was held has come back. */
-static void finish_retry(struct post *post)
+static void finish_retry(struct letter *letter)
 {
-    struct disk_request *request = container_of(post, struct disk_request, post);
+    struct disk_request *request = container_of(letter, struct disk_request, letter);
     struct disk_crew *crew = disk_of(request)->crew;
-    request->post.run = finish;
-    finish(post); /* perhaps to be held again, in silence: it still counts as retrying */
+    request->letter.run = finish;
+    finish(letter); /* perhaps to be held again, in silence: it still counts as retrying */
     if (--crew->retrying || crew->held.first) return;
     if (crew->resumed) crew->resumed(crew->machine);
 }
 
 /* Refused at once: told like everything else, but never from within submit(). */
-static void finish_refused(struct post *post)
+static void finish_refused(struct letter *letter)
 {
-    struct disk_request *request = container_of(post, struct disk_request, post);
+    struct disk_request *request = container_of(letter, struct disk_request, letter);
     request->done(request);
 }
 
 static void perform_next(struct disk_crew *crew)
 {
     struct disk_request *request = queue_take(&crew->later);
-    if (request->post.run != finish_refused) request->error = perform(request);
-    request->post.run(&request->post);
+    if (request->letter.run != finish_refused) request->error = perform(request);
+    request->letter.run(&request->letter);
 }
 
 static void fire(void *device)
@@ -393,7 +393,7 @@ static void enqueue(struct disk_crew *crew, struct disk_request *request)
     if (wake) pthread_cond_signal(&crew->work);
     if (alone) { /* a host without room for one thread */
         request->error = perform(request);
-        post_send(crew->box, &request->post);
+        mailbox_send(crew->box, &request->letter);
     }
 }
 
@@ -424,10 +424,10 @@ static void submit(struct disk *seen, struct disk_request *request)
     struct block_disk *disk = container_of(seen, struct block_disk, disk);
     request->disk = seen;
     request->error = refusal(disk, request);
-    request->post.run = request->error ? finish_refused : finish;
+    request->letter.run = request->error ? finish_refused : finish;
     if (!request->error) disk->crew->under_way++;
     if (request->error ? !disk->crew->clock : read_now(disk, request))
-        post_send(disk->crew->box, &request->post);
+        mailbox_send(disk->crew->box, &request->letter);
     else
         enqueue(disk->crew, request);
 }
@@ -445,7 +445,7 @@ void disk_crew_drain(struct disk_crew *crew)
         while (crew->working || crew->queue.first)
             pthread_cond_wait(&crew->idle, &crew->lock);
         pthread_mutex_unlock(&crew->lock);
-    } while (post_box_run(crew->box));
+    } while (mailbox_run(crew->box));
 }
 
 void disk_crew_retry(struct disk_crew *crew)
@@ -455,11 +455,11 @@ void disk_crew_retry(struct disk_crew *crew)
     queue_init(&crew->held);
     crew->retrying = again.count;
     for (struct disk_request *request; (request = queue_take(&again));) {
-        request->post.run = finish_retry;
+        request->letter.run = finish_retry;
         crew->under_way++;
         if (crew->clock) {
             request->error = perform(request);
-            finish_retry(&request->post);
+            finish_retry(&request->letter);
         } else {
             enqueue(crew, request);
         }
@@ -468,7 +468,7 @@ void disk_crew_retry(struct disk_crew *crew)
 
 /* --- set-up --- */
 
-void disk_crew_init(struct disk_crew *crew, struct post_box *box, struct clock *deterministic)
+void disk_crew_init(struct disk_crew *crew, struct mailbox *box, struct clock *deterministic)
 {
     *crew = (struct disk_crew){.box = box, .clock = deterministic};
     queue_init(&crew->later);
@@ -503,7 +503,7 @@ void disk_crew_destroy(struct disk_crew *crew)
     if (crew->clock) {
         timer_cancel(&crew->timer);
         for (struct disk_request *request; (request = queue_take(&crew->later));)
-            if (request->post.run != finish_refused) perform(request);
+            if (request->letter.run != finish_refused) perform(request);
     }
     pthread_cond_destroy(&crew->work);
     pthread_cond_destroy(&crew->idle);

@@ -2,7 +2,7 @@
  * Disks over images: the host side of struct disk (base/disk.h).
  *
  * A machine has one disk_crew. Its threads take requests from one queue and do them, straight into and out of
- * the memory that the request names; the letter that each request is comes back through the machine's post
+ * the memory that the request names; the letter that each request is comes back through the machine's mailbox
  * box. The vCPU thread never waits.
  *
  * Deterministic: no threads. A request is done at a fixed guest time after it was submitted, on the vCPU
@@ -28,10 +28,6 @@
 #define DISK_CREW_THREADS 4
 #define WRITE_BACK_NS     5000000000u
 
-enum error_policy { ON_ERROR_REPORT, ON_ERROR_IGNORE, ON_ERROR_STOP, ON_ERROR_ENOSPC };
-
-enum detect_zeroes { DETECT_ZEROES_OFF, DETECT_ZEROES_ON, DETECT_ZEROES_UNMAP };
-
 struct block_disk {
     struct disk disk;         /* for the device */
     struct disk_image *image; /* NULL: no medium */
@@ -49,12 +45,12 @@ struct block_disk {
 };
 
 struct request_queue {
-    struct post *first, **end; /* linked by the requests' letters, which are ours until done() */
+    struct letter *first, **end; /* linked by the requests' letters, which are ours until done() */
     unsigned count;
 };
 
 struct disk_crew {
-    struct post_box *box;
+    struct mailbox *box;
     struct clock *clock; /* deterministic: whose guest time counts; NULL: threads */
     struct timer timer;
     struct request_queue later;                          /* deterministic: what is under way */
@@ -82,7 +78,7 @@ struct disk_crew {
     pthread_t thread[DISK_CREW_THREADS];
 };
 
-void disk_crew_init(struct disk_crew *crew, struct post_box *box, struct clock *deterministic);
+void disk_crew_init(struct disk_crew *crew, struct mailbox *box, struct clock *deterministic);
 /* Wait for what is under way, and end the threads. No letter comes after; done() is not called for what was. */
 void disk_crew_destroy(struct disk_crew *crew);
 /* Have everything done that was submitted, and what follows from it: the caller wants memory for itself. What

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Iovecs a system call; the rest goes in another. */
+/* Iovecs in one system call. The rest goes into further calls. */
 #define PARTS_AT_ONCE 64
 
 static struct host_file *file_of(struct store *store)
@@ -34,7 +34,7 @@ static int check_whole(struct host_file *file)
     struct stat status;
     if (__atomic_load_n(&file->broken, __ATOMIC_RELAXED)) return -EIO;
     if (!file->is_file || (!fstat(file->fd, &status) && (u64)status.st_size >= end)) return 0;
-    return give_up(file, "was cut off while it was in use");
+    return give_up(file, "was truncated while it was in use");
 }
 
 static void note_end(struct host_file *file, u64 end)
@@ -66,7 +66,7 @@ static int file_read(struct store *store, u64 offset, struct span to)
     return 0;
 }
 
-/* What is in the host's page cache. */
+/* Reads only what is in the host's page cache. */
 static int file_read_now(struct store *store, u64 offset, struct span to)
 {
     struct iovec parts[PARTS_AT_ONCE];
@@ -96,7 +96,7 @@ static int file_write(struct store *store, u64 offset, struct span from)
     return 0;
 }
 
-/* One at a time: the host tells of a failure once only. */
+/* One thread at a time, because the host reports a failure only once. */
 static int file_sync(struct store *store)
 {
     struct host_file *file = file_of(store);
@@ -143,7 +143,7 @@ static int file_punch(struct store *store, u64 offset, u64 bytes)
     return errno == EOPNOTSUPP || errno == ENODEV || errno == ENOSYS ? -EOPNOTSUPP : -errno;
 }
 
-/* A host that cannot tell has no holes. */
+/* A host that cannot tell data from holes reports everything as data. */
 static int file_seek(struct store *store, u64 offset, bool data, u64 *found)
 {
     off_t at = lseek(file_of(store)->fd, (off_t)offset, data ? SEEK_DATA : SEEK_HOLE);
@@ -185,7 +185,7 @@ static const struct store_ops file_ops = {
 
 /* --- opening --- */
 
-/* QEMU's numbers of permissions, and where its lock bytes begin (block/file-posix.c there). */
+/* QEMU's permission numbers, and the offsets at which its lock bytes begin (QEMU, block/file-posix.c). */
 enum permission { MAY_READ_CONSISTENTLY = 0, MAY_WRITE = 1, MAY_RESIZE = 3 };
 enum { HELD_BASE = 100, UNSHARED_BASE = 200 };
 
@@ -195,7 +195,7 @@ static int lock_byte(int fd, off_t byte)
     return fcntl(fd, F_OFD_SETLK, &lock) ? -errno : 0;
 }
 
-/* Does anybody else hold this byte? */
+/* Does another process hold this byte? */
 static int test_byte(int fd, off_t byte)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
@@ -211,13 +211,13 @@ static int lock_file(int fd, bool read_only)
         failed = lock_byte(fd, UNSHARED_BASE + changes[n]);
         if (!failed && !read_only) failed = lock_byte(fd, HELD_BASE + changes[n]);
     }
-    /* Only now: of two who open at once, one at least sees the other. */
+    /* Test only after locking: of two processes that open the file at once, at least one sees the other. */
     if (!failed) failed = test_byte(fd, UNSHARED_BASE + MAY_READ_CONSISTENTLY);
     for (unsigned n = 0; n < ARRAY_SIZE(changes) && !failed; n++) {
         failed = test_byte(fd, HELD_BASE + changes[n]);
         if (!failed && !read_only) failed = test_byte(fd, UNSHARED_BASE + changes[n]);
     }
-    /* File systems without locks: the user has to know. */
+    /* A file system without locks: it is up to the user that nothing else uses the file. */
     return failed == -ENOLCK || failed == -EOPNOTSUPP || failed == -EINVAL ? 0 : failed;
 }
 
@@ -274,7 +274,7 @@ struct store *host_file_temporary(char *error, size_t error_bytes)
     const char *directory = getenv("TMPDIR");
     if (!directory || !*directory) directory = "/var/tmp";
     int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd < 0) { /* file systems without O_TMPFILE */
+    if (fd < 0) { /* the file system has no O_TMPFILE */
         char path[4096];
         snprintf(path, sizeof(path), "%s/ringer-XXXXXX", directory);
         fd = mkostemp(path, O_CLOEXEC);
@@ -282,7 +282,7 @@ struct store *host_file_temporary(char *error, size_t error_bytes)
     }
     struct store *store = fd < 0 ? NULL : host_file_of(fd, NULL);
     if (!store) {
-        snprintf(error, error_bytes, "cannot have a temporary file in %s: %s", directory, strerror(errno));
+        snprintf(error, error_bytes, "cannot make a temporary file in %s: %s", directory, strerror(errno));
         if (fd >= 0) close(fd);
     }
     return store;

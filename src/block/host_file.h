@@ -1,15 +1,15 @@
 /*
  * A store that is a file of the host (or a block device).
  *
- * Locking: two machines must not write one image, nor one write what another reads. Open file description
- * locks on single bytes say what a process does (byte 100 + n: it has permission n) and what it cannot bear
- * others to do (byte 200 + n: nobody else may have permission n). Both are shared locks; a conflict is found
- * by asking whether somebody holds the opposite byte. Bytes and numbers are those of QEMU, so the two respect
- * each other.
+ * Locking: two machines must not write one image, and one must not write what another reads. Open file
+ * description locks on single bytes say what a process does (byte 100 + n: it uses permission n) and what it
+ * excludes (byte 200 + n: no other process may use permission n). Both are shared locks. A process finds a
+ * conflict by testing whether another one holds the opposite byte. Bytes and numbers are QEMU's, so QEMU and
+ * Ringer respect each other's locks.
  *
- * Two things end all writing for good, as nobody could tell any more what is in the file: a sync that failed
- * (the host gives up what it could not write, and the next sync would succeed without it), and somebody who
- * cuts the file off (writing behind the cut would fill the gap with zeros).
+ * Two events end all writing for good, because afterwards the contents of the file are unknown:
+ * - A sync failed. The host discards what it could not write, and the next sync would succeed without it.
+ * - Another process truncated the file. A write beyond the new end would fill the gap with zeros.
  */
 #ifndef RINGER_BLOCK_HOST_FILE_H
 #define RINGER_BLOCK_HOST_FILE_H
@@ -25,15 +25,16 @@ struct host_file {
     char *path;
     pthread_mutex_t syncing;
     /* shared, atomic */
-    u64 end; /* it was so long once */
+    u64 end; /* the file was at least this long once */
     bool written, broken;
 };
 
-/* Open an image that is there, and lock it. -EAGAIN: somebody else has it. NULL with one sentence in error. */
+/* Open and lock an existing image. Fails with one sentence in error, for example when another process has the
+ * image. */
 struct store *host_file_open(const char *path, bool read_only, char *error, size_t error_bytes);
-/* A file without a name in the directory for temporary files, which is gone when it is closed. */
+/* A file without a name in the directory for temporary files. It disappears when it is closed. */
 struct store *host_file_temporary(char *error, size_t error_bytes);
-/* Take over a descriptor. NULL: out of memory. */
+/* Take ownership of a descriptor. NULL: out of memory. */
 struct store *host_file_of(int fd, const char *path);
 
 #endif

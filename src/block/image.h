@@ -1,11 +1,11 @@
 /*
- * An image: a medium by offset, whatever format keeps it. Synchronous; any thread may call any of these at
- * any time, and each blocks for as long as the host takes. All return 0 or -errno.
+ * An image: a medium by offset, in any format. Calls are synchronous: any thread may call any of these
+ * functions at any time, and each blocks for as long as the host takes. All return 0 or -errno.
  *
- * Offsets and lengths are multiples of 512 and within image.bytes: block_disk.c, the only door for guests,
- * has checked that. What is written is stable after a flush() that began when the write had returned. Two
- * that overlap and are under way at the same time leave any mixture of both in the bytes they share, and
- * nothing else anywhere.
+ * Offsets and lengths are multiples of 512 and lie within image.bytes: block_disk.c, through which all guest
+ * requests come, has checked that. Data are stable after a flush() that began after the write had returned.
+ * Two overlapping requests that run at the same time leave any mixture of both in the bytes that they share,
+ * and have no other effect.
  */
 #ifndef RINGER_BLOCK_IMAGE_H
 #define RINGER_BLOCK_IMAGE_H
@@ -19,7 +19,7 @@ struct disk_image {
 };
 
 enum extent_kind {
-    EXTENT_ABSENT, /* nothing was ever written here: the backing image shows, or else zeros */
+    EXTENT_ABSENT, /* never written: the backing image shows, or zeros */
     EXTENT_ZERO,
     EXTENT_DATA,
 };
@@ -27,43 +27,44 @@ enum extent_kind {
 struct disk_image_ops {
     const char *format;
     int (*read)(struct disk_image *image, u64 offset, struct span to);
-    /* Read if that takes no waiting, for the host or for other threads. -EAGAIN: it does, and the memory may
-     * hold anything. */
+    /* Read only if neither the host nor another thread has to be waited for. -EAGAIN: one has to be; the
+     * buffer may hold anything. */
     int (*read_now)(struct disk_image *image, u64 offset, struct span to);
     int (*write)(struct disk_image *image, u64 offset, struct span from);
     int (*flush)(struct disk_image *image);
-    /* The image keeps tables in memory that should be written now and then, so that not all is lost if no
-     * flush ever comes and the process dies. */
+    /* The image keeps changed tables in memory. They should be written back now and then, so that a process
+     * that dies without a flush does not lose everything. */
     bool keeps_tables;
-    /* The bytes may be anything from now on. */
+    /* The bytes may read as anything from now on. */
     int (*discard)(struct disk_image *image, u64 offset, u64 bytes);
-    /* The bytes are zeros from now on. */
+    /* The bytes read as zeros from now on. */
     int (*zero)(struct disk_image *image, u64 offset, u64 bytes);
-    /* What is at `offset`, and for how many bytes the same holds (1 at least; not necessarily as many as
-     * possible). */
+    /* The kind of extent at `offset`, and for how many bytes it is the same (at least 1; not necessarily as
+     * many as possible). */
     int (*extent)(struct disk_image *image, u64 offset, u64 *bytes, enum extent_kind *kind);
-    /* Write back what is not yet, and let go. What it returns has been told to the user. */
+    /* Write back everything and free the image. A failure that it returns has already been reported to the
+     * user. */
     int (*close)(struct disk_image *image);
 };
 
 struct disk_image_how {
-    const char *format; /* "raw", "qcow2", or NULL: look */
+    const char *format; /* "raw", "qcow2", or NULL: guess from the contents */
     bool read_only;
 };
 
-/* Open an image and those it is based on. NULL with one sentence in error. */
+/* Open an image and its backing images. NULL with one sentence in error. */
 struct disk_image *disk_image_open(const char *path, const struct disk_image_how *how, char *error,
                                    size_t error_bytes);
 
-/* Where the image `image` means by `path`: names of backing files are relative to it. */
+/* Resolve a path that is written in `image`: names of backing files are relative to the image. */
 void disk_image_beside(const char *image, const char *path, char *result, size_t result_bytes);
 
-/* The formats, given what they lie in. On success the store is the image's. */
+/* The formats, on top of an open store. On success the image owns the store. */
 struct disk_image *raw_open(struct store *store, bool read_only, bool probed, char *error,
                             size_t error_bytes);
 
-/* What is written to it stays in a temporary file; everything else is `base`, which becomes the overlay's.
- * NULL with one sentence in error (the base is closed). */
+/* Writes go to a temporary file; everything else is read from `base`, which the overlay owns. NULL with one
+ * sentence in error; then the base is closed. */
 struct disk_image *overlay_open(struct disk_image *base, char *error, size_t error_bytes);
 
 static inline int disk_image_close(struct disk_image *image)
@@ -71,7 +72,7 @@ static inline int disk_image_close(struct disk_image *image)
     return image ? image->ops->close(image) : 0;
 }
 
-/* Write zeros the plain way. */
+/* Write zeros as data, for formats without a cheaper way. */
 int disk_image_write_zeros(struct disk_image *image, u64 offset, u64 bytes);
 
 #endif

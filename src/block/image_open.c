@@ -1,5 +1,5 @@
 /*
- * Opening an image and those it is based on.
+ * Opening an image and its backing images.
  */
 #include "host_file.h"
 #include "qcow2_format.h"
@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Longer chains go round, most likely. */
+/* A longer chain of backing images most likely refers to itself. */
 #define CHAIN_MAX 64
 
 static struct disk_image *open_chain(const char *path, const struct disk_image_how *how, unsigned depth,
@@ -58,8 +58,8 @@ static struct disk_image *open_chain(const char *path, const struct disk_image_h
                                      char *error, size_t error_bytes)
 {
     if (depth > CHAIN_MAX) {
-        snprintf(error, error_bytes, "more than %u images are based on each other; do they go round?",
-                 CHAIN_MAX);
+        snprintf(error, error_bytes,
+                 "more than %u images are based on one another; perhaps one refers to itself", CHAIN_MAX);
         return NULL;
     }
     if (how->format && strcmp(how->format, "raw") && strcmp(how->format, "qcow2")) {

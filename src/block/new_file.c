@@ -15,16 +15,16 @@ static bool complain(const struct new_file *file, char *error, size_t error_byte
     return false;
 }
 
-/* What is there already, locked; it may be a link that leads elsewhere. */
+/* Lock the existing file. It may be a link to another place. */
 static bool take_old(struct new_file *file, char *error, size_t error_bytes)
 {
     struct stat status;
     char *real = realpath(file->path, NULL);
-    if (!real) return true; /* there is nothing, or what follows will tell */
+    if (!real) return true; /* nothing exists, or the calls that follow report the error */
     bool fits = snprintf(file->path, sizeof(file->path), "%s", real) < (int)sizeof(file->path);
     free(real);
     if (!fits || stat(file->path, &status) || !S_ISREG(status.st_mode)) {
-        snprintf(error, error_bytes, "%s is no file that could be replaced", file->path);
+        snprintf(error, error_bytes, "%s is not a file that can be replaced", file->path);
         return false;
     }
     file->old = host_file_open(file->path, false, error, error_bytes);
@@ -75,7 +75,7 @@ struct store *new_file_store(struct new_file *file)
     return store;
 }
 
-/* The file's name is stable when its directory is. Not every file system can be asked for that. */
+/* The file's name is stable once its directory is. Some file systems cannot sync a directory. */
 static void sync_directory(const char *path)
 {
     const char *slash = strrchr(path, '/');

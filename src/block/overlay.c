@@ -1,10 +1,11 @@
 /*
- * Snapshot runs and lockstep: what is written goes to a temporary file of the host that has no name and as
- * many bytes as the medium; a bitmap tells which blocks are there. Nothing of it is ever kept.
+ * The image of snapshot runs and lockstep: writes go to a temporary file of the host, which has no name and
+ * is as long as the medium. A bitmap says which blocks are in it. Nothing of it outlives the process.
  *
- * A block's bit is set when the whole block is in the temporary file; it is never cleared. So who finds it
- * set needs no lock. Who brings a block's old contents from the base holds `lock` alone, and who puts whole
- * blocks in place shares it: or the old would replace the new.
+ * A block's bit is set once the whole block is in the temporary file, and is never cleared. So a reader that
+ * finds it set needs no lock. A thread that copies a block's old contents from the base holds `lock`
+ * exclusively; a thread that writes whole blocks holds it shared. Otherwise old contents could replace new
+ * ones.
  */
 #include "host_file.h"
 #include "image.h"
@@ -38,7 +39,7 @@ static void set_present(struct overlay *overlay, u64 block)
     __atomic_or_fetch(&overlay->present[block / 64], 1ull << (block % 64), __ATOMIC_RELEASE);
 }
 
-/* How many of the bytes from offset on are in one place, and whether in the temporary file. */
+/* How many bytes from offset on lie in the same file, and whether it is the temporary one. */
 static u64 run_of(const struct overlay *overlay, u64 offset, u64 bytes, bool *present)
 {
     u64 at = offset / BLOCK_BYTES * BLOCK_BYTES;
@@ -77,7 +78,7 @@ static int overlay_read_now(struct disk_image *image, u64 offset, struct span to
     return failed;
 }
 
-/* See that a block is there which is to be written in part. */
+/* Before a block is written in part: copy its old contents from the base, unless it is present. */
 static int bring_block(struct overlay *overlay, u64 block)
 {
     u64 start = block * BLOCK_BYTES, left = overlay->image.bytes - start;
@@ -132,7 +133,7 @@ static int overlay_write(struct disk_image *image, u64 offset, struct span from)
 
 static int overlay_flush(struct disk_image *image)
 {
-    return 0; /* nothing will outlive this process */
+    return 0; /* nothing outlives this process */
 }
 
 static int overlay_discard(struct disk_image *image, u64 offset, u64 bytes)
@@ -209,7 +210,8 @@ struct disk_image *overlay_open(struct disk_image *base, char *error, size_t err
     overlay->store = host_file_temporary(error, error_bytes);
     if (overlay->present && overlay->store && !overlay->store->ops->set_size(overlay->store, base->bytes))
         return &overlay->image;
-    if (!overlay->present || overlay->store) snprintf(error, error_bytes, "no room for a snapshot run");
+    if (!overlay->present || overlay->store)
+        snprintf(error, error_bytes, "no memory or no disk space for a snapshot run");
     overlay_close(&overlay->image);
     return NULL;
 }

@@ -1,25 +1,26 @@
 /*
- * qcow2 images, versions 2 and 3: what the files qcow2_*.c share. After docs/interop/qcow2.txt of QEMU.
+ * qcow2 images, versions 2 and 3: what the files qcow2_*.c share. Format: QEMU, docs/interop/qcow2.txt.
  *
  *   header -> L1 table -> L2 tables -> data clusters            where the guest's clusters lie
  *   header -> refcount table -> refcount blocks                 how often each cluster of the file is used
  *
- * Tables are changed in memory and written back together by qcow2_commit(), which a flush is. What holds:
+ * Tables are changed in memory. qcow2_commit(), which a flush calls, writes them back together.
  *
- * 1. At any moment, if the process dies (or the host, at any subset of what was not synced), the tables in
- *    the file refer only to clusters whose refcounts there count the reference. Clusters may be leaked.
- * 2. An L2 entry is set in memory only after the data it refers to were written; entries reach the file only
- *    after a sync that began later than that. So a reference never shows what was in its cluster before.
- * 3. A refcount in memory goes up at once, but down only after the tables without the reference are stable.
- *    So refcount blocks may be written at any time, and a cluster that may still be referred to by the file
- *    is not used anew.
- * 4. L2 tables are written before the L1 entries that refer to them, refcount blocks before the entries of
- *    the refcount table, each with a sync between.
+ * Invariants
+ * 1. At any moment, if the process dies (or the host, with any subset of what was not synced), the tables in
+ *    the file refer only to clusters with a refcount in the file that counts the reference. Clusters may be leaked.
+ * 2. An L2 entry is set in memory only after its data were written, and reaches the file only after a later
+ *    sync. So a reference never shows the old contents of its cluster.
+ * 3. A refcount in memory goes up at once, but goes down only after the tables without the reference are
+ *    stable. So refcount blocks may be written at any time, and a cluster is not reused while the file may
+ *    still refer to it.
+ * 4. L2 tables are written before the L1 entries that refer to them, and refcount blocks before the entries
+ *    of the refcount table, each with a sync between.
  *
- * Threads: `lock` guards everything but the commit's own work; it is not held for data transfers. Requests
- * claim the guest clusters they use: shared for transfers to where the clusters are, exclusively for whatever
- * gives them another place. So nobody's transfer goes to a cluster that has been given away meanwhile.
- * `committing` is taken before `lock`; `unpacking` after.
+ * Threads: `lock` guards everything except the commit's own work. It is not held during data transfers.
+ * Instead, each request claims the guest clusters that it uses: shared for transfers to clusters that stay
+ * where they are, exclusively for anything that moves or frees clusters. So no transfer goes to a cluster
+ * that was freed meanwhile. Lock order: `committing`, `lock`, `unpacking`.
  */
 #ifndef RINGER_BLOCK_QCOW2_H
 #define RINGER_BLOCK_QCOW2_H
@@ -33,7 +34,7 @@
 #define QCOW2_SECTOR_BYTES     512u
 #define QCOW2_CLUSTER_BITS_MIN 9
 #define QCOW2_CLUSTER_BITS_MAX 21
-/* As QEMU has them: what is larger is no sane image. */
+/* QEMU's limits. */
 #define QCOW2_L1_BYTES_MAX       (32u << 20)
 #define QCOW2_REFTABLE_BYTES_MAX (8u << 20)
 #define QCOW2_SNAPSHOTS_MAX      65536u
@@ -47,7 +48,7 @@ enum qcow2_incompatible {
 };
 
 /* Entries of L1 and L2 tables. */
-#define QCOW2_COPIED      (1ull << 63) /* the refcount is 1: may be written in place */
+#define QCOW2_COPIED      (1ull << 63) /* the refcount is 1: the cluster may be written in place */
 #define QCOW2_COMPRESSED  (1ull << 62)
 #define QCOW2_ZERO        1ull
 #define QCOW2_OFFSET_MASK 0x00fffffffffffe00ull
@@ -77,14 +78,14 @@ struct qcow2_header {
 #define QCOW2_HEADER_V2_BYTES 72
 #define QCOW2_HEADER_V3_BYTES 104
 
-/* A cluster of the file that holds an L2 table or a refcount block, in memory. */
+/* An L2 table or a refcount block in memory. */
 struct qcow2_table {
     u64 offset;
     u8 *data;   /* as in the file */
     u64 *dirty; /* one bit a sector */
     bool any_dirty;
     bool is_l2;
-    bool fresh;    /* nothing stable refers to it yet: it may be written at any time, but whole */
+    bool fresh;    /* nothing stable refers to it yet: it may be written at any time, but only as a whole */
     unsigned pins; /* not to be evicted */
     struct qcow2_table *hash_next, *older, *newer;
 };
@@ -114,7 +115,7 @@ struct qcow2 {
     char *name; /* for messages */
     unsigned version, cluster_bits;
     u64 cluster_bytes;
-    unsigned l2_bits; /* entries of an L2 table, as a power of two */
+    unsigned l2_bits; /* log 2 of the entries of an L2 table */
     unsigned refcount_order, block_bits;
     u64 header_bytes, incompatible;
     unsigned compression; /* 0: deflate, 1: zstd */
@@ -131,14 +132,14 @@ struct qcow2 {
     bool l1_any_dirty, reftable_any_dirty;
     struct qcow2_tables tables;
     u64 search;   /* no cluster below is free */
-    u64 host_end; /* nothing was ever written from here on */
+    u64 host_end; /* nothing was ever written at this offset or beyond */
     struct qcow2_freed *freed;
     u64 freed_count, freed_room;
-    bool corrupt; /* something is wrong in the file: no more writing */
+    bool corrupt; /* the file contradicts itself: no more writing */
 
     pthread_mutex_t committing;
     pthread_mutex_t unpacking;
-    u8 *unpacked; /* the cluster decompressed last */
+    u8 *unpacked; /* the cluster that was decompressed last */
     u64 unpacked_entry;
 };
 
@@ -149,11 +150,11 @@ static inline struct qcow2 *qcow2_of(struct disk_image *image)
 
 /* --- qcow2_table.c: tables in memory (lock held) --- */
 
-/* The table at this offset of the file, read if need be. */
+/* The table at this offset of the file; reads it unless it is in memory. */
 int qcow2_table_get(struct qcow2 *q, u64 offset, bool is_l2, struct qcow2_table **table);
-/* The same if it is in memory; otherwise NULL. */
+/* The same, but NULL unless it is in memory. */
 struct qcow2_table *qcow2_table_peek(struct qcow2 *q, u64 offset);
-/* A new one, all zeros; nothing is read. */
+/* A new table, all zeros; reads nothing. */
 int qcow2_table_make(struct qcow2 *q, u64 offset, bool is_l2, struct qcow2_table **table);
 void qcow2_table_mark(struct qcow2 *q, struct qcow2_table *table, u64 byte, u64 bytes);
 void qcow2_table_clean(struct qcow2 *q, struct qcow2_table *table);
@@ -173,27 +174,27 @@ static inline void qcow2_set_entry(struct qcow2 *q, struct qcow2_table *table, u
 
 int qcow2_refcount(struct qcow2 *q, u64 cluster, u64 *count);
 int qcow2_refcount_set(struct qcow2 *q, u64 cluster, u64 count);
-/* Take up to `wanted` free clusters that follow each other; at least one, or an error. *fresh: nothing was
- * ever written there. */
+/* Allocate up to `wanted` contiguous free clusters; at least one, or an error. *fresh: nothing was ever
+ * written there. */
 int qcow2_allocate(struct qcow2 *q, u64 wanted, u64 *offset, u64 *got, bool *fresh);
-/* Give back clusters nothing ever referred to. */
+/* Free clusters that nothing ever referred to. */
 void qcow2_release(struct qcow2 *q, u64 offset, u64 clusters);
-/* A reference is gone; the refcount follows when that is stable. */
+/* A reference was removed. The refcount goes down when that is stable. */
 void qcow2_free(struct qcow2 *q, u64 offset, u64 clusters);
-/* Of what an L2 entry referred to. */
+/* The same for whatever an L2 entry referred to. */
 void qcow2_free_entry(struct qcow2 *q, u64 entry);
 /* It is stable. */
 void qcow2_apply_freed(struct qcow2 *q, const struct qcow2_freed *freed, u64 count);
-/* Does anything but guest data lie there? Tables of snapshots are not looked for. */
+/* Does this range hold anything other than guest data? Does not look for tables of snapshots. */
 bool qcow2_is_metadata(const struct qcow2 *q, u64 offset, u64 bytes);
-/* Header, L1 table, refcount table: quick. */
+/* The same for header, L1 table and refcount table only; cheap. */
 bool qcow2_is_fixed_metadata(const struct qcow2 *q, u64 offset, u64 bytes);
 
 /* --- qcow2_commit.c --- */
 
-/* Make everything stable that was done before. No lock held. */
+/* Make everything stable that was done before this call. The lock is not held. */
 int qcow2_commit(struct qcow2 *q);
-/* After a request: see that not too much waits to be written back. */
+/* After a request: commit if much waits to be written back. */
 int qcow2_commit_if_much(struct qcow2 *q);
 
 /* --- qcow2_map.c (lock held) --- */
@@ -208,23 +209,23 @@ enum qcow2_kind {
 struct qcow2_run {
     enum qcow2_kind kind;
     u64 entry;     /* of the first cluster */
-    u64 host;      /* DATA: offset in the file of the first byte asked for */
-    u64 bytes;     /* from the offset asked for */
+    u64 host;      /* DATA: offset in the file of the first requested byte */
+    u64 bytes;     /* from the requested offset on */
     bool in_place; /* DATA: may be written where it is */
 };
 
-/* What is at a guest offset, and how far the like follows; COMPRESSED: one cluster. */
+/* What is at a guest offset, and for how many bytes it is the same; COMPRESSED: at most one cluster. */
 int qcow2_map(struct qcow2 *q, u64 offset, u64 bytes, struct qcow2_run *run);
-/* The L2 table that holds the entry of this guest cluster, to be changed: it is made, or copied if a snapshot
- * has it too. */
+/* The L2 table that holds this guest cluster's entry, for writing: made if it is missing, copied if a
+ * snapshot shares it. */
 int qcow2_l2_for_write(struct qcow2 *q, u64 cluster, struct qcow2_table **table);
 
 void qcow2_claim(struct qcow2 *q, struct qcow2_claim *claim, u64 first, u64 last, bool exclusive);
-/* Is there a claim that this one would have to wait for? */
+/* Would this claim have to wait for another one? */
 bool qcow2_claim_conflicts(const struct qcow2 *q, u64 first, u64 last, bool exclusive);
 void qcow2_unclaim(struct qcow2 *q, struct qcow2_claim *claim);
 
-/* The image contradicts itself: say so once, mark it, write no more. Returns -EIO. */
+/* The image contradicts itself: report it once, mark the image, stop writing. Returns -EIO. */
 int qcow2_is_corrupt(struct qcow2 *q, const char *what, u64 where);
 
 static inline u64 qcow2_l2_index(const struct qcow2 *q, u64 cluster)
@@ -243,14 +244,14 @@ int qcow2_extent(struct disk_image *image, u64 offset, u64 *bytes, enum extent_k
 
 /* --- qcow2_unpack.c (no lock held) --- */
 
-/* Read within a compressed cluster. */
+/* Read from a compressed cluster. */
 int qcow2_unpack(struct qcow2 *q, u64 entry, u64 offset_in_cluster, struct span to);
-/* Where it lies in the file. */
+/* Where the compressed data lie in the file. */
 void qcow2_packed_place(const struct qcow2 *q, u64 entry, u64 *offset, u64 *bytes);
 
-/* --- qcow2_repair.c (nobody else uses the image) --- */
+/* --- qcow2_repair.c (exclusive use of the image) --- */
 
-/* Count all references anew and put the refcounts right: for images that were not closed properly. */
+/* For images that were not closed properly: count all references again and correct the refcounts. */
 int qcow2_repair(struct qcow2 *q);
 
 #endif

@@ -1,12 +1,12 @@
 /*
  * qcow2: writing back, in the order that qcow2.h promises.
  *
- * With the lock held everything that is dirty is copied into three batches, so they show the tables at one
- * moment; then they are written without it:
- *   early:  refcount blocks, and L2 tables nothing stable refers to yet. No harm at any time.
+ * With the lock held, everything dirty is copied into three batches, which so show the tables of one moment.
+ * Then the batches are written without the lock:
+ *   early:  refcount blocks, and L2 tables that nothing stable refers to yet. Harmless at any time.
  *   middle: entries of the refcount table for new blocks (rare), after a sync of their own.
- *   late:   all other L2 and L1 entries, after a sync that covers the data they refer to, and the above.
- * After another sync clusters that were given up before that moment are free.
+ *   late:   all other L2 and L1 entries, after a sync that covers their data and the batches above.
+ * After another sync, the clusters that were freed before that moment are free.
  */
 #include "qcow2.h"
 
@@ -75,7 +75,7 @@ static void free_batch(struct batch *batch)
 
 /* --- collecting: lock held --- */
 
-/* The next stretch of set bits from *at on; false: none. */
+/* The next run of set bits at or after *at; false: none. */
 static bool next_stretch(const u64 *bits, u64 count, u64 *at, u64 *length)
 {
     while (*at < count && !(bits[*at / 64] >> (*at % 64) & 1))
@@ -102,7 +102,7 @@ static bool collect_table(struct qcow2 *q, struct qcow2_table *table, struct bat
     return true;
 }
 
-/* L1 and refcount table, which are in memory whole and in the host's order. */
+/* L1 table and refcount table, which are in memory as a whole and in the host's byte order. */
 static bool collect_array(const u64 *entries, u64 count, const u64 *dirty, u64 offset, struct batch *batch)
 {
     const u64 in_sector = QCOW2_SECTOR_BYTES / sizeof(u64);
@@ -119,16 +119,17 @@ static bool collect_array(const u64 *entries, u64 count, const u64 *dirty, u64 o
     return true;
 }
 
-static bool collect(struct qcow2 *q, struct commit *c)
+static bool collect(struct qcow2 *q, struct commit *commit)
 {
     if (q->tables.dirty_count)
-        for (struct qcow2_table *t = q->tables.oldest; t; t = t->newer)
-            if (t->any_dirty && !collect_table(q, t, t->is_l2 && !t->fresh ? &c->late : &c->early))
+        for (struct qcow2_table *table = q->tables.oldest; table; table = table->newer)
+            if (table->any_dirty &&
+                !collect_table(q, table, table->is_l2 && !table->fresh ? &commit->late : &commit->early))
                 return false;
-    if (q->reftable_any_dirty &&
-        !collect_array(q->reftable, q->reftable_entries, q->reftable_dirty, q->reftable_offset, &c->middle))
+    if (q->reftable_any_dirty && !collect_array(q->reftable, q->reftable_entries, q->reftable_dirty,
+                                                q->reftable_offset, &commit->middle))
         return false;
-    return !q->l1_any_dirty || collect_array(q->l1, q->l1_entries, q->l1_dirty, q->l1_offset, &c->late);
+    return !q->l1_any_dirty || collect_array(q->l1, q->l1_entries, q->l1_dirty, q->l1_offset, &commit->late);
 }
 
 static u64 dirty_bytes(u64 entries)
@@ -147,16 +148,16 @@ static void pin(struct qcow2 *q, const struct batch *batch)
     }
 }
 
-/* From here on the batches are what counts. */
-static void take_over(struct qcow2 *q, struct commit *c)
+/* From here on the batches hold the changes; the tables are clean. */
+static void take_over(struct qcow2 *q, struct commit *commit)
 {
-    pin(q, &c->early);
-    pin(q, &c->late);
+    pin(q, &commit->early);
+    pin(q, &commit->late);
     if (q->l1_any_dirty) memset(q->l1_dirty, 0, dirty_bytes(q->l1_entries));
     if (q->reftable_any_dirty) memset(q->reftable_dirty, 0, dirty_bytes(q->reftable_entries));
     q->l1_any_dirty = q->reftable_any_dirty = false;
-    c->freed = q->freed;
-    c->freed_count = q->freed_count;
+    commit->freed = q->freed;
+    commit->freed_count = q->freed_count;
     q->freed = NULL;
     q->freed_count = q->freed_room = 0;
 }
@@ -175,38 +176,38 @@ static void unpin(struct qcow2 *q, const struct batch *batch, bool redo, bool st
     }
 }
 
-/* Not all of it was written: all is dirty once more, and nothing is free. `stable`: all that was fresh is in
- * the file for good, so something there may refer to it. */
-static void undo(struct qcow2 *q, struct commit *c, bool stable)
+/* Something was not written: mark everything as dirty again, and free nothing. `stable`: the fresh tables are
+ * in the file for good, so something in the file may refer to them. */
+static void undo(struct qcow2 *q, struct commit *commit, bool stable)
 {
-    unpin(q, &c->early, true, stable);
-    unpin(q, &c->late, true, stable);
-    if (c->late.count) {
+    unpin(q, &commit->early, true, stable);
+    unpin(q, &commit->late, true, stable);
+    if (commit->late.count) {
         memset(q->l1_dirty, 0xff, dirty_bytes(q->l1_entries));
         q->l1_any_dirty = true;
     }
-    if (c->middle.count) {
+    if (commit->middle.count) {
         memset(q->reftable_dirty, 0xff, dirty_bytes(q->reftable_entries));
         q->reftable_any_dirty = true;
     }
-    for (u64 n = 0; n < c->freed_count; n++)
-        qcow2_free(q, c->freed[n].cluster << q->cluster_bits, c->freed[n].count);
+    for (u64 n = 0; n < commit->freed_count; n++)
+        qcow2_free(q, commit->freed[n].cluster << q->cluster_bits, commit->freed[n].count);
 }
 
 /* --- the commit --- */
 
-static int write_all(struct qcow2 *q, const struct commit *c, bool *stable)
+static int write_all(struct qcow2 *q, const struct commit *commit, bool *stable)
 {
     struct store *store = q->store;
-    int failed = write_batch(q, &c->early);
-    if (!failed && c->middle.count) {
+    int failed = write_batch(q, &commit->early);
+    if (!failed && commit->middle.count) {
         failed = store->ops->sync(store);
-        if (!failed) failed = write_batch(q, &c->middle);
+        if (!failed) failed = write_batch(q, &commit->middle);
     }
     if (!failed) failed = store->ops->sync(store);
     *stable = !failed;
-    if (!failed && c->late.count) {
-        failed = write_batch(q, &c->late);
+    if (!failed && commit->late.count) {
+        failed = write_batch(q, &commit->late);
         if (!failed) failed = store->ops->sync(store);
     }
     return failed;
@@ -214,34 +215,34 @@ static int write_all(struct qcow2 *q, const struct commit *c, bool *stable)
 
 int qcow2_commit(struct qcow2 *q)
 {
-    struct commit c = {0};
+    struct commit commit = {0};
     bool stable = false;
     pthread_mutex_lock(&q->committing);
     pthread_mutex_lock(&q->lock);
-    int failed = q->corrupt ? -EIO : collect(q, &c) ? 0 : -ENOMEM;
-    if (!failed) take_over(q, &c);
+    int failed = q->corrupt ? -EIO : collect(q, &commit) ? 0 : -ENOMEM;
+    if (!failed) take_over(q, &commit);
     pthread_mutex_unlock(&q->lock);
     if (!failed) {
-        failed = write_all(q, &c, &stable);
+        failed = write_all(q, &commit, &stable);
         pthread_mutex_lock(&q->lock);
         if (failed) {
-            undo(q, &c, stable);
+            undo(q, &commit, stable);
         } else {
-            unpin(q, &c.early, false, true);
-            unpin(q, &c.late, false, true);
-            qcow2_apply_freed(q, c.freed, c.freed_count);
+            unpin(q, &commit.early, false, true);
+            unpin(q, &commit.late, false, true);
+            qcow2_apply_freed(q, commit.freed, commit.freed_count);
         }
         pthread_mutex_unlock(&q->lock);
     }
     pthread_mutex_unlock(&q->committing);
-    free_batch(&c.early);
-    free_batch(&c.middle);
-    free_batch(&c.late);
-    free(c.freed);
+    free_batch(&commit.early);
+    free_batch(&commit.middle);
+    free_batch(&commit.late);
+    free(commit.freed);
     return failed;
 }
 
-/* Clusters that wait to be free, and tables that wait to be written. */
+/* Limit of clusters that wait to be freed. */
 #define FREED_MAX 4096u
 
 int qcow2_commit_if_much(struct qcow2 *q)

@@ -1,5 +1,5 @@
 /*
- * qcow2: what is looked at before there is an image, and how images are made.
+ * qcow2: checks before an image is opened, and the making of images.
  */
 #ifndef RINGER_BLOCK_QCOW2_FORMAT_H
 #define RINGER_BLOCK_QCOW2_FORMAT_H
@@ -8,16 +8,16 @@
 
 struct qcow2_backing {
     char path[1024]; /* as written in the image; empty: none */
-    char format[32]; /* empty: not said */
+    char format[32]; /* empty: unknown */
 };
 
-/* Read and check. False with half a sentence in error, to go behind the image's name. */
+/* Read and check. False with half a sentence in error, to follow the image's name. */
 bool qcow2_read_header(struct store *store, bool read_only, struct qcow2_header *header, char *error,
                        size_t error_bytes);
 bool qcow2_read_backing(struct store *store, const struct qcow2_header *header, struct qcow2_backing *backing,
                         char *error, size_t error_bytes);
 
-/* On success store and backing (NULL: none) are the image's. NULL with half a sentence in error. */
+/* On success the image owns store and backing (NULL: none). NULL with half a sentence in error. */
 struct disk_image *qcow2_open(struct store *store, const char *name, bool read_only,
                               struct disk_image *backing, char *error, size_t error_bytes);
 
@@ -29,7 +29,7 @@ struct qcow2_recipe {
     const char *backing, *backing_format; /* NULL: none */
 };
 
-/* Make an empty image in a store that is empty. 0 or -errno; -EFBIG: too large for its cluster size. */
+/* Make an empty image in an empty store. 0 or -errno; -EFBIG: too large for its cluster size. */
 int qcow2_create(struct store *store, const struct qcow2_recipe *recipe);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * qcow2: transfers. Each goes run by run: find out with the lock held, claim, transfer without the lock.
+ * qcow2: transfers. A transfer goes run by run: map with the lock held, claim, transfer without the lock.
  */
 #include "qcow2.h"
 
@@ -18,7 +18,7 @@ static u64 cluster_of(const struct qcow2 *q, u64 offset)
 
 /* --- reading --- */
 
-/* What the image does not have itself. */
+/* The image does not have these bytes itself. */
 static int read_backing(struct qcow2 *q, u64 offset, struct span to)
 {
     u64 there = q->backing && offset < q->backing->bytes ? least(q->backing->bytes - offset, to.bytes) : 0;
@@ -27,8 +27,8 @@ static int read_backing(struct qcow2 *q, u64 offset, struct span to)
     return failed;
 }
 
-/* A cluster at the end of the file may be written in part. If there is nothing of it somebody has cut it off,
- * and the guest must not take zeros for its data. */
+/* A cluster at the end of the file may be partly written. If the file ends before the cluster begins, another
+ * process has truncated it, and the guest must not take zeros for its data. */
 static int check_end(struct qcow2 *q, u64 last)
 {
     u64 size;
@@ -82,7 +82,7 @@ int qcow2_read(struct disk_image *image, u64 offset, struct span to)
 
 /* --- reading without waiting --- */
 
-/* Lock held: so a claim is not needed, if nobody else has one that matters. */
+/* Lock held. The transfer is done under the lock, so it needs no claim if no conflicting claim exists. */
 static int run_now(struct qcow2 *q, u64 offset, struct span to, u64 *bytes)
 {
     struct qcow2_run run;
@@ -119,15 +119,15 @@ int qcow2_read_now(struct disk_image *image, u64 offset, struct span to)
 
 /* --- writing to new clusters --- */
 
-/* A place that `count` guest clusters from `first` on are about to get. */
+/* Where `count` guest clusters from `first` on will lie. */
 struct placement {
     u64 first, count;
     u64 host;
-    bool zeros; /* what is not written there reads as zeros */
-    bool taken; /* newly; otherwise the one cluster keeps its place */
+    bool zeros; /* unwritten parts read as zeros */
+    bool taken; /* newly allocated; otherwise the one cluster stays where it is */
 };
 
-/* Zero clusters may have a place of their own already. */
+/* A zero cluster may have a cluster of the file allocated already. */
 static bool keeps_place(const struct qcow2 *q, const struct qcow2_run *run, u64 cluster)
 {
     return run->kind == QCOW2_KIND_ZERO && (run->entry & QCOW2_OFFSET_MASK) && (run->entry & QCOW2_COPIED) &&
@@ -149,13 +149,13 @@ static int place(struct qcow2 *q, u64 offset, u64 bytes, const struct qcow2_run 
     return qcow2_allocate(q, p->count, &p->host, &p->count, &p->zeros);
 }
 
-/* Old contents of [from, to), for the rest of clusters that are written in part. NULL in *memory: zeros that
- * need not be written. */
+/* The old contents of [from, to), which complete clusters that are written in part. *memory is NULL if they
+ * are zeros that need not be written. */
 static int fetch_rest(struct qcow2 *q, const struct placement *p, u64 from, u64 to, u8 **memory)
 {
     *memory = NULL;
     if (from == to) return 0;
-    u64 end = least(to, q->image.bytes); /* the last cluster may be longer than the medium */
+    u64 end = least(to, q->image.bytes); /* the last cluster may reach beyond the medium */
     u8 *bytes = calloc(1, to - from);
     struct iovec part;
     if (!bytes) return -ENOMEM;
@@ -169,7 +169,7 @@ static int fetch_rest(struct qcow2 *q, const struct placement *p, u64 from, u64 
     return 0;
 }
 
-/* Write head + data + tail at once. */
+/* Write head + data + tail in one request. */
 static int write_whole(struct qcow2 *q, u64 host, const u8 *head, u64 head_bytes, struct span data,
                        const u8 *tail, u64 tail_bytes)
 {
@@ -201,7 +201,7 @@ static int fill_placement(struct qcow2 *q, const struct placement *p, u64 offset
     return failed;
 }
 
-/* Lock held: the data are there, now the tables say so. */
+/* Lock held. The data are in the file: make the tables refer to them. */
 static int link_placement(struct qcow2 *q, const struct placement *p)
 {
     for (u64 n = 0; n < p->count; n++) {
@@ -219,7 +219,7 @@ static int link_placement(struct qcow2 *q, const struct placement *p)
     return 0;
 }
 
-/* Lock held on entry and return; the clusters are claimed alone. *written: bytes. */
+/* Lock held on entry and return; the clusters are claimed exclusively. *written: bytes. */
 static int write_elsewhere(struct qcow2 *q, u64 offset, struct span from, const struct qcow2_run *run,
                            u64 *written)
 {
@@ -237,7 +237,7 @@ static int write_elsewhere(struct qcow2 *q, u64 offset, struct span from, const 
 
 /* --- writing --- */
 
-/* Lock held. As many bytes as need a new place, of which `run` is the first stretch. */
+/* Lock held. Extend `run` over all following bytes that also need to be moved. */
 static int extend_elsewhere(struct qcow2 *q, u64 offset, u64 bytes, struct qcow2_run *run)
 {
     u64 total = run->bytes;
@@ -256,7 +256,7 @@ static int extend_elsewhere(struct qcow2 *q, u64 offset, u64 bytes, struct qcow2
     return 0;
 }
 
-/* Lock held on entry and return. One run; waits for others. *written: bytes. */
+/* Lock held on entry and return. Writes one run; waits for conflicting claims. *written: bytes. */
 static int write_run(struct qcow2 *q, u64 offset, struct span from, u64 *written)
 {
     struct qcow2_claim claim;
@@ -324,7 +324,7 @@ static int drop_clusters(struct qcow2 *q, u64 first, u64 end, u64 replacement)
         struct qcow2_run run;
         u64 left = (end - cluster) << q->cluster_bits;
         failed = qcow2_map(q, cluster << q->cluster_bits, left, &run);
-        /* Nothing where nothing shall be: on to what follows. */
+        /* The cluster is absent and shall be absent: skip the whole run. */
         bool nothing = run.kind == QCOW2_KIND_ABSENT && (!replacement || !q->backing);
         if (!failed && nothing && run.bytes > q->cluster_bytes)
             cluster += (run.bytes >> q->cluster_bits) - 1;
@@ -341,7 +341,8 @@ int qcow2_discard(struct disk_image *image, u64 offset, u64 bytes)
     struct qcow2 *q = qcow2_of(image);
     u64 first = cluster_of(q, offset + q->cluster_bytes - 1), end = cluster_of(q, offset + bytes);
     if (offset + bytes == image->bytes) end = cluster_of(q, offset + bytes + q->cluster_bytes - 1);
-    /* What is under it must not come back: the guest may have relied on reading zeros there once. */
+    /* Without zero clusters the backing image's old contents would reappear, although the guest may have read
+     * zeros here. */
     if (q->backing && q->version < 3) return 0;
     return drop_clusters(q, first, end, q->backing ? QCOW2_ZERO : 0);
 }

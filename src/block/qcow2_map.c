@@ -1,5 +1,5 @@
 /*
- * qcow2: from guest clusters to what holds them, and who uses them meanwhile.
+ * qcow2: the mapping from guest clusters to the file, and the claims on guest clusters.
  */
 #include "base/log.h"
 #include "qcow2.h"
@@ -56,12 +56,11 @@ int qcow2_is_corrupt(struct qcow2 *q, const char *what, u64 where)
 
 /* --- L2 tables --- */
 
-/* Table offset of an L1 entry, checked. */
+/* The table offset in an L1 entry, checked. */
 static int l2_offset(struct qcow2 *q, u64 index, u64 *offset)
 {
     *offset = q->l1[index] & QCOW2_OFFSET_MASK;
-    if (*offset & (q->cluster_bytes - 1))
-        return qcow2_is_corrupt(q, "an L2 table is not at a cluster", *offset);
+    if (*offset & (q->cluster_bytes - 1)) return qcow2_is_corrupt(q, "an L2 table is not aligned", *offset);
     return 0;
 }
 
@@ -86,7 +85,7 @@ int qcow2_l2_for_write(struct qcow2 *q, u64 cluster, struct qcow2_table **table)
         *table = from;
         return 0;
     }
-    if (from) from->pins++; /* making the other must not evict it */
+    if (from) from->pins++; /* making the new table must not evict this one */
     failed = qcow2_allocate(q, 1, &offset, &got, &unused);
     if (!failed) {
         failed = qcow2_table_make(q, offset, true, table);
@@ -117,9 +116,9 @@ static int check_entry(struct qcow2 *q, u64 entry)
     if (entry & QCOW2_COMPRESSED) return 0;
     if (q->version < 3 && (entry & QCOW2_ZERO))
         return qcow2_is_corrupt(q, "an L2 entry has a flag that version 2 does not know", host);
-    if (host & (q->cluster_bytes - 1)) return qcow2_is_corrupt(q, "a data cluster is not at a cluster", host);
+    if (host & (q->cluster_bytes - 1)) return qcow2_is_corrupt(q, "a data cluster is not aligned", host);
     if (host && qcow2_is_fixed_metadata(q, host, q->cluster_bytes))
-        return qcow2_is_corrupt(q, "a data cluster lies upon a table", host);
+        return qcow2_is_corrupt(q, "a data cluster overlaps a table", host);
     return 0;
 }
 
@@ -157,7 +156,7 @@ int qcow2_map(struct qcow2 *q, u64 offset, u64 bytes, struct qcow2_run *run)
     u64 covered = (clusters << q->cluster_bits) - in_cluster;
     if (run->bytes > covered) run->bytes = covered;
     run->host = (run->entry & QCOW2_OFFSET_MASK) + in_cluster;
-    /* An entry that may be written in place lies in a table that may be, too. */
+    /* If an entry's cluster may be written in place, so may the table that holds the entry. */
     run->in_place = run->kind == QCOW2_KIND_DATA && (run->entry & QCOW2_COPIED) &&
                     (q->l1[cluster >> q->l2_bits] & QCOW2_COPIED);
     return 0;

@@ -1,5 +1,5 @@
 /*
- * qcow2: from a header that may say anything to an image, and its end.
+ * qcow2: opening an image (its header is not trusted), and closing it.
  */
 #include "base/log.h"
 #include "qcow2_format.h"
@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Memory for tables of each image: L2 tables for 256 GB at the usual cluster size. */
+/* Memory for the tables of each image: L2 tables for 256 GB at the usual cluster size. */
 #define TABLES_BYTES (32u << 20)
 #define TABLES_LEAST 16u
 
@@ -42,8 +42,10 @@ static void to_host_order(struct qcow2_header *h)
 static bool check_features(const struct qcow2_header *h, bool read_only, char *error, size_t error_bytes)
 {
     const u64 known = QCOW2_DIRTY | QCOW2_CORRUPT | QCOW2_COMPRESSION;
-    if (h->incompatible & QCOW2_DATA_FILE) return REFUSE("its data are in another file, which cannot be had");
-    if (h->incompatible & QCOW2_EXTENDED_L2) return REFUSE("it has extended L2 entries, which cannot be had");
+    if (h->incompatible & QCOW2_DATA_FILE)
+        return REFUSE("its data are in another file, which Ringer does not support");
+    if (h->incompatible & QCOW2_EXTENDED_L2)
+        return REFUSE("it has extended L2 entries, which Ringer does not support");
     if (h->incompatible & ~known)
         return REFUSE("it uses features that Ringer does not know (%#" PRIx64 ")", h->incompatible & ~known);
     if ((h->incompatible & QCOW2_CORRUPT) && !read_only)
@@ -64,7 +66,7 @@ static bool check_geometry(const struct qcow2_header *h, char *error, size_t err
     if (h->header_bytes < QCOW2_HEADER_V3_BYTES || h->header_bytes > cluster || h->header_bytes % 8)
         return REFUSE("a header of %u bytes is not possible", h->header_bytes);
     if (h->refcount_order > 6) return REFUSE("refcounts of 2^%u bits are not possible", h->refcount_order);
-    if (h->encryption) return REFUSE("it is encrypted, which cannot be had");
+    if (h->encryption) return REFUSE("it is encrypted, which Ringer does not support");
     if (h->bytes > (1ull << 62)) return REFUSE("%" PRIu64 " bytes are too many", h->bytes);
     if ((u64)h->l1_entries * sizeof(u64) > QCOW2_L1_BYTES_MAX)
         return REFUSE("an L1 table of %u entries is too large", h->l1_entries);
@@ -91,12 +93,12 @@ bool qcow2_read_header(struct store *store, bool read_only, struct qcow2_header 
     if (h->version != 2 && h->version != 3)
         return REFUSE("version %u of qcow2 is unknown; there are 2 and 3", h->version);
     if (h->version == 2) {
-        /* All that came later is as it was. */
+        /* Version 2 has none of the later fields: set their defaults. */
         memset((u8 *)h + QCOW2_HEADER_V2_BYTES, 0, sizeof(*h) - QCOW2_HEADER_V2_BYTES);
         h->refcount_order = 4;
         h->header_bytes = QCOW2_HEADER_V3_BYTES;
     } else if (h->header_bytes <= QCOW2_HEADER_V3_BYTES) {
-        h->compression = 0; /* the byte is not the header's any more */
+        h->compression = 0; /* the header ends before this byte */
     }
     return check_geometry(h, error, error_bytes) && check_features(h, read_only, error, error_bytes);
 }
@@ -131,7 +133,7 @@ bool qcow2_read_backing(struct store *store, const struct qcow2_header *h, struc
     if (h->backing_offset) {
         if (h->backing_bytes >= sizeof(backing->path) || h->backing_offset > cluster_bytes ||
             h->backing_bytes > cluster_bytes - h->backing_offset)
-            return REFUSE("the name of its backing file is not within its header");
+            return REFUSE("the name of its backing file is not in its header");
         end = h->backing_offset;
     }
     u8 *cluster = calloc(1, cluster_bytes);
@@ -198,7 +200,7 @@ static void destroy(struct qcow2 *q)
     free(q);
 }
 
-/* Freeing makes refcount blocks dirty, so it takes two rounds. */
+/* Freeing clusters makes refcount blocks dirty, so it takes two rounds. */
 static int write_back(struct qcow2 *q)
 {
     if (q->image.read_only || q->corrupt) return 0;
@@ -261,8 +263,8 @@ static struct qcow2 *make(struct store *store, const struct qcow2_header *h, con
     return q;
 }
 
-/* We keep nothing up to date that may be left alone only by those who understand it. Before anything is
- * written it must be known that it is not. */
+/* Autoclear bits announce extensions that only their own software keeps up to date. Ringer does not, so it
+ * clears the bits before it writes anything else. */
 static int clear_autoclear(struct qcow2 *q, const struct qcow2_header *h)
 {
     u64 none = 0;
@@ -278,7 +280,7 @@ static bool make_writable(struct qcow2 *q, const struct qcow2_header *h, char *e
     q->host_end = align_up(bytes, q->cluster_bytes);
     if (!failed) failed = clear_autoclear(q, h);
     if (!failed && (q->incompatible & QCOW2_DIRTY)) {
-        log_warn("%s was not closed properly: its refcounts are counted anew", q->name);
+        log_warn("%s was not closed properly: counting its refcounts again", q->name);
         failed = qcow2_repair(q);
     }
     return failed ? REFUSE("cannot prepare it for writing: %s", strerror(-failed)) : true;

@@ -1,9 +1,9 @@
 /*
  * qcow2: how often each cluster of the file is used, and which are free.
  *
- * A refcount block that is not there stands for clusters that are all free. It is made when the first of them
- * is taken, in that very first cluster, so it counts itself. The refcount table grows likewise into the
- * first clusters it did not cover.
+ * A missing refcount block stands for clusters that are all free. The block is made when the first of them is
+ * allocated, in that first cluster, so it counts itself. Likewise the refcount table grows into the first
+ * clusters that it did not cover.
  */
 #include "base/log.h"
 #include "qcow2.h"
@@ -59,7 +59,7 @@ static u64 in_block(const struct qcow2 *q, u64 cluster)
 
 /* --- blocks --- */
 
-/* The block for this cluster, or NULL where there is none. */
+/* The refcount block of this cluster, or NULL if there is none. */
 static int find_block(struct qcow2 *q, u64 cluster, struct qcow2_table **block)
 {
     *block = NULL;
@@ -68,7 +68,7 @@ static int find_block(struct qcow2 *q, u64 cluster, struct qcow2_table **block)
     u64 offset = q->reftable[index] & ~(u64)(QCOW2_SECTOR_BYTES - 1);
     if (!offset) return 0;
     if (offset & (q->cluster_bytes - 1))
-        return qcow2_is_corrupt(q, "a refcount block is not at a cluster", offset);
+        return qcow2_is_corrupt(q, "a refcount block is not aligned", offset);
     return qcow2_table_get(q, offset, false, block);
 }
 
@@ -85,7 +85,8 @@ static void note_used(struct qcow2 *q, u64 cluster)
     if (q->host_end < end) q->host_end = end;
 }
 
-/* Where a block is to be made is free, as there is no block. But what if tables lie there all the same? */
+/* The block goes into the first cluster that it counts, which should be free because no block counts it. A
+ * damaged image may have a table there. */
 static int make_block(struct qcow2 *q, u64 index, struct qcow2_table **block)
 {
     u64 cluster = index << q->block_bits, offset = cluster << q->cluster_bits;
@@ -110,7 +111,7 @@ static int write_dirty_blocks(struct qcow2 *q)
 {
     for (struct qcow2_table *t = q->tables.oldest; t; t = t->newer) {
         if (t->is_l2 || !(t->any_dirty || t->pins)) continue;
-        /* They stay dirty: a commit that is under way may yet overwrite this with what was before. */
+        /* The blocks stay dirty: a commit that is under way may still overwrite them with older contents. */
         int failed = store_put(q->store, t->offset, t->data, q->cluster_bytes);
         if (failed) return failed;
     }
@@ -130,7 +131,7 @@ static int switch_reftable(struct qcow2 *q, u64 offset, u64 clusters)
     return failed;
 }
 
-/* Blocks that count the table's clusters and their own, all of which follow each other from `first` on. */
+/* Blocks that count the new table's clusters and their own, all contiguous from `first` on. */
 static int write_new_blocks(struct qcow2 *q, u64 first, u64 table_clusters, u64 blocks, u64 *table)
 {
     u8 *data = malloc(q->cluster_bytes);
@@ -173,7 +174,8 @@ static int grow_reftable(struct qcow2 *q, u64 cluster)
         blocks++;
     if (clusters << q->cluster_bits > QCOW2_REFTABLE_BYTES_MAX) return -EFBIG;
     if (qcow2_is_metadata(q, first << q->cluster_bits, (clusters + blocks) << q->cluster_bits))
-        return qcow2_is_corrupt(q, "a table lies where nothing is counted", first << q->cluster_bits);
+        return qcow2_is_corrupt(q, "a table lies where no refcount block counts it",
+                                first << q->cluster_bits);
     u64 *table = calloc(entries, sizeof(u64));
     u64 *dirty = calloc(entries * sizeof(u64) / QCOW2_SECTOR_BYTES / 64 + 1, sizeof(u64));
     int failed = table && dirty ? 0 : -ENOMEM;
@@ -252,8 +254,8 @@ bool qcow2_is_metadata(const struct qcow2 *q, u64 offset, u64 bytes)
     return false;
 }
 
-/* The next free cluster from *cluster on, and how many follow it, `wanted` at most, within what one block
- * counts. None: *cluster is the first that the next block counts. */
+/* The next free cluster at or after *cluster, and how many free ones follow it, at most `wanted`, within one
+ * refcount block. If there is none, *cluster becomes the first cluster of the next block. */
 static int free_run(struct qcow2 *q, u64 *cluster, u64 wanted, u64 *got)
 {
     struct qcow2_table *block;
@@ -298,7 +300,7 @@ int qcow2_allocate(struct qcow2 *q, u64 wanted, u64 *offset, u64 *got, bool *fre
 
 static void give(struct qcow2 *q, u64 cluster)
 {
-    if (qcow2_refcount_set(q, cluster, 0)) return; /* a leak, no more */
+    if (qcow2_refcount_set(q, cluster, 0)) return; /* leaks the cluster, nothing worse */
     if (q->search > cluster) q->search = cluster;
 }
 
@@ -319,7 +321,7 @@ void qcow2_free(struct qcow2 *q, u64 offset, u64 clusters)
     if (q->freed_count == q->freed_room) {
         u64 room = q->freed_room ? q->freed_room * 2 : 256;
         struct qcow2_freed *freed = realloc(q->freed, room * sizeof(*freed));
-        if (!freed) return; /* a leak, no more */
+        if (!freed) return; /* leaks the clusters, nothing worse */
         q->freed = freed;
         q->freed_room = room;
     }
@@ -335,17 +337,17 @@ void qcow2_free_entry(struct qcow2 *q, u64 entry)
     qcow2_free(q, first << q->cluster_bits, last - first + 1);
 }
 
-/* Also gives the room back to the host. */
+/* Also gives the space back to the host. */
 void qcow2_apply_freed(struct qcow2 *q, const struct qcow2_freed *freed, u64 count)
 {
     for (u64 f = 0; f < count; f++) {
-        u64 hole = 0; /* clusters before this one that are free now */
+        u64 hole = 0; /* number of clusters just before this one that became free */
         for (u64 n = 0; n <= freed[f].count; n++) {
             u64 cluster = freed[f].cluster + n, was = 0;
             int failed = n < freed[f].count ? qcow2_refcount(q, cluster, &was) : 0;
             if (failed) return; /* a leak */
             if (n < freed[f].count && !was)
-                qcow2_is_corrupt(q, "a cluster is in use that is free", cluster << q->cluster_bits);
+                qcow2_is_corrupt(q, "a cluster in use is counted as free", cluster << q->cluster_bits);
             if (was == 1) {
                 hole++;
                 continue;

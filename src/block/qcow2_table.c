@@ -1,6 +1,6 @@
 /*
- * qcow2: L2 tables and refcount blocks in memory, found by their offset, thrown out in order of use when they
- * are clean.
+ * qcow2: L2 tables and refcount blocks in memory, found by their offset. Clean ones are evicted in order of
+ * use.
  */
 #include "qcow2.h"
 
@@ -46,7 +46,7 @@ static void drop(struct qcow2 *q, struct qcow2_table *table)
     free(table);
 }
 
-/* Make room for one. When all are in use there is one more than the limit. */
+/* Make room for one table. If all tables are in use, the limit is exceeded by one. */
 static void evict(struct qcow2 *q)
 {
     struct qcow2_table *table = q->tables.oldest, *newer;
@@ -69,8 +69,8 @@ static struct qcow2_table *find(struct qcow2 *q, u64 offset)
 int qcow2_table_make(struct qcow2 *q, u64 offset, bool is_l2, struct qcow2_table **result)
 {
     struct qcow2_table *old = find(q, offset);
-    if (old && old->pins) return qcow2_is_corrupt(q, "a table in use is taken for free", offset);
-    if (old) { /* of a table that was given up */
+    if (old && old->pins) return qcow2_is_corrupt(q, "a table in use is counted as free", offset);
+    if (old) { /* left over from a table that was freed */
         qcow2_table_clean(q, old);
         drop(q, old);
     }
@@ -107,11 +107,11 @@ int qcow2_table_get(struct qcow2 *q, u64 offset, bool is_l2, struct qcow2_table 
         if (failed) {
             drop(q, table);
             return failed == STORE_SHORT
-                       ? qcow2_is_corrupt(q, "a table lies behind the end of the file", offset)
+                       ? qcow2_is_corrupt(q, "a table lies beyond the end of the file", offset)
                        : failed;
         }
     } else if (table->is_l2 != is_l2) {
-        return qcow2_is_corrupt(q, "an L2 table is a refcount block, too", offset);
+        return qcow2_is_corrupt(q, "an L2 table is also a refcount block", offset);
     } else if (q->tables.newest != table) {
         unlink_table(&q->tables, table);
         link_newest(&q->tables, table);

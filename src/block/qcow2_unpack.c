@@ -1,5 +1,6 @@
 /*
- * qcow2: compressed clusters. The cluster unpacked last is kept: readers come for one in small steps.
+ * qcow2: compressed clusters. The cluster that was unpacked last is kept, because readers take a cluster in
+ * small steps.
  */
 #include "qcow2.h"
 
@@ -10,7 +11,7 @@
 
 void qcow2_packed_place(const struct qcow2 *q, u64 entry, u64 *offset, u64 *bytes)
 {
-    /* Below the flags: number of further sectors, then the offset, which is not aligned. */
+    /* Below the flags: the number of additional sectors, then the offset, which is not aligned. */
     unsigned offset_bits = 62 - (q->cluster_bits - 8);
     *offset = entry & ((1ull << offset_bits) - 1);
     u64 sectors = (entry & (QCOW2_COMPRESSED - 1)) >> offset_bits;
@@ -35,7 +36,7 @@ static bool unpack_zstd(const u8 *from, u64 bytes, u8 *to, u64 to_bytes)
     ZSTD_inBuffer in = {from, bytes, 0};
     ZSTD_outBuffer out = {to, to_bytes, 0};
     size_t status = 1;
-    /* Behind the frame there is what fills the last sector. */
+    /* After the frame, padding fills the last sector. */
     while (context && out.pos < out.size && status && !ZSTD_isError(status)) {
         size_t before = in.pos + out.pos;
         status = ZSTD_decompressStream(context, &out, &in);
@@ -54,7 +55,7 @@ static int unpack(struct qcow2 *q, u64 entry)
     u8 *packed = malloc(bytes);
     q->unpacked_entry = 0;
     int failed = packed && q->unpacked ? store_get(q->store, offset, packed, bytes) : -ENOMEM;
-    if (failed == STORE_SHORT) failed = 0; /* the last sector of a file may be a part of one */
+    if (failed == STORE_SHORT) failed = 0; /* the last sector of the file may be incomplete */
     if (!failed) {
         bool good = q->compression ? unpack_zstd(packed, bytes, q->unpacked, q->cluster_bytes)
                                    : unpack_deflate(packed, bytes, q->unpacked, q->cluster_bytes);

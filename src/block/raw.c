@@ -1,5 +1,5 @@
 /*
- * Raw images: the bytes themselves.
+ * Raw images: the bytes of the medium, without any header.
  */
 #include "image.h"
 
@@ -14,9 +14,9 @@
 struct raw {
     struct disk_image image;
     struct store *store;
-    u64 store_bytes; /* when it was opened: the last sector may be a part of one */
+    u64 store_bytes; /* size when it was opened; not necessarily a multiple of the sector size */
     bool probed;
-    bool told; /* why a write was refused; atomic */
+    bool told; /* the refusal of a write has been explained; atomic */
 };
 
 static struct raw *raw_of(struct disk_image *image)
@@ -29,7 +29,7 @@ static int raw_read(struct disk_image *image, u64 offset, struct span to)
     struct raw *raw = raw_of(image);
     int failed = raw->store->ops->read(raw->store, offset, to);
     if (failed != STORE_SHORT) return failed;
-    /* Somebody has truncated it: the guest must not take zeros for its data. */
+    /* Another process has truncated the file: the guest must not take zeros for its data. */
     return offset + to.bytes <= raw->store_bytes ? -EIO : 0;
 }
 
@@ -38,8 +38,8 @@ static int raw_read_now(struct disk_image *image, u64 offset, struct span to)
     return store_read_now(raw_of(image)->store, offset, to);
 }
 
-/* The format of this image was guessed from its beginning. A guest that writes the header of another format
- * there would decide what the next machine takes it for, and with what files of the host for backing. */
+/* The format of this image was guessed from its first bytes. A guest that writes another format's header
+ * there would decide how the next run opens the image, and which host files it opens as backing images. */
 static bool changes_format(const struct raw *raw, u64 offset, struct span from)
 {
     u8 magic[4];
@@ -92,7 +92,7 @@ static int raw_extent(struct disk_image *image, u64 offset, u64 *bytes, enum ext
     else if (!failed && *kind == EXTENT_DATA)
         failed = raw->store->ops->seek(raw->store, offset, false, &found);
     if (failed && failed != -ENXIO) return failed;
-    /* Whole sectors: one that holds any data is data. */
+    /* Round to whole sectors: a sector with any data counts as data. */
     found = *kind == EXTENT_DATA ? align_up(found, SECTOR_BYTES) : found & ~(u64)(SECTOR_BYTES - 1);
     if (found <= offset) {
         found = offset + SECTOR_BYTES;
@@ -128,7 +128,7 @@ struct disk_image *raw_open(struct store *store, bool read_only, bool probed, ch
     int failed = store->ops->size(store, &bytes);
     struct raw *raw = failed ? NULL : malloc(sizeof(*raw));
     if (!raw) {
-        snprintf(error, error_bytes, "cannot tell its size: %s", strerror(failed ? -failed : ENOMEM));
+        snprintf(error, error_bytes, "cannot find out its size: %s", strerror(failed ? -failed : ENOMEM));
         return NULL;
     }
     *raw = (struct raw){.image = {&raw_ops, align_up(bytes, SECTOR_BYTES), read_only},

@@ -41,7 +41,7 @@ bool span_is_zero(struct span span)
 {
     for (struct iovec piece; (piece = span_first(&span)).iov_len;) {
         const u8 *bytes = piece.iov_base;
-        /* The first byte is zero, and each is like the one before it. */
+        /* The first byte is zero, and each byte equals the one before it. */
         if (bytes[0] || memcmp(bytes, bytes + 1, piece.iov_len - 1)) return false;
         span = span_slice(span, piece.iov_len, span.bytes - piece.iov_len);
     }

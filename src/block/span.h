@@ -1,6 +1,6 @@
 /*
- * A span: bytes that lie scattered in memory, as an array of iovecs and where in it to begin. Slicing one
- * costs no memory; a slice lives as long as the iovecs do.
+ * A span: a slice of scattered memory, as an array of iovecs and an offset into it. Slicing allocates
+ * nothing; a slice is valid as long as the iovecs are.
  */
 #ifndef RINGER_BLOCK_SPAN_H
 #define RINGER_BLOCK_SPAN_H
@@ -13,11 +13,11 @@
 struct span {
     const struct iovec *part;
     unsigned count; /* of parts from here on */
-    u64 skip;       /* bytes of the first part that are before the span */
+    u64 skip;       /* bytes of the first part to skip */
     u64 bytes;
 };
 
-/* One piece of memory as a span. The iovec is the caller's. */
+/* A span of one piece of memory. The caller owns the iovec. */
 static inline struct span span_of(struct iovec *part, const void *memory, u64 bytes)
 {
     *part = (struct iovec){(void *)(uintptr_t)memory, bytes};
@@ -36,7 +36,7 @@ static inline struct span span_slice(struct span span, u64 offset, u64 bytes)
     return (struct span){span.part, span.count, skip, bytes};
 }
 
-/* The first piece that is contiguous in memory; no bytes: none. */
+/* The first contiguous piece of memory; empty: none. */
 static inline struct iovec span_first(const struct span *span)
 {
     if (!span->bytes || !span->count) return (struct iovec){NULL, 0};
@@ -44,11 +44,11 @@ static inline struct iovec span_first(const struct span *span)
     return (struct iovec){(u8 *)span->part->iov_base + span->skip, bytes < span->bytes ? bytes : span->bytes};
 }
 
-/* Fill `parts` with what the span consists of, at most `room` of them. Returns how many. */
+/* Fill `parts` with at most `room` pieces of the span. Returns how many. */
 unsigned span_parts(struct span span, struct iovec *parts, unsigned room);
 
 void span_clear(struct span span);
-/* Between a span and one piece of memory of span.bytes bytes. */
+/* Copy between a span and span.bytes bytes of contiguous memory. */
 void span_read(struct span from, void *to);
 void span_write(struct span to, const void *from);
 bool span_is_zero(struct span span);

@@ -1,11 +1,11 @@
 /*
- * A store: bytes by offset, which image formats are built on. Usually a file of the host (host_file.h); tests
- * put others in its place, which fail, or forget what was not synced.
+ * A store: bytes by offset, on which image formats are built. Usually it is a file of the host (host_file.h);
+ * tests use stores that fail, or that forget what was not synced.
  *
- * Any thread may call any of these at any time. All return 0 or -errno; read() returns STORE_SHORT when some
- * of the bytes lie behind the end, and reads them as zeros. What write() has written survives the death of
- * this process at once, and that of the host after a sync() that began later. When a sync() has failed nobody
- * knows what is lost: all later ones of a host file fail too.
+ * Any thread may call any of these functions at any time. All return 0 or -errno. read() returns STORE_SHORT
+ * when some of the bytes lie beyond the end, and reads those as zeros. Data survive the death of this process
+ * as soon as write() returns, and the death of the host after a sync() that began later. When a sync() of a
+ * host file fails, it is unknown which data are lost, so all later ones fail too.
  */
 #ifndef RINGER_BLOCK_STORE_H
 #define RINGER_BLOCK_STORE_H
@@ -22,15 +22,17 @@ struct store {
 
 struct store_ops {
     int (*read)(struct store *store, u64 offset, struct span to);
-    /* Read if that takes no waiting. -EAGAIN: it does, and the memory may hold anything. May be NULL. */
+    /* Read only if nothing has to be waited for. -EAGAIN: something has to be; the buffer may hold anything.
+     * May be NULL. */
     int (*read_now)(struct store *store, u64 offset, struct span to);
     int (*write)(struct store *store, u64 offset, struct span from);
     int (*sync)(struct store *store);
     int (*size)(struct store *store, u64 *bytes);
     int (*set_size)(struct store *store, u64 bytes);
-    /* Give room back: the bytes read as zeros. -EOPNOTSUPP: cannot be had, nothing was done. */
+    /* Give space back: the bytes then read as zeros. -EOPNOTSUPP: impossible, and nothing was done. */
     int (*punch)(struct store *store, u64 offset, u64 bytes);
-    /* Next offset at or after `offset` that may hold data (data: true) or a hole; -ENXIO: none up to the end. */
+    /* The first offset at or after `offset` that may hold data (data: true) or a hole; -ENXIO: none before
+     * the end. */
     int (*seek)(struct store *store, u64 offset, bool data, u64 *found);
     void (*close)(struct store *store);
 };
@@ -40,7 +42,7 @@ static inline int store_read_now(struct store *store, u64 offset, struct span to
     return store->ops->read_now ? store->ops->read_now(store, offset, to) : -EAGAIN;
 }
 
-/* The same with one piece of memory. */
+/* The same with contiguous memory. */
 int store_get(struct store *store, u64 offset, void *to, u64 bytes);
 int store_put(struct store *store, u64 offset, const void *from, u64 bytes);
 

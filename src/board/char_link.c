@@ -1,7 +1,7 @@
 #include "char_link.h"
 
-#include "vm/vm.h"
-#include "vm/waker.h"
+#include "base/log.h"
+#include "board.h"
 
 #include <errno.h>
 #include <string.h>
@@ -35,7 +35,7 @@ static void feed(struct char_link *link)
 
 static void send_break(struct char_link *link)
 {
-    feed(link); /* what was typed before it */
+    feed(link); /* what was typed before the break */
     if (link->receive_break) link->receive_break(link->device);
 }
 
@@ -52,7 +52,7 @@ static void take_key(struct char_link *link, u8 byte)
         send_break(link);
         if (link->mirror) send_break(link->mirror);
         break;
-    case KEY_QUIT: vm_stop(link->vm, STOP_HOST, STATUS_OK, NULL); break;
+    case KEY_QUIT: board_stop(link->board, STOP_HOST, STATUS_OK, NULL); break;
     case KEY_HELP: char_link_send(link, (const u8 *)escape_help, strlen(escape_help)); break;
     }
 }
@@ -74,9 +74,9 @@ static void take_input(struct char_link *link)
 
 static void want_input(struct char_link *link)
 {
-    struct waker *waker = link->vm->waker;
-    if (waker && !link->vm->time.deterministic && link->chardev.in_fd >= 0 && may_read(link))
-        waker_want_input(waker);
+    struct board *board = link->board;
+    if (!board->deterministic && link->chardev.in_fd >= 0 && may_read(link))
+        board->host->want_input(board->machine);
 }
 
 void char_link_input_ready(struct char_link *link)
@@ -95,7 +95,7 @@ void char_link_room(struct char_link *link)
 static void poll_fired(void *device)
 {
     struct char_link *link = device;
-    if (link->vm->role == MACHINE_LEADER && may_read(link)) take_input(link);
+    if (!link->board->follower && may_read(link)) take_input(link);
     feed(link);
     if (link->mirror) link->mirror->chardev.in_fd = link->chardev.in_fd;
     /* At the end of input the timer ends too, or a guest with nothing else to wait for would never sleep. */
@@ -108,10 +108,11 @@ static void poll_fired(void *device)
 static void check(struct char_link *link, int failed)
 {
     if (failed == -EPIPE)
-        vm_stop(link->vm, STOP_HOST, STATUS_OK, NULL); /* as if the reader had quit us */
+        board_stop(link->board, STOP_HOST, STATUS_OK,
+                   NULL); /* the reader went away: as if the user had quit */
     else if (failed)
-        vm_stop(link->vm, STOP_HOST, STATUS_HOST, "cannot write what the guest sends to its console: %s",
-                strerror(-failed));
+        board_stop(link->board, STOP_HOST, STATUS_HOST,
+                   "cannot write what the guest sends to its console: %s", strerror(-failed));
 }
 
 void char_link_flush(struct char_link *link)
@@ -142,42 +143,42 @@ void char_link_send(struct char_link *link, const u8 *bytes, u64 count)
         char_link_flush(link);
         return;
     }
-    /* Deterministic time must not depend on who listens: there, idling and polling flush. */
-    if (link->flush_armed || !link->chardev.count || link->vm->time.deterministic) return;
+    /* Deterministic time must not depend on the output: there, idling and polling flush. */
+    if (link->flush_armed || !link->chardev.count || link->board->deterministic) return;
     link->flush_armed = true;
     timer_arm(&link->flush, clock_now(link->flush.clock) + FLUSH_AFTER_NS);
 }
 
 /* --- set-up --- */
 
-bool char_link_init(struct char_link *link, struct vm *vm,
+bool char_link_init(struct char_link *link, struct board *board,
                     u32 (*receive)(void *device, const u8 *bytes, u32 count), void *device,
                     const char *specification, char *error, size_t error_bytes)
 {
-    bool follower = vm->role == MACHINE_FOLLOWER;
-    *link = (struct char_link){.vm = vm, .receive = receive, .device = device};
+    bool follower = board->follower;
+    *link = (struct char_link){.board = board, .receive = receive, .device = device};
     if (!chardev_open(&link->chardev, follower ? "null" : specification, error, error_bytes)) return false;
     if (link->chardev.in_fd >= 0) {
         link->drops_overflow = isatty(link->chardev.in_fd);
-        link->keys.enabled = link->drops_overflow || vm->options->nographic;
+        link->keys.enabled = link->drops_overflow || board->options->nographic;
     }
-    struct clock *clock = &vm->time.clock;
+    struct clock *clock = board->clock;
     timer_init(&link->flush, clock, flush_fired, link);
     timer_init(&link->poll, clock, poll_fired, link);
-    /* The follower polls when its leader does: the descriptor is a sign only, nothing is read from it. */
+    /* The follower polls when its leader does. The descriptor only says so: nothing is read from it. */
     if (follower && !strcmp(specification, "stdio")) link->chardev.in_fd = STDIN_FILENO;
     return true;
 }
 
 void char_link_start(struct char_link *link)
 {
-    if (link->vm->time.deterministic && link->chardev.in_fd >= 0 && !link->poll.armed)
+    if (link->board->deterministic && link->chardev.in_fd >= 0 && !link->poll.armed)
         timer_arm(&link->poll, clock_now(link->poll.clock) + POLL_EVERY_NS);
 }
 
 void char_link_destroy(struct char_link *link)
 {
-    if (link->vm) chardev_close(&link->chardev);
+    if (link->board) chardev_close(&link->chardev);
 }
 
 void char_link_mirror(struct char_link *leader, struct char_link *follower)

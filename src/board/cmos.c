@@ -1,6 +1,6 @@
 /*
- * As PC firmware expects it (Ralf Brown, CMOS.LST; the bytes from 33h on by Bochs' convention, which SeaBIOS
- * reads).
+ * The CMOS memory as PC firmware expects it (Ralf Brown, CMOS.LST). The bytes from 33h on follow Bochs'
+ * convention, which SeaBIOS reads.
  */
 #include "cmos.h"
 
@@ -23,8 +23,8 @@ enum cmos {
 /* Bits 7-6: floppy drives - 1. */
 enum { EQUIPMENT_FLOPPY = 0x01, EQUIPMENT_FPU = 0x02, EQUIPMENT_MOUSE = 0x04 };
 
-/* "LBA assisted": up to 255 heads of 63 sectors, as all partitioning programs of the last decades have it.
- * Disks that a BIOS's 1024 cylinders suffice for are shown as they are. */
+/* "LBA assisted": up to 255 heads of 63 sectors, as all partitioning programs of the last decades use it. A disk
+ * that has no more than a BIOS's 1024 cylinders is shown as it is. */
 #define LBA_TRANSLATION  1
 #define UNTRANSLATED_MAX (1024ull * 16 * 63 * 512)
 
@@ -80,7 +80,7 @@ void cmos_set_disks(struct mc146818 *rtc, const u64 bytes[CMOS_DISKS])
     mc146818_set(rtc, CMOS_DISK_TRANSLATION, translation);
 }
 
-void cmos_set_boot_order(struct mc146818 *rtc, const u8 order[CMOS_BOOT_CLASSES])
+void cmos_set_boot_order(struct mc146818 *rtc, const u8 order[BOOT_CLASSES])
 {
     mc146818_set(rtc, CMOS_BOOT_FIRST, (u8)(order[1] << 4 | order[0]));
     mc146818_set(rtc, CMOS_BOOT_THIRD, (u8)(order[2] << 4));

@@ -5,13 +5,10 @@
 #define RINGER_BOARD_CMOS_H
 
 #include "devices/chipset/mc146818.h"
+#include "options/options_boot.h"
 
-#define CMOS_BOOT_CLASSES 3 /* how many kinds of devices firmware tries */
-#define CMOS_FLOPPIES     2
-#define CMOS_DISKS        4
-
-/* Kinds of devices to boot from, as they are numbered in CMOS. */
-enum boot_class { BOOT_NOTHING, BOOT_FLOPPY, BOOT_DISK, BOOT_CD, BOOT_NETWORK };
+#define CMOS_FLOPPIES 2
+#define CMOS_DISKS    4
 
 struct cmos_facts {
     u64 ram_bytes;
@@ -19,9 +16,10 @@ struct cmos_facts {
 };
 
 void cmos_fill(struct mc146818 *rtc, const struct cmos_facts *facts);
-/* How many bytes the IDE disks have (0: none there), by channel * 2 + device: how a BIOS shows them. */
+/* The bytes of the IDE disks (0: there is none), by channel * 2 + device. They decide on the translation of
+ * addresses. */
 void cmos_set_disks(struct mc146818 *rtc, const u64 bytes[CMOS_DISKS]);
 /* The order in which firmware looks for something to boot (enum boot_class). */
-void cmos_set_boot_order(struct mc146818 *rtc, const u8 order[CMOS_BOOT_CLASSES]);
+void cmos_set_boot_order(struct mc146818 *rtc, const u8 order[BOOT_CLASSES]);
 
 #endif

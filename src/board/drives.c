@@ -1,33 +1,30 @@
 #include "drives.h"
 
-#include "vm/vm.h"
+#include "base/log.h"
+#include "board.h"
 
 #include <stdio.h>
 #include <string.h>
 
 static void stalled(void *machine, const char *message)
 {
-    log_warn("%s; the machine stands still until this can be done (tried every %u s, and on SIGUSR2)",
-             message, PAUSE_RETRY_S);
-    machine_pause(machine, PAUSE_DISK);
+    log_warn("%s; the machine is paused until this succeeds (next try every %u s, and on SIGUSR2)", message,
+             PAUSE_RETRY_S);
+    struct board *board = machine;
+    board->host->pause(board->machine, PAUSE_DISK, true);
 }
 
 static void resumed(void *machine)
 {
+    struct board *board = machine;
     log_warn("the machine goes on");
-    machine_resume(machine, PAUSE_DISK);
+    board->host->pause(board->machine, PAUSE_DISK, false);
 }
 
-/* Lockstep: both machines do the same, so neither may see what the other writes. */
-static bool is_temporary(const struct vm *vm, const struct drive_option *option)
+static struct disk_image *open_image(const struct drives *drives, const struct drive_option *option,
+                                     const char *file, char *error, size_t error_bytes)
 {
-    return option->snapshot || vm->options->drives.snapshot || vm->options->lockstep;
-}
-
-static struct disk_image *open_image(const struct vm *vm, const struct drive_option *option, const char *file,
-                                     char *error, size_t error_bytes)
-{
-    bool temporary = is_temporary(vm, option) && !option->read_only;
+    bool temporary = (option->snapshot || drives->snapshot) && !option->read_only;
     const struct disk_image_how how = {.format = option->format, .read_only = option->read_only || temporary};
     struct disk_image *image = disk_image_open(file, &how, error, error_bytes);
     return image && temporary ? overlay_open(image, error, error_bytes) : image;
@@ -36,18 +33,20 @@ static struct disk_image *open_image(const struct vm *vm, const struct drive_opt
 /* For messages. */
 static void name_drive(char *name, size_t bytes, const struct drive_option *option, const char *file)
 {
-    char place[64];
-    snprintf(place, sizeof(place), "%s drive %u", drive_interface_name(option->interface), option->index);
-    snprintf(name, bytes, "%s (%s)", option->interface == DRIVE_NONE ? option->id : place,
+    char location[64];
+    snprintf(location, sizeof(location), "%s drive %u", drive_interface_name(option->interface),
+             option->index);
+    snprintf(name, bytes, "%s (%s)", option->interface == DRIVE_NONE ? option->id : location,
              file ? file : "empty");
 }
 
-static bool open_drive(struct drive *drive, struct vm *vm, const struct drive_option *option, char *error,
-                       size_t error_bytes)
+static bool open_drive(struct drives *drives, struct drive *drive, const struct drive_option *option,
+                       char *error, size_t error_bytes)
 {
     struct disk_image *image = NULL;
     char name[256];
-    if (option->file && !(image = open_image(vm, option, option->file, error, error_bytes))) return false;
+    if (option->file && !(image = open_image(drives, option, option->file, error, error_bytes))) return false;
+    drive->option = option;
     drive->interface = option->interface;
     drive->index = option->index;
     drive->medium = option->medium;
@@ -56,7 +55,7 @@ static bool open_drive(struct drive *drive, struct vm *vm, const struct drive_op
     drive->boot_index = option->boot_index;
     name_drive(name, sizeof(name), option, option->file);
     struct block_disk *block = &drive->block;
-    block_disk_init(block, &vm->drives.crew, image, name);
+    block_disk_init(block, &drives->crew, image, name);
     block->on_read_error = option->on_read_error;
     block->on_write_error = option->on_write_error;
     block->detect_zeroes = option->detect_zeroes;
@@ -66,16 +65,17 @@ static bool open_drive(struct drive *drive, struct vm *vm, const struct drive_op
     return true;
 }
 
-bool drives_init(struct drives *drives, struct vm *vm, char *error, size_t error_bytes)
+bool drives_init(struct drives *drives, struct board *board, char *error, size_t error_bytes)
 {
-    const struct drive_options *options = &vm->options->drives;
-    disk_crew_init(&drives->crew, &vm->post, vm->options->deterministic ? &vm->time.clock : NULL);
+    const struct drive_options *options = &board->options->drives;
+    disk_crew_init(&drives->crew, board->mailbox, board->deterministic ? board->clock : NULL);
     drives->crew.stalled = stalled;
     drives->crew.resumed = resumed;
-    drives->crew.machine = vm;
+    drives->crew.machine = board;
+    drives->snapshot = options->snapshot;
     drives->there = true;
     for (unsigned n = 0; n < options->count; n++) {
-        if (!open_drive(&drives->drive[n], vm, &options->drive[n], error, error_bytes)) return false;
+        if (!open_drive(drives, &drives->drive[n], &options->drive[n], error, error_bytes)) return false;
         drives->count++;
     }
     return true;
@@ -89,21 +89,22 @@ void drives_destroy(struct drives *drives)
         block_disk_destroy(&drives->drive[n].block);
 }
 
-struct disk_image *drives_open_medium(struct vm *vm, const struct drive *drive, const char *file, char *error,
-                                      size_t error_bytes)
+struct disk_image *drives_open_medium(struct drives *drives, const struct drive *drive, const char *file,
+                                      char *error, size_t error_bytes)
 {
-    return open_image(vm, &vm->options->drives.drive[drive - vm->drives.drive], file, error, error_bytes);
+    return open_image(drives, drive->option, file, error, error_bytes);
 }
 
-bool drives_change(struct vm *vm, struct drive *drive, struct disk_image *image, const char *file,
+bool drives_change(struct drives *drives, struct drive *drive, struct disk_image *image, const char *file,
                    char *error, size_t error_bytes)
 {
     char name[256];
-    name_drive(name, sizeof(name), &vm->options->drives.drive[drive - vm->drives.drive], file);
-    disk_crew_drain(&vm->drives.crew); /* what fails now may be held, and would be tried on the new medium */
-    bool held = vm->drives.crew.held.first;
+    name_drive(name, sizeof(name), drive->option, file);
+    disk_crew_drain(
+        &drives->crew); /* a request that fails now may be held, and must not be tried on the new medium */
+    bool held = drives->crew.held.first;
     if (!held && block_disk_change(&drive->block, image, name)) return true;
-    snprintf(error, error_bytes, held ? "the machine waits for a transfer to be done" : "out of memory");
+    snprintf(error, error_bytes, held ? "the machine is paused until a transfer succeeds" : "out of memory");
     return false;
 }
 

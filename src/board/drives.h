@@ -1,6 +1,6 @@
 /*
- * The drives of a machine: which medium is where. A controller asks for the drive at its place and gets a
- * struct disk, which is there as long as the machine.
+ * The drives of a machine, and the media in them. A controller asks for the drive at one of its connectors and
+ * gets a struct disk, which exists as long as the machine.
  */
 #ifndef RINGER_BOARD_DRIVES_H
 #define RINGER_BOARD_DRIVES_H
@@ -8,17 +8,15 @@
 #include "block/block_disk.h"
 #include "options/options_drive.h"
 
-struct vm;
+struct board;
 
 struct drive {
     enum drive_interface interface;
     unsigned index;
     enum drive_medium medium;
     const char *id, *serial; /* NULL: none */
-    /* For firmware, by the controller or the option: where it tries this drive (from 1 on; 0: after all that
-     * have an index), and the PCI slot of a device for this drive alone (0: it has none). */
-    unsigned boot_index;
-    u8 slot;
+    unsigned boot_index;     /* where firmware tries it, from 1 on; 0: after all that have an index */
+    const struct drive_option *option;
     struct block_disk block;
 };
 
@@ -26,24 +24,25 @@ struct drives {
     struct disk_crew crew;
     struct drive drive[DRIVES_MAX];
     unsigned count;
-    bool there; /* init() has been called */
+    bool snapshot; /* what is written to any of them is forgotten at the end */
+    bool there;    /* drives_init() was called */
 };
 
 /* Open all images. False with one sentence in error. */
-bool drives_init(struct drives *drives, struct vm *vm, char *error, size_t error_bytes);
-/* End all I/O, which uses guest memory and requests of devices; then write back and close. */
+bool drives_init(struct drives *drives, struct board *board, char *error, size_t error_bytes);
+/* End all I/O, write back and close. Before guest memory and devices go: I/O uses both. */
 void drives_destroy(struct drives *drives);
 
-/* The drive at a place, or NULL: none is fitted. */
+/* The drive at a controller's connector, or NULL: none is fitted. */
 struct drive *drives_at(struct drives *drives, enum drive_interface interface, unsigned index);
 struct drive *drives_by_id(struct drives *drives, const char *id);
 
-/* The image of another medium for a drive, opened as its first one was. NULL with one sentence in error. */
-struct disk_image *drives_open_medium(struct vm *vm, const struct drive *drive, const char *file, char *error,
-                                      size_t error_bytes);
-/* Put it in (NULL: nothing), and close what was there. The device must be told. False with one sentence in
- * error, and the image is still the caller's. */
-bool drives_change(struct vm *vm, struct drive *drive, struct disk_image *image, const char *file,
+/* Open the image of another medium for a drive, as its first one was opened. NULL with one sentence in error. */
+struct disk_image *drives_open_medium(struct drives *drives, const struct drive *drive, const char *file,
+                                      char *error, size_t error_bytes);
+/* Put the image in (NULL: nothing) and close the old one. The caller tells the device. False with one sentence in
+ * error: then the image is still the caller's. */
+bool drives_change(struct drives *drives, struct drive *drive, struct disk_image *image, const char *file,
                    char *error, size_t error_bytes);
 
 static inline struct disk *drive_disk(struct drive *drive)

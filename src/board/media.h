@@ -1,22 +1,22 @@
 /*
- * Changing what is in a drive while the machine runs: diskettes and discs.
+ * Changing the medium in a drive while the machine runs: diskettes and discs.
  */
 #ifndef RINGER_BOARD_MEDIA_H
 #define RINGER_BOARD_MEDIA_H
 
 #include "base/types.h"
 
-struct vm;
+struct chipset;
 
 enum media_outcome {
     MEDIA_CHANGED,
-    MEDIA_LOCKED, /* the guest holds the tray; it has been told of the wish, and may give way */
+    MEDIA_LOCKED, /* the guest has locked the tray; it was told of the request, and may unlock it */
     MEDIA_FAILED, /* nothing has changed */
 };
 
-/* `place`: fda, fdb, cdrom, or hda to hdd where that is a CD drive. `file`: the new medium, NULL: none. One
- * sentence in error unless it is done. The vCPU thread's. */
-enum media_outcome media_change(struct vm *vm, const char *place, const char *file, char *error,
+/* `drive`: fda, fdb, cdrom, or hda to hdd where that is a CD drive. `file`: the new medium, NULL: none. One
+ * sentence in error unless it was changed. Only the vCPU thread calls this. */
+enum media_outcome media_change(struct chipset *chipset, const char *drive, const char *file, char *error,
                                 size_t error_bytes);
 
 #endif

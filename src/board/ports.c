@@ -3,60 +3,60 @@
 #include <assert.h>
 #include <string.h>
 
-static_assert(PORT_MAX_WINDOWS < 256, "window number + 1 fits the index table's bytes");
+static_assert(PORT_MAX_RANGES < 256, "range number + 1 fits the index table's bytes");
 
 void ports_init(struct port_bus *bus)
 {
     memset(bus, 0, sizeof(*bus));
 }
 
-static void show(struct port_bus *bus, const struct port_window *window)
+static void show(struct port_bus *bus, const struct port_range *range)
 {
-    assert(window->base + window->count <= PORT_COUNT);
-    memset(bus->index + window->base, (int)(window - bus->window) + 1, window->count);
+    assert(range->base + range->count <= PORT_COUNT);
+    memset(bus->index + range->base, (int)(range - bus->range) + 1, range->count);
 }
 
-struct port_window *ports_add(struct port_bus *bus, u16 count, u8 widest, const struct io_ops *ops,
-                              void *device)
+struct port_range *ports_add(struct port_bus *bus, u16 count, u8 widest, const struct io_ops *ops,
+                             void *device)
 {
-    assert(bus->window_count < PORT_MAX_WINDOWS);
-    struct port_window *window = &bus->window[bus->window_count++];
-    *window = (struct port_window){.count = count, .widest = widest, .ops = ops, .device = device};
-    return window;
+    assert(bus->range_count < PORT_MAX_RANGES);
+    struct port_range *range = &bus->range[bus->range_count++];
+    *range = (struct port_range){.count = count, .widest = widest, .ops = ops, .device = device};
+    return range;
 }
 
 void ports_claim(struct port_bus *bus, u16 base, u16 count, u8 widest, const struct io_ops *ops, void *device)
 {
-    struct port_window *window = ports_add(bus, count, widest, ops, device);
-    window->base = base;
-    window->mapped = true;
-    show(bus, window);
+    struct port_range *range = ports_add(bus, count, widest, ops, device);
+    range->base = base;
+    range->mapped = true;
+    show(bus, range);
 }
 
-void ports_move(struct port_bus *bus, struct port_window *window, u16 base, bool mapped)
+void ports_move(struct port_bus *bus, struct port_range *range, u16 base, bool mapped)
 {
-    window->base = base;
-    window->mapped = mapped;
-    /* Rare: all of them anew, in their order, so that later ones win. */
+    range->base = base;
+    range->mapped = mapped;
+    /* This is rare: show all of them again in their order, so that later ones win. */
     memset(bus->index, 0, sizeof(bus->index));
-    for (unsigned n = 0; n < bus->window_count; n++)
-        if (bus->window[n].mapped) show(bus, &bus->window[n]);
+    for (unsigned n = 0; n < bus->range_count; n++)
+        if (bus->range[n].mapped) show(bus, &bus->range[n]);
 }
 
-/* The window that takes the access whole, NULL if it must be split (or nobody is there). */
-static struct port_window *whole(struct port_bus *bus, u16 port, unsigned size)
+/* The range that takes the access whole, or NULL: it must be split, or no range is there. */
+static struct port_range *whole(struct port_bus *bus, u16 port, unsigned size)
 {
     unsigned number = bus->index[port];
     if (!number) return NULL;
-    struct port_window *window = &bus->window[number - 1];
-    if (size > window->widest || port + size > (unsigned)window->base + window->count) return NULL;
-    return window;
+    struct port_range *range = &bus->range[number - 1];
+    if (size > range->widest || port + size > (unsigned)range->base + range->count) return NULL;
+    return range;
 }
 
 u32 ports_read(struct port_bus *bus, u16 port, unsigned size)
 {
-    struct port_window *window = whole(bus, port, size);
-    if (window) return (u32)mask_bytes(window->ops->read(window->device, port - window->base, size), size);
+    struct port_range *range = whole(bus, port, size);
+    if (range) return (u32)mask_bytes(range->ops->read(range->device, port - range->base, size), size);
     if (size == 1) return 0xff;
     unsigned half = size / 2;
     u32 low = ports_read(bus, port, half);
@@ -65,9 +65,9 @@ u32 ports_read(struct port_bus *bus, u16 port, unsigned size)
 
 void ports_write(struct port_bus *bus, u16 port, unsigned size, u32 value)
 {
-    struct port_window *window = whole(bus, port, size);
-    if (window) {
-        window->ops->write(window->device, port - window->base, size, (u32)mask_bytes(value, size));
+    struct port_range *range = whole(bus, port, size);
+    if (range) {
+        range->ops->write(range->device, port - range->base, size, (u32)mask_bytes(value, size));
         return;
     }
     if (size == 1) return;
@@ -76,21 +76,21 @@ void ports_write(struct port_bus *bus, u16 port, unsigned size, u32 value)
     ports_write(bus, (u16)(port + half), half, value >> (half * 8));
 }
 
-void ports_set_string(struct port_window *window, const struct io_string_ops *ops)
+void ports_set_string(struct port_range *range, const struct io_string_ops *ops)
 {
-    window->string_ops = ops;
+    range->string_ops = ops;
 }
 
 u32 ports_read_string(struct port_bus *bus, u16 port, unsigned size, u8 *to, u32 count)
 {
-    struct port_window *window = whole(bus, port, size);
-    if (!window || !window->string_ops) return 0;
-    return window->string_ops->read(window->device, port - window->base, size, to, count);
+    struct port_range *range = whole(bus, port, size);
+    if (!range || !range->string_ops) return 0;
+    return range->string_ops->read(range->device, port - range->base, size, to, count);
 }
 
 u32 ports_write_string(struct port_bus *bus, u16 port, unsigned size, const u8 *from, u32 count)
 {
-    struct port_window *window = whole(bus, port, size);
-    if (!window || !window->string_ops) return 0;
-    return window->string_ops->write(window->device, port - window->base, size, from, count);
+    struct port_range *range = whole(bus, port, size);
+    if (!range || !range->string_ops) return 0;
+    return range->string_ops->write(range->device, port - range->base, size, from, count);
 }

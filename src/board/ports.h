@@ -1,9 +1,9 @@
 /*
- * The port bus: which window answers each of the 65536 I/O ports.
+ * The port bus: which range answers each of the 65536 I/O ports.
  *
- * A window is registered with the widest access its device understands; wider ones are split into halves, low
- * half first, as an ISA bridge does it (PIIX3 datasheet 4.3, "bus cycle steering"). An access that leaves its
- * window is split too. What nobody claims reads as ones and swallows writes.
+ * A range is registered with the widest access that its device understands. Wider ones are split into halves,
+ * low half first, as an ISA bridge does it (PIIX3 datasheet 4.3, "bus cycle steering"). An access that leaves
+ * its range is split too. Ports without a range read as ones and ignore writes.
  */
 #ifndef RINGER_BOARD_PORTS_H
 #define RINGER_BOARD_PORTS_H
@@ -11,10 +11,10 @@
 #include "base/counters.h"
 #include "base/device.h"
 
-#define PORT_COUNT       65536
-#define PORT_MAX_WINDOWS 128
+#define PORT_COUNT      65536
+#define PORT_MAX_RANGES 128
 
-struct port_window {
+struct port_range {
     u16 base;
     u16 count;
     u8 widest; /* 1, 2 or 4 bytes */
@@ -25,9 +25,9 @@ struct port_window {
 };
 
 struct port_bus {
-    u8 index[PORT_COUNT]; /* window number + 1, or 0 */
-    struct port_window window[PORT_MAX_WINDOWS];
-    unsigned window_count;
+    u8 index[PORT_COUNT]; /* range number + 1, or 0 */
+    struct port_range range[PORT_MAX_RANGES];
+    unsigned range_count;
 };
 
 void ports_init(struct port_bus *bus);
@@ -36,18 +36,18 @@ void ports_init(struct port_bus *bus);
 void ports_claim(struct port_bus *bus, u16 base, u16 count, u8 widest, const struct io_ops *ops,
                  void *device);
 
-/* A window whose place the guest decides: nowhere until ports_move() puts it somewhere. */
-struct port_window *ports_add(struct port_bus *bus, u16 count, u8 widest, const struct io_ops *ops,
-                              void *device);
-/* Put it at base, or (mapped: false) nowhere. What it covered before shows again. */
-void ports_move(struct port_bus *bus, struct port_window *window, u16 base, bool mapped);
+/* A range that the guest can move: it is at no port until ports_move() shows it. */
+struct port_range *ports_add(struct port_bus *bus, u16 count, u8 widest, const struct io_ops *ops,
+                             void *device);
+/* Show it at base, or (mapped: false) nowhere. What it covered before shows again. */
+void ports_move(struct port_bus *bus, struct port_range *range, u16 base, bool mapped);
 
-/* String I/O for this window. */
-void ports_set_string(struct port_window *window, const struct io_string_ops *ops);
+/* String I/O for this range. */
+void ports_set_string(struct port_range *range, const struct io_string_ops *ops);
 
 u32 ports_read(struct port_bus *bus, u16 port, unsigned size);
 void ports_write(struct port_bus *bus, u16 port, unsigned size, u32 value);
-/* Up to `count` elements at once; returns how many were transferred, 0 when the port does not stream. */
+/* Up to `count` elements at once; returns how many were transferred: 0 when the port does not stream. */
 u32 ports_read_string(struct port_bus *bus, u16 port, unsigned size, u8 *to, u32 count);
 u32 ports_write_string(struct port_bus *bus, u16 port, unsigned size, const u8 *from, u32 count);
 

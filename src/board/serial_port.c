@@ -1,6 +1,6 @@
 #include "serial_port.h"
 
-#include "vm/vm.h"
+#include "board.h"
 
 static u32 receive(void *device, const u8 *bytes, u32 count)
 {
@@ -11,7 +11,7 @@ static u32 receive(void *device, const u8 *bytes, u32 count)
     return taken;
 }
 
-/* One that finds no room is lost. */
+/* A break that finds no room is lost. */
 static void receive_break(void *device)
 {
     struct serial_port *port = device;
@@ -30,11 +30,11 @@ static void has_room(void *sink)
     char_link_room(&port->link);
 }
 
-bool serial_port_init(struct serial_port *port, struct vm *vm, struct irq_line irq, const char *specification,
-                      char *error, size_t error_bytes)
+bool serial_port_init(struct serial_port *port, struct board *board, struct irq_line irq,
+                      const char *specification, char *error, size_t error_bytes)
 {
-    if (!char_link_init(&port->link, vm, receive, port, specification, error, error_bytes)) return false;
+    if (!char_link_init(&port->link, board, receive, port, specification, error, error_bytes)) return false;
     port->link.receive_break = receive_break;
-    uart_init(&port->uart, &vm->time.clock, irq, transmit, has_room, port);
+    uart_init(&port->uart, board->clock, irq, transmit, has_room, port);
     return true;
 }

@@ -12,9 +12,9 @@ struct serial_port {
     struct uart16550 uart;
 };
 
-/* `specification` as for chardev_open(). Returns false with one sentence in error. The link is destroyed as
- * such. */
-bool serial_port_init(struct serial_port *port, struct vm *vm, struct irq_line irq, const char *specification,
-                      char *error, size_t error_bytes);
+/* `specification` as for chardev_open(). Returns false with one sentence in error. The caller destroys the
+ * link. */
+bool serial_port_init(struct serial_port *port, struct board *board, struct irq_line irq,
+                      const char *specification, char *error, size_t error_bytes);
 
 #endif

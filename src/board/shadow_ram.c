@@ -1,10 +1,12 @@
 #include "shadow_ram.h"
 
-#include "vm/vm.h"
+#include "board.h"
+#include "mmu/phys.h"
 
 #include <string.h>
 
-/* Reads of ROM, writes to the RAM beneath: rare and short (a firmware copying itself), so a device does it. */
+/* Reads go to the ROM, writes to the RAM beneath. A device does this: it happens only while firmware copies
+ * itself. */
 static u32 beneath_read(void *device, u32 offset, unsigned size)
 {
     const struct shadow_chunk *chunk = device;
@@ -21,11 +23,11 @@ static void beneath_write(void *device, u32 offset, unsigned size, u32 value)
 
 static const struct io_ops beneath_ops = {beneath_read, beneath_write};
 
-void shadow_ram_init(struct shadow_ram *shadow_ram, struct vm *vm)
+void shadow_ram_init(struct shadow_ram *shadow_ram, struct board *board)
 {
-    *shadow_ram = (struct shadow_ram){.vm = vm};
+    *shadow_ram = (struct shadow_ram){.board = board};
     for (unsigned n = 0; n < SHADOW_RAM_CHUNKS; n++)
-        shadow_ram->chunk[n].ram = vm->phys.ram + SHADOW_RAM_BASE + n * SHADOW_RAM_CHUNK;
+        shadow_ram->chunk[n].ram = board->memory->ram + SHADOW_RAM_BASE + n * SHADOW_RAM_CHUNK;
 }
 
 static void switch_chunk(struct phys *phys, struct shadow_chunk *chunk, u64 gpa, bool read_ram,
@@ -41,11 +43,11 @@ static void switch_chunk(struct phys *phys, struct shadow_chunk *chunk, u64 gpa,
 
 void shadow_ram_switch(struct shadow_ram *shadow_ram, u64 gpa, u64 bytes, bool read_ram, bool write_ram)
 {
-    struct vm *vm = shadow_ram->vm;
+    struct board *board = shadow_ram->board;
     for (u64 at = gpa; at < gpa + bytes; at += SHADOW_RAM_CHUNK)
-        switch_chunk(&vm->phys, &shadow_ram->chunk[(at - SHADOW_RAM_BASE) / SHADOW_RAM_CHUNK], at, read_ram,
-                     write_ram);
-    machine_memory_changed(vm, gpa, bytes);
+        switch_chunk(board->memory, &shadow_ram->chunk[(at - SHADOW_RAM_BASE) / SHADOW_RAM_CHUNK], at,
+                     read_ram, write_ram);
+    board_memory_changed(board, gpa, bytes);
 }
 
 /* The ISA bridge answers at E0000h-FFFFFh with the last 128 KB below 4 GB (82371SB datasheet 4.1.13, BIOS
@@ -57,7 +59,7 @@ void shadow_ram_find_rom(struct shadow_ram *shadow_ram)
 {
     for (unsigned n = 0; n < SHADOW_RAM_CHUNKS; n++) {
         u64 gpa = SHADOW_RAM_BASE + n * SHADOW_RAM_CHUNK, alias = gpa + ROM_ALIAS_MOVE;
-        const struct phys_region *region = phys_find(&shadow_ram->vm->phys, alias);
+        const struct phys_region *region = phys_find(shadow_ram->board->memory, alias);
         bool rom = gpa >= ROM_ALIAS_BASE && region && region->kind == PHYS_ROM &&
                    alias + SHADOW_RAM_CHUNK <= region->gpa + region->bytes;
         shadow_ram->chunk[n].rom = rom ? region->host + (alias - region->gpa) : NULL;

@@ -6,14 +6,14 @@
  *    0     0     ROM                          1     0     RAM, write-protected
  *    0     1     read ROM, write RAM          1     1     RAM
  *
- * Where no ROM was loaded there is RAM at all times.
+ * Where no ROM was loaded, there is RAM in all four states.
  */
 #ifndef RINGER_BOARD_SHADOW_RAM_H
 #define RINGER_BOARD_SHADOW_RAM_H
 
 #include "base/device.h"
 
-struct vm;
+struct board;
 
 #define SHADOW_RAM_BASE   0xc0000u
 #define SHADOW_RAM_END    0x100000u
@@ -21,17 +21,17 @@ struct vm;
 #define SHADOW_RAM_CHUNKS ((SHADOW_RAM_END - SHADOW_RAM_BASE) / SHADOW_RAM_CHUNK)
 
 struct shadow_chunk {
-    const u8 *rom; /* NULL: none here */
+    const u8 *rom; /* NULL: there is none here */
     u8 *ram;
 };
 
 struct shadow_ram {
-    struct vm *vm;
+    struct board *board;
     struct shadow_chunk chunk[SHADOW_RAM_CHUNKS];
 };
 
-void shadow_ram_init(struct shadow_ram *shadow_ram, struct vm *vm);
-/* The loader has mapped the firmware (or none) below 4 GB: show its end below 1 MB, as after a reset. */
+void shadow_ram_init(struct shadow_ram *shadow_ram, struct board *board);
+/* After a reset: show the end of the firmware that the loader has mapped below 4 GB, if any, below 1 MB too. */
 void shadow_ram_find_rom(struct shadow_ram *shadow_ram);
 /* Switch [gpa, gpa + bytes), a multiple of chunks. */
 void shadow_ram_switch(struct shadow_ram *shadow_ram, u64 gpa, u64 bytes, bool read_ram, bool write_ram);

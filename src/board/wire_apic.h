@@ -9,8 +9,8 @@
  *                 +--> I/O APIC pins 16-19, active low
  *   messages of PCI devices -------------> local APIC
  *
- * So both ways work at once, and the guest masks the one it does not use. Without APICs (--no-apic) the 8259
- * pair's INTR is the CPU's.
+ * So both ways work at once, and the guest masks the one that it does not use. Without APICs (--no-apic) INTR
+ * of the 8259 pair goes straight to the CPU.
  */
 #ifndef RINGER_BOARD_WIRE_APIC_H
 #define RINGER_BOARD_WIRE_APIC_H
@@ -20,48 +20,46 @@
 #include "devices/chipset/lapic.h"
 #include "devices/pci/pci_bus.h"
 
-struct vm;
+struct board;
 
 #define IOAPIC_BASE 0xfec00000u
 #define LAPIC_BASE  0xfee00000u /* until the guest moves it */
 
-/* Inputs of the I/O APIC (global system interrupts of ACPI): ISA IRQs are their own but for IRQ 0. */
+/* Inputs of the I/O APIC (global system interrupts of ACPI): each ISA IRQ has the input of its
+ * number, except IRQ 0. */
 #define IOAPIC_PIN_IRQ0  2
 #define IOAPIC_PIN_PIRQA 16
 
 struct apic_wires {
-    struct vm *vm;
+    struct board *board;
+    struct i8259_pair *pic;
     bool fitted; /* there are APICs */
+    bool intr;   /* the level of the CPU's pin */
     struct lapic lapic;
     struct ioapic ioapic;
     struct irq_line pirq[4]; /* of the PIIX3 */
     u32 lapic_shown;         /* where its page is; 0: nowhere */
 };
 
-/* The 8259 pair's output. Before anything else is wired. */
-struct irq_line apic_wires_intr(struct vm *vm);
-/* The wire of an ISA IRQ, other than 2. */
-struct irq_line apic_wires_isa(struct vm *vm, unsigned irq);
-
-/* After the PIIX3 was put on the bus, whose PIRQ lines and messages it takes. Returns 0 or -errno. */
-int apic_wires_init(struct apic_wires *wires, struct vm *vm, struct pci_bus *bus);
+/* Lay the wires of the ISA IRQs (board->irq), before any other chip is wired. `pic`: not yet initialized. */
+void apic_wires_lay(struct apic_wires *wires, struct board *board, struct i8259_pair *pic);
+/* Fit the APICs, if there are any, after the PIIX3 was put on the PCI bus: they take its PIRQ lines and
+ * messages. Returns 0 or -errno. */
+int apic_wires_fit(struct apic_wires *wires);
 void apic_wires_reset(struct apic_wires *wires);
-/* What firmware leaves behind: the 8259 pair goes through LINT0 ("virtual wire mode", MP Specification 1.4
- * 3.6.2.2), LINT1 is NMI. */
-void apic_wires_post(struct apic_wires *wires);
 
-/* A bus master wrote a dword: a message, if it is where local APICs listen. One that nobody takes is lost. */
+/* A bus master wrote a dword. It is a message if its address is a local APIC's, and lost if no APIC takes it. */
 void apic_wires_message(struct apic_wires *wires, u64 address, u32 data);
 
-/* INTA, or what corresponds to it: the vector, or -1 when no interrupt is wanted (any more). */
+/* INTA, or what corresponds to it. Returns the vector, or -1: no interrupt is requested any more. */
 int apic_wires_acknowledge(struct apic_wires *wires);
 /* May a halted processor with interrupts disabled be woken by an NMI? */
 bool apic_wires_may_wake(const struct apic_wires *wires);
 
-/* --- what the CPU says; there are APICs --- */
+/* --- what the CPU tells; only with APICs --- */
 
-/* RESET or INIT of the processor alone. */
-void apic_wires_cpu_reset(struct apic_wires *wires);
+/* RESET or INIT of the processor alone, which set IA32_APIC_BASE to `base`. */
+void apic_wires_cpu_reset(struct apic_wires *wires, u64 base);
 /* IA32_APIC_BASE. */
 void apic_wires_base(struct apic_wires *wires, u64 base);
 

@@ -3,22 +3,17 @@
  */
 #include "wire_console.h"
 
-#include "vm/key_script.h"
-#include "vm/vm.h"
+#include "base/log.h"
+#include "board.h"
+#include "devices/chipset/piix4_pm.h"
+#include "devices/input/i8042.h"
 
-#include <stdio.h>
+#define FEED_AGAIN_NS 5000000u    /* the keyboard is full: look again */
+#define FEED_DROP_NS  1000000000u /* the guest has taken no key this long */
 
-#define FEED_AGAIN_NS 5000000u    /* a full keyboard: look again */
-#define FEED_DROP_NS  1000000000u /* nobody has taken a key for so long */
-
-/* Of a mouse that is told where the pointer is in counts: as many as if the screen had so many pixels. */
+/* A PS/2 mouse tells of movements in counts. The screen counts as this large. */
 #define NOMINAL_WIDTH  1024
 #define NOMINAL_HEIGHT 768
-
-static struct chipset *chipset(const struct wire_console *wire)
-{
-    return &wire->vm->chipset;
-}
 
 /* --- keys --- */
 
@@ -30,7 +25,7 @@ static void feed_keys(void *device)
     while (feed->count) {
         u8 bytes[KEY_BYTES_MAX];
         unsigned count = key_bytes(feed->queue[feed->head].key, feed->queue[feed->head].down, bytes);
-        bool taken = !count || i8042_key(&chipset(wire)->keyboard, bytes, count);
+        bool taken = !count || i8042_key(wire->keyboard, bytes, count);
         if (!taken && now - feed->since_ns < FEED_DROP_NS) {
             timer_arm(&feed->timer, now + FEED_AGAIN_NS);
             return;
@@ -57,10 +52,10 @@ void wire_console_key(struct wire_console *wire, const struct key *key, bool dow
 static void move(struct wire_console *wire, int right, int down, int wheel, u8 buttons)
 {
     if (!vmware_port_move(&wire->vmware, right, down, wheel, buttons))
-        i8042_mouse(&chipset(wire)->keyboard, right, down, wheel, buttons);
+        i8042_mouse(wire->keyboard, right, down, wheel, buttons);
 }
 
-/* Whole counts of a way of `by` 65536ths of the screen; the rest is for the next time. */
+/* The whole counts in a way of `by` 65536ths of the screen. *odd keeps the rest for the next time. */
 static int counts(s32 *odd, int by, int nominal)
 {
     *odd += by * nominal;
@@ -76,54 +71,54 @@ static void point(struct wire_console *wire, const struct console_event *event)
     wire->x = event->x;
     wire->y = event->y;
     if (!vmware_port_point(&wire->vmware, event->x, event->y, event->wheel, event->buttons))
-        i8042_mouse(&chipset(wire)->keyboard, right, down, event->wheel, event->buttons);
+        i8042_mouse(wire->keyboard, right, down, event->wheel, event->buttons);
 }
 
 /* --- VMware's port --- */
 
-static const u8 registers[] = {
-    [VMWARE_EAX] = REG_EAX, [VMWARE_EBX] = REG_EBX, [VMWARE_ECX] = REG_ECX, [VMWARE_EDX] = REG_EDX};
+/* Numbers of general registers in instructions (SDM 2A table 2-2). */
+static const u8 registers[] = {[VMWARE_EAX] = 0, [VMWARE_EBX] = 3, [VMWARE_ECX] = 1, [VMWARE_EDX] = 2};
 
 static u32 get_register(void *machine, enum vmware_register reg)
 {
-    return (u32)((struct vm *)machine)->vcpu.gpr[registers[reg]];
+    struct board *board = ((struct wire_console *)machine)->board;
+    return board->host->get_register(board->machine, registers[reg]);
 }
 
 static void set_register(void *machine, enum vmware_register reg, u32 value)
 {
-    ((struct vm *)machine)->vcpu.gpr[registers[reg]] = value;
+    struct board *board = ((struct wire_console *)machine)->board;
+    board->host->set_register(board->machine, registers[reg], value);
 }
 
 static void set_absolute(void *machine, bool on)
 {
-    struct console *console = &((struct vm *)machine)->chipset.console.console;
+    struct console *console = &((struct wire_console *)machine)->console;
     console_set(console, &console->absolute, on);
 }
 
 static void nudge(void *machine)
 {
-    i8042_mouse(&((struct vm *)machine)->chipset.keyboard, 0, 0, 0, 0);
+    i8042_mouse(((struct wire_console *)machine)->keyboard, 0, 0, 0, 0);
 }
 
 /* --- switches --- */
 
-static void toggle_pause(struct vm *vm)
+static void toggle_pause(struct wire_console *wire)
 {
-    if (vm->role == MACHINE_FOLLOWER) return;
-    if (vm->paused & PAUSE_USER)
-        machine_resume(vm, PAUSE_USER);
-    else
-        machine_pause(vm, PAUSE_USER);
+    struct board *board = wire->board;
+    if (board->follower) return;
+    wire->paused = !wire->paused;
+    board->host->pause(board->machine, PAUSE_USER, wire->paused);
 }
 
 static void command(struct wire_console *wire, enum console_command command)
 {
-    struct vm *vm = wire->vm;
     switch (command) {
-    case CONSOLE_POWER_BUTTON: chipset_power_button(&vm->chipset); break;
-    case CONSOLE_RESET: machine_request_reset(vm, true); break;
-    case CONSOLE_PAUSE: toggle_pause(vm); break;
-    case CONSOLE_QUIT: vm_stop(vm, STOP_HOST, STATUS_OK, NULL); break;
+    case CONSOLE_POWER_BUTTON: piix4_pm_power_button(wire->power); break;
+    case CONSOLE_RESET: board_reset(wire->board, true); break;
+    case CONSOLE_PAUSE: toggle_pause(wire); break;
+    case CONSOLE_QUIT: board_stop(wire->board, STOP_HOST, STATUS_OK, NULL); break;
     }
 }
 
@@ -139,7 +134,7 @@ void wire_console_event(struct wire_console *wire, const struct console_event *e
 
 static void take(void *machine, const struct console_event *event)
 {
-    struct wire_console *wire = &((struct vm *)machine)->chipset.console;
+    struct wire_console *wire = machine;
     wire_console_event(wire, event);
     bool ours =
         event->kind == CONSOLE_COMMAND && (event->command == CONSOLE_PAUSE || event->command == CONSOLE_QUIT);
@@ -148,50 +143,42 @@ static void take(void *machine, const struct console_event *event)
 
 static void set_leds(void *machine, u8 leds)
 {
-    struct console *console = &((struct vm *)machine)->chipset.console.console;
+    struct console *console = &((struct wire_console *)machine)->console;
     console_set(console, &console->leds, leds);
 }
 
 /* --- set-up --- */
 
-bool wire_console_init(struct wire_console *wire, struct vm *vm, char *error, size_t error_bytes)
+void wire_console_init(struct wire_console *wire, struct board *board, struct i8042 *keyboard,
+                       struct piix4_pm *power, struct display *display)
 {
-    const struct options *options = vm->options;
-    wire->vm = vm;
+    wire->board = board;
+    wire->keyboard = keyboard;
+    wire->power = power;
     console_init(&wire->console);
-    wire->console.name = options->name;
-    wire->console.display = video_display(&vm->chipset.video);
-    wire->console.post = &vm->post;
+    wire->console.name = board->options->name;
+    wire->console.display = display;
+    wire->console.mailbox = board->mailbox;
     wire->console.take = take;
-    wire->console.machine = vm;
-    i8042_watch_lamps(&vm->chipset.keyboard, set_leds, vm);
-    timer_init(&wire->feed.timer, &vm->time.clock, feed_keys, wire);
+    wire->console.machine = wire;
+    i8042_watch_lamps(keyboard, set_leds, wire);
+    timer_init(&wire->feed.timer, board->clock, feed_keys, wire);
     vmware_port_init(&wire->vmware, &(struct vmware_port_wiring){.get = get_register,
                                                                  .set = set_register,
                                                                  .absolute = set_absolute,
                                                                  .nudge = nudge,
-                                                                 .machine = vm});
-    ports_claim(&vm->ports, VMWARE_PORT, VMWARE_PORT_COUNT, 4, &vmware_port_ops, &wire->vmware);
-    if (!options->keys && !options->typed) return true;
-    wire->script = key_script_load(options->keys, options->typed, error, error_bytes);
-    return wire->script;
+                                                                 .machine = wire});
+    ports_claim(&board->ports, VMWARE_PORT, VMWARE_PORT_COUNT, 4, &vmware_port_ops, &wire->vmware);
 }
 
 void wire_console_destroy(struct wire_console *wire)
 {
-    if (!wire->vm) return;
-    key_script_free(wire->script);
-    console_destroy(&wire->console);
+    if (wire->board) console_destroy(&wire->console);
 }
 
 void wire_console_reset(struct wire_console *wire)
 {
     vmware_port_reset(&wire->vmware);
-}
-
-void wire_console_start(struct wire_console *wire)
-{
-    if (wire->script) key_script_start(wire->script, wire->vm);
 }
 
 void wire_console_stopped(struct wire_console *wire)

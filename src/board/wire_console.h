@@ -1,8 +1,8 @@
 /*
- * The console's wires: what frontends and scripts do to the machine reaches keyboard, mouse, VMware's pointer
- * and the switches on the front; what the guest wants of the pointer and its lamps reach the frontends.
+ * The wires of the console. What frontends and scripts do goes to the keyboard, the mouse, VMware's pointer and
+ * the switches of the machine; the state of the lamps and of the pointer goes to the frontends.
  *
- * Everything here runs on the vCPU thread; other threads come in by console_send().
+ * Everything here runs on the vCPU thread. Other threads use console_send().
  */
 #ifndef RINGER_BOARD_WIRE_CONSOLE_H
 #define RINGER_BOARD_WIRE_CONSOLE_H
@@ -11,40 +11,42 @@
 #include "devices/input/vmware_port.h"
 #include "ui/console.h"
 
-struct vm;
-struct key_script;
+struct board;
+struct i8042;
+struct piix4_pm;
 
 #define KEY_FEED_KEYS 256
 
-/* Keys on their way into the keyboard, which has little room. One that finds none for long is dropped: the
- * guest does not listen. */
+/* Keys on their way into the keyboard, which has little room. A key that finds no room for a second is dropped:
+ * the guest reads none. */
 struct key_feed {
     struct {
         const struct key *key;
         bool down;
     } queue[KEY_FEED_KEYS];
     unsigned head, count;
-    u64 since_ns; /* the first of them waits */
+    u64 since_ns; /* since when the first of them waits */
     struct timer timer;
 };
 
 struct wire_console {
-    struct vm *vm;
+    struct board *board;
+    struct i8042 *keyboard;
+    struct piix4_pm *power;
     struct console console;
     struct vmware_port vmware;
     struct key_feed feed;
-    struct key_script *script;   /* NULL: none */
+    bool paused;                 /* by the user */
     struct wire_console *mirror; /* lockstep's follower: it gets the same events */
-    u16 x, y;                    /* where the pointer was last, */
-    s32 odd_x, odd_y;            /* and what of its way the PS/2 mouse has not told */
+    u16 x, y;                    /* where the pointer was last */
+    s32 odd_x, odd_y;            /* what the PS/2 mouse has not yet told of its way there */
 };
 
-/* False with one sentence in error. */
-bool wire_console_init(struct wire_console *wire, struct vm *vm, char *error, size_t error_bytes);
+/* `display`: NULL if there is none. */
+void wire_console_init(struct wire_console *wire, struct board *board, struct i8042 *keyboard,
+                       struct piix4_pm *power, struct display *display);
 void wire_console_destroy(struct wire_console *wire);
 void wire_console_reset(struct wire_console *wire);
-/* The machine's clock runs from now on: so does the script. */
-void wire_console_start(struct wire_console *wire);
 /* The machine has stopped for good. */
 void wire_console_stopped(struct wire_console *wire);
 

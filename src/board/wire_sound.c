@@ -3,13 +3,15 @@
  */
 #include "wire_sound.h"
 
-#include "vm/vm.h"
+#include "board.h"
+#include "devices/chipset/i8254.h"
 
 #include <string.h>
 
 #define NS_PER_SECOND 1000000000ull
 #define MIX_EVERY_NS  10000000u
-#define FRAMES_MAX    (SOUND_RATE / 10) /* at once: a machine that was stopped catches up with no more */
+#define FRAMES_MAX                                                                                           \
+    (SOUND_RATE / 10) /* at once: a machine that was stopped catches up with no more than this */
 #define SPEAKER_LEVEL 6000
 #define SOUND_DEVFN   PCI_DEVFN(5, 0)
 
@@ -17,8 +19,8 @@
 
 static void add_speaker(struct wire_sound *wire, s16 *frame, u32 frames)
 {
-    u32 count = i8254_speaker(&wire->vm->chipset.pit);
-    /* What no loudspeaker can do is silence: half the sampling rate, and the slowest count is audible. */
+    u32 count = i8254_speaker(wire->pit);
+    /* Above half the sampling rate there is silence. Even the slowest count is audible. */
     if (!count || I8254_HZ / count > SOUND_RATE / 2) return;
     u64 period = (u64)count * SOUND_RATE;
     u64 phase = wire->phase % period;
@@ -33,7 +35,7 @@ static void add_speaker(struct wire_sound *wire, s16 *frame, u32 frames)
     wire->phase = (u32)phase;
 }
 
-/* --- the controller, at the rate of ours: each frame of ours is the one of its that is due --- */
+/* --- the controller: each frame of the mix takes the controller's frame that is due --- */
 
 static void add_controller(struct wire_sound *wire, s16 *frame, u32 frames)
 {
@@ -55,7 +57,7 @@ static void add_controller(struct wire_sound *wire, s16 *frame, u32 frames)
 
 static bool sounds(struct wire_sound *wire)
 {
-    return ac97_running(&wire->ac97) || i8254_speaker(&wire->vm->chipset.pit);
+    return ac97_running(&wire->ac97) || i8254_speaker(wire->pit);
 }
 
 static void mix(struct wire_sound *wire, u32 frames)
@@ -89,17 +91,17 @@ static void changed(void *owner)
 
 /* --- set-up --- */
 
-bool wire_sound_init(struct wire_sound *wire, struct vm *vm, char *error, size_t error_bytes)
+bool wire_sound_init(struct wire_sound *wire, struct board *board, struct i8254 *pit, char *error,
+                     size_t error_bytes)
 {
-    const char *audio = vm->options->audio;
+    const char *audio = board->options->audio;
     if (!strcmp(audio, "none")) return true;
-    struct dma memory = phys_dma(&vm->phys);
-    wire->sound = sound_open(vm->role == MACHINE_FOLLOWER ? "none" : audio, error, error_bytes);
+    wire->sound = sound_open(board->follower ? "none" : audio, error, error_bytes);
     if (!wire->sound) return false;
-    wire->vm = vm;
-    timer_init(&wire->timer, &vm->time.clock, tick, wire);
-    ac97_init(&wire->ac97, &vm->chipset.pci, SOUND_DEVFN, &memory, changed, wire);
-    i8254_watch_speaker(&vm->chipset.pit, changed, wire);
+    wire->pit = pit;
+    timer_init(&wire->timer, board->clock, tick, wire);
+    ac97_init(&wire->ac97, &board->pci, SOUND_DEVFN, &board->dma, changed, wire);
+    i8254_watch_speaker(pit, changed, wire);
     return true;
 }
 
@@ -110,7 +112,7 @@ void wire_sound_destroy(struct wire_sound *wire)
 
 void wire_sound_reset(struct wire_sound *wire)
 {
-    if (!wire->vm) return;
+    if (!wire->sound) return;
     timer_cancel(&wire->timer);
     ac97_reset(&wire->ac97);
 }

@@ -1,45 +1,44 @@
 /*
- * The VGA in the machine: its video memory behind the guest's RAM (mmu/phys.h), the window at A0000h, the PCI
- * function, its BIOS (Debian's package seabios, as wire_firmware.h), and the news of writes to video memory
- * on their way to viewers.
+ * The VGA on the board: its video memory behind the guest's RAM (mmu/phys.h), the legacy range at A0000h, the
+ * PCI function, its BIOS (a file of the package seabios), and how viewers hear of writes to video memory.
  */
 #ifndef RINGER_BOARD_WIRE_VIDEO_H
 #define RINGER_BOARD_WIRE_VIDEO_H
 
 #include "devices/video/vga_pci.h"
-#include "options/options.h"
+#include "options/options_board.h"
 
-struct vm;
+struct board;
+
+#define VIDEO_DEVFN     PCI_DEVFN(2, 0)
+#define VIDEO_VBE_PORTS 0x1ce
 
 struct video {
-    struct vm *vm; /* NULL: -vga none */
+    struct board *board; /* NULL: -vga none */
     struct vga vga;
     struct pci_device pci;
     u8 *rom; /* NULL: its file was not found */
     u32 rom_bytes;
-    bool written;              /* video_tell() has something to do */
-    struct boot_screen screen; /* set by video_post(): for the loader */
+    bool written; /* video_tell() has something to do */
 };
 
-/* Video memory that the machine needs. */
+/* The bytes of video memory that the card needs. */
 u64 video_memory_bytes(enum video_card card);
 
-/* Wire it, unless there is none. False with one sentence in error. */
-bool video_init(struct video *video, struct vm *vm, char *error, size_t error_bytes);
+/* Wire it, if the options have one. False with one sentence in error. */
+bool video_init(struct video *video, struct board *board, char *error, size_t error_bytes);
 void video_destroy(struct video *video);
 void video_reset(struct video *video);
-/* In the firmware's place, after base addresses were given: a font, and the mode of Linux' `vga=`. */
-void video_post(struct video *video);
 
-/* phys' tracked_written(); with the guest's FPU state live. */
+/* The machine's: a clean page of video memory was written. The guest's FPU state may be live. */
 void video_written(struct video *video);
-/* The dispatcher's, when it looks after the host's matters. */
+/* The dispatcher calls this among the host's matters: tell viewers. */
 void video_tell(struct video *video);
 
 /* What viewers attach to (devices/display.h); NULL: there is none. */
 static inline struct display *video_display(struct video *video)
 {
-    return video->vm ? &video->vga.display : NULL;
+    return video->board ? &video->vga.display : NULL;
 }
 
 #endif

@@ -1,27 +1,26 @@
 /*
- * The virtio devices of a machine, as drives and -device options ask for them.
+ * What the virtio devices of the board have in common.
  */
 #ifndef RINGER_BOARD_WIRE_VIRTIO_H
 #define RINGER_BOARD_WIRE_VIRTIO_H
 
+#include "board.h"
+#include "device_table.h"
 #include "devices/virtio/virtio.h"
-#include "options/options_device.h"
-#include "options/options_drive.h"
 
-struct vm;
+/* Rows of every virtio device on the PCI bus. */
+#define VIRTIO_PROPERTIES                                                                                    \
+    {"disable-legacy", PROPERTY_AUTO, .help = "without the interface of virtio 0.9"},                        \
+    {                                                                                                        \
+        "disable-modern", PROPERTY_SWITCH, .help = "without the interface of virtio 1.0"                     \
+    }
 
-#define WIRE_VIRTIO_MAX (DEVICES_MAX + DRIVES_MAX)
-
-struct wire_virtio {
-    struct vm *vm;
-    struct virtio *device[WIRE_VIRTIO_MAX]; /* ours; each is the first member of a kind's struct */
-    unsigned count;
-    u64 random; /* deterministic: state of what passes for random */
-};
-
-/* Puts them on the machine's bus. Returns false with one sentence in error. */
-bool wire_virtio_init(struct wire_virtio *wire, struct vm *vm, char *error, size_t error_bytes);
-void wire_virtio_reset(struct wire_virtio *wire);
-void wire_virtio_destroy(struct wire_virtio *wire);
+/* device_type.check: one of the two interfaces is left. */
+bool virtio_check(const struct device_option *option, char *error, size_t error_bytes);
+/* Its slot and its interfaces. False with one sentence in error. */
+bool virtio_configure(struct board *board, const struct device_option *option, struct virtio_options *virtio,
+                      char *error, size_t error_bytes);
+/* The reset line of a device that begins with a struct virtio. */
+void virtio_reset_line(void *device);
 
 #endif

@@ -130,7 +130,7 @@ static u32 add_facs(struct acpi_tables *acpi)
     return table_image_add(&acpi->tables, facs, sizeof facs, FACS_ALIGN);
 }
 
-/* Generic address structure, 5.2.3.1: a place in I/O space. */
+/* Generic address structure, 5.2.3.1: a port. */
 static void put_register(u8 *at, u16 port, unsigned bytes)
 {
     at[0] = 1;
@@ -149,7 +149,7 @@ static u32 add_fadt(struct acpi_tables *acpi, u32 facs, u32 dsdt)
 {
     u8 fadt[FADT_BYTES] = {0};
     fadt[FADT_PROFILE] = PROFILE_DESKTOP;
-    put16(fadt + FADT_SCI_INT, ACPI_SCI_IRQ);
+    put16(fadt + FADT_SCI_INT, SCI_IRQ);
     put32(fadt + FADT_SMI_CMD, SMI_COMMAND);
     fadt[FADT_ACPI_ENABLE] = PIIX4_ACPI_ENABLE;
     fadt[FADT_ACPI_DISABLE] = PIIX4_ACPI_DISABLE;
@@ -200,7 +200,7 @@ static u32 add_madt(struct acpi_tables *acpi)
     put32(at + 4, IOAPIC_BASE);
     at += 12;
     at = put_override(at, PIT_IRQ, IOAPIC_PIN_IRQ0, 0);
-    at = put_override(at, ACPI_SCI_IRQ, ACPI_SCI_IRQ, ACTIVE_HIGH | LEVEL);
+    at = put_override(at, SCI_IRQ, SCI_IRQ, ACTIVE_HIGH | LEVEL);
     memcpy(at, local_nmi, sizeof local_nmi);
     at += sizeof local_nmi;
     return add_table(acpi, madt, "APIC", 1, (u32)(at - madt));
@@ -219,7 +219,7 @@ static u32 add_facts(struct acpi_tables *acpi, const struct acpi_machine *machin
 /* --- all of them --- */
 
 struct table_list {
-    u32 at[4 + ACPI_SERIAL_PORTS];
+    u32 at[4 + SERIAL_PORTS];
     unsigned count;
 };
 
@@ -228,14 +228,15 @@ static void list_serial(struct acpi_tables *acpi, const struct acpi_machine *mac
     static const struct {
         const u8 *code;
         u32 bytes;
-    } serial[ACPI_SERIAL_PORTS] = {
+    } serial[SERIAL_PORTS] = {
         {serial1_aml_code, sizeof serial1_aml_code},
         {serial2_aml_code, sizeof serial2_aml_code},
         {serial3_aml_code, sizeof serial3_aml_code},
         {serial4_aml_code, sizeof serial4_aml_code},
     };
-    for (unsigned n = 0; n < ACPI_SERIAL_PORTS; n++)
-        if (machine->serial[n]) list->at[list->count++] = add_code(acpi, serial[n].code, serial[n].bytes);
+    for (unsigned n = 0; n < SERIAL_PORTS; n++)
+        if (machine->facts.serial[n])
+            list->at[list->count++] = add_code(acpi, serial[n].code, serial[n].bytes);
 }
 
 static u32 add_rsdt(struct acpi_tables *acpi, const struct table_list *list)
@@ -264,7 +265,8 @@ void acpi_tables_build(struct acpi_tables *acpi, const struct acpi_machine *mach
     list.at[list.count++] = add_fadt(acpi, facs, dsdt);
     list.at[list.count++] = add_facts(acpi, machine);
     list_serial(acpi, machine, &list);
-    if (machine->floppy) list.at[list.count++] = add_code(acpi, floppy_aml_code, sizeof floppy_aml_code);
-    if (machine->apic) list.at[list.count++] = add_madt(acpi);
+    if (machine->facts.floppy)
+        list.at[list.count++] = add_code(acpi, floppy_aml_code, sizeof floppy_aml_code);
+    if (machine->facts.apic) list.at[list.count++] = add_madt(acpi);
     add_rsdp(acpi, add_rsdt(acpi, &list));
 }

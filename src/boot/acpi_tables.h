@@ -11,22 +11,17 @@
 #ifndef RINGER_BOOT_ACPI_TABLES_H
 #define RINGER_BOOT_ACPI_TABLES_H
 
+#include "board/board.h"
 #include "table_image.h"
 
 #define ACPI_SMBUS_BASE 0x700 /* of its SMBus host */
 #define ACPI_PM_BASE    0x600 /* of the PIIX4's power management ports: SeaBIOS puts them there too */
 
-#define ACPI_SERIAL_PORTS 4
-
 /* What there is. */
 struct acpi_machine {
-    bool serial[ACPI_SERIAL_PORTS];
-    bool floppy;    /* controller */
-    bool apic;      /* local APIC of ID 0 and I/O APIC */
-    u32 pci_memory; /* where PCI's windows below 4 GB begin */
+    struct board_facts facts;
+    u32 pci_memory; /* where PCI's ranges below 4 GB begin */
 };
-
-#define ACPI_SCI_IRQ 9
 
 struct acpi_tables {
     struct table_image rsdp, tables;

@@ -12,8 +12,10 @@
 struct load {
     struct vcpu *v;
     struct phys *phys;
+    const struct cpu_model *cpu;
     const struct boot_files *files;
     struct kernel_rom *rom; /* what the firmware is to load and start; NULL: it is done here and now */
+    struct boot_screen screen;
     char *error;
     size_t error_bytes;
 };

@@ -10,7 +10,7 @@
  * the random address that its own unpacker would choose.
  */
 #include "load_linux.h"
-#include "post.h"
+#include "direct_start.h"
 
 #include "base/log.h"
 
@@ -186,8 +186,8 @@ static int put_zero_page(struct load *load, const struct bzimage *bz, struct boo
     put16(page + VIDEO_EGA_BX, 3); /* 256 KB of video memory */
     page[VIDEO_IS_VGA] = 1;
     put16(page + VIDEO_POINTS, 16);
-    if (load->files->screen.width) put_screen(page, &load->files->screen);
-    put64(page + ACPI_RSDP_ADDR, POST_RSDP);
+    if (load->screen.width) put_screen(page, &load->screen);
+    put64(page + ACPI_RSDP_ADDR, DIRECT_RSDP);
 
     u64 above_kb = (phys_low_ram_bytes(load->phys) - ONE_MB) >> 10;
     put16(page + EXT_MEM_K, above_kb < 0xfc00 ? (u16)above_kb : 0xfc00);

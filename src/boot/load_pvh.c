@@ -2,8 +2,8 @@
  * ELF kernels with a PVH entry note: started in 32-bit protected mode with EBX pointing at a hvm_start_info
  * (Xen, docs/misc/pvh.pandoc and public/arch-x86/hvm/start_info.h).
  */
+#include "direct_start.h"
 #include "load_common.h"
-#include "post.h"
 
 #include "base/log.h"
 
@@ -89,7 +89,7 @@ int load_pvh(struct load *load, const struct image *kernel)
     }
     if (!status) status = boot_put(load, &area, entries, map.count * MEMORY_ENTRY_BYTES, 8, &at);
     put64(start + START_MEMORY_MAP, at);
-    put64(start + START_RSDP, POST_RSDP);
+    put64(start + START_RSDP, DIRECT_RSDP);
     put32(start + START_MEMORY_ENTRIES, map.count);
     if (!status) status = boot_put(load, &area, start, sizeof start, 8, &at);
     struct flat_entry entry = {.eip = elf.pvh_entry, .ebx = (u32)at};

@@ -14,12 +14,11 @@
 
 int load_check_long_mode(struct load *load, const char *path)
 {
-    const struct cpu_model *cpu = load->v->model;
-    if (cpu->x1_edx & X1D_LM) return 0;
+    if (load->cpu->x1_edx & X1D_LM) return 0;
     return load_fail(
         load, STATUS_USAGE,
         "kernel '%s' is for 64-bit CPUs (x86-64), and the machine's CPU, model '%s', is a 32-bit one", path,
-        cpu->name);
+        load->cpu->name);
 }
 
 enum kernel_kind { KERNEL_LINUX, KERNEL_MULTIBOOT, KERNEL_ELF };
@@ -91,10 +90,10 @@ static int too_little_memory(struct load *load)
                      (unsigned long long)load->phys->ram_bytes >> 10);
 }
 
-int loader_make_rom(struct vcpu *v, const struct boot_files *files, struct kernel_rom **rom, char *error,
-                    size_t error_bytes)
+int loader_make_rom(struct phys *phys, const struct cpu_model *cpu, const struct boot_files *files,
+                    struct kernel_rom **rom, char *error, size_t error_bytes)
 {
-    struct load load = {.v = v, .phys = v->phys, .files = files, .error = error, .error_bytes = error_bytes};
+    struct load load = {.phys = phys, .cpu = cpu, .files = files, .error = error, .error_bytes = error_bytes};
     struct kernel kernel;
     *rom = NULL;
     if (!files->kernel) return 0;
@@ -104,7 +103,7 @@ int loader_make_rom(struct vcpu *v, const struct boot_files *files, struct kerne
         load.rom = kernel_rom_new();
         if (!load.rom)
             status = load_fail(&load, STATUS_HOST, "there is no memory left on the host");
-        else if (phys_low_ram_bytes(v->phys) < 2 * ONE_MB)
+        else if (phys_low_ram_bytes(phys) < 2 * ONE_MB)
             status = too_little_memory(&load);
         else
             status = load_kernel(&load, &kernel);
@@ -117,9 +116,16 @@ int loader_make_rom(struct vcpu *v, const struct boot_files *files, struct kerne
     return status;
 }
 
-int loader_load(struct vcpu *v, const struct boot_files *files, char *error, size_t error_bytes)
+int loader_load(struct vcpu *v, const struct boot_files *files, struct boot_screen screen, char *error,
+                size_t error_bytes)
 {
-    struct load load = {.v = v, .phys = v->phys, .files = files, .error = error, .error_bytes = error_bytes};
+    struct load load = {.v = v,
+                        .phys = v->phys,
+                        .cpu = v->model,
+                        .files = files,
+                        .screen = screen,
+                        .error = error,
+                        .error_bytes = error_bytes};
     if (files->kernel && files->firmware)
         return load_fail(&load, STATUS_USAGE, "a kernel and a firmware image cannot both be started");
     if (!files->kernel && files->initrd)

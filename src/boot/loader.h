@@ -14,6 +14,7 @@
 #define RINGER_BOOT_LOADER_H
 
 #include "cpu/vcpu.h"
+#include "options/options_boot.h"
 
 /* A linear frame buffer that the screen shows when the kernel starts. */
 struct boot_screen {
@@ -22,33 +23,17 @@ struct boot_screen {
     u32 memory_bytes;
 };
 
-/* How a kernel comes to run. */
-enum boot_way {
-    BOOT_WAY_USUAL,  /* what its kind can make use of: by firmware if it may call the BIOS, else directly */
-    BOOT_WAY_DIRECT, /* the loader sets up the machine in the firmware's place, and the vCPU in the kernel */
-    BOOT_WAY_FIRMWARE, /* firmware starts, and then the kernel by an option ROM (kernel_rom.h) */
-};
-
-struct boot_files {
-    const char *kernel;   /* path, or NULL */
-    const char *initrd;   /* path; Multiboot: "file arguments,file arguments"; or NULL */
-    const char *append;   /* command line, or NULL */
-    const char *firmware; /* path, or NULL: exclusive with a kernel that is started directly */
-    enum boot_way way;
-    bool guest_unpacks; /* a bzImage unpacks itself */
-    struct boot_screen screen;
-};
-
 struct kernel_rom;
 
 /* The option ROM by which firmware starts the kernel, or in *rom NULL where it is started directly. To be freed by
  * kernel_rom_free(). Returns as loader_load(). */
-int loader_make_rom(struct vcpu *v, const struct boot_files *files, struct kernel_rom **rom, char *error,
-                    size_t error_bytes);
+int loader_make_rom(struct phys *phys, const struct cpu_model *cpu, const struct boot_files *files,
+                    struct kernel_rom **rom, char *error, size_t error_bytes);
 
 /* The vCPU has just been reset, and nothing runs. Returns 0, or the status the program should exit with (enum
  * exit_status) and one sentence without a full stop in `error`. May be called again after a reset: the files
  * are read anew. A firmware image stays mapped as long as v->phys uses it, that is to the end of the process. */
-int loader_load(struct vcpu *v, const struct boot_files *files, char *error, size_t error_bytes);
+int loader_load(struct vcpu *v, const struct boot_files *files, struct boot_screen screen, char *error,
+                size_t error_bytes);
 
 #endif

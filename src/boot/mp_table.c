@@ -95,8 +95,8 @@ static void add_interrupts(struct table *t, const struct mp_machine *machine)
     for (u8 irq = 0; irq < ISA_IRQS; irq++)
         if (irq != CASCADE_IRQ)
             add_interrupt(t, ENTRY_INTERRUPT, KIND_INT,
-                          irq == ACPI_SCI_IRQ ? ACTIVE_HIGH_LEVEL : AS_THE_BUS_HAS_IT, BUS_ISA, irq,
-                          IO_APIC_ID, irq ? irq : IOAPIC_PIN_IRQ0);
+                          irq == SCI_IRQ ? ACTIVE_HIGH_LEVEL : AS_THE_BUS_HAS_IT, BUS_ISA, irq, IO_APIC_ID,
+                          irq ? irq : IOAPIC_PIN_IRQ0);
     add_interrupt(t, ENTRY_LOCAL_INTERRUPT, KIND_EXTINT, AS_THE_BUS_HAS_IT, BUS_ISA, 0, 0, 0);
     add_interrupt(t, ENTRY_LOCAL_INTERRUPT, KIND_NMI, AS_THE_BUS_HAS_IT, BUS_ISA, 0, ALL_LOCAL_APICS, 1);
 }

@@ -1,12 +1,14 @@
 #include "wire_firmware.h"
 
 #include "acpi_tables.h"
+#include "base/log.h"
+#include "board/board.h"
+#include "board/cmos.h"
 #include "cpu/cpuid.h"
+#include "direct_start.h"
 #include "kernel_rom.h"
 #include "load_common.h"
-#include "post.h"
 #include "smbios_tables.h"
-#include "vm/vm.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,23 +16,8 @@
 #include <unistd.h>
 
 #define IMAGE_NAME     "bios-256k.bin"
-#define LOG_PORT       0x402
 #define ROM_MAX_BYTES  (256u << 10)
 #define BOOT_INDEX_MAX 100
-
-static const char *const usual_directories[] = {"/usr/share/seabios", "/usr/share/qemu"};
-
-bool firmware_find(const char *directory, const char *name, char path[FIRMWARE_PATH_BYTES])
-{
-    const char *const *list = directory ? &directory : usual_directories;
-    unsigned count = directory ? 1 : ARRAY_SIZE(usual_directories);
-    for (unsigned n = 0; n < count; n++) {
-        snprintf(path, FIRMWARE_PATH_BYTES, "%s/%s", list[n], name);
-        if (!access(path, R_OK)) return true;
-    }
-    snprintf(path, FIRMWARE_PATH_BYTES, "%s/%s", list[0], name);
-    return false;
-}
 
 /* --- files as items --- */
 
@@ -57,12 +44,12 @@ static bool put_rom_file(struct fw_cfg *config, const char *path, const char *it
 /* "genroms/" in front of the file's own name: SeaBIOS starts all of these. */
 static bool put_option_roms(struct firmware *f, char *error, size_t error_bytes)
 {
-    const struct options *o = f->vm->options;
-    for (unsigned n = 0; n < o->option_rom_count; n++) {
+    const struct boot_plan *plan = f->wiring.plan;
+    for (unsigned n = 0; n < plan->option_roms; n++) {
         char item[FW_CFG_NAME_BYTES + 1];
-        const char *slash = strrchr(o->option_rom[n], '/');
-        snprintf(item, sizeof(item), "genroms/%s", slash ? slash + 1 : o->option_rom[n]);
-        if (!put_rom_file(&f->config, o->option_rom[n], item, error, error_bytes)) return false;
+        const char *slash = strrchr(plan->option_rom[n], '/');
+        snprintf(item, sizeof(item), "genroms/%s", slash ? slash + 1 : plan->option_rom[n]);
+        if (!put_rom_file(&f->config, plan->option_rom[n], item, error, error_bytes)) return false;
     }
     return true;
 }
@@ -73,7 +60,7 @@ static bool put_option_roms(struct firmware *f, char *error, size_t error_bytes)
 static bool put_memory_map(struct firmware *f)
 {
     enum { ENTRY_BYTES = 20 };
-    const struct phys *phys = &f->vm->phys;
+    const struct phys *phys = f->wiring.board->memory;
     u64 low = phys_low_ram_bytes(phys), high = phys->ram_bytes - low;
     u8 map[2 * ENTRY_BYTES] = {0};
     put64(map + 8, low);
@@ -109,7 +96,7 @@ static bool put_acpi(struct firmware *f, const struct acpi_machine *machine)
 static bool put_smbios(struct firmware *f)
 {
     struct smbios_tables smbios = {0};
-    struct smbios_machine machine = smbios_machine_of(f->vm);
+    struct smbios_machine machine = smbios_machine_of(f->wiring.board, f->wiring.cpu);
     smbios_tables_build(&smbios, &machine);
     return fw_cfg_put_file(&f->config, "etc/smbios/smbios-anchor", smbios.anchor.bytes, smbios.anchor.used,
                            false) &&
@@ -127,7 +114,7 @@ static bool put_little_number(struct firmware *f, const char *name, u64 value, u
 /* SeaBIOS, docs/Runtime_config.md. */
 static bool put_boot_plan(struct firmware *f)
 {
-    const struct boot_plan *plan = &f->vm->options->boot_plan;
+    const struct boot_plan *plan = f->wiring.plan;
     if (!fw_cfg_put_number(&f->config, FW_CFG_BOOT_MENU, plan->menu, 2)) return false;
     if (plan->menu_wait_given && !put_little_number(f, "etc/boot-menu-wait", plan->menu_wait_ms, 2))
         return false;
@@ -138,101 +125,51 @@ static bool put_facts(struct firmware *f)
 {
     /* Sleep states S0 to S5: bit 7 there is such, the rest its SLP_TYP. There are S0 and S5. */
     static const u8 states[] = {0x80, 0, 0, 1, 2, 0x80};
-    struct acpi_machine machine = acpi_machine_of(f->vm);
+    struct acpi_machine machine = acpi_machine_of(f->wiring.board);
     return fw_cfg_put_number(&f->config, FW_CFG_CPUS, 1, 2) &&
            fw_cfg_put_number(&f->config, FW_CFG_MAX_CPUS, 1, 2) && put_boot_plan(f) && put_memory_map(f) &&
            fw_cfg_put_file(&f->config, "etc/system-states", states, sizeof(states), false) &&
            put_acpi(f, &machine) && put_smbios(f);
 }
 
-/* Where SeaBIOS looks a drive up in its list (src/boot.c there): a path of Open Firmware. */
-static void boot_path(const struct drive *drive, char *path, size_t bytes)
-{
-    if (drive->slot)
-        snprintf(path, bytes, "/pci@i0cf8/scsi@%x/disk@0,0", drive->slot);
-    else if (drive->interface == DRIVE_IDE)
-        snprintf(path, bytes, "/pci@i0cf8/ide@1,1/drive@%u/disk@%u", drive->index / 2, drive->index % 2);
-    else
-        snprintf(path, bytes, "/pci@i0cf8/isa@1/fdc@03f0/floppy@%u", drive->index);
-}
-
-/* The kernel's ROM, and then the drives that have a boot index, in its order, a line each. */
+/* The kernel's ROM, and then the paths of devices that have a boot index, in its order, a line each. */
 static bool put_boot_order(struct firmware *f)
 {
-    const struct drives *drives = &f->vm->drives;
-    char list[(DRIVES_MAX + 1) * 64] = "";
+    const struct board *board = f->wiring.board;
+    char list[(1 + BOARD_BOOT_ENTRIES) * (sizeof(board->boot_entry[0].path) + 1)] = "";
     size_t used = 0;
     if (f->kernel) used = (size_t)snprintf(list, sizeof(list), "/rom@%s", KERNEL_ROM_FILE);
     for (unsigned index = 1; index <= BOOT_INDEX_MAX; index++)
-        for (unsigned n = 0; n < drives->count; n++) {
-            if (drives->drive[n].boot_index != index) continue;
-            if (used) list[used++] = '\n';
-            boot_path(&drives->drive[n], list + used, sizeof(list) - used);
-            used += strlen(list + used);
+        for (unsigned n = 0; n < board->boot_entries; n++) {
+            if (board->boot_entry[n].index != index) continue;
+            used += (size_t)sprintf(list + used, "%s%s", used ? "\n" : "", board->boot_entry[n].path);
         }
     return !used || fw_cfg_put_file(&f->config, "bootorder", list, (u32)used + 1, false);
-}
-
-static void tell_disks(struct vm *vm)
-{
-    u64 bytes[CMOS_DISKS] = {0};
-    for (unsigned n = 0; n < CMOS_DISKS; n++) {
-        struct drive *drive = drives_at(&vm->drives, DRIVE_IDE, n);
-        if (drive && drive->medium == MEDIUM_DISK) bytes[n] = drive_disk(drive)->bytes;
-    }
-    cmos_set_disks(&vm->chipset.rtc, bytes);
-}
-
-/* --- the log --- */
-
-static void log_byte(void *sink, u8 byte)
-{
-    struct firmware *f = sink;
-    chardev_put(&f->log_back_end, byte);
-    if (byte == '\n') chardev_flush(&f->log_back_end);
-}
-
-static bool open_log(struct firmware *f, char *error, size_t error_bytes)
-{
-    const char *specification = f->vm->options->firmware_log;
-    if (!specification) return true;
-    if (f->vm->role == MACHINE_FOLLOWER) specification = "null";
-    if (!chardev_open(&f->log_back_end, specification, error, error_bytes)) return false;
-    debug_console_init(&f->log, log_byte, f);
-    ports_claim(&f->vm->ports, LOG_PORT, 1, 1, &debug_console_ops, &f->log);
-    return true;
-}
-
-void firmware_flush_output(struct firmware *f)
-{
-    chardev_flush(&f->log_back_end);
 }
 
 /* --- power --- */
 
 bool firmware_runs(const struct firmware *f)
 {
-    return !f->vm->options->boot.kernel || f->kernel;
+    return !f->wiring.files->kernel || f->kernel;
 }
 
-bool firmware_init(struct firmware *f, struct vm *vm, char *error, size_t error_bytes)
+bool firmware_init(struct firmware *f, const struct firmware_wiring *wiring, char *error, size_t error_bytes)
 {
-    struct dma dma = phys_dma(&vm->phys);
-    f->vm = vm;
-    f->log_back_end.in_fd = f->log_back_end.out_fd = -1;
-    if (loader_make_rom(&vm->vcpu, &vm->options->boot, &f->kernel, error, error_bytes)) return false;
-    if (!fw_cfg_init(&f->config, &dma) || !put_facts(f) || !put_boot_order(f) ||
+    struct board *board = wiring->board;
+    f->wiring = *wiring;
+    if (loader_make_rom(board->memory, wiring->cpu, wiring->files, &f->kernel, error, error_bytes))
+        return false;
+    if (!fw_cfg_init(&f->config, &board->dma) || !put_facts(f) || !put_boot_order(f) ||
         (f->kernel && !kernel_rom_install(f->kernel, &f->config))) {
         snprintf(error, error_bytes, "out of memory");
         return false;
     }
-    tell_disks(vm);
-    ports_claim(&vm->ports, 0x510, 2, 2, &fw_cfg_ops, &f->config);
-    ports_claim(&vm->ports, 0x514, 8, 4, &fw_cfg_dma_ops, &f->config);
-    if (!open_log(f, error, error_bytes)) return false;
+    ports_claim(&board->ports, 0x510, 2, 2, &fw_cfg_ops, &f->config);
+    ports_claim(&board->ports, 0x514, 8, 4, &fw_cfg_dma_ops, &f->config);
     if (!firmware_runs(f)) return true;
-    if (!firmware_find(vm->options->firmware_directory, IMAGE_NAME, f->image) &&
-        !vm->options->boot.firmware) {
+    if (!firmware_find(board->options->firmware_directory, IMAGE_NAME, f->image) &&
+        !wiring->files->firmware) {
         snprintf(error, error_bytes,
                  "there is no firmware '%s': SeaBIOS is missing (Debian's package seabios)%s", f->image,
                  f->kernel ? ", which this kernel is started by unless --start=direct is given" : "");
@@ -243,17 +180,16 @@ bool firmware_init(struct firmware *f, struct vm *vm, char *error, size_t error_
 
 void firmware_destroy(struct firmware *f)
 {
-    if (!f->vm) return;
-    chardev_close(&f->log_back_end);
+    if (!f->wiring.board) return;
     fw_cfg_destroy(&f->config);
     kernel_rom_free(f->kernel);
 }
 
 void firmware_reset(struct firmware *f)
 {
-    const struct boot_plan *plan = &f->vm->options->boot_plan;
+    const struct boot_plan *plan = f->wiring.plan;
     bool once = !f->started && plan->once[0] != BOOT_NOTHING;
-    cmos_set_boot_order(&f->vm->chipset.rtc, once ? plan->once : plan->order);
+    cmos_set_boot_order(f->wiring.rtc, once ? plan->once : plan->order);
     f->started = true;
     fw_cfg_reset(&f->config);
 }

@@ -1,8 +1,8 @@
 /*
  * The code arena: shared memory mapped twice, writable for the translator and executable for running, never
- * both in one mapping. Anonymous memory, because perf looks for the names of code (--perf-map) only if it
- * lies in no file. Places in it are offsets, so that nobody confuses the two views. Allocation only moves
- * forward; the whole is given back at once (cache_flush).
+ * both in one mapping. The memory is anonymous, because perf looks up names of code (--perf-map) only in
+ * anonymous memory. Code is addressed by offset in the arena, so that the two mappings cannot be confused.
+ * Allocation only moves forward; the whole arena is freed at once (cache_flush()).
  */
 #ifndef RINGER_CACHE_ARENA_H
 #define RINGER_CACHE_ARENA_H
@@ -13,14 +13,14 @@ struct arena {
     u8 *write;      /* read-write view */
     const u8 *exec; /* read-execute view */
     u64 bytes, used;
-    u64 ready; /* up to here the host has pages in both views */
+    u64 ready; /* up to here the host has populated both mappings */
 };
 
 /* Returns 0 or -errno. */
 int arena_init(struct arena *arena, u64 bytes);
 void arena_destroy(struct arena *arena);
 
-/* The next `bytes` are about to be written: let the host map their pages, many at a time, which is several
+/* The next `bytes` are about to be written: have the host populate their pages together, which is several
  * times cheaper than by page faults. May run while the guest's FPU state is live. */
 void arena_prepare(struct arena *arena, u64 bytes);
 

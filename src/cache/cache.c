@@ -7,11 +7,12 @@
 #define PAGE_BUCKETS 16384u
 #define META_SLACK   16384u
 #define META_MINIMUM 65536u
-/* What a block's metadata takes, about; decides how long the hash table is. */
+/* A block's metadata has about this many bytes; decides the length of the hash table. */
 #define META_TYPICAL 96u
 #define CODE_ALIGN   8u /* relocate() copies 8 bytes at a time */
 
-/* Which 64-byte granules of a page hold code, and the blocks that do. Lives in metadata until the flush. */
+/* The blocks with code in a page, and a bitmap of the page's 64-byte granules that hold code. Lives in
+ * metadata until the flush. */
 struct code_page {
     u64 granules;
     struct code_page *next;
@@ -20,7 +21,7 @@ struct code_page {
     u32 live;
 };
 
-/* Each machine of the process has its own piece of the 4 GB. */
+/* Each machine of the process has its own part of the 4 GB. */
 static void *map_meta(u64 bytes)
 {
     const u64 step = 1u << 20, origin = 1ull << META_ORIGIN_BIT, end = origin + (4ull << 30);
@@ -44,8 +45,8 @@ static u64 map_bytes(const struct cache *cache)
     return ((cache->arena.bytes >> MAP_SHIFT) + 1) * sizeof(cache->map[0]);
 }
 
-/* Code has 1.5 to 2.5 times as many bytes as metadata, depending on the guest's code: each may take so much
- * of the whole. What both together may not is kept by cache_room(). All is only touched as it fills. */
+/* Code takes 1.5 to 2.5 times as many bytes as metadata, depending on the guest's code. Each may take up to
+ * this share; cache_room() keeps both together within the budget. Memory is touched only as it fills. */
 #define CODE_SHARE(bytes) ((bytes) / 16 * 11)
 #define META_SHARE(bytes) ((bytes) / 16 * 6)
 
@@ -70,8 +71,8 @@ int cache_init(struct cache *cache, u64 bytes, struct counters *counters)
         cache_destroy(cache);
         return -ENOMEM;
     }
-    /* Filled from one end to the other: a huge page saves 512 page faults. Without huge pages it is only
-     * slower. */
+    /* It fills from one end to the other, so a huge page saves 512 page faults. Without huge pages it is
+     * slower, nothing else. */
     madvise(cache->meta, cache->meta_bytes, MADV_HUGEPAGE);
     return 0;
 }
@@ -113,7 +114,7 @@ static u64 hash_of(u64 what)
     return what * 0x9e3779b97f4a7c15ull >> 32;
 }
 
-/* One process after the other runs the same code at other addresses. */
+/* EIP is part of the hash, because processes run the same frames at different addresses. */
 static u32 key_hash(const struct cache *cache, u32 frame, u32 eip, u32 mode)
 {
     return (u32)hash_of((u64)frame << 32 ^ eip ^ (u64)mode << 20) & cache->buckets_mask;
@@ -151,7 +152,7 @@ struct block *cache_template(const struct cache *cache, const struct block_key *
 {
     u32 frame = (u32)(key->gpa >> PAGE_SHIFT);
     struct block *block = block_pointer(cache->templates[template_hash(frame, key->eip, key->mode)]);
-    /* What is relocatable has a flat code segment: key->gpa and key->eip have the same low bits. */
+    /* A relocatable block has a flat code segment, so key->gpa and key->eip have the same low 12 bits. */
     bool good = block && !block->dead && block->frame == frame && block->mode == key->mode &&
                 ((block->eip ^ key->eip) & PAGE_MASK) == 0;
     return good ? block : NULL;
@@ -166,14 +167,14 @@ static struct code_page *page_find(const struct cache *cache, u64 gpa)
     return p;
 }
 
-/* The granules that bytes [gpa, last] cover, all of one page. */
+/* The granules of the bytes [gpa, last], all in one page. */
 static u64 granules(u64 gpa, u64 last)
 {
     unsigned first = (gpa & PAGE_MASK) >> 6, end = (last & PAGE_MASK) >> 6;
     return (~0ull >> (63 - (end - first))) << first;
 }
 
-/* Does it go on in this page? */
+/* Is this the second page of a crossing block? */
 static bool crosses_into(const struct block *block, u32 page)
 {
     return block->rare && block_rare(block)->frame_next == page + 1;
@@ -185,7 +186,7 @@ static u32 last_byte(const struct block *block)
     return (u32)(block_key(block).gpa + block->guest_bytes - 1) & PAGE_MASK;
 }
 
-/* The granules that a block has in a page. */
+/* The granules of a page that hold bytes of this block. */
 static u64 block_granules(const struct block *block, u32 page)
 {
     u64 all = crosses_into(block, page) ? granules(0, last_byte(block)) : 0;
@@ -195,7 +196,7 @@ static u64 block_granules(const struct block *block, u32 page)
     return all;
 }
 
-/* What comes after it in this page's list. */
+/* The link to the block that follows in this page's list. */
 static u32 *page_next(struct block *block, u32 page)
 {
     return block->frame == page ? &block->page_next : &block_rare(block)->page_next;
@@ -216,7 +217,8 @@ static void page_enter(struct cache *cache, struct block *block, u32 page)
     p->blocks = low_pointer(block);
 }
 
-/* The other page that it is in the list of; 0: none. (Both halves may be the same frame's.) */
+/* The frame + 1 of the other page that lists the block; 0: none. (Both pages of a crossing block may be
+ * the same frame.) */
 static u32 second_page_plus_1(const struct block *block)
 {
     u32 next = block_frame_next(block);
@@ -237,7 +239,7 @@ void cache_add(struct cache *cache, struct block *block)
     cache->block_count++;
     cache->counters->metadata_bytes += block_bytes(block);
     cache->arena.used = align_up(block->start + block->host_bytes, CODE_ALIGN);
-    /* A profiler's signal handler may look: the block is there before the map leads to it. */
+    /* A profiler's signal handler may look blocks up: complete the block before the map refers to it. */
     __atomic_store_n(&cache->meta_used, cache->meta_used + block_bytes(block), __ATOMIC_RELEASE);
     u32 piece = block->start >> MAP_SHIFT;
     if (!cache->map[piece]) cache->map[piece] = low_pointer(block);
@@ -245,7 +247,7 @@ void cache_add(struct cache *cache, struct block *block)
         cache->map[piece] = low_pointer(block);
 }
 
-/* The field lies wherever the instruction has it. */
+/* The field has no alignment. */
 static void patch32(struct cache *cache, u32 at, u32 value)
 {
     *(volatile any32 *)(cache->arena.write + at) = value;
@@ -291,7 +293,7 @@ void cache_fill_site(struct cache *cache, struct edge *edge, struct block *to, u
     struct block *from = edge_from(edge);
     struct indirect_site *site = block_indirect(from);
     unlink_outgoing(cache, edge);
-    bool again = site->fills && edge->eip == to->eip; /* after cache_unlink(), say */
+    bool again = site->fills && edge->eip == to->eip; /* for example after cache_unlink() */
     if (site->fills == SITE_FILLS && !again) {
         u32 compare = site->eip_patch + 4u - SITE_COMPARE_BYTES;
         cache->arena.write[from->start + compare] = 0xe9; /* jmp rel32 */
@@ -327,7 +329,7 @@ static void page_leave(struct cache *cache, struct block *block, u32 page)
 
 #define NO_PAGE UINT32_MAX
 
-/* The list of this page, which the caller goes through, is the caller's to mend. */
+/* `page`: the caller is walking this page's list, and removes the block from it itself. */
 static void block_kill(struct cache *cache, struct block *block, u32 page)
 {
     u32 *at = &cache->buckets[block_hash(cache, block)];
@@ -356,7 +358,7 @@ void cache_kill(struct cache *cache, struct block *block)
 {
     if (block->dead) return;
     block_kill(cache, block, NO_PAGE);
-    /* Nor is another's copy to take its place. */
+    /* Do not let a copy of an equal block take its place. */
     cache->templates[template_hash(block->frame, block->eip, block->mode)] = 0;
 }
 
@@ -406,8 +408,7 @@ static void clear(void *p, u64 bytes)
     __asm__ volatile("rep stosq" : "+D"(p), "+c"(count) : "a"(0ull) : "memory");
 }
 
-/* The tables hold nothing but these blocks: of a small cache clear just their slots, so that it flushes
- * cheaply. */
+/* All slots in use belong to these blocks. For a small cache, clear only those, so that flushing is cheap. */
 static void clear_slots(struct cache *cache)
 {
     for (const struct block *block = NULL; (block = cache_after(cache, block));) {

@@ -1,6 +1,6 @@
 /* For C and assembly: metadata of the cache lies in the 4 GB from 1 << META_ORIGIN_BIT on, where neither
- * programs nor their libraries nor sanitizers put anything. So 32 bits name it, and the first 4 GB of the
- * host's address space are left to a guest (mmu/window.h). */
+ * programs nor libraries nor sanitizers map anything. So 32 bits name it, and the first 4 GB of the host's
+ * address space remain free for the low window (mmu/window.h). */
 #ifndef RINGER_CACHE_ORIGIN_H
 #define RINGER_CACHE_ORIGIN_H
 

@@ -1,10 +1,10 @@
-/* Sites, packed: what a block keeps of each is what it adds to the one before. */
+/* Sites, stored as differences: each site as what it adds to the site before. */
 #include "cache.h"
 
 #define HOST_MASK ((1u << SITE_HOST_BITS) - 1)
 
-/* A jump that the block follows may leave out more than a length can say. It has no code, so that the site
- * behind it has no host bytes to tell of, and tells of the guest's instead. */
+/* A jump that the block follows may skip more guest bytes than a length field can hold. Such a jump has no
+ * host code, so the site behind it needs no host bytes and stores the guest bytes instead. */
 enum { LENGTH_MAX = 15, LENGTH_BEHIND = 0 };
 
 void block_keep_sites(struct block *block, const struct site *sites)

@@ -1,6 +1,6 @@
 /*
  * Control registers, debug registers as MOV sees them, and EFLAGS (SDM 3A 2.3-2.5, SDM 2 "MOV-Move to/from
- * Control Registers"). Privilege has been checked by the caller; values are checked here, before anything
+ * Control Registers"). The caller has checked the privilege. Values are checked here, before anything
  * changes.
  */
 #include "cpuid.h"
@@ -8,10 +8,10 @@
 
 #define CR0_DEFINED                                                                                          \
     (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
-/* What the shadow has to hear of. */
+/* Changes of these bits are reported to the shadow. */
 #define CR0_PAGING (CR0_PE | CR0_WP | CR0_PG)
 #define CR4_PAGING (CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP | CR4_SMAP)
-/* Changes that make PAE paging load its page-directory-pointer entries again (SDM 3A 4.4.1). */
+/* Changes of these bits reload the PDPTEs of PAE paging (SDM 3A 4.4.1). */
 #define CR0_LOADS_PDPTES (CR0_PG | CR0_CD | CR0_NW)
 #define CR4_LOADS_PDPTES (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)
 
@@ -27,7 +27,7 @@ static bool pae_paging(u32 cr0, u32 cr4)
     return (cr0 & CR0_PG) && (cr4 & CR4_PAE);
 }
 
-/* The four entries of PAE paging as these registers would have them. False: a reserved bit is set. */
+/* The four PDPTEs that these register values select. False: a reserved bit is set. */
 static bool read_pdptes(struct vcpu *v, u32 cr0, u32 cr3, u32 cr4, struct paging *result)
 {
     result->cr0 = cr0;
@@ -108,7 +108,7 @@ void control_write(struct vcpu *v, unsigned cr, u32 value)
     vcpu_update_mode(v);
 }
 
-/* DR4 and DR5 are DR6 and DR7 unless CR4.DE makes them #UD; with DR7.GD any access traps (SDM 3B 17.2). */
+/* DR4 and DR5 are DR6 and DR7, unless CR4.DE makes them #UD. With DR7.GD every access traps (SDM 3B 17.2). */
 static unsigned check_debug_access(struct vcpu *v, unsigned dr)
 {
     if (dr == 4 || dr == 5) {

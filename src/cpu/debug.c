@@ -1,6 +1,6 @@
 /*
- * Breakpoints (SDM 3B 17.2-17.3). DR7: two enable bits a breakpoint from bit 0, R/W and LEN fields from
- * bit 16.
+ * Breakpoints (SDM 3B 17.2-17.3). DR7: two enable bits for each breakpoint from bit 0 on, R/W and LEN fields
+ * from bit 16 on.
  */
 #include "system.h"
 
@@ -21,8 +21,8 @@ static inline u32 bytes_of(u32 dr7, unsigned n)
     return bytes[dr7 >> (18 + 4 * n) & 3];
 }
 
-/* DR6 bits of the breakpoints of these kinds (a mask) that [address, address + bytes) touches, 0 when none of
- * them is enabled: then the others do not show either. */
+/* DR6 bits of the breakpoints of these kinds (a mask) that [address, address + bytes) touches; 0 if none of
+ * them is enabled, because then the disabled ones do not show either. */
 static u32 matches(const struct vcpu *v, unsigned kinds, u32 address, u32 bytes)
 {
     u32 dr7 = v->dr[7], hits = 0;

@@ -1,6 +1,6 @@
 /*
- * Fetching and decoding for the interpreter, see decode_cache.h. The order of a fetch's faults is by byte:
- * first the limit of CS, then the page.
+ * Fetching and decoding for the interpreter, see decode_cache.h. A fetch is checked byte by byte: first the
+ * limit of CS, then the page.
  */
 #include "decode_cache.h"
 
@@ -53,7 +53,7 @@ static void drop(struct decode_cache *cache, struct decoded *d)
 bool decode_cache_written(struct decode_cache *cache, u64 gpa, u64 bytes)
 {
     u64 end = gpa + bytes, page = gpa & ~(u64)PAGE_MASK;
-    /* An instruction that reaches into the range starts at most 14 bytes before it, in the same page. */
+    /* An instruction that overlaps the range starts at most 14 bytes before it, in the same page. */
     u64 at = gpa - page < INSN_MAX_BYTES - 1 ? page : gpa - (INSN_MAX_BYTES - 1);
     while (at < end) {
         if (!*count_of(cache, at)) {
@@ -67,8 +67,8 @@ bool decode_cache_written(struct decode_cache *cache, u64 gpa, u64 bytes)
     return *count_of(cache, end - 1) != 0;
 }
 
-/* Copy up to `wanted` bytes of code from `linear` on to the end of its page. *gpa is where the first one is;
- * false when it comes from a device. */
+/* Copy up to `wanted` bytes of code from `linear` to the end of its page. *gpa is the address of the first
+ * byte. False: the byte is in device memory. */
 static bool fetch_bytes(struct vcpu *v, u32 linear, unsigned wanted, u8 *to, u64 *gpa)
 {
     struct shadow_hit hit;
@@ -126,7 +126,7 @@ const struct decoded *decode_slow(struct vcpu *v, u32 eip)
         length = insn_decode(i, bytes, in_limit, code32);
         cacheable = false;
     }
-    if (length < 0) fault_raise_error(v, VEC_GP, 0); /* it goes on beyond the limit */
+    if (length < 0) fault_raise_error(v, VEC_GP, 0); /* the instruction goes beyond the limit */
     cache->scratch.plain = insn_is_plain(v, i);
     if (!cacheable || length == 0) return &cache->scratch;
 

@@ -1,11 +1,12 @@
 /*
- * Decoded instructions by guest-physical address and code size, for the interpreter. A direct-mapped table.
+ * The interpreter's decoded instructions, by guest-physical address and code size: a direct-mapped table.
  *
  * Invariants
- * 1. An entry's bytes are in one page, which is PHYS_CODE. What crosses a page, cannot be decoded or comes
- *    from a device is decoded each time, into `scratch`.
+ * 1. An entry's bytes are in one page, which is PHYS_CODE. An instruction that crosses a page, cannot be
+ *    decoded or comes from a device is decoded each time, into `scratch`.
  * 2. page_count[frame] is the number of entries from that frame.
- * 3. A dropped entry keeps its contents until a later fetch fills it: it may be the one being executed.
+ * 3. A dropped entry keeps its contents until a later fetch fills it, because it may be the one being
+ *    executed.
  */
 #ifndef RINGER_CPU_DECODE_CACHE_H
 #define RINGER_CPU_DECODE_CACHE_H
@@ -18,7 +19,8 @@
 
 struct decoded {
     u64 tag; /* gpa << 2 | code32 << 1 | 1; 0: empty */
-    /* No check is due but those the routine makes: exposed, LOCK legal, no FPU, no VEX. */
+    /* No check is needed before the routine: the CPU model has the instruction, LOCK is legal, no FPU, no
+     * VEX. */
     bool plain;
     struct insn insn;
 };
@@ -32,9 +34,9 @@ struct decode_cache {
 /* Returns 0 or -errno. */
 int decode_cache_init(struct decode_cache *cache);
 void decode_cache_destroy(struct decode_cache *cache);
-/* Drop what overlaps [gpa, gpa + bytes). Returns whether entries are left in the (last) page. */
+/* Drop the entries that overlap [gpa, gpa + bytes). Returns whether the (last) page has entries left. */
 bool decode_cache_written(struct decode_cache *cache, u64 gpa, u64 bytes);
-/* Anything that may miss: raises #GP and #PF of the fetch. */
+/* The general case, with misses. Raises the #GP and #PF of a fetch. */
 const struct decoded *decode_slow(struct vcpu *v, u32 eip);
 
 static inline struct decoded *decode_slot(const struct decode_cache *cache, u64 gpa)
@@ -46,7 +48,7 @@ static inline u64 decode_tag(u64 gpa, bool code32)
     return gpa << 2 | code32 << 1 | 1;
 }
 
-/* The instruction at CS:eip, if it is here; NULL. Raises nothing. */
+/* The instruction at CS:eip if the table has it, else NULL. Raises nothing. */
 static inline const struct decoded *decode_known(const struct vcpu *v, u32 eip)
 {
     const struct segment *cs = &v->seg[SEG_CS];

@@ -1,11 +1,11 @@
 /*
- * Decoding by memory: instructions of one shape (prefixes, opcode, ModRM.reg, and ModRM.rm where that is a
- * register) differ in nothing but their address bytes and their immediate. The first of a shape is decoded by
- * Zydis; the others are a copy of it with these filled in, which takes a tenth of the time and no library
- * code.
+ * Decoding from memory: instructions of one shape (prefixes, opcode, ModRM.reg, and ModRM.rm if that is a
+ * register) differ only in their address bytes and their immediate. Zydis decodes the first of a shape. The
+ * others are a copy of the result with address and immediate filled in, which takes a tenth of the time and
+ * no library code.
  *
- * Only 32-bit code with 32-bit addresses, legacy encodings, at most two prefixes; and only shapes whose copy
- * was found equal to what Zydis says. All else goes to insn_decode().
+ * Only for 32-bit code with 32-bit addresses, legacy encodings and at most two prefixes, and only for shapes
+ * whose copy was found equal to Zydis's result. Everything else goes to insn_decode().
  */
 #ifndef RINGER_CPU_DECODE_MEMO_H
 #define RINGER_CPU_DECODE_MEMO_H
@@ -17,16 +17,16 @@
 
 enum shape_kind {
     SHAPE_NONE,   /* the slot is free */
-    SHAPE_ODD,    /* Zydis must be asked each time */
-    SHAPE_PLAIN,  /* nothing but the immediate varies */
-    SHAPE_MEMORY, /* the memory operand that ModRM tells varies too */
+    SHAPE_ODD,    /* Zydis must decode each instruction */
+    SHAPE_PLAIN,  /* only the immediate varies */
+    SHAPE_MEMORY, /* the memory operand in ModRM varies too */
     SHAPE_OFFSET, /* MOV between EAX and an address without ModRM */
 };
 
 struct shape {
     u64 key;
     u8 kind;            /* enum shape_kind */
-    bool stack_segment; /* SHAPE_MEMORY: based on ESP and EBP it is in SS */
+    bool stack_segment; /* SHAPE_MEMORY: with a base of ESP or EBP the segment is SS */
     bool imm_signed;    /* the immediate is sign-extended */
     bool count_decides; /* an immediate count of 0 leaves the flags alone */
     struct insn insn;
@@ -35,10 +35,10 @@ struct shape {
 struct decode_memo {
     bool off; /* always ask Zydis */
     struct shape shapes[DECODE_SHAPES];
-    u8 has_modrm[4][256]; /* by map and opcode: 0 not known, 1 no, 2 yes */
+    u8 has_modrm[4][256]; /* by map and opcode: 0 unknown, 1 no, 2 yes */
 };
 
-/* As insn_decode(). Parks the guest's FPU state when it asks Zydis. */
+/* Like insn_decode(). Parks the guest's FPU state before it calls Zydis. */
 int decode_memo_decode(struct decode_memo *memo, struct vcpu *v, struct insn *insn, const u8 *bytes,
                        unsigned available, bool code32);
 

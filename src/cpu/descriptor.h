@@ -1,6 +1,6 @@
 /*
- * Descriptors as they lie in the GDT, LDT and IDT, and the checks that segment loads, far transfers,
- * interrupt delivery and task switches share. Private to the system side of the CPU.
+ * Descriptors in the GDT, LDT and IDT, and the checks that segment loads, far transfers, interrupt delivery
+ * and task switches share. Private to the system side of the CPU.
  *
  *   high: 31-24 base | G | D/B | L | AVL | 19-16 limit | P | DPL | S | type | 7-0 base       (SDM 3A 3.4.5)
  *   low:  31-16 base | 15-0 limit                 gates: high 31-16 and low 15-0 offset, low 31-16 selector
@@ -15,7 +15,7 @@
 
 enum selector_bits { SEL_RPL = 3, SEL_TI = 1 << 2, SEL_ERROR_MASK = 0xfffc };
 
-/* Types of system descriptors (S = 0), SDM 3A table 3-2. Bit 3 tells 32-bit ones from 16-bit ones. */
+/* Types of system descriptors (S = 0), SDM 3A table 3-2. Bit 3 distinguishes 32-bit from 16-bit ones. */
 enum system_type {
     SYS_TSS16 = 1,
     SYS_LDT = 2,
@@ -60,7 +60,7 @@ static inline bool descriptor_present(const struct descriptor *d)
 {
     return d->high >> 8 & AR_P;
 }
-/* S = 1: code or data; then these tell which. */
+/* S = 1: is it code? The functions below give details. */
 static inline bool descriptor_code(const struct descriptor *d)
 {
     return (descriptor_access(d) & (AR_S | AR_CODE)) == (AR_S | AR_CODE);
@@ -105,14 +105,15 @@ static inline u32 gate_offset(const struct descriptor *d)
     return descriptor_system_type(d) & SYS_32 ? low | (d->high & 0xffff0000) : low;
 }
 
-/* The hidden part that a load of this descriptor gives. */
+/* The hidden part of a segment register after a load of this descriptor. */
 struct segment descriptor_segment(const struct descriptor *d, u16 selector);
 
-/* Read the descriptor of a selector. False when it lies beyond its table's limit. May raise #PF. */
+/* Read the descriptor of a selector. False: it lies beyond its table's limit. May raise #PF. */
 bool descriptor_read(struct vcpu *v, u16 selector, struct descriptor *d);
-/* The same, raising `vector` (selector | ext) when it lies beyond. */
+/* The same, but raises `vector` (selector | ext) if it lies beyond the limit. */
 void descriptor_fetch(struct vcpu *v, u16 selector, u8 vector, u32 ext, struct descriptor *d);
-/* Set the accessed bit in memory and in *d, unless it is set. May raise #PF: call before committing anything. */
+/* Set the accessed bit in memory and in *d, unless it is set. May raise #PF: call before anything is
+ * committed. */
 void descriptor_set_accessed(struct vcpu *v, struct descriptor *d);
 void descriptor_set_busy(struct vcpu *v, struct descriptor *d, bool busy);
 
@@ -121,13 +122,14 @@ _Noreturn static inline void fault_raise_selector(struct vcpu *v, u8 vector, u16
     fault_raise_error(v, vector, (selector & SEL_ERROR_MASK) | ext);
 }
 
-/* Check and fetch what is to become SS at privilege `cpl`: `vector` (#GP or #TS) for a null selector, a wrong
- * privilege or type; #SS when not present. */
+/* Check and fetch the future SS at privilege `cpl`: raises `vector` (#GP or #TS) for a null selector, a wrong
+ * privilege or a wrong type, #SS if the segment is not present. */
 void descriptor_fetch_stack(struct vcpu *v, u16 selector, unsigned cpl, u8 vector, u32 ext,
                             struct descriptor *d);
-/* Check and fetch what is to become DS, ES, FS or GS at the current privilege; the selector is not null. */
+/* Check and fetch the future DS, ES, FS or GS at the current privilege; the selector is not null. */
 void descriptor_fetch_data(struct vcpu *v, u16 selector, u8 vector, u32 ext, struct descriptor *d);
-/* Is [offset, offset + bytes) within the segment's limit? Expand-down and wrapping at 4 GB included. */
+/* Is [offset, offset + bytes) within the segment's limit? Handles expand-down segments and wrapping at 4
+ * GB. */
 bool segment_contains(const struct segment *s, u32 offset, u32 bytes);
 
 /* A register that holds a null selector. */
@@ -135,15 +137,16 @@ static inline struct segment segment_null(u16 selector)
 {
     return (struct segment){.access = AR_UNUSABLE, .selector = selector};
 }
-/* After a return to v->cpl, an outer ring: it must not inherit segments it could not have loaded itself (SDM
- * 3A 5.8.6). True: some were dropped. */
+/* After a return to an outer ring, v->cpl: drop segments that this ring could not have loaded itself (SDM 3A
+ * 5.8.6). True: some were dropped. */
 bool segments_drop_inner(struct vcpu *v);
 /* segment_set_real() without vcpu_update_mode(). */
 void segment_assign_real(struct vcpu *v, enum seg seg, u16 selector);
 
-/* Stack pointer of an inner ring, from the current TSS: #TS(TSS | ext) when beyond its limit. */
+/* The stack pointer of an inner ring, from the current TSS; #TS(TSS | ext) if it lies beyond the TSS's
+ * limit. */
 void task_inner_stack(struct vcpu *v, unsigned cpl, u32 ext, u16 *ss, u32 *esp);
-/* task_switch() on behalf of an event with this EXT bit. */
+/* task_switch() for an event with this EXT bit. */
 void task_switch_event(struct vcpu *v, u16 tss_selector, enum task_switch_cause cause, bool has_error,
                        u32 error, u32 ext);
 

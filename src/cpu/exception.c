@@ -1,6 +1,6 @@
 /*
- * Exceptions and interrupts from the outside: delivery until something holds, with the escalation to #DF and
- * shutdown (SDM 3A 6.15 "Interrupt 8", table 6-5). Nothing here raises.
+ * Delivery of exceptions and external interrupts, with the escalation to #DF and shutdown (SDM 3A 6.15
+ * "Interrupt 8", table 6-5). Nothing here raises.
  */
 #include "fast_entry.h"
 #include "system.h"
@@ -26,7 +26,7 @@ static enum exception_class exception_class(u8 vector)
     }
 }
 
-/* One attempt, in a scope of its own; false: v->fault says why not. */
+/* One attempt, in a fault scope of its own. False: v->fault has the reason. */
 static __attribute__((noinline)) bool attempt(struct vcpu *v, const struct fault *event,
                                               enum interrupt_source source)
 {
@@ -51,13 +51,14 @@ static bool makes_double_fault(enum exception_class first, enum exception_class 
     return first == CLASS_PAGE_FAULT && second != CLASS_BENIGN;
 }
 
-/* Instruction breakpoints come before all else that an instruction may raise, general detect included. */
+/* Instruction breakpoints come before everything else that an instruction may raise, general detect
+ * included. */
 static bool is_code_breakpoint(const struct vcpu *v, const struct fault *fault)
 {
     return fault->vector == VEC_DB && debug_match_code(v, v->seg[SEG_CS].base + (u32)v->rip);
 }
 
-/* What a fault has to show before its handler runs. */
+/* Set the state that a fault shows to its handler. */
 static void prepare_fault(struct vcpu *v, const struct fault *fault)
 {
     v->in_new_task = false;
@@ -67,9 +68,8 @@ static void prepare_fault(struct vcpu *v, const struct fault *fault)
         v->counters->page_faults++;
     }
     if (fault->vector == VEC_DB) v->dr[7] &= ~DR7_GD;
-    /* The image pushed has RF set, so that the instruction is not stopped by its breakpoint when restarted;
-     * but for that breakpoint's own fault, whose handler is to set it (SDM 3B 17.3.1.1). A double fault is no
-     * fault: it is not restarted. */
+    /* The pushed image has RF set, so that the restarted instruction does not hit its breakpoint again. The
+     * breakpoint's own fault leaves that to its handler (SDM 3B 17.3.1.1), and a double fault is not restarted. */
     if (fault->vector != VEC_DF && !is_code_breakpoint(v, fault)) v->eflags |= FL_RF;
 }
 

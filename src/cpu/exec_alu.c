@@ -1,10 +1,11 @@
 /*
- * Two- and one-operand arithmetic and logic: read, compute on the host, write, then the flags.
+ * Arithmetic and logic with one or two operands: read, compute on the host, write, then set the flags.
  */
 #include "exec.h"
 #include "host_alu.h"
 
-/* The three shapes. `compute` is a constant everywhere, so that the compiler makes one routine of each. */
+/* The three shapes. `compute` is a constant in every call, so that the compiler makes a separate routine of
+ * each. */
 typedef u32 binary_function(u64 *flags, u32 a, u32 b, unsigned bytes);
 typedef u32 unary_function(u64 *flags, u32 a, unsigned bytes);
 
@@ -87,7 +88,7 @@ void exec_not(struct vcpu *v, const struct insn *i)
     exec_write(v, i, 0, ~exec_read_modify(v, i, 0));
 }
 
-/* The sum goes to the destination last: with the same register twice it is what stays. */
+/* The sum is written last, so that it remains when both operands are the same register. */
 void exec_xadd(struct vcpu *v, const struct insn *i)
 {
     u64 flags = flags_pack(v->eflags);
@@ -99,7 +100,7 @@ void exec_xadd(struct vcpu *v, const struct insn *i)
     flags_unpack(v, flags);
 }
 
-/* The destination is written in either case, as the hardware does: it must be writable. */
+/* The destination is written in either case, as by hardware, so it must be writable. */
 void exec_cmpxchg(struct vcpu *v, const struct insn *i)
 {
     unsigned bytes = i->op[0].bytes;
@@ -129,7 +130,7 @@ void exec_cmpxchg8b(struct vcpu *v, const struct insn *i)
     v->eflags = equal ? v->eflags | FL_ZF : v->eflags & ~(u32)FL_ZF;
 }
 
-/* ADCX and ADOX: one flag is carry in and out, all others stay. */
+/* ADCX and ADOX: one flag is carry in and carry out; all others stay. */
 static void add_with(struct vcpu *v, const struct insn *i, u32 flag)
 {
     u64 sum = (u64)exec_read(v, i, 0) + exec_read(v, i, 1) + !!(v->eflags & flag);

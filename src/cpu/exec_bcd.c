@@ -1,7 +1,7 @@
 /*
  * Decimal arithmetic, by the manual's pseudo-code (SDM 2): 64-bit mode has none of these instructions, so the
- * host cannot help. Flags that the manual leaves undefined are as recent CPUs have them where it matters:
- * unchanged or by the result.
+ * host cannot execute them. Flags that the manual leaves undefined are as on recent CPUs: unchanged, or set
+ * by the result.
  */
 #include "exec.h"
 #include "host_alu.h"
@@ -19,7 +19,7 @@ static void set_ax(struct vcpu *v, u16 value)
     exec_reg_write(v, RC_GPR16, REG_EAX, value);
 }
 
-/* SF, ZF, PF of AL; the given CF and AF; OF clear. */
+/* SF, ZF and PF of AL; the given CF and AF; OF clear. */
 static void set_flags(struct vcpu *v, bool carry, bool adjust)
 {
     u64 flags = 0;

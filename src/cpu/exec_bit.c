@@ -7,8 +7,8 @@
 
 typedef u32 wide_function(u64 *flags, u32 a, u32 b, unsigned bytes);
 
-/* A bit number in a register reaches beyond a memory operand, in units of its size and in both directions; an
- * immediate does not (SDM 2 "BT"). */
+/* A bit number in a register may address bits beyond a memory operand, in both directions, in units of the
+ * operand's size. An immediate may not (SDM 2 "BT"). */
 static u32 bit_address(struct vcpu *v, const struct insn *i, u32 bit)
 {
     unsigned bytes = i->op[0].bytes;
@@ -56,7 +56,7 @@ void exec_btc(struct vcpu *v, const struct insn *i)
     bit_test(v, i, host_btc, true);
 }
 
-/* Of a source without bits BSF and BSR leave the destination as it was. */
+/* With a source of zero, BSF and BSR leave the destination unchanged. */
 static inline __attribute__((always_inline)) void scan(struct vcpu *v, const struct insn *i,
                                                        wide_function *compute)
 {
@@ -79,7 +79,7 @@ void exec_popcnt(struct vcpu *v, const struct insn *i)
     scan(v, i, host_popcnt);
 }
 
-/* On CPUs without them the F3 prefix means nothing, and they are BSF and BSR. */
+/* CPUs without TZCNT and LZCNT ignore the F3 prefix and execute BSF and BSR. */
 void exec_tzcnt(struct vcpu *v, const struct insn *i)
 {
     scan(v, i, v->model->f7_ebx & F7B_BMI1 ? host_tzcnt : host_bsf);
@@ -89,7 +89,7 @@ void exec_lzcnt(struct vcpu *v, const struct insn *i)
     scan(v, i, v->model->x1_ecx & X1C_LZCNT ? host_lzcnt : host_bsr);
 }
 
-/* With a 16-bit operand size it is undefined; CPUs give 0. */
+/* Undefined with a 16-bit operand size; CPUs give 0. */
 void exec_bswap(struct vcpu *v, const struct insn *i)
 {
     exec_write(v, i, 0, i->op[0].bytes == 2 ? 0 : __builtin_bswap32(exec_read(v, i, 0)));

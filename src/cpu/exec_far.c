@@ -1,10 +1,11 @@
 /*
- * Instructions that move selectors: MOV, POP and LxS with segment registers, far JMP, CALL and RET.
+ * Instructions that load selectors: MOV, POP and LxS with segment registers, far JMP, CALL and RET.
  */
 #include "exec.h"
 #include "stack_frame.h"
 
-/* MOV SS and POP SS hold interrupts and traps off for one instruction, so that ESP can follow (SDM 3A 6.8.3). */
+/* MOV SS and POP SS inhibit interrupts and traps for one instruction, so that ESP can be loaded (SDM 3A
+ * 6.8.3). */
 static void load_and_inhibit(struct vcpu *v, enum seg seg, u16 selector)
 {
     segment_load(v, seg, selector);
@@ -19,7 +20,7 @@ void exec_mov_segment(struct vcpu *v, const struct insn *i)
         exec_write(v, i, 0, v->seg[i->op[1].reg].selector);
 }
 
-/* ESP moves on the stack that the selector came from, also when SS is what is popped. */
+/* ESP is moved on the stack that the selector was read from, also if SS is popped. */
 void exec_pop_segment(struct vcpu *v, const struct insn *i)
 {
     u32 esp = v->gpr[REG_ESP], popped = stack_move(v->seg[SEG_SS].access, esp, esp + i->stack_bytes);
@@ -53,7 +54,7 @@ void exec_load_far(struct vcpu *v, const struct insn *i)
     exec_write(v, i, 0, offset);
 }
 
-/* Where a far JMP or CALL leads: in the instruction, or in memory. */
+/* The destination of a far JMP or CALL: in the instruction, or in memory. */
 static u32 far_target(struct vcpu *v, const struct insn *i, u16 *selector)
 {
     if (i->op[0].kind != OPND_FAR) return read_far_pointer(v, i, selector);

@@ -1,16 +1,18 @@
 /*
- * EFLAGS as instructions reach them: CLI, STI, PUSHF, POPF with IOPL, virtual-8086 mode and the virtual
- * interrupt flag (SDM 2; SDM 3A 20.3, 20.4).
+ * Instructions that read and write EFLAGS: CLI, STI, PUSHF, POPF, with IOPL, virtual-8086 mode and the
+ * virtual interrupt flag (SDM 2; SDM 3A 20.3, 20.4).
  */
 #include "exec.h"
 
-/* What POPF replaces where the privilege allows; the 32-bit form has AC and ID too, and clears RF. */
+/* The flags that POPF replaces if the privilege allows it. The 32-bit form also replaces AC and ID, and
+ * clears RF. */
 enum {
     POPF_FLAGS16 = FL_ARITH | FL_TF | FL_IF | FL_DF | FL_IOPL | FL_NT,
     POPF_FLAGS32 = POPF_FLAGS16 | FL_AC | FL_ID | FL_RF,
 };
 
-/* Do CLI and STI act on VIF? Virtual-8086 mode with CR4.VME, ring 3 with CR4.PVI, and IOPL below. */
+/* Do CLI and STI act on VIF? In virtual-8086 mode with CR4.VME and in ring 3 with CR4.PVI, if IOPL is too
+ * low. */
 static bool virtual_interrupts(const struct vcpu *v)
 {
     return v->cpl == 3 && (v->paging.cr4 & (vcpu_vm86(v) ? CR4_VME : CR4_PVI));
@@ -29,7 +31,7 @@ void exec_cli(struct vcpu *v, const struct insn *i)
 void exec_sti(struct vcpu *v, const struct insn *i)
 {
     if (v->cpl <= vcpu_iopl(v)) {
-        /* Interrupts wait for one more instruction, but only when they were off. */
+        /* STI inhibits interrupts for one more instruction, but only if IF was clear. */
         if (!(v->eflags & FL_IF)) v->inhibit |= INHIBIT_STI;
         v->eflags |= FL_IF;
         vcpu_recheck_interrupts(v);
@@ -40,7 +42,7 @@ void exec_sti(struct vcpu *v, const struct insn *i)
     }
 }
 
-/* PUSHF and POPF of a virtual-8086 program whose IOPL is below 3: 16-bit ones work on VIF if there is VME. */
+/* PUSHF and POPF in virtual-8086 mode with IOPL below 3: with VME, the 16-bit forms work on VIF. */
 static bool vme_flags(struct vcpu *v, unsigned bytes)
 {
     if (!vcpu_vm86(v) || vcpu_iopl(v) == 3) return false;

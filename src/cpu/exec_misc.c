@@ -1,5 +1,5 @@
 /*
- * Flags one by one, random numbers, bounds, and instructions that do nothing.
+ * Single flags, random numbers, bounds, and instructions that do nothing.
  */
 #include "exec.h"
 
@@ -24,7 +24,7 @@ void exec_std(struct vcpu *v, const struct insn *i)
     v->eflags |= FL_DF;
 }
 
-/* The low byte of EFLAGS but OF, which is not in it. */
+/* The arithmetic flags in the low byte of EFLAGS: all except OF. */
 enum { AH_FLAGS = FL_ARITH & 0xff };
 
 void exec_lahf(struct vcpu *v, const struct insn *i)
@@ -42,8 +42,8 @@ void exec_salc(struct vcpu *v, const struct insn *i)
     exec_reg_write(v, RC_GPR8, REG_EAX, v->eflags & FL_CF ? 0xff : 0);
 }
 
-/* Deterministic runs draw from the instruction count, so that both engines of a lockstep get the same. The
- * mixing is that of splitmix64 (Steele, Lea & Flood, OOPSLA 2014). */
+/* In a deterministic run the instruction count is the source, so that both engines of a lockstep run get the
+ * same numbers. Mixing as in splitmix64 (Steele, Lea & Flood, OOPSLA 2014). */
 static u64 random_number(const struct vcpu *v)
 {
     if (!v->deterministic) {
@@ -65,7 +65,7 @@ void exec_rdrand(struct vcpu *v, const struct insn *i)
     v->eflags = (v->eflags & ~(u32)FL_ARITH) | FL_CF;
 }
 
-/* The two bounds are in one operand of memory; both are within the limits. */
+/* Both bounds are in one memory operand, and both are inclusive. */
 void exec_bound(struct vcpu *v, const struct insn *i)
 {
     unsigned bytes = i->op[0].bytes;
@@ -85,14 +85,14 @@ void exec_pause(struct vcpu *v, const struct insn *i)
     __asm__ volatile("pause");
 }
 
-/* One vCPU sees its own accesses in order; the fence is for what other threads of the host read of guest
+/* One vCPU sees its own accesses in order. The fence orders them for other host threads that read guest
  * memory. */
 void exec_fence(struct vcpu *v, const struct insn *i)
 {
     __asm__ volatile("mfence" : : : "memory");
 }
 
-/* Faults as a byte read does. */
+/* Faults like the read of a byte. */
 void exec_clflush(struct vcpu *v, const struct insn *i)
 {
     mem_read(v, i->mem_seg, exec_address(v, i), 1);

@@ -65,7 +65,7 @@ void exec_imul(struct vcpu *v, const struct insn *i)
     flags_unpack(v, flags);
 }
 
-/* BMI2. The high half is written last: it stays when both destinations are one register. */
+/* BMI2. The high half is written last, so that it remains if both destinations are one register. */
 void exec_mulx(struct vcpu *v, const struct insn *i)
 {
     u64 product = (u64)(u32)v->gpr[REG_EDX] * exec_read(v, i, 2);
@@ -75,8 +75,7 @@ void exec_mulx(struct vcpu *v, const struct insn *i)
 
 /* --- division --- */
 
-/* The flags of a division are undefined: the host divides, and leaves them as it likes. Overflow was
- * excluded. */
+/* A division leaves the flags undefined: the host's instruction sets them. Overflow was excluded before. */
 #define DIVIDE(name, text)                                                                                   \
     static inline void divide_##name(u64 *flags, u64 dividend, u32 divisor, unsigned bytes, u32 *quotient,   \
                                      u32 *remainder)                                                         \
@@ -133,8 +132,8 @@ void exec_div(struct vcpu *v, const struct insn *i)
     flags_unpack(v, flags);
 }
 
-/* Does the quotient fit? The dividend is sign-extended from twice the size; the only case C cannot divide is
- * -2^63 / -1. */
+/* Does the quotient fit? The dividend is sign-extended from twice the size. C cannot divide -2^63 by -1, so
+ * that case is excluded. */
 static bool signed_fits(u64 dividend, u32 divisor, unsigned bytes)
 {
     unsigned spare = 64 - 16 * bytes;

@@ -1,12 +1,12 @@
 /*
- * String instructions. One element at a time through the accessors is always right; the repeated forms go in
- * bulk where whole runs of elements lie in directly reachable pages, by the host's own string instructions on
- * the same addresses, so that overlapping copies come out element by element, as the guest would make them.
+ * String instructions. One element at a time through the accessors is always correct. The repeated forms go
+ * in bulk where whole runs of elements lie in directly reachable pages: by the host's own string instructions
+ * on host addresses, so that overlapping copies come out element by element, as the guest would make them.
  *
- * Registers are brought up to date after each run, so a fault finds them at the element that faults. With
- * pending work the instruction leaves after a run and is executed again; a deterministic machine does not,
- * because when something becomes pending is not part of what it repeats. Translated code calls these
- * routines, with the guest's FPU state live; string_in_bulk() is its shorter way, without faults.
+ * Registers are updated after each run, so a fault finds them at the faulting element. If something is
+ * pending, the instruction stops after a run and is executed again later. A deterministic machine does not
+ * stop, because the time at which something becomes pending is not repeatable. Translated code calls these
+ * routines with the guest's FPU state live; string_in_bulk() is its fast entry, which never faults.
  */
 #include "exec.h"
 #include "host_alu.h"
@@ -18,7 +18,7 @@ struct string {
     struct vcpu *v;
     const struct insn *i;
     unsigned bytes; /* of an element */
-    u32 mask;       /* of SI, DI and CX: the address size */
+    u32 mask;       /* mask of SI, DI and CX: the address size */
     bool down;      /* DF */
     bool repeat;
 };
@@ -49,11 +49,11 @@ static void advance(const struct string *s, enum gpr reg, u32 elements)
     reg_set(s, reg, reg_get(s, reg) + (s->down ? -bytes : bytes));
 }
 
-/* Bytes done without a look at what is pending: some microseconds. */
+/* Bytes between two looks at `pending`: some microseconds. */
 enum { RUN_MAX_BYTES = 64 * PAGE_SIZE };
 
-/* How many of `elements` from ES:DI or seg:SI on, in the direction of DF, are in one directly reachable run;
- * *host points at the first one to be done. 0: take the accessors. */
+/* How many of `elements` at ES:DI or seg:SI, in the direction of DF, are in one directly reachable run. *host
+ * points at the first element to be done. 0: use the accessors. */
 static u32 run_of(const struct string *s, enum seg seg, enum gpr reg, u32 elements, bool write, u8 **host)
 {
     struct vcpu *v = s->v;
@@ -61,7 +61,7 @@ static u32 run_of(const struct string *s, enum seg seg, enum gpr reg, u32 elemen
     enum mode_seg kind = mode_seg(v->mode, seg);
     u32 offset = reg_get(s, reg), linear = segment->base + offset, in_page = linear & PAGE_MASK;
     if (kind == MODE_SEG_ODD || (v->mode & MODE_ALIGN) || (write && seg == SEG_CS)) return 0;
-    u64 end = (u64)s->mask + 1; /* of the offsets that may be used */
+    u64 end = (u64)s->mask + 1; /* the end of the usable offsets */
     if (kind == MODE_SEG_LIMITED && segment->limit < end) end = (u64)segment->limit + 1;
     if (offset + (u64)s->bytes > end) return 0;
 
@@ -81,9 +81,10 @@ static u32 run_of(const struct string *s, enum seg seg, enum gpr reg, u32 elemen
 
 /* --- the repetition --- */
 
-/* One element by the accessors; may fault. Advances SI and DI. */
+/* One element through the accessors; may fault. Advances SI and DI. */
 typedef void element_function(const struct string *s);
-/* Up to `elements` at once; returns how many were done (SI and DI advanced), 0 when it cannot be. */
+/* Up to `elements` at once. Returns how many were done (SI and DI are advanced); 0: none can be done in
+ * bulk. */
 typedef u32 bulk_function(const struct string *s, u32 elements);
 
 static bool interrupted(const struct vcpu *v)
@@ -93,7 +94,7 @@ static bool interrupted(const struct vcpu *v)
     return pending || (v->eflags & FL_TF);
 }
 
-/* Between two elements: REPE and REPNE look at ZF when the instruction compares. */
+/* Between two elements: REPE and REPNE test ZF if the instruction compares. */
 static bool satisfied(const struct string *s, bool compares)
 {
     if (!compares) return false;
@@ -126,8 +127,8 @@ static inline __attribute__((always_inline)) void run(const struct string *s, el
     }
 }
 
-/* What a bulk routine looks like: the host's instruction by element size and direction. The direction flag is
- * clear again at the end, as the ABI wants it. */
+/* The form of a bulk routine: the host's instruction by element size and direction. At the end the direction
+ * flag is clear again, as the ABI requires. */
 #define BY_SIZE(s, prefix, name, outputs, inputs)                                                            \
     do {                                                                                                     \
         if ((s)->down) {                                                                                     \
@@ -149,7 +150,7 @@ static inline __attribute__((always_inline)) void run(const struct string *s, el
                 __asm__ volatile(prefix name "l\n\tlahf\n\tseto %%al" outputs inputs : "cc", "memory");      \
         }                                                                                                    \
     } while (0)
-/* The accumulator goes in in RAX; flags come out there. */
+/* RAX brings the accumulator in and takes the flags out. */
 #define MOVING   : "+D"(to), "+S"(from), "+c"(left), "+a"(rax)
 #define ONE_SIDE : "+D"(to), "+c"(left), "+a"(rax)
 #define NOTHING  :
@@ -218,7 +219,7 @@ static void lods_element(const struct string *s)
     advance(s, REG_ESI, 1);
 }
 
-/* All that is left of a run is its last element. */
+/* Of a run, only the last element remains. */
 static u32 lods_bulk(const struct string *s, u32 elements)
 {
     u8 *from;
@@ -303,7 +304,8 @@ void exec_cmps(struct vcpu *v, const struct insn *i)
 
 /* --- for translated code --- */
 
-/* Fill the shadow entry of the element that is next on this side. False: it faults, or is no plain memory. */
+/* Fill the shadow entry for this operand's next element. False: the access faults, or is not to plain
+ * memory. */
 static bool fill(const struct string *s, enum seg seg, enum gpr reg, bool write)
 {
     struct vcpu *v = s->v;
@@ -314,7 +316,7 @@ static bool fill(const struct string *s, enum seg seg, enum gpr reg, bool write)
                          &hit) == SHADOW_DIRECT;
 }
 
-/* Which sides an instruction has, and what does a run of it. */
+/* The operands of an instruction, and its bulk routine. */
 struct string_kind {
     void (*execute)(struct vcpu *v, const struct insn *i);
     bulk_function *bulk;
@@ -372,7 +374,7 @@ static void ins_element(const struct string *s)
     advance(s, REG_EDI, 1);
 }
 
-/* Runs of a port that streams; only upward, as a device fills a buffer. */
+/* Runs at a port that streams; upward only, as a device fills a buffer. */
 static u32 ins_bulk(const struct string *s, u32 elements)
 {
     u8 *to;

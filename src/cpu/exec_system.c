@@ -1,7 +1,7 @@
 /*
  * The system instructions: descriptor tables, task register, control and debug registers, MSRs, software
- * interrupts, and what asks about descriptors (LAR, LSL, VERR, VERW, ARPL). Robin & Irvine's troublemakers
- * live here.
+ * interrupts, and queries about descriptors (LAR, LSL, VERR, VERW, ARPL). Most of Robin & Irvine's sensitive
+ * but unprivileged instructions are here.
  */
 #include "cpuid.h"
 #include "exec.h"
@@ -12,13 +12,13 @@ static void require_ring0(struct vcpu *v)
     if (v->cpl != 0) fault_raise_error(v, VEC_GP, 0);
 }
 
-/* Instructions that real and virtual-8086 mode do not know. */
+/* Raise #UD for instructions that real and virtual-8086 mode do not have. */
 static void require_protected(struct vcpu *v)
 {
     if (!vcpu_protected(v)) fault_raise(v, VEC_UD);
 }
 
-/* SGDT, SIDT, SLDT, SMSW and STR tell a program where the kernel keeps things, unless CR4.UMIP is set. */
+/* SGDT, SIDT, SLDT, SMSW and STR show a program where the kernel keeps its tables, unless CR4.UMIP is set. */
 static void refuse_umip(struct vcpu *v)
 {
     if ((v->paging.cr4 & CR4_UMIP) && v->cpl != 0) fault_raise_error(v, VEC_GP, 0);
@@ -34,7 +34,7 @@ static void store_table(struct vcpu *v, const struct insn *i, const struct desc_
     mem_write_bytes(v, i->mem_seg, exec_address(v, i), image, sizeof image);
 }
 
-/* With a 16-bit operand size the base has 24 bits. */
+/* With a 16-bit operand size the base has only 24 bits. */
 static void load_table(struct vcpu *v, const struct insn *i, struct desc_table *table)
 {
     u8 image[6];
@@ -57,7 +57,7 @@ void exec_lgdt(struct vcpu *v, const struct insn *i)
 {
     load_table(v, i, &v->gdtr);
     for (unsigned n = 0; n < SEG_COUNT; n++)
-        v->seg[n].comparable = false; /* to what was in another table */
+        v->seg[n].comparable = false; /* loaded from another table */
 }
 void exec_lidt(struct vcpu *v, const struct insn *i)
 {
@@ -99,8 +99,8 @@ static void answer(struct vcpu *v, bool yes)
     v->eflags = yes ? v->eflags | FL_ZF : v->eflags & ~(u32)FL_ZF;
 }
 
-/* May a program of this privilege, through this selector, know of the descriptor at all? `system_types` is
- * the set of system descriptors that count. */
+/* May a program of this privilege learn of the descriptor through this selector? `system_types` is the set of
+ * valid system descriptors. */
 static bool visible(struct vcpu *v, u16 selector, u32 system_types, struct descriptor *d)
 {
     if (selector_null(selector) || !descriptor_read(v, selector, d)) return false;
@@ -165,7 +165,7 @@ void exec_smsw(struct vcpu *v, const struct insn *i)
     exec_write(v, i, 0, mask_bytes(v->paging.cr0, i->op[0].bytes));
 }
 
-/* PE MP EM TS; PE can be set so, but not cleared. */
+/* PE MP EM TS. LMSW can set PE but not clear it. */
 void exec_lmsw(struct vcpu *v, const struct insn *i)
 {
     enum { LMSW_BITS = CR0_PE | CR0_MP | CR0_EM | CR0_TS };
@@ -206,7 +206,7 @@ void exec_invlpg(struct vcpu *v, const struct insn *i)
                   v->seg[i->mem_seg].base + exec_address(v, i)); /* no segment checks: SDM 2 "INVLPG" */
 }
 
-/* There is no cache to be written back that the guest could see. */
+/* The guest cannot see a cache that would have to be written back. */
 void exec_wbinvd(struct vcpu *v, const struct insn *i)
 {
     require_ring0(v);
@@ -254,7 +254,7 @@ void exec_rdtscp(struct vcpu *v, const struct insn *i)
     v->gpr[REG_ECX] = (u32)v->tsc_aux;
 }
 
-/* No counter is there to be read. */
+/* There are no counters to read. */
 void exec_rdpmc(struct vcpu *v, const struct insn *i)
 {
     fault_raise_error(v, VEC_GP, 0);
@@ -281,7 +281,7 @@ void exec_int3(struct vcpu *v, const struct insn *i)
 {
     interrupt_deliver(v, VEC_BP, SOURCE_SOFTWARE, false, 0);
 }
-/* ICEBP: a #DB that checks no gate privilege and shows nothing in DR6. */
+/* ICEBP: a #DB without a check of the gate's privilege, and without a bit in DR6. */
 void exec_int1(struct vcpu *v, const struct insn *i)
 {
     interrupt_deliver(v, VEC_DB, SOURCE_EXCEPTION, false, 0);

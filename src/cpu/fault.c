@@ -1,5 +1,5 @@
 /*
- * Raising guest exceptions: note it, and jump to whoever catches (fault.h).
+ * Raising guest exceptions: record the fault, and jump to the scope's catcher (fault.h).
  */
 #include "fault.h"
 

@@ -1,17 +1,17 @@
 /*
  * Raising guest exceptions from C code.
  *
- * fault_raise() and friends leave the routine at once (__builtin_longjmp to v->fault_jump); the instruction
- * must have committed nothing the manual says it has not. Whoever calls routines that may raise opens a
- * scope:
+ * fault_raise() and the like leave the routine at once (__builtin_longjmp to v->fault_jump). The instruction
+ * must not have committed anything that the manual says it has not. A caller of routines that may raise opens
+ * a fault scope:
  *
  *     if (FAULT_CATCH(v)) { ... v->fault is set ... } else { routine(v); }
  *
- * A fault belongs to the instruction's start: the catcher puts v->rip back there, unless v->in_new_task says
- * that a task switch has committed and the fault belongs to the new task's first instruction (SDM 3A 7.3).
- * exception_deliver() clears the flag.
+ * A fault belongs to the start of its instruction. So the catcher sets v->rip back to it, unless
+ * v->in_new_task says that a task switch has committed and the fault belongs to the new task's first
+ * instruction (SDM 3A 7.3). exception_deliver() clears that flag.
  *
- * Scopes do not nest: save and restore v->fault_jump if they must.
+ * Scopes do not nest: a routine that needs a second one saves and restores v->fault_jump.
  */
 #ifndef RINGER_CPU_FAULT_H
 #define RINGER_CPU_FAULT_H

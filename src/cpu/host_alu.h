@@ -1,9 +1,9 @@
 /*
- * Arithmetic by the host's own instructions, flags included. Even flags that the manual leaves undefined come
- * out as they do in translated code, which runs the same instructions.
+ * Arithmetic by the host's own instructions, flags included. So even flags that the manual leaves undefined
+ * are the same as in translated code, which runs the same instructions.
  *
- * Flags travel in the form that LAHF and SETO give, as in translated code: bits 15-8 are SF ZF 0 AF 0 PF 1
- * CF, bit 0 is OF. Going in, ADD AL,7Fh makes OF of bit 0 and SAHF sets the others.
+ * Flags are passed parked, as in translated code: bits 15-8 are SF ZF 0 AF 0 PF 1 CF, bit 0 is OF. To load
+ * them, ADD AL,7Fh makes OF from bit 0, and SAHF sets the others.
  */
 #ifndef RINGER_CPU_HOST_ALU_H
 #define RINGER_CPU_HOST_ALU_H
@@ -23,7 +23,7 @@
 /* Shifted by CL. */
 #define HOST_SHIFT(X)                                                                                        \
     X(rol, "rol") X(ror, "ror") X(rcl, "rcl") X(rcr, "rcr") X(shl, "shl") X(shr, "shr") X(sar, "sar")
-/* Two operands of 16 or 32 bits; the first may stay as it is. */
+/* Two operands of 16 or 32 bits; the first may remain unchanged. */
 #define HOST_WIDE(X)                                                                                         \
     X(bt, "bt")                                                                                              \
     X(bts, "bts")                                                                                            \

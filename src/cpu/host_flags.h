@@ -1,7 +1,7 @@
 /*
- * The arithmetic flags as LAHF and SETO give them and SAHF and ADD AL,7Fh take them: AH has SF ZF AF PF CF
- * where EFLAGS has them, AL has OF as 0 or 1. The interpreter's host operations and translated code park
- * flags in this form.
+ * Parked flags: the arithmetic flags as LAHF and SETO give them, and as SAHF and ADD AL,7Fh take them. AH has
+ * SF ZF AF PF CF where EFLAGS has them; AL has OF as 0 or 1. The interpreter's host operations and translated
+ * code use this format.
  */
 #ifndef RINGER_CPU_HOST_FLAGS_H
 #define RINGER_CPU_HOST_FLAGS_H

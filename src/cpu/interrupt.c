@@ -4,20 +4,20 @@
  */
 #include "stack_frame.h"
 
-/* What delivery clears besides IF: SDM 3A 6.12.1.3, 20.1.4. */
+/* The flags that delivery clears besides IF: SDM 3A 6.12.1.3, 20.1.4. */
 enum { CLEARED_REAL = FL_IF | FL_TF | FL_AC | FL_RF, CLEARED_PROTECTED = FL_TF | FL_NT | FL_RF | FL_VM };
 
 struct delivery {
     u8 vector;
-    bool software; /* INT n, INT3, INTO: the gate's DPL counts */
-    u32 ext;       /* EXT bit of error codes raised on the way */
+    bool software; /* INT n, INT3, INTO: the gate's DPL is checked */
+    u32 ext;       /* EXT bit of error codes that delivery raises */
     bool has_error;
     u32 error;
 };
 
 /*
- * Through a vector table at `table`, as real mode and redirected INT n of virtual-8086 mode do. `pushed` is
- * the FLAGS image, `cleared` the flags to clear.
+ * Deliver through a vector table at `table`, as real mode and redirected INT n of virtual-8086 mode do.
+ * `pushed` is the FLAGS image, `cleared` are the flags to clear.
  */
 static void deliver_vector_table(struct vcpu *v, u32 table, u8 vector, u32 pushed, u32 cleared)
 {
@@ -38,7 +38,7 @@ static void deliver_vector_table(struct vcpu *v, u32 table, u8 vector, u32 pushe
 
 static u32 entry_error(const struct delivery *d)
 {
-    return d->vector * 8 + 2 + d->ext; /* bit 1: the selector index is into the IDT */
+    return d->vector * 8 + 2 + d->ext; /* bit 1: the selector index refers to the IDT */
 }
 
 static void fetch_gate(struct vcpu *v, const struct delivery *d, struct descriptor *gate)
@@ -54,7 +54,7 @@ static void fetch_gate(struct vcpu *v, const struct delivery *d, struct descript
     if (!descriptor_present(gate)) fault_raise_error(v, VEC_NP, entry_error(d));
 }
 
-/* The handler's code segment, and the privilege it runs at. */
+/* Fetch the handler's code segment; returns the privilege at which it runs. */
 static unsigned fetch_handler(struct vcpu *v, const struct delivery *d, const struct descriptor *gate,
                               struct descriptor *code)
 {
@@ -198,7 +198,7 @@ void interrupt_software(struct vcpu *v, u8 vector, unsigned length)
     if (vcpu_vm86(v)) {
         bool iopl3 = vcpu_iopl(v) == 3;
         if ((v->paging.cr4 & CR4_VME) && redirected_to_vm86(v, vector)) {
-            /* With IOPL < 3 the program's IF is VIF, and it sees IOPL 3. */
+            /* With IOPL < 3 the program's IF is VIF, and the program sees IOPL 3. */
             u32 pushed = v->eflags, cleared = FL_TF | FL_RF | FL_IF;
             if (!iopl3) {
                 pushed = (pushed & ~(u32)FL_IF) | FL_IOPL | (pushed & FL_VIF ? FL_IF : 0);

@@ -1,5 +1,5 @@
 /*
- * Ports: who may reach them, and reaching them (SDM 1 19.5).
+ * Ports: the permission check, and the access (SDM 1 19.5).
  */
 #include "descriptor.h"
 #include "memory.h"
@@ -10,7 +10,7 @@ static bool bitmap_allows(struct vcpu *v, u16 port, unsigned bytes)
 {
     if (!(v->tr.access & SYS_32) || v->tr.limit < TSS_IO_MAP + 1) return false;
     u32 at = (u32)sys_read(v, v->tr.base + TSS_IO_MAP, 2) + port / 8;
-    if (at + 1 > v->tr.limit) return false; /* two bytes are always read: hence the byte of ones at the end */
+    if (at + 1 > v->tr.limit) return false; /* it reads two bytes: the bitmap ends with a byte of ones */
     u32 bits = sys_read(v, v->tr.base + at, 2) >> (port & 7);
     return !(bits & ((1u << bytes) - 1));
 }

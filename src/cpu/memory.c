@@ -1,15 +1,15 @@
 /*
- * Guest memory as instructions reach it (memory.h).
+ * Guest memory as instructions access it (memory.h).
  *
- * One access has three stages: the segment gives a linear address (mem_linear), a *place* is found for each
- * page it touches (reach: the shadow table, or a walk), then bytes are moved. All places are found before any
- * byte is written; that is what makes page-crossing accesses precise.
+ * An access has three stages. The segment gives a linear address (mem_linear). For each page that the access
+ * touches, its location is found (reach: the shadow, or a walk). Then the bytes are moved. All locations are
+ * found before any byte is written, which makes page-crossing accesses precise.
  */
 #include "memory.h"
 #include "mode.h"
 #include "system.h"
 
-/* As whom: the current privilege, or the processor itself. */
+/* The privilege of the access: the current one, or the processor's own. */
 struct view {
     const u64 *read, *write;
     bool user, implicit;
@@ -25,11 +25,11 @@ static inline struct view view_system(const struct vcpu *v)
     return (struct view){t->read, t->write, false, true};
 }
 
-/* Where the bytes of one page lie. */
+/* Where the bytes of one page are. */
 struct place {
-    u8 *host;     /* NULL: a device at gpa */
-    u64 gpa;      /* not known (0) for what the shadow tables gave */
-    bool watched; /* report to watched_written() after writing */
+    u8 *host;     /* NULL: in a device, at gpa */
+    u64 gpa;      /* 0: unknown, because a shadow entry gave the location */
+    bool watched; /* report to watched_written() after the write */
 };
 
 /* --- segments --- */
@@ -58,8 +58,8 @@ static __attribute__((noinline)) void check_odd_segment(struct vcpu *v, enum seg
 
 static inline void check_alignment(struct vcpu *v, u32 linear, unsigned bytes)
 {
-    /* Ten-byte operands of the FPU are aligned to 8 (SDM 3A table 6-7); other odd sizes have parts of their
-     * own. */
+    /* Ten-byte FPU operands are aligned to 8 (SDM 3A table 6-7); other odd sizes are made of parts that are
+     * checked separately. */
     unsigned alignment = bytes == 10 ? 8 : bytes & (bytes - 1) ? 1 : bytes;
     if (linear & (alignment - 1)) fault_raise_error(v, VEC_AC, 0);
 }
@@ -317,7 +317,8 @@ u32 lin_direct(struct vcpu *v, u32 linear, u32 bytes, bool write, u8 **host)
         note_write(v, *host, bytes);
         return bytes;
     }
-    /* The same entry again: the next page follows in host memory too. Behind the last page there is none. */
+    /* While entries are equal, pages that follow each other in linear memory follow each other in host
+     * memory. The word behind the last page's entry is 0. */
     while (here < bytes && *++table == entry)
         here += PAGE_SIZE;
     return bytes < here ? bytes : here;

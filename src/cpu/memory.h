@@ -1,9 +1,9 @@
 /*
- * Guest memory as instructions reach it: segment, then paging, then RAM or device. All of these raise guest
- * faults (see fault.h) and are precise about page crossings: nothing is written unless all of it can be.
+ * Guest memory as instructions access it: segment, then paging, then RAM or device. All functions raise guest
+ * faults (see fault.h) and are precise at page crossings: nothing is written unless everything can be.
  *
- * Sizes are 1, 2, 4 or 8 bytes; the _bytes forms take any size up to a page. Fast path: the shadow tables of
- * the current privilege; slow path: shadow_access(), then phys_read()/phys_write() for devices.
+ * Sizes are 1, 2, 4 or 8 bytes; the _bytes forms take any size up to a page. Fast path: the views of the
+ * current privilege. Slow path: shadow_access(), then phys_read()/phys_write() for devices.
  */
 #ifndef RINGER_CPU_MEMORY_H
 #define RINGER_CPU_MEMORY_H
@@ -11,23 +11,23 @@
 #include "fault.h"
 
 /* Through a segment register: type, limit and null checks raise #GP(0) or #SS(0). `offset` is already masked
- * to the address size. Checks CR0.AM/EFLAGS.AC alignment at CPL 3. */
+ * to the address size. Checks the alignment at CPL 3 (CR0.AM, EFLAGS.AC). */
 u64 mem_read(struct vcpu *v, enum seg seg, u32 offset, unsigned size);
 void mem_write(struct vcpu *v, enum seg seg, u32 offset, unsigned size, u64 value);
 void mem_read_bytes(struct vcpu *v, enum seg seg, u32 offset, void *buffer, unsigned bytes);
 void mem_write_bytes(struct vcpu *v, enum seg seg, u32 offset, const void *buffer, unsigned bytes);
-/* Raise whatever a write would raise, write nothing. */
+/* Raise what a write would raise, but write nothing. */
 void mem_probe_write(struct vcpu *v, enum seg seg, u32 offset, unsigned bytes);
 
-/* A read-modify-write: reads for ownership (write permission is checked first, as hardware does). Follow by
- * mem_write() of the same place, which then cannot fault. */
+/* The read of a read-modify-write. Like hardware, it checks write permission first. A mem_write() to the same
+ * address must follow; it cannot fault. */
 u64 mem_read_modify(struct vcpu *v, enum seg seg, u32 offset, unsigned size);
 
 /* The linear address of an access through a segment, with its checks. */
 u32 mem_linear(struct vcpu *v, enum seg seg, u32 offset, unsigned bytes, bool write);
 
-/* By linear address at the current privilege, or as the processor itself (supervisor: descriptor tables, TSS,
- * stack of an inner ring). */
+/* By linear address, at the current privilege or as the processor itself (at supervisor privilege: descriptor
+ * tables, TSS, stack of an inner ring). */
 u64 lin_read(struct vcpu *v, u32 linear, unsigned size);
 void lin_write(struct vcpu *v, u32 linear, unsigned size, u64 value);
 u64 sys_read(struct vcpu *v, u32 linear, unsigned size);
@@ -36,13 +36,13 @@ void sys_probe_write(struct vcpu *v, u32 linear, unsigned bytes);
 void lin_read_bytes(struct vcpu *v, u32 linear, void *buffer, unsigned bytes);
 void lin_write_bytes(struct vcpu *v, u32 linear, const void *buffer, unsigned bytes);
 
-/* Bulk operations of string instructions: how many bytes from `linear` on (at most `bytes`; to the end of its
- * page, and through the pages behind it as long as they follow each other in host memory) can be reached
- * directly at the current privilege; *host points at them. 0: use the accessors above for the next element.
- * Never raises. For writes never gives a page that holds code. */
+/* Bulk operations of string instructions: how many bytes at `linear` (at most `bytes`) can be reached
+ * directly at the current privilege: to the end of the page, and through following pages as long as they also
+ * follow in host memory. *host points at them. 0: use the accessors above for the next element. Never raises.
+ * For writes, never gives a code page or a traced page. */
 u32 lin_direct(struct vcpu *v, u32 linear, u32 bytes, bool write, u8 **host);
 
-/* Lockstep: every guest write (not device dma), in order. Full logs drop nothing: they set overflow and stop. */
+/* Lockstep: all guest writes (not device DMA), in order. A full log sets `overflow` and records no more. */
 struct write_log {
     struct {
         u64 gpa;

@@ -1,6 +1,6 @@
 /*
- * The mode key: everything besides linear address and bytes that a translated block's code depends on. Blocks
- * are looked up by it; vcpu_update_mode() keeps v->mode true.
+ * The mode key: the processor state that the code of a translated block depends on, besides address and
+ * bytes. It is part of the block key; vcpu_update_mode() keeps v->mode up to date.
  */
 #ifndef RINGER_CPU_MODE_H
 #define RINGER_CPU_MODE_H
@@ -18,12 +18,12 @@ enum mode_bits {
     MODE_MP = 1 << 8,
     MODE_OSFXSR = 1 << 9,
     MODE_IOPL = 1 << 10,      /* CPL <= IOPL: CLI, STI, IN, OUT are allowed (and POPF changes IF) */
-    MODE_STEP = 1 << 11,      /* TF or an enabled breakpoint: the interpreter's business */
-    MODE_ALIGN = 1 << 12,     /* CR0.AM, EFLAGS.AC and CPL 3: the interpreter's business too */
+    MODE_STEP = 1 << 11,      /* TF or an enabled breakpoint: the interpreter executes */
+    MODE_ALIGN = 1 << 12,     /* CR0.AM, EFLAGS.AC and CPL 3: the interpreter executes */
     MODE_TSD = 1 << 13,       /* RDTSC is privileged (CR4.TSD and CPL > 0) */
-    MODE_WINDOW = 1 << 14,    /* CPL 3 of a space with a host window: no checks (mmu/window.h) */
+    MODE_WINDOW = 1 << 14,    /* CPL 3 of a space with a window: no checks (mmu/window.h) */
     MODE_UNHOISTED = 1 << 15, /* in block keys only: no hoisted checks (translator/hoist.c) */
-    /* two bits a segment register from here on, in the order of enum seg: enum mode_seg */
+    /* two bits for each segment register from here on, in the order of enum seg: enum mode_seg */
     MODE_SEG_SHIFT = 16,
 };
 
@@ -31,7 +31,7 @@ enum mode_seg {
     MODE_SEG_FLAT,  /* base 0, limit 4 GB, readable and writable (CS: readable code; never written through) */
     MODE_SEG_BASED, /* the same with a base */
     MODE_SEG_LIMITED, /* expand-up data, readable and writable (CS: readable), any base and limit */
-    MODE_SEG_ODD,     /* null, read-only, expand-down, execute-only: every access is the interpreter's */
+    MODE_SEG_ODD,     /* null, read-only, expand-down, execute-only: the interpreter makes every access */
 };
 
 static inline enum mode_seg mode_seg(u32 mode, enum seg seg)

@@ -1,14 +1,15 @@
 /*
- * The paravirtual clock of KVM (Linux, Documentation/virt/kvm/x86/msr.rst and cpuid.rst): the guest names a
- * place in its memory, and finds there how to make nanoseconds of its TSC:
+ * KVM's paravirtual clock (Linux, Documentation/virt/kvm/x86/msr.rst and cpuid.rst). The guest names an
+ * address in its memory, and finds there how to convert its TSC to nanoseconds:
  *
  *    ns = system_time + ((TSC - tsc_timestamp) << tsc_shift) * tsc_to_system_mul / 2^32
  *
- * So it need not measure the TSC, nor doubt it. The TSC's rate never changes: what is written holds until the
- * guest moves its TSC. Offered where the machine has a clock sample (vcpu_host.sample_time).
+ * So it need not measure the TSC, nor distrust it. The TSC's rate never changes, so the values are valid
+ * until the guest moves its TSC. The clock is offered if the machine can sample its clocks
+ * (vcpu_host.sample_time).
  *
- * One vCPU, and we write while it does not run: the guest never sees half of an update. `version` is even
- * always.
+ * There is one vCPU, and the values are written while it does not run, so the guest never sees half of an
+ * update. `version` is always even.
  */
 #include "pvclock.h"
 
@@ -76,7 +77,7 @@ void pvclock_refresh(struct vcpu *v)
     v->counters->pvclock_updates++;
 }
 
-/* What the clock says stays as it is. */
+/* The time that the clock gives does not change. */
 void pvclock_guest_stopped(struct vcpu *v)
 {
     if (!(v->pvclock_time & ENABLE)) return;

@@ -1,5 +1,5 @@
 /*
- * KVM's paravirtual clock. CPUID says that it is there (cpuid.c), two MSRs take the places (msr.c).
+ * KVM's paravirtual clock. CPUID announces it (cpuid.c); two MSRs take the guest's addresses (msr.c).
  */
 #ifndef RINGER_CPU_PVCLOCK_H
 #define RINGER_CPU_PVCLOCK_H
@@ -10,13 +10,14 @@
 #define MSR_PVCLOCK_TIME 0x4b564d01 /* MSR_KVM_SYSTEM_TIME_NEW */
 
 bool pvclock_offered(const struct vcpu *v);
-/* Writes of the MSRs. False: #GP(0). */
+/* Writes of the two MSRs. False: raise #GP(0). */
 bool pvclock_set_time(struct vcpu *v, u64 value);
 bool pvclock_set_wall(struct vcpu *v, u64 value);
-/* The guest's TSC was moved: write the time anew, if the guest wants it. */
+/* The guest's TSC was moved: write the values again if the guest uses the clock. */
 void pvclock_refresh(struct vcpu *v);
 
-/* The host did not let the guest run for a while: its watchdogs had better not believe their eyes. */
+/* The host did not run the guest for a while: tell the guest, so that its watchdogs do not report a
+ * lockup. */
 void pvclock_guest_stopped(struct vcpu *v);
 
 /* Ticks to nanoseconds: (ticks << shift) * multiplier / 2^32. */

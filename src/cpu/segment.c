@@ -1,10 +1,10 @@
 /*
- * Segment registers and the descriptors behind them (SDM 3A 3.4, 5.4-5.7; SDM 2 "MOV", "LLDT", "LTR").
+ * Segment registers and their descriptors (SDM 3A 3.4, 5.4-5.7; SDM 2 "MOV", "LLDT", "LTR").
  */
 #include "memory.h"
 #include "stack_frame.h"
 
-/* What real mode gives a register whose hidden part says nothing yet: present, writable, accessed, 64 KB. */
+/* The hidden part that real mode gives a register that has none: present, writable, accessed, 64 KB. */
 enum { REAL_ACCESS = AR_P | AR_S | AR_WRITABLE | AR_ACCESSED, REAL_LIMIT = 0xffff };
 
 struct segment descriptor_segment(const struct descriptor *d, u16 selector)
@@ -13,7 +13,8 @@ struct segment descriptor_segment(const struct descriptor *d, u16 selector)
                             .limit = descriptor_limit(d),
                             .access = descriptor_access(d),
                             .selector = selector,
-                            .comparable = !(selector & SEL_TI) && !(d->linear & 7), /* and so in one page */
+                            /* aligned, so in one page */
+                            .comparable = !(selector & SEL_TI) && !(d->linear & 7),
                             .raw = (u64)d->high << 32 | d->low};
 }
 
@@ -81,8 +82,8 @@ bool segment_contains(const struct segment *s, u32 offset, u32 bytes)
 }
 
 /*
- * Real mode changes selector and base only: limit and access survive from protected mode ("unreal mode"), but
- * CS becomes writable again. Virtual-8086 mode sets everything (SDM 3A 20.2.1).
+ * Real mode changes only selector and base. Limit and access survive from protected mode ("unreal mode"),
+ * except that CS becomes writable again. Virtual-8086 mode sets everything (SDM 3A 20.2.1).
  */
 void segment_assign_real(struct vcpu *v, enum seg seg, u16 selector)
 {

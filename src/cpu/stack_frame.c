@@ -1,5 +1,5 @@
 /*
- * Pushing several values as one: see stack_frame.h. Values of a 16-bit stack wrap at 64 KB one by one.
+ * Pushing several values together: see stack_frame.h. On a 16-bit stack each value wraps at 64 KB.
  */
 #include "stack_frame.h"
 
@@ -8,7 +8,7 @@ static u32 value_offset(const struct stack_frame *f, unsigned index)
     return (f->esp - (index + 1) * f->bytes) & stack_mask(f->ss.access);
 }
 
-/* The whole frame as one range, unless it wraps at the end of the stack segment. */
+/* The whole frame as one range; false if it wraps at the end of the stack segment. */
 static bool frame_range(const struct stack_frame *f, u32 *offset, u32 *bytes)
 {
     *bytes = f->count * f->bytes;
@@ -31,7 +31,7 @@ void stack_frame_check(struct vcpu *v, const struct stack_frame *f, u32 error)
 void stack_frame_probe(struct vcpu *v, const struct stack_frame *f)
 {
     u32 offset, bytes;
-    if (f->cpl == 3) { /* only ever the current stack: outer rings are not pushed to */
+    if (f->cpl == 3) { /* CPL 3: this is the current stack, because delivery never pushes to an outer ring */
         for (unsigned i = 0; i < f->count; i++)
             mem_probe_write(v, SEG_SS, value_offset(f, i), f->bytes);
     } else if (frame_range(f, &offset, &bytes)) {

@@ -1,7 +1,8 @@
 /*
  * The system side of the CPU: control transfers through descriptors, exceptions and interrupts, control
- * registers. Each of these follows the pseudo-code of the SDM (volumes 2 and 3A) with its order of checks.
- * Unless said otherwise they raise faults (fault.h) and leave v->rip, segments, cpl, eflags and mode whole.
+ * registers. The functions follow the pseudo-code of the SDM (volumes 2 and 3A) with its order of checks.
+ * Unless a comment says otherwise, they raise faults (fault.h) and keep v->rip, segments, cpl, eflags and
+ * mode consistent.
  */
 #ifndef RINGER_CPU_SYSTEM_H
 #define RINGER_CPU_SYSTEM_H
@@ -9,10 +10,11 @@
 #include "fault.h"
 
 /* --- segment.c: descriptors and segment registers --- */
-/* Load a segment register as MOV Sreg / POP Sreg / LxS do; real, vm86 and protected mode. Not CS. */
+/* Load a segment register as MOV Sreg, POP Sreg and LxS do, in real, virtual-8086 and protected mode. Not
+ * CS. */
 void segment_load(struct vcpu *v, enum seg seg, u16 selector);
-/* Set a register in real or vm86 manner: base = selector << 4; limit and access as that mode has them. CS
- * too. */
+/* Set a register as real and virtual-8086 mode do: base = selector << 4, limit and access as the mode has
+ * them. Also CS. */
 void segment_set_real(struct vcpu *v, enum seg seg, u16 selector);
 void segment_load_ldtr(struct vcpu *v, u16 selector);
 void segment_load_tr(struct vcpu *v, u16 selector);
@@ -32,14 +34,14 @@ enum interrupt_source {
     SOURCE_EXCEPTION, /* fault or trap of the CPU; EXT set in nested errors */
     SOURCE_SOFTWARE,  /* INT n, INT3, INTO: gate DPL is checked */
 };
-/* One delivery; v->rip is what to push. Raises on failure. */
+/* One delivery; v->rip is the address to push. Raises on failure. */
 void interrupt_deliver(struct vcpu *v, u8 vector, enum interrupt_source source, bool has_error, u32 error);
-/* INT n with its vm86/VME rules. v->rip is the next instruction, `length` its own length. */
+/* INT n with its virtual-8086 and VME rules. v->rip is the next instruction, `length` the length of INT n. */
 void interrupt_software(struct vcpu *v, u8 vector, unsigned length);
 
-/* Deliver v->fault (raised by an instruction at v->rip): sets CR2, RF, DR6 as due, escalates to #DF and
- * shutdown. Never raises. Returns EXIT_NONE, or EXIT_SHUTDOWN on a triple fault. Opens its own FAULT_CATCH
- * scope. */
+/* Deliver v->fault, raised by the instruction at v->rip: sets CR2, RF and DR6 as required, escalates to #DF
+ * and shutdown. Never raises. Returns EXIT_NONE, or EXIT_SHUTDOWN on a triple fault. Opens a fault scope of
+ * its own. */
 enum exit_reason exception_deliver(struct vcpu *v);
 /* Deliver an external interrupt or NMI; ends HLT. Never raises. */
 enum exit_reason interrupt_external(struct vcpu *v, u8 vector);
@@ -54,18 +56,18 @@ void task_switch(struct vcpu *v, u16 tss_selector, enum task_switch_cause cause,
 /* --- control.c: CR0-CR4, DR0-DR7, EFLAGS --- */
 u32 control_read(struct vcpu *v, unsigned cr);
 void control_write(struct vcpu *v, unsigned cr, u32 value); /* checks, flushes, vcpu_update_mode */
-/* Would a load of this CR3 pass? (PAE: the page-directory-pointer entries have no reserved bit set.) */
+/* Would a load of this CR3 succeed? (PAE: no PDPTE may have a reserved bit set.) */
 bool control_cr3_valid(struct vcpu *v, u32 cr3);
 u32 debug_read(struct vcpu *v, unsigned dr);
 void debug_write(struct vcpu *v, unsigned dr, u32 value);
-/* POPF-style: replace the bits of `mask` that the current privilege may change (IF by IOPL, IOPL by CPL 0;
- * VM, VIF and VIP never). */
+/* As POPF does: replace those bits of `mask` that the current privilege may change (IF by IOPL, IOPL at CPL
+ * 0; VM, VIF and VIP never). */
 void eflags_write(struct vcpu *v, u32 value, u32 mask);
 
 /* --- debug.c: breakpoints --- */
 /* DR6 bits of enabled instruction breakpoints at this linear address, 0 for none. */
 u32 debug_match_code(const struct vcpu *v, u32 linear);
-/* Data and I/O breakpoints: note a hit, to be delivered as a trap after the instruction. */
+/* Data and I/O breakpoints: record a hit, which is delivered as a trap after the instruction. */
 void debug_match_data(struct vcpu *v, u32 linear, unsigned bytes, bool write);
 void debug_match_io(struct vcpu *v, u16 port, unsigned bytes);
 static inline bool debug_armed(const struct vcpu *v)
@@ -80,7 +82,7 @@ void msr_write(struct vcpu *v, u32 index, u64 value);
 void io_check(struct vcpu *v, u16 port, unsigned bytes);
 u32 io_read(struct vcpu *v, u16 port, unsigned bytes);
 void io_write(struct vcpu *v, u16 port, unsigned bytes, u32 value);
-/* As many of `count` elements as the port takes at once, 0 when it does not stream. */
+/* Returns how many of `count` elements the port took at once; 0: it does not stream. */
 u32 io_read_string(struct vcpu *v, u16 port, unsigned bytes, u8 *to, u32 count);
 u32 io_write_string(struct vcpu *v, u16 port, unsigned bytes, const u8 *from, u32 count);
 

@@ -1,7 +1,7 @@
 /*
- * Hardware tasks (SDM 3A chapter 7). A switch has two halves. Until the new task's registers are loaded a
- * fault leaves the old task whole; afterwards faults belong to the new task (v->in_new_task), at its first
- * instruction.
+ * Hardware tasks (SDM 3A chapter 7). A task switch has two halves. Until the new task's registers are loaded,
+ * a fault leaves the old task unchanged. Afterwards, faults belong to the new task (v->in_new_task), at its
+ * first instruction.
  */
 #include "stack_frame.h"
 
@@ -9,16 +9,16 @@
 #define TSS16_MIN_LIMIT 0x2b
 #define DR7_LOCAL       0x155 /* L0-L3 and LE: cleared by every switch */
 #define DR6_BT          (1u << 15)
-#define TASK_FLAGS      0x3f7fd5u /* the flags there are */
+#define TASK_FLAGS      0x3f7fd5u /* the defined flags */
 
-/* Where a TSS keeps things: eip, eflags, eight general registers, then the selectors in the order of enum seg
- * and LDTR, each group at equal distances (SDM 3A figures 7-2 and 7-10). */
+/* Offsets in a TSS: eip, eflags, eight general registers, then the selectors in the order of enum seg and
+ * LDTR, each group at equal distances (SDM 3A figures 7-2 and 7-10). */
 struct tss_layout {
     u8 width; /* of eip, eflags and general registers */
     u8 eip;   /* first byte of the dynamic fields; eflags and the registers follow */
     u8 selector, selector_step;
     u8 ldt;
-    u8 selectors; /* how many segment registers are kept: a 16-bit TSS has no FS and GS */
+    u8 selectors; /* number of segment registers: a 16-bit TSS has no FS and GS */
 };
 static const struct tss_layout layout16 = {2, 0x0e, 0x22, 2, 0x2a, 4};
 static const struct tss_layout layout32 = {4, 0x20, 0x48, 4, 0x60, 6};
@@ -75,7 +75,7 @@ static void read_state(struct vcpu *v, const struct segment *tss, struct tss_sta
     s->trap = l->width == 4 && (sys_read(v, tss->base + TSS32_TRAP, 2) & 1);
 }
 
-/* Everything the first half will write can be written. */
+/* Make sure that the first half can write everything it will write. */
 static void probe_old(struct vcpu *v)
 {
     const struct tss_layout *l = tss_layout(v->tr.access);
@@ -146,7 +146,8 @@ static void load_segments(struct vcpu *v, const struct tss_state *s, u32 ext)
     }
 }
 
-/* Registers of the new task; segment registers hold their selectors, unusable until each is validated. */
+/* Load the new task's registers. Segment registers hold their selectors, and are unusable until each is
+ * validated. */
 static void load_registers(struct vcpu *v, const struct tss_state *s)
 {
     v->rip = s->eip;
@@ -182,7 +183,8 @@ void task_switch_event(struct vcpu *v, u16 tss_selector, enum task_switch_cause 
     fetch_tss(v, tss_selector, cause, ext, &d);
     struct segment tss = descriptor_segment(&d, tss_selector);
 
-    read_state(v, &tss, &state); /* for its faults; read again below: the two may be one */
+    read_state(v, &tss,
+               &state); /* for faults and checks; read again below: old and new TSS may be the same */
     if (state.loads_cr3 && !control_cr3_valid(v, state.cr3))
         fault_raise_selector(v, VEC_TS, tss_selector, ext);
     probe_old(v);

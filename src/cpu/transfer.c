@@ -1,10 +1,10 @@
 /*
- * Far JMP and CALL (SDM 2 "JMP", "CALL"; SDM 3A 5.8): to code segments directly, through call gates, and to
- * tasks. The ways back are in return.c. v->rip is the next instruction throughout.
+ * Far JMP and CALL (SDM 2 "JMP", "CALL"; SDM 3A 5.8): direct, through call gates, and to tasks. Returns are
+ * in return.c. v->rip is the next instruction throughout.
  */
 #include "stack_frame.h"
 
-/* A destination in a code segment, checked: what is left to do is to go there. */
+/* A checked destination in a code segment. */
 struct code_target {
     struct descriptor d;
     u32 offset;
@@ -25,7 +25,7 @@ static void enter_code(struct vcpu *v, const struct code_target *to)
     vcpu_update_mode(v);
 }
 
-/* Real and virtual-8086 mode: any selector is a segment; only the offset is checked. */
+/* Real and virtual-8086 mode: any selector is valid; only the offset is checked. */
 static void check_offset_real(struct vcpu *v, u32 offset)
 {
     if (offset > v->seg[SEG_CS].limit) fault_raise_error(v, VEC_GP, 0);
@@ -38,7 +38,7 @@ static void enter_code_real(struct vcpu *v, u16 selector, u32 offset)
     vcpu_update_mode(v);
 }
 
-/* A code segment named by the instruction itself: no change of privilege. */
+/* A code segment that the instruction names directly: the privilege does not change. */
 static void check_direct_code(struct vcpu *v, const struct descriptor *d)
 {
     unsigned dpl = descriptor_dpl(d);
@@ -48,7 +48,7 @@ static void check_direct_code(struct vcpu *v, const struct descriptor *d)
     if (!descriptor_present(d)) fault_raise_selector(v, VEC_NP, d->selector, 0);
 }
 
-/* Gates and TSS descriptors are as privileged as data: by CPL and RPL both. */
+/* Gates and TSS descriptors are protected like data: by CPL and RPL. */
 static void check_system_access(struct vcpu *v, const struct descriptor *d)
 {
     unsigned dpl = descriptor_dpl(d);
@@ -60,7 +60,7 @@ static void check_gate_present(struct vcpu *v, const struct descriptor *gate)
     if (!descriptor_present(gate)) fault_raise_selector(v, VEC_NP, gate->selector, 0);
 }
 
-/* The code segment a call gate leads to; CPL is not decided here. */
+/* The code segment of a call gate; the new CPL is not decided here. */
 static void fetch_gate_target(struct vcpu *v, const struct descriptor *gate, struct code_target *to)
 {
     u16 selector = gate_selector(gate);
@@ -85,7 +85,8 @@ static void jump_gate(struct vcpu *v, const struct descriptor *gate)
     enter_code(v, &to);
 }
 
-/* CALL through a gate to the same privilege: return address on the current stack, by the gate's width. */
+/* CALL through a gate to the same privilege: pushes the return address on the current stack, in the gate's
+ * width. */
 static void call_gate_same(struct vcpu *v, const struct descriptor *gate, struct code_target *to)
 {
     struct stack_frame frame;
@@ -101,7 +102,7 @@ static void call_gate_same(struct vcpu *v, const struct descriptor *gate, struct
     enter_code(v, to);
 }
 
-/* CALL through a gate to an inner ring: that ring's stack from the TSS, parameters copied over (SDM
+/* CALL through a gate to an inner ring: takes that ring's stack from the TSS and copies the parameters (SDM
  * 3A 5.8.5). */
 static void call_gate_inner(struct vcpu *v, const struct descriptor *gate, struct code_target *to)
 {
@@ -148,7 +149,7 @@ static void call_gate(struct vcpu *v, const struct descriptor *gate)
         call_gate_same(v, gate, &to);
 }
 
-/* Destinations that are no code segment. */
+/* Destinations other than code segments. */
 static void transfer_system(struct vcpu *v, const struct descriptor *d, enum task_switch_cause cause)
 {
     unsigned type = descriptor_system_type(d);

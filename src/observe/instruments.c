@@ -1,6 +1,8 @@
 #include "instruments.h"
 
-#include "stats.h"
+#include "base/log.h"
+#include "options/options.h"
+#include "translator/translator.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -31,18 +33,18 @@ static void close_output(FILE *out, const char *what)
 static void before_flush(void *owner)
 {
     struct instruments *i = owner;
-    fpu_park(&i->vm->vcpu);
-    perf_map_write(i->perf_map, &i->vm->vcpu);
+    fpu_park(i->vcpu);
+    perf_map_write(i->perf_map, i->vcpu);
 }
 
 static bool open_all(struct instruments *i, char *error, size_t error_bytes)
 {
-    const struct options *options = i->vm->options;
+    const struct options *options = i->options;
     if (options->symbols && !symbols_load_map(&i->guest, options->symbols, error, error_bytes)) return false;
     if (options->profile) {
         i->folded = open_output("profile", options->profile, "", error, error_bytes);
         i->tables = i->folded ? open_output("profile", options->profile, ".txt", error, error_bytes) : NULL;
-        i->profile = i->tables ? profile_open(i->vm, &i->guest, error, error_bytes) : NULL;
+        i->profile = i->tables ? profile_open(i->vcpu, &i->guest, error, error_bytes) : NULL;
         if (!i->profile) return false;
     }
     if (options->stats_json) {
@@ -52,14 +54,15 @@ static bool open_all(struct instruments *i, char *error, size_t error_bytes)
     if (options->perf_map) {
         i->perf_map = perf_map_open(&i->guest, error, error_bytes);
         if (!i->perf_map) return false;
-        translator_before_flush(&i->vm->vcpu, before_flush, i);
+        translator_before_flush(i->vcpu, before_flush, i);
     }
     return true;
 }
 
-int instruments_open(struct instruments *i, struct vm *vm, char *error, size_t error_bytes)
+int instruments_open(struct instruments *i, const struct options *options, struct vcpu *vcpu, char *error,
+                     size_t error_bytes)
 {
-    *i = (struct instruments){.vm = vm};
+    *i = (struct instruments){.options = options, .vcpu = vcpu};
     return open_all(i, error, error_bytes) ? STATUS_OK : STATUS_USAGE;
 }
 
@@ -73,23 +76,23 @@ void instruments_stop(struct instruments *i)
     if (i->profile) profile_stop(i->profile);
 }
 
-void instruments_close(struct instruments *i)
+void instruments_close(struct instruments *i, const struct stats_host *host)
 {
-    if (i->vm->options->stats) stats_print(i->vm, stderr);
-    if (i->json) stats_print_json(i->vm, i->json);
+    if (i->options->stats) stats_print(i->vcpu, host, stderr);
+    if (i->json) stats_print_json(i->vcpu, host, i->json);
     close_output(i->json, "counters");
     if (i->profile) {
         profile_write_folded(i->profile, i->folded);
         profile_write_tables(i->profile, i->tables);
-        if (i->vm->options->stats) {
+        if (i->options->stats) {
             fputc('\n', stderr);
             profile_write_tables(i->profile, stderr);
         }
     }
     profile_close(i->profile);
     if (i->perf_map) {
-        translator_before_flush(&i->vm->vcpu, NULL, NULL);
-        perf_map_write(i->perf_map, &i->vm->vcpu);
+        translator_before_flush(i->vcpu, NULL, NULL);
+        perf_map_write(i->perf_map, i->vcpu);
     }
     perf_map_close(i->perf_map);
     close_output(i->folded, "profile");

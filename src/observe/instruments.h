@@ -1,15 +1,20 @@
 /*
- * What is attached to a machine to watch it run and is no part of it: --profile and --perf-map, the guest's
- * symbols that both use, and what is told at the end, --stats and --stats-json.
+ * What watches a machine without being part of it: --profile and --perf-map, the guest's symbols that both
+ * use, and the counters printed at the end, --stats and --stats-json. The event log of --trace is part of the
+ * machine (vm/vm.h), which then runs instruction by instruction.
  */
 #ifndef RINGER_OBSERVE_INSTRUMENTS_H
 #define RINGER_OBSERVE_INSTRUMENTS_H
 
 #include "perf_map.h"
 #include "profile.h"
+#include "stats.h"
+
+struct options;
 
 struct instruments {
-    struct vm *vm;
+    const struct options *options;
+    struct vcpu *vcpu;
     struct symbols guest;
     struct profile *profile; /* NULL: not wanted */
     FILE *folded, *tables;
@@ -17,12 +22,13 @@ struct instruments {
     FILE *json;                /* --stats-json; NULL: not wanted */
 };
 
-/* As the machine's options say. Returns 0, or an exit status with one sentence in error. */
-int instruments_open(struct instruments *instruments, struct vm *vm, char *error, size_t error_bytes);
+/* As the options say. Returns 0, or an exit status with one sentence in error. */
+int instruments_open(struct instruments *instruments, const struct options *options, struct vcpu *vcpu,
+                     char *error, size_t error_bytes);
 /* Around the run, in the thread that runs. Start returns 0 or -errno. */
 int instruments_start(struct instruments *instruments);
 void instruments_stop(struct instruments *instruments);
 /* Write what was seen, and forget it. The machine must still be there. */
-void instruments_close(struct instruments *instruments);
+void instruments_close(struct instruments *instruments, const struct stats_host *host);
 
 #endif

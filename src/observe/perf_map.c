@@ -28,7 +28,7 @@ struct perf_map *perf_map_open(const struct symbols *guest, char *error, size_t 
     return map;
 }
 
-/* perf takes all behind the second blank as the name. */
+/* perf takes everything after the second blank as the name. */
 static void write_block(const struct perf_map *map, const struct block_place *place)
 {
     char name[256];

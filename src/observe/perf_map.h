@@ -1,10 +1,10 @@
 /*
- * --perf-map: /tmp/perf-PID.map, where perf looks for names of code that lies in no file. One line a block:
+ * --perf-map: /tmp/perf-PID.map, where perf looks for the names of code that is in no file. One line a block:
  * host address, bytes, and the guest address it was made from.
  *
- * Written when the code cache is about to be flushed and at the end. perf knows one map for the whole run:
- * after a flush the same host addresses belong to other blocks, and samples before and after it mix. Give a
- * cache that is large enough.
+ * It is written before the code cache is flushed and at the end. perf knows one map for the whole run: after a
+ * flush the same host addresses belong to other blocks, and samples from before and after it mix. Use a cache
+ * that is large enough.
  */
 #ifndef RINGER_OBSERVE_PERF_MAP_H
 #define RINGER_OBSERVE_PERF_MAP_H

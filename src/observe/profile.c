@@ -1,6 +1,6 @@
 #include "profile.h"
 
-#include "vm/waker.h"
+#include "translator/translator.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Not a divisor of anything that ticks. */
+/* In step with no other timer. */
 #define PERIOD_NS 487000
 /* How much of the stack is searched for return addresses. */
 #define STACK_WORDS 384
@@ -26,7 +26,7 @@ __attribute__((no_sanitize("address"))) static u64 word_at(u64 address)
 }
 
 /* What the stack tells. Frames have no pointers, so every word that looks like a return address into Ringer
- * counts as one; a stale one may deceive us now and then. */
+ * counts as one. A stale one misleads now and then. */
 struct trail {
     u32 innermost;    /* own function */
     bool translating; /* translate() is at work further out */
@@ -54,7 +54,7 @@ static enum profile_engine engine_of_module(const char *module)
     return ENGINE_OF_MACHINE;
 }
 
-/* None: translated code's, which is a shadow return stack, in the first instructions after leaving it. */
+/* NULL: a shadow return stack, in the first instructions after leaving translated code. */
 static const struct profile_stack *stack_of(const struct profile *p, u64 sp)
 {
     for (unsigned n = 0; n < ARRAY_SIZE(p->stack); n++)
@@ -72,7 +72,7 @@ static bool calls_out(const struct profile *p, u64 back)
     return !is_module(p, symbols_find(&p->own, back + displacement));
 }
 
-/* From a library the way back leads to a call out; what was left on the stack by earlier calls seldom does. */
+/* The way back from a library leads to a call out of Ringer; leftovers of earlier calls seldom do. */
 static void look_back(const struct profile *p, u64 pc, u64 sp, struct trail *trail)
 {
     u32 here = symbols_find(&p->own, pc);
@@ -105,7 +105,7 @@ static enum profile_engine engine_of(const struct profile *p, const struct trail
 static void take(struct sampler *sampler, struct vcpu *watched, u64 pc, u64 sp)
 {
     struct profile *p = (struct profile *)sampler;
-    struct vcpu *v = watched ? watched : &p->vm->vcpu;
+    struct vcpu *v = watched ? watched : p->vcpu;
     struct profile_key key = {.function = SYMBOL_NONE, .engine = ENGINE_OF_TRANSLATED};
     translator_sample(v, watched, pc, &key.sample);
     if (key.sample.place != SAMPLE_TRANSLATED) {
@@ -117,7 +117,7 @@ static void take(struct sampler *sampler, struct vcpu *watched, u64 pc, u64 sp)
         }
         key.function = trail.innermost;
         key.engine = engine_of(p, &trail);
-        /* Only an engine has a guest instruction at hand. */
+        /* Only an engine has a current guest instruction. */
         if (key.sample.place == SAMPLE_OUTSIDE && key.engine != ENGINE_OF_INTERPRETER) key.sample.eip = 0;
     }
     p->taken++;
@@ -156,7 +156,7 @@ static void find_stacks(struct profile *p)
     p->stack[1] = (struct profile_stack){(u64)(uintptr_t)low, (u64)(uintptr_t)low + signals.ss_size};
 }
 
-struct profile *profile_open(struct vm *vm, const struct symbols *guest, char *error, size_t error_bytes)
+struct profile *profile_open(struct vcpu *vcpu, const struct symbols *guest, char *error, size_t error_bytes)
 {
     struct profile *p = calloc(1, sizeof(*p));
     if (!p) {
@@ -164,7 +164,7 @@ struct profile *profile_open(struct vm *vm, const struct symbols *guest, char *e
         return NULL;
     }
     p->sampler.take = take;
-    p->vm = vm;
+    p->vcpu = vcpu;
     p->guest = guest;
     symbols_load_own(&p->own);
     p->idle_function = find_named(&p->own, "waker_wait");
@@ -199,7 +199,7 @@ static int start_timer(struct profile *p)
 int profile_start(struct profile *p)
 {
     find_stacks(p);
-    if (p->vm->vcpu.engine) translator_profile(&p->vm->vcpu);
+    if (p->vcpu->engine) translator_profile(p->vcpu);
     int failed = translator_install_sampler(SIGPROF);
     if (failed) return failed;
     p->cpu_ns = thread_cpu_ns();
@@ -209,7 +209,7 @@ int profile_start(struct profile *p)
 void profile_stop(struct profile *p)
 {
     timer_delete(p->timer);
-    /* One that was on its way finds nobody. */
+    /* A signal that was on its way is ignored. */
     signal(SIGPROF, SIG_IGN);
     p->cpu_ns = thread_cpu_ns() - p->cpu_ns;
 }

@@ -5,18 +5,17 @@
  * being done (translator/sample.h, and Ringer's own function) and counts it in a table that was allocated
  * before. No performance counter is needed. Time in which the guest is halted is counted apart.
  *
- * CLOCK_MONOTONIC and not the thread's CPU clock: timers of the latter go off at ticks of the host's
- * scheduler only (posix-cpu-timers.c: 250 a second, say), the former's are exact. What that counts too much,
- * a thread that waits, is recognized by where it waits.
+ * The timer runs on CLOCK_MONOTONIC and not on the thread's CPU clock: timers of that fire only at ticks of the
+ * host's scheduler (Linux, posix-cpu-timers.c), perhaps 250 a second. A thread that waits is sampled too; it is
+ * recognized by the function in which it waits.
  *
- * Only the vCPU thread calls this, and is interrupted by it.
+ * Only the vCPU thread calls this, and the signal interrupts only that thread.
  */
 #ifndef RINGER_OBSERVE_PROFILE_H
 #define RINGER_OBSERVE_PROFILE_H
 
 #include "symbols.h"
 #include "translator/sample.h"
-#include "vm/vm.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -30,7 +29,7 @@ enum profile_engine {
     ENGINE_OF_RUNTIME, /* the translator's and the cache's C code that runs between blocks */
     ENGINE_OF_DEVICES,
     ENGINE_OF_MACHINE, /* dispatcher, time, wiring */
-    ENGINE_OF_HOST,    /* libraries and system calls on behalf of none of these */
+    ENGINE_OF_HOST,    /* libraries and system calls for none of these */
     PROFILE_ENGINES
 };
 
@@ -49,7 +48,7 @@ struct profile_entry {
 
 struct profile {
     struct sampler sampler; /* first: the signal's argument */
-    struct vm *vm;
+    struct vcpu *vcpu;
     struct profile_entry *entries; /* PROFILE_ENTRIES, open hash */
     u32 used;
     u64 taken, idle, lost;
@@ -66,7 +65,7 @@ struct profile {
 };
 
 /* NULL with one sentence in error. `guest`: names of guest functions, perhaps none; must outlive the profile. */
-struct profile *profile_open(struct vm *vm, const struct symbols *guest, char *error, size_t error_bytes);
+struct profile *profile_open(struct vcpu *vcpu, const struct symbols *guest, char *error, size_t error_bytes);
 /* Begin and end sampling this thread. Returns 0 or -errno. */
 int profile_start(struct profile *profile);
 void profile_stop(struct profile *profile);

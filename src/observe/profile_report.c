@@ -1,6 +1,6 @@
 /*
- * What a profile says. Everything is one operation: give each entry of the table a label, add up those with
- * the same label, sort.
+ * The reports of a profile. Each is the same operation: give every entry of the table a label, add up the entries
+ * with the same label, sort.
  */
 #include "profile.h"
 
@@ -16,7 +16,7 @@ struct row {
     u64 translated; /* of these, in translated code */
 };
 
-/* Writes the label; false: the entry does not belong into this table. */
+/* Writes the label; false: the entry is not for this table. */
 typedef bool label_function(const struct profile *p, const struct profile_key *key, char *label);
 
 static int by_label(const void *a, const void *b)
@@ -30,7 +30,7 @@ static int by_count(const void *a, const void *b)
     return x->count != y->count ? (x->count < y->count ? 1 : -1) : by_label(a, b);
 }
 
-/* One row an entry, unsorted. NULL when there is no memory, or nothing to tell. */
+/* One row an entry, unsorted. NULL: out of memory, or no entries. */
 static struct row *collect(const struct profile *p, label_function *label, unsigned *count)
 {
     char text[LABEL_BYTES];

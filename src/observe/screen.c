@@ -1,7 +1,7 @@
 #include "screen.h"
 
+#include "devices/video/vga.h"
 #include "png.h"
-#include "vm/vm.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Open a file beside `path` to be renamed over it; *name (to be freed) is what it is called. */
+/* Open a file beside `path` that will be renamed to it. *name is its name, to be freed. */
 static int open_beside(const char *path, char **name)
 {
     if (asprintf(name, "%s.XXXXXX", path) < 0) return -ENOMEM;
@@ -25,7 +25,7 @@ static int open_beside(const char *path, char **name)
     return -error;
 }
 
-/* Is it something that must stay: a device, a pipe, a link? (A directory is nothing to write to.) */
+/* A device, a pipe or a link must stay: it is written to and not replaced. A directory cannot be written. */
 static bool is_special(const char *path)
 {
     struct stat status;
@@ -84,10 +84,9 @@ static int write_file(const char *path, const void *data, size_t bytes)
     return failed;
 }
 
-int screen_dump(struct vm *vm, const char *path)
+int screen_dump(const struct vga *vga, const char *path)
 {
-    if (!video_display(&vm->chipset.video)) return -ENODEV;
-    const struct vga *vga = &vm->chipset.video.vga;
+    if (!vga) return -ENODEV;
     size_t bytes = vga_text_dump(vga, NULL, 0);
     char *text = malloc(bytes + 1);
     if (!text) return -ENOMEM;
@@ -97,12 +96,11 @@ int screen_dump(struct vm *vm, const char *path)
     return failed;
 }
 
-/* A time at which everything that blinks is there. */
+/* A time at which everything that blinks is visible. */
 #define BLINK_NONE 0
 
-int screen_shot(struct vm *vm, const char *path)
+int screen_shot(struct display *display, const char *path)
 {
-    struct display *display = video_display(&vm->chipset.video);
     struct display_viewer viewer = {.changed = NULL};
     int failed = display ? display_attach(display, &viewer) : -ENODEV;
     if (failed) return failed;

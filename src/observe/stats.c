@@ -1,6 +1,7 @@
 #include "stats.h"
 
-#include "vm/waker.h"
+#include "base/host_time.h"
+#include "mmu/phys.h"
 
 #include <sys/resource.h>
 
@@ -39,14 +40,14 @@ static double seconds(struct timeval t)
     return (double)t.tv_sec + (double)t.tv_usec / 1e6;
 }
 
-static void print_host(const struct vm *vm, FILE *out)
+static void print_host(u64 powered_on_ns, FILE *out)
 {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     fprintf(out,
             "\nHost\n%16.3f  seconds since power-on\n%16.3f  seconds of CPU\n%16ld  KB resident at most\n",
-            (double)(host_now_ns() - vm->powered_on_ns) / 1e9,
-            seconds(usage.ru_utime) + seconds(usage.ru_stime), usage.ru_maxrss);
+            (double)(host_now_ns() - powered_on_ns) / 1e9, seconds(usage.ru_utime) + seconds(usage.ru_stime),
+            usage.ru_maxrss);
 }
 
 static void print_derived(const struct counters *c, u64 icount, u64 tsc_hz, FILE *out)
@@ -68,27 +69,27 @@ static void print_derived(const struct counters *c, u64 icount, u64 tsc_hz, FILE
     print_ratio(out, "page walks a shadow fill", (double)c->page_walks, (double)c->shadow_fills);
 }
 
-static struct counters all_counters(const struct vm *vm)
+static struct counters all_counters(const struct vcpu *v)
 {
-    struct counters c = vm->counters;
-    c.mmio_accesses += vm->phys.mmio_accesses;
-    c.return_misses += vm->vcpu.return_misses;
+    struct counters c = *v->counters;
+    c.mmio_accesses += v->phys->mmio_accesses;
+    c.return_misses += v->return_misses;
     return c;
 }
 
-void stats_print(struct vm *vm, FILE *out)
+void stats_print(const struct vcpu *v, const struct stats_host *host, FILE *out)
 {
-    struct counters c = all_counters(vm);
+    struct counters c = all_counters(v);
 #define ROW(name, text) print_counter(out, offsetof(struct counters, name), text, c.name);
     RINGER_COUNTERS(ROW)
 #undef ROW
-    print_derived(&c, vm->vcpu.icount, vm_time_host_tsc_hz(&vm->time), out);
-    print_host(vm, out);
+    print_derived(&c, v->icount, host->tsc_hz, out);
+    print_host(host->powered_on_ns, out);
 }
 
-void stats_print_json(const struct vm *vm, FILE *out)
+void stats_print_json(const struct vcpu *v, const struct stats_host *host, FILE *out)
 {
-    struct counters c = all_counters(vm);
+    struct counters c = all_counters(v);
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     fputs("{\n", out);
@@ -98,6 +99,6 @@ void stats_print_json(const struct vm *vm, FILE *out)
     fprintf(out,
             "  \"seconds\": %.3f,\n  \"cpu_user_seconds\": %.3f,\n  \"cpu_system_seconds\": %.3f,\n"
             "  \"peak_kb\": %ld\n}\n",
-            (double)(host_now_ns() - vm->powered_on_ns) / 1e9, seconds(usage.ru_utime),
+            (double)(host_now_ns() - host->powered_on_ns) / 1e9, seconds(usage.ru_utime),
             seconds(usage.ru_stime), usage.ru_maxrss);
 }

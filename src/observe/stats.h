@@ -1,15 +1,20 @@
 /*
- * --stats and --stats-json: every counter, and what follows from them.
+ * --stats and --stats-json: every counter, and ratios of them.
  */
 #ifndef RINGER_OBSERVE_STATS_H
 #define RINGER_OBSERVE_STATS_H
 
-#include "vm/vm.h"
+#include "cpu/vcpu.h"
 
 #include <stdio.h>
 
-void stats_print(struct vm *vm, FILE *out);
+struct stats_host {
+    u64 powered_on_ns; /* CLOCK_MONOTONIC */
+    u64 tsc_hz;        /* of the host */
+};
+
+void stats_print(const struct vcpu *v, const struct stats_host *host, FILE *out);
 /* The same for programs: one object, the counters under their names in base/counters.h. */
-void stats_print_json(const struct vm *vm, FILE *out);
+void stats_print_json(const struct vcpu *v, const struct stats_host *host, FILE *out);
 
 #endif

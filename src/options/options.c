@@ -9,13 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* 2024-01-01 00:00:00 UTC: a deterministic run may not depend on today. */
+/* 2024-01-01 00:00:00 UTC: a deterministic run must not depend on the date. */
 #define DETERMINISTIC_RTC_BASE 1704067200
 
 /* In the order of ringer help. */
 static const struct option_group *const groups[] = {
-    &options_boot,    &options_drives,   &options_machine, &options_devices,
-    &options_display, &options_watching, &options_engines, &options_qemu,
+    &options_boot,    &options_drives,  &options_machine, &options_devices, &options_display,
+    &options_observe, &options_engines, &options_qemu,    &options_testing,
 };
 
 static const struct option_row *find_row(const char *name, size_t length)
@@ -53,7 +53,7 @@ static bool wants_window(const struct options *o)
 {
     const char *x = getenv("DISPLAY"), *wayland = getenv("WAYLAND_DISPLAY");
     bool desktop = (x && *x) || (wayland && *wayland);
-    return desktop && !o->boot.kernel && !o->nographic && !o->vnc && !o->serial_count;
+    return desktop && !o->boot.kernel && !o->board.nographic && !o->vnc && !o->board.serial_count;
 }
 
 /* RAM above the PCI range begins at 4 GB. It must end where the CPU's address lines do. */
@@ -61,59 +61,71 @@ static bool check_memory(const struct options *o, struct complaint *c)
 {
     u64 reach = 1ull << o->cpu->maxphyaddr, most = PHYS_LOW_RAM_END;
     if (reach > PHYS_HIGH_RAM) most += reach - PHYS_HIGH_RAM;
-    if (o->memory_bytes <= most) return true;
+    if (o->board.memory_bytes <= most) return true;
     return COMPLAIN(
         c, "the CPU model %s reaches %lluG of memory at most: it has %u address lines, and PCI takes 1G",
         o->cpu->name, (unsigned long long)most >> 30, o->cpu->maxphyaddr);
 }
 
-/* What only the whole command line can tell. */
+/* Checks that need the whole command line. */
 static bool check_together(struct options *o, struct complaint *c)
 {
-    if (!o->boot.kernel && !o->boot.firmware && !o->option_rom_count && !o->drives.count)
+    if (!o->boot.kernel && !o->boot.firmware && !o->boot_plan.option_roms && !o->board.drives.count)
         return COMPLAIN(
             c, "nothing to boot: give a disk (-hda FILE), a CD (-cdrom FILE), a kernel (--kernel FILE), ...");
     if (!check_memory(o, c)) return false;
     if (!o->boot.kernel && o->boot.initrd) return COMPLAIN(c, "--initrd is for a --kernel, which is missing");
     if (!o->boot.kernel && o->boot.append) return COMPLAIN(c, "--append is for a --kernel, which is missing");
-    if (o->lockstep && o->trace) return COMPLAIN(c, "--lockstep and --trace cannot be had together");
-    if (o->lockstep && o->profile) return COMPLAIN(c, "--lockstep and --profile cannot be had together");
+    if (o->lockstep && o->event_log) return COMPLAIN(c, "--lockstep and --trace exclude each other");
+    if (o->lockstep && o->profile) return COMPLAIN(c, "--lockstep and --profile exclude each other");
     if (o->symbols && !o->profile && !o->perf_map)
         return COMPLAIN(c, "--symbols is for --profile or --perf-map, which are missing");
     if (o->lockstep && o->engine == ENGINE_INTERP)
         return COMPLAIN(c, "--lockstep compares both engines: --engine=interp makes no sense with it");
-    if (!device_options_place(&o->devices, &o->drives, c->text, c->bytes)) return false;
-    if (!drive_options_settle(&o->drives, c->text, c->bytes)) return false;
-    if (!device_options_settle(&o->devices, c->text, c->bytes)) return false;
-    if (o->keys && o->typed) return COMPLAIN(c, "--keys and --type cannot be had together");
+    if (!device_options_take_drives(&o->board.devices, &o->board.drives, c->text, c->bytes)) return false;
+    if (!drive_options_settle(&o->board.drives, c->text, c->bytes)) return false;
+    if (!device_options_settle(&o->board.devices, &o->board.drives, c->text, c->bytes)) return false;
+    if (o->keys && o->typed) return COMPLAIN(c, "--keys and --type exclude each other");
     if (o->keys && !strcmp(o->keys, "-") && o->lockstep)
         return COMPLAIN(c, "--lockstep runs a script of keys twice: give it in a file");
-    if (o->nographic && o->display == DISPLAY_WINDOW)
-        return COMPLAIN(c, "-nographic and a window cannot be had together");
+    if (o->board.nographic && o->display == DISPLAY_WINDOW)
+        return COMPLAIN(c, "-nographic and a window exclude each other");
     if (o->display == DISPLAY_AUTO) o->display = wants_window(o) ? DISPLAY_WINDOW : DISPLAY_NONE;
-    if (!o->audio) o->audio = o->display == DISPLAY_WINDOW && !o->deterministic ? "auto" : "none";
-    /* Who has a window looks there, and wants Ctrl-C to mean what it always does. */
-    if (!o->serial_count && !device_options_use(&o->devices, "stdio"))
-        o->serial[0] = o->display == DISPLAY_WINDOW ? "null" : "stdio";
-    if (o->deterministic && o->rtc_base < 0) o->rtc_base = DETERMINISTIC_RTC_BASE;
+    if (!o->board.audio) o->board.audio = o->display == DISPLAY_WINDOW && !o->deterministic ? "auto" : "none";
+    /* The user of a window looks there, and expects Ctrl-C in the terminal to end Ringer. */
+    if (!o->board.serial_count && !device_options_type_from(&o->board.devices, "stdio"))
+        o->board.serial[0] = o->display == DISPLAY_WINDOW ? "null" : "stdio";
+    /* Both machines do the same, so neither may see what the other has written. */
+    if (o->lockstep) o->board.drives.snapshot = true;
+    if (o->deterministic && o->board.rtc_base < 0) o->board.rtc_base = DETERMINISTIC_RTC_BASE;
     return true;
 }
 
-bool options_parse(int argc, char **argv, struct options *options, enum command *command, char *error,
-                   size_t error_bytes)
+bool options_parse(int argc, char **argv, const struct device_type *const *types, struct options *options,
+                   enum command *command, char *error, size_t error_bytes)
 {
     struct complaint complaint = {error, error_bytes};
-    *options = (struct options){.memory_bytes = 128u << 20,
-                                .cpu = cpu_model_find("max"),
-                                .translator = translator_defaults(),
-                                .boot_plan = {.order = {BOOT_DISK, BOOT_FLOPPY, BOOT_CD}, .fail_wait_ms = -1},
-                                .rtc_base = RTC_BASE_NOW,
-                                .timeout_ns = UINT64_MAX};
+    *options = (struct options){
+        .board = {.memory_bytes = 128u << 20, .rtc_base = RTC_BASE_NOW, .devices = {.types = types}},
+        .cpu = cpu_model_find("max"),
+        .translator = translator_defaults(),
+        .boot_plan = {.order = {BOOT_DISK, BOOT_FLOPPY, BOOT_CD}, .fail_wait_ms = -1},
+        .timeout_ns = UINT64_MAX};
     *command = COMMAND_RUN;
     int at = 1;
     if (argc < 2 || !strcmp(argv[1], "help")) {
-        bool keys = argc > 2 && !strcmp(argv[2], "keys");
-        *command = keys ? COMMAND_HELP_KEYS : COMMAND_HELP;
+        static const struct {
+            const char *word;
+            enum command command;
+        } topics[] = {{"keys", COMMAND_HELP_KEYS},
+                      {"devices", COMMAND_HELP_DEVICES},
+                      {"testing", COMMAND_HELP_TESTING}};
+        *command = COMMAND_HELP;
+        for (unsigned n = 0; n < ARRAY_SIZE(topics) && argc > 2; n++)
+            if (!strcmp(argv[2], topics[n].word)) *command = topics[n].command;
+        if (argc > 2 && *command == COMMAND_HELP)
+            return COMPLAIN(&complaint, "there is no help on \"%s\"; there is on devices, keys and testing",
+                            argv[2]);
         return true;
     }
     if (!strcmp(argv[1], "run"))
@@ -131,6 +143,10 @@ bool options_parse(int argc, char **argv, struct options *options, enum command 
             return true;
         }
         if (!parse_one(argc, argv, &at, options, &complaint)) return false;
+        if (options->device_help) {
+            *command = COMMAND_HELP_DEVICES;
+            return true;
+        }
     }
     return check_together(options, &complaint);
 }
@@ -160,25 +176,43 @@ static unsigned print_row(FILE *out, const struct option_row *row, unsigned left
 
 void options_release(struct options *options)
 {
-    drive_options_release(&options->drives);
-    device_options_release(&options->devices);
+    drive_options_release(&options->board.drives);
+    device_options_release(&options->board.devices);
+}
+
+static void print_group(const struct option_group *group, FILE *out)
+{
+    fprintf(out, "\n%s\n", group->heading);
+    for (unsigned i = 0; i < group->count;)
+        i += print_row(out, &group->rows[i], group->count - i);
+}
+
+void options_help_testing(FILE *out)
+{
+    fputs("Options for tests of Ringer itself. Most take out or force one mechanism: the guest must compute "
+          "the\n"
+          "same with it and without it. No guest needs them.\n",
+          out);
+    print_group(&options_testing, out);
 }
 
 void options_help(FILE *out)
 {
-    fputs("ringer run OPTION...    run a 32-bit x86 operating system, unmodified, as an ordinary process\n"
-          "ringer disk ...         make, show and convert disk images; alone: how\n"
-          "ringer help             this text\n"
-          "ringer help keys        the language of scripts for --keys\n"
+    fputs("ringer run OPTION...     run a 32-bit x86 operating system, unmodified, as an ordinary process\n"
+          "ringer disk ...          make, show and convert disk images; alone: how\n"
+          "ringer help              this text\n"
+          "ringer help devices      what -device can add; also: -device NAME,help\n"
+          "ringer help keys         the language of scripts for --keys\n"
+          "ringer help testing      options for tests of Ringer itself\n"
           "ringer --version\n\n"
           "\"run\" may be left out. An option may have one dash or two, and its argument behind '=' or as "
-          "the next word.\n",
+          "the next word.\n"
+          "\nExamples\n"
+          "  ringer -cdrom debian.iso -hda disk.qcow2 -m 512\n"
+          "  ringer --kernel vmlinuz --initrd initrd.img --append console=ttyS0\n",
           out);
-    for (unsigned g = 0; g < ARRAY_SIZE(groups); g++) {
-        fprintf(out, "\n%s\n", groups[g]->heading);
-        for (unsigned i = 0; i < groups[g]->count;)
-            i += print_row(out, &groups[g]->rows[i], groups[g]->count - i);
-    }
+    for (unsigned g = 0; g < ARRAY_SIZE(groups); g++)
+        if (groups[g] != &options_testing) print_group(groups[g], out);
     fputs("\nKeys, when standard input is a terminal\n"
           "  Ctrl-A x   quit           Ctrl-A h   help           Ctrl-A a   send Ctrl-A\n"
           "  Ctrl-A b   send a break\n"

@@ -8,10 +8,8 @@
 #define RINGER_OPTIONS_OPTIONS_H
 
 #include "base/types.h"
-#include "boot/loader.h"
-#include "boot_plan.h"
-#include "options_device.h"
-#include "options_drive.h"
+#include "options_board.h"
+#include "options_boot.h"
 #include "translator/translator.h"
 
 #include <stdio.h>
@@ -24,44 +22,32 @@ enum display_kind {
     DISPLAY_WINDOW,
 };
 
-/* -vga */
-enum video_card { VIDEO_STANDARD, VIDEO_NONE };
-
 enum engine { ENGINE_TRANSLATE, ENGINE_INTERP };
 
 /* What the command asks for. */
-enum command { COMMAND_RUN, COMMAND_HELP, COMMAND_HELP_KEYS, COMMAND_VERSION };
+enum command {
+    COMMAND_RUN,
+    COMMAND_HELP,
+    COMMAND_HELP_TESTING, /* the options that only tests need */
+    COMMAND_HELP_KEYS,
+    COMMAND_HELP_DEVICES, /* as options.device_help_type says */
+    COMMAND_VERSION,
+};
 
 struct options {
     struct boot_files boot;
     struct boot_plan boot_plan;
-    const char *firmware_directory; /* where SeaBIOS is, or NULL: the usual places */
-    const char *firmware_log;       /* chardev specification, or NULL */
-    const char *option_rom[OPTION_ROMS];
-    unsigned option_rom_count;
-    struct drive_options drives;
-    struct device_options devices;
-    u64 memory_bytes;
-    enum video_card video;
+    struct board_options board;
+    bool device_help;                           /* COMMAND_HELP_DEVICES */
+    const struct device_type *device_help_type; /* NULL: all */
     const struct cpu_model *cpu;
-    const char *serial[4]; /* chardev specifications of COM1..COM4; NULL: no such port */
-    unsigned serial_count; /* how many -serial were given */
-    const char *debugcon;  /* chardev specification, or NULL */
-    bool nographic;        /* escape keys also where standard input is no terminal */
-    bool debug_exit;       /* isa-debug-exit is fitted ... */
-    u16 debug_exit_port;   /* ... here, ... */
-    u8 debug_exit_bytes;   /* ... this wide */
-    bool no_apic;
     bool no_kvm_clock;
-    bool no_isa_pnp;
-    const char *name;          /* of the machine, for titles; NULL: none */
     const char *keys;          /* script of keys: a file or "-", or NULL */
     const char *typed;         /* text to be typed, or NULL */
     enum display_kind display; /* after options_parse(): not DISPLAY_AUTO */
     bool full_screen;
-    bool whole_scale;  /* the window's picture is enlarged by whole factors only */
-    const char *audio; /* none, sdl, wav:FILE, or auto: sdl if the host can */
-    const char *vnc;   /* what -vnc says, or NULL */
+    bool whole_scale; /* the window's picture is enlarged by whole factors only */
+    const char *vnc;  /* what -vnc says, or NULL */
     bool no_reboot;
     bool no_shutdown;
 
@@ -74,12 +60,11 @@ struct options {
     bool no_fpu_shelter;
     bool deterministic;
     u64 lockstep; /* instructions between comparisons, 0: no lockstep */
-    s64 rtc_base; /* Unix time at power-on, RTC_BASE_NOW or RTC_BASE_LOCAL */
 
     bool stats;
     const char *stats_json; /* where to write them, or NULL */
-    const char *trace;      /* "stderr" or a path */
-    u64 trace_from;         /* icount to begin at */
+    const char *event_log;  /* "stderr" or a path */
+    u64 event_log_from;     /* icount to begin at */
     const char *profile;    /* where to write the folded stacks, or NULL */
     const char *symbols;    /* of the guest kernel, or NULL */
     bool perf_map;
@@ -87,21 +72,21 @@ struct options {
     u64 timeout_ns; /* UINT64_MAX: none */
 };
 
-#define RTC_BASE_NOW   INT64_MIN
-#define RTC_BASE_LOCAL (INT64_MIN + 1)
-
 /* Bounds of guest memory: the most is what 36 address lines reach, without the gigabyte below 4 GB that is
  * PCI's. */
 #define MEMORY_MIN_BYTES (2ull << 20)
 #define MEMORY_MAX_BYTES (63ull << 30)
 
-/* Parse argv[1...]. Returns false with one sentence in `error`. Strings in *options point into argv. */
-bool options_parse(int argc, char **argv, struct options *options, enum command *command, char *error,
-                   size_t error_bytes);
+/* Parse argv[1...]. `types`: the devices that -device knows, NULL at the end. Returns false with one sentence in
+ * `error`. Strings in *options point into argv. */
+bool options_parse(int argc, char **argv, const struct device_type *const *types, struct options *options,
+                   enum command *command, char *error, size_t error_bytes);
 
 /* Free what the options own. */
 void options_release(struct options *options);
 
+/* The everyday options; those that only tests of Ringer need. */
 void options_help(FILE *out);
+void options_help_testing(FILE *out);
 
 #endif

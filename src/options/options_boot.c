@@ -7,25 +7,25 @@
 #include <string.h>
 
 /* Letters of DOS drives, as QEMU has them; n is the network. */
-static bool parse_order(const char *value, u8 order[CMOS_BOOT_CLASSES], struct complaint *c)
+static bool parse_order(const char *value, u8 order[BOOT_CLASSES], struct complaint *c)
 {
     static const struct {
         char letter;
         u8 class;
     } classes[] = {{'a', BOOT_FLOPPY}, {'c', BOOT_DISK}, {'d', BOOT_CD}, {'n', BOOT_NETWORK}};
-    memset(order, BOOT_NOTHING, CMOS_BOOT_CLASSES);
+    memset(order, BOOT_NOTHING, BOOT_CLASSES);
     for (size_t n = 0; value[n]; n++) {
         u8 class = BOOT_NOTHING;
         for (unsigned i = 0; i < ARRAY_SIZE(classes); i++)
             if (classes[i].letter == value[n]) class = classes[i].class;
-        bool twice = memchr(order, class, n < CMOS_BOOT_CLASSES ? n : CMOS_BOOT_CLASSES) != NULL;
+        bool twice = memchr(order, class, n < BOOT_CLASSES ? n : BOOT_CLASSES) != NULL;
         if (class == BOOT_NOTHING || twice)
             return COMPLAIN(
                 c,
                 "a boot order is made of the letters a (floppy), c (disk), d (CD) and n (network), "
                 "each once, not \"%s\"",
                 value);
-        if (n < CMOS_BOOT_CLASSES) order[n] = class;
+        if (n < BOOT_CLASSES) order[n] = class;
     }
     return true;
 }
@@ -71,8 +71,8 @@ static bool set_boot(struct options *o, const char *value, struct complaint *c)
 
 static bool set_option_rom(struct options *o, const char *value, struct complaint *c)
 {
-    if (o->option_rom_count == OPTION_ROMS) return COMPLAIN(c, "there are too many option ROMs");
-    o->option_rom[o->option_rom_count++] = value;
+    if (o->boot_plan.option_roms == OPTION_ROMS) return COMPLAIN(c, "there are too many option ROMs");
+    o->boot_plan.option_rom[o->boot_plan.option_roms++] = value;
     return true;
 }
 
@@ -88,20 +88,19 @@ static bool set_start(struct options *o, const char *value, struct complaint *c)
 }
 
 static const struct option_row rows[] = {
-    {"kernel", "FILE", "a Linux bzImage, a Multiboot or a PVH kernel", STRING(boot.kernel)},
+    {"kernel", "FILE", "start this kernel directly: Linux bzImage, Multiboot or PVH", STRING(boot.kernel)},
     {"initrd", "FILE", "its initial RAM disk (Multiboot: its modules)", STRING(boot.initrd)},
     {"append", "TEXT", "its command line", STRING(boot.append)},
     {"start", "WAY", "how the kernel is started: direct or firmware (default: by its kind)",
      .set = set_start},
-    {"no-unpack", NULL, "leave unpacking a compressed kernel to the guest (slower; random address)",
-     SWITCH(boot.guest_unpacks)},
-    {"boot", "ORDER", "drives to boot from: a, c, d (default cad); order=, once=, menu=on, ...",
+    {"boot", "ORDER", "drives to boot from, in order: a, c, d (default cad); once=, menu=on, ...",
      .set = set_boot},
     {"bios", "FILE", "a firmware image, started at the reset vector (default SeaBIOS)",
      STRING(boot.firmware)},
-    {"L", "DIRECTORY", "where SeaBIOS and its video BIOS are", STRING(firmware_directory)},
-    {"option-rom", "FILE", "an option ROM for the firmware to start", .set = set_option_rom},
-    {"firmware-log", "TO", "what SeaBIOS says (port 402h): stdio, null, file:PATH", STRING(firmware_log)},
+    {"L", "DIRECTORY", "directory of SeaBIOS and its video BIOS", STRING(board.firmware_directory)},
+    {"option-rom", "FILE", "an option ROM that the firmware starts", .set = set_option_rom},
+    {"firmware-log", "TO", "where SeaBIOS's log goes (port 402h): stdio, null, file:PATH",
+     .set = options_set_firmware_log},
 };
 
 const struct option_group options_boot = {"What to boot", rows, ARRAY_SIZE(rows)};

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What may stand behind sdl: QEMU's, and scale=. */
+/* The list after sdl: QEMU's full-screen, and scale. */
 static bool window_detail(struct options *o, const char *value, struct complaint *c)
 {
     char *full = option_item(value, "full-screen"), *scale = option_item(value, "scale");
@@ -45,7 +45,7 @@ static bool set_video(struct options *o, const char *value, struct complaint *c)
 {
     if (strcmp(value, "std") && strcmp(value, "none"))
         return COMPLAIN(c, "there is no video card \"%s\"; there are std and none", value);
-    o->video = value[0] == 's' ? VIDEO_STANDARD : VIDEO_NONE;
+    o->board.video = value[0] == 's' ? VIDEO_STANDARD : VIDEO_NONE;
     return true;
 }
 
@@ -59,44 +59,43 @@ static bool set_full_screen(struct options *o, const char *value, struct complai
 static bool set_audio(struct options *o, const char *value, struct complaint *c)
 {
     if (!strcmp(value, "none") || !strcmp(value, "sdl") || (!strncmp(value, "wav:", 4) && value[4])) {
-        o->audio = value;
+        o->board.audio = value;
         return true;
     }
-    return COMPLAIN(c, "there is no audio \"%s\"; there are none, sdl and wav:FILE", value);
+    return COMPLAIN(c, "there is no audio output \"%s\"; there are none, sdl and wav:FILE", value);
 }
 
-/* QEMU's: DRIVER,id=ID,path=FILE. Drivers of its that play all are SDL's here. */
+/* QEMU's form: DRIVER,id=ID,path=FILE. All of QEMU's drivers that play sound mean SDL here. */
 static bool set_audiodev(struct options *o, const char *value, struct complaint *c)
 {
     char *path = option_item(value, "path");
     size_t length = strcspn(value, ",");
     if (length == 4 && !strncmp(value, "none", 4))
-        o->audio = "none";
+        o->board.audio = "none";
     else if (length != 3 || strncmp(value, "wav", 3))
-        o->audio = "sdl";
-    else if (asprintf((char **)&o->audio, "wav:%s", path ? path : "qemu.wav") < 0)
-        o->audio = "none";
+        o->board.audio = "sdl";
+    else if (asprintf((char **)&o->board.audio, "wav:%s", path ? path : "qemu.wav") < 0)
+        o->board.audio = "none";
     free(path);
     return true;
 }
 
 static const struct option_row rows[] = {
-    {"vga", "CARD", "video card: std (VGA with linear modes to 2560x1600, default) or none",
+    {"vga", "CARD", "video card: std (default; VGA with linear modes up to 2560x1600) or none",
      .set = set_video},
     {"display", "WHERE", "sdl[,full-screen=on][,scale=whole|smooth], vnc=..., none (default: see ringer(1))",
      .set = set_display},
-    {"full-screen", NULL, "a window without borders", .set = set_full_screen},
+    {"full-screen", NULL, "a window that fills the screen", .set = set_full_screen},
     {"nographic", NULL, "no window; escape keys work even if standard input is no terminal",
-     SWITCH(nographic)},
+     SWITCH(board.nographic)},
     {"vnc", "HOST:N", "a VNC server at port 5900+N of HOST, or :N of this host only; see ringer(1)",
      STRING(vnc)},
     {"audio", "TO",
-     "PC speaker and AC'97 sound card, to sdl or wav:FILE; none: no card (default: sdl with a window)",
+     "PC speaker and AC'97 to sdl or wav:FILE; none: no sound card (default: sdl with a window)",
      .set = set_audio},
     {"audiodev", "DRIVER", NULL, .set = set_audiodev},
-    {"keys", "FILE", "a script that waits for text on the screen, types, points: ringer help keys",
-     STRING(keys)},
-    {"type", "TEXT", "type this when the machine is switched on", STRING(typed)},
+    {"keys", "FILE", "play a script of keys, see ringer help keys", STRING(keys)},
+    {"type", "TEXT", "type this text at power-on", STRING(typed)},
 };
 
 const struct option_group options_display = {"Screen, keyboard and sound", rows, ARRAY_SIZE(rows)};

@@ -46,7 +46,7 @@ const char *drive_interface_name(enum drive_interface interface)
 struct reading {
     struct drive_option *drive;
     unsigned bus, unit;
-    bool place_given;
+    bool bus_given;
 };
 
 static bool set_file(struct reading *r, const char *value)
@@ -92,13 +92,13 @@ static bool set_boot_index(struct reading *r, const char *value)
 
 static bool set_bus(struct reading *r, const char *value)
 {
-    r->place_given = true;
+    r->bus_given = true;
     return number_of(value, &r->bus);
 }
 
 static bool set_unit(struct reading *r, const char *value)
 {
-    r->place_given = true;
+    r->bus_given = true;
     return number_of(value, &r->unit);
 }
 
@@ -219,7 +219,7 @@ bool drive_options_add(struct drive_options *options, const char *list, char *er
                      : SAY("-drive takes a list of KEY=VALUE with commas between them; \"%s\" is none", key);
     option_list_close(&items);
     if (!good) return false;
-    if (r.place_given) {
+    if (r.bus_given) {
         if (r.drive->index_given) return SAY("-drive: index says all that bus and unit do");
         r.drive->index = r.bus * 2 + r.unit;
         r.drive->index_given = true;
@@ -254,8 +254,8 @@ static bool is_taken(const struct drive_options *options, const struct drive_opt
     return false;
 }
 
-/* Of IDE devices and floppy drives; a virtio disk is a PCI device of its own. */
-static const unsigned places[] = {[DRIVE_IDE] = 4, [DRIVE_FLOPPY] = 2, [DRIVE_VIRTIO] = DRIVES_MAX};
+/* How many there are. A virtio disk is a PCI device of its own. */
+static const unsigned connectors[] = {[DRIVE_IDE] = 4, [DRIVE_FLOPPY] = 2, [DRIVE_VIRTIO] = DRIVES_MAX};
 
 static bool settle(const struct drive_options *options, struct drive_option *drive, char *error,
                    size_t error_bytes)
@@ -271,18 +271,25 @@ static bool settle(const struct drive_options *options, struct drive_option *dri
     if (!drive->index_given) {
         /* A CD-ROM goes to the second channel if there is room, as -cdrom does. */
         drive->index = first;
-        while (drive->index < places[drive->interface] && is_taken(options, drive, drive->index))
+        while (drive->index < connectors[drive->interface] && is_taken(options, drive, drive->index))
             drive->index++;
-        for (unsigned n = 0; drive->index >= places[drive->interface] && n < first; n++)
+        for (unsigned n = 0; drive->index >= connectors[drive->interface] && n < first; n++)
             if (!is_taken(options, drive, n)) drive->index = n;
         drive->index_given = true;
     }
-    if (drive->index >= places[drive->interface])
-        return SAY("there are %u %s drives, and no place for %s", places[drive->interface], interface,
-                   drive->file ? drive->file : "another");
+    if (drive->index >= connectors[drive->interface])
+        return SAY("there can be %u %s drives, which leaves no room for %s", connectors[drive->interface],
+                   interface, drive->file ? drive->file : "another");
     if (is_taken(options, drive, drive->index))
         return SAY("two drives are to be %s drive %u", interface, drive->index);
     return true;
+}
+
+struct drive_option *drive_options_find(struct drive_options *options, const char *id)
+{
+    for (unsigned n = 0; n < options->count; n++)
+        if (options->drive[n].id && !strcmp(options->drive[n].id, id)) return &options->drive[n];
+    return NULL;
 }
 
 bool drive_options_settle(struct drive_options *options, char *error, size_t error_bytes)
@@ -296,13 +303,13 @@ bool drive_options_settle(struct drive_options *options, char *error, size_t err
 
 static bool set_drive(struct options *o, const char *value, struct complaint *c)
 {
-    return drive_options_add(&o->drives, value, c->text, c->bytes);
+    return drive_options_add(&o->board.drives, value, c->text, c->bytes);
 }
 
 #define FILE_SETTER(name, interface, index, medium)                                                          \
     static bool set_##name(struct options *o, const char *value, struct complaint *c)                        \
     {                                                                                                        \
-        return drive_options_add_file(&o->drives, value, interface, index, medium, c->text, c->bytes);       \
+        return drive_options_add_file(&o->board.drives, value, interface, index, medium, c->text, c->bytes); \
     }
 FILE_SETTER(hda, DRIVE_IDE, 0, MEDIUM_DISK)
 FILE_SETTER(hdb, DRIVE_IDE, 1, MEDIUM_DISK)
@@ -323,7 +330,7 @@ static const struct option_row rows[] = {
     {"fdb", "FILE", NULL, .set = set_fdb},
     {"drive", "LIST", "file=FILE,if=ide|virtio|floppy|none,format=raw|qcow2,media=disk|cdrom,...",
      .set = set_drive},
-    {"snapshot", NULL, "whatever is written to disks is forgotten at the end", SWITCH(drives.snapshot)},
+    {"snapshot", NULL, "whatever is written to disks is forgotten at the end", SWITCH(board.drives.snapshot)},
 };
 
 const struct option_group options_drives = {"Media", rows, ARRAY_SIZE(rows)};

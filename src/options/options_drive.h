@@ -4,8 +4,7 @@
 #ifndef RINGER_OPTIONS_OPTIONS_DRIVE_H
 #define RINGER_OPTIONS_OPTIONS_DRIVE_H
 
-#include "base/types.h"
-#include "block/block_disk.h"
+#include "base/disk.h"
 
 #define DRIVES_MAX 16
 
@@ -21,12 +20,12 @@ enum drive_medium { MEDIUM_DISK, MEDIUM_CDROM };
 struct drive_option {
     char *file;         /* NULL: an empty drive */
     char *id;           /* NULL: none */
-    char *serial;       /* number, for the guest; NULL: ours */
+    char *serial;       /* serial number, for the guest; NULL: the default */
     const char *format; /* NULL: to be guessed */
     enum drive_interface interface;
     unsigned index;
     bool index_given;
-    unsigned boot_index; /* where firmware tries it, from 1 on; 0: after all that have one */
+    unsigned boot_index; /* firmware tries small ones first; 0: after all that have one */
     enum drive_medium medium;
     bool read_only, snapshot, write_through, never_flush, no_discard;
     enum error_policy on_read_error, on_write_error;
@@ -41,11 +40,14 @@ struct drive_options {
 
 /* -drive KEY=VALUE,... as QEMU has it; a comma in a value is written twice. False with one sentence in error. */
 bool drive_options_add(struct drive_options *options, const char *list, char *error, size_t error_bytes);
-/* -hda and its like: a file in a drive at a fixed place. */
+/* -hda and the like: a file in a drive at a fixed connector. */
 bool drive_options_add_file(struct drive_options *options, const char *file, enum drive_interface interface,
                             unsigned index, enum drive_medium medium, char *error, size_t error_bytes);
-/* Give places to drives that name none, and see that no two have the same. */
+/* Give an index to drives without one, and refuse two drives with the same. */
 bool drive_options_settle(struct drive_options *options, char *error, size_t error_bytes);
+
+/* The drive with this id, or NULL. */
+struct drive_option *drive_options_find(struct drive_options *options, const char *id);
 
 void drive_options_release(struct drive_options *options);
 

@@ -9,12 +9,12 @@
 #include <string.h>
 #include <time.h>
 
-/* NAME, perhaps with more behind it that QEMU tells its host. */
+/* NAME, perhaps with a list for QEMU's host after it. */
 static bool set_name(struct options *o, const char *value, struct complaint *c)
 {
     char *comma = strchr((char *)value, ',');
     if (comma) *comma = 0;
-    o->name = value;
+    o->board.name = value;
     return true;
 }
 
@@ -28,7 +28,7 @@ static bool set_memory(struct options *o, const char *value, struct complaint *c
     if (bytes < MEMORY_MIN_BYTES || bytes > MEMORY_MAX_BYTES)
         return COMPLAIN(c, "a memory size of %s is out of bounds: it must be from %lluM to %lluG", value,
                         MEMORY_MIN_BYTES >> 20, MEMORY_MAX_BYTES >> 30);
-    o->memory_bytes = align_up(bytes, PAGE_SIZE);
+    o->board.memory_bytes = align_up(bytes, PAGE_SIZE);
     return true;
 }
 
@@ -44,12 +44,13 @@ static bool set_cpu(struct options *o, const char *value, struct complaint *c)
 
 static bool set_serial(struct options *o, const char *value, struct complaint *c)
 {
-    if (o->serial_count == ARRAY_SIZE(o->serial)) return COMPLAIN(c, "there are only four serial ports");
+    if (o->board.serial_count == ARRAY_SIZE(o->board.serial))
+        return COMPLAIN(c, "there are only four serial ports");
     if (!strncmp(value, "mon:", 4)) { /* QEMU's monitor beside it: of that we have the escape keys */
         value += 4;
-        o->nographic = true;
+        o->board.nographic = true;
     }
-    o->serial[o->serial_count++] = strcmp(value, "none") ? value : NULL;
+    o->board.serial[o->board.serial_count++] = strcmp(value, "none") ? value : NULL;
     return true;
 }
 
@@ -58,15 +59,15 @@ static bool set_rtc_base(struct options *o, const char *value, struct complaint 
     u64 seconds;
     struct tm tm = {0};
     if (!strcmp(value, "utc")) {
-        o->rtc_base = RTC_BASE_NOW;
+        o->board.rtc_base = RTC_BASE_NOW;
         return true;
     }
     if (!strcmp(value, "localtime")) {
-        o->rtc_base = RTC_BASE_LOCAL;
+        o->board.rtc_base = RTC_BASE_LOCAL;
         return true;
     }
     if (option_number(value, &seconds) && seconds < 1ull << 40) {
-        o->rtc_base = (s64)seconds;
+        o->board.rtc_base = (s64)seconds;
         return true;
     }
     const char *rest = strptime(value, "%Y-%m-%d", &tm);
@@ -77,7 +78,7 @@ static bool set_rtc_base(struct options *o, const char *value, struct complaint 
             "the clock can start at utc, localtime, 2024-01-31, 2024-01-31T23:59:59 or a Unix time, not "
             "at \"%s\"",
             value);
-    o->rtc_base = timegm(&tm);
+    o->board.rtc_base = timegm(&tm);
     return true;
 }
 
@@ -90,22 +91,21 @@ static bool set_rtc(struct options *o, const char *value, struct complaint *c)
 }
 
 static const struct option_row rows[] = {
-    {"name", "NAME", "what the machine is called, in titles", .set = set_name},
+    {"name", "NAME", "name of the machine, shown in window titles", .set = set_name},
     {"memory", "SIZE", "guest memory: 512 or 512M, 1G, ... (default 128M)", .set = set_memory},
     {"m", "SIZE", NULL, .set = set_memory},
-    {"cpu", "MODEL", "CPU model (default max: all that Ringer does on this host)", .set = set_cpu},
-    {"serial", "TO", "next serial port: stdio, null, none, file:PATH (default stdio)", .set = set_serial},
-    {"debugcon", "TO", "debug console at port E9h: stdio, null, file:PATH", STRING(debugcon)},
+    {"cpu", "MODEL", "CPU model (default max: every feature that Ringer has on this host)", .set = set_cpu},
+    {"serial", "TO", "where the next serial port goes: stdio, null, none, file:PATH (default stdio)",
+     .set = set_serial},
+    {"debugcon", "TO", "where the debug console at port E9h goes: stdio, null, file:PATH",
+     .set = options_set_debugcon},
     {"rtc-base", "TIME", "clock at start: utc, localtime, 2024-01-31T23:59:59, Unix time",
      .set = set_rtc_base},
     {"rtc", "base=TIME", NULL, .set = set_rtc},
-    {"no-apic", NULL, "a machine without local APIC and I/O APIC: interrupts go through the 8259 pair",
-     SWITCH(no_apic)},
-    {"no-kvm-clock", NULL, "do not offer KVM's paravirtual clock", SWITCH(no_kvm_clock)},
-    {"no-isa-pnp", NULL, "no Plug and Play ISA card (Linux looks for one for 0.3 s longer)",
-     SWITCH(no_isa_pnp)},
-    {"no-reboot", NULL, "end when the guest resets or dies of a triple fault", SWITCH(no_reboot)},
-    {"no-shutdown", NULL, "stay when the guest has stopped for good", SWITCH(no_shutdown)},
+    {"no-apic", NULL, "leave out local APIC and I/O APIC: interrupts go through the 8259 pair",
+     SWITCH(board.no_apic)},
+    {"no-reboot", NULL, "end when the guest resets itself or dies of a triple fault", SWITCH(no_reboot)},
+    {"no-shutdown", NULL, "stay when the guest has halted for good", SWITCH(no_shutdown)},
 };
 
 const struct option_group options_machine = {"The machine", rows, ARRAY_SIZE(rows)};

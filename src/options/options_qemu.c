@@ -1,5 +1,5 @@
 /*
- * Options: what is accepted because scripts made for QEMU say it.
+ * Options that are accepted because scripts for QEMU use them.
  */
 #include "options_table.h"
 
@@ -13,7 +13,7 @@ static bool check_smp(struct options *o, const char *value, struct complaint *c)
     char *cpus = option_item(value, "cpus");
     bool one = !strcmp(cpus ? cpus : value, "1") || !strncmp(value, "1,", 2);
     free(cpus);
-    return one ? true : COMPLAIN(c, "the machine has one CPU, -smp %s cannot be had", value);
+    return one ? true : COMPLAIN(c, "the machine has one CPU: -smp %s is not possible", value);
 }
 
 static bool check_machine(struct options *o, const char *value, struct complaint *c)
@@ -34,7 +34,7 @@ static bool check_accelerator(struct options *o, const char *value, struct compl
 
 static bool check_none(struct options *o, const char *value, struct complaint *c)
 {
-    return !strcmp(value, "none") ? true : COMPLAIN(c, "\"%s\" cannot be had; there is none", value);
+    return !strcmp(value, "none") ? true : COMPLAIN(c, "\"%s\" is not available; there is none", value);
 }
 
 static bool check_monitor(struct options *o, const char *value, struct complaint *c)

@@ -1,14 +1,15 @@
 /*
- * What the files options_*.c share: a table of options is a list of groups, a group a list of rows, a row an
- * option or another spelling of the one above it. Parser, `ringer help` and the man page's test read the same
- * rows.
+ * What the files options_*.c share. The table of options is a list of groups, a group is a list of rows, and a
+ * row is an option or another spelling of the option above it. The parser, `ringer help` and the test of the man
+ * page read the same rows.
  */
 #ifndef RINGER_OPTIONS_OPTIONS_TABLE_H
 #define RINGER_OPTIONS_OPTIONS_TABLE_H
 
 #include "options.h"
+#include "options_values.h"
 
-/* A setter's way to say what is wrong with its value. */
+/* Where a setter says what is wrong with its value. */
 struct complaint {
     char *text;
     size_t bytes;
@@ -34,30 +35,11 @@ struct option_group {
     unsigned count;
 };
 
+/* Setters of options_device.c that belong to options of other groups. */
+bool options_set_debugcon(struct options *o, const char *value, struct complaint *c);
+bool options_set_firmware_log(struct options *o, const char *value, struct complaint *c);
+
 extern const struct option_group options_boot, options_devices, options_drives, options_machine,
-    options_display, options_watching, options_engines, options_qemu;
-
-/* --- what arguments are made of (options_values.c) --- */
-
-/* A whole number, decimal, 0x or 0 as in C. */
-bool option_number(const char *text, u64 *out);
-/* A size with an optional suffix b, K, M, G or T; without one it is in units of 1 << default_shift. */
-bool option_size(const char *text, unsigned default_shift, u64 *out);
-/* on or off, yes or no; NULL is none of them. */
-bool option_switch(const char *text, bool *on);
-
-/* A list "ITEM,KEY=VALUE,..." as a copy, cut into pieces; a comma within one is written twice. */
-struct option_list {
-    char *text, *rest;
-};
-/* False: out of memory. */
-bool option_list_open(struct option_list *list, const char *text);
-/* The next item; value: what is behind '=', or NULL. Both are there until the list is closed. False: that was
- * all. */
-bool option_list_next(struct option_list *list, char **key, char **value);
-void option_list_close(struct option_list *list);
-
-/* The value of `key` in "key=value,key=value" as a copy, or NULL: some of QEMU's arguments are such lists. */
-char *option_item(const char *list, const char *key);
+    options_display, options_observe, options_engines, options_qemu, options_testing;
 
 #endif

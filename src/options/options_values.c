@@ -1,7 +1,7 @@
 /*
- * What the arguments of options are made of. See options_table.h.
+ * What the arguments of options are made of. See options_values.h.
  */
-#include "options_table.h"
+#include "options_values.h"
 
 #include <errno.h>
 #include <stdlib.h>

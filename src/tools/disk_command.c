@@ -4,7 +4,7 @@
 #include "block/new_file.h"
 #include "block/qcow2_format.h"
 #include "disk_info.h"
-#include "options/options_table.h"
+#include "options/options_values.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -32,13 +32,14 @@ struct request {
 
 static void print_help(void)
 {
-    fputs("ringer disk create [-f FORMAT] [-b BASE [-F FORMAT]] [-o KEY=VALUE,...] [--force] FILE [SIZE]\n"
-          "ringer disk info [--json] FILE\n"
-          "ringer disk convert [-f FORMAT] [-O FORMAT] [-o KEY=VALUE,...] [--force] FROM TO\n\n"
-          "Formats are raw and qcow2; without -f (convert: -O) the new file's is qcow2 if its name ends in "
-          ".qcow2\nor there is a BASE, which the new image then shows where nothing was written. SIZE: 10G, "
-          "512M, ...\nOptions of qcow2: cluster_size=64K, refcount_bits=16, compat=1.1.\n",
-          stdout);
+    fputs(
+        "ringer disk create [-f FORMAT] [-b BASE [-F FORMAT]] [-o KEY=VALUE,...] [--force] FILE [SIZE]\n"
+        "ringer disk info [--json] FILE\n"
+        "ringer disk convert [-f FORMAT] [-O FORMAT] [-o KEY=VALUE,...] [--force] FROM TO\n\n"
+        "Formats are raw and qcow2. Without -f (convert: -O) a new file is qcow2 if its name ends in .qcow2 "
+        "or\nthere is a BASE: the new image shows it where nothing was written. SIZE: 10G, 512M, "
+        "...\nOptions of qcow2: cluster_size=64K, refcount_bits=16, compat=1.1.\n",
+        stdout);
 }
 
 /* --- words --- */
@@ -112,7 +113,7 @@ static bool read_words(struct request *r, int argc, char **argv)
         else if (word[0] == '-' && word[1])
             return SAY(r, "there is no option \"%s\"; see ringer disk", word);
         else if (r->words == WORDS_MAX)
-            return SAY(r, "\"%s\" is one word too many; see ringer disk", word);
+            return SAY(r, "\"%s\" is a word too many; see ringer disk", word);
         else
             r->word[r->words++] = word;
     }
@@ -178,7 +179,7 @@ static bool create(struct request *r)
 /* --- convert --- */
 
 #define COPY_BYTES (1u << 20)
-/* Stretches of zeros shorter than that are copied. */
+/* Shorter runs of zeros are copied. */
 #define GRAIN_BYTES 4096u
 
 static int copy_piece(struct disk_image *from, struct disk_image *to, u64 offset, u8 *buffer, u64 bytes)
@@ -238,7 +239,7 @@ static bool copy_into(struct request *r, struct disk_image *from, const char *fo
 static bool convert(struct request *r)
 {
     if (r->words < 2) return SAY(r, "what file, and to what? See ringer disk");
-    if (r->backing) return SAY(r, "the copy of an image is based on nothing");
+    if (r->backing) return SAY(r, "convert copies everything: -b is for create");
     const char *format = format_for(r->output, r->word[1], NULL);
     const struct disk_image_how how = {.format = r->format, .read_only = true};
     struct disk_image *from = disk_image_open(r->word[0], &how, r->error, sizeof(r->error));
@@ -267,7 +268,7 @@ static bool host_failed(const struct request *r)
 static bool info(struct request *r)
 {
     if (!r->words) return SAY(r, "what file? See ringer disk");
-    if (r->words > 1) return SAY(r, "\"%s\" is one word too many; see ringer disk", r->word[1]);
+    if (r->words > 1) return SAY(r, "\"%s\" is a word too many; see ringer disk", r->word[1]);
     return disk_info(r->word[0], r->json, stdout, r->error, sizeof(r->error));
 }
 

@@ -1,10 +1,10 @@
 /*
- * ringer disk create|info|convert: making image files, and looking at them.
+ * ringer disk create|info|convert: make image files and show what is in them.
  */
 #ifndef RINGER_TOOLS_DISK_COMMAND_H
 #define RINGER_TOOLS_DISK_COMMAND_H
 
-/* What comes behind "ringer disk". Returns an exit status (base/log.h); errors have been told. */
+/* The words after "ringer disk". Returns an exit status (base/log.h). Errors were printed. */
 int disk_command(int argc, char **argv);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * What an image file says of itself.
+ * ringer disk info: what the headers of an image file say.
  */
 #ifndef RINGER_TOOLS_DISK_INFO_H
 #define RINGER_TOOLS_DISK_INFO_H

@@ -10,7 +10,7 @@
 
 _Static_assert(sizeof(((struct chardev *)0)->buffer) <= PIPE_BUF, "see struct chardev");
 
-/* How long to wait for a slow reader before looking again whether we are told to give up. */
+/* A wait for a slow reader looks at `giving_up` this often. */
 #define LOOK_AGAIN_MS 100
 
 bool chardev_open(struct chardev *chardev, const char *specification, char *error, size_t error_bytes)
@@ -52,7 +52,7 @@ static bool told_to_give_up(const struct chardev *chardev)
     return chardev->giving_up && __atomic_load_n(chardev->giving_up, __ATOMIC_RELAXED);
 }
 
-/* Wait until the descriptor takes output. False: told to give up. */
+/* Wait until the descriptor takes output. False: `giving_up` was set. */
 static bool wait_writable(struct chardev *chardev)
 {
     for (;;) {

@@ -18,7 +18,7 @@ static bool take_next(struct console *console, struct console_event *event)
     return any;
 }
 
-static void delivered(struct post *letter)
+static void delivered(struct letter *letter)
 {
     struct console *console = container_of(letter, struct console, letter);
     struct console_event event;
@@ -58,7 +58,7 @@ static s16 sum(int a, int b)
     return (s16)(both < INT16_MIN ? INT16_MIN : both > INT16_MAX ? INT16_MAX : both);
 }
 
-/* Movement behind movement with the same buttons is one. */
+/* Merge movement into preceding movement with the same buttons. */
 static bool merge(struct console_event *last, const struct console_event *event)
 {
     if (last->kind != event->kind || last->buttons != event->buttons) return false;
@@ -80,10 +80,10 @@ void console_send(struct console *console, const struct console_event *event)
         if (console->count < CONSOLE_QUEUE_EVENTS)
             console->queue[(console->head + console->count++) % CONSOLE_QUEUE_EVENTS] = *event;
     }
-    bool post = !console->posted && console->post;
-    console->posted |= post;
+    bool send = !console->posted && console->mailbox;
+    console->posted |= send;
     pthread_mutex_unlock(&console->lock);
-    if (post) post_send(console->post, &console->letter);
+    if (send) mailbox_send(console->mailbox, &console->letter);
 }
 
 void console_send_key(struct console *console, const struct key *key, bool down)

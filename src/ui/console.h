@@ -1,23 +1,22 @@
 /*
- * The console: between a machine and whoever looks at its screen and works its keyboard, mouse and switches:
- * a *frontend* (the window, the VNC server). There may be several, each in a thread of its own. The picture
- * goes by devices/display.h; here is everything else.
+ * The console: the seam between a machine and its *frontends* (the SDL window, the VNC server), which take
+ * the user's keys, mouse and switches. There may be several, each in a thread of its own. The picture goes
+ * through devices/video/display.h, everything else through here.
  *
  *   frontend's thread                      vCPU thread
  *   console_send(event)  --- letter --->   take(event): keys to the 8042, switches, ...
  *                        <-- changed() --  console_set(): the state below is new
  *
  * Invariants
- * 1. Events arrive in the order they were sent. When the guest takes none for long, movement is summed and
- *    keys that find no room are lost, as in a keyboard: a frontend never waits.
- * 2. State is written by the vCPU thread only, field by field (atomically); frontends read it whenever they
- *    like.
- * 3. attach and detach: before the vCPU thread runs, or after.
+ * 1. Events arrive in the order they were sent. When the guest takes none for long, movement is summed, and
+ *    keys for which there is no room are lost, as in a keyboard: a frontend never waits.
+ * 2. Only the vCPU thread writes the state, field by field (atomically). Frontends may read it at any time.
+ * 3. Attach and detach before the vCPU thread runs, or after it has ended.
  */
 #ifndef RINGER_UI_CONSOLE_H
 #define RINGER_UI_CONSOLE_H
 
-#include "base/post.h"
+#include "base/mailbox.h"
 #include "devices/video/display.h"
 #include "keys.h"
 
@@ -33,8 +32,8 @@ enum console_command {
 struct console_event {
     enum console_event_kind {
         CONSOLE_KEY,
-        CONSOLE_POINT, /* the pointer is there */
-        CONSOLE_MOVE,  /* the mouse was moved by so much */
+        CONSOLE_POINT, /* the pointer is at x, y */
+        CONSOLE_MOVE,  /* the mouse moved by right, lower */
         CONSOLE_COMMAND,
     } kind;
     const struct key *key;
@@ -57,13 +56,13 @@ struct console {
     /* installed by vm */
     const char *name; /* of the machine, for titles */
     struct display *display;
-    struct post_box *post;
+    struct mailbox *mailbox;
     void (*take)(void *machine, const struct console_event *event);
     void *machine;
     /* state: invariant 2 */
     u32 absolute; /* the guest wants POINT, and draws the pointer where it is */
     u32 paused;
-    u32 stopped; /* for good: no event will be taken any more */
+    u32 stopped; /* for good: no more events are taken */
     u32 leds;    /* PS2_LED_... */
     /* private */
     struct console_frontend *frontends;
@@ -71,7 +70,7 @@ struct console {
     struct console_event queue[CONSOLE_QUEUE_EVENTS];
     unsigned head, count;
     bool posted; /* the letter is under way */
-    struct post letter;
+    struct letter letter;
 };
 
 void console_init(struct console *console);
@@ -84,10 +83,10 @@ void console_send(struct console *console, const struct console_event *event);
 void console_send_key(struct console *console, const struct key *key, bool down);
 void console_send_command(struct console *console, enum console_command command);
 
-/* A place on a screen so many pixels wide or high, as POINT has it. */
+/* Convert a coordinate on a screen of that width or height to the range of POINT. */
 u16 console_place(s64 at, u32 length);
 
-/* vCPU thread: set a field of the state and tell the frontends if that is new. */
+/* vCPU thread: set a field of the state, and tell the frontends if its value changed. */
 void console_set(struct console *console, u32 *field, u32 value);
 static inline u32 console_get(const u32 *field)
 {

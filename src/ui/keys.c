@@ -9,7 +9,7 @@
 
 #define CODE_PAUSE 0xe11d
 #define CODE_PRINT (KEY_EXTENDED | 0x37)
-/* As Ctrl-Pause, which is E0 46: its own code does not fit into a byte. */
+/* Ctrl-Pause's code, E0 46: Pause's own code does not fit into a byte. */
 #define SHORT_PAUSE 0xc6
 
 /* clang-format off */
@@ -52,7 +52,7 @@ static const struct key keys[] = {
 };
 /* clang-format on */
 
-/* Other names of keys, */
+/* Alternative names of keys, */
 static const struct {
     const char *name, *key;
 } names[] = {
@@ -62,7 +62,8 @@ static const struct {
     {"bs", "backspace"},  {"sysrq", "print"},
 };
 
-/* and keysyms that are no key's own: the keypad without Num Lock, Shift-Tab, other names for modifiers. */
+/* and keysyms without a row of their own: the keypad without Num Lock, Shift-Tab, other names of
+ * modifiers. */
 static const struct {
     u16 keysym;
     const char *key;
@@ -125,7 +126,7 @@ const struct key *key_by_character(char character, bool *shift)
     return NULL;
 }
 
-/* Keysyms of Latin 1 are its characters. */
+/* Keysyms of Latin 1 equal their characters. */
 const struct key *key_by_keysym(u32 keysym, int *shift)
 {
     bool shifted;

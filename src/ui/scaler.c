@@ -1,6 +1,6 @@
 /*
- * Scaling by area. See scaler.h. The three colours of a pixel are computed in one u64, 16 bits each, which
- * 255 * 256 does not leave.
+ * Scaling by area. See scaler.h. The three colours of a pixel are computed in one u64, in lanes of 16 bits;
+ * 255 * 256 does not overflow a lane.
  */
 #include "scaler.h"
 
@@ -21,7 +21,7 @@ static u32 gather(u64 lanes)
     return (u32)((lanes & 0xff) | (lanes >> 8 & 0xff00) | (lanes >> 16 & 0xff0000));
 }
 
-/* Of a sum of weights that is ONE. */
+/* Divide lanes by ONE, the sum of all weights. */
 static u64 scale_down(u64 lanes)
 {
     return lanes >> 8 & LANES;
@@ -36,7 +36,7 @@ static bool axis_init(struct scaler_axis *axis, u32 from, u32 to)
     axis->count = calloc(to, sizeof(u32));
     axis->weight = calloc((size_t)to * axis->taps, sizeof(u16));
     if (!axis->first || !axis->count || !axis->weight) return false;
-    /* In units of which a source pixel has `to` and a result covers `from`. */
+    /* In these units a source pixel has the length `to`, and a result covers the length `from`. */
     for (u32 n = 0; n < to; n++) {
         u64 begin = (u64)n * from, end = begin + from;
         u32 first = (u32)(begin / to), left = ONE;
@@ -44,7 +44,8 @@ static bool axis_init(struct scaler_axis *axis, u32 from, u32 to)
         for (u32 tap = 0; tap < axis->taps && left; tap++) {
             u64 high = (u64)(first + tap + 1) * to;
             u64 reach = (high < end ? high : end) - begin;
-            /* Up to here, rounded, less what the taps before have: so they add up to ONE. */
+            /* The rounded sum of the weights up to here, minus the weights so far: so all weights add up to
+             * ONE. */
             u32 upto = high >= end ? ONE : (u32)((reach * ONE + from / 2) / from);
             axis->count[n] = tap + 1;
             axis->weight[(size_t)n * axis->taps + tap] = (u16)(upto - (ONE - left));
@@ -83,7 +84,7 @@ void scaler_destroy(struct scaler *s)
     *s = (struct scaler){.row = NULL};
 }
 
-/* Row y of the source in the result's width, from column `begin` to `end` of that. */
+/* Columns `begin` to `end` of source row y, scaled to the result's width. */
 static const u64 *scaled_row(struct scaler *s, const u32 *from, u32 y, u32 begin, u32 end)
 {
     u32 place = y % s->y.taps;
@@ -106,7 +107,7 @@ static void mix_rows(struct scaler *s, const u32 *from, u32 y, u32 begin, u32 en
 {
     const u16 *weight = s->y.weight + (size_t)y * s->y.taps;
     u32 first = s->y.first[y];
-    if (weight[0] == ONE) { /* most rows of an enlarged picture */
+    if (weight[0] == ONE) { /* true for most rows of an enlarged picture */
         const u64 *row = scaled_row(s, from, first, begin, end);
         for (u32 n = begin; n < end; n++)
             to[n] = gather(row[n]);
@@ -124,7 +125,7 @@ static void mix_rows(struct scaler *s, const u32 *from, u32 y, u32 begin, u32 en
     }
 }
 
-/* Results that cover something of [at, at + count). */
+/* The results that cover any part of [at, at + count). */
 static void reach(const struct scaler_axis *axis, u32 at, u32 count, u32 *begin, u32 *end)
 {
     *begin = (u32)((u64)at * axis->to / axis->from);

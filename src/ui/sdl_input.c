@@ -1,9 +1,9 @@
 /*
- * The window's keys and mouse. See sdl_window.h.
+ * The SDL window's keys and mouse. See sdl_window.h.
  *
- * A guest that knows absolute pointing (console.absolute) gets the pointer's place, and the desktop's own
- * pointer is hidden over the window: the guest draws one. Others need the mouse grabbed, and get its
- * movement.
+ * A guest with absolute pointing (console.absolute) gets the pointer's position. The desktop's own pointer is
+ * then hidden over the window, because the guest draws one. For other guests the mouse must be grabbed, and
+ * they get its movement.
  */
 #include "sdl_private.h"
 
@@ -53,7 +53,7 @@ void sdl_key(struct sdl_window *w, const SDL_KeyboardEvent *event)
     const struct key *key = key_by_usage(code);
     if ((unsigned)code >= SDL_NUM_SCANCODES || !key || take_hot_key(w, event)) return;
     bool down = event->type == SDL_KEYDOWN;
-    if (!down && !w->held[code]) return; /* it went down elsewhere, or as a hot key */
+    if (!down && !w->held[code]) return; /* it was pressed outside the window, or as a hot key */
     w->held[code] = down;
     console_send_key(w->console, key, down);
 }
@@ -95,7 +95,7 @@ void sdl_grab(struct sdl_window *w, bool grab)
 {
     if (grab && SDL_SetRelativeMouseMode(SDL_TRUE) < 0) return;
     if (!grab) SDL_SetRelativeMouseMode(SDL_FALSE);
-    if (w->grabbed && !grab && w->buttons) { /* the guest will not hear that they are let go */
+    if (w->grabbed && !grab && w->buttons) { /* the guest will not see them released */
         w->buttons = 0;
         send(w, 0, 0, 0, 0, 0);
     }

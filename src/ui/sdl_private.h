@@ -1,5 +1,5 @@
 /*
- * What the files of the window share: sdl_window.c shows, sdl_input.c takes keys and mouse.
+ * What the files of the SDL window share: sdl_window.c shows the picture, sdl_input.c takes keys and mouse.
  */
 #ifndef RINGER_UI_SDL_PRIVATE_H
 #define RINGER_UI_SDL_PRIVATE_H
@@ -13,7 +13,7 @@ struct sdl_window {
     struct console *console;
     struct sdl_window_options options;
     SDL_Window *window;
-    /* events from the vCPU thread: these, + the first of the three types that SDL gave us */
+    /* events from the vCPU thread: added to the first of the three event types that SDL assigned */
     enum { NEWS_CHANGED, NEWS_READY, NEWS_STATE, NEWS_COUNT } news;
     u32 first_event;
     struct display_viewer viewer;
@@ -25,19 +25,19 @@ struct sdl_window {
     u64 frame_ns, next_ask_ns, blink_ns;
 
     /* picture and window */
-    u32 guest_width, guest_height; /* 0: nothing drawn yet */
-    int given_width, given_height; /* what we gave the window last */
-    struct display_rect place;     /* of the picture in the window */
+    u32 guest_width, guest_height; /* 0: nothing was drawn yet */
+    int given_width, given_height; /* the size that Ringer last gave the window */
+    struct display_rect place;     /* where the picture is in the window */
     struct scaler scaler;
-    u32 *pixel; /* for surfaces that are not 00RRGGBB */
+    u32 *pixel; /* for surfaces in a format other than 00RRGGBB */
     u64 capacity;
 
     /* input */
-    bool held[SDL_NUM_SCANCODES]; /* keys that the guest believes down */
+    bool held[SDL_NUM_SCANCODES]; /* keys that the guest holds to be down */
     bool grabbed;
     u8 buttons;
-    bool absolute;      /* what console.absolute was when looked at last */
-    u64 close_again_ns; /* until then closing again quits; 0: it was not tried */
+    bool absolute;      /* console.absolute when it was last read */
+    u64 close_again_ns; /* closing the window again before this time quits; 0: it was not closed yet */
 };
 
 void sdl_title(struct sdl_window *w);
@@ -52,7 +52,7 @@ void sdl_motion(struct sdl_window *w, const SDL_MouseMotionEvent *event);
 void sdl_button(struct sdl_window *w, const SDL_MouseButtonEvent *event);
 void sdl_wheel(struct sdl_window *w, const SDL_MouseWheelEvent *event);
 void sdl_grab(struct sdl_window *w, bool grab);
-/* The guest's wish for absolute pointing may have changed. */
+/* console.absolute may have changed. */
 void sdl_pointing(struct sdl_window *w);
 
 #endif

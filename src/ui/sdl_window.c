@@ -1,8 +1,8 @@
 /*
- * The window: showing the picture. See sdl_window.h.
+ * The SDL window: showing the picture. See sdl_window.h.
  *
- * Pixels go into SDL's window surface, which holds what the window shows: so parts can be brought up to date,
- * without a GPU and over a network, and a desktop that has one shows it through it.
+ * Pixels are drawn into SDL's window surface, which keeps the window's contents, so parts of it can be
+ * updated. This works without a GPU and over a network; a desktop with a GPU shows the surface through it.
  */
 #include "sdl_private.h"
 
@@ -70,7 +70,7 @@ static bool is_plain(const SDL_Surface *surface)
            format->Bmask == 0xff && surface->pitch % BYTES_PER_PIXEL == 0;
 }
 
-/* Where pixels of the surface are drawn, and how many there are in a row. NULL: out of memory. */
+/* The pixels of the surface, and how many there are in a row. NULL: out of memory. */
 static u32 *canvas(struct sdl_window *w, SDL_Surface *surface, u32 *pitch)
 {
     u64 pixels = (u64)surface->w * (u64)surface->h;
@@ -94,14 +94,14 @@ static void convert(const struct sdl_window *w, SDL_Surface *surface, const SDL_
         surface->pitch);
 }
 
-/* Show parts of the frame, which are in the guest's pixels. */
+/* Show parts of the frame; the rectangles are in the guest's pixels. */
 static void show(struct sdl_window *w, const struct display_rect *damage, unsigned count)
 {
     SDL_Surface *surface = SDL_GetWindowSurface(w->window);
     SDL_Rect rects[DISPLAY_DAMAGE_MAX];
     u32 pitch;
     u32 *to = surface && w->scaler.row ? canvas(w, surface, &pitch) : NULL;
-    /* A window that was resized a moment ago, and the event is still to come. */
+    /* The window was resized just now, and SDL's event is still to come. */
     if (!to || w->place.x + w->place.width > (u32)surface->w ||
         w->place.y + w->place.height > (u32)surface->h)
         return;
@@ -115,7 +115,7 @@ static void show(struct sdl_window *w, const struct display_rect *damage, unsign
     if (count) SDL_UpdateWindowSurfaceRects(w->window, rects, (int)count);
 }
 
-/* Picture or window have another size: all of it. */
+/* The picture or the window has another size: draw everything. */
 static void lay_out(struct sdl_window *w)
 {
     int width, height;
@@ -152,8 +152,8 @@ void sdl_fit(struct sdl_window *w)
     SDL_SetWindowSize(w->window, w->given_width, w->given_height);
 }
 
-/* A window that has the size we gave it follows the picture's; one that the user has given another keeps
- * that. (Full screen it has neither: it follows when it is a window again.) */
+/* A window that still has the size that Ringer gave it follows the picture's size; a window that the user
+ * resized keeps its size. (A full-screen window is neither. It follows when it leaves full screen.) */
 static void follow(struct sdl_window *w)
 {
     int width, height;
@@ -245,7 +245,7 @@ static void handle(struct sdl_window *w, const SDL_Event *event)
     }
 }
 
-/* What is due by now. Returns the milliseconds until something is, or -1. */
+/* Do everything that is due. Returns the milliseconds until more is due, or -1: never. */
 static int work(struct sdl_window *w)
 {
     u64 now = host_now_ns(), next = UINT64_MAX;
@@ -288,8 +288,7 @@ static u64 frame_ns(SDL_Window *window)
     return NS_PER_SECOND / (known ? (u64)mode.refresh_rate : DEFAULT_RATE);
 }
 
-/* SDL may have fallen back to a driver that shows nothing to anybody, which is what whoever asked for it
- * wants. */
+/* SDL may fall back to a driver without a visible window. That is right if the user asked for that driver. */
 static bool is_visible(void)
 {
     static const char *const invisible[] = {"offscreen", "dummy", "evdev"};
@@ -304,7 +303,7 @@ static bool is_visible(void)
 
 static bool open_window(struct sdl_window *w)
 {
-    /* Signals are the machine's to take; the screen saver may come; the surface needs no GPU. */
+    /* The waker takes signals, not SDL; screen savers stay enabled; the surface needs no GPU. */
     SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");
     SDL_SetHint(SDL_HINT_VIDEO_ALLOW_SCREENSAVER, "1");
     SDL_SetHint(SDL_HINT_FRAMEBUFFER_ACCELERATION, "0");
@@ -313,12 +312,12 @@ static bool open_window(struct sdl_window *w)
     if (SDL_InitSubSystem(SDL_INIT_VIDEO) < 0 || !is_visible()) return false;
     w->first_event = SDL_RegisterEvents(NEWS_COUNT);
     if (w->first_event == (u32)-1) return false;
-    SDL_StopTextInput(); /* keys are what we want, not what they mean here */
+    SDL_StopTextInput(); /* Ringer wants keys, not the text that they produce on this layout */
     u32 flags = SDL_WINDOW_RESIZABLE | (w->options.full_screen ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0);
     w->window = SDL_CreateWindow("Ringer", SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED, w->given_width,
                                  w->given_height, flags);
     if (!w->window) return false;
-    SDL_EventState(SDL_QUIT, SDL_IGNORE); /* follows the closing of the last window */
+    SDL_EventState(SDL_QUIT, SDL_IGNORE); /* SDL sends it after the last window was closed */
     w->frame_ns = frame_ns(w->window);
     return true;
 }

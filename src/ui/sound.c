@@ -1,5 +1,5 @@
 /*
- * The host's loudspeaker. See sound.h.
+ * Sound output on the host. See sound.h.
  */
 #include "sound.h"
 
@@ -16,7 +16,9 @@
 #define FRAME_BYTES   (CHANNELS * 2)
 #define HEADER_BYTES  44
 #define BUFFER_FRAMES 1024
-#define LATE_BYTES    (SOUND_RATE / 5 * FRAME_BYTES) /* more than this is waiting: too late for the picture */
+#define LATE_BYTES                                                                                           \
+    (SOUND_RATE / 5 * FRAME_BYTES) /* when more than this waits to be played, sound lags
+                                                        behind the picture */
 #define WAV_BYTES_MAX 0xfffff000u
 
 struct sound {
@@ -49,7 +51,7 @@ static void write_header(struct sound *sound)
     fwrite(header, 1, sizeof(header), sound->file);
 }
 
-/* With what has been written so far in its header. */
+/* Complete the header with the number of bytes written. */
 static void close_file(struct sound *sound, bool failed)
 {
     int why = errno;
@@ -83,8 +85,8 @@ static bool open_device(struct sound *sound, char *error, size_t error_bytes)
     return sound->device;
 }
 
-/* Is there any sign of a sound card or a sound server? Looking for them otherwise fills the terminal with
- * what the sound libraries think of it. */
+/* Does the host seem to have a sound card or a sound server? Trying to open one without this check fills the
+ * terminal with messages of the sound libraries. */
 static bool host_may_play(void)
 {
     const char *runtime = getenv("XDG_RUNTIME_DIR");

@@ -19,8 +19,7 @@ void terminal_restore(void)
     if (fd < 0) return;
     raw_fd = -1;
     int error = errno;
-    /* A job that was moved to the background may not touch the terminal without this: it would be stopped
-     * here. */
+    /* Without this, a job that was moved to the background would be stopped when it touches the terminal. */
     sigset_t ttou, before;
     sigemptyset(&ttou);
     sigaddset(&ttou, SIGTTOU);
@@ -33,8 +32,8 @@ void terminal_restore(void)
 static void crashed(int signal_number)
 {
     terminal_restore();
-    /* SA_RESETHAND has put the default action back; returning from a fault raises it again, this covers the
-     * rest. */
+    /* SA_RESETHAND has restored the default action. Returning from a fault raises it again; this covers the
+     * other signals. */
     raise(signal_number);
 }
 
@@ -44,7 +43,7 @@ static void restore_on_crash(void)
     struct sigaction action = {.sa_handler = crashed, .sa_flags = SA_RESETHAND | SA_NODEFER | SA_ONSTACK};
     for (unsigned i = 0; i < ARRAY_SIZE(fatal); i++) {
         struct sigaction before;
-        /* Whoever has a handler already (a sanitizer, the translator) keeps it. */
+        /* An existing handler (a sanitizer's, the translator's) stays. */
         if (sigaction(fatal[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
             sigaction(fatal[i], &action, NULL);
     }

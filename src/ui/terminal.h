@@ -1,42 +1,42 @@
 /*
- * The user's terminal as the machine's console: raw mode while the guest runs, put back on every way out, and
- * the escape keys (Ctrl-A, as in QEMU's -nographic).
+ * The user's terminal as the machine's console: raw mode while the guest runs, restored on every way out, and
+ * the escape keys (Ctrl-A, as with QEMU's -nographic).
  *
- * Raw means raw: Ctrl-C, Ctrl-Z, Ctrl-S go to the guest; Ctrl-A x quits. A descriptor that is no terminal, or
- * whose terminal belongs to another foreground job, is left alone.
+ * In raw mode Ctrl-C, Ctrl-Z and Ctrl-S go to the guest; Ctrl-A x quits. A descriptor that is no terminal, or
+ * of a terminal that belongs to another foreground job, is left alone.
  *
- * The saved settings are process-wide because the terminal is, and because a crash handler has nobody to ask.
+ * The saved settings are process-wide, because the terminal is, and because a crash handler gets no argument.
  */
 #ifndef RINGER_UI_TERMINAL_H
 #define RINGER_UI_TERMINAL_H
 
 #include "base/types.h"
 
-/* Put `fd` into raw mode. Restored by terminal_restore(), by die(), by exit() and by fatal signals (SEGV,
- * BUS, ILL, FPE, ABRT, SYS), which then end the process as they would have. Returns whether fd is now a raw
+/* Put `fd` into raw mode. It is restored by terminal_restore(), by die(), by exit() and by fatal signals
+ * (SEGV, BUS, ILL, FPE, ABRT, SYS), which then end the process as usual. Returns whether fd is now a raw
  * terminal. */
 bool terminal_enter_raw(int fd);
-/* Any number of times; async-signal-safe. */
+/* May be called any number of times; async-signal-safe. */
 void terminal_restore(void);
 
 /* --- escape keys: a byte in, at most one byte out --- */
 
 enum key_action {
     KEY_NOTHING, /* swallowed */
-    KEY_SEND,    /* *out is for the guest */
-    KEY_BREAK,   /* the line is to be held in break */
+    KEY_SEND,    /* *out goes to the guest */
+    KEY_BREAK,   /* hold the line in break */
     KEY_QUIT,
     KEY_HELP,
 };
 
 struct escape_keys {
     bool enabled;
-    bool seen; /* Ctrl-A was typed, what follows is a command */
+    bool seen; /* Ctrl-A was typed: the next key is a command */
 };
 
 enum key_action escape_key(struct escape_keys *keys, u8 byte, u8 *out);
 
-/* What Ctrl-A h prints (lines end with CR LF). */
+/* What Ctrl-A h prints; lines end with CR LF. */
 extern const char escape_help[];
 
 #endif

@@ -28,16 +28,16 @@
 #define COLOURS         3
 #define BYTES_PER_PIXEL 4
 #define LOOK_AGAIN_NS   (NS_PER_SECOND / 50)
-#define HOLD_NS         (NS_PER_SECOND / 2)   /* without a picture, as long as this */
-#define LOGIN_NS        (120 * NS_PER_SECOND) /* time to say hello, and for the user to type a password */
-#define UNSENT_MAX      (256 << 10)           /* a client that has more to read gets nothing new */
+#define HOLD_NS         (NS_PER_SECOND / 2)   /* without a picture, wait this long for one */
+#define LOGIN_NS        (120 * NS_PER_SECOND) /* time for the greeting, and for the user to type a password */
+#define UNSENT_MAX      (256 << 10)           /* a client with more unsent data than this gets nothing new */
 
 /* --- news from the vCPU thread --- */
 
 static void wake(struct vnc *vnc)
 {
     u64 one = 1;
-    if (write(vnc->wake_fd, &one, sizeof(one)) < 0) { /* full: it is awake */
+    if (write(vnc->wake_fd, &one, sizeof(one)) < 0) { /* the counter is full: the thread is awake already */
     }
 }
 
@@ -60,13 +60,14 @@ static void state_changed(struct console_frontend *frontend) {}
 
 /* --- clients --- */
 
-/* What we remember of a client: what it takes the screen's size for, and since when it is there. */
+/* What the server knows of a client: the size that the client believes the screen has, and when it
+ * connected. */
 struct visitor {
     int width, height;
     u64 since_ns;
 };
 
-/* libvncserver does not, not even by rfbDisableExtension(). */
+/* libvncserver does not do this, not even in rfbDisableExtension(). */
 static void forget_extensions(rfbClientPtr client)
 {
     while (client->extensions) {
@@ -94,7 +95,7 @@ static enum rfbNewClientAction new_client(rfbClientPtr client)
     vnc->clients++;
     client->clientData = visitor;
     client->clientGoneHook = client_gone;
-    /* The size that it will be told first is to be the picture's: some clients never hear of another. */
+    /* The first size that a client hears of should be the picture's: some clients cannot change it. */
     bool old = vnc->wants || vnc->asked || !vnc->viewer.frame.pixel;
     return old ? RFB_CLIENT_ON_HOLD : RFB_CLIENT_ACCEPT;
 }
@@ -105,9 +106,9 @@ static void greet_clients(struct vnc *vnc)
         client->onHold = FALSE;
 }
 
-/* Clients are told of a new size only if they have said by then that they understand it, which they do after
- * they were told of the first. One that says so later hears of it later; one that never does is shown as much
- * of the picture as it has room for. */
+/* A client is told of a new size only if it has said that it understands such messages, which it does after
+ * it was told of the first size. A client that says so later is told later. A client that never does is shown
+ * as much of the picture as it has room for. */
 static void tell_size(rfbClientPtr client)
 {
     struct visitor *told = client->clientData;
@@ -115,7 +116,7 @@ static void tell_size(rfbClientPtr client)
     bool same = told->width == width && told->height == height;
     if (client->useNewFBSize && !same) client->newFBSizePending = TRUE;
     if (client->state != RFB_NORMAL || client->newFBSizePending) {
-        told->width = width; /* what it will be told next */
+        told->width = width; /* the size it is told next */
         told->height = height;
     } else if (!same) {
         sraRegion *room = sraRgnCreateRect(0, 0, told->width, told->height);
@@ -124,14 +125,14 @@ static void tell_size(rfbClientPtr client)
     }
 }
 
-/* Its socket still holds what it has not read: an update now would make all others wait for it. */
+/* The client's socket still holds unread data: an update now would make all other clients wait. */
 static bool is_slow(rfbClientPtr client)
 {
     int unsent = 0;
     return ioctl(client->sock, SIOCOUTQ, &unsent) == 0 && unsent > UNSENT_MAX;
 }
 
-/* Returns when one of them has to be looked at again, UINT64_MAX for never. */
+/* Returns when a client must be looked at again, UINT64_MAX for never. */
 static u64 update_client(rfbClientPtr client, u64 now)
 {
     const struct visitor *visitor = client->clientData;
@@ -167,7 +168,7 @@ static u64 update_clients(struct vnc *vnc, u64 now)
 
 /* --- the picture --- */
 
-/* Our order of colours, after libvncserver has put its own there, and how each client's come from it. */
+/* Set Ringer's order of colours, after libvncserver has set its own, and the conversion to each client's. */
 static void set_format(rfbScreenInfo *screen)
 {
     screen->serverFormat.redShift = 16;
@@ -196,7 +197,7 @@ static void draw(struct vnc *vnc)
 
 /* --- the thread --- */
 
-/* What is due by now. Returns when something is, UINT64_MAX for never. */
+/* Do everything that is due. Returns when more is due, UINT64_MAX for never. */
 static u64 work(struct vnc *vnc)
 {
     u64 now = host_now_ns();
@@ -252,7 +253,7 @@ static void *serve(void *argument)
 
 /* --- opening and closing --- */
 
-/* What libvncserver has to say is about clients, and of interest to whoever looks for their troubles. */
+/* libvncserver's messages are about clients: they are debugging output. */
 static void say(const char *format, ...)
 {
     char text[256];
@@ -283,7 +284,7 @@ static bool make_screen(struct vnc *vnc, int fd)
     screen->autoPort = FALSE;
     screen->port = screen->ipv6port = 0;
     screen->ignoreSIGPIPE = FALSE;       /* it is ignored already */
-    screen->handleEventsEagerly = FALSE; /* or who sends without end has the thread to himself */
+    screen->handleEventsEagerly = FALSE; /* else a client that never stops sending keeps the thread busy */
     screen->kbdAddEvent = vnc_key;
     screen->ptrAddEvent = vnc_pointer;
     screen->getKeyboardLedStateHook = vnc_leds;
@@ -296,7 +297,7 @@ static bool make_screen(struct vnc *vnc, int fd)
     set_format(screen);
     rfbRegisterProtocolExtension(&vnc_scan_codes);
     rfbInitServer(screen);
-    /* Our own socket: so that what is wrong with the address could be said. */
+    /* Ringer opens the socket itself, so that it can report what is wrong with the address. */
     screen->listenSock = fd;
     FD_SET(fd, &screen->allFds);
     screen->maxFd = fd;

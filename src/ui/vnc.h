@@ -2,12 +2,13 @@
  * The VNC server (RFB 3.8, by libvncserver): the machine's screen, keyboard and mouse for hosts without a
  * desktop.
  *
- * It has one thread, which sleeps until a client, the guest's picture or the console wakes it; while nobody
- * is connected it does not look at the picture at all. Clients share one picture and one keyboard.
+ * It has one thread, which sleeps until a client, the guest's picture or the console wakes it. While no
+ * client is connected, it does not ask for the picture at all. Clients share one picture and one keyboard.
  *
- * A client may be anybody who reaches the port, so it listens on this host only unless told otherwise, and
- * trusts no client: one that stops in the middle of a message, or does not read, is dropped after a second or
- * a few, one that does not get through the greeting after two minutes; the guest never waits for any of them.
+ * A client may be anyone who reaches the port. So the server listens on this host only, unless told
+ * otherwise, and trusts no client. It drops a client that stops in the middle of a message or does not read,
+ * after a second or a few, and one that does not complete the greeting, after two minutes. The guest never
+ * waits for a client.
  */
 #ifndef RINGER_UI_VNC_H
 #define RINGER_UI_VNC_H
@@ -16,14 +17,14 @@
 
 struct vnc;
 
-/* "[HOST]:N[,password-file=FILE]": listens at port 5900 + N of HOST, or of this host's loopback. From then on
- * clients may connect, but are served only between start and stop. NULL with an exit status in *status and
- * one sentence in error. */
+/* "[HOST]:N[,password-file=FILE]": listens on port 5900 + N of HOST, or of this host's loopback. From then on
+ * clients may connect; they are served between start and stop. NULL with an exit status in *status and one
+ * sentence in error. */
 struct vnc *vnc_open(struct console *console, const char *specification, int *status, char *error,
                      size_t error_bytes);
 void vnc_start(struct vnc *vnc);
 void vnc_stop(struct vnc *vnc);
-/* Stopped or never started. */
+/* The server must be stopped, or never have been started. */
 void vnc_close(struct vnc *vnc);
 
 #endif

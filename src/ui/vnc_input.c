@@ -1,10 +1,10 @@
 /*
  * Keys and pointer of VNC clients. See vnc.h.
  *
- * A client that can tells which key it is ("QEMU Extended Key Event" of the community's RFB specification):
- * then the guest's layout is the only one. Others tell what it means (an X keysym). We press the key that
- * means that on the US layout; where its meaning takes another state of the shift key than the guest has now,
- * as with the symbols of other layouts, shift is pressed or let go around it.
+ * A client with "QEMU Extended Key Event" (RFB community specification) sends the position of a key, so only
+ * the guest's layout matters. Other clients send the meaning of a key (an X keysym). Ringer then presses the
+ * key that has this meaning on the US layout. If the meaning needs another state of the shift key than the
+ * guest has now, as for symbols of other layouts, Ringer presses or releases shift around the key.
  */
 #include "vnc_private.h"
 
@@ -36,7 +36,7 @@ static const struct key *shift_key(const char *name)
     return key_by_name(name, strlen(name));
 }
 
-/* Not through press(): what the client holds stays what it is. */
+/* Does not go through press(): the client's own state of shift stays as it is. */
 static void with_shift(struct vnc *vnc, const struct key *key, bool shift)
 {
     const struct key *left = shift_key("shift"), *right = shift_key("shift_r");
@@ -65,7 +65,7 @@ void vnc_key(rfbBool down, rfbKeySym keysym, rfbClientPtr client)
         press(vnc, key, down);
 }
 
-/* The client understands such events, and now hears that we do. */
+/* The client understands extended key events; tell it that the server does too. */
 static rfbBool offer_scan_codes(rfbClientPtr client, void **data, int encoding)
 {
     struct {
@@ -82,7 +82,7 @@ static_assert(sizeof(rfbQemuExtendedKeyEventMsg) == sz_rfbQemuExtendedKeyEventMs
                   sizeof(rfbFramebufferUpdateMsg) + sizeof(rfbFramebufferUpdateRectHeader) == 16,
               "as they are on the wire");
 
-/* (Other messages of that type have other lengths, which we would have to know to go on.) */
+/* (Other messages of this type have other lengths, which the server would have to know to skip them.) */
 static rfbBool take_scan_code(rfbClientPtr client, void *data, const rfbClientToServerMsg *message)
 {
     rfbQemuExtendedKeyEventMsg event;
@@ -108,7 +108,8 @@ void vnc_release_keys(struct vnc *vnc)
         if (vnc->held[n]) press(vnc, vnc->held[n], false);
 }
 
-/* Bits of a pointer event's mask (RFC 6143, 7.5.5). The wheel is a button that is pressed and let go. */
+/* Bits of a pointer event's mask (RFC 6143, 7.5.5). Each click of the wheel is a button that is pressed and
+ * released. */
 enum { MASK_LEFT = 1, MASK_MIDDLE = 2, MASK_RIGHT = 4, MASK_WHEEL_UP = 8, MASK_WHEEL_DOWN = 16 };
 
 void vnc_pointer(int mask, int x, int y, rfbClientPtr client)

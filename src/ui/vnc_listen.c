@@ -1,5 +1,5 @@
 /*
- * Where the VNC server listens, and its password. See vnc.h.
+ * The VNC server's address and password. See vnc.h.
  */
 #include "vnc_private.h"
 
@@ -17,7 +17,7 @@
 #define DISPLAYS_MAX (65536 - FIRST_PORT)
 #define BACKLOG      8
 
-/* The first line of a file, as far as it counts. */
+/* The first line of a file, as many characters as the protocol uses. */
 static bool read_password(struct vnc *vnc, const char *file, char *error, size_t error_bytes)
 {
     char line[256];
@@ -75,7 +75,8 @@ static int open_port(const struct vnc *vnc, const char *host, const char *port, 
     }
     int fd = listen_at(list);
     if (fd >= 0 && !is_loopback(list->ai_addr) && !vnc->password[0])
-        log_warn("whoever reaches port %s of %s can use the machine: there is no VNC password", port, host);
+        log_warn("there is no VNC password: anyone who reaches port %s of %s can use the machine", port,
+                 host);
     freeaddrinfo(list);
     if (fd >= 0) return fd;
     *status = STATUS_HOST;

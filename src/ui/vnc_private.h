@@ -1,6 +1,6 @@
 /*
- * What the files of the VNC server share: vnc.c serves, vnc_input.c takes keys and pointer, vnc_listen.c
- * opens the door.
+ * What the files of the VNC server share: vnc.c serves clients, vnc_input.c takes keys and pointer,
+ * vnc_listen.c opens the socket.
  */
 #ifndef RINGER_UI_VNC_PRIVATE_H
 #define RINGER_UI_VNC_PRIVATE_H
@@ -11,32 +11,32 @@
 
 #define VNC_CLIENTS_MAX  16
 #define VNC_HELD_MAX     32
-#define VNC_PASSWORD_MAX 8 /* all that the protocol looks at */
+#define VNC_PASSWORD_MAX 8 /* as many characters as the protocol uses */
 
 struct vnc {
     struct console *console;
     rfbScreenInfo *screen;
     pthread_t thread;
     bool running;
-    int wake_fd; /* eventfd: news is not 0, or stop */
+    int wake_fd; /* eventfd: written when `news` is not 0, or to stop */
     /* atomic */
     u32 news; /* bits below */
     u32 stop;
     struct display_viewer viewer;
     struct console_frontend frontend;
-    /* the thread's */
+    /* of the server's thread */
     bool wants, asked;
     u64 next_ask_ns, blink_ns;
     u32 clients;
     u32 *blank; /* shown until there is a picture */
     char password[VNC_PASSWORD_MAX + 1];
     char *passwords[2];
-    const struct key *held[VNC_HELD_MAX]; /* keys that the guest believes down */
+    const struct key *held[VNC_HELD_MAX]; /* keys that the guest holds to be down */
 };
 
 enum { VNC_CHANGED = 1, VNC_READY = 2 };
 
-/* A socket that listens there, or -1 with one sentence in error. Sets vnc->password. */
+/* A listening socket for the specification, or -1 with one sentence in error. Sets vnc->password. */
 int vnc_listen(struct vnc *vnc, const char *specification, int *status, char *error, size_t error_bytes);
 
 /* --- vnc_input.c: libvncserver's hooks --- */

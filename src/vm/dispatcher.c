@@ -3,7 +3,7 @@
 #include "cpu/interp.h"
 #include "cpu/mode.h"
 #include "cpu/system.h"
-#include "observe/trace.h"
+#include "observe/event_log.h"
 
 #include <unistd.h>
 
@@ -25,11 +25,19 @@ GENERAL_REGS enum exit_reason dispatcher_step(struct vm *vm)
     return reason;
 }
 
+static enum exit_reason logged_step(struct vm *vm)
+{
+    bool logged = event_log_before(vm->event_log, &vm->vcpu);
+    enum exit_reason reason = dispatcher_step(vm);
+    if (logged) event_log_after(vm->event_log, &vm->vcpu);
+    return reason;
+}
+
 GENERAL_REGS enum exit_reason dispatcher_execute(struct vm *vm)
 {
     struct vcpu *v = &vm->vcpu;
     enum exit_reason reason;
-    if (unlikely(vm->trace)) return trace_step(vm);
+    if (unlikely(vm->event_log)) return logged_step(vm);
     if (v->icount >= v->icount_limit) return EXIT_BUDGET;
     if (vm->options->engine == ENGINE_INTERP) {
         reason = interp_run(v);
@@ -50,19 +58,19 @@ static void clear_pending(struct vcpu *v, u32 bits)
 
 static void host_events(struct vm *vm)
 {
-    post_box_run(&vm->post);
+    mailbox_run(&vm->mailbox);
     video_tell(&vm->chipset.video);
     if (!vm->waker) return;
     u32 events = waker_take_events(vm->waker);
-    if (events & WAKER_INPUT) chipset_input_ready(&vm->chipset);
+    if (events & WAKER_INPUT) board_input_ready(&vm->board);
     if (events & WAKER_DUMP) machine_dump_screen(vm);
     if (events & WAKER_RETRY) disk_crew_retry(&vm->drives.crew);
     if (events & WAKER_TIMEOUT) vm_stop(vm, STOP_HOST, STATUS_TIMEOUT, "the time limit has run out");
     if (events & WAKER_QUIT) vm_stop(vm, STOP_HOST, STATUS_OK, NULL);
 }
 
-/* The interrupt line is up. Between here and the interrupt's acknowledge no guest instruction runs, so what
- * the controllers answer belongs to this moment. */
+/* The interrupt line is up. No guest instruction runs between here and the acknowledge cycle, so the controllers
+ * answer for this moment. */
 static void take_interrupt(struct vm *vm)
 {
     struct vcpu *v = &vm->vcpu;
@@ -82,7 +90,8 @@ static void take_debug_trap(struct vm *vm)
     note_exit(vm, debug_trap_deliver(v, bits));
 }
 
-/* One thing of v->pending, in the order of SDM 3A table 6-2: traps of the last instruction before interrupts. */
+/* Handle one bit of v->pending, in the order of SDM 3A table 6-2: traps of the last instruction come before
+ * interrupts. */
 static void take_pending(struct vm *vm, u32 pending)
 {
     struct vcpu *v = &vm->vcpu;
@@ -95,7 +104,7 @@ static void take_pending(struct vm *vm, u32 pending)
         host_events(vm);
         vm_time_run(&vm->time);
     } else if (v->inhibit && !v->halted) {
-        dispatcher_step(vm); /* STI or MOV SS: everything below waits for one more instruction */
+        dispatcher_step(vm); /* after STI or MOV SS everything below waits for one more instruction */
     } else if (pending & PENDING_DEBUG) {
         take_debug_trap(vm);
     } else if ((pending & PENDING_NMI) && !v->nmi_masked) {
@@ -106,11 +115,11 @@ static void take_pending(struct vm *vm, u32 pending)
     } else if (v->halted) {
         clear_pending(v, PENDING_NMI);
     } else {
-        dispatcher_step(vm); /* an NMI within an NMI handler: slowly on to its IRET */
+        dispatcher_step(vm); /* an NMI in an NMI handler: step until its IRET */
     }
 }
 
-/* A disk has something to do, and may soon be done with it: to sleep and be woken would take longer. */
+/* While a disk works, its answer may come sooner than a thread can sleep and wake. */
 #define LOOK_OUT_NS 100000u
 
 /* The guest is halted and nothing is pending. */
@@ -118,10 +127,10 @@ static void idle(struct vm *vm)
 {
     struct vcpu *v = &vm->vcpu;
     fpu_shelter(v);
-    chipset_flush_output(&vm->chipset);
+    board_flush_output(&vm->board);
     if (!(v->eflags & FL_IF) && !vm->options->no_shutdown && !apic_wires_may_wake(&vm->chipset.apic)) {
-        /* Nothing can come any more, and no chip of this machine resets on its own: this is how a guest
-         * without ACPI powers off, or gives up. */
+        /* Nothing can wake it any more, and no chip of this machine resets by itself: this is how a guest without
+         * ACPI powers off, or gives up. */
         vm_stop(vm, STOP_GUEST, STATUS_OK,
                 "the guest stopped for good: it halted with interrupts off, at %04x:%08x",
                 v->seg[SEG_CS].selector, (u32)v->rip);
@@ -138,12 +147,12 @@ static void idle(struct vm *vm)
     vm_time_run(&vm->time);
 }
 
-/* The machine is paused: only the host's doings count. Whatever else becomes pending stays so. */
+/* The machine is paused: only events of the host are handled. Everything else stays pending. */
 static void stand_still(struct vm *vm)
 {
     struct vcpu *v = &vm->vcpu;
     fpu_shelter(v);
-    chipset_flush_output(&vm->chipset);
+    board_flush_output(&vm->board);
     u32 kept = __atomic_exchange_n(&v->pending, 0, __ATOMIC_SEQ_CST);
     u64 retry_at_ns = vm->paused & PAUSE_DISK ? host_now_ns() + PAUSE_RETRY_S * 1000000000ull : UINT64_MAX;
     if (!(kept & PENDING_HOST)) {

@@ -1,9 +1,9 @@
 /*
  * The dispatcher: the run loop of the classic VMM. It picks the engine, delivers interrupts, keeps time and
- * handles exits; every engine has the same signature: run this vCPU until an exit, return the reason.
+ * handles exits. Every engine runs a vCPU until an exit and returns the reason.
  *
- * The guest's FPU state may be live in the host's registers whenever an engine has returned: what runs on
- * every exit is compiled without the FPU, and everything else parks it first.
+ * The guest's FPU state may be live in the host's registers whenever an engine has returned. Code that runs on
+ * every exit is compiled for general registers only; everything else first parks or shelters the FPU.
  */
 #ifndef RINGER_VM_DISPATCHER_H
 #define RINGER_VM_DISPATCHER_H
@@ -14,9 +14,9 @@
  * Returns false once the machine has stopped. Sleeps while the guest is halted. */
 bool dispatcher_settle(struct vm *vm);
 
-/* Run guest code until an exit, and note what the exit means: a halt, a triple fault. */
+/* Run guest code until an exit, and act on halts and triple faults. */
 enum exit_reason dispatcher_execute(struct vm *vm);
-/* One instruction in the interpreter, likewise. */
+/* The same for one instruction in the interpreter. */
 enum exit_reason dispatcher_step(struct vm *vm);
 
 /* Run the machine until it stops. */

@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <string.h>
 
-/* What a thread of ours may need at most: as the first one has. */
+/* The usual size of a first thread's stack. */
 #define STACK_BYTES (8u << 20)
 
 int frontends_open(struct frontends *f, struct vm *vm, char *error, size_t error_bytes)
@@ -74,7 +74,7 @@ void frontends_run(struct frontends *f, void (*machine)(void *argument), void *a
 
 void frontends_start(struct frontends *f)
 {
-    /* The first letters may have been sent before there was anybody to wake. */
+    /* The first letters may have been sent before there was a thread to wake. */
     __atomic_or_fetch(&f->vm->vcpu.pending, PENDING_HOST, __ATOMIC_SEQ_CST);
     if (f->vnc) vnc_start(f->vnc);
     sem_post(&f->started);

@@ -1,6 +1,6 @@
 /*
- * The frontends a run has: a window, a VNC server, none. And which thread is whose: the window takes the
- * process's first one, the machine then gets another.
+ * The frontends of a run (a window, a VNC server, neither), and its threads: a window takes the process's first
+ * thread, and the machine then gets another.
  */
 #ifndef RINGER_VM_FRONTENDS_H
 #define RINGER_VM_FRONTENDS_H
@@ -17,13 +17,13 @@ struct frontends {
     struct sdl_window *window; /* NULL: none */
     struct vnc *vnc;           /* NULL: none */
     sem_t started;             /* the machine takes letters */
-    sem_t closed;              /* the window sends none any more */
+    sem_t closed;              /* the window sends no more letters */
 };
 
 /* As the machine's options say, before it runs. Returns 0, or an exit status with one sentence in error. */
 int frontends_open(struct frontends *frontends, struct vm *vm, char *error, size_t error_bytes);
-/* Call machine(argument) in the machine's thread, see to the window meanwhile, and close everything at the
- * end. machine() calls start once it can be sent letters, and stop while it still can. */
+/* Call machine(argument) in the machine's thread, run the window meanwhile, and close everything at the end.
+ * machine() calls frontends_start() when it can receive letters, and frontends_stop() while it still can. */
 void frontends_run(struct frontends *frontends, void (*machine)(void *argument), void *argument);
 void frontends_start(struct frontends *frontends);
 void frontends_stop(struct frontends *frontends);

@@ -1,5 +1,5 @@
 /*
- * Scripted keys. See key_script.h: one table row a word of the language.
+ * Scripts of keys: each step of the language is a row of a table. See key_script.h.
  */
 #include "key_script_private.h"
 
@@ -30,7 +30,7 @@ static void press(struct key_script *script, const struct key *key, bool down)
     wire_console_key(wire(script), key, down);
 }
 
-/* A guest that is slow to take keys gets them slowly. */
+/* A guest that takes keys slowly gets them slowly. */
 static bool keyboard_is_behind(struct key_script *script)
 {
     return wire(script)->feed.count > 0;
@@ -43,7 +43,7 @@ static u64 run_wait_text(struct key_script *script, struct step *step)
     if (!regexec(&step->regex, script->screen, 0, NULL, 0)) return DONE;
     if (now(script) - script->since_ns < step->ns) return LOOK_EVERY_NS;
     vm_stop(script->vm, STOP_GUEST, STATUS_TIMEOUT,
-            "%s, line %u: \"%s\" did not come to the screen within %llu s", script->name, step->line,
+            "%s, line %u: \"%s\" did not appear on the screen within %llu s", script->name, step->line,
             step->text, (unsigned long long)(step->ns / S));
     return DONE;
 }
@@ -143,7 +143,7 @@ static void point(struct key_script *script, const struct step *step)
                                                              .buttons = script->buttons});
 }
 
-/* There, down, up, and down and up again for a double click. */
+/* Move there; button down, up; and down and up again for a double click. */
 static u64 run_mouse(struct key_script *script, struct step *step)
 {
     unsigned part = script->part++, last = step->number ? 2u * (unsigned)step->number : step->buttons != 0;
@@ -171,17 +171,19 @@ static u64 run_command(struct key_script *script, struct step *step)
     return DONE;
 }
 
-/* "insert PLACE FILE", "eject PLACE". A guest that has locked the disc is given time to let it go. */
+/* "insert DRIVE FILE", "eject DRIVE". A guest that has locked the disc gets time to unlock it. */
 static u64 run_medium(struct key_script *script, struct step *step)
 {
-    char place[16], error[512];
+    char drive[16], error[512];
     struct wire_console *mirror = wire(script)->mirror;
     const char *file = step->text + strcspn(step->text, " ");
-    snprintf(place, sizeof(place), "%.*s", (int)(file - step->text), step->text);
+    snprintf(drive, sizeof(drive), "%.*s", (int)(file - step->text), step->text);
     file += strspn(file, " ");
-    enum media_outcome outcome = media_change(script->vm, place, *file ? file : NULL, error, sizeof(error));
+    enum media_outcome outcome =
+        media_change(&script->vm->chipset, drive, *file ? file : NULL, error, sizeof(error));
     if (outcome == MEDIA_CHANGED && mirror)
-        outcome = media_change(mirror->vm, place, *file ? file : NULL, error, sizeof(error));
+        outcome = media_change(container_of(mirror, struct chipset, console), drive, *file ? file : NULL,
+                               error, sizeof(error));
     if (outcome == MEDIA_LOCKED && now(script) - script->since_ns < WAIT_DEFAULT_NS) return 100 * MS;
     if (outcome != MEDIA_CHANGED)
         vm_stop(script->vm, STOP_HOST, STATUS_HOST, "%s, line %u: %s", script->name, step->line, error);
@@ -211,41 +213,42 @@ static u64 written(struct key_script *script, const struct step *step, int faile
 static u64 run_screenshot(struct key_script *script, struct step *step)
 {
     return written(script, step,
-                   script->vm->role == MACHINE_LEADER ? screen_shot(script->vm, step->text) : 0);
+                   script->vm->role == MACHINE_LEADER ? screen_shot(machine_display(script->vm), step->text)
+                                                      : 0);
 }
 
 static u64 run_text(struct key_script *script, struct step *step)
 {
     return written(script, step,
-                   script->vm->role == MACHINE_LEADER ? screen_dump(script->vm, step->text) : 0);
+                   script->vm->role == MACHINE_LEADER ? screen_dump(machine_vga(script->vm), step->text) : 0);
 }
 
 const struct verb key_verbs[] = {
-    {"wait-text", "REGEX [TIME]",
-     "until the text screen matches (POSIX extended), 60s at most if nothing is said", parse_wait_text,
-     run_wait_text},
+    {"wait-text", "REGEX [TIME]", "wait until the text screen matches (POSIX extended), at most 60s or TIME",
+     parse_wait_text, run_wait_text},
     {"wait-still", "TIME [TIME]",
-     "until the picture has been the same that long, 60s or the other time at most", parse_wait_still,
+     "wait until the picture was the same that long, at most 60s or the second TIME", parse_wait_still,
      run_wait_still},
-    {"wait-pixel", "X Y RRGGBB [TIME]", "until the picture has that colour there, 60s at most or that time",
+    {"wait-pixel", "X Y RRGGBB [TIME]", "wait until that pixel has that colour, at most 60s or TIME",
      parse_wait_pixel, run_wait_pixel},
-    {"sleep", "TIME", "500ms, 2s, 1m: the guest's time, as all others here", parse_sleep, run_sleep},
+    {"sleep", "TIME", "500ms, 2s, 1m: guest time, as everywhere in a script", parse_sleep, run_sleep},
     {"type", "TEXT", "on the US layout; \\n Enter, \\t Tab, \\e Escape, \\s blank, \\\\", parse_type,
      run_type},
-    {"key", "KEY-KEY...", "all down, then up: a, f10, ctrl-alt-delete; names as in QEMU's sendkey",
+    {"key", "KEY-KEY...", "press all and let go: a, f10, ctrl-alt-delete; names as in QEMU's sendkey",
      parse_chord, run_key},
-    {"hold", "KEY-KEY...", "press them", parse_chord, run_hold},
+    {"hold", "KEY-KEY...", "press them and keep them down", parse_chord, run_hold},
     {"release", "KEY-KEY...", "let them go", parse_chord, run_hold},
-    {"mouse", "X Y [BUTTON]", "to that pixel, or 50% 50%; and click left, middle, right, double; down, up",
+    {"mouse", "X Y [BUTTON]", "go to that pixel, or 50% 50%; BUTTON: left, middle, right, double, down, up",
      parse_mouse, run_mouse},
-    {"move", "RIGHT DOWN", "as a mouse that does not know where it is", parse_move, run_move},
+    {"move", "RIGHT DOWN", "move by mouse counts", parse_move, run_move},
     {"wheel", "CLICKS", "towards the user", parse_wheel, run_move},
     {"screenshot", "FILE", "write the picture there, as PNG", parse_text, run_screenshot},
     {"text", "FILE", "write the text screen there", parse_text, run_text},
-    {"insert", "PLACE FILE", "another medium into fda, fdb, cdrom or hda to hdd", parse_insert, run_medium},
-    {"eject", "PLACE", "take it out", parse_eject, run_medium},
-    {"say", "TEXT", "to standard error", parse_text, run_say},
-    {"power-button", NULL, "press it", parse_nothing, run_command},
+    {"insert", "DRIVE FILE", "put another medium into fda, fdb, cdrom or hda to hdd", parse_insert,
+     run_medium},
+    {"eject", "DRIVE", "take the medium out", parse_eject, run_medium},
+    {"say", "TEXT", "print to standard error", parse_text, run_say},
+    {"power-button", NULL, "press the power button", parse_nothing, run_command},
     {"reset", NULL, "press the reset button", parse_nothing, run_command},
     {"quit", "[STATUS]", "end the run with that exit status", parse_quit, run_quit},
 };

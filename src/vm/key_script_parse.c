@@ -67,7 +67,7 @@ bool parse_wait_text(struct step *step, char *text, char *error, size_t error_by
     if (!failed) return true;
     char why[128];
     regerror(failed, &step->regex, why, sizeof(why));
-    return WRONG("\"%s\" is no regular expression: %s", text, why);
+    return WRONG("\"%s\" is not a regular expression: %s", text, why);
 }
 
 bool parse_sleep(struct step *step, char *text, char *error, size_t error_bytes)
@@ -94,7 +94,7 @@ bool parse_wait_pixel(struct step *step, char *text, char *error, size_t error_b
     bool good = parse_int(x, &step->x) && parse_int(y, &step->y) && step->x >= 0 && step->y >= 0;
     if (!good || !colour || strlen(colour) != 6 || strspn(colour, "0123456789abcdefABCDEF") != 6 ||
         (limit && !parse_time(limit, &step->limit_ns)) || next_word(&text))
-        return WRONG("wait-pixel takes a place and a colour, as 320 200 ff0000");
+        return WRONG("wait-pixel takes a position and a colour, as 320 200 ff0000");
     step->number = (int)strtoul(colour, NULL, 16);
     return true;
 }
@@ -120,7 +120,7 @@ static bool unescape(char *text)
 
 bool parse_type(struct step *step, char *text, char *error, size_t error_bytes)
 {
-    if (!unescape(text)) return WRONG("what may follow a backslash is n, t, e, s and another one");
+    if (!unescape(text)) return WRONG("a backslash is followed by n, t, e, s or another backslash");
     for (const char *c = text; *c; c++) {
         bool shift;
         if (!key_by_character(*c, &shift)) return WRONG("no key types the character %02xh", (u8)*c);
@@ -129,7 +129,7 @@ bool parse_type(struct step *step, char *text, char *error, size_t error_bytes)
     return true;
 }
 
-/* "ctrl-alt-f1". A name has no dash; the key that types one is called minus. */
+/* "ctrl-alt-f1". A name has no dash: the key that types one is called minus. */
 bool parse_chord(struct step *step, char *text, char *error, size_t error_bytes)
 {
     char *word = next_word(&text);
@@ -175,9 +175,9 @@ bool parse_mouse(struct step *step, char *text, char *error, size_t error_bytes)
     if (step->per_cent) x[length - 1] = y[height - 1] = 0;
     if (!parse_int(x, &step->x) || !parse_int(y, &step->y) || step->x < 0 || step->y < 0 ||
         (step->per_cent && (step->x > 100 || step->y > 100)))
-        return WRONG("mouse takes a place, as 320 200 or 50%% 50%%");
+        return WRONG("mouse takes a position, as 320 200 or 50%% 50%%");
     if ((button && !parse_button(button, step)) || next_word(&text))
-        return WRONG("behind the place may stand left, right, middle, double, down or up");
+        return WRONG("after the position there may be left, right, middle, click, double, down or up");
     return true;
 }
 
@@ -203,13 +203,13 @@ bool parse_text(struct step *step, char *text, char *error, size_t error_bytes)
 bool parse_insert(struct step *step, char *text, char *error, size_t error_bytes)
 {
     step->text = text;
-    return strchr(text, ' ') || WRONG("insert takes a place and a file");
+    return strchr(text, ' ') || WRONG("insert takes a drive and a file");
 }
 
 bool parse_eject(struct step *step, char *text, char *error, size_t error_bytes)
 {
     step->text = text;
-    return (*text && !strchr(text, ' ')) || WRONG("eject takes a place");
+    return (*text && !strchr(text, ' ')) || WRONG("eject takes a drive");
 }
 
 bool parse_quit(struct step *step, char *text, char *error, size_t error_bytes)

@@ -1,6 +1,6 @@
 /*
- * What the files of scripted keys share: key_script_load.c reads a script, key_script_parse.c takes its lines
- * apart, key_script.c runs it.
+ * What the files of scripted keys share: key_script_load.c reads a script, key_script_parse.c parses its
+ * lines, key_script.c runs it.
  */
 #ifndef RINGER_VM_KEY_SCRIPT_PRIVATE_H
 #define RINGER_VM_KEY_SCRIPT_PRIVATE_H
@@ -47,9 +47,9 @@ struct key_script {
     char *source, *name;
     struct step *steps;
     unsigned count, at;
-    unsigned part;  /* how far the step at hand is, */
-    u64 since_ns;   /* which began then */
-    u64 changed_ns; /* when the picture did last */
+    unsigned part;  /* of the current step */
+    u64 since_ns;   /* when that step began */
+    u64 changed_ns; /* when the picture changed last */
     bool begun;
     struct timer timer;
     u8 buttons; /* of the mouse, held */

@@ -1,10 +1,10 @@
 #include "lockstep.h"
 
 #include "base/log.h"
-#include "cpu/memory.h"
-#include "cpu/mode.h"
 #include "dispatcher.h"
-#include "observe/trace.h"
+#include "lockstep_compare.h"
+#include "observe/event_log.h"
+#include "translator/translator.h"
 #include "ui/terminal.h"
 
 #include <inttypes.h>
@@ -13,259 +13,6 @@
 
 /* The smallest step: the longest block must fit in it, or it would never be run. */
 #define SMALLEST_STEP 64
-/* All of RAM is compared this often (and at the end): the write log does not see devices' DMA and page-table
- * A/D bits. */
-#define FULL_COMPARE_EVERY 50000000u
-
-struct lockstep {
-    struct vm *lead, *follow;
-    struct options follow_options;
-    struct write_log log;
-    struct vcpu before; /* the leader's state at the last comparison: its first part only */
-    u64 next_full_compare;
-    u64 compared;
-};
-
-/* --- comparing --- */
-
-struct field {
-    const char *name;
-    unsigned offset;
-    unsigned bytes;
-};
-
-#define FIELD(name, member)                                                                                  \
-    {                                                                                                        \
-        name, offsetof(struct vcpu, member), sizeof(((struct vcpu *)0)->member)                              \
-    }
-#define SEGMENT(name, member)                                                                                \
-    FIELD(name ".selector", member.selector), FIELD(name ".base", member.base),                              \
-        FIELD(name ".limit", member.limit), FIELD(name ".access", member.access)
-#define TABLE(name, member) FIELD(name ".base", member.base), FIELD(name ".limit", member.limit)
-
-static const struct field fields[] = {
-    FIELD("icount", icount),
-    FIELD("eip", rip),
-    FIELD("eax", gpr[REG_EAX]),
-    FIELD("ecx", gpr[REG_ECX]),
-    FIELD("edx", gpr[REG_EDX]),
-    FIELD("ebx", gpr[REG_EBX]),
-    FIELD("esp", gpr[REG_ESP]),
-    FIELD("ebp", gpr[REG_EBP]),
-    FIELD("esi", gpr[REG_ESI]),
-    FIELD("edi", gpr[REG_EDI]),
-    FIELD("eflags", eflags),
-    FIELD("cpl", cpl),
-    FIELD("interrupt shadow", inhibit),
-    FIELD("halted", halted),
-    FIELD("mode", mode),
-    SEGMENT("es", seg[SEG_ES]),
-    SEGMENT("cs", seg[SEG_CS]),
-    SEGMENT("ss", seg[SEG_SS]),
-    SEGMENT("ds", seg[SEG_DS]),
-    SEGMENT("fs", seg[SEG_FS]),
-    SEGMENT("gs", seg[SEG_GS]),
-    SEGMENT("ldtr", ldtr),
-    SEGMENT("tr", tr),
-    TABLE("gdtr", gdtr),
-    TABLE("idtr", idtr),
-    FIELD("cr0", paging.cr0),
-    FIELD("cr2", cr2),
-    FIELD("cr3", paging.cr3),
-    FIELD("cr4", paging.cr4),
-    FIELD("efer", paging.efer),
-    FIELD("dr0", dr[0]),
-    FIELD("dr1", dr[1]),
-    FIELD("dr2", dr[2]),
-    FIELD("dr3", dr[3]),
-    FIELD("dr6", dr[6]),
-    FIELD("dr7", dr[7]),
-    FIELD("interrupt line", interrupt_line),
-    FIELD("sysenter_cs", sysenter_cs),
-    FIELD("sysenter_esp", sysenter_esp),
-    FIELD("sysenter_eip", sysenter_eip),
-    FIELD("tsc_offset", tsc_offset),
-    FIELD("pvclock_time", pvclock_time),
-    FIELD("pvclock_wall", pvclock_wall),
-    FIELD("pvclock_version", pvclock_version),
-};
-#undef FIELD
-#undef SEGMENT
-#undef TABLE
-
-/* The same as a few stretches of bytes. Padding may differ, so this can only say that all is equal; it nearly
- * always does. */
-struct stretch {
-    unsigned from, to;
-};
-
-#define STRETCH(from, to)                                                                                    \
-    {                                                                                                        \
-        offsetof(struct vcpu, from), offsetof(struct vcpu, to)                                               \
-    }
-static const struct stretch stretches[] = {
-    STRETCH(gpr, pending), STRETCH(icount, icount_limit), STRETCH(mode, fpu_live),
-    STRETCH(seg, thunk),   STRETCH(ldtr, apic_base),
-};
-#undef STRETCH
-
-static bool surely_equal(const struct vcpu *a, const struct vcpu *b)
-{
-    for (unsigned i = 0; i < ARRAY_SIZE(stretches); i++) {
-        const u8 *x = (const u8 *)a + stretches[i].from, *y = (const u8 *)b + stretches[i].from;
-        if (memcmp(x, y, stretches[i].to - stretches[i].from)) return false;
-    }
-    return a->interrupt_line == b->interrupt_line;
-}
-
-static u64 field_value(const struct vcpu *v, const struct field *field)
-{
-    const u8 *at = (const u8 *)v + field->offset;
-    switch (field->bytes) {
-    case 1: return *at;
-    case 2: return *(const u16 *)at;
-    case 4: return *(const u32 *)at;
-    default: return *(const u64 *)at;
-    }
-}
-
-/* Only the translator has host windows, and when it makes one depends on host time. */
-static bool same_but_window(const struct field *field, u64 x, u64 y)
-{
-    return field->offset == offsetof(struct vcpu, mode) && !((x ^ y) & ~(u64)MODE_WINDOW);
-}
-
-static unsigned compare_fields(const struct vcpu *a, const struct vcpu *b, FILE *out)
-{
-    unsigned differences = 0;
-    if (surely_equal(a, b)) return 0;
-    for (unsigned i = 0; i < ARRAY_SIZE(fields); i++) {
-        u64 x = field_value(a, &fields[i]), y = field_value(b, &fields[i]);
-        if (x == y || same_but_window(&fields[i], x, y)) continue;
-        differences++;
-        if (out)
-            fprintf(out, "%-18s translator %08" PRIx64 "  interpreter %08" PRIx64 "\n", fields[i].name, x, y);
-    }
-    return differences;
-}
-
-/* What of an FXSAVE image is the guest's (SDM 1 10.5.1): not FOP, FIP, FCS, FDP, FDS, which tell where in
- * *host* code the last x87 instruction was, nor MXCSR_MASK and the reserved bytes. */
-struct fpu_part {
-    const char *name;
-    unsigned offset, bytes, count, stride;
-};
-
-static const struct fpu_part fpu_parts[] = {
-    {"fcw", 0, 2, 1, 0},    {"fsw", 2, 2, 1, 0},      {"ftw", 4, 1, 1, 0},
-    {"mxcsr", 24, 4, 1, 0}, {"st/mm", 32, 10, 8, 16}, {"xmm", 160, 16, 8, 16},
-};
-
-static u64 get_u64(const u8 *at)
-{
-    u64 value;
-    memcpy(&value, at, sizeof(value));
-    return value;
-}
-
-static void print_bytes(const u8 *bytes, unsigned count, FILE *out)
-{
-    while (count--)
-        fprintf(out, "%02x", bytes[count]);
-}
-
-/* FCW, FSW and the abridged FTW; all ST and XMM registers. */
-#define FPU_CONTROL_MASK  0x000000ffffffffffull
-#define FPU_REGISTERS     32
-#define FPU_REGISTERS_END 288
-
-static unsigned compare_fpu(const u8 *a, const u8 *b, FILE *out)
-{
-    unsigned differences = 0;
-    u64 control = (get_u64(a) ^ get_u64(b)) & FPU_CONTROL_MASK, mxcsr = (get_u64(a + 24) ^ get_u64(b + 24))
-                                                                        << 32;
-    if (!(control | mxcsr) &&
-        !memcmp(a + FPU_REGISTERS, b + FPU_REGISTERS, FPU_REGISTERS_END - FPU_REGISTERS))
-        return 0;
-    for (unsigned p = 0; p < ARRAY_SIZE(fpu_parts); p++) {
-        const struct fpu_part *part = &fpu_parts[p];
-        for (unsigned n = 0; n < part->count; n++) {
-            const u8 *x = a + part->offset + n * part->stride, *y = b + part->offset + n * part->stride;
-            if (!memcmp(x, y, part->bytes)) continue;
-            differences++;
-            if (!out) continue;
-            fprintf(out, "%s %-12u translator ", part->name, n);
-            print_bytes(x, part->bytes, out);
-            fprintf(out, "  interpreter ");
-            print_bytes(y, part->bytes, out);
-            fputc('\n', out);
-        }
-    }
-    return differences;
-}
-
-/* The accessed and dirty bits of a present page-table entry, bits 5 and 6 of its first byte. A processor may
- * set A for a translation it only looked at, and sets neither while it has the translation cached (SDM
- * 3A 4.8, 4.10.2.3). The engines cache differently, so a guest that clears these bits without flushing finds
- * them set by one and not by the other. Both are right: the two machines agree on the union and go on. */
-static bool reconcile_accessed_dirty(u8 *x, u8 *y, u64 gpa)
-{
-    enum { PRESENT = 1, ACCESSED_DIRTY = 0x60 };
-    if ((gpa & 3) || (*x ^ *y) & ~ACCESSED_DIRTY || !(*x & PRESENT)) return false;
-    *x = *y = *x | *y;
-    return true;
-}
-
-static unsigned compare_bytes(struct lockstep *l, u64 gpa, u64 bytes, FILE *out)
-{
-    u8 *x = l->lead->phys.ram + gpa, *y = l->follow->phys.ram + gpa;
-    if (!memcmp(x, y, bytes)) return 0;
-    for (u64 at = 0; at < bytes; at++) {
-        if (x[at] == y[at] || reconcile_accessed_dirty(&x[at], &y[at], gpa + at)) continue;
-        if (out)
-            fprintf(out, "memory %08" PRIx64 "    translator %02x  interpreter %02x\n", gpa + at, x[at],
-                    y[at]);
-        return 1;
-    }
-    return 0;
-}
-
-/* What the follower wrote since the last comparison. Only RAM below the device hole is at the same offset in
- * ram[]; writes to the rest, and what a full log has lost, wait for the full comparison. */
-static unsigned compare_written(struct lockstep *l, FILE *out)
-{
-    unsigned differences = 0;
-    for (unsigned i = 0; i < l->log.count; i++) {
-        u64 gpa = l->log.entry[i].gpa, bytes = l->log.entry[i].bytes;
-        struct phys_region *region = phys_find(&l->follow->phys, gpa);
-        if (region && region->kind == PHYS_RAM && region->host == l->follow->phys.ram + region->gpa)
-            differences += compare_bytes(l, gpa, bytes, out);
-    }
-    return differences;
-}
-
-static unsigned compare_all_memory(struct lockstep *l, FILE *out)
-{
-    unsigned differences = 0;
-    const u64 chunk = PAGE_SIZE;
-    if (!memcmp(l->lead->phys.ram, l->follow->phys.ram, l->lead->phys.file_bytes)) return 0;
-    for (u64 at = 0; at < l->lead->phys.file_bytes && differences < 16; at += chunk)
-        differences += compare_bytes(l, at, chunk, out);
-    return differences;
-}
-
-static unsigned compare(struct lockstep *l, FILE *out)
-{
-    struct vcpu *a = &l->lead->vcpu, *b = &l->follow->vcpu;
-    unsigned differences =
-        compare_fields(a, b, out) + compare_fpu(a->fpu, b->fpu, out) + compare_written(l, out);
-    if (l->log.overflow || a->icount >= l->next_full_compare || out) {
-        differences += compare_all_memory(l, out);
-        if (!l->log.overflow) l->next_full_compare = a->icount + FULL_COMPARE_EVERY;
-    }
-    l->compared++;
-    return differences;
-}
 
 /* --- telling --- */
 
@@ -285,16 +32,16 @@ static void list_block(struct lockstep *l, FILE *out)
 static int diverged(struct lockstep *l)
 {
     FILE *out = stderr;
-    chipset_flush_output(&l->lead->chipset);
+    board_flush_output(&l->lead->board);
     terminal_restore();
     fprintf(out, "\nringer: the engines differ after icount %" PRIu64 ":\n", l->before.icount);
-    compare(l, out);
+    lockstep_compare(l, out);
     fprintf(out, "\nState before:\n");
-    trace_print_state(&l->before, out);
+    event_log_print_state(&l->before, out);
     fprintf(out, "\nTranslator:\n");
-    trace_print_state(&l->lead->vcpu, out);
+    event_log_print_state(&l->lead->vcpu, out);
     fprintf(out, "\nInterpreter:\n");
-    trace_print_state(&l->follow->vcpu, out);
+    event_log_print_state(&l->follow->vcpu, out);
     list_block(l, out);
     return STATUS_DIVERGED;
 }
@@ -355,20 +102,20 @@ int lockstep_run(struct vm *lead)
     l->follow = machine_create(&l->follow_options, MACHINE_FOLLOWER, &failure, error, sizeof(error));
     if (!l->follow) die(failure, "the second machine of the lockstep: %s", error);
     l->follow->vcpu.write_log = &l->log;
-    chipset_start(&l->follow->chipset);
+    machine_start(l->follow);
     chipset_mirror_input(&lead->chipset, &l->follow->chipset);
 
     bool differ = false;
     int status = -1;
     while (status < 0) {
         if (!settle(l, &differ)) {
-            if (!differ && !lead->stopped_by_host) differ = compare_all_memory(l, NULL) != 0;
+            if (!differ && !lead->stopped_by_host) differ = lockstep_compare_memory(l, NULL) != 0;
             status = differ ? diverged(l) : lead->status;
             break;
         }
         run_lead(l);
         run_follow(l);
-        if (compare(l, NULL)) status = diverged(l);
+        if (lockstep_compare(l, NULL)) status = diverged(l);
     }
     log_debug("lockstep: %" PRIu64 " comparisons, %" PRIu64 " instructions", l->compared, lead->vcpu.icount);
     machine_destroy(l->follow);

@@ -1,9 +1,12 @@
 #include "vm.h"
 
-#include "boot/post.h"
+#include "boot/direct_start.h"
+#include "boot/loader.h"
 #include "cpu/cpuid.h"
 #include "cpu/interp.h"
+#include "key_script.h"
 #include "observe/screen.h"
+#include "seams.h"
 #include "translator/translator.h"
 #include "waker.h"
 
@@ -14,147 +17,9 @@
 #include <string.h>
 #include <time.h>
 
-/* A guest that dies so often, each time so soon after its start, will not do better the next time. */
+/* A guest that has died this often, each time this soon after its start, would die again. */
 #define TRIPLE_FAULT_LIMIT 3
 #define QUICK_DEATH_NS     5000000000u
-
-/* --- what phys asks for: may come while the FPU is live --- */
-
-GENERAL_REGS static void code_written(void *owner, u64 gpa, u64 bytes)
-{
-    struct vm *vm = owner;
-    struct vcpu *v = &vm->vcpu;
-    bool left = interp_code_written(v, gpa, bytes);
-    if (v->engine && translator_code_written(v, gpa, bytes)) left = true;
-    u8 *flags = phys_flags(&vm->phys, gpa);
-    if (!left && flags) *flags &= (u8)~PHYS_CODE;
-}
-
-GENERAL_REGS static void watched_written(void *owner, u64 gpa, u64 bytes)
-{
-    struct vm *vm = owner;
-    const u8 *flags = phys_flags(&vm->phys, gpa);
-    if (flags && (*flags & PHYS_TRACED)) shadow_table_written(&vm->shadow, gpa, bytes);
-    if (flags && (*flags & PHYS_CODE)) code_written(vm, gpa, bytes);
-}
-
-GENERAL_REGS static void protect(void *owner, u64 gpa_page)
-{
-    struct vm *vm = owner;
-    shadow_drop_writes(&vm->shadow, gpa_page);
-}
-
-GENERAL_REGS static void before_device(void *owner)
-{
-    struct vm *vm = owner;
-    fpu_shelter(&vm->vcpu);
-}
-
-static void message(void *owner, u64 gpa, u32 value)
-{
-    struct vm *vm = owner;
-    apic_wires_message(&vm->chipset.apic, gpa, value);
-}
-
-GENERAL_REGS static void tracked_written(void *owner)
-{
-    video_written(&((struct vm *)owner)->chipset.video);
-}
-
-void machine_memory_changed(struct vm *vm, u64 gpa, u64 bytes)
-{
-    shadow_flush(&vm->shadow);
-    for (u64 page = gpa; page < gpa + bytes; page += PAGE_SIZE)
-        code_written(vm, page, PAGE_SIZE);
-}
-
-/* --- what the CPU asks for --- */
-
-static u32 port_read(void *machine, u16 port, unsigned size)
-{
-    struct vm *vm = machine;
-    vm->counters.port_reads++;
-    return ports_read(&vm->ports, port, size);
-}
-
-static void port_write(void *machine, u16 port, unsigned size, u32 value)
-{
-    struct vm *vm = machine;
-    vm->counters.port_writes++;
-    ports_write(&vm->ports, port, size, value);
-}
-
-static u32 port_read_string(void *machine, u16 port, unsigned size, u8 *to, u32 count)
-{
-    struct vm *vm = machine;
-    u32 done = ports_read_string(&vm->ports, port, size, to, count);
-    vm->counters.port_string_bytes += (u64)done * size;
-    return done;
-}
-
-static u32 port_write_string(void *machine, u16 port, unsigned size, const u8 *from, u32 count)
-{
-    struct vm *vm = machine;
-    u32 done = ports_write_string(&vm->ports, port, size, from, count);
-    vm->counters.port_string_bytes += (u64)done * size;
-    return done;
-}
-
-static int acknowledge(void *machine)
-{
-    struct vm *vm = machine;
-    return apic_wires_acknowledge(&vm->chipset.apic);
-}
-
-static u64 tsc(void *machine)
-{
-    struct vm *vm = machine;
-    return vm_time_tsc(&vm->time);
-}
-
-static u64 tsc_hz(void *machine)
-{
-    struct vm *vm = machine;
-    return vm_time_tsc_hz(&vm->time);
-}
-
-static struct time_sample sample_time(void *machine)
-{
-    struct vm *vm = machine;
-    struct time_sample now = vm_time_sample(&vm->time);
-    now.wall_ns = vm->wall_ns;
-    return now;
-}
-
-static void apic_base_written(void *machine, u64 base)
-{
-    struct vm *vm = machine;
-    apic_wires_base(&vm->chipset.apic, base);
-}
-
-static void tsc_moved(void *machine)
-{
-    struct vm *vm = machine;
-    lapic_tsc_moved(&vm->chipset.apic.lapic);
-}
-
-static u64 tsc_deadline(void *machine)
-{
-    const struct vm *vm = machine;
-    return lapic_deadline(&vm->chipset.apic.lapic);
-}
-
-static void set_tsc_deadline(void *machine, u64 deadline)
-{
-    struct vm *vm = machine;
-    lapic_set_deadline(&vm->chipset.apic.lapic, deadline);
-}
-
-static void ferr(void *machine, bool level)
-{
-    struct vm *vm = machine;
-    chipset_ferr(&vm->chipset, level);
-}
 
 /* --- power-on --- */
 
@@ -166,16 +31,11 @@ static bool fail(char *error, size_t error_bytes, const char *what, int failed)
 
 static bool make_memory(struct vm *vm, char *error, size_t error_bytes)
 {
-    int failed =
-        phys_init_with_video(&vm->phys, vm->options->memory_bytes, video_memory_bytes(vm->options->video));
+    int failed = phys_init_with_video(&vm->phys, vm->options->board.memory_bytes,
+                                      video_memory_bytes(vm->options->board.video));
     if (failed) return fail(error, error_bytes, "cannot have that much guest memory", failed);
     vm->phys.a20_mask = ~0ull;
-    vm->phys.watched_written = watched_written;
-    vm->phys.protect = protect;
-    vm->phys.before_device = before_device;
-    vm->phys.message = message;
-    vm->phys.tracked_written = tracked_written;
-    vm->phys.owner = vm;
+    seams_of_phys(vm);
     failed = shadow_init(&vm->shadow, &vm->phys, &vm->counters);
     if (failed) return fail(error, error_bytes, "cannot have shadow page tables", failed);
     vm->shadow.forced_slow = vm->options->translator.forced_slow;
@@ -188,10 +48,10 @@ static bool make_memory(struct vm *vm, char *error, size_t error_bytes)
     return true;
 }
 
-/* Unix time at power-on: the real-time clock's, but to the nanosecond, and never local. */
+/* Unix time at power-on, as the real-time clock has it, but in nanoseconds and never local time. */
 static u64 wall_at_power_on(const struct vm *vm)
 {
-    s64 base = vm->options->rtc_base;
+    s64 base = vm->options->board.rtc_base;
     if (base != RTC_BASE_NOW && base != RTC_BASE_LOCAL) return base > 0 ? (u64)base * 1000000000u : 0;
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -200,23 +60,8 @@ static u64 wall_at_power_on(const struct vm *vm)
 
 static bool make_cpu(struct vm *vm, char *error, size_t error_bytes)
 {
-    static const struct vcpu_apic apic = {.base_written = apic_base_written,
-                                          .tsc_moved = tsc_moved,
-                                          .deadline = tsc_deadline,
-                                          .set_deadline = set_tsc_deadline};
     struct vcpu *v = &vm->vcpu;
-    vm->cpu_host = (struct vcpu_host){.port_read = port_read,
-                                      .port_write = port_write,
-                                      .port_read_string = port_read_string,
-                                      .port_write_string = port_write_string,
-                                      .interrupt_acknowledge = acknowledge,
-                                      .tsc = tsc,
-                                      .tsc_hz = tsc_hz,
-                                      .sample_time = vm->options->no_kvm_clock ? NULL : sample_time,
-                                      .ferr = ferr,
-                                      .apic = vm->options->no_apic ? NULL : &apic,
-                                      .machine = vm};
-    v->host = &vm->cpu_host;
+    seams_of_cpu(vm);
     v->phys = &vm->phys;
     v->shadow = &vm->shadow;
     v->model = vm->options->cpu;
@@ -238,34 +83,58 @@ static void reset_cpu(struct vm *vm)
 {
     struct vcpu *v = &vm->vcpu;
     vcpu_reset(v);
-    if (vm->chipset.apic.fitted) apic_wires_cpu_reset(&vm->chipset.apic);
+    if (vm->chipset.apic.fitted) apic_wires_cpu_reset(&vm->chipset.apic, v->apic_base);
     v->halted = false;
     __atomic_and_fetch(&v->pending, PENDING_HOST | PENDING_INTERRUPT, __ATOMIC_SEQ_CST);
 }
 
-/* The reset line: CPU and chips as at power-on, RAM as it was, and what is to be booted put there anew.
+/* The reset line: CPU and chips are as at power-on, RAM stays as it was, and the boot files are loaded again.
  * Returns an exit status, with one sentence in error unless it is 0. */
 static int restart(struct vm *vm, char *error, size_t error_bytes)
 {
     struct vcpu *v = &vm->vcpu;
-    disk_crew_drain(&vm->drives.crew); /* or it would write into what is loaded below */
+    disk_crew_drain(&vm->drives.crew); /* a request under way could write over what is loaded below */
     chipset_reset(&vm->chipset);
+    firmware_reset(&vm->firmware);
     reset_cpu(vm);
     v->tsc_offset = 0 - vm_time_tsc(&vm->time); /* RESET clears the TSC (SDM 3A table 9-1), INIT does not */
     vm->last_reset_ns = clock_now(&vm->time.clock);
     struct boot_files files = vm->options->boot;
-    if (firmware_runs(&vm->chipset.firmware)) {
+    struct boot_screen screen = {0};
+    if (firmware_runs(&vm->firmware)) {
         files.kernel = files.initrd = files.append = NULL;
-        if (!files.firmware) files.firmware = vm->chipset.firmware.image;
+        if (!files.firmware) files.firmware = vm->firmware.image;
     } else {
-        post(vm);
-        files.screen = vm->chipset.video.screen;
+        screen = direct_start(
+            &(struct direct_machine){
+                .board = &vm->board, .apic = &vm->chipset.apic, .video = &vm->chipset.video, .cpu = v->model},
+            files.append);
     }
-    int status = loader_load(v, &files, error, error_bytes);
+    int status = loader_load(v, &files, screen, error, error_bytes);
     if (status) return status;
     chipset_firmware_loaded(&vm->chipset);
     vcpu_update_mode(v);
     return STATUS_OK;
+}
+
+static bool make_board(struct vm *vm, char *error, size_t error_bytes)
+{
+    const struct options *o = vm->options;
+    seams_of_board(vm);
+    board_init(&vm->board);
+    if (!drives_init(&vm->drives, &vm->board, error, error_bytes)) return false;
+    if (!chipset_init(&vm->chipset, &vm->board, error, error_bytes)) return false;
+    if (o->keys || o->typed) {
+        vm->script = key_script_load(o->keys, o->typed, error, error_bytes);
+        if (!vm->script) return false;
+    }
+    return firmware_init(&vm->firmware,
+                         &(struct firmware_wiring){.board = &vm->board,
+                                                   .rtc = &vm->chipset.rtc,
+                                                   .cpu = o->cpu,
+                                                   .files = &o->boot,
+                                                   .plan = &o->boot_plan},
+                         error, error_bytes);
 }
 
 static bool power_on(struct vm *vm, int *status, char *error, size_t error_bytes)
@@ -276,8 +145,7 @@ static bool power_on(struct vm *vm, int *status, char *error, size_t error_bytes
     vm->wall_ns = wall_at_power_on(vm);
     if (!make_cpu(vm, error, error_bytes)) return false;
     *status = STATUS_USAGE;
-    if (!drives_init(&vm->drives, vm, error, error_bytes)) return false;
-    if (!chipset_init(&vm->chipset, vm, error, error_bytes)) return false;
+    if (!make_board(vm, error, error_bytes)) return false;
     *status = restart(vm, error, error_bytes);
     return *status == STATUS_OK;
 }
@@ -302,8 +170,10 @@ struct vm *machine_create(const struct options *options, enum machine_role role,
 
 void machine_destroy(struct vm *vm)
 {
-    drives_destroy(&vm->drives); /* first: what is under way uses guest memory and requests of devices */
+    drives_destroy(&vm->drives); /* first: I/O under way uses guest memory and requests of devices */
+    key_script_free(vm->script);
     chipset_destroy(&vm->chipset);
+    firmware_destroy(&vm->firmware);
     if (vm->vcpu.engine) translator_destroy(&vm->vcpu);
     if (vm->vcpu.decode_cache) interp_destroy(&vm->vcpu);
     if (vm->shadow.phys) shadow_destroy(&vm->shadow);
@@ -324,11 +194,18 @@ static void notice(void *owner)
 void machine_set_waker(struct vm *vm, struct waker *waker)
 {
     vm->waker = waker;
-    vm->post.owner = vm;
-    vm->post.wake = waker ? wake : NULL;
-    vm->post.notice = waker ? notice : NULL;
+    vm->mailbox.owner = vm;
+    vm->mailbox.wake = waker ? wake : NULL;
+    vm->mailbox.notice = waker ? notice : NULL;
     vm_time_set_waker(&vm->time, waker);
-    chipset_start(&vm->chipset);
+    machine_start(vm);
+}
+
+void machine_start(struct vm *vm)
+{
+    board_start_input(&vm->board, vm->waker ? &vm->waker->giving_up : NULL);
+    if (!vm->started && vm->script) key_script_start(vm->script, vm);
+    vm->started = true;
 }
 
 /* --- resets and ends --- */
@@ -383,11 +260,10 @@ void machine_reset(struct vm *vm)
     char error[512];
     vm->reset_wanted = false;
     fpu_park(&vm->vcpu);
-    chipset_flush_output(&vm->chipset);
+    board_flush_output(&vm->board);
     log_debug("the guest resets the %s", vm->hard_reset ? "machine" : "CPU");
-    /* Firmware finds out why it was started again by itself (CMOS 0Fh); a kernel that was loaded directly
-     * cannot. */
-    if (!vm->hard_reset && firmware_runs(&vm->chipset.firmware))
+    /* Firmware reads in CMOS 0Fh why it was started again. A kernel that was started directly cannot know. */
+    if (!vm->hard_reset && firmware_runs(&vm->firmware))
         reset_cpu(vm);
     else if (restart(vm, error, sizeof(error)))
         vm_stop(vm, STOP_HOST, STATUS_HOST, "cannot boot again: %s", error);
@@ -419,8 +295,8 @@ void machine_dump_screen(struct vm *vm)
 {
     const char *text = vm->options->screen_dump, *picture = vm->options->screenshot;
     if (vm->role == MACHINE_FOLLOWER) return;
-    int failed = text ? screen_dump(vm, text) : 0;
+    int failed = text ? screen_dump(machine_vga(vm), text) : 0;
     if (failed) log_warn("cannot write the screen dump %s: %s", text, strerror(-failed));
-    failed = picture ? screen_shot(vm, picture) : 0;
+    failed = picture ? screen_shot(machine_display(vm), picture) : 0;
     if (failed) log_warn("cannot write the screenshot %s: %s", picture, strerror(-failed));
 }

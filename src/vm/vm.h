@@ -1,45 +1,38 @@
 /*
- * The machine: the allocator of the classic VMM. It owns memory, the vCPU, ports, device windows and IRQ
- * wires, and lets every part see only its own seam (base/device.h, struct vcpu_host, the callbacks of struct
- * phys).
+ * The machine: a CPU, its memory and a board, and what happens to all of them at once: power-on, reset,
+ * pause, the end. Every part sees only its own seam: struct board and struct board_host (board/board.h),
+ * struct vcpu_host, the callbacks of struct phys.
  *
  * Invariants
- * 1. One thread, the vCPU thread, touches anything here; the waker only sets vcpu.pending and its own events,
- *    other threads send letters (base/post.h).
+ * 1. Only the vCPU thread touches anything here. The waker sets nothing but vcpu.pending and its own events;
+ *    other threads send letters (base/mailbox.h).
  * 2. Stopping and resetting are requests: they set PENDING_EXIT, and the dispatcher does them between two
  *    instructions.
- * 3. Nothing here is global: lockstep has two of them.
+ * 3. Nothing here is global: lockstep has two machines.
  */
 #ifndef RINGER_VM_VM_H
 #define RINGER_VM_VM_H
 
 #include "base/counters.h"
 #include "base/log.h"
-#include "base/post.h"
+#include "base/mailbox.h"
+#include "board/board.h"
 #include "board/chipset.h"
 #include "board/drives.h"
-#include "board/ports.h"
+#include "boot/wire_firmware.h"
 #include "cpu/vcpu.h"
 #include "mmu/phys.h"
 #include "mmu/shadow.h"
 #include "options/options.h"
 #include "vmtime.h"
 
-/* For functions that run while the guest's FPU state may be live in the host's registers. */
-#define GENERAL_REGS __attribute__((target("general-regs-only")))
-
-struct trace;
+struct event_log;
+struct key_script;
 struct waker;
 
 enum machine_role {
     MACHINE_LEADER,
     MACHINE_FOLLOWER, /* lockstep's second machine: no input but the leader's, no output */
-};
-
-/* Who wanted the machine to stop. */
-enum stop_cause {
-    STOP_GUEST, /* it follows from the guest's own doing (and would happen again) */
-    STOP_HOST,  /* the user, a time limit, a broken pipe */
 };
 
 struct vm {
@@ -51,14 +44,17 @@ struct vm {
     struct shadow shadow;
     struct vcpu_host cpu_host;
     struct vm_time time;
-    struct port_bus ports;
+    struct board board;
     struct chipset chipset;
     struct drives drives;
-    struct waker *waker;  /* NULL: none */
-    struct post_box post; /* what other threads have done for devices */
-    struct trace *trace;  /* NULL: none */
-    u64 powered_on_ns;    /* CLOCK_MONOTONIC */
-    u64 wall_ns;          /* Unix time of the machine's time 0 */
+    struct firmware firmware;
+    struct key_script *script;   /* NULL: none */
+    struct waker *waker;         /* NULL: none */
+    struct mailbox mailbox;      /* what other threads have done for devices */
+    struct event_log *event_log; /* NULL: none */
+    u64 powered_on_ns;           /* CLOCK_MONOTONIC */
+    u64 wall_ns;                 /* Unix time of the machine's time 0 */
+    bool started;                /* machine_set_waker() was called */
 
     bool reset_wanted, hard_reset;
     u8 paused; /* enum pause_reason */
@@ -75,13 +71,15 @@ struct vm {
 struct vm *machine_create(const struct options *options, enum machine_role role, int *status, char *error,
                           size_t error_bytes);
 void machine_destroy(struct vm *vm);
-/* From now on timers, standard input and other threads wake the machine. NULL: it has stopped for good, and
- * there is no thread left that sends letters. */
+/* From now on timers, standard input and other threads wake the machine. NULL: it has stopped for good, and no
+ * thread is left that sends letters. */
 void machine_set_waker(struct vm *vm, struct waker *waker);
+/* Begin to look for input. At the first call, the script of keys begins too. */
+void machine_start(struct vm *vm);
 
-/* Do it: all devices, the CPU, and the boot files once more. The dispatcher's. */
+/* Do the reset that was requested: devices, CPU, and the boot files loaded again. Only the dispatcher calls it. */
 void machine_reset(struct vm *vm);
-/* A device or a triple fault asks for a reset: of the whole machine, or (soft) of the CPU alone. */
+/* A device or a triple fault requests a reset: of the whole machine, or (not hard) of the CPU alone. */
 void machine_request_reset(struct vm *vm, bool hard);
 void machine_triple_fault(struct vm *vm);
 
@@ -89,19 +87,20 @@ void machine_triple_fault(struct vm *vm);
 void vm_stop(struct vm *vm, enum stop_cause cause, int status, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-#define PAUSE_RETRY_S 2
-
-/* Stand still, clocks and all: no guest instruction runs until machine_resume() was called for each reason.
- * Requests that disks hold are tried again every PAUSE_RETRY_S. */
-enum pause_reason {
-    PAUSE_USER = 1,
-    PAUSE_DISK = 2, /* a host file cannot be written or read just now */
-};
+/* Pause, clocks included: no guest instruction runs until machine_resume() was called for each reason.
+ */
 void machine_pause(struct vm *vm, enum pause_reason reason);
 void machine_resume(struct vm *vm, enum pause_reason reason);
 
-/* Other memory answers at [gpa, gpa + bytes) than before: forget translations of it, and code made from it. */
-void machine_memory_changed(struct vm *vm, u64 gpa, u64 bytes);
+/* What the screen shows, or NULL: there is no video card. */
+static inline const struct vga *machine_vga(const struct vm *vm)
+{
+    return vm->chipset.video.board ? &vm->chipset.video.vga : NULL;
+}
+static inline struct display *machine_display(struct vm *vm)
+{
+    return video_display(&vm->chipset.video);
+}
 /* --screen-dump and --screenshot. */
 void machine_dump_screen(struct vm *vm);
 

@@ -89,13 +89,13 @@ void vm_time_freeze(struct vm_time *time, bool frozen)
     }
     time->frozen = false;
     time->origin_ns = host_now_ns() - time->frozen_ns;
-    /* The guest's TSC, too: a paravirtual clock page goes on being right. */
+    /* The guest's TSC too, so that a paravirtual clock page stays right. */
     time->origin_tsc += tsc - time->frozen_tsc;
     time->vcpu->tsc_offset -= tsc - time->frozen_tsc;
     real_deadline_changed(&time->clock);
 }
 
-/* So late no timer comes on a host that is merely busy: the process was stopped, or the host was. */
+/* A merely busy host is never this late with a timer: the process or the host was stopped. */
 #define STOPPED_NS 1000000000u
 
 void vm_time_run(struct vm_time *time)

@@ -18,7 +18,7 @@
 struct vm_time {
     struct clock clock; /* first: the clock's callbacks find the rest */
     struct vcpu *vcpu;
-    struct waker *waker; /* NULL: nobody to tell */
+    struct waker *waker; /* NULL: there is none to tell */
     bool deterministic;
     bool running_timers; /* vm_time_run() publishes once, at its end */
     u64 origin_ns;       /* real: CLOCK_MONOTONIC at power-on */

@@ -39,15 +39,15 @@ void waker_block_signals(void)
 
 /* --- the waker thread --- */
 
-/* (A thread that has ended is none: no harm. The vCPU's own looks by itself when it leaves C code, and to be
- * interrupted costs more than a small disk request.) */
+/* If the thread has ended the call fails, which does no harm. The vCPU thread does not kick itself: it looks when
+ * it leaves C code, and a signal costs more than a small disk request. */
 static void kick_vcpu(struct waker *waker)
 {
     pid_t thread = (pid_t)__atomic_load_n(&waker->vcpu_thread, __ATOMIC_SEQ_CST);
     if (thread && !pthread_equal(pthread_self(), waker->vcpu)) tgkill(getpid(), thread, KICK_SIGNAL);
 }
 
-/* Returns what the vCPU was doing when it was set. */
+/* Returns what the vCPU thread was doing when the bit was set. */
 static enum vcpu_waits set_pending(struct waker *waker)
 {
     __atomic_or_fetch(waker->pending, PENDING_HOST, __ATOMIC_SEQ_CST);
@@ -144,7 +144,7 @@ static void *waker_main(void *argument)
 
 /* --- the vCPU thread --- */
 
-/* See waker.h, invariant 1. Some ticks of a usual guest. */
+/* See waker.h, 1. A few ticks of a usual guest. */
 #define LAZY_NS       9500000u
 #define LAZY_LEAST_NS 1000000u
 
@@ -193,7 +193,7 @@ void waker_kick_me(struct waker *waker)
 void waker_set_deadline(struct waker *waker, u64 deadline_ns)
 {
     u64 armed = __atomic_load_n(&waker->armed_ns, __ATOMIC_SEQ_CST);
-    if (deadline_ns > UINT64_MAX - LAZY_NS) return; /* never: at most one waking in vain */
+    if (deadline_ns > UINT64_MAX - LAZY_NS) return; /* never: at worst the waker wakes once in vain */
     if (waker->lazy) {
         if (armed >= deadline_ns + LAZY_LEAST_NS && armed <= deadline_ns + LAZY_NS) return;
         deadline_ns += LAZY_NS;

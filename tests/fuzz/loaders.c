@@ -66,12 +66,12 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t bytes)
     struct machine *m = firmware ? machine_new() : shared;
     vcpu_reset(&m->vcpu);
     error[0] = 0;
-    int status = loader_load(&m->vcpu, &files, error, sizeof(error));
+    int status = loader_load(&m->vcpu, &files, (struct boot_screen){0}, error, sizeof(error));
     if (status && (!error[0] || strchr(error, '\n'))) abort(); /* one sentence */
     struct kernel_rom *rom;
     files.way = BOOT_WAY_FIRMWARE;
     error[0] = 0;
-    status = loader_make_rom(&m->vcpu, &files, &rom, error, sizeof(error));
+    status = loader_make_rom(&m->phys, m->vcpu.model, &files, &rom, error, sizeof(error));
     if (status && (!error[0] || strchr(error, '\n'))) abort();
     kernel_rom_free(rom);
     if (firmware) machine_free(m);

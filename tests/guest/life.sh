@@ -29,4 +29,14 @@ expect pte ' shadow_table_written ' ' watched_write ' ' translator_slow_access '
     '= 0x7' '= 0x0'
 expect in 'in +al, 0x71' 'call +qword ptr' ' ports_read ' ' io_read ' ' exec_in ' ' interp_callout ' ' translator_callout ' ' thunk_callout ' '= 0x71'
 expect smc 'add +eax, 0x3e8' ' cache_code_written ' ' translator_code_written ' ' translator_step ' ' translator_slow_access ' 'add +eax, 0x3e7'
+
+# What --stats counts is what the guest did: 20 rounds of 1024 INs.
+kernel=$(dirname "$RINGER")/bench/nano/nano.elf
+"$RINGER" run --kernel "$kernel" --append "in 1024" -m 16 -nographic -serial null -no-reboot -debugcon null -debug-exit \
+    --stats-json="$output" </dev/null || [ $? = 33 ]
+grep -q '"port_reads": 20480,' "$output" || {
+    grep port_ "$output"
+    echo "20480 INs are not counted as port reads"
+    exit 1
+}
 echo "docs/life: all as docs/LIFE.md says"

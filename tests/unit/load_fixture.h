@@ -24,6 +24,7 @@ struct load_fixture {
     char directory[32];
     char path[4][48];
     struct boot_files files;
+    struct boot_screen screen;
     char error[512];
 };
 
@@ -68,7 +69,7 @@ static inline struct kernel_rom *make_rom(struct load_fixture *f)
     struct kernel_rom *rom;
     files.way = BOOT_WAY_FIRMWARE;
     f->error[0] = '\0';
-    int status = loader_make_rom(&f->vcpu, &files, &rom, f->error, sizeof f->error);
+    int status = loader_make_rom(&f->phys, f->vcpu.model, &files, &rom, f->error, sizeof f->error);
     CHECK((status == 0) == (f->error[0] == '\0'));
     CHECK(status == 0 || status == STATUS_USAGE || status == STATUS_HOST);
     CHECK(!status || !rom);
@@ -79,7 +80,7 @@ static inline int load_files(struct load_fixture *f)
 {
     kernel_rom_free(make_rom(f));
     f->error[0] = '\0';
-    int status = loader_load(&f->vcpu, &f->files, f->error, sizeof f->error);
+    int status = loader_load(&f->vcpu, &f->files, f->screen, f->error, sizeof f->error);
     /* Whatever happens: 0 and silence, or a documented status and a sentence. */
     CHECK((status == 0) == (f->error[0] == '\0'));
     CHECK(status == 0 || status == STATUS_USAGE || status == STATUS_HOST);

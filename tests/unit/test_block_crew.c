@@ -11,7 +11,7 @@
 
 #define SECTORS 16u
 
-static struct post_box box;
+static struct mailbox box;
 static unsigned notices, wakes; /* atomic */
 
 /* A disk whose flushes wait for leave. */
@@ -82,7 +82,7 @@ static bool wait_for(const struct order *order)
 {
     static bool given_up; /* one failure is enough to wait for */
     for (unsigned n = 0; n < 20000 && !order->done && !given_up; n++)
-        if (!post_box_run(&box)) usleep(100);
+        if (!mailbox_run(&box)) usleep(100);
     given_up |= !order->done;
     return order->done;
 }
@@ -144,7 +144,7 @@ static void test_letters(void)
         if (!woken) break;
         CHECK_EQ(__atomic_load_n(&notices, __ATOMIC_SEQ_CST), round);
         CHECK(!order.done);
-        CHECK(post_box_run(&box));
+        CHECK(mailbox_run(&box));
         CHECK(order.done);
     }
     disk_crew_destroy(&crew);

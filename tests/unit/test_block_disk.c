@@ -14,7 +14,7 @@
 
 static char directory[] = "/tmp/ringer-test-XXXXXX";
 static char error[512];
-static struct post_box box;
+static struct mailbox box;
 
 static const char *file_named(const char *name, u64 bytes)
 {
@@ -126,7 +126,7 @@ static void submit(struct disk *disk, struct order *order, enum disk_operation o
 static int wait_for(struct order *order)
 {
     while (!order->done)
-        if (!post_box_run(&box)) usleep(100);
+        if (!mailbox_run(&box)) usleep(100);
     return order->request.error;
 }
 
@@ -240,13 +240,13 @@ static void test_policies(void)
     submit(&disk.disk, &a, DISK_WRITE, 512, sector, 512);
     submit(&disk.disk, &b, DISK_WRITE, 1024, sector, 512);
     for (unsigned n = 0; n < 100 && !stalls; n++, usleep(1000))
-        post_box_run(&box);
+        mailbox_run(&box);
     usleep(10000);
-    post_box_run(&box);
+    mailbox_run(&box);
     CHECK_EQ(stalls, 1);
     disk_crew_retry(&crew);
     for (unsigned n = 0; n < 20; n++, usleep(1000))
-        post_box_run(&box);
+        mailbox_run(&box);
     CHECK(!a.done && !b.done);
     CHECK_EQ(resumes, 0);
     failing.error = 0;
@@ -254,7 +254,7 @@ static void test_policies(void)
     CHECK_EQ(wait_for(&a), 0);
     CHECK_EQ(wait_for(&b), 0);
     while (!resumes)
-        post_box_run(&box);
+        mailbox_run(&box);
     CHECK_EQ(stalls, 1);
     CHECK_EQ(resumes, 1);
     CHECK_EQ(failing.bytes[512], 0x5a);
@@ -263,7 +263,7 @@ static void test_policies(void)
     failing.error = -ENOSPC;
     submit(&disk.disk, &a, DISK_WRITE, 512, sector, 512);
     while (stalls < 2)
-        post_box_run(&box);
+        mailbox_run(&box);
     disk_crew_destroy(&crew);
     block_disk_destroy(&disk);
     failing.error = 0;
@@ -286,7 +286,7 @@ static void test_drain(struct clock *clock)
     for (unsigned n = 0; n < 64; n++)
         CHECK(order[n].done);
     CHECK(!clock || clock_next_deadline(clock) == UINT64_MAX);
-    CHECK(!post_box_run(&box));
+    CHECK(!mailbox_run(&box));
     disk_crew_destroy(&crew);
     block_disk_destroy(&disk);
 }
@@ -327,7 +327,7 @@ static void test_deterministic(void)
     CHECK(c.done);
     CHECK_EQ(c.request.error, -EINVAL);
     CHECK_EQ(clock_next_deadline(&clock), UINT64_MAX);
-    CHECK(!post_box_run(&box));
+    CHECK(!mailbox_run(&box));
     disk_crew_destroy(&crew);
     block_disk_destroy(&disk);
 }

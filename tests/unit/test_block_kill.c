@@ -31,7 +31,7 @@ struct order {
 };
 
 static struct progress *progress;
-static struct post_box box;
+static struct mailbox box;
 
 /* A batch is the same for who writes it and for who checks it. */
 static u64 batch_seed(u64 child, u64 batch)
@@ -72,7 +72,7 @@ static void done(struct disk_request *request)
 static void wait_for(struct order *order)
 {
     while (!order->done)
-        post_box_run(&box);
+        mailbox_run(&box);
 }
 
 static void submit(struct disk *disk, struct order *order, const struct plan *plan, u64 tag)

@@ -5,19 +5,19 @@
  */
 #include "board/wire_apic.h"
 
-#include "check.h"
-#include "cpu/cpuid.h"
-#include "cpu/interp.h"
-#include "vm/vm.h"
+#include "board_rig.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define RAM_BYTES (4u << 20)
 
-static struct vm *vm;
-static struct apic_wires *wires;
-static struct options options;
+/* IA32_APIC_BASE (SDM 3A 11.4.4) */
+enum { BASE_BSP = 1 << 8, BASE_ENABLED = 1 << 11 };
+
+static struct board_rig *rig;
+static struct i8259_pair pair;
+static struct apic_wires apic, *wires = &apic;
 static unsigned pirq_calls;
 
 static void pirq_at_piix3(void *receiver, unsigned pin, bool level)
@@ -27,11 +27,11 @@ static void pirq_at_piix3(void *receiver, unsigned pin, bool level)
 
 static u32 in(u32 gpa)
 {
-    return (u32)phys_read(&vm->phys, gpa, 4);
+    return (u32)phys_read(&rig->phys, gpa, 4);
 }
 static void out(u32 gpa, u32 value)
 {
-    phys_write(&vm->phys, gpa, 4, value);
+    phys_write(&rig->phys, gpa, 4, value);
 }
 
 static void redirect(unsigned pin, u32 low)
@@ -42,7 +42,7 @@ static void redirect(unsigned pin, u32 low)
 
 static void pic(u8 master_mask, u8 slave_mask)
 {
-    struct i8259 *chip[] = {&vm->chipset.pic.master, &vm->chipset.pic.slave};
+    struct i8259 *chip[] = {&pair.master, &pair.slave};
     static const u8 base[] = {0x20, 0x28}, cascade[] = {4, 2};
     u8 mask[] = {master_mask, slave_mask};
     for (unsigned n = 0; n < 2; n++) {
@@ -56,14 +56,13 @@ static void pic(u8 master_mask, u8 slave_mask)
 
 static void pic_eoi(void)
 {
-    i8259_ops.write(&vm->chipset.pic.slave, 0, 1, 0x20);
-    i8259_ops.write(&vm->chipset.pic.master, 0, 1, 0x20);
+    i8259_ops.write(&pair.slave, 0, 1, 0x20);
+    i8259_ops.write(&pair.master, 0, 1, 0x20);
 }
 
 static void isa(unsigned irq, bool level)
 {
-    struct irq_line line = apic_wires_isa(vm, irq);
-    irq_set(&line, level);
+    irq_set(&rig->board.irq[irq], level);
 }
 
 static int acknowledge(void)
@@ -78,35 +77,18 @@ static void eoi(void)
 
 static void power_on(bool no_apic)
 {
-    char *memory = aligned_alloc(_Alignof(struct vm), sizeof *vm);
-    memset(memory, 0, sizeof *vm);
-    vm = (struct vm *)(void *)memory;
-    wires = &vm->chipset.apic;
-    options.no_apic = no_apic;
-    options.cpu = cpu_model_find("max");
-    vm->options = &options;
-    vm->vcpu.host = &vm->cpu_host;
-    vm->vcpu.counters = &vm->counters;
-    phys_init(&vm->phys, RAM_BYTES);
-    shadow_init(&vm->shadow, &vm->phys, &vm->counters);
-    vm->vcpu.phys = &vm->phys;
-    vm->vcpu.shadow = &vm->shadow;
-    interp_init(&vm->vcpu);
-    vm_time_init(&vm->time, &vm->vcpu, true);
-    i8259_init(&vm->chipset.pic, apic_wires_intr(vm));
-    pci_bus_init(&vm->chipset.pci);
+    rig = board_rig_new(RAM_BYTES, &(struct board_options){.no_apic = no_apic});
+    apic_wires_lay(wires, &rig->board, &pair);
     for (unsigned n = 0; n < 4; n++)
-        vm->chipset.pci.pirq[n] = (struct irq_line){.set = pirq_at_piix3};
-    CHECK_EQ(apic_wires_init(wires, vm, &vm->chipset.pci), 0);
-    if (!no_apic) apic_wires_base(wires, LAPIC_BASE | APIC_BASE_ENABLED | APIC_BASE_BSP);
+        rig->board.pci.pirq[n] = (struct irq_line){.set = pirq_at_piix3};
+    CHECK_EQ(apic_wires_fit(wires), 0);
+    CHECK_EQ(rig->board.facts.apic, !no_apic);
+    if (!no_apic) apic_wires_base(wires, LAPIC_BASE | BASE_ENABLED | BASE_BSP);
 }
 
 static void power_off(void)
 {
-    interp_destroy(&vm->vcpu);
-    shadow_destroy(&vm->shadow);
-    phys_destroy(&vm->phys);
-    free(vm);
+    board_rig_free(rig);
 }
 
 static void test_without(void)
@@ -116,12 +98,11 @@ static void test_without(void)
     CHECK_EQ(in(IOAPIC_BASE + 0x10), 0xffffffff);
     pic(0, 0);
     isa(5, true);
-    CHECK(vm->vcpu.interrupt_line);
+    CHECK(rig->intr);
     CHECK_EQ(acknowledge(), 0x25);
     CHECK_EQ(acknowledge(), -1);
     apic_wires_message(wires, 0xfee00000, 0x40);
-    apic_wires_post(wires);
-    CHECK(!vm->vcpu.interrupt_line && !apic_wires_may_wake(wires));
+    CHECK(!rig->intr && !apic_wires_may_wake(wires));
     power_off();
 }
 
@@ -132,11 +113,11 @@ static void test_virtual_wire(void)
     isa(1, true); /* firmware that knows nothing of APICs */
     CHECK_EQ(acknowledge(), 0x21);
     isa(1, false), pic_eoi();
-    apic_wires_post(wires);
-    CHECK_EQ(in(LAPIC_BASE + 0x350), 0x700);
-    CHECK_EQ(in(LAPIC_BASE + 0x360), 0x400);
+    out(LAPIC_BASE + 0xf0, 0x1ff); /* as firmware leaves it */
+    out(LAPIC_BASE + 0x350, 0x700);
+    out(LAPIC_BASE + 0x360, 0x400);
     isa(12, true);
-    CHECK(vm->vcpu.pending & PENDING_INTERRUPT);
+    CHECK(rig->intr);
     CHECK_EQ(acknowledge(), 0x2c);
     isa(12, false), pic_eoi();
     CHECK_EQ(acknowledge(), -1);
@@ -145,7 +126,7 @@ static void test_virtual_wire(void)
     redirect(0, 0x700);
     isa(3, true), isa(1, true);
     CHECK_EQ(acknowledge(), 0x21);
-    CHECK(!vm->vcpu.interrupt_line);
+    CHECK(!rig->intr);
     pic_eoi();
     CHECK_EQ(acknowledge(), 0x23);
     power_off();
@@ -164,29 +145,29 @@ static void test_isa_and_pirqs(void)
     isa(14, true);
     CHECK_EQ(acknowledge(), 0x3e);
     eoi();
-    CHECK_EQ(vm->chipset.pic.slave.irr, 0x40); /* the pair sees it too */
+    CHECK_EQ(pair.slave.irr, 0x40); /* the pair sees it too */
     redirect(IOAPIC_PIN_PIRQA + 3, APIC_LEVEL | APIC_ACTIVE_LOW | 0x53);
-    CHECK(!vm->vcpu.interrupt_line);
-    irq_set(&vm->chipset.pci.pirq[3], true);
+    CHECK(!rig->intr);
+    irq_set(&rig->board.pci.pirq[3], true);
     CHECK_EQ(pirq_calls, 1);
     CHECK_EQ(acknowledge(), 0x53);
     eoi();
-    CHECK(vm->vcpu.interrupt_line);
+    CHECK(rig->intr);
     CHECK_EQ(acknowledge(), 0x53);
-    irq_set(&vm->chipset.pci.pirq[3], false);
+    irq_set(&rig->board.pci.pirq[3], false);
     eoi();
-    CHECK(!vm->vcpu.interrupt_line);
+    CHECK(!rig->intr);
     /* Nobody takes it until the local APIC is on. */
     out(LAPIC_BASE + 0xf0, 0xff);
-    irq_set(&vm->chipset.pci.pirq[3], true);
-    CHECK(!vm->vcpu.interrupt_line);
+    irq_set(&rig->board.pci.pirq[3], true);
+    CHECK(!rig->intr);
     out(LAPIC_BASE + 0xf0, 0x1ff);
     CHECK_EQ(acknowledge(), 0x53);
     CHECK(!apic_wires_may_wake(wires));
     redirect(14, APIC_NMI << 8);
     CHECK(apic_wires_may_wake(wires));
     isa(14, false), isa(14, true);
-    CHECK(vm->vcpu.pending & PENDING_NMI);
+    CHECK(rig->nmis);
     power_off();
 }
 
@@ -194,22 +175,22 @@ static void test_messages(void)
 {
     power_on(false);
     out(LAPIC_BASE + 0xf0, 0x1ff);
-    vm->chipset.pci.msi(vm->chipset.pci.msi_owner, 0xfee00000, 0x41);
+    rig->board.pci.msi(rig->board.pci.msi_owner, 0xfee00000, 0x41);
     CHECK_EQ(acknowledge(), 0x41);
     eoi();
-    vm->chipset.pci.msi(vm->chipset.pci.msi_owner, 0xfee05000, 0x41); /* to another processor */
-    vm->chipset.pci.msi(vm->chipset.pci.msi_owner, 0x1fee00000, 0x41);
-    vm->chipset.pci.msi(vm->chipset.pci.msi_owner, 0xfef00000, 0x41);
-    vm->chipset.pci.msi(vm->chipset.pci.msi_owner, 0x1000, 0x41);
-    CHECK(!vm->vcpu.interrupt_line);
+    rig->board.pci.msi(rig->board.pci.msi_owner, 0xfee05000, 0x41); /* to another processor */
+    rig->board.pci.msi(rig->board.pci.msi_owner, 0x1fee00000, 0x41);
+    rig->board.pci.msi(rig->board.pci.msi_owner, 0xfef00000, 0x41);
+    rig->board.pci.msi(rig->board.pci.msi_owner, 0x1000, 0x41);
+    CHECK(!rig->intr);
     power_off();
 }
 
 static void test_moves(void)
 {
     power_on(false);
-    unsigned regions = vm->phys.region_count;
-    u64 on = APIC_BASE_ENABLED | APIC_BASE_BSP;
+    unsigned regions = rig->phys.region_count;
+    u64 on = BASE_ENABLED | BASE_BSP;
     CHECK_EQ(in(LAPIC_BASE + 0x30), 0x50014);
     out(0x300030, 0x12345678);
     apic_wires_base(wires, 0x300000 | on);
@@ -221,7 +202,7 @@ static void test_moves(void)
     apic_wires_base(wires, IOAPIC_BASE | on); /* a device is there */
     CHECK_EQ(in(IOAPIC_BASE), 0);
     CHECK_EQ(in(0xd0000030), 0xffffffff);
-    apic_wires_base(wires, LAPIC_BASE | APIC_BASE_BSP);
+    apic_wires_base(wires, LAPIC_BASE | BASE_BSP);
     CHECK_EQ(in(LAPIC_BASE + 0x30), 0xffffffff);
     apic_wires_base(wires, 0 | on);
     apic_wires_base(wires, 0xfffff000 | on);
@@ -229,7 +210,7 @@ static void test_moves(void)
     for (u32 n = 0; n < 2000; n++)
         apic_wires_base(wires, (u64)(n * 2654435761u & ~PAGE_MASK) | on);
     apic_wires_base(wires, LAPIC_BASE | on);
-    CHECK_EQ(vm->phys.region_count, regions);
+    CHECK_EQ(rig->phys.region_count, regions);
     CHECK_EQ(in(LAPIC_BASE + 0x30), 0x50014);
     power_off();
 }

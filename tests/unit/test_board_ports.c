@@ -51,7 +51,7 @@ static void test_strings(struct port_bus *bus, struct probe *wide)
 {
     u8 bytes[8] = {0};
     CHECK_EQ(ports_read_string(bus, 0xcf8, 2, bytes, 4), 0);
-    struct port_window *window = ports_add(bus, 4, 2, &probe_ops, wide);
+    struct port_range *window = ports_add(bus, 4, 2, &probe_ops, wide);
     ports_set_string(window, &stream_ops);
     ports_move(bus, window, 0x200, true);
     CHECK_EQ(ports_read_string(bus, 0x200, 2, bytes, 4), 4);
@@ -100,7 +100,7 @@ int main(void)
 
     /* A window that moves covers others and shows them again. */
     struct probe moving = {0};
-    struct port_window *window = ports_add(bus, 16, 4, &probe_ops, &moving);
+    struct port_range *window = ports_add(bus, 16, 4, &probe_ops, &moving);
     CHECK_EQ(ports_read(bus, 0x600, 4), 0xffffffff);
     ports_move(bus, window, 0x600, true);
     CHECK_EQ(ports_read(bus, 0x608, 4), 0x94);

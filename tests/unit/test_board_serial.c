@@ -4,8 +4,8 @@
  */
 #include "board/serial_port.h"
 
-#include "check.h"
-#include "vm/vm.h"
+#include "base/log.h"
+#include "board_rig.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -15,29 +15,24 @@
 
 enum { DATA = 0, LSR = 5 };
 
-static struct vm *vm;
-static struct options options;
-static struct serial_port *port;
-static struct char_link *link_;
+static struct board_rig *rig;
+static struct serial_port serial, *port = &serial;
+static struct char_link *link_ = &serial.link;
 
 static void new_machine(bool nographic)
 {
-    options = (struct options){.deterministic = true, .nographic = nographic};
-    memset(vm, 0, sizeof(*vm));
-    vm->options = &options;
-    vm_time_init(&vm->time, &vm->vcpu, true);
     char error[256];
-    port = &vm->chipset.serial[0];
-    link_ = &port->link;
-    CHECK(serial_port_init(port, vm, (struct irq_line){0}, "stdio", error, sizeof(error)));
+    if (rig) board_rig_free(rig);
+    rig = board_rig_new(2u << 20, &(struct board_options){.nographic = nographic});
+    CHECK(serial_port_init(port, &rig->board, (struct irq_line){0}, "stdio", error, sizeof(error)));
     char_link_start(link_);
 }
 
 /* Let a millisecond of guest time pass. */
 static void pass(void)
 {
-    vm->vcpu.icount += 1000000;
-    vm_time_run(&vm->time);
+    rig->now_ns += 1000000;
+    clock_run(&rig->clock);
 }
 
 static bool guest_reads(u8 *byte)
@@ -77,7 +72,7 @@ static void test_nothing_is_lost(void)
     pass();
     pass();
     CHECK(!link_->poll.armed); /* at the end of input nothing keeps the guest awake */
-    CHECK(!vm->stopping);
+    CHECK(!rig->stopped);
 }
 
 static void test_escape(void)
@@ -92,8 +87,8 @@ static void test_escape(void)
     CHECK(guest_reads(&byte) && byte == 1);
     CHECK(guest_reads(&byte) && byte == 'b');
     CHECK(!guest_reads(&byte));
-    CHECK(vm->stopping && vm->stopped_by_host);
-    CHECK_EQ(vm->status, STATUS_OK);
+    CHECK(rig->stopped && rig->cause == STOP_HOST);
+    CHECK_EQ(rig->status, STATUS_OK);
     close(input);
     input = new_input();
     new_machine(true);
@@ -109,7 +104,7 @@ static void test_escape(void)
     pass();
     CHECK(guest_reads(&byte) && byte == 1);
     CHECK(guest_reads(&byte) && byte == 'x');
-    CHECK(!vm->stopping);
+    CHECK(!rig->stopped);
     close(input);
 }
 
@@ -119,11 +114,11 @@ static void test_full_disk(void)
     char error[256];
     new_machine(false);
     char_link_destroy(link_);
-    CHECK(serial_port_init(port, vm, (struct irq_line){0}, "file:/dev/full", error, sizeof(error)));
+    CHECK(serial_port_init(port, &rig->board, (struct irq_line){0}, "file:/dev/full", error, sizeof(error)));
     for (unsigned n = 0; n < 2 * sizeof(link_->chardev.buffer); n++)
         uart16550_ops.write(&port->uart, DATA, 1, '.');
-    CHECK(vm->stopping && vm->stopped_by_host);
-    CHECK_EQ(vm->status, STATUS_HOST);
+    CHECK(rig->stopped && rig->cause == STOP_HOST);
+    CHECK_EQ(rig->status, STATUS_HOST);
     char_link_destroy(link_);
 }
 
@@ -138,19 +133,17 @@ static void test_vanished_reader(void)
     uart16550_ops.write(&port->uart, DATA, 1, '!');
     uart16550_ops.write(&port->uart, DATA, 1, '\n');
     dup2(saved, STDOUT_FILENO);
-    CHECK(vm->stopping && vm->stopped_by_host);
-    CHECK_EQ(vm->status, STATUS_OK);
+    CHECK(rig->stopped && rig->cause == STOP_HOST);
+    CHECK_EQ(rig->status, STATUS_OK);
 }
 
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
-    vm = aligned_alloc(_Alignof(struct vm), sizeof(*vm));
-    if (!vm) abort();
     test_nothing_is_lost();
     test_escape();
     test_full_disk();
     test_vanished_reader();
-    free(vm);
+    board_rig_free(rig);
     return check_report();
 }

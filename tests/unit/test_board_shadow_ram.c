@@ -4,9 +4,7 @@
  */
 #include "board/shadow_ram.h"
 
-#include "check.h"
-#include "cpu/interp.h"
-#include "vm/vm.h"
+#include "board_rig.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,21 +13,14 @@
 
 int main(void)
 {
-    struct vm *vm = aligned_alloc(_Alignof(struct vm), sizeof(*vm));
+    struct board_rig *rig = board_rig_new(4u << 20, NULL);
     u8 *rom = aligned_alloc(PAGE_SIZE, ROM_BYTES);
-    if (!vm || !rom) abort();
-    memset(vm, 0, sizeof(*vm));
+    if (!rom) abort();
     for (unsigned i = 0; i < ROM_BYTES; i++)
         rom[i] = (u8)(i ^ i >> 8);
-    CHECK_EQ(phys_init(&vm->phys, 4u << 20), 0);
-    CHECK_EQ(shadow_init(&vm->shadow, &vm->phys, &vm->counters), 0);
-    vm->vcpu.phys = &vm->phys;
-    vm->vcpu.shadow = &vm->shadow;
-    vm->vcpu.counters = &vm->counters;
-    CHECK_EQ(interp_init(&vm->vcpu), 0);
-    struct shadow_ram *s = &vm->chipset.shadow_ram;
-    struct phys *phys = &vm->phys;
-    shadow_ram_init(s, vm);
+    struct shadow_ram shadow_ram, *s = &shadow_ram;
+    struct phys *phys = &rig->phys;
+    shadow_ram_init(s, &rig->board);
 
     /* No ROM: RAM whatever the registers say. */
     shadow_ram_find_rom(s);
@@ -69,10 +60,8 @@ int main(void)
         shadow_ram_switch(s, 0xc0000, 0x40000, i & 1, i & 2);
     CHECK(phys->region_count < 32);
 
-    interp_destroy(&vm->vcpu);
-    shadow_destroy(&vm->shadow);
-    phys_destroy(phys);
+    CHECK(rig->memory_changes >= 100); /* each must drop translations of the old memory */
+    board_rig_free(rig);
     free(rom);
-    free(vm);
     return check_report();
 }

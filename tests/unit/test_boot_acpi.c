@@ -109,14 +109,14 @@ static void check_acpi(const struct acpi_machine *machine)
     CHECK(fadt && facts);
     if (fadt) check_fadt(fadt);
     if (facts) CHECK_EQ(get32(facts + 42), machine->pci_memory);
-    for (unsigned n = 0; n < ACPI_SERIAL_PORTS; n++) {
+    for (unsigned n = 0; n < SERIAL_PORTS; n++) {
         char name[] = "RINGCOM1";
         name[7] = (char)('1' + n);
-        CHECK_EQ(find_listed(rsdt, "SSDT", name) != NULL, machine->serial[n]);
+        CHECK_EQ(find_listed(rsdt, "SSDT", name) != NULL, machine->facts.serial[n]);
     }
-    CHECK_EQ(find_listed(rsdt, "SSDT", "RINGFDC") != NULL, machine->floppy);
+    CHECK_EQ(find_listed(rsdt, "SSDT", "RINGFDC") != NULL, machine->facts.floppy);
     const u8 *madt = find_listed(rsdt, "APIC", "");
-    CHECK_EQ(madt != NULL, machine->apic);
+    CHECK_EQ(madt != NULL, machine->facts.apic);
     if (madt) check_madt(madt);
 }
 
@@ -280,11 +280,11 @@ static void test_mp(void)
 
 int main(void)
 {
-    test_acpi(&(struct acpi_machine){.serial = {true}, .pci_memory = 0x80000000});
+    test_acpi(&(struct acpi_machine){.facts = {.serial = {true}}, .pci_memory = 0x80000000});
     test_acpi(&(struct acpi_machine){
-        .serial = {true, true, true, true}, .floppy = true, .apic = true, .pci_memory = 1});
-    test_acpi(&(struct acpi_machine){.serial = {false, false, true}, .apic = true});
-    test_acpi(&(struct acpi_machine){.floppy = true});
+        .facts = {.serial = {true, true, true, true}, .floppy = true, .apic = true}, .pci_memory = 1});
+    test_acpi(&(struct acpi_machine){.facts = {.serial = {false, false, true}, .apic = true}});
+    test_acpi(&(struct acpi_machine){.facts = {.floppy = true}});
     test_smbios(128ull << 20, 128ull << 20, 1);
     test_smbios(6ull << 30, 3ull << 30, 1);
     test_smbios(64ull << 30, 3ull << 30, 4);

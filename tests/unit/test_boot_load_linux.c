@@ -227,7 +227,7 @@ static void test_damage(void)
 static void test_screen(void)
 {
     struct load_fixture *f = ready(16 * MB);
-    f->files.screen = (struct boot_screen){
+    f->screen = (struct boot_screen){
         .base = 0xe0000000, .width = 1024, .height = 768, .bits = 16, .memory_bytes = 16 << 20};
     CHECK_EQ(load_files(f), 0);
     const u8 *page = f->phys.ram + f->vcpu.gpr[REG_ESI];

@@ -370,14 +370,14 @@ static void test_viewers(void)
     display_ask(&f.viewer);
     display_ask(&f.viewer);
     CHECK_EQ(f.ready, 0);
-    post_box_run(&f.post);
+    mailbox_run(&f.mailbox);
     CHECK_EQ(f.ready, 1);
     display_draw(&f.viewer, 0);
     cell(&f, 1, 'y', 7), cell(&f, 2, 'z', 7), crtc(&f, 0x0f, 3);
     CHECK_EQ(f.changed, 2);
     crtc(&f, 0x0f, 3); /* the same again is none */
     display_ask(&f.viewer);
-    post_box_run(&f.post);
+    mailbox_run(&f.mailbox);
     crtc(&f, 0x0f, 3);
     CHECK_EQ(f.changed, 2);
     /* The other one takes the news, and it is news to both. */

@@ -4,6 +4,7 @@
 #include "observe/profile.h"
 
 #include "check.h"
+#include "devices/video/display.h"
 
 #include <Zydis/Mnemonic.h>
 #include <stdlib.h>
@@ -61,8 +62,8 @@ static void test_own(void)
     CHECK(n != SYMBOL_NONE && own.list[n].module && !strcmp(own.list[n].module, "observe"));
     n = symbols_find(&own, (u64)(uintptr_t)&fpu_park);
     CHECK(n != SYMBOL_NONE && own.list[n].module && !strcmp(own.list[n].module, "cpu"));
-    n = symbols_find(&own, (u64)(uintptr_t)&disk_crew_drain);
-    CHECK(n != SYMBOL_NONE && own.list[n].module && !strcmp(own.list[n].module, "block"));
+    n = symbols_find(&own, (u64)(uintptr_t)&display_take);
+    CHECK(n != SYMBOL_NONE && own.list[n].module && !strcmp(own.list[n].module, "devices"));
     n = symbols_find(&own, (u64)(uintptr_t)&test_own);
     CHECK(n != SYMBOL_NONE && !own.list[n].module);
 }

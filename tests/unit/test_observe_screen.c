@@ -4,7 +4,7 @@
 #include "observe/screen.h"
 
 #include "check.h"
-#include "vm/vm.h"
+#include "devices/video/vga.h"
 
 #include <dirent.h>
 #include <stdlib.h>
@@ -32,10 +32,10 @@ static void map(void *machine, bool mapped, u32 offset) {}
 static void collect(void *machine, u64 *pages) {}
 
 /* A PNG file by its signature, header and end; that its pixels are right a boot test sees. */
-static void test_screenshot(struct vm *vm, const char *path)
+static void test_screenshot(struct vga *vga, const char *path)
 {
     static u8 png[65536];
-    CHECK_EQ(screen_shot(vm, path), 0);
+    CHECK_EQ(screen_shot(&vga->display, path), 0);
     FILE *file = fopen(path, "r");
     size_t bytes = file ? fread(png, 1, sizeof(png), file) : 0;
     if (file) fclose(file);
@@ -45,19 +45,17 @@ static void test_screenshot(struct vm *vm, const char *path)
     static const u8 end[] = {0, 0, 0, 0, 'I', 'E', 'N', 'D', 0xae, 0x42, 0x60, 0x82};
     CHECK(!memcmp(png, start, sizeof(start)));
     CHECK(!memcmp(png + bytes - sizeof(end), end, sizeof(end)));
-    CHECK(screen_shot(vm, "/nonexistent/shot") < 0);
-    CHECK(!vm->chipset.video.vga.display.viewers);
+    CHECK(screen_shot(&vga->display, "/nonexistent/shot") < 0);
+    CHECK(!vga->display.viewers);
 }
 
 int main(void)
 {
     static const struct clock clock = {.now_ns = no_time};
-    struct vm *vm = aligned_alloc(_Alignof(struct vm), sizeof(*vm));
+    static struct vga video;
+    struct vga *vga = &video;
     char directory[] = "/tmp/ringer-screen-XXXXXX", path[64], error[256], text[4096];
-    if (!vm || !mkdtemp(directory)) abort();
-    memset(&vm->chipset.video, 0, sizeof(vm->chipset.video));
-    vm->chipset.video.vm = vm;
-    struct vga *vga = &vm->chipset.video.vga;
+    if (!mkdtemp(directory)) abort();
     vga_init(vga, &(struct vga_wiring){.clock = &clock, .memory = memory, .map = map, .collect = collect});
     const char *hello = "hello";
     for (unsigned i = 0; hello[i]; i++) /* text is in plane 0, attributes in plane 1: through B8000h */
@@ -66,8 +64,8 @@ int main(void)
     snprintf(path, sizeof(path), "%s/screen", directory);
     CHECK(screen_dump_check(path, error, sizeof(error)));
     CHECK_EQ(files_in(directory), 0);
-    CHECK_EQ(screen_dump(vm, path), 0);
-    CHECK_EQ(screen_dump(vm, path), 0);
+    CHECK_EQ(screen_dump(vga, path), 0);
+    CHECK_EQ(screen_dump(vga, path), 0);
     CHECK_EQ(files_in(directory), 1);
     FILE *file = fopen(path, "r");
     CHECK_EQ(file ? fread(text, 1, sizeof(text), file) : 0, 5 + 25); /* 25 lines */
@@ -77,20 +75,19 @@ int main(void)
     CHECK(!screen_dump_check("/nonexistent/screen", error, sizeof(error)));
     CHECK(strstr(error, "/nonexistent/screen") != NULL);
     CHECK(!screen_dump_check(directory, error, sizeof(error)));
-    CHECK(screen_dump(vm, "/nonexistent/screen") < 0);
+    CHECK(screen_dump(vga, "/nonexistent/screen") < 0);
     /* What is no file stays what it is (hazard: a run as root replaces /dev/null). */
     char link[80];
     struct stat status;
     snprintf(link, sizeof(link), "%s/link", directory);
     CHECK(symlink(path, link) == 0 && screen_dump_check(link, error, sizeof(error)));
-    CHECK_EQ(screen_dump(vm, link), 0);
+    CHECK_EQ(screen_dump(vga, link), 0);
     CHECK(lstat(link, &status) == 0 && S_ISLNK(status.st_mode));
     CHECK(stat(link, &status) == 0 && status.st_size == 5 + 25);
     unlink(link);
-    test_screenshot(vm, path);
+    test_screenshot(vga, path);
     unlink(path);
     rmdir(directory);
     vga_destroy(vga);
-    free(vm);
     return check_report();
 }

@@ -1,6 +1,7 @@
 /*
  * The command line: both spellings of everything, and one clear sentence for what is wrong.
  */
+#include "board/device_table.h"
 #include "options/options.h"
 
 #include "check.h"
@@ -25,7 +26,7 @@ static bool parse(const char *line)
         words[count++] = word;
     error[0] = 0;
     options_release(&options);
-    return options_parse(count, words, &options, &command, error, sizeof(error));
+    return options_parse(count, words, device_table, &options, &command, error, sizeof(error));
 }
 
 static bool complains(const char *line, const char *about)
@@ -48,10 +49,10 @@ static void test_both_spellings(void)
         CHECK_EQ(command, COMMAND_RUN);
         CHECK(options.boot.kernel && !strcmp(options.boot.kernel, "k"));
         CHECK(options.boot.initrd && !strcmp(options.boot.initrd, "i"));
-        CHECK_EQ(options.memory_bytes, 1ull << 30);
+        CHECK_EQ(options.board.memory_bytes, 1ull << 30);
         CHECK_EQ(options.engine, ENGINE_INTERP);
         CHECK(options.no_reboot);
-        CHECK(!strcmp(options.serial[0], "stdio"));
+        CHECK(!strcmp(options.board.serial[0], "stdio"));
     }
 }
 
@@ -60,7 +61,7 @@ static void test_both_spellings(void)
 static void test_memory(void)
 {
     CHECK(parse("ringer -kernel k -m 63G"));
-    CHECK_EQ(options.memory_bytes, 63ull << 30);
+    CHECK_EQ(options.board.memory_bytes, 63ull << 30);
     CHECK(complains("ringer -kernel k -m 64G", "63G"));
     CHECK(complains("ringer -kernel k -m 64513", "63G"));
     CHECK(parse("ringer -kernel k -m 3G -cpu pentium"));
@@ -73,16 +74,41 @@ static void test_qemu_line(void)
         "ringer -M pc -accel tcg -smp 1 -m 128 -nographic -display none -net none -serial mon:stdio -kernel "
         "k "
         "-device isa-debug-exit,iobase=0xf4,iosize=0x04 -debugcon file:x -rtc base=2006-06-17T16:01:21"));
-    CHECK_EQ(options.memory_bytes, 128u << 20);
-    CHECK(options.nographic && options.debug_exit);
-    CHECK_EQ(options.debug_exit_port, 0xf4);
-    CHECK_EQ(options.debug_exit_bytes, 4);
-    CHECK_EQ(options.rtc_base, 1150560081);
-    CHECK(!strcmp(options.debugcon, "file:x"));
+    CHECK_EQ(options.board.memory_bytes, 128u << 20);
+    const struct device_options *devices = &options.board.devices;
+    CHECK(options.board.nographic);
+    CHECK_EQ(devices->count, 2);
+    CHECK(devices->device[0].type == &isa_debug_exit_type);
+    CHECK_EQ(device_number(&devices->device[0], "iobase", 0), 0xf4);
+    CHECK_EQ(device_number(&devices->device[0], "iosize", 0), 4);
+    CHECK_EQ(options.board.rtc_base, 1150560081);
+    CHECK(devices->device[1].type == &isa_debugcon_type);
+    CHECK(!strcmp(device_back_end(&devices->device[1], "chardev"), "file:x"));
     CHECK_EQ(options.engine, ENGINE_TRANSLATE);
     CHECK(parse("ringer -kernel k -serial none -serial file:y"));
-    CHECK(options.serial[0] == NULL);
-    CHECK(!strcmp(options.serial[1], "file:y"));
+    CHECK(options.board.serial[0] == NULL);
+    CHECK(!strcmp(options.board.serial[1], "file:y"));
+}
+
+/* Two rows of options must not disagree about a word (hazard: a new device whose help or parser breaks). */
+static void test_device_table(void)
+{
+    for (const struct device_type *const *type = device_table; *type; type++) {
+        CHECK(device_type_find(device_table, (*type)->name) == *type);
+        CHECK((*type)->help && (*type)->bus && (*type)->bus->name);
+        for (const struct property *p = (*type)->properties; p && p->name; p++) {
+            CHECK(p->help != NULL);
+            CHECK_EQ(p->kind == PROPERTY_CHOICE, p->choices != NULL);
+            CHECK_EQ(p->kind == PROPERTY_NUMBER, p->most != 0);
+            for (const struct property *other = (*type)->bus->properties; other->name; other++)
+                CHECK(strcmp(p->name, other->name));
+        }
+        char line[128];
+        snprintf(line, sizeof(line), "ringer -device %s,help", (*type)->name);
+        CHECK(parse(line) && command == COMMAND_HELP_DEVICES && options.device_help_type == *type);
+    }
+    CHECK(parse("ringer -device help") && command == COMMAND_HELP_DEVICES && !options.device_help_type);
+    CHECK(complains("ringer -device nothing,help", "there is no device"));
 }
 
 static void test_devices(void)
@@ -92,24 +118,29 @@ static void test_devices(void)
         "stdio,id=c "
         "-drive if=none,id=d,file=f -device virtio-blk-pci,drive=d,serial=s,disable-legacy=on,id=i -device "
         "virtio-rng-pci,disable-modern=on"));
-    const struct device_options *devices = &options.devices;
-    CHECK_EQ(devices->count, 3);
-    CHECK_EQ(devices->device[0].kind, DEVICE_VIRTIO_CONSOLE);
-    CHECK_EQ(devices->device[0].slot, 0x1f);
-    CHECK(!strcmp(devices->device[0].back_end, "stdio"));
-    CHECK(!options.serial[0]); /* one console on standard input is enough */
-    CHECK(!strcmp(devices->device[1].drive, "d"));
-    CHECK(!strcmp(devices->device[1].serial, "s"));
-    CHECK(devices->device[1].no_legacy && !devices->device[1].no_modern);
-    CHECK(devices->device[2].no_modern);
+    const struct device_options *devices = &options.board.devices;
+    CHECK_EQ(devices->count, 4);
+    const struct device_option *d = devices->device;
+    CHECK(d[0].type == &virtio_serial_type && d[1].type == &virtconsole_type);
+    CHECK_EQ(device_number(&d[0], "addr", 0), 0x1f);
+    CHECK_EQ(d[1].parent, 1);
+    CHECK(!strcmp(device_back_end(&d[1], "chardev"), "stdio"));
+    CHECK(!options.board.serial[0]); /* one console on standard input is enough */
+    CHECK(!strcmp(device_text(&d[2], "drive"), "d") && !strcmp(d[2].id, "i"));
+    CHECK(!strcmp(device_text(&d[2], "serial"), "s"));
+    CHECK(device_number(&d[2], "disable-legacy", 0) && !device_number(&d[2], "disable-modern", 0));
+    CHECK(device_number(&d[3], "disable-modern", 0) && !device_text(&d[3], "addr"));
     CHECK(parse("ringer -kernel k --virtio-console=file:f -chardev file,id=f,path=g"));
-    CHECK(!strcmp(options.devices.device[0].back_end, "file:f"));
-    CHECK(!strcmp(options.devices.chardev[0].back_end, "file:g"));
+    CHECK(!strcmp(device_back_end(&d[1], "chardev"), "file:f"));
+    CHECK(!strcmp(devices->chardev[1].id, "f") && !strcmp(devices->chardev[1].back_end, "file:g"));
+    /* The port of the device that is named, or the last one that has none yet. */
+    CHECK(parse("ringer -kernel k -device virtio-serial-pci,id=a -device virtio-serial-pci,id=b -chardev "
+                "null,id=c -device virtconsole,chardev=c,bus=a.0 -device virtconsole,chardev=c"));
+    CHECK(d[2].parent == 1 && d[3].parent == 2);
     CHECK(
         parse("ringer -kernel k -drive if=none,id=d,file=f -device virtio-blk-pci,serial=a,,b=c,,,drive=d"));
-    CHECK(!strcmp(options.devices.device[0].serial, "a,b=c,") &&
-          !strcmp(options.devices.device[0].drive, "d"));
-    CHECK(!strcmp(options.serial[0], "stdio"));
+    CHECK(!strcmp(device_text(&d[0], "serial"), "a,b=c,") && !strcmp(device_text(&d[0], "drive"), "d"));
+    CHECK(!strcmp(options.board.serial[0], "stdio"));
 }
 
 static void test_placed_drives(void)
@@ -118,7 +149,7 @@ static void test_placed_drives(void)
         "ringer -device ide-hd,drive=d,bus=ide.1,unit=1,serial=S77,bootindex=0 -drive if=none,id=d,file=f "
         "-drive if=none,id=c -device ide-cd,drive=c -device floppy,drive=a,unit=1 -drive if=none,id=a -hda "
         "g"));
-    const struct drive_option *drive = options.drives.drive;
+    const struct drive_option *drive = options.board.drives.drive;
     CHECK_EQ(drive[0].interface, DRIVE_IDE);
     CHECK_EQ(drive[0].index, 3);
     CHECK_EQ(drive[0].boot_index, 1);
@@ -138,7 +169,7 @@ static void test_placed_drives(void)
     CHECK(complains("ringer -drive id=d,if=none,media=cdrom,file=f -device ide-hd,drive=d", "ide-cd"));
     CHECK(complains("ringer -drive id=d,if=none,file=f -device ide-hd,drive=d,bus=ide.2", "ide.1"));
     CHECK(complains("ringer -drive id=d,if=none,file=f -device ide-hd,drive=d -hda g -hdb g -hdc g -hdd g",
-                    "no place"));
+                    "no room"));
 }
 
 static void test_own_options(void)
@@ -157,21 +188,21 @@ static void test_own_options(void)
           options.translator.no_inline_cache && options.translator.no_bulk_strings &&
           options.translator.no_fast_entry);
     CHECK_EQ(options.timeout_ns, 5000000000u);
-    CHECK_EQ(options.rtc_base, 12345);
-    CHECK_EQ(options.debug_exit_port, 0xf4);
+    CHECK_EQ(options.board.rtc_base, 12345);
+    CHECK_EQ(device_number(&options.board.devices.device[0], "iobase", 0), 0xf4);
     CHECK(parse("ringer run --kernel k --trace=a,b.txt,77"));
-    CHECK(!strcmp(options.trace, "a,b.txt"));
-    CHECK_EQ(options.trace_from, 77);
+    CHECK(!strcmp(options.event_log, "a,b.txt"));
+    CHECK_EQ(options.event_log_from, 77);
     CHECK_EQ(options.engine, ENGINE_INTERP);
     CHECK(parse("ringer run --kernel k --trace stderr"));
-    CHECK_EQ(options.trace_from, 0);
+    CHECK_EQ(options.event_log_from, 0);
     CHECK(parse("ringer run --kernel k --profile=out.folded --symbols System.map --perf-map "
                 "--stats-json=s.json"));
     CHECK(!strcmp(options.stats_json, "s.json"));
     CHECK(!strcmp(options.profile, "out.folded") && !strcmp(options.symbols, "System.map") &&
           options.perf_map);
     CHECK(parse("ringer run --kernel k --deterministic"));
-    CHECK_EQ(options.rtc_base, 1704067200); /* no run may depend on today */
+    CHECK_EQ(options.board.rtc_base, 1704067200); /* no run may depend on today */
 }
 
 static void test_display(void)
@@ -179,14 +210,14 @@ static void test_display(void)
     setenv("DISPLAY", ":0", 1);
     CHECK(parse("ringer -bios b"));
     CHECK_EQ(options.display, DISPLAY_WINDOW);
-    CHECK(!strcmp(options.serial[0], "null") && !strcmp(options.audio, "auto"));
+    CHECK(!strcmp(options.board.serial[0], "null") && !strcmp(options.board.audio, "auto"));
     static const char *const without[] = {"ringer -kernel k", "ringer -bios b -nographic",
                                           "ringer -bios b -vnc :1", "ringer -bios b -serial stdio",
                                           "ringer -bios b -display none"};
     for (unsigned n = 0; n < ARRAY_SIZE(without); n++) {
         CHECK(parse(without[n]));
         CHECK_EQ(options.display, DISPLAY_NONE);
-        CHECK(!strcmp(options.serial[0], "stdio") && !strcmp(options.audio, "none"));
+        CHECK(!strcmp(options.board.serial[0], "stdio") && !strcmp(options.board.audio, "none"));
     }
     unsetenv("DISPLAY");
     unsetenv("WAYLAND_DISPLAY");
@@ -194,9 +225,9 @@ static void test_display(void)
     CHECK_EQ(options.display, DISPLAY_NONE);
     CHECK(parse("ringer -kernel k -display sdl,full-screen=on,scale=whole -audio wav:x -name N,process=p"));
     CHECK(options.display == DISPLAY_WINDOW && options.full_screen && options.whole_scale);
-    CHECK(!strcmp(options.audio, "wav:x") && !strcmp(options.name, "N"));
+    CHECK(!strcmp(options.board.audio, "wav:x") && !strcmp(options.board.name, "N"));
     CHECK(parse("ringer -kernel k -display gtk -audiodev pa,id=a"));
-    CHECK(options.display == DISPLAY_WINDOW && !strcmp(options.audio, "sdl"));
+    CHECK(options.display == DISPLAY_WINDOW && !strcmp(options.board.audio, "sdl"));
     CHECK(parse("ringer -kernel k -display vnc=:3"));
     CHECK(!strcmp(options.vnc, ":3"));
     CHECK(parse("ringer help keys"));
@@ -225,7 +256,7 @@ static void test_commands(void)
 
 static bool is_drive(unsigned n, const char *file, enum drive_interface interface, unsigned index)
 {
-    const struct drive_option *drive = &options.drives.drive[n];
+    const struct drive_option *drive = &options.board.drives.drive[n];
     return drive->interface == interface && drive->index == index &&
            (file ? drive->file && !strcmp(drive->file, file) : !drive->file);
 }
@@ -233,30 +264,30 @@ static bool is_drive(unsigned n, const char *file, enum drive_interface interfac
 static void test_drives(void)
 {
     CHECK(parse("ringer -kernel k -hda a -hdb b -cdrom c -hdd d -fda e -fdb f"));
-    CHECK_EQ(options.drives.count, 6);
+    CHECK_EQ(options.board.drives.count, 6);
     CHECK(is_drive(0, "a", DRIVE_IDE, 0) && is_drive(1, "b", DRIVE_IDE, 1));
     CHECK(is_drive(2, "c", DRIVE_IDE, 2) && is_drive(3, "d", DRIVE_IDE, 3));
     CHECK(is_drive(4, "e", DRIVE_FLOPPY, 0) && is_drive(5, "f", DRIVE_FLOPPY, 1));
-    CHECK(options.drives.drive[2].medium == MEDIUM_CDROM && options.drives.drive[2].read_only);
+    CHECK(options.board.drives.drive[2].medium == MEDIUM_CDROM && options.board.drives.drive[2].read_only);
     CHECK(parse("ringer -kernel k -snapshot -drive file=a,,b,if=virtio,format=qcow2,cache=writethrough,"
                 "werror=stop,rerror=ignore,discard=ignore,detect-zeroes=unmap,id=x,snapshot=on "
                 "-drive if=ide,media=cdrom -drive file=c -drive file=d,if=virtio,readonly=on "
                 "-drive file=e,bus=1,unit=1"));
-    CHECK(options.drives.snapshot);
+    CHECK(options.board.drives.snapshot);
     CHECK(is_drive(0, "a,b", DRIVE_VIRTIO, 0) && is_drive(1, NULL, DRIVE_IDE, 2));
     CHECK(is_drive(2, "c", DRIVE_IDE, 0) && is_drive(3, "d", DRIVE_VIRTIO, 1));
     CHECK(is_drive(4, "e", DRIVE_IDE, 3));
-    const struct drive_option *drive = &options.drives.drive[0];
+    const struct drive_option *drive = &options.board.drives.drive[0];
     CHECK(!strcmp(drive->format, "qcow2") && !strcmp(drive->id, "x") && drive->write_through);
     CHECK(drive->snapshot && drive->no_discard && !drive->read_only);
     CHECK_EQ(drive->on_write_error, ON_ERROR_STOP);
     CHECK_EQ(drive->on_read_error, ON_ERROR_IGNORE);
     CHECK_EQ(drive->detect_zeroes, DETECT_ZEROES_UNMAP);
-    CHECK(options.drives.drive[3].read_only && !options.drives.drive[3].no_discard);
-    CHECK_EQ(options.drives.drive[3].on_write_error, ON_ERROR_ENOSPC);
+    CHECK(options.board.drives.drive[3].read_only && !options.board.drives.drive[3].no_discard);
+    CHECK_EQ(options.board.drives.drive[3].on_write_error, ON_ERROR_ENOSPC);
     CHECK(complains("ringer -kernel k -hdc a -cdrom b", "ide drive 2"));
     CHECK(complains("ringer -kernel k -drive file=a,index=4", "4 ide drives"));
-    CHECK(complains("ringer -kernel k -hda a -hdb a -hdc a -hdd a -drive file=e", "no place for e"));
+    CHECK(complains("ringer -kernel k -hda a -hdb a -hdc a -hdd a -drive file=e", "no room for e"));
     CHECK(complains("ringer -kernel k -drive file=a,if=scsi", "scsi"));
     CHECK(complains("ringer -kernel k -drive file=a,format=vmdk", "vmdk"));
     CHECK(complains("ringer -kernel k -drive file=a,colour=red", "colour"));
@@ -307,7 +338,7 @@ static void test_bad(void)
     CHECK(complains("ringer -kernel k --rtc-base 2024-13-45", "2024-13-45"));
     CHECK(complains("ringer -initrd i -bios b", "--kernel"));
     CHECK(complains("ringer -kernel k --lockstep --engine=interp", "interp"));
-    CHECK(complains("ringer -kernel k --lockstep --trace stderr", "together"));
+    CHECK(complains("ringer -kernel k --lockstep --trace stderr", "exclude"));
 }
 
 int main(void)
@@ -316,6 +347,7 @@ int main(void)
     test_memory();
     test_qemu_line();
     test_devices();
+    test_device_table();
     test_placed_drives();
     test_own_options();
     test_display();

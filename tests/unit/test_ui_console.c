@@ -9,7 +9,7 @@
 #include <string.h>
 
 static struct console console;
-static struct post_box box;
+static struct mailbox box;
 static struct console_event got[4096];
 static unsigned count, told;
 
@@ -21,9 +21,9 @@ static void take(void *machine, const struct console_event *event)
 
 static void start(void)
 {
-    box = (struct post_box){.newest = NULL};
+    box = (struct mailbox){.newest = NULL};
     console_init(&console);
-    console.post = &box;
+    console.mailbox = &box;
     console.take = take;
     count = told = 0;
 }
@@ -40,17 +40,17 @@ static void test_order_and_sums(void)
     console_send(&console, &(struct console_event){.kind = CONSOLE_POINT, .x = 1, .y = 2});
     console_send(&console, &(struct console_event){.kind = CONSOLE_POINT, .x = 5, .y = 6});
     console_send_key(&console, b, false);
-    CHECK(post_box_run(&box));
+    CHECK(mailbox_run(&box));
     CHECK_EQ(count, 5);
     CHECK(got[0].key == a && got[0].down);
     CHECK(got[1].right == 7 && got[1].lower == -2 && got[1].wheel == 1);
     CHECK(got[2].right == 1 && got[2].buttons == 1);
     CHECK(got[3].x == 5 && got[3].y == 6);
     CHECK(got[4].key == b && !got[4].down);
-    CHECK(!post_box_run(&box));
+    CHECK(!mailbox_run(&box));
     for (unsigned n = 0; n < 100000; n++)
         console_send(&console, &(struct console_event){.kind = CONSOLE_MOVE, .right = 1000, .wheel = -1});
-    post_box_run(&box);
+    mailbox_run(&box);
     CHECK_EQ(count, 6);
     CHECK(got[5].right == INT16_MAX && got[5].wheel == INT16_MIN);
     console_destroy(&console);
@@ -61,10 +61,10 @@ static void test_flood(void)
     start();
     for (unsigned n = 0; n < 100000; n++)
         console_send_key(&console, key_by_name("a", 1), n & 1);
-    post_box_run(&box);
+    mailbox_run(&box);
     CHECK_EQ(count, CONSOLE_QUEUE_EVENTS);
     console_send_command(&console, CONSOLE_QUIT);
-    post_box_run(&box);
+    mailbox_run(&box);
     CHECK_EQ(count, CONSOLE_QUEUE_EVENTS + 1);
     console_destroy(&console);
 }
@@ -90,7 +90,7 @@ static void test_threads(void)
     bool ordered = true;
     for (unsigned idle = 0; idle < 3;) {
         count = 0;
-        if (!post_box_run(&box)) {
+        if (!mailbox_run(&box)) {
             if (++idle == 1)
                 for (unsigned n = 0; n < 2; n++)
                     pthread_join(thread[n], NULL);
@@ -104,7 +104,7 @@ static void test_threads(void)
     }
     CHECK(ordered);
     console_send_command(&console, CONSOLE_PAUSE);
-    CHECK(post_box_run(&box));
+    CHECK(mailbox_run(&box));
     console_destroy(&console);
 }
 

@@ -19,7 +19,7 @@
 
 /* --- the machine: a picture of one colour --- */
 
-static struct post_box box;
+static struct mailbox box;
 static struct display display;
 static struct console console;
 static u32 width, height, color;
@@ -79,7 +79,7 @@ static bool take(struct client *c, void *to, size_t bytes)
     u8 *at = to;
     for (unsigned idle = 0; bytes && idle < c->patience;) {
         struct pollfd pollfd = {.fd = c->fd, .events = POLLIN};
-        post_box_run(&box);
+        mailbox_run(&box);
         if (poll(&pollfd, 1, 2) <= 0) {
             idle++;
             continue;
@@ -266,7 +266,7 @@ static void test_keys(void)
     c.patience = 2500;
     CHECK(!take(&c, head, 1));
     for (unsigned n = 0; n < 1000 && let_go != pressed; n++) {
-        post_box_run(&box);
+        mailbox_run(&box);
         usleep(1000);
     }
     CHECK(let_go == pressed);
@@ -299,7 +299,7 @@ static void test_flood(struct vnc *vnc)
     alarm(30);
     vnc_stop(vnc);
     alarm(0);
-    post_box_run(&box);
+    mailbox_run(&box);
     vnc_close(vnc);
     pthread_join(thread, NULL);
     close(c.fd);
@@ -312,10 +312,10 @@ int main(void)
     int status;
     struct vnc *vnc = NULL;
     display_init(&display, &ops, NULL, 64);
-    display.post = &box;
+    display.mailbox = &box;
     console_init(&console);
     console.display = &display;
-    console.post = &box;
+    console.mailbox = &box;
     console.take = take_event;
     for (unsigned n = (unsigned)getpid() % 5000 + 200, tries = 0; !vnc && tries < 50; n++, tries++) {
         snprintf(specification, sizeof(specification), ":%u", n);

@@ -118,7 +118,7 @@ static void test_timeout(void)
 
 static unsigned letters;
 
-static void count_letter(struct post *post)
+static void count_letter(struct letter *letter)
 {
     letters++;
 }
@@ -127,22 +127,20 @@ static void count_letter(struct post *post)
 static void test_letters(void)
 {
     struct vm *vm = aligned_alloc(_Alignof(struct vm), sizeof(*vm));
-    struct post post = {.run = count_letter};
+    struct letter letter = {.run = count_letter};
     struct waker waker;
     if (!vm) abort();
     memset(vm, 0, sizeof(*vm));
     vm_time_init(&vm->time, &vm->vcpu, false);
-    vm->chipset.vm = vm;
-    vm->chipset.started = true; /* there is no console to start */
     CHECK_EQ(waker_start(&waker, &vm->vcpu.pending, -1, UINT64_MAX), 0);
     machine_set_waker(vm, &waker);
-    post_send(&vm->post, &post);
+    mailbox_send(&vm->mailbox, &letter);
     CHECK_EQ(vm->vcpu.pending, PENDING_HOST);
-    CHECK(post_box_run(&vm->post));
+    CHECK(mailbox_run(&vm->mailbox));
     waker_stop(&waker);
     machine_set_waker(vm, NULL);
-    post_send(&vm->post, &post);
-    CHECK(post_box_run(&vm->post));
+    mailbox_send(&vm->mailbox, &letter);
+    CHECK(mailbox_run(&vm->mailbox));
     CHECK_EQ(letters, 2);
     free(vm);
 }

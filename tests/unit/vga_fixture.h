@@ -13,7 +13,7 @@
 struct vga_fixture {
     struct clock clock;
     struct vga vga;
-    struct post_box post;
+    struct mailbox mailbox;
     struct display_viewer viewer;
     u64 dirty[VGA_MEMORY_BYTES / PAGE_SIZE / 64]; /* what collect() tells next */
     bool mapped;
@@ -60,11 +60,11 @@ static void setup(struct vga_fixture *f)
                                            .map = fixture_map,
                                            .collect = fixture_collect,
                                            .machine = f});
-    f->vga.display.post = &f->post;
+    f->vga.display.mailbox = &f->mailbox;
     f->viewer.changed = fixture_changed;
     f->viewer.ready = fixture_ready;
     CHECK_EQ(display_attach(&f->vga.display, &f->viewer), 0);
-    post_box_run(&f->post);
+    mailbox_run(&f->mailbox);
 }
 
 static void teardown(struct vga_fixture *f)

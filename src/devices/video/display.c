@@ -62,7 +62,7 @@ void display_take(struct display_viewer *viewer)
     display->armed = true;
 }
 
-static void answer(struct post *letter)
+static void answer(struct letter *letter)
 {
     struct display_viewer *viewer = container_of(letter, struct display_viewer, letter);
     display_take(viewer);
@@ -70,7 +70,7 @@ static void answer(struct post *letter)
     if (viewer->ready) viewer->ready(viewer);
 }
 
-static void first_change(struct post *letter)
+static void first_change(struct letter *letter)
 {
     struct display_viewer *viewer = container_of(letter, struct display_viewer, letter);
     viewer->letter.run = answer;
@@ -101,10 +101,10 @@ int display_attach(struct display *display, struct display_viewer *viewer)
     memset(viewer->pending, 0xff, count * sizeof(u64));
     viewer->next = display->viewers;
     display->viewers = viewer;
-    if (viewer->changed && display->post) {
+    if (viewer->changed && display->mailbox) {
         viewer->asked = 1;
         viewer->letter.run = first_change;
-        post_send(display->post, &viewer->letter);
+        mailbox_send(display->mailbox, &viewer->letter);
     }
     return 0;
 }
@@ -131,7 +131,7 @@ void display_detach(struct display_viewer *viewer)
 void display_ask(struct display_viewer *viewer)
 {
     if (__atomic_exchange_n(&viewer->asked, 1, __ATOMIC_SEQ_CST)) return;
-    post_send(viewer->display->post, &viewer->letter);
+    mailbox_send(viewer->display->mailbox, &viewer->letter);
 }
 
 u64 display_draw(struct display_viewer *viewer, u64 now_ns)

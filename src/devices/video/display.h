@@ -27,7 +27,7 @@
 #ifndef RINGER_DEVICES_VIDEO_DISPLAY_H
 #define RINGER_DEVICES_VIDEO_DISPLAY_H
 
-#include "base/post.h"
+#include "base/mailbox.h"
 
 struct display_rect {
     u32 x, y, width, height;
@@ -63,8 +63,8 @@ struct display_ops {
 struct display {
     const struct display_ops *ops; /* NULL: there is none, and nobody may attach */
     void *device;
-    u32 units;             /* of video memory, as the device divides it */
-    struct post_box *post; /* of the vCPU thread; installed by vm */
+    u32 units;               /* of video memory, as the device divides it */
+    struct mailbox *mailbox; /* of the vCPU thread; installed by the board */
     struct display_viewer *viewers;
     u64 *collected; /* scratch: a bit a unit */
     bool armed;     /* some viewer waits for changed() */
@@ -84,13 +84,13 @@ struct display_viewer {
     bool armed;     /* changed() is to be called; the vCPU thread's */
     bool has_scene; /* there is something to draw */
     u32 asked;      /* atomic: a letter is under way */
-    struct post letter;
+    struct letter letter;
 };
 
 /* --- viewers --- */
 
-/* Returns 0 or -ENOMEM, -ENODEV: there is no display. The first changed() comes at once, if there is a post
- * box: when the vCPU thread next looks. */
+/* Returns 0 or -ENOMEM, -ENODEV: there is no display. The first changed() comes at once, if there is a
+ * mailbox: when the vCPU thread next looks. */
 int display_attach(struct display *display, struct display_viewer *viewer);
 /* Frees the frame too. No letter of the viewer's may be under way: it has none, or had its ready(), or the
  * machine will not run again. */

@@ -3,12 +3,9 @@
  * hostile guest that lays a window over RAM, interrupt controllers, firmware or another window, or runs the
  * list of regions full).
  */
-#include "board/pci_windows.h"
+#include "board/pci_ranges.h"
 
-#include "check.h"
-#include "cpu/interp.h"
-#include "devices/pci/pci_bus.h"
-#include "vm/vm.h"
+#include "board_rig.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +18,7 @@ struct card {
     u32 id;
 };
 
-static struct vm *vm;
+static struct board_rig *rig;
 static struct pci_bus *bus;
 static struct card card[CARDS];
 static u8 image[PAGE_SIZE] __attribute__((aligned(PAGE_SIZE)));
@@ -49,7 +46,7 @@ static void place(unsigned n, unsigned bar, u32 base)
 
 static u32 at(u64 gpa)
 {
-    return (u32)phys_read(&vm->phys, gpa, 4);
+    return (u32)phys_read(&rig->phys, gpa, 4);
 }
 
 #define NOTHING       0xffffffffu
@@ -63,18 +60,18 @@ static void test_memory(void)
     CHECK_EQ(at(0xe0000004), ID(0, 4));
     CHECK_EQ(at(0xe0003ffc), ID(0, 0x3ffc));
     CHECK_EQ(at(0xe0004000), NOTHING);
-    unsigned regions = vm->phys.region_count;
+    unsigned regions = rig->phys.region_count;
     place(0, 1, 0xe1000000);
     CHECK_EQ(at(0xe0000004), NOTHING);
     CHECK_EQ(at(0xe1000004), ID(0, 4));
-    CHECK_EQ(vm->phys.region_count, regions);
+    CHECK_EQ(rig->phys.region_count, regions);
 
     /* Over RAM, the local APIC, the reset vector, across the edges of the hole: not there at all. */
     static const u32 forbidden[] = {0x4000,  RAM_BYTES - 0x4000, 0xfec00000, 0xfee00000, 0xfffe0000,
                                     0xa0000, 0xffff8000};
     for (unsigned n = 0; n < ARRAY_SIZE(forbidden); n++) {
         place(0, 1, forbidden[n]);
-        CHECK_EQ(vm->phys.region_count, regions - 1);
+        CHECK_EQ(rig->phys.region_count, regions - 1);
         CHECK_EQ(at(0xe1000004), NOTHING);
         CHECK_EQ(at(forbidden[n] + 4), forbidden[n] < RAM_BYTES ? 0 : NOTHING);
     }
@@ -89,7 +86,7 @@ static void test_rom(void)
     memset(image, 0x5a, sizeof(image));
     place(0, PCI_ROM_BAR, 0xf0000001);
     CHECK_EQ(at(0xf0000000), 0x5a5a5a5a);
-    phys_write(&vm->phys, 0xf0000000, 4, 0);
+    phys_write(&rig->phys, 0xf0000000, 4, 0);
     CHECK_EQ(at(0xf0000000), 0x5a5a5a5a);
     place(0, PCI_ROM_BAR, 0xf0000000);
     CHECK_EQ(at(0xf0000000), NOTHING);
@@ -122,18 +119,18 @@ static void test_overlap(void)
 static void test_ports(void)
 {
     place(0, 2, 0xc001);
-    CHECK_EQ(ports_read(&vm->ports, 0xc004, 4), ID(0, 4));
+    CHECK_EQ(ports_read(&rig->board.ports, 0xc004, 4), ID(0, 4));
     place(1, 2, 0xc001);
-    CHECK_EQ(ports_read(&vm->ports, 0xc004, 4), ID(1, 4));
+    CHECK_EQ(ports_read(&rig->board.ports, 0xc004, 4), ID(1, 4));
     place(1, 2, 0xd001);
-    CHECK_EQ(ports_read(&vm->ports, 0xc004, 4), ID(0, 4));
-    CHECK_EQ(ports_read(&vm->ports, 0xd004, 4), ID(1, 4));
+    CHECK_EQ(ports_read(&rig->board.ports, 0xc004, 4), ID(0, 4));
+    CHECK_EQ(ports_read(&rig->board.ports, 0xd004, 4), ID(1, 4));
     place(0, 2, 0x1c001); /* beyond the ports */
-    CHECK_EQ(ports_read(&vm->ports, 0xc004, 4), NOTHING);
+    CHECK_EQ(ports_read(&rig->board.ports, 0xc004, 4), NOTHING);
     place(0, 2, 0xffc1);
-    CHECK_EQ(ports_read(&vm->ports, 0xffc4, 4), ID(0, 4)); /* the last there are */
+    CHECK_EQ(ports_read(&rig->board.ports, 0xffc4, 4), ID(0, 4)); /* the last there are */
     config(1, PCI_COMMAND, 2, 0);
-    CHECK_EQ(ports_read(&vm->ports, 0xd004, 4), NOTHING);
+    CHECK_EQ(ports_read(&rig->board.ports, 0xd004, 4), NOTHING);
 }
 
 /* Whatever the guest does, a model of one owner a page says the same. */
@@ -151,10 +148,10 @@ static void test_random(void)
         place(n, seed >> 19 & 1, base + page * PAGE_SIZE);
         u32 owner[PAGES + 4];
         memset(owner, 0xff, sizeof(owner));
-        const struct pci_windows *w = &vm->chipset.pci_windows;
+        const struct pci_ranges *w = &rig->board.pci_ranges;
         for (unsigned i = 0; i < w->count; i++) {
-            const struct pci_bar *bar = w->window[i].bar;
-            if (w->window[i].ports || !bar->mapped || bar->base < base || bar->kind != PCI_BAR_MMIO) continue;
+            const struct pci_bar *bar = w->range[i].bar;
+            if (w->range[i].ports || !bar->mapped || bar->base < base || bar->kind != PCI_BAR_MMIO) continue;
             for (u32 offset = 0; offset < bar->bytes; offset += PAGE_SIZE)
                 if ((bar->base - base + offset) / PAGE_SIZE < ARRAY_SIZE(owner))
                     owner[(bar->base - base + offset) / PAGE_SIZE] =
@@ -168,25 +165,14 @@ static void test_random(void)
     }
     for (unsigned n = 0; n < CARDS; n++)
         pci_device_reset(&card[n].pci);
-    CHECK_EQ(vm->phys.region_count, 1);
-    CHECK(!vm->chipset.pci_windows.complained);
+    CHECK_EQ(rig->phys.region_count, 1);
+    CHECK(!rig->board.pci_ranges.complained);
 }
 
 int main(void)
 {
-    vm = aligned_alloc(_Alignof(struct vm), sizeof(*vm));
-    if (!vm) abort();
-    memset(vm, 0, sizeof(*vm));
-    CHECK_EQ(phys_init(&vm->phys, RAM_BYTES), 0);
-    CHECK_EQ(shadow_init(&vm->shadow, &vm->phys, &vm->counters), 0);
-    vm->vcpu.phys = &vm->phys;
-    vm->vcpu.shadow = &vm->shadow;
-    vm->vcpu.counters = &vm->counters;
-    CHECK_EQ(interp_init(&vm->vcpu), 0);
-    ports_init(&vm->ports);
-    bus = &vm->chipset.pci;
-    pci_bus_init(bus);
-    pci_windows_init(&vm->chipset.pci_windows, vm, bus);
+    rig = board_rig_new(RAM_BYTES, NULL);
+    bus = &rig->board.pci;
     for (unsigned n = 0; n < CARDS; n++) {
         card[n].id = n + 1;
         pci_device_init(&card[n].pci, bus, PCI_DEVFN(n + 1, 0), 0x1234, 0x5678, 0x020000);
@@ -200,9 +186,6 @@ int main(void)
     test_overlap();
     test_ports();
     test_random();
-    interp_destroy(&vm->vcpu);
-    shadow_destroy(&vm->shadow);
-    phys_destroy(&vm->phys);
-    free(vm);
+    board_rig_free(rig);
     return check_report();
 }

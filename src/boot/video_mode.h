@@ -2,8 +2,8 @@
  * The parameter `vga=` of a Linux command line, for kernels that are started directly: a number of the boot
  * protocol's real-mode part (Documentation/admin-guide/svga.rst), of which those from 300h on are VBE modes.
  */
-#ifndef RINGER_BOARD_VIDEO_MODE_H
-#define RINGER_BOARD_VIDEO_MODE_H
+#ifndef RINGER_BOOT_VIDEO_MODE_H
+#define RINGER_BOOT_VIDEO_MODE_H
 
 #include "base/types.h"
 

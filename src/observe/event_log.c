@@ -1,40 +1,43 @@
-#include "trace.h"
+#include "event_log.h"
 
 #include "cpu/insn.h"
 #include "mmu/walk.h"
-#include "vm/dispatcher.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct trace {
+struct event_log {
     FILE *out;
     u64 from;
+    /* as the instruction found them */
+    u64 gpr[8];
+    u32 eflags;
+    u16 cs;
 };
 
 static const char *const gpr_names[8] = {"eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"};
 static const char *const seg_names[SEG_COUNT] = {"es", "cs", "ss", "ds", "fs", "gs"};
 
-struct trace *trace_open(const char *path, u64 from, char *error, size_t error_bytes)
+struct event_log *event_log_open(const char *path, u64 from, char *error, size_t error_bytes)
 {
     FILE *out = strcmp(path, "stderr") ? fopen(path, "we") : stderr;
-    struct trace *trace = out ? calloc(1, sizeof(*trace)) : NULL;
-    if (!trace) {
-        snprintf(error, error_bytes, "cannot write the trace to %s: %s", path, strerror(errno));
+    struct event_log *log = out ? calloc(1, sizeof(*log)) : NULL;
+    if (!log) {
+        snprintf(error, error_bytes, "cannot write the event log to %s: %s", path, strerror(errno));
         if (out && out != stderr) fclose(out);
         return NULL;
     }
-    trace->out = out;
-    trace->from = from;
-    return trace;
+    log->out = out;
+    log->from = from;
+    return log;
 }
 
-void trace_close(struct trace *trace)
+void event_log_close(struct event_log *log)
 {
-    if (!trace) return;
-    if (trace->out != stderr) fclose(trace->out);
-    free(trace);
+    if (!log) return;
+    if (log->out != stderr) fclose(log->out);
+    free(log);
 }
 
 /* The bytes at CS:EIP, as many as can be read without a fault, at most `bytes`. */
@@ -52,7 +55,7 @@ static unsigned fetch(struct vcpu *v, u8 *buffer, unsigned bytes)
     return got;
 }
 
-void trace_print_instruction(struct vcpu *v, FILE *out)
+void event_log_print_instruction(struct vcpu *v, FILE *out)
 {
     u8 bytes[INSN_MAX_BYTES];
     char text[128] = "(cannot be fetched)";
@@ -70,7 +73,7 @@ void trace_print_instruction(struct vcpu *v, FILE *out)
     fprintf(out, "%*s %s", column < 20 ? 20 - column : 0, "", text);
 }
 
-void trace_print_state(struct vcpu *v, FILE *out)
+void event_log_print_state(struct vcpu *v, FILE *out)
 {
     fprintf(out, "icount %llu  mode %08x  cpl %u%s%s\n", (unsigned long long)v->icount, v->mode, v->cpl,
             v->halted ? "  halted" : "", v->inhibit ? "  interrupts inhibited" : "");
@@ -85,35 +88,32 @@ void trace_print_state(struct vcpu *v, FILE *out)
             v->gdtr.base, v->gdtr.limit, v->idtr.base, v->idtr.limit);
 }
 
-static void print_changes(const struct vcpu *v, const u64 gpr[8], u32 eflags, u32 cs, FILE *out)
+bool event_log_before(struct event_log *log, struct vcpu *v)
 {
+    if (v->icount < log->from) return false;
+    fpu_park(v);
+    memcpy(log->gpr, v->gpr, sizeof(log->gpr));
+    log->eflags = v->eflags;
+    log->cs = v->seg[SEG_CS].selector;
+    fprintf(log->out, "%llu %04x:%08x  ", (unsigned long long)v->icount, log->cs, (u32)v->rip);
+    event_log_print_instruction(v, log->out);
+    return true;
+}
+
+void event_log_after(struct event_log *log, struct vcpu *v)
+{
+    FILE *out = log->out;
     const char *lead = "  ;";
+    fpu_park(v);
     for (unsigned r = 0; r < 8; r++)
-        if ((u32)v->gpr[r] != (u32)gpr[r]) {
+        if ((u32)v->gpr[r] != (u32)log->gpr[r]) {
             fprintf(out, "%s %s=%08x", lead, gpr_names[r], (u32)v->gpr[r]);
             lead = "";
         }
-    if (v->eflags != eflags) {
+    if (v->eflags != log->eflags) {
         fprintf(out, "%s eflags=%08x", lead, v->eflags);
         lead = "";
     }
-    if (v->seg[SEG_CS].selector != cs) fprintf(out, "%s cs=%04x", lead, v->seg[SEG_CS].selector);
+    if (v->seg[SEG_CS].selector != log->cs) fprintf(out, "%s cs=%04x", lead, v->seg[SEG_CS].selector);
     fputc('\n', out);
-}
-
-enum exit_reason trace_step(struct vm *vm)
-{
-    struct vcpu *v = &vm->vcpu;
-    FILE *out = vm->trace->out;
-    if (v->icount < vm->trace->from) return dispatcher_step(vm);
-    fpu_park(v);
-    u64 gpr[8];
-    memcpy(gpr, v->gpr, sizeof(gpr));
-    u32 eflags = v->eflags, cs = v->seg[SEG_CS].selector;
-    fprintf(out, "%llu %04x:%08x  ", (unsigned long long)v->icount, cs, (u32)v->rip);
-    trace_print_instruction(v, out);
-    enum exit_reason reason = dispatcher_step(vm);
-    fpu_park(v);
-    print_changes(v, gpr, eflags, cs, out);
-    return reason;
 }

@@ -1,9 +1,11 @@
-#include "post.h"
+#include "direct_start.h"
 
+#include "board/board.h"
+#include "board/wire_apic.h"
 #include "cpu/cpuid.h"
+#include "direct_video.h"
 #include "load_common.h"
 #include "mp_table.h"
-#include "vm/vm.h"
 
 #include <assert.h>
 
@@ -29,24 +31,19 @@ enum {
 /* Where PIRQA to PIRQD go, as SeaBIOS has it. */
 static const u8 pirq_route[PIRQS] = {10, 10, 11, 11};
 
-struct acpi_machine acpi_machine_of(const struct vm *vm)
+struct acpi_machine acpi_machine_of(const struct board *board)
 {
     /* As SeaBIOS divides the space. */
-    struct acpi_machine machine = {.pci_memory =
-                                       phys_low_ram_bytes(&vm->phys) <= 2ull << 30 ? 2u << 30 : 3u << 30};
-    for (unsigned n = 0; n < ACPI_SERIAL_PORTS; n++)
-        machine.serial[n] = vm->chipset.serial_fitted[n];
-    machine.floppy = vm->chipset.floppy.fitted;
-    machine.apic = vm->chipset.apic.fitted;
-    return machine;
+    return (struct acpi_machine){.facts = board->facts,
+                                 .pci_memory =
+                                     phys_low_ram_bytes(board->memory) <= 2ull << 30 ? 2u << 30 : 3u << 30};
 }
 
-struct smbios_machine smbios_machine_of(const struct vm *vm)
+struct smbios_machine smbios_machine_of(const struct board *board, const struct cpu_model *cpu)
 {
-    const struct cpu_model *cpu = vm->options->cpu;
     return (struct smbios_machine){
-        .memory_bytes = vm->phys.ram_bytes,
-        .low_memory_bytes = phys_low_ram_bytes(&vm->phys),
+        .memory_bytes = board->memory->ram_bytes,
+        .low_memory_bytes = phys_low_ram_bytes(board->memory),
         .cpu = cpu->brand ? cpu->brand : cpu->name,
         .cpu_signature = cpu->signature,
         .cpu_features = cpu->f1_edx,
@@ -61,15 +58,15 @@ static void write_config(struct port_bus *ports, u8 devfn, u8 offset, unsigned b
     ports_write(ports, (u16)(CONFIG_DATA + (offset & 3)), bytes, value);
 }
 
-/* Where the windows of PCI devices go. */
-struct windows {
+/* Where the next ranges of PCI devices go. */
+struct pci_room {
     u32 ports, memory;
 };
 
 #define FIRST_PORTS 0xc000
 
-/* Every window a place, one behind the other. */
-static void place_windows(struct port_bus *ports, const struct pci_device *device, struct windows *next)
+/* Give every base address register a range, one behind the other. */
+static void set_ranges(struct port_bus *ports, const struct pci_device *device, struct pci_room *next)
 {
     u16 command = 0;
     for (unsigned n = 0; n < PCI_BARS; n++) {
@@ -89,12 +86,12 @@ static u8 route_of(u8 devfn, u8 pin)
     return pirq_route[pci_pirq(devfn, pin)];
 }
 
-/* The power management block to ACPI_PM_BASE, the windows of PCI devices to where there is room, the SCI
- * level-triggered. The PIRQs are routed, but their interrupts stay edge-triggered: an operating system with
- * ACPI switches those that it uses (and Linux complains if the ELCR says anything else before). */
-static void set_up_chips(struct vm *vm)
+/* The power management block goes to ACPI_PM_BASE, the ranges of PCI devices to where there is room. The SCI
+ * is level-triggered. The PIRQs are routed, but their interrupts stay edge-triggered: an operating system
+ * with ACPI switches those that it uses (and Linux complains if the ELCR says anything else before). */
+static void set_up_chips(struct board *board)
 {
-    struct port_bus *ports = &vm->ports;
+    struct port_bus *ports = &board->ports;
     write_config(ports, POWER, PMBA, 4, ACPI_PM_BASE);
     write_config(ports, POWER, PMREGMISC, 1, 1);
     write_config(ports, POWER, PCI_COMMAND, 2, PCI_COMMAND_IO);
@@ -103,34 +100,34 @@ static void set_up_chips(struct vm *vm)
     for (u8 pirq = 0; pirq < PIRQS; pirq++)
         write_config(ports, ISA_BRIDGE, PIRQ_ROUTE + pirq, 1, pirq_route[pirq]);
     write_config(ports, IDE, IDETIM, 4, IDE_BOTH_CHANNELS);
-    struct windows next = {.ports = FIRST_PORTS, .memory = acpi_machine_of(vm).pci_memory};
+    struct pci_room next = {.ports = FIRST_PORTS, .memory = acpi_machine_of(board).pci_memory};
     for (unsigned devfn = 0; devfn < 256; devfn++) {
-        const struct pci_device *device = vm->chipset.pci.device[devfn];
-        if (device) place_windows(ports, device, &next);
+        const struct pci_device *device = board->pci.device[devfn];
+        if (device) set_ranges(ports, device, &next);
         u8 pin = device ? device->config[PCI_INTERRUPT_PIN] : 0;
         if (pin) write_config(ports, (u8)devfn, PCI_INTERRUPT_LINE, 1, route_of((u8)devfn, pin));
     }
-    write_config(ports, POWER, PCI_INTERRUPT_LINE, 1, ACPI_SCI_IRQ);
+    write_config(ports, POWER, PCI_INTERRUPT_LINE, 1, SCI_IRQ);
     ports_write(ports, CONFIG_ADDRESS, 4, 0);
-    ports_write(ports, ELCR + 1, 1, 1 << (ACPI_SCI_IRQ - 8));
+    ports_write(ports, ELCR + 1, 1, 1 << (SCI_IRQ - 8));
     ports_write(ports, DMA_2_MODE, 1, DMA_CASCADE);
     ports_write(ports, DMA_2_MASK, 1, 0);
 }
 
 /* --- tables --- */
 
-static u32 place(struct table_image *image, u32 at, u32 align)
+static u32 assign(struct table_image *image, u32 at, u32 align)
 {
     at = (u32)align_up(at, align);
     table_image_place(image, at);
     return at + image->used;
 }
 
-static void put(struct vm *vm, struct table_image *image)
+static void put(struct board *board, struct table_image *image)
 {
     assert(image->base + image->used <= ONE_MB);
     table_image_settle(image);
-    phys_write_bytes(&vm->phys, image->base, image->bytes, image->used);
+    phys_write_bytes(board->memory, image->base, image->bytes, image->used);
 }
 
 struct tables {
@@ -144,17 +141,17 @@ struct tables {
 /* The power management function's interrupt is the SCI. */
 static unsigned input_of(u8 devfn, u8 pin)
 {
-    return devfn == POWER ? ACPI_SCI_IRQ : IOAPIC_PIN_PIRQA + pci_pirq(devfn, pin);
+    return devfn == POWER ? SCI_IRQ : IOAPIC_PIN_PIRQA + pci_pirq(devfn, pin);
 }
 
-static void build_mp_table(struct vm *vm, struct table_image *image)
+static void build_mp_table(const struct direct_machine *direct, struct table_image *image)
 {
     struct mp_pci_interrupt interrupt[PCI_INTERRUPTS_MAX];
-    struct mp_machine machine = {.cpu_signature = vm->options->cpu->signature,
-                                 .cpu_features = vm->options->cpu->f1_edx,
-                                 .pci = interrupt};
+    const struct board *board = direct->board;
+    struct mp_machine machine = {
+        .cpu_signature = direct->cpu->signature, .cpu_features = direct->cpu->f1_edx, .pci = interrupt};
     for (unsigned devfn = 0; devfn < 256 && machine.pci_count < PCI_INTERRUPTS_MAX; devfn++) {
-        const struct pci_device *device = vm->chipset.pci.device[devfn];
+        const struct pci_device *device = board->pci.device[devfn];
         u8 pin = device ? device->config[PCI_INTERRUPT_PIN] : 0;
         if (pin)
             interrupt[machine.pci_count++] = (struct mp_pci_interrupt){
@@ -163,36 +160,49 @@ static void build_mp_table(struct vm *vm, struct table_image *image)
     mp_table_build(image, &machine);
 }
 
-static void build(struct vm *vm, struct tables *tables)
+static void build(const struct direct_machine *direct, struct tables *tables)
 {
-    struct acpi_machine acpi = acpi_machine_of(vm);
+    struct acpi_machine acpi = acpi_machine_of(direct->board);
     acpi_tables_build(&tables->acpi, &acpi);
-    struct smbios_machine smbios = smbios_machine_of(vm);
+    struct smbios_machine smbios = smbios_machine_of(direct->board, direct->cpu);
     smbios.with_bios = true;
     smbios_tables_build(&tables->smbios, &smbios);
-    if (acpi.apic) build_mp_table(vm, &tables->mp);
+    if (acpi.facts.apic) build_mp_table(direct, &tables->mp);
 }
 
-static void put_tables(struct vm *vm, struct tables *tables)
+static void put_tables(struct board *board, struct tables *tables)
 {
-    u32 at = place(&tables->acpi.rsdp, POST_RSDP, ACPI_RSDP_ALIGN);
-    at = place(&tables->mp, at, MP_TABLE_ALIGN);
-    at = place(&tables->smbios.anchor, at, SMBIOS_ALIGN);
-    at = place(&tables->smbios.tables, at, SMBIOS_ALIGN);
-    place(&tables->acpi.tables, at, ACPI_TABLES_ALIGN);
-    put(vm, &tables->acpi.rsdp);
-    put(vm, &tables->acpi.tables);
-    put(vm, &tables->mp);
-    put(vm, &tables->smbios.anchor);
-    put(vm, &tables->smbios.tables);
+    u32 at = assign(&tables->acpi.rsdp, DIRECT_RSDP, ACPI_RSDP_ALIGN);
+    at = assign(&tables->mp, at, MP_TABLE_ALIGN);
+    at = assign(&tables->smbios.anchor, at, SMBIOS_ALIGN);
+    at = assign(&tables->smbios.tables, at, SMBIOS_ALIGN);
+    assign(&tables->acpi.tables, at, ACPI_TABLES_ALIGN);
+    put(board, &tables->acpi.rsdp);
+    put(board, &tables->acpi.tables);
+    put(board, &tables->mp);
+    put(board, &tables->smbios.anchor);
+    put(board, &tables->smbios.tables);
 }
 
-void post(struct vm *vm)
+/* --- interrupts --- */
+
+/* The 8259 pair goes through LINT0 ("virtual wire mode", MP Specification 1.4 3.6.2.2), LINT1 is NMI. */
+static void set_up_apic(struct apic_wires *wires)
 {
-    set_up_chips(vm);
-    video_post(&vm->chipset.video);
-    apic_wires_post(&vm->chipset.apic);
+    enum { SVR = 0xf0, LINT0 = 0x350, LINT1 = 0x360, ENABLED = 0x1ff };
+    if (!wires->fitted) return;
+    lapic_ops.write(&wires->lapic, SVR, 4, ENABLED);
+    lapic_ops.write(&wires->lapic, LINT0, 4, APIC_EXTINT << APIC_DELIVERY_SHIFT);
+    lapic_ops.write(&wires->lapic, LINT1, 4, APIC_NMI << APIC_DELIVERY_SHIFT);
+}
+
+struct boot_screen direct_start(const struct direct_machine *direct, const char *command_line)
+{
+    set_up_chips(direct->board);
+    struct boot_screen screen = direct_video(direct->video, command_line);
+    set_up_apic(direct->apic);
     struct tables tables = {0};
-    build(vm, &tables);
-    put_tables(vm, &tables);
+    build(direct, &tables);
+    put_tables(direct->board, &tables);
+    return screen;
 }

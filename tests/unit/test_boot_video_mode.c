@@ -1,7 +1,7 @@
 /*
  * The video mode that a Linux command line asks for.
  */
-#include "board/video_mode.h"
+#include "boot/video_mode.h"
 
 #include "check.h"
 

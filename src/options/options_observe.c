@@ -21,8 +21,8 @@ static bool set_trace(struct options *o, const char *value, struct complaint *c)
     /* FILE or FILE,ICOUNT: a comma that is not followed by a number belongs to the name. The arguments of
      * main() are the program's to write to (C11 5.1.2.2.1): the name ends at the comma. */
     char *comma = strrchr((char *)value, ',');
-    o->trace = value;
-    if (comma && option_number(comma + 1, &o->trace_from)) *comma = '\0';
+    o->event_log = value;
+    if (comma && option_number(comma + 1, &o->event_log_from)) *comma = '\0';
     o->engine = ENGINE_INTERP;
     return true;
 }
@@ -34,17 +34,18 @@ static bool set_debug(struct options *o, const char *value, struct complaint *c)
 }
 
 static const struct option_row rows[] = {
-    {"screen-dump", "FILE", "write the text screen there at the end and on SIGUSR1", STRING(screen_dump)},
-    {"screenshot", "FILE", "write the picture there as PNG at the end and on SIGUSR1", STRING(screenshot)},
-    {"timeout", "SECONDS", "end with status 5 after that time", .set = set_timeout},
+    {"screen-dump", "FILE", "write the text screen to FILE at the end and on SIGUSR1", STRING(screen_dump)},
+    {"screenshot", "FILE", "write the picture to FILE as PNG at the end and on SIGUSR1", STRING(screenshot)},
+    {"timeout", "SECONDS", "end with status 5 after this time", .set = set_timeout},
     {"stats", NULL, "print counters to stderr at the end", SWITCH(stats)},
-    {"stats-json", "FILE", "write them there, as a JSON object", STRING(stats_json)},
-    {"profile", "FILE", "folded stacks of where host time goes to FILE, tables to FILE.txt", STRING(profile)},
+    {"stats-json", "FILE", "write the counters to FILE as a JSON object", STRING(stats_json)},
+    {"profile", "FILE", "sample host time: folded stacks to FILE, tables to FILE.txt", STRING(profile)},
     {"perf-map", NULL, "write /tmp/perf-PID.map, so that perf names translated code", SWITCH(perf_map)},
-    {"symbols", "FILE", "guest function names for these two, as in System.map", STRING(symbols)},
-    {"trace", "FILE[,N]", "one line an instruction to FILE or stderr, from icount N (interpreter)",
+    {"symbols", "FILE", "names of guest functions for --profile and --perf-map, as in System.map",
+     STRING(symbols)},
+    {"trace", "FILE[,N]", "event log: one line an instruction to FILE or stderr, from icount N (interpreter)",
      .set = set_trace},
-    {"debug", NULL, "say more on stderr", .set = set_debug},
+    {"debug", NULL, "print more messages on stderr", .set = set_debug},
 };
 
-const struct option_group options_watching = {"Seeing what it does", rows, ARRAY_SIZE(rows)};
+const struct option_group options_observe = {"Seeing what it does", rows, ARRAY_SIZE(rows)};

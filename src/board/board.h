@@ -1,0 +1,180 @@
+/*
+ * The board: what a device is wired to. Everything that a wire_*.c needs is here, so that wiring needs
+ * neither the CPU nor the machine around it:
+ *
+ *   ports        the port bus                        irq      interrupt lines of the ISA bus
+ *   pci          the PCI bus, and pci_ranges         clock    the guest's time
+ *                its ranges of ports and memory      dma      guest memory, for bus masters
+ *   memory       the guest-physical address space    mailbox  the way of other threads to the vCPU thread
+ *   drives       the media                           options  what the user asks for, as plain values
+ *   host         what the board asks of the machine: the CPU's pins, resets, the end
+ *
+ * struct chipset (chipset.h) is the chips that sit on the board.
+ *
+ * Only the vCPU thread calls any of this.
+ */
+#ifndef RINGER_BOARD_BOARD_H
+#define RINGER_BOARD_BOARD_H
+
+#include "base/device.h"
+#include "base/mailbox.h"
+#include "devices/pci/pci_bus.h"
+#include "options/options_board.h"
+#include "pci_ranges.h"
+#include "ports.h"
+
+struct char_link;
+struct chardev;
+struct drives;
+struct phys;
+
+/* Who wants the machine to stop. */
+enum stop_cause {
+    STOP_GUEST, /* it follows from what the guest did, and would happen again */
+    STOP_HOST,  /* the user, a time limit, a broken pipe */
+};
+
+/* Why the machine stands still. */
+enum pause_reason {
+    PAUSE_USER = 1,
+    PAUSE_DISK = 2, /* a host file cannot be written or read just now */
+};
+
+/* Requests that disks hold are tried again this often. */
+#define PAUSE_RETRY_S 2
+
+/* The machine around the board: the CPU in its socket, and the power supply. `machine` is board.machine. */
+struct board_host {
+    /* --- the CPU's pins and registers --- */
+    void (*intr)(void *machine, bool level);
+    void (*nmi)(void *machine);
+    void (*init)(void *machine);
+    u32 (*get_register)(void *machine, unsigned gpr); /* numbered as instructions number them */
+    void (*set_register)(void *machine, unsigned gpr, u32 value);
+    u64 (*tsc)(void *machine);           /* as the guest reads it */
+    u64 (*tsc_hz)(void *machine);        /* its rate */
+    u64 (*apic_timer_hz)(void *machine); /* the rate of the local APIC's timer */
+    /* --- memory --- */
+    void (*a20)(void *machine, bool open);
+    /* Other memory answers at [gpa, gpa + bytes) than before. */
+    void (*memory_changed)(void *machine, u64 gpa, u64 bytes);
+    /* Set a bit in `pages` for every page of video memory that was written since the last call. */
+    void (*collect_written)(void *machine, u64 *pages);
+    /* --- the machine --- */
+    void (*reset)(void *machine, bool hard);
+    /* `sentence`: what to tell the user, or NULL. */
+    void (*stop)(void *machine, enum stop_cause cause, int status, const char *sentence);
+    void (*pause)(void *machine, enum pause_reason reason, bool paused);
+    /* Have the dispatcher look after the host's matters before the next guest instruction. The guest's FPU
+     * state may be live. */
+    void (*attend)(void *machine);
+    /* Report once when the host's input has something to read. */
+    void (*want_input)(void *machine);
+};
+
+#define BOARD_LINKS        (SERIAL_PORTS + DEVICES_MAX)
+#define BOARD_OUTPUTS      DEVICES_MAX
+#define BOARD_BOOT_ENTRIES (DRIVES_MAX + DEVICES_MAX)
+#define ISA_IRQS           16
+#define SCI_IRQ            9 /* of ACPI */
+
+/* A device of a -device option. */
+struct board_device {
+    void *device; /* as its wire file has made it; NULL: not yet */
+    void (*reset)(void *device);
+    void (*destroy)(void *device);
+};
+
+/* Something that firmware can boot from. */
+struct board_boot_entry {
+    unsigned index; /* firmware tries small ones first */
+    char path[64];  /* of Open Firmware, as SeaBIOS knows devices (its src/boot.c) */
+};
+
+/* What tables for the operating system tell about this board. */
+struct board_facts {
+    bool serial[SERIAL_PORTS];
+    bool floppy; /* a controller */
+    bool apic;   /* a local APIC and an I/O APIC */
+};
+
+struct board {
+    const struct board_options *options;
+    const struct board_host *host;
+    void *machine;
+    bool follower;      /* lockstep's second machine: no input but the leader's, and no output */
+    bool deterministic; /* time is instructions executed */
+    bool tsc_deadline;  /* the CPU has the local APIC's mode of this name */
+    struct clock *clock;
+    struct phys *memory;
+    struct dma dma;
+    struct mailbox *mailbox;
+    struct drives *drives;
+    struct port_bus ports;
+    struct pci_bus pci;
+    struct pci_ranges pci_ranges;
+    struct irq_line irq[ISA_IRQS]; /* all but IRQ 2, which is no wire of the bus */
+    struct board_facts facts;
+    struct board_boot_entry boot_entry[BOARD_BOOT_ENTRIES];
+    unsigned boot_entries;
+    struct board_device device[DEVICES_MAX]; /* by number in options->devices */
+    /* The host's ends of character devices: those that take input, those that do not. */
+    struct char_link *link[BOARD_LINKS];
+    unsigned links;
+    struct chardev *output[BOARD_OUTPUTS];
+    unsigned outputs;
+};
+
+/* The fields from `options` to `drives` are set. Nothing is on the buses. */
+void board_init(struct board *board);
+
+/* --- for those who wire devices --- */
+
+void board_add_link(struct board *board, struct char_link *link);
+void board_add_output(struct board *board, struct chardev *output);
+/* index: 0, not to be listed; `path` as of printf(). */
+void board_add_boot_entry(struct board *board, unsigned index, const char *path, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* For a device_type's create(): `device` is what the option has become. destroy() frees it; reset is its reset
+ * line, or NULL. */
+void board_add_device(struct board *board, const struct device_option *option, void *device,
+                      void (*reset)(void *device), void (*destroy)(void *device));
+/* What the device has become that this one plugs into. */
+void *board_parent(const struct board *board, const struct device_option *option);
+/* The slot that the option names, or the first that is free, as PCI_DEVFN. False with one sentence in error. */
+bool board_find_slot(struct board *board, const struct device_option *option, u8 *devfn, char *error,
+                     size_t error_bytes);
+
+static inline void board_memory_changed(struct board *board, u64 gpa, u64 bytes)
+{
+    board->host->memory_changed(board->machine, gpa, bytes);
+}
+
+static inline void board_reset(struct board *board, bool hard)
+{
+    board->host->reset(board->machine, hard);
+}
+
+/* `format` may be NULL: there is nothing to say. */
+void board_stop(struct board *board, enum stop_cause cause, int status, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* --- for the chipset: the devices of all -device options, in their order --- */
+
+bool board_create_devices(struct board *board, char *error, size_t error_bytes);
+void board_reset_devices(struct board *board);
+void board_destroy_devices(struct board *board);
+
+/* --- for the machine: the host's ends --- */
+
+/* Begin to look for input. `giving_up`: output does not block while this is set; NULL: leave it as it is. */
+void board_start_input(struct board *board, const u32 *giving_up);
+/* The descriptor that input comes from, or -1. */
+int board_input_fd(const struct board *board);
+void board_input_ready(struct board *board);
+void board_flush_output(struct board *board);
+/* What the leader is typed, the follower gets at the same instruction count. */
+void board_mirror_input(struct board *leader, struct board *follower);
+
+#endif

@@ -1,0 +1,7 @@
+#include "device_table.h"
+
+/* In the order of `-device help`. */
+const struct device_type *const device_table[] = {
+    &ide_hd_type,        &ide_cd_type,      &floppy_type,         &virtio_blk_type,   &virtio_rng_type,
+    &virtio_serial_type, &virtconsole_type, &isa_debug_exit_type, &isa_debugcon_type, NULL,
+};

@@ -1,0 +1,19 @@
+/*
+ * Every type of device that -device can put on this board. To add one: define its row in a wire_*.c
+ * (options/device_type.h), declare it here, and list it in device_table.c.
+ */
+#ifndef RINGER_BOARD_DEVICE_TABLE_H
+#define RINGER_BOARD_DEVICE_TABLE_H
+
+#include "options/device_type.h"
+
+extern const struct device_type *const device_table[]; /* NULL at the end */
+
+/* wire_ide.c, wire_floppy.c */
+extern const struct device_type ide_hd_type, ide_cd_type, floppy_type;
+/* wire_virtio_*.c */
+extern const struct device_type virtio_blk_type, virtio_rng_type, virtio_serial_type, virtconsole_type;
+/* wire_debug.c */
+extern const struct device_type isa_debug_exit_type, isa_debugcon_type;
+
+#endif

@@ -1,0 +1,79 @@
+/*
+ * The devices of -device options on the board: creation in the order of the command line, reset, the end.
+ */
+#include "board.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#define SAY(...) (snprintf(error, error_bytes, __VA_ARGS__), false)
+
+/* Slot 0 is the host bridge, 1 the PIIX3; 2 is the display's by custom. */
+enum { FIRST_SLOT = 3, SLOTS = 32 };
+
+static unsigned number_of(const struct board *board, const struct device_option *option)
+{
+    return (unsigned)(option - board->options->devices.device);
+}
+
+void board_add_device(struct board *board, const struct device_option *option, void *device,
+                      void (*reset)(void *device), void (*destroy)(void *device))
+{
+    struct board_device *slot = &board->device[number_of(board, option)];
+    assert(!slot->device);
+    *slot = (struct board_device){device, reset, destroy};
+}
+
+void *board_parent(const struct board *board, const struct device_option *option)
+{
+    assert(option->parent);
+    return board->device[option->parent - 1].device;
+}
+
+/* Does an option ask for this slot? No other device may have it. */
+static bool is_reserved(const struct board *board, unsigned slot)
+{
+    const struct device_options *options = &board->options->devices;
+    for (unsigned n = 0; n < options->count; n++)
+        if (options->device[n].type->bus == &bus_pci && device_number(&options->device[n], "addr", 0) == slot)
+            return true;
+    return false;
+}
+
+bool board_find_slot(struct board *board, const struct device_option *option, u8 *devfn, char *error,
+                     size_t error_bytes)
+{
+    const struct pci_bus *bus = &board->pci;
+    unsigned slot = (unsigned)device_number(option, "addr", 0);
+    if (slot && bus->device[PCI_DEVFN(slot, 0)]) return SAY("there is a device in PCI slot %x already", slot);
+    if (!slot) slot = FIRST_SLOT;
+    while (!device_text(option, "addr") && slot < SLOTS &&
+           (bus->device[PCI_DEVFN(slot, 0)] || is_reserved(board, slot)))
+        slot++;
+    if (slot == SLOTS) return SAY("the PCI bus has no free slot left");
+    *devfn = PCI_DEVFN(slot, 0);
+    return true;
+}
+
+bool board_create_devices(struct board *board, char *error, size_t error_bytes)
+{
+    const struct device_options *options = &board->options->devices;
+    for (unsigned n = 0; n < options->count; n++) {
+        const struct device_option *option = &options->device[n];
+        if (option->type->create && !option->type->create(board, option, error, error_bytes)) return false;
+    }
+    return true;
+}
+
+void board_reset_devices(struct board *board)
+{
+    for (unsigned n = 0; n < DEVICES_MAX; n++)
+        if (board->device[n].reset) board->device[n].reset(board->device[n].device);
+}
+
+/* Those that plug into others first. */
+void board_destroy_devices(struct board *board)
+{
+    for (unsigned n = DEVICES_MAX; n-- > 0;)
+        if (board->device[n].destroy) board->device[n].destroy(board->device[n].device);
+}

@@ -1,0 +1,44 @@
+/*
+ * Where the base address registers of PCI devices show in the two address spaces.
+ *
+ * Memory: the host bridge gives PCI what lies between the end of RAM and the interrupt controllers, and
+ * nothing else answers there. A register that points elsewhere, even in part (over RAM, at a local APIC, at
+ * firmware), decodes nothing, as on a board whose bridge does not pass such cycles on. Where two ranges
+ * overlap, the one that came into use later is seen. When it moves away, the other shows again.
+ *
+ * Ports: the same; the ranges of the board's own chips are among those that came earlier. A register beyond
+ * the 65536 ports decodes nothing.
+ *
+ * Invariant: in the hole, phys has exactly the ranges that are `shown`, later ones on top.
+ */
+#ifndef RINGER_BOARD_PCI_RANGES_H
+#define RINGER_BOARD_PCI_RANGES_H
+
+#include "devices/pci/pci_bus.h"
+
+struct board;
+struct port_range;
+
+#define PCI_RANGES_MAX 96
+
+/* The interrupt controllers' pages, flash memory and the reset vector are from here on. */
+#define PCI_HOLE_END 0xfec00000u
+
+struct pci_range {
+    const struct pci_bar *bar;
+    struct port_range *ports; /* NULL: memory */
+    bool shown;
+    u32 base; /* while it is shown */
+};
+
+struct pci_ranges {
+    struct board *board;
+    struct pci_range range[PCI_RANGES_MAX];
+    unsigned count;
+    bool complained;
+};
+
+/* Installs itself as the `map` of the board's PCI bus. */
+void pci_ranges_init(struct pci_ranges *ranges, struct board *board);
+
+#endif

@@ -1,0 +1,229 @@
+#include "device_type.h"
+
+#include "options_values.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SAY(...) (snprintf(error, error_bytes, __VA_ARGS__), false)
+
+static const struct property pci_properties[] = {
+    {"id", PROPERTY_TEXT, .help = "a name for other devices to refer to"},
+    {"bus", PROPERTY_TEXT, .help = "pci.0: there is one"},
+    {"addr", PROPERTY_SLOT, .help = "slot number, hexadecimal (default: the first that is free)"},
+    {0},
+};
+static const struct property isa_properties[] = {
+    {"id", PROPERTY_TEXT, .help = "a name"},
+    {0},
+};
+static const struct property ide_properties[] = {
+    {"id", PROPERTY_TEXT, .help = "a name"},
+    {"bus", PROPERTY_CHOICE, .help = "channel", .choices = "ide.0 ide.1"},
+    {"unit", PROPERTY_CHOICE, .help = "master or slave", .choices = "0 1"},
+    {0},
+};
+static const struct property floppy_properties[] = {
+    {"id", PROPERTY_TEXT, .help = "a name"},
+    {"unit", PROPERTY_CHOICE, .help = "drive A or B", .choices = "0 1"},
+    {0},
+};
+const struct device_bus bus_pci = {"PCI", pci_properties, true};
+const struct device_bus bus_isa = {"ISA", isa_properties, true};
+const struct device_bus bus_ide = {"IDE", ide_properties, true};
+const struct device_bus bus_floppy = {"floppy-bus", floppy_properties, true};
+
+/* --- rows --- */
+
+const struct device_type *device_type_find(const struct device_type *const *types, const char *name)
+{
+    for (; *types; types++)
+        if (!strcmp((*types)->name, name)) return *types;
+    return NULL;
+}
+
+static const struct property *find_in(const struct property *list, const char *name)
+{
+    for (; list && list->name; list++)
+        if (!strcmp(list->name, name)) return list;
+    return NULL;
+}
+
+static const struct property *find_property(const struct device_type *type, const char *name)
+{
+    const struct property *property = find_in(type->properties, name);
+    return property ? property : find_in(type->bus->properties, name);
+}
+
+/* --- values --- */
+
+/* The number of a word in a list of words. */
+static bool parse_choice(const char *choices, const char *text, u64 *number)
+{
+    *number = 0;
+    for (size_t length; *choices; choices += length + (choices[length] == ' '), ++*number) {
+        length = strcspn(choices, " ");
+        if (strlen(text) == length && !strncmp(text, choices, length)) return true;
+    }
+    return false;
+}
+
+/* Always hexadecimal; a function may follow, which must be 0. */
+static bool parse_slot(const char *text, u64 *number)
+{
+    char *end;
+    *number = strtoul(text, &end, 16);
+    return *number >= 1 && *number < 32 && (!*end || !strcmp(end, ".0") || !strcmp(end, ".0x0"));
+}
+
+static bool parse_value(const struct property *property, const char *text, u64 *number)
+{
+    bool on = false, good = *text != 0;
+    switch (property->kind) {
+    case PROPERTY_TEXT:
+    case PROPERTY_DRIVE:
+    case PROPERTY_CHARDEV: return good;
+    case PROPERTY_NUMBER: return option_number(text, number) && *number <= property->most;
+    case PROPERTY_CHOICE: return parse_choice(property->choices, text, number);
+    case PROPERTY_SLOT: return parse_slot(text, number);
+    case PROPERTY_SWITCH: good = option_switch(text, &on); break;
+    case PROPERTY_AUTO: good = !strcmp(text, "auto") || option_switch(text, &on); break;
+    }
+    *number = on;
+    return good;
+}
+
+/* What a property takes, for messages. */
+static void describe(const struct property *property, char *text, size_t bytes)
+{
+    static const char *const kinds[] = {[PROPERTY_TEXT] = "a text",
+                                        [PROPERTY_SWITCH] = "on or off",
+                                        [PROPERTY_AUTO] = "on, off or auto",
+                                        [PROPERTY_SLOT] = "the number of a slot, 1 to 1f",
+                                        [PROPERTY_DRIVE] = "the id of a drive",
+                                        [PROPERTY_CHARDEV] = "the id of a chardev"};
+    if (property->kind == PROPERTY_NUMBER)
+        snprintf(text, bytes, "a number up to %llu", (unsigned long long)property->most);
+    else if (property->kind == PROPERTY_CHOICE)
+        snprintf(text, bytes, "one of %s", property->choices);
+    else
+        snprintf(text, bytes, "%s", kinds[property->kind]);
+}
+
+static bool add_value(struct device_option *device, const char *key, const char *text, char *error,
+                      size_t error_bytes)
+{
+    const struct property *property = find_property(device->type, key);
+    char takes[128];
+    if (!property) return SAY("-device %s: there is no property \"%s\"", device->type->name, key);
+    unsigned n = 0;
+    while (n < device->values && device->value[n].property != property)
+        n++;
+    assert(n < DEVICE_VALUES);
+    struct device_value *value = &device->value[n];
+    if (n == device->values) device->values++;
+    free(value->text);
+    *value = (struct device_value){.property = property, .text = text ? strdup(text) : NULL};
+    if (value->text && parse_value(property, value->text, &value->number)) return true;
+    describe(property, takes, sizeof(takes));
+    return SAY("-device %s: %s takes %s, not \"%s\"", device->type->name, key, takes, text ? text : "");
+}
+
+static bool check_required(const struct device_option *device, char *error, size_t error_bytes)
+{
+    for (const struct property *p = device->type->properties; p && p->name; p++)
+        if (p->required && !device_text(device, p->name))
+            return SAY("-device %s needs %s=ID", device->type->name, p->name);
+    return true;
+}
+
+static bool no_such_type(const struct device_type *const *types, const char *name, char *error,
+                         size_t error_bytes)
+{
+    int at = snprintf(error, error_bytes, "there is no device \"%s\"; there are", name);
+    for (unsigned n = 0; types[n] && at >= 0 && (size_t)at < error_bytes; n++)
+        at += snprintf(error + at, error_bytes - (size_t)at, "%s %s", n ? "," : "", types[n]->name);
+    return false;
+}
+
+bool device_parse(struct device_option *device, const struct device_type *const *types, const char *list,
+                  char *error, size_t error_bytes)
+{
+    struct option_list items;
+    char *key = "", *text;
+    *device = (struct device_option){.type = NULL};
+    if (!option_list_open(&items, list)) return SAY("out of memory");
+    option_list_next(&items, &key, &text);
+    device->type = device_type_find(types, key);
+    bool good = device->type || no_such_type(types, key, error, error_bytes);
+    while (good && option_list_next(&items, &key, &text))
+        good = add_value(device, key, text, error, error_bytes);
+    option_list_close(&items);
+    if (!good || !check_required(device, error, error_bytes)) return false;
+    device->id = device_text(device, "id");
+    return !device->type->check || device->type->check(device, error, error_bytes);
+}
+
+void device_release(struct device_option *device)
+{
+    for (unsigned n = 0; n < device->values; n++)
+        free(device->value[n].text);
+    device->values = 0;
+}
+
+static const struct device_value *find_value(const struct device_option *device, const char *name)
+{
+    assert(find_property(device->type, name));
+    for (unsigned n = 0; n < device->values; n++)
+        if (!strcmp(device->value[n].property->name, name)) return &device->value[n];
+    return NULL;
+}
+
+const char *device_text(const struct device_option *device, const char *property)
+{
+    const struct device_value *value = find_value(device, property);
+    return value ? value->text : NULL;
+}
+
+u64 device_number(const struct device_option *device, const char *property, u64 otherwise)
+{
+    const struct device_value *value = find_value(device, property);
+    return value ? value->number : otherwise;
+}
+
+const char *device_back_end(const struct device_option *device, const char *property)
+{
+    const struct device_value *value = find_value(device, property);
+    return value ? value->back_end : NULL;
+}
+
+/* --- help --- */
+
+static void print_properties(const struct property *list, FILE *out)
+{
+    static const char *const kinds[] = {
+        [PROPERTY_TEXT] = "str",         [PROPERTY_NUMBER] = "number",     [PROPERTY_SWITCH] = "on|off",
+        [PROPERTY_AUTO] = "on|off|auto", [PROPERTY_CHOICE] = "choice",     [PROPERTY_SLOT] = "slot",
+        [PROPERTY_DRIVE] = "drive id",   [PROPERTY_CHARDEV] = "chardev id"};
+    for (; list && list->name; list++) {
+        char left[64], choices[64] = "";
+        snprintf(left, sizeof(left), "%s=<%s>", list->name, kinds[list->kind]);
+        if (list->choices) snprintf(choices, sizeof(choices), ": %s", list->choices);
+        fprintf(out, "  %-28s %s%s%s\n", left, list->help, choices, list->required ? " (required)" : "");
+    }
+}
+
+void device_help(const struct device_type *const *types, const struct device_type *type, FILE *out)
+{
+    if (type) {
+        fprintf(out, "%s: %s\n", type->name, type->help);
+        print_properties(type->properties, out);
+        print_properties(type->bus->properties, out);
+        return;
+    }
+    for (; *types; types++)
+        fprintf(out, "name \"%s\", bus %s, desc \"%s\"\n", (*types)->name, (*types)->bus->name,
+                (*types)->help);
+    fputs("-device NAME,help lists the properties of one.\n", out);
+}

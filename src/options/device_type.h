@@ -1,0 +1,107 @@
+/*
+ * What can be put on a board by -device: a type of device is a row with its name, its bus, its properties and
+ * the function that creates it. A wire_*.c of the board defines its row; board/device_table.c lists all rows.
+ * The command line knows them through that list alone, so a new device is a new wire file and a line there:
+ * -device parses, `-device help` and `-device NAME,help` print, without a change elsewhere.
+ *
+ *   -device virtio-blk-pci,drive=d,serial=S77
+ *           |              |
+ *           type           property = value, checked by the property's kind
+ *
+ * First the whole command line is read. Then names are resolved (drives, chardevs, the devices that others
+ * plug into), and only when the machine is made are devices created, in their order on the command line.
+ */
+#ifndef RINGER_OPTIONS_DEVICE_TYPE_H
+#define RINGER_OPTIONS_DEVICE_TYPE_H
+
+#include "options_drive.h"
+
+#include <stdio.h>
+
+struct board;
+struct device_option;
+
+enum property_kind {
+    PROPERTY_TEXT,
+    PROPERTY_NUMBER,  /* up to `most` */
+    PROPERTY_SWITCH,  /* on or off: 1 or 0 */
+    PROPERTY_AUTO,    /* the same, or auto: 0 */
+    PROPERTY_CHOICE,  /* one of `choices`, words with blanks between them: its number */
+    PROPERTY_SLOT,    /* of the PCI bus: "1f", "1f.0" */
+    PROPERTY_DRIVE,   /* the id of a -drive that no other device has */
+    PROPERTY_CHARDEV, /* the id of a -chardev */
+};
+
+struct property {
+    const char *name; /* NULL: the end of the list */
+    enum property_kind kind;
+    const char *help;
+    const char *choices;
+    u64 most;
+    bool required;
+};
+
+/* What a device plugs into. Devices on the board's own buses need no parent; any other bus is provided by
+ * another device (device_type.provides). */
+struct device_bus {
+    const char *name;
+    const struct property *properties; /* of every device on it */
+    bool on_board;
+};
+
+extern const struct device_bus bus_pci, bus_isa, bus_ide, bus_floppy;
+
+struct device_type {
+    const char *name; /* QEMU's */
+    const struct device_bus *bus;
+    const char *help;
+    const struct property *properties;
+    /* May be NULL: the properties' kinds say all. False with one sentence in error. */
+    bool (*check)(const struct device_option *device, char *error, size_t error_bytes);
+    /* Wire it to the board. False with one sentence in error. NULL: the drive that it names is put into a
+     * controller that is there anyway, as the next two fields say. */
+    bool (*create)(struct board *board, const struct device_option *device, char *error, size_t error_bytes);
+    enum drive_interface interface;
+    enum drive_medium medium;
+    const struct device_bus *provides; /* NULL: nothing plugs into it */
+    unsigned sockets;                  /* how many devices can */
+    bool takes_input;                  /* what its chardev reads is typed into the guest */
+};
+
+#define DEVICE_VALUES 16
+
+/* One -device. */
+struct device_option {
+    const struct device_type *type;
+    const char *id;  /* NULL: none */
+    unsigned parent; /* what it plugs into: number in the list of devices + 1; 0: a bus of the board */
+    unsigned children;
+    struct device_value {
+        const struct property *property;
+        char *text;
+        u64 number;
+        const char *back_end; /* of a chardev, as for chardev_open() */
+    } value[DEVICE_VALUES];
+    unsigned values;
+};
+
+/* "NAME,KEY=VALUE,...". False with one sentence in error. */
+bool device_parse(struct device_option *device, const struct device_type *const *types, const char *list,
+                  char *error, size_t error_bytes);
+void device_release(struct device_option *device);
+
+/* --- values, by the names of properties that the type has --- */
+
+/* NULL: not given. */
+const char *device_text(const struct device_option *device, const char *property);
+u64 device_number(const struct device_option *device, const char *property, u64 otherwise);
+/* What is behind a chardev, as for chardev_open(). NULL: not given. */
+const char *device_back_end(const struct device_option *device, const char *property);
+
+/* --- help --- */
+
+/* All types, or the properties of one. */
+void device_help(const struct device_type *const *types, const struct device_type *type, FILE *out);
+const struct device_type *device_type_find(const struct device_type *const *types, const char *name);
+
+#endif

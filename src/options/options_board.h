@@ -1,0 +1,35 @@
+/*
+ * What is on the board, as plain values: the chips, drives and devices that the user asks for.
+ */
+#ifndef RINGER_OPTIONS_OPTIONS_BOARD_H
+#define RINGER_OPTIONS_OPTIONS_BOARD_H
+
+#include "options_device.h"
+#include "options_drive.h"
+
+/* -vga */
+enum video_card { VIDEO_STANDARD, VIDEO_NONE };
+
+#define SERIAL_PORTS 4
+
+/* Instead of a Unix time. */
+#define RTC_BASE_NOW   INT64_MIN
+#define RTC_BASE_LOCAL (INT64_MIN + 1)
+
+struct board_options {
+    const char *name; /* of the machine, for titles; NULL: none */
+    u64 memory_bytes;
+    enum video_card video;
+    const char *audio; /* none, sdl, wav:FILE, or auto: sdl if the host can */
+    struct drive_options drives;
+    struct device_options devices;
+    const char *serial[SERIAL_PORTS]; /* chardev specifications of COM1..COM4; NULL: no such port */
+    unsigned serial_count;            /* how many -serial were given */
+    const char *firmware_directory;   /* where SeaBIOS and the VGA BIOS are, or NULL: the usual places */
+    bool nographic;                   /* escape keys also where standard input is no terminal */
+    bool no_apic;
+    bool no_isa_pnp;
+    s64 rtc_base; /* Unix time at power-on, RTC_BASE_NOW or RTC_BASE_LOCAL */
+};
+
+#endif

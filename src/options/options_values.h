@@ -1,0 +1,30 @@
+/*
+ * What the arguments of options are made of: numbers, sizes, switches, lists.
+ */
+#ifndef RINGER_OPTIONS_OPTIONS_VALUES_H
+#define RINGER_OPTIONS_OPTIONS_VALUES_H
+
+#include "base/types.h"
+
+/* A whole number, decimal, 0x or 0 as in C. */
+bool option_number(const char *text, u64 *out);
+/* A size with an optional suffix b, K, M, G or T; without one it is in units of 1 << default_shift. */
+bool option_size(const char *text, unsigned default_shift, u64 *out);
+/* on or off, yes or no; NULL is none of them. */
+bool option_switch(const char *text, bool *on);
+
+/* A list "ITEM,KEY=VALUE,..." as a copy, cut into pieces; a comma within one is written twice. */
+struct option_list {
+    char *text, *rest;
+};
+/* False: out of memory. */
+bool option_list_open(struct option_list *list, const char *text);
+/* The next item; value: what is behind '=', or NULL. Both are there until the list is closed. False: that was
+ * all. */
+bool option_list_next(struct option_list *list, char **key, char **value);
+void option_list_close(struct option_list *list);
+
+/* The value of `key` in "key=value,key=value" as a copy, or NULL: some of QEMU's arguments are such lists. */
+char *option_item(const char *list, const char *key);
+
+#endif

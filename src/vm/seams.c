@@ -1,0 +1,297 @@
+/*
+ * The seams between the parts of a machine: what phys, the CPU and the board each ask of the others.
+ */
+#include "seams.h"
+
+#include "cpu/cpuid.h"
+#include "cpu/interp.h"
+#include "translator/translator.h"
+#include "waker.h"
+
+/* --- what phys asks for: may come while the FPU is live --- */
+
+GENERAL_REGS static void code_written(void *owner, u64 gpa, u64 bytes)
+{
+    struct vm *vm = owner;
+    struct vcpu *v = &vm->vcpu;
+    bool left = interp_code_written(v, gpa, bytes);
+    if (v->engine && translator_code_written(v, gpa, bytes)) left = true;
+    u8 *flags = phys_flags(&vm->phys, gpa);
+    if (!left && flags) *flags &= (u8)~PHYS_CODE;
+}
+
+GENERAL_REGS static void watched_written(void *owner, u64 gpa, u64 bytes)
+{
+    struct vm *vm = owner;
+    const u8 *flags = phys_flags(&vm->phys, gpa);
+    if (flags && (*flags & PHYS_TRACED)) shadow_table_written(&vm->shadow, gpa, bytes);
+    if (flags && (*flags & PHYS_CODE)) code_written(vm, gpa, bytes);
+}
+
+GENERAL_REGS static void protect(void *owner, u64 gpa_page)
+{
+    struct vm *vm = owner;
+    shadow_drop_writes(&vm->shadow, gpa_page);
+}
+
+GENERAL_REGS static void before_device(void *owner)
+{
+    struct vm *vm = owner;
+    fpu_shelter(&vm->vcpu);
+}
+
+static void message(void *owner, u64 gpa, u32 value)
+{
+    struct vm *vm = owner;
+    apic_wires_message(&vm->chipset.apic, gpa, value);
+}
+
+GENERAL_REGS static void tracked_written(void *owner)
+{
+    video_written(&((struct vm *)owner)->chipset.video);
+}
+
+/* --- what the CPU asks for --- */
+
+static u32 port_read(void *machine, u16 port, unsigned size)
+{
+    struct vm *vm = machine;
+    return ports_read(&vm->board.ports, port, size);
+}
+
+static void port_write(void *machine, u16 port, unsigned size, u32 value)
+{
+    struct vm *vm = machine;
+    ports_write(&vm->board.ports, port, size, value);
+}
+
+static u32 port_read_string(void *machine, u16 port, unsigned size, u8 *to, u32 count)
+{
+    struct vm *vm = machine;
+    u32 done = ports_read_string(&vm->board.ports, port, size, to, count);
+    vm->counters.port_string_bytes += (u64)done * size;
+    return done;
+}
+
+static u32 port_write_string(void *machine, u16 port, unsigned size, const u8 *from, u32 count)
+{
+    struct vm *vm = machine;
+    u32 done = ports_write_string(&vm->board.ports, port, size, from, count);
+    vm->counters.port_string_bytes += (u64)done * size;
+    return done;
+}
+
+static int acknowledge(void *machine)
+{
+    struct vm *vm = machine;
+    return apic_wires_acknowledge(&vm->chipset.apic);
+}
+
+static u64 tsc(void *machine)
+{
+    struct vm *vm = machine;
+    return vm_time_tsc(&vm->time);
+}
+
+static u64 tsc_hz(void *machine)
+{
+    struct vm *vm = machine;
+    return vm_time_tsc_hz(&vm->time);
+}
+
+static struct time_sample sample_time(void *machine)
+{
+    struct vm *vm = machine;
+    struct time_sample now = vm_time_sample(&vm->time);
+    now.wall_ns = vm->wall_ns;
+    return now;
+}
+
+static void apic_base_written(void *machine, u64 base)
+{
+    struct vm *vm = machine;
+    apic_wires_base(&vm->chipset.apic, base);
+}
+
+static void tsc_moved(void *machine)
+{
+    struct vm *vm = machine;
+    lapic_tsc_moved(&vm->chipset.apic.lapic);
+}
+
+static u64 tsc_deadline(void *machine)
+{
+    const struct vm *vm = machine;
+    return lapic_deadline(&vm->chipset.apic.lapic);
+}
+
+static void set_tsc_deadline(void *machine, u64 deadline)
+{
+    struct vm *vm = machine;
+    lapic_set_deadline(&vm->chipset.apic.lapic, deadline);
+}
+
+static void ferr(void *machine, bool level)
+{
+    struct vm *vm = machine;
+    chipset_ferr(&vm->chipset, level);
+}
+
+/* --- what the board asks for --- */
+
+static void intr(void *machine, bool level)
+{
+    struct vcpu *v = &((struct vm *)machine)->vcpu;
+    v->interrupt_line = level;
+    if (level) __atomic_or_fetch(&v->pending, PENDING_INTERRUPT, __ATOMIC_SEQ_CST);
+}
+
+static void nmi(void *machine)
+{
+    struct vm *vm = machine;
+    __atomic_or_fetch(&vm->vcpu.pending, PENDING_NMI, __ATOMIC_SEQ_CST);
+}
+
+static void init(void *machine)
+{
+    machine_request_reset(machine, false);
+}
+
+static u32 get_register(void *machine, unsigned gpr)
+{
+    return (u32)((struct vm *)machine)->vcpu.gpr[gpr];
+}
+
+static void set_register(void *machine, unsigned gpr, u32 value)
+{
+    ((struct vm *)machine)->vcpu.gpr[gpr] = value;
+}
+
+static u64 guest_tsc(void *machine)
+{
+    struct vm *vm = machine;
+    return vm_time_tsc(&vm->time) + vm->vcpu.tsc_offset;
+}
+
+static u64 apic_timer_hz(void *machine)
+{
+    return cpuid_crystal_hz(tsc_hz(machine));
+}
+
+static void a20(void *machine, bool open)
+{
+    struct vm *vm = machine;
+    u64 mask = open ? ~0ull : ~(1ull << 20);
+    if (mask == vm->phys.a20_mask) return;
+    vm->phys.a20_mask = mask;
+    shadow_flush(&vm->shadow);
+}
+
+/* Forget translations of it, and code made from it. */
+static void memory_changed(void *machine, u64 gpa, u64 bytes)
+{
+    struct vm *vm = machine;
+    shadow_flush(&vm->shadow);
+    for (u64 page = gpa; page < gpa + bytes; page += PAGE_SIZE)
+        code_written(vm, page, PAGE_SIZE);
+}
+
+static void collect_written(void *machine, u64 *pages)
+{
+    shadow_collect_dirty(&((struct vm *)machine)->shadow, pages);
+}
+
+static void reset(void *machine, bool hard)
+{
+    machine_request_reset(machine, hard);
+}
+
+static void stop(void *machine, enum stop_cause cause, int status, const char *sentence)
+{
+    vm_stop(machine, cause, status, sentence ? "%s" : NULL, sentence);
+}
+
+static void pause_for(void *machine, enum pause_reason reason, bool paused)
+{
+    if (paused)
+        machine_pause(machine, reason);
+    else
+        machine_resume(machine, reason);
+}
+
+GENERAL_REGS static void attend(void *machine)
+{
+    __atomic_or_fetch(&((struct vm *)machine)->vcpu.pending, PENDING_HOST, __ATOMIC_SEQ_CST);
+}
+
+static void want_input(void *machine)
+{
+    struct vm *vm = machine;
+    if (vm->waker) waker_want_input(vm->waker);
+}
+
+static const struct board_host board_host = {
+    .intr = intr,
+    .nmi = nmi,
+    .init = init,
+    .get_register = get_register,
+    .set_register = set_register,
+    .tsc = guest_tsc,
+    .tsc_hz = tsc_hz,
+    .apic_timer_hz = apic_timer_hz,
+    .a20 = a20,
+    .memory_changed = memory_changed,
+    .collect_written = collect_written,
+    .reset = reset,
+    .stop = stop,
+    .pause = pause_for,
+    .attend = attend,
+    .want_input = want_input,
+};
+
+/* --- joining them --- */
+
+void seams_of_phys(struct vm *vm)
+{
+    vm->phys.watched_written = watched_written;
+    vm->phys.protect = protect;
+    vm->phys.before_device = before_device;
+    vm->phys.message = message;
+    vm->phys.tracked_written = tracked_written;
+    vm->phys.owner = vm;
+}
+
+void seams_of_cpu(struct vm *vm)
+{
+    static const struct vcpu_apic apic = {.base_written = apic_base_written,
+                                          .tsc_moved = tsc_moved,
+                                          .deadline = tsc_deadline,
+                                          .set_deadline = set_tsc_deadline};
+    vm->cpu_host = (struct vcpu_host){.port_read = port_read,
+                                      .port_write = port_write,
+                                      .port_read_string = port_read_string,
+                                      .port_write_string = port_write_string,
+                                      .interrupt_acknowledge = acknowledge,
+                                      .tsc = tsc,
+                                      .tsc_hz = tsc_hz,
+                                      .sample_time = vm->options->no_kvm_clock ? NULL : sample_time,
+                                      .ferr = ferr,
+                                      .apic = vm->options->board.no_apic ? NULL : &apic,
+                                      .machine = vm};
+    vm->vcpu.host = &vm->cpu_host;
+}
+
+void seams_of_board(struct vm *vm)
+{
+    vm->board.options = &vm->options->board;
+    vm->board.host = &board_host;
+    vm->board.machine = vm;
+    vm->board.follower = vm->role == MACHINE_FOLLOWER;
+    vm->board.deterministic = vm->options->deterministic;
+    vm->board.tsc_deadline = vm->options->cpu->f1_ecx & F1C_TSC_DEADLINE;
+    vm->board.clock = &vm->time.clock;
+    vm->board.memory = &vm->phys;
+    vm->board.dma = phys_dma(&vm->phys);
+    vm->board.mailbox = &vm->mailbox;
+    vm->board.drives = &vm->drives;
+}
