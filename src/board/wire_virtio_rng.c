@@ -1,6 +1,7 @@
 /*
  * virtio-rng-pci: the host's randomness for the guest.
  */
+#include "base/hash.h"
 #include "devices/virtio/virtio_rng.h"
 #include "wire_virtio.h"
 
@@ -24,10 +25,8 @@ static bool repeatable_random(void *owner, u8 *bytes, unsigned count)
 {
     struct wired_rng *wired = owner;
     for (unsigned n = 0; n < count; n++) {
-        u64 z = wired->state += 0x9e3779b97f4a7c15;
-        z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-        z = (z ^ z >> 27) * 0x94d049bb133111eb;
-        bytes[n] = (u8)(z ^ z >> 31);
+        wired->state += HASH_MULTIPLIER;
+        bytes[n] = (u8)hash_splitmix(wired->state);
     }
     return true;
 }

@@ -1,5 +1,7 @@
 #include "cache.h"
 
+#include "base/hash.h"
+
 #include <errno.h>
 #include <sys/mman.h>
 
@@ -116,7 +118,7 @@ void *cache_meta(struct cache *cache, u64 bytes)
 
 static u64 hash_of(u64 what)
 {
-    return what * 0x9e3779b97f4a7c15ull >> 32;
+    return hash_multiply(what) >> 32;
 }
 
 /* EIP is part of the hash, because processes run the same frames at different addresses. */

@@ -111,6 +111,51 @@ static void digest_operands(struct insn *i, const ZydisDecodedInstruction *z, co
     }
 }
 
+/* The general register that a register is, or is a part of, as a bit. */
+static u8 gpr_bit(ZydisRegister reg)
+{
+    if (reg >= ZYDIS_REGISTER_AL && reg <= ZYDIS_REGISTER_BH) return 1 << ((reg - ZYDIS_REGISTER_AL) & 3);
+    u8 number = address_register(reg);
+    return number == INSN_NO_REG ? 0 : 1 << number;
+}
+
+static void digest_stack(struct insn *i, const ZydisDecodedOperand *o)
+{
+    u8 base = gpr_bit(o->mem.base);
+    bool pushes = o->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
+    if (base == 1 << REG_ESP)
+        i->stack_effect = pushes ? STACK_PUSH : STACK_POP;
+    else if (base == 1 << REG_EBP)
+        i->stack_effect = STACK_LEAVE;
+    else
+        return;
+    i->stack_access = o->size / 8;
+}
+
+/* What all operands say together, hidden ones too. */
+static void digest_effects(struct insn *i, const ZydisDecodedInstruction *z, const ZydisDecodedOperand *zo)
+{
+    bool is_string =
+        z->meta.category == ZYDIS_CATEGORY_STRINGOP || z->meta.category == ZYDIS_CATEGORY_IOSTRINGOP;
+    for (unsigned n = 0; n < z->operand_count; n++) {
+        const ZydisDecodedOperand *o = &zo[n];
+        if (o->type == ZYDIS_OPERAND_TYPE_REGISTER) {
+            if (o->actions & ZYDIS_OPERAND_ACTION_MASK_READ) i->gprs_read |= gpr_bit(o->reg.value);
+            if (o->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) i->gprs_written |= gpr_bit(o->reg.value);
+        }
+        if (o->type != ZYDIS_OPERAND_TYPE_MEMORY) continue;
+        if (o->size && o->mem.type == ZYDIS_MEMOP_TYPE_MEM) i->accesses_memory = true;
+        if (o->visibility != ZYDIS_OPERAND_VISIBILITY_HIDDEN) continue;
+        u8 address = gpr_bit(o->mem.base) | gpr_bit(o->mem.index);
+        i->gprs_read |= address;
+        /* Zydis does not say that INS and OUTS move their pointers. */
+        if (is_string) i->gprs_written |= address;
+        digest_stack(i, o);
+    }
+    /* ENTER pushes what its operands say. */
+    if (i->stack_effect == STACK_PUSH && (i->gprs_written & 1 << REG_EBP)) i->stack_effect = STACK_OTHER;
+}
+
 /* String instructions have hidden memory operands; their [E]SI side takes the segment override. */
 static void digest_hidden_segment(struct insn *i, const ZydisDecodedInstruction *z)
 {
@@ -248,7 +293,7 @@ int insn_decode(struct insn *insn, const u8 *bytes, unsigned available, bool cod
     if (!ZYAN_SUCCESS(status)) {
         bool too_long = status == ZYDIS_STATUS_NO_MORE_DATA || status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG;
         insn->length = 1;
-        insn->row = too_long ? &isa_row_too_long : isa_row(ZYDIS_MNEMONIC_INVALID, ZYDIS_ISA_SET_INVALID);
+        insn->row = too_long ? &isa_row_too_long : &isa_row_ud;
         return 0;
     }
     insn->mnemonic = z.mnemonic;
@@ -257,12 +302,12 @@ int insn_decode(struct insn *insn, const u8 *bytes, unsigned available, bool cod
     insn->address_bytes = z.address_width / 8;
     insn->stack_bytes = code32 != !!(z.attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE) ? 4 : 2;
     insn->isa_set = z.meta.isa_set;
-    insn->category = z.meta.category;
     digest_operands(insn, &z, operands);
+    digest_effects(insn, &z, operands);
     digest_layout(insn, &z);
     digest_flags(insn, &z);
     digest_hidden_segment(insn, &z);
-    insn->row = isa_row(z.mnemonic, z.meta.isa_set);
+    insn->row = isa_row(insn);
     return insn->length;
 }
 

@@ -3,6 +3,8 @@
  */
 #include "decode_memo.h"
 
+#include "base/hash.h"
+
 #include <Zydis/Mnemonic.h>
 
 /* --- the shape of some bytes --- */
@@ -163,10 +165,12 @@ static bool same(const struct insn *a, const struct insn *b)
     bool equal = EQUAL(row) && EQUAL(mnemonic) && EQUAL(length) && EQUAL(operand_count) &&
                  EQUAL(operand_bytes) && EQUAL(address_bytes) && EQUAL(stack_bytes) && EQUAL(prefixes) &&
                  EQUAL(imm[0]) && EQUAL(imm[1]) && EQUAL(mem_base) && EQUAL(mem_index) && EQUAL(mem_scale) &&
-                 EQUAL(mem_seg) && EQUAL(mem_disp) && EQUAL(flags_read) && EQUAL(flags_written) &&
-                 EQUAL(flags_killed) && EQUAL(encoding) && EQUAL(map) && EQUAL(opcode) && EQUAL(mandatory) &&
-                 EQUAL(has_modrm) && EQUAL(modrm) && EQUAL(opcode_offset) && EQUAL(modrm_offset) &&
-                 EQUAL(imm_offset) && EQUAL(imm_bytes) && EQUAL(isa_set) && EQUAL(category);
+                 EQUAL(mem_seg) && EQUAL(mem_disp) && EQUAL(gprs_read) && EQUAL(gprs_written) &&
+                 EQUAL(stack_effect) && EQUAL(stack_access) && EQUAL(accesses_memory) && EQUAL(flags_read) &&
+                 EQUAL(flags_written) && EQUAL(flags_killed) && EQUAL(encoding) && EQUAL(map) &&
+                 EQUAL(opcode) && EQUAL(mandatory) && EQUAL(has_modrm) && EQUAL(modrm) &&
+                 EQUAL(opcode_offset) && EQUAL(modrm_offset) && EQUAL(imm_offset) && EQUAL(imm_bytes) &&
+                 EQUAL(isa_set);
 #undef EQUAL
     for (unsigned n = 0; n < ARRAY_SIZE(a->op); n++)
         equal = equal && same_operand(&a->op[n], &b->op[n]);
@@ -220,7 +224,7 @@ int decode_memo_decode(struct decode_memo *memo, struct vcpu *v, struct insn *in
     if (!memo->off && code32 && available >= INSN_MAX_BYTES && find_outline(&o, bytes)) {
         u8 *known = &memo->has_modrm[o.map][o.opcode];
         u64 key = o.key | (*known == MODRM_YES ? modrm_key(bytes[o.modrm_at]) : KEY_MODRM_NONE);
-        s = &memo->shapes[(key * 0x9e3779b97f4a7c15) >> (64 - DECODE_SHAPES_LOG)];
+        s = &memo->shapes[hash_multiply(key) >> (64 - DECODE_SHAPES_LOG)];
         if (s->key == key && s->kind > SHAPE_ODD && *known) {
             instantiate(s, insn, bytes);
             return insn->length;

@@ -16,19 +16,14 @@
 #include "memory.h"
 #include "system.h"
 
-#define ISA(mnemonic, routine, treatment, traits) void exec_##routine(struct vcpu *v, const struct insn *i);
-#define ISA_CLASS(isa_set, name, routine, treatment, traits)                                                 \
-    void exec_##routine(struct vcpu *v, const struct insn *i);
+#define DECLARE(routine)                              void exec_##routine(struct vcpu *v, const struct insn *i);
+#define ISA(mnemonic, routine, ...)                   DECLARE(routine)
+#define ISA_FORM(mnemonic, when, routine, ...)        DECLARE(routine)
+#define ISA_SYSTEM(mnemonic, routine, ...)            DECLARE(routine)
+#define ISA_SYSTEM_FORM(mnemonic, when, routine, ...) DECLARE(routine)
+#define ISA_CLASS(isa_set, name, routine, ...)        DECLARE(routine)
 #include "isa.def"
-
-/* Forms of MOV, POP, JMP, CALL and RET that their rows' routines pass on, by operand. */
-void exec_mov_segment(struct vcpu *v, const struct insn *i); /* to or from a segment register */
-void exec_mov_cr(struct vcpu *v, const struct insn *i);
-void exec_mov_dr(struct vcpu *v, const struct insn *i);
-void exec_pop_segment(struct vcpu *v, const struct insn *i);
-void exec_jmp_far(struct vcpu *v, const struct insn *i); /* OPND_FAR or a far pointer in memory */
-void exec_call_far(struct vcpu *v, const struct insn *i);
-void exec_ret_far(struct vcpu *v, const struct insn *i);
+#undef DECLARE
 
 /* What an instruction longer than 15 bytes does: #GP(0). */
 void exec_too_long(struct vcpu *v, const struct insn *i);

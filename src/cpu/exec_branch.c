@@ -3,12 +3,6 @@
  */
 #include "exec.h"
 
-/* The far forms: a pointer in the instruction, or FF /3 and FF /5 with a pointer in memory. */
-static bool is_far(const struct insn *i)
-{
-    return i->op[0].kind == OPND_FAR || (i->op[0].kind == OPND_MEM && (i->modrm >> 3 & 1));
-}
-
 static u32 target(struct vcpu *v, const struct insn *i)
 {
     u32 to = exec_read(v, i, 0);
@@ -17,18 +11,11 @@ static u32 target(struct vcpu *v, const struct insn *i)
 
 void exec_jmp(struct vcpu *v, const struct insn *i)
 {
-    if (is_far(i))
-        exec_jmp_far(v, i);
-    else
-        v->rip = target(v, i);
+    v->rip = target(v, i);
 }
 
 void exec_call(struct vcpu *v, const struct insn *i)
 {
-    if (is_far(i)) {
-        exec_call_far(v, i);
-        return;
-    }
     u32 to = target(v, i);
     exec_push_value(v, (u32)v->rip, i->operand_bytes);
     v->rip = to;
@@ -36,10 +23,6 @@ void exec_call(struct vcpu *v, const struct insn *i)
 
 void exec_ret(struct vcpu *v, const struct insn *i)
 {
-    if (i->opcode == 0xca || i->opcode == 0xcb) {
-        exec_ret_far(v, i);
-        return;
-    }
     u32 release = i->operand_count ? (u16)i->imm[0] : 0;
     v->rip = exec_near_target(v, i, exec_peek(v, 0, i->operand_bytes));
     exec_drop(v, i->operand_bytes + release);

@@ -1,6 +1,7 @@
 /*
  * Single flags, random numbers, bounds, and instructions that do nothing.
  */
+#include "base/hash.h"
 #include "exec.h"
 
 void exec_clc(struct vcpu *v, const struct insn *i)
@@ -53,10 +54,7 @@ static u64 random_number(const struct vcpu *v)
             __asm__ volatile("rdrand %0\n\tsetc %1" : "=r"(number), "=qm"(good) : : "cc");
         return number;
     }
-    u64 z = v->icount * 0x9e3779b97f4a7c15;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-    z = (z ^ z >> 27) * 0x94d049bb133111eb;
-    return z ^ z >> 31;
+    return hash_splitmix(v->icount * HASH_MULTIPLIER);
 }
 
 void exec_rdrand(struct vcpu *v, const struct insn *i)

@@ -5,16 +5,7 @@
 
 void exec_mov(struct vcpu *v, const struct insn *i)
 {
-    const struct operand *to = &i->op[0], *from = &i->op[1];
-    u8 special = to->reg_class >= RC_SEG ? to->reg_class : from->reg_class >= RC_SEG ? from->reg_class : 0;
-    if (likely(!special))
-        exec_write(v, i, 0, exec_read(v, i, 1));
-    else if (special == RC_SEG)
-        exec_mov_segment(v, i);
-    else if (special == RC_CR)
-        exec_mov_cr(v, i);
-    else
-        exec_mov_dr(v, i);
+    exec_write(v, i, 0, exec_read(v, i, 1));
 }
 
 void exec_movzx(struct vcpu *v, const struct insn *i)

@@ -23,10 +23,6 @@ void exec_push(struct vcpu *v, const struct insn *i)
 void exec_pop(struct vcpu *v, const struct insn *i)
 {
     const struct operand *o = &i->op[0];
-    if (o->kind == OPND_REG && o->reg_class == RC_SEG) {
-        exec_pop_segment(v, i);
-        return;
-    }
     u32 value = exec_peek(v, 0, i->stack_bytes);
     if (o->kind == OPND_REG) {
         exec_drop(v, i->stack_bytes);

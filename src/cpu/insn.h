@@ -55,12 +55,20 @@ enum insn_prefix {
 
 enum insn_encoding { ENC_LEGACY, ENC_3DNOW, ENC_VEX, ENC_OTHER };
 
+/* What an instruction does with the stack besides its operands: of `stack_access` bytes. */
+enum stack_effect {
+    STACK_NONE,
+    STACK_PUSH,  /* written below [E]SP, which moves there */
+    STACK_POP,   /* read at [E]SP, which moves behind */
+    STACK_LEAVE, /* read at [E]BP; [E]SP moves behind it */
+    STACK_OTHER, /* ENTER */
+};
+
 struct isa_row;
 
 struct insn {
-    const struct isa_row
-        *row;     /* facts about the mnemonic, see isa.h; NULL never: unknown ones have the #UD row */
-    u16 mnemonic; /* ZydisMnemonic */
+    const struct isa_row *row; /* of its form, see isa.h; NULL never: unknown ones have the #UD row */
+    u16 mnemonic;              /* ZydisMnemonic */
     u8 length;
     u8 operand_count; /* visible operands */
     u8 operand_bytes; /* effective operand size: 2 or 4 (1 for byte instructions) */
@@ -76,6 +84,13 @@ struct insn {
     u8 mem_scale;           /* 1 2 4 8 */
     u8 mem_seg;             /* enum seg, override applied. String instructions: segment of the [E]SI side */
     u32 mem_disp;           /* sign-extended */
+
+    /* Implicit operands count in all of these (Zydis calls them hidden). General registers are a bit each, of
+     * whatever width: those that the outcome depends on, and those that may change. mem_base and mem_index
+     * are not among the former, see insn_gprs_read(). */
+    u8 gprs_read, gprs_written;
+    u8 stack_effect, stack_access;
+    bool accesses_memory;
 
     /* arithmetic flags, as FL_* masks within FL_ARITH */
     u16 flags_read;
@@ -93,9 +108,15 @@ struct insn {
     u8 modrm_offset;
     u8 imm_offset, imm_bytes; /* all immediate bytes together (imm_bytes 0: none) */
     u8 isa_set;               /* ZydisISASet, which CPUID feature gates it */
-    u8 category;              /* ZydisInstructionCategory */
     u8 bytes[INSN_MAX_BYTES];
 };
+
+static inline u8 insn_gprs_read(const struct insn *i)
+{
+    u8 base = i->mem_base == INSN_NO_REG ? 0 : 1 << i->mem_base;
+    u8 index = i->mem_index == INSN_NO_REG ? 0 : 1 << i->mem_index;
+    return i->gprs_read | base | index;
+}
 
 /* Decode one instruction from `available` bytes (up to 15 are looked at) of 16- or 32-bit code.
  * Returns its length, 0 when it is no valid instruction (#UD: *insn is then the UD row, length 1 or more), or

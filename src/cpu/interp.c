@@ -44,11 +44,6 @@ bool interp_code_written(struct vcpu *v, u64 gpa, u64 bytes)
 
 /* --- checks, in order of priority (SDM 3A table 6-2) --- */
 
-static bool lock_is_legal(const struct insn *i)
-{
-    return !(i->prefixes & PFX_LOCK) || ((i->row->traits & ISA_LOCKABLE) && i->op[0].kind == OPND_MEM);
-}
-
 /* CPUs that do not know these execute BSF and BSR. */
 static bool has_older_meaning(const struct insn *i)
 {
@@ -94,7 +89,7 @@ static bool check(struct vcpu *v, const struct insn *i)
 {
     bool known = isa_exposed(v->model, i) || has_older_meaning(i);
     /* In real and virtual-8086 mode C4 and C5 are LES and LDS, of a register. */
-    if (!known || !lock_is_legal(i) || (i->encoding == ENC_VEX && !vcpu_protected(v))) fault_raise(v, VEC_UD);
+    if (!known || !isa_lock_is_legal(i) || (i->encoding == ENC_VEX && !vcpu_protected(v))) fault_raise(v, VEC_UD);
     if (!(i->row->traits & (ISA_FPU | ISA_MMX | ISA_SSE))) return true;
     if (!check_unit(v, i) || !fpu_error_pending(v)) return true;
     raise_fpu_error(v);

@@ -8,32 +8,207 @@
 #include <Zydis/MetaInfo.h>
 #include <Zydis/SharedTypes.h>
 
-static const struct isa_row row_ud = {.name = "(ud)", .execute = exec_ud, .treatment = TREAT_END};
+/* --- the columns of isa.def --- */
 
+#define TREAT_AS_IDENTICAL           .treatment = TREAT_IDENTICAL
+#define TREAT_AS_IDENTICAL_UNLESS(e) .treatment = TREAT_IDENTICAL, .emitter = EMITTER_##e
+#define TREAT_AS_INLINE(e)           .treatment = TREAT_INLINE, .emitter = EMITTER_##e
+#define TREAT_AS_BRANCH(e)           .treatment = TREAT_BRANCH, .emitter = EMITTER_##e
+#define TREAT_AS_CALLOUT             .treatment = TREAT_CALLOUT
+#define TREAT_AS_END                 .treatment = TREAT_END
+
+/* Sensitive by control, location, mode. */
+enum {
+    SENSITIVITY_NONE = 0,
+    SENSITIVITY_C = SENSITIVE_CONTROL,
+    SENSITIVITY_L = SENSITIVE_LOCATION,
+    SENSITIVITY_M = SENSITIVE_MODE,
+    SENSITIVITY_CL = SENSITIVITY_C | SENSITIVITY_L,
+    SENSITIVITY_CM = SENSITIVITY_C | SENSITIVITY_M,
+    SENSITIVITY_LM = SENSITIVITY_L | SENSITIVITY_M,
+    SENSITIVITY_CLM = SENSITIVITY_CL | SENSITIVITY_M,
+};
+
+/* Conditions of forms. */
+
+static bool is_register(const struct operand *o, enum reg_class reg_class)
+{
+    return o->kind == OPND_REG && o->reg_class == reg_class;
+}
+static bool when_to_ss(const struct insn *i)
+{
+    return is_register(&i->op[0], RC_SEG) && i->op[0].reg == SEG_SS;
+}
+static bool when_to_segment(const struct insn *i)
+{
+    return is_register(&i->op[0], RC_SEG) && i->op[0].written;
+}
+static bool when_from_segment(const struct insn *i)
+{
+    return is_register(&i->op[i->operand_count - 1], RC_SEG);
+}
+static bool when_to_cr(const struct insn *i)
+{
+    return is_register(&i->op[0], RC_CR);
+}
+static bool when_from_cr(const struct insn *i)
+{
+    return is_register(&i->op[1], RC_CR);
+}
+static bool when_to_dr(const struct insn *i)
+{
+    return is_register(&i->op[0], RC_DR);
+}
+static bool when_from_dr(const struct insn *i)
+{
+    return is_register(&i->op[1], RC_DR);
+}
+/* A pointer in the instruction; FF /3 and FF /5 with a pointer in memory; CA and CB. */
+static bool when_far(const struct insn *i)
+{
+    if (i->op[0].kind == OPND_FAR || i->opcode == 0xca || i->opcode == 0xcb) return true;
+    return i->op[0].kind == OPND_MEM && (i->modrm >> 3 & 1);
+}
+static bool when_dword_in_memory(const struct insn *i)
+{
+    return i->op[0].kind == OPND_MEM && i->op[0].bytes == 4;
+}
+static bool when_bit_string(const struct insn *i)
+{
+    return i->op[0].kind == OPND_MEM && i->op[1].kind == OPND_REG;
+}
+
+/* --- the rows --- */
+
+/* In this order: by mnemonic, the forms of some mnemonics, by ISA set. */
+enum {
+    FORMS = ZYDIS_MNEMONIC_MAX_VALUE,
+#define ISA_FORM(mnemonic, when, ...)        FORM_##mnemonic##_##when,
+#define ISA_SYSTEM_FORM(mnemonic, when, ...) FORM_##mnemonic##_##when,
+#include "isa.def"
+    FORMS_END,
+    CLASSES = FORMS_END,
+    NUMBERS = CLASSES + ZYDIS_ISA_SET_MAX_VALUE + 1,
+};
+
+const struct isa_row isa_row_ud = {.name = "(ud)", .execute = exec_ud, .treatment = TREAT_END};
 const struct isa_row isa_row_too_long = {
     .name = "(too long)", .execute = exec_too_long, .treatment = TREAT_END};
 
-static const struct isa_row rows[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
-#define ISA(mnemonic, routine, t, traits_of)                                                                 \
-    [ZYDIS_MNEMONIC_##mnemonic] = {#mnemonic, exec_##routine, TREAT_##t, traits_of},
+static const struct isa_row rows[NUMBERS] = {
+#define ROW(routine, treatment_as, traits_of, name_of)                                                       \
+    .name = name_of, .execute = exec_##routine, TREAT_AS_##treatment_as, .traits = (traits_of)
+#define SYSTEM_ROW(routine, treatment_as, traits_of, who, how, name_of, section)                             \
+    ROW(routine, treatment_as, traits_of, name_of), .privilege = PRIVILEGE_##who,                            \
+                                                    .sensitivity = SENSITIVITY_##how, .manual = (section)
+#define ISA(mnemonic, routine, treatment, traits)                                                            \
+    [ZYDIS_MNEMONIC_##mnemonic] = {ROW(routine, treatment, traits, #mnemonic)},
+#define ISA_SYSTEM(mnemonic, ...)            [ZYDIS_MNEMONIC_##mnemonic] = {SYSTEM_ROW(__VA_ARGS__)},
+#define ISA_FORM(mnemonic, when, ...)        [FORM_##mnemonic##_##when] = {ROW(__VA_ARGS__)},
+#define ISA_SYSTEM_FORM(mnemonic, when, ...) [FORM_##mnemonic##_##when] = {SYSTEM_ROW(__VA_ARGS__)},
+#define ISA_CLASS(isa_set, name, routine, treatment, traits)                                                 \
+    [CLASSES + ZYDIS_ISA_SET_##isa_set] = {ROW(routine, treatment, traits, name)},
+#include "isa.def"
+#undef SYSTEM_ROW
+#undef ROW
+};
+
+static const struct form {
+    u16 mnemonic;
+    u16 number;
+    bool (*when)(const struct insn *i);
+} forms[] = {
+#define ISA_FORM(mnemonic, when, ...) {ZYDIS_MNEMONIC_##mnemonic, FORM_##mnemonic##_##when, when_##when},
+#define ISA_SYSTEM_FORM               ISA_FORM
 #include "isa.def"
 };
 
-static const struct isa_row class_rows[ZYDIS_ISA_SET_MAX_VALUE + 1] = {
-#define ISA_CLASS(isa_set, name_of, routine, t, traits_of)                                                   \
-    [ZYDIS_ISA_SET_##isa_set] = {name_of, exec_##routine, TREAT_##t, traits_of},
-#include "isa.def"
-};
+static const struct isa_row *form_row(const struct insn *i)
+{
+    for (unsigned n = 0; n < ARRAY_SIZE(forms); n++)
+        if (forms[n].mnemonic == i->mnemonic && forms[n].when(i)) return &rows[forms[n].number];
+    return &rows[i->mnemonic];
+}
 
-const struct isa_row *isa_row(u16 mnemonic, u8 isa_set)
+const struct isa_row *isa_row(const struct insn *i)
 {
     /* Two mnemonics name a string instruction and a scalar one. */
-    bool scalar = (mnemonic == ZYDIS_MNEMONIC_MOVSD || mnemonic == ZYDIS_MNEMONIC_CMPSD) &&
-                  isa_set == ZYDIS_ISA_SET_SSE2;
-    if (mnemonic < ARRAY_SIZE(rows) && rows[mnemonic].execute && !scalar) return &rows[mnemonic];
-    if (isa_set < ARRAY_SIZE(class_rows) && class_rows[isa_set].execute) return &class_rows[isa_set];
-    return &row_ud;
+    bool scalar = (i->mnemonic == ZYDIS_MNEMONIC_MOVSD || i->mnemonic == ZYDIS_MNEMONIC_CMPSD) &&
+                  i->isa_set == ZYDIS_ISA_SET_SSE2;
+    const struct isa_row *row = &rows[i->mnemonic], *class_row = &rows[CLASSES + i->isa_set];
+    if (row->execute && !scalar) return row->traits & ISA_HAS_FORMS ? form_row(i) : row;
+    return class_row->execute ? class_row : &isa_row_ud;
 }
+
+unsigned isa_row_numbers(void)
+{
+    return NUMBERS;
+}
+
+const struct isa_row *isa_row_numbered(unsigned number)
+{
+    return number < NUMBERS && rows[number].execute ? &rows[number] : NULL;
+}
+
+unsigned isa_row_number(const struct isa_row *row)
+{
+    return row >= rows && row < rows + NUMBERS ? (unsigned)(row - rows) : 0;
+}
+
+/* --- what a row says --- */
+
+const char *isa_treatment_name(const struct isa_row *row)
+{
+    static const char *const names[] = {[TREAT_IDENTICAL] = "identical",
+                                        [TREAT_INLINE] = "inline",
+                                        [TREAT_BRANCH] = "branch",
+                                        [TREAT_CALLOUT] = "callout",
+                                        [TREAT_END] = "callout, end of block"};
+    return names[row->treatment];
+}
+
+const char *isa_privilege_name(const struct isa_row *row)
+{
+    static const char *const names[] = {[PRIVILEGE_NONE] = "-",
+                                        [PRIVILEGE_CPL0] = "CPL 0",
+                                        [PRIVILEGE_IOPL] = "IOPL",
+                                        [PRIVILEGE_PORT] = "IOPL, I/O bitmap",
+                                        [PRIVILEGE_VM86] = "VM86: IOPL",
+                                        [PRIVILEGE_GATE] = "gate's DPL",
+                                        [PRIVILEGE_VM86_GATE] = "gate's DPL; VM86: IOPL",
+                                        [PRIVILEGE_TSD] = "CR4.TSD",
+                                        [PRIVILEGE_PCE] = "CR4.PCE",
+                                        [PRIVILEGE_UMIP] = "CR4.UMIP"};
+    return names[row->privilege];
+}
+
+static bool is_allowed(const struct isa_row *row, const struct isa_mode *mode)
+{
+    bool vm86_allows = !mode->vm86 || mode->iopl == 3;
+    bool gate_allows = !mode->protected || mode->cpl <= mode->gate_dpl;
+    switch ((enum isa_privilege)row->privilege) {
+    case PRIVILEGE_NONE: return true;
+    case PRIVILEGE_CPL0: return mode->cpl == 0;
+    case PRIVILEGE_IOPL: return mode->cpl <= mode->iopl;
+    case PRIVILEGE_PORT: return (mode->cpl <= mode->iopl && !mode->vm86) || mode->port_allowed;
+    case PRIVILEGE_VM86: return vm86_allows;
+    case PRIVILEGE_GATE: return gate_allows;
+    case PRIVILEGE_VM86_GATE: return vm86_allows && gate_allows;
+    case PRIVILEGE_TSD: return mode->cpl == 0 || !mode->tsd;
+    case PRIVILEGE_PCE: return mode->cpl == 0 || mode->pce;
+    case PRIVILEGE_UMIP: return mode->cpl == 0 || !mode->umip;
+    }
+    return false;
+}
+
+u8 isa_trap(const struct isa_row *row, const struct isa_mode *mode)
+{
+    if ((row->traits & ISA_PROTECTED) && (!mode->protected || mode->vm86)) return VEC_UD;
+    if ((row->traits & ISA_NOT_REAL) && !mode->protected) return VEC_GP;
+    return is_allowed(row, mode) ? ISA_NO_TRAP : VEC_GP;
+}
+
+/* --- CPU features --- */
 
 /* Where in struct cpu_model the bit is; word 0: no model has it. */
 struct gate {

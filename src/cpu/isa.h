@@ -1,9 +1,12 @@
 /*
- * One row an instruction: what interpreter, translator, teaching tools and tests must know of it beyond its
- * operands (which Zydis tells). The rows are in isa.def.
+ * One row a form of an instruction: what interpreter, translator, teaching tools and tests must know of it
+ * beyond its operands (which the decoder's digest tells). The rows are in isa.def, and a form is chosen when
+ * it is decoded.
  *
- * Sensitive (Popek & Goldberg 1974): reads or changes state that belongs to the machine. Privileged: traps at
- * CPL 3. x86's trouble is the rows that are sensitive but not privileged (Robin & Irvine 2000).
+ * Privileged: traps unless the CPU is in a state that the row names. Sensitive (Popek & Goldberg 1974):
+ * changes the machine's resources or mode (control), or gives what depends on where they are (location) or on
+ * the mode. tests/unit/test_translator_table.c holds these columns against the host CPU, the interpreter and
+ * the code that is emitted.
  */
 #ifndef RINGER_CPU_ISA_H
 #define RINGER_CPU_ISA_H
@@ -12,35 +15,113 @@
 
 /* What the translator does with it. */
 enum treatment {
-    TREAT_IDENTICAL, /* same instruction on the host; memory operand and ESP redirected */
-    TREAT_EMIT, /* an emitter of the translator (branches, stack, inline emulations); falls back to CALLOUT */
-    TREAT_CALLOUT, /* the interpreter's routine, then on with the block */
-    TREAT_END,     /* the interpreter's routine, and the block ends: it may change EIP, mode or mappings */
+    TREAT_IDENTICAL, /* the same instruction on the host, memory operand and ESP redirected */
+    TREAT_INLINE,    /* code by the row's emitter */
+    TREAT_BRANCH,    /* the same, and the block ends (or goes on behind a conditional jump) */
+    TREAT_CALLOUT,   /* the interpreter's routine, then on with the block */
+    TREAT_END,       /* the interpreter's routine, and the block ends: EIP, mode or mappings may change */
+};
+/* Where an emitter cannot do what is asked of it (another mode, an odd segment), IDENTICAL, INLINE and BRANCH
+ * become the interpreter's routine. That is decided once, when the block is planned. */
+
+/* The translator's emitters; src/translator/emitters.c has a function for each. */
+#define ISA_EMITTERS(X)                                                                                      \
+    X(lea)                                                                                                   \
+    X(nothing)                                                                                               \
+    X(push) X(pop) X(leave) X(cli) X(sti) X(cld) X(std) X(pushf) X(popf) X(rdtsc) X(rdtscp) X(jump) X(jcond) \
+        X(jecxz) X(loop) X(call) X(ret) X(lods) X(stos) X(movs) X(scas) X(cmps) X(push_segment)              \
+            X(pop_segment) X(mov_from_segment) X(mov_to_segment) X(mov_from_cr) X(bit_string) X(cmpxchg)     \
+                X(ldmxcsr)
+enum isa_emitter {
+    EMITTER_NONE,
+#define X(name) EMITTER_##name,
+    ISA_EMITTERS(X)
+#undef X
+        EMITTER_COUNT
 };
 
 enum isa_traits {
-    ISA_PRIVILEGED = 1 << 0, /* #GP at CPL > 0 (or by IOPL) */
-    ISA_SENSITIVE = 1 << 1,
-    ISA_FPU = 1 << 2,      /* x87: #NM by CR0.EM/TS, #MF pending */
-    ISA_MMX = 1 << 3,      /* #UD by EM, #NM by TS, #MF pending */
-    ISA_SSE = 1 << 4,      /* #UD by EM or no CR4.OSFXSR, #NM by TS */
-    ISA_LOCKABLE = 1 << 5, /* LOCK is legal with a memory destination */
-    ISA_IOPL = 1 << 6,     /* privileged by IOPL, not CPL 0 (CLI STI IN OUT ...) */
-    ISA_NOWAIT = 1 << 7,   /* with ISA_FPU: does not wait, so no #MF (FNSTSW, FXSAVE ...) */
+    ISA_FPU = 1 << 0,       /* x87: #NM by CR0.EM/TS, #MF pending */
+    ISA_MMX = 1 << 1,       /* #UD by EM, #NM by TS, #MF pending */
+    ISA_SSE = 1 << 2,       /* #UD by EM or no CR4.OSFXSR, #NM by TS */
+    ISA_NOWAIT = 1 << 3,    /* with ISA_FPU: does not wait, so no #MF (FNSTSW, FXSAVE ...) */
+    ISA_LOCKABLE = 1 << 4,  /* LOCK is legal with a memory destination */
+    ISA_PROTECTED = 1 << 5, /* #UD in real and virtual-8086 mode */
+    ISA_NOT_REAL = 1 << 6,  /* #GP(0) in real mode */
+    ISA_HAS_FORMS = 1 << 7, /* forms of the mnemonic have rows of their own */
 };
+
+/* Who may execute it; the others get #GP(0). */
+enum isa_privilege {
+    PRIVILEGE_NONE, /* everyone */
+    PRIVILEGE_CPL0, /* CPL 0 (SDM 3A 5.9) */
+    PRIVILEGE_IOPL, /* CPL <= IOPL (SDM 1 19.5.1), or CR4.PVI and CR4.VME let it act on VIF (SDM 3A 20.3) */
+    PRIVILEGE_PORT, /* CPL <= IOPL and not virtual-8086 mode, or by the TSS's I/O bitmap (SDM 1 19.5.2) */
+    PRIVILEGE_VM86, /* in virtual-8086 mode IOPL 3, or CR4.VME has its say (SDM 3A 20.2.7) */
+    PRIVILEGE_GATE, /* CPL <= DPL of the vector's gate (SDM 3A 6.12.1.1) */
+    PRIVILEGE_VM86_GATE, /* both of these */
+    PRIVILEGE_TSD,       /* CPL 0, or CR4.TSD is clear */
+    PRIVILEGE_PCE,       /* CPL 0, or CR4.PCE is set */
+    PRIVILEGE_UMIP,      /* CPL 0, or CR4.UMIP is clear */
+};
+
+enum isa_sensitivity { SENSITIVE_CONTROL = 1 << 0, SENSITIVE_LOCATION = 1 << 1, SENSITIVE_MODE = 1 << 2 };
 
 struct isa_row {
-    const char *name;
+    const char *name;                                      /* of the form: "MOV r32, CRn" */
     void (*execute)(struct vcpu *v, const struct insn *i); /* the interpreter's routine */
+    const char *manual;                                    /* section; NULL: that of its mnemonic in SDM 2 */
     u8 treatment;                                          /* enum treatment */
+    u8 emitter;                                            /* enum isa_emitter */
     u8 traits;                                             /* enum isa_traits */
+    u8 privilege;                                          /* enum isa_privilege */
+    u8 sensitivity;                                        /* enum isa_sensitivity */
 };
 
-/* The row of a Zydis mnemonic; SIMD and x87 mnemonics without a row of their own get a class row by ISA set;
- * what Ringer does not know gets the #UD row. */
-const struct isa_row *isa_row(u16 mnemonic, u8 isa_set);
-/* Of what is longer than 15 bytes: #GP(0). */
-extern const struct isa_row isa_row_too_long;
+/* The row of a decoded instruction (mnemonic, operands, ISA set): that of its form, of its mnemonic, or by
+ * its ISA set a class row; what Ringer does not know gets the #UD row. */
+const struct isa_row *isa_row(const struct insn *i);
+/* Of bytes that are no instruction; of what is longer than 15 bytes: #GP(0). */
+extern const struct isa_row isa_row_ud, isa_row_too_long;
+
+/* Rows have numbers below this; some numbers have none (NULL). */
+unsigned isa_row_numbers(void);
+const struct isa_row *isa_row_numbered(unsigned number);
+/* 0 for the two rows above. */
+unsigned isa_row_number(const struct isa_row *row);
+
+const char *isa_treatment_name(const struct isa_row *row);
+const char *isa_privilege_name(const struct isa_row *row);
+/* The CPU's state as far as privilege depends on it. */
+struct isa_mode {
+    bool protected, vm86;
+    u8 cpl, iopl, gate_dpl;
+    bool port_allowed; /* by the I/O bitmap */
+    bool tsd, pce, umip;
+};
+#define ISA_NO_TRAP 0xff
+/* The vector that the row says the form raises in this mode for want of privilege, or ISA_NO_TRAP. Without
+ * CR4.VME and CR4.PVI. */
+u8 isa_trap(const struct isa_row *row, const struct isa_mode *mode);
+
+/* Is it a program's own business: neither privileged, nor sensitive, nor a transfer of control, and no work
+ * of the interpreter's? */
+static inline bool isa_is_innocuous(const struct isa_row *row)
+{
+    return !row->privilege && !row->sensitivity &&
+           (row->treatment == TREAT_IDENTICAL || row->treatment == TREAT_INLINE);
+}
+
+static inline bool isa_lock_is_legal(const struct insn *i)
+{
+    return !(i->prefixes & PFX_LOCK) || ((i->row->traits & ISA_LOCKABLE) && i->op[0].kind == OPND_MEM);
+}
+
+/* Does a block end with it, whoever executes it? (LOCK where it is illegal is #UD.) */
+static inline bool isa_ends_block(const struct insn *i)
+{
+    return i->row->treatment == TREAT_BRANCH || i->row->treatment == TREAT_END || !isa_lock_is_legal(i);
+}
 
 /* Does this CPU model expose what the instruction needs? If not it must raise #UD. */
 bool isa_exposed(const struct cpu_model *model, const struct insn *i);

@@ -7,6 +7,7 @@
  * looked for before, SIMD exceptions are masked while it runs and raised afterwards, and memory is the
  * buffer.
  */
+#include "base/hash.h"
 #include "exec.h"
 #include "host_alu.h"
 #include "interp_private.h"
@@ -136,7 +137,7 @@ static void serialize(void)
 
 static const void *find_thunk(struct thunks *t, u64 code)
 {
-    u64 slot = (code * 0x9e3779b97f4a7c15 >> 40) % THUNK_SLOTS * THUNK_BYTES;
+    u64 slot = (hash_multiply(code) >> 40) % THUNK_SLOTS * THUNK_BYTES;
     u64 *write = (u64 *)(t->write + slot);
     if (unlikely(*write != code)) {
         bool replaces = *write;

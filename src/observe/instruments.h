@@ -1,7 +1,7 @@
 /*
- * What watches a machine without being part of it: --profile and --perf-map, the guest's symbols that both
- * use, and the counters printed at the end, --stats and --stats-json. The event log of --trace is part of the
- * machine (vm/vm.h), which then runs instruction by instruction.
+ * Instruments that are attached to a run and are not part of the machine: --profile, --perf-map, the guest's
+ * symbols for both, and the counters that are printed at the end (--stats, --stats-json). The event log of --trace
+ * is part of the machine (vm/vm.h), which then runs instruction by instruction.
  */
 #ifndef RINGER_OBSERVE_INSTRUMENTS_H
 #define RINGER_OBSERVE_INSTRUMENTS_H
@@ -28,7 +28,7 @@ int instruments_open(struct instruments *instruments, const struct options *opti
 /* Around the run, in the thread that runs. Start returns 0 or -errno. */
 int instruments_start(struct instruments *instruments);
 void instruments_stop(struct instruments *instruments);
-/* Write what was seen, and forget it. The machine must still be there. */
+/* Write the results and free them. The machine must still exist. */
 void instruments_close(struct instruments *instruments, const struct stats_host *host);
 
 #endif

@@ -4,7 +4,8 @@
  */
 #include "profile.h"
 
-#include <Zydis/Mnemonic.h>
+#include "cpu/isa.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,10 +102,10 @@ static bool label_tier(const struct profile *p, const struct profile_key *key, c
     return key->sample.place == SAMPLE_TRANSLATED;
 }
 
-static const char *mnemonic(const struct sample *sample)
+static const char *form(const struct sample *sample)
 {
-    const char *name = ZydisMnemonicGetString((ZydisMnemonic)sample->mnemonic);
-    return sample->mnemonic != SAMPLE_NO_MNEMONIC && name ? name : "(unknown)";
+    const struct isa_row *row = isa_row_numbered(sample->form);
+    return row ? row->name : "(unknown)";
 }
 
 static bool label_exit(const struct profile *p, const struct profile_key *key, char *label)
@@ -119,8 +120,8 @@ static bool label_exit(const struct profile *p, const struct profile_key *key, c
 
 static bool label_callout(const struct profile *p, const struct profile_key *key, char *label)
 {
-    snprintf(label, LABEL_BYTES, "%s", mnemonic(&key->sample));
-    return key->sample.place == SAMPLE_EXIT && key->sample.mnemonic != SAMPLE_NO_MNEMONIC;
+    snprintf(label, LABEL_BYTES, "%s", form(&key->sample));
+    return key->sample.place == SAMPLE_EXIT && key->sample.form != SAMPLE_NO_FORM;
 }
 
 static const char *privilege(const struct sample *sample)
@@ -181,9 +182,9 @@ static bool label_stack(const struct profile *p, const struct profile_key *key, 
                  sample->eip ? ";" : "", sample->eip ? privilege(sample) : "", sample->eip ? ";" : "",
                  sample->eip ? guest : "", host_function(p, key));
     else
-        snprintf(label, LABEL_BYTES, "ringer;%s%s%s;%s;%s;%s;%s", cause, sample->mnemonic ? ";" : "",
-                 sample->mnemonic ? mnemonic(sample) : "", privilege(sample), guest,
-                 profile_engine_name(key->engine), host_function(p, key));
+        snprintf(label, LABEL_BYTES, "ringer;%s%s%s;%s;%s;%s;%s", cause, sample->form ? ";" : "",
+                 sample->form ? form(sample) : "", privilege(sample), guest, profile_engine_name(key->engine),
+                 host_function(p, key));
     return true;
 }
 

@@ -4,6 +4,8 @@
  */
 #include "profile.h"
 
+#include "base/hash.h"
+
 /* Beyond this probing gets slow. */
 #define FULL (PROFILE_ENTRIES / 4 * 3)
 
@@ -12,16 +14,15 @@ static bool equal(const struct profile_key *a, const struct profile_key *b)
 {
     const struct sample *x = &a->sample, *y = &b->sample;
     return a->engine == b->engine && a->function == b->function && x->place == y->place &&
-           x->cause == y->cause && x->tier == y->tier && x->cpl == y->cpl && x->mnemonic == y->mnemonic &&
+           x->cause == y->cause && x->tier == y->tier && x->cpl == y->cpl && x->form == y->form &&
            x->eip == y->eip && x->block_linear == y->block_linear;
 }
 
 static u32 hash(const struct profile_key *key)
 {
-    u64 h = key->sample.eip * 0x9e3779b97f4a7c15ull;
+    u64 h = hash_multiply(key->sample.eip);
     h = (h ^ key->sample.block_linear ^ (u64)key->function << 32) * 0xd6e8feb86659fd93ull;
-    h = (h ^ key->sample.mnemonic ^ (u64)key->sample.cause << 16 ^ (u64)key->engine << 24) *
-        0x9e3779b97f4a7c15ull;
+    h = hash_multiply(h ^ key->sample.form ^ (u64)key->sample.cause << 16 ^ (u64)key->engine << 24);
     return (u32)(h >> 40) % PROFILE_ENTRIES;
 }
 

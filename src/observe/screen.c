@@ -1,7 +1,7 @@
 #include "screen.h"
 
 #include "devices/video/vga.h"
-#include "png.h"
+#include "png_file.h"
 
 #include <errno.h>
 #include <fcntl.h>

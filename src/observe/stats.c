@@ -3,6 +3,7 @@
 #include "base/host_time.h"
 #include "mmu/phys.h"
 
+#include <json-c/json.h>
 #include <sys/resource.h>
 
 /* A heading before the counter that begins its group, in the order of RINGER_COUNTERS. */
@@ -87,18 +88,27 @@ void stats_print(const struct vcpu *v, const struct stats_host *host, FILE *out)
     print_host(host->powered_on_ns, out);
 }
 
+static void add_seconds(struct json_object *object, const char *name, double seconds)
+{
+    char text[32];
+    snprintf(text, sizeof(text), "%.3f", seconds);
+    json_object_object_add(object, name, json_object_new_double_s(seconds, text));
+}
+
 void stats_print_json(const struct vcpu *v, const struct stats_host *host, FILE *out)
 {
     struct counters c = all_counters(v);
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
-    fputs("{\n", out);
-#define ROW(name, text) fprintf(out, "  \"" #name "\": %llu,\n", (unsigned long long)c.name);
+    struct json_object *object = json_object_new_object();
+#define ROW(name, text) json_object_object_add(object, #name, json_object_new_uint64(c.name));
     RINGER_COUNTERS(ROW)
 #undef ROW
-    fprintf(out,
-            "  \"seconds\": %.3f,\n  \"cpu_user_seconds\": %.3f,\n  \"cpu_system_seconds\": %.3f,\n"
-            "  \"peak_kb\": %ld\n}\n",
-            (double)(host_now_ns() - host->powered_on_ns) / 1e9, seconds(usage.ru_utime),
-            seconds(usage.ru_stime), usage.ru_maxrss);
+    add_seconds(object, "seconds", (double)(host_now_ns() - host->powered_on_ns) / 1e9);
+    add_seconds(object, "cpu_user_seconds", seconds(usage.ru_utime));
+    add_seconds(object, "cpu_system_seconds", seconds(usage.ru_stime));
+    json_object_object_add(object, "peak_kb", json_object_new_int64(usage.ru_maxrss));
+    fprintf(out, "%s\n",
+            json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED));
+    json_object_put(object);
 }

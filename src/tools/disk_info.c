@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <json-c/json.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -73,40 +74,45 @@ static void print_lines(const struct facts *f, FILE *out)
 
 /* --- for programs --- */
 
-static void print_string(const char *name, const char *value, FILE *out)
+static void add_string(struct json_object *object, const char *name, const char *value)
 {
-    fprintf(out, ",\n    \"%s\": \"", name);
-    for (const char *at = value; *at; at++) {
-        if (*at == '"' || *at == '\\')
-            fprintf(out, "\\%c", *at);
-        else if ((u8)*at < 0x20)
-            fprintf(out, "\\u%04x", *at);
-        else
-            putc(*at, out);
-    }
-    putc('"', out);
+    json_object_object_add(object, name, json_object_new_string(value));
 }
 
+static void add_number(struct json_object *object, const char *name, u64 value)
+{
+    json_object_object_add(object, name, json_object_new_uint64(value));
+}
+
+static void add_flag(struct json_object *object, const char *name, bool value)
+{
+    json_object_object_add(object, name, json_object_new_boolean(value));
+}
+
+/* With the names that qemu-img info --output=json has for them. */
 static void print_json(const struct facts *f, FILE *out)
 {
     const struct qcow2_header *h = &f->header;
-    fprintf(out, "{\n    \"virtual-size\": %" PRIu64 ",\n    \"actual-size\": %" PRIu64, f->bytes,
-            f->on_host);
-    print_string("filename", f->path, out);
-    print_string("format", f->is_qcow2 ? "qcow2" : "raw", out);
+    struct json_object *object = json_object_new_object();
+    add_number(object, "virtual-size", f->bytes);
+    add_number(object, "actual-size", f->on_host);
+    add_string(object, "filename", f->path);
+    add_string(object, "format", f->is_qcow2 ? "qcow2" : "raw");
     if (f->is_qcow2) {
-        print_string("compat", h->version == 2 ? "0.10" : "1.1", out);
-        print_string("compression-type", h->compression ? "zstd" : "zlib", out);
-        fprintf(out,
-                ",\n    \"cluster-size\": %" PRIu64 ",\n    \"refcount-bits\": %u,\n    \"snapshots\": %u",
-                (u64)1 << h->cluster_bits, 1u << h->refcount_order, h->snapshots);
-        fprintf(out, ",\n    \"dirty-flag\": %s,\n    \"corrupt\": %s",
-                h->incompatible & QCOW2_DIRTY ? "true" : "false",
-                h->incompatible & QCOW2_CORRUPT ? "true" : "false");
+        add_string(object, "compat", h->version == 2 ? "0.10" : "1.1");
+        add_string(object, "compression-type", h->compression ? "zstd" : "zlib");
+        add_number(object, "cluster-size", (u64)1 << h->cluster_bits);
+        add_number(object, "refcount-bits", 1u << h->refcount_order);
+        add_number(object, "snapshots", h->snapshots);
+        add_flag(object, "dirty-flag", h->incompatible & QCOW2_DIRTY);
+        add_flag(object, "corrupt", h->incompatible & QCOW2_CORRUPT);
     }
-    if (f->backing.path[0]) print_string("backing-filename", f->backing.path, out);
-    if (f->backing.format[0]) print_string("backing-filename-format", f->backing.format, out);
-    fputs("\n}\n", out);
+    if (f->backing.path[0]) add_string(object, "backing-filename", f->backing.path);
+    if (f->backing.format[0]) add_string(object, "backing-filename-format", f->backing.format);
+    fprintf(out, "%s\n",
+            json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+                                                       JSON_C_TO_STRING_NOSLASHESCAPE));
+    json_object_put(object);
 }
 
 bool disk_info(const char *path, bool json, FILE *out, char *error, size_t error_bytes)

@@ -110,10 +110,14 @@ static void apply_segment(struct build *b, u8 seg, unsigned size)
     emit_lea32(&b->e, REG_LINEAR, mem_bis(REG_LINEAR, REG_ENTRY, 1));
 }
 
-bool access_address(struct build *b, unsigned size, bool write)
+bool operand_is_reachable(const struct build *b, bool write)
+{
+    return segment_is_reachable(b, b->i->mem_seg, write);
+}
+
+void access_address(struct build *b, unsigned size)
 {
     const struct insn *i = b->i;
-    if (!segment_is_reachable(b, i->mem_seg, write)) return false;
     struct host_mem ea = guest_address(i);
     bool absolute = ea.base == HOST_NONE && ea.index == HOST_NONE;
     if (absolute)
@@ -122,7 +126,6 @@ bool access_address(struct build *b, unsigned size, bool write)
         emit_lea32(&b->e, REG_LINEAR, ea);
     if (i->address_bytes == 2 && !absolute) emit_movzx16(&b->e, REG_LINEAR, REG_LINEAR);
     apply_segment(b, i->mem_seg, size);
-    return true;
 }
 
 void access_register(struct build *b, u8 seg, u8 reg, unsigned size)
@@ -213,21 +216,16 @@ static struct host_mem access_constant(struct build *b, unsigned size, bool writ
     return mem_bis(REG_LINEAR, REG_ENTRY, 1);
 }
 
-bool access_operand(struct build *b, unsigned size, bool write, struct host_mem *mem)
+struct host_mem access_operand(struct build *b, unsigned size, bool write)
 {
-    if (access_is_direct(b, b->i)) {
-        *mem = in_window(b, guest_address(b->i));
-        return true;
-    }
-    if (hoist_access(b, HOIST_OPERAND, guest_address(b->i), size, write, mem)) return true;
-    if (!has_window(b) && is_constant(b->i, mode_seg(b->mode, b->i->mem_seg), size)) {
-        if (!segment_is_reachable(b, b->i->mem_seg, write)) return false;
-        *mem = access_constant(b, size, write);
-        return true;
-    }
-    if (!access_address(b, size, write)) return false;
-    *mem = access_linear(b, size, write);
-    return true;
+    struct host_mem mem;
+    assert(operand_is_reachable(b, write));
+    if (access_is_direct(b, b->i)) return in_window(b, guest_address(b->i));
+    if (hoist_access(b, HOIST_OPERAND, guest_address(b->i), size, write, &mem)) return mem;
+    if (!has_window(b) && is_constant(b->i, mode_seg(b->mode, b->i->mem_seg), size))
+        return access_constant(b, size, write);
+    access_address(b, size);
+    return access_linear(b, size, write);
 }
 
 struct host_mem access_push(struct build *b)

@@ -1,11 +1,8 @@
 /*
- * Jumps, calls and returns. edge.c has the way out of the block; a form that is not for these (16-bit
- * operands in 32-bit code, far ones, stacks that are not flat) is left to the interpreter by returning false.
+ * Jumps, calls and returns. edge.c has the way out of the block; what is not for these (16-bit operands in
+ * 32-bit code, stacks that are not flat) is left to the interpreter.
  */
 #include "build.h"
-
-#include <Zydis/MetaInfo.h>
-#include <Zydis/Mnemonic.h>
 
 /* Relative branches whose operand size is that of the code segment: others truncate EIP, which is rare
  * enough. */
@@ -18,17 +15,33 @@ static bool find_target(const struct build *b, const struct insn *i, u32 next_ei
     return *target <= b->key.cs_limit;
 }
 
-static bool target_of(const struct build *b, u32 *target)
+/* Of the instruction at hand. */
+static bool has_target(const struct build *b)
 {
-    return find_target(b, b->i, b->next_eip, target);
+    u32 target;
+    return find_target(b, b->i, b->next_eip, &target);
+}
+
+static u32 target_of(const struct build *b)
+{
+    u32 target = 0;
+    bool found = find_target(b, b->i, b->next_eip, &target);
+    assert(found);
+    (void)found;
+    return target;
 }
 
 unsigned branch_targets(const struct build *b, const struct insn *i, u32 next_eip, u32 targets[2])
 {
     targets[1] = next_eip;
-    if (i->category == ZYDIS_CATEGORY_COND_BR) return find_target(b, i, next_eip, &targets[0]) ? 2 : 0;
-    if (i->mnemonic != ZYDIS_MNEMONIC_JMP && i->mnemonic != ZYDIS_MNEMONIC_CALL) return 0;
-    return find_target(b, i, next_eip, &targets[0]) ? 1 : 0;
+    switch (i->row->emitter) {
+    case EMITTER_jcond:
+    case EMITTER_jecxz:
+    case EMITTER_loop: return find_target(b, i, next_eip, &targets[0]) ? 2 : 0;
+    case EMITTER_jump:
+    case EMITTER_call: return find_target(b, i, next_eip, &targets[0]) ? 1 : 0;
+    default: return 0;
+    }
 }
 
 /* An indirect target beyond the segment's limit is #GP at the branch: only where no target can be is the
@@ -43,31 +56,37 @@ static bool falls_through(const struct build *b)
     return b->next_eip <= b->key.cs_limit && b->next_eip != 0;
 }
 
-static bool emit_jump(struct build *b)
+/* JMP and CALL through a register or memory. */
+static bool can_go_through(const struct build *b, const struct operand *to)
 {
-    u32 target;
+    if (!any_target_is_legal(b)) return false;
+    if (to->kind == OPND_REG) return to->reg_class == RC_GPR32;
+    return to->kind == OPND_MEM && to->bytes == 4 && operand_is_reachable(b, false);
+}
+
+bool can_jump(const struct build *b)
+{
     const struct operand *to = &b->i->op[0];
-    if (to->kind == OPND_IMM) {
-        if (!target_of(b, &target)) return false;
-        if (b->passed[b->n]) {
-            b->v->counters->jumps_followed++;
-            return true;
-        }
-        emit_edge(b, target);
-    } else if (to->kind == OPND_REG) {
-        if (to->reg_class != RC_GPR32 || !any_target_is_legal(b)) return false;
-        emit_mov_rr32(&b->e, REG_LINEAR, host_gpr(to->reg));
-        emit_indirect(b);
-    } else {
-        struct host_mem mem;
-        if (to->kind != OPND_MEM || to->bytes != 4 || !any_target_is_legal(b) ||
-            !access_operand(b, 4, false, &mem))
-            return false;
-        emit_load32(&b->e, REG_LINEAR, mem);
-        emit_indirect(b);
+    return to->kind == OPND_IMM ? has_target(b) : can_go_through(b, to);
+}
+
+void emit_jump(struct build *b)
+{
+    const struct operand *to = &b->i->op[0];
+    if (b->passed[b->n]) {
+        b->v->counters->jumps_followed++;
+        return;
     }
     b->ended = true;
-    return true;
+    if (to->kind == OPND_IMM) {
+        emit_edge(b, target_of(b));
+        return;
+    }
+    if (to->kind == OPND_REG)
+        emit_mov_rr32(&b->e, REG_LINEAR, host_gpr(to->reg));
+    else
+        emit_load32(&b->e, REG_LINEAR, access_operand(b, 4, false));
+    emit_indirect(b);
 }
 
 static u8 condition_of(const struct insn *i)
@@ -75,16 +94,20 @@ static u8 condition_of(const struct insn *i)
     return i->opcode & 15; /* 70-7F and 0F 80-8F */
 }
 
-static bool emit_jcond(struct build *b)
+bool can_jcond(const struct build *b)
 {
-    u32 target;
-    if (!target_of(b, &target) || !falls_through(b)) return false;
+    return has_target(b) && falls_through(b);
+}
+
+void emit_jcond(struct build *b)
+{
+    u32 target = target_of(b);
     flags_to_host(b);
     u8 cc = condition_of(b->i);
     if (b->passed[b->n]) {
         b->v->counters->jumps_passed++;
         emit_side_exit(b, target, cc);
-        return true;
+        return;
     }
     /* The side whose edge needs no code of its own hangs on the conditional jump: of a loop that is the way
      * out. */
@@ -99,35 +122,53 @@ static bool emit_jcond(struct build *b)
         emit_edge(b, target);
     }
     b->ended = true;
-    return true;
 }
 
 /* JECXZ and LOOP test RCX itself, whose upper half is zero. */
-static bool emit_count_branch(struct build *b, bool decrement, bool taken_if_zero)
+static void count_branch(struct build *b, u32 if_zero, u32 if_not)
 {
-    u32 target;
-    if (!target_of(b, &target) || !falls_through(b)) return false;
-    if (b->i->address_bytes != 4) return emit_count_branch16(b, target, decrement, taken_if_zero);
-    flags_to_host(b);
-    if (decrement) emit_lea32(&b->e, RCX, mem_bd(RCX, -1));
     u32 zero = emit_jrcxz(&b->e);
     u32 nonzero = emit_jmp(&b->e);
     emit_here8(&b->e, zero);
-    emit_edge(b, taken_if_zero ? target : b->next_eip);
+    emit_edge(b, if_zero);
     emit_here32(&b->e, nonzero);
-    emit_edge(b, taken_if_zero ? b->next_eip : target);
+    emit_edge(b, if_not);
     b->ended = true;
-    return true;
 }
 
-static bool emit_jecxz(struct build *b)
+bool can_jecxz(const struct build *b)
 {
-    return emit_count_branch(b, false, true);
+    return can_jcond(b);
 }
 
-static bool emit_loop(struct build *b)
+void emit_jecxz(struct build *b)
 {
-    return emit_count_branch(b, true, false);
+    flags_to_host(b);
+    if (b->i->address_bytes == 4)
+        count_branch(b, target_of(b), b->next_eip);
+    else
+        emit_count_branch16(b, false, target_of(b), b->next_eip);
+}
+
+bool can_loop(const struct build *b)
+{
+    return can_jecxz(b);
+}
+
+void emit_loop(struct build *b)
+{
+    flags_to_host(b);
+    if (b->i->address_bytes == 4) {
+        emit_lea32(&b->e, RCX, mem_bd(RCX, -1));
+        count_branch(b, b->next_eip, target_of(b));
+    } else {
+        emit_count_branch16(b, true, b->next_eip, target_of(b));
+    }
+}
+
+static bool is_flat32(const struct build *b)
+{
+    return stack_is_flat(b) && (b->mode & MODE_CODE32) && b->i->operand_bytes == 4;
 }
 
 static void push_return_address(struct build *b)
@@ -137,71 +178,48 @@ static void push_return_address(struct build *b)
     access_pushed(b);
 }
 
-static bool emit_call(struct build *b)
+bool can_call(const struct build *b)
 {
     const struct operand *to = &b->i->op[0];
-    u32 target;
-    if (to->kind == OPND_FAR) return false;
-    if (!stack_is_flat(b) || !(b->mode & MODE_CODE32) || b->i->operand_bytes != 4) return emit_call16(b);
-    if (to->kind == OPND_IMM) {
-        if (!target_of(b, &target)) return false;
-        push_return_address(b);
-        emit_edge_call(b, target);
-    } else if (to->kind == OPND_REG) {
-        /* CALL ESP goes to what ESP was before the push. */
-        if (to->reg_class != RC_GPR32 || to->reg == REG_ESP || !any_target_is_legal(b)) return false;
-        push_return_address(b);
-        emit_mov_rr32(&b->e, REG_LINEAR, host_gpr(to->reg));
-        emit_indirect_call(b);
-    } else {
-        struct host_mem mem;
-        if (to->bytes != 4 || !any_target_is_legal(b) || !access_operand(b, 4, false, &mem)) return false;
-        emit_load32(&b->e, REG_TEMP, mem);
-        push_return_address(b); /* its slow path keeps r11 */
-        emit_mov_rr32(&b->e, REG_LINEAR, REG_TEMP);
-        emit_indirect_call(b);
-    }
-    b->ended = true;
-    return true;
+    if (!is_flat32(b)) return can_call16(b);
+    if (to->kind == OPND_IMM) return has_target(b);
+    /* CALL ESP goes to what ESP was before the push. */
+    return can_go_through(b, to) && !(to->kind == OPND_REG && to->reg == REG_ESP);
 }
 
-static bool emit_ret(struct build *b)
+void emit_call(struct build *b)
 {
-    if (!stack_is_flat(b) || !any_target_is_legal(b) || b->i->operand_bytes != 4) return emit_ret16(b);
-    if (b->i->opcode != 0xc2 && b->i->opcode != 0xc3) return false; /* far */
-    u32 release = b->i->opcode == 0xc2 ? (u32)b->i->imm[0] & 0xffff : 0;
+    const struct operand *to = &b->i->op[0];
+    if (!is_flat32(b)) {
+        emit_call16(b);
+        return;
+    }
+    b->ended = true;
+    if (to->kind == OPND_IMM) {
+        push_return_address(b);
+        emit_edge_call(b, target_of(b));
+        return;
+    }
+    if (to->kind == OPND_MEM) emit_load32(&b->e, REG_TEMP, access_operand(b, 4, false));
+    push_return_address(b); /* its slow path keeps r11 */
+    emit_mov_rr32(&b->e, REG_LINEAR, to->kind == OPND_MEM ? REG_TEMP : host_gpr(to->reg));
+    emit_indirect_call(b);
+}
+
+bool can_ret(const struct build *b)
+{
+    return is_flat32(b) ? any_target_is_legal(b) : can_ret16(b);
+}
+
+void emit_ret(struct build *b)
+{
+    if (!is_flat32(b)) {
+        emit_ret16(b);
+        return;
+    }
+    u32 release = b->i->operand_count ? (u16)b->i->imm[0] : 0;
     emit_load32(&b->e, REG_LINEAR, access_pop(b));
     emit_lea32(&b->e, GUEST_ESP, mem_bd(GUEST_ESP, (s32)(4 + release)));
     emit_return(b);
     b->ended = true;
-    return true;
-}
-
-emit_function *branch_emitter(u16 mnemonic)
-{
-    switch (mnemonic) {
-    case ZYDIS_MNEMONIC_JMP: return emit_jump;
-    case ZYDIS_MNEMONIC_JO:
-    case ZYDIS_MNEMONIC_JNO:
-    case ZYDIS_MNEMONIC_JB:
-    case ZYDIS_MNEMONIC_JNB:
-    case ZYDIS_MNEMONIC_JZ:
-    case ZYDIS_MNEMONIC_JNZ:
-    case ZYDIS_MNEMONIC_JBE:
-    case ZYDIS_MNEMONIC_JNBE:
-    case ZYDIS_MNEMONIC_JS:
-    case ZYDIS_MNEMONIC_JNS:
-    case ZYDIS_MNEMONIC_JP:
-    case ZYDIS_MNEMONIC_JNP:
-    case ZYDIS_MNEMONIC_JL:
-    case ZYDIS_MNEMONIC_JNL:
-    case ZYDIS_MNEMONIC_JLE:
-    case ZYDIS_MNEMONIC_JNLE: return emit_jcond;
-    case ZYDIS_MNEMONIC_JCXZ:
-    case ZYDIS_MNEMONIC_JECXZ: return emit_jecxz;
-    case ZYDIS_MNEMONIC_LOOP: return emit_loop;
-    case ZYDIS_MNEMONIC_CALL: return emit_call;
-    case ZYDIS_MNEMONIC_RET: return emit_ret;
-    default: return NULL;
-    }
 }

@@ -5,11 +5,13 @@
  *   hoist.c    one check for several accesses
  *   access.c   keeps track of where the flags are; memory operands: address, checks, slow paths
  *   rewrite.c  the same instruction again, with its memory operand and ESP redirected
- *   special.c  single forms of instructions: segment and control registers, bit strings
+ *   special.c  segment and control registers, bit strings, CMPXCHG, LDMXCSR
  *   edge.c     how control leaves a block: direct edges and indirect ones
  *   branch.c   jumps, calls, returns
  *   inline.c   stack and sensitive instructions emulated in line
- *   stack16.c  the same for stacks with a 16-bit pointer, and the calls, returns and counting branches of 16-bit code
+ *   stack16.c  the same for stacks with a 16-bit pointer, and calls, returns and counting branches of 16-bit code
+ *   string.c   string instructions
+ *   emitters.c the emitters by the names that rows of the instruction table give them
  *   callout.c  instructions that are left to the interpreter
  *   translate.c  the block as a whole
  *   runtime.c  the C side of what translated code calls
@@ -29,6 +31,7 @@
 #include "emit.h"
 #include "hoist.h"
 #include "mmu/shadow.h"
+#include "peek.h"
 #include "returns.h"
 #include "translator.h"
 
@@ -50,6 +53,7 @@ struct engine {
     struct build *build; /* the block under construction */
     u32 variant;         /* MODE_UNHOISTED: the block looked for next is to be that one */
     struct decode_memo *memo;
+    struct peek_table *peek;
     u32 callees[CALLEE_BUCKETS]; /* struct callee, since this many whole flushes: */
     u64 callee_flushes;
     struct checked checked;
@@ -80,10 +84,18 @@ static inline const struct callee *callee_of(const struct callout *callout)
 }
 
 /* Where the guest's arithmetic flags are. */
-enum flags_place {
+enum flags_location {
     FLAGS_HOST,   /* in the host's EFLAGS */
     FLAGS_PARKED, /* in r12 */
-    FLAGS_DEAD,   /* nowhere: nobody will read them */
+    FLAGS_DEAD,   /* nowhere: no instruction will read them */
+};
+
+/* Who executes an instruction of the block: decided when the block is planned, out of its row and the block's
+ * mode, and not again. */
+enum decision {
+    BY_CALLOUT, /* the interpreter's routine */
+    BY_REWRITE, /* the same instruction on the host */
+    BY_EMITTER, /* code of the row's emitter */
 };
 
 enum stub_kind {
@@ -145,7 +157,7 @@ struct build {
 
     struct insn insn[BLOCK_MAX_INSNS];
     unsigned count;
-    bool callout[BLOCK_MAX_INSNS]; /* insn[n] is the interpreter's */
+    u8 decision[BLOCK_MAX_INSNS]; /* enum decision: who executes insn[n] */
     /* insn[n] is a jump that does not end the block: conditional, which goes on when it is not taken, or
      * unconditional, which goes on at its target and needs no code */
     bool passed[BLOCK_MAX_INSNS];
@@ -169,7 +181,7 @@ struct build {
     unsigned n; /* being emitted */
     const struct insn *i;
     u32 eip, next_eip; /* of it */
-    enum flags_place flags;
+    enum flags_location flags;
     bool ended; /* control does not fall out of what was emitted */
 
     struct stub stub[MAX_STUBS];
@@ -210,8 +222,8 @@ static inline bool plan_same_page(const struct build *b, u32 eip)
 }
 /* Flags that are live at the block's beginning: does it park them before it needs them in the host? */
 bool plan_wants_parked(const struct build *b);
-/* Does the block end with this instruction? */
-bool plan_ends(const struct build *b, const struct insn *i);
+/* Make insn[n] the instruction at hand. */
+void plan_select(struct build *b, unsigned n);
 
 /* access.c */
 /* Host flags are about to be clobbered: park them if anybody wants them. */
@@ -225,9 +237,10 @@ void flags_leave_host(struct build *b);
 struct stub *stub_add(struct build *b, enum stub_kind kind, u32 from);
 /* Host operand for the guest's 32-bit effective address. */
 struct host_mem guest_address(const struct insn *i);
-/* The memory operand of the instruction at hand, checked. False, with nothing emitted: leave it to the
- * interpreter. */
-bool access_operand(struct build *b, unsigned size, bool write, struct host_mem *mem);
+/* The memory operand of the instruction at hand, checked. Its segment must be reachable. */
+struct host_mem access_operand(struct build *b, unsigned size, bool write);
+/* Is the memory operand's segment? */
+bool operand_is_reachable(const struct build *b, bool write);
 /* Is that operand the guest's own address, without a register of ours? */
 bool access_is_direct(const struct build *b, const struct insn *i);
 /* May accesses through this segment be emitted at all? */
@@ -247,8 +260,8 @@ static inline struct host_mem mem_entry(u32 linear, bool write)
 }
 /* r9d = linear address of [seg:reg], reg a 32-bit offset in a host register. */
 void access_register(struct build *b, u8 seg, u8 reg, unsigned size);
-/* r9d = linear address of the memory operand of the instruction at hand. False: as access_operand(). */
-bool access_address(struct build *b, unsigned size, bool write);
+/* r9d = linear address of the memory operand of the instruction at hand. Its segment must be reachable. */
+void access_address(struct build *b, unsigned size);
 /* With r9d = linear: where the bytes are. */
 struct host_mem access_linear(struct build *b, unsigned size, bool write);
 /* A dword of a flat stack, at the address in reg, for reading. */
@@ -271,11 +284,9 @@ static inline bool has_window(const struct build *b)
     return (b->mode & MODE_WINDOW) && !b->checked[b->n];
 }
 
-/* rewrite.c: false when it has to be a callout */
-bool rewrite_identical(struct build *b);
-bool rewrite_can(const struct build *b, const struct insn *i);
-/* BT and its kin on a bit string in memory: the bit, and so the byte accessed, may lie far from the address. */
-bool is_bit_string(const struct insn *i);
+/* rewrite.c: the instruction at hand as the same one of the host; can it be? */
+bool rewrite_can(const struct build *b);
+void rewrite_identical(struct build *b);
 /* Guest register number -> host register number. */
 static inline u8 host_gpr(u8 reg)
 {
@@ -288,25 +299,21 @@ static inline bool needs_flags(const struct build *b, const struct insn *i)
     return i->flags_read || (i->flags_written && (b->live[b->n + 1] & ~i->flags_killed));
 }
 
-/* branch.c, inline.c and string.c: one emitter a mnemonic, NULL when there is none. It returns false, having
- * emitted nothing, when this form is not for it. */
-typedef bool emit_function(struct build *b);
-emit_function *branch_emitter(u16 mnemonic);
-/* Where a direct branch may lead that ends at next_eip: up to two EIPs. 0 of them: unknown. */
+/* emitters.c: an emitter has two functions, for the instruction at hand. can_NAME: is this form, in this
+ * mode, for it? emit_NAME: its code, if so. */
+struct emitter_row {
+    bool (*can)(const struct build *b);
+    void (*emit)(struct build *b);
+};
+extern const struct emitter_row emitter_rows[EMITTER_COUNT];
+#define X(name)                                                                                              \
+    bool can_##name(const struct build *b);                                                                  \
+    void emit_##name(struct build *b);
+ISA_EMITTERS(X)
+#undef X
+
+/* branch.c: where a direct branch may lead that ends at next_eip: up to two EIPs. 0 of them: unknown. */
 unsigned branch_targets(const struct build *b, const struct insn *i, u32 next_eip, u32 targets[2]);
-emit_function *inline_emitter(u16 mnemonic);
-emit_function *string_emitter(u16 mnemonic);
-/* stack16.c: the forms of PUSH, POP, CALL, RET, LOOP and JCXZ that those leave over; as emit_function. */
-bool emit_push16(struct build *b);
-bool emit_pop16(struct build *b);
-bool emit_call16(struct build *b);
-bool emit_ret16(struct build *b);
-/* LOOP and JCXZ with a 16-bit counter to a target that is legal. */
-bool emit_count_branch16(struct build *b, u32 target, bool decrement, bool taken_if_zero);
-/* special.c: the emitter of this form of an instruction whose other forms have none; NULL for those. */
-emit_function *special_emitter(const struct build *b, const struct insn *i);
-/* The emitter that one of the three has for it. */
-emit_function *emitter_for(u16 mnemonic);
 /* callout.c: what the instruction at hand is to the interpreter; as an address. */
 u32 make_callout(struct build *b, bool end);
 /* r11d = that, for the thunks that take it. */
@@ -320,6 +327,18 @@ static inline u16 in_block(const struct build *b, u32 place)
 {
     return (u16)(place - b->block->start);
 }
+
+/* stack16.c: what the emitters of PUSH, POP, CALL, RET, LOOP and JCXZ do on 16-bit stacks and in 16-bit code. */
+bool can_push16(const struct build *b);
+void emit_push16(struct build *b);
+bool can_pop16(const struct build *b);
+void emit_pop16(struct build *b);
+bool can_call16(const struct build *b);
+void emit_call16(struct build *b);
+bool can_ret16(const struct build *b);
+void emit_ret16(struct build *b);
+/* By CX. The flags are in the host. */
+void emit_count_branch16(struct build *b, bool decrement, u32 if_zero, u32 if_not);
 
 /* edge.c */
 /* Go to `eip` by an edge. Flags may be anywhere. */

@@ -4,11 +4,13 @@
  */
 #include "build.h"
 
+#include "base/hash.h"
+
 static u32 callee_hash(const struct insn *i, bool code32)
 {
     u64 h = code32;
     for (unsigned n = 0; n < i->length; n++)
-        h = (h ^ i->bytes[n]) * 0x9e3779b97f4a7c15ull;
+        h = hash_multiply(h ^ i->bytes[n]);
     return (u32)(h >> 40) % CALLEE_BUCKETS;
 }
 

@@ -7,7 +7,7 @@
 #ifndef RINGER_TRANSLATOR_CHECKED_H
 #define RINGER_TRANSLATOR_CHECKED_H
 
-#include "base/types.h"
+#include "base/hash.h"
 
 #define CHECKED_SLOTS 1024
 /* Signals an instruction may cost before it is translated again. */
@@ -25,7 +25,7 @@ struct checked {
 
 static inline struct checked_slot *checked_slot(struct checked *checked, u64 gpa)
 {
-    return &checked->slot[(u32)((gpa * 0x9e3779b97f4a7c15ull) >> 40) % CHECKED_SLOTS];
+    return &checked->slot[(u32)(hash_multiply(gpa) >> 40) % CHECKED_SLOTS];
 }
 
 /* The instruction took a signal and could not go on. Returns whether it is to be translated with checks. */

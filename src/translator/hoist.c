@@ -19,7 +19,6 @@
 
 #include "build.h"
 
-#include <Zydis/MetaInfo.h>
 #include <Zydis/Mnemonic.h>
 
 /* Of a group: within the reach of a displacement of 8 bits, and seldom across the end of a page. */
@@ -94,91 +93,6 @@ static bool is_register(const struct operand *o)
     return o->kind == OPND_REG && o->reg_class == RC_GPR32;
 }
 
-/* What an instruction does to registers besides the operands one sees. False: who knows. */
-static bool follow_hidden(struct values *s, const struct insn *i)
-{
-    switch (i->mnemonic) {
-    case ZYDIS_MNEMONIC_MUL:
-    case ZYDIS_MNEMONIC_DIV:
-    case ZYDIS_MNEMONIC_IDIV:
-    case ZYDIS_MNEMONIC_IMUL:
-        forget(s, REG_EAX);
-        forget(s, REG_EDX);
-        return true;
-    case ZYDIS_MNEMONIC_CDQ:
-    case ZYDIS_MNEMONIC_CWD: forget(s, REG_EDX); return true;
-    case ZYDIS_MNEMONIC_CBW:
-    case ZYDIS_MNEMONIC_CWDE:
-    case ZYDIS_MNEMONIC_CMPXCHG: forget(s, REG_EAX); return true;
-    case ZYDIS_MNEMONIC_PUSH:
-    case ZYDIS_MNEMONIC_PUSHFD:
-    case ZYDIS_MNEMONIC_CALL: s->reg[REG_ESP] = plus(s->reg[REG_ESP], (u32)-4); return true;
-    case ZYDIS_MNEMONIC_POP:
-    case ZYDIS_MNEMONIC_POPFD: s->reg[REG_ESP] = plus(s->reg[REG_ESP], 4); return true;
-    case ZYDIS_MNEMONIC_LEAVE:
-        s->reg[REG_ESP] = plus(s->reg[REG_EBP], 4);
-        forget(s, REG_EBP);
-        return true;
-    default: return false;
-    }
-}
-
-/* Instructions that change no registers but their operands. */
-static bool shows_all(const struct insn *i)
-{
-    switch (i->category) {
-    case ZYDIS_CATEGORY_COND_BR:
-    case ZYDIS_CATEGORY_CMOV:
-    case ZYDIS_CATEGORY_SETCC:
-    case ZYDIS_CATEGORY_LOGICAL:
-    case ZYDIS_CATEGORY_SHIFT:
-    case ZYDIS_CATEGORY_ROTATE:
-    case ZYDIS_CATEGORY_NOP:
-    case ZYDIS_CATEGORY_WIDENOP:
-    case ZYDIS_CATEGORY_PREFETCH: return true;
-    default: break;
-    }
-    switch (i->mnemonic) {
-    case ZYDIS_MNEMONIC_MOV:
-    case ZYDIS_MNEMONIC_MOVZX:
-    case ZYDIS_MNEMONIC_MOVSX:
-    case ZYDIS_MNEMONIC_LEA:
-    case ZYDIS_MNEMONIC_ADD:
-    case ZYDIS_MNEMONIC_ADC:
-    case ZYDIS_MNEMONIC_SUB:
-    case ZYDIS_MNEMONIC_SBB:
-    case ZYDIS_MNEMONIC_CMP:
-    case ZYDIS_MNEMONIC_INC:
-    case ZYDIS_MNEMONIC_DEC:
-    case ZYDIS_MNEMONIC_NEG:
-    case ZYDIS_MNEMONIC_XCHG:
-    case ZYDIS_MNEMONIC_XADD:
-    case ZYDIS_MNEMONIC_BSWAP:
-    case ZYDIS_MNEMONIC_BT:
-    case ZYDIS_MNEMONIC_BTS:
-    case ZYDIS_MNEMONIC_BTR:
-    case ZYDIS_MNEMONIC_BTC:
-    case ZYDIS_MNEMONIC_BSF:
-    case ZYDIS_MNEMONIC_BSR:
-    case ZYDIS_MNEMONIC_CLI:
-    case ZYDIS_MNEMONIC_STI:
-    case ZYDIS_MNEMONIC_CLD: return true;
-    default: return false;
-    }
-}
-
-static void forget_operands(struct values *s, const struct insn *i)
-{
-    for (unsigned n = 0; n < i->operand_count; n++) {
-        const struct operand *o = &i->op[n];
-        if (o->kind != OPND_REG || !o->written) continue;
-        if (o->reg_class == RC_GPR8)
-            forget(s, o->reg & 3);
-        else if (o->reg_class == RC_GPR16 || o->reg_class == RC_GPR32)
-            forget(s, o->reg);
-    }
-}
-
 /* Is the result a known distance from a value that is known? */
 static bool follow_sum(struct values *s, const struct insn *i)
 {
@@ -206,14 +120,31 @@ static bool follow_sum(struct values *s, const struct insn *i)
     }
 }
 
+/* Where a push or pop of dwords leaves ESP. */
+static struct value stack_after(const struct values *s, const struct insn *i)
+{
+    switch (i->stack_effect) {
+    case STACK_PUSH: return plus(s->reg[REG_ESP], -(u32)i->stack_access);
+    case STACK_POP: return plus(s->reg[REG_ESP], i->stack_access);
+    default: return plus(s->reg[REG_EBP], i->stack_access);
+    }
+}
+
+static bool writes_esp(const struct insn *i)
+{
+    for (unsigned n = 0; n < i->operand_count; n++)
+        if (is_register(&i->op[n]) && i->op[n].written && i->op[n].reg == REG_ESP) return true;
+    return false;
+}
+
 static void follow(struct values *s, const struct insn *i)
 {
     if (follow_sum(s, i)) return;
-    if (!follow_hidden(s, i) && !shows_all(i)) {
-        forget_all(s);
-        return;
-    }
-    forget_operands(s, i);
+    bool moves = i->stack_effect != STACK_NONE && i->stack_effect != STACK_OTHER && !writes_esp(i);
+    struct value esp = stack_after(s, i);
+    for (unsigned reg = 0; reg < 8; reg++)
+        if (i->gprs_written >> reg & 1) forget(s, reg);
+    if (moves) s->reg[REG_ESP] = esp;
 }
 
 /* --- groups --- */
@@ -239,7 +170,7 @@ static void note(struct build *b, unsigned n, enum hoist_slot slot, struct value
                  bool write)
 {
     s32 end = (s32)((u32)at.offset + size);
-    if (end < at.offset || (n && b->insn[n - 1].mnemonic == ZYDIS_MNEMONIC_STI)) return; /* see emit_sti() */
+    if (end < at.offset || (n && b->insn[n - 1].row->emitter == EMITTER_sti)) return; /* see emit_sti() */
     struct hoist *g = group_for(&b->hoist, &at, end);
     if (!g) return;
     if (at.offset < g->low) g->low = at.offset;
@@ -266,15 +197,11 @@ static void note_operand(struct build *b, unsigned n, struct values *s)
 static void note_stack(struct build *b, unsigned n, const struct values *s)
 {
     const struct insn *i = &b->insn[n];
-    if (!has_plain_stack(b, i)) return;
-    switch (i->mnemonic) {
-    case ZYDIS_MNEMONIC_PUSH:
-    case ZYDIS_MNEMONIC_PUSHFD:
-    case ZYDIS_MNEMONIC_CALL: note(b, n, HOIST_STACK, plus(s->reg[REG_ESP], (u32)-4), 4, true); break;
-    case ZYDIS_MNEMONIC_POP:
-    case ZYDIS_MNEMONIC_POPFD:
-    case ZYDIS_MNEMONIC_RET: note(b, n, HOIST_STACK, s->reg[REG_ESP], 4, false); break;
-    case ZYDIS_MNEMONIC_LEAVE: note(b, n, HOIST_STACK, s->reg[REG_EBP], 4, false); break;
+    if (!has_plain_stack(b, i) || i->stack_access != 4) return;
+    switch (i->stack_effect) {
+    case STACK_PUSH: note(b, n, HOIST_STACK, plus(s->reg[REG_ESP], (u32)-4), 4, true); break;
+    case STACK_POP: note(b, n, HOIST_STACK, s->reg[REG_ESP], 4, false); break;
+    case STACK_LEAVE: note(b, n, HOIST_STACK, s->reg[REG_EBP], 4, false); break;
     default: break;
     }
 }
@@ -294,7 +221,7 @@ void hoist_plan(struct build *b)
         const struct insn *i = &b->insn[n];
         for (unsigned k = 0; k < HOIST_SLOTS; k++)
             b->access[n][k].group = 0;
-        if (b->callout[n]) {
+        if (b->decision[n] == BY_CALLOUT) {
             forget_all(&s);
             continue;
         }

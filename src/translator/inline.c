@@ -1,69 +1,101 @@
 /*
- * Stack instructions, and sensitive ones that are emulated in line. Forms that are not for these (16-bit
- * stacks, segments that are not flat, virtual-8086 mode) fall back to the interpreter by returning false.
+ * Stack instructions, and sensitive ones that are emulated in line. PUSH and POP on 16-bit stacks are in stack16.c; what
+ * else is not for these (segments that are not flat, virtual-8086 mode) is left to the interpreter.
  */
 #include "build.h"
 
-#include <Zydis/Mnemonic.h>
+static bool has_stack(const struct build *b)
+{
+    return has_plain_stack(b, b->i);
+}
 
-static bool emit_push(struct build *b)
+static bool is_dword_register(const struct operand *o)
+{
+    return o->kind == OPND_REG && o->reg_class == RC_GPR32;
+}
+
+bool can_push(const struct build *b)
 {
     const struct operand *from = &b->i->op[0];
-    if (!has_plain_stack(b, b->i)) return emit_push16(b);
-    if (from->kind == OPND_REG && from->reg_class == RC_GPR32) {
+    bool from_memory = from->kind == OPND_MEM && from->bytes == 4 && operand_is_reachable(b, false);
+    if (!has_stack(b)) return can_push16(b);
+    return is_dword_register(from) || from->kind == OPND_IMM || from_memory;
+}
+
+void emit_push(struct build *b)
+{
+    const struct operand *from = &b->i->op[0];
+    if (!has_stack(b)) {
+        emit_push16(b);
+        return;
+    }
+    if (from->kind == OPND_REG) {
         emit_store32(&b->e, access_push(b), host_gpr(from->reg)); /* PUSH ESP stores the old value */
     } else if (from->kind == OPND_IMM) {
         emit_mov_mi(&b->e, access_push(b), (u32)b->i->imm[from->imm]);
-    } else if (from->kind == OPND_MEM && from->bytes == 4) {
-        struct host_mem mem;
-        if (!access_operand(b, 4, false, &mem)) return false;
-        emit_load32(&b->e, REG_TEMP, mem);
-        emit_store32(&b->e, access_push(b), REG_TEMP); /* its slow path keeps r11 */
     } else {
-        return false;
+        emit_load32(&b->e, REG_TEMP, access_operand(b, 4, false));
+        emit_store32(&b->e, access_push(b), REG_TEMP); /* its slow path keeps r11 */
     }
     access_pushed(b);
-    return true;
+}
+
+static void drop_dword(struct build *b)
+{
+    emit_lea32(&b->e, GUEST_ESP, mem_bd(GUEST_ESP, 4));
 }
 
 /* An address with ESP in it takes the new ESP (SDM 2 "POP"), which is not there before the store cannot
  * fault: the interpreter's. */
-static bool emit_pop_memory(struct build *b)
+static bool can_pop_to_memory(const struct build *b)
 {
     const struct insn *i = b->i;
-    struct host_mem mem;
-    if (i->op[0].bytes != 4 || i->mem_base == REG_ESP || !segment_is_reachable(b, i->mem_seg, true) ||
-        mode_seg(b->mode, i->mem_seg) == MODE_SEG_LIMITED)
-        return false;
-    emit_load32(&b->e, REG_TEMP, access_pop(b));
-    access_operand(b, 4, true, &mem); /* its slow path keeps r11 */
-    emit_store32(&b->e, mem, REG_TEMP);
-    emit_lea32(&b->e, GUEST_ESP, mem_bd(GUEST_ESP, 4));
-    return true;
+    return i->op[0].bytes == 4 && i->mem_base != REG_ESP && operand_is_reachable(b, true) &&
+           mode_seg(b->mode, i->mem_seg) != MODE_SEG_LIMITED;
 }
 
-static bool emit_pop(struct build *b)
+bool can_pop(const struct build *b)
 {
     const struct operand *to = &b->i->op[0];
-    if (to->kind == OPND_MEM && has_plain_stack(b, b->i)) return emit_pop_memory(b);
-    if (!has_plain_stack(b, b->i)) return emit_pop16(b);
-    if (to->kind != OPND_REG || to->reg_class != RC_GPR32 || to->reg == REG_ESP) return false;
-    emit_load32(&b->e, host_gpr(to->reg), access_pop(b));
-    emit_lea32(&b->e, GUEST_ESP, mem_bd(GUEST_ESP, 4));
-    return true;
+    if (!has_stack(b)) return can_pop16(b);
+    return to->kind == OPND_MEM ? can_pop_to_memory(b) : is_dword_register(to) && to->reg != REG_ESP;
 }
 
-static bool emit_leave(struct build *b)
+void emit_pop(struct build *b)
 {
-    if (!has_plain_stack(b, b->i)) return false;
+    const struct operand *to = &b->i->op[0];
+    if (!has_stack(b)) {
+        emit_pop16(b);
+        return;
+    }
+    if (to->kind == OPND_MEM) {
+        emit_load32(&b->e, REG_TEMP, access_pop(b));
+        emit_store32(&b->e, access_operand(b, 4, true), REG_TEMP); /* its slow path keeps r11 */
+    } else {
+        emit_load32(&b->e, host_gpr(to->reg), access_pop(b));
+    }
+    drop_dword(b);
+}
+
+bool can_leave(const struct build *b)
+{
+    return has_stack(b);
+}
+
+void emit_leave(struct build *b)
+{
     struct host_mem slot = access_popped(b, RBP);
     emit_load32(&b->e, REG_TEMP, slot);
     emit_lea32(&b->e, GUEST_ESP, mem_bd(RBP, 4));
     emit_mov_rr32(&b->e, RBP, REG_TEMP);
+}
+
+bool can_lea(const struct build *b)
+{
     return true;
 }
 
-static bool emit_lea(struct build *b)
+void emit_lea(struct build *b)
 {
     const struct insn *i = b->i;
     const struct operand *to = &i->op[0];
@@ -71,7 +103,7 @@ static bool emit_lea(struct build *b)
     struct host_mem ea = guest_address(i);
     if (i->address_bytes == 4 && to->reg_class == RC_GPR32) {
         emit_lea32(&b->e, reg, ea);
-        return true;
+        return;
     }
     /* A 16-bit address is zero-extended; a 16-bit result leaves the upper half of the register alone. */
     emit_lea32(&b->e, REG_LINEAR, ea);
@@ -85,14 +117,15 @@ static bool emit_lea(struct build *b)
         emit8(&b->e, 0xb7);
     }
     emit8(&b->e, 0xc0 | (reg & 7) << 3 | (REG_LINEAR & 7));
-    return true;
 }
 
 /* Nothing to do, and above all no access. */
-static bool emit_nothing(struct build *b)
+bool can_nothing(const struct build *b)
 {
     return true;
 }
+
+void emit_nothing(struct build *b) {}
 
 static void step_if(struct build *b, u8 cc)
 {
@@ -104,26 +137,31 @@ static bool may_change_if(const struct build *b)
     return (b->mode & MODE_IOPL) && !(b->mode & MODE_VM86);
 }
 
-/* CLI and STI where IOPL allows them. */
-static bool emit_cli(struct build *b)
+bool can_cli(const struct build *b)
 {
-    if (!may_change_if(b)) return false;
+    return may_change_if(b);
+}
+
+void emit_cli(struct build *b)
+{
     flags_clobber(b);
     emit_alu_mi(&b->e, 4, mem_frame(FRAME_EFLAGS), ~FL_IF);
-    return true;
 }
 
 /* The shadow of STI is one instruction: no interrupt is looked for before the end of the block, so another
  * instruction of this block after STI is all it takes, if the block is not left before it: it checks no group
  * of accesses. With an interrupt waiting the interpreter does it, and the dispatcher delivers. */
-static bool emit_sti(struct build *b)
+bool can_sti(const struct build *b)
 {
-    if (!may_change_if(b) || b->n + 1 == b->count) return false;
+    return may_change_if(b) && b->n + 1 < b->count;
+}
+
+void emit_sti(struct build *b)
+{
     flags_clobber(b);
     emit_cmp_m8_zero(&b->e, mem_frame(FRAME_INTERRUPT));
     step_if(b, CC_NZ);
     emit_alu_mi(&b->e, 1, mem_frame(FRAME_EFLAGS), FL_IF);
-    return true;
 }
 
 /* r11d = EFLAGS as PUSHF stores it, from the virtual bits and the parked ones. */
@@ -141,14 +179,17 @@ static void gather_eflags(struct build *b)
     emit_rr(&b->e, false, 0x09, REG_ENTRY, REG_TEMP);
 }
 
-static bool emit_pushf(struct build *b)
+bool can_pushf(const struct build *b)
 {
-    if (!has_plain_stack(b, b->i) || (b->mode & MODE_VM86)) return false;
+    return has_stack(b) && !(b->mode & MODE_VM86);
+}
+
+void emit_pushf(struct build *b)
+{
     flags_to_parked(b);
     gather_eflags(b);
     emit_store32(&b->e, access_push(b), REG_TEMP);
     access_pushed(b);
-    return true;
 }
 
 /* r12 = the arithmetic flags of r11d. */
@@ -163,11 +204,15 @@ static void scatter_arithmetic(struct build *b)
     b->flags = FLAGS_PARKED;
 }
 
+bool can_popf(const struct build *b)
+{
+    return can_pushf(b);
+}
+
 /* POPF that changes nothing but arithmetic flags, DF and (where IOPL allows) IF, and lets no waiting
  * interrupt in. */
-static bool emit_popf(struct build *b)
+void emit_popf(struct build *b)
 {
-    if (!has_plain_stack(b, b->i) || (b->mode & MODE_VM86)) return false;
     bool changes_if = may_change_if(b), kernel = (b->mode & MODE_CPL) == 0;
     u32 others = FL_TF | FL_NT | FL_RF | FL_AC | FL_VIF | FL_VIP | FL_ID | (kernel ? FL_IOPL : 0);
     u32 taken = FL_DF | (changes_if ? FL_IF : 0);
@@ -186,15 +231,19 @@ static bool emit_popf(struct build *b)
     }
     emit_alu_ri(&b->e, false, 4, REG_ENTRY, (s32)taken); /* the bits that differ and may change */
     emit_rm(&b->e, false, 0x31, REG_ENTRY, mem_frame(FRAME_EFLAGS));
-    emit_lea32(&b->e, GUEST_ESP, mem_bd(GUEST_ESP, 4));
+    drop_dword(b);
     scatter_arithmetic(b);
-    return true;
 }
 
-/* The guest's TSC runs with the host's. Deterministic time is the interpreter's. */
-static bool emit_rdtsc(struct build *b)
+/* Deterministic time is the interpreter's. */
+bool can_rdtsc(const struct build *b)
 {
-    if (b->v->deterministic || (b->mode & MODE_TSD)) return false;
+    return !b->v->deterministic && !(b->mode & MODE_TSD);
+}
+
+/* The guest's TSC runs with the host's. */
+void emit_rdtsc(struct build *b)
+{
     flags_clobber(b);
     emit8(&b->e, 0x0f);
     emit8(&b->e, 0x31);
@@ -204,53 +253,38 @@ static bool emit_rdtsc(struct build *b)
     emit_mov_rr64(&b->e, RDX, RAX);
     emit_shift_ri(&b->e, true, 5, RDX, 32);
     emit_mov_rr32(&b->e, RAX, RAX);
+}
+
+bool can_rdtscp(const struct build *b)
+{
+    return can_rdtsc(b);
+}
+
+void emit_rdtscp(struct build *b)
+{
+    emit_rdtsc(b);
+    emit_load32(&b->e, RCX, mem_frame((s32)offsetof(struct vcpu, tsc_aux) - FRAME_BIAS));
+}
+
+bool can_cld(const struct build *b)
+{
     return true;
 }
 
 /* DF is virtual: the host's stays clear, as the ABI wants it. */
-static bool emit_cld(struct build *b)
+void emit_cld(struct build *b)
 {
     flags_clobber(b);
     emit_alu_mi(&b->e, 4, mem_frame(FRAME_EFLAGS), ~FL_DF);
+}
+
+bool can_std(const struct build *b)
+{
     return true;
 }
 
-static bool emit_std(struct build *b)
+void emit_std(struct build *b)
 {
     flags_clobber(b);
     emit_alu_mi(&b->e, 1, mem_frame(FRAME_EFLAGS), FL_DF);
-    return true;
-}
-
-static bool emit_rdtscp(struct build *b)
-{
-    if (!emit_rdtsc(b)) return false;
-    emit_load32(&b->e, RCX, mem_frame((s32)offsetof(struct vcpu, tsc_aux) - FRAME_BIAS));
-    return true;
-}
-
-emit_function *inline_emitter(u16 mnemonic)
-{
-    switch (mnemonic) {
-    case ZYDIS_MNEMONIC_PUSH: return emit_push;
-    case ZYDIS_MNEMONIC_POP: return emit_pop;
-    case ZYDIS_MNEMONIC_LEAVE: return emit_leave;
-    case ZYDIS_MNEMONIC_LEA: return emit_lea;
-    case ZYDIS_MNEMONIC_NOP:
-    case ZYDIS_MNEMONIC_PREFETCH:
-    case ZYDIS_MNEMONIC_PREFETCHW:
-    case ZYDIS_MNEMONIC_PREFETCHNTA:
-    case ZYDIS_MNEMONIC_PREFETCHT0:
-    case ZYDIS_MNEMONIC_PREFETCHT1:
-    case ZYDIS_MNEMONIC_PREFETCHT2: return emit_nothing;
-    case ZYDIS_MNEMONIC_CLI: return emit_cli;
-    case ZYDIS_MNEMONIC_STI: return emit_sti;
-    case ZYDIS_MNEMONIC_PUSHFD: return emit_pushf;
-    case ZYDIS_MNEMONIC_POPFD: return emit_popf;
-    case ZYDIS_MNEMONIC_RDTSC: return emit_rdtsc;
-    case ZYDIS_MNEMONIC_RDTSCP: return emit_rdtscp;
-    case ZYDIS_MNEMONIC_CLD: return emit_cld;
-    case ZYDIS_MNEMONIC_STD: return emit_std;
-    default: return NULL;
-    }
 }

@@ -1,6 +1,7 @@
 /*
  * A block as text: each guest instruction with the host instructions made of it. Capstone prints both sides,
- * as a second opinion beside Zydis, which decoded the guest's. Library code: parks the FPU.
+ * as a second opinion beside Zydis, which decoded the guest's. Of what is no program's own business the
+ * instruction table's row is told. Library code: parks the FPU.
  */
 #include "build.h"
 
@@ -31,10 +32,15 @@ static void list_host(FILE *out, csh capstone, const struct cache *cache, u32 fr
 static void list_guest(FILE *out, csh capstone, struct vcpu *v, const struct block *block, unsigned n)
 {
     u32 at = block_site(block, n).guest;
-    u32 next = n + 1u < block->count ? block_site(block, n + 1).guest : block->guest_bytes;
     u8 bytes[INSN_MAX_BYTES];
-    phys_read_bytes(v->phys, block_key(block).gpa + at, bytes, next - at);
-    list_code(out, capstone, "    ", bytes, next - at, block->eip + at);
+    struct insn i;
+    /* The next one need not follow: a jump may leave out a gap. */
+    phys_read_bytes(v->phys, block_key(block).gpa + at, bytes, sizeof(bytes));
+    insn_decode(&i, bytes, sizeof(bytes), block->mode & MODE_CODE32);
+    list_code(out, capstone, "    ", bytes, i.length, block->eip + at);
+    if (!i.row->manual) return;
+    fprintf(out, "    (%s: %s; privileged by %s; %s)\n", i.row->name, isa_treatment_name(i.row),
+            isa_privilege_name(i.row), i.row->manual);
 }
 
 static void list_block(FILE *out, struct vcpu *v, csh host, csh guest, const struct block *block)

@@ -1,79 +1,43 @@
 #include "peek.h"
 
-/* Bits of a row: what follows the opcode, and what it does. */
-enum {
-    M = 1,     /* ModRM */
-    I1 = 2,    /* 8-bit immediate */
-    IV = 4,    /* 16- or 32-bit immediate, by operand size */
-    I4 = 8,    /* 32-bit offset */
-    KEEP = 16, /* flags neither read nor all written */
-    KILL = 32, /* none read, all written */
-    GROUP = 64 /* ModRM.reg decides: see group_effect() */
-};
+#include "cpu/insn.h"
+#include "cpu/isa.h"
 
-#define ALU(base)                                                                                            \
-    [base] = M | KILL, [base + 1] = M | KILL, [base + 2] = M | KILL, [base + 3] = M | KILL,                  \
-    [base + 4] = I1 | KILL, [base + 5] = IV | KILL
-
-static const u8 one_byte[256] = {
-    /* ADD OR AND SUB XOR CMP; ADC and SBB read CF */
-    ALU(0x00),
-    ALU(0x08),
-    ALU(0x20),
-    ALU(0x28),
-    ALU(0x30),
-    ALU(0x38),
-    [0x40 ... 0x5f] = KEEP, /* INC DEC (CF stays) PUSH POP */
-    [0x68] = IV | KEEP,
-    [0x6a] = I1 | KEEP,
-    [0x80] = M | I1 | GROUP,
-    [0x81] = M | IV | GROUP,
-    [0x83] = M | I1 | GROUP,
-    [0x84 ... 0x85] = M | KILL, /* TEST */
-    [0x86 ... 0x8b] = M | KEEP, /* XCHG MOV */
-    [0x8d] = M | KEEP,          /* LEA */
-    [0x90 ... 0x99] = KEEP,     /* XCHG with eAX, CBW, CWD */
-    [0xa0 ... 0xa3] = I4 | KEEP,
-    [0xa8] = I1 | KILL,
-    [0xa9] = IV | KILL,
-    [0xb0 ... 0xb7] = I1 | KEEP,
-    [0xb8 ... 0xbf] = IV | KEEP,
-    [0xc0 ... 0xc1] = M | I1 | GROUP,
-    [0xc6] = M | I1 | GROUP,
-    [0xc7] = M | IV | GROUP,
-    [0xc9] = KEEP, /* LEAVE */
-    [0xd0 ... 0xd3] = M | GROUP,
-    [0xf6 ... 0xf7] = M | GROUP,
-    [0xfe ... 0xff] = M | GROUP,
-};
-#undef ALU
-
-static const u8 two_byte[256] = {
-    [0x1f] = M | KEEP,          /* NOP */
-    [0xb6 ... 0xb7] = M | KEEP, /* MOVZX */
-    [0xbe ... 0xbf] = M | KEEP, /* MOVSX */
-};
-
-/* Groups 1, 2, 3, 4, 5 and 11 (SDM 2D A.4.2). */
-static unsigned group_effect(u8 opcode, unsigned reg)
+/* Nothing of the flags is seen but through what the instruction reads: no handler is entered by its nature,
+ * and control goes on behind it. */
+static bool goes_on(const struct insn *i)
 {
-    switch (opcode) {
-    case 0x80:
-    case 0x81:
-    case 0x83: return reg == 2 || reg == 3 ? 0 : KILL;
-    case 0xc0:
-    case 0xc1:
-    case 0xd0:
-    case 0xd1:
-    case 0xd2:
-    case 0xd3: return reg == 2 || reg == 3 || reg == 6 ? 0 : KEEP; /* a count of 0 keeps them */
-    case 0xc6:
-    case 0xc7: return reg == 0 ? KEEP : 0;
-    case 0xf6:
-    case 0xf7: return reg == 2 ? KEEP : reg == 3 ? KILL : 0;
-    case 0xfe: return reg <= 1 ? KEEP : 0;
-    default: return reg <= 1 || reg == 6 ? KEEP : 0;
-    }
+    return isa_is_innocuous(i->row) && !(i->prefixes & PFX_LOCK);
+}
+
+static enum peek_effect effect_of(const struct insn *i)
+{
+    if (!goes_on(i) || i->flags_read) return PEEK_UNKNOWN;
+    return i->flags_killed == FL_ARITH ? PEEK_KILLS : PEEK_KEEPS;
+}
+
+/* What the decoder says of an example: [EAX] or EAX for operand, and zeros for what follows. */
+static struct peek_entry make_entry(struct vcpu *v, bool size16, bool two_byte, u8 opcode, u8 modrm)
+{
+    u8 bytes[INSN_MAX_BYTES] = {0};
+    unsigned n = 0;
+    if (size16) bytes[n++] = 0x66;
+    if (two_byte) bytes[n++] = 0x0f;
+    bytes[n++] = opcode;
+    bytes[n] = modrm & (modrm >= 0xc0 ? 0xf8 : 0x38);
+    struct insn i;
+    struct peek_entry entry = {.made = true, .effect = PEEK_UNKNOWN};
+    fpu_shelter(v);
+    int length = insn_decode(&i, bytes, sizeof(bytes), true);
+    /* A prefix, or an escape to other maps, is no opcode. */
+    if (length <= 0 || i.encoding != ENC_LEGACY || i.map != two_byte || i.opcode_offset != n - 1)
+        return entry;
+    /* ModRM.rm tells x87 instructions without memory operands from each other. */
+    bool rm_matters = (i.row->traits & ISA_FPU) && modrm >= 0xc0;
+    if (!rm_matters) entry.effect = (u8)effect_of(&i);
+    entry.has_modrm = i.has_modrm;
+    entry.behind = (u8)((unsigned)length - n - i.has_modrm);
+    return entry;
 }
 
 /* Bytes of ModRM, SIB and displacement, 32-bit addresses; 0: not all there. */
@@ -95,41 +59,35 @@ static unsigned modrm_bytes(const u8 *bytes, unsigned left)
 
 static const struct peeked unknown = {PEEK_UNKNOWN, 0};
 
-struct peeked peek_one(const u8 *bytes, unsigned left)
+struct peeked peek_one(struct peek_table *table, struct vcpu *v, const u8 *bytes, unsigned left)
 {
-    unsigned at = 0, row;
+    unsigned at = 0;
     bool size16 = left && bytes[0] == 0x66;
     at += size16;
     if (at < left && (bytes[at] == 0x64 || bytes[at] == 0x65)) at++; /* FS, GS */
+    bool two_byte = at < left && bytes[at] == 0x0f;
+    at += two_byte;
     if (at >= left) return unknown;
-    u8 opcode = bytes[at++];
-    if (opcode == 0x0f) {
-        if (at >= left) return unknown;
-        row = two_byte[bytes[at++]];
-    } else {
-        row = one_byte[opcode];
-    }
-    if (!row) return unknown;
-    if (row & M) {
+    u8 opcode = bytes[at++], modrm = at < left ? bytes[at] : 0;
+    struct peek_entry *entry = &table->entry[size16][two_byte][opcode][modrm >= 0xc0][modrm >> 3 & 7];
+    if (unlikely(!entry->made)) *entry = make_entry(v, size16, two_byte, opcode, modrm);
+    if (entry->effect == PEEK_UNKNOWN) return unknown;
+    if (entry->has_modrm) {
         unsigned more = modrm_bytes(bytes + at, left - at);
         if (!more) return unknown;
-        if (row & GROUP) row |= group_effect(opcode, (bytes[at] >> 3) & 7);
-        if (opcode == 0x8d && bytes[at] >= 0xc0) return unknown; /* LEA of a register is #UD */
         at += more;
     }
-    if (row & I1) at += 1;
-    if (row & IV) at += size16 ? 2 : 4;
-    if (row & I4) at += 4;
-    if (at > left || !(row & (KEEP | KILL))) return unknown;
-    return (struct peeked){row & KILL ? PEEK_KILLS : PEEK_KEEPS, at};
+    at += entry->behind;
+    if (at > left) return unknown;
+    return (struct peeked){entry->effect, at};
 }
 
 #define MOST_INSTRUCTIONS 8
 
-bool peek_flags_die(const u8 *page, unsigned at, unsigned *last)
+bool peek_flags_die(struct peek_table *table, struct vcpu *v, const u8 *page, unsigned at, unsigned *last)
 {
     for (unsigned n = 0; n < MOST_INSTRUCTIONS; n++) {
-        struct peeked p = peek_one(page + at, PAGE_SIZE - at);
+        struct peeked p = peek_one(table, v, page + at, PAGE_SIZE - at);
         if (p.effect == PEEK_UNKNOWN) return false;
         at += p.length;
         *last = at - 1;

@@ -5,26 +5,7 @@
 #include "build.h"
 #include "peek.h"
 
-#include <Zydis/MetaInfo.h>
 #include <Zydis/Mnemonic.h>
-
-static bool has_special_register(const struct insn *i)
-{
-    for (unsigned n = 0; n < i->operand_count; n++) {
-        const struct operand *o = &i->op[n];
-        if (o->kind == OPND_REG && (o->reg_class == RC_SEG || o->reg_class == RC_CR || o->reg_class == RC_DR))
-            return true;
-    }
-    return false;
-}
-
-/* MOV to CR, DR and SS: mappings, breakpoints or the interrupt shadow change. */
-static bool ends_by_register(const struct insn *i)
-{
-    const struct operand *to = &i->op[0];
-    if (i->mnemonic != ZYDIS_MNEMONIC_MOV || to->kind != OPND_REG) return false;
-    return to->reg_class == RC_CR || to->reg_class == RC_DR || (to->reg_class == RC_SEG && to->reg == SEG_SS);
-}
 
 /* The FPU is not to be used now: #NM or #UD, which the interpreter raises. */
 static bool fpu_is_off(const struct build *b, const struct insn *i)
@@ -39,52 +20,29 @@ static bool fpu_is_off(const struct build *b, const struct insn *i)
     return false;
 }
 
-static bool lock_is_legal(const struct insn *i)
+void plan_select(struct build *b, unsigned n)
 {
-    return !(i->prefixes & PFX_LOCK) || ((i->row->traits & ISA_LOCKABLE) && i->op[0].kind == OPND_MEM);
+    b->n = n;
+    b->i = &b->insn[n];
+    b->eip = b->key.eip + b->offset[n];
+    b->next_eip = b->eip + b->i->length;
 }
 
-emit_function *emitter_for(u16 mnemonic)
+/* Who executes the instruction at hand. */
+static enum decision decide(const struct build *b)
 {
-    emit_function *emit = branch_emitter(mnemonic);
-    if (!emit) emit = inline_emitter(mnemonic);
-    return emit ? emit : string_emitter(mnemonic);
+    const struct isa_row *row = b->i->row;
+    if (!isa_lock_is_legal(b->i) || !isa_exposed(b->v->model, b->i) || fpu_is_off(b, b->i)) return BY_CALLOUT;
+    if (row->emitter && emitter_rows[row->emitter].can(b)) return BY_EMITTER;
+    return row->treatment == TREAT_IDENTICAL && rewrite_can(b) ? BY_REWRITE : BY_CALLOUT;
 }
 
-static bool has_emitter(const struct insn *i)
+static void decide_all(struct build *b)
 {
-    return emitter_for(i->mnemonic) && !(i->row->traits & ISA_SSE); /* MOVSD and CMPSD are SSE2 moves too */
-}
-
-/* Must the interpreter execute it? */
-static bool needs_interpreter(const struct build *b, const struct insn *i)
-{
-    if (!lock_is_legal(i) || !isa_exposed(b->v->model, i)) return true;
-    if (special_emitter(b, i)) return fpu_is_off(b, i);
-    if (i->row->treatment == TREAT_CALLOUT || i->row->treatment == TREAT_END) return !has_emitter(i);
-    if (has_special_register(i) || fpu_is_off(b, i)) return true;
-    if (has_emitter(i)) return false;
-    return i->row->treatment == TREAT_EMIT || !rewrite_can(b, i);
-}
-
-static bool is_branch(const struct insn *i)
-{
-    switch (i->category) {
-    case ZYDIS_CATEGORY_COND_BR:
-    case ZYDIS_CATEGORY_UNCOND_BR:
-    case ZYDIS_CATEGORY_CALL:
-    case ZYDIS_CATEGORY_RET:
-    case ZYDIS_CATEGORY_INTERRUPT: return true;
-    default: return false;
+    for (unsigned n = 0; n < b->count; n++) {
+        plan_select(b, n);
+        b->decision[n] = (u8)decide(b);
     }
-}
-
-bool plan_ends(const struct build *b, const struct insn *i)
-{
-    bool row_ends = i->row->treatment == TREAT_END && !inline_emitter(i->mnemonic);
-    return row_ends || is_branch(i) || ends_by_register(i) || !lock_is_legal(i) ||
-           (i->mnemonic == ZYDIS_MNEMONIC_POP && i->op[0].kind == OPND_REG && i->op[0].reg_class == RC_SEG &&
-            i->op[0].reg == SEG_SS);
 }
 
 static bool add_span(struct build *b, unsigned first, unsigned last)
@@ -105,7 +63,8 @@ static u16 look_ahead(struct build *b, u32 eip)
 {
     unsigned at = (b->key.cs_base + eip) & PAGE_MASK, last;
     bool may = !b->t->config.exact_flags && !b->t->config.no_flag_lookahead && (b->mode & MODE_CODE32);
-    if (!may || !plan_same_page(b, eip) || !peek_flags_die(b->page, at, &last) || !add_span(b, at, last))
+    if (!may || !plan_same_page(b, eip) || !peek_flags_die(b->t->peek, b->v, b->page, at, &last) ||
+        !add_span(b, at, last))
         return FL_ARITH;
     b->v->counters->flags_found_dead++;
     return 0;
@@ -127,7 +86,7 @@ u16 plan_live_at(struct build *b, u32 eip)
 static u16 live_behind(struct build *b, u32 end)
 {
     const struct insn *i = &b->insn[b->count - 1];
-    if (!plan_ends(b, i)) return plan_live_at(b, end);
+    if (!isa_ends_block(i)) return plan_live_at(b, end);
     u32 target[2];
     unsigned count = branch_targets(b, i, end, target);
     u16 live = count ? 0 : FL_ARITH;
@@ -147,35 +106,18 @@ static void find_live_flags(struct build *b)
         if (b->passed[n] && branch_targets(b, i, end, target) == 2) behind |= plan_live_at(b, target[0]);
         /* Routines of the interpreter see all of EFLAGS; so does whoever looks at a fault's frame in exact
          * mode. */
-        b->n = n;
-        b->callout[n] = needs_interpreter(b, i);
-        if (b->t->config.exact_flags || b->callout[n])
+        if (b->t->config.exact_flags || b->decision[n] == BY_CALLOUT)
             b->live[n] = FL_ARITH;
         else
             b->live[n] = (behind & ~i->flags_killed) | i->flags_read;
     }
 }
 
-static bool touches_memory(const struct insn *i)
-{
-    switch (i->mnemonic) {
-    case ZYDIS_MNEMONIC_PUSH:
-    case ZYDIS_MNEMONIC_POP:
-    case ZYDIS_MNEMONIC_LEAVE:
-    case ZYDIS_MNEMONIC_CALL:
-    case ZYDIS_MNEMONIC_RET: return true;
-    default: break;
-    }
-    for (unsigned n = 0; n < i->operand_count; n++)
-        if (i->op[n].kind == OPND_MEM && i->op[n].bytes) return true;
-    return false;
-}
-
 bool plan_wants_parked(const struct build *b)
 {
     for (unsigned n = 0; n < b->count; n++) {
         const struct insn *i = &b->insn[n];
-        if (b->callout[n] || touches_memory(i)) return true;
+        if (b->decision[n] == BY_CALLOUT || i->accesses_memory) return true;
         if (i->flags_read || i->flags_written) return false;
     }
     return false;
@@ -186,9 +128,8 @@ bool plan_wants_parked(const struct build *b)
 static bool passes(const struct build *b, const struct insn *i, u32 next_eip, unsigned passed)
 {
     u32 target[2];
-    bool jcc = i->category == ZYDIS_CATEGORY_COND_BR && (i->map == 1 || (i->opcode & 0xf0) == 0x70);
-    return jcc && !b->t->config.no_superblocks && (b->mode & MODE_CODE32) && passed < MAX_PASSED &&
-           branch_targets(b, i, next_eip, target) == 2 && target[0] > next_eip &&
+    return i->row->emitter == EMITTER_jcond && !b->t->config.no_superblocks && (b->mode & MODE_CODE32) &&
+           passed < MAX_PASSED && branch_targets(b, i, next_eip, target) == 2 && target[0] > next_eip &&
            plan_same_page(b, target[0]);
 }
 
@@ -197,61 +138,96 @@ static bool passes(const struct build *b, const struct insn *i, u32 next_eip, un
 static bool follows(const struct build *b, const struct insn *i, u32 next_eip, u32 *to)
 {
     u32 target[2];
-    if (i->mnemonic != ZYDIS_MNEMONIC_JMP || b->t->config.no_superblocks || !(b->mode & MODE_CODE32) ||
+    if (i->row->emitter != EMITTER_jump || b->t->config.no_superblocks || !(b->mode & MODE_CODE32) ||
         branch_targets(b, i, next_eip, target) != 1)
         return false;
     *to = target[0];
     return *to - next_eip <= MAX_GAP_BYTES && plan_same_page(b, *to);
 }
 
+/* The guest's bytes, and how far planning has come. */
+struct reading {
+    const u8 *bytes, *next_bytes; /* in the block's page, in the one that follows */
+    unsigned here, next;          /* how many */
+    unsigned at;                  /* of the next instruction */
+    unsigned passed;              /* conditional jumps so far */
+    bool crosses;                 /* the block's only instruction goes on in the page that follows */
+};
+
+static int decode_across(struct build *b, struct insn *i, struct reading *r)
+{
+    u8 joined[INSN_MAX_BYTES];
+    unsigned first = r->here - r->at, got = 0;
+    for (; got < INSN_MAX_BYTES && got < first + r->next; got++)
+        joined[got] = got < first ? r->bytes[r->at + got] : r->next_bytes[got - first];
+    int length = decode_memo_decode(b->t->memo, b->v, i, joined, got, b->mode & MODE_CODE32);
+    r->crosses = length > (int)first;
+    return r->crosses ? length : -1; /* too long, or bad: the interpreter knows */
+}
+
+/* The instruction at r->at. Its length; 0: it is none, and raises #UD; -1: it does not belong to the block.
+ */
+static int decode_next(struct build *b, struct insn *i, struct reading *r)
+{
+    int length =
+        decode_memo_decode(b->t->memo, b->v, i, r->bytes + r->at, r->here - r->at, b->mode & MODE_CODE32);
+    if (length >= 0) return length;
+    /* It goes on in the next page: a block of its own, if it is the first. */
+    return b->count || !r->next ? -1 : decode_across(b, i, r);
+}
+
+static bool is_within_limit(const struct build *b, unsigned at, unsigned bytes)
+{
+    u32 limit = b->key.cs_limit, first = b->key.eip + at, last = first + bytes - 1;
+    return first <= limit && last <= limit && last >= first;
+}
+
+/* Does the block go on behind the instruction that ends at r->at? If by a jump, it is marked, and r->at may
+ * move. */
+static bool goes_on(struct build *b, const struct insn *i, struct reading *r)
+{
+    u32 to, next_eip = b->key.eip + r->at;
+    if (!isa_ends_block(i)) return true;
+    if (follows(b, i, next_eip, &to))
+        r->at = to - b->key.eip;
+    else if (passes(b, i, next_eip, r->passed))
+        r->passed++;
+    else
+        return false;
+    return b->passed[b->count - 1] = true;
+}
+
+/* Decode instructions until the block ends. */
+static void read_instructions(struct build *b, struct reading *r)
+{
+    b->count = 0;
+    while (b->count < b->t->config.block_limit && r->at < r->here) {
+        struct insn *i = &b->insn[b->count];
+        int length = decode_next(b, i, r);
+        if (length < 0 || !is_within_limit(b, r->at, i->length)) return;
+        b->checked[b->count] = (b->mode & MODE_WINDOW) && checked_is(&b->t->checked, b->key.gpa + r->at);
+        b->offset[b->count] = (u16)r->at;
+        b->passed[b->count++] = false;
+        r->at += i->length;
+        b->guest_bytes = (u16)r->at;
+        if (length == 0 || r->crosses || !goes_on(b, i, r)) return;
+    }
+}
+
 bool plan_block(struct build *b, const u8 *bytes, unsigned here, const u8 *next_bytes, unsigned next,
                 bool *crosses)
 {
-    unsigned at = 0, end = 0, passed = 0;
-    u32 eip = b->key.eip, limit = b->key.cs_limit, to;
-    bool code32 = b->mode & MODE_CODE32;
-    *crosses = false;
-    b->count = 0;
-    while (b->count < b->t->config.block_limit && at < here) {
-        struct insn *i = &b->insn[b->count];
-        b->checked[b->count] = (b->mode & MODE_WINDOW) && checked_is(&b->t->checked, b->key.gpa + at);
-        int length = decode_memo_decode(b->t->memo, b->v, i, bytes + at, here - at, code32);
-        if (length < 0) {
-            /* It goes on in the next page: a block of its own, if it is the first. */
-            if (b->count || !next) break;
-            u8 joined[INSN_MAX_BYTES];
-            unsigned first = here - at, got = 0;
-            for (; got < INSN_MAX_BYTES && got < first + next; got++)
-                joined[got] = got < first ? bytes[at + got] : next_bytes[got - first];
-            length = decode_memo_decode(b->t->memo, b->v, i, joined, got, code32);
-            if (length <= (int)first) break; /* too long, or bad: the interpreter knows */
-            *crosses = true;
-        }
-        unsigned taken = length > 0 ? (unsigned)length : i->length;
-        if (eip + at > limit || eip + at + taken - 1 > limit || eip + at + taken - 1 < eip + at) break;
-        b->offset[b->count] = (u16)at;
-        bool *pass = &b->passed[b->count++];
-        at = end = at + taken;
-        *pass = false;
-        if (length == 0 || *crosses) break;
-        if (!plan_ends(b, i)) continue;
-        if (follows(b, i, eip + at, &to)) {
-            at = to - eip;
-        } else if (passes(b, i, eip + at, passed)) {
-            passed++;
-        } else {
-            break;
-        }
-        *pass = true;
-    }
+    struct reading r = {.bytes = bytes, .next_bytes = next_bytes, .here = here, .next = next};
+    read_instructions(b, &r);
+    *crosses = r.crosses;
     if (!b->count) return false;
-    b->passed[b->count - 1] = false;
-    b->guest_bytes = (u16)end;
+    b->passed[b->count - 1] = false; /* nothing follows it */
     unsigned first = b->key.gpa & PAGE_MASK;
     b->page = bytes - first;
     b->peeked_count = 0;
     b->span_count = 1;
-    b->span[0] = (struct span){(u16)first, (u16)(*crosses ? PAGE_MASK : first + end - 1)};
+    b->span[0] = (struct span){(u16)first, (u16)(r.crosses ? PAGE_MASK : first + b->guest_bytes - 1u)};
+    decide_all(b);
     find_live_flags(b);
     hoist_plan(b);
     return true;

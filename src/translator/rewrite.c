@@ -14,17 +14,6 @@
 
 #include <Zydis/Mnemonic.h>
 
-bool is_bit_string(const struct insn *i)
-{
-    switch (i->mnemonic) {
-    case ZYDIS_MNEMONIC_BT:
-    case ZYDIS_MNEMONIC_BTS:
-    case ZYDIS_MNEMONIC_BTR:
-    case ZYDIS_MNEMONIC_BTC: return i->op[0].kind == OPND_MEM && i->op[1].kind == OPND_REG;
-    default: return false;
-    }
-}
-
 static const struct operand *memory_operand(const struct insn *i)
 {
     for (unsigned n = 0; n < i->operand_count; n++)
@@ -76,9 +65,10 @@ static bool is_moffs(const struct insn *i)
     return i->encoding == ENC_LEGACY && i->map == 0 && i->opcode >= 0xa0 && i->opcode <= 0xa3;
 }
 
-bool rewrite_can(const struct build *b, const struct insn *i)
+bool rewrite_can(const struct build *b)
 {
-    if (i->row->treatment != TREAT_IDENTICAL || is_bit_string(i) || hidden_esp(i)) return false;
+    const struct insn *i = b->i;
+    if (hidden_esp(i)) return false;
     if (i->encoding != ENC_LEGACY && i->encoding != ENC_VEX) return false;
     /* VEX is #UD in real and virtual-8086 mode (SDM 2A 2.3.1). */
     if (i->encoding == ENC_VEX && (!(b->mode & MODE_PE) || (b->mode & MODE_VM86))) return false;
@@ -93,8 +83,7 @@ bool rewrite_can(const struct build *b, const struct insn *i)
     if (high && has_window(b) &&
         (!access_is_direct(b, i) || i->mem_base == REG_ESP || i->mem_index == REG_ESP))
         return false;
-    return mode_seg(b->mode, i->mem_seg) != MODE_SEG_ODD &&
-           !(mem->written && i->mem_seg == SEG_CS && (b->mode & MODE_PE) && !(b->mode & MODE_VM86));
+    return operand_is_reachable(b, mem->written);
 }
 
 /* xchg rl, rh for the register whose high byte it is: no flags, no REX. */
@@ -234,16 +223,16 @@ static void check_divisor(struct build *b, const struct insn *i, const struct ho
     stub_add(b, STUB_STEP, emit_jcc(&b->e, CC_Z));
 }
 
-bool rewrite_identical(struct build *b)
+void rewrite_identical(struct build *b)
 {
     const struct insn *i = b->i;
     const struct operand *mem = memory_operand(i), *high = mem ? high_byte(i) : NULL;
     struct host_mem at;
     if (mem && mem->bytes) {
-        if (!access_operand(b, mem->bytes, mem->written, &at)) return false;
+        at = access_operand(b, mem->bytes, mem->written);
         if (at.window) high = NULL; /* rewrite_can() has seen to it that no REX is needed */
     } else if (mem) {
-        return true; /* a hint or a long NOP: nothing is accessed */
+        return; /* a hint or a long NOP: nothing is accessed */
     }
     check_divisor(b, i, mem ? &at : NULL);
     if (needs_flags(b, i)) flags_to_host(b);
@@ -259,5 +248,4 @@ bool rewrite_identical(struct build *b)
         emit_legacy_reg(b, i);
     if (high) swap_high(b, high);
     if (i->flags_written) b->flags = FLAGS_HOST;
-    return true;
 }

@@ -34,7 +34,7 @@ static void sample_exit(const struct vcpu *v, const struct engine *t, struct sam
     const struct callout *callout = in_metadata(t, v->exit_argument, sizeof(*callout));
     const struct callee *callee =
         calls_out && callout ? in_metadata(t, callout->callee, sizeof(*callee)) : NULL;
-    if (callee) sample->mnemonic = callee->insn.mnemonic;
+    if (callee) sample->form = (u16)isa_row_number(callee->insn.row);
 }
 
 void translator_sample(struct vcpu *v, bool inside, u64 pc, struct sample *sample)

@@ -31,14 +31,14 @@ enum sample_place {
     SAMPLE_EXIT,       /* in C code that a block called */
 };
 
-#define SAMPLE_NO_MNEMONIC 0
+#define SAMPLE_NO_FORM 0
 
 struct sample {
     u8 place; /* enum sample_place */
     u8 cause; /* SAMPLE_EXIT: why, see translator_exit_name() */
     u8 tier;  /* of the block: 1, or 2 with a host window; 0: unknown */
     u8 cpl;
-    u16 mnemonic;     /* of the instruction handed to C (Zydis), or SAMPLE_NO_MNEMONIC */
+    u16 form;         /* of the instruction handed to C (isa_row_number()), or SAMPLE_NO_FORM */
     u32 eip;          /* linear address of the guest instruction; 0: unknown */
     u32 block_linear; /* of the first instruction of its block; 0: unknown */
 };

@@ -4,34 +4,43 @@
  */
 #include "build.h"
 
-#include <Zydis/Mnemonic.h>
-
 static struct host_mem selector_of(u8 seg)
 {
     return mem_frame(FRAME_SEG + FRAME_SEG_BYTES * seg + FRAME_SEG_SELECTOR);
 }
 
+/* --no-fast-entry leaves them to the interpreter. */
+bool can_push_segment(const struct build *b)
+{
+    return !b->v->no_fast_entry && has_plain_stack(b, b->i);
+}
+
 /* A selector is written as a word into its dword, by all recent CPUs (SDM 2 "PUSH"). */
-static bool emit_push_segment(struct build *b)
+void emit_push_segment(struct build *b)
 {
     struct host_mem slot = access_push(b);
     emit_load16(&b->e, REG_TEMP, selector_of(b->i->op[0].reg));
     emit_store16(&b->e, slot, REG_TEMP);
     access_pushed(b);
-    return true;
 }
 
-static bool emit_mov_from_segment(struct build *b)
+bool can_mov_from_segment(const struct build *b)
 {
-    struct host_mem mem;
-    if (b->i->op[0].kind == OPND_MEM) {
-        if (!access_operand(b, 2, true, &mem)) return false;
+    const struct operand *to = &b->i->op[0];
+    if (b->v->no_fast_entry) return false;
+    return to->kind == OPND_MEM ? operand_is_reachable(b, true) : to->reg_class == RC_GPR32;
+}
+
+void emit_mov_from_segment(struct build *b)
+{
+    const struct operand *to = &b->i->op[0];
+    if (to->kind == OPND_MEM) {
+        struct host_mem mem = access_operand(b, 2, true);
         emit_load16(&b->e, REG_TEMP, selector_of(b->i->op[1].reg));
         emit_store16(&b->e, mem, REG_TEMP);
-        return true;
+    } else {
+        emit_load16(&b->e, host_gpr(to->reg), selector_of(b->i->op[1].reg));
     }
-    emit_load16(&b->e, host_gpr(b->i->op[0].reg), selector_of(b->i->op[1].reg));
-    return true;
 }
 
 /* The selector in r11d to a data segment register: nothing to do if it is there already and the GDT still has
@@ -58,31 +67,50 @@ static struct stub *load_segment(struct build *b, u8 seg)
     return stub;
 }
 
-static bool emit_mov_to_segment(struct build *b)
+/* Loads that compare with the GDT are the kernel's: it reads by the tables the GDT is read by. */
+static bool may_compare(const struct build *b)
 {
-    struct host_mem mem;
-    flags_clobber(b);
-    if (b->i->op[1].kind == OPND_MEM) {
-        if (!access_operand(b, 2, false, &mem)) return false;
-        emit_load16(&b->e, REG_TEMP, mem);
-    } else {
-        emit_movzx16(&b->e, REG_TEMP, host_gpr(b->i->op[1].reg));
-    }
-    load_segment(b, b->i->op[0].reg)->back = b->e.at;
-    return true;
+    const struct operand *to = &b->i->op[0];
+    return !b->v->no_fast_entry && (b->mode & (MODE_PE | MODE_VM86 | MODE_CPL)) == MODE_PE &&
+           to->reg != SEG_SS && to->reg != SEG_CS;
 }
 
-static bool emit_pop_segment(struct build *b)
+bool can_mov_to_segment(const struct build *b)
+{
+    return may_compare(b) && (b->i->op[1].kind != OPND_MEM || operand_is_reachable(b, false));
+}
+
+void emit_mov_to_segment(struct build *b)
+{
+    flags_clobber(b);
+    if (b->i->op[1].kind == OPND_MEM)
+        emit_load16(&b->e, REG_TEMP, access_operand(b, 2, false));
+    else
+        emit_movzx16(&b->e, REG_TEMP, host_gpr(b->i->op[1].reg));
+    load_segment(b, b->i->op[0].reg)->back = b->e.at;
+}
+
+bool can_pop_segment(const struct build *b)
+{
+    return may_compare(b) && has_plain_stack(b, b->i);
+}
+
+void emit_pop_segment(struct build *b)
 {
     flags_clobber(b);
     emit_load16(&b->e, REG_TEMP, access_pop(b));
     struct stub *stub = load_segment(b, b->i->op[0].reg);
     emit_lea32(&b->e, GUEST_ESP, mem_bd(GUEST_ESP, 4));
     stub->back = b->e.at;
-    return true;
 }
 
-static bool emit_mov_from_cr(struct build *b)
+bool can_mov_from_cr(const struct build *b)
+{
+    u8 cr = b->i->op[1].reg;
+    return !b->v->no_fast_entry && (b->mode & MODE_CPL) == 0 && (cr == 0 || cr == 2 || cr == 3);
+}
+
+void emit_mov_from_cr(struct build *b)
 {
     static const s32 field[] = {
         [0] = offsetof(struct vcpu, paging.cr0),
@@ -90,18 +118,24 @@ static bool emit_mov_from_cr(struct build *b)
         [3] = offsetof(struct vcpu, paging.cr3),
     };
     emit_load32(&b->e, host_gpr(b->i->op[0].reg), mem_frame(field[b->i->op[1].reg] - FRAME_BIAS));
-    return true;
 }
 
 /* --- bit strings in memory: a register says which bit, counted from the operand on --- */
 
-static bool emit_bit_string(struct build *b)
+bool can_bit_string(const struct build *b)
 {
     const struct insn *i = b->i;
-    bool write = i->mnemonic != ZYDIS_MNEMONIC_BT;
+    return i->op[1].reg_class == RC_GPR32 && i->address_bytes == 4 &&
+           operand_is_reachable(b, i->op[0].written) && mode_seg(b->mode, i->mem_seg) != MODE_SEG_LIMITED;
+}
+
+void emit_bit_string(struct build *b)
+{
+    const struct insn *i = b->i;
+    bool write = i->op[0].written;
     u8 bit = host_gpr(i->op[1].reg);
     flags_clobber(b);
-    if (!access_address(b, 4, write)) return false;
+    access_address(b, 4);
     emit_mov_rr32(&b->e, REG_TEMP, bit);
     emit_shift_ri(&b->e, false, 7, REG_TEMP, 5); /* sar: before the operand, too */
     emit_lea32(&b->e, REG_LINEAR, mem_bis(REG_LINEAR, REG_TEMP, 4));
@@ -125,22 +159,19 @@ static bool emit_bit_string(struct build *b)
         emit8(&b->e, 0xc0 | (REG_TEMP & 7) << 3 | (REG_ENTRY & 7));
     }
     b->flags = FLAGS_HOST;
-    return true;
-}
-
-static bool bit_string_is_simple(const struct build *b, const struct insn *i)
-{
-    return is_bit_string(i) && i->op[1].reg_class == RC_GPR32 && i->address_bytes == 4 &&
-           segment_is_reachable(b, i->mem_seg, i->mnemonic != ZYDIS_MNEMONIC_BT) &&
-           mode_seg(b->mode, i->mem_seg) != MODE_SEG_LIMITED;
 }
 
 /* --- CMPXCHG: load, compare and store are faster than the processor's own, where nobody else writes --- */
 
-static bool emit_cmpxchg(struct build *b)
+bool can_cmpxchg(const struct build *b)
 {
-    struct host_mem mem;
-    if (!access_operand(b, 4, true, &mem)) return false;
+    return operand_is_reachable(b, true) && !b->t->config.keep_locks &&
+           !(b->t->config.exact_flags && has_window(b)); /* the store may fault, with the flags changed */
+}
+
+void emit_cmpxchg(struct build *b)
+{
+    struct host_mem mem = access_operand(b, 4, true);
     emit_load32(&b->e, REG_TEMP, mem);
     emit_rr(&b->e, false, 0x39, REG_TEMP, RAX); /* cmp eax, r11d */
     u32 differs = emit_jcc(&b->e, CC_NZ);
@@ -151,69 +182,26 @@ static bool emit_cmpxchg(struct build *b)
     emit_mov_rr32(&b->e, RAX, REG_TEMP);
     emit_here32(&b->e, done);
     b->flags = FLAGS_HOST;
-    return true;
-}
-
-static bool cmpxchg_is_simple(const struct build *b, const struct insn *i)
-{
-    const struct operand *to = &i->op[0];
-    return i->mnemonic == ZYDIS_MNEMONIC_CMPXCHG && to->kind == OPND_MEM && to->bytes == 4 &&
-           segment_is_reachable(b, i->mem_seg, true) && !b->t->config.keep_locks &&
-           !(b->t->config.exact_flags && has_window(b)); /* the store may fault, with the flags changed */
 }
 
 /* --- LDMXCSR: reserved bits are the interpreter's #GP, all else is the host's own --- */
 
-static bool emit_ldmxcsr(struct build *b)
+bool can_ldmxcsr(const struct build *b)
 {
-    struct host_mem mem;
+    return operand_is_reachable(b, false);
+}
+
+void emit_ldmxcsr(struct build *b)
+{
     flags_clobber(b);
-    if (!access_operand(b, 4, false, &mem)) return false;
-    emit_load32(&b->e, REG_TEMP, mem);
+    emit_load32(&b->e, REG_TEMP, access_operand(b, 4, false));
     emit_test_ri(&b->e, REG_TEMP, 0xffff0000);
     stub_add(b, STUB_STEP, emit_jcc(&b->e, CC_NZ));
     /* From a copy: the operand may be changed by a device between two looks. */
-    mem = mem_frame(FRAME_SLOW_SCRATCH);
+    struct host_mem mem = mem_frame(FRAME_SLOW_SCRATCH);
     emit_store32(&b->e, mem, REG_TEMP);
     emit_rex(&b->e, false, 0, &mem, 0, false);
     emit8(&b->e, 0x0f);
     emit8(&b->e, 0xae);
     emit_modrm_mem(&b->e, 2, &mem);
-    return true;
-}
-
-/* --- which has one --- */
-
-/* Loads that compare with the GDT are the kernel's: it reads by the tables the GDT is read by. */
-static bool may_compare(const struct build *b, const struct operand *to)
-{
-    return (b->mode & (MODE_PE | MODE_VM86 | MODE_CPL)) == MODE_PE && to->reg != SEG_SS && to->reg != SEG_CS;
-}
-
-static emit_function *mov_emitter(const struct build *b, const struct insn *i)
-{
-    const struct operand *to = &i->op[0], *from = &i->op[1];
-    bool to_memory = to->kind == OPND_MEM, from_memory = from->kind == OPND_MEM;
-    if ((to_memory || from_memory) && !segment_is_reachable(b, i->mem_seg, to_memory)) return NULL;
-    if (to->kind == OPND_REG && to->reg_class == RC_SEG)
-        return may_compare(b, to) ? emit_mov_to_segment : NULL;
-    bool full = to_memory || (to->kind == OPND_REG && to->reg_class == RC_GPR32);
-    if (!full || from->kind != OPND_REG) return NULL;
-    if (from->reg_class == RC_SEG) return emit_mov_from_segment;
-    bool kernel = (b->mode & MODE_CPL) == 0, kept = from->reg == 0 || from->reg == 2 || from->reg == 3;
-    return from->reg_class == RC_CR && kernel && kept ? emit_mov_from_cr : NULL;
-}
-
-emit_function *special_emitter(const struct build *b, const struct insn *i)
-{
-    const struct operand *to = &i->op[0];
-    if (bit_string_is_simple(b, i)) return emit_bit_string;
-    if (cmpxchg_is_simple(b, i)) return emit_cmpxchg;
-    if (i->mnemonic == ZYDIS_MNEMONIC_LDMXCSR && segment_is_reachable(b, i->mem_seg, false))
-        return emit_ldmxcsr;
-    if (b->v->no_fast_entry) return NULL;
-    if (i->mnemonic == ZYDIS_MNEMONIC_MOV) return mov_emitter(b, i);
-    if (to->kind != OPND_REG || to->reg_class != RC_SEG || !has_plain_stack(b, i)) return NULL;
-    if (i->mnemonic == ZYDIS_MNEMONIC_PUSH) return emit_push_segment;
-    return i->mnemonic == ZYDIS_MNEMONIC_POP && may_compare(b, to) ? emit_pop_segment : NULL;
 }

@@ -3,8 +3,8 @@
  * that count in CX. Firmware, boot loaders and their unpackers consist of little else.
  *
  * A slot lies at SS:SP, and SP wraps at 64 KB while the upper half of ESP stays (SDM 1 6.2.3). SS has a base and, mostly,
- * a limit, so accesses go the way of operands (access_register()). What is rare is left to the interpreter by returning false: memory
- * operands, pops into SP, operands whose size is not that of the code segment in branches.
+ * a limit, so accesses go the way of operands (access_register()). What is rare is left to the interpreter: memory operands, pops into SP,
+ * and branches whose operand size is not that of the code segment.
  */
 #include "build.h"
 
@@ -30,20 +30,21 @@ static void add_to_half(struct build *b, u8 reg, s32 by)
     emit_rm(&b->e, false, 0x8d, reg, mem_bd(reg, by)); /* lea r16, [reg + by] */
 }
 
-static bool has_size(const struct insn *i)
-{
-    return i->operand_bytes == 2 || i->operand_bytes == 4;
-}
-
-bool emit_push16(struct build *b)
+bool can_push16(const struct build *b)
 {
     const struct operand *from = &b->i->op[0];
     unsigned size = b->i->operand_bytes;
     bool reg = from->kind == OPND_REG && (from->reg_class == RC_GPR16 || from->reg_class == RC_GPR32);
-    if (!has_stack16(b) || !has_size(b->i) || (!reg && from->kind != OPND_IMM)) return false;
+    return has_stack16(b) && (size == 2 || size == 4) && (reg || from->kind == OPND_IMM);
+}
+
+void emit_push16(struct build *b)
+{
+    const struct operand *from = &b->i->op[0];
+    unsigned size = b->i->operand_bytes;
     struct host_mem slot = stack_slot(b, size, true);
     u8 value = REG_TEMP;
-    if (reg)
+    if (from->kind == OPND_REG)
         value = host_gpr(from->reg);
     else
         emit_mov_ri(&b->e, REG_TEMP, (u32)b->i->imm[from->imm]);
@@ -52,15 +53,19 @@ bool emit_push16(struct build *b)
     else
         emit_store32(&b->e, slot, value);
     add_to_half(b, GUEST_ESP, -(s32)size);
-    return true;
 }
 
-bool emit_pop16(struct build *b)
+bool can_pop16(const struct build *b)
 {
     const struct operand *to = &b->i->op[0];
-    bool wide = to->kind == OPND_REG && to->reg_class == RC_GPR32;
-    bool half = to->kind == OPND_REG && to->reg_class == RC_GPR16;
-    if (!has_stack16(b) || (!wide && !half) || to->reg == REG_ESP) return false;
+    bool reg = to->kind == OPND_REG && (to->reg_class == RC_GPR16 || to->reg_class == RC_GPR32);
+    return has_stack16(b) && reg && to->reg != REG_ESP;
+}
+
+void emit_pop16(struct build *b)
+{
+    const struct operand *to = &b->i->op[0];
+    bool wide = to->reg_class == RC_GPR32;
     struct host_mem slot = stack_slot(b, wide ? 4 : 2, false);
     if (wide) {
         emit_load32(&b->e, host_gpr(to->reg), slot);
@@ -70,7 +75,6 @@ bool emit_pop16(struct build *b)
         emit_rr(&b->e, false, 0x89, REG_TEMP, host_gpr(to->reg)); /* mov r16, r11w */
     }
     add_to_half(b, GUEST_ESP, wide ? 4 : 2);
-    return true;
 }
 
 /* --- branches of 16-bit code --- */
@@ -95,43 +99,49 @@ static void push_ip(struct build *b)
     add_to_half(b, GUEST_ESP, -2);
 }
 
-bool emit_call16(struct build *b)
+bool can_call16(const struct build *b)
 {
     const struct operand *to = &b->i->op[0];
     u32 target[2];
     if (!is_code16(b) || !has_stack16(b)) return false;
-    if (to->kind == OPND_IMM) {
-        if (branch_targets(b, b->i, b->next_eip, target) != 1) return false;
-        push_ip(b);
-        emit_edge_call(b, target[0]);
-    } else if (to->kind == OPND_REG && to->reg_class == RC_GPR16 && to->reg != REG_ESP) {
-        if (!any_target16_is_legal(b)) return false;
-        push_ip(b);
-        emit_movzx16(&b->e, REG_LINEAR, host_gpr(to->reg));
-        emit_indirect_call(b);
-    } else {
-        return false;
-    }
-    b->ended = true;
-    return true;
+    if (to->kind == OPND_IMM) return branch_targets(b, b->i, b->next_eip, target) == 1;
+    /* CALL SP goes to what SP was before the push. */
+    return to->kind == OPND_REG && to->reg_class == RC_GPR16 && to->reg != REG_ESP &&
+           any_target16_is_legal(b);
 }
 
-bool emit_ret16(struct build *b)
+void emit_call16(struct build *b)
 {
-    bool near = b->i->opcode == 0xc2 || b->i->opcode == 0xc3;
-    if (!is_code16(b) || !has_stack16(b) || !near || !any_target16_is_legal(b)) return false;
-    u32 release = b->i->opcode == 0xc2 ? (u32)b->i->imm[0] & 0xffff : 0;
+    const struct operand *to = &b->i->op[0];
+    u32 target[2];
+    b->ended = true;
+    push_ip(b);
+    if (to->kind == OPND_IMM) {
+        branch_targets(b, b->i, b->next_eip, target);
+        emit_edge_call(b, target[0]);
+    } else {
+        emit_movzx16(&b->e, REG_LINEAR, host_gpr(to->reg));
+        emit_indirect_call(b);
+    }
+}
+
+bool can_ret16(const struct build *b)
+{
+    return is_code16(b) && has_stack16(b) && any_target16_is_legal(b);
+}
+
+void emit_ret16(struct build *b)
+{
+    u32 release = b->i->operand_count ? (u16)b->i->imm[0] : 0;
     emit_load16(&b->e, REG_LINEAR, stack_slot(b, 2, false));
     add_to_half(b, GUEST_ESP, (s32)(2 + release));
     emit_return(b);
     b->ended = true;
-    return true;
 }
 
 /* JRCXZ changes no flag but looks at all of RCX: the upper half of ECX is put aside for it. */
-bool emit_count_branch16(struct build *b, u32 target, bool decrement, bool taken_if_zero)
+void emit_count_branch16(struct build *b, bool decrement, u32 if_zero, u32 if_not)
 {
-    flags_to_host(b);
     if (decrement) add_to_half(b, RCX, -1);
     emit_mov_rr32(&b->e, REG_TEMP, RCX);
     emit_movzx16(&b->e, RCX, RCX);
@@ -140,9 +150,8 @@ bool emit_count_branch16(struct build *b, u32 target, bool decrement, bool taken
     u32 nonzero = emit_jmp(&b->e);
     emit_here8(&b->e, zero);
     emit_mov_rr32(&b->e, RCX, REG_TEMP);
-    emit_edge(b, taken_if_zero ? target : b->next_eip);
+    emit_edge(b, if_zero);
     emit_here32(&b->e, nonzero);
-    emit_edge(b, taken_if_zero ? b->next_eip : target);
+    emit_edge(b, if_not);
     b->ended = true;
-    return true;
 }

@@ -9,8 +9,6 @@
  */
 #include "build.h"
 
-#include <Zydis/Mnemonic.h>
-
 static unsigned element_bytes(const struct insn *i)
 {
     /* The low bit of the opcode tells bytes from words, A4-A7 and AA-AF. */
@@ -146,7 +144,7 @@ static void repeat(struct build *b, unsigned size)
     emit8(&b->e, b->i->opcode);
 }
 
-static bool repeat_in_window(struct build *b, bool source, bool destination, bool compares)
+static void repeat_in_window(struct build *b, bool source, bool destination, bool compares)
 {
     u32 callout = make_callout(b, false);
     struct stub *stub = string_stub(b, callout, if_backward(b));
@@ -164,18 +162,23 @@ static bool repeat_in_window(struct build *b, bool source, bool destination, boo
     if (compares) b->flags = FLAGS_HOST;
     stub->back = b->e.at;
     stub->flags = compares;
-    return true;
+}
+
+static bool can_repeat(const struct build *b, bool source, bool destination, bool writes)
+{
+    return !b->v->no_bulk_strings && (!source || is_unlimited(b, b->i->mem_seg, false)) &&
+           (!destination || is_unlimited(b, SEG_ES, writes));
 }
 
 /* Registers: r11 bytes, r9 source, r10 destination, RCX scratch for the second of two sides. `source` and
  * `destination` say which there are. */
-static bool emit_repeated(struct build *b, bool source, bool destination, bool writes, bool compares)
+static void emit_repeated(struct build *b, bool source, bool destination, bool writes, bool compares)
 {
     unsigned size = element_bytes(b->i), log2 = log2_of(size);
-    if (b->v->no_bulk_strings || (source && !is_unlimited(b, b->i->mem_seg, false)) ||
-        (destination && !is_unlimited(b, SEG_ES, writes)))
-        return false;
-    if (window_reaches(b, source, destination)) return repeat_in_window(b, source, destination, compares);
+    if (window_reaches(b, source, destination)) {
+        repeat_in_window(b, source, destination, compares);
+        return;
+    }
     struct stub *stubs[2];
     unsigned count = 0;
     u32 callout = make_callout(b, false);
@@ -205,7 +208,6 @@ static bool emit_repeated(struct build *b, bool source, bool destination, bool w
         stubs[n]->flags = compares;
     }
     hoist_forget(b);
-    return true;
 }
 
 void emit_string_stub(struct build *b, const struct stub *stub)
@@ -217,93 +219,101 @@ void emit_string_stub(struct build *b, const struct stub *stub)
     emit_jmp_to(&b->e, stub->back);
 }
 
-/* --- one by one, and which of both --- */
+/* --- one by one, or repeated --- */
 
-static bool emit_lods(struct build *b)
+bool can_lods(const struct build *b)
+{
+    return has_wide_addresses(b) && !is_repeated(b) && operand_is_reachable(b, false);
+}
+
+void emit_lods(struct build *b)
 {
     unsigned size = element_bytes(b->i);
-    if (!has_wide_addresses(b) || is_repeated(b) || !segment_is_reachable(b, b->i->mem_seg, false))
-        return false;
     require_forward(b);
     sized(b, OP_LOAD, RAX, size, source(b, size));
     advance(b, RSI, size);
-    return true;
 }
 
-static bool emit_stos(struct build *b)
+bool can_stos(const struct build *b)
+{
+    return has_wide_addresses(b) && segment_is_reachable(b, SEG_ES, true) &&
+           (!is_repeated(b) || can_repeat(b, false, true, true));
+}
+
+void emit_stos(struct build *b)
 {
     unsigned size = element_bytes(b->i);
-    if (!has_wide_addresses(b) || !segment_is_reachable(b, SEG_ES, true)) return false;
-    if (is_repeated(b)) return emit_repeated(b, false, true, true, false);
+    if (is_repeated(b)) {
+        emit_repeated(b, false, true, true, false);
+        return;
+    }
     require_forward(b);
     sized(b, OP_STORE, RAX, size, destination(b, size, true));
     advance(b, RDI, size);
-    return true;
 }
 
-static bool both_reachable(struct build *b, bool write)
+static bool can_reach_both(const struct build *b, bool write)
 {
-    return segment_is_reachable(b, b->i->mem_seg, false) && segment_is_reachable(b, SEG_ES, write) &&
-           mode_seg(b->mode, SEG_ES) != MODE_SEG_LIMITED; /* its check would use r11 */
+    bool limited = mode_seg(b->mode, SEG_ES) == MODE_SEG_LIMITED; /* its check would use r11 */
+    return has_wide_addresses(b) && operand_is_reachable(b, false) &&
+           segment_is_reachable(b, SEG_ES, write) && !limited &&
+           (!is_repeated(b) || can_repeat(b, true, true, write));
 }
 
-static bool emit_movs(struct build *b)
+bool can_movs(const struct build *b)
+{
+    return can_reach_both(b, true);
+}
+
+void emit_movs(struct build *b)
 {
     unsigned size = element_bytes(b->i);
-    if (!has_wide_addresses(b) || !both_reachable(b, true)) return false;
-    if (is_repeated(b)) return emit_repeated(b, true, true, true, false);
+    if (is_repeated(b)) {
+        emit_repeated(b, true, true, true, false);
+        return;
+    }
     require_forward(b);
     sized(b, OP_LOAD, REG_TEMP, size, source(b, size));
     sized(b, OP_STORE, REG_TEMP, size, destination(b, size, true));
     advance(b, RSI, size);
     advance(b, RDI, size);
-    return true;
 }
 
-static bool emit_scas(struct build *b)
+bool can_scas(const struct build *b)
+{
+    return has_wide_addresses(b) && segment_is_reachable(b, SEG_ES, false) &&
+           (!is_repeated(b) || can_repeat(b, false, true, false));
+}
+
+void emit_scas(struct build *b)
 {
     unsigned size = element_bytes(b->i);
-    if (!has_wide_addresses(b) || !segment_is_reachable(b, SEG_ES, false)) return false;
-    if (is_repeated(b)) return emit_repeated(b, false, true, false, true);
+    if (is_repeated(b)) {
+        emit_repeated(b, false, true, false, true);
+        return;
+    }
     require_forward(b);
     sized(b, OP_CMP, RAX, size, destination(b, size, false));
     b->flags = FLAGS_HOST;
     advance(b, RDI, size);
-    return true;
 }
 
-static bool emit_cmps(struct build *b)
+bool can_cmps(const struct build *b)
+{
+    return can_reach_both(b, false);
+}
+
+void emit_cmps(struct build *b)
 {
     unsigned size = element_bytes(b->i);
-    if (!has_wide_addresses(b) || !both_reachable(b, false)) return false;
-    if (is_repeated(b)) return emit_repeated(b, true, true, false, true);
+    if (is_repeated(b)) {
+        emit_repeated(b, true, true, false, true);
+        return;
+    }
     require_forward(b);
     sized(b, OP_LOAD, REG_TEMP, size, source(b, size));
     sized(b, OP_CMP, REG_TEMP, size, destination(b, size, false));
     b->flags = FLAGS_HOST;
     advance(b, RSI, size);
     advance(b, RDI, size);
-    return true;
-}
-
-emit_function *string_emitter(u16 mnemonic)
-{
-    switch (mnemonic) {
-    case ZYDIS_MNEMONIC_LODSB:
-    case ZYDIS_MNEMONIC_LODSW:
-    case ZYDIS_MNEMONIC_LODSD: return emit_lods;
-    case ZYDIS_MNEMONIC_STOSB:
-    case ZYDIS_MNEMONIC_STOSW:
-    case ZYDIS_MNEMONIC_STOSD: return emit_stos;
-    case ZYDIS_MNEMONIC_MOVSB:
-    case ZYDIS_MNEMONIC_MOVSW:
-    case ZYDIS_MNEMONIC_MOVSD: return emit_movs;
-    case ZYDIS_MNEMONIC_SCASB:
-    case ZYDIS_MNEMONIC_SCASW:
-    case ZYDIS_MNEMONIC_SCASD: return emit_scas;
-    case ZYDIS_MNEMONIC_CMPSB:
-    case ZYDIS_MNEMONIC_CMPSW:
-    case ZYDIS_MNEMONIC_CMPSD: return emit_cmps;
-    default: return NULL;
-    }
 }

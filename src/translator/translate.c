@@ -50,29 +50,28 @@ static void emit_entries(struct build *b)
 
 /* --- body --- */
 
-static bool emit_as_is(struct build *b)
+static void emit_instruction(struct build *b)
 {
-    emit_function *emit = special_emitter(b, b->i);
-    if (!emit) emit = b->i->row->traits & ISA_SSE ? NULL : emitter_for(b->i->mnemonic);
-    return emit ? emit(b) : rewrite_identical(b);
+    b->piece[b->n] = b->e.at;
+    b->site[b->n] = (struct site){
+        .host = in_block(b, b->e.at),
+        .guest = b->offset[b->n],
+        .parked = b->flags != FLAGS_HOST,
+    };
+    switch ((enum decision)b->decision[b->n]) {
+    case BY_CALLOUT: emit_callout(b, isa_ends_block(b->i)); break;
+    case BY_REWRITE: rewrite_identical(b); break;
+    case BY_EMITTER: emitter_rows[b->i->row->emitter].emit(b); break;
+    }
 }
 
 static void emit_body(struct build *b)
 {
-    for (b->n = 0; b->n < b->count; b->n++) {
-        b->i = &b->insn[b->n];
-        b->eip = b->key.eip + b->offset[b->n];
-        b->next_eip = b->eip + b->i->length;
-        b->piece[b->n] = b->e.at;
-        b->site[b->n] = (struct site){
-            .host = in_block(b, b->e.at),
-            .guest = b->offset[b->n],
-            .parked = b->flags != FLAGS_HOST,
-        };
-        if (b->callout[b->n] || !emit_as_is(b)) emit_callout(b, plan_ends(b, b->i));
+    for (unsigned n = 0; n < b->count; n++) {
+        plan_select(b, n);
+        emit_instruction(b);
     }
     if (b->ended) return;
-    b->n = b->count - 1;
     u32 eip = b->next_eip;
     if (eip - 1 >= b->key.cs_limit || eip == 0) {
         /* The next fetch is the segment's end: #GP, or a wrap. */

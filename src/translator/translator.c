@@ -70,14 +70,17 @@ int translator_init(struct vcpu *v, const struct translator_config *config)
     if (t->config.cache_bytes < MIN_CACHE_BYTES) t->config.cache_bytes = MIN_CACHE_BYTES;
     t->build = malloc(sizeof(*t->build));
     t->memo = calloc(1, sizeof(*t->memo));
+    t->peek = calloc(1, sizeof(*t->peek));
     if (t->memo) t->memo->off = t->config.no_decode_memo;
     t->checked.off = t->config.no_checked_sites;
-    int error = t->build && t->memo ? cache_init(&t->cache, t->config.cache_bytes, v->counters) : -ENOMEM;
+    int error =
+        t->build && t->memo && t->peek ? cache_init(&t->cache, t->config.cache_bytes, v->counters) : -ENOMEM;
     if (!error) error = returns_init(&t->returns);
     if (error) {
         cache_destroy(&t->cache);
         free(t->build);
         free(t->memo);
+        free(t->peek);
         free(t);
         return error;
     }
@@ -97,6 +100,7 @@ void translator_destroy(struct vcpu *v)
     returns_destroy(&t->returns);
     free(t->build);
     free(t->memo);
+    free(t->peek);
     free(t);
     v->engine = NULL;
 }

@@ -90,6 +90,18 @@ expect_peak() {
 # different FILE FILE: in how many pixels two pictures differ. (Without a precision a million would be 1e+06.)
 different() { compare -precision 12 -metric AE "$1" "$2" null: 2>&1 || true; }
 
+# start_x_server GEOMETRY: an X server of our own, as DISPLAY; its process is in `server`. Xvfb writes the number of its display
+# when it can be used.
+start_x_server() {
+    local number
+    mkfifo "$temporary/display"
+    Xvfb -displayfd 5 -screen 0 "$1" -nolisten tcp -noreset 5>"$temporary/display" >"$temporary/xvfb" 2>&1 &
+    # shellcheck disable=SC2034
+    server=$!
+    read -r number <"$temporary/display" || failed "Xvfb does not start: $(cat "$temporary/xvfb")"
+    export DISPLAY=:$number
+}
+
 # expect_still PROCESS: a machine whose guest does nothing costs less than 5% of a core. Others on the host make the same work
 # cost more: the best of three counts.
 expect_still() {

@@ -138,3 +138,14 @@ void native_run(const u8 *code, unsigned bytes, const struct state *in, struct s
     out->error = 0;
     memcpy(out->fx, f->out_fx, 512);
 }
+
+bool native_works(void)
+{
+    static const u8 nop[] = {0x90};
+    struct state in = {.eip = CODE_AT, .eflags = FLAGS_IF | 2}, out = {0};
+    in.gpr[4] = SCRATCH_AT + PAGE_SIZE;
+    memcpy(in.fx, (u8[]){0x7f, 3}, 2);
+    memcpy(in.fx + 24, (u8[]){0x80, 0x1f}, 2);
+    native_run(nop, sizeof(nop), &in, &out);
+    return out.vector == VECTOR_END;
+}

@@ -16,6 +16,10 @@
  * -errno. */
 int native_init(void);
 
+/* Does this host execute 32-bit code? Some do not: kernels booted with ia32_emulation=off, and those that run as
+ * guests without hardware virtualization. */
+bool native_works(void);
+
 /* The scratch area is at SCRATCH_AT, in this process. */
 static inline u8 *native_scratch(void)
 {

@@ -22,6 +22,8 @@ struct engine_under_test {
     struct small_machine *machine;
 };
 
+#define EXIT_SKIPPED 77
+
 struct oracle {
     struct generator generator;
     struct random random;
@@ -210,6 +212,10 @@ int main(int argc, char **argv)
     if (!ready || !o.quiet || translator_install_signals() || native_init()) {
         fprintf(stderr, "cannot set up\n");
         return 3;
+    }
+    if (!native_works()) {
+        printf("skipped: this host executes no 32-bit code\n");
+        return EXIT_SKIPPED;
     }
     for (u64 n = 0; n < count && o.failures < MAX_FAILURES; n++)
         test_one(&o);

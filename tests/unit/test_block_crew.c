@@ -5,20 +5,19 @@
  */
 #include "block/block_disk.h"
 #include "check.h"
-
-#include <errno.h>
-#include <unistd.h>
+#include "events.h"
 
 #define SECTORS 16u
 
-static struct mailbox box;
-static unsigned notices, wakes; /* atomic */
+static sem_t letter, flush_may_go;
+static unsigned notices; /* atomic */
 
-/* A disk whose flushes wait for leave. */
-struct slow {
-    struct disk_image image;
-    bool closed; /* atomic */
-};
+static void letter_came(void *owner)
+{
+    sem_post(&letter);
+}
+
+static struct mailbox box = {.wake = letter_came};
 
 static int nothing_read(struct disk_image *image, u64 offset, struct span to)
 {
@@ -37,9 +36,7 @@ static int nothing_write(struct disk_image *image, u64 offset, struct span from)
 
 static int slow_flush(struct disk_image *image)
 {
-    struct slow *slow = container_of(image, struct slow, image);
-    while (__atomic_load_n(&slow->closed, __ATOMIC_SEQ_CST))
-        usleep(100);
+    event_wait(&flush_may_go, "the end of a flush");
     return 0;
 }
 
@@ -54,7 +51,7 @@ static const struct disk_image_ops ops = {.format = "slow",
                                           .write = nothing_write,
                                           .flush = slow_flush,
                                           .close = nothing_close};
-static struct slow slow = {.image = {&ops, SECTORS * 512, false}};
+static struct disk_image slow = {&ops, SECTORS * 512, false};
 
 struct order {
     struct disk_request request;
@@ -78,13 +75,10 @@ static void submit(struct block_disk *disk, struct order *order, enum disk_opera
     disk_submit(&disk->disk, &order->request);
 }
 
-static bool wait_for(const struct order *order)
+static void wait_for(const struct order *order)
 {
-    static bool given_up; /* one failure is enough to wait for */
-    for (unsigned n = 0; n < 20000 && !order->done && !given_up; n++)
-        if (!mailbox_run(&box)) usleep(100);
-    given_up |= !order->done;
-    return order->done;
+    while (!order->done)
+        if (!mailbox_run(&box)) event_wait(&letter, "a letter of the disk's");
 }
 
 /* Quick requests are left to one thread, which meets a flush among them. */
@@ -94,24 +88,24 @@ static void test_behind_a_flush(void)
     struct block_disk disk;
     static struct order before[20], flush, behind[4];
     disk_crew_init(&crew, &box, NULL);
-    block_disk_init(&disk, &crew, &slow.image, "slow");
+    block_disk_init(&disk, &crew, &slow, "slow");
     for (unsigned round = 0; round < 100; round++) {
         for (unsigned n = 0; n < ARRAY_SIZE(before); n++) {
             submit(&disk, &before[n], n & 1 ? DISK_READ : DISK_WRITE);
-            if (n < 10) CHECK(wait_for(&before[n]));
+            if (n < 10) wait_for(&before[n]);
         }
-        __atomic_store_n(&slow.closed, true, __ATOMIC_SEQ_CST);
         submit(&disk, &flush, DISK_FLUSH);
         for (unsigned n = 0; n < ARRAY_SIZE(behind); n++)
             submit(&disk, &behind[n], DISK_WRITE);
         for (unsigned n = 0; n < ARRAY_SIZE(behind); n++)
-            CHECK(wait_for(&behind[n]));
+            wait_for(&behind[n]);
         CHECK(!flush.done);
-        __atomic_store_n(&slow.closed, false, __ATOMIC_SEQ_CST);
-        CHECK(wait_for(&flush));
+        sem_post(&flush_may_go);
+        wait_for(&flush);
         disk_crew_drain(&crew);
     }
     disk_crew_destroy(&crew);
+    sem_post(&flush_may_go); /* that of a disk that leaves */
     block_disk_destroy(&disk);
 }
 
@@ -120,40 +114,33 @@ static void count_notice(void *owner)
     __atomic_add_fetch(&notices, 1, __ATOMIC_SEQ_CST);
 }
 
-static void count_wake(void *owner)
-{
-    __atomic_add_fetch(&wakes, 1, __ATOMIC_SEQ_CST);
-}
-
 static void test_letters(void)
 {
     struct disk_crew crew;
     struct block_disk disk;
     struct order order;
+    while (!sem_trywait(&letter)) { /* those of the test before */
+    }
     box.notice = count_notice;
-    box.wake = count_wake;
     disk_crew_init(&crew, &box, NULL);
-    block_disk_init(&disk, &crew, &slow.image, "slow");
+    block_disk_init(&disk, &crew, &slow, "slow");
     for (unsigned round = 1; round <= 100; round++) {
-        unsigned before = __atomic_load_n(&wakes, __ATOMIC_SEQ_CST);
         submit(&disk, &order, DISK_WRITE);
-        for (unsigned n = 0; n < 20000 && __atomic_load_n(&wakes, __ATOMIC_SEQ_CST) == before; n++)
-            usleep(100);
-        bool woken = __atomic_load_n(&wakes, __ATOMIC_SEQ_CST) > before;
-        CHECK(woken);
-        if (!woken) break;
+        event_wait(&letter, "a call for a letter that lies");
         CHECK_EQ(__atomic_load_n(&notices, __ATOMIC_SEQ_CST), round);
         CHECK(!order.done);
         CHECK(mailbox_run(&box));
         CHECK(order.done);
     }
     disk_crew_destroy(&crew);
+    sem_post(&flush_may_go); /* that of a disk that leaves */
     block_disk_destroy(&disk);
-    box.notice = box.wake = NULL;
+    box.notice = NULL;
 }
 
 int main(void)
 {
+    if (sem_init(&letter, 0, 0) || sem_init(&flush_may_go, 0, 0)) return 1;
     test_behind_a_flush();
     test_letters();
     return check_report();

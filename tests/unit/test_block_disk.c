@@ -5,6 +5,7 @@
 #include "block/block_disk.h"
 #include "block/host_file.h"
 #include "check.h"
+#include "events.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +15,21 @@
 
 static char directory[] = "/tmp/ringer-test-XXXXXX";
 static char error[512];
-static struct mailbox box;
+static sem_t letter, flushed;
+
+static void letter_came(void *owner)
+{
+    sem_post(&letter);
+}
+
+static struct mailbox box = {.wake = letter_came};
+
+/* Until letters have come, and been read. */
+static void read_letters(void)
+{
+    while (!mailbox_run(&box))
+        event_wait(&letter, "a letter of the disk's");
+}
 
 static const char *file_named(const char *name, u64 bytes)
 {
@@ -33,14 +48,13 @@ static const char *file_named(const char *name, u64 bytes)
 struct failing {
     struct disk_image image;
     _Atomic int error;
-    unsigned calls, flushes;
+    unsigned flushes;
     u8 bytes[MB];
 };
 
 static int failing_read(struct disk_image *image, u64 offset, struct span to)
 {
     struct failing *f = container_of(image, struct failing, image);
-    f->calls++;
     if (!f->error) span_write(to, f->bytes + offset);
     return f->error;
 }
@@ -53,7 +67,6 @@ static int failing_read_now(struct disk_image *image, u64 offset, struct span to
 static int failing_write(struct disk_image *image, u64 offset, struct span from)
 {
     struct failing *f = container_of(image, struct failing, image);
-    f->calls++;
     if (!f->error) span_read(from, f->bytes + offset);
     return f->error;
 }
@@ -61,8 +74,10 @@ static int failing_write(struct disk_image *image, u64 offset, struct span from)
 static int failing_flush(struct disk_image *image)
 {
     struct failing *f = container_of(image, struct failing, image);
+    int failed = f->error;
     __atomic_add_fetch(&f->flushes, 1, __ATOMIC_SEQ_CST);
-    return f->error;
+    sem_post(&flushed);
+    return failed;
 }
 
 static int failing_zero(struct disk_image *image, u64 offset, u64 bytes)
@@ -126,7 +141,7 @@ static void submit(struct disk *disk, struct order *order, enum disk_operation o
 static int wait_for(struct order *order)
 {
     while (!order->done)
-        if (!mailbox_run(&box)) usleep(100);
+        read_letters();
     return order->request.error;
 }
 
@@ -239,14 +254,14 @@ static void test_policies(void)
     memset(sector, 0x5a, sizeof(sector));
     submit(&disk.disk, &a, DISK_WRITE, 512, sector, 512);
     submit(&disk.disk, &b, DISK_WRITE, 1024, sector, 512);
-    for (unsigned n = 0; n < 100 && !stalls; n++, usleep(1000))
-        mailbox_run(&box);
-    usleep(10000);
-    mailbox_run(&box);
+    while (crew.held.count < 2)
+        read_letters();
     CHECK_EQ(stalls, 1);
     disk_crew_retry(&crew);
-    for (unsigned n = 0; n < 20; n++, usleep(1000))
-        mailbox_run(&box);
+    CHECK_EQ(crew.retrying, 2);
+    while (crew.retrying)
+        read_letters();
+    CHECK_EQ(crew.held.count, 2);
     CHECK(!a.done && !b.done);
     CHECK_EQ(resumes, 0);
     failing.error = 0;
@@ -254,7 +269,7 @@ static void test_policies(void)
     CHECK_EQ(wait_for(&a), 0);
     CHECK_EQ(wait_for(&b), 0);
     while (!resumes)
-        mailbox_run(&box);
+        read_letters();
     CHECK_EQ(stalls, 1);
     CHECK_EQ(resumes, 1);
     CHECK_EQ(failing.bytes[512], 0x5a);
@@ -263,7 +278,7 @@ static void test_policies(void)
     failing.error = -ENOSPC;
     submit(&disk.disk, &a, DISK_WRITE, 512, sector, 512);
     while (stalls < 2)
-        mailbox_run(&box);
+        read_letters();
     disk_crew_destroy(&crew);
     block_disk_destroy(&disk);
     failing.error = 0;
@@ -371,8 +386,17 @@ static unsigned flushes(void)
 
 static void wait_for_flushes(unsigned count)
 {
-    for (unsigned n = 0; n < 2000 && flushes() < count; n++)
-        usleep(1000);
+    while (flushes() < count)
+        event_wait(&flushed, "a flush");
+}
+
+/* Whether a flush that nobody asked for is still to come. */
+static bool write_back_planned(struct disk_crew *crew)
+{
+    disk_crew_lock_idle(crew);
+    bool planned = crew->write_back_at != UINT64_MAX;
+    disk_crew_unlock(crew);
+    return planned;
 }
 
 /* An image that keeps tables is flushed a while after a write though nobody asks for it, and again until that
@@ -391,8 +415,7 @@ static void test_write_back(void)
     block_disk_init(&disk, &crew, &failing.image, "keeping");
     CHECK_EQ(run(&disk.disk, DISK_WRITE, 0, sector, 512), 0);
     wait_for_flushes(1);
-    CHECK_EQ(flushes(), 1);
-    usleep(60000);
+    CHECK(!write_back_planned(&crew));
     CHECK_EQ(flushes(), 1);
     CHECK_EQ(run(&disk.disk, DISK_WRITE, 0, sector, 512), 0);
     failing.error = -EIO;
@@ -401,7 +424,7 @@ static void test_write_back(void)
     failing.error = 0;
     unsigned before = flushes();
     wait_for_flushes(before + 1);
-    CHECK(flushes() > before);
+    CHECK(!write_back_planned(&crew));
     disk_crew_destroy(&crew);
     block_disk_destroy(&disk);
     failing.image.ops = &failing_ops;
@@ -498,11 +521,13 @@ struct slow_base {
     struct disk_image *overlay;
     u8 block[4096];
     pthread_t other;
+    long other_id; /* atomic */
 };
 
 static void *write_all(void *argument)
 {
     struct slow_base *base = argument;
+    __atomic_store_n(&base->other_id, gettid(), __ATOMIC_SEQ_CST);
     return transfer(base->overlay, true, 0, base->block, sizeof(base->block)) ? base : NULL;
 }
 
@@ -511,7 +536,10 @@ static int slow_read(struct disk_image *image, u64 offset, struct span to)
     struct slow_base *base = container_of(image, struct slow_base, image);
     span_clear(to);
     CHECK(!pthread_create(&base->other, NULL, write_all, base));
-    usleep(20000);
+    while (!__atomic_load_n(&base->other_id, __ATOMIC_SEQ_CST))
+        sched_yield();
+    wait_until_asleep(
+        base->other_id); /* it waits for this read, or has written already, which is the error */
     return 0;
 }
 
@@ -583,7 +611,7 @@ static void test_lost(void)
 
 int main(void)
 {
-    if (!mkdtemp(directory)) return 1;
+    if (!mkdtemp(directory) || sem_init(&letter, 0, 0) || sem_init(&flushed, 0, 0)) return 1;
     test_transfers();
     test_refusals();
     test_policies();

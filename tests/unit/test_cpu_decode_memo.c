@@ -32,7 +32,9 @@ static bool same(const struct insn *a, const struct insn *b)
                  a->mandatory == b->mandatory && a->has_modrm == b->has_modrm && a->modrm == b->modrm &&
                  a->opcode_offset == b->opcode_offset && a->modrm_offset == b->modrm_offset &&
                  a->imm_offset == b->imm_offset && a->imm_bytes == b->imm_bytes && a->isa_set == b->isa_set &&
-                 a->category == b->category && !memcmp(a->bytes, b->bytes, a->length);
+                 a->gprs_read == b->gprs_read && a->gprs_written == b->gprs_written &&
+                 a->stack_effect == b->stack_effect && a->stack_access == b->stack_access &&
+                 a->accesses_memory == b->accesses_memory && !memcmp(a->bytes, b->bytes, a->length);
     for (unsigned n = 0; n < 4; n++)
         equal = equal && same_operand(&a->op[n], &b->op[n]);
     return equal;

@@ -1,7 +1,7 @@
 /*
  * The look-ahead's table against the decoder: what it knows has the length that Zydis finds, reads no flags,
- * and kills all of them when it says so. Guards against flags that are thrown away though somebody reads
- * them.
+ * and kills all of them when it says so. Entries are made of one example each, so this tries all others.
+ * Guards against flags that are thrown away though somebody reads them.
  */
 #include "check.h"
 #include "cpu/insn.h"
@@ -10,10 +10,12 @@
 #include <string.h>
 
 static unsigned known;
+static struct peek_table table;
+static struct vcpu vcpu;
 
 static void compare(const u8 *bytes)
 {
-    struct peeked p = peek_one(bytes, INSN_MAX_BYTES);
+    struct peeked p = peek_one(&table, &vcpu, bytes, INSN_MAX_BYTES);
     if (p.effect == PEEK_UNKNOWN) return;
     struct insn i;
     int length = insn_decode(&i, bytes, INSN_MAX_BYTES, true);
@@ -75,12 +77,12 @@ static void check_walk(void)
 {
     u8 page[PAGE_SIZE] = {0x89, 0xc3, 0x50, 0x31, 0xc0, 0x74}; /* mov push xor; jz */
     unsigned last = 0;
-    CHECK(peek_flags_die(page, 0, &last));
+    CHECK(peek_flags_die(&table, &vcpu, page, 0, &last));
     CHECK_EQ(last, 4);
-    CHECK(!peek_flags_die(page, 5, &last));
+    CHECK(!peek_flags_die(&table, &vcpu, page, 5, &last));
     page[PAGE_SIZE - 2] = 0x89; /* mov ecx, ecx, and the page ends */
     page[PAGE_SIZE - 1] = 0xc9;
-    CHECK(!peek_flags_die(page, PAGE_SIZE - 2, &last));
+    CHECK(!peek_flags_die(&table, &vcpu, page, PAGE_SIZE - 2, &last));
 }
 
 int main(void)

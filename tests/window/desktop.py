@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """What a user does at a desktop, for tests: keys, pointer and window manager's messages into an X server, and eyes.
 
 usage: desktop.py COMMAND... (on the display named by DISPLAY), several separated by "+":
@@ -15,16 +15,23 @@ usage: desktop.py COMMAND... (on the display named by DISPLAY), several separate
     close                 what the close button sends
     pixel X Y             print it
     shot FILE             the window as PPM
+    shows FILE            wait until the window is the picture in FILE (PPM), to the last pixel
+    still                 wait until the picture stands still, but for a cursor
+    answered              wait until it has changed since the last "type" by more than a cursor, and stands still
     sleep SECONDS
     latency N             N times: a key, until a pixel of the window has changed; prints milliseconds
 """
-import ctypes as c
-import os
 import sys
 import time
 
-x11, xtst = c.CDLL("libX11.so.6"), c.CDLL("libXtst.so.6")
+import Xlib.display
+import Xlib.error
+from Xlib import X, XK
+from Xlib.ext import xtest
+from Xlib.protocol import event
+
 WAIT = 20.0
+PACE = 0.02  # from key to key: a fast typist, whom a guest's keyboard driver keeps up with
 KEYS = {"ctrl": "Control_L", "alt": "Alt_L", "shift": "Shift_L", "enter": "Return", "esc": "Escape"}
 # Keysyms of the unshifted key, where another key (of a keypad) has the sign itself.
 NAMES = {" ": "space", "\n": "Return", "!": "exclam", '"': "quotedbl", "#": "numbersign", "$": "dollar",
@@ -36,82 +43,37 @@ NAMES = {" ": "space", "\n": "Return", "!": "exclam", '"': "quotedbl", "#": "num
 SHIFTED = set('~!@#$%^&*()_+{}|:"<>?')
 
 
-class Image(c.Structure):
-    _fields_ = [("width", c.c_int), ("height", c.c_int), ("xoffset", c.c_int), ("format", c.c_int),
-                ("data", c.POINTER(c.c_char)), ("byte_order", c.c_int), ("bitmap_unit", c.c_int),
-                ("bitmap_bit_order", c.c_int), ("bitmap_pad", c.c_int), ("depth", c.c_int),
-                ("bytes_per_line", c.c_int), ("bits_per_pixel", c.c_int)]
-
-
-class ClientMessage(c.Structure):
-    _fields_ = [("type", c.c_int), ("serial", c.c_ulong), ("send_event", c.c_int), ("display", c.c_void_p),
-                ("window", c.c_ulong), ("message_type", c.c_ulong), ("format", c.c_int), ("data", c.c_long * 5),
-                ("pad", c.c_long * 24)]
-
-
-for library, name, result, arguments in [
-        (x11, "XOpenDisplay", c.c_void_p, [c.c_char_p]),
-        (x11, "XDefaultRootWindow", c.c_ulong, [c.c_void_p]),
-        (x11, "XQueryTree", c.c_int, [c.c_void_p, c.c_ulong, c.c_void_p, c.c_void_p, c.c_void_p, c.c_void_p]),
-        (x11, "XFetchName", c.c_int, [c.c_void_p, c.c_ulong, c.POINTER(c.c_char_p)]),
-        (x11, "XStringToKeysym", c.c_ulong, [c.c_char_p]),
-        (x11, "XKeysymToKeycode", c.c_ubyte, [c.c_void_p, c.c_ulong]),
-        (x11, "XSetInputFocus", c.c_int, [c.c_void_p, c.c_ulong, c.c_int, c.c_ulong]),
-        (x11, "XSync", c.c_int, [c.c_void_p, c.c_int]),
-        (x11, "XFree", c.c_int, [c.c_void_p]),
-        (x11, "XMoveResizeWindow", c.c_int, [c.c_void_p, c.c_ulong, c.c_int, c.c_int, c.c_uint, c.c_uint]),
-        (x11, "XGetGeometry", c.c_int, [c.c_void_p, c.c_ulong] + [c.c_void_p] * 7),
-        (x11, "XInternAtom", c.c_ulong, [c.c_void_p, c.c_char_p, c.c_int]),
-        (x11, "XSendEvent", c.c_int, [c.c_void_p, c.c_ulong, c.c_int, c.c_long, c.c_void_p]),
-        (x11, "XWarpPointer", c.c_int, [c.c_void_p, c.c_ulong, c.c_ulong] + [c.c_int] * 6),
-        (x11, "XGetImage", c.POINTER(Image), [c.c_void_p, c.c_ulong, c.c_int, c.c_int, c.c_uint, c.c_uint,
-                                              c.c_ulong, c.c_int]),
-        (x11, "XDestroyImage", c.c_int, [c.POINTER(Image)]),
-        (xtst, "XTestFakeKeyEvent", c.c_int, [c.c_void_p, c.c_uint, c.c_int, c.c_ulong]),
-        (xtst, "XTestFakeButtonEvent", c.c_int, [c.c_void_p, c.c_uint, c.c_int, c.c_ulong])]:
-    function = getattr(library, name)
-    function.restype, function.argtypes = result, arguments
-
-display = x11.XOpenDisplay(None)
-if not display:
-    sys.exit("desktop.py: no X server at DISPLAY=%s" % os.environ.get("DISPLAY"))
-root = x11.XDefaultRootWindow(display)
-# Windows may go while we look at them.
-HANDLER = c.CFUNCTYPE(c.c_int, c.c_void_p, c.c_void_p)
-ignore = HANDLER(lambda display, event: 0)
-x11.XSetErrorHandler(ignore)
-window = 0
-
-
-def sync():
-    x11.XSync(display, 0)
+try:
+    display = Xlib.display.Display()
+except Xlib.error.DisplayError as problem:
+    sys.exit("desktop.py: %s" % problem)
+root = display.screen().root
+window = None
+GONE = (Xlib.error.BadWindow, Xlib.error.BadDrawable, Xlib.error.BadMatch)
 
 
 def title_of(which):
-    name = c.c_char_p()
-    if not x11.XFetchName(display, which, c.byref(name)) or not name.value:
+    try:
+        return (which.get_wm_name() or "") if which else ""
+    except GONE:
         return ""
-    text = name.value.decode("latin-1")
-    x11.XFree(name)
-    return text
 
 
 def below(which):
-    top, parent, children, count = c.c_ulong(), c.c_ulong(), c.POINTER(c.c_ulong)(), c.c_uint()
-    if not x11.XQueryTree(display, which, c.byref(top), c.byref(parent), c.byref(children), c.byref(count)):
+    try:
+        children = which.query_tree().children
+    except GONE:
         return
-    for n in range(count.value):
-        yield children[n]
-        yield from below(children[n])
-    if children:
-        x11.XFree(children)
+    for child in children:
+        yield child
+        yield from below(child)
 
 
 def geometry():
-    top, x, y, width, height, border, depth = (c.c_ulong(), c.c_int(), c.c_int(), c.c_uint(), c.c_uint(), c.c_uint(),
-                                               c.c_uint())
-    x11.XGetGeometry(display, window, *map(c.byref, (top, x, y, width, height, border, depth)))
-    return width.value, height.value
+    if not window:
+        return 0, 0
+    box = window.get_geometry()
+    return box.width, box.height
 
 
 def wait(what, condition):
@@ -130,15 +92,20 @@ def find(text):
             if text in title_of(which):
                 window = which
         return window
+
+    def has_focus():
+        if window.get_attributes().map_state != X.IsViewable:
+            return False
+        window.set_input_focus(X.RevertToPointerRoot, X.CurrentTime)
+        display.sync()
+        return display.get_input_focus().focus == window
+
     wait("a window \"%s\"" % text, look)
-    time.sleep(0.2)
-    x11.XSetInputFocus(display, window, 1, 0)
-    sync()
-    time.sleep(0.2)
+    wait("the window to take the keyboard", has_focus)
 
 
 def keycode(name):
-    code = x11.XKeysymToKeycode(display, x11.XStringToKeysym(KEYS.get(name, name).encode()))
+    code = display.keysym_to_keycode(XK.string_to_keysym(KEYS.get(name, name)))
     if not code:
         sys.exit("desktop.py: there is no key %s" % name)
     return code
@@ -146,57 +113,112 @@ def keycode(name):
 
 def press(codes):
     for code in codes:
-        xtst.XTestFakeKeyEvent(display, code, 1, 0)
+        xtest.fake_input(display, X.KeyPress, code)
     for code in reversed(codes):
-        xtst.XTestFakeKeyEvent(display, code, 0, 0)
-    sync()
+        xtest.fake_input(display, X.KeyRelease, code)
+    display.sync()
 
 
 def type_text(text):
+    global typed_at
     for character in text.replace("\\n", "\n"):
         codes = [keycode(NAMES.get(character, character))]
         if character in SHIFTED or character.isupper():
             codes.insert(0, keycode("shift"))
         press(codes)
-        time.sleep(0.02)
+        time.sleep(PACE)
+    typed_at = picture()
 
 
 def move(x, y):
-    x11.XWarpPointer(display, 0, window, 0, 0, 0, 0, int(x), int(y))
-    sync()
-    time.sleep(0.05)
+    window.warp_pointer(int(x), int(y))
+    display.sync()
+    time.sleep(PACE)
 
 
 def push(button, down):
-    xtst.XTestFakeButtonEvent(display, int(button), down, 0)
-    sync()
-    time.sleep(0.05)
+    xtest.fake_input(display, X.ButtonPress if down else X.ButtonRelease, int(button))
+    display.sync()
+    time.sleep(PACE)
 
 
 def close():
-    message = ClientMessage(type=33, window=window, format=32,
-                            message_type=x11.XInternAtom(display, b"WM_PROTOCOLS", 0))
-    message.data[0] = x11.XInternAtom(display, b"WM_DELETE_WINDOW", 0)
-    x11.XSendEvent(display, window, 0, 0, c.byref(message))
-    sync()
+    window.send_event(event.ClientMessage(window=window, client_type=display.intern_atom("WM_PROTOCOLS"),
+                                          data=(32, [display.intern_atom("WM_DELETE_WINDOW"), 0, 0, 0, 0])))
+    display.sync()
+
+
+def resize(width, height):
+    window.configure(x=0, y=0, width=int(width), height=int(height))
+    display.sync()
 
 
 def pixels(x, y, width, height):
-    image = x11.XGetImage(display, window, x, y, width, height, 0xffffffff, 2)
-    if not image:
+    """Four bytes a pixel, blue first; none if the window is not there or not that big."""
+    try:
+        return window.get_image(x, y, width, height, X.ZPixmap, 0xffffffff).data
+    except GONE:
         return b""
-    data = c.string_at(image.contents.data, image.contents.bytes_per_line * height)
-    x11.XDestroyImage(image)
-    return data
+
+
+def picture():
+    """The window as PPM."""
+    width, height = geometry()
+    data = pixels(0, 0, width, height)
+    if not data:
+        return b""
+    rgb = bytearray(width * height * 3)
+    rgb[0::3], rgb[1::3], rgb[2::3] = data[2::4], data[1::4], data[0::4]
+    return b"P6 %d %d 255\n" % (width, height) + rgb
 
 
 def shot(path):
-    width, height = geometry()
-    data = pixels(0, 0, width, height)
-    rgb = bytearray(width * height * 3)
-    rgb[0::3], rgb[1::3], rgb[2::3] = data[2::4], data[1::4], data[0::4]
     with open(path, "wb") as out:
-        out.write(b"P6 %d %d 255\n" % (width, height) + rgb)
+        out.write(picture())
+
+
+def same_picture(one, other):
+    """PPM files may lay out their heads in several ways."""
+    head, other_head = one[:40].split(None, 4)[:4], other[:40].split(None, 4)[:4]
+    size = int(head[1]) * int(head[2]) * 3 if len(head) == 4 else 1
+    return head == other_head and one[-size:] == other[-size:]
+
+
+def shows(path):
+    with open(path, "rb") as file:
+        expected = file.read()
+    wait("the picture in %s" % path, lambda: same_picture(picture(), expected))
+
+
+def same_but_cursor(one, other):
+    """No line of the picture differs but 40 that follow each other: a cursor blinks, a clock goes on."""
+    if len(one) != len(other):
+        return False
+    stride = geometry()[0] * 3
+    at = len(one) % stride
+    lines = [n for n in range((len(one) - at) // stride)
+             if one[at + n * stride:at + (n + 1) * stride] != other[at + n * stride:at + (n + 1) * stride]]
+    return not lines or lines[-1] - lines[0] < 40
+
+
+def still():
+    """For as long as a cursor takes to blink."""
+    def settled():
+        before = picture()
+        for _ in range(4):
+            time.sleep(0.15)
+            if not before or not same_but_cursor(before, picture()):
+                return False
+        return True
+    wait("a picture that stands still", settled)
+
+
+typed_at = b""
+
+
+def answered():
+    wait("an answer to what was typed", lambda: picture() != typed_at)
+    still()
 
 
 def latency(count):
@@ -230,8 +252,7 @@ COMMANDS = {
     "key": lambda chord: press([keycode(name) for name in chord.split("-")]), "type": type_text, "move": move,
     "down": lambda button: push(button, 1), "up": lambda button: push(button, 0),
     "click": lambda button: (push(button, 1), push(button, 0)), "close": close, "pixel": pixel, "shot": shot,
-    "latency": latency,
-    "size": lambda w, h: (x11.XMoveResizeWindow(display, window, 0, 0, int(w), int(h)), sync()),
+    "latency": latency, "size": resize, "shows": shows, "still": still, "answered": answered,
     "geometry": lambda w, h: wait("%sx%s" % (w, h), lambda: geometry() == (int(w), int(h))),
     "sleep": lambda seconds: time.sleep(float(seconds)),
 }

@@ -1,8 +1,8 @@
 /*
  * A picture as a PNG file (ISO/IEC 15948): true colour, eight bits a sample.
  */
-#ifndef RINGER_OBSERVE_PNG_H
-#define RINGER_OBSERVE_PNG_H
+#ifndef RINGER_OBSERVE_PNG_FILE_H
+#define RINGER_OBSERVE_PNG_FILE_H
 
 #include "base/types.h"
 
