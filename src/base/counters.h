@@ -57,6 +57,7 @@
     X(space_switches, "loads of another address space")                                                      \
     X(space_hits, "of these, to a space that the shadow remembered")                                         \
     X(space_evictions, "address spaces dropped to make room for another")                                    \
+    X(space_shrinks, "address spaces whose tables were given back to the host")                              \
     X(traces_begun, "write traces begun on page tables")                                                     \
     X(trace_writes, "writes that met a write trace")                                                         \
     X(trace_drops, "shadow entries dropped by these")                                                        \

@@ -22,10 +22,6 @@ typedef int64_t s64;
 #define likely(x)                __builtin_expect(!!(x), 1)
 #define unlikely(x)              __builtin_expect(!!(x), 0)
 
-/* For a function outside the modules that are compiled so, if it may run while the guest's FPU state is live
- * in the host's registers. */
-#define GENERAL_REGS __attribute__((target("general-regs-only")))
-
 /* Architectural page size of x86 and of every host we run on. */
 #define PAGE_SHIFT 12
 #define PAGE_SIZE  (1u << PAGE_SHIFT)

@@ -62,12 +62,12 @@ struct board_host {
     void (*collect_written)(void *machine, u64 *pages);
     /* --- the machine --- */
     void (*reset)(void *machine, bool hard);
+    /* S3: the guest wants to suspend (then chipset_suspend() is to be called), or an event ends that. */
+    void (*suspend)(void *machine);
+    void (*wake)(void *machine);
     /* `sentence`: what to tell the user, or NULL. */
     void (*stop)(void *machine, enum stop_cause cause, int status, const char *sentence);
     void (*pause)(void *machine, enum pause_reason reason, bool paused);
-    /* Have the dispatcher look after the host's matters before the next guest instruction. The guest's FPU
-     * state may be live. */
-    void (*attend)(void *machine);
     /* Report once when the host's input has something to read. */
     void (*want_input)(void *machine);
 };
@@ -96,6 +96,7 @@ struct board_facts {
     bool serial[SERIAL_PORTS];
     bool floppy; /* a controller */
     bool apic;   /* a local APIC and an I/O APIC */
+    bool hpet;
 };
 
 struct board {

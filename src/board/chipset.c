@@ -38,6 +38,18 @@ static void power_off(void *machine)
     board_stop(chipset->board, STOP_GUEST, STATUS_OK, NULL);
 }
 
+static void suspend(void *machine)
+{
+    struct board *board = ((struct chipset *)machine)->board;
+    board->host->suspend(board->machine);
+}
+
+static void wake(void *machine)
+{
+    struct board *board = ((struct chipset *)machine)->board;
+    board->host->wake(board->machine);
+}
+
 static void pam(void *machine, u32 gpa, u32 bytes, bool read_ram, bool write_ram)
 {
     struct chipset *chipset = machine;
@@ -129,13 +141,17 @@ static void make_bridges(struct chipset *c, struct board *board)
                                             .map = power_ports,
                                             .map_smbus = smbus_ports,
                                             .power_off = power_off,
+                                            .suspend = suspend,
+                                            .wake = wake,
                                             .machine = c});
 }
 
-static void make_chips(struct chipset *c, struct board *board)
+/* Returns 0 or -errno. */
+static int make_chips(struct chipset *c, struct board *board)
 {
     struct clock *clock = board->clock;
     apic_wires_lay(&c->apic, board, &c->pic);
+    int failed = wire_hpet_init(&c->hpet, board, board->options->no_apic ? NULL : &c->apic.ioapic);
     i8237_init(&c->dma, board->dma);
     i8254_init(&c->pit, clock, board->irq[PIT_IRQ]);
     mc146818_init(&c->rtc, clock, (struct irq_line){irq8, c, 0}, start_time(board->options));
@@ -151,6 +167,7 @@ static void make_chips(struct chipset *c, struct board *board)
                                       .machine = &c->reset_control});
     shadow_ram_init(&c->shadow_ram, board);
     make_bridges(c, board);
+    return failed;
 }
 
 /* First, so that it lies below all other ranges: wherever the guest puts the read port, another chip there
@@ -195,10 +212,10 @@ bool chipset_init(struct chipset *c, struct board *board, char *error, size_t er
 {
     c->board = board;
     fit_isa_pnp(c, board);
-    make_chips(c, board);
+    int failed = make_chips(c, board);
     wire_ports(c, &board->ports);
     tell_disks(c);
-    int failed = apic_wires_fit(&c->apic);
+    if (!failed) failed = apic_wires_fit(&c->apic);
     if (failed) {
         snprintf(error, error_bytes, "cannot fit interrupt controllers: %s", strerror(-failed));
         return false;
@@ -222,28 +239,45 @@ void chipset_destroy(struct chipset *c)
     video_destroy(&c->video);
 }
 
-void chipset_reset(struct chipset *c)
+/* The chips that lose their power in S3. */
+static void reset_core(struct chipset *c)
 {
     i8259_reset(&c->pic);
     apic_wires_reset(&c->apic);
+    wire_hpet_reset(&c->hpet);
     i8254_reset(&c->pit);
     i8237_reset(&c->dma);
-    mc146818_reset(&c->rtc);
     reset_control_reset(&c->reset_control);
     i8042_reset(&c->keyboard);
     pci_bus_reset(&c->board->pci);
-    i440fx_reset(&c->host_bridge);
     piix3_reset(&c->isa_bridge);
-    piix4_pm_reset(&c->power);
     wire_console_reset(&c->console);
     wire_sound_reset(&c->sound);
     video_reset(&c->video);
-    wire_ide_reset(&c->ide);
     wire_floppy_reset(&c->floppy);
     if (c->isa_pnp_read_port) isa_pnp_reset(&c->isa_pnp);
     for (unsigned n = 0; n < SERIAL_PORTS; n++)
         if (c->board->facts.serial[n]) uart_reset(&c->serial[n].uart);
     board_reset_devices(c->board);
+}
+
+void chipset_reset(struct chipset *c)
+{
+    reset_core(c);
+    mc146818_reset(&c->rtc);
+    i440fx_reset(&c->host_bridge);
+    piix4_pm_reset(&c->power);
+    wire_ide_reset(&c->ide);
+}
+
+/* The host bridge refreshes memory and keeps its registers: firmware that was copied to RAM runs there again, and
+ * finds in its own variables that it has started before. */
+void chipset_suspend(struct chipset *c)
+{
+    reset_core(c);
+    wire_ide_suspend(&c->ide);
+    cmos_set_resume(&c->rtc);
+    piix4_pm_suspend(&c->power);
 }
 
 void chipset_firmware_loaded(struct chipset *c)

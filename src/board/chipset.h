@@ -21,6 +21,7 @@
 #include "wire_apic.h"
 #include "wire_console.h"
 #include "wire_floppy.h"
+#include "wire_hpet.h"
 #include "wire_ide.h"
 #include "wire_sound.h"
 #include "wire_video.h"
@@ -29,6 +30,7 @@ struct chipset {
     struct board *board; /* NULL: chipset_init() has not been called */
     struct i8259_pair pic;
     struct apic_wires apic;
+    struct wire_hpet hpet;
     struct i8254 pit;
     struct i8237_pair dma;
     struct mc146818 rtc;
@@ -56,6 +58,9 @@ bool chipset_init(struct chipset *chipset, struct board *board, char *error, siz
 void chipset_destroy(struct chipset *chipset);
 /* The reset line of every chip. */
 void chipset_reset(struct chipset *chipset);
+/* S3: RAM, host bridge, real-time clock and the power management's resume well stay as they are; all else is
+ * reset. */
+void chipset_suspend(struct chipset *chipset);
 /* After chipset_reset() and the loader: the PAM registers show the ROM for now. */
 void chipset_firmware_loaded(struct chipset *chipset);
 /* FERR# of the CPU, by way of IRQ 13. */

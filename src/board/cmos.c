@@ -5,6 +5,7 @@
 #include "cmos.h"
 
 enum cmos {
+    CMOS_SHUTDOWN = 0x0f,     /* why the CPU was reset */
     CMOS_FLOPPY_TYPES = 0x10, /* 7-4 drive A, 3-0 drive B */
     CMOS_EQUIPMENT = 0x14,
     CMOS_BASE_KB = 0x15,
@@ -19,6 +20,9 @@ enum cmos {
     CMOS_BOOT_FIRST = 0x3d,       /* bits 3-0; second: 7-4 */
     CMOS_ABOVE_4G = 0x5b,         /* in 64 KB, three bytes */
 };
+
+/* SeaBIOS, src/resume.c, and QEMU's PC. */
+#define SHUTDOWN_RESUME 0xfe
 
 /* Bits 7-6: floppy drives - 1. */
 enum { EQUIPMENT_FLOPPY = 0x01, EQUIPMENT_FPU = 0x02, EQUIPMENT_MOUSE = 0x04 };
@@ -70,6 +74,11 @@ void cmos_fill(struct mc146818 *rtc, const struct cmos_facts *facts)
     set_word(rtc, CMOS_ABOVE_4G, high >> 16);
     mc146818_set(rtc, CMOS_ABOVE_4G + 2, (u8)(high >> 32));
     set_checksum(rtc);
+}
+
+void cmos_set_resume(struct mc146818 *rtc)
+{
+    mc146818_set(rtc, CMOS_SHUTDOWN, SHUTDOWN_RESUME);
 }
 
 void cmos_set_disks(struct mc146818 *rtc, const u64 bytes[CMOS_DISKS])

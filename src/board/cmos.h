@@ -16,6 +16,8 @@ struct cmos_facts {
 };
 
 void cmos_fill(struct mc146818 *rtc, const struct cmos_facts *facts);
+/* When firmware starts next, it is to resume from S3. */
+void cmos_set_resume(struct mc146818 *rtc);
 /* The bytes of the IDE disks (0: there is none), by channel * 2 + device. They decide on the translation of
  * addresses. */
 void cmos_set_disks(struct mc146818 *rtc, const u64 bytes[CMOS_DISKS]);

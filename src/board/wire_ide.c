@@ -61,6 +61,11 @@ void wire_ide_reset(struct wire_ide *wire)
     piix3_ide_reset(&wire->ide);
 }
 
+void wire_ide_suspend(struct wire_ide *wire)
+{
+    piix3_ide_suspend(&wire->ide);
+}
+
 static const struct property properties[] = {
     {"drive", PROPERTY_DRIVE, .help = "what is in it", .required = true},
     {"serial", PROPERTY_TEXT, .help = "serial number, for the guest"},

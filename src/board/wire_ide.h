@@ -19,5 +19,6 @@ struct wire_ide {
 /* False with one sentence in error. */
 bool wire_ide_init(struct wire_ide *wire, struct board *board, char *error, size_t error_bytes);
 void wire_ide_reset(struct wire_ide *wire);
+void wire_ide_suspend(struct wire_ide *wire);
 
 #endif

@@ -45,14 +45,6 @@ static void collect(void *machine, u64 *pages)
 
 /* --- writes --- */
 
-/* At most once for each frame that viewers draw. */
-GENERAL_REGS void video_written(struct video *video)
-{
-    if (!video->vga.display.armed || video->written) return;
-    video->written = true;
-    video->board->host->attend(video->board->machine);
-}
-
 void video_tell(struct video *video)
 {
     if (!video->written) return;

@@ -19,7 +19,7 @@ struct video {
     struct pci_device pci;
     u8 *rom; /* NULL: its file was not found */
     u32 rom_bytes;
-    bool written; /* video_tell() has something to do */
+    bool written; /* set by phys' video_written(): video_tell() has something to do */
 };
 
 /* The bytes of video memory that the card needs. */
@@ -30,8 +30,6 @@ bool video_init(struct video *video, struct board *board, char *error, size_t er
 void video_destroy(struct video *video);
 void video_reset(struct video *video);
 
-/* The machine's: a clean page of video memory was written. The guest's FPU state may be live. */
-void video_written(struct video *video);
 /* The dispatcher calls this among the host's matters: tell viewers. */
 void video_tell(struct video *video);
 

@@ -4,6 +4,7 @@
 #include "acpi_tables.h"
 
 #include "board/wire_apic.h"
+#include "devices/chipset/hpet.h"
 #include "devices/chipset/piix4_pm.h"
 #include "load_common.h"
 
@@ -12,6 +13,7 @@
 
 #include "dsdt.hex"
 #include "floppy.hex"
+#include "hpet.hex"
 #include "serial1.hex"
 #include "serial2.hex"
 #include "serial3.hex"
@@ -39,6 +41,7 @@ enum {
     RSDP_BYTES = 20,
     /* FACS, 5.2.9 */
     FACS_LENGTH = 4,
+    FACS_WAKING_VECTOR = 12,
     FACS_BYTES = 64,
     /* FADT, 5.2.8 */
     FADT_FACS = 36,
@@ -75,6 +78,11 @@ enum {
     MADT_LOCAL_APIC = 36,
     MADT_FLAGS = 40,
     MADT_ENTRIES = 44,
+    /* HPET, IA-PC HPET Specification 1.0a, 3.2.4 */
+    HPET_BLOCK_ID = 36,
+    HPET_ADDRESS = 40,
+    HPET_MINIMUM_TICKS = 53,
+    HPET_BYTES = 56,
 };
 
 enum fadt_flags {
@@ -127,7 +135,9 @@ static u32 add_facs(struct acpi_tables *acpi)
 {
     u8 facs[FACS_BYTES] = "FACS";
     put32(facs + FACS_LENGTH, FACS_BYTES);
-    return table_image_add(&acpi->tables, facs, sizeof facs, FACS_ALIGN);
+    u32 at = table_image_add(&acpi->tables, facs, sizeof facs, FACS_ALIGN);
+    acpi->waking_vector = at + FACS_WAKING_VECTOR;
+    return at;
 }
 
 /* Generic address structure, 5.2.3.1: a port. */
@@ -206,6 +216,17 @@ static u32 add_madt(struct acpi_tables *acpi)
     return add_table(acpi, madt, "APIC", 1, (u32)(at - madt));
 }
 
+/* The HPET's address is a generic address structure of memory. A driver keeps periods of HPET_PERIOD_TICKS at least. */
+static u32 add_hpet(struct acpi_tables *acpi)
+{
+    enum { HPET_PERIOD_TICKS = 10000 };
+    u8 hpet[HPET_BYTES] = {0};
+    put32(hpet + HPET_BLOCK_ID, HPET_ID);
+    put64(hpet + HPET_ADDRESS + 4, HPET_BASE);
+    put16(hpet + HPET_MINIMUM_TICKS, HPET_PERIOD_TICKS);
+    return add_table(acpi, hpet, "HPET", 1, sizeof hpet);
+}
+
 /* Name (\PCIB, pci_memory): 20.2.5.1. */
 static u32 add_facts(struct acpi_tables *acpi, const struct acpi_machine *machine)
 {
@@ -219,7 +240,7 @@ static u32 add_facts(struct acpi_tables *acpi, const struct acpi_machine *machin
 /* --- all of them --- */
 
 struct table_list {
-    u32 at[4 + SERIAL_PORTS];
+    u32 at[6 + SERIAL_PORTS];
     unsigned count;
 };
 
@@ -268,5 +289,9 @@ void acpi_tables_build(struct acpi_tables *acpi, const struct acpi_machine *mach
     if (machine->facts.floppy)
         list.at[list.count++] = add_code(acpi, floppy_aml_code, sizeof floppy_aml_code);
     if (machine->facts.apic) list.at[list.count++] = add_madt(acpi);
+    if (machine->facts.hpet) {
+        list.at[list.count++] = add_hpet(acpi);
+        list.at[list.count++] = add_code(acpi, hpet_aml_code, sizeof hpet_aml_code);
+    }
     add_rsdp(acpi, add_rsdt(acpi, &list));
 }

@@ -3,8 +3,9 @@
  * firmware, and, through its table loader, for firmware.
  *
  *   RSDP -> RSDT -> FADT -> DSDT (what every machine has), FACS
- *                -> SSDTs: of facts, for each serial port, for the floppy controller
+ *                -> SSDTs: of facts, for each serial port, for the floppy controller, for the HPET
  *                -> MADT where there are APICs
+ *                -> HPET where there is one
  *
  * What they say of interrupts is how wire_apic.h draws them.
  */
@@ -25,6 +26,7 @@ struct acpi_machine {
 
 struct acpi_tables {
     struct table_image rsdp, tables;
+    u32 waking_vector; /* in tables: the FACS's, which the guest writes before S3 */
 };
 
 /* Both images empty before. The tables want to lie at a multiple of 64, the RSDP of 16 below 1 MB. */

@@ -170,13 +170,18 @@ static void build(const struct direct_machine *direct, struct tables *tables)
     if (acpi.facts.apic) build_mp_table(direct, &tables->mp);
 }
 
-static void put_tables(struct board *board, struct tables *tables)
+static void assign_tables(struct tables *tables)
 {
     u32 at = assign(&tables->acpi.rsdp, DIRECT_RSDP, ACPI_RSDP_ALIGN);
     at = assign(&tables->mp, at, MP_TABLE_ALIGN);
     at = assign(&tables->smbios.anchor, at, SMBIOS_ALIGN);
     at = assign(&tables->smbios.tables, at, SMBIOS_ALIGN);
     assign(&tables->acpi.tables, at, ACPI_TABLES_ALIGN);
+}
+
+static void put_tables(struct board *board, struct tables *tables)
+{
+    assign_tables(tables);
     put(board, &tables->acpi.rsdp);
     put(board, &tables->acpi.tables);
     put(board, &tables->mp);
@@ -196,13 +201,31 @@ static void set_up_apic(struct apic_wires *wires)
     lapic_ops.write(&wires->lapic, LINT1, 4, APIC_NMI << APIC_DELIVERY_SHIFT);
 }
 
-struct boot_screen direct_start(const struct direct_machine *direct, const char *command_line)
+static struct boot_screen start_chips(const struct direct_machine *direct, const char *command_line)
 {
     set_up_chips(direct->board);
     struct boot_screen screen = direct_video(direct->video, command_line);
     set_up_apic(direct->apic);
+    return screen;
+}
+
+struct boot_screen direct_start(const struct direct_machine *direct, const char *command_line)
+{
+    struct boot_screen screen = start_chips(direct, command_line);
     struct tables tables = {0};
     build(direct, &tables);
     put_tables(direct->board, &tables);
     return screen;
+}
+
+u32 direct_wake(const struct direct_machine *direct, const char *command_line)
+{
+    start_chips(direct, command_line);
+    struct tables tables = {0};
+    build(direct, &tables);
+    assign_tables(&tables);
+    u8 vector[4];
+    phys_read_bytes(direct->board->memory, tables.acpi.tables.base + tables.acpi.waking_vector, vector,
+                    sizeof vector);
+    return get32(vector);
 }

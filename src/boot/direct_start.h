@@ -29,6 +29,10 @@ struct direct_machine {
  */
 struct boot_screen direct_start(const struct direct_machine *machine, const char *command_line);
 
+/* The machine wakes from S3: set up the chips again. Returns the physical address at which the guest wants to go on in
+ * real mode, 0: nowhere. */
+u32 direct_wake(const struct direct_machine *machine, const char *command_line);
+
 /* What the tables tell of this machine; for firmware too. */
 struct acpi_machine acpi_machine_of(const struct board *board);
 struct smbios_machine smbios_machine_of(const struct board *board, const struct cpu_model *cpu);

@@ -1,8 +1,10 @@
 /*
  * The table of CPU models and the CPUID instruction (SDM 2 "CPUID").
  *
- * Not exposed, and why: x2APIC (nothing is gained for one processor), SMAP (EFLAGS.AC would become part of
- * every shadow entry), AVX and XSAVE (state not kept yet), MONITOR, performance monitoring,
+ * Not exposed, and why: x2APIC (nothing is gained for one processor), SMAP (Linux uses it when it is
+ * there, and then rights to user pages depend on EFLAGS.AC: no shadow entry may hold them, so each access of
+ * the kernel's to user memory would be a walk, and a second set of supervisor views, one for each AC, costs
+ * every change of a page table twice), AVX and XSAVE (state not kept yet), MONITOR, performance monitoring,
  * 3DNow!.
  *
  * `max` tells the signature of an in-order Atom (family 6, model 1Ch, stepping 10): a 32-bit-only core
@@ -166,10 +168,12 @@ static u32 text_word(const char *text, unsigned offset)
     return word;
 }
 
-static struct leaf leaf_vendor(const struct cpu_model *m)
+static struct leaf leaf_vendor(const struct vcpu *v)
 {
+    const struct cpu_model *m = v->model;
+    u32 highest = v->misc_enable & MISC_LIMIT_CPUID && m->max_leaf > 2 ? 2 : m->max_leaf;
     return (struct leaf){
-        {m->max_leaf, text_word(m->vendor, 0), text_word(m->vendor, 8), text_word(m->vendor, 4)}};
+        {highest, text_word(m->vendor, 0), text_word(m->vendor, 8), text_word(m->vendor, 4)}};
 }
 
 static struct leaf leaf_features(const struct vcpu *v)
@@ -216,7 +220,7 @@ static struct leaf basic_leaf(const struct vcpu *v, u32 number, u32 subleaf)
 {
     const struct cpu_model *m = v->model;
     switch (number) {
-    case 0: return leaf_vendor(m);
+    case 0: return leaf_vendor(v);
     case 1: return leaf_features(v);
     case 2:
         return (struct leaf){{1, m->caches[0], m->caches[1], m->caches[2]}}; /* AL 1: one query is enough */
@@ -240,11 +244,13 @@ static struct leaf leaf_brand(const struct cpu_model *m, unsigned part)
     return l;
 }
 
-static struct leaf extended_leaf(const struct cpu_model *m, u32 number)
+static struct leaf extended_leaf(const struct vcpu *v, u32 number)
 {
+    const struct cpu_model *m = v->model;
+    u32 disabled = v->misc_enable & MISC_XD_DISABLE ? X1D_NX : 0;
     switch (number) {
     case 0x80000000: return (struct leaf){{m->max_extended_leaf}};
-    case 0x80000001: return (struct leaf){{0, 0, m->x1_ecx, m->x1_edx}};
+    case 0x80000001: return (struct leaf){{0, 0, m->x1_ecx, m->x1_edx & ~disabled}};
     case 0x80000002:
     case 0x80000003:
     case 0x80000004: return leaf_brand(m, number - 0x80000002);
@@ -268,15 +274,21 @@ static struct leaf signature_leaf(u32 highest, const char *signature)
         {highest, text_word(signature, 0), text_word(signature, 4), text_word(signature, 8)}};
 }
 
-/* KVM's features that are true of us (cpuid.rst): no delays between port accesses are needed (bit 1); the
- * clock at the newer MSRs (3); it never jumps between vCPUs (24). And the TSC's rate in kHz at leaf 10h, as
- * VMware has it. */
+/* KVM's features that are true of us (cpuid.rst): the clock at the older MSRs (bit 0) and at the newer ones
+ * (3); no delays between port accesses are needed (1); the clock never jumps between vCPUs (24). And the
+ * TSC's rate in kHz at leaf 10h, as VMware has it.
+ *
+ * Not offered: what is of use to several processors only (PV_UNHALT, PV_TLB_FLUSH, PV_SEND_IPI,
+ * PV_SCHED_YIELD); ASYNC_PF, because the guest's memory is not paged behind its back; STEAL_TIME, because it
+ * would have to be measured at each turn of the host's scheduler; POLL_CONTROL, because the idle vCPU polls
+ * only while a disk is at work; PV_EOI, because an EOI costs 150 cycles and every delivery would pay for the
+ * test of the flag in guest memory. */
 static struct leaf kvm_leaf(const struct vcpu *v, u32 number)
 {
-    enum { NOP_IO_DELAY = 1 << 1, CLOCKSOURCE2 = 1 << 3, CLOCKSOURCE_STABLE = 1 << 24 };
+    enum { CLOCKSOURCE = 1 << 0, NOP_IO_DELAY = 1 << 1, CLOCKSOURCE2 = 1 << 3, CLOCKSOURCE_STABLE = 1 << 24 };
     switch (number) {
     case 0: return signature_leaf(HYPERVISOR_LEAVES + 0x10, "KVMKVMKVM\0\0");
-    case 1: return (struct leaf){{NOP_IO_DELAY | CLOCKSOURCE2 | CLOCKSOURCE_STABLE}};
+    case 1: return (struct leaf){{CLOCKSOURCE | NOP_IO_DELAY | CLOCKSOURCE2 | CLOCKSOURCE_STABLE}};
     case 0x10: return (struct leaf){{(u32)(v->host->sample_time(v->host->machine).tsc_hz / 1000)}};
     default: return (struct leaf){{0}};
     }
@@ -303,7 +315,7 @@ void cpuid(struct vcpu *v)
     u32 number = v->gpr[REG_EAX], subleaf = v->gpr[REG_ECX];
     struct leaf l;
     if (number >= 0x80000000 && number <= m->max_extended_leaf)
-        l = extended_leaf(m, number);
+        l = extended_leaf(v, number);
     else if (number <= m->max_leaf)
         l = basic_leaf(v, number, subleaf);
     else if (!hypervisor_leaf(v, number, &l))

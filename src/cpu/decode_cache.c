@@ -94,7 +94,7 @@ static struct decoded *claim(struct vcpu *v, u64 gpa)
     if (d->tag) drop(cache, d);
     d->tag = decode_tag(gpa, v->mode & MODE_CODE32);
     ++*count_of(cache, gpa);
-    phys_watch(v->phys, gpa, PHYS_CODE);
+    phys_guard(v->phys, gpa, PHYS_CODE);
     return d;
 }
 

@@ -74,8 +74,7 @@ void exec_fnstenv(struct vcpu *v, const struct insn *i)
     u8 image[ENVIRONMENT_BYTES];
     u32 address = exec_address(v, i);
     mem_probe_write(v, i->mem_seg, address, environment_bytes(i));
-    fpu_load(v);
-    __asm__ volatile("fnstenv %0" : "=m"(e));
+    fpu_environment(v, FPU_FNSTENV, &e);
     unsigned bytes = pack_environment(i, &e, image, false);
     mem_write_bytes(v, i->mem_seg, address, image, bytes);
 }
@@ -86,8 +85,7 @@ void exec_fldenv(struct vcpu *v, const struct insn *i)
     u8 image[ENVIRONMENT_BYTES];
     mem_read_bytes(v, i->mem_seg, exec_address(v, i), image, environment_bytes(i));
     unpack_environment(i, image, &e, false);
-    fpu_load(v);
-    __asm__ volatile("fldenv %0" : : "m"(e));
+    fpu_environment(v, FPU_FLDENV, &e);
 }
 
 void exec_fnsave(struct vcpu *v, const struct insn *i)
@@ -96,8 +94,7 @@ void exec_fnsave(struct vcpu *v, const struct insn *i)
     u8 image[ENVIRONMENT_BYTES + ST_BYTES];
     u32 address = exec_address(v, i);
     mem_probe_write(v, i->mem_seg, address, environment_bytes(i) + ST_BYTES);
-    fpu_load(v);
-    __asm__ volatile("fnsave %0" : "=m"(e));
+    fpu_environment(v, FPU_FNSAVE, &e);
     unsigned bytes = pack_environment(i, &e, image, true);
     mem_write_bytes(v, i->mem_seg, address, image, bytes);
 }
@@ -108,8 +105,7 @@ void exec_frstor(struct vcpu *v, const struct insn *i)
     u8 image[ENVIRONMENT_BYTES + ST_BYTES];
     mem_read_bytes(v, i->mem_seg, exec_address(v, i), image, environment_bytes(i) + ST_BYTES);
     unpack_environment(i, image, &e, true);
-    fpu_load(v);
-    __asm__ volatile("frstor %0" : : "m"(e));
+    fpu_environment(v, FPU_FRSTOR, &e);
 }
 
 /* --- FXSAVE, FXRSTOR --- */
@@ -163,7 +159,7 @@ void exec_fxrstor(struct vcpu *v, const struct insn *i)
     if (sse) put32(v->fpu + FX_MXCSR, *(u32 *)(image + FX_MXCSR));
     copy_quads(v->fpu + FX_ST, image + FX_ST, (sse ? FX_XMM_END : FX_XMM) - FX_ST);
     v->fpu_live = v->fpu_sheltered = false;
-    fpu_load(v); /* FCW and FSW settle: what is reserved, and ES */
+    fpu_settle(v);
 }
 
 /* --- MXCSR --- */
@@ -207,9 +203,5 @@ void exec_maskmov(struct vcpu *v, const struct insn *i)
         if (masks[n] & 0x80) mem_probe_write(v, i->mem_seg, (address + n) & mask, 1);
     for (unsigned n = from; n < to; n++)
         if (masks[n] & 0x80) mem_write(v, i->mem_seg, (address + n) & mask, 1, data[n]);
-    if (!mmx) return;
-    u32 unused;
-    fpu_load(v);
-    __asm__ volatile("movd %%mm0, %0"
-                     : "=r"(unused)); /* to MMX state: top 0, all valid; no register is written */
+    if (mmx) fpu_enter_mmx(v);
 }

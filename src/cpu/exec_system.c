@@ -5,6 +5,7 @@
  */
 #include "cpuid.h"
 #include "exec.h"
+#include "pvclock.h"
 #include "stack_frame.h"
 
 static void require_ring0(struct vcpu *v)
@@ -147,10 +148,11 @@ void exec_verw(struct vcpu *v, const struct insn *i)
     answer(v, visible(v, exec_read(v, i, 0), 0, &d) && descriptor_writable_data(&d));
 }
 
+/* The destination need not be writable unless there is something to write. */
 void exec_arpl(struct vcpu *v, const struct insn *i)
 {
     require_protected(v);
-    u16 selector = exec_read_modify(v, i, 0), rpl = selector_rpl(exec_read(v, i, 1));
+    u16 selector = exec_read(v, i, 0), rpl = selector_rpl(exec_read(v, i, 1));
     bool raise = selector_rpl(selector) < rpl;
     if (raise) exec_write(v, i, 0, (selector & ~SEL_RPL) | rpl);
     answer(v, raise);
@@ -263,6 +265,20 @@ void exec_rdpmc(struct vcpu *v, const struct insn *i)
 void exec_cpuid(struct vcpu *v, const struct insn *i)
 {
     cpuid(v);
+}
+
+/* KVM's hypercalls (Linux, Documentation/virt/kvm/x86/hypercalls.rst): the number is in EAX, and so is the
+ * result. KVM makes the one instruction of the other if a guest uses that of the wrong vendor. It knows all
+ * of them only by features that we do not offer, but for the one that it never gave a feature. */
+void exec_hypercall(struct vcpu *v, const struct insn *i)
+{
+    enum { VAPIC_POLL_IRQ = 1, KVM_EPERM = 1, KVM_ENOSYS = 1000 };
+    if (!pvclock_offered(v)) fault_raise(v, VEC_UD); /* no KVM */
+    u32 number = (u32)v->gpr[REG_EAX];
+    if (v->cpl != 0)
+        v->gpr[REG_EAX] = (u32)-KVM_EPERM;
+    else
+        v->gpr[REG_EAX] = number == VAPIC_POLL_IRQ ? 0 : (u32)-KVM_ENOSYS;
 }
 
 void exec_hlt(struct vcpu *v, const struct insn *i)

@@ -186,7 +186,7 @@ static bool fast_iret(struct vcpu *v, const struct insn *i)
         dropped = segments_drop_inner(v);
     }
     v->eflags = (v->eflags & ~taken) | (eflags & taken);
-    v->nmi_masked = false;
+    vcpu_unmask_nmi(v);
     if (dropped)
         vcpu_update_mode(v);
     else

@@ -1,10 +1,16 @@
 /*
  * The guest's x87/MMX/SSE state: in the host's registers (fpu_live) or in v->fpu.
  *
+ * This is the only C file that touches those registers, and the sanitizers leave it alone: their run-time
+ * uses vector registers wherever it likes, even in code that is compiled for general registers only. In a
+ * sanitized build the state is therefore live within a function of this file or within translated code
+ * (entry.S calls fpu_load() and fpu_park() at its borders), and nowhere else. lint/live_state checks both.
+ *
  * The pointers to the last x87 instruction and its operand are always presented as 0 (FIP, FDP, FCS, FDS,
  * FOP): in translated code they would be host addresses. CPUID tells that FCS and FDS are gone and that FDP
  * is kept for exceptions only; handlers that look at FIP find nothing.
  */
+#include "interp.h"
 #include "interp_private.h"
 
 #define MXCSR_DEFAULT 0x1f80u
@@ -79,11 +85,61 @@ void fpu_load(struct vcpu *v)
     v->fpu_live = true;
 }
 
-void fpu_discard(struct vcpu *v)
+/* The state was used. It stays where it is, unless instrumented code comes next. */
+static void done(struct vcpu *v)
 {
-    host_default();
-    v->fpu_live = v->fpu_sheltered = false;
+#ifdef RINGER_SANITIZED
+    fpu_park(v);
+#endif
 }
+
+void fpu_settle(struct vcpu *v)
+{
+    fpu_load(v);
+    done(v);
+}
+
+void fpu_enter_mmx(struct vcpu *v)
+{
+    u32 unused;
+    fpu_load(v);
+    __asm__ volatile("movd %%mm0, %0" : "=r"(unused));
+    done(v);
+}
+
+void fpu_environment(struct vcpu *v, enum fpu_transfer what, void *image)
+{
+    fpu_load(v);
+    switch (what) {
+    case FPU_FNSTENV: __asm__ volatile("fnstenv (%0)" : : "r"(image) : "memory"); break;
+    case FPU_FLDENV: __asm__ volatile("fldenv (%0)" : : "r"(image) : "memory"); break;
+    case FPU_FNSAVE: __asm__ volatile("fnsave (%0)" : : "r"(image) : "memory"); break;
+    case FPU_FRSTOR: __asm__ volatile("frstor (%0)" : : "r"(image) : "memory"); break;
+    }
+    done(v);
+}
+
+/* --- thunks (thunk.c) --- */
+
+/* Where the host CPU may raise #XM, for the signal handler. */
+static _Thread_local u64 thunk_at;
+
+u64 interp_host_exception(u64 pc)
+{
+    return pc == thunk_at ? (u64)(uintptr_t)thunk_raised : 0;
+}
+
+bool fpu_execute(struct vcpu *v, struct thunk_frame *frame)
+{
+    frame->raised = false;
+    thunk_at = (u64)(uintptr_t)frame->code;
+    fpu_load(v);
+    thunk_call(frame);
+    done(v);
+    return !frame->raised;
+}
+
+/* --- parts of it --- */
 
 bool fpu_error_pending(const struct vcpu *v)
 {

@@ -38,6 +38,9 @@ void interp_destroy(struct vcpu *v);
  * agrees). */
 bool interp_code_written(struct vcpu *v, u64 gpa, u64 bytes);
 
-/* Host thunks of the FP/SIMD instructions (fpu.c): one small arena, W^X. */
+/* For the handler of SIGFPE, which must be installed before an interpreter runs: the host CPU has raised an
+ * exception at `pc`. Where to go on if the interpreter executed a guest instruction there (the guest gets the
+ * exception then), else 0. */
+u64 interp_host_exception(u64 pc);
 
 #endif

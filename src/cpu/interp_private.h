@@ -15,15 +15,40 @@ void thunks_destroy(struct vcpu *v);
 /* Execute this x87, MMX or SSE instruction on the host. Leaves the guest's FPU state live. */
 void thunk_execute(struct vcpu *v, const struct insn *i);
 
+/* A thunk's surroundings, as thunk_call.S knows them. */
+struct thunk_frame {
+    u64 gpr[8];
+    u64 flags; /* packed, see host_alu.h */
+    void *memory;
+    const void *code;
+    bool raised; /* the host CPU raised #XM */
+};
+_Static_assert(offsetof(struct thunk_frame, flags) == 64, "thunk_call.S");
+_Static_assert(offsetof(struct thunk_frame, memory) == 72, "thunk_call.S");
+_Static_assert(offsetof(struct thunk_frame, code) == 80, "thunk_call.S");
+_Static_assert(offsetof(struct thunk_frame, raised) == 88, "thunk_call.S");
+
+void thunk_call(struct thunk_frame *frame);
+/* Where a thunk goes on whose instruction raised #XM; not a function. */
+extern const u8 thunk_raised[];
+
 /* fpu_state.c */
+/* Run the thunk on the guest's state. False: it raised a SIMD exception that the guest has unmasked, whose
+ * flags are in MXCSR; nothing else has changed. */
+bool fpu_execute(struct vcpu *v, struct thunk_frame *frame);
+/* An environment, or all of the x87 state, in the form of 32-bit protected mode (SDM 1 8.1.10). */
+enum fpu_transfer { FPU_FNSTENV, FPU_FLDENV, FPU_FNSAVE, FPU_FRSTOR };
+void fpu_environment(struct vcpu *v, enum fpu_transfer what, void *image);
+/* v->fpu was written: reserved bits of FCW and FSW, and ES, become what the hardware makes of them. */
+void fpu_settle(struct vcpu *v);
+/* To MMX state, as an MMX instruction does: top of stack 0, all registers valid. */
+void fpu_enter_mmx(struct vcpu *v);
 /* Is an unmasked x87 exception pending, that the next waiting instruction raises? */
 bool fpu_error_pending(const struct vcpu *v);
 u32 fpu_mxcsr(const struct vcpu *v);
 void fpu_set_mxcsr(struct vcpu *v, u32 mxcsr);
 /* Make v->fpu valid, and leave the state where it is. */
 void fpu_snapshot(struct vcpu *v);
-/* Forget what is in the host's registers: v->fpu is the guest's state. */
-void fpu_discard(struct vcpu *v);
 
 /* Bits of MXCSR that may be set. (Not bit 17, AMD's misaligned mode.) */
 #define MXCSR_MASK 0xffffu

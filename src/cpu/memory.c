@@ -29,7 +29,7 @@ static inline struct view view_system(const struct vcpu *v)
 struct place {
     u8 *host;     /* NULL: in a device, at gpa */
     u64 gpa;      /* 0: unknown, because a shadow entry gave the location */
-    bool watched; /* report to watched_written() after the write */
+    bool guarded; /* report to guarded_written() after the write */
 };
 
 /* --- segments --- */
@@ -58,9 +58,9 @@ static __attribute__((noinline)) void check_odd_segment(struct vcpu *v, enum seg
 
 static inline void check_alignment(struct vcpu *v, u32 linear, unsigned bytes)
 {
-    /* Ten-byte FPU operands are aligned to 8 (SDM 3A table 6-7); other odd sizes are made of parts that are
-     * checked separately. */
-    unsigned alignment = bytes == 10 ? 8 : bytes & (bytes - 1) ? 1 : bytes;
+    /* SDM 3A table 6-7. Ten-byte operands of the FPU are aligned to 8; other odd sizes have parts of their
+     * own. For operands of 16 bytes and FXSAVE's image it is the instruction that checks, with #GP. */
+    unsigned alignment = bytes == 10 ? 8 : bytes & (bytes - 1) || bytes > 8 ? 1 : bytes;
     if (linear & (alignment - 1)) fault_raise_error(v, VEC_AC, 0);
 }
 
@@ -97,7 +97,7 @@ static struct place walk_place(struct vcpu *v, const struct view *view, u32 line
     switch (shadow_access(v->shadow, &v->paging, linear, access, view->user, &hit)) {
     case SHADOW_FAULT: fault_raise_page(v, linear, hit.error);
     case SHADOW_MMIO: return (struct place){.gpa = hit.gpa};
-    case SHADOW_WATCHED: return (struct place){.host = hit.host, .gpa = hit.gpa, .watched = true};
+    case SHADOW_GUARDED: return (struct place){.host = hit.host, .gpa = hit.gpa, .guarded = true};
     default: return (struct place){.host = hit.host};
     }
 }
@@ -157,7 +157,7 @@ static void place_store(struct vcpu *v, const struct place *p, unsigned size, u6
     }
     store_any(p->host, size, value);
     if (unlikely(v->write_log != NULL)) note_write(v, p->host, size);
-    if (p->watched) v->phys->watched_written(v->phys->owner, p->gpa, size);
+    if (p->guarded) v->phys->guarded_written(v->phys->owner, p->gpa, size);
 }
 
 static void place_load_bytes(struct vcpu *v, const struct place *p, u8 *buffer, unsigned bytes)
@@ -178,7 +178,7 @@ static void place_store_bytes(struct vcpu *v, const struct place *p, const u8 *b
     }
     copy(p->host, buffer, bytes);
     if (unlikely(v->write_log != NULL)) note_write(v, p->host, bytes);
-    if (p->watched) v->phys->watched_written(v->phys->owner, p->gpa, bytes);
+    if (p->guarded) v->phys->guarded_written(v->phys->owner, p->gpa, bytes);
 }
 
 /* --- any number of bytes up to a page, so at most two places --- */

@@ -150,7 +150,7 @@ static void reset_msrs(struct vcpu *v)
     v->apic_base = 0xfee00000 | APIC_BASE_BSP;
     if (v->host && v->host->apic) v->apic_base |= APIC_BASE_ENABLED;
     v->pat = 0x0007040600070406;
-    v->misc_enable = 1; /* fast string operations */
+    v->misc_enable = MISC_FAST_STRINGS | MISC_READ_ONLY;
     v->debugctl = v->mcg_status = v->tsc_aux = 0;
     v->pvclock_time = v->pvclock_wall = 0;
     v->mtrr_def_type = 0;
@@ -159,18 +159,32 @@ static void reset_msrs(struct vcpu *v)
     memset(v->mtrr_mask, 0, sizeof v->mtrr_mask);
 }
 
-void vcpu_reset(struct vcpu *v)
+static void begin_anew(struct vcpu *v)
 {
-    fpu_park(v); /* the rest may use the library */
-    reset_fpu(v);
     reset_registers(v);
-    reset_msrs(v);
     v->inhibit = 0;
-    v->halted = v->nmi_masked = v->in_new_task = false;
+    v->halted = v->nmi_masked = v->nmi_latched = v->in_new_task = false;
     v->debug_trap = 0;
     v->delivering = 0;
     __atomic_and_fetch(&v->pending, ~(u32)(PENDING_NMI | PENDING_DEBUG), __ATOMIC_RELAXED);
     shadow_flush(v->shadow);
     shadow_load_root(v->shadow, &v->paging);
     vcpu_update_mode(v);
+}
+
+void vcpu_reset(struct vcpu *v)
+{
+    fpu_park(v); /* the rest may use the library */
+    reset_fpu(v);
+    reset_msrs(v);
+    begin_anew(v);
+}
+
+void vcpu_init(struct vcpu *v)
+{
+    u32 caching = v->paging.cr0 & (CR0_CD | CR0_NW);
+    fpu_park(v);
+    begin_anew(v);
+    v->paging.cr0 = CR0_ET | caching;
+    v->pvclock_time = v->pvclock_wall = 0;
 }

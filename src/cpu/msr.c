@@ -182,10 +182,16 @@ static u64 read_misc_enable(struct vcpu *v, unsigned n)
 {
     return v->misc_enable;
 }
+/* SDM 4, table 2-2. What the CPU model has is switched: the limit of CPUID leaves, for systems that cannot
+ * take more than two, and the execute-disable bit. Thermal control, SpeedStep, MONITOR and their kin are not
+ * there: writing their bits does nothing. All others are reserved. */
 static bool write_misc_enable(struct vcpu *v, unsigned n, u64 value)
 {
-    enum { FAST_STRINGS = 1 }; /* nothing else is there to be switched */
-    v->misc_enable = value & FAST_STRINGS;
+    const u64 absent =
+        1 << 3 | 1 << 7 | 1 << 10 | 1 << 13 | 1 << 16 | 1 << 18 | 1 << 20 | 1 << 23 | 1ull << 38;
+    u64 writable = MISC_FAST_STRINGS | MISC_LIMIT_CPUID | (has_nx(v->model) ? MISC_XD_DISABLE : 0);
+    if (value & ~(writable | absent | MISC_READ_ONLY)) return false;
+    v->misc_enable = (value & writable) | MISC_READ_ONLY;
     return true;
 }
 
@@ -293,7 +299,8 @@ static u64 read_efer(struct vcpu *v, unsigned n)
 }
 static bool write_efer(struct vcpu *v, unsigned n, u64 value)
 {
-    if (value & ~(u64)EFER_NXE) return false;
+    u64 writable = v->misc_enable & MISC_XD_DISABLE ? 0 : EFER_NXE;
+    if (value & ~writable) return false;
     if (value != v->paging.efer) {
         v->paging.efer = value;
         shadow_load_root(v->shadow, &v->paging);
@@ -351,6 +358,8 @@ static const struct msr_row rows[] = {
     {0x268, 8, has_mtrr, read_mtrr_fixed_4k, write_mtrr_fixed_4k},
     {0x277, 1, has_pat, read_pat, write_pat},                    /* IA32_PAT */
     {0x2ff, 1, has_mtrr, read_mtrr_default, write_mtrr_default}, /* IA32_MTRR_DEF_TYPE */
+    {MSR_PVCLOCK_OLD_WALL, 1, NULL, read_pvclock_wall, write_pvclock_wall},
+    {MSR_PVCLOCK_OLD_TIME, 1, NULL, read_pvclock_time, write_pvclock_time},
     {MSR_PVCLOCK_WALL, 1, NULL, read_pvclock_wall, write_pvclock_wall},
     {MSR_PVCLOCK_TIME, 1, NULL, read_pvclock_time, write_pvclock_time},
     {MSR_TSC_DEADLINE, 1, has_tsc_deadline, read_tsc_deadline, write_tsc_deadline},
@@ -364,7 +373,8 @@ _Static_assert(sizeof(((struct vcpu *)0)->mtrr_base) == MTRR_VARIABLE * sizeof(u
 
 static const struct msr_row *find_row(const struct vcpu *v, u32 index)
 {
-    bool pvclock = index == MSR_PVCLOCK_WALL || index == MSR_PVCLOCK_TIME;
+    bool pvclock = index == MSR_PVCLOCK_WALL || index == MSR_PVCLOCK_TIME || index == MSR_PVCLOCK_OLD_WALL ||
+                   index == MSR_PVCLOCK_OLD_TIME;
     if (pvclock && !pvclock_offered(v)) return NULL;
     if (index == MSR_TSC_DEADLINE && !v->host->apic) return NULL;
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {

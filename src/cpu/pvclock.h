@@ -8,6 +8,10 @@
 
 #define MSR_PVCLOCK_WALL 0x4b564d00 /* MSR_KVM_WALL_CLOCK_NEW */
 #define MSR_PVCLOCK_TIME 0x4b564d01 /* MSR_KVM_SYSTEM_TIME_NEW */
+/* The same by older numbers, MSR_KVM_WALL_CLOCK and MSR_KVM_SYSTEM_TIME: Linux before 2.6.35 knows no others.
+ */
+#define MSR_PVCLOCK_OLD_WALL 0x11
+#define MSR_PVCLOCK_OLD_TIME 0x12
 
 bool pvclock_offered(const struct vcpu *v);
 /* Writes of the two MSRs. False: raise #GP(0). */

@@ -212,7 +212,7 @@ void interrupt_return(struct vcpu *v, unsigned bytes)
         task_switch(v, sys_read(v, v->tr.base, 2), TASK_IRET, false, 0);
     else
         interrupt_return_protected(v, bytes);
-    v->nmi_masked = false;
+    vcpu_unmask_nmi(v);
     vcpu_update_mode(v);
     vcpu_recheck_interrupts(v);
 }

@@ -3,9 +3,10 @@
  * RET, with its memory operand at [r9] (a bounce buffer) and ESP in r8. Functions are found again by their
  * bytes, which are few enough to be the key.
  *
- * The arena is mapped twice, for writing and for executing. No host signal can come of a thunk: #MF was
- * looked for before, SIMD exceptions are masked while it runs and raised afterwards, and memory is the
- * buffer.
+ * The arena is mapped twice, for writing and for executing. One host signal can come of a thunk: SIGFPE for a
+ * SIMD exception that the guest has unmasked. Which flags of MXCSR such an instruction leaves is the CPU's
+ * own affair (DPPS is several operations, and CPUs differ in how far they get), so the host's CPU decides it
+ * here as it does in translated code. #MF was looked for before, and memory is the buffer.
  */
 #include "base/hash.h"
 #include "exec.h"
@@ -27,19 +28,6 @@ struct thunks {
     const u8 *exec;
     _Alignas(64) u8 bounce[64];
 };
-
-/* As thunk_call.S knows it. */
-struct thunk_frame {
-    u64 gpr[8];
-    u64 flags; /* packed, see host_alu.h */
-    void *memory;
-    const void *code;
-};
-_Static_assert(offsetof(struct thunk_frame, flags) == 64, "thunk_call.S");
-_Static_assert(offsetof(struct thunk_frame, memory) == 72, "thunk_call.S");
-_Static_assert(offsetof(struct thunk_frame, code) == 80, "thunk_call.S");
-
-void thunk_call(struct thunk_frame *frame);
 
 int thunks_init(struct vcpu *v)
 {
@@ -166,54 +154,6 @@ static void frame_commit(const struct thunk_frame *f, struct vcpu *v)
     flags_unpack(v, f->flags);
 }
 
-enum mxcsr_bits {
-    MXCSR_FLAGS = 0x3f,
-    MXCSR_BEFORE = 0x07, /* invalid, denormal, divide by zero: found before the result is computed */
-    MXCSR_UE = 0x10,
-    MXCSR_MASKS = 0x1f80,
-    MXCSR_UM = 0x800,
-    MXCSR_FTZ = 0x8000,
-    MXCSR_MASK_SHIFT = 7,
-};
-
-/* Run from the state before with all exceptions masked; the flags it raises. */
-static u32 run_masked(struct vcpu *v, struct thunk_frame *f, u32 mxcsr)
-{
-    fpu_set_mxcsr(v, (mxcsr & ~(u32)MXCSR_FLAGS) | MXCSR_MASKS);
-    fpu_load(v);
-    thunk_call(f);
-    return fpu_mxcsr(v) & MXCSR_FLAGS;
-}
-
-/* Underflow is a tiny result where it is unmasked, but a tiny and inexact one where it is masked (SDM
- * 1 4.9.1.5). Flushing to zero tells of every tiny result. */
-static bool is_tiny(struct vcpu *v, const struct thunk_frame *f, u32 mxcsr)
-{
-    struct thunk_frame again = *f;
-    u32 raised = run_masked(v, &again, mxcsr | MXCSR_FTZ);
-    fpu_discard(v);
-    return raised & MXCSR_UE;
-}
-
-/* Some SIMD exception is unmasked: run with all masked, then see. If one would have been raised the state
- * before is still in v->fpu. Exceptions found before computing keep those after it from being noted (SDM
- * 1 11.5.2). */
-static void run_unmasked(struct vcpu *v, struct thunk_frame *f)
-{
-    fpu_park(v);
-    u32 old = fpu_mxcsr(v), tiny = 0;
-    if (!(old & MXCSR_UM) && is_tiny(v, f, old)) tiny = MXCSR_UE;
-    u32 raised = run_masked(v, f, old) | tiny, unmasked = raised & ~(old >> MXCSR_MASK_SHIFT);
-    if (!unmasked) {
-        fpu_set_mxcsr(v, old | raised);
-        return;
-    }
-    if (unmasked & MXCSR_BEFORE) raised &= MXCSR_BEFORE;
-    fpu_discard(v);
-    fpu_set_mxcsr(v, old | raised);
-    fault_raise(v, v->paging.cr4 & CR4_OSXMMEXCPT ? VEC_XM : VEC_UD);
-}
-
 /* Memory operands of 16 bytes must be aligned, but for these (SDM 2 table 2-21 "Type 4", without alignment).
  * The SHA instructions are checked by some CPUs and not by others: nobody can rely on the fault, and where
  * the host does not check, translated code does not either. */
@@ -258,14 +198,7 @@ void thunk_execute(struct vcpu *v, const struct insn *i)
     u32 address = memory ? exec_address(v, i) : 0;
     if (memory) prepare_memory(v, i, memory, address, t->bounce);
     frame_prepare(&frame, v, i, memory);
-    fpu_load(v);
-    if ((i->row->traits & ISA_SSE) && (fpu_mxcsr(v) & MXCSR_MASKS) != MXCSR_MASKS)
-        run_unmasked(v, &frame);
-    else
-        thunk_call(&frame);
-#ifdef RINGER_SANITIZED
-    fpu_park(v); /* the sanitizer's runtime uses vector registers wherever it likes */
-#endif
+    if (!fpu_execute(v, &frame)) fault_raise(v, v->paging.cr4 & CR4_OSXMMEXCPT ? VEC_XM : VEC_UD);
     if (memory && memory->written) mem_write_bytes(v, i->mem_seg, address, t->bounce, memory->bytes);
     frame_commit(&frame, v);
 }

@@ -5,8 +5,8 @@
  * While translated code runs, gpr[] lives in host registers, the arithmetic flags in the host's EFLAGS, and
  * x87/MMX/SSE state in the host's registers (fpu_live). At every call of C code gpr[], rip and eflags are
  * whole again; the FPU state stays live until somebody calls fpu_park(). Code that may run with the FPU live
- * is compiled -mgeneral-regs-only (all of src/mmu, src/cache, src/cpu) and calls no libc: park first, then
- * call.
+ * (all of src/mmu, src/cache, src/cpu and src/translator, and the files of src/vm that CMakeLists.txt names)
+ * is compiled -mgeneral-regs-only and calls no libc: park first, then call. tests/lint checks it.
  */
 #ifndef RINGER_CPU_VCPU_H
 #define RINGER_CPU_VCPU_H
@@ -170,6 +170,11 @@ struct vcpu_host {
 /* IA32_APIC_BASE, bits below the base */
 enum { APIC_BASE_BSP = 1 << 8, APIC_BASE_ENABLED = 1 << 11 };
 
+/* IA32_MISC_ENABLE (SDM 4, table 2-2) */
+enum { MISC_FAST_STRINGS = 1 << 0, MISC_LIMIT_CPUID = 1 << 22 };
+#define MISC_XD_DISABLE (1ull << 34)
+#define MISC_READ_ONLY  (3ull << 11) /* no branch trace storage, no precise event-based sampling */
+
 struct cpu_model; /* cpuid.h */
 struct isa_set;
 struct write_log; /* lockstep: memory.h */
@@ -216,9 +221,10 @@ struct vcpu {
     struct desc_table gdtr, idtr;
     struct paging paging; /* cr0, cr3, cr4, efer, pdptes */
     u32 cr2;
-    u32 dr[8];      /* dr4/5 alias 6/7 */
-    u32 debug_trap; /* DR6 bits of a trap-class #DB pending (PENDING_DEBUG) */
-    bool nmi_masked;
+    u32 dr[8];        /* dr4/5 alias 6/7 */
+    u32 debug_trap;   /* DR6 bits of a trap-class #DB pending (PENDING_DEBUG) */
+    bool nmi_masked;  /* from the delivery of an NMI to the next IRET */
+    bool nmi_latched; /* one more NMI came meanwhile (SDM 3A 6.7.1) */
 
     /* MSRs that are not kept elsewhere */
     u64 sysenter_cs, sysenter_esp, sysenter_eip;
@@ -262,9 +268,13 @@ struct vcpu {
     _Alignas(64) u8 fpu[4096];
 };
 
-/* Power-on / INIT state (SDM 3A 9.1.1): real mode at F000:FFF0, CS base FFFF0000h. Keeps host, phys, shadow,
- * model, counters and engine pointers. Flushes the shadow. */
+/* The state after power-on (SDM 3A 9.1.1): real mode at F000:FFF0, CS base FFFF0000h. Keeps host, phys,
+ * shadow, model, counters and engine pointers. Flushes the shadow. */
 void vcpu_reset(struct vcpu *v);
+/* After INIT: the same, but x87 and SSE state, CR0.CD and CR0.NW, MTRRs and other MSRs with the TSC are as
+ * they were (SDM 3A table 9-1). EFER, which 32-bit systems write once, is 0. The paravirtual clock stops:
+ * what runs next has other uses for its page. */
+void vcpu_init(struct vcpu *v);
 
 /* Recompute everything that is derived from CPL, segments, EFLAGS and control registers: mode, read_table,
  * write_table, exec_table. Call after changing any of those (cheap). */
@@ -290,6 +300,15 @@ static inline void vcpu_recheck_interrupts(struct vcpu *v)
 {
     if ((v->eflags & FL_IF) && v->interrupt_line)
         __atomic_or_fetch(&v->pending, PENDING_INTERRUPT, __ATOMIC_RELAXED);
+}
+
+/* IRET: the NMI that came during the handler of the one before is taken now. */
+static inline void vcpu_unmask_nmi(struct vcpu *v)
+{
+    v->nmi_masked = false;
+    if (likely(!v->nmi_latched)) return;
+    v->nmi_latched = false;
+    __atomic_or_fetch(&v->pending, PENDING_NMI, __ATOMIC_RELAXED);
 }
 
 static inline bool vcpu_pe(const struct vcpu *v)

@@ -1,5 +1,5 @@
 /*
- * System calls without libc, which may not be called while the guest's FPU state is live.
+ * System calls without libc: libc may not be called while the guest's FPU state is live.
  */
 #ifndef RINGER_MMU_HOST_CALL_H
 #define RINGER_MMU_HOST_CALL_H

@@ -2,9 +2,9 @@
  * Guest-physical memory: the region list, and single accesses and byte runs over it. See phys.h for the
  * invariants.
  *
- * RAM is one shared mapping of a memfd: later engines map pages of it a second time, in host windows. Low RAM
- * ends at 3 GB, so that the gap up to 4 GB has room for PCI windows and firmware, as on every PC chipset; the
- * rest follows at 4 GB.
+ * RAM is one shared mapping of a memfd, so that host windows can map pages of it a second time (window.c).
+ * Low RAM ends at 3 GB, so that the gap up to 4 GB has room for PCI devices and firmware, as on every PC
+ * chipset. The rest follows at 4 GB.
  */
 #include "phys.h"
 #include "host_call.h"
@@ -19,11 +19,11 @@
 #define GUARD_BYTES  (64ull << 10)
 #define NOTHING_READ UINT64_MAX
 
-/* --- set-up: the C library is at hand here --- */
+/* --- set-up: the C library may be called --- */
 
 static u8 *map_ram_file(int fd, u64 bytes)
 {
-    /* One reservation for RAM and its guard, so that nothing else can be placed behind the last page. */
+    /* One reservation for RAM and its guard, so that no other mapping can lie behind the last page. */
     u8 *base = mmap(NULL, bytes + GUARD_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED) return NULL;
     void *ram = mmap(base, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd, 0);
@@ -68,7 +68,7 @@ int phys_init_with_video(struct phys *phys, u64 ram_bytes, u64 video_bytes)
         return error;
     }
     phys->video = phys->ram + ram_bytes;
-    memset(phys->ram_flags + (ram_bytes >> PAGE_SHIFT), PHYS_TRACKED, video_bytes >> PAGE_SHIFT);
+    memset(phys->ram_flags + (ram_bytes >> PAGE_SHIFT), PHYS_VIDEO, video_bytes >> PAGE_SHIFT);
     u64 low = phys_low_ram_bytes(phys);
     phys->regions[phys->region_count++] = ram_region(phys, 0, low, 0);
     if (ram_bytes > low)
@@ -104,7 +104,7 @@ static struct phys_region region_part(const struct phys_region *region, u64 gpa,
     return part;
 }
 
-/* Could the two, which follow each other, have been one all along? */
+/* Do two neighbours say the same, so that one region can stand for both? */
 static bool region_continues(const struct phys_region *a, const struct phys_region *b)
 {
     if (a->gpa + a->bytes != b->gpa || a->kind != b->kind) return false;
@@ -112,8 +112,8 @@ static bool region_continues(const struct phys_region *a, const struct phys_regi
     return a->host + a->bytes == b->host && a->page_flags + (a->bytes >> PAGE_SHIFT) == b->page_flags;
 }
 
-/* A list under construction may outgrow the table before neighbours are merged: each old region gives two
- * parts at most. */
+/* A list under construction may outgrow the table before neighbours are merged: each old region is split into
+ * two parts at most. */
 struct region_list {
     struct phys_region at[2 * PHYS_MAX_REGIONS + 1];
     unsigned count;
@@ -150,7 +150,7 @@ static bool range_is_sound(u64 gpa, u64 bytes)
     return bytes && !(gpa & PAGE_MASK) && !(bytes & PAGE_MASK) && gpa + bytes > gpa;
 }
 
-/* `placed`: the range is to be empty, `new` says only which one it is. */
+/* With `placed` the range becomes empty, and `new` tells only its bounds. */
 static int lay(struct phys *phys, struct phys_region new, bool placed)
 {
     struct region_list list = {.count = 0};
@@ -276,41 +276,41 @@ u8 *phys_flags(struct phys *phys, u64 gpa)
     return region && region->kind != PHYS_MMIO ? region_flags(region, gpa) : NULL;
 }
 
-void phys_watch(struct phys *phys, u64 gpa, enum phys_page_flags reason)
+void phys_guard(struct phys *phys, u64 gpa, enum phys_page_flags reason)
 {
     u8 *flags = phys_flags(phys, gpa);
     if (!flags || (*flags & reason)) return;
-    bool watched = *flags & PHYS_WATCHED;
+    bool guarded = *flags & PHYS_GUARDED;
     *flags |= reason;
-    if (!watched && phys->protect) phys->protect(phys->owner, gpa & phys->a20_mask & ~(u64)PAGE_MASK);
+    if (!guarded && phys->protect) phys->protect(phys->owner, gpa & phys->a20_mask & ~(u64)PAGE_MASK);
 }
 
-void phys_track(struct phys *phys, const u8 *flags)
+void phys_video_dirtied(struct phys *phys, const u8 *flags)
 {
     const u64 pages = phys->video_bytes >> PAGE_SHIFT;
     u8 *video = phys->ram_flags + (phys->ram_bytes >> PAGE_SHIFT);
-    u64 page = (u64)(flags - video) & ~(u64)(PHYS_TRACK_LEAST - 1);
-    bool in_order = page && page == phys->track_next;
+    u64 page = (u64)(flags - video) & ~(u64)(PHYS_VIDEO_LEAST - 1);
+    bool in_order = page && page == phys->dirtied_next;
     if (!in_order)
-        phys->track_pages = PHYS_TRACK_LEAST;
-    else if (phys->track_pages < PHYS_TRACK_MOST)
-        phys->track_pages *= 2;
-    phys->track_next = page + phys->track_pages;
-    for (; page < phys->track_next && page < pages; page++)
+        phys->dirtied_pages = PHYS_VIDEO_LEAST;
+    else if (phys->dirtied_pages < PHYS_VIDEO_MOST)
+        phys->dirtied_pages *= 2;
+    phys->dirtied_next = page + phys->dirtied_pages;
+    for (; page < phys->dirtied_next && page < pages; page++)
         video[page] |= PHYS_DIRTY;
-    if (phys->tracked_written) phys->tracked_written(phys->owner);
+    if (phys->video_written) phys->video_written(phys->owner);
 }
 
-/* Bytes of a RAM page have just been changed by something other than a write entry of the shadow. */
+/* Bytes of a RAM page have just been changed, and not through a write entry of the shadow. */
 static void ram_written(struct phys *phys, const struct phys_region *region, u64 gpa, u64 bytes,
                         enum phys_page_flags heard)
 {
     u8 *flags = region_flags(region, gpa);
     phys_mark_dirty(phys, flags);
-    if (unlikely(*flags & heard) && phys->watched_written) phys->watched_written(phys->owner, gpa, bytes);
+    if (unlikely(*flags & heard) && phys->guarded_written) phys->guarded_written(phys->owner, gpa, bytes);
 }
 
-/* The pieces of an access to a device: dwords, words and bytes that do not cross an aligned dword. */
+/* The size of the pieces of an access to a device: dwords, words or bytes that cross no aligned dword. */
 static unsigned mmio_piece(u64 gpa, unsigned size)
 {
     if (size == 8) size = 4;
@@ -320,7 +320,7 @@ static unsigned mmio_piece(u64 gpa, unsigned size)
 static u64 mmio_read(struct phys *phys, const struct phys_region *region, u64 gpa, unsigned size)
 {
     if (phys->before_device) phys->before_device(phys->owner);
-    /* A device may move windows (its own too): work on copies. */
+    /* A device may move regions, its own too: work on copies. */
     const struct io_ops *ops = region->ops;
     void *device = region->device;
     u32 offset = (u32)(gpa - region->origin);
@@ -367,7 +367,7 @@ void phys_write(struct phys *phys, u64 gpa, unsigned size, u64 value)
         return;
     }
     store_any(region_host(region, gpa), size, value);
-    ram_written(phys, region, gpa, size, PHYS_WATCHED);
+    ram_written(phys, region, gpa, size, PHYS_GUARDED);
 }
 
 void phys_set_bits(struct phys *phys, u64 gpa, u32 bits)
@@ -424,7 +424,7 @@ static void write_run(struct phys *phys, u64 mask, u64 gpa, const u8 *buffer, u6
         const struct phys_region *region = phys_find(phys, at);
         if (region && region->kind == PHYS_RAM) {
             copy_bytes(region_host(region, at), buffer, now);
-            ram_written(phys, region, at, now, PHYS_WATCHED);
+            ram_written(phys, region, at, now, PHYS_GUARDED);
         }
         gpa += now;
         buffer += now;
@@ -432,13 +432,13 @@ static void write_run(struct phys *phys, u64 mask, u64 gpa, const u8 *buffer, u6
     }
 }
 
-/* Whoever changed it may be telling of another region's bytes by now: what is no RAM is skipped. */
+/* The regions may have changed since the bytes did: what is not RAM now is skipped. */
 static void run_written(struct phys *phys, u64 mask, u64 gpa, u64 bytes)
 {
     while (bytes) {
         u64 at = gpa & mask, now = bytes_in_page(gpa, bytes);
         const struct phys_region *region = phys_find(phys, at);
-        if (region && region->kind == PHYS_RAM) ram_written(phys, region, at, now, PHYS_WATCHED);
+        if (region && region->kind == PHYS_RAM) ram_written(phys, region, at, now, PHYS_GUARDED);
         gpa += now;
         bytes -= now;
     }

@@ -1,52 +1,40 @@
 /*
- * Shadow tables: roots and their spaces, and the slow path that fills entries. See shadow.h for the
- * invariants, view.h for the tables, trace.c for what keeps them true.
+ * Shadow tables: the slow path that fills entries. shadow.h has the invariants, view.h the tables, space.h
+ * the address spaces, trace.c what keeps entries true.
  */
-#include "view.h"
+#include "shadow_state.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-/* No CR3 has this value. */
-#define CR3_UNPAGED UINT64_MAX
-
-/* --- set-up and destruction --- */
-
 int shadow_init(struct shadow *shadow, struct phys *phys, struct counters *counters)
 {
-    *shadow = (struct shadow){.phys = phys, .counters = counters, .window_mappings_max = WINDOW_MAPPINGS_MAX};
+    *shadow = (struct shadow){.phys = phys,
+                              .counters = counters,
+                              .spaces_max = SHADOW_SPACES,
+                              .window_mappings_max = WINDOW_MAPPINGS_MAX};
     struct shadow_state *state = shadow->state = calloc(1, sizeof *state);
     if (!state) return -ENOMEM;
-    state->chain_bytes = align_up((phys->file_bytes >> PAGE_SHIFT) * sizeof *state->chain, PAGE_SIZE);
-    int error = 0;
-    for (u32 n = 0; n < VIEWS && !error; n++)
-        error = view_reserve(&state->view[n]);
+    int error = views_init(shadow);
+    if (!error) error = spaces_init(shadow);
     if (!error) error = traces_init(shadow);
-    windows_init(shadow);
-    if (!error && !(state->chain = reserve(state->chain_bytes))) error = -ENOMEM;
     if (error) {
         shadow_destroy(shadow);
         return error;
     }
-    for (u32 n = 0; n < SHADOW_SPACES; n++)
-        state->space[n] = (struct space){.view = 1 + n, .cr3 = CR3_UNPAGED, .patience = 1};
-    state->current = &state->space[0];
-    state->sup_cr3 = CR3_UNPAGED;
-    shadow->table[SHADOW_SUPERVISOR] = state->view[0].table;
-    shadow->table[SHADOW_USER] = state->view[state->current->view].table;
+    windows_init(shadow);
+    shadow->table[SHADOW_SUPERVISOR] = view_at(shadow, 0)->table;
+    shadow->table[SHADOW_USER] = view_at(shadow, state->spaces.current)->table;
     return 0;
 }
 
 void shadow_destroy(struct shadow *shadow)
 {
-    struct shadow_state *state = shadow->state;
-    if (!state) return;
-    for (u32 n = 0; n < VIEWS; n++)
-        view_release(&state->view[n]);
+    if (!shadow->state) return;
     windows_destroy(shadow);
     traces_destroy(shadow);
-    release(state->chain, state->chain_bytes);
-    free(state);
+    views_destroy(shadow);
+    free(shadow->state);
     *shadow = (struct shadow){.phys = NULL};
 }
 
@@ -56,120 +44,18 @@ void shadow_flush(struct shadow *shadow)
 {
     struct shadow_state *state = state_of(shadow);
     shadow->counters->shadow_flushes++;
-    for (u32 n = 0; n < VIEWS; n++)
+    for (u32 n = 0; n <= state->spaces.used; n++)
         for (u32 q = 0; q < QUARTERS; q++)
             view_drop_quarter(shadow, n, q);
     trace_forget_all(shadow);
-    for (u32 n = 0; n < SHADOW_SPACES; n++)
-        if (&state->space[n] != state->current) {
-            window_close(shadow, state->space[n].view);
-            state->space[n].used = 0;
-        }
+    spaces_forget(shadow);
     state->untraceable = false;
 }
 
 /* --- roots --- */
 
-static bool same_top(const u64 *a, const u64 *b)
-{
-    return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3];
-}
-
-/* Do the two directories of 32-bit paging, both in RAM, agree on this quarter? */
-static bool same_quarter(struct shadow *shadow, u64 a, u64 b, u32 quarter)
-{
-    const u64 *at[2] = {(const u64 *)(const void *)phys_host(shadow->phys, a & 0xfffff000u),
-                        (const u64 *)(const void *)phys_host(shadow->phys, b & 0xfffff000u)};
-    for (u32 n = quarter * 128; n < quarter * 128 + 128; n++)
-        if (at[0][n] != at[1][n]) return false;
-    return true;
-}
-
-static bool in_ram(struct shadow *shadow, u64 cr3)
-{
-    const struct phys_region *region = phys_find(shadow->phys, cr3 & 0xfffff000u & shadow->phys->a20_mask);
-    return region && region->kind == PHYS_RAM;
-}
-
-/* The supervisor's view follows the root: keep what both have in common. */
-static void move_supervisor_pae(struct shadow *shadow, const struct paging *paging)
-{
-    struct shadow_state *state = state_of(shadow);
-    for (u32 q = 0; q < QUARTERS; q++) {
-        if (state->sup_pdpte[q] == paging->pdpte[q]) continue;
-        trace_drop_quarter(shadow, 0, q);
-        trace_forget_directory(shadow, 0, q);
-        state->sup_pdpte[q] = paging->pdpte[q];
-    }
-}
-
-static void move_supervisor_32bit(struct shadow *shadow, u64 cr3)
-{
-    struct shadow_state *state = state_of(shadow);
-    if (state->sup_cr3 == cr3) return;
-    const struct view *view = &state->view[0];
-    bool comparable = view->directory_of[0] && in_ram(shadow, cr3);
-    for (u32 q = 0; q < QUARTERS; q++)
-        if (view->log[q].count && !(comparable && same_quarter(shadow, state->sup_cr3, cr3, q)))
-            trace_drop_quarter(shadow, 0, q);
-    if (comparable)
-        trace_move_directory(shadow, 0, cr3);
-    else
-        trace_forget_directory(shadow, 0, 0);
-    state->sup_cr3 = cr3;
-}
-
-static struct space *find_space(struct shadow *shadow, u64 cr3)
-{
-    struct shadow_state *state = state_of(shadow);
-    struct space *oldest = &state->space[0];
-    for (u32 n = 0; n < SHADOW_SPACES; n++) {
-        struct space *space = &state->space[n];
-        if (space->used && space->cr3 == cr3) {
-            shadow->counters->space_hits++;
-            return space;
-        }
-        if (space->used < oldest->used) oldest = space;
-    }
-    if (oldest->used) {
-        shadow->counters->space_evictions++;
-        trace_drop_view(shadow, oldest->view);
-        window_close(shadow, oldest->view);
-    }
-    *oldest = (struct space){.cr3 = cr3, .view = oldest->view, .patience = 1};
-    return oldest;
-}
-
-static void move_user(struct shadow *shadow, const struct paging *paging, u64 cr3)
-{
-    struct shadow_state *state = state_of(shadow);
-    struct space *space = state->current;
-    if (!space->used || space->cr3 != cr3) {
-        shadow->counters->space_switches++;
-        space = find_space(shadow, cr3);
-    }
-    if (state->pae && !same_top(space->pdpte, paging->pdpte)) {
-        /* Another process at the same address: what was learnt of the old one is void. */
-        window_close(shadow, space->view);
-        space->ran = space->cost = 0;
-        space->patience = 1;
-        for (u32 q = 0; q < QUARTERS; q++) {
-            if (space->pdpte[q] == paging->pdpte[q]) continue;
-            trace_drop_quarter(shadow, space->view, q);
-            trace_forget_directory(shadow, space->view, q);
-            space->pdpte[q] = paging->pdpte[q];
-        }
-    }
-    space->used = ++state->stamp;
-    state->current = space;
-    const struct view *view = &state->view[space->view];
-    shadow->table[SHADOW_USER] = view->table;
-    shadow->has_window = view->window;
-    shadow->window = view->window ? state->window[view->window - 1].base : 0;
-    shadow->window_unsettled = true;
-}
-
-/* What entries of different formats cannot share. Global pages matter only to those who flush. */
+/* The bits that entries depend on. Entries of different formats cannot be kept side by side. Without traces a
+ * root load spares global pages, so PGE matters then. */
 static u32 format_of(const struct shadow *shadow, const struct paging *paging)
 {
     if (!(paging->cr0 & CR0_PG)) return 0;
@@ -189,15 +75,12 @@ void shadow_load_root(struct shadow *shadow, const struct paging *paging)
     } else if (shadow->untraced) {
         shadow->counters->shadow_flushes++;
         view_drop_local(shadow, 0);
-        view_drop_local(shadow, state->current->view);
+        view_drop_local(shadow, state->spaces.current);
     }
     if (shadow->untraced) return;
     u64 cr3 = state->paged ? paging->cr3 : CR3_UNPAGED;
-    if (state->pae)
-        move_supervisor_pae(shadow, paging);
-    else
-        move_supervisor_32bit(shadow, cr3);
-    move_user(shadow, paging, cr3);
+    space_load_supervisor(shadow, paging, cr3);
+    space_load(shadow, paging, cr3);
 }
 
 static bool keeps_coherent(struct shadow *shadow)
@@ -209,55 +92,54 @@ static u32 drop_translation(struct shadow *shadow, u32 linear)
 {
     u32 page = linear >> PAGE_SHIFT;
     return view_drop_translation(shadow, 0, page) +
-           view_drop_translation(shadow, state_of(shadow)->current->view, page);
+           view_drop_translation(shadow, state_of(shadow)->spaces.current, page);
 }
 
 void shadow_invlpg(struct shadow *shadow, u32 linear)
 {
-    if (keeps_coherent(shadow)) return; /* what has changed has been dropped */
+    if (keeps_coherent(shadow)) return; /* traces have dropped what changed */
     shadow->counters->shadow_invlpgs += drop_translation(shadow, linear);
 }
 
 /* --- filling --- */
 
-/* Where a guest page lies, and what may be filled for it. */
-struct place {
+/* The host memory behind a guest page. */
+struct backing {
     u8 *host;
     u8 *flags;
     bool ram;
 };
 
-static bool find_place(struct shadow *shadow, u64 gpa, struct place *place)
+static bool find_backing(struct shadow *shadow, u64 gpa, struct backing *backing)
 {
     const struct phys_region *region = phys_find(shadow->phys, gpa);
     if (!region || region->kind == PHYS_MMIO) return false;
     u64 in_region = gpa - region->gpa;
-    *place = (struct place){.host = region->host + in_region,
-                            .flags = &region->page_flags[in_region >> PAGE_SHIFT],
-                            .ram = region->kind == PHYS_RAM};
+    *backing = (struct backing){.host = region->host + in_region,
+                                .flags = &region->page_flags[in_region >> PAGE_SHIFT],
+                                .ram = region->kind == PHYS_RAM};
     return true;
 }
 
 static void fill(struct shadow *shadow, u32 view, u32 linear, const struct walk *walk,
-                 const struct place *place, bool data, bool fetch)
+                 const struct backing *backing, bool data, bool fetch)
 {
-    struct shadow_state *state = state_of(shadow);
     bool fill_read = data && walk->readable;
-    bool fill_write = data && walk->writable && place->ram && !(*place->flags & PHYS_WATCHED) &&
-                      (*place->flags & (PHYS_TRACKED | PHYS_DIRTY)) != PHYS_TRACKED;
+    bool fill_write = data && walk->writable && backing->ram && !(*backing->flags & PHYS_GUARDED) &&
+                      (*backing->flags & (PHYS_VIDEO | PHYS_DIRTY)) != PHYS_VIDEO;
     if (!fill_read && !fill_write && !fetch) return;
-    u64 entry = (u64)(uintptr_t)place->host - linear;
+    u64 entry = (u64)(uintptr_t)backing->host - linear;
     u32 page = linear >> PAGE_SHIFT, frame_plus_1 = (u32)(walk->gpa >> PAGE_SHIFT) + 1;
     view_prepare(shadow, view, page, walk, entry, frame_plus_1);
-    struct shadow_table *table = &state->view[view].table;
+    struct shadow_table *table = &view_at(shadow, view)->table;
     if (fill_read && !table->read[page]) {
         table->read[page] = entry;
         shadow->counters->shadow_fills++;
     }
     if (fill_write && !table->write[page]) {
-        phys_populate(shadow->phys, place->host);
+        phys_populate(shadow->phys, backing->host);
         view_set_write(shadow, view, page, entry);
-        *place->flags |= PHYS_DIRTY; /* writes through the entry will not be seen */
+        *backing->flags |= PHYS_DIRTY; /* writes through the entry will not be seen */
         shadow->counters->shadow_fills++;
     }
     if (fetch && !table->exec[page]) {
@@ -266,16 +148,16 @@ static void fill(struct shadow *shadow, u32 view, u32 linear, const struct walk 
     }
 }
 
-/* The neighbours in the same group of 8 entries, as far as they say the same of their pages, are filled as
- * well: the guest is likely to want them, and now costs a tenth of a walk each. Of video memory, whose write
- * entries come and go with frames, it is all that became dirty together. */
+/* Neighbours in the same group of 8 entries that have the same rights are filled as well. The guest is likely
+ * to use them, and each costs a tenth of a walk now. In video memory, whose write entries come and go with
+ * frames, the neighbours are all pages that became dirty together. */
 static void fill_neighbours(struct shadow *shadow, u32 view, u32 linear, const struct walk *walk, bool data,
-                            bool fetch, bool tracked)
+                            bool fetch, bool video)
 {
     struct shadow_state *state = state_of(shadow);
     const u64 frame_bits = state->pae ? 0x000ffffffffff000ull : 0xfffff000u;
     u32 entry_bytes = state->pae ? 8 : 4, page = linear >> PAGE_SHIFT;
-    u32 count = tracked ? PHYS_TRACK_MOST : 8, own = page & (count - 1);
+    u32 count = video ? PHYS_VIDEO_MOST : 8, own = page & (count - 1);
     u64 group = 0, own_entry = 0;
     if (walk->levels == 2) {
         group = walk->entry[1] & ~(u64)(count * entry_bytes - 1);
@@ -283,8 +165,8 @@ static void fill_neighbours(struct shadow *shadow, u32 view, u32 linear, const s
     }
     for (u32 n = 0; n < count; n++) {
         u32 near = page - own + n;
-        bool complete = state->view[view].flags[near] & PAGE_LIVE;
-        if (tracked) complete = state->view[view].table.write[near];
+        bool complete = view_at(shadow, view)->flags[near] & PAGE_LIVE;
+        if (video) complete = view_at(shadow, view)->table.write[near];
         if (n == own || complete) continue;
         struct walk there = *walk;
         u64 offset = linear & PAGE_MASK;
@@ -295,17 +177,17 @@ static void fill_neighbours(struct shadow *shadow, u32 view, u32 linear, const s
         } else {
             there.gpa = walk->gpa + ((u64)near << PAGE_SHIFT) - ((u64)page << PAGE_SHIFT);
         }
-        struct place place;
-        if (!find_place(shadow, there.gpa, &place)) continue;
-        fill(shadow, view, near << PAGE_SHIFT | (u32)offset, &there, &place, data, fetch);
+        struct backing backing;
+        if (!find_backing(shadow, there.gpa, &backing)) continue;
+        fill(shadow, view, near << PAGE_SHIFT | (u32)offset, &there, &backing, data, fetch);
         shadow->counters->shadow_prefills++;
     }
 }
 
 #define BORROWS 4
 
-/* The supervisor looks at a page of the user's, for which it has no entry since the last change of the root
- * drops those: one that the user has will do. The fifth time running it gets its own. */
+/* The supervisor accesses a user's page. Changes of the root drop the supervisor's entries for such pages, so
+ * the user's entry serves instead. The fifth access in a row to the same page fills an entry of its own. */
 static bool borrow(struct shadow *shadow, const struct paging *paging, u32 linear, enum access kind,
                    struct shadow_hit *hit)
 {
@@ -330,30 +212,30 @@ enum shadow_kind shadow_access(struct shadow *shadow, const struct paging *pagin
     struct shadow_state *state = state_of(shadow);
     enum access kind = access & ~ACCESS_IMPLICIT;
     struct walk walk;
-    struct place place;
-    u32 view = user ? state->current->view : 0;
+    struct backing backing;
+    u32 view = user ? state->spaces.current : 0;
     if (!user && borrow(shadow, paging, linear, kind, hit)) return hit->kind;
     *hit = (struct shadow_hit){.kind = SHADOW_FAULT};
     shadow->counters->page_walks++;
     if (!mmu_walk(shadow->phys, paging, linear, access, user, true, &walk, &hit->error)) {
-        /* An entry that was allowed to be stale goes now (SDM 3A 4.10.4.1). */
+        /* A fault drops what was allowed to be stale (SDM 3A 4.10.4.1). */
         if (!keeps_coherent(shadow)) drop_translation(shadow, linear);
         return hit->kind;
     }
     hit->gpa = walk.gpa;
-    if (!find_place(shadow, walk.gpa, &place)) return hit->kind = SHADOW_MMIO;
-    if (kind == ACCESS_WRITE && place.ram) phys_mark_dirty(shadow->phys, place.flags);
+    if (!find_backing(shadow, walk.gpa, &backing)) return hit->kind = SHADOW_MMIO;
+    if (kind == ACCESS_WRITE && backing.ram) phys_mark_dirty(shadow->phys, backing.flags);
     bool fetch = kind == ACCESS_FETCH;
     bool data = !fetch && !shadow->forced_slow && !walk.ac_decides;
     if (data || fetch) {
         view_touch(shadow, view, linear >> PAGE_SHIFT);
         if (!shadow->untraced && walk.levels) trace_walk(shadow, view, linear, &walk);
-        fill(shadow, view, linear, &walk, &place, data, fetch);
+        fill(shadow, view, linear, &walk, &backing, data, fetch);
         if (!shadow->no_prefill && walk.levels)
-            fill_neighbours(shadow, view, linear, &walk, data, fetch, data && (*place.flags & PHYS_TRACKED));
+            fill_neighbours(shadow, view, linear, &walk, data, fetch, data && (*backing.flags & PHYS_VIDEO));
     }
-    if (kind == ACCESS_WRITE && !place.ram) return hit->kind = SHADOW_MMIO;
-    hit->host = place.host;
+    if (kind == ACCESS_WRITE && !backing.ram) return hit->kind = SHADOW_MMIO;
+    hit->host = backing.host;
     if (kind != ACCESS_WRITE) return hit->kind = SHADOW_DIRECT;
-    return hit->kind = *place.flags & PHYS_WATCHED ? SHADOW_WATCHED : SHADOW_DIRECT;
+    return hit->kind = *backing.flags & PHYS_GUARDED ? SHADOW_GUARDED : SHADOW_DIRECT;
 }

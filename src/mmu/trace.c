@@ -1,46 +1,54 @@
 /*
  * Write traces: which RAM pages serve as page tables of which views, and what a write to one of them means.
  *
- * A *trace* is a RAM page that entries were derived through; its *uses* say for which view and linear range
- * it is the leaf table (level 1) or the directory (level 2). Uses come with the first entry filled through
- * them. They go when the directory's entry above them changes, when the root of their view changes, or when
- * the page is written WRITES_MAX times without an entry filled through it in between: then the guest is
- * filling or clearing it wholesale, or it is no page table any more, and the cheapest is to drop everything
- * derived from it and to let the writes run free until it is walked again. A trace without uses ends at the
- * next write.
+ * A *trace* is a RAM page that entries were derived through. Its *uses* say for which view and linear range
+ * it is the leaf table (level 1) or the directory (level 2). A use begins with the first entry filled through
+ * the page. It ends when the directory's entry above it changes, when the root of its view changes, when its
+ * space is evicted, or when the page is written WRITES_MAX times without an entry filled through it in
+ * between. The guest is then filling or clearing the page wholesale, or it is no page table any more, and the
+ * cheapest is to drop everything derived from it and to let the writes run free until it is walked again. A
+ * trace without uses ends at the next write, or when traces run out.
  */
-#include "view.h"
+#include "host_memory.h"
+#include "shadow_state.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
 
-/* Dropping one entry costs as much as a few tens of free writes: a page fault writes one, a fault-around of
- * Linux 16. */
+/* Dropping one entry costs as much as a few tens of free writes. A page fault writes one entry, a
+ * fault-around of Linux 16. */
 #define WRITES_MAX 32
-/* A write of so many bytes is a page being cleared or copied. */
+/* A write of more bytes clears or copies a page. */
 #define BULK_BYTES 64
 #define USES_SEEN  16
 
+static struct traces *traces_of(struct shadow *shadow)
+{
+    return &state_of(shadow)->traces;
+}
+
 int traces_init(struct shadow *shadow)
 {
-    struct shadow_state *state = state_of(shadow);
-    state->trace = reserve(TRACES_MAX * sizeof *state->trace);
-    state->use = reserve(USES_MAX * sizeof *state->use);
-    state->trace_of = reserve(state->chain_bytes);
-    return state->trace && state->use && state->trace_of ? 0 : -ENOMEM;
+    struct traces *traces = traces_of(shadow);
+    traces->trace_of_bytes =
+        align_up((shadow->phys->file_bytes >> PAGE_SHIFT) * sizeof *traces->trace_of, PAGE_SIZE);
+    traces->trace = host_reserve(TRACES_MAX * sizeof *traces->trace);
+    traces->use = host_reserve(USES_MAX * sizeof *traces->use);
+    traces->trace_of = host_reserve(traces->trace_of_bytes);
+    return traces->trace && traces->use && traces->trace_of ? 0 : -ENOMEM;
 }
 
 void traces_destroy(struct shadow *shadow)
 {
-    struct shadow_state *state = state_of(shadow);
-    release(state->trace, TRACES_MAX * sizeof *state->trace);
-    release(state->use, USES_MAX * sizeof *state->use);
-    release(state->trace_of, state->chain_bytes);
+    struct traces *traces = traces_of(shadow);
+    host_release(traces->trace, TRACES_MAX * sizeof *traces->trace);
+    host_release(traces->use, USES_MAX * sizeof *traces->use);
+    host_release(traces->trace_of, traces->trace_of_bytes);
 }
 
 /* --- from here on the guest's FPU state may be live: no libc --- */
 
-/* Index of the RAM page, or UINT32_MAX: device memory, ROM, nothing. */
+/* Index of the RAM page, or UINT32_MAX if it is not RAM. */
 static u32 ram_frame(struct shadow *shadow, u64 gpa)
 {
     struct phys *phys = shadow->phys;
@@ -68,28 +76,29 @@ static u32 regions_of_table(const struct shadow_state *state)
 
 /* --- uses --- */
 
-static void add_use(struct shadow_state *state, u32 trace, u32 view, u8 level, u32 base)
+static void add_use(struct traces *traces, u32 trace, u32 view, u8 level, u32 base)
 {
-    u32 n = state->free_use;
+    u32 n = traces->free_use;
     if (n)
-        state->free_use = state->use[n].next;
+        traces->free_use = traces->use[n].next;
     else
-        n = ++state->uses;
-    state->use[n] =
-        (struct use){.next = state->trace[trace].use, .base = base, .view = (u16)view, .level = level};
-    state->trace[trace].use = n;
+        n = ++traces->uses;
+    assert(n < USES_MAX);
+    traces->use[n] =
+        (struct use){.next = traces->trace[trace].use, .base = base, .view = (u16)view, .level = level};
+    traces->trace[trace].use = n;
 }
 
-static void remove_use(struct shadow_state *state, u32 trace, u32 view, u8 level, u32 base)
+static void remove_use(struct traces *traces, u32 trace, u32 view, u8 level, u32 base)
 {
-    u32 *at = &state->trace[trace].use;
+    u32 *at = &traces->trace[trace].use;
     while (*at) {
         u32 n = *at;
-        struct use *use = &state->use[n];
+        struct use *use = &traces->use[n];
         if (use->view == view && use->level == level && use->base == base) {
             *at = use->next;
-            use->next = state->free_use;
-            state->free_use = n;
+            use->next = traces->free_use;
+            traces->free_use = n;
             return;
         }
         at = &use->next;
@@ -99,27 +108,27 @@ static void remove_use(struct shadow_state *state, u32 trace, u32 view, u8 level
 static void set_table(struct view *view, u32 region, u32 trace)
 {
     u64 bit = 1ull << region % 64, *word = &view->tabled[region / 64];
-    view->table_of[region] = trace;
+    view->region[region].table = trace;
     *word = trace ? *word | bit : *word & ~bit;
 }
 
-/* The leaf table of these regions serves them no more; their entries are dropped. */
+/* The leaf table of these regions no longer serves them. Their entries are dropped. */
 static void drop_table(struct shadow *shadow, u32 n, u32 page)
 {
     struct shadow_state *state = state_of(shadow);
-    struct view *view = &state->view[n];
+    struct view *view = view_at(shadow, n);
     u32 region = first_region(state, page), count = regions_of_table(state);
-    u32 trace = view->table_of[region];
+    u32 trace = view->region[region].table;
     for (u32 k = 0; k < count; k++) {
         view_drop_region(shadow, n, region + k);
-        set_table(view, region + k, 0);
+        if (trace) set_table(view, region + k, 0);
     }
-    if (trace) remove_use(state, trace, n, 1, region << REGION_BITS);
+    if (trace) remove_use(&state->traces, trace, n, 1, region << REGION_BITS);
 }
 
 void trace_drop_quarter(struct shadow *shadow, u32 n, u32 quarter)
 {
-    const struct view *view = &state_of(shadow)->view[n];
+    const struct view *view = view_at(shadow, n);
     u32 words = REGIONS / QUARTERS / 64;
     for (u32 word = quarter * words; word < (quarter + 1) * words; word++)
         while (view->tabled[word])
@@ -129,9 +138,8 @@ void trace_drop_quarter(struct shadow *shadow, u32 n, u32 quarter)
 
 void trace_forget_directory(struct shadow *shadow, u32 n, u32 quarter)
 {
-    struct shadow_state *state = state_of(shadow);
-    u32 *directory = &state->view[n].directory_of[quarter];
-    if (*directory) remove_use(state, *directory, n, 2, quarter * (PAGES / QUARTERS));
+    u32 *directory = &view_at(shadow, n)->directory[quarter];
+    if (*directory) remove_use(traces_of(shadow), *directory, n, 2, quarter * (PAGES / QUARTERS));
     *directory = 0;
 }
 
@@ -145,34 +153,49 @@ void trace_drop_view(struct shadow *shadow, u32 n)
 
 /* --- traces --- */
 
+static void end_trace(struct shadow *shadow, u32 n)
+{
+    struct traces *traces = traces_of(shadow);
+    struct trace *trace = &traces->trace[n];
+    shadow->phys->ram_flags[trace->frame] &= (u8)~PHYS_TRACED;
+    traces->trace_of[trace->frame] = 0;
+    trace->next_free = traces->free_trace;
+    traces->free_trace = n;
+}
+
+static bool is_free(const struct traces *traces, u32 n)
+{
+    return traces->trace_of[traces->trace[n].frame] != n;
+}
+
+/* No more than USES_MAX traces have a use, so this always makes room. */
+static void end_unused(struct shadow *shadow)
+{
+    struct traces *traces = traces_of(shadow);
+    for (u32 n = 1; n <= traces->traces; n++)
+        if (!is_free(traces, n) && !traces->trace[n].use) end_trace(shadow, n);
+}
+
 static u32 begin_trace(struct shadow *shadow, u32 frame, u64 gpa)
 {
-    struct shadow_state *state = state_of(shadow);
-    u32 n = state->trace_of[frame];
+    struct traces *traces = traces_of(shadow);
+    u32 n = traces->trace_of[frame];
     if (n) return n;
-    n = state->free_trace;
+    if (unlikely(!traces->free_trace && traces->traces == TRACES_MAX - 1)) end_unused(shadow);
+    n = traces->free_trace;
     if (n)
-        state->free_trace = state->trace[n].next_free;
+        traces->free_trace = traces->trace[n].next_free;
     else
-        n = ++state->traces;
-    state->trace[n] = (struct trace){.frame = frame};
-    state->trace_of[frame] = n;
+        n = ++traces->traces;
+    assert(n < TRACES_MAX);
+    traces->trace[n] = (struct trace){.frame = frame};
+    traces->trace_of[frame] = n;
     shadow->counters->traces_begun++;
-    phys_watch(shadow->phys, gpa, PHYS_TRACED);
+    phys_guard(shadow->phys, gpa, PHYS_TRACED);
     return n;
 }
 
-static void end_trace(struct shadow *shadow, u32 n)
-{
-    struct shadow_state *state = state_of(shadow);
-    struct trace *trace = &state->trace[n];
-    shadow->phys->ram_flags[trace->frame] &= ~PHYS_TRACED;
-    state->trace_of[trace->frame] = 0;
-    trace->next_free = state->free_trace;
-    state->free_trace = n;
-}
-
-/* The directory of 32-bit paging serves all quarters and stands with the first. */
+/* The directory of 32-bit paging serves all quarters, and its use is that of the first. */
 static void drop_directory(struct shadow *shadow, u32 n, u32 quarter)
 {
     for (u32 q = 0; q < (state_of(shadow)->pae ? 1 : QUARTERS); q++)
@@ -183,9 +206,9 @@ static void drop_directory(struct shadow *shadow, u32 n, u32 quarter)
 /* Drop all that was derived through this page. */
 static void drop_trace(struct shadow *shadow, u32 n)
 {
-    struct shadow_state *state = state_of(shadow);
-    while (state->trace[n].use) {
-        struct use use = state->use[state->trace[n].use];
+    struct traces *traces = traces_of(shadow);
+    while (traces->trace[n].use) {
+        struct use use = traces->use[traces->trace[n].use];
         if (use.level == 1)
             drop_table(shadow, use.view, use.base);
         else
@@ -194,29 +217,54 @@ static void drop_trace(struct shadow *shadow, u32 n)
     end_trace(shadow, n);
 }
 
+static void forget_tables(struct view *view)
+{
+    for (u32 word = 0; word < REGIONS / 64; word++)
+        while (view->tabled[word])
+            set_table(view, word * 64 + (u32)__builtin_ctzll(view->tabled[word]), 0);
+    for (u32 q = 0; q < QUARTERS; q++)
+        view->directory[q] = 0;
+}
+
 void trace_forget_all(struct shadow *shadow)
 {
     struct shadow_state *state = state_of(shadow);
-    for (u32 n = 1; n <= state->traces; n++) {
-        u32 frame = state->trace[n].frame;
-        if (state->trace_of[frame] != n) continue; /* in the free list */
-        state->trace_of[frame] = 0;
-        shadow->phys->ram_flags[frame] &= ~PHYS_TRACED;
-    }
-    state->traces = state->uses = state->free_trace = state->free_use = 0;
-    for (u32 n = 0; n < VIEWS; n++) {
-        struct view *view = &state->view[n];
-        for (u32 k = 0; k < REGIONS; k++)
-            set_table(view, k, 0);
-        for (u32 k = 0; k < QUARTERS; k++)
-            view->directory_of[k] = 0;
-    }
+    struct traces *traces = &state->traces;
+    for (u32 n = 1; n <= traces->traces; n++)
+        if (!is_free(traces, n)) end_trace(shadow, n);
+    traces->traces = traces->free_trace = 0;
+    traces->uses = traces->free_use = 0;
+    for (u32 n = 0; n <= state->spaces.used; n++)
+        forget_tables(view_at(shadow, n));
+}
+
+/* The traced directory of a quarter becomes this one. */
+static void set_directory(struct shadow *shadow, u32 n, u32 quarter, u32 trace)
+{
+    u32 *directory = &view_at(shadow, n)->directory[quarter];
+    if (*directory == trace) return;
+    if (*directory) drop_directory(shadow, n, quarter);
+    add_use(traces_of(shadow), trace, n, 2, quarter * (PAGES / QUARTERS));
+    *directory = trace;
+}
+
+/* The traced leaf table of the page's regions becomes this one. */
+static void set_leaf(struct shadow *shadow, u32 n, u32 page, u32 trace)
+{
+    struct shadow_state *state = state_of(shadow);
+    struct view *view = view_at(shadow, n);
+    u32 region = first_region(state, page);
+    if (view->region[region].table == trace) return;
+    drop_table(shadow, n, page);
+    add_use(&state->traces, trace, n, 1, region << REGION_BITS);
+    for (u32 k = 0; k < regions_of_table(state); k++)
+        set_table(view, region + k, trace);
 }
 
 void trace_walk(struct shadow *shadow, u32 n, u32 linear, const struct walk *walk)
 {
     struct shadow_state *state = state_of(shadow);
-    struct view *view = &state->view[n];
+    struct traces *traces = &state->traces;
     u32 frame[2];
     for (unsigned level = 0; level < walk->levels; level++) {
         frame[level] = ram_frame(shadow, walk->entry[level]);
@@ -225,75 +273,63 @@ void trace_walk(struct shadow *shadow, u32 n, u32 linear, const struct walk *wal
             return;
         }
     }
-    /* Room for what may be added below. */
-    if (state->traces + 2 >= TRACES_MAX || state->uses + 2 >= USES_MAX) shadow_flush(shadow);
-
-    u32 quarter = state->pae ? linear >> 30 : 0, trace = begin_trace(shadow, frame[0], walk->entry[0]);
-    if (view->directory_of[quarter] != trace) {
-        if (view->directory_of[quarter]) drop_directory(shadow, n, quarter);
-        add_use(state, trace, n, 2, quarter * (PAGES / QUARTERS));
-        view->directory_of[quarter] = trace;
-    }
-    state->trace[trace].hits = 0;
+    u32 trace = begin_trace(shadow, frame[0], walk->entry[0]);
+    set_directory(shadow, n, state->pae ? linear >> 30 : 0, trace);
+    traces->trace[trace].writes = 0;
     if (walk->levels < 2) return;
-    u32 page = linear >> PAGE_SHIFT, region = first_region(state, page);
     trace = begin_trace(shadow, frame[1], walk->entry[1]);
-    if (view->table_of[region] != trace) {
-        drop_table(shadow, n, page);
-        add_use(state, trace, n, 1, region << REGION_BITS);
-        for (u32 k = 0; k < regions_of_table(state); k++)
-            set_table(view, region + k, trace);
-    }
-    state->trace[trace].hits = 0;
+    set_leaf(shadow, n, linear >> PAGE_SHIFT, trace);
+    traces->trace[trace].writes = 0;
 }
 
 void trace_move_directory(struct shadow *shadow, u32 n, u64 cr3)
 {
-    struct shadow_state *state = state_of(shadow);
-    if (!state->view[n].directory_of[0]) return;
+    struct view *view = view_at(shadow, n);
+    if (!view->directory[0]) return;
     trace_forget_directory(shadow, n, 0);
     u64 gpa = cr3 & 0xfffff000u;
     u32 trace = begin_trace(shadow, ram_frame(shadow, gpa), gpa);
-    add_use(state, trace, n, 2, 0);
-    state->view[n].directory_of[0] = trace;
+    add_use(traces_of(shadow), trace, n, 2, 0);
+    view->directory[0] = trace;
 }
 
 /* One entry of a page table changes. */
 static void entry_written(struct shadow *shadow, const struct use *use, u32 index)
 {
-    struct shadow_state *state = state_of(shadow);
     if (use->level == 1)
         shadow->counters->trace_drops += view_drop(shadow, use->view, use->base + index);
     else
-        drop_table(shadow, use->view, use->base + index * pages_of_table(state));
+        drop_table(shadow, use->view, use->base + index * pages_of_table(state_of(shadow)));
 }
 
 void shadow_table_written(struct shadow *shadow, u64 gpa, u64 bytes)
 {
     struct shadow_state *state = state_of(shadow);
+    struct traces *traces = &state->traces;
     u32 frame = ram_frame(shadow, gpa);
-    u32 n = frame == UINT32_MAX ? 0 : state->trace_of[frame];
+    u32 n = frame == UINT32_MAX ? 0 : traces->trace_of[frame];
     if (!n) return;
-    struct trace *trace = &state->trace[n];
+    struct trace *trace = &traces->trace[n];
     shadow->counters->trace_writes++;
     if (!trace->use) {
         end_trace(shadow, n);
         return;
     }
-    if (++trace->hits > WRITES_MAX || bytes > BULK_BYTES) {
+    if (++trace->writes > WRITES_MAX || bytes > BULK_BYTES) {
         shadow->counters->trace_storms++;
         drop_trace(shadow, n);
         return;
     }
-    /* Dropping a leaf table changes lists of uses, of this page too when it maps itself: work on a copy. */
+    /* To drop a leaf table changes lists of uses, also those of this page when it maps itself: work on a
+     * copy. */
     struct use seen[USES_SEEN];
     u32 count = 0;
-    for (u32 at = trace->use; at; at = state->use[at].next) {
+    for (u32 at = trace->use; at; at = traces->use[at].next) {
         if (count == USES_SEEN) {
             drop_trace(shadow, n);
             return;
         }
-        seen[count++] = state->use[at];
+        seen[count++] = traces->use[at];
     }
     u32 entry_bytes = state->pae ? 8 : 4, offset = gpa & PAGE_MASK;
     for (u32 index = offset / entry_bytes; index <= (offset + bytes - 1) / entry_bytes; index++)

@@ -1,129 +1,171 @@
 /*
  * A view: filling and dropping entries. See view.h.
+ *
+ * All of it may run while the guest's FPU state is live.
  */
-#include "view.h"
-
-#include "host_call.h"
+#include "host_memory.h"
+#include "shadow_state.h"
 
 #include <errno.h>
 
-/* Past the end of a table code may look at the entry of page 2^20 (an access at FFFFFFFFh that goes on): it
- * reads 0. */
+/* Code may look at the entry of page 2^20 (an access at FFFFFFFFh that goes on): it reads 0. */
 #define TABLE_BYTES(entry) (PAGES * (u64)(entry) + PAGE_SIZE)
 #define DATA_TABLE_BYTES   TABLE_BYTES(sizeof(u64))
 _Static_assert(DATA_TABLE_BYTES == SHADOW_READ_TO_WRITE, "the write table lies behind the read table");
-#define QUARTER_PAGES (PAGES / QUARTERS)
+#define QUARTER_REGIONS (REGIONS / QUARTERS)
+_Static_assert(QUARTER_REGIONS % 64 == 0, "a quarter has whole words of bits");
 
-/* --- set-up and destruction --- */
+/* Where the parts of a view's reservation begin. */
+enum {
+    READ_AT = 0,
+    WRITE_AT = READ_AT + DATA_TABLE_BYTES,
+    EXEC_AT = WRITE_AT + DATA_TABLE_BYTES,
+    LINK_AT = EXEC_AT + TABLE_BYTES(sizeof(u32)),
+    FLAGS_AT = LINK_AT + PAGES * sizeof(struct writer_link),
+    REGION_AT = FLAGS_AT + PAGES,
+    VIEW_BYTES = REGION_AT + REGIONS * sizeof(struct region),
+};
 
-void *reserve(u64 bytes)
+int views_init(struct shadow *shadow)
 {
-    void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (at == MAP_FAILED) return NULL;
-    /* Filled sparsely: one huge page a touched entry would cost more than the guest. */
-    madvise(at, bytes, MADV_NOHUGEPAGE);
-    return at;
+    struct views *views = &state_of(shadow)->views;
+    views->writers_bytes =
+        align_up((shadow->phys->file_bytes >> PAGE_SHIFT) * sizeof *views->writers, PAGE_SIZE);
+    views->writers = host_reserve(views->writers_bytes);
+    return views->writers && view_reserve(shadow, 0) ? 0 : -ENOMEM;
 }
 
-void release(void *at, u64 bytes)
+void views_destroy(struct shadow *shadow)
 {
-    if (at) munmap(at, bytes);
+    struct views *views = &state_of(shadow)->views;
+    for (u32 n = 0; n < VIEWS; n++)
+        host_release(views->view[n].reserved, VIEW_BYTES);
+    host_release(views->writers, views->writers_bytes);
 }
 
-int view_reserve(struct view *view)
+bool view_reserve(struct shadow *shadow, u32 n)
 {
-    struct shadow_table *table = &view->table;
-    bool complete = true;
-    complete &= (table->read = reserve(2 * DATA_TABLE_BYTES)) != NULL;
-    table->write = table->read ? table->read + SHADOW_READ_TO_WRITE / sizeof *table->read : NULL;
-    complete &= (table->exec = reserve(TABLE_BYTES(sizeof *table->exec))) != NULL;
-    complete &= (view->flags = reserve(PAGES)) != NULL;
-    complete &= (view->link = reserve(PAGES * sizeof *view->link)) != NULL;
-    for (unsigned q = 0; q < QUARTERS; q++)
-        complete &= (view->log[q].page = reserve(QUARTER_PAGES * sizeof(u32))) != NULL;
-    if (complete) return 0;
-    view_release(view);
-    return -ENOMEM;
+    struct view *view = view_at(shadow, n);
+    if (view->reserved) return true;
+    u8 *at = view->reserved = host_reserve(VIEW_BYTES);
+    if (!at) return false;
+    view->table = (struct shadow_table){
+        .read = (void *)(at + READ_AT), .write = (void *)(at + WRITE_AT), .exec = (void *)(at + EXEC_AT)};
+    view->link = (void *)(at + LINK_AT);
+    view->flags = at + FLAGS_AT;
+    view->region = (void *)(at + REGION_AT);
+    return true;
 }
 
-void view_release(struct view *view)
+void view_shrink(struct shadow *shadow, u32 n)
 {
-    struct shadow_table *table = &view->table;
-    release(table->read, 2 * DATA_TABLE_BYTES);
-    release(table->exec, TABLE_BYTES(sizeof *table->exec));
-    release(view->flags, PAGES);
-    release(view->link, PAGES * sizeof *view->link);
-    for (unsigned q = 0; q < QUARTERS; q++)
-        release(view->log[q].page, QUARTER_PAGES * sizeof(u32));
-    *table = (struct shadow_table){.read = NULL};
-    view->flags = NULL;
-    view->link = NULL;
-    for (unsigned q = 0; q < QUARTERS; q++)
-        view->log[q] = (struct page_log){.page = NULL};
+    struct view *view = view_at(shadow, n);
+    host_give_back(view->reserved, VIEW_BYTES); /* a refusal costs memory, nothing else */
+    state_of(shadow)->views.regions_touched -= view->regions_touched;
+    view->regions_touched = 0;
+    shadow->counters->space_shrinks++;
 }
 
-/* --- from here on the guest's FPU state may be live: no libc --- */
+/* --- which pages have entries --- */
 
-/* Failure costs memory, nothing else. */
-void give_back(void *at, u64 bytes)
+static u64 *flags_of_8(const struct view *view, u32 page)
 {
-    host_call(SYS_madvise, (u64)(uintptr_t)at, bytes, MADV_DONTNEED, 0, 0, 0);
+    return (u64 *)(void *)&view->flags[page & ~7u];
 }
 
-void view_shrink(struct view *view)
+static void set_live(struct shadow *shadow, u32 n, u32 page)
 {
-    struct shadow_table *table = &view->table;
-    give_back(table->read, 2 * DATA_TABLE_BYTES);
-    give_back(table->exec, TABLE_BYTES(sizeof *table->exec));
-    give_back(view->flags, PAGES);
-    give_back(view->link, PAGES * sizeof *view->link);
-    for (unsigned n = 0; n < REGIONS; n++)
-        view->touched[n] = 0;
+    struct view *view = view_at(shadow, n);
+    if (view->flags[page] & PAGE_LIVE) return;
+    u32 region = page >> REGION_BITS;
+    view->flags[page] |= PAGE_LIVE;
+    view->region[region].groups |= 1ull << page / 8 % 64;
+    view->live[region / 64] |= 1ull << region % 64;
+    if (!view->live_pages++) space_filled(shadow, n);
 }
 
-/* The RAM page that a write entry maps. */
-static u32 *chain_of(struct shadow *shadow, u32 page, u64 entry)
+static void clear_flags(struct shadow *shadow, u32 n, u32 page)
+{
+    struct view *view = view_at(shadow, n);
+    u32 region = page >> REGION_BITS;
+    u64 *groups = &view->region[region].groups;
+    view->flags[page] = 0;
+    if (!(*flags_of_8(view, page) & LIVE_8)) {
+        *groups &= ~(1ull << page / 8 % 64);
+        if (!*groups) view->live[region / 64] &= ~(1ull << region % 64);
+    }
+    if (!--view->live_pages) space_emptied(shadow, n);
+}
+
+u32 view_next_live(const struct view *view, u32 page)
+{
+    for (; page < PAGES; page = (page | 7) + 1) {
+        u32 region = page >> REGION_BITS;
+        if (!(page % REGION_PAGES)) {
+            u64 regions = view->live[region / 64] >> region % 64;
+            if (!regions) {
+                page = ((region | 63) + 1) * REGION_PAGES - 1;
+                continue;
+            }
+            region += (u32)__builtin_ctzll(regions);
+            page = region << REGION_BITS;
+        }
+        u64 groups = view->region[region].groups >> page / 8 % 64;
+        if (!groups) {
+            page |= REGION_PAGES - 1;
+            continue;
+        }
+        if (!(groups & 1)) page = (page & ~7u) + 8 * (u32)__builtin_ctzll(groups);
+        u64 live = (*flags_of_8(view, page) & LIVE_8) >> 8 * (page % 8);
+        if (live) return page + (u32)__builtin_ctzll(live) / 8;
+    }
+    return PAGES;
+}
+
+/* --- which write entries map a RAM page --- */
+
+static u32 *writers_of(struct shadow *shadow, u32 page, u64 entry)
 {
     u64 host = entry + ((u64)page << PAGE_SHIFT);
-    return &state_of(shadow)->chain[(host - (u64)(uintptr_t)shadow->phys->ram) >> PAGE_SHIFT];
+    return &state_of(shadow)->views.writers[(host - (u64)(uintptr_t)shadow->phys->ram) >> PAGE_SHIFT];
 }
 
-static struct chain_link *link_of(struct shadow_state *state, u32 id_plus_1)
+static struct writer_link *link_of(struct shadow *shadow, u32 id_plus_1)
 {
     u32 id = id_plus_1 - 1;
-    return &state->view[id / PAGES].link[id % PAGES];
+    return &view_at(shadow, id / PAGES)->link[id % PAGES];
 }
 
-void view_set_write(struct shadow *shadow, u32 view, u32 page, u64 entry)
+void view_set_write(struct shadow *shadow, u32 n, u32 page, u64 entry)
 {
-    struct shadow_state *state = state_of(shadow);
-    u32 *head = chain_of(shadow, page, entry), id = view * PAGES + page;
-    state->view[view].link[page] = (struct chain_link){.next = *head, .previous = 0};
-    if (*head) link_of(state, *head)->previous = id + 1;
+    struct view *view = view_at(shadow, n);
+    u32 *head = writers_of(shadow, page, entry), id = n * PAGES + page;
+    view->link[page] = (struct writer_link){.next = *head, .previous = 0};
+    if (*head) link_of(shadow, *head)->previous = id + 1;
     *head = id + 1;
-    state->view[view].table.write[page] = entry;
+    view->table.write[page] = entry;
 }
 
-static void clear_write(struct shadow *shadow, u32 view, u32 page)
+static void clear_write(struct shadow *shadow, u32 n, u32 page)
 {
-    struct shadow_state *state = state_of(shadow);
-    u64 *entry = &state->view[view].table.write[page];
+    struct view *view = view_at(shadow, n);
+    u64 *entry = &view->table.write[page];
     if (!*entry) return;
     shadow->data_drops++;
-    if (state->view[view].flags[page] & PAGE_WINDOW_WRITE) window_stale(shadow, view, page);
-    struct chain_link link = state->view[view].link[page];
-    if (link.next) link_of(state, link.next)->previous = link.previous;
+    if (view->flags[page] & PAGE_WINDOW_WRITE) window_stale(shadow, n, page);
+    struct writer_link link = view->link[page];
+    if (link.next) link_of(shadow, link.next)->previous = link.previous;
     if (link.previous)
-        link_of(state, link.previous)->next = link.next;
+        link_of(shadow, link.previous)->next = link.next;
     else
-        *chain_of(shadow, page, *entry) = link.next;
+        *writers_of(shadow, page, *entry) = link.next;
     *entry = 0;
 }
 
 /* `page` counts from the start of the memory file. */
 static void drop_writes(struct shadow *shadow, u64 page)
 {
-    u32 *head = &state_of(shadow)->chain[page];
+    const u32 *head = &state_of(shadow)->views.writers[page];
     while (*head)
         clear_write(shadow, (*head - 1) / PAGES, (*head - 1) % PAGES);
 }
@@ -149,10 +191,12 @@ void shadow_collect_dirty(struct shadow *shadow, u64 *pages)
     }
 }
 
-/* Never touches a page of the tables that was not touched before. */
+/* --- dropping --- */
+
+/* Touches no page of the tables that was not touched before. */
 bool view_drop(struct shadow *shadow, u32 n, u32 page)
 {
-    struct view *view = &state_of(shadow)->view[n];
+    struct view *view = view_at(shadow, n);
     if (!(view->flags[page] & PAGE_LIVE)) return false;
     bool had = view->table.read[page] || view->table.write[page] || view->table.exec[page];
     clear_write(shadow, n, page);
@@ -161,60 +205,45 @@ bool view_drop(struct shadow *shadow, u32 n, u32 page)
     if (view->table.read[page]) shadow->data_drops++;
     view->table.read[page] = 0;
     view->table.exec[page] = 0;
-    view->flags[page] &= PAGE_LOGGED;
+    clear_flags(shadow, n, page);
     return had;
 }
 
 u32 view_drop_region(struct shadow *shadow, u32 n, u32 region)
 {
-    struct view *view = &state_of(shadow)->view[n];
-    view->large[region] = 0;
-    if (!view->touched[region]) return 0;
-    u32 first = region << REGION_BITS, dropped = 0;
-    for (u32 page = first; page < first + (1u << REGION_BITS); page += 8) {
-        if (!(*(const u64 *)(const void *)&view->flags[page] & LIVE_8)) continue;
+    struct view *view = view_at(shadow, n);
+    u32 dropped = 0;
+    if (!(view->live[region / 64] & 1ull << region % 64)) return 0;
+    view->region[region].large = 0;
+    for (u64 groups = view->region[region].groups; groups; groups &= groups - 1) {
+        u32 page = (region << REGION_BITS) + 8 * (u32)__builtin_ctzll(groups);
         for (u32 k = 0; k < 8; k++)
             dropped += view_drop(shadow, n, page + k);
     }
     return dropped;
 }
 
-void view_drop_quarter(struct shadow *shadow, u32 n, u32 quarter)
+u32 view_drop_quarter(struct shadow *shadow, u32 n, u32 quarter)
 {
-    struct view *view = &state_of(shadow)->view[n];
-    struct page_log *log = &view->log[quarter];
-    for (u32 k = 0; k < log->count; k++) {
-        u32 page = log->page[k];
-        view_drop(shadow, n, page);
-        view->flags[page] = 0;
-        view->large[page >> REGION_BITS] = 0;
-    }
-    log->count = 0;
+    const struct view *view = view_at(shadow, n);
+    u32 words = QUARTER_REGIONS / 64, dropped = 0;
+    for (u32 word = quarter * words; word < (quarter + 1) * words; word++)
+        while (view->live[word])
+            dropped += view_drop_region(shadow, n, word * 64 + (u32)__builtin_ctzll(view->live[word]));
+    return dropped;
 }
 
 void view_drop_local(struct shadow *shadow, u32 n)
 {
-    struct view *view = &state_of(shadow)->view[n];
-    for (u32 q = 0; q < QUARTERS; q++) {
-        struct page_log *log = &view->log[q];
-        u32 kept = 0;
-        for (u32 k = 0; k < log->count; k++) {
-            u32 page = log->page[k];
-            if (view->flags[page] & PAGE_GLOBAL) {
-                log->page[kept++] = page;
-            } else {
-                view_drop(shadow, n, page);
-                view->flags[page] = 0;
-            }
-        }
-        log->count = kept;
-    }
+    const struct view *view = view_at(shadow, n);
+    for (u32 page = 0; (page = view_next_live(view, page)) < PAGES; page++)
+        if (!(view->flags[page] & PAGE_GLOBAL)) view_drop(shadow, n, page);
 }
 
 u32 view_drop_translation(struct shadow *shadow, u32 n, u32 page)
 {
-    struct view *view = &state_of(shadow)->view[n];
-    u32 region = page >> REGION_BITS, kind = view->large[region];
+    const struct view *view = view_at(shadow, n);
+    u32 region = page >> REGION_BITS, kind = view->region[region].large;
     u32 dropped = view_drop(shadow, n, page);
     if (likely(!kind)) return dropped;
     u32 first = kind & LARGE_4M ? region & ~1u : region, last = kind & LARGE_4M ? region | 1u : region;
@@ -223,52 +252,42 @@ u32 view_drop_translation(struct shadow *shadow, u32 n, u32 page)
     return dropped;
 }
 
-/* The guest has roamed too far. */
-static void shrink(struct shadow *shadow)
-{
-    struct shadow_state *state = state_of(shadow);
-    shadow_flush(shadow);
-    for (u32 n = 0; n < VIEWS; n++)
-        view_shrink(&state->view[n]);
-    state->regions_touched = 0;
-}
+/* --- filling --- */
 
 void view_touch(struct shadow *shadow, u32 n, u32 page)
 {
-    struct shadow_state *state = state_of(shadow);
-    u8 *touched = &state->view[n].touched[page >> REGION_BITS];
-    if (likely(*touched)) return;
-    if (state->regions_touched == REGIONS_MAX) shrink(shadow);
-    state->regions_touched++;
-    *touched = 1;
+    struct views *views = &state_of(shadow)->views;
+    struct view *view = &views->view[n];
+    struct region *region = &view->region[page >> REGION_BITS];
+    if (likely(region->touched)) return;
+    while (views->regions_touched >= REGIONS_MAX)
+        space_shrink_oldest(shadow);
+    views->regions_touched++;
+    view->regions_touched++;
+    region->touched = true;
 }
 
 void view_prepare(struct shadow *shadow, u32 n, u32 page, const struct walk *walk, u64 entry,
                   u32 frame_plus_1)
 {
-    struct view *view = &state_of(shadow)->view[n];
+    struct view *view = view_at(shadow, n);
     struct shadow_table *table = &view->table;
     u32 region = page >> REGION_BITS;
     u64 read = table->read[page], write = table->write[page];
     u32 exec = table->exec[page];
     if ((read && read != entry) || (write && write != entry) || (exec && exec != frame_plus_1))
         view_drop(shadow, n, page);
-    u8 *flags = &view->flags[page];
     bool empty = !table->read[page] && !table->write[page] && !table->exec[page];
+    set_live(shadow, n, page);
+    u8 *flags = &view->flags[page];
     if (walk->global && (empty || (*flags & PAGE_GLOBAL)))
         *flags |= PAGE_GLOBAL;
     else
-        *flags &= ~PAGE_GLOBAL;
-    *flags |= PAGE_LIVE;
-    if (!(*flags & PAGE_LOGGED)) {
-        struct page_log *log = &view->log[page / QUARTER_PAGES];
-        log->page[log->count++] = page;
-        *flags |= PAGE_LOGGED;
-    }
+        *flags &= (u8)~PAGE_GLOBAL;
     if (walk->page_bytes == 2u << 20) {
-        view->large[region] |= LARGE_2M;
+        view->region[region].large |= LARGE_2M;
     } else if (walk->page_bytes == 4u << 20) {
-        view->large[region & ~1u] |= LARGE_4M;
-        view->large[region | 1u] |= LARGE_4M;
+        view->region[region & ~1u].large |= LARGE_4M;
+        view->region[region | 1u].large |= LARGE_4M;
     }
 }

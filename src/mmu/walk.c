@@ -1,9 +1,9 @@
 /*
- * The page walker: what linear address maps where, who may do what there, and which #PF error code tells why
- * not.
+ * The page walker: where a linear address is mapped, which accesses are allowed there, and the #PF error code
+ * of one that is not.
  *
- * A walk first collects (at most two entries of tables in memory: the four PDPTEs of PAE are registers), then
- * judges, and touches accessed and dirty bits only when the access is allowed: a faulting access changes
+ * A walk first collects the entries (at most two in memory: the four PDPTEs of PAE are registers), then
+ * judges the access, and sets accessed and dirty bits only when it is allowed: a faulting access changes
  * nothing. May run while the guest's FPU state is live.
  */
 #include "walk.h"
@@ -27,7 +27,7 @@ enum {
 
 #define DEFAULT_MAXPHYADDR 36
 
-/* What a walk found on its way down. */
+/* The entries of a walk, from the top. */
 struct path {
     struct {
         u64 gpa, value;
@@ -62,7 +62,7 @@ static bool descend(struct phys *phys, struct path *path, u64 gpa, unsigned entr
     return path->entry[n].value & ENTRY_P;
 }
 
-/* What a collector returns. */
+/* Results of the collectors. */
 enum { FOUND, NOT_PRESENT, RESERVED_SET };
 
 /* SDM 3A 4.3 */
@@ -107,7 +107,7 @@ static int collect_pae(struct phys *phys, const struct paging *paging, u32 linea
     return FOUND;
 }
 
-/* What this privilege may do with the page (SDM 3A 4.6.1). out->writable is the right alone here. */
+/* The rights of this privilege to the page (SDM 3A 4.6.1). out->writable does not look at D yet. */
 static void judge(const struct paging *paging, const struct path *path, bool user, bool implicit,
                   struct walk *out)
 {
@@ -126,7 +126,7 @@ static void judge(const struct paging *paging, const struct path *path, bool use
         out->writable = out->readable && ((all & ENTRY_RW) || !(paging->cr0 & CR0_WP));
         out->executable = !(out->user && (paging->cr4 & CR4_SMEP));
     }
-    /* Where XD is no such bit it is reserved: it has been refused before, or the entries have 32 bits. */
+    /* Where bit 63 is not XD it is reserved, and the walk has failed; or entries have 32 bits. */
     if (any & ENTRY_XD) out->executable = false;
     out->global = (path->entry[path->levels - 1].value & ENTRY_G) && (paging->cr4 & CR4_PGE);
 }
@@ -169,7 +169,7 @@ bool mmu_walk(struct phys *phys, const struct paging *paging, u32 linear, enum a
     if (!allowed) {
         *error = (result == NOT_PRESENT ? 0 : PF_PRESENT) | (result == RESERVED_SET ? PF_RESERVED : 0) |
                  (kind == ACCESS_WRITE ? PF_WRITE : 0) | (user ? PF_USER : 0);
-        /* A fetch is told from a read only where rights tell them apart (SDM 3A 4.7). */
+        /* A fetch is reported as such only where its rights may differ from those of a read (SDM 3A 4.7). */
         if (kind == ACCESS_FETCH && (nx_enabled(paging) || (paging->cr4 & CR4_SMEP))) *error |= PF_FETCH;
         return false;
     }

@@ -7,7 +7,7 @@
 
 #include "phys.h"
 
-/* Bits of CR0, CR4 and EFER (SDM 3A 2.5, 2.2.1): those that paging depends on are among them. */
+/* Bits of CR0, CR4 and EFER (SDM 3A 2.5, 2.2.1). Paging depends on some of them. */
 enum cr0_bits {
     CR0_PE = 1 << 0,
     CR0_MP = 1 << 1,
@@ -48,8 +48,9 @@ enum access {
     ACCESS_READ,
     ACCESS_WRITE,
     ACCESS_FETCH,
-    /* ORed to READ or WRITE: made by the processor itself (descriptor tables, TSS, inner stacks during
-     * delivery), always at supervisor privilege. EFLAGS.AC does not suspend SMAP for these (SDM 3A 4.6.1). */
+    /* ORed to READ or WRITE: the processor itself accesses descriptor tables, the TSS, or an inner stack
+     * during delivery, always at supervisor privilege. EFLAGS.AC does not suspend SMAP here (SDM 3A 4.6.1).
+     */
     ACCESS_IMPLICIT = 4,
 };
 
@@ -66,34 +67,33 @@ struct paging {
     u32 cr0, cr4;
     u64 cr3;
     u64 efer;
-    u64 pdpte[4];  /* PAE: as loaded by MOV CR3 (SDM 3A 4.4.1) */
-    bool ac;       /* EFLAGS.AC, for SMAP */
-    u8 maxphyaddr; /* bits of guest-physical address that the guest's CPUID tells: reserved-bit checks; 0 is
-                      36 */
+    u64 pdpte[4]; /* PAE: as loaded by MOV CR3 (SDM 3A 4.4.1) */
+    bool ac;      /* EFLAGS.AC, for SMAP */
+    /* Bits of a guest-physical address by the guest's CPUID: those above are reserved. 0 is 36. */
+    u8 maxphyaddr;
 };
 
 struct walk {
-    u64 gpa;         /* of the byte asked for, a20 mask applied */
-    u64 entry[2];    /* guest-physical addresses of the entries in memory that were read, from the top; the
-                        PDPTEs of PAE are registers */
+    u64 gpa; /* of the byte asked for, a20 mask applied */
+    /* Guest-physical addresses of the entries that were read from memory, from the top. The PDPTEs of PAE are
+     * registers. */
+    u64 entry[2];
     unsigned levels; /* entries in memory: 0 without paging, 1 for a large page, 2 for a small one */
     u64 page_bytes;  /* 4 KB, 2 MB or 4 MB: the size of the guest's mapping */
-    bool writable;   /* a write at this privilege is allowed, and D is set: a write entry may exist */
+    bool writable;   /* a write at this privilege is allowed *and* D is set: a write entry may exist */
     bool readable;   /* a data read at this privilege is allowed */
     bool user;       /* U/S of the translation */
     bool executable; /* a fetch at this privilege is allowed */
     bool global;
-    bool ac_decides; /* supervisor data rights here depend on EFLAGS.AC (SMAP): no shadow entry may remember
-                        them */
+    bool ac_decides; /* SMAP: supervisor rights depend on EFLAGS.AC, so no shadow entry may remember them */
 };
 
-/* Translate `linear` for one access at supervisor or user privilege. Sets accessed bits, and dirty bits for
- * writes, when `set_ad`. Returns true and fills *out, or returns false and gives the #PF error code in
- * *error. */
+/* Translate `linear` for one access at supervisor or user privilege. With `set_ad` sets accessed bits, and
+ * for writes dirty bits. Returns true and fills *out, or returns false and the #PF error code in *error. */
 bool mmu_walk(struct phys *phys, const struct paging *paging, u32 linear, enum access access, bool user,
               bool set_ad, struct walk *out, u32 *error);
 
-/* Load the four PDPTEs from guest memory at cr3 (PAE). Returns false when a reserved bit is set: #GP(0). */
+/* PAE: load the four PDPTEs from guest memory at cr3. Returns false when a reserved bit is set: #GP(0). */
 bool mmu_load_pdptes(struct phys *phys, struct paging *paging);
 
 #endif

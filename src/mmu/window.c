@@ -1,6 +1,12 @@
+/*
+ * Host windows: mapping pages into them and unmapping those that went stale, and the policy that gives a
+ * space a window or takes it away. See window.h for the invariants.
+ *
+ * All but windows_init() may run while the guest's FPU state is live.
+ */
 #include "window.h"
-#include "host_call.h"
-#include "view.h"
+#include "host_memory.h"
+#include "shadow_state.h"
 
 #include <sys/auxv.h>
 
@@ -16,14 +22,19 @@ enum {
     LOW_REVIEW_CYCLES = 120 << 20,
     PATIENCE_MAX = 64,
 };
-#define RUN_MAX 64 /* pages mapped at a time */
-/* Pages in windows are mapped a second time, which costs no memory, but is counted as if it did, and the
- * host's page tables do cost some. So now and then the host is told to forget the first mapping: what is used
- * through it comes back by cheap faults. */
+#define RUN_MAX 64 /* pages mapped by one call */
+/* Pages in windows are mapped a second time. That takes no memory but is counted as if it did, and the host's
+ * page tables do take some. So the host is told to forget RAM's own mapping each time this many pages have
+ * been mapped twice. Cheap faults bring back what is used through it. */
 #define TWICE_MAX 6144
 
-/* RDGSBASE and WRGSBASE, told by the kernel that has switched them on (AT_HWCAP2, bit 1). */
+/* AT_HWCAP2: the host kernel lets programs use RDGSBASE and WRGSBASE. */
 #define HWCAP2_FSGSBASE (1u << 1)
+
+static struct windows *windows_of(struct shadow *shadow)
+{
+    return &state_of(shadow)->windows;
+}
 
 static u64 reserved_from(const struct window *window)
 {
@@ -37,15 +48,16 @@ static u64 reserved_bytes(const struct window *window)
 
 void windows_init(struct shadow *shadow)
 {
-    state_of(shadow)->windowed = getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
+    state_of(shadow)->windows.possible = getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
 }
 
 void windows_destroy(struct shadow *shadow)
 {
-    struct shadow_state *state = state_of(shadow);
-    for (u32 n = 0; n < WINDOWS; n++)
-        if (state->window[n].reserved)
-            munmap((void *)(uintptr_t)reserved_from(&state->window[n]), reserved_bytes(&state->window[n]));
+    struct windows *windows = windows_of(shadow);
+    for (u32 n = 0; n < WINDOWS; n++) {
+        const struct window *window = &windows->window[n];
+        if (window->reserved) host_release((void *)(uintptr_t)reserved_from(window), reserved_bytes(window));
+    }
 }
 
 /* --- the host, without libc: the guest's FPU state may be live --- */
@@ -75,47 +87,43 @@ static void write_gs_base(u64 base)
 
 /* --- windows of views --- */
 
-static struct window *window_of(struct shadow_state *state, const struct view *view)
+static struct window *window_of(struct shadow *shadow, const struct view *view)
 {
-    return view->window ? &state->window[view->window - 1] : NULL;
+    return view->window ? &windows_of(shadow)->window[view->window - 1] : NULL;
 }
 
 /* Everything in the window becomes unreachable. */
 static void empty(struct shadow *shadow, struct window *window)
 {
-    struct shadow_state *state = state_of(shadow);
-    struct view *view = &state->view[window->view];
+    struct view *view = view_at(shadow, window->view);
     u64 from = reserved_from(window), bytes = reserved_bytes(window);
     if (!unmap(from, bytes)) {
         /* At the host's limit of mappings it refuses even this. Taking all away is never refused. */
         host_call(SYS_munmap, from, bytes, 0, 0, 0, 0);
         unmap(from, bytes);
     }
-    for (u32 q = 0; q < QUARTERS; q++)
-        for (u32 n = 0; n < view->log[q].count; n++)
-            view->flags[view->log[q].page[n]] &= ~PAGE_IN_WINDOW;
-    state->mappings -= window->mappings;
+    for (u32 page = 0; (page = view_next_live(view, page)) < PAGES; page++)
+        view->flags[page] &= (u8)~PAGE_IN_WINDOW;
+    windows_of(shadow)->mappings -= window->mappings;
     window->mappings = window->stale_count = 0;
 }
 
 void window_close(struct shadow *shadow, u32 n)
 {
-    struct shadow_state *state = state_of(shadow);
-    struct view *view = &state->view[n];
-    struct window *window = window_of(state, view);
+    struct view *view = view_at(shadow, n);
+    struct window *window = window_of(shadow, view);
     if (!window) return;
     empty(shadow, window);
     window->view = 0;
     view->window = 0;
-    if (n == state->current->view) shadow->has_window = false;
+    if (n == state_of(shadow)->spaces.current) shadow->has_window = false;
 }
 
 void window_stale(struct shadow *shadow, u32 n, u32 page)
 {
-    struct shadow_state *state = state_of(shadow);
-    struct view *view = &state->view[n];
-    struct window *window = window_of(state, view);
-    view->flags[page] &= ~PAGE_IN_WINDOW;
+    struct view *view = view_at(shadow, n);
+    struct window *window = window_of(shadow, view);
+    view->flags[page] &= (u8)~PAGE_IN_WINDOW;
     if (!window) return;
     shadow->window_unsettled = true;
     u32 count = window->stale_count;
@@ -131,11 +139,11 @@ void window_stale(struct shadow *shadow, u32 n, u32 page)
     }
 }
 
-/* Map a page, and as many of those behind it as continue it in the host's memory with the same rights. */
+/* Map a page, and those behind it that continue it in the memory file with the same rights. */
 static bool map_run(struct shadow *shadow, struct window *window, u32 page)
 {
-    struct shadow_state *state = state_of(shadow);
-    struct view *view = &state->view[window->view];
+    struct windows *windows = windows_of(shadow);
+    struct view *view = view_at(shadow, window->view);
     const struct shadow_table *table = &view->table;
     u64 entry = table->read[page],
         offset = entry + ((u64)page << PAGE_SHIFT) - (u64)(uintptr_t)shadow->phys->ram;
@@ -155,11 +163,11 @@ static bool map_run(struct shadow *shadow, struct window *window, u32 page)
     for (u32 n = 0; n < run; n++)
         flags[n] = (u8)((flags[n] & ~PAGE_IN_WINDOW) | PAGE_WINDOW_READ | (writable ? PAGE_WINDOW_WRITE : 0));
     window->mappings++;
-    state->mappings++;
-    if (offset < shadow->phys->ram_bytes) state->mapped_twice += run;
-    if (state->mapped_twice > TWICE_MAX) {
-        state->mapped_twice = 0;
-        give_back(shadow->phys->ram, shadow->phys->ram_bytes);
+    windows->mappings++;
+    if (offset < shadow->phys->ram_bytes) windows->mapped_twice += run;
+    if (windows->mapped_twice > TWICE_MAX) {
+        windows->mapped_twice = 0;
+        host_give_back(shadow->phys->ram, shadow->phys->ram_bytes);
     }
     shadow->counters->window_pages += run;
     shadow->counters->window_mappings++;
@@ -168,15 +176,11 @@ static bool map_run(struct shadow *shadow, struct window *window, u32 page)
 
 static void map_all(struct shadow *shadow, struct window *window)
 {
-    const struct view *view = &state_of(shadow)->view[window->view];
-    for (u32 region = 0; region < REGIONS; region++) {
-        if (!view->touched[region]) continue;
-        for (u32 n = 0; n < 1u << REGION_BITS; n++) {
-            u32 page = (region << REGION_BITS) + n;
-            if (!(view->flags[page] & PAGE_LIVE) || (view->flags[page] & PAGE_IN_WINDOW)) continue;
-            if (state_of(shadow)->mappings >= shadow->window_mappings_max) return;
-            map_run(shadow, window, page);
-        }
+    const struct view *view = view_at(shadow, window->view);
+    for (u32 page = 0; (page = view_next_live(view, page)) < PAGES; page++) {
+        if (view->flags[page] & PAGE_IN_WINDOW) continue;
+        if (windows_of(shadow)->mappings >= shadow->window_mappings_max) return;
+        map_run(shadow, window, page);
     }
 }
 
@@ -196,7 +200,7 @@ static bool reserve_window(struct window *window)
 /* Usual for vm.mmap_min_addr. */
 #define LOWEST_PAGE 16
 
-/* Another machine of this process may have it, or a sanitizer. */
+/* Fails when another machine of this process has it, or a sanitizer. */
 static bool reserve_low_window(struct window *window)
 {
     if (window->reserved) return !window->base;
@@ -205,7 +209,7 @@ static bool reserve_low_window(struct window *window)
     long at = host_mmap(from, bytes, PROT_NONE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
     if (host_failed(at)) return false;
-    if ((u64)at != from) { /* a host kernel that does not know the flag */
+    if ((u64)at != from) { /* the host kernel does not know the flag */
         host_call(SYS_munmap, (u64)at, bytes, 0, 0, 0, 0);
         return false;
     }
@@ -214,32 +218,32 @@ static bool reserve_low_window(struct window *window)
     return true;
 }
 
-/* The low window is for the space that runs most. Whoever could use it looks, from time to time, whether its
- * owner still deserves it. Returns whether it is free now. */
+/* Is the low window free for the current space? Every LOW_REVIEW_CYCLES an owner that ran for less than a
+ * quarter of them loses it. */
 static bool low_window_free(struct shadow *shadow)
 {
-    struct shadow_state *state = state_of(shadow);
-    struct window *low = &state->window[0];
+    struct windows *windows = windows_of(shadow);
+    struct window *low = &windows->window[0];
     if (shadow->no_low_window || !reserve_low_window(low)) return false;
     if (!low->view) return true;
-    if (state->user_ran < LOW_REVIEW_CYCLES) return false;
-    bool idle = state->low_ran < state->user_ran / 4;
-    state->user_ran = state->low_ran = 0;
+    if (windows->user_ran < LOW_REVIEW_CYCLES) return false;
+    bool idle = windows->low_ran < windows->user_ran / 4;
+    windows->user_ran = windows->low_ran = 0;
     if (idle) window_close(shadow, low->view);
     return idle;
 }
 
 static struct window *choose(struct shadow *shadow)
 {
-    struct shadow_state *state = state_of(shadow);
-    struct window *oldest = &state->window[1];
+    struct windows *windows = windows_of(shadow);
+    struct window *oldest = &windows->window[1];
     if (low_window_free(shadow)) {
-        state->user_ran = state->low_ran = 0;
+        windows->user_ran = windows->low_ran = 0;
         shadow->counters->window_low++;
-        return &state->window[0];
+        return &windows->window[0];
     }
     for (u32 n = 1; n < WINDOWS; n++) {
-        struct window *window = &state->window[n];
+        struct window *window = &windows->window[n];
         if (!window->view) return window;
         if (window->used < oldest->used) oldest = window;
     }
@@ -248,14 +252,14 @@ static struct window *choose(struct shadow *shadow)
 
 static void promote(struct shadow *shadow)
 {
-    struct shadow_state *state = state_of(shadow);
-    struct space *space = state->current;
+    struct windows *windows = windows_of(shadow);
+    struct space *space = space_current(shadow);
     struct window *window = choose(shadow);
     if (window->view) window_close(shadow, window->view);
     if (!reserve_window(window)) return;
-    window->view = space->view;
-    window->used = state->stamp;
-    state->view[space->view].window = (u32)(window - state->window) + 1;
+    window->view = state_of(shadow)->spaces.current;
+    window->used = ++windows->clock;
+    view_at(shadow, window->view)->window = (u32)(window - windows->window) + 1;
     space->cost = space->ran = 0;
     shadow->has_window = true;
     shadow->window = window->base;
@@ -266,8 +270,8 @@ static void promote(struct shadow *shadow)
 
 static void demote(struct shadow *shadow)
 {
-    struct space *space = state_of(shadow)->current;
-    window_close(shadow, space->view);
+    struct space *space = space_current(shadow);
+    window_close(shadow, state_of(shadow)->spaces.current);
     if (space->patience < PATIENCE_MAX) space->patience *= 2;
     space->cost = space->ran = 0;
     shadow->counters->window_demotions++;
@@ -275,36 +279,37 @@ static void demote(struct shadow *shadow)
 
 static void charge(struct shadow *shadow, u64 cycles)
 {
-    state_of(shadow)->current->cost += cycles;
+    space_current(shadow)->cost += cycles;
 }
 
 void shadow_user_ran(struct shadow *shadow, u64 cycles)
 {
-    struct shadow_state *state = state_of(shadow);
-    struct space *space = state->current;
-    if (shadow->windows == WINDOWS_NEVER || !state->windowed || shadow->forced_slow || shadow->untraced ||
-        !state->paged)
+    struct windows *windows = windows_of(shadow);
+    struct space *space = space_current(shadow);
+    if (shadow->windows == WINDOWS_NEVER || !windows->possible || shadow->forced_slow || shadow->untraced ||
+        !state_of(shadow)->paged)
         return;
     space->ran += cycles;
-    state->user_ran += cycles;
+    windows->user_ran += cycles;
     if (!shadow->has_window) {
         if (shadow->windows == WINDOWS_ALWAYS || space->ran > (u64)PROMOTE_CYCLES * space->patience)
             promote(shadow);
         return;
     }
-    struct window *window = window_of(state, &state->view[space->view]);
-    window->used = state->stamp;
-    if (window == &state->window[0]) state->low_ran += cycles;
-    if (state->mappings > shadow->window_mappings_max)
+    u32 n = state_of(shadow)->spaces.current;
+    struct window *window = window_of(shadow, view_at(shadow, n));
+    window->used = ++windows->clock;
+    if (window == &windows->window[0]) windows->low_ran += cycles;
+    if (windows->mappings > shadow->window_mappings_max)
         demote(shadow);
     else if (space->ran > REVIEW_CYCLES || space->cost > REVIEW_CYCLES / 2) {
-        /* Checks cost code without windows about half as much again. */
+        /* Without a window, code takes about half as long again, for its checks. */
         if (space->cost * 3 > space->ran && shadow->windows != WINDOWS_ALWAYS)
             demote(shadow);
         else if (space->patience > 1)
             space->patience--;
         if (shadow->has_window && window->base && low_window_free(shadow)) {
-            window_close(shadow, space->view);
+            window_close(shadow, n);
             promote(shadow);
         }
         space->cost = space->ran = 0;
@@ -315,16 +320,16 @@ void shadow_user_ran(struct shadow *shadow, u64 cycles)
 
 static void unmap_stale(struct shadow *shadow, struct window *window)
 {
-    struct shadow_state *state = state_of(shadow);
     u32 count = window->stale_count;
     if (count > STALE_MAX) {
         empty(shadow, window);
         charge(shadow, 100 * UNMAP_CYCLES);
         return;
     }
-    /* A hole splits a mapping in two and is one itself. When the host allows no more, all goes. */
+    /* A hole splits a mapping in two and is one itself. When the host allows no more, the window is emptied.
+     */
     window->mappings += 2 * count;
-    state->mappings += 2 * count;
+    windows_of(shadow)->mappings += 2 * count;
     for (u32 n = 0; n < count; n++) {
         u32 first = window->stale[n].first, pages = window->stale[n].pages;
         if (!unmap(window->base + ((u64)first << PAGE_SHIFT), (u64)pages << PAGE_SHIFT)) {
@@ -339,8 +344,7 @@ static void unmap_stale(struct shadow *shadow, struct window *window)
 
 void shadow_window_settle_now(struct shadow *shadow)
 {
-    struct shadow_state *state = state_of(shadow);
-    struct window *window = window_of(state, &state->view[state->current->view]);
+    struct window *window = window_of(shadow, view_at(shadow, state_of(shadow)->spaces.current));
     if (window->stale_count) unmap_stale(shadow, window);
     if (read_gs_base() != window->base) write_gs_base(window->base);
     shadow->window_unsettled = false;
@@ -353,21 +357,20 @@ bool shadow_window_holds(const struct shadow *shadow, u64 host_address)
 
 bool shadow_window_fault(struct shadow *shadow, const struct paging *paging, u64 host_address, bool write)
 {
-    struct shadow_state *state = state_of(shadow);
     u64 linear = host_address - shadow->window;
     if (!shadow_window_holds(shadow, host_address)) return false;
     shadow->counters->window_faults++;
     charge(shadow, FAULT_CYCLES);
     if (linear >= WINDOW_BYTES) return false;
     u32 page = (u32)(linear >> PAGE_SHIFT);
-    struct view *view = &state->view[state->current->view];
+    const struct view *view = view_at(shadow, state_of(shadow)->spaces.current);
     struct shadow_hit hit;
-    /* The entry is there when only its page was not mapped. */
+    /* The entry may be there already, and only the page not mapped. */
     if (!(write ? view->table.write : view->table.read)[page] &&
         shadow_access(shadow, paging, (u32)linear, write ? ACCESS_WRITE : ACCESS_READ, true, &hit) !=
             SHADOW_DIRECT)
         return false;
     shadow_window_settle(shadow);
     if (!(write ? view->table.write : view->table.read)[page]) return false;
-    return map_run(shadow, window_of(state, view), page);
+    return map_run(shadow, window_of(shadow, view), page);
 }

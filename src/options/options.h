@@ -56,6 +56,7 @@ struct options {
     bool no_low_window, no_borrowing;
     enum windows_policy windows;
     u64 window_mappings; /* 0: the default */
+    u32 spaces;          /* 0: the default */
     struct translator_config translator;
     bool no_fpu_shelter;
     bool deterministic;

@@ -28,6 +28,7 @@ struct board_options {
     const char *firmware_directory;   /* where SeaBIOS and the VGA BIOS are, or NULL: the usual places */
     bool nographic;                   /* escape keys also where standard input is no terminal */
     bool no_apic;
+    bool hpet;
     bool no_isa_pnp;
     s64 rtc_base; /* Unix time at power-on, RTC_BASE_NOW or RTC_BASE_LOCAL */
 };

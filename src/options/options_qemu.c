@@ -23,7 +23,17 @@ static bool check_machine(struct options *o, const char *value, struct complaint
     bool pc =
         !strncmp(name, "pc", strcspn(name, ",")) || !strncmp(name, "pc-i440fx-", 10) || strchr(name, '=');
     free(type);
-    return pc ? true : COMPLAIN(c, "there is no machine \"%s\"; there is pc", value);
+    if (!pc) return COMPLAIN(c, "there is no machine \"%s\"; there is pc", value);
+    char *hpet = option_item(value, "hpet");
+    bool good = !hpet || option_switch(hpet, &o->board.hpet);
+    free(hpet);
+    return good ? true : COMPLAIN(c, "-machine %s: hpet is on or off", value);
+}
+
+static bool no_hpet(struct options *o, const char *value, struct complaint *c)
+{
+    o->board.hpet = false;
+    return true;
 }
 
 static bool check_accelerator(struct options *o, const char *value, struct complaint *c)
@@ -57,8 +67,10 @@ static bool accept(struct options *o, const char *value, struct complaint *c)
 
 static const struct option_row rows[] = {
     {"smp", "1", "one CPU", .set = check_smp},
-    {"machine", "pc", "the one machine", .set = check_machine},
-    {"M", "pc", NULL, .set = check_machine},
+    {"machine", "pc[,hpet=on]", "the one machine; with an HPET, for systems that insist on one",
+     .set = check_machine},
+    {"M", "pc[,hpet=on]", NULL, .set = check_machine},
+    {"no-hpet", NULL, "no HPET, as without hpet=on", .set = no_hpet},
     {"accel", "ANY", "ignored", .set = check_accelerator},
     {"net", "none", "no network yet", .set = check_none},
     {"nic", "none", NULL, .set = check_none},

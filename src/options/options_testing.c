@@ -22,6 +22,15 @@ static bool set_block_limit(struct options *o, const char *value, struct complai
     return true;
 }
 
+static bool set_spaces(struct options *o, const char *value, struct complaint *c)
+{
+    u64 spaces;
+    if (!option_number(value, &spaces) || spaces < 1 || spaces > SHADOW_SPACES)
+        return COMPLAIN(c, "1 to %u address spaces can be remembered, not \"%s\"", SHADOW_SPACES, value);
+    o->spaces = (u32)spaces;
+    return true;
+}
+
 static bool set_flush_every(struct options *o, const char *value, struct complaint *c)
 {
     if (option_number(value, &o->translator.flush_every) && o->translator.flush_every) return true;
@@ -35,6 +44,7 @@ static const struct option_row rows[] = {
     {"exact-flags", NULL, "arithmetic flags are right even in the frames of faults",
      SWITCH(translator.exact_flags)},
     {"block-limit", "N", "at most N guest instructions in a block, 1 to 64", .set = set_block_limit},
+    {"spaces", "N", "address spaces whose shadow tables are kept at most (default 1023)", .set = set_spaces},
     {"flush-every", "N", "empty the code cache every N exits", .set = set_flush_every},
     {"keep-locks", NULL, "LOCK prefixes are executed, though one vCPU needs none",
      SWITCH(translator.keep_locks)},

@@ -14,6 +14,41 @@
     bts $META_ORIGIN_BIT, %rsi
 .endm
 
+/* The sanitizers' run-time uses vector registers wherever it likes. Where C code is instrumented it never sees the guest's
+ * FPU state live: it is parked at the border, and loaded at the border, by code that is not (cpu/fpu_state.c). All
+ * registers are kept; the stack is the monitor's. */
+.macro FPU_AT_BORDER function
+#ifdef RINGER_SANITIZED
+    push %rbp
+    mov %rsp, %rbp
+    push %rax
+    push %rcx
+    push %rdx
+    push %rsi
+    push %rdi
+    push %r8
+    push %r9
+    push %r10
+    push %r11
+    push %r11
+    and $-16, %rsp
+    lea -FRAME_BIAS(%r15), %rdi
+    call \function
+    lea -80(%rbp), %rsp
+    pop %r11
+    pop %r11
+    pop %r10
+    pop %r9
+    pop %r8
+    pop %rdi
+    pop %rsi
+    pop %rdx
+    pop %rcx
+    pop %rax
+    pop %rbp
+#endif
+.endm
+
 .macro SAVE_GUEST
     mov %rax, FRAME_GPR+0(%r15)
     mov %rcx, FRAME_GPR+8(%r15)
@@ -26,9 +61,11 @@
     mov %r12, FRAME_PARKED(%r15)
     mov %rsp, FRAME_RETURN_TOP(%r15)
     mov FRAME_C_STACK(%r15), %rsp
+    FPU_AT_BORDER fpu_park
 .endm
 
 .macro LOAD_GUEST
+    FPU_AT_BORDER fpu_load
     mov FRAME_RETURN_TOP(%r15), %rsp
     mov FRAME_GPR+8(%r15), %rcx
     mov FRAME_GPR+16(%r15), %rdx
@@ -66,6 +103,7 @@ translator_enter:
     .type translator_leave, @function
 translator_leave:
     mov FRAME_C_STACK(%r15), %rsp
+    FPU_AT_BORDER fpu_park
     add $8, %rsp
     pop %r15
     pop %r14
@@ -105,6 +143,7 @@ thunk_slow:
     add $SLOW_BYTES, %rdx
     mov 16(%rsp), %r11
     mov 24(%rsp), %r9
+    FPU_AT_BORDER fpu_load
     mov FRAME_RETURN_TOP(%r15), %rsp
     push %rdx /* and RET: the host's return predictor counts calls and returns */
     mov FRAME_GPR+8(%r15), %rcx

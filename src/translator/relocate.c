@@ -91,7 +91,7 @@ struct block *relocate(struct vcpu *v, const struct block_key *key)
         move_edge(cache, block, &block_edges(block)[n], eip_by);
     for (unsigned n = 0; n < block->fix_count; n++)
         fix(cache, block, block_fixes(block)[n], eip_by);
-    phys_watch(v->phys, key->gpa, PHYS_CODE);
+    phys_guard(v->phys, key->gpa, PHYS_CODE);
     cache_add(cache, block);
     v->counters->blocks_relocated++;
     return block;

@@ -128,7 +128,9 @@ static const u8 *find_code(struct vcpu *v)
 static u64 into_code(struct vcpu *v, u64 code)
 {
     struct engine *t = v->engine;
-    fpu_load(v);
+#ifndef RINGER_SANITIZED
+    fpu_load(v); /* else entry.S does it, behind all instrumented code */
+#endif
     returns_select(v, &t->returns, &t->cache);
     if (v->mode & MODE_WINDOW) shadow_window_settle(v->shadow);
     return code;
@@ -203,13 +205,6 @@ u64 translator_budget(struct vcpu *v);
 u64 translator_cross(struct vcpu *v);
 u64 translator_step(struct vcpu *v);
 
-#ifdef RINGER_SANITIZED
-/* The sanitizer's runtime uses vector registers wherever it likes. */
-#define ENTER_C(v) fpu_park(v)
-#else
-#define ENTER_C(v) ((void)0)
-#endif
-
 /* The block counted all its instructions when it was entered; those behind the one at hand have not begun. */
 static void uncount(struct vcpu *v, u32 instructions)
 {
@@ -225,7 +220,6 @@ static u64 step_and_go(struct vcpu *v)
 
 u64 translator_step(struct vcpu *v)
 {
-    ENTER_C(v);
     flags_from_parked(v);
     uncount(v, v->remaining + 1);
     return step_and_go(v);
@@ -252,8 +246,8 @@ static void locate(struct vcpu *v, const u8 *site)
     v->remaining = block->count - 1u - index;
 }
 
-/* A write to a watched page, about to happen: may translated code do it itself? */
-static bool watched_write(struct vcpu *v, u64 gpa, unsigned size)
+/* A write to a guarded page, about to happen: may translated code do it itself? */
+static bool guarded_write(struct vcpu *v, u64 gpa, unsigned size)
 {
     struct engine *t = v->engine;
     u8 flags = *phys_flags(v->phys, gpa);
@@ -270,7 +264,6 @@ static bool watched_write(struct vcpu *v, u64 gpa, unsigned size)
 
 struct slow_result translator_slow_access(struct vcpu *v, u32 linear, const u8 *site)
 {
-    ENTER_C(v);
     unsigned size = site[0] & ~(SLOW_WRITE | SLOW_HOISTED);
     bool write = site[0] & SLOW_WRITE;
     u64 drops = v->shadow->data_drops;
@@ -279,7 +272,7 @@ struct slow_result translator_slow_access(struct vcpu *v, u32 linear, const u8 *
     v->counters->slow_accesses++;
     if (one_page)
         shadow_access(v->shadow, &v->paging, linear, write ? ACCESS_WRITE : ACCESS_READ, v->cpl == 3, &hit);
-    if (hit.kind == SHADOW_DIRECT || (hit.kind == SHADOW_WATCHED && watched_write(v, hit.gpa, size))) {
+    if (hit.kind == SHADOW_DIRECT || (hit.kind == SHADOW_GUARDED && guarded_write(v, hit.gpa, size))) {
         if (!(site[0] & SLOW_HOISTED) || v->shadow->data_drops == drops) {
             back_into(v, (u64)(uintptr_t)site);
             return (struct slow_result){.entry = (u64)(uintptr_t)hit.host - linear};
@@ -287,7 +280,10 @@ struct slow_result translator_slow_access(struct vcpu *v, u32 linear, const u8 *
         v->counters->hoists_left++;
     }
     locate(v, site);
-    if (hit.kind == SHADOW_FAULT) return (struct slow_result){.resume = slow_fault(v, linear, hit.error)};
+    /* An operand of 16 bytes that is not aligned raises #GP, or is MOVUPS's: the interpreter knows. */
+    bool unaligned = size == 16 && linear & 15;
+    if (hit.kind == SHADOW_FAULT && !unaligned)
+        return (struct slow_result){.resume = slow_fault(v, linear, hit.error)};
     if (hit.kind == SHADOW_MMIO && one_page) {
         bool may_stay = !(site[0] & SLOW_HOISTED) || v->shadow->data_drops == drops;
         switch (device_access(v, hit.gpa, size, write, may_stay)) {
@@ -304,7 +300,6 @@ struct slow_result translator_slow_access(struct vcpu *v, u32 linear, const u8 *
 
 u64 translator_callout(struct vcpu *v, const struct callout *callout, u64 back)
 {
-    ENTER_C(v);
     struct engine *t = v->engine;
     struct counters *c = v->counters;
     const struct callee *callee = callee_of(callout);
@@ -331,7 +326,6 @@ u64 translator_callout(struct vcpu *v, const struct callout *callout, u64 back)
 /* A repeated string instruction of more than a page, or whose pages have no entries yet. */
 u64 translator_string(struct vcpu *v, const struct callout *callout, u64 back)
 {
-    ENTER_C(v);
     v->counters->string_bulk++;
     flags_from_parked(v);
     if (!string_in_bulk(v, &callee_of(callout)->insn)) {
@@ -347,7 +341,6 @@ u64 translator_string(struct vcpu *v, const struct callout *callout, u64 back)
  * loads neither read nor change flags, so those stay parked where the block goes on. */
 u64 translator_fast(struct vcpu *v, const struct callout *callout, u64 back)
 {
-    ENTER_C(v);
     const struct callee *callee = callee_of(callout);
     v->rip = callout->eip + callee->insn.length;
     if (callout->end) flags_from_parked(v);
@@ -393,7 +386,6 @@ static u64 next_for(struct vcpu *v, const struct block *from, u32 eip, u32 varia
 
 u64 translator_link(struct vcpu *v, struct edge *edge)
 {
-    ENTER_C(v);
     struct engine *t = v->engine;
     struct block *target;
     u64 to = next_for(v, edge_from(edge), edge->eip, edge->unhoisted ? MODE_UNHOISTED : 0, &target);
@@ -404,7 +396,6 @@ u64 translator_link(struct vcpu *v, struct edge *edge)
 
 u64 translator_fill_site(struct vcpu *v, struct edge *edge)
 {
-    ENTER_C(v);
     struct engine *t = v->engine;
     struct block *target;
     u64 to = next_for(v, edge_from(edge), (u32)v->rip, 0, &target);
@@ -416,7 +407,6 @@ u64 translator_fill_site(struct vcpu *v, struct edge *edge)
 
 u64 translator_indirect(struct vcpu *v)
 {
-    ENTER_C(v);
     v->counters->indirect_misses++;
     flags_from_parked(v);
     return translator_next(v);
@@ -424,7 +414,6 @@ u64 translator_indirect(struct vcpu *v)
 
 u64 translator_dispatch(struct vcpu *v)
 {
-    ENTER_C(v);
     flags_from_parked(v);
     return translator_next(v);
 }
@@ -432,7 +421,6 @@ u64 translator_dispatch(struct vcpu *v)
 /* The block is longer than the budget: its instructions one by one. */
 u64 translator_budget(struct vcpu *v)
 {
-    ENTER_C(v);
     flags_from_parked(v);
     if (v->pending || v->icount >= v->icount_limit) return translator_next(v);
     return step_and_go(v);
@@ -442,7 +430,6 @@ u64 translator_budget(struct vcpu *v)
  * filled. */
 u64 translator_cross(struct vcpu *v)
 {
-    ENTER_C(v);
     flags_from_parked(v);
     u32 linear = v->seg[SEG_CS].base + (u32)v->rip;
     fetch_frame(v, (linear | PAGE_MASK) + 1);

@@ -1,6 +1,7 @@
 #include "signal_frame.h"
 
 #include "build.h"
+#include "cpu/interp.h"
 #include "mmu/window.h"
 #include "translator.h"
 
@@ -102,6 +103,14 @@ static bool empty_return_stack(int signal, const siginfo_t *info, greg_t *regs)
     return stack;
 }
 
+/* The interpreter executed an instruction on the host, and it raised #XM. */
+static bool return_to_interpreter(greg_t *regs)
+{
+    u64 pc = interp_host_exception((u64)regs[REG_RIP]);
+    if (pc) regs[REG_RIP] = (greg_t)pc;
+    return pc;
+}
+
 /* For a profiler that looks while we are at it. */
 static void note_exit(const greg_t *regs)
 {
@@ -113,6 +122,7 @@ static void note_exit(const greg_t *regs)
 static void handler(int signal, siginfo_t *info, void *context)
 {
     ucontext_t *uc = context;
+    if (return_to_interpreter(uc->uc_mcontext.gregs)) return;
     note_exit(uc->uc_mcontext.gregs);
     if (empty_return_stack(signal, info, uc->uc_mcontext.gregs)) return;
     if (enter_into_window(signal, info, uc->uc_mcontext.gregs)) return;

@@ -232,8 +232,8 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
         emit_stub(b, &b->stub[n]);
     finish(b);
 
-    phys_watch(v->phys, key->gpa, PHYS_CODE);
-    if (b->frame_next) phys_watch(v->phys, (u64)(b->frame_next - 1) << PAGE_SHIFT, PHYS_CODE);
+    phys_guard(v->phys, key->gpa, PHYS_CODE);
+    if (b->frame_next) phys_guard(v->phys, (u64)(b->frame_next - 1) << PAGE_SHIFT, PHYS_CODE);
     cache_add(&t->cache, block);
 
     v->counters->blocks_translated++;

@@ -1,3 +1,7 @@
+/*
+ * The guest's FPU state may be live: this file is compiled for general registers only, and calls nothing but
+ * the engines before it has sheltered or parked the state (tests/lint/stray_calls).
+ */
 #include "dispatcher.h"
 
 #include "cpu/interp.h"
@@ -18,7 +22,7 @@ static void note_exit(struct vm *vm, enum exit_reason reason)
     }
 }
 
-GENERAL_REGS enum exit_reason dispatcher_step(struct vm *vm)
+enum exit_reason dispatcher_step(struct vm *vm)
 {
     enum exit_reason reason = interp_step(&vm->vcpu);
     if (reason != EXIT_NONE) note_exit(vm, reason);
@@ -27,13 +31,15 @@ GENERAL_REGS enum exit_reason dispatcher_step(struct vm *vm)
 
 static enum exit_reason logged_step(struct vm *vm)
 {
+    fpu_park(&vm->vcpu);
     bool logged = event_log_before(vm->event_log, &vm->vcpu);
     enum exit_reason reason = dispatcher_step(vm);
+    fpu_park(&vm->vcpu);
     if (logged) event_log_after(vm->event_log, &vm->vcpu);
     return reason;
 }
 
-GENERAL_REGS enum exit_reason dispatcher_execute(struct vm *vm)
+enum exit_reason dispatcher_execute(struct vm *vm)
 {
     struct vcpu *v = &vm->vcpu;
     enum exit_reason reason;
@@ -63,7 +69,10 @@ static void host_events(struct vm *vm)
     if (!vm->waker) return;
     u32 events = waker_take_events(vm->waker);
     if (events & WAKER_INPUT) board_input_ready(&vm->board);
-    if (events & WAKER_DUMP) machine_dump_screen(vm);
+    if (events & WAKER_DUMP) {
+        fpu_park(&vm->vcpu);
+        machine_dump_screen(vm);
+    }
     if (events & WAKER_RETRY) disk_crew_retry(&vm->drives.crew);
     if (events & WAKER_TIMEOUT) vm_stop(vm, STOP_HOST, STATUS_TIMEOUT, "the time limit has run out");
     if (events & WAKER_QUIT) vm_stop(vm, STOP_HOST, STATUS_OK, NULL);
@@ -99,6 +108,7 @@ static void take_pending(struct vm *vm, u32 pending)
     if (pending & PENDING_EXIT) {
         clear_pending(v, PENDING_EXIT);
         if (vm->reset_wanted) machine_reset(vm);
+        machine_change_power(vm);
     } else if (pending & PENDING_HOST) {
         clear_pending(v, PENDING_HOST);
         host_events(vm);
@@ -107,15 +117,14 @@ static void take_pending(struct vm *vm, u32 pending)
         dispatcher_step(vm); /* after STI or MOV SS everything below waits for one more instruction */
     } else if (pending & PENDING_DEBUG) {
         take_debug_trap(vm);
-    } else if ((pending & PENDING_NMI) && !v->nmi_masked) {
+    } else if (pending & PENDING_NMI) {
         clear_pending(v, PENDING_NMI);
-        note_exit(vm, interrupt_nmi(v));
+        if (v->nmi_masked)
+            v->nmi_latched = true; /* until IRET: vcpu_unmask_nmi() */
+        else
+            note_exit(vm, interrupt_nmi(v));
     } else if (pending & PENDING_INTERRUPT) {
         take_interrupt(vm);
-    } else if (v->halted) {
-        clear_pending(v, PENDING_NMI);
-    } else {
-        dispatcher_step(vm); /* an NMI in an NMI handler: step until its IRET */
     }
 }
 
@@ -147,6 +156,27 @@ static void idle(struct vm *vm)
     vm_time_run(&vm->time);
 }
 
+/* S3: the CPU has no power and loses what is pending for it. Timers run, because one of them may be the alarm
+ * that wakes the machine. */
+static void sleep_suspended(struct vm *vm, u32 pending)
+{
+    struct vcpu *v = &vm->vcpu;
+    if (pending & (PENDING_EXIT | PENDING_HOST)) {
+        take_pending(vm, pending);
+        return;
+    }
+    clear_pending(v, pending);
+    board_flush_output(&vm->board);
+    if (!vm->time.deterministic || !vm_time_skip(&vm->time)) {
+        if (!vm->waker) {
+            vm_stop(vm, STOP_GUEST, STATUS_OK, NULL); /* a lockstep follower: its leader sleeps for both */
+            return;
+        }
+        vm_time_wait(&vm->time, 0);
+    }
+    vm_time_run(&vm->time);
+}
+
 /* The machine is paused: only events of the host are handled. Everything else stays pending. */
 static void stand_still(struct vm *vm)
 {
@@ -167,7 +197,7 @@ static void stand_still(struct vm *vm)
     if (host_now_ns() >= retry_at_ns) disk_crew_retry(&vm->drives.crew);
 }
 
-GENERAL_REGS bool dispatcher_settle(struct vm *vm)
+bool dispatcher_settle(struct vm *vm)
 {
     struct vcpu *v = &vm->vcpu;
     for (;;) {
@@ -175,6 +205,8 @@ GENERAL_REGS bool dispatcher_settle(struct vm *vm)
         u32 pending = __atomic_load_n(&v->pending, __ATOMIC_RELAXED);
         if (unlikely(vm->paused)) {
             stand_still(vm);
+        } else if (unlikely(vm->suspended)) {
+            sleep_suspended(vm, pending);
         } else if (unlikely(pending)) {
             take_pending(vm, pending);
         } else if (unlikely(v->halted)) {

@@ -43,6 +43,7 @@ static bool make_memory(struct vm *vm, char *error, size_t error_bytes)
     vm->shadow.windows = vm->options->windows;
     vm->shadow.no_low_window = vm->options->no_low_window;
     vm->shadow.no_borrowing = vm->options->no_borrowing;
+    if (vm->options->spaces) vm->shadow.spaces_max = vm->options->spaces;
     if (vm->options->window_mappings) vm->shadow.window_mappings_max = vm->options->window_mappings;
     vm->shadow.no_prefill = vm->options->no_prefill;
     return true;
@@ -79,13 +80,22 @@ static bool make_cpu(struct vm *vm, char *error, size_t error_bytes)
     return true;
 }
 
-static void reset_cpu(struct vm *vm)
+static void reset_cpu(struct vm *vm, bool hard)
 {
     struct vcpu *v = &vm->vcpu;
-    vcpu_reset(v);
+    if (hard)
+        vcpu_reset(v);
+    else
+        vcpu_init(v);
     if (vm->chipset.apic.fitted) apic_wires_cpu_reset(&vm->chipset.apic, v->apic_base);
     v->halted = false;
     __atomic_and_fetch(&v->pending, PENDING_HOST | PENDING_INTERRUPT, __ATOMIC_SEQ_CST);
+}
+
+static struct direct_machine direct_machine_of(struct vm *vm)
+{
+    return (struct direct_machine){
+        .board = &vm->board, .apic = &vm->chipset.apic, .video = &vm->chipset.video, .cpu = vm->vcpu.model};
 }
 
 /* The reset line: CPU and chips are as at power-on, RAM stays as it was, and the boot files are loaded again.
@@ -96,7 +106,7 @@ static int restart(struct vm *vm, char *error, size_t error_bytes)
     disk_crew_drain(&vm->drives.crew); /* a request under way could write over what is loaded below */
     chipset_reset(&vm->chipset);
     firmware_reset(&vm->firmware);
-    reset_cpu(vm);
+    reset_cpu(vm, true);
     v->tsc_offset = 0 - vm_time_tsc(&vm->time); /* RESET clears the TSC (SDM 3A table 9-1), INIT does not */
     vm->last_reset_ns = clock_now(&vm->time.clock);
     struct boot_files files = vm->options->boot;
@@ -105,10 +115,8 @@ static int restart(struct vm *vm, char *error, size_t error_bytes)
         files.kernel = files.initrd = files.append = NULL;
         if (!files.firmware) files.firmware = vm->firmware.image;
     } else {
-        screen = direct_start(
-            &(struct direct_machine){
-                .board = &vm->board, .apic = &vm->chipset.apic, .video = &vm->chipset.video, .cpu = v->model},
-            files.append);
+        struct direct_machine direct = direct_machine_of(vm);
+        screen = direct_start(&direct, files.append);
     }
     int status = loader_load(v, &files, screen, error, error_bytes);
     if (status) return status;
@@ -258,15 +266,76 @@ void machine_request_reset(struct vm *vm, bool hard)
 void machine_reset(struct vm *vm)
 {
     char error[512];
-    vm->reset_wanted = false;
+    vm->reset_wanted = vm->suspend_wanted = vm->wake_wanted = vm->suspended = false;
     fpu_park(&vm->vcpu);
     board_flush_output(&vm->board);
     log_debug("the guest resets the %s", vm->hard_reset ? "machine" : "CPU");
     /* Firmware reads in CMOS 0Fh why it was started again. A kernel that was started directly cannot know. */
     if (!vm->hard_reset && firmware_runs(&vm->firmware))
-        reset_cpu(vm);
+        reset_cpu(vm, false);
     else if (restart(vm, error, sizeof(error)))
         vm_stop(vm, STOP_HOST, STATUS_HOST, "cannot boot again: %s", error);
+}
+
+/* --- S3 --- */
+
+void machine_request_suspend(struct vm *vm)
+{
+    vm->suspend_wanted = true;
+    __atomic_or_fetch(&vm->vcpu.pending, PENDING_EXIT, __ATOMIC_SEQ_CST);
+}
+
+void machine_request_wake(struct vm *vm)
+{
+    vm->wake_wanted = true;
+    __atomic_or_fetch(&vm->vcpu.pending, PENDING_EXIT, __ATOMIC_SEQ_CST);
+}
+
+static void suspend(struct vm *vm)
+{
+    log_debug("the guest suspends to RAM");
+    fpu_park(&vm->vcpu);
+    board_flush_output(&vm->board);
+    disk_crew_drain(&vm->drives.crew);
+    reset_cpu(vm, true);
+    vm->suspended = true;
+    chipset_suspend(&vm->chipset);
+}
+
+static void start_in_real_mode(struct vcpu *v, u32 address)
+{
+    u16 selector = (u16)(address >> 4);
+    v->seg[SEG_CS].selector = selector;
+    v->seg[SEG_CS].base = (u32)selector << 4;
+    v->rip = address & 15;
+    vcpu_update_mode(v);
+}
+
+/* Firmware starts at the reset vector and finds out why. Without firmware we do what it would: set up the
+ * chips and jump where the guest wants (ACPI 2.0c 5.2.9, "Firmware Waking Vector"), in real mode. */
+static void wake_up(struct vm *vm)
+{
+    log_debug("the guest wakes");
+    vm->suspended = false;
+    if (firmware_runs(&vm->firmware)) return;
+    struct direct_machine direct = direct_machine_of(vm);
+    u32 vector = direct_wake(&direct, vm->options->boot.append);
+    if (vector)
+        start_in_real_mode(&vm->vcpu, vector);
+    else
+        machine_request_reset(vm, true);
+}
+
+void machine_change_power(struct vm *vm)
+{
+    if (vm->suspend_wanted) {
+        vm->suspend_wanted = false;
+        suspend(vm);
+    }
+    if (vm->wake_wanted) {
+        vm->wake_wanted = false;
+        wake_up(vm);
+    }
 }
 
 void machine_triple_fault(struct vm *vm)

@@ -4,51 +4,15 @@
 #include "seams.h"
 
 #include "cpu/cpuid.h"
-#include "cpu/interp.h"
-#include "translator/translator.h"
+#include "memory_events.h"
 #include "waker.h"
 
-/* --- what phys asks for: may come while the FPU is live --- */
-
-GENERAL_REGS static void code_written(void *owner, u64 gpa, u64 bytes)
-{
-    struct vm *vm = owner;
-    struct vcpu *v = &vm->vcpu;
-    bool left = interp_code_written(v, gpa, bytes);
-    if (v->engine && translator_code_written(v, gpa, bytes)) left = true;
-    u8 *flags = phys_flags(&vm->phys, gpa);
-    if (!left && flags) *flags &= (u8)~PHYS_CODE;
-}
-
-GENERAL_REGS static void watched_written(void *owner, u64 gpa, u64 bytes)
-{
-    struct vm *vm = owner;
-    const u8 *flags = phys_flags(&vm->phys, gpa);
-    if (flags && (*flags & PHYS_TRACED)) shadow_table_written(&vm->shadow, gpa, bytes);
-    if (flags && (*flags & PHYS_CODE)) code_written(vm, gpa, bytes);
-}
-
-GENERAL_REGS static void protect(void *owner, u64 gpa_page)
-{
-    struct vm *vm = owner;
-    shadow_drop_writes(&vm->shadow, gpa_page);
-}
-
-GENERAL_REGS static void before_device(void *owner)
-{
-    struct vm *vm = owner;
-    fpu_shelter(&vm->vcpu);
-}
+/* --- what phys asks for, beside memory_events.c --- */
 
 static void message(void *owner, u64 gpa, u32 value)
 {
     struct vm *vm = owner;
     apic_wires_message(&vm->chipset.apic, gpa, value);
-}
-
-GENERAL_REGS static void tracked_written(void *owner)
-{
-    video_written(&((struct vm *)owner)->chipset.video);
 }
 
 /* --- what the CPU asks for --- */
@@ -190,10 +154,7 @@ static void a20(void *machine, bool open)
 /* Forget translations of it, and code made from it. */
 static void memory_changed(void *machine, u64 gpa, u64 bytes)
 {
-    struct vm *vm = machine;
-    shadow_flush(&vm->shadow);
-    for (u64 page = gpa; page < gpa + bytes; page += PAGE_SIZE)
-        code_written(vm, page, PAGE_SIZE);
+    memory_changed_at(machine, gpa, bytes);
 }
 
 static void collect_written(void *machine, u64 *pages)
@@ -204,6 +165,16 @@ static void collect_written(void *machine, u64 *pages)
 static void reset(void *machine, bool hard)
 {
     machine_request_reset(machine, hard);
+}
+
+static void suspend(void *machine)
+{
+    machine_request_suspend(machine);
+}
+
+static void wake(void *machine)
+{
+    machine_request_wake(machine);
 }
 
 static void stop(void *machine, enum stop_cause cause, int status, const char *sentence)
@@ -217,11 +188,6 @@ static void pause_for(void *machine, enum pause_reason reason, bool paused)
         machine_pause(machine, reason);
     else
         machine_resume(machine, reason);
-}
-
-GENERAL_REGS static void attend(void *machine)
-{
-    __atomic_or_fetch(&((struct vm *)machine)->vcpu.pending, PENDING_HOST, __ATOMIC_SEQ_CST);
 }
 
 static void want_input(void *machine)
@@ -243,9 +209,10 @@ static const struct board_host board_host = {
     .memory_changed = memory_changed,
     .collect_written = collect_written,
     .reset = reset,
+    .suspend = suspend,
+    .wake = wake,
     .stop = stop,
     .pause = pause_for,
-    .attend = attend,
     .want_input = want_input,
 };
 
@@ -253,11 +220,8 @@ static const struct board_host board_host = {
 
 void seams_of_phys(struct vm *vm)
 {
-    vm->phys.watched_written = watched_written;
-    vm->phys.protect = protect;
-    vm->phys.before_device = before_device;
+    memory_events_wire(vm);
     vm->phys.message = message;
-    vm->phys.tracked_written = tracked_written;
     vm->phys.owner = vm;
 }
 

@@ -57,7 +57,9 @@ struct vm {
     bool started;                /* machine_set_waker() was called */
 
     bool reset_wanted, hard_reset;
-    u8 paused; /* enum pause_reason */
+    bool suspend_wanted, wake_wanted;
+    bool suspended; /* S3: the CPU has no power */
+    u8 paused;      /* enum pause_reason */
     bool stopping;
     bool stopped_by_host;
     int status;
@@ -82,6 +84,11 @@ void machine_reset(struct vm *vm);
 /* A device or a triple fault requests a reset: of the whole machine, or (not hard) of the CPU alone. */
 void machine_request_reset(struct vm *vm, bool hard);
 void machine_triple_fault(struct vm *vm);
+/* The guest wants S3, or an event ends it. */
+void machine_request_suspend(struct vm *vm);
+void machine_request_wake(struct vm *vm);
+/* Do what was asked for of these. The dispatcher's. */
+void machine_change_power(struct vm *vm);
 
 /* Stop with this exit status; the first call wins. `format` may be NULL: nothing to say. */
 void vm_stop(struct vm *vm, enum stop_cause cause, int status, const char *format, ...)

@@ -58,6 +58,7 @@ guest_main:
     call pin_level
     call virtual_wire
     call nmis
+    call nmi_in_nmi
     call errors
     call disabling
     call moving
@@ -468,6 +469,39 @@ nmis:
     mov dword ptr [LAPIC + LVT_LINT0], MASKED
     mov al, 0xff
     out 0x21, al
+    ret
+
+/* An NMI that comes while the handler of another one halts waits for that handler's end. */
+on_outer_nmi:
+    inc dword ptr [ticks]
+    cmp dword ptr [ticks], 1
+    jne 1f
+    mov dword ptr [LAPIC + ICR], NMI
+    mov dword ptr [LAPIC + DIVIDE], 0xb
+    mov dword ptr [LAPIC + LVT_TIMER], TIMER
+    mov dword ptr [LAPIC + INITIAL], 100000
+    sti
+    hlt
+    cli
+    mov eax, [ticks]
+    mov [seen_count], eax
+1:  xor eax, eax
+    ret
+
+nmi_in_nmi:
+    HOOK VEC_NMI, on_outer_nmi
+    HOOK TIMER, on_lapic_timer
+    mov dword ptr [ticks], 0
+    mov dword ptr [LAPIC + ICR_HIGH], 0
+    mov dword ptr [LAPIC + ICR], NMI
+    SETTLE
+    CHECK_EQ([ticks], 2)
+    mov dword ptr [LAPIC + LVT_TIMER], MASKED
+    ret
+
+on_lapic_timer:
+    mov dword ptr [LAPIC + EOI], 0
+    xor eax, eax
     ret
 
 /* --- what no operating system does on purpose --- */

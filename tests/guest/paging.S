@@ -21,6 +21,8 @@ guest_main:
     call accessed_dirty
     call error_codes
     call write_protect
+    call write_intent
+    call alignment_first
     call directory_rights
     call invalidation
     call crossing
@@ -204,6 +206,71 @@ copy_on_write:
     ret
 
 /* Rights are the AND of both levels */
+/* What an instruction writes only sometimes: ARPL asks for write access when it has something to raise, CMPXCHG and
+ * CMPXCHG8B always. */
+write_intent:
+    call clear_window
+    mov dword ptr PTE(0), FRAME0 + P + US
+    mov dword ptr [FRAME0], 3
+    mov eax, cr0
+    or eax, CR0_WP
+    mov cr0, eax
+    call flush
+    mov esi, WINDOW
+    mov ecx, 3
+    or eax, 1               /* ZF = 0 */
+    cmp eax, eax            /* ZF = 1 */
+    arpl [esi], cx
+    CHECK_CC(nz)
+    mov dword ptr [FRAME0], 0
+    cmp esp, 0
+    EXPECT_FAULT(VEC_PF, 3, arpl [esi], cx)
+    CHECK_CC(nz)
+    CHECK_EQ([FRAME0], 0)
+    mov eax, 1              /* differs */
+    EXPECT_FAULT(VEC_PF, 3, cmpxchg [esi], ecx)
+    EXPECT_FAULT(VEC_PF, 3, cmpxchg8b [esi])
+    CHECK_EQ(eax, 1)
+    mov eax, cr0
+    and eax, ~CR0_WP
+    mov cr0, eax
+    ret
+
+/* An operand of 16 bytes that is not aligned raises #GP, whatever the page: #GP comes before #PF (SDM 3A table 6-2). */
+alignment_first:
+    call clear_window
+    mov dword ptr PTE(0), FRAME0 + P + US
+    mov eax, cr4
+    or eax, 0x200           /* OSFXSR */
+    mov cr4, eax
+    mov eax, cr0
+    or eax, CR0_WP
+    mov cr0, eax
+    call flush
+    mov esi, WINDOW
+    movntdq [FRAME0], xmm0
+    SKIP_ON_TCG 1f
+    EXPECT_FAULT(VEC_GP, 0, movntdq [esi + 8], xmm0)
+    EXPECT_FAULT(VEC_GP, 0, movntps [esi + 1], xmm0)
+    EXPECT_FAULT(VEC_GP, 0, movntpd [esi + 4], xmm0)
+    EXPECT_FAULT(VEC_GP, 0, movaps [esi + 8], xmm0)
+    EXPECT_FAULT(VEC_GP, 0, movdqa [WINDOW + 8], xmm0)
+    EXPECT_FAULT(VEC_GP, 0, movdqa xmm0, [esi + 0x1008])    /* not present */
+    EXPECT_FAULT(VEC_GP, 0, addps xmm0, [esi + 0xff8])      /* present and not */
+    EXPECT_FAULT(VEC_GP, 0, fxsave [esi + 8])
+    EXPECT_FAULT(VEC_GP, 0, fxrstor [esi + 0x1008])
+1:  EXPECT_FAULT(VEC_PF, 3, movntdq [esi], xmm0)
+    EXPECT_FAULT(VEC_PF, 3, movups [esi + 8], xmm0)
+    EXPECT_FAULT(VEC_PF, 0, movups xmm0, [esi + 0x1008])
+    EXPECT_FAULT(VEC_PF, 0, movups xmm0, [esi + 0xff8])
+    mov eax, cr2
+    CHECK_EQ(eax, WINDOW + 0x1000)
+    EXPECT_FAULT(VEC_PF, 3, fxsave [esi])
+    mov eax, cr0
+    and eax, ~CR0_WP
+    mov cr0, eax
+    ret
+
 directory_rights:
     call clear_window
     mov dword ptr PTE(0), FRAME0 + P + RW + US

@@ -186,13 +186,12 @@ static void test_one(struct blocks *b)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
-                                            {"count", required_argument, NULL, 'c'},
-                                            {"filter", required_argument, NULL, 'f'},
-                                            {"forced-slow", no_argument, NULL, 'l'},
-                                            {0}};
+    static const struct option options[] = {
+        {"seed", required_argument, NULL, 's'},    {"count", required_argument, NULL, 'c'},
+        {"seconds", required_argument, NULL, 't'}, {"filter", required_argument, NULL, 'f'},
+        {"forced-slow", no_argument, NULL, 'l'},   {0}};
     static struct blocks b;
-    u64 seed = (u64)time(NULL), count = 10000;
+    u64 seed = (u64)time(NULL), count = 10000, seconds = 0;
     const char *filter = NULL;
     struct translator_config config = translator_defaults();
     config.exact_flags = true;
@@ -201,15 +200,19 @@ int main(int argc, char **argv)
         switch (option) {
         case 's': seed = strtoull(optarg, NULL, 0); break;
         case 'c': count = strtoull(optarg, NULL, 0); break;
+        case 't': seconds = strtoull(optarg, NULL, 0); break;
         case 'f': filter = optarg; break;
         case 'l': config.forced_slow = true; break;
         default:
-            fprintf(stderr, "usage: %s [--seed N] [--count N] [--filter MNEMONIC] [--forced-slow]\n",
+            fprintf(stderr,
+                    "usage: %s [--seed N] [--count N | --seconds N] [--filter MNEMONIC] [--forced-slow]\n",
                     argv[0]);
             return 2;
         }
     }
     printf("seed %llu\n", (unsigned long long)seed);
+    generate_print_features(stdout);
+    fflush(stdout);
     b.random.state = (seed + 1) * 0x9e3779b97f4a7c15ull;
     generator_init(&b.generator, &b.random, filter);
     b.interpreter = small_machine_create(NULL);
@@ -220,7 +223,8 @@ int main(int argc, char **argv)
         return 3;
     }
     u64 n;
-    for (n = 0; n < count && b.failures < 5; n++)
+    time_t start = time(NULL);
+    for (n = 0; (seconds ? time(NULL) - start < (time_t)seconds : n < count) && b.failures < 5; n++)
         test_one(&b);
     printf("%llu blocks, %llu failures\n", (unsigned long long)n, (unsigned long long)b.failures);
     return b.failures != 0;

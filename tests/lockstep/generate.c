@@ -26,6 +26,34 @@ void generate_format(struct generator *g, const u8 *bytes, unsigned length, u32 
         snprintf(text, text_bytes, "(invalid)");
 }
 
+#define WORD(field) offsetof(struct cpu_model, field)
+
+void generate_print_features(FILE *out)
+{
+    static const struct {
+        size_t word;
+        u32 bit;
+        const char *name;
+    } features[] = {
+        {WORD(f1_ecx), F1C_SSE3, "sse3"},     {WORD(f1_ecx), F1C_PCLMULQDQ, "pclmulqdq"},
+        {WORD(f1_ecx), F1C_SSSE3, "ssse3"},   {WORD(f1_ecx), F1C_SSE4_1, "sse4.1"},
+        {WORD(f1_ecx), F1C_SSE4_2, "sse4.2"}, {WORD(f1_ecx), F1C_MOVBE, "movbe"},
+        {WORD(f1_ecx), F1C_POPCNT, "popcnt"}, {WORD(f1_ecx), F1C_AES, "aes"},
+        {WORD(f7_ebx), F7B_BMI1, "bmi1"},     {WORD(f7_ebx), F7B_BMI2, "bmi2"},
+        {WORD(f7_ebx), F7B_ADX, "adx"},       {WORD(f7_ebx), F7B_SHA, "sha"},
+        {WORD(x1_ecx), X1C_LZCNT, "lzcnt"},
+    };
+    const u8 *model = (const u8 *)cpu_model_find("max");
+    fprintf(out, "the same code comes of this seed on hosts with");
+    for (unsigned n = 0; n < ARRAY_SIZE(features); n++) {
+        u32 word;
+        memcpy(&word, model + features[n].word, sizeof(word));
+        fprintf(out, "%s %s%s", n ? "," : "", word & features[n].bit ? "" : "no ", features[n].name);
+    }
+    fprintf(out, "\n");
+}
+#undef WORD
+
 /* --- what is not for a test: it would leave user code, or its result is the machine's and not the
  * instruction's --- */
 
@@ -55,7 +83,9 @@ static bool wanted_mnemonic(ZydisMnemonic m)
 {
     switch (m) {
     case ZYDIS_MNEMONIC_POPF:
-    case ZYDIS_MNEMONIC_POPFD: /* could set TF */
+    case ZYDIS_MNEMONIC_POPFD:  /* could set TF */
+    case ZYDIS_MNEMONIC_VMCALL: /* the host's hypervisor would answer */
+    case ZYDIS_MNEMONIC_VMMCALL:
     case ZYDIS_MNEMONIC_CPUID:
     case ZYDIS_MNEMONIC_RDTSC:
     case ZYDIS_MNEMONIC_RDTSCP:
@@ -386,15 +416,7 @@ void generate_for_block(struct generator *g, struct test_insn *i)
 
 bool generate_is_hosts_way(const struct test_insn *i)
 {
-    switch (i->info.mnemonic) {
-    case ZYDIS_MNEMONIC_CVTPS2PI:
-    case ZYDIS_MNEMONIC_CVTTPS2PI:
-    case ZYDIS_MNEMONIC_CVTPD2PI:
-    case ZYDIS_MNEMONIC_CVTTPD2PI:
-    case ZYDIS_MNEMONIC_CVTPI2PS:
-    case ZYDIS_MNEMONIC_CVTPI2PD: return true;
-    default: return i->info.meta.isa_set == ZYDIS_ISA_SET_SHA;
-    }
+    return i->info.mnemonic == ZYDIS_MNEMONIC_CVTPI2PS && is_memory(&i->op[1]);
 }
 
 bool generate_uses_stack(const struct test_insn *i)

@@ -36,14 +36,17 @@ void generate_single(struct generator *g, struct test_insn *i, struct state *s);
  * faults rarely, reaches memory through [disp32], [ESI + disp] and [EDI + disp] only. */
 void generate_for_block(struct generator *g, struct test_insn *i);
 
-/* Instructions whose corner cases differ from host to host: SHA with an unaligned operand faults or does not;
- * conversions to and from MMX registers that raise #XM turn the x87 state to MMX before it or do not. */
+/* CVTPI2PS of memory waits for pending x87 exceptions (#MF) on Intel's CPUs and not on AMD's. The interpreter
+ * does as Intel's do, translated code as the host does. */
 bool generate_is_hosts_way(const struct test_insn *i);
 /* Does it push or pop? */
 bool generate_uses_stack(const struct test_insn *i);
 
 /* Arithmetic flags that the manual leaves undefined after it. */
 u32 generate_undefined_flags(const struct test_insn *i);
+/* Which instructions are generated depends on the host: only those are that the "max" model exposes. One line
+ * that says so. */
+void generate_print_features(FILE *out);
 void generate_format(struct generator *g, const u8 *bytes, unsigned length, u32 eip, char *text,
                      unsigned text_bytes);
 

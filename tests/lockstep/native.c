@@ -92,6 +92,15 @@ static int map_at(u32 address, size_t bytes, int protection)
     return at == MAP_FAILED ? -errno : 0;
 }
 
+/* Some virtual machines (Linux' PVM) have no 32-bit user code. */
+static bool has_compatibility_mode(void)
+{
+    enum { CODE32 = 0x40f800, CODE32_MASK = 0x60f800 }; /* D, not L; present, DPL 3, S, code (SDM 2 "LAR") */
+    u32 access = 0, selector = USER_CS;
+    __asm__("lar %1, %0" : "+r"(access) : "r"(selector) : "cc");
+    return (access & CODE32_MASK) == CODE32;
+}
+
 int native_init(void)
 {
     int all = PROT_READ | PROT_WRITE | PROT_EXEC, data = PROT_READ | PROT_WRITE;
@@ -142,6 +151,7 @@ void native_run(const u8 *code, unsigned bytes, const struct state *in, struct s
 bool native_works(void)
 {
     static const u8 nop[] = {0x90};
+    if (!has_compatibility_mode()) return false;
     struct state in = {.eip = CODE_AT, .eflags = FLAGS_IF | 2}, out = {0};
     in.gpr[4] = SCRATCH_AT + PAGE_SIZE;
     memcpy(in.fx, (u8[]){0x7f, 3}, 2);

@@ -36,7 +36,7 @@ struct small_machine {
 
 #define GENERAL_REGS __attribute__((target("general-regs-only")))
 
-GENERAL_REGS static void watched_written(void *owner, u64 gpa, u64 bytes)
+GENERAL_REGS static void guarded_written(void *owner, u64 gpa, u64 bytes)
 {
     struct small_machine *m = owner;
     u8 *flags = phys_flags(&m->phys, gpa);
@@ -141,7 +141,7 @@ struct small_machine *small_machine_create(const struct translator_config *confi
         return NULL;
     }
     m->phys.a20_mask = ~0ull;
-    m->phys.watched_written = watched_written;
+    m->phys.guarded_written = guarded_written;
     m->phys.protect = protect;
     m->phys.before_device = before_device;
     m->phys.owner = m;

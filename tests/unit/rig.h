@@ -25,7 +25,7 @@ struct rig {
     bool (*translated_code_written)(struct vcpu *v, u64 gpa, u64 bytes);
 };
 
-static void rig_watched_written(void *owner, u64 gpa, u64 bytes)
+static void rig_guarded_written(void *owner, u64 gpa, u64 bytes)
 {
     struct rig *rig = owner;
     u8 flags = *phys_flags(&rig->phys, gpa);
@@ -73,7 +73,7 @@ static inline struct rig *rig_create(void)
     struct vcpu *v = &rig->vcpu;
     if (phys_init(&rig->phys, 16u << 20) || shadow_init(&rig->shadow, &rig->phys, &rig->counters)) abort();
     rig->phys.owner = rig;
-    rig->phys.watched_written = rig_watched_written;
+    rig->phys.guarded_written = rig_guarded_written;
     rig->phys.protect = rig_protect;
     v->phys = &rig->phys;
     v->shadow = &rig->shadow;

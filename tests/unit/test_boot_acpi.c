@@ -9,6 +9,7 @@
 #include "boot/mp_table.h"
 #include "boot/smbios_tables.h"
 #include "check.h"
+#include "devices/chipset/hpet.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -115,6 +116,14 @@ static void check_acpi(const struct acpi_machine *machine)
         CHECK_EQ(find_listed(rsdt, "SSDT", name) != NULL, machine->facts.serial[n]);
     }
     CHECK_EQ(find_listed(rsdt, "SSDT", "RINGFDC") != NULL, machine->facts.floppy);
+    const u8 *hpet = find_listed(rsdt, "HPET", "");
+    CHECK_EQ(hpet != NULL, machine->facts.hpet);
+    CHECK_EQ(find_listed(rsdt, "SSDT", "RINGHPET") != NULL, machine->facts.hpet);
+    if (hpet) {
+        CHECK_EQ(get32(hpet + 36), HPET_ID);
+        CHECK_EQ(hpet[40], 0); /* in memory */
+        CHECK_EQ(get64(hpet + 44), HPET_BASE);
+    }
     const u8 *madt = find_listed(rsdt, "APIC", "");
     CHECK_EQ(madt != NULL, machine->facts.apic);
     if (madt) check_madt(madt);
@@ -284,7 +293,7 @@ int main(void)
     test_acpi(&(struct acpi_machine){
         .facts = {.serial = {true, true, true, true}, .floppy = true, .apic = true}, .pci_memory = 1});
     test_acpi(&(struct acpi_machine){.facts = {.serial = {false, false, true}, .apic = true}});
-    test_acpi(&(struct acpi_machine){.facts = {.floppy = true}});
+    test_acpi(&(struct acpi_machine){.facts = {.floppy = true, .hpet = true}});
     test_smbios(128ull << 20, 128ull << 20, 1);
     test_smbios(6ull << 30, 3ull << 30, 1);
     test_smbios(64ull << 30, 3ull << 30, 4);

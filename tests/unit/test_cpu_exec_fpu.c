@@ -4,7 +4,29 @@
  */
 #include "exec_rig.h"
 
+#include <signal.h>
 #include <string.h>
+#include <ucontext.h>
+
+/* MXCSR as host_dpps() leaves it, if that faults. */
+static u32 host_mxcsr;
+#define DPPS_BYTES 6
+
+/* The interpreter raises SIMD exceptions on the host, and so does host_dpps(). */
+static void host_exception(int signal, siginfo_t *info, void *context)
+{
+    const ucontext_t *uc = context;
+    greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
+    u64 resume = interp_host_exception((u64)regs[REG_RIP]);
+    if (!resume) host_mxcsr = uc->uc_mcontext.fpregs->mxcsr;
+    regs[REG_RIP] = resume ? (greg_t)resume : regs[REG_RIP] + DPPS_BYTES;
+}
+
+static void catch_host_exceptions(void)
+{
+    struct sigaction action = {.sa_sigaction = host_exception, .sa_flags = SA_SIGINFO};
+    if (sigaction(SIGFPE, &action, NULL)) abort();
+}
 
 static void test_availability(struct rig *rig)
 {
@@ -108,6 +130,50 @@ static void test_sse(struct rig *rig)
     CHECK_EQ(step(rig).vector, VEC_GP);
 }
 
+/* What the host CPU makes of MXCSR in DPPS xmm0, xmm1, FFh. */
+static u32 host_dpps(const u32 *a, const u32 *b, u32 mxcsr)
+{
+    static const u32 quiet = 0x1f80;
+    host_mxcsr = 0;
+    u32 after;
+    __asm__ volatile("movups (%1), %%xmm0\n\tmovups (%2), %%xmm1\n\tldmxcsr %3\n\t"
+                     "dpps $0xff, %%xmm1, %%xmm0\n\tstmxcsr %0\n\tldmxcsr %4"
+                     : "=m"(after)
+                     : "r"(a), "r"(b), "m"(mxcsr), "m"(quiet)
+                     : "xmm0", "xmm1", "memory");
+    return host_mxcsr ? host_mxcsr : after;
+}
+
+/* DPPS multiplies and then adds, each with exceptions of its own, and stops at the first one that is
+ * unmasked. Which flags it has set by then depends on the CPU: the guest gets the host's. */
+static void test_dot_product(struct rig *rig)
+{
+    static const u32 tiny = 0x00800001, half = 0x3f000001, denormal = 1, one = 0x3f800000,
+                     largest = 0x7f7fffff, signalling = 0x7f800001;
+    static const struct {
+        u32 a[4], b[4], mxcsr;
+    } rows[] = {
+        {{tiny, tiny, tiny, tiny}, {half, half, half, half}, 0x1e80}, /* underflow, then a denormal operand */
+        {{denormal, one, one, one}, {one, one, one, one}, 0x1e80},
+        {{largest, largest, one, one}, {one, one, tiny, half}, 0x1b80}, /* overflow in the sum */
+        {{largest, one, one, one}, {largest, one, one, signalling}, 0x1f00},
+        {{tiny, one, one, one}, {half, one, one, one}, 0x1780},
+        {{tiny, one, one, one}, {half, one, one, one}, 0x0f80},
+        {{one, one, one, one}, {one, one, one, one}, 0},
+    };
+    struct vcpu *v = &rig->vcpu;
+    for (unsigned n = 0; n < ARRAY_SIZE(rows); n++) {
+        u32 expected = host_dpps(rows[n].a, rows[n].b, rows[n].mxcsr);
+        LOAD(rig, 0x66, 0x0f, 0x3a, 0x40, 0xc1, 0xff); /* dpps xmm0, xmm1, 0xff */
+        memcpy(v->fpu + 160, rows[n].a, 16);
+        memcpy(v->fpu + 176, rows[n].b, 16);
+        memcpy(v->fpu + 24, &rows[n].mxcsr, 4);
+        CHECK_EQ(step(rig).vector, host_mxcsr ? VEC_XM : NO_FAULT);
+        CHECK_EQ(*(u32 *)(v->fpu + 24), expected);
+        CHECK(host_mxcsr == 0 || !memcmp(v->fpu + 160, rows[n].a, 16));
+    }
+}
+
 static void test_states(struct rig *rig)
 {
     struct vcpu *v = &rig->vcpu;
@@ -159,9 +225,11 @@ static void test_masked_store(struct rig *rig)
 int main(void)
 {
     struct rig *rig = rig_create();
+    catch_host_exceptions();
     test_availability(rig);
     test_x87(rig);
     test_sse(rig);
+    if (rig->vcpu.model->f1_ecx & F1C_SSE4_1) test_dot_product(rig);
     test_states(rig);
     test_masked_store(rig);
     rig_destroy(rig);

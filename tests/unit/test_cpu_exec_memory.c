@@ -138,6 +138,47 @@ static void test_alignment(struct rig *rig)
     }
 }
 
+/* FXSAVE's image has an alignment of its own, and a 16-byte operand too: #AC is for others. */
+static void test_alignment_of_sse(struct rig *rig)
+{
+    struct vcpu *v = &rig->vcpu;
+    LOAD(rig, 0x0f, 0xae, 0x03, 0x0f, 0x10, 0x43, 1); /* fxsave [ebx]; movups xmm0, [ebx + 1] */
+    v->gpr[REG_EBX] = RIG_DATA + 16;
+    v->cpl = 3;
+    v->paging.cr0 |= CR0_AM;
+    v->eflags |= FL_AC;
+    vcpu_update_mode(v);
+    STEP_OK(rig);
+    STEP_OK(rig);
+}
+
+/* ARPL with nothing to raise does not write: not to a read-only segment, nor to a read-only page. */
+static void test_arpl(struct rig *rig)
+{
+    struct vcpu *v = &rig->vcpu;
+    LOAD(rig, 0x63, 0x0b); /* arpl [ebx], cx */
+    with_paging(rig);
+    map_page(rig, RIG_DATA, RIG_DATA | 5);
+    phys_write(&rig->phys, RIG_DATA, 2, 0x13);
+    v->gpr[REG_EBX] = RIG_DATA;
+    v->gpr[REG_ECX] = 3;
+    v->eflags |= FL_ZF;
+    v->seg[SEG_DS].access &= ~(u32)AR_WRITABLE;
+    vcpu_update_mode(v);
+    STEP_OK(rig);
+    CHECK(!(v->eflags & FL_ZF));
+
+    phys_write(&rig->phys, RIG_DATA, 2, 0x11);
+    v->rip = RIG_CODE;
+    CHECK_EQ(step(rig).vector, VEC_GP);
+    CHECK(!(v->eflags & FL_ZF));
+    v->seg[SEG_DS].access |= AR_WRITABLE;
+    v->rip = RIG_CODE;
+    vcpu_update_mode(v);
+    CHECK_EQ(step(rig).vector, VEC_PF);
+    CHECK_EQ(phys_read(&rig->phys, RIG_DATA, 2), 0x11);
+}
+
 static void test_code_writes(struct rig *rig)
 {
     struct vcpu *v = &rig->vcpu;
@@ -164,6 +205,8 @@ int main(void)
     test_fetch(rig);
     test_segments(rig);
     test_alignment(rig);
+    test_alignment_of_sse(rig);
+    test_arpl(rig);
     test_code_writes(rig);
     rig_destroy(rig);
     return check_report();

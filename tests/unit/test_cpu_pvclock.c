@@ -5,6 +5,7 @@
 #include "cpu_fixture.h"
 
 #include "cpu/cpuid.h"
+#include "cpu/isa.h"
 #include "cpu/pvclock.h"
 
 static struct cpu_fixture fixture;
@@ -126,7 +127,7 @@ static void test_leaves(void)
     CHECK_EQ(v->gpr[REG_EAX], 0x40000100);
     v->gpr[REG_EAX] = 0x40000001;
     cpuid(v);
-    CHECK_EQ(v->gpr[REG_EAX], 1 << 1 | 1 << 3 | 1 << 24);
+    CHECK_EQ(v->gpr[REG_EAX], 1 << 0 | 1 << 1 | 1 << 3 | 1 << 24);
     CHECK_EQ(v->gpr[REG_EDX], 0); /* no hints */
     v->gpr[REG_EAX] = 0x40000010;
     cpuid(v);
@@ -141,6 +142,44 @@ static void test_leaves(void)
     EXPECT_ERROR(&fixture, VEC_GP, 0, WRITE_MSR, MSR_PVCLOCK_TIME, .value = TIME | 3);
 }
 
+enum { REFUSED = 1 };
+
+/* EAX after VMCALL or VMMCALL; REFUSED: #UD. */
+static __attribute__((noinline)) u32 hypercall(const char *code, u32 number)
+{
+    struct vcpu *v = fixture.v;
+    struct insn insn;
+    CHECK_EQ(insn_decode(&insn, (const u8 *)code, 3, true), 3);
+    CHECK(isa_exposed(v->model, &insn));
+    if (FAULT_CATCH(v)) return v->fault.vector == VEC_UD ? REFUSED : 2;
+    v->gpr[REG_EAX] = number;
+    insn.row->execute(v, &insn);
+    return (u32)v->gpr[REG_EAX];
+}
+
+/* As KVM answers without the features that most of them need (hypercalls.rst). */
+static void test_hypercalls(void)
+{
+    static const char *const codes[] = {"\x0f\x01\xc1", "\x0f\x01\xd9"};
+    struct vcpu *v = fixture.v;
+    for (unsigned n = 0; n < ARRAY_SIZE(codes); n++) {
+        fixture_protected(&fixture, 0);
+        CHECK_EQ(hypercall(codes[n], 1), 0);          /* poll for interrupts: it had none to tell of */
+        CHECK_EQ(hypercall(codes[n], 5), (u32)-1000); /* kick a vCPU: ENOSYS */
+        CHECK_EQ(hypercall(codes[n], 0x1234), (u32)-1000);
+        fixture_protected(&fixture, 3);
+        CHECK_EQ(hypercall(codes[n], 1), (u32)-1); /* EPERM */
+        fixture.host.sample_time = NULL;
+        CHECK_EQ(hypercall(codes[n], 1), REFUSED);
+        fixture.host.sample_time = sample;
+    }
+    fixture_protected(&fixture, 0);
+    EXPECT(&fixture, DONE, WRITE_MSR, MSR_PVCLOCK_OLD_TIME, .value = TIME | 1);
+    CHECK_EQ(msr_read(v, MSR_PVCLOCK_TIME), TIME | 1);
+    EXPECT(&fixture, DONE, WRITE_MSR, MSR_PVCLOCK_OLD_WALL, .value = WALL);
+    EXPECT(&fixture, DONE, WRITE_MSR, MSR_PVCLOCK_TIME, .value = 0);
+}
+
 int main(void)
 {
     fixture_init(&fixture);
@@ -149,6 +188,7 @@ int main(void)
     test_time();
     test_wall();
     test_leaves();
+    test_hypercalls();
     fixture_destroy(&fixture);
     return check_report();
 }

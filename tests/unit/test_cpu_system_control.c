@@ -134,6 +134,76 @@ static void test_msrs(void)
     v->model = cpu_model_find("max");
 }
 
+static u32 cpuid_register(u32 leaf, enum gpr r)
+{
+    struct vcpu *v = fixture.v;
+    v->gpr[REG_EAX] = leaf;
+    v->gpr[REG_ECX] = 0;
+    cpuid(v);
+    return (u32)v->gpr[r];
+}
+
+/* IA32_MISC_ENABLE switches what the model has; bits that no processor defines are refused. */
+static void test_misc_enable(void)
+{
+    struct cpu_fixture *f = &fixture;
+    struct vcpu *v = f->v;
+    const u64 read_only = 3 << 11;
+    fixture_protected(f, 0);
+    CHECK_EQ(msr_read(v, 0x1a0), 1 | read_only);
+    EXPECT(f, DONE, WRITE_MSR, 0x1a0, .value = 0);
+    CHECK_EQ(msr_read(v, 0x1a0), read_only);
+    EXPECT(f, DONE, WRITE_MSR, 0x1a0, .value = 1 | 1 << 16 | 1 << 18); /* no SpeedStep, no MONITOR */
+    CHECK_EQ(msr_read(v, 0x1a0), 1 | read_only);
+    EXPECT_ERROR(f, VEC_GP, 0, WRITE_MSR, 0x1a0, .value = 1 << 1);
+    EXPECT_ERROR(f, VEC_GP, 0, WRITE_MSR, 0x1a0, .value = 1ull << 63);
+
+    CHECK_EQ(cpuid_register(0, REG_EAX), v->model->max_leaf);
+    EXPECT(f, DONE, WRITE_MSR, 0x1a0, .value = 1 | 1 << 22);
+    CHECK_EQ(msr_read(v, 0x1a0), 1 | 1 << 22 | read_only);
+    CHECK_EQ(cpuid_register(0, REG_EAX), 2);
+
+    CHECK(cpuid_register(0x80000001, REG_EDX) & X1D_NX);
+    EXPECT(f, DONE, WRITE_MSR, 0x1a0, .value = 1ull << 34);
+    CHECK(!(cpuid_register(0x80000001, REG_EDX) & X1D_NX));
+    EXPECT_ERROR(f, VEC_GP, 0, WRITE_MSR, 0xc0000080, .value = EFER_NXE);
+    EXPECT(f, DONE, WRITE_MSR, 0x1a0, .value = 1);
+    EXPECT(f, DONE, WRITE_MSR, 0xc0000080, .value = EFER_NXE);
+    v->model = cpu_model_find("pentium4"); /* without execute-disable */
+    EXPECT_ERROR(f, VEC_GP, 0, WRITE_MSR, 0x1a0, .value = 1ull << 34);
+    v->model = cpu_model_find("max");
+}
+
+/* SDM 3A table 9-1: what RESET clears and INIT leaves. */
+static void test_init(void)
+{
+    struct cpu_fixture *f = &fixture;
+    struct vcpu *v = f->v;
+    fixture_protected(f, 0);
+    v->paging.cr0 |= CR0_CD | CR0_NW;
+    msr_write(v, 0x277, 7);
+    msr_write(v, 0x174, 8);
+    f->tsc = 5000;
+    msr_write(v, 0x10, 700);
+    v->fpu[0] = 0x7f;
+    v->nmi_masked = v->nmi_latched = true;
+    v->dr[7] = 0x401;
+    vcpu_init(v);
+    CHECK_EQ(v->paging.cr0, CR0_CD | CR0_NW | CR0_ET);
+    CHECK_EQ(v->rip, 0xfff0);
+    CHECK_EQ(v->seg[SEG_CS].base, 0xffff0000);
+    CHECK_EQ(v->dr[7], 0x400);
+    CHECK(!v->nmi_masked && !v->nmi_latched);
+    CHECK_EQ(msr_read(v, 0x277), 7);
+    CHECK_EQ(msr_read(v, 0x174), 8);
+    CHECK_EQ(msr_read(v, 0x10), 700);
+    CHECK_EQ(v->fpu[0], 0x7f);
+    vcpu_reset(v);
+    CHECK_EQ(msr_read(v, 0x174), 0);
+    CHECK_EQ(msr_read(v, 0x10), 0);
+    CHECK_EQ(v->fpu[0], 0x40);
+}
+
 static void test_cpuid(void)
 {
     struct vcpu *v = fixture.v;
@@ -261,6 +331,8 @@ int main(void)
     test_pdptes();
     test_debug_registers();
     test_msrs();
+    test_misc_enable();
+    test_init();
     test_cpuid();
     test_ports();
     test_mode();

@@ -195,6 +195,8 @@ static void test_ipis(void)
     CHECK_EQ(inits, 0);
     out(ICR, DELIVER_INIT | LEVEL_TRIGGERED | 1 << 14);
     CHECK_EQ(inits, 1);
+    out(ICR, TO_SELF | DELIVER_INIT | 1 << 14);
+    CHECK_EQ(inits, 2);
     CHECK(!intr);
 }
 

@@ -22,7 +22,7 @@ static struct pci_bus bus;
 static struct piix4_pm pm;
 static bool sci, mapped, smbus_mapped;
 static u16 base, smbus_base;
-static unsigned maps, power_offs;
+static unsigned maps, power_offs, suspends, wakes;
 
 static u64 now_ns(const struct clock *clock)
 {
@@ -46,6 +46,15 @@ static void map_smbus(void *machine, u16 at, bool decoded)
 static void power_off(void *machine)
 {
     power_offs++;
+}
+
+static void suspend(void *machine)
+{
+    suspends++;
+}
+static void wake(void *machine)
+{
+    wakes++;
 }
 
 static void run_to(u64 ns)
@@ -86,11 +95,15 @@ static void start(void)
     fake = (struct fake_clock){.clock = {.now_ns = now_ns}};
     sci = mapped = false;
     base = 0;
-    maps = power_offs = 0;
+    maps = power_offs = suspends = wakes = 0;
     pci_bus_init(&bus);
     piix4_pm_init(&pm, &bus, &fake.clock,
-                  &(struct piix4_pm_wiring){
-                      .sci = {.set = set_sci}, .map = map, .map_smbus = map_smbus, .power_off = power_off});
+                  &(struct piix4_pm_wiring){.sci = {.set = set_sci},
+                                            .map = map,
+                                            .map_smbus = map_smbus,
+                                            .power_off = power_off,
+                                            .suspend = suspend,
+                                            .wake = wake});
 }
 
 static void test_config(void)
@@ -259,8 +272,56 @@ static void test_soft_off(void)
     CHECK_EQ(power_offs, 2);
 }
 
+/* S3: what is enabled wakes, and the power button in any case; events and enables are kept, the rest is
+ * reset. */
+static void test_suspend(void)
+{
+    enum { SLEEP = 0x2400, SCI_EN = 1, RSM = 0x8000 };
+    start();
+    set_config(0x40, 4, 0x600);
+    set_config(0x80, 1, 1);
+    smi(PIIX4_ACPI_ENABLE);
+    out(PMEN, 2, RTC);
+    out(PMCNTRL, 2, SLEEP | SCI_EN);
+    CHECK_EQ(suspends, 1);
+    CHECK_EQ(power_offs, 0);
+    piix4_pm_suspend(&pm);
+    CHECK(!mapped);
+    CHECK_EQ(config(0x40, 4), 1);
+    CHECK_EQ(wakes, 0);
+    piix4_pm_rtc(&pm, true);
+    CHECK_EQ(wakes, 1);
+    CHECK_EQ(in(PMSTS, 2), RSM | RTC);
+    CHECK_EQ(in(PMEN, 2), RTC);
+    CHECK(in(PMCNTRL, 2) & SCI_EN);
+    CHECK(sci);
+    piix4_pm_rtc(&pm, false);
+    out(PMSTS, 2, RSM | RTC);
+    CHECK_EQ(in(PMSTS, 2), 0);
+
+    out(PMEN, 2, 0); /* the alarm is not wanted */
+    piix4_pm_suspend(&pm);
+    piix4_pm_rtc(&pm, true);
+    CHECK_EQ(wakes, 1);
+    CHECK(!sci);
+    piix4_pm_power_button(&pm);
+    CHECK_EQ(wakes, 2);
+    CHECK_EQ(in(PMSTS, 2), RSM | RTC | PWRBTN);
+    piix4_pm_power_button(&pm);
+    CHECK_EQ(wakes, 2); /* awake already */
+
+    out(PMEN, 2, PWRBTN); /* pressed before the machine slept */
+    piix4_pm_suspend(&pm);
+    CHECK_EQ(wakes, 3);
+    piix4_pm_suspend(&pm);
+    piix4_pm_reset(&pm);
+    piix4_pm_power_button(&pm);
+    CHECK_EQ(wakes, 4); /* the one of the pending event */
+}
+
 int main(void)
 {
+    test_suspend();
     test_config();
     test_smbus();
     test_timer();

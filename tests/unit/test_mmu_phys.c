@@ -71,7 +71,7 @@ static void setup(struct phys *phys, u64 bytes, struct access_log *log)
     memset(log, 0, sizeof *log);
     phys->owner = log;
     phys->before_device = on_before;
-    phys->watched_written = on_code;
+    phys->guarded_written = on_code;
     phys->protect = on_protect;
 }
 
@@ -310,8 +310,8 @@ static void test_code_reports(void)
     struct phys phys;
     struct access_log log;
     setup(&phys, 1 * MB, &log);
-    phys_watch(&phys, 0x3123, PHYS_CODE);
-    phys_watch(&phys, 0x3456, PHYS_CODE);
+    phys_guard(&phys, 0x3123, PHYS_CODE);
+    phys_guard(&phys, 0x3456, PHYS_CODE);
     CHECK_EQ(log.protect_count, 1);
     CHECK_EQ(log.protected_page, 0x3000);
     CHECK(*phys_flags(&phys, 0x3fff) & PHYS_CODE);

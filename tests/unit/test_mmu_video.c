@@ -1,5 +1,5 @@
 /*
- * Video memory: tracking of writes by page, in several places at once. The hazard: a write that nobody hears
+ * Video memory: writes are reported by page, in several places at once. The hazard: a write that nobody hears
  * of because a write entry outlived the collecting of dirty pages.
  */
 #include "mmu/shadow.h"
@@ -26,7 +26,7 @@ static void on_protect(void *owner, u64 gpa_page)
     shadow_drop_writes(&((struct fixture *)owner)->shadow, gpa_page);
 }
 static void on_written(void *owner, u64 gpa, u64 bytes) {}
-static void on_tracked(void *owner)
+static void on_video_written(void *owner)
 {
     ((struct fixture *)owner)->told++;
 }
@@ -37,12 +37,13 @@ static void setup(struct fixture *f)
     CHECK_EQ(phys_init_with_video(&f->phys, 4 * MB, VIDEO_PAGES * PAGE_SIZE), 0);
     f->phys.owner = f;
     f->phys.protect = on_protect;
-    f->phys.watched_written = on_written;
-    f->phys.tracked_written = on_tracked;
+    f->phys.guarded_written = on_written;
+    f->phys.video_written = on_video_written;
     CHECK_EQ(shadow_init(&f->shadow, &f->phys, &f->counters), 0);
     f->paging = (struct paging){.cr0 = CR0_PG | CR0_PE | CR0_WP, .cr3 = DIRECTORY, .maxphyaddr = 36};
     phys_write(&f->phys, DIRECTORY, 4, TABLE | P | RW | US);
-    for (u32 page = 0; page < VIDEO_PAGES; page++) /* A and D are set: nothing but tracking forbids entries */
+    for (u32 page = 0; page < VIDEO_PAGES;
+         page++) /* A and D are set: nothing but a clean page forbids entries */
         phys_write(&f->phys, TABLE + page * 4, 4, (BAR + page * PAGE_SIZE) | P | RW | US | A | D);
     CHECK_EQ(phys_map_video(&f->phys, BAR, VIDEO_PAGES * PAGE_SIZE, 0), 0);
     shadow_load_root(&f->shadow, &f->paging);
@@ -73,7 +74,7 @@ static bool writable(struct fixture *f, u32 page)
     return f->shadow.table[SHADOW_SUPERVISOR].write[page];
 }
 
-static void test_tracking(void)
+static void test_dirty_pages(void)
 {
     struct fixture f;
     setup(&f);
@@ -142,7 +143,7 @@ static void test_alias(void)
     /* Code in one of them takes the entries of the other. */
     touch(&f, 0x21000, ACCESS_WRITE);
     CHECK(writable(&f, 0x21));
-    phys_watch(&f.phys, 0xa1000, PHYS_CODE);
+    phys_guard(&f.phys, 0xa1000, PHYS_CODE);
     CHECK(!writable(&f, 0x21));
     CHECK_EQ(phys_map_ram(&f.phys, 0xa0000, 0x10000), 0);
     CHECK_EQ(phys_read(&f.phys, 0xa1234, 1), 0);
@@ -153,7 +154,7 @@ static void test_alias(void)
 
 int main(void)
 {
-    test_tracking();
+    test_dirty_pages();
     test_order();
     test_alias();
     return check_report();

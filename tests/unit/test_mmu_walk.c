@@ -298,8 +298,8 @@ static void test_odd_tables(void)
     CHECK_EQ(pte(0) & (A | D), 0);
     CHECK_EQ(phys_map_ram(&phys, TABLE, PAGE_SIZE), 0);
     /* A table page that holds code: setting bits is a write to code. */
-    phys.watched_written = on_code;
-    phys_watch(&phys, TABLE, PHYS_CODE);
+    phys.guarded_written = on_code;
+    phys_guard(&phys, TABLE, PHYS_CODE);
     walk_of(&paging, 0x400000, ACCESS_READ, true);
     CHECK_EQ(code_writes, 1);
     walk_of(&paging, 0x400000, ACCESS_READ, true);

@@ -8,7 +8,7 @@
 #include "mmu/window.h"
 
 #include "check.h"
-#include "mmu/view.h"
+#include "mmu/shadow_state.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -85,9 +85,9 @@ static struct fixture *setup(enum windows_policy policy)
         abort();
     f->phys.owner = f;
     f->phys.protect = on_protect;
-    f->phys.watched_written = on_written;
+    f->phys.guarded_written = on_written;
     if (shadow_init(&f->shadow, &f->phys, &f->counters)) abort();
-    state_of(&f->shadow)->windowed = true; /* see main() */
+    state_of(&f->shadow)->windows.possible = true; /* see main() */
     f->shadow.windows = policy;
     f->shadow.window_mappings_max = WINDOW_MAPPINGS_MAX;
     f->shadow.no_prefill = true;
@@ -260,7 +260,7 @@ static void test_entries_go(void)
     set_pte(f, TABLE, 1, 0);
     CHECK(f->shadow.window_unsettled);
     set_pte(f, TABLE, 2, (PAGES_AT + 2 * PAGE_SIZE) | P | US | A);
-    phys_watch(&f->phys, PAGES_AT + 3 * PAGE_SIZE, PHYS_CODE);
+    phys_guard(&f->phys, PAGES_AT + 3 * PAGE_SIZE, PHYS_CODE);
     set_pte(f, TABLE, 4, (PAGES_AT + 104 * PAGE_SIZE) | ALL);
     shadow_window_settle(&f->shadow);
     CHECK_EQ(rights(f, 0), WRITE);
@@ -295,7 +295,7 @@ static void test_many_go(void)
     CHECK_EQ(rights(f, 1000), WRITE);
     for (u32 n = 0; n < 600;
          n++) /* (by way of the page table it would be a storm of writes, after which all is flushed) */
-        phys_watch(&f->phys, PAGES_AT + n * 7 % 1024 * PAGE_SIZE, PHYS_CODE);
+        phys_guard(&f->phys, PAGES_AT + n * 7 % 1024 * PAGE_SIZE, PHYS_CODE);
     shadow_window_settle(&f->shadow);
     unsigned wrong = 0, back = 0;
     for (u32 page = 0; page < 1024; page++)

@@ -68,6 +68,17 @@ static void test_memory(void)
     CHECK(complains("ringer -m 3073 -kernel k -cpu pentium", "3G"));
 }
 
+/* As QEMU spells it. */
+static void test_hpet(void)
+{
+    CHECK(parse("ringer -kernel k") && !options.board.hpet);
+    CHECK(parse("ringer -kernel k -machine hpet=on") && options.board.hpet);
+    CHECK(parse("ringer -kernel k -M pc,accel=tcg,hpet=on") && options.board.hpet);
+    CHECK(parse("ringer -kernel k -M pc,hpet=off") && !options.board.hpet);
+    CHECK(parse("ringer -kernel k -no-hpet") && !options.board.hpet);
+    CHECK(complains("ringer -kernel k -machine hpet=perhaps", "on or off"));
+}
+
 static void test_qemu_line(void)
 {
     CHECK(parse(
@@ -190,6 +201,11 @@ static void test_own_options(void)
     CHECK_EQ(options.timeout_ns, 5000000000u);
     CHECK_EQ(options.board.rtc_base, 12345);
     CHECK_EQ(device_number(&options.board.devices.device[0], "iobase", 0), 0xf4);
+    CHECK_EQ(options.spaces, 0);
+    CHECK(parse("ringer run --kernel k --spaces=3"));
+    CHECK_EQ(options.spaces, 3);
+    CHECK(complains("ringer run --kernel k --spaces=0", "1023"));
+    CHECK(complains("ringer run --kernel k --spaces=1024", "1023"));
     CHECK(parse("ringer run --kernel k --trace=a,b.txt,77"));
     CHECK(!strcmp(options.event_log, "a,b.txt"));
     CHECK_EQ(options.event_log_from, 77);
@@ -345,6 +361,7 @@ int main(void)
 {
     test_both_spellings();
     test_memory();
+    test_hpet();
     test_qemu_line();
     test_devices();
     test_device_table();

@@ -1,6 +1,6 @@
 /*
  * The ACPI name space of this machine: PCI host, interrupt routing, the ISA devices that every machine has, and how to
- * switch the power off. Serial ports are in serial.asl.in, because not every machine has the same. Compiled by iasl when
+ * sleep and switch the power off. Serial ports are in serial.asl.in, because not every machine has the same. Compiled by iasl when
  * Ringer is built; acpi_tables.c hands it to the guest.
  *
  * _HID values are those of "PNP Device IDs" (devids.txt). What needs no method has none: all of it is fixed.
@@ -14,7 +14,8 @@ DefinitionBlock ("", "DSDT", 1, "RINGER", "RINGERPC", 1)
     Name (PICM, 0)
     Method (\_PIC, 1, NotSerialized) { PICM = Arg0 }
 
-    /* SLP_TYP of PM1_CNT: 0 is soft off. There are no other sleep states. */
+    /* SLP_TYP of PM1_CNT: 1 is suspend to RAM, 0 soft off. */
+    Name (\_S3, Package () { 1, 1, 0, 0 })
     Name (\_S5, Package () { 0, 0, 0, 0 })
 
     Scope (\_SB)

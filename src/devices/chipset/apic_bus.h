@@ -20,9 +20,9 @@ enum apic_delivery {
 struct apic_message {
     u8 vector;
     u8 delivery;    /* enum apic_delivery */
-    u8 destination; /* FFh: everybody */
+    u8 destination; /* FFh: all local APICs */
     bool logical;
-    bool level; /* level-triggered: its EOI is told to the I/O APICs */
+    bool level; /* level-triggered: the I/O APICs hear of its EOI */
 };
 
 /* Fields that ICR, LVT, redirection entry and MSI data have in the same place. */

@@ -1,5 +1,5 @@
 /*
- * isa-debug-exit and the debug console. See debug_ports.h. They have no state, so nothing to reset.
+ * isa-debug-exit and the debug console. See debug_ports.h. They have no state and need no reset.
  */
 #include "debug_ports.h"
 

@@ -1,7 +1,7 @@
 /*
- * Two ports for tests and early consoles, as QEMU has them: isa-debug-exit and isa-debugcon.
+ * QEMU's two ports for tests and early consoles: isa-debug-exit and isa-debugcon.
  *
- * Windows: debug_exit_ops at any base with 1, 2 or 4 ports (QEMU's default 501h, 2 ports; Ringer's tests
+ * Ports: debug_exit_ops at any base with 1, 2 or 4 ports (QEMU's default 501h, 2 ports; Ringer's tests
  * F4h); debug_console_ops at E9h, byte-wide.
  */
 #ifndef RINGER_DEVICES_CHIPSET_DEBUG_PORTS_H
@@ -15,7 +15,7 @@ struct debug_exit {
     void *machine;
 };
 
-/* Every byte written goes to `transmit`; a read gives E9h, by which programs detect it. */
+/* Every byte written goes to `transmit`. A read gives E9h, by which programs detect the port. */
 struct debug_console {
     void (*transmit)(void *sink, u8 byte);
     void *sink;

@@ -1,6 +1,6 @@
 /*
- * The firmware configuration device (QEMU, docs/specs/fw_cfg.rst): named and numbered items that the machine
- * has for its firmware, which asks for them through ports or has them copied to memory.
+ * The firmware configuration device (QEMU, docs/specs/fw_cfg.rst): named and numbered items for firmware,
+ * which reads them through ports or has them copied to memory.
  *
  *   fw_cfg_ops      510h-511h   write of a word at 510h: select an item (little-endian), back to its start
  *                               read of a byte at 511h: the item's next byte, 0 behind its end
@@ -13,12 +13,12 @@
  *   +4   bytes
  *   +8   address (64 bits)
  *
- * Items 20h and up are files: item 19h is their directory. A read may go beyond the item's end (zeros
- * follow), a write may not. A transfer longer than FW_CFG_TRANSFER_MAX is an error: a guest shall not occupy
- * its CPU's thread with one port write.
+ * Items 20h and up are files: item 19h is their directory. A read beyond the item's end gives zeros; a
+ * write beyond it is an error. So is a transfer longer than FW_CFG_TRANSFER_MAX, which keeps a guest from
+ * occupying the vCPU thread with one port write.
  *
  * Invariants: `selected` is an item of the table or NULL; offset <= its bytes. What a guest wrote to an item
- * stays over resets.
+ * survives resets.
  */
 #ifndef RINGER_DEVICES_CHIPSET_FW_CFG_H
 #define RINGER_DEVICES_CHIPSET_FW_CFG_H
@@ -62,13 +62,13 @@ struct fw_cfg {
     u32 descriptor_high;
 };
 
-/* With signature, identity and an empty directory in it. Returns false when there is no memory. */
+/* It has a signature, an identity and an empty directory at first. False: out of memory. */
 bool fw_cfg_init(struct fw_cfg *cfg, const struct dma *dma);
 void fw_cfg_destroy(struct fw_cfg *cfg);
 void fw_cfg_reset(struct fw_cfg *cfg);
 
-/* Copy `data` into a new item, or into that of the same key or name. False: no memory, table full, or name
- * too long. Not while a guest runs that may have selected it. */
+/* Copy `data` into a new item, or into that of the same key or name. False: out of memory, table full, or
+ * name too long. Must not be called while a running guest may have selected the item. */
 bool fw_cfg_put(struct fw_cfg *cfg, enum fw_cfg_key key, const void *data, u32 bytes);
 bool fw_cfg_put_file(struct fw_cfg *cfg, const char *name, const void *data, u32 bytes, bool writable);
 /* A file whose bytes `read` provides whenever the guest reads them. Returns its key, or 0 as above. */

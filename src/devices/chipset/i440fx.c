@@ -19,7 +19,7 @@ struct writable_row {
     u8 first, last, mask, reset;
 };
 
-/* What a BIOS may write and finds again. */
+/* Registers that a BIOS writes and reads back. */
 static const struct writable_row rows[] = {
     {0x0d, 0x0d, 0xf8, 0x00},         /* latency timer */
     {0x50, 0x51, 0xff, 0x00},         /* PMC configuration */
@@ -41,7 +41,7 @@ static void area_changed(struct i440fx *bridge, u32 gpa, u32 bytes, u8 old, u8 b
         bridge->shadow(bridge->machine, gpa, bytes, bits & PAM_READ, bits & PAM_WRITE);
 }
 
-/* Tell what changed since the last time. */
+/* Call shadow() for the areas that have changed. */
 static void update(struct i440fx *bridge)
 {
     for (unsigned i = 0; i < PAM_COUNT; i++) {

@@ -1,6 +1,6 @@
 /*
- * The 440FX host bridge: function 0 of device 0 (Intel 82441FX PMC datasheet, order 290549). What matters of
- * it are the PAM registers, which send reads and writes of the BIOS area to DRAM or to PCI, where the ROM is.
+ * The 440FX host bridge: function 0 of device 0 (Intel 82441FX PMC datasheet, order 290549). Its
+ * PAM registers send reads and writes of the BIOS area to DRAM, or to PCI, where the ROM is.
  */
 #ifndef RINGER_DEVICES_CHIPSET_I440FX_H
 #define RINGER_DEVICES_CHIPSET_I440FX_H
@@ -9,13 +9,13 @@
 
 struct i440fx {
     struct pci_device pci;
-    u8 pam[7]; /* as last told */
+    u8 pam[7]; /* as shadow() was told */
     void (*shadow)(void *machine, u32 gpa, u32 bytes, bool read_dram, bool write_dram);
     void *machine;
 };
 
 /* shadow (may be NULL): an area of C0000h-FFFFFh is now read from, and written to, DRAM (true) or PCI
- * (false). Told for changes only; at reset everything goes to PCI. */
+ * (false). Called for changes only. At reset everything goes to PCI. */
 void i440fx_init(struct i440fx *bridge, struct pci_bus *bus,
                  void (*shadow)(void *machine, u32 gpa, u32 bytes, bool read_dram, bool write_dram),
                  void *machine);

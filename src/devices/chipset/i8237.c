@@ -55,7 +55,7 @@ static u32 page_of(const struct i8237_pair *dma, unsigned channel)
     return dma->page[at[channel]];
 }
 
-/* Where the current unit is. The page does not count along: addresses wrap within 64 K units. */
+/* Address of the current unit. The page register does not count: addresses wrap within 64 K units. */
 static u32 unit_address(const struct i8237_pair *dma, unsigned channel)
 {
     const struct i8237 *chip = &dma->controller[channel / 4];
@@ -106,7 +106,7 @@ u32 i8237_transfer(struct i8237_pair *dma, unsigned channel, u8 *buffer, u32 byt
     return done;
 }
 
-/* A request that nobody answers: the bus floats, and the count runs out all the same. */
+/* No device drives the bus: it floats, and the count runs out all the same. */
 static void serve_nobody(struct i8237_pair *dma, unsigned channel)
 {
     u8 floating[512];
@@ -116,7 +116,7 @@ static void serve_nobody(struct i8237_pair *dma, unsigned channel)
         continue;
 }
 
-/* Serve what asks and may be served; called when either may have changed. */
+/* Serve the channels that request and may be served. Called when either may have changed. */
 static void update(struct i8237_pair *dma)
 {
     for (unsigned n = 0; n < 8; n++) {
@@ -169,7 +169,7 @@ static void master_clear(struct i8237 *chip)
     chip->mask = 0x0f;
 }
 
-/* Writing goes to the base and the current register both. */
+/* A write goes to both the base and the current register. */
 static void write_channel(struct i8237 *chip, unsigned reg, u8 value)
 {
     struct i8237_channel *channel = &chip->channel[reg >> 1];
@@ -210,7 +210,7 @@ static void ports_write(void *device, u32 offset, unsigned size, u32 value)
     update(chip->pair);
 }
 
-/* Reading it clears the ends. */
+/* A read clears the terminal count bits. */
 static u8 read_status(struct i8237 *chip)
 {
     u8 status = chip->terminal;

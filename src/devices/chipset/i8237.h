@@ -1,17 +1,16 @@
 /*
- * The PC's two 8237A DMA controllers (Intel datasheet, order 231466) and their page registers, with what the
- * PIIX3 left out of them left out (82371SB datasheet 3.2): transfers from memory to memory, and compressed
- * timing.
+ * The PC's two 8237A DMA controllers (Intel datasheet, order 231466) and their page registers. As in the
+ * PIIX3 (82371SB datasheet 3.2), there are no transfers from memory to memory and no compressed timing.
  *
- * Windows, all byte-wide: i8237_ops at 00h-0Fh (device: &dma->controller[0], channels 0-3) and at C0h-DFh
+ * Ports, all byte-wide: i8237_ops at 00h-0Fh (device: &dma->controller[0], channels 0-3) and at C0h-DFh
  * (device: &dma->controller[1], channels 4-7, a register every second port); dma_page_ops at 80h-8Fh (device:
  * the pair). Port 80h is a page register that no channel uses: the POST code.
  *
- * A device asserts DREQ (i8237_request()); when its channel may be served, now or later, serve() is called,
- * and the device moves what it has by i8237_transfer(). Channels 0-3 are served only while channel 4, through
- * which the first controller reaches the bus, is unmasked and in cascade mode. Whether a channel is in
- * single, demand or block mode makes no difference that could be seen: a device says when it has bytes.
- * Channels 5-7 move words: addresses and counts are in words.
+ * A device asserts DREQ (i8237_request()). When its channel may be served, at once or later, serve() is
+ * called and the device moves its bytes with i8237_transfer(). The first controller reaches the bus
+ * through channel 4, so channels 0-3 are served only while channel 4 is unmasked and in cascade mode.
+ * Single, demand and block mode make no visible difference, because a device requests only when it has
+ * bytes. Channels 5-7 move words: addresses and counts are in words.
  *
  *   mode   7-6 demand, single, block, cascade | 5 down | 4 autoinitialize | 3-2 verify, write, read
  *          1-0 channel
@@ -29,7 +28,7 @@ struct i8237_channel {
     u8 mode;
     bool dreq;
     bool in_service;
-    void (*serve)(void *device); /* NULL: nobody is on this channel */
+    void (*serve)(void *device); /* NULL: no device is on this channel */
     void *device;
 };
 
@@ -38,7 +37,7 @@ struct i8237 {
     u8 shift;       /* ports a register, and bytes a unit: 1 << shift */
     bool high_byte; /* the flip-flop: the next byte of an address or count is the high one */
     u8 command, request, mask;
-    u8 terminal; /* channels that have come to their end since status was read */
+    u8 terminal; /* channels whose count has ended since the status was read */
     struct i8237_channel channel[4];
 };
 
@@ -51,7 +50,7 @@ struct i8237_pair {
 void i8237_init(struct i8237_pair *dma, struct dma memory);
 void i8237_reset(struct i8237_pair *dma);
 
-/* Put a device on channel 0-3 or 5-7. */
+/* Connect a device to channel 0-3 or 5-7. */
 void i8237_connect(struct i8237_pair *dma, unsigned channel, void (*serve)(void *device), void *device);
 /* DREQ of a channel. May call serve(). */
 void i8237_request(struct i8237_pair *dma, unsigned channel, bool dreq);

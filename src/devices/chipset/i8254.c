@@ -20,8 +20,8 @@ enum {
     PORT61_OUT2 = 0x20
 };
 
-/* Whole ticks since power-on, and the first nanosecond at which that many have passed. Seconds apart, so that
- * nothing overflows and nothing drifts. */
+/* Whole ticks since power-on, and the first nanosecond at which that many have passed. Whole seconds are
+ * computed apart from the rest, so that nothing overflows or drifts. */
 static s64 ticks_at(u64 ns)
 {
     return (s64)(ns / NS_PER_SECOND * I8254_HZ + ns % NS_PER_SECOND * I8254_HZ / NS_PER_SECOND);
@@ -163,7 +163,7 @@ static void stop(struct i8254_channel *ch)
     ch->stopped = true;
 }
 
-/* A whole count was written: when does it reach the counter? */
+/* A whole count was written. Find out when it reaches the counter. */
 static void count_complete(struct i8254_channel *ch)
 {
     ch->null_count = true;
@@ -262,7 +262,7 @@ static void set_gate(struct i8254_channel *ch, bool gate)
     }
 }
 
-/* Tell at most one edge of OUT0, and have the timer come back for the next. */
+/* Deliver at most one edge of OUT0, and arm the timer for the next. */
 static void update(struct i8254 *pit)
 {
     struct i8254_channel *ch = &pit->channel[0];
@@ -296,8 +296,7 @@ static void timer_fired(void *device)
     update(device);
 }
 
-/* Channel 0 was written: OUT0 may have changed other than by counting, and what it owed belongs to its old
- * count. */
+/* Channel 0 was written. That may have changed OUT0, and edges that are owed belong to the old count. */
 static void channel0_written(struct i8254 *pit)
 {
     struct i8254_channel *ch = &pit->channel[0];

@@ -2,17 +2,18 @@
  * The PC's interval timer: an 8254 (Intel datasheet, order 231164) at 1193182 Hz, and port 61h beside it,
  * which gates channel 2 and shows its output (82371SB datasheet, NMI status and control register).
  *
- * Windows: i8254_ops at 40h-43h, i8254_port61_ops at 61h. Both byte-wide; the device is the struct i8254.
+ * Ports, byte-wide: i8254_ops at 40h-43h, i8254_port61_ops at 61h. The device is the struct i8254.
  *
- * Nothing counts here: every count is computed from the clock when somebody looks, in whole ticks since
- * power-on, so no rate drifts. OUT0 is told to its wire as pulses: it falls and rises at the moment it should
- * rise.
+ * No counter counts here. A count is computed from the clock when it is read, in whole ticks since
+ * power-on, so no rate drifts. OUT0 drives its wire by pulses: the wire falls and rises at the moment at
+ * which OUT0 rises.
  *
  * Invariants
  * 1. Every rising edge of OUT0 is delivered once. When the host is late, edges come one at a time, half a
- *    period apart, until none is owed; what is more than ten seconds late is forgotten (the process was
- *    stopped).
- * 2. A channel's state is valid at tick `seen`; advance() takes it to now before anything else looks.
+ *    period apart, until none is owed. Edges more than ten seconds late are forgotten: the process was
+ *    stopped.
+ * 2. A channel's state is valid at tick `seen`; advance() brings it up to date before any other
+ *    function reads it.
  */
 #ifndef RINGER_DEVICES_CHIPSET_I8254_H
 #define RINGER_DEVICES_CHIPSET_I8254_H
@@ -56,8 +57,8 @@ struct i8254 {
     struct irq_line irq0;
     struct timer timer;
     struct i8254_channel channel[3];
-    u64 owed;          /* rising edges of OUT0 not yet told */
-    u64 not_before_ns; /* when the next owed edge may be told */
+    u64 owed;          /* rising edges of OUT0 not yet delivered */
+    u64 not_before_ns; /* when the next owed edge may be delivered */
     u8 port61;         /* bits 0-3 as written */
     void (*speaker)(void *owner);
     void *speaker_owner;
@@ -68,7 +69,7 @@ void i8254_reset(struct i8254 *pit);
 
 /* The loudspeaker's square wave: its period in clocks, 0 when it is silent. */
 u32 i8254_speaker(const struct i8254 *pit);
-/* Tell whenever that may have changed. */
+/* Have speaker() called whenever that may have changed. */
 void i8254_watch_speaker(struct i8254 *pit, void (*speaker)(void *owner), void *owner);
 
 extern const struct io_ops i8254_ops;

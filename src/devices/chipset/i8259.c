@@ -19,13 +19,13 @@ enum {
     OCW3_SET_SPECIAL_MASK = 0x40
 };
 
-/* How urgent an input is: 0 the most, 7 the least. */
+/* The priority of an input: 0 the highest, 7 the lowest. */
 static unsigned urgency(const struct i8259 *chip, unsigned input)
 {
     return (input - chip->lowest - 1) & 7;
 }
 
-/* The most urgent input of a set, or -1. */
+/* The input of highest priority of a set, or -1. */
 static int most_urgent(const struct i8259 *chip, u8 set)
 {
     for (unsigned u = 0; u < 8; u++) {
@@ -41,7 +41,7 @@ static u8 holding_back(const struct i8259 *chip)
     return chip->special_mask ? chip->isr & ~chip->imr : chip->isr;
 }
 
-/* The input that the chip asks an interrupt for, or -1. */
+/* The input for which the chip requests an interrupt, or -1. */
 static int wanted(const struct i8259 *chip)
 {
     int request = most_urgent(chip, chip->irr & ~chip->imr);
@@ -148,8 +148,8 @@ static void continue_initialization(struct i8259 *chip, u8 value)
 
 static void end_of_interrupt(struct i8259 *chip, u8 ocw2)
 {
-    /* Without a level given it is the most urgent in service; in special mask mode masked ones are passed
-     * over. */
+    /* A non-specific EOI ends the interrupt in service of highest priority. Special mask mode passes over
+     * masked ones. */
     int input = ocw2 & OCW2_SPECIFIC ? ocw2 & 7 : most_urgent(chip, holding_back(chip));
     if (input < 0) return;
     chip->isr &= ~(1 << input);

@@ -1,19 +1,18 @@
 /*
  * The PC's interrupt controller: two 8259A, the slave's INT on the master's IR2 (Intel 8259A datasheet, order
- * 231468), as the PIIX3 holds them, with its edge/level control registers (82371SB datasheet, ELCR1 and
+ * 231468). They are those of the PIIX3, with its edge/level control registers (82371SB datasheet, ELCR1 and
  * ELCR2).
  *
- * Windows: i8259_ops at 20h-21h (device: &pair->master) and at A0h-A1h (device: &pair->slave); i8259_elcr_ops
+ * Ports: i8259_ops at 20h-21h (device: &pair->master) and at A0h-A1h (device: &pair->slave); i8259_elcr_ops
  * at 4D0h-4D1h (device: the pair). All are byte-wide: the bus splits wider accesses.
  *
  * Invariants
- * 1. An input's request (IRR) never outlives its line: when the line falls the request goes ("the IR inputs
+ * 1. An input's request (IRR) ends when its line falls ("the IR inputs
  *    must remain high until after the falling edge of the first INTA", datasheet "Edge and level triggered
- *    modes"). So a device that lets its line fall and rise again makes a new edge, and one that only pulses
- *    its line high is not heard.
+ *    modes"). A device that lowers its line and raises it again makes a new edge. A short high pulse makes
+ *    none.
  * 2. intr follows the highest request that is neither masked nor held back by an interrupt in service.
- *    Whoever acknowledges after it fell again gets the spurious vector, IRQ7 or IRQ15, with no bit in
- *    service.
+ *    An acknowledge after it fell again gets the spurious vector, IRQ7 or IRQ15, with no bit in service.
  */
 #ifndef RINGER_DEVICES_CHIPSET_I8259_H
 #define RINGER_DEVICES_CHIPSET_I8259_H
@@ -52,7 +51,7 @@ void i8259_reset(struct i8259_pair *pair);
 /* The wire of IRQ 0-15. IRQ 2 is taken by the cascade. */
 struct irq_line i8259_pin(struct i8259_pair *pair, unsigned irq);
 
-/* The two INTA cycles: what is most urgent goes into service. Returns its vector. */
+/* The two INTA cycles: the request of highest priority goes into service. Returns the vector. */
 int i8259_acknowledge(struct i8259_pair *pair);
 
 extern const struct io_ops i8259_ops;

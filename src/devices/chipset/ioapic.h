@@ -1,7 +1,7 @@
 /*
  * The I/O APIC: an 82093AA (Intel datasheet, order 290566; version 11h, 24 pins).
  *
- * Window: ioapic_ops, 4 KB; the device is the struct ioapic.
+ * Memory: ioapic_ops, 4 KB; the device is the struct ioapic.
  *
  *   00h  IOREGSEL   the register that IOWIN shows
  *   10h  IOWIN      00h ID, 01h version, 02h arbitration, 10h-3Fh redirection table, two dwords a pin
@@ -10,10 +10,10 @@
  *   11 logical | 10-8 delivery mode | 7-0 vector
  *
  * Invariants
- * 1. A pin's level is the voltage: a wire that is idle high, as PCI's are, is told so by whoever wires it
- *    (ioapic_set_idle_high). Bit 13 says which level the guest takes for active.
- * 2. An edge that comes while its entry is masked is lost; one that no local APIC would take waits. A level
- *    that is active, unmasked and without remote IRR is sent as soon as somebody takes it.
+ * 1. A pin's level is its voltage. PCI wires are high when idle: the board says so with
+ *    ioapic_set_idle_high(). Bit 13 says which level the guest takes for active.
+ * 2. An edge that comes while its entry is masked is lost. An edge that no local APIC takes waits. A level
+ *    that is active, unmasked and without remote IRR is sent as soon as a local APIC takes it.
  */
 #ifndef RINGER_DEVICES_CHIPSET_IOAPIC_H
 #define RINGER_DEVICES_CHIPSET_IOAPIC_H
@@ -30,20 +30,20 @@ struct ioapic {
     u32 select;
     u32 id;
     u32 lines; /* pins as they are */
-    u32 edges; /* that wait to be sent */
+    u32 edges; /* pins whose edge waits to be sent */
     u64 entry[IOAPIC_PINS];
 };
 
 void ioapic_init(struct ioapic *ioapic, bool (*send)(void *bus, const struct apic_message *message),
                  void *bus);
 void ioapic_reset(struct ioapic *ioapic);
-/* Pins whose wires are high while nobody asks. */
+/* Pins whose wires are high when idle. */
 void ioapic_set_idle_high(struct ioapic *ioapic, u32 pins);
 
 struct irq_line ioapic_pin(struct ioapic *ioapic, unsigned pin);
 /* A local APIC has ended this level-triggered interrupt. */
 void ioapic_eoi(struct ioapic *ioapic, u8 vector);
-/* What was refused may be taken now. */
+/* A local APIC may now take messages that it refused. */
 void ioapic_retry(struct ioapic *ioapic);
 /* May a pin raise an NMI? */
 bool ioapic_has_nmi(const struct ioapic *ioapic);

@@ -1,6 +1,6 @@
 /*
- * See isa_pnp.h. Section numbers are those of the specification. The card decodes its read port only while it
- * has something to say, in Isolation and Config.
+ * See isa_pnp.h. Section numbers are those of the specification. The card decodes its read port only in the
+ * states Isolation and Config.
  */
 #include "isa_pnp.h"
 
@@ -16,7 +16,7 @@ enum {
 
 enum { CONTROL_WAIT_FOR_KEY = 2, CONTROL_RESET_CSN = 4 };
 
-/* B.1: the initiation key's generator begins with this, and so does the checksum's. */
+/* B.1: the generators of the initiation key and of the checksum both begin with this. */
 #define KEY_FIRST 0x6a
 #define KEY_BYTES 32
 #define NOTHING   0xff
@@ -79,7 +79,7 @@ void isa_pnp_reset(struct isa_pnp *card)
     enter(card, ISA_PNP_WAIT_FOR_KEY);
 }
 
-/* 3.3.1: bytes of the initiation key, in order; any other starts it anew. */
+/* 3.3.1: the bytes of the initiation key come in order. Any other byte starts it anew. */
 static void take_key(struct isa_pnp *card, u8 value)
 {
     if (value != card->key) {
@@ -99,7 +99,7 @@ static void address_write(void *device, u32 offset, unsigned size, u32 value)
         card->index = (u8)value;
 }
 
-/* The card whose number it is begins to talk, from the start; others fall asleep. */
+/* Wake[CSN]: the card of that number answers, from the start of its data. All others fall asleep. */
 static void wake(struct isa_pnp *card, u8 csn)
 {
     card->bit = card->at = 0;

@@ -1,10 +1,10 @@
 /*
- * A Plug and Play ISA card without functions (Plug and Play ISA Specification 1.0a). What it is good for: an
- * operating system that looks for such cards has to wait some 40 ms at each of the read ports it tries until
- * a card answers; one card, and the first port is the last.
+ * A Plug and Play ISA card without functions (Plug and Play ISA Specification 1.0a). It saves time: an
+ * operating system that looks for such cards waits some 40 ms at each read port until a card answers. With
+ * one card the first port answers, and the search is over.
  *
- * Windows: isa_pnp_address_ops at 279h and isa_pnp_write_ops at A79h, one port each, written only;
- * isa_pnp_read_ops, one port, where the system wants it (isa_pnp_wiring.map).
+ * Ports: isa_pnp_address_ops at 279h and isa_pnp_write_ops at A79h, one port each, for writes only;
+ * isa_pnp_read_ops, one port, where the system puts it (isa_pnp_wiring.map).
  */
 #ifndef RINGER_DEVICES_CHIPSET_ISA_PNP_H
 #define RINGER_DEVICES_CHIPSET_ISA_PNP_H
@@ -22,7 +22,7 @@ struct isa_pnp {
     void *machine;
     u8 state;    /* enum isa_pnp_state */
     u8 key;      /* the byte of the initiation key that must come next */
-    u8 key_left; /* how many must come */
+    u8 key_left; /* how many bytes must still come */
     u8 index;    /* the register addressed */
     u8 csn;      /* card select number; 0: none assigned */
     u8 bit;      /* of the serial identifier, two reads each */

@@ -1,5 +1,5 @@
 /*
- * The local APIC: registers, what it accepts, what it interrupts the processor for. See lapic.h.
+ * The local APIC: registers, messages it accepts, interrupts for the processor. See lapic.h.
  */
 #include "lapic_private.h"
 
@@ -67,7 +67,7 @@ static unsigned delivery_of(u32 entry)
     return (entry & APIC_DELIVERY) >> APIC_DELIVERY_SHIFT;
 }
 
-/* The level of LINT0 or LINT1 says that something is there. */
+/* The level of LINT0 or LINT1 means a request. */
 static bool pin_active(const struct lapic *lapic, unsigned pin)
 {
     return lapic->pin[pin] != !!(lapic->lvt[LAPIC_LVT_LINT0 + pin] & APIC_ACTIVE_LOW);
@@ -139,7 +139,7 @@ static bool accept(struct lapic *lapic, unsigned delivery, u8 vector, bool level
         lapic->extint = true;
         update(lapic);
         return true;
-    default: return true; /* SMI: nobody serves it. Start-up: the processor is no longer waiting for it. */
+    default: return true; /* SMI: there is no handler. Start-up: the processor no longer waits for one. */
     }
 }
 
@@ -171,7 +171,7 @@ void lapic_local_event(struct lapic *lapic, enum lapic_lvt number)
 
 /* --- LINT0 and LINT1 --- */
 
-/* A fixed interrupt that is level-triggered comes as long as the pin is active, once an EOI. */
+/* A level-triggered fixed interrupt comes again at each EOI while the pin is active. */
 static void check_level(struct lapic *lapic, unsigned pin)
 {
     u32 *entry = &lapic->lvt[LAPIC_LVT_LINT0 + pin];
@@ -224,7 +224,7 @@ static void end_level(struct lapic *lapic, u8 vector)
     }
 }
 
-/* --- registers: read and write of one; n is which of a run --- */
+/* --- registers: reads and writes of one; n counts those of a row --- */
 
 static u32 read_id(struct lapic *lapic, unsigned n)
 {
@@ -340,7 +340,7 @@ static u32 read_esr(struct lapic *lapic, unsigned n)
 {
     return lapic->esr;
 }
-/* A write, of anything, brings in what has come since the last (10.5.3). */
+/* A write of any value takes over the errors since the last write (10.5.3). */
 static void write_esr(struct lapic *lapic, unsigned n, u32 value)
 {
     lapic->esr = lapic->errors;
@@ -352,11 +352,12 @@ static u32 read_icr(struct lapic *lapic, unsigned n)
     return lapic->icr[n];
 }
 
-/* Table 10-3: to oneself, or to all with oneself among them, go fixed interrupts only. */
+/* Table 10-3: to oneself, or to all with oneself among them, go fixed interrupts only. INIT to oneself, which
+ * it calls invalid, is delivered by KVM and QEMU too: it is a way to restart the processor. */
 static bool legal_shorthand(unsigned shorthand, unsigned delivery)
 {
     bool self = shorthand == SHORTHAND_SELF || shorthand == SHORTHAND_ALL;
-    return !self || delivery == APIC_FIXED ||
+    return !self || delivery == APIC_FIXED || (shorthand == SHORTHAND_SELF && delivery == APIC_INIT) ||
            (shorthand == SHORTHAND_ALL && delivery == APIC_LOWEST_PRIORITY);
 }
 
@@ -374,7 +375,7 @@ static void send(struct lapic *lapic)
         return;
     }
     if (shorthand == SHORTHAND_OTHERS || !legal_shorthand(shorthand, message.delivery)) return;
-    /* INIT level de-assert: of arbitration IDs, which nobody has any more. */
+    /* INIT level de-assert concerns arbitration IDs only, and this APIC has none. */
     if (message.delivery == APIC_INIT && (command & APIC_LEVEL) && !(command & ICR_ASSERT)) return;
     if (message.delivery == APIC_EXTINT) return;
     if (shorthand != SHORTHAND_NONE) message.destination = BROADCAST;
@@ -421,7 +422,7 @@ static void write_lvt(struct lapic *lapic, unsigned n, u32 value)
 static const struct {
     u32 (*read)(struct lapic *lapic, unsigned n);
     void (*write)(struct lapic *lapic, unsigned n, u32 value);
-    u8 first; /* of a run */
+    u8 first; /* register of the row */
 } registers[] = {
     [0x02] = {read_id, write_id, 0x02},
     [0x03] = {read_version, NULL, 0x03},
@@ -429,7 +430,7 @@ static const struct {
     [0x09] = {read_apr, NULL, 0x09},
     [0x0a] = {read_ppr, NULL, 0x0a},
     [0x0b] = {read_zero, write_eoi, 0x0b},
-    [0x0c] = {read_zero, NULL, 0x0c}, /* remote read: of no one */
+    [0x0c] = {read_zero, NULL, 0x0c}, /* remote read: there is no other APIC */
     [0x0d] = {read_ldr, write_ldr, 0x0d},
     [0x0e] = {read_dfr, write_dfr, 0x0e},
     [0x0f] = {read_svr, write_svr, 0x0f},
@@ -468,7 +469,7 @@ static void window_write(void *device, u32 offset, unsigned size, u32 value)
 
 const struct io_ops lapic_ops = {window_read, window_write};
 
-/* --- beginnings --- */
+/* --- reset and set-up --- */
 
 /* 10.4.7.1 */
 void lapic_reset(struct lapic *lapic)

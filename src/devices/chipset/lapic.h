@@ -1,25 +1,25 @@
 /*
- * The local APIC of the one processor, as the Pentium 4 has it (xAPIC, version 14h; SDM 3A chapter 10). No
- * x2APIC: CPUID does not tell of it.
+ * The local APIC of the one processor: the Pentium 4's (xAPIC, version 14h; SDM 3A chapter 10). There is no
+ * x2APIC, and CPUID offers none.
  *
- * Window: lapic_ops, 4 KB at IA32_APIC_BASE; the device is the struct lapic. Registers are dwords 16 bytes
+ * Memory: lapic_ops, 4 KB at IA32_APIC_BASE; the device is the struct lapic. Registers are dwords 16 bytes
  * apart. Reads may be narrower; a write that is not an aligned dword does nothing.
  *
  *   020 ID        080 TPR   0B0 EOI   0F0 SVR       180 TMR   280 ESR   320-370 LVT
  *   030 version   090 APR   0D0 LDR   100 ISR (8)   200 IRR   300 ICR   380 initial, 390 current count
  *                 0A0 PPR   0E0 DFR                           310 ICR   3E0 divide
  *
- * The timer counts, divided, at the rate of the crystal that CPUID leaf 15h tells of. Nothing counts: the
- * count is computed from the clock when somebody looks. A period that ends while the host is late is lost,
- * but the next ends when it should: so periods neither burst nor drift.
+ * The timer divides the rate of the crystal that CPUID leaf 15h tells. The count is computed from the
+ * clock when it is read. Periods that end while the host is late give one interrupt, and the next one ends
+ * on time, so periods neither come in bursts nor drift.
  *
  * Invariants
  * 1. wiring.intr is up when there is something to acknowledge: an interrupt in IRR of a higher class than
  *    PPR, or an external interrupt (the 8259 pair's, through LINT0 or a message).
- * 2. Globally disabled (IA32_APIC_BASE bit 11 clear) there is no APIC: LINT0 is INTR, LINT1 is NMI.
+ * 2. While it is globally disabled (IA32_APIC_BASE bit 11 clear), LINT0 is INTR and LINT1 is NMI.
  * 3. While the APIC is software-disabled (SVR bit 8) it accepts neither fixed interrupts nor unmasked LVT
- *    entries. The one exception: RESET leaves LINT0 to the 8259 pair, unmasked, so that firmware that does
- *    not know of APICs gets its interrupts.
+ *    entries. There is one exception: RESET leaves LINT0 unmasked for the 8259 pair, so that firmware that
+ *    does not know APICs gets its interrupts.
  */
 #ifndef RINGER_DEVICES_CHIPSET_LAPIC_H
 #define RINGER_DEVICES_CHIPSET_LAPIC_H
@@ -64,7 +64,7 @@ struct lapic {
     u8 tpr;
     u32 ldr, dfr, svr;
     struct lapic_vectors irr, isr, tmr;
-    u8 esr, errors; /* as read; what has come since it was written */
+    u8 esr, errors; /* ESR as it reads, and errors since it was written */
     u32 icr[2];
     u32 lvt[LAPIC_LVTS];
     u32 initial_count;
@@ -73,7 +73,7 @@ struct lapic {
     u64 start;    /* when the count began, in ticks since power-on */
     u64 deadline; /* IA32_TSC_DEADLINE; 0: none */
     bool pin[2];  /* LINT0, LINT1 */
-    bool extint;  /* a message said so; until acknowledged */
+    bool extint;  /* a message asked for it; until acknowledged */
 };
 
 #define LAPIC_EXTINT (-1)
@@ -82,13 +82,12 @@ void lapic_init(struct lapic *lapic, struct clock *clock, bool has_deadline,
                 const struct lapic_wiring *wiring);
 /* RESET, or INIT: the ID stays. */
 void lapic_reset(struct lapic *lapic);
-/* IA32_APIC_BASE bit 11. What was programmed is lost when it is cleared. */
+/* IA32_APIC_BASE bit 11. Clearing it resets the registers. */
 void lapic_enable(struct lapic *lapic, bool enabled);
 
-/* What the processor is interrupted by: a vector, which goes into service, or LAPIC_EXTINT: whatever the 8259
- * pair says. */
+/* The interrupt for the processor: a vector, which goes into service, or LAPIC_EXTINT: ask the 8259 pair. */
 int lapic_acknowledge(struct lapic *lapic);
-/* A message on the bus. False if nobody takes it: it may be sent again. */
+/* A message on the bus. False: it was not accepted and may be sent again. */
 bool lapic_message(struct lapic *lapic, const struct apic_message *message);
 /* The wire of LINT0 or LINT1. */
 struct irq_line lapic_pin(struct lapic *lapic, unsigned pin);

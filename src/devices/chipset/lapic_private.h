@@ -1,5 +1,5 @@
 /*
- * What lapic.c and lapic_timer.c know of each other.
+ * Shared by lapic.c and lapic_timer.c.
  */
 #ifndef RINGER_DEVICES_CHIPSET_LAPIC_PRIVATE_H
 #define RINGER_DEVICES_CHIPSET_LAPIC_PRIVATE_H
@@ -10,7 +10,7 @@
 void lapic_local_event(struct lapic *lapic, enum lapic_lvt entry);
 
 void lapic_timer_init(struct lapic *lapic);
-/* Stop, and forget the deadline. */
+/* Stop the timer and clear the deadline. */
 void lapic_timer_stop(struct lapic *lapic);
 /* The timer's LVT entry has changed; `before` is what it was. */
 void lapic_timer_entry_written(struct lapic *lapic, u32 before);

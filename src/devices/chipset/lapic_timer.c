@@ -13,7 +13,7 @@ static u64 ticks_now(const struct lapic *lapic)
     return (u64)((unsigned __int128)clock_now(lapic->clock) * hz / NS_PER_SECOND);
 }
 
-/* The first nanosecond at which so many ticks have passed. */
+/* The first nanosecond at which that many ticks have passed. */
 static u64 ns_of(u64 ticks, u64 hz)
 {
     return (u64)(((unsigned __int128)ticks * NS_PER_SECOND + hz - 1) / hz);
@@ -43,7 +43,7 @@ static u32 current_count(const struct lapic *lapic)
     return elapsed < lapic->initial_count ? (u32)(lapic->initial_count - elapsed) : 0;
 }
 
-/* Have the timer fire at the end of the count, if there is one to come that somebody hears of. */
+/* Arm the timer for the end of the count, if that will interrupt. */
 static void arm_count(struct lapic *lapic)
 {
     u64 end = lapic->start + period(lapic);
@@ -53,7 +53,7 @@ static void arm_count(struct lapic *lapic)
         timer_cancel(&lapic->timer);
 }
 
-/* Leave behind what has ended by now: however many periods that is. Returns whether it is any. */
+/* Pass every period that has ended by now. Returns whether there was one. */
 static bool pass_ends(struct lapic *lapic)
 {
     u64 elapsed = ticks_now(lapic) - lapic->start;
@@ -72,13 +72,13 @@ static void count_ended(struct lapic *lapic)
     if (ended) lapic_local_event(lapic, LAPIC_LVT_TIMER);
 }
 
-/* Fire, or see to it that the clock does. */
+/* Fire now, or arm the timer. */
 static void check_deadline(struct lapic *lapic)
 {
     u64 now = lapic->wiring.tsc(lapic->wiring.machine);
     if (now < lapic->deadline) {
         u64 ticks = lapic->deadline - now;
-        /* What is years away need not be exact. */
+        /* A deadline that is years away need not be exact. */
         u64 wait = ticks >> 60 ? UINT64_MAX / 2 : ns_of(ticks, lapic->wiring.tsc_hz(lapic->wiring.machine));
         timer_arm(&lapic->timer, clock_now(lapic->clock) + wait);
         return;
@@ -145,7 +145,7 @@ u32 lapic_timer_read_divide(struct lapic *lapic, unsigned n)
     return lapic->divide;
 }
 
-/* The count goes on from where it is. */
+/* The count goes on from its value. */
 void lapic_timer_write_divide(struct lapic *lapic, unsigned n, u32 value)
 {
     u32 counted = lapic->initial_count - current_count(lapic);

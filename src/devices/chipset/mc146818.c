@@ -20,7 +20,7 @@ enum rtc_register {
     RTC_B,
     RTC_C,
     RTC_D,
-    RTC_CENTURY = 0x32, /* ordinary memory; by custom of the PC the century in BCD */
+    RTC_CENTURY = 0x32, /* ordinary memory, where PCs keep the century in BCD */
 };
 
 enum { A_UIP = 0x80, A_DIVIDER = 0x70, A_DIVIDER_RUNS = 0x20, A_RATE = 0x0f };
@@ -142,8 +142,7 @@ static bool updates_run(const struct mc146818 *rtc)
     return divider_runs(rtc) && !(rtc->bytes[RTC_B] & B_SET);
 }
 
-/* Crystal periods between two periodic interrupts, 0 for none. Rates 1 and 2 are those of 8 and 9 ("Table
- * 5"). */
+/* Crystal periods between two periodic interrupts, 0 for none. Rates 1 and 2 mean 8 and 9 ("Table 5"). */
 static s64 periodic_crystals(const struct mc146818 *rtc)
 {
     unsigned rate = rtc->bytes[RTC_A] & A_RATE;
@@ -166,14 +165,14 @@ static s64 period_start_ns(const struct mc146818 *rtc, s64 period)
     return rtc->second_ns + seconds * NS_PER_SECOND + (rest * CRYSTAL_NS_TIMES_64 + 63) / 64;
 }
 
-/* Take every update and period that is over. */
+/* Make every update that is due, and note the periods that are over. */
 static void sync(struct mc146818 *rtc)
 {
     if (!divider_runs(rtc)) return;
     s64 now = (s64)clock_now(rtc->clock);
     s64 full = floor_div(now - rtc->second_ns, NS_PER_SECOND);
     if (updates_run(rtc) && full > rtc->updates) {
-        /* One second at a time, because each may be the alarm's; a day of them takes well under a
+        /* One second at a time, because each may be the alarm's. A day of them takes well under a
          * millisecond. */
         for (s64 n = full - rtc->updates; n > 0; n--) {
             next_second(rtc);
@@ -188,7 +187,7 @@ static void sync(struct mc146818 *rtc)
     }
 }
 
-/* Recompute the interrupt output and when to look again. */
+/* Recompute the interrupt output, and arm the timer for its next change. */
 static void update(struct mc146818 *rtc)
 {
     u8 enabled = rtc->bytes[RTC_B] & (B_PERIODIC | B_ALARM | B_UPDATE);
@@ -302,7 +301,7 @@ void mc146818_set(struct mc146818 *rtc, unsigned index, u8 value)
 }
 
 /* Days since 1970-01-01 as a date of the Gregorian calendar, counted in years that begin in March, so that
- * the leap day is the last; 719468 days lie between 0000-03-01 and 1970-01-01, 146097 days are 400 years. */
+ * the leap day is the last. 719468 days lie between 0000-03-01 and 1970-01-01, 146097 days are 400 years. */
 static void set_date(struct mc146818 *rtc, s64 days)
 {
     s64 since = days + 719468, era = floor_div(since, 146097);

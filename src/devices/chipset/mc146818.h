@@ -2,14 +2,14 @@
  * The real-time clock and CMOS memory: an MC146818A (Motorola datasheet) on a 32.768 kHz crystal, with 128
  * bytes.
  *
- * Window: mc146818_ops at 70h-71h, byte-wide.
+ * Ports: mc146818_ops at 70h-71h, byte-wide.
  *
- * The bytes the guest sees are the truth, in whatever format (BCD or binary, 12 or 24 hours) it wrote them;
- * sync() takes them through every update that should have happened since somebody looked last. A timer runs
- * only while an interrupt is enabled, so a machine whose guest leaves the clock alone sleeps.
+ * The time is kept in the bytes that the guest sees, in the format that the guest chose (BCD or binary, 12
+ * or 24 hours). sync() makes every update that was due since the last access. A timer is armed only while
+ * an interrupt is enabled, so an idle machine sleeps unless its guest uses the clock.
  *
- * An update ends at the full second. For 244 us + 1984 us before it UIP reads 1 (datasheet, "Update cycle");
- * here the bytes stay readable meanwhile.
+ * An update ends at the full second. For 244 us + 1984 us before it UIP reads 1 (datasheet, "Update cycle").
+ * The bytes stay readable meanwhile, unlike the chip's.
  */
 #ifndef RINGER_DEVICES_CHIPSET_MC146818_H
 #define RINGER_DEVICES_CHIPSET_MC146818_H
@@ -33,7 +33,7 @@ void mc146818_init(struct mc146818 *rtc, struct clock *clock, struct irq_line ir
 /* The RESET pin: interrupts off. Time and memory stay. */
 void mc146818_reset(struct mc146818 *rtc);
 
-/* For the machine: CMOS bytes 0Eh-7Fh (memory size, boot order). */
+/* For the board: CMOS bytes 0Eh-7Fh (memory size, boot order). */
 void mc146818_set(struct mc146818 *rtc, unsigned index, u8 value);
 
 extern const struct io_ops mc146818_ops;

@@ -12,7 +12,7 @@ struct writable_row {
     u8 first, last, mask, reset;
 };
 
-/* What a BIOS may write and finds again. */
+/* Registers that a BIOS writes and reads back. */
 static const struct writable_row rows[] = {
     {0x4c, 0x4c, 0xff, 0x4d}, /* ISA I/O recovery timer */
     {0x4e, 0x4e, 0xff, 0x03},
@@ -34,7 +34,7 @@ static const struct writable_row rows[] = {
     {0xae, 0xae, 0xff, 0x00}, /* SMI request, throttle */
 };
 
-/* Recompute the interrupts held up. Wires we do not hold are left alone: other devices may. */
+/* Recompute the interrupts held up. A wire that the bridge does not drive is left alone. */
 static void update(struct piix3 *piix3)
 {
     u16 wanted = 0;

@@ -13,11 +13,11 @@ struct piix3 {
     struct pci_device pci;
     struct irq_line isa[16];
     u8 pirq_levels; /* bit n: PIRQ n is up */
-    u16 driven;     /* ISA interrupts held up by us */
+    u16 driven;     /* ISA interrupts that the bridge holds up */
 };
 
-/* isa: the wires of the 8259 pair; those that cannot be routed to may be empty. Takes the PIRQ lines of the
- * bus. */
+/* isa: the wires of the 8259 pair. Those to which no PIRQ can be routed may be empty. The bridge receives the
+ * bus's PIRQ lines from now on. */
 void piix3_init(struct piix3 *piix3, struct pci_bus *bus, const struct irq_line isa[16]);
 void piix3_reset(struct piix3 *piix3);
 

@@ -9,19 +9,22 @@ enum { PMIOSE = 0x01, SMB_HST_EN = 0x01, SMB_CONFIG = 0x0f };
 #define DEVACTB_APMC_EN (1u << 25)
 
 enum { PMSTS = 0x00, PMEN = 0x02, PMCNTRL = 0x04, PMTMR = 0x08, GPSTS = 0x0c, GPEN = 0x0e };
-enum { TMROF = 1 << 0, GBL = 1 << 5, PWRBTN = 1 << 8, RTC = 1 << 10 };
+enum { TMROF = 1 << 0, GBL = 1 << 5, PWRBTN = 1 << 8, RTC = 1 << 10, RSM = 1 << 15 };
 enum { SCI_EN = 1 << 0, BRLD_EN_BM = 1 << 1, SUS_TYP = 7 << 10, SUS_EN = 1 << 13 };
 
 #define ENABLES    (TMROF | GBL | PWRBTN | RTC)
 #define GP_ENABLES 0x0f01
-#define SOFT_OFF   0 /* SUS_TYP of it */
+#define WAKES      (PWRBTN | RTC)
+
+/* PMCNTRL.SUS_TYP */
+enum { SOFT_OFF = 0 << 10, SUSPEND_TO_RAM = 1 << 10 };
 
 #define NS_PER_SECOND 1000000000ull
 /* "TMROF_STS: set any time bit 23 changes" (ACPI 1.0b, 4.7.3.1.1, for a 24-bit timer). */
 #define OVERFLOW_SHIFT 23
 #define TIMER_MASK     0xffffff
 
-/* Seconds apart, because ns * Hz does not fit in 64 bits for long. */
+/* Whole seconds are computed apart, because ns * Hz soon exceeds 64 bits. */
 static u64 ticks_now(const struct piix4_pm *pm)
 {
     u64 now = clock_now(pm->clock);
@@ -46,7 +49,7 @@ static u16 status_now(const struct piix4_pm *pm)
 static void update(struct piix4_pm *pm)
 {
     u16 status = status_now(pm);
-    bool sci_enabled = pm->control & SCI_EN;
+    bool sci_enabled = pm->control & SCI_EN && !pm->suspended;
     irq_set(&pm->wiring.sci, sci_enabled && (status & pm->enable & ENABLES));
     if (sci_enabled && (pm->enable & TMROF) && !(status & TMROF))
         timer_arm(&pm->timer, tick_ns((pm->overflows + 1) << OVERFLOW_SHIFT));
@@ -72,9 +75,12 @@ static void write_control(struct piix4_pm *pm, u16 value, u16 mask)
 {
     const u16 kept = (SCI_EN | BRLD_EN_BM | SUS_TYP) & mask;
     pm->control = (pm->control & ~kept) | (value & kept);
-    /* The other suspend states are not in this machine's tables, and nothing could wake it from them. */
-    if ((value & mask & SUS_EN) && (pm->control & SUS_TYP) == SOFT_OFF)
-        pm->wiring.power_off(pm->wiring.machine);
+    if (!(value & mask & SUS_EN)) return;
+    switch (pm->control & SUS_TYP) {
+    case SOFT_OFF: pm->wiring.power_off(pm->wiring.machine); break;
+    case SUSPEND_TO_RAM: pm->wiring.suspend(pm->wiring.machine); break;
+    default: break; /* not in this machine's tables */
+    }
 }
 
 static u16 read_word(const struct piix4_pm *pm, u32 offset)
@@ -146,12 +152,30 @@ static void smi_write(void *device, u32 offset, unsigned size, u32 value)
 
 const struct io_ops piix4_smi_ops = {smi_read, smi_write};
 
+/* --- suspend to RAM --- */
+
+static void wake(struct piix4_pm *pm)
+{
+    pm->suspended = false;
+    pm->status |= RSM;
+    update(pm);
+    pm->wiring.wake(pm->wiring.machine);
+}
+
+static void wake_if_enabled(struct piix4_pm *pm)
+{
+    if (pm->suspended && (pm->status & pm->enable & WAKES)) wake(pm);
+}
+
 /* --- inputs --- */
 
 void piix4_pm_power_button(struct piix4_pm *pm)
 {
     pm->status |= PWRBTN;
-    update(pm);
+    if (pm->suspended)
+        wake(pm); /* whether or not PWRBTN_EN is set */
+    else
+        update(pm);
 }
 
 void piix4_pm_rtc(struct piix4_pm *pm, bool level)
@@ -159,6 +183,7 @@ void piix4_pm_rtc(struct piix4_pm *pm, bool level)
     if (level && !pm->rtc_level) {
         pm->status |= RTC;
         update(pm);
+        wake_if_enabled(pm);
     }
     pm->rtc_level = level;
 }
@@ -195,7 +220,7 @@ static void config_written(struct pci_device *device, unsigned offset)
         update_smbus_window(pm);
 }
 
-void piix4_pm_reset(struct piix4_pm *pm)
+static void reset_core(struct piix4_pm *pm)
 {
     pci_device_reset(&pm->pci);
     u8 *config = pm->pci.config;
@@ -204,12 +229,26 @@ void piix4_pm_reset(struct piix4_pm *pm)
     pci_put16(&config[CONFIG_SMBBA], 1);
     config[CONFIG_PMREGMISC] = config[CONFIG_SMBHSTCFG] = 0;
     piix4_smbus_reset(&pm->smbus);
-    pm->status = pm->enable = pm->control = pm->gp_enable = 0;
     pm->smi_command = pm->smi_status = 0;
-    pm->overflows = ticks_now(pm) >> OVERFLOW_SHIFT;
     update_window(pm);
     update_smbus_window(pm);
+}
+
+void piix4_pm_reset(struct piix4_pm *pm)
+{
+    reset_core(pm);
+    pm->status = pm->enable = pm->control = pm->gp_enable = 0;
+    pm->suspended = false;
+    pm->overflows = ticks_now(pm) >> OVERFLOW_SHIFT;
     update(pm);
+}
+
+void piix4_pm_suspend(struct piix4_pm *pm)
+{
+    reset_core(pm);
+    pm->suspended = true;
+    update(pm);
+    wake_if_enabled(pm);
 }
 
 void piix4_pm_init(struct piix4_pm *pm, struct pci_bus *bus, struct clock *clock,
@@ -222,7 +261,7 @@ void piix4_pm_init(struct piix4_pm *pm, struct pci_bus *bus, struct clock *clock
     pci->written = config_written;
     pci->config[PCI_REVISION] = 0x03;
     pci->config[PCI_INTERRUPT_PIN] = 1;
-    pci->writable[PCI_COMMAND] = PCI_COMMAND_IO; /* only the SMBus looks at it */
+    pci->writable[PCI_COMMAND] = PCI_COMMAND_IO; /* the SMBus alone depends on it */
     pci_put16(&pci->config[PCI_STATUS], 0x0280);
     pci->write_clears[PCI_STATUS + 1] = 0x78;
     pci_put16(&pci->writable[CONFIG_PMBA], (u16)-PIIX4_PM_PORTS);

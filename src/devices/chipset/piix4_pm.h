@@ -1,7 +1,7 @@
 /*
- * The PIIX4's power management function (Intel 82371AB datasheet, order 290562, chapters 7 and 11.2), with
- * what ACPI calls fixed hardware (ACPI 1.0b, 4.7): event block, control register, PM timer, general purpose
- * events.
+ * The PIIX4's power management function (Intel 82371AB datasheet, order 290562, chapters 7 and 11.2). It
+ * has what ACPI calls fixed hardware (ACPI 1.0b, 4.7): event block, control register, PM timer, general
+ * purpose events.
  *
  *   config 40h  15-6 base | 5-1 0 | 0 I/O    PMBA: 64 ports, decoded while bit 0 of PMREGMISC (80h) is set
  *   config 90h  15-4 base | 0 I/O            SMBBA: 16 ports of the SMBus host (piix4_smbus.h), decoded
@@ -13,16 +13,16 @@
  *   +08h PMTMR    24 bits at 3579545 Hz
  *   +0Ch GPSTS, +0Eh GPEN    11 LID | 10 RI | 9 GPI | 8 USB | 0 THRM      nothing is wired to these inputs
  *
- * Ports B2h-B3h are the door to the firmware's SMI handler. There is no system management mode; what the
- * handler of a PC's firmware does on ACPI_ENABLE and ACPI_DISABLE is done here, and DEVACTB says from the
- * start that SMIs have been set up, so that firmware does not wait for one. The device monitors of the chip
- * are not there.
+ * A write to port B2h is a command to the firmware's SMI handler. This machine has no system management
+ * mode, so the device itself does what that handler would do on ACPI_ENABLE and ACPI_DISABLE. DEVACTB
+ * reads from the start as if SMIs had been set up, so that firmware does not wait for one. The chip's
+ * device monitors are left out.
  *
- * Windows: piix4_pm_ops (where map() says), up to 4 bytes wide; piix4_smi_ops at B2h-B3h, byte-wide. The
+ * Ports: piix4_pm_ops (where map() says), up to 4 bytes wide; piix4_smi_ops at B2h-B3h, byte-wide. The
  * device of both is the struct piix4_pm.
  *
  * The SCI is a level: up while SCI_EN and an enabled status bit are set. The timer is armed only while
- * TMROF_EN can raise it, so a machine whose guest does not use it sleeps.
+ * TMROF_EN can raise the SCI, so an idle machine whose guest does not use the timer sleeps.
  */
 #ifndef RINGER_DEVICES_CHIPSET_PIIX4_PM_H
 #define RINGER_DEVICES_CHIPSET_PIIX4_PM_H
@@ -33,18 +33,23 @@
 #define PIIX4_PM_PORTS 64
 #define PIIX4_PMTMR_HZ 3579545
 
-/* Values for B2h, as this machine's ACPI tables name them (and as QEMU's do, which firmware made for it has
- * built in). */
+/* Values for B2h, which this machine's ACPI tables name. QEMU's have the same, and firmware made for QEMU
+ * relies on them. */
 enum { PIIX4_ACPI_DISABLE = 0xf0, PIIX4_ACPI_ENABLE = 0xf1 };
 
 struct piix4_pm_wiring {
     struct irq_line sci;
     /* PMBA moved, or its decoding was switched. */
     void (*map)(void *machine, u16 base, bool mapped);
-    /* The same of the SMBus host's ports. */
+    /* The same for the SMBus host's ports. */
     void (*map_smbus)(void *machine, u16 base, bool mapped);
     /* The guest wants the power off (soft off, S5). */
     void (*power_off)(void *machine);
+    /* The guest wants to suspend to RAM (S3). The machine stops the CPU, resets the chips that lose their
+     * power, and calls piix4_pm_suspend(). */
+    void (*suspend)(void *machine);
+    /* An event ends S3. May be called from within piix4_pm_suspend(). */
+    void (*wake)(void *machine);
     void *machine;
 };
 
@@ -55,7 +60,7 @@ struct piix4_pm {
     struct piix4_pm_wiring wiring;
     struct piix4_smbus smbus;
     bool mapped, smbus_mapped;
-    u16 base, smbus_base; /* as last told */
+    u16 base, smbus_base; /* as map() and map_smbus() were told */
     u16 status;           /* PMSTS without TMROF */
     u16 enable;           /* PMEN */
     u16 control;          /* PMCNTRL */
@@ -63,15 +68,19 @@ struct piix4_pm {
     u64 overflows; /* of the PM timer since power-on, when TMROF_STS was last cleared */
     u8 smi_command, smi_status;
     bool rtc_level;
+    bool suspended;
 };
 
 void piix4_pm_init(struct piix4_pm *pm, struct pci_bus *bus, struct clock *clock,
                    const struct piix4_pm_wiring *wiring);
 void piix4_pm_reset(struct piix4_pm *pm);
+/* S3: only the resume well has power, with the event, enable and control registers. The rest is reset.
+ * RTC_STS with RTC_EN, PWRBTN_STS with PWRBTN_EN, or a press of the power button end it. */
+void piix4_pm_suspend(struct piix4_pm *pm);
 
-/* The power button is pressed (and let go before four seconds are over). */
+/* The power button is pressed, for less than four seconds. */
 void piix4_pm_power_button(struct piix4_pm *pm);
-/* The RTC's interrupt, which also comes here: its rise sets RTC_STS. */
+/* The RTC's interrupt is wired here too: its rise sets RTC_STS. */
 void piix4_pm_rtc(struct piix4_pm *pm, bool level);
 
 extern const struct io_ops piix4_pm_ops;

@@ -7,7 +7,7 @@ enum { HSTSTS = 0, HSTCNT = 2, BLKDAT = 7 };
 enum { FAILED = 1 << 4, BUS_ERR = 1 << 3, DEV_ERR = 1 << 2, INTER = 1 << 1 };
 enum { START = 1 << 6, KILL = 1 << 1 };
 
-/* What can be written; the events and data of the slave come from the bus. */
+/* The registers that can be written. The slave's events and data come from the bus. */
 static const u8 writable[PIIX4_SMBUS_PORTS] = {
     [HSTCNT] = 0x1f, [3] = 0xff, [4] = 0xff, [5] = 0xff, [6] = 0xff, [8] = 0x0f, [10] = 0xff, [11] = 0xff};
 

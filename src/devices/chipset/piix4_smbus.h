@@ -1,16 +1,16 @@
 /*
- * The PIIX4's SMBus host (Intel 82371AB datasheet, order 290562, 7.2 and 11.3), with nothing on the bus: each
- * transaction ends in the write that starts it, with no answer from the device. Firmware gives it ports and
- * Linux' i2c-piix4 wants to find it.
+ * The PIIX4's SMBus host (Intel 82371AB datasheet, order 290562, 7.2 and 11.3), with no device on the bus:
+ * each transaction ends in the write that starts it, without an answer. Firmware assigns ports to it, and
+ * Linux's i2c-piix4 expects it.
  *
  *   +0 HSTSTS   4 FAILED | 3 BUS_ERR | 2 DEV_ERR | 1 INTER | 0 HOST_BUSY    4-1 cleared by writing 1
- *   +1 SLVSTS   of the slave, which nobody addresses
+ *   +1 SLVSTS   of the slave, which no master addresses
  *   +2 HSTCNT   6 START (reads 0) | 4-2 PROT | 1 KILL | 0 INTEREN
  *   +3 HSTCMD   +4 HSTADD   +5 HSTDAT0   +6 HSTDAT1
  *   +7 BLKDAT   32 bytes one after the other; reading HSTCNT goes back to the first
  *   +8 SLVCNT   +9 SHDWCMD   +A SLVEVT   +C SLVDAT
  *
- * The window is byte-wide. The interrupt is not wired: whoever started a transaction finds it ended.
+ * The ports are byte-wide. The interrupt is not wired, because every transaction ends at once.
  */
 #ifndef RINGER_DEVICES_CHIPSET_PIIX4_SMBUS_H
 #define RINGER_DEVICES_CHIPSET_PIIX4_SMBUS_H
@@ -21,7 +21,7 @@
 
 struct piix4_smbus {
     u8 status;
-    u8 kept[PIIX4_SMBUS_PORTS]; /* registers that are written and read */
+    u8 kept[PIIX4_SMBUS_PORTS]; /* registers that read as written */
     u8 block[32];
     u8 at; /* in block */
 };

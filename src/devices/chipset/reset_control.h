@@ -1,13 +1,14 @@
 /*
- * How a PC's chipset resets the CPU and gates address line 20, besides the keyboard controller: port 92h (IBM
- * PS/2 System Control Port A) and the PIIX3's reset control register (82371SB datasheet, RC).
+ * The chipset's registers, beside the keyboard controller, that reset the CPU and gate address line 20:
+ * port 92h (IBM PS/2 System Control Port A) and the PIIX3's reset control register (82371SB datasheet,
+ * RC).
  *
- * Windows: port92_ops at 92h, cf9_ops at CF9h, one byte each, claimed after the PCI configuration window,
- * which lies around CF9h. The device of both is the struct reset_control.
+ * Ports: port92_ops at 92h, cf9_ops at CF9h, one byte each. CF9h is claimed after the PCI configuration
+ * ports, which lie around it. The device of both is the struct reset_control.
  *
- * The A20 gate is as port 92h or the keyboard controller left it, whichever was written last: programs use
- * either, and expect that it opens and closes the gate. (On boards where both are ORed they cannot know
- * whether closing one closes anything.)
+ * Port 92h and the keyboard controller both set the A20 gate, and the last write counts: a program uses
+ * one of them and expects it to open and close the gate. (On boards that OR the two, closing one may close
+ * nothing.)
  */
 #ifndef RINGER_DEVICES_CHIPSET_RESET_CONTROL_H
 #define RINGER_DEVICES_CHIPSET_RESET_CONTROL_H
@@ -28,8 +29,8 @@ void reset_control_init(struct reset_control *control, void (*a20)(void *machine
 /* Power-on: A20 is open. */
 void reset_control_reset(struct reset_control *control);
 
-/* The keyboard controller's two wires, in the shape of struct i8042_wiring's callbacks; machine: the
- * reset_control. */
+/* The keyboard controller's two wires, with the signatures of struct i8042_wiring's callbacks. machine:
+ * the reset_control. */
 void reset_control_keyboard_a20(void *control, bool open);
 void reset_control_keyboard_reset(void *control);
 

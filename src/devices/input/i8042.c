@@ -66,7 +66,7 @@ static bool mouse_waits(struct i8042 *kbc)
     return !(*mode(kbc) & MODE_MOUSE_OFF) && ps2_mouse_has_byte(&kbc->mouse);
 }
 
-/* Put the next byte into the buffer or on its way there. */
+/* Put the next byte into the buffer, or start its transfer over the wire. */
 static void pump(struct i8042 *kbc)
 {
     if (kbc->full) return;
@@ -78,7 +78,7 @@ static void pump(struct i8042 *kbc)
     }
 }
 
-/* Set 2 into set 1, F0 becoming bit 7 of the byte that follows. False: nothing to deliver yet. */
+/* Translate set 2 to set 1: F0 becomes bit 7 of the byte that follows. False: no byte to deliver yet. */
 static bool translate(struct i8042 *kbc, u8 *byte)
 {
     if (!(*mode(kbc) & MODE_TRANSLATE)) return true;
@@ -151,7 +151,7 @@ static void keyboard_on(struct i8042 *kbc, u8 command)
     *mode(kbc) &= ~MODE_KEYBOARD_OFF;
 }
 
-/* A9h, ABh: clock and data lines of a port, 0 for good. */
+/* A9h, ABh: test of a port's clock and data lines; 0 means good. */
 static void interface_test(struct i8042 *kbc, u8 command)
 {
     answer(kbc, 0, false);
@@ -180,7 +180,7 @@ static void read_output_port(struct i8042 *kbc, u8 command)
            false);
 }
 
-/* DDh and DFh: not IBM's, but in the controllers of compatibles since the HP Vectra: A20 without a data byte. */
+/* DDh and DFh switch A20 without a data byte. Compatibles have them since the HP Vectra; IBM does not. */
 static void set_a20(struct i8042 *kbc, u8 command)
 {
     set_output_port(kbc, (kbc->output_port & ~PORT_A20) | (command & PORT_A20));
@@ -238,7 +238,7 @@ static void take_parameter(struct i8042 *kbc, u8 command, u8 value)
     case 0xd2: answer(kbc, value, false); break;
     case 0xd3: answer(kbc, value, true); break;
     case 0xd4:
-        *mode(kbc) &= ~MODE_MOUSE_OFF; /* talking to a device turns its port on, too */
+        *mode(kbc) &= ~MODE_MOUSE_OFF; /* a byte to a device also enables its port */
         ps2_mouse_write(&kbc->mouse, value);
         break;
     default: kbc->ram[command & 31] = value;

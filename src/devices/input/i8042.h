@@ -2,13 +2,13 @@
  * The keyboard controller: an 8042 with IBM's PS/2 program (IBM PS/2 Hardware Interface Technical Reference,
  * "Keyboard and Auxiliary Device Controller"), with a keyboard on its first port and a mouse on its second.
  *
- * Windows: i8042_data_ops at 60h, i8042_command_ops at 64h, one byte each; the device of both is the struct
+ * Ports: i8042_data_ops at 60h, i8042_command_ops at 64h, one byte each; the device of both is the struct
  * i8042.
  *
- * The output buffer holds one byte. Answers of the controller itself go into it as soon as it is free; a byte
- * of a device takes its time over the wire (11 bits at 16.7 kHz), so a program that reads port 60h twice for
- * one interrupt gets the same byte twice, as PC programs expect. IRQ1 and IRQ12 stand while the buffer holds
- * a byte of their port.
+ * The output buffer holds one byte. The controller's own answers go into it as soon as it is free. A
+ * device's byte takes the time of its transfer (11 bits at 16.7 kHz). So a program that reads port 60h
+ * twice for one interrupt gets the same byte twice, as PC programs expect. IRQ1 and IRQ12 are up while the
+ * buffer holds a byte of their port.
  */
 #ifndef RINGER_DEVICES_INPUT_I8042_H
 #define RINGER_DEVICES_INPUT_I8042_H
@@ -38,7 +38,7 @@ struct i8042 {
     u8 output;                /* the buffer */
     bool full, from_mouse;
     bool break_prefix; /* translation: an F0 came before */
-    u8 leds;           /* as last told */
+    u8 leds;           /* as last reported */
     void (*lamps)(void *owner, u8 leds);
     void *lamps_owner;
 };
@@ -47,11 +47,11 @@ void i8042_init(struct i8042 *kbc, struct clock *clock, const struct i8042_wirin
 /* As a BIOS leaves it: keyboard on and translated, its interrupt enabled; mouse port off. */
 void i8042_reset(struct i8042 *kbc);
 
-/* From now on tell of the keyboard's lamps: PS2_LED_... that are on. */
+/* From now on report the keyboard's lamps: PS2_LED_... that are on. */
 void i8042_watch_lamps(struct i8042 *kbc, void (*lamps)(void *owner, u8 leds), void *owner);
 
-/* A key event as set 1 codes (E0 prefix, 80h for a break), whole. False: it was lost, the guest is not
- * listening. */
+/* A key event as set 1 codes (E0 prefix, 80h for a break), whole. False: it was lost, because the guest
+ * does not listen. */
 bool i8042_key(struct i8042 *kbc, const u8 *set1, unsigned bytes);
 /* Counts right and down, wheel clicks towards the user, PS2_BUTTON_... now held. */
 void i8042_mouse(struct i8042 *kbc, int right, int down, int wheel, u8 buttons);

@@ -1,6 +1,6 @@
 /*
- * What a PS/2 keyboard and a PS/2 mouse share: bytes on their way to the controller, and what the controller
- * may ask.
+ * Shared by the PS/2 keyboard and the PS/2 mouse: queues of bytes for the controller, and the controller's
+ * commands.
  *
  * A device answers commands before it reports events ("the keyboard's response is not put into its buffer",
  * IBM PS/2 Hardware Interface Technical Reference, Keyboard), so it has a short queue of replies and a longer
@@ -30,7 +30,7 @@ static inline unsigned ps2_room(const struct ps2_queue *queue)
     return PS2_QUEUE_BYTES - queue->count;
 }
 
-/* A byte that finds no room is lost. */
+/* A byte for which there is no room is lost. */
 static inline void ps2_put(struct ps2_queue *queue, u8 byte)
 {
     if (!ps2_room(queue)) return;

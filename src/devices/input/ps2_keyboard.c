@@ -171,7 +171,7 @@ static const struct command_row {
     {COMMAND_RESET, COMMAND_RESET, false, reset},
 };
 
-/* The byte that a command waited for. False if it is none: a command itself, which ends the wait. */
+/* The byte that a command waited for. False: it is a command itself, which ends the wait. */
 static bool take_parameter(struct ps2_keyboard *keyboard, u8 byte)
 {
     u8 command = keyboard->command;
@@ -256,7 +256,7 @@ static bool put_pause_set3(struct ps2_keyboard *keyboard, const u8 *set1, unsign
 
 bool ps2_keyboard_key(struct ps2_keyboard *keyboard, const u8 *set1, unsigned bytes)
 {
-    /* A set 2 break code is one byte longer. Half an event would be worse than none. */
+    /* A set 2 break code is one byte longer. The event is queued whole or not at all. */
     if (!keyboard->scanning || ps2_room(&keyboard->events) < 2 * bytes) return false;
     if (put_pause_set3(keyboard, set1, bytes)) return true;
     for (unsigned i = 0; i < bytes; i++) {

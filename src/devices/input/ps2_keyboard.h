@@ -2,9 +2,9 @@
  * A PS/2 keyboard of 101/102 keys (IBM PS/2 Hardware Interface Technical Reference, "101/102-key keyboard"):
  * scan code sets 1, 2 (default) and 3. Only the i8042 calls this.
  *
- * Keys come in as set 1 codes, the ones a PC program sees after the controller's translation; here they are
- * turned into the set in use. In set 3 every key sends make and break codes. Repeating is the user's host's
- * business, so that typematic settings are taken and not used.
+ * Keys come in as set 1 codes, which a PC program sees after the controller's translation. The keyboard converts
+ * them to the set in use. In set 3 every key sends make and break codes. The host repeats keys, so typematic
+ * settings are accepted and have no effect.
  */
 #ifndef RINGER_DEVICES_INPUT_PS2_KEYBOARD_H
 #define RINGER_DEVICES_INPUT_PS2_KEYBOARD_H

@@ -31,7 +31,7 @@ enum { IDENTITY_PLAIN = 0, IDENTITY_WHEEL = 3, IDENTITY_EXPLORER = 4 };
 #define COUNTS_MAX         255
 #define FIRST_BYTE_BUTTONS (PS2_BUTTON_LEFT | PS2_BUTTON_RIGHT | PS2_BUTTON_MIDDLE)
 
-/* Buttons a packet can tell of. */
+/* Buttons that a packet reports. */
 static u8 told_buttons(const struct ps2_mouse *mouse)
 {
     return mouse->identity == IDENTITY_EXPLORER ? PS2_BUTTONS : FIRST_BYTE_BUTTONS;
@@ -78,7 +78,7 @@ static int scale(int counts)
     return clamp(counts < 0 ? -n : n, -COUNTS_MAX, COUNTS_MAX);
 }
 
-/* A packet of what has happened; what does not fit nine bits stays for the next. */
+/* A packet of what has happened. Movement beyond nine bits stays for the next packet. */
 static void put_packet(struct ps2_mouse *mouse, struct ps2_queue *queue, bool scaled)
 {
     /* -256 would fit, but drivers take a byte of 0 for no movement whatever the sign says. */
@@ -222,7 +222,7 @@ static void set_rate(struct ps2_mouse *mouse, u8 rate)
 
 void ps2_mouse_write(struct ps2_mouse *mouse, u8 byte)
 {
-    /* The answer must not land in the middle of a packet: what was being sent is given up. */
+    /* The answer must not come in the middle of a packet: the packet is dropped. */
     ps2_clear(&mouse->replies);
     ps2_clear(&mouse->events);
     if (mouse->wrapping && byte != COMMAND_RESET) {
@@ -269,13 +269,13 @@ u8 ps2_mouse_take(struct ps2_mouse *mouse)
 
 void ps2_mouse_event(struct ps2_mouse *mouse, int right, int down, int wheel, u8 buttons)
 {
-    /* Enough for any screen; keeps the sums far from overflowing. */
+    /* Enough for any screen, and far from overflow. */
     const int limit = 1 << 14;
     mouse->dx = clamp(mouse->dx + clamp(right, -limit, limit), -limit, limit);
     mouse->dy = clamp(mouse->dy - clamp(down, -limit, limit), -limit, limit);
     mouse->wheel = clamp(mouse->wheel + clamp(wheel, -limit, limit), -limit, limit);
     mouse->changed = true;
-    /* A packet for the old buttons' successor at once, so that a click between two fetches is not lost. */
+    /* A change of buttons gets a packet at once, so that a click between two fetches is not lost. */
     bool clicked = (buttons ^ mouse->buttons) & told_buttons(mouse);
     mouse->buttons = buttons & PS2_BUTTONS;
     if (clicked && streaming(mouse) && ps2_room(&mouse->events) >= 4)

@@ -5,7 +5,7 @@
  * IntelliMouse Explorer, with identity 4 and two more buttons, when it sees 200, 200, 80. Only the i8042
  * calls this.
  *
- * Movement is summed until the controller fetches a packet, so that a slow guest gets fewer and larger ones,
+ * Movement is summed until the controller fetches a packet, so a slow guest gets fewer and larger packets
  * and never a queue of old ones. Changes of buttons are kept in order.
  */
 #ifndef RINGER_DEVICES_INPUT_PS2_MOUSE_H
@@ -23,7 +23,7 @@ enum {
 };
 
 struct ps2_mouse {
-    struct ps2_queue replies, events; /* events: whole packets, and what is left of the one being fetched */
+    struct ps2_queue replies, events; /* events: whole packets, and the rest of the one being fetched */
     u8 identity;                      /* 0, 3 or 4 */
     u8 resolution, rate;
     u8 knock[2]; /* the sample rates before `rate` */

@@ -84,7 +84,7 @@ static u32 pointer_status(const struct vmware_port *port)
     return (port->enabled ? 0 : STATUS_ERROR) | port->count;
 }
 
-/* The rest of what a driver that miscounts would read makes no sense: it must enable the pointer again. */
+/* The driver has miscounted, and the rest would make no sense to it. It must enable the pointer again. */
 static u32 pointer_data(struct vmware_port *port, u32 words)
 {
     const struct vmware_port_wiring *w = &port->wiring;
@@ -117,7 +117,7 @@ static u32 port_read(void *device, u32 offset, unsigned size)
     }
 }
 
-/* The protocol has an OUT form for the same commands, which no driver of ours uses. */
+/* The protocol also has an OUT form of the same commands, which no known driver uses. */
 static void port_write(void *device, u32 offset, unsigned size, u32 value) {}
 
 const struct io_ops vmware_port_ops = {port_read, port_write};
@@ -133,7 +133,7 @@ static u32 *queued(struct vmware_port *port, unsigned n)
     return &port->word[(port->head + n) % VMWARE_QUEUE_WORDS];
 }
 
-/* A plain movement behind a plain movement of the same kind, none of it fetched yet: one of both. */
+/* Two plain movements of the same kind, of which no word was fetched yet, become one. */
 static bool move_on(struct vmware_port *port, u32 first, u32 x, u32 y)
 {
     if (port->count < VMWARE_EVENT_WORDS) return false;

@@ -1,19 +1,19 @@
 /*
- * VMware's backdoor, as far as absolute pointing needs it (register conventions: open-vm-tools,
+ * VMware's backdoor, the part that absolute pointing needs (register conventions: open-vm-tools,
  * lib/include/backdoor_def.h and vmmouse_defs.h; Linux, drivers/input/mouse/vmmouse.c).
  *
- * Window: vmware_port_ops at 5658h, 4 ports, dword-wide; the device is the struct vmware_port. A program puts
+ * Ports: vmware_port_ops at 5658h, 4 ports, dword-wide; the device is the struct vmware_port. A program puts
  * 564D5868h into EAX, a command into CX and 5658h into DX, and executes IN EAX, DX: the answer lies in EAX,
- * EBX, ECX and EDX. So this device sees registers of the CPU: through two functions, which know no others.
+ * EBX, ECX and EDX. So this device sees these registers of the CPU, through two functions.
  *
  *   CX   10 version: EAX 6, EBX magic, ECX product          39 data: EBX words, 1 to 4, in EAX EBX ECX EDX
  *        41 command: EBX enable, disable, absolute, relative  40 status: EAX error << 16 | words queued
- *        86 restrict: which code may ask (taken, and nothing comes of it)
+ *        86 restrict: which code may ask (accepted, without effect)
  *
- * An event is four words: buttons (and whether it is relative), x, y, wheel. x and y go from 0 to FFFFh over
- * the whole screen; relative ones are counts right and up. After each the PS/2 mouse has to send a packet, of
- * whatever, because its interrupt is what makes the driver look here. Movement that was not fetched is moved
- * on instead of queued; when the queue is full anyhow, events are lost.
+ * An event is four words: buttons (and whether it is relative), x, y, wheel. x and y go from 0 to FFFFh
+ * over the whole screen; relative ones are counts right and up. After each the PS/2 mouse must send a
+ * packet of any content, because its interrupt makes the driver look here. Movement that was not fetched
+ * is replaced by the next one. When the queue is full all the same, events are lost.
  */
 #ifndef RINGER_DEVICES_INPUT_VMWARE_PORT_H
 #define RINGER_DEVICES_INPUT_VMWARE_PORT_H
@@ -49,8 +49,8 @@ struct vmware_port {
 void vmware_port_init(struct vmware_port *port, const struct vmware_port_wiring *wiring);
 void vmware_port_reset(struct vmware_port *port);
 
-/* PS2_BUTTON_... now held; wheel clicks towards the user. False: the driver does not want it, use the PS/2
- * mouse. */
+/* PS2_BUTTON_... now held; wheel clicks towards the user. False: the driver has not enabled it; use the
+ * PS/2 mouse. */
 bool vmware_port_point(struct vmware_port *port, u16 x, u16 y, int wheel, u8 buttons);
 bool vmware_port_move(struct vmware_port *port, int right, int down, int wheel, u8 buttons);
 

@@ -9,11 +9,11 @@
 
 #define ADDRESS_ENABLE   0x80000000u
 #define ADDRESS_WRITABLE 0x80fffffcu
-#define DATA_OFFSET      4 /* CFCh in the window */
+#define DATA_OFFSET      4 /* CFCh, from CF8h */
 
 #define BAR_IO     1u
 #define ROM_ENABLE 1u
-#define ROM_LEAST  2048u /* its register's address begins at bit 11 */
+#define ROM_LEAST  2048u /* bits 10-1 of its register are 0 */
 
 /* The device that the address register selects. There is one bus only. */
 static struct pci_device *selected(const struct pci_bus *bus)
@@ -22,7 +22,7 @@ static struct pci_device *selected(const struct pci_bus *bus)
     return bus->device[bus->address >> 8 & 0xff];
 }
 
-/* --- windows --- */
+/* --- base addresses --- */
 
 static unsigned bar_offset(unsigned index)
 {
@@ -46,7 +46,7 @@ static void update_bar(struct pci_device *device, unsigned index)
     struct pci_bar *bar = &device->bar[index];
     if (bar->kind == PCI_BAR_NONE) return;
     u32 content = pci_get32(&device->config[bar_offset(index)]), base = content & -bar->bytes;
-    /* Zero, and all ones written to learn the size, are no addresses. */
+    /* Zero is no address, nor are the ones that are written to learn the size. */
     bool mapped = bar_enabled(device, index, content) && base && base != -bar->bytes;
     if (mapped == bar->mapped && (!mapped || base == bar->base)) return;
     bar->mapped = mapped;
@@ -146,7 +146,7 @@ static void write_config(struct pci_device *device, unsigned offset, unsigned si
         *byte = (*byte & ~writable) | (value & writable);
         *byte &= ~(value & device->write_clears[offset + i]);
     }
-    /* All bytes are in place before anybody is told: a base address must not be seen half written. */
+    /* All bytes are stored before written() is called: a base address must not be seen half written. */
     update_bars(device);
     if (device->msix) pci_msix_update(device->msix);
     update_interrupt(device);
@@ -188,7 +188,7 @@ u8 pci_add_capability(struct pci_device *device, u8 id, u8 bytes)
     u8 *config = device->config;
     unsigned at = device->capabilities_end ? device->capabilities_end : PCI_DEVICE_SPECIFIC;
     assert(bytes >= 2 && at + bytes <= sizeof(device->config));
-    /* The list goes from the newest to the oldest: nobody minds, and none need be walked here. */
+    /* The list goes from the newest to the oldest, so that it need not be walked here. */
     config[at] = id;
     config[at + 1] = config[PCI_CAPABILITIES];
     config[PCI_CAPABILITIES] = (u8)at;

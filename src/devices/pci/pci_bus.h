@@ -1,19 +1,18 @@
 /*
- * One PCI bus and the door to it: configuration mechanism 1 (PCI Local Bus Specification 2.1, 3.7.4.1).
+ * One PCI bus, reached by configuration mechanism 1 (PCI Local Bus Specification 2.1, 3.7.4.1).
  *
- * Window: pci_config_ops at CF8h-CFFh, 4 bytes wide, device: the struct pci_bus. The address register answers
- * to dword accesses only; narrower ones at CF8h-CFBh are not for it (CF9h is another device's, claimed after
- * this window).
+ * Ports: pci_config_ops at CF8h-CFFh, 4 bytes wide, device: the struct pci_bus. The address register
+ * answers to dword accesses only. (CF9h is another device's, which claims it later.)
  *
  *   CF8h   31 enable | 30-24 0 | 23-16 bus | 15-11 device | 10-8 function | 7-2 register | 1-0 0
  *
- * A device is 256 bytes of configuration space with a mask of the bits that may be written, base address
- * registers, perhaps an expansion ROM, perhaps capabilities. A base address register says what answers in its
- * window; whoever owns the address spaces installs `map`, is told when a window moves, and decides what is
- * seen where windows overlap. So a device wires nothing: it names its handlers and is done.
+ * A device has 256 bytes of configuration space with a mask of the bits that may be written, base address
+ * registers, and possibly an expansion ROM and capabilities. A base address register names the handlers or
+ * the memory that answer at its addresses. The board installs `map`, which is called when a base address
+ * changes, and decides which device answers where two overlap. So a device wires nothing.
  *
- * Interrupt pins reach the four PIRQ lines with the usual rotation by device number; what listens there (the
- * PIIX3) installs `pirq`. Messages (MSI-X: pci_msix.h) leave by `msi`.
+ * Interrupt pins reach the four PIRQ lines with the usual rotation by device number. The PIIX3 receives
+ * them as `pirq`. Messages (MSI-X: pci_msix.h) leave by `msi`.
  */
 #ifndef RINGER_DEVICES_PCI_PCI_BUS_H
 #define RINGER_DEVICES_PCI_PCI_BUS_H
@@ -21,7 +20,7 @@
 #include "base/device.h"
 
 #define PCI_BARS 6
-/* The expansion ROM's base address register, among the others. */
+/* The number of the expansion ROM's base address register. */
 #define PCI_ROM_BAR 6
 
 /* Offsets in configuration space */
@@ -74,7 +73,7 @@ struct pci_bar {
     const struct io_ops *ops;
     void *handler; /* the device of ops */
     u8 *host;
-    /* What it decodes now. `base` has a meaning while it is mapped only. */
+    /* The addresses that it decodes now. `base` is valid only while it is mapped. */
     bool mapped;
     u32 base;
 };
@@ -82,7 +81,7 @@ struct pci_bar {
 struct pci_device {
     struct pci_bus *bus;
     u8 devfn;
-    bool interrupt;    /* the device wants one */
+    bool interrupt;    /* the device asserts its interrupt */
     bool interrupting; /* its pin is driven */
     u8 config[256];
     u8 writable[256];     /* bits a guest may write */
@@ -92,7 +91,7 @@ struct pci_device {
     struct pci_msix *msix; /* NULL: it has none */
     /* After a byte of config space was written; may be NULL. */
     void (*written)(struct pci_device *device, unsigned offset);
-    /* Before bytes of config space are read, which it may bring up to date; may be NULL. */
+    /* Before bytes of config space are read: the device may bring them up to date. May be NULL. */
     void (*reading)(struct pci_device *device, unsigned offset, unsigned size);
 };
 
@@ -101,8 +100,9 @@ struct pci_bus {
     struct pci_device *device[256];
     unsigned pirq_count[4]; /* devices that hold each PIRQ up */
     struct irq_line pirq[4];
-    /* Installed by the machine. map: this register decodes something else than before. msi: a message, which
-     * is a write of 4 bytes to a place in memory where an interrupt controller listens. NULL: nobody does. */
+    /* Installed by the board. map: the addresses that this register decodes have changed. msi: a message,
+     * which is a write of 4 bytes to an address where an interrupt controller listens. NULL: there is no
+     * such controller. */
     void (*map)(void *owner, struct pci_bar *bar);
     void (*msi)(void *owner, u64 address, u32 data);
     void *map_owner, *msi_owner;
@@ -125,13 +125,13 @@ static inline unsigned pci_pirq(u8 devfn, u8 pin)
     return ((devfn >> 3) - 1u + pin - 1u) & 3;
 }
 
-/* Windows of `bytes`: a power of two, at least 4 for ports, a page for memory. */
+/* Base address registers of `bytes`: a power of two, at least 4 for ports and a page for memory. */
 void pci_bar_ports(struct pci_device *device, unsigned bar, u32 bytes, u8 widest, const struct io_ops *ops,
                    void *handler);
 void pci_bar_mmio(struct pci_device *device, unsigned bar, u32 bytes, const struct io_ops *ops,
                   void *handler);
 void pci_bar_memory(struct pci_device *device, unsigned bar, u32 bytes, u8 *host);
-/* The expansion ROM: `image` of a power of two bytes, a page at least, which must stay. */
+/* The expansion ROM. `image` has a power of two bytes, at least a page, and must outlive the device. */
 void pci_expansion_rom(struct pci_device *device, u8 *image, u32 bytes);
 
 /* Append a capability of `bytes` in all, the first two of which are written here. Returns its offset. */
@@ -142,7 +142,7 @@ void pci_interrupt_pin(struct pci_device *device, u8 pin);
 /* The level of the interrupt pin, numbered in config space. */
 void pci_set_interrupt(struct pci_device *device, bool level);
 
-/* May it access memory? (Messages are accesses.) */
+/* Whether the device may access memory. (Messages are accesses.) */
 static inline bool pci_is_master(const struct pci_device *device)
 {
     return device->config[PCI_COMMAND] & PCI_COMMAND_MASTER;

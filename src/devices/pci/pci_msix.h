@@ -1,13 +1,13 @@
 /*
- * MSI-X: interrupts as messages, each with an address and a mask of its own (PCI Local Bus Specification 3.0,
- * 6.8.2). The table lies in a window of the device, which hands accesses to it on.
+ * MSI-X: interrupts as messages, each with its own address and mask (PCI Local Bus Specification 3.0,
+ * 6.8.2). The table lies behind one of the device's base addresses. The device passes accesses to it on.
  *
  *   capability    +2 15 enable | 14 mask all | 10-0 vectors - 1
  *                 +4 table: offset | BAR        +8 pending bits: offset | BAR
  *   table entry   +0 address | +4 its upper half | +8 data | +12 bit 0 masked
  *
- * Invariant: a vector's pending bit is set only while it may not be sent (enabled, but masked); what unmasks
- * it sends it.
+ * Invariant: a vector's pending bit is set only while MSI-X is enabled and the vector is masked. Unmasking
+ * sends it.
  */
 #ifndef RINGER_DEVICES_PCI_PCI_MSIX_H
 #define RINGER_DEVICES_PCI_PCI_MSIX_H
@@ -26,16 +26,16 @@ struct pci_msix {
     u8 table[PCI_MSIX_TABLE_BYTES];
 };
 
-/* Give the device the capability: table and pending bits are at these offsets in the window of `bar`. */
+/* Give the device the capability: table and pending bits are at these offsets behind `bar`. */
 void pci_msix_init(struct pci_msix *msix, struct pci_device *device, unsigned vectors, u8 bar,
                    u32 table_offset, u32 pending_offset);
 void pci_msix_reset(struct pci_msix *msix);
 
 bool pci_msix_enabled(const struct pci_msix *msix);
-/* Send vector n, or remember it until it may be sent. A vector that is not there, or MSI-X that is not
- * enabled: nothing. */
+/* Send vector n, or remember it until it may be sent. Without MSI-X enabled, or without
+ * such a vector, nothing happens. */
 void pci_msix_send(struct pci_msix *msix, unsigned vector);
-/* The capability may have been written. The bus's. */
+/* The capability may have been written. Called by the bus. */
 void pci_msix_update(struct pci_msix *msix);
 
 /* Accesses by offset within the table, and to the pending bits. */

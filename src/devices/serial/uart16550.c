@@ -57,7 +57,7 @@ static unsigned trigger_level(const struct uart16550 *uart)
     return fifos(uart) ? levels[uart->fcr >> 6] : 1;
 }
 
-/* "FIFO interrupt mode": four characters' time with start, data, parity and stop bits. */
+/* "FIFO interrupt mode": the time of four characters with start, data, parity and stop bits. */
 static u64 timeout_ns(const struct uart16550 *uart)
 {
     unsigned bits =
@@ -83,7 +83,7 @@ static void update(struct uart16550 *uart)
     irq_set(&uart->irq, !loopback(uart) && pending(uart) != IIR_NONE);
 }
 
-/* "Character timeout": restarted by every character received or read, while any is left. */
+/* "Character timeout": every character received or read restarts it while one is left. */
 static void restart_timeout(struct uart16550 *uart)
 {
     uart->timed_out = false;
@@ -134,8 +134,8 @@ bool uart_receive_break(struct uart16550 *uart)
     return receive(uart, 0, LSR_BREAK | LSR_FRAMING);
 }
 
-/* Our own transmitter feeds the receiver, which can overrun: with FIFOs the character that came too late is
- * lost, without them the one that was there ("Overrun error"). */
+/* The transmitter feeds the receiver, which can overrun ("Overrun error"). With FIFOs the new character is
+ * lost, without them the old one. */
 static void loop_back(struct uart16550 *uart, u8 byte)
 {
     if (!room(uart)) {
@@ -148,8 +148,7 @@ static void loop_back(struct uart16550 *uart, u8 byte)
 
 static void write_data(struct uart16550 *uart, u8 byte)
 {
-    /* The holding register is full for no time; but its interrupt falls and rises again, an edge for the
-     * 8259. */
+    /* The holding register is emptied at once. Its interrupt falls and rises again: an edge for the 8259. */
     uart->thre_pending = false;
     update(uart);
     byte &= character_mask(uart);
@@ -179,7 +178,7 @@ static void write_ier(struct uart16550 *uart, u8 value)
 {
     u8 risen = value & ~uart->ier;
     uart->ier = value & 0x0f;
-    /* Enabling it while the transmitter is empty asks at once; Linux' 8250 driver tests for that. */
+    /* Enabled while the transmitter is empty, it interrupts at once. Linux's 8250 driver tests for that. */
     if (risen & IER_TRANSMITTER) uart->thre_pending = true;
     update(uart);
 }
@@ -187,8 +186,8 @@ static void write_ier(struct uart16550 *uart, u8 value)
 static void write_fcr(struct uart16550 *uart, u8 value)
 {
     bool toggled = (value ^ uart->fcr) & FCR_ENABLE;
-    /* "Bit 0 must be a 1 when other FCR bits are written to or they will not be programmed"; changing it
-     * empties. */
+    /* "Bit 0 must be a 1 when other FCR bits are written to or they will not be programmed." A change of
+     * bit 0 empties the FIFOs. */
     uart->fcr = value & FCR_ENABLE ? value & (FCR_ENABLE | FCR_TRIGGER) : 0;
     if (toggled || (fifos(uart) && (value & FCR_CLEAR_RECEIVER))) {
         clear_receiver(uart);
@@ -296,8 +295,8 @@ static u32 ports_read(void *device, u32 offset, unsigned size)
 
 const struct io_ops uart16550_ops = {ports_read, ports_write};
 
-/* "Table I: reset configuration"; divisor and scratch are not affected. But the line is left at 8 bits, as a
- * BIOS would, for guests that print before they program it. */
+/* "Table I: reset configuration"; divisor and scratch are not affected. The line is left at 8 bits, as a BIOS
+ * leaves it, for guests that print before they program it. */
 void uart_reset(struct uart16550 *uart)
 {
     uart->ier = uart->mcr = uart->fcr = 0;

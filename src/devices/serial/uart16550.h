@@ -19,7 +19,7 @@
 
 #define UART_FIFO_BYTES 16
 
-/* The modem's lines to us, as in bits 7-4 of the modem status register. */
+/* The lines from the modem, as in bits 7-4 of the modem status register. */
 enum { UART_CTS = 0x10, UART_DSR = 0x20, UART_RI = 0x40, UART_DCD = 0x80 };
 
 struct uart16550 {
@@ -35,7 +35,7 @@ struct uart16550 {
     u8 modem; /* lines from the modem */
     u8 msr;   /* as last computed: lines and deltas */
     bool overrun;
-    bool thre_pending; /* the transmitter became empty, or its interrupt was enabled, and nobody was told */
+    bool thre_pending; /* the transmitter became empty, or its interrupt was enabled; not yet read from IIR */
     bool timed_out;    /* characters wait below the trigger level */
 
     u8 data[UART_FIFO_BYTES];
@@ -43,8 +43,8 @@ struct uart16550 {
     unsigned head, count;
 };
 
-/* transmit: a byte leaves. has_room (may be NULL): the receiver can take characters again, after
- * uart_receive() had refused one or not. Cable in: CTS, DSR and DCD are on. */
+/* transmit: a byte leaves. has_room (may be NULL): the receiver has room, whether or not uart_receive()
+ * had refused a character. At first a modem is connected: CTS, DSR and DCD are on. */
 void uart_init(struct uart16550 *uart, struct clock *clock, struct irq_line irq,
                void (*transmit)(void *sink, u8 byte), void (*has_room)(void *sink), void *sink);
 void uart_reset(struct uart16550 *uart);

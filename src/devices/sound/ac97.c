@@ -90,13 +90,13 @@ static void advance(struct ac97 *ac97, struct ac97_channel *ch)
     fetch(ac97, ch);
 }
 
-/* Move on by `samples` of 16 bits, taking them to `play`, or (NULL) putting silence. The rest of `play` is
+/* Advance by `samples` of 16 bits: copy them to `play` or (NULL) record silence. The rest of `play` is
  * silence. */
 static void transfer(struct ac97 *ac97, struct ac97_channel *ch, s16 *play, u32 samples)
 {
     static const u8 silence[2 * PULL_SAMPLES];
     u32 done = 0;
-    /* A list may be all empty buffers. */
+    /* All buffers of a list may be empty. */
     for (unsigned buffers = 0; done < samples && running(ch) && buffers <= DESCRIPTORS;) {
         u32 count = samples - done < ch->left ? samples - done : ch->left;
         if (count > PULL_SAMPLES) count = PULL_SAMPLES;
@@ -146,7 +146,7 @@ static void write_control(struct ac97 *ac97, struct ac97_channel *ch, u8 value)
     if (!(value & CR_RUN)) ch->status |= SR_HALTED;
 }
 
-/* A channel that came to its last buffer goes on when the end is moved. */
+/* A channel that has come to its last buffer goes on when LVI is moved. */
 static void write_last(struct ac97 *ac97, struct ac97_channel *ch, u8 value)
 {
     ch->last = value % DESCRIPTORS;

@@ -1,16 +1,15 @@
 /*
  * The AC'97 sound controller of Intel's 82801AA (ICH; order 290655, chapter 12) with a codec of AC'97 2.1
- * whose sample rates vary (VRA). What it plays is pulled from it by whoever keeps the host's loudspeaker fed,
- * in the guest's time: the guest hears by how much the bus master has moved on. What it records is silence.
+ * whose sample rates vary (VRA). The host's sound output pulls samples from it, in the guest's
+ * time: the guest sees by how much the bus master has advanced. It records silence.
  *
- * Windows: base address 0, 256 ports, the codec's registers (16 bits each); base address 1, 64 ports, three
+ * Ports: base address 0, 256 ports, the codec's registers (16 bits each); base address 1, 64 ports, three
  * bus masters of 16 each (PCM in 00h, PCM out 10h, microphone 20h) and the globals:
  *
  *   +0 BDBAR   list of 32 descriptors: address, then 31 interrupt on completion | 30 last | 15-0 samples
  *   +4 CIV  +5 LVI  +6 SR  +8 PICB (samples left)  +Ah PIV  +Bh CR        2Ch GLOB_CNT  30h GLOB_STA  34h CAS
  *
- * Guest memory is read where the list says, wherever that is; a list of empty buffers is gone through once a
- * pull.
+ * Guest memory is read where the list says, at any address. A list of empty buffers is read once a pull.
  */
 #ifndef RINGER_DEVICES_SOUND_AC97_H
 #define RINGER_DEVICES_SOUND_AC97_H
@@ -46,7 +45,8 @@ void ac97_reset(struct ac97 *ac97);
 bool ac97_running(const struct ac97 *ac97);
 /* Frames a second that it plays. */
 u32 ac97_rate(const struct ac97 *ac97);
-/* Play so many frames (left, right, left, ...); silence where there is nothing. Recording moves on as far. */
+/* Play that many frames (left, right, left, ...), with silence for those that are missing. Recording
+ * advances by the same. */
 void ac97_pull(struct ac97 *ac97, s16 *frame, u32 frames);
 
 #endif

@@ -1,11 +1,11 @@
 /*
- * The commands of an ATA hard disk (ATA/ATAPI-6 clause 8), but for those that move data: ata_transfer.c.
+ * The commands of an ATA hard disk (ATA/ATAPI-6 clause 8), except those that move data (ata_transfer.c).
  */
 #include "ide.h"
 
 /* --- addresses --- */
 
-/* At least two cylinders, even of an image that is no more than a boot sector: a BIOS keeps the last for
+/* At least two cylinders, even for an image of a boot sector alone, because a BIOS keeps the last one for
  * itself. */
 enum { MIN_CYLINDERS = 2, MAX_CYLINDERS = 16383, DEFAULT_MULTIPLE = 16 };
 
@@ -132,7 +132,7 @@ static void check_power(struct ide_drive *drive, unsigned how)
     ide_finish(drive);
 }
 
-/* A drive goes to sleep with its cache written. */
+/* A drive writes its cache before it goes to sleep. */
 static void stand_by(struct ide_drive *drive, unsigned how)
 {
     drive->power = POWER_STANDBY;
@@ -170,7 +170,7 @@ static void set_features(struct ide_drive *drive, unsigned how)
     case 0x66:
     case 0xcc: /* power-on defaults after a software reset, or not */
     case 0x05:
-    case 0x85: /* advanced power management, acoustic management: taken note of */
+    case 0x85: /* advanced power management, acoustic management: accepted */
     case 0x42:
     case 0xc2: break;
     default: good = false;
@@ -275,7 +275,7 @@ void ata_command(struct ide_drive *drive, u8 opcode)
     if (row->run)
         row->run(drive, row->how);
     else
-        abort_command(drive, 0); /* NOP too: it always is (8.23) */
+        abort_command(drive, 0); /* NOP too always ends so (8.23) */
 }
 
 void ata_reset(struct ide_drive *drive, bool hard)

@@ -1,6 +1,6 @@
 /*
- * What drives say of themselves: IDENTIFY DEVICE and IDENTIFY PACKET DEVICE (ATA/ATAPI-6 8.15 and 8.16; words
- * 69, 105, 169 and 217: ACS-2).
+ * How drives describe themselves: IDENTIFY DEVICE and IDENTIFY PACKET DEVICE (ATA/ATAPI-6 8.15 and 8.16;
+ * words 69, 105, 169 and 217: ACS-2).
  */
 #include "ide.h"
 
@@ -23,7 +23,7 @@ static void put32(u8 *to, unsigned word, u32 value)
     put(to, word + 1, (u16)(value >> 16));
 }
 
-/* The first character of each two is the word's high byte. */
+/* Of two characters, the first is the word's high byte. */
 static void put_string(u8 *to, unsigned word, const char *text, unsigned bytes)
 {
     unsigned length = (unsigned)strnlen(text, bytes);
@@ -46,7 +46,7 @@ static void put_checksum(u8 *to)
     put(to, 255, (u16)(0xa5 | (u8)-sum << 8));
 }
 
-/* What both have. */
+/* Words that both kinds of drives have. */
 static const struct word_row common[] = {
     {53, 0x0007},            /* words 54-58, 64-70 and 88 are valid */
     {64, 0x0003},            /* PIO modes 3 and 4 */
@@ -55,7 +55,7 @@ static const struct word_row common[] = {
     {80, 0x00fe},            /* ATA-1 to ATA/ATAPI-7 */
 };
 
-/* Words 62/63 and 88: modes there are, and in the high byte the one that is set. */
+/* Words 62/63 and 88: the modes that exist, and in the high byte the one that is set. */
 static void put_modes(const struct ide_drive *drive, u8 *to)
 {
     u8 kind = drive->transfer_mode >> 3, bit = (u8)(1 << (drive->transfer_mode & 7));

@@ -1,12 +1,13 @@
 /*
- * SMART of an ATA hard disk (ATA/ATAPI-6 8.41): a drive without attributes that is well, and has no errors in
- * its logs.
+ * SMART of an ATA hard disk (ATA/ATAPI-6 8.41). The drive is in good health. It has no attributes, and its
+ * logs are empty.
  */
 #include "ide.h"
 
 #include <string.h>
 
-enum { KEY_LOW = 0x4f, KEY_HIGH = 0xc2 }; /* in LBA mid and high: meant, and threshold not exceeded */
+/* In LBA mid and high: the command's key, and the answer "threshold not exceeded". */
+enum { KEY_LOW = 0x4f, KEY_HIGH = 0xc2 };
 
 enum { LOG_DIRECTORY = 0x00, LOG_ERRORS = 0x01, LOG_SELF_TEST = 0x06 };
 
@@ -25,7 +26,7 @@ static void read_data(struct ide_drive *drive)
     u8 *block = drive->channel->buffer;
     memset(block, 0, DISK_SECTOR_BYTES);
     block[0] = 0x10;   /* revision of the structure */
-    block[368] = 0x03; /* attributes are saved by themselves */
+    block[368] = 0x03; /* attributes are saved automatically */
     block[370] = 0x01; /* there is an error log */
     give_block(drive);
 }
@@ -75,7 +76,7 @@ static const struct {
     void (*run)(struct ide_drive *drive);
 } rows[] = {
     {0xd0, false, read_data},  {0xd1, false, read_thresholds},
-    {0xd2, false, ide_finish}, /* attributes saved by themselves, or not */
+    {0xd2, false, ide_finish}, /* automatic saving of attributes */
     {0xd3, false, ide_finish}, /* save them now */
     {0xd4, false, ide_finish}, /* self-test: has passed */
     {0xd5, false, read_log},   {0xd8, true, enable},

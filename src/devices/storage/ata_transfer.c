@@ -1,10 +1,11 @@
 /*
- * The commands of an ATA hard disk that move sectors: PIO by way of the channel's buffer (READ VERIFY goes no
- * further), DMA straight between disk and guest memory, and TRIM.
+ * The commands of an ATA hard disk that move sectors: PIO through the channel's buffer, DMA straight
+ * between disk and guest memory, and TRIM. READ VERIFY reads into the buffer and stops there.
  *
- * PIO reads fill the buffer with as much of the command as fits, and hand it out DRQ block by DRQ block;
- * writes collect likewise. An interrupt precedes each DRQ block that the guest reads, and each but the first
- * that it writes; and one follows the last that it writes (ATA/ATAPI-6 9.5 and 9.6).
+ * A PIO read fills the buffer with as much of the command as fits and gives it out DRQ block by DRQ block.
+ * A PIO write collects blocks in the buffer. An interrupt precedes each DRQ block that the guest reads,
+ * and each but the first that it writes. One more follows the last block that it writes (ATA/ATAPI-6 9.5
+ * and 9.6).
  */
 #include "ide.h"
 
@@ -17,8 +18,7 @@ static u32 at_most(u32 value, u32 limit)
 
 /* --- ends --- */
 
-/* The sector where it happened is in the registers. A write that fails is the drive's fault, not the
- * medium's. */
+/* The registers name the sector that failed. A failed write is a fault of the drive, not of the medium. */
 static void fail_at(struct ide_channel *channel, bool write)
 {
     struct ide_drive *drive = channel->active;
@@ -45,7 +45,7 @@ static void write_flushed(struct ide_channel *channel, int error)
         ide_finish(channel->active);
 }
 
-/* All is on the disk, or in its cache: which is enough, unless the guest wants more. */
+/* All is on the disk or in its cache. A command with FUA, or without a write cache, flushes that. */
 static void written(struct ide_channel *channel)
 {
     note_end(channel);
@@ -117,7 +117,7 @@ static void sectors_verified(struct ide_channel *channel)
     }
 }
 
-/* Where much failed, what is good before the bad block is the guest's all the same. */
+/* When a large read fails, the guest still gets the good blocks before the bad one. */
 static void fetched(struct ide_channel *channel, int error)
 {
     struct ata_transfer *t = &channel->ata;
@@ -142,7 +142,7 @@ static void fetched(struct ide_channel *channel, int error)
 static void fetch(struct ide_channel *channel)
 {
     struct ata_transfer *t = &channel->ata;
-    /* Whole DRQ blocks: they must not be cut where the buffer ends. */
+    /* Whole DRQ blocks: none may be cut at the buffer's end. */
     u32 sectors = at_most(t->left, BUFFER_SECTORS - BUFFER_SECTORS % t->per_block);
     if (t->block_by_block) sectors = at_most(t->left, t->per_block);
     ide_submit(channel->active, DISK_READ, t->sector * DISK_SECTOR_BYTES, (u64)sectors * DISK_SECTOR_BYTES, 0,
@@ -210,7 +210,7 @@ void ata_verify(struct ide_drive *drive, unsigned how)
 
 /* --- DMA --- */
 
-/* The transfer may have got somewhere before the error. */
+/* Sectors before the error have been transferred. */
 static void dma_done(struct ide_channel *channel, int error)
 {
     struct ata_transfer *t = &channel->ata;

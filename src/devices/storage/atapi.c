@@ -22,7 +22,7 @@ void atapi_succeed(struct ide_drive *drive)
 
 static void set_sense(struct ide_drive *drive, enum sense_key key, enum sense_code code)
 {
-    drive->cd.sense = (struct scsi_sense){(u8)key, (u8)(code >> 8), (u8)code};
+    drive->cd.sense = (struct scsi_sense){.key = (u8)key, .asc = (u8)(code >> 8), .ascq = (u8)code};
 }
 
 void atapi_fail(struct ide_drive *drive, enum sense_key key, enum sense_code code)
@@ -32,7 +32,15 @@ void atapi_fail(struct ide_drive *drive, enum sense_key key, enum sense_code cod
     ide_fail(drive, (u8)(key << 4 | (key == SENSE_ILLEGAL_REQUEST ? IDE_ABRT : 0)));
 }
 
-/* The attention that is to be told first; it counts as told. */
+/* The information field of the sense data names the sector (SPC-2 7.20). */
+void atapi_fail_at(struct ide_drive *drive, u32 sector)
+{
+    atapi_fail(drive, SENSE_MEDIUM_ERROR, ASC_UNRECOVERED_READ);
+    drive->cd.sense.valid = true;
+    drive->cd.sense.information = sector;
+}
+
+/* The unit attention to report first. It counts as reported from now on. */
 static enum sense_code take_attention(struct ide_drive *drive)
 {
     bool reset = drive->cd.was_reset;
@@ -43,7 +51,7 @@ static enum sense_code take_attention(struct ide_drive *drive)
     return reset ? ASC_POWER_ON_OR_RESET : ASC_MEDIUM_CHANGED;
 }
 
-/* The drive has something to tell first, or there is no medium: then the command has failed. */
+/* The command has failed because of a unit attention, or because there is no medium. */
 static bool is_hindered(struct ide_drive *drive, u8 flags)
 {
     const struct cd_drive *cd = &drive->cd;
@@ -68,7 +76,7 @@ static void block_moved(struct ide_channel *channel)
         channel->packet.moved(channel);
 }
 
-/* Blocks are of an even length, but for the last one. */
+/* All blocks but the last have an even length. */
 static void move_block(struct ide_drive *drive)
 {
     struct packet_transfer *p = &drive->channel->packet;
@@ -139,6 +147,10 @@ static void request_sense(struct ide_drive *drive, const u8 *command)
         set_sense(drive, SENSE_UNIT_ATTENTION, take_attention(drive));
     memset(reply, 0, 18);
     reply[0] = 0x70; /* current error, fixed format */
+    if (cd->sense.valid) {
+        reply[0] |= 0x80;
+        put_be32(reply + 3, cd->sense.information);
+    }
     reply[2] = cd->sense.key;
     reply[7] = 10; /* more bytes */
     reply[12] = cd->sense.asc;
@@ -186,7 +198,7 @@ static void prevent_allow(struct ide_drive *drive, const u8 *command)
     atapi_succeed(drive);
 }
 
-/* Of the classes of events there is one, 4: media. Only polling is possible. */
+/* There is one class of events, 4: media. Only polling is possible. */
 static void get_event_status(struct ide_drive *drive, const u8 *command)
 {
     enum { POLLED = 1, CLASS_MEDIA = 4, NO_EVENT_AVAILABLE = 0x80 };
@@ -213,7 +225,7 @@ void ide_medium_changed(struct ide_drive *drive)
     drive->cd.tray_open = false;
     drive->cd.changed = cd_has_medium(drive);
     drive->cd.event = cd_has_medium(drive) ? CD_EVENT_NEW_MEDIUM : CD_EVENT_REMOVAL;
-    /* Sectors that wait for the bus master were asked of the other disc. */
+    /* Sectors that still wait for the bus master belong to the previous disc. */
     const struct ide_dma *dma = &drive->channel->dma;
     if (drive->channel->active == drive && dma->wanted && !dma->buffered)
         is_hindered(drive, PACKET_NEEDS_MEDIUM);
@@ -278,7 +290,7 @@ static void run_packet(struct ide_channel *channel)
         atapi_fail(drive, SENSE_ILLEGAL_REQUEST, ASC_INVALID_OPCODE);
 }
 
-/* A byte count of 0 cannot bring data; it is taken for the most there can be. */
+/* With a byte count of 0 no data could come. It is taken for the largest count. */
 static void packet(struct ide_drive *drive)
 {
     struct packet_transfer *p = &drive->channel->packet;
@@ -301,7 +313,7 @@ static void identify_packet(struct ide_drive *drive)
     ide_give_sector(drive);
 }
 
-/* IDENTIFY DEVICE and READ SECTORS: how a host finds out that this is no disk (8.15.5.2, 8.34.5). */
+/* By IDENTIFY DEVICE and READ SECTORS a host finds out that this is no disk (8.15.5.2, 8.34.5). */
 static void tell_apart(struct ide_drive *drive)
 {
     ide_signature(drive);

@@ -1,5 +1,5 @@
 /*
- * The CD drive: what its files share. The packet commands are MMC-3's (T10/1363-D) and SPC-2's.
+ * Shared by the files of the CD drive. The packet commands are MMC-3's (T10/1363-D) and SPC-2's.
  */
 #ifndef RINGER_DEVICES_STORAGE_ATAPI_H
 #define RINGER_DEVICES_STORAGE_ATAPI_H
@@ -39,7 +39,7 @@ enum cd_event {
     CD_EVENT_REMOVAL = 3
 };
 
-/* The Red Book's 80 minutes: what has more is a DVD. */
+/* The Red Book's 80 minutes. An image with more sectors is a DVD. */
 #define CD_MAX_SECTORS (80 * 60 * 75)
 enum { MODE_SELECT6 = 0x15 };
 /* Of the error recovery page */
@@ -89,19 +89,21 @@ static inline bool cd_is_dvd(const struct ide_drive *drive)
 /* --- atapi.c: the ends of packet commands --- */
 void atapi_succeed(struct ide_drive *drive);
 void atapi_fail(struct ide_drive *drive, enum sense_key key, enum sense_code code);
-/* Give the guest buffer[0, bytes), but no more than it allocated. */
+/* This sector cannot be read. */
+void atapi_fail_at(struct ide_drive *drive, u32 sector);
+/* Give the guest buffer[0, bytes), but at most the allocation length. */
 void atapi_reply(struct ide_drive *drive, u32 bytes, u32 allocated);
-/* buffer[0, bytes) is the next of what READ reads. */
+/* buffer[0, bytes) is the next piece of a READ. */
 void atapi_offer(struct ide_drive *drive, u32 bytes);
 /* Ask the guest for buffer[0, bytes). */
 void atapi_ask(struct ide_drive *drive, u32 bytes, void (*given)(struct ide_channel *channel));
 
 /* --- atapi_read.c --- */
-/* The guest has taken what was in the buffer, and there are sectors left. */
+/* The guest has emptied the buffer, and sectors are left. */
 void atapi_read_on(struct ide_drive *drive);
 packet_function atapi_read10, atapi_read12, atapi_read_cd, atapi_read_cd_msf, atapi_read_capacity, atapi_seek;
 
-/* --- atapi_inform.c, atapi_toc.c: what is told about drive and medium --- */
+/* --- atapi_inform.c, atapi_toc.c: facts about drive and medium --- */
 packet_function atapi_inquiry, atapi_mode_sense6, atapi_mode_sense10, atapi_mode_select6, atapi_mode_select10,
     atapi_get_configuration, atapi_mechanism_status;
 packet_function atapi_read_toc, atapi_read_disc_information, atapi_read_subchannel, atapi_read_dvd_structure;

@@ -1,5 +1,5 @@
 /*
- * The CD drive: what it says about itself. INQUIRY (SPC-2 7.3), MODE SENSE, MODE SELECT and the pages (SPC-2
+ * The CD drive describes itself: INQUIRY (SPC-2 7.3), MODE SENSE, MODE SELECT and the pages (SPC-2
  * 7.6, 7.8, 8.3; MMC-3 6.3), GET CONFIGURATION (MMC-3 6.6 and 5.3), MECHANISM STATUS (MMC-3 6.8).
  */
 #include "atapi.h"
@@ -38,7 +38,7 @@ enum { PAGE_ERROR_RECOVERY = 0x01, PAGE_CD = 0x0d, PAGE_CAPABILITIES = 0x2a, PAG
 enum { CONTROL_CURRENT, CONTROL_CHANGEABLE, CONTROL_DEFAULT, CONTROL_SAVED };
 enum { PAGE_CODE = 0x3f, PAGE_MAX_BYTES = 32 };
 
-/* What an image has is read at the first attempt, or never: the guest finds what it has set, no more. */
+/* Error recovery. An image is read at the first attempt or never, so the page only reads as it was set. */
 static u32 error_recovery_page(const struct ide_drive *drive, u8 *page)
 {
     page[2] = drive->cd.recovery;
@@ -153,7 +153,7 @@ static const struct page_row *find_page(u8 code)
     return NULL;
 }
 
-/* It differs in nothing but what may be changed from what is set now. */
+/* It differs from the current page only in bits that may change. */
 static bool is_acceptable(const struct ide_drive *drive, const struct page_row *row, const u8 *page)
 {
     u8 now[PAGE_MAX_BYTES] = {0};
@@ -166,7 +166,7 @@ static bool is_acceptable(const struct ide_drive *drive, const struct page_row *
     return true;
 }
 
-/* Look at the pages of a list, or take what they say. Returns what is wrong, or 0. */
+/* Check the pages of a list, or apply them. Returns the sense code of the first mistake, or 0. */
 static u16 walk_pages(struct ide_drive *drive, const u8 *at, u32 bytes, bool take)
 {
     while (bytes) {
@@ -180,7 +180,7 @@ static u16 walk_pages(struct ide_drive *drive, const u8 *at, u32 bytes, bool tak
     return 0;
 }
 
-/* Header, block descriptors, of which nothing is taken, and pages: all of them or none. */
+/* Header, block descriptors, which are ignored, and pages: all of them are applied, or none. */
 static void list_given(struct ide_channel *channel)
 {
     struct ide_drive *drive = channel->active;

@@ -1,6 +1,6 @@
 /*
- * The CD drive: reading sectors. What is cooked (2048 bytes) goes by DMA straight into guest memory; what is
- * not, and PIO, through the channel's buffer.
+ * The CD drive: reading sectors. Sectors of 2048 bytes ("cooked") go by DMA straight into guest memory.
+ * Others, and all by PIO, go through the channel's buffer.
  */
 #include "atapi.h"
 
@@ -16,7 +16,7 @@ enum {
     PART_ERRORS = 0x06,
     PARTS = PART_SYNC | PART_HEADER | PART_DATA | PART_CODE,
 };
-#define RAW_CHUNK 16 /* sectors read at a time at most, when they grow */
+#define RAW_CHUNK 16 /* sectors at a time, when each becomes larger than in the image */
 
 /* --- pieces by way of the buffer --- */
 
@@ -30,7 +30,7 @@ static const struct {
     {PART_CODE, CD_RAW_BYTES - CD_CODE_BYTES, CD_CODE_BYTES},
 };
 
-/* The parts of one sector that are wanted. Returns where the next one goes. */
+/* The wanted parts of one sector. Returns the address for the next one. */
 static u8 *put_sector(u8 *to, const u8 *data, u32 sector, u8 wanted)
 {
     u8 raw[CD_RAW_BYTES];
@@ -48,8 +48,13 @@ static void fetched(struct ide_channel *channel, int error)
     struct ide_drive *drive = channel->active;
     struct packet_transfer *p = &channel->packet;
     u32 sectors = (u32)(channel->request.bytes / CD_SECTOR_BYTES);
+    if (error && sectors > 1) { /* the guest gets the good ones, and the number of the bad one */
+        p->one_by_one = true;
+        atapi_read_on(drive);
+        return;
+    }
     if (error) {
-        atapi_fail(drive, SENSE_MEDIUM_ERROR, ASC_UNRECOVERED_READ);
+        atapi_fail_at(drive, (u32)p->sector);
         return;
     }
     if (p->parts != PART_DATA) {
@@ -63,12 +68,13 @@ static void fetched(struct ide_channel *channel, int error)
     atapi_offer(drive, sectors * p->sector_bytes);
 }
 
-/* What grows is read to the end of the buffer, and grows at its beginning. */
+/* Sectors that become larger are read to the end of the buffer and built at its beginning. */
 void atapi_read_on(struct ide_drive *drive)
 {
     struct packet_transfer *p = &drive->channel->packet;
     bool grows = p->parts != PART_DATA;
     u32 most = grows ? RAW_CHUNK : IDE_BUFFER_BYTES / CD_SECTOR_BYTES;
+    if (p->one_by_one) most = 1;
     u32 bytes = (p->left < most ? p->left : most) * CD_SECTOR_BYTES;
     ide_submit(drive, DISK_READ, p->sector * CD_SECTOR_BYTES, bytes, grows ? IDE_BUFFER_BYTES - bytes : 0,
                fetched);
@@ -83,7 +89,7 @@ static void dma_done(struct ide_channel *channel, int error)
 {
     channel->packet.left = 0;
     if (error)
-        atapi_fail(channel->active, SENSE_MEDIUM_ERROR, ASC_UNRECOVERED_READ);
+        atapi_fail_at(channel->active, (u32)(channel->dma.offset / CD_SECTOR_BYTES));
     else
         atapi_succeed(channel->active);
 }
@@ -104,6 +110,7 @@ static void read_sectors(struct ide_drive *drive, u32 sector, u32 count, u32 sec
     p->left = count;
     p->sector_bytes = sector_bytes;
     p->parts = parts;
+    p->one_by_one = false;
     if (p->dma && parts == PART_DATA)
         ide_dma_disk(drive, true, p->sector * CD_SECTOR_BYTES, (u64)count * CD_SECTOR_BYTES, dma_done);
     else

@@ -1,5 +1,5 @@
 /*
- * The CD drive: what it says about the disc, which has one session with one data track (MMC-3 6.26 READ
+ * The CD drive describes the disc, which has one session with one data track (MMC-3 6.26 READ
  * TOC, 6.16 READ DISC INFORMATION, 6.24 READ SUB-CHANNEL, 6.18 READ DVD STRUCTURE).
  */
 #include "atapi.h"
@@ -98,7 +98,7 @@ void atapi_read_disc_information(struct ide_drive *drive, const u8 *command)
     reply[5] = reply[6] = TRACK;
     reply[7] = 0x20;             /* for any use */
     reply[8] = 0x00;             /* CD-ROM */
-    memset(reply + 16, 0xff, 8); /* lead-in and lead-out of another session: there will be none */
+    memset(reply + 16, 0xff, 8); /* lead-in and lead-out of a next session: none */
     atapi_reply(drive, 34, get_be16(command + 7));
 }
 

@@ -41,9 +41,9 @@ static u8 times(u8 a, u8 b)
 
 #define INVERSE_OF_ALPHA_PLUS_1 0xf4
 
-/* The two parity bytes of a vector, its last. With them the sum of all bytes is 0, and so is the sum of each
- * byte times alpha to the power of its distance from the end. `plain` and `weighted` are these sums without
- * them. */
+/* A vector ends in two parity bytes. They make two sums 0: that of all bytes, and that of each byte times
+ * alpha to the power of its distance from the end. `plain` and `weighted` are the two sums without the
+ * parity bytes. */
 static void parity(u8 plain, u8 weighted, u8 *first, u8 *second)
 {
     *first = times(weighted ^ plain, INVERSE_OF_ALPHA_PLUS_1);

@@ -1,6 +1,6 @@
 /*
- * A floppy drive and the diskette in it: the geometry that goes with an image's size, where the head is, and
- * the disk change line.
+ * A floppy drive and the diskette in it: the geometry that an image's size implies, the head's position,
+ * and the disk change line.
  */
 #ifndef RINGER_DEVICES_STORAGE_FLOPPY_DRIVE_H
 #define RINGER_DEVICES_STORAGE_FLOPPY_DRIVE_H
@@ -24,8 +24,8 @@ enum floppy_rate { FLOPPY_RATE_500K, FLOPPY_RATE_300K, FLOPPY_RATE_250K, FLOPPY_
 struct floppy_format {
     u16 sectors; /* in all */
     u8 sides, tracks, per_track;
-    enum floppy_rate rate;       /* in its own drive, */
-    enum floppy_drive_type type; /* which is this */
+    enum floppy_rate rate;       /* in the drive made for it, */
+    enum floppy_drive_type type; /* which is of this type */
 };
 
 struct floppy_drive {
@@ -34,24 +34,24 @@ struct floppy_drive {
     const struct floppy_format *format; /* NULL: no diskette */
     u8 cylinder;                        /* of the head */
     bool changed;                       /* the disk change line */
-    u8 rotation;                        /* the sector that comes next, from 0 on */
+    u8 rotation;                        /* the sector that comes next, counted from 0 */
 };
 
 #define FLOPPY_LAST_TRACK 83 /* the head goes no further */
 
-/* The format of an image, or NULL: larger than any diskette, or empty. A size that is nobody's counts as the
- * beginning of a diskette of 1.44 MB, or if it is larger of 2.88 MB. */
+/* The format of an image, or NULL: larger than any diskette, or empty. An image of another size is the
+ * beginning of a diskette of 1.44 MB or, if it is larger, of 2.88 MB. */
 const struct floppy_format *floppy_format_of(u64 bytes);
 
-/* The drive that suits what is in the disk now (an empty one: 1.44 MB). */
+/* The drive is the type that suits the diskette that is in it now; 1.44 MB if there is none. */
 void floppy_drive_init(struct floppy_drive *drive, struct disk *disk);
 /* There is another diskette in the disk than before, or none. */
 void floppy_medium_changed(struct floppy_drive *drive);
 /* Move the head. Steps with a diskette in reset the disk change line. */
 void floppy_seek(struct floppy_drive *drive, u8 cylinder);
-/* The track of the diskette that is under the head: 40-track diskettes have every second of 80. */
+/* The diskette's track under the head. A diskette of 40 tracks has every second of the drive's 80. */
 u8 floppy_track(const struct floppy_drive *drive);
-/* The rate at which this diskette turns past in this drive. */
+/* The data rate of this diskette in this drive. */
 enum floppy_rate floppy_rate_of(const struct floppy_drive *drive);
 
 #endif

@@ -14,8 +14,8 @@ enum { CONFIGURE_DEFAULT = CONFIGURE_NO_FIFO, FIFO_BYTES = 16 };
 enum { SPECIFY_NO_DMA = 0x01 };
 enum { OPCODE = 0x1f, RELATIVE_SEEK = 0x80, RELATIVE_INWARD = 0x40 };
 
-#define STEP_NS 3000000u /* a real drive's time from track to track, */
-#define FASTER  30       /* of which we are not slaves */
+#define STEP_NS 3000000u /* a real drive's time from track to track; */
+#define FASTER  30       /* this one is that many times as fast */
 
 /* --- interrupt --- */
 
@@ -59,7 +59,7 @@ struct floppy_drive *i82077_selected(struct i82077 *fdc)
 
 /* --- the host's turn --- */
 
-/* DREQ is up while there is something to be moved. */
+/* DREQ is up while there are bytes to move. */
 static void serve_dma(void *device)
 {
     struct i82077 *fdc = device;
@@ -132,7 +132,7 @@ static void seek_done(struct i82077 *fdc, unsigned unit)
     i82077_update(fdc);
 }
 
-/* One function a unit: a timer tells its device only. */
+/* One function for each unit: a timer passes only its device. */
 static void seek_done_0(void *device)
 {
     seek_done(device, 0);
@@ -236,7 +236,7 @@ static void version(struct i82077 *fdc)
     i82077_give_result(fdc, 1, false);
 }
 
-/* Without OW the bits of drives stay. */
+/* Without OW the drives' bits keep their values. */
 static void perpendicular(struct i82077 *fdc)
 {
     enum { OVERWRITE = 0x80, DRIVES = 0x3c };
@@ -260,10 +260,10 @@ static void lock(struct i82077 *fdc)
     i82077_give_result(fdc, 1, false);
 }
 
-/* By the low five bits. `flags`: which of the others may be set. PART ID, 18h, is the 82078's. */
+/* By the low five bits. `flags`: those of the upper bits that may be set. The 82077AA has no PART ID (18h). */
 static const struct command_row {
     void (*run)(struct i82077 *fdc);
-    u8 bytes; /* with the first */
+    u8 bytes; /* the opcode included */
     u8 flags;
 } rows[32] = {
     [0x02] = {i82077_read_track, 9, 0x40},
@@ -326,7 +326,7 @@ static void reset_now(struct i82077 *fdc)
     await_command(fdc);
 }
 
-/* A request that is under way writes to where it was told to: until it is done the controller is not ready. */
+/* A request that is under way still writes to its buffer. The controller is not ready until it is done. */
 static void software_reset(struct i82077 *fdc)
 {
     if (!fdc->io_running) {
@@ -386,7 +386,7 @@ static void write_dor(struct i82077 *fdc, u8 value)
     fdc->reset = !(value & DOR_NOT_RESET);
     if (fdc->reset != was_reset) software_reset(fdc);
     i82077_update(fdc);
-    /* The gate may have opened for a request that waits. */
+    /* The gate may have opened for a DREQ that waits. */
     if (value & DOR_DMA_GATE && fdc->host_turn && !(fdc->specify[1] & SPECIFY_NO_DMA)) {
         i8237_request(fdc->dma, I82077_DMA, false);
         i8237_request(fdc->dma, I82077_DMA, true);
@@ -454,7 +454,7 @@ static u32 ports_read(void *device, u32 offset, unsigned size)
     case PORT_TDR: return fdc->tdr | 0xfc;
     case PORT_MSR: return read_msr(fdc);
     case PORT_FIFO: return read_fifo(fdc);
-    default: return 0xff; /* status registers A and B are the PS/2's */
+    default: return 0xff; /* status registers A and B exist in PS/2 mode only */
     }
 }
 

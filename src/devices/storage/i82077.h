@@ -1,8 +1,8 @@
 /*
  * The 82077AA floppy disk controller (Intel datasheet, order 290166), in its AT mode, with two drives.
  *
- * Windows, byte-wide: i82077_ops at 3F0h-3F5h and i82077_change_ops at 3F7h (between them is a port of
- * IDE's); device of both: the struct i82077.
+ * Ports, byte-wide: i82077_ops at 3F0h-3F5h and i82077_change_ops at 3F7h (3F6h is IDE's). The device of
+ * both is the struct i82077.
  *
  *   2  DOR   7-4 motors | 3 DMA and interrupt gate | 2 not reset | 1-0 drive
  *   3  TDR   1-0 tape drive
@@ -11,13 +11,14 @@
  *   7  DIR   7 disk change                                                                    write: CCR
  *
  * Invariants
- * 1. A command goes from COMMAND (its bytes come) by EXECUTION to RESULT (its bytes go), and back to COMMAND.
- * 2. One disk request is under way at most (io_running). Until it is done nothing touches `sector`, and a
+ * 1. The phases follow each other: COMMAND (the host writes the command's bytes), EXECUTION, RESULT (the
+ *    host reads the result's bytes), COMMAND.
+ * 2. At most one disk request is under way (io_running). Until it is done nothing touches `sector`, and a
  *    reset waits.
- * 3. In EXECUTION sector[at, end) is what the host is to move next, by DMA or through the FIFO.
- * 4. Without DMA the controller asks for sector[at, burst) first. INT and RQM rise for each burst: for each
- * byte while the FIFO is off, which it is after a reset, else for as many bytes as its threshold says
- * (4.2.5, 5.2.7).
+ * 3. In EXECUTION the host moves sector[at, end) next, by DMA or through the FIFO.
+ * 4. Without DMA the host moves sector[at, burst) first. INT and RQM rise for each burst. A burst is one
+ *    byte while the FIFO is off, as after a reset; else the FIFO's threshold sets its length (4.2.5,
+ *    5.2.7).
  */
 #ifndef RINGER_DEVICES_STORAGE_I82077_H
 #define RINGER_DEVICES_STORAGE_I82077_H
@@ -34,18 +35,19 @@ enum i82077_phase { I82077_COMMAND, I82077_EXECUTION, I82077_RESULT };
 
 struct i82077;
 
-/* What a data command does with a sector; the rest they have in common. */
+/* A data command: its parameters, and its step for each sector. */
 struct i82077_transfer {
     u8 cylinder, head, sector, size; /* C, H, R, N */
     u8 end_of_track;                 /* format: sectors */
-    u8 step;                         /* scan: sectors to go on */
+    u8 step;                         /* scan: by how many sectors to advance */
     bool multi_track;
     bool terminal; /* TC has come */
     u8 physical_head;
     u16 left; /* verify with a count, and format: sectors */
     u8 st1, st2;
-    bool writing; /* the host gives */
-    /* When the sector has come round, and when the host has moved all of sector[at, end) or TC has come. */
+    bool writing; /* the host writes */
+    /* Called when the sector has come round, and when the host has moved all of sector[at, end) or TC has
+     * come. */
     void (*next)(struct i82077 *fdc);
 };
 
@@ -66,10 +68,10 @@ struct i82077 {
     u8 byte[16]; /* of the command, then of the result */
     unsigned count, expected;
     bool result_interrupt;  /* until the first byte of the result is read */
-    u8 ended[I82077_UNITS]; /* ST0 of seeks and resets that SENSE INTERRUPT has not been told; 0: none */
+    u8 ended[I82077_UNITS]; /* ST0 of seeks and resets that SENSE INTERRUPT has not read; 0: none */
     bool seeking[I82077_UNITS];
     u8 target[I82077_UNITS];
-    u8 cylinder[I82077_UNITS]; /* PCN: where the controller thinks the heads are */
+    u8 cylinder[I82077_UNITS]; /* PCN: where the controller takes the heads to be */
     struct timer seek_timer[I82077_UNITS];
     struct timer start_timer; /* the head settles, the sector comes round */
 
@@ -81,7 +83,7 @@ struct i82077 {
     struct iovec part;
     void (*io_done)(struct i82077 *fdc, int error);
     u8 sector[DISK_SECTOR_BYTES];
-    u8 on_disk[DISK_SECTOR_BYTES]; /* scan: what it is compared with */
+    u8 on_disk[DISK_SECTOR_BYTES]; /* scan: the disk's bytes, to compare with */
 };
 
 void i82077_init(struct i82077 *fdc, struct clock *clock, struct irq_line irq, struct i8237_pair *dma);
@@ -93,7 +95,7 @@ void i82077_medium_changed(struct i82077 *fdc, unsigned number);
 extern const struct io_ops i82077_ops;
 extern const struct io_ops i82077_change_ops;
 
-/* --- among the controller's files --- */
+/* --- shared by the controller's files --- */
 
 enum {
     ST0_ABNORMAL = 0x40,
@@ -123,10 +125,10 @@ static inline u8 i82077_unit(const struct i82077 *fdc)
 {
     return fdc->byte[1] & 3;
 }
-/* The command's result: what stands in byte[0, count). With an interrupt or not. */
+/* End the command with the result byte[0, count), with an interrupt or without. */
 void i82077_give_result(struct i82077 *fdc, unsigned count, bool interrupt);
 void i82077_update(struct i82077 *fdc);
-/* sector[0, bytes) is to be moved by the host. */
+/* Have the host move sector[0, bytes). */
 void i82077_host_turn(struct i82077 *fdc, u32 bytes);
 /* One sector of the disk at `offset`, from or to `buffer`. done() is not called when a reset comes first. */
 void i82077_submit(struct i82077 *fdc, enum disk_operation operation, u64 offset, u8 *buffer,

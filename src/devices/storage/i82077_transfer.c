@@ -1,8 +1,8 @@
 /*
  * The 82077AA: commands with data (datasheet 5.1 and 5.2, result bytes table 5-6).
  *
- * All of them go sector by sector: find it, move it, go on to the next one; until the terminal count comes,
- * or the last sector of the track, which without a terminal count is an error.
+ * A command goes from sector to sector: it finds one, moves it, and goes on. It ends at the terminal
+ * count. The end of the track without a terminal count is an error.
  */
 #include "i82077.h"
 
@@ -13,7 +13,7 @@ enum { IMPLIED_SEEK = 0x40, ENABLE_COUNT = 0x80 };
 enum { SIZE_512 = 2 };
 enum { OP_SCAN_EQUAL = 0x11, OP_SCAN_LOW = 0x19 };
 
-#define ROTATION_NS 100000u /* until a sector has come round; a real one takes longer */
+#define ROTATION_NS 100000u /* until a sector has come round; on a real drive it takes longer */
 
 /* --- ends --- */
 
@@ -40,7 +40,7 @@ static void fail(struct i82077 *fdc, u8 st1, u8 st2)
 
 /* --- sectors --- */
 
-/* Nothing that makes sense comes from this head. */
+/* This head reads nothing: no diskette, no rotation, another data rate, no such track or side. */
 static bool is_silent(struct i82077 *fdc)
 {
     const struct floppy_drive *drive = i82077_selected(fdc);
@@ -50,7 +50,7 @@ static bool is_silent(struct i82077 *fdc)
            fdc->transfer.physical_head >= drive->format->sides;
 }
 
-/* The sector that the transfer is at is under the head; if not it has failed. */
+/* Whether the transfer's sector is on the track. If not, the command has failed. */
 static bool find(struct i82077 *fdc)
 {
     const struct i82077_transfer *t = &fdc->transfer;
@@ -75,7 +75,7 @@ static u64 offset_of(struct i82077 *fdc)
     return ((u64)track * drive->format->per_track + t->sector - 1) * DISK_SECTOR_BYTES;
 }
 
-/* An image that is shorter than its diskette has nothing there: that reads as zeros. */
+/* Beyond the end of an image that is shorter than its diskette, sectors read as zeros. */
 static void read_sector(struct i82077 *fdc, u8 *to, void (*done)(struct i82077 *fdc, int error))
 {
     u64 offset = offset_of(fdc);
@@ -96,7 +96,7 @@ static void write_sector(struct i82077 *fdc, void (*done)(struct i82077 *fdc, in
         fail(fdc, ST1_NO_DATA, 0);
 }
 
-/* To the next sector, as the result will show it too. False: that was the last one. */
+/* To the next sector; the result reports it too. False: that was the last one. */
 static bool advance(struct i82077_transfer *t)
 {
     if (t->sector != t->end_of_track) {
@@ -130,7 +130,7 @@ static void go_on(struct i82077 *fdc)
     }
 }
 
-/* The first step comes when the sector does. */
+/* first() is called when the sector has come round. */
 static void begin(struct i82077 *fdc, bool writing, void (*first)(struct i82077 *fdc))
 {
     fdc->transfer = (struct i82077_transfer){.end_of_track = fdc->transfer.end_of_track,
@@ -190,15 +190,14 @@ void i82077_read(struct i82077 *fdc)
     begin_at_sector(fdc, false, read_next);
 }
 
-/* From the first sector on, whatever is asked for. */
+/* READ TRACK begins at sector 1, whatever the command says. */
 void i82077_read_track(struct i82077 *fdc)
 {
     begin_at_sector(fdc, false, read_next);
     fdc->transfer.sector = 1;
 }
 
-/* No sector has a deleted data mark: the first one that is met ends the command, or with SK all are passed
- * by. */
+/* No sector has a deleted data mark. The first sector ends the command; with SK all are skipped. */
 static void deleted_taken(struct i82077 *fdc)
 {
     fdc->transfer.st2 |= ST2_CONTROL_MARK;
@@ -247,7 +246,7 @@ static void sector_written(struct i82077 *fdc, int error)
         go_on(fdc);
 }
 
-/* What the terminal count cuts off is written as zeros. */
+/* The rest of a sector that the terminal count cut off is written as zeros. */
 static void sector_given(struct i82077 *fdc)
 {
     memset(fdc->sector + fdc->at, 0, DISK_SECTOR_BYTES - fdc->at);
@@ -266,7 +265,7 @@ void i82077_write(struct i82077 *fdc)
     begin_at_sector(fdc, true, write_next);
 }
 
-/* --- verify: reads, and tells nobody what --- */
+/* --- verify: reads without a transfer to the host --- */
 
 static void verify_next(struct i82077 *fdc);
 
@@ -278,7 +277,7 @@ static void sector_verified(struct i82077 *fdc, int error)
         return;
     }
     bool counts = fdc->byte[1] & ENABLE_COUNT;
-    /* The count ends it, or the track's end: no terminal count can. */
+    /* The count or the end of the track ends it, because there is no terminal count. */
     t->terminal = counts ? !--t->left : t->sector == t->end_of_track && (!t->multi_track || t->physical_head);
     go_on(fdc);
 }
@@ -337,7 +336,7 @@ static void sector_scanned(struct i82077 *fdc, int error)
 
 static void scan_given(struct i82077 *fdc)
 {
-    /* What the terminal count cuts off is any byte. */
+    /* The rest of a sector that the terminal count cut off matches any byte. */
     memset(fdc->sector + fdc->at, 0xff, DISK_SECTOR_BYTES - fdc->at);
     if (find(fdc)) read_sector(fdc, fdc->on_disk, sector_scanned);
 }
@@ -382,7 +381,7 @@ static void id_given(struct i82077 *fdc)
     t->head = fdc->sector[1];
     t->sector = fdc->sector[2];
     t->size = fdc->sector[3];
-    if (!find(fdc)) return; /* an image has no place for other sectors */
+    if (!find(fdc)) return; /* an image cannot hold other sectors */
     memset(fdc->sector, fdc->byte[5], DISK_SECTOR_BYTES);
     write_sector(fdc, sector_formatted);
 }
@@ -405,7 +404,7 @@ void i82077_format(struct i82077 *fdc)
     fdc->transfer.left = fdc->byte[3] ? fdc->byte[3] : 1;
 }
 
-/* --- read ID: the sector that happens to come --- */
+/* --- read ID: the next sector that comes round --- */
 
 static void id_comes(struct i82077 *fdc)
 {

@@ -30,7 +30,7 @@ static struct ide_drive *selected(struct ide_channel *channel)
 
 /* --- INTRQ --- */
 
-/* The drive that is selected drives the wire, unless nIEN is set. The bus master notes the edge. */
+/* The selected drive drives the wire, unless nIEN is set. The bus master latches the edge. */
 static void update_interrupt(struct ide_channel *channel)
 {
     bool line = selected(channel)->interrupt && !(channel->control & CONTROL_NIEN);
@@ -105,7 +105,7 @@ static void request_done(struct disk_request *request)
     struct ide_channel *channel = request->device;
     channel->io_running = false;
     ide_dma_landed(channel);
-    if (channel->in_reset) return; /* its end resets */
+    if (channel->in_reset) return; /* the end of SRST resets */
     if (channel->reset_waits)
         reset_now(channel);
     else
@@ -186,7 +186,7 @@ static void set_busy(struct ide_drive *drive)
     if (drive->kind != IDE_ABSENT) drive->status = IDE_BSY;
 }
 
-/* A request that is under way still writes where it was told to: the drives are busy until then. */
+/* A request that is under way still writes to its buffers. The drives are busy until it is done. */
 static void reset_drives(struct ide_channel *channel, u8 drives, bool hard)
 {
     channel->reset_waits |= drives;
@@ -231,7 +231,7 @@ void ide_attach(struct ide_channel *channel, unsigned number, enum ide_kind kind
 
 /* --- commands --- */
 
-/* Both drives examine themselves, whichever is selected (ATA/ATAPI-6 8.11). */
+/* Both drives run their diagnostics, whichever is selected (ATA/ATAPI-6 8.11). */
 static void diagnose(struct ide_channel *channel)
 {
     reset_drives(channel, BOTH_DRIVES, false);
@@ -245,12 +245,12 @@ static void command(struct ide_channel *channel, u8 opcode)
     drive->interrupt = false;
     update_interrupt(channel);
     if (channel->in_reset) return;
-    if (channel->io_running) { /* busy: the one command that may interrupt a command */
+    if (channel->io_running) { /* busy: DEVICE RESET alone may interrupt a command */
         if (opcode == COMMAND_DEVICE_RESET && drive == channel->active && drive->kind == IDE_CDROM)
             reset_drives(channel, (u8)(1 << (drive - channel->drive)), false);
         return;
     }
-    if (channel->active) { /* left in the middle of its data */
+    if (channel->active) { /* abandoned in the middle of its data */
         channel->active->status = IDE_DRDY | IDE_DSC;
         stop_transfer(channel);
     }
@@ -307,7 +307,7 @@ static u8 read_register(struct ide_channel *channel, u32 offset)
 {
     struct ide_drive *drive = selected(channel);
     const struct ide_registers *registers = channel->control & CONTROL_HOB ? &drive->previous : &drive->now;
-    if (drive->kind == IDE_ABSENT) return 0; /* as the other drive answers for it */
+    if (drive->kind == IDE_ABSENT) return 0; /* the other drive answers for it */
     switch (offset) {
     case REG_FEATURE: return drive->error;
     case REG_COUNT: return registers->count;
@@ -338,7 +338,7 @@ static void moved(struct ide_channel *channel, u32 bytes)
     if (channel->at == channel->end) channel->block_done(channel);
 }
 
-/* An access beyond the block's end (an odd one) moves what there is. */
+/* An access that crosses the block's end moves the bytes before it. */
 static u32 read_data(struct ide_channel *channel, unsigned size)
 {
     u32 value = 0, bytes = at_port(channel, true, size);
@@ -378,7 +378,7 @@ static u32 write_string(void *device, u32 offset, unsigned size, const u8 *from,
 
 const struct io_string_ops ide_string_ops = {read_string, write_string};
 
-/* Only the data port is wide: wider accesses elsewhere are several. */
+/* Only the data port is wide. Elsewhere a wide access is several of one byte. */
 static u32 command_read(void *device, u32 offset, unsigned size)
 {
     struct ide_channel *channel = device;

@@ -1,18 +1,18 @@
 /*
  * An IDE channel: two drives on a cable, their task file, the PIO data port and the DMA handshake.
- * ATA/ATAPI-6 (T13/1410D); 8-bit names of registers and bits are the standard's.
+ * The names of registers and bits are those of ATA/ATAPI-6 (T13/1410D).
  *
- * Windows: ide_command_ops, 8 ports (1F0h, 170h), 4 bytes wide, with ide_string_ops for the data port;
+ * Ports: ide_command_ops, 8 ports (1F0h, 170h), 4 bytes wide, with ide_string_ops for the data port;
  * ide_control_ops, 1 port (3F6h, 376h). Device of both: the struct ide_channel.
  *
  * Invariants
- * 1. A channel executes one command at a time: `active` is the drive it belongs to. What that command moves
- *    lies in `buffer`, of which buffer[at, end) is the DRQ block now at the data port.
- * 2. One disk request is under way at most (`io_running`), and until it is done the drive is BSY, ignores
- *    commands, and puts resets off: nothing else ever touches `request`, `part` and, unless it was lent out,
- *    `buffer`.
- * 3. Bytes for the guest's memory go from the disk straight into it; where a PRD points to no RAM, `buffer`
- *    takes them.
+ * 1. A channel executes one command at a time: `active` is the drive that it belongs to. Its data lie in
+ *    `buffer`, and buffer[at, end) is the DRQ block at the data port.
+ * 2. At most one disk request is under way (`io_running`). Until it is done the drive is BSY, ignores
+ *    commands and defers resets. So nothing else touches `request`, `part` or the buffer that the request
+ *    uses.
+ * 3. DMA moves bytes straight between disk and guest memory. Where a PRD points to no RAM, `buffer` takes
+ *    its place.
  */
 #ifndef RINGER_DEVICES_STORAGE_IDE_H
 #define RINGER_DEVICES_STORAGE_IDE_H
@@ -21,7 +21,7 @@
 #include "base/disk.h"
 
 #define IDE_BUFFER_BYTES 0x20000u
-/* Parts of a DMA request: as many as are sought, and those that may be needed to end at a sector's end. */
+/* Parts of a DMA request: a request of IDE_PARTS_WANTED parts may need more to end at a sector's end. */
 #define IDE_PARTS_WANTED 256
 #define IDE_PARTS_MAX    (IDE_PARTS_WANTED + DISK_SECTOR_BYTES / 2 + 1)
 
@@ -43,23 +43,25 @@ enum ide_error { IDE_ABRT = 0x04, IDE_IDNF = 0x10, IDE_UNC = 0x40 };
 /* Device register */
 enum { IDE_LBA = 0x40, IDE_DEV = 0x10 };
 
-/* What is written twice for 48-bit commands: this and the previous content. */
+/* Registers that 48-bit commands write twice: the struct holds one content of them, current or previous. */
 struct ide_registers {
     u8 feature, count, lba_low, lba_mid, lba_high;
 };
 
 struct scsi_sense {
     u8 key, asc, ascq;
+    bool valid;      /* there is */
+    u32 information; /* the sector that failed */
 };
 
-/* What only CD drives have. */
+/* The part of the state that only CD drives have. */
 struct cd_drive {
     bool tray_open, locked;
     bool changed;   /* unit attention: the medium may be another one */
     bool was_reset; /* unit attention: power-on or reset */
-    u8 event;       /* GET EVENT STATUS NOTIFICATION: media event not yet told */
+    u8 event;       /* GET EVENT STATUS NOTIFICATION: media event not yet reported */
     struct scsi_sense sense;
-    u8 recovery, retries; /* what MODE SELECT may change: error recovery */
+    u8 recovery, retries; /* error recovery, which MODE SELECT may change */
 };
 
 struct ide_channel;
@@ -89,9 +91,9 @@ struct ata_transfer {
     u32 left;      /* sectors of the command that the disk has not done yet */
     u32 per_block; /* sectors a DRQ block */
     u32 buffered;  /* PIO: sectors in buffer */
-    u32 taken;     /* PIO: of them, those that the guest has taken or given */
+    u32 taken;     /* PIO: of these, how many the guest has read or written */
     bool ext, flush_after, block_by_block;
-    bool verify;           /* read, and give it to nobody */
+    bool verify;           /* READ VERIFY: no data for the guest */
     u32 trim_at, trim_end; /* DATA SET MANAGEMENT: the entry in buffer */
 };
 
@@ -101,21 +103,22 @@ struct packet_transfer {
     bool dma;
     bool to_guest;
     u32 limit;                                  /* bytes a DRQ block at most */
-    u32 at, end;                                /* of buffer: what is to be moved yet */
-    void (*moved)(struct ide_channel *channel); /* all of it has been */
+    u32 at, end;                                /* buffer[at, end) has yet to be moved */
+    void (*moved)(struct ide_channel *channel); /* called when all of it has been */
     u64 sector;                                 /* the next one of the disc */
     u32 left;                                   /* sectors that have not been read yet */
     u32 sector_bytes;
-    u8 parts; /* READ CD: which parts of a sector are wanted */
+    bool one_by_one; /* PIO: a read of several sectors has failed */
+    u8 parts;        /* READ CD: the wanted parts of a sector */
 };
 
-/* A DMA transfer of the active drive, and where the bus master is in its table. */
+/* A DMA transfer of the active drive, and the bus master's position in its table. */
 struct ide_dma {
     bool wanted; /* DMARQ */
     bool to_guest, buffered;
-    u64 offset; /* of the disk; not for what is in buffer */
+    u64 offset; /* in the disk; unused when the data are in buffer */
     u64 left;   /* bytes */
-    u32 most;   /* bytes of a request: fewer while a bad sector is looked for */
+    u32 most;   /* bytes of a request at most; lowered to find a bad sector */
     u32 at;     /* in buffer */
     void (*finished)(struct ide_channel *channel, int error);
     struct prd_position {
@@ -161,16 +164,16 @@ void ide_attach(struct ide_channel *channel, unsigned number, enum ide_kind kind
                 const char *serial);
 /* RESET-, the bus master included. */
 void ide_reset(struct ide_channel *channel);
-/* There is another disc in the CD drive's disk than before, or none, or the first one. */
+/* The disc in the CD drive was changed, removed or inserted. */
 void ide_medium_changed(struct ide_drive *drive);
-/* Whether the guest prevents the removal of a CD. If it does it is told that somebody pressed the button. */
+/* Whether the guest prevents the removal of a CD. If so, it is told that eject was pressed. */
 bool ide_is_locked(struct ide_drive *drive);
 
 extern const struct io_ops ide_command_ops;
 extern const struct io_string_ops ide_string_ops;
 extern const struct io_ops ide_control_ops;
 
-/* --- among the files of a channel: ide.c --- */
+/* --- shared by the files of a channel: ide.c --- */
 
 /* The active drive's command is over: ready, and an interrupt. */
 void ide_finish(struct ide_drive *drive);
@@ -179,7 +182,7 @@ void ide_fail(struct ide_drive *drive, u8 error);
  * it. */
 void ide_begin_block(struct ide_drive *drive, bool to_guest, u32 at, u32 bytes,
                      void (*done)(struct ide_channel *channel));
-/* done() of the last block that a PIO command gives: it is over, and no interrupt follows. */
+/* done() of the last block that the guest reads: the command is over, and no interrupt follows. */
 void ide_taken(struct ide_channel *channel);
 /* A command whose data are buffer[0, DISK_SECTOR_BYTES). */
 void ide_give_sector(struct ide_drive *drive);
@@ -199,7 +202,7 @@ void ide_dma_disk(struct ide_drive *drive, bool to_guest, u64 offset, u64 bytes,
                   void (*finished)(struct ide_channel *channel, int error));
 void ide_dma_buffer(struct ide_drive *drive, bool to_guest, u32 bytes,
                     void (*finished)(struct ide_channel *channel, int error));
-/* The request is done, whatever became of its command: say which RAM it has changed. */
+/* The request is done, even if its command was abandoned: report the RAM that it has changed. */
 void ide_dma_landed(struct ide_channel *channel);
 /* Bus master registers: command, status, table. */
 u8 ide_master_read(struct ide_channel *channel, u32 offset);
@@ -215,11 +218,11 @@ void ata_identify(const struct ide_drive *drive, u8 *to);
 #define IDE_MODEL_DISK  "RINGER HARD DISK"
 #define IDE_MODEL_CDROM "RINGER CD-ROM"
 #define IDE_FIRMWARE    "1.0"
-/* Sectors of a command, in whatever addressing: false if it is none of the disk's, and has failed. */
+/* The sectors that a command addresses, by LBA or CHS. False: they are not all on the disk, and the
+ * command has failed. */
 bool ata_address(struct ide_drive *drive, bool ext, u64 *sector, u32 *count);
 void ata_put_address(struct ide_drive *drive, bool ext, u64 sector);
-/* The geometry that a disk offers: as many cylinders of it as are told of at most. What addresses of 28 bits
- * reach. */
+/* The geometry that a disk offers, and the number of sectors that addresses of 28 bits reach. */
 enum { ATA_HEADS = 16, ATA_PER_TRACK = 63, ATA_LBA28_SECTORS = 0x0fffffff };
 /* SET FEATURES: false if there is no such transfer mode. */
 bool ata_set_transfer_mode(struct ide_drive *drive, u8 mode);

@@ -8,9 +8,9 @@
  *
  *   descriptor   dword 0: 31-1 address     dword 1: 31 last of the table | 15-1 bytes, 0: 64 KB
  *
- * A transfer goes on when both sides are ready: the drive wants it, and the start bit is set. A table that
- * ends before the transfer does leaves the drive waiting, with the active bit clear and no interrupt; a new
- * start goes on with the next table.
+ * A transfer goes on when both sides are ready: the drive asserts DMARQ, and the start bit is set. When
+ * the table ends before the transfer, the drive waits, the active bit is clear, and no interrupt comes. A
+ * new start goes on with the next table.
  */
 #include "ide.h"
 
@@ -19,7 +19,7 @@ enum { STATUS_ACTIVE = 0x01, STATUS_ERROR = 0x02, STATUS_INTERRUPT = 0x04, STATU
 enum { MASTER_COMMAND, MASTER_STATUS = 2, MASTER_TABLE = 4 };
 
 #define DESCRIPTOR_LAST 0x80000000u
-/* Bytes of buffer for what is no RAM, before a request goes off. */
+/* Bytes of buffer that may stand for what is no RAM in one request. */
 #define STRAY_BYTES   (IDE_BUFFER_BYTES - PAGE_SIZE)
 #define REQUEST_BYTES (16u << 20)
 
@@ -34,7 +34,7 @@ static void rewind_table(struct ide_channel *channel)
     channel->dma.table.last_entry = false;
 }
 
-/* There are bytes left of the current descriptor, or of the next one. */
+/* Whether bytes are left in the current descriptor or the next one. */
 static bool have_entry(struct ide_channel *channel)
 {
     struct ide_dma *dma = &channel->dma;
@@ -76,7 +76,7 @@ static void copy(struct ide_channel *channel)
 
 /* --- between disk and memory --- */
 
-/* The next piece of the table as a part of the request: RAM, or buffer for it. Returns its bytes. */
+/* Add the next piece of the table to the request: RAM, or buffer in its place. Returns its bytes. */
 static u32 add_part(struct ide_channel *channel, u64 most, u32 *stray)
 {
     struct ide_dma *dma = &channel->dma;
@@ -105,7 +105,7 @@ static u32 add_part(struct ide_channel *channel, u64 most, u32 *stray)
     return (u32)bytes;
 }
 
-/* Give back what is no whole sector: the table has ended there. */
+/* Drop the fraction of a sector at the end, where the table has ended. */
 static u32 drop_fraction(struct ide_channel *channel, u32 bytes)
 {
     u32 fraction = bytes % DISK_SECTOR_BYTES;
@@ -120,8 +120,8 @@ static u32 drop_fraction(struct ide_channel *channel, u32 bytes)
     return bytes - fraction;
 }
 
-/* As many whole sectors as fit into a request. A descriptor has two bytes at least, which bounds what it
- * takes to come to a sector's end. */
+/* Make a request of as many whole sectors as fit. A descriptor has at least two bytes, which bounds the
+ * number of parts needed to come to a sector's end. */
 static u32 gather(struct ide_channel *channel)
 {
     struct ide_dma *dma = &channel->dma;
@@ -146,9 +146,9 @@ void ide_dma_landed(struct ide_channel *channel)
             memory->written(memory->memory, channel->gpa[n], channel->part[n].iov_len);
 }
 
-/* The disk does not say which of a request's sectors is bad. The request is tried again in halves: what lies
- * before the bad sector is transferred, as a drive does, and the registers name the sector itself. The bus
- * master stays active, because its table has not come to its end. */
+/* The disk does not say which of a request's sectors is bad. The request is tried again in halves. So the
+ * sectors before the bad one are transferred, as a drive does, and the registers name the bad sector
+ * itself. The bus master stays active, because its table has not ended. */
 static void request_failed(struct ide_channel *channel, int error)
 {
     struct ide_dma *dma = &channel->dma;
@@ -183,7 +183,7 @@ static void finish(struct ide_channel *channel)
 {
     struct ide_dma *dma = &channel->dma;
     dma->wanted = false;
-    /* Active stays where the table describes more than the transfer. */
+    /* Active stays set when the table describes more than the transfer. */
     if (dma->table.last_entry && !dma->table.entry_left) channel->master_status &= (u8)~STATUS_ACTIVE;
     dma->finished(channel, 0);
 }
@@ -197,7 +197,7 @@ static void go_on(struct ide_channel *channel)
         return;
     }
     if (!(channel->master_status & STATUS_ACTIVE) || !channel->master_enabled) return;
-    /* The directions disagree: nothing could be driven onto the bus. */
+    /* The directions disagree: neither side drives the bus. */
     if (dma->to_guest != !!(channel->master_command & COMMAND_TO_MEMORY)) return;
     if (dma->buffered) {
         copy(channel);
@@ -265,7 +265,7 @@ u8 ide_master_read(struct ide_channel *channel, u32 offset)
     }
 }
 
-/* A transfer that is stopped does not go on; what the disk does already it does to the end. */
+/* A stopped transfer does not go on. A request that is under way is done to its end. */
 static void write_command(struct ide_channel *channel, u8 value)
 {
     bool started = channel->master_command & COMMAND_START;

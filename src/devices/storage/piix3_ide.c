@@ -24,7 +24,7 @@ static void config_written(struct pci_device *device, unsigned offset)
         update_channels(container_of(device, struct piix3_ide, pci));
 }
 
-/* --- bus master registers: wider accesses are several --- */
+/* --- bus master registers: a wide access is several of one byte --- */
 
 static u32 master_read(void *device, u32 offset, unsigned size)
 {
@@ -48,16 +48,21 @@ static void master_write(void *device, u32 offset, unsigned size, u32 value)
 
 static const struct io_ops master_ops = {master_read, master_write};
 
-/* --- --- */
+/* --- set-up --- */
+
+void piix3_ide_suspend(struct piix3_ide *ide)
+{
+    pci_device_reset(&ide->pci);
+    update_channels(ide);
+    ide_reset(&ide->channel[0]);
+    ide_reset(&ide->channel[1]);
+}
 
 void piix3_ide_reset(struct piix3_ide *ide)
 {
     for (unsigned n = IDETIM; n <= SIDETIM; n++)
         ide->pci.config[n] = 0;
-    pci_device_reset(&ide->pci);
-    update_channels(ide);
-    ide_reset(&ide->channel[0]);
-    ide_reset(&ide->channel[1]);
+    piix3_ide_suspend(ide);
 }
 
 void piix3_ide_init(struct piix3_ide *ide, struct pci_bus *bus, const struct piix3_ide_wiring *wiring)
@@ -68,7 +73,7 @@ void piix3_ide_init(struct piix3_ide *ide, struct pci_bus *bus, const struct pii
         ide->decoded[n] = false;
         ide_init(&ide->channel[n], wiring->irq[n], wiring->memory);
     }
-    /* Programming interface 80h: bus master, both channels at their legacy places and nowhere else. */
+    /* Programming interface 80h: bus master, both channels at their legacy ports only. */
     pci_device_init(pci, bus, PCI_DEVFN(1, 1), 0x8086, 0x7010, 0x010180);
     pci_put16(&pci->config[PCI_STATUS], 0x0280);
     pci->write_clears[PCI_STATUS + 1] = 0x38;

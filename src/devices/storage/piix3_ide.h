@@ -5,7 +5,7 @@
  *   20h-23h   BAR4: 16 ports, the bus master registers; channel 1's from 8 on
  *   40h, 42h  timing of a channel; bit 15: its ports are decoded     44h  timing of slave drives
  *
- * The channels' own ports are windows of struct ide_channel, at their legacy places.
+ * The channels' own ports are those of struct ide_channel, at their legacy addresses.
  */
 #ifndef RINGER_DEVICES_STORAGE_PIIX3_IDE_H
 #define RINGER_DEVICES_STORAGE_PIIX3_IDE_H
@@ -30,5 +30,10 @@ struct piix3_ide {
 
 void piix3_ide_init(struct piix3_ide *ide, struct pci_bus *bus, const struct piix3_ide_wiring *wiring);
 void piix3_ide_reset(struct piix3_ide *ide);
+/* S3: the same, but the timing registers are kept. A board's firmware restores them before the operating
+ * system resumes, which expects the ports to be decoded. SeaBIOS does not, because QEMU's PIIX3 always
+ * decodes them.
+ */
+void piix3_ide_suspend(struct piix3_ide *ide);
 
 #endif

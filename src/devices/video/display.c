@@ -42,7 +42,7 @@ void display_tell(struct display *display)
     }
 }
 
-/* What was written is news to every viewer; the one that takes its scene now hears of all it has missed. */
+/* Note what was written for every viewer. The viewer that takes its scene now gets all that it has missed. */
 void display_take(struct display_viewer *viewer)
 {
     struct display *display = viewer->display;

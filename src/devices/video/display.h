@@ -1,24 +1,24 @@
 /*
- * The display seam: between a device that makes a picture (the VGA) and whoever shows it, a *viewer*: a
- * window, a VNC server, a screenshot. There may be several, each with a thread and a pace of its own.
+ * The display seam, between a device that makes a picture (the VGA) and its *viewers*: a window, a VNC server,
+ * a screenshot. There may be several, each with its own thread and pace.
  *
- * The picture is what lies in video memory, read as the device's registers say. The vCPU thread does no more
- * than copy the registers and list the parts of video memory that were written; the viewer draws the pixels,
- * in its own thread, while the guest runs on and may be writing there (then there is another frame).
+ * The picture is the content of video memory, interpreted by the device's registers. The vCPU thread only copies
+ * the registers and lists the parts of video memory that were written. The viewer draws the pixels in its own
+ * thread. The guest may write there meanwhile: then there is another frame.
  *
  *   viewer's thread                      vCPU thread
- *                       <-- changed() -- the guest writes: told once, until the next display_ask()
+ *                       <-- changed() -- the guest writes: called once, until the next display_ask()
  *   display_ask()       --- letter --->  registers and list are copied
  *                       <-- ready() ---
  *   display_draw(); shows frame.pixel, as far as frame.damage says
  *   sleeps until changed(), or until what display_draw() returned
  *
  * Invariants
- * 1. Nothing happens while the picture stays the same: no letter, no wake-up, no time-out; a blinking cursor
- *    is drawn by the viewer alone, with display_draw() once more.
- * 2. changed() and ready() are called on the vCPU thread between two guest instructions; they pass the word
- *    on (an eventfd, an event queue: something that orders memory) and return at once. Whoever wants a
- *    limited frame rate asks later.
+ * 1. Nothing happens while the picture stays the same: no letter, no wake-up, no time-out. The viewer
+ *    alone draws a blinking cursor, with another display_draw().
+ * 2. changed() and ready() are called on the vCPU thread between two guest instructions; they notify the
+ *    viewer's thread (by an eventfd, an event queue: a means that orders memory) and return at once. A
+ *    viewer limits its frame rate by asking later.
  * 3. From display_ask() to ready() the viewer must not draw. Answers may never come when the machine has
  *    stopped.
  * 4. Attaching, detaching and display_take() belong to the vCPU thread, or to any other while it does not
@@ -35,7 +35,7 @@ struct display_rect {
 
 #define DISPLAY_DAMAGE_MAX 16
 
-/* What a viewer shows. Only display_draw() changes it. */
+/* The frame that a viewer shows. Only display_draw() changes it. */
 struct display_frame {
     u32 *pixel;        /* 00RRGGBBh, row after row without gaps; NULL before the first display_draw() */
     u32 width, height; /* never 0 afterwards */
@@ -45,8 +45,8 @@ struct display_frame {
     u64 capacity; /* pixels allocated */
 };
 
-/* The device's side. `picture` is what the device keeps for one viewer: its last copy of the registers, and
- * what it remembers of the frame it drew. */
+/* The device's side. `picture` is the device's state for one viewer: its last copy of the registers, and facts
+ * about the frame that it drew. */
 struct display_ops {
     void *(*picture_create)(void *device); /* NULL: out of memory */
     void (*picture_destroy)(void *picture);
@@ -61,7 +61,7 @@ struct display_ops {
 };
 
 struct display {
-    const struct display_ops *ops; /* NULL: there is none, and nobody may attach */
+    const struct display_ops *ops; /* NULL: there is no display, and no viewer may attach */
     void *device;
     u32 units;               /* of video memory, as the device divides it */
     struct mailbox *mailbox; /* of the vCPU thread; installed by the board */
@@ -75,7 +75,7 @@ struct display_viewer {
     void (*changed)(struct display_viewer *viewer);
     void (*ready)(struct display_viewer *viewer);
     struct display_frame frame;
-    /* From here on private to display.c. */
+    /* Private to display.c from here on. */
     struct display *display;
     struct display_viewer *next;
     void *picture;
@@ -89,8 +89,8 @@ struct display_viewer {
 
 /* --- viewers --- */
 
-/* Returns 0 or -ENOMEM, -ENODEV: there is no display. The first changed() comes at once, if there is a
- * mailbox: when the vCPU thread next looks. */
+/* Returns 0 or -ENOMEM, -ENODEV: there is no display. With a mailbox the first changed() comes as
+ * soon as the vCPU thread looks into it. */
 int display_attach(struct display *display, struct display_viewer *viewer);
 /* Frees the frame too. No letter of the viewer's may be under way: it has none, or had its ready(), or the
  * machine will not run again. */
@@ -112,7 +112,7 @@ void display_init(struct display *display, const struct display_ops *ops, void *
 void display_destroy(struct display *display);
 
 void display_tell(struct display *display);
-/* The picture may look different from now on: registers or video memory were written. Cheap when nobody
+/* The picture may look different from now on: registers or video memory were written. Cheap when no viewer
  * waits. */
 static inline void display_changed(struct display *display)
 {

@@ -82,7 +82,7 @@ static u8 read_attribute(const struct vga *vga)
     return index < VGA_ATTRIBUTE_COUNT ? vga->reg.attribute[index] : 0;
 }
 
-/* Three accesses make a colour; then the index moves on. */
+/* Three accesses make a colour. Then the index advances. */
 static u8 *next_component(struct vga *vga)
 {
     u8 *component = &vga->reg.dac[vga->dac_index][vga->dac_component];
@@ -105,7 +105,7 @@ static void set_dac_index(struct vga *vga, u8 index, bool reading)
     vga->dac_reading = reading;
 }
 
-/* Registers 0-7 are write-protected by bit 7 of "vertical retrace end", but for the line compare bit of
+/* Registers 0-7 are write-protected by bit 7 of "vertical retrace end", except the line compare bit of
  * "overflow". */
 static void write_crtc(struct vga *vga, u8 value)
 {
@@ -265,7 +265,7 @@ void vga_reset(struct vga *vga)
     vga_changed(vga);
 }
 
-/* One more unit than pages: what vga_memory_ops wrote. */
+/* One unit more than pages: it stands for what vga_memory_ops wrote. */
 static_assert(VGA_LEGACY_BYTES <= VGA_MEMORY_BYTES, "the planes are in video memory");
 
 void vga_init(struct vga *vga, const struct vga_wiring *wiring)

@@ -1,29 +1,30 @@
 /*
  * A VGA (IBM VGA Technical Reference; register names as there) with the linear modes of Bochs' display
- * interface (VBE DISPI, "vbe_dispi" in the documentation of its VGA BIOS), and what of it a viewer needs to
- * draw.
+ * interface (VBE DISPI, "vbe_dispi" in the documentation of its VGA BIOS), and the state that a viewer
+ * needs to draw.
  *
- * Windows: vga_ops at 3C0h-3DFh and vga_mono_ops at 3B0h-3BBh, byte-wide; vga_vbe_ops at 1CEh-1D1h, 2 bytes
- * wide; vga_memory_ops at A0000h-BFFFFh, any width; vga_mmio_ops, 4 KB anywhere. The device of all is the
- * struct vga. Which of the first two holds the CRTC is the guest's choice (miscellaneous output, bit 0); the
- * other one reads as ones there.
+ * Ports and memory: vga_ops at 3C0h-3DFh and vga_mono_ops at 3B0h-3BBh, byte-wide; vga_vbe_ops at
+ * 1CEh-1D1h, 2 bytes wide; vga_memory_ops at A0000h-BFFFFh, any width; vga_mmio_ops, 4 KB anywhere. The
+ * device of all is the struct vga. Which of the first two holds the CRTC is the guest's choice
+ * (miscellaneous output, bit 0); the other one reads as ones there.
  *
- * Video memory is the machine's: plain memory, seen whole in a window of its own (the linear frame buffer).
+ * The board provides video memory, which is plain memory. The guest sees all of it as the linear frame buffer.
  * The four planes of the VGA are its first 256 KB:
  *
  *   byte of a plane at address P:  4 x (P rotated right by 2, as 16 bits) + plane
  *
- * so that P, P+1, P+2, P+3 lie 64 KB apart, and what the CPU sees in chain 4 (plane = A1-A0, P = A with these
- * two clear) is the first 64 KB in their order. That, and a bank of a linear mode, is why the window at
- * A0000h can be that memory itself (wiring.map); otherwise it goes through vga_memory_ops.
+ * So P, P+1, P+2, P+3 lie 64 KB apart, and the bytes that the CPU sees in chain 4 (plane = A1-A0, P = A
+ * with these two clear) are the first 64 KB in order. In chain 4, and in a linear mode with its banks, the
+ * memory at A0000h can therefore be video memory itself (wiring.map). In other modes accesses go through
+ * vga_memory_ops.
  *
  * Invariants
- * 1. Whatever changes the picture, but writes to plain memory, which the machine tells of, calls
- *    vga_changed().
- * 2. No register is trusted: addresses are reduced to what there is where they are used.
+ * 1. A function that changes the picture calls vga_changed(). Writes to plain memory are the exception:
+ *    the board reports those.
+ * 2. No register is trusted: an address is reduced to the size of memory where it is used.
  *
- * It starts in mode 3, 80 x 25 colour text, as a BIOS leaves it, with a blank screen; but without a font in
- * plane 2, which firmware would have loaded (vga_load_font()). Retrace is computed from the clock: 70 frames
+ * It starts in mode 3, 80 x 25 colour text, as a BIOS leaves it, with a blank screen. There is no font in
+ * plane 2, because firmware loads it (vga_load_font()). Retrace is computed from the clock: 70 frames
  * of 449 lines a second.
  */
 #ifndef RINGER_DEVICES_VIDEO_VGA_H
@@ -39,7 +40,7 @@
 #define VGA_PLANE_BYTES  65536
 #define VGA_LEGACY_BYTES (4 * VGA_PLANE_BYTES)
 #define VGA_BANK_BYTES   65536
-/* In what there is 2560 x 1600 at 32 bits fits. */
+/* It holds 2560 x 1600 at 32 bits. */
 #define VGA_MEMORY_BYTES (16u << 20)
 
 #define VGA_SEQUENCER_COUNT 5
@@ -71,7 +72,7 @@ enum {
 #define VGA_VBE_MAX_WIDTH  2560
 #define VGA_VBE_MAX_HEIGHT 1600
 
-/* All that the picture depends on, but for video memory. */
+/* All that the picture depends on, except video memory. */
 struct vga_registers {
     u8 misc; /* miscellaneous output */
     u8 sequencer[VGA_SEQUENCER_COUNT];
@@ -84,13 +85,13 @@ struct vga_registers {
     u16 vbe[VGA_VBE_COUNT];
 };
 
-/* What the machine provides. */
+/* What the board provides. */
 struct vga_wiring {
     const struct clock *clock;
     u8 *memory; /* VGA_MEMORY_BYTES, zero; other threads read it */
-    /* Make the 64 KB at A0000h the memory at `offset`, or (mapped: false) vga_memory_ops again. */
+    /* Map video memory from `offset` on to the 64 KB at A0000h, or (mapped: false) vga_memory_ops again. */
     void (*map)(void *machine, bool mapped, u32 offset);
-    /* Which pages were written, but by vga_memory_ops, since the last call: display_ops' collect(). */
+    /* The pages written since the last call, except by vga_memory_ops: for display_ops' collect(). */
     void (*collect)(void *machine, u64 *pages);
     void *machine;
 };
@@ -106,7 +107,7 @@ struct vga {
     bool dac_reading;
     u16 vbe_index;
     u32 latch;
-    bool mapped; /* the window at A0000h is memory, from map_offset on */
+    bool mapped; /* A0000h shows video memory, from map_offset on */
     u32 map_offset;
     bool written; /* by vga_memory_ops, since collected */
 };
@@ -193,7 +194,7 @@ static inline u32 vga_vbe_line_bytes(const struct vga_registers *reg)
     return (reg->vbe[VGA_VBE_VIRTUAL_WIDTH] * ((reg->vbe[VGA_VBE_BPP] + 7u) / 8 * 8)) / 8;
 }
 
-/* Registers have changed on which it depends whether the window at A0000h can be memory. */
+/* Registers have changed that decide whether A0000h can show video memory. */
 void vga_memory_update(struct vga *vga);
 void vga_vbe_reset(struct vga *vga);
 

@@ -2,9 +2,9 @@
  * The VGA's picture as a frame: how big it is, which lines have to be drawn again, and what changed in them.
  * See vga_draw.h and display.h.
  *
- * Every line that may differ is drawn and compared with the frame, so the damage is exact however coarse the
- * news of writes are. For the VGA's own modes that is all of the frame, a millisecond; for linear modes the
- * lines with a page that was written.
+ * Every line that may differ is drawn and compared with the frame, so the damage is exact although writes
+ * are noted by pages. For the VGA's own modes that is all of the frame, a millisecond; for linear modes
+ * the lines with a page that was written.
  */
 #include "vga_draw.h"
 
@@ -235,14 +235,14 @@ static void draw_blank(struct vga_picture *picture, struct display_frame *frame)
         put_line(picture, frame, y);
 }
 
-/* The next time that something blinks. */
+/* The next time at which something blinks. */
 static u64 next_blink(const struct vga_picture *picture)
 {
     u64 frames = picture->cursor_blinks ? VGA_CURSOR_FRAMES : picture->text_blinks ? VGA_BLINK_FRAMES : 0;
     return frames ? (picture->frame_number / frames + 1) * frames * FRAME_NS : UINT64_MAX;
 }
 
-/* Does what blinked when it was drawn look different now? */
+/* Whether blinking parts of the drawn frame look different now. */
 static bool phase_differs(const struct vga_picture *picture, u64 frame_number)
 {
     u64 old = picture->frame_number;

@@ -1,10 +1,10 @@
 /*
  * Drawing the VGA's picture, in a viewer's thread: what vga_draw.c (which lines, when) and vga_line.c (one
- * line) share. See display.h for who owns a picture when.
+ * line) share. See display.h for the thread that owns a picture at each time.
  *
  * The VGA counts characters of 8 or 9 dots along a line; a *counter* per character, from the start address
- * on, becomes an address in the planes as the CRTC's mode says. Dots are pixels here, whatever a monitor
- * makes of their shape; lines that the CRTC shows twice are there twice.
+ * on, becomes an address in the planes as the CRTC's mode says. A dot is a pixel here, whatever its shape on
+ * a monitor. Lines that the CRTC shows twice are in the frame twice.
  */
 #ifndef RINGER_DEVICES_VIDEO_VGA_DRAW_H
 #define RINGER_DEVICES_VIDEO_VGA_DRAW_H
@@ -14,7 +14,7 @@
 /* 256 characters of 9 dots, each doubled, and one more to the right for panning. */
 #define VGA_LINE_DOTS (257 * 18)
 
-/* Where a scan line comes from. */
+/* The source of a scan line. */
 struct vga_scan {
     u32 counter;        /* of the first character */
     u32 row;            /* of the character, or of the repetition */

@@ -1,5 +1,5 @@
 /*
- * What the monitor says of itself: VESA Enhanced EDID, structure version 1.3. See vga_edid() in vga.h.
+ * The monitor describes itself: VESA Enhanced EDID, structure version 1.3. See vga_edid() in vga.h.
  *
  *   00h header  08h maker, product, serial, date  12h version  14h features  19h colours
  *   23h established timings  26h standard timings

@@ -1,7 +1,7 @@
 /*
- * The font of text modes, out of a VGA BIOS image: a firmware that is not run has it all the same. The font
- * of a PC is known by its shapes: blanks and blocks, which are the same in all of them (code page 437: 20h
- * and FFh are blank, DBh is a full block, DFh its upper half).
+ * The font of text modes, taken from a VGA BIOS image that is not run. A PC's font is recognized by
+ * characters that are the same in every font (code page 437: 20h and FFh are blank, DBh is a full block,
+ * DFh its upper half).
  */
 #include "vga.h"
 

@@ -1,5 +1,5 @@
 /*
- * The VGA's memory window: how an address of A0000h-BFFFFh becomes bytes of the four planes (Technical
+ * The VGA's memory at A0000h-BFFFFh: how an address becomes bytes of the four planes (Technical
  * Reference, "Display memory", "Graphics controller").
  *
  *   addressing   plane                          address in the plane

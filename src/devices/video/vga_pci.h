@@ -5,7 +5,7 @@
  *   base address 2   vga_mmio_ops
  *   expansion ROM    its BIOS
  *
- * The legacy windows answer without it; no interrupt.
+ * The legacy ports and memory need no base address. There is no interrupt.
  */
 #ifndef RINGER_DEVICES_VIDEO_VGA_PCI_H
 #define RINGER_DEVICES_VIDEO_VGA_PCI_H

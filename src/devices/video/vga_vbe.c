@@ -6,8 +6,8 @@
  *   ports   1CEh index, 1CFh and 1D0h data
  *   page    000h EDID | 400h ports 3C0h-3DFh | 500h the registers, 2 bytes each
  *
- * A mode that is enabled takes over the picture and the window at A0000h; the VGA's own registers stay as
- * they are and rule again when it is disabled. 4 bits a pixel are the VGA's planes.
+ * An enabled mode takes over the picture and the memory at A0000h. The VGA's own registers keep their
+ * values and count again when it is disabled. 4 bits a pixel are the VGA's planes.
  */
 #include "vga.h"
 
@@ -31,14 +31,14 @@ static bool depth_exists(u16 bits)
     return bits == 4 || bits == 8 || bits == 15 || bits == 16 || bits == 24 || bits == 32;
 }
 
-/* How much there is for a picture: a dword of the planes holds 8 pixels of 4 bits. */
+/* Memory for a picture: a dword of the planes holds 8 pixels of 4 bits. */
 static u32 line_bytes(const struct vga *vga)
 {
     u32 width = vga->reg.vbe[VGA_VBE_VIRTUAL_WIDTH];
     return vga->reg.vbe[VGA_VBE_BPP] == 4 ? width / 2 : vga_vbe_line_bytes(&vga->reg);
 }
 
-/* Make the registers agree: with each other, and with the memory there is. */
+/* Make the registers consistent with each other and with the size of memory. */
 static void settle(struct vga *vga)
 {
     u16 *vbe = vga->reg.vbe;
@@ -158,7 +158,7 @@ enum {
     MMIO_VBE_END = 0x500 + 2 * VGA_VBE_COUNT
 };
 
-/* The picture that the monitor likes best: what a laptop has. */
+/* The monitor's preferred resolution. */
 #define EDID_WIDTH  1280
 #define EDID_HEIGHT 800
 
@@ -187,7 +187,7 @@ static void mmio_write(void *device, u32 offset, unsigned size, u32 value)
     for (unsigned i = 0; i < size; i++)
         if (offset + i >= MMIO_PORTS && offset + i < MMIO_PORTS_END)
             vga_ops.write(vga, offset + i - MMIO_PORTS, 1, value >> (8 * i) & 0xff);
-    /* Registers are written whole. */
+    /* A register is written whole. */
     for (unsigned i = 0; i + 1 < size; i += 2)
         if (!(offset & 1) && offset + i >= MMIO_VBE && offset + i < MMIO_VBE_END)
             write_register(vga, (u16)((offset + i - MMIO_VBE) / 2), (u16)(value >> (8 * i)));

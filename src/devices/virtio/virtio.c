@@ -62,7 +62,7 @@ void virtio_release(struct virtio *virtio, const struct virtio_chain *chain)
 
 void virtio_break(struct virtio *virtio, const char *why)
 {
-    /* Once: a guest that does nothing else shall not fill the host's disk with it. */
+    /* Once only, or a guest could fill the host's disk with messages. */
     if (!virtio->complained) {
         virtio->complained = true;
         log_warn("the guest's driver of virtio device %02x.%x has broken the rules: %s",
@@ -77,7 +77,7 @@ void virtio_break(struct virtio *virtio, const char *why)
 
 u8 virtio_status(const struct virtio *virtio)
 {
-    /* Any bit would do: the driver waits for 0. */
+    /* Any bit will do: the driver waits for 0. */
     return virtio->resetting ? VIRTIO_ACKNOWLEDGE : virtio->status;
 }
 
@@ -103,7 +103,7 @@ void virtio_set_status(struct virtio *virtio, u8 status)
     if (!(old & VIRTIO_FEATURES_OK) && !features_are_good(virtio)) status &= ~VIRTIO_FEATURES_OK;
     virtio->status |= status & ~VIRTIO_NEEDS_RESET;
     if ((old & VIRTIO_DRIVER_OK) || !(status & VIRTIO_DRIVER_OK)) return;
-    /* What was offered before has waited, and its notification came to nothing. */
+    /* Buffers offered before this have waited, because their notification had no effect. */
     for (unsigned n = 0; n < virtio->queues; n++)
         if (virtio_is_waiting(virtio, n)) virtio->kind->notify(virtio, n);
 }

@@ -1,16 +1,16 @@
 /*
- * A virtio device (Virtual I/O Device specification 1.2, OASIS): what all kinds of them have in common. The
- * transport is virtio_pci.c, the rings are virtio_queue.c, and a kind of device (virtio_blk.h, ...) is what
- * it does with the buffers that the driver puts into them.
+ * A virtio device (Virtual I/O Device specification 1.2, OASIS): the part that all kinds share. The transport
+ * is virtio_pci.c, the rings are virtio_queue.c. A kind of device (virtio_blk.h, ...) uses the buffers that the
+ * driver puts into the rings.
  *
  * Invariants
- * 1. Rings and buffers are the guest's, and are read once: what was checked is what is used. Nothing outside
- *    RAM is ever touched.
- * 2. A queue that holds nonsense breaks the device: DEVICE_NEEDS_RESET, no more buffers are taken or given
- *    back, until the driver resets it. The machine goes on.
+ * 1. The guest may change rings and buffers at any time. Each word is read once, so the value that was
+ *    checked is the one that is used. Only RAM is touched.
+ * 2. Nonsense in a queue breaks the device: it sets DEVICE_NEEDS_RESET and takes and gives no buffers until the
+ *    driver resets it. The machine goes on.
  * 3. After a reset, of the device or of one queue, no chain that was taken before it is given back: a chain
  *    remembers its queue's epoch. While chains are `held` by other threads, which may still write to their
- *    buffers, the reset is not seen to be complete, so that the driver waits (2.4.1, 2.6.1).
+ *    buffers, the reset does not read as complete, so the driver waits (2.4.1, 2.6.1).
  */
 #ifndef RINGER_DEVICES_VIRTIO_VIRTIO_H
 #define RINGER_DEVICES_VIRTIO_VIRTIO_H
@@ -45,8 +45,8 @@ enum {
 #define VIRTIO_NO_VECTOR    0xffff
 #define VIRTIO_CONFIG_BYTES 64
 
-/* As many buffers as a chain may have: so many segments, and a header and a status; the rest is for buffers
- * that lie in several pieces of host memory. */
+/* Buffers of a chain at most: segments, a header and a status. The rest is for buffers that lie in several
+ * pieces of host memory. */
 #define VIRTIO_SEGMENTS    254
 #define VIRTIO_CHAIN_PARTS (VIRTIO_SEGMENTS + 10)
 
@@ -61,8 +61,8 @@ struct virtio_queue {
     const u8 *descriptors, *driver;
     u8 *device;
     /* Free-running, as in the rings. */
-    u16 taken;      /* of the driver's */
-    u16 given;      /* of ours */
+    u16 taken;      /* buffers taken from the driver */
+    u16 given;      /* buffers given back */
     u16 told;       /* `given` when the driver was interrupted last */
     bool resetting; /* a reset waits for held chains */
     u32 epoch;
@@ -79,9 +79,9 @@ struct virtio_chain {
     u64 gpa[VIRTIO_CHAIN_PARTS];
 };
 
-/* What a kind of device does. All but `notify` may be NULL. */
+/* The functions of a kind of device. All but `notify` may be NULL. */
 struct virtio_kind {
-    /* The driver says that there is something in this queue, or has become ready and there is. */
+    /* There are buffers in this queue: the driver has said so, or has become ready. */
     void (*notify)(struct virtio *virtio, unsigned queue);
     /* Configuration, which is virtio.config: bytes of it were written (those `config_writable` only). */
     void (*config_written)(struct virtio *virtio, u32 offset, unsigned size);
@@ -128,13 +128,13 @@ static inline bool virtio_has(const struct virtio *virtio, u64 feature)
     return virtio->accepted & feature;
 }
 
-/* A driver of before version 1: its rings lie by other rules, and it may use them before it is ready. */
+/* A driver from before version 1: it places its rings by other rules, and may use them before it is ready. */
 static inline bool virtio_is_legacy(const struct virtio *virtio)
 {
     return !virtio_has(virtio, VIRTIO_F_VERSION_1);
 }
 
-/* The driver broke the rules: stop, and say so. */
+/* The driver broke the rules: stop, and set DEVICE_NEEDS_RESET. */
 void virtio_break(struct virtio *virtio, const char *why);
 
 /* For the transport. */
@@ -149,7 +149,7 @@ void virtio_config_write(struct virtio *virtio, u32 offset, unsigned size, u32 v
 
 /* --- virtio_queue.c: rings --- */
 
-/* Is there a chain to be taken? If not, the driver notifies of the next one. */
+/* Whether there is a chain to take. If not, the driver will notify of the next one. */
 bool virtio_is_waiting(struct virtio *virtio, unsigned queue);
 /* Take the driver's next chain out of a queue. False: there is none, or the device is (now) broken. */
 bool virtio_take(struct virtio *virtio, unsigned queue, struct virtio_chain *chain);
@@ -157,21 +157,21 @@ bool virtio_take(struct virtio *virtio, unsigned queue, struct virtio_chain *cha
 void virtio_give(struct virtio *virtio, const struct virtio_chain *chain, u32 written);
 /* Interrupt the driver, if it wants that, for what was given since the last time. */
 void virtio_interrupt(struct virtio *virtio, unsigned queue);
-/* Has its queue not been reset since? */
+/* Whether its queue has not been reset since. */
 static inline bool virtio_chain_is_live(const struct virtio *virtio, const struct virtio_chain *chain)
 {
     return chain->epoch == virtio->queue[chain->queue].epoch;
 }
-/* A chain's buffers are handed to other threads, and are ours again: see invariant 3. */
+/* A chain's buffers go to other threads, and come back from them: see invariant 3. */
 void virtio_hold(struct virtio *virtio, const struct virtio_chain *chain);
 void virtio_release(struct virtio *virtio, const struct virtio_chain *chain);
 
-/* Copy from the readable part, to the writable part, from an offset in it; what it has not got is left out.
- * Returns the bytes copied. */
+/* Copy from the readable part, to the writable part, from an offset in it; bytes beyond its end are left
+ * out. Returns the bytes copied. */
 u64 virtio_chain_read(const struct virtio_chain *chain, u64 offset, void *to, u64 bytes);
 u64 virtio_chain_write(const struct virtio_chain *chain, u64 offset, const void *from, u64 bytes);
 
-/* For the transport: serve the queue whose size and places are set. What cannot be served breaks the device. */
+/* For the transport: serve the queue whose size and addresses are set. Impossible values break the device. */
 void virtio_queue_enable(struct virtio *virtio, unsigned queue);
 
 /* --- virtio_pci.c: the transport --- */

@@ -33,7 +33,7 @@ enum {
     CONFIG_BYTES = 60,
 };
 
-/* What discards and zeroing name: sector, 64 bits; sectors, 32; flags, 32. */
+/* A range for discards and zeroing: sector, 64 bits; sectors, 32; flags, 32. */
 enum { RANGE_BYTES = 16, RANGE_SECTORS = 8, RANGE_FLAGS = 12, RANGE_FLAG_UNMAP = 1 };
 #define RANGE_SECTORS_MAX 0x3fffffu
 
@@ -182,7 +182,7 @@ static const struct {
     {VIRTIO_BLK_T_WRITE_ZEROES, discard_or_zero},
 };
 
-/* Put the status byte aside: what is left of the writable part is data. */
+/* Separate the status byte: the rest of the writable part is data. */
 static bool find_status(struct virtio_blk_request *request)
 {
     struct virtio_chain *chain = &request->chain;
@@ -229,7 +229,7 @@ static void notify(struct virtio *virtio, unsigned queue)
 
 /* --- set-up --- */
 
-/* The geometry that BIOSes assume where they know of none. */
+/* The geometry that BIOSes assume when they know none. */
 static void put_geometry(u8 *config, u64 sectors)
 {
     enum { HEADS = 16, SECTORS = 63, CYLINDERS_MAX = 16383 };

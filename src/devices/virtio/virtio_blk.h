@@ -2,8 +2,8 @@
  * A virtio block device (5.2): requests go straight between guest memory and the disk, as many at a time as
  * the queue has room for, and come back in the order in which the disk is done with them.
  *
- * A write is reported when the disk has it, or, if the driver knows of no cache (5.2.6.2) or has switched it
- * off, when it is stable.
+ * A write is reported when the disk has it, or, if the driver has not negotiated a cache (5.2.6.2) or has
+ * switched it off, when it is stable.
  */
 #ifndef RINGER_DEVICES_VIRTIO_VIRTIO_BLK_H
 #define RINGER_DEVICES_VIRTIO_VIRTIO_BLK_H

@@ -12,7 +12,7 @@ enum { QUEUE_RECEIVE, QUEUE_TRANSMIT, QUEUES };
  * offered. */
 enum { CONFIG_EMERGENCY_WRITE = 8, CONFIG_BYTES = 12 };
 
-/* What is sent before something else has its turn. */
+/* Bytes sent before other work gets its turn. */
 #define SEND_BYTES 65536u
 
 static void send_some(struct virtio_console *console)
@@ -70,7 +70,7 @@ unsigned virtio_console_receive(struct virtio_console *console, const u8 *bytes,
     return done;
 }
 
-/* A character for the console without any queue, for who cannot set one up. */
+/* A character for the console without a queue, for early messages (emergency write). */
 static void config_written(struct virtio *virtio, u32 offset, unsigned size)
 {
     struct virtio_console *console = container_of(virtio, struct virtio_console, virtio);

@@ -1,8 +1,8 @@
 /*
  * A virtio console (5.3) with one port: bytes in both directions, without a rate.
  *
- * What the guest sends is handed on at once, but never so much at a time that nothing else would happen; what
- * it receives waits with the sender until the guest has given a buffer for it.
+ * Output of the guest is passed on at once, in pieces small enough to let other work go on. Input waits with the
+ * sender until the guest has given a buffer for it.
  */
 #ifndef RINGER_DEVICES_VIRTIO_VIRTIO_CONSOLE_H
 #define RINGER_DEVICES_VIRTIO_VIRTIO_CONSOLE_H
@@ -19,7 +19,7 @@ struct virtio_console {
     void (*room)(void *sink);
     void *sink;
     struct virtio_chain input;
-    /* What is being sent, and how much of it has been. */
+    /* The chain being sent, and how much of it has been sent. */
     bool sending;
     u64 sent;
     struct virtio_chain output;

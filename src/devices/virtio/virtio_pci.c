@@ -1,7 +1,7 @@
 /*
  * Virtio over PCI (4.1), modern and legacy. See virtio.h.
  *
- * BAR 4, memory, 32 KB, where the capabilities say that things are:
+ * BAR 4, memory, 32 KB, laid out as the capabilities say:
  *
  *   0000h  common configuration        3000h  notifications, 4 bytes a queue
  *   1000h  interrupt status            4000h  MSI-X table
@@ -106,7 +106,7 @@ static u16 vector_or_none(const struct virtio *virtio, u32 vector)
 
 /* --- modern --- */
 
-/* All of it, as it is now: it is read rarely, and a byte at a time by some. */
+/* All of it, as it is now. It is read rarely, and some drivers read bytes. */
 static u32 common_read(struct virtio *virtio, u32 offset, unsigned size)
 {
     u8 now[COMMON_BYTES] = {0};
@@ -219,7 +219,7 @@ static const struct io_ops modern_ops = {modern_read, modern_write};
 
 /* --- legacy --- */
 
-/* Where the device's configuration begins. */
+/* The offset of the device's configuration. */
 static u32 legacy_header(const struct virtio *virtio)
 {
     return pci_msix_enabled(&virtio->msix) ? LEGACY_QUEUE_VECTOR + 2 : LEGACY_CONFIG_VECTOR;
@@ -245,7 +245,7 @@ static u32 legacy_read(void *device, u32 offset, unsigned size)
     }
 }
 
-/* One page number says where all of it is (2.7.2). */
+/* One page number gives the addresses of all areas (2.7.2). */
 static void set_legacy_queue(struct virtio *virtio, u32 page)
 {
     struct virtio_queue *q = selected(virtio);
@@ -287,7 +287,7 @@ static const struct io_ops legacy_ops = {legacy_read, legacy_write};
 
 /* --- the way through configuration space, for who cannot reach the BAR yet (4.1.4.9) --- */
 
-/* The access that the capability describes. False: none that can be. */
+/* The access that the capability describes. False: it is impossible. */
 static bool described_access(const struct virtio *virtio, u32 *offset, unsigned *size)
 {
     const u8 *at = &virtio->pci.config[virtio->access_capability];
@@ -314,7 +314,7 @@ static void config_written(struct pci_device *pci, unsigned offset)
     unsigned data = virtio->access_capability + CAP_EXTRA, bytes;
     u32 at;
     if (!virtio->access_capability || offset < data || offset >= data + 4u) return;
-    /* Told of one byte after the other: the last that counts has come. */
+    /* Called for one byte after the other: this is the last one that matters. */
     if (described_access(virtio, &at, &bytes) && offset == data + bytes - 1)
         modern_write(virtio, at, bytes, (u32)mask_bytes(pci_get32(&pci->config[data]), bytes));
 }

@@ -5,8 +5,8 @@
  *   driver area  +0 flags | +2 index | +4 ring of heads | used event
  *   device area  +0 flags | +2 index | +4 ring of { head, 32 bits | bytes written } | available event
  *
- * The rings stay mapped while the queue is enabled. The driver runs on this same thread, between our calls:
- * no barriers.
+ * The rings stay mapped while the queue is enabled. The driver runs on this same thread, so no barriers
+ * are needed.
  */
 #include "virtio.h"
 
@@ -22,7 +22,7 @@ enum { DRIVER_ENTRY_BYTES = 2, DEVICE_ENTRY_BYTES = 8 };
 
 /* --- the areas --- */
 
-/* One access each: a device that is told to read a disk into the rings may write there at any time. */
+/* One access each, because a disk read into the rings may change them at any time. */
 static u16 get16(const u8 *at)
 {
     return *(const volatile any16 *)at;
@@ -141,7 +141,7 @@ static complaint walk(const struct virtio *virtio, struct virtio_chain *chain, s
     return "a chain without an end";
 }
 
-/* The driver need not notify for what we have seen. */
+/* The driver need not notify of buffers that have been seen. */
 static void expect_next(const struct virtio *virtio, const struct virtio_queue *q)
 {
     if (virtio_has(virtio, VIRTIO_F_EVENT_IDX))
@@ -150,8 +150,8 @@ static void expect_next(const struct virtio *virtio, const struct virtio_queue *
 
 static bool is_served(const struct virtio *virtio, const struct virtio_queue *q)
 {
-    /* No buffer is taken or given back before the driver is ready (2.1.2). A legacy driver may not say that
-     * in time, nor know that a device needs leave to be a bus master. */
+    /* No buffer is taken or given back before the driver is ready (2.1.2). A legacy driver may say so too
+     * late, and may not enable the bus master. */
     bool ready = (virtio->status & VIRTIO_DRIVER_OK) && pci_is_master(&virtio->pci);
     return q->enabled && !(virtio->status & VIRTIO_NEEDS_RESET) && (virtio_is_legacy(virtio) || ready);
 }
@@ -194,7 +194,7 @@ void virtio_give(struct virtio *virtio, const struct virtio_chain *chain, u32 wr
 {
     struct virtio_queue *q = &virtio->queue[chain->queue];
     const struct dma *dma = &virtio->dma;
-    /* All of it, and whether or not the driver still wants it: a request that failed may have written, too. */
+    /* All of it, even if the driver no longer wants it: a failed request may have written, too. */
     for (unsigned n = chain->readable; n < (unsigned)chain->readable + chain->writable; n++)
         dma->written(dma->memory, chain->gpa[n], chain->part[n].iov_len);
     if (!virtio_chain_is_live(virtio, chain) || !is_served(virtio, q)) return;
@@ -209,7 +209,7 @@ void virtio_interrupt(struct virtio *virtio, unsigned queue)
     if (!is_served(virtio, q) || q->told == q->given) return;
     bool wanted = !(get16(q->driver + RING_FLAGS) & NO_INTERRUPT);
     if (virtio_has(virtio, VIRTIO_F_EVENT_IDX)) {
-        /* Has `given` gone past the event since we told last (2.7.7.2)? */
+        /* Whether `given` has passed the event since the last interrupt (2.7.7.2). */
         u16 event = get16(q->driver + RING_FIRST + q->size * DRIVER_ENTRY_BYTES);
         wanted = (u16)(q->given - event - 1) < (u16)(q->given - q->told);
     }

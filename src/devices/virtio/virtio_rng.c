@@ -7,7 +7,7 @@
 #define QUEUE_SIZE  8
 #define RETRY_NS    100000000u
 
-/* Serve what is waiting. Random bytes are had before a buffer is taken, so none need be kept. */
+/* Serve the buffers that wait. Random bytes are fetched before a buffer is taken, so none need be kept. */
 static void serve(struct virtio *virtio)
 {
     struct virtio_rng *rng = container_of(virtio, struct virtio_rng, virtio);

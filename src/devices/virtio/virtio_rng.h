@@ -6,7 +6,7 @@
 
 #include "virtio.h"
 
-/* As much as one buffer is given at once; the driver comes again for more. */
+/* Bytes that one buffer gets at most. The driver asks again for more. */
 #define VIRTIO_RNG_BYTES 256
 
 struct virtio_rng {

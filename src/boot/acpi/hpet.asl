@@ -1,0 +1,16 @@
+/*
+ * The HPET, for machines that have one. What a driver must know of it is in the table "HPET".
+ */
+DefinitionBlock ("", "SSDT", 1, "RINGER", "RINGHPET", 1)
+{
+    External (\_SB, DeviceObj)
+
+    Scope (\_SB)
+    {
+        Device (HPET)
+        {
+            Name (_HID, EisaId ("PNP0103"))
+            Name (_CRS, ResourceTemplate () { Memory32Fixed (ReadOnly, 0xfed00000, 0x400) })
+        }
+    }
+}

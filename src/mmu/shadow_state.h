@@ -1,0 +1,39 @@
+/*
+ * What a struct shadow hides: the state of views, spaces, traces and host windows, one struct each. Private
+ * to mmu.
+ */
+#ifndef RINGER_MMU_SHADOW_STATE_H
+#define RINGER_MMU_SHADOW_STATE_H
+
+#include "space.h"
+#include "trace.h"
+#include "view.h"
+#include "window_state.h"
+
+/* No CR3 has these values: the root while paging is off, and that of a free space. */
+#define CR3_UNPAGED UINT64_MAX
+#define CR3_NONE    (UINT64_MAX - 1)
+
+struct shadow_state {
+    struct views views;
+    struct spaces spaces;
+    struct traces traces;
+    struct windows windows;
+    u32 format; /* the paging bits that all entries of all views were made under */
+    bool pae, paged;
+    bool untraceable; /* some entry came through a table that is not in RAM */
+    u32 borrowed;     /* the user's page that the supervisor reached last without an entry of its own, */
+    u32 borrows;      /* and how often in a row */
+};
+
+static inline struct shadow_state *state_of(struct shadow *shadow)
+{
+    return shadow->state;
+}
+
+static inline struct view *view_at(struct shadow *shadow, u32 view)
+{
+    return &state_of(shadow)->views.view[view];
+}
+
+#endif

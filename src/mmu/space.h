@@ -1,0 +1,59 @@
+/*
+ * Address spaces: which CR3 values the shadow remembers, and which view each has. Private to mmu.
+ *
+ * A space is what one root (CR3, and with PAE the four PDPTEs) maps for the user. Space n has view n for as
+ * long as it has another root's entries; number 0, the supervisor's view, is no space, and stands for the
+ * ends of the list below.
+ *
+ * Spaces are in a list by use. A root that is loaded makes its space the newest. A space that loses its last
+ * entry becomes the oldest: most likely its process has ended, and its view, whose memory the host has backed
+ * already, goes to the next new process. A space that is filled again becomes the newest.
+ *
+ *   newest = space[0].older -> ... -> spaces with entries -> spaces without -> oldest = space[0].newer
+ *
+ * A new root takes the oldest space if that is empty. Else it gets a space that was never used, and when
+ * there is none (SHADOW_SPACES, or as many as the host has addresses for), the oldest one is evicted.
+ */
+#ifndef RINGER_MMU_SPACE_H
+#define RINGER_MMU_SPACE_H
+
+#include "view.h"
+
+struct space {
+    u64 cr3; /* CR3_NONE: a free space */
+    u64 pdpte[QUARTERS];
+    u16 newer, older;
+    u16 next_alike; /* the next space in its bucket, or 0 */
+    u32 patience;   /* what it has to run for a host window, in units of PROMOTE_CYCLES */
+    u64 ran, cost;  /* host cycles in user code, and of these estimated for its window */
+};
+
+#define SPACE_BUCKETS 1024
+
+struct spaces {
+    struct space space[1 + SHADOW_SPACES];
+    u16 bucket[SPACE_BUCKETS]; /* by CR3: the first space, or 0 */
+    u32 used;                  /* spaces 1 to `used` have a view */
+    u32 current;
+    u64 sup_cr3, sup_pdpte[QUARTERS]; /* the root of the supervisor's entries */
+};
+
+int spaces_init(struct shadow *shadow);
+
+/* The space of a root that is loaded becomes the current one. */
+void space_load(struct shadow *shadow, const struct paging *paging, u64 cr3);
+/* The supervisor's view follows the root: it keeps what both have in common. */
+void space_load_supervisor(struct shadow *shadow, const struct paging *paging, u64 cr3);
+/* Free all spaces but the current one; no view has entries. */
+void spaces_forget(struct shadow *shadow);
+
+/* A view has lost its last entry, or is to have its first. */
+void space_emptied(struct shadow *shadow, u32 space);
+void space_filled(struct shadow *shadow, u32 space);
+
+/* The oldest space but the current one whose view has memory is freed, and the memory given back. */
+void space_shrink_oldest(struct shadow *shadow);
+
+struct space *space_current(struct shadow *shadow);
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * Host windows as the rest of mmu sees them (window.h is for the engines). Private to mmu.
+ */
+#ifndef RINGER_MMU_WINDOW_STATE_H
+#define RINGER_MMU_WINDOW_STATE_H
+
+#include "view.h"
+
+#define WINDOWS   8
+#define STALE_MAX 512
+
+struct window {
+    bool reserved;
+    u64 base;
+    u32 first_page; /* pages below cannot be mapped */
+    u64 used;       /* windows.clock when it was used last */
+    u32 view;       /* 0: free */
+    u32 mappings;
+    u32 stale_count; /* STALE_MAX + 1: more than the list holds */
+    struct {
+        u32 first, pages;
+    } stale[STALE_MAX];
+};
+
+struct windows {
+    struct window window[WINDOWS]; /* the first is the low one, if the host has one */
+    u64 clock;                     /* counts uses */
+    u64 user_ran,
+        low_ran;      /* host cycles in user code since the low window's owner was reviewed, and its share */
+    bool possible;    /* the host lets programs set the GS base */
+    u32 mappings;     /* in all windows */
+    u32 mapped_twice; /* pages put into windows since RAM's own mapping was given back */
+};
+
+void windows_init(struct shadow *shadow);
+void windows_destroy(struct shadow *shadow);
+/* A page that is in the view's window lost an entry. */
+void window_stale(struct shadow *shadow, u32 view, u32 page);
+void window_close(struct shadow *shadow, u32 view);
+
+#endif
