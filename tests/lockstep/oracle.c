@@ -23,7 +23,6 @@ struct engine_under_test {
     struct small_machine *machine;
 };
 
-
 struct oracle {
     struct generator generator;
     struct random random;
