@@ -13,10 +13,15 @@
 #define META_TYPICAL 96u
 #define CODE_ALIGN   8u /* relocate() copies 8 bytes at a time */
 
-/* The blocks with code in a page, and a bitmap of the page's 64-byte granules that hold code. Lives in
- * metadata until the flush. */
+#define EXACT_GRANULES 4u
+
+/* The blocks with code in a page, and a bitmap of the page's 64-byte granules that hold code. Data may lie beside code in a
+ * granule: of those written last the exact bytes are known, so that no block needs to be looked at again. Lives in metadata
+ * until the flush. */
 struct code_page {
     u64 granules;
+    u64 exact[EXACT_GRANULES];        /* bit n: byte n of the granule may be code */
+    u8 exact_granule[EXACT_GRANULES]; /* the granule + 1; 0: none. It is kept at its number's low bits */
     struct code_page *next;
     u32 page;   /* gpa >> PAGE_SHIFT */
     u32 blocks; /* struct block */
@@ -204,6 +209,47 @@ static u32 *page_next(struct block *block, u32 page)
     return block->frame == page ? &block->page_next : &block_rare(block)->page_next;
 }
 
+/* The bytes of a granule of the page that offsets [first, last] cover. */
+static u64 bytes_of_granule(u32 granule, u32 first, u32 last)
+{
+    u32 start = granule << 6, end = start + 63;
+    if (first > end || last < start) return 0;
+    u32 from = first > start ? first - start : 0, to = last < end ? last - start : 63;
+    return (~0ull >> (63 - (to - from))) << from;
+}
+
+static u64 block_bytes_of_granule(const struct block *block, u32 page, u32 granule)
+{
+    u64 all = crosses_into(block, page) ? bytes_of_granule(granule, 0, last_byte(block)) : 0;
+    const struct span *spans = block_spans(block);
+    for (unsigned n = 0; n < block->span_count && block->frame == page; n++)
+        all |= bytes_of_granule(granule, spans[n].first, spans[n].last);
+    return all;
+}
+
+/* Offsets [first, last] of the page lie in one granule, and no byte of it there is known to be code. */
+static bool is_beside_code(const struct code_page *p, u32 first, u32 last)
+{
+    u32 granule = first >> 6, at = granule % EXACT_GRANULES;
+    return last >> 6 == granule && p->exact_granule[at] == granule + 1 &&
+           !(p->exact[at] & bytes_of_granule(granule, first, last));
+}
+
+static void learn_exact(struct code_page *p, u32 granule)
+{
+    u64 bytes = 0;
+    for (u32 at = p->blocks; at; at = *page_next(block_pointer(at), p->page))
+        bytes |= block_bytes_of_granule(block_pointer(at), p->page, granule);
+    p->exact[granule % EXACT_GRANULES] = bytes;
+    p->exact_granule[granule % EXACT_GRANULES] = (u8)(granule + 1);
+}
+
+static void forget_exact(struct code_page *p)
+{
+    for (unsigned n = 0; n < EXACT_GRANULES; n++)
+        p->exact_granule[n] = 0;
+}
+
 static void page_enter(struct cache *cache, struct block *block, u32 page)
 {
     struct code_page *p = page_find(cache, (u64)page << PAGE_SHIFT);
@@ -214,6 +260,7 @@ static void page_enter(struct cache *cache, struct block *block, u32 page)
         *bucket = p;
     }
     p->granules |= block_granules(block, page);
+    forget_exact(p);
     p->live++;
     *page_next(block, page) = p->blocks;
     p->blocks = low_pointer(block);
@@ -387,7 +434,8 @@ bool cache_code_written(struct cache *cache, u64 gpa, u64 bytes)
     if (!p) return false;
     u64 last = gpa + bytes - 1, left = 0;
     if (!p->live || !(p->granules & granules(gpa, last))) return p->live;
-    u32 *at = &p->blocks;
+    if (is_beside_code(p, gpa & PAGE_MASK, last & PAGE_MASK)) return p->live;
+    u32 *at = &p->blocks, before = p->live;
     while (*at) {
         struct block *block = block_pointer(*at);
         u32 *next = page_next(block, p->page);
@@ -401,6 +449,7 @@ bool cache_code_written(struct cache *cache, u64 gpa, u64 bytes)
         }
     }
     p->granules = left;
+    if (p->live == before) learn_exact(p, (gpa & PAGE_MASK) >> 6);
     return p->live;
 }
 

@@ -9,6 +9,7 @@
  *   edge.c     how control leaves a block: direct edges and indirect ones
  *   branch.c   jumps, calls, returns
  *   inline.c   stack and sensitive instructions emulated in line
+ *   stack16.c  the same for stacks with a 16-bit pointer, and calls, returns and counting branches of 16-bit code
  *   string.c   string instructions
  *   emitters.c the emitters by the names that rows of the instruction table give them
  *   callout.c  instructions that are left to the interpreter
@@ -326,6 +327,18 @@ static inline u16 in_block(const struct build *b, u32 place)
 {
     return (u16)(place - b->block->start);
 }
+
+/* stack16.c: what the emitters of PUSH, POP, CALL, RET, LOOP and JCXZ do on 16-bit stacks and in 16-bit code. */
+bool can_push16(const struct build *b);
+void emit_push16(struct build *b);
+bool can_pop16(const struct build *b);
+void emit_pop16(struct build *b);
+bool can_call16(const struct build *b);
+void emit_call16(struct build *b);
+bool can_ret16(const struct build *b);
+void emit_ret16(struct build *b);
+/* By CX. The flags are in the host. */
+void emit_count_branch16(struct build *b, bool decrement, u32 if_zero, u32 if_not);
 
 /* edge.c */
 /* Go to `eip` by an edge. Flags may be anywhere. */

@@ -1,6 +1,6 @@
 /*
- * Stack instructions, and sensitive ones that are emulated in line. What is not for these (16-bit stacks,
- * segments that are not flat, virtual-8086 mode) is left to the interpreter.
+ * Stack instructions, and sensitive ones that are emulated in line. PUSH and POP on 16-bit stacks are in stack16.c; what
+ * else is not for these (segments that are not flat, virtual-8086 mode) is left to the interpreter.
  */
 #include "build.h"
 
@@ -18,12 +18,17 @@ bool can_push(const struct build *b)
 {
     const struct operand *from = &b->i->op[0];
     bool from_memory = from->kind == OPND_MEM && from->bytes == 4 && operand_is_reachable(b, false);
-    return has_stack(b) && (is_dword_register(from) || from->kind == OPND_IMM || from_memory);
+    if (!has_stack(b)) return can_push16(b);
+    return is_dword_register(from) || from->kind == OPND_IMM || from_memory;
 }
 
 void emit_push(struct build *b)
 {
     const struct operand *from = &b->i->op[0];
+    if (!has_stack(b)) {
+        emit_push16(b);
+        return;
+    }
     if (from->kind == OPND_REG) {
         emit_store32(&b->e, access_push(b), host_gpr(from->reg)); /* PUSH ESP stores the old value */
     } else if (from->kind == OPND_IMM) {
@@ -52,13 +57,17 @@ static bool can_pop_to_memory(const struct build *b)
 bool can_pop(const struct build *b)
 {
     const struct operand *to = &b->i->op[0];
-    if (!has_stack(b)) return false;
+    if (!has_stack(b)) return can_pop16(b);
     return to->kind == OPND_MEM ? can_pop_to_memory(b) : is_dword_register(to) && to->reg != REG_ESP;
 }
 
 void emit_pop(struct build *b)
 {
     const struct operand *to = &b->i->op[0];
+    if (!has_stack(b)) {
+        emit_pop16(b);
+        return;
+    }
     if (to->kind == OPND_MEM) {
         emit_load32(&b->e, REG_TEMP, access_pop(b));
         emit_store32(&b->e, access_operand(b, 4, true), REG_TEMP); /* its slow path keeps r11 */
