@@ -323,10 +323,10 @@ static bool set_key(struct netdev_option *netdev, const struct key_row *row, con
     while (row->name && strcmp(row->name, key))
         row++;
     if (!row->name) return COMPLAIN(c, "-netdev %s: there is no key \"%s\"", netdev->list, key);
-    c->text[0] = 0;
+    c->text[0] = 0; /* a setter may say more than that the value is wrong */
     if (value && row->set(netdev, value, c)) return true;
-    if (!c->text[0]) COMPLAIN(c, "-netdev: %s takes %s, not \"%s\"", key, row->takes, value ? value : "");
-    return false;
+    if (c->text[0]) return false;
+    return COMPLAIN(c, "-netdev: %s takes %s, not \"%s\"", key, row->takes, value ? value : "");
 }
 
 static bool no_such_kind(const char *kind, struct complaint *c)
