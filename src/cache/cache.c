@@ -197,9 +197,9 @@ static u32 last_byte(const struct block *block)
 static u64 block_granules(const struct block *block, u32 page)
 {
     u64 all = crosses_into(block, page) ? granules(0, last_byte(block)) : 0;
-    const struct span *spans = block_spans(block);
-    for (unsigned n = 0; n < block->span_count && block->frame == page; n++)
-        all |= granules(spans[n].first, spans[n].last);
+    const struct extent *extents = block_extents(block);
+    for (unsigned n = 0; n < block->extent_count && block->frame == page; n++)
+        all |= granules(extents[n].first, extents[n].last);
     return all;
 }
 
@@ -221,9 +221,9 @@ static u64 bytes_of_granule(u32 granule, u32 first, u32 last)
 static u64 block_bytes_of_granule(const struct block *block, u32 page, u32 granule)
 {
     u64 all = crosses_into(block, page) ? bytes_of_granule(granule, 0, last_byte(block)) : 0;
-    const struct span *spans = block_spans(block);
-    for (unsigned n = 0; n < block->span_count && block->frame == page; n++)
-        all |= bytes_of_granule(granule, spans[n].first, spans[n].last);
+    const struct extent *extents = block_extents(block);
+    for (unsigned n = 0; n < block->extent_count && block->frame == page; n++)
+        all |= bytes_of_granule(granule, extents[n].first, extents[n].last);
     return all;
 }
 
@@ -302,18 +302,6 @@ static void patch32(struct cache *cache, u32 at, u32 value)
     *(volatile any32 *)(cache->arena.write + at) = value;
 }
 
-void cache_link(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1)
-{
-    u32 start = edge_from(edge)->start, entry = edge->parked ? to->entry_parked : to->entry_host;
-    edge->to = low_pointer(to);
-    edge->next = to->incoming;
-    to->incoming = low_pointer(edge);
-    if (edge->frame_patch)
-        patch32(cache, start + edge->frame_patch, edge->parked ? frame_plus_1 : -frame_plus_1);
-    patch32(cache, start + edge->patch, to->start + entry - (start + edge->patch + 4));
-    cache->counters->chains_made++;
-}
-
 static void unlink_edge(struct cache *cache, struct edge *edge)
 {
     patch32(cache, edge_from(edge)->start + edge->patch, edge->stub - (edge->patch + 4u));
@@ -321,6 +309,7 @@ static void unlink_edge(struct cache *cache, struct edge *edge)
     cache->counters->chains_broken++;
 }
 
+/* Take the edge out of its target's list. */
 static void unlink_outgoing(struct cache *cache, struct edge *edge)
 {
     if (!edge->to) return;
@@ -329,6 +318,19 @@ static void unlink_outgoing(struct cache *cache, struct edge *edge)
         at = &edge_pointer(*at)->next;
     *at = edge->next;
     unlink_edge(cache, edge);
+}
+
+void cache_link(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1)
+{
+    u32 start = edge_from(edge)->start, entry = edge->parked ? to->entry_parked : to->entry_host;
+    unlink_outgoing(cache, edge);
+    edge->to = low_pointer(to);
+    edge->next = to->incoming;
+    to->incoming = low_pointer(edge);
+    if (edge->frame_patch)
+        patch32(cache, start + edge->frame_patch, edge->parked ? frame_plus_1 : -frame_plus_1);
+    patch32(cache, start + edge->patch, to->start + entry - (start + edge->patch + 4));
+    cache->counters->chains_made++;
 }
 
 void cache_unlink(struct cache *cache, struct block *block)
@@ -416,9 +418,9 @@ static bool block_covers(const struct block *block, u32 page, u32 first, u32 las
 {
     if (crosses_into(block, page) && first <= last_byte(block)) return true;
     if (block->frame != page) return false;
-    const struct span *spans = block_spans(block);
-    for (unsigned n = 0; n < block->span_count; n++)
-        if (spans[n].first <= last && first <= spans[n].last) return true;
+    const struct extent *extents = block_extents(block);
+    for (unsigned n = 0; n < block->extent_count; n++)
+        if (extents[n].first <= last && first <= extents[n].last) return true;
     return false;
 }
 

@@ -1,5 +1,5 @@
 /*
- * The profiler's table: an open hash of fixed size. It is filled by a signal handler only, and read when that
+ * The profiler's table: an open hash of fixed size. Only the signal handler fills it, and it is read when the handler
  * is off.
  */
 #include "profile.h"
@@ -13,7 +13,7 @@
 static bool equal(const struct profile_key *a, const struct profile_key *b)
 {
     const struct sample *x = &a->sample, *y = &b->sample;
-    return a->engine == b->engine && a->function == b->function && x->place == y->place &&
+    return a->engine == b->engine && a->function == b->function && x->location == y->location &&
            x->cause == y->cause && x->tier == y->tier && x->cpl == y->cpl && x->form == y->form &&
            x->eip == y->eip && x->block_linear == y->block_linear;
 }

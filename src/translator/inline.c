@@ -249,7 +249,7 @@ void emit_rdtsc(struct build *b)
     emit8(&b->e, 0x31);
     emit_shift_ri(&b->e, true, 4, RDX, 32);
     emit_rr(&b->e, true, 0x09, RDX, RAX); /* or rax, rdx */
-    emit_rm(&b->e, true, 0x03, RAX, mem_frame((s32)offsetof(struct vcpu, tsc_offset) - FRAME_BIAS));
+    emit_rm(&b->e, true, 0x03, RAX, mem_frame(FRAME_TSC_OFFSET));
     emit_mov_rr64(&b->e, RDX, RAX);
     emit_shift_ri(&b->e, true, 5, RDX, 32);
     emit_mov_rr32(&b->e, RAX, RAX);
@@ -263,7 +263,7 @@ bool can_rdtscp(const struct build *b)
 void emit_rdtscp(struct build *b)
 {
     emit_rdtsc(b);
-    emit_load32(&b->e, RCX, mem_frame((s32)offsetof(struct vcpu, tsc_aux) - FRAME_BIAS));
+    emit_load32(&b->e, RCX, mem_frame(FRAME_TSC_AUX));
 }
 
 bool can_cld(const struct build *b)

@@ -26,15 +26,15 @@ static struct block *add(const struct shape *shape)
                             .guest_bytes = shape->guest_bytes,
                             .count = (u8)count,
                             .edge_count = 1,
-                            .span_count = 1,
+                            .extent_count = 1,
                             .rare = shape->frame_next != 0,
                             .relocatable = !shape->frame_next};
     block_edges(block)[0] = (struct edge){.patch = 1, .stub = 8};
     if (block->rare)
         *block_rare(block) = (struct block_rare){.cs_limit = UINT32_MAX, .frame_next = shape->frame_next};
     u32 first = shape->gpa & PAGE_MASK;
-    block_spans(block)[0] =
-        (struct span){(u16)first, (u16)(block->rare ? PAGE_MASK : first + shape->guest_bytes - 1)};
+    block_extents(block)[0] =
+        (struct extent){(u16)first, (u16)(block->rare ? PAGE_MASK : first + shape->guest_bytes - 1)};
     for (unsigned n = 0; n < count; n++)
         sites[n] = (struct site){.host = (u16)(3 + 5 * n), .guest = (u16)(12 * n), .parked = n & 1};
     block_keep_sites(block, sites);
