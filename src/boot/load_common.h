@@ -12,7 +12,9 @@
 struct load {
     struct vcpu *v;
     struct phys *phys;
+    const struct cpu_model *cpu;
     const struct boot_files *files;
+    struct kernel_rom *rom; /* what the firmware is to load and start; NULL: it is done here and now */
     struct boot_screen screen;
     char *error;
     size_t error_bytes;
@@ -40,7 +42,7 @@ int image_read_to_guest(struct load *load, const struct image *image, u64 offset
 /* Is all of it RAM? */
 bool guest_is_ram(struct load *load, u64 gpa, u64 bytes);
 /* Zero guest RAM, giving whole pages back to the host. */
-void guest_zero(struct load *load, u64 gpa, u64 bytes);
+int guest_zero(struct load *load, u64 gpa, u64 bytes);
 
 /* load_unpack.c: the compressed kernel in these bytes of a bzImage, as an image of its own, to be closed.
  * False when that cannot be had here (unknown format, damage, a size that cannot be), and nothing is said of
@@ -103,20 +105,34 @@ struct memory_map {
 
 struct memory_map pc_memory_map(const struct phys *phys);
 
-/* Low RAM where boot data goes, unless the kernel wants it. */
-struct boot_area pc_low_area(void);
+/* RAM where boot data goes, now that the kernel is loaded from `low` on: low RAM, or if the kernel wants that,
+ * from `behind` on. */
+struct boot_area pc_boot_area(struct load *load, u64 low, u64 behind);
+/* Where RAM ends below the devices, for the kernel and its files. */
+u64 pc_ram_end(const struct load *load);
 
 /* The BIOS data area: what programs look up there without asking the BIOS. */
 void pc_write_bios_data(struct load *load);
 
-/* 32-bit protected mode without paging, interrupts off, flat segments CS 10h and DS ES FS GS SS 18h, TR 20h,
- * all from a GDT that is put into `area`; general registers 0 but ESP. This satisfies all three boot
- * protocols; the caller sets the registers of its own. */
-int pc_enter_flat(struct load *load, struct boot_area *area, u32 eip);
+/* What a protocol promises in registers; the other general registers are 0, but ESP. */
+struct flat_entry {
+    u32 eip, eax, ebx, esi;
+};
+
+/* 32-bit protected mode without paging, interrupts off, flat segments CS 10h and DS ES FS GS SS 18h, TR 20h (not by
+ * way of the firmware), all from a GDT that is put into `area`. This satisfies all three boot protocols. */
+int pc_enter_flat(struct load *load, struct boot_area *area, struct flat_entry entry);
 
 /* --- the formats --- */
 
+/* For a kernel of x86-64: a refusal unless the CPU has long mode. */
+int load_check_long_mode(struct load *load, const char *path);
+
 int load_linux(struct load *load, const struct image *kernel);
+/* Is the bzImage's only entry its 16-bit one, which needs firmware below it? */
+bool linux_needs_firmware(const u8 *start);
+/* By firmware only. */
+int load_linux16(struct load *load, const struct image *kernel);
 /* `header`: file offset of the Multiboot header, found by multiboot_find(). */
 int load_multiboot(struct load *load, const struct image *kernel, u32 header);
 int load_pvh(struct load *load, const struct image *kernel);

@@ -27,8 +27,8 @@ static int load_segment(struct load *load, const struct image *kernel, const GEl
                          "kernel '%s' does not fit in memory: a segment wants to lie at 0x%llx to 0x%llx",
                          kernel->path, (unsigned long long)at, (unsigned long long)(end - 1));
     int status = image_read_to_guest(load, kernel, segment->p_offset, at, segment->p_filesz);
+    if (!status) status = guest_zero(load, at + segment->p_filesz, segment->p_memsz - segment->p_filesz);
     if (status) return status;
-    guest_zero(load, at + segment->p_filesz, segment->p_memsz - segment->p_filesz);
     if (at < elf->low) elf->low = at;
     if (end > elf->high) elf->high = end;
     return 0;
@@ -70,6 +70,10 @@ static int load_file(struct load *load, const struct image *kernel, Elf *file, s
     size_t count;
     if (!file || elf_kind(file) != ELF_K_ELF || !gelf_getehdr(file, &header) || elf_getphdrnum(file, &count))
         return load_fail(load, STATUS_USAGE, "kernel '%s' is a damaged or truncated ELF file", kernel->path);
+    if (header.e_machine == EM_X86_64) {
+        int status = load_check_long_mode(load, kernel->path);
+        if (status) return status;
+    }
     if (header.e_ident[EI_CLASS] != ELFCLASS32 || header.e_ident[EI_DATA] != ELFDATA2LSB ||
         header.e_machine != EM_386)
         return load_fail(load, STATUS_USAGE, "kernel '%s' is an ELF file, but not for 32-bit x86",

@@ -1,6 +1,7 @@
 /*
  * Files and guest memory, with every range checked.
  */
+#include "kernel_rom.h"
 #include "load_common.h"
 
 #include "base/log.h"
@@ -99,6 +100,7 @@ int image_read_to_guest(struct load *load, const struct image *image, u64 offset
             "%s '%s' does not fit in memory: it wants to lie at 0x%llx to 0x%llx, where there is not "
             "memory throughout",
             image->what, image->path, (unsigned long long)gpa, (unsigned long long)(gpa + bytes - 1));
+    if (load->rom) return kernel_rom_load(load, image, offset, gpa, bytes);
     while (bytes) {
         const struct phys_region *region = phys_find(load->phys, gpa);
         u64 room = region->gpa + region->bytes - gpa, now = bytes < room ? bytes : room;
@@ -123,9 +125,10 @@ static void zero_by_hand(struct load *load, u64 gpa, u64 bytes)
     }
 }
 
-void guest_zero(struct load *load, u64 gpa, u64 bytes)
+int guest_zero(struct load *load, u64 gpa, u64 bytes)
 {
     struct phys *phys = load->phys;
+    if (load->rom) return kernel_rom_load(load, NULL, 0, gpa, bytes);
     while (bytes) {
         const struct phys_region *region = phys_find(phys, gpa);
         u64 room = region->gpa + region->bytes - gpa, now = bytes < room ? bytes : room;
@@ -142,6 +145,7 @@ void guest_zero(struct load *load, u64 gpa, u64 bytes)
         gpa += now;
         bytes -= now;
     }
+    return 0;
 }
 
 int boot_put(struct load *load, struct boot_area *area, const void *data, u64 bytes, u64 align, u64 *gpa)
@@ -150,11 +154,14 @@ int boot_put(struct load *load, struct boot_area *area, const void *data, u64 by
     if (at > area->end || bytes > area->end - at || !guest_is_ram(load, at, bytes))
         return load_fail(load, STATUS_USAGE,
                          "the kernel's boot data (command line, list of modules) does not fit in memory");
-    if (data)
+    int status = 0;
+    if (load->rom)
+        status = kernel_rom_put(load, at, data, bytes);
+    else if (data)
         phys_write_bytes(load->phys, at, data, bytes);
     else
         zero_by_hand(load, at, bytes);
     area->at = at + bytes;
     *gpa = at;
-    return 0;
+    return status;
 }

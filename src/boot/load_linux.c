@@ -9,37 +9,15 @@
  * Where we can unpack it (load_unpack.c), it is started directly, at the address it is linked for: so without
  * the random address that its own unpacker would choose.
  */
+#include "load_linux.h"
 #include "direct_start.h"
-#include "load_common.h"
 
 #include "base/log.h"
 
 #include <string.h>
 
+/* The zero page beside the setup header. */
 enum {
-    /* the setup header, at the same place in the file and in the zero page */
-    HEADER = 0x1f1,
-    SETUP_SECTS = 0x1f1,
-    SYSSIZE = 0x1f4,       /* of the protected-mode kernel, in 16 bytes */
-    HEADER_LENGTH = 0x201, /* counted from HEADER_MAGIC */
-    HEADER_MAGIC = 0x202,
-    VERSION = 0x206,
-    TYPE_OF_LOADER = 0x210,
-    LOADFLAGS = 0x211,
-    CODE32_START = 0x214,
-    RAMDISK_IMAGE = 0x218,
-    RAMDISK_SIZE = 0x21c,
-    CMD_LINE_PTR = 0x228,
-    INITRD_ADDR_MAX = 0x22c,
-    KERNEL_ALIGNMENT = 0x230,
-    RELOCATABLE = 0x234,
-    CMDLINE_SIZE = 0x238,
-    PAYLOAD_OFFSET = 0x248, /* from the start of the protected-mode kernel */
-    PAYLOAD_LENGTH = 0x24c,
-    PREF_ADDRESS = 0x258,
-    INIT_SIZE = 0x260,
-    HEADER_END = 0x290, /* other things begin here in the zero page */
-    /* the rest of the zero page */
     EXT_MEM_K = 0x02,
     VIDEO_MODE = 0x06,
     VIDEO_COLS = 0x07,
@@ -61,65 +39,58 @@ enum {
     E820_ENTRY_BYTES = 20,
 };
 
-#define VIDEO_VLFB       0x23
-#define LOADED_HIGH      1
-#define LOADER_UNDEFINED 0xff
-#define OLDEST_VERSION   0x204
-#define LOAD_ADDRESS     ONE_MB
-
-struct bzimage {
-    u8 header[HEADER_END]; /* the file's start, zero where the header does not reach */
-    u16 version;
-    u64 payload, payload_bytes; /* the protected-mode kernel in the file */
-    u64 needs_to;               /* memory it uses before it has read the memory map */
-};
+#define VIDEO_VLFB     0x23
+#define OLDEST_VERSION 0x204         /* whose 32-bit entry is used */
+#define OLD_INITRD_END 0x38000000ull /* boot.rst, initrd_addr_max: for protocols that do not tell */
 
 static unsigned long long mb(u64 bytes)
 {
     return (bytes + ONE_MB - 1) / ONE_MB;
 }
 
-static int read_header(struct load *load, const struct image *kernel, struct bzimage *bz)
+/* Some programs in a bzImage's clothes have no code32_start, which "defaults to the load address of the kernel": all of
+ * such a program begins in real mode, with a BIOS to call. Kernels older than protocol 2.04 and zImages have an entry
+ * in protected mode whose parameters only their own real-mode part knows. */
+bool linux_needs_firmware(const u8 *start)
+{
+    return get16(start + VERSION) < OLDEST_VERSION || !(start[LOADFLAGS] & LOADED_HIGH) ||
+           !get32(start + CODE32_START);
+}
+
+/* The size of the protected-mode kernel is rounded up to 16 bytes, and has 16 bits before protocol 2.04. What follows it
+ * (a signature) is not part of the kernel proper, but loaded by all loaders. */
+static int find_payload(struct load *load, const struct image *kernel, struct bzimage *bz)
+{
+    u64 sectors = bz->header[SETUP_SECTS] ? bz->header[SETUP_SECTS] : 4;
+    bz->payload = (sectors + 1) * 512;
+    bool wide = bz->version >= 0x204;
+    u64 told = (u64)(wide ? get32(bz->header + SYSSIZE) : get16(bz->header + SYSSIZE)) * 16;
+    if ((wide && !told) || bz->payload + told > kernel->bytes + 15 || bz->payload >= kernel->bytes)
+        return load_fail(
+            load, STATUS_USAGE, "kernel '%s' is truncated: its header tells of %llu bytes, the file has %llu",
+            kernel->path, (unsigned long long)(bz->payload + told), (unsigned long long)kernel->bytes);
+    bz->payload_bytes = kernel->bytes - bz->payload;
+    return 0;
+}
+
+int linux_read_header(struct load *load, const struct image *kernel, struct bzimage *bz)
 {
     u8 *header = bz->header;
     int status = image_read(load, kernel, 0, header, HEADER_END);
     if (status) return status;
     bz->version = get16(header + VERSION);
-    if (bz->version < OLDEST_VERSION)
-        return load_fail(load, STATUS_USAGE,
-                         "kernel '%s' speaks boot protocol %u.%02u; 2.04 is the oldest understood",
-                         kernel->path, bz->version >> 8, bz->version & 0xff);
-    if (!(header[LOADFLAGS] & LOADED_HIGH))
-        return load_fail(load, STATUS_USAGE, "kernel '%s' is a zImage (loaded low), not a bzImage",
-                         kernel->path);
-    /* boot.rst: code32_start "defaults to the load address of the kernel". Some programs in a bzImage's
-     * clothes have none: all of them begins in real mode, with a BIOS to call. */
-    if (!get32(header + CODE32_START))
-        return load_fail(
-            load, STATUS_USAGE,
-            "kernel '%s' can only be started in 16-bit mode by firmware: put it on a disk or CD with a boot "
-            "loader",
-            kernel->path);
-    u64 sectors = header[SETUP_SECTS] ? header[SETUP_SECTS] : 4;
-    bz->payload = (sectors + 1) * 512;
-    /* The size is rounded up to 16 bytes; what follows it (a signature) is not part of the kernel proper, but
-     * loaded by all loaders. */
-    u64 told = (u64)get32(header + SYSSIZE) * 16;
-    if (!told || bz->payload + told > kernel->bytes + 15)
-        return load_fail(
-            load, STATUS_USAGE, "kernel '%s' is truncated: its header tells of %llu bytes, the file has %llu",
-            kernel->path, (unsigned long long)(bz->payload + told), (unsigned long long)kernel->bytes);
-    bz->payload_bytes = kernel->bytes - bz->payload;
+    bz->high = header[LOADFLAGS] & LOADED_HIGH;
     u64 end = HEADER_MAGIC + header[HEADER_LENGTH];
     if (end < HEADER_END) memset(header + end, 0, HEADER_END - end);
-    return 0;
+    if (bz->version >= 0x20c && (get16(header + XLOADFLAGS) & XLF_KERNEL_64))
+        status = load_check_long_mode(load, kernel->path);
+    return status ? status : find_payload(load, kernel, bz);
 }
 
-/* Where the kernel will unpack itself to, and up to where it needs memory there (boot.rst, init_size). */
-static int find_needs(struct load *load, const struct image *kernel, struct bzimage *bz)
+int linux_find_needs(struct load *load, const struct image *kernel, struct bzimage *bz)
 {
     const u8 *header = bz->header;
-    u64 loaded_to = LOAD_ADDRESS + bz->payload_bytes, low = phys_low_ram_bytes(load->phys);
+    u64 loaded_to = LOAD_ADDRESS + (bz->high ? bz->payload_bytes : 0), low = pc_ram_end(load);
     bz->needs_to = loaded_to;
     if (bz->version >= 0x20a && get32(header + INIT_SIZE)) {
         u64 align = get32(header + KERNEL_ALIGNMENT), at = get64(header + PREF_ADDRESS);
@@ -136,13 +107,14 @@ static int find_needs(struct load *load, const struct image *kernel, struct bzim
     return 0;
 }
 
-static int load_initrd(struct load *load, struct bzimage *bz)
+int linux_load_initrd(struct load *load, struct bzimage *bz)
 {
     if (!load->files->initrd) return 0;
     struct image initrd;
     int status = image_open(load, &initrd, "initrd", load->files->initrd);
     if (status) return status;
-    u64 top = (u64)get32(bz->header + INITRD_ADDR_MAX) + 1, low = phys_low_ram_bytes(load->phys);
+    u64 top = bz->version >= 0x203 ? (u64)get32(bz->header + INITRD_ADDR_MAX) + 1 : OLD_INITRD_END;
+    u64 low = pc_ram_end(load);
     if (top > low) top = low;
     u64 at = initrd.bytes <= top ? (top - initrd.bytes) & ~(u64)PAGE_MASK : 0;
     if (at < bz->needs_to)
@@ -160,16 +132,22 @@ static int load_initrd(struct load *load, struct bzimage *bz)
     return status;
 }
 
+int linux_check_command_line(struct load *load, const struct bzimage *bz)
+{
+    u64 length = load->files->append ? strlen(load->files->append) : 0;
+    u64 most = bz->version >= 0x206 ? get32(bz->header + CMDLINE_SIZE) : 255;
+    if (length <= most) return 0;
+    return load_fail(load, STATUS_USAGE,
+                     "the command line has %llu characters; kernel '%s' takes at most %llu",
+                     (unsigned long long)length, load->files->kernel, (unsigned long long)most);
+}
+
 static int put_command_line(struct load *load, struct bzimage *bz, struct boot_area *area)
 {
     const char *line = load->files->append ? load->files->append : "";
-    u64 length = strlen(line), most = bz->version >= 0x206 ? get32(bz->header + CMDLINE_SIZE) : 255;
-    if (length > most)
-        return load_fail(load, STATUS_USAGE,
-                         "the command line has %llu characters; kernel '%s' takes at most %llu",
-                         (unsigned long long)length, load->files->kernel, (unsigned long long)most);
-    u64 at;
-    int status = boot_put(load, area, line, length + 1, 16, &at);
+    u64 at = 0;
+    int status = linux_check_command_line(load, bz);
+    if (!status) status = boot_put(load, area, line, strlen(line) + 1, 16, &at);
     if (!status) put32(bz->header + CMD_LINE_PTR, (u32)at);
     return status;
 }
@@ -243,19 +221,23 @@ static bool load_unpacked(struct load *load, const struct image *kernel, struct 
 int load_linux(struct load *load, const struct image *kernel)
 {
     struct bzimage bz;
-    struct boot_area area = pc_low_area();
+    struct boot_area area = pc_boot_area(load, LOAD_ADDRESS, LOAD_ADDRESS);
     u64 zero_page = 0;
-    u32 entry = LOAD_ADDRESS;
-    int status = read_header(load, kernel, &bz);
-    if (!status) status = find_needs(load, kernel, &bz);
-    if (!status && !load_unpacked(load, kernel, &bz, &entry))
+    u32 start = LOAD_ADDRESS;
+    int status = linux_read_header(load, kernel, &bz);
+    if (!status && linux_needs_firmware(bz.header))
+        status = load_fail(load, STATUS_USAGE,
+                           "kernel '%s' can only be started in 16-bit mode with a BIOS below it: leave "
+                           "--start=direct out",
+                           kernel->path);
+    if (!status) status = linux_find_needs(load, kernel, &bz);
+    if (!status && !load_unpacked(load, kernel, &bz, &start))
         status = image_read_to_guest(load, kernel, bz.payload, LOAD_ADDRESS, bz.payload_bytes);
-    if (!status) status = load_initrd(load, &bz);
+    if (!status) status = linux_load_initrd(load, &bz);
     if (!status) status = put_command_line(load, &bz, &area);
     if (!status) status = put_zero_page(load, &bz, &area, &zero_page);
+    struct flat_entry entry = {.eip = start, .esi = (u32)zero_page};
     if (!status) status = pc_enter_flat(load, &area, entry);
-    if (status) return status;
-    pc_write_bios_data(load);
-    load->v->gpr[REG_ESI] = zero_page;
-    return 0;
+    if (!status) pc_write_bios_data(load);
+    return status;
 }

@@ -5,6 +5,7 @@
  * is a list "file arguments,file arguments" (a comma within is written twice), and a module's string is its
  * whole list element.
  */
+#include "kernel_rom.h"
 #include "load_common.h"
 
 #include "base/log.h"
@@ -16,6 +17,8 @@
 #define BOOT_MAGIC   0x2badb002u
 #define LOADER_NAME  "Ringer"
 #define MODULES_MAX  256
+/* SeaBIOS's own list has no more (CONFIG_MAX_E820). */
+#define FIRMWARE_MAP_ENTRIES 32
 
 enum header_flags {
     HEADER_ALIGN_MODULES = 1 << 0,
@@ -94,8 +97,7 @@ static int load_by_addresses(struct load *load, const struct image *kernel, u32 
                          "kernel '%s' does not fit in memory: it wants to lie at 0x%llx to 0x%llx",
                          kernel->path, (unsigned long long)from, (unsigned long long)loaded->high - 1);
     status = image_read_to_guest(load, kernel, offset, from, bytes);
-    if (!status) guest_zero(load, from + bytes, loaded->high - (from + bytes));
-    return status;
+    return status ? status : guest_zero(load, from + bytes, loaded->high - (from + bytes));
 }
 
 /* --- modules --- */
@@ -132,7 +134,7 @@ static int load_module(struct load *load, struct modules *modules, unsigned n)
     int status = image_open(load, &file, "module", modules->text[n]);
     if (!status) {
         u64 at = align_up(modules->end, PAGE_SIZE);
-        status = at + file.bytes > phys_low_ram_bytes(load->phys)
+        status = at + file.bytes > pc_ram_end(load)
                      ? load_fail(load, STATUS_USAGE, "module '%s' (%llu KB) does not fit in memory",
                                  file.path, (unsigned long long)(file.bytes + 1023) >> 10)
                      : image_read_to_guest(load, &file, 0, at, file.bytes);
@@ -182,8 +184,20 @@ static int put_command_line(struct load *load, struct boot_area *area, u8 *info)
     return status;
 }
 
+/* Room for the map that the firmware will give. */
+static int reserve_memory_map(struct load *load, struct boot_area *area, u8 *info)
+{
+    u64 at = 0;
+    int status = boot_put(load, area, NULL, FIRMWARE_MAP_ENTRIES * MAP_ENTRY_BYTES, 16, &at);
+    load->rom->map = (u32)at;
+    load->rom->map_room = FIRMWARE_MAP_ENTRIES;
+    put32(info + AT_MAP, (u32)at);
+    return status;
+}
+
 static int put_memory_map(struct load *load, struct boot_area *area, u8 *info)
 {
+    if (load->rom) return reserve_memory_map(load, area, info);
     struct memory_map map = pc_memory_map(load->phys);
     u8 entries[ARRAY_SIZE(map.at) * MAP_ENTRY_BYTES];
     for (unsigned n = 0; n < map.count; n++) {
@@ -219,7 +233,9 @@ static int put_info(struct load *load, struct boot_area *area, struct modules *m
     if (!status) status = put_memory_map(load, area, info);
     if (!status) status = boot_put(load, area, LOADER_NAME, sizeof LOADER_NAME, 1, &name);
     put32(info + AT_LOADER_NAME, (u32)name);
-    return status ? status : boot_put(load, area, info, sizeof info, 4, at);
+    if (!status) status = boot_put(load, area, info, sizeof info, 4, at);
+    if (load->rom) load->rom->information = (u32)*at;
+    return status;
 }
 
 int load_multiboot(struct load *load, const struct image *kernel, u32 header)
@@ -246,16 +262,11 @@ int load_multiboot(struct load *load, const struct image *kernel, u32 header)
         status = copy ? load_modules(load, &modules, copy)
                       : load_fail(load, STATUS_HOST, "there is no memory left on the host");
     }
-    struct boot_area area = pc_low_area();
-    if (loaded.low < area.end)
-        area =
-            (struct boot_area){.at = align_up(modules.end, PAGE_SIZE), .end = phys_low_ram_bytes(load->phys)};
+    struct boot_area area = pc_boot_area(load, loaded.low, align_up(modules.end, PAGE_SIZE));
     u64 info = 0;
     if (!status) status = put_info(load, &area, &modules, &info);
-    if (!status) status = pc_enter_flat(load, &area, loaded.entry);
+    struct flat_entry entry = {.eip = loaded.entry, .eax = BOOT_MAGIC, .ebx = (u32)info};
+    if (!status) status = pc_enter_flat(load, &area, entry);
     free(copy);
-    if (status) return status;
-    load->v->gpr[REG_EAX] = BOOT_MAGIC;
-    load->v->gpr[REG_EBX] = info;
-    return 0;
+    return status;
 }

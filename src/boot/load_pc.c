@@ -9,6 +9,7 @@
  *   .. 4 GB            devices; the firmware's ROM at the end
  *   4 GB ..            RAM
  */
+#include "kernel_rom.h"
 #include "load_common.h"
 
 #include <string.h>
@@ -40,14 +41,22 @@ struct memory_map pc_memory_map(const struct phys *phys)
     return map;
 }
 
-struct boot_area pc_low_area(void)
+struct boot_area pc_boot_area(struct load *load, u64 low, u64 behind)
 {
+    if (load->rom) return kernel_rom_area(load);
+    if (low < BOOT_END) return (struct boot_area){.at = behind, .end = phys_low_ram_bytes(load->phys)};
     return (struct boot_area){.at = BOOT_AREA, .end = BOOT_END};
+}
+
+u64 pc_ram_end(const struct load *load)
+{
+    return load->rom ? kernel_rom_top(load) : phys_low_ram_bytes(load->phys);
 }
 
 /* IBM PS/2 and PC BIOS Interface Technical Reference, section 3, "BIOS data area". */
 void pc_write_bios_data(struct load *load)
 {
+    if (load->rom) return; /* firmware does */
     u8 area[0x100] = {0};
     put16(area + 0x00, 0x3f8); /* COM1, COM2 */
     put16(area + 0x02, 0x2f8);
@@ -70,7 +79,21 @@ void pc_write_bios_data(struct load *load)
 
 enum { SELECTOR_CODE = 0x10, SELECTOR_DATA = 0x18, SELECTOR_TSS = 0x20 };
 
-int pc_enter_flat(struct load *load, struct boot_area *area, u32 eip)
+static int enter_by_rom(struct load *load, struct boot_area *area, u32 gdt, u32 gdt_bytes,
+                        const struct flat_entry *entry)
+{
+    struct kernel_rom *rom = load->rom;
+    rom->gdt = gdt;
+    rom->gdt_bytes = gdt_bytes;
+    rom->code_segment = SELECTOR_CODE;
+    rom->data_segment = SELECTOR_DATA;
+    rom->eip = entry->eip;
+    rom->registers =
+        (struct rom_registers){.eax = entry->eax, .ebx = entry->ebx, .esi = entry->esi, .esp = BOOT_END};
+    return kernel_rom_finish(load, area);
+}
+
+int pc_enter_flat(struct load *load, struct boot_area *area, struct flat_entry entry)
 {
     /* Accessed and busy bits are set, as if the registers had been loaded from here. */
     static const u64 gdt[] = {
@@ -81,12 +104,16 @@ int pc_enter_flat(struct load *load, struct boot_area *area, u32 eip)
     u64 at;
     int status = boot_put(load, area, gdt, sizeof gdt, 8, &at);
     if (status) return status;
+    if (load->rom) return enter_by_rom(load, area, (u32)at, sizeof gdt, &entry);
 
     struct vcpu *v = load->v;
     for (unsigned n = 0; n < ARRAY_SIZE(v->gpr); n++)
         v->gpr[n] = 0;
+    v->gpr[REG_EAX] = entry.eax;
+    v->gpr[REG_EBX] = entry.ebx;
+    v->gpr[REG_ESI] = entry.esi;
     v->gpr[REG_ESP] = BOOT_END; /* promised by none of the protocols */
-    v->rip = eip;
+    v->rip = entry.eip;
     v->eflags = FL_ONE;
     v->cpl = 0;
     const struct segment flat = {.base = 0, .limit = 0xffffffff};

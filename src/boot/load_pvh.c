@@ -63,8 +63,7 @@ int load_pvh(struct load *load, const struct image *kernel)
             "kernel '%s' is an ELF file without a Multiboot header or a PVH entry note: there is no "
             "protocol to start it by",
             kernel->path);
-    struct boot_area area = pc_low_area();
-    if (elf.low < area.end) area = (struct boot_area){.at = elf.high, .end = phys_low_ram_bytes(load->phys)};
+    struct boot_area area = pc_boot_area(load, elf.low, elf.high);
 
     u8 start[START_BYTES] = {0}, module[MODULE_BYTES] = {0};
     u64 at = 0;
@@ -93,8 +92,6 @@ int load_pvh(struct load *load, const struct image *kernel)
     put64(start + START_RSDP, DIRECT_RSDP);
     put32(start + START_MEMORY_ENTRIES, map.count);
     if (!status) status = boot_put(load, &area, start, sizeof start, 8, &at);
-    if (!status) status = pc_enter_flat(load, &area, elf.pvh_entry);
-    if (status) return status;
-    load->v->gpr[REG_EBX] = at;
-    return 0;
+    struct flat_entry entry = {.eip = elf.pvh_entry, .ebx = (u32)at};
+    return status ? status : pc_enter_flat(load, &area, entry);
 }

@@ -1,28 +1,119 @@
 /*
  * Which loader a file is for.
  */
+#include "kernel_rom.h"
 #include "load_common.h"
 
 #include "base/log.h"
+#include "cpu/cpuid.h"
 
 #include <string.h>
 
-#define LOOK_BYTES 8192 /* a Multiboot header lies within these */
+#define LOOK_BYTES       8192  /* a Multiboot header lies within these */
+#define SETUP_HEADER_END 0x228 /* of protocol 2.00, with what follows in 2.01 */
 
-static int load_kernel(struct load *load, const struct image *kernel)
+int load_check_long_mode(struct load *load, const char *path)
+{
+    if (load->cpu->x1_edx & X1D_LM) return 0;
+    return load_fail(
+        load, STATUS_USAGE,
+        "kernel '%s' is for 64-bit CPUs (x86-64), and the machine's CPU, model '%s', is a 32-bit one", path,
+        load->cpu->name);
+}
+
+enum kernel_kind { KERNEL_LINUX, KERNEL_MULTIBOOT, KERNEL_ELF };
+
+struct kernel {
+    struct image image;
+    enum kernel_kind kind;
+    bool wants_firmware; /* it may call the BIOS */
+    u32 header;          /* Multiboot: its header's file offset */
+};
+
+static int find_kind(struct load *load, struct kernel *kernel)
 {
     u8 start[LOOK_BYTES];
-    u64 bytes = kernel->bytes < sizeof start ? kernel->bytes : sizeof start;
-    int status = image_read(load, kernel, 0, start, bytes);
+    u64 bytes = kernel->image.bytes < sizeof start ? kernel->image.bytes : sizeof start;
+    int status = image_read(load, &kernel->image, 0, start, bytes);
     if (status) return status;
-    u32 header;
-    if (bytes >= 0x206 && get16(start + 0x1fe) == 0xaa55 && !memcmp(start + 0x202, "HdrS", 4))
-        return load_linux(load, kernel);
-    if (multiboot_find(start, bytes, &header)) return load_multiboot(load, kernel, header);
-    if (bytes >= 4 && !memcmp(start, "\177ELF", 4)) return load_pvh(load, kernel);
-    return load_fail(load, STATUS_USAGE,
-                     "kernel '%s' is none that can be started: not a bzImage, not ELF, no Multiboot header",
-                     kernel->path);
+    if (bytes >= SETUP_HEADER_END && get16(start + 0x1fe) == 0xaa55 && !memcmp(start + 0x202, "HdrS", 4)) {
+        kernel->kind = KERNEL_LINUX;
+        kernel->wants_firmware = linux_needs_firmware(start);
+    } else if (multiboot_find(start, bytes, &kernel->header)) {
+        kernel->kind = KERNEL_MULTIBOOT;
+        kernel->wants_firmware = true;
+    } else if (bytes >= 4 && !memcmp(start, "\177ELF", 4)) {
+        kernel->kind = KERNEL_ELF;
+    } else {
+        return load_fail(
+            load, STATUS_USAGE,
+            "kernel '%s' is none that can be started: not a bzImage, not ELF, no Multiboot header",
+            kernel->image.path);
+    }
+    return 0;
+}
+
+static int open_kernel(struct load *load, struct kernel *kernel)
+{
+    *kernel = (struct kernel){.image.fd = -1};
+    int status = image_open(load, &kernel->image, "kernel", load->files->kernel);
+    if (!status) status = find_kind(load, kernel);
+    if (status) image_close(&kernel->image);
+    return status;
+}
+
+static bool goes_by_firmware(const struct load *load, const struct kernel *kernel)
+{
+    if (load->files->way == BOOT_WAY_USUAL) return kernel->wants_firmware;
+    return load->files->way == BOOT_WAY_FIRMWARE;
+}
+
+static int load_kernel(struct load *load, const struct kernel *kernel)
+{
+    switch (kernel->kind) {
+    case KERNEL_LINUX:
+        return load->rom ? load_linux16(load, &kernel->image) : load_linux(load, &kernel->image);
+    case KERNEL_MULTIBOOT: return load_multiboot(load, &kernel->image, kernel->header);
+    case KERNEL_ELF: break;
+    }
+    if (load->rom)
+        return load_fail(
+            load, STATUS_USAGE,
+            "kernel '%s' is an ELF file without a Multiboot header: it can only be started directly",
+            kernel->image.path);
+    return load_pvh(load, &kernel->image);
+}
+
+static int too_little_memory(struct load *load)
+{
+    return load_fail(load, STATUS_USAGE, "%llu KB of memory are too little to start anything",
+                     (unsigned long long)load->phys->ram_bytes >> 10);
+}
+
+int loader_make_rom(struct phys *phys, const struct cpu_model *cpu, const struct boot_files *files,
+                    struct kernel_rom **rom, char *error, size_t error_bytes)
+{
+    struct load load = {.phys = phys, .cpu = cpu, .files = files, .error = error, .error_bytes = error_bytes};
+    struct kernel kernel;
+    *rom = NULL;
+    if (!files->kernel) return 0;
+    int status = open_kernel(&load, &kernel);
+    if (status) return status;
+    if (goes_by_firmware(&load, &kernel)) {
+        load.rom = kernel_rom_new();
+        if (!load.rom)
+            status = load_fail(&load, STATUS_HOST, "there is no memory left on the host");
+        else if (phys_low_ram_bytes(phys) < 2 * ONE_MB)
+            status = too_little_memory(&load);
+        else
+            status = load_kernel(&load, &kernel);
+    }
+    image_close(&kernel.image);
+    if (status)
+        kernel_rom_free(load.rom);
+    else
+        *rom = load.rom;
+    return status;
 }
 
 int loader_load(struct vcpu *v, const struct boot_files *files, struct boot_screen screen, char *error,
@@ -30,6 +121,7 @@ int loader_load(struct vcpu *v, const struct boot_files *files, struct boot_scre
 {
     struct load load = {.v = v,
                         .phys = v->phys,
+                        .cpu = v->model,
                         .files = files,
                         .screen = screen,
                         .error = error,
@@ -40,17 +132,15 @@ int loader_load(struct vcpu *v, const struct boot_files *files, struct boot_scre
         return load_fail(&load, STATUS_USAGE, "an initrd needs a kernel to go with it");
     if (!files->kernel && files->append)
         return load_fail(&load, STATUS_USAGE, "a kernel command line needs a kernel to go with it");
-    if (phys_low_ram_bytes(v->phys) < 2 * ONE_MB)
-        return load_fail(&load, STATUS_USAGE, "%llu KB of memory are too little to start anything",
-                         (unsigned long long)v->phys->ram_bytes >> 10);
+    if (phys_low_ram_bytes(v->phys) < 2 * ONE_MB) return too_little_memory(&load);
     if (files->firmware) return load_firmware(&load);
     if (!files->kernel)
         return load_fail(&load, STATUS_USAGE, "there is nothing to start: name a kernel or a firmware image");
 
-    struct image kernel;
-    int status = image_open(&load, &kernel, "kernel", files->kernel);
+    struct kernel kernel;
+    int status = open_kernel(&load, &kernel);
     if (status) return status;
     status = load_kernel(&load, &kernel);
-    image_close(&kernel);
+    image_close(&kernel.image);
     return status;
 }

@@ -3,7 +3,8 @@
  * promises. The contents of a file say what it is:
  *
  *   load_linux.c      bzImage, 32-bit boot protocol
- *   load_multiboot.c  Multiboot 1, ELF (load_elf.c) or with addresses in its header
+ *   load_linux16.c    bzImage or zImage, 16-bit boot protocol: by firmware
+ *   load_multiboot.c  Multiboot 1, ELF (load_elf.c) or with addresses in its header: by firmware or directly
  *   load_pvh.c        ELF with a PVH entry note
  *   load_firmware.c   raw firmware image, started at the reset vector
  *
@@ -21,6 +22,13 @@ struct boot_screen {
     u16 width, height, bits; /* width 0: there is none, but text */
     u32 memory_bytes;
 };
+
+struct kernel_rom;
+
+/* The option ROM by which firmware starts the kernel, or in *rom NULL where it is started directly. To be freed by
+ * kernel_rom_free(). Returns as loader_load(). */
+int loader_make_rom(struct phys *phys, const struct cpu_model *cpu, const struct boot_files *files,
+                    struct kernel_rom **rom, char *error, size_t error_bytes);
 
 /* The vCPU has just been reset, and nothing runs. Returns 0, or the status the program should exit with (enum
  * exit_status) and one sentence without a full stop in `error`. May be called again after a reset: the files

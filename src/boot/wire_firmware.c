@@ -6,6 +6,7 @@
 #include "board/cmos.h"
 #include "cpu/cpuid.h"
 #include "direct_start.h"
+#include "kernel_rom.h"
 #include "load_common.h"
 #include "smbios_tables.h"
 
@@ -131,12 +132,13 @@ static bool put_facts(struct firmware *f)
            put_acpi(f, &machine) && put_smbios(f);
 }
 
-/* The paths of devices that have a boot index, in its order, a line each. */
+/* The kernel's ROM, and then the paths of devices that have a boot index, in its order, a line each. */
 static bool put_boot_order(struct firmware *f)
 {
     const struct board *board = f->wiring.board;
-    char list[BOARD_BOOT_ENTRIES * (sizeof(board->boot_entry[0].path) + 1)] = "";
+    char list[(1 + BOARD_BOOT_ENTRIES) * (sizeof(board->boot_entry[0].path) + 1)] = "";
     size_t used = 0;
+    if (f->kernel) used = (size_t)snprintf(list, sizeof(list), "/rom@%s", KERNEL_ROM_FILE);
     for (unsigned index = 1; index <= BOOT_INDEX_MAX; index++)
         for (unsigned n = 0; n < board->boot_entries; n++) {
             if (board->boot_entry[n].index != index) continue;
@@ -147,21 +149,30 @@ static bool put_boot_order(struct firmware *f)
 
 /* --- power --- */
 
+bool firmware_runs(const struct firmware *f)
+{
+    return !f->wiring.files->kernel || f->kernel;
+}
+
 bool firmware_init(struct firmware *f, const struct firmware_wiring *wiring, char *error, size_t error_bytes)
 {
     struct board *board = wiring->board;
     f->wiring = *wiring;
-    if (!fw_cfg_init(&f->config, &board->dma) || !put_facts(f) || !put_boot_order(f)) {
+    if (loader_make_rom(board->memory, wiring->cpu, wiring->files, &f->kernel, error, error_bytes))
+        return false;
+    if (!fw_cfg_init(&f->config, &board->dma) || !put_facts(f) || !put_boot_order(f) ||
+        (f->kernel && !kernel_rom_install(f->kernel, &f->config))) {
         snprintf(error, error_bytes, "out of memory");
         return false;
     }
     ports_claim(&board->ports, 0x510, 2, 2, &fw_cfg_ops, &f->config);
     ports_claim(&board->ports, 0x514, 8, 4, &fw_cfg_dma_ops, &f->config);
-    if (wiring->files->kernel) return true;
+    if (!firmware_runs(f)) return true;
     if (!firmware_find(board->options->firmware_directory, IMAGE_NAME, f->image) &&
         !wiring->files->firmware) {
         snprintf(error, error_bytes,
-                 "there is no firmware '%s': SeaBIOS is missing (Debian's package seabios)", f->image);
+                 "there is no firmware '%s': SeaBIOS is missing (Debian's package seabios)%s", f->image,
+                 f->kernel ? ", which this kernel is started by unless --start=direct is given" : "");
         return false;
     }
     return put_option_roms(f, error, error_bytes);
@@ -171,6 +182,7 @@ void firmware_destroy(struct firmware *f)
 {
     if (!f->wiring.board) return;
     fw_cfg_destroy(&f->config);
+    kernel_rom_free(f->kernel);
 }
 
 void firmware_reset(struct firmware *f)

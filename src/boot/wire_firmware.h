@@ -13,6 +13,7 @@
 struct board;
 struct cpu_model;
 struct mc146818;
+struct kernel_rom;
 
 struct firmware_wiring {
     struct board *board;
@@ -26,8 +27,12 @@ struct firmware {
     struct firmware_wiring wiring; /* board NULL: not initialized */
     struct fw_cfg config;
     char image[FIRMWARE_PATH_BYTES]; /* the default firmware */
+    struct kernel_rom *kernel;       /* that firmware starts; NULL: none */
     bool started;                    /* since power-on */
 };
+
+/* Does the machine start with firmware, and not directly with a kernel? */
+bool firmware_runs(const struct firmware *firmware);
 
 /* After all devices are there. False with one sentence in error. */
 bool firmware_init(struct firmware *firmware, const struct firmware_wiring *wiring, char *error,

@@ -13,10 +13,15 @@
 #define META_TYPICAL 96u
 #define CODE_ALIGN   8u /* relocate() copies 8 bytes at a time */
 
-/* The blocks with code in a page, and a bitmap of the page's 64-byte granules that hold code. Lives in
- * metadata until the flush. */
+#define EXACT_GRANULES 4u
+
+/* The blocks with code in a page, and a bitmap of the page's 64-byte granules that hold code. Data may lie beside code in a
+ * granule: of those written last the exact bytes are known, so that no block needs to be looked at again. Lives in metadata
+ * until the flush. */
 struct code_page {
     u64 granules;
+    u64 exact[EXACT_GRANULES];        /* bit n: byte n of the granule may be code */
+    u8 exact_granule[EXACT_GRANULES]; /* the granule + 1; 0: none. It is kept at its number's low bits */
     struct code_page *next;
     u32 page;   /* gpa >> PAGE_SHIFT */
     u32 blocks; /* struct block */
@@ -192,9 +197,9 @@ static u32 last_byte(const struct block *block)
 static u64 block_granules(const struct block *block, u32 page)
 {
     u64 all = crosses_into(block, page) ? granules(0, last_byte(block)) : 0;
-    const struct span *spans = block_spans(block);
-    for (unsigned n = 0; n < block->span_count && block->frame == page; n++)
-        all |= granules(spans[n].first, spans[n].last);
+    const struct extent *extents = block_extents(block);
+    for (unsigned n = 0; n < block->extent_count && block->frame == page; n++)
+        all |= granules(extents[n].first, extents[n].last);
     return all;
 }
 
@@ -202,6 +207,47 @@ static u64 block_granules(const struct block *block, u32 page)
 static u32 *page_next(struct block *block, u32 page)
 {
     return block->frame == page ? &block->page_next : &block_rare(block)->page_next;
+}
+
+/* The bytes of a granule of the page that offsets [first, last] cover. */
+static u64 bytes_of_granule(u32 granule, u32 first, u32 last)
+{
+    u32 start = granule << 6, end = start + 63;
+    if (first > end || last < start) return 0;
+    u32 from = first > start ? first - start : 0, to = last < end ? last - start : 63;
+    return (~0ull >> (63 - (to - from))) << from;
+}
+
+static u64 block_bytes_of_granule(const struct block *block, u32 page, u32 granule)
+{
+    u64 all = crosses_into(block, page) ? bytes_of_granule(granule, 0, last_byte(block)) : 0;
+    const struct extent *extents = block_extents(block);
+    for (unsigned n = 0; n < block->extent_count && block->frame == page; n++)
+        all |= bytes_of_granule(granule, extents[n].first, extents[n].last);
+    return all;
+}
+
+/* Offsets [first, last] of the page lie in one granule, and no byte of it there is known to be code. */
+static bool is_beside_code(const struct code_page *p, u32 first, u32 last)
+{
+    u32 granule = first >> 6, at = granule % EXACT_GRANULES;
+    return last >> 6 == granule && p->exact_granule[at] == granule + 1 &&
+           !(p->exact[at] & bytes_of_granule(granule, first, last));
+}
+
+static void learn_exact(struct code_page *p, u32 granule)
+{
+    u64 bytes = 0;
+    for (u32 at = p->blocks; at; at = *page_next(block_pointer(at), p->page))
+        bytes |= block_bytes_of_granule(block_pointer(at), p->page, granule);
+    p->exact[granule % EXACT_GRANULES] = bytes;
+    p->exact_granule[granule % EXACT_GRANULES] = (u8)(granule + 1);
+}
+
+static void forget_exact(struct code_page *p)
+{
+    for (unsigned n = 0; n < EXACT_GRANULES; n++)
+        p->exact_granule[n] = 0;
 }
 
 static void page_enter(struct cache *cache, struct block *block, u32 page)
@@ -214,6 +260,7 @@ static void page_enter(struct cache *cache, struct block *block, u32 page)
         *bucket = p;
     }
     p->granules |= block_granules(block, page);
+    forget_exact(p);
     p->live++;
     *page_next(block, page) = p->blocks;
     p->blocks = low_pointer(block);
@@ -255,18 +302,6 @@ static void patch32(struct cache *cache, u32 at, u32 value)
     *(volatile any32 *)(cache->arena.write + at) = value;
 }
 
-void cache_link(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1)
-{
-    u32 start = edge_from(edge)->start, entry = edge->parked ? to->entry_parked : to->entry_host;
-    edge->to = low_pointer(to);
-    edge->next = to->incoming;
-    to->incoming = low_pointer(edge);
-    if (edge->frame_patch)
-        patch32(cache, start + edge->frame_patch, edge->parked ? frame_plus_1 : -frame_plus_1);
-    patch32(cache, start + edge->patch, to->start + entry - (start + edge->patch + 4));
-    cache->counters->chains_made++;
-}
-
 static void unlink_edge(struct cache *cache, struct edge *edge)
 {
     patch32(cache, edge_from(edge)->start + edge->patch, edge->stub - (edge->patch + 4u));
@@ -274,6 +309,7 @@ static void unlink_edge(struct cache *cache, struct edge *edge)
     cache->counters->chains_broken++;
 }
 
+/* Take the edge out of its target's list. */
 static void unlink_outgoing(struct cache *cache, struct edge *edge)
 {
     if (!edge->to) return;
@@ -282,6 +318,19 @@ static void unlink_outgoing(struct cache *cache, struct edge *edge)
         at = &edge_pointer(*at)->next;
     *at = edge->next;
     unlink_edge(cache, edge);
+}
+
+void cache_link(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1)
+{
+    u32 start = edge_from(edge)->start, entry = edge->parked ? to->entry_parked : to->entry_host;
+    unlink_outgoing(cache, edge);
+    edge->to = low_pointer(to);
+    edge->next = to->incoming;
+    to->incoming = low_pointer(edge);
+    if (edge->frame_patch)
+        patch32(cache, start + edge->frame_patch, edge->parked ? frame_plus_1 : -frame_plus_1);
+    patch32(cache, start + edge->patch, to->start + entry - (start + edge->patch + 4));
+    cache->counters->chains_made++;
 }
 
 void cache_unlink(struct cache *cache, struct block *block)
@@ -369,9 +418,9 @@ static bool block_covers(const struct block *block, u32 page, u32 first, u32 las
 {
     if (crosses_into(block, page) && first <= last_byte(block)) return true;
     if (block->frame != page) return false;
-    const struct span *spans = block_spans(block);
-    for (unsigned n = 0; n < block->span_count; n++)
-        if (spans[n].first <= last && first <= spans[n].last) return true;
+    const struct extent *extents = block_extents(block);
+    for (unsigned n = 0; n < block->extent_count; n++)
+        if (extents[n].first <= last && first <= extents[n].last) return true;
     return false;
 }
 
@@ -387,7 +436,8 @@ bool cache_code_written(struct cache *cache, u64 gpa, u64 bytes)
     if (!p) return false;
     u64 last = gpa + bytes - 1, left = 0;
     if (!p->live || !(p->granules & granules(gpa, last))) return p->live;
-    u32 *at = &p->blocks;
+    if (is_beside_code(p, gpa & PAGE_MASK, last & PAGE_MASK)) return p->live;
+    u32 *at = &p->blocks, before = p->live;
     while (*at) {
         struct block *block = block_pointer(*at);
         u32 *next = page_next(block, p->page);
@@ -401,6 +451,7 @@ bool cache_code_written(struct cache *cache, u64 gpa, u64 bytes)
         }
     }
     p->granules = left;
+    if (p->live == before) learn_exact(p, (gpa & PAGE_MASK) >> 6);
     return p->live;
 }
 

@@ -87,7 +87,7 @@ enum fix_kind {
 #define BLOCK_MAX_INSNS 64
 
 /* Offsets of bytes in a page, both inclusive. */
-struct span {
+struct extent {
     u16 first, last;
 };
 
@@ -115,7 +115,7 @@ struct block {
     u8 count;                    /* guest instructions */
     u8 fix_count;
     u8 edge_count;
-    u8 span_count;
+    u8 extent_count;
     bool rare, site, relocatable, dead;
 };
 
@@ -156,13 +156,13 @@ static inline struct indirect_site *block_indirect(const struct block *block)
 }
 /* The bytes of its page that the block depends on, including those of look-aheads. A crossing block depends
  * on everything from its first byte on, and on its bytes in the second page. */
-static inline struct span *block_spans(const struct block *block)
+static inline struct extent *block_extents(const struct block *block)
 {
-    return (struct span *)(uintptr_t)(block_indirect(block) + block->site);
+    return (struct extent *)(uintptr_t)(block_indirect(block) + block->site);
 }
 static inline u16 *block_sites(const struct block *block)
 {
-    return (u16 *)(uintptr_t)(block_spans(block) + block->span_count);
+    return (u16 *)(uintptr_t)(block_extents(block) + block->extent_count);
 }
 static inline u16 *block_fixes(const struct block *block)
 {
@@ -244,8 +244,8 @@ struct block *cache_find(struct cache *cache, const struct block_key *key);
 /* A live block with a key that differs in EIP only, or NULL. */
 struct block *cache_template(const struct cache *cache, const struct block_key *key);
 
-/* Make an edge jump straight to a block. For cross-page edges, frame_plus_1 is the expected exec entry of the
- * target's page. */
+/* Make an edge jump straight to a block, and no longer to the one it was linked to. For cross-page edges,
+ * frame_plus_1 is the expected exec entry of the target's page. */
 void cache_link(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1);
 
 /* Unlink all edges of a block: C code then finds the next block. */
@@ -274,7 +274,7 @@ struct block *cache_after(const struct cache *cache, const struct block *block);
 bool block_site_at(const struct block *block, u32 offset, struct site *site);
 struct site block_site(const struct block *block, unsigned index);
 /* Store the sites of all instructions, in ascending order. The block's counts must be set, and nothing behind
- * its spans. */
+ * its extents. */
 void block_keep_sites(struct block *block, const struct site *sites);
 
 static inline const u8 *cache_exec(const struct cache *cache, u32 offset)

@@ -62,6 +62,7 @@ enum cpuid_7 {
 enum cpuid_extended {
     X1D_NX = 1 << 20,
     X1D_RDTSCP = 1 << 27,
+    X1D_LM = 1 << 29, /* long mode: no model has it */
     X1C_LZCNT = 1 << 5,
     X7D_INVARIANT_TSC = 1 << 8,
 };

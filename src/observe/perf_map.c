@@ -29,23 +29,23 @@ struct perf_map *perf_map_open(const struct symbols *guest, char *error, size_t 
 }
 
 /* perf takes everything after the second blank as the name. */
-static void write_block(const struct perf_map *map, const struct block_place *place)
+static void write_block(const struct perf_map *map, const struct block_location *location)
 {
     char name[256];
-    bool user = (place->mode & MODE_CPL) == 3;
-    if (symbols_find(map->guest, place->linear) != SYMBOL_NONE)
-        symbols_format(map->guest, place->linear, name, sizeof(name));
+    bool user = (location->mode & MODE_CPL) == 3;
+    if (symbols_find(map->guest, location->linear) != SYMBOL_NONE)
+        symbols_format(map->guest, location->linear, name, sizeof(name));
     else
-        snprintf(name, sizeof(name), "guest_%s_%08x", user ? "user" : "kernel", place->linear);
-    fprintf(map->out, "%llx %llx %s\n", (unsigned long long)place->host, (unsigned long long)place->bytes,
-            name);
+        snprintf(name, sizeof(name), "guest_%s_%08x", user ? "user" : "kernel", location->linear);
+    fprintf(map->out, "%llx %llx %s\n", (unsigned long long)location->host,
+            (unsigned long long)location->bytes, name);
 }
 
 void perf_map_write(struct perf_map *map, const struct vcpu *v)
 {
-    struct block_place place;
-    for (const struct block *block = NULL; (block = translator_block_after(v, block, &place));)
-        write_block(map, &place);
+    struct block_location location;
+    for (const struct block *block = NULL; (block = translator_block_after(v, block, &location));)
+        write_block(map, &location);
 }
 
 void perf_map_close(struct perf_map *map)

@@ -108,7 +108,7 @@ static void take(struct sampler *sampler, struct vcpu *watched, u64 pc, u64 sp)
     struct vcpu *v = watched ? watched : p->vcpu;
     struct profile_key key = {.function = SYMBOL_NONE, .engine = ENGINE_OF_TRANSLATED};
     translator_sample(v, watched, pc, &key.sample);
-    if (key.sample.place != SAMPLE_TRANSLATED) {
+    if (key.sample.location != SAMPLE_TRANSLATED) {
         struct trail trail;
         look_back(p, pc, sp, &trail);
         if (trail.innermost != SYMBOL_NONE && trail.innermost == p->idle_function) {
@@ -118,7 +118,7 @@ static void take(struct sampler *sampler, struct vcpu *watched, u64 pc, u64 sp)
         key.function = trail.innermost;
         key.engine = engine_of(p, &trail);
         /* Only an engine has a current guest instruction. */
-        if (key.sample.place == SAMPLE_OUTSIDE && key.engine != ENGINE_OF_INTERPRETER) key.sample.eip = 0;
+        if (key.sample.location == SAMPLE_OUTSIDE && key.engine != ENGINE_OF_INTERPRETER) key.sample.eip = 0;
     }
     p->taken++;
     profile_count(p, &key);

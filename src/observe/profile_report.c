@@ -43,7 +43,7 @@ static struct row *collect(const struct profile *p, label_function *label, unsig
         struct row *row = &rows[*count];
         if (!(row->label = strdup(text))) break;
         row->count = entry->count;
-        row->translated = entry->key.sample.place == SAMPLE_TRANSLATED ? entry->count : 0;
+        row->translated = entry->key.sample.location == SAMPLE_TRANSLATED ? entry->count : 0;
         ++*count;
     }
     return rows;
@@ -99,7 +99,7 @@ static bool label_tier(const struct profile *p, const struct profile_key *key, c
 {
     snprintf(label, LABEL_BYTES, "tier %u, %s", key->sample.tier,
              key->sample.cpl == 3 ? "user code" : "kernel code");
-    return key->sample.place == SAMPLE_TRANSLATED;
+    return key->sample.location == SAMPLE_TRANSLATED;
 }
 
 static const char *form(const struct sample *sample)
@@ -112,16 +112,16 @@ static bool label_exit(const struct profile *p, const struct profile_key *key, c
 {
     const char *cause = translator_exit_name(key->sample.cause);
     snprintf(label, LABEL_BYTES, "%s",
-             key->sample.place == SAMPLE_OUTSIDE ? "outside of the engine"
-             : cause                             ? cause
-                                                 : "unknown exit");
-    return key->sample.place != SAMPLE_TRANSLATED;
+             key->sample.location == SAMPLE_OUTSIDE ? "outside of the engine"
+             : cause                                ? cause
+                                                    : "unknown exit");
+    return key->sample.location != SAMPLE_TRANSLATED;
 }
 
 static bool label_callout(const struct profile *p, const struct profile_key *key, char *label)
 {
     snprintf(label, LABEL_BYTES, "%s", form(&key->sample));
-    return key->sample.place == SAMPLE_EXIT && key->sample.form != SAMPLE_NO_FORM;
+    return key->sample.location == SAMPLE_EXIT && key->sample.form != SAMPLE_NO_FORM;
 }
 
 static const char *privilege(const struct sample *sample)
@@ -165,7 +165,7 @@ static bool label_host_function(const struct profile *p, const struct profile_ke
 {
     const char *module = key->function == SYMBOL_NONE ? NULL : p->own.list[key->function].module;
     snprintf(label, LABEL_BYTES, "%-10s %s", module ? module : "", host_function(p, key));
-    return key->sample.place != SAMPLE_TRANSLATED;
+    return key->sample.location != SAMPLE_TRANSLATED;
 }
 
 /* From the root: translated code, or exit and its instruction; guest; what Ringer did for it. */
@@ -175,9 +175,9 @@ static bool label_stack(const struct profile *p, const struct profile_key *key, 
     const struct sample *sample = &key->sample;
     guest_function(p, sample, guest, sizeof(guest));
     label_exit(p, key, cause);
-    if (sample->place == SAMPLE_TRANSLATED)
+    if (sample->location == SAMPLE_TRANSLATED)
         snprintf(label, LABEL_BYTES, "ringer;translated;%s;%s", privilege(sample), guest);
-    else if (sample->place == SAMPLE_OUTSIDE)
+    else if (sample->location == SAMPLE_OUTSIDE)
         snprintf(label, LABEL_BYTES, "ringer;%s%s%s%s%s;%s", profile_engine_name(key->engine),
                  sample->eip ? ";" : "", sample->eip ? privilege(sample) : "", sample->eip ? ";" : "",
                  sample->eip ? guest : "", host_function(p, key));

@@ -13,7 +13,7 @@
 static bool equal(const struct profile_key *a, const struct profile_key *b)
 {
     const struct sample *x = &a->sample, *y = &b->sample;
-    return a->engine == b->engine && a->function == b->function && x->place == y->place &&
+    return a->engine == b->engine && a->function == b->function && x->location == y->location &&
            x->cause == y->cause && x->tier == y->tier && x->cpl == y->cpl && x->form == y->form &&
            x->eip == y->eip && x->block_linear == y->block_linear;
 }

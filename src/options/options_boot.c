@@ -76,10 +76,23 @@ static bool set_option_rom(struct options *o, const char *value, struct complain
     return true;
 }
 
+static bool set_start(struct options *o, const char *value, struct complaint *c)
+{
+    if (!strcmp(value, "direct"))
+        o->boot.way = BOOT_WAY_DIRECT;
+    else if (!strcmp(value, "firmware"))
+        o->boot.way = BOOT_WAY_FIRMWARE;
+    else
+        return COMPLAIN(c, "--start=%s: a kernel is started direct or by firmware", value);
+    return true;
+}
+
 static const struct option_row rows[] = {
     {"kernel", "FILE", "start this kernel directly: Linux bzImage, Multiboot or PVH", STRING(boot.kernel)},
     {"initrd", "FILE", "its initial RAM disk (Multiboot: its modules)", STRING(boot.initrd)},
     {"append", "TEXT", "its command line", STRING(boot.append)},
+    {"start", "WAY", "how the kernel is started: direct or firmware (default: by its kind)",
+     .set = set_start},
     {"boot", "ORDER", "drives to boot from, in order: a, c, d (default cad); once=, menu=on, ...",
      .set = set_boot},
     {"bios", "FILE", "a firmware image, started at the reset vector (default SeaBIOS)",

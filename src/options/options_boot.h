@@ -6,11 +6,19 @@
 
 #include "base/types.h"
 
+/* How a kernel comes to run. */
+enum boot_way {
+    BOOT_WAY_USUAL,    /* what its kind can make use of: by firmware if it may call the BIOS, else directly */
+    BOOT_WAY_DIRECT,   /* the loader sets the machine up in the firmware's place */
+    BOOT_WAY_FIRMWARE, /* firmware starts, and then the kernel by an option ROM (boot/kernel_rom.h) */
+};
+
 struct boot_files {
     const char *kernel;   /* path, or NULL */
     const char *initrd;   /* path; Multiboot: "file arguments,file arguments"; or NULL */
     const char *append;   /* command line, or NULL */
-    const char *firmware; /* path, or NULL: exclusive with kernel */
+    const char *firmware; /* path, or NULL: exclusive with a kernel that is started directly */
+    enum boot_way way;
     bool guest_unpacks;   /* a bzImage unpacks itself */
 };
 

@@ -138,13 +138,16 @@ static void count_branch(struct build *b, u32 if_zero, u32 if_not)
 
 bool can_jecxz(const struct build *b)
 {
-    return can_jcond(b) && b->i->address_bytes == 4;
+    return can_jcond(b);
 }
 
 void emit_jecxz(struct build *b)
 {
     flags_to_host(b);
-    count_branch(b, target_of(b), b->next_eip);
+    if (b->i->address_bytes == 4)
+        count_branch(b, target_of(b), b->next_eip);
+    else
+        emit_count_branch16(b, false, target_of(b), b->next_eip);
 }
 
 bool can_loop(const struct build *b)
@@ -155,8 +158,17 @@ bool can_loop(const struct build *b)
 void emit_loop(struct build *b)
 {
     flags_to_host(b);
-    emit_lea32(&b->e, RCX, mem_bd(RCX, -1));
-    count_branch(b, b->next_eip, target_of(b));
+    if (b->i->address_bytes == 4) {
+        emit_lea32(&b->e, RCX, mem_bd(RCX, -1));
+        count_branch(b, b->next_eip, target_of(b));
+    } else {
+        emit_count_branch16(b, true, b->next_eip, target_of(b));
+    }
+}
+
+static bool is_flat32(const struct build *b)
+{
+    return stack_is_flat(b) && (b->mode & MODE_CODE32) && b->i->operand_bytes == 4;
 }
 
 static void push_return_address(struct build *b)
@@ -169,7 +181,7 @@ static void push_return_address(struct build *b)
 bool can_call(const struct build *b)
 {
     const struct operand *to = &b->i->op[0];
-    if (!stack_is_flat(b) || !(b->mode & MODE_CODE32) || b->i->operand_bytes != 4) return false;
+    if (!is_flat32(b)) return can_call16(b);
     if (to->kind == OPND_IMM) return has_target(b);
     /* CALL ESP goes to what ESP was before the push. */
     return can_go_through(b, to) && !(to->kind == OPND_REG && to->reg == REG_ESP);
@@ -178,6 +190,10 @@ bool can_call(const struct build *b)
 void emit_call(struct build *b)
 {
     const struct operand *to = &b->i->op[0];
+    if (!is_flat32(b)) {
+        emit_call16(b);
+        return;
+    }
     b->ended = true;
     if (to->kind == OPND_IMM) {
         push_return_address(b);
@@ -192,11 +208,15 @@ void emit_call(struct build *b)
 
 bool can_ret(const struct build *b)
 {
-    return stack_is_flat(b) && any_target_is_legal(b) && b->i->operand_bytes == 4;
+    return is_flat32(b) ? any_target_is_legal(b) : can_ret16(b);
 }
 
 void emit_ret(struct build *b)
 {
+    if (!is_flat32(b)) {
+        emit_ret16(b);
+        return;
+    }
     u32 release = b->i->operand_count ? (u16)b->i->imm[0] : 0;
     emit_load32(&b->e, REG_LINEAR, access_pop(b));
     emit_lea32(&b->e, GUEST_ESP, mem_bd(GUEST_ESP, (s32)(4 + release)));

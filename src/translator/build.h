@@ -9,6 +9,7 @@
  *   edge.c     how control leaves a block: direct edges and indirect ones
  *   branch.c   jumps, calls, returns
  *   inline.c   stack and sensitive instructions emulated in line
+ *   stack16.c  the same for stacks with a 16-bit pointer, and calls, returns and counting branches of 16-bit code
  *   string.c   string instructions
  *   emitters.c the emitters by the names that rows of the instruction table give them
  *   callout.c  instructions that are left to the interpreter
@@ -120,7 +121,7 @@ struct stub {
     bool open;   /* hoist_is_open() behind it */
     u8 index;    /* of the guest instruction */
     u8 edge;     /* STUB_EDGE, STUB_SIDE: which */
-    u32 from[3]; /* rel32 places that lead here; 0: none */
+    u32 from[3]; /* rel32 fields that lead here; 0: none */
     u32 back;    /* where to go on; STUB_EDGE, STUB_INDIRECT: where a call returns to, 0: no call */
     u32 eip;
     u32 callout; /* STUB_STRING, STUB_FAST: struct callout */
@@ -136,7 +137,7 @@ _Static_assert(MAX_BLOCK_BYTES < 65536, "edges and sites have 16 bits for an off
 #define MAX_FIXES 255
 
 /* The block itself, and where it looked ahead. */
-#define MAX_SPANS 8
+#define MAX_EXTENTS 8
 /* Conditional jumps that a block goes on behind. */
 #define MAX_PASSED 6
 /* What a jump in the midst of a block may leave out. */
@@ -165,8 +166,8 @@ struct build {
     u16 live[BLOCK_MAX_INSNS + 1]; /* flags live before insn[n] */
     u16 guest_bytes;
     const u8 *page; /* the guest's, that the block begins in */
-    struct span span[MAX_SPANS];
-    unsigned span_count;
+    struct extent extent[MAX_EXTENTS];
+    unsigned extent_count;
     struct {
         u32 eip;
         u16 live;
@@ -187,6 +188,7 @@ struct build {
     unsigned stub_count;
     u16 fix[MAX_FIXES];
     unsigned fix_count; /* MAX_FIXES: too many, the block stays where it is */
+    bool has_half_eip;  /* 16 bits of an EIP, which no fix describes: the block stays where it is */
 };
 
 /* With one vCPU, on whose thread the devices are served too, one instruction is atomic as it is. */
@@ -321,11 +323,23 @@ void emit_callout(struct build *b, bool end);
 /* A copy for a block at another EIP. */
 u32 callout_moved(struct cache *cache, u32 callout, u32 eip_by);
 
-/* Offset in the block of a place in the arena. */
-static inline u16 in_block(const struct build *b, u32 place)
+/* From an offset in the arena to an offset in the block. */
+static inline u16 in_block(const struct build *b, u32 offset)
 {
-    return (u16)(place - b->block->start);
+    return (u16)(offset - b->block->start);
 }
+
+/* stack16.c: what the emitters of PUSH, POP, CALL, RET, LOOP and JCXZ do on 16-bit stacks and in 16-bit code. */
+bool can_push16(const struct build *b);
+void emit_push16(struct build *b);
+bool can_pop16(const struct build *b);
+void emit_pop16(struct build *b);
+bool can_call16(const struct build *b);
+void emit_call16(struct build *b);
+bool can_ret16(const struct build *b);
+void emit_ret16(struct build *b);
+/* By CX. The flags are in the host. */
+void emit_count_branch16(struct build *b, bool decrement, u32 if_zero, u32 if_not);
 
 /* edge.c */
 /* Go to `eip` by an edge. Flags may be anywhere. */
@@ -342,8 +356,8 @@ void emit_indirect(struct build *b);
 void emit_indirect_call(struct build *b);
 void emit_return(struct build *b);
 void emit_edge_stub(struct build *b, const struct stub *stub);
-/* Leave the block before the instruction at hand where `place` jumps, for one without hoisted checks. */
-struct stub *emit_unhoisted_exit(struct build *b, u32 place);
+/* Leave the block before the instruction at hand by the jump with this rel32 field, for one without hoisted checks. */
+struct stub *emit_unhoisted_exit(struct build *b, u32 field);
 /* Leave it by a conditional jump to eip, or go on. */
 void emit_side_exit(struct build *b, u32 eip, u8 cc);
 void emit_side_stub(struct build *b, const struct stub *stub);

@@ -71,7 +71,7 @@ static void poll(struct build *b)
     emit_alu_mi(&b->e, 7, mem_frame(FRAME_PENDING), 0);
 }
 
-/* Leaves Z: the frame is the one in the imm32, whose place is returned. */
+/* Leaves Z: the frame is the one in the imm32, the offset of which is returned. */
 static u32 check_frame(struct build *b, s32 entry)
 {
     emit_load64(&b->e, REG_ENTRY, mem_frame(FRAME_EXEC_TABLE));
@@ -128,10 +128,10 @@ static bool edge_tests(struct build *b, struct edge *edge, struct stub *stub, bo
 }
 
 /* Where the rel32 is that goes to the edge's target. */
-static void edge_at(struct build *b, struct stub *stub, u32 place)
+static void edge_at(struct build *b, struct stub *stub, u32 field)
 {
-    edge_of(b, stub)->patch = in_block(b, place);
-    stub->from[0] = place;
+    edge_of(b, stub)->patch = in_block(b, field);
+    stub->from[0] = field;
 }
 
 void emit_edge(struct build *b, u32 eip)
@@ -184,9 +184,9 @@ void emit_edge_stub(struct build *b, const struct stub *stub)
 
 /* --- out of the midst of a block --- */
 
-struct stub *emit_unhoisted_exit(struct build *b, u32 place)
+struct stub *emit_unhoisted_exit(struct build *b, u32 field)
 {
-    struct stub *stub = stub_add(b, STUB_SIDE, place);
+    struct stub *stub = stub_add(b, STUB_SIDE, field);
     add_edge(b, stub, b->eip, true)->unhoisted = true;
     return stub;
 }
@@ -280,7 +280,7 @@ static bool looks_up(const struct build *b)
            mode_seg(b->mode, SEG_CS) == MODE_SEG_FLAT && (b->mode & MODE_CODE32);
 }
 
-/* r10 = the entry that r9d hashes to. Returns the place of a jump that is taken when it is another's. */
+/* r10 = the entry that r9d hashes to. Returns the displacement of a jump that is taken when it is another's. */
 static u32 look_up(struct build *b)
 {
     /* key = mode number << 56 | (frame + 1) << 32 | EIP */
@@ -338,7 +338,7 @@ static void emit_site(struct build *b, struct stub *stub, bool call)
     edge->patch = in_block(b, patch);
 }
 
-/* Returns the place of a jump that is taken when something is pending, or 0. */
+/* Returns the displacement of a jump that is taken when something is pending, or 0. */
 static u32 poll_before_look_up(struct build *b)
 {
     if (b->v->deterministic) return 0;
@@ -390,9 +390,9 @@ void emit_return(struct build *b)
     emit8(&b->e, 0xc3);
 }
 
-static void fix_here(struct build *b, u32 place)
+static void fix_here(struct build *b, u32 field)
 {
-    if (place) emit_here32(&b->e, place);
+    if (field) emit_here32(&b->e, field);
 }
 
 /* from[0]: something is pending. Of a site, from[1]: another EIP; from[2]: another frame. Else from[1]:

@@ -171,24 +171,24 @@ u32 emit_jrcxz(struct emitter *e)
     return e->at - 1;
 }
 
-void emit_fix32(struct emitter *e, u32 place, u32 target)
+void emit_fix32(struct emitter *e, u32 field, u32 target)
 {
-    u32 rel = target - (place + 4);
+    u32 rel = target - (field + 4);
     for (unsigned n = 0; n < 4; n++)
-        e->base[place + n] = (u8)(rel >> (8 * n));
+        e->base[field + n] = (u8)(rel >> (8 * n));
 }
 
-void emit_fix8(struct emitter *e, u32 place, u32 target)
+void emit_fix8(struct emitter *e, u32 field, u32 target)
 {
-    s32 rel = (s32)(target - (place + 1));
+    s32 rel = (s32)(target - (field + 1));
     assert(rel == (s8)rel);
-    e->base[place] = (u8)rel;
+    e->base[field] = (u8)rel;
 }
 
 void emit_jmp_to(struct emitter *e, u32 target)
 {
-    u32 place = emit_jmp(e);
-    emit_fix32(e, place, target);
+    u32 field = emit_jmp(e);
+    emit_fix32(e, field, target);
 }
 
 void emit_call_thunk(struct emitter *e, unsigned thunk)

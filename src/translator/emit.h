@@ -153,19 +153,19 @@ void emit_cmp_m8_zero(struct emitter *e, struct host_mem mem);
 /* Condition codes as in Jcc. */
 enum { CC_B = 2, CC_AE = 3, CC_Z = 4, CC_NZ = 5, CC_A = 7 };
 
-/* Jumps whose target is not known yet: return the place to fix. */
+/* Jumps whose target is not known yet: return the offset of the displacement. */
 u32 emit_jcc(struct emitter *e, u8 cc); /* rel32 */
 u32 emit_jmp(struct emitter *e);        /* rel32 */
 u32 emit_jrcxz(struct emitter *e);      /* rel8 */
-void emit_fix32(struct emitter *e, u32 place, u32 target);
-void emit_fix8(struct emitter *e, u32 place, u32 target);
-static inline void emit_here32(struct emitter *e, u32 place)
+void emit_fix32(struct emitter *e, u32 field, u32 target);
+void emit_fix8(struct emitter *e, u32 field, u32 target);
+static inline void emit_here32(struct emitter *e, u32 field)
 {
-    emit_fix32(e, place, e->at);
+    emit_fix32(e, field, e->at);
 }
-static inline void emit_here8(struct emitter *e, u32 place)
+static inline void emit_here8(struct emitter *e, u32 field)
 {
-    emit_fix8(e, place, e->at);
+    emit_fix8(e, field, e->at);
 }
 void emit_jmp_to(struct emitter *e, u32 target); /* rel32 */
 

@@ -19,39 +19,8 @@
 #ifndef RINGER_TRANSLATOR_FRAME_H
 #define RINGER_TRANSLATOR_FRAME_H
 
-#define FRAME_BIAS         128
-#define FRAME_GPR          (0 - FRAME_BIAS)
-#define FRAME_RIP          (64 - FRAME_BIAS)
-#define FRAME_EFLAGS       (72 - FRAME_BIAS)
-#define FRAME_PENDING      (76 - FRAME_BIAS)
-#define FRAME_ICOUNT       (80 - FRAME_BIAS)
-#define FRAME_ICOUNT_LIMIT (88 - FRAME_BIAS)
-#define FRAME_READ_TABLE   (96 - FRAME_BIAS)
-#define FRAME_WRITE_TABLE  (104 - FRAME_BIAS)
-#define FRAME_EXEC_TABLE   (112 - FRAME_BIAS)
-#define FRAME_SEG          (128 - FRAME_BIAS)
-#define FRAME_SEG_BYTES    24
-#define FRAME_SEG_BASE     0
-#define FRAME_SEG_LIMIT    4
-#define FRAME_SEG_SELECTOR 12
-#define FRAME_SEG_RAW      16
-#define FRAME_THUNK        (272 - FRAME_BIAS)
-#define FRAME_JUMP_TABLE   (400 - FRAME_BIAS)
-#define FRAME_JUMP_TAG     (408 - FRAME_BIAS)
-#define FRAME_REMAINING    (416 - FRAME_BIAS)
-#define FRAME_SLOW_SCRATCH (420 - FRAME_BIAS)
-#define FRAME_PARKED       (424 - FRAME_BIAS)
-#define FRAME_INTERRUPT    (440 - FRAME_BIAS)
-#define FRAME_C_STACK      (448 - FRAME_BIAS)
-#define FRAME_RETURN_TOP   (456 - FRAME_BIAS)
-#define FRAME_RETURN_BASE  (464 - FRAME_BIAS)
-#define FRAME_RETURN_MISS  (472 - FRAME_BIAS)
-#define FRAME_EXIT_CAUSE   (480 - FRAME_BIAS)
-#define FRAME_EXIT_ARG     (484 - FRAME_BIAS)
-#define FRAME_EXIT_SITE    (488 - FRAME_BIAS)
-#define FRAME_HOISTED      (496 - FRAME_BIAS)
-
-#define FRAME_HOISTED_COUNT 3
+/* FRAME_BIAS; FRAME_x, the offset of a field of struct vcpu from r15; FRAME_SEG_x, of a field of struct segment. */
+#include "frame_offsets.h"
 
 /* vcpu.thunk[]: what translated code calls. */
 #define THUNK_SLOW        0 /* call: r9 linear address; returns with the entry in r10, or not at all */

@@ -213,7 +213,7 @@ void hoist_plan(struct build *b)
     s.sums = 0;
     b->hoist.count = 0;
     b->hoist.any = false;
-    for (unsigned n = 0; n < HOIST_PLACES; n++)
+    for (unsigned n = 0; n < HOIST_HOLDERS; n++)
         b->hoist.owner[n] = 0;
     if (!b->hoists) return;
     forget_all(&s);
@@ -238,21 +238,21 @@ static bool is_over(const struct build *b, const struct hoist *g)
     return !g->checked || !g->left || g->last < b->n;
 }
 
-static bool find_place(struct build *b, struct hoist *g)
+static bool find_holder(struct build *b, struct hoist *g)
 {
-    for (unsigned n = 0; n < HOIST_PLACES; n++) {
+    for (unsigned n = 0; n < HOIST_HOLDERS; n++) {
         u8 *owner = &b->hoist.owner[n];
         if (*owner && !is_over(b, &b->hoist.group[*owner - 1])) continue;
         *owner = (u8)(g - b->hoist.group + 1);
-        g->place = (u8)n;
+        g->holder = (u8)n;
         return true;
     }
     return false;
 }
 
-static struct host_mem frame_place(const struct hoist *g)
+static struct host_mem frame_holder(const struct hoist *g)
 {
-    return mem_frame(FRAME_HOISTED + 8 * (g->place - 1));
+    return mem_frame(FRAME_HOISTED + 8 * (g->holder - 1));
 }
 
 /* r9d = the group's lowest address, r10 = the entry of its page. */
@@ -276,14 +276,14 @@ static void check_group(struct build *b, const struct hoist *g, struct host_mem 
     emit_unhoisted_exit(b, emit_jcc(&b->e, CC_Z))->from[1] = crossing;
 }
 
-static void put_in_place(struct build *b, const struct hoist *g)
+static void hold_address(struct build *b, const struct hoist *g)
 {
-    if (!g->place) {
+    if (!g->holder) {
         emit_lea64(&b->e, REG_HOISTED, mem_bis(REG_LINEAR, REG_ENTRY, 1));
         return;
     }
     emit_rr(&b->e, true, 0x01, REG_ENTRY, REG_LINEAR); /* add r9, r10 */
-    emit_store64(&b->e, frame_place(g), REG_LINEAR);
+    emit_store64(&b->e, frame_holder(g), REG_LINEAR);
 }
 
 bool hoist_access(struct build *b, enum hoist_slot slot, struct host_mem address, unsigned size, bool write,
@@ -296,24 +296,24 @@ bool hoist_access(struct build *b, enum hoist_slot slot, struct host_mem address
     bool now = !g->checked, other = size > a->size || (write && !a->write);
     if (other) return false;
     if (now) {
-        if (left < 2 || b->block->edge_count >= MAX_HOIST_EDGES || !find_place(b, g)) return false;
+        if (left < 2 || b->block->edge_count >= MAX_HOIST_EDGES || !find_holder(b, g)) return false;
         flags_clobber(b);
         address.disp = (s32)((u32)address.disp + (u32)g->low - (u32)a->offset);
         check_group(b, g, address);
-        put_in_place(b, g);
+        hold_address(b, g);
         g->checked = true;
         b->v->counters->hoists++;
     } else {
         b->v->counters->hoisted_checks++;
-        if (g->place) emit_load64(&b->e, REG_LINEAR, frame_place(g));
+        if (g->holder) emit_load64(&b->e, REG_LINEAR, frame_holder(g));
     }
-    *mem = mem_bd(g->place ? REG_LINEAR : REG_HOISTED, a->offset - g->low);
+    *mem = mem_bd(g->holder ? REG_LINEAR : REG_HOISTED, a->offset - g->low);
     return true;
 }
 
 void hoist_forget(struct build *b)
 {
-    for (unsigned n = 0; n < HOIST_PLACES; n++) {
+    for (unsigned n = 0; n < HOIST_HOLDERS; n++) {
         if (b->hoist.owner[n]) b->hoist.group[b->hoist.owner[n] - 1].checked = false;
         b->hoist.owner[n] = 0;
     }
@@ -321,7 +321,7 @@ void hoist_forget(struct build *b)
 
 bool hoist_is_open(const struct build *b)
 {
-    for (unsigned n = 0; n < HOIST_PLACES; n++) {
+    for (unsigned n = 0; n < HOIST_HOLDERS; n++) {
         u8 owner = b->hoist.owner[n];
         if (owner && !is_over(b, &b->hoist.group[owner - 1])) return true;
     }

@@ -13,8 +13,8 @@ struct build;
 enum hoist_slot { HOIST_OPERAND, HOIST_STACK, HOIST_SLOTS };
 
 /* Registers and vcpu.hoisted[] hold so many checked addresses at a time. */
-#define HOIST_PLACES (1 + FRAME_HOISTED_COUNT)
-#define MAX_HOISTS   16
+#define HOIST_HOLDERS (1 + FRAME_HOISTED_COUNT)
+#define MAX_HOISTS    16
 /* A block with so many edges has no more checks that need one. */
 #define MAX_HOIST_EDGES 24
 
@@ -25,8 +25,8 @@ struct hoist {
     u8 last;       /* the instruction of the last one */
     s32 low, high; /* offsets from the root: of the first byte, and behind the last */
     bool write;
-    bool checked; /* `place` holds the host address of low */
-    u8 place;
+    bool checked; /* `holder` has the host address of low */
+    u8 holder;
 };
 
 struct hoist_access {
@@ -39,7 +39,7 @@ struct hoist_access {
 struct hoist_plan {
     struct hoist group[MAX_HOISTS];
     unsigned count;
-    u8 owner[HOIST_PLACES]; /* group + 1 */
+    u8 owner[HOIST_HOLDERS]; /* group + 1 */
     bool any;
 };
 

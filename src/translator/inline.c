@@ -1,6 +1,6 @@
 /*
- * Stack instructions, and sensitive ones that are emulated in line. What is not for these (16-bit stacks,
- * segments that are not flat, virtual-8086 mode) is left to the interpreter.
+ * Stack instructions, and sensitive ones that are emulated in line. PUSH and POP on 16-bit stacks are in stack16.c; what
+ * else is not for these (segments that are not flat, virtual-8086 mode) is left to the interpreter.
  */
 #include "build.h"
 
@@ -18,12 +18,17 @@ bool can_push(const struct build *b)
 {
     const struct operand *from = &b->i->op[0];
     bool from_memory = from->kind == OPND_MEM && from->bytes == 4 && operand_is_reachable(b, false);
-    return has_stack(b) && (is_dword_register(from) || from->kind == OPND_IMM || from_memory);
+    if (!has_stack(b)) return can_push16(b);
+    return is_dword_register(from) || from->kind == OPND_IMM || from_memory;
 }
 
 void emit_push(struct build *b)
 {
     const struct operand *from = &b->i->op[0];
+    if (!has_stack(b)) {
+        emit_push16(b);
+        return;
+    }
     if (from->kind == OPND_REG) {
         emit_store32(&b->e, access_push(b), host_gpr(from->reg)); /* PUSH ESP stores the old value */
     } else if (from->kind == OPND_IMM) {
@@ -52,13 +57,17 @@ static bool can_pop_to_memory(const struct build *b)
 bool can_pop(const struct build *b)
 {
     const struct operand *to = &b->i->op[0];
-    if (!has_stack(b)) return false;
+    if (!has_stack(b)) return can_pop16(b);
     return to->kind == OPND_MEM ? can_pop_to_memory(b) : is_dword_register(to) && to->reg != REG_ESP;
 }
 
 void emit_pop(struct build *b)
 {
     const struct operand *to = &b->i->op[0];
+    if (!has_stack(b)) {
+        emit_pop16(b);
+        return;
+    }
     if (to->kind == OPND_MEM) {
         emit_load32(&b->e, REG_TEMP, access_pop(b));
         emit_store32(&b->e, access_operand(b, 4, true), REG_TEMP); /* its slow path keeps r11 */
@@ -240,7 +249,7 @@ void emit_rdtsc(struct build *b)
     emit8(&b->e, 0x31);
     emit_shift_ri(&b->e, true, 4, RDX, 32);
     emit_rr(&b->e, true, 0x09, RDX, RAX); /* or rax, rdx */
-    emit_rm(&b->e, true, 0x03, RAX, mem_frame((s32)offsetof(struct vcpu, tsc_offset) - FRAME_BIAS));
+    emit_rm(&b->e, true, 0x03, RAX, mem_frame(FRAME_TSC_OFFSET));
     emit_mov_rr64(&b->e, RDX, RAX);
     emit_shift_ri(&b->e, true, 5, RDX, 32);
     emit_mov_rr32(&b->e, RAX, RAX);
@@ -254,7 +263,7 @@ bool can_rdtscp(const struct build *b)
 void emit_rdtscp(struct build *b)
 {
     emit_rdtsc(b);
-    emit_load32(&b->e, RCX, mem_frame((s32)offsetof(struct vcpu, tsc_aux) - FRAME_BIAS));
+    emit_load32(&b->e, RCX, mem_frame(FRAME_TSC_AUX));
 }
 
 bool can_cld(const struct build *b)

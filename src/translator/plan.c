@@ -45,17 +45,17 @@ static void decide_all(struct build *b)
     }
 }
 
-static bool add_span(struct build *b, unsigned first, unsigned last)
+static bool add_extent(struct build *b, unsigned first, unsigned last)
 {
-    for (unsigned n = 0; n < b->span_count; n++) {
-        struct span *s = &b->span[n];
+    for (unsigned n = 0; n < b->extent_count; n++) {
+        struct extent *s = &b->extent[n];
         if (first > s->last + 1u || last + 1u < s->first) continue;
         if (first < s->first) s->first = (u16)first;
         if (last > s->last) s->last = (u16)last;
         return true;
     }
-    if (b->span_count == MAX_SPANS) return false;
-    b->span[b->span_count++] = (struct span){(u16)first, (u16)last};
+    if (b->extent_count == MAX_EXTENTS) return false;
+    b->extent[b->extent_count++] = (struct extent){(u16)first, (u16)last};
     return true;
 }
 
@@ -64,7 +64,7 @@ static u16 look_ahead(struct build *b, u32 eip)
     unsigned at = (b->key.cs_base + eip) & PAGE_MASK, last;
     bool may = !b->t->config.exact_flags && !b->t->config.no_flag_lookahead && (b->mode & MODE_CODE32);
     if (!may || !plan_same_page(b, eip) || !peek_flags_die(b->t->peek, b->v, b->page, at, &last) ||
-        !add_span(b, at, last))
+        !add_extent(b, at, last))
         return FL_ARITH;
     b->v->counters->flags_found_dead++;
     return 0;
@@ -75,7 +75,7 @@ u16 plan_live_at(struct build *b, u32 eip)
     for (unsigned n = 0; n < b->peeked_count; n++)
         if (b->peeked[n].eip == eip) return b->peeked[n].live;
     /* The two ways out of a block are asked for when it is planned; nobody else's answer may still change
-     * spans. */
+     * extents. */
     if (b->peeked_count == ARRAY_SIZE(b->peeked)) return FL_ARITH;
     u16 live = look_ahead(b, eip);
     b->peeked[b->peeked_count].eip = eip;
@@ -225,8 +225,8 @@ bool plan_block(struct build *b, const u8 *bytes, unsigned here, const u8 *next_
     unsigned first = b->key.gpa & PAGE_MASK;
     b->page = bytes - first;
     b->peeked_count = 0;
-    b->span_count = 1;
-    b->span[0] = (struct span){(u16)first, (u16)(r.crosses ? PAGE_MASK : first + b->guest_bytes - 1u)};
+    b->extent_count = 1;
+    b->extent[0] = (struct extent){(u16)first, (u16)(r.crosses ? PAGE_MASK : first + b->guest_bytes - 1u)};
     decide_all(b);
     find_live_flags(b);
     hoist_plan(b);

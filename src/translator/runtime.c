@@ -389,7 +389,10 @@ u64 translator_link(struct vcpu *v, struct edge *edge)
     struct engine *t = v->engine;
     struct block *target;
     u64 to = next_for(v, edge_from(edge), edge->eip, edge->unhoisted ? MODE_UNHOISTED : 0, &target);
-    if (!target || edge->to || (!edge->frame_patch && target->frame != edge_from(edge)->frame)) return to;
+    /* A cross-page edge may be linked to a block in the frame that its target's page mapped before. */
+    if (!target || edge->to == low_pointer(target) ||
+        (!edge->frame_patch && target->frame != edge_from(edge)->frame))
+        return to;
     cache_link(&t->cache, edge, target, v->exec_table[edge_page(edge)]);
     return to;
 }

@@ -42,13 +42,13 @@ void translator_sample(struct vcpu *v, bool inside, u64 pc, struct sample *sampl
     const struct engine *t = v->engine;
     *sample = (struct sample){.cpl = v->cpl};
     if (t && arena_holds(&t->cache.arena, pc)) {
-        sample->place = SAMPLE_TRANSLATED;
+        sample->location = SAMPLE_TRANSLATED;
         sample_block(t, pc, sample);
     } else if (t && inside) {
-        sample->place = SAMPLE_EXIT;
+        sample->location = SAMPLE_EXIT;
         sample_exit(v, t, sample);
     } else {
-        sample->place = SAMPLE_OUTSIDE;
+        sample->location = SAMPLE_OUTSIDE;
         sample->eip = v->seg[SEG_CS].base + (u32)v->rip;
     }
 }
@@ -77,14 +77,14 @@ void translator_profile(struct vcpu *v)
 }
 
 const struct block *translator_block_after(const struct vcpu *v, const struct block *block,
-                                           struct block_place *place)
+                                           struct block_location *location)
 {
     const struct engine *t = v->engine;
     block = t ? cache_after(&t->cache, block) : NULL;
     if (block)
-        *place = (struct block_place){.host = (u64)(uintptr_t)cache_exec(&t->cache, block->start),
-                                      .bytes = block->host_bytes,
-                                      .linear = block_key(block).cs_base + block->eip,
-                                      .mode = block->mode};
+        *location = (struct block_location){.host = (u64)(uintptr_t)cache_exec(&t->cache, block->start),
+                                            .bytes = block->host_bytes,
+                                            .linear = block_key(block).cs_base + block->eip,
+                                            .mode = block->mode};
     return block;
 }

@@ -7,7 +7,7 @@
  * the vCPU. Without it nothing is different.
  *
  * All of this only reads, calls nothing and takes no lock: the handler may interrupt anything, a flush of the
- * cache among it. What is half-way changed then gives a sample of an unknown place, never a fault: blocks and
+ * cache among it. What is half-way changed then gives a sample of an unknown location, never a fault: blocks and
  * their lists lie in memory that stays mapped.
  */
 #ifndef RINGER_TRANSLATOR_SAMPLE_H
@@ -25,7 +25,7 @@ struct sampler {
 /* Take this signal, on the alternate stack if there is one. Returns 0 or -errno. */
 int translator_install_sampler(int signal);
 
-enum sample_place {
+enum sample_location {
     SAMPLE_OUTSIDE,    /* dispatcher, devices, the interpreter as engine */
     SAMPLE_TRANSLATED, /* in a block */
     SAMPLE_EXIT,       /* in C code that a block called */
@@ -34,9 +34,9 @@ enum sample_place {
 #define SAMPLE_NO_FORM 0
 
 struct sample {
-    u8 place; /* enum sample_place */
-    u8 cause; /* SAMPLE_EXIT: why, see translator_exit_name() */
-    u8 tier;  /* of the block: 1, or 2 with a host window; 0: unknown */
+    u8 location; /* enum sample_location */
+    u8 cause;    /* SAMPLE_EXIT: why, see translator_exit_name() */
+    u8 tier;     /* of the block: 1, or 2 with a host window; 0: unknown */
     u8 cpl;
     u16 form;         /* of the instruction handed to C (isa_row_number()), or SAMPLE_NO_FORM */
     u32 eip;          /* linear address of the guest instruction; 0: unknown */
@@ -51,7 +51,7 @@ void translator_sample(struct vcpu *v, bool inside, u64 pc, struct sample *sampl
 const char *translator_exit_name(unsigned cause);
 
 /* Every block since the last whole flush, dead ones too; host addresses. For maps that other profilers read. */
-struct block_place {
+struct block_location {
     u64 host, bytes;
     u32 linear;
     u32 mode;
@@ -59,6 +59,6 @@ struct block_place {
 /* The one after this, or the first (NULL); NULL: no more. */
 struct block;
 const struct block *translator_block_after(const struct vcpu *v, const struct block *block,
-                                           struct block_place *place);
+                                           struct block_location *location);
 
 #endif

@@ -54,7 +54,7 @@ static struct stub *load_segment(struct build *b, u8 seg)
     emit_rm(&b->e, false, 0x3b, REG_ENTRY, selector_of(seg)); /* with `comparable` above it */
     stub->from[0] = emit_jcc(&b->e, CC_NZ);
     emit_alu_ri(&b->e, false, 4, REG_TEMP, ~7);
-    emit_rm(&b->e, false, 0x03, REG_TEMP, mem_frame((s32)offsetof(struct vcpu, gdtr.base) - FRAME_BIAS));
+    emit_rm(&b->e, false, 0x03, REG_TEMP, mem_frame(FRAME_GDT_BASE));
     emit_mov_rr32(&b->e, REG_ENTRY, REG_TEMP);
     emit_shift_ri(&b->e, false, 5, REG_ENTRY, PAGE_SHIFT);
     emit_load64(&b->e, REG_ENTRY, mem_table(REG_ENTRY, false));
@@ -113,11 +113,11 @@ bool can_mov_from_cr(const struct build *b)
 void emit_mov_from_cr(struct build *b)
 {
     static const s32 field[] = {
-        [0] = offsetof(struct vcpu, paging.cr0),
-        [2] = offsetof(struct vcpu, cr2),
-        [3] = offsetof(struct vcpu, paging.cr3),
+        [0] = FRAME_CR0,
+        [2] = FRAME_CR2,
+        [3] = FRAME_CR3,
     };
-    emit_load32(&b->e, host_gpr(b->i->op[0].reg), mem_frame(field[b->i->op[1].reg] - FRAME_BIAS));
+    emit_load32(&b->e, host_gpr(b->i->op[0].reg), mem_frame(field[b->i->op[1].reg]));
 }
 
 /* --- bit strings in memory: a register says which bit, counted from the operand on --- */

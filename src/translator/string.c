@@ -150,7 +150,7 @@ static void repeat_in_window(struct build *b, bool source, bool destination, boo
     struct stub *stub = string_stub(b, callout, if_backward(b));
     emit_alu_ri(&b->e, false, 7, RCX, (s32)(MOST_AT_ONCE >> log2_of(element_bytes(b->i))));
     stub->from[1] = emit_jcc(&b->e, CC_A);
-    emit_load64(&b->e, REG_LINEAR, mem_frame((s32)offsetof(struct vcpu, window_negated) - FRAME_BIAS));
+    emit_load64(&b->e, REG_LINEAR, mem_frame(FRAME_WINDOW_NEGATED));
     if (source) emit_rr(&b->e, true, 0x29, REG_LINEAR, RSI); /* sub rsi, r9 */
     if (destination) emit_rr(&b->e, true, 0x29, REG_LINEAR, RDI);
     emit_count(b, &b->v->counters->string_inline);

@@ -174,7 +174,7 @@ static void finish(struct build *b)
     block->host_bytes = in_block(b, b->e.at);
     block->guest_bytes = b->guest_bytes;
     block->count = (u8)b->count;
-    block->span_count = (u8)b->span_count;
+    block->extent_count = (u8)b->extent_count;
     block->relocatable = fix_suffices(b);
     block->fix_count = block->relocatable ? (u8)b->fix_count : 0;
     block->rare = b->frame_next || b->key.cs_base || b->key.cs_limit != UINT32_MAX;
@@ -182,8 +182,8 @@ static void finish(struct build *b)
         *block_rare(block) = (struct block_rare){
             .cs_base = b->key.cs_base, .cs_limit = b->key.cs_limit, .frame_next = b->frame_next};
     if (block->site) *block_indirect(block) = b->indirect;
-    for (unsigned n = 0; n < b->span_count; n++)
-        block_spans(block)[n] = b->span[n];
+    for (unsigned n = 0; n < b->extent_count; n++)
+        block_extents(block)[n] = b->extent[n];
     block_keep_sites(block, b->site);
     for (unsigned n = 0; n < block->fix_count; n++)
         block_fixes(block)[n] = b->fix[n];
@@ -217,6 +217,7 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     b->hoists = !t->config.no_hoisting && b->mode == key->mode && !(b->mode & MODE_WINDOW);
     b->frame_next = 0;
     b->stub_count = b->fix_count = 0;
+    b->has_half_eip = false;
     b->ended = false;
     b->n = 0;
     b->eip = key->eip;

@@ -18,49 +18,14 @@ struct translator_config translator_defaults(void)
 /* The arena must hold a few of the longest blocks. */
 #define MIN_CACHE_BYTES (8 * MAX_BLOCK_BYTES)
 
-static void check_offsets(void)
-{
-    /* Translated code addresses these by the constants of frame.h. */
-#define AT(field, offset) _Static_assert(offsetof(struct vcpu, field) == (offset) + FRAME_BIAS, #field)
-    AT(gpr, FRAME_GPR);
-    AT(rip, FRAME_RIP);
-    AT(eflags, FRAME_EFLAGS);
-    AT(pending, FRAME_PENDING);
-    AT(icount, FRAME_ICOUNT);
-    AT(icount_limit, FRAME_ICOUNT_LIMIT);
-    AT(read_table, FRAME_READ_TABLE);
-    AT(write_table, FRAME_WRITE_TABLE);
-    AT(exec_table, FRAME_EXEC_TABLE);
-    AT(seg, FRAME_SEG);
-    AT(thunk, FRAME_THUNK);
-    AT(jump_table, FRAME_JUMP_TABLE);
-    AT(jump_tag, FRAME_JUMP_TAG);
-    AT(remaining, FRAME_REMAINING);
-    AT(slow_scratch, FRAME_SLOW_SCRATCH);
-    AT(parked_flags, FRAME_PARKED);
-    AT(interrupt_line, FRAME_INTERRUPT);
-    AT(c_stack, FRAME_C_STACK);
-    AT(return_top, FRAME_RETURN_TOP);
-    AT(return_base, FRAME_RETURN_BASE);
-    AT(return_misses, FRAME_RETURN_MISS);
-    AT(exit_cause, FRAME_EXIT_CAUSE);
-    AT(exit_argument, FRAME_EXIT_ARG);
-    AT(exit_site, FRAME_EXIT_SITE);
-    AT(hoisted, FRAME_HOISTED);
-#undef AT
-    _Static_assert(ARRAY_SIZE(((struct vcpu *)0)->hoisted) == FRAME_HOISTED_COUNT, "room for groups");
-    _Static_assert(sizeof(struct segment) == FRAME_SEG_BYTES, "segments are indexed");
-    _Static_assert(offsetof(struct segment, base) == FRAME_SEG_BASE, "segment base");
-    _Static_assert(offsetof(struct segment, raw) == FRAME_SEG_RAW, "segment raw");
-    _Static_assert(offsetof(struct segment, comparable) == FRAME_SEG_SELECTOR + 2, "compared as one dword");
-    _Static_assert(offsetof(struct segment, selector) == FRAME_SEG_SELECTOR, "segment selector");
-    _Static_assert(offsetof(struct segment, limit) == FRAME_SEG_LIMIT, "segment limit");
-    _Static_assert(sizeof(((struct vcpu *)0)->thunk) >= 8 * THUNK_COUNT, "room for the thunks");
-}
+_Static_assert(offsetof(struct segment, comparable) == offsetof(struct segment, selector) + 2,
+               "load_segment() compares both as one dword");
+_Static_assert(FRAME_THUNK_COUNT >= THUNK_COUNT, "room for the thunks");
+/* Registers, counters, tables and segments are in reach of an 8-bit displacement. */
+_Static_assert(FRAME_GPR >= -128 && FRAME_SEG + SEG_GS * FRAME_SEG_BYTES + FRAME_SEG_LIMIT <= 127, "layout");
 
 int translator_init(struct vcpu *v, const struct translator_config *config)
 {
-    check_offsets();
     struct engine *t = aligned_alloc(_Alignof(struct engine), sizeof(*t));
     if (!t) return -ENOMEM;
     memset(t, 0, sizeof(*t));

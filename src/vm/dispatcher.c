@@ -139,8 +139,10 @@ static void idle(struct vm *vm)
     board_flush_output(&vm->board);
     if (!(v->eflags & FL_IF) && !vm->options->no_shutdown && !apic_wires_may_wake(&vm->chipset.apic)) {
         /* Nothing can wake the guest any more, and no chip of this machine resets it. A guest without ACPI powers
-         * off this way. */
-        vm_stop(vm, STOP_GUEST, STATUS_OK, NULL);
+         * off this way, or gives up. */
+        vm_stop(vm, STOP_GUEST, STATUS_OK,
+                "the guest stopped for good: it halted with interrupts off, at %04x:%08x",
+                v->seg[SEG_CS].selector, (u32)v->rip);
         return;
     }
     if (!vm->time.deterministic || !vm_time_skip(&vm->time)) {

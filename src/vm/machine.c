@@ -111,11 +111,13 @@ static int restart(struct vm *vm, char *error, size_t error_bytes)
     vm->last_reset_ns = clock_now(&vm->time.clock);
     struct boot_files files = vm->options->boot;
     struct boot_screen screen = {0};
-    struct direct_machine direct = direct_machine_of(vm);
-    if (files.kernel)
+    if (firmware_runs(&vm->firmware)) {
+        files.kernel = files.initrd = files.append = NULL;
+        if (!files.firmware) files.firmware = vm->firmware.image;
+    } else {
+        struct direct_machine direct = direct_machine_of(vm);
         screen = direct_start(&direct, files.append);
-    else if (!files.firmware)
-        files.firmware = vm->firmware.image;
+    }
     int status = loader_load(v, &files, screen, error, error_bytes);
     if (status) return status;
     chipset_firmware_loaded(&vm->chipset);
@@ -269,7 +271,7 @@ void machine_reset(struct vm *vm)
     board_flush_output(&vm->board);
     log_debug("the guest resets the %s", vm->hard_reset ? "machine" : "CPU");
     /* Firmware reads in CMOS 0Fh why it was started again. A kernel that was started directly cannot know. */
-    if (!vm->hard_reset && !vm->options->boot.kernel)
+    if (!vm->hard_reset && firmware_runs(&vm->firmware))
         reset_cpu(vm, false);
     else if (restart(vm, error, sizeof(error)))
         vm_stop(vm, STOP_HOST, STATUS_HOST, "cannot boot again: %s", error);
@@ -315,7 +317,7 @@ static void wake_up(struct vm *vm)
 {
     log_debug("the guest wakes");
     vm->suspended = false;
-    if (!vm->options->boot.kernel) return;
+    if (firmware_runs(&vm->firmware)) return;
     struct direct_machine direct = direct_machine_of(vm);
     u32 vector = direct_wake(&direct, vm->options->boot.append);
     if (vector)

@@ -1,6 +1,7 @@
 /*
  * Hostile kernels, initial file systems and firmware images. Input: two bytes that choose, then the file.
  */
+#include "boot/kernel_rom.h"
 #include "boot/loader.h"
 #include "cpu/cpuid.h"
 
@@ -67,6 +68,12 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t bytes)
     error[0] = 0;
     int status = loader_load(&m->vcpu, &files, (struct boot_screen){0}, error, sizeof(error));
     if (status && (!error[0] || strchr(error, '\n'))) abort(); /* one sentence */
+    struct kernel_rom *rom;
+    files.way = BOOT_WAY_FIRMWARE;
+    error[0] = 0;
+    status = loader_make_rom(&m->phys, m->vcpu.model, &files, &rom, error, sizeof(error));
+    if (status && (!error[0] || strchr(error, '\n'))) abort();
+    kernel_rom_free(rom);
     if (firmware) machine_free(m);
     close(fd);
     return 0;

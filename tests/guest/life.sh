@@ -32,7 +32,7 @@ expect smc 'add +eax, 0x3e8' ' cache_code_written ' ' translator_code_written ' 
 
 # What --stats counts is what the guest did: 20 rounds of 1024 INs.
 kernel=$(dirname "$RINGER")/bench/nano/nano.elf
-"$RINGER" run --kernel "$kernel" --append "in 1024" -m 16 -nographic -serial null -no-reboot -debugcon null -debug-exit \
+"$RINGER" run --start=direct --kernel "$kernel" --append "in 1024" -m 16 -nographic -serial null -no-reboot -debugcon null -debug-exit \
     --stats-json="$output" </dev/null || [ $? = 33 ]
 grep -q '"port_reads": 20480,' "$output" || {
     grep port_ "$output"

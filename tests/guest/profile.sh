@@ -15,7 +15,7 @@ fail() {
 run() {
     wanted=$1
     shift
-    "$ringer" run --kernel "$kernel" -m 16 -nographic -serial null -no-reboot -debug-exit \
+    "$ringer" run --kernel "$kernel" --start=direct -m 16 -nographic -serial null -no-reboot -debug-exit \
         --profile="$directory/folded" "$@" </dev/null &
     pid=$!
     wait $pid

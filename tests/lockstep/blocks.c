@@ -5,6 +5,7 @@
  *
  * A difference is cut down to the shortest prefix that still differs.
  */
+#include "base/hash.h"
 #include "generate.h"
 #include "small_machine.h"
 
@@ -213,7 +214,7 @@ int main(int argc, char **argv)
     printf("seed %llu\n", (unsigned long long)seed);
     generate_print_features(stdout);
     fflush(stdout);
-    b.random.state = (seed + 1) * 0x9e3779b97f4a7c15ull;
+    b.random.state = (seed + 1) * HASH_MULTIPLIER;
     generator_init(&b.generator, &b.random, filter);
     b.interpreter = small_machine_create(NULL);
     b.translator = small_machine_create(&config);

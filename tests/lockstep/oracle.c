@@ -10,6 +10,7 @@
 #include "native.h"
 #include "small_machine.h"
 
+#include "base/hash.h"
 #include "cpu/interp.h"
 
 #include <errno.h>
@@ -22,7 +23,6 @@ struct engine_under_test {
     const char *name;
     struct small_machine *machine;
 };
-
 
 struct oracle {
     struct generator generator;
@@ -208,7 +208,7 @@ int main(int argc, char **argv)
     printf("seed %llu\n", (unsigned long long)seed);
     generate_print_features(stdout);
     fflush(stdout);
-    o.random.state = (seed + 1) * 0x9e3779b97f4a7c15ull;
+    o.random.state = (seed + 1) * HASH_MULTIPLIER;
     generator_init(&o.generator, &o.random, filter);
 
     struct translator_config config = translator_defaults();

@@ -5,8 +5,10 @@
 #define RINGER_TESTS_LOAD_FIXTURE_H
 
 #include "base/log.h"
+#include "boot/kernel_rom.h"
 #include "boot/loader.h"
 #include "check.h"
+#include "cpu/cpuid.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +37,7 @@ static struct load_fixture *fixture_new(u64 ram_bytes)
     f->vcpu.phys = &f->phys;
     f->vcpu.shadow = &f->shadow;
     f->vcpu.counters = &f->counters;
+    f->vcpu.model = cpu_model_find("max");
     strcpy(f->directory, "/tmp/ringer-load-XXXXXX");
     CHECK(mkdtemp(f->directory) != NULL);
     for (unsigned n = 0; n < 4; n++)
@@ -59,8 +62,23 @@ static void write_file(const char *path, const void *data, u64 bytes)
     if (file) fclose(file);
 }
 
+/* The option ROM by which firmware starts it, or NULL with the sentence. To be freed. */
+static inline struct kernel_rom *make_rom(struct load_fixture *f)
+{
+    struct boot_files files = f->files;
+    struct kernel_rom *rom;
+    files.way = BOOT_WAY_FIRMWARE;
+    f->error[0] = '\0';
+    int status = loader_make_rom(&f->phys, f->vcpu.model, &files, &rom, f->error, sizeof f->error);
+    CHECK((status == 0) == (f->error[0] == '\0'));
+    CHECK(status == 0 || status == STATUS_USAGE || status == STATUS_HOST);
+    CHECK(!status || !rom);
+    return rom;
+}
+
 static inline int load_files(struct load_fixture *f)
 {
+    kernel_rom_free(make_rom(f));
     f->error[0] = '\0';
     int status = loader_load(&f->vcpu, &f->files, f->screen, f->error, sizeof f->error);
     /* Whatever happens: 0 and silence, or a documented status and a sentence. */

@@ -3,6 +3,7 @@
  * is killed at any moment. qemu-img must find no error in the image, and all must be there that was flushed.
  * The same image is used by the next child.
  */
+#include "base/hash.h"
 #include "block/block_disk.h"
 #include "block_rig.h"
 
@@ -36,7 +37,7 @@ static struct mailbox box;
 /* A batch is the same for who writes it and for who checks it. */
 static u64 batch_seed(u64 child, u64 batch)
 {
-    return (child * BATCHES + batch + 1) * 0x9e3779b97f4a7c15ull | 1;
+    return (child * BATCHES + batch + 1) * HASH_MULTIPLIER | 1;
 }
 
 struct plan {

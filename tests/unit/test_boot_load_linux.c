@@ -163,17 +163,24 @@ static void test_refusals(void)
     f->files.append = NULL;
 
     make_image();
-    image[0x211] = 0;
+    image[0x211] = 0; /* a zImage */
     write_file(f->path[0], image, sizeof image);
-    CHECK_REFUSED(f, "zImage");
+    CHECK_REFUSED(f, "16-bit mode");
     make_image();
     set16(image + 0x206, 0x203);
     write_file(f->path[0], image, sizeof image);
-    CHECK_REFUSED(f, "boot protocol 2.03");
+    CHECK_REFUSED(f, "16-bit mode");
     make_image();
     set32(image + 0x214, 0); /* iPXE's ipxe.lkrn: no 32-bit entry */
     write_file(f->path[0], image, sizeof image);
     CHECK_REFUSED(f, "16-bit mode");
+    make_image();
+    image[0x236] = 1; /* XLF_KERNEL_64 */
+    write_file(f->path[0], image, sizeof image);
+    CHECK_REFUSED(f, "is for 64-bit CPUs");
+    set16(image + 0x206, 0x20b); /* before protocol 2.12 nothing is there */
+    write_file(f->path[0], image, sizeof image);
+    CHECK_EQ(load_files(f), 0);
     make_image();
     set32(image + 0x260, 16 * MB);
     write_file(f->path[0], image, sizeof image);

@@ -26,15 +26,15 @@ static struct block *add(const struct shape *shape)
                             .guest_bytes = shape->guest_bytes,
                             .count = (u8)count,
                             .edge_count = 1,
-                            .span_count = 1,
+                            .extent_count = 1,
                             .rare = shape->frame_next != 0,
                             .relocatable = !shape->frame_next};
     block_edges(block)[0] = (struct edge){.patch = 1, .stub = 8};
     if (block->rare)
         *block_rare(block) = (struct block_rare){.cs_limit = UINT32_MAX, .frame_next = shape->frame_next};
     u32 first = shape->gpa & PAGE_MASK;
-    block_spans(block)[0] =
-        (struct span){(u16)first, (u16)(block->rare ? PAGE_MASK : first + shape->guest_bytes - 1)};
+    block_extents(block)[0] =
+        (struct extent){(u16)first, (u16)(block->rare ? PAGE_MASK : first + shape->guest_bytes - 1)};
     for (unsigned n = 0; n < count; n++)
         sites[n] = (struct site){.host = (u16)(3 + 5 * n), .guest = (u16)(12 * n), .parked = n & 1};
     block_keep_sites(block, sites);
@@ -110,6 +110,36 @@ static void test_writes(void)
     cache_flush(&cache);
 }
 
+/* Data beside code in a 64-byte granule, written again and again, until it becomes code. */
+static void test_writes_beside(void)
+{
+    struct block *a = add(&(struct shape){.gpa = 0x3010, .eip = 0x3010, .guest_bytes = 16, .host_bytes = 40});
+    for (unsigned n = 0; n < 3; n++) {
+        CHECK(cache_code_written(&cache, 0x3000, 16));
+        CHECK(cache_code_written(&cache, 0x3020, 32));
+        CHECK(cache_code_written(&cache, 0x2ff0 + 0x10, 1));
+    }
+    CHECK(!a->dead);
+    struct block *c = add(&(struct shape){.gpa = 0x3028, .eip = 0x3028, .guest_bytes = 4, .host_bytes = 40});
+    CHECK(cache_code_written(&cache, 0x3020, 8));
+    CHECK(cache_code_written(&cache, 0x3020, 8));
+    CHECK(!a->dead && !c->dead);
+    CHECK(cache_code_written(&cache, 0x302b, 1));
+    CHECK(c->dead && !a->dead);
+    /* Two granules of one slot; a write over the end of one. */
+    struct block *far =
+        add(&(struct shape){.gpa = 0x3110, .eip = 0x3110, .guest_bytes = 64, .host_bytes = 40});
+    CHECK(cache_code_written(&cache, 0x3000, 4));
+    CHECK(cache_code_written(&cache, 0x3100, 4));
+    CHECK(cache_code_written(&cache, 0x3000, 4));
+    CHECK(!far->dead);
+    CHECK(cache_code_written(&cache, 0x310e, 4));
+    CHECK(far->dead && !a->dead);
+    CHECK(!cache_code_written(&cache, 0x301c, 8));
+    CHECK(a->dead);
+    cache_flush(&cache);
+}
+
 /* Both linear pages of a crossing block may map one frame. */
 static void test_crossing_into_its_own_frame(void)
 {
@@ -148,6 +178,7 @@ int main(void)
     test_sites();
     test_places();
     test_writes();
+    test_writes_beside();
     test_crossing_into_its_own_frame();
     test_kill();
     cache_destroy(&cache);

@@ -102,23 +102,23 @@ static void fill(void)
     profile.entries = calloc(PROFILE_ENTRIES, sizeof(profile.entries[0]));
     /* Two blocks of one guest function are one line. */
     struct sample kernel = {
-        .place = SAMPLE_TRANSLATED, .tier = 1, .eip = 0xc1000110, .block_linear = 0xc1000108};
+        .location = SAMPLE_TRANSLATED, .tier = 1, .eip = 0xc1000110, .block_linear = 0xc1000108};
     count(5, kernel, ENGINE_OF_TRANSLATED, SYMBOL_NONE);
     kernel.block_linear = 0xc1000140, kernel.eip = 0xc1000144;
     count(3, kernel, ENGINE_OF_TRANSLATED, SYMBOL_NONE);
     struct sample user = {
-        .place = SAMPLE_TRANSLATED, .tier = 1, .cpl = 3, .eip = 0x08048003, .block_linear = 0x08048000};
+        .location = SAMPLE_TRANSLATED, .tier = 1, .cpl = 3, .eip = 0x08048003, .block_linear = 0x08048000};
     count(20, user, ENGINE_OF_TRANSLATED, SYMBOL_NONE);
-    struct sample callout = {.place = SAMPLE_EXIT,
+    struct sample callout = {.location = SAMPLE_EXIT,
                              .cause = 1,
                              .form = (u16)cpuid_form(),
                              .eip = 0xc1000008,
                              .block_linear = 0xc1000000};
     CHECK(!strcmp(translator_exit_name(1), "callout"));
     count(7, callout, ENGINE_OF_INTERPRETER, own_index(&fpu_park));
-    struct sample link = {.place = SAMPLE_EXIT, .cause = 2, .eip = 0xc1000000};
+    struct sample link = {.location = SAMPLE_EXIT, .cause = 2, .eip = 0xc1000000};
     count(4, link, ENGINE_OF_HOST, SYMBOL_NONE);
-    count(1, (struct sample){.place = SAMPLE_OUTSIDE}, ENGINE_OF_MACHINE, own_index(&profile_count));
+    count(1, (struct sample){.location = SAMPLE_OUTSIDE}, ENGINE_OF_MACHINE, own_index(&profile_count));
 }
 
 static char *written_by(void (*write)(const struct profile *, FILE *))
@@ -159,7 +159,7 @@ static void test_tables(void)
 
 static void test_full(void)
 {
-    struct sample sample = {.place = SAMPLE_TRANSLATED};
+    struct sample sample = {.location = SAMPLE_TRANSLATED};
     u64 before = profile.used;
     for (u32 n = 0; n < PROFILE_ENTRIES; n++) {
         sample.eip = n;

@@ -110,6 +110,59 @@ static void check_row(struct rig *rig, csh capstone, const struct row *row)
     CHECK_EQ(cost, row->cost);
 }
 
+/* 16-bit code on a 16-bit stack, with bases and limits, as firmware and unpackers have it: nothing but the HLT goes to the
+ * interpreter, and what it computes is right. */
+static void check_code16(struct rig *rig)
+{
+    static const u8 code[] = {
+        0xb9, 0x05, 0x00, /*  0: mov cx, 5 */
+        0x50,             /*  3: push ax */
+        0x66, 0x53,       /*  4: push ebx */
+        0x68, 0x34, 0x12, /*  6: push 1234h */
+        0xe8, 0x0b, 0x00, /*  9: call 17h */
+        0x5e,             /*  c: pop si */
+        0x66, 0x5f,       /*  d: pop edi */
+        0x5a,             /*  f: pop dx */
+        0xe2, 0xf1,       /* 10: loop 3 */
+        0xe3, 0x01,       /* 12: jcxz 15h */
+        0x90, 0xf4, 0x90, /* 14: nop; hlt; nop */
+        0x6a, 0xff,       /* 17: push -1 */
+        0x5b,             /* 19: pop bx */
+        0xc2, 0x00, 0x00, /* 1a: ret 0 */
+    };
+    rig_load(rig, code, sizeof(code));
+    struct vcpu *v = &rig->vcpu;
+    for (unsigned s = 0; s < SEG_COUNT; s++) {
+        v->seg[s].base = s == SEG_CS ? RIG_CODE : RIG_DATA;
+        v->seg[s].limit = 0xffff;
+        v->seg[s].access &= ~(AR_DB | AR_G);
+    }
+    v->rip = 0;
+    v->gpr[REG_ESP] = 0xabcd0002; /* SP wraps in the midst of it */
+    v->gpr[REG_EAX] = 0x1111aaaa;
+    v->gpr[REG_EBX] = 0x2222bbbb;
+    v->gpr[REG_ECX] = 0x33330000;
+    v->gpr[REG_EDX] = 0x44440000;
+    v->gpr[REG_ESI] = 0x55550000;
+    vcpu_update_mode(v);
+    translator_flush(v);
+    u64 before = rig->counters.callouts;
+    enum exit_reason reason;
+    do
+        reason = translator_run(v);
+    while (reason == EXIT_NONE);
+    fpu_park(v);
+    CHECK_EQ(reason, EXIT_HALT);
+    CHECK_EQ(v->rip, 0x16);
+    CHECK(rig->counters.callouts - before <= 1);
+    CHECK_EQ(v->gpr[REG_ESP], 0xabcd0002);
+    CHECK_EQ(v->gpr[REG_ECX], 0x33330000);
+    CHECK_EQ(v->gpr[REG_EBX], 0x2222ffff);
+    CHECK_EQ(v->gpr[REG_EDI], 0x2222ffff); /* of the last round */
+    CHECK_EQ(v->gpr[REG_EDX], 0x4444aaaa);
+    CHECK_EQ(v->gpr[REG_ESI], 0x55551234);
+}
+
 int main(void)
 {
     struct rig *rig = rig_create();
@@ -120,6 +173,7 @@ int main(void)
     rig->translated_code_written = translator_code_written;
     for (unsigned n = 0; n < ARRAY_SIZE(rows); n++)
         check_row(rig, capstone, &rows[n]);
+    check_code16(rig);
     cs_close(&capstone);
     translator_destroy(&rig->vcpu);
     rig_destroy(rig);

@@ -87,6 +87,19 @@ static void test_frame_stays(void)
     CHECK(counters()->block_lookups + counters()->block_probe_hits < 50);
 }
 
+/* After the page has got another frame the edges lead to the new one without C code. */
+static void test_edges_follow_the_frame(void)
+{
+    test_frame_changes();
+    engines_rewind(&engines, RIG_CODE);
+    engines_set(&engines, REG_ESI, HEAP_AT);
+    engines_set(&engines, REG_EAX, 1000);
+    engines_set(&engines, REG_EBP, 1000);
+    CHECK_EQ(engines_run(&engines), ENDED);
+    CHECK_EQ(reg(REG_EAX), 0);
+    CHECK(counters()->block_lookups + counters()->block_probe_hits < 50);
+}
+
 /* The second page is taken away: the edge faults at its target's EIP. */
 static void test_page_goes(void)
 {
@@ -201,6 +214,7 @@ int main(void)
     test_target_changes();
     test_frame_stays();
     test_frame_changes();
+    test_edges_follow_the_frame();
     test_page_goes();
     test_flags();
     test_indirect();

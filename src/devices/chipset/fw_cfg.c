@@ -55,6 +55,7 @@ static bool fill(struct fw_cfg *cfg, struct fw_cfg_item *item, const void *data,
     if (bytes) memcpy(copy, data, bytes);
     free(item->data);
     item->data = copy;
+    item->read = NULL;
     item->bytes = bytes;
     if (cfg->selected == item) cfg->offset = 0;
     return true;
@@ -93,19 +94,39 @@ static bool update_directory(struct fw_cfg *cfg)
     return fw_cfg_put(cfg, FW_CFG_DIRECTORY, directory, (u32)(at - directory));
 }
 
-bool fw_cfg_put_file(struct fw_cfg *cfg, const char *name, const void *data, u32 bytes, bool writable)
+/* The file of that name, or a new one. NULL: the table is full, or the name too long. */
+static struct fw_cfg_item *file_named(struct fw_cfg *cfg, const char *name)
 {
     size_t length = strlen(name);
-    if (!length || length >= FW_CFG_NAME_BYTES) return false;
+    if (!length || length >= FW_CFG_NAME_BYTES) return NULL;
     struct fw_cfg_item *item = find_file(cfg, name);
-    if (!item) {
-        item = add(cfg, (u16)(FW_CFG_FIRST_FILE + cfg->files));
-        if (!item) return false;
-        memcpy(item->name, name, length);
-        cfg->files++;
-    }
+    if (item) return item;
+    item = add(cfg, (u16)(FW_CFG_FIRST_FILE + cfg->files));
+    if (!item) return NULL;
+    memcpy(item->name, name, length);
+    cfg->files++;
+    return item;
+}
+
+bool fw_cfg_put_file(struct fw_cfg *cfg, const char *name, const void *data, u32 bytes, bool writable)
+{
+    struct fw_cfg_item *item = file_named(cfg, name);
+    if (!item) return false;
     item->writable = writable;
     return fill(cfg, item, data, bytes) && update_directory(cfg);
+}
+
+u16 fw_cfg_put_source(struct fw_cfg *cfg, const char *name, u32 bytes, fw_cfg_read *read, void *source)
+{
+    struct fw_cfg_item *item = file_named(cfg, name);
+    if (!item) return 0;
+    free(item->data);
+    item->data = NULL;
+    item->writable = false;
+    item->bytes = bytes;
+    item->read = read;
+    item->source = source;
+    return update_directory(cfg) ? item->key : 0;
 }
 
 /* --- access --- */
@@ -121,11 +142,22 @@ static u32 bytes_left(const struct fw_cfg *cfg)
     return cfg->selected ? cfg->selected->bytes - cfg->offset : 0;
 }
 
+static void get_bytes(const struct fw_cfg_item *item, u32 offset, u8 *buffer, u32 bytes)
+{
+    if (item->data)
+        memcpy(buffer, item->data + offset, bytes);
+    else
+        item->read(item->source, offset, buffer, bytes);
+}
+
 static u32 port_read(void *device, u32 offset, unsigned size)
 {
     struct fw_cfg *cfg = device;
     if (offset != 1 || size != 1) return 0xffffffff;
-    return bytes_left(cfg) ? cfg->selected->data[cfg->offset++] : 0;
+    if (!bytes_left(cfg)) return 0;
+    u8 byte;
+    get_bytes(cfg->selected, cfg->offset++, &byte, 1);
+    return byte;
 }
 
 static void port_write(void *device, u32 offset, unsigned size, u32 value)
@@ -146,12 +178,29 @@ static void zero_memory(struct fw_cfg *cfg, u64 gpa, u32 bytes)
     }
 }
 
+/* From the selected item to memory. */
+static void copy_to_memory(struct fw_cfg *cfg, u64 gpa, u32 bytes)
+{
+    const struct fw_cfg_item *item = cfg->selected;
+    if (item->data) {
+        cfg->dma.write(cfg->dma.memory, gpa, item->data + cfg->offset, bytes);
+        return;
+    }
+    u8 buffer[16384];
+    for (u32 done = 0; done < bytes;) {
+        u32 now = bytes - done < sizeof(buffer) ? bytes - done : (u32)sizeof(buffer);
+        get_bytes(item, cfg->offset + done, buffer, now);
+        cfg->dma.write(cfg->dma.memory, gpa + done, buffer, now);
+        done += now;
+    }
+}
+
 static bool transfer(struct fw_cfg *cfg, u32 control, u32 bytes, u64 gpa)
 {
     u32 there = bytes_left(cfg) < bytes ? bytes_left(cfg) : bytes;
     if (control & CONTROL_READ) {
         if (bytes > FW_CFG_TRANSFER_MAX) return false;
-        if (there) cfg->dma.write(cfg->dma.memory, gpa, cfg->selected->data + cfg->offset, there);
+        if (there) copy_to_memory(cfg, gpa, there);
         zero_memory(cfg, gpa + there, bytes - there);
     } else if (control & CONTROL_WRITE) {
         if (there != bytes || !cfg->selected || !cfg->selected->writable) return false;

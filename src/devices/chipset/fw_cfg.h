@@ -39,11 +39,16 @@ enum fw_cfg_key {
     FW_CFG_FIRST_FILE = 0x20,
 };
 
+/* Puts bytes [offset, offset + bytes) of an item into `buffer`. The range lies within the item. */
+typedef void fw_cfg_read(void *source, u32 offset, u8 *buffer, u32 bytes);
+
 struct fw_cfg_item {
     u16 key;
     bool writable;
     u32 bytes;
-    u8 *data; /* the device's own */
+    u8 *data;          /* the device's own; NULL: the bytes come from `read` */
+    fw_cfg_read *read; /* is asked on every access: the item may be larger than one wants to copy */
+    void *source;
     char name[FW_CFG_NAME_BYTES];
 };
 
@@ -66,6 +71,8 @@ void fw_cfg_reset(struct fw_cfg *cfg);
  * name too long. Must not be called while a running guest may have selected the item. */
 bool fw_cfg_put(struct fw_cfg *cfg, enum fw_cfg_key key, const void *data, u32 bytes);
 bool fw_cfg_put_file(struct fw_cfg *cfg, const char *name, const void *data, u32 bytes, bool writable);
+/* A file whose bytes `read` provides whenever the guest reads them. Returns its key, or 0 as above. */
+u16 fw_cfg_put_source(struct fw_cfg *cfg, const char *name, u32 bytes, fw_cfg_read *read, void *source);
 /* A little-endian number as an item. */
 bool fw_cfg_put_number(struct fw_cfg *cfg, enum fw_cfg_key key, u64 value, unsigned bytes);
 

@@ -1,0 +1,77 @@
+/*
+ * Where translated code and assembly find the fields of struct vcpu. This program runs while Ringer is built and
+ * writes frame_offsets.h, which frame.h includes:
+ *
+ *     offsets FILE
+ *
+ * An offset counts from r15, which holds the address of the vCPU plus FRAME_BIAS.
+ */
+#include "cpu/vcpu.h"
+
+#include <stdio.h>
+
+/* Half of what an 8-bit displacement reaches. */
+#define FRAME_BIAS 128
+
+struct offset {
+    const char *name;
+    long value;
+};
+
+#define FIELD(name, field)                                                                                   \
+    {                                                                                                        \
+        "FRAME_" #name, (long)offsetof(struct vcpu, field) - FRAME_BIAS                                      \
+    }
+static const struct offset offsets[] = {
+    {"FRAME_BIAS", FRAME_BIAS},
+    FIELD(GPR, gpr),
+    FIELD(RIP, rip),
+    FIELD(EFLAGS, eflags),
+    FIELD(PENDING, pending),
+    FIELD(ICOUNT, icount),
+    FIELD(ICOUNT_LIMIT, icount_limit),
+    FIELD(READ_TABLE, read_table),
+    FIELD(WRITE_TABLE, write_table),
+    FIELD(EXEC_TABLE, exec_table),
+    FIELD(SEG, seg),
+    FIELD(THUNK, thunk),
+    FIELD(JUMP_TABLE, jump_table),
+    FIELD(JUMP_TAG, jump_tag),
+    FIELD(REMAINING, remaining),
+    FIELD(SLOW_SCRATCH, slow_scratch),
+    FIELD(PARKED, parked_flags),
+    FIELD(INTERRUPT, interrupt_line),
+    FIELD(C_STACK, c_stack),
+    FIELD(RETURN_TOP, return_top),
+    FIELD(RETURN_BASE, return_base),
+    FIELD(RETURN_MISS, return_misses),
+    FIELD(EXIT_CAUSE, exit_cause),
+    FIELD(EXIT_ARG, exit_argument),
+    FIELD(EXIT_SITE, exit_site),
+    FIELD(HOISTED, hoisted),
+    FIELD(CR0, paging.cr0),
+    FIELD(CR2, cr2),
+    FIELD(CR3, paging.cr3),
+    FIELD(GDT_BASE, gdtr.base),
+    FIELD(TSC_OFFSET, tsc_offset),
+    FIELD(TSC_AUX, tsc_aux),
+    FIELD(WINDOW_NEGATED, window_negated),
+    {"FRAME_HOISTED_COUNT", ARRAY_SIZE(((struct vcpu *)0)->hoisted)},
+    {"FRAME_THUNK_COUNT", ARRAY_SIZE(((struct vcpu *)0)->thunk)},
+    {"FRAME_SEG_BYTES", sizeof(struct segment)},
+    {"FRAME_SEG_BASE", offsetof(struct segment, base)},
+    {"FRAME_SEG_LIMIT", offsetof(struct segment, limit)},
+    {"FRAME_SEG_SELECTOR", offsetof(struct segment, selector)},
+    {"FRAME_SEG_RAW", offsetof(struct segment, raw)},
+};
+#undef FIELD
+
+int main(int argc, char **argv)
+{
+    FILE *out = argc == 2 ? fopen(argv[1], "w") : NULL;
+    if (!out) return 1;
+    fprintf(out, "/* Written by src/translator/offsets.c. */\n");
+    for (unsigned n = 0; n < ARRAY_SIZE(offsets); n++)
+        fprintf(out, "#define %s (%ld)\n", offsets[n].name, offsets[n].value);
+    return fclose(out) ? 1 : 0;
+}
