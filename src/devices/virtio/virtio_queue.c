@@ -194,7 +194,7 @@ void virtio_give(struct virtio *virtio, const struct virtio_chain *chain, u32 wr
 {
     struct virtio_queue *q = &virtio->queue[chain->queue];
     const struct dma *dma = &virtio->dma;
-    /* All of it, even if the driver no longer wants it: a failed request may have written, too. */
+    /* All of the buffer, even if the driver has lost interest: a failed request may have written, too. */
     for (unsigned n = chain->readable; n < (unsigned)chain->readable + chain->writable; n++)
         dma->written(dma->memory, chain->gpa[n], chain->part[n].iov_len);
     if (!virtio_chain_is_live(virtio, chain) || !is_served(virtio, q)) return;
