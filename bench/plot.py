@@ -1,20 +1,23 @@
-"""The plot of bench/report.py: time relative to native on a logarithmic scale, a bar a machine, a row a test."""
-import math
+"""The plot of bench/report.py: time relative to native on a logarithmic scale; a panel a group, a row a test, a bar a machine."""
+import matplotlib
 
-ROW, BAR, LEFT, WIDTH, TOP = 26, 9, 190, 760, 64
+matplotlib.use("svg")
+# The same run gives the same file.
+matplotlib.rcParams["svg.hashsalt"] = "ringer"
+from matplotlib import pyplot  # noqa: E402
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: E402
+
 COLOURS = ["#2b6cb0", "#38a169", "#805ad5", "#d69e2e"]
 TCG_COLOUR, TARGET_COLOUR, INK, GRID = "#c0c4cc", "#c53030", "#1a202c", "#e2e8f0"
-
-
-def escape(text):
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+# Inches.
+WIDTH, BAR, GAP, TITLE, MARGIN = 10.5, 0.1, 0.1, 0.34, 0.9
 
 
 def label(ratio):
     return f"{ratio:.0f}" if ratio >= 20 else f"{ratio:.1f}" if ratio >= 2 else f"{ratio:.2f}"
 
 
-def rows_of(report, targets, base, tests_of):
+def groups_of(report, targets, base, tests_of):
     """(title, limit for each test or None, [(test, {machine: ratio})]) of the groups that have tests with the base."""
     groups = []
     for group, title, most_mean, most_each, *_ in targets:
@@ -29,64 +32,55 @@ def rows_of(report, targets, base, tests_of):
     return groups
 
 
-def svg(report, targets, native, tcg):
+def panel(axis, rows, machines, colours):
+    """The bars of one group. The first test is at the top."""
+    thickness = 1 / (len(machines) + GAP / BAR)
+    for place, machine in enumerate(machines):
+        known = [(row + (place - (len(machines) - 1) / 2) * thickness, values[machine])
+                 for row, (_, values) in enumerate(rows) if machine in values]
+        if not known:
+            continue
+        at, ratios = zip(*known)
+        axis.barh(at, [r - 1 for r in ratios], left=1, height=thickness * 0.9, color=colours[machine], label=machine)
+        for y, ratio in known:
+            axis.annotate(label(ratio), (max(ratio, 1), y), xytext=(3, 0), textcoords="offset points", va="center", fontsize=6,
+                          color=INK)
+    axis.set_yticks(range(len(rows)), [test for test, _ in rows], fontsize=8)
+    axis.set_ylim(len(rows) - 0.5, -0.5)
+    axis.tick_params(axis="y", length=0)
+
+
+def draw(path, report, targets, native, tcg):
     base = next((m for m in (native, tcg) if m in report.machines), report.subject)
     machines = [m for m in report.machines if m != base]
-    groups = rows_of(report, targets, base, report.tests)
+    groups = groups_of(report, targets, base, report.tests)
     if base == native and tcg in report.machines:
-        # What the host has no figure for.
-        for title, _, rows in rows_of(report, targets, tcg, lambda group: [
-                t for t in report.tests(group) if not report.value(t, native)]):
-            groups.append((f"relative to {tcg}: {title}", None, rows))
-    ratios = [r for _, _, rows in groups for _, values in rows for r in values.values()] or [1]
-    low = math.floor(math.log10(min(min(ratios), 0.9)))
-    high = math.ceil(math.log10(max(max(ratios), 1.1)))
-    row_height = max(ROW, len(machines) * BAR + 8)
-    height = TOP + sum(24 + row_height * len(rows) for _, _, rows in groups) + 30
+        # Tests for which the host has no figure.
+        groups += [(f"relative to {tcg}: {title}", None, rows) for title, _, rows in groups_of(
+            report, targets, tcg, lambda group: [t for t in report.tests(group) if not report.value(t, native)])]
     colours = dict(zip((m for m in machines if m != tcg), COLOURS * len(machines)))
     colours[tcg] = TCG_COLOUR
-
-    def x(ratio):
-        return LEFT + WIDTH * (math.log10(ratio) - low) / (high - low)
-
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{LEFT + WIDTH + 60}" height="{height}" '
-           'font-family="sans-serif" font-size="11">',
-           '<rect width="100%" height="100%" fill="white"/>',
-           f'<text x="12" y="20" font-size="15" fill="{INK}">Time relative to {base} (logarithmic; shorter is faster)</text>']
-    at = 12
-    for machine in machines:
-        out.append(f'<rect x="{at}" y="29" width="10" height="10" fill="{colours[machine]}"/>'
-                   f'<text x="{at + 14}" y="38" fill="{INK}">{escape(machine)}</text>')
-        at += 40 + 7 * len(machine)
-    out.append(f'<line x1="{at + 5}" y1="28" x2="{at + 5}" y2="40" stroke="{TARGET_COLOUR}" stroke-width="2"/>'
-               f'<text x="{at + 12}" y="38" fill="{INK}">target against native</text>')
-    for decade in range(low, high + 1):
-        for step in (1, 2, 5):
-            ratio = step * 10.0 ** decade
-            if ratio > 10.0 ** high * 1.001:
-                continue
-            dark = INK if ratio == 1 else GRID
-            out.append(f'<line x1="{x(ratio):.1f}" y1="{TOP - 8}" x2="{x(ratio):.1f}" y2="{height - 20}" stroke="{dark}"/>'
-                       f'<text x="{x(ratio):.1f}" y="{TOP - 12}" text-anchor="middle" fill="{INK}">{ratio:g}</text>')
-    y = TOP
-    for title, limit, rows in groups:
-        out.append(f'<text x="12" y="{y + 16}" font-weight="bold" fill="{INK}">{escape(title)}</text>')
-        y += 24
+    row_height = len(machines) * BAR + GAP
+    heights = [TITLE + row_height * len(rows) for _, _, rows in groups] or [TITLE]
+    figure, axes = pyplot.subplots(len(heights), 1, figsize=(WIDTH, sum(heights) + MARGIN), sharex=True, squeeze=False,
+                                   gridspec_kw={"height_ratios": heights}, layout="constrained")
+    figure.get_layout_engine().set(rect=(0, 0.3 / figure.get_figheight(), 1, 1 - 0.3 / figure.get_figheight()))
+    figure.suptitle(f"Time relative to {base} (logarithmic; shorter is faster)", fontsize=11, color=INK)
+    for axis, (title, limit, rows) in zip(axes[:, 0], groups):
+        axis.set_xscale("log")
+        axis.set_title(title, fontsize=9, fontweight="bold", loc="left", color=INK, pad=3)
+        axis.grid(True, axis="x", which="both", color=GRID, linewidth=0.6)
+        axis.set_axisbelow(True)
+        axis.axvline(1, color=INK, linewidth=0.8)
         if limit and base == native:
-            out.append(f'<line x1="{x(limit):.1f}" y1="{y}" x2="{x(limit):.1f}" y2="{y + row_height * len(rows)}" '
-                       f'stroke="{TARGET_COLOUR}" stroke-width="2"/>')
-        for test, values in rows:
-            out.append(f'<text x="{LEFT - 8}" y="{y + row_height / 2 + 3}" text-anchor="end" fill="{INK}">{escape(test)}</text>')
-            bar_y = y + (row_height - len(machines) * BAR) / 2
-            for machine in machines:
-                if machine in values:
-                    end, start = x(values[machine]), x(1)
-                    out.append(f'<rect x="{min(start, end):.1f}" y="{bar_y:.1f}" width="{max(abs(end - start), 1):.1f}" '
-                               f'height="{BAR - 1}" fill="{colours[machine]}"/>'
-                               f'<text x="{max(start, end) + 4:.1f}" y="{bar_y + BAR - 1.5:.1f}" font-size="9" fill="{INK}" '
-                               'stroke="white" stroke-width="3" paint-order="stroke">'
-                               f'{label(values[machine])}</text>')
-                bar_y += BAR
-            y += row_height
-    out.append("</svg>")
-    return "\n".join(out) + "\n"
+            axis.axvline(limit, color=TARGET_COLOUR, linewidth=1.2, label="target against native")
+        panel(axis, rows, machines, colours)
+    last = axes[-1, 0]
+    last.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    last.xaxis.set_major_formatter(FuncFormatter(lambda ratio, _: f"{ratio:g}"))
+    last.xaxis.set_minor_formatter(NullFormatter())
+    entries = {name: handle for axis in axes[:, 0] for handle, name in zip(*axis.get_legend_handles_labels())}
+    if entries:
+        figure.legend(entries.values(), entries.keys(), loc="lower center", fontsize=8, ncols=len(entries), frameon=False)
+    figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)

@@ -1,5 +1,5 @@
-#!/usr/bin/env python3
-"""Sums a run of bench/run up.
+#!/usr/bin/python3
+"""Summarizes a run of bench/run. (Debian's own Python is the one that has Debian's matplotlib.)
 
     report.py [--cpu-time] SUITE DIRECTORY
 
@@ -341,8 +341,7 @@ def main(arguments):
         file.write("\n")
     with open(os.path.join(out, "suite.txt"), "w", encoding="utf-8") as file:
         file.write(text(report, cpu_time, peaks, idle))
-    with open(os.path.join(out, "suite.svg"), "w", encoding="utf-8") as file:
-        file.write(plot.svg(report, TARGETS, NATIVE, TCG))
+    plot.draw(os.path.join(out, "suite.svg"), report, TARGETS, NATIVE, TCG)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 #
-# What demo, check, bench/boot and the recipes in guests/ share: messages, installing packages, building, and the command
+# Functions that demo, check, bench/boot and the recipes in guests/ share: messages, installing packages, building, and the command
 # line of the machine under test. Sourced by bash scripts that have set -eu; sets `top` to the root of the tree.
 #
 # Environment: RINGER_GUESTS  where fetched guests are kept (default guests/cache)
@@ -13,7 +13,7 @@ guest_cache=$(realpath -m "${RINGER_GUESTS:-$top/guests/cache}")
 PATH=$PATH:/usr/sbin:/sbin
 jobs=${RINGER_JOBS:-$(nproc)}
 
-# The value a guest writes to port F4h when its script has ended, and the exit status it makes of the VMM:
+# The value a guest writes to port F4h when its script has ended, and the exit status of the VMM that follows from it:
 # value << 1 | 1, as QEMU's isa-debug-exit has it. guests/init writes it.
 # shellcheck disable=SC2034
 guest_done_status=$((0x10 << 1 | 1))
@@ -27,7 +27,7 @@ packages_root=(mmdebstrap e2fsprogs fdisk fakeroot uidmap arch-test)
 packages_media=(memtest86+ ipxe grub-pc-bin grub-common isolinux syslinux-common xorriso mtools)
 # shellcheck disable=SC2034
 packages_check=("${packages_media[@]}" xz-utils clang-14 libclang-rt-14-dev gcc-multilib qemu-system-x86 qemu-utils seabios clang-format shellcheck gdb genisoimage e2fsprogs
-    xvfb imagemagick python3 python3-xlib openssl mandoc groff)
+    xvfb imagemagick python3 python3-pexpect python3-xlib openssl mandoc groff)
 
 say() { printf '==> %s\n' "$*" >&2; }
 fail() {
@@ -79,7 +79,7 @@ install_packages() {
         command -v sudo >/dev/null ||
             fail "these packages are missing; install them as root: apt-get install ${missing[*]}"
         say "Installing needs root: sudo may ask for your password"
-        # Ask now, while the terminal is still ours.
+        # Ask now, while this script still has the terminal.
         sudo -v || fail "without root, first install: ${missing[*]}"
         as_root=(sudo)
     fi
@@ -100,7 +100,7 @@ private_apt() {
         -o Acquire::Languages=none -o Acquire::Retries=3
         -o Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false
     )
-    # As root apt would drop to a user who cannot write there.
+    # As root, apt would change to a user without write access there.
     if [ "$(id -u)" -eq 0 ]; then apt_options+=(-o APT::Sandbox::User=root); fi
     # A source without an i386 list, or a half-synchronised mirror, makes this fail although the main source works. What
     # counts is whether the packages are found afterwards.
@@ -129,7 +129,7 @@ host_executes() {
 fetch_guests() { "$top/guests/fetch"; }
 
 # vmm_command VMM KERNEL INITRD MEGABYTES APPEND OPTION...: fills the array `command` with a machine without a screen, its
-# first serial port on our stdin and stdout. VMM is `qemu` or the path of a ringer program; both take the same options.
+# first serial port on the stdin and stdout of the script. VMM is `qemu` or the path of a ringer program; both take the same options.
 vmm_command() {
     local vmm=$1 kernel=$2 initrd=$3 megabytes=$4 append=$5
     shift 5

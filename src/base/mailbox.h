@@ -20,10 +20,10 @@ struct letter {
 
 struct mailbox {
     struct letter *newest; /* atomic: a stack, which the vCPU thread takes whole */
-    /* The sending thread calls one of these after it has put a letter into an empty box. NULL: the owner of
-     * the box looks into it without being told.
-     * wake: the vCPU thread must call mailbox_run() now.
-     * notice (NULL: as wake): it must when it next leaves guest code, or at once if it waits. */
+    /* The sending thread calls one of these after it has put a letter into an empty box.
+     * wake: the vCPU thread must call mailbox_run() now. NULL: it polls the box.
+     * notice: the vCPU thread must call mailbox_run() when it next leaves guest code, or at once if it waits.
+     * NULL: as wake. */
     void (*wake)(void *owner);
     void (*notice)(void *owner);
     void *owner;

@@ -14,7 +14,7 @@
  * What comes of a request that failed is the drive's policy: it is reported to the device, taken for done, or
  * held until it succeeds. When the first one is held `stalled` is called, and the machine should stand still
  * until `resumed`. Held requests are tried again whenever disk_crew_retry() is called (deterministic: at
- * once, as guest time stands still meanwhile). What no disk could do (beyond the end, a write to a medium
+ * once, as guest time stands still). What no disk could do (beyond the end, a write to a medium
  * that is read only) is reported in any case.
  *
  * Every function here is for the vCPU thread.

@@ -69,7 +69,8 @@ static void at_rest(struct disk_crew *crew)
     if (!--crew->working && !crew->queue.first) pthread_cond_signal(&crew->idle);
 }
 
-/* Lock held on entry and return. What fails is tried again later; the guest is told by a flush of its own. */
+/* Lock held on entry and return. A failed write-back is tried again later; the guest learns of the failure by its own
+ * flush. */
 static void write_back_if_due(struct disk_crew *crew)
 {
     bool again = false;

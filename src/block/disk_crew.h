@@ -9,8 +9,8 @@
  *                ^                 |
  *                +-- 30 us pass ---+  (one thread at a time polls the queue in these 30 us)
  *
- * To wake a thread costs several times what a small request does. So nobody is woken for a request while a
- * thread polls, or while one is at work on a request that should take next to no time (`quick`) and will look
+ * To wake a thread costs several times what a small request does. So no thread is woken for a request while another
+ * polls, or while one is at work on a request that should take next to no time (`quick`) and will look
  * at the queue soon.
  *
  * Deterministic: there are no threads. A request is done at a fixed guest time after it was submitted, on the
@@ -31,7 +31,7 @@ struct block_disk;
 
 struct disk_crew {
     struct mailbox *box;
-    struct clock *clock; /* deterministic: whose guest time counts; NULL: threads */
+    struct clock *clock; /* deterministic: guest time; NULL: threads do the work */
     struct timer timer;
     struct request_queue later; /* deterministic: what is queued */
 
@@ -65,7 +65,7 @@ struct disk_crew {
 
 void disk_crew_init(struct disk_crew *crew, struct mailbox *box, struct clock *deterministic);
 /* Wait for what is under way, and end the threads. No letter comes afterwards: done() is not called for
- * requests whose letters have not been read. */
+ * requests with unread letters. */
 void disk_crew_destroy(struct disk_crew *crew);
 /* Have everything done that was submitted, and what follows from it: the caller wants the memory for itself.
  * Held requests stay held. */

@@ -20,7 +20,7 @@
  * Threads: `lock` guards everything except the commit's own work. It is not held during data transfers.
  * Instead, each request claims the guest clusters that it uses: shared for transfers to clusters that stay
  * where they are, exclusively for anything that moves or frees clusters. So no transfer goes to a cluster
- * that was freed meanwhile. Lock order: `committing`, `lock`, `unpacking`.
+ * that was freed in the meantime. Lock order: `committing`, `lock`, `unpacking`.
  */
 #ifndef RINGER_BLOCK_QCOW2_H
 #define RINGER_BLOCK_QCOW2_H

@@ -324,7 +324,7 @@ static int drop_clusters(struct qcow2 *q, u64 first, u64 end, u64 replacement)
         struct qcow2_run run;
         u64 left = (end - cluster) << q->cluster_bits;
         failed = qcow2_map(q, cluster << q->cluster_bits, left, &run);
-        /* The cluster is absent and shall be absent: skip the whole run. */
+        /* The cluster is absent and is to be absent: skip the whole run. */
         bool nothing = run.kind == QCOW2_KIND_ABSENT && (!replacement || !q->backing);
         if (!failed && nothing && run.bytes > q->cluster_bytes)
             cluster += (run.bytes >> q->cluster_bits) - 1;

@@ -1,6 +1,6 @@
 /*
  * A queue of disk requests, linked by their letters (struct disk_request.letter), which are the disk's own from
- * submit() to done(). The caller sees to locking; only `count` may be read without it.
+ * submit() to done(). The caller does the locking; only `count` may be read without it.
  */
 #ifndef RINGER_BLOCK_REQUEST_QUEUE_H
 #define RINGER_BLOCK_REQUEST_QUEUE_H

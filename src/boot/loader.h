@@ -1,6 +1,6 @@
 /*
- * Loaders: put what the user wants to start into guest memory and the vCPU into the state that its boot
- * protocol promises. What a file is, is told by its contents:
+ * Loaders put a kernel or firmware into guest memory, and the vCPU into the state that its boot protocol
+ * promises. The contents of a file say what it is:
  *
  *   load_linux.c      bzImage, 32-bit boot protocol
  *   load_linux16.c    bzImage or zImage, 16-bit boot protocol: by firmware

@@ -92,7 +92,7 @@ static void add_bios(struct builder *b)
     string(&s, 4, MAKER);
     string(&s, 5, "1");
     string(&s, 8, "01/01/2026");
-    s.area[0x0a] = 1 << 3; /* characteristics are not told, but that ... */
+    s.area[0x0a] = 1 << 3; /* BIOS characteristics are not given, except that ... */
     s.area[0x13] = 1 << 4; /* ... this is a virtual machine */
     s.area[0x16] = s.area[0x17] = 0xff;
     finish(b, &s);
@@ -141,7 +141,7 @@ static void add_memory_device(struct builder *b, unsigned number, u64 bytes)
     name[5] = (char)('0' + number);
     struct structure s = begin(MEMORY_DEVICE, HANDLE(MEMORY_DEVICE, number), 0x28);
     put16(s.area + 4, HANDLE(MEMORY_ARRAY, 0));
-    put16(s.area + 6, 0xfffe); /* errors are not told of */
+    put16(s.area + 6, 0xfffe); /* errors are not reported */
     put16(s.area + 8, 0xffff);
     put16(s.area + 0x0a, 0xffff); /* widths unknown */
     u64 mb = bytes >> 20;

@@ -89,7 +89,8 @@ static bool check(struct vcpu *v, const struct insn *i)
 {
     bool known = isa_exposed(v->model, i) || has_older_meaning(i);
     /* In real and virtual-8086 mode C4 and C5 are LES and LDS, of a register. */
-    if (!known || !isa_lock_is_legal(i) || (i->encoding == ENC_VEX && !vcpu_protected(v))) fault_raise(v, VEC_UD);
+    if (!known || !isa_lock_is_legal(i) || (i->encoding == ENC_VEX && !vcpu_protected(v)))
+        fault_raise(v, VEC_UD);
     if (!(i->row->traits & (ISA_FPU | ISA_MMX | ISA_SSE))) return true;
     if (!check_unit(v, i) || !fpu_error_pending(v)) return true;
     raise_fpu_error(v);

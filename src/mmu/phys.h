@@ -69,7 +69,7 @@ struct phys {
     u64 file_bytes; /* RAM and video memory */
     int ram_fd;
     u8 *ram_flags;    /* one byte a page of the file */
-    u64 dirtied_next; /* the page of video memory whose write would be in order */
+    u64 dirtied_next; /* the page of video memory that a write in order would reach next */
     u32 dirtied_pages;
     u64 a20_mask; /* ANDed to every guest-physical address: all ones, or bit 20 clear */
     /* Installed by vm. guarded_written: bytes of a guarded page have changed. protect: a page has become

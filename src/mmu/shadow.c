@@ -149,7 +149,7 @@ static void fill(struct shadow *shadow, u32 view, u32 linear, const struct walk 
 }
 
 /* Neighbours in the same group of 8 entries that have the same rights are filled as well. The guest is likely
- * to use them, and each costs a tenth of a walk now. In video memory, whose write entries come and go with
+ * to use them, and each costs a tenth of a walk now. In video memory, where write entries come and go with
  * frames, the neighbours are all pages that became dirty together. */
 static void fill_neighbours(struct shadow *shadow, u32 view, u32 linear, const struct walk *walk, bool data,
                             bool fetch, bool video)

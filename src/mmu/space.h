@@ -6,8 +6,8 @@
  * ends of the list below.
  *
  * Spaces are in a list by use. A root that is loaded makes its space the newest. A space that loses its last
- * entry becomes the oldest: most likely its process has ended, and its view, whose memory the host has backed
- * already, goes to the next new process. A space that is filled again becomes the newest.
+ * entry becomes the oldest: most likely its process has ended. The host has backed the memory of its view already, so the
+ * view goes to the next new process. A space that is filled again becomes the newest.
  *
  *   newest = space[0].older -> ... -> spaces with entries -> spaces without -> oldest = space[0].newer
  *
@@ -51,7 +51,7 @@ void spaces_forget(struct shadow *shadow);
 void space_emptied(struct shadow *shadow, u32 space);
 void space_filled(struct shadow *shadow, u32 space);
 
-/* The oldest space but the current one whose view has memory is freed, and the memory given back. */
+/* Free the oldest space that has a view with memory, but not the current one, and give the memory back to the host. */
 void space_shrink_oldest(struct shadow *shadow);
 
 struct space *space_current(struct shadow *shadow);

@@ -9,7 +9,7 @@
  * A view is one reservation of host addresses, 29 MB, of which the host backs the pages that are used:
  *
  *   read[page], write[page], exec[page]   the tables (shadow.h)
- *   link[page]       neighbours in the list of ids whose write entries map the same RAM page; the list of a
+ *   link[page]       neighbours in the list of ids with write entries for the same RAM page; the list of a
  *                    RAM page starts at writers[RAM page]
  *   flags[page]      enum page_flags; PAGE_LIVE pages are those that may have entries
  *   region[region]   struct region, one for every 2 MB

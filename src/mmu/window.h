@@ -5,7 +5,7 @@
  *
  * Invariants
  * 1. A page is mapped only while its view has the entry that allows it: readable with a read entry, writable
- *    with a write entry. A page whose entries are dropped goes to a list of stale pages, and
+ *    with a write entry. A page with dropped entries goes to a list of stale pages, and
  *    shadow_window_settle() unmaps the list before code for the window runs again.
  * 2. Whenever code for a window runs, the host's GS base is the base of the current space's window.
  * 3. A guard follows the 4 GB, so that an access at their end cannot leave the window.

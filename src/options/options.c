@@ -68,12 +68,11 @@ static bool check_memory(const struct options *o, struct complaint *c)
 }
 
 /* Checks that need the whole command line. */
-static bool check_together(struct options *o, struct complaint *c)
+static bool check_together(const struct options *o, struct complaint *c)
 {
     if (!o->boot.kernel && !o->boot.firmware && !o->boot_plan.option_roms && !o->board.drives.count)
         return COMPLAIN(
             c, "nothing to boot: give a disk (-hda FILE), a CD (-cdrom FILE), a kernel (--kernel FILE), ...");
-    if (!check_memory(o, c)) return false;
     if (!o->boot.kernel && o->boot.initrd) return COMPLAIN(c, "--initrd is for a --kernel, which is missing");
     if (!o->boot.kernel && o->boot.append) return COMPLAIN(c, "--append is for a --kernel, which is missing");
     if (o->lockstep && o->event_log) return COMPLAIN(c, "--lockstep and --trace exclude each other");
@@ -82,14 +81,27 @@ static bool check_together(struct options *o, struct complaint *c)
         return COMPLAIN(c, "--symbols is for --profile or --perf-map, which are missing");
     if (o->lockstep && o->engine == ENGINE_INTERP)
         return COMPLAIN(c, "--lockstep compares both engines: --engine=interp makes no sense with it");
-    if (!device_options_take_drives(&o->board.devices, &o->board.drives, c->text, c->bytes)) return false;
-    if (!drive_options_settle(&o->board.drives, c->text, c->bytes)) return false;
-    if (!device_options_settle(&o->board.devices, &o->board.drives, c->text, c->bytes)) return false;
     if (o->keys && o->typed) return COMPLAIN(c, "--keys and --type exclude each other");
     if (o->keys && !strcmp(o->keys, "-") && o->lockstep)
         return COMPLAIN(c, "--lockstep runs a script of keys twice: give it in a file");
     if (o->board.nographic && o->display == DISPLAY_WINDOW)
         return COMPLAIN(c, "-nographic and a window exclude each other");
+    return check_memory(o, c);
+}
+
+/* Drives and devices name each other, so this needs the whole command line too. */
+static bool settle_devices(struct options *o, struct complaint *c)
+{
+    struct device_options *devices = &o->board.devices;
+    struct drive_options *drives = &o->board.drives;
+    return device_options_take_drives(devices, drives, c->text, c->bytes) &&
+           drive_options_settle(drives, c->text, c->bytes) &&
+           device_options_settle(devices, drives, c->text, c->bytes);
+}
+
+/* Defaults that depend on other options. */
+static void fill_in_defaults(struct options *o)
+{
     if (o->display == DISPLAY_AUTO) o->display = wants_window(o) ? DISPLAY_WINDOW : DISPLAY_NONE;
     if (!o->board.audio) o->board.audio = o->display == DISPLAY_WINDOW && !o->deterministic ? "auto" : "none";
     /* With a window, Ctrl-C in the terminal should end Ringer, so the serial port does not take the terminal. */
@@ -98,7 +110,6 @@ static bool check_together(struct options *o, struct complaint *c)
     /* Both machines write the same. Neither may see the other's writes. */
     if (o->lockstep) o->board.drives.snapshot = true;
     if (o->deterministic && o->board.rtc_base < 0) o->board.rtc_base = DETERMINISTIC_RTC_BASE;
-    return true;
 }
 
 bool options_parse(int argc, char **argv, const struct device_type *const *types, struct options *options,
@@ -148,7 +159,9 @@ bool options_parse(int argc, char **argv, const struct device_type *const *types
             return true;
         }
     }
-    return check_together(options, &complaint);
+    if (!check_together(options, &complaint) || !settle_devices(options, &complaint)) return false;
+    fill_in_defaults(options);
+    return true;
 }
 
 #define LEFT_COLUMN 28

@@ -228,18 +228,18 @@ static bool is_bus_of(const struct device_option *device, const char *bus)
     return device->id && !strncmp(bus, device->id, length) && (!bus[length] || !strcmp(bus + length, ".0"));
 }
 
-/* The last one before it that has a socket left, or the one that it names. */
+/* Find the parent: the device that this one names, or the last one before it with a free socket. */
 static bool plug_in(struct device_options *options, struct device_option *device, char *error,
                     size_t error_bytes)
 {
     const struct device_bus *bus = device->type->bus;
     if (bus->on_board) return true;
     const char *wanted = device_text(device, "bus"), *provider = "";
-    for (struct device_option *d = device; d-- > options->device && !device->parent;) {
-        if (d->type->provides != bus || d->children == d->type->sockets) continue;
-        if (wanted && !is_bus_of(d, wanted)) continue;
-        d->children++;
-        device->parent = (unsigned)(d - options->device) + 1;
+    for (struct device_option *other = device; other-- > options->device && !device->parent;) {
+        if (other->type->provides != bus || other->children == other->type->sockets) continue;
+        if (wanted && !is_bus_of(other, wanted)) continue;
+        other->children++;
+        device->parent = (unsigned)(other - options->device) + 1;
     }
     for (unsigned n = 0; options->types[n]; n++)
         if (options->types[n]->provides == bus) provider = options->types[n]->name;

@@ -95,7 +95,7 @@ static enum rfbNewClientAction new_client(rfbClientPtr client)
     vnc->clients++;
     client->clientData = visitor;
     client->clientGoneHook = client_gone;
-    /* The first size that a client hears of should be the picture's: some clients cannot change it. */
+    /* The first size that a client gets should be the picture's: some clients cannot change it. */
     bool old = vnc->wants || vnc->asked || !vnc->viewer.frame.pixel;
     return old ? RFB_CLIENT_ON_HOLD : RFB_CLIENT_ACCEPT;
 }
@@ -106,9 +106,9 @@ static void greet_clients(struct vnc *vnc)
         client->onHold = FALSE;
 }
 
-/* A client is told of a new size only if it has said that it understands such messages, which it does after
- * it was told of the first size. A client that says so later is told later. A client that never does is shown
- * as much of the picture as it has room for. */
+/* A client gets a message with a new size only after it has said that it understands such messages, which it says after
+ * the message with the first size. A client that never says so gets as much of the picture as the first size has room
+ * for. */
 static void tell_size(rfbClientPtr client)
 {
     struct visitor *told = client->clientData;
@@ -116,7 +116,7 @@ static void tell_size(rfbClientPtr client)
     bool same = told->width == width && told->height == height;
     if (client->useNewFBSize && !same) client->newFBSizePending = TRUE;
     if (client->state != RFB_NORMAL || client->newFBSizePending) {
-        told->width = width; /* the size it is told next */
+        told->width = width; /* the next message has this size */
         told->height = height;
     } else if (!same) {
         sraRegion *room = sraRgnCreateRect(0, 0, told->width, told->height);

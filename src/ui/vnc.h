@@ -5,7 +5,7 @@
  * It has one thread, which sleeps until a client, the guest's picture or the console wakes it. While no
  * client is connected, it does not ask for the picture at all. Clients share one picture and one keyboard.
  *
- * A client may be anyone who reaches the port. So the server listens on this host only, unless told
+ * Any program that reaches the port can be a client. So the server listens on this host only, unless told
  * otherwise, and trusts no client. It drops a client that stops in the middle of a message or does not read,
  * after a second or a few, and one that does not complete the greeting, after two minutes. The guest never
  * waits for a client.

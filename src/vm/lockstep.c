@@ -91,34 +91,35 @@ static bool settle(struct lockstep *l, bool *differ)
 
 int lockstep_run(struct vm *lead)
 {
-    struct lockstep *l = aligned_alloc(_Alignof(struct lockstep), sizeof(*l));
+    struct lockstep *both = aligned_alloc(_Alignof(struct lockstep), sizeof(*both));
     char error[512];
-    if (!l) die(STATUS_HOST, "out of memory");
-    memset(l, 0, sizeof(*l));
-    l->lead = lead;
-    l->follow_options = *lead->options;
-    l->follow_options.engine = ENGINE_INTERP;
+    if (!both) die(STATUS_HOST, "out of memory");
+    memset(both, 0, sizeof(*both));
+    both->lead = lead;
+    both->follow_options = *lead->options;
+    both->follow_options.engine = ENGINE_INTERP;
     int failure = STATUS_HOST;
-    l->follow = machine_create(&l->follow_options, MACHINE_FOLLOWER, &failure, error, sizeof(error));
-    if (!l->follow) die(failure, "the second machine of the lockstep: %s", error);
-    l->follow->vcpu.write_log = &l->log;
-    machine_start(l->follow);
-    chipset_mirror_input(&lead->chipset, &l->follow->chipset);
+    both->follow = machine_create(&both->follow_options, MACHINE_FOLLOWER, &failure, error, sizeof(error));
+    if (!both->follow) die(failure, "the second machine of the lockstep: %s", error);
+    both->follow->vcpu.write_log = &both->log;
+    machine_start(both->follow);
+    chipset_mirror_input(&lead->chipset, &both->follow->chipset);
 
     bool differ = false;
     int status = -1;
     while (status < 0) {
-        if (!settle(l, &differ)) {
-            if (!differ && !lead->stopped_by_host) differ = lockstep_compare_memory(l, NULL) != 0;
-            status = differ ? diverged(l) : lead->status;
+        if (!settle(both, &differ)) {
+            if (!differ && !lead->stopped_by_host) differ = lockstep_compare_memory(both, NULL) != 0;
+            status = differ ? diverged(both) : lead->status;
             break;
         }
-        run_lead(l);
-        run_follow(l);
-        if (lockstep_compare(l, NULL)) status = diverged(l);
+        run_lead(both);
+        run_follow(both);
+        if (lockstep_compare(both, NULL)) status = diverged(both);
     }
-    log_debug("lockstep: %" PRIu64 " comparisons, %" PRIu64 " instructions", l->compared, lead->vcpu.icount);
-    machine_destroy(l->follow);
-    free(l);
+    log_debug("lockstep: %" PRIu64 " comparisons, %" PRIu64 " instructions", both->compared,
+              lead->vcpu.icount);
+    machine_destroy(both->follow);
+    free(both);
     return status;
 }

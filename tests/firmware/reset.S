@@ -6,7 +6,7 @@
 #include "boot.inc"
 
 SHUTDOWN   = 0x0f           /* in CMOS */
-COUNT      = 0x50           /* of starts; nobody else uses this byte */
+COUNT      = 0x50           /* number of starts; the firmware does not use this byte */
 VECTOR     = 0x467
 A20_CLOSED = 0xdd
 A20_OPEN   = 0xdf

@@ -54,7 +54,7 @@ static int run_file(const char *directory, const char *name)
     for (unsigned n = 0; n < MUTATIONS; n++) {
         memcpy(data, file, bytes);
         size_t left = mutate(data, bytes);
-        /* A copy of just that size, so that a sanitizer sees who reads beyond it. */
+        /* A copy of just that size, so that a sanitizer sees reads beyond its end. */
         u8 *exact = malloc(left ? left : 1);
         memcpy(exact, data, left);
         LLVMFuzzerTestOneInput(exact, left);

@@ -40,7 +40,7 @@ kernel_bits:
     popfd
     pushfd
     pop eax
-    and eax, ~0x180000                      /* (VIF and VIP are nobody's business here) */
+    and eax, ~0x180000                      /* (VIF and VIP do not matter here) */
     CHECK_EQ(eax, 2)
     push FL_ID + FL_AC
     popfd

@@ -1,6 +1,6 @@
 /*
  * Hazard: one check for several accesses lets through what one of them would not have been let, or at another time: faults in
- * the wrong place, accessed and dirty bits too early, writes to a page table that nobody notices.
+ * the wrong place, accessed and dirty bits too early, unnoticed writes to a page table.
  *
  * As in paging.S, linear 0-16 MB is mapped identically, and WINDOW is where tests map.
  */

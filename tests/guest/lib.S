@@ -407,7 +407,7 @@ trap_common:
 3:  mov [trap_esp], eax
     cmp dword ptr [resume_eip], 0
     jne 4f
-    /* nobody expects this one */
+    /* no handler is set for this one */
     mov eax, KDATA
     mov ss, eax
     mov esp, offset stack_top

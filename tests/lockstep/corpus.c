@@ -1,6 +1,6 @@
 /*
  * The code that the translator emits for a fixed corpus, as one hash a mode and configuration. Guards against
- * changes of emitted code that nobody meant: a refactoring keeps every line, and a commit that changes code
+ * unintended changes of emitted code: a refactoring keeps every line, and a commit that changes code
  * on purpose changes the lines of corpus.expected, whose counts then show by how much.
  *
  * The corpus is the same on every host: the CPU model is pinned, and what depends on addresses of the process

@@ -61,7 +61,7 @@ void random_bytes(struct random *r, u8 *to, unsigned bytes);
 void state_random(struct state *s, struct random *r);
 
 /* Differences between two ends, one line each with `names[2]`; returns their number. Flags are compared under
- * the mask. The FPU's last instruction and data pointers are not compared: they are those of whoever executed
+ * the mask. The FPU's last instruction and data pointers are not compared: they are those of the code that executed
  * it. */
 unsigned state_compare(const struct state *a, const struct state *b, u32 flags_mask,
                        const char *const names[2], FILE *out);

@@ -134,7 +134,7 @@ static inline void engines_rewind(struct engines *e, u32 at)
 /* Enough for all of these tests; what does not end is wrong. */
 #define ENGINE_BUDGET 10000000u
 
-/* To a HLT. The vector whose handler's that was, or ENDED; ~0: it did not come. */
+/* Runs to a HLT. Returns the vector of the handler that it is in, or ENDED; ~0: no HLT came. */
 static inline u32 run_one(struct rig *rig)
 {
     struct vcpu *v = &rig->vcpu;

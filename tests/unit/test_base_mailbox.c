@@ -56,7 +56,7 @@ static void test_soon(void)
     struct letter another = {.run = ignore};
     unsigned before = wakes;
     next_number[0] = 0;
-    CHECK(mailbox_send_soon(&box, &letter[0].letter)); /* nobody can be given notice: woken */
+    CHECK(mailbox_send_soon(&box, &letter[0].letter)); /* there is no notice(): the thread is woken */
     CHECK_EQ(wakes, before + 1);
     CHECK(mailbox_run(&box));
     box.notice = notice;

@@ -312,7 +312,7 @@ static void guest_write(struct tape *t, struct disk_image *image, u64 offset, u6
     for (u64 at = 0; at < bytes; at += SECTOR)
         fill_tag(data + at, tag);
     int failed = zero ? image->ops->zero(image, offset, bytes) : rig_write(image, offset, data, bytes);
-    if (failed) note(t, GUEST_DISCARD, offset, bytes); /* done or not, who knows? */
+    if (failed) note(t, GUEST_DISCARD, offset, bytes); /* whether it was done is unknown */
 }
 
 static void guest_step(struct tape *t, struct disk_image *image)

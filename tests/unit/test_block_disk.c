@@ -390,7 +390,7 @@ static void wait_for_flushes(unsigned count)
         event_wait(&flushed, "a flush");
 }
 
-/* Whether a flush that nobody asked for is still to come. */
+/* Whether a flush by the disk's own timer is still to come. */
 static bool write_back_planned(struct disk_crew *crew)
 {
     disk_crew_lock_idle(crew);
@@ -399,7 +399,7 @@ static bool write_back_planned(struct disk_crew *crew)
     return planned;
 }
 
-/* An image that keeps tables is flushed a while after a write though nobody asks for it, and again until that
+/* An image that keeps tables is flushed a while after a write without a request, and again until that
  * succeeds. */
 static void test_write_back(void)
 {
@@ -430,7 +430,7 @@ static void test_write_back(void)
     failing.image.ops = &failing_ops;
 }
 
-/* Who has no cache, or leaves, leaves nothing in it. */
+/* A disk without a cache, and one that is closed, leave nothing in the cache. */
 static void test_flushes(void)
 {
     struct disk_crew crew;
@@ -515,7 +515,7 @@ static void test_overlay(void)
     disk_image_close(base);
 }
 
-/* A base in which, while a block is read for a write of a part of it, somebody else writes all of it. */
+/* A base in which, while a block is read for a write of a part of it, another thread writes all of it. */
 struct slow_base {
     struct disk_image image;
     struct disk_image *overlay;

@@ -34,7 +34,7 @@ struct order {
 static struct progress *progress;
 static struct mailbox box;
 
-/* A batch is the same for who writes it and for who checks it. */
+/* The writer and the checker make the same batch. */
 static u64 batch_seed(u64 child, u64 batch)
 {
     return (child * BATCHES + batch + 1) * HASH_MULTIPLIER | 1;

@@ -157,7 +157,7 @@ static void test_preallocated(void)
     exercise("image", 300);
 }
 
-/* Somebody died with refcounts that were not written. */
+/* A process ended before it wrote its refcounts. */
 static void test_dirty(void)
 {
     memset(model, 0, SIZE);

@@ -157,7 +157,7 @@ static void test_isa_and_pirqs(void)
     irq_set(&rig->board.pci.pirq[3], false);
     eoi();
     CHECK(!rig->intr);
-    /* Nobody takes it until the local APIC is on. */
+    /* It is not accepted until the local APIC is on. */
     out(LAPIC_BASE + 0xf0, 0xff);
     irq_set(&rig->board.pci.pirq[3], true);
     CHECK(!rig->intr);

@@ -192,7 +192,7 @@ static void test_multiboot_by_addresses(void)
     put(f);
     CHECK_EQ(load_files(f), 0);
     CHECK(f->vcpu.gpr[REG_EBX] >= MB && f->vcpu.gdtr.base >= MB);
-    /* Features nobody knows, and a bad checksum. */
+    /* Unknown features, and a bad checksum. */
     add_multiboot(0x400, 1 << 16 | 1 << 5);
     put(f);
     CHECK_REFUSED(f, "do not exist");

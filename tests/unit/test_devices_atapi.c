@@ -10,7 +10,7 @@ enum { REASON_PACKET = 1, REASON_TO_GUEST = 2, REASON_END = 3 };
 static u8 got[0x40000];
 static u32 got_bytes;
 static unsigned blocks;
-static unsigned change_after; /* blocks, if not 0: somebody exchanges the disc */
+static unsigned change_after; /* blocks, if not 0: the disc is exchanged then */
 
 /* A packet by PIO, and all it gives, into got. */
 static u8 packet(const u8 *command, u16 limit)

@@ -149,7 +149,7 @@ static void test_requests(void)
     out(0xd4, 0);
     CHECK_EQ(served, 3);
 
-    out(11, 0x85); /* a block of channel 1 on software's request: nobody is there, ones are written */
+    out(11, 0x85); /* a block of channel 1 on software's request: no device answers, ones are written */
     out(12, 0);
     out(2, 0), out(2, 0x40), out(3, 3), out(3, 0);
     out(0x83, 1);

@@ -311,7 +311,7 @@ static void test_host_is_late(void)
     u64 period = ns_of(1193);
     run_to_tick(1);
     edges = 0;
-    fake.now = ns_of(1 + 10 * 1193); /* ten are due, nobody was told */
+    fake.now = ns_of(1 + 10 * 1193); /* ten are due, none was reported */
     clock_run(&fake.clock);
     CHECK_EQ(edges, 1); /* no burst */
     clock_run(&fake.clock);

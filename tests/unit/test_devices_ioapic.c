@@ -1,5 +1,5 @@
 /*
- * The I/O APIC: edges and levels, remote IRR, polarity, masks, what nobody takes, and the message of an MSI.
+ * The I/O APIC: edges and levels, remote IRR, polarity, masks, messages that no APIC accepts, and the message of an MSI.
  */
 #include "devices/chipset/ioapic.h"
 
@@ -153,7 +153,7 @@ static void test_levels(void)
     /* Edge and back: how software gets rid of a remote IRR whose EOI went astray. */
     entry(9, APIC_MASKED | 0x59), entry(9, APIC_MASKED | APIC_LEVEL | 0x59);
     CHECK_EQ(entry_read(9), APIC_MASKED | APIC_LEVEL | 0x59);
-    /* Nobody takes it: no remote IRR, and again when somebody might. */
+    /* No APIC accepts it: no remote IRR, and it is sent again when one may. */
     refuse = true;
     entry(9, APIC_LEVEL | 0x59);
     CHECK_EQ(entry_read(9), APIC_LEVEL | 0x59);
@@ -170,7 +170,7 @@ static void test_levels(void)
     CHECK(!((entry_read(9) | entry_read(10)) & APIC_REMOTE_IRR));
 }
 
-/* PCI's wires: high while nobody asks. */
+/* PCI's wires: high while no device asks. */
 static void test_idle_high(void)
 {
     power_on();

@@ -189,7 +189,7 @@ static void test_ipis(void)
     out(ICR, TO_SELF | DELIVER_NMI); /* no legal combination */
     CHECK_EQ(nmis, 1);
     out(ICR, TO_OTHERS | DELIVER_INIT | 1 << 14),
-        out(ICR, TO_OTHERS | 6 << 8 | 0x9a); /* INIT, start-up: nobody */
+        out(ICR, TO_OTHERS | 6 << 8 | 0x9a); /* INIT, start-up: there is no other CPU */
     CHECK_EQ(inits, 0);
     out(ICR, DELIVER_INIT | LEVEL_TRIGGERED); /* de-assert */
     CHECK_EQ(inits, 0);

@@ -96,7 +96,7 @@ static void test_periodic(void)
     CHECK(run_to(fake.now + 1000, 0x30) > 100);
 }
 
-/* A masked count goes on, and nobody is woken for it. */
+/* A masked count goes on, without wake-ups. */
 static void test_masked(void)
 {
     ready();

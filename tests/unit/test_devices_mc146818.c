@@ -150,7 +150,7 @@ static void test_update_interrupt(void)
 {
     start(0);
     put(0x0a, 0x20);                                        /* no periods, whose flag would show too */
-    CHECK_EQ(clock_next_deadline(&fake.clock), UINT64_MAX); /* no interrupt enabled: nobody is woken */
+    CHECK_EQ(clock_next_deadline(&fake.clock), UINT64_MAX); /* no interrupt enabled: no wake-up */
     run_to(3 * SECOND);
     CHECK_EQ(get(0x0c), 0x10); /* the flag comes without the interrupt, too */
     CHECK_EQ(get(0x0c), 0x00);
@@ -183,7 +183,7 @@ static void test_alarm(void)
     put(1, 0xff), put(3, 0xc0), put(5, 0xff); /* every second */
     run_to(66 * SECOND);
     CHECK_EQ(get(0x0c), 0xb0);
-    /* The flag is found even if nobody looked for an hour. */
+    /* The flag is found even after an hour without a read. */
     put(0x0b, 0x02);
     put(1, 0x30), put(3, 0x30), put(5, 0x00);
     run_to(3600 * SECOND);

@@ -187,7 +187,7 @@ static void test_bars(void)
     CHECK_EQ(card.bar[0].base, 0xc000);
     CHECK_EQ(card.bar[1].base, 0xfebf0000);
     select(PCI_DEVFN(3, 0), 0x14);
-    out(0xcfc, 4, 0xffffffff); /* sizing while decoding: nobody lives at FFFF0000h */
+    out(0xcfc, 4, 0xffffffff); /* sizing while decoding: FFFF0000h has no device */
     CHECK(!card.bar[1].mapped);
     out(0xcfe, 2, 0xe000);
     CHECK(card.bar[1].mapped);

@@ -135,7 +135,7 @@ static void test_config(void)
     CHECK_EQ(config(0x40, 4), 1);
 }
 
-/* Ports where the guest wants them; nobody answers on the bus, and the host says so at once. */
+/* The ports are where the guest puts them; no device answers on the bus, which the host controller reports at once. */
 static void test_smbus(void)
 {
     start();
@@ -187,7 +187,7 @@ static void test_overflow(void)
     start();
     CHECK_EQ(clock_next_deadline(&fake.clock), UINT64_MAX);
     smi(PIIX4_ACPI_ENABLE);
-    CHECK_EQ(clock_next_deadline(&fake.clock), UINT64_MAX); /* nobody asked for it: sleep */
+    CHECK_EQ(clock_next_deadline(&fake.clock), UINT64_MAX); /* no event enabled: sleep */
     out(PMEN, 2, TMROF);
     CHECK_EQ(clock_next_deadline(&fake.clock), first);
     run_to(first - 1);

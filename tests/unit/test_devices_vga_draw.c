@@ -339,7 +339,7 @@ static void test_damage(void)
     CHECK_EQ(f.viewer.frame.damage[0].y, 10);
     CHECK_EQ(f.viewer.frame.damage[0].width, 3);
     CHECK_EQ(f.viewer.frame.damage[0].height, 1);
-    CHECK_EQ(pixel(&f, 0, 11), BLACK); /* nobody told */
+    CHECK_EQ(pixel(&f, 0, 11), BLACK); /* not reported */
     f.dirty[0] = 3ull << 10;
     draw(&f);
     CHECK_EQ(f.viewer.frame.damage_count, 1);
@@ -358,7 +358,7 @@ static void test_damage(void)
     teardown(&f);
 }
 
-/* Who is told what: see display.h. */
+/* Which viewer is told what: see display.h. */
 static void test_viewers(void)
 {
     struct vga_fixture f;

@@ -75,7 +75,7 @@ static void test_version(void)
     CHECK_EQ(backdoor(VERSION, ~0u), 6);
     CHECK_EQ(reg[VMWARE_EBX], 0x564d5868);
     CHECK_EQ(backdoor(4711, 0), 0xffffffff);
-    /* nobody who just reads the port */
+    /* a plain read of the port gets no answer */
     reg[VMWARE_EAX] = 0;
     reg[VMWARE_ECX] = VERSION;
     CHECK_EQ(vmware_port_ops.read(&port, 0, 4), 0xffffffff);

@@ -293,7 +293,7 @@ static void test_messages(void)
     setup(&phys, 1 * MB, &log);
     struct dma dma = phys_dma(&phys);
     u32 value[2] = {0x4031, 0};
-    dma.write(dma.memory, 0xfee0c000, value, 4); /* nobody listens */
+    dma.write(dma.memory, 0xfee0c000, value, 4); /* no device there */
     phys.message = on_message;
     dma.write(dma.memory, 0xfee0c000, value, 8);
     dma.write(dma.memory, 0xfedffffc, value, 4);

@@ -1,5 +1,5 @@
 /*
- * Video memory: writes are reported by page, in several places at once. The hazard: a write that nobody hears
+ * Video memory: writes are reported by page, in several places at once. The hazard: a write that is not reported
  * of because a write entry outlived the collecting of dirty pages.
  */
 #include "mmu/shadow.h"

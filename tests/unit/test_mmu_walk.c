@@ -288,7 +288,7 @@ static void test_odd_tables(void)
     CHECK_EQ(walk_of(&paging, 0x12345678, ACCESS_WRITE, true).gpa, 0xfffff678);
     paging.cr4 = CR4_PSE;
     CHECK_EQ(fault_of(&paging, 0x12345678, ACCESS_READ, false), PF_PRESENT | PF_RESERVED);
-    /* Tables in ROM work, but for the bits nobody can set. */
+    /* Tables in ROM work, except for the bits that cannot be set there. */
     paging = paging_32();
     set_pte(0, 0x5000 | P | RW | US);
     static u8 rom[PAGE_SIZE];

@@ -1,9 +1,8 @@
 /*
- * Host windows (mmu/window.c) by themselves: what the host lets a program reach in a window is what the
- * guest's user code may reach, never more. Asked of the host by process_vm_readv() and process_vm_writev(),
- * which obey the protection of pages. Hazards: a page that left the guest's tables and is still in the
- * window; a store to code, to ROM or to a page table that nothing sees; the supervisor's pages; the window of
- * another address space.
+ * Host windows (mmu/window.c) alone: a window gives access to what the guest's user code may reach, never to
+ * more. The test asks the host by process_vm_readv() and process_vm_writev(), which obey the protection of
+ * pages. Hazards: a page that has left the guest's tables and is still in the window; a store to code, to ROM
+ * or to a page table that Ringer does not notice; supervisor pages; the window of another address space.
  */
 #include "mmu/window.h"
 
@@ -336,7 +335,7 @@ static void test_two_spaces(void)
     teardown(f);
 }
 
-/* --- who gets one --- */
+/* --- which spaces get one --- */
 
 static void test_policy(void)
 {

@@ -1,7 +1,7 @@
 /*
- * Ways out of blocks (translator/edge.c) by themselves: edges lead straight to their targets while those are
- * what they were, carry the flags, and let go of a block that is to look what is pending. Hazards: a jump to
- * stale code, or to a page that maps another frame by now; flags lost on the way; a loop that nothing ends.
+ * Edges (translator/edge.c) alone: an edge leads directly to its target as long as the target is unchanged,
+ * carries the flags, and is cut when the vCPU has to look at what is pending. Hazards: a jump to stale code,
+ * or to a page that maps another frame now; lost flags; a loop that no kick ends.
  */
 #include "engine_rig.h"
 

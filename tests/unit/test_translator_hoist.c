@@ -1,8 +1,7 @@
 /*
- * Hoisted checks (translator/hoist.c) by themselves: one check stands for several accesses, and nothing that
- * a guest can see tells so. Hazards: an access that its own check would have refused; a fault at another
- * instruction, or after stores that had not been made; an address taken for known though an instruction has
- * changed its register.
+ * Hoisted checks (translator/hoist.c) alone: one check covers several accesses, and the guest cannot see a
+ * difference. Hazards: an access that its own check would have refused; a fault at another instruction, or
+ * after stores that were not made yet; an address that counts as known although its register has changed.
  */
 #include "engine_rig.h"
 

@@ -1,7 +1,7 @@
 /*
  * The look-ahead's table against the decoder: what it knows has the length that Zydis finds, reads no flags,
  * and kills all of them when it says so. Entries are made of one example each, so this tries all others.
- * Guards against flags that are thrown away though somebody reads them.
+ * Hazard: flags that are dropped although an instruction reads them.
  */
 #include "check.h"
 #include "cpu/insn.h"

@@ -1,8 +1,8 @@
 /*
- * Copies of blocks at another EIP (translator/relocate.c) by themselves. The same page of RAM shows at two
- * linear addresses; its code is translated at the first, and copied for the second. Hazard: an address in the
- * copy that is still the first one's: a return address on the guest's stack, the EIP of a fault, where an
- * edge leads, a look at another page's frame.
+ * Copies of blocks at another EIP (translator/relocate.c) alone. The same page of RAM is mapped at two linear
+ * addresses. Its code is translated at the first address and copied for the second. Hazard: the copy keeps an
+ * address of the original: a return address on the guest's stack, the EIP of a fault, the target of an edge,
+ * the entry with which it checks the frame of another page.
  */
 #include "engine_rig.h"
 

@@ -1,7 +1,7 @@
 /*
- * The shadow return stack (translator/returns.c) by itself: when it is kept, when it is emptied, and that a
- * guest's return goes where the guest's stack says. Hazard: a return to code that is there no longer, or that
- * another mode or address space has there.
+ * The shadow return stack (translator/returns.c) alone: when it is kept, when it is emptied, and that a
+ * guest's return goes to the address on the guest's stack. Hazard: a return to code that has changed, or that
+ * belongs to another mode or address space.
  */
 #include "engine_rig.h"
 #include "translator/returns.h"

@@ -41,7 +41,7 @@ static void test_specifications(void)
     unlink(path);
 }
 
-/* Hazard: a descriptor that somebody has made non-blocking loses output at EAGAIN. */
+/* Hazard: a descriptor that another process has made non-blocking loses output at EAGAIN. */
 static void test_slow_reader(void)
 {
     int fds[2];
@@ -82,7 +82,7 @@ static void test_vanished_reader(void)
     close(fds[1]);
 }
 
-/* Hazard: SIGTERM while nobody reads our output must still end the process. */
+/* Hazard: SIGTERM must end the process also while its output is not read. */
 static void test_giving_up(void)
 {
     int fds[2];

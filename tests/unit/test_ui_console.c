@@ -1,5 +1,5 @@
 /*
- * The console's queue: what several threads send arrives whole and in order, movement is summed while nobody
+ * The console's queue: what several threads send arrives whole and in order, movement is summed while nothing
  * takes it, and a flood costs events, never memory or the sender's time.
  */
 #include "ui/console.h"

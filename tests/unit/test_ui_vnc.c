@@ -273,7 +273,7 @@ static void test_keys(void)
     close(c.fd);
 }
 
-/* Somebody who sends without end does not have the server's thread to himself. */
+/* A client that sends without end does not keep the server's thread from the others. */
 static void *send_without_end(void *client)
 {
     static const u8 key[] = {4, 1, 0, 0, 0, 0, 0, 'a'};

@@ -65,7 +65,7 @@ static bool stays_asleep(void)
 
 static void test_no_spin(struct waker *waker, u32 *pending, int input)
 {
-    /* Input that nobody takes, and a deadline that nobody consumes. */
+    /* Input that is not taken, and a deadline that is not consumed. */
     CHECK_EQ(write(input, "x", 1), 1);
     waker_wait(waker, UINT64_MAX, 0);
     waker_set_deadline(waker, 1);
@@ -120,7 +120,7 @@ static void count_letter(struct letter *letter)
     letters++;
 }
 
-/* A machine that has stopped has nobody to be woken (hazard: a disk that is done while the process ends). */
+/* A machine that has stopped has no thread to be woken (hazard: a disk that is done while the process ends). */
 static void test_letters(void)
 {
     struct vm *vm = aligned_alloc(_Alignof(struct vm), sizeof(*vm));

@@ -31,7 +31,7 @@ from Xlib.ext import xtest
 from Xlib.protocol import event
 
 WAIT = 20.0
-PACE = 0.02  # from key to key: a fast typist, whom a guest's keyboard driver keeps up with
+PACE = 0.02  # from key to key: a fast typist; a guest's keyboard driver keeps up with it
 KEYS = {"ctrl": "Control_L", "alt": "Alt_L", "shift": "Shift_L", "enter": "Return", "esc": "Escape"}
 # Keysyms of the unshifted key, where another key (of a keypad) has the sign itself.
 NAMES = {" ": "space", "\n": "Return", "!": "exclam", '"': "quotedbl", "#": "numbersign", "$": "dollar",

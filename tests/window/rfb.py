@@ -112,7 +112,7 @@ class Client:
 
 
 def rude(port):
-    """Each of these should be dropped, or served what it asked for, and harm nobody."""
+    """Each of these should be dropped, or served what it asked for, and harm no other client."""
     hello = b"RFB 003.008\n\1\1"
     begin = hello + b"\0\0\0\0" + struct.pack(">BBBBHHHBBBxxx", 32, 24, 0, 1, 255, 255, 255, 16, 8, 0)
     ask = struct.pack(">BBHHHH", 3, 0, 0, 0, 65535, 65535)

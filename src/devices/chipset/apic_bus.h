@@ -22,7 +22,7 @@ struct apic_message {
     u8 delivery;    /* enum apic_delivery */
     u8 destination; /* FFh: all local APICs */
     bool logical;
-    bool level; /* level-triggered: the I/O APICs hear of its EOI */
+    bool level; /* level-triggered: the I/O APICs get its EOI */
 };
 
 /* Fields that ICR, LVT, redirection entry and MSI data have in the same place. */

@@ -4,8 +4,8 @@
  *
  *   fw_cfg_ops      510h-511h   write of a word at 510h: select an item (little-endian), back to its start
  *                               read of a byte at 511h: the item's next byte, 0 behind its end
- *   fw_cfg_dma_ops  514h-51Bh   big-endian; reads "QEMU CFG". Writing the low dword (518h) starts a transfer
- *                               whose descriptor is there in memory (high dword: 514h, 0 after each transfer)
+ *   fw_cfg_dma_ops  514h-51Bh   big-endian; reads "QEMU CFG". Writing the low dword (518h) of a descriptor's
+ *                               address starts its transfer (high dword: 514h, 0 after each transfer)
  *
  * A descriptor is big-endian too:
  *

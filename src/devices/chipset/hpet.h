@@ -24,7 +24,7 @@
  * 1. While the counter runs, next_match of a timer is the first value of the full 64-bit counter at which it
  *    will match, or NEVER.
  * 2. An edge-triggered interrupt raises its wire at a match and leaves it up until just before the next
- *    match: an 8259 drops an edge whose level is gone when the CPU acknowledges it.
+ *    match: an 8259 drops an edge if its level is gone when the CPU acknowledges it.
  * 3. When the host was late for several periods there is one interrupt, and the next one comes in step.
  */
 #ifndef RINGER_DEVICES_CHIPSET_HPET_H

@@ -9,7 +9,7 @@
 
 struct i440fx {
     struct pci_device pci;
-    u8 pam[7]; /* as shadow() was told */
+    u8 pam[7]; /* the state that shadow() was last called with */
     void (*shadow)(void *machine, u32 gpa, u32 bytes, bool read_dram, bool write_dram);
     void *machine;
 };

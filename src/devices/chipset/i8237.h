@@ -37,7 +37,7 @@ struct i8237 {
     u8 shift;       /* ports a register, and bytes a unit: 1 << shift */
     bool high_byte; /* the flip-flop: the next byte of an address or count is the high one */
     u8 command, request, mask;
-    u8 terminal; /* channels whose count has ended since the status was read */
+    u8 terminal; /* channels with a count that has ended since the status was read */
     struct i8237_channel channel[4];
 };
 

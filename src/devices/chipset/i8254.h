@@ -35,7 +35,7 @@ struct i8254_channel {
     /* the counter */
     bool running; /* loaded since the control word */
     bool stopped; /* by the gate: it stands `elapsed` ticks after its load */
-    u16 standing; /* what it shows while not running */
+    u16 standing; /* the count that it shows while it does not run */
     u32 count;    /* what was loaded: 1 to 10000h */
     s64 start;    /* tick of the load */
     s64 elapsed;

@@ -10,8 +10,8 @@
  *   11 logical | 10-8 delivery mode | 7-0 vector
  *
  * Invariants
- * 1. A pin's level is its voltage. PCI wires are high when idle: the board says so with
- *    ioapic_set_idle_high(). Bit 13 says which level the guest takes for active.
+ * 1. A pin's level is its voltage. PCI wires are high when idle, which the board reports with
+ *    ioapic_set_idle_high(). Bit 13 is the level that the guest takes for active.
  * 2. An edge that comes while its entry is masked is lost. An edge that no local APIC takes waits. A level
  *    that is active, unmasked and without remote IRR is sent as soon as a local APIC takes it.
  */
@@ -30,14 +30,14 @@ struct ioapic {
     u32 select;
     u32 id;
     u32 lines; /* pins as they are */
-    u32 edges; /* pins whose edge waits to be sent */
+    u32 edges; /* pins with an edge that waits to be sent */
     u64 entry[IOAPIC_PINS];
 };
 
 void ioapic_init(struct ioapic *ioapic, bool (*send)(void *bus, const struct apic_message *message),
                  void *bus);
 void ioapic_reset(struct ioapic *ioapic);
-/* Pins whose wires are high when idle. */
+/* The pins with wires that are high when idle. */
 void ioapic_set_idle_high(struct ioapic *ioapic, u32 pins);
 
 struct irq_line ioapic_pin(struct ioapic *ioapic, unsigned pin);

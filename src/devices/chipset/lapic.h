@@ -9,7 +9,7 @@
  *   030 version   090 APR   0D0 LDR   100 ISR (8)   200 IRR   300 ICR   380 initial, 390 current count
  *                 0A0 PPR   0E0 DFR                           310 ICR   3E0 divide
  *
- * The timer divides the rate of the crystal that CPUID leaf 15h tells. The count is computed from the
+ * The timer divides the rate of the crystal that CPUID leaf 15h gives. The count is computed from the
  * clock when it is read. Periods that end while the host is late give one interrupt, and the next one ends
  * on time, so periods neither come in bursts nor drift.
  *
@@ -73,7 +73,7 @@ struct lapic {
     u64 start;    /* when the count began, in ticks since power-on */
     u64 deadline; /* IA32_TSC_DEADLINE; 0: none */
     bool pin[2];  /* LINT0, LINT1 */
-    bool extint;  /* a message asked for it; until acknowledged */
+    bool extint;  /* a message requested it; until acknowledged */
 };
 
 #define LAPIC_EXTINT (-1)

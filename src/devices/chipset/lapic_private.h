@@ -12,7 +12,7 @@ void lapic_local_event(struct lapic *lapic, enum lapic_lvt entry);
 void lapic_timer_init(struct lapic *lapic);
 /* Stop the timer and clear the deadline. */
 void lapic_timer_stop(struct lapic *lapic);
-/* The timer's LVT entry has changed; `before` is what it was. */
+/* The timer's LVT entry has changed; `before` is its old value. */
 void lapic_timer_entry_written(struct lapic *lapic, u32 before);
 u32 lapic_timer_read_initial(struct lapic *lapic, unsigned n);
 void lapic_timer_write_initial(struct lapic *lapic, unsigned n, u32 value);

@@ -9,7 +9,7 @@
  * an interrupt is enabled, so an idle machine sleeps unless its guest uses the clock.
  *
  * An update ends at the full second. For 244 us + 1984 us before it UIP reads 1 (datasheet, "Update cycle").
- * The bytes stay readable meanwhile, unlike the chip's.
+ * The bytes stay readable then, unlike the chip's.
  */
 #ifndef RINGER_DEVICES_CHIPSET_MC146818_H
 #define RINGER_DEVICES_CHIPSET_MC146818_H

@@ -22,7 +22,7 @@
  * device of both is the struct piix4_pm.
  *
  * The SCI is a level: up while SCI_EN and an enabled status bit are set. The timer is armed only while
- * TMROF_EN can raise the SCI, so an idle machine whose guest does not use the timer sleeps.
+ * TMROF_EN can raise the SCI, so an idle machine sleeps when its guest does not use the timer.
  */
 #ifndef RINGER_DEVICES_CHIPSET_PIIX4_PM_H
 #define RINGER_DEVICES_CHIPSET_PIIX4_PM_H
@@ -43,9 +43,9 @@ struct piix4_pm_wiring {
     void (*map)(void *machine, u16 base, bool mapped);
     /* The same for the SMBus host's ports. */
     void (*map_smbus)(void *machine, u16 base, bool mapped);
-    /* The guest wants the power off (soft off, S5). */
+    /* The guest switches the power off (soft off, S5). */
     void (*power_off)(void *machine);
-    /* The guest wants to suspend to RAM (S3). The machine stops the CPU, resets the chips that lose their
+    /* The guest suspends to RAM (S3). The machine stops the CPU, resets the chips that lose their
      * power, and calls piix4_pm_suspend(). */
     void (*suspend)(void *machine);
     /* An event ends S3. May be called from within piix4_pm_suspend(). */
@@ -60,7 +60,7 @@ struct piix4_pm {
     struct piix4_pm_wiring wiring;
     struct piix4_smbus smbus;
     bool mapped, smbus_mapped;
-    u16 base, smbus_base; /* as map() and map_smbus() were told */
+    u16 base, smbus_base; /* the bases that map() and map_smbus() were last called with */
     u16 status;           /* PMSTS without TMROF */
     u16 enable;           /* PMEN */
     u16 control;          /* PMCNTRL */

@@ -61,7 +61,7 @@ static u8 set1_to_set2(u8 code)
     return 0;
 }
 
-/* Keys whose set 3 code is not their set 2 code. */
+/* Keys with a set 3 code that differs from their set 2 code. */
 static const struct set3_row {
     bool extended;
     u8 set1, set3;

@@ -81,7 +81,7 @@ static int scale(int counts)
 /* A packet of what has happened. Movement beyond nine bits stays for the next packet. */
 static void put_packet(struct ps2_mouse *mouse, struct ps2_queue *queue, bool scaled)
 {
-    /* -256 would fit, but drivers take a byte of 0 for no movement whatever the sign says. */
+    /* -256 would fit, but drivers take a byte of 0 for no movement regardless of the sign. */
     int dx = clamp(mouse->dx, -COUNTS_MAX, COUNTS_MAX), dy = clamp(mouse->dy, -COUNTS_MAX, COUNTS_MAX),
         wheel = clamp(mouse->wheel, -8, 7);
     mouse->dx -= dx;

@@ -1,6 +1,6 @@
 /*
  * The AC'97 sound controller of Intel's 82801AA (ICH; order 290655, chapter 12) with a codec of AC'97 2.1
- * whose sample rates vary (VRA). The host's sound output pulls samples from it, in the guest's
+ * with variable sample rates (VRA). The host's sound output pulls samples from it, in the guest's
  * time: the guest sees by how much the bus master has advanced. It records silence.
  *
  * Ports: base address 0, 256 ports, the codec's registers (16 bits each); base address 1, 64 ports, three

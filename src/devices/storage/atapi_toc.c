@@ -138,7 +138,7 @@ void atapi_read_dvd_structure(struct ide_drive *drive, const u8 *command)
     put_be16(reply, bytes - 2);
     if (format == PHYSICAL) { /* copyright: none */
         reply[4] = 0x01;      /* DVD-ROM, version 1 */
-        reply[5] = 0x0f;      /* 120 mm, no rate told */
+        reply[5] = 0x0f;      /* 120 mm, rate not given */
         reply[6] = 0x01;      /* one layer, read only */
         put_be32(reply + 8, FIRST_SECTOR);
         put_be32(reply + 12, FIRST_SECTOR + cd_sectors(drive) - 1);

@@ -40,7 +40,7 @@ static void fail(struct i82077 *fdc, u8 st1, u8 st2)
 
 /* --- sectors --- */
 
-/* This head reads nothing: no diskette, no rotation, another data rate, no such track or side. */
+/* The head reads nothing: no diskette, no rotation, another data rate, no such track or side. */
 static bool is_silent(struct i82077 *fdc)
 {
     const struct floppy_drive *drive = i82077_selected(fdc);
@@ -190,7 +190,7 @@ void i82077_read(struct i82077 *fdc)
     begin_at_sector(fdc, false, read_next);
 }
 
-/* READ TRACK begins at sector 1, whatever the command says. */
+/* READ TRACK begins at sector 1; the sector in the command does not matter. */
 void i82077_read_track(struct i82077 *fdc)
 {
     begin_at_sector(fdc, false, read_next);

@@ -184,7 +184,7 @@ void ide_begin_block(struct ide_drive *drive, bool to_guest, u32 at, u32 bytes,
                      void (*done)(struct ide_channel *channel));
 /* done() of the last block that the guest reads: the command is over, and no interrupt follows. */
 void ide_taken(struct ide_channel *channel);
-/* A command whose data are buffer[0, DISK_SECTOR_BYTES). */
+/* A command with buffer[0, DISK_SECTOR_BYTES) as its data. */
 void ide_give_sector(struct ide_drive *drive);
 void ide_interrupt(struct ide_drive *drive);
 void ide_signature(struct ide_drive *drive);

@@ -4,13 +4,13 @@
  *
  * The picture is the content of video memory, interpreted by the device's registers. The vCPU thread only copies
  * the registers and lists the parts of video memory that were written. The viewer draws the pixels in its own
- * thread. The guest may write there meanwhile: then there is another frame.
+ * thread. The guest may write during the drawing: then another frame follows.
  *
  *   viewer's thread                      vCPU thread
  *                       <-- changed() -- the guest writes: called once, until the next display_ask()
  *   display_ask()       --- letter --->  registers and list are copied
  *                       <-- ready() ---
- *   display_draw(); shows frame.pixel, as far as frame.damage says
+ *   display_draw(); shows frame.pixel within frame.damage
  *   sleeps until changed(), or until what display_draw() returned
  *
  * Invariants
@@ -100,8 +100,8 @@ void display_detach(struct display_viewer *viewer);
 void display_ask(struct display_viewer *viewer);
 /* vCPU thread: the same at once and without ready(). */
 void display_take(struct display_viewer *viewer);
-/* The viewer's thread: bring viewer->frame up to date with the last scene. `now_ns` is any clock that runs on
- * (it tells the phase of blinking). Returns the time, by that clock, at which to call again though nothing
+/* The viewer's thread: bring viewer->frame up to date with the last scene. `now_ns`: any clock that never
+ * stops; it decides the phase of blinking. Returns the time, by that clock, at which to call again though nothing
  * has changed, or UINT64_MAX. */
 u64 display_draw(struct display_viewer *viewer, u64 now_ns);
 

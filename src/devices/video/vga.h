@@ -206,7 +206,7 @@ size_t vga_text_dump(const struct vga *vga, char *out, size_t size);
 /* Put the 8 x 16 font that a VGA BIOS image contains where mode 3 looks for it. False: there is none in it. */
 bool vga_load_font(struct vga *vga, const u8 *image, size_t bytes);
 
-/* 128 bytes that describe a monitor (VESA E-EDID 1.3) whose best mode is width x height. */
+/* 128 bytes that describe a monitor (VESA E-EDID 1.3) with width x height as its best mode. */
 #define VGA_EDID_BYTES 128
 void vga_edid(u8 edid[VGA_EDID_BYTES], u32 width, u32 height);
 

@@ -278,7 +278,7 @@ static u64 draw(void *opaque, const u64 *dirty, struct display_frame *frame, u64
     if (is_blank(reg)) {
         picture->cursor_blinks = picture->text_blinks = false;
         if (all) draw_blank(picture, frame);
-        all = false; /* what is written meanwhile is not lost: the registers will change */
+        all = false; /* writes during the drawing are not lost: the registers will change */
     } else if (!vbe) {
         if (all || planes || phase_differs(picture, frame_number))
             draw_legacy(picture, frame, &raster, frame_number);

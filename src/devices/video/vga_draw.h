@@ -3,8 +3,8 @@
  * line) share. See display.h for the thread that owns a picture at each time.
  *
  * The VGA counts characters of 8 or 9 dots along a line; a *counter* per character, from the start address
- * on, becomes an address in the planes as the CRTC's mode says. A dot is a pixel here, whatever its shape on
- * a monitor. Lines that the CRTC shows twice are in the frame twice.
+ * on, becomes an address in the planes by the CRTC's mode. A dot is a pixel here; its shape on a monitor
+ * does not matter. Lines that the CRTC shows twice are in the frame twice.
  */
 #ifndef RINGER_DEVICES_VIDEO_VGA_DRAW_H
 #define RINGER_DEVICES_VIDEO_VGA_DRAW_H

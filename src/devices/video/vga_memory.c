@@ -142,7 +142,7 @@ static void write_byte(struct vga *vga, u32 offset, u8 value)
     *at = (*at & ~written) | (planes_value(vga, value) & written);
 }
 
-/* Read mode 1: a bit for each pixel whose colour is the one compared with, in the planes that matter. */
+/* Read mode 1: a bit for each pixel with the colour to compare with, in the planes that matter. */
 static u8 compare_colors(const struct vga *vga)
 {
     u32 differs = (vga->latch ^ spread(vga->reg.graphics[VGA_GR_COLOR_COMPARE])) &

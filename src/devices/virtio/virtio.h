@@ -63,7 +63,7 @@ struct virtio_queue {
     /* Free-running, as in the rings. */
     u16 taken;      /* buffers taken from the driver */
     u16 given;      /* buffers given back */
-    u16 told;       /* `given` when the driver was interrupted last */
+    u16 told;       /* value of `given` at the last interrupt */
     bool resetting; /* a reset waits for held chains */
     u32 epoch;
     u32 held;
@@ -178,7 +178,7 @@ void virtio_release(struct virtio *virtio, const struct virtio_chain *chain);
 u64 virtio_chain_read(const struct virtio_chain *chain, u64 offset, void *to, u64 bytes);
 u64 virtio_chain_write(const struct virtio_chain *chain, u64 offset, const void *from, u64 bytes);
 
-/* For the transport: serve the queue whose size and addresses are set. Impossible values break the device. */
+/* For the transport: serve the queue. Its size and addresses are set; impossible values break the device. */
 void virtio_queue_enable(struct virtio *virtio, unsigned queue);
 
 /* --- virtio_pci.c: the transport --- */

@@ -110,7 +110,7 @@ static u16 vector_or_none(const struct virtio *virtio, u32 vector)
 static u32 common_read(struct virtio *virtio, u32 offset, unsigned size)
 {
     u8 now[COMMON_BYTES] = {0};
-    const struct virtio_queue *q = selected(virtio);
+    const struct virtio_queue *queue = selected(virtio);
     if (offset + size > COMMON_BYTES) return 0;
     u32 offered = virtio->offered_select < 2 ? (u32)(virtio->offered >> 32 * virtio->offered_select) : 0;
     u32 accepted = virtio->accepted_select < 2 ? (u32)(virtio->accepted >> 32 * virtio->accepted_select) : 0;
@@ -123,16 +123,16 @@ static u32 common_read(struct virtio *virtio, u32 offset, unsigned size)
     now[COMMON_STATUS] = virtio_status(virtio);
     now[COMMON_GENERATION] = virtio->generation;
     pci_put16(now + COMMON_QUEUE_SELECT, virtio->queue_select);
-    if (q) {
-        pci_put16(now + COMMON_QUEUE_SIZE, q->size);
-        pci_put16(now + COMMON_QUEUE_VECTOR, q->vector);
-        pci_put16(now + COMMON_QUEUE_ENABLE, q->enabled);
+    if (queue) {
+        pci_put16(now + COMMON_QUEUE_SIZE, queue->size);
+        pci_put16(now + COMMON_QUEUE_VECTOR, queue->vector);
+        pci_put16(now + COMMON_QUEUE_ENABLE, queue->enabled);
         pci_put16(now + COMMON_QUEUE_NOTIFY_OFFSET, virtio->queue_select);
-        store_any(now + COMMON_QUEUE_DESCRIPTORS, 8, q->descriptors_gpa);
-        store_any(now + COMMON_QUEUE_DRIVER, 8, q->driver_gpa);
-        store_any(now + COMMON_QUEUE_DEVICE, 8, q->device_gpa);
+        store_any(now + COMMON_QUEUE_DESCRIPTORS, 8, queue->descriptors_gpa);
+        store_any(now + COMMON_QUEUE_DRIVER, 8, queue->driver_gpa);
+        store_any(now + COMMON_QUEUE_DEVICE, 8, queue->device_gpa);
         pci_put16(now + COMMON_QUEUE_NOTIFY_DATA, virtio->queue_select);
-        pci_put16(now + COMMON_QUEUE_RESET, q->resetting);
+        pci_put16(now + COMMON_QUEUE_RESET, queue->resetting);
     }
     return (u32)load_any(now + offset, size);
 }
@@ -142,35 +142,35 @@ static void set_half(u64 *address, bool high, u32 value)
     *address = high ? (u32)*address | (u64)value << 32 : (*address >> 32) << 32 | value;
 }
 
-static void queue_write(struct virtio *virtio, struct virtio_queue *q, u32 offset, u32 value)
+static void queue_write(struct virtio *virtio, struct virtio_queue *queue, u32 offset, u32 value)
 {
     switch (offset) {
-    case COMMON_QUEUE_VECTOR: q->vector = vector_or_none(virtio, value); return;
+    case COMMON_QUEUE_VECTOR: queue->vector = vector_or_none(virtio, value); return;
     case COMMON_QUEUE_RESET:
         if (value == 1 && virtio_has(virtio, VIRTIO_F_RING_RESET))
             virtio_queue_reset(virtio, virtio->queue_select);
         return;
     default: break;
     }
-    if (q->enabled) return; /* the rest stays as it is until a reset */
+    if (queue->enabled) return; /* the rest stays as it is until a reset */
     switch (offset) {
-    case COMMON_QUEUE_SIZE: q->size = (u16)value; break;
+    case COMMON_QUEUE_SIZE: queue->size = (u16)value; break;
     case COMMON_QUEUE_ENABLE:
         if (value == 1) virtio_queue_enable(virtio, virtio->queue_select);
         break;
-    case COMMON_QUEUE_DESCRIPTORS: set_half(&q->descriptors_gpa, false, value); break;
-    case COMMON_QUEUE_DESCRIPTORS + 4: set_half(&q->descriptors_gpa, true, value); break;
-    case COMMON_QUEUE_DRIVER: set_half(&q->driver_gpa, false, value); break;
-    case COMMON_QUEUE_DRIVER + 4: set_half(&q->driver_gpa, true, value); break;
-    case COMMON_QUEUE_DEVICE: set_half(&q->device_gpa, false, value); break;
-    case COMMON_QUEUE_DEVICE + 4: set_half(&q->device_gpa, true, value); break;
+    case COMMON_QUEUE_DESCRIPTORS: set_half(&queue->descriptors_gpa, false, value); break;
+    case COMMON_QUEUE_DESCRIPTORS + 4: set_half(&queue->descriptors_gpa, true, value); break;
+    case COMMON_QUEUE_DRIVER: set_half(&queue->driver_gpa, false, value); break;
+    case COMMON_QUEUE_DRIVER + 4: set_half(&queue->driver_gpa, true, value); break;
+    case COMMON_QUEUE_DEVICE: set_half(&queue->device_gpa, false, value); break;
+    case COMMON_QUEUE_DEVICE + 4: set_half(&queue->device_gpa, true, value); break;
     default: break;
     }
 }
 
 static void common_write(struct virtio *virtio, u32 offset, u32 value)
 {
-    struct virtio_queue *q = selected(virtio);
+    struct virtio_queue *queue = selected(virtio);
     u64 accepted = virtio->accepted;
     switch (offset) {
     case COMMON_OFFERED_SELECT: virtio->offered_select = value; break;
@@ -184,7 +184,7 @@ static void common_write(struct virtio *virtio, u32 offset, u32 value)
     case COMMON_STATUS: virtio_set_status(virtio, (u8)value); break;
     case COMMON_QUEUE_SELECT: virtio->queue_select = (u16)value; break;
     default:
-        if (q) queue_write(virtio, q, offset, value);
+        if (queue) queue_write(virtio, queue, offset, value);
         break;
     }
 }
@@ -229,19 +229,19 @@ static u32 legacy_header(const struct virtio *virtio)
 static u32 legacy_read(void *device, u32 offset, unsigned size)
 {
     struct virtio *virtio = device;
-    const struct virtio_queue *q = selected(virtio);
+    const struct virtio_queue *queue = selected(virtio);
     u32 header = legacy_header(virtio);
     if (offset >= header) return virtio_config_read(virtio, offset - header, size);
     switch (offset) {
     case LEGACY_OFFERED: return (u32)virtio->offered;
     case LEGACY_ACCEPTED: return (u32)virtio->accepted;
-    case LEGACY_QUEUE_PAGE: return q ? (u32)(q->descriptors_gpa / LEGACY_RING_ALIGN) : 0;
-    case LEGACY_QUEUE_SIZE: return q ? q->size_max : 0;
+    case LEGACY_QUEUE_PAGE: return queue ? (u32)(queue->descriptors_gpa / LEGACY_RING_ALIGN) : 0;
+    case LEGACY_QUEUE_SIZE: return queue ? queue->size_max : 0;
     case LEGACY_QUEUE_SELECT: return virtio->queue_select;
     case LEGACY_STATUS: return virtio_status(virtio);
     case LEGACY_INTERRUPT_STATUS: return take_interrupt_status(virtio);
     case LEGACY_CONFIG_VECTOR: return virtio->config_vector;
-    case LEGACY_QUEUE_VECTOR: return q ? q->vector : VIRTIO_NO_VECTOR;
+    case LEGACY_QUEUE_VECTOR: return queue ? queue->vector : VIRTIO_NO_VECTOR;
     default: return 0;
     }
 }
@@ -249,22 +249,22 @@ static u32 legacy_read(void *device, u32 offset, unsigned size)
 /* One page number gives the addresses of all areas (2.7.2). */
 static void set_legacy_queue(struct virtio *virtio, u32 page)
 {
-    struct virtio_queue *q = selected(virtio);
-    if (!q) return;
-    u16 vector = q->vector;
+    struct virtio_queue *queue = selected(virtio);
+    if (!queue) return;
+    u16 vector = queue->vector;
     virtio_queue_reset(virtio, virtio->queue_select);
-    q->vector = vector;
+    queue->vector = vector;
     if (!page) return;
-    q->descriptors_gpa = (u64)page * LEGACY_RING_ALIGN;
-    q->driver_gpa = q->descriptors_gpa + q->size * 16;
-    q->device_gpa = align_up(q->driver_gpa + 4 + q->size * 2 + 2, LEGACY_RING_ALIGN);
+    queue->descriptors_gpa = (u64)page * LEGACY_RING_ALIGN;
+    queue->driver_gpa = queue->descriptors_gpa + queue->size * 16;
+    queue->device_gpa = align_up(queue->driver_gpa + 4 + queue->size * 2 + 2, LEGACY_RING_ALIGN);
     virtio_queue_enable(virtio, virtio->queue_select);
 }
 
 static void legacy_write(void *device, u32 offset, unsigned size, u32 value)
 {
     struct virtio *virtio = device;
-    struct virtio_queue *q = selected(virtio);
+    struct virtio_queue *queue = selected(virtio);
     u32 header = legacy_header(virtio);
     if (offset >= header) {
         virtio_config_write(virtio, offset - header, size, value);
@@ -278,7 +278,7 @@ static void legacy_write(void *device, u32 offset, unsigned size, u32 value)
     case LEGACY_STATUS: virtio_set_status(virtio, (u8)value); break;
     case LEGACY_CONFIG_VECTOR: virtio->config_vector = vector_or_none(virtio, value); break;
     case LEGACY_QUEUE_VECTOR:
-        if (q) q->vector = vector_or_none(virtio, value);
+        if (queue) queue->vector = vector_or_none(virtio, value);
         break;
     default: break;
     }
@@ -286,7 +286,7 @@ static void legacy_write(void *device, u32 offset, unsigned size, u32 value)
 
 static const struct io_ops legacy_ops = {legacy_read, legacy_write};
 
-/* --- the way through configuration space, for who cannot reach the BAR yet (4.1.4.9) --- */
+/* --- access through configuration space, for firmware that cannot reach the BAR yet (4.1.4.9) --- */
 
 /* The access that the capability describes. False: it is impossible. */
 static bool described_access(const struct virtio *virtio, u32 *offset, unsigned *size)

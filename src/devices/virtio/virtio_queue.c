@@ -202,7 +202,7 @@ void virtio_give_head(struct virtio *virtio, unsigned queue, u32 epoch, u16 head
 void virtio_give(struct virtio *virtio, const struct virtio_chain *chain, u32 written)
 {
     const struct dma *dma = &virtio->dma;
-    /* All of it, even if the driver no longer wants it: a failed request may have written, too. */
+    /* All of the buffer, even if the driver has lost interest: a failed request may have written, too. */
     for (unsigned n = chain->readable; n < (unsigned)chain->readable + chain->writable; n++)
         dma->written(dma->memory, chain->gpa[n], chain->part[n].iov_len);
     virtio_give_head(virtio, chain->queue, chain->epoch, chain->head, written);

@@ -148,7 +148,7 @@ static void aliases(void) /* one page, many addresses */
     }
 }
 
-/* Who writes a missing or read-only page is given it by the handler, and goes on. */
+/* A write to a missing or read-only page: the handler provides the page, and the program goes on. */
 static volatile u32 given;
 static void give(int signal, siginfo_t *info, void *context)
 {
