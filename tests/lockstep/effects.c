@@ -15,6 +15,7 @@
 #include "small_machine.h"
 
 #include "cpu/insn.h"
+#include "translator/translator.h"
 
 #include <getopt.h>
 #include <stdlib.h>
@@ -143,7 +144,7 @@ int main(int argc, char **argv)
         default: fprintf(stderr, "usage: %s [--seed N] [--count N] [--filter MNEMONIC]\n", argv[0]); return 2;
         }
     }
-    if (native_init() || !(machine = small_machine_create(NULL))) {
+    if (native_init() || translator_install_signals() || !(machine = small_machine_create(NULL))) {
         fprintf(stderr, "cannot set up\n");
         return 3;
     }
