@@ -67,9 +67,9 @@ def read_raw(path):
         if words and words[0] != "stamp":
             values[words[0]] = words[1] if len(words) > 1 else ""
             continue
-        if len(words) < 6 or words[3] != "bench:":
+        if len(words) < 7 or words[4] != "bench:":
             continue
-        wall, cpu, what, name, rest = float(words[1]), float(words[2]), words[4], words[5], words[6:]
+        wall, cpu, what, name, rest = float(words[1]), float(words[2]), words[5], words[6], words[7:]
         test = tests.setdefault(name, {})
         if what in ("begin", "end"):
             test[what] = (wall, cpu, int(rest[0]) / 1e9)

@@ -117,6 +117,14 @@ build() {
     run_logged "Building $what" ninja --quiet -C "$directory" -j "$jobs" "$target"
 }
 
+# host_executes COMMAND...: whether the host's kernel starts this program at all. Not every host executes 32-bit code. (126 is the
+# status of bash for a file that it cannot execute.)
+host_executes() {
+    local status=0
+    "$@" </dev/null >/dev/null 2>&1 || status=$?
+    [ "$status" -ne 126 ]
+}
+
 # fetch_guests: does nothing, silently, if the guests are there.
 fetch_guests() { "$top/guests/fetch"; }
 

@@ -26,7 +26,7 @@
 
 struct session {
     struct vm *vm;
-    struct waker waker; /* here: output at the end still reads waker.giving_up */
+    struct waker waker; /* outlives the machine's thread: output at the end still reads waker.giving_up */
     struct frontends frontends;
     struct instruments instruments;
     int status;
@@ -70,7 +70,7 @@ static void run_machine(void *argument)
     instruments_stop(&session->instruments);
     board_flush_output(&vm->board);
     frontends_stop(&session->frontends);
-    disk_crew_drain(&vm->drives.crew); /* from now on no letter is sent, which would use the waker */
+    disk_crew_drain(&vm->drives.crew); /* sends the last letters: a letter needs the waker */
     waker_stop(waker);
     machine_set_waker(vm, NULL);
 }
@@ -112,7 +112,7 @@ int main(int argc, char **argv)
     struct options options;
     enum command command;
     char error[512];
-    /* A disk image that would exceed the user's limit on file sizes gives EFBIG. */
+    /* So that a write beyond the user's limit on file sizes gives EFBIG. */
     signal(SIGXFSZ, SIG_IGN);
     if (argc > 1 && !strcmp(argv[1], "disk")) return disk_command(argc - 2, argv + 2);
     if (!options_parse(argc, argv, device_table, &options, &command, error, sizeof(error)))
@@ -125,9 +125,9 @@ int main(int argc, char **argv)
     case COMMAND_VERSION: puts("ringer " RINGER_VERSION); return STATUS_OK;
     case COMMAND_RUN: break;
     }
-    /* A reader that goes away gives EPIPE, where it can be handled. */
+    /* So that a write to a pipe without a reader gives EPIPE. */
     signal(SIGPIPE, SIG_IGN);
-    /* In the background of a terminal, reads of it fail instead of stopping the process. */
+    /* So that a background process that reads its terminal gets an error and is not stopped. */
     signal(SIGTTIN, SIG_IGN);
     waker_block_signals();
     int status = run(&options);

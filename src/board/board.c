@@ -49,7 +49,7 @@ void board_stop(struct board *board, enum stop_cause cause, int status, const ch
 
 /* --- the host's ends --- */
 
-/* The one that standard input belongs to. */
+/* The link that has standard input. */
 static struct char_link *input_link(const struct board *board)
 {
     for (unsigned n = 0; n < board->links; n++)

@@ -5,7 +5,7 @@
  *   ports        the port bus                        irq      interrupt lines of the ISA bus
  *   pci          the PCI bus, and pci_ranges         clock    the guest's time
  *                its ranges of ports and memory      dma      guest memory, for bus masters
- *   memory       the guest-physical address space    mailbox  the way of other threads to the vCPU thread
+ *   memory       the guest-physical address space    mailbox  letters from other threads
  *   drives       the media                           options  what the user asks for, as plain values
  *   host         what the board asks of the machine: the CPU's pins, resets, the end
  *
@@ -28,19 +28,19 @@ struct chardev;
 struct drives;
 struct phys;
 
-/* Who wants the machine to stop. */
+/* The cause of a stop. */
 enum stop_cause {
-    STOP_GUEST, /* it follows from what the guest did, and would happen again */
+    STOP_GUEST, /* the guest did something; it would do so again */
     STOP_HOST,  /* the user, a time limit, a broken pipe */
 };
 
 /* Why the machine stands still. */
 enum pause_reason {
     PAUSE_USER = 1,
-    PAUSE_DISK = 2, /* a host file cannot be written or read just now */
+    PAUSE_DISK = 2, /* a host file cannot be written or read at present */
 };
 
-/* Requests that disks hold are tried again this often. */
+/* How often held disk requests are tried again. */
 #define PAUSE_RETRY_S 2
 
 /* The machine around the board: the CPU in its socket, and the power supply. `machine` is board.machine. */
@@ -62,13 +62,13 @@ struct board_host {
     void (*collect_written)(void *machine, u64 *pages);
     /* --- the machine --- */
     void (*reset)(void *machine, bool hard);
-    /* S3: the guest wants to suspend (then chipset_suspend() is to be called), or an event ends that. */
+    /* S3: the guest suspends (the machine then calls chipset_suspend()), or an event wakes it. */
     void (*suspend)(void *machine);
     void (*wake)(void *machine);
-    /* `sentence`: what to tell the user, or NULL. */
+    /* `sentence`: a message for the user, or NULL. */
     void (*stop)(void *machine, enum stop_cause cause, int status, const char *sentence);
     void (*pause)(void *machine, enum pause_reason reason, bool paused);
-    /* Report once when the host's input has something to read. */
+    /* Report once when input from the host can be read. */
     void (*want_input)(void *machine);
 };
 
@@ -80,18 +80,18 @@ struct board_host {
 
 /* A device of a -device option. */
 struct board_device {
-    void *device; /* as its wire file has made it; NULL: not yet */
+    void *device; /* made by its wire file; NULL: not yet */
     void (*reset)(void *device);
     void (*destroy)(void *device);
 };
 
 /* Something that firmware can boot from. */
 struct board_boot_entry {
-    unsigned index; /* firmware tries small ones first */
-    char path[64];  /* of Open Firmware, as SeaBIOS knows devices (its src/boot.c) */
+    unsigned index; /* firmware tries small numbers first */
+    char path[64];  /* an Open Firmware path, by which SeaBIOS names devices (its src/boot.c) */
 };
 
-/* What tables for the operating system tell about this board. */
+/* Facts about this board for the tables that operating systems read. */
 struct board_facts {
     bool serial[SERIAL_PORTS];
     bool floppy; /* a controller */
@@ -105,7 +105,7 @@ struct board {
     void *machine;
     bool follower;      /* lockstep's second machine: no input but the leader's, and no output */
     bool deterministic; /* time is instructions executed */
-    bool tsc_deadline;  /* the CPU has the local APIC's mode of this name */
+    bool tsc_deadline;  /* the CPU model has the local APIC timer's TSC-deadline mode */
     struct clock *clock;
     struct phys *memory;
     struct dma dma;
@@ -114,34 +114,34 @@ struct board {
     struct port_bus ports;
     struct pci_bus pci;
     struct pci_ranges pci_ranges;
-    struct irq_line irq[ISA_IRQS]; /* all but IRQ 2, which is no wire of the bus */
+    struct irq_line irq[ISA_IRQS]; /* IRQ 2 is no wire of the bus */
     struct board_facts facts;
     struct board_boot_entry boot_entry[BOARD_BOOT_ENTRIES];
     unsigned boot_entries;
     struct board_device device[DEVICES_MAX]; /* by number in options->devices */
-    /* The host's ends of character devices: those that take input, those that do not. */
+    /* The host's ends of character devices: `link` of those that take input, `output` of the others. */
     struct char_link *link[BOARD_LINKS];
     unsigned links;
     struct chardev *output[BOARD_OUTPUTS];
     unsigned outputs;
 };
 
-/* The fields from `options` to `drives` are set. Nothing is on the buses. */
+/* The caller has set the fields from `options` to `drives`. Leaves the buses empty. */
 void board_init(struct board *board);
 
-/* --- for those who wire devices --- */
+/* --- for wire files --- */
 
 void board_add_link(struct board *board, struct char_link *link);
 void board_add_output(struct board *board, struct chardev *output);
-/* index: 0, not to be listed; `path` as of printf(). */
+/* index 0: the device is not listed. `path`: a format as for printf(). */
 void board_add_boot_entry(struct board *board, unsigned index, const char *path, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* For a device_type's create(): `device` is what the option has become. destroy() frees it; reset is its reset
- * line, or NULL. */
+/* For a device_type's create(): `device` is the device that was made for the option. destroy() frees it; reset() is
+ * its reset line, or NULL. */
 void board_add_device(struct board *board, const struct device_option *option, void *device,
                       void (*reset)(void *device), void (*destroy)(void *device));
-/* What the device has become that this one plugs into. */
+/* The device that this one plugs into. */
 void *board_parent(const struct board *board, const struct device_option *option);
 /* The slot that the option names, or the first that is free, as PCI_DEVFN. False with one sentence in error. */
 bool board_find_slot(struct board *board, const struct device_option *option, u8 *devfn, char *error,
@@ -157,7 +157,7 @@ static inline void board_reset(struct board *board, bool hard)
     board->host->reset(board->machine, hard);
 }
 
-/* `format` may be NULL: there is nothing to say. */
+/* `format`: a sentence for the user, or NULL. */
 void board_stop(struct board *board, enum stop_cause cause, int status, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
@@ -175,7 +175,7 @@ void board_start_input(struct board *board, const u32 *giving_up);
 int board_input_fd(const struct board *board);
 void board_input_ready(struct board *board);
 void board_flush_output(struct board *board);
-/* What the leader is typed, the follower gets at the same instruction count. */
+/* The follower gets the leader's input at the same instruction count. */
 void board_mirror_input(struct board *leader, struct board *follower);
 
 #endif

@@ -35,7 +35,7 @@ static void feed(struct char_link *link)
 
 static void send_break(struct char_link *link)
 {
-    feed(link); /* what was typed before the break */
+    feed(link); /* the input before the break */
     if (link->receive_break) link->receive_break(link->device);
 }
 
@@ -98,7 +98,7 @@ static void poll_fired(void *device)
     if (!link->board->follower && may_read(link)) take_input(link);
     feed(link);
     if (link->mirror) link->mirror->chardev.in_fd = link->chardev.in_fd;
-    /* At the end of input the timer ends too, or a guest with nothing else to wait for would never sleep. */
+    /* At the end of input the timer ends too. Otherwise an idle guest would never sleep. */
     if (link->chardev.in_fd >= 0 || link->head != link->tail)
         timer_arm(&link->poll, clock_now(link->poll.clock) + POLL_EVERY_NS);
 }
@@ -109,7 +109,7 @@ static void check(struct char_link *link, int failed)
 {
     if (failed == -EPIPE)
         board_stop(link->board, STOP_HOST, STATUS_OK,
-                   NULL); /* the reader went away: as if the user had quit */
+                   NULL); /* the pipe has no reader any more: as if the user had quit */
     else if (failed)
         board_stop(link->board, STOP_HOST, STATUS_HOST,
                    "cannot write what the guest sends to its console: %s", strerror(-failed));
@@ -143,7 +143,7 @@ void char_link_send(struct char_link *link, const u8 *bytes, u64 count)
         char_link_flush(link);
         return;
     }
-    /* Deterministic time must not depend on the output: there, idling and polling flush. */
+    /* A timer for output would change deterministic runs: there, idling and polling flush. */
     if (link->flush_armed || !link->chardev.count || link->board->deterministic) return;
     link->flush_armed = true;
     timer_arm(&link->flush, clock_now(link->flush.clock) + FLUSH_AFTER_NS);
@@ -165,7 +165,7 @@ bool char_link_init(struct char_link *link, struct board *board,
     struct clock *clock = board->clock;
     timer_init(&link->flush, clock, flush_fired, link);
     timer_init(&link->poll, clock, poll_fired, link);
-    /* The follower polls when its leader does. The descriptor only says so: nothing is read from it. */
+    /* A follower polls when its leader does. The descriptor only turns polling on: nothing is read from it. */
     if (follower && !strcmp(specification, "stdio")) link->chardev.in_fd = STDIN_FILENO;
     return true;
 }

@@ -27,13 +27,13 @@ struct char_link {
     void *device;
     struct chardev chardev;
     struct escape_keys keys;
-    bool drops_overflow; /* a terminal: keys are read, for Ctrl-A x, even if the guest reads none */
+    bool drops_overflow; /* a terminal: keys are read even if the guest reads none, because of Ctrl-A x */
     bool flush_armed;
     struct timer flush; /* real time */
     struct timer poll;  /* deterministic */
     struct char_link *mirror;
     u8 queue[CHAR_LINK_BYTES];
-    u32 head, tail; /* they count on; the index is modulo CHAR_LINK_BYTES */
+    u32 head, tail; /* never wrap; the index is modulo CHAR_LINK_BYTES */
 };
 
 /* `specification` as for chardev_open(). Returns false with one sentence in error. receive_break is NULL
@@ -42,12 +42,12 @@ bool char_link_init(struct char_link *link, struct board *board,
                     u32 (*receive)(void *device, const u8 *bytes, u32 count), void *device,
                     const char *specification, char *error, size_t error_bytes);
 void char_link_destroy(struct char_link *link);
-/* Begin to look for input. The clock and the waker must be there. */
+/* Begin to look for input. The clock and the waker must exist. */
 void char_link_start(struct char_link *link);
-/* The waker says that there is input. */
+/* The waker has reported input. */
 void char_link_input_ready(struct char_link *link);
 void char_link_flush(struct char_link *link);
-/* The device calls these: it has output; it has room for input again. */
+/* For the device: send output; report room for input. */
 void char_link_send(struct char_link *link, const u8 *bytes, u64 count);
 void char_link_room(struct char_link *link);
 void char_link_mirror(struct char_link *leader, struct char_link *follower);

@@ -16,7 +16,7 @@ static const struct {
 
 enum { PIT_IRQ = 0, KEYBOARD_IRQ = 1, RTC_IRQ = 8, MOUSE_IRQ = 12, FERR_IRQ = 13 };
 
-/* Who holds the SCI's IRQ: PIRQ lines may be routed there too. */
+/* Bit numbers of irq9_holders. PIRQ lines may be routed to the SCI's IRQ. */
 enum { HOLDER_PIRQ = 0, HOLDER_SCI = 1 };
 
 /* --- wires --- */
@@ -56,7 +56,7 @@ static void pam(void *machine, u32 gpa, u32 bytes, bool read_ram, bool write_ram
     shadow_ram_switch(&chipset->shadow_ram, gpa, bytes, read_ram, write_ram);
 }
 
-/* `pin`: the holder. */
+/* `pin`: a bit number of irq9_holders. */
 static void irq9(void *receiver, unsigned pin, bool level)
 {
     struct chipset *chipset = receiver;
@@ -64,7 +64,7 @@ static void irq9(void *receiver, unsigned pin, bool level)
     irq_set(&chipset->board->irq[SCI_IRQ], chipset->irq9_holders != 0);
 }
 
-/* The RTC's interrupt is an event of power management too. */
+/* The RTC's interrupt is also an event of power management. */
 static void irq8(void *receiver, unsigned pin, bool level)
 {
     struct chipset *chipset = receiver;
@@ -170,8 +170,8 @@ static int make_chips(struct chipset *c, struct board *board)
     return failed;
 }
 
-/* First, so that it lies below all other ranges: wherever the guest puts the read port, another chip there
- * answers instead. */
+/* Claimed first, so that all other ranges cover it: where the guest puts the read port at another chip's port, that
+ * chip answers. */
 static void fit_isa_pnp(struct chipset *c, struct board *board)
 {
     if (board->options->no_isa_pnp) return;
@@ -230,7 +230,7 @@ bool chipset_init(struct chipset *c, struct board *board, char *error, size_t er
 
 void chipset_destroy(struct chipset *c)
 {
-    if (!c->board) return; /* power-on failed before there was one */
+    if (!c->board) return; /* power-on failed before chipset_init() */
     for (unsigned n = 0; n < SERIAL_PORTS; n++)
         if (c->board->facts.serial[n]) char_link_destroy(&c->serial[n].link);
     board_destroy_devices(c->board);
@@ -270,8 +270,8 @@ void chipset_reset(struct chipset *c)
     wire_ide_reset(&c->ide);
 }
 
-/* The host bridge refreshes memory and keeps its registers: firmware that was copied to RAM runs there again, and
- * finds in its own variables that it has started before. */
+/* The host bridge keeps power: it refreshes memory and keeps its registers. So firmware that has copied itself to RAM runs
+ * from there again, and its variables tell it that it has run before. */
 void chipset_suspend(struct chipset *c)
 {
     reset_core(c);

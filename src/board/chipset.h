@@ -42,7 +42,7 @@ struct chipset {
     struct port_range *power_ports, *smbus_ports;
     struct isa_pnp isa_pnp;
     struct port_range *isa_pnp_read_port;
-    u8 irq9_holders; /* PCI interrupts and the SCI share it */
+    u8 irq9_holders; /* sources that hold IRQ 9: PCI interrupts and the SCI */
     struct video video;
     struct serial_port serial[SERIAL_PORTS];
     struct shadow_ram shadow_ram;
@@ -58,14 +58,13 @@ bool chipset_init(struct chipset *chipset, struct board *board, char *error, siz
 void chipset_destroy(struct chipset *chipset);
 /* The reset line of every chip. */
 void chipset_reset(struct chipset *chipset);
-/* S3: RAM, host bridge, real-time clock and the power management's resume well stay as they are; all else is
- * reset. */
+/* S3: reset all chips but RAM, host bridge, real-time clock and the resume well of power management. */
 void chipset_suspend(struct chipset *chipset);
-/* After chipset_reset() and the loader: the PAM registers show the ROM for now. */
+/* Call after chipset_reset() and the loader: the PAM registers show the ROM first. */
 void chipset_firmware_loaded(struct chipset *chipset);
-/* FERR# of the CPU, by way of IRQ 13. */
+/* FERR# of the CPU, which is wired to IRQ 13. */
 void chipset_ferr(struct chipset *chipset, bool level);
-/* The leader of a lockstep and its follower: what is done to the one is done to both. */
+/* From now on a lockstep follower gets the input and the console's events of its leader. */
 void chipset_mirror_input(struct chipset *leader, struct chipset *follower);
 
 #endif

@@ -27,8 +27,8 @@ enum cmos {
 /* Bits 7-6: floppy drives - 1. */
 enum { EQUIPMENT_FLOPPY = 0x01, EQUIPMENT_FPU = 0x02, EQUIPMENT_MOUSE = 0x04 };
 
-/* "LBA assisted": up to 255 heads of 63 sectors, as all partitioning programs of the last decades use it. A disk
- * that has no more than a BIOS's 1024 cylinders is shown as it is. */
+/* "LBA assisted": up to 255 heads of 63 sectors, which all partitioning programs of the last decades use. A disk of at
+ * most 1024 cylinders, a BIOS's limit, is shown untranslated. */
 #define LBA_TRANSLATION  1
 #define UNTRANSLATED_MAX (1024ull * 16 * 63 * 512)
 

@@ -1,5 +1,5 @@
 /*
- * What the CMOS memory tells the firmware of the machine.
+ * What the CMOS memory tells the firmware about the machine.
  */
 #ifndef RINGER_BOARD_CMOS_H
 #define RINGER_BOARD_CMOS_H
@@ -16,12 +16,12 @@ struct cmos_facts {
 };
 
 void cmos_fill(struct mc146818 *rtc, const struct cmos_facts *facts);
-/* When firmware starts next, it is to resume from S3. */
+/* Tell firmware to resume from S3 at its next start. */
 void cmos_set_resume(struct mc146818 *rtc);
-/* The bytes of the IDE disks (0: there is none), by channel * 2 + device. They decide on the translation of
- * addresses. */
+/* The sizes of the IDE disks in bytes (0: no disk), by channel * 2 + device. They decide how addresses are
+ * translated. */
 void cmos_set_disks(struct mc146818 *rtc, const u64 bytes[CMOS_DISKS]);
-/* The order in which firmware looks for something to boot (enum boot_class). */
+/* The order in which firmware tries devices (enum boot_class). */
 void cmos_set_boot_order(struct mc146818 *rtc, const u8 order[BOOT_CLASSES]);
 
 #endif

@@ -8,7 +8,7 @@
 
 #define SAY(...) (snprintf(error, error_bytes, __VA_ARGS__), false)
 
-/* Slot 0 is the host bridge, 1 the PIIX3; 2 is the display's by custom. */
+/* Slot 0 has the host bridge, 1 the PIIX3, and 2 by custom the display. */
 enum { FIRST_SLOT = 3, SLOTS = 32 };
 
 static unsigned number_of(const struct board *board, const struct device_option *option)
@@ -71,7 +71,7 @@ void board_reset_devices(struct board *board)
         if (board->device[n].reset) board->device[n].reset(board->device[n].device);
 }
 
-/* Those that plug into others first. */
+/* In reverse order: a device is destroyed before the one that it plugs into. */
 void board_destroy_devices(struct board *board)
 {
     for (unsigned n = DEVICES_MAX; n-- > 0;)

@@ -24,24 +24,24 @@ struct drives {
     struct disk_crew crew;
     struct drive drive[DRIVES_MAX];
     unsigned count;
-    bool snapshot; /* what is written to any of them is forgotten at the end */
+    bool snapshot; /* writes to all of them are forgotten at the end */
     bool there;    /* drives_init() was called */
 };
 
 /* Open all images. False with one sentence in error. */
 bool drives_init(struct drives *drives, struct board *board, char *error, size_t error_bytes);
-/* End all I/O, write back and close. Before guest memory and devices go: I/O uses both. */
+/* End all I/O, write back and close. Call it before guest memory and devices are destroyed: I/O uses both. */
 void drives_destroy(struct drives *drives);
 
 /* The drive at a controller's connector, or NULL: none is fitted. */
 struct drive *drives_at(struct drives *drives, enum drive_interface interface, unsigned index);
 struct drive *drives_by_id(struct drives *drives, const char *id);
 
-/* Open the image of another medium for a drive, as its first one was opened. NULL with one sentence in error. */
+/* Open the image of another medium for a drive, with the options of the first one. NULL with one sentence in error. */
 struct disk_image *drives_open_medium(struct drives *drives, const struct drive *drive, const char *file,
                                       char *error, size_t error_bytes);
-/* Put the image in (NULL: nothing) and close the old one. The caller tells the device. False with one sentence in
- * error: then the image is still the caller's. */
+/* Put the image (NULL: none) into the drive and close the old one. The caller tells the device. False with one sentence
+ * in error; the caller then still owns the image. */
 bool drives_change(struct drives *drives, struct drive *drive, struct disk_image *image, const char *file,
                    char *error, size_t error_bytes);
 

@@ -1,5 +1,5 @@
 /*
- * Where the files of SeaBIOS are: the firmware and the video BIOS, of Debian's package seabios.
+ * Finding the files of SeaBIOS: the firmware and the video BIOS, of Debian's package seabios.
  */
 #ifndef RINGER_BOARD_FIRMWARE_FILE_H
 #define RINGER_BOARD_FIRMWARE_FILE_H
@@ -8,8 +8,8 @@
 
 #define FIRMWARE_PATH_BYTES 4096
 
-/* Find a file in `directory`, or (NULL) where distributions put it. False: it is nowhere; path then says
- * where it should be. */
+/* Find a file in `directory`, or (NULL) where distributions put it. False: not found; path is then where it should
+ * be. */
 bool firmware_find(const char *directory, const char *name, char path[FIRMWARE_PATH_BYTES]);
 
 #endif

@@ -8,7 +8,7 @@
 
 /* --- memory --- */
 
-/* Of memory. */
+/* A piece of memory. */
 struct piece {
     u64 from, to;
 };
@@ -24,7 +24,7 @@ static bool in_hole(const struct phys *phys, const struct pci_bar *bar)
            bar->bytes <= PCI_HOLE_END - bar->base;
 }
 
-/* Widen the piece until each range is inside or outside of it. Then all of it can be laid again. */
+/* Widen the piece until each range is inside or outside of it. Then the whole piece can be mapped anew. */
 static void close_over(const struct pci_ranges *ranges, struct piece *piece)
 {
     for (unsigned n = 0; n < ranges->count; n++) {
@@ -36,7 +36,7 @@ static void close_over(const struct pci_ranges *ranges, struct piece *piece)
         if (beside || within) continue;
         if (other.from < piece->from) piece->from = other.from;
         if (other.to > piece->to) piece->to = other.to;
-        n = (unsigned)-1; /* from the first again */
+        n = (unsigned)-1; /* start again with the first */
     }
 }
 
@@ -51,7 +51,7 @@ static int lay(struct phys *phys, const struct pci_range *range)
     }
 }
 
-/* Take everything out of the piece, and lay into it what belongs there. */
+/* Unmap the piece, and map the ranges that belong there. */
 static void lay_piece(struct pci_ranges *ranges, struct piece piece)
 {
     struct phys *phys = ranges->board->memory;
@@ -63,7 +63,7 @@ static void lay_piece(struct pci_ranges *ranges, struct piece piece)
         struct piece its = piece_of(range);
         if (its.from >= piece.from && its.to <= piece.to) failed = lay(phys, range);
     }
-    /* Only a guest that puts many ranges over each other gets here. What was not laid is absent. */
+    /* Only a guest that lays many ranges over each other gets here. The remaining ranges are absent. */
     if (failed && !ranges->complained) {
         ranges->complained = true;
         log_warn("the guest has cut PCI memory into too many pieces: %s", strerror(-failed));
@@ -94,8 +94,7 @@ static void move_ports(struct pci_ranges *ranges, struct pci_range *range)
 
 /* --- both --- */
 
-/* A register enters the list when it first decodes something. So its rank, where ranges overlap, is that of its
- * first use. */
+/* A register enters the list when it first decodes something. So the order of first use decides where ranges overlap. */
 static struct pci_range *range_of(struct pci_ranges *ranges, const struct pci_bar *bar)
 {
     for (unsigned n = 0; n < ranges->count; n++)

@@ -1,10 +1,10 @@
 /*
- * Where the base address registers of PCI devices show in the two address spaces.
+ * The ranges that the base address registers of PCI devices decode, in memory and among ports.
  *
  * Memory: the host bridge gives PCI what lies between the end of RAM and the interrupt controllers, and
  * nothing else answers there. A register that points elsewhere, even in part (over RAM, at a local APIC, at
- * firmware), decodes nothing, as on a board whose bridge does not pass such cycles on. Where two ranges
- * overlap, the one that came into use later is seen. When it moves away, the other shows again.
+ * firmware) decodes nothing, as on a board with a bridge that does not pass such cycles on. Where two ranges
+ * overlap, the one that came into use later answers. When it moves away, the other answers again.
  *
  * Ports: the same; the ranges of the board's own chips are among those that came earlier. A register beyond
  * the 65536 ports decodes nothing.

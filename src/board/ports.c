@@ -37,13 +37,13 @@ void ports_move(struct port_bus *bus, struct port_range *range, u16 base, bool m
 {
     range->base = base;
     range->mapped = mapped;
-    /* This is rare: show all of them again in their order, so that later ones win. */
+    /* Rare, so all ranges are entered again, in their order: later ones win. */
     memset(bus->index, 0, sizeof(bus->index));
     for (unsigned n = 0; n < bus->range_count; n++)
         if (bus->range[n].mapped) show(bus, &bus->range[n]);
 }
 
-/* The range that takes the access whole, or NULL: it must be split, or no range is there. */
+/* The range that takes the whole access. NULL: the access must be split, or no range is there. */
 static struct port_range *whole(struct port_bus *bus, u16 port, unsigned size)
 {
     unsigned number = bus->index[port];

@@ -36,10 +36,10 @@ void ports_init(struct port_bus *bus);
 void ports_claim(struct port_bus *bus, u16 base, u16 count, u8 widest, const struct io_ops *ops,
                  void *device);
 
-/* A range that the guest can move: it is at no port until ports_move() shows it. */
+/* A range that the guest can move: it has no ports until ports_move() gives it some. */
 struct port_range *ports_add(struct port_bus *bus, u16 count, u8 widest, const struct io_ops *ops,
                              void *device);
-/* Show it at base, or (mapped: false) nowhere. What it covered before shows again. */
+/* Put it at base, or (mapped: false) nowhere. The ranges that it covered before answer again. */
 void ports_move(struct port_bus *bus, struct port_range *range, u16 base, bool mapped);
 
 /* String I/O for this range. */

@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-/* Reads go to the ROM, writes to the RAM beneath. A device does this: it happens only while firmware copies
- * itself. */
+/* Reads go to the ROM, writes to the RAM beneath. It is slow, because it is a device; only firmware that copies itself
+ * uses it. */
 static u32 beneath_read(void *device, u32 offset, unsigned size)
 {
     const struct shadow_chunk *chunk = device;

@@ -31,9 +31,9 @@ struct shadow_ram {
 };
 
 void shadow_ram_init(struct shadow_ram *shadow_ram, struct board *board);
-/* After a reset: show the end of the firmware that the loader has mapped below 4 GB, if any, below 1 MB too. */
+/* After a reset: map the end of the firmware that the loader has mapped below 4 GB, if any, below 1 MB too. */
 void shadow_ram_find_rom(struct shadow_ram *shadow_ram);
-/* Switch [gpa, gpa + bytes), a multiple of chunks. */
+/* Switch [gpa, gpa + bytes), which are multiples of SHADOW_RAM_CHUNK. */
 void shadow_ram_switch(struct shadow_ram *shadow_ram, u64 gpa, u64 bytes, bool read_ram, bool write_ram);
 
 #endif

@@ -73,7 +73,7 @@ static void msi(void *owner, u64 address, u32 data)
     apic_wires_message(owner, address, data);
 }
 
-/* --- what the local APIC says --- */
+/* --- the local APIC's outputs --- */
 
 static void nmi(void *machine)
 {
@@ -125,7 +125,7 @@ int apic_wires_acknowledge(struct apic_wires *wires)
     if (vector != LAPIC_EXTINT) return vector;
     vector = i8259_acknowledge(wires->pic);
     if (!wires->lapic.pin[0]) return vector;
-    /* INT falls with every INTA, so the next request of the pair is an edge for the I/O APIC. */
+    /* INT falls at each INTA, so the pair's next request is an edge for the I/O APIC. */
     struct irq_line pin0 = ioapic_pin(&wires->ioapic, 0);
     irq_set(&pin0, false);
     irq_set(&pin0, true);
@@ -137,7 +137,7 @@ bool apic_wires_may_wake(const struct apic_wires *wires)
     return wires->fitted && (lapic_lint0_is_nmi(&wires->lapic) || ioapic_has_nmi(&wires->ioapic));
 }
 
-/* The page is shown over RAM and where nothing is. No system puts it over a device. */
+/* The page covers RAM, or lies where nothing is. No system puts it over a device. */
 static void show(struct apic_wires *wires, u32 base)
 {
     struct board *board = wires->board;

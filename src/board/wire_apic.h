@@ -9,7 +9,7 @@
  *                 +--> I/O APIC pins 16-19, active low
  *   messages of PCI devices -------------> local APIC
  *
- * So both ways work at once, and the guest masks the one that it does not use. Without APICs (--no-apic) INTR
+ * Both ways work at once; the guest masks the one that it does not use. Without APICs (--no-apic) INTR
  * of the 8259 pair goes straight to the CPU.
  */
 #ifndef RINGER_BOARD_WIRE_APIC_H
@@ -38,29 +38,29 @@ struct apic_wires {
     struct lapic lapic;
     struct ioapic ioapic;
     struct irq_line pirq[4]; /* of the PIIX3 */
-    u32 lapic_shown;         /* where its page is; 0: nowhere */
+    u32 lapic_shown;         /* gpa of its page; 0: it is not mapped */
 };
 
 /* Lay the wires of the ISA IRQs (board->irq), before any other chip is wired. `pic`: not yet initialized. */
 void apic_wires_lay(struct apic_wires *wires, struct board *board, struct i8259_pair *pic);
-/* Fit the APICs, if there are any, after the PIIX3 was put on the PCI bus: they take its PIRQ lines and
+/* Fit the APICs, if the board has them. Call it when the PIIX3 is on the PCI bus: the APICs take its PIRQ lines and
  * messages. Returns 0 or -errno. */
 int apic_wires_fit(struct apic_wires *wires);
 void apic_wires_reset(struct apic_wires *wires);
 
-/* A bus master wrote a dword. It is a message if its address is a local APIC's, and lost if no APIC takes it. */
+/* A bus master wrote a dword to PHYS_MESSAGES. It is lost if no APIC takes it. */
 void apic_wires_message(struct apic_wires *wires, u64 address, u32 data);
 
-/* INTA, or what corresponds to it. Returns the vector, or -1: no interrupt is requested any more. */
+/* The interrupt acknowledge cycle. Returns the vector, or -1: no interrupt is requested any more. */
 int apic_wires_acknowledge(struct apic_wires *wires);
 /* May a halted processor with interrupts disabled be woken by an NMI? */
 bool apic_wires_may_wake(const struct apic_wires *wires);
 
-/* --- what the CPU tells; only with APICs --- */
+/* --- from the CPU; only with APICs --- */
 
 /* RESET or INIT of the processor alone, which set IA32_APIC_BASE to `base`. */
 void apic_wires_cpu_reset(struct apic_wires *wires, u64 base);
-/* IA32_APIC_BASE. */
+/* IA32_APIC_BASE was written. */
 void apic_wires_base(struct apic_wires *wires, u64 base);
 
 #endif

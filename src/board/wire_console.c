@@ -8,10 +8,10 @@
 #include "devices/chipset/piix4_pm.h"
 #include "devices/input/i8042.h"
 
-#define FEED_AGAIN_NS 5000000u    /* the keyboard is full: look again */
-#define FEED_DROP_NS  1000000000u /* the guest has taken no key this long */
+#define FEED_AGAIN_NS 5000000u    /* when the keyboard is full: the time to the next try */
+#define FEED_DROP_NS  1000000000u /* the guest has taken no key for this long */
 
-/* A PS/2 mouse tells of movements in counts. The screen counts as this large. */
+/* A PS/2 mouse reports movements in counts. The screen has this many. */
 #define NOMINAL_WIDTH  1024
 #define NOMINAL_HEIGHT 768
 
@@ -55,7 +55,7 @@ static void move(struct wire_console *wire, int right, int down, int wheel, u8 b
         i8042_mouse(wire->keyboard, right, down, wheel, buttons);
 }
 
-/* The whole counts in a way of `by` 65536ths of the screen. *odd keeps the rest for the next time. */
+/* The whole counts in a movement by `by` 65536ths of the screen. *odd keeps the rest for the next time. */
 static int counts(s32 *odd, int by, int nominal)
 {
     *odd += by * nominal;

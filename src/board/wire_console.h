@@ -1,6 +1,6 @@
 /*
- * The wires of the console. What frontends and scripts do goes to the keyboard, the mouse, VMware's pointer and
- * the switches of the machine; the state of the lamps and of the pointer goes to the frontends.
+ * The wires of the console. Events of frontends and scripts go to the keyboard, the mouse, VMware's pointer and the
+ * switches of the machine. The state of the lamps and of the pointer goes to the frontends.
  *
  * Everything here runs on the vCPU thread. Other threads use console_send().
  */
@@ -17,15 +17,15 @@ struct piix4_pm;
 
 #define KEY_FEED_KEYS 256
 
-/* Keys on their way into the keyboard, which has little room. A key that finds no room for a second is dropped:
- * the guest reads none. */
+/* Keys that wait for room in the keyboard, which has little. A key that finds no room for a second is dropped: the guest
+ * reads no keys. */
 struct key_feed {
     struct {
         const struct key *key;
         bool down;
     } queue[KEY_FEED_KEYS];
     unsigned head, count;
-    u64 since_ns; /* since when the first of them waits */
+    u64 since_ns; /* when the first of them began to wait */
     struct timer timer;
 };
 
@@ -38,8 +38,8 @@ struct wire_console {
     struct key_feed feed;
     bool paused;                 /* by the user */
     struct wire_console *mirror; /* lockstep's follower: it gets the same events */
-    u16 x, y;                    /* where the pointer was last */
-    s32 odd_x, odd_y;            /* what the PS/2 mouse has not yet told of its way there */
+    u16 x, y;                    /* the last position of the pointer */
+    s32 odd_x, odd_y;            /* the fractions of counts that the PS/2 mouse has not reported yet */
 };
 
 /* `display`: NULL if there is none. */

@@ -18,7 +18,7 @@
 #define EXIT_PORT  0x501
 #define EXIT_BYTES 2
 
-/* A process has eight bits of status. Where they are one of Ringer's own, a line tells whose it is. */
+/* A process has eight bits of status. If they are one of Ringer's own statuses, a line says that the guest wrote it. */
 static void end(void *machine, u32 status)
 {
     u8 seen = (u8)status;

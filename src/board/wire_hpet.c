@@ -14,7 +14,7 @@ static void replace(void *machine, bool on)
         irq_set(&wire->isa[n], !on && wire->level[n]);
 }
 
-/* The output of PIT or RTC. */
+/* The output of the PIT or the RTC has changed. */
 static void input(void *receiver, unsigned which, bool level)
 {
     struct wire_hpet *wire = receiver;

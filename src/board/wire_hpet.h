@@ -1,6 +1,5 @@
 /*
- * The HPET of this machine, an option (-machine hpet=on), and the two interrupts that it replaces when the guest
- * wants:
+ * The HPET of this machine (-machine hpet=on), and the two interrupts that it replaces when the guest asks for it:
  *
  *   8254           ---+                  MC146818       ---+
  *                     +--> ISA IRQ 0                       +--> ISA IRQ 8
@@ -24,8 +23,8 @@ struct wire_hpet {
     bool level[HPET_REPLACES]; /* of PIT and RTC */
 };
 
-/* Before PIT and RTC are wired: board->irq[0] and [8] lead through here from now on. `ioapic`: not yet
- * initialized; NULL: there is none. Returns 0 or -errno. */
+/* Call it before PIT and RTC are wired: board->irq[0] and [8] lead through the HPET from now on. `ioapic`: not yet
+ * initialized, or NULL. Returns 0 or -errno. */
 int wire_hpet_init(struct wire_hpet *wire, struct board *board, struct ioapic *ioapic);
 void wire_hpet_reset(struct wire_hpet *wire);
 

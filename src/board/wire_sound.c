@@ -11,7 +11,7 @@
 #define NS_PER_SECOND 1000000000ull
 #define MIX_EVERY_NS  10000000u
 #define FRAMES_MAX                                                                                           \
-    (SOUND_RATE / 10) /* at once: a machine that was stopped catches up with no more than this */
+    (SOUND_RATE / 10) /* the most that is mixed at once, after the machine was stopped */
 #define SPEAKER_LEVEL 6000
 #define SOUND_DEVFN   PCI_DEVFN(5, 0)
 
@@ -20,7 +20,7 @@
 static void add_speaker(struct wire_sound *wire, s16 *frame, u32 frames)
 {
     u32 count = i8254_speaker(wire->pit);
-    /* Above half the sampling rate there is silence. Even the slowest count is audible. */
+    /* A tone above half the sampling rate is silence. The slowest count is audible. */
     if (!count || I8254_HZ / count > SOUND_RATE / 2) return;
     u64 period = (u64)count * SOUND_RATE;
     u64 phase = wire->phase % period;
@@ -35,7 +35,7 @@ static void add_speaker(struct wire_sound *wire, s16 *frame, u32 frames)
     wire->phase = (u32)phase;
 }
 
-/* --- the controller: each frame of the mix takes the controller's frame that is due --- */
+/* --- the controller: each frame of the mix has the controller's frame for that time --- */
 
 static void add_controller(struct wire_sound *wire, s16 *frame, u32 frames)
 {

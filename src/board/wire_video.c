@@ -24,7 +24,7 @@ u64 video_memory_bytes(enum video_card card)
     return card == VIDEO_NONE ? 0 : VGA_MEMORY_BYTES;
 }
 
-/* --- what the VGA asks for --- */
+/* --- for the VGA --- */
 
 static void map(void *machine, bool mapped, u32 offset)
 {
@@ -54,8 +54,8 @@ void video_tell(struct video *video)
 
 /* --- the ROM --- */
 
-/* An expansion ROM has a power of two bytes. Without it the screen is blank until an operating system sets a
- * mode. */
+/* The size of an expansion ROM is a power of two. Without the ROM the screen is blank until an operating system sets
+ * a mode. */
 static void load_rom(struct video *video)
 {
     char path[FIRMWARE_PATH_BYTES];

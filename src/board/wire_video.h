@@ -1,6 +1,6 @@
 /*
  * The VGA on the board: its video memory behind the guest's RAM (mmu/phys.h), the legacy range at A0000h, the
- * PCI function, its BIOS (a file of the package seabios), and how viewers hear of writes to video memory.
+ * PCI function, its BIOS (a file of the package seabios), and the way in which viewers learn of writes to video memory.
  */
 #ifndef RINGER_BOARD_WIRE_VIDEO_H
 #define RINGER_BOARD_WIRE_VIDEO_H
@@ -25,15 +25,15 @@ struct video {
 /* The bytes of video memory that the card needs. */
 u64 video_memory_bytes(enum video_card card);
 
-/* Wire it, if the options have one. False with one sentence in error. */
+/* Wire the card, if the options have one. False with one sentence in error. */
 bool video_init(struct video *video, struct board *board, char *error, size_t error_bytes);
 void video_destroy(struct video *video);
 void video_reset(struct video *video);
 
-/* The dispatcher calls this among the host's matters: tell viewers. */
+/* Tell viewers what has changed. The dispatcher calls it with PENDING_HOST. */
 void video_tell(struct video *video);
 
-/* What viewers attach to (devices/display.h); NULL: there is none. */
+/* The display that viewers attach to (devices/video/display.h), or NULL. */
 static inline struct display *video_display(struct video *video)
 {
     return video->board ? &video->vga.display : NULL;

@@ -30,7 +30,7 @@ static bool create(struct board *board, const struct device_option *option, char
 static const struct property properties[] = {
     {"drive", PROPERTY_DRIVE, .help = "what is in it", .required = true},
     {"serial", PROPERTY_TEXT, .help = "serial number, for the guest"},
-    {"bootindex", PROPERTY_NUMBER, .help = "firmware tries small ones first", .most = 99},
+    {"bootindex", PROPERTY_NUMBER, .help = "firmware tries small numbers first", .most = 99},
     VIRTIO_PROPERTIES,
     {0},
 };

@@ -10,7 +10,7 @@
 
 struct wired_console {
     struct virtio_console console; /* first */
-    struct char_link link;         /* nothing is on it until a virtconsole comes */
+    struct char_link link;         /* unconnected until a virtconsole plugs in */
 };
 
 static u32 receive(void *device, const u8 *bytes, u32 count)

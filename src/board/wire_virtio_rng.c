@@ -14,13 +14,13 @@ struct wired_rng {
     u64 state;             /* deterministic: of the generator */
 };
 
-/* Never blocks: while the host has too little entropy, the guest gets none. */
+/* Does not block: while the host has too little entropy, the guest gets none. */
 static bool host_random(void *owner, u8 *bytes, unsigned count)
 {
     return getrandom(bytes, count, GRND_NONBLOCK) == (ssize_t)count;
 }
 
-/* The same in every run (SplitMix64). */
+/* The same numbers in every run (SplitMix64). */
 static bool repeatable_random(void *owner, u8 *bytes, unsigned count)
 {
     struct wired_rng *wired = owner;

@@ -87,7 +87,7 @@ enum shadow_kind {
 struct shadow_hit {
     enum shadow_kind kind;
     u8 *host;
-    u64 gpa; /* of MMIO and WATCHED */
+    u64 gpa; /* of SHADOW_MMIO and SHADOW_GUARDED */
     u32 error;
 };
 

@@ -40,7 +40,7 @@ void event_log_close(struct event_log *log)
     free(log);
 }
 
-/* The bytes at CS:EIP, as many as can be read without a fault, at most `bytes`. */
+/* Reads at most `bytes` bytes at CS:EIP, up to the first that would fault. */
 static unsigned fetch(struct vcpu *v, u8 *buffer, unsigned bytes)
 {
     unsigned got = 0;

@@ -1,7 +1,7 @@
 /*
- * Instruments that are attached to a run and are not part of the machine: --profile, --perf-map, the guest's
- * symbols for both, and the counters that are printed at the end (--stats, --stats-json). The event log of --trace
- * is part of the machine (vm/vm.h), which then runs instruction by instruction.
+ * Instruments that observe a run and are no part of the machine: --profile, --perf-map, the guest's symbols for both,
+ * and the counters that are printed at the end (--stats, --stats-json). The event log of --trace is part of the machine
+ * (vm/vm.h), which runs instruction by instruction for it.
  */
 #ifndef RINGER_OBSERVE_INSTRUMENTS_H
 #define RINGER_OBSERVE_INSTRUMENTS_H
@@ -25,7 +25,7 @@ struct instruments {
 /* As the options say. Returns 0, or an exit status with one sentence in error. */
 int instruments_open(struct instruments *instruments, const struct options *options, struct vcpu *vcpu,
                      char *error, size_t error_bytes);
-/* Around the run, in the thread that runs. Start returns 0 or -errno. */
+/* Call these before and after the run, in the vCPU thread. instruments_start() returns 0 or -errno. */
 int instruments_start(struct instruments *instruments);
 void instruments_stop(struct instruments *instruments);
 /* Write the results and free them. The machine must still exist. */

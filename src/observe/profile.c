@@ -12,21 +12,21 @@
 #include <time.h>
 #include <unistd.h>
 
-/* In step with no other timer. */
+/* A period that keeps step with no other timer. */
 #define PERIOD_NS 487000
 /* How much of the stack is searched for return addresses. */
 #define STACK_WORDS 384
 
 /* --- the handler --- */
 
-/* Any word of the stack, also those that a sanitizer has put between variables. */
+/* Reads any word of the stack, also the words that a sanitizer puts between variables. */
 __attribute__((no_sanitize("address"))) static u64 word_at(u64 address)
 {
     return *(const u64 *)(uintptr_t)address;
 }
 
-/* What the stack tells. Frames have no pointers, so every word that looks like a return address into Ringer
- * counts as one. A stale one misleads now and then. */
+/* What the stack tells. Frames have no frame pointers, so every word that looks like a return address into Ringer counts
+ * as one. Now and then such a word is stale and misleads. */
 struct trail {
     u32 innermost;    /* own function */
     bool translating; /* translate() is at work further out */
@@ -38,7 +38,7 @@ static bool is_module(const struct profile *p, u32 function)
     return function != SYMBOL_NONE && p->own.list[function].module;
 }
 
-/* By folder of src; those not named here are the machine's own. */
+/* By folder of src. Folders that are not named here belong to the machine. */
 static enum profile_engine engine_of_module(const char *module)
 {
     static const struct {
@@ -54,7 +54,7 @@ static enum profile_engine engine_of_module(const char *module)
     return ENGINE_OF_MACHINE;
 }
 
-/* NULL: a shadow return stack, in the first instructions after leaving translated code. */
+/* NULL: the stack is a shadow return stack, as in the first instructions behind translated code. */
 static const struct profile_stack *stack_of(const struct profile *p, u64 sp)
 {
     for (unsigned n = 0; n < ARRAY_SIZE(p->stack); n++)
@@ -72,7 +72,7 @@ static bool calls_out(const struct profile *p, u64 back)
     return !is_module(p, symbols_find(&p->own, back + displacement));
 }
 
-/* The way back from a library leads to a call out of Ringer; leftovers of earlier calls seldom do. */
+/* A return address from a library lies behind a call out of Ringer; leftovers of earlier calls seldom do. */
 static void look_back(const struct profile *p, u64 pc, u64 sp, struct trail *trail)
 {
     u32 here = symbols_find(&p->own, pc);
@@ -209,7 +209,7 @@ int profile_start(struct profile *p)
 void profile_stop(struct profile *p)
 {
     timer_delete(p->timer);
-    /* A signal that was on its way is ignored. */
+    /* A signal that is already on its way is ignored. */
     signal(SIGPROF, SIG_IGN);
     p->cpu_ns = thread_cpu_ns() - p->cpu_ns;
 }

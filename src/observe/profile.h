@@ -1,8 +1,8 @@
 /*
  * --profile: where the host's time goes, by samples.
  *
- * A timer of the host signals the vCPU thread every half millisecond or so; the handler finds out what was
- * being done (translator/sample.h, and Ringer's own function) and counts it in a table that was allocated
+ * A timer of the host signals the vCPU thread every half millisecond or so; the handler finds out what the
+ * thread was doing (translator/sample.h, and Ringer's own function) and counts it in a table that was allocated
  * before. No performance counter is needed. Time in which the guest is halted is counted apart.
  *
  * The timer runs on CLOCK_MONOTONIC and not on the thread's CPU clock: timers of that fire only at ticks of the
@@ -20,7 +20,7 @@
 #include <stdio.h>
 #include <time.h>
 
-/* Which part of Ringer was at it. */
+/* The part of Ringer that was running. */
 enum profile_engine {
     ENGINE_OF_TRANSLATED,
     ENGINE_OF_TRANSLATION, /* of guest code, decoding included */
@@ -29,7 +29,7 @@ enum profile_engine {
     ENGINE_OF_RUNTIME, /* the translator's and the cache's C code that runs between blocks */
     ENGINE_OF_DEVICES,
     ENGINE_OF_MACHINE, /* dispatcher, time, wiring */
-    ENGINE_OF_HOST,    /* libraries and system calls for none of these */
+    ENGINE_OF_HOST,    /* libraries and system calls that serve none of these */
     PROFILE_ENGINES
 };
 
@@ -52,26 +52,26 @@ struct profile {
     struct profile_entry *entries; /* PROFILE_ENTRIES, open hash */
     u32 used;
     u64 taken, idle, lost;
-    u64 cpu_ns; /* of the vCPU thread while it was on */
+    u64 cpu_ns; /* CPU time of the vCPU thread while the profiler was on */
     struct profile_stack {
         u64 low, high;
-    } stack[2];        /* the thread's, and the one for signals */
+    } stack[2];        /* the thread's stack, and the one for signals */
     u32 idle_function; /* where the thread waits while the guest is halted */
     u32 translate_function;
-    u32 enter_function; /* nothing further out is of interest */
+    u32 enter_function; /* callers beyond it are of no interest */
     struct symbols own;
     const struct symbols *guest;
     timer_t timer;
 };
 
-/* NULL with one sentence in error. `guest`: names of guest functions, perhaps none; must outlive the profile. */
+/* Returns NULL with one sentence in error. `guest`: names of guest functions, perhaps none; must outlive the profile. */
 struct profile *profile_open(struct vcpu *vcpu, const struct symbols *guest, char *error, size_t error_bytes);
 /* Begin and end sampling this thread. Returns 0 or -errno. */
 int profile_start(struct profile *profile);
 void profile_stop(struct profile *profile);
 void profile_close(struct profile *profile);
 
-/* profile_table.c: count one (in the handler), and find it again. */
+/* profile_table.c: count a sample (in the handler), and look an entry up. */
 void profile_count(struct profile *profile, const struct profile_key *key);
 
 /* profile_report.c: folded stacks ("ringer;translated;kernel;schedule 12", a sample each) as flame graph

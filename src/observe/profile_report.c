@@ -31,7 +31,7 @@ static int by_count(const void *a, const void *b)
     return x->count != y->count ? (x->count < y->count ? 1 : -1) : by_label(a, b);
 }
 
-/* One row an entry, unsorted. NULL: out of memory, or no entries. */
+/* A row for each entry, unsorted. NULL: out of memory, or no entries. */
 static struct row *collect(const struct profile *p, label_function *label, unsigned *count)
 {
     char text[LABEL_BYTES];
@@ -49,7 +49,7 @@ static struct row *collect(const struct profile *p, label_function *label, unsig
     return rows;
 }
 
-/* The rows of `label`, one each, the largest first. Free with discard(). */
+/* A row for each label, the largest first. Free the rows with discard(). */
 static struct row *tally(const struct profile *p, label_function *label, unsigned *count)
 {
     unsigned all, merged = 0;

@@ -1,5 +1,5 @@
 /*
- * The profiler's table: an open hash of fixed size. It is filled by a signal handler only, and read when that
+ * The profiler's table: an open hash of fixed size. Only the signal handler fills it, and it is read when the handler
  * is off.
  */
 #include "profile.h"

@@ -25,7 +25,7 @@ static int open_beside(const char *path, char **name)
     return -error;
 }
 
-/* A device, a pipe or a link must stay: it is written to and not replaced. A directory cannot be written. */
+/* A device, a pipe or a link is written to and not replaced. A directory cannot be written. */
 static bool is_special(const char *path)
 {
     struct stat status;

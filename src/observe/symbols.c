@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* How far the last symbol of a map reaches: it has no successor to say so. */
+/* The size of the last symbol of a map, which has no successor. */
 #define LAST_REACHES PAGE_SIZE
 
 static void add(struct symbols *symbols, u64 address, const char *name, const char *module)
@@ -67,7 +67,7 @@ bool symbols_load_map(struct symbols *symbols, const char *path, char *error, si
     return good;
 }
 
-/* --- our own --- */
+/* --- Ringer's own --- */
 
 static int first_object(struct dl_phdr_info *info, size_t size, void *base)
 {

@@ -2,7 +2,7 @@
  * Names for addresses: of a guest kernel, from a System.map or what its /proc/kallsyms printed, and of
  * Ringer's own functions, from the symbol table of the running program.
  *
- * A symbol reaches to the next one. Lookups only read and allocate nothing: signal handlers may make them.
+ * A symbol extends to the next one. Lookups only read and allocate nothing, so signal handlers may call them.
  */
 #ifndef RINGER_OBSERVE_SYMBOLS_H
 #define RINGER_OBSERVE_SYMBOLS_H
@@ -25,14 +25,14 @@ struct symbols {
 
 #define SYMBOL_NONE UINT32_MAX
 
-/* Lines "c1000000 T startup_32", all text symbols of them. False with one sentence in error. */
+/* The text symbols of a file with lines as "c1000000 T startup_32". False with one sentence in error. */
 bool symbols_load_map(struct symbols *symbols, const char *path, char *error, size_t error_bytes);
 bool symbols_read_map(struct symbols *symbols, FILE *in);
-/* The program's own. What has been stripped has none: that is no error. */
+/* The program's own symbols. A stripped program has none, which is no error. */
 void symbols_load_own(struct symbols *symbols);
 void symbols_free(struct symbols *symbols);
 
-/* The index of the symbol that address lies in, or SYMBOL_NONE. */
+/* The index of the symbol that the address lies in, or SYMBOL_NONE. */
 u32 symbols_find(const struct symbols *symbols, u64 address);
 /* "name+0x12" or, without a symbol, "c0123456". */
 void symbols_format(const struct symbols *symbols, u64 address, char *text, size_t bytes);

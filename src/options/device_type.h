@@ -1,8 +1,8 @@
 /*
- * What can be put on a board by -device: a type of device is a row with its name, its bus, its properties and
- * the function that creates it. A wire_*.c of the board defines its row; board/device_table.c lists all rows.
- * The command line knows them through that list alone, so a new device is a new wire file and a line there:
- * -device parses, `-device help` and `-device NAME,help` print, without a change elsewhere.
+ * The types of devices that -device can put on a board. A type is a row: its name, its bus, its properties and
+ * the function that creates a device. A wire_*.c of the board defines its row; board/device_table.c lists all rows.
+ * The command line knows the types through that list alone. So a new device is a new wire file and a line there:
+ * -device, `-device help` and `-device NAME,help` need no change.
  *
  *   -device virtio-blk-pci,drive=d,serial=S77
  *           |              |
@@ -56,10 +56,10 @@ struct device_type {
     const struct device_bus *bus;
     const char *help;
     const struct property *properties;
-    /* May be NULL: the properties' kinds say all. False with one sentence in error. */
+    /* Check the values together; NULL: the kinds of the properties suffice. False with one sentence in error. */
     bool (*check)(const struct device_option *device, char *error, size_t error_bytes);
-    /* Wire it to the board. False with one sentence in error. NULL: the drive that it names is put into a
-     * controller that is there anyway, as the next two fields say. */
+    /* Wire it to the board. False with one sentence in error. NULL: its drive goes into a controller that every
+     * board has, as the next two fields say. */
     bool (*create)(struct board *board, const struct device_option *device, char *error, size_t error_bytes);
     enum drive_interface interface;
     enum drive_medium medium;

@@ -56,7 +56,7 @@ static bool wants_window(const struct options *o)
     return desktop && !o->boot.kernel && !o->board.nographic && !o->vnc && !o->board.serial_count;
 }
 
-/* RAM above the PCI range begins at 4 GB. It must end where the CPU's address lines do. */
+/* RAM above the PCI range begins at 4 GB. The CPU's address lines must reach its end. */
 static bool check_memory(const struct options *o, struct complaint *c)
 {
     u64 reach = 1ull << o->cpu->maxphyaddr, most = PHYS_LOW_RAM_END;
@@ -92,10 +92,10 @@ static bool check_together(struct options *o, struct complaint *c)
         return COMPLAIN(c, "-nographic and a window exclude each other");
     if (o->display == DISPLAY_AUTO) o->display = wants_window(o) ? DISPLAY_WINDOW : DISPLAY_NONE;
     if (!o->board.audio) o->board.audio = o->display == DISPLAY_WINDOW && !o->deterministic ? "auto" : "none";
-    /* The user of a window looks there, and expects Ctrl-C in the terminal to end Ringer. */
+    /* With a window, Ctrl-C in the terminal should end Ringer, so the serial port does not take the terminal. */
     if (!o->board.serial_count && !device_options_type_from(&o->board.devices, "stdio"))
         o->board.serial[0] = o->display == DISPLAY_WINDOW ? "null" : "stdio";
-    /* Both machines do the same, so neither may see what the other has written. */
+    /* Both machines write the same. Neither may see the other's writes. */
     if (o->lockstep) o->board.drives.snapshot = true;
     if (o->deterministic && o->board.rtc_base < 0) o->board.rtc_base = DETERMINISTIC_RTC_BASE;
     return true;
@@ -199,7 +199,7 @@ void options_help_testing(FILE *out)
 void options_help(FILE *out)
 {
     fputs("ringer run OPTION...     run a 32-bit x86 operating system, unmodified, as an ordinary process\n"
-          "ringer disk ...          make, show and convert disk images; alone: how\n"
+          "ringer disk ...          make, show and convert disk images; without arguments: usage\n"
           "ringer help              this text\n"
           "ringer help devices      what -device can add; also: -device NAME,help\n"
           "ringer help keys         the language of scripts for --keys\n"
@@ -218,16 +218,18 @@ void options_help(FILE *out)
           "  Ctrl-A b   send a break\n"
           "  All others, Ctrl-C among them, go to the guest.\n"
           "\nKeys in the window, with Ctrl and Alt held\n"
-          "  F   full screen            G   grab the mouse or let it go   U   the picture's own size\n"
-          "  P   pause or go on         R   reset\n"
+          "  F   full screen            G   grab or release the mouse     U   the picture's own size\n"
+          "  P   pause or resume        R   reset\n"
           "  Closing the window presses the power button; closing it again switches off.\n"
           "\nExit status\n"
-          "  0   the guest stopped for good (powered off, halted with interrupts off), or you quit\n"
-          "  1   the guest cannot go on: triple fault with --no-reboot, ...\n"
+          "  0   the guest stopped for good (powered off, halted with interrupts off), reset itself under\n"
+          "      --no-reboot, or you quit\n"
+          "  1   the guest cannot go on: a triple fault with --no-reboot, or triple faults soon after each "
+          "reset\n"
           "  2   bad option or bad input file: nothing was run\n"
           "  3   the host refused something (memory, a file, the terminal)\n"
           "  4   --lockstep found a difference\n"
-          "  5   --timeout ran out, or what a script of keys waited for did not come\n"
+          "  5   --timeout ran out, or something that a script of keys waited for did not come\n"
           "  2V+1   (its low eight bits) the guest wrote V to the debug exit port\n"
           "  With 1 to 5 there is a line \"ringer: ...\" on standard error. With 1, 3 and 5 from the guest "
           "it says\n"

@@ -1,8 +1,8 @@
 /*
  * The command line: Ringer's own long options and QEMU's spellings of the common ones, one table row each.
  *
- * One dash or two, "--name value" or "--name=value", are all the same, so that scripts can swap the program's
- * name.
+ * One dash or two, "--name value" or "--name=value" all mean the same, so a script for QEMU may just swap the
+ * program's name.
  */
 #ifndef RINGER_OPTIONS_OPTIONS_H
 #define RINGER_OPTIONS_OPTIONS_H
@@ -24,7 +24,7 @@ enum display_kind {
 
 enum engine { ENGINE_TRANSLATE, ENGINE_INTERP };
 
-/* What the command asks for. */
+/* What the program is to do. */
 enum command {
     COMMAND_RUN,
     COMMAND_HELP,
@@ -47,7 +47,7 @@ struct options {
     enum display_kind display; /* after options_parse(): not DISPLAY_AUTO */
     bool full_screen;
     bool whole_scale; /* the window's picture is enlarged by whole factors only */
-    const char *vnc;  /* what -vnc says, or NULL */
+    const char *vnc;  /* the argument of --vnc, or NULL */
     bool no_reboot;
     bool no_shutdown;
 
@@ -73,7 +73,7 @@ struct options {
     u64 timeout_ns; /* UINT64_MAX: none */
 };
 
-/* Bounds of guest memory: the most is what 36 address lines reach, without the gigabyte below 4 GB that is
+/* Bounds of guest memory. The maximum is the reach of 36 address lines, without the gigabyte below 4 GB that is
  * PCI's. */
 #define MEMORY_MIN_BYTES (2ull << 20)
 #define MEMORY_MAX_BYTES (63ull << 30)
@@ -86,7 +86,7 @@ bool options_parse(int argc, char **argv, const struct device_type *const *types
 /* Free what the options own. */
 void options_release(struct options *options);
 
-/* The everyday options; those that only tests of Ringer need. */
+/* Print the everyday options; print those that only tests of Ringer need. */
 void options_help(FILE *out);
 void options_help_testing(FILE *out);
 

@@ -1,6 +1,6 @@
 /*
- * Options: devices that are fitted one by one, as QEMU's -device has it. What types there are, and which
- * properties they have, is in the table that device_type.h describes.
+ * Options: devices that -device adds one by one. The types of devices and their properties are in the table that
+ * device_type.h describes.
  */
 #include "options_table.h"
 
@@ -56,7 +56,7 @@ static bool add_chardev(struct device_options *devices, const char *id, char *ba
     return chardev->id;
 }
 
-/* A device of ours with a chardev of ours; no user's id begins with '#'. */
+/* Add a device together with a chardev that no option names. Its id begins with '#', as no id of the user's does. */
 static bool add_with_chardev(struct options *o, const char *device, const char *back_end, struct complaint *c)
 {
     struct device_options *devices = &o->board.devices;
@@ -84,7 +84,7 @@ bool options_set_firmware_log(struct options *o, const char *value, struct compl
     return add_with_chardev(o, "isa-debugcon,iobase=0x402", value, c);
 }
 
-/* Into what chardev_open() takes. */
+/* The argument of chardev_open() for this chardev, to be freed; NULL: there is none. */
 static char *back_end_of(const char *kind, const char *path)
 {
     char *text;
@@ -121,7 +121,7 @@ static const char *drive_of(const struct device_option *device)
     return NULL;
 }
 
-/* The drive that a device names, which no other device has. */
+/* The drive that a device names. NULL with one sentence in error; also if an earlier device has the drive. */
 static struct drive_option *named_drive(const struct device_options *options,
                                         const struct device_option *device, struct drive_options *drives,
                                         char *error, size_t error_bytes)
@@ -179,7 +179,7 @@ bool device_options_take_drives(const struct device_options *options, struct dri
     return true;
 }
 
-/* The drive's id may have commas, which a list has twice. */
+/* The drive's id may have commas, which are doubled in a list. */
 static bool add_virtio_disk(struct device_options *options, const struct drive_option *drive, char *error,
                             size_t error_bytes)
 {

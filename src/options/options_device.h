@@ -24,9 +24,10 @@ struct device_options {
 /* "NAME,KEY=VALUE,...", from the user or from ourselves. False with one sentence in error. */
 bool device_options_add(struct device_options *options, const char *list, char *error, size_t error_bytes);
 
-/* Resolve what devices name. First the drives: those of types that only put a drive into a controller go where
- * these say. Then drive_options_settle(). Then chardevs, the devices that others plug into, and a virtio-blk
- * device for each drive with if=virtio. False with one sentence in error. */
+/* Resolve the names in device options, in three steps. (1) device_options_take_drives(): drives; a device without a
+ * create() puts its drive into a controller. (2) drive_options_settle(). (3) device_options_settle(): chardevs, the
+ * devices that others plug into, and a virtio-blk device for each drive with if=virtio. False with one sentence in
+ * error. */
 bool device_options_take_drives(const struct device_options *options, struct drive_options *drives,
                                 char *error, size_t error_bytes);
 bool device_options_settle(struct device_options *options, struct drive_options *drives, char *error,

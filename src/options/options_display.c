@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The list after sdl: QEMU's full-screen, and scale. */
+/* The keys behind sdl: QEMU's full-screen=, and scale=. */
 static bool window_detail(struct options *o, const char *value, struct complaint *c)
 {
     char *full = option_item(value, "full-screen"), *scale = option_item(value, "scale");
@@ -65,7 +65,7 @@ static bool set_audio(struct options *o, const char *value, struct complaint *c)
     return COMPLAIN(c, "there is no audio output \"%s\"; there are none, sdl and wav:FILE", value);
 }
 
-/* QEMU's form: DRIVER,id=ID,path=FILE. All of QEMU's drivers that play sound mean SDL here. */
+/* QEMU's form: DRIVER,id=ID,path=FILE. Each of QEMU's drivers that play sound means SDL here. */
 static bool set_audiodev(struct options *o, const char *value, struct complaint *c)
 {
     char *path = option_item(value, "path");

@@ -11,9 +11,9 @@
 
 #define SAY(...) (snprintf(error, error_bytes, __VA_ARGS__), false)
 
-/* --- what values are made of --- */
+/* --- values --- */
 
-/* A word out of a list of words; the list ends with NULL. -1: none. */
+/* The index of a word in a list that ends with NULL, or -1. */
 static int word_of(const char *value, const char *const *words)
 {
     for (int n = 0; words[n]; n++)
@@ -42,7 +42,7 @@ const char *drive_interface_name(enum drive_interface interface)
     return interfaces[interface];
 }
 
-/* What a list says before it is understood as a whole. */
+/* What has been read of a list so far. */
 struct reading {
     struct drive_option *drive;
     unsigned bus, unit;
@@ -119,8 +119,7 @@ static bool set_snapshot(struct reading *r, const char *value)
     return option_switch(value, &r->drive->snapshot);
 }
 
-/* The host's page cache is used in any case: what QEMU bypasses it for is that a flush means stable storage,
- * and it does here. */
+/* The host's page cache is used even with cache=none. A flush means stable storage in any case. */
 static bool set_cache(struct reading *r, const char *value)
 {
     int n = word_of(value, caches);
@@ -254,7 +253,7 @@ static bool is_taken(const struct drive_options *options, const struct drive_opt
     return false;
 }
 
-/* How many there are. A virtio disk is a PCI device of its own. */
+/* How many drives an interface connects. A virtio disk is a PCI device of its own. */
 static const unsigned connectors[] = {[DRIVE_IDE] = 4, [DRIVE_FLOPPY] = 2, [DRIVE_VIRTIO] = DRIVES_MAX};
 
 static bool settle(const struct drive_options *options, struct drive_option *drive, char *error,

@@ -25,7 +25,8 @@ struct drive_option {
     enum drive_interface interface;
     unsigned index;
     bool index_given;
-    unsigned boot_index; /* firmware tries small ones first; 0: after all that have one */
+    unsigned
+        boot_index; /* firmware tries small numbers first; 0: no index, tried after all drives with one */
     enum drive_medium medium;
     bool read_only, snapshot, write_through, never_flush, no_discard;
     enum error_policy on_read_error, on_write_error;

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-/* NAME, perhaps with a list for QEMU's host after it. */
+/* NAME, perhaps with a list behind it that only QEMU uses. */
 static bool set_name(struct options *o, const char *value, struct complaint *c)
 {
     char *comma = strchr((char *)value, ',');
@@ -46,7 +46,8 @@ static bool set_serial(struct options *o, const char *value, struct complaint *c
 {
     if (o->board.serial_count == ARRAY_SIZE(o->board.serial))
         return COMPLAIN(c, "there are only four serial ports");
-    if (!strncmp(value, "mon:", 4)) { /* QEMU's monitor beside it: of that we have the escape keys */
+    if (!strncmp(value,
+                 "mon:", 4)) { /* in QEMU the monitor shares this port; Ringer has its escape keys only */
         value += 4;
         o->board.nographic = true;
     }

@@ -18,8 +18,8 @@ static bool set_timeout(struct options *o, const char *value, struct complaint *
 
 static bool set_trace(struct options *o, const char *value, struct complaint *c)
 {
-    /* FILE or FILE,ICOUNT: a comma that is not followed by a number belongs to the name. The arguments of
-     * main() are the program's to write to (C11 5.1.2.2.1): the name ends at the comma. */
+    /* FILE or FILE,ICOUNT: a comma without a number behind it belongs to the name. A program may write to the
+     * arguments of main() (C11 5.1.2.2.1), so the name is cut at the comma. */
     char *comma = strrchr((char *)value, ',');
     o->event_log = value;
     if (comma && option_number(comma + 1, &o->event_log_from)) *comma = '\0';

@@ -9,7 +9,7 @@
 #include "options.h"
 #include "options_values.h"
 
-/* Where a setter says what is wrong with its value. */
+/* Room for the sentence with which a setter rejects its value. */
 struct complaint {
     char *text;
     size_t bytes;
@@ -35,7 +35,7 @@ struct option_group {
     unsigned count;
 };
 
-/* Setters of options_device.c that belong to options of other groups. */
+/* Setters in options_device.c for options of other groups. */
 bool options_set_debugcon(struct options *o, const char *value, struct complaint *c);
 bool options_set_firmware_log(struct options *o, const char *value, struct complaint *c);
 

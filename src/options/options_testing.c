@@ -1,5 +1,5 @@
 /*
- * Options: tests of Ringer itself. Most take out one mechanism; the guest must compute the same without it.
+ * Options for tests of Ringer itself. Most disable one mechanism; the guest must compute the same without it.
  */
 #include "options_table.h"
 
@@ -44,7 +44,7 @@ static const struct option_row rows[] = {
     {"exact-flags", NULL, "arithmetic flags are right even in the frames of faults",
      SWITCH(translator.exact_flags)},
     {"block-limit", "N", "at most N guest instructions in a block, 1 to 64", .set = set_block_limit},
-    {"spaces", "N", "address spaces whose shadow tables are kept at most (default 1023)", .set = set_spaces},
+    {"spaces", "N", "keep the shadow tables of at most N address spaces (default 1023)", .set = set_spaces},
     {"flush-every", "N", "empty the code cache every N exits", .set = set_flush_every},
     {"keep-locks", NULL, "LOCK prefixes are executed, though one vCPU needs none",
      SWITCH(translator.keep_locks)},

@@ -1,5 +1,5 @@
 /*
- * What the arguments of options are made of. See options_values.h.
+ * The values in the arguments of options. See options_values.h.
  */
 #include "options_values.h"
 

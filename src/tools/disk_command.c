@@ -13,7 +13,7 @@
 
 #define WORDS_MAX 2
 
-/* What was asked for. */
+/* The command line. */
 struct request {
     const char *word[WORDS_MAX];
     unsigned words;
@@ -132,7 +132,7 @@ static const char *format_for(const char *asked, const char *file, const char *b
 
 /* --- create --- */
 
-/* Size and format of what the new image will be based on. */
+/* Size and format of the new image's base. */
 static bool look_at_backing(struct request *r, const char *file)
 {
     char path[4096];
@@ -254,8 +254,8 @@ static bool convert(struct request *r)
 
 /* --- the command --- */
 
-/* Functions that open images explain their failures in words. errno still tells whose fault it was: with a
- * good file and a good command, the host's system calls fail for these reasons only. errno is 0 before the
+/* Functions that open images explain their failures in words. errno still tells the host's failures from the user's:
+ * with a good file and a good command, the host's system calls fail for these reasons only. errno is 0 before the
  * command. */
 static bool host_failed(const struct request *r)
 {

@@ -89,7 +89,7 @@ static void add_flag(struct json_object *object, const char *name, bool value)
     json_object_object_add(object, name, json_object_new_boolean(value));
 }
 
-/* With the names that qemu-img info --output=json has for them. */
+/* The names are those of qemu-img info --output=json. */
 static void print_json(const struct facts *f, FILE *out)
 {
     const struct qcow2_header *h = &f->header;

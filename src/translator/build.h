@@ -188,6 +188,7 @@ struct build {
     unsigned stub_count;
     u16 fix[MAX_FIXES];
     unsigned fix_count; /* MAX_FIXES: too many, the block stays where it is */
+    bool has_half_eip;  /* 16 bits of an EIP, which no fix describes: the block stays where it is */
 };
 
 /* With one vCPU, on whose thread the devices are served too, one instruction is atomic as it is. */

@@ -35,7 +35,7 @@ static bool has_short_entry(const struct block *block)
 
 bool fix_suffices(const struct build *b)
 {
-    return !b->t->config.no_relocation && b->fix_count != MAX_FIXES && !b->frame_next &&
+    return !b->t->config.no_relocation && b->fix_count != MAX_FIXES && !b->has_half_eip && !b->frame_next &&
            is_movable(&b->key) && !has_short_entry(b->block);
 }
 

@@ -94,7 +94,7 @@ static void push_ip(struct build *b)
 {
     struct host_mem slot = stack_slot(b, 2, true);
     emit_mov_ri(&b->e, REG_TEMP, b->next_eip);
-    b->fix_count = MAX_FIXES; /* half an EIP cannot be fixed: the block stays where it is */
+    b->has_half_eip = true;
     emit_store16(&b->e, slot, REG_TEMP);
     add_to_half(b, GUEST_ESP, -2);
 }

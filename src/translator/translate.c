@@ -217,6 +217,7 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     b->hoists = !t->config.no_hoisting && b->mode == key->mode && !(b->mode & MODE_WINDOW);
     b->frame_next = 0;
     b->stub_count = b->fix_count = 0;
+    b->has_half_eip = false;
     b->ended = false;
     b->n = 0;
     b->eip = key->eip;

@@ -1,6 +1,6 @@
 /*
- * The guest's FPU state may be live: this file is compiled for general registers only, and calls nothing but
- * the engines before it has sheltered or parked the state (tests/lint/stray_calls).
+ * The dispatcher. See dispatcher.h. The guest's FPU state may be live: this file is compiled for general registers
+ * only. Before it has sheltered or parked the state it calls only the engines (tests/lint/stray_calls).
  */
 #include "dispatcher.h"
 
@@ -128,7 +128,7 @@ static void take_pending(struct vm *vm, u32 pending)
     }
 }
 
-/* While a disk works, its answer may come sooner than a thread can sleep and wake. */
+/* How long an idle vCPU thread polls for the answer of a disk, which may come sooner than a thread sleeps and wakes. */
 #define LOOK_OUT_NS 100000u
 
 /* The guest is halted and nothing is pending. */
@@ -138,8 +138,8 @@ static void idle(struct vm *vm)
     fpu_shelter(v);
     board_flush_output(&vm->board);
     if (!(v->eflags & FL_IF) && !vm->options->no_shutdown && !apic_wires_may_wake(&vm->chipset.apic)) {
-        /* Nothing can wake it any more, and no chip of this machine resets by itself: this is how a guest without
-         * ACPI powers off, or gives up. */
+        /* Nothing can wake the guest any more, and no chip of this machine resets it. A guest without ACPI powers
+         * off this way, or gives up. */
         vm_stop(vm, STOP_GUEST, STATUS_OK,
                 "the guest stopped for good: it halted with interrupts off, at %04x:%08x",
                 v->seg[SEG_CS].selector, (u32)v->rip);

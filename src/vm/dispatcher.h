@@ -2,8 +2,8 @@
  * The dispatcher: the run loop of the classic VMM. It picks the engine, delivers interrupts, keeps time and
  * handles exits. Every engine runs a vCPU until an exit and returns the reason.
  *
- * The guest's FPU state may be live in the host's registers whenever an engine has returned. Code that runs on
- * every exit is compiled for general registers only; everything else first parks or shelters the FPU.
+ * When an engine returns, the guest's FPU state may be live in the host's registers. Code that runs on every exit
+ * is compiled for general registers only; other code parks or shelters the FPU first.
  */
 #ifndef RINGER_VM_DISPATCHER_H
 #define RINGER_VM_DISPATCHER_H

@@ -12,7 +12,7 @@
 #define KEY_HELD_NS   (10 * MS) /* how long a key stays down, and up before the next */
 #define LOOK_EVERY_NS (20 * MS)
 
-/* What a step returns: DONE, or how long to wait before it is called again. */
+/* A step returns DONE, or how long to wait before the next call. */
 #define DONE 0
 
 static u64 now(const struct key_script *script)
@@ -30,7 +30,7 @@ static void press(struct key_script *script, const struct key *key, bool down)
     wire_console_key(wire(script), key, down);
 }
 
-/* A guest that takes keys slowly gets them slowly. */
+/* A guest that reads keys slowly gets them slowly. */
 static bool keyboard_is_behind(struct key_script *script)
 {
     return wire(script)->feed.count > 0;
@@ -143,7 +143,7 @@ static void point(struct key_script *script, const struct step *step)
                                                              .buttons = script->buttons});
 }
 
-/* Move there; button down, up; and down and up again for a double click. */
+/* The parts of a step: move; button down; up; for a double click, down and up again. */
 static u64 run_mouse(struct key_script *script, struct step *step)
 {
     unsigned part = script->part++, last = step->number ? 2u * (unsigned)step->number : step->buttons != 0;
@@ -227,27 +227,27 @@ const struct verb key_verbs[] = {
     {"wait-text", "REGEX [TIME]", "wait until the text screen matches (POSIX extended), at most 60s or TIME",
      parse_wait_text, run_wait_text},
     {"wait-still", "TIME [TIME]",
-     "wait until the picture was the same that long, at most 60s or the second TIME", parse_wait_still,
+     "wait until the picture has not changed for TIME, at most 60s or the second TIME", parse_wait_still,
      run_wait_still},
     {"wait-pixel", "X Y RRGGBB [TIME]", "wait until that pixel has that colour, at most 60s or TIME",
      parse_wait_pixel, run_wait_pixel},
-    {"sleep", "TIME", "500ms, 2s, 1m: guest time, as everywhere in a script", parse_sleep, run_sleep},
-    {"type", "TEXT", "on the US layout; \\n Enter, \\t Tab, \\e Escape, \\s blank, \\\\", parse_type,
+    {"sleep", "TIME", "wait: 500ms, 2s, 1m (all times are guest time)", parse_sleep, run_sleep},
+    {"type", "TEXT", "type on the US layout; \\n Enter, \\t Tab, \\e Escape, \\s blank, \\\\", parse_type,
      run_type},
-    {"key", "KEY-KEY...", "press all and let go: a, f10, ctrl-alt-delete; names as in QEMU's sendkey",
+    {"key", "KEY-KEY...", "press all, then release them: a, f10, ctrl-alt-delete; names as in QEMU's sendkey",
      parse_chord, run_key},
-    {"hold", "KEY-KEY...", "press them and keep them down", parse_chord, run_hold},
-    {"release", "KEY-KEY...", "let them go", parse_chord, run_hold},
-    {"mouse", "X Y [BUTTON]", "go to that pixel, or 50% 50%; BUTTON: left, middle, right, double, down, up",
+    {"hold", "KEY-KEY...", "press keys and keep them down", parse_chord, run_hold},
+    {"release", "KEY-KEY...", "release keys", parse_chord, run_hold},
+    {"mouse", "X Y [BUTTON]", "move to that pixel, or 50% 50%; BUTTON: left, middle, right, double, down, up",
      parse_mouse, run_mouse},
-    {"move", "RIGHT DOWN", "move by mouse counts", parse_move, run_move},
-    {"wheel", "CLICKS", "towards the user", parse_wheel, run_move},
-    {"screenshot", "FILE", "write the picture there, as PNG", parse_text, run_screenshot},
-    {"text", "FILE", "write the text screen there", parse_text, run_text},
+    {"move", "RIGHT DOWN", "move by that many counts, as a relative mouse does", parse_move, run_move},
+    {"wheel", "CLICKS", "turn the wheel towards the user", parse_wheel, run_move},
+    {"screenshot", "FILE", "write the picture to FILE, as PNG", parse_text, run_screenshot},
+    {"text", "FILE", "write the text screen to FILE", parse_text, run_text},
     {"insert", "DRIVE FILE", "put another medium into fda, fdb, cdrom or hda to hdd", parse_insert,
      run_medium},
     {"eject", "DRIVE", "take the medium out", parse_eject, run_medium},
-    {"say", "TEXT", "print to standard error", parse_text, run_say},
+    {"say", "TEXT", "print TEXT to standard error", parse_text, run_say},
     {"power-button", NULL, "press the power button", parse_nothing, run_command},
     {"reset", NULL, "press the reset button", parse_nothing, run_command},
     {"quit", "[STATUS]", "end the run with that exit status", parse_quit, run_quit},
@@ -257,7 +257,9 @@ const unsigned key_verb_count = ARRAY_SIZE(key_verbs);
 
 void key_script_help(FILE *out)
 {
-    fputs("A script for --keys is a list of steps, one a line; what begins with # is a comment.\n\n", out);
+    fputs("A script for --keys is a list of steps, one on each line; a line that begins with # is a "
+          "comment.\n\n",
+          out);
     for (unsigned n = 0; n < key_verb_count; n++) {
         char left[40];
         snprintf(left, sizeof(left), "%s %s", key_verbs[n].name,

@@ -99,7 +99,7 @@ bool parse_wait_pixel(struct step *step, char *text, char *error, size_t error_b
     return true;
 }
 
-/* \n and the like, in place. */
+/* Replace \n and the other escapes, in place. */
 static bool unescape(char *text)
 {
     static const char from[] = "ntes\\", to[] = "\n\t\x1b \\";
@@ -129,7 +129,7 @@ bool parse_type(struct step *step, char *text, char *error, size_t error_bytes)
     return true;
 }
 
-/* "ctrl-alt-f1". A name has no dash: the key that types one is called minus. */
+/* "ctrl-alt-f1". No name has a dash: the key that types a dash is called minus. */
 bool parse_chord(struct step *step, char *text, char *error, size_t error_bytes)
 {
     char *word = next_word(&text);

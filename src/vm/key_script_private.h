@@ -1,5 +1,5 @@
 /*
- * What the files of scripted keys share: key_script_load.c reads a script, key_script_parse.c parses its
+ * What the key_script*.c files share: key_script_load.c reads a script, key_script_parse.c parses its
  * lines, key_script.c runs it.
  */
 #ifndef RINGER_VM_KEY_SCRIPT_PRIVATE_H
@@ -15,13 +15,13 @@
 
 #define WAIT_DEFAULT_NS (60 * S)
 #define CHORD_KEYS      6
-#define SCREEN_BYTES    32768 /* 132 columns, 60 rows, three bytes a character, and some */
+#define SCREEN_BYTES    32768 /* room for 60 rows of 132 characters, three bytes each */
 
 struct step;
 
 struct verb {
     const char *name, *argument, *help;
-    /* `text`: what follows the name, to be taken apart in place. False with a complaint. */
+    /* `text`: the rest of the line behind the name; it is parsed in place. False with a complaint. */
     bool (*parse)(struct step *step, char *text, char *error, size_t error_bytes);
     u64 (*run)(struct key_script *script, struct step *step);
 };
@@ -60,7 +60,7 @@ struct key_script {
 extern const struct verb key_verbs[];
 extern const unsigned key_verb_count;
 
-/* Of a row of key_verbs: take apart what follows the name, in place. False with a complaint. */
+/* For rows of key_verbs: parse the rest of the line behind the name, in place. False with a complaint. */
 #define PARSER(name) bool name(struct step *step, char *text, char *error, size_t error_bytes)
 PARSER(parse_nothing);
 PARSER(parse_wait_text);

@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The smallest step: the longest block must fit in it, or it would never be run. */
+/* The smallest step. The longest block must fit in it, or the block would never run. */
 #define SMALLEST_STEP 64
 
-/* --- telling --- */
+/* --- reporting --- */
 
 static void list_block(struct lockstep *l, FILE *out)
 {
@@ -48,7 +48,7 @@ static int diverged(struct lockstep *l)
 
 /* --- running --- */
 
-/* The leader's next blocks. */
+/* Run the leader's next blocks. */
 static void run_lead(struct lockstep *l)
 {
     struct vcpu *v = &l->lead->vcpu;
@@ -61,7 +61,7 @@ static void run_lead(struct lockstep *l)
     fpu_park(v);
 }
 
-/* The follower, to where the leader is. */
+/* Run the follower to the leader's instruction count. */
 static void run_follow(struct lockstep *l)
 {
     struct vcpu *v = &l->follow->vcpu;

@@ -1,7 +1,7 @@
 /*
  * --lockstep: two deterministic machines from the same options, one with the translator and one with the
- * interpreter. The translator's machine leads: it runs some blocks. Then the interpreter's machine is stepped to
- * the same instruction count, and registers, flags, segments, control and FPU registers and the memory that was
+ * interpreter. The translator's machine leads: it runs some blocks. The interpreter's machine follows to the same
+ * instruction count. Then registers, flags, segments, control and FPU registers and the memory that was
  * written are compared. The first difference ends the run with both states and the listing of the block.
  *
  * Interrupts are delivered where the leader notices them; the follower is stepped past pending ones. So the
@@ -12,8 +12,8 @@
 
 #include "vm.h"
 
-/* Run `lead` (already made, engine: translate) against a second machine until it stops. Returns the exit
- * status; prints what there is to say. */
+/* Make the follower of `lead`, whose engine is the translator, and run both until `lead` stops. Prints differences.
+ * Returns the exit status. */
 int lockstep_run(struct vm *lead);
 
 #endif

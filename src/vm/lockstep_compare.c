@@ -8,8 +8,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* All of RAM is compared every so many instructions, and at the end: the write log has neither devices' DMA nor
- * the accessed and dirty bits of page tables. */
+/* After this many instructions, and at the end, all of RAM is compared: the write log has neither DMA nor the
+ * accessed and dirty bits of page tables. */
 #define FULL_COMPARE_EVERY 50000000u
 
 /* --- registers --- */
@@ -79,8 +79,8 @@ static const struct field fields[] = {
 #undef SEGMENT
 #undef TABLE
 
-/* The same as a few stretches of bytes. Padding may differ, so this can only say that all is equal; it nearly
- * always does. */
+/* The registers compared as a few runs of bytes. Padding may differ, so only equality proves
+ * anything. It nearly always holds. */
 struct stretch {
     unsigned from, to;
 };
@@ -115,7 +115,7 @@ static u64 field_value(const struct vcpu *v, const struct field *field)
     }
 }
 
-/* Only the translator has host windows, and when it makes one depends on host time. */
+/* The bit for host windows is left out: only the translator has them, and when it opens one depends on host time. */
 static bool same_but_window(const struct field *field, u64 x, u64 y)
 {
     return field->offset == offsetof(struct vcpu, mode) && !((x ^ y) & ~(u64)MODE_WINDOW);
@@ -135,8 +135,8 @@ static unsigned compare_fields(const struct vcpu *a, const struct vcpu *b, FILE 
     return differences;
 }
 
-/* What of an FXSAVE image is the guest's (SDM 1 10.5.1): not FOP, FIP, FCS, FDP, FDS, which tell where in
- * *host* code the last x87 instruction was, nor MXCSR_MASK and the reserved bytes. */
+/* The guest's part of an FXSAVE image (SDM 1 10.5.1). FOP, FIP, FCS, FDP and FDS are not part of it, because they tell
+ * where in *host* code the last x87 instruction was; nor are MXCSR_MASK and the reserved bytes. */
 struct fpu_part {
     const char *name;
     unsigned offset, bytes, count, stride;
@@ -193,9 +193,9 @@ static unsigned compare_fpu(const u8 *a, const u8 *b, FILE *out)
 /* --- memory --- */
 
 /* The accessed and dirty bits of a present page-table entry, bits 5 and 6 of its first byte. A processor may
- * set A for a translation it only looked at, and sets neither while it has the translation cached (SDM
- * 3A 4.8, 4.10.2.3). The engines cache differently, so a guest that clears these bits without flushing finds
- * them set by one and not by the other. Both are right: the two machines agree on the union and go on. */
+ * set A for a translation that it only looked at, and sets neither bit while the translation is cached (SDM 3A 4.8,
+ * 4.10.2.3). The engines cache different translations. So when a guest clears these bits without flushing, one engine
+ * may set them again and the other not. Both are right: both machines get the union and go on. */
 static bool reconcile_accessed_dirty(u8 *x, u8 *y, u64 gpa)
 {
     enum { PRESENT = 1, ACCESSED_DIRTY = 0x60 };

@@ -18,8 +18,8 @@ struct lockstep {
     u64 compared;
 };
 
-/* Both return the number of differences, and print them unless out is NULL. With out, all of memory is compared;
- * otherwise only what was written, and all of it now and then. */
+/* Both return the number of differences. With `out` they print the differences and compare all of memory. Without it
+ * they compare what was written, and all of memory now and then. */
 unsigned lockstep_compare(struct lockstep *l, FILE *out);
 unsigned lockstep_compare_memory(struct lockstep *l, FILE *out);
 

@@ -17,7 +17,7 @@
 #include <string.h>
 #include <time.h>
 
-/* A guest that has died this often, each time this soon after its start, would die again. */
+/* A guest that has died of a triple fault this often, each time this soon after its start, would do so again. */
 #define TRIPLE_FAULT_LIMIT 3
 #define QUICK_DEATH_NS     5000000000u
 
@@ -49,7 +49,7 @@ static bool make_memory(struct vm *vm, char *error, size_t error_bytes)
     return true;
 }
 
-/* Unix time at power-on, as the real-time clock has it, but in nanoseconds and never local time. */
+/* The Unix time that the real-time clock shows at power-on, in nanoseconds, and never as local time. */
 static u64 wall_at_power_on(const struct vm *vm)
 {
     s64 base = vm->options->board.rtc_base;
@@ -103,7 +103,7 @@ static struct direct_machine direct_machine_of(struct vm *vm)
 static int restart(struct vm *vm, char *error, size_t error_bytes)
 {
     struct vcpu *v = &vm->vcpu;
-    disk_crew_drain(&vm->drives.crew); /* a request under way could write over what is loaded below */
+    disk_crew_drain(&vm->drives.crew); /* a request under way could overwrite what is loaded below */
     chipset_reset(&vm->chipset);
     firmware_reset(&vm->firmware);
     reset_cpu(vm, true);
@@ -311,8 +311,8 @@ static void start_in_real_mode(struct vcpu *v, u32 address)
     vcpu_update_mode(v);
 }
 
-/* Firmware starts at the reset vector and finds out why. Without firmware we do what it would: set up the
- * chips and jump where the guest wants (ACPI 2.0c 5.2.9, "Firmware Waking Vector"), in real mode. */
+/* Firmware starts at the reset vector and finds out why. Without firmware this does what firmware would do: it sets up
+ * the chips and jumps to the guest's waking vector (ACPI 2.0c 5.2.9, "Firmware Waking Vector"), in real mode. */
 static void wake_up(struct vm *vm)
 {
     log_debug("the guest wakes");

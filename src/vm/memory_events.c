@@ -1,9 +1,9 @@
 /*
- * What happens to guest memory, told to those that remember something of it: decoded and translated code,
- * shadow tables, the display.
+ * Reports of writes to guest memory go from here to all that is derived from that memory: decoded and translated
+ * code, shadow tables, the display.
  *
- * The callbacks of struct phys come in the midst of an instruction, with the guest's FPU state live: this
- * file is compiled for general registers only, and what it calls is too (tests/lint/stray_calls).
+ * The callbacks of struct phys run in the middle of an instruction, while the guest's FPU state is live: this file and
+ * all that it calls are compiled for general registers only (tests/lint/stray_calls).
  */
 #include "memory_events.h"
 
@@ -40,7 +40,8 @@ static void before_device(void *owner)
     fpu_shelter(&vm->vcpu);
 }
 
-/* A page of video memory, for the first time since the display looked: once a frame. */
+/* The first write to a page of video memory since the display collected the written ones. The display is told once a
+ * frame. */
 static void video_written(void *owner)
 {
     struct vm *vm = owner;

@@ -1,5 +1,5 @@
 /*
- * The machine's answers to struct phys: what writes to guest memory make stale.
+ * The callbacks of struct phys: a write to guest memory makes code, shadow entries or the picture stale.
  */
 #ifndef RINGER_VM_MEMORY_EVENTS_H
 #define RINGER_VM_MEMORY_EVENTS_H

@@ -1,5 +1,5 @@
 /*
- * The seams between the parts of a machine: what phys, the CPU and the board each ask of the others.
+ * What phys, the CPU and the board each ask of the others. See seams.h.
  */
 #include "seams.h"
 
@@ -151,7 +151,7 @@ static void a20(void *machine, bool open)
     shadow_flush(&vm->shadow);
 }
 
-/* Forget translations of it, and code made from it. */
+/* Drop shadow entries for the range, and code that was made from it. */
 static void memory_changed(void *machine, u64 gpa, u64 bytes)
 {
     memory_changed_at(machine, gpa, bytes);

@@ -1,6 +1,6 @@
 /*
- * The machine: a CPU, its memory and a board, and what happens to all of them at once: power-on, reset,
- * pause, the end. Every part sees only its own seam: struct board and struct board_host (board/board.h),
+ * The machine: a CPU, its memory and a board, and what concerns all of them at once: power-on, reset,
+ * pause, the end. Each part sees only its own seam: struct board and struct board_host (board/board.h),
  * struct vcpu_host, the callbacks of struct phys.
  *
  * Invariants
@@ -50,7 +50,7 @@ struct vm {
     struct firmware firmware;
     struct key_script *script;   /* NULL: none */
     struct waker *waker;         /* NULL: none */
-    struct mailbox mailbox;      /* what other threads have done for devices */
+    struct mailbox mailbox;      /* letters of other threads */
     struct event_log *event_log; /* NULL: none */
     u64 powered_on_ns;           /* CLOCK_MONOTONIC */
     u64 wall_ns;                 /* Unix time of the machine's time 0 */
@@ -64,7 +64,7 @@ struct vm {
     bool stopped_by_host;
     int status;
     char last_words[512];
-    unsigned quick_triple_faults; /* in a row, each soon after the start */
+    unsigned quick_triple_faults; /* consecutive, each soon after a start */
     u64 last_reset_ns;            /* guest time */
 };
 
@@ -73,8 +73,8 @@ struct vm {
 struct vm *machine_create(const struct options *options, enum machine_role role, int *status, char *error,
                           size_t error_bytes);
 void machine_destroy(struct vm *vm);
-/* From now on timers, standard input and other threads wake the machine. NULL: it has stopped for good, and no
- * thread is left that sends letters. */
+/* From now on timers, standard input and other threads wake the machine. NULL: the machine has stopped for good, and
+ * no thread sends letters any more. */
 void machine_set_waker(struct vm *vm, struct waker *waker);
 /* Begin to look for input. At the first call, the script of keys begins too. */
 void machine_start(struct vm *vm);
@@ -87,10 +87,10 @@ void machine_triple_fault(struct vm *vm);
 /* The guest wants S3, or an event ends it. */
 void machine_request_suspend(struct vm *vm);
 void machine_request_wake(struct vm *vm);
-/* Do what was asked for of these. The dispatcher's. */
+/* Do what was requested of these two. Only the dispatcher calls it. */
 void machine_change_power(struct vm *vm);
 
-/* Stop with this exit status; the first call wins. `format` may be NULL: nothing to say. */
+/* Stop with this exit status; the first call wins. `format`: a sentence for the user, or NULL. */
 void vm_stop(struct vm *vm, enum stop_cause cause, int status, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

@@ -34,8 +34,8 @@ static void publish_limit(struct vm_time *time)
     time->vcpu->icount_limit = limit < time->budget ? limit : time->budget;
 }
 
-/* The translator looks at the limit where it enters a block. A deadline that an instruction sets within the
- * block it belongs to must end the block there, or the timer would fire later than under the interpreter. */
+/* The translator looks at the limit when it enters a block. So a deadline that an instruction sets within the running
+ * block must end the block there, or the timer would fire later than under the interpreter. */
 #define LONGEST_BLOCK 64
 
 static void deterministic_deadline_changed(struct clock *clock)
@@ -95,7 +95,7 @@ void vm_time_freeze(struct vm_time *time, bool frozen)
     real_deadline_changed(&time->clock);
 }
 
-/* A merely busy host is never this late with a timer: the process or the host was stopped. */
+/* A host that is merely busy is never this late with a timer: the process or the host was stopped. */
 #define STOPPED_NS 1000000000u
 
 void vm_time_run(struct vm_time *time)
@@ -153,7 +153,7 @@ u64 vm_time_tsc_hz(struct vm_time *time)
 
 struct time_sample vm_time_sample(struct vm_time *time)
 {
-    /* The TSC belongs to a moment within the interval of which `ns` is the end. */
+    /* The TSC was read within the interval that ends at `ns`. */
     u64 hz = vm_time_tsc_hz(time), tsc = vm_time_tsc(time);
     return (struct time_sample){.tsc = tsc, .tsc_hz = hz, .ns = clock_now(&time->clock)};
 }

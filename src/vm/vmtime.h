@@ -25,9 +25,9 @@ struct vm_time {
     u64 origin_tsc;      /* and the host's TSC then */
     u64 tsc_hz;          /* 0: not known yet */
     u64 skipped_ns;      /* deterministic: idle time */
-    bool frozen;         /* real: time stands still, since */
-    u64 frozen_ns;       /* this time of the guest's */
-    u64 frozen_tsc;      /* and of the host's TSC */
+    bool frozen;         /* real: time stands still */
+    u64 frozen_ns;       /* guest time at which it stopped */
+    u64 frozen_tsc;      /* and the host's TSC then */
     u64 budget;          /* icount at which engines stop in any case; UINT64_MAX: none */
 };
 
@@ -36,23 +36,23 @@ void vm_time_init(struct vm_time *time, struct vcpu *vcpu, bool deterministic);
 void vm_time_set_waker(struct vm_time *time, struct waker *waker);
 /* Have engines return EXIT_BUDGET at this icount. */
 void vm_time_set_budget(struct vm_time *time, u64 icount);
-/* Stop the clock and the TSC, or let both go on from where they are. */
+/* Stop the clock and the TSC, or let both continue from where they stopped. */
 void vm_time_freeze(struct vm_time *time, bool frozen);
 /* Fire what is due. */
 void vm_time_run(struct vm_time *time);
-/* Real and idle: wait until the next deadline or something is pending, the first look_out_ns of it awake. Run
- * timers after. */
+/* Real and idle: wait until the next deadline, or until something is pending; poll for the first look_out_ns. Then run
+ * timers. */
 void vm_time_wait(struct vm_time *time, u64 look_out_ns);
 /* Deterministic and idle: jump to the next deadline. False when there is none. */
 bool vm_time_skip(struct vm_time *time);
 /* The TSC before vcpu.tsc_offset. */
 u64 vm_time_tsc(struct vm_time *time);
-/* Its rate. Real: measured against CLOCK_MONOTONIC since power-on, over 10 ms at least (which the first
- * caller may have to wait for). The same to all callers. */
+/* The TSC's rate. Real: measured against CLOCK_MONOTONIC since power-on, over 10 ms at least, for which the first caller
+ * may have to wait. All callers get the same rate. */
 u64 vm_time_tsc_hz(struct vm_time *time);
-/* The host's. */
+/* The rate of the host's TSC. */
 u64 vm_time_host_tsc_hz(struct vm_time *time);
-/* All clocks at once; `wall_ns` is left to the caller. */
+/* All clocks at one moment; the caller fills in `wall_ns`. */
 struct time_sample vm_time_sample(struct vm_time *time);
 
 #endif

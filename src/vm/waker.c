@@ -39,8 +39,8 @@ void waker_block_signals(void)
 
 /* --- the waker thread --- */
 
-/* If the thread has ended the call fails, which does no harm. The vCPU thread does not kick itself: it looks when
- * it leaves C code, and a signal costs more than a small disk request. */
+/* If the thread has ended, the call fails, which does no harm. The vCPU thread does not kick itself: it looks at
+ * `pending` when it leaves C code, and a signal costs more than a small disk request. */
 static void kick_vcpu(struct waker *waker)
 {
     pid_t thread = (pid_t)__atomic_load_n(&waker->vcpu_thread, __ATOMIC_SEQ_CST);
@@ -106,8 +106,8 @@ static void check_timeout(struct waker *waker)
     raise_event(waker, WAKER_TIMEOUT);
 }
 
-/* A deadline has come. If the vCPU set the timer anew meanwhile there is nothing to read, or the mark below
- * is one too many: then it sets the same time twice. */
+/* A deadline has come. If the vCPU thread has set the timer again in the meantime, either there is nothing to read, or
+ * the mark below is one too many, and the vCPU thread sets the same time twice. */
 static void take_timer(struct waker *waker)
 {
     u64 expirations;
@@ -144,7 +144,7 @@ static void *waker_main(void *argument)
 
 /* --- the vCPU thread --- */
 
-/* See waker.h, 1. A few ticks of a usual guest. */
+/* See waker.h, 1. A few ticks of an ordinary guest. */
 #define LAZY_NS       9500000u
 #define LAZY_LEAST_NS 1000000u
 
@@ -213,7 +213,7 @@ void waker_want_input(struct waker *waker)
 
 u32 waker_take_events(struct waker *waker)
 {
-    waker->lazy = false; /* it was needed: the guest is busy */
+    waker->lazy = false; /* the waker was needed: the guest is busy */
     return __atomic_exchange_n(&waker->events, 0, __ATOMIC_SEQ_CST);
 }
 

@@ -36,7 +36,7 @@ run_guest() {
     shift 6
     vmm_command "$vmm" "$(kernel_file "$kernel")" "$BOOT_FILES/initramfs-$kernel" "$megabytes" "console=ttyS0 panic=-1 $append" "$@"
     status=0
-    "$STOPWATCH" --timeout "$seconds" --marker "ringer-guest: ready" --report "$temporary/$name.report" \
+    "$STOPWATCH" --timeout "$seconds" --marker "ringer-guest: ready" --stamp "ringer-guest: " --report "$temporary/$name.report" \
         -- "${command[@]}" </dev/null >"$temporary/$name.out" 2>"$temporary/$name.err" || status=$?
 }
 
@@ -102,18 +102,22 @@ start_x_server() {
     export DISPLAY=:$number
 }
 
-# expect_still PROCESS: a machine whose guest does nothing costs less than 5% of a core. Others on the host make the same work
-# cost more: the best of three counts.
+# cost_of PROCESS: its processor time in ms and how often its threads were woken, up to now. Both count what the process does, not
+# what the host's other processes leave to it.
+cost_of() {
+    cat "/proc/$1"/task/*/schedstat | awk '{ ns += $1 } END { printf "%d ", ns / 1e6 }'
+    awk '/^voluntary_ctxt_switches/ { sum += $2 } END { print sum }' "/proc/$1"/task/*/status
+}
+
+# expect_still BEFORE AFTER SECONDS WAKEUPS: between these two cost_of, while the guest slept for SECONDS by its own clock, its
+# machine's threads were woken at most WAKEUPS times a second, and used at most a tenth of a processor.
 expect_still() {
-    local used
-    for _ in 1 2 3; do
-        used=$(awk '{ print $14 + $15 }' "/proc/$1/stat")
-        sleep 5
-        used=$(($(awk '{ print $14 + $15 }' "/proc/$1/stat") - used))
-        echo "a still desktop: $used ticks of 500"
-        [ "$used" -ge 25 ] || return 0
-    done
-    failed "a still desktop costs more than 5% of a core"
+    awk -v before="$1" -v after="$2" -v seconds="$3" -v limit="$4" 'BEGIN {
+        split(before, b); split(after, a)
+        cpu = (a[1] - b[1]) / seconds; woken = (a[2] - b[2]) / seconds
+        printf "in %d s of sleep: %.1f ms of processor time and %.0f wake-ups a second\n", seconds, cpu, woken
+        exit !(cpu <= 100 && woken <= limit)
+    }' || failed "a guest that sleeps costs more than 100 ms of processor time or $4 wake-ups a second"
 }
 
 # complaints FILE: kernel messages on a console that say something went wrong.

@@ -11,7 +11,10 @@
  *   wall_s  cpu_s            whole run, from before fork
  *   marker_s marker_cpu_s    up to the marker ("-" when it never came)
  *   peak_kb                  largest resident set (VmHWM), children included
- *   stamp WALL_S CPU_S LINE  for each line with --stamp's TEXT in it, when its last byte came
+ *   stamp WALL_S CPU_S WAKEUPS LINE
+ *                            for each line that contains --stamp's TEXT, when its last byte came
+ *
+ * WAKEUPS counts how often a thread of the program has slept and was woken.
  *
  * --last TEXT ends the program when TEXT has appeared (a guest that would go on for ever); its status is then
  * 0. Our own exit status is that of the program. Standard input is handed on unless it is a terminal.
@@ -64,7 +67,13 @@ struct stamper {
     size_t noted_bytes;
 };
 
-static void stamper_feed(struct stamper *s, const char *bytes, size_t count, double wall_s, double cpu_s)
+/* What a process has cost the host so far. Neither value contains the time for which others kept the processors. */
+struct cost {
+    double cpu_s;
+    unsigned long long wakeups;
+};
+
+static void stamper_feed(struct stamper *s, const char *bytes, size_t count, double wall_s, struct cost cost)
 {
     for (size_t i = 0; i < count; i++) {
         if (bytes[i] != '\n') {
@@ -74,7 +83,7 @@ static void stamper_feed(struct stamper *s, const char *bytes, size_t count, dou
         s->line[s->length] = 0;
         s->length = 0;
         char *found = strstr(s->line, s->text);
-        if (found) fprintf(s->stamps, "stamp %.6f %.6f %s\n", wall_s, cpu_s, found);
+        if (found) fprintf(s->stamps, "stamp %.6f %.6f %llu %s\n", wall_s, cost.cpu_s, cost.wakeups, found);
     }
 }
 
@@ -85,25 +94,47 @@ static double now_s(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* CPU time of a running process, all its threads that live, in seconds. */
-static double cpu_of(pid_t pid)
+/* Nanoseconds on a processor. (/proc/PID/stat would have them in ticks of 10 ms.) */
+static unsigned long long thread_cpu_ns(pid_t pid, const char *thread)
 {
     char path[64];
-    double sum_ns = 0;
+    unsigned long long ns = 0;
+    snprintf(path, sizeof(path), "/proc/%d/task/%.16s/schedstat", (int)pid, thread);
+    FILE *file = fopen(path, "r");
+    if (!file) return 0;
+    if (fscanf(file, "%llu", &ns) != 1) ns = 0;
+    fclose(file);
+    return ns;
+}
+
+static unsigned long long thread_wakeups(pid_t pid, const char *thread)
+{
+    char path[64], line[128];
+    unsigned long long switches = 0;
+    snprintf(path, sizeof(path), "/proc/%d/task/%.16s/status", (int)pid, thread);
+    FILE *file = fopen(path, "r");
+    if (!file) return 0;
+    while (fgets(line, sizeof(line), file))
+        if (sscanf(line, "voluntary_ctxt_switches: %llu", &switches) == 1) break;
+    fclose(file);
+    return switches;
+}
+
+/* The cost of a running process: the sum over all its threads that live. */
+static struct cost cost_of(pid_t pid)
+{
+    char path[64];
+    struct cost cost = {0};
     snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
     DIR *threads = opendir(path);
-    if (!threads) return 0;
+    if (!threads) return cost;
     for (struct dirent *thread; (thread = readdir(threads));) {
-        unsigned long long ns = 0;
-        snprintf(path, sizeof(path), "/proc/%d/task/%.16s/schedstat", (int)pid, thread->d_name);
-        FILE *stat = thread->d_name[0] == '.' ? NULL : fopen(path, "r");
-        if (!stat) continue;
-        /* Nanoseconds on a processor; /proc/PID/stat would have them in ticks of 10 ms. */
-        if (fscanf(stat, "%llu", &ns) == 1) sum_ns += (double)ns;
-        fclose(stat);
+        if (thread->d_name[0] == '.') continue;
+        cost.cpu_s += (double)thread_cpu_ns(pid, thread->d_name) / 1e9;
+        cost.wakeups += thread_wakeups(pid, thread->d_name);
     }
     closedir(threads);
-    return sum_ns / 1e9;
+    return cost;
 }
 
 struct request {
@@ -215,9 +246,9 @@ static void watch(struct request *r, struct result *out)
         if (count <= 0) break;
         if (out->marker_s < 0 && finder_feed(&r->marker, bytes, (size_t)count)) {
             out->marker_s = now_s() - begin;
-            out->marker_cpu_s = cpu_of(pid);
+            out->marker_cpu_s = cost_of(pid).cpu_s;
         }
-        if (r->stamper.text) stamper_feed(&r->stamper, bytes, (size_t)count, now_s() - begin, cpu_of(pid));
+        if (r->stamper.text) stamper_feed(&r->stamper, bytes, (size_t)count, now_s() - begin, cost_of(pid));
         for (ssize_t done = 0, n; done < count; done += n)
             if ((n = write(1, bytes + done, (size_t)(count - done))) < 0) break;
         if (finder_feed(&r->last, bytes, (size_t)count)) {

@@ -139,7 +139,7 @@ static void add_block(struct corpus *c, const struct block *block)
         replace(code, edge->stub + STUB_NAME_AT, n);
         add_value(c, edge->eip | (u64)edge->parked << 32 | (u64)edge->unhoisted << 33);
     }
-    if (b->fix_count == MAX_FIXES) abort(); /* see translate_block() */
+    if (b->fix_count == MAX_FIXES) abort(); /* the corpus has no such block */
     for (unsigned n = 0; n < b->fix_count; n++) {
         add_value(c, b->fix[n]);
         if (b->fix[n] >> FIX_KIND_AT == FIX_CALLOUT) add_callout(c, code, b->fix[n] & FIX_AT_MASK);
@@ -154,22 +154,6 @@ static void add_block(struct corpus *c, const struct block *block)
 }
 
 /* --- translating a page --- */
-
-/* A block with more fixes than the translator keeps would hide where its callouts are named: such a block is
- * translated once more, with half as many instructions. */
-static const struct block *translate_block(struct vcpu *v, const struct block_key *key)
-{
-    struct engine *t = v->engine;
-    u32 limit = t->config.block_limit;
-    const struct block *block = translate(v, key);
-    while (block && t->build->fix_count == MAX_FIXES) {
-        t->config.block_limit = block->count / 2;
-        translator_flush(v);
-        block = translate(v, key);
-    }
-    t->config.block_limit = limit;
-    return block;
-}
 
 static void translate_page(struct corpus *c)
 {
@@ -186,7 +170,7 @@ static void translate_page(struct corpus *c)
                                 .mode = c->mode,
                                 .cs_base = base,
                                 .cs_limit = flat ? UINT32_MAX : 0xffff};
-        const struct block *block = translate_block(v, &key);
+        const struct block *block = translate(v, &key);
         if (block) add_block(c, block);
         at += block ? block->guest_bytes : 1;
     }

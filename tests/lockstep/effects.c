@@ -1,21 +1,20 @@
 /*
- * What the decoder's digest says that an instruction reads and writes, held against the host CPU (if it
- * executes 32-bit code) and the interpreter: random instructions run, then again with one register or flag
- * different.
+ * Compares the decoder's digest of an instruction (what it reads and writes) with the host CPU, if it
+ * executes 32-bit code, and with the interpreter: random instructions run, and run again with one register
+ * or flag changed.
  *
- * - A register or flag that changes is one that the digest calls written.
- * - One that the digest does not call read may be anything beforehand: nothing else comes out differently.
- * - A flag that the digest calls killed comes out the same, whatever it was.
+ * - The digest calls a register or flag written if its value changes.
+ * - A register or flag that the digest does not call read has no influence on any other result.
+ * - A flag that the digest calls killed has the same value afterwards, whatever it was before.
  *
- * Guards against checks hoisted over a register that changed, and flags thrown away though somebody reads
- * them.
+ * Hazards: a check that is hoisted over a change of its register; a flag that is dropped although an
+ * instruction reads it.
  */
 #include "generate.h"
 #include "native.h"
 #include "small_machine.h"
 
 #include "cpu/insn.h"
-#include "translator/translator.h"
 
 #include <getopt.h>
 #include <stdlib.h>
@@ -144,7 +143,8 @@ int main(int argc, char **argv)
         default: fprintf(stderr, "usage: %s [--seed N] [--count N] [--filter MNEMONIC]\n", argv[0]); return 2;
         }
     }
-    if (native_init() || translator_install_signals() || !(machine = small_machine_create(NULL))) {
+    /* The interpreter executes SSE instructions on the host, where an unmasked exception becomes SIGFPE. */
+    if (translator_install_signals() || native_init() || !(machine = small_machine_create(NULL))) {
         fprintf(stderr, "cannot set up\n");
         return 3;
     }
