@@ -86,7 +86,7 @@ static void check_limit(struct build *b, u8 seg, unsigned size)
 {
     emit_lea64(&b->e, REG_ENTRY, mem_bd(REG_LINEAR, (s32)size - 1));
     emit_load32(&b->e, REG_TEMP, mem_frame(seg_field(seg, FRAME_SEG_LIMIT)));
-    emit_rr(&b->e, true, 0x39, REG_TEMP, REG_ENTRY); /* cmp r10, r11 */
+    emit_alu_rr(&b->e, true, ALU_CMP, REG_ENTRY, REG_TEMP);
     stub_add(b, STUB_STEP, emit_jcc(&b->e, CC_A));
 }
 
@@ -142,7 +142,7 @@ static bool power_of_two(unsigned size)
 /* r10 is an entry, or 0. */
 static struct stub *slow_if_absent(struct build *b, unsigned size, bool write)
 {
-    emit_rr(&b->e, true, 0x85, REG_ENTRY, REG_ENTRY); /* test r10, r10 */
+    emit_test_rr(&b->e, true, REG_ENTRY);
     struct stub *slow = stub_add(b, STUB_SLOW, emit_jcc(&b->e, CC_Z));
     slow->back = b->e.at;
     slow->size = (u8)size;
@@ -160,8 +160,8 @@ static void check(struct build *b, unsigned size, bool write)
         misaligned = emit_jcc(&b->e, CC_NZ);
     } else if (size > 1) {
         emit_lea32(&b->e, REG_ENTRY, mem_bd(REG_LINEAR, (s32)size - 1));
-        emit_rr(&b->e, false, 0x31, REG_LINEAR, REG_ENTRY); /* xor r10d, r9d */
-        emit_shift_ri(&b->e, false, 5, REG_ENTRY, PAGE_SHIFT);
+        emit_alu_rr(&b->e, false, ALU_XOR, REG_ENTRY, REG_LINEAR);
+        emit_shift_ri(&b->e, false, SHIFT_SHR, REG_ENTRY, PAGE_SHIFT);
         crossing = emit_jcc(&b->e, CC_NZ);
     }
     if (misaligned) {
@@ -170,7 +170,7 @@ static void check(struct build *b, unsigned size, bool write)
         stub->back = b->e.at;
     }
     emit_mov_rr32(&b->e, REG_ENTRY, REG_LINEAR);
-    emit_shift_ri(&b->e, false, 5, REG_ENTRY, PAGE_SHIFT);
+    emit_shift_ri(&b->e, false, SHIFT_SHR, REG_ENTRY, PAGE_SHIFT);
     emit_load64(&b->e, REG_ENTRY, mem_table(REG_ENTRY, write));
     slow_if_absent(b, size, write)->from[1] = crossing;
 }
@@ -259,6 +259,6 @@ struct host_mem access_pop(struct build *b)
 void emit_count(struct build *b, const u64 *counter)
 {
     s64 away = (s64)((uintptr_t)counter - (uintptr_t)b->v) - FRAME_BIAS;
-    if (away != (s32)away) return;                       /* both are in struct vm; elsewhere nobody counts */
-    emit_rm(&b->e, true, 0xff, 0, mem_frame((s32)away)); /* inc qword [counter] */
+    if (away != (s32)away) return; /* both are in struct vm; elsewhere nobody counts */
+    emit_inc64(&b->e, mem_frame((s32)away));
 }

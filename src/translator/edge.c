@@ -55,10 +55,7 @@ static u32 check_frame_keeping_flags(struct build *b, struct stub *stub, s32 ent
     emit_load64(&b->e, RCX, mem_frame(FRAME_EXEC_TABLE));
     emit_load32(&b->e, RCX, mem_bd(RCX, entry));
     fix_last(b, FIX_EXEC);
-    emit8(&b->e, 0x8d); /* lea ecx, [rcx + disp32] */
-    emit8(&b->e, 0x89);
-    emit32(&b->e, 0);
-    u32 patch = b->e.at - 4;
+    u32 patch = emit_lea32_disp32(&b->e, RCX, RCX);
     stub_unless_zero(b, stub, 2);
     return patch;
 }
@@ -68,14 +65,14 @@ static u32 check_frame_keeping_flags(struct build *b, struct stub *stub, s32 ent
 /* Leaves Z: nothing is pending. */
 static void poll(struct build *b)
 {
-    emit_alu_mi(&b->e, 7, mem_frame(FRAME_PENDING), 0);
+    emit_alu_mi(&b->e, ALU_CMP, mem_frame(FRAME_PENDING), 0);
 }
 
 /* Leaves Z: the frame is the one in the imm32, the offset of which is returned. */
 static u32 check_frame(struct build *b, s32 entry)
 {
     emit_load64(&b->e, REG_ENTRY, mem_frame(FRAME_EXEC_TABLE));
-    emit_rm(&b->e, false, 0x81, 7, mem_bd(REG_ENTRY, entry)); /* cmp dword [r10 + entry], imm32 */
+    emit_cmp_mi32_begin(&b->e, mem_bd(REG_ENTRY, entry));
     fix_last(b, FIX_EXEC);
     emit32(&b->e, 0);
     return b->e.at - 4;
@@ -156,12 +153,8 @@ bool emit_edge_on_jcc(struct build *b, u32 eip, u8 cc)
 /* A call whose tests fail, or that misses the look-up, has not pushed where it returns to. */
 static void push_host_return(struct build *b, u32 back)
 {
-    emit8(&b->e, 0x4c); /* lea r11, [rip + back] */
-    emit8(&b->e, 0x8d);
-    emit8(&b->e, 0x1d);
-    emit32(&b->e, back - (b->e.at + 4));
-    emit8(&b->e, 0x41); /* push r11 */
-    emit8(&b->e, 0x53);
+    emit_lea64_rip(&b->e, REG_TEMP, back);
+    emit_push64(&b->e, REG_TEMP);
 }
 
 /* Where the edge leads when it is not linked. relocate() knows its beginning, STUB_NAME_AT. */
@@ -205,8 +198,7 @@ static void uncount_rest(struct build *b, const struct stub *stub, struct edge *
     if (!b->v->deterministic) return;
     if (!edge->parked) emit_park_flags(&b->e);
     edge->parked = true;
-    emit_rm(&b->e, true, 0x83, 5, mem_frame(FRAME_ICOUNT)); /* sub qword [icount], imm8 */
-    emit8(&b->e, (u8)(b->count - stub->index - !edge->unhoisted));
+    emit_sub64_mi8(&b->e, mem_frame(FRAME_ICOUNT), (u8)(b->count - stub->index - !edge->unhoisted));
 }
 
 void emit_side_stub(struct build *b, const struct stub *stub)
@@ -245,8 +237,7 @@ static bool will_return(const struct build *b, u32 target)
 static void emit_continuation(struct build *b)
 {
     b->flags = FLAGS_PARKED;
-    emit_rr(&b->e, false, 0x81, 7, REG_LINEAR); /* cmp r9d, imm32 */
-    emit32(&b->e, b->next_eip);
+    emit_cmp_ri32(&b->e, REG_LINEAR, b->next_eip);
     fix_last(b, FIX_EIP);
     if (emit_edge_on_jcc(b, b->next_eip, CC_Z)) {
         emit_jmp_thunk(&b->e, THUNK_RETURN_MISS);
@@ -265,9 +256,7 @@ void emit_edge_call(struct build *b, u32 eip)
     flags_leave_host(b);
     struct stub *stub = edge_begin(b, eip);
     if (edge_tests(b, edge_of(b, stub), stub, polls(b))) stub->from[2] = emit_jcc(&b->e, CC_NZ);
-    emit8(&b->e, 0xe8);
-    emit32(&b->e, 0);
-    edge_at(b, stub, b->e.at - 4);
+    edge_at(b, stub, emit_call_rel(&b->e));
     stub->back = b->e.at;
     emit_continuation(b);
 }
@@ -285,16 +274,16 @@ static u32 look_up(struct build *b)
 {
     /* key = mode number << 56 | (frame + 1) << 32 | EIP */
     emit_mov_rr32(&b->e, REG_ENTRY, REG_LINEAR);
-    emit_shift_ri(&b->e, false, 5, REG_ENTRY, PAGE_SHIFT);
+    emit_shift_ri(&b->e, false, SHIFT_SHR, REG_ENTRY, PAGE_SHIFT);
     emit_load64(&b->e, REG_TEMP, mem_frame(FRAME_EXEC_TABLE));
     emit_load32(&b->e, REG_TEMP, mem_bis(REG_TEMP, REG_ENTRY, 4));
-    emit_shift_ri(&b->e, true, 4, REG_TEMP, 32);
-    emit_rr(&b->e, true, 0x09, REG_LINEAR, REG_TEMP); /* or r11, r9 */
-    emit_rm(&b->e, true, 0x0b, REG_TEMP, mem_frame(FRAME_JUMP_TAG));
+    emit_shift_ri(&b->e, true, SHIFT_SHL, REG_TEMP, 32);
+    emit_alu_rr(&b->e, true, ALU_OR, REG_TEMP, REG_LINEAR);
+    emit_alu_rm(&b->e, true, ALU_OR, REG_TEMP, mem_frame(FRAME_JUMP_TAG));
     emit_movzx16(&b->e, REG_ENTRY, REG_LINEAR);
-    emit_shift_ri(&b->e, false, 4, REG_ENTRY, 4);
-    emit_rm(&b->e, true, 0x03, REG_ENTRY, mem_frame(FRAME_JUMP_TABLE));
-    emit_rm(&b->e, true, 0x3b, REG_TEMP, mem_bd(REG_ENTRY, 0)); /* cmp r11, [r10].key */
+    emit_shift_ri(&b->e, false, SHIFT_SHL, REG_ENTRY, 4);
+    emit_alu_rm(&b->e, true, ALU_ADD, REG_ENTRY, mem_frame(FRAME_JUMP_TABLE));
+    emit_alu_rm(&b->e, true, ALU_CMP, REG_TEMP, mem_bd(REG_ENTRY, 0));
     return emit_jcc(&b->e, CC_NZ);
 }
 _Static_assert(sizeof(struct jump_entry) == 16 && offsetof(struct jump_entry, key) == 0,
@@ -303,7 +292,7 @@ _Static_assert(JUMP_ENTRIES == 65536, "look_up takes 16 bits of EIP");
 
 static void go_to_entry(struct build *b, bool call)
 {
-    emit_rm(&b->e, false, 0xff, call ? 2 : 4, mem_bd(REG_ENTRY, offsetof(struct jump_entry, code)));
+    emit_go_mem(&b->e, call, mem_bd(REG_ENTRY, offsetof(struct jump_entry, code)));
 }
 
 /* A site: the last target's EIP and frame are patched into it. Everything else is out of line. */
@@ -313,8 +302,7 @@ static void emit_site(struct build *b, struct stub *stub, bool call)
     struct edge *edge = add_edge(b, stub, 0, true);
     *site = (struct indirect_site){.edge = stub->edge};
     b->block->site = true;
-    emit_rr(&b->e, false, 0x81, 7, REG_LINEAR); /* cmp r9d, imm32 */
-    emit32(&b->e, 0);
+    emit_cmp_ri32(&b->e, REG_LINEAR, 0);
     site->eip_patch = in_block(b, b->e.at - 4);
     stub->from[1] = emit_jcc(&b->e, CC_NZ);
     emit_load64(&b->e, REG_ENTRY, mem_frame(FRAME_EXEC_TABLE));
@@ -328,9 +316,7 @@ static void emit_site(struct build *b, struct stub *stub, bool call)
     u32 patch;
     if (call) {
         stub->from[2] = emit_jcc(&b->e, CC_NZ);
-        emit8(&b->e, 0xe8);
-        emit32(&b->e, 0);
-        patch = b->e.at - 4;
+        patch = emit_call_rel(&b->e);
     } else {
         patch = emit_jcc(&b->e, CC_Z);
         stub->from[2] = emit_jmp(&b->e);
@@ -387,7 +373,7 @@ void emit_return(struct build *b)
         return;
     }
     flags_leave_host(b);
-    emit8(&b->e, 0xc3);
+    emit_ret_near(&b->e);
 }
 
 static void fix_here(struct build *b, u32 field)

@@ -85,23 +85,122 @@ static void emit_imm(struct emitter *e, bool small, s32 value)
         emit32(e, (u32)value);
 }
 
-void emit_alu_ri(struct emitter *e, bool wide, u8 ext, u8 reg, s32 value)
+void emit_alu_ri(struct emitter *e, bool wide, enum alu_op op, u8 reg, s32 value)
 {
     bool small = value == (s8)value;
-    emit_rr(e, wide, small ? 0x83 : 0x81, ext, reg);
+    emit_rr(e, wide, small ? 0x83 : 0x81, op, reg);
     emit_imm(e, small, value);
 }
 
-void emit_alu_mi(struct emitter *e, u8 ext, struct host_mem mem, s32 value)
+void emit_alu_mi(struct emitter *e, enum alu_op op, struct host_mem mem, s32 value)
 {
     bool small = value == (s8)value;
-    emit_rm(e, false, small ? 0x83 : 0x81, ext, mem);
+    emit_rm(e, false, small ? 0x83 : 0x81, op, mem);
     emit_imm(e, small, value);
 }
 
-void emit_shift_ri(struct emitter *e, bool wide, u8 ext, u8 reg, u8 count)
+void emit_alu_rr(struct emitter *e, bool wide, enum alu_op op, u8 to, u8 from)
 {
-    emit_rr(e, wide, 0xc1, ext, reg);
+    emit_rr(e, wide, (u8)(op << 3 | 1), from, to);
+}
+
+void emit_alu_rm(struct emitter *e, bool wide, enum alu_op op, u8 to, struct host_mem from)
+{
+    emit_rm(e, wide, (u8)(op << 3 | 3), to, from);
+}
+
+void emit_alu_mr(struct emitter *e, bool wide, enum alu_op op, struct host_mem to, u8 from)
+{
+    emit_rm(e, wide, (u8)(op << 3 | 1), from, to);
+}
+
+void emit_test_rr(struct emitter *e, bool wide, u8 reg)
+{
+    emit_rr(e, wide, 0x85, reg, reg);
+}
+
+void emit_test_mi(struct emitter *e, struct host_mem mem, u32 value)
+{
+    emit_rm(e, false, 0xf7, 0, mem);
+    emit32(e, value);
+}
+
+void emit_cmp_ri32(struct emitter *e, u8 reg, u32 value)
+{
+    emit_rr(e, false, 0x81, ALU_CMP, reg);
+    emit32(e, value);
+}
+
+void emit_cmp_mi32_begin(struct emitter *e, struct host_mem mem)
+{
+    emit_rm(e, false, 0x81, ALU_CMP, mem);
+}
+
+void emit_sub64_mi8(struct emitter *e, struct host_mem mem, u8 value)
+{
+    emit_rm(e, true, 0x83, ALU_SUB, mem);
+    emit8(e, value);
+}
+
+void emit_inc64(struct emitter *e, struct host_mem mem)
+{
+    emit_rm(e, true, 0xff, 0, mem);
+}
+
+void emit_xchg64(struct emitter *e, u8 reg, u8 rm)
+{
+    emit_rr(e, true, 0x87, reg, rm);
+}
+
+u32 emit_lea32_disp32(struct emitter *e, u8 to, u8 base)
+{
+    assert(to < 8 && base < 8 && base != RSP);
+    emit8(e, 0x8d);
+    emit8(e, (u8)(0x80 | to << 3 | base));
+    emit32(e, 0);
+    return e->at - 4;
+}
+
+void emit_lea64_rip(struct emitter *e, u8 to, u32 target)
+{
+    emit_rex(e, true, to, NULL, 0, false);
+    emit8(e, 0x8d);
+    emit8(e, (u8)((to & 7) << 3 | 5));
+    emit32(e, target - (e->at + 4));
+}
+
+void emit_push64(struct emitter *e, u8 reg)
+{
+    emit_rex(e, false, 0, NULL, reg, false);
+    emit8(e, 0x50 | (reg & 7));
+}
+
+u32 emit_call_rel(struct emitter *e)
+{
+    emit8(e, 0xe8);
+    emit32(e, 0);
+    return e->at - 4;
+}
+
+void emit_go_mem(struct emitter *e, bool call, struct host_mem mem)
+{
+    emit_rm(e, false, 0xff, call ? 2 : 4, mem);
+}
+
+void emit_ret_near(struct emitter *e)
+{
+    emit8(e, 0xc3);
+}
+
+void emit_host_rdtsc(struct emitter *e)
+{
+    emit8(e, 0x0f);
+    emit8(e, 0x31);
+}
+
+void emit_shift_ri(struct emitter *e, bool wide, enum shift_op op, u8 reg, u8 count)
+{
+    emit_rr(e, wide, 0xc1, op, reg);
     emit8(e, count);
 }
 
@@ -193,12 +292,12 @@ void emit_jmp_to(struct emitter *e, u32 target)
 
 void emit_call_thunk(struct emitter *e, unsigned thunk)
 {
-    emit_rm(e, false, 0xff, 2, mem_frame(FRAME_THUNK + 8 * (s32)thunk));
+    emit_go_mem(e, true, mem_frame(FRAME_THUNK + 8 * (s32)thunk));
 }
 
 void emit_jmp_thunk(struct emitter *e, unsigned thunk)
 {
-    emit_rm(e, false, 0xff, 4, mem_frame(FRAME_THUNK + 8 * (s32)thunk));
+    emit_go_mem(e, false, mem_frame(FRAME_THUNK + 8 * (s32)thunk));
 }
 
 void emit_park_flags(struct emitter *e)
@@ -208,13 +307,13 @@ void emit_park_flags(struct emitter *e)
     emit8(e, 0x0f); /* seto al */
     emit8(e, 0x90);
     emit8(e, 0xc0);
-    emit_rr(e, true, 0x87, REG_PARKED, RAX); /* xchg rax, r12 */
+    emit_xchg64(e, REG_PARKED, RAX);
 }
 
 void emit_unpark_flags(struct emitter *e)
 {
-    emit_rr(e, true, 0x87, REG_PARKED, RAX); /* xchg rax, r12 */
-    emit8(e, 0x04);                          /* add al, 7Fh: OF comes back */
+    emit_xchg64(e, REG_PARKED, RAX);
+    emit8(e, 0x04); /* add al, 7Fh: OF comes back */
     emit8(e, 0x7f);
     emit8(e, 0x9e); /* sahf: the others do */
     emit_mov_rr64(e, RAX, REG_PARKED);

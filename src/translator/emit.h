@@ -99,11 +99,40 @@ void emit_rr(struct emitter *e, bool wide, u8 opcode, u8 reg, u8 rm);
 void emit_mov_ri(struct emitter *e, u8 reg, u32 value);
 /* mov dword [mem], imm32 */
 void emit_mov_mi(struct emitter *e, struct host_mem mem, u32 value);
-/* Group 1 with imm8 or imm32: ext 0 add, 1 or, 4 and, 5 sub, 6 xor, 7 cmp. */
-void emit_alu_ri(struct emitter *e, bool wide, u8 ext, u8 reg, s32 value);
-void emit_alu_mi(struct emitter *e, u8 ext, struct host_mem mem, s32 value);
-/* shr/shl reg, count: ext 5 / 4 */
-void emit_shift_ri(struct emitter *e, bool wide, u8 ext, u8 reg, u8 count);
+/* By their number in opcodes 00h-3Fh and in group 1 (SDM 2D table A-6). */
+enum alu_op { ALU_ADD = 0, ALU_OR = 1, ALU_AND = 4, ALU_SUB = 5, ALU_XOR = 6, ALU_CMP = 7 };
+/* By their number in group 2. */
+enum shift_op { SHIFT_SHL = 4, SHIFT_SHR = 5, SHIFT_SAR = 7 };
+
+/* op reg, reg; op reg, mem; op mem, reg. wide: 64-bit. */
+void emit_alu_rr(struct emitter *e, bool wide, enum alu_op op, u8 to, u8 from);
+void emit_alu_rm(struct emitter *e, bool wide, enum alu_op op, u8 to, struct host_mem from);
+void emit_alu_mr(struct emitter *e, bool wide, enum alu_op op, struct host_mem to, u8 from);
+/* op reg, imm and op dword [mem], imm: with 8 bits where they suffice. */
+void emit_alu_ri(struct emitter *e, bool wide, enum alu_op op, u8 reg, s32 value);
+void emit_alu_mi(struct emitter *e, enum alu_op op, struct host_mem mem, s32 value);
+/* op reg, count */
+void emit_shift_ri(struct emitter *e, bool wide, enum shift_op op, u8 reg, u8 count);
+/* test reg, reg: is it zero? */
+void emit_test_rr(struct emitter *e, bool wide, u8 reg);
+/* test dword [mem], imm32 */
+void emit_test_mi(struct emitter *e, struct host_mem mem, u32 value);
+/* cmp r32, imm32, always with 4 bytes of immediate; and cmp dword [mem], imm32 up to the immediate, which the caller
+ * emits. */
+void emit_cmp_ri32(struct emitter *e, u8 reg, u32 value);
+void emit_cmp_mi32_begin(struct emitter *e, struct host_mem mem);
+/* sub qword [mem], imm8 and inc qword [mem] */
+void emit_sub64_mi8(struct emitter *e, struct host_mem mem, u8 value);
+void emit_inc64(struct emitter *e, struct host_mem mem);
+/* xchg r64, r64 */
+void emit_xchg64(struct emitter *e, u8 reg, u8 rm);
+/* lea r32, [base + disp32], both of the first eight registers. Returns the offset of the displacement. */
+u32 emit_lea32_disp32(struct emitter *e, u8 to, u8 base);
+/* lea r64, [rip + the way to `target`] */
+void emit_lea64_rip(struct emitter *e, u8 to, u32 target);
+void emit_push64(struct emitter *e, u8 reg);
+void emit_ret_near(struct emitter *e);
+void emit_host_rdtsc(struct emitter *e);
 /* movzx r32, r16 */
 void emit_movzx16(struct emitter *e, u8 to, u8 from);
 /* test r8, imm8 for r8-r15 */
@@ -156,6 +185,7 @@ enum { CC_B = 2, CC_AE = 3, CC_Z = 4, CC_NZ = 5, CC_A = 7 };
 /* Jumps whose target is not known yet: return the offset of the displacement. */
 u32 emit_jcc(struct emitter *e, u8 cc); /* rel32 */
 u32 emit_jmp(struct emitter *e);        /* rel32 */
+u32 emit_call_rel(struct emitter *e);   /* rel32 */
 u32 emit_jrcxz(struct emitter *e);      /* rel8 */
 void emit_fix32(struct emitter *e, u32 field, u32 target);
 void emit_fix8(struct emitter *e, u32 field, u32 target);
@@ -169,6 +199,8 @@ static inline void emit_here8(struct emitter *e, u32 field)
 }
 void emit_jmp_to(struct emitter *e, u32 target); /* rel32 */
 
+/* call or jmp through a pointer in memory */
+void emit_go_mem(struct emitter *e, bool call, struct host_mem mem);
 /* call / jmp through vcpu.thunk[n] */
 void emit_call_thunk(struct emitter *e, unsigned thunk);
 void emit_jmp_thunk(struct emitter *e, unsigned thunk);

@@ -265,14 +265,14 @@ static void check_group(struct build *b, const struct hoist *g, struct host_mem 
     } else {
         emit_lea32(&b->e, REG_LINEAR, low);
         emit_lea32(&b->e, REG_ENTRY, mem_bd(REG_LINEAR, g->high - g->low - 1));
-        emit_rr(&b->e, false, 0x31, REG_LINEAR, REG_ENTRY); /* xor r10d, r9d */
-        emit_shift_ri(&b->e, false, 5, REG_ENTRY, PAGE_SHIFT);
+        emit_alu_rr(&b->e, false, ALU_XOR, REG_ENTRY, REG_LINEAR);
+        emit_shift_ri(&b->e, false, SHIFT_SHR, REG_ENTRY, PAGE_SHIFT);
         crossing = emit_jcc(&b->e, CC_NZ);
         emit_mov_rr32(&b->e, REG_ENTRY, REG_LINEAR);
-        emit_shift_ri(&b->e, false, 5, REG_ENTRY, PAGE_SHIFT);
+        emit_shift_ri(&b->e, false, SHIFT_SHR, REG_ENTRY, PAGE_SHIFT);
         emit_load64(&b->e, REG_ENTRY, mem_table(REG_ENTRY, g->write));
     }
-    emit_rr(&b->e, true, 0x85, REG_ENTRY, REG_ENTRY); /* test r10, r10 */
+    emit_test_rr(&b->e, true, REG_ENTRY);
     emit_unhoisted_exit(b, emit_jcc(&b->e, CC_Z))->from[1] = crossing;
 }
 
@@ -282,7 +282,7 @@ static void hold_address(struct build *b, const struct hoist *g)
         emit_lea64(&b->e, REG_HOISTED, mem_bis(REG_LINEAR, REG_ENTRY, 1));
         return;
     }
-    emit_rr(&b->e, true, 0x01, REG_ENTRY, REG_LINEAR); /* add r9, r10 */
+    emit_alu_rr(&b->e, true, ALU_ADD, REG_LINEAR, REG_ENTRY);
     emit_store64(&b->e, frame_holder(g), REG_LINEAR);
 }
 

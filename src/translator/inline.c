@@ -145,7 +145,7 @@ bool can_cli(const struct build *b)
 void emit_cli(struct build *b)
 {
     flags_clobber(b);
-    emit_alu_mi(&b->e, 4, mem_frame(FRAME_EFLAGS), ~FL_IF);
+    emit_alu_mi(&b->e, ALU_AND, mem_frame(FRAME_EFLAGS), ~FL_IF);
 }
 
 /* The shadow of STI is one instruction: no interrupt is looked for before the end of the block, so another
@@ -161,22 +161,22 @@ void emit_sti(struct build *b)
     flags_clobber(b);
     emit_cmp_m8_zero(&b->e, mem_frame(FRAME_INTERRUPT));
     step_if(b, CC_NZ);
-    emit_alu_mi(&b->e, 1, mem_frame(FRAME_EFLAGS), FL_IF);
+    emit_alu_mi(&b->e, ALU_OR, mem_frame(FRAME_EFLAGS), FL_IF);
 }
 
 /* r11d = EFLAGS as PUSHF stores it, from the virtual bits and the parked ones. */
 static void gather_eflags(struct build *b)
 {
     emit_load32(&b->e, REG_TEMP, mem_frame(FRAME_EFLAGS));
-    emit_alu_ri(&b->e, false, 4, REG_TEMP, ~(s32)(FL_ARITH | FL_RF | FL_VM));
+    emit_alu_ri(&b->e, false, ALU_AND, REG_TEMP, ~(s32)(FL_ARITH | FL_RF | FL_VM));
     emit_mov_rr32(&b->e, REG_ENTRY, REG_PARKED);
-    emit_shift_ri(&b->e, false, 5, REG_ENTRY, 8);
-    emit_alu_ri(&b->e, false, 4, REG_ENTRY, FL_ARITH & 0xff);
-    emit_rr(&b->e, false, 0x09, REG_ENTRY, REG_TEMP);
+    emit_shift_ri(&b->e, false, SHIFT_SHR, REG_ENTRY, 8);
+    emit_alu_ri(&b->e, false, ALU_AND, REG_ENTRY, FL_ARITH & 0xff);
+    emit_alu_rr(&b->e, false, ALU_OR, REG_TEMP, REG_ENTRY);
     emit_mov_rr32(&b->e, REG_ENTRY, REG_PARKED);
-    emit_alu_ri(&b->e, false, 4, REG_ENTRY, 1);
-    emit_shift_ri(&b->e, false, 4, REG_ENTRY, 11);
-    emit_rr(&b->e, false, 0x09, REG_ENTRY, REG_TEMP);
+    emit_alu_ri(&b->e, false, ALU_AND, REG_ENTRY, 1);
+    emit_shift_ri(&b->e, false, SHIFT_SHL, REG_ENTRY, 11);
+    emit_alu_rr(&b->e, false, ALU_OR, REG_TEMP, REG_ENTRY);
 }
 
 bool can_pushf(const struct build *b)
@@ -196,11 +196,11 @@ void emit_pushf(struct build *b)
 static void scatter_arithmetic(struct build *b)
 {
     emit_mov_rr32(&b->e, REG_PARKED, REG_TEMP);
-    emit_shift_ri(&b->e, false, 5, REG_PARKED, 11);
-    emit_alu_ri(&b->e, false, 4, REG_PARKED, 1);
-    emit_alu_ri(&b->e, false, 4, REG_TEMP, FL_ARITH & 0xff);
-    emit_shift_ri(&b->e, false, 4, REG_TEMP, 8);
-    emit_rr(&b->e, false, 0x09, REG_TEMP, REG_PARKED);
+    emit_shift_ri(&b->e, false, SHIFT_SHR, REG_PARKED, 11);
+    emit_alu_ri(&b->e, false, ALU_AND, REG_PARKED, 1);
+    emit_alu_ri(&b->e, false, ALU_AND, REG_TEMP, FL_ARITH & 0xff);
+    emit_shift_ri(&b->e, false, SHIFT_SHL, REG_TEMP, 8);
+    emit_alu_rr(&b->e, false, ALU_OR, REG_PARKED, REG_TEMP);
     b->flags = FLAGS_PARKED;
 }
 
@@ -219,7 +219,7 @@ void emit_popf(struct build *b)
     flags_clobber(b);
     emit_load32(&b->e, REG_TEMP, access_pop(b));
     emit_load32(&b->e, REG_ENTRY, mem_frame(FRAME_EFLAGS));
-    emit_rr(&b->e, false, 0x31, REG_TEMP, REG_ENTRY); /* xor r10d, r11d */
+    emit_alu_rr(&b->e, false, ALU_XOR, REG_ENTRY, REG_TEMP);
     emit_test_ri(&b->e, REG_ENTRY, others);
     step_if(b, CC_NZ);
     if (changes_if) {
@@ -229,8 +229,8 @@ void emit_popf(struct build *b)
         step_if(b, CC_NZ);
         emit_here32(&b->e, off);
     }
-    emit_alu_ri(&b->e, false, 4, REG_ENTRY, (s32)taken); /* the bits that differ and may change */
-    emit_rm(&b->e, false, 0x31, REG_ENTRY, mem_frame(FRAME_EFLAGS));
+    emit_alu_ri(&b->e, false, ALU_AND, REG_ENTRY, (s32)taken); /* the bits that differ and may change */
+    emit_alu_mr(&b->e, false, ALU_XOR, mem_frame(FRAME_EFLAGS), REG_ENTRY);
     drop_dword(b);
     scatter_arithmetic(b);
 }
@@ -245,13 +245,12 @@ bool can_rdtsc(const struct build *b)
 void emit_rdtsc(struct build *b)
 {
     flags_clobber(b);
-    emit8(&b->e, 0x0f);
-    emit8(&b->e, 0x31);
-    emit_shift_ri(&b->e, true, 4, RDX, 32);
-    emit_rr(&b->e, true, 0x09, RDX, RAX); /* or rax, rdx */
-    emit_rm(&b->e, true, 0x03, RAX, mem_frame(FRAME_TSC_OFFSET));
+    emit_host_rdtsc(&b->e);
+    emit_shift_ri(&b->e, true, SHIFT_SHL, RDX, 32);
+    emit_alu_rr(&b->e, true, ALU_OR, RAX, RDX);
+    emit_alu_rm(&b->e, true, ALU_ADD, RAX, mem_frame(FRAME_TSC_OFFSET));
     emit_mov_rr64(&b->e, RDX, RAX);
-    emit_shift_ri(&b->e, true, 5, RDX, 32);
+    emit_shift_ri(&b->e, true, SHIFT_SHR, RDX, 32);
     emit_mov_rr32(&b->e, RAX, RAX);
 }
 
@@ -275,7 +274,7 @@ bool can_cld(const struct build *b)
 void emit_cld(struct build *b)
 {
     flags_clobber(b);
-    emit_alu_mi(&b->e, 4, mem_frame(FRAME_EFLAGS), ~FL_DF);
+    emit_alu_mi(&b->e, ALU_AND, mem_frame(FRAME_EFLAGS), ~FL_DF);
 }
 
 bool can_std(const struct build *b)
@@ -286,5 +285,5 @@ bool can_std(const struct build *b)
 void emit_std(struct build *b)
 {
     flags_clobber(b);
-    emit_alu_mi(&b->e, 1, mem_frame(FRAME_EFLAGS), FL_DF);
+    emit_alu_mi(&b->e, ALU_OR, mem_frame(FRAME_EFLAGS), FL_DF);
 }

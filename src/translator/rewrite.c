@@ -215,10 +215,10 @@ static void check_divisor(struct build *b, const struct insn *i, const struct ho
     if (mem && mem->window) return; /* a page fault would be at an instruction that has no site */
     flags_clobber(b);
     if (mem) {
-        emit_alu_mi(&b->e, 7, *mem, 0);
+        emit_alu_mi(&b->e, ALU_CMP, *mem, 0);
     } else {
         u8 divisor = host_gpr(i->modrm & 7);
-        emit_rr(&b->e, false, 0x85, divisor, divisor); /* test */
+        emit_test_rr(&b->e, false, divisor);
     }
     stub_add(b, STUB_STEP, emit_jcc(&b->e, CC_Z));
 }

@@ -51,17 +51,17 @@ static struct stub *load_segment(struct build *b, u8 seg)
     struct stub *stub = stub_add(b, STUB_FAST, 0);
     stub->callout = make_callout(b, false);
     emit_lea32(&b->e, REG_ENTRY, mem_bd(REG_TEMP, 1 << 16));
-    emit_rm(&b->e, false, 0x3b, REG_ENTRY, selector_of(seg)); /* with `comparable` above it */
+    emit_alu_rm(&b->e, false, ALU_CMP, REG_ENTRY, selector_of(seg)); /* with `comparable` above it */
     stub->from[0] = emit_jcc(&b->e, CC_NZ);
-    emit_alu_ri(&b->e, false, 4, REG_TEMP, ~7);
-    emit_rm(&b->e, false, 0x03, REG_TEMP, mem_frame(FRAME_GDT_BASE));
+    emit_alu_ri(&b->e, false, ALU_AND, REG_TEMP, ~7);
+    emit_alu_rm(&b->e, false, ALU_ADD, REG_TEMP, mem_frame(FRAME_GDT_BASE));
     emit_mov_rr32(&b->e, REG_ENTRY, REG_TEMP);
-    emit_shift_ri(&b->e, false, 5, REG_ENTRY, PAGE_SHIFT);
+    emit_shift_ri(&b->e, false, SHIFT_SHR, REG_ENTRY, PAGE_SHIFT);
     emit_load64(&b->e, REG_ENTRY, mem_table(REG_ENTRY, false));
-    emit_rr(&b->e, true, 0x85, REG_ENTRY, REG_ENTRY);
+    emit_test_rr(&b->e, true, REG_ENTRY);
     stub->from[1] = emit_jcc(&b->e, CC_Z);
     emit_load64(&b->e, REG_TEMP, mem_bis(REG_TEMP, REG_ENTRY, 1));
-    emit_rm(&b->e, true, 0x3b, REG_TEMP, mem_frame(field + FRAME_SEG_RAW));
+    emit_alu_rm(&b->e, true, ALU_CMP, REG_TEMP, mem_frame(field + FRAME_SEG_RAW));
     stub->from[2] = emit_jcc(&b->e, CC_NZ);
     hoist_forget(b);
     return stub;
@@ -137,12 +137,12 @@ void emit_bit_string(struct build *b)
     flags_clobber(b);
     access_address(b, 4);
     emit_mov_rr32(&b->e, REG_TEMP, bit);
-    emit_shift_ri(&b->e, false, 7, REG_TEMP, 5); /* sar: before the operand, too */
+    emit_shift_ri(&b->e, false, SHIFT_SAR, REG_TEMP, 5); /* signed: bits before the operand, too */
     emit_lea32(&b->e, REG_LINEAR, mem_bis(REG_LINEAR, REG_TEMP, 4));
     struct host_mem mem = access_linear(b, 4, write);
     if (!write) emit_load32(&b->e, REG_ENTRY, mem);
     emit_mov_rr32(&b->e, REG_TEMP, bit);
-    emit_alu_ri(&b->e, false, 4, REG_TEMP, 31);
+    emit_alu_ri(&b->e, false, ALU_AND, REG_TEMP, 31);
     if (needs_flags(b, i)) flags_to_host(b);
     if (write) {
         b->site[b->n].parked = b->flags != FLAGS_HOST; /* where the host may fault, in a window */
@@ -173,7 +173,7 @@ void emit_cmpxchg(struct build *b)
 {
     struct host_mem mem = access_operand(b, 4, true);
     emit_load32(&b->e, REG_TEMP, mem);
-    emit_rr(&b->e, false, 0x39, REG_TEMP, RAX); /* cmp eax, r11d */
+    emit_alu_rr(&b->e, false, ALU_CMP, RAX, REG_TEMP);
     u32 differs = emit_jcc(&b->e, CC_NZ);
     emit_store32(&b->e, mem, host_gpr(b->i->op[1].reg));
     u32 done = emit_jmp(&b->e);

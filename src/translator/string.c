@@ -29,8 +29,7 @@ static bool is_repeated(const struct build *b)
 static u32 if_backward(struct build *b)
 {
     flags_clobber(b);
-    emit_rm(&b->e, false, 0xf7, 0, mem_frame(FRAME_EFLAGS)); /* test dword [eflags], DF */
-    emit32(&b->e, FL_DF);
+    emit_test_mi(&b->e, mem_frame(FRAME_EFLAGS), FL_DF);
     return emit_jcc(&b->e, CC_NZ);
 }
 
@@ -94,25 +93,26 @@ static void reach_range(struct build *b, u8 seg, u8 offset, u8 host, u8 scratch,
 {
     emit_mov_rr32(&b->e, host, offset);
     if (mode_seg(b->mode, seg) == MODE_SEG_BASED)
-        emit_rm(&b->e, false, 0x03, host, mem_frame(FRAME_SEG + FRAME_SEG_BYTES * seg + FRAME_SEG_BASE));
+        emit_alu_rm(&b->e, false, ALU_ADD, host,
+                    mem_frame(FRAME_SEG + FRAME_SEG_BYTES * seg + FRAME_SEG_BASE));
     emit_mov_rr32(&b->e, scratch, host);
-    emit_alu_ri(&b->e, false, 4, scratch, PAGE_MASK);
-    emit_rr(&b->e, true, 0x01, REG_TEMP, scratch); /* add scratch, r11 */
-    emit_alu_ri(&b->e, true, 7, scratch, PAGE_SIZE);
+    emit_alu_ri(&b->e, false, ALU_AND, scratch, PAGE_MASK);
+    emit_alu_rr(&b->e, true, ALU_ADD, scratch, REG_TEMP);
+    emit_alu_ri(&b->e, true, ALU_CMP, scratch, PAGE_SIZE);
     stub->from[1] = emit_jcc(&b->e, CC_A);
     emit_mov_rr32(&b->e, scratch, host);
-    emit_shift_ri(&b->e, false, 5, scratch, PAGE_SHIFT);
+    emit_shift_ri(&b->e, false, SHIFT_SHR, scratch, PAGE_SHIFT);
     emit_load64(&b->e, scratch, mem_table(scratch, write));
-    emit_rr(&b->e, true, 0x85, scratch, scratch);
+    emit_test_rr(&b->e, true, scratch);
     stub->from[2] = emit_jcc(&b->e, CC_Z);
-    emit_rr(&b->e, true, 0x01, scratch, host);
+    emit_alu_rr(&b->e, true, ALU_ADD, host, scratch);
 }
 
 /* `reg` gets the host address; `host` what has to be added to make it the guest's again. */
 static void enter_host(struct build *b, u8 reg, u8 host)
 {
-    emit_rr(&b->e, true, 0x87, reg, host); /* xchg */
-    emit_rr(&b->e, true, 0x29, reg, host); /* sub host, reg */
+    emit_xchg64(&b->e, reg, host);
+    emit_alu_rr(&b->e, true, ALU_SUB, host, reg);
 }
 
 static void leave_host(struct build *b, u8 reg, u8 difference)
@@ -123,7 +123,7 @@ static void leave_host(struct build *b, u8 reg, u8 difference)
 static void restore_count(struct build *b, unsigned log2)
 {
     emit_mov_rr64(&b->e, RCX, REG_TEMP);
-    if (log2) emit_shift_ri(&b->e, true, 5, RCX, (u8)log2);
+    if (log2) emit_shift_ri(&b->e, true, SHIFT_SHR, RCX, (u8)log2);
 }
 
 /* In a window: the host's instruction on window addresses, wherever pages end. A host page fault in it finds
@@ -148,11 +148,11 @@ static void repeat_in_window(struct build *b, bool source, bool destination, boo
 {
     u32 callout = make_callout(b, false);
     struct stub *stub = string_stub(b, callout, if_backward(b));
-    emit_alu_ri(&b->e, false, 7, RCX, (s32)(MOST_AT_ONCE >> log2_of(element_bytes(b->i))));
+    emit_alu_ri(&b->e, false, ALU_CMP, RCX, (s32)(MOST_AT_ONCE >> log2_of(element_bytes(b->i))));
     stub->from[1] = emit_jcc(&b->e, CC_A);
     emit_load64(&b->e, REG_LINEAR, mem_frame(FRAME_WINDOW_NEGATED));
-    if (source) emit_rr(&b->e, true, 0x29, REG_LINEAR, RSI); /* sub rsi, r9 */
-    if (destination) emit_rr(&b->e, true, 0x29, REG_LINEAR, RDI);
+    if (source) emit_alu_rr(&b->e, true, ALU_SUB, RSI, REG_LINEAR);
+    if (destination) emit_alu_rr(&b->e, true, ALU_SUB, RDI, REG_LINEAR);
     emit_count(b, &b->v->counters->string_inline);
     if (compares) flags_to_host(b);
     b->site[b->n].parked = b->flags != FLAGS_HOST;
@@ -184,7 +184,7 @@ static void emit_repeated(struct build *b, bool source, bool destination, bool w
     u32 callout = make_callout(b, false);
     u32 backward = if_backward(b);
     emit_mov_rr32(&b->e, REG_TEMP, RCX);
-    if (log2) emit_shift_ri(&b->e, true, 4, REG_TEMP, (u8)log2);
+    if (log2) emit_shift_ri(&b->e, true, SHIFT_SHL, REG_TEMP, (u8)log2);
     if (source) {
         stubs[count] = string_stub(b, callout, backward);
         reach_range(b, b->i->mem_seg, RSI, REG_LINEAR, REG_ENTRY, false, stubs[count++]);

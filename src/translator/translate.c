@@ -15,10 +15,10 @@
 static void emit_budget_check(struct build *b)
 {
     emit_load64(&b->e, REG_ENTRY, mem_frame(FRAME_ICOUNT));
-    emit_alu_ri(&b->e, true, 0, REG_ENTRY, (s32)b->count);
-    emit_rm(&b->e, true, 0x3b, REG_ENTRY, mem_frame(FRAME_ICOUNT_LIMIT));
+    emit_alu_ri(&b->e, true, ALU_ADD, REG_ENTRY, (s32)b->count);
+    emit_alu_rm(&b->e, true, ALU_CMP, REG_ENTRY, mem_frame(FRAME_ICOUNT_LIMIT));
     stub_add(b, STUB_BUDGET, emit_jcc(&b->e, CC_A));
-    emit_alu_mi(&b->e, 7, mem_frame(FRAME_PENDING), 0);
+    emit_alu_mi(&b->e, ALU_CMP, mem_frame(FRAME_PENDING), 0);
     stub_add(b, STUB_DISPATCH, emit_jcc(&b->e, CC_NZ));
     emit_store64(&b->e, mem_frame(FRAME_ICOUNT), REG_ENTRY);
 }
@@ -42,7 +42,7 @@ static void emit_entries(struct build *b)
         flags_clobber(b);
         u32 page = ((b->key.cs_base + b->key.eip) >> PAGE_SHIFT) + 1;
         emit_load64(&b->e, REG_ENTRY, mem_frame(FRAME_EXEC_TABLE));
-        emit_alu_mi(&b->e, 7, mem_bd(REG_ENTRY, (s32)(page * sizeof(u32))), (s32)b->frame_next);
+        emit_alu_mi(&b->e, ALU_CMP, mem_bd(REG_ENTRY, (s32)(page * sizeof(u32))), (s32)b->frame_next);
         stub_add(b, STUB_CROSS, emit_jcc(&b->e, CC_NZ));
     }
     if (b->v->deterministic) emit_budget_check(b);
@@ -105,8 +105,8 @@ static void emit_stub(struct build *b, const struct stub *stub)
     switch (stub->kind) {
     case STUB_MISALIGNED: /* across a page it falls into the slow path, which comes next */
         emit_lea32(&b->e, REG_ENTRY, mem_bd(REG_LINEAR, (s32)stub->size - 1));
-        emit_rr(&b->e, false, 0x31, REG_LINEAR, REG_ENTRY);
-        emit_shift_ri(&b->e, false, 5, REG_ENTRY, PAGE_SHIFT);
+        emit_alu_rr(&b->e, false, ALU_XOR, REG_ENTRY, REG_LINEAR);
+        emit_shift_ri(&b->e, false, SHIFT_SHR, REG_ENTRY, PAGE_SHIFT);
         emit_fix32(&b->e, emit_jcc(&b->e, CC_Z), stub->back);
         break;
     case STUB_SLOW:
