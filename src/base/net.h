@@ -76,8 +76,9 @@ struct net_buffer {
     const struct iovec *part;
     unsigned part_count;
     u32 capacity; /* bytes of all parts */
+    u32 reserved; /* bytes at the beginning that stay free where a frame begins in this buffer: a header's */
     /* When it comes back: */
-    u32 used;
+    u32 used;                   /* bytes of the frame in it */
     u16 count;                  /* buffers that hold this frame, on the first of them; 0 on the others */
     struct net_offload offload; /* on the first */
 };

@@ -180,7 +180,7 @@ void net_end_unblock(struct net_end *end)
 static struct net_buffer *take_buffers(struct net_end *end, u32 bytes, u16 *count)
 {
     struct net_buffer *first = end->offered, *last = first;
-    u64 room = first ? first->capacity : 0;
+    u64 room = first ? first->capacity - first->reserved : 0;
     *count = 1;
     if (!first) return NULL;
     while (room < bytes) {
@@ -200,13 +200,16 @@ static void fill_buffers(struct net_buffer *buffer, u16 count, const u8 *frame, 
 {
     buffer->offload = *offload;
     buffer->count = count;
+    u32 skip = buffer->reserved;
     for (; buffer; buffer = buffer->next) {
         buffer->used = 0;
         for (unsigned n = 0; n < buffer->part_count && bytes; n++) {
-            u32 now = bytes < buffer->part[n].iov_len ? bytes : (u32)buffer->part[n].iov_len;
-            memcpy(buffer->part[n].iov_base, frame, now);
+            u32 there = (u32)buffer->part[n].iov_len, past = skip < there ? skip : there;
+            u32 now = bytes < there - past ? bytes : there - past;
+            memcpy((u8 *)buffer->part[n].iov_base + past, frame, now);
             frame += now;
             bytes -= now;
+            skip -= past;
             buffer->used += now;
         }
         if (buffer->next) buffer->next->count = 0;

@@ -61,9 +61,8 @@ struct virtio_net_buffer {
     struct virtio_net_buffer *next_free;
     u32 epoch;
     u16 head;
-    unsigned parts;
 
-    struct iovec whole[BUFFER_PARTS], part[BUFFER_PARTS]; /* with the header, and behind it */
+    struct iovec part[BUFFER_PARTS];
     u64 gpa[BUFFER_PARTS];
 };
 
@@ -172,13 +171,12 @@ static bool offer_buffer(struct virtio_net *net, struct virtio_net_buffer *buffe
     }
     buffer->epoch = chain->epoch;
     buffer->head = chain->head;
-    buffer->parts = chain->writable;
-    memcpy(buffer->whole, chain->part, chain->writable * sizeof(chain->part[0]));
+    memcpy(buffer->part, chain->part, chain->writable * sizeof(chain->part[0]));
     memcpy(buffer->gpa, chain->gpa, chain->writable * sizeof(chain->gpa[0]));
-    buffer->buffer.part = buffer->part;
-    buffer->buffer.part_count = skip_parts(chain->part, chain->writable, skip, buffer->part);
-    buffer->buffer.capacity =
-        (u32)(chain->writable_bytes - skip < NET_FRAME_MAX ? chain->writable_bytes - skip : NET_FRAME_MAX);
+    u64 capacity =
+        chain->writable_bytes < NET_FRAME_MAX + skip ? chain->writable_bytes : NET_FRAME_MAX + skip;
+    buffer->buffer = (struct net_buffer){
+        .part = buffer->part, .part_count = chain->writable, .capacity = (u32)capacity, .reserved = skip};
     net_offer(net->cable, &buffer->buffer);
     return true;
 }
@@ -194,9 +192,9 @@ static void offer_buffers(struct virtio_net *net)
 
 static void put_header(const struct virtio_net_buffer *buffer, const u8 *header, u32 bytes)
 {
-    for (unsigned n = 0; n < buffer->parts && bytes; n++) {
-        u32 now = bytes < buffer->whole[n].iov_len ? bytes : (u32)buffer->whole[n].iov_len;
-        memcpy(buffer->whole[n].iov_base, header, now);
+    for (unsigned n = 0; n < buffer->buffer.part_count && bytes; n++) {
+        u32 now = bytes < buffer->part[n].iov_len ? bytes : (u32)buffer->part[n].iov_len;
+        memcpy(buffer->part[n].iov_base, header, now);
         header += now;
         bytes -= now;
     }
@@ -206,8 +204,8 @@ static void put_header(const struct virtio_net_buffer *buffer, const u8 *header,
 static void tell_written(const struct virtio_net *net, const struct virtio_net_buffer *buffer, u32 bytes)
 {
     const struct dma *dma = &net->virtio.dma;
-    for (unsigned n = 0; n < buffer->parts && bytes; n++) {
-        u32 now = bytes < buffer->whole[n].iov_len ? bytes : (u32)buffer->whole[n].iov_len;
+    for (unsigned n = 0; n < buffer->buffer.part_count && bytes; n++) {
+        u32 now = bytes < buffer->part[n].iov_len ? bytes : (u32)buffer->part[n].iov_len;
         dma->written(dma->memory, buffer->gpa[n], now);
         bytes -= now;
     }
