@@ -19,7 +19,7 @@ struct boot_files {
     const char *append;   /* command line, or NULL */
     const char *firmware; /* path, or NULL: exclusive with a kernel that is started directly */
     enum boot_way way;
-    bool guest_unpacks;   /* a bzImage unpacks itself */
+    bool guest_unpacks; /* a bzImage unpacks itself */
 };
 
 /* Kinds of devices to boot from, as CMOS numbers them. */
