@@ -62,7 +62,7 @@ bool wire_net_init(struct board *board, char *error, size_t error_bytes)
 bool board_start_net(struct board *board)
 {
     struct wire_net *wire = board->net;
-    return !wire->count || wire->loop.started || net_loop_start(&wire->loop) == 0;
+    return !wire || !wire->count || wire->loop.started || net_loop_start(&wire->loop) == 0;
 }
 
 void wire_net_stop(struct board *board)

@@ -81,6 +81,8 @@ static bool check_together(const struct options *o, struct complaint *c)
         return COMPLAIN(c, "--symbols is for --profile or --perf-map, which are missing");
     if (o->lockstep && o->engine == ENGINE_INTERP)
         return COMPLAIN(c, "--lockstep compares both engines: --engine=interp makes no sense with it");
+    if (o->lockstep && o->board.net.count)
+        return COMPLAIN(c, "--lockstep and a network exclude each other: what comes from it is not recorded");
     if (o->keys && o->typed) return COMPLAIN(c, "--keys and --type exclude each other");
     if (o->keys && !strcmp(o->keys, "-") && o->lockstep)
         return COMPLAIN(c, "--lockstep runs a script of keys twice: give it in a file");

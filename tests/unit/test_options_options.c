@@ -79,6 +79,30 @@ static void test_hpet(void)
     CHECK(complains("ringer -kernel k -machine hpet=perhaps", "on or off"));
 }
 
+static void test_network(void)
+{
+    CHECK(parse("ringer -kernel k -netdev user,id=n,net=192.168.7.0/24,hostfwd=tcp:127.0.0.1:8022-:22 "
+                "-device e1000,netdev=n"));
+    CHECK_EQ(options.board.net.count, 1);
+    CHECK(!strcmp(options.board.net.netdev[0].id, "n"));
+    CHECK(parse("ringer -kernel k -device virtio-net-pci,netdev=n,mac=52:54:00:00:00:01 -netdev user,id=n"));
+    CHECK_EQ(device_number(&options.board.devices.device[0], "mac", 0), 0x525400000001);
+    CHECK(parse("ringer -kernel k -nic user,model=virtio,restrict=on,mac=52:54:00:00:00:02"));
+    CHECK(!strcmp(options.board.devices.device[0].type->name, "virtio-net-pci"));
+    CHECK(parse("ringer -kernel k -net nic,model=e1000 -net user"));
+    CHECK(parse("ringer -kernel k -net none -nic none"));
+    CHECK_EQ(options.board.net.count, 0);
+    CHECK(complains("ringer -kernel k -netdev user", "id="));
+    CHECK(complains("ringer -kernel k -netdev slip,id=n", "slip"));
+    CHECK(complains("ringer -kernel k -netdev user,id=n,colour=red", "colour"));
+    CHECK(complains("ringer -kernel k -netdev user,id=n,hostfwd=tcp:8022", "tcp:8022"));
+    CHECK(complains("ringer -kernel k -netdev user,id=n,net=10.0.2", "10.0.2"));
+    CHECK(complains("ringer -kernel k -netdev tap,id=n", "ifname"));
+    CHECK(complains("ringer -kernel k -netdev stream,id=n,server=on", "connect"));
+    CHECK(complains("ringer -kernel k -device e1000,mac=01:00:00:00:00:00", "mac"));
+    CHECK(complains("ringer -kernel k -nic user --lockstep", "network"));
+}
+
 static void test_qemu_line(void)
 {
     CHECK(parse(
@@ -337,7 +361,7 @@ static void test_bad(void)
     CHECK(complains("ringer -kernel k -smp 2", "one CPU"));
     CHECK(complains("ringer -kernel k -M q35", "q35"));
     CHECK(complains("ringer -kernel k -cpu 8086", "max"));
-    CHECK(complains("ringer -kernel k -device e1000", "e1000"));
+    CHECK(complains("ringer -kernel k -device e1001", "e1001"));
     CHECK(complains("ringer -kernel k -device isa-debug-exit,iosize=3", "iosize"));
     CHECK(complains("ringer -kernel k -device virtio-blk-pci", "drive"));
     CHECK(complains("ringer -kernel k -device virtio-blk-pci,drive=d,speed=9", "speed"));
@@ -362,6 +386,7 @@ int main(void)
     test_both_spellings();
     test_memory();
     test_hpet();
+    test_network();
     test_qemu_line();
     test_devices();
     test_device_table();
