@@ -198,6 +198,7 @@ int kernel_rom_put(struct load *load, u64 gpa, const void *data, u64 bytes)
         rom->data = larger;
         rom->data_bytes = end;
     }
+    if (!bytes) return 0; /* there may be no memory at all yet */
     if (data)
         memcpy(rom->data + at, data, bytes);
     else
