@@ -93,6 +93,7 @@ static const struct guest_mode guest_modes[] = {
     {"CPL 3, IOPL 3", true, false, 3, 3},       {"virtual-8086, IOPL 0", true, true, 3, 0},
     {"virtual-8086, IOPL 3", true, true, 3, 3},
 };
+enum { MODE_REAL = 0, MODE_VM86 = 5, MODE_VM86_IOPL = 6 };
 
 enum { LOW_MEMORY = 0xa000, LOW_STACK = 0xf000, LOW_CODE = 0x7000, VECTOR_OF_INT_N = 0x20 };
 
@@ -329,6 +330,21 @@ static const char *sensitivity(const struct isa_row *row)
     return names[row->sensitivity];
 }
 
+/* What the row's routine does in a mode where nothing but IOPL lets anything through. */
+static const char *outcome(struct cpu_fixture *f, const struct form_example *e, const struct guest_mode *m)
+{
+    struct seen seen;
+    set_guest(f, m, 0);
+    f->v->tr.limit = 0x67; /* no I/O bitmap */
+    switch (run_guest(f, e, m, &seen)) {
+    case ISA_NO_TRAP: return "runs";
+    case VEC_UD: return "#UD";
+    case VEC_NM: return "#NM";
+    case VEC_GP: return "#GP";
+    default: return "traps";
+    }
+}
+
 static void check_host(struct cpu_fixture *f, const struct form_example *e, bool compat)
 {
     static const char *const names[] = {"same", "differs in silence", "traps", "(not in 64-bit mode)"};
@@ -351,8 +367,11 @@ static void check_host(struct cpu_fixture *f, const struct form_example *e, bool
     snprintf(how, sizeof(how),
              verdict == VERDICT_TRAPS && host.vector != ISA_NO_TRAP ? "%s (vector %u)" : "%s", names[verdict],
              verdict == VERDICT_TRAPS ? host.vector : 0);
-    printf("%-17s %-23s %-18s %-21s %-21s %s\n", row->name, isa_privilege_name(row), sensitivity(row), how,
-           isa_treatment_name(row), row->manual ? row->manual : "");
+    printf("%-17s %-23s %-18s %-21s %-5s ", row->name, isa_privilege_name(row), sensitivity(row), how,
+           outcome(f, e, &guest_modes[MODE_REAL]));
+    printf("%-5s %-7s %-21s %s\n", outcome(f, e, &guest_modes[MODE_VM86]),
+           outcome(f, e, &guest_modes[MODE_VM86_IOPL]), isa_treatment_name(row),
+           row->manual ? row->manual : "");
 }
 
 /* One form in one mode, with what else decides. */
@@ -423,8 +442,8 @@ int main(void)
     bool compat = native_works();
     printf("host: %s; UMIP %s\n\n", compat ? "32-bit code" : "executes no 32-bit code, 64-bit mode instead",
            host_has_umip() ? "is there" : "is not there");
-    printf("%-17s %-23s %-18s %-21s %-21s %s\n", "form", "privileged by", "sensitive", "on the host, CPL 3",
-           "treatment", "manual");
+    printf("%-17s %-23s %-18s %-21s %-5s %-5s %-7s %-21s %s\n", "form", "privileged by", "sensitive",
+           "on the host, CPL 3", "real", "vm86", "IOPL 3", "treatment", "manual");
     for (unsigned n = 0; n < ARRAY_SIZE(form_examples); n++)
         check_host(&f, &form_examples[n], compat);
     printf("\n");
