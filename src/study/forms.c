@@ -32,7 +32,7 @@ const struct form_example form_examples[] = {
     FORM("LSS", "\x0f\xb2\x1e", .traits = FORM_MEMORY, .words = {1, VALUE_SS}),
     FORM("JMP far", "\xff\x2e", .traits = FORM_ROBIN | FORM_MEMORY, .words = {VALUE_NEXT, VALUE_CS}),
     FORM("JMP far", "\x66\xff\x2e", .traits = FORM_ROBIN | FORM_MEMORY, .words = {VALUE_NEXT, VALUE_CS}),
-    FORM("CALL far", "\xff\x1e", .traits = FORM_ROBIN | FORM_MEMORY, .words = {VALUE_NEXT, VALUE_CS}),
+    FORM("CALL far", "\xff\x1e", .traits = FORM_RETURN | FORM_ROBIN | FORM_MEMORY, .words = {VALUE_NEXT, VALUE_CS}),
     FORM("RET far", "\xcb", .traits = FORM_ROBIN, .words = {VALUE_NEXT, VALUE_CS}),
     FORM("INT n", "\xcd\x20", .traits = FORM_ROBIN),
     FORM("INT1", "\xf1"),

@@ -272,7 +272,7 @@ struct outcome guest_experiment_run(struct guest_experiment *g, const struct for
     memcpy(o.memory, c.memory, sizeof(o.memory));
     outcome_keep_written(&o, (u32)before.gpr[REG_EAX], (u32)before.gpr[REG_ECX], memory_before);
     if (v->gpr[REG_ESP] < stack && stack - v->gpr[REG_ESP] <= 8)
-        memcpy(&o.pushed, g->phys.ram + v->gpr[REG_ESP], c.bytes);
+        memcpy(&o.pushed, g->phys.ram + v->gpr[REG_ESP] + (e->traits & FORM_RETURN ? c.bytes : 0), c.bytes);
     o.if_changed = (v->eflags ^ before.eflags) & FL_IF;
     o.zero = v->eflags & FL_ZF;
     o.carry = v->eflags & FL_CF;

@@ -69,8 +69,9 @@ static void see_flags(u32 before, u32 after)
     report->outcome.carry = after & 1;
 }
 
-static void see_pushed(u64 stack_pointer)
+static void see_pushed(const struct form_example *e, u64 stack_pointer)
 {
+    if (e->traits & FORM_RETURN) stack_pointer += 4;
     if (stack_pointer < STACK_AT && stack_pointer >= SCRATCH_AT)
         memcpy(&report->outcome.pushed, (void *)(uintptr_t)stack_pointer, 4);
 }
@@ -103,7 +104,7 @@ static void run_64(const struct form_example *e)
     o->edx = (u32)host_frame.rdx;
     o->ebx = (u32)host_frame.rbx;
     see_flags((u32)flags, (u32)host_frame.flags);
-    see_pushed(host_frame.rsp);
+    see_pushed(e, host_frame.rsp);
 }
 
 /* --- in 32-bit code --- */
@@ -120,7 +121,7 @@ static void run_32(const struct form_example *e, const struct state *in)
     o->edx = out.gpr[2];
     o->ebx = out.gpr[3];
     see_flags(in->eflags, out.eflags);
-    see_pushed(out.gpr[4]);
+    see_pushed(e, out.gpr[4]);
 }
 
 /* --- the child --- */
