@@ -17,7 +17,7 @@ enum device_outcome {
     DEVICE_LEAVE,    /* done, and the instruction is complete: on to v->rip by translator_next() */
 };
 
-/* One access that does not cross a page, of the instruction at v->rip, of whose block v->remaining
+/* One access that does not cross a page, of the instruction at v->rip, of whose block v->scratch.remaining
  * instructions are behind it; flags are parked. may_stay: the block can go on behind it. */
 enum device_outcome device_access(struct vcpu *v, u64 gpa, unsigned size, bool write, bool may_stay);
 

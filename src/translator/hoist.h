@@ -12,7 +12,7 @@ struct build;
 /* An instruction has at most two accesses that can be known beforehand: its operand, and the stack. */
 enum hoist_slot { HOIST_OPERAND, HOIST_STACK, HOIST_SLOTS };
 
-/* Registers and vcpu.hoisted[] hold so many checked addresses at a time. */
+/* Registers and vcpu.scratch.hoisted[] hold so many checked addresses at a time. */
 #define HOIST_HOLDERS (1 + FRAME_HOISTED_COUNT)
 #define MAX_HOISTS    16
 /* A block with so many edges has no more checks that need one. */
