@@ -11,8 +11,8 @@ const struct form_example form_examples[] = {
     }
     FORM("CLI", "\xfa"),
     FORM("STI", "\xfb", .traits = FORM_IF_CLEAR),
-    FORM("PUSHF", "\x66\x9c", .traits = FORM_ROBIN),
-    FORM("PUSHFD", "\x9c", .traits = FORM_ROBIN),
+    FORM("PUSHF", "\x66\x9c", .traits = FORM_IF_CLEAR | FORM_ROBIN),
+    FORM("PUSHFD", "\x9c", .traits = FORM_IF_CLEAR | FORM_ROBIN),
     FORM("POPF", "\x66\x9d", .traits = FORM_ROBIN, .words = {VALUE_FLAGS}),
     FORM("POPFD", "\x9d", .traits = FORM_ROBIN, .words = {VALUE_FLAGS}),
     FORM("MOV SS, r/m16", "\x8e\xd0", .traits = FORM_ROBIN, .eax = VALUE_SS),

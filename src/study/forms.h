@@ -17,7 +17,7 @@ enum form_traits {
     FORM_ROBIN = 1 << 4,    /* of the seventeen of Robin & Irvine (2000), table 1 */
     FORM_ORDINARY = 1 << 5, /* an ordinary instruction: the control group of the experiment */
     FORM_RETURN = 1 << 7,   /* pushes a return address last, which is not compared: what is pushed before it is */
-    FORM_IF_CLEAR = 1 << 6, /* a guest's IF is clear before */
+    FORM_IF_CLEAR = 1 << 6, /* the guest's kernel has cleared IF before */
 };
 
 /* Values that depend on the mode: selectors of the current code and stack segment, and what to come back to.

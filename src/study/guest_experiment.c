@@ -258,7 +258,7 @@ struct outcome guest_experiment_run(struct guest_experiment *g, const struct for
     v->gpr[REG_ESI] = v->gpr[REG_EDI] = memory;
     v->gpr[REG_ESP] = stack;
     if (e->traits & FORM_OVERFLOW) v->eflags |= FL_OF;
-    if (e->traits & FORM_IF_CLEAR) v->eflags &= ~(u32)FL_IF;
+    if (e->traits & FORM_IF_CLEAR && !s->cpl) v->eflags &= ~(u32)FL_IF;
     before = *v;
     memcpy(memory_before, c.memory, sizeof(memory_before));
 
