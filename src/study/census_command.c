@@ -1,5 +1,6 @@
 #include "census_command.h"
 #include "census.h"
+#include "what_if.h"
 
 #include "base/log.h"
 
@@ -9,7 +10,8 @@
 
 static void print_help(void)
 {
-    fputs("ringer census [--format=text|json|html] [--output=FILE]\n\n"
+    fputs("ringer census [--format=text|json|html] [--output=FILE]\n"
+          "ringer census --what-if=trap-and-emulate\n\n"
           "Executes each system-related form of an instruction on this host at CPL 3, and holds the outcome "
           "against\n"
           "its meaning at CPL 0: which forms are privileged, sensitive, innocuous, and what that means for "
@@ -52,6 +54,15 @@ static bool print_to(const struct census *c, census_printer *print, const char *
     return !bad;
 }
 
+static int what_if(const char *monitor)
+{
+    char error[256];
+    if (strcmp(monitor, "trap-and-emulate") != 0)
+        die(STATUS_USAGE, "--what-if knows one monitor, trap-and-emulate, not %s", monitor);
+    if (!what_if_print(stdout, error, sizeof(error))) die(STATUS_HOST, "%s", error);
+    return STATUS_OK;
+}
+
 int census_command(int argc, char **argv)
 {
     const char *format = "text", *path = NULL;
@@ -62,6 +73,8 @@ int census_command(int argc, char **argv)
             print_help();
             return STATUS_OK;
         }
+        if ((value = value_of(argv[n], "--what-if"))) return what_if(value);
+        if (!strcmp(argv[n], "--what-if")) return what_if(n + 1 < argc ? argv[n + 1] : "");
         if ((value = value_of(argv[n], "--format")))
             format = value;
         else if ((value = value_of(argv[n], "--output")))

@@ -16,7 +16,8 @@ enum form_traits {
     FORM_ABSENT = 1 << 3,   /* #GP(0) even where it is allowed: no model has the counter it asks for */
     FORM_ROBIN = 1 << 4,    /* of the seventeen of Robin & Irvine (2000), table 1 */
     FORM_ORDINARY = 1 << 5, /* an ordinary instruction: the control group of the experiment */
-    FORM_RETURN = 1 << 7,   /* pushes a return address last, which is not compared: what is pushed before it is */
+    FORM_RETURN =
+        1 << 7, /* pushes a return address last, which is not compared: what is pushed before it is */
     FORM_IF_CLEAR = 1 << 6, /* the guest's kernel has cleared IF before */
 };
 
