@@ -154,6 +154,14 @@ static struct census_entry *entry_of(struct census *c, const struct form_example
     return entry;
 }
 
+static bool cpuid_faults(void)
+{
+    for (unsigned n = 0; n < form_example_count; n++)
+        if (!strcmp(form_examples[n].form, "CPUID"))
+            return host_experiment_run(&form_examples[n], &(struct host_trial){.cpuid_faults = true}).trapped;
+    return false;
+}
+
 bool census_take(struct census *c, char *error, size_t error_bytes)
 {
     *c = (struct census){0};
@@ -182,6 +190,7 @@ bool census_take(struct census *c, char *error, size_t error_bytes)
     for (unsigned n = 0; n < c->count; n++)
         for (unsigned cpu = 0; cpu < CENSUS_CPUS; cpu++)
             c->entry[n].on[cpu].class = classify(&c->entry[n], &c->entry[n].on[cpu]);
+    c->cpuid_faulted = c->host.cpuid_faulting && cpuid_faults();
     guest_experiment_close(guest);
     return true;
 }

@@ -57,6 +57,7 @@ struct census_entry {
 struct census {
     struct host_features host;
     bool has_32;
+    bool cpuid_faulted; /* CPUID trapped with CPUID faulting on; false where the host has none */
     unsigned count;
     struct census_entry *entry;
 };

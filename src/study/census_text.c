@@ -10,9 +10,9 @@
 
 const char *census_cpu_name(enum census_cpu cpu)
 {
-    static const char *const names[CENSUS_CPUS] = {"this host, 32-bit code", "this host, 64-bit mode",
-                                                   "simulated, no UMIP", "simulated, UMIP",
-                                                   "simulated, virtual-8086"};
+    static const char *const names[CENSUS_CPUS] = {
+        "this host, 32-bit code", "this host, 64-bit mode", "a simulated CPU without UMIP",
+        "a simulated CPU with UMIP", "a simulated CPU in virtual-8086 mode"};
     return names[cpu];
 }
 
@@ -138,6 +138,14 @@ void census_print_text(const struct census *c, FILE *out)
     for (unsigned n = 0; n < c->count; n++)
         print_entry(&c->entry[n], reference, out);
     fprintf(out, "\n* simulated by Ringer's interpreter, with other tables than the guest's\n");
+    fprintf(out,
+            "UMIP (SDM 3A 2.5, CR4) makes SGDT, SIDT, SLDT, SMSW and STR trap; the two simulated columns "
+            "show it.%s\n"
+            "CPUID faulting makes CPUID trap: this host %s.\n",
+            c->host.umip
+                ? " Linux answers\nfor this host's CPU with made-up values, so a program sees no trap."
+                : "",
+            c->cpuid_faulted ? "has it, and CPUID trapped when it was on" : "has none");
     for (enum census_cpu cpu = 0; cpu <= CPU_UMIP; cpu++)
         print_theorems(c, cpu, out);
 }

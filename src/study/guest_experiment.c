@@ -168,6 +168,7 @@ static void set_up(struct guest_experiment *g, const struct guest_setting *s)
 {
     struct vcpu *v = g->v;
     u32 at = tables_of(s);
+    g->tsc = 0; /* a reset makes the TSC 0 */
     vcpu_reset(v);
     memset(g->phys.ram, 0, END_OF_USE);
     put_tables(g, s);
@@ -186,7 +187,7 @@ static void set_up(struct guest_experiment *g, const struct guest_setting *s)
         at + TSS, s->port_allowed ? 0x2067 : 0x67, 0x8b, s->elsewhere ? TASK_ELSEWHERE : TASK, 0, 0};
     v->ldtr = (struct segment){at + LDT, 0x1f, 0x82, s->elsewhere ? LOCAL_ELSEWHERE : LOCAL, 0, 0};
     v->cpl = s->cpl;
-    v->eflags = FL_ONE | (s->other_mode ? 0 : FL_IF) | (u32)s->iopl << FL_IOPL_SHIFT | (s->vm86 ? FL_VM : 0);
+    v->eflags = FL_ONE | FL_IF | (u32)s->iopl << FL_IOPL_SHIFT | (s->vm86 ? FL_VM : 0);
     v->sysenter_cs = s->elsewhere ? CODE0 | 4 : CODE0;
     v->sysenter_eip = HANDLER;
     v->sysenter_esp = STACK_OF_CPL0;
