@@ -109,7 +109,7 @@ static inline __attribute__((always_inline)) void run(const struct string *s, el
         element(s);
         return;
     }
-    bool one_by_one = (v->eflags & FL_TF) || v->no_bulk_strings;
+    bool one_by_one = (v->eflags & FL_TF) || v->instruments.no_bulk_strings;
     u32 count = reg_get(s, REG_ECX);
     while (count) {
         u32 done = one_by_one ? 0 : bulk(s, count);

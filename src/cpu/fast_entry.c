@@ -69,7 +69,8 @@ static bool has_flat_stack(const struct vcpu *v)
 /* Nothing is armed that wants to see single accesses, and the manual's protected mode is what we are in. */
 static inline bool is_common(const struct vcpu *v)
 {
-    return vcpu_protected(v) && !(v->mode & (MODE_STEP | MODE_ALIGN)) && !v->write_log && !v->no_fast_entry;
+    return vcpu_protected(v) && !(v->mode & (MODE_STEP | MODE_ALIGN)) && !v->instruments.write_log &&
+           !v->instruments.no_fast_entry;
 }
 
 /* --- into the kernel --- */

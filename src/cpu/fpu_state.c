@@ -49,7 +49,7 @@ static void xmm_restore(struct vcpu *v)
 void fpu_shelter(struct vcpu *v)
 {
     if (!v->fpu_live || v->fpu_sheltered) return;
-    if (v->fpu_always_park) {
+    if (v->instruments.fpu_always_park) {
         fpu_park(v);
         return;
     }

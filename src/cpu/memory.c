@@ -126,7 +126,7 @@ static u64 host_to_gpa(const struct vcpu *v, const u8 *host)
 
 static __attribute__((noinline)) void note_write(struct vcpu *v, const u8 *host, u32 bytes)
 {
-    struct write_log *log = v->write_log;
+    struct write_log *log = v->instruments.write_log;
     u64 gpa = host_to_gpa(v, host);
     if (log->count) {
         u64 end = log->entry[log->count - 1].gpa + log->entry[log->count - 1].bytes;
@@ -156,7 +156,7 @@ static void place_store(struct vcpu *v, const struct place *p, unsigned size, u6
         return;
     }
     store_any(p->host, size, value);
-    if (unlikely(v->write_log != NULL)) note_write(v, p->host, size);
+    if (unlikely(v->instruments.write_log != NULL)) note_write(v, p->host, size);
     if (p->guarded) v->phys->guarded_written(v->phys->owner, p->gpa, size);
 }
 
@@ -177,7 +177,7 @@ static void place_store_bytes(struct vcpu *v, const struct place *p, const u8 *b
         return;
     }
     copy(p->host, buffer, bytes);
-    if (unlikely(v->write_log != NULL)) note_write(v, p->host, bytes);
+    if (unlikely(v->instruments.write_log != NULL)) note_write(v, p->host, bytes);
     if (p->guarded) v->phys->guarded_written(v->phys->owner, p->gpa, bytes);
 }
 
@@ -249,7 +249,7 @@ static inline u64 load_fast(struct vcpu *v, const struct view *view, u32 linear,
 static inline void store_fast(struct vcpu *v, const struct view *view, u32 linear, unsigned size, u64 value)
 {
     u64 entry = view->write[linear >> PAGE_SHIFT];
-    if (likely(entry && !crosses_page(linear, size) && !v->write_log))
+    if (likely(entry && !crosses_page(linear, size) && !v->instruments.write_log))
         store_any((u8 *)(uintptr_t)(linear + entry), size, value);
     else
         store_slow(v, view, linear, size, value);
@@ -312,7 +312,7 @@ u32 lin_direct(struct vcpu *v, u32 linear, u32 bytes, bool write, u8 **host)
     if (!entry || debug_armed(v)) return 0;
     u32 here = PAGE_SIZE - (linear & PAGE_MASK);
     *host = (u8 *)(uintptr_t)(linear + entry);
-    if (unlikely(write && v->write_log)) {
+    if (unlikely(write && v->instruments.write_log)) {
         if (bytes > here) bytes = here;
         note_write(v, *host, bytes);
         return bytes;

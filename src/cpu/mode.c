@@ -76,7 +76,7 @@ static void set_tables(struct vcpu *v)
     v->read_table = t->read;
     v->write_table = t->write;
     v->exec_table = t->exec;
-    v->window_negated = -v->shadow->window;
+    v->scratch.window_negated = -v->shadow->window;
 }
 
 /* Tell the shadow how long user code ran: windows are given by that. */

@@ -44,7 +44,7 @@ static u32 find_callee(struct build *b)
     struct callee *callee = cache_meta(&b->t->cache, sizeof(*callee));
     *callee = (struct callee){
         .insn = *i,
-        .fast = b->v->no_fast_entry ? NULL : fast_routine_of(i),
+        .fast = b->v->instruments.no_fast_entry ? NULL : fast_routine_of(i),
         .next = *bucket,
         .code32 = code32,
         .plain = insn_is_plain(b->v, i),

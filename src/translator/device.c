@@ -46,7 +46,7 @@ enum device_outcome device_access(struct vcpu *v, u64 gpa, unsigned size, bool w
     u32 value;
 
     v->counters->device_moves++;
-    if (v->deterministic) v->icount -= v->remaining;
+    if (v->deterministic) v->icount -= v->scratch.remaining;
     if (write) {
         phys_write(v->phys, gpa, size, mask_bytes(exec_read(v, i, 1), size));
     } else {
@@ -55,11 +55,11 @@ enum device_outcome device_access(struct vcpu *v, u64 gpa, unsigned size, bool w
     }
     struct snapshot after = snapshot(v);
     if (may_stay && !v->pending && same(&before, &after)) {
-        if (v->deterministic) v->icount += v->remaining;
+        if (v->deterministic) v->icount += v->scratch.remaining;
         return DEVICE_STAY;
     }
     if (!write) exec_reg_write(v, i->op[0].reg_class, i->op[0].reg, value);
     v->rip = (u32)(v->rip + i->length);
-    flags_unpack(v, v->parked_flags);
+    flags_unpack(v, v->scratch.parked_flags);
     return DEVICE_LEAVE;
 }

@@ -201,7 +201,7 @@ void emit_jmp_to(struct emitter *e, u32 target); /* rel32 */
 
 /* call or jmp through a pointer in memory */
 void emit_go_mem(struct emitter *e, bool call, struct host_mem mem);
-/* call / jmp through vcpu.thunk[n] */
+/* call or jmp through vcpu.scratch.thunk[n] */
 void emit_call_thunk(struct emitter *e, unsigned thunk);
 void emit_jmp_thunk(struct emitter *e, unsigned thunk);
 

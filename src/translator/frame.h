@@ -22,7 +22,7 @@
 /* FRAME_BIAS; FRAME_x, the offset of a field of struct vcpu from r15; FRAME_SEG_x, of a field of struct segment. */
 #include "frame_offsets.h"
 
-/* vcpu.thunk[]: what translated code calls. */
+/* vcpu.scratch.thunk[]: what translated code calls. */
 #define THUNK_SLOW        0 /* call: r9 linear address; returns with the entry in r10, or not at all */
 #define THUNK_CALLOUT     1 /* call: r11d = struct callout; returns when the block may go on, or not at all */
 #define THUNK_LINK        2 /* jump: r11d = struct edge; flags in EFLAGS */
@@ -38,7 +38,7 @@
 #define THUNK_FILL_SITE   12 /* jump: r9d = EIP to go to, r11d = struct edge of an indirect site */
 #define THUNK_COUNT       13
 
-/* vcpu.exit_cause is the number of a thunk, or this when the host CPU raised an exception. */
+/* vcpu.scratch.exit_cause is the number of a thunk, or this when the host CPU raised an exception. */
 #define EXIT_HOST_SIGNAL THUNK_COUNT
 
 /* Two bytes follow a call of THUNK_SLOW. The first is the size of the access, with SLOW_WRITE for a write, and
@@ -48,6 +48,6 @@
 #define SLOW_WRITE   0x80
 #define SLOW_HOISTED 0x40
 
-/* vcpu.remaining, set before THUNK_STEP: the number of guest instructions in the block after this one. */
+/* vcpu.scratch.remaining, set before THUNK_STEP: the number of guest instructions in the block after this one. */
 
 #endif

@@ -12,7 +12,7 @@ struct build;
 /* An instruction has at most two accesses that can belong to a group: its memory operand, and the stack. */
 enum hoist_slot { HOIST_OPERAND, HOIST_STACK, HOIST_SLOTS };
 
-/* A holder keeps the host address of a checked group: holder 0 is r13, the others are in vcpu.hoisted[]. */
+/* A holder keeps the host address of a checked group: holder 0 is r13, the others are in vcpu.scratch.hoisted[]. */
 #define HOIST_HOLDERS (1 + FRAME_HOISTED_COUNT)
 #define MAX_HOISTS    16
 /* A hoisted check needs an edge. A block with this many edges gets no more hoisted checks. */

@@ -1,6 +1,6 @@
 /*
  * The C side of translated code: the functions that the entry points in entry.S call. They find the guest's
- * registers in the vCPU and its arithmetic flags in v->parked_flags. They return the host address where
+ * registers in the vCPU and its arithmetic flags in v->scratch.parked_flags. They return the host address where
  * execution continues.
  *
  * This file is compiled for general registers only, because the guest's FPU state may be live. Code that needs
@@ -11,15 +11,15 @@
 #include "device.h"
 #include "mmu/window.h"
 
-/* EFLAGS <-> v->parked_flags. */
+/* EFLAGS <-> v->scratch.parked_flags. */
 static void flags_from_parked(struct vcpu *v)
 {
-    flags_unpack(v, v->parked_flags);
+    flags_unpack(v, v->scratch.parked_flags);
 }
 
 static void flags_into_parked(struct vcpu *v)
 {
-    v->parked_flags = flags_pack(v->eflags);
+    v->scratch.parked_flags = flags_pack(v->eflags);
 }
 
 static u64 leave(struct engine *t, enum exit_reason reason)
@@ -105,7 +105,7 @@ static const u8 *probe(struct vcpu *v)
     const struct jump_entry *entry = &t->cache.jump[eip % JUMP_ENTRIES];
     u32 frame = v->exec_table[eip >> PAGE_SHIFT];
     if (!frame || entry->key != (tag | (u64)frame << 32 | eip)) return NULL;
-    v->jump_tag = tag;
+    v->scratch.jump_tag = tag;
     v->counters->block_probe_hits++;
     return entry->code;
 }
@@ -121,7 +121,7 @@ static const u8 *find_code(struct vcpu *v)
     struct block *block = find_block(v, variant);
     if (!block) return NULL;
     bool flat = mode_seg(v->mode, SEG_CS) == MODE_SEG_FLAT && !t->config.no_inline_cache;
-    v->jump_tag = flat ? (u64)mode_number(t, v->mode) << 56 : 0;
+    v->scratch.jump_tag = flat ? (u64)mode_number(t, v->mode) << 56 : 0;
     return block_entry(&t->cache, block);
 }
 
@@ -150,7 +150,7 @@ void cut_off(struct vcpu *v, u64 pc, u64 *return_top)
 static u64 back_into(struct vcpu *v, u64 pc)
 {
     into_code(v, pc);
-    if (unlikely(v->pending) && !v->deterministic) cut_off(v, pc, (u64 *)(uintptr_t)v->return_top);
+    if (unlikely(v->pending) && !v->deterministic) cut_off(v, pc, (u64 *)(uintptr_t)v->scratch.return_top);
     return pc;
 }
 
@@ -223,7 +223,7 @@ static u64 step_and_go(struct vcpu *v)
 u64 translator_step(struct vcpu *v)
 {
     flags_from_parked(v);
-    uncount(v, v->remaining + 1);
+    uncount(v, v->scratch.remaining + 1);
     return step_and_go(v);
 }
 
@@ -231,21 +231,21 @@ static u64 slow_fault(struct vcpu *v, u32 linear, u32 error)
 {
     struct engine *t = v->engine;
     flags_from_parked(v);
-    uncount(v, v->remaining);
+    uncount(v, v->scratch.remaining);
     v->fault = (struct fault){.vector = VEC_PF, .has_error = true, .error = error};
     v->fault_address = linear;
     enum exit_reason reason = exception_deliver(v);
     return reason == EXIT_NONE ? translator_next(v) : leave(t, reason);
 }
 
-/* The access does not go on: set v->rip and v->remaining for the guest instruction that it belongs to. */
+/* The access does not go on: set v->rip and v->scratch.remaining for the guest instruction that it belongs to. */
 static void locate(struct vcpu *v, const u8 *site)
 {
     struct engine *t = v->engine;
     const struct block *block = cache_block_at(&t->cache, (u32)(site - t->cache.arena.exec));
     unsigned index = site[1];
     v->rip = block->eip + block_site(block, index).guest;
-    v->remaining = block->count - 1u - index;
+    v->scratch.remaining = block->count - 1u - index;
 }
 
 /* A write to a guarded page is about to happen: may translated code do it itself? */
@@ -464,5 +464,5 @@ const u8 *const translator_thunks[THUNK_COUNT] = {
 void translator_set_thunks(struct vcpu *v)
 {
     for (unsigned n = 0; n < THUNK_COUNT; n++)
-        v->thunk[n] = (u64)(uintptr_t)translator_thunks[n];
+        v->scratch.thunk[n] = (u64)(uintptr_t)translator_thunks[n];
 }

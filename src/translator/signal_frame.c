@@ -68,7 +68,7 @@ static bool send_to_interpreter(int signal, const siginfo_t *info, greg_t *regs)
         }
     }
     v->rip = block->eip + site.guest;
-    v->remaining = block->count - 1u - site.index;
+    v->scratch.remaining = block->count - 1u - site.index;
     if (!site.parked) regs[REG_R12] = (greg_t)flags_pack((u32)regs[REG_EFL]);
     regs[REG_RIP] = (greg_t)(uintptr_t)thunk_step;
     v->counters->host_signals++;
@@ -87,9 +87,9 @@ static bool enter_into_window(int signal, const siginfo_t *info, greg_t *regs)
     if (!shadow_window_fault(v->shadow, &v->paging, (u64)(uintptr_t)info->si_addr, regs[REG_ERR] & PF_WRITE))
         return false;
     /* Filling an entry may have dropped others. */
-    v->return_top = (u64)regs[REG_RSP];
+    v->scratch.return_top = (u64)regs[REG_RSP];
     returns_select(v, &t->returns, &t->cache);
-    regs[REG_RSP] = (greg_t)v->return_top;
+    regs[REG_RSP] = (greg_t)v->scratch.return_top;
     return true;
 }
 
@@ -117,8 +117,8 @@ static bool return_to_interpreter(greg_t *regs)
 static void note_exit(const greg_t *regs)
 {
     if (!current) return;
-    current->exit_cause = EXIT_HOST_SIGNAL;
-    current->exit_site = (u64)regs[REG_RIP] + 1; /* as a return address: sample_exit() subtracts 1 */
+    current->scratch.exit_cause = EXIT_HOST_SIGNAL;
+    current->scratch.exit_site = (u64)regs[REG_RIP] + 1; /* as a return address: sample_exit() subtracts 1 */
 }
 
 static void handler(int signal, siginfo_t *info, void *context)

@@ -12,7 +12,7 @@ static struct host_mem selector_of(u8 seg)
 /* With --no-fast-entry the interpreter executes the instructions on segment and control registers. */
 bool can_push_segment(const struct build *b)
 {
-    return !b->v->no_fast_entry && has_plain_stack(b, b->i);
+    return !b->v->instruments.no_fast_entry && has_plain_stack(b, b->i);
 }
 
 /* Recent CPUs write only the low word of the dword (SDM 2 "PUSH"). */
@@ -27,7 +27,7 @@ void emit_push_segment(struct build *b)
 bool can_mov_from_segment(const struct build *b)
 {
     const struct operand *to = &b->i->op[0];
-    if (b->v->no_fast_entry) return false;
+    if (b->v->instruments.no_fast_entry) return false;
     return to->kind == OPND_MEM ? operand_is_reachable(b, true) : to->reg_class == RC_GPR32;
 }
 
@@ -72,7 +72,7 @@ static struct stub *load_segment(struct build *b, u8 seg)
 static bool may_compare(const struct build *b)
 {
     const struct operand *to = &b->i->op[0];
-    return !b->v->no_fast_entry && (b->mode & (MODE_PE | MODE_VM86 | MODE_CPL)) == MODE_PE &&
+    return !b->v->instruments.no_fast_entry && (b->mode & (MODE_PE | MODE_VM86 | MODE_CPL)) == MODE_PE &&
            to->reg != SEG_SS && to->reg != SEG_CS;
 }
 
@@ -108,7 +108,7 @@ void emit_pop_segment(struct build *b)
 bool can_mov_from_cr(const struct build *b)
 {
     u8 cr = b->i->op[1].reg;
-    return !b->v->no_fast_entry && (b->mode & MODE_CPL) == 0 && (cr == 0 || cr == 2 || cr == 3);
+    return !b->v->instruments.no_fast_entry && (b->mode & MODE_CPL) == 0 && (cr == 0 || cr == 2 || cr == 3);
 }
 
 void emit_mov_from_cr(struct build *b)

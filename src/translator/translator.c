@@ -50,7 +50,7 @@ int translator_init(struct vcpu *v, const struct translator_config *config)
         return error;
     }
     v->engine = t;
-    v->jump_table = (u64)(uintptr_t)t->cache.jump;
+    v->scratch.jump_table = (u64)(uintptr_t)t->cache.jump;
     returns_select(v, &t->returns, &t->cache);
     v->shadow->forced_slow = t->config.forced_slow;
     translator_set_thunks(v);
