@@ -13,7 +13,7 @@ struct time_sample {
     u64 wall_ns;     /* Unix time at ns = 0 */
 };
 
-/* The local APIC, which is a chip beside the CPU. */
+/* The local APIC, which is a device of the board. */
 struct vcpu_apic {
     void (*base_written)(void *machine, u64 base); /* IA32_APIC_BASE */
     void (*tsc_moved)(void *machine);              /* the guest's TSC has jumped */
@@ -21,18 +21,20 @@ struct vcpu_apic {
     void (*set_deadline)(void *machine, u64 deadline);
 };
 
-/* What the machine offers its CPU. All are called with the FPU parked or sheltered: no floating point there. */
+/* The seam to the machine. All functions are called with the FPU parked or sheltered, so they must not use
+ * floating point. */
 struct vcpu_host {
     u32 (*port_read)(void *machine, u16 port, unsigned size);
     void (*port_write)(void *machine, u16 port, unsigned size, u32 value);
-    int (*interrupt_acknowledge)(void *machine); /* the vector; -1: nothing pending any more */
+    int (*interrupt_acknowledge)(void *machine); /* the vector; -1: no interrupt is pending any more */
     u64 (*tsc)(void *machine);                   /* guest TSC before tsc_offset is added */
     void (*ferr)(void *machine, bool level);     /* FERR#: x87 errors with CR0.NE = 0 (IRQ 13) */
     const struct vcpu_apic *apic;                /* NULL: there is none */
     void *machine;
-    u64 (*tsc_hz)(void *machine); /* rate of the TSC, for CPUID 15h; NULL or 0: not told */
+    u64 (*tsc_hz)(void *machine); /* rate of the TSC, for CPUID 15h; NULL or 0: the leaf is empty */
     struct time_sample (*sample_time)(void *machine); /* NULL: there is no paravirtual clock */
-    /* Elements of a string at one port: how many were transferred, perhaps none. NULL: one by one, always. */
+    /* Transfer up to `count` elements of a string at one port. Returns how many were transferred, perhaps none.
+     * NULL: elements are always transferred one by one. */
     u32 (*port_read_string)(void *machine, u16 port, unsigned size, u8 *to, u32 count);
     u32 (*port_write_string)(void *machine, u16 port, unsigned size, const u8 *from, u32 count);
 };
