@@ -70,9 +70,10 @@ static bool check_memory(const struct options *o, struct complaint *c)
 /* Checks that need the whole command line. */
 static bool check_together(const struct options *o, struct complaint *c)
 {
-    if (!o->boot.kernel && !o->boot.firmware && !o->boot_plan.option_roms && !o->board.drives.count)
-        return COMPLAIN(
-            c, "nothing to boot: give a disk (-hda FILE), a CD (-cdrom FILE), a kernel (--kernel FILE), ...");
+    if (!o->boot.kernel && !o->boot.firmware && !o->boot_plan.option_roms && !o->board.drives.count &&
+        !o->board.boots_network)
+        return COMPLAIN(c, "nothing to boot: give a disk (-hda FILE), a CD (-cdrom FILE), a kernel (--kernel "
+                           "FILE), -boot n, ...");
     if (!o->boot.kernel && o->boot.initrd) return COMPLAIN(c, "--initrd is for a --kernel, which is missing");
     if (!o->boot.kernel && o->boot.append) return COMPLAIN(c, "--append is for a --kernel, which is missing");
     if (o->lockstep && o->event_log) return COMPLAIN(c, "--lockstep and --trace exclude each other");
