@@ -71,9 +71,10 @@ static bool check_memory(const struct options *o, struct complaint *c)
 /* Checks that need the whole command line. */
 static bool check_together(const struct options *o, struct complaint *c)
 {
-    if (!o->boot.kernel && !o->boot.firmware && !o->boot_plan.option_roms && !o->board.drives.count)
-        return COMPLAIN(
-            c, "nothing to boot: give a disk (-hda FILE), a CD (-cdrom FILE), a kernel (--kernel FILE), ...");
+    if (!o->boot.kernel && !o->boot.firmware && !o->boot_plan.option_roms && !o->board.drives.count &&
+        !o->board.boots_network)
+        return COMPLAIN(c, "nothing to boot: give a disk (-hda FILE), a CD (-cdrom FILE), a kernel (--kernel "
+                           "FILE), -boot n, ...");
     if (!o->boot.kernel && o->boot.initrd) return COMPLAIN(c, "--initrd is for a --kernel, which is missing");
     if (!o->boot.kernel && o->boot.append) return COMPLAIN(c, "--append is for a --kernel, which is missing");
     if (o->lockstep && o->event_log) return COMPLAIN(c, "--lockstep and --trace exclude each other");
@@ -118,7 +119,7 @@ static bool settle_devices(struct options *o, struct complaint *c)
 {
     struct device_options *devices = &o->board.devices;
     struct drive_options *drives = &o->board.drives;
-    return device_options_take_drives(devices, drives, c->text, c->bytes) &&
+    return options_settle_cards(o, c) && device_options_take_drives(devices, drives, c->text, c->bytes) &&
            drive_options_settle(drives, c->text, c->bytes) &&
            device_options_settle(devices, drives, c->text, c->bytes) && settle_chardevs(o, c);
 }
@@ -129,11 +130,11 @@ static void fill_in_defaults(struct options *o, struct complaint *c)
     if (o->display == DISPLAY_AUTO) o->display = wants_window(o) ? DISPLAY_WINDOW : DISPLAY_NONE;
     if (!o->board.audio) o->board.audio = o->display == DISPLAY_WINDOW && !o->deterministic ? "auto" : "none";
     /* With a window, Ctrl-C in the terminal should end Ringer, so the serial port does not take the terminal. */
-    if (!o->board.serial_count && !o->no_defaults && !device_options_type_from_stdio(&o->board.devices))
+    if (!o->board.serial_count && !o->nodefaults && !device_options_type_from_stdio(&o->board.devices))
         o->board.serial[0] = device_options_chardev_for(
             &o->board.devices, "serial0", o->display == DISPLAY_WINDOW ? "null" : "stdio", c->text, c->bytes);
     control_options_fill_in(o);
-    if (o->no_defaults && !o->video_given) o->board.video = VIDEO_NONE;
+    if (o->nodefaults && !o->video_given) o->board.video = VIDEO_NONE;
     /* Both machines write the same. Neither may see the other's writes. */
     if (o->lockstep) o->board.drives.snapshot = true;
     if (o->deterministic && o->board.rtc_base < 0) o->board.rtc_base = DETERMINISTIC_RTC_BASE;
@@ -241,6 +242,7 @@ void options_help(FILE *out)
 {
     fputs("ringer run OPTION...     run a 32-bit x86 operating system, unmodified, as an ordinary process\n"
           "ringer disk ...          make, show and convert disk images; without arguments: usage\n"
+          "ringer census            which instructions are privileged, sensitive, innocuous on this host\n"
           "ringer help              this text\n"
           "ringer help devices      what -device can add; also: -device NAME,help\n"
           "ringer help keys         the language of scripts for --keys\n"

@@ -105,7 +105,7 @@ void control_options_fill_in(struct options *o)
     const char *serial = o->board.serial[0];
     const struct char_options *chardev = serial ? device_options_chardev(&o->board.devices, serial) : NULL;
     if (!o->control.escape) o->control.escape = 1;
-    if (o->control.given || o->no_defaults || !chardev || chardev->kind != CHAR_STDIO) return;
+    if (o->control.given || o->nodefaults || !chardev || chardev->kind != CHAR_STDIO) return;
     add_monitor(o, serial, false, &c);
 }
 
@@ -118,7 +118,8 @@ static const struct option_row rows[] = {
     {"echr", "CODE", "the character that begins escape keys instead of Ctrl-A (1)", .set = set_escape},
     {"S", NULL, "wait for the monitor's \"cont\" before the first guest instruction",
      SWITCH(control.stopped)},
-    {"nodefaults", NULL, "no serial port, monitor or video card that was not asked for", SWITCH(no_defaults)},
+    {"nodefaults", NULL, "no serial port, monitor, network or video card that was not asked for",
+     SWITCH(nodefaults)},
 };
 
 const struct option_group options_control = {"Holding a running machine", rows, ARRAY_SIZE(rows)};
