@@ -40,6 +40,7 @@ bool options_set_debugcon(struct options *o, const char *value, struct complaint
 bool options_set_firmware_log(struct options *o, const char *value, struct complaint *c);
 
 extern const struct option_group options_boot, options_devices, options_drives, options_machine,
-    options_display, options_net, options_observe, options_engines, options_qemu, options_testing;
+    options_display, options_net, options_observe, options_engines, options_qemu, options_share,
+    options_testing;
 
 #endif
