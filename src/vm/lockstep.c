@@ -101,7 +101,7 @@ int lockstep_run(struct vm *lead)
     int failure = STATUS_HOST;
     both->follow = machine_create(&both->follow_options, MACHINE_FOLLOWER, &failure, error, sizeof(error));
     if (!both->follow) die(failure, "the second machine of the lockstep: %s", error);
-    both->follow->vcpu.write_log = &both->log;
+    both->follow->vcpu.instruments.write_log = &both->log;
     machine_start(both->follow);
     chipset_mirror_input(&lead->chipset, &both->follow->chipset);
 

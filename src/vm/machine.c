@@ -68,9 +68,9 @@ static bool make_cpu(struct vm *vm, char *error, size_t error_bytes)
     v->model = vm->options->cpu;
     v->counters = &vm->counters;
     v->deterministic = vm->options->deterministic;
-    v->no_fast_entry = vm->options->translator.no_fast_entry;
-    v->no_bulk_strings = vm->options->translator.no_bulk_strings;
-    v->fpu_always_park = vm->options->no_fpu_shelter;
+    v->instruments.no_fast_entry = vm->options->translator.no_fast_entry;
+    v->instruments.no_bulk_strings = vm->options->translator.no_bulk_strings;
+    v->instruments.fpu_always_park = vm->options->no_fpu_shelter;
     v->paging.maxphyaddr = v->model->maxphyaddr;
     int failed = interp_init(v);
     if (failed) return fail(error, error_bytes, "cannot start the interpreter", failed);
