@@ -121,13 +121,13 @@ static bool attach_flush(struct folder *folder, struct share_request *request)
     return true;
 }
 
-static void end_work(struct folder *folder, struct share_request *request)
+/* Its reply is there: no Tflush has to wait for it any more. */
+static void leave_work(struct folder *folder, struct share_request *request)
 {
     struct share_request **at = &folder->at_work;
     while (*at != request)
         at = &(*at)->next;
     *at = request->next;
-    folder->working--;
 }
 
 /* The next request that may be served now, or NULL. */
@@ -169,8 +169,7 @@ static void serve(struct folder *folder, struct share_request *request)
     server_perform(&folder->server, request);
     pthread_mutex_lock(&folder->lock);
     struct share_request *flush = request->flushes, *next;
-    end_work(folder, request);
-    folder->barrier = false;
+    leave_work(folder, request);
     pthread_mutex_unlock(&folder->lock);
     send_letter(folder, request);
     for (; flush; flush = next) {
@@ -179,7 +178,8 @@ static void serve(struct folder *folder, struct share_request *request)
         send_letter(folder, flush);
     }
     pthread_mutex_lock(&folder->lock);
-    if (!folder->working) pthread_cond_broadcast(&folder->idle);
+    folder->barrier = false;
+    if (!--folder->working) pthread_cond_broadcast(&folder->idle);
 }
 
 /* Lock held; nothing is at work. */
