@@ -15,8 +15,8 @@ struct raw {
     struct disk_image image;
     struct store *store;
     u64 store_bytes; /* size when it was opened; not necessarily a multiple of the sector size */
-    bool probed;
-    bool told; /* the refusal of a write has been explained; atomic */
+    bool probed;     /* the format was guessed */
+    bool told;       /* the user has been told that a write was refused; atomic */
 };
 
 static struct raw *raw_of(struct disk_image *image)
