@@ -9,6 +9,7 @@
 #include "observe/event_log.h"
 #include "observe/instruments.h"
 #include "observe/screen.h"
+#include "study/census_command.h"
 #include "tools/disk_command.h"
 #include "translator/translator.h"
 #include "ui/terminal.h"
@@ -115,6 +116,7 @@ int main(int argc, char **argv)
     /* So that a write beyond the user's limit on file sizes gives EFBIG. */
     signal(SIGXFSZ, SIG_IGN);
     if (argc > 1 && !strcmp(argv[1], "disk")) return disk_command(argc - 2, argv + 2);
+    if (argc > 1 && !strcmp(argv[1], "census")) return census_command(argc - 2, argv + 2);
     if (!options_parse(argc, argv, device_table, &options, &command, error, sizeof(error)))
         die(STATUS_USAGE, "%s", error);
     switch (command) {

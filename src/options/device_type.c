@@ -96,6 +96,7 @@ static bool parse_value(const struct property *property, const char *text, u64 *
 {
     bool on = false, good = *text != 0;
     switch (property->kind) {
+    case PROPERTY_FILE: return true;
     case PROPERTY_TEXT:
     case PROPERTY_DRIVE:
     case PROPERTY_CHARDEV: return good;
@@ -114,6 +115,7 @@ static bool parse_value(const struct property *property, const char *text, u64 *
 static void describe(const struct property *property, char *text, size_t bytes)
 {
     static const char *const kinds[] = {[PROPERTY_TEXT] = "a text",
+                                        [PROPERTY_FILE] = "a file",
                                         [PROPERTY_SWITCH] = "on or off",
                                         [PROPERTY_AUTO] = "on, off or auto",
                                         [PROPERTY_SLOT] = "the number of a slot, 1 to 1f",
@@ -220,9 +222,10 @@ const char *device_back_end(const struct device_option *device, const char *prop
 static void print_properties(const struct property *list, FILE *out)
 {
     static const char *const kinds[] = {
-        [PROPERTY_TEXT] = "str",         [PROPERTY_NUMBER] = "number",     [PROPERTY_SWITCH] = "on|off",
-        [PROPERTY_AUTO] = "on|off|auto", [PROPERTY_CHOICE] = "choice",     [PROPERTY_SLOT] = "slot",
-        [PROPERTY_DRIVE] = "drive id",   [PROPERTY_CHARDEV] = "chardev id"};
+        [PROPERTY_FILE] = "file",         [PROPERTY_MAC] = "address",   [PROPERTY_TEXT] = "str",
+        [PROPERTY_NUMBER] = "number",     [PROPERTY_SWITCH] = "on|off", [PROPERTY_AUTO] = "on|off|auto",
+        [PROPERTY_CHOICE] = "choice",     [PROPERTY_SLOT] = "slot",     [PROPERTY_DRIVE] = "drive id",
+        [PROPERTY_CHARDEV] = "chardev id"};
     for (; list && list->name; list++) {
         char left[64], choices[64] = "";
         snprintf(left, sizeof(left), "%s=<%s>", list->name, kinds[list->kind]);

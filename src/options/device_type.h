@@ -23,6 +23,7 @@ struct device_option;
 
 enum property_kind {
     PROPERTY_TEXT,
+    PROPERTY_FILE,    /* a path, or nothing */
     PROPERTY_NUMBER,  /* up to `most` */
     PROPERTY_SWITCH,  /* on or off: 1 or 0 */
     PROPERTY_AUTO,    /* the same, or auto: 0 */

@@ -70,9 +70,10 @@ static bool check_memory(const struct options *o, struct complaint *c)
 /* Checks that need the whole command line. */
 static bool check_together(const struct options *o, struct complaint *c)
 {
-    if (!o->boot.kernel && !o->boot.firmware && !o->boot_plan.option_roms && !o->board.drives.count)
-        return COMPLAIN(
-            c, "nothing to boot: give a disk (-hda FILE), a CD (-cdrom FILE), a kernel (--kernel FILE), ...");
+    if (!o->boot.kernel && !o->boot.firmware && !o->boot_plan.option_roms && !o->board.drives.count &&
+        !o->board.boots_network)
+        return COMPLAIN(c, "nothing to boot: give a disk (-hda FILE), a CD (-cdrom FILE), a kernel (--kernel "
+                           "FILE), -boot n, ...");
     if (!o->boot.kernel && o->boot.initrd) return COMPLAIN(c, "--initrd is for a --kernel, which is missing");
     if (!o->boot.kernel && o->boot.append) return COMPLAIN(c, "--append is for a --kernel, which is missing");
     if (o->lockstep && o->event_log) return COMPLAIN(c, "--lockstep and --trace exclude each other");
@@ -96,7 +97,7 @@ static bool settle_devices(struct options *o, struct complaint *c)
 {
     struct device_options *devices = &o->board.devices;
     struct drive_options *drives = &o->board.drives;
-    return device_options_take_drives(devices, drives, c->text, c->bytes) &&
+    return options_settle_cards(o, c) && device_options_take_drives(devices, drives, c->text, c->bytes) &&
            drive_options_settle(drives, c->text, c->bytes) &&
            device_options_settle(devices, drives, c->text, c->bytes);
 }
@@ -216,6 +217,7 @@ void options_help(FILE *out)
 {
     fputs("ringer run OPTION...     run a 32-bit x86 operating system, unmodified, as an ordinary process\n"
           "ringer disk ...          make, show and convert disk images; without arguments: usage\n"
+          "ringer census            which instructions are privileged, sensitive, innocuous on this host\n"
           "ringer help              this text\n"
           "ringer help devices      what -device can add; also: -device NAME,help\n"
           "ringer help keys         the language of scripts for --keys\n"

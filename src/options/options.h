@@ -48,6 +48,7 @@ struct options {
     bool full_screen;
     bool whole_scale; /* the window's picture is enlarged by whole factors only */
     const char *vnc;  /* the argument of --vnc, or NULL */
+    bool nodefaults;
     bool no_reboot;
     bool no_shutdown;
 

@@ -29,6 +29,7 @@ struct board_options {
     unsigned serial_count;            /* how many -serial were given */
     const char *firmware_directory;   /* where SeaBIOS and the VGA BIOS are, or NULL: the usual places */
     bool nographic;                   /* escape keys also where standard input is no terminal */
+    bool boots_network;               /* firmware is to try it */
     bool no_apic;
     bool hpet;
     bool no_isa_pnp;

@@ -15,6 +15,16 @@ bool device_options_add(struct device_options *options, const char *list, char *
     return device_parse(&options->device[options->count++], options->types, list, error, error_bytes);
 }
 
+bool device_options_insert(struct device_options *options, unsigned at, const char *list, char *error,
+                           size_t error_bytes)
+{
+    if (!device_options_add(options, list, error, error_bytes)) return false;
+    struct device_option *to = &options->device[at], added = options->device[options->count - 1];
+    memmove(to + 1, to, (options->count - 1 - at) * sizeof(*to));
+    *to = added;
+    return true;
+}
+
 /* --- setters --- */
 
 /* "help", "NAME,help" */

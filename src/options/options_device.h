@@ -23,6 +23,9 @@ struct device_options {
 
 /* "NAME,KEY=VALUE,...", from the user or from ourselves. False with one sentence in error. */
 bool device_options_add(struct device_options *options, const char *list, char *error, size_t error_bytes);
+/* The same, as number `at`. No device may have been settled. */
+bool device_options_insert(struct device_options *options, unsigned at, const char *list, char *error,
+                           size_t error_bytes);
 
 /* Resolve the names in device options, in three steps. (1) device_options_take_drives(): drives; a device without a
  * create() puts its drive into a controller. (2) drive_options_settle(). (3) device_options_settle(): chardevs, the

@@ -69,7 +69,7 @@ static const struct option_row rows[] = {
     {"accel", "ANY", "ignored", .set = check_accelerator},
     {"k", "en-us", "keyboard layout of --type and of simple VNC viewers: there is one", .set = check_layout},
     {"monitor", "none", "no monitor", .set = check_monitor},
-    {"nodefaults", NULL, "ignored", .set = accept},
+    {"nodefaults", NULL, "no network card unless asked for", SWITCH(nodefaults)},
     {"no-user-config", NULL, "ignored", .set = accept},
 };
 
