@@ -53,9 +53,8 @@ static int raw_write(struct disk_image *image, u64 offset, struct span from)
     struct raw *raw = raw_of(image);
     if (changes_format(raw, offset, from)) {
         if (!__atomic_exchange_n(&raw->told, true, __ATOMIC_SEQ_CST))
-            log_warn(
-                "the guest may not write the header of another format to an image whose format was guessed; "
-                "say format=raw");
+            log_warn("the guest may not write the header of another format to an image of a guessed format; "
+                     "say format=raw");
         return -EPERM;
     }
     return raw->store->ops->write(raw->store, offset, from);

@@ -55,7 +55,7 @@ enum { PHYS_VIDEO_LEAST = 8, PHYS_VIDEO_MOST = 64 };
 /* RAM beyond the end of low RAM continues at PHYS_HIGH_RAM. The gap is for devices and firmware. */
 #define PHYS_LOW_RAM_END (3ull << 30)
 #define PHYS_HIGH_RAM    (4ull << 30)
-/* Writes of bus masters to this range are interrupt messages, whatever the processor sees there. */
+/* Writes of bus masters to this range are interrupt messages, independent of the regions that the processor sees. */
 #define PHYS_MESSAGES       0xfee00000ull
 #define PHYS_MESSAGES_BYTES 0x00100000ull
 

@@ -149,7 +149,7 @@ static void fill(struct shadow *shadow, u32 view, u32 linear, const struct walk 
 }
 
 /* Prefill the pages in the same group of 8 PTEs that have the same rights. The guest is likely to use them, and each
- * costs a tenth of a walk. In video memory, whose write entries are dropped for every picture, the group has
+ * costs a tenth of a walk. The write entries of video memory are dropped for every picture, so there the group has
  * PHYS_VIDEO_MOST pages. */
 static void fill_neighbours(struct shadow *shadow, u32 view, u32 linear, const struct walk *walk, bool data,
                             bool fetch, bool video)

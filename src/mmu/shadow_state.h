@@ -22,7 +22,7 @@ struct shadow_state {
     u32 format; /* the paging bits under which all entries of all views were filled */
     bool pae, paged;
     bool untraceable; /* some entry came through a table that is not in RAM */
-    u32 borrowed;     /* the page whose entry was borrowed last */
+    u32 borrowed;     /* the page of the last borrowed entry */
     u32 borrows;      /* and how many times in a row */
 };
 

@@ -16,7 +16,7 @@
  * The check itself never faults. If it fails, an edge leads to the unhoisted block (MODE_UNHOISTED in its key) that
  * begins with the current instruction, and the checks there find the cause.
  *
- * C code that runs in the midst of the block may drop the entry of a checked group. A slow access that drops an entry
+ * C code that the block calls may drop the entry of a checked group. A slow access that drops an entry
  * does not return into a block with an open group (translator_slow_access()). Behind callouts and other calls of C
  * code, groups are checked again.
  */
