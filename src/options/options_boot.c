@@ -101,7 +101,7 @@ static const struct option_row rows[] = {
      STRING(boot.firmware)},
     {"L", "DIRECTORY", "directory of SeaBIOS and its video BIOS", STRING(board.firmware_directory)},
     {"option-rom", "FILE", "an option ROM that the firmware starts", .set = set_option_rom},
-    {"firmware-log", "TO", "where SeaBIOS's log goes (port 402h): stdio, null, file:PATH",
+    {"firmware-log", "TO", "where SeaBIOS's log goes (port 402h); TO as for --serial",
      .set = options_set_firmware_log},
 };
 
