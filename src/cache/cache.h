@@ -251,7 +251,7 @@ void cache_link(struct cache *cache, struct edge *edge, struct block *to, u32 fr
 /* Unlink all edges of a block: C code then finds the next block. */
 void cache_unlink(struct cache *cache, struct block *block);
 
-/* Fill an indirect site: link its edge to this block, whose page has the exec entry frame_plus_1. After SITE_FILLS
+/* Fill an indirect site: link its edge to this block. frame_plus_1 is the exec entry of the block's page. After SITE_FILLS
  * fills, make the site use the jump table instead. */
 void cache_fill_site(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1);
 

@@ -14,9 +14,8 @@
 
 /* In the order of ringer help. */
 static const struct option_group *const groups[] = {
-    &options_boot,    &options_drives,  &options_machine, &options_devices,
-    &options_net,     &options_control, &options_display, &options_observe,
-    &options_engines, &options_qemu,    &options_testing,
+    &options_boot,    &options_drives,  &options_machine, &options_devices, &options_net,  &options_share,
+    &options_control, &options_display, &options_observe, &options_engines, &options_qemu, &options_testing,
 };
 
 static const struct option_row *find_row(const char *name, size_t length)
@@ -85,6 +84,9 @@ static bool check_together(const struct options *o, struct complaint *c)
         return COMPLAIN(c, "--lockstep compares both engines: --engine=interp makes no sense with it");
     if (o->lockstep && o->board.net.count)
         return COMPLAIN(c, "--lockstep and a network exclude each other: what comes from it is not recorded");
+    if (o->lockstep && o->board.shares.count)
+        return COMPLAIN(
+            c, "--lockstep and a shared folder exclude each other: both machines would change its files");
     if (o->keys && o->typed) return COMPLAIN(c, "--keys and --type exclude each other");
     if (o->keys && !strcmp(o->keys, "-") && o->lockstep)
         return COMPLAIN(c, "--lockstep runs a script of keys twice: give it in a file");
@@ -220,6 +222,7 @@ void options_release(struct options *options)
     drive_options_release(&options->board.drives);
     device_options_release(&options->board.devices);
     net_options_release(&options->board.net);
+    share_options_release(&options->board.shares);
 }
 
 static void print_group(const struct option_group *group, FILE *out)

@@ -16,15 +16,13 @@
  * The check itself never faults. If it fails, an edge leads to the unhoisted block (MODE_UNHOISTED in its key) that
  * begins with the current instruction, and the checks there find the cause.
  *
- * C code that runs in the midst of the block may drop the entry of a checked group. A slow access that drops an entry
+ * C code that the block calls may drop the entry of a checked group. A slow access that drops an entry
  * does not return into a block with an open group (translator_slow_access()). Behind callouts and other calls of C
  * code, groups are checked again.
  */
 #include "hoist.h"
 
 #include "build.h"
-
-#include <Zydis/Mnemonic.h>
 
 /* Bytes of a group: an 8-bit displacement reaches them, and they seldom cross the end of a page. */
 #define REACH 128
@@ -104,25 +102,22 @@ static bool follow_sum(struct values *s, const struct insn *i)
     const struct operand *to = &i->op[0], *from = &i->op[1];
     if (!is_register(to)) return false;
     struct value *reg = &s->reg[to->reg];
-    switch (i->mnemonic) {
-    case ZYDIS_MNEMONIC_MOV:
-        if (!is_register(from)) return false;
-        *reg = s->reg[from->reg];
-        return true;
-    case ZYDIS_MNEMONIC_LEA:
+    unsigned traits = i->row->traits;
+    if (i->row->emitter == EMITTER_lea) {
         if (i->address_bytes != 4) return false;
         *reg = address_of(s, i);
-        return true;
-    case ZYDIS_MNEMONIC_ADD:
-        if (from->kind == OPND_IMM) *reg = plus(*reg, (u32)i->imm[from->imm]);
-        return from->kind == OPND_IMM;
-    case ZYDIS_MNEMONIC_SUB:
-        if (from->kind == OPND_IMM) *reg = plus(*reg, -(u32)i->imm[from->imm]);
-        return from->kind == OPND_IMM;
-    case ZYDIS_MNEMONIC_INC: *reg = plus(*reg, 1); return true;
-    case ZYDIS_MNEMONIC_DEC: *reg = plus(*reg, (u32)-1); return true;
-    default: return false;
+    } else if (traits & ISA_COPIES) {
+        if (!is_register(from)) return false;
+        *reg = s->reg[from->reg];
+    } else if (traits & (ISA_ADDS | ISA_SUBTRACTS)) {
+        bool by_one = i->operand_count == 1; /* INC, DEC */
+        if (!by_one && from->kind != OPND_IMM) return false;
+        u32 by = by_one ? 1 : (u32)i->imm[from->imm];
+        *reg = plus(*reg, traits & ISA_ADDS ? by : -by);
+    } else {
+        return false;
     }
+    return true;
 }
 
 /* ESP after a push, a pop or LEAVE. */

@@ -71,9 +71,9 @@ struct vm {
     struct event_log *event_log; /* NULL: none */
     struct chardevs *chardevs;   /* the host's ends of character devices; they outlive the machine */
     struct machine_listener listener;
-    u64 powered_on_ns;           /* CLOCK_MONOTONIC */
-    u64 wall_ns;                 /* Unix time of the machine's time 0 */
-    bool started;                /* machine_set_waker() was called */
+    u64 powered_on_ns; /* CLOCK_MONOTONIC */
+    u64 wall_ns;       /* Unix time of the machine's time 0 */
+    bool started;      /* machine_set_waker() was called */
 
     bool reset_wanted, hard_reset, reset_by_host;
     bool suspend_wanted, wake_wanted;
