@@ -15,10 +15,22 @@
 #include <dirent.h>
 #include <errno.h>
 #include <json-c/json.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+static void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void complain(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fputs("ringer: ", stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+}
 
 static int usage(FILE *out)
 {
@@ -81,11 +93,11 @@ static bool open_talk(struct talk *talk, const char *name)
     if (strchr(name, '/'))
         snprintf(path, sizeof(path), "%s", name);
     else if (!runtime_socket(name, path, sizeof(path)))
-        return log_warn("there is no machine \"%s\": XDG_RUNTIME_DIR is not set", name), false;
+        return complain("there is no machine \"%s\": XDG_RUNTIME_DIR is not set", name), false;
     talk->fd = runtime_connect(path);
     if (talk->fd < 0) {
         bool none = talk->fd == -ENOENT || talk->fd == -ECONNREFUSED;
-        log_warn("%s%s", none ? "no machine runs at " : "cannot connect to ", path);
+        complain("%s%s", none ? "no machine runs at " : "cannot connect to ", path);
         return false;
     }
     talk->in = fdopen(talk->fd, "r");
@@ -93,7 +105,7 @@ static bool open_talk(struct talk *talk, const char *name)
     json_object_put(greeting);
     struct json_object *answer = greeting ? ask(talk, "qmp_capabilities", NULL) : NULL;
     json_object_put(answer);
-    if (!answer) log_warn("the machine at %s does not answer", path);
+    if (!answer) complain("the machine at %s does not answer", path);
     return answer;
 }
 
@@ -111,12 +123,12 @@ static int finish(struct json_object *answer, bool hmp)
     struct json_object *value, *text;
     int status = STATUS_OK;
     if (!answer) {
-        log_warn("the machine has ended");
+        complain("the machine has ended");
         return 1;
     }
     if (json_object_object_get_ex(answer, "error", &value)) {
         json_object_object_get_ex(value, "desc", &text);
-        log_warn("%s", json_object_get_string(text));
+        complain("%s", json_object_get_string(text));
         status = 1;
     } else if (json_object_object_get_ex(answer, "return", &value) && hmp) {
         const char *said = json_object_get_string(value);
@@ -136,7 +148,7 @@ static int run_qmp(struct talk *talk, int count, char **words)
     struct json_object *arguments = count > 1 ? json_tokener_parse(words[1]) : NULL;
     if (count < 1 || count > 2) return usage(stderr);
     if (count > 1 && !json_object_is_type(arguments, json_type_object)) {
-        log_warn("the arguments of %s are a JSON object, not \"%s\"", words[0], words[1]);
+        complain("the arguments of %s are a JSON object, not \"%s\"", words[0], words[1]);
         json_object_put(arguments);
         return STATUS_USAGE;
     }
@@ -150,7 +162,7 @@ static int run_hmp(struct talk *talk, int count, char **words)
     for (int n = 0; n < count && used < sizeof(line); n++)
         used += (size_t)snprintf(line + used, sizeof(line) - used, "%s%s", n ? " " : "", words[n]);
     if (used >= sizeof(line)) {
-        log_warn("the command is too long");
+        complain("the command is too long");
         return STATUS_USAGE;
     }
     struct json_object *arguments = json_object_new_object();
