@@ -13,6 +13,7 @@
 #include "observe/instruments.h"
 #include "observe/screen.h"
 #include "study/census_command.h"
+#include "study/explain_command.h"
 #include "tools/ctl_command.h"
 #include "tools/disk_command.h"
 #include "translator/translator.h"
@@ -162,6 +163,7 @@ int main(int argc, char **argv)
     if (argc > 1 && !strcmp(argv[1], "ctl")) return ctl_command(argc - 2, argv + 2);
     if (argc > 1 && !strcmp(argv[1], "disk")) return disk_command(argc - 2, argv + 2);
     if (argc > 1 && !strcmp(argv[1], "census")) return census_command(argc - 2, argv + 2);
+    if (argc > 1 && !strcmp(argv[1], "explain")) return explain_command(argc - 2, argv + 2);
     bool good = options_parse(argc, argv, device_table, &options, &command, error, sizeof(error));
     if (options.as_qemu) log_die_status(QEMU_STATUS);
     if (!good) die(STATUS_USAGE, "%s", error);
