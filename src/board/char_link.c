@@ -109,7 +109,7 @@ static void check(struct char_link *link, int failed)
 {
     if (failed == -EPIPE)
         board_stop(link->board, STOP_HOST, STATUS_OK,
-                   NULL); /* the pipe has no reader any more: as if the user had quit */
+                   NULL); /* the pipe has lost its reader: end as if the user had quit */
     else if (failed)
         board_stop(link->board, STOP_HOST, STATUS_HOST,
                    "cannot write what the guest sends to its console: %s", strerror(-failed));

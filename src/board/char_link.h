@@ -27,7 +27,8 @@ struct char_link {
     void *device;
     struct chardev chardev;
     struct escape_keys keys;
-    bool drops_overflow; /* a terminal: keys are read even if the guest reads none, because of Ctrl-A x */
+    bool
+        drops_overflow; /* a terminal: keys are read even if the guest takes none, because one may be Ctrl-A x */
     bool flush_armed;
     struct timer flush; /* real time */
     struct timer poll;  /* deterministic */
@@ -36,13 +37,12 @@ struct char_link {
     u32 head, tail; /* never wrap; the index is modulo CHAR_LINK_BYTES */
 };
 
-/* `specification` as for chardev_open(). Returns false with one sentence in error. receive_break is NULL
- * then. */
+/* `specification`: as for chardev_open(). Sets receive_break to NULL. False with one sentence in error. */
 bool char_link_init(struct char_link *link, struct board *board,
                     u32 (*receive)(void *device, const u8 *bytes, u32 count), void *device,
                     const char *specification, char *error, size_t error_bytes);
 void char_link_destroy(struct char_link *link);
-/* Begin to look for input. The clock and the waker must exist. */
+/* Begin to read input. The clock and the waker must exist. */
 void char_link_start(struct char_link *link);
 /* The waker has reported input. */
 void char_link_input_ready(struct char_link *link);

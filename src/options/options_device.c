@@ -56,7 +56,7 @@ static bool add_chardev(struct device_options *devices, const char *id, char *ba
     return chardev->id;
 }
 
-/* Add a device together with a chardev that no option names. Its id begins with '#', as no id of the user's does. */
+/* Add a device together with a chardev that no option names. Its id begins with '#', which ids of users do not. */
 static bool add_with_chardev(struct options *o, const char *device, const char *back_end, struct complaint *c)
 {
     struct device_options *devices = &o->board.devices;
@@ -134,8 +134,8 @@ static struct drive_option *named_drive(const struct device_options *options,
     if (drive && !twice && drive->interface == DRIVE_NONE) return drive;
     snprintf(error, error_bytes,
              !drive  ? "there is no -drive with the id \"%s\""
-             : twice ? "two devices want the drive \"%s\""
-                     : "the drive \"%s\" is in a controller already; one for a -device has if=none",
+             : twice ? "two devices have the drive \"%s\""
+                     : "the drive \"%s\" is already at a controller; a drive for a -device needs if=none",
              id);
     return NULL;
 }
@@ -244,7 +244,7 @@ static bool plug_in(struct device_options *options, struct device_option *device
     for (unsigned n = 0; options->types[n]; n++)
         if (options->types[n]->provides == bus) provider = options->types[n]->name;
     return device->parent ||
-           SAY("-device %s needs a -device %s before it that has room for it", device->type->name, provider);
+           SAY("-device %s needs a -device %s with a free port before it", device->type->name, provider);
 }
 
 bool device_options_settle(struct device_options *options, struct drive_options *drives, char *error,
@@ -286,7 +286,7 @@ bool device_options_type_from(const struct device_options *options, const char *
 static const struct option_row rows[] = {
     {"device", "NAME,KEY=VALUE,...",
      "add a device: -device help lists them, -device NAME,help its properties", .set = set_device},
-    {"chardev", "KIND,id=ID", "a host's end that a -device can name: stdio, null or file,path=FILE",
+    {"chardev", "KIND,id=ID", "a back end that a -device can name: stdio, null or file,path=FILE",
      .set = set_chardev},
     {"virtio-console", "TO", "add a virtio console (hvc0, ...) that goes to stdio, null or file:PATH",
      .set = set_virtio_console},

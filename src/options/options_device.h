@@ -35,7 +35,7 @@ bool device_options_settle(struct device_options *options, struct drive_options 
 
 void device_options_release(struct device_options *options);
 
-/* Does some device take the guest's input from this back end? */
+/* Does a device take input from this back end? */
 bool device_options_type_from(const struct device_options *options, const char *back_end);
 
 #endif

@@ -35,12 +35,12 @@ static bool set_windows(struct options *o, const char *value, struct complaint *
             o->windows = (enum windows_policy)n;
             return true;
         }
-    return COMPLAIN(c, "--windows is auto, always or never, and perhaps a number, not \"%s\"", value);
+    return COMPLAIN(c, "--windows takes auto, always or never, and optionally a number, not \"%s\"", value);
 }
 
 static const struct option_row rows[] = {
-    {"engine", "NAME", "translate (default), or interp: the interpreter alone", .set = set_engine},
-    {"deterministic", NULL, "guest time is instructions executed: the same inputs give the same run",
+    {"engine", "NAME", "translate (default), or interp: the interpreter only", .set = set_engine},
+    {"deterministic", NULL, "guest time is executed instructions: the same inputs give the same run",
      SWITCH(deterministic)},
     {"cache-bytes", "SIZE", "memory for translated code, metadata included (default 96M)",
      .set = set_cache_bytes},

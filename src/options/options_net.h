@@ -1,5 +1,5 @@
 /*
- * The options of the network: -netdev, and -nic and -net, which are short for a -netdev and a -device.
+ * The options of the network: -netdev, and -nic and -net, which stand for a -netdev and a -device.
  */
 #ifndef RINGER_OPTIONS_OPTIONS_NET_H
 #define RINGER_OPTIONS_OPTIONS_NET_H

@@ -10,7 +10,7 @@
 
 _Static_assert(sizeof(((struct chardev *)0)->buffer) <= PIPE_BUF, "see struct chardev");
 
-/* A wait for a slow reader looks at `giving_up` this often. */
+/* While output waits for a slow reader, `giving_up` is tested this often. */
 #define LOOK_AGAIN_MS 100
 
 bool chardev_open(struct chardev *chardev, const char *specification, char *error, size_t error_bytes)

@@ -1,10 +1,10 @@
 /*
  * The host side of a character device: standard input and output, a file, or nothing.
  *
- * Output is gathered and written in large pieces; the owner of the chardev flushes it at line ends and when
- * the guest idles. A write waits for a slow reader. A reader that has gone away is reported once (-EPIPE),
- * and output is dropped from then on. Descriptors are never switched to O_NONBLOCK, because they may be
- * shared with the user's shell; they may be non-blocking already.
+ * Output is gathered and written in large pieces. The owner of the chardev flushes it at line ends and when the guest is
+ * idle. A write waits for a slow reader. The loss of the reader is reported once (-EPIPE), and output is dropped from then
+ * on. Descriptors are never switched to O_NONBLOCK, because they may be shared with the user's shell. They may already be
+ * non-blocking.
  */
 #ifndef RINGER_UI_CHARDEV_H
 #define RINGER_UI_CHARDEV_H

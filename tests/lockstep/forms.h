@@ -1,6 +1,6 @@
 /*
- * An example of each form in the instruction table that knows of the system, and of some that do not, for the
- * tests that hold the table against the host CPU, the interpreter and emitted code.
+ * An example of each system row of the instruction table, and of some other rows, for the tests that compare the table
+ * with the host CPU, the interpreter and emitted code.
  *
  * Memory operands are at [ESI]. In 16-bit code an example with one gets an address-size prefix.
  */

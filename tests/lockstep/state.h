@@ -1,8 +1,8 @@
 /*
  * The user-visible state that the oracle compares, the map of the addresses it uses, and the random numbers.
  *
- * Native code and guests see the same linear addresses, so these lie low, where a 64-bit process can map them
- * and a small guest has RAM.
+ * Native code and guests see the same linear addresses. So these are low, where a 64-bit process can map them and a small
+ * guest has RAM.
  */
 #ifndef RINGER_LOCKSTEP_STATE_H
 #define RINGER_LOCKSTEP_STATE_H

@@ -1,7 +1,7 @@
 /*
- * The instruction table against the code that is emitted: each example of a form (lockstep/forms.h) is
- * translated in several modes, and Capstone says what became of it. Guards against treatments that the table
- * does not know of, and above all against code in line for a form that must trap in that mode.
+ * Compares the instruction table with emitted code: each example of a form (lockstep/forms.h) is translated in several
+ * modes, and Capstone disassembles the result. Hazards: treatments that the table does not have, and inline code for a
+ * form that must trap in that mode.
  */
 #include "../lockstep/forms.h"
 #include "check.h"

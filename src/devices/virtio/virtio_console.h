@@ -1,8 +1,8 @@
 /*
  * A virtio console (5.3) with one port: bytes in both directions, without a rate.
  *
- * Output of the guest is passed on at once, in pieces small enough to let other work go on. Input waits with the
- * sender until the guest has given a buffer for it.
+ * Output of the guest is passed on at once, in pieces that are small enough for other work to go on. Input stays with
+ * its sender until the guest provides a buffer for it.
  */
 #ifndef RINGER_DEVICES_VIRTIO_VIRTIO_CONSOLE_H
 #define RINGER_DEVICES_VIRTIO_VIRTIO_CONSOLE_H
