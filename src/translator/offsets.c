@@ -1,16 +1,16 @@
 /*
- * Where translated code and assembly find the fields of struct vcpu. This program runs while Ringer is built and
- * writes frame_offsets.h, which frame.h includes:
+ * This program runs while Ringer is built. It writes frame_offsets.h, which frame.h includes, with the offsets at which
+ * translated code and assembly find the fields of struct vcpu:
  *
  *     offsets FILE
  *
- * An offset counts from r15, which holds the address of the vCPU plus FRAME_BIAS.
+ * An offset is relative to r15, which holds the address of the vCPU plus FRAME_BIAS.
  */
 #include "cpu/vcpu.h"
 
 #include <stdio.h>
 
-/* Half of what an 8-bit displacement reaches. */
+/* Half of the range of an 8-bit displacement. */
 #define FRAME_BIAS 128
 
 struct offset {

@@ -4,7 +4,7 @@
 #include <sys/mman.h>
 
 #define STACK_BYTES (256u << 10)
-/* Above the bottom: a debugger or a crash handler may look there. */
+/* Bytes above the bottom, because a debugger or a crash handler may read there. */
 #define SPARE_BYTES 64
 
 extern const u8 thunk_return_miss[];

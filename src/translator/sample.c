@@ -28,10 +28,10 @@ static void sample_exit(const struct vcpu *v, const struct engine *t, struct sam
     bool calls_out =
         sample->cause == THUNK_CALLOUT || sample->cause == THUNK_STRING || sample->cause == THUNK_FAST;
     bool called = calls_out || sample->cause == THUNK_SLOW || sample->cause == EXIT_HOST_SIGNAL;
-    /* The address behind a call may be another block's. */
+    /* The return address itself may belong to the next block. */
     if (called && arena_holds(&t->cache.arena, v->scratch.exit_site))
         sample_block(t, v->scratch.exit_site - 1, sample);
-    /* Since the exit a flush may have put other things in the callout's place. */
+    /* A flush since the exit may have reused the callout's memory. */
     const struct callout *callout = in_metadata(t, v->scratch.exit_argument, sizeof(*callout));
     const struct callee *callee =
         calls_out && callout ? in_metadata(t, callout->callee, sizeof(*callee)) : NULL;

@@ -158,8 +158,8 @@ static bool power_on(struct vm *vm, int *status, char *error, size_t error_bytes
     return *status == STATUS_OK;
 }
 
-struct vm *machine_create(const struct options *options, enum machine_role role, int *status, char *error,
-                          size_t error_bytes)
+struct vm *machine_create(const struct options *options, enum machine_role role, struct chardevs *chardevs,
+                          int *status, char *error, size_t error_bytes)
 {
     struct vm *vm = aligned_alloc(_Alignof(struct vm), sizeof(*vm));
     *status = STATUS_HOST;
@@ -170,6 +170,7 @@ struct vm *machine_create(const struct options *options, enum machine_role role,
     memset(vm, 0, sizeof(*vm));
     vm->options = options;
     vm->role = role;
+    vm->chardevs = chardevs;
     vm->powered_on_ns = host_now_ns();
     if (power_on(vm, status, error, error_bytes)) return vm;
     machine_destroy(vm);
@@ -212,7 +213,7 @@ void machine_set_waker(struct vm *vm, struct waker *waker)
 void machine_start(struct vm *vm)
 {
     if (!board_start_net(&vm->board)) log_warn("cannot start the network thread: the guest has no network");
-    board_start_input(&vm->board, vm->waker ? &vm->waker->giving_up : NULL);
+    board_start_input(&vm->board);
     if (!vm->started && vm->script) key_script_start(vm->script, vm);
     vm->started = true;
 }
@@ -271,7 +272,7 @@ void machine_reset(struct vm *vm)
     fpu_park(&vm->vcpu);
     board_flush_output(&vm->board);
     log_debug("the guest resets the %s", vm->hard_reset ? "machine" : "CPU");
-    /* Firmware finds the reason for the reset in CMOS 0Fh. A directly started kernel has no firmware. */
+    /* Firmware finds the reason of the reset in CMOS 0Fh. A directly started kernel has no firmware. */
     if (!vm->hard_reset && firmware_runs(&vm->firmware))
         reset_cpu(vm, false);
     else if (restart(vm, error, sizeof(error)))

@@ -7,8 +7,8 @@
  * The host gives the right answer, so this finds errors in tables that interpreter and translator share.
  */
 #include "generate.h"
-#include "native.h"
 #include "small_machine.h"
+#include "study/native.h"
 
 #include "base/hash.h"
 #include "cpu/interp.h"
