@@ -6,14 +6,16 @@
  */
 #include "base/log.h"
 #include "board/device_table.h"
-#include "control/control.h"
 #include "chardev/terminal.h"
+#include "control/control.h"
 #include "observe/event_log.h"
 #include "observe/instruments.h"
 #include "observe/screen.h"
 #include "study/census_command.h"
 #include "study/explain_command.h"
+#include "tools/ctl_command.h"
 #include "tools/disk_command.h"
+#include "tools/watch_command.h"
 #include "translator/translator.h"
 #include "vm/dispatcher.h"
 #include "vm/frontends.h"
@@ -152,6 +154,9 @@ int main(int argc, char **argv)
     char error[512];
     /* So that a write beyond the user's limit on file sizes gives EFBIG. */
     signal(SIGXFSZ, SIG_IGN);
+    if (argc > 1 && !strcmp(argv[1], "ctl")) return ctl_command(argc - 2, argv + 2);
+    if (argc > 1 && !strcmp(argv[1], "watch")) return watch_command(argc - 2, argv + 2);
+    if (argc > 1 && !strcmp(argv[1], "inspect")) return inspect_command(argc - 2, argv + 2);
     if (argc > 1 && !strcmp(argv[1], "disk")) return disk_command(argc - 2, argv + 2);
     if (argc > 1 && !strcmp(argv[1], "census")) return census_command(argc - 2, argv + 2);
     if (argc > 1 && !strcmp(argv[1], "explain")) return explain_command(argc - 2, argv + 2);
