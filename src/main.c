@@ -16,6 +16,7 @@
 #include "study/explain_command.h"
 #include "tools/ctl_command.h"
 #include "tools/disk_command.h"
+#include "tools/watch_command.h"
 #include "translator/translator.h"
 #include "vm/dispatcher.h"
 #include "vm/frontends.h"
@@ -161,6 +162,8 @@ int main(int argc, char **argv)
     /* So that a write beyond the user's limit on file sizes gives EFBIG. */
     signal(SIGXFSZ, SIG_IGN);
     if (argc > 1 && !strcmp(argv[1], "ctl")) return ctl_command(argc - 2, argv + 2);
+    if (argc > 1 && !strcmp(argv[1], "watch")) return watch_command(argc - 2, argv + 2);
+    if (argc > 1 && !strcmp(argv[1], "inspect")) return inspect_command(argc - 2, argv + 2);
     if (argc > 1 && !strcmp(argv[1], "disk")) return disk_command(argc - 2, argv + 2);
     if (argc > 1 && !strcmp(argv[1], "census")) return census_command(argc - 2, argv + 2);
     if (argc > 1 && !strcmp(argv[1], "explain")) return explain_command(argc - 2, argv + 2);

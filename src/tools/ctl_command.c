@@ -11,26 +11,14 @@
 
 #include "base/log.h"
 #include "chardev/runtime_folder.h"
+#include "qmp_client.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <json-c/json.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static void complain(const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    fputs("ringer: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
-    va_end(args);
-}
 
 static int usage(FILE *out)
 {
@@ -43,78 +31,6 @@ static int usage(FILE *out)
     return out == stdout ? STATUS_OK : STATUS_USAGE;
 }
 
-/* --- the conversation --- */
-
-struct talk {
-    FILE *in;
-    int fd;
-    char *line;
-    size_t capacity;
-};
-
-/* The next object that is no event. NULL: the machine has gone. */
-static struct json_object *receive(struct talk *talk)
-{
-    while (getline(&talk->line, &talk->capacity, talk->in) > 0) {
-        struct json_object *object = json_tokener_parse(talk->line);
-        if (object && !json_object_object_get_ex(object, "event", NULL)) return object;
-        json_object_put(object);
-    }
-    return NULL;
-}
-
-static bool send_all(int fd, const char *text)
-{
-    for (size_t left = strlen(text); left;) {
-        ssize_t done = write(fd, text, left);
-        if (done < 0 && errno != EINTR) return false;
-        if (done < 0) continue;
-        text += done;
-        left -= (size_t)done;
-    }
-    return true;
-}
-
-/* NULL: the machine has gone. `arguments` is taken over; it may be NULL. */
-static struct json_object *ask(struct talk *talk, const char *command, struct json_object *arguments)
-{
-    struct json_object *object = json_object_new_object();
-    json_object_object_add(object, "execute", json_object_new_string(command));
-    if (arguments) json_object_object_add(object, "arguments", arguments);
-    bool sent = send_all(talk->fd, json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN)) &&
-                send_all(talk->fd, "\n");
-    json_object_put(object);
-    return sent ? receive(talk) : NULL;
-}
-
-static bool open_talk(struct talk *talk, const char *name)
-{
-    char path[256];
-    if (strchr(name, '/'))
-        snprintf(path, sizeof(path), "%s", name);
-    else if (!runtime_socket(name, path, sizeof(path)))
-        return complain("there is no machine \"%s\": XDG_RUNTIME_DIR is not set", name), false;
-    talk->fd = runtime_connect(path);
-    if (talk->fd < 0) {
-        bool none = talk->fd == -ENOENT || talk->fd == -ECONNREFUSED;
-        complain("%s%s", none ? "no machine runs at " : "cannot connect to ", path);
-        return false;
-    }
-    talk->in = fdopen(talk->fd, "r");
-    struct json_object *greeting = talk->in ? receive(talk) : NULL;
-    json_object_put(greeting);
-    struct json_object *answer = greeting ? ask(talk, "qmp_capabilities", NULL) : NULL;
-    json_object_put(answer);
-    if (!answer) complain("the machine at %s does not answer", path);
-    return answer;
-}
-
-static void close_talk(struct talk *talk)
-{
-    if (talk->in) fclose(talk->in);
-    free(talk->line);
-}
-
 /* --- the commands --- */
 
 /* Prints what came back. */
@@ -123,12 +39,12 @@ static int finish(struct json_object *answer, bool hmp)
     struct json_object *value, *text;
     int status = STATUS_OK;
     if (!answer) {
-        complain("the machine has ended");
+        log_warn("the machine has ended");
         return 1;
     }
     if (json_object_object_get_ex(answer, "error", &value)) {
         json_object_object_get_ex(value, "desc", &text);
-        complain("%s", json_object_get_string(text));
+        log_warn("%s", json_object_get_string(text));
         status = 1;
     } else if (json_object_object_get_ex(answer, "return", &value) && hmp) {
         const char *said = json_object_get_string(value);
@@ -143,31 +59,31 @@ static int finish(struct json_object *answer, bool hmp)
     return status;
 }
 
-static int run_qmp(struct talk *talk, int count, char **words)
+static int run_qmp(struct qmp_client *talk, int count, char **words)
 {
     struct json_object *arguments = count > 1 ? json_tokener_parse(words[1]) : NULL;
     if (count < 1 || count > 2) return usage(stderr);
     if (count > 1 && !json_object_is_type(arguments, json_type_object)) {
-        complain("the arguments of %s are a JSON object, not \"%s\"", words[0], words[1]);
+        log_warn("the arguments of %s are a JSON object, not \"%s\"", words[0], words[1]);
         json_object_put(arguments);
         return STATUS_USAGE;
     }
-    return finish(ask(talk, words[0], arguments), false);
+    return finish(qmp_client_ask(talk, words[0], arguments), false);
 }
 
-static int run_hmp(struct talk *talk, int count, char **words)
+static int run_hmp(struct qmp_client *talk, int count, char **words)
 {
     char line[1024] = "";
     size_t used = 0;
     for (int n = 0; n < count && used < sizeof(line); n++)
         used += (size_t)snprintf(line + used, sizeof(line) - used, "%s%s", n ? " " : "", words[n]);
     if (used >= sizeof(line)) {
-        complain("the command is too long");
+        log_warn("the command is too long");
         return STATUS_USAGE;
     }
     struct json_object *arguments = json_object_new_object();
     json_object_object_add(arguments, "command-line", json_object_new_string(line));
-    return finish(ask(talk, "human-monitor-command", arguments), true);
+    return finish(qmp_client_ask(talk, "human-monitor-command", arguments), true);
 }
 
 static int list(void)
@@ -189,15 +105,15 @@ static int list(void)
 
 int ctl_command(int count, char **words)
 {
-    struct talk talk = {.fd = -1};
+    struct qmp_client talk = {.fd = -1};
     if (!count) return list();
     if (!strcmp(words[0], "--help") || !strcmp(words[0], "-h") || !strcmp(words[0], "help"))
         return usage(stdout);
     if (count < 2) return usage(stderr);
     int status = STATUS_USAGE;
-    if (open_talk(&talk, words[0]))
+    if (qmp_client_open(&talk, words[0]))
         status = !strcmp(words[1], "qmp") ? run_qmp(&talk, count - 2, words + 2)
                                           : run_hmp(&talk, count - 1, words + 1);
-    close_talk(&talk);
+    qmp_client_close(&talk);
     return status;
 }
