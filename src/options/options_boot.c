@@ -44,6 +44,9 @@ static bool set_boot_item(struct boot_plan *plan, const char *key, const char *v
     if (!value) return parse_order(key, plan->order, c);
     if (!strcmp(key, "order")) return parse_order(value, plan->order, c);
     if (!strcmp(key, "once")) return parse_order(value, plan->once, c);
+    bool strict;
+    if (!strcmp(key, "strict") && option_switch(value, &strict))
+        return true; /* firmware tries all drives in their order */
     if (!strcmp(key, "menu")) {
         if (option_switch(value, &plan->menu)) return true;
     } else if (!strcmp(key, "splash-time")) {
@@ -85,7 +88,7 @@ static bool set_start(struct options *o, const char *value, struct complaint *c)
     else if (!strcmp(value, "firmware"))
         o->boot.way = BOOT_WAY_FIRMWARE;
     else
-        return COMPLAIN(c, "--start=%s: a kernel is started direct or by firmware", value);
+        return COMPLAIN(c, "--start is direct or firmware, not \"%s\"", value);
     return true;
 }
 
