@@ -289,12 +289,27 @@ static const struct key_row stream_keys[] = {
     {0},
 };
 
+static bool set_chardev(struct netdev_option *netdev, const char *value, struct complaint *c)
+{
+    netdev->chardev = value;
+    return true;
+}
+
+static const struct key_row vhost_user_keys[] = {
+    {"chardev", "the id of a -chardev socket", set_chardev},
+    {"vhostforce", "on or off", set_ignored},
+    {"queues", "a number", set_ignored},
+    {0},
+};
+
 /* --- a -netdev --- */
 
 static bool has_address(const struct netdev_option *netdev, struct complaint *c)
 {
     switch (netdev->kind) {
     case NETDEV_USER: return true;
+    case NETDEV_VHOST_USER:
+        return netdev->chardev ? true : COMPLAIN(c, "-netdev vhost-user needs chardev=ID");
     case NETDEV_TAP:
         if (netdev->ifname || netdev->fd >= 0) return true;
         return COMPLAIN(c, "-netdev tap needs ifname= or fd=");
@@ -315,6 +330,8 @@ static const struct {
     {"tap", NETDEV_TAP, tap_keys, "an interface of the host"},
     {"socket", NETDEV_STREAM, socket_keys, "another virtual machine, by TCP"},
     {"stream", NETDEV_STREAM, stream_keys, "another virtual machine or a program, by TCP or a Unix socket"},
+    {"vhost-user", NETDEV_VHOST_USER, vhost_user_keys,
+     "a program that serves the queues of a virtio-net-pci"},
 };
 
 static bool set_key(struct netdev_option *netdev, const struct key_row *row, const char *key,
@@ -331,7 +348,8 @@ static bool set_key(struct netdev_option *netdev, const struct key_row *row, con
 
 static bool no_such_kind(const char *kind, struct complaint *c)
 {
-    return COMPLAIN(c, "there is no network \"%s\"; there are user, tap, socket and stream", kind);
+    return COMPLAIN(c, "there is no network \"%s\"; there are user, tap, socket, stream and vhost-user",
+                    kind);
 }
 
 bool options_add_netdev(struct options *o, const char *value, const char *id, char *others,

@@ -11,7 +11,7 @@ struct stream_options;
 
 #define NETDEVS_MAX 8
 
-enum netdev_kind { NETDEV_USER, NETDEV_STREAM, NETDEV_TAP };
+enum netdev_kind { NETDEV_USER, NETDEV_STREAM, NETDEV_TAP, NETDEV_VHOST_USER };
 
 struct netdev_option {
     char *id;
@@ -22,6 +22,7 @@ struct netdev_option {
     struct stream_options *stream; /* net/stream.h */
     const char *ifname;            /* tap */
     int fd;                        /* tap; -1: none */
+    const char *chardev;           /* vhost-user: an id */
 };
 
 struct net_options {

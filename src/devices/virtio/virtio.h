@@ -21,7 +21,14 @@
 #include <sys/uio.h>
 
 /* Device types (5) */
-enum { VIRTIO_NET = 1, VIRTIO_BLOCK = 2, VIRTIO_CONSOLE = 3, VIRTIO_ENTROPY = 4, VIRTIO_9P = 9 };
+enum {
+    VIRTIO_NET = 1,
+    VIRTIO_BLOCK = 2,
+    VIRTIO_CONSOLE = 3,
+    VIRTIO_ENTROPY = 4,
+    VIRTIO_9P = 9,
+    VIRTIO_FS = 26
+};
 
 /* Device status (2.1) */
 enum {
@@ -140,6 +147,9 @@ void virtio_config_changed(struct virtio *virtio);
 
 /* The driver broke the rules: stop, and set DEVICE_NEEDS_RESET. */
 void virtio_break(struct virtio *virtio, const char *why);
+
+/* The device cannot go on: set DEVICE_NEEDS_RESET. */
+void virtio_need_reset(struct virtio *virtio);
 
 /* For the transport. */
 void virtio_set_status(struct virtio *virtio, u8 status);
