@@ -3,8 +3,11 @@
 #include "virtio_blk.h"
 #include "virtio_net.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { CONFIG_NET_STATUS = 6 };
 
 /* --- requests --- */
 
@@ -65,10 +68,36 @@ static void forward(struct vhost_user_device *device, unsigned n)
 #define RING_FEATURES                                                                                        \
     (VIRTIO_F_ANY_LAYOUT | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX | VIRTIO_F_RING_RESET)
 
+/* The back end is lost: what it had, and what the driver offers, fails. */
+static void fail_all(struct vhost_user_device *device, unsigned n)
+{
+    struct vhost_user_queue *queue = &device->queue[n];
+    struct virtio *virtio = &device->virtio;
+    for (u16 number = 0; number < VIRTIO_QUEUE_SIZE; number++) {
+        struct vhost_user_request *request = &queue->request[number];
+        bool waits = queue->waits && queue->free == number + 1;
+        if (!request->with_back_end && !waits) continue;
+        request->with_back_end = queue->waits = false;
+        virtio_give(virtio, &request->chain, device->kind->fail(&request->chain));
+    }
+    while (virtio_take(virtio, n, &queue->request[0].chain))
+        virtio_give(virtio, &queue->request[0].chain, device->kind->fail(&queue->request[0].chain));
+    virtio_interrupt(virtio, n);
+}
+
+/* A network card receives nothing any more: its empty buffers stay with it. */
+static bool may_fail(const struct vhost_user_device *device, unsigned queue)
+{
+    return device->kind->type != VIRTIO_NET || queue != 0;
+}
+
 static void notify(struct virtio *virtio, unsigned queue)
 {
     struct vhost_user_device *device = container_of(virtio, struct vhost_user_device, virtio);
-    if (device->lost) return;
+    if (device->lost) {
+        if (may_fail(device, queue)) fail_all(device, queue);
+        return;
+    }
     if (!device->started)
         device->started = device->vhost->start(
             device->vhost, virtio->accepted & device->vhost->features & ~RING_FEATURES, device->queues);
@@ -105,8 +134,14 @@ static void settled(void *owner, unsigned n)
 static void lost(void *owner, const char *why)
 {
     struct vhost_user_device *device = owner;
+    struct virtio *virtio = &device->virtio;
     device->lost = true;
-    virtio_need_reset(&device->virtio);
+    for (unsigned n = 0; n < device->queues; n++)
+        if (may_fail(device, n) && virtio->queue[n].enabled) fail_all(device, n);
+    if (device->kind->type == VIRTIO_NET) {
+        virtio->config[CONFIG_NET_STATUS] = 0;
+        virtio_config_changed(virtio);
+    }
 }
 
 static const struct vhost_device_ops vhost_ops = {used, settled, lost};
@@ -131,10 +166,42 @@ static const struct virtio_kind kind_ops = {notify, config_written, reset};
 
 /* --- the kinds --- */
 
+/* Configuration (5.1.4, 5.2.4, 5.11.4) */
+enum { CONFIG_BLK_WRITEBACK = 32 };
+
+/* The last byte is the status. */
+static u32 fail_block(const struct virtio_chain *chain)
+{
+    u8 status = VIRTIO_BLK_S_IOERR;
+    if (!chain->writable_bytes) return 0;
+    virtio_chain_write(chain, chain->writable_bytes - 1, &status, 1);
+    return 1;
+}
+
+/* FUSE: the reply begins with its length, an error, and the request's identity, which is at +8 in the request. */
+static u32 fail_fuse(const struct virtio_chain *chain)
+{
+    u8 reply[16];
+    store_any(reply, 4, sizeof(reply));
+    store_any(reply + 4, 4, (u64)-EIO);
+    if (chain->writable_bytes < sizeof(reply) || virtio_chain_read(chain, 8, reply + 8, 8) != 8) return 0;
+    return (u32)virtio_chain_write(chain, 0, reply, sizeof(reply));
+}
+
+/* What is sent gets lost. */
+static u32 fail_frame(const struct virtio_chain *chain)
+{
+    return 0;
+}
+
 #define VIRTIO_BLK_F_SIZE_MAX (1ull << 1)
 
-const struct vhost_user_kind vhost_user_fs_kind = {
-    .type = VIRTIO_FS, .class_code = 0x018000, .queues = 2, .config_bytes = 40, .modern_only = true};
+const struct vhost_user_kind vhost_user_fs_kind = {.type = VIRTIO_FS,
+                                                   .class_code = 0x018000,
+                                                   .queues = 2,
+                                                   .config_bytes = 40,
+                                                   .modern_only = true,
+                                                   .fail = fail_fuse};
 
 const struct vhost_user_kind vhost_user_blk_kind = {
     .type = VIRTIO_BLOCK,
@@ -145,6 +212,7 @@ const struct vhost_user_kind vhost_user_blk_kind = {
     .queues = 1,
     .config_bytes = 60,
     .config_from_back_end = true,
+    .fail = fail_block,
 };
 
 const struct vhost_user_kind vhost_user_net_kind = {
@@ -155,6 +223,7 @@ const struct vhost_user_kind vhost_user_net_kind = {
                 VIRTIO_NET_F_HOST_TSO6 | VIRTIO_NET_F_HOST_ECN | VIRTIO_NET_F_MRG_RXBUF | VIRTIO_NET_F_STATUS,
     .queues = 2,
     .config_bytes = 8,
+    .fail = fail_frame,
 };
 
 void vhost_user_fs_config(u8 config[VHOST_USER_CONFIG_BYTES], const char *tag)
@@ -168,7 +237,7 @@ void vhost_user_net_config(u8 config[VHOST_USER_CONFIG_BYTES], const u8 mac[6])
 {
     memset(config, 0, VHOST_USER_CONFIG_BYTES);
     memcpy(config, mac, 6);
-    config[6] = 1; /* the link is up */
+    config[CONFIG_NET_STATUS] = 1; /* the link is up */
 }
 
 /* --- set-up --- */
@@ -182,7 +251,7 @@ static bool fill_config(struct vhost_user_device *device, const struct vhost_use
         memcpy(virtio->config, config, kind->config_bytes);
         return true;
     }
-    if (kind->type == VIRTIO_BLOCK) virtio->config_writable[32] = 1; /* the cache's mode (5.2.5) */
+    if (kind->type == VIRTIO_BLOCK) virtio->config_writable[CONFIG_BLK_WRITEBACK] = 1;
     return device->vhost->config_read(device->vhost, 0, virtio->config, kind->config_bytes);
 }
 
@@ -196,6 +265,7 @@ struct vhost_user_device *vhost_user_device_new(const struct vhost_user_kind *ki
     u64 features = vhost->features & kind->features;
     if (!device) return NULL;
     device->vhost = vhost;
+    device->kind = kind;
     device->queues = kind->queues;
     for (unsigned n = 0; n < kind->queues; n++) {
         sizes[n] = VIRTIO_QUEUE_SIZE;
@@ -213,8 +283,7 @@ struct vhost_user_device *vhost_user_device_new(const struct vhost_user_kind *ki
     device->virtio.offered &= ~VIRTIO_F_RING_RESET;
     if (!(vhost->features & VIRTIO_F_VERSION_1)) device->virtio.offered &= ~VIRTIO_F_VERSION_1;
     vhost->attach(vhost, &vhost_ops, device);
-    if (fill_config(device, kind, config)) return device;
-    device->lost = true;
+    device->lost = !fill_config(device, kind, config);
     return device;
 }
 

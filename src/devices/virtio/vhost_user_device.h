@@ -3,7 +3,8 @@
  * network card (5.1). What is here is the part that the kinds share; a kind is a row of facts.
  *
  * A chain that the driver offers becomes a request with a number, its cookie, and is the back end's until it has used it. A reset
- * takes all back at once, and waits until the back end has let go.
+ * takes all back at once, and waits until the back end has let go. When the back end is lost, requests fail: the
+ * guest gets I/O errors, or a network card without a link.
  */
 #ifndef RINGER_DEVICES_VIRTIO_VHOST_USER_DEVICE_H
 #define RINGER_DEVICES_VIRTIO_VHOST_USER_DEVICE_H
@@ -23,8 +24,11 @@ struct vhost_user_queue {
     bool waits; /* a chain has been taken and found no room: it is the first free request's */
 };
 
+struct vhost_user_kind;
+
 struct vhost_user_device {
     struct virtio virtio; /* first */
+    const struct vhost_user_kind *kind;
     struct vhost *vhost;
     bool started, lost;
     unsigned queues;
@@ -39,6 +43,8 @@ struct vhost_user_kind {
     unsigned queues;
     unsigned config_bytes;
     bool config_from_back_end, modern_only;
+    /* There is no back end: answer a request with an error. Returns the bytes written. */
+    u32 (*fail)(const struct virtio_chain *chain);
 };
 
 /* NULL: out of memory. The configuration is `config`, or what the back end says. */

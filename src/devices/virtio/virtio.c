@@ -60,13 +60,6 @@ void virtio_release(struct virtio *virtio, const struct virtio_chain *chain)
     virtio->resetting = false;
 }
 
-void virtio_need_reset(struct virtio *virtio)
-{
-    if (virtio->status & VIRTIO_NEEDS_RESET) return;
-    virtio->status |= VIRTIO_NEEDS_RESET;
-    if (virtio->status & VIRTIO_DRIVER_OK) virtio_pci_interrupt(virtio, -1);
-}
-
 void virtio_break(struct virtio *virtio, const char *why)
 {
     /* Once only, or a guest could fill the host's disk with messages. */
@@ -75,7 +68,9 @@ void virtio_break(struct virtio *virtio, const char *why)
         log_warn("the guest's driver of virtio device %02x.%x has broken the rules: %s",
                  virtio->pci.devfn >> 3, virtio->pci.devfn & 7, why);
     }
-    virtio_need_reset(virtio);
+    if (virtio->status & VIRTIO_NEEDS_RESET) return;
+    virtio->status |= VIRTIO_NEEDS_RESET;
+    if (virtio->status & VIRTIO_DRIVER_OK) virtio_pci_interrupt(virtio, -1);
 }
 
 /* --- negotiation --- */

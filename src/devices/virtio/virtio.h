@@ -148,9 +148,6 @@ void virtio_config_changed(struct virtio *virtio);
 /* The driver broke the rules: stop, and set DEVICE_NEEDS_RESET. */
 void virtio_break(struct virtio *virtio, const char *why);
 
-/* The device cannot go on: set DEVICE_NEEDS_RESET. */
-void virtio_need_reset(struct virtio *virtio);
-
 /* For the transport. */
 void virtio_set_status(struct virtio *virtio, u8 status);
 u8 virtio_status(const struct virtio *virtio);
