@@ -63,14 +63,19 @@ bool wire_vhost_user(struct board *board, const struct device_option *option,
 
 /* --- the file system --- */
 
+static bool check_fs(const struct device_option *option, char *error, size_t error_bytes)
+{
+    if (strlen(device_text(option, "tag")) > VHOST_USER_FS_TAG_BYTES)
+        return SAY("-device vhost-user-fs-pci: tag has %u bytes at most", VHOST_USER_FS_TAG_BYTES);
+    return !device_number(option, "disable-modern", 0) ||
+           SAY("-device vhost-user-fs-pci: it has no legacy interface, so disable-modern leaves it none");
+}
+
 static bool create_fs(struct board *board, const struct device_option *option, char *error,
                       size_t error_bytes)
 {
     u8 config[VHOST_USER_CONFIG_BYTES], devfn;
-    const char *tag = device_text(option, "tag");
-    if (strlen(tag) > VHOST_USER_FS_TAG_BYTES)
-        return SAY("-device vhost-user-fs-pci: tag has %u bytes at most", VHOST_USER_FS_TAG_BYTES);
-    vhost_user_fs_config(config, tag);
+    vhost_user_fs_config(config, device_text(option, "tag"));
     return wire_vhost_user(board, option, device_chardev(option, "chardev"), &vhost_user_fs_kind, config,
                            &devfn, error, error_bytes);
 }
@@ -94,7 +99,7 @@ const struct device_type vhost_user_fs_type = {
     .bus = &bus_pci,
     .help = "file system that another program serves (virtiofsd)",
     .properties = fs_properties,
-    .check = virtio_check,
+    .check = check_fs,
     .create = create_fs,
 };
 
