@@ -12,12 +12,12 @@ static_assert(AREA_FIRST + VHOST_ENTRIES * DEVICE_ENTRY_BYTES + 2 <= 3 * 4096,
 /* The back end runs at the same time. */
 static void put16(u8 *at, u16 value)
 {
-    __atomic_store_n((any16 *)at, value, __ATOMIC_RELEASE);
+    __atomic_store_n((u16 *)(void *)at, value, __ATOMIC_RELEASE);
 }
 
 static u16 get16(const u8 *at)
 {
-    return __atomic_load_n((const any16 *)at, __ATOMIC_ACQUIRE);
+    return __atomic_load_n((const u16 *)(const void *)at, __ATOMIC_ACQUIRE);
 }
 
 void vhost_ring_clear(struct vhost_ring *ring)
