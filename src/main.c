@@ -12,6 +12,7 @@
 #include "observe/instruments.h"
 #include "observe/screen.h"
 #include "study/census_command.h"
+#include "study/explain_command.h"
 #include "tools/disk_command.h"
 #include "translator/translator.h"
 #include "vm/dispatcher.h"
@@ -153,6 +154,7 @@ int main(int argc, char **argv)
     signal(SIGXFSZ, SIG_IGN);
     if (argc > 1 && !strcmp(argv[1], "disk")) return disk_command(argc - 2, argv + 2);
     if (argc > 1 && !strcmp(argv[1], "census")) return census_command(argc - 2, argv + 2);
+    if (argc > 1 && !strcmp(argv[1], "explain")) return explain_command(argc - 2, argv + 2);
     if (!options_parse(argc, argv, device_table, &options, &command, error, sizeof(error)))
         die(STATUS_USAGE, "%s", error);
     switch (command) {
