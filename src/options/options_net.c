@@ -399,6 +399,7 @@ bool options_add_netdev(struct options *o, const char *value, const char *id, ch
 
 static bool set_netdev(struct options *o, const char *value, struct complaint *c)
 {
+    if (!strcmp(value, "help") || !strcmp(value, "?")) return o->help = COMMAND_HELP_NETDEVS, true;
     o->board.net.given = true;
     return options_add_netdev(o, value, NULL, NULL, 0, c);
 }
