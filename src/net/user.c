@@ -14,6 +14,11 @@
 
 /* libslirp's IF_MTU_MAX: what it puts into one IP packet at most. */
 #define ROUTER_MTU 65521
+/* The maximum segment size follows from the MRU. libslirp sends no segments larger than this one (TCP_MAXSEG_MAX), and with an MSS
+ * that divides its socket buffers (128 KB) it need not move them when a connection is made. Two such segments fill the largest
+ * window without scaling, so one is on its way while the guest takes the other. */
+#define ROUTER_MSS 32768
+#define ROUTER_MRU (ROUTER_MSS + 40)
 
 struct user_timer {
     struct user *user;
@@ -50,7 +55,7 @@ static void raise_segment_size(const struct user *user, u8 *frame, u32 bytes)
         u32 length = *at == OPTION_NOP ? 1 : at + 1 < end ? at[1] : 0;
         if (!length || at + length > end) return;
         if (*at == OPTION_MSS && length == OPTION_MSS_BYTES) {
-            put_be16(at + 2, ROUTER_MTU - (layout.version == 4 ? 40 : 60));
+            put_be16(at + 2, ROUTER_MSS);
             length = layout.bytes - layout.transport;
             put_be16(tcp + 16, 0);
             put_be16(tcp + 16, ~checksum_add(checksum_pseudo(frame, &layout, length), tcp, length) & 0xffff);
@@ -327,7 +332,7 @@ struct net_backend *user_create(struct net_loop *loop, const struct user_options
         .vdnssearch = options->dns_search,
         .vdomainname = options->domain,
         .if_mtu = ROUTER_MTU,
-        .if_mru = ROUTER_MTU,
+        .if_mru = ROUTER_MRU,
     };
     user->slirp = slirp_new(&config, &callbacks, user);
     if (!user->slirp) {
