@@ -175,6 +175,9 @@ void board_destroy_devices(struct board *board);
 void board_start_input(struct board *board, const u32 *giving_up);
 /* Start the network thread. False: the host refuses. */
 bool board_start_net(struct board *board);
+/* Pull the cable of a network card, or plug it in: set_link of the monitor. id: that of the -netdev or of the -device. On the vCPU
+ * thread. False: there is no such network. */
+bool board_set_link(struct board *board, const char *id, bool up);
 /* The descriptor that input comes from, or -1. */
 int board_input_fd(const struct board *board);
 void board_input_ready(struct board *board);

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "cable.h"
 #include "frame.h"
+#include "guest_forward.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -32,6 +33,8 @@ struct user {
     struct net_backend backend; /* first */
     Slirp *slirp;
     struct user_timer *timers;
+    struct guest_forward *forward[USER_FORWARDS];
+    unsigned forwards;
     const struct net_poll *poll; /* while libslirp looks at descriptors */
     u8 frame[NET_FRAME_MAX];
     u8 cut[NET_FRAME_MAX]; /* a received packet that is cut into pieces */
@@ -210,6 +213,8 @@ static void fill(struct net_source *source, struct net_poll *poll)
     if (timeout_ms != UINT32_MAX) net_poll_until(poll, host_now_ns() + timeout_ms * 1000000ull);
     for (const struct user_timer *timer = user->timers; timer; timer = timer->next)
         net_poll_until(poll, timer->at_ns);
+    for (unsigned n = 0; n < user->forwards; n++)
+        guest_forward_fill(user->forward[n], poll);
 }
 
 static void ready(struct net_source *source, const struct net_poll *poll)
@@ -217,6 +222,8 @@ static void ready(struct net_source *source, const struct net_poll *poll)
     struct user *user = container_of(source, struct user, backend.source);
     user->poll = poll;
     slirp_pollfds_poll(user->slirp, 0, revents, user);
+    for (unsigned n = 0; n < user->forwards; n++)
+        guest_forward_ready(user->forward[n], poll);
     run_timers(user);
 }
 
@@ -229,6 +236,8 @@ static void destroy(struct net_backend *backend)
     if (user->slirp) slirp_cleanup(user->slirp);
     while (user->timers)
         timer_free(user->timers, user);
+    while (user->forwards)
+        guest_forward_destroy(user->forward[--user->forwards]);
     free(user);
 }
 
@@ -276,18 +285,23 @@ static bool add_forwards(struct user *user, const struct user_options *options, 
 {
     for (unsigned n = 0; n < options->forwards; n++) {
         const struct user_forward *f = &options->forward[n];
-        char host[INET_ADDRSTRLEN], guest[INET_ADDRSTRLEN];
         if (slirp_add_hostfwd(user->slirp, f->udp, ipv4(f->host), f->host_port, ipv4(f->guest),
                               f->guest_port) >= 0)
             continue;
-        snprintf(error, error_bytes, "Could not set up host forwarding rule '%s:%s:%u-%s:%u': %s",
-                 f->udp ? "udp" : "tcp", inet_ntop(AF_INET, &f->host, host, sizeof(host)), f->host_port,
-                 inet_ntop(AF_INET, &f->guest, guest, sizeof(guest)), f->guest_port, strerror(errno));
+        snprintf(error, error_bytes, "Could not set up host forwarding rule '%s': %s", f->rule,
+                 strerror(errno));
         return false;
     }
     for (unsigned n = 0; n < options->guest_forwards; n++) {
         const struct user_guest_forward *f = &options->guest_forward[n];
         struct in_addr address = ipv4(f->address);
+        if (f->tcp) {
+            struct guest_forward *forward =
+                guest_forward_create(user->slirp, f->address, f->port, f->tcp, error, error_bytes);
+            if (!forward) return false;
+            user->forward[user->forwards++] = forward;
+            continue;
+        }
         int failed = f->command ? slirp_add_exec(user->slirp, f->command, &address, f->port)
                                 : slirp_add_unix(user->slirp, f->unix_path, &address, f->port);
         if (failed >= 0) continue;
