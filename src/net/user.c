@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 /* libslirp's IF_MTU_MAX: what it puts into one IP packet at most. */
 #define ROUTER_MTU 65521
@@ -312,6 +313,15 @@ static bool add_forwards(struct user *user, const struct user_options *options, 
     return true;
 }
 
+/* Each of the guest's connections is a descriptor of ours. */
+static void allow_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 struct net_backend *user_create(struct net_loop *loop, const struct user_options *options, char *error,
                                 size_t error_bytes)
 {
@@ -320,6 +330,7 @@ struct net_backend *user_create(struct net_loop *loop, const struct user_options
         snprintf(error, error_bytes, "out of memory");
         return NULL;
     }
+    allow_descriptors();
     user->backend = (struct net_backend){.ops = &user_ops,
                                          .loop = loop,
                                          .takes = NET_TAKES_ALL,
