@@ -1,20 +1,20 @@
 /*
- * From bytes to struct insn, through Zydis. Library code: callers park the guest's FPU state first.
+ * From bytes to struct insn, through Zydis. Callers shelter or park the guest's FPU state first, because Zydis
+ * is library code.
  */
 #include "insn.h"
 #include "isa.h"
 
 #include <Zydis/Zydis.h>
 
-/* Extensions that no model exposes, and whose encodings older CPUs take for something else: hint NOPs,
- * WBINVD. */
+/* Extensions that no model exposes. Their encodings are hint NOPs or WBINVD on older CPUs. */
 static const ZydisDecoderMode absent_modes[] = {ZYDIS_DECODER_MODE_MPX, ZYDIS_DECODER_MODE_CET,
                                                 ZYDIS_DECODER_MODE_WBNOINVD, ZYDIS_DECODER_MODE_CLDEMOTE};
 
 static void decoder_for(ZydisDecoder *decoder, bool code32)
 {
-    /* LEGACY_16 is 16-bit protected mode; real mode differs only in what it refuses, which the routines
-     * check. */
+    /* LEGACY_16 is 16-bit protected mode. Real mode differs only in what it refuses, and the routines check
+     * that. */
     ZydisDecoderInit(decoder, code32 ? ZYDIS_MACHINE_MODE_LEGACY_32 : ZYDIS_MACHINE_MODE_LEGACY_16,
                      code32 ? ZYDIS_STACK_WIDTH_32 : ZYDIS_STACK_WIDTH_16);
     for (unsigned n = 0; n < ARRAY_SIZE(absent_modes); n++)
@@ -111,7 +111,7 @@ static void digest_operands(struct insn *i, const ZydisDecodedInstruction *z, co
     }
 }
 
-/* The general register that a register is, or is a part of, as a bit. */
+/* The bit of the general register that is this register or contains it. */
 static u8 gpr_bit(ZydisRegister reg)
 {
     if (reg >= ZYDIS_REGISTER_AL && reg <= ZYDIS_REGISTER_BH) return 1 << ((reg - ZYDIS_REGISTER_AL) & 3);
@@ -132,7 +132,7 @@ static void digest_stack(struct insn *i, const ZydisDecodedOperand *o)
     i->stack_access = o->size / 8;
 }
 
-/* What all operands say together, hidden ones too. */
+/* Collect the effects of all operands, hidden ones included. */
 static void digest_effects(struct insn *i, const ZydisDecodedInstruction *z, const ZydisDecodedOperand *zo)
 {
     bool is_string =
@@ -148,11 +148,11 @@ static void digest_effects(struct insn *i, const ZydisDecodedInstruction *z, con
         if (o->visibility != ZYDIS_OPERAND_VISIBILITY_HIDDEN) continue;
         u8 address = gpr_bit(o->mem.base) | gpr_bit(o->mem.index);
         i->gprs_read |= address;
-        /* Zydis does not say that INS and OUTS move their pointers. */
+        /* Zydis does not report that INS and OUTS move their pointers. */
         if (is_string) i->gprs_written |= address;
         digest_stack(i, o);
     }
-    /* ENTER pushes what its operands say. */
+    /* ENTER is the push that also writes EBP: how much it pushes depends on its operands. */
     if (i->stack_effect == STACK_PUSH && (i->gprs_written & 1 << REG_EBP)) i->stack_effect = STACK_OTHER;
 }
 
@@ -181,8 +181,8 @@ static u16 eflags_of(ZydisAccessedFlagsMask mask)
 _Static_assert(ZYDIS_CPUFLAG_CF == FL_CF && ZYDIS_CPUFLAG_OF == FL_OF && ZYDIS_CPUFLAG_SF == FL_SF,
                "Zydis numbers flags as EFLAGS does");
 
-/* Shifts and rotates by a count that may be zero leave the flags alone then, and a repeated string
- * instruction that runs zero times does too: what they write is not surely overwritten. */
+/* A shift or rotate by a count of zero leaves the flags unchanged, and so does a repeated string instruction
+ * that runs zero times. */
 static bool may_leave_flags(const struct insn *i)
 {
     switch (i->mnemonic) {
@@ -202,7 +202,7 @@ static bool may_leave_flags(const struct insn *i)
     }
 }
 
-/* AF after these is undefined in the manual (SDM 2A), and clear on every x86 CPU (a unit test asks this one). */
+/* The manual (SDM 2A) leaves AF undefined after these. Every x86 CPU clears it; a unit test checks the host's. */
 static bool clears_af(const struct insn *i)
 {
     return i->mnemonic == ZYDIS_MNEMONIC_AND || i->mnemonic == ZYDIS_MNEMONIC_OR ||
@@ -215,7 +215,7 @@ static void digest_flags(struct insn *i, const ZydisDecodedInstruction *z)
     if (!f) return;
     i->flags_read = eflags_of(f->tested);
     i->flags_written = eflags_of(f->modified | f->set_0 | f->set_1 | f->undefined);
-    /* An undefined flag may be left alone by the host: only what is defined is killed. */
+    /* The host may leave an undefined flag unchanged, so only defined flags are killed. */
     i->flags_killed = may_leave_flags(i) ? 0 : eflags_of((f->modified | f->set_0 | f->set_1) & ~f->undefined);
     if (clears_af(i)) i->flags_killed |= FL_AF;
 }

@@ -1,13 +1,13 @@
 /*
- * The interpreter's routines: one for each row of isa.def, named exec_<routine>.
+ * The interpreter's routines. A row of isa.def names its routine; the function is exec_<routine>.
  *
- * When a routine is called, v->rip is the *next* instruction already, LOCK, the CPU model and the FPU's
- * availability have been checked, and a FAULT_CATCH scope is open: whoever catches a fault puts v->rip back
- * to the start of the instruction, and nothing else. So a routine commits late: registers, flags and ESP
- * change when nothing can fault any more. Privilege is checked by the routines themselves.
+ * When a routine is called, v->rip is the address of the *next* instruction. LOCK, the CPU model and the
+ * availability of the FPU have been checked; the routine checks privilege itself. A fault scope is open. After
+ * a fault, only v->rip is restored to the start of the instruction. So a routine commits late: it changes
+ * registers, flags and ESP when nothing can fault any more.
  *
- * A routine that has to be executed again (a rep string interrupted by v->pending) takes v->rip back by
- * i->length.
+ * A repeated string instruction that v->pending interrupts must be executed again: its routine subtracts
+ * i->length from v->rip.
  */
 #ifndef RINGER_CPU_EXEC_H
 #define RINGER_CPU_EXEC_H
@@ -25,7 +25,7 @@
 #include "isa.def"
 #undef DECLARE
 
-/* What an instruction longer than 15 bytes does: #GP(0). */
+/* An instruction longer than 15 bytes: raises #GP(0). */
 void exec_too_long(struct vcpu *v, const struct insn *i);
 
 /* --- operands --- */
@@ -61,7 +61,8 @@ static inline void exec_reg_write(struct vcpu *v, unsigned reg_class, unsigned r
     }
 }
 
-/* Operand n: a general register, memory or an immediate (which is as long as the decoder made it: mask it). */
+/* Operand n: a general register, memory or an immediate. The decoder may have sign-extended an immediate: mask
+ * the result. */
 static inline u32 exec_read(struct vcpu *v, const struct insn *i, unsigned n)
 {
     const struct operand *o = &i->op[n];
@@ -70,7 +71,7 @@ static inline u32 exec_read(struct vcpu *v, const struct insn *i, unsigned n)
     return (u32)i->imm[o->imm];
 }
 
-/* The same of an operand that will be written: memory is checked for writing, so that exec_write() cannot
+/* The same for an operand that will be written: memory is checked for writing, so that exec_write() cannot
  * fault. */
 static inline u32 exec_read_modify(struct vcpu *v, const struct insn *i, unsigned n)
 {
@@ -95,7 +96,7 @@ static inline u32 exec_stack_mask(const struct vcpu *v)
     return vcpu_stack32(v) ? 0xffffffff : 0xffff;
 }
 
-/* ESP or SP moved: of a 16-bit stack the high half of ESP stays. */
+/* Set ESP, or SP on a 16-bit stack: then the high half of ESP stays. */
 static inline void exec_set_stack(struct vcpu *v, u32 esp)
 {
     u32 mask = exec_stack_mask(v);
@@ -109,7 +110,7 @@ static inline void exec_push_value(struct vcpu *v, u32 value, unsigned bytes)
     exec_set_stack(v, to);
 }
 
-/* What a pop would give, `offset` bytes above the top of the stack; exec_drop() then removes it. */
+/* The value `offset` bytes above the top of the stack, as a pop reads it. exec_drop() then removes it. */
 static inline u32 exec_peek(struct vcpu *v, u32 offset, unsigned bytes)
 {
     return mem_read(v, SEG_SS, ((u32)v->gpr[REG_ESP] + offset) & exec_stack_mask(v), bytes);
@@ -121,7 +122,7 @@ static inline void exec_drop(struct vcpu *v, u32 bytes)
 
 /* --- branches --- */
 
-/* Near jump: with a 16-bit operand size EIP wraps at 64 KB. #GP(0) beyond the limit of CS. */
+/* The target of a near jump to `eip`: with a 16-bit operand size it wraps at 64 KB. #GP(0) beyond CS's limit. */
 static inline u32 exec_near_target(struct vcpu *v, const struct insn *i, u32 eip)
 {
     if (i->operand_bytes == 2) eip = (u16)eip;

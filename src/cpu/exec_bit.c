@@ -7,8 +7,8 @@
 
 typedef u32 wide_function(u64 *flags, u32 a, u32 b, unsigned bytes);
 
-/* A bit number in a register may address bits beyond a memory operand, in both directions, in units of the
- * operand's size. An immediate may not (SDM 2 "BT"). */
+/* A bit number in a register may address bits before and behind a memory operand, in units of the operand's
+ * size. An immediate may not (SDM 2 "BT"). */
 static u32 bit_address(struct vcpu *v, const struct insn *i, u32 bit)
 {
     unsigned bytes = i->op[0].bytes;
@@ -89,7 +89,7 @@ void exec_lzcnt(struct vcpu *v, const struct insn *i)
     scan(v, i, v->model->x1_ecx & X1C_LZCNT ? host_lzcnt : host_bsr);
 }
 
-/* Undefined with a 16-bit operand size; CPUs give 0. */
+/* With a 16-bit operand size the result is undefined; CPUs give 0. */
 void exec_bswap(struct vcpu *v, const struct insn *i)
 {
     exec_write(v, i, 0, i->op[0].bytes == 2 ? 0 : __builtin_bswap32(exec_read(v, i, 0)));

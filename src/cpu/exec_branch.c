@@ -1,5 +1,5 @@
 /*
- * Near branches. The target is checked against CS's limit before anything changes.
+ * Near branches. The target is checked against the limit of CS before anything changes.
  */
 #include "exec.h"
 

@@ -25,7 +25,7 @@ void exec_movbe(struct vcpu *v, const struct insn *i)
     exec_write(v, i, 0, i->op[0].bytes == 2 ? __builtin_bswap16((u16)value) : __builtin_bswap32(value));
 }
 
-/* Memory, if any, is operand 0 or 1 depending on the decoder: it is read for ownership first and written
+/* The decoder may report a memory operand as operand 0 or 1. Memory is checked for writing first, and is written
  * before the register. */
 void exec_xchg(struct vcpu *v, const struct insn *i)
 {
@@ -47,7 +47,7 @@ void exec_xlat(struct vcpu *v, const struct insn *i)
     exec_reg_write(v, RC_GPR8, REG_EAX, mem_read(v, i->mem_seg, address, 1));
 }
 
-/* The source is read (and may fault) whether or not it is moved; a 32-bit destination is the same either way. */
+/* The source is read, and may fault, even if the condition is false. */
 void exec_cmovcc(struct vcpu *v, const struct insn *i)
 {
     u32 value = exec_read(v, i, 1);

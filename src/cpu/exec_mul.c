@@ -75,7 +75,7 @@ void exec_mulx(struct vcpu *v, const struct insn *i)
 
 /* --- division --- */
 
-/* A division leaves the flags undefined: the host's instruction sets them. Overflow was excluded before. */
+/* A division leaves the flags undefined, so the host's instruction sets them. The caller has excluded overflow. */
 #define DIVIDE(name, text)                                                                                   \
     static inline void divide_##name(u64 *flags, u64 dividend, u32 divisor, unsigned bytes, u32 *quotient,   \
                                      u32 *remainder)                                                         \

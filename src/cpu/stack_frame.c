@@ -31,7 +31,7 @@ void stack_frame_check(struct vcpu *v, const struct stack_frame *f, u32 error)
 void stack_frame_probe(struct vcpu *v, const struct stack_frame *f)
 {
     u32 offset, bytes;
-    if (f->cpl == 3) { /* CPL 3: this is the current stack, because delivery never pushes to an outer ring */
+    if (f->cpl == 3) { /* this is the current stack, because nothing pushes to the stack of an outer ring */
         for (unsigned i = 0; i < f->count; i++)
             mem_probe_write(v, SEG_SS, value_offset(f, i), f->bytes);
     } else if (frame_range(f, &offset, &bytes)) {

@@ -1,7 +1,7 @@
 /*
- * Values that are pushed together by far calls, gates and interrupts. Collect, check, probe, write: nothing
- * is written unless everything can be, so that the instruction can be restarted after a page fault on the
- * stack.
+ * The values that far calls, gates and interrupts push together. They are collected, checked, probed and then
+ * written. Nothing is written unless everything can be, so that the instruction can be restarted after a page
+ * fault on the stack.
  */
 #ifndef RINGER_CPU_STACK_FRAME_H
 #define RINGER_CPU_STACK_FRAME_H
@@ -12,7 +12,7 @@
 struct stack_frame {
     struct segment ss;
     u32 esp;  /* before the pushes */
-    u8 cpl;   /* privilege of the writes; below 3 the processor makes them itself */
+    u8 cpl;   /* privilege of the writes; below 3 they are the processor's own (sys_write) */
     u8 bytes; /* of each value: 2 or 4 */
     u8 count;
     u32 value[36]; /* in order of pushing; at most a call gate's 31 parameters and SS, ESP, CS, EIP */
@@ -43,14 +43,13 @@ static inline u32 stack_mask(u32 ss_access)
 {
     return ss_access & AR_DB ? 0xffffffff : 0xffff;
 }
-/* A stack pointer, moved on a stack of this width. */
+/* `esp` moved to `to`: on a 16-bit stack the high half stays. */
 static inline u32 stack_move(u32 ss_access, u32 esp, u32 to)
 {
     u32 mask = stack_mask(ss_access);
     return (esp & ~mask) | (to & mask);
 }
-/* The value `offset` bytes above the top of the current stack. Raises what a pop would raise, and changes
- * nothing. */
+/* The value `offset` bytes above the top of the current stack. Raises the faults of a pop, and changes nothing. */
 static inline u32 stack_peek(struct vcpu *v, u32 offset, unsigned bytes)
 {
     u32 esp = v->gpr[REG_ESP];

@@ -1,9 +1,9 @@
 /*
- * Options: -nic and -net, which are short for a -netdev (options_netdev.c) and a -device; filter-dump and --pcap.
+ * Options: networks, and files that hold what goes over them. -netdev's keys are in options_netdev.c, cards in options_nic.c.
  */
 #include "base/net.h"
 #include "net/user.h"
-#include "options_netdev.h"
+#include "options_table.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,58 +11,8 @@
 
 static bool set_netdev(struct options *o, const char *value, struct complaint *c)
 {
-    return netdev_option_add(o, value, NULL, NULL, 0, c);
-}
-
-/* --- -nic and -net --- */
-
-static const char *card_name(const char *model)
-{
-    if (!model || !strcmp(model, "e1000")) return "e1000";
-    return !strcmp(model, "virtio") || !strcmp(model, "virtio-net") ? "virtio-net-pci" : model;
-}
-
-/* "user,model=virtio,hostfwd=..." */
-static bool set_nic(struct options *o, const char *value, struct complaint *c)
-{
-    char others[256] = "", id[16], device[512];
-    if (!strcmp(value, "none")) return true;
-    snprintf(id, sizeof(id), "#nic%u", o->board.net.count);
-    if (!netdev_option_add(o, value, id, others, sizeof(others), c)) return false;
-    char *model = option_item(others + (others[0] == ','), "model");
-    snprintf(device, sizeof(device), "%s,netdev=%s", card_name(model),
-             o->board.net.netdev[o->board.net.count - 1].id);
-    free(model);
-    /* The rest of what is the card's. */
-    struct option_list list;
-    char *key, *text;
-    bool good = true;
-    if (others[0] && option_list_open(&list, others + 1)) {
-        while (option_list_next(&list, &key, &text)) {
-            size_t length = strlen(device);
-            if (strcmp(key, "model"))
-                snprintf(device + length, sizeof(device) - length, ",%s=%s", key, text ? text : "");
-        }
-        option_list_close(&list);
-    }
-    return good && device_options_add(&o->board.devices, device, c->text, c->bytes);
-}
-
-/* "nic,model=virtio" and "user,hostfwd=...": the card and the network that belong together, in either order. */
-static bool set_net(struct options *o, const char *value, struct complaint *c)
-{
-    char device[256];
-    if (!strcmp(value, "none")) return true;
-    if (strncmp(value, "nic", 3) || (value[3] && value[3] != ','))
-        return netdev_option_add(o, value, "#net", NULL, 0, c);
-    char *model = option_item(value, "model"), *mac = option_item(value, "macaddr"),
-         *netdev = option_item(value, "netdev");
-    snprintf(device, sizeof(device), "%s,netdev=%s%s%s", card_name(model), netdev ? netdev : "#net",
-             mac ? ",mac=" : "", mac ? mac : "");
-    free(model);
-    free(mac);
-    free(netdev);
-    return device_options_add(&o->board.devices, device, c->text, c->bytes);
+    o->board.net.given = true;
+    return options_add_netdev(o, value, NULL, NULL, 0, c);
 }
 
 /* --- dumps --- */
@@ -135,19 +85,23 @@ void net_options_release(struct net_options *options)
     }
     for (unsigned n = 0; n < options->dumps; n++)
         free(options->dump[n].text);
-    options->count = options->dumps = 0;
+    for (unsigned n = 0; n < options->cards; n++)
+        free(options->card[n]);
+    options->count = options->dumps = options->cards = 0;
 }
 
 static const struct option_row rows[] = {
     {"netdev", "KIND,id=ID,...",
      "a network for a -device to be on: user, tap, socket, stream or dgram; see ringer(1)",
      .set = set_netdev},
-    {"nic", "KIND,model=CARD,...", "a network card on a network of its own; none: none", .set = set_nic},
+    {"nic", "KIND,model=CARD,...",
+     "a network card on a network of its own (default: user,model=e1000); none: no card",
+     .set = options_set_nic},
+    {"net", "nic,model=CARD | KIND,...", "the same in two options; none: no card", .set = options_set_net},
     {"object", "filter-dump,id=ID,netdev=ID,file=FILE",
      "write what goes over a network to a file that tcpdump reads; maxlen=BYTES of each frame",
      .set = set_object},
     {"pcap", "FILE", "write what goes over all networks to a file that tcpdump reads", .set = set_pcap},
-    {"net", "nic,model=CARD | KIND,...", "the same in two options; none: none", .set = set_net},
 };
 
 const struct option_group options_net = {"Network", rows, ARRAY_SIZE(rows)};

@@ -1,5 +1,5 @@
 /*
- * The options of the network: -netdev, and -nic and -net, which are short for a -netdev and a -device.
+ * The options of the network: -netdev (options_net.c), and -nic and -net, which are short for a -netdev and a -device (options_nic.c).
  */
 #ifndef RINGER_OPTIONS_OPTIONS_NET_H
 #define RINGER_OPTIONS_OPTIONS_NET_H
@@ -48,6 +48,9 @@ struct net_options {
     unsigned count;
     struct dump_option dump[DUMPS_MAX];
     unsigned dumps;
+    char *card[NETDEVS_MAX]; /* of -nic and -net nic, as for -device */
+    unsigned cards;
+    bool given; /* an option says something about the network: there is no default card */
 };
 
 void net_options_release(struct net_options *options);

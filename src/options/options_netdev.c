@@ -1,10 +1,10 @@
 /*
  * Options: -netdev. A table of keys for each kind; back ends are made when the board is (board/wire_net.c).
  */
-#include "options_netdev.h"
 #include "net/dgram.h"
 #include "net/stream.h"
 #include "net/user.h"
+#include "options_table.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -434,8 +434,8 @@ static bool no_such_kind(const char *kind, struct complaint *c)
     return COMPLAIN(c, "there is no network \"%s\"; there are user, tap, socket, stream and dgram", kind);
 }
 
-bool netdev_option_add(struct options *o, const char *value, const char *id, char *others,
-                       size_t others_bytes, struct complaint *c)
+bool options_add_netdev(struct options *o, const char *value, const char *id, char *others,
+                        size_t others_bytes, struct complaint *c)
 {
     struct net_options *net = &o->board.net;
     if (net->count == NETDEVS_MAX) return COMPLAIN(c, "there are more than %u networks", NETDEVS_MAX);
@@ -460,7 +460,8 @@ bool netdev_option_add(struct options *o, const char *value, const char *id, cha
     netdev->kind = kinds[kind].kind;
     netdev->stream->description = netdev->dgram->description = netdev->list;
     while (option_list_next(&list, &key, &text)) {
-        static const char *const of_the_card[] = {"model", "mac", "addr", "bootindex"};
+        static const char *const of_the_card[] = {"model",   "mac",    "addr",   "bootindex",
+                                                  "romfile", "rombar", "iobase", "irq"};
         bool card = false;
         for (unsigned n = 0; n < ARRAY_SIZE(of_the_card) && others; n++)
             card |= !strcmp(key, of_the_card[n]);

@@ -357,8 +357,11 @@ void virtio_pci_init(struct virtio *virtio, struct pci_bus *bus, const struct vi
 {
     struct pci_device *pci = &virtio->pci;
     /* A transitional device is known by a number of its own, and by its type as subsystem (4.1.2.3). */
-    static const u16 legacy_ids[] = {
-        [VIRTIO_NET] = 0x1000, [VIRTIO_BLOCK] = 0x1001, [VIRTIO_CONSOLE] = 0x1003, [VIRTIO_ENTROPY] = 0x1005};
+    static const u16 legacy_ids[] = {[VIRTIO_NET] = 0x1000,
+                                     [VIRTIO_BLOCK] = 0x1001,
+                                     [VIRTIO_CONSOLE] = 0x1003,
+                                     [VIRTIO_ENTROPY] = 0x1005,
+                                     [VIRTIO_9P] = 0x1009};
     u16 id = options->no_legacy ? MODERN_DEVICE_BASE + type : legacy_ids[type];
     pci_device_init(pci, bus, options->devfn, VENDOR, id, class_code);
     pci->config[PCI_REVISION] = options->no_legacy ? MODERN_REVISION : 0;
