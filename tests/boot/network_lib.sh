@@ -78,10 +78,10 @@ END
 # text_file SIZE: random text. busybox' wget cannot send anything else.
 text_file() { base64 /dev/urandom 2>/dev/null | head -c "$1" || true; }
 
-# wait_for TEXT FILE: up to a minute.
+# wait_for TEXT FILE: up to three minutes; a busy host may need one for the boot alone.
 wait_for() {
     local attempt
-    for attempt in $(seq 600); do
+    for attempt in $(seq 1800); do
         if grep -qs -e "$1" "$2"; then return 0; fi
         sleep 0.1
     done
