@@ -119,7 +119,7 @@ END
         cat
     } >"$temporary/script"
     mkdir -p "$temporary/more"
-    gcc -std=gnu11 -O2 -m32 -march=i686 -static "$top/tests/boot/programs/sockets.c" -o "$temporary/more/sockets"
+    gcc -std=gnu11 -O2 -m32 -march=i686 -static "$top/tests/boot/sockets.c" -o "$temporary/more/sockets"
     "$top/guests/initramfs" "$kernel" "$temporary/base" "$temporary/script" "$@"
     (cd "$temporary/more" && echo sockets | cpio --quiet -o -H newc --owner 0:0) | gzip -n -1 >"$temporary/program"
     cat "$temporary/base" "$temporary/program" >"$temporary/initramfs-$kernel"
