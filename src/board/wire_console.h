@@ -51,6 +51,8 @@ void wire_console_reset(struct wire_console *wire);
 void wire_console_stopped(struct wire_console *wire);
 
 void wire_console_key(struct wire_console *wire, const struct key *key, bool down);
+/* The user wants the machine to stand still, or to go on. */
+void wire_console_pause(struct wire_console *wire, bool paused);
 void wire_console_event(struct wire_console *wire, const struct console_event *event);
 
 #endif

@@ -15,5 +15,7 @@ bool screen_dump_check(const char *path, char *error, size_t error_bytes);
 /* Both return 0 or -errno; without a video card (NULL) -ENODEV. Only the vCPU thread calls them. */
 int screen_dump(const struct vga *vga, const char *path);
 int screen_shot(struct display *display, const char *path);
+/* The same as a portable pixmap (PPM, "P6"). */
+int screen_shot_ppm(struct display *display, const char *path);
 
 #endif

@@ -201,6 +201,11 @@ static const struct device_value *find_value(const struct device_option *device,
     return NULL;
 }
 
+bool device_type_has(const struct device_type *type, const char *property)
+{
+    return find_property(type, property) != NULL;
+}
+
 const char *device_text(const struct device_option *device, const char *property)
 {
     const struct device_value *value = find_value(device, property);

@@ -96,6 +96,7 @@ void device_release(struct device_option *device);
 
 /* --- values, by the names of properties that the type has --- */
 
+bool device_type_has(const struct device_type *type, const char *property);
 /* NULL: not given. */
 const char *device_text(const struct device_option *device, const char *property);
 u64 device_number(const struct device_option *device, const char *property, u64 otherwise);

@@ -246,6 +246,7 @@ void options_help(FILE *out)
     fputs("ringer run OPTION...     run a 32-bit x86 operating system, unmodified, as an ordinary process\n"
           "ringer disk ...          make, show and convert disk images; without arguments: usage\n"
           "ringer census            which instructions are privileged, sensitive, innocuous on this host\n"
+          "ringer explain           guest code beside its translation, and why; without arguments: usage\n"
           "ringer help              this text\n"
           "ringer help devices      what -device can add; also: -device NAME,help\n"
           "ringer help keys         the language of scripts for --keys\n"

@@ -221,6 +221,11 @@ void machine_start(struct vm *vm)
 
 /* --- resets and ends --- */
 
+static void tell(struct vm *vm, enum machine_event event, bool by_guest)
+{
+    if (vm->listener.tell) vm->listener.tell(vm->listener.owner, event, by_guest);
+}
+
 void vm_stop(struct vm *vm, enum stop_cause cause, int status, const char *format, ...)
 {
     if (vm->stopping) return;
@@ -234,18 +239,22 @@ void vm_stop(struct vm *vm, enum stop_cause cause, int status, const char *forma
         va_end(args);
     }
     __atomic_or_fetch(&vm->vcpu.pending, PENDING_EXIT, __ATOMIC_SEQ_CST);
+    tell(vm, MACHINE_SHUTDOWN, cause == STOP_GUEST);
 }
 
 static void set_paused(struct vm *vm, u8 paused)
 {
     struct console *console = &vm->chipset.console.console;
+    bool before = vm->paused;
     vm->paused = paused;
+    if (before != (paused != 0)) tell(vm, paused ? MACHINE_PAUSED : MACHINE_RESUMED, false);
     vm_time_freeze(&vm->time, paused);
     console_set(console, &console->paused, paused != 0);
 }
 
 void machine_pause(struct vm *vm, enum pause_reason reason)
 {
+    if (reason == PAUSE_DISK) tell(vm, MACHINE_DISK_FAILED, false);
     set_paused(vm, vm->paused | reason);
     __atomic_or_fetch(&vm->vcpu.pending, PENDING_HOST, __ATOMIC_SEQ_CST);
 }
@@ -266,9 +275,21 @@ void machine_request_reset(struct vm *vm, bool hard)
     __atomic_or_fetch(&vm->vcpu.pending, PENDING_EXIT, __ATOMIC_SEQ_CST);
 }
 
+void machine_reset_by_host(struct vm *vm)
+{
+    if (vm->options->no_reboot) {
+        vm_stop(vm, STOP_HOST, STATUS_OK, NULL);
+        return;
+    }
+    vm->reset_wanted = vm->hard_reset = vm->reset_by_host = true;
+    __atomic_or_fetch(&vm->vcpu.pending, PENDING_EXIT, __ATOMIC_SEQ_CST);
+}
+
 void machine_reset(struct vm *vm)
 {
     char error[512];
+    tell(vm, MACHINE_RESET, !vm->reset_by_host);
+    vm->reset_by_host = false;
     vm->reset_wanted = vm->suspend_wanted = vm->wake_wanted = vm->suspended = false;
     fpu_park(&vm->vcpu);
     board_flush_output(&vm->board);
@@ -302,6 +323,7 @@ static void suspend(struct vm *vm)
     disk_crew_drain(&vm->drives.crew);
     reset_cpu(vm, true);
     vm->suspended = true;
+    tell(vm, MACHINE_SUSPENDED, true);
     chipset_suspend(&vm->chipset);
 }
 
@@ -320,6 +342,7 @@ static void wake_up(struct vm *vm)
 {
     log_debug("the guest wakes");
     vm->suspended = false;
+    tell(vm, MACHINE_WOKEN, true);
     if (firmware_runs(&vm->firmware)) return;
     struct direct_machine direct = direct_machine_of(vm);
     u32 vector = direct_wake(&direct, vm->options->boot.append);

@@ -35,6 +35,23 @@ enum machine_role {
     MACHINE_FOLLOWER, /* lockstep's second machine: no input but the leader's, no output */
 };
 
+/* What happens to the machine, for those who hold it. */
+enum machine_event {
+    MACHINE_PAUSED,
+    MACHINE_RESUMED,
+    MACHINE_RESET,
+    MACHINE_SHUTDOWN,
+    MACHINE_SUSPENDED,
+    MACHINE_WOKEN,
+    MACHINE_DISK_FAILED, /* and the machine is paused */
+};
+
+struct machine_listener {
+    /* vCPU thread. by_guest: the guest did it. NULL: nobody listens. */
+    void (*tell)(void *owner, enum machine_event event, bool by_guest);
+    void *owner;
+};
+
 struct vm {
     struct vcpu vcpu;
     const struct options *options;
@@ -53,11 +70,12 @@ struct vm {
     struct mailbox mailbox;      /* letters of other threads */
     struct event_log *event_log; /* NULL: none */
     struct chardevs *chardevs;   /* the host's ends of character devices; they outlive the machine */
-    u64 powered_on_ns;           /* CLOCK_MONOTONIC */
-    u64 wall_ns;                 /* Unix time of the machine's time 0 */
-    bool started;                /* machine_set_waker() was called */
+    struct machine_listener listener;
+    u64 powered_on_ns; /* CLOCK_MONOTONIC */
+    u64 wall_ns;       /* Unix time of the machine's time 0 */
+    bool started;      /* machine_set_waker() was called */
 
-    bool reset_wanted, hard_reset;
+    bool reset_wanted, hard_reset, reset_by_host;
     bool suspend_wanted, wake_wanted;
     bool suspended; /* S3: the CPU has no power */
     u8 paused;      /* enum pause_reason */
@@ -84,6 +102,8 @@ void machine_start(struct vm *vm);
 void machine_reset(struct vm *vm);
 /* A device or a triple fault requests a reset: of the whole machine, or (not hard) of the CPU alone. */
 void machine_request_reset(struct vm *vm, bool hard);
+/* The same of a user. */
+void machine_reset_by_host(struct vm *vm);
 void machine_triple_fault(struct vm *vm);
 /* The guest wants S3, or an event ends it. */
 void machine_request_suspend(struct vm *vm);
