@@ -1,6 +1,6 @@
 /*
  * The wires of the console. Events of frontends and scripts go to the keyboard, the mouse, VMware's pointer and the
- * switches of the machine. The state of the lamps and of the pointer goes to the frontends.
+ * switches of the machine. The states of lamps and pointer go to the frontends.
  *
  * Everything here runs on the vCPU thread. Other threads use console_send().
  */
@@ -17,8 +17,8 @@ struct piix4_pm;
 
 #define KEY_FEED_KEYS 256
 
-/* Keys that wait for room in the keyboard, which has little. A key that finds no room for a second is dropped: the guest
- * reads no keys. */
+/* Keys that wait for room in the keyboard's small buffer. If a key finds no room for a second, the guest reads no keys,
+ * and the key is dropped. */
 struct key_feed {
     struct {
         const struct key *key;

@@ -1,5 +1,5 @@
 /*
- * What is on the board, as plain values: the chips, drives and devices that the user asks for.
+ * The board that the user asks for, as plain values: chips, drives and devices.
  */
 #ifndef RINGER_OPTIONS_OPTIONS_BOARD_H
 #define RINGER_OPTIONS_OPTIONS_BOARD_H

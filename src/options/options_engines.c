@@ -37,7 +37,7 @@ static bool set_windows(struct options *o, const char *value, struct complaint *
             o->windows = (enum windows_policy)n;
             return true;
         }
-    return COMPLAIN(c, "--windows is auto, always or never, and perhaps a number, not \"%s\"", value);
+    return COMPLAIN(c, "--windows takes auto, always or never, and optionally a number, not \"%s\"", value);
 }
 
 static const struct option_row rows[] = {

@@ -17,7 +17,7 @@
 #include <string.h>
 #include <time.h>
 
-/* A guest that has died of a triple fault this often, each time this soon after its start, would do so again. */
+/* After so many triple faults in a row, each so soon after a start, the guest would only have another one. */
 #define TRIPLE_FAULT_LIMIT 3
 #define QUICK_DEATH_NS     5000000000u
 
@@ -33,11 +33,11 @@ static bool make_memory(struct vm *vm, char *error, size_t error_bytes)
 {
     int failed = phys_init_with_video(&vm->phys, vm->options->board.memory_bytes,
                                       video_memory_bytes(vm->options->board.video));
-    if (failed) return fail(error, error_bytes, "cannot have that much guest memory", failed);
+    if (failed) return fail(error, error_bytes, "cannot allocate the guest's memory", failed);
     vm->phys.a20_mask = ~0ull;
     seams_of_phys(vm);
     failed = shadow_init(&vm->shadow, &vm->phys, &vm->counters);
-    if (failed) return fail(error, error_bytes, "cannot have shadow page tables", failed);
+    if (failed) return fail(error, error_bytes, "cannot allocate shadow page tables", failed);
     vm->shadow.forced_slow = vm->options->translator.forced_slow;
     vm->shadow.untraced = vm->options->no_traces;
     vm->shadow.windows = vm->options->windows;
@@ -212,8 +212,7 @@ void machine_set_waker(struct vm *vm, struct waker *waker)
 
 void machine_start(struct vm *vm)
 {
-    if (!board_start_net(&vm->board))
-        log_warn("cannot start the network's thread: the guest's cables are dead");
+    if (!board_start_net(&vm->board)) log_warn("cannot start the network thread: the guest has no network");
     board_start_input(&vm->board);
     if (!vm->started && vm->script) key_script_start(vm->script, vm);
     vm->started = true;
@@ -294,7 +293,7 @@ void machine_reset(struct vm *vm)
     fpu_park(&vm->vcpu);
     board_flush_output(&vm->board);
     log_debug("the guest resets the %s", vm->hard_reset ? "machine" : "CPU");
-    /* Firmware reads in CMOS 0Fh why it was started again. A kernel that was started directly cannot know. */
+    /* Firmware finds the reason of the reset in CMOS 0Fh. A directly started kernel has no firmware. */
     if (!vm->hard_reset && firmware_runs(&vm->firmware))
         reset_cpu(vm, false);
     else if (restart(vm, error, sizeof(error)))
