@@ -11,6 +11,7 @@
 
 static bool set_netdev(struct options *o, const char *value, struct complaint *c)
 {
+    if (!strcmp(value, "help") || !strcmp(value, "?")) return o->help = COMMAND_HELP_NETDEVS, true;
     o->board.net.given = true;
     return options_add_netdev(o, value, NULL, NULL, 0, c);
 }
