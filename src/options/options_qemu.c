@@ -55,14 +55,6 @@ static bool check_layout(struct options *o, const char *value, struct complaint 
                                    : COMPLAIN(c, "there is no keyboard layout \"%s\"; there is en-us", value);
 }
 
-/* The guest's RAM is a memfd that other programs can share, whatever an option says of it. */
-static bool check_object(struct options *o, const char *value, struct complaint *c)
-{
-    return !strncmp(value, "memory-backend-", 15)
-               ? true
-               : COMPLAIN(c, "there is no object \"%.*s\"", (int)strcspn(value, ","), value);
-}
-
 /* "node,memdev=ID": all memory is one node. */
 static bool check_numa(struct options *o, const char *value, struct complaint *c)
 {
@@ -91,7 +83,6 @@ static const struct option_row rows[] = {
     {"no-hpet", NULL, "no HPET (the default)", .set = no_hpet},
     {"accel", "ANY", "ignored", .set = check_accelerator},
     {"k", "en-us", "keyboard layout of --type and of simple VNC viewers: only this one", .set = check_layout},
-    {"object", "memory-backend-memfd,id=ID,...", "ignored: memory can always be shared", .set = check_object},
     {"numa", "node,memdev=ID", "ignored", .set = check_numa},
     {"no-user-config", NULL, "ignored", .set = accept},
     {"enable-kvm", NULL, "ignored", .set = accept},
