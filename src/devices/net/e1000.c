@@ -124,7 +124,8 @@ static void reset(struct e1000 *e)
 void e1000_hard_reset(struct e1000 *e)
 {
     pci_device_reset(&e->pci);
-    e->serial = (struct e1000_serial){.data = true};
+    eeprom_93c46_reset(&e->eeprom);
+    e->eecd = 0;
     e->io_address = 0;
     reset(e);
 }
