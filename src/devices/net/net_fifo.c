@@ -1,7 +1,10 @@
 #include "net_fifo.h"
 
+#include "ethernet.h"
+
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void free_frame(struct net_fifo *fifo, struct net_frame *frame)
 {
@@ -20,9 +23,19 @@ static void sent(void *card, struct net_frame *first)
     fifo->ops->has_room(fifo->chip);
 }
 
+/* Back ends know frames that no wire carries: the shortest has 60 bytes (IEEE 802.3, 3.2.8), and drivers drop shorter ones. */
+static void pad(struct net_buffer *buffer)
+{
+    if (buffer->used >= ETHERNET_LEAST) return;
+    memset((u8 *)buffer->part[0].iov_base + buffer->used, 0, ETHERNET_LEAST - buffer->used);
+    buffer->used = ETHERNET_LEAST;
+}
+
 static void received(void *card, struct net_buffer *first)
 {
     struct net_fifo *fifo = card;
+    for (struct net_buffer *buffer = first; buffer; buffer = buffer->next)
+        pad(buffer);
     *fifo->received_last = first;
     while (*fifo->received_last)
         fifo->received_last = &(*fifo->received_last)->next;

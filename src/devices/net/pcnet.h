@@ -52,8 +52,8 @@ struct pcnet {
 struct clock;
 
 /* The cable must outlive the card. Returns false: out of memory. */
-bool pcnet_init(struct pcnet *pcnet, struct pci_bus *bus, const struct dma *dma, struct clock *clock, u8 devfn,
-                const u8 mac[NET_MAC_BYTES], struct net_cable *cable);
+bool pcnet_init(struct pcnet *pcnet, struct pci_bus *bus, const struct dma *dma, struct clock *clock,
+                u8 devfn, const u8 mac[NET_MAC_BYTES], struct net_cable *cable);
 void pcnet_hard_reset(struct pcnet *pcnet);
 void pcnet_destroy(struct pcnet *pcnet);
 

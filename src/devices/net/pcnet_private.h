@@ -16,13 +16,13 @@ enum {
     CSR_FEATURES = 4,
     CSR_EXTENDED = 5,
     CSR_RING_LENGTHS = 6,
-    CSR_LADRF = 8,  /* to 11 */
-    CSR_PADR = 12,  /* to 14 */
+    CSR_LADRF = 8, /* to 11 */
+    CSR_PADR = 12, /* to 14 */
     CSR_MODE = 15,
-    CSR_BADR = 24,  /* base of the receive ring, and 25 */
-    CSR_BADX = 30,  /* of the transmit ring, and 31 */
-    CSR_CRDA = 28,  /* current descriptors, and 29 */
-    CSR_CXDA = 34,  /* and 35 */
+    CSR_BADR = 24, /* base of the receive ring, and 25 */
+    CSR_BADX = 30, /* of the transmit ring, and 31 */
+    CSR_CRDA = 28, /* current descriptors, and 29 */
+    CSR_CXDA = 34, /* and 35 */
     CSR_POLLINT = 47,
     CSR_STYLE = 58, /* BCR20 */
     CSR_RCVRC = 72, /* receive ring counter */
@@ -148,7 +148,8 @@ void pcnet_arm_poll(struct pcnet *p);
 
 /* pcnet_block.c */
 void pcnet_read_block(struct pcnet *p);
-struct pcnet_descriptor pcnet_read_descriptor(const struct pcnet *p, const struct pcnet_ring *ring, u32 index);
+struct pcnet_descriptor pcnet_read_descriptor(const struct pcnet *p, const struct pcnet_ring *ring,
+                                              u32 index);
 /* Write flags and message back; the flags, with OWN, last. */
 void pcnet_write_descriptor(struct pcnet *p, const struct pcnet_ring *ring, u32 index,
                             const struct pcnet_descriptor *descriptor);
