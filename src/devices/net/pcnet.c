@@ -54,8 +54,8 @@ void pcnet_arm_poll(struct pcnet *p)
 {
     bool waits = pcnet_runs(p, STATUS_RXON) && net_fifo_first(&p->fifo);
     bool polls = pcnet_runs(p, STATUS_TXON) && !p->demanded && !(p->csr[CSR_FEATURES] & FEATURE_DPOLL);
-    if (p->poll.armed) return;
-    if (waits || polls) timer_arm(&p->poll, clock_now(p->poll.clock) + (waits ? RETRY_NS : POLL_NS));
+    u64 at = clock_now(p->poll.clock) + (waits ? RETRY_NS : POLL_NS);
+    if ((waits || polls) && (!p->poll.armed || p->poll.deadline_ns > at)) timer_arm(&p->poll, at);
 }
 
 static void poll(void *device)
