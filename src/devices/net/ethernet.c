@@ -24,9 +24,8 @@ static void make_table(void)
 }
 
 /* The register, low bit first, without the final complement. */
-static u32 crc_of(const u8 *at, u32 bytes)
+static u32 crc_of(u32 crc, const u8 *at, u32 bytes)
 {
-    u32 crc = ~0u;
     pthread_once(&table_made, make_table);
     for (; bytes >= 8; at += 8, bytes -= 8) {
         u64 word = load_any(at, 8) ^ crc;
@@ -41,12 +40,17 @@ static u32 crc_of(const u8 *at, u32 bytes)
 
 u32 ethernet_fcs(const u8 *frame, u32 bytes)
 {
-    return ~crc_of(frame, bytes);
+    return ethernet_fcs_more(0, frame, bytes);
+}
+
+u32 ethernet_fcs_more(u32 fcs, const u8 *piece, u32 bytes)
+{
+    return ~crc_of(~fcs, piece, bytes);
 }
 
 u32 ethernet_hash(const u8 mac[NET_MAC_BYTES])
 {
-    u32 crc = crc_of(mac, NET_MAC_BYTES), reversed = 0;
+    u32 crc = crc_of(~0u, mac, NET_MAC_BYTES), reversed = 0;
     for (unsigned bit = 0; bit < 32; bit++)
         reversed |= (crc >> bit & 1) << (31 - bit);
     return reversed;
