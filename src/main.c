@@ -6,12 +6,17 @@
  */
 #include "base/log.h"
 #include "board/device_table.h"
+#include "chardev/terminal.h"
+#include "control/control.h"
 #include "observe/event_log.h"
 #include "observe/instruments.h"
 #include "observe/screen.h"
+#include "study/census_command.h"
+#include "study/explain_command.h"
+#include "tools/ctl_command.h"
 #include "tools/disk_command.h"
+#include "tools/watch_command.h"
 #include "translator/translator.h"
-#include "ui/terminal.h"
 #include "vm/dispatcher.h"
 #include "vm/frontends.h"
 #include "vm/key_script.h"
@@ -26,9 +31,11 @@
 
 struct session {
     struct vm *vm;
+    struct chardevs chardevs; /* outlive the machine: its devices write to them until they are destroyed */
     struct waker waker; /* outlives the machine's thread: output at the end still reads waker.giving_up */
     struct frontends frontends;
     struct instruments instruments;
+    struct control *control;
     int status;
 };
 
@@ -47,15 +54,18 @@ static void run_machine(void *argument)
     struct session *session = argument;
     struct vm *vm = session->vm;
     const struct options *options = vm->options;
-    int failed = translator_install_signals(), input_fd = board_input_fd(&vm->board);
+    int failed = translator_install_signals();
     if (failed) die(STATUS_HOST, "cannot take host signals: %s", strerror(-failed));
     struct waker *waker = &session->waker;
-    failed =
-        waker_start(waker, &vm->vcpu.pending, options->deterministic ? -1 : input_fd, options->timeout_ns);
+    failed = waker_start(waker, &vm->vcpu.pending, options->timeout_ns);
     if (failed) die(STATUS_HOST, "cannot start the timer thread: %s", strerror(-failed));
     waker_kick_me(waker);
+    session->chardevs.giving_up = &waker->giving_up;
+    failed = chardevs_start(&session->chardevs);
+    if (failed) die(STATUS_HOST, "cannot start the thread of the character devices: %s", strerror(-failed));
     machine_set_waker(vm, waker);
     frontends_start(&session->frontends);
+    control_start(session->control);
     failed = instruments_start(&session->instruments);
     if (failed) die(STATUS_HOST, "cannot sample for the profile: %s", strerror(-failed));
 
@@ -69,10 +79,35 @@ static void run_machine(void *argument)
     fpu_park(&vm->vcpu);
     instruments_stop(&session->instruments);
     board_flush_output(&vm->board);
+    control_stop(session->control);
+    chardevs_drain(&session->chardevs);
     frontends_stop(&session->frontends);
     disk_crew_drain(&vm->drives.crew); /* sends the last letters: a letter needs the waker */
     waker_stop(waker);
     machine_set_waker(vm, NULL);
+}
+
+static void stop(void *owner, int status, const char *sentence)
+{
+    struct session *session = owner;
+    vm_stop(session->vm, STOP_HOST, status, sentence ? "%s" : NULL, sentence);
+}
+
+/* Servers are bound, and their first clients are there if they are to be waited for. */
+static void open_chardevs(struct session *session, const struct options *options)
+{
+    char error[512];
+    struct chardevs *set = &session->chardevs;
+    const struct device_options *devices = &options->board.devices;
+    int failed = chardevs_init(set);
+    if (failed) die(STATUS_HOST, "cannot have character devices: %s", strerror(-failed));
+    set->escape = options->control.escape;
+    set->escape_keys = options->board.nographic;
+    set->stop = stop;
+    set->owner = session;
+    for (unsigned n = 0; n < devices->chardevs; n++)
+        if (!devices->chardev[n].lent && !chardevs_add(set, &devices->chardev[n], error, sizeof(error)))
+            die(STATUS_USAGE, "%s", error);
 }
 
 static int run(const struct options *options)
@@ -84,16 +119,19 @@ static int run(const struct options *options)
         (options->screenshot && !screen_dump_check(options->screenshot, error, sizeof(error))))
         die(STATUS_USAGE, "%s", error);
     struct event_log *log = open_log(options);
-    struct vm *vm = machine_create(options, MACHINE_LEADER, &status, error, sizeof(error));
+    open_chardevs(&session, options);
+    struct vm *vm = machine_create(options, MACHINE_LEADER, &session.chardevs, &status, error, sizeof(error));
     if (!vm) die(status, "%s", error);
+    session.chardevs.vcpu_mailbox = &vm->mailbox;
     vm->event_log = log;
     session.vm = vm;
     status = instruments_open(&session.instruments, options, &vm->vcpu, error, sizeof(error));
     if (status) die(status, "%s", error);
     status = frontends_open(&session.frontends, vm, error, sizeof(error));
     if (status) die(status, "%s", error);
-    int input_fd = board_input_fd(&vm->board);
-    if (input_fd >= 0) terminal_enter_raw(input_fd);
+    session.control = control_open(vm, &session.chardevs, RINGER_VERSION, error, sizeof(error));
+    if (!session.control) die(STATUS_USAGE, "%s", error);
+    chardevs_take_terminal(&session.chardevs);
 
     frontends_run(&session.frontends, run_machine, &session);
 
@@ -103,7 +141,9 @@ static int run(const struct options *options)
     instruments_close(&session.instruments,
                       &(struct stats_host){vm->powered_on_ns, vm_time_host_tsc_hz(&vm->time)});
     event_log_close(log);
+    control_close(session.control);
     machine_destroy(vm);
+    chardevs_destroy(&session.chardevs);
     return session.status;
 }
 
@@ -114,13 +154,19 @@ int main(int argc, char **argv)
     char error[512];
     /* So that a write beyond the user's limit on file sizes gives EFBIG. */
     signal(SIGXFSZ, SIG_IGN);
+    if (argc > 1 && !strcmp(argv[1], "ctl")) return ctl_command(argc - 2, argv + 2);
+    if (argc > 1 && !strcmp(argv[1], "watch")) return watch_command(argc - 2, argv + 2);
+    if (argc > 1 && !strcmp(argv[1], "inspect")) return inspect_command(argc - 2, argv + 2);
     if (argc > 1 && !strcmp(argv[1], "disk")) return disk_command(argc - 2, argv + 2);
+    if (argc > 1 && !strcmp(argv[1], "census")) return census_command(argc - 2, argv + 2);
+    if (argc > 1 && !strcmp(argv[1], "explain")) return explain_command(argc - 2, argv + 2);
     if (!options_parse(argc, argv, device_table, &options, &command, error, sizeof(error)))
         die(STATUS_USAGE, "%s", error);
     switch (command) {
     case COMMAND_HELP: options_help(stdout); return STATUS_OK;
     case COMMAND_HELP_TESTING: options_help_testing(stdout); return STATUS_OK;
     case COMMAND_HELP_DEVICES: device_help(device_table, options.device_help_type, stdout); return STATUS_OK;
+    case COMMAND_HELP_CHARDEVS: char_options_help(stdout); return STATUS_OK;
     case COMMAND_HELP_KEYS: key_script_help(stdout); return STATUS_OK;
     case COMMAND_VERSION: puts("ringer " RINGER_VERSION); return STATUS_OK;
     case COMMAND_RUN: break;

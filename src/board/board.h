@@ -1,6 +1,5 @@
 /*
- * The board: what a device is wired to. Everything that a wire_*.c needs is here, so that wiring needs
- * neither the CPU nor the machine around it:
+ * The board: what a device is wired to. A wire_*.c needs nothing else, neither the CPU nor the machine around it:
  *
  *   ports        the port bus                        irq      interrupt lines of the ISA bus
  *   pci          the PCI bus, and pci_ranges         clock    the guest's time
@@ -24,18 +23,18 @@
 #include "ports.h"
 
 struct char_link;
-struct chardev;
+struct chardevs;
 struct drives;
 struct phys;
 struct wire_net;
 
 /* The cause of a stop. */
 enum stop_cause {
-    STOP_GUEST, /* the guest did something; it would do so again */
+    STOP_GUEST, /* something that the guest did, and would do again */
     STOP_HOST,  /* the user, a time limit, a broken pipe */
 };
 
-/* Why the machine stands still. */
+/* The reason of a pause. */
 enum pause_reason {
     PAUSE_USER = 1,
     PAUSE_DISK = 2, /* a host file cannot be written or read at present */
@@ -52,7 +51,7 @@ struct board_host {
     void (*init)(void *machine);
     u32 (*get_register)(void *machine, unsigned gpr); /* numbered as instructions number them */
     void (*set_register)(void *machine, unsigned gpr, u32 value);
-    u64 (*tsc)(void *machine);           /* as the guest reads it */
+    u64 (*tsc)(void *machine);           /* the value that the guest reads */
     u64 (*tsc_hz)(void *machine);        /* its rate */
     u64 (*apic_timer_hz)(void *machine); /* the rate of the local APIC's timer */
     /* --- memory --- */
@@ -69,12 +68,9 @@ struct board_host {
     /* `sentence`: a message for the user, or NULL. */
     void (*stop)(void *machine, enum stop_cause cause, int status, const char *sentence);
     void (*pause)(void *machine, enum pause_reason reason, bool paused);
-    /* Report once when input from the host can be read. */
-    void (*want_input)(void *machine);
 };
 
 #define BOARD_LINKS        (SERIAL_PORTS + DEVICES_MAX)
-#define BOARD_OUTPUTS      DEVICES_MAX
 #define BOARD_BOOT_ENTRIES (DRIVES_MAX + DEVICES_MAX)
 #define ISA_IRQS           16
 #define SCI_IRQ            9 /* of ACPI */
@@ -92,7 +88,7 @@ struct board_boot_entry {
     char path[64];  /* an Open Firmware path, by which SeaBIOS names devices (its src/boot.c) */
 };
 
-/* Facts about this board for the tables that operating systems read. */
+/* Facts about the board for the tables that operating systems read. */
 struct board_facts {
     bool serial[SERIAL_PORTS];
     bool floppy; /* a controller */
@@ -104,8 +100,8 @@ struct board {
     const struct board_options *options;
     const struct board_host *host;
     void *machine;
-    bool follower;      /* lockstep's second machine: no input but the leader's, and no output */
-    bool deterministic; /* time is instructions executed */
+    bool follower;      /* the second machine of a lockstep run: gets the leader's input, has no output */
+    bool deterministic; /* guest time is the number of executed instructions */
     bool tsc_deadline;  /* the CPU model has the local APIC timer's TSC-deadline mode */
     struct clock *clock;
     struct phys *memory;
@@ -116,16 +112,14 @@ struct board {
     struct pci_bus pci;
     struct pci_ranges pci_ranges;
     struct wire_net *net;          /* NULL: there is none yet */
-    struct irq_line irq[ISA_IRQS]; /* IRQ 2 is no wire of the bus */
+    struct irq_line irq[ISA_IRQS]; /* the bus has no wire for IRQ 2 */
     struct board_facts facts;
     struct board_boot_entry boot_entry[BOARD_BOOT_ENTRIES];
     unsigned boot_entries;
     struct board_device device[DEVICES_MAX]; /* by number in options->devices */
-    /* The host's ends of character devices: `link` of those that take input, `output` of the others. */
+    struct chardevs *chardevs;               /* the host's ends of character devices; NULL: there are none */
     struct char_link *link[BOARD_LINKS];
     unsigned links;
-    struct chardev *output[BOARD_OUTPUTS];
-    unsigned outputs;
 };
 
 /* The caller has set the fields from `options` to `drives`. Leaves the buses empty. */
@@ -134,7 +128,6 @@ void board_init(struct board *board);
 /* --- for wire files --- */
 
 void board_add_link(struct board *board, struct char_link *link);
-void board_add_output(struct board *board, struct chardev *output);
 /* index 0: the device is not listed. `path`: a format as for printf(). */
 void board_add_boot_entry(struct board *board, unsigned index, const char *path, ...)
     __attribute__((format(printf, 3, 4)));
@@ -171,13 +164,10 @@ void board_destroy_devices(struct board *board);
 
 /* --- for the machine: the host's ends --- */
 
-/* Begin to look for input. `giving_up`: output does not block while this is set; NULL: leave it as it is. */
-void board_start_input(struct board *board, const u32 *giving_up);
+/* Begin to look for input. */
+void board_start_input(struct board *board);
 /* Start the network thread. False: the host refuses. */
 bool board_start_net(struct board *board);
-/* The descriptor that input comes from, or -1. */
-int board_input_fd(const struct board *board);
-void board_input_ready(struct board *board);
 void board_flush_output(struct board *board);
 /* The follower gets the leader's input at the same instruction count. */
 void board_mirror_input(struct board *leader, struct board *follower);

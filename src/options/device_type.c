@@ -11,8 +11,8 @@
 
 static const struct property pci_properties[] = {
     {"id", PROPERTY_TEXT, .help = "a name for other devices to refer to"},
-    {"bus", PROPERTY_TEXT, .help = "pci.0: there is one"},
-    {"addr", PROPERTY_SLOT, .help = "slot number, hexadecimal (default: the first that is free)"},
+    {"bus", PROPERTY_TEXT, .help = "pci.0, the only one"},
+    {"addr", PROPERTY_SLOT, .help = "slot number, hexadecimal (default: the first free one)"},
     {0},
 };
 static const struct property isa_properties[] = {
@@ -89,7 +89,7 @@ static bool parse_mac(const char *text, u64 *number)
         *number = *number << 8 | byte;
         text = end + 1;
     }
-    return !(*number >> 40 & 1); /* no group's */
+    return !(*number >> 40 & 1); /* group addresses are refused */
 }
 
 static bool parse_value(const struct property *property, const char *text, u64 *number)
@@ -99,7 +99,8 @@ static bool parse_value(const struct property *property, const char *text, u64 *
     case PROPERTY_FILE: return true;
     case PROPERTY_TEXT:
     case PROPERTY_DRIVE:
-    case PROPERTY_CHARDEV: return good;
+    case PROPERTY_CHARDEV:
+    case PROPERTY_SOCKET: return good;
     case PROPERTY_NUMBER: return option_number(text, number) && *number <= property->most;
     case PROPERTY_CHOICE: return parse_choice(property->choices, text, number);
     case PROPERTY_SLOT: return parse_slot(text, number);
@@ -121,6 +122,7 @@ static void describe(const struct property *property, char *text, size_t bytes)
                                         [PROPERTY_SLOT] = "the number of a slot, 1 to 1f",
                                         [PROPERTY_DRIVE] = "the id of a drive",
                                         [PROPERTY_CHARDEV] = "the id of a chardev",
+                                        [PROPERTY_SOCKET] = "the id of a chardev",
                                         [PROPERTY_MAC] = "the address of one card, as 52:54:00:12:34:56"};
     if (property->kind == PROPERTY_NUMBER)
         snprintf(text, bytes, "a number up to %llu", (unsigned long long)property->most);
@@ -199,6 +201,11 @@ static const struct device_value *find_value(const struct device_option *device,
     return NULL;
 }
 
+bool device_type_has(const struct device_type *type, const char *property)
+{
+    return find_property(type, property) != NULL;
+}
+
 const char *device_text(const struct device_option *device, const char *property)
 {
     const struct device_value *value = find_value(device, property);
@@ -211,10 +218,10 @@ u64 device_number(const struct device_option *device, const char *property, u64 
     return value ? value->number : otherwise;
 }
 
-const char *device_back_end(const struct device_option *device, const char *property)
+const struct char_options *device_chardev(const struct device_option *device, const char *property)
 {
     const struct device_value *value = find_value(device, property);
-    return value ? value->back_end : NULL;
+    return value ? value->chardev : NULL;
 }
 
 /* --- help --- */
@@ -222,10 +229,10 @@ const char *device_back_end(const struct device_option *device, const char *prop
 static void print_properties(const struct property *list, FILE *out)
 {
     static const char *const kinds[] = {
-        [PROPERTY_FILE] = "file",         [PROPERTY_MAC] = "address",   [PROPERTY_TEXT] = "str",
-        [PROPERTY_NUMBER] = "number",     [PROPERTY_SWITCH] = "on|off", [PROPERTY_AUTO] = "on|off|auto",
-        [PROPERTY_CHOICE] = "choice",     [PROPERTY_SLOT] = "slot",     [PROPERTY_DRIVE] = "drive id",
-        [PROPERTY_CHARDEV] = "chardev id"};
+        [PROPERTY_FILE] = "file",          [PROPERTY_MAC] = "address",      [PROPERTY_TEXT] = "str",
+        [PROPERTY_NUMBER] = "number",      [PROPERTY_SWITCH] = "on|off",    [PROPERTY_AUTO] = "on|off|auto",
+        [PROPERTY_CHOICE] = "choice",      [PROPERTY_SLOT] = "slot",        [PROPERTY_DRIVE] = "drive id",
+        [PROPERTY_CHARDEV] = "chardev id", [PROPERTY_SOCKET] = "chardev id"};
     for (; list && list->name; list++) {
         char left[64], choices[64] = "";
         snprintf(left, sizeof(left), "%s=<%s>", list->name, kinds[list->kind]);

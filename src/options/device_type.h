@@ -1,15 +1,15 @@
 /*
  * The types of devices that -device can put on a board. A type is a row: its name, its bus, its properties and
  * the function that creates a device. A wire_*.c of the board defines its row; board/device_table.c lists all rows.
- * The command line knows the types through that list alone. So a new device is a new wire file and a line there:
+ * The command line knows the types only through that list. So a new device is a new wire file and a line in the list:
  * -device, `-device help` and `-device NAME,help` need no change.
  *
  *   -device virtio-blk-pci,drive=d,serial=S77
  *           |              |
  *           type           property = value, checked by the property's kind
  *
- * First the whole command line is read. Then names are resolved (drives, chardevs, the devices that others
- * plug into), and only when the machine is made are devices created, in their order on the command line.
+ * First the whole command line is read. Then names are resolved (drives, chardevs, the devices that others plug into).
+ * When the machine is made, devices are created in the order of the command line.
  */
 #ifndef RINGER_OPTIONS_DEVICE_TYPE_H
 #define RINGER_OPTIONS_DEVICE_TYPE_H
@@ -19,6 +19,7 @@
 #include <stdio.h>
 
 struct board;
+struct char_options;
 struct device_option;
 
 enum property_kind {
@@ -31,6 +32,7 @@ enum property_kind {
     PROPERTY_SLOT,    /* of the PCI bus: "1f", "1f.0" */
     PROPERTY_DRIVE,   /* the id of a -drive that no other device has */
     PROPERTY_CHARDEV, /* the id of a -chardev */
+    PROPERTY_SOCKET,  /* the id of a -chardev socket that is not opened: the device itself speaks there */
     PROPERTY_MAC,     /* "52:54:00:12:34:56": 48 bits, the first byte highest */
 };
 
@@ -67,7 +69,7 @@ struct device_type {
     enum drive_medium medium;
     const struct device_bus *provides; /* NULL: nothing plugs into it */
     unsigned sockets;                  /* how many devices can */
-    bool takes_input;                  /* what its chardev reads is typed into the guest */
+    bool takes_input;                  /* its chardev gives input to the guest */
 };
 
 #define DEVICE_VALUES 16
@@ -75,14 +77,15 @@ struct device_type {
 /* One -device. */
 struct device_option {
     const struct device_type *type;
-    const char *id;  /* NULL: none */
-    unsigned parent; /* what it plugs into: number in the list of devices + 1; 0: a bus of the board */
+    const char *id; /* NULL: none */
+    unsigned
+        parent; /* the device that it plugs into: number in the list of devices + 1; 0: a bus of the board */
     unsigned children;
     struct device_value {
         const struct property *property;
         char *text;
         u64 number;
-        const char *back_end; /* of a chardev, as for chardev_open() */
+        const struct char_options *chardev;
     } value[DEVICE_VALUES];
     unsigned values;
 };
@@ -94,11 +97,12 @@ void device_release(struct device_option *device);
 
 /* --- values, by the names of properties that the type has --- */
 
+bool device_type_has(const struct device_type *type, const char *property);
 /* NULL: not given. */
 const char *device_text(const struct device_option *device, const char *property);
 u64 device_number(const struct device_option *device, const char *property, u64 otherwise);
-/* What is behind a chardev, as for chardev_open(). NULL: not given. */
-const char *device_back_end(const struct device_option *device, const char *property);
+/* The -chardev that a property names. NULL: not given. */
+const struct char_options *device_chardev(const struct device_option *device, const char *property);
 
 /* --- help --- */
 

@@ -14,8 +14,8 @@
 
 /* In the order of ringer help. */
 static const struct option_group *const groups[] = {
-    &options_boot,    &options_drives,  &options_machine, &options_devices, &options_net,
-    &options_display, &options_observe, &options_engines, &options_qemu,    &options_testing,
+    &options_boot,    &options_drives,  &options_machine, &options_devices, &options_net,  &options_share,
+    &options_control, &options_display, &options_observe, &options_engines, &options_qemu, &options_testing,
 };
 
 static const struct option_row *find_row(const char *name, size_t length)
@@ -74,22 +74,47 @@ static bool check_together(const struct options *o, struct complaint *c)
         !o->board.boots_network)
         return COMPLAIN(c, "nothing to boot: give a disk (-hda FILE), a CD (-cdrom FILE), a kernel (--kernel "
                            "FILE), -boot n, ...");
-    if (!o->boot.kernel && o->boot.initrd) return COMPLAIN(c, "--initrd is for a --kernel, which is missing");
-    if (!o->boot.kernel && o->boot.append) return COMPLAIN(c, "--append is for a --kernel, which is missing");
+    if (!o->boot.kernel && o->boot.initrd) return COMPLAIN(c, "--initrd needs a --kernel, which is missing");
+    if (!o->boot.kernel && o->boot.append) return COMPLAIN(c, "--append needs a --kernel, which is missing");
     if (o->lockstep && o->event_log) return COMPLAIN(c, "--lockstep and --trace exclude each other");
     if (o->lockstep && o->profile) return COMPLAIN(c, "--lockstep and --profile exclude each other");
     if (o->symbols && !o->profile && !o->perf_map)
-        return COMPLAIN(c, "--symbols is for --profile or --perf-map, which are missing");
+        return COMPLAIN(c, "--symbols needs --profile or --perf-map, which are missing");
     if (o->lockstep && o->engine == ENGINE_INTERP)
-        return COMPLAIN(c, "--lockstep compares both engines: --engine=interp makes no sense with it");
+        return COMPLAIN(c,
+                        "--lockstep and --engine=interp exclude each other: lockstep compares both engines");
     if (o->lockstep && o->board.net.count)
-        return COMPLAIN(c, "--lockstep and a network exclude each other: what comes from it is not recorded");
+        return COMPLAIN(c, "--lockstep and a network exclude each other: received frames are not recorded");
+    if (o->lockstep && o->board.shares.count)
+        return COMPLAIN(
+            c, "--lockstep and a shared folder exclude each other: both machines would change its files");
     if (o->keys && o->typed) return COMPLAIN(c, "--keys and --type exclude each other");
     if (o->keys && !strcmp(o->keys, "-") && o->lockstep)
         return COMPLAIN(c, "--lockstep runs a script of keys twice: give it in a file");
     if (o->board.nographic && o->display == DISPLAY_WINDOW)
         return COMPLAIN(c, "-nographic and a window exclude each other");
     return check_memory(o, c);
+}
+
+/* What serial ports and monitors name must be there. */
+static bool settle_chardevs(const struct options *o, struct complaint *c)
+{
+    const struct device_options *devices = &o->board.devices;
+    const struct control_options *control = &o->control;
+    const char *missing = NULL;
+    unsigned stdios = 0;
+    for (unsigned n = 0; n < o->board.serial_count; n++)
+        if (o->board.serial[n] && !device_options_chardev(devices, o->board.serial[n]))
+            missing = o->board.serial[n];
+    for (unsigned n = 0; n < control->monitors; n++)
+        if (!device_options_chardev(devices, control->monitor[n].chardev))
+            missing = control->monitor[n].chardev;
+    if (missing) return COMPLAIN(c, "there is no -chardev with the id \"%s\"", missing);
+    for (unsigned n = 0; n < devices->chardevs; n++)
+        stdios += devices->chardev[n].kind == CHAR_STDIO;
+    return stdios < 2
+               ? true
+               : COMPLAIN(c, "there are two chardevs of standard input: give one mux=on, and name it twice");
 }
 
 /* Drives and devices name each other, so this needs the whole command line too. */
@@ -99,18 +124,21 @@ static bool settle_devices(struct options *o, struct complaint *c)
     struct drive_options *drives = &o->board.drives;
     return options_settle_cards(o, c) && device_options_take_drives(devices, drives, c->text, c->bytes) &&
            drive_options_settle(drives, c->text, c->bytes) &&
-           device_options_settle(devices, drives, c->text, c->bytes);
+           device_options_settle(devices, drives, c->text, c->bytes) && settle_chardevs(o, c);
 }
 
 /* Defaults that depend on other options. */
-static void fill_in_defaults(struct options *o)
+static void fill_in_defaults(struct options *o, struct complaint *c)
 {
     if (o->display == DISPLAY_AUTO) o->display = wants_window(o) ? DISPLAY_WINDOW : DISPLAY_NONE;
     if (!o->board.audio) o->board.audio = o->display == DISPLAY_WINDOW && !o->deterministic ? "auto" : "none";
     /* With a window, Ctrl-C in the terminal should end Ringer, so the serial port does not take the terminal. */
-    if (!o->board.serial_count && !device_options_type_from(&o->board.devices, "stdio"))
-        o->board.serial[0] = o->display == DISPLAY_WINDOW ? "null" : "stdio";
-    /* Both machines write the same. Neither may see the other's writes. */
+    if (!o->board.serial_count && !o->nodefaults && !device_options_type_from_stdio(&o->board.devices))
+        o->board.serial[0] = device_options_chardev_for(
+            &o->board.devices, "serial0", o->display == DISPLAY_WINDOW ? "null" : "stdio", c->text, c->bytes);
+    control_options_fill_in(o);
+    if (o->nodefaults && !o->video_given) o->board.video = VIDEO_NONE;
+    /* Both machines write the same data. Neither may see the writes of the other. */
     if (o->lockstep) o->board.drives.snapshot = true;
     if (o->deterministic && o->board.rtc_base < 0) o->board.rtc_base = DETERMINISTIC_RTC_BASE;
 }
@@ -145,7 +173,10 @@ bool options_parse(int argc, char **argv, const struct device_type *const *types
     if (!strcmp(argv[1], "run"))
         at++;
     else if (argv[1][0] != '-')
-        return COMPLAIN(&complaint, "there is no command \"%s\"; there are run, disk and help", argv[1]);
+        return COMPLAIN(
+            &complaint,
+            "there is no command \"%s\"; there are run, ctl, watch, inspect, disk, census, explain and help",
+            argv[1]);
     for (; at < argc; at++) {
         const char *word = argv[at];
         if (!strcmp(word, "--help") || !strcmp(word, "-help") || !strcmp(word, "-h")) {
@@ -157,13 +188,13 @@ bool options_parse(int argc, char **argv, const struct device_type *const *types
             return true;
         }
         if (!parse_one(argc, argv, &at, options, &complaint)) return false;
-        if (options->device_help) {
-            *command = COMMAND_HELP_DEVICES;
+        if (options->help != COMMAND_RUN) {
+            *command = options->help;
             return true;
         }
     }
     if (!check_together(options, &complaint) || !settle_devices(options, &complaint)) return false;
-    fill_in_defaults(options);
+    fill_in_defaults(options, &complaint);
     return true;
 }
 
@@ -195,6 +226,7 @@ void options_release(struct options *options)
     drive_options_release(&options->board.drives);
     device_options_release(&options->board.devices);
     net_options_release(&options->board.net);
+    share_options_release(&options->board.shares);
 }
 
 static void print_group(const struct option_group *group, FILE *out)
@@ -206,10 +238,11 @@ static void print_group(const struct option_group *group, FILE *out)
 
 void options_help_testing(FILE *out)
 {
-    fputs("Options for tests of Ringer itself. Most take out or force one mechanism: the guest must compute "
-          "the\n"
-          "same with it and without it. No guest needs them.\n",
-          out);
+    fputs(
+        "Options for tests of Ringer itself. Most disable or force one mechanism, and the guest must compute "
+        "the\n"
+        "same with and without it. No guest needs them.\n",
+        out);
     print_group(&options_testing, out);
 }
 
@@ -217,6 +250,11 @@ void options_help(FILE *out)
 {
     fputs("ringer run OPTION...     run a 32-bit x86 operating system, unmodified, as an ordinary process\n"
           "ringer disk ...          make, show and convert disk images; without arguments: usage\n"
+          "ringer ctl NAME ...      commands for a machine that runs; without arguments: which run\n"
+          "ringer watch NAME        what a running machine does, live; ringer inspect NAME ADDRESS: its "
+          "mappings\n"
+          "ringer census            which instructions are privileged, sensitive, innocuous on this host\n"
+          "ringer explain           guest code beside its translation, and why; without arguments: usage\n"
           "ringer help              this text\n"
           "ringer help devices      what -device can add; also: -device NAME,help\n"
           "ringer help keys         the language of scripts for --keys\n"
@@ -232,24 +270,27 @@ void options_help(FILE *out)
         if (groups[g] != &options_testing) print_group(groups[g], out);
     fputs("\nKeys, when standard input is a terminal\n"
           "  Ctrl-A x   quit           Ctrl-A h   help           Ctrl-A a   send Ctrl-A\n"
-          "  Ctrl-A b   send a break\n"
+          "  Ctrl-A b   send a break   Ctrl-A c   monitor        Ctrl-A t   time stamps\n"
           "  All others, Ctrl-C among them, go to the guest.\n"
           "\nKeys in the window, with Ctrl and Alt held\n"
           "  F   full screen            G   grab or release the mouse     U   the picture's own size\n"
           "  P   pause or resume        R   reset\n"
           "  Closing the window presses the power button; closing it again switches off.\n"
           "\nExit status\n"
-          "  0   the guest stopped for good (powered off, halted with interrupts off), reset itself under\n"
-          "      --no-reboot, or you quit\n"
+          "  0   the guest powered off, halted for good (with interrupts off), or reset itself under\n"
+          "      --no-reboot; or you quit\n"
           "  1   the guest cannot go on: a triple fault with --no-reboot, or triple faults soon after each "
           "reset\n"
           "  2   bad option or bad input file: nothing was run\n"
           "  3   the host refused something (memory, a file, the terminal)\n"
           "  4   --lockstep found a difference\n"
-          "  5   --timeout ran out, or something that a script of keys waited for did not come\n"
+          "  5   --timeout ran out, or a script of keys waited for something in vain\n"
           "  2V+1   (its low eight bits) the guest wrote V to the debug exit port\n"
-          "  With 1 to 5 there is a line \"ringer: ...\" on standard error. With 1, 3 and 5 from the guest "
-          "it says\n"
-          "  \"ringer: the guest wrote ...\". 0 and all other statuses have one meaning.\n",
+          "  1 to 5, and a guest that halted for good, are explained by a line \"ringer: ...\" on standard "
+          "error. If\n"
+          "  1, 3 or 5 is the guest's 2V+1, the line is \"ringer: the guest wrote ...\". Statuses from 7 on "
+          "are "
+          "always\n"
+          "  the guest's.\n",
           out);
 }

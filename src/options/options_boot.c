@@ -85,7 +85,7 @@ static bool set_start(struct options *o, const char *value, struct complaint *c)
     else if (!strcmp(value, "firmware"))
         o->boot.way = BOOT_WAY_FIRMWARE;
     else
-        return COMPLAIN(c, "--start=%s: a kernel is started direct or by firmware", value);
+        return COMPLAIN(c, "--start is direct or firmware, not \"%s\"", value);
     return true;
 }
 
@@ -101,7 +101,7 @@ static const struct option_row rows[] = {
      STRING(boot.firmware)},
     {"L", "DIRECTORY", "directory of SeaBIOS and its video BIOS", STRING(board.firmware_directory)},
     {"option-rom", "FILE", "an option ROM that the firmware starts", .set = set_option_rom},
-    {"firmware-log", "TO", "where SeaBIOS's log goes (port 402h): stdio, null, file:PATH",
+    {"firmware-log", "TO", "where SeaBIOS's log goes (port 402h); TO as for --serial",
      .set = options_set_firmware_log},
 };
 

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-/* NAME, perhaps with a list behind it that only QEMU uses. */
+/* NAME, or NAME and a list that only QEMU uses. */
 static bool set_name(struct options *o, const char *value, struct complaint *c)
 {
     char *comma = strchr((char *)value, ',');
@@ -46,12 +46,16 @@ static bool set_serial(struct options *o, const char *value, struct complaint *c
 {
     if (o->board.serial_count == ARRAY_SIZE(o->board.serial))
         return COMPLAIN(c, "there are only four serial ports");
-    if (!strncmp(value,
-                 "mon:", 4)) { /* in QEMU the monitor shares this port; Ringer has its escape keys only */
-        value += 4;
-        o->board.nographic = true;
+    char id[16];
+    unsigned number = o->board.serial_count;
+    snprintf(id, sizeof(id), "serial%u", number);
+    const char *chardev = NULL;
+    if (strcmp(value, "none")) {
+        chardev = options_console(o, id, value, c);
+        if (!chardev) return false;
     }
-    o->board.serial[o->board.serial_count++] = strcmp(value, "none") ? value : NULL;
+    o->board.serial[number] = chardev;
+    o->board.serial_count++;
     return true;
 }
 
@@ -76,7 +80,7 @@ static bool set_rtc_base(struct options *o, const char *value, struct complaint 
     if (!rest || *rest)
         return COMPLAIN(
             c,
-            "the clock can start at utc, localtime, 2024-01-31, 2024-01-31T23:59:59 or a Unix time, not "
+            "the clock starts at utc, localtime, 2024-01-31, 2024-01-31T23:59:59 or a Unix time, not "
             "at \"%s\"",
             value);
     o->board.rtc_base = timegm(&tm);
@@ -96,9 +100,9 @@ static const struct option_row rows[] = {
     {"memory", "SIZE", "guest memory: 512 or 512M, 1G, ... (default 128M)", .set = set_memory},
     {"m", "SIZE", NULL, .set = set_memory},
     {"cpu", "MODEL", "CPU model (default max: every feature that Ringer has on this host)", .set = set_cpu},
-    {"serial", "TO", "where the next serial port goes: stdio, null, none, file:PATH (default stdio)",
+    {"serial", "TO", "where the next serial port goes: stdio, unix:PATH,server, ...; see ringer(1)",
      .set = set_serial},
-    {"debugcon", "TO", "where the debug console at port E9h goes: stdio, null, file:PATH",
+    {"debugcon", "TO", "where the debug console at port E9h goes; as for --serial",
      .set = options_set_debugcon},
     {"rtc-base", "TIME", "clock at start: utc, localtime, 2024-01-31T23:59:59, Unix time",
      .set = set_rtc_base},
@@ -106,7 +110,7 @@ static const struct option_row rows[] = {
     {"no-apic", NULL, "leave out local APIC and I/O APIC: interrupts go through the 8259 pair",
      SWITCH(board.no_apic)},
     {"no-reboot", NULL, "end when the guest resets itself or dies of a triple fault", SWITCH(no_reboot)},
-    {"no-shutdown", NULL, "stay when the guest has halted for good", SWITCH(no_shutdown)},
+    {"no-shutdown", NULL, "do not end when the guest has halted for good", SWITCH(no_shutdown)},
 };
 
 const struct option_group options_machine = {"The machine", rows, ARRAY_SIZE(rows)};

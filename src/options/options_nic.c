@@ -50,7 +50,7 @@ static bool add_card(struct options *o, const char *model, const char *netdev, c
 {
     struct net_options *net = &o->board.net;
     const char *name = device_of(model ? model : DEFAULT_CARD);
-    if (model && (!strcmp(model, "help") || !strcmp(model, "?"))) return o->device_help = true;
+    if (model && (!strcmp(model, "help") || !strcmp(model, "?"))) return o->help = COMMAND_HELP_DEVICES, true;
     const struct device_type *type = device_type_find(o->board.devices.types, name);
     if (!type || !is_card(type)) return no_such_card(o, name, c);
     if (net->cards == NETDEVS_MAX) return COMPLAIN(c, "there are more than %u network cards", NETDEVS_MAX);
@@ -86,7 +86,7 @@ bool options_set_nic(struct options *o, const char *value, struct complaint *c)
     char list[512] = "", others[512] = "", id[16], *model;
     net->given = true;
     if (!strcmp(value, "none")) return true;
-    if (!strcmp(value, "model=help")) return o->device_help = true;
+    if (!strcmp(value, "model=help")) return o->help = COMMAND_HELP_DEVICES, true;
     snprintf(id, sizeof(id), "#nic%u", net->count);
     if (!options_add_netdev(o, value, id, list, sizeof(list), c)) return false;
     if (!split_model(list + (list[0] == ','), &model, others, sizeof(others)))

@@ -35,6 +35,11 @@ struct option_group {
     unsigned count;
 };
 
+/* The id of the chardev for a console; "mon:..." puts a monitor on it too. NULL with a complaint. */
+const char *options_console(struct options *o, const char *id, const char *value, struct complaint *c);
+/* The monitors that nobody asked for. */
+void control_options_fill_in(struct options *o);
+
 /* Setters in options_device.c for options of other groups. */
 bool options_set_debugcon(struct options *o, const char *value, struct complaint *c);
 bool options_set_firmware_log(struct options *o, const char *value, struct complaint *c);
@@ -48,6 +53,7 @@ bool options_set_net(struct options *o, const char *value, struct complaint *c);
 bool options_settle_cards(struct options *o, struct complaint *c);
 
 extern const struct option_group options_boot, options_devices, options_drives, options_machine,
-    options_display, options_net, options_observe, options_engines, options_qemu, options_testing;
+    options_display, options_net, options_control, options_observe, options_engines, options_qemu,
+    options_share, options_testing;
 
 #endif

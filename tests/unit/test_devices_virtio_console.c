@@ -18,13 +18,14 @@ static u64 now(const struct clock *c)
     return now_ns;
 }
 
-static void transmit(void *sink, const u8 *bytes, u64 count)
+static u64 transmit(void *sink, const u8 *bytes, u64 count)
 {
     if (count < sizeof(last)) {
         memcpy(last, bytes, count);
         last[count] = 0;
     }
     sent += count;
+    return count;
 }
 
 static void room(void *sink)
@@ -72,8 +73,8 @@ static void test_both_ways(bool legacy)
     CHECK_EQ(rig_interrupt_status(&rig), 1);
 }
 
-/* Queues that are filled before the driver is ready: nothing is taken or told until then, and all of it is
- * looked at when it is (2.1.2). */
+/* Queues that are filled before the driver is ready: no buffer is taken or reported until then, and all are taken
+ * afterwards (2.1.2). */
 static void test_before_ready(void)
 {
     u32 head = 0, written = 0;

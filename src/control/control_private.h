@@ -1,0 +1,33 @@
+#ifndef RINGER_CONTROL_CONTROL_PRIVATE_H
+#define RINGER_CONTROL_CONTROL_PRIVATE_H
+
+#include "control.h"
+#include "options/options_control.h"
+#include "session.h"
+
+/* Clients of the control socket at a time. */
+#define CONTROL_CLIENTS CHARDEVS_OWN
+
+struct control {
+    struct vm *vm;
+    struct chardevs *chardevs;
+    const char *version;
+    struct session *session[MONITORS_MAX + CONTROL_CLIENTS];
+    unsigned sessions;
+    /* Does the machine take letters? Changed on the character thread. */
+    enum { CONTROL_NOT_YET, CONTROL_RUNS, CONTROL_OVER } phase;
+    /* vCPU thread */
+    bool quit_asked, reset_asked;
+    u8 buttons; /* of the mouse, as input-send-event and mouse_button hold them */
+    u16 x, y;   /* the pointer */
+};
+
+/* False with one sentence in error. */
+bool control_add_session(struct control *control, struct chardev *chardev,
+                         const struct session_protocol *protocol, char *error, size_t error_bytes);
+/* The control socket, if the host has a place for it. False: out of memory. */
+bool control_listen(struct control *control);
+/* Any thread: tell all QMP sessions. `data` may be NULL; it is taken over. */
+void control_event(struct control *control, const char *name, struct json_object *data);
+
+#endif

@@ -1,0 +1,65 @@
+#include "census_command.h"
+#include "census.h"
+#include "report.h"
+#include "what_if.h"
+
+#include "base/log.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void print_help(void)
+{
+    fputs("ringer census [--format=text|json|html] [--output=FILE]\n"
+          "ringer census --what-if=trap-and-emulate\n\n"
+          "Executes each system-related form of an instruction on this host at CPL 3, and holds the outcome "
+          "against\n"
+          "its meaning at CPL 0: which forms are privileged, sensitive, innocuous, and what that means for "
+          "Popek and\n"
+          "Goldberg's theorems. --what-if runs a small kernel under a monitor that only traps and emulates, "
+          "and under\n"
+          "Ringer, and shows what the kernel found.\n",
+          stdout);
+}
+
+static int what_if(const char *monitor)
+{
+    char error[256];
+    if (strcmp(monitor, "trap-and-emulate") != 0)
+        die(STATUS_USAGE, "--what-if knows one monitor, trap-and-emulate, not '%s'", monitor);
+    if (!what_if_print(stdout, error, sizeof(error))) die(STATUS_HOST, "%s", error);
+    return STATUS_OK;
+}
+
+static void print(const void *what, const char *format, FILE *out)
+{
+    const struct census *c = what;
+    if (!strcmp(format, "json"))
+        census_print_json(c, out);
+    else if (!strcmp(format, "html"))
+        census_print_html(c, out);
+    else
+        census_print_text(c, out);
+}
+
+int census_command(int argc, char **argv)
+{
+    struct report_place place = {.formats = {"text", "json", "html"}};
+    char error[256];
+    for (int n = 0; n < argc; n++) {
+        const char *monitor = report_value(argv[n], "--what-if");
+        if (!strcmp(argv[n], "--help") || !strcmp(argv[n], "help")) {
+            print_help();
+            return STATUS_OK;
+        }
+        if (monitor) return what_if(monitor);
+        if (!strcmp(argv[n], "--what-if")) return what_if(n + 1 < argc ? argv[n + 1] : "");
+        if (!report_option(&place, argv[n]))
+            die(STATUS_USAGE, "census has no option %s; see ringer census --help", argv[n]);
+    }
+    struct census c;
+    if (!census_take(&c, error, sizeof(error))) die(STATUS_HOST, "%s", error);
+    report_print(&place, print, &c);
+    census_release(&c);
+    return STATUS_OK;
+}
