@@ -75,7 +75,7 @@ struct pci_bar {
     u8 widest; /* ports: the widest access the handlers take */
     const struct io_ops *ops;
     const struct io_string_ops *string_ops; /* ports: NULL, or for string I/O */
-    void *handler; /* the device of ops */
+    void *handler;                          /* the device of ops */
     u8 *host;
     /* The addresses that it decodes now. `base` is valid only while it is mapped. */
     bool mapped;
