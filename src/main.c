@@ -8,6 +8,7 @@
 #include "board/device_table.h"
 #include "chardev/terminal.h"
 #include "control/control.h"
+#include "control/daemon.h"
 #include "observe/event_log.h"
 #include "observe/instruments.h"
 #include "observe/screen.h"
@@ -28,6 +29,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+/* Called by QEMU's name, it ends with this status where it cannot start, as QEMU does. */
+#define QEMU_STATUS 1
 
 struct session {
     struct vm *vm;
@@ -132,6 +136,9 @@ static int run(const struct options *options)
     session.control = control_open(vm, &session.chardevs, RINGER_VERSION, error, sizeof(error));
     if (!session.control) die(STATUS_USAGE, "%s", error);
     chardevs_take_terminal(&session.chardevs);
+    if (options->pid_file && !daemon_write_pid(options->pid_file, error, sizeof(error)))
+        die(STATUS_USAGE, "%s", error);
+    daemon_ready();
 
     frontends_run(&session.frontends, run_machine, &session);
 
@@ -160,21 +167,36 @@ int main(int argc, char **argv)
     if (argc > 1 && !strcmp(argv[1], "disk")) return disk_command(argc - 2, argv + 2);
     if (argc > 1 && !strcmp(argv[1], "census")) return census_command(argc - 2, argv + 2);
     if (argc > 1 && !strcmp(argv[1], "explain")) return explain_command(argc - 2, argv + 2);
-    if (!options_parse(argc, argv, device_table, &options, &command, error, sizeof(error)))
-        die(STATUS_USAGE, "%s", error);
+    bool good = options_parse(argc, argv, device_table, &options, &command, error, sizeof(error));
+    if (options.as_qemu) log_die_status(QEMU_STATUS);
+    if (!good) die(STATUS_USAGE, "%s", error);
     switch (command) {
-    case COMMAND_HELP: options_help(stdout); return STATUS_OK;
+    case COMMAND_HELP:
+        if (options.as_qemu)
+            options_help_qemu(stdout);
+        else
+            options_help(stdout);
+        return STATUS_OK;
     case COMMAND_HELP_TESTING: options_help_testing(stdout); return STATUS_OK;
     case COMMAND_HELP_DEVICES: device_help(device_table, options.device_help_type, stdout); return STATUS_OK;
     case COMMAND_HELP_CHARDEVS: char_options_help(stdout); return STATUS_OK;
     case COMMAND_HELP_KEYS: key_script_help(stdout); return STATUS_OK;
-    case COMMAND_VERSION: puts("ringer " RINGER_VERSION); return STATUS_OK;
+    case COMMAND_HELP_CPUS:
+    case COMMAND_HELP_MACHINES:
+    case COMMAND_HELP_DISPLAYS:
+    case COMMAND_HELP_NETDEVS: options_help_values(command, stdout); return STATUS_OK;
+    case COMMAND_VERSION:
+        puts(options.as_qemu ? "QEMU emulator version 7.2.0 (Ringer " RINGER_VERSION ")"
+                             : "ringer " RINGER_VERSION);
+        return STATUS_OK;
     case COMMAND_RUN: break;
     }
     /* So that a write to a pipe without a reader gives EPIPE. */
     signal(SIGPIPE, SIG_IGN);
     /* So that a background process that reads its terminal gets an error and is not stopped. */
     signal(SIGTTIN, SIG_IGN);
+    int failed = options.daemonize ? daemon_begin() : 0;
+    if (failed) die(STATUS_HOST, "cannot go into the background: %s", strerror(-failed));
     waker_block_signals();
     int status = run(&options);
     options_release(&options);

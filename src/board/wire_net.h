@@ -5,6 +5,7 @@
 #define RINGER_BOARD_WIRE_NET_H
 
 #include "net/cable.h"
+#include "net/dump.h"
 #include "options/options_device.h"
 #include "options/options_net.h"
 
@@ -19,10 +20,13 @@ struct wire_net {
     struct {
         struct net_backend *backend;
         struct net_end end;
-        bool taken; /* a card has it */
-        u8 *rom;    /* the card's boot ROM, or NULL */
+        bool taken;       /* a card has it */
+        const char *card; /* that card's id, or NULL */
+        u8 *rom;          /* the card's boot ROM, or NULL */
     } net[WIRE_NETS];
     unsigned count;
+    struct net_dump *dump[DUMPS_MAX];
+    unsigned dumps;
     unsigned cards; /* cards that got a default address */
 };
 
@@ -45,6 +49,8 @@ void wire_net_destroy(struct board *board);
     {                                                                                                        \
         "rombar", PROPERTY_NUMBER, .help = "0: no boot ROM", .most = 1                                       \
     }
+/* The network that the option names; NULL: it names none that there is. */
+const struct netdev_option *wire_net_option(const struct board *board, const struct device_option *option);
 /* NULL with one sentence in error. */
 struct net_cable *wire_net_cable(struct board *board, const struct device_option *option, char *error,
                                  size_t error_bytes);
