@@ -3,6 +3,7 @@
  * "Interrupt 8", table 6-5). Nothing here raises.
  */
 #include "fast_entry.h"
+#include "memory.h"
 #include "system.h"
 
 #define DR6_BREAKPOINTS 0xf
@@ -55,7 +56,7 @@ static bool makes_double_fault(enum exception_class first, enum exception_class 
  * included. */
 static bool is_code_breakpoint(const struct vcpu *v, const struct fault *fault)
 {
-    return fault->vector == VEC_DB && debug_match_code(v, v->seg[SEG_CS].base + (u32)v->rip);
+    return fault->vector == VEC_DB && debug_match_code(v, segment_linear(v, SEG_CS, v->rip));
 }
 
 /* Set the state that a fault shows to its handler. */

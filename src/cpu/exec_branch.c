@@ -3,10 +3,10 @@
  */
 #include "exec.h"
 
-static u32 target(struct vcpu *v, const struct insn *i)
+static u64 target(struct vcpu *v, const struct insn *i)
 {
-    u32 to = exec_read(v, i, 0);
-    return exec_near_target(v, i, i->op[0].kind == OPND_IMM ? (u32)v->rip + to : to);
+    u64 to = exec_read(v, i, 0);
+    return exec_near_target(v, i, i->op[0].kind == OPND_IMM ? v->rip + to : to);
 }
 
 void exec_jmp(struct vcpu *v, const struct insn *i)
@@ -16,8 +16,8 @@ void exec_jmp(struct vcpu *v, const struct insn *i)
 
 void exec_call(struct vcpu *v, const struct insn *i)
 {
-    u32 to = target(v, i);
-    exec_push_value(v, (u32)v->rip, i->operand_bytes);
+    u64 to = target(v, i);
+    exec_push_value(v, v->rip, i->operand_bytes);
     v->rip = to;
 }
 
@@ -38,10 +38,10 @@ void exec_jcc(struct vcpu *v, const struct insn *i)
     branch_if(v, i, exec_condition(v->eflags, i->opcode));
 }
 
-/* CX or ECX by the address size. */
-static u32 counter(const struct vcpu *v, const struct insn *i)
+/* CX, ECX or RCX by the address size. */
+static u64 counter(const struct vcpu *v, const struct insn *i)
 {
-    return i->address_bytes == 2 ? (u16)v->gpr[REG_ECX] : (u32)v->gpr[REG_ECX];
+    return exec_mask_address(i, v->gpr[REG_ECX]);
 }
 
 void exec_jecxz(struct vcpu *v, const struct insn *i)
@@ -51,10 +51,9 @@ void exec_jecxz(struct vcpu *v, const struct insn *i)
 
 static void loop_if(struct vcpu *v, const struct insn *i, bool also)
 {
-    u32 count = counter(v, i) - 1;
-    if (i->address_bytes == 2) count = (u16)count;
+    u64 count = exec_mask_address(i, v->gpr[REG_ECX] - 1);
     branch_if(v, i, count && also);
-    exec_reg_write(v, i->address_bytes == 2 ? RC_GPR16 : RC_GPR32, REG_ECX, count);
+    exec_reg_write(v, exec_reg_class(i->address_bytes), REG_ECX, count);
 }
 
 void exec_loop(struct vcpu *v, const struct insn *i)

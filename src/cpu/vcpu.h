@@ -16,6 +16,7 @@
 #include "mmu/shadow.h"
 
 enum gpr { REG_EAX, REG_ECX, REG_EDX, REG_EBX, REG_ESP, REG_EBP, REG_ESI, REG_EDI };
+#define GPR_COUNT 16 /* in 64-bit mode; other modes have the first eight */
 
 /* In the order of the sreg field of ModRM. */
 enum seg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_COUNT };
@@ -103,7 +104,7 @@ enum seg_access {
 #define AR_TYPE(access) ((access)&15)
 
 struct desc_table {
-    u32 base;
+    u64 base;
     u16 limit;
 };
 
@@ -132,6 +133,7 @@ enum exit_reason {
     EXIT_SHUTDOWN, /* triple fault */
     EXIT_BUDGET,   /* icount reached icount_limit */
     EXIT_STEP,     /* TF or breakpoints are armed: use the interpreter (translator only) */
+    EXIT_LONG,     /* the guest is in IA-32e mode: use the interpreter (translator only) */
 };
 
 enum inhibit_bits { INHIBIT_STI = 1, INHIBIT_MOV_SS = 2 };
@@ -149,6 +151,8 @@ struct vcpu_apic {
     void (*tsc_moved)(void *machine);              /* the guest's TSC has jumped */
     u64 (*deadline)(void *machine);                /* IA32_TSC_DEADLINE */
     void (*set_deadline)(void *machine, u64 deadline);
+    u8 (*task_priority)(void *machine); /* the TPR, of which CR8 is the high half (SDM 3A 10.8.6.1) */
+    void (*set_task_priority)(void *machine, u8 priority);
 };
 
 /* What the machine offers its CPU. All are called with the FPU parked or sheltered: no floating point there. */
@@ -181,8 +185,8 @@ struct write_log; /* lockstep: memory.h */
 
 struct vcpu {
     /* -- addressed by translated code: keep first, offsets below 128 where possible -- */
-    u64 gpr[8];
-    u64 rip; /* EIP, zero-extended */
+    u64 gpr[8]; /* zero-extended where the mode has 32 bits; R8 to R15 are in gpr_high[] */
+    u64 rip;    /* EIP zero-extended, or RIP */
     u32 eflags;
     u32 pending;           /* enum pending_bits */
     u64 icount;            /* instructions begun (deterministic mode: exact at every C call) */
@@ -219,9 +223,14 @@ struct vcpu {
     /* -- the rest -- */
     struct segment ldtr, tr;
     struct desc_table gdtr, idtr;
+    u64 gpr_high[GPR_COUNT - 8]; /* R8 to R15 */
+    /* While EFER.LMA is set: bases at 64 bits. The hidden parts above have their low halves. */
+    struct {
+        u64 fs, gs, ldtr, tr;
+    } base64;
     struct paging paging; /* cr0, cr3, cr4, efer, pdptes */
-    u32 cr2;
-    u32 dr[8];        /* dr4/5 alias 6/7 */
+    u64 cr2;
+    u64 dr[8];        /* dr4/5 alias 6/7 */
     u32 debug_trap;   /* DR6 bits of a trap-class #DB pending (PENDING_DEBUG) */
     bool nmi_masked;  /* from the delivery of an NMI to the next IRET */
     bool nmi_latched; /* one more NMI came meanwhile (SDM 3A 6.7.1) */
@@ -231,18 +240,19 @@ struct vcpu {
     u64 tsc_offset;
     u64 tsc_adjust;
     u64 apic_base, pat, misc_enable, debugctl, mcg_status, tsc_aux;
-    u64 pvclock_time, pvclock_wall; /* pvclock.c: guest-physical addresses */
+    u64 star, lstar, cstar, fmask, kernel_gs_base; /* syscall.c */
+    u64 pvclock_time, pvclock_wall;                /* pvclock.c: guest-physical addresses */
     u32 pvclock_version;
     u64 mtrr_def_type, mtrr_fixed[11], mtrr_base[8], mtrr_mask[8];
 
     struct fault fault;  /* being raised */
-    u32 fault_address;   /* CR2 to be, for #PF */
+    u64 fault_address;   /* CR2 to be, for #PF */
     void *fault_jump[5]; /* __builtin_setjmp target while interpreter code runs; see fault.h */
     u8 delivering;       /* exception class being delivered, for double faults */
     bool in_new_task; /* the fault comes from the second half of a task switch: rip is the new task's already,
                          whoever catches it must not put the old instruction's start there */
 
-    u32 insn_start; /* EIP of the instruction the interpreter is at: where faults put rip back */
+    u64 insn_start; /* RIP of the instruction the interpreter is at: where faults put rip back */
 
     const struct vcpu_host *host;
     struct phys *phys;
@@ -260,9 +270,10 @@ struct vcpu {
     bool no_fast_entry;   /* fault injection: the general routines of kernel entry and exit only */
     bool no_bulk_strings; /* fault injection: repeated string instructions element by element */
 
-    bool fpu_sheltered;   /* while fpu_live: the XMM registers are in fpu_shelter */
+    bool fpu_sheltered;   /* while fpu_live: the XMM registers are in fpu_shelter, */
+    bool fpu_shelter_all; /* XMM8 to XMM15 too, which long mode has */
     bool fpu_always_park; /* --no-fpu-shelter */
-    u8 fpu_shelter[128];
+    u8 fpu_shelter[256];
 
     /* FXSAVE image (XSAVE later), valid while !fpu_live */
     _Alignas(64) u8 fpu[4096];
@@ -327,6 +338,24 @@ static inline bool vcpu_protected(const struct vcpu *v)
 static inline unsigned vcpu_iopl(const struct vcpu *v)
 {
     return (v->eflags & FL_IOPL) >> FL_IOPL_SHIFT;
+}
+/* IA-32e mode: 64-bit mode or compatibility mode. */
+static inline bool vcpu_long_mode(const struct vcpu *v)
+{
+    return v->paging.efer & EFER_LMA;
+}
+static inline bool vcpu_code64(const struct vcpu *v)
+{
+    return vcpu_long_mode(v) && (v->seg[SEG_CS].access & AR_L);
+}
+/* A general register by its number. */
+static inline u64 *vcpu_gpr(struct vcpu *v, unsigned number)
+{
+    return number < 8 ? &v->gpr[number] : &v->gpr_high[number - 8];
+}
+static inline u64 vcpu_gpr_read(const struct vcpu *v, unsigned number)
+{
+    return number < 8 ? v->gpr[number] : v->gpr_high[number - 8];
 }
 static inline bool vcpu_code32(const struct vcpu *v)
 {

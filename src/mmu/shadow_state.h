@@ -19,7 +19,8 @@ struct shadow_state {
     struct spaces spaces;
     struct traces traces;
     struct windows windows;
-    u32 format; /* the paging bits that all entries of all views were made under */
+    u32 long_rights; /* in IA-32e mode, the bits that rights depend on */
+    u32 format;      /* the paging bits that all entries of all views were made under */
     bool pae, paged;
     bool untraceable; /* some entry came through a table that is not in RAM */
     u32 borrowed;     /* the user's page that the supervisor reached last without an entry of its own, */

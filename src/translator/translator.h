@@ -38,7 +38,8 @@ struct translator_config translator_defaults(void);
 int translator_init(struct vcpu *v, const struct translator_config *config);
 void translator_destroy(struct vcpu *v);
 
-/* The engine. Same contract as interp_run(); also returns EXIT_STEP when v->mode has MODE_STEP. */
+/* The engine. Same contract as interp_run(); also returns EXIT_STEP when v->mode has MODE_STEP, and EXIT_LONG when it has
+ * MODE_LONG. */
 enum exit_reason translator_run(struct vcpu *v);
 
 /* Code bytes of a page changed: drop the blocks made of them. Returns whether blocks are left in the page. */
