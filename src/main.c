@@ -6,12 +6,13 @@
  */
 #include "base/log.h"
 #include "board/device_table.h"
+#include "chardev/terminal.h"
 #include "observe/event_log.h"
 #include "observe/instruments.h"
 #include "observe/screen.h"
+#include "study/census_command.h"
 #include "tools/disk_command.h"
 #include "translator/translator.h"
-#include "ui/terminal.h"
 #include "vm/dispatcher.h"
 #include "vm/frontends.h"
 #include "vm/key_script.h"
@@ -26,6 +27,7 @@
 
 struct session {
     struct vm *vm;
+    struct chardevs chardevs; /* outlive the machine: its devices write to them until they are destroyed */
     struct waker waker; /* outlives the machine's thread: output at the end still reads waker.giving_up */
     struct frontends frontends;
     struct instruments instruments;
@@ -47,13 +49,15 @@ static void run_machine(void *argument)
     struct session *session = argument;
     struct vm *vm = session->vm;
     const struct options *options = vm->options;
-    int failed = translator_install_signals(), input_fd = board_input_fd(&vm->board);
+    int failed = translator_install_signals();
     if (failed) die(STATUS_HOST, "cannot take host signals: %s", strerror(-failed));
     struct waker *waker = &session->waker;
-    failed =
-        waker_start(waker, &vm->vcpu.pending, options->deterministic ? -1 : input_fd, options->timeout_ns);
+    failed = waker_start(waker, &vm->vcpu.pending, options->timeout_ns);
     if (failed) die(STATUS_HOST, "cannot start the timer thread: %s", strerror(-failed));
     waker_kick_me(waker);
+    session->chardevs.giving_up = &waker->giving_up;
+    failed = chardevs_start(&session->chardevs);
+    if (failed) die(STATUS_HOST, "cannot start the thread of the character devices: %s", strerror(-failed));
     machine_set_waker(vm, waker);
     frontends_start(&session->frontends);
     failed = instruments_start(&session->instruments);
@@ -69,10 +73,34 @@ static void run_machine(void *argument)
     fpu_park(&vm->vcpu);
     instruments_stop(&session->instruments);
     board_flush_output(&vm->board);
+    chardevs_drain(&session->chardevs);
     frontends_stop(&session->frontends);
     disk_crew_drain(&vm->drives.crew); /* sends the last letters: a letter needs the waker */
     waker_stop(waker);
     machine_set_waker(vm, NULL);
+}
+
+static void stop(void *owner, int status, const char *sentence)
+{
+    struct session *session = owner;
+    vm_stop(session->vm, STOP_HOST, status, sentence ? "%s" : NULL, sentence);
+}
+
+/* Servers are bound, and their first clients are there if they are to be waited for. */
+static void open_chardevs(struct session *session, const struct options *options)
+{
+    char error[512];
+    struct chardevs *set = &session->chardevs;
+    const struct device_options *devices = &options->board.devices;
+    int failed = chardevs_init(set);
+    if (failed) die(STATUS_HOST, "cannot have character devices: %s", strerror(-failed));
+    set->escape = options->control.escape;
+    set->escape_keys = options->board.nographic;
+    set->stop = stop;
+    set->owner = session;
+    for (unsigned n = 0; n < devices->chardevs; n++)
+        if (!devices->chardev[n].lent && !chardevs_add(set, &devices->chardev[n], error, sizeof(error)))
+            die(STATUS_USAGE, "%s", error);
 }
 
 static int run(const struct options *options)
@@ -84,16 +112,17 @@ static int run(const struct options *options)
         (options->screenshot && !screen_dump_check(options->screenshot, error, sizeof(error))))
         die(STATUS_USAGE, "%s", error);
     struct event_log *log = open_log(options);
-    struct vm *vm = machine_create(options, MACHINE_LEADER, &status, error, sizeof(error));
+    open_chardevs(&session, options);
+    struct vm *vm = machine_create(options, MACHINE_LEADER, &session.chardevs, &status, error, sizeof(error));
     if (!vm) die(status, "%s", error);
+    session.chardevs.vcpu_mailbox = &vm->mailbox;
     vm->event_log = log;
     session.vm = vm;
     status = instruments_open(&session.instruments, options, &vm->vcpu, error, sizeof(error));
     if (status) die(status, "%s", error);
     status = frontends_open(&session.frontends, vm, error, sizeof(error));
     if (status) die(status, "%s", error);
-    int input_fd = board_input_fd(&vm->board);
-    if (input_fd >= 0) terminal_enter_raw(input_fd);
+    chardevs_take_terminal(&session.chardevs);
 
     frontends_run(&session.frontends, run_machine, &session);
 
@@ -104,6 +133,7 @@ static int run(const struct options *options)
                       &(struct stats_host){vm->powered_on_ns, vm_time_host_tsc_hz(&vm->time)});
     event_log_close(log);
     machine_destroy(vm);
+    chardevs_destroy(&session.chardevs);
     return session.status;
 }
 
@@ -115,12 +145,14 @@ int main(int argc, char **argv)
     /* So that a write beyond the user's limit on file sizes gives EFBIG. */
     signal(SIGXFSZ, SIG_IGN);
     if (argc > 1 && !strcmp(argv[1], "disk")) return disk_command(argc - 2, argv + 2);
+    if (argc > 1 && !strcmp(argv[1], "census")) return census_command(argc - 2, argv + 2);
     if (!options_parse(argc, argv, device_table, &options, &command, error, sizeof(error)))
         die(STATUS_USAGE, "%s", error);
     switch (command) {
     case COMMAND_HELP: options_help(stdout); return STATUS_OK;
     case COMMAND_HELP_TESTING: options_help_testing(stdout); return STATUS_OK;
     case COMMAND_HELP_DEVICES: device_help(device_table, options.device_help_type, stdout); return STATUS_OK;
+    case COMMAND_HELP_CHARDEVS: char_options_help(stdout); return STATUS_OK;
     case COMMAND_HELP_KEYS: key_script_help(stdout); return STATUS_OK;
     case COMMAND_VERSION: puts("ringer " RINGER_VERSION); return STATUS_OK;
     case COMMAND_RUN: break;

@@ -19,12 +19,6 @@ void board_add_link(struct board *board, struct char_link *link)
     board->link[board->links++] = link;
 }
 
-void board_add_output(struct board *board, struct chardev *output)
-{
-    assert(board->outputs < BOARD_OUTPUTS);
-    board->output[board->outputs++] = output;
-}
-
 void board_add_boot_entry(struct board *board, unsigned index, const char *path, ...)
 {
     if (!index) return;
@@ -49,42 +43,16 @@ void board_stop(struct board *board, enum stop_cause cause, int status, const ch
 
 /* --- the host's ends --- */
 
-/* The link that has standard input. */
-static struct char_link *input_link(const struct board *board)
+void board_start_input(struct board *board)
 {
     for (unsigned n = 0; n < board->links; n++)
-        if (board->link[n]->chardev.in_fd >= 0) return board->link[n];
-    return NULL;
-}
-
-int board_input_fd(const struct board *board)
-{
-    struct char_link *link = input_link(board);
-    return link ? link->chardev.in_fd : -1;
-}
-
-void board_start_input(struct board *board, const u32 *giving_up)
-{
-    struct char_link *link = input_link(board);
-    for (unsigned n = 0; n < board->links && giving_up; n++)
-        board->link[n]->chardev.giving_up = giving_up;
-    for (unsigned n = 0; n < board->outputs && giving_up; n++)
-        board->output[n]->giving_up = giving_up;
-    if (link) char_link_start(link);
-}
-
-void board_input_ready(struct board *board)
-{
-    struct char_link *link = input_link(board);
-    if (link) char_link_input_ready(link);
+        char_link_start(board->link[n]);
 }
 
 void board_flush_output(struct board *board)
 {
     for (unsigned n = 0; n < board->links; n++)
         char_link_flush(board->link[n]);
-    for (unsigned n = 0; n < board->outputs; n++)
-        chardev_flush(board->output[n]);
 }
 
 void board_mirror_input(struct board *leader, struct board *follower)

@@ -24,7 +24,7 @@
 #include "ports.h"
 
 struct char_link;
-struct chardev;
+struct chardevs;
 struct drives;
 struct phys;
 struct wire_net;
@@ -69,12 +69,9 @@ struct board_host {
     /* `sentence`: a message for the user, or NULL. */
     void (*stop)(void *machine, enum stop_cause cause, int status, const char *sentence);
     void (*pause)(void *machine, enum pause_reason reason, bool paused);
-    /* Report once when input from the host can be read. */
-    void (*want_input)(void *machine);
 };
 
 #define BOARD_LINKS        (SERIAL_PORTS + DEVICES_MAX)
-#define BOARD_OUTPUTS      DEVICES_MAX
 #define BOARD_BOOT_ENTRIES (DRIVES_MAX + DEVICES_MAX)
 #define ISA_IRQS           16
 #define SCI_IRQ            9 /* of ACPI */
@@ -121,11 +118,9 @@ struct board {
     struct board_boot_entry boot_entry[BOARD_BOOT_ENTRIES];
     unsigned boot_entries;
     struct board_device device[DEVICES_MAX]; /* by number in options->devices */
-    /* The host's ends of character devices: `link` of those that take input, `output` of the others. */
+    struct chardevs *chardevs;               /* the host's ends of character devices; NULL: there are none */
     struct char_link *link[BOARD_LINKS];
     unsigned links;
-    struct chardev *output[BOARD_OUTPUTS];
-    unsigned outputs;
 };
 
 /* The caller has set the fields from `options` to `drives`. Leaves the buses empty. */
@@ -134,7 +129,6 @@ void board_init(struct board *board);
 /* --- for wire files --- */
 
 void board_add_link(struct board *board, struct char_link *link);
-void board_add_output(struct board *board, struct chardev *output);
 /* index 0: the device is not listed. `path`: a format as for printf(). */
 void board_add_boot_entry(struct board *board, unsigned index, const char *path, ...)
     __attribute__((format(printf, 3, 4)));
@@ -171,13 +165,10 @@ void board_destroy_devices(struct board *board);
 
 /* --- for the machine: the host's ends --- */
 
-/* Begin to look for input. `giving_up`: output does not block while this is set; NULL: leave it as it is. */
-void board_start_input(struct board *board, const u32 *giving_up);
+/* Begin to look for input. */
+void board_start_input(struct board *board);
 /* Start the network thread. False: the host refuses. */
 bool board_start_net(struct board *board);
-/* The descriptor that input comes from, or -1. */
-int board_input_fd(const struct board *board);
-void board_input_ready(struct board *board);
 void board_flush_output(struct board *board);
 /* The follower gets the leader's input at the same instruction count. */
 void board_mirror_input(struct board *leader, struct board *follower);

@@ -185,11 +185,10 @@ static void fit_isa_pnp(struct chipset *c, struct board *board)
 static bool fit_serial_ports(struct chipset *c, struct board *board, char *error, size_t error_bytes)
 {
     for (unsigned n = 0; n < SERIAL_PORTS; n++) {
-        const char *specification = board->options->serial[n];
-        if (!specification) continue;
+        const char *chardev = board->options->serial[n];
+        if (!chardev) continue;
         struct serial_port *port = &c->serial[n];
-        if (!serial_port_init(port, board, board->irq[serial_wiring[n].irq], specification, error,
-                              error_bytes))
+        if (!serial_port_init(port, board, board->irq[serial_wiring[n].irq], chardev, error, error_bytes))
             return false;
         board->facts.serial[n] = true;
         board_add_link(board, &port->link);

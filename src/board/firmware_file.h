@@ -1,5 +1,5 @@
 /*
- * Finding the files of SeaBIOS: the firmware and the video BIOS, of Debian's package seabios.
+ * Files of firmware: SeaBIOS and its video BIOS (Debian's package seabios), the boot ROMs of network cards (ipxe-qemu).
  */
 #ifndef RINGER_BOARD_FIRMWARE_FILE_H
 #define RINGER_BOARD_FIRMWARE_FILE_H
@@ -11,5 +11,9 @@
 /* Find a file in `directory`, or (NULL) where distributions put it. False: not found; path is then where it should
  * be. */
 bool firmware_find(const char *directory, const char *name, char path[FIRMWARE_PATH_BYTES]);
+
+/* Read a ROM into memory of a power of two bytes, to be freed, as pci_expansion_rom() takes it. The rest is ones. NULL with one
+ * sentence in error. */
+u8 *firmware_load_rom(const char *path, u32 *bytes, char *error, size_t error_bytes);
 
 #endif

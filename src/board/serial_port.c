@@ -18,10 +18,24 @@ static void receive_break(void *device)
     uart_receive_break(&port->uart);
 }
 
+/* What a driver may still write after it has seen an empty transmitter: a FIFO, and some. */
+#define TRANSMITTER_ROOM 64
+
 static void transmit(void *sink, u8 byte)
 {
     struct serial_port *port = sink;
-    char_link_send(&port->link, &byte, 1);
+    char_link_force(&port->link, &byte, 1);
+    if (char_link_out_room(&port->link) >= TRANSMITTER_ROOM) return;
+    char_link_flush(&port->link);
+    if (char_link_out_room(&port->link) >= TRANSMITTER_ROOM) return;
+    port->link.refused = true;
+    uart_set_transmitter(&port->uart, true);
+}
+
+static void output_room(void *device)
+{
+    struct serial_port *port = device;
+    uart_set_transmitter(&port->uart, false);
 }
 
 static void has_room(void *sink)
@@ -30,11 +44,13 @@ static void has_room(void *sink)
     char_link_room(&port->link);
 }
 
-bool serial_port_init(struct serial_port *port, struct board *board, struct irq_line irq,
-                      const char *specification, char *error, size_t error_bytes)
+static const struct char_link_ops link_ops = {
+    .receive = receive, .receive_break = receive_break, .room = output_room};
+
+bool serial_port_init(struct serial_port *port, struct board *board, struct irq_line irq, const char *chardev,
+                      char *error, size_t error_bytes)
 {
-    if (!char_link_init(&port->link, board, receive, port, specification, error, error_bytes)) return false;
-    port->link.receive_break = receive_break;
+    if (!char_link_init(&port->link, board, &link_ops, port, chardev, error, error_bytes)) return false;
     uart_init(&port->uart, board->clock, irq, transmit, has_room, port);
     return true;
 }

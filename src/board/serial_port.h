@@ -12,9 +12,8 @@ struct serial_port {
     struct uart16550 uart;
 };
 
-/* `specification` as for chardev_open(). Returns false with one sentence in error. The caller destroys the
- * link. */
-bool serial_port_init(struct serial_port *port, struct board *board, struct irq_line irq,
-                      const char *specification, char *error, size_t error_bytes);
+/* `chardev`: its id. Returns false with one sentence in error. The caller destroys the link. */
+bool serial_port_init(struct serial_port *port, struct board *board, struct irq_line irq, const char *chardev,
+                      char *error, size_t error_bytes);
 
 #endif

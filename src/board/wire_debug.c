@@ -4,9 +4,9 @@
  */
 #include "base/log.h"
 #include "board.h"
+#include "char_link.h"
 #include "device_table.h"
 #include "devices/chipset/debug_ports.h"
-#include "ui/chardev.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,35 +71,35 @@ const struct device_type isa_debug_exit_type = {
 
 struct debug_output {
     struct debug_console port;
-    struct chardev back_end;
+    struct char_link link;
 };
 
 static void transmit(void *sink, u8 byte)
 {
     struct debug_output *output = sink;
-    chardev_put(&output->back_end, byte);
-    if (byte == '\n') chardev_flush(&output->back_end);
+    char_link_force(&output->link, &byte, 1);
 }
 
 static void destroy_console(void *device)
 {
     struct debug_output *output = device;
-    chardev_close(&output->back_end);
+    char_link_destroy(&output->link);
     free(output);
 }
 
 static bool create_console(struct board *board, const struct device_option *option, char *error,
                            size_t error_bytes)
 {
+    static const struct char_link_ops output_only = {0};
     struct debug_output *output = malloc(sizeof(*output));
-    const char *specification = board->follower ? "null" : device_back_end(option, "chardev");
     if (!output) return SAY("out of memory");
-    if (!chardev_open(&output->back_end, specification, error, error_bytes)) {
+    if (!char_link_init(&output->link, board, &output_only, output, device_text(option, "chardev"), error,
+                        error_bytes)) {
         free(output);
         return false;
     }
     board_add_device(board, option, output, NULL, destroy_console);
-    board_add_output(board, &output->back_end);
+    board_add_link(board, &output->link);
     debug_console_init(&output->port, transmit, output);
     ports_claim(&board->ports, (u16)device_number(option, "iobase", CONSOLE_PORT), 1, 1, &debug_console_ops,
                 &output->port);

@@ -34,10 +34,10 @@ static bool create(struct board *board, const struct device_option *option, char
         return false;
     }
     board_add_device(board, option, e1000, reset, destroy);
-    return true;
+    return wire_net_boot(board, option, &e1000->pci, cable, "pxe-e1000.rom", error, error_bytes);
 }
 
-static const struct property properties[] = {NET_PROPERTIES, {0}};
+static const struct property properties[] = {NET_PROPERTIES, NET_BOOT_PROPERTIES, {0}};
 
 const struct device_type e1000_type = {
     .name = "e1000",

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "board.h"
+#include "firmware_file.h"
 #include "net/none.h"
 #include "net/stream.h"
 #include "net/tap.h"
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SAY(...) (snprintf(error, error_bytes, __VA_ARGS__), false)
 
@@ -78,6 +80,7 @@ void wire_net_destroy(struct board *board)
     for (unsigned n = 0; n < wire->count; n++) {
         wire->net[n].backend->ops->destroy(wire->net[n].backend);
         net_end_destroy(&wire->net[n].end);
+        free(wire->net[n].rom);
     }
     net_loop_destroy(&wire->loop);
     free(wire);
@@ -113,4 +116,60 @@ void wire_net_mac(struct board *board, const struct device_option *option, u8 ma
     if (!device_text(option, "mac")) board->net->cards++;
     for (unsigned n = 0; n < NET_MAC_BYTES; n++)
         mac[n] = (u8)(address >> (40 - 8 * n));
+}
+
+/* The path of the ROM in *path. False: the card has none. */
+static bool find_rom(struct board *board, const struct device_option *option, const char *name,
+                     char path[FIRMWARE_PATH_BYTES])
+{
+    const char *file = device_text(option, "romfile");
+    if (!device_number(option, "rombar", 1) || (file && !*file)) return false;
+    /* As QEMU has it: a file, or one in the directories of firmware. */
+    snprintf(path, FIRMWARE_PATH_BYTES, "%s", file ? file : name);
+    if (file && (strchr(file, '/') || !access(file, R_OK))) return true;
+    if (firmware_find(board->options->firmware_directory, file ? file : name, path) || file) return true;
+    if (device_text(option, "bootindex") || board->options->boots_network)
+        log_warn(
+            "the network card %s cannot be booted from: its ROM '%s' is missing (Debian's package ipxe-qemu)",
+            option->type->name, name);
+    return false;
+}
+
+/*
+ * One ROM serves all cards that its driver knows, but firmware starts a ROM only for the device that its data structure names (PCI
+ * Firmware Specification 3.0, 5.1.2): name this card. The bytes of an image add up to 0, and byte 6 is free to make them.
+ *
+ *   ROM   +0 55h AAh | +2 length / 512 | +6 (part of the entry's reserved bytes) | +18h offset of "PCIR"
+ *   PCIR  +4 vendor, 16 | +6 device, 16
+ */
+static void name_card_in_rom(u8 *rom, u32 bytes, const struct pci_device *pci)
+{
+    enum { PCIR_POINTER = 0x18, PCIR_VENDOR = 4, PCIR_BYTES = 24, FREE_BYTE = 6 };
+    u32 at = pci_get16(rom + PCIR_POINTER);
+    if (at + PCIR_BYTES > bytes || memcmp(rom + at, "PCIR", 4)) return;
+    for (unsigned n = 0; n < 4; n++) {
+        u8 *byte = rom + at + PCIR_VENDOR + n;
+        rom[FREE_BYTE] = (u8)(rom[FREE_BYTE] + *byte - pci->config[PCI_VENDOR + n]);
+        *byte = pci->config[PCI_VENDOR + n];
+    }
+}
+
+bool wire_net_boot(struct board *board, const struct device_option *option, struct pci_device *pci,
+                   const struct net_cable *cable, const char *name, char *error, size_t error_bytes)
+{
+    char path[FIRMWARE_PATH_BYTES];
+    struct wire_net *wire = board->net;
+    unsigned index =
+        device_text(option, "bootindex") ? (unsigned)device_number(option, "bootindex", 0) + 1 : 0;
+    board_add_boot_entry(board, index, "/pci@i0cf8/ethernet@%x/ethernet-phy@0", pci->devfn >> 3);
+    for (unsigned n = 0; n < wire->count && find_rom(board, option, name, path); n++) {
+        u32 bytes;
+        if (&wire->net[n].end.cable != cable) continue;
+        wire->net[n].rom = firmware_load_rom(path, &bytes, error, error_bytes);
+        if (!wire->net[n].rom) return false;
+        if (!device_text(option, "romfile")) name_card_in_rom(wire->net[n].rom, bytes, pci);
+        pci_expansion_rom(pci, wire->net[n].rom, bytes);
+        break;
+    }
+    return true;
 }

@@ -9,6 +9,7 @@
 #include "options/options_net.h"
 
 struct board;
+struct pci_device;
 
 /* Those that -netdev made, and for cards without one. */
 #define WIRE_NETS (NETDEVS_MAX + DEVICES_MAX)
@@ -19,6 +20,7 @@ struct wire_net {
         struct net_backend *backend;
         struct net_end end;
         bool taken; /* a card has it */
+        u8 *rom;    /* the card's boot ROM, or NULL */
     } net[WIRE_NETS];
     unsigned count;
     unsigned cards; /* which have got an address of ours */
@@ -30,15 +32,26 @@ bool wire_net_init(struct board *board, char *error, size_t error_bytes);
 void wire_net_stop(struct board *board);
 void wire_net_destroy(struct board *board);
 
-/* For cards: the property rows that all have, the cable that the option names, and the card's address. */
+/* For cards: the property rows that all have, those of the cards on the PCI bus, the cable that the option names, and the card's
+ * address. */
 #define NET_PROPERTIES                                                                                       \
     {"netdev", PROPERTY_TEXT, .help = "the id of a -netdev (default: the cable is not plugged in)"},         \
     {                                                                                                        \
         "mac", PROPERTY_MAC, .help = "the card's address (default: 52:54:00:12:34:56 and following)"         \
     }
+#define NET_BOOT_PROPERTIES                                                                                  \
+    {"bootindex", PROPERTY_NUMBER, .help = "firmware tries small numbers first", .most = 99},                \
+        {"romfile", PROPERTY_FILE, .help = "the boot ROM (default: of Debian's ipxe-qemu; empty: none)"},    \
+    {                                                                                                        \
+        "rombar", PROPERTY_NUMBER, .help = "0: no boot ROM", .most = 1                                       \
+    }
 /* NULL with one sentence in error. */
 struct net_cable *wire_net_cable(struct board *board, const struct device_option *option, char *error,
                                  size_t error_bytes);
 void wire_net_mac(struct board *board, const struct device_option *option, u8 mac[NET_MAC_BYTES]);
+/* When the card is on the PCI bus: its boot ROM (`name`: of the file), and its entry in firmware's order. False with one sentence in
+ * error. */
+bool wire_net_boot(struct board *board, const struct device_option *option, struct pci_device *pci,
+                   const struct net_cable *cable, const char *name, char *error, size_t error_bytes);
 
 #endif

@@ -5,19 +5,14 @@
 #include "firmware_file.h"
 #include "mmu/phys.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define LEGACY_BASE  0xa0000u
 #define LEGACY_BYTES 0x20000u
 
-#define ROM_NAME      "vgabios-stdvga.bin"
-#define ROM_MAX_BYTES (256u << 10)
+#define ROM_NAME "vgabios-stdvga.bin"
 
 u64 video_memory_bytes(enum video_card card)
 {
@@ -54,36 +49,16 @@ void video_tell(struct video *video)
 
 /* --- the ROM --- */
 
-/* The size of an expansion ROM is a power of two. Without the ROM the screen is blank until an operating system sets
- * a mode. */
+/* Without the ROM the screen is blank until an operating system sets a mode. */
 static void load_rom(struct video *video)
 {
-    char path[FIRMWARE_PATH_BYTES];
+    char path[FIRMWARE_PATH_BYTES], error[FIRMWARE_PATH_BYTES + 64];
     if (!firmware_find(video->board->options->firmware_directory, ROM_NAME, path)) {
         log_debug("there is no video BIOS: %s is missing", path);
         return;
     }
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat status;
-    if (fd < 0 || fstat(fd, &status) < 0 || !status.st_size || status.st_size > ROM_MAX_BYTES) {
-        log_warn("the video BIOS %s is not a file of 1 byte to 256 KB", path);
-        if (fd >= 0) close(fd);
-        return;
-    }
-    u32 bytes = PAGE_SIZE;
-    while (bytes < status.st_size)
-        bytes *= 2;
-    u8 *rom = aligned_alloc(PAGE_SIZE, bytes);
-    if (rom) memset(rom, 0xff, bytes);
-    ssize_t done = rom ? read(fd, rom, (size_t)status.st_size) : -1;
-    close(fd);
-    if (done != status.st_size) {
-        log_warn("cannot read the video BIOS %s", path);
-        free(rom);
-        return;
-    }
-    video->rom = rom;
-    video->rom_bytes = bytes;
+    video->rom = firmware_load_rom(path, &video->rom_bytes, error, sizeof(error));
+    if (!video->rom) log_warn("%s", error);
 }
 
 /* --- set-up --- */

@@ -19,11 +19,19 @@ static u32 receive(void *device, const u8 *bytes, u32 count)
     return virtio_console_receive(&wired->console, bytes, count);
 }
 
-static void transmit(void *sink, const u8 *bytes, u64 count)
+static u64 transmit(void *sink, const u8 *bytes, u64 count)
 {
     struct wired_console *wired = sink;
-    char_link_send(&wired->link, bytes, count);
+    return char_link_send(&wired->link, bytes, (u32)count);
 }
+
+static void output_room(void *device)
+{
+    struct wired_console *wired = device;
+    virtio_console_go_on(&wired->console);
+}
+
+static const struct char_link_ops link_ops = {.receive = receive, .room = output_room};
 
 static void room(void *sink)
 {
@@ -49,7 +57,7 @@ static bool create_serial(struct board *board, const struct device_option *optio
         return false;
     }
     board_add_device(board, option, wired, virtio_reset_line, destroy);
-    if (!char_link_init(&wired->link, board, receive, wired, "null", error, error_bytes)) return false;
+    if (!char_link_init(&wired->link, board, &link_ops, wired, NULL, error, error_bytes)) return false;
     board_add_link(board, &wired->link);
     virtio_console_init(&wired->console, &board->pci, &board->dma, &virtio, board->clock, transmit, room,
                         wired);
@@ -62,7 +70,7 @@ static bool create_console(struct board *board, const struct device_option *opti
 {
     struct wired_console *wired = board_parent(board, option);
     char_link_destroy(&wired->link);
-    return char_link_init(&wired->link, board, receive, wired, device_back_end(option, "chardev"), error,
+    return char_link_init(&wired->link, board, &link_ops, wired, device_text(option, "chardev"), error,
                           error_bytes);
 }
 

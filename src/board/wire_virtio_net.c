@@ -29,11 +29,12 @@ static bool create(struct board *board, const struct device_option *option, char
         return false;
     }
     board_add_device(board, option, net, virtio_reset_line, destroy);
-    return true;
+    return wire_net_boot(board, option, &net->virtio.pci, cable, "pxe-virtio.rom", error, error_bytes);
 }
 
 static const struct property properties[] = {
     NET_PROPERTIES,
+    NET_BOOT_PROPERTIES,
     {"host_mtu", PROPERTY_NUMBER, .help = "largest packet that the guest is told to use", .most = 65535},
     VIRTIO_PROPERTIES,
     {0},

@@ -33,7 +33,7 @@ void arena_prepare(struct arena *arena, u64 bytes)
 {
     while (arena->ready < arena->used + bytes && arena->ready < arena->bytes) {
         u64 left = arena->bytes - arena->ready, chunk = left < CHUNK_BYTES ? left : CHUNK_BYTES;
-        /* A host kernel before 5.14 refuses this, which costs page faults and nothing else. */
+        /* A host kernel before 5.14 refuses this, which only costs page faults. */
         madvise(arena->write + arena->ready, chunk, MADV_POPULATE_WRITE);
         madvise((void *)(uintptr_t)(arena->exec + arena->ready), chunk, MADV_POPULATE_READ);
         arena->ready += chunk;

@@ -10,18 +10,18 @@
 #include "base/types.h"
 
 struct arena {
-    u8 *write;      /* read-write view */
-    const u8 *exec; /* read-execute view */
+    u8 *write;      /* read-write mapping */
+    const u8 *exec; /* read-execute mapping */
     u64 bytes, used;
-    u64 ready; /* up to here the host has populated both mappings */
+    u64 ready; /* the host has populated both mappings up to this offset */
 };
 
 /* Returns 0 or -errno. */
 int arena_init(struct arena *arena, u64 bytes);
 void arena_destroy(struct arena *arena);
 
-/* The next `bytes` are about to be written: have the host populate their pages together, which is several
- * times cheaper than by page faults. May run while the guest's FPU state is live. */
+/* Before the next `bytes` are written: have the host populate their pages together, which is several times
+ * cheaper than page faults. May run while the guest's FPU state is live. */
 void arena_prepare(struct arena *arena, u64 bytes);
 
 static inline u64 arena_room(const struct arena *arena)

@@ -9,19 +9,19 @@
 #define PAGE_BUCKETS 16384u
 #define META_SLACK   16384u
 #define META_MINIMUM 65536u
-/* A block's metadata has about this many bytes; decides the length of the hash table. */
+/* The typical size of a block's metadata. It determines the length of the hash table. */
 #define META_TYPICAL 96u
 #define CODE_ALIGN   8u /* relocate() copies 8 bytes at a time */
 
 #define EXACT_GRANULES 4u
 
-/* The blocks with code in a page, and a bitmap of the page's 64-byte granules that hold code. Data may lie beside code in a
- * granule: of those written last the exact bytes are known, so that no block needs to be looked at again. Lives in metadata
- * until the flush. */
+/* The blocks with code in a page, and a bitmap of the page's 64-byte granules that hold code. Data may lie beside code in
+ * one granule. For the few granules that were written last, the exact code bytes are known, so that further writes need not
+ * look at the blocks again. It lies in metadata, until the flush. */
 struct code_page {
     u64 granules;
     u64 exact[EXACT_GRANULES];        /* bit n: byte n of the granule may be code */
-    u8 exact_granule[EXACT_GRANULES]; /* the granule + 1; 0: none. It is kept at its number's low bits */
+    u8 exact_granule[EXACT_GRANULES]; /* granule + 1, at index granule % EXACT_GRANULES; 0: none */
     struct code_page *next;
     u32 page;   /* gpa >> PAGE_SHIFT */
     u32 blocks; /* struct block */
@@ -36,7 +36,7 @@ static void *map_meta(u64 bytes)
         void *p = mmap((void *)at, bytes, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
         if (p == (void *)at) return p;
-        if (p != MAP_FAILED) munmap(p, bytes); /* a host kernel that does not know the flag */
+        if (p != MAP_FAILED) munmap(p, bytes); /* the host kernel does not know the flag (before 4.17) */
     }
     return NULL;
 }
@@ -227,7 +227,7 @@ static u64 block_bytes_of_granule(const struct block *block, u32 page, u32 granu
     return all;
 }
 
-/* Offsets [first, last] of the page lie in one granule, and no byte of it there is known to be code. */
+/* Do offsets [first, last] of the page lie in one granule whose exact code bytes are known, and beside them? */
 static bool is_beside_code(const struct code_page *p, u32 first, u32 last)
 {
     u32 granule = first >> 6, at = granule % EXACT_GRANULES;
@@ -296,7 +296,7 @@ void cache_add(struct cache *cache, struct block *block)
         cache->map[piece] = low_pointer(block);
 }
 
-/* The field has no alignment. */
+/* The field need not be aligned. */
 static void patch32(struct cache *cache, u32 at, u32 value)
 {
     *(volatile any32 *)(cache->arena.write + at) = value;
@@ -413,7 +413,7 @@ void cache_kill(struct cache *cache, struct block *block)
     cache->templates[template_hash(block->frame, block->eip, block->mode)] = 0;
 }
 
-/* Bytes at offsets [first, last] of a page. */
+/* Does the block depend on a byte at offsets [first, last] of a page? */
 static bool block_covers(const struct block *block, u32 page, u32 first, u32 last)
 {
     if (crosses_into(block, page) && first <= last_byte(block)) return true;

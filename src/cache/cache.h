@@ -35,9 +35,9 @@ struct block_key {
 struct edge {
     u32 to;             /* struct block; 0: unlinked */
     u32 next;           /* struct edge: the next one in to->incoming */
-    u32 eip;            /* where it leads */
-    u16 patch;          /* of the rel32 to patch */
-    u16 stub;           /* of the stub; its first instruction names the edge */
+    u32 eip;            /* of the target */
+    u16 patch;          /* offset of the rel32 to patch */
+    u16 stub;           /* offset of the stub; its first instruction names the edge */
     u16 frame_patch;    /* cross-page edges: offset of the imm32 that holds the frame + 1 (negated unless
                            parked); 0: same page */
     u8 index;           /* in block_edges() */
@@ -55,7 +55,7 @@ struct indirect_site {
     u16 eip_patch;  /* offset of the imm32 to compare the target EIP with; its instruction is
                        SITE_COMPARE_BYTES long and ends with the imm32 */
     u16 page_patch; /* offset of the disp32 that addresses the exec entry */
-    u16 look_up;    /* where it is looked up */
+    u16 look_up;    /* offset of the code that looks in the jump table */
     u8 edge;        /* in block_edges() */
     u8 fills;
 };
@@ -232,8 +232,8 @@ void cache_destroy(struct cache *cache);
 bool cache_room(const struct cache *cache, u64 code_bytes);
 /* Metadata that lives until the flush. After cache_room() has returned true, 16 KB of it are available. */
 void *cache_meta(struct cache *cache, u64 bytes);
-/* Where the next block goes. The caller fills in the block, and its code at the end of the arena, then calls
- * cache_add(). */
+/* The address of the next block. The caller writes the block there, and its code at the end of the arena, then
+ * calls cache_add(). */
 static inline struct block *cache_next(const struct cache *cache)
 {
     return (struct block *)(void *)(cache->meta + cache->meta_used);
@@ -244,15 +244,15 @@ struct block *cache_find(struct cache *cache, const struct block_key *key);
 /* A live block with a key that differs in EIP only, or NULL. */
 struct block *cache_template(const struct cache *cache, const struct block_key *key);
 
-/* Make an edge jump straight to a block, and no longer to the one it was linked to. For cross-page edges,
- * frame_plus_1 is the expected exec entry of the target's page. */
+/* Link an edge to a block; an edge that is linked already is unlinked first. For cross-page edges, frame_plus_1 is
+ * the expected exec entry of the target's page. */
 void cache_link(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1);
 
 /* Unlink all edges of a block: C code then finds the next block. */
 void cache_unlink(struct cache *cache, struct block *block);
 
-/* Point an indirect site's edge at this block (its page has frame_plus_1 in the exec table), or give the
- * site up. */
+/* Fill an indirect site: link its edge to this block, whose page has the exec entry frame_plus_1. After SITE_FILLS
+ * fills, make the site use the jump table instead. */
 void cache_fill_site(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1);
 
 void cache_jump_enter(struct cache *cache, u64 key, const struct block *block);

@@ -1,4 +1,4 @@
-/* Sites, stored as differences: each site as what it adds to the site before. */
+/* The sites of a block. Each is stored as its difference to the site before. */
 #include "cache.h"
 
 #define HOST_MASK ((1u << SITE_HOST_BITS) - 1)

@@ -1,7 +1,7 @@
 /*
- * Control registers, debug registers as MOV sees them, and EFLAGS (SDM 3A 2.3-2.5, SDM 2 "MOV-Move to/from
- * Control Registers"). The caller has checked the privilege. Values are checked here, before anything
- * changes.
+ * Control registers, debug registers as MOV accesses them, and EFLAGS (SDM 3A 2.3-2.5, SDM 2 "MOV-Move to/from
+ * Control Registers"). The caller has checked the privilege. The functions here check the value before they
+ * change anything.
  */
 #include "cpuid.h"
 #include "system.h"
@@ -158,7 +158,8 @@ void control_write(struct vcpu *v, unsigned cr, u64 value)
     vcpu_update_mode(v);
 }
 
-/* DR4 and DR5 are DR6 and DR7, unless CR4.DE makes them #UD. With DR7.GD every access traps (SDM 3B 17.2). */
+/* DR4 and DR5 alias DR6 and DR7, or raise #UD if CR4.DE is set. With DR7.GD every access raises #DB (SDM 3B
+ * 17.2). */
 static unsigned check_debug_access(struct vcpu *v, unsigned dr)
 {
     if (dr == 4 || dr == 5) {

@@ -1,16 +1,17 @@
 /*
  * The table of CPU models and the CPUID instruction (SDM 2 "CPUID").
  *
- * Not exposed, and why: x2APIC (nothing is gained for one processor), SMAP (Linux uses it when it is
- * there, and then rights to user pages depend on EFLAGS.AC: no shadow entry may hold them, so each access of
- * the kernel's to user memory would be a walk, and a second set of supervisor views, one for each AC, costs
- * every change of a page table twice), AVX and XSAVE (state not kept yet), MONITOR, performance monitoring,
- * 3DNow!.
+ * No model exposes these:
+ *   x2APIC           one processor gains nothing by it
+ *   SMAP             Linux would use it, and the rights to user pages would depend on EFLAGS.AC. No shadow entry
+ *                    could grant them: each access of the kernel to user memory would need a walk. With two sets
+ *                    of supervisor views, one for each AC, every change of a page table would cost twice
+ *   AVX, XSAVE       their state is not kept
+ *   MONITOR, performance monitoring, 3DNow!
  *
- * `max` tells the signature of an in-order Atom (family 6, model 1Ch, stepping 10): a 32-bit-only core
- * without speculative execution, for which kernels turn on neither page-table isolation nor retpolines.
- * Translated code is no place for them: no guest branch keeps its own predictor entry, and a retpoline makes
- * each indirect jump a return that no predictor can follow.
+ * `max` has the signature of an in-order Atom (family 6, model 1Ch, stepping 10), a 32-bit core without
+ * speculative execution. On that CPU kernels turn on neither page-table isolation nor retpolines. Both would be
+ * slow in translated code: a retpoline makes each indirect jump a return that no predictor can follow.
  */
 #include "cpuid.h"
 
@@ -35,20 +36,18 @@
 #define X86_64_X1_EDX    (X1D_SYSCALL | X1D_NX | X1D_LM)
 #define X86_64_V2_F1_ECX (F1C_SSE3 | F1C_SSSE3 | F1C_CX16 | F1C_SSE4_1 | F1C_SSE4_2 | F1C_POPCNT)
 
-/* Features that guest code executes on the host itself: exposed only where the host has them. All others are
- * ours. */
+/* Features whose instructions run on the host: exposed only if the host has them. Ringer implements all others. */
 #define HOST_F1_EDX (F1D_CX8 | F1D_CMOV | F1D_CLFSH | F1D_MMX | F1D_FXSR | F1D_SSE | F1D_SSE2)
 #define HOST_F7_EBX (MAX_F7_EBX & ~(u32)(F7B_SMEP | F7B_TSC_ADJUST))
 
-/* Leaf 2 descriptors (SDM 2 table 3-12), after the classes' own data sheets. 7Dh: 2 MB L2; 2Ch, 30h: 32 KB
- * L1. */
+/* Leaf 2 descriptors (SDM 2 table 3-12), from the data sheets of the CPUs. 7Dh: 2 MB L2; 2Ch, 30h: 32 KB L1. */
 #define CACHES_MODERN                                                                                        \
     {                                                                                                        \
         0, 0, 0x002c307d                                                                                     \
     }
 
-/* Every model is in a virtual machine and says so (leaf 40000000h). The table is completed before main() runs
- * and constant from then on. */
+/* Every model says that it is in a virtual machine (leaf 40000000h). The table is completed before main() runs
+ * and does not change afterwards. */
 static struct cpu_model models[] = {
     {.name = "pentium",
      .vendor = "GenuineIntel",
@@ -165,7 +164,7 @@ static __attribute__((constructor)) void limit_models_to_host(void)
         m->f7_edx &= f7_edx;
         m->x1_ecx &= x1_ecx | X1C_LAHF;
         m->x7_edx &= x7_edx;
-        /* Kernels take an invariant TSC with this register for one that needs no watching. */
+        /* Kernels trust an invariant TSC without checking it if this register exists. */
         if (!(m->x7_edx & X7D_INVARIANT_TSC)) m->f7_ebx &= ~(u32)F7B_TSC_ADJUST;
     }
 }
@@ -235,8 +234,8 @@ static struct leaf leaf_features(const struct vcpu *v)
     return (struct leaf){{m->signature, ebx, ecx, edx}};
 }
 
-/* Leaf 4: L1 data, L1 instruction, unified L2. EAX type, level << 5, self-initializing; EBX line, ways; ECX
- * sets. */
+/* Leaf 4: L1 data, L1 instruction, unified L2. EAX: type, level << 5, self-initializing; EBX: line size, ways;
+ * ECX: sets. */
 static struct leaf leaf_cache(u32 subleaf)
 {
     static const struct leaf caches[] = {
@@ -253,8 +252,8 @@ u64 cpuid_crystal_hz(u64 tsc_hz)
     return crystal >> 32 ? crystal / 2 : crystal;
 }
 
-/* Leaves 15h and 16h: the TSC's rate and the APIC timer's, so that a guest need not measure them. The TSC
- * counts ECX * EBX / EAX times a second. */
+/* Leaves 15h and 16h: the rates of TSC and APIC timer, so that a guest need not measure them. The TSC counts
+ * ECX * EBX / EAX times a second. */
 static struct leaf leaf_tsc(const struct vcpu *v, u32 number)
 {
     u64 khz = v->host->tsc_hz ? v->host->tsc_hz(v->host->machine) / 1000 : 0;
@@ -321,9 +320,9 @@ static struct leaf extended_leaf(const struct vcpu *v, u32 number)
     }
 }
 
-/* Leaves 40000000h on, by the convention among hypervisors: blocks of leaves at multiples of 100h, each with
- * the highest of the block and a signature in its first. With a paravirtual clock KVM's block comes first,
- * because many look no further, and ours second; without one, ours first. */
+/* Leaves from 40000000h on follow the convention of hypervisors: blocks of leaves at multiples of 100h. The first
+ * leaf of a block has the number of its last leaf and a signature. With a paravirtual clock KVM's block comes
+ * first, because many guests look at no other, and Ringer's second. Otherwise Ringer's is the only one. */
 #define HYPERVISOR_LEAVES 0x40000000u
 #define HYPERVISOR_BLOCK  0x100u
 
@@ -333,15 +332,16 @@ static struct leaf signature_leaf(u32 highest, const char *signature)
         {highest, text_word(signature, 0), text_word(signature, 4), text_word(signature, 8)}};
 }
 
-/* KVM's features that are true of us (cpuid.rst): the clock at the older MSRs (bit 0) and at the newer ones
- * (3); no delays between port accesses are needed (1); the clock never jumps between vCPUs (24). And the
- * TSC's rate in kHz at leaf 10h, as VMware has it.
+/* KVM's features that Ringer has (Linux, cpuid.rst): the clock at the older MSRs (bit 0) and at the newer ones
+ * (3); port accesses need no delays between them (1); the clock is equal on all vCPUs (24). Leaf 10h has the
+ * TSC's rate in kHz, as VMware's does.
  *
- * Not offered: what is of use to several processors only (PV_UNHALT, PV_TLB_FLUSH, PV_SEND_IPI,
- * PV_SCHED_YIELD); ASYNC_PF, because the guest's memory is not paged behind its back; STEAL_TIME, because it
- * would have to be measured at each turn of the host's scheduler; POLL_CONTROL, because the idle vCPU polls
- * only while a disk is at work; PV_EOI, because an EOI costs 150 cycles and every delivery would pay for the
- * test of the flag in guest memory. */
+ * Not offered:
+ *   PV_UNHALT, PV_TLB_FLUSH, PV_SEND_IPI, PV_SCHED_YIELD   useful with several processors only
+ *   ASYNC_PF      the host does not page the guest's memory
+ *   STEAL_TIME    it would have to be measured at each turn of the host's scheduler
+ *   POLL_CONTROL  the idle vCPU polls only while a disk request is under way
+ *   PV_EOI        an EOI costs 150 cycles, and every delivery would have to test the flag in guest memory */
 static struct leaf kvm_leaf(const struct vcpu *v, u32 number)
 {
     enum { CLOCKSOURCE = 1 << 0, NOP_IO_DELAY = 1 << 1, CLOCKSOURCE2 = 1 << 3, CLOCKSOURCE_STABLE = 1 << 24 };

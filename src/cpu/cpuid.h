@@ -1,6 +1,6 @@
 /*
- * CPUID as a policy: one table of models, each a list of features exposed. What is not exposed raises #UD
- * (isa_exposed) or #GP (control register bits, MSRs), so a guest finds exactly what it is told.
+ * CPUID is a policy: one table of CPU models, each a list of the features it exposes. A feature that is not
+ * exposed raises #UD (isa_exposed) or #GP (control register bits, MSRs), so CPUID and behaviour agree.
  */
 #ifndef RINGER_CPU_CPUID_H
 #define RINGER_CPU_CPUID_H
@@ -18,7 +18,7 @@ enum cpuid_1_edx {
     F1D_PAE = 1 << 6,
     F1D_MCE = 1 << 7,
     F1D_CX8 = 1 << 8,
-    F1D_APIC = 1 << 9, /* not of a model: it is there while the local APIC is */
+    F1D_APIC = 1 << 9, /* in no model: set while the local APIC is enabled */
     F1D_SEP = 1 << 11,
     F1D_MTRR = 1 << 12,
     F1D_PGE = 1 << 13,
@@ -76,7 +76,7 @@ enum { F6A_ARAT = 1 << 2 /* the APIC's timer runs in every idle state */ };
 
 struct cpu_model {
     const char *name;
-    const char *brand;  /* 48 bytes at most; NULL when the class had none */
+    const char *brand;  /* 48 bytes at most; NULL: CPUs of this class had none */
     const char *vendor; /* 12 characters */
     u32 signature;      /* leaf 1 EAX */
     u32 max_leaf;
@@ -86,7 +86,7 @@ struct cpu_model {
     u8 maxphyaddr;
 };
 
-/* The family of leaf 1's signature, extended family added. */
+/* The family in the signature of leaf 1, with the extended family added. */
 static inline unsigned cpu_model_family(const struct cpu_model *model)
 {
     unsigned family = model->signature >> 8 & 15;
@@ -103,17 +103,17 @@ static inline bool cpu_model_is_amd(const struct cpu_model *model)
     return model->vendor[0] == 'A';
 }
 
-/* By --cpu name: "pentium3", ..., "max" (all that Ringer implements and this host can execute). NULL when
- * unknown. */
+/* By the name that --cpu takes: "pentium3", ..., "max" (all that Ringer implements and this host can execute).
+ * NULL: the name is unknown. */
 const struct cpu_model *cpu_model_find(const char *name);
-/* The names, for messages: NULL-terminated. */
+/* The names, for messages. The list ends with NULL. */
 const char *const *cpu_model_names(void);
 
-/* The crystal that leaf 15h tells of, of which TSC and APIC timer are made: as quick as the TSC, or half as
- * quick when it would not fit in 32 bits. */
+/* The frequency of the crystal in leaf 15h, from which TSC and APIC timer are derived: that of the TSC, or half
+ * of it if it does not fit in 32 bits. */
 u64 cpuid_crystal_hz(u64 tsc_hz);
 
-/* CPUID: EAX, ECX in; all four out, in v->gpr. */
+/* CPUID: reads EAX and ECX of v->gpr and writes EAX, EBX, ECX, EDX. */
 void cpuid(struct vcpu *v);
 
 /* Bits of CR4 that this model lets the guest set. */

@@ -21,8 +21,8 @@ static inline u32 bytes_of(u64 dr7, unsigned n)
     return bytes[dr7 >> (18 + 4 * n) & 3];
 }
 
-/* DR6 bits of the breakpoints of these kinds (a mask) that [address, address + bytes) touches; 0 if none of
- * them is enabled, because then the disabled ones do not show either. */
+/* DR6 bits of the breakpoints of these kinds (a mask) that [address, address + bytes) touches. Disabled
+ * breakpoints are included only if an enabled one is touched too; otherwise the result is 0. */
 static u32 matches(const struct vcpu *v, unsigned kinds, u64 address, u32 bytes)
 {
     u64 dr7 = v->dr[7];

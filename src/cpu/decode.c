@@ -1,13 +1,13 @@
 /*
- * From bytes to struct insn, through Zydis. Library code: callers park the guest's FPU state first.
+ * From bytes to struct insn, through Zydis. Callers shelter or park the guest's FPU state first, because Zydis
+ * is library code.
  */
 #include "insn.h"
 #include "isa.h"
 
 #include <Zydis/Zydis.h>
 
-/* Extensions that no model exposes, and whose encodings older CPUs take for something else: hint NOPs,
- * WBINVD. */
+/* Extensions that no model exposes. Their encodings are hint NOPs or WBINVD on older CPUs. */
 static const ZydisDecoderMode absent_modes[] = {ZYDIS_DECODER_MODE_MPX, ZYDIS_DECODER_MODE_CET,
                                                 ZYDIS_DECODER_MODE_WBNOINVD, ZYDIS_DECODER_MODE_CLDEMOTE};
 
@@ -21,8 +21,8 @@ static void decoder_for(ZydisDecoder *decoder, enum code_size size)
         [CODE_32] = {ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32},
         [CODE_64] = {ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64},
     };
-    /* LEGACY_16 is 16-bit protected mode; real mode differs only in what it refuses, which the routines
-     * check. */
+    /* LEGACY_16 is 16-bit protected mode. Real mode differs only in what it refuses, and the routines check
+     * that. */
     ZydisDecoderInit(decoder, sizes[size].mode, sizes[size].stack);
     for (unsigned n = 0; n < ARRAY_SIZE(absent_modes); n++)
         ZydisDecoderEnableMode(decoder, absent_modes[n], ZYAN_FALSE);
@@ -76,6 +76,13 @@ static void digest_memory(struct insn *i, const ZydisDecodedInstruction *z, cons
     i->mem_index = address_register(mem->index);
     i->mem_scale = mem->scale ? mem->scale : 1;
     i->mem_disp = mem->disp.has_displacement ? (u64)mem->disp.value : 0;
+    /* In a SIB byte base 101 without a displacement in ModRM is a disp32 and no base, whatever REX.B says (SDM 2A
+     * table 2-3): Zydis takes it for R13D where there is 67h too. */
+    if (z->machine_mode == ZYDIS_MACHINE_MODE_LONG_64 && (z->attributes & ZYDIS_ATTRIB_HAS_SIB) &&
+        z->raw.modrm.mod == 0 && z->raw.sib.base == 5) {
+        i->mem_base = INSN_NO_REG;
+        i->mem_disp = (u64)z->raw.disp.value;
+    }
     if (z->machine_mode != ZYDIS_MACHINE_MODE_LONG_64) i->mem_disp = (u32)i->mem_disp;
 }
 
@@ -124,7 +131,7 @@ static void digest_operands(struct insn *i, const ZydisDecodedInstruction *z, co
     }
 }
 
-/* The general register that a register is, or is a part of, as a bit. */
+/* The bit of the general register that is this register or contains it. */
 static u16 gpr_bit(ZydisRegister reg)
 {
     if (reg >= ZYDIS_REGISTER_AL && reg <= ZYDIS_REGISTER_BH) return 1 << ((reg - ZYDIS_REGISTER_AL) & 3);
@@ -147,7 +154,7 @@ static void digest_stack(struct insn *i, const ZydisDecodedOperand *o)
     i->stack_access = o->size / 8;
 }
 
-/* What all operands say together, hidden ones too. */
+/* Collect the effects of all operands, hidden ones included. */
 static void digest_effects(struct insn *i, const ZydisDecodedInstruction *z, const ZydisDecodedOperand *zo)
 {
     bool is_string =
@@ -163,11 +170,11 @@ static void digest_effects(struct insn *i, const ZydisDecodedInstruction *z, con
         if (o->visibility != ZYDIS_OPERAND_VISIBILITY_HIDDEN) continue;
         u16 address = gpr_bit(o->mem.base) | gpr_bit(o->mem.index);
         i->gprs_read |= address;
-        /* Zydis does not say that INS and OUTS move their pointers. */
+        /* Zydis does not report that INS and OUTS move their pointers. */
         if (is_string) i->gprs_written |= address;
         digest_stack(i, o);
     }
-    /* ENTER pushes what its operands say. */
+    /* ENTER is the push that also writes EBP: how much it pushes depends on its operands. */
     if (i->stack_effect == STACK_PUSH && (i->gprs_written & 1 << REG_EBP)) i->stack_effect = STACK_OTHER;
 }
 
@@ -196,8 +203,8 @@ static u16 eflags_of(ZydisAccessedFlagsMask mask)
 _Static_assert(ZYDIS_CPUFLAG_CF == FL_CF && ZYDIS_CPUFLAG_OF == FL_OF && ZYDIS_CPUFLAG_SF == FL_SF,
                "Zydis numbers flags as EFLAGS does");
 
-/* Shifts and rotates by a count that may be zero leave the flags alone then, and a repeated string
- * instruction that runs zero times does too: what they write is not surely overwritten. */
+/* A shift or rotate by a count of zero leaves the flags unchanged, and so does a repeated string instruction
+ * that runs zero times. */
 static bool may_leave_flags(const struct insn *i)
 {
     switch (i->mnemonic) {
@@ -217,7 +224,7 @@ static bool may_leave_flags(const struct insn *i)
     }
 }
 
-/* AF after these is undefined in the manual (SDM 2A), and clear on every x86 CPU (a unit test asks this one). */
+/* The manual (SDM 2A) leaves AF undefined after these. Every x86 CPU clears it; a unit test checks the host's. */
 static bool clears_af(const struct insn *i)
 {
     return i->mnemonic == ZYDIS_MNEMONIC_AND || i->mnemonic == ZYDIS_MNEMONIC_OR ||
@@ -230,7 +237,7 @@ static void digest_flags(struct insn *i, const ZydisDecodedInstruction *z)
     if (!f) return;
     i->flags_read = eflags_of(f->tested);
     i->flags_written = eflags_of(f->modified | f->set_0 | f->set_1 | f->undefined);
-    /* An undefined flag may be left alone by the host: only what is defined is killed. */
+    /* The host may leave an undefined flag unchanged, so only defined flags are killed. */
     i->flags_killed = may_leave_flags(i) ? 0 : eflags_of((f->modified | f->set_0 | f->set_1) & ~f->undefined);
     if (clears_af(i)) i->flags_killed |= FL_AF;
 }
@@ -297,7 +304,7 @@ static void digest_layout(struct insn *i, const ZydisDecodedInstruction *z)
 static u8 stack_bytes_of(const ZydisDecodedInstruction *z, enum code_size size)
 {
     bool changed = z->attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE;
-    if (size == CODE_64) return changed ? 2 : 8;
+    if (size == CODE_64) return changed && !(z->attributes & ZYDIS_ATTRIB_HAS_REX && z->raw.rex.W) ? 2 : 8;
     return (size == CODE_32) != changed ? 4 : 2;
 }
 
@@ -320,6 +327,13 @@ int insn_decode(struct insn *insn, const u8 *bytes, unsigned available, enum cod
         insn->length = 1;
         insn->row = too_long ? &isa_row_too_long : &isa_row_ud;
         return 0;
+    }
+    /* With REX.B, 90h is XCHG R8, rAX also behind F3h (SDM 2B PAUSE): to Zydis it is PAUSE. CS has no effect here. */
+    if (z.mnemonic == ZYDIS_MNEMONIC_PAUSE && (z.attributes & ZYDIS_ATTRIB_HAS_REX) && z.raw.rex.B) {
+        u8 plain[INSN_MAX_BYTES];
+        for (unsigned n = 0; n < z.length; n++)
+            plain[n] = bytes[n] == 0xf3 ? 0x2e : bytes[n];
+        ZydisDecoderDecodeFull(&decoder, plain, z.length, &z, operands);
     }
     insn->mnemonic = z.mnemonic;
     insn->length = z.length;

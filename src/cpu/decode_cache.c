@@ -68,8 +68,8 @@ bool decode_cache_written(struct decode_cache *cache, u64 gpa, u64 bytes)
     return *count_of(cache, end - 1) != 0;
 }
 
-/* Copy up to `wanted` bytes of code from `linear` to the end of its page. *gpa is the address of the first
- * byte. False: the byte is in device memory. */
+/* Copy `wanted` bytes of code at `linear`, which are in one page. *gpa is the address of the first byte. False:
+ * they are in device memory. */
 static bool fetch_bytes(struct vcpu *v, u64 linear, unsigned wanted, u8 *to, u64 *gpa)
 {
     struct shadow_hit hit;
@@ -87,8 +87,8 @@ bool insn_is_plain(const struct vcpu *v, const struct insn *i)
            i->encoding != ENC_VEX && isa_exposed(v->model, i);
 }
 
-/* A free entry for this address. */
-static struct decoded *claim(struct vcpu *v, u64 gpa)
+/* Take the entry for this address, and drop its former instruction. */
+static struct decoded *take_entry(struct vcpu *v, u64 gpa)
 {
     struct decode_cache *cache = v->decode_cache;
     struct decoded *d = decode_slot(cache, gpa);
@@ -143,7 +143,7 @@ const struct decoded *decode_slow(struct vcpu *v, u64 rip)
     cache->scratch.plain = insn_is_plain(v, i);
     if (!cacheable || length == 0) return &cache->scratch;
 
-    struct decoded *d = claim(v, gpa);
+    struct decoded *d = take_entry(v, gpa);
     d->insn = *i;
     d->plain = cache->scratch.plain;
     return d;

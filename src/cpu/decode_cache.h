@@ -20,8 +20,7 @@
 
 struct decoded {
     u64 tag; /* gpa << 3 | enum code_size << 1 | 1; 0: empty */
-    /* No check is needed before the routine: the CPU model has the instruction, LOCK is legal, no FPU, no
-     * VEX. */
+    /* The routine needs no checks: the CPU model has the instruction, and it is without LOCK, FPU and VEX. */
     bool plain;
     struct insn insn;
 };

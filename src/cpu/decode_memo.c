@@ -7,16 +7,16 @@
 
 #include <Zydis/Mnemonic.h>
 
-/* --- the shape of some bytes --- */
+/* --- the shape of an instruction --- */
 
-/* The low bits of a key: ModRM as far as it belongs to the shape. */
+/* The low bits of a key have the part of ModRM that belongs to the shape. */
 enum { KEY_MODRM_NONE = 0x1ff, KEY_MODRM_MEMORY = 0x100, KEY_OPCODE_SHIFT = 9, KEY_MAP_SHIFT = 17 };
 enum { KEY_PREFIX_SHIFT = 19, MOST_PREFIXES = 2 };
 enum { MODRM_UNKNOWN, MODRM_NO, MODRM_YES };
 
 struct outline {
     u8 map, opcode;
-    u8 modrm_at; /* where ModRM is, or what follows the opcode */
+    u8 modrm_at; /* index of the byte behind the opcode: ModRM, if there is one */
     u64 key;     /* without ModRM; not 0 */
 };
 
@@ -37,8 +37,8 @@ static bool is_prefix(u8 byte)
     }
 }
 
-/* 67h changes the address size. 62h, 8Fh, C4h and C5h may begin other encodings; 9Ah and EAh have two
- * immediates; 0F0Fh has its opcode at the end. */
+/* 67h changes the address size. 62h, 8Fh, C4h and C5h may begin other encodings. 9Ah and EAh have two
+ * immediates. 0F0Fh has its opcode at the end. */
 static bool is_odd(u8 map, u8 opcode)
 {
     if (map == 1) return opcode == 0x0f;
@@ -90,7 +90,7 @@ static u32 little_endian(const u8 *at, unsigned bytes)
     return value;
 }
 
-/* The 32-bit address that ModRM begins (SDM 2A tables 2-2 and 2-3). Returns the bytes it takes. */
+/* Decode ModRM, SIB and displacement of a 32-bit address (SDM 2A tables 2-2 and 2-3). Returns their length. */
 static unsigned take_address(struct insn *i, const u8 *at, bool stack_segment)
 {
     u8 mod = at[0] >> 6, base = at[0] & 7;
@@ -138,8 +138,7 @@ static void instantiate(const struct shape *s, struct insn *i, const u8 *bytes)
 
 /* --- learning a shape --- */
 
-/* An example of the shape: with its memory operand, if it has one, at [base + 0], and the rest filled with
- * `fill`. */
+/* Decode an example of the shape. A memory operand is [base + 0], and all further bytes are `fill`. */
 static bool decode_example(struct insn *i, const struct insn *of, u8 base, u8 fill)
 {
     u8 example[INSN_MAX_BYTES];
@@ -179,7 +178,7 @@ static bool same(const struct insn *a, const struct insn *b)
     return equal;
 }
 
-/* The immediate is the only one, and in imm[0]: which its value in two examples shows. */
+/* Learn the immediate from its values in two examples. False: it is not the only one, or not in imm[0]. */
 static bool learn_immediate(struct shape *s, const struct insn *low, const struct insn *high)
 {
     unsigned bytes = low->imm_bytes;
@@ -191,7 +190,7 @@ static bool learn_immediate(struct shape *s, const struct insn *low, const struc
     return low->imm[0] == 0x01010101u >> shift && high->imm[0] == extended && !low->imm[1] && !high->imm[1];
 }
 
-/* `whole` is what Zydis says of `bytes`. */
+/* `whole` is Zydis's result for `bytes`. */
 static void learn(struct shape *s, u64 key, const struct insn *whole, const u8 *bytes)
 {
     struct insn zero, high, copy;

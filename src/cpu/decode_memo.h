@@ -1,11 +1,11 @@
 /*
- * Decoding from memory: instructions of one shape (prefixes, opcode, ModRM.reg, and ModRM.rm if that is a
- * register) differ only in their address bytes and their immediate. Zydis decodes the first of a shape. The
- * others are a copy of the result with address and immediate filled in, which takes a tenth of the time and
+ * Decoding by shape. Instructions of one shape (prefixes, opcode, ModRM.reg, and ModRM.rm if that is a register)
+ * differ only in their address bytes and their immediate. Zydis decodes the first instruction of a shape. For
+ * the others the result is copied, and address and immediate are filled in. That takes a tenth of the time and
  * no library code.
  *
- * Only for 32-bit code with 32-bit addresses, legacy encodings and at most two prefixes, and only for shapes
- * whose copy was found equal to Zydis's result. Everything else goes to insn_decode().
+ * It serves 32-bit code with 32-bit addresses, legacy encodings and at most two prefixes, if the first copy was
+ * equal to Zydis's result. Everything else goes to insn_decode().
  */
 #ifndef RINGER_CPU_DECODE_MEMO_H
 #define RINGER_CPU_DECODE_MEMO_H
@@ -38,7 +38,7 @@ struct decode_memo {
     u8 has_modrm[4][256]; /* by map and opcode: 0 unknown, 1 no, 2 yes */
 };
 
-/* Like insn_decode(). Parks the guest's FPU state before it calls Zydis. */
+/* Like insn_decode(). Shelters the guest's FPU state before it calls Zydis. */
 int decode_memo_decode(struct decode_memo *memo, struct vcpu *v, struct insn *insn, const u8 *bytes,
                        unsigned available, bool code32);
 

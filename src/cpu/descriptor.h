@@ -35,7 +35,7 @@ enum system_type {
 };
 
 struct descriptor {
-    u64 linear; /* where it was read, for the accessed and busy bits */
+    u64 linear; /* its address, for writes of the accessed and busy bits */
     u32 low, high;
     u16 selector;
 };
@@ -61,7 +61,7 @@ static inline bool descriptor_present(const struct descriptor *d)
 {
     return d->high >> 8 & AR_P;
 }
-/* S = 1: is it code? The functions below give details. */
+/* A code segment (S = 1, type bit 3 = 1). */
 static inline bool descriptor_code(const struct descriptor *d)
 {
     return (descriptor_access(d) & (AR_S | AR_CODE)) == (AR_S | AR_CODE);

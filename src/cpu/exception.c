@@ -27,7 +27,7 @@ static enum exception_class exception_class(u8 vector)
     }
 }
 
-/* One attempt, in a fault scope of its own. False: v->fault has the reason. */
+/* One attempt to deliver, in a fault scope of its own. False: v->fault has the reason. */
 static __attribute__((noinline)) bool attempt(struct vcpu *v, const struct fault *event,
                                               enum interrupt_source source)
 {
@@ -52,14 +52,13 @@ static bool makes_double_fault(enum exception_class first, enum exception_class 
     return first == CLASS_PAGE_FAULT && second != CLASS_BENIGN;
 }
 
-/* Instruction breakpoints come before everything else that an instruction may raise, general detect
- * included. */
+/* Instruction breakpoints come before all other faults of an instruction, general detect included. */
 static bool is_code_breakpoint(const struct vcpu *v, const struct fault *fault)
 {
     return fault->vector == VEC_DB && debug_match_code(v, segment_linear(v, SEG_CS, v->rip));
 }
 
-/* Set the state that a fault shows to its handler. */
+/* Set the state that the handler of a fault finds. */
 static void prepare_fault(struct vcpu *v, const struct fault *fault)
 {
     v->in_new_task = false;
@@ -69,8 +68,8 @@ static void prepare_fault(struct vcpu *v, const struct fault *fault)
         v->counters->page_faults++;
     }
     if (fault->vector == VEC_DB) v->dr[7] &= ~DR7_GD;
-    /* The pushed image has RF set, so that the restarted instruction does not hit its breakpoint again. The
-     * breakpoint's own fault leaves that to its handler (SDM 3B 17.3.1.1), and a double fault is not restarted. */
+    /* The pushed image has RF set, so that the restarted instruction does not hit its breakpoint again. For the
+     * fault of the breakpoint itself the handler must set RF (SDM 3B 17.3.1.1). Nothing restarts after #DF. */
     if (fault->vector != VEC_DF && !is_code_breakpoint(v, fault)) v->eflags |= FL_RF;
 }
 

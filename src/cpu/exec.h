@@ -1,13 +1,13 @@
 /*
- * The interpreter's routines: one for each row of isa.def, named exec_<routine>.
+ * The interpreter's routines. A row of isa.def names its routine; the function is exec_<routine>.
  *
- * When a routine is called, v->rip is the *next* instruction already, LOCK, the CPU model and the FPU's
- * availability have been checked, and a FAULT_CATCH scope is open: whoever catches a fault puts v->rip back
- * to the start of the instruction, and nothing else. So a routine commits late: registers, flags and ESP
- * change when nothing can fault any more. Privilege is checked by the routines themselves.
+ * When a routine is called, v->rip is the address of the *next* instruction. LOCK, the CPU model and the
+ * availability of the FPU have been checked; the routine checks privilege itself. A fault scope is open. After
+ * a fault, only v->rip is restored to the start of the instruction. So a routine commits late: it changes
+ * registers, flags and ESP when nothing can fault any more.
  *
- * A routine that has to be executed again (a rep string interrupted by v->pending) takes v->rip back by
- * i->length.
+ * A repeated string instruction that v->pending interrupts must be executed again: its routine subtracts
+ * i->length from v->rip.
  */
 #ifndef RINGER_CPU_EXEC_H
 #define RINGER_CPU_EXEC_H
@@ -26,7 +26,7 @@
 #include "isa.def"
 #undef DECLARE
 
-/* What an instruction longer than 15 bytes does: #GP(0). */
+/* An instruction longer than 15 bytes: raises #GP(0). */
 void exec_too_long(struct vcpu *v, const struct insn *i);
 
 /* --- operands --- */
@@ -93,7 +93,8 @@ static inline unsigned exec_reg_class(unsigned bytes)
     return bytes == 1 ? RC_GPR8 : bytes == 2 ? RC_GPR16 : bytes == 4 ? RC_GPR32 : RC_GPR64;
 }
 
-/* Operand n: a general register, memory or an immediate (which is as long as the decoder made it: mask it). */
+/* Operand n: a general register, memory or an immediate. The decoder may have sign-extended an immediate: mask
+ * the result. */
 static inline u64 exec_read(struct vcpu *v, const struct insn *i, unsigned n)
 {
     const struct operand *o = &i->op[n];
@@ -102,7 +103,7 @@ static inline u64 exec_read(struct vcpu *v, const struct insn *i, unsigned n)
     return i->imm[o->imm];
 }
 
-/* The same of an operand that will be written: memory is checked for writing, so that exec_write() cannot
+/* The same for an operand that will be written: memory is checked for writing, so that exec_write() cannot
  * fault. */
 static inline u64 exec_read_modify(struct vcpu *v, const struct insn *i, unsigned n)
 {
@@ -127,7 +128,7 @@ static inline u64 exec_stack_mask(const struct vcpu *v)
     return vcpu_stack_mask(v);
 }
 
-/* RSP, ESP or SP moved: of a 16-bit stack the high half of ESP stays. */
+/* Set RSP, ESP, or SP on a 16-bit stack: then the high half of ESP stays. */
 static inline void exec_set_stack(struct vcpu *v, u64 esp)
 {
     u64 mask = exec_stack_mask(v);
@@ -141,7 +142,7 @@ static inline void exec_push_value(struct vcpu *v, u64 value, unsigned bytes)
     exec_set_stack(v, to);
 }
 
-/* What a pop would give, `offset` bytes above the top of the stack; exec_drop() then removes it. */
+/* The value `offset` bytes above the top of the stack, as a pop reads it. exec_drop() then removes it. */
 static inline u64 exec_peek(struct vcpu *v, u64 offset, unsigned bytes)
 {
     return mem_read(v, SEG_SS, (v->gpr[REG_ESP] + offset) & exec_stack_mask(v), bytes);
@@ -153,8 +154,8 @@ static inline void exec_drop(struct vcpu *v, u64 bytes)
 
 /* --- branches --- */
 
-/* Near jump: with a 16-bit operand size EIP wraps at 64 KB. #GP(0) beyond the limit of CS, or in 64-bit mode
- * where the address is not canonical. */
+/* The target of a near jump to `rip`: with a 16-bit operand size it wraps at 64 KB. #GP(0) beyond CS's limit, or
+ * in 64-bit mode at an address that is not canonical. */
 static inline u64 exec_near_target(struct vcpu *v, const struct insn *i, u64 rip)
 {
     if (unlikely(v->mode & MODE_CODE64)) {

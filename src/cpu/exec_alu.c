@@ -4,8 +4,7 @@
 #include "exec.h"
 #include "host_alu.h"
 
-/* The three shapes. `compute` is a constant in every call, so that the compiler makes a separate routine of
- * each. */
+/* The three shapes. `compute` is a constant in every call, so the compiler makes a separate routine for each. */
 typedef u64 binary_function(u64 *flags, u64 a, u64 b, unsigned bytes);
 typedef u64 unary_function(u64 *flags, u64 a, unsigned bytes);
 
@@ -88,7 +87,7 @@ void exec_not(struct vcpu *v, const struct insn *i)
     exec_write(v, i, 0, ~exec_read_modify(v, i, 0));
 }
 
-/* The sum is written last, so that it remains when both operands are the same register. */
+/* The sum is written last, so that it remains if both operands are the same register. */
 void exec_xadd(struct vcpu *v, const struct insn *i)
 {
     u64 flags = flags_pack(v->eflags);
@@ -100,7 +99,7 @@ void exec_xadd(struct vcpu *v, const struct insn *i)
     flags_unpack(v, flags);
 }
 
-/* The destination is written in either case, as by hardware, so it must be writable. */
+/* A destination in memory is written in either case, as hardware does it, so it must be writable. */
 void exec_cmpxchg(struct vcpu *v, const struct insn *i)
 {
     unsigned bytes = i->op[0].bytes;
@@ -110,7 +109,7 @@ void exec_cmpxchg(struct vcpu *v, const struct insn *i)
     if (accumulator == old) {
         exec_write(v, i, 0, exec_read(v, i, 1));
     } else {
-        exec_write(v, i, 0, old);
+        if (i->op[0].kind == OPND_MEM) exec_write(v, i, 0, old);
         exec_reg_write(v, exec_reg_class(bytes), REG_EAX, old);
     }
     flags_unpack(v, flags);

@@ -1,7 +1,7 @@
 /*
- * Decimal arithmetic, by the manual's pseudo-code (SDM 2): 64-bit mode has none of these instructions, so the
- * host cannot execute them. Flags that the manual leaves undefined are as on recent CPUs: unchanged, or set
- * by the result.
+ * Decimal arithmetic, by the manual's pseudo-code (SDM 2). The host cannot execute these instructions, because
+ * 64-bit mode has none of them. Flags that the manual leaves undefined are as on recent CPUs: unchanged, or
+ * set by the result.
  */
 #include "exec.h"
 #include "host_alu.h"

@@ -7,8 +7,8 @@
 
 typedef u64 wide_function(u64 *flags, u64 a, u64 b, unsigned bytes);
 
-/* A bit number in a register may address bits beyond a memory operand, in both directions, in units of the
- * operand's size. An immediate may not (SDM 2 "BT"). */
+/* A bit number in a register may address bits before and behind a memory operand, in units of the operand's
+ * size. An immediate may not (SDM 2 "BT"). */
 static u64 bit_address(struct vcpu *v, const struct insn *i, u64 bit)
 {
     unsigned bytes = i->op[0].bytes;
@@ -56,13 +56,15 @@ void exec_btc(struct vcpu *v, const struct insn *i)
     bit_test(v, i, host_btc, true);
 }
 
-/* With a source of zero, BSF and BSR leave the destination unchanged. */
+/* With a source of zero, BSF and BSR leave the destination unchanged, also the upper half of a register. */
 static inline __attribute__((always_inline)) void scan(struct vcpu *v, const struct insn *i,
                                                        wide_function *compute)
 {
     u64 flags = flags_pack(v->eflags);
     u64 source = exec_read(v, i, 1);
-    exec_write(v, i, 0, compute(&flags, exec_read(v, i, 0), source, i->op[0].bytes));
+    u64 result = compute(&flags, exec_read(v, i, 0), source, i->op[0].bytes);
+    bool unchanged = !source && (compute == host_bsf || compute == host_bsr);
+    if (!unchanged) exec_write(v, i, 0, result);
     flags_unpack(v, flags);
 }
 
@@ -89,7 +91,7 @@ void exec_lzcnt(struct vcpu *v, const struct insn *i)
     scan(v, i, v->model->x1_ecx & X1C_LZCNT ? host_lzcnt : host_bsr);
 }
 
-/* Undefined with a 16-bit operand size; CPUs give 0. */
+/* With a 16-bit operand size the result is undefined; CPUs give 0. */
 void exec_bswap(struct vcpu *v, const struct insn *i)
 {
     u64 value = exec_read(v, i, 0);

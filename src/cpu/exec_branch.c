@@ -1,5 +1,5 @@
 /*
- * Near branches. The target is checked against CS's limit before anything changes.
+ * Near branches. The target is checked against the limit of CS before anything changes.
  */
 #include "exec.h"
 
@@ -16,6 +16,9 @@ void exec_jmp(struct vcpu *v, const struct insn *i)
 
 void exec_call(struct vcpu *v, const struct insn *i)
 {
+    /* In 64-bit mode a fault of the push comes before that of a target that is not canonical. */
+    u64 stack = v->gpr[REG_ESP] - 8;
+    if (unlikely(v->mode & MODE_CODE64)) mem_probe_write(v, SEG_SS, stack, 8);
     u64 to = target(v, i);
     exec_push_value(v, v->rip, i->operand_bytes);
     v->rip = to;

@@ -20,7 +20,7 @@ void exec_mov_segment(struct vcpu *v, const struct insn *i)
         exec_write(v, i, 0, v->seg[i->op[1].reg].selector);
 }
 
-/* ESP is moved on the stack that the selector was read from, also if SS is popped. */
+/* ESP moves on the stack from which the selector was read, even if SS is popped. */
 void exec_pop_segment(struct vcpu *v, const struct insn *i)
 {
     u64 esp = v->gpr[REG_ESP], mask = exec_stack_mask(v),

@@ -11,8 +11,8 @@ enum {
     POPF_FLAGS32 = POPF_FLAGS16 | FL_AC | FL_ID | FL_RF,
 };
 
-/* Do CLI and STI act on VIF? In virtual-8086 mode with CR4.VME and in ring 3 with CR4.PVI, if IOPL is too
- * low. */
+/* Do CLI and STI act on VIF? They do if IOPL is too low, in virtual-8086 mode with CR4.VME and in ring 3 with
+ * CR4.PVI. */
 static bool virtual_interrupts(const struct vcpu *v)
 {
     return v->cpl == 3 && (v->paging.cr4 & (vcpu_vm86(v) ? CR4_VME : CR4_PVI));
@@ -42,7 +42,8 @@ void exec_sti(struct vcpu *v, const struct insn *i)
     }
 }
 
-/* PUSHF and POPF in virtual-8086 mode with IOPL below 3: with VME, the 16-bit forms work on VIF. */
+/* Do PUSHF and POPF act on VIF? In virtual-8086 mode with IOPL below 3 the 16-bit forms do so with CR4.VME. All
+ * other forms raise #GP(0) there. */
 static bool vme_flags(struct vcpu *v, unsigned bytes)
 {
     if (!vcpu_vm86(v) || vcpu_iopl(v) == 3) return false;

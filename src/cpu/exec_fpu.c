@@ -1,6 +1,6 @@
 /*
- * x87, MMX and SSE: what is not simply executed on the host is loading and storing whole states, MXCSR, and
- * masked stores. See fpu_state.c about instruction and operand pointers.
+ * The x87, MMX and SSE instructions that are not simply executed on the host: loads and stores of whole states
+ * and of MXCSR, and masked stores. fpu_state.c tells about instruction and operand pointers.
  */
 #include "exec.h"
 #include "interp_private.h"
@@ -14,7 +14,7 @@ void exec_simd(struct vcpu *v, const struct insn *i)
     thunk_execute(v, i);
 }
 
-/* WAIT: pending exceptions have been raised already. */
+/* Pending exceptions have been raised before. */
 void exec_fwait(struct vcpu *v, const struct insn *i) {}
 
 /* FNINIT, FNCLEX, FNSTCW, FNSTSW. Clearing the exceptions takes FERR# down. */
@@ -29,7 +29,8 @@ void exec_fp_nowait(struct vcpu *v, const struct insn *i)
 
 /* --- environments: FCW, FSW, FTW and four pointers, as words or dwords (SDM 1 8.1.10) --- */
 
-/* As the host's 64-bit mode has it: that of 32-bit protected mode; then FNSAVE's eight registers. */
+/* The environment as the host's 64-bit mode stores it, in the format of 32-bit protected mode. Behind it are the
+ * eight registers of FNSAVE. */
 struct environment {
     u32 fcw, fsw, ftw, pointers[4];
     u8 st[80];
@@ -42,7 +43,7 @@ static unsigned environment_bytes(const struct insn *i)
     return i->operand_bytes == 2 ? ENVIRONMENT16_BYTES : ENVIRONMENT_BYTES;
 }
 
-/* Into the guest's form: pointers 0, reserved halves ones. Returns the bytes of it. */
+/* Convert to the guest's format: pointers are 0, reserved halves are ones. Returns the bytes of the result. */
 static unsigned pack_environment(const struct insn *i, const struct environment *e, u8 *image, bool registers)
 {
     unsigned bytes = environment_bytes(i), unit = bytes / 7;
@@ -122,7 +123,7 @@ static void put32(u8 *image, u32 value)
     *(u32 *)image = value;
 }
 
-/* Whole quadwords: these run at every switch of the guest's processes and around its signals. */
+/* Copies quadwords, because the guest's kernel does this at every switch of processes and for signals. */
 static void copy_quads(u8 *to, const u8 *from, unsigned bytes)
 {
     for (unsigned n = 0; n < bytes; n += 8)
@@ -135,7 +136,7 @@ static unsigned fxsave_end(const struct vcpu *v)
     return v->mode & MODE_CODE64 ? FX_XMM_END64 : FX_XMM_END;
 }
 
-/* What lies behind the last XMM register is left as it was. The state stays in the host's registers if it is there. */
+/* The image behind the last XMM register is not written. A state in the host's registers stays there. */
 void exec_fxsave(struct vcpu *v, const struct insn *i)
 {
     _Alignas(8) u8 image[FX_XMM_END64];
@@ -152,7 +153,7 @@ void exec_fxsave(struct vcpu *v, const struct insn *i)
     mem_write_bytes(v, i->mem_seg, address, image, end);
 }
 
-/* MXCSR and XMM registers only if the kernel said it knows them; else they are what they were. */
+/* Loads MXCSR and the XMM registers only if the kernel has set CR4.OSFXSR. Otherwise they keep their values. */
 void exec_fxrstor(struct vcpu *v, const struct insn *i)
 {
     _Alignas(8) u8 image[FX_BYTES];
@@ -185,8 +186,8 @@ void exec_stmxcsr(struct vcpu *v, const struct insn *i)
 
 /* --- MASKMOVQ, MASKMOVDQU: to [E]DI, the bytes whose mask byte is negative --- */
 
-/* In the FXSAVE image. It has the x87 registers by their distance from the top of the stack; MMX registers
- * are the physical ones. */
+/* A register's bytes in the FXSAVE image. The image has the x87 registers by their distance from the top of the
+ * stack. MMX registers are the physical registers. */
 static const u8 *register_bytes(const struct vcpu *v, const struct operand *o)
 {
     unsigned top = v->fpu[FX_FSW + 1] >> 3 & 7;

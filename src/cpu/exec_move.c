@@ -28,7 +28,7 @@ void exec_movbe(struct vcpu *v, const struct insn *i)
     exec_write(v, i, 0, __builtin_bswap64(value) >> (64 - 8 * bytes));
 }
 
-/* Memory, if any, is operand 0 or 1 depending on the decoder: it is read for ownership first and written
+/* The decoder may report a memory operand as operand 0 or 1. Memory is checked for writing first, and is written
  * before the register. */
 void exec_xchg(struct vcpu *v, const struct insn *i)
 {
@@ -49,7 +49,7 @@ void exec_xlat(struct vcpu *v, const struct insn *i)
     exec_reg_write(v, RC_GPR8, REG_EAX, mem_read(v, i->mem_seg, address, 1));
 }
 
-/* The source is read (and may fault) whether or not it is moved; a 32-bit destination is zero-extended either way. */
+/* The source is read, and may fault, even if the condition is false. */
 void exec_cmovcc(struct vcpu *v, const struct insn *i)
 {
     u64 value = exec_read(v, i, 1), old = exec_read(v, i, 0);

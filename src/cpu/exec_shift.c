@@ -1,6 +1,6 @@
 /*
- * Shifts and rotates. The host executes them with the guest's flags loaded: a count of zero leaves the flags
- * alone, and undefined flags are the host's.
+ * Shifts and rotates. The host executes them with the guest's flags loaded. So a count of zero leaves the flags
+ * unchanged, and undefined flags are the host's.
  */
 #include "exec.h"
 #include "host_alu.h"

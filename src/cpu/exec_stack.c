@@ -12,8 +12,8 @@ void exec_push(struct vcpu *v, const struct insn *i)
         exec_push_value(v, value, i->stack_bytes);
         return;
     }
-    /* A selector is written as a word into its dword, by all recent CPUs (SDM 2 "PUSH"). In 64-bit mode it is
-     * zero-extended. */
+    /* All recent CPUs write a selector as a word, into the low half of the dword (SDM 2 "PUSH"). In 64-bit mode
+     * it is zero-extended. */
     if (i->stack_bytes == 8) {
         exec_push_value(v, value, 8);
         return;
@@ -24,7 +24,7 @@ void exec_push(struct vcpu *v, const struct insn *i)
     exec_set_stack(v, to);
 }
 
-/* A memory operand based on ESP is addressed with the new ESP; a popped ESP replaces it. */
+/* A memory operand based on ESP is addressed with the new ESP. POP ESP gives ESP the popped value. */
 void exec_pop(struct vcpu *v, const struct insn *i)
 {
     const struct operand *o = &i->op[0];
@@ -43,7 +43,7 @@ void exec_pop(struct vcpu *v, const struct insn *i)
     v->gpr[REG_ESP] = popped;
 }
 
-/* Where the n-th value of a group goes or comes from, `n` counted from the lower end. */
+/* The offset in SS of the n-th value of a group, counted from the lower end. */
 static u32 slot(const struct vcpu *v, u32 bottom, unsigned n, unsigned bytes)
 {
     return (bottom + n * bytes) & exec_stack_mask(v);
@@ -88,7 +88,7 @@ void exec_enter(struct vcpu *v, const struct insn *i)
         mem_probe_write(v, SEG_SS, (esp - (n + 1) * bytes) & mask, bytes);
     mem_probe_write(v, SEG_SS, end & mask, bytes);
     for (unsigned n = 0; n < count; n++) {
-        /* Read again: the frames may overlap, and each push is seen by the reads after it. */
+        /* Read again: the frames may overlap, and a read must find the pushes before it. */
         if (n && n < level) value[n] = mem_read(v, SEG_SS, (v->gpr[REG_EBP] - n * bytes) & mask, bytes);
         mem_write(v, SEG_SS, (esp - (n + 1) * bytes) & mask, bytes, mask_bytes(value[n], bytes));
     }

@@ -1,7 +1,7 @@
 /*
- * String instructions. One element at a time through the accessors is always correct. The repeated forms go
- * in bulk where whole runs of elements lie in directly reachable pages: by the host's own string instructions
- * on host addresses, so that overlapping copies come out element by element, as the guest would make them.
+ * String instructions. To go element by element through the accessors is always correct. The repeated forms go
+ * in bulk where runs of elements lie in directly reachable pages: the host's own string instructions work on
+ * host addresses. So an overlapping copy proceeds element by element, as in the guest.
  *
  * Registers are updated after each run, so a fault finds them at the faulting element. If something is
  * pending, the instruction stops after a run and is executed again later. A deterministic machine does not
@@ -51,11 +51,11 @@ static void advance(const struct string *s, enum gpr reg, u64 elements)
     reg_set(s, reg, reg_get(s, reg) + (s->down ? -bytes : bytes));
 }
 
-/* Bytes between two looks at `pending`: some microseconds. */
+/* Bytes between two tests of v->pending: some microseconds. */
 enum { RUN_MAX_BYTES = 64 * PAGE_SIZE };
 
-/* How many of `elements` at ES:DI or seg:SI, in the direction of DF, are in one directly reachable run. *host
- * points at the first element to be done. 0: use the accessors. */
+/* The length of the directly reachable run at seg:reg, in the direction of DF, up to `elements`. *host points at
+ * the first element to be done. 0: use the accessors. */
 static u32 run_of(const struct string *s, enum seg seg, enum gpr reg, u64 elements, bool write, u8 **host)
 {
     struct vcpu *v = s->v;
@@ -85,10 +85,9 @@ static u32 run_of(const struct string *s, enum seg seg, enum gpr reg, u64 elemen
 
 /* --- the repetition --- */
 
-/* One element through the accessors; may fault. Advances SI and DI. */
+/* Do one element through the accessors. May raise a fault. Advances SI and DI. */
 typedef void element_function(const struct string *s);
-/* Up to `elements` at once. Returns how many were done (SI and DI are advanced); 0: none can be done in
- * bulk. */
+/* Do up to `elements` at once, and advance SI and DI. Returns how many were done. 0: none can be done in bulk. */
 typedef u32 bulk_function(const struct string *s, u64 elements);
 
 static bool interrupted(const struct vcpu *v)
@@ -98,7 +97,7 @@ static bool interrupted(const struct vcpu *v)
     return pending || (v->eflags & FL_TF);
 }
 
-/* Between two elements: REPE and REPNE test ZF if the instruction compares. */
+/* Between two elements: does ZF end the repetition? REPE and REPNE test it if the instruction compares. */
 static bool satisfied(const struct string *s, bool compares)
 {
     if (!compares) return false;
@@ -113,7 +112,7 @@ static inline __attribute__((always_inline)) void run(const struct string *s, el
         element(s);
         return;
     }
-    bool one_by_one = (v->eflags & FL_TF) || v->no_bulk_strings;
+    bool one_by_one = (v->eflags & FL_TF) || v->instruments.no_bulk_strings;
     u64 count = reg_get(s, REG_ECX);
     while (count) {
         u32 done = one_by_one ? 0 : bulk(s, count);
@@ -159,7 +158,7 @@ static inline __attribute__((always_inline)) void run(const struct string *s, el
                 __asm__ volatile(prefix name "q\n\tlahf\n\tseto %%al" outputs inputs : "cc", "memory");      \
         }                                                                                                    \
     } while (0)
-/* RAX brings the accumulator in and takes the flags out. */
+/* RAX is the accumulator on entry, and has the parked flags on exit. */
 #define MOVING   : "+D"(to), "+S"(from), "+c"(left), "+a"(rax)
 #define ONE_SIDE : "+D"(to), "+c"(left), "+a"(rax)
 #define NOTHING  :
@@ -228,7 +227,7 @@ static void lods_element(const struct string *s)
     advance(s, REG_ESI, 1);
 }
 
-/* Of a run, only the last element remains. */
+/* Only the last element of a run has an effect. */
 static u32 lods_bulk(const struct string *s, u64 elements)
 {
     u8 *from;
@@ -383,7 +382,7 @@ static void ins_element(const struct string *s)
     advance(s, REG_EDI, 1);
 }
 
-/* Runs at a port that streams; upward only, as a device fills a buffer. */
+/* Runs at a port that transfers several elements at once. Only upward, because devices fill a buffer upward. */
 static u32 ins_bulk(const struct string *s, u64 elements)
 {
     u8 *to;

@@ -13,13 +13,13 @@ static void require_ring0(struct vcpu *v)
     if (v->cpl != 0) fault_raise_error(v, VEC_GP, 0);
 }
 
-/* Raise #UD for instructions that real and virtual-8086 mode do not have. */
+/* For instructions that exist only in protected mode: #UD in real and virtual-8086 mode. */
 static void require_protected(struct vcpu *v)
 {
     if (!vcpu_protected(v)) fault_raise(v, VEC_UD);
 }
 
-/* SGDT, SIDT, SLDT, SMSW and STR show a program where the kernel keeps its tables, unless CR4.UMIP is set. */
+/* SGDT, SIDT, SLDT, SMSW and STR show a program system state. CR4.UMIP forbids that. */
 static void refuse_umip(struct vcpu *v)
 {
     if ((v->paging.cr4 & CR4_UMIP) && v->cpl != 0) fault_raise_error(v, VEC_GP, 0);
@@ -107,15 +107,15 @@ void exec_ltr(struct vcpu *v, const struct insn *i)
     segment_load_tr(v, exec_read(v, i, 0));
 }
 
-/* --- questions about descriptors: ZF is the answer, no selector faults --- */
+/* --- queries about descriptors: ZF is the answer, and no selector raises a fault --- */
 
 static void answer(struct vcpu *v, bool yes)
 {
     v->eflags = yes ? v->eflags | FL_ZF : v->eflags & ~(u32)FL_ZF;
 }
 
-/* May a program of this privilege learn of the descriptor through this selector? `system_types` is the set of
- * valid system descriptors. */
+/* May code of the current privilege query the descriptor through this selector? `system_types` is the set of
+ * system descriptors that the instruction accepts. */
 static bool visible(struct vcpu *v, u16 selector, u32 system_types, struct descriptor *d)
 {
     if (selector_null(selector) || !descriptor_read(v, selector, d)) return false;
@@ -165,7 +165,7 @@ void exec_verw(struct vcpu *v, const struct insn *i)
     answer(v, visible(v, exec_read(v, i, 0), 0, &d) && descriptor_writable_data(&d));
 }
 
-/* The destination need not be writable unless there is something to write. */
+/* The destination need not be writable if there is nothing to write. */
 void exec_arpl(struct vcpu *v, const struct insn *i)
 {
     require_protected(v);
@@ -177,14 +177,14 @@ void exec_arpl(struct vcpu *v, const struct insn *i)
 
 /* --- control registers --- */
 
-/* To memory always a word; to a register as much of CR0 as fits. */
+/* Memory gets a word, a register as much of CR0 as fits. */
 void exec_smsw(struct vcpu *v, const struct insn *i)
 {
     refuse_umip(v);
     exec_write(v, i, 0, mask_bytes(v->paging.cr0, i->op[0].bytes));
 }
 
-/* PE MP EM TS. LMSW can set PE but not clear it. */
+/* Writes PE, MP, EM and TS. LMSW can set PE but not clear it. */
 void exec_lmsw(struct vcpu *v, const struct insn *i)
 {
     enum { LMSW_BITS = CR0_PE | CR0_MP | CR0_EM | CR0_TS };
@@ -225,7 +225,7 @@ void exec_invlpg(struct vcpu *v, const struct insn *i)
     shadow_invlpg(v->shadow, segment_linear(v, i->mem_seg, exec_address(v, i)));
 }
 
-/* The guest cannot see a cache that would have to be written back. */
+/* There is no cache that would have to be written back. */
 void exec_wbinvd(struct vcpu *v, const struct insn *i)
 {
     require_ring0(v);
@@ -322,13 +322,13 @@ void exec_cpuid(struct vcpu *v, const struct insn *i)
     cpuid(v);
 }
 
-/* KVM's hypercalls (Linux, Documentation/virt/kvm/x86/hypercalls.rst): the number is in EAX, and so is the
- * result. KVM makes the one instruction of the other if a guest uses that of the wrong vendor. It knows all
- * of them only by features that we do not offer, but for the one that it never gave a feature. */
+/* KVM's hypercalls (Linux, Documentation/virt/kvm/x86/hypercalls.rst): EAX has the number and then the result.
+ * Like KVM, this takes both vendors' instructions. All hypercalls but one belong to features that Ringer does not
+ * offer. */
 void exec_hypercall(struct vcpu *v, const struct insn *i)
 {
     enum { VAPIC_POLL_IRQ = 1, KVM_EPERM = 1, KVM_ENOSYS = 1000 };
-    if (!pvclock_offered(v)) fault_raise(v, VEC_UD); /* no KVM */
+    if (!pvclock_offered(v)) fault_raise(v, VEC_UD); /* CPUID does not announce KVM */
     u32 number = (u32)v->gpr[REG_EAX];
     s64 result = number == VAPIC_POLL_IRQ ? 0 : -KVM_ENOSYS;
     if (v->cpl != 0) result = -KVM_EPERM;
@@ -341,7 +341,7 @@ void exec_hlt(struct vcpu *v, const struct insn *i)
     v->halted = true;
 }
 
-/* --- software interrupts and the ways back --- */
+/* --- software interrupts and returns --- */
 
 void exec_int(struct vcpu *v, const struct insn *i)
 {
@@ -351,7 +351,7 @@ void exec_int3(struct vcpu *v, const struct insn *i)
 {
     interrupt_deliver(v, VEC_BP, SOURCE_SOFTWARE, false, 0);
 }
-/* ICEBP: a #DB without a check of the gate's privilege, and without a bit in DR6. */
+/* Raises #DB without a check of the gate's privilege, and sets no bit of DR6. */
 void exec_int1(struct vcpu *v, const struct insn *i)
 {
     interrupt_deliver(v, VEC_DB, SOURCE_EXCEPTION, false, 0);

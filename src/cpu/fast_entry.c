@@ -1,7 +1,7 @@
 /*
  * The common cases of INT n, exceptions, interrupts, IRET, SYSENTER, SYSEXIT, and of MOV and POP to segment
- * registers: see fast_entry.h. The general routines and the manual's words for them are in interrupt.c,
- * return.c, sysenter.c and segment.c; what is checked here is that none of their other cases is at hand.
+ * registers: see fast_entry.h. The general routines, with the sections of the manual, are in interrupt.c,
+ * return.c, sysenter.c and segment.c. A check here returns false for every other case.
  */
 #include "fast_entry.h"
 
@@ -14,8 +14,8 @@
 
 /* --- memory: only where there is a shadow entry --- */
 
-/* `bytes` from `linear` on, in one page with an entry; or NULL. */
-static inline u8 *span(const u64 *table, u32 linear, u32 bytes)
+/* The host address of [linear, linear + bytes); NULL unless it lies in one page that has an entry. */
+static inline u8 *entry_address(const u64 *table, u32 linear, u32 bytes)
 {
     u64 entry = table[linear >> PAGE_SHIFT];
     if (!entry || (linear & PAGE_MASK) + bytes > PAGE_SIZE) return NULL;
@@ -29,12 +29,12 @@ static inline u32 value_at(const u8 *host, unsigned index)
 
 /* --- descriptors --- */
 
-/* A present code or data segment of the GDT whose accessed bit is set. */
+/* Fetch the descriptor of a present code or data segment in the GDT with the accessed bit set. */
 static inline bool fetch(const struct vcpu *v, u16 selector, struct descriptor *d)
 {
     u32 offset = selector & ~SEL_RPL;
     if ((selector & SEL_TI) || !offset || offset + 7 > v->gdtr.limit) return false;
-    const u8 *host = span(v->shadow->table[SHADOW_SUPERVISOR].read, (u32)(v->gdtr.base + offset), 8);
+    const u8 *host = entry_address(v->shadow->table[SHADOW_SUPERVISOR].read, (u32)(v->gdtr.base + offset), 8);
     if (!host) return false;
     u64 bits = *(const any64 *)host;
     *d = (struct descriptor){
@@ -52,7 +52,7 @@ static inline bool is_flat32(const struct segment *s)
     return !s->base && s->limit == 0xffffffff && (s->access & AR_DB);
 }
 
-/* A stack for `cpl`: flat, 32-bit, growing as stacks do. */
+/* Fetch a stack segment for `cpl` that is flat, 32-bit and expand-up. */
 static bool fetch_flat_stack(const struct vcpu *v, u16 selector, unsigned cpl, struct segment *stack)
 {
     struct descriptor d;
@@ -66,17 +66,17 @@ static bool has_flat_stack(const struct vcpu *v)
     return (v->mode & MODE_STACK32) && mode_seg(v->mode, SEG_SS) == MODE_SEG_FLAT;
 }
 
-/* Nothing is armed that wants to see single accesses, and the manual's protected mode is what we are in. */
+/* Protected mode, and nothing is armed that must see single instructions or accesses. */
 static inline bool is_common(const struct vcpu *v)
 {
-    return vcpu_protected(v) && !(v->mode & (MODE_STEP | MODE_ALIGN | MODE_LONG)) && !v->write_log &&
-           !v->no_fast_entry;
+    return vcpu_protected(v) && !(v->mode & (MODE_STEP | MODE_ALIGN | MODE_LONG)) &&
+           !v->instruments.write_log && !v->instruments.no_fast_entry;
 }
 
 /* --- into the kernel --- */
 
 struct entry {
-    u32 offset, cleared; /* the handler; the flags it starts without */
+    u32 offset, cleared; /* the handler's EIP; the flags that delivery clears */
     unsigned cpl;
     struct segment code;
 };
@@ -86,7 +86,7 @@ static bool fetch_entry(const struct vcpu *v, u8 vector, bool software, struct e
     struct descriptor gate, code;
     u32 at = vector * 8u;
     if (at + 7 > v->idtr.limit) return false;
-    const u8 *host = span(v->shadow->table[SHADOW_SUPERVISOR].read, (u32)(v->idtr.base + at), 8);
+    const u8 *host = entry_address(v->shadow->table[SHADOW_SUPERVISOR].read, (u32)(v->idtr.base + at), 8);
     if (!host) return false;
     gate = (struct descriptor){.low = value_at(host, 0), .high = value_at(host, 1)};
     unsigned type = descriptor_system_type(&gate);
@@ -106,7 +106,7 @@ static bool fetch_inner_stack(const struct vcpu *v, unsigned cpl, struct segment
 {
     u32 at = 4 + cpl * 8;
     if (!(v->tr.access & SYS_32) || at + 7 > v->tr.limit) return false;
-    const u8 *host = span(v->shadow->table[SHADOW_SUPERVISOR].read, v->tr.base + at, 8);
+    const u8 *host = entry_address(v->shadow->table[SHADOW_SUPERVISOR].read, v->tr.base + at, 8);
     if (!host) return false;
     *esp = value_at(host, 0);
     return fetch_flat_stack(v, (u16)value_at(host, 1), cpl, stack);
@@ -123,7 +123,7 @@ bool fast_deliver(struct vcpu *v, u8 vector, enum interrupt_source source, bool 
     u32 bytes = (3 + has_error + 2 * inner) * 4;
     esp -= bytes;
     const u64 *table = inner ? v->shadow->table[SHADOW_SUPERVISOR].write : v->write_table;
-    any32 *to = (any32 *)span(table, esp, bytes);
+    any32 *to = (any32 *)entry_address(table, esp, bytes);
     if (!to) return false;
 
     if (has_error) *to++ = error;
@@ -155,7 +155,7 @@ static bool fast_int3(struct vcpu *v, const struct insn *i)
     return fast_deliver(v, VEC_BP, SOURCE_SOFTWARE, false, 0);
 }
 
-/* --- and out of it --- */
+/* --- out of the kernel --- */
 
 static bool fast_iret(struct vcpu *v, const struct insn *i)
 {
@@ -163,7 +163,7 @@ static bool fast_iret(struct vcpu *v, const struct insn *i)
     struct segment stack;
     u32 esp = (u32)v->gpr[REG_ESP], taken = FL_ARITH | FL_TF | FL_DF | FL_NT | FL_RF | FL_AC | FL_ID;
     if (!is_common(v) || i->operand_bytes != 4 || (v->eflags & FL_NT) || !has_flat_stack(v)) return false;
-    const u8 *from = span(v->read_table, esp, 12);
+    const u8 *from = entry_address(v->read_table, esp, 12);
     if (!from) return false;
     u32 eip = value_at(from, 0), eflags = value_at(from, 2);
     u16 cs = (u16)value_at(from, 1);
@@ -172,8 +172,8 @@ static bool fast_iret(struct vcpu *v, const struct insn *i)
         descriptor_dpl(&d) != rpl || eip > descriptor_limit(&d))
         return false;
     bool outer = rpl > v->cpl, dropped = false;
-    if (outer &&
-        (!(from = span(v->read_table, esp, 20)) || !fetch_flat_stack(v, (u16)value_at(from, 4), rpl, &stack)))
+    if (outer && (!(from = entry_address(v->read_table, esp, 20)) ||
+                  !fetch_flat_stack(v, (u16)value_at(from, 4), rpl, &stack)))
         return false;
 
     if (v->cpl <= vcpu_iopl(v)) taken |= FL_IF;
@@ -196,7 +196,7 @@ static bool fast_iret(struct vcpu *v, const struct insn *i)
     return true;
 }
 
-/* These two touch no memory: the general routines do, but for what they would raise. */
+/* The general routines of these two access no memory. They can be called if nothing would be raised. */
 static bool fast_sysenter(struct vcpu *v, const struct insn *i)
 {
     if (!is_common(v) || !(v->sysenter_cs & SEL_ERROR_MASK)) return false;
@@ -234,7 +234,7 @@ static bool fast_mov_segment(struct vcpu *v, const struct insn *i)
     if (i->op[1].kind == OPND_REG) return load_data_segment(v, i->op[0].reg, (u16)v->gpr[i->op[1].reg]);
     enum mode_seg kind = mode_seg(v->mode, i->mem_seg);
     if (kind != MODE_SEG_FLAT && kind != MODE_SEG_BASED) return false;
-    const u8 *from = span(v->read_table, v->seg[i->mem_seg].base + exec_address(v, i), 2);
+    const u8 *from = entry_address(v->read_table, v->seg[i->mem_seg].base + exec_address(v, i), 2);
     return from && load_data_segment(v, i->op[0].reg, (u16)(from[0] | from[1] << 8));
 }
 
@@ -242,13 +242,13 @@ static bool fast_pop_segment(struct vcpu *v, const struct insn *i)
 {
     u32 esp = (u32)v->gpr[REG_ESP];
     if (!is_common(v) || i->stack_bytes != 4 || !has_flat_stack(v)) return false;
-    const u8 *from = span(v->read_table, esp, 4);
+    const u8 *from = entry_address(v->read_table, esp, 4);
     if (!from || !load_data_segment(v, i->op[0].reg, (u16)value_at(from, 0))) return false;
     v->gpr[REG_ESP] = esp + 4;
     return true;
 }
 
-/* To a register whose load is not followed by an interrupt shadow. */
+/* ES, DS, FS or GS: a load of SS would inhibit interrupts. */
 static bool is_data_segment(const struct operand *o)
 {
     return o->kind == OPND_REG && o->reg_class == RC_SEG && o->reg != SEG_SS && o->reg != SEG_CS;

@@ -1,12 +1,11 @@
 /*
- * Fast routines of kernel entry, kernel exit and segment loads, on which the cost of system calls, page
- * faults and signals depends.
+ * Fast routines of kernel entry, kernel exit and segment loads. The cost of system calls, page faults and
+ * signals depends on them.
  *
- * Each routine does the whole of the common case (32-bit flat protected mode, gates and segments as today's
- * kernels have them, all memory in pages that have shadow entries) and returns true. Otherwise it changes
- * nothing and returns false, and the caller calls the general routine, which handles all cases. So nothing
- * here raises, and no fault scope is needed. Translated code calls them without one (translator_fast()),
- * exception delivery before the general routine.
+ * Each routine does all of the common case and returns true, or changes nothing and returns false. Then the
+ * caller calls the general routine, which handles all cases. The common case is 32-bit flat protected mode,
+ * with gates and segments as today's kernels have them and all memory in pages with shadow entries. No routine
+ * raises a fault, so none needs a fault scope. Their callers are translator_fast() and exception.c.
  */
 #ifndef RINGER_CPU_FAST_ENTRY_H
 #define RINGER_CPU_FAST_ENTRY_H

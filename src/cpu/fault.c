@@ -1,5 +1,5 @@
 /*
- * Raising guest exceptions: record the fault, and jump to the scope's catcher (fault.h).
+ * Raising guest exceptions: record the fault, and jump to the fault scope (fault.h).
  */
 #include "fault.h"
 

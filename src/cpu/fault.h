@@ -7,9 +7,9 @@
  *
  *     if (FAULT_CATCH(v)) { ... v->fault is set ... } else { routine(v); }
  *
- * A fault belongs to the start of its instruction. So the catcher sets v->rip back to it, unless
- * v->in_new_task says that a task switch has committed and the fault belongs to the new task's first
- * instruction (SDM 3A 7.3). exception_deliver() clears that flag.
+ * A fault belongs to the start of its instruction, so the code that catches it sets v->rip back to that. There
+ * is one exception: v->in_new_task says that a task switch has committed and that the fault belongs to the new
+ * task's first instruction (SDM 3A 7.3). exception_deliver() clears that flag.
  *
  * Scopes do not nest: a routine that needs a second one saves and restores v->fault_jump.
  */

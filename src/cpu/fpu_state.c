@@ -1,14 +1,14 @@
 /*
  * The guest's x87/MMX/SSE state: in the host's registers (fpu_live) or in v->fpu.
  *
- * This is the only C file that touches those registers, and the sanitizers leave it alone: their run-time
- * uses vector registers wherever it likes, even in code that is compiled for general registers only. In a
- * sanitized build the state is therefore live within a function of this file or within translated code
- * (entry.S calls fpu_load() and fpu_park() at its borders), and nowhere else. lint/live_state checks both.
+ * This is the only C file that touches those registers, and it is not instrumented by the sanitizers. Their
+ * run-time uses vector registers anywhere, even in code that is compiled for general registers only. So in a
+ * sanitized build the state is live within a function of this file and within translated code, and nowhere
+ * else: entry.S calls fpu_load() before translated code and fpu_park() after it. lint/live_state checks both.
  *
- * The pointers to the last x87 instruction and its operand are always presented as 0 (FIP, FDP, FCS, FDS,
- * FOP): in translated code they would be host addresses. CPUID tells that FCS and FDS are gone and that FDP
- * is kept for exceptions only; handlers that look at FIP find nothing.
+ * The guest always finds 0 in the pointers to the last x87 instruction and its operand (FIP, FDP, FCS, FDS,
+ * FOP), because translated code would put host addresses there. CPUID says that FCS and FDS are not kept and
+ * that FDP is kept for exceptions only. A handler that reads FIP finds 0.
  */
 #include "interp.h"
 #include "interp_private.h"
@@ -75,7 +75,7 @@ static void xmm_restore(struct vcpu *v)
 void fpu_shelter(struct vcpu *v)
 {
     if (!v->fpu_live || v->fpu_sheltered) return;
-    if (v->fpu_always_park) {
+    if (v->instruments.fpu_always_park) {
         fpu_park(v);
         return;
     }
@@ -111,7 +111,7 @@ void fpu_load(struct vcpu *v)
     v->fpu_live = true;
 }
 
-/* The state was used. It stays where it is, unless instrumented code comes next. */
+/* Call after a use of the live state. It stays live, unless instrumented code comes next. */
 static void done(struct vcpu *v)
 {
 #ifdef RINGER_SANITIZED
@@ -147,7 +147,7 @@ void fpu_environment(struct vcpu *v, enum fpu_transfer what, void *image)
 
 /* --- thunks (thunk.c) --- */
 
-/* Where the host CPU may raise #XM, for the signal handler. */
+/* The host address at which the host CPU may raise #XM, for the signal handler. */
 static _Thread_local u64 thunk_at;
 
 u64 interp_host_exception(u64 pc)
@@ -176,7 +176,7 @@ bool fpu_error_pending(const struct vcpu *v)
         fcw = *(const u16 *)(v->fpu + FX_FCW);
         fsw = *(const u16 *)(v->fpu + FX_FSW);
     }
-    return fsw & ~fcw & 0x3f; /* which is what ES says, once the state has been in a register */
+    return fsw & ~fcw & 0x3f; /* ES is equal to this only after the hardware has loaded the state */
 }
 
 u32 fpu_mxcsr(const struct vcpu *v)

@@ -1,6 +1,6 @@
 /*
- * Arithmetic by the host's own instructions, flags included. So even flags that the manual leaves undefined
- * are the same as in translated code, which runs the same instructions.
+ * Arithmetic by the host's own instructions, flags included. Translated code runs the same instructions, so
+ * even flags that the manual leaves undefined are equal.
  *
  * Flags are passed parked, as in translated code: bits 15-8 are SF ZF 0 AF 0 PF 1 CF, bit 0 is OF. To load
  * them, ADD AL,7Fh makes OF from bit 0, and SAHF sets the others.
@@ -23,7 +23,7 @@
 /* Shifted by CL. */
 #define HOST_SHIFT(X)                                                                                        \
     X(rol, "rol") X(ror, "ror") X(rcl, "rcl") X(rcr, "rcr") X(shl, "shl") X(shr, "shr") X(sar, "sar")
-/* Two operands of 16, 32 or 64 bits; the first may remain unchanged. */
+/* Two operands of 16, 32 or 64 bits. Some instructions leave the first one unchanged. */
 #define HOST_WIDE(X)                                                                                         \
     X(bt, "bt")                                                                                              \
     X(bts, "bts")                                                                                            \

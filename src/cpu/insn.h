@@ -1,6 +1,6 @@
 /*
- * A decoded guest instruction: what interpreter and translator both need of it, in 96 bytes. Zydis decodes;
- * this is the digest, with the byte layout kept so that the translator can re-encode without decoding again.
+ * A decoded guest instruction: the digest of what Zydis says, as interpreter and translator need it. It keeps
+ * the byte layout, so that the translator can re-encode the instruction without decoding it again.
  */
 #ifndef RINGER_CPU_INSN_H
 #define RINGER_CPU_INSN_H
@@ -29,7 +29,7 @@ enum reg_class {
     RC_OTHER
 };
 
-/* Where a register operand is encoded. */
+/* The field that encodes a register operand. */
 enum operand_field { FIELD_OTHER, FIELD_MODRM_REG, FIELD_MODRM_RM, FIELD_OPCODE, FIELD_VVVV };
 
 /* reg: the architectural number. RC_GPR8: 0-3 AL CL DL BL, 4-7 AH CH DH BH, 8-15 R8B to R15B, and
@@ -54,44 +54,44 @@ enum insn_prefix {
     PFX_REPNE = 1 << 2 /* F2 */,
     PFX_OPSIZE = 1 << 3 /* 66 present */,
     PFX_ADSIZE = 1 << 4 /* 67 present */,
-    PFX_SEG = 1 << 5 /* a segment override is present */,
+    PFX_SEG = 1 << 5 /* segment override present */,
 };
 
 enum insn_encoding { ENC_LEGACY, ENC_3DNOW, ENC_VEX, ENC_OTHER };
 
-/* What an instruction does with the stack besides its operands: of `stack_access` bytes. */
+/* An instruction's implicit access to the stack, of `stack_access` bytes. */
 enum stack_effect {
     STACK_NONE,
-    STACK_PUSH,  /* written below [E]SP, which moves there */
-    STACK_POP,   /* read at [E]SP, which moves behind */
-    STACK_LEAVE, /* read at [E]BP; [E]SP moves behind it */
+    STACK_PUSH,  /* writes below [E]SP and moves [E]SP there */
+    STACK_POP,   /* reads at [E]SP and moves [E]SP above the value */
+    STACK_LEAVE, /* reads at [E]BP and moves [E]SP above the value */
     STACK_OTHER, /* ENTER */
 };
 
 struct isa_row;
 
 struct insn {
-    const struct isa_row *row; /* of its form, see isa.h; NULL never: unknown ones have the #UD row */
+    const struct isa_row *row; /* of its form (isa.h); never NULL: unknown instructions have the #UD row */
     u16 mnemonic;              /* ZydisMnemonic */
     u8 length;
     u8 operand_count; /* visible operands */
     u8 operand_bytes; /* effective operand size: 2, 4 or 8 (1 for byte instructions) */
     u8 address_bytes; /* effective address size: 2, 4 or 8 */
     u8 stack_bytes;   /* operand size of implicit stack use: 2, 4 or 8 */
-    u8 prefixes;      /* enum insn_prefix, as effective (mandatory F2/F3/66 are *not* set here) */
+    u8 prefixes;      /* enum insn_prefix: those in effect, *without* a mandatory F2, F3 or 66 */
     struct operand op[4];
-    u64 imm[2]; /* sign-extended to 64 bits where the instruction does so; relative branches: the
+    u64 imm[2]; /* sign-extended to 64 bits where the instruction extends it; relative branches: the
                    displacement; far pointers: imm[0] offset, imm[1] selector */
 
-    /* the memory operand, when one operand is OPND_MEM: base + index * scale + disp, in address_bytes */
+    /* the memory operand, if one operand is OPND_MEM: base + index * scale + disp, in address_bytes */
     u8 mem_base, mem_index; /* GPR number or INSN_NO_REG; the base may be INSN_RIP */
     u8 mem_scale;           /* 1 2 4 8 */
     u8 mem_seg;             /* enum seg, override applied. String instructions: segment of the [E]SI side */
     u64 mem_disp;           /* sign-extended to 64 bits in 64-bit code, to 32 in other code */
 
-    /* Implicit operands count in all of these (Zydis calls them hidden). General registers are a bit each, of
-     * whatever width: those that the outcome depends on, and those that may change. mem_base and mem_index
-     * are not among the former, see insn_gprs_read(). */
+    /* All of these include implicit operands, which Zydis calls hidden. Each general register has one bit, for
+     * any width: in gprs_read if the result depends on it, in gprs_written if it may change. gprs_read leaves
+     * out mem_base and mem_index, see insn_gprs_read(). */
     u16 gprs_read, gprs_written;
     u8 stack_effect, stack_access;
     bool accesses_memory;
@@ -99,7 +99,7 @@ struct insn {
     /* arithmetic flags, as FL_* masks within FL_ARITH */
     u16 flags_read;
     u16 flags_written; /* may be written, defined or undefined */
-    u16 flags_killed;  /* surely overwritten on every execution (so they are dead before) */
+    u16 flags_killed;  /* overwritten on every execution, so they are dead before it */
 
     /* byte layout, for re-encoding */
     u8 encoding; /* enum insn_encoding */
@@ -112,7 +112,7 @@ struct insn {
     u8 opcode_offset; /* of the opcode byte in bytes[] (legacy); of the VEX prefix for ENC_VEX */
     u8 modrm_offset;
     u8 imm_offset, imm_bytes; /* all immediate bytes together (imm_bytes 0: none) */
-    u8 isa_set;               /* ZydisISASet, which CPUID feature gates it */
+    u8 isa_set;               /* ZydisISASet: selects the CPUID feature that gates it */
     u8 bytes[INSN_MAX_BYTES];
 };
 
@@ -126,12 +126,12 @@ static inline u16 insn_gprs_read(const struct insn *i)
 /* The width of code: the default sizes of operands and addresses. */
 enum code_size { CODE_16, CODE_32, CODE_64 };
 
-/* Decode one instruction from `available` bytes (up to 15 are looked at) of code of this size.
- * Returns its length, 0 when it is no valid instruction (#UD: *insn is then the UD row, length 1 or more), or
- * -1 when more bytes are needed than available. */
+/* Decode one instruction from `available` bytes, of which at most 15 are read. Returns its
+ * length; 0 if it is no valid instruction (then *insn has the #UD row and a length of at least 1); -1 if it
+ * needs more bytes than `available`. */
 int insn_decode(struct insn *insn, const u8 *bytes, unsigned available, enum code_size size);
 
-/* "mov eax, [ebx+4]" into text, for traces and listings (through Zydis' formatter; Intel syntax). */
+/* Text for event logs and listings, in Intel syntax: "mov eax, [ebx+4]". */
 void insn_format(const struct insn *insn, u64 rip, enum code_size size, char *text, unsigned text_bytes);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * The interpreter's loop: fetch, checks due before any routine, the routine, traps due after it (interp.h).
+ * The interpreter's loop: fetch, checks before the routine, the routine, traps after it (interp.h).
  */
 #include "interp.h"
 #include "exec.h"
@@ -44,7 +44,7 @@ bool interp_code_written(struct vcpu *v, u64 gpa, u64 bytes)
 
 /* --- checks, in order of priority (SDM 3A table 6-2) --- */
 
-/* CPUs that do not know these execute BSF and BSR. */
+/* CPUs without these execute BSF and BSR. */
 static bool has_older_meaning(const struct insn *i)
 {
     return i->mnemonic == ZYDIS_MNEMONIC_TZCNT || i->mnemonic == ZYDIS_MNEMONIC_LZCNT;
@@ -57,7 +57,7 @@ static bool has_mmx_operand(const struct insn *i)
     return i->mnemonic == ZYDIS_MNEMONIC_CVTPI2PS; /* from memory too */
 }
 
-/* #UD and #NM of FP and SIMD. Returns whether pending x87 exceptions come before it. */
+/* Raise #UD and #NM of FP and SIMD. Returns whether the instruction raises pending x87 exceptions. */
 static bool check_unit(struct vcpu *v, const struct insn *i)
 {
     u32 cr0 = v->paging.cr0;
@@ -75,8 +75,8 @@ static bool check_unit(struct vcpu *v, const struct insn *i)
     return (traits & ISA_MMX) || has_mmx_operand(i);
 }
 
-/* An x87 exception is pending. With CR0.NE it is #MF; without, FERR# goes up, and the instruction waits for
- * the interrupt that comes of it (SDM 1 8.7): it is begun again and again until then. */
+/* An x87 exception is pending. With CR0.NE it raises #MF. Without, FERR# goes up, and the instruction waits for
+ * the interrupt that follows (SDM 1 8.7): it begins again and again until then. */
 static void raise_fpu_error(struct vcpu *v)
 {
     if (v->paging.cr0 & CR0_NE) fault_raise(v, VEC_MF);
@@ -84,11 +84,11 @@ static void raise_fpu_error(struct vcpu *v)
     if (v->host->ferr) v->host->ferr(v->host->machine, true);
 }
 
-/* May the routine be called? If not, and nothing was raised, the instruction is to be begun again. */
+/* May the routine be called? False, without a fault: the instruction must begin again. */
 static bool check(struct vcpu *v, const struct insn *i)
 {
     bool known = isa_exposed(v->model, i) || has_older_meaning(i);
-    /* In real and virtual-8086 mode C4 and C5 are LES and LDS, of a register. */
+    /* In real and virtual-8086 mode C4 and C5 are LES and LDS. Those of a register raise #UD. */
     if (!known || !isa_lock_is_legal(i) || (i->encoding == ENC_VEX && !vcpu_protected(v)))
         fault_raise(v, VEC_UD);
     if (!(i->row->traits & (ISA_FPU | ISA_MMX | ISA_SSE))) return true;
@@ -102,7 +102,7 @@ static bool check(struct vcpu *v, const struct insn *i)
 static inline enum exit_reason execute(struct vcpu *v, const struct insn *i, bool plain)
 {
     v->inhibit = 0;
-    v->eflags &= ~(u32)FL_RF; /* of those that set it, only IRET's survives */
+    v->eflags &= ~(u32)FL_RF; /* every instruction clears RF; IRET and task switches set it afterwards */
     v->rip = mode_mask_rip(v->mode, v->insn_start + i->length);
     if (likely(plain || check(v, i)))
         i->row->execute(v, i);
@@ -125,8 +125,7 @@ static inline enum exit_reason step_plain(struct vcpu *v)
     return execute(v, &d->insn, d->plain);
 }
 
-/* INT n and its kin clear TF on the way to their handler, and with it the trap of their own (SDM
- * 3B 17.3.1.4). */
+/* Software interrupts clear TF on the way to their handler, so they do not trap themselves (SDM 3B 17.3.1.4). */
 static bool entered_handler(const struct vcpu *v, const struct insn *i, u64 next)
 {
     bool software = i->mnemonic == ZYDIS_MNEMONIC_INT || i->mnemonic == ZYDIS_MNEMONIC_INT3 ||
@@ -141,9 +140,9 @@ static bool single_step_due(const struct vcpu *v, const struct insn *i, u64 next
     return !(v->debugctl & DEBUGCTL_BTF) || branched;
 }
 
-/* TF or breakpoints are armed. MOV SS and POP SS hold all of it off until after the next instruction (SDM
- * 3A 6.8.3). */
-static enum exit_reason step_watched(struct vcpu *v)
+/* One instruction with TF or breakpoints armed. MOV SS and POP SS hold their traps off until the next instruction
+ * is done (SDM 3A 6.8.3). */
+static enum exit_reason step_armed(struct vcpu *v)
 {
     bool shadow = v->inhibit & INHIBIT_MOV_SS, single_step = v->eflags & FL_TF;
     begin(v);
@@ -166,11 +165,11 @@ static enum exit_reason step_watched(struct vcpu *v)
 
 static inline enum exit_reason step(struct vcpu *v)
 {
-    return unlikely(v->mode & MODE_STEP) ? step_watched(v) : step_plain(v);
+    return unlikely(v->mode & MODE_STEP) ? step_armed(v) : step_plain(v);
 }
 
-/* A fault was raised: back to the start of the instruction, and on to the handler. What it did to data
- * breakpoints is forgotten: it will be executed again. */
+/* A fault was raised: go back to the start of the instruction and deliver the fault. Hits of data breakpoints
+ * are dropped, because the instruction will be executed again. */
 static enum exit_reason catch_fault(struct vcpu *v)
 {
     if (!v->in_new_task) {

@@ -8,14 +8,14 @@
 #include "fault.h"
 #include "insn.h"
 
-/* thunk.c: the host's instructions, as small functions. Returns 0 or -errno. */
+/* thunk.c: host instructions as small functions. Returns 0 or -errno. */
 struct thunks;
 int thunks_init(struct vcpu *v);
 void thunks_destroy(struct vcpu *v);
 /* Execute this x87, MMX or SSE instruction on the host. Leaves the guest's FPU state live. */
 void thunk_execute(struct vcpu *v, const struct insn *i);
 
-/* A thunk's surroundings, as thunk_call.S knows them. */
+/* The registers and memory of a thunk. thunk_call.S knows the layout. */
 struct thunk_frame {
     u64 gpr[8];
     u64 flags; /* packed, see host_alu.h */
@@ -29,28 +29,29 @@ _Static_assert(offsetof(struct thunk_frame, code) == 80, "thunk_call.S");
 _Static_assert(offsetof(struct thunk_frame, raised) == 88, "thunk_call.S");
 
 void thunk_call(struct thunk_frame *frame);
-/* Where a thunk goes on whose instruction raised #XM; not a function. */
+/* Where the signal handler continues a thunk after its instruction raised #XM. Not a function. */
 extern const u8 thunk_raised[];
 
 /* fpu_state.c */
-/* Run the thunk on the guest's state. False: it raised a SIMD exception that the guest has unmasked, whose
- * flags are in MXCSR; nothing else has changed. */
+/* Run the thunk on the guest's state. False: it raised a SIMD exception that the guest has unmasked. MXCSR has
+ * the flags of that exception, and nothing else has changed. */
 bool fpu_execute(struct vcpu *v, struct thunk_frame *frame);
 /* An environment, or all of the x87 state, in the form of 32-bit protected mode (SDM 1 8.1.10). */
 enum fpu_transfer { FPU_FNSTENV, FPU_FLDENV, FPU_FNSAVE, FPU_FRSTOR };
 void fpu_environment(struct vcpu *v, enum fpu_transfer what, void *image);
-/* v->fpu was written: reserved bits of FCW and FSW, and ES, become what the hardware makes of them. */
+/* Call after v->fpu was written: gives FSW.ES and the reserved bits of FCW and FSW the values that the hardware
+ * would give them. */
 void fpu_settle(struct vcpu *v);
-/* To MMX state, as an MMX instruction does: top of stack 0, all registers valid. */
+/* Enter MMX state as an MMX instruction does: top of stack 0, all registers valid. */
 void fpu_enter_mmx(struct vcpu *v);
-/* Is an unmasked x87 exception pending, that the next waiting instruction raises? */
+/* Is an unmasked x87 exception pending? The next waiting instruction raises it. */
 bool fpu_error_pending(const struct vcpu *v);
 u32 fpu_mxcsr(const struct vcpu *v);
 void fpu_set_mxcsr(struct vcpu *v, u32 mxcsr);
-/* Make v->fpu valid, and leave the state where it is. */
+/* Copy the state to v->fpu without parking it. */
 void fpu_snapshot(struct vcpu *v);
 
-/* Bits of MXCSR that may be set. (Not bit 17, AMD's misaligned mode.) */
+/* Bits of MXCSR that may be set. Bit 17, AMD's misaligned mode, is not among them. */
 #define MXCSR_MASK 0xffffu
 
 /* FXSAVE image, SDM 1 table 10-2. */

@@ -1,10 +1,10 @@
 /*
  * One delivery of an interrupt or exception through the real-mode vector table or the IDT (SDM 3A 6.12, 20.3;
- * SDM 2 "INT n"). Failures raise; exception.c decides what they become.
+ * SDM 2 "INT n"). A failure raises a fault; exception.c decides which exception follows.
  */
 #include "stack_frame.h"
 
-/* The flags that delivery clears besides IF: SDM 3A 6.12.1.3, 20.1.4. */
+/* The flags that delivery clears (SDM 3A 6.12.1.3, 20.1.4). In protected mode, interrupt gates clear IF too. */
 enum { CLEARED_REAL = FL_IF | FL_TF | FL_AC | FL_RF, CLEARED_PROTECTED = FL_TF | FL_NT | FL_RF | FL_VM };
 
 struct delivery {
@@ -16,8 +16,8 @@ struct delivery {
 };
 
 /*
- * Deliver through a vector table at `table`, as real mode and redirected INT n of virtual-8086 mode do.
- * `pushed` is the FLAGS image, `cleared` are the flags to clear.
+ * Deliver through a vector table at linear address `table`, as real mode and the redirected INT n of virtual-8086
+ * mode do. `pushed` is the FLAGS image, `cleared` has the flags to clear.
  */
 static void deliver_vector_table(struct vcpu *v, u32 table, u8 vector, u32 pushed, u32 cleared)
 {
@@ -200,7 +200,7 @@ void interrupt_software(struct vcpu *v, u8 vector, unsigned length)
     if (vcpu_vm86(v)) {
         bool iopl3 = vcpu_iopl(v) == 3;
         if ((v->paging.cr4 & CR4_VME) && redirected_to_vm86(v, vector)) {
-            /* With IOPL < 3 the program's IF is VIF, and the program sees IOPL 3. */
+            /* With IOPL < 3 VIF stands for the program's IF, and the program sees IOPL 3. */
             u32 pushed = v->eflags, cleared = FL_TF | FL_RF | FL_IF;
             if (!iopl3) {
                 pushed = (pushed & ~(u32)FL_IF) | FL_IOPL | (pushed & FL_VIF ? FL_IF : 0);

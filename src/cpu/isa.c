@@ -1,5 +1,5 @@
 /*
- * The rows of isa.def made to be looked up, and which CPU feature gates what.
+ * The rows of isa.def as a table, and the CPU feature that gates each ISA set.
  */
 #include "isa.h"
 #include "cpuid.h"
@@ -17,7 +17,7 @@
 #define TREAT_AS_CALLOUT             .treatment = TREAT_CALLOUT
 #define TREAT_AS_END                 .treatment = TREAT_END
 
-/* Sensitive by control, location, mode. */
+/* Sensitive: C control, L location, M mode. */
 enum {
     SENSITIVITY_NONE = 0,
     SENSITIVITY_C = SENSITIVE_CONTROL,
@@ -63,7 +63,7 @@ static bool when_from_dr(const struct insn *i)
 {
     return is_register(&i->op[1], RC_DR);
 }
-/* A pointer in the instruction; FF /3 and FF /5 with a pointer in memory; CA and CB. */
+/* A far pointer in the instruction; FF /3 and FF /5 with a far pointer in memory; CA and CB. */
 static bool when_far(const struct insn *i)
 {
     if (i->op[0].kind == OPND_FAR || i->opcode == 0xca || i->opcode == 0xcb) return true;
@@ -80,7 +80,7 @@ static bool when_bit_string(const struct insn *i)
 
 /* --- the rows --- */
 
-/* In this order: by mnemonic, the forms of some mnemonics, by ISA set. */
+/* The order of rows: rows of mnemonics, rows of forms, rows of ISA sets. */
 enum {
     FORMS = ZYDIS_MNEMONIC_MAX_VALUE,
 #define ISA_FORM(mnemonic, when, ...)        FORM_##mnemonic##_##when,
@@ -98,9 +98,10 @@ const struct isa_row isa_row_too_long = {
 static const struct isa_row rows[NUMBERS] = {
 #define ROW(routine, treatment_as, traits_of, name_of)                                                       \
     .name = name_of, .execute = exec_##routine, TREAT_AS_##treatment_as, .traits = (traits_of)
-#define SYSTEM_ROW(routine, treatment_as, traits_of, who, how, name_of, section)                             \
-    ROW(routine, treatment_as, traits_of, name_of), .privilege = PRIVILEGE_##who,                            \
-                                                    .sensitivity = SENSITIVITY_##how, .manual = (section)
+#define SYSTEM_ROW(routine, treatment_as, traits_of, privilege_of, sensitive_by, name_of, section)           \
+    ROW(routine, treatment_as, traits_of, name_of), .privilege = PRIVILEGE_##privilege_of,                   \
+                                                    .sensitivity = SENSITIVITY_##sensitive_by,               \
+                                                    .manual = (section)
 #define ISA(mnemonic, routine, treatment, traits)                                                            \
     [ZYDIS_MNEMONIC_##mnemonic] = {ROW(routine, treatment, traits, #mnemonic)},
 #define ISA_SYSTEM(mnemonic, ...)            [ZYDIS_MNEMONIC_##mnemonic] = {SYSTEM_ROW(__VA_ARGS__)},
@@ -132,7 +133,7 @@ static const struct isa_row *form_row(const struct insn *i)
 
 const struct isa_row *isa_row(const struct insn *i)
 {
-    /* Two mnemonics name a string instruction and a scalar one. */
+    /* Each of these two mnemonics names a string instruction and a scalar SSE2 instruction. */
     bool scalar = (i->mnemonic == ZYDIS_MNEMONIC_MOVSD || i->mnemonic == ZYDIS_MNEMONIC_CMPSD) &&
                   i->isa_set == ZYDIS_ISA_SET_SSE2;
     const struct isa_row *row = &rows[i->mnemonic], *class_row = &rows[CLASSES + i->isa_set];
@@ -210,7 +211,7 @@ u8 isa_trap(const struct isa_row *row, const struct isa_mode *mode)
 
 /* --- CPU features --- */
 
-/* Where in struct cpu_model the bit is; word 0: no model has it. */
+/* The offset of the feature word in struct cpu_model, and the bit. Word 0: no model has the feature. */
 struct gate {
     u16 word;
     u32 bit;
@@ -219,11 +220,11 @@ struct gate {
     {                                                                                                        \
         offsetof(struct cpu_model, field), mask                                                              \
     }
-/* On every CPU since the Pentium, which all models are; and all have a TSC. */
+/* For what every CPU since the Pentium has. Every model has a TSC. */
 #define ALWAYS GATE(f1_edx, F1D_TSC)
 
 static const struct gate gates[ZYDIS_ISA_SET_MAX_VALUE + 1] = {
-    [ZYDIS_ISA_SET_INVALID] = ALWAYS, /* bad bytes: their routines raise what is due */
+    [ZYDIS_ISA_SET_INVALID] = ALWAYS, /* no instruction: the routine of its row raises #UD or #GP */
     [ZYDIS_ISA_SET_I86] = ALWAYS,
     [ZYDIS_ISA_SET_I186] = ALWAYS,
     [ZYDIS_ISA_SET_I286REAL] = ALWAYS,
@@ -238,13 +239,13 @@ static const struct gate gates[ZYDIS_ISA_SET_MAX_VALUE + 1] = {
     [ZYDIS_ISA_SET_PENTIUMREAL] = ALWAYS,
     [ZYDIS_ISA_SET_PAUSE] = ALWAYS, /* a NOP before the Pentium 4 */
     [ZYDIS_ISA_SET_RDPMC] = ALWAYS,
-    [ZYDIS_ISA_SET_VTX] = ALWAYS, /* VMCALL and VMMCALL are KVM's; the others have no routine */
+    [ZYDIS_ISA_SET_VTX] = ALWAYS, /* VMCALL and VMMCALL are hypercalls; the others have no routine */
     [ZYDIS_ISA_SET_SVM] = ALWAYS,
     [ZYDIS_ISA_SET_X87] = GATE(f1_edx, F1D_FPU),
     [ZYDIS_ISA_SET_PPRO] = GATE(f1_edx, F1D_CMOV),
     [ZYDIS_ISA_SET_CMOV] = GATE(f1_edx, F1D_CMOV),
     [ZYDIS_ISA_SET_FCMOV] = GATE(f1_edx, F1D_CMOV),
-    [ZYDIS_ISA_SET_FAT_NOP] = GATE(f1_edx, F1D_CMOV), /* 0F 1F: the P6 family on */
+    [ZYDIS_ISA_SET_FAT_NOP] = GATE(f1_edx, F1D_CMOV), /* 0F 1F: since the P6 family */
     [ZYDIS_ISA_SET_PREFETCH_NOP] = GATE(f1_edx, F1D_CMOV),
     [ZYDIS_ISA_SET_SSE_PREFETCH] = GATE(f1_edx, F1D_CMOV), /* 0F 18, likewise */
     [ZYDIS_ISA_SET_PENTIUMMMX] = GATE(f1_edx, F1D_MMX),

@@ -1,28 +1,28 @@
 /*
- * One row a form of an instruction: what interpreter, translator, teaching tools and tests must know of it
- * beyond its operands (which the decoder's digest tells). The rows are in isa.def, and a form is chosen when
- * it is decoded.
+ * The instruction table: one row a form of an instruction. It has what interpreter, translator, teaching tools
+ * and tests must know of the form beyond its operands, which are in the decoder's digest. The rows are in
+ * isa.def. The decoder chooses the row.
  *
- * Privileged: traps unless the CPU is in a state that the row names. Sensitive (Popek & Goldberg 1974):
- * changes the machine's resources or mode (control), or gives what depends on where they are (location) or on
- * the mode. tests/unit/test_translator_table.c holds these columns against the host CPU, the interpreter and
- * the code that is emitted.
+ * A privileged form traps unless the CPU is in a state that the row names. A sensitive form (Popek & Goldberg
+ * 1974) changes the machine's resources or mode (control), or its result depends on where they are (location) or
+ * on the mode. tests/unit/test_translator_table.c compares these columns with the host CPU, the interpreter and
+ * the emitted code.
  */
 #ifndef RINGER_CPU_ISA_H
 #define RINGER_CPU_ISA_H
 
 #include "insn.h"
 
-/* What the translator does with it. */
+/* What the translator does with a form. */
 enum treatment {
-    TREAT_IDENTICAL, /* the same instruction on the host, memory operand and ESP redirected */
-    TREAT_INLINE,    /* code by the row's emitter */
+    TREAT_IDENTICAL, /* the same instruction on the host, with memory operand and ESP redirected */
+    TREAT_INLINE,    /* code of the row's emitter */
     TREAT_BRANCH,    /* the same, and the block ends (or goes on behind a conditional jump) */
-    TREAT_CALLOUT,   /* the interpreter's routine, then on with the block */
-    TREAT_END,       /* the interpreter's routine, and the block ends: EIP, mode or mappings may change */
+    TREAT_CALLOUT,   /* a call of the interpreter's routine; the block goes on */
+    TREAT_END, /* a call of the interpreter's routine; the block ends: EIP, mode or mappings may change */
 };
-/* Where an emitter cannot do what is asked of it (another mode, an odd segment), IDENTICAL, INLINE and BRANCH
- * become the interpreter's routine. That is decided once, when the block is planned. */
+/* An emitter does not serve every mode and segment. Where it does not, a call of the interpreter's routine
+ * replaces IDENTICAL, INLINE and BRANCH. That is decided once, when the block is planned. */
 
 /* The translator's emitters; src/translator/emitters.c has a function for each. */
 /* clang-format off */
@@ -44,22 +44,22 @@ enum isa_traits {
     ISA_FPU = 1 << 0,       /* x87: #NM by CR0.EM/TS, #MF pending */
     ISA_MMX = 1 << 1,       /* #UD by EM, #NM by TS, #MF pending */
     ISA_SSE = 1 << 2,       /* #UD by EM or no CR4.OSFXSR, #NM by TS */
-    ISA_NOWAIT = 1 << 3,    /* with ISA_FPU: does not wait, so no #MF (FNSTSW, FXSAVE ...) */
+    ISA_NOWAIT = 1 << 3,    /* with ISA_FPU: does not wait, so raises no #MF (FNSTSW, FXSAVE ...) */
     ISA_LOCKABLE = 1 << 4,  /* LOCK is legal with a memory destination */
     ISA_PROTECTED = 1 << 5, /* #UD in real and virtual-8086 mode */
     ISA_NOT_REAL = 1 << 6,  /* #GP(0) in real mode */
     ISA_HAS_FORMS = 1 << 7, /* forms of the mnemonic have rows of their own */
 };
 
-/* Who may execute it; the others get #GP(0). */
+/* The state that allows a form. In any other state it raises #GP(0). */
 enum isa_privilege {
-    PRIVILEGE_NONE, /* everyone */
+    PRIVILEGE_NONE, /* any */
     PRIVILEGE_CPL0, /* CPL 0 (SDM 3A 5.9) */
-    PRIVILEGE_IOPL, /* CPL <= IOPL (SDM 1 19.5.1), or CR4.PVI and CR4.VME let it act on VIF (SDM 3A 20.3) */
-    PRIVILEGE_PORT, /* CPL <= IOPL and not virtual-8086 mode, or by the TSS's I/O bitmap (SDM 1 19.5.2) */
-    PRIVILEGE_VM86, /* in virtual-8086 mode IOPL 3, or CR4.VME has its say (SDM 3A 20.2.7) */
+    PRIVILEGE_IOPL, /* CPL <= IOPL (SDM 1 19.5.1), or it acts on VIF by CR4.PVI or CR4.VME (SDM 3A 20.3) */
+    PRIVILEGE_PORT, /* CPL <= IOPL outside of virtual-8086 mode, or the TSS's I/O bitmap (SDM 1 19.5.2) */
+    PRIVILEGE_VM86, /* not virtual-8086 mode, or IOPL 3 in it, or CR4.VME (SDM 3A 20.2.7) */
     PRIVILEGE_GATE, /* CPL <= DPL of the vector's gate (SDM 3A 6.12.1.1) */
-    PRIVILEGE_VM86_GATE, /* both of these */
+    PRIVILEGE_VM86_GATE, /* both of the former */
     PRIVILEGE_TSD,       /* CPL 0, or CR4.TSD is clear */
     PRIVILEGE_PCE,       /* CPL 0, or CR4.PCE is set */
     PRIVILEGE_UMIP,      /* CPL 0, or CR4.UMIP is clear */
@@ -78,13 +78,13 @@ struct isa_row {
     u8 sensitivity;                                        /* enum isa_sensitivity */
 };
 
-/* The row of a decoded instruction (mnemonic, operands, ISA set): that of its form, of its mnemonic, or by
- * its ISA set a class row; what Ringer does not know gets the #UD row. */
+/* The row of a decoded instruction (mnemonic, operands, ISA set): the row of its form, of its mnemonic, or of
+ * its ISA set. An instruction that Ringer does not know gets the #UD row. */
 const struct isa_row *isa_row(const struct insn *i);
-/* Of bytes that are no instruction; of what is longer than 15 bytes: #GP(0). */
+/* The rows for bytes that are no instruction, and for instructions longer than 15 bytes, which raise #GP(0). */
 extern const struct isa_row isa_row_ud, isa_row_too_long;
 
-/* Rows have numbers below this; some numbers have none (NULL). */
+/* Each row has a number below this. Some numbers have no row: NULL. */
 unsigned isa_row_numbers(void);
 const struct isa_row *isa_row_numbered(unsigned number);
 /* 0 for the two rows above. */
@@ -92,7 +92,7 @@ unsigned isa_row_number(const struct isa_row *row);
 
 const char *isa_treatment_name(const struct isa_row *row);
 const char *isa_privilege_name(const struct isa_row *row);
-/* The CPU's state as far as privilege depends on it. */
+/* The CPU state that privilege depends on. */
 struct isa_mode {
     bool protected, vm86;
     u8 cpl, iopl, gate_dpl;
@@ -100,12 +100,11 @@ struct isa_mode {
     bool tsd, pce, umip;
 };
 #define ISA_NO_TRAP 0xff
-/* The vector that the row says the form raises in this mode for want of privilege, or ISA_NO_TRAP. Without
- * CR4.VME and CR4.PVI. */
+/* The vector that the form raises in this mode by its row, or ISA_NO_TRAP. CR4.VME and CR4.PVI are taken as
+ * clear. */
 u8 isa_trap(const struct isa_row *row, const struct isa_mode *mode);
 
-/* Is it a program's own business: neither privileged, nor sensitive, nor a transfer of control, and no work
- * of the interpreter's? */
+/* Innocuous: neither privileged nor sensitive, no transfer of control, and no call of the interpreter. */
 static inline bool isa_is_innocuous(const struct isa_row *row)
 {
     return !row->privilege && !row->sensitivity &&
@@ -117,7 +116,7 @@ static inline bool isa_lock_is_legal(const struct insn *i)
     return !(i->prefixes & PFX_LOCK) || ((i->row->traits & ISA_LOCKABLE) && i->op[0].kind == OPND_MEM);
 }
 
-/* Does a block end with it, whoever executes it? (LOCK where it is illegal is #UD.) */
+/* Does a block end with it, however it is executed? An illegal LOCK raises #UD, so it ends the block too. */
 static inline bool isa_ends_block(const struct insn *i)
 {
     return i->row->treatment == TREAT_BRANCH || i->row->treatment == TREAT_END || !isa_lock_is_legal(i);

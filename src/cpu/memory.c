@@ -1,16 +1,16 @@
 /*
  * Guest memory as instructions access it (memory.h).
  *
- * An access has three stages. The segment gives a linear address (mem_linear). For each page that the access
- * touches, its location is found (reach: the shadow, or a walk). Then the bytes are moved. All locations are
- * found before any byte is written, which makes page-crossing accesses precise.
+ * An access has three stages. The segment gives a linear address (mem_linear). For each page of the access, its
+ * location is found by an entry or by a walk (locate). Then the bytes are moved. All locations are found before
+ * any byte is written, so page-crossing accesses are precise.
  */
 #include "memory.h"
 #include "mmu/tlb.h"
 #include "mode.h"
 #include "system.h"
 
-/* The privilege of the access: the current one, or the processor's own. */
+/* The entries for the access: those of the current privilege, or of the processor's own accesses. */
 struct view {
     const u64 *read, *write;
     bool user, implicit;
@@ -26,10 +26,10 @@ static inline struct view view_system(const struct vcpu *v)
     return (struct view){t->read, t->write, false, true};
 }
 
-/* Where the bytes of one page are. */
-struct place {
+/* The location of the bytes in one page. */
+struct location {
     u8 *host;     /* NULL: in a device, at gpa */
-    u64 gpa;      /* 0: unknown, because a shadow entry gave the location */
+    u64 gpa;      /* 0: unknown, because an entry gave the location */
     bool guarded; /* report to guarded_written() after the write */
 };
 
@@ -67,8 +67,8 @@ static inline u64 to_linear64(struct vcpu *v, enum seg seg, u64 offset, unsigned
 
 static inline void check_alignment(struct vcpu *v, u64 linear, unsigned bytes)
 {
-    /* SDM 3A table 6-7. Ten-byte operands of the FPU are aligned to 8; other odd sizes have parts of their
-     * own. For operands of 16 bytes and FXSAVE's image it is the instruction that checks, with #GP. */
+    /* SDM 3A table 6-7. Ten-byte operands of the FPU are aligned to 8. Other odd sizes are not checked here:
+     * instructions with operands of 16 bytes and FXSAVE check the alignment themselves, with #GP. */
     unsigned alignment = bytes == 10 ? 8 : bytes & (bytes - 1) || bytes > 8 ? 1 : bytes;
     if (linear & (alignment - 1)) fault_raise_error(v, VEC_AC, 0);
 }
@@ -97,7 +97,7 @@ u64 mem_linear(struct vcpu *v, enum seg seg, u64 offset, unsigned bytes, bool wr
     return to_linear(v, seg, offset, bytes, write);
 }
 
-/* --- places --- */
+/* --- locations --- */
 
 /* The entry of a page, or 0: by the shadow's tables, or in IA-32e mode by its TLB. */
 static inline u64 entry_of(const struct vcpu *v, const struct view *view, u64 linear, bool write)
@@ -112,23 +112,23 @@ static inline bool crosses_page(u64 linear, unsigned bytes)
     return (linear & PAGE_MASK) + bytes > PAGE_SIZE;
 }
 
-static struct place walk_place(struct vcpu *v, const struct view *view, u64 linear, bool write)
+static struct location walk_location(struct vcpu *v, const struct view *view, u64 linear, bool write)
 {
     struct shadow_hit hit;
     enum access access = (write ? ACCESS_WRITE : ACCESS_READ) | (view->implicit ? ACCESS_IMPLICIT : 0);
     switch (shadow_access(v->shadow, &v->paging, linear, access, view->user, &hit)) {
     case SHADOW_FAULT: fault_raise_page(v, linear, hit.error);
-    case SHADOW_MMIO: return (struct place){.gpa = hit.gpa};
-    case SHADOW_GUARDED: return (struct place){.host = hit.host, .gpa = hit.gpa, .guarded = true};
-    default: return (struct place){.host = hit.host};
+    case SHADOW_MMIO: return (struct location){.gpa = hit.gpa};
+    case SHADOW_GUARDED: return (struct location){.host = hit.host, .gpa = hit.gpa, .guarded = true};
+    default: return (struct location){.host = hit.host};
     }
 }
 
-static inline struct place reach(struct vcpu *v, const struct view *view, u64 linear, bool write)
+static inline struct location locate(struct vcpu *v, const struct view *view, u64 linear, bool write)
 {
     u64 entry = entry_of(v, view, linear, write);
-    if (likely(entry)) return (struct place){.host = (u8 *)(uintptr_t)(linear + entry)};
-    return walk_place(v, view, linear, write);
+    if (likely(entry)) return (struct location){.host = (u8 *)(uintptr_t)(linear + entry)};
+    return walk_location(v, view, linear, write);
 }
 
 /* --- bytes --- */
@@ -148,7 +148,7 @@ static u64 host_to_gpa(const struct vcpu *v, const u8 *host)
 
 static __attribute__((noinline)) void note_write(struct vcpu *v, const u8 *host, u32 bytes)
 {
-    struct write_log *log = v->write_log;
+    struct write_log *log = v->instruments.write_log;
     u64 gpa = host_to_gpa(v, host);
     if (log->count) {
         u64 end = log->entry[log->count - 1].gpa + log->entry[log->count - 1].bytes;
@@ -166,23 +166,23 @@ static __attribute__((noinline)) void note_write(struct vcpu *v, const u8 *host,
     log->count++;
 }
 
-static u64 place_load(struct vcpu *v, const struct place *p, unsigned size)
+static u64 location_load(struct vcpu *v, const struct location *p, unsigned size)
 {
     return p->host ? load_any(p->host, size) : phys_read(v->phys, p->gpa, size);
 }
 
-static void place_store(struct vcpu *v, const struct place *p, unsigned size, u64 value)
+static void location_store(struct vcpu *v, const struct location *p, unsigned size, u64 value)
 {
     if (!p->host) {
         phys_write(v->phys, p->gpa, size, value);
         return;
     }
     store_any(p->host, size, value);
-    if (unlikely(v->write_log != NULL)) note_write(v, p->host, size);
+    if (unlikely(v->instruments.write_log != NULL)) note_write(v, p->host, size);
     if (p->guarded) v->phys->guarded_written(v->phys->owner, p->gpa, size);
 }
 
-static void place_load_bytes(struct vcpu *v, const struct place *p, u8 *buffer, unsigned bytes)
+static void location_load_bytes(struct vcpu *v, const struct location *p, u8 *buffer, unsigned bytes)
 {
     if (p->host)
         copy(buffer, p->host, bytes);
@@ -191,7 +191,7 @@ static void place_load_bytes(struct vcpu *v, const struct place *p, u8 *buffer, 
             buffer[n] = phys_read(v->phys, p->gpa + n, 1);
 }
 
-static void place_store_bytes(struct vcpu *v, const struct place *p, const u8 *buffer, unsigned bytes)
+static void location_store_bytes(struct vcpu *v, const struct location *p, const u8 *buffer, unsigned bytes)
 {
     if (!p->host) {
         for (unsigned n = 0; n < bytes; n++)
@@ -199,54 +199,55 @@ static void place_store_bytes(struct vcpu *v, const struct place *p, const u8 *b
         return;
     }
     copy(p->host, buffer, bytes);
-    if (unlikely(v->write_log != NULL)) note_write(v, p->host, bytes);
+    if (unlikely(v->instruments.write_log != NULL)) note_write(v, p->host, bytes);
     if (p->guarded) v->phys->guarded_written(v->phys->owner, p->gpa, bytes);
 }
 
-/* --- any number of bytes up to a page, so at most two places --- */
+/* --- up to a page of bytes: at most two locations --- */
 
-struct span {
-    struct place place[2];
+struct two_pages {
+    struct location location[2];
     unsigned bytes[2];
 };
 
-static void reach_span(struct vcpu *v, const struct view *view, u64 linear, unsigned bytes, bool write,
-                       struct span *s)
+static void locate_two(struct vcpu *v, const struct view *view, u64 linear, unsigned bytes, bool write,
+                       struct two_pages *s)
 {
     unsigned here = PAGE_SIZE - (linear & PAGE_MASK);
     u64 next = v->mode & MODE_LONG ? linear + here : (u32)(linear + here);
     s->bytes[0] = bytes < here ? bytes : here;
     s->bytes[1] = bytes - s->bytes[0];
-    s->place[0] = reach(v, view, linear, write);
-    if (s->bytes[1]) s->place[1] = reach(v, view, next, write);
+    s->location[0] = locate(v, view, linear, write);
+    if (s->bytes[1]) s->location[1] = locate(v, view, next, write);
 }
 
-static void span_load(struct vcpu *v, const struct view *view, u64 linear, u8 *buffer, unsigned bytes,
-                      bool modify)
+static void load_two_pages(struct vcpu *v, const struct view *view, u64 linear, u8 *buffer, unsigned bytes,
+                           bool modify)
 {
-    struct span s;
-    reach_span(v, view, linear, bytes, modify, &s);
-    place_load_bytes(v, &s.place[0], buffer, s.bytes[0]);
-    if (s.bytes[1]) place_load_bytes(v, &s.place[1], buffer + s.bytes[0], s.bytes[1]);
+    struct two_pages s;
+    locate_two(v, view, linear, bytes, modify, &s);
+    location_load_bytes(v, &s.location[0], buffer, s.bytes[0]);
+    if (s.bytes[1]) location_load_bytes(v, &s.location[1], buffer + s.bytes[0], s.bytes[1]);
 }
 
-static void span_store(struct vcpu *v, const struct view *view, u64 linear, const u8 *buffer, unsigned bytes)
+static void store_two_pages(struct vcpu *v, const struct view *view, u64 linear, const u8 *buffer,
+                            unsigned bytes)
 {
-    struct span s;
-    reach_span(v, view, linear, bytes, true, &s);
-    place_store_bytes(v, &s.place[0], buffer, s.bytes[0]);
-    if (s.bytes[1]) place_store_bytes(v, &s.place[1], buffer + s.bytes[0], s.bytes[1]);
+    struct two_pages s;
+    locate_two(v, view, linear, bytes, true, &s);
+    location_store_bytes(v, &s.location[0], buffer, s.bytes[0]);
+    if (s.bytes[1]) location_store_bytes(v, &s.location[1], buffer + s.bytes[0], s.bytes[1]);
 }
 
 static __attribute__((noinline)) u64 load_slow(struct vcpu *v, const struct view *view, u64 linear,
                                                unsigned size, bool modify)
 {
     if (!crosses_page(linear, size)) {
-        struct place p = reach(v, view, linear, modify);
-        return place_load(v, &p, size);
+        struct location p = locate(v, view, linear, modify);
+        return location_load(v, &p, size);
     }
     u64 value = 0;
-    span_load(v, view, linear, (u8 *)&value, size, modify);
+    load_two_pages(v, view, linear, (u8 *)&value, size, modify);
     return value;
 }
 
@@ -254,10 +255,10 @@ static __attribute__((noinline)) void store_slow(struct vcpu *v, const struct vi
                                                  unsigned size, u64 value)
 {
     if (!crosses_page(linear, size)) {
-        struct place p = reach(v, view, linear, true);
-        place_store(v, &p, size, value);
+        struct location p = locate(v, view, linear, true);
+        location_store(v, &p, size, value);
     } else {
-        span_store(v, view, linear, (const u8 *)&value, size);
+        store_two_pages(v, view, linear, (const u8 *)&value, size);
     }
 }
 
@@ -272,7 +273,7 @@ static inline u64 load_fast(struct vcpu *v, const struct view *view, u64 linear,
 static inline void store_fast(struct vcpu *v, const struct view *view, u64 linear, unsigned size, u64 value)
 {
     u64 entry = entry_of(v, view, linear, true);
-    if (likely(entry && !crosses_page(linear, size) && !v->write_log))
+    if (likely(entry && !crosses_page(linear, size) && !v->instruments.write_log))
         store_any((u8 *)(uintptr_t)(linear + entry), size, value);
     else
         store_slow(v, view, linear, size, value);
@@ -298,14 +299,14 @@ void lin_write(struct vcpu *v, u64 linear, unsigned size, u64 value)
 void lin_read_bytes(struct vcpu *v, u64 linear, void *buffer, unsigned bytes)
 {
     struct view view = view_current(v);
-    span_load(v, &view, linear, buffer, bytes, false);
+    load_two_pages(v, &view, linear, buffer, bytes, false);
     if (unlikely(debug_armed(v))) debug_match_data(v, linear, bytes, false);
 }
 
 void lin_write_bytes(struct vcpu *v, u64 linear, const void *buffer, unsigned bytes)
 {
     struct view view = view_current(v);
-    span_store(v, &view, linear, buffer, bytes);
+    store_two_pages(v, &view, linear, buffer, bytes);
     if (unlikely(debug_armed(v))) debug_match_data(v, linear, bytes, true);
 }
 
@@ -324,15 +325,15 @@ void sys_write(struct vcpu *v, u64 linear, unsigned size, u64 value)
 void lin_probe_write(struct vcpu *v, u64 linear, unsigned bytes)
 {
     struct view view = view_current(v);
-    struct span s;
-    reach_span(v, &view, linear, bytes, true, &s);
+    struct two_pages s;
+    locate_two(v, &view, linear, bytes, true, &s);
 }
 
 void sys_probe_write(struct vcpu *v, u64 linear, unsigned bytes)
 {
     struct view view = view_system(v);
-    struct span s;
-    reach_span(v, &view, linear, bytes, true, &s);
+    struct two_pages s;
+    locate_two(v, &view, linear, bytes, true, &s);
 }
 
 u32 lin_direct(struct vcpu *v, u64 linear, u32 bytes, bool write, u8 **host)
@@ -342,7 +343,7 @@ u32 lin_direct(struct vcpu *v, u64 linear, u32 bytes, bool write, u8 **host)
     if (!entry || debug_armed(v)) return 0;
     u32 here = PAGE_SIZE - (linear & PAGE_MASK);
     *host = (u8 *)(uintptr_t)(linear + entry);
-    if (unlikely(write && v->write_log)) {
+    if (unlikely(write && v->instruments.write_log)) {
         if (bytes > here) bytes = here;
         note_write(v, *host, bytes);
         return bytes;

@@ -31,11 +31,11 @@ static inline u64 segment_linear(const struct vcpu *v, enum seg seg, u64 offset)
     return seg == SEG_FS ? v->base64.fs + offset : seg == SEG_GS ? v->base64.gs + offset : offset;
 }
 
-/* The linear address of an access through a segment, with its checks. */
+/* The linear address of an access through a segment. Makes the segment's checks. */
 u64 mem_linear(struct vcpu *v, enum seg seg, u64 offset, unsigned bytes, bool write);
 
-/* By linear address, at the current privilege or as the processor itself (at supervisor privilege: descriptor
- * tables, TSS, stack of an inner ring). */
+/* By linear address. lin_...: at the current privilege. sys_...: accesses of the processor itself, at supervisor
+ * privilege (descriptor tables, TSS, stack of an inner ring). */
 u64 lin_read(struct vcpu *v, u64 linear, unsigned size);
 void lin_write(struct vcpu *v, u64 linear, unsigned size, u64 value);
 u64 sys_read(struct vcpu *v, u64 linear, unsigned size);
@@ -45,10 +45,10 @@ void sys_probe_write(struct vcpu *v, u64 linear, unsigned bytes);
 void lin_read_bytes(struct vcpu *v, u64 linear, void *buffer, unsigned bytes);
 void lin_write_bytes(struct vcpu *v, u64 linear, const void *buffer, unsigned bytes);
 
-/* Bulk operations of string instructions: how many bytes at `linear` (at most `bytes`) can be reached
- * directly at the current privilege: to the end of the page, and through following pages as long as they also
- * follow in host memory. *host points at them. 0: use the accessors above for the next element. Never raises.
- * For writes, never gives a code page or a traced page. */
+/* For string instructions in bulk: how many bytes at `linear` (at most `bytes`) can be reached directly at the
+ * current privilege. The run ends with the page, or goes on through following pages while they also follow in
+ * host memory. *host points at its first byte. 0: use the accessors above for the next element. Never raises.
+ * A run for writing contains no guarded page. */
 u32 lin_direct(struct vcpu *v, u64 linear, u32 bytes, bool write, u8 **host);
 
 /* Lockstep: all guest writes (not device DMA), in order. A full log sets `overflow` and records no more. */

@@ -1,5 +1,5 @@
 /*
- * What is derived: the mode key and the shadow tables of the current privilege; and the state at power-on.
+ * The derived state of the vCPU: the mode key and the view of the current privilege. Also its state at power-on.
  */
 #include "mode.h"
 #include "cpuid.h"
@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-/* Every class is one compare away: kernels run with nearly all registers flat. */
+/* The enum mode_seg of a segment. */
 static inline u32 segment_class(const struct segment *s, bool usable)
 {
     if (!usable) return MODE_SEG_ODD;
@@ -21,7 +21,7 @@ static inline bool data_usable(u32 access)
            (AR_P | AR_S | AR_WRITABLE);
 }
 
-/* A readable code segment, or real mode's CS, which is a data segment. */
+/* A readable code segment, or the CS of real mode, which is a data segment. */
 static inline bool code_usable(u32 access)
 {
     return (access & (AR_UNUSABLE | AR_P | AR_S | AR_CODE | AR_READABLE)) ==
@@ -50,7 +50,7 @@ void vcpu_update_segment(struct vcpu *v, enum seg seg)
     v->mode = (v->mode & ~(3u << shift)) | class_of(v, seg) << shift;
 }
 
-/* All but the classes of segments. */
+/* The mode key without the classes of segments. */
 static u32 state_bits(const struct vcpu *v)
 {
     u32 cr0 = v->paging.cr0, eflags = v->eflags, mode = v->cpl;
@@ -78,10 +78,10 @@ static void set_tables(struct vcpu *v)
     v->read_table = t->read;
     v->write_table = t->write;
     v->exec_table = t->exec;
-    v->window_negated = -v->shadow->window;
+    v->scratch.window_negated = -v->shadow->window;
 }
 
-/* Tell the shadow how long user code ran: windows are given by that. */
+/* Tell the shadow how long user code ran. The shadow gives windows to spaces by that. */
 static inline void note_privilege(struct vcpu *v)
 {
     bool user = v->cpl == 3;
@@ -181,7 +181,7 @@ static void begin_anew(struct vcpu *v)
 
 void vcpu_reset(struct vcpu *v)
 {
-    fpu_park(v); /* the rest may use the library */
+    fpu_park(v); /* what follows calls libc */
     reset_fpu(v);
     reset_msrs(v);
     begin_anew(v);

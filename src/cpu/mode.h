@@ -1,6 +1,6 @@
 /*
- * The mode key: the processor state that the code of a translated block depends on, besides address and
- * bytes. It is part of the block key; vcpu_update_mode() keeps v->mode up to date.
+ * The mode key: the bits of processor state that the code of a block depends on. It is part of the block key.
+ * vcpu_update_mode() keeps v->mode up to date.
  */
 #ifndef RINGER_CPU_MODE_H
 #define RINGER_CPU_MODE_H
@@ -17,7 +17,7 @@ enum mode_bits {
     MODE_EM = 1 << 7,
     MODE_MP = 1 << 8,
     MODE_OSFXSR = 1 << 9,
-    MODE_IOPL = 1 << 10,      /* CPL <= IOPL: CLI, STI, IN, OUT are allowed (and POPF changes IF) */
+    MODE_IOPL = 1 << 10,      /* CPL <= IOPL: CLI, STI, IN and OUT are allowed, and POPF changes IF */
     MODE_STEP = 1 << 11,      /* TF or an enabled breakpoint: the interpreter executes */
     MODE_ALIGN = 1 << 12,     /* CR0.AM, EFLAGS.AC and CPL 3: the interpreter executes */
     MODE_TSD = 1 << 13,       /* RDTSC is privileged (CR4.TSD and CPL > 0) */
@@ -25,7 +25,7 @@ enum mode_bits {
     MODE_UNHOISTED = 1 << 15, /* in block keys only: no hoisted checks (translator/hoist.c) */
     MODE_LONG = 1 << 28,      /* EFER.LMA: IA-32e mode. The interpreter executes */
     MODE_CODE64 = 1 << 29,    /* 64-bit mode: EFER.LMA and CS.L */
-    /* two bits for each segment register from here on, in the order of enum seg: enum mode_seg */
+    /* from here on two bits (enum mode_seg) for each segment register, in the order of enum seg */
     MODE_SEG_SHIFT = 16,
 };
 

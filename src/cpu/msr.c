@@ -1,6 +1,6 @@
 /*
- * Model-specific registers: one row a register or run of registers. What has no row, or whose feature the CPU
- * model does not expose, raises #GP(0), and so do values that would set what the row does not define (SDM 4).
+ * Model-specific registers: one row a register or run of registers (SDM 4). A register without a row, or with a
+ * feature that the CPU model does not expose, raises #GP(0). So do values that set bits the row does not define.
  */
 #include "cpuid.h"
 #include "pvclock.h"
@@ -14,7 +14,7 @@
 struct msr_row {
     u32 first, count;
     bool (*exposed)(const struct cpu_model *model);       /* NULL: by every model */
-    u64 (*read)(struct vcpu *v, unsigned n);              /* n: which of the run */
+    u64 (*read)(struct vcpu *v, unsigned n);              /* n: index in the run */
     bool (*write)(struct vcpu *v, unsigned n, u64 value); /* false: #GP(0) */
 };
 
@@ -113,8 +113,8 @@ static bool write_tsc_adjust(struct vcpu *v, unsigned n, u64 value)
     return move_tsc(v, value - v->tsc_adjust);
 }
 
-/* Base, enable and the boot-processor bit; without a local APIC in the machine the enable bit stays 0. A base
- * above 4 GB is refused: no 32-bit system puts it there. */
+/* Base, enable bit and boot-processor bit. Without a local APIC in the machine the enable bit stays 0. A base
+ * above 4 GB is refused: no 32-bit system uses one. */
 static u64 read_apic_base(struct vcpu *v, unsigned n)
 {
     return v->apic_base;
@@ -126,7 +126,7 @@ static bool write_apic_base(struct vcpu *v, unsigned n, u64 value)
     if (value & ~writable) return false;
     v->apic_base = value | APIC_BASE_BSP;
     if (apic) {
-        fpu_park(v); /* it moves a window */
+        fpu_park(v); /* the board moves the APIC's range with library code */
         apic->base_written(v->host->machine, v->apic_base);
     }
     return true;
@@ -144,7 +144,7 @@ static bool write_tsc_deadline(struct vcpu *v, unsigned n, u64 value)
     return true;
 }
 
-/* The loaded microcode revision, in the high half: a kernel writes 0, executes CPUID and reads it. */
+/* The loaded microcode revision, in the high half. A kernel writes 0, executes CPUID and reads this. */
 static u64 read_microcode_revision(struct vcpu *v, unsigned n)
 {
     return 1ull << 32;
@@ -166,8 +166,7 @@ static bool write_sysenter(struct vcpu *v, unsigned n, u64 value)
     return true;
 }
 
-/* The machine-check architecture with no banks: nothing here can fail, so there is nothing to report. No
- * other bit of IA32_MCG_CAP is set either. */
+/* The machine-check architecture without banks, because there are no errors to report. IA32_MCG_CAP is 0. */
 static u64 read_mcg_status(struct vcpu *v, unsigned n)
 {
     return v->mcg_status;
@@ -184,9 +183,9 @@ static u64 read_misc_enable(struct vcpu *v, unsigned n)
 {
     return v->misc_enable;
 }
-/* SDM 4, table 2-2. What the CPU model has is switched: the limit of CPUID leaves, for systems that cannot
- * take more than two, and the execute-disable bit. Thermal control, SpeedStep, MONITOR and their kin are not
- * there: writing their bits does nothing. All others are reserved. */
+/* SDM 4, table 2-2. Two bits have an effect, if the CPU model has the feature: the limit of CPUID leaves, for
+ * systems that cannot take more than two, and the execute-disable bit. Bits of missing features (thermal control,
+ * SpeedStep, MONITOR and others) do nothing. All other bits are reserved. */
 static bool write_misc_enable(struct vcpu *v, unsigned n, u64 value)
 {
     const u64 absent =
@@ -209,8 +208,8 @@ static bool write_debugctl(struct vcpu *v, unsigned n, u64 value)
     return true;
 }
 
-/* Memory types: 0 UC, 1 WC, 4 WT, 5 WP, 6 WB; the PAT also knows 7, UC- (SDM 3A 11.11, 11.12). Nothing here
- * caches, so they are only kept. */
+/* Memory types: 0 UC, 1 WC, 4 WT, 5 WP, 6 WB; the PAT also has 7, UC- (SDM 3A 11.11, 11.12). They have no effect,
+ * because there are no caches. */
 static bool mtrr_type_valid(u64 type)
 {
     return type <= 6 && (0x73 >> type & 1);
@@ -359,7 +358,7 @@ static bool write_segment_base(struct vcpu *v, unsigned n, u64 value)
     return true;
 }
 
-/* KVM's clock: there when the machine has it, whatever the model. */
+/* KVM's clock. It depends on the machine, not on the CPU model. */
 static u64 read_pvclock_wall(struct vcpu *v, unsigned n)
 {
     return v->pvclock_wall;

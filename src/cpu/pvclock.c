@@ -1,12 +1,11 @@
 /*
- * KVM's paravirtual clock (Linux, Documentation/virt/kvm/x86/msr.rst and cpuid.rst). The guest names an
- * address in its memory, and finds there how to convert its TSC to nanoseconds:
+ * KVM's paravirtual clock (Linux, Documentation/virt/kvm/x86/msr.rst and cpuid.rst). The guest names an address
+ * in its memory, and finds there the values that convert its TSC to nanoseconds:
  *
  *    ns = system_time + ((TSC - tsc_timestamp) << tsc_shift) * tsc_to_system_mul / 2^32
  *
- * So it need not measure the TSC, nor distrust it. The TSC's rate never changes, so the values are valid
- * until the guest moves its TSC. The clock is offered if the machine can sample its clocks
- * (vcpu_host.sample_time).
+ * So the guest need not measure or check the TSC. The TSC's rate never changes, so the values are valid until
+ * the guest moves its TSC. The clock is offered if the machine has vcpu_host.sample_time.
  *
  * There is one vCPU, and the values are written while it does not run, so the guest never sees half of an
  * update. `version` is always even.
@@ -77,7 +76,7 @@ void pvclock_refresh(struct vcpu *v)
     v->counters->pvclock_updates++;
 }
 
-/* The time that the clock gives does not change. */
+/* This changes a flag only, not the clock's time. */
 void pvclock_guest_stopped(struct vcpu *v)
 {
     if (!(v->pvclock_time & ENABLE)) return;
@@ -88,7 +87,7 @@ void pvclock_guest_stopped(struct vcpu *v)
 
 bool pvclock_set_time(struct vcpu *v, u64 value)
 {
-    if (value & 2) return false; /* it lies on a dword */
+    if (value & 2) return false; /* the address is aligned to a dword */
     v->pvclock_time = value;
     pvclock_refresh(v);
     return true;

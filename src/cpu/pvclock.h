@@ -8,8 +8,7 @@
 
 #define MSR_PVCLOCK_WALL 0x4b564d00 /* MSR_KVM_WALL_CLOCK_NEW */
 #define MSR_PVCLOCK_TIME 0x4b564d01 /* MSR_KVM_SYSTEM_TIME_NEW */
-/* The same by older numbers, MSR_KVM_WALL_CLOCK and MSR_KVM_SYSTEM_TIME: Linux before 2.6.35 knows no others.
- */
+/* Their older numbers, MSR_KVM_WALL_CLOCK and MSR_KVM_SYSTEM_TIME. Linux before 2.6.35 knows no others. */
 #define MSR_PVCLOCK_OLD_WALL 0x11
 #define MSR_PVCLOCK_OLD_TIME 0x12
 
@@ -20,8 +19,7 @@ bool pvclock_set_wall(struct vcpu *v, u64 value);
 /* The guest's TSC was moved: write the values again if the guest uses the clock. */
 void pvclock_refresh(struct vcpu *v);
 
-/* The host did not run the guest for a while: tell the guest, so that its watchdogs do not report a
- * lockup. */
+/* Tell the guest that the host did not run it for a while, so that its watchdogs do not report a lockup. */
 void pvclock_guest_stopped(struct vcpu *v);
 
 /* Ticks to nanoseconds: (ticks << shift) * multiplier / 2^32. */

@@ -1,6 +1,6 @@
 /*
- * Far RET and IRET (SDM 2 "RET", "IRET/IRETD"): to the same or an outer ring, to virtual-8086 mode, to the
- * task that was interrupted. Everything is read from the stack and checked before anything changes.
+ * Far RET and IRET (SDM 2 "RET", "IRET/IRETD") to the same ring, an outer ring, virtual-8086 mode or the
+ * interrupted task. Everything is read from the stack and checked before anything changes.
  */
 #include "stack_frame.h"
 
@@ -22,7 +22,7 @@ static void drop_from_stack(struct vcpu *v, u32 bytes)
     v->gpr[REG_ESP] = stack_move(vcpu_stack_mask(v), rsp, rsp + bytes);
 }
 
-/* The code segment returned to: never an inner ring. Its RPL is the CPL to be. */
+/* Fetch the code segment of the return address. The RPL of `cs` is the new CPL, never that of an inner ring. */
 static void fetch_return_code(struct vcpu *v, u16 cs, struct descriptor *d)
 {
     if (selector_null(cs)) fault_raise_error(v, VEC_GP, 0);
@@ -71,7 +71,7 @@ static void commit_same(struct vcpu *v, const struct return_frame *f, const stru
     v->rip = f->eip;
 }
 
-/* `release` bytes of parameters are dropped from the outer stack too. stack NULL: SS becomes a null selector. */
+/* Removes `release` bytes of parameters from the outer stack too. stack NULL: SS becomes a null selector. */
 static void commit_outer(struct vcpu *v, const struct return_frame *f, const struct descriptor *code,
                          const struct descriptor *stack, u16 release)
 {
@@ -124,7 +124,7 @@ void far_return(struct vcpu *v, unsigned bytes, u16 release)
     vcpu_update_mode(v);
 }
 
-/* Real mode, and virtual-8086 mode whose IOPL lets it: `taken` flags come from the stack. */
+/* IRET in real mode, and in virtual-8086 mode with IOPL 3. The flags in `taken` come from the stack. */
 static void interrupt_return_real(struct vcpu *v, unsigned bytes, u32 taken)
 {
     u32 eip = stack_peek(v, 0, bytes);
@@ -162,7 +162,7 @@ static void interrupt_return_vm86(struct vcpu *v, unsigned bytes)
         fault_raise_error(v, VEC_GP, 0);
 }
 
-/* Ring 0 enters virtual-8086 mode: nine dwords, segments in real manner. */
+/* Ring 0 enters virtual-8086 mode: nine dwords on the stack, and segments as in real mode. */
 static void return_to_vm86(struct vcpu *v, const struct return_frame *f)
 {
     static const u8 order[] = {SEG_ES, SEG_DS, SEG_FS, SEG_GS};

@@ -5,7 +5,7 @@
 #include "memory.h"
 #include "stack_frame.h"
 
-/* The hidden part that real mode gives a register that has none: present, writable, accessed, 64 KB. */
+/* The hidden part of a segment register in real mode: present, writable, accessed, 64 KB. */
 enum { REAL_ACCESS = AR_P | AR_S | AR_WRITABLE | AR_ACCESSED, REAL_LIMIT = 0xffff };
 
 struct segment descriptor_segment(const struct descriptor *d, u16 selector)
@@ -14,7 +14,7 @@ struct segment descriptor_segment(const struct descriptor *d, u16 selector)
                             .limit = descriptor_limit(d),
                             .access = descriptor_access(d),
                             .selector = selector,
-                            /* aligned, so in one page */
+                            /* an aligned descriptor lies in one page */
                             .comparable = !(selector & SEL_TI) && !(d->linear & 7),
                             .raw = (u64)d->high << 32 | d->low};
 }
@@ -101,7 +101,7 @@ bool segment_contains(const struct segment *s, u32 offset, u32 bytes)
 }
 
 /*
- * Real mode changes only selector and base. Limit and access survive from protected mode ("unreal mode"),
+ * Real mode changes only selector and base. Limit and access stay as protected mode left them ("unreal mode"),
  * except that CS becomes writable again. Virtual-8086 mode sets everything (SDM 3A 20.2.1).
  */
 void segment_assign_real(struct vcpu *v, enum seg seg, u16 selector)

@@ -47,7 +47,7 @@ void stack_frame_probe(struct vcpu *v, const struct stack_frame *f)
 {
     u64 offset;
     u32 bytes;
-    if (f->cpl == 3) { /* CPL 3: this is the current stack, because delivery never pushes to an outer ring */
+    if (f->cpl == 3) { /* this is the current stack, because nothing pushes to the stack of an outer ring */
         for (unsigned i = 0; i < f->count; i++)
             if (is_flat64(f))
                 lin_probe_write(v, value_offset(f, i), f->bytes);

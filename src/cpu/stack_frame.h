@@ -1,7 +1,7 @@
 /*
- * Values that are pushed together by far calls, gates and interrupts. Collect, check, probe, write: nothing
- * is written unless everything can be, so that the instruction can be restarted after a page fault on the
- * stack.
+ * The values that far calls, gates and interrupts push together. They are collected, checked, probed and then
+ * written. Nothing is written unless everything can be, so that the instruction can be restarted after a page
+ * fault on the stack.
  */
 #ifndef RINGER_CPU_STACK_FRAME_H
 #define RINGER_CPU_STACK_FRAME_H
@@ -13,7 +13,7 @@ struct stack_frame {
     struct segment ss;
     u64 mask; /* of the stack pointer; all ones: a stack of 64-bit mode, which has no segment */
     u64 rsp;  /* before the pushes */
-    u8 cpl;   /* privilege of the writes; below 3 the processor makes them itself */
+    u8 cpl;   /* privilege of the writes; below 3 they are the processor's own (sys_write) */
     u8 bytes; /* of each value: 2, 4 or 8 */
     u8 count;
     u64 value[36]; /* in order of pushing; at most a call gate's 31 parameters and SS, ESP, CS, EIP */
@@ -61,13 +61,12 @@ void stack_frame_probe(struct vcpu *v, const struct stack_frame *f);
 /* Write it, after the two functions above. Returns the new RSP (on a 16-bit stack the high half of ESP stays). */
 u64 stack_frame_write(struct vcpu *v, const struct stack_frame *f);
 
-/* A stack pointer, moved on a stack of this width. */
+/* `rsp` moved to `to`: on a 16-bit stack the high half of ESP stays. */
 static inline u64 stack_move(u64 mask, u64 rsp, u64 to)
 {
     return (rsp & ~mask & 0xffffffff) | (to & mask);
 }
-/* The value `offset` bytes above the top of the current stack. Raises what a pop would raise, and changes
- * nothing. */
+/* The value `offset` bytes above the top of the current stack. Raises the faults of a pop, and changes nothing. */
 static inline u64 stack_peek(struct vcpu *v, u32 offset, unsigned bytes)
 {
     return mem_read(v, SEG_SS, (v->gpr[REG_ESP] + offset) & vcpu_stack_mask(v), bytes);

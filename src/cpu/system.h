@@ -10,19 +10,19 @@
 #include "fault.h"
 
 /* --- segment.c: descriptors and segment registers --- */
-/* Load a segment register as MOV Sreg, POP Sreg and LxS do, in real, virtual-8086 and protected mode. Not
- * CS. */
+/* Load any segment register but CS as MOV Sreg, POP Sreg and LxS do, in real, virtual-8086 and protected
+ * mode. */
 void segment_load(struct vcpu *v, enum seg seg, u16 selector);
-/* Set a register as real and virtual-8086 mode do: base = selector << 4, limit and access as the mode has
- * them. Also CS. */
+/* Set any segment register as real and virtual-8086 mode do: base = selector << 4, limit and access by the
+ * mode. */
 void segment_set_real(struct vcpu *v, enum seg seg, u16 selector);
 /* The base of FS or GS, at 64 bits. */
 void segment_set_base(struct vcpu *v, enum seg seg, u64 base);
 void segment_load_ldtr(struct vcpu *v, u16 selector);
 void segment_load_tr(struct vcpu *v, u16 selector);
 
-/* --- transfer.c: far JMP, CALL, RET, IRET, SYSENTER, SYSEXIT --- */
-/* v->rip is the *next* instruction when these are called; `bytes` is the operand size (2, 4 or 8). */
+/* --- transfer.c, return.c, sysenter.c: far JMP, CALL, RET, IRET, SYSENTER, SYSEXIT --- */
+/* On entry v->rip is the *next* instruction. `bytes` is the operand size (2, 4 or 8). */
 void far_jump(struct vcpu *v, u16 selector, u64 offset, unsigned bytes);
 void far_call(struct vcpu *v, u16 selector, u64 offset, unsigned bytes);
 void far_return(struct vcpu *v, unsigned bytes, u16 release);
@@ -47,9 +47,9 @@ void interrupt_deliver64(struct vcpu *v, u8 vector, enum interrupt_source source
 /* INT n with its virtual-8086 and VME rules. v->rip is the next instruction, `length` the length of INT n. */
 void interrupt_software(struct vcpu *v, u8 vector, unsigned length);
 
-/* Deliver v->fault, raised by the instruction at v->rip: sets CR2, RF and DR6 as required, escalates to #DF
- * and shutdown. Never raises. Returns EXIT_NONE, or EXIT_SHUTDOWN on a triple fault. Opens a fault scope of
- * its own. */
+/* Deliver v->fault, which the instruction at v->rip raised: sets CR2 and RF as required, and escalates to #DF
+ * and shutdown. Never raises: it has a fault scope of its own. Returns EXIT_NONE, or EXIT_SHUTDOWN on a triple
+ * fault. */
 enum exit_reason exception_deliver(struct vcpu *v);
 /* Deliver an external interrupt or NMI; ends HLT. Never raises. */
 enum exit_reason interrupt_external(struct vcpu *v, u8 vector);
@@ -68,8 +68,8 @@ void control_write(struct vcpu *v, unsigned cr, u64 value); /* checks, flushes, 
 bool control_cr3_valid(struct vcpu *v, u32 cr3);
 u64 debug_read(struct vcpu *v, unsigned dr);
 void debug_write(struct vcpu *v, unsigned dr, u64 value);
-/* As POPF does: replace those bits of `mask` that the current privilege may change (IF by IOPL, IOPL at CPL
- * 0; VM, VIF and VIP never). */
+/* Replace the flags in `mask` that the current privilege may change, as POPF does: IF if CPL <= IOPL, IOPL at
+ * CPL 0, and never VM, VIF and VIP. */
 void eflags_write(struct vcpu *v, u32 value, u32 mask);
 
 /* --- debug.c: breakpoints --- */

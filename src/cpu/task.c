@@ -1,7 +1,7 @@
 /*
- * Hardware tasks (SDM 3A chapter 7). A task switch has two halves. Until the new task's registers are loaded,
- * a fault leaves the old task unchanged. Afterwards, faults belong to the new task (v->in_new_task), at its
- * first instruction.
+ * Hardware tasks (SDM 3A chapter 7). A task switch has two halves. In the first, a fault leaves the old task
+ * unchanged. The second begins when the new task's registers are loaded: a fault belongs to the new task
+ * (v->in_new_task), at its first instruction.
  */
 #include "stack_frame.h"
 
@@ -75,7 +75,7 @@ static void read_state(struct vcpu *v, const struct segment *tss, struct tss_sta
     s->trap = l->width == 4 && (sys_read(v, tss->base + TSS32_TRAP, 2) & 1);
 }
 
-/* Make sure that the first half can write everything it will write. */
+/* Raise the faults of all writes that the first half will make. */
 static void probe_old(struct vcpu *v)
 {
     const struct tss_layout *l = tss_layout(v->tr.access);
@@ -146,8 +146,8 @@ static void load_segments(struct vcpu *v, const struct tss_state *s, u32 ext)
     }
 }
 
-/* Load the new task's registers. Segment registers hold their selectors, and are unusable until each is
- * validated. */
+/* Load the new task's registers. Segment registers get their selectors, and are unusable until their descriptors
+ * are checked. */
 static void load_registers(struct vcpu *v, const struct tss_state *s)
 {
     v->rip = s->eip;

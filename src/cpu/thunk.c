@@ -1,12 +1,12 @@
 /*
- * x87, MMX and SSE instructions, executed on the host: each becomes a function of the instruction itself and
- * RET, with its memory operand at [r9] (a bounce buffer) and ESP, or one of R8 to R15, in r8. Functions are found again by their
- * bytes, which are few enough to be the key.
+ * x87, MMX and SSE instructions, executed on the host. Each becomes a thunk: a function that consists of the
+ * instruction and RET. Its memory operand is at [r9] (a bounce buffer), and the guest's ESP, or one of R8 to R15, is in r8. The bytes
+ * of a thunk are few enough to be its key in the table of thunks.
  *
- * The arena is mapped twice, for writing and for executing. One host signal can come of a thunk: SIGFPE for a
- * SIMD exception that the guest has unmasked. Which flags of MXCSR such an instruction leaves is the CPU's
- * own affair (DPPS is several operations, and CPUs differ in how far they get), so the host's CPU decides it
- * here as it does in translated code. #MF was looked for before, and memory is the buffer.
+ * The thunks' memory is mapped twice, for writing and for executing. A thunk can raise one host signal: SIGFPE,
+ * for a SIMD exception that the guest has unmasked. Which flags of MXCSR such an instruction leaves depends on
+ * the CPU (DPPS is several operations, and CPUs stop at different ones). So the host's CPU decides it here, as
+ * in translated code. Pending #MF was checked before, and the bounce buffer raises no fault.
  */
 #include "base/hash.h"
 #include "exec.h"
@@ -57,7 +57,7 @@ void thunks_destroy(struct vcpu *v)
     v->thunks = NULL;
 }
 
-/* --- making them --- */
+/* --- making thunks --- */
 
 static const struct operand *memory_operand(const struct insn *i)
 {
@@ -79,8 +79,8 @@ static const struct operand *moved_operand(const struct insn *i)
     return NULL;
 }
 
-/* Bytes from the lowest on. A mandatory prefix, REX, 0F 38, opcode, ModRM, an immediate and RET are eight:
- * one u64. */
+/* The bytes of a thunk, the lowest first. A mandatory prefix, REX, 0F 38, opcode, ModRM, an immediate and RET
+ * are eight bytes: one u64. */
 struct code {
     u64 bytes;
     unsigned length;
@@ -120,7 +120,7 @@ static u64 thunk_code(const struct insn *i, bool memory)
     return c.bytes;
 }
 
-/* Code that may have been executed was replaced through another address: serialize (SDM 3A 8.1.3). */
+/* Serialize after code that may have been executed was replaced through another address (SDM 3A 8.1.3). */
 static void serialize(void)
 {
     u32 eax = 0, ecx = 0;
@@ -142,7 +142,7 @@ static const void *find_thunk(struct thunks *t, u64 code)
 /* The place of r8 in a frame: that of ESP. */
 enum { THUNK_R8 = REG_ESP };
 
-/* --- running them --- */
+/* --- running thunks --- */
 
 static void frame_prepare(struct thunk_frame *f, const struct vcpu *v, const struct insn *i, bool memory)
 {
@@ -165,9 +165,9 @@ static void frame_commit(const struct thunk_frame *f, struct vcpu *v, const stru
     flags_unpack(v, f->flags);
 }
 
-/* Memory operands of 16 bytes must be aligned, but for these (SDM 2 table 2-21 "Type 4", without alignment).
- * The SHA instructions are checked by some CPUs and not by others: nobody can rely on the fault, and where
- * the host does not check, translated code does not either. */
+/* Memory operands of 16 bytes must be aligned, except in these instructions (SDM 2 table 2-21 "Type 4", without
+ * alignment). Some CPUs check SHA instructions and others do not, so no guest can rely on that fault. Translated
+ * code does what the host does. */
 static bool may_be_unaligned(u16 mnemonic)
 {
     switch (mnemonic) {
@@ -193,11 +193,14 @@ static bool may_be_unaligned(u16 mnemonic)
 static void prepare_memory(struct vcpu *v, const struct insn *i, const struct operand *o, u64 address,
                            u8 *bounce)
 {
-    if (o->bytes == 16 && !may_be_unaligned(i->mnemonic) &&
-        (mem_linear(v, i->mem_seg, address, 16, o->written) & 15))
-        fault_raise_error(v, VEC_GP, 0);
+    if (o->bytes == 16 && !may_be_unaligned(i->mnemonic)) {
+        /* In 64-bit mode alignment comes before canonical form. */
+        bool unaligned = (v->mode & MODE_CODE64) && (segment_linear(v, i->mem_seg, address) & 15);
+        if (unaligned || (mem_linear(v, i->mem_seg, address, 16, o->written) & 15))
+            fault_raise_error(v, VEC_GP, 0);
+    }
     if (o->written) mem_probe_write(v, i->mem_seg, address, o->bytes);
-    /* An x87 store that meets an unmasked exception stores nothing: what was there is written again. */
+    /* An x87 store with an unmasked exception stores nothing: then the old bytes are written again. */
     if (o->read || (i->row->traits & ISA_FPU)) mem_read_bytes(v, i->mem_seg, address, bounce, o->bytes);
 }
 

@@ -38,10 +38,10 @@ thunk_call:
         pop     %rbx
         ret
 
-        /* The thunk's instruction raised #XM: the signal handler comes here instead of behind it. */
+        /* The thunk's instruction raised #XM: the signal handler returns here instead of behind the instruction. */
         .globl  thunk_raised
 thunk_raised:
-        add     $8, %rsp                /* the return address that the thunk did not use */
+        add     $8, %rsp                /* drop the thunk's return address */
         movb    $1, 88(%r10)
         pop     %rbp
         pop     %rbx

@@ -43,7 +43,7 @@ static void enter_code_real(struct vcpu *v, u16 selector, u64 offset)
     vcpu_update_mode(v);
 }
 
-/* A code segment that the instruction names directly: the privilege does not change. */
+/* Check a code segment that the instruction names directly. The privilege does not change. */
 static void check_direct_code(struct vcpu *v, const struct descriptor *d)
 {
     unsigned dpl = descriptor_dpl(d);
@@ -53,7 +53,7 @@ static void check_direct_code(struct vcpu *v, const struct descriptor *d)
     if (!descriptor_present(d)) fault_raise_selector(v, VEC_NP, d->selector, 0);
 }
 
-/* Gates and TSS descriptors are protected like data: by CPL and RPL. */
+/* DPL protects gates and TSS descriptors from CPL and RPL, as it protects data segments. */
 static void check_system_access(struct vcpu *v, const struct descriptor *d)
 {
     unsigned dpl = descriptor_dpl(d);
@@ -65,7 +65,7 @@ static void check_gate_present(struct vcpu *v, const struct descriptor *gate)
     if (!descriptor_present(gate)) fault_raise_selector(v, VEC_NP, gate->selector, 0);
 }
 
-/* The code segment of a call gate; the new CPL is not decided here. */
+/* Fetch the code segment of a call gate. to->cpl is the current CPL: the caller decides the new one. */
 static void fetch_gate_target(struct vcpu *v, const struct descriptor *gate, struct code_target *to)
 {
     u16 selector = gate_selector(gate);
@@ -90,7 +90,7 @@ static void jump_gate(struct vcpu *v, const struct descriptor *gate)
     enter_code(v, &to);
 }
 
-/* CALL through a gate to the same privilege: pushes the return address on the current stack, in the gate's
+/* CALL through a gate to the same privilege. It pushes the return address on the current stack, in the gate's
  * width. */
 static void call_gate_same(struct vcpu *v, const struct descriptor *gate, struct code_target *to)
 {
@@ -107,7 +107,7 @@ static void call_gate_same(struct vcpu *v, const struct descriptor *gate, struct
     enter_code(v, to);
 }
 
-/* CALL through a gate to an inner ring: takes that ring's stack from the TSS and copies the parameters (SDM
+/* CALL through a gate to an inner ring. It takes that ring's stack from the TSS and copies the parameters (SDM
  * 3A 5.8.5). */
 static void call_gate_inner(struct vcpu *v, const struct descriptor *gate, struct code_target *to)
 {
@@ -154,7 +154,7 @@ static void call_gate(struct vcpu *v, const struct descriptor *gate)
         call_gate_same(v, gate, &to);
 }
 
-/* Destinations other than code segments. */
+/* A far JMP or CALL to a descriptor that is not a code segment. */
 static void transfer_system(struct vcpu *v, const struct descriptor *d, enum task_switch_cause cause)
 {
     unsigned type = descriptor_system_type(d);

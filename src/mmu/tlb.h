@@ -23,11 +23,11 @@
 enum tlb_right { TLB_READ = 1, TLB_WRITE = 2, TLB_FETCH = 4 };
 
 struct tlb_entry {
-    u64 page;       /* linear page number, or TLB_EMPTY */
-    u64 delta;      /* host address - linear address */
-    u32 frame;      /* guest frame number */
-    u8 rights;      /* enum tlb_right */
-    u8 shift;       /* size of the guest's page, as a power of 2 */
+    u64 page;  /* linear page number, or TLB_EMPTY */
+    u64 delta; /* host address - linear address */
+    u32 frame; /* guest frame number */
+    u8 rights; /* enum tlb_right */
+    u8 shift;  /* size of the guest's page, as a power of 2 */
     bool global;
 };
 #define TLB_EMPTY UINT64_MAX
@@ -41,7 +41,8 @@ struct tlb {
     u64 large[2][64];
 };
 
-static inline const struct tlb_entry *tlb_find(const struct tlb *tlb, u64 linear, bool user, enum tlb_right right)
+static inline const struct tlb_entry *tlb_find(const struct tlb *tlb, u64 linear, bool user,
+                                               enum tlb_right right)
 {
     u64 page = linear >> PAGE_SHIFT;
     const struct tlb_entry *e = &tlb->entry[user ? SHADOW_USER : SHADOW_SUPERVISOR][page % TLB_ENTRIES];

@@ -102,7 +102,7 @@ static void *loop_main(void *argument)
         fill(loop);
         u64 now = host_now_ns();
         if (any) quiet_since = now;
-        bool sleep = !any && now - quiet_since >= LOOP_LOOK_OUT_NS && sleep_now(loop);
+        bool sleep = !any && now - quiet_since >= loop->look_out_ns && sleep_now(loop);
         int ready = wait_for_events(loop, sleep);
         __atomic_store_n(&loop->sleeps, 0, __ATOMIC_SEQ_CST);
         if (ready > 0) quiet_since = host_now_ns();
@@ -115,7 +115,8 @@ static void *loop_main(void *argument)
 
 int net_loop_init(struct net_loop *loop)
 {
-    *loop = (struct net_loop){.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    *loop =
+        (struct net_loop){.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .look_out_ns = LOOP_LOOK_OUT_NS};
     if (loop->wake_fd < 0) return -errno;
     pthread_mutex_init(&loop->lock, NULL);
     pthread_cond_init(&loop->answered, NULL);

@@ -5,8 +5,8 @@
  * and until when, waits, and tells them. work() is for what comes from the vCPU thread without a descriptor:
  * frames to be sent.
  *
- * To wake a sleeping thread costs more than most frames do. So the thread looks out for LOOP_LOOK_OUT_NS
- * after the last event before it sleeps, and net_loop_wake() costs nothing while it is awake.
+ * To wake a sleeping thread costs more than most frames do. So the thread looks out for look_out_ns after the last event
+ * before it sleeps, and net_loop_wake() costs nothing while it is awake.
  */
 #ifndef RINGER_NET_LOOP_H
 #define RINGER_NET_LOOP_H
@@ -48,6 +48,7 @@ struct net_loop {
     int wake_fd;
     u32 sleeps; /* atomic */
     u32 stop;   /* atomic */
+    u64 look_out_ns;
     struct net_source *sources;
     struct net_poll poll;
     pthread_mutex_t lock; /* of what follows */
@@ -57,7 +58,7 @@ struct net_loop {
     void *argument;
 };
 
-/* Returns 0 or -errno. Sources are added before the thread starts, or on it. */
+/* look_out_ns is LOOP_LOOK_OUT_NS; the caller may change it. Returns 0 or -errno. Sources are added before the thread starts, or on it. */
 int net_loop_init(struct net_loop *loop);
 void net_loop_add(struct net_loop *loop, struct net_source *source);
 /* Returns 0 or -errno. All signals are blocked in the thread. */

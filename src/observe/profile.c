@@ -102,12 +102,12 @@ static enum profile_engine engine_of(const struct profile *p, const struct trail
     return engine_of_module(p->own.list[trail->innermost].module);
 }
 
-static void take(struct sampler *sampler, struct vcpu *watched, u64 pc, u64 sp)
+static void take(struct sampler *sampler, struct vcpu *current, u64 pc, u64 sp)
 {
     struct profile *p = (struct profile *)sampler;
-    struct vcpu *v = watched ? watched : p->vcpu;
+    struct vcpu *v = current ? current : p->vcpu;
     struct profile_key key = {.function = SYMBOL_NONE, .engine = ENGINE_OF_TRANSLATED};
-    translator_sample(v, watched, pc, &key.sample);
+    translator_sample(v, current, pc, &key.sample);
     if (key.sample.location != SAMPLE_TRANSLATED) {
         struct trail trail;
         look_back(p, pc, sp, &trail);

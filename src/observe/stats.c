@@ -74,7 +74,7 @@ static struct counters all_counters(const struct vcpu *v)
 {
     struct counters c = *v->counters;
     c.mmio_accesses += v->phys->mmio_accesses;
-    c.return_misses += v->return_misses;
+    c.return_misses += v->scratch.return_misses;
     return c;
 }
 

@@ -96,9 +96,11 @@ static bool parse_value(const struct property *property, const char *text, u64 *
 {
     bool on = false, good = *text != 0;
     switch (property->kind) {
+    case PROPERTY_FILE: return true;
     case PROPERTY_TEXT:
     case PROPERTY_DRIVE:
-    case PROPERTY_CHARDEV: return good;
+    case PROPERTY_CHARDEV:
+    case PROPERTY_SOCKET: return good;
     case PROPERTY_NUMBER: return option_number(text, number) && *number <= property->most;
     case PROPERTY_CHOICE: return parse_choice(property->choices, text, number);
     case PROPERTY_SLOT: return parse_slot(text, number);
@@ -114,11 +116,13 @@ static bool parse_value(const struct property *property, const char *text, u64 *
 static void describe(const struct property *property, char *text, size_t bytes)
 {
     static const char *const kinds[] = {[PROPERTY_TEXT] = "a text",
+                                        [PROPERTY_FILE] = "a file",
                                         [PROPERTY_SWITCH] = "on or off",
                                         [PROPERTY_AUTO] = "on, off or auto",
                                         [PROPERTY_SLOT] = "the number of a slot, 1 to 1f",
                                         [PROPERTY_DRIVE] = "the id of a drive",
                                         [PROPERTY_CHARDEV] = "the id of a chardev",
+                                        [PROPERTY_SOCKET] = "the id of a chardev",
                                         [PROPERTY_MAC] = "the address of one card, as 52:54:00:12:34:56"};
     if (property->kind == PROPERTY_NUMBER)
         snprintf(text, bytes, "a number up to %llu", (unsigned long long)property->most);
@@ -209,10 +213,10 @@ u64 device_number(const struct device_option *device, const char *property, u64 
     return value ? value->number : otherwise;
 }
 
-const char *device_back_end(const struct device_option *device, const char *property)
+const struct char_options *device_chardev(const struct device_option *device, const char *property)
 {
     const struct device_value *value = find_value(device, property);
-    return value ? value->back_end : NULL;
+    return value ? value->chardev : NULL;
 }
 
 /* --- help --- */
@@ -220,9 +224,10 @@ const char *device_back_end(const struct device_option *device, const char *prop
 static void print_properties(const struct property *list, FILE *out)
 {
     static const char *const kinds[] = {
-        [PROPERTY_TEXT] = "str",         [PROPERTY_NUMBER] = "number",     [PROPERTY_SWITCH] = "on|off",
-        [PROPERTY_AUTO] = "on|off|auto", [PROPERTY_CHOICE] = "choice",     [PROPERTY_SLOT] = "slot",
-        [PROPERTY_DRIVE] = "drive id",   [PROPERTY_CHARDEV] = "chardev id"};
+        [PROPERTY_FILE] = "file",          [PROPERTY_MAC] = "address",      [PROPERTY_TEXT] = "str",
+        [PROPERTY_NUMBER] = "number",      [PROPERTY_SWITCH] = "on|off",    [PROPERTY_AUTO] = "on|off|auto",
+        [PROPERTY_CHOICE] = "choice",      [PROPERTY_SLOT] = "slot",        [PROPERTY_DRIVE] = "drive id",
+        [PROPERTY_CHARDEV] = "chardev id", [PROPERTY_SOCKET] = "chardev id"};
     for (; list && list->name; list++) {
         char left[64], choices[64] = "";
         snprintf(left, sizeof(left), "%s=<%s>", list->name, kinds[list->kind]);

@@ -19,10 +19,12 @@
 #include <stdio.h>
 
 struct board;
+struct char_options;
 struct device_option;
 
 enum property_kind {
     PROPERTY_TEXT,
+    PROPERTY_FILE,    /* a path, or nothing */
     PROPERTY_NUMBER,  /* up to `most` */
     PROPERTY_SWITCH,  /* on or off: 1 or 0 */
     PROPERTY_AUTO,    /* the same, or auto: 0 */
@@ -30,6 +32,7 @@ enum property_kind {
     PROPERTY_SLOT,    /* of the PCI bus: "1f", "1f.0" */
     PROPERTY_DRIVE,   /* the id of a -drive that no other device has */
     PROPERTY_CHARDEV, /* the id of a -chardev */
+    PROPERTY_SOCKET,  /* the id of a -chardev socket that is not opened: the device itself speaks there */
     PROPERTY_MAC,     /* "52:54:00:12:34:56": 48 bits, the first byte highest */
 };
 
@@ -81,7 +84,7 @@ struct device_option {
         const struct property *property;
         char *text;
         u64 number;
-        const char *back_end; /* of a chardev, as for chardev_open() */
+        const struct char_options *chardev;
     } value[DEVICE_VALUES];
     unsigned values;
 };
@@ -96,8 +99,8 @@ void device_release(struct device_option *device);
 /* NULL: not given. */
 const char *device_text(const struct device_option *device, const char *property);
 u64 device_number(const struct device_option *device, const char *property, u64 otherwise);
-/* What is behind a chardev, as for chardev_open(). NULL: not given. */
-const char *device_back_end(const struct device_option *device, const char *property);
+/* The -chardev that a property names. NULL: not given. */
+const struct char_options *device_chardev(const struct device_option *device, const char *property);
 
 /* --- help --- */
 

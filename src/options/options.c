@@ -14,8 +14,9 @@
 
 /* In the order of ringer help. */
 static const struct option_group *const groups[] = {
-    &options_boot,    &options_drives,  &options_machine, &options_devices, &options_net,
-    &options_display, &options_observe, &options_engines, &options_qemu,    &options_testing,
+    &options_boot,    &options_drives,  &options_machine, &options_devices,
+    &options_net,     &options_control, &options_display, &options_observe,
+    &options_engines, &options_qemu,    &options_testing,
 };
 
 static const struct option_row *find_row(const char *name, size_t length)
@@ -70,9 +71,10 @@ static bool check_memory(const struct options *o, struct complaint *c)
 /* Checks that need the whole command line. */
 static bool check_together(const struct options *o, struct complaint *c)
 {
-    if (!o->boot.kernel && !o->boot.firmware && !o->boot_plan.option_roms && !o->board.drives.count)
-        return COMPLAIN(
-            c, "nothing to boot: give a disk (-hda FILE), a CD (-cdrom FILE), a kernel (--kernel FILE), ...");
+    if (!o->boot.kernel && !o->boot.firmware && !o->boot_plan.option_roms && !o->board.drives.count &&
+        !o->board.boots_network)
+        return COMPLAIN(c, "nothing to boot: give a disk (-hda FILE), a CD (-cdrom FILE), a kernel (--kernel "
+                           "FILE), -boot n, ...");
     if (!o->boot.kernel && o->boot.initrd) return COMPLAIN(c, "--initrd is for a --kernel, which is missing");
     if (!o->boot.kernel && o->boot.append) return COMPLAIN(c, "--append is for a --kernel, which is missing");
     if (o->lockstep && o->event_log) return COMPLAIN(c, "--lockstep and --trace exclude each other");
@@ -91,24 +93,48 @@ static bool check_together(const struct options *o, struct complaint *c)
     return check_memory(o, c);
 }
 
+/* What serial ports and monitors name must be there. */
+static bool settle_chardevs(const struct options *o, struct complaint *c)
+{
+    const struct device_options *devices = &o->board.devices;
+    const struct control_options *control = &o->control;
+    const char *missing = NULL;
+    unsigned stdios = 0;
+    for (unsigned n = 0; n < o->board.serial_count; n++)
+        if (o->board.serial[n] && !device_options_chardev(devices, o->board.serial[n]))
+            missing = o->board.serial[n];
+    for (unsigned n = 0; n < control->monitors; n++)
+        if (!device_options_chardev(devices, control->monitor[n].chardev))
+            missing = control->monitor[n].chardev;
+    if (missing) return COMPLAIN(c, "there is no -chardev with the id \"%s\"", missing);
+    for (unsigned n = 0; n < devices->chardevs; n++)
+        stdios += devices->chardev[n].kind == CHAR_STDIO;
+    return stdios < 2
+               ? true
+               : COMPLAIN(c, "there are two chardevs of standard input: give one mux=on, and name it twice");
+}
+
 /* Drives and devices name each other, so this needs the whole command line too. */
 static bool settle_devices(struct options *o, struct complaint *c)
 {
     struct device_options *devices = &o->board.devices;
     struct drive_options *drives = &o->board.drives;
-    return device_options_take_drives(devices, drives, c->text, c->bytes) &&
+    return options_settle_cards(o, c) && device_options_take_drives(devices, drives, c->text, c->bytes) &&
            drive_options_settle(drives, c->text, c->bytes) &&
-           device_options_settle(devices, drives, c->text, c->bytes);
+           device_options_settle(devices, drives, c->text, c->bytes) && settle_chardevs(o, c);
 }
 
 /* Defaults that depend on other options. */
-static void fill_in_defaults(struct options *o)
+static void fill_in_defaults(struct options *o, struct complaint *c)
 {
     if (o->display == DISPLAY_AUTO) o->display = wants_window(o) ? DISPLAY_WINDOW : DISPLAY_NONE;
     if (!o->board.audio) o->board.audio = o->display == DISPLAY_WINDOW && !o->deterministic ? "auto" : "none";
     /* With a window, Ctrl-C in the terminal should end Ringer, so the serial port does not take the terminal. */
-    if (!o->board.serial_count && !device_options_type_from(&o->board.devices, "stdio"))
-        o->board.serial[0] = o->display == DISPLAY_WINDOW ? "null" : "stdio";
+    if (!o->board.serial_count && !o->nodefaults && !device_options_type_from_stdio(&o->board.devices))
+        o->board.serial[0] = device_options_chardev_for(
+            &o->board.devices, "serial0", o->display == DISPLAY_WINDOW ? "null" : "stdio", c->text, c->bytes);
+    control_options_fill_in(o);
+    if (o->nodefaults && !o->video_given) o->board.video = VIDEO_NONE;
     /* Both machines write the same. Neither may see the other's writes. */
     if (o->lockstep) o->board.drives.snapshot = true;
     if (o->deterministic && o->board.rtc_base < 0) o->board.rtc_base = DETERMINISTIC_RTC_BASE;
@@ -156,13 +182,13 @@ bool options_parse(int argc, char **argv, const struct device_type *const *types
             return true;
         }
         if (!parse_one(argc, argv, &at, options, &complaint)) return false;
-        if (options->device_help) {
-            *command = COMMAND_HELP_DEVICES;
+        if (options->help != COMMAND_RUN) {
+            *command = options->help;
             return true;
         }
     }
     if (!check_together(options, &complaint) || !settle_devices(options, &complaint)) return false;
-    fill_in_defaults(options);
+    fill_in_defaults(options, &complaint);
     return true;
 }
 
@@ -216,6 +242,7 @@ void options_help(FILE *out)
 {
     fputs("ringer run OPTION...     run a 32-bit x86 operating system, unmodified, as an ordinary process\n"
           "ringer disk ...          make, show and convert disk images; without arguments: usage\n"
+          "ringer census            which instructions are privileged, sensitive, innocuous on this host\n"
           "ringer help              this text\n"
           "ringer help devices      what -device can add; also: -device NAME,help\n"
           "ringer help keys         the language of scripts for --keys\n"
@@ -231,7 +258,7 @@ void options_help(FILE *out)
         if (groups[g] != &options_testing) print_group(groups[g], out);
     fputs("\nKeys, when standard input is a terminal\n"
           "  Ctrl-A x   quit           Ctrl-A h   help           Ctrl-A a   send Ctrl-A\n"
-          "  Ctrl-A b   send a break\n"
+          "  Ctrl-A b   send a break   Ctrl-A c   monitor        Ctrl-A t   time stamps\n"
           "  All others, Ctrl-C among them, go to the guest.\n"
           "\nKeys in the window, with Ctrl and Alt held\n"
           "  F   full screen            G   grab or release the mouse     U   the picture's own size\n"

@@ -10,6 +10,7 @@
 #include "base/types.h"
 #include "options_board.h"
 #include "options_boot.h"
+#include "options_control.h"
 #include "translator/translator.h"
 
 #include <stdio.h>
@@ -31,6 +32,7 @@ enum command {
     COMMAND_HELP_TESTING, /* the options that only tests need */
     COMMAND_HELP_KEYS,
     COMMAND_HELP_DEVICES, /* as options.device_help_type says */
+    COMMAND_HELP_CHARDEVS,
     COMMAND_VERSION,
 };
 
@@ -38,7 +40,8 @@ struct options {
     struct boot_files boot;
     struct boot_plan boot_plan;
     struct board_options board;
-    bool device_help;                           /* COMMAND_HELP_DEVICES */
+    struct control_options control;
+    enum command help;                          /* an argument was "help": not COMMAND_RUN */
     const struct device_type *device_help_type; /* NULL: all */
     const struct cpu_model *cpu;
     bool no_kvm_clock;
@@ -48,6 +51,8 @@ struct options {
     bool full_screen;
     bool whole_scale; /* the window's picture is enlarged by whole factors only */
     const char *vnc;  /* the argument of --vnc, or NULL */
+    bool nodefaults;
+    bool video_given; /* -vga */
     bool no_reboot;
     bool no_shutdown;
 

@@ -25,10 +25,11 @@ struct board_options {
     struct drive_options drives;
     struct device_options devices;
     struct net_options net;
-    const char *serial[SERIAL_PORTS]; /* chardev specifications of COM1..COM4; NULL: no such port */
+    const char *serial[SERIAL_PORTS]; /* ids of the chardevs of COM1..COM4; NULL: no such port */
     unsigned serial_count;            /* how many -serial were given */
     const char *firmware_directory;   /* where SeaBIOS and the VGA BIOS are, or NULL: the usual places */
     bool nographic;                   /* escape keys also where standard input is no terminal */
+    bool boots_network;               /* firmware is to try it */
     bool no_apic;
     bool hpet;
     bool no_isa_pnp;

@@ -66,6 +66,8 @@ static bool set_boot(struct options *o, const char *value, struct complaint *c)
     while (good && option_list_next(&items, &key, &rest))
         good = set_boot_item(&o->boot_plan, key, rest, c);
     option_list_close(&items);
+    o->board.boots_network = memchr(o->boot_plan.order, BOOT_NETWORK, BOOT_CLASSES) ||
+                             memchr(o->boot_plan.once, BOOT_NETWORK, BOOT_CLASSES);
     return good;
 }
 
@@ -93,13 +95,13 @@ static const struct option_row rows[] = {
     {"append", "TEXT", "its command line", STRING(boot.append)},
     {"start", "WAY", "how the kernel is started: direct or firmware (default: by its kind)",
      .set = set_start},
-    {"boot", "ORDER", "drives to boot from, in order: a, c, d (default cad); once=, menu=on, ...",
+    {"boot", "ORDER", "what to boot from, in order: a, c, d, n (default cad); once=, menu=on, ...",
      .set = set_boot},
     {"bios", "FILE", "a firmware image, started at the reset vector (default SeaBIOS)",
      STRING(boot.firmware)},
     {"L", "DIRECTORY", "directory of SeaBIOS and its video BIOS", STRING(board.firmware_directory)},
     {"option-rom", "FILE", "an option ROM that the firmware starts", .set = set_option_rom},
-    {"firmware-log", "TO", "where SeaBIOS's log goes (port 402h): stdio, null, file:PATH",
+    {"firmware-log", "TO", "where SeaBIOS's log goes (port 402h); TO as for --serial",
      .set = options_set_firmware_log},
 };
 

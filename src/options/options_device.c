@@ -15,19 +15,29 @@ bool device_options_add(struct device_options *options, const char *list, char *
     return device_parse(&options->device[options->count++], options->types, list, error, error_bytes);
 }
 
+bool device_options_insert(struct device_options *options, unsigned at, const char *list, char *error,
+                           size_t error_bytes)
+{
+    if (!device_options_add(options, list, error, error_bytes)) return false;
+    struct device_option *to = &options->device[at], added = options->device[options->count - 1];
+    memmove(to + 1, to, (options->count - 1 - at) * sizeof(*to));
+    *to = added;
+    return true;
+}
+
 /* --- setters --- */
 
 /* "help", "NAME,help" */
 static bool asks_for_help(struct options *o, const char *value)
 {
     size_t length = strcspn(value, ",");
-    if (!strcmp(value, "help") || !strcmp(value, "?")) return o->device_help = true;
+    if (!strcmp(value, "help") || !strcmp(value, "?")) return o->help = COMMAND_HELP_DEVICES, true;
     if (strcmp(value + length, ",help") && strcmp(value + length, ",?")) return false;
     char *name = strndup(value, length);
     o->device_help_type = name ? device_type_find(o->board.devices.types, name) : NULL;
-    o->device_help = o->device_help_type != NULL;
     free(name);
-    return o->device_help;
+    if (o->device_help_type) o->help = COMMAND_HELP_DEVICES;
+    return o->device_help_type;
 }
 
 static bool set_device(struct options *o, const char *value, struct complaint *c)
@@ -45,26 +55,52 @@ static bool set_debug_exit(struct options *o, const char *value, struct complain
     return device_options_add(&o->board.devices, list, c->text, c->bytes);
 }
 
-static bool add_chardev(struct device_options *devices, const char *id, char *back_end)
+const struct char_options *device_options_chardev(const struct device_options *options, const char *id)
 {
-    if (!back_end || devices->chardevs == CHARDEVS_MAX) {
-        free(back_end);
-        return false;
+    for (unsigned n = 0; n < options->chardevs; n++)
+        if (!strcmp(options->chardev[n].id, id)) return &options->chardev[n];
+    return NULL;
+}
+
+static const char *add_short(struct device_options *options, const char *id, const char *text, char *error,
+                             size_t error_bytes)
+{
+    struct char_options chardev;
+    if (!char_options_short(&chardev, id, text, error, error_bytes)) return NULL;
+    for (unsigned n = 0; n < options->chardevs && chardev.kind == CHAR_STDIO; n++)
+        if (options->chardev[n].kind == CHAR_STDIO) {
+            char_options_release(&chardev);
+            return options->chardev[n].id;
+        }
+    if (options->chardevs == CHARDEV_OPTIONS_MAX || device_options_chardev(options, id)) {
+        snprintf(error, error_bytes,
+                 options->chardevs == CHARDEV_OPTIONS_MAX ? "there are too many chardevs"
+                                                          : "there is a chardev \"%s\" already",
+                 id);
+        char_options_release(&chardev);
+        return NULL;
     }
-    struct chardev_option *chardev = &devices->chardev[devices->chardevs++];
-    *chardev = (struct chardev_option){strdup(id), back_end};
-    return chardev->id;
+    options->chardev[options->chardevs++] = chardev;
+    return chardev.id;
+}
+
+const char *device_options_chardev_for(struct device_options *options, const char *id, const char *text,
+                                       char *error, size_t error_bytes)
+{
+    /* Which -chardev it is turns out when the whole command line is known: see find_chardev(). */
+    if (!strncmp(text, "chardev:", 8)) return text + 8;
+    return add_short(options, id, text, error, error_bytes);
 }
 
 /* Add a device together with a chardev that no option names. Its id begins with '#', as no id of the user's does. */
-static bool add_with_chardev(struct options *o, const char *device, const char *back_end, struct complaint *c)
+static bool add_with_chardev(struct options *o, const char *device, const char *text, struct complaint *c)
 {
     struct device_options *devices = &o->board.devices;
-    char id[16], list[96];
-    snprintf(id, sizeof(id), "#%u", devices->chardevs);
+    char name[16], list[160];
+    snprintf(name, sizeof(name), "#%u", devices->chardevs);
+    const char *id = device_options_chardev_for(devices, name, text, c->text, c->bytes);
+    if (!id) return false;
     snprintf(list, sizeof(list), "%s,chardev=%s", device, id);
-    if (!add_chardev(devices, id, strdup(back_end)))
-        return COMPLAIN(c, "there are more than %u chardevs", CHARDEVS_MAX);
     return device_options_add(devices, list, c->text, c->bytes);
 }
 
@@ -84,31 +120,21 @@ bool options_set_firmware_log(struct options *o, const char *value, struct compl
     return add_with_chardev(o, "isa-debugcon,iobase=0x402", value, c);
 }
 
-/* The argument of chardev_open() for this chardev, to be freed; NULL: there is none. */
-static char *back_end_of(const char *kind, const char *path)
-{
-    char *text;
-    if (!strcmp(kind, "stdio") || !strcmp(kind, "null")) return strdup(kind);
-    if (strcmp(kind, "file") || !path || asprintf(&text, "file:%s", path) < 0) return NULL;
-    return text;
-}
-
-/* stdio,id=ID or null,id=ID or file,id=ID,path=FILE; QEMU has more keys. */
 static bool set_chardev(struct options *o, const char *value, struct complaint *c)
 {
-    struct option_list list;
-    char *key, *rest, *kind = "", *id = NULL, *path = NULL;
-    if (!option_list_open(&list, value)) return COMPLAIN(c, "out of memory");
-    for (bool first = true; option_list_next(&list, &key, &rest); first = false) {
-        if (first) kind = key;
-        if (!strcmp(key, "id")) id = rest;
-        if (!strcmp(key, "path")) path = rest;
+    struct device_options *devices = &o->board.devices;
+    struct char_options *chardev = &devices->chardev[devices->chardevs];
+    if (!strcmp(value, "help") || !strcmp(value, "?")) return o->help = COMMAND_HELP_CHARDEVS, true;
+    if (devices->chardevs == CHARDEV_OPTIONS_MAX)
+        return COMPLAIN(c, "there are more than %u chardevs", CHARDEV_OPTIONS_MAX);
+    if (!char_options_parse(chardev, value, c->text, c->bytes)) return false;
+    if (device_options_chardev(devices, chardev->id)) {
+        bool good = COMPLAIN(c, "there are two chardevs with the id \"%s\"", chardev->id);
+        char_options_release(chardev);
+        return good;
     }
-    bool good = id && add_chardev(&o->board.devices, id, back_end_of(kind, path));
-    option_list_close(&list);
-    return good ? true
-                : COMPLAIN(c, "-chardev takes stdio,id=ID or null,id=ID or file,id=ID,path=FILE, %u at most",
-                           CHARDEVS_MAX);
+    devices->chardevs++;
+    return true;
 }
 
 /* --- drives --- */
@@ -213,12 +239,16 @@ static bool add_virtio_disks(struct device_options *options, struct drive_option
 
 /* --- what else devices name --- */
 
-static bool find_chardev(const struct device_options *options, struct device_value *value, char *error,
+static bool find_chardev(struct device_options *options, struct device_value *value, char *error,
                          size_t error_bytes)
 {
-    for (unsigned n = 0; n < options->chardevs && !value->back_end; n++)
-        if (!strcmp(options->chardev[n].id, value->text)) value->back_end = options->chardev[n].back_end;
-    return value->back_end || SAY("there is no -chardev with the id \"%s\"", value->text);
+    bool whole = value->property->kind == PROPERTY_SOCKET;
+    value->chardev = device_options_chardev(options, value->text);
+    if (!value->chardev) return SAY("there is no -chardev with the id \"%s\"", value->text);
+    for (unsigned n = 0; n < options->chardevs && whole; n++)
+        if (&options->chardev[n] == value->chardev) options->chardev[n].lent = true;
+    return !whole || value->chardev->kind == CHAR_SOCKET ||
+           SAY("the chardev \"%s\" is no socket", value->text);
 }
 
 /* "ID" or, as QEMU names buses of devices, "ID.0". */
@@ -255,7 +285,8 @@ bool device_options_settle(struct device_options *options, struct drive_options 
         struct device_option *device = &options->device[n];
         if (!plug_in(options, device, error, error_bytes)) return false;
         for (unsigned i = 0; i < device->values; i++)
-            if (device->value[i].property->kind == PROPERTY_CHARDEV &&
+            if ((device->value[i].property->kind == PROPERTY_CHARDEV ||
+                 device->value[i].property->kind == PROPERTY_SOCKET) &&
                 !find_chardev(options, &device->value[i], error, error_bytes))
                 return false;
     }
@@ -266,19 +297,17 @@ void device_options_release(struct device_options *options)
 {
     for (unsigned n = 0; n < options->count; n++)
         device_release(&options->device[n]);
-    for (unsigned n = 0; n < options->chardevs; n++) {
-        free(options->chardev[n].id);
-        free(options->chardev[n].back_end);
-    }
+    for (unsigned n = 0; n < options->chardevs; n++)
+        char_options_release(&options->chardev[n]);
     options->count = options->chardevs = 0;
 }
 
-bool device_options_type_from(const struct device_options *options, const char *back_end)
+bool device_options_type_from_stdio(const struct device_options *options)
 {
     for (unsigned n = 0; n < options->count; n++) {
         const struct device_option *device = &options->device[n];
         for (unsigned i = 0; i < device->values && device->type->takes_input; i++)
-            if (device->value[i].back_end && !strcmp(device->value[i].back_end, back_end)) return true;
+            if (device->value[i].chardev && device->value[i].chardev->kind == CHAR_STDIO) return true;
     }
     return false;
 }
@@ -286,9 +315,10 @@ bool device_options_type_from(const struct device_options *options, const char *
 static const struct option_row rows[] = {
     {"device", "NAME,KEY=VALUE,...",
      "add a device: -device help lists them, -device NAME,help its properties", .set = set_device},
-    {"chardev", "KIND,id=ID", "a host's end that a -device can name: stdio, null or file,path=FILE",
+    {"chardev", "KIND,id=ID",
+     "a host's end that a -device can name: stdio, socket, file, pipe, pty, ...; -chardev help",
      .set = set_chardev},
-    {"virtio-console", "TO", "add a virtio console (hvc0, ...) that goes to stdio, null or file:PATH",
+    {"virtio-console", "TO", "add a virtio console (hvc0, ...); TO as for -serial",
      .set = set_virtio_console},
     {"debug-exit", "[=PORT]",
      "add the debug exit port (default F4h): writing V ends the run with status 2V+1", .set = set_debug_exit},

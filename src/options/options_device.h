@@ -4,25 +4,25 @@
 #ifndef RINGER_OPTIONS_OPTIONS_DEVICE_H
 #define RINGER_OPTIONS_OPTIONS_DEVICE_H
 
+#include "chardev/char_options.h"
 #include "device_type.h"
 
-#define DEVICES_MAX  48
-#define CHARDEVS_MAX 24
-
-struct chardev_option {
-    char *id, *back_end; /* back_end as for chardev_open() */
-};
+#define DEVICES_MAX         48
+#define CHARDEV_OPTIONS_MAX 32
 
 struct device_options {
     const struct device_type *const *types; /* ends with NULL */
     struct device_option device[DEVICES_MAX];
     unsigned count;
-    struct chardev_option chardev[CHARDEVS_MAX];
+    struct char_options chardev[CHARDEV_OPTIONS_MAX];
     unsigned chardevs;
 };
 
 /* "NAME,KEY=VALUE,...", from the user or from ourselves. False with one sentence in error. */
 bool device_options_add(struct device_options *options, const char *list, char *error, size_t error_bytes);
+/* The same, as number `at`. No device may have been settled. */
+bool device_options_insert(struct device_options *options, unsigned at, const char *list, char *error,
+                           size_t error_bytes);
 
 /* Resolve the names in device options, in three steps. (1) device_options_take_drives(): drives; a device without a
  * create() puts its drive into a controller. (2) drive_options_settle(). (3) device_options_settle(): chardevs, the
@@ -35,7 +35,14 @@ bool device_options_settle(struct device_options *options, struct drive_options 
 
 void device_options_release(struct device_options *options);
 
-/* Does some device take the guest's input from this back end? */
-bool device_options_type_from(const struct device_options *options, const char *back_end);
+/* Does some device take the guest's input from standard input? */
+bool device_options_type_from_stdio(const struct device_options *options);
+
+/* NULL: there is no such chardev. */
+const struct char_options *device_options_chardev(const struct device_options *options, const char *id);
+/* The id of the chardev that an argument such as that of -serial means: "chardev:ID" names one; any other gets one, with
+ * this id. Standard input and output are one chardev, whoever asks for them. NULL with one sentence in error. */
+const char *device_options_chardev_for(struct device_options *options, const char *id, const char *text,
+                                       char *error, size_t error_bytes);
 
 #endif

@@ -46,6 +46,7 @@ static bool set_video(struct options *o, const char *value, struct complaint *c)
     if (strcmp(value, "std") && strcmp(value, "none"))
         return COMPLAIN(c, "there is no video card \"%s\"; there are std and none", value);
     o->board.video = value[0] == 's' ? VIDEO_STANDARD : VIDEO_NONE;
+    o->video_given = true;
     return true;
 }
 

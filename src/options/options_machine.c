@@ -46,12 +46,16 @@ static bool set_serial(struct options *o, const char *value, struct complaint *c
 {
     if (o->board.serial_count == ARRAY_SIZE(o->board.serial))
         return COMPLAIN(c, "there are only four serial ports");
-    if (!strncmp(value,
-                 "mon:", 4)) { /* in QEMU the monitor shares this port; Ringer has its escape keys only */
-        value += 4;
-        o->board.nographic = true;
+    char id[16];
+    unsigned number = o->board.serial_count;
+    snprintf(id, sizeof(id), "serial%u", number);
+    const char *chardev = NULL;
+    if (strcmp(value, "none")) {
+        chardev = options_console(o, id, value, c);
+        if (!chardev) return false;
     }
-    o->board.serial[o->board.serial_count++] = strcmp(value, "none") ? value : NULL;
+    o->board.serial[number] = chardev;
+    o->board.serial_count++;
     return true;
 }
 
@@ -96,9 +100,9 @@ static const struct option_row rows[] = {
     {"memory", "SIZE", "guest memory: 512 or 512M, 1G, ... (default 128M)", .set = set_memory},
     {"m", "SIZE", NULL, .set = set_memory},
     {"cpu", "MODEL", "CPU model (default max: every feature that Ringer has on this host)", .set = set_cpu},
-    {"serial", "TO", "where the next serial port goes: stdio, null, none, file:PATH (default stdio)",
+    {"serial", "TO", "where the next serial port goes: stdio, unix:PATH,server, ...; see ringer(1)",
      .set = set_serial},
-    {"debugcon", "TO", "where the debug console at port E9h goes: stdio, null, file:PATH",
+    {"debugcon", "TO", "where the debug console at port E9h goes; as for --serial",
      .set = options_set_debugcon},
     {"rtc-base", "TIME", "clock at start: utc, localtime, 2024-01-31T23:59:59, Unix time",
      .set = set_rtc_base},

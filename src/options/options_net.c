@@ -334,9 +334,8 @@ static bool no_such_kind(const char *kind, struct complaint *c)
     return COMPLAIN(c, "there is no network \"%s\"; there are user, tap, socket and stream", kind);
 }
 
-/* Keys that are not the netdev's are given to *others (NULL: there must be none), as ",KEY=VALUE...". */
-static bool add_netdev(struct options *o, const char *value, const char *id, char *others,
-                       size_t others_bytes, struct complaint *c)
+bool options_add_netdev(struct options *o, const char *value, const char *id, char *others,
+                        size_t others_bytes, struct complaint *c)
 {
     struct net_options *net = &o->board.net;
     if (net->count == NETDEVS_MAX) return COMPLAIN(c, "there are more than %u networks", NETDEVS_MAX);
@@ -360,7 +359,8 @@ static bool add_netdev(struct options *o, const char *value, const char *id, cha
     netdev->kind = kinds[kind].kind;
     netdev->stream->description = netdev->list;
     while (option_list_next(&list, &key, &text)) {
-        static const char *const of_the_card[] = {"model", "mac", "addr", "bootindex"};
+        static const char *const of_the_card[] = {"model",   "mac",    "addr",   "bootindex",
+                                                  "romfile", "rombar", "iobase", "irq"};
         bool card = false;
         for (unsigned n = 0; n < ARRAY_SIZE(of_the_card) && others; n++)
             card |= !strcmp(key, of_the_card[n]);
@@ -381,58 +381,8 @@ static bool add_netdev(struct options *o, const char *value, const char *id, cha
 
 static bool set_netdev(struct options *o, const char *value, struct complaint *c)
 {
-    return add_netdev(o, value, NULL, NULL, 0, c);
-}
-
-/* --- -nic and -net --- */
-
-static const char *card_name(const char *model)
-{
-    if (!model || !strcmp(model, "e1000")) return "e1000";
-    return !strcmp(model, "virtio") || !strcmp(model, "virtio-net") ? "virtio-net-pci" : model;
-}
-
-/* "user,model=virtio,hostfwd=..." */
-static bool set_nic(struct options *o, const char *value, struct complaint *c)
-{
-    char others[256] = "", id[16], device[512];
-    if (!strcmp(value, "none")) return true;
-    snprintf(id, sizeof(id), "#nic%u", o->board.net.count);
-    if (!add_netdev(o, value, id, others, sizeof(others), c)) return false;
-    char *model = option_item(others + (others[0] == ','), "model");
-    snprintf(device, sizeof(device), "%s,netdev=%s", card_name(model),
-             o->board.net.netdev[o->board.net.count - 1].id);
-    free(model);
-    /* The rest of what is the card's. */
-    struct option_list list;
-    char *key, *text;
-    bool good = true;
-    if (others[0] && option_list_open(&list, others + 1)) {
-        while (option_list_next(&list, &key, &text)) {
-            size_t length = strlen(device);
-            if (strcmp(key, "model"))
-                snprintf(device + length, sizeof(device) - length, ",%s=%s", key, text ? text : "");
-        }
-        option_list_close(&list);
-    }
-    return good && device_options_add(&o->board.devices, device, c->text, c->bytes);
-}
-
-/* "nic,model=virtio" and "user,hostfwd=...": the card and the network that belong together, in either order. */
-static bool set_net(struct options *o, const char *value, struct complaint *c)
-{
-    char device[256];
-    if (!strcmp(value, "none")) return true;
-    if (strncmp(value, "nic", 3) || (value[3] && value[3] != ','))
-        return add_netdev(o, value, "#net", NULL, 0, c);
-    char *model = option_item(value, "model"), *mac = option_item(value, "macaddr"),
-         *netdev = option_item(value, "netdev");
-    snprintf(device, sizeof(device), "%s,netdev=%s%s%s", card_name(model), netdev ? netdev : "#net",
-             mac ? ",mac=" : "", mac ? mac : "");
-    free(model);
-    free(mac);
-    free(netdev);
-    return device_options_add(&o->board.devices, device, c->text, c->bytes);
+    o->board.net.given = true;
+    return options_add_netdev(o, value, NULL, NULL, 0, c);
 }
 
 void net_options_release(struct net_options *options)
@@ -445,14 +395,18 @@ void net_options_release(struct net_options *options)
         free(options->netdev[n].user);
         free(options->netdev[n].stream);
     }
-    options->count = 0;
+    for (unsigned n = 0; n < options->cards; n++)
+        free(options->card[n]);
+    options->count = options->cards = 0;
 }
 
 static const struct option_row rows[] = {
     {"netdev", "KIND,id=ID,...",
      "a network for a -device to be on: user, tap, socket or stream; see ringer(1)", .set = set_netdev},
-    {"nic", "KIND,model=CARD,...", "a network card on a network of its own; none: none", .set = set_nic},
-    {"net", "nic,model=CARD | KIND,...", "the same in two options; none: none", .set = set_net},
+    {"nic", "KIND,model=CARD,...",
+     "a network card on a network of its own (default: user,model=e1000); none: no card",
+     .set = options_set_nic},
+    {"net", "nic,model=CARD | KIND,...", "the same in two options; none: no card", .set = options_set_net},
 };
 
 const struct option_group options_net = {"Network", rows, ARRAY_SIZE(rows)};

@@ -1,5 +1,5 @@
 /*
- * The options of the network: -netdev, and -nic and -net, which are short for a -netdev and a -device.
+ * The options of the network: -netdev (options_net.c), and -nic and -net, which are short for a -netdev and a -device (options_nic.c).
  */
 #ifndef RINGER_OPTIONS_OPTIONS_NET_H
 #define RINGER_OPTIONS_OPTIONS_NET_H
@@ -27,6 +27,9 @@ struct netdev_option {
 struct net_options {
     struct netdev_option netdev[NETDEVS_MAX];
     unsigned count;
+    char *card[NETDEVS_MAX]; /* of -nic and -net nic, as for -device */
+    unsigned cards;
+    bool given; /* an option says something about the network: there is no default card */
 };
 
 void net_options_release(struct net_options *options);

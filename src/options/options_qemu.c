@@ -42,13 +42,6 @@ static bool check_accelerator(struct options *o, const char *value, struct compl
     return true;
 }
 
-static bool check_monitor(struct options *o, const char *value, struct complaint *c)
-{
-    return !strcmp(value, "none") || !strcmp(value, "null")
-               ? true
-               : COMPLAIN(c, "there is no monitor to put on \"%s\"", value);
-}
-
 static bool check_layout(struct options *o, const char *value, struct complaint *c)
 {
     return !strcmp(value, "en-us") ? true
@@ -68,8 +61,6 @@ static const struct option_row rows[] = {
     {"no-hpet", NULL, "no HPET, as without hpet=on", .set = no_hpet},
     {"accel", "ANY", "ignored", .set = check_accelerator},
     {"k", "en-us", "keyboard layout of --type and of simple VNC viewers: there is one", .set = check_layout},
-    {"monitor", "none", "no monitor", .set = check_monitor},
-    {"nodefaults", NULL, "ignored", .set = accept},
     {"no-user-config", NULL, "ignored", .set = accept},
 };
 

@@ -35,11 +35,25 @@ struct option_group {
     unsigned count;
 };
 
+/* The id of the chardev for a console; "mon:..." puts a monitor on it too. NULL with a complaint. */
+const char *options_console(struct options *o, const char *id, const char *value, struct complaint *c);
+/* The monitors that nobody asked for. */
+void control_options_fill_in(struct options *o);
+
 /* Setters in options_device.c for options of other groups. */
 bool options_set_debugcon(struct options *o, const char *value, struct complaint *c);
 bool options_set_firmware_log(struct options *o, const char *value, struct complaint *c);
 
+/* options_net.c: a -netdev. Keys that are a card's are appended to *others as ",KEY=VALUE..." (NULL: there must be none). */
+bool options_add_netdev(struct options *o, const char *value, const char *id, char *others,
+                        size_t others_bytes, struct complaint *c);
+/* options_nic.c: setters, and the cards at the head of the list of devices, when the whole command line is known. */
+bool options_set_nic(struct options *o, const char *value, struct complaint *c);
+bool options_set_net(struct options *o, const char *value, struct complaint *c);
+bool options_settle_cards(struct options *o, struct complaint *c);
+
 extern const struct option_group options_boot, options_devices, options_drives, options_machine,
-    options_display, options_net, options_observe, options_engines, options_qemu, options_testing;
+    options_display, options_net, options_control, options_observe, options_engines, options_qemu,
+    options_testing;
 
 #endif

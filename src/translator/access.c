@@ -1,26 +1,25 @@
 /*
- * Where the flags are, and how memory is reached (tier 1):
+ * The location of the flags, and memory accesses. In tier 1 an access has a check:
  *
  *     lea   r9d, [EA]              linear address (plus segment base, if the segment has one)
- *     test  r9b, size - 1          an access that is not aligned may cross a page: look closer out of line
+ *     test  r9b, size - 1          a misaligned access may cross a page: a stub finds out
  *     jnz   misaligned
  *     mov   r10d, r9d
  *     shr   r10d, 12
- *     mov   r10, [table + r10 * 8] r14 for reads, some distance behind it for writes
+ *     mov   r10, [table + r10 * 8] r14 for reads, r14 + SHADOW_READ_TO_WRITE for writes
  *     test  r10, r10
  *     jz    slow
  *     op    [r9 + r10]
  *
- * or, if it is one of a group that was checked before (hoist.c),
+ * An access of a group with a hoisted check (hoist.c) needs only
  *
- *     op    [r13 + its distance]
+ *     op    [r13 + distance]
  *
- * or, in tier 2, where the address space has a host window (mmu/window.h), nothing but
+ * In tier 2, where the address space has a host window (mmu/window.h), an access is
  *
  *     op    gs:[EA]                32-bit address, ESP in r8
  *
- * The check clobbers the host's flags; flags that are live wait in r12 meanwhile and stay there until they
- * are read.
+ * The check clobbers the host's EFLAGS. Live flags are parked before it and stay parked until they are read.
  */
 #include "build.h"
 
@@ -97,7 +96,7 @@ bool segment_is_reachable(const struct build *b, u8 seg, bool write)
     return mode_seg(b->mode, seg) != MODE_SEG_ODD && !(write && code);
 }
 
-/* r9d is an offset: make it the linear address. */
+/* r9d is an offset: turn it into the linear address. */
 static void apply_segment(struct build *b, u8 seg, unsigned size)
 {
     enum mode_seg kind = mode_seg(b->mode, seg);
@@ -139,7 +138,7 @@ static bool power_of_two(unsigned size)
     return (size & (size - 1)) == 0;
 }
 
-/* r10 is an entry, or 0. */
+/* Call the slow path if r10, an entry, is zero. */
 static struct stub *slow_if_absent(struct build *b, unsigned size, bool write)
 {
     emit_test_rr(&b->e, true, REG_ENTRY);
@@ -180,7 +179,7 @@ bool stack_is_flat(const struct build *b)
     return (b->mode & MODE_STACK32) && mode_seg(b->mode, SEG_SS) == MODE_SEG_FLAT;
 }
 
-/* An operand in the window. The host's page fault finds the instruction by its site. */
+/* An operand in the window. The handler of a host page fault finds the instruction by its site. */
 static struct host_mem in_window(struct build *b, struct host_mem mem)
 {
     b->site[b->n].parked = b->flags != FLAGS_HOST;
@@ -200,7 +199,7 @@ bool access_is_direct(const struct build *b, const struct insn *i)
     return has_window(b) && i->address_bytes == 4 && mode_seg(b->mode, i->mem_seg) == MODE_SEG_FLAT;
 }
 
-/* Of an address without registers much is known beforehand. */
+/* Is the operand's linear address a constant, and all of it in one page? */
 static bool is_constant(const struct insn *i, enum mode_seg seg, unsigned size)
 {
     return i->mem_base == INSN_NO_REG && i->mem_index == INSN_NO_REG && i->address_bytes == 4 &&
@@ -259,6 +258,6 @@ struct host_mem access_pop(struct build *b)
 void emit_count(struct build *b, const u64 *counter)
 {
     s64 away = (s64)((uintptr_t)counter - (uintptr_t)b->v) - FRAME_BIAS;
-    if (away != (s32)away) return; /* both are in struct vm; elsewhere nobody counts */
+    if (away != (s32)away) return; /* out of reach: the counter is not in the vCPU's struct vm */
     emit_inc64(&b->e, mem_frame((s32)away));
 }

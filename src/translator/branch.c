@@ -1,11 +1,11 @@
 /*
- * Jumps, calls and returns. edge.c has the way out of the block; what is not for these (16-bit operands in
- * 32-bit code, stacks that are not flat) is left to the interpreter.
+ * Jumps, calls and returns. edge.c has the ways out of the block. The interpreter executes 16-bit operands in
+ * 32-bit code and calls on stacks that are neither flat nor 16-bit.
  */
 #include "build.h"
 
-/* Relative branches whose operand size is that of the code segment: others truncate EIP, which is rare
- * enough. */
+/* The target of a relative branch with the operand size of the code segment. Branches of the other size
+ * truncate or widen EIP; they are rare and have no target here. */
 static bool find_target(const struct build *b, const struct insn *i, u32 next_eip, u32 *target)
 {
     bool code32 = b->mode & MODE_CODE32;
@@ -15,7 +15,7 @@ static bool find_target(const struct build *b, const struct insn *i, u32 next_ei
     return *target <= b->key.cs_limit;
 }
 
-/* Of the instruction at hand. */
+/* The same for the current instruction. */
 static bool has_target(const struct build *b)
 {
     u32 target;
@@ -44,8 +44,8 @@ unsigned branch_targets(const struct build *b, const struct insn *i, u32 next_ei
     }
 }
 
-/* An indirect target beyond the segment's limit is #GP at the branch: only where no target can be is the
- * check left out. */
+/* An indirect target beyond the segment's limit raises #GP at the branch. Translated code does not check that,
+ * so the segment must have no such targets. */
 static bool any_target_is_legal(const struct build *b)
 {
     return (b->mode & MODE_CODE32) && b->key.cs_limit == UINT32_MAX;
@@ -109,8 +109,7 @@ void emit_jcond(struct build *b)
         emit_side_exit(b, target, cc);
         return;
     }
-    /* The side whose edge needs no code of its own hangs on the conditional jump: of a loop that is the way
-     * out. */
+    /* If one edge needs no tests, the conditional jump itself is that edge. */
     if (emit_edge_on_jcc(b, target, cc)) {
         emit_edge(b, b->next_eip);
     } else if (emit_edge_on_jcc(b, b->next_eip, cc ^ 1)) {
@@ -124,7 +123,7 @@ void emit_jcond(struct build *b)
     b->ended = true;
 }
 
-/* JECXZ and LOOP test RCX itself, whose upper half is zero. */
+/* JECXZ and LOOP test all of RCX; its upper half is zero. */
 static void count_branch(struct build *b, u32 if_zero, u32 if_not)
 {
     u32 zero = emit_jrcxz(&b->e);
@@ -183,7 +182,7 @@ bool can_call(const struct build *b)
     const struct operand *to = &b->i->op[0];
     if (!is_flat32(b)) return can_call16(b);
     if (to->kind == OPND_IMM) return has_target(b);
-    /* CALL ESP goes to what ESP was before the push. */
+    /* CALL ESP goes to the value of ESP before the push. */
     return can_go_through(b, to) && !(to->kind == OPND_REG && to->reg == REG_ESP);
 }
 

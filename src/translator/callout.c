@@ -1,6 +1,6 @@
 /*
- * Instructions that translated code leaves to the interpreter's routines. There are many callouts of few
- * different instructions; what is the same for all of one lies in the cache's metadata once.
+ * Callouts: instructions that the interpreter's routines execute. There are many callouts of few different
+ * instructions, so the cache's metadata holds what equal instructions share (struct callee) once.
  */
 #include "build.h"
 
@@ -14,7 +14,7 @@ static u32 callee_hash(const struct insn *i, bool code32)
     return (u32)(h >> 40) % CALLEE_BUCKETS;
 }
 
-/* Decoding is a function of these alone. */
+/* The digest is a function of the bytes and the default size. */
 static bool same_bytes(const struct callee *callee, const struct insn *i, bool code32)
 {
     if (callee->insn.length != i->length || callee->code32 != code32 || callee->insn.row != i->row)
@@ -44,7 +44,7 @@ static u32 find_callee(struct build *b)
     struct callee *callee = cache_meta(&b->t->cache, sizeof(*callee));
     *callee = (struct callee){
         .insn = *i,
-        .fast = b->v->no_fast_entry ? NULL : fast_routine_of(i),
+        .fast = b->v->instruments.no_fast_entry ? NULL : fast_routine_of(i),
         .next = *bucket,
         .code32 = code32,
         .plain = insn_is_plain(b->v, i),

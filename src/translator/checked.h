@@ -1,8 +1,9 @@
 /*
- * Adaptive translation: instructions that reach their memory through a host window and keep being sent to the
- * interpreter by the host's page faults (they write code, page tables or devices) are translated again with
- * checks, whose slow path costs a fortieth of a host signal. Remembered by guest-physical address, so that it
- * holds for every process; two that hash alike drive each other out, which costs some signals.
+ * Checked sites. Some instructions that use a host window keep causing host page faults, because they access
+ * code pages, page tables or devices, and the interpreter executes them. They are translated again with checks:
+ * the slow path costs a fortieth of a host signal. The table is indexed by a hash of the instruction's gpa, so
+ * that one entry serves all processes. Two instructions with the same hash evict each other, which costs some
+ * more signals.
  */
 #ifndef RINGER_TRANSLATOR_CHECKED_H
 #define RINGER_TRANSLATOR_CHECKED_H
@@ -10,7 +11,7 @@
 #include "base/hash.h"
 
 #define CHECKED_SLOTS 1024
-/* Signals an instruction may cost before it is translated again. */
+/* The number of signals after which an instruction is translated again. */
 #define CHECKED_PATIENCE 3
 
 struct checked_slot {
@@ -28,7 +29,7 @@ static inline struct checked_slot *checked_slot(struct checked *checked, u64 gpa
     return &checked->slot[(u32)(hash_multiply(gpa) >> 40) % CHECKED_SLOTS];
 }
 
-/* The instruction took a signal and could not go on. Returns whether it is to be translated with checks. */
+/* Count a signal that sent the instruction to the interpreter. Returns whether to translate it with checks. */
 static inline bool checked_note(struct checked *checked, u64 gpa)
 {
     struct checked_slot *slot = checked_slot(checked, gpa);

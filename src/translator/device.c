@@ -3,20 +3,20 @@
 #include "cpu/decode_cache.h"
 #include "cpu/exec.h"
 
-/* What a device's handler may change that code was translated for, or checked before. */
-struct watch {
+/* State that the running block relies on and that a device's handler may change. */
+struct snapshot {
     u64 generation, flushes, drops;
 };
 
-static struct watch watch(const struct vcpu *v)
+static struct snapshot snapshot(const struct vcpu *v)
 {
     const struct engine *t = v->engine;
-    return (struct watch){.generation = t->cache.generation,
-                          .flushes = v->counters->shadow_flushes,
-                          .drops = v->shadow->data_drops};
+    return (struct snapshot){.generation = t->cache.generation,
+                             .flushes = v->counters->shadow_flushes,
+                             .drops = v->shadow->data_drops};
 }
 
-static bool same(const struct watch *a, const struct watch *b)
+static bool same(const struct snapshot *a, const struct snapshot *b)
 {
     return a->generation == b->generation && a->flushes == b->flushes && a->drops == b->drops;
 }
@@ -26,7 +26,7 @@ static bool is_general(const struct operand *o)
     return o->kind == OPND_REG && o->reg_class <= RC_GPR32;
 }
 
-/* MOV between a device and a general register or (to it) an immediate. */
+/* Is it MOV between memory and a general register, or MOV of an immediate to memory? */
 static bool is_move(const struct insn *i, bool write)
 {
     const struct operand *to = &i->op[0], *from = &i->op[1];
@@ -41,25 +41,25 @@ enum device_outcome device_access(struct vcpu *v, u64 gpa, unsigned size, bool w
     const struct decoded *d = decode_known(v, (u32)v->rip);
     if (!d || !d->plain || !is_move(&d->insn, write)) return DEVICE_DECLINED;
     const struct insn *i = &d->insn;
-    struct watch before = watch(v);
+    struct snapshot before = snapshot(v);
     u8 *page = &t->device_page[gpa & PAGE_MASK];
     u32 value;
 
     v->counters->device_moves++;
-    if (v->deterministic) v->icount -= v->remaining;
+    if (v->deterministic) v->icount -= v->scratch.remaining;
     if (write) {
         phys_write(v->phys, gpa, size, mask_bytes(exec_read(v, i, 1), size));
     } else {
         value = (u32)phys_read(v->phys, gpa, size);
         store_any(page, size, value);
     }
-    struct watch after = watch(v);
+    struct snapshot after = snapshot(v);
     if (may_stay && !v->pending && same(&before, &after)) {
-        if (v->deterministic) v->icount += v->remaining;
+        if (v->deterministic) v->icount += v->scratch.remaining;
         return DEVICE_STAY;
     }
     if (!write) exec_reg_write(v, i->op[0].reg_class, i->op[0].reg, value);
     v->rip = (u32)(v->rip + i->length);
-    flags_unpack(v, v->parked_flags);
+    flags_unpack(v, v->scratch.parked_flags);
     return DEVICE_LEAVE;
 }

@@ -1,10 +1,9 @@
 /*
- * Translated code's way to devices in memory: plain MOVs, which is how drivers reach registers, without the
- * interpreter.
+ * MOVs between registers and device memory, without the interpreter. Drivers use little else.
  *
- * The access is done here, and the instruction then finds the value that was read in the engine's device
- * page, or writes what was written there once more, where nobody looks. So it goes on as if the page were
- * RAM, unless the device has changed something that must be looked at before the next instruction.
+ * device_access() makes the access. The translated MOV then runs on the engine's device page as if that were
+ * RAM: a read finds the device's value there, and a write leaves a value that is never read. If the device
+ * changed something that the block relies on, device_access() completes the instruction instead.
  */
 #ifndef RINGER_TRANSLATOR_DEVICE_H
 #define RINGER_TRANSLATOR_DEVICE_H
@@ -12,13 +11,13 @@
 #include "build.h"
 
 enum device_outcome {
-    DEVICE_DECLINED, /* nothing was done: leave it to the interpreter */
-    DEVICE_STAY,     /* done: the instruction goes on, by device_entry() */
-    DEVICE_LEAVE,    /* done, and the instruction is complete: on to v->rip by translator_next() */
+    DEVICE_DECLINED, /* nothing was done: the interpreter must execute the instruction */
+    DEVICE_STAY,     /* accessed: the instruction goes on with device_entry() as its entry */
+    DEVICE_LEAVE,    /* accessed, and the instruction is complete: continue with translator_next() */
 };
 
-/* One access that does not cross a page, of the instruction at v->rip, of whose block v->remaining
- * instructions are behind it; flags are parked. may_stay: the block can go on behind it. */
+/* The access of the instruction at v->rip to `size` bytes within one page. v->scratch.remaining instructions follow it in
+ * its block; the flags are parked. may_stay: the block can go on behind the access. */
 enum device_outcome device_access(struct vcpu *v, u64 gpa, unsigned size, bool write, bool may_stay);
 
 static inline u64 device_entry(const struct vcpu *v, u32 linear)

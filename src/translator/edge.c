@@ -1,17 +1,16 @@
 /*
- * How control leaves a block: direct edges, which are chained by patching, indirect ones, which look their
- * target up, calls and returns by the shadow return stack (returns.h).
+ * The ways out of a block: edges, which are linked by patching; indirect branches, which look up their target;
+ * calls and returns through the shadow return stack (returns.h).
  *
- * Edges do not look whether something is pending. Whoever makes it so from another thread kicks the vCPU's
- * thread (signal_frame.c), and the block that runs just then is cut off from all it leads to: cache_unlink()
- * and the top of the shadow return stack. Look-ups in the table of indirect branches are left, and look at
- * v->pending. With --no-kicks backward edges and calls look too: every cycle of blocks passes one of these, a
- * look-up or C code. In deterministic mode every block looks at its entry.
+ * Edges do not test v->pending. A thread that sets a bit of it kicks the vCPU thread (signal_frame.c), which cuts
+ * the running block off from all that it leads to: cache_unlink() unlinks its edges, and the top of the shadow
+ * return stack is redirected. Look-ups in the jump table remain, and they test v->pending. With --no-kicks,
+ * backward edges and calls test it too: every cycle of blocks contains one of these, a look-up, or C code. In
+ * deterministic mode every block tests it at its entry.
  *
- * An edge comes with the flags where they happen to be: in the host's EFLAGS, and enters its target there; or
- * in r12, or dead, and enters with the flags parked. What the first kind does besides jumping leaves the
- * flags alone: its tests are MOV, LEA and JRCXZ, with ECX waiting in r11. The second kind's last test is its
- * jump.
+ * There are two kinds of edges. If live flags are in the host's EFLAGS at the jump, the edge enters its target's
+ * host entry, and its tests must preserve EFLAGS: they use MOV, LEA and JRCXZ while r11 holds ECX. If the flags
+ * are parked or dead, the edge enters the parked entry, and the jump itself is conditional on the last test.
  */
 #include "build.h"
 
@@ -30,9 +29,9 @@ static bool needs_poll(const struct build *b, u32 eip)
     return eip <= b->eip && polls(b);
 }
 
-/* --- tests that leave the flags alone --- */
+/* --- tests that preserve EFLAGS --- */
 
-/* Jump to the edge's stub unless ecx, loaded by what came before with rcx waiting in r11, is zero. */
+/* Jump to the edge's stub unless ECX is zero. r11 holds the guest's RCX, which is restored. */
 static void stub_unless_zero(struct build *b, struct stub *stub, unsigned use)
 {
     u32 zero = emit_jrcxz(&b->e);
@@ -60,15 +59,15 @@ static u32 check_frame_keeping_flags(struct build *b, struct stub *stub, s32 ent
     return patch;
 }
 
-/* --- the same where the flags are not in the host --- */
+/* --- the same tests where the flags are parked or dead --- */
 
-/* Leaves Z: nothing is pending. */
+/* Sets ZF if nothing is pending. */
 static void poll(struct build *b)
 {
     emit_alu_mi(&b->e, ALU_CMP, mem_frame(FRAME_PENDING), 0);
 }
 
-/* Leaves Z: the frame is the one in the imm32, the offset of which is returned. */
+/* Sets ZF if the exec entry equals an imm32. Returns the offset of the imm32, for patching. */
 static u32 check_frame(struct build *b, s32 entry)
 {
     emit_load64(&b->e, REG_ENTRY, mem_frame(FRAME_EXEC_TABLE));
@@ -80,7 +79,7 @@ static u32 check_frame(struct build *b, s32 entry)
 
 /* --- direct edges --- */
 
-/* The edge that a stub is of. */
+/* The edge that a stub belongs to. */
 static struct edge *edge_of(const struct build *b, const struct stub *stub)
 {
     return &block_edges(b->block)[stub->edge];
@@ -106,9 +105,9 @@ static s32 exec_entry_of(const struct build *b, u32 eip)
     return (s32)((linear_of(b, eip) >> PAGE_SHIFT) * sizeof(u32));
 }
 
-/* Is something waiting to be done, and does the target's page still map the frame it mapped when the edge was
- * linked? (That is patched in then.) The tests of a parked edge leave the last one's outcome in Z; returns
- * whether there is one. */
+/* The tests of an edge: is something pending (poll_too), and does the target's page still map the frame that it
+ * mapped when the edge was linked (linking patches the frame in)? The last test of a parked edge leaves its
+ * outcome in ZF; returns whether there is such a test. */
 static bool edge_tests(struct build *b, struct edge *edge, struct stub *stub, bool poll_too)
 {
     bool crosses = !plan_same_page(b, edge->eip);
@@ -124,7 +123,7 @@ static bool edge_tests(struct build *b, struct edge *edge, struct stub *stub, bo
     return poll_too || crosses;
 }
 
-/* Where the rel32 is that goes to the edge's target. */
+/* `field` is the offset of the rel32 that leads to the edge's target. */
 static void edge_at(struct build *b, struct stub *stub, u32 field)
 {
     edge_of(b, stub)->patch = in_block(b, field);
@@ -150,14 +149,14 @@ bool emit_edge_on_jcc(struct build *b, u32 eip, u8 cc)
     return true;
 }
 
-/* A call whose tests fail, or that misses the look-up, has not pushed where it returns to. */
+/* A call with a failed test or look-up has not executed the host CALL: push its return address. */
 static void push_host_return(struct build *b, u32 back)
 {
     emit_lea64_rip(&b->e, REG_TEMP, back);
     emit_push64(&b->e, REG_TEMP);
 }
 
-/* Where the edge leads when it is not linked. relocate() knows its beginning, STUB_NAME_AT. */
+/* The target of an unlinked edge: r11d = address of the edge. relocate() patches the immediate (STUB_NAME_AT). */
 static void emit_edge_name(struct build *b, struct edge *edge, u32 from)
 {
     edge->stub = in_block(b, b->e.at);
@@ -192,7 +191,7 @@ void emit_side_exit(struct build *b, u32 eip, u8 cc)
     if (!b->v->deterministic) edge_at(b, stub, stub->from[0]);
 }
 
-/* In deterministic mode the block has counted the instructions that follow. */
+/* In deterministic mode the block has counted the instructions that follow: take them back. */
 static void uncount_rest(struct build *b, const struct stub *stub, struct edge *edge)
 {
     if (!b->v->deterministic) return;
@@ -219,7 +218,7 @@ void emit_side_stub(struct build *b, const struct stub *stub)
 
 /* --- calls --- */
 
-/* Calls and returns must agree: both are asked with the same mode, and both for code that can return. */
+/* Calls and returns must agree on this. They do, because the answer depends only on the mode and the options. */
 static bool uses_return_stack(const struct build *b)
 {
     const struct translator_config *c = &b->t->config;
@@ -227,13 +226,13 @@ static bool uses_return_stack(const struct build *b)
            (b->mode & MODE_CODE32);
 }
 
-/* CALL to the next instruction is how position-independent code finds itself: nobody returns there. */
+/* Position-independent code finds its EIP by a CALL to the next instruction, which has no matching RET. */
 static bool will_return(const struct build *b, u32 target)
 {
     return uses_return_stack(b) && target != b->next_eip && b->next_eip != 0;
 }
 
-/* Where a host RET comes back, with the EIP to go to in r9d and the flags parked or dead. */
+/* The code to which a host RET returns, with the guest's target EIP in r9d and the flags parked or dead. */
 static void emit_continuation(struct build *b)
 {
     b->flags = FLAGS_PARKED;
@@ -269,7 +268,7 @@ static bool looks_up(const struct build *b)
            mode_seg(b->mode, SEG_CS) == MODE_SEG_FLAT && (b->mode & MODE_CODE32);
 }
 
-/* r10 = the entry that r9d hashes to. Returns the displacement of a jump that is taken when it is another's. */
+/* r10 = the jump table's entry for r9d. Returns the rel32 of a jump that is taken if its key differs. */
 static u32 look_up(struct build *b)
 {
     /* key = mode number << 56 | (frame + 1) << 32 | EIP */
@@ -287,15 +286,16 @@ static u32 look_up(struct build *b)
     return emit_jcc(&b->e, CC_NZ);
 }
 _Static_assert(sizeof(struct jump_entry) == 16 && offsetof(struct jump_entry, key) == 0,
-               "look_up and thunk_return_miss index it");
-_Static_assert(JUMP_ENTRIES == 65536, "look_up takes 16 bits of EIP");
+               "look_up() and thunk_return_miss index it");
+_Static_assert(JUMP_ENTRIES == 65536, "look_up() uses 16 bits of EIP");
 
 static void go_to_entry(struct build *b, bool call)
 {
     emit_go_mem(&b->e, call, mem_bd(REG_ENTRY, offsetof(struct jump_entry, code)));
 }
 
-/* A site: the last target's EIP and frame are patched into it. Everything else is out of line. */
+/* An indirect site: compares EIP and frame with those of the last target, which are patched in. All other
+ * targets go to the stub. */
 static void emit_site(struct build *b, struct stub *stub, bool call)
 {
     struct indirect_site *site = &b->indirect;
@@ -324,7 +324,7 @@ static void emit_site(struct build *b, struct stub *stub, bool call)
     edge->patch = in_block(b, patch);
 }
 
-/* Returns the displacement of a jump that is taken when something is pending, or 0. */
+/* Returns the rel32 of a jump that is taken when something is pending, or 0. */
 static u32 poll_before_look_up(struct build *b)
 {
     if (b->v->deterministic) return 0;
@@ -381,8 +381,8 @@ static void fix_here(struct build *b, u32 field)
     if (field) emit_here32(&b->e, field);
 }
 
-/* from[0]: something is pending. Of a site, from[1]: another EIP; from[2]: another frame. Else from[1]:
- * missed. */
+/* from[0]: something is pending. With a site, from[1]: another EIP, from[2]: another frame. Without a site,
+ * from[1]: the look-up missed. */
 void emit_indirect_stub(struct build *b, const struct stub *stub)
 {
     bool site = b->block->site;

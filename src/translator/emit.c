@@ -30,14 +30,14 @@ void emit_modrm_mem(struct emitter *e, u8 reg, const struct host_mem *mem)
     u8 field = (u8)((reg & 7) << 3);
     bool indexed = mem->index != HOST_NONE;
     if (mem->base == HOST_NONE) {
-        /* mod 00 rm 101 is RIP-relative in 64-bit code (SDM 2A 2.2.1.6): always the SIB form without base. */
+        /* mod 00 rm 101 is RIP-relative in 64-bit code (SDM 2A 2.2.1.6), so use SIB without a base. */
         emit8(e, field | 4);
         emit8(e, sib(mem->scale, indexed ? mem->index : 4, 5));
         emit32(e, (u32)mem->disp);
         return;
     }
     u8 low = mem->base & 7;
-    /* rBP and r13 as base have no form without displacement. */
+    /* A base of rBP or r13 needs a displacement. */
     u8 mod = mem->disp == 0 && low != 5 ? 0 : mem->disp == (s8)mem->disp ? 1 : 2;
     if (indexed || low == 4) {
         emit8(e, (u8)(mod << 6) | field | 4);
@@ -313,8 +313,8 @@ void emit_park_flags(struct emitter *e)
 void emit_unpark_flags(struct emitter *e)
 {
     emit_xchg64(e, REG_PARKED, RAX);
-    emit8(e, 0x04); /* add al, 7Fh: OF comes back */
+    emit8(e, 0x04); /* add al, 7Fh: restores OF */
     emit8(e, 0x7f);
-    emit8(e, 0x9e); /* sahf: the others do */
+    emit8(e, 0x9e); /* sahf: restores the others */
     emit_mov_rr64(e, RAX, REG_PARKED);
 }

@@ -1,7 +1,7 @@
 /*
  * Host instructions, byte by byte: the few forms that glue code needs. Each function appends one instruction.
- * Operands are host register numbers; names say the form in the manual's letters (SDM 2: r = register, m =
- * memory, i = immediate). Nothing here knows the guest.
+ * Register operands are host register numbers. Names give the form in the manual's letters (SDM 2: r = register,
+ * m = memory, i = immediate). Code here knows nothing of the guest.
  */
 #ifndef RINGER_TRANSLATOR_EMIT_H
 #define RINGER_TRANSLATOR_EMIT_H
@@ -31,7 +31,7 @@ enum host_reg {
     HOST_NONE = 0xff,
 };
 
-/* What the registers are for: see frame.h. */
+/* The use of each register: see frame.h. */
 enum {
     GUEST_ESP = R8,
     REG_LINEAR = R9,
@@ -44,15 +44,15 @@ enum {
 };
 
 struct emitter {
-    u8 *base; /* the arena's writable view */
+    u8 *base; /* the arena's writable mapping */
     u32 at;   /* offset of the next byte */
-    u32 end;  /* must not be reached; cache_room() was asked */
+    u32 end;  /* limit of `at`; cache_room() has promised the bytes before it */
 };
 
-/* A host memory operand: base + index * scale + disp; or, with no base, [disp32] (absolute, below 2 GB). */
+/* A host memory operand: base + index * scale + disp. Base and index may be HOST_NONE. */
 struct host_mem {
     u8 base, index, scale;
-    bool window; /* in the guest's host window: relative to GS, the sum cut to 32 bits */
+    bool window; /* in the host window: the sum is cut to 32 bits and relative to GS */
     s32 disp;
 };
 
@@ -83,32 +83,32 @@ static inline void emit32(struct emitter *e, u32 v)
         emit8(e, (u8)(v >> (8 * n)));
 }
 
-/* The prefixes of an access to a window; before REX and the opcode. */
+/* The prefixes of an access to a window. They precede REX and the opcode. */
 void emit_window_prefixes(struct emitter *e, const struct host_mem *mem);
-/* REX for a ModRM form, if any bit of it is needed; `force` for byte registers SPL..DIL. */
+/* The REX prefix of a ModRM form, if any bit of it is set. `force`: in any case, for byte registers SPL to DIL. */
 void emit_rex(struct emitter *e, bool wide, u8 reg, const struct host_mem *mem, u8 rm, bool force);
 /* ModRM, SIB and displacement of a memory operand. `reg` may be an opcode extension. */
 void emit_modrm_mem(struct emitter *e, u8 reg, const struct host_mem *mem);
 
-/* op reg, mem  (or mem, reg): opcode of one byte. wide: 64-bit. */
+/* op reg, mem or op mem, reg, with an opcode of one byte. wide: 64-bit. */
 void emit_rm(struct emitter *e, bool wide, u8 opcode, u8 reg, struct host_mem mem);
-/* op between registers: `rm` is the ModRM.rm side. */
+/* op between registers; `rm` is the ModRM.rm side. */
 void emit_rr(struct emitter *e, bool wide, u8 opcode, u8 reg, u8 rm);
 
 /* mov r32, imm32 */
 void emit_mov_ri(struct emitter *e, u8 reg, u32 value);
 /* mov dword [mem], imm32 */
 void emit_mov_mi(struct emitter *e, struct host_mem mem, u32 value);
-/* By their number in opcodes 00h-3Fh and in group 1 (SDM 2D table A-6). */
+/* Their numbers in opcodes 00h-3Fh and in group 1 (SDM 2D table A-6). */
 enum alu_op { ALU_ADD = 0, ALU_OR = 1, ALU_AND = 4, ALU_SUB = 5, ALU_XOR = 6, ALU_CMP = 7 };
-/* By their number in group 2. */
+/* Their numbers in group 2. */
 enum shift_op { SHIFT_SHL = 4, SHIFT_SHR = 5, SHIFT_SAR = 7 };
 
 /* op reg, reg; op reg, mem; op mem, reg. wide: 64-bit. */
 void emit_alu_rr(struct emitter *e, bool wide, enum alu_op op, u8 to, u8 from);
 void emit_alu_rm(struct emitter *e, bool wide, enum alu_op op, u8 to, struct host_mem from);
 void emit_alu_mr(struct emitter *e, bool wide, enum alu_op op, struct host_mem to, u8 from);
-/* op reg, imm and op dword [mem], imm: with 8 bits where they suffice. */
+/* op reg, imm and op dword [mem], imm, with an 8-bit immediate if the value fits. */
 void emit_alu_ri(struct emitter *e, bool wide, enum alu_op op, u8 reg, s32 value);
 void emit_alu_mi(struct emitter *e, enum alu_op op, struct host_mem mem, s32 value);
 /* op reg, count */
@@ -117,8 +117,8 @@ void emit_shift_ri(struct emitter *e, bool wide, enum shift_op op, u8 reg, u8 co
 void emit_test_rr(struct emitter *e, bool wide, u8 reg);
 /* test dword [mem], imm32 */
 void emit_test_mi(struct emitter *e, struct host_mem mem, u32 value);
-/* cmp r32, imm32, always with 4 bytes of immediate; and cmp dword [mem], imm32 up to the immediate, which the caller
- * emits. */
+/* cmp r32, imm32, always with a 4-byte immediate; and cmp dword [mem], imm32 without the immediate, which the
+ * caller emits. */
 void emit_cmp_ri32(struct emitter *e, u8 reg, u32 value);
 void emit_cmp_mi32_begin(struct emitter *e, struct host_mem mem);
 /* sub qword [mem], imm8 and inc qword [mem] */
@@ -126,9 +126,9 @@ void emit_sub64_mi8(struct emitter *e, struct host_mem mem, u8 value);
 void emit_inc64(struct emitter *e, struct host_mem mem);
 /* xchg r64, r64 */
 void emit_xchg64(struct emitter *e, u8 reg, u8 rm);
-/* lea r32, [base + disp32], both of the first eight registers. Returns the offset of the displacement. */
+/* lea r32, [base + disp32]; both are among the first eight registers. Returns the offset of the displacement. */
 u32 emit_lea32_disp32(struct emitter *e, u8 to, u8 base);
-/* lea r64, [rip + the way to `target`] */
+/* lea r64, [rip + displacement of `target`] */
 void emit_lea64_rip(struct emitter *e, u8 to, u32 target);
 void emit_push64(struct emitter *e, u8 reg);
 void emit_ret_near(struct emitter *e);
@@ -182,7 +182,7 @@ void emit_cmp_m8_zero(struct emitter *e, struct host_mem mem);
 /* Condition codes as in Jcc. */
 enum { CC_B = 2, CC_AE = 3, CC_Z = 4, CC_NZ = 5, CC_A = 7 };
 
-/* Jumps whose target is not known yet: return the offset of the displacement. */
+/* Jumps to a target that is not known yet. They return the offset of the displacement. */
 u32 emit_jcc(struct emitter *e, u8 cc); /* rel32 */
 u32 emit_jmp(struct emitter *e);        /* rel32 */
 u32 emit_call_rel(struct emitter *e);   /* rel32 */
@@ -201,11 +201,11 @@ void emit_jmp_to(struct emitter *e, u32 target); /* rel32 */
 
 /* call or jmp through a pointer in memory */
 void emit_go_mem(struct emitter *e, bool call, struct host_mem mem);
-/* call / jmp through vcpu.thunk[n] */
+/* call or jmp through vcpu.scratch.thunk[n] */
 void emit_call_thunk(struct emitter *e, unsigned thunk);
 void emit_jmp_thunk(struct emitter *e, unsigned thunk);
 
-/* Park the host's arithmetic flags in r12, keeping everything else (lahf; seto), and the reverse. */
+/* Park the arithmetic flags in r12 (LAHF, SETO), and unpark them. All other registers are preserved. */
 void emit_park_flags(struct emitter *e);
 void emit_unpark_flags(struct emitter *e);
 

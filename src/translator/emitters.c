@@ -1,6 +1,6 @@
 /*
- * The emitters by their identifiers in the instruction table (cpu/isa.h): each has its two functions, or this
- * does not link.
+ * The emitters by their identifiers in the instruction table (cpu/isa.h). The program links only if each has its
+ * two functions.
  */
 #include "build.h"
 

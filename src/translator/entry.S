@@ -1,22 +1,22 @@
 /*
- * Into translated code and out of it. See frame.h for the registers.
+ * The ways into translated code and out of it. See frame.h for the registers.
  *
- * Everything that leaves a block for C code stores the guest's registers in the vCPU, calls one C function, and goes where
- * that function says: back into the block, into another, or out of translator_enter(). Translated code has its stack
- * pointer in the shadow return stack; C code runs on the monitor's stack.
+ * A thunk stores the guest's registers in the vCPU, calls one C function, and jumps to the address that the function
+ * returns: in the same block, in another one, or translator_leave. The stack pointer of translated code is in the shadow
+ * return stack; C code runs on the monitor's stack.
  */
 #include "cache/origin.h"
 #include "frame.h"
 
-/* r11d names metadata of the cache: its address. */
+/* rsi = the address of the metadata that r11d names (cache/origin.h). */
 .macro NAMED_RSI
     mov %r11d, %esi
     bts $META_ORIGIN_BIT, %rsi
 .endm
 
-/* The sanitizers' run-time uses vector registers wherever it likes. Where C code is instrumented it never sees the guest's
- * FPU state live: it is parked at the border, and loaded at the border, by code that is not (cpu/fpu_state.c). All
- * registers are kept; the stack is the monitor's. */
+/* The sanitizers' run-time may use vector registers anywhere. In sanitized builds the guest's FPU state is therefore never
+ * live in C code: this macro parks or loads it at the border, by functions that are not instrumented (cpu/fpu_state.c). It
+ * preserves all registers; the stack is the monitor's. */
 .macro FPU_AT_BORDER function
 #ifdef RINGER_SANITIZED
     push %rbp
@@ -81,7 +81,7 @@
 
     .text
 
-/* void translator_enter(struct vcpu *v, const void *code): code is a parked entry. */
+/* void translator_enter(struct vcpu *v, const void *code): `code` is a parked entry. */
     .globl translator_enter
     .type translator_enter, @function
 translator_enter:
@@ -98,7 +98,7 @@ translator_enter:
     LOAD_GUEST
     jmp *%r11
 
-/* Where C functions send the guest to leave. */
+/* C functions return this address to leave translated code: return from translator_enter(). */
     .globl translator_leave
     .type translator_leave, @function
 translator_leave:
@@ -113,16 +113,16 @@ translator_leave:
     pop %rbx
     ret
 
-/* rax: where to go on. */
+/* Go on at the address in rax. */
     .type resume, @function
 resume:
     mov %rax, %r11
     LOAD_GUEST
     jmp *%r11
 
-/* A memory access without a shadow entry. Two bytes behind the call say which (frame.h); they are skipped.
- * translator_slow_access returns the entry in rax, or 0 and where to go on in rdx; r9, r11 and the flags (parked or dead)
- * are preserved. */
+/* A memory access without an entry. Two bytes behind the call describe the access (frame.h); the return skips them.
+ * translator_slow_access() returns the entry in rax, or 0 in rax and in rdx the address to go on at. r9, r11 and the flags
+ * (parked or dead) are preserved. */
     .globl thunk_slow
     .type thunk_slow, @function
 thunk_slow:
@@ -145,7 +145,7 @@ thunk_slow:
     mov 24(%rsp), %r9
     FPU_AT_BORDER fpu_load
     mov FRAME_RETURN_TOP(%r15), %rsp
-    push %rdx /* and RET: the host's return predictor counts calls and returns */
+    push %rdx /* return by RET, to keep the host's return predictor in step */
     mov FRAME_GPR+8(%r15), %rcx
     mov FRAME_GPR+16(%r15), %rdx
     mov FRAME_GPR+32(%r15), %r8
@@ -156,7 +156,8 @@ thunk_slow:
 1:  mov %rdx, %rax
     jmp resume
 
-/* Calls that hand an instruction (r11d = struct callout) to C and say where the block goes on. */
+/* Called thunks that hand an instruction (r11d = struct callout) to a C function. Its third argument is the return
+ * address, where the block goes on. */
 .macro THUNK_HAND_ON name, function
     .globl \name
     .type \name, @function
@@ -188,7 +189,7 @@ THUNK_HAND_ON thunk_fast, translator_fast
     jmp resume
 .endm
 
-/* Comes from a direct edge, with the flags in the host's EFLAGS. */
+/* From an edge with the flags in the host's EFLAGS. */
     .globl thunk_link
     .type thunk_link, @function
 thunk_link:
@@ -206,12 +207,12 @@ THUNK thunk_link_parked, translator_link
 THUNK thunk_dispatch, translator_dispatch
 THUNK thunk_budget, translator_budget
 THUNK thunk_cross, translator_cross
-/* Interpret the instruction at rip: a host signal was taken there, or a segment check failed. */
+/* Interpret the instruction at rip: it raised a host signal, or a check before it failed. */
 THUNK thunk_step, translator_step
 
-/* Here lead the bottom of a shadow return stack and the code behind calls, when the guest returns somewhere else. What
- * is left on the stack is likely not to be of use either: empty it. Then look the target up as indirect branches do
- * (emit_indirect). Flags are parked. */
+/* The bottom of a shadow return stack leads here, and so does the code behind a call when the guest returns to another
+ * address. The rest of the stack is then likely wrong too, so empty it. Then look up the target as indirect branches do
+ * (emit_indirect()). The flags are parked. */
     .globl thunk_return_miss
     .type thunk_return_miss, @function
 thunk_return_miss:

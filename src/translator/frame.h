@@ -1,20 +1,20 @@
 /*
- * What translated code and the entry points in entry.S know of struct vcpu, and which host register holds
- * what.
+ * What translated code and the entry points in entry.S know of struct vcpu, and what each host register holds.
  *
  *   rax rcx rdx rbx rbp rsi rdi   guest EAX ECX EDX EBX EBP ESI EDI, zero-extended
  *   r8                            guest ESP
- *   r9                            linear address of the access at hand (or branch target)
- *   r10                           its shadow entry; scratch
+ *   r9                            linear address of the current access (or a branch target)
+ *   r10                           its entry; scratch
  *   r11                           scratch
  *   r12                           parked arithmetic flags: AH = SF ZF 0 AF 0 PF 1 CF, AL = OF
- *   r13                           host address of a group of accesses that was checked (hoist.c); of use
- *                                 within the block only
- *   r14                           read shadow table of the current privilege; the write table lies behind it
- *   r15                           the vCPU + FRAME_BIAS, so that more of it is in reach of an 8-bit
- *                                 displacement
+ *   r13                           host address of a hoisted group of accesses (hoist.c); valid only within
+ *                                 the block
+ *   r14                           read table of the current view; the write table lies SHADOW_READ_TO_WRITE
+ *                                 bytes behind it
+ *   r15                           address of the vCPU + FRAME_BIAS, so that an 8-bit displacement reaches
+ *                                 more of it
  *   rsp                           the shadow return stack (returns.h), 8-byte aligned; entry points in
- *                                 entry.S change to the monitor's own before they call C
+ *                                 entry.S change to the monitor's stack before they call C
  */
 #ifndef RINGER_TRANSLATOR_FRAME_H
 #define RINGER_TRANSLATOR_FRAME_H
@@ -22,10 +22,10 @@
 /* FRAME_BIAS; FRAME_x, the offset of a field of struct vcpu from r15; FRAME_SEG_x, of a field of struct segment. */
 #include "frame_offsets.h"
 
-/* vcpu.thunk[]: what translated code calls. */
+/* vcpu.scratch.thunk[]: what translated code calls. */
 #define THUNK_SLOW        0 /* call: r9 linear address; returns with the entry in r10, or not at all */
 #define THUNK_CALLOUT     1 /* call: r11d = struct callout; returns when the block may go on, or not at all */
-#define THUNK_LINK        2 /* jump: r11d = struct edge; flags in the host */
+#define THUNK_LINK        2 /* jump: r11d = struct edge; flags in EFLAGS */
 #define THUNK_INDIRECT    3 /* jump: r9d = EIP to go to */
 #define THUNK_DISPATCH    4 /* jump: rip set; find the block and go there */
 #define THUNK_BUDGET      5 /* jump: rip set; the block does not fit under icount_limit */
@@ -34,21 +34,20 @@
 #define THUNK_STRING      8 /* call: r11d = struct callout of a repeated string instruction; as THUNK_CALLOUT */
 #define THUNK_FAST        9  /* call: r11d = struct callout with a fast routine; as THUNK_CALLOUT */
 #define THUNK_LINK_PARKED 10 /* jump: r11d = struct edge; flags in r12 or dead */
-#define THUNK_RETURN_MISS                                                                                    \
-    11                     /* jump: r9d = EIP to return to, which is not where the shadow return stack led */
-#define THUNK_FILL_SITE 12 /* jump: r9d = EIP to go to, r11d = struct edge of a site */
-#define THUNK_COUNT     13
+#define THUNK_RETURN_MISS 11 /* jump: r9d = EIP to return to; the shadow return stack led elsewhere */
+#define THUNK_FILL_SITE   12 /* jump: r9d = EIP to go to, r11d = struct edge of an indirect site */
+#define THUNK_COUNT       13
 
-/* vcpu.exit_cause: a thunk, or this: the host CPU raised something. */
+/* vcpu.scratch.exit_cause is the number of a thunk, or this when the host CPU raised an exception. */
 #define EXIT_HOST_SIGNAL THUNK_COUNT
 
-/* Behind a call of THUNK_SLOW: size of the access, with SLOW_WRITE, and SLOW_HOISTED where entries checked
- * before are relied on behind it; then the index of the guest instruction
- * in its block. */
+/* Two bytes follow a call of THUNK_SLOW. The first is the size of the access, with SLOW_WRITE for a write, and
+ * with SLOW_HOISTED if code behind the access relies on a hoisted check. The second is the index of the guest
+ * instruction in its block. */
 #define SLOW_BYTES   2
 #define SLOW_WRITE   0x80
 #define SLOW_HOISTED 0x40
 
-/* vcpu.remaining, set before THUNK_STEP: guest instructions of the block after this one. */
+/* vcpu.scratch.remaining, set before THUNK_STEP: the number of guest instructions in the block after this one. */
 
 #endif

@@ -1,19 +1,24 @@
 /*
- * Hoisted checks (tier 1): accesses of a block whose addresses differ by constants (runs of PUSH and POP,
- * [ESP+x] and [EBP+x], the fields of a structure) are checked together, before the first of them: all bytes
- * in one page, and an entry for it. From then on their host address is in a register or in the vCPU, and they
- * are the guest's own instruction with another address, and nothing else.
+ * Hoisted checks (tier 1). Some accesses of a block have addresses that differ by constants: runs of PUSH and POP,
+ * [ESP+x] and [EBP+x], the fields of a structure. They form a group with one check, before its first member: all
+ * bytes must lie in one page, and the page must have an entry. The group's host address is then held in a register
+ * or in the vCPU, and each member is just the guest's instruction with another address.
  *
- * Addresses are followed through the block as root + offset, where a root stands for a value that is not
- * known: what a register held at the beginning, or what some instruction made. MOV, LEA, ADD, PUSH and the
- * like keep the root.
+ * Values are followed through the block as root + offset. A root stands for an unknown value: the content of a
+ * register at the block's beginning, or the result of some instruction. MOV, LEA, ADD, PUSH and the like keep the
+ * root.
  *
- * The check never faults: when it fails, control goes to a block of the same code from this instruction on
- * that has no hoisted checks (MODE_UNHOISTED in its key), and so finds out itself what is the matter.
+ *     mov  eax, [ebp+8]     group: root "EBP at entry", offset 8    check; r13 = host address of offset -4;
+ *                                                                   mov eax, [r13 + 12]
+ *     lea  edx, [ebp-4]     EDX: the same root, offset -4           lea edx, [rbp - 4]
+ *     mov  [edx], eax       group: offset -4                        mov [r13], eax
  *
- * An entry that was checked may go while the block runs, in C code: a slow access that is in a block with an
- * open group, and has dropped an entry, does not come back to it (translator_slow_access); after callouts and
- * the like groups are checked anew.
+ * The check itself never faults. If it fails, an edge leads to the unhoisted block (MODE_UNHOISTED in its key) that
+ * begins with the current instruction, and the checks there find the cause.
+ *
+ * C code that runs in the midst of the block may drop the entry of a checked group. A slow access that drops an entry
+ * does not return into a block with an open group (translator_slow_access()). Behind callouts and other calls of C
+ * code, groups are checked again.
  */
 #include "hoist.h"
 
@@ -21,7 +26,7 @@
 
 #include <Zydis/Mnemonic.h>
 
-/* Of a group: within the reach of a displacement of 8 bits, and seldom across the end of a page. */
+/* Bytes of a group: an 8-bit displacement reaches them, and they seldom cross the end of a page. */
 #define REACH 128
 
 /* --- values --- */
@@ -31,7 +36,7 @@ struct value {
     s32 offset;
 };
 
-/* Sums of two registers are roots too. */
+/* A sum of two registers is a root too. */
 #define MAX_SUMS 16
 
 struct sum {
@@ -93,7 +98,7 @@ static bool is_register(const struct operand *o)
     return o->kind == OPND_REG && o->reg_class == RC_GPR32;
 }
 
-/* Is the result a known distance from a value that is known? */
+/* If the instruction sets a register to a known value plus a constant, note that and return true. */
 static bool follow_sum(struct values *s, const struct insn *i)
 {
     const struct operand *to = &i->op[0], *from = &i->op[1];
@@ -120,7 +125,7 @@ static bool follow_sum(struct values *s, const struct insn *i)
     }
 }
 
-/* Where a push or pop of dwords leaves ESP. */
+/* ESP after a push, a pop or LEAVE. */
 static struct value stack_after(const struct values *s, const struct insn *i)
 {
     switch (i->stack_effect) {
@@ -255,7 +260,7 @@ static struct host_mem frame_holder(const struct hoist *g)
     return mem_frame(FRAME_HOISTED + 8 * (g->holder - 1));
 }
 
-/* r9d = the group's lowest address, r10 = the entry of its page. */
+/* r9d = the group's lowest address, r10 = the entry of its page. Leaves the block if the check fails. */
 static void check_group(struct build *b, const struct hoist *g, struct host_mem low)
 {
     u32 crossing = 0;

@@ -1,5 +1,5 @@
 /*
- * One check for several accesses (tier 1): see hoist.c.
+ * Hoisted checks: one check for several accesses (tier 1). See hoist.c.
  */
 #ifndef RINGER_TRANSLATOR_HOIST_H
 #define RINGER_TRANSLATOR_HOIST_H
@@ -9,28 +9,28 @@
 
 struct build;
 
-/* An instruction has at most two accesses that can be known beforehand: its operand, and the stack. */
+/* An instruction has at most two accesses that can belong to a group: its memory operand, and the stack. */
 enum hoist_slot { HOIST_OPERAND, HOIST_STACK, HOIST_SLOTS };
 
-/* Registers and vcpu.hoisted[] hold so many checked addresses at a time. */
+/* A holder keeps the host address of a checked group: holder 0 is r13, the others are in vcpu.scratch.hoisted[]. */
 #define HOIST_HOLDERS (1 + FRAME_HOISTED_COUNT)
 #define MAX_HOISTS    16
-/* A block with so many edges has no more checks that need one. */
+/* A hoisted check needs an edge. A block with this many edges gets no more hoisted checks. */
 #define MAX_HOIST_EDGES 24
 
-/* Accesses with addresses that differ by constants, and lie so close that one page is likely to have them. */
+/* A group: accesses with addresses that differ by constants and lie close together, likely in one page. */
 struct hoist {
     u16 root;      /* of their addresses */
     u8 left;       /* members not emitted yet */
-    u8 last;       /* the instruction of the last one */
-    s32 low, high; /* offsets from the root: of the first byte, and behind the last */
-    bool write;
-    bool checked; /* `holder` has the host address of low */
+    u8 last;       /* index of the instruction with the last member */
+    s32 low, high; /* offsets from the root: first byte, and end */
+    bool write;    /* a member writes */
+    bool checked;  /* `holder` has the host address of `low` */
     u8 holder;
 };
 
 struct hoist_access {
-    u8 group; /* index in hoist[] + 1; 0: none */
+    u8 group; /* index in hoist_plan.group[] + 1; 0: none */
     u8 size;
     bool write;
     s32 offset; /* from the group's root */
@@ -39,19 +39,19 @@ struct hoist_access {
 struct hoist_plan {
     struct hoist group[MAX_HOISTS];
     unsigned count;
-    u8 owner[HOIST_HOLDERS]; /* group + 1 */
-    bool any;
+    u8 owner[HOIST_HOLDERS]; /* the group that each holder serves: index + 1; 0: none */
+    bool any;                /* a group has more than one member */
 };
 
-/* Find the groups of the block that was planned. */
+/* Find the groups of the planned block. */
 void hoist_plan(struct build *b);
-/* The access in this slot of the instruction at hand, to `address` (of a flat segment), as one of a group:
- * its host operand, with the group checked before if need be. False: it needs a check of its own. */
+/* The access in this slot of the current instruction, to `address` in a flat segment. If it belongs to a group, check
+ * the group if need be, set *mem to the host operand and return true. False: the access needs a check of its own. */
 bool hoist_access(struct build *b, enum hoist_slot slot, struct host_mem address, unsigned size, bool write,
                   struct host_mem *mem);
-/* C code was called and came back: entries may be gone. */
+/* C code has run and may have dropped entries: check each group again before its next member. */
 void hoist_forget(struct build *b);
-/* Is a check made earlier relied on behind the instruction at hand? */
+/* Does the current instruction, or one behind it, rely on a check that was made already? */
 bool hoist_is_open(const struct build *b);
 
 #endif

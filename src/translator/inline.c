@@ -1,6 +1,6 @@
 /*
- * Stack instructions, and sensitive ones that are emulated in line. PUSH and POP on 16-bit stacks are in stack16.c; what
- * else is not for these (segments that are not flat, virtual-8086 mode) is left to the interpreter.
+ * Stack instructions, and sensitive instructions that are emulated inline. stack16.c has PUSH and POP on 16-bit stacks. The
+ * interpreter executes the other cases, such as segments that are not flat and virtual-8086 mode.
  */
 #include "build.h"
 
@@ -45,8 +45,8 @@ static void drop_dword(struct build *b)
     emit_lea32(&b->e, GUEST_ESP, mem_bd(GUEST_ESP, 4));
 }
 
-/* An address with ESP in it takes the new ESP (SDM 2 "POP"), which is not there before the store cannot
- * fault: the interpreter's. */
+/* An address that contains ESP uses the new ESP (SDM 2 "POP"), but ESP may change only once the store cannot fault.
+ * The interpreter does that. */
 static bool can_pop_to_memory(const struct build *b)
 {
     const struct insn *i = b->i;
@@ -119,7 +119,7 @@ void emit_lea(struct build *b)
     emit8(&b->e, 0xc0 | (reg & 7) << 3 | (REG_LINEAR & 7));
 }
 
-/* Nothing to do, and above all no access. */
+/* NOPs and hints. Their memory operand is not accessed. */
 bool can_nothing(const struct build *b)
 {
     return true;
@@ -148,9 +148,9 @@ void emit_cli(struct build *b)
     emit_alu_mi(&b->e, ALU_AND, mem_frame(FRAME_EFLAGS), ~FL_IF);
 }
 
-/* The shadow of STI is one instruction: no interrupt is looked for before the end of the block, so another
- * instruction of this block after STI is all it takes, if the block is not left before it: it checks no group
- * of accesses. With an interrupt waiting the interpreter does it, and the dispatcher delivers. */
+/* STI inhibits interrupts for one instruction (SDM 2 "STI"). No interrupt is taken within a block, so it suffices that
+ * another instruction of the block follows and that the block is not left before it: note() in hoist.c puts no hoisted
+ * check there. If an interrupt waits, the interpreter executes STI and the dispatcher delivers the interrupt. */
 bool can_sti(const struct build *b)
 {
     return may_change_if(b) && b->n + 1 < b->count;
@@ -164,7 +164,7 @@ void emit_sti(struct build *b)
     emit_alu_mi(&b->e, ALU_OR, mem_frame(FRAME_EFLAGS), FL_IF);
 }
 
-/* r11d = EFLAGS as PUSHF stores it, from the virtual bits and the parked ones. */
+/* r11d = EFLAGS as PUSHF stores it, from vcpu.eflags and the parked flags. */
 static void gather_eflags(struct build *b)
 {
     emit_load32(&b->e, REG_TEMP, mem_frame(FRAME_EFLAGS));
@@ -209,8 +209,8 @@ bool can_popf(const struct build *b)
     return can_pushf(b);
 }
 
-/* POPF that changes nothing but arithmetic flags, DF and (where IOPL allows) IF, and lets no waiting
- * interrupt in. */
+/* A POPF that changes only arithmetic flags, DF and, if IOPL allows it, IF. The interpreter executes a POPF that
+ * changes other bits, and one that sets IF while an interrupt waits. */
 void emit_popf(struct build *b)
 {
     bool changes_if = may_change_if(b), kernel = (b->mode & MODE_CPL) == 0;
@@ -229,19 +229,19 @@ void emit_popf(struct build *b)
         step_if(b, CC_NZ);
         emit_here32(&b->e, off);
     }
-    emit_alu_ri(&b->e, false, ALU_AND, REG_ENTRY, (s32)taken); /* the bits that differ and may change */
+    emit_alu_ri(&b->e, false, ALU_AND, REG_ENTRY, (s32)taken); /* bits that differ and that POPF may change */
     emit_alu_mr(&b->e, false, ALU_XOR, mem_frame(FRAME_EFLAGS), REG_ENTRY);
     drop_dword(b);
     scatter_arithmetic(b);
 }
 
-/* Deterministic time is the interpreter's. */
+/* In deterministic mode the interpreter computes the time. */
 bool can_rdtsc(const struct build *b)
 {
     return !b->v->deterministic && !(b->mode & MODE_TSD);
 }
 
-/* The guest's TSC runs with the host's. */
+/* The guest's TSC is the host's plus an offset. */
 void emit_rdtsc(struct build *b)
 {
     flags_clobber(b);
@@ -270,7 +270,7 @@ bool can_cld(const struct build *b)
     return true;
 }
 
-/* DF is virtual: the host's stays clear, as the ABI wants it. */
+/* DF is kept in vcpu.eflags. The host's DF stays clear, as the ABI requires. */
 void emit_cld(struct build *b)
 {
     flags_clobber(b);

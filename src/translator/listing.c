@@ -1,13 +1,13 @@
 /*
- * A block as text: each guest instruction with the host instructions made of it. Capstone prints both sides,
- * as a second opinion beside Zydis, which decoded the guest's. Of what is no program's own business the
- * instruction table's row is told. Library code: parks the FPU.
+ * A block as text: each guest instruction with its host instructions. Capstone prints both, as a second opinion beside
+ * Zydis, which decoded the guest code. For system instructions the listing adds the row of the instruction table. The
+ * libraries use vector registers, so the FPU is parked.
  */
 #include "build.h"
 
 #include <capstone/capstone.h>
 
-/* One line an instruction; what does not decode is shown as a byte. */
+/* One line for each instruction. A byte that does not decode is printed as .byte. */
 static void list_code(FILE *out, csh capstone, const char *indent, const u8 *code, size_t left, u64 address)
 {
     cs_insn *line = cs_malloc(capstone);
@@ -34,7 +34,7 @@ static void list_guest(FILE *out, csh capstone, struct vcpu *v, const struct blo
     u32 at = block_site(block, n).guest;
     u8 bytes[INSN_MAX_BYTES];
     struct insn i;
-    /* The next one need not follow: a jump may leave out a gap. */
+    /* Read a whole instruction's worth: the next site need not lie directly behind this one. */
     phys_read_bytes(v->phys, block_key(block).gpa + at, bytes, sizeof(bytes));
     insn_decode(&i, bytes, sizeof(bytes), mode_code_size(block->mode));
     list_code(out, capstone, "    ", bytes, i.length, block->eip + at);

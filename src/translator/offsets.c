@@ -1,16 +1,16 @@
 /*
- * Where translated code and assembly find the fields of struct vcpu. This program runs while Ringer is built and
- * writes frame_offsets.h, which frame.h includes:
+ * This program runs while Ringer is built. It writes frame_offsets.h, which frame.h includes, with the offsets at which
+ * translated code and assembly find the fields of struct vcpu:
  *
  *     offsets FILE
  *
- * An offset counts from r15, which holds the address of the vCPU plus FRAME_BIAS.
+ * An offset is relative to r15, which holds the address of the vCPU plus FRAME_BIAS.
  */
 #include "cpu/vcpu.h"
 
 #include <stdio.h>
 
-/* Half of what an 8-bit displacement reaches. */
+/* Half of the range of an 8-bit displacement. */
 #define FRAME_BIAS 128
 
 struct offset {
@@ -34,30 +34,30 @@ static const struct offset offsets[] = {
     FIELD(WRITE_TABLE, write_table),
     FIELD(EXEC_TABLE, exec_table),
     FIELD(SEG, seg),
-    FIELD(THUNK, thunk),
-    FIELD(JUMP_TABLE, jump_table),
-    FIELD(JUMP_TAG, jump_tag),
-    FIELD(REMAINING, remaining),
-    FIELD(SLOW_SCRATCH, slow_scratch),
-    FIELD(PARKED, parked_flags),
+    FIELD(THUNK, scratch.thunk),
+    FIELD(JUMP_TABLE, scratch.jump_table),
+    FIELD(JUMP_TAG, scratch.jump_tag),
+    FIELD(REMAINING, scratch.remaining),
+    FIELD(SLOW_SCRATCH, scratch.slow_scratch),
+    FIELD(PARKED, scratch.parked_flags),
     FIELD(INTERRUPT, interrupt_line),
-    FIELD(C_STACK, c_stack),
-    FIELD(RETURN_TOP, return_top),
-    FIELD(RETURN_BASE, return_base),
-    FIELD(RETURN_MISS, return_misses),
-    FIELD(EXIT_CAUSE, exit_cause),
-    FIELD(EXIT_ARG, exit_argument),
-    FIELD(EXIT_SITE, exit_site),
-    FIELD(HOISTED, hoisted),
+    FIELD(C_STACK, scratch.c_stack),
+    FIELD(RETURN_TOP, scratch.return_top),
+    FIELD(RETURN_BASE, scratch.return_base),
+    FIELD(RETURN_MISS, scratch.return_misses),
+    FIELD(EXIT_CAUSE, scratch.exit_cause),
+    FIELD(EXIT_ARG, scratch.exit_argument),
+    FIELD(EXIT_SITE, scratch.exit_site),
+    FIELD(HOISTED, scratch.hoisted),
     FIELD(CR0, paging.cr0),
     FIELD(CR2, cr2),
     FIELD(CR3, paging.cr3),
     FIELD(GDT_BASE, gdtr.base),
     FIELD(TSC_OFFSET, tsc_offset),
     FIELD(TSC_AUX, tsc_aux),
-    FIELD(WINDOW_NEGATED, window_negated),
-    {"FRAME_HOISTED_COUNT", ARRAY_SIZE(((struct vcpu *)0)->hoisted)},
-    {"FRAME_THUNK_COUNT", ARRAY_SIZE(((struct vcpu *)0)->thunk)},
+    FIELD(WINDOW_NEGATED, scratch.window_negated),
+    {"FRAME_HOISTED_COUNT", ARRAY_SIZE(((struct vcpu *)0)->scratch.hoisted)},
+    {"FRAME_THUNK_COUNT", ARRAY_SIZE(((struct vcpu *)0)->scratch.thunk)},
     {"FRAME_SEG_BYTES", sizeof(struct segment)},
     {"FRAME_SEG_BASE", offsetof(struct segment, base)},
     {"FRAME_SEG_LIMIT", offsetof(struct segment, limit)},

@@ -3,8 +3,8 @@
 #include "cpu/insn.h"
 #include "cpu/isa.h"
 
-/* Nothing of the flags is seen but through what the instruction reads: no handler is entered by its nature,
- * and control goes on behind it. */
+/* Can the flags be seen only through what the instruction reads? Then it enters no handler by its nature, and control
+ * goes on behind it. */
 static bool goes_on(const struct insn *i)
 {
     return isa_is_innocuous(i->row) && !(i->prefixes & PFX_LOCK);
@@ -16,7 +16,7 @@ static enum peek_effect effect_of(const struct insn *i)
     return i->flags_killed == FL_ARITH ? PEEK_KILLS : PEEK_KEEPS;
 }
 
-/* What the decoder says of an example: [EAX] or EAX for operand, and zeros for what follows. */
+/* Make an entry from the decoder's digest of an example: [EAX] or EAX as operand, zeros behind it. */
 static struct peek_entry make_entry(struct vcpu *v, bool size16, bool two_byte, u8 opcode, u8 modrm)
 {
     u8 bytes[INSN_MAX_BYTES] = {0};
@@ -29,10 +29,10 @@ static struct peek_entry make_entry(struct vcpu *v, bool size16, bool two_byte, 
     struct peek_entry entry = {.made = true, .effect = PEEK_UNKNOWN};
     fpu_shelter(v);
     int length = insn_decode(&i, bytes, sizeof(bytes), CODE_32);
-    /* A prefix, or an escape to other maps, is no opcode. */
+    /* Reject prefixes and escapes to other maps. */
     if (length <= 0 || i.encoding != ENC_LEGACY || i.map != two_byte || i.opcode_offset != n - 1)
         return entry;
-    /* ModRM.rm tells x87 instructions without memory operands from each other. */
+    /* In x87 instructions without a memory operand, ModRM.rm is part of the opcode. */
     bool rm_matters = (i.row->traits & ISA_FPU) && modrm >= 0xc0;
     if (!rm_matters) entry.effect = (u8)effect_of(&i);
     entry.has_modrm = i.has_modrm;
@@ -40,7 +40,7 @@ static struct peek_entry make_entry(struct vcpu *v, bool size16, bool two_byte, 
     return entry;
 }
 
-/* Bytes of ModRM, SIB and displacement, 32-bit addresses; 0: not all there. */
+/* Length of ModRM, SIB and displacement with 32-bit addresses; 0: more than `left`. */
 static unsigned modrm_bytes(const u8 *bytes, unsigned left)
 {
     if (!left) return 0;

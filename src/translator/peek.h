@@ -1,10 +1,11 @@
 /*
- * A look ahead: do the arithmetic flags die before anyone reads them, if control comes to this address?
- * Answered from a table by opcode at a tenth of a decoding's price. The table is made of the decoder's
- * digest: an entry when an instruction of its kind is first met. Instructions of one entry have the same
- * bytes behind ModRM and the same effect; a unit test compares the table with the decoder.
+ * Look-ahead: does the code at an address overwrite all arithmetic flags before it reads one?
  *
- * The answer holds as long as the bytes looked at do: whoever relies on it depends on them.
+ * A table by opcode gives the answer at a tenth of the cost of decoding. An entry is made from the decoder's digest when
+ * an instruction of its kind is first met. Instructions with the same entry have the same number of bytes behind the
+ * address and the same effect; a unit test compares the table with the decoder.
+ *
+ * An answer is valid as long as the bytes do not change. A block that relies on it depends on those bytes.
  */
 #ifndef RINGER_TRANSLATOR_PEEK_H
 #define RINGER_TRANSLATOR_PEEK_H
@@ -14,9 +15,9 @@
 struct vcpu;
 
 enum peek_effect {
-    PEEK_UNKNOWN, /* reads flags, transfers control, is sensitive, or no instruction at all */
-    PEEK_KEEPS,   /* reads none */
-    PEEK_KILLS,   /* reads none and overwrites all */
+    PEEK_UNKNOWN, /* reads flags, transfers control, is sensitive, or does not decode */
+    PEEK_KEEPS,   /* reads no flag and leaves some unchanged */
+    PEEK_KILLS,   /* reads no flag and overwrites all */
 };
 
 struct peeked {
@@ -28,19 +29,19 @@ struct peek_entry {
     bool made;
     u8 effect; /* enum peek_effect */
     bool has_modrm;
-    u8 behind; /* bytes behind the opcode, ModRM and its address */
+    u8 behind; /* immediate bytes */
 };
 
-/* By operand-size prefix, by map (one byte, 0F), by opcode, by ModRM.reg of the register and memory forms. */
+/* Indices: operand-size prefix, map (one byte, 0F), opcode, memory or register form, ModRM.reg. */
 struct peek_table {
     struct peek_entry entry[2][2][256][2][8];
 };
 
-/* One instruction of 32-bit code; `left` bytes may be looked at. Shelters the guest's FPU state of `v` when
- * an entry has to be made. */
+/* Look at one instruction of 32-bit code, in at most `left` bytes. Shelters the guest's FPU state if it makes an
+ * entry. */
 struct peeked peek_one(struct peek_table *table, struct vcpu *v, const u8 *bytes, unsigned left);
 
-/* Do the flags die from offset `at` of a page on? *last is then the last offset looked at. Does not follow
+/* Are the flags dead at offset `at` of a page? If so, *last is the last offset that was looked at. Does not follow
  * jumps. */
 bool peek_flags_die(struct peek_table *table, struct vcpu *v, const u8 *page, unsigned at, unsigned *last);
 

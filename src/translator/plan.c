@@ -1,13 +1,12 @@
 /*
- * Planning a block: which instructions, what is to be done with each, and where the arithmetic flags are
- * live.
+ * Planning a block: which instructions it has, how each is executed, and where the arithmetic flags are live.
  */
 #include "build.h"
 #include "peek.h"
 
 #include <Zydis/Mnemonic.h>
 
-/* The FPU is not to be used now: #NM or #UD, which the interpreter raises. */
+/* Does the instruction raise #NM or #UD in this mode (SDM 3A 2.5)? The interpreter does that. */
 static bool fpu_is_off(const struct build *b, const struct insn *i)
 {
     unsigned traits = i->row->traits;
@@ -28,7 +27,7 @@ void plan_select(struct build *b, unsigned n)
     b->next_eip = b->eip + b->i->length;
 }
 
-/* Who executes the instruction at hand. */
+/* How is the current instruction executed? */
 static enum decision decide(const struct build *b)
 {
     const struct isa_row *row = b->i->row;
@@ -74,8 +73,7 @@ u16 plan_live_at(struct build *b, u32 eip)
 {
     for (unsigned n = 0; n < b->peeked_count; n++)
         if (b->peeked[n].eip == eip) return b->peeked[n].live;
-    /* The two ways out of a block are asked for when it is planned; nobody else's answer may still change
-     * extents. */
+    /* Planning asks for all targets first, and they fit. A later question must not change the extents. */
     if (b->peeked_count == ARRAY_SIZE(b->peeked)) return FL_ARITH;
     u16 live = look_ahead(b, eip);
     b->peeked[b->peeked_count].eip = eip;
@@ -104,8 +102,7 @@ static void find_live_flags(struct build *b)
         u16 behind = b->live[n + 1];
         u32 target[2];
         if (b->passed[n] && branch_targets(b, i, end, target) == 2) behind |= plan_live_at(b, target[0]);
-        /* Routines of the interpreter see all of EFLAGS; so does whoever looks at a fault's frame in exact
-         * mode. */
+        /* The interpreter's routines read all of EFLAGS. With exact_flags, so does the frame of a fault. */
         if (b->t->config.exact_flags || b->decision[n] == BY_CALLOUT)
             b->live[n] = FL_ARITH;
         else
@@ -123,8 +120,7 @@ bool plan_wants_parked(const struct build *b)
     return false;
 }
 
-/* May the block go on behind this instruction, which ends at next_eip, though it is a jump? Most forward ones
- * are not taken. */
+/* May the block go on behind this conditional jump, which ends at next_eip? Most forward jumps are not taken. */
 static bool passes(const struct build *b, const struct insn *i, u32 next_eip, unsigned passed)
 {
     u32 target[2];
@@ -133,8 +129,8 @@ static bool passes(const struct build *b, const struct insn *i, u32 next_eip, un
            plan_same_page(b, target[0]);
 }
 
-/* Does the block go on where this jump leads? The gap is taken for a part of it: whoever writes there costs
- * it its life, so it is short. */
+/* May the block go on at the target of this jump? A write to the gap in between kills the block, so the gap must be
+ * short. */
 static bool follows(const struct build *b, const struct insn *i, u32 next_eip, u32 *to)
 {
     u32 target[2];
@@ -145,11 +141,11 @@ static bool follows(const struct build *b, const struct insn *i, u32 next_eip, u
     return *to - next_eip <= MAX_GAP_BYTES && plan_same_page(b, *to);
 }
 
-/* The guest's bytes, and how far planning has come. */
+/* The guest's bytes, and the state of decoding. */
 struct reading {
-    const u8 *bytes, *next_bytes; /* in the block's page, in the one that follows */
-    unsigned here, next;          /* how many */
-    unsigned at;                  /* of the next instruction */
+    const u8 *bytes, *next_bytes; /* in the block's page, and in the page that follows it */
+    unsigned here, next;          /* the number of bytes in each */
+    unsigned at;                  /* offset of the next instruction */
     unsigned passed;              /* conditional jumps so far */
     bool crosses;                 /* the block's only instruction goes on in the page that follows */
 };
@@ -162,17 +158,16 @@ static int decode_across(struct build *b, struct insn *i, struct reading *r)
         joined[got] = got < first ? r->bytes[r->at + got] : r->next_bytes[got - first];
     int length = decode_memo_decode(b->t->memo, b->v, i, joined, got, b->mode & MODE_CODE32);
     r->crosses = length > (int)first;
-    return r->crosses ? length : -1; /* too long, or bad: the interpreter knows */
+    return r->crosses ? length : -1; /* too long or invalid: left to the interpreter */
 }
 
-/* The instruction at r->at. Its length; 0: it is none, and raises #UD; -1: it does not belong to the block.
- */
+/* Decode the instruction at r->at. Returns its length; 0: invalid, raises #UD; -1: does not belong to the block. */
 static int decode_next(struct build *b, struct insn *i, struct reading *r)
 {
     int length =
         decode_memo_decode(b->t->memo, b->v, i, r->bytes + r->at, r->here - r->at, b->mode & MODE_CODE32);
     if (length >= 0) return length;
-    /* It goes on in the next page: a block of its own, if it is the first. */
+    /* It goes on in the next page. If it is the block's first instruction, it is a crossing block. */
     return b->count || !r->next ? -1 : decode_across(b, i, r);
 }
 
@@ -182,8 +177,8 @@ static bool is_within_limit(const struct build *b, unsigned at, unsigned bytes)
     return first <= limit && last <= limit && last >= first;
 }
 
-/* Does the block go on behind the instruction that ends at r->at? If by a jump, it is marked, and r->at may
- * move. */
+/* Does the block go on behind the instruction that ends at r->at? If that is a jump, mark it as passed; r->at may
+ * move to its target. */
 static bool goes_on(struct build *b, const struct insn *i, struct reading *r)
 {
     u32 to, next_eip = b->key.eip + r->at;
@@ -221,7 +216,7 @@ bool plan_block(struct build *b, const u8 *bytes, unsigned here, const u8 *next_
     read_instructions(b, &r);
     *crosses = r.crosses;
     if (!b->count) return false;
-    b->passed[b->count - 1] = false; /* nothing follows it */
+    b->passed[b->count - 1] = false; /* the last instruction ends the block */
     unsigned first = b->key.gpa & PAGE_MASK;
     b->page = bytes - first;
     b->peeked_count = 0;

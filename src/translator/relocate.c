@@ -1,8 +1,8 @@
 /*
- * The same guest bytes at another EIP: position-independent programs and libraries, which every process maps
- * elsewhere. Translated code has EIPs in it (return addresses, exec entries of other pages, what its edges
- * and callouts name), so it cannot serve both; but a copy with these fixed is made in a fraction of a
- * translation's time. Whatever emits such a value says so with fix_last().
+ * Relocation: the same guest bytes at another EIP. Each process maps position-independent programs and libraries at
+ * other addresses. Translated code contains values that depend on EIP: return addresses, exec entries of other pages,
+ * edges and callouts. So one block cannot serve two EIPs, but a copy with these values changed takes a fraction of a
+ * translation's time. Code that emits such a value records it with fix_last().
  */
 #include "build.h"
 
@@ -17,14 +17,14 @@ void fix_last(struct build *b, enum fix_kind kind)
         b->fix[b->fix_count++] = (u16)(kind << FIX_KIND_AT | at);
 }
 
-/* At the ends of the address space a block may know that nothing follows. */
+/* In the first and the last page of linear space a block may rely on where the space ends. */
 static bool is_movable(const struct block_key *key)
 {
     u32 page = key->eip >> PAGE_SHIFT;
     return !key->cs_base && key->cs_limit == UINT32_MAX && page != 0 && page != EXEC_ENTRIES - 1;
 }
 
-/* Displacements of exec entries are emitted as short as they go: that of a low page may have 1 byte. */
+/* Exec entries of low pages are emitted with a displacement of 1 byte, which cannot be changed to a longer one. */
 static bool has_short_entry(const struct block *block)
 {
     const struct edge *edges = block_edges(block);
@@ -47,7 +47,7 @@ static any32 *field(const struct cache *cache, const struct block *block, u32 at
 static void move_edge(const struct cache *cache, const struct block *block, struct edge *edge, u32 eip_by)
 {
     edge->to = edge->next = 0;
-    edge->eip += eip_by; /* (of a site nobody reads it before it is filled) */
+    edge->eip += eip_by; /* (an indirect site sets its EIP when it is filled) */
     *field(cache, block, edge->patch) = edge->stub - (edge->patch + 4u);
     *field(cache, block, edge->stub + STUB_NAME_AT) = low_pointer(edge);
 }
@@ -64,7 +64,7 @@ static void fix(struct cache *cache, const struct block *block, u16 kept, u32 ei
     }
 }
 
-/* Both have room for whole words. */
+/* Both buffers have room for whole words. */
 static void copy_words(void *to, const void *from, u32 bytes)
 {
     for (u32 n = 0; n < bytes; n += 8)
@@ -84,7 +84,7 @@ struct block *relocate(struct vcpu *v, const struct block_key *key)
     block->eip = key->eip;
     block->start = (u32)cache->arena.used;
     block->incoming = 0;
-    /* How many targets the template's branch has met in all its lives says little of the copy's. */
+    /* The number of targets that the template's branch has met says little about the copy's branch. */
     if (block->site && block_indirect(block)->fills < SITE_FILLS) block_indirect(block)->fills = 0;
     copy_words(cache->arena.write + block->start, cache->arena.write + template->start, block->host_bytes);
     for (unsigned n = 0; n < block->edge_count; n++)

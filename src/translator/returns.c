@@ -4,7 +4,7 @@
 #include <sys/mman.h>
 
 #define STACK_BYTES (256u << 10)
-/* Above the bottom: a debugger or a crash handler may look there. */
+/* Bytes above the bottom, because a debugger or a crash handler may read there. */
 #define SPARE_BYTES 64
 
 extern const u8 thunk_return_miss[];
@@ -42,10 +42,10 @@ void returns_destroy(struct returns *returns)
 
 static void change_to(struct vcpu *v, struct returns *returns, struct return_stack *stack)
 {
-    if (returns->current) returns->current->top = v->return_top;
+    if (returns->current) returns->current->top = v->scratch.return_top;
     returns->current = stack;
-    v->return_top = stack->top;
-    v->return_base = stack->base;
+    v->scratch.return_top = stack->top;
+    v->scratch.return_base = stack->base;
 }
 
 void returns_select(struct vcpu *v, struct returns *returns, const struct cache *cache)
@@ -60,8 +60,8 @@ void returns_select(struct vcpu *v, struct returns *returns, const struct cache 
     stack->exec_table = v->exec_table;
     stack->exec_drops = drops;
     stack->cache_flushes = flushes;
-    if (v->return_top == stack->base) return;
-    v->return_top = stack->base;
+    if (v->scratch.return_top == stack->base) return;
+    v->scratch.return_top = stack->base;
     v->counters->return_stack_resets++;
 }
 
@@ -69,5 +69,5 @@ u64 returns_overflow(struct vcpu *v, struct returns *returns, u64 address)
 {
     if (address - (u64)(uintptr_t)returns->current->guard >= PAGE_SIZE) return 0;
     v->counters->return_stack_overflows++;
-    return v->return_base;
+    return v->scratch.return_base;
 }

@@ -1,14 +1,14 @@
 /*
- * Identical translation: the guest's instruction again, as 64-bit code. What changes:
+ * Identical translation: the guest's instruction again, as 64-bit code. The differences are:
  *
- * - a memory operand becomes [r9 + r10] after its check, or one of the host window;
+ * - a memory operand becomes [r9 + r10] after its check, or an operand in the host window;
  * - ESP becomes r8, by REX or VEX bits;
- * - operand-size prefixes are set anew, because the guest's default size may be 16 bits and ours is 32;
- *   address-size and segment prefixes go;
- * - opcodes that 64-bit mode took away get their other encoding (40h-4Fh, 82h, A0h-A3h).
+ * - operand-size prefixes are chosen anew, because the default size is 32 bits and the guest's may be 16;
+ *   address-size and segment prefixes are left out;
+ * - opcodes that 64-bit mode lacks get their other encoding (40h-4Fh, 82h, A0h-A3h).
  *
- * AH-BH cannot be encoded beside a REX prefix, which [r9 + r10] needs: such an instruction is wrapped in XCHG
- * AL,AH (which leaves the flags alone) and works on the low half.
+ * AH, CH, DH and BH cannot be encoded with a REX prefix, which [r9 + r10] needs. Such an instruction works on the low
+ * half of the register, between two XCHG AL,AH (or CL,CH ...), which do not change flags.
  */
 #include "build.h"
 
@@ -52,7 +52,7 @@ static bool uses_esp(const struct insn *i)
            esp_in(i, FIELD_VVVV);
 }
 
-/* ESP named by an operand that is not in a field we re-encode. */
+/* Is ESP an operand outside the fields that are encoded anew? */
 static bool hidden_esp(const struct insn *i)
 {
     for (unsigned n = 0; n < i->operand_count; n++)
@@ -79,14 +79,14 @@ bool rewrite_can(const struct build *b)
     /* CMPXCHG uses AL besides its operands, which XCHG AL,AH would disturb. */
     if (high && (i->mnemonic == ZYDIS_MNEMONIC_CMPXCHG || i->encoding == ENC_VEX)) return false;
     if (mem->bytes > 16) return false;
-    /* In the window a host page fault may come at the access: no room for the swap around it. */
+    /* In the window the access may raise a host page fault, when the halves must not be swapped. */
     if (high && has_window(b) &&
         (!access_is_direct(b, i) || i->mem_base == REG_ESP || i->mem_index == REG_ESP))
         return false;
     return operand_is_reachable(b, mem->written);
 }
 
-/* xchg rl, rh for the register whose high byte it is: no flags, no REX. */
+/* xchg rl, rh for the register with this high byte, without REX. */
 static void swap_high(struct build *b, const struct operand *high)
 {
     u8 low = high->reg & 3;
@@ -121,8 +121,8 @@ static void emit_immediates(struct build *b, const struct insn *i)
         emit8(&b->e, i->bytes[i->imm_offset + n]);
 }
 
-/* ModRM as it was but for what REX.R and REX.B now say: field value 4 stays 4 for high bytes and other
- * classes, and becomes r8's low bits, 0, for ESP. */
+/* The guest's ModRM, with field value 4 replaced by 0 (r8's low bits) where it means ESP. It stays 4 for high bytes
+ * and registers of other classes. */
 static u8 modrm_registers(const struct insn *i)
 {
     u8 modrm = i->modrm;
@@ -131,7 +131,7 @@ static u8 modrm_registers(const struct insn *i)
     return modrm;
 }
 
-/* The reg field for a memory form: r8 for ESP, AL.. for a swapped AH.. */
+/* The reg field of a memory form: r8 for ESP, the low byte for a swapped high byte. */
 static u8 reg_field(const struct insn *i, const struct operand *high)
 {
     if (high) return high->reg & 3;
@@ -143,7 +143,7 @@ static void emit_legacy_mem(struct build *b, const struct insn *i, const struct 
                             struct host_mem mem)
 {
     u8 opcode = i->opcode, reg = is_moffs(i) ? RAX : reg_field(i, high);
-    /* A0 A1 A2 A3 are MOV AL/eAX to and from an absolute address: 8A 8B 88 89 with ModRM. */
+    /* A0h-A3h, MOV between AL/eAX and an absolute address, become 8Ah 8Bh 88h 89h with ModRM. */
     static const u8 moffs[] = {0x8a, 0x8b, 0x88, 0x89};
     if (is_moffs(i)) opcode = moffs[opcode - 0xa0];
     if (i->map == 0 && opcode == 0x82) opcode = 0x80;
@@ -156,7 +156,7 @@ static void emit_legacy_mem(struct build *b, const struct insn *i, const struct 
     if (!is_moffs(i)) emit_immediates(b, i);
 }
 
-/* INC and DEC r32 (40-4F) became REX prefixes: FF /0 and /1. */
+/* INC and DEC r32 (40h-4Fh) are REX prefixes in 64-bit mode: use FF /0 and /1. */
 static void emit_inc_dec(struct build *b, const struct insn *i)
 {
     u8 rm = host_gpr(i->opcode & 7), ext = (i->opcode >> 3) & 1;
@@ -206,13 +206,13 @@ static void emit_vex(struct build *b, const struct insn *i, const struct host_me
     emit_immediates(b, i);
 }
 
-/* A division by zero would be a signal of the host, 25 times as dear as an exit: of the causes of #DE it is
- * the one that programs provoke, so it is looked for. Quotients that do not fit are left to the signal. */
+/* Test a 32-bit divisor for zero, the cause of #DE that programs provoke: a host signal costs 25 times as much as a
+ * step. Quotients that do not fit are left to the signal. */
 static void check_divisor(struct build *b, const struct insn *i, const struct host_mem *mem)
 {
     if ((i->mnemonic != ZYDIS_MNEMONIC_DIV && i->mnemonic != ZYDIS_MNEMONIC_IDIV) || i->operand_bytes != 4)
         return;
-    if (mem && mem->window) return; /* a page fault would be at an instruction that has no site */
+    if (mem && mem->window) return; /* the test could raise a page fault that belongs to no site */
     flags_clobber(b);
     if (mem) {
         emit_alu_mi(&b->e, ALU_CMP, *mem, 0);
@@ -230,14 +230,15 @@ void rewrite_identical(struct build *b)
     struct host_mem at;
     if (mem && mem->bytes) {
         at = access_operand(b, mem->bytes, mem->written);
-        if (at.window) high = NULL; /* rewrite_can() has seen to it that no REX is needed */
+        if (at.window) high = NULL; /* rewrite_can() has made sure that no REX is needed */
     } else if (mem) {
         return; /* a hint or a long NOP: nothing is accessed */
     }
     check_divisor(b, i, mem ? &at : NULL);
     if (needs_flags(b, i)) flags_to_host(b);
     b->site[b->n].parked = b->flags != FLAGS_HOST;
-    /* From here on the flags are so; in the window whatever comes before is this instruction's too. */
+    /* The site's host code begins here, where the flags are as `parked` says. In the window it begins earlier, because
+     * the address computation before it belongs to this instruction too. */
     if (!has_window(b)) b->site[b->n].host = in_block(b, b->e.at);
     if (high) swap_high(b, high);
     if (i->encoding == ENC_VEX)

@@ -1,24 +1,25 @@
 /*
- * The C side of translated code: what the entry points in entry.S call. Each function finds the guest's
- * registers in the vCPU and its arithmetic flags in v->parked_flags, and returns the host address to go on
- * at.
+ * The C side of translated code: the functions that the entry points in entry.S call. They find the guest's
+ * registers in the vCPU and its arithmetic flags in v->scratch.parked_flags. They return the host address where
+ * execution continues.
  *
- * Compiled for general registers only: the guest's FPU state may be live. What needs more parks it first.
+ * This file is compiled for general registers only, because the guest's FPU state may be live. Code that needs
+ * other registers parks the FPU first.
  */
 #include "build.h"
 #include "cpu/system.h"
 #include "device.h"
 #include "mmu/window.h"
 
-/* EFLAGS <-> v->parked_flags. */
+/* EFLAGS <-> v->scratch.parked_flags. */
 static void flags_from_parked(struct vcpu *v)
 {
-    flags_unpack(v, v->parked_flags);
+    flags_unpack(v, v->scratch.parked_flags);
 }
 
 static void flags_into_parked(struct vcpu *v)
 {
-    v->parked_flags = flags_pack(v->eflags);
+    v->scratch.parked_flags = flags_pack(v->eflags);
 }
 
 static u64 leave(struct engine *t, enum exit_reason reason)
@@ -34,7 +35,7 @@ static u8 mode_hash(u32 mode)
     return (u8)(mode * 0x9e3779b1u >> 24);
 }
 
-/* A mode has one number until the numbers run out. */
+/* A mode keeps its number until the numbers run out. */
 static u8 mode_number(struct engine *t, u32 mode)
 {
     u8 *recent = &t->recent_mode[mode_hash(mode)];
@@ -43,7 +44,7 @@ static u8 mode_number(struct engine *t, u32 mode)
     while (n <= t->mode_count && t->modes[n] != mode)
         n++;
     if (n == ARRAY_SIZE(t->modes)) {
-        /* So many modes: start numbering again. Keys of old numbers must go. */
+        /* All numbers are taken: start again. The flush removes the keys made of old numbers. */
         cache_flush(&t->cache);
         n = 1;
         t->mode_count = 0;
@@ -56,7 +57,7 @@ static u8 mode_number(struct engine *t, u32 mode)
     return *recent = (u8)n;
 }
 
-/* The frame of the page at linear, + 1, or 0 when a fetch there faults or meets no memory. */
+/* The exec entry of the page at linear: frame + 1, or 0 when a fetch there faults or finds no memory. */
 static u32 fetch_frame(struct vcpu *v, u32 linear)
 {
     u32 frame = v->exec_table[linear >> PAGE_SHIFT];
@@ -66,7 +67,7 @@ static u32 fetch_frame(struct vcpu *v, u32 linear)
     return v->exec_table[linear >> PAGE_SHIFT];
 }
 
-/* `variant`: what its key has besides the mode. */
+/* `variant` holds key bits besides the mode: MODE_UNHOISTED or 0. */
 static struct block *find_block(struct vcpu *v, u32 variant)
 {
     struct engine *t = v->engine;
@@ -94,7 +95,7 @@ static struct block *find_block(struct vcpu *v, u32 variant)
     return t->cache.block_count ? block : NULL;
 }
 
-/* What the indirect branches' table has for v->rip: host code, or NULL. */
+/* The host code that the jump table has for v->rip, or NULL. */
 static const u8 *probe(struct vcpu *v)
 {
     struct engine *t = v->engine;
@@ -104,12 +105,12 @@ static const u8 *probe(struct vcpu *v)
     const struct jump_entry *entry = &t->cache.jump[eip % JUMP_ENTRIES];
     u32 frame = v->exec_table[eip >> PAGE_SHIFT];
     if (!frame || entry->key != (tag | (u64)frame << 32 | eip)) return NULL;
-    v->jump_tag = tag;
+    v->scratch.jump_tag = tag;
     v->counters->block_probe_hits++;
     return entry->code;
 }
 
-/* Host code for v->rip, with the flags parked; NULL: interpret. Sets jump_tag. */
+/* The parked entry of the block for v->rip; NULL: interpret. Sets jump_tag. */
 static const u8 *find_code(struct vcpu *v)
 {
     struct engine *t = v->engine;
@@ -120,16 +121,16 @@ static const u8 *find_code(struct vcpu *v)
     struct block *block = find_block(v, variant);
     if (!block) return NULL;
     bool flat = mode_seg(v->mode, SEG_CS) == MODE_SEG_FLAT && !t->config.no_inline_cache;
-    v->jump_tag = flat ? (u64)mode_number(t, v->mode) << 56 : 0;
+    v->scratch.jump_tag = flat ? (u64)mode_number(t, v->mode) << 56 : 0;
     return block_entry(&t->cache, block);
 }
 
-/* Translated code runs next, at `code`. */
+/* Prepare for translated code at `code`, which runs next. */
 static u64 into_code(struct vcpu *v, u64 code)
 {
     struct engine *t = v->engine;
 #ifndef RINGER_SANITIZED
-    fpu_load(v); /* else entry.S does it, behind all instrumented code */
+    fpu_load(v); /* sanitized: entry.S loads it, behind all instrumented code */
 #endif
     returns_select(v, &t->returns, &t->cache);
     if (v->mode & MODE_WINDOW) shadow_window_settle(v->shadow);
@@ -144,11 +145,12 @@ void cut_off(struct vcpu *v, u64 pc, u64 *return_top)
     *return_top = (u64)(uintptr_t)translator_thunks[THUNK_RETURN_MISS];
 }
 
-/* On in a block, at `pc`. What C code made pending on its way cannot wait for a kick: nobody sends one. */
+/* Go on in a block, at `pc`. No kick is sent for work that C code on this thread made pending, so the block is
+ * cut off here. */
 static u64 back_into(struct vcpu *v, u64 pc)
 {
     into_code(v, pc);
-    if (unlikely(v->pending) && !v->deterministic) cut_off(v, pc, (u64 *)(uintptr_t)v->return_top);
+    if (unlikely(v->pending) && !v->deterministic) cut_off(v, pc, (u64 *)(uintptr_t)v->scratch.return_top);
     return pc;
 }
 
@@ -179,7 +181,7 @@ u64 translator_next(struct vcpu *v)
         const u8 *code = NULL;
         if (!v->inhibit && !(v->mode & MODE_ALIGN)) code = find_code(v);
         if (code) {
-            v->eflags &= ~FL_RF; /* of use to single-stepping only, and good for one instruction */
+            v->eflags &= ~FL_RF; /* RF lasts one instruction and matters only to breakpoints */
             flags_into_parked(v);
             return into_code(v, (u64)(uintptr_t)code);
         }
@@ -191,8 +193,8 @@ u64 translator_next(struct vcpu *v)
 /* --- called by entry.S --- */
 
 struct slow_result {
-    u64 entry;  /* host - linear, or 0: */
-    u64 resume; /* where to go on instead */
+    u64 entry;  /* host page - linear page; 0: the access does not go on */
+    u64 resume; /* entry 0: the host address where execution continues */
 };
 
 struct slow_result translator_slow_access(struct vcpu *v, u32 linear, const u8 *site);
@@ -207,7 +209,7 @@ u64 translator_budget(struct vcpu *v);
 u64 translator_cross(struct vcpu *v);
 u64 translator_step(struct vcpu *v);
 
-/* The block counted all its instructions when it was entered; those behind the one at hand have not begun. */
+/* A block counts all its instructions at its entry. Take back those behind the current one. */
 static void uncount(struct vcpu *v, u32 instructions)
 {
     if (v->deterministic) v->icount -= instructions;
@@ -223,7 +225,7 @@ static u64 step_and_go(struct vcpu *v)
 u64 translator_step(struct vcpu *v)
 {
     flags_from_parked(v);
-    uncount(v, v->remaining + 1);
+    uncount(v, v->scratch.remaining + 1);
     return step_and_go(v);
 }
 
@@ -231,24 +233,24 @@ static u64 slow_fault(struct vcpu *v, u32 linear, u32 error)
 {
     struct engine *t = v->engine;
     flags_from_parked(v);
-    uncount(v, v->remaining);
+    uncount(v, v->scratch.remaining);
     v->fault = (struct fault){.vector = VEC_PF, .has_error = true, .error = error};
     v->fault_address = linear;
     enum exit_reason reason = exception_deliver(v);
     return reason == EXIT_NONE ? translator_next(v) : leave(t, reason);
 }
 
-/* The access does not go on: find out which guest instruction it belongs to. */
+/* The access does not go on: set v->rip and v->scratch.remaining for the guest instruction that it belongs to. */
 static void locate(struct vcpu *v, const u8 *site)
 {
     struct engine *t = v->engine;
     const struct block *block = cache_block_at(&t->cache, (u32)(site - t->cache.arena.exec));
     unsigned index = site[1];
     v->rip = block->eip + block_site(block, index).guest;
-    v->remaining = block->count - 1u - index;
+    v->scratch.remaining = block->count - 1u - index;
 }
 
-/* A write to a guarded page, about to happen: may translated code do it itself? */
+/* A write to a guarded page is about to happen: may translated code do it itself? */
 static bool guarded_write(struct vcpu *v, u64 gpa, unsigned size)
 {
     struct engine *t = v->engine;
@@ -259,7 +261,7 @@ static bool guarded_write(struct vcpu *v, u64 gpa, unsigned size)
         v->counters->code_writes_harmless++;
         interp_code_written(v, gpa, size);
     }
-    /* The write check is the last of an instruction: nothing is filled between here and the store. */
+    /* An instruction's write check is its last, so no entry is filled between this and the store. */
     if (flags & PHYS_TRACED) shadow_table_written(v->shadow, gpa, size);
     return true;
 }
@@ -282,7 +284,7 @@ struct slow_result translator_slow_access(struct vcpu *v, u32 linear, const u8 *
         v->counters->hoists_left++;
     }
     locate(v, site);
-    /* An operand of 16 bytes that is not aligned raises #GP, or is MOVUPS's: the interpreter knows. */
+    /* A misaligned operand of 16 bytes raises #GP, except for MOVUPS and its kin. The interpreter decides. */
     bool unaligned = size == 16 && linear & 15;
     if (hit.kind == SHADOW_FAULT && !unaligned)
         return (struct slow_result){.resume = slow_fault(v, linear, hit.error)};
@@ -307,7 +309,7 @@ u64 translator_callout(struct vcpu *v, const struct callout *callout, u64 back)
     const struct callee *callee = callee_of(callout);
     u64 generation = t->cache.generation, flushes = c->shadow_flushes + c->shadow_invlpgs;
     u32 mode = v->mode;
-    /* The callout's own memory may be given back by a flush inside; a dead block's stays. */
+    /* A flush during the call frees the callout's memory, so its fields are read now. */
     u32 next_eip = callout->eip + callee->insn.length, remaining = callout->remaining;
     bool end = callout->end;
 
@@ -325,7 +327,7 @@ u64 translator_callout(struct vcpu *v, const struct callout *callout, u64 back)
     return back_into(v, back);
 }
 
-/* A repeated string instruction of more than a page, or whose pages have no entries yet. */
+/* A repeated string instruction that goes beyond a page, goes downward, or touches pages without entries. */
 u64 translator_string(struct vcpu *v, const struct callout *callout, u64 back)
 {
     v->counters->string_bulk++;
@@ -339,8 +341,8 @@ u64 translator_string(struct vcpu *v, const struct callout *callout, u64 back)
     return back_into(v, back);
 }
 
-/* Kernel entry and exit, segment loads: without a fault scope, and straight on to the code behind. Segment
- * loads neither read nor change flags, so those stay parked where the block goes on. */
+/* Kernel entry and exit and segment loads without a fault scope. Segment loads neither read nor write flags,
+ * so the flags stay parked while the block goes on. */
 u64 translator_fast(struct vcpu *v, const struct callout *callout, u64 back)
 {
     const struct callee *callee = callee_of(callout);
@@ -362,7 +364,7 @@ static u32 edge_page(const struct edge *edge)
     return (block_key(edge_from(edge)).cs_base + edge->eip) >> PAGE_SHIFT;
 }
 
-/* Find the block to go on in; and, in *target, the same if an edge of `from` may lead to it for good. */
+/* Find the code for `eip`. *target is its block if an edge of `from` may be linked to it, else NULL. */
 static u64 next_for(struct vcpu *v, const struct block *from, u32 eip, u32 variant, struct block **target)
 {
     struct engine *t = v->engine;
@@ -374,8 +376,8 @@ static u64 next_for(struct vcpu *v, const struct block *from, u32 eip, u32 varia
     u64 to = translator_next(v);
     t->variant = 0;
     if (t->config.no_chaining || to == (u64)(uintptr_t)translator_leave) return to;
-    /* The block found need not be the one wanted: an interpreted instruction may have come between, and
-     * either may be gone. */
+    /* translator_next() may have interpreted instructions and so found the block for another EIP, and a flush
+     * may have removed either block. */
     struct block *found = cache_block_at(&t->cache, (u32)(to - (u64)(uintptr_t)t->cache.arena.exec));
     if (v->counters->cache_flushes != flushes || from->dead || !found || found->eip != eip ||
         found->mode != ((from->mode & ~MODE_UNHOISTED) | variant))
@@ -391,7 +393,7 @@ u64 translator_link(struct vcpu *v, struct edge *edge)
     struct engine *t = v->engine;
     struct block *target;
     u64 to = next_for(v, edge_from(edge), edge->eip, edge->unhoisted ? MODE_UNHOISTED : 0, &target);
-    /* A cross-page edge may be linked to a block in the frame that its target's page mapped before. */
+    /* A cross-page edge may still be linked to a block in the frame that the target page mapped before. */
     if (!target || edge->to == low_pointer(target) ||
         (!edge->frame_patch && target->frame != edge_from(edge)->frame))
         return to;
@@ -423,7 +425,7 @@ u64 translator_dispatch(struct vcpu *v)
     return translator_next(v);
 }
 
-/* The block is longer than the budget: its instructions one by one. */
+/* The block does not fit into the budget: interpret its first instruction. */
 u64 translator_budget(struct vcpu *v)
 {
     flags_from_parked(v);
@@ -431,8 +433,7 @@ u64 translator_budget(struct vcpu *v)
     return step_and_go(v);
 }
 
-/* The second page of a crossing block maps another frame than when it was translated, or its entry is not
- * filled. */
+/* The second page of a crossing block has another frame than at translation, or no exec entry. */
 u64 translator_cross(struct vcpu *v)
 {
     flags_from_parked(v);
@@ -465,5 +466,5 @@ const u8 *const translator_thunks[THUNK_COUNT] = {
 void translator_set_thunks(struct vcpu *v)
 {
     for (unsigned n = 0; n < THUNK_COUNT; n++)
-        v->thunk[n] = (u64)(uintptr_t)translator_thunks[n];
+        v->scratch.thunk[n] = (u64)(uintptr_t)translator_thunks[n];
 }

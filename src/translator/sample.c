@@ -23,15 +23,16 @@ static const void *in_metadata(const struct engine *t, u32 address, u64 bytes)
 
 static void sample_exit(const struct vcpu *v, const struct engine *t, struct sample *sample)
 {
-    sample->cause = (u8)v->exit_cause;
+    sample->cause = (u8)v->scratch.exit_cause;
     sample->eip = v->seg[SEG_CS].base + (u32)v->rip;
     bool calls_out =
         sample->cause == THUNK_CALLOUT || sample->cause == THUNK_STRING || sample->cause == THUNK_FAST;
     bool called = calls_out || sample->cause == THUNK_SLOW || sample->cause == EXIT_HOST_SIGNAL;
-    /* The address behind a call may be another block's. */
-    if (called && arena_holds(&t->cache.arena, v->exit_site)) sample_block(t, v->exit_site - 1, sample);
-    /* Since the exit a flush may have put other things in the callout's place. */
-    const struct callout *callout = in_metadata(t, v->exit_argument, sizeof(*callout));
+    /* The return address itself may belong to the next block. */
+    if (called && arena_holds(&t->cache.arena, v->scratch.exit_site))
+        sample_block(t, v->scratch.exit_site - 1, sample);
+    /* A flush since the exit may have reused the callout's memory. */
+    const struct callout *callout = in_metadata(t, v->scratch.exit_argument, sizeof(*callout));
     const struct callee *callee =
         calls_out && callout ? in_metadata(t, callout->callee, sizeof(*callee)) : NULL;
     if (callee) sample->form = (u16)isa_row_number(callee->insn.row);
@@ -73,7 +74,7 @@ void translator_profile(struct vcpu *v)
 {
     u64 bytes = (u64)(sample_stubs_end - sample_stubs) / THUNK_COUNT;
     for (unsigned n = 0; n < THUNK_COUNT; n++)
-        v->thunk[n] = (u64)(uintptr_t)(sample_stubs + n * bytes);
+        v->scratch.thunk[n] = (u64)(uintptr_t)(sample_stubs + n * bytes);
 }
 
 const struct block *translator_block_after(const struct vcpu *v, const struct block *block,

@@ -1,6 +1,6 @@
 /*
- * What stands in front of the thunks while a profiler is attached: note why translated code is left, change no register and
- * no flag, go on to the thunk. One stub a thunk, all of one size, in the order of frame.h.
+ * Stubs in front of the thunks while a profiler is attached. A stub records why translated code is left, changes no register
+ * and no flag, and jumps to its thunk. There is one for each thunk, all of the same size, in the order of frame.h.
  */
 #include "frame.h"
 
@@ -14,7 +14,7 @@ cause = 0
     .balign 64
     movl $cause, FRAME_EXIT_CAUSE(%r15)
     mov %r11d, FRAME_EXIT_ARG(%r15)
-    popq FRAME_EXIT_SITE(%r15)      /* what is called has its return address there */
+    popq FRAME_EXIT_SITE(%r15)      /* the return address, if the thunk was called */
     pushq FRAME_EXIT_SITE(%r15)
     jmp *translator_thunks + 8 * cause(%rip)
 cause = cause + 1

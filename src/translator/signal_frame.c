@@ -15,19 +15,21 @@
 
 #define SIGNAL_STACK_BYTES 65536
 
-static _Thread_local struct vcpu *watched;
+/* The vCPU that this thread runs in translator_run(), or NULL. */
+static _Thread_local struct vcpu *current;
 static _Thread_local timer_t kick_timer;
 
-struct vcpu *signal_frame_watch(struct vcpu *v)
+struct vcpu *signal_frame_set_vcpu(struct vcpu *v)
 {
-    struct vcpu *before = watched;
-    watched = v;
+    struct vcpu *before = current;
+    current = v;
     return before;
 }
 
 #define TRAP_GENERAL_PROTECTION 13
 #define TRAP_PAGE_FAULT         14
 
+/* Can a guest instruction raise this host exception in translated code? */
 static bool is_guests(const struct vcpu *v, int signal, const siginfo_t *info, const greg_t *regs)
 {
     if (signal == SIGFPE) return true;
@@ -36,7 +38,7 @@ static bool is_guests(const struct vcpu *v, int signal, const siginfo_t *info, c
            shadow_window_holds(v->shadow, (u64)(uintptr_t)info->si_addr);
 }
 
-/* A repeated string instruction has window addresses in its registers (string.c): make them the guest's. */
+/* A repeated string instruction has window addresses in RSI and RDI (string.c): turn them into guest addresses. */
 static void leave_window(const struct vcpu *v, greg_t *regs)
 {
     const u8 *at = (const u8 *)(uintptr_t)regs[REG_RIP];
@@ -49,7 +51,7 @@ static void leave_window(const struct vcpu *v, greg_t *regs)
 
 static bool send_to_interpreter(int signal, const siginfo_t *info, greg_t *regs)
 {
-    struct vcpu *v = watched;
+    struct vcpu *v = current;
     if (!v || !is_guests(v, signal, info, regs)) return false;
     struct engine *t = v->engine;
     u64 pc = (u64)regs[REG_RIP];
@@ -66,18 +68,18 @@ static bool send_to_interpreter(int signal, const siginfo_t *info, greg_t *regs)
         }
     }
     v->rip = block->eip + site.guest;
-    v->remaining = block->count - 1u - site.index;
+    v->scratch.remaining = block->count - 1u - site.index;
     if (!site.parked) regs[REG_R12] = (greg_t)flags_pack((u32)regs[REG_EFL]);
     regs[REG_RIP] = (greg_t)(uintptr_t)thunk_step;
     v->counters->host_signals++;
     return true;
 }
 
-/* Tier 2: the page is not in the window yet. Map it and do the instruction again; or, where the guest may not
- * have it so, let the interpreter see to it. */
+/* Tier 2: the page is not mapped in the window. Map it and execute the instruction again. Returns false if it may not
+ * be mapped; the interpreter then executes the instruction. */
 static bool enter_into_window(int signal, const siginfo_t *info, greg_t *regs)
 {
-    struct vcpu *v = watched;
+    struct vcpu *v = current;
     if (!v || signal != SIGSEGV || regs[REG_TRAPNO] != TRAP_PAGE_FAULT || !(v->mode & MODE_WINDOW))
         return false;
     struct engine *t = v->engine;
@@ -85,17 +87,17 @@ static bool enter_into_window(int signal, const siginfo_t *info, greg_t *regs)
     if (!shadow_window_fault(v->shadow, &v->paging, (u64)(uintptr_t)info->si_addr, regs[REG_ERR] & PF_WRITE))
         return false;
     /* Filling an entry may have dropped others. */
-    v->return_top = (u64)regs[REG_RSP];
+    v->scratch.return_top = (u64)regs[REG_RSP];
     returns_select(v, &t->returns, &t->cache);
-    regs[REG_RSP] = (greg_t)v->return_top;
+    regs[REG_RSP] = (greg_t)v->scratch.return_top;
     return true;
 }
 
-/* A guest call, or an entry point on its way back, pushed onto a full shadow return stack: it does so again
- * onto an empty one. */
+/* A guest call, or a thunk on its way back, pushed onto a full shadow return stack. Empty the stack; the push is
+ * executed again. */
 static bool empty_return_stack(int signal, const siginfo_t *info, greg_t *regs)
 {
-    struct vcpu *v = watched;
+    struct vcpu *v = current;
     if (!v || signal != SIGSEGV || regs[REG_TRAPNO] != TRAP_PAGE_FAULT) return false;
     struct engine *t = v->engine;
     u64 stack = returns_overflow(v, &t->returns, (u64)(uintptr_t)info->si_addr);
@@ -103,7 +105,7 @@ static bool empty_return_stack(int signal, const siginfo_t *info, greg_t *regs)
     return stack;
 }
 
-/* The interpreter executed an instruction on the host, and it raised #XM. */
+/* The interpreter executed an instruction on the host CPU, which raised #XM. */
 static bool return_to_interpreter(greg_t *regs)
 {
     u64 pc = interp_host_exception((u64)regs[REG_RIP]);
@@ -111,12 +113,12 @@ static bool return_to_interpreter(greg_t *regs)
     return pc;
 }
 
-/* For a profiler that looks while we are at it. */
+/* For a profiler that takes a sample during the handler. */
 static void note_exit(const greg_t *regs)
 {
-    if (!watched) return;
-    watched->exit_cause = EXIT_HOST_SIGNAL;
-    watched->exit_site = (u64)regs[REG_RIP] + 1; /* as behind a call */
+    if (!current) return;
+    current->scratch.exit_cause = EXIT_HOST_SIGNAL;
+    current->scratch.exit_site = (u64)regs[REG_RIP] + 1; /* as a return address: sample_exit() subtracts 1 */
 }
 
 static void handler(int signal, siginfo_t *info, void *context)
@@ -127,16 +129,16 @@ static void handler(int signal, siginfo_t *info, void *context)
     if (empty_return_stack(signal, info, uc->uc_mcontext.gregs)) return;
     if (enter_into_window(signal, info, uc->uc_mcontext.gregs)) return;
     if (send_to_interpreter(signal, info, uc->uc_mcontext.gregs)) return;
-    /* Not the guest's doing: a bug of ours. Let it kill us where it happened. */
+    /* A bug of Ringer's: with the default action, the instruction kills the process when it is executed again. */
     struct sigaction fallback = {.sa_handler = SIG_DFL};
     sigaction(signal, &fallback, NULL);
 }
 
-/* Room for handlers: in translated code the stack pointer is in a shadow return stack, which has none. */
+/* The alternate stack for handlers: the shadow return stack, where rsp is in translated code, has no room for them. */
 static int give_signal_stack(void)
 {
     stack_t stack = {.ss_size = (size_t)sysconf(_SC_SIGSTKSZ) + SIGNAL_STACK_BYTES};
-    /* The thread's, for good: not from the heap, where nothing would point to it. */
+    /* The thread keeps it for ever. It is not from the heap, because no pointer to it remains (leak checkers). */
     stack.ss_sp = mmap(NULL, stack.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (stack.ss_sp == MAP_FAILED) return -errno;
     return sigaltstack(&stack, NULL) < 0 ? -errno : 0;
@@ -144,11 +146,12 @@ static int give_signal_stack(void)
 
 /* --- kicks --- */
 
+/* A kick outside translated code is repeated after this time. */
 #define KICK_AGAIN_NS 100000
 
 static void kicked(int signal, siginfo_t *info, void *context)
 {
-    struct vcpu *v = watched;
+    struct vcpu *v = current;
     const greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
     int error = errno;
     if (!v || v->deterministic || !__atomic_load_n(&v->pending, __ATOMIC_RELAXED)) return;
@@ -170,7 +173,7 @@ static int take_kicks(void)
     event._sigev_un._tid = gettid();
     if (timer_create(CLOCK_MONOTONIC, &event, &kick_timer) < 0) return -errno;
     struct sigaction action = {.sa_sigaction = kicked, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
-    sigfillset(&action.sa_mask); /* a profiler's tick that comes together with a kick is not the handler's */
+    sigfillset(&action.sa_mask); /* a profiler's tick must sample the vCPU, not this handler */
     return sigaction(KICK_SIGNAL, &action, NULL) < 0 ? -errno : 0;
 }
 
@@ -180,7 +183,7 @@ static void tick(int signal, siginfo_t *info, void *context)
 {
     struct sampler *sampler = info->si_value.sival_ptr;
     const greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
-    if (sampler) sampler->take(sampler, watched, (u64)regs[REG_RIP], (u64)regs[REG_RSP]);
+    if (sampler) sampler->take(sampler, current, (u64)regs[REG_RIP], (u64)regs[REG_RSP]);
 }
 
 int translator_install_sampler(int signal)

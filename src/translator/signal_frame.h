@@ -1,22 +1,23 @@
 /*
- * The one file that reads the host's signal frame. The host CPU raises on behalf of the guest what the
- * guest's own instruction deserved: #DE by DIV, #MF and #XM by unmasked floating-point exceptions (SIGFPE),
- * #GP by an SSE operand that is not aligned (SIGSEGV). The handler finds the guest instruction and sends it
- * to the interpreter, which raises the guest's exception exactly.
+ * The one file that reads the host's signal frame.
  *
- * And kicks: another thread has set a bit of vcpu.pending. When one arrives in translated code, the block
- * that runs is unlinked from all that its edges lead to, and the top of the shadow return stack (where its
- * RET would go) leads to a look-up; so it ends in C code, which looks at v->pending. When it arrives
- * elsewhere, that code may be about to enter or to resume a block, so the kick comes again a little later, as
- * long as the bit is set.
+ * Exceptions. The guest's own instruction in translated code raises an exception of the host CPU: #DE by DIV, #MF and #XM
+ * by unmasked floating-point exceptions (SIGFPE), #GP by a misaligned SSE operand, #PF in a host window (SIGSEGV). The
+ * handler finds the guest instruction and sends it to the interpreter, which raises the guest's exception exactly. For
+ * a page fault it first tries to map the page.
+ *
+ * Kicks. Another thread has set a bit of vcpu.pending. If the kick interrupts translated code, the handler unlinks the
+ * edges of the running block and redirects the top of the shadow return stack, where its RET would go, to
+ * thunk_return_miss. So the block ends in C code, which tests v->pending. If the kick interrupts other code, that may be
+ * about to enter a block, so a timer repeats the kick as long as the bit is set.
  */
 #ifndef RINGER_TRANSLATOR_SIGNAL_FRAME_H
 #define RINGER_TRANSLATOR_SIGNAL_FRAME_H
 
 #include "sample.h"
 
-/* Signals of this thread belong to this vCPU from now on; returns the one before. A signal has no argument of
- * ours, so this is the one thread-local variable. */
-struct vcpu *signal_frame_watch(struct vcpu *v);
+/* Attribute this thread's signals to `v` (NULL: to no vCPU) from now on. Returns the vCPU before. The vCPU is in a
+ * thread-local variable, because a signal handler has no argument for it. */
+struct vcpu *signal_frame_set_vcpu(struct vcpu *v);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Forms of an instruction that are done in line while its others are rewritten or left to the interpreter:
- * moves from and to segment and control registers, bit strings in memory, CMPXCHG, LDMXCSR.
+ * Forms that are emulated inline while other forms of the same instruction are rewritten or left to the interpreter:
+ * moves from and to segment registers, moves from control registers, bit strings in memory, CMPXCHG, LDMXCSR.
  */
 #include "build.h"
 
@@ -9,13 +9,13 @@ static struct host_mem selector_of(u8 seg)
     return mem_frame(FRAME_SEG + FRAME_SEG_BYTES * seg + FRAME_SEG_SELECTOR);
 }
 
-/* --no-fast-entry leaves them to the interpreter. */
+/* With --no-fast-entry the interpreter executes the instructions on segment and control registers. */
 bool can_push_segment(const struct build *b)
 {
-    return !b->v->no_fast_entry && has_plain_stack(b, b->i);
+    return !b->v->instruments.no_fast_entry && has_plain_stack(b, b->i);
 }
 
-/* A selector is written as a word into its dword, by all recent CPUs (SDM 2 "PUSH"). */
+/* Recent CPUs write only the low word of the dword (SDM 2 "PUSH"). */
 void emit_push_segment(struct build *b)
 {
     struct host_mem slot = access_push(b);
@@ -27,7 +27,7 @@ void emit_push_segment(struct build *b)
 bool can_mov_from_segment(const struct build *b)
 {
     const struct operand *to = &b->i->op[0];
-    if (b->v->no_fast_entry) return false;
+    if (b->v->instruments.no_fast_entry) return false;
     return to->kind == OPND_MEM ? operand_is_reachable(b, true) : to->reg_class == RC_GPR32;
 }
 
@@ -43,8 +43,9 @@ void emit_mov_from_segment(struct build *b)
     }
 }
 
-/* The selector in r11d to a data segment register: nothing to do if it is there already and the GDT still has
- * the bytes it was loaded from. Else the routine, which takes the selector from where the instruction does. */
+/* Load the selector in r11d into a data segment register. If the register has that selector already, and the GDT still
+ * has the descriptor that it was loaded from, there is nothing to do. Otherwise call the fast routine, which reads the
+ * instruction's operand itself. */
 static struct stub *load_segment(struct build *b, u8 seg)
 {
     s32 field = FRAME_SEG + FRAME_SEG_BYTES * seg;
@@ -67,11 +68,11 @@ static struct stub *load_segment(struct build *b, u8 seg)
     return stub;
 }
 
-/* Loads that compare with the GDT are the kernel's: it reads by the tables the GDT is read by. */
+/* The comparison reads the GDT by the current read table, which is the supervisor's view only at CPL 0. */
 static bool may_compare(const struct build *b)
 {
     const struct operand *to = &b->i->op[0];
-    return !b->v->no_fast_entry && (b->mode & (MODE_PE | MODE_VM86 | MODE_CPL)) == MODE_PE &&
+    return !b->v->instruments.no_fast_entry && (b->mode & (MODE_PE | MODE_VM86 | MODE_CPL)) == MODE_PE &&
            to->reg != SEG_SS && to->reg != SEG_CS;
 }
 
@@ -107,7 +108,7 @@ void emit_pop_segment(struct build *b)
 bool can_mov_from_cr(const struct build *b)
 {
     u8 cr = b->i->op[1].reg;
-    return !b->v->no_fast_entry && (b->mode & MODE_CPL) == 0 && (cr == 0 || cr == 2 || cr == 3);
+    return !b->v->instruments.no_fast_entry && (b->mode & MODE_CPL) == 0 && (cr == 0 || cr == 2 || cr == 3);
 }
 
 void emit_mov_from_cr(struct build *b)
@@ -120,7 +121,7 @@ void emit_mov_from_cr(struct build *b)
     emit_load32(&b->e, host_gpr(b->i->op[0].reg), mem_frame(field[b->i->op[1].reg]));
 }
 
-/* --- bit strings in memory: a register says which bit, counted from the operand on --- */
+/* --- bit strings in memory: a register holds the bit number, counted from the operand --- */
 
 bool can_bit_string(const struct build *b)
 {
@@ -137,7 +138,7 @@ void emit_bit_string(struct build *b)
     flags_clobber(b);
     access_address(b, 4);
     emit_mov_rr32(&b->e, REG_TEMP, bit);
-    emit_shift_ri(&b->e, false, SHIFT_SAR, REG_TEMP, 5); /* signed: bits before the operand, too */
+    emit_shift_ri(&b->e, false, SHIFT_SAR, REG_TEMP, 5); /* signed: a bit may lie before the operand */
     emit_lea32(&b->e, REG_LINEAR, mem_bis(REG_LINEAR, REG_TEMP, 4));
     struct host_mem mem = access_linear(b, 4, write);
     if (!write) emit_load32(&b->e, REG_ENTRY, mem);
@@ -145,7 +146,7 @@ void emit_bit_string(struct build *b)
     emit_alu_ri(&b->e, false, ALU_AND, REG_TEMP, 31);
     if (needs_flags(b, i)) flags_to_host(b);
     if (write) {
-        b->site[b->n].parked = b->flags != FLAGS_HOST; /* where the host may fault, in a window */
+        b->site[b->n].parked = b->flags != FLAGS_HOST; /* in a window the store may raise a host page fault */
         emit_window_prefixes(&b->e, &mem);
         if (keeps_lock(b, i)) emit8(&b->e, 0xf0);
         emit_rex(&b->e, false, REG_TEMP, &mem, 0, false);
@@ -161,12 +162,13 @@ void emit_bit_string(struct build *b)
     b->flags = FLAGS_HOST;
 }
 
-/* --- CMPXCHG: load, compare and store are faster than the processor's own, where nobody else writes --- */
+/* --- CMPXCHG: load, compare and store are faster than the host's instruction; one vCPU needs no atomicity --- */
 
 bool can_cmpxchg(const struct build *b)
 {
     return operand_is_reachable(b, true) && !b->t->config.keep_locks &&
-           !(b->t->config.exact_flags && has_window(b)); /* the store may fault, with the flags changed */
+           !(b->t->config.exact_flags &&
+             has_window(b)); /* in a window the store may fault after the compare */
 }
 
 void emit_cmpxchg(struct build *b)
@@ -178,13 +180,13 @@ void emit_cmpxchg(struct build *b)
     emit_store32(&b->e, mem, host_gpr(b->i->op[1].reg));
     u32 done = emit_jmp(&b->e);
     emit_here32(&b->e, differs);
-    emit_store32(&b->e, mem, REG_TEMP); /* it always writes, and faults if it may not */
+    emit_store32(&b->e, mem, REG_TEMP); /* CMPXCHG always writes (SDM 2 "CMPXCHG"), so it may fault */
     emit_mov_rr32(&b->e, RAX, REG_TEMP);
     emit_here32(&b->e, done);
     b->flags = FLAGS_HOST;
 }
 
-/* --- LDMXCSR: reserved bits are the interpreter's #GP, all else is the host's own --- */
+/* --- LDMXCSR: the interpreter raises #GP for reserved bits; otherwise the host's instruction --- */
 
 bool can_ldmxcsr(const struct build *b)
 {
@@ -197,7 +199,7 @@ void emit_ldmxcsr(struct build *b)
     emit_load32(&b->e, REG_TEMP, access_operand(b, 4, false));
     emit_test_ri(&b->e, REG_TEMP, 0xffff0000);
     stub_add(b, STUB_STEP, emit_jcc(&b->e, CC_NZ));
-    /* From a copy: the operand may be changed by a device between two looks. */
+    /* Load from a copy: another thread (disk I/O) may change the operand after the test. */
     struct host_mem mem = mem_frame(FRAME_SLOW_SCRATCH);
     emit_store32(&b->e, mem, REG_TEMP);
     emit_rex(&b->e, false, 0, &mem, 0, false);

@@ -1,10 +1,10 @@
 /*
- * Stacks with a 16-bit pointer, and what 16-bit code does with them: pushes, pops, near calls and returns, and the branches
- * that count in CX. Firmware, boot loaders and their unpackers consist of little else.
+ * Stacks with a 16-bit pointer: pushes and pops. Also the near calls and returns of 16-bit code, and the branches that
+ * count in CX. Firmware, boot loaders and their unpackers consist of little else.
  *
- * A slot lies at SS:SP, and SP wraps at 64 KB while the upper half of ESP stays (SDM 1 6.2.3). SS has a base and, mostly,
- * a limit, so accesses go the way of operands (access_register()). What is rare is left to the interpreter: memory operands, pops into SP,
- * and branches whose operand size is not that of the code segment.
+ * A slot lies at SS:SP. SP wraps at 64 KB, and the upper half of ESP does not change (SDM 1 6.2.3). SS has a base and
+ * usually a limit, so slots are accessed like operands (access_register()). The interpreter executes the rare cases:
+ * memory operands, pops into SP, and branches of the other operand size.
  */
 #include "build.h"
 
@@ -13,7 +13,7 @@ static bool has_stack16(const struct build *b)
     return !(b->mode & MODE_STACK32) && segment_is_reachable(b, SEG_SS, true);
 }
 
-/* The slot of `size` bytes below SP (push) or at SP. Clobbers r11; the slot does not use it. */
+/* The slot of `size` bytes below SP (push) or at SP. Clobbers r11; the operand does not use r11. */
 static struct host_mem stack_slot(struct build *b, unsigned size, bool push)
 {
     flags_clobber(b);
@@ -23,7 +23,7 @@ static struct host_mem stack_slot(struct build *b, unsigned size, bool push)
     return access_linear(b, size, push);
 }
 
-/* The low half of a register, and no flag. */
+/* Add to the low half of a register, without changing flags. */
 static void add_to_half(struct build *b, u8 reg, s32 by)
 {
     emit8(&b->e, 0x66);
@@ -105,7 +105,7 @@ bool can_call16(const struct build *b)
     u32 target[2];
     if (!is_code16(b) || !has_stack16(b)) return false;
     if (to->kind == OPND_IMM) return branch_targets(b, b->i, b->next_eip, target) == 1;
-    /* CALL SP goes to what SP was before the push. */
+    /* CALL SP goes to the value of SP before the push. */
     return to->kind == OPND_REG && to->reg_class == RC_GPR16 && to->reg != REG_ESP &&
            any_target16_is_legal(b);
 }
@@ -139,7 +139,7 @@ void emit_ret16(struct build *b)
     b->ended = true;
 }
 
-/* JRCXZ changes no flag but looks at all of RCX: the upper half of ECX is put aside for it. */
+/* JRCXZ changes no flag, but tests all of RCX, so the upper half of ECX is zero during the test. */
 void emit_count_branch16(struct build *b, bool decrement, u32 if_zero, u32 if_not)
 {
     if (decrement) add_to_half(b, RCX, -1);

@@ -1,17 +1,16 @@
 /*
- * String instructions of 1, 2 and 4 bytes with 32-bit addresses.
+ * String instructions on elements of 1, 2 and 4 bytes with 32-bit addresses.
  *
- * Without REP, the bread of C library loops: LODS, STOS, MOVS, SCAS, CMPS. DF is tested, and where it is set
- * the interpreter steps in.
+ * Without REP: LODS, STOS, MOVS, SCAS, CMPS. The code tests DF; if it is set, the interpreter executes the instruction.
  *
- * REP MOVS, STOS, CMPS and SCAS whose operands lie within a page each, and go upward, are the host's own
- * instruction on the host's addresses. Everything else is THUNK_STRING's: it goes by the page.
+ * With REP, MOVS, STOS, CMPS and SCAS become the host's own instruction on host addresses, provided that each operand
+ * lies within one page and DF is clear. All other cases go to THUNK_STRING, which works page by page.
  */
 #include "build.h"
 
 static unsigned element_bytes(const struct insn *i)
 {
-    /* The low bit of the opcode tells bytes from words, A4-A7 and AA-AF. */
+    /* In A4h-A7h and AAh-AFh the low bit of the opcode is clear for bytes. */
     return i->opcode & 1 ? i->operand_bytes : 1;
 }
 
@@ -25,7 +24,7 @@ static bool is_repeated(const struct build *b)
     return b->i->prefixes & (PFX_REP | PFX_REPNE);
 }
 
-/* A jump taken by strings that go backward. */
+/* Emits a jump that is taken if DF is set. */
 static u32 if_backward(struct build *b)
 {
     flags_clobber(b);
@@ -50,7 +49,7 @@ static struct host_mem destination(struct build *b, unsigned size, bool write)
     return access_linear(b, size, write);
 }
 
-/* op reg, mem of 1, 2 or 4 bytes; `opcode` is the byte form's. */
+/* op reg, mem of 1, 2 or 4 bytes; `opcode` is that of the byte form. */
 static void sized(struct build *b, u8 opcode, u8 reg, unsigned size, struct host_mem mem)
 {
     emit_window_prefixes(&b->e, &mem);
@@ -74,7 +73,7 @@ static unsigned log2_of(unsigned size)
     return size == 4 ? 2 : size - 1;
 }
 
-/* Is there no limit to be checked? */
+/* Is the segment reachable without a limit check? */
 static bool is_unlimited(const struct build *b, u8 seg, bool write)
 {
     return segment_is_reachable(b, seg, write) && mode_seg(b->mode, seg) != MODE_SEG_LIMITED;
@@ -87,7 +86,8 @@ static struct stub *string_stub(struct build *b, u32 callout, u32 from)
     return stub;
 }
 
-/* `host` = host address of [seg:offset], where r11 bytes lie in one page that has an entry; else to the stub. */
+/* Register `host` = host address of [seg:offset], if the r11 bytes there lie in one page that has an entry. Otherwise
+ * jump to the stub. */
 static void reach_range(struct build *b, u8 seg, u8 offset, u8 host, u8 scratch, bool write,
                         struct stub *stub)
 {
@@ -108,7 +108,7 @@ static void reach_range(struct build *b, u8 seg, u8 offset, u8 host, u8 scratch,
     emit_alu_rr(&b->e, true, ALU_ADD, host, scratch);
 }
 
-/* `reg` gets the host address; `host` what has to be added to make it the guest's again. */
+/* `reg` = the host address in `host`; `host` = the difference that turns it into the guest address again. */
 static void enter_host(struct build *b, u8 reg, u8 host)
 {
     emit_xchg64(&b->e, reg, host);
@@ -126,9 +126,9 @@ static void restore_count(struct build *b, unsigned log2)
     if (log2) emit_shift_ri(&b->e, true, SHIFT_SHR, RCX, (u8)log2);
 }
 
-/* In a window: the host's instruction on window addresses, wherever pages end. A host page fault in it finds
- * the window's addresses in RSI and RDI and takes them back (signal_frame.c). Of more than MOST_AT_ONCE
- * bytes the stub makes several runs, between which it looks for interrupts. */
+/* In a window: the host's instruction on window addresses, regardless of page boundaries. If it raises a host page
+ * fault, the handler turns RSI and RDI into guest addresses again (signal_frame.c). Strings of more than MOST_AT_ONCE
+ * bytes go to the stub, whose C code works in portions and tests for interrupts in between. */
 #define MOST_AT_ONCE (4u << 20)
 
 static bool window_reaches(const struct build *b, bool source, bool destination)
@@ -166,12 +166,12 @@ static void repeat_in_window(struct build *b, bool source, bool destination, boo
 
 static bool can_repeat(const struct build *b, bool source, bool destination, bool writes)
 {
-    return !b->v->no_bulk_strings && (!source || is_unlimited(b, b->i->mem_seg, false)) &&
+    return !b->v->instruments.no_bulk_strings && (!source || is_unlimited(b, b->i->mem_seg, false)) &&
            (!destination || is_unlimited(b, SEG_ES, writes));
 }
 
-/* Registers: r11 bytes, r9 source, r10 destination, RCX scratch for the second of two sides. `source` and
- * `destination` say which there are. */
+/* Registers: r11 = number of bytes, r9 = source, r10 = destination; RCX is scratch for the second of two operands.
+ * `source` and `destination`: which operands the instruction has. */
 static void emit_repeated(struct build *b, bool source, bool destination, bool writes, bool compares)
 {
     unsigned size = element_bytes(b->i), log2 = log2_of(size);
@@ -198,7 +198,7 @@ static void emit_repeated(struct build *b, bool source, bool destination, bool w
     if (destination) enter_host(b, RDI, REG_ENTRY);
     if (source && destination) restore_count(b, log2);
     emit_count(b, &b->v->counters->string_inline);
-    if (compares) flags_to_host(b); /* no element at all leaves them alone */
+    if (compares) flags_to_host(b); /* with a count of 0, the flags do not change */
     repeat(b, size);
     if (source) leave_host(b, RSI, REG_LINEAR);
     if (destination) leave_host(b, RDI, REG_ENTRY);
@@ -219,7 +219,7 @@ void emit_string_stub(struct build *b, const struct stub *stub)
     emit_jmp_to(&b->e, stub->back);
 }
 
-/* --- one by one, or repeated --- */
+/* --- single or repeated --- */
 
 bool can_lods(const struct build *b)
 {
@@ -254,7 +254,7 @@ void emit_stos(struct build *b)
 
 static bool can_reach_both(const struct build *b, bool write)
 {
-    bool limited = mode_seg(b->mode, SEG_ES) == MODE_SEG_LIMITED; /* its check would use r11 */
+    bool limited = mode_seg(b->mode, SEG_ES) == MODE_SEG_LIMITED; /* the limit check clobbers r11 */
     return has_wide_addresses(b) && operand_is_reachable(b, false) &&
            segment_is_reachable(b, SEG_ES, write) && !limited &&
            (!is_repeated(b) || can_repeat(b, true, true, write));

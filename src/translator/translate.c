@@ -1,9 +1,9 @@
 /*
- * A block as a whole: entries, body, stubs.
+ * A block as a whole:
  *
- *     parked entry   from C code, indirect jumps and parked edges: flags are in r12
- *     host entry     from other edges: flags are in the host's EFLAGS
- *     body           one piece after the other; each has a site
+ *     parked entry   for C code, indirect jumps and parked edges; flags are in r12
+ *     host entry     for other edges; flags are in the host's EFLAGS
+ *     body           one piece for each instruction; each has a site
  *     stubs          slow paths and unlinked edges
  *
  * In deterministic mode the entries test the instruction budget and v->pending, with the flags parked.
@@ -74,7 +74,7 @@ static void emit_body(struct build *b)
     if (b->ended) return;
     u32 eip = b->next_eip;
     if (eip - 1 >= b->key.cs_limit || eip == 0) {
-        /* The next fetch is the segment's end: #GP, or a wrap. */
+        /* The next instruction lies beyond the segment's limit (#GP) or at address 0 (a wrap). */
         flags_to_parked(b);
         emit_mov_mi(&b->e, mem_frame(FRAME_RIP), eip);
         fix_last(b, FIX_EIP);
@@ -103,7 +103,7 @@ static void emit_stub(struct build *b, const struct stub *stub)
     for (unsigned n = 0; n < ARRAY_SIZE(stub->from) && !fixes_its_own(stub); n++)
         if (stub->from[n]) emit_here32(&b->e, stub->from[n]);
     switch (stub->kind) {
-    case STUB_MISALIGNED: /* across a page it falls into the slow path, which comes next */
+    case STUB_MISALIGNED: /* if it crosses a page, fall through to the slow path, which is the next stub */
         emit_lea32(&b->e, REG_ENTRY, mem_bd(REG_LINEAR, (s32)stub->size - 1));
         emit_alu_rr(&b->e, false, ALU_XOR, REG_ENTRY, REG_LINEAR);
         emit_shift_ri(&b->e, false, SHIFT_SHR, REG_ENTRY, PAGE_SHIFT);
@@ -137,7 +137,7 @@ static void emit_stub(struct build *b, const struct stub *stub)
 
 /* --- the whole --- */
 
-/* The frame that the page after the block's maps, as the exec table has it; 0 when it may not be fetched. */
+/* The exec entry of the page behind the block's page: frame + 1, or 0 if code there may not be fetched. */
 static u32 next_frame(struct vcpu *v, u32 linear)
 {
     u32 next = (linear | PAGE_MASK) + 1;
@@ -156,8 +156,7 @@ static bool make_plan(struct vcpu *v, struct build *b)
     u32 frame = 0;
     bool crosses;
     if (!plan_block(b, bytes, here, NULL, 0, &crosses)) {
-        /* The second page is looked at only when the first instruction needs it: a fetch sets its accessed
-         * bit. */
+        /* Look at the second page only if the first instruction needs it, because that sets its accessed bit. */
         if (here >= INSN_MAX_BYTES) return false;
         frame = next_frame(v, key->cs_base + key->eip);
         if (frame) next_bytes = phys_host(v->phys, (u64)(frame - 1) << PAGE_SHIFT);
@@ -167,7 +166,7 @@ static bool make_plan(struct vcpu *v, struct build *b)
     return true;
 }
 
-/* What follows the edges, once all is known. */
+/* Write the variable part of the block's metadata that follows the edges. */
 static void finish(struct build *b)
 {
     struct block *block = b->block;
@@ -189,7 +188,7 @@ static void finish(struct build *b)
         block_fixes(block)[n] = b->fix[n];
 }
 
-/* Time spent here is not time that user code ran. */
+/* Take the time of translation out of the space's user time. */
 static void note_translation(struct vcpu *v, u64 began)
 {
     u64 ticks = __builtin_ia32_rdtsc() - began;
@@ -226,7 +225,7 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     *block = (struct block){.frame = (u32)(key->gpa >> PAGE_SHIFT), .eip = key->eip, .mode = key->mode};
     b->e = (struct emitter){.base = t->cache.arena.write, .at = (u32)t->cache.arena.used};
     b->e.end = b->e.at + MAX_BLOCK_BYTES;
-    if (!b->e.at) b->e.at = 16; /* offset 0 means "none" */
+    if (!b->e.at) b->e.at = 16; /* offset 0 means *none* */
     emit_entries(b);
     emit_body(b);
     for (unsigned n = 0; n < b->stub_count; n++)

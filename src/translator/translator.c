@@ -1,5 +1,5 @@
 /*
- * The translator as an engine: set up, run, invalidate.
+ * The translator as an engine: initialization, execution, invalidation.
  */
 #include "translator.h"
 
@@ -21,8 +21,8 @@ struct translator_config translator_defaults(void)
 _Static_assert(offsetof(struct segment, comparable) == offsetof(struct segment, selector) + 2,
                "load_segment() compares both as one dword");
 _Static_assert(FRAME_THUNK_COUNT >= THUNK_COUNT, "room for the thunks");
-/* Registers, counters, tables and segments are in reach of an 8-bit displacement. */
-_Static_assert(FRAME_GPR >= -128 && FRAME_SEG + SEG_GS * FRAME_SEG_BYTES + FRAME_SEG_LIMIT <= 127, "layout");
+_Static_assert(FRAME_GPR >= -128 && FRAME_SEG + SEG_GS * FRAME_SEG_BYTES + FRAME_SEG_LIMIT <= 127,
+               "an 8-bit displacement reaches registers, counters, tables and segments");
 
 int translator_init(struct vcpu *v, const struct translator_config *config)
 {
@@ -50,7 +50,7 @@ int translator_init(struct vcpu *v, const struct translator_config *config)
         return error;
     }
     v->engine = t;
-    v->jump_table = (u64)(uintptr_t)t->cache.jump;
+    v->scratch.jump_table = (u64)(uintptr_t)t->cache.jump;
     returns_select(v, &t->returns, &t->cache);
     v->shadow->forced_slow = t->config.forced_slow;
     translator_set_thunks(v);
@@ -75,14 +75,14 @@ enum exit_reason translator_run(struct vcpu *v)
     struct engine *t = v->engine;
     t->first = true;
     v->shadow->window_unsettled = true; /* this thread may have run another machine */
-    /* Before translator_next() looks at v->pending: a kick between there and the code must not be lost. */
-    struct vcpu *outer = signal_frame_watch(v);
+    /* This precedes translator_next(), which tests v->pending: a kick that comes after the test must find v. */
+    struct vcpu *outer = signal_frame_set_vcpu(v);
     u64 code = translator_next(v);
     if (code != (u64)(uintptr_t)translator_leave) {
         v->counters->engine_entries++;
         translator_enter(v, (const void *)(uintptr_t)code);
     }
-    signal_frame_watch(outer);
+    signal_frame_set_vcpu(outer);
     return t->reason;
 }
 

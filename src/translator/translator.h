@@ -1,5 +1,6 @@
 /*
- * The binary translator as an engine: translate what is not in the cache, run it, return the exit reason.
+ * The binary translator as an engine: it translates code that is not in the cache, runs it, and returns the
+ * exit reason.
  */
 #ifndef RINGER_TRANSLATOR_TRANSLATOR_H
 #define RINGER_TRANSLATOR_TRANSLATOR_H
@@ -8,28 +9,27 @@
 
 #include <stdio.h>
 
-/* Defaults and fault injection: whatever is set here, the guest must compute the same. */
+/* Sizes and fault injection. The guest must compute the same with every setting. */
 struct translator_config {
-    u64 cache_bytes;       /* code and metadata together (default 96 MB); tiny ones flush often */
-    unsigned block_limit;  /* guest instructions a block, 1 to 64 */
-    bool no_chaining;      /* every block returns to the dispatcher */
-    bool no_inline_cache;  /* indirect branches go through the dispatcher */
-    bool keep_locks;       /* LOCK prefixes are kept: nobody but the vCPU writes guest memory, so they are not
-                              needed */
-    bool no_checked_sites; /* instructions that fault in windows stay there */
-    bool no_relocation;    /* no block is copied to serve another EIP */
-    bool no_kicks;         /* loops and calls look whether something is pending */
-    bool no_site_cache;    /* indirect branches always look up */
-    bool no_return_stack;  /* guest returns are indirect branches like others */
+    u64 cache_bytes;        /* code and metadata together (default 96 MB); a tiny cache is flushed often */
+    unsigned block_limit;   /* guest instructions in a block, 1 to 64 */
+    bool no_chaining;       /* every block ends in C code */
+    bool no_inline_cache;   /* indirect branches look up their targets in C code */
+    bool keep_locks;        /* keep LOCK prefixes; a machine with one vCPU does not need them */
+    bool no_checked_sites;  /* instructions that fault in windows stay there */
+    bool no_relocation;     /* no block is copied to serve another EIP */
+    bool no_kicks;          /* loops and calls test vcpu.pending */
+    bool no_site_cache;     /* indirect branches always use the jump table */
+    bool no_return_stack;   /* guest returns are indirect branches like others */
     bool no_flag_lookahead; /* flags are live behind every block */
     bool no_superblocks;    /* every jump ends its block */
-    bool no_hoisting;       /* every memory access is checked by itself */
+    bool no_hoisting;       /* every memory access has its own check */
     bool forced_slow;       /* every memory access takes the slow path */
     bool no_decode_memo;    /* each instruction is decoded from scratch */
-    bool no_fast_entry;     /* kernel entry and exit, segment loads: by the general routines */
-    bool no_bulk_strings;   /* repeated string instructions element by element */
-    bool exact_flags;       /* arithmetic flags are right even in the frames of faults, see docs */
-    u64 flush_every;        /* whole flush every N returns to the dispatcher; 0: never */
+    bool no_fast_entry;     /* general routines handle kernel entry and exit and segment loads */
+    bool no_bulk_strings;   /* repeated string instructions are executed element by element */
+    bool exact_flags;       /* arithmetic flags are right even in fault frames (docs/TRANSLATION.md) */
+    u64 flush_every;        /* flush the cache every N times that C code looks for a block; 0: never */
 };
 
 struct translator_config translator_defaults(void);
@@ -38,28 +38,28 @@ struct translator_config translator_defaults(void);
 int translator_init(struct vcpu *v, const struct translator_config *config);
 void translator_destroy(struct vcpu *v);
 
-/* The engine. Same contract as interp_run(); also returns EXIT_STEP when v->mode has MODE_STEP, and EXIT_LONG when it has
- * MODE_LONG. */
+/* Run the vCPU. The contract is that of interp_run(), but when v->mode has MODE_STEP it returns EXIT_STEP, and when
+ * it has MODE_LONG, EXIT_LONG. */
 enum exit_reason translator_run(struct vcpu *v);
 
-/* Code bytes of a page changed: drop the blocks made of them. Returns whether blocks are left in the page. */
+/* The bytes at gpa were written: kill the blocks that were translated from them. Returns whether the page
+ * still holds code of other blocks. */
 bool translator_code_written(struct vcpu *v, u64 gpa, u64 bytes);
-/* Drop everything. */
+/* Flush the cache. */
 void translator_flush(struct vcpu *v);
 
-/* Call this before each whole flush, perhaps with the FPU live; NULL: no more. */
+/* Set the function to call before each whole flush; NULL: none. The guest's FPU state may be live then. */
 void translator_before_flush(struct vcpu *v, void (*call)(void *owner), void *owner);
 
-/* For lockstep and --trace: list the block at v->rip, guest and host code side by side (Capstone). */
+/* For reports of lockstep: list guest and host code of the block at v->rip (Capstone). Parks the FPU. */
 void translator_list_block(struct vcpu *v, FILE *out);
 
-/* Host signals that stem from guest instructions (#DE, #MF, #XM raised by the host CPU inside translated
- * code) are taken here, and kicks; the vCPU's thread installs them, once. Returns 0 or -errno. */
+/* Install handlers for kicks and for the signals that the host raises for guest instructions: #DE, #MF, #XM,
+ * #GP, and page faults in windows. The vCPU thread calls this once. Returns 0 or -errno. */
 int translator_install_signals(void);
 
-/* Whoever sets a bit of vcpu.pending on another thread sends this signal to the vCPU's thread afterwards:
- * translated code does not look by itself. (Ignored by default, so a thread that does not run guests takes no
- * harm.) */
+/* A thread that sets a bit of vcpu.pending sends this signal to the vCPU thread afterwards, because translated
+ * code does not test pending. By default the signal is ignored, so it does no harm to other threads. */
 #define KICK_SIGNAL SIGURG
 
 #endif

@@ -69,7 +69,6 @@ static void host_events(struct vm *vm)
     video_tell(&vm->chipset.video);
     if (!vm->waker) return;
     u32 events = waker_take_events(vm->waker);
-    if (events & WAKER_INPUT) board_input_ready(&vm->board);
     if (events & WAKER_DUMP) {
         fpu_park(&vm->vcpu);
         machine_dump_screen(vm);

@@ -1,11 +1,11 @@
 #include "lockstep.h"
 
 #include "base/log.h"
+#include "chardev/chardev.h"
 #include "dispatcher.h"
 #include "lockstep_compare.h"
 #include "observe/event_log.h"
 #include "translator/translator.h"
-#include "ui/terminal.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -33,6 +33,7 @@ static int diverged(struct lockstep *l)
 {
     FILE *out = stderr;
     board_flush_output(&l->lead->board);
+    chardevs_drain(l->lead->chardevs);
     terminal_restore();
     fprintf(out, "\nringer: the engines differ after icount %" PRIu64 ":\n", l->before.icount);
     lockstep_compare(l, out);
@@ -99,9 +100,10 @@ int lockstep_run(struct vm *lead)
     both->follow_options = *lead->options;
     both->follow_options.engine = ENGINE_INTERP;
     int failure = STATUS_HOST;
-    both->follow = machine_create(&both->follow_options, MACHINE_FOLLOWER, &failure, error, sizeof(error));
+    both->follow = machine_create(&both->follow_options, MACHINE_FOLLOWER, lead->chardevs, &failure, error,
+                                  sizeof(error));
     if (!both->follow) die(failure, "the second machine of the lockstep: %s", error);
-    both->follow->vcpu.write_log = &both->log;
+    both->follow->vcpu.instruments.write_log = &both->log;
     machine_start(both->follow);
     chipset_mirror_input(&lead->chipset, &both->follow->chipset);
 

@@ -68,9 +68,9 @@ static bool make_cpu(struct vm *vm, char *error, size_t error_bytes)
     v->model = vm->options->cpu;
     v->counters = &vm->counters;
     v->deterministic = vm->options->deterministic;
-    v->no_fast_entry = vm->options->translator.no_fast_entry;
-    v->no_bulk_strings = vm->options->translator.no_bulk_strings;
-    v->fpu_always_park = vm->options->no_fpu_shelter;
+    v->instruments.no_fast_entry = vm->options->translator.no_fast_entry;
+    v->instruments.no_bulk_strings = vm->options->translator.no_bulk_strings;
+    v->instruments.fpu_always_park = vm->options->no_fpu_shelter;
     v->paging.maxphyaddr = v->model->maxphyaddr;
     int failed = interp_init(v);
     if (failed) return fail(error, error_bytes, "cannot start the interpreter", failed);
@@ -158,8 +158,8 @@ static bool power_on(struct vm *vm, int *status, char *error, size_t error_bytes
     return *status == STATUS_OK;
 }
 
-struct vm *machine_create(const struct options *options, enum machine_role role, int *status, char *error,
-                          size_t error_bytes)
+struct vm *machine_create(const struct options *options, enum machine_role role, struct chardevs *chardevs,
+                          int *status, char *error, size_t error_bytes)
 {
     struct vm *vm = aligned_alloc(_Alignof(struct vm), sizeof(*vm));
     *status = STATUS_HOST;
@@ -170,6 +170,7 @@ struct vm *machine_create(const struct options *options, enum machine_role role,
     memset(vm, 0, sizeof(*vm));
     vm->options = options;
     vm->role = role;
+    vm->chardevs = chardevs;
     vm->powered_on_ns = host_now_ns();
     if (power_on(vm, status, error, error_bytes)) return vm;
     machine_destroy(vm);
@@ -213,7 +214,7 @@ void machine_start(struct vm *vm)
 {
     if (!board_start_net(&vm->board))
         log_warn("cannot start the network's thread: the guest's cables are dead");
-    board_start_input(&vm->board, vm->waker ? &vm->waker->giving_up : NULL);
+    board_start_input(&vm->board);
     if (!vm->started && vm->script) key_script_start(vm->script, vm);
     vm->started = true;
 }

@@ -5,7 +5,6 @@
 
 #include "cpu/cpuid.h"
 #include "memory_events.h"
-#include "waker.h"
 
 /* --- what phys asks for, beside memory_events.c --- */
 
@@ -202,12 +201,6 @@ static void pause_for(void *machine, enum pause_reason reason, bool paused)
         machine_resume(machine, reason);
 }
 
-static void want_input(void *machine)
-{
-    struct vm *vm = machine;
-    if (vm->waker) waker_want_input(vm->waker);
-}
-
 static const struct board_host board_host = {
     .intr = intr,
     .nmi = nmi,
@@ -225,7 +218,6 @@ static const struct board_host board_host = {
     .wake = wake,
     .stop = stop,
     .pause = pause_for,
-    .want_input = want_input,
 };
 
 /* --- joining them --- */
@@ -272,4 +264,5 @@ void seams_of_board(struct vm *vm)
     vm->board.dma = phys_dma(&vm->phys);
     vm->board.mailbox = &vm->mailbox;
     vm->board.drives = &vm->drives;
+    vm->board.chardevs = vm->chardevs;
 }

@@ -52,6 +52,7 @@ struct vm {
     struct waker *waker;         /* NULL: none */
     struct mailbox mailbox;      /* letters of other threads */
     struct event_log *event_log; /* NULL: none */
+    struct chardevs *chardevs;   /* the host's ends of character devices; they outlive the machine */
     u64 powered_on_ns;           /* CLOCK_MONOTONIC */
     u64 wall_ns;                 /* Unix time of the machine's time 0 */
     bool started;                /* machine_set_waker() was called */
@@ -70,8 +71,8 @@ struct vm {
 
 /* Power on. The options must outlive the machine. NULL with one sentence in error, and the exit status in
  * *status. */
-struct vm *machine_create(const struct options *options, enum machine_role role, int *status, char *error,
-                          size_t error_bytes);
+struct vm *machine_create(const struct options *options, enum machine_role role, struct chardevs *chardevs,
+                          int *status, char *error, size_t error_bytes);
 void machine_destroy(struct vm *vm);
 /* From now on timers, standard input and other threads wake the machine. NULL: the machine has stopped for good, and
  * no thread sends letters any more. */

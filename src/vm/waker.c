@@ -120,12 +120,10 @@ static void *waker_main(void *argument)
 {
     struct waker *waker = argument;
     while (!__atomic_load_n(&waker->stop, __ATOMIC_SEQ_CST)) {
-        bool input = __atomic_load_n(&waker->input_wanted, __ATOMIC_SEQ_CST);
-        struct pollfd fds[4] = {{.fd = waker->timer_fd, .events = POLLIN},
-                                {.fd = waker->kick_fd, .events = POLLIN},
-                                {.fd = waker->signal_fd, .events = POLLIN},
-                                {.fd = waker->input_fd, .events = POLLIN}};
-        sleep_until(waker->timeout_at_ns, fds, input ? 4 : 3);
+        struct pollfd fds[] = {{.fd = waker->timer_fd, .events = POLLIN},
+                               {.fd = waker->kick_fd, .events = POLLIN},
+                               {.fd = waker->signal_fd, .events = POLLIN}};
+        sleep_until(waker->timeout_at_ns, fds, ARRAY_SIZE(fds));
         if (fds[0].revents) take_timer(waker);
         if (fds[1].revents) {
             u64 kicks;
@@ -133,10 +131,6 @@ static void *waker_main(void *argument)
             }
         }
         if (fds[2].revents) take_signal(waker);
-        if (input && fds[3].revents) {
-            __atomic_store_n(&waker->input_wanted, 0, __ATOMIC_SEQ_CST);
-            raise_event(waker, WAKER_INPUT);
-        }
         check_timeout(waker);
     }
     return NULL;
@@ -157,19 +151,17 @@ static void kick(struct waker *waker)
     while (done < 0 && errno == EINTR);
 }
 
-int waker_start(struct waker *waker, u32 *pending, int input_fd, u64 timeout_ns)
+int waker_start(struct waker *waker, u32 *pending, u64 timeout_ns)
 {
     sigset_t set;
     watched_signals(&set);
     *waker =
         (struct waker){.pending = pending,
-                       .input_fd = input_fd,
                        .kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
                        .timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),
                        .signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
                        .timeout_at_ns = timeout_ns == UINT64_MAX ? UINT64_MAX : host_now_ns() + timeout_ns,
-                       .armed_ns = UINT64_MAX,
-                       .input_wanted = input_fd >= 0};
+                       .armed_ns = UINT64_MAX};
     if (waker->kick_fd < 0 || waker->timer_fd < 0 || waker->signal_fd < 0) return -errno;
     return -pthread_create(&waker->thread, NULL, waker_main, waker);
 }
@@ -203,12 +195,6 @@ void waker_set_deadline(struct waker *waker, u64 deadline_ns)
     __atomic_store_n(&waker->armed_ns, deadline_ns, __ATOMIC_SEQ_CST);
     struct itimerspec at = {.it_value = timespec_of(deadline_ns)};
     timerfd_settime(waker->timer_fd, TFD_TIMER_ABSTIME, &at, NULL);
-}
-
-void waker_want_input(struct waker *waker)
-{
-    if (waker->input_fd < 0 || __atomic_exchange_n(&waker->input_wanted, 1, __ATOMIC_SEQ_CST)) return;
-    kick(waker);
 }
 
 u32 waker_take_events(struct waker *waker)

@@ -1,5 +1,5 @@
 /*
- * The waker: the one other thread. It sleeps until host time or host input concerns the machine, and then
+ * The waker: a thread that sleeps until host time or a signal concerns the machine, and then
  * does nothing but set PENDING_HOST and wake the vCPU thread; all device code runs there.
  *
  * These rules keep the waker from spinning, and both threads from unnecessary system calls:
@@ -9,9 +9,7 @@
  *    An idle vCPU thread sleeps until its deadline by itself. After it has woken, the waker is needed only if the guest
  *    becomes busy, and may then be LAZY_NS late once. So the timer is set later by that much, and moved again before it
  *    expires, every few ticks. The ticks of an idle guest never wake the waker.
- * 2. Input: waker_want_input() asks for one readiness report. The descriptor is not polled until the next such call.
- *    So neither a full FIFO, nor end of file, nor a slow vCPU thread makes the waker spin.
- * 3. Signals (INT TERM HUP QUIT: quit; USR1: dump the screen; USR2: try again) are blocked in every thread and read
+ * 2. Signals (INT TERM HUP QUIT: quit; USR1: dump the screen; USR2: try again) are blocked in every thread and read
  *    from a signalfd: no handler, no global.
  *
  * The vCPU thread calls the functions up to waker_wait(). Any thread may call waker_wake() and waker_notice().
@@ -24,7 +22,6 @@
 #include <pthread.h>
 
 enum waker_event {
-    WAKER_INPUT = 1 << 0,   /* input_fd is readable (or at its end) */
     WAKER_QUIT = 1 << 1,    /* a signal asks to end */
     WAKER_TIMEOUT = 1 << 2, /* --timeout */
     WAKER_DUMP = 1 << 3,    /* SIGUSR1 */
@@ -44,13 +41,11 @@ struct waker {
     int kick_fd;  /* eventfd */
     int timer_fd;
     int signal_fd;
-    int input_fd;      /* -1: none */
     u64 timeout_at_ns; /* CLOCK_MONOTONIC; UINT64_MAX: never */
     bool lazy;         /* the vCPU has idled, and the waker has not been needed since */
     /* shared, atomic */
     u64 armed_ns; /* what timer_fd is set to, CLOCK_MONOTONIC; UINT64_MAX: it has expired, or was never set */
     u32 events;   /* enum waker_event, for waker_take_events() */
-    u32 input_wanted;
     u32 vcpu_thread; /* the thread to kick, 0: not known yet */
     pthread_t vcpu;  /* the same thread; set before vcpu_thread */
     u32 waits;       /* enum vcpu_waits */
@@ -58,19 +53,17 @@ struct waker {
     u32 giving_up; /* QUIT or TIMEOUT was seen: output must not block */
 };
 
-/* Block the signals of rule 3 in this thread and those that it will start. Call it before any other thread exists. */
+/* Block the signals of rule 2 in this thread and those that it will start. Call it before any other thread exists. */
 void waker_block_signals(void);
 
 /* Start the thread. Returns 0 or -errno. `pending` must outlive the waker. */
-int waker_start(struct waker *waker, u32 *pending, int input_fd, u64 timeout_ns);
+int waker_start(struct waker *waker, u32 *pending, u64 timeout_ns);
 void waker_stop(struct waker *waker);
 
 /* The calling thread is the vCPU thread: kicks go there. Call it before guest code runs. */
 void waker_kick_me(struct waker *waker);
 /* The next deadline in CLOCK_MONOTONIC nanoseconds, UINT64_MAX for none. */
 void waker_set_deadline(struct waker *waker, u64 deadline_ns);
-/* Ask for one WAKER_INPUT. */
-void waker_want_input(struct waker *waker);
 /* The events since the last call. */
 u32 waker_take_events(struct waker *waker);
 /* Wait until *pending is not zero or the deadline (CLOCK_MONOTONIC, UINT64_MAX: never) has come. For the first

@@ -82,10 +82,11 @@ static bool fill(void *owner, u8 *bytes, unsigned count)
     return b->now_ns % 3 != 0;
 }
 
-static void transmit(void *sink, const u8 *bytes, u64 count)
+/* Now and then it takes half. */
+static u64 transmit(void *sink, const u8 *bytes, u64 count)
 {
     volatile u8 last = count ? bytes[count - 1] : 0;
-    (void)last;
+    return last % 5 ? count : count / 2;
 }
 
 static void make(struct bench *b, unsigned kind, const struct virtio_options *options)

@@ -373,8 +373,8 @@ static void begin_engine(struct corpus *c, const struct corpus_config *from)
     plain.cache_bytes = 8u << 20;
     if (!plain.block_limit) plain.block_limit = config.block_limit;
     v->deterministic = from->deterministic;
-    v->no_fast_entry = plain.no_fast_entry;
-    v->no_bulk_strings = plain.no_bulk_strings;
+    v->instruments.no_fast_entry = plain.no_fast_entry;
+    v->instruments.no_bulk_strings = plain.no_bulk_strings;
     if (translator_init(v, &plain)) abort();
     c->config = *from;
 }

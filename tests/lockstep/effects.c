@@ -11,8 +11,8 @@
  * instruction reads it.
  */
 #include "generate.h"
-#include "native.h"
 #include "small_machine.h"
+#include "study/native.h"
 
 #include "cpu/insn.h"
 

@@ -7,8 +7,8 @@
  * The host is the truth: this catches what a table shared by interpreter and translator gets wrong in both.
  */
 #include "generate.h"
-#include "native.h"
 #include "small_machine.h"
+#include "study/native.h"
 
 #include "base/hash.h"
 #include "cpu/interp.h"

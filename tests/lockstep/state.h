@@ -1,41 +1,12 @@
 /*
- * The user-visible state that the oracle compares, the map of the addresses it uses, and the random numbers.
- *
- * Native code and guests see the same linear addresses, so these lie low, where a 64-bit process can map them
- * and a small guest has RAM.
+ * Random start states for the oracle, and their comparison.
  */
 #ifndef RINGER_LOCKSTEP_STATE_H
 #define RINGER_LOCKSTEP_STATE_H
 
-#include "base/types.h"
+#include "study/native.h"
 
 #include <stdio.h>
-
-#define NATIVE_AT     0x180000u /* native frame and return stub (not seen by guests) */
-#define CODE_AT       0x200000u
-#define CODE_BYTES    0x2000u
-#define SCRATCH_AT    0x300000u
-#define SCRATCH_BYTES 0x3000u
-
-/* Selectors of a 64-bit Linux process in 32-bit code; guests are given the same. */
-#define USER_CS 0x23
-#define USER_DS 0x2b
-
-/* How a run ends without a fault: INT 81h in a guest, a far jump out of native code. */
-#define VECTOR_END 0x81
-
-#define FLAGS_ARITH 0x8d5u
-#define FLAGS_DF    0x400u
-#define FLAGS_IF    0x200u
-
-struct state {
-    u32 gpr[8];
-    u32 eflags;
-    u32 eip;
-    u32 vector; /* VECTOR_END or an exception's; eip is that of the frame */
-    u32 error;
-    _Alignas(64) u8 fx[512]; /* FXSAVE image */
-};
 
 /* xorshift64*: the sequence belongs to the seed. */
 struct random {

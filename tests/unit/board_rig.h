@@ -67,7 +67,6 @@ static void rig_stop(void *machine, enum stop_cause cause, int status, const cha
     rig->cause = cause;
     rig->status = status;
 }
-static void rig_want_input(void *machine) {}
 
 /* `options` may be NULL: the defaults. */
 static inline struct board_rig *board_rig_new(u64 ram_bytes, const struct board_options *options)
@@ -80,8 +79,7 @@ static inline struct board_rig *board_rig_new(u64 ram_bytes, const struct board_
                                            .apic_timer_hz = rig_hz,
                                            .memory_changed = rig_memory_changed,
                                            .reset = rig_reset,
-                                           .stop = rig_stop,
-                                           .want_input = rig_want_input};
+                                           .stop = rig_stop};
     struct board_rig *rig = calloc(1, sizeof(*rig));
     if (!rig || phys_init(&rig->phys, ram_bytes)) abort();
     if (options) rig->options = *options;

@@ -95,7 +95,7 @@ static inline void load_one(struct rig *rig, const u8 *code, u32 bytes, u32 at)
     v->gpr[REG_ESP] = RAM_END;
     v->rip = at;
     v->pending = 0;
-    v->return_misses = 0;
+    v->scratch.return_misses = 0;
     /* The number of flushes tells the translator how old something is. */
     rig->counters = (struct counters){.cache_flushes = rig->counters.cache_flushes};
     vcpu_update_mode(v);

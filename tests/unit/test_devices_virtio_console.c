@@ -18,13 +18,14 @@ static u64 now(const struct clock *c)
     return now_ns;
 }
 
-static void transmit(void *sink, const u8 *bytes, u64 count)
+static u64 transmit(void *sink, const u8 *bytes, u64 count)
 {
     if (count < sizeof(last)) {
         memcpy(last, bytes, count);
         last[count] = 0;
     }
     sent += count;
+    return count;
 }
 
 static void room(void *sink)

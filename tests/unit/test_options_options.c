@@ -16,7 +16,7 @@ static char error[512];
 #define MAX_WORDS 24
 
 /* Parse a line split at blanks. */
-static bool parse(const char *line)
+static bool parse_as_is(const char *line)
 {
     static char text[512];
     static char *words[MAX_WORDS];
@@ -29,12 +29,34 @@ static bool parse(const char *line)
     return options_parse(count, words, device_table, &options, &command, error, sizeof(error));
 }
 
+/* The same for a machine without a network card, whose devices are those of the line. */
+static bool parse(const char *line)
+{
+    static char text[512];
+    snprintf(text, sizeof(text), "%s%s", line, strstr(line, " -") ? " -net none" : "");
+    return parse_as_is(text);
+}
+
 static bool complains(const char *line, const char *about)
 {
     bool good = parse(line);
     if (!good && strstr(error, about) && !strchr(error, '\n')) return true;
     printf("%s: %s\n", line, good ? "accepted" : error);
     return false;
+}
+
+static bool goes(const struct char_options *chardev, const char *where)
+{
+    char text[128];
+    if (!chardev) return false;
+    char_options_describe(chardev, text, sizeof(text));
+    return !strcmp(text, where);
+}
+
+static bool serial_goes(unsigned n, const char *where)
+{
+    const char *id = options.board.serial[n];
+    return id && goes(device_options_chardev(&options.board.devices, id), where);
 }
 
 static void test_both_spellings(void)
@@ -52,7 +74,7 @@ static void test_both_spellings(void)
         CHECK_EQ(options.board.memory_bytes, 1ull << 30);
         CHECK_EQ(options.engine, ENGINE_INTERP);
         CHECK(options.no_reboot);
-        CHECK(!strcmp(options.board.serial[0], "stdio"));
+        CHECK(serial_goes(0, "stdio"));
     }
 }
 
@@ -103,6 +125,74 @@ static void test_network(void)
     CHECK(complains("ringer -kernel k -nic user --lockstep", "network"));
 }
 
+static void test_chardevs(void)
+{
+    const struct char_options *c = options.board.devices.chardev;
+    const struct control_options *control = &options.control;
+    CHECK(parse("ringer -kernel k -chardev socket,id=a,path=/tmp/a,,b,server=on,wait=off -serial chardev:a "
+                "-serial tcp:localhost:4444,server,nowait -serial telnet::4445 -serial unix:/s,reconnect=2"));
+    CHECK(c[0].kind == CHAR_SOCKET && !strcmp(c[0].path, "/tmp/a,b") && c[0].server && !c[0].wait);
+    CHECK(!strcmp(options.board.serial[0], "a") && serial_goes(1, "tcp:localhost:4444,server=on"));
+    CHECK(!c[1].wait && c[1].server && !c[1].telnet);
+    CHECK(serial_goes(2, "telnet::4445") && c[2].telnet && !c[2].server && !c[2].host);
+    CHECK(serial_goes(3, "unix:/s") && c[3].reconnect_s == 2);
+    CHECK_EQ(control->monitors, 0); /* no terminal */
+    /* Standard input and output are one chardev. */
+    CHECK(parse("ringer -kernel k -serial mon:stdio -debugcon stdio -qmp unix:/q,server=on,wait=off"));
+    CHECK_EQ(options.board.devices.chardevs, 2);
+    CHECK(c[0].mux && !strcmp(c[0].id, "serial0"));
+    CHECK(control->monitors == 2 && !control->monitor[0].qmp &&
+          !strcmp(control->monitor[0].chardev, "serial0"));
+    CHECK(control->monitor[1].qmp && !strcmp(control->monitor[1].chardev, c[1].id));
+    CHECK(parse("ringer -kernel k -chardev stdio,id=s,mux=on,signal=off -serial chardev:s -mon "
+                "chardev=s,mode=readline -monitor none -echr 20"));
+    CHECK(control->monitors == 1 && !strcmp(control->monitor[0].chardev, "s") && control->escape == 20);
+    CHECK(parse("ringer -kernel k -mon chardev=q,mode=control,pretty=on -chardev null,id=q"));
+    CHECK(control->monitor[0].qmp && control->monitor[0].pretty && !strcmp(control->monitor[0].chardev, "q"));
+    CHECK(control->monitors == 2); /* and one behind Ctrl-A c */
+    CHECK(parse("ringer -kernel k -nodefaults"));
+    CHECK(!options.board.serial[0] && !control->monitors && options.board.video == VIDEO_NONE);
+    CHECK(parse("ringer -kernel k -nodefaults -vga std -serial pty -S"));
+    CHECK(serial_goes(0, "pty") && options.board.video == VIDEO_STANDARD && control->stopped);
+    CHECK(parse(
+        "ringer -kernel k -chardev ringbuf,id=r,size=4k -chardev file,id=f,path=/proc/self/fd/1,append=on "
+        "-chardev pipe,id=p,path=/p,logfile=l,logappend=on"));
+    CHECK(c[0].size == 4096 && c[1].append && !strcmp(c[2].log, "l") && c[2].log_append);
+}
+
+/* A machine has an e1000 on a user network, as QEMU's has, unless an option says something about the network. */
+static void test_default_card(void)
+{
+    static const char *const without[] = {
+        "ringer -kernel k -nodefaults", "ringer -kernel k -net none",
+        "ringer -kernel k -nic none",   "ringer -kernel k --deterministic",
+        "ringer -kernel k --lockstep",  "ringer -kernel k -netdev user,id=n"};
+    const struct device_options *devices = &options.board.devices;
+    CHECK(parse_as_is("ringer -kernel k -device virtio-rng-pci"));
+    CHECK_EQ(devices->count, 2);
+    CHECK(!strcmp(devices->device[0].type->name, "e1000"));
+    CHECK_EQ(options.board.net.netdev[0].kind, NETDEV_USER);
+    for (unsigned n = 0; n < ARRAY_SIZE(without); n++) {
+        CHECK(parse_as_is(without[n]));
+        CHECK_EQ(devices->count, 0);
+    }
+    CHECK(parse_as_is("ringer -kernel k -net none -netdev user,id=n -device virtio-net-pci,netdev=n"));
+    CHECK_EQ(devices->count, 1);
+    CHECK_EQ(options.board.net.count, 1);
+    /* Cards of -nic come first on the bus, wherever the option stands. */
+    CHECK(
+        parse("ringer -kernel k -device virtio-rng-pci -nic user,model=virtio -nic user,model=e1000,addr=9"));
+    CHECK_EQ(devices->count, 3);
+    CHECK(!strcmp(devices->device[0].type->name, "virtio-net-pci"));
+    CHECK(!strcmp(devices->device[1].type->name, "e1000"));
+    CHECK_EQ(device_number(&devices->device[1], "addr", 0), 9);
+    /* A card of "-net nic" alone has a cable that leads nowhere. */
+    CHECK(parse("ringer -kernel k -net nic,model=virtio"));
+    CHECK_EQ(devices->count, 1);
+    CHECK(!device_text(&devices->device[0], "netdev"));
+    CHECK(complains("ringer -kernel k -nic user,model=virtio-blk-pci", "no network card"));
+}
+
 static void test_qemu_line(void)
 {
     CHECK(parse(
@@ -118,11 +208,11 @@ static void test_qemu_line(void)
     CHECK_EQ(device_number(&devices->device[0], "iosize", 0), 4);
     CHECK_EQ(options.board.rtc_base, 1150560081);
     CHECK(devices->device[1].type == &isa_debugcon_type);
-    CHECK(!strcmp(device_back_end(&devices->device[1], "chardev"), "file:x"));
+    CHECK(goes(device_chardev(&devices->device[1], "chardev"), "file:x"));
     CHECK_EQ(options.engine, ENGINE_TRANSLATE);
     CHECK(parse("ringer -kernel k -serial none -serial file:y"));
     CHECK(options.board.serial[0] == NULL);
-    CHECK(!strcmp(options.board.serial[1], "file:y"));
+    CHECK(serial_goes(1, "file:y"));
 }
 
 /* Two rows of options must not disagree about a word (hazard: a new device whose help or parser breaks). */
@@ -159,15 +249,15 @@ static void test_devices(void)
     CHECK(d[0].type == &virtio_serial_type && d[1].type == &virtconsole_type);
     CHECK_EQ(device_number(&d[0], "addr", 0), 0x1f);
     CHECK_EQ(d[1].parent, 1);
-    CHECK(!strcmp(device_back_end(&d[1], "chardev"), "stdio"));
+    CHECK(goes(device_chardev(&d[1], "chardev"), "stdio"));
     CHECK(!options.board.serial[0]); /* one console on standard input is enough */
     CHECK(!strcmp(device_text(&d[2], "drive"), "d") && !strcmp(d[2].id, "i"));
     CHECK(!strcmp(device_text(&d[2], "serial"), "s"));
     CHECK(device_number(&d[2], "disable-legacy", 0) && !device_number(&d[2], "disable-modern", 0));
     CHECK(device_number(&d[3], "disable-modern", 0) && !device_text(&d[3], "addr"));
     CHECK(parse("ringer -kernel k --virtio-console=file:f -chardev file,id=f,path=g"));
-    CHECK(!strcmp(device_back_end(&d[1], "chardev"), "file:f"));
-    CHECK(!strcmp(devices->chardev[1].id, "f") && !strcmp(devices->chardev[1].back_end, "file:g"));
+    CHECK(goes(device_chardev(&d[1], "chardev"), "file:f"));
+    CHECK(!strcmp(devices->chardev[1].id, "f") && goes(&devices->chardev[1], "file:g"));
     /* The port of the device that is named, or the last one that has none yet. */
     CHECK(parse("ringer -kernel k -device virtio-serial-pci,id=a -device virtio-serial-pci,id=b -chardev "
                 "null,id=c -device virtconsole,chardev=c,bus=a.0 -device virtconsole,chardev=c"));
@@ -175,7 +265,7 @@ static void test_devices(void)
     CHECK(
         parse("ringer -kernel k -drive if=none,id=d,file=f -device virtio-blk-pci,serial=a,,b=c,,,drive=d"));
     CHECK(!strcmp(device_text(&d[0], "serial"), "a,b=c,") && !strcmp(device_text(&d[0], "drive"), "d"));
-    CHECK(!strcmp(options.board.serial[0], "stdio"));
+    CHECK(serial_goes(0, "stdio"));
 }
 
 static void test_placed_drives(void)
@@ -250,14 +340,14 @@ static void test_display(void)
     setenv("DISPLAY", ":0", 1);
     CHECK(parse("ringer -bios b"));
     CHECK_EQ(options.display, DISPLAY_WINDOW);
-    CHECK(!strcmp(options.board.serial[0], "null") && !strcmp(options.board.audio, "auto"));
+    CHECK(serial_goes(0, "null") && !strcmp(options.board.audio, "auto"));
     static const char *const without[] = {"ringer -kernel k", "ringer -bios b -nographic",
                                           "ringer -bios b -vnc :1", "ringer -bios b -serial stdio",
                                           "ringer -bios b -display none"};
     for (unsigned n = 0; n < ARRAY_SIZE(without); n++) {
         CHECK(parse(without[n]));
         CHECK_EQ(options.display, DISPLAY_NONE);
-        CHECK(!strcmp(options.board.serial[0], "stdio") && !strcmp(options.board.audio, "none"));
+        CHECK(serial_goes(0, "stdio") && !strcmp(options.board.audio, "none"));
     }
     unsetenv("DISPLAY");
     unsetenv("WAYLAND_DISPLAY");
@@ -345,7 +435,7 @@ static void test_bad(void)
 {
     CHECK(complains("ringer walk", "\"walk\""));
     CHECK(complains("ringer run --kernle k", "\"--kernle\""));
-    CHECK(complains("ringer run --kernel", "missing"));
+    CHECK(!parse_as_is("ringer run --kernel") && strstr(error, "missing"));
     CHECK(complains("ringer run", "nothing to boot"));
     CHECK(complains("ringer run --kernel k --lockstep --profile=p", "--profile"));
     CHECK(complains("ringer run --kernel k --symbols=s", "--symbols"));
@@ -370,7 +460,17 @@ static void test_bad(void)
     CHECK(complains("ringer -kernel k -device virtio-rng-pci,disable-modern=on,disable-legacy=on", "none"));
     CHECK(complains("ringer -kernel k -device virtconsole,chardev=c", "virtio-serial-pci"));
     CHECK(complains("ringer -kernel k -device virtio-serial-pci -device virtconsole,chardev=c", "\"c\""));
-    CHECK(complains("ringer -kernel k -chardev pty,id=c", "stdio,id=ID"));
+    CHECK(complains("ringer -kernel k -chardev pty", "id=ID"));
+    CHECK(complains("ringer -kernel k -chardev teletype,id=c", "teletype"));
+    CHECK(complains("ringer -kernel k -chardev null,id=c -chardev null,id=c", "\"c\""));
+    CHECK(complains("ringer -kernel k -chardev socket,id=c", "path=SOCKET"));
+    CHECK(complains("ringer -kernel k -chardev socket,id=c,path=p,speed=9600", "speed"));
+    CHECK(complains("ringer -kernel k -chardev socket,id=c,path=p,server=perhaps", "perhaps"));
+    CHECK(complains("ringer -kernel k -serial chardev:c", "\"c\""));
+    CHECK(complains("ringer -kernel k -mon chardev=c", "\"c\""));
+    CHECK(complains("ringer -kernel k -mon mode=control", "chardev=ID"));
+    CHECK(complains("ringer -kernel k -serial stdio -chardev stdio,id=c", "standard input"));
+    CHECK(complains("ringer -kernel k -echr 256", "-echr"));
     CHECK(complains("ringer -kernel k -chardev file,id=c", "path"));
     CHECK(complains("ringer -kernel k --engine=jit", "jit"));
     CHECK(complains("ringer -kernel k --block-limit 65", "64"));
@@ -387,7 +487,9 @@ int main(void)
     test_memory();
     test_hpet();
     test_network();
+    test_default_card();
     test_qemu_line();
+    test_chardevs();
     test_devices();
     test_device_table();
     test_placed_drives();

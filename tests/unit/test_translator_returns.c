@@ -17,12 +17,12 @@ struct bare {
 /* As a CALL in translated code does. */
 static void push(struct bare *b)
 {
-    b->v->return_top -= sizeof(u64);
+    b->v->scratch.return_top -= sizeof(u64);
 }
 
 static u64 depth(const struct bare *b)
 {
-    return (b->v->return_base - b->v->return_top) / sizeof(u64);
+    return (b->v->scratch.return_base - b->v->scratch.return_top) / sizeof(u64);
 }
 
 /* Whether the stack of a vCPU that has called twice is empty after a look at it. */
@@ -63,18 +63,18 @@ static void test_what_empties(void)
     CHECK(is_emptied(&b));
     CHECK(!is_emptied(&b));
     /* Each privilege has its own, which waits while the other one is used. */
-    u64 supervisor = v->return_top;
+    u64 supervisor = v->scratch.return_top;
     v->cpl = 3;
     returns_select(v, &b.returns, &b.cache);
     CHECK_EQ(depth(&b), 0);
     push(&b);
-    u64 user = v->return_top;
+    u64 user = v->scratch.return_top;
     v->cpl = 0;
     CHECK(!is_emptied(&b));
-    CHECK_EQ(v->return_top, supervisor);
+    CHECK_EQ(v->scratch.return_top, supervisor);
     v->cpl = 3;
     returns_select(v, &b.returns, &b.cache);
-    CHECK_EQ(v->return_top, user);
+    CHECK_EQ(v->scratch.return_top, user);
     /* What was dropped while it waited empties it as well. */
     v->cpl = 0;
     returns_select(v, &b.returns, &b.cache);
@@ -85,8 +85,8 @@ static void test_what_empties(void)
     CHECK_EQ(depth(&b), 0);
     /* Full: the page below is reached. Any other address is another fault's. */
     u64 guard = (u64)(uintptr_t)b.returns.current->guard;
-    CHECK_EQ(returns_overflow(v, &b.returns, guard + PAGE_SIZE - 8), v->return_base);
-    CHECK_EQ(returns_overflow(v, &b.returns, guard), v->return_base);
+    CHECK_EQ(returns_overflow(v, &b.returns, guard + PAGE_SIZE - 8), v->scratch.return_base);
+    CHECK_EQ(returns_overflow(v, &b.returns, guard), v->scratch.return_base);
     CHECK_EQ(returns_overflow(v, &b.returns, guard - 1), 0);
     CHECK_EQ(returns_overflow(v, &b.returns, guard + PAGE_SIZE), 0);
     CHECK_EQ(rig->counters.return_stack_overflows, 2);
@@ -112,10 +112,10 @@ static void test_guests(void)
     const struct counters *c = &engines.translator->counters;
     CHECK_EQ(engines_run_guest(&engines, paired), ENDED);
     CHECK_EQ(engines.translator->vcpu.gpr[REG_EDX], 1000);
-    CHECK_EQ(engines.translator->vcpu.return_misses, 0);
+    CHECK_EQ(engines.translator->vcpu.scratch.return_misses, 0);
     CHECK(c->block_lookups < 20);
     CHECK_EQ(engines_run_guest(&engines, moved), ENDED);
-    CHECK(engines.translator->vcpu.return_misses >= 100);
+    CHECK(engines.translator->vcpu.scratch.return_misses >= 100);
     CHECK_EQ(engines_run_guest(&engines, popped), ENDED);
     CHECK_EQ(engines_run_guest(&engines, pushed), ENDED);
     CHECK_EQ(engines_run_guest(&engines, swapped), ENDED);
@@ -148,7 +148,8 @@ static void test_page_changes(void)
     engines_set(&engines, REG_EBX, other | PTE_ALL);
     CHECK_EQ(engines_run(&engines), ENDED);
     CHECK_EQ(engines.translator->vcpu.gpr[REG_EAX], 0);
-    CHECK(engines.translator->counters.return_stack_resets + engines.translator->vcpu.return_misses > 0);
+    CHECK(engines.translator->counters.return_stack_resets + engines.translator->vcpu.scratch.return_misses >
+          0);
 }
 
 int main(void)

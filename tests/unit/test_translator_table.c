@@ -1,11 +1,11 @@
 /*
- * The instruction table against the code that is emitted: each example of a form (lockstep/forms.h) is
+ * The instruction table against the code that is emitted: each example of a form (study/forms.h) is
  * translated in several modes, and Capstone says what became of it. Guards against treatments that the table
  * does not know of, and above all against code in line for a form that must trap in that mode.
  */
-#include "../lockstep/forms.h"
 #include "check.h"
 #include "rig.h"
+#include "study/forms.h"
 #include "translator/build.h"
 
 #include <capstone/capstone.h>
@@ -140,7 +140,7 @@ int main(void)
         cs_open(CS_ARCH_X86, CS_MODE_16, &guest16) != CS_ERR_OK)
         abort();
     rig->translated_code_written = translator_code_written;
-    for (unsigned n = 0; n < ARRAY_SIZE(form_examples); n++)
+    for (unsigned n = 0; n < form_example_count; n++)
         for (unsigned m = 0; m < ARRAY_SIZE(modes); m++) {
             const struct isa_row *row;
             struct emitted e = translate_example(rig, &form_examples[n], modes[m].mode, &row);

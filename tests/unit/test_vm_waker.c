@@ -63,30 +63,13 @@ static bool stays_asleep(void)
     return thread_runs(waker_thread) == before;
 }
 
-static void test_no_spin(struct waker *waker, u32 *pending, int input)
+static void test_no_spin(struct waker *waker, u32 *pending)
 {
-    /* Input that is not taken, and a deadline that is not consumed. */
-    CHECK_EQ(write(input, "x", 1), 1);
-    waker_wait(waker, UINT64_MAX, 0);
+    /* A deadline that is not consumed. */
     waker_set_deadline(waker, 1);
     await(pending);
     CHECK(stays_asleep());
-    CHECK_EQ(waker_take_events(waker) & WAKER_INPUT, WAKER_INPUT);
     consume(pending);
-    /* Asked again, it reports again: the byte is still there. */
-    waker_want_input(waker);
-    waker_wait(waker, UINT64_MAX, 0);
-    CHECK_EQ(waker_take_events(waker) & WAKER_INPUT, WAKER_INPUT);
-    consume(pending);
-}
-
-static void test_end_of_input(struct waker *waker, u32 *pending, int input)
-{
-    close(input);
-    waker_want_input(waker);
-    waker_wait(waker, UINT64_MAX, 0);
-    consume(pending);
-    CHECK(stays_asleep());
 }
 
 static void test_signals(struct waker *waker, u32 *pending)
@@ -107,7 +90,7 @@ static void test_timeout(void)
 {
     struct waker waker;
     u32 pending = 0;
-    CHECK_EQ(waker_start(&waker, &pending, -1, 50000000), 0);
+    CHECK_EQ(waker_start(&waker, &pending, 50000000), 0);
     waker_wait(&waker, UINT64_MAX, 0);
     CHECK_EQ(waker_take_events(&waker), WAKER_TIMEOUT);
     waker_stop(&waker);
@@ -129,7 +112,7 @@ static void test_letters(void)
     if (!vm) abort();
     memset(vm, 0, sizeof(*vm));
     vm_time_init(&vm->time, &vm->vcpu, false);
-    CHECK_EQ(waker_start(&waker, &vm->vcpu.pending, -1, UINT64_MAX), 0);
+    CHECK_EQ(waker_start(&waker, &vm->vcpu.pending, UINT64_MAX), 0);
     machine_set_waker(vm, &waker);
     mailbox_send(&vm->mailbox, &letter);
     CHECK_EQ(vm->vcpu.pending, PENDING_HOST);
@@ -178,15 +161,12 @@ int main(void)
 {
     struct waker waker;
     u32 pending = 0;
-    int input[2];
-    if (pipe(input) < 0) abort();
     alarm(EVENT_LIMIT_S);
     waker_block_signals();
-    CHECK_EQ(waker_start(&waker, &pending, input[0], UINT64_MAX), 0);
+    CHECK_EQ(waker_start(&waker, &pending, UINT64_MAX), 0);
     waker_thread = other_thread();
     test_deadlines(&waker, &pending);
-    test_no_spin(&waker, &pending, input[1]);
-    test_end_of_input(&waker, &pending, input[1]);
+    test_no_spin(&waker, &pending);
     test_notices(&waker, &pending);
     test_signals(&waker, &pending);
     waker_stop(&waker);

@@ -157,7 +157,15 @@ static void write_data(struct uart16550 *uart, u8 byte)
     } else {
         uart->transmit(uart->sink, byte);
     }
-    uart->thre_pending = true;
+    uart->thre_pending = !uart->full;
+    update(uart);
+}
+
+void uart_set_transmitter(struct uart16550 *uart, bool full)
+{
+    if (uart->full == full) return;
+    uart->full = full;
+    uart->thre_pending = !full;
     update(uart);
 }
 
@@ -179,7 +187,7 @@ static void write_ier(struct uart16550 *uart, u8 value)
     u8 risen = value & ~uart->ier;
     uart->ier = value & 0x0f;
     /* Enabled while the transmitter is empty, it interrupts at once. Linux's 8250 driver tests for that. */
-    if (risen & IER_TRANSMITTER) uart->thre_pending = true;
+    if (risen & IER_TRANSMITTER) uart->thre_pending = !uart->full;
     update(uart);
 }
 
@@ -208,7 +216,7 @@ static u8 read_iir(struct uart16550 *uart)
 
 static u8 read_lsr(struct uart16550 *uart)
 {
-    u8 value = LSR_THRE | LSR_TEMT;
+    u8 value = uart->full ? 0 : LSR_THRE | LSR_TEMT;
     if (uart->overrun) value |= LSR_OVERRUN;
     if (uart->count) value |= LSR_READY | uart->errors[uart->head];
     for (unsigned i = 0; fifos(uart) && i < uart->count; i++) {

@@ -4,8 +4,8 @@
  * Ports, byte-wide: uart16550_ops at 3F8h-3FFh (IRQ 4), 2F8h (3), 3E8h (4), 2E8h (3).
  *
  * The line outward is infinitely fast. The UART transmits a byte as soon as it is written, and the
- * transmitter is always empty, so a guest's console does not crawl at 115200 baud. The divisor times only the
- * receiver's character timeout. The line inward waits instead of overrunning: uart_receive() refuses a
+ * transmitter is empty, so a guest's console does not crawl at 115200 baud; unless the reader is slow
+ * (uart_set_transmitter()). The divisor times only the receiver's character timeout. The line inward waits instead of overrunning: uart_receive() refuses a
  * character for which there is no room.
  *
  * On a PC the OUT2 output gates the interrupt wire. This UART ignores OUT2, as QEMU's does: kernels that were
@@ -35,6 +35,7 @@ struct uart16550 {
     u8 modem; /* lines from the modem */
     u8 msr;   /* as last computed: lines and deltas */
     bool overrun;
+    bool full;         /* the transmitter: nothing leaves at present */
     bool thre_pending; /* the transmitter became empty, or its interrupt was enabled; not yet read from IIR */
     bool timed_out;    /* characters wait below the trigger level */
 
@@ -53,6 +54,8 @@ void uart_reset(struct uart16550 *uart);
 bool uart_receive(struct uart16550 *uart, u8 byte);
 /* The line is held in break for longer than a character. */
 bool uart_receive_break(struct uart16550 *uart);
+/* The transmitter is full and says so, or is empty again. */
+void uart_set_transmitter(struct uart16550 *uart, bool full);
 /* The modem's lines change: UART_CTS etc. */
 void uart_set_modem(struct uart16550 *uart, u8 lines);
 

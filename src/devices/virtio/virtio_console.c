@@ -26,14 +26,23 @@ static void send_some(struct virtio_console *console)
         if (!console->sending && !virtio_take(virtio, QUEUE_TRANSMIT, &console->output)) break;
         if (!console->sending) console->sent = 0;
         count = virtio_chain_read(chain, console->sent, piece, left < sizeof(piece) ? left : sizeof(piece));
-        if (count) console->transmit(console->sink, piece, count);
-        console->sent += count;
+        u64 taken = count ? console->transmit(console->sink, piece, count) : 0;
+        console->sent += taken;
+        console->blocked = taken < count;
         console->sending = count && console->sent < chain->readable_bytes;
+        if (console->blocked) break;
         if (!console->sending) virtio_give(virtio, chain, 0);
     }
-    if (console->sending || virtio_is_waiting(virtio, QUEUE_TRANSMIT))
+    if (!console->blocked && (console->sending || virtio_is_waiting(virtio, QUEUE_TRANSMIT)))
         timer_arm(&console->more, clock_now(console->more.clock) + 1);
     virtio_interrupt(virtio, QUEUE_TRANSMIT);
+}
+
+void virtio_console_go_on(struct virtio_console *console)
+{
+    if (!console->blocked) return;
+    console->blocked = false;
+    send_some(console);
 }
 
 static void more(void *device)
@@ -44,7 +53,7 @@ static void more(void *device)
 static void notify(struct virtio *virtio, unsigned queue)
 {
     struct virtio_console *console = container_of(virtio, struct virtio_console, virtio);
-    if (queue == QUEUE_TRANSMIT && !console->more.armed)
+    if (queue == QUEUE_TRANSMIT && !console->more.armed && !console->blocked)
         send_some(console);
     else if (queue == QUEUE_RECEIVE && console->room)
         console->room(console->sink);
@@ -53,7 +62,7 @@ static void notify(struct virtio *virtio, unsigned queue)
 static void reset(struct virtio *virtio)
 {
     struct virtio_console *console = container_of(virtio, struct virtio_console, virtio);
-    console->sending = false;
+    console->sending = console->blocked = false;
     timer_cancel(&console->more);
 }
 
@@ -83,14 +92,14 @@ static const struct virtio_kind console_kind = {
 
 void virtio_console_init(struct virtio_console *console, struct pci_bus *bus, const struct dma *dma,
                          const struct virtio_options *options, struct clock *clock,
-                         void (*transmit)(void *sink, const u8 *bytes, u64 count), void (*room)(void *sink),
+                         u64 (*transmit)(void *sink, const u8 *bytes, u64 count), void (*room)(void *sink),
                          void *sink)
 {
     static const u16 sizes[QUEUES] = {QUEUE_SIZE, QUEUE_SIZE};
     console->transmit = transmit;
     console->room = room;
     console->sink = sink;
-    console->sending = false;
+    console->sending = console->blocked = false;
     timer_init(&console->more, clock, more, console);
     virtio_init(&console->virtio, &console_kind, bus, dma, options, VIRTIO_CONSOLE, CLASS_COMMUNICATION_OTHER,
                 VIRTIO_CONSOLE_F_EMERG_WRITE, sizes, QUEUES);

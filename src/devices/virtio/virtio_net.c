@@ -414,6 +414,8 @@ static void start(struct virtio_net *net)
     net->started = true;
     net->offloads = net->virtio.accepted & GUEST_OFFLOADS;
     net->filter.filters_vlans = virtio_has(&net->virtio, VIRTIO_NET_F_CTRL_VLAN);
+    /* A driver that cannot say what it wants filters by itself. */
+    net->filter.promiscuous = !virtio_has(&net->virtio, VIRTIO_NET_F_CTRL_RX);
     update_receive(net);
     update_filter(net);
 }

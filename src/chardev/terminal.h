@@ -1,21 +1,21 @@
 /*
  * The user's terminal as the machine's console: raw mode while the guest runs, restored on every way out, and
- * the escape keys (Ctrl-A, as with QEMU's -nographic).
+ * the escape keys (Ctrl-A or what -echr names, as with QEMU's -nographic).
  *
  * In raw mode Ctrl-C, Ctrl-Z and Ctrl-S go to the guest; Ctrl-A x quits. A descriptor that is no terminal, or
  * of a terminal that belongs to another foreground job, is left alone.
  *
  * The saved settings are process-wide, because the terminal is, and because a crash handler gets no argument.
  */
-#ifndef RINGER_UI_TERMINAL_H
-#define RINGER_UI_TERMINAL_H
+#ifndef RINGER_CHARDEV_TERMINAL_H
+#define RINGER_CHARDEV_TERMINAL_H
 
 #include "base/types.h"
 
-/* Put `fd` into raw mode. It is restored by terminal_restore(), by die(), by exit() and by fatal signals
+/* Put `fd` into raw mode; `signals`: Ctrl-C, Ctrl-Z and Ctrl-\ still raise signals. It is restored by terminal_restore(), by die(), by exit() and by fatal signals
  * (SEGV, BUS, ILL, FPE, ABRT, SYS), which then end the process as usual. Returns whether fd is now a raw
  * terminal. */
-bool terminal_enter_raw(int fd);
+bool terminal_enter_raw(int fd, bool signals);
 /* May be called any number of times; async-signal-safe. */
 void terminal_restore(void);
 
@@ -25,18 +25,21 @@ enum key_action {
     KEY_NOTHING, /* swallowed */
     KEY_SEND,    /* *out goes to the guest */
     KEY_BREAK,   /* hold the line in break */
+    KEY_FOCUS,   /* input goes to the next front end */
+    KEY_TIMESTAMPS,
     KEY_QUIT,
     KEY_HELP,
 };
 
 struct escape_keys {
     bool enabled;
-    bool seen; /* Ctrl-A was typed: the next key is a command */
+    u8 escape; /* Ctrl-A, or -echr's */
+    bool seen; /* it was typed: the next key is a command */
 };
 
 enum key_action escape_key(struct escape_keys *keys, u8 byte, u8 *out);
 
 /* What Ctrl-A h prints; lines end with CR LF. */
-extern const char escape_help[];
+void escape_help(const struct escape_keys *keys, char *text, size_t bytes);
 
 #endif

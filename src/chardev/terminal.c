@@ -4,11 +4,10 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <termios.h>
 #include <unistd.h>
-
-#define CTRL_A 0x01
 
 static struct termios saved_settings;
 static int raw_fd = -1;
@@ -49,12 +48,13 @@ static void restore_on_crash(void)
     }
 }
 
-bool terminal_enter_raw(int fd)
+bool terminal_enter_raw(int fd, bool signals)
 {
     if (!isatty(fd) || tcgetpgrp(fd) != getpgrp()) return false;
     if (tcgetattr(fd, &saved_settings) < 0) return false;
     struct termios raw = saved_settings;
     cfmakeraw(&raw);
+    if (signals) raw.c_lflag |= ISIG;
     raw.c_cc[VMIN] = 1;
     raw.c_cc[VTIME] = 0;
     bool first = raw_fd < 0;
@@ -76,14 +76,16 @@ enum key_action escape_key(struct escape_keys *keys, u8 byte, u8 *out)
     *out = byte;
     if (!keys->enabled) return KEY_SEND;
     if (!keys->seen) {
-        keys->seen = byte == CTRL_A;
+        keys->seen = byte == keys->escape;
         return keys->seen ? KEY_NOTHING : KEY_SEND;
     }
     keys->seen = false;
+    if (byte == keys->escape) return KEY_SEND;
     switch (byte) {
-    case CTRL_A: return KEY_SEND;
-    case 'a': *out = CTRL_A; return KEY_SEND;
+    case 'a': *out = keys->escape; return KEY_SEND;
     case 'b': return KEY_BREAK;
+    case 'c': return KEY_FOCUS;
+    case 't': return KEY_TIMESTAMPS;
     case 'x': return KEY_QUIT;
     case 'h':
     case '?': return KEY_HELP;
@@ -91,9 +93,21 @@ enum key_action escape_key(struct escape_keys *keys, u8 byte, u8 *out)
     }
 }
 
-const char escape_help[] = "\r\n"
-                           "Ctrl-A x    quit Ringer\r\n"
-                           "Ctrl-A h    this help\r\n"
-                           "Ctrl-A a    send Ctrl-A to the guest (so does Ctrl-A Ctrl-A)\r\n"
-                           "Ctrl-A b    send a break (Linux: a SysRq key follows)\r\n"
-                           "All other keys, Ctrl-C among them, go to the guest.\r\n";
+void escape_help(const struct escape_keys *keys, char *text, size_t bytes)
+{
+    char name[16];
+    if (keys->escape < 0x20)
+        snprintf(name, sizeof(name), "Ctrl-%c", keys->escape + 0x40);
+    else
+        snprintf(name, sizeof(name), "byte %u", keys->escape);
+    snprintf(text, bytes,
+             "\r\n"
+             "%s x    quit Ringer\r\n"
+             "%s h    this help\r\n"
+             "%s c    switch between the console and the monitor\r\n"
+             "%s b    send a break (Linux: a SysRq key follows)\r\n"
+             "%s t    time stamps on or off\r\n"
+             "%s a    send %s to the guest (so does %s twice)\r\n"
+             "All other keys, Ctrl-C among them, go to the guest.\r\n",
+             name, name, name, name, name, name, name, name);
+}

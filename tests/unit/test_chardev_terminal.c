@@ -1,7 +1,7 @@
 /*
  * The escape keys, and that a terminal is given back as it was found (hazard: a shell left in raw mode).
  */
-#include "ui/terminal.h"
+#include "chardev/terminal.h"
 
 #include "base/log.h"
 #include "check.h"
@@ -17,7 +17,7 @@
 
 static void test_escape_keys(void)
 {
-    struct escape_keys keys = {.enabled = true};
+    struct escape_keys keys = {.enabled = true, .escape = 1};
     u8 out = 0;
     CHECK_EQ(escape_key(&keys, 'x', &out), KEY_SEND);
     CHECK_EQ(out, 'x');
@@ -36,13 +36,20 @@ static void test_escape_keys(void)
     CHECK_EQ(escape_key(&keys, 1, &out), KEY_NOTHING);
     CHECK_EQ(escape_key(&keys, 'b', &out), KEY_BREAK);
     CHECK_EQ(escape_key(&keys, 1, &out), KEY_NOTHING);
-    CHECK_EQ(escape_key(&keys, 'c', &out), KEY_NOTHING);
+    CHECK_EQ(escape_key(&keys, 'c', &out), KEY_FOCUS);
     CHECK_EQ(escape_key(&keys, 'c', &out), KEY_SEND);
+    CHECK_EQ(escape_key(&keys, 1, &out), KEY_NOTHING);
+    CHECK_EQ(escape_key(&keys, 'q', &out), KEY_NOTHING);
+    keys.escape = 20; /* -echr */
+    CHECK_EQ(escape_key(&keys, 1, &out), KEY_SEND);
+    CHECK_EQ(escape_key(&keys, 20, &out), KEY_NOTHING);
+    CHECK_EQ(escape_key(&keys, 'a', &out), KEY_SEND);
+    CHECK_EQ(out, 20);
 }
 
 static void test_keys_off(void)
 {
-    struct escape_keys keys = {.enabled = false};
+    struct escape_keys keys = {.enabled = false, .escape = 1};
     u8 out = 0;
     CHECK_EQ(escape_key(&keys, 1, &out), KEY_SEND);
     CHECK_EQ(out, 1);
@@ -75,7 +82,7 @@ static void test_way_out(enum way_out way)
     if (!child) {
         char byte;
         if (setsid() < 0 || ioctl(slave, TIOCSCTTY, 0) < 0 || dup2(slave, STDIN_FILENO) < 0) _exit(8);
-        bool entered = terminal_enter_raw(STDIN_FILENO);
+        bool entered = terminal_enter_raw(STDIN_FILENO, false);
         if (write(ready[1], entered ? "y" : "n", 1) != 1 || read(go[0], &byte, 1) != 1) _exit(7);
         leave(way);
     }
@@ -100,7 +107,7 @@ static void test_no_terminal(void)
 {
     int fds[2];
     if (pipe(fds) < 0) abort();
-    CHECK(!terminal_enter_raw(fds[0]));
+    CHECK(!terminal_enter_raw(fds[0], false));
     terminal_restore();
 }
 

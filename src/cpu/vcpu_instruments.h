@@ -1,0 +1,19 @@
+/*
+ * What tests and measurements attach to a vCPU. A guest cannot tell the difference.
+ */
+#ifndef RINGER_CPU_VCPU_INSTRUMENTS_H
+#define RINGER_CPU_VCPU_INSTRUMENTS_H
+
+#include "base/types.h"
+
+struct write_log; /* memory.h */
+
+struct vcpu_instruments {
+    struct write_log *write_log; /* lockstep; NULL otherwise */
+    /* Fault injection: */
+    bool no_fast_entry;   /* kernel entry and exit take the general routines only */
+    bool no_bulk_strings; /* repeated string instructions go element by element */
+    bool fpu_always_park; /* --no-fpu-shelter */
+};
+
+#endif

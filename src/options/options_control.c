@@ -1,0 +1,125 @@
+/*
+ * Options: monitors.
+ */
+#include "options_table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool add_monitor(struct options *o, const char *chardev, bool qmp, struct complaint *c)
+{
+    struct control_options *control = &o->control;
+    if (control->monitors == MONITORS_MAX)
+        return COMPLAIN(c, "there are more than %u monitors", MONITORS_MAX);
+    control->monitor[control->monitors++] = (struct monitor_option){.chardev = chardev, .qmp = qmp};
+    return true;
+}
+
+/* The options own the copies of all chardevs' ids, but not of names behind "chardev:", which point into argv. */
+static const char *chardev_for(struct options *o, const char *prefix, const char *value, struct complaint *c)
+{
+    char id[32];
+    snprintf(id, sizeof(id), "%s%u", prefix, o->control.monitors);
+    return device_options_chardev_for(&o->board.devices, id, value, c->text, c->bytes);
+}
+
+const char *options_console(struct options *o, const char *id, const char *value, struct complaint *c)
+{
+    struct device_options *devices = &o->board.devices;
+    bool monitor = !strncmp(value, "mon:", 4);
+    const char *chardev =
+        device_options_chardev_for(devices, id, value + (monitor ? 4 : 0), c->text, c->bytes);
+    if (!chardev || !monitor) return chardev;
+    for (unsigned n = 0; n < devices->chardevs; n++)
+        if (!strcmp(devices->chardev[n].id, chardev)) devices->chardev[n].mux = true;
+    o->control.given = true;
+    return add_monitor(o, chardev, false, c) ? chardev : NULL;
+}
+
+static bool set_monitor(struct options *o, const char *value, struct complaint *c)
+{
+    o->control.given = true;
+    if (!strcmp(value, "none") || !strcmp(value, "null")) return o->control.no_monitor = true;
+    const char *chardev = chardev_for(o, "compat_monitor", value, c);
+    return chardev && add_monitor(o, chardev, false, c);
+}
+
+static bool set_qmp(struct options *o, const char *value, struct complaint *c)
+{
+    if (!strcmp(value, "none")) return true;
+    const char *chardev = chardev_for(o, "qmp", value, c);
+    return chardev && add_monitor(o, chardev, true, c);
+}
+
+static bool set_qmp_pretty(struct options *o, const char *value, struct complaint *c)
+{
+    if (!set_qmp(o, value, c)) return false;
+    if (o->control.monitors) o->control.monitor[o->control.monitors - 1].pretty = true;
+    return true;
+}
+
+/* [chardev=]ID,mode=readline|control,pretty=on */
+static bool set_mon(struct options *o, const char *value, struct complaint *c)
+{
+    struct option_list list;
+    char *key, *rest;
+    char *chardev = NULL; /* a copy, which lives as long as the process */
+    bool qmp = false, pretty = false, good = true;
+    if (!option_list_open(&list, value)) return COMPLAIN(c, "out of memory");
+    for (bool first = true; good && option_list_next(&list, &key, &rest); first = false) {
+        const char *id = first && !rest ? key : !strcmp(key, "chardev") ? rest : NULL;
+        if (id) {
+            free(chardev);
+            chardev = strdup(id);
+        } else if (!strcmp(key, "mode") && rest && (!strcmp(rest, "control") || !strcmp(rest, "readline"))) {
+            qmp = rest[0] == 'c';
+        } else if (strcmp(key, "pretty") || !option_switch(rest, &pretty)) {
+            good =
+                COMPLAIN(c, "-mon takes chardev=ID,mode=readline or control,pretty=on or off, not \"%s=%s\"",
+                         key, rest ? rest : "");
+        }
+    }
+    option_list_close(&list);
+    if (!good) return false;
+    if (!chardev) return COMPLAIN(c, "-mon needs chardev=ID");
+    o->control.given |= !qmp;
+    if (!add_monitor(o, chardev, qmp, c)) return false;
+    o->control.monitor[o->control.monitors - 1].pretty = pretty;
+    return true;
+}
+
+static bool set_escape(struct options *o, const char *value, struct complaint *c)
+{
+    u64 byte;
+    if (!option_number(value, &byte) || !byte || byte > 255)
+        return COMPLAIN(c, "-echr takes the code of a character, 1 to 255, not \"%s\"", value);
+    o->control.escape = (u8)byte;
+    return true;
+}
+
+/* Ctrl-A c on the terminal that the first serial port has. */
+void control_options_fill_in(struct options *o)
+{
+    char error[64];
+    struct complaint c = {error, sizeof(error)};
+    const char *serial = o->board.serial[0];
+    const struct char_options *chardev = serial ? device_options_chardev(&o->board.devices, serial) : NULL;
+    if (!o->control.escape) o->control.escape = 1;
+    if (o->control.given || o->nodefaults || !chardev || chardev->kind != CHAR_STDIO) return;
+    add_monitor(o, serial, false, &c);
+}
+
+static const struct option_row rows[] = {
+    {"monitor", "TO", "a monitor for people: stdio, unix:PATH,server, ...; none", .set = set_monitor},
+    {"qmp", "TO", "a monitor for programs, as QEMU's: unix:PATH,server,nowait, ...", .set = set_qmp},
+    {"qmp-pretty", "TO", NULL, .set = set_qmp_pretty},
+    {"mon", "chardev=ID[,mode=control]", "a monitor on a -chardev; mode=control: for programs",
+     .set = set_mon},
+    {"echr", "CODE", "the character that begins escape keys instead of Ctrl-A (1)", .set = set_escape},
+    {"S", NULL, "wait for the monitor's \"cont\" before the first guest instruction",
+     SWITCH(control.stopped)},
+    {"nodefaults", NULL, "no serial port, monitor, network or video card that was not asked for",
+     SWITCH(nodefaults)},
+};
+
+const struct option_group options_control = {"Holding a running machine", rows, ARRAY_SIZE(rows)};

@@ -1,0 +1,26 @@
+/*
+ * Monitors: how people and programs hold a running machine.
+ */
+#ifndef RINGER_OPTIONS_OPTIONS_CONTROL_H
+#define RINGER_OPTIONS_OPTIONS_CONTROL_H
+
+#include "base/types.h"
+
+#define MONITORS_MAX 8
+
+struct monitor_option {
+    const char *chardev; /* its id */
+    bool qmp;            /* for programs: JSON; else for people: lines */
+    bool pretty;         /* qmp: one line a member */
+};
+
+struct control_options {
+    struct monitor_option monitor[MONITORS_MAX];
+    unsigned monitors;
+    bool no_monitor; /* -monitor none: nor one behind Ctrl-A c */
+    bool given;      /* some -monitor or -mon was given */
+    bool stopped;    /* -S: wait for "cont" before the first guest instruction */
+    u8 escape;       /* -echr */
+};
+
+#endif

@@ -1,0 +1,151 @@
+/*
+ * The census as text, and the words that all its reports share.
+ */
+#include "census.h"
+
+#include "cpu/isa.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const char *census_cpu_name(enum census_cpu cpu)
+{
+    static const char *const names[CENSUS_CPUS] = {
+        "this host, 32-bit code", "this host, 64-bit mode", "a simulated CPU without UMIP",
+        "a simulated CPU with UMIP", "a simulated CPU in virtual-8086 mode"};
+    return names[cpu];
+}
+
+const char *census_class_name(enum census_class class)
+{
+    static const char *const names[CENSUS_CLASSES] = {"innocuous", "privileged", "control-sensitive",
+                                                      "behaviour-sensitive"};
+    return names[class];
+}
+
+static const char *vector_name(u8 vector)
+{
+    switch (vector) {
+    case 1: return "#DB";
+    case 3: return "#BP";
+    case 4: return "#OF";
+    case 6: return "#UD";
+    case 13: return "#GP";
+    case 14: return "#PF";
+    case 32: return "INT";
+    case OUTCOME_NO_VECTOR: return "leads away";
+    default: return "trap";
+    }
+}
+
+const char *census_verdict_text(const struct census_observation *o, char *text, size_t bytes)
+{
+    char parts[64];
+    switch (o->verdict) {
+    case VERDICT_NOT_TRIED: snprintf(text, bytes, "-"); break;
+    case VERDICT_TRAPS: snprintf(text, bytes, "traps (%s)", vector_name(o->vector)); break;
+    case VERDICT_SAME: snprintf(text, bytes, o->some_trapped ? "same, or traps" : "same"); break;
+    case VERDICT_DIFFERS:
+        snprintf(text, bytes, "differs: %s", outcome_part_names(o->parts, parts, sizeof(parts)));
+        break;
+    }
+    return text;
+}
+
+const char *census_treatment_text(const struct isa_row *row)
+{
+    switch ((enum treatment)row->treatment) {
+    case TREAT_IDENTICAL: return "runs as it is";
+    case TREAT_INLINE: return "own code in line";
+    case TREAT_BRANCH: return "rewritten branch";
+    case TREAT_CALLOUT: return "callout";
+    case TREAT_END: return "callout, ends block";
+    }
+    return "";
+}
+
+/* --- the table --- */
+
+#define ROW_FORMAT "%-17s %-19s %-5s %-19s %-19s %-19s %-19s %-19s %s\n"
+
+static void print_entry(const struct census_entry *e, enum census_cpu reference, FILE *out)
+{
+    char text[CENSUS_CPUS][80], sensitive[8];
+    for (unsigned cpu = 0; cpu < CENSUS_CPUS; cpu++)
+        census_verdict_text(&e->on[cpu], text[cpu], sizeof(text[cpu]));
+    snprintf(sensitive, sizeof(sensitive), "%c %c %c", e->control ? 'C' : '.', e->location ? 'L' : '.',
+             e->mode ? 'M' : '.');
+    fprintf(out, ROW_FORMAT, e->form, census_class_name(e->on[reference].class), sensitive, text[CPU_HOST_32],
+            text[CPU_HOST_64], text[CPU_PLAIN], text[CPU_UMIP], text[CPU_VM86],
+            census_treatment_text(e->row));
+}
+
+static unsigned print_breaking(const struct census *c, enum census_cpu cpu, FILE *out,
+                               bool (*breaks)(const struct census_entry *, enum census_cpu))
+{
+    unsigned count = 0, column = 4;
+    fprintf(out, "   ");
+    for (unsigned n = 0; n < c->count; n++) {
+        const char *form = c->entry[n].form;
+        if (!breaks(&c->entry[n], cpu)) continue;
+        if (column + strlen(form) + 2 > 110) {
+            fprintf(out, "\n   ");
+            column = 4;
+        }
+        fprintf(out, " %s;", form);
+        column += (unsigned)strlen(form) + 2;
+        count++;
+    }
+    fprintf(out, count ? "\n" : " none\n");
+    return count;
+}
+
+static unsigned count_tried(const struct census *c, enum census_cpu cpu)
+{
+    unsigned count = 0;
+    for (unsigned n = 0; n < c->count; n++)
+        count += c->entry[n].on[cpu].verdict != VERDICT_NOT_TRIED;
+    return count;
+}
+
+static void print_theorems(const struct census *c, enum census_cpu cpu, FILE *out)
+{
+    if (!count_tried(c, cpu)) return;
+    fprintf(out, "\nOn %s:\n", census_cpu_name(cpu));
+    fprintf(out, "  Theorem 1 (a trap-and-emulate monitor): sensitive forms that do not always trap:\n");
+    unsigned first = print_breaking(c, cpu, out, census_breaks_theorem_1);
+    fprintf(out, "  Theorem 3 (a hybrid monitor, which interprets the kernel): what a program in user mode "
+                 "would notice:\n");
+    unsigned third = print_breaking(c, cpu, out, census_breaks_theorem_3);
+    fprintf(out, "  Theorem 1 %s (%u forms); theorem 2, recursion, %s; theorem 3 %s (%u forms).\n",
+            first ? "does not hold" : "holds", first,
+            first ? "falls with it" : "holds as far as time does not matter",
+            third ? "does not hold" : "holds", third);
+}
+
+void census_print_text(const struct census *c, FILE *out)
+{
+    enum census_cpu reference = census_reference(c);
+    fprintf(out, "Host: %s; UMIP %s, CPUID faulting %s, 32-bit code %s.\n", c->host.name,
+            c->host.umip ? "yes" : "no", c->host.cpuid_faulting ? "yes" : "no", c->has_32 ? "yes" : "no");
+    fprintf(
+        out,
+        "Each form was executed at CPL 3 and compared with its meaning at CPL 0. The class is that on: %s.\n"
+        "C: changed the machine's resources; L: its result depends on where they are; M: on the mode.\n\n",
+        census_cpu_name(reference));
+    fprintf(out, ROW_FORMAT, "form", "class", "C L M", "host, 32-bit", "host, 64-bit", "no UMIP*", "UMIP*",
+            "virtual-8086*", "Ringer");
+    for (unsigned n = 0; n < c->count; n++)
+        print_entry(&c->entry[n], reference, out);
+    fprintf(out, "\n* simulated by Ringer's interpreter, with other tables than the guest's\n");
+    fprintf(out,
+            "UMIP (SDM 3A 2.5, CR4) makes SGDT, SIDT, SLDT, SMSW and STR trap; the two simulated columns "
+            "show it.%s\n"
+            "CPUID faulting makes CPUID trap: this host %s.\n",
+            c->host.umip
+                ? " Linux answers\nfor this host's CPU with made-up values, so a program sees no trap."
+                : "",
+            c->cpuid_faulted ? "has it, and CPUID trapped when it was on" : "has none");
+    for (enum census_cpu cpu = 0; cpu <= CPU_UMIP; cpu++)
+        print_theorems(c, cpu, out);
+}

@@ -1,0 +1,53 @@
+/*
+ * An example of each form in the instruction table that knows of the system, and of some that do not: what the census
+ * and the tests of the table execute.
+ *
+ * Memory operands are at [ESI]. In 16-bit code an example with one gets an address-size prefix.
+ */
+#ifndef RINGER_STUDY_FORMS_H
+#define RINGER_STUDY_FORMS_H
+
+#include "base/types.h"
+
+enum form_traits {
+    FORM_COMPAT = 1 << 0,   /* other or no instruction in 64-bit mode */
+    FORM_MEMORY = 1 << 1,   /* has a ModRM memory operand */
+    FORM_OVERFLOW = 1 << 2, /* OF is set before */
+    FORM_ABSENT = 1 << 3,   /* #GP(0) even where it is allowed: no model has the counter it asks for */
+    FORM_ROBIN = 1 << 4,    /* of the seventeen of Robin & Irvine (2000), table 1 */
+    FORM_ORDINARY = 1 << 5, /* an ordinary instruction: the control group of the experiment */
+    FORM_RETURN =
+        1 << 7, /* pushes a return address last, which is not compared: what is pushed before it is */
+    FORM_IF_CLEAR = 1 << 6, /* the guest's kernel has cleared IF before */
+};
+
+/* Values that depend on the mode: selectors of the current code and stack segment, and what to come back to.
+ */
+enum { VALUE_CS = 0xfffffff0, VALUE_SS, VALUE_NEXT, VALUE_FLAGS };
+
+struct form_example {
+    const char *form;
+    u8 bytes[8];
+    u8 length;
+    u16 traits;
+    u32 eax, ecx;
+    u32 words[3]; /* at [ESI] and at [ESP]: of the operand size each, the selector of a pointer too */
+};
+
+extern const struct form_example form_examples[];
+extern const unsigned form_example_count;
+
+/* The example's bytes for 16- or 32-bit code, decoded; bytes[] has room for INSN_MAX_BYTES. */
+struct insn;
+unsigned form_decode(const struct form_example *e, bool code32, struct insn *i, u8 *bytes);
+
+/* Puts the example's words (VALUE_... replaced by these) at both addresses. */
+struct form_context {
+    u32 cs, ss, next, flags;
+    unsigned bytes; /* of a word */
+    u8 *memory, *stack;
+};
+u32 form_value(const struct form_context *c, u32 value);
+void form_put_words(const struct form_example *e, const struct form_context *c);
+
+#endif
