@@ -3,10 +3,16 @@
  */
 #include "exec.h"
 
-static u64 target(struct vcpu *v, const struct insn *i)
+/* Where the operand leads, unchecked. */
+static u64 operand_target(struct vcpu *v, const struct insn *i)
 {
     u64 to = exec_read(v, i, 0);
-    return exec_near_target(v, i, i->op[0].kind == OPND_IMM ? v->rip + to : to);
+    return i->op[0].kind == OPND_IMM ? v->rip + to : to;
+}
+
+static u64 target(struct vcpu *v, const struct insn *i)
+{
+    return exec_near_target(v, i, operand_target(v, i));
 }
 
 void exec_jmp(struct vcpu *v, const struct insn *i)
@@ -14,12 +20,12 @@ void exec_jmp(struct vcpu *v, const struct insn *i)
     v->rip = target(v, i);
 }
 
+/* In 64-bit mode a fault of the push comes before that of a target that is not canonical. */
 void exec_call(struct vcpu *v, const struct insn *i)
 {
-    /* In 64-bit mode a fault of the push comes before that of a target that is not canonical. */
-    u64 stack = v->gpr[REG_ESP] - 8;
-    if (unlikely(v->mode & MODE_CODE64)) mem_probe_write(v, SEG_SS, stack, 8);
-    u64 to = target(v, i);
+    u64 to = operand_target(v, i);
+    if (unlikely(v->mode & MODE_CODE64)) mem_probe_write(v, SEG_SS, v->gpr[REG_ESP] - 8, 8);
+    to = exec_near_target(v, i, to);
     exec_push_value(v, v->rip, i->operand_bytes);
     v->rip = to;
 }
