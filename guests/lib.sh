@@ -1,9 +1,9 @@
 # shellcheck shell=bash
 #
 # Functions that demo, check, bench/boot and the recipes in guests/ share: messages, installing packages, building, and the command
-# line of the machine under test. Sourced by bash scripts that have set -eu; sets `top` to the root of the tree.
+# line of the machine under test. Bash scripts with set -eu source this file. It sets `top` to the root of the tree.
 #
-# Environment: RINGER_GUESTS  where fetched guests are kept (default guests/cache)
+# Environment: RINGER_GUESTS  directory of fetched guests (default guests/cache)
 #              RINGER_JOBS    parallel jobs (default: one a processor)
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -13,8 +13,8 @@ guest_cache=$(realpath -m "${RINGER_GUESTS:-$top/guests/cache}")
 PATH=$PATH:/usr/sbin:/sbin
 jobs=${RINGER_JOBS:-$(nproc)}
 
-# The value a guest writes to port F4h when its script has ended, and the exit status of the VMM that follows from it:
-# value << 1 | 1, as QEMU's isa-debug-exit has it. guests/init writes it.
+# guests/init writes the value 10h to port F4h when its script has ended. The exit status of the VMM is then value << 1 | 1, as
+# QEMU's isa-debug-exit defines it.
 # shellcheck disable=SC2034
 guest_done_status=$((0x10 << 1 | 1))
 
@@ -35,18 +35,18 @@ fail() {
     exit 2
 }
 
-# warm_memory MB: call it before something is timed. Where the host is itself a virtual machine, the first use of a page that it had
-# given back to its hypervisor costs some 10 us. This function uses that much memory and releases it, so that what follows is not delayed.
+# warm_memory MB: call it before something is timed. If the host is itself a virtual machine, the first use of a page that it has
+# given back to its hypervisor costs some 10 us. This function uses so much memory and releases it, so that what follows is not delayed.
 warm_memory() { python3 -c 'import sys; b"\1" * (int(sys.argv[1]) << 20)' "$1"; }
 
-# run_logged WHAT COMMAND...: a long step. Its output goes to a log that is shown only if it fails; a terminal sees the
-# seconds count, a file sees one line. (A shell function given as COMMAND runs without errexit: it must check by itself.)
+# run_logged WHAT COMMAND...: runs a long step. Its output goes to a log, which is shown only if the step fails. A terminal shows
+# the seconds, a file gets one line. (A shell function as COMMAND runs without errexit, so it must check its commands itself.)
 run_logged() {
     local what=$1 log start=$SECONDS status=0 ticker=''
     shift
     log=$(mktemp)
     say "$what"
-    # The ticker, not the command, is the one in the background: Ctrl-C must reach the command.
+    # The ticker runs in the background and not the command, because Ctrl-C must reach the command.
     if [ -t 2 ]; then
         while sleep 1 && kill -0 $$ 2>/dev/null; do printf '\r    %d s ' $((SECONDS - start)) >&2; done &
         ticker=$!
@@ -70,7 +70,7 @@ have_package() { [ "$(dpkg-query -W -f '${Status}' "$1" 2>/dev/null)" = "install
 # install_packages NAME...: installs the missing ones with apt. Needs privilege only if one is missing.
 install_packages() {
     local missing=() package as_root=()
-    command -v dpkg-query >/dev/null || fail "this needs a Debian system (no dpkg-query here)"
+    command -v dpkg-query >/dev/null || fail "this needs a Debian system: there is no dpkg-query"
     for package in "$@"; do
         have_package "$package" || missing+=("$package")
     done
@@ -79,7 +79,7 @@ install_packages() {
         command -v sudo >/dev/null ||
             fail "these packages are missing; install them as root: apt-get install ${missing[*]}"
         say "Installing needs root: sudo may ask for your password"
-        # Ask now, while this script still has the terminal.
+        # sudo must ask now, while this script has the terminal.
         sudo -v || fail "without root, first install: ${missing[*]}"
         as_root=(sudo)
     fi
@@ -88,8 +88,8 @@ install_packages() {
         apt-get -q -y --no-install-recommends -o Acquire::Retries=3 install "${missing[@]}"
 }
 
-# private_apt DIRECTORY [ARCHITECTURE]: fills the array `apt_options` so that apt-get and apt-cache use the host's sources and keys, but
-# know one architecture only (i386), and have lists, a cache and a database (an empty one) of their own in DIRECTORY. Reads the package lists.
+# private_apt DIRECTORY [ARCHITECTURE]: fills the array `apt_options` and reads the package lists. With these options apt-get and apt-cache use the
+# host's sources and keys, know one architecture only (i386), and have their own lists, cache and (empty) database in DIRECTORY.
 private_apt() {
     local arch=${2:-i386}
     mkdir -p "$1"/{lists/partial,apt/archives/partial}
@@ -101,10 +101,10 @@ private_apt() {
         -o Acquire::Languages=none -o Acquire::Retries=3
         -o Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false
     )
-    # As root, apt would change to a user without write access there.
+    # As root, apt would change to a user who cannot write there.
     if [ "$(id -u)" -eq 0 ]; then apt_options+=(-o APT::Sandbox::User=root); fi
-    # A source without an i386 list, or a half-synchronised mirror, makes this fail although the main source works. What
-    # counts is whether the packages are found afterwards.
+    # A source without a list for it, or a half-synchronised mirror, makes this fail although the main source works. So a failure
+    # is ignored: the callers check that the packages are found.
     run_logged "Reading Debian's $arch package lists" bash -c '"$@" || true' - apt-get "${apt_options[@]}" -q update
 }
 
@@ -118,23 +118,23 @@ build() {
     run_logged "Building $what" ninja --quiet -C "$directory" -j "$jobs" "$target"
 }
 
-# host_executes COMMAND...: whether the host's kernel starts this program at all. Not every host executes 32-bit code. (126 is the
-# status of bash for a file that it cannot execute.)
+# host_executes COMMAND...: succeeds if the host's kernel can start this program. Not every host executes 32-bit code. (126 is bash's
+# status for a file that it cannot execute.)
 host_executes() {
     local status=0
     "$@" </dev/null >/dev/null 2>&1 || status=$?
     [ "$status" -ne 126 ]
 }
 
-# fetch_guests [ARCHITECTURE]: does nothing, silently, if the guests are there.
+# fetch_guests [ARCHITECTURE]: does nothing and prints nothing if the guests exist already.
 fetch_guests() { "$top/guests/fetch" "$@"; }
 
 # arch_of FLAVOUR: the architecture of a guest kernel.
 arch_of() { case $1 in *amd64) echo amd64 ;; *) echo i386 ;; esac }
 
-# vmm_command VMM KERNEL INITRD MEGABYTES APPEND OPTION...: fills the array `command` with a machine without a screen, its
-# first serial port on the stdin and stdout of the script. VMM is `qemu` or the path of a ringer program; both take the same options.
-# A kernel of the folder debian-amd64 gets a 64-bit CPU.
+# vmm_command VMM KERNEL INITRD MEGABYTES APPEND OPTION...: fills the array `command` with the command of a machine that has no screen
+# and has its first serial port on standard input and output. VMM is `qemu` or the path of a ringer program. Both take the same options.
+# A kernel in the folder debian-amd64 gets a 64-bit CPU.
 vmm_command() {
     local vmm=$1 kernel=$2 initrd=$3 megabytes=$4 append=$5
     shift 5

@@ -6,11 +6,13 @@
  */
 #include "base/log.h"
 #include "board/device_table.h"
+#include "control/control.h"
 #include "chardev/terminal.h"
 #include "observe/event_log.h"
 #include "observe/instruments.h"
 #include "observe/screen.h"
 #include "study/census_command.h"
+#include "study/explain_command.h"
 #include "tools/disk_command.h"
 #include "translator/translator.h"
 #include "vm/dispatcher.h"
@@ -31,6 +33,7 @@ struct session {
     struct waker waker; /* outlives the machine's thread: output at the end still reads waker.giving_up */
     struct frontends frontends;
     struct instruments instruments;
+    struct control *control;
     int status;
 };
 
@@ -60,6 +63,7 @@ static void run_machine(void *argument)
     if (failed) die(STATUS_HOST, "cannot start the thread of the character devices: %s", strerror(-failed));
     machine_set_waker(vm, waker);
     frontends_start(&session->frontends);
+    control_start(session->control);
     failed = instruments_start(&session->instruments);
     if (failed) die(STATUS_HOST, "cannot sample for the profile: %s", strerror(-failed));
 
@@ -73,6 +77,7 @@ static void run_machine(void *argument)
     fpu_park(&vm->vcpu);
     instruments_stop(&session->instruments);
     board_flush_output(&vm->board);
+    control_stop(session->control);
     chardevs_drain(&session->chardevs);
     frontends_stop(&session->frontends);
     disk_crew_drain(&vm->drives.crew); /* sends the last letters: a letter needs the waker */
@@ -122,6 +127,8 @@ static int run(const struct options *options)
     if (status) die(status, "%s", error);
     status = frontends_open(&session.frontends, vm, error, sizeof(error));
     if (status) die(status, "%s", error);
+    session.control = control_open(vm, &session.chardevs, RINGER_VERSION, error, sizeof(error));
+    if (!session.control) die(STATUS_USAGE, "%s", error);
     chardevs_take_terminal(&session.chardevs);
 
     frontends_run(&session.frontends, run_machine, &session);
@@ -132,6 +139,7 @@ static int run(const struct options *options)
     instruments_close(&session.instruments,
                       &(struct stats_host){vm->powered_on_ns, vm_time_host_tsc_hz(&vm->time)});
     event_log_close(log);
+    control_close(session.control);
     machine_destroy(vm);
     chardevs_destroy(&session.chardevs);
     return session.status;
@@ -146,6 +154,7 @@ int main(int argc, char **argv)
     signal(SIGXFSZ, SIG_IGN);
     if (argc > 1 && !strcmp(argv[1], "disk")) return disk_command(argc - 2, argv + 2);
     if (argc > 1 && !strcmp(argv[1], "census")) return census_command(argc - 2, argv + 2);
+    if (argc > 1 && !strcmp(argv[1], "explain")) return explain_command(argc - 2, argv + 2);
     if (!options_parse(argc, argv, device_table, &options, &command, error, sizeof(error)))
         die(STATUS_USAGE, "%s", error);
     switch (command) {

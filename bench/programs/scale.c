@@ -4,12 +4,12 @@
  *   scale KIND N SECONDS
  *
  *   ring    N processes pass a token round by pipes. Each writes a word in 64 pages of its own before it
- * passes the token on. The time of a hop. shells  The same with N shells, each of which reads a line,
- * computes, and prints a line. The time of a hop. start   N shells are started, are alive together, and end.
- * The time of a shell. spread  A page in each of N regions of 2 MB is written in turn. A process has up to
- * 1365 regions; more of them are divided among processes, between which a token goes round. The time of a
- * write. first   A new process writes a page in each of N regions of 2 MB, for the first time. The time of a
- * write.
+ *           passes the token on. The time of a hop.
+ *   shells  The same with N shells, each of which reads a line, computes, and prints a line. The time of a hop.
+ *   start   N shells are started, are alive together, and end. The time of a shell.
+ *   spread  A page in each of N regions of 2 MB is written in turn. A process has up to 1365 regions; more of
+ *           them are divided among processes, between which a token goes round. The time of a write.
+ *   first   A new process writes a page in each of N regions of 2 MB, for the first time. The time of a write.
  *
  * Prints "NAME value ns OF", as the suite's other programs do. The first two laps, in which everything is
  * cold, are not counted, except by `start` and `first`, which are about them.

@@ -1,11 +1,10 @@
 /*
  * The device seam: everything that a device may see of the machine.
  *
- * A device is registers, read and write handlers, one function that recomputes its outputs, and a reset. It
- * sees offsets in its own ranges (io_ops), wires (irq_line), guest time (clock, timer) and guest memory
- * (dma): by address, or by host pointers that map() gives. It never sees a vCPU, a port number or a host
- * clock. Everything here runs on the vCPU thread: no locks. Only the memory behind map() may be used by other
- * threads.
+ * A device has registers, read and write handlers, one function that recomputes its outputs, and a reset. It sees offsets
+ * in its own ranges (io_ops), wires (irq_line), guest time (clock, timer) and guest memory (dma): by address, or by host
+ * pointers that map() returns. It never sees a vCPU, a port number or a host clock. All these functions run on the vCPU
+ * thread, so they need no locks. Other threads may use only the memory behind map().
  */
 #ifndef RINGER_BASE_DEVICE_H
 #define RINGER_BASE_DEVICE_H
@@ -38,13 +37,12 @@ static inline void irq_set(const struct irq_line *line, bool level)
     if (line->set) line->set(line->receiver, line->pin, level);
 }
 
-/* Guest-physical memory as a bus master sees it. Where there is no memory, reads give ones and writes have no
- * effect. */
+/* Guest-physical memory as a bus master sees it. Addresses without memory read as ones and ignore writes. */
 struct dma {
     void (*read)(void *memory, u64 gpa, void *buffer, u64 bytes);
     void (*write)(void *memory, u64 gpa, const void *buffer, u64 bytes);
-    /* The host address of RAM at gpa, or NULL where there is no RAM. *bytes is lowered to what is contiguous
-     * there. The address is valid as long as the machine exists, and any thread may read and write there. */
+    /* The host address of RAM at gpa, or NULL if there is no RAM. *bytes is lowered to the number of contiguous bytes.
+     * The address is valid as long as the machine exists, and any thread may read and write there. */
     u8 *(*map)(void *memory, u64 gpa, u64 *bytes);
     /* RAM was changed through map(): the vCPU thread must report it before it tells the guest. */
     void (*written)(void *memory, u64 gpa, u64 bytes);

@@ -1,10 +1,10 @@
 /*
  * The disk seam: what a storage device sees of the medium in it.
  *
- * Requests are asynchronous. submit() never blocks; several requests may be in flight and may complete in any
- * order. done() is called on the vCPU thread, never from within submit(). A device that needs an order waits
- * for done(). A write is stable only when a flush that was submitted after the write's done() has completed.
- * Requests that are in flight when a device is reset complete all the same.
+ * Requests are asynchronous. submit() never blocks. Several requests may be in flight, and they may complete in any order.
+ * done() is called on the vCPU thread, never from within submit(). A device that needs an order waits for done(). A write
+ * is stable only when a flush that was submitted after the write's done() has completed. Requests that are in flight when
+ * a device is reset complete nevertheless.
  */
 #ifndef RINGER_BASE_DISK_H
 #define RINGER_BASE_DISK_H
@@ -19,37 +19,43 @@ enum disk_operation {
     DISK_READ,
     DISK_WRITE,
     DISK_FLUSH,
-    DISK_DISCARD, /* the guest no longer needs the contents: they may read as anything */
-    DISK_ZERO,    /* must read as zeros from now on */
+    DISK_DISCARD, /* the guest no longer needs the contents: the bytes may read as anything */
+    DISK_ZERO,    /* the bytes must read as zeros from now on */
 };
 
 struct disk_request {
     enum disk_operation operation;
     u64 offset, bytes; /* multiples of DISK_SECTOR_BYTES; flush: 0 */
-    /* read and write: buffers in host memory (often guest RAM), `bytes` bytes in all. They must stay until
-     * done(). */
+    /* Read and write: buffers in host memory (often guest RAM), `bytes` bytes in all. They must exist until done(). */
     const struct iovec *part;
     unsigned part_count;
     int error; /* at done(): 0 or -errno, after the error policy (report, ignore, stop) was applied */
     void (*done)(struct disk_request *request);
-    void *device; /* of the submitter */
-    /* of the disk, from submit() to done() */
+    void *device; /* belongs to the submitter */
+    /* These belong to the disk from submit() to done(). */
     struct disk *disk;
     struct letter letter;
 };
 
-/* What becomes of a request that the host cannot do: the device hears of it, the device hears nothing, the
- * machine stands still until it can be done; or (the default of writes) that only if the host's file system
- * is full. */
-enum error_policy { ON_ERROR_REPORT, ON_ERROR_IGNORE, ON_ERROR_STOP, ON_ERROR_ENOSPC };
+/* The treatment of a request that the host fails to do. */
+enum error_policy {
+    ON_ERROR_REPORT, /* report the error to the device */
+    ON_ERROR_IGNORE, /* report success */
+    ON_ERROR_STOP,   /* hold the request, and stop the machine until it succeeds */
+    ON_ERROR_ENOSPC, /* stop if the host's file system is full, otherwise report; the default of writes */
+};
 
-/* What becomes of a write of nothing but zeros: a write, a DISK_ZERO, or a DISK_ZERO that gives room back. */
-enum detect_zeroes { DETECT_ZEROES_OFF, DETECT_ZEROES_ON, DETECT_ZEROES_UNMAP };
+/* The treatment of a write that contains only zeros. */
+enum detect_zeroes {
+    DETECT_ZEROES_OFF,   /* a write */
+    DETECT_ZEROES_ON,    /* a DISK_ZERO */
+    DETECT_ZEROES_UNMAP, /* a DISK_ZERO that may give space back */
+};
 
 struct disk {
     u64 bytes; /* a multiple of DISK_SECTOR_BYTES; 0: the drive is empty */
     bool read_only;
-    bool can_discard; /* DISCARD and ZERO are better than writing */
+    bool can_discard; /* DISK_DISCARD and DISK_ZERO are accepted */
     void (*submit)(struct disk *disk, struct disk_request *request);
 };
 

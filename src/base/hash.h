@@ -15,8 +15,8 @@ static inline u64 hash_multiply(u64 key)
     return key * HASH_MULTIPLIER;
 }
 
-/* splitmix64's mixing (Steele, Lea & Flood, OOPSLA 2014) of a state that moves by HASH_MULTIPLIER: numbers
- * that look random, the same ones from the same state. */
+/* The output function of splitmix64 (Steele, Lea & Flood, OOPSLA 2014). The caller advances the state z by
+ * HASH_MULTIPLIER for each number. */
 static inline u64 hash_splitmix(u64 z)
 {
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;

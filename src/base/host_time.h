@@ -1,6 +1,5 @@
 /*
- * The host's clock, for everything in host time: waiting, pacing, time limits. Devices never use it
- * (device.h).
+ * The host's clock, for waiting, pacing and time limits. Devices never use it: they see guest time (device.h).
  */
 #ifndef RINGER_BASE_HOST_TIME_H
 #define RINGER_BASE_HOST_TIME_H

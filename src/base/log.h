@@ -1,8 +1,8 @@
 /*
- * What Ringer says to its user: one clear sentence on stderr, prefixed "ringer: ".
+ * Messages to the user: one clear sentence on stderr, prefixed "ringer: ".
  *
- * die() is for bad user input and for failures of the host during start-up. It restores the terminal through
- * the function that was given to log_at_die(), and ends the process. Nothing that a guest does may reach it.
+ * die() is for bad user input and for failures of the host during start-up. It restores the terminal by the function that
+ * was passed to log_at_die(), and ends the process. No action of a guest may cause a call of it.
  */
 #ifndef RINGER_BASE_LOG_H
 #define RINGER_BASE_LOG_H
@@ -11,8 +11,8 @@
 enum exit_status {
     STATUS_OK = 0,       /* the guest powered off or was quit by the user */
     STATUS_GUEST = 1,    /* the guest cannot go on: a triple fault */
-    STATUS_USAGE = 2,    /* bad option or bad input file: nothing was run */
-    STATUS_HOST = 3,     /* the host refused something (memory, file, terminal) */
+    STATUS_USAGE = 2,    /* bad option or bad input file: no guest was run */
+    STATUS_HOST = 3,     /* the host refused a request (memory, file, terminal) */
     STATUS_DIVERGED = 4, /* lockstep found a difference */
     STATUS_TIMEOUT = 5,  /* --timeout ran out */
     STATUS_LAST = STATUS_TIMEOUT,
@@ -25,8 +25,7 @@ _Noreturn void die(int status, const char *format, ...) __attribute__((format(pr
 /* log_debug() prints only after log_enable_debug(). */
 void log_enable_debug(void);
 
-/* Have `restore` called before die() prints, to take the terminal out of raw mode. There is at most one such
- * function; NULL removes it. */
+/* Set the function that die() calls before it prints, to take the terminal out of raw mode. NULL removes it. */
 void log_at_die(void (*restore)(void));
 
 #endif

@@ -1,6 +1,6 @@
 #include "mailbox.h"
 
-/* Returns whether the box was empty. */
+/* Returns whether the mailbox was empty. */
 static bool put(struct mailbox *box, struct letter *letter)
 {
     struct letter *newest = __atomic_load_n(&box->newest, __ATOMIC_RELAXED);
@@ -33,7 +33,7 @@ bool mailbox_run(struct mailbox *box)
 {
     struct letter *letter = __atomic_exchange_n(&box->newest, NULL, __ATOMIC_SEQ_CST), *oldest = NULL;
     bool any = letter != NULL;
-    while (letter) { /* the newest is first: turn them round */
+    while (letter) { /* the newest is first: reverse the list */
         struct letter *next = letter->next;
         letter->next = oldest;
         oldest = letter;

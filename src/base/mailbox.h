@@ -1,12 +1,11 @@
 /*
  * The mailbox: work that other threads hand to the vCPU thread.
  *
- * Device code runs on the vCPU thread alone. A thread that does host I/O for a device, draws, or listens to a
- * socket hands its result over as a letter: a struct letter within the object it concerns. The vCPU thread
- * calls the letter's run() between two guest instructions, in the order of sending.
+ * Device code runs on the vCPU thread alone. A thread that does host I/O for a device, draws, or listens to a socket hands
+ * over its result as a letter: a struct letter within the object that it concerns. The vCPU thread calls the letter's
+ * run() between two guest instructions, in the order of sending.
  *
- * Invariant: a letter that was sent must not be sent again before its run() is called. From that moment on it
- * may.
+ * Invariant: a letter is not sent again before its run() is called. From then on it may be, even within run().
  */
 #ifndef RINGER_BASE_MAILBOX_H
 #define RINGER_BASE_MAILBOX_H
@@ -19,11 +18,11 @@ struct letter {
 };
 
 struct mailbox {
-    struct letter *newest; /* atomic: a stack, which the vCPU thread takes whole */
-    /* The sending thread calls one of these after it has put a letter into an empty box.
-     * wake: the vCPU thread must call mailbox_run() now. NULL: it polls the box.
-     * notice: the vCPU thread must call mailbox_run() when it next leaves guest code, or at once if it waits.
-     * NULL: as wake. */
+    struct letter *newest; /* atomic: a stack; the vCPU thread takes it as a whole */
+    /* The sending thread calls one of these after it has put a letter into an empty mailbox.
+     * wake: makes the vCPU thread call mailbox_run() now. NULL: the vCPU thread polls the mailbox.
+     * notice: makes the vCPU thread call mailbox_run() when it next leaves guest code, or now if it waits. NULL: use
+     * wake. */
     void (*wake)(void *owner);
     void (*notice)(void *owner);
     void *owner;
@@ -32,14 +31,13 @@ struct mailbox {
 /* Any thread. */
 void mailbox_send(struct mailbox *box, struct letter *letter);
 
-/* Send without interrupting guest code, which usually is left every few microseconds anyway: an interruption
- * costs more than many a letter is worth. The sender must soon call mailbox_hurry(), which interrupts if
- * letters still lie there (a guest program may compute for long). Returns whether this letter is the oldest
- * in the box. */
+/* Send without interrupting guest code. An interruption is expensive, and guest code is usually left every few
+ * microseconds anyway. Because a guest program may compute for longer, the sender must soon call mailbox_hurry(), which
+ * interrupts guest code if letters are still in the mailbox. Returns whether this letter is the oldest. */
 bool mailbox_send_soon(struct mailbox *box, struct letter *letter);
 void mailbox_hurry(struct mailbox *box);
 
-/* The vCPU thread: run every letter that is there. Returns whether there was any. */
+/* On the vCPU thread: run all letters in the mailbox. Returns whether there were any. */
 bool mailbox_run(struct mailbox *box);
 
 #endif

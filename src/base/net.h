@@ -1,9 +1,8 @@
 /*
  * The network seam: what a network card sees of the cable that is plugged into it.
  *
- * A card runs on the vCPU thread; what the cable leads to (a back end, src/net) runs on the network thread.
- * Between the two go frames, which the card sends, and buffers, which the card offers and which come back
- * with received frames in them:
+ * A card runs on the vCPU thread. The cable leads to a back end (src/net), which runs on the network thread. The card
+ * sends frames, and offers buffers, which come back with received frames in them:
  *
  *      card (vCPU thread)                        back end (network thread)
  *        net_send(), net_flush()  -- frames -->    sends from guest memory
@@ -12,13 +11,13 @@
  *        received()               <-- filled --
  *
  * Invariants
- * 1. A frame and the memory it names belong to the cable from net_send() to sent(), a buffer from net_offer()
- * to received(). Order is kept both ways.
- * 2. After net_withdraw() the cable holds nothing of the card's: no frame is read and no buffer is written
- * any more, and neither sent() nor received() is called for those withdrawn.
+ * 1. A frame and its memory belong to the cable from net_send() to sent(), a buffer from net_offer() to received(). Order
+ *    is kept in both directions.
+ * 2. After net_withdraw() the cable has no frame and no buffer of the card: none is read or written any more, and neither
+ *    sent() nor received() is called for those withdrawn.
  * 3. sent(), received() and carrier() are called on the vCPU thread, never from within a function below.
- * 4. A back end that changes guest memory does not say so to the rest of the machine (struct dma, written()):
- * the card does, in received().
+ * 4. A back end that changes guest memory does not report it to the machine (struct dma, written()). The card does that
+ *    in received().
  */
 #ifndef RINGER_BASE_NET_H
 #define RINGER_BASE_NET_H
@@ -34,8 +33,8 @@
 #define NET_FRAME_MAX (65535u + NET_HEADER_BYTES + NET_VLAN_BYTES)
 
 /*
- * What is left to be done to a frame that is sent, or was saved on one that was received. The layout is that
- * of struct virtio_net_hdr (virtio 1.2, 5.1.6) without num_buffers, which Linux' tap device uses as well:
+ * The work that remains to be done on a sent frame, or that was left out on a received one. The layout is that of struct
+ * virtio_net_hdr (virtio 1.2, 5.1.6) without num_buffers. Linux' tap device uses it too:
  *
  *   +0 flags | +1 segmentation | +2 header bytes | +4 segment bytes | +6 checksum start | +8 checksum offset
  */
@@ -46,7 +45,7 @@ struct net_offload {
     u16 segment_bytes; /* payload of each segment */
     u16 checksum_start, checksum_offset;
 };
-_Static_assert(sizeof(struct net_offload) == 10, "as struct virtio_net_hdr");
+_Static_assert(sizeof(struct net_offload) == 10, "the size of struct virtio_net_hdr");
 
 enum { NET_NEEDS_CHECKSUM = 1, NET_CHECKSUM_GOOD = 2 };
 enum net_segmentation { NET_WHOLE = 0, NET_SEGMENT_TCP4 = 1, NET_SEGMENT_TCP6 = 4, NET_SEGMENT_ECN = 0x80 };
@@ -60,8 +59,8 @@ enum {
 };
 #define NET_TAKES_ALL (NET_TAKES_CHECKSUM | NET_TAKES_TCP4 | NET_TAKES_TCP6 | NET_TAKES_ECN)
 
-/* A frame on its way out. The parts, in host memory, hold it from the destination address on, without its
- * check sequence. */
+/* A frame to send. Its parts, in host memory, begin with the destination address and end before the frame check
+ * sequence. */
 struct net_frame {
     struct net_frame *next;
     const struct iovec *part;
@@ -76,21 +75,21 @@ struct net_buffer {
     const struct iovec *part;
     unsigned part_count;
     u32 capacity; /* bytes of all parts */
-    u32 reserved; /* bytes at the beginning that stay free where a frame begins in this buffer: a header's */
-    /* When it comes back: */
+    u32 reserved; /* bytes that stay free, for a header, if a frame begins in this buffer */
+    /* Set when it comes back: */
     u32 used;                   /* bytes of the frame in it */
     u16 count;                  /* buffers that hold this frame, on the first of them; 0 on the others */
     struct net_offload offload; /* on the first */
 };
 
-/* Which frames a card wants. accepts() runs on the network thread and sees this copy only. */
+/* Which frames a card accepts. accepts() runs on the network thread and sees only this copy. */
 #define NET_FILTER_STATE_BYTES 2048
 struct net_filter {
     bool (*accepts)(const struct net_filter *filter, const u8 *frame, u32 bytes);
     u8 state[NET_FILTER_STATE_BYTES] __attribute__((aligned(8)));
 };
 
-/* What a card is to its cable. `first` is a list in order. */
+/* The card as its cable sees it. `first` begins a list in order. */
 struct net_card_ops {
     void (*sent)(void *card, struct net_frame *first);
     void (*received)(void *card, struct net_buffer *first);
@@ -111,17 +110,17 @@ struct net_cable_ops {
 
 struct net_cable {
     const struct net_cable_ops *ops;
-    u32 takes; /* NET_TAKES_*: what may be left undone in frames that are sent */
-    bool up;   /* the carrier as the card was told last */
+    u32 takes; /* NET_TAKES_*: offloads that frames to send may need */
+    bool up;   /* the carrier as the card knows it */
 };
 
-/* Plug the cable into a card. Once. */
+/* Plug the cable into a card. Call this once. */
 static inline void net_attach(struct net_cable *cable, const struct net_card_ops *ops, void *card)
 {
     cable->ops->attach(cable, ops, card);
 }
 
-/* Queue a frame. It goes on its way with the next net_flush(), or earlier. */
+/* Queue a frame. It is sent at the next net_flush(), or earlier. */
 static inline void net_send(struct net_cable *cable, struct net_frame *frame)
 {
     cable->ops->send(cable, frame);
@@ -132,26 +131,26 @@ static inline void net_flush(struct net_cable *cable)
     cable->ops->flush(cable);
 }
 
-/* Give a buffer. Those that lie ready are filled in the order of their offering. */
+/* Offer a buffer. Buffers are filled in the order in which they were offered. */
 static inline void net_offer(struct net_cable *cable, struct net_buffer *buffer)
 {
     cable->ops->offer(cable, buffer);
 }
 
-/* Take everything back (invariant 2). Waits for a transfer that is under way. */
+/* Take back all frames and buffers (invariant 2). Waits for a transfer in progress. */
 static inline void net_withdraw(struct net_cable *cable)
 {
     cable->ops->withdraw(cable);
 }
 
-/* Frames that the filter does not accept use up no buffer. NULL: accept none, as after set-up. */
+/* Set the filter. Frames that it does not accept use no buffer. NULL: accept none, which is the initial state. */
 static inline void net_set_filter(struct net_cable *cable, const struct net_filter *filter)
 {
     cable->ops->filter(cable, filter);
 }
 
-/* From now on the card takes these offloads (NET_TAKES_*) on received frames, and a frame in several buffers
- * (merges). Without the latter a frame that is larger than the next buffer is dropped. */
+/* From now on the card accepts these offloads (NET_TAKES_*) on received frames and, with `merges`, frames in several
+ * buffers. Without `merges`, a frame that is larger than the next buffer is dropped. */
 static inline void net_set_receive(struct net_cable *cable, u32 takes, bool merges)
 {
     cable->ops->receive(cable, takes, merges);

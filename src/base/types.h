@@ -22,7 +22,7 @@ typedef int64_t s64;
 #define likely(x)                __builtin_expect(!!(x), 1)
 #define unlikely(x)              __builtin_expect(!!(x), 0)
 
-/* Architectural page size of x86 and of every host we run on. */
+/* The page size of x86, the guest's and the host's. */
 #define PAGE_SHIFT 12
 #define PAGE_SIZE  (1u << PAGE_SHIFT)
 #define PAGE_MASK  (PAGE_SIZE - 1)
@@ -32,12 +32,12 @@ static inline u64 align_up(u64 v, u64 to)
     return (v + to - 1) & ~(to - 1);
 }
 
-/* Values without alignment: guest operands, fields of instructions. */
+/* Values that need not be aligned: guest operands, fields of instructions. */
 typedef u16 any16 __attribute__((aligned(1), may_alias));
 typedef u32 any32 __attribute__((aligned(1), may_alias));
 typedef u64 any64 __attribute__((aligned(1), may_alias));
 
-/* 1, 2, 4 or 8 bytes, in one host access each. */
+/* Load or store 1, 2, 4 or 8 bytes in one host access. */
 static inline u64 load_any(const u8 *at, unsigned size)
 {
     switch (size) {
@@ -57,7 +57,7 @@ static inline void store_any(u8 *at, unsigned size, u64 value)
     }
 }
 
-/* The low `size` bytes of a value, size 1, 2, 4 or 8. */
+/* The low `size` bytes of a value; size 1, 2, 4 or 8. */
 static inline u64 mask_bytes(u64 v, unsigned size)
 {
     return size >= 8 ? v : v & ((1ull << (size * 8)) - 1);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- doing: any thread --- */
+/* --- the I/O: any thread --- */
 
 static void finish_refused(struct letter *letter);
 
@@ -25,7 +25,7 @@ static int flush(struct block_disk *disk)
 static struct span span_of_request(const struct disk_request *request)
 {
     struct span whole = {request->part, request->part_count, 0, request->bytes};
-    return span_slice(whole, 0, request->bytes); /* past parts at the front that are empty */
+    return span_slice(whole, 0, request->bytes); /* skips empty parts at the front */
 }
 
 static int perform_write(struct block_disk *disk, struct disk_request *request)
@@ -72,9 +72,9 @@ bool block_disk_write_back(struct block_disk *disk)
     return !__atomic_load_n(&disk->written, __ATOMIC_SEQ_CST) || !flush(disk);
 }
 
-/* What lies in the host's memory is copied at once: to wake a thread costs more than anything else about a
- * small request. Larger ones are better done beside the guest. A guest that reads files through its own cache
- * asks for up to this much. */
+/* Up to this size, data in the host's page cache are copied at once: waking a thread costs more than the rest of a small
+ * request. A thread does larger requests while the guest runs. A guest that reads files through its own cache requests up
+ * to this size. */
 #define NOW_BYTES 131072u
 
 bool *block_disk_quickness(const struct disk_request *request)
@@ -112,7 +112,7 @@ static void hold(struct disk_crew *crew, struct disk_request *request)
     crew->stalled(crew->machine, message);
 }
 
-/* Of the failures the first, the second, the fourth, the eighth ...: a guest can cause any number of them. */
+/* Print the first, second, fourth, eighth ... failure: a guest can cause any number of failures. */
 static void tell(struct block_disk *disk, const struct disk_request *request)
 {
     if (!request->error) return;
@@ -137,18 +137,18 @@ static void finish(struct letter *letter)
     request->done(request);
 }
 
-/* One that was held has come back. */
+/* A request that was held has been tried again. */
 static void finish_retry(struct letter *letter)
 {
     struct disk_request *request = container_of(letter, struct disk_request, letter);
     struct disk_crew *crew = block_disk_of(request)->crew;
     request->letter.run = finish;
-    finish(letter); /* perhaps to be held again, in silence: it still counts as retrying */
+    finish(letter); /* may hold it again, without a call of stalled(), because it still counts as retrying */
     if (--crew->retrying || crew->held.first) return;
     if (crew->resumed) crew->resumed(crew->machine);
 }
 
-/* done() must not be called from within submit(), so a refusal comes as a letter, too. */
+/* A refusal comes as a letter too, because done() must not be called from within submit(). */
 static void finish_refused(struct letter *letter)
 {
     struct disk_request *request = container_of(letter, struct disk_request, letter);
@@ -222,7 +222,7 @@ static void put_in(struct block_disk *disk, struct disk_image *image)
     disk->failures = 0;
 }
 
-/* Some devices have no command to flush, and some guests leave without one. */
+/* Flush the image: some devices have no flush command, and some guests do not use it. */
 static void take_out(struct block_disk *disk)
 {
     int failed = disk->image ? flush(disk) : 0;

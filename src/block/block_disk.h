@@ -1,6 +1,5 @@
 /*
- * Disks over images: the host side of struct disk (base/disk.h). The threads that do the work are in
- * disk_crew.h.
+ * Disks over images: the host side of struct disk (base/disk.h). disk_crew.h has the threads that do the I/O.
  *
  * A request goes through these states. QUEUED and SERVED belong to the crew, the others to the vCPU thread:
  *
@@ -11,13 +10,13 @@
  *                      ^                               | policy: hold it
  *                      +---- disk_crew_retry() ---- HELD
  *
- * What comes of a request that failed is the drive's policy: it is reported to the device, taken for done, or
- * held until it succeeds. When the first one is held `stalled` is called, and the machine should stand still
- * until `resumed`. Held requests are tried again whenever disk_crew_retry() is called (deterministic: at
- * once, as guest time stands still). What no disk could do (beyond the end, a write to a medium
- * that is read only) is reported in any case.
+ * The drive's policy decides what happens to a request that failed: the error is reported to the device, or success is
+ * reported, or the request is held until it succeeds. When the first request is held, `stalled` is called, and the machine
+ * should be paused until `resumed`. disk_crew_retry() tries held requests again; in deterministic mode it does so at once,
+ * because guest time stands still. A request that no disk could do (beyond the end, a write to a read-only medium) is
+ * reported in any case.
  *
- * Every function here is for the vCPU thread.
+ * All functions here must be called on the vCPU thread.
  */
 #ifndef RINGER_BLOCK_BLOCK_DISK_H
 #define RINGER_BLOCK_BLOCK_DISK_H
@@ -34,25 +33,25 @@ struct block_disk {
     char *name; /* for messages */
     enum error_policy on_read_error, on_write_error;
     enum detect_zeroes detect_zeroes;
-    bool discard;            /* DISCARD gives room back; otherwise it does nothing */
-    bool write_through;      /* every write is followed by a flush */
-    bool never_flush;        /* cache=unsafe */
-    u64 failures;            /* of which the user is told now and then */
-    bool written;            /* since the last flush; shared, atomic */
-    bool quick[2];           /* the last small read, write that a thread did took next to no time; lock */
-    struct block_disk *next; /* in crew->disks; constant once it is there */
+    bool discard;       /* DISK_DISCARD gives space back; otherwise it does nothing */
+    bool write_through; /* every write is followed by a flush */
+    bool never_flush;   /* cache=unsafe */
+    u64 failures;       /* number of failed requests, without held ones; tell() prints some */
+    bool written;       /* the image has been written since the last flush; atomic */
+    bool quick[2];      /* the last small read [0] or write [1] by a thread was quick; guarded by the lock */
+    struct block_disk *next; /* in crew->disks; never changes afterwards */
 };
 
-/* The image (NULL: an empty drive) becomes the disk's. Policies are set by the caller afterwards. */
+/* The disk takes ownership of the image (NULL: an empty drive). The caller sets the policies afterwards. */
 void block_disk_init(struct block_disk *disk, struct disk_crew *crew, struct disk_image *image,
                      const char *name);
-/* Another image (NULL: none) for the old one, which is written back and closed. What is under way is done
- * before; nothing may be held. False when the host is out of memory. */
+/* Replace the image by another one (NULL: none). Waits for requests in progress, writes the old image back and closes it.
+ * No request may be held. False when the host is out of memory. */
 bool block_disk_change(struct block_disk *disk, struct disk_image *image, const char *name);
-/* Nothing may be under way. Writes back and closes the image. */
+/* Write the image back and close it. No request may be in progress. */
 void block_disk_destroy(struct block_disk *disk);
 
-/* Try again what is held. */
+/* Try held requests again. */
 void disk_crew_retry(struct disk_crew *crew);
 
 #endif

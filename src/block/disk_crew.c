@@ -8,13 +8,13 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Deterministic: guest time from one completion (or submission) to the next. */
+/* Deterministic: guest time from a submission or completion to the next completion. */
 #define STEP_NS 50000u
 
 /* --- letters --- */
 
-/* The vCPU thread is not interrupted for a letter at once: a guest that does more than compute leaves its
- * code long before, and then finds this letter and those that followed. */
+/* The vCPU thread is interrupted for a letter only after this time. Unless the guest only computes, it leaves translated
+ * code earlier and then finds this letter together with later ones. */
 #define HURRY_AFTER_NS 20000u
 
 static void send_letter(struct disk_crew *crew, struct letter *letter)
@@ -36,13 +36,12 @@ static void hurry_if_due(struct disk_crew *crew)
 
 /* --- polling --- */
 
-/* A guest that has had one small request done often has another soon, so a thread polls for so long before it
- * sleeps. */
+/* A thread polls the queue for this time before it sleeps, because one small request is often soon followed by another. */
 #define POLL_NS 30000u
 static_assert(POLL_NS > HURRY_AFTER_NS,
-              "the polling thread calls the vCPU thread for letters that lie too long");
+              "the polling thread interrupts the guest for letters that wait too long");
 
-/* Without the lock: the caller takes the request, if another thread has not. */
+/* Lock not held. Returns early if there is a request; another thread may take it before the caller does. */
 static void poll_for_work(struct disk_crew *crew)
 {
     u64 until = host_now_ns() + POLL_NS;
@@ -55,7 +54,7 @@ static void poll_for_work(struct disk_crew *crew)
     } while (host_now_ns() < until);
 }
 
-/* --- write-backs: flushes that no guest asked for --- */
+/* --- write-backs: flushes that the guest did not request --- */
 
 /* Lock held. */
 static void plan_write_back(struct disk_crew *crew)
@@ -63,13 +62,13 @@ static void plan_write_back(struct disk_crew *crew)
     if (crew->write_back_at == UINT64_MAX) crew->write_back_at = host_now_ns() + crew->write_back_ns;
 }
 
-/* Lock held; a thread has done what it had counted as work. */
+/* Lock held: a thread has finished a request or a write-back. */
 static void at_rest(struct disk_crew *crew)
 {
     if (!--crew->working && !crew->queue.first) pthread_cond_signal(&crew->idle);
 }
 
-/* Lock held on entry and return. A failed write-back is tried again later; the guest learns of the failure by its own
+/* Lock held on entry and return. A failed write-back is tried again later. The guest learns of the failure from its own
  * flush. */
 static void write_back_if_due(struct disk_crew *crew)
 {
@@ -102,12 +101,12 @@ static void wait_for_work(struct disk_crew *crew)
     crew->waiting--;
 }
 
-/* One thread does so many quick requests before another one is woken. */
+/* No other thread is woken while a thread does quick requests and the queue is shorter than this. */
 #define QUICK_QUEUE 8
 
-/* A small request that took less was copied from or to the host's memory, and the next one will be, too: no
- * disk reads in that time. A write goes into memory, but file systems take a while over a clean page, and one
- * thread at a time. */
+/* A small request that took less than this was copied between memory and the host's page cache, because no disk reads that
+ * fast. The next request is likely to be quick too. A write also goes to the page cache, but file systems take longer to
+ * make a clean page dirty, and they do so for one thread at a time. */
 #define QUICK_READ_NS  30000u
 #define QUICK_WRITE_NS 100000u
 
@@ -118,15 +117,14 @@ static bool start_thread(struct disk_crew *crew)
 {
     sigset_t all, before;
     sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* the other threads take signals */
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals go to other threads */
     int failed = pthread_create(&crew->thread[crew->threads], NULL, worker, crew);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!failed) crew->threads++;
     return !failed;
 }
 
-/* Lock held. The caller goes to work that may take long: another thread must see to what is left in the
- * queue. */
+/* Lock held. The caller begins a request that may take long: another thread must serve the rest of the queue. */
 static void call_another(struct disk_crew *crew)
 {
     if (!crew->queue.count || crew->polling || crew->quick) return;
@@ -220,7 +218,7 @@ void disk_crew_enqueue(struct disk_crew *crew, struct disk_request *request)
         return;
     }
     pthread_mutex_lock(&crew->lock);
-    /* A thread that is awake will take it. */
+    /* Will a thread that is awake take it soon? */
     bool expected = (crew->polling && !crew->queue.count) || (crew->quick && crew->queue.count < QUICK_QUEUE);
     request_queue_put(&crew->queue, request);
     bool wake = crew->waiting && !expected;
@@ -229,7 +227,7 @@ void disk_crew_enqueue(struct disk_crew *crew, struct disk_request *request)
     if (alone) request_queue_take(&crew->queue);
     pthread_mutex_unlock(&crew->lock);
     if (wake) pthread_cond_signal(&crew->work);
-    if (alone) { /* the host has no room for one thread */
+    if (alone) { /* the host refuses to start even one thread */
         block_disk_perform(request);
         mailbox_send(crew->box, &request->letter);
     }
@@ -279,7 +277,7 @@ void disk_crew_init(struct disk_crew *crew, struct mailbox *box, struct clock *d
     request_queue_init(&crew->later);
     request_queue_init(&crew->held);
     request_queue_init(&crew->queue);
-    /* The lock is held for next to no time, and to sleep for it would take long. */
+    /* The lock is held so briefly that spinning for it is cheaper than sleeping. */
     pthread_mutexattr_t adaptive;
     pthread_mutexattr_init(&adaptive);
     pthread_mutexattr_settype(&adaptive, PTHREAD_MUTEX_ADAPTIVE_NP);

@@ -195,7 +195,7 @@ static int lock_byte(int fd, off_t byte)
     return fcntl(fd, F_OFD_SETLK, &lock) ? -errno : 0;
 }
 
-/* Does another process hold this byte? */
+/* Fails with -EAGAIN if another process has locked this byte. */
 static int test_byte(int fd, off_t byte)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
@@ -217,7 +217,7 @@ static int lock_file(int fd, bool read_only)
         failed = test_byte(fd, HELD_BASE + changes[n]);
         if (!failed && !read_only) failed = test_byte(fd, UNSHARED_BASE + changes[n]);
     }
-    /* A file system without locks: it is up to the user that nothing else uses the file. */
+    /* The file system has no locks: the user must make sure that nothing else uses the file. */
     return failed == -ENOLCK || failed == -EOPNOTSUPP || failed == -EINVAL ? 0 : failed;
 }
 

@@ -2,8 +2,8 @@
  * An image: a medium by offset, in any format. Calls are synchronous: any thread may call any of these
  * functions at any time, and each blocks for as long as the host takes. All return 0 or -errno.
  *
- * Offsets and lengths are multiples of 512 and lie within image.bytes: block_disk.c, through which all guest
- * requests come, has checked that. Data are stable after a flush() that began after the write had returned.
+ * Offsets and lengths are multiples of 512 and lie within image.bytes; block_disk.c checks that for guest requests. Data
+ * are stable after a flush() that began after the write had returned.
  * Two overlapping requests that run at the same time leave any mixture of both in the bytes that they share,
  * and have no other effect.
  */
@@ -19,7 +19,7 @@ struct disk_image {
 };
 
 enum extent_kind {
-    EXTENT_ABSENT, /* never written: the backing image shows, or zeros */
+    EXTENT_ABSENT, /* never written: reads as the backing image, or as zeros */
     EXTENT_ZERO,
     EXTENT_DATA,
 };
@@ -27,8 +27,8 @@ enum extent_kind {
 struct disk_image_ops {
     const char *format;
     int (*read)(struct disk_image *image, u64 offset, struct span to);
-    /* Read only if neither the host nor another thread has to be waited for. -EAGAIN: one has to be; the
-     * buffer may hold anything. */
+    /* Read if that needs no wait, neither for the host nor for another thread. -EAGAIN: it needs one; the buffer's contents
+     * are undefined. */
     int (*read_now)(struct disk_image *image, u64 offset, struct span to);
     int (*write)(struct disk_image *image, u64 offset, struct span from);
     int (*flush)(struct disk_image *image);
@@ -63,8 +63,8 @@ void disk_image_beside(const char *image, const char *path, char *result, size_t
 struct disk_image *raw_open(struct store *store, bool read_only, bool probed, char *error,
                             size_t error_bytes);
 
-/* Writes go to a temporary file; everything else is read from `base`, which the overlay owns. NULL with one
- * sentence in error; then the base is closed. */
+/* An overlay: writes go to a temporary file; all other bytes are read from `base`. The overlay owns the base. NULL with
+ * one sentence in error; the base is closed then. */
 struct disk_image *overlay_open(struct disk_image *base, char *error, size_t error_bytes);
 
 static inline int disk_image_close(struct disk_image *image)

@@ -75,7 +75,7 @@ struct store *new_file_store(struct new_file *file)
     return store;
 }
 
-/* The file's name is stable once its directory is. Some file systems cannot sync a directory. */
+/* Make the file's name stable. Some file systems cannot sync a directory. */
 static void sync_directory(const char *path)
 {
     const char *slash = strrchr(path, '/');

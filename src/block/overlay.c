@@ -1,11 +1,10 @@
 /*
- * The image of snapshot runs and lockstep: writes go to a temporary file of the host, which has no name and
- * is as long as the medium. A bitmap says which blocks are in it. Nothing of it outlives the process.
+ * The overlay of snapshot runs and lockstep. Writes go to a temporary file of the host, which has no name and is as long as
+ * the medium. A bitmap says which blocks are in it. Nothing of it outlives the process.
  *
- * A block's bit is set once the whole block is in the temporary file, and is never cleared. So a reader that
- * finds it set needs no lock. A thread that copies a block's old contents from the base holds `lock`
- * exclusively; a thread that writes whole blocks holds it shared. Otherwise old contents could replace new
- * ones.
+ * A block's bit is set once the whole block is in the temporary file, and it is never cleared. So a reader that finds the
+ * bit set needs no lock. A thread that copies a block's old contents from the base holds `lock` exclusively, and a thread
+ * that writes whole blocks holds it shared. Otherwise old contents could replace new ones.
  */
 #include "host_file.h"
 #include "image.h"
@@ -39,7 +38,7 @@ static void set_present(struct overlay *overlay, u64 block)
     __atomic_or_fetch(&overlay->present[block / 64], 1ull << (block % 64), __ATOMIC_RELEASE);
 }
 
-/* How many bytes from offset on lie in the same file, and whether it is the temporary one. */
+/* The number of bytes from offset on that lie in the same image. *present: they are in the temporary file. */
 static u64 run_of(const struct overlay *overlay, u64 offset, u64 bytes, bool *present)
 {
     u64 at = offset / BLOCK_BYTES * BLOCK_BYTES;
@@ -78,7 +77,7 @@ static int overlay_read_now(struct disk_image *image, u64 offset, struct span to
     return failed;
 }
 
-/* Before a block is written in part: copy its old contents from the base, unless it is present. */
+/* Copy a block's old contents from the base before it is written in part, unless it is present. */
 static int bring_block(struct overlay *overlay, u64 block)
 {
     u64 start = block * BLOCK_BYTES, left = overlay->image.bytes - start;

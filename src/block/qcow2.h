@@ -86,7 +86,7 @@ struct qcow2_table {
     bool any_dirty;
     bool is_l2;
     bool fresh;    /* nothing stable refers to it yet: it may be written at any time, but only as a whole */
-    unsigned pins; /* not to be evicted */
+    unsigned pins; /* the table may be evicted only when this is 0 */
     struct qcow2_table *hash_next, *older, *newer;
 };
 
@@ -131,7 +131,7 @@ struct qcow2 {
     u64 reftable_offset, reftable_entries;
     bool l1_any_dirty, reftable_any_dirty;
     struct qcow2_tables tables;
-    u64 search;   /* no cluster below is free */
+    u64 search;   /* no cluster below this one is free */
     u64 host_end; /* nothing was ever written at this offset or beyond */
     struct qcow2_freed *freed;
     u64 freed_count, freed_room;
@@ -179,11 +179,11 @@ int qcow2_refcount_set(struct qcow2 *q, u64 cluster, u64 count);
 int qcow2_allocate(struct qcow2 *q, u64 wanted, u64 *offset, u64 *got, bool *fresh);
 /* Free clusters that nothing ever referred to. */
 void qcow2_release(struct qcow2 *q, u64 offset, u64 clusters);
-/* A reference was removed. The refcount goes down when that is stable. */
+/* A reference was removed. The refcount goes down when the removal is stable. */
 void qcow2_free(struct qcow2 *q, u64 offset, u64 clusters);
-/* The same for whatever an L2 entry referred to. */
+/* The same for the clusters that an L2 entry referred to. */
 void qcow2_free_entry(struct qcow2 *q, u64 entry);
-/* It is stable. */
+/* The removal is stable: lower the refcounts, and give the space of free clusters back to the host. */
 void qcow2_apply_freed(struct qcow2 *q, const struct qcow2_freed *freed, u64 count);
 /* Does this range hold anything other than guest data? Does not look for tables of snapshots. */
 bool qcow2_is_metadata(const struct qcow2 *q, u64 offset, u64 bytes);
@@ -194,7 +194,7 @@ bool qcow2_is_fixed_metadata(const struct qcow2 *q, u64 offset, u64 bytes);
 
 /* Make everything stable that was done before this call. The lock is not held. */
 int qcow2_commit(struct qcow2 *q);
-/* After a request: commit if much waits to be written back. */
+/* After a request: commit if many changes wait to be written back. */
 int qcow2_commit_if_much(struct qcow2 *q);
 
 /* --- qcow2_map.c (lock held) --- */
@@ -214,7 +214,7 @@ struct qcow2_run {
     bool in_place; /* DATA: may be written where it is */
 };
 
-/* What is at a guest offset, and for how many bytes it is the same; COMPRESSED: at most one cluster. */
+/* Map a guest offset to a run of up to `bytes` bytes of one kind; COMPRESSED: at most one cluster. */
 int qcow2_map(struct qcow2 *q, u64 offset, u64 bytes, struct qcow2_run *run);
 /* The L2 table that holds this guest cluster's entry, for writing: made if it is missing, copied if a
  * snapshot shares it. */
@@ -246,8 +246,8 @@ int qcow2_extent(struct disk_image *image, u64 offset, u64 *bytes, enum extent_k
 
 /* Read from a compressed cluster. */
 int qcow2_unpack(struct qcow2 *q, u64 entry, u64 offset_in_cluster, struct span to);
-/* Where the compressed data lie in the file. */
-void qcow2_packed_place(const struct qcow2 *q, u64 entry, u64 *offset, u64 *bytes);
+/* The location of the compressed data in the file. */
+void qcow2_packed_data(const struct qcow2 *q, u64 entry, u64 *offset, u64 *bytes);
 
 /* --- qcow2_repair.c (exclusive use of the image) --- */
 

@@ -1,8 +1,8 @@
 /*
  * qcow2: writing back, in the order that qcow2.h promises.
  *
- * With the lock held, everything dirty is copied into three batches, which so show the tables of one moment.
- * Then the batches are written without the lock:
+ * With the lock held, all dirty data are copied into three batches, so that the batches show the tables of one moment. Then
+ * the batches are written without the lock:
  *   early:  refcount blocks, and L2 tables that nothing stable refers to yet. Harmless at any time.
  *   middle: entries of the refcount table for new blocks (rare), after a sync of their own.
  *   late:   all other L2 and L1 entries, after a sync that covers their data and the batches above.
@@ -76,7 +76,7 @@ static void free_batch(struct batch *batch)
 /* --- collecting: lock held --- */
 
 /* The next run of set bits at or after *at; false: none. */
-static bool next_stretch(const u64 *bits, u64 count, u64 *at, u64 *length)
+static bool next_run(const u64 *bits, u64 count, u64 *at, u64 *length)
 {
     while (*at < count && !(bits[*at / 64] >> (*at % 64) & 1))
         ++*at;
@@ -93,7 +93,7 @@ static bool collect_table(struct qcow2 *q, struct qcow2_table *table, struct bat
         if (to) memcpy(to, table->data, q->cluster_bytes);
         return to;
     }
-    for (u64 at = 0, length; next_stretch(table->dirty, sectors, &at, &length); at += length) {
+    for (u64 at = 0, length; next_run(table->dirty, sectors, &at, &length); at += length) {
         u64 first = at * QCOW2_SECTOR_BYTES, bytes = length * QCOW2_SECTOR_BYTES;
         u8 *to = add(batch, table->offset + first, bytes, table, false);
         if (!to) return false;
@@ -107,7 +107,7 @@ static bool collect_array(const u64 *entries, u64 count, const u64 *dirty, u64 o
 {
     const u64 in_sector = QCOW2_SECTOR_BYTES / sizeof(u64);
     u64 sectors = (count + in_sector - 1) / in_sector;
-    for (u64 at = 0, length; next_stretch(dirty, sectors, &at, &length); at += length) {
+    for (u64 at = 0, length; next_run(dirty, sectors, &at, &length); at += length) {
         u64 first = at * in_sector, end = (at + length) * in_sector;
         if (end > count) end = count;
         any64 *to =
@@ -148,7 +148,7 @@ static void pin(struct qcow2 *q, const struct batch *batch)
     }
 }
 
-/* From here on the batches hold the changes; the tables are clean. */
+/* The batches now hold the changes: mark the tables as clean. */
 static void take_over(struct qcow2 *q, struct commit *commit)
 {
     pin(q, &commit->early);
@@ -176,8 +176,8 @@ static void unpin(struct qcow2 *q, const struct batch *batch, bool redo, bool st
     }
 }
 
-/* Something was not written: mark everything as dirty again, and free nothing. `stable`: the fresh tables are
- * in the file for good, so something in the file may refer to them. */
+/* A write failed: mark all pieces as dirty again, and free no cluster. `stable`: the fresh tables are stable in the file,
+ * so other tables in the file may refer to them. */
 static void undo(struct qcow2 *q, struct commit *commit, bool stable)
 {
     unpin(q, &commit->early, true, stable);

@@ -1,5 +1,5 @@
 /*
- * qcow2: checks before an image is opened, and the making of images.
+ * qcow2: checks before an image is opened, and the creation of images.
  */
 #ifndef RINGER_BLOCK_QCOW2_FORMAT_H
 #define RINGER_BLOCK_QCOW2_FORMAT_H
@@ -11,7 +11,7 @@ struct qcow2_backing {
     char format[32]; /* empty: unknown */
 };
 
-/* Read and check. False with half a sentence in error, to follow the image's name. */
+/* Read and check. False with half a sentence in error, which follows the image's name. */
 bool qcow2_read_header(struct store *store, bool read_only, struct qcow2_header *header, char *error,
                        size_t error_bytes);
 bool qcow2_read_backing(struct store *store, const struct qcow2_header *header, struct qcow2_backing *backing,

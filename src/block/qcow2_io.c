@@ -18,7 +18,7 @@ static u64 cluster_of(const struct qcow2 *q, u64 offset)
 
 /* --- reading --- */
 
-/* The image does not have these bytes itself. */
+/* Read bytes that the image itself does not have. */
 static int read_backing(struct qcow2 *q, u64 offset, struct span to)
 {
     u64 there = q->backing && offset < q->backing->bytes ? least(q->backing->bytes - offset, to.bytes) : 0;
@@ -119,7 +119,7 @@ int qcow2_read_now(struct disk_image *image, u64 offset, struct span to)
 
 /* --- writing to new clusters --- */
 
-/* Where `count` guest clusters from `first` on will lie. */
+/* The new location of `count` guest clusters from `first` on. */
 struct placement {
     u64 first, count;
     u64 host;
@@ -127,19 +127,19 @@ struct placement {
     bool taken; /* newly allocated; otherwise the one cluster stays where it is */
 };
 
-/* A zero cluster may have a cluster of the file allocated already. */
-static bool keeps_place(const struct qcow2 *q, const struct qcow2_run *run, u64 cluster)
+/* Can a zero cluster be written to the cluster of the file that it has allocated already? */
+static bool stays_put(const struct qcow2 *q, const struct qcow2_run *run, u64 cluster)
 {
     return run->kind == QCOW2_KIND_ZERO && (run->entry & QCOW2_OFFSET_MASK) && (run->entry & QCOW2_COPIED) &&
            (q->l1[cluster >> q->l2_bits] & QCOW2_COPIED);
 }
 
-/* Lock held, clusters claimed. */
+/* Choose the new location of the clusters of a write. Lock held, clusters claimed. */
 static int place(struct qcow2 *q, u64 offset, u64 bytes, const struct qcow2_run *run, struct placement *p)
 {
     p->first = cluster_of(q, offset);
     p->count = cluster_of(q, offset + bytes - 1) - p->first + 1;
-    if (keeps_place(q, run, p->first)) {
+    if (stays_put(q, run, p->first)) {
         p->host = run->entry & QCOW2_OFFSET_MASK;
         p->count = 1;
         p->zeros = p->taken = false;
@@ -241,7 +241,7 @@ static int write_elsewhere(struct qcow2 *q, u64 offset, struct span from, const 
 static int extend_elsewhere(struct qcow2 *q, u64 offset, u64 bytes, struct qcow2_run *run)
 {
     u64 total = run->bytes;
-    if (keeps_place(q, run, cluster_of(q, offset))) {
+    if (stays_put(q, run, cluster_of(q, offset))) {
         run->bytes = least(bytes, q->cluster_bytes - (offset & (q->cluster_bytes - 1)));
         return 0;
     }
@@ -249,7 +249,7 @@ static int extend_elsewhere(struct qcow2 *q, u64 offset, u64 bytes, struct qcow2
         struct qcow2_run next;
         int failed = qcow2_map(q, offset + total, bytes - total, &next);
         if (failed) return failed;
-        if (next.in_place || keeps_place(q, &next, cluster_of(q, offset + total))) break;
+        if (next.in_place || stays_put(q, &next, cluster_of(q, offset + total))) break;
         total += next.bytes;
     }
     run->bytes = total;
@@ -269,7 +269,7 @@ static int write_run(struct qcow2 *q, u64 offset, struct span from, u64 *written
         u64 first = cluster_of(q, offset), last = cluster_of(q, offset + run.bytes - 1);
         waited = qcow2_claim_conflicts(q, first, last, !run.in_place);
         qcow2_claim(q, &claim, first, last, !run.in_place);
-        if (waited) qcow2_unclaim(q, &claim); /* things may have changed */
+        if (waited) qcow2_unclaim(q, &claim); /* the mapping may have changed meanwhile */
     } while (waited);
     from = span_slice(from, 0, run.bytes);
     int failed;
@@ -296,9 +296,9 @@ int qcow2_write(struct disk_image *image, u64 offset, struct span from)
     return failed ? failed : qcow2_commit_if_much(q);
 }
 
-/* --- whole clusters that become nothing or zeros --- */
+/* --- discarding and zeroing whole clusters --- */
 
-/* Lock held, cluster claimed. */
+/* Set the entry of a cluster to `replacement`. Lock held, cluster claimed. */
 static int drop_cluster(struct qcow2 *q, u64 cluster, u64 replacement)
 {
     struct qcow2_run run;
@@ -324,7 +324,7 @@ static int drop_clusters(struct qcow2 *q, u64 first, u64 end, u64 replacement)
         struct qcow2_run run;
         u64 left = (end - cluster) << q->cluster_bits;
         failed = qcow2_map(q, cluster << q->cluster_bits, left, &run);
-        /* The cluster is absent and is to be absent: skip the whole run. */
+        /* The cluster is absent and must be absent: skip the whole run. */
         bool nothing = run.kind == QCOW2_KIND_ABSENT && (!replacement || !q->backing);
         if (!failed && nothing && run.bytes > q->cluster_bytes)
             cluster += (run.bytes >> q->cluster_bits) - 1;
@@ -360,7 +360,7 @@ int qcow2_zero(struct disk_image *image, u64 offset, u64 bytes)
     return failed;
 }
 
-/* --- asking --- */
+/* --- extents --- */
 
 int qcow2_extent(struct disk_image *image, u64 offset, u64 *bytes, enum extent_kind *kind)
 {

@@ -227,7 +227,7 @@ int qcow2_refcount_set(struct qcow2 *q, u64 cluster, u64 count)
     return failed;
 }
 
-/* --- taking and giving back --- */
+/* --- allocating and freeing --- */
 
 bool qcow2_is_fixed_metadata(const struct qcow2 *q, u64 offset, u64 bytes)
 {
@@ -300,7 +300,7 @@ int qcow2_allocate(struct qcow2 *q, u64 wanted, u64 *offset, u64 *got, bool *fre
 
 static void give(struct qcow2 *q, u64 cluster)
 {
-    if (qcow2_refcount_set(q, cluster, 0)) return; /* leaks the cluster, nothing worse */
+    if (qcow2_refcount_set(q, cluster, 0)) return; /* only leaks the cluster */
     if (q->search > cluster) q->search = cluster;
 }
 
@@ -321,7 +321,7 @@ void qcow2_free(struct qcow2 *q, u64 offset, u64 clusters)
     if (q->freed_count == q->freed_room) {
         u64 room = q->freed_room ? q->freed_room * 2 : 256;
         struct qcow2_freed *freed = realloc(q->freed, room * sizeof(*freed));
-        if (!freed) return; /* leaks the clusters, nothing worse */
+        if (!freed) return; /* only leaks the clusters */
         q->freed = freed;
         q->freed_room = room;
     }
@@ -331,13 +331,12 @@ void qcow2_free(struct qcow2 *q, u64 offset, u64 clusters)
 void qcow2_free_entry(struct qcow2 *q, u64 entry)
 {
     u64 offset = entry & QCOW2_OFFSET_MASK, bytes = offset ? q->cluster_bytes : 0;
-    if (entry & QCOW2_COMPRESSED) qcow2_packed_place(q, entry, &offset, &bytes);
+    if (entry & QCOW2_COMPRESSED) qcow2_packed_data(q, entry, &offset, &bytes);
     if (!bytes) return;
     u64 first = offset >> q->cluster_bits, last = (offset + bytes - 1) >> q->cluster_bits;
     qcow2_free(q, first << q->cluster_bits, last - first + 1);
 }
 
-/* Also gives the space back to the host. */
 void qcow2_apply_freed(struct qcow2 *q, const struct qcow2_freed *freed, u64 count)
 {
     for (u64 f = 0; f < count; f++) {

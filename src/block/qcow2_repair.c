@@ -34,7 +34,7 @@ static int tally_l2(struct tally *tally, u64 offset)
     if (!failed) failed = qcow2_table_get(q, offset, true, &table);
     for (u64 n = 0; n < 1ull << q->l2_bits && !failed; n++) {
         u64 entry = qcow2_entry(table, n), at = entry & QCOW2_OFFSET_MASK, bytes = at ? q->cluster_bytes : 0;
-        if (entry & QCOW2_COMPRESSED) qcow2_packed_place(q, entry, &at, &bytes);
+        if (entry & QCOW2_COMPRESSED) qcow2_packed_data(q, entry, &at, &bytes);
         failed = tally_range(tally, at, bytes);
     }
     return failed;
@@ -127,7 +127,7 @@ static int put_flags_right(struct tally *tally)
     return 0;
 }
 
-/* Fail if a cluster in use has no refcount block: qcow2_refcount.c would put the new block right there. */
+/* Fail if a cluster in use has no refcount block: qcow2_refcount.c would put the new block into such a cluster. */
 static int check_blocks(const struct tally *tally)
 {
     const struct qcow2 *q = tally->q;

@@ -9,7 +9,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
-void qcow2_packed_place(const struct qcow2 *q, u64 entry, u64 *offset, u64 *bytes)
+void qcow2_packed_data(const struct qcow2 *q, u64 entry, u64 *offset, u64 *bytes)
 {
     /* Below the flags: the number of additional sectors, then the offset, which is not aligned. */
     unsigned offset_bits = 62 - (q->cluster_bits - 8);
@@ -46,11 +46,11 @@ static bool unpack_zstd(const u8 *from, u64 bytes, u8 *to, u64 to_bytes)
     return context && !ZSTD_isError(status) && out.pos == out.size;
 }
 
-/* Into q->unpacked. */
+/* Decompress the cluster of this entry into q->unpacked. */
 static int unpack(struct qcow2 *q, u64 entry)
 {
     u64 offset, bytes;
-    qcow2_packed_place(q, entry, &offset, &bytes);
+    qcow2_packed_data(q, entry, &offset, &bytes);
     if (!q->unpacked) q->unpacked = malloc(q->cluster_bytes);
     u8 *packed = malloc(bytes);
     q->unpacked_entry = 0;

@@ -15,8 +15,8 @@ struct raw {
     struct disk_image image;
     struct store *store;
     u64 store_bytes; /* size when it was opened; not necessarily a multiple of the sector size */
-    bool probed;
-    bool told; /* the refusal of a write has been explained; atomic */
+    bool probed;     /* the format was guessed */
+    bool told;       /* the user has been told that a write was refused; atomic */
 };
 
 static struct raw *raw_of(struct disk_image *image)
@@ -53,9 +53,8 @@ static int raw_write(struct disk_image *image, u64 offset, struct span from)
     struct raw *raw = raw_of(image);
     if (changes_format(raw, offset, from)) {
         if (!__atomic_exchange_n(&raw->told, true, __ATOMIC_SEQ_CST))
-            log_warn(
-                "the guest may not write the header of another format to an image whose format was guessed; "
-                "say format=raw");
+            log_warn("the guest may not write the header of another format to an image of a guessed format; "
+                     "say format=raw");
         return -EPERM;
     }
     return raw->store->ops->write(raw->store, offset, from);

@@ -1,6 +1,6 @@
 /*
- * A queue of disk requests, linked by their letters (struct disk_request.letter), which are the disk's own from
- * submit() to done(). The caller does the locking; only `count` may be read without it.
+ * A queue of disk requests. They are linked by their letters (struct disk_request.letter), which belong to the disk from
+ * submit() to done(). The caller does the locking; only `count` may be read without the lock.
  */
 #ifndef RINGER_BLOCK_REQUEST_QUEUE_H
 #define RINGER_BLOCK_REQUEST_QUEUE_H
@@ -36,7 +36,7 @@ static inline struct disk_request *request_queue_take(struct request_queue *queu
     return container_of(first, struct disk_request, letter);
 }
 
-/* Whether anything is queued. Without the lock this is a hint: look again with it. */
+/* Is a request queued? Without the lock the answer is only a hint. */
 static inline bool request_queue_any(const struct request_queue *queue)
 {
     return __atomic_load_n(&queue->count, __ATOMIC_RELAXED) != 0;

@@ -12,7 +12,7 @@
 
 struct span {
     const struct iovec *part;
-    unsigned count; /* of parts from here on */
+    unsigned count; /* number of parts */
     u64 skip;       /* bytes of the first part to skip */
     u64 bytes;
 };

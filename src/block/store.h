@@ -1,6 +1,6 @@
 /*
- * A store: bytes by offset, on which image formats are built. Usually it is a file of the host (host_file.h);
- * tests use stores that fail, or that forget what was not synced.
+ * A store: bytes by offset, in which an image lies. Usually it is a file of the host (host_file.h). Tests use stores that
+ * fail, or that lose data that were not synced.
  *
  * Any thread may call any of these functions at any time. All return 0 or -errno. read() returns STORE_SHORT
  * when some of the bytes lie beyond the end, and reads those as zeros. Data survive the death of this process
@@ -22,8 +22,7 @@ struct store {
 
 struct store_ops {
     int (*read)(struct store *store, u64 offset, struct span to);
-    /* Read only if nothing has to be waited for. -EAGAIN: something has to be; the buffer may hold anything.
-     * May be NULL. */
+    /* Read if that needs no wait. -EAGAIN: it needs one; the buffer's contents are undefined. May be NULL. */
     int (*read_now)(struct store *store, u64 offset, struct span to);
     int (*write)(struct store *store, u64 offset, struct span from);
     int (*sync)(struct store *store);

@@ -1,6 +1,5 @@
 /*
- * The board: what a device is wired to. Everything that a wire_*.c needs is here, so that wiring needs
- * neither the CPU nor the machine around it:
+ * The board: what a device is wired to. A wire_*.c needs nothing else, neither the CPU nor the machine around it:
  *
  *   ports        the port bus                        irq      interrupt lines of the ISA bus
  *   pci          the PCI bus, and pci_ranges         clock    the guest's time
@@ -31,11 +30,11 @@ struct wire_net;
 
 /* The cause of a stop. */
 enum stop_cause {
-    STOP_GUEST, /* the guest did something; it would do so again */
+    STOP_GUEST, /* something that the guest did, and would do again */
     STOP_HOST,  /* the user, a time limit, a broken pipe */
 };
 
-/* Why the machine stands still. */
+/* The reason of a pause. */
 enum pause_reason {
     PAUSE_USER = 1,
     PAUSE_DISK = 2, /* a host file cannot be written or read at present */
@@ -52,7 +51,7 @@ struct board_host {
     void (*init)(void *machine);
     u32 (*get_register)(void *machine, unsigned gpr); /* numbered as instructions number them */
     void (*set_register)(void *machine, unsigned gpr, u32 value);
-    u64 (*tsc)(void *machine);           /* as the guest reads it */
+    u64 (*tsc)(void *machine);           /* the value that the guest reads */
     u64 (*tsc_hz)(void *machine);        /* its rate */
     u64 (*apic_timer_hz)(void *machine); /* the rate of the local APIC's timer */
     /* --- memory --- */
@@ -89,7 +88,7 @@ struct board_boot_entry {
     char path[64];  /* an Open Firmware path, by which SeaBIOS names devices (its src/boot.c) */
 };
 
-/* Facts about this board for the tables that operating systems read. */
+/* Facts about the board for the tables that operating systems read. */
 struct board_facts {
     bool serial[SERIAL_PORTS];
     bool floppy; /* a controller */
@@ -101,8 +100,8 @@ struct board {
     const struct board_options *options;
     const struct board_host *host;
     void *machine;
-    bool follower;      /* lockstep's second machine: no input but the leader's, and no output */
-    bool deterministic; /* time is instructions executed */
+    bool follower;      /* the second machine of a lockstep run: gets the leader's input, has no output */
+    bool deterministic; /* guest time is the number of executed instructions */
     bool tsc_deadline;  /* the CPU model has the local APIC timer's TSC-deadline mode */
     struct clock *clock;
     struct phys *memory;
@@ -113,7 +112,7 @@ struct board {
     struct pci_bus pci;
     struct pci_ranges pci_ranges;
     struct wire_net *net;          /* NULL: there is none yet */
-    struct irq_line irq[ISA_IRQS]; /* IRQ 2 is no wire of the bus */
+    struct irq_line irq[ISA_IRQS]; /* the bus has no wire for IRQ 2 */
     struct board_facts facts;
     struct board_boot_entry boot_entry[BOARD_BOOT_ENTRIES];
     unsigned boot_entries;

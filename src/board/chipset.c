@@ -171,7 +171,7 @@ static int make_chips(struct chipset *c, struct board *board)
     return failed;
 }
 
-/* Claimed first, so that all other ranges cover it: where the guest puts the read port at another chip's port, that
+/* Claimed first, so that all other ranges cover it: if the guest moves the read port to the port of another chip, that
  * chip answers. */
 static void fit_isa_pnp(struct chipset *c, struct board *board)
 {
@@ -273,8 +273,8 @@ void chipset_reset(struct chipset *c)
     wire_ide_reset(&c->ide);
 }
 
-/* The host bridge keeps power: it refreshes memory and keeps its registers. So firmware that has copied itself to RAM runs
- * from there again, and its variables tell it that it has run before. */
+/* The host bridge keeps its power: it refreshes memory and keeps its registers. So firmware that has copied itself to RAM
+ * runs from there again, and finds in its variables that it has run before. */
 void chipset_suspend(struct chipset *c)
 {
     reset_core(c);

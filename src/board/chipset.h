@@ -1,6 +1,5 @@
 /*
- * The chips of a PC on the board: which one sits at which ports and on which interrupt line, and what the
- * CMOS memory tells the firmware.
+ * The chips of a PC on the board, with their ports and interrupt lines, and the contents of the CMOS memory.
  */
 #ifndef RINGER_BOARD_CHIPSET_H
 #define RINGER_BOARD_CHIPSET_H
@@ -52,15 +51,14 @@ struct chipset {
     struct wire_floppy floppy;
 };
 
-/* Wire everything to the board, which is empty. Returns false with one sentence in error when a back end
- * cannot be opened. */
+/* Wire everything to the board, which is empty on entry. False with one sentence in error. */
 bool chipset_init(struct chipset *chipset, struct board *board, char *error, size_t error_bytes);
 void chipset_destroy(struct chipset *chipset);
 /* The reset line of every chip. */
 void chipset_reset(struct chipset *chipset);
 /* S3: reset all chips but RAM, host bridge, real-time clock and the resume well of power management. */
 void chipset_suspend(struct chipset *chipset);
-/* Call after chipset_reset() and the loader: the PAM registers show the ROM first. */
+/* Call after chipset_reset() and the loader, because the PAM registers select the ROM at first. */
 void chipset_firmware_loaded(struct chipset *chipset);
 /* FERR# of the CPU, which is wired to IRQ 13. */
 void chipset_ferr(struct chipset *chipset, bool level);

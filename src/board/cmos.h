@@ -1,5 +1,5 @@
 /*
- * What the CMOS memory tells the firmware about the machine.
+ * The contents of the CMOS memory: the machine as the firmware finds it.
  */
 #ifndef RINGER_BOARD_CMOS_H
 #define RINGER_BOARD_CMOS_H

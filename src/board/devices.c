@@ -8,7 +8,7 @@
 
 #define SAY(...) (snprintf(error, error_bytes, __VA_ARGS__), false)
 
-/* Slot 0 has the host bridge, 1 the PIIX3, and 2 by custom the display. */
+/* Slot 0 has the host bridge, 1 the PIIX3, and 2 by convention the display. */
 enum { FIRST_SLOT = 3, SLOTS = 32 };
 
 static unsigned number_of(const struct board *board, const struct device_option *option)

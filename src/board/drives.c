@@ -73,7 +73,7 @@ bool drives_init(struct drives *drives, struct board *board, char *error, size_t
     drives->crew.resumed = resumed;
     drives->crew.machine = board;
     drives->snapshot = options->snapshot;
-    drives->there = true;
+    drives->initialized = true;
     for (unsigned n = 0; n < options->count; n++) {
         if (!open_drive(drives, &drives->drive[n], &options->drive[n], error, error_bytes)) return false;
         drives->count++;
@@ -83,7 +83,7 @@ bool drives_init(struct drives *drives, struct board *board, char *error, size_t
 
 void drives_destroy(struct drives *drives)
 {
-    if (!drives->there) return;
+    if (!drives->initialized) return;
     disk_crew_destroy(&drives->crew);
     for (unsigned n = 0; n < drives->count; n++)
         block_disk_destroy(&drives->drive[n].block);

@@ -15,7 +15,8 @@ struct drive {
     unsigned index;
     enum drive_medium medium;
     const char *id, *serial; /* NULL: none */
-    unsigned boot_index;     /* where firmware tries it, from 1 on; 0: after all that have an index */
+    unsigned
+        boot_index; /* from 1 on: firmware tries small numbers first; 0: after all drives with an index */
     const struct drive_option *option;
     struct block_disk block;
 };
@@ -25,7 +26,7 @@ struct drives {
     struct drive drive[DRIVES_MAX];
     unsigned count;
     bool snapshot; /* writes to all of them are forgotten at the end */
-    bool there;    /* drives_init() was called */
+    bool initialized;
 };
 
 /* Open all images. False with one sentence in error. */

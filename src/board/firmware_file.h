@@ -8,8 +8,8 @@
 
 #define FIRMWARE_PATH_BYTES 4096
 
-/* Find a file in `directory`, or (NULL) where distributions put it. False: not found; path is then where it should
- * be. */
+/* Find a file in `directory`, or (NULL) in the directories of distributions. False: not found, and `path` is where it
+ * should be. */
 bool firmware_find(const char *directory, const char *name, char path[FIRMWARE_PATH_BYTES]);
 
 /* Read a ROM into memory of a power of two bytes, to be freed, as pci_expansion_rom() takes it. The rest is ones. NULL with one

@@ -14,8 +14,8 @@ enum media_outcome {
     MEDIA_FAILED, /* nothing has changed */
 };
 
-/* `drive`: fda, fdb, cdrom, or hda to hdd where that is a CD drive. `file`: the new medium, NULL: none. One
- * sentence in error unless it was changed. Only the vCPU thread calls this. */
+/* `drive`: fda, fdb, cdrom, or hda to hdd if that is a CD drive. `file`: the new medium, NULL: none. Unless the medium
+ * was changed, one sentence is in error. Only the vCPU thread calls this. */
 enum media_outcome media_change(struct chipset *chipset, const char *drive, const char *file, char *error,
                                 size_t error_bytes);
 

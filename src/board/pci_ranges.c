@@ -24,7 +24,7 @@ static bool in_hole(const struct phys *phys, const struct pci_bar *bar)
            bar->bytes <= PCI_HOLE_END - bar->base;
 }
 
-/* Widen the piece until each range is inside or outside of it. Then the whole piece can be mapped anew. */
+/* Widen the piece until each range is either inside or outside of it. Then the whole piece can be mapped anew. */
 static void close_over(const struct pci_ranges *ranges, struct piece *piece)
 {
     for (unsigned n = 0; n < ranges->count; n++) {
@@ -63,9 +63,9 @@ static void lay_piece(struct pci_ranges *ranges, struct piece piece)
         struct piece its = piece_of(range);
         if (its.from >= piece.from && its.to <= piece.to) failed = lay(phys, range);
     }
-    /* Only a guest that lays many ranges over each other gets here. The remaining ranges are absent. */
-    if (failed && !ranges->complained) {
-        ranges->complained = true;
+    /* Only a guest with many overlapping ranges gets here. The remaining ranges are absent. */
+    if (failed && !ranges->warned) {
+        ranges->warned = true;
         log_warn("the guest has cut PCI memory into too many pieces: %s", strerror(-failed));
     }
     board_memory_changed(ranges->board, piece.from, piece.to - piece.from);

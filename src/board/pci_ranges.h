@@ -1,13 +1,12 @@
 /*
  * The ranges that the base address registers of PCI devices decode, in memory and among ports.
  *
- * Memory: the host bridge gives PCI what lies between the end of RAM and the interrupt controllers, and
- * nothing else answers there. A register that points elsewhere, even in part (over RAM, at a local APIC, at
- * firmware) decodes nothing, as on a board with a bridge that does not pass such cycles on. Where two ranges
- * overlap, the one that came into use later answers. When it moves away, the other answers again.
+ * Memory: the addresses between the end of RAM and the interrupt controllers, the hole, belong to PCI alone. A range that
+ * is not entirely in the hole (over RAM, a local APIC or firmware) is not decoded, as on a board with a bridge that does
+ * not pass on such cycles. Where two ranges overlap, the one that came into use later answers. When it moves away, the
+ * other one answers again.
  *
- * Ports: the same; the ranges of the board's own chips are among those that came earlier. A register beyond
- * the 65536 ports decodes nothing.
+ * Ports: the same. The ranges of the board's own chips count as earlier. A range beyond the 65536 ports is not decoded.
  *
  * Invariant: in the hole, phys has exactly the ranges that are `shown`, later ones on top.
  */
@@ -35,7 +34,7 @@ struct pci_ranges {
     struct board *board;
     struct pci_range range[PCI_RANGES_MAX];
     unsigned count;
-    bool complained;
+    bool warned;
 };
 
 /* Installs itself as the `map` of the board's PCI bus. */

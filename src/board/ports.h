@@ -1,5 +1,5 @@
 /*
- * The port bus: which range answers each of the 65536 I/O ports.
+ * The port bus: the range that answers at each of the 65536 I/O ports.
  *
  * A range is registered with the widest access that its device understands. Wider ones are split into halves,
  * low half first, as an ISA bridge does it (PIIX3 datasheet 4.3, "bus cycle steering"). An access that leaves
@@ -39,7 +39,7 @@ void ports_claim(struct port_bus *bus, u16 base, u16 count, u8 widest, const str
 /* A range that the guest can move: it has no ports until ports_move() gives it some. */
 struct port_range *ports_add(struct port_bus *bus, u16 count, u8 widest, const struct io_ops *ops,
                              void *device);
-/* Put it at base, or (mapped: false) nowhere. The ranges that it covered before answer again. */
+/* Move the range to `base`, or (mapped: false) take it off the bus. The ranges that it covered before answer again. */
 void ports_move(struct port_bus *bus, struct port_range *range, u16 base, bool mapped);
 
 /* String I/O for this range. */
@@ -47,7 +47,7 @@ void ports_set_string(struct port_range *range, const struct io_string_ops *ops)
 
 u32 ports_read(struct port_bus *bus, u16 port, unsigned size);
 void ports_write(struct port_bus *bus, u16 port, unsigned size, u32 value);
-/* Up to `count` elements at once; returns how many were transferred: 0 when the port does not stream. */
+/* Transfer up to `count` elements at once. Returns how many were transferred; 0: the port takes single elements only. */
 u32 ports_read_string(struct port_bus *bus, u16 port, unsigned size, u8 *to, u32 count);
 u32 ports_write_string(struct port_bus *bus, u16 port, unsigned size, const u8 *from, u32 count);
 

@@ -6,7 +6,7 @@
 /* IA32_APIC_BASE (SDM 3A 11.4.4). */
 #define BASE_ENABLED (1u << 11)
 
-/* The slave 8259A's way to the master. */
+/* The slave 8259A's INT is wired to this input of the master. */
 #define CASCADE_IRQ 2
 
 /* --- wires --- */
@@ -137,7 +137,7 @@ bool apic_wires_may_wake(const struct apic_wires *wires)
     return wires->fitted && (lapic_lint0_is_nmi(&wires->lapic) || ioapic_has_nmi(&wires->ioapic));
 }
 
-/* The page covers RAM, or lies where nothing is. No system puts it over a device. */
+/* Map the page of the local APIC. It may cover RAM or empty addresses. No system puts it over a device. */
 static void show(struct apic_wires *wires, u32 base)
 {
     struct board *board = wires->board;

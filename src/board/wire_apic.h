@@ -5,12 +5,12 @@
  *   ISA IRQ n  ---+--> 8259 pair --INTR--+--> LINT0 of the local APIC --> CPU
  *                 +--> I/O APIC pin n    +--> I/O APIC pin 0
  *                      (IRQ 0: pin 2)
- *   PIRQ A-D   ---+--> PIIX3, which steers them to ISA IRQs
+ *   PIRQ A-D   ---+--> PIIX3, which routes them to ISA IRQs
  *                 +--> I/O APIC pins 16-19, active low
  *   messages of PCI devices -------------> local APIC
  *
- * Both ways work at once; the guest masks the one that it does not use. Without APICs (--no-apic) INTR
- * of the 8259 pair goes straight to the CPU.
+ * Both ways work at once, and the guest masks the one that it does not use. Without APICs (--no-apic) INTR of the 8259
+ * pair goes straight to the CPU.
  */
 #ifndef RINGER_BOARD_WIRE_APIC_H
 #define RINGER_BOARD_WIRE_APIC_H

@@ -108,8 +108,14 @@ static void toggle_pause(struct wire_console *wire)
 {
     struct board *board = wire->board;
     if (board->follower) return;
-    wire->paused = !wire->paused;
-    board->host->pause(board->machine, PAUSE_USER, wire->paused);
+    wire_console_pause(wire, !wire->paused);
+}
+
+void wire_console_pause(struct wire_console *wire, bool paused)
+{
+    struct board *board = wire->board;
+    wire->paused = paused;
+    board->host->pause(board->machine, PAUSE_USER, paused);
 }
 
 static void command(struct wire_console *wire, enum console_command command)

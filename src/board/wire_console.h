@@ -1,6 +1,6 @@
 /*
  * The wires of the console. Events of frontends and scripts go to the keyboard, the mouse, VMware's pointer and the
- * switches of the machine. The state of the lamps and of the pointer goes to the frontends.
+ * switches of the machine. The states of lamps and pointer go to the frontends.
  *
  * Everything here runs on the vCPU thread. Other threads use console_send().
  */
@@ -17,8 +17,8 @@ struct piix4_pm;
 
 #define KEY_FEED_KEYS 256
 
-/* Keys that wait for room in the keyboard, which has little. A key that finds no room for a second is dropped: the guest
- * reads no keys. */
+/* Keys that wait for room in the keyboard's small buffer. If a key finds no room for a second, the guest reads no keys,
+ * and the key is dropped. */
 struct key_feed {
     struct {
         const struct key *key;
@@ -51,6 +51,8 @@ void wire_console_reset(struct wire_console *wire);
 void wire_console_stopped(struct wire_console *wire);
 
 void wire_console_key(struct wire_console *wire, const struct key *key, bool down);
+/* The user wants the machine to stand still, or to go on. */
+void wire_console_pause(struct wire_console *wire, bool paused);
 void wire_console_event(struct wire_console *wire, const struct console_event *event);
 
 #endif

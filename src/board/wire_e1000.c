@@ -1,5 +1,5 @@
 /*
- * e1000: Intel's 82540EM, which every system has a driver for.
+ * e1000: Intel's 82540EM. Nearly every operating system has a driver for it.
  */
 #include "board.h"
 #include "device_table.h"

@@ -23,7 +23,7 @@ static bool attach(struct wire_floppy *wire, struct board *board, unsigned numbe
     struct disk *disk = drive_disk(drive);
     if (disk->bytes && !floppy_format_of(disk->bytes)) {
         snprintf(error, error_bytes,
-                 "the image in floppy drive %c has %llu bytes, which is the size of no diskette",
+                 "the image in floppy drive %c has %llu bytes, and no diskette has that size",
                  'A' + (int)number, (unsigned long long)disk->bytes);
         return false;
     }

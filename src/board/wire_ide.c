@@ -27,7 +27,8 @@ static bool attach(struct wire_ide *wire, unsigned index, struct drive *drive, c
     struct disk *disk = drive_disk(drive);
     char serial[21];
     if (kind == IDE_DISK && !disk->bytes) {
-        snprintf(error, error_bytes, "the image in IDE drive %u is empty: only CD drives may be", index);
+        snprintf(error, error_bytes, "the image in IDE drive %u is empty: only a CD drive may be empty",
+                 index);
         return false;
     }
     snprintf(serial, sizeof(serial), "RINGER%05u", index + 1);

@@ -43,7 +43,7 @@ bool wire_net_init(struct board *board, char *error, size_t error_bytes)
     int failed = wire ? net_loop_init(&wire->loop) : -ENOMEM;
     if (failed) {
         free(wire);
-        return SAY("cannot have a network: %s", strerror(-failed));
+        return SAY("cannot start the network: %s", strerror(-failed));
     }
     board->net = wire;
     if (options->count && board->deterministic && !board->follower)
@@ -52,7 +52,7 @@ bool wire_net_init(struct board *board, char *error, size_t error_bytes)
         for (unsigned other = 0; other < n; other++)
             if (!strcmp(options->netdev[n].id, options->netdev[other].id))
                 return SAY("there are two networks with the id \"%s\"", options->netdev[n].id);
-        /* Lockstep's second machine sees what the first one sends, and has nobody to talk to. */
+        /* The second machine of a lockstep run has no network of its own. */
         struct net_backend *backend = board->follower
                                           ? none_create(&wire->loop)
                                           : create(&wire->loop, &options->netdev[n], error, error_bytes);

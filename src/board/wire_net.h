@@ -1,5 +1,5 @@
 /*
- * The networks of a machine: the back ends that -netdev options ask for, the thread that runs them, and the cables to the cards.
+ * The networks of a machine: the back ends of -netdev options, the thread that runs them, and the cables to the cards.
  */
 #ifndef RINGER_BOARD_WIRE_NET_H
 #define RINGER_BOARD_WIRE_NET_H
@@ -11,7 +11,7 @@
 struct board;
 struct pci_device;
 
-/* Those that -netdev made, and for cards without one. */
+/* Back ends of -netdev options, and of cards without one. */
 #define WIRE_NETS (NETDEVS_MAX + DEVICES_MAX)
 
 struct wire_net {
@@ -23,7 +23,7 @@ struct wire_net {
         u8 *rom;    /* the card's boot ROM, or NULL */
     } net[WIRE_NETS];
     unsigned count;
-    unsigned cards; /* which have got an address of ours */
+    unsigned cards; /* cards that got a default address */
 };
 
 /* Make the back ends: board->net. False with one sentence in error. */

@@ -10,7 +10,7 @@
 
 #define NS_PER_SECOND 1000000000ull
 #define MIX_EVERY_NS  10000000u
-#define FRAMES_MAX    (SOUND_RATE / 10) /* the most that is mixed at once, after the machine was stopped */
+#define FRAMES_MAX    (SOUND_RATE / 10) /* the most that is mixed at once, after a pause */
 #define SPEAKER_LEVEL 6000
 #define SOUND_DEVFN   PCI_DEVFN(5, 0)
 

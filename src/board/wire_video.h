@@ -1,6 +1,6 @@
 /*
- * The VGA on the board: its video memory behind the guest's RAM (mmu/phys.h), the legacy range at A0000h, the
- * PCI function, its BIOS (a file of the package seabios), and the way in which viewers learn of writes to video memory.
+ * The VGA on the board: its video memory behind the guest's RAM (mmu/phys.h), the legacy range at A0000h, the PCI
+ * function, and its BIOS (a file of the package seabios). Viewers learn of writes to video memory through this.
  */
 #ifndef RINGER_BOARD_WIRE_VIDEO_H
 #define RINGER_BOARD_WIRE_VIDEO_H

@@ -6,7 +6,7 @@ bool virtio_check(const struct device_option *option, char *error, size_t error_
 {
     if (!device_number(option, "disable-legacy", 0) || !device_number(option, "disable-modern", 0))
         return true;
-    snprintf(error, error_bytes, "-device %s: without its legacy and its modern interface it has none",
+    snprintf(error, error_bytes, "-device %s: only one of its interfaces, legacy and modern, can be disabled",
              option->type->name);
     return false;
 }

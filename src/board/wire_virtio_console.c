@@ -77,7 +77,7 @@ static bool create_console(struct board *board, const struct device_option *opti
 static const struct property port_properties[] = {
     {"id", PROPERTY_TEXT, .help = "a name"},
     {"bus", PROPERTY_TEXT, .help = "ID.0 of a virtio-serial-pci (default: the last one with a free port)"},
-    {"name", PROPERTY_TEXT, .help = "accepted for QEMU's sake"},
+    {"name", PROPERTY_TEXT, .help = "accepted as by QEMU, without effect"},
     {0},
 };
 static const struct device_bus bus_virtio_serial = {"virtio-serial-bus", port_properties, false};

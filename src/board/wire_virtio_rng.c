@@ -14,7 +14,7 @@ struct wired_rng {
     u64 state;             /* deterministic: of the generator */
 };
 
-/* Does not block: while the host has too little entropy, the guest gets none. */
+/* Does not block: if the host has too little entropy, the guest gets nothing. */
 static bool host_random(void *owner, u8 *bytes, unsigned count)
 {
     return getrandom(bytes, count, GRND_NONBLOCK) == (ssize_t)count;

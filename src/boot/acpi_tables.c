@@ -19,7 +19,7 @@
 #include "serial3.hex"
 #include "serial4.hex"
 
-/* The same everywhere; the ASL files have it too. */
+/* The same in all tables. The ASL files have them too. */
 #define OEM_ID       "RINGER"
 #define OEM_TABLE_ID "RINGERPC"
 
@@ -109,7 +109,7 @@ enum { ACTIVE_HIGH = 1, LEVEL = 3 << 2 };
 
 /* --- one table --- */
 
-/* A table whose body is written. */
+/* Add a table with a complete body: fills in the header and the checksum. */
 static u32 add_table(struct acpi_tables *acpi, u8 *table, const char *signature, u8 revision, u32 bytes)
 {
     memcpy(table, signature, 4);
@@ -125,7 +125,7 @@ static u32 add_table(struct acpi_tables *acpi, u8 *table, const char *signature,
     return at;
 }
 
-/* What iasl made has its checksum already. */
+/* Add a table that iasl made. It has its checksum already. */
 static u32 add_code(struct acpi_tables *acpi, const u8 *code, u32 bytes)
 {
     return table_image_add(&acpi->tables, code, bytes, TABLE_ALIGN);
@@ -140,7 +140,7 @@ static u32 add_facs(struct acpi_tables *acpi)
     return at;
 }
 
-/* Generic address structure, 5.2.3.1: a port. */
+/* Generic address structure (5.2.3.1) of a port. */
 static void put_register(u8 *at, u16 port, unsigned bytes)
 {
     at[0] = 1;
@@ -198,8 +198,8 @@ static u8 *put_override(u8 *at, u8 irq, u32 input, u16 flags)
 
 static u32 add_madt(struct acpi_tables *acpi)
 {
-    static const u8 local_apic[] = {MADT_TYPE_LOCAL_APIC, 8, 0, 0, 1, 0, 0, 0}; /* of CPU 0, ID 0, enabled */
-    static const u8 local_nmi[] = {MADT_TYPE_LOCAL_NMI, 6, 0xff, 0, 0, 1};      /* LINT1 of all */
+    static const u8 local_apic[] = {MADT_TYPE_LOCAL_APIC, 8, 0, 0, 1, 0, 0, 0}; /* CPU 0, ID 0, enabled */
+    static const u8 local_nmi[] = {MADT_TYPE_LOCAL_NMI, 6, 0xff, 0, 0, 1};      /* LINT1 of all CPUs */
     u8 madt[256] = {0}, *at = madt + MADT_ENTRIES;
     put32(madt + MADT_LOCAL_APIC, LAPIC_BASE);
     put32(madt + MADT_FLAGS, MADT_PCAT_COMPATIBLE);
@@ -216,7 +216,7 @@ static u32 add_madt(struct acpi_tables *acpi)
     return add_table(acpi, madt, "APIC", 1, (u32)(at - madt));
 }
 
-/* The HPET's address is a generic address structure of memory. A driver keeps periods of HPET_PERIOD_TICKS at least. */
+/* The HPET's address is a generic address structure of memory. Drivers keep to periods of at least HPET_PERIOD_TICKS. */
 static u32 add_hpet(struct acpi_tables *acpi)
 {
     enum { HPET_PERIOD_TICKS = 10000 };

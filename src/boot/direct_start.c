@@ -14,7 +14,7 @@
 #define ELCR           0x4d0
 #define DMA_2_MASK     0xd4
 #define DMA_2_MODE     0xd6
-#define DMA_CASCADE    0xc0 /* channel 4: the way of channels 0-3 to the bus */
+#define DMA_CASCADE    0xc0 /* channel 4 passes on the requests of channels 0-3 */
 
 enum { ISA_BRIDGE = PCI_DEVFN(1, 0), IDE = PCI_DEVFN(1, 1), POWER = PCI_DEVFN(1, 3) };
 enum {
@@ -26,14 +26,14 @@ enum {
     SMBHSTCFG = 0xd2,
     IDETIM = 0x40
 };
-#define IDE_BOTH_CHANNELS 0x80008000u /* are decoded */
+#define IDE_BOTH_CHANNELS 0x80008000u /* decode both channels */
 
-/* Where PIRQA to PIRQD go, as SeaBIOS has it. */
+/* The IRQs of PIRQA to PIRQD, as SeaBIOS sets them. */
 static const u8 pirq_route[PIRQS] = {10, 10, 11, 11};
 
 struct acpi_machine acpi_machine_of(const struct board *board)
 {
-    /* As SeaBIOS divides the space. */
+    /* SeaBIOS divides the space in the same way. */
     return (struct acpi_machine){.facts = board->facts,
                                  .pci_memory =
                                      phys_low_ram_bytes(board->memory) <= 2ull << 30 ? 2u << 30 : 3u << 30};
@@ -58,14 +58,14 @@ static void write_config(struct port_bus *ports, u8 devfn, u8 offset, unsigned b
     ports_write(ports, (u16)(CONFIG_DATA + (offset & 3)), bytes, value);
 }
 
-/* Where the next ranges of PCI devices go. */
+/* The next free ports and addresses for PCI devices. */
 struct pci_room {
     u32 ports, memory;
 };
 
 #define FIRST_PORTS 0xc000
 
-/* Give every base address register a range, one behind the other. */
+/* Give every base address register the next range. */
 static void set_ranges(struct port_bus *ports, const struct pci_device *device, struct pci_room *next)
 {
     u16 command = 0;
@@ -86,9 +86,9 @@ static u8 route_of(u8 devfn, u8 pin)
     return pirq_route[pci_pirq(devfn, pin)];
 }
 
-/* The power management block goes to ACPI_PM_BASE, the ranges of PCI devices to where there is room. The SCI
- * is level-triggered. The PIRQs are routed, but their interrupts stay edge-triggered: an operating system
- * with ACPI switches those that it uses (and Linux complains if the ELCR says anything else before). */
+/* Put the power management ports at ACPI_PM_BASE, give PCI devices their ranges, and make the SCI level-triggered.
+ * The PIRQs are routed, but their interrupts stay edge-triggered: an operating system with ACPI switches those
+ * that it uses, and Linux complains if the ELCR has other bits set before. */
 static void set_up_chips(struct board *board)
 {
     struct port_bus *ports = &board->ports;

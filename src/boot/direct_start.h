@@ -1,6 +1,6 @@
 /*
- * The direct start of a kernel: what firmware would have left behind. Chips are set up, PCI devices have
- * their ranges and interrupts, and tables lie where operating systems look for them:
+ * The direct start of a kernel. The machine is put into the state in which firmware would leave it: chips are set
+ * up, PCI devices have their ranges and interrupts, and tables are where operating systems look for them:
  *
  *   F0000h  RSDP | MP table's pointer and table | SMBIOS entry point and structures | ACPI tables
  */
@@ -25,15 +25,14 @@ struct direct_machine {
     const struct cpu_model *cpu;
 };
 
-/* After the chips' reset. Returns the frame buffer that the command line (or NULL) asks for, if there is one.
- */
+/* Call after the reset of the chips. Returns the frame buffer that the command line (or NULL) asks for, if any. */
 struct boot_screen direct_start(const struct direct_machine *machine, const char *command_line);
 
-/* The machine wakes from S3: set up the chips again. Returns the physical address at which the guest wants to go on in
- * real mode, 0: nowhere. */
+/* The machine wakes from S3: set up the chips again. Returns the guest's waking vector, a physical address for real
+ * mode; 0: the guest has set none. */
 u32 direct_wake(const struct direct_machine *machine, const char *command_line);
 
-/* What the tables tell of this machine; for firmware too. */
+/* The facts of this machine for the tables. */
 struct acpi_machine acpi_machine_of(const struct board *board);
 struct smbios_machine smbios_machine_of(const struct board *board, const struct cpu_model *cpu);
 

@@ -5,7 +5,7 @@
 #include "board/wire_video.h"
 #include "video_mode.h"
 
-/* As the video BIOS would: the display interface knows no more than size and depth. */
+/* Set a mode through the display interface, as the video BIOS does. */
 static struct boot_screen set_mode(struct video *video, const struct video_mode *mode)
 {
     const struct pci_bar *bar = &video->pci.bar[VGA_PCI_MEMORY_BAR];
@@ -26,13 +26,13 @@ static struct boot_screen set_mode(struct video *video, const struct video_mode 
 struct boot_screen direct_video(struct video *video, const char *command_line)
 {
     if (!video->board) return (struct boot_screen){0};
-    /* The command register switches the legacy ports, too, though no base address register is of ports. */
+    /* The command register enables the legacy ports too, although no base address register is for ports. */
     struct port_bus *ports = &video->board->ports;
     ports_write(ports, 0xcf8, 4, 1u << 31 | VIDEO_DEVFN << 8 | PCI_COMMAND);
     ports_write(ports, 0xcfc, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
     ports_write(ports, 0xcf8, 4, 0);
     if (video->rom && !vga_load_font(&video->vga, video->rom, video->rom_bytes))
-        log_debug("there is no font in the video BIOS");
+        log_debug("the video BIOS has no font");
     const struct video_mode *mode = video_mode_asked(command_line);
     return mode ? set_mode(video, mode) : (struct boot_screen){0};
 }

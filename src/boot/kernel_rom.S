@@ -2,21 +2,21 @@
  * The option ROM by which firmware starts a kernel (kernel_rom.h). It registers a bootstrap entry vector (Plug and Play BIOS
  * Specification 1.0A, 3.2), which firmware calls in real mode when it boots from the ROM:
  *
- *   1. one DMA request to the firmware configuration device (fw_cfg.h) fetches the boot data to low memory;
- *   2. where the kernel wants a memory map, INT 15h E820h writes it into the boot data, INT 12h the size of low memory;
- *   3. the descriptors in the boot data, executed one after the other, put the kernel and its files where they belong. From
- *      here on neither stack nor interrupts are used, since the kernel may lie on the stack and on the interrupt vectors;
- *   4. registers get the values of the record, and the kernel is entered in protected or real mode.
+ *   1. One DMA request to the firmware configuration device (fw_cfg.h) fetches the boot data to low memory.
+ *   2. If the kernel wants a memory map, INT 15h E820h writes it into the boot data, and INT 12h gives the size of low memory.
+ *   3. The descriptors in the boot data are executed in order. They put the kernel and its files at their addresses. From here
+ *      on neither stack nor interrupts are used, because the kernel may overwrite the stack and the interrupt vectors.
+ *   4. Registers get the values of the record, and the kernel is entered in protected or real mode.
  *
- * The record between kernel_rom_record and kernel_rom_code is struct rom_record of kernel_rom.c, which fills it in. The code
- * runs wherever firmware copies it, with CS:0 at its beginning; it is data to the monitor.
+ * The record between kernel_rom_record and kernel_rom_code is struct rom_record of kernel_rom.c, which fills it in. Firmware
+ * may copy the code to any address with CS:0 at its beginning. To the monitor the ROM is data.
  */
 #define DMA_HIGH 0x514
 #define DMA_LOW  0x518
 
 #define SIGNATURE   0x534d4150  /* "SMAP" */
 #define E820_BYTES  20
-#define MAP_BYTES   (4 + E820_BYTES) /* Multiboot's: each entry begins with the size of the rest */
+#define MAP_BYTES   (4 + E820_BYTES) /* a Multiboot entry begins with the size of the rest */
 #define ONE_MB      0x100000
 #define MEM_LOWER   4           /* in Multiboot's boot information */
 #define MEM_UPPER   8
@@ -25,8 +25,8 @@
 /* The offset of a label in the ROM. */
 #define AT(label) (label - kernel_rom)
 
-/* Have the descriptor at linear address EAX executed, which takes no time here and may take some elsewhere. Its real-mode
- * address is ES:DI. Clobbers EAX, DX. */
+/* Have the device execute the descriptor at linear address EAX, real-mode address ES:DI, and wait for its end. Clobbers EAX,
+ * DX. */
 .macro TRANSFER
     mov %eax, %ecx
     xor %eax, %eax
@@ -36,7 +36,7 @@
     bswap %eax
     mov $DMA_LOW, %dx
     out %eax, %dx
-1:  mov %es:(%di), %eax     /* big-endian: all bits but that of an error become 0 */
+1:  mov %es:(%di), %eax     /* big-endian: at the end all bits are 0 except that of an error */
     bswap %eax
     test $~1, %eax
     jnz 1b
@@ -76,8 +76,8 @@ product: .asciz "kernel"
     .balign 4
 kernel_rom_record:
 data:             .long 0   /* the boot data: linear address */
-data_descriptor:  .long 0, 0, 0, 0 /* and the request for it */
-descriptors:      .long 0   /* in the boot data: linear address, number */
+data_descriptor:  .long 0, 0, 0, 0 /* the request for it */
+descriptors:      .long 0   /* the descriptors in the boot data: linear address, number */
 descriptor_count: .long 0
 map:              .word 0, 0 /* offset and segment of the memory map; 0:0 if the kernel wants none */
 map_room:         .word 0   /* entries */
@@ -98,7 +98,7 @@ cannot:
 
 boot:
     cld
-    /* The descriptor has to lie in RAM; this is the firmware's stack. */
+    /* The descriptor must be in RAM: on the firmware's stack. */
     sub $16, %sp
     mov %ss, %ax
     mov %ax, %es
@@ -146,7 +146,7 @@ enter:
     mov %cr0, %eax
     or $1, %al
     mov %eax, %cr0
-    /* CS keeps its base and its 16 bits until the far jump loads it (SDM 3A 9.9.1). */
+    /* CS keeps its base and its 16-bit size until the far jump loads it (SDM 3A 9.9.1). */
 enter_real:
     mov %cs:AT(data_segment), %ax
     mov %ax, %ds
@@ -158,7 +158,7 @@ enter_real:
     mov %cs:AT(registers), %eax
     ljmpl *%cs:AT(entry)
 
-/* Entry after entry as INT 15h E820h gives them (ACPI 6.5, 15.1), into the boot data. */
+/* Write the entries that INT 15h E820h gives (ACPI 6.5, 15.1) into the boot data. */
 memory_map:
     les %cs:AT(map), %di
     mov %di, %si
@@ -204,7 +204,7 @@ memory_map:
     mov %eax, %fs:MEM_LOWER(%bp)
     ret
 
-    /* The last byte makes all of them add up to 0: kernel_rom.c sees to that. */
+    /* kernel_rom.c sets the last byte so that the sum of all bytes is 0. */
     .org kernel_rom + 1024
 kernel_rom_end:
     .section .note.GNU-stack, "", @progbits

@@ -15,14 +15,14 @@
 #define STREAM_FILE      "etc/ringer/kernel"
 #define DESCRIPTOR_BYTES 16
 #define ROM_BYTES_MAX    4096
-/* At the top of RAM below 4 GB SeaBIOS keeps ACPI tables and buffers (src/malloc.c there). */
+/* SeaBIOS keeps ACPI tables and buffers at the top of RAM below 4 GB (SeaBIOS, src/malloc.c). */
 #define FIRMWARE_TOP (512u << 10)
 
 /* Control bits of a DMA request (fw_cfg.h). */
 enum { DMA_READ = 1 << 1, DMA_SELECT = 1 << 3 };
 
-/* What the BIOS uses of low memory: vectors, its data areas, and its stack below 7000h; the boot sector's address at 7C00h.
- * At the other end the extended BIOS data area. */
+/* The low memory that the BIOS leaves free. Below it are vectors, data areas, a stack below 7000h and the boot sector at
+ * 7C00h; above it is the extended BIOS data area. */
 #define LOW_FIRST 0x8000u
 #define LOW_END   0x90000u
 #define LOW_RAM   (BASE_MEMORY_KB * 1024u)
@@ -32,7 +32,7 @@ struct far {
     u16 offset, segment;
 };
 
-/* kernel_rom.S draws on it by its labels. */
+/* The same layout as the record in kernel_rom.S. */
 struct rom_record {
     u32 data;
     u8 data_descriptor[DESCRIPTOR_BYTES];
@@ -73,8 +73,8 @@ static int out_of_memory(struct load *load)
 
 /* --- pieces --- */
 
-/* A descriptor of our own for the image's file, because the loader closes its own. The segments of a kernel
- * follow each other and share one. */
+/* Duplicate the file descriptor of the image, because the loader closes its own. The segments of a kernel follow
+ * each other and share one. */
 static int keep_file(struct load *load, const struct image *image, int *fd)
 {
     struct kernel_rom *rom = load->rom;
@@ -125,8 +125,8 @@ static int add_range(struct load *load, int fd, u64 offset, u64 gpa, u64 end)
     return status;
 }
 
-/* What goes to the ROMs' addresses is left out, as the write protection there would do it: a linker that is told no more than
- * "text at 1 MB" puts the ELF header into the page below, which no kernel misses. */
+/* Bytes at the addresses of ROMs are left out, as write protection would do. Linkers that are told only "text at 1 MB" put the
+ * ELF header into the page below, and no kernel needs it there. */
 int kernel_rom_load(struct load *load, const struct image *image, u64 offset, u64 gpa, u64 bytes)
 {
     if (!bytes) return 0;
@@ -134,8 +134,8 @@ int kernel_rom_load(struct load *load, const struct image *image, u64 offset, u6
     if (end < gpa || (gpa < ROM_FIRST && end > LOW_RAM) || end > kernel_rom_top(load))
         return load_fail(
             load, STATUS_USAGE,
-            "kernel '%s' wants to load something to 0x%llx to 0x%llx, which the firmware has for "
-            "itself or is not memory",
+            "kernel '%s' does not fit in memory: 0x%llx to 0x%llx is used by the firmware or is not "
+            "memory",
             load->files->kernel, (unsigned long long)gpa, (unsigned long long)(end - 1));
     if (image && (offset > image->bytes || bytes > image->bytes - offset))
         return load_fail(load, STATUS_USAGE, "%s '%s' is truncated", image->what, image->path);
@@ -150,7 +150,7 @@ int kernel_rom_load(struct load *load, const struct image *image, u64 offset, u6
 
 /* --- boot data --- */
 
-/* Is [*at, end) free of pieces? If not, *at becomes the end of one that is in it. */
+/* Is [*at, end) free of pieces? If not, *at becomes the end of a piece in it. */
 static bool is_free(const struct kernel_rom *rom, u64 *at, u64 end)
 {
     for (unsigned n = 0; n < rom->piece_count; n++) {
@@ -162,7 +162,7 @@ static bool is_free(const struct kernel_rom *rom, u64 *at, u64 end)
     return true;
 }
 
-/* The first piece at `at` or above; where low memory ends if there is none in it. */
+/* The first address of a piece at `at` or above; the end of low memory if there is none. */
 static u64 next_piece(const struct kernel_rom *rom, u64 at)
 {
     u64 next = LOW_END;
@@ -198,7 +198,7 @@ int kernel_rom_put(struct load *load, u64 gpa, const void *data, u64 bytes)
         rom->data = larger;
         rom->data_bytes = end;
     }
-    if (!bytes) return 0; /* there may be no memory at all yet */
+    if (!bytes) return 0; /* rom->data may still be NULL */
     if (data)
         memcpy(rom->data + at, data, bytes);
     else
@@ -243,7 +243,7 @@ static void read_piece(const struct rom_piece *piece, u32 offset, u8 *buffer, u3
         ssize_t got = pread(piece->fd, buffer + done, bytes - done, (off_t)(piece->offset + offset + done));
         if (got < 0 && errno == EINTR) continue;
         if (got <= 0) {
-            log_warn("a file to be loaded has become shorter, or cannot be read: the guest sees zeros");
+            log_warn("a file to be loaded has become shorter or cannot be read: the guest gets zeros");
             break;
         }
         done += (u32)got;
@@ -262,7 +262,7 @@ static void read_stream(void *source, u32 offset, u8 *buffer, u32 bytes)
         buffer += now;
         bytes -= now;
     }
-    u32 start = rom->data_bytes; /* of the piece in the stream */
+    u32 start = rom->data_bytes; /* offset of the piece in the stream */
     for (unsigned n = 0; n < rom->piece_count && bytes; n++) {
         const struct rom_piece *piece = &rom->piece[n];
         if (offset < start + piece->bytes) {

@@ -1,8 +1,8 @@
 /*
- * What the loaders share: files and guest memory (load_image.c), and the PC as firmware would have left it
- * (load_pc.c).
+ * What the loaders share: files and guest memory (load_image.c), and the PC in the state in which firmware would
+ * leave it (load_pc.c).
  *
- * Functions that return int give 0, or an exit status with the sentence written into load->error.
+ * Functions that return int give 0, or an exit status with a sentence in load->error.
  */
 #ifndef RINGER_BOOT_LOAD_COMMON_H
 #define RINGER_BOOT_LOAD_COMMON_H
@@ -14,7 +14,7 @@ struct load {
     struct phys *phys;
     const struct cpu_model *cpu;
     const struct boot_files *files;
-    struct kernel_rom *rom; /* what the firmware is to load and start; NULL: it is done here and now */
+    struct kernel_rom *rom; /* records what the firmware will load and start; NULL: a direct start */
     struct boot_screen screen;
     char *error;
     size_t error_bytes;
@@ -34,19 +34,19 @@ struct image {
 
 int image_open(struct load *load, struct image *image, const char *what, const char *path);
 void image_close(struct image *image);
-/* Exactly `bytes` from `offset` on; a file that ends before is "truncated". */
+/* Read exactly `bytes` from `offset` on. A file that ends before is refused as truncated. */
 int image_read(struct load *load, const struct image *image, u64 offset, void *buffer, u64 bytes);
-/* The same straight into guest RAM, all of [gpa, gpa+bytes). */
+/* The same, into guest RAM at [gpa, gpa+bytes). */
 int image_read_to_guest(struct load *load, const struct image *image, u64 offset, u64 gpa, u64 bytes);
 
-/* Is all of it RAM? */
+/* Is all of [gpa, gpa+bytes) RAM? */
 bool guest_is_ram(struct load *load, u64 gpa, u64 bytes);
-/* Zero guest RAM, giving whole pages back to the host. */
+/* Zero guest RAM. Whole pages are given back to the host. */
 int guest_zero(struct load *load, u64 gpa, u64 bytes);
 
-/* load_unpack.c: the compressed kernel in these bytes of a bzImage, as an image of its own, to be closed.
- * False when that cannot be had here (unknown format, damage, a size that cannot be), and nothing is said of
- * it: the guest's own unpacking will. */
+/* load_unpack.c: unpack the compressed kernel in these bytes of a bzImage. *unpacked is an image of its own, to be
+ * closed. False, without a message: the format is unknown, the data are damaged or the size is impossible. Then the
+ * guest's own code unpacks it and reports the error. */
 bool image_unpack(struct load *load, const struct image *kernel, u64 offset, u64 bytes,
                   struct image *unpacked);
 
@@ -55,7 +55,7 @@ struct boot_area {
     u64 at, end;
 };
 
-/* Append data (NULL: zeros), aligned; *gpa says where. Fails when the area is full. */
+/* Append data (NULL: zeros), aligned, and set *gpa to its address. Fails if the area is full. */
 int boot_put(struct load *load, struct boot_area *area, const void *data, u64 bytes, u64 align, u64 *gpa);
 
 /* Little-endian fields of headers and boot structures. */
@@ -89,7 +89,7 @@ static inline void put64(u8 *at, u64 value)
 
 /* --- load_pc.c --- */
 
-/* Types of INT 15h E820h, which Multiboot and PVH took over. */
+/* Types of INT 15h E820h. Multiboot and PVH have the same. */
 enum { MEMORY_RAM = 1, MEMORY_RESERVED = 2 };
 
 struct memory_map {
@@ -105,47 +105,47 @@ struct memory_map {
 
 struct memory_map pc_memory_map(const struct phys *phys);
 
-/* RAM where boot data goes, now that the kernel is loaded from `low` on: low RAM, or if the kernel wants that,
- * from `behind` on. */
+/* The RAM for boot data, for a kernel that was loaded from `low` on: low RAM, or RAM from `behind` on if the kernel
+ * occupies low RAM. */
 struct boot_area pc_boot_area(struct load *load, u64 low, u64 behind);
-/* Where RAM ends below the devices, for the kernel and its files. */
+/* The end of the RAM below the devices, for the kernel and its files. */
 u64 pc_ram_end(const struct load *load);
 
-/* The BIOS data area: what programs look up there without asking the BIOS. */
+/* Write the BIOS data area: the fields that programs read without calling the BIOS. */
 void pc_write_bios_data(struct load *load);
 
-/* What a protocol promises in registers; the other general registers are 0, but ESP. */
+/* The registers that a protocol defines. The other general registers are 0, except ESP. */
 struct flat_entry {
     u32 eip, eax, ebx, esi;
 };
 
-/* 32-bit protected mode without paging, interrupts off, flat segments CS 10h and DS ES FS GS SS 18h, TR 20h (not by
- * way of the firmware), all from a GDT that is put into `area`. This satisfies all three boot protocols. */
+/* Enter 32-bit protected mode without paging, with interrupts off and flat segments: CS 10h, DS ES FS GS SS 18h, and
+ * TR 20h (in a direct start only). Their GDT is put into `area`. This satisfies all three boot protocols. */
 int pc_enter_flat(struct load *load, struct boot_area *area, struct flat_entry entry);
 
 /* --- the formats --- */
 
-/* For a kernel of x86-64: a refusal unless the CPU has long mode. */
+/* For an x86-64 kernel: refuse it unless the CPU has long mode. */
 int load_check_long_mode(struct load *load, const char *path);
 
 int load_linux(struct load *load, const struct image *kernel);
-/* Is the bzImage's only entry its 16-bit one, which needs firmware below it? */
+/* Does the bzImage have a 16-bit entry only, which needs a BIOS? */
 bool linux_needs_firmware(const u8 *start);
-/* By firmware only. */
+/* Only for a start by firmware. */
 int load_linux16(struct load *load, const struct image *kernel);
 /* `header`: file offset of the Multiboot header, found by multiboot_find(). */
 int load_multiboot(struct load *load, const struct image *kernel, u32 header);
 int load_pvh(struct load *load, const struct image *kernel);
 int load_firmware(struct load *load);
 
-/* Is there a Multiboot header in the first 8 KB, and where? */
+/* Find a Multiboot header in the first 8 KB. *header is its offset. */
 bool multiboot_find(const u8 *start, u64 bytes, u32 *header);
 
 /* --- load_elf.c --- */
 
 struct elf_kernel {
     u32 entry;     /* physical */
-    u64 low, high; /* the range of physical addresses its segments cover */
+    u64 low, high; /* the range of physical addresses that its segments cover */
     bool has_pvh;
     u32 pvh_entry;
 };

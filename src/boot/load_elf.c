@@ -1,6 +1,6 @@
 /*
- * ELF kernels: segments to their physical addresses, entry points. libelf reads the headers; what they say is
- * checked here against file and memory.
+ * ELF kernels: loads segments to their physical addresses and finds entry points. libelf reads the headers. Their
+ * contents are checked here against file and memory.
  */
 #include "load_common.h"
 
@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define XEN_ELFNOTE_PHYS32_ENTRY 18           /* Xen, public/elfnote.h: the PVH entry point */
-#define NOTE_BYTES_MAX           (1ull << 20) /* notes longer than this hold no entry point worth having */
+#define NOTE_BYTES_MAX           (1ull << 20) /* a section of notes longer than this is ignored */
 
 static int load_segment(struct load *load, const struct image *kernel, const GElf_Phdr *segment,
                         struct elf_kernel *elf)
@@ -24,7 +24,7 @@ static int load_segment(struct load *load, const struct image *kernel, const GEl
     u64 at = segment->p_paddr, end = at + segment->p_memsz;
     if (!guest_is_ram(load, at, segment->p_memsz))
         return load_fail(load, STATUS_USAGE,
-                         "kernel '%s' does not fit in memory: a segment wants to lie at 0x%llx to 0x%llx",
+                         "kernel '%s' does not fit in memory: it has a segment for 0x%llx to 0x%llx",
                          kernel->path, (unsigned long long)at, (unsigned long long)(end - 1));
     int status = image_read_to_guest(load, kernel, segment->p_offset, at, segment->p_filesz);
     if (!status) status = guest_zero(load, at + segment->p_filesz, segment->p_memsz - segment->p_filesz);
@@ -55,7 +55,7 @@ static void look_for_pvh(Elf *file, const struct image *kernel, const GElf_Phdr 
     }
 }
 
-/* The entry point in the header is a virtual address where segments have virtual addresses of their own. */
+/* The entry point in the header is a virtual address. Segments may have other physical addresses. */
 static void translate_entry(const GElf_Ehdr *header, const GElf_Phdr *segment, struct elf_kernel *elf)
 {
     u64 into = header->e_entry - segment->p_vaddr;

@@ -1,8 +1,10 @@
 /*
- * A raw firmware image: ROM that ends at 4 GB, where the CPU starts after reset (SDM 3A 9.1.4, FFFFFFF0h),
- * and its last 128 KB once more as ROM below 1 MB, and 1 MB below 4 GB: there the CPU starts when it is reset
- * while the A20 gate is closed (82378ZB datasheet 4.1.2, which the PIIX3 took over). What the chipset does to
- * the low copy is not the loader's business.
+ * A raw firmware image. It becomes ROM in three ranges:
+ *
+ *   .. 4 GB           the whole image: the CPU starts at FFFFFFF0h after reset (SDM 3A 9.1.4)
+ *   .. 4 GB - 1 MB    its last 128 KB: the CPU starts there if it is reset while the A20 gate is closed (82378ZB
+ *                     datasheet 4.1.2; the PIIX3 has the same)
+ *   .. 1 MB           its last 128 KB: shadow_ram.c maps RAM over it
  */
 #include "board/shadow_ram.h"
 #include "load_common.h"
@@ -27,10 +29,10 @@ int load_firmware(struct load *load)
             "firmware '%s' has %llu bytes; an image is a multiple of 4096 bytes, and at most 16 MB",
             file.path, (unsigned long long)file.bytes);
     }
-    /* The host bridge shows ROM below 1 MB in whole chunks: in front of a smaller image its chip is empty. */
+    /* The host bridge maps ROM below 1 MB in whole chunks: bytes in front of a smaller image are FFh. */
     u64 bytes = align_up(file.bytes, SHADOW_RAM_CHUNK), empty = bytes - file.bytes;
     u64 at = PHYS_HIGH_RAM - bytes;
-    /* After a reset the ROM is there already. */
+    /* After a reset the ROM is already mapped. */
     struct phys_region *region = phys_find(load->phys, at);
     bool mapped = region && region->kind == PHYS_ROM && region->gpa == at && region->bytes == bytes;
     u8 *rom =
@@ -50,7 +52,7 @@ int load_firmware(struct load *load)
     }
     u64 copied = bytes < COPY_BYTES ? bytes : COPY_BYTES;
     u8 *copy = rom + (bytes - copied);
-    bool high = !mapped && bytes <= ONE_MB; /* nothing else is there, and no guest changes it */
+    bool high = !mapped && bytes <= ONE_MB; /* a larger image covers this range; no guest changes it */
     if (phys_map_rom(load->phys, ONE_MB - copied, copied, copy) ||
         (high && phys_map_rom(load->phys, PHYS_HIGH_RAM - ONE_MB - copied, copied, copy)))
         return load_fail(load, STATUS_HOST, "there is no room in the machine for firmware '%s'", file.path);

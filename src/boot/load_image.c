@@ -1,5 +1,5 @@
 /*
- * Files and guest memory, with every range checked.
+ * Files and guest memory. Every range is checked.
  */
 #include "kernel_rom.h"
 #include "load_common.h"
@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PUNCH_FROM_BYTES (64u << 10) /* zeroing less than this by hand is quicker */
+#define PUNCH_FROM_BYTES (64u << 10) /* memset() is quicker for fewer bytes */
 
 int load_fail(struct load *load, int status, const char *format, ...)
 {
@@ -29,7 +29,7 @@ int load_fail(struct load *load, int status, const char *format, ...)
 int image_open(struct load *load, struct image *image, const char *what, const char *path)
 {
     *image = (struct image){.what = what, .path = path};
-    /* Not to hang on a FIFO without a writer. */
+    /* O_NONBLOCK: a FIFO without a writer must not block. */
     image->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat about;
     if (image->fd < 0)
@@ -95,11 +95,10 @@ bool guest_is_ram(struct load *load, u64 gpa, u64 bytes)
 int image_read_to_guest(struct load *load, const struct image *image, u64 offset, u64 gpa, u64 bytes)
 {
     if (!guest_is_ram(load, gpa, bytes))
-        return load_fail(
-            load, STATUS_USAGE,
-            "%s '%s' does not fit in memory: it wants to lie at 0x%llx to 0x%llx, where there is not "
-            "memory throughout",
-            image->what, image->path, (unsigned long long)gpa, (unsigned long long)(gpa + bytes - 1));
+        return load_fail(load, STATUS_USAGE,
+                         "%s '%s' does not fit in memory: its addresses 0x%llx to 0x%llx are not all memory",
+                         image->what, image->path, (unsigned long long)gpa,
+                         (unsigned long long)(gpa + bytes - 1));
     if (load->rom) return kernel_rom_load(load, image, offset, gpa, bytes);
     while (bytes) {
         const struct phys_region *region = phys_find(load->phys, gpa);

@@ -2,12 +2,12 @@
  * bzImage by the 32-bit boot protocol (Linux, Documentation/arch/x86/boot.rst, "32-bit Boot Protocol"; the
  * zero page: zero-page.rst).
  *
- * The protected-mode kernel goes to 1 MB, the initrd as high as kernel and memory allow, zero page and
- * command line into low memory. The real-mode part of the file is not used, but for its header.
+ * The protected-mode kernel goes to 1 MB, the initrd as high as kernel and memory allow, zero page and command
+ * line into low memory. Of the real-mode part of the file only the header is used.
  *
- * The protected-mode kernel is a program that unpacks the proper one and jumps to it, with ESI as it was.
- * Where we can unpack it (load_unpack.c), it is started directly, at the address it is linked for: so without
- * the random address that its own unpacker would choose.
+ * The protected-mode kernel is a program that unpacks the real kernel and jumps to it, with ESI unchanged. If
+ * load_unpack.c can unpack it, the real kernel is started directly at its linked address. Then it does not get the
+ * random address that its own unpacker would choose.
  */
 #include "load_linux.h"
 #include "direct_start.h"
@@ -16,7 +16,7 @@
 
 #include <string.h>
 
-/* The zero page beside the setup header. */
+/* Fields of the zero page outside of the setup header. */
 enum {
     EXT_MEM_K = 0x02,
     VIDEO_MODE = 0x06,
@@ -40,25 +40,25 @@ enum {
 };
 
 #define VIDEO_VLFB     0x23
-#define OLDEST_VERSION 0x204         /* whose 32-bit entry is used */
-#define OLD_INITRD_END 0x38000000ull /* boot.rst, initrd_addr_max: for protocols that do not tell */
+#define OLDEST_VERSION 0x204         /* the oldest protocol with a usable 32-bit entry */
+#define OLD_INITRD_END 0x38000000ull /* boot.rst, initrd_addr_max: for protocols without this field */
 
 static unsigned long long mb(u64 bytes)
 {
     return (bytes + ONE_MB - 1) / ONE_MB;
 }
 
-/* Some programs in a bzImage's clothes have no code32_start, which "defaults to the load address of the kernel": all of
- * such a program begins in real mode, with a BIOS to call. Kernels older than protocol 2.04 and zImages have an entry
- * in protected mode whose parameters only their own real-mode part knows. */
+/* Some bzImages are other programs and have no code32_start, which "defaults to the load address of the kernel". Such a
+ * program begins in real mode and calls the BIOS. Kernels older than protocol 2.04 and zImages have a protected-mode
+ * entry, but only their own real-mode part knows its parameters. */
 bool linux_needs_firmware(const u8 *start)
 {
     return get16(start + VERSION) < OLDEST_VERSION || !(start[LOADFLAGS] & LOADED_HIGH) ||
            !get32(start + CODE32_START);
 }
 
-/* The size of the protected-mode kernel is rounded up to 16 bytes, and has 16 bits before protocol 2.04. What follows it
- * (a signature) is not part of the kernel proper, but loaded by all loaders. */
+/* The header has the size of the protected-mode kernel in units of 16 bytes, and in 16 bits before protocol 2.04. A
+ * signature may follow the kernel. All loaders load it too. */
 static int find_payload(struct load *load, const struct image *kernel, struct bzimage *bz)
 {
     u64 sectors = bz->header[SETUP_SECTS] ? bz->header[SETUP_SECTS] : 4;
@@ -66,9 +66,10 @@ static int find_payload(struct load *load, const struct image *kernel, struct bz
     bool wide = bz->version >= 0x204;
     u64 told = (u64)(wide ? get32(bz->header + SYSSIZE) : get16(bz->header + SYSSIZE)) * 16;
     if ((wide && !told) || bz->payload + told > kernel->bytes + 15 || bz->payload >= kernel->bytes)
-        return load_fail(
-            load, STATUS_USAGE, "kernel '%s' is truncated: its header tells of %llu bytes, the file has %llu",
-            kernel->path, (unsigned long long)(bz->payload + told), (unsigned long long)kernel->bytes);
+        return load_fail(load, STATUS_USAGE,
+                         "kernel '%s' is truncated: it has %llu bytes by its header, and the file has %llu",
+                         kernel->path, (unsigned long long)(bz->payload + told),
+                         (unsigned long long)kernel->bytes);
     bz->payload_bytes = kernel->bytes - bz->payload;
     return 0;
 }
@@ -152,7 +153,7 @@ static int put_command_line(struct load *load, struct bzimage *bz, struct boot_a
     return status;
 }
 
-/* screen_info: the mode that the real-mode part would have set. */
+/* Fill in screen_info: the mode that the real-mode part would set. */
 static void put_screen(u8 *page, const struct boot_screen *screen)
 {
     static const struct {
@@ -203,7 +204,7 @@ static int put_zero_page(struct load *load, const struct bzimage *bz, struct boo
     return boot_put(load, area, page, sizeof page, PAGE_SIZE, at);
 }
 
-/* The kernel proper, unpacked and where it belongs. *entry says where it starts. */
+/* Unpack the real kernel and load it to its linked address. *entry is its entry point. */
 static bool load_unpacked(struct load *load, const struct image *kernel, struct bzimage *bz, u32 *entry)
 {
     struct image unpacked;
@@ -227,8 +228,8 @@ int load_linux(struct load *load, const struct image *kernel)
     int status = linux_read_header(load, kernel, &bz);
     if (!status && linux_needs_firmware(bz.header))
         status = load_fail(load, STATUS_USAGE,
-                           "kernel '%s' can only be started in 16-bit mode with a BIOS below it: leave "
-                           "--start=direct out",
+                           "kernel '%s' can only be started in 16-bit mode, by a BIOS: leave out "
+                           "--start=direct",
                            kernel->path);
     if (!status) status = linux_find_needs(load, kernel, &bz);
     if (!status && !load_unpacked(load, kernel, &bz, &start))

@@ -1,6 +1,6 @@
 /*
- * What both ways into a bzImage share (Linux, Documentation/arch/x86/boot.rst): the setup header, and where kernel and
- * initrd go.
+ * What the 32-bit and the 16-bit boot protocol share (Linux, Documentation/arch/x86/boot.rst): the setup header, and the
+ * addresses of kernel and initrd.
  */
 #ifndef RINGER_BOOT_LOAD_LINUX_H
 #define RINGER_BOOT_LOAD_LINUX_H
@@ -11,7 +11,7 @@
 enum {
     HEADER = 0x1f1,
     SETUP_SECTS = 0x1f1,
-    SYSSIZE = 0x1f4,       /* of the protected-mode kernel, in 16 bytes */
+    SYSSIZE = 0x1f4,       /* size of the protected-mode kernel, in units of 16 bytes */
     HEADER_LENGTH = 0x201, /* counted from HEADER_MAGIC */
     HEADER_MAGIC = 0x202,
     VERSION = 0x206,
@@ -32,7 +32,7 @@ enum {
     PAYLOAD_LENGTH = 0x24c,
     PREF_ADDRESS = 0x258,
     INIT_SIZE = 0x260,
-    HEADER_END = 0x290, /* other things begin here in the zero page */
+    HEADER_END = 0x290, /* other fields of the zero page begin here */
 };
 
 enum { LOADED_HIGH = 1 << 0, CAN_USE_HEAP = 1 << 7 }; /* LOADFLAGS */
@@ -42,19 +42,19 @@ enum { XLF_KERNEL_64 = 1 << 0 };                      /* XLOADFLAGS, from protoc
 #define LOAD_ADDRESS     ONE_MB
 
 struct bzimage {
-    u8 header[HEADER_END]; /* the file's start, zero where the header does not reach */
+    u8 header[HEADER_END]; /* the start of the file; zero behind the end of the header */
     u16 version;
-    bool high;                  /* the protected-mode kernel goes to 1 MB; else it is a zImage */
+    bool high;                  /* the protected-mode kernel goes to 1 MB; otherwise it is a zImage */
     u64 payload, payload_bytes; /* the protected-mode kernel in the file */
-    u64 needs_to;               /* memory it uses before it has read the memory map */
+    u64 needs_to;               /* end of the memory that it uses before it reads the memory map */
 };
 
 int linux_read_header(struct load *load, const struct image *kernel, struct bzimage *bz);
-/* Where the kernel unpacks itself to, and up to where it needs memory there (init_size). */
+/* Set bz->needs_to, from the address to which the kernel unpacks itself and its init_size. */
 int linux_find_needs(struct load *load, const struct image *kernel, struct bzimage *bz);
-/* As high as kernel and memory allow; the header says where. */
+/* Load the initrd as high as kernel and memory allow, and write its address into the header. */
 int linux_load_initrd(struct load *load, struct bzimage *bz);
-/* Is the command line as short as the kernel wants it? */
+/* Refuse a command line that is longer than the kernel takes. */
 int linux_check_command_line(struct load *load, const struct bzimage *bz);
 
 #endif

@@ -1,13 +1,13 @@
 /*
  * bzImage and zImage by the 16-bit boot protocol (Linux, Documentation/arch/x86/boot.rst, "Loading The Rest of The Kernel" and
- * "Running the Kernel"): firmware's option ROM loads both parts of the file and enters the first in real mode.
+ * "Running the Kernel"). The option ROM loads both parts of the file and enters the first one in real mode.
  *
  *   BASE + 0        the real-mode part: boot sector and setup sectors
  *   BASE + ...      its heap, then its stack, down from STACK_END
  *   BASE + e000h    the command line, and the ROM's list
- *   1 MB            the protected-mode kernel; of a zImage 10000h
+ *   1 MB            the protected-mode kernel (zImage: 10000h)
  *
- * BASE is 20000h, or 90000h where the kernel wants that: zImages, and all protocols before 2.02.
+ * BASE is 20000h, or 90000h for zImages and all protocols before 2.02.
  */
 #include "kernel_rom.h"
 #include "load_linux.h"
@@ -33,7 +33,7 @@ static bool goes_to_old_base(const struct bzimage *bz)
     return bz->version < 0x202 || !bz->high;
 }
 
-/* What a boot loader writes into the header. */
+/* Fill in the fields that a boot loader must write. */
 static void fill_header(struct bzimage *bz, u32 base, u32 stack_end, u64 line_bytes)
 {
     u8 *header = bz->header;
@@ -51,7 +51,7 @@ static void fill_header(struct bzimage *bz, u32 base, u32 stack_end, u64 line_by
     }
 }
 
-/* Real-mode part, room behind it, command line, and the ROM's descriptors: one stretch of boot data. */
+/* Put real-mode part, room behind it, command line and the ROM's descriptors into one area of boot data. */
 static int put_real_mode_part(struct load *load, const struct image *kernel, struct bzimage *bz, u32 base,
                               u32 stack_end)
 {
@@ -59,11 +59,12 @@ static int put_real_mode_part(struct load *load, const struct image *kernel, str
     u64 bytes = strlen(line) + 1, first = HEADER_MAGIC + bz->header[HEADER_LENGTH];
     if (bytes > COMMAND_LINE_MAX)
         return load_fail(load, STATUS_USAGE,
-                         "the command line has %llu characters; in 16-bit mode it has at most %u",
+                         "the command line has %llu characters; in 16-bit mode at most %u are possible",
                          (unsigned long long)bytes - 1, COMMAND_LINE_MAX - 1);
     if (bz->payload > stack_end - SECTOR)
-        return load_fail(load, STATUS_USAGE, "kernel '%s' has a real-mode part of %llu KB, which is too much",
-                         kernel->path, (unsigned long long)bz->payload >> 10);
+        return load_fail(load, STATUS_USAGE,
+                         "kernel '%s' has a real-mode part of %llu KB, which is too large", kernel->path,
+                         (unsigned long long)bz->payload >> 10);
     fill_header(bz, base, stack_end, bytes);
     if (first > HEADER_END) first = HEADER_END;
     struct boot_area area = {.at = base, .end = base + stack_end + bytes};
@@ -91,7 +92,7 @@ int load_linux16(struct load *load, const struct image *kernel)
     bool old = goes_to_old_base(&bz);
     u32 base = old ? OLD_BASE : BASE, stack_end = old ? OLD_STACK_END : STACK_END;
     if (!bz.high && bz.payload_bytes > OLD_BASE - ZIMAGE_ADDRESS)
-        return load_fail(load, STATUS_USAGE, "kernel '%s' is a zImage of more than 512 KB: it is damaged",
+        return load_fail(load, STATUS_USAGE, "kernel '%s' is damaged: it is a zImage of more than 512 KB",
                          kernel->path);
     status = linux_find_needs(load, kernel, &bz);
     if (!status) status = linux_check_command_line(load, &bz);

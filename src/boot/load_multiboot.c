@@ -1,9 +1,9 @@
 /*
  * Multiboot 1 (Multiboot Specification 0.6.96): header 3.1, machine state 3.2, boot information 3.3.
  *
- * Modules and command lines are passed as QEMU passes them: the kernel's line begins with its path, -initrd
- * is a list "file arguments,file arguments" (a comma within is written twice), and a module's string is its
- * whole list element.
+ * Modules and command lines are passed as QEMU passes them. The kernel's command line begins with its path. -initrd
+ * is a list "file arguments,file arguments" (a comma in an element is written twice). The string of a module is its
+ * whole element of the list.
  */
 #include "kernel_rom.h"
 #include "load_common.h"
@@ -17,14 +17,14 @@
 #define BOOT_MAGIC   0x2badb002u
 #define LOADER_NAME  "Ringer"
 #define MODULES_MAX  256
-/* SeaBIOS's own list has no more (CONFIG_MAX_E820). */
+/* The most that SeaBIOS has (CONFIG_MAX_E820). */
 #define FIRMWARE_MAP_ENTRIES 32
 
 enum header_flags {
     HEADER_ALIGN_MODULES = 1 << 0,
     HEADER_MEMORY = 1 << 1,
     HEADER_VIDEO = 1 << 2,
-    HEADER_MANDATORY = 0xffff, /* what a loader must understand or refuse */
+    HEADER_MANDATORY = 0xffff, /* a loader must refuse the kernel if it does not know one of these flags */
     HEADER_ADDRESSES = 1 << 16,
 };
 
@@ -70,7 +70,7 @@ bool multiboot_find(const u8 *start, u64 bytes, u32 *header)
     return false;
 }
 
-/* The a.out kludge: the header itself says what goes where (3.1.3). */
+/* The a.out kludge: the header itself has the addresses (3.1.3). */
 static int load_by_addresses(struct load *load, const struct image *kernel, u32 header,
                              struct elf_kernel *loaded)
 {
@@ -94,7 +94,7 @@ static int load_by_addresses(struct load *load, const struct image *kernel, u32 
         .entry = get32(fields + 16), .low = from, .high = bss_end ? bss_end : from + bytes};
     if (!guest_is_ram(load, from, loaded->high - from))
         return load_fail(load, STATUS_USAGE,
-                         "kernel '%s' does not fit in memory: it wants to lie at 0x%llx to 0x%llx",
+                         "kernel '%s' does not fit in memory: its addresses are 0x%llx to 0x%llx",
                          kernel->path, (unsigned long long)from, (unsigned long long)loaded->high - 1);
     status = image_read_to_guest(load, kernel, offset, from, bytes);
     return status ? status : guest_zero(load, from + bytes, loaded->high - (from + bytes));
@@ -106,10 +106,10 @@ struct modules {
     u8 list[MODULES_MAX * MODULE_BYTES];
     char *text[MODULES_MAX]; /* each list element, unescaped: "file arguments" */
     unsigned count;
-    u64 end; /* of the last one in memory */
+    u64 end; /* end of the last one in memory */
 };
 
-/* Cut the list at single commas. `copy` holds the unescaped elements, NUL-terminated. */
+/* Split the list at single commas. `copy` gets the unescaped elements, NUL-terminated. */
 static int split_list(struct load *load, const char *list, char *copy, struct modules *modules)
 {
     for (;;) {
@@ -184,7 +184,7 @@ static int put_command_line(struct load *load, struct boot_area *area, u8 *info)
     return status;
 }
 
-/* Room for the map that the firmware will give. */
+/* Reserve room for the memory map that the ROM will get from the firmware. */
 static int reserve_memory_map(struct load *load, struct boot_area *area, u8 *info)
 {
     u64 at = 0;

@@ -1,6 +1,6 @@
 /*
- * The PC as its firmware would have left it to a boot loader: memory map, BIOS data area, and the flat
- * protected mode that all boot protocols start kernels in.
+ * The PC in the state in which firmware leaves it to a boot loader: memory map and BIOS data area. Also the flat
+ * protected mode in which all boot protocols start kernels.
  *
  *   0 .. 9FC00h        RAM: 400h BIOS data area, boot data from 10000h on
  *   9FC00h .. A0000h   extended BIOS data area (reserved)
@@ -56,7 +56,7 @@ u64 pc_ram_end(const struct load *load)
 /* IBM PS/2 and PC BIOS Interface Technical Reference, section 3, "BIOS data area". */
 void pc_write_bios_data(struct load *load)
 {
-    if (load->rom) return; /* firmware does */
+    if (load->rom) return; /* the firmware writes it */
     u8 area[0x100] = {0};
     put16(area + 0x00, 0x3f8); /* COM1, COM2 */
     put16(area + 0x02, 0x2f8);
@@ -73,7 +73,7 @@ void pc_write_bios_data(struct load *load)
     area[0x84] = 24;
     put16(area + 0x85, 16);
     phys_write_bytes(load->phys, 0x400, area, sizeof area);
-    u8 ebda[16] = {1}; /* its own size in KB */
+    u8 ebda[16] = {1}; /* size in KB */
     phys_write_bytes(load->phys, EBDA, ebda, sizeof ebda);
 }
 
@@ -99,7 +99,7 @@ int pc_enter_flat(struct load *load, struct boot_area *area, struct flat_entry e
     static const u64 gdt[] = {
         [SELECTOR_CODE / 8] = 0x00cf9b000000ffff, /* 4 GB, execute and read */
         [SELECTOR_DATA / 8] = 0x00cf93000000ffff, /* 4 GB, read and write */
-        [SELECTOR_TSS / 8] = 0x00008b0000000067,  /* 32-bit TSS at 0: PVH asks for one */
+        [SELECTOR_TSS / 8] = 0x00008b0000000067,  /* 32-bit TSS at 0: PVH requires one */
     };
     u64 at;
     int status = boot_put(load, area, gdt, sizeof gdt, 8, &at);
@@ -112,7 +112,7 @@ int pc_enter_flat(struct load *load, struct boot_area *area, struct flat_entry e
     v->gpr[REG_EAX] = entry.eax;
     v->gpr[REG_EBX] = entry.ebx;
     v->gpr[REG_ESI] = entry.esi;
-    v->gpr[REG_ESP] = BOOT_END; /* promised by none of the protocols */
+    v->gpr[REG_ESP] = BOOT_END; /* no protocol defines it */
     v->rip = entry.eip;
     v->eflags = FL_ONE;
     v->cpl = 0;

@@ -1,6 +1,6 @@
 /*
- * ELF kernels with a PVH entry note: started in 32-bit protected mode with EBX pointing at a hvm_start_info
- * (Xen, docs/misc/pvh.pandoc and public/arch-x86/hvm/start_info.h).
+ * ELF kernels with a PVH entry note. They start in 32-bit protected mode, and EBX points to a hvm_start_info (Xen,
+ * docs/misc/pvh.pandoc and public/arch-x86/hvm/start_info.h).
  */
 #include "direct_start.h"
 #include "load_common.h"
@@ -11,7 +11,7 @@
 
 #define START_MAGIC   0x336ec578u
 #define START_VERSION 1
-/* Kernels map about this much of memory early; where none is told, the initrd goes below it. */
+/* Kernels map about this much memory early, so the initrd goes below it. */
 #define INITRD_END 0x38000000ull
 
 enum {
@@ -58,11 +58,10 @@ int load_pvh(struct load *load, const struct image *kernel)
     int status = elf_load(load, kernel, &elf);
     if (status) return status;
     if (!elf.has_pvh)
-        return load_fail(
-            load, STATUS_USAGE,
-            "kernel '%s' is an ELF file without a Multiboot header or a PVH entry note: there is no "
-            "protocol to start it by",
-            kernel->path);
+        return load_fail(load, STATUS_USAGE,
+                         "kernel '%s' is an ELF file without a Multiboot header or a PVH entry note: no boot "
+                         "protocol can start it",
+                         kernel->path);
     struct boot_area area = pc_boot_area(load, elf.low, elf.high);
 
     u8 start[START_BYTES] = {0}, module[MODULE_BYTES] = {0};

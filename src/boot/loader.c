@@ -1,5 +1,5 @@
 /*
- * Which loader a file is for.
+ * Chooses the loader by the contents of the file.
  */
 #include "kernel_rom.h"
 #include "load_common.h"
@@ -9,8 +9,8 @@
 
 #include <string.h>
 
-#define LOOK_BYTES       8192  /* a Multiboot header lies within these */
-#define SETUP_HEADER_END 0x228 /* of protocol 2.00, with what follows in 2.01 */
+#define LOOK_BYTES       8192  /* a Multiboot header is in these */
+#define SETUP_HEADER_END 0x228 /* end of the setup header in protocol 2.01 */
 
 int load_check_long_mode(struct load *load, const char *path)
 {
@@ -47,7 +47,7 @@ static int find_kind(struct load *load, struct kernel *kernel)
     } else {
         return load_fail(
             load, STATUS_USAGE,
-            "kernel '%s' is none that can be started: not a bzImage, not ELF, no Multiboot header",
+            "kernel '%s' cannot be started: it is not a bzImage, not ELF, and has no Multiboot header",
             kernel->image.path);
     }
     return 0;
@@ -86,7 +86,7 @@ static int load_kernel(struct load *load, const struct kernel *kernel)
 
 static int too_little_memory(struct load *load)
 {
-    return load_fail(load, STATUS_USAGE, "%llu KB of memory are too little to start anything",
+    return load_fail(load, STATUS_USAGE, "%llu KB of memory is too little to start anything",
                      (unsigned long long)load->phys->ram_bytes >> 10);
 }
 

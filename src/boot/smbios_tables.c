@@ -36,7 +36,7 @@ enum {
 };
 
 enum { SAFE = 3, UNKNOWN = 2, OTHER = 1, NONE = 3 };
-#define MODULE_BYTES   (16ull << 30) /* the most that a memory device's word can tell in MB, and a bit less */
+#define MODULE_BYTES   (16ull << 30) /* a memory device has its size in MB in one word: less than 32 GB */
 #define MODULES_MAX    4
 #define GB_HIGH_MEMORY (4ull << 30)
 
@@ -64,7 +64,7 @@ static struct structure begin(u8 type, u16 handle, u8 bytes)
     return s;
 }
 
-/* The byte at `at` names a string. */
+/* Add a string. The byte at `at` gets its number. */
 static void string(struct structure *s, u32 at, const char *text)
 {
     u32 bytes = (u32)strlen(text) + 1;
@@ -92,8 +92,8 @@ static void add_bios(struct builder *b)
     string(&s, 4, MAKER);
     string(&s, 5, "1");
     string(&s, 8, "01/01/2026");
-    s.area[0x0a] = 1 << 3; /* BIOS characteristics are not given, except that ... */
-    s.area[0x13] = 1 << 4; /* ... this is a virtual machine */
+    s.area[0x0a] = 1 << 3; /* BIOS characteristics are not given */
+    s.area[0x13] = 1 << 4; /* except one: this is a virtual machine */
     s.area[0x16] = s.area[0x17] = 0xff;
     finish(b, &s);
 }
@@ -198,7 +198,7 @@ static void add_anchor(struct builder *b)
     entry[ANCHOR_BCD_VERSION] = 0x28;
     u32 at = table_image_add(anchor, entry, sizeof entry, SMBIOS_ALIGN);
     table_image_point(anchor, at + ANCHOR_TABLE, 4, tables, 0);
-    /* The inner sum first: it is part of the outer one. */
+    /* The inner sum comes first, because it is part of the outer one. */
     table_image_sum(anchor, at + ANCHOR_DMI, ANCHOR_BYTES - ANCHOR_DMI, at + ANCHOR_DMI_SUM);
     table_image_sum(anchor, at, ANCHOR_BYTES, at + ANCHOR_SUM);
 }

@@ -1,6 +1,6 @@
 /*
- * What the machine is called and made of, as programs like dmidecode tell it: SMBIOS structures (SMBIOS
- * Reference Specification 2.8, chapter 7) and their entry point (5.2.1).
+ * The name and parts of the machine, as programs like dmidecode show them: SMBIOS structures (SMBIOS Reference
+ * Specification 2.8, chapter 7) and their entry point (5.2.1).
  */
 #ifndef RINGER_BOOT_SMBIOS_TABLES_H
 #define RINGER_BOOT_SMBIOS_TABLES_H
@@ -11,14 +11,14 @@ struct smbios_machine {
     u64 memory_bytes, low_memory_bytes; /* all, and below 4 GB */
     const char *cpu;                    /* its name */
     u32 cpu_signature, cpu_features;    /* CPUID leaf 1, EAX and EDX */
-    bool with_bios;                     /* type 0 too: firmware adds its own */
+    bool with_bios;                     /* type 0 too; not for firmware, which adds its own */
 };
 
 struct smbios_tables {
     struct table_image anchor, tables;
 };
 
-/* Both images empty before. */
+/* On entry both images are empty. */
 #define SMBIOS_ALIGN 16
 void smbios_tables_build(struct smbios_tables *smbios, const struct smbios_machine *machine);
 

@@ -1,10 +1,9 @@
 /*
- * Tables for the guest, before it is known where in its memory they will lie: bytes, and what depends on the
- * place: pointers from table to table, and the checksums over them.
+ * Tables for the guest, before their addresses are known: bytes, and what depends on the addresses (pointers from
+ * table to table, and checksums over them).
  *
- * One of two ends: table_image_settle() for memory that we fill ourselves (a kernel started directly), or a
- * script that firmware executes (SeaBIOS, src/fw/romfile_loader.h): it allocates memory for files, adds the
- * addresses of the memory to pointers, and makes sums zero.
+ * For a direct start table_image_settle() completes them. Firmware completes them by a script (SeaBIOS,
+ * src/fw/romfile_loader.h), which allocates memory for files, adds its addresses to pointers, and sets checksums.
  */
 #ifndef RINGER_BOOT_TABLE_IMAGE_H
 #define RINGER_BOOT_TABLE_IMAGE_H
@@ -23,20 +22,20 @@ struct table_image {
     } pointer[TABLE_IMAGE_FIXES];
     unsigned pointer_count;
     struct {
-        u32 start, bytes, at; /* the byte that makes the sum of all zero */
+        u32 start, bytes, at; /* the byte at `at` makes the sum of all bytes zero */
     } sum[TABLE_IMAGE_FIXES];
     unsigned sum_count;
-    u32 base; /* once settled */
+    u32 base; /* guest-physical address, once it is known */
 };
 
-/* Append; offset of what was appended. Space is a matter of our own code: it is asserted. */
+/* Append, and return the offset of what was appended. Asserts that there is room. */
 u32 table_image_add(struct table_image *image, const void *data, u32 bytes, u32 align);
-/* The field at `at` of `size` bytes points to `target_offset` within `target` (which may be `image`). */
+/* Make the field of `size` bytes at `at` point to `target_offset` in `target` (which may be `image`). */
 void table_image_point(struct table_image *image, u32 at, u32 size, const struct table_image *target,
                        u32 target_offset);
 void table_image_sum(struct table_image *image, u32 start, u32 bytes, u32 at);
 
-/* The image will lie at `base`. All images first get their places, then are settled. */
+/* Set the address of the image. All images get their addresses before any is settled. */
 static inline void table_image_place(struct table_image *image, u32 base)
 {
     image->base = base;
@@ -56,7 +55,7 @@ struct table_file {
 
 #define TABLE_SCRIPT_ENTRY_BYTES 128
 
-/* Bytes of the script for these files; out (NULL: only count) gets it. */
+/* Write the script for these files to `out` (NULL: only count). Returns its bytes. */
 u32 table_script(const struct table_file *files, unsigned count, u8 *out);
 
 #endif

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Numbers as Bochs' VGA BIOS has them; those below 11Bh are VESA's own (VBE Core Functions 3.0, 3). */
+/* The numbers of Bochs' VGA BIOS. Those below 11Bh are defined by VESA (VBE Core Functions 3.0, 3). */
 static const struct video_mode modes[] = {
     {0x101, 640, 480, 8},    {0x103, 800, 600, 8},    {0x105, 1024, 768, 8},   {0x107, 1280, 1024, 8},
     {0x110, 640, 480, 15},   {0x111, 640, 480, 16},   {0x112, 640, 480, 24},   {0x113, 800, 600, 15},
@@ -22,7 +22,7 @@ static const struct video_mode modes[] = {
 const struct video_mode *video_mode_asked(const char *line)
 {
     unsigned long number = 0;
-    /* The last one counts, as everywhere on this line. */
+    /* The last one counts, as for all parameters. */
     for (const char *at = line; at && (at = strstr(at, "vga=")) != NULL; at += 4)
         if (at == line || at[-1] == ' ') number = strtoul(at + 4, NULL, 0);
     for (unsigned n = 0; n < ARRAY_SIZE(modes); n++)

@@ -41,7 +41,7 @@ static bool put_rom_file(struct fw_cfg *config, const char *path, const char *it
     return good;
 }
 
-/* "genroms/" in front of the file's own name: SeaBIOS starts all of these. */
+/* Items "genroms/NAME": SeaBIOS runs all of these. */
 static bool put_option_roms(struct firmware *f, char *error, size_t error_bytes)
 {
     const struct boot_plan *plan = f->wiring.plan;
@@ -56,7 +56,7 @@ static bool put_option_roms(struct firmware *f, char *error, size_t error_bytes)
 
 /* --- facts as items --- */
 
-/* RAM as INT 15h E820h tells it: address, bytes, type. SeaBIOS takes reservations out by itself. */
+/* RAM in the format of INT 15h E820h: address, bytes, type. SeaBIOS removes reserved ranges itself. */
 static bool put_memory_map(struct firmware *f)
 {
     enum { ENTRY_BYTES = 20 };
@@ -123,7 +123,7 @@ static bool put_boot_plan(struct firmware *f)
 
 static bool put_facts(struct firmware *f)
 {
-    /* Sleep states S0 to S5: bit 7 there is such, the rest its SLP_TYP. There are S0 and S5. */
+    /* Sleep states S0 to S5. Bit 7: the state exists, here S0 and S5; bits 6-0: its SLP_TYP. */
     static const u8 states[] = {0x80, 0, 0, 1, 2, 0x80};
     struct acpi_machine machine = acpi_machine_of(f->wiring.board);
     return fw_cfg_put_number(&f->config, FW_CFG_CPUS, 1, 2) &&
@@ -132,7 +132,7 @@ static bool put_facts(struct firmware *f)
            put_acpi(f, &machine) && put_smbios(f);
 }
 
-/* The kernel's ROM, and then the paths of devices that have a boot index, in its order, a line each. */
+/* The kernel's ROM, then the paths of devices with a boot index, in order. Each has a line. */
 static bool put_boot_order(struct firmware *f)
 {
     const struct board *board = f->wiring.board;
@@ -172,7 +172,7 @@ bool firmware_init(struct firmware *f, const struct firmware_wiring *wiring, cha
         !wiring->files->firmware) {
         snprintf(error, error_bytes,
                  "there is no firmware '%s': SeaBIOS is missing (Debian's package seabios)%s", f->image,
-                 f->kernel ? ", which this kernel is started by unless --start=direct is given" : "");
+                 f->kernel ? "; without --start=direct it starts this kernel" : "");
         return false;
     }
     return put_option_roms(f, error, error_bytes);

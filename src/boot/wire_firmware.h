@@ -1,7 +1,7 @@
 /*
- * What the machine does for its firmware, SeaBIOS above all: the firmware configuration device and the items
- * in it (boot order, memory map, ACPI and SMBIOS tables with the script that places them, option ROMs), and
- * the boot order in CMOS.
+ * What the machine provides for firmware, normally SeaBIOS: the firmware configuration device with its items (boot
+ * order, memory map, ACPI and SMBIOS tables with the script for the table loader, option ROMs), and the boot order in
+ * CMOS.
  */
 #ifndef RINGER_BOOT_WIRE_FIRMWARE_H
 #define RINGER_BOOT_WIRE_FIRMWARE_H
@@ -27,18 +27,18 @@ struct firmware {
     struct firmware_wiring wiring; /* board NULL: not initialized */
     struct fw_cfg config;
     char image[FIRMWARE_PATH_BYTES]; /* the default firmware */
-    struct kernel_rom *kernel;       /* that firmware starts; NULL: none */
-    bool started;                    /* since power-on */
+    struct kernel_rom *kernel;       /* the kernel that firmware starts; NULL: none */
+    bool started;                    /* the machine has started since power-on */
 };
 
 /* Does the machine start with firmware, and not directly with a kernel? */
 bool firmware_runs(const struct firmware *firmware);
 
-/* After all devices are there. False with one sentence in error. */
+/* Call after all devices were made. False: one sentence is in `error`. */
 bool firmware_init(struct firmware *firmware, const struct firmware_wiring *wiring, char *error,
                    size_t error_bytes);
 void firmware_destroy(struct firmware *firmware);
-/* At every start of the machine, the first too. */
+/* Call at every start of the machine, the first one included. */
 void firmware_reset(struct firmware *firmware);
 
 #endif

@@ -227,7 +227,7 @@ static u64 block_bytes_of_granule(const struct block *block, u32 page, u32 granu
     return all;
 }
 
-/* Do offsets [first, last] of the page lie in one granule whose exact code bytes are known, and beside them? */
+/* Do offsets [first, last] of the page lie in one granule, and beside its code bytes, which are known exactly? */
 static bool is_beside_code(const struct code_page *p, u32 first, u32 last)
 {
     u32 granule = first >> 6, at = granule % EXACT_GRANULES;

@@ -3,7 +3,7 @@
  *
  * Invariants
  * 1. A block is a function of its key (struct block_key) and of the guest bytes that it was made from. Its
- *    code is reached only while the linear page at which it runs maps the frame of its key. The dispatcher,
+ *    code is reached only while the linear page at which it runs maps the frame of its key. Look-ups by key,
  *    the jump table and cross-page edges check that; edges within a page need not.
  * 2. Every page with bytes of a live block is marked PHYS_CODE, by the function that adds the block.
  * 3. A dead block is in no table, and no edge leads to it. Its code stays where it is until the next flush,
@@ -251,7 +251,7 @@ void cache_link(struct cache *cache, struct edge *edge, struct block *to, u32 fr
 /* Unlink all edges of a block: C code then finds the next block. */
 void cache_unlink(struct cache *cache, struct block *block);
 
-/* Fill an indirect site: link its edge to this block, whose page has the exec entry frame_plus_1. After SITE_FILLS
+/* Fill an indirect site: link its edge to this block. frame_plus_1 is the exec entry of the block's page. After SITE_FILLS
  * fills, make the site use the jump table instead. */
 void cache_fill_site(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1);
 

@@ -2,10 +2,10 @@
  * The user's terminal as the machine's console: raw mode while the guest runs, restored on every way out, and
  * the escape keys (Ctrl-A or what -echr names, as with QEMU's -nographic).
  *
- * In raw mode Ctrl-C, Ctrl-Z and Ctrl-S go to the guest; Ctrl-A x quits. A descriptor that is no terminal, or
- * of a terminal that belongs to another foreground job, is left alone.
+ * In raw mode Ctrl-C, Ctrl-Z and Ctrl-S go to the guest; Ctrl-A x quits. A descriptor is left alone if it is not a
+ * terminal, or if another foreground job has the terminal.
  *
- * The saved settings are process-wide, because the terminal is, and because a crash handler gets no argument.
+ * The saved settings are global, because the process has one terminal and a crash handler gets no argument.
  */
 #ifndef RINGER_CHARDEV_TERMINAL_H
 #define RINGER_CHARDEV_TERMINAL_H

@@ -10,8 +10,6 @@
 #include "isa.h"
 #include "mode.h"
 
-#include <Zydis/Mnemonic.h>
-
 /* --- memory: only where there is a shadow entry --- */
 
 /* The host address of [linear, linear + bytes); NULL unless it lies in one page that has an entry. */
@@ -248,22 +246,21 @@ static bool fast_pop_segment(struct vcpu *v, const struct insn *i)
     return true;
 }
 
-/* ES, DS, FS or GS: a load of SS would inhibit interrupts. */
-static bool is_data_segment(const struct operand *o)
-{
-    return o->kind == OPND_REG && o->reg_class == RC_SEG && o->reg != SEG_SS && o->reg != SEG_CS;
-}
-
 fast_routine *fast_routine_of(const struct insn *i)
 {
-    switch (i->mnemonic) {
-    case ZYDIS_MNEMONIC_INT: return fast_int;
-    case ZYDIS_MNEMONIC_INT3: return fast_int3;
-    case ZYDIS_MNEMONIC_IRETD: return fast_iret;
-    case ZYDIS_MNEMONIC_SYSENTER: return fast_sysenter;
-    case ZYDIS_MNEMONIC_SYSEXIT: return fast_sysexit;
-    case ZYDIS_MNEMONIC_MOV: return is_data_segment(&i->op[0]) ? fast_mov_segment : NULL;
-    case ZYDIS_MNEMONIC_POP: return is_data_segment(&i->op[0]) ? fast_pop_segment : NULL;
-    default: return NULL;
-    }
+    static const struct {
+        void (*execute)(struct vcpu *v, const struct insn *i);
+        fast_routine *fast;
+    } routines[] = {
+        {exec_int, fast_int},
+        {exec_int3, fast_int3},
+        {exec_iret, fast_iret},
+        {exec_sysenter, fast_sysenter},
+        {exec_sysexit, fast_sysexit},
+        {exec_mov_segment, fast_mov_segment},
+        {exec_pop_segment, fast_pop_segment},
+    };
+    for (unsigned n = 0; n < ARRAY_SIZE(routines); n++)
+        if ((i->row->traits & ISA_FAST) && routines[n].execute == i->row->execute) return routines[n].fast;
+    return NULL;
 }

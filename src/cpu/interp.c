@@ -61,8 +61,8 @@ static bool has_mmx_operand(const struct insn *i)
 static bool check_unit(struct vcpu *v, const struct insn *i)
 {
     u32 cr0 = v->paging.cr0;
-    u8 traits = i->row->traits;
-    if (i->mnemonic == ZYDIS_MNEMONIC_FWAIT) {
+    unsigned traits = i->row->traits;
+    if (traits & ISA_WAIT) {
         if ((cr0 & CR0_MP) && (cr0 & CR0_TS)) fault_raise(v, VEC_NM);
         return true;
     }

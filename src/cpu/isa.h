@@ -49,6 +49,14 @@ enum isa_traits {
     ISA_PROTECTED = 1 << 5, /* #UD in real and virtual-8086 mode */
     ISA_NOT_REAL = 1 << 6,  /* #GP(0) in real mode */
     ISA_HAS_FORMS = 1 << 7, /* forms of the mnemonic have rows of their own */
+    ISA_WAIT = 1 << 8,      /* with ISA_FPU: #NM by CR0.MP and TS together, regardless of EM (WAIT) */
+    ISA_FAST = 1 << 9,      /* has a fast routine (fast_entry.c) */
+    ISA_DIVIDES = 1 << 10,  /* divides by its only operand: #DE if that is zero */
+    ISA_USES_AX = 1 << 11,  /* reads and writes AL, AX or EAX besides its operands */
+    /* The result in the first operand: a copy of the second, or the first plus or minus the second (or 1). */
+    ISA_COPIES = 1 << 12,
+    ISA_ADDS = 1 << 13,
+    ISA_SUBTRACTS = 1 << 14,
 };
 
 /* The state that allows a form. In any other state it raises #GP(0). */
@@ -73,7 +81,7 @@ struct isa_row {
     const char *manual;                                    /* section; NULL: that of its mnemonic in SDM 2 */
     u8 treatment;                                          /* enum treatment */
     u8 emitter;                                            /* enum isa_emitter */
-    u8 traits;                                             /* enum isa_traits */
+    u16 traits;                                            /* enum isa_traits */
     u8 privilege;                                          /* enum isa_privilege */
     u8 sensitivity;                                        /* enum isa_sensitivity */
 };

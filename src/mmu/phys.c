@@ -104,7 +104,7 @@ static struct phys_region region_part(const struct phys_region *region, u64 gpa,
     return part;
 }
 
-/* Do two neighbours say the same, so that one region can stand for both? */
+/* Can one region stand for two neighbours? */
 static bool region_continues(const struct phys_region *a, const struct phys_region *b)
 {
     if (a->gpa + a->bytes != b->gpa || a->kind != b->kind) return false;
@@ -150,7 +150,7 @@ static bool range_is_sound(u64 gpa, u64 bytes)
     return bytes && !(gpa & PAGE_MASK) && !(bytes & PAGE_MASK) && gpa + bytes > gpa;
 }
 
-/* With `placed` the range becomes empty, and `new` tells only its bounds. */
+/* Replace the regions within the bounds of `new` by it. With `placed`, leave the range empty instead. */
 static int lay(struct phys *phys, struct phys_region new, bool placed)
 {
     struct region_list list = {.count = 0};
@@ -301,13 +301,14 @@ void phys_video_dirtied(struct phys *phys, const u8 *flags)
     if (phys->video_written) phys->video_written(phys->owner);
 }
 
-/* Bytes of a RAM page have just been changed, and not through a write entry of the shadow. */
+/* Bytes of a RAM page have just been changed, and not through a write entry. Report it if the page has one of the flags
+ * in `reported`. */
 static void ram_written(struct phys *phys, const struct phys_region *region, u64 gpa, u64 bytes,
-                        enum phys_page_flags heard)
+                        enum phys_page_flags reported)
 {
     u8 *flags = region_flags(region, gpa);
     phys_mark_dirty(phys, flags);
-    if (unlikely(*flags & heard) && phys->guarded_written) phys->guarded_written(phys->owner, gpa, bytes);
+    if (unlikely(*flags & reported) && phys->guarded_written) phys->guarded_written(phys->owner, gpa, bytes);
 }
 
 /* The size of the pieces of an access to a device: dwords, words or bytes that cross no aligned dword. */
@@ -320,7 +321,7 @@ static unsigned mmio_piece(u64 gpa, unsigned size)
 static u64 mmio_read(struct phys *phys, const struct phys_region *region, u64 gpa, unsigned size)
 {
     if (phys->before_device) phys->before_device(phys->owner);
-    /* A device may move regions, its own too: work on copies. */
+    /* The handler may move regions, even its own: work on copies. */
     const struct io_ops *ops = region->ops;
     void *device = region->device;
     u32 offset = (u32)(gpa - region->origin);
@@ -432,7 +433,7 @@ static void write_run(struct phys *phys, u64 mask, u64 gpa, const u8 *buffer, u6
     }
 }
 
-/* The regions may have changed since the bytes did: what is not RAM now is skipped. */
+/* The regions may have changed since the write: skip addresses that are no longer RAM. */
 static void run_written(struct phys *phys, u64 mask, u64 gpa, u64 bytes)
 {
     while (bytes) {
@@ -458,7 +459,7 @@ void phys_populate(struct phys *phys, const u8 *host)
     if (page >= all || (phys->ram_flags[page] & PHYS_POPULATED)) return;
     phys->ram_flags[page] |= PHYS_POPULATED;
     if (pages > all - page) pages = all - page;
-    /* A host kernel before 5.14 refuses: then there are page faults. */
+    /* A host kernel before 5.14 refuses this, which only costs page faults. */
     host_call(SYS_madvise, (u64)(uintptr_t)phys->ram + (page << PAGE_SHIFT), pages << PAGE_SHIFT,
               MADV_POPULATE_WRITE, 0, 0, 0);
 }

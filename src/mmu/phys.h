@@ -33,7 +33,7 @@ enum phys_page_flags {
     PHYS_TRACED = 2,     /* a page table of the guest that shadow entries were derived through */
     PHYS_DIRTY = 4,      /* written since the flag was cleared (slow-path writes and dma) */
     PHYS_VIDEO = 8,      /* video memory: the first write to a clean page is reported */
-    PHYS_POPULATED = 16, /* set for the first page of a chunk that phys_populate() has seen to */
+    PHYS_POPULATED = 16, /* on the first page of a chunk: phys_populate() has populated the chunk */
     PHYS_GUARDED = PHYS_CODE | PHYS_TRACED,
 };
 
@@ -44,17 +44,18 @@ struct phys_region {
     u8 *page_flags;           /* RAM and ROM: one byte a page */
     const struct io_ops *ops; /* MMIO */
     void *device;
-    u64 origin; /* MMIO: gpa of the device's offset 0; below gpa when the range's head is overlaid */
+    u64 origin; /* MMIO: gpa of the device's offset 0; below `gpa` if another region covers the range's head */
 };
 
 #define PHYS_MAX_REGIONS 128
-/* The first write to a clean page of video memory makes this many pages dirty, from a multiple of the least
- * number on. The number grows to the most while writes come in order, as those of a whole picture do. */
+/* The first write to a clean page of video memory makes several pages dirty, from a multiple of PHYS_VIDEO_LEAST on.
+ * Their number grows from PHYS_VIDEO_LEAST to PHYS_VIDEO_MOST while writes come in order, as those of a whole picture
+ * do. */
 enum { PHYS_VIDEO_LEAST = 8, PHYS_VIDEO_MOST = 64 };
 /* RAM beyond the end of low RAM continues at PHYS_HIGH_RAM. The gap is for devices and firmware. */
 #define PHYS_LOW_RAM_END (3ull << 30)
 #define PHYS_HIGH_RAM    (4ull << 30)
-/* Writes of bus masters to this range are interrupt messages, whatever the processor sees there. */
+/* Writes of bus masters to this range are interrupt messages, independent of the regions that the processor sees. */
 #define PHYS_MESSAGES       0xfee00000ull
 #define PHYS_MESSAGES_BYTES 0x00100000ull
 
@@ -98,18 +99,17 @@ int phys_init(struct phys *phys, u64 ram_bytes);
 int phys_init_with_video(struct phys *phys, u64 ram_bytes, u64 video_bytes);
 void phys_destroy(struct phys *phys);
 
-/* Lay a region over whatever was there, which is split: a device or ROM over RAM, or RAM back over ROM. gpa
- * and bytes are page multiples. The caller flushes the shadow, and drops the code decoded or translated from
- * what was there. Returns 0; or, with nothing changed, -ENOSPC when the list is full, -EINVAL for a bad
- * range. */
+/* Lay a region over the old ones, which are split: a device or ROM over RAM, or RAM back over ROM. gpa and bytes are
+ * page multiples. The caller flushes the shadow and drops the code that was decoded or translated from the old
+ * contents. Returns 0; -ENOSPC when the list is full; -EINVAL for a bad range. After an error nothing has changed. */
 int phys_map_mmio(struct phys *phys, u64 gpa, u64 bytes, const struct io_ops *ops, void *device);
 /* `host` must stay mapped; page_flags are allocated by phys. */
 int phys_map_rom(struct phys *phys, u64 gpa, u64 bytes, u8 *host);
 /* Make [gpa, gpa+bytes) RAM again, from RAM offset gpa. Only below the end of low RAM. */
 int phys_map_ram(struct phys *phys, u64 gpa, u64 bytes);
-/* Lay video memory from `offset` on over what was there. The same bytes may have several addresses. */
+/* Lay video memory, from `offset` on, over the old regions. The same bytes may have several addresses. */
 int phys_map_video(struct phys *phys, u64 gpa, u64 bytes, u64 offset);
-/* Remove whatever is there. */
+/* Leave the range without a region. */
 int phys_unmap(struct phys *phys, u64 gpa, u64 bytes);
 
 /* The region that covers gpa, or NULL. The a20 mask is *not* applied here: mmu_walk() and the accessors below
@@ -120,7 +120,7 @@ struct phys_region *phys_find(struct phys *phys, u64 gpa);
 u8 *phys_host(struct phys *phys, u64 gpa);
 /* The flags byte of a RAM or ROM page, or NULL. */
 u8 *phys_flags(struct phys *phys, u64 gpa);
-/* Bytes of the page that has these flags are changing, or a write entry for it is about to be filled. */
+/* Mark a page of video memory dirty, with its neighbours, before its bytes change or a write entry for it is filled. */
 void phys_video_dirtied(struct phys *phys, const u8 *flags);
 static inline void phys_mark_dirty(struct phys *phys, u8 *flags)
 {
@@ -139,12 +139,12 @@ void phys_write(struct phys *phys, u64 gpa, unsigned size, u64 value);
  * keeps its value. */
 void phys_set_bits(struct phys *phys, u64 gpa, u32 bits);
 
-/* The guest begins to write at this host address: have the host back the pages around it in one call. Page
- * faults, one for each, cost twice as much (measured: 0.8 us a page; 0.4 us in runs of 16). */
+/* The guest begins to write at this host address: have the host back the pages around it in one call. A page fault for
+ * each page costs twice as much (measured: 0.8 us a page; 0.4 us in runs of 16). */
 void phys_populate(struct phys *phys, const u8 *host);
 
-/* RAM bytes were changed through a pointer from phys_host() or a region: mark the pages dirty, report those
- * that are guarded. */
+/* RAM was changed through a pointer from phys_host() or a region: mark the pages dirty, and report writes to guarded
+ * pages. */
 void phys_written(struct phys *phys, u64 gpa, u64 bytes);
 
 /* Any number of bytes, page by page, for loaders and devices. Devices are not reached: reads give ones,

@@ -1,6 +1,6 @@
 /*
- * Shadow tables: the slow path that fills entries. shadow.h has the invariants, view.h the tables, space.h
- * the address spaces, trace.c what keeps entries true.
+ * Shadow tables: the slow path, which fills entries. shadow.h has the invariants, view.h the tables, space.h the address
+ * spaces, trace.c the write traces that keep entries true.
  */
 #include "shadow_state.h"
 #include "tlb.h"
@@ -131,7 +131,7 @@ void shadow_invlpg(struct shadow *shadow, u64 linear)
         tlb_invlpg(shadow->tlb, linear);
         return;
     }
-    if (keeps_coherent(shadow)) return; /* traces have dropped what changed */
+    if (keeps_coherent(shadow)) return; /* traces have dropped the changed entries already */
     shadow->counters->shadow_invlpgs += drop_translation(shadow, (u32)linear);
 }
 
@@ -182,9 +182,9 @@ static void fill(struct shadow *shadow, u32 view, u32 linear, const struct walk 
     }
 }
 
-/* Neighbours in the same group of 8 entries that have the same rights are filled as well. The guest is likely
- * to use them, and each costs a tenth of a walk now. In video memory, where write entries come and go with
- * frames, the neighbours are all pages that became dirty together. */
+/* Prefill the pages in the same group of 8 PTEs that have the same rights. The guest is likely to use them, and each
+ * costs a tenth of a walk. The write entries of video memory are dropped for every picture, so there the group has
+ * PHYS_VIDEO_MOST pages. */
 static void fill_neighbours(struct shadow *shadow, u32 view, u32 linear, const struct walk *walk, bool data,
                             bool fetch, bool video)
 {
@@ -220,8 +220,9 @@ static void fill_neighbours(struct shadow *shadow, u32 view, u32 linear, const s
 
 #define BORROWS 4
 
-/* The supervisor accesses a user's page. Changes of the root drop the supervisor's entries for such pages, so
- * the user's entry serves instead. The fifth access in a row to the same page fills an entry of its own. */
+/* A supervisor access to a page for which the user view has an entry. A change of the root would drop a supervisor entry
+ * for such a page, so the user's entry is borrowed. The fifth access in a row to the same page fills a supervisor
+ * entry. */
 static bool borrow(struct shadow *shadow, const struct paging *paging, u32 linear, enum access kind,
                    struct shadow_hit *hit)
 {
@@ -287,7 +288,7 @@ enum shadow_kind shadow_access(struct shadow *shadow, const struct paging *pagin
     *hit = (struct shadow_hit){.kind = SHADOW_FAULT};
     shadow->counters->page_walks++;
     if (!mmu_walk(shadow->phys, paging, linear, access, user, true, &walk, &hit->error)) {
-        /* A fault drops what was allowed to be stale (SDM 3A 4.10.4.1). */
+        /* A page fault invalidates the entries of its address (SDM 3A 4.10.4.1). */
         if (!keeps_coherent(shadow)) drop_translation(shadow, linear);
         return hit->kind;
     }

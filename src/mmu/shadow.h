@@ -1,7 +1,6 @@
 /*
- * Shadow tables, tier 1: flat tables indexed by linear page number. A *view* has the three tables of one
- * privilege of one address space. There is one view for the supervisor, and one for the user half of each
- * space that the guest has used lately.
+ * Shadow tables, tier 1: flat tables indexed by linear page number. A *view* has the three tables of one privilege of one
+ * address space. There is one view for the supervisor, and one for the user privilege of each space that is remembered.
  *
  *   read[page], write[page]   host page address - linear page address, or 0: take the slow path
  *   exec[page]                guest frame number + 1 of the page when it may be fetched, or 0
@@ -11,14 +10,14 @@
  * 2. A write entry exists only where this privilege may write, D is set, and the page is RAM and not guarded
  *    (phys.h). A page of video memory must be PHYS_DIRTY. So MMIO, ROM, A/D bits, code, read-only pages and
  *    copy-on-write all follow one rule: no entry, no fast path.
- * 3. Every page with an entry is PAGE_LIVE (view.h), so that a flush costs what was filled, not 2^20.
+ * 3. Every page with an entry is PAGE_LIVE (view.h), so that a flush looks only at pages that were filled, not at 2^20.
  * 4. Every page table that an entry was derived through has a *write trace* and is PHYS_TRACED (trace.c): a
  *    write to it drops the entries derived from the words it changes. So entries are never stale, and they
  *    survive CR3 loads.
  *
  * A space belongs to a *root*: CR3, and with PAE the four PDPTEs, which are registers. Loading a root finds
- * its space (space.c). The supervisor's view keeps the quarters of linear space whose top-level entries the
- * old root and the new one have in common (a kernel's half), and drops the others.
+ * its space (space.c). The supervisor's view keeps those quarters of linear space for which the old root and the new one
+ * have the same top-level entries (a kernel's half), and drops the others.
  *
  * Without traces (`untraced`) there are two views, and entries live as long as a TLB entry may: INVLPG drops
  * one page, a CR3 load all but global pages (SDM 3A 4.10.4.1). A page table in device memory cannot be
@@ -65,8 +64,8 @@ struct shadow {
     void *state;                  /* struct shadow_state, private to mmu */
     bool forced_slow;             /* fault injection: never fill read and write entries */
     bool untraced;                /* no write traces; set before the first access */
-    bool no_borrowing;            /* the supervisor has entries of its own for all it reaches */
-    bool no_prefill;              /* fill only what was asked for */
+    bool no_borrowing;            /* the supervisor never uses the user view's entries */
+    bool no_prefill;              /* fill only the entry of the accessed page */
     u32 spaces_max;               /* user address spaces remembered, 1 to SHADOW_SPACES */
     enum windows_policy windows;
     u64 window_mappings_max; /* all windows together */
@@ -74,14 +73,14 @@ struct shadow {
     bool has_window;         /* the current user space has a host window (window.h) */
     u64 window;              /* its base */
     bool no_low_window;      /* fault injection */
-    u64 exec_drops;          /* counts exec entries that were dropped or changed */
-    u64 data_drops;          /* counts read and write entries that were */
+    u64 exec_drops;          /* number of exec entries dropped so far */
+    u64 data_drops;          /* number of read and write entries dropped so far */
 };
 
 /* Results of shadow_access(). */
 enum shadow_kind {
     SHADOW_DIRECT,  /* host points at the bytes: RAM (read or write) or ROM (read) */
-    SHADOW_MMIO,    /* a device, a write to ROM, or nothing at all: use phys_read/phys_write at gpa */
+    SHADOW_MMIO,    /* a device, a write to ROM, or no region: use phys_read() or phys_write() at gpa */
     SHADOW_GUARDED, /* a write to a page that holds code or a page table: host is valid, but after the write
                        call phys->guarded_written */
     SHADOW_FAULT,   /* #PF with the given error code; CR2 = linear */
@@ -98,14 +97,13 @@ struct shadow_hit {
 int shadow_init(struct shadow *shadow, struct phys *phys, struct counters *counters);
 void shadow_destroy(struct shadow *shadow);
 
-/* The slow path of one access that does not cross a page (`access` may have ACCESS_IMPLICIT): walk, set A and
- * D, fill what may be filled, and tell where the bytes are. ACCESS_FETCH fills exec and gives the host
- * address of the code byte. `paging` is the one of the last shadow_load_root(). */
+/* The slow path of one access that does not cross a page (`access` may have ACCESS_IMPLICIT): walk, set A and D, fill the
+ * entries that are allowed, and return the location of the bytes. ACCESS_FETCH fills exec and returns the host address of
+ * the code byte. `paging` must be that of the last shadow_load_root(). */
 enum shadow_kind shadow_access(struct shadow *shadow, const struct paging *paging, u64 linear,
                                enum access access, bool user, struct shadow_hit *hit);
 
-/* CR3, or a bit of CR0, CR4 or EFER that paging depends on, was written: `table` becomes that of this root.
- */
+/* CR3, or a bit of CR0, CR4 or EFER that paging depends on, was written: make `table` that of this root. */
 void shadow_load_root(struct shadow *shadow, const struct paging *paging);
 /* Drop everything: guest-physical memory has changed, or the CPU was reset. */
 void shadow_flush(struct shadow *shadow);
@@ -116,8 +114,8 @@ void shadow_drop_writes(struct shadow *shadow, u64 gpa_page);
  * makes the pages clean. Must not be called from within a block. */
 void shadow_collect_dirty(struct shadow *shadow, u64 *pages);
 
-/* Bytes of a PHYS_TRACED page have changed, or are about to: drop what was derived from them. Nothing may be
- * filled between this call and a change that follows it. */
+/* Bytes of a PHYS_TRACED page have changed, or are about to: drop the entries derived from them. If the change follows
+ * this call, no entry may be filled in between. */
 void shadow_table_written(struct shadow *shadow, u64 gpa, u64 bytes);
 
 #endif

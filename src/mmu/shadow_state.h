@@ -20,11 +20,11 @@ struct shadow_state {
     struct traces traces;
     struct windows windows;
     u32 long_rights; /* in IA-32e mode, the bits that rights depend on */
-    u32 format;      /* the paging bits that all entries of all views were made under */
+    u32 format;      /* the paging bits under which all entries of all views were filled */
     bool pae, paged;
     bool untraceable; /* some entry came through a table that is not in RAM */
-    u32 borrowed;     /* the user's page that the supervisor reached last without an entry of its own, */
-    u32 borrows;      /* and how often in a row */
+    u32 borrowed;     /* the page of the last borrowed entry */
+    u32 borrows;      /* and how many times in a row */
 };
 
 static inline struct shadow_state *state_of(struct shadow *shadow)

@@ -1,5 +1,5 @@
 /*
- * Address spaces: finding the space of a root, and choosing which one to forget. See space.h.
+ * Address spaces: finding the space of a root, and choosing which space to evict. See space.h.
  *
  * All of it may run while the guest's FPU state is live.
  */
@@ -67,7 +67,7 @@ void space_filled(struct shadow *shadow, u32 n)
 
 /* --- the buckets by CR3 --- */
 
-/* The page's number, and with PAE the 32 bytes within the page. */
+/* The hash covers the page number, and with PAE the 32-byte position within the page. */
 static u16 *bucket_of(struct spaces *spaces, u64 cr3)
 {
     u64 mixed = (cr3 >> 5) * 0x9e3779b97f4a7c15ull;
@@ -116,7 +116,7 @@ int spaces_init(struct shadow *shadow)
     return 0;
 }
 
-/* The space forgets its root, its entries and its window. It keeps its number in the list. */
+/* Make the space forget its root, entries and window. It stays in the list. */
 static void evict(struct shadow *shadow, u32 n)
 {
     struct spaces *spaces = spaces_of(shadow);
@@ -126,7 +126,7 @@ static void evict(struct shadow *shadow, u32 n)
     clear_root(spaces, n);
 }
 
-/* A view that has never been used, if there is one. */
+/* A space that was never used, or 0. */
 static u32 add_space(struct shadow *shadow)
 {
     struct spaces *spaces = spaces_of(shadow);
@@ -183,7 +183,7 @@ static bool same_top(const u64 *a, const u64 *b)
     return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3];
 }
 
-/* PAE: another process at the same CR3. What was learnt of the old one is void. */
+/* PAE: another process has the same CR3. What the shadow measured of the old process no longer holds. */
 static void change_pdptes(struct shadow *shadow, u32 n, const u64 *pdpte)
 {
     struct space *space = &spaces_of(shadow)->space[n];

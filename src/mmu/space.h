@@ -1,18 +1,17 @@
 /*
  * Address spaces: which CR3 values the shadow remembers, and which view each has. Private to mmu.
  *
- * A space is what one root (CR3, and with PAE the four PDPTEs) maps for the user. Space n has view n for as
- * long as it has another root's entries; number 0, the supervisor's view, is no space, and stands for the
- * ends of the list below.
+ * A space stands for one root: CR3, and with PAE the four PDPTEs. Space n has view n, which holds the user entries of that
+ * root. Number 0 is the supervisor's view and not a space; in the list below it marks the ends.
  *
- * Spaces are in a list by use. A root that is loaded makes its space the newest. A space that loses its last
- * entry becomes the oldest: most likely its process has ended. The host has backed the memory of its view already, so the
- * view goes to the next new process. A space that is filled again becomes the newest.
+ * Spaces are in a list by use. A root that is loaded makes its space the newest. A space that loses its last entry becomes
+ * the oldest, because most likely its process has ended. The host has backed the memory of its view already, so the view
+ * goes to the next new process. A space that is filled again becomes the newest.
  *
  *   newest = space[0].older -> ... -> spaces with entries -> spaces without -> oldest = space[0].newer
  *
- * A new root takes the oldest space if that is empty. Else it gets a space that was never used, and when
- * there is none (SHADOW_SPACES, or as many as the host has addresses for), the oldest one is evicted.
+ * A new root takes the oldest space if that is empty. Otherwise it gets a space that was never used. If there is none
+ * (SHADOW_SPACES, or the host has no addresses left), the oldest space is evicted.
  */
 #ifndef RINGER_MMU_SPACE_H
 #define RINGER_MMU_SPACE_H
@@ -24,8 +23,8 @@ struct space {
     u64 pdpte[QUARTERS];
     u16 newer, older;
     u16 next_alike; /* the next space in its bucket, or 0 */
-    u32 patience;   /* what it has to run for a host window, in units of PROMOTE_CYCLES */
-    u64 ran, cost;  /* host cycles in user code, and of these estimated for its window */
+    u32 patience;   /* the time it must run before it gets a host window, in units of PROMOTE_CYCLES */
+    u64 ran, cost;  /* host cycles in user code; the estimated part of them that its window costs */
 };
 
 #define SPACE_BUCKETS 1024
@@ -42,12 +41,12 @@ int spaces_init(struct shadow *shadow);
 
 /* The space of a root that is loaded becomes the current one. */
 void space_load(struct shadow *shadow, const struct paging *paging, u64 cr3);
-/* The supervisor's view follows the root: it keeps what both have in common. */
+/* The same for the supervisor's view: drop the quarters in which the old root and the new one differ. */
 void space_load_supervisor(struct shadow *shadow, const struct paging *paging, u64 cr3);
-/* Free all spaces but the current one; no view has entries. */
+/* Free all spaces but the current one. No view may have entries. */
 void spaces_forget(struct shadow *shadow);
 
-/* A view has lost its last entry, or is to have its first. */
+/* A view has lost its last live page, or got its first. */
 void space_emptied(struct shadow *shadow, u32 space);
 void space_filled(struct shadow *shadow, u32 space);
 

@@ -1,13 +1,13 @@
 /*
  * Write traces: which RAM pages serve as page tables of which views, and what a write to one of them means.
  *
- * A *trace* is a RAM page that entries were derived through. Its *uses* say for which view and linear range
- * it is the leaf table (level 1) or the directory (level 2). A use begins with the first entry filled through
- * the page. It ends when the directory's entry above it changes, when the root of its view changes, when its
- * space is evicted, or when the page is written WRITES_MAX times without an entry filled through it in
- * between. The guest is then filling or clearing the page wholesale, or it is no page table any more, and the
- * cheapest is to drop everything derived from it and to let the writes run free until it is walked again. A
- * trace without uses ends at the next write, or when traces run out.
+ * A *trace* belongs to a RAM page through which entries were filled. Its *uses* say for which view and linear range the
+ * page is the leaf table (level 1) or the directory (level 2). A use begins with the first entry filled through the page.
+ * It ends when the PDE that refers to the page changes, when the root of its view changes, or when its space is evicted.
+ * All uses end in a trace storm: more than WRITES_MAX writes without an entry filled through the page in between. The
+ * guest is then filling or clearing the page as a whole, or no longer uses it as a page table. It is cheapest to drop
+ * everything derived from the page, and to let writes go unreported until a walk meets the page again. A trace without
+ * uses ends at the next write, or when traces run out.
  */
 #include "host_memory.h"
 #include "shadow_state.h"
@@ -15,10 +15,10 @@
 #include <assert.h>
 #include <errno.h>
 
-/* Dropping one entry costs as much as a few tens of free writes. A page fault writes one entry, a
- * fault-around of Linux 16. */
+/* To drop one entry costs as much as a few tens of untraced writes. A page fault writes one PTE, a fault-around of
+ * Linux 16. */
 #define WRITES_MAX 32
-/* A write of more bytes clears or copies a page. */
+/* A write of more than this clears or copies a page. */
 #define BULK_BYTES 64
 #define USES_SEEN  16
 
@@ -112,7 +112,7 @@ static void set_table(struct view *view, u32 region, u32 trace)
     *word = trace ? *word | bit : *word & ~bit;
 }
 
-/* The leaf table of these regions no longer serves them. Their entries are dropped. */
+/* Drop the entries of the regions that one leaf table serves, and its use for them. */
 static void drop_table(struct shadow *shadow, u32 n, u32 page)
 {
     struct shadow_state *state = state_of(shadow);
@@ -195,7 +195,7 @@ static u32 begin_trace(struct shadow *shadow, u32 frame, u64 gpa)
     return n;
 }
 
-/* The directory of 32-bit paging serves all quarters, and its use is that of the first. */
+/* Drop all entries below a directory, and its use. With 32-bit paging it serves all quarters, and `quarter` is 0. */
 static void drop_directory(struct shadow *shadow, u32 n, u32 quarter)
 {
     for (u32 q = 0; q < (state_of(shadow)->pae ? 1 : QUARTERS); q++)
@@ -203,7 +203,7 @@ static void drop_directory(struct shadow *shadow, u32 n, u32 quarter)
     trace_forget_directory(shadow, n, quarter);
 }
 
-/* Drop all that was derived through this page. */
+/* Drop all entries that were filled through this page, and end its trace. */
 static void drop_trace(struct shadow *shadow, u32 n)
 {
     struct traces *traces = traces_of(shadow);
@@ -238,7 +238,7 @@ void trace_forget_all(struct shadow *shadow)
         forget_tables(view_at(shadow, n));
 }
 
-/* The traced directory of a quarter becomes this one. */
+/* Make this trace the directory of a quarter. */
 static void set_directory(struct shadow *shadow, u32 n, u32 quarter, u32 trace)
 {
     u32 *directory = &view_at(shadow, n)->directory[quarter];
@@ -248,7 +248,7 @@ static void set_directory(struct shadow *shadow, u32 n, u32 quarter, u32 trace)
     *directory = trace;
 }
 
-/* The traced leaf table of the page's regions becomes this one. */
+/* Make this trace the leaf table of the page's regions. */
 static void set_leaf(struct shadow *shadow, u32 n, u32 page, u32 trace)
 {
     struct shadow_state *state = state_of(shadow);
@@ -293,7 +293,7 @@ void trace_move_directory(struct shadow *shadow, u32 n, u64 cr3)
     view->directory[0] = trace;
 }
 
-/* One entry of a page table changes. */
+/* The PDE or PTE at `index` of a page table changes. */
 static void entry_written(struct shadow *shadow, const struct use *use, u32 index)
 {
     if (use->level == 1)
@@ -320,8 +320,7 @@ void shadow_table_written(struct shadow *shadow, u64 gpa, u64 bytes)
         drop_trace(shadow, n);
         return;
     }
-    /* To drop a leaf table changes lists of uses, also those of this page when it maps itself: work on a
-     * copy. */
+    /* drop_table() changes lists of uses, even this page's own if the page maps itself: work on a copy. */
     struct use seen[USES_SEEN];
     u32 count = 0;
     for (u32 at = trace->use; at; at = traces->use[at].next) {

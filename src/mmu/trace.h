@@ -1,6 +1,6 @@
 /*
- * Write traces: which RAM pages serve as page tables of which views. Private to mmu; trace.c says how they
- * come and go.
+ * Write traces: which RAM pages serve as page tables of which views. Private to mmu; trace.c describes when they begin
+ * and end.
  */
 #ifndef RINGER_MMU_TRACE_H
 #define RINGER_MMU_TRACE_H
@@ -11,7 +11,7 @@ struct trace {
     u32 frame; /* index of the RAM page */
     u32 use;   /* first struct use, 0: none */
     u32 next_free;
-    u32 writes; /* since an entry was filled through it */
+    u32 writes; /* number of writes since an entry was filled through it */
 };
 
 /* A page table serves a range of a view: as a leaf table (level 1) or as a directory (level 2). */
@@ -22,9 +22,9 @@ struct use {
     u8 level;
 };
 
-/* Each use of a leaf table belongs to a touched region, each of a directory to a quarter of a view. */
+/* Each use of a leaf table belongs to a touched region, and each use of a directory to a quarter of a view. */
 #define USES_MAX (1 + REGIONS_MAX + VIEWS * QUARTERS)
-/* Half of the traces may have lost their uses and wait for the next write. */
+/* Up to half of the traces may have no uses; they end at the next write. */
 #define TRACES_MAX (2 * USES_MAX)
 
 struct traces {
@@ -32,27 +32,25 @@ struct traces {
     struct use *use;     /* USES_MAX, number 0 is not used */
     u32 *trace_of;       /* one for each RAM page: the number of its trace, or 0 */
     u64 trace_of_bytes;
-    u32 traces, free_trace,
-        traces_free; /* numbers given out so far; the free ones among them, and how many */
-    u32 uses, free_use;
+    u32 traces, free_trace; /* numbers given out so far; the first free one among them, or 0 */
+    u32 uses, free_use;     /* the same for uses */
 };
 
 int traces_init(struct shadow *shadow);
 void traces_destroy(struct shadow *shadow);
 
-/* Trace the page tables of this walk on behalf of a view, before entries are filled from it. */
+/* Trace the page tables of this walk for a view, before entries are filled from the walk. */
 void trace_walk(struct shadow *shadow, u32 view, u32 linear, const struct walk *walk);
 
-/* Drop a quarter's entries, and its leaf tables' uses. */
+/* Drop the entries of a quarter, and the uses of its leaf tables. */
 void trace_drop_quarter(struct shadow *shadow, u32 view, u32 quarter);
 /* Drop all entries of a view, and all uses. */
 void trace_drop_view(struct shadow *shadow, u32 view);
-/* The directory no longer serves this quarter of the view (32-bit paging: the first stands for all). */
+/* Remove the use of the directory for this quarter of the view (32-bit paging: quarter 0 stands for all). */
 void trace_forget_directory(struct shadow *shadow, u32 view, u32 quarter);
-/* 32-bit paging: the directory at cr3, which is in RAM, takes the old one's place for the entries that are
- * left. */
+/* 32-bit paging: the remaining entries now depend on the directory at cr3, which is in RAM, instead of the old one. */
 void trace_move_directory(struct shadow *shadow, u32 view, u64 cr3);
-/* All views are empty: no page is a page table any more. */
+/* All views are empty: end all traces. */
 void trace_forget_all(struct shadow *shadow);
 
 #endif

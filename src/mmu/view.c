@@ -9,14 +9,14 @@
 
 #include <errno.h>
 
-/* Code may look at the entry of page 2^20 (an access at FFFFFFFFh that goes on): it reads 0. */
+/* Each table has room behind its end, because an access that begins at FFFFFFFFh may read entry 2^20. It is 0. */
 #define TABLE_BYTES(entry) (PAGES * (u64)(entry) + PAGE_SIZE)
 #define DATA_TABLE_BYTES   TABLE_BYTES(sizeof(u64))
 _Static_assert(DATA_TABLE_BYTES == SHADOW_READ_TO_WRITE, "the write table lies behind the read table");
 #define QUARTER_REGIONS (REGIONS / QUARTERS)
 _Static_assert(QUARTER_REGIONS % 64 == 0, "a quarter has whole words of bits");
 
-/* Where the parts of a view's reservation begin. */
+/* Offsets of the parts of a view's reservation. */
 enum {
     READ_AT = 0,
     WRITE_AT = READ_AT + DATA_TABLE_BYTES,
@@ -61,7 +61,7 @@ bool view_reserve(struct shadow *shadow, u32 n)
 void view_shrink(struct shadow *shadow, u32 n)
 {
     struct view *view = view_at(shadow, n);
-    host_give_back(view->reserved, VIEW_BYTES); /* a refusal costs memory, nothing else */
+    host_give_back(view->reserved, VIEW_BYTES); /* a refusal only costs memory */
     state_of(shadow)->views.regions_touched -= view->regions_touched;
     view->regions_touched = 0;
     shadow->counters->space_shrinks++;
@@ -123,7 +123,7 @@ u32 view_next_live(const struct view *view, u32 page)
     return PAGES;
 }
 
-/* --- which write entries map a RAM page --- */
+/* --- the reverse map: which write entries map a RAM page --- */
 
 static u32 *writers_of(struct shadow *shadow, u32 page, u64 entry)
 {
@@ -163,7 +163,7 @@ static void clear_write(struct shadow *shadow, u32 n, u32 page)
     *entry = 0;
 }
 
-/* `page` counts from the start of the memory file. */
+/* `page` is a page number in the memory file. */
 static void drop_writes(struct shadow *shadow, u64 page)
 {
     const u32 *head = &state_of(shadow)->views.writers[page];
@@ -195,7 +195,7 @@ void shadow_collect_dirty(struct shadow *shadow, u64 *pages)
 
 /* --- dropping --- */
 
-/* Touches no page of the tables that was not touched before. */
+/* Never makes the host back another page of the tables. */
 bool view_drop(struct shadow *shadow, u32 n, u32 page)
 {
     struct view *view = view_at(shadow, n);

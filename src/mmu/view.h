@@ -1,6 +1,6 @@
 /*
- * A view: the flat tables of one privilege of one address space, and what makes their entries cheap to drop.
- * Private to mmu.
+ * A view: the flat tables of one privilege of one address space, with the lists and bitmaps that make their entries cheap
+ * to drop. Private to mmu.
  *
  * View 0 is the supervisor's; view n is that of the user in space n (space.h). An *id* names a linear page in
  * a view: view << 20 | page. The three entries of an id (read, write, exec) are dropped together, except that
@@ -9,17 +9,17 @@
  * A view is one reservation of host addresses, 29 MB, of which the host backs the pages that are used:
  *
  *   read[page], write[page], exec[page]   the tables (shadow.h)
- *   link[page]       neighbours in the list of ids with write entries for the same RAM page; the list of a
- *                    RAM page starts at writers[RAM page]
+ *   link[page]       the reverse map: neighbours in the list of ids with write entries for the same RAM page; the list
+ *                    of a RAM page begins at writers[RAM page]
  *   flags[page]      enum page_flags; PAGE_LIVE pages are those that may have entries
  *   region[region]   struct region, one for every 2 MB
  *
- * The live pages are found from above, so that dropping costs what was filled:
+ * Live pages are found from the top, so that the cost of dropping depends on the number of filled pages:
  *
  *   live bit of a region  ->  region.groups, a bit for 8 pages  ->  flags of 8 pages, as one word
  *
- * The first use of a region makes the host back some 15 KB. All views together use REGIONS_MAX regions at
- * most: then the memory of the spaces used longest ago goes back to the host. The supervisor and the current
+ * The first use of a region makes the host back some 15 KB. All views together use at most REGIONS_MAX regions; beyond
+ * that, the memory of the spaces that were used longest ago is given back to the host. The supervisor and the current
  * user together cannot use so many.
  */
 #ifndef RINGER_MMU_VIEW_H
@@ -41,8 +41,8 @@ _Static_assert(VIEWS <= 4096, "an id has 32 bits");
 enum page_flags {
     PAGE_GLOBAL = 1,       /* all entries come from global pages */
     PAGE_LIVE = 2,         /* may have entries */
-    PAGE_WINDOW_READ = 4,  /* mapped in the view's host window, */
-    PAGE_WINDOW_WRITE = 8, /* writable */
+    PAGE_WINDOW_READ = 4,  /* mapped in the view's host window */
+    PAGE_WINDOW_WRITE = 8, /* mapped there, and writable */
     PAGE_IN_WINDOW = PAGE_WINDOW_READ | PAGE_WINDOW_WRITE,
 };
 #define LIVE_8 (0x0101010101010101ull * PAGE_LIVE)
@@ -64,7 +64,7 @@ struct writer_link {
 };
 
 struct view {
-    void *reserved; /* NULL: not yet */
+    void *reserved; /* the reservation; NULL: none yet */
     struct shadow_table table;
     struct writer_link *link;
     u8 *flags;
@@ -92,7 +92,7 @@ bool view_reserve(struct shadow *shadow, u32 view);
 /* Give the memory of a view without entries back to the host. */
 void view_shrink(struct shadow *shadow, u32 view);
 
-/* Before anything is filled in the page's region. May evict other spaces than the current one. */
+/* Call this before an entry is filled in the page's region. May evict spaces other than the current one. */
 void view_touch(struct shadow *shadow, u32 view, u32 page);
 /* Make a page ready for new entries from this walk: live, and without entries of another frame. */
 void view_prepare(struct shadow *shadow, u32 view, u32 page, const struct walk *walk, u64 entry,
@@ -101,12 +101,12 @@ void view_set_write(struct shadow *shadow, u32 view, u32 page, u64 entry);
 
 /* Drop the entries of a page. Returns whether there were any. */
 bool view_drop(struct shadow *shadow, u32 view, u32 page);
-/* These return how many pages had entries. */
+/* These return the number of pages that had entries. */
 u32 view_drop_region(struct shadow *shadow, u32 view, u32 region);
 u32 view_drop_quarter(struct shadow *shadow, u32 view, u32 quarter);
-/* The page, and all that came from the large page that covers it. */
+/* Drop the page's entries, and all entries from the large page that covers it. */
 u32 view_drop_translation(struct shadow *shadow, u32 view, u32 page);
-/* Drop what did not come from global pages. */
+/* Drop the entries that did not come from global pages. */
 void view_drop_local(struct shadow *shadow, u32 view);
 
 /* The first live page from `page` on, or PAGES. */

@@ -1,6 +1,6 @@
 /*
- * Host windows: mapping pages into them and unmapping those that went stale, and the policy that gives a
- * space a window or takes it away. See window.h for the invariants.
+ * Host windows: mapping pages, unmapping stale pages, and the policy that promotes and demotes spaces. See window.h for
+ * the invariants.
  *
  * All but windows_init() may run while the guest's FPU state is live.
  */
@@ -18,14 +18,14 @@ enum {
     FAULT_CYCLES = 15000, /* a host page fault, its signal and the mapping of a page */
     UNMAP_CYCLES = 5000,
     PROMOTE_CYCLES = 50 << 20,
-    REVIEW_CYCLES = 40 << 20, /* how often a promoted space is looked at */
+    REVIEW_CYCLES = 40 << 20, /* user cycles between two reviews of a promoted space */
     LOW_REVIEW_CYCLES = 120 << 20,
     PATIENCE_MAX = 64,
 };
 #define RUN_MAX 64 /* pages mapped by one call */
-/* Pages in windows are mapped a second time. That takes no memory but is counted as if it did, and the host's
- * page tables do take some. So the host is told to forget RAM's own mapping each time this many pages have
- * been mapped twice. Cheap faults bring back what is used through it. */
+/* Pages in windows are mapped twice. The host counts them twice, although only its page tables take more memory. So each
+ * time this many pages have been mapped twice, the host is told to forget RAM's own mapping. Cheap faults bring back the
+ * pages that are used through it. */
 #define TWICE_MAX 6144
 
 /* AT_HWCAP2: the host kernel lets programs use RDGSBASE and WRGSBASE. */
@@ -92,13 +92,13 @@ static struct window *window_of(struct shadow *shadow, const struct view *view)
     return view->window ? &windows_of(shadow)->window[view->window - 1] : NULL;
 }
 
-/* Everything in the window becomes unreachable. */
+/* Unmap all pages of the window. */
 static void empty(struct shadow *shadow, struct window *window)
 {
     struct view *view = view_at(shadow, window->view);
     u64 from = reserved_from(window), bytes = reserved_bytes(window);
     if (!unmap(from, bytes)) {
-        /* At the host's limit of mappings it refuses even this. Taking all away is never refused. */
+        /* At its limit of mappings the host refuses even this. It never refuses to unmap the whole range. */
         host_call(SYS_munmap, from, bytes, 0, 0, 0, 0);
         unmap(from, bytes);
     }
@@ -130,7 +130,7 @@ void window_stale(struct shadow *shadow, u32 n, u32 page)
     if (count && count <= STALE_MAX &&
         page == window->stale[count - 1].first + window->stale[count - 1].pages) {
         window->stale[count - 1].pages++;
-    } else if (count <= STALE_MAX) { /* one too many means: all */
+    } else if (count <= STALE_MAX) { /* a count of STALE_MAX + 1 means all pages */
         if (count < STALE_MAX) {
             window->stale[count].first = page;
             window->stale[count].pages = 1;
@@ -139,7 +139,7 @@ void window_stale(struct shadow *shadow, u32 n, u32 page)
     }
 }
 
-/* Map a page, and those behind it that continue it in the memory file with the same rights. */
+/* Map a page, and the pages behind it that continue it in the memory file with the same rights. */
 static bool map_run(struct shadow *shadow, struct window *window, u32 page)
 {
     struct windows *windows = windows_of(shadow);
@@ -197,10 +197,10 @@ static bool reserve_window(struct window *window)
     return true;
 }
 
-/* Usual for vm.mmap_min_addr. */
+/* The usual value of vm.mmap_min_addr, in pages. */
 #define LOWEST_PAGE 16
 
-/* Fails when another machine of this process has it, or a sanitizer. */
+/* Fails when another machine of this process, or a sanitizer, uses the addresses. */
 static bool reserve_low_window(struct window *window)
 {
     if (window->reserved) return !window->base;
@@ -218,8 +218,8 @@ static bool reserve_low_window(struct window *window)
     return true;
 }
 
-/* Is the low window free for the current space? Every LOW_REVIEW_CYCLES an owner that ran for less than a
- * quarter of them loses it. */
+/* Is the low window free for the current space? At a review, after LOW_REVIEW_CYCLES, the space that has the low window
+ * loses it if it ran for less than a quarter of them. */
 static bool low_window_free(struct shadow *shadow)
 {
     struct windows *windows = windows_of(shadow);
@@ -303,7 +303,8 @@ void shadow_user_ran(struct shadow *shadow, u64 cycles)
     if (windows->mappings > shadow->window_mappings_max)
         demote(shadow);
     else if (space->ran > REVIEW_CYCLES || space->cost > REVIEW_CYCLES / 2) {
-        /* Without a window, code takes about half as long again, for its checks. */
+        /* Without a window, the same code takes half as long again because of its checks. Demote the space if its window
+         * costs more than that, a third of its time. */
         if (space->cost * 3 > space->ran && shadow->windows != WINDOWS_ALWAYS)
             demote(shadow);
         else if (space->patience > 1)
@@ -326,8 +327,7 @@ static void unmap_stale(struct shadow *shadow, struct window *window)
         charge(shadow, 100 * UNMAP_CYCLES);
         return;
     }
-    /* A hole splits a mapping in two and is one itself. When the host allows no more, the window is emptied.
-     */
+    /* A hole splits a mapping in two and is a mapping itself. If the host allows no more, empty the window. */
     window->mappings += 2 * count;
     windows_of(shadow)->mappings += 2 * count;
     for (u32 n = 0; n < count; n++) {
@@ -365,7 +365,7 @@ bool shadow_window_fault(struct shadow *shadow, const struct paging *paging, u64
     u32 page = (u32)(linear >> PAGE_SHIFT);
     const struct view *view = view_at(shadow, state_of(shadow)->spaces.current);
     struct shadow_hit hit;
-    /* The entry may be there already, and only the page not mapped. */
+    /* The entry may exist already, while the page is not mapped. */
     if (!(write ? view->table.write : view->table.read)[page] &&
         shadow_access(shadow, paging, (u32)linear, write ? ACCESS_WRITE : ACCESS_READ, true, &hit) !=
             SHADOW_DIRECT)

@@ -12,8 +12,8 @@
 struct window {
     bool reserved;
     u64 base;
-    u32 first_page; /* pages below cannot be mapped */
-    u64 used;       /* windows.clock when it was used last */
+    u32 first_page; /* the first page that can be mapped */
+    u64 used;       /* windows.clock at its last use */
     u32 view;       /* 0: free */
     u32 mappings;
     u32 stale_count; /* STALE_MAX + 1: more than the list holds */
@@ -25,16 +25,16 @@ struct window {
 struct windows {
     struct window window[WINDOWS]; /* the first is the low one, if the host has one */
     u64 clock;                     /* counts uses */
-    u64 user_ran,
-        low_ran;      /* host cycles in user code since the low window's owner was reviewed, and its share */
-    bool possible;    /* the host lets programs set the GS base */
-    u32 mappings;     /* in all windows */
-    u32 mapped_twice; /* pages put into windows since RAM's own mapping was given back */
+    u64 user_ran;                  /* host cycles in user code since the low window was last reviewed */
+    u64 low_ran;                   /* the part of them in the space with the low window */
+    bool possible;                 /* the host lets programs set the GS base */
+    u32 mappings;                  /* in all windows */
+    u32 mapped_twice;              /* pages mapped in windows since RAM's own mapping was given back */
 };
 
 void windows_init(struct shadow *shadow);
 void windows_destroy(struct shadow *shadow);
-/* A page that is in the view's window lost an entry. */
+/* A page that is mapped in the view's window lost an entry. */
 void window_stale(struct shadow *shadow, u32 view, u32 page);
 void window_close(struct shadow *shadow, u32 view);
 

@@ -11,7 +11,7 @@
 struct event_log {
     FILE *out;
     u64 from;
-    /* as the instruction found them */
+    /* the values before the instruction */
     u64 gpr[GPR_COUNT];
     u32 eflags;
     u16 cs;
@@ -55,7 +55,7 @@ void event_log_close(struct event_log *log)
     free(log);
 }
 
-/* Reads at most `bytes` bytes at CS:EIP, up to the first that would fault. */
+/* Read at most `bytes` bytes at CS:EIP, up to the first byte that would fault. */
 static unsigned fetch(struct vcpu *v, u8 *buffer, unsigned bytes)
 {
     unsigned got = 0;

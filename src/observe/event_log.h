@@ -12,13 +12,12 @@
 
 struct event_log;
 
-/* `path` may be "stderr". The log begins at icount `from`. Returns NULL when the file cannot be written, with
- * one sentence in error. */
+/* `path` may be "stderr". The log begins at icount `from`. NULL with one sentence in error. */
 struct event_log *event_log_open(const char *path, u64 from, char *error, size_t error_bytes);
 void event_log_close(struct event_log *log);
 
-/* Call these around one instruction of the interpreter; event_log_after() only if event_log_before() returned
- * true: the log has begun. */
+/* Call these before and after one instruction of the interpreter. Call event_log_after() only if event_log_before()
+ * has returned true, which means that the log has begun. */
 bool event_log_before(struct event_log *log, struct vcpu *v);
 void event_log_after(struct event_log *log, struct vcpu *v);
 

@@ -1,7 +1,7 @@
 /*
- * Instruments that observe a run and are no part of the machine: --profile, --perf-map, the guest's symbols for both,
- * and the counters that are printed at the end (--stats, --stats-json). The event log of --trace is part of the machine
- * (vm/vm.h), which runs instruction by instruction for it.
+ * Instruments that observe a run from outside of the machine: --profile, --perf-map, the guest's symbols for both, and
+ * the counters that are printed at the end (--stats, --stats-json). The event log of --trace is part of the machine
+ * (vm/vm.h), because the machine must run instruction by instruction for it.
  */
 #ifndef RINGER_OBSERVE_INSTRUMENTS_H
 #define RINGER_OBSERVE_INSTRUMENTS_H
@@ -22,7 +22,7 @@ struct instruments {
     FILE *json;                /* --stats-json; NULL: not wanted */
 };
 
-/* As the options say. Returns 0, or an exit status with one sentence in error. */
+/* Open the instruments of the options. Returns 0, or an exit status with one sentence in error. */
 int instruments_open(struct instruments *instruments, const struct options *options, struct vcpu *vcpu,
                      char *error, size_t error_bytes);
 /* Call these before and after the run, in the vCPU thread. instruments_start() returns 0 or -errno. */

@@ -1,6 +1,6 @@
 /*
- * --perf-map: /tmp/perf-PID.map, where perf looks for names of code that is in no file. Each line is a block:
- * host address, bytes, and the guest address that it was translated from.
+ * --perf-map: /tmp/perf-PID.map, in which perf looks up code that is in no file. Each line is a block: host address,
+ * bytes, and the guest address of its code.
  *
  * It is written before the code cache is flushed and at the end. perf knows one map for the whole run: after a
  * flush the same host addresses belong to other blocks, and samples from before and after it mix. Use a cache

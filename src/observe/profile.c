@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A period that keeps step with no other timer. */
+/* A period that is not in step with other timers. */
 #define PERIOD_NS 487000
 /* How much of the stack is searched for return addresses. */
 #define STACK_WORDS 384
@@ -25,12 +25,12 @@ __attribute__((no_sanitize("address"))) static u64 word_at(u64 address)
     return *(const u64 *)(uintptr_t)address;
 }
 
-/* What the stack tells. Frames have no frame pointers, so every word that looks like a return address into Ringer counts
- * as one. Now and then such a word is stale and misleads. */
+/* What a search of the stack found. There are no frame pointers, so every word that looks like a return address into
+ * Ringer counts as one. Such a word may be stale, and then the result is wrong. */
 struct trail {
-    u32 innermost;    /* own function */
-    bool translating; /* translate() is at work further out */
-    bool device;      /* so is a device */
+    u32 innermost;    /* Ringer's innermost function */
+    bool translating; /* translate() is among the callers */
+    bool device;      /* a device is among the callers */
 };
 
 static bool is_module(const struct profile *p, u32 function)
@@ -72,7 +72,8 @@ static bool calls_out(const struct profile *p, u64 back)
     return !is_module(p, symbols_find(&p->own, back + displacement));
 }
 
-/* A return address from a library lies behind a call out of Ringer; leftovers of earlier calls seldom do. */
+/* Search the stack. A return address from a library is behind a call out of Ringer. Stale words are seldom behind such a
+ * call. */
 static void look_back(const struct profile *p, u64 pc, u64 sp, struct trail *trail)
 {
     u32 here = symbols_find(&p->own, pc);
@@ -209,7 +210,7 @@ int profile_start(struct profile *p)
 void profile_stop(struct profile *p)
 {
     timer_delete(p->timer);
-    /* A signal that is already on its way is ignored. */
+    /* Ignore a signal that is already pending. */
     signal(SIGPROF, SIG_IGN);
     p->cpu_ns = thread_cpu_ns() - p->cpu_ns;
 }

@@ -1,13 +1,13 @@
 /*
- * --profile: where the host's time goes, by samples.
+ * --profile: samples of where the host's time goes.
  *
- * A timer of the host signals the vCPU thread every half millisecond or so; the handler finds out what the
- * thread was doing (translator/sample.h, and Ringer's own function) and counts it in a table that was allocated
- * before. No performance counter is needed. Time in which the guest is halted is counted apart.
+ * A host timer signals the vCPU thread about every half millisecond. The handler finds out what the thread was doing
+ * (translator/sample.h, and Ringer's own function) and counts it in a table that was allocated before. No performance
+ * counter is needed. Time in which the guest is halted is counted apart.
  *
- * The timer runs on CLOCK_MONOTONIC and not on the thread's CPU clock: timers of that fire only at ticks of the
- * host's scheduler (Linux, posix-cpu-timers.c), perhaps 250 a second. A thread that waits is sampled too; it is
- * recognized by the function in which it waits.
+ * The timer runs on CLOCK_MONOTONIC. Timers on the thread's CPU clock would fire only at ticks of the host's scheduler
+ * (Linux, posix-cpu-timers.c), perhaps 250 times a second. A waiting thread is sampled too, and is recognized by the
+ * function in which it waits.
  *
  * Only the vCPU thread calls this, and the signal interrupts only that thread.
  */
@@ -58,7 +58,7 @@ struct profile {
     } stack[2];        /* the thread's stack, and the one for signals */
     u32 idle_function; /* where the thread waits while the guest is halted */
     u32 translate_function;
-    u32 enter_function; /* callers beyond it are of no interest */
+    u32 enter_function; /* its callers are not reported */
     struct symbols own;
     const struct symbols *guest;
     timer_t timer;
@@ -74,8 +74,8 @@ void profile_close(struct profile *profile);
 /* profile_table.c: count a sample (in the handler), and look an entry up. */
 void profile_count(struct profile *profile, const struct profile_key *key);
 
-/* profile_report.c: folded stacks ("ringer;translated;kernel;schedule 12", a sample each) as flame graph
- * viewers read them; and tables for people. */
+/* profile_report.c: folded stacks for flame graph viewers ("ringer;translated;kernel;schedule 12", with the number of
+ * samples), and tables for people. */
 void profile_write_folded(const struct profile *profile, FILE *out);
 void profile_write_tables(const struct profile *profile, FILE *out);
 const char *profile_engine_name(enum profile_engine engine);

@@ -1,6 +1,6 @@
 /*
- * The reports of a profile. Each is the same operation: give every entry of the table a label, add up the entries
- * with the same label, sort.
+ * The reports of a profile. All are made in the same way: each entry of the table gets a label, entries with the same
+ * label are added up, and the sums are sorted.
  */
 #include "profile.h"
 
@@ -139,7 +139,7 @@ static bool label_block(const struct profile *p, const struct profile_key *key, 
     return linear;
 }
 
-/* A guest function; where there are no symbols, a block. */
+/* A guest function, or a block if there are no symbols. */
 static void guest_function(const struct profile *p, const struct sample *sample, char *label, size_t bytes)
 {
     u32 linear = sample->block_linear ? sample->block_linear : sample->eip;
@@ -226,7 +226,7 @@ void profile_write_tables(const struct profile *p, FILE *out)
             (unsigned long long)p->lost);
     write_table(p, out, "by engine", label_engine, 100, false);
     write_table(p, out, "translated code", label_tier, 100, false);
-    write_table(p, out, "outside of translated code, by what it was left for", label_exit, 100, false);
+    write_table(p, out, "outside of translated code, by the cause of leaving it", label_exit, 100, false);
     write_table(p, out, "callouts, by instruction", label_callout, 30, false);
     write_table(p, out, "functions of Ringer, outside of translated code", label_host_function, 40, false);
     write_table(p, out, "guest functions, with what they cause", label_guest_function, 40, true);

@@ -99,7 +99,25 @@ int screen_dump(const struct vga *vga, const char *path)
 /* A time at which everything that blinks is visible. */
 #define BLINK_NONE 0
 
-int screen_shot(struct display *display, const char *path)
+static u8 *ppm_encode(const u32 *pixel, u32 width, u32 height, size_t *bytes)
+{
+    char head[64];
+    int length = snprintf(head, sizeof(head), "P6\n%u %u\n255\n", width, height);
+    *bytes = (size_t)length + 3 * (size_t)width * height;
+    u8 *image = malloc(*bytes), *to = image;
+    if (!image) return NULL;
+    memcpy(to, head, (size_t)length);
+    to += length;
+    for (size_t n = 0; n < (size_t)width * height; n++) {
+        *to++ = (u8)(pixel[n] >> 16);
+        *to++ = (u8)(pixel[n] >> 8);
+        *to++ = (u8)pixel[n];
+    }
+    return image;
+}
+
+static int shoot(struct display *display, const char *path,
+                 u8 *(*encode)(const u32 *pixel, u32 width, u32 height, size_t *bytes))
 {
     struct display_viewer viewer = {.changed = NULL};
     int failed = display ? display_attach(display, &viewer) : -ENODEV;
@@ -108,9 +126,19 @@ int screen_shot(struct display *display, const char *path)
     display_draw(&viewer, BLINK_NONE);
     size_t bytes = 0;
     const struct display_frame *frame = &viewer.frame;
-    u8 *png = frame->pixel ? png_encode(frame->pixel, frame->width, frame->height, &bytes) : NULL;
-    failed = png ? write_file(path, png, bytes) : -ENOMEM;
-    free(png);
+    u8 *image = frame->pixel ? encode(frame->pixel, frame->width, frame->height, &bytes) : NULL;
+    failed = image ? write_file(path, image, bytes) : -ENOMEM;
+    free(image);
     display_detach(&viewer);
     return failed;
+}
+
+int screen_shot(struct display *display, const char *path)
+{
+    return shoot(display, path, png_encode);
+}
+
+int screen_shot_ppm(struct display *display, const char *path)
+{
+    return shoot(display, path, ppm_encode);
 }

@@ -95,7 +95,7 @@ static void add_seconds(struct json_object *object, const char *name, double sec
     json_object_object_add(object, name, json_object_new_double_s(seconds, text));
 }
 
-void stats_print_json(const struct vcpu *v, const struct stats_host *host, FILE *out)
+struct json_object *stats_json(const struct vcpu *v, const struct stats_host *host)
 {
     struct counters c = all_counters(v);
     struct rusage usage;
@@ -108,6 +108,12 @@ void stats_print_json(const struct vcpu *v, const struct stats_host *host, FILE 
     add_seconds(object, "cpu_user_seconds", seconds(usage.ru_utime));
     add_seconds(object, "cpu_system_seconds", seconds(usage.ru_stime));
     json_object_object_add(object, "peak_kb", json_object_new_int64(usage.ru_maxrss));
+    return object;
+}
+
+void stats_print_json(const struct vcpu *v, const struct stats_host *host, FILE *out)
+{
+    struct json_object *object = stats_json(v, host);
     fprintf(out, "%s\n",
             json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED));
     json_object_put(object);

@@ -1,6 +1,6 @@
 /*
- * Names for addresses: of a guest kernel, from a System.map or what its /proc/kallsyms printed, and of
- * Ringer's own functions, from the symbol table of the running program.
+ * Names for addresses: of a guest kernel, from a System.map or the output of its /proc/kallsyms, and of Ringer's own
+ * functions, from the symbol table of the running program.
  *
  * A symbol extends to the next one. Lookups only read and allocate nothing, so signal handlers may call them.
  */
@@ -32,7 +32,7 @@ bool symbols_read_map(struct symbols *symbols, FILE *in);
 void symbols_load_own(struct symbols *symbols);
 void symbols_free(struct symbols *symbols);
 
-/* The index of the symbol that the address lies in, or SYMBOL_NONE. */
+/* The index of the symbol that contains the address, or SYMBOL_NONE. */
 u32 symbols_find(const struct symbols *symbols, u64 address);
 /* "name+0x12" or, without a symbol, "c0123456". */
 void symbols_format(const struct symbols *symbols, u64 address, char *text, size_t bytes);

@@ -11,8 +11,8 @@
 
 static const struct property pci_properties[] = {
     {"id", PROPERTY_TEXT, .help = "a name for other devices to refer to"},
-    {"bus", PROPERTY_TEXT, .help = "pci.0: there is one"},
-    {"addr", PROPERTY_SLOT, .help = "slot number, hexadecimal (default: the first that is free)"},
+    {"bus", PROPERTY_TEXT, .help = "pci.0, the only one"},
+    {"addr", PROPERTY_SLOT, .help = "slot number, hexadecimal (default: the first free one)"},
     {0},
 };
 static const struct property isa_properties[] = {
@@ -89,7 +89,7 @@ static bool parse_mac(const char *text, u64 *number)
         *number = *number << 8 | byte;
         text = end + 1;
     }
-    return !(*number >> 40 & 1); /* no group's */
+    return !(*number >> 40 & 1); /* group addresses are refused */
 }
 
 static bool parse_value(const struct property *property, const char *text, u64 *number)
@@ -199,6 +199,11 @@ static const struct device_value *find_value(const struct device_option *device,
     for (unsigned n = 0; n < device->values; n++)
         if (!strcmp(device->value[n].property->name, name)) return &device->value[n];
     return NULL;
+}
+
+bool device_type_has(const struct device_type *type, const char *property)
+{
+    return find_property(type, property) != NULL;
 }
 
 const char *device_text(const struct device_option *device, const char *property)

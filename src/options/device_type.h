@@ -1,15 +1,15 @@
 /*
  * The types of devices that -device can put on a board. A type is a row: its name, its bus, its properties and
  * the function that creates a device. A wire_*.c of the board defines its row; board/device_table.c lists all rows.
- * The command line knows the types through that list alone. So a new device is a new wire file and a line there:
+ * The command line knows the types only through that list. So a new device is a new wire file and a line in the list:
  * -device, `-device help` and `-device NAME,help` need no change.
  *
  *   -device virtio-blk-pci,drive=d,serial=S77
  *           |              |
  *           type           property = value, checked by the property's kind
  *
- * First the whole command line is read. Then names are resolved (drives, chardevs, the devices that others
- * plug into), and only when the machine is made are devices created, in their order on the command line.
+ * First the whole command line is read. Then names are resolved (drives, chardevs, the devices that others plug into).
+ * When the machine is made, devices are created in the order of the command line.
  */
 #ifndef RINGER_OPTIONS_DEVICE_TYPE_H
 #define RINGER_OPTIONS_DEVICE_TYPE_H
@@ -69,7 +69,7 @@ struct device_type {
     enum drive_medium medium;
     const struct device_bus *provides; /* NULL: nothing plugs into it */
     unsigned sockets;                  /* how many devices can */
-    bool takes_input;                  /* what its chardev reads is typed into the guest */
+    bool takes_input;                  /* its chardev gives input to the guest */
 };
 
 #define DEVICE_VALUES 16
@@ -77,8 +77,9 @@ struct device_type {
 /* One -device. */
 struct device_option {
     const struct device_type *type;
-    const char *id;  /* NULL: none */
-    unsigned parent; /* what it plugs into: number in the list of devices + 1; 0: a bus of the board */
+    const char *id; /* NULL: none */
+    unsigned
+        parent; /* the device that it plugs into: number in the list of devices + 1; 0: a bus of the board */
     unsigned children;
     struct device_value {
         const struct property *property;
@@ -96,6 +97,7 @@ void device_release(struct device_option *device);
 
 /* --- values, by the names of properties that the type has --- */
 
+bool device_type_has(const struct device_type *type, const char *property);
 /* NULL: not given. */
 const char *device_text(const struct device_option *device, const char *property);
 u64 device_number(const struct device_option *device, const char *property, u64 otherwise);

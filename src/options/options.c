@@ -14,9 +14,8 @@
 
 /* In the order of ringer help. */
 static const struct option_group *const groups[] = {
-    &options_boot,    &options_drives,  &options_machine, &options_devices,
-    &options_net,     &options_control, &options_display, &options_observe,
-    &options_engines, &options_qemu,    &options_testing,
+    &options_boot,    &options_drives,  &options_machine, &options_devices, &options_net,  &options_share,
+    &options_control, &options_display, &options_observe, &options_engines, &options_qemu, &options_testing,
 };
 
 static const struct option_row *find_row(const char *name, size_t length)
@@ -75,16 +74,20 @@ static bool check_together(const struct options *o, struct complaint *c)
         !o->board.boots_network)
         return COMPLAIN(c, "nothing to boot: give a disk (-hda FILE), a CD (-cdrom FILE), a kernel (--kernel "
                            "FILE), -boot n, ...");
-    if (!o->boot.kernel && o->boot.initrd) return COMPLAIN(c, "--initrd is for a --kernel, which is missing");
-    if (!o->boot.kernel && o->boot.append) return COMPLAIN(c, "--append is for a --kernel, which is missing");
+    if (!o->boot.kernel && o->boot.initrd) return COMPLAIN(c, "--initrd needs a --kernel, which is missing");
+    if (!o->boot.kernel && o->boot.append) return COMPLAIN(c, "--append needs a --kernel, which is missing");
     if (o->lockstep && o->event_log) return COMPLAIN(c, "--lockstep and --trace exclude each other");
     if (o->lockstep && o->profile) return COMPLAIN(c, "--lockstep and --profile exclude each other");
     if (o->symbols && !o->profile && !o->perf_map)
-        return COMPLAIN(c, "--symbols is for --profile or --perf-map, which are missing");
+        return COMPLAIN(c, "--symbols needs --profile or --perf-map, which are missing");
     if (o->lockstep && o->engine == ENGINE_INTERP)
-        return COMPLAIN(c, "--lockstep compares both engines: --engine=interp makes no sense with it");
+        return COMPLAIN(c,
+                        "--lockstep and --engine=interp exclude each other: lockstep compares both engines");
     if (o->lockstep && o->board.net.count)
-        return COMPLAIN(c, "--lockstep and a network exclude each other: what comes from it is not recorded");
+        return COMPLAIN(c, "--lockstep and a network exclude each other: received frames are not recorded");
+    if (o->lockstep && o->board.shares.count)
+        return COMPLAIN(
+            c, "--lockstep and a shared folder exclude each other: both machines would change its files");
     if (o->keys && o->typed) return COMPLAIN(c, "--keys and --type exclude each other");
     if (o->keys && !strcmp(o->keys, "-") && o->lockstep)
         return COMPLAIN(c, "--lockstep runs a script of keys twice: give it in a file");
@@ -135,7 +138,7 @@ static void fill_in_defaults(struct options *o, struct complaint *c)
             &o->board.devices, "serial0", o->display == DISPLAY_WINDOW ? "null" : "stdio", c->text, c->bytes);
     control_options_fill_in(o);
     if (o->nodefaults && !o->video_given) o->board.video = VIDEO_NONE;
-    /* Both machines write the same. Neither may see the other's writes. */
+    /* Both machines write the same data. Neither may see the writes of the other. */
     if (o->lockstep) o->board.drives.snapshot = true;
     if (o->deterministic && o->board.rtc_base < 0) o->board.rtc_base = DETERMINISTIC_RTC_BASE;
 }
@@ -220,6 +223,7 @@ void options_release(struct options *options)
     drive_options_release(&options->board.drives);
     device_options_release(&options->board.devices);
     net_options_release(&options->board.net);
+    share_options_release(&options->board.shares);
 }
 
 static void print_group(const struct option_group *group, FILE *out)
@@ -231,10 +235,11 @@ static void print_group(const struct option_group *group, FILE *out)
 
 void options_help_testing(FILE *out)
 {
-    fputs("Options for tests of Ringer itself. Most take out or force one mechanism: the guest must compute "
-          "the\n"
-          "same with it and without it. No guest needs them.\n",
-          out);
+    fputs(
+        "Options for tests of Ringer itself. Most disable or force one mechanism, and the guest must compute "
+        "the\n"
+        "same with and without it. No guest needs them.\n",
+        out);
     print_group(&options_testing, out);
 }
 
@@ -243,6 +248,7 @@ void options_help(FILE *out)
     fputs("ringer run OPTION...     run a 32-bit x86 operating system, unmodified, as an ordinary process\n"
           "ringer disk ...          make, show and convert disk images; without arguments: usage\n"
           "ringer census            which instructions are privileged, sensitive, innocuous on this host\n"
+          "ringer explain           guest code beside its translation, and why; without arguments: usage\n"
           "ringer help              this text\n"
           "ringer help devices      what -device can add; also: -device NAME,help\n"
           "ringer help keys         the language of scripts for --keys\n"
@@ -265,17 +271,20 @@ void options_help(FILE *out)
           "  P   pause or resume        R   reset\n"
           "  Closing the window presses the power button; closing it again switches off.\n"
           "\nExit status\n"
-          "  0   the guest stopped for good (powered off, halted with interrupts off), reset itself under\n"
-          "      --no-reboot, or you quit\n"
+          "  0   the guest powered off, halted for good (with interrupts off), or reset itself under\n"
+          "      --no-reboot; or you quit\n"
           "  1   the guest cannot go on: a triple fault with --no-reboot, or triple faults soon after each "
           "reset\n"
           "  2   bad option or bad input file: nothing was run\n"
           "  3   the host refused something (memory, a file, the terminal)\n"
           "  4   --lockstep found a difference\n"
-          "  5   --timeout ran out, or something that a script of keys waited for did not come\n"
+          "  5   --timeout ran out, or a script of keys waited for something in vain\n"
           "  2V+1   (its low eight bits) the guest wrote V to the debug exit port\n"
-          "  With 1 to 5 there is a line \"ringer: ...\" on standard error. With 1, 3 and 5 from the guest "
-          "it says\n"
-          "  \"ringer: the guest wrote ...\". 0 and all other statuses have one meaning.\n",
+          "  1 to 5, and a guest that halted for good, are explained by a line \"ringer: ...\" on standard "
+          "error. If\n"
+          "  1, 3 or 5 is the guest's 2V+1, the line is \"ringer: the guest wrote ...\". Statuses from 7 on "
+          "are "
+          "always\n"
+          "  the guest's.\n",
           out);
 }

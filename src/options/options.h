@@ -1,8 +1,8 @@
 /*
  * The command line: Ringer's own long options and QEMU's spellings of the common ones, one table row each.
  *
- * One dash or two, "--name value" or "--name=value" all mean the same, so a script for QEMU may just swap the
- * program's name.
+ * One dash or two, "--name value" or "--name=value" all mean the same. So a script for QEMU often works with the name of
+ * the program changed.
  */
 #ifndef RINGER_OPTIONS_OPTIONS_H
 #define RINGER_OPTIONS_OPTIONS_H
@@ -46,7 +46,7 @@ struct options {
     const struct cpu_model *cpu;
     bool no_kvm_clock;
     const char *keys;          /* script of keys: a file or "-", or NULL */
-    const char *typed;         /* text to be typed, or NULL */
+    const char *typed;         /* text that is typed at power-on, or NULL */
     enum display_kind display; /* after options_parse(): not DISPLAY_AUTO */
     bool full_screen;
     bool whole_scale; /* the window's picture is enlarged by whole factors only */
@@ -78,8 +78,8 @@ struct options {
     u64 timeout_ns; /* UINT64_MAX: none */
 };
 
-/* Bounds of guest memory. The maximum is the reach of 36 address lines, without the gigabyte below 4 GB that is
- * PCI's. */
+/* Bounds of guest memory. The maximum is what 36 address lines reach, without the gigabyte below 4 GB, which belongs to
+ * PCI. */
 #define MEMORY_MIN_BYTES (2ull << 20)
 #define MEMORY_MAX_BYTES (63ull << 30)
 
@@ -91,8 +91,9 @@ bool options_parse(int argc, char **argv, const struct device_type *const *types
 /* Free what the options own. */
 void options_release(struct options *options);
 
-/* Print the everyday options; print those that only tests of Ringer need. */
+/* Print the everyday options. */
 void options_help(FILE *out);
+/* Print the options that only tests of Ringer need. */
 void options_help_testing(FILE *out);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * What is on the board, as plain values: the chips, drives and devices that the user asks for.
+ * The board that the user asks for, as plain values: chips, drives and devices.
  */
 #ifndef RINGER_OPTIONS_OPTIONS_BOARD_H
 #define RINGER_OPTIONS_OPTIONS_BOARD_H
@@ -7,6 +7,7 @@
 #include "options_device.h"
 #include "options_drive.h"
 #include "options_net.h"
+#include "options_share.h"
 
 /* -vga */
 enum video_card { VIDEO_STANDARD, VIDEO_NONE };
@@ -25,6 +26,7 @@ struct board_options {
     struct drive_options drives;
     struct device_options devices;
     struct net_options net;
+    struct shares_options shares;
     const char *serial[SERIAL_PORTS]; /* ids of the chardevs of COM1..COM4; NULL: no such port */
     unsigned serial_count;            /* how many -serial were given */
     const char *firmware_directory;   /* where SeaBIOS and the VGA BIOS are, or NULL: the usual places */

@@ -85,7 +85,7 @@ static bool set_start(struct options *o, const char *value, struct complaint *c)
     else if (!strcmp(value, "firmware"))
         o->boot.way = BOOT_WAY_FIRMWARE;
     else
-        return COMPLAIN(c, "--start=%s: a kernel is started direct or by firmware", value);
+        return COMPLAIN(c, "--start is direct or firmware, not \"%s\"", value);
     return true;
 }
 

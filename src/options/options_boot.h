@@ -1,16 +1,16 @@
 /*
- * What to boot: files that the loaders read, and the order in which firmware looks for something.
+ * What to boot: the files that the loaders read, and the order in which firmware tries devices.
  */
 #ifndef RINGER_OPTIONS_OPTIONS_BOOT_H
 #define RINGER_OPTIONS_OPTIONS_BOOT_H
 
 #include "base/types.h"
 
-/* How a kernel comes to run. */
+/* How a kernel is started. */
 enum boot_way {
-    BOOT_WAY_USUAL,    /* what its kind can make use of: by firmware if it may call the BIOS, else directly */
-    BOOT_WAY_DIRECT,   /* the loader sets the machine up in the firmware's place */
-    BOOT_WAY_FIRMWARE, /* firmware starts, and then the kernel by an option ROM (boot/kernel_rom.h) */
+    BOOT_WAY_USUAL,    /* by its kind: by firmware if it may call the BIOS, otherwise directly */
+    BOOT_WAY_DIRECT,   /* directly: the loader sets up the machine as firmware would */
+    BOOT_WAY_FIRMWARE, /* by firmware, which starts the kernel through an option ROM (boot/kernel_rom.h) */
 };
 
 struct boot_files {
@@ -25,7 +25,7 @@ struct boot_files {
 /* Kinds of devices to boot from, as CMOS numbers them. */
 enum boot_class { BOOT_NOTHING, BOOT_FLOPPY, BOOT_DISK, BOOT_CD, BOOT_NETWORK };
 
-#define BOOT_CLASSES 3 /* how many kinds of devices firmware tries */
+#define BOOT_CLASSES 3 /* kinds of devices that firmware tries at most */
 #define OPTION_ROMS  8
 
 struct boot_plan {

@@ -16,10 +16,13 @@ static bool add_monitor(struct options *o, const char *chardev, bool qmp, struct
 }
 
 /* The options own the copies of all chardevs' ids, but not of names behind "chardev:", which point into argv. */
-static const char *chardev_for(struct options *o, const char *prefix, const char *value, struct complaint *c)
+static const char *chardev_for(struct options *o, bool qmp, const char *value, struct complaint *c)
 {
     char id[32];
-    snprintf(id, sizeof(id), "%s%u", prefix, o->control.monitors);
+    unsigned number = 0;
+    for (unsigned n = 0; n < o->control.monitors; n++)
+        number += o->control.monitor[n].qmp == qmp;
+    snprintf(id, sizeof(id), "%s%u", qmp ? "qmp" : "compat_monitor", number);
     return device_options_chardev_for(&o->board.devices, id, value, c->text, c->bytes);
 }
 
@@ -40,14 +43,14 @@ static bool set_monitor(struct options *o, const char *value, struct complaint *
 {
     o->control.given = true;
     if (!strcmp(value, "none") || !strcmp(value, "null")) return o->control.no_monitor = true;
-    const char *chardev = chardev_for(o, "compat_monitor", value, c);
+    const char *chardev = chardev_for(o, false, value, c);
     return chardev && add_monitor(o, chardev, false, c);
 }
 
 static bool set_qmp(struct options *o, const char *value, struct complaint *c)
 {
     if (!strcmp(value, "none")) return true;
-    const char *chardev = chardev_for(o, "qmp", value, c);
+    const char *chardev = chardev_for(o, true, value, c);
     return chardev && add_monitor(o, chardev, true, c);
 }
 

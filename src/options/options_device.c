@@ -92,7 +92,7 @@ const char *device_options_chardev_for(struct device_options *options, const cha
     return add_short(options, id, text, error, error_bytes);
 }
 
-/* Add a device together with a chardev that no option names. Its id begins with '#', as no id of the user's does. */
+/* Add a device together with a chardev that no option names. Its id begins with '#', which ids of users do not. */
 static bool add_with_chardev(struct options *o, const char *device, const char *text, struct complaint *c)
 {
     struct device_options *devices = &o->board.devices;
@@ -160,8 +160,8 @@ static struct drive_option *named_drive(const struct device_options *options,
     if (drive && !twice && drive->interface == DRIVE_NONE) return drive;
     snprintf(error, error_bytes,
              !drive  ? "there is no -drive with the id \"%s\""
-             : twice ? "two devices want the drive \"%s\""
-                     : "the drive \"%s\" is in a controller already; one for a -device has if=none",
+             : twice ? "two devices have the drive \"%s\""
+                     : "the drive \"%s\" is already at a controller; a drive for a -device needs if=none",
              id);
     return NULL;
 }
@@ -274,7 +274,7 @@ static bool plug_in(struct device_options *options, struct device_option *device
     for (unsigned n = 0; options->types[n]; n++)
         if (options->types[n]->provides == bus) provider = options->types[n]->name;
     return device->parent ||
-           SAY("-device %s needs a -device %s before it that has room for it", device->type->name, provider);
+           SAY("-device %s needs a -device %s with a free port before it", device->type->name, provider);
 }
 
 bool device_options_settle(struct device_options *options, struct drive_options *drives, char *error,

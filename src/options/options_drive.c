@@ -215,17 +215,17 @@ bool drive_options_add(struct drive_options *options, const char *list, char *er
     bool good = option_list_open(&items, list) ? true : SAY("out of memory");
     while (good && option_list_next(&items, &key, &value))
         good = value ? read_item(&r, key, value, error, error_bytes)
-                     : SAY("-drive takes a list of KEY=VALUE with commas between them; \"%s\" is none", key);
+                     : SAY("-drive takes a list KEY=VALUE,...; \"%s\" has no value", key);
     option_list_close(&items);
     if (!good) return false;
     if (r.bus_given) {
-        if (r.drive->index_given) return SAY("-drive: index says all that bus and unit do");
+        if (r.drive->index_given) return SAY("-drive: index excludes bus and unit");
         r.drive->index = r.bus * 2 + r.unit;
         r.drive->index_given = true;
     }
     if (r.drive->medium == MEDIUM_CDROM) r.drive->read_only = true;
     if (r.drive->interface == DRIVE_NONE && !r.drive->id)
-        return SAY("-drive: if=none is for a -device that names the drive, which needs an id=NAME");
+        return SAY("-drive: if=none needs an id=NAME, by which a -device names the drive");
     return true;
 }
 
@@ -277,10 +277,10 @@ static bool settle(const struct drive_options *options, struct drive_option *dri
         drive->index_given = true;
     }
     if (drive->index >= connectors[drive->interface])
-        return SAY("there can be %u %s drives, which leaves no room for %s", connectors[drive->interface],
+        return SAY("there can be at most %u %s drives: there is no room for %s", connectors[drive->interface],
                    interface, drive->file ? drive->file : "another");
     if (is_taken(options, drive, drive->index))
-        return SAY("two drives are to be %s drive %u", interface, drive->index);
+        return SAY("there are two options for %s drive %u", interface, drive->index);
     return true;
 }
 
@@ -329,7 +329,7 @@ static const struct option_row rows[] = {
     {"fdb", "FILE", NULL, .set = set_fdb},
     {"drive", "LIST", "file=FILE,if=ide|virtio|floppy|none,format=raw|qcow2,media=disk|cdrom,...",
      .set = set_drive},
-    {"snapshot", NULL, "whatever is written to disks is forgotten at the end", SWITCH(board.drives.snapshot)},
+    {"snapshot", NULL, "all writes to disks are dropped at the end", SWITCH(board.drives.snapshot)},
 };
 
 const struct option_group options_drives = {"Media", rows, ARRAY_SIZE(rows)};

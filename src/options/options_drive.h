@@ -1,5 +1,5 @@
 /*
- * The options that say which media are in which drives: -hda ... -hdd, -cdrom, -fda, -fdb, -drive, -snapshot.
+ * The options for drives and their media: -hda ... -hdd, -cdrom, -fda, -fdb, -drive, -snapshot.
  */
 #ifndef RINGER_OPTIONS_OPTIONS_DRIVE_H
 #define RINGER_OPTIONS_OPTIONS_DRIVE_H
@@ -44,7 +44,7 @@ bool drive_options_add(struct drive_options *options, const char *list, char *er
 /* -hda and the like: a file in a drive at a fixed connector. */
 bool drive_options_add_file(struct drive_options *options, const char *file, enum drive_interface interface,
                             unsigned index, enum drive_medium medium, char *error, size_t error_bytes);
-/* Give an index to drives without one, and refuse two drives with the same. */
+/* Give an index to drives without one, and refuse two drives with the same index. */
 bool drive_options_settle(struct drive_options *options, char *error, size_t error_bytes);
 
 /* The drive with this id, or NULL. */

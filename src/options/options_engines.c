@@ -8,11 +8,13 @@
 static bool set_engine(struct options *o, const char *value, struct complaint *c)
 {
     if (!strcmp(value, "translate"))
-        o->engine = ENGINE_TRANSLATE;
+        o->engine = ENGINE_TRANSLATE, o->translator.interpret_kernel = false;
+    else if (!strcmp(value, "hybrid"))
+        o->engine = ENGINE_TRANSLATE, o->translator.interpret_kernel = true;
     else if (!strcmp(value, "interp"))
         o->engine = ENGINE_INTERP;
     else
-        return COMPLAIN(c, "there is no engine \"%s\"; there are translate and interp", value);
+        return COMPLAIN(c, "there is no engine \"%s\"; there are translate, hybrid and interp", value);
     return true;
 }
 
@@ -35,11 +37,12 @@ static bool set_windows(struct options *o, const char *value, struct complaint *
             o->windows = (enum windows_policy)n;
             return true;
         }
-    return COMPLAIN(c, "--windows is auto, always or never, and perhaps a number, not \"%s\"", value);
+    return COMPLAIN(c, "--windows takes auto, always or never, and optionally a number, not \"%s\"", value);
 }
 
 static const struct option_row rows[] = {
-    {"engine", "NAME", "translate (default), or interp: the interpreter alone", .set = set_engine},
+    {"engine", "NAME", "translate (default); interp: the interpreter alone; hybrid: it has CPL 0 to 2",
+     .set = set_engine},
     {"deterministic", NULL, "guest time is instructions executed: the same inputs give the same run",
      SWITCH(deterministic)},
     {"cache-bytes", "SIZE", "memory for translated code, metadata included (default 96M)",

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-/* NAME, perhaps with a list behind it that only QEMU uses. */
+/* NAME, or NAME and a list that only QEMU uses. */
 static bool set_name(struct options *o, const char *value, struct complaint *c)
 {
     char *comma = strchr((char *)value, ',');
@@ -80,7 +80,7 @@ static bool set_rtc_base(struct options *o, const char *value, struct complaint 
     if (!rest || *rest)
         return COMPLAIN(
             c,
-            "the clock can start at utc, localtime, 2024-01-31, 2024-01-31T23:59:59 or a Unix time, not "
+            "the clock starts at utc, localtime, 2024-01-31, 2024-01-31T23:59:59 or a Unix time, not "
             "at \"%s\"",
             value);
     o->board.rtc_base = timegm(&tm);
@@ -110,7 +110,7 @@ static const struct option_row rows[] = {
     {"no-apic", NULL, "leave out local APIC and I/O APIC: interrupts go through the 8259 pair",
      SWITCH(board.no_apic)},
     {"no-reboot", NULL, "end when the guest resets itself or dies of a triple fault", SWITCH(no_reboot)},
-    {"no-shutdown", NULL, "stay when the guest has halted for good", SWITCH(no_shutdown)},
+    {"no-shutdown", NULL, "do not end when the guest has halted for good", SWITCH(no_shutdown)},
 };
 
 const struct option_group options_machine = {"The machine", rows, ARRAY_SIZE(rows)};

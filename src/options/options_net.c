@@ -16,7 +16,7 @@ struct key_row {
     bool (*set)(struct netdev_option *netdev, const char *value, struct complaint *c);
 };
 
-/* "10.0.2.0/24", "10.0.2.0/255.255.255.0", "10.0.2.0": the other addresses follow the network unless they are given. */
+/* "10.0.2.0/24", "10.0.2.0/255.255.255.0", "10.0.2.0". Addresses that are not given are derived from it. */
 static bool set_network(struct netdev_option *netdev, const char *value, struct complaint *c)
 {
     struct user_options *user = netdev->user;
@@ -121,7 +121,7 @@ static bool parse_port(const char *text, size_t length, u16 *port)
     return true;
 }
 
-/* "ADDRESS:PORT", the address may be missing, up to `end`. */
+/* Parse "ADDRESS:PORT" up to `end`. The address may be missing. */
 static bool parse_end(const char *text, const char *end, u32 *address, u16 *port)
 {
     char number[INET_ADDRSTRLEN];
@@ -208,11 +208,11 @@ static bool set_fd(struct netdev_option *netdev, const char *value, struct compl
     return true;
 }
 
-/* Scripts run as root would set the interface up; Ringer runs none. */
+/* QEMU runs a script that sets up the interface as root. Ringer runs none. */
 static bool set_script(struct netdev_option *netdev, const char *value, struct complaint *c)
 {
-    return !strcmp(value, "no") || COMPLAIN(c, "-netdev tap: Ringer runs no script; set the interface up "
-                                               "beforehand, and say script=no,downscript=no");
+    return !strcmp(value, "no") || COMPLAIN(c, "-netdev tap: Ringer runs no scripts; set up the interface "
+                                               "before, and give script=no,downscript=no");
 }
 
 static bool set_ignored(struct netdev_option *netdev, const char *value, struct complaint *c)
@@ -266,7 +266,7 @@ static bool set_path(struct netdev_option *netdev, const char *value, struct com
     return net_address_unix(&netdev->stream->address, value, c->text, c->bytes);
 }
 
-/* Of an address in pieces; the port comes last, whatever the order. */
+/* The host of an address in pieces. The address has the port last, in any order of the keys. */
 static bool set_address_host(struct netdev_option *netdev, const char *value, struct complaint *c)
 {
     netdev->ifname = value;
@@ -300,7 +300,7 @@ static bool has_address(const struct netdev_option *netdev, struct complaint *c)
         return COMPLAIN(c, "-netdev tap needs ifname= or fd=");
     case NETDEV_STREAM:
         if (netdev->stream->address.bytes || netdev->stream->fd >= 0) return true;
-        return COMPLAIN(c, "-netdev %s does not say with whom to connect", netdev->list);
+        return COMPLAIN(c, "-netdev %s has no address to connect to", netdev->list);
     }
     return false;
 }
@@ -323,7 +323,7 @@ static bool set_key(struct netdev_option *netdev, const struct key_row *row, con
     while (row->name && strcmp(row->name, key))
         row++;
     if (!row->name) return COMPLAIN(c, "-netdev %s: there is no key \"%s\"", netdev->list, key);
-    c->text[0] = 0; /* a setter may say more than that the value is wrong */
+    c->text[0] = 0; /* a setter may write a sentence of its own */
     if (value && row->set(netdev, value, c)) return true;
     if (c->text[0]) return false;
     return COMPLAIN(c, "-netdev: %s takes %s, not \"%s\"", key, row->takes, value ? value : "");

@@ -1,5 +1,5 @@
 /*
- * Options: seeing what the machine does.
+ * Options: observing the machine.
  */
 #include "options_table.h"
 
@@ -48,4 +48,4 @@ static const struct option_row rows[] = {
     {"debug", NULL, "print more messages on stderr", .set = set_debug},
 };
 
-const struct option_group options_observe = {"Seeing what it does", rows, ARRAY_SIZE(rows)};
+const struct option_group options_observe = {"Observing the machine", rows, ARRAY_SIZE(rows)};

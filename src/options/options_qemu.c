@@ -55,13 +55,13 @@ static bool accept(struct options *o, const char *value, struct complaint *c)
 
 static const struct option_row rows[] = {
     {"smp", "1", "one CPU", .set = check_smp},
-    {"machine", "pc[,hpet=on]", "the one machine; with an HPET, for systems that insist on one",
+    {"machine", "pc[,hpet=on]", "the only machine; with an HPET for systems that need one",
      .set = check_machine},
     {"M", "pc[,hpet=on]", NULL, .set = check_machine},
-    {"no-hpet", NULL, "no HPET, as without hpet=on", .set = no_hpet},
+    {"no-hpet", NULL, "no HPET (the default)", .set = no_hpet},
     {"accel", "ANY", "ignored", .set = check_accelerator},
-    {"k", "en-us", "keyboard layout of --type and of simple VNC viewers: there is one", .set = check_layout},
+    {"k", "en-us", "keyboard layout of --type and of simple VNC viewers: only this one", .set = check_layout},
     {"no-user-config", NULL, "ignored", .set = accept},
 };
 
-const struct option_group options_qemu = {"Accepted for QEMU's sake", rows, ARRAY_SIZE(rows)};
+const struct option_group options_qemu = {"For compatibility with QEMU", rows, ARRAY_SIZE(rows)};

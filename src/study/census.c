@@ -17,11 +17,11 @@ static const struct guest_setting kernel_other_mode = {.protected = true, .other
 static const struct guest_setting user = {.protected = true, .cpl = 3};
 static const struct guest_setting real_mode = {0};
 
-/* The simulated CPUs, on which a monitor runs the same code at CPL 3 with tables of its own. */
+/* The simulated CPUs, on which a monitor runs the same code at CPL 3 with tables and mode bits of its own. */
 static const struct guest_setting simulated[CENSUS_CPUS] = {
-    [CPU_PLAIN] = {.protected = true, .cpl = 3, .elsewhere = true},
-    [CPU_UMIP] = {.protected = true, .cpl = 3, .elsewhere = true, .umip = true},
-    [CPU_VM86] = {.protected = true, .vm86 = true, .cpl = 3, .elsewhere = true},
+    [CPU_PLAIN] = {.protected = true, .cpl = 3, .elsewhere = true, .other_mode = true},
+    [CPU_UMIP] = {.protected = true, .cpl = 3, .elsewhere = true, .other_mode = true, .umip = true},
+    [CPU_VM86] = {.protected = true, .vm86 = true, .cpl = 3, .elsewhere = true, .other_mode = true},
 };
 
 /* --- one example --- */

@@ -1,10 +1,10 @@
 #include "census_command.h"
 #include "census.h"
+#include "report.h"
 #include "what_if.h"
 
 #include "base/log.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,79 +16,50 @@ static void print_help(void)
           "against\n"
           "its meaning at CPL 0: which forms are privileged, sensitive, innocuous, and what that means for "
           "Popek and\n"
-          "Goldberg's theorems.\n",
+          "Goldberg's theorems. --what-if runs a small kernel under a monitor that only traps and emulates, "
+          "and under\n"
+          "Ringer, and shows what the kernel found.\n",
           stdout);
-}
-
-typedef void census_printer(const struct census *c, FILE *out);
-
-static census_printer *printer_of(const char *format)
-{
-    static const struct {
-        const char *name;
-        census_printer *print;
-    } printers[] = {{"text", census_print_text}, {"json", census_print_json}, {"html", census_print_html}};
-    for (unsigned n = 0; n < ARRAY_SIZE(printers); n++)
-        if (!strcmp(printers[n].name, format)) return printers[n].print;
-    return NULL;
-}
-
-static const char *value_of(const char *word, const char *option)
-{
-    size_t length = strlen(option);
-    return !strncmp(word, option, length) && word[length] == '=' ? word + length + 1 : NULL;
-}
-
-static bool print_to(const struct census *c, census_printer *print, const char *path)
-{
-    FILE *out = path ? fopen(path, "w") : stdout;
-    if (!out) return false;
-    print(c, out);
-    bool bad = fflush(out) || ferror(out);
-    int error = errno;
-    if (path && fclose(out)) {
-        bad = true;
-        error = errno;
-    }
-    errno = error;
-    return !bad;
 }
 
 static int what_if(const char *monitor)
 {
     char error[256];
     if (strcmp(monitor, "trap-and-emulate") != 0)
-        die(STATUS_USAGE, "--what-if knows one monitor, trap-and-emulate, not %s", monitor);
+        die(STATUS_USAGE, "--what-if knows one monitor, trap-and-emulate, not '%s'", monitor);
     if (!what_if_print(stdout, error, sizeof(error))) die(STATUS_HOST, "%s", error);
     return STATUS_OK;
 }
 
+static void print(const void *what, const char *format, FILE *out)
+{
+    const struct census *c = what;
+    if (!strcmp(format, "json"))
+        census_print_json(c, out);
+    else if (!strcmp(format, "html"))
+        census_print_html(c, out);
+    else
+        census_print_text(c, out);
+}
+
 int census_command(int argc, char **argv)
 {
-    const char *format = "text", *path = NULL;
+    struct report_place place = {.formats = {"text", "json", "html"}};
     char error[256];
     for (int n = 0; n < argc; n++) {
-        const char *value;
+        const char *monitor = report_value(argv[n], "--what-if");
         if (!strcmp(argv[n], "--help") || !strcmp(argv[n], "help")) {
             print_help();
             return STATUS_OK;
         }
-        if ((value = value_of(argv[n], "--what-if"))) return what_if(value);
+        if (monitor) return what_if(monitor);
         if (!strcmp(argv[n], "--what-if")) return what_if(n + 1 < argc ? argv[n + 1] : "");
-        if ((value = value_of(argv[n], "--format")))
-            format = value;
-        else if ((value = value_of(argv[n], "--output")))
-            path = value;
-        else
+        if (!report_option(&place, argv[n]))
             die(STATUS_USAGE, "census has no option %s; see ringer census --help", argv[n]);
     }
-    census_printer *print = printer_of(format);
-    if (!print) die(STATUS_USAGE, "the census is printed as text, json or html, not %s", format);
     struct census c;
     if (!census_take(&c, error, sizeof(error))) die(STATUS_HOST, "%s", error);
-    bool good = print_to(&c, print, path);
-    int failed = errno;
+    report_print(&place, print, &c);
     census_release(&c);
-    if (!good) die(STATUS_HOST, "cannot write %s: %s", path ? path : "the census", strerror(failed));
     return STATUS_OK;
 }

@@ -39,7 +39,7 @@ _Static_assert(offsetof(struct native_frame, out_fx) == 0x400, "native_entry.S")
 void native_enter(void);
 extern const u8 native_stub[], native_stub_resume[], native_stub_end[];
 
-/* A signal handler has no argument of ours. */
+/* A signal handler gets no argument from the program. */
 static struct {
     bool running;
     struct state *out;
@@ -138,7 +138,7 @@ void native_run(const u8 *code, unsigned bytes, const struct state *in, struct s
     native.out = out;
     native.running = true;
     native_enter();
-    if (!native.running) return; /* the handler has told how it ended */
+    if (!native.running) return; /* the handler has recorded how it ended */
     native.running = false;
     memcpy(out->gpr, f->out_gpr, sizeof(f->out_gpr));
     out->eflags = (u32)f->out_flags;

@@ -39,8 +39,8 @@ struct state {
     _Alignas(64) u8 fx[512]; /* FXSAVE image */
 };
 
-/* Map the areas, install the signal handlers (those that were there get what is not ours). Returns 0 or
- * -errno. */
+/* Map the areas and install the signal handlers. Former handlers get the signals that do not belong to a run. Returns 0
+ * or -errno. */
 int native_init(void);
 
 /* Does this host execute 32-bit code? Some do not: kernels booted with ia32_emulation=off, and those that run as

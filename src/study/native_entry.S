@@ -1,6 +1,6 @@
 /*
- * Into 32-bit code and out of it. The frame at NATIVE_AT is addressed absolutely: no register is free on the way. Offsets
- * are those of struct native_frame in native.c, which asserts them.
+ * Enters and leaves 32-bit code. The frame at NATIVE_AT has absolute addresses, because no register is free. Offsets are those of
+ * struct native_frame in native.c, which asserts them.
  */
 #define NATIVE_AT 0x180000
 #define IN_GPR    0x00

@@ -37,7 +37,7 @@ static void print_help(void)
         "ringer disk info [--json] FILE\n"
         "ringer disk convert [-f FORMAT] [-O FORMAT] [-o KEY=VALUE,...] [--force] FROM TO\n\n"
         "Formats are raw and qcow2. Without -f (convert: -O) a new file is qcow2 if its name ends in .qcow2 "
-        "or\nthere is a BASE: the new image shows it where nothing was written. SIZE: 10G, 512M, "
+        "or\nif there is a BASE, from which unwritten clusters are read. SIZE: 10G, 512M, "
         "...\nOptions of qcow2: cluster_size=64K, refcount_bits=16, compat=1.1.\n",
         stdout);
 }
@@ -69,7 +69,7 @@ static bool read_recipe_item(struct request *r, const char *key, const char *val
         return option_number(value, &number) && power_of(number, 0, 6, &recipe->refcount_order)
                    ? true
                    : SAY(r, "a refcount has 1, 2, 4, ... or 64 bits, not %s", value);
-    if (strcmp(key, "compat")) return SAY(r, "-o knows cluster_size, refcount_bits and compat, not %s", key);
+    if (strcmp(key, "compat")) return SAY(r, "-o takes cluster_size, refcount_bits and compat, not %s", key);
     bool old = !strcmp(value, "0.10") || !strcmp(value, "v2");
     if (!old && strcmp(value, "1.1") && strcmp(value, "v3"))
         return SAY(r, "compat is 0.10 or 1.1, not %s", value);
@@ -113,7 +113,7 @@ static bool read_words(struct request *r, int argc, char **argv)
         else if (word[0] == '-' && word[1])
             return SAY(r, "there is no option \"%s\"; see ringer disk", word);
         else if (r->words == WORDS_MAX)
-            return SAY(r, "\"%s\" is a word too many; see ringer disk", word);
+            return SAY(r, "the word \"%s\" is superfluous; see ringer disk", word);
         else
             r->word[r->words++] = word;
     }
@@ -156,8 +156,8 @@ static bool fill_new(struct request *r, const char *format, struct new_file *fil
                                        : store->ops->set_size(store, r->recipe.bytes);
     store->ops->close(store);
     if (failed == -EINVAL && r->recipe.version == 2)
-        return SAY(r, "compat=0.10 has refcounts of 16 bits alone");
-    return failed ? SAY_HOST(r, "cannot make %s: %s", file->path, strerror(-failed)) : true;
+        return SAY(r, "compat=0.10 allows only refcounts of 16 bits");
+    return failed ? SAY_HOST(r, "cannot create %s: %s", file->path, strerror(-failed)) : true;
 }
 
 static bool create(struct request *r)
@@ -214,7 +214,7 @@ static bool copy(struct request *r, struct disk_image *from, struct disk_image *
     }
     free(buffer);
     if (!failed) failed = to->ops->flush(to);
-    return failed ? SAY(r, "cannot copy what is at byte %llu: %s", (unsigned long long)(offset - bytes),
+    return failed ? SAY(r, "cannot copy the data at byte %llu: %s", (unsigned long long)(offset - bytes),
                         strerror(-failed))
                   : true;
 }
@@ -254,9 +254,8 @@ static bool convert(struct request *r)
 
 /* --- the command --- */
 
-/* Functions that open images explain their failures in words. errno still tells the host's failures from the user's:
- * with a good file and a good command, the host's system calls fail for these reasons only. errno is 0 before the
- * command. */
+/* Was the failure the host's? Functions that open images report failures as sentences only, so errno decides: with a good
+ * file and a good command, system calls fail for these reasons only. errno is 0 before the command. */
 static bool host_failed(const struct request *r)
 {
     static const int reasons[] = {EIO, ENOMEM, ENOSPC, EDQUOT, EFBIG, EMFILE, ENFILE, EROFS};
@@ -268,7 +267,7 @@ static bool host_failed(const struct request *r)
 static bool info(struct request *r)
 {
     if (!r->words) return SAY(r, "what file? See ringer disk");
-    if (r->words > 1) return SAY(r, "\"%s\" is a word too many; see ringer disk", r->word[1]);
+    if (r->words > 1) return SAY(r, "the word \"%s\" is superfluous; see ringer disk", r->word[1]);
     return disk_info(r->word[0], r->json, stdout, r->error, sizeof(r->error));
 }
 

@@ -67,7 +67,7 @@ static void print_lines(const struct facts *f, FILE *out)
     if (h->snapshots) fprintf(out, "%-16s %u\n", "snapshots", h->snapshots);
     if (f->backing.path[0])
         fprintf(out, "%-16s %s (%s)\n", "based on", f->backing.path,
-                f->backing.format[0] ? f->backing.format : "format not said");
+                f->backing.format[0] ? f->backing.format : "format not given");
     if (h->incompatible & QCOW2_DIRTY) fprintf(out, "%-16s %s\n", "state", "was not closed properly");
     if (h->incompatible & QCOW2_CORRUPT) fprintf(out, "%-16s %s\n", "state", "damaged");
 }

@@ -1,5 +1,5 @@
 /*
- * ringer disk info: what the headers of an image file say.
+ * ringer disk info: prints the headers of an image file.
  */
 #ifndef RINGER_TOOLS_DISK_INFO_H
 #define RINGER_TOOLS_DISK_INFO_H

@@ -139,9 +139,9 @@ _Static_assert(MAX_BLOCK_BYTES < 65536, "edges and sites have 16 bits for an off
 
 /* The bytes of the block itself and those that it looked ahead at. */
 #define MAX_EXTENTS 8
-/* Conditional jumps in the midst of one block. */
+/* Conditional jumps inside one block. */
 #define MAX_PASSED 6
-/* The gap that an unconditional jump in the midst of a block may leave out. */
+/* The gap that an unconditional jump inside a block may leave out. */
 #define MAX_GAP_BYTES 256
 _Static_assert(MAX_GAP_BYTES + INSN_MAX_BYTES < 1u << SITE_HOST_BITS, "a packed site can hold the distance");
 
@@ -178,6 +178,7 @@ struct build {
     struct hoist_plan hoist;
     struct hoist_access access[BLOCK_MAX_INSNS][HOIST_SLOTS];
     u32 piece[BLOCK_MAX_INSNS]; /* arena offset where the code of insn[n] begins, its glue included */
+    u32 stubs_at;                /* arena offset where the stubs begin, behind the body */
 
     /* The current instruction: plan_select(). */
     unsigned n;

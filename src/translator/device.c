@@ -30,7 +30,7 @@ static bool is_general(const struct operand *o)
 static bool is_move(const struct insn *i, bool write)
 {
     const struct operand *to = &i->op[0], *from = &i->op[1];
-    if (i->mnemonic != ZYDIS_MNEMONIC_MOV) return false;
+    if (!(i->row->traits & ISA_COPIES)) return false;
     if (write) return to->kind == OPND_MEM && (from->kind == OPND_IMM || is_general(from));
     return from->kind == OPND_MEM && is_general(to);
 }

@@ -16,15 +16,13 @@
  * The check itself never faults. If it fails, an edge leads to the unhoisted block (MODE_UNHOISTED in its key) that
  * begins with the current instruction, and the checks there find the cause.
  *
- * C code that runs in the midst of the block may drop the entry of a checked group. A slow access that drops an entry
+ * C code that the block calls may drop the entry of a checked group. A slow access that drops an entry
  * does not return into a block with an open group (translator_slow_access()). Behind callouts and other calls of C
  * code, groups are checked again.
  */
 #include "hoist.h"
 
 #include "build.h"
-
-#include <Zydis/Mnemonic.h>
 
 /* Bytes of a group: an 8-bit displacement reaches them, and they seldom cross the end of a page. */
 #define REACH 128
@@ -53,15 +51,15 @@ struct values {
 
 enum { ROOT_ZERO = 0 };
 
-static void forget(struct values *s, unsigned reg)
+static void forget(struct values *values, unsigned reg)
 {
-    s->reg[reg] = (struct value){.root = ++s->roots};
+    values->reg[reg] = (struct value){.root = ++values->roots};
 }
 
-static void forget_all(struct values *s)
+static void forget_all(struct values *values)
 {
     for (unsigned n = 0; n < 8; n++)
-        forget(s, n);
+        forget(values, n);
 }
 
 static struct value plus(struct value value, u32 by)
@@ -70,26 +68,27 @@ static struct value plus(struct value value, u32 by)
     return value;
 }
 
-static struct value sum_of(struct values *s, struct value base, struct value index, u8 scale)
+static struct value sum_of(struct values *values, struct value base, struct value index, u8 scale)
 {
     struct value sum = {.offset = (s32)((u32)base.offset + (u32)index.offset * scale)};
-    for (unsigned n = 0; n < s->sums; n++) {
-        const struct sum *known = &s->sum[n];
+    for (unsigned n = 0; n < values->sums; n++) {
+        const struct sum *known = &values->sum[n];
         if (known->base == base.root && known->index == index.root && known->scale == scale) {
             sum.root = known->root;
             return sum;
         }
     }
-    sum.root = ++s->roots;
-    if (s->sums < MAX_SUMS) s->sum[s->sums++] = (struct sum){sum.root, base.root, index.root, scale};
+    sum.root = ++values->roots;
+    if (values->sums < MAX_SUMS)
+        values->sum[values->sums++] = (struct sum){sum.root, base.root, index.root, scale};
     return sum;
 }
 
-static struct value address_of(struct values *s, const struct insn *i)
+static struct value address_of(struct values *values, const struct insn *i)
 {
     struct value value = {.root = ROOT_ZERO};
-    if (i->mem_base != INSN_NO_REG) value = s->reg[i->mem_base];
-    if (i->mem_index != INSN_NO_REG) value = sum_of(s, value, s->reg[i->mem_index], i->mem_scale);
+    if (i->mem_base != INSN_NO_REG) value = values->reg[i->mem_base];
+    if (i->mem_index != INSN_NO_REG) value = sum_of(values, value, values->reg[i->mem_index], i->mem_scale);
     return plus(value, i->mem_disp);
 }
 
@@ -99,39 +98,36 @@ static bool is_register(const struct operand *o)
 }
 
 /* If the instruction sets a register to a known value plus a constant, note that and return true. */
-static bool follow_sum(struct values *s, const struct insn *i)
+static bool follow_sum(struct values *values, const struct insn *i)
 {
     const struct operand *to = &i->op[0], *from = &i->op[1];
     if (!is_register(to)) return false;
-    struct value *reg = &s->reg[to->reg];
-    switch (i->mnemonic) {
-    case ZYDIS_MNEMONIC_MOV:
-        if (!is_register(from)) return false;
-        *reg = s->reg[from->reg];
-        return true;
-    case ZYDIS_MNEMONIC_LEA:
+    struct value *reg = &values->reg[to->reg];
+    unsigned traits = i->row->traits;
+    if (i->row->emitter == EMITTER_lea) {
         if (i->address_bytes != 4) return false;
-        *reg = address_of(s, i);
-        return true;
-    case ZYDIS_MNEMONIC_ADD:
-        if (from->kind == OPND_IMM) *reg = plus(*reg, (u32)i->imm[from->imm]);
-        return from->kind == OPND_IMM;
-    case ZYDIS_MNEMONIC_SUB:
-        if (from->kind == OPND_IMM) *reg = plus(*reg, -(u32)i->imm[from->imm]);
-        return from->kind == OPND_IMM;
-    case ZYDIS_MNEMONIC_INC: *reg = plus(*reg, 1); return true;
-    case ZYDIS_MNEMONIC_DEC: *reg = plus(*reg, (u32)-1); return true;
-    default: return false;
+        *reg = address_of(values, i);
+    } else if (traits & ISA_COPIES) {
+        if (!is_register(from)) return false;
+        *reg = values->reg[from->reg];
+    } else if (traits & (ISA_ADDS | ISA_SUBTRACTS)) {
+        bool by_one = i->operand_count == 1; /* INC, DEC */
+        if (!by_one && from->kind != OPND_IMM) return false;
+        u32 by = by_one ? 1 : (u32)i->imm[from->imm];
+        *reg = plus(*reg, traits & ISA_ADDS ? by : -by);
+    } else {
+        return false;
     }
+    return true;
 }
 
-/* ESP after a push, a pop or LEAVE. */
-static struct value stack_after(const struct values *s, const struct insn *i)
+/* The value of ESP after a push, a pop or LEAVE of dwords. */
+static struct value stack_after(const struct values *values, const struct insn *i)
 {
     switch (i->stack_effect) {
-    case STACK_PUSH: return plus(s->reg[REG_ESP], -(u32)i->stack_access);
-    case STACK_POP: return plus(s->reg[REG_ESP], i->stack_access);
-    default: return plus(s->reg[REG_EBP], i->stack_access);
+    case STACK_PUSH: return plus(values->reg[REG_ESP], -(u32)i->stack_access);
+    case STACK_POP: return plus(values->reg[REG_ESP], i->stack_access);
+    default: return plus(values->reg[REG_EBP], i->stack_access);
     }
 }
 
@@ -142,21 +138,21 @@ static bool writes_esp(const struct insn *i)
     return false;
 }
 
-static void follow(struct values *s, const struct insn *i)
+static void follow(struct values *values, const struct insn *i)
 {
-    if (follow_sum(s, i)) return;
+    if (follow_sum(values, i)) return;
     bool moves = i->stack_effect != STACK_NONE && i->stack_effect != STACK_OTHER && !writes_esp(i);
-    struct value esp = stack_after(s, i);
+    struct value esp = stack_after(values, i);
     for (unsigned reg = 0; reg < 8; reg++)
-        if (i->gprs_written >> reg & 1) forget(s, reg);
-    if (moves) s->reg[REG_ESP] = esp;
+        if (i->gprs_written >> reg & 1) forget(values, reg);
+    if (moves) values->reg[REG_ESP] = esp;
 }
 
 /* --- groups --- */
 
-static bool fits(const struct hoist *g, const struct value *at, s32 end)
+static bool fits(const struct hoist *group, const struct value *at, s32 end)
 {
-    s32 low = g->low < at->offset ? g->low : at->offset, high = g->high > end ? g->high : end;
+    s32 low = group->low < at->offset ? group->low : at->offset, high = group->high > end ? group->high : end;
     if ((s64)high - low > REACH) return false;
     return at->root != ROOT_ZERO || ((u32)low ^ ((u32)high - 1)) < PAGE_SIZE;
 }
@@ -166,9 +162,9 @@ static struct hoist *group_for(struct hoist_plan *plan, const struct value *at, 
     for (unsigned n = plan->count; n-- > 0;)
         if (plan->group[n].root == at->root && fits(&plan->group[n], at, end)) return &plan->group[n];
     if (plan->count == MAX_HOISTS) return NULL;
-    struct hoist *g = &plan->group[plan->count++];
-    *g = (struct hoist){.root = at->root, .low = at->offset, .high = end};
-    return g;
+    struct hoist *group = &plan->group[plan->count++];
+    *group = (struct hoist){.root = at->root, .low = at->offset, .high = end};
+    return group;
 }
 
 static void note(struct build *b, unsigned n, enum hoist_slot slot, struct value at, unsigned size,
@@ -176,143 +172,143 @@ static void note(struct build *b, unsigned n, enum hoist_slot slot, struct value
 {
     s32 end = (s32)((u32)at.offset + size);
     if (end < at.offset || (n && b->insn[n - 1].row->emitter == EMITTER_sti)) return; /* see emit_sti() */
-    struct hoist *g = group_for(&b->hoist, &at, end);
-    if (!g) return;
-    if (at.offset < g->low) g->low = at.offset;
-    if (end > g->high) g->high = end;
-    g->left++;
-    g->last = (u8)n;
-    g->write |= write;
+    struct hoist *group = group_for(&b->hoist, &at, end);
+    if (!group) return;
+    if (at.offset < group->low) group->low = at.offset;
+    if (end > group->high) group->high = end;
+    group->left++;
+    group->last = (u8)n;
+    group->write |= write;
     b->access[n][slot] = (struct hoist_access){
-        .group = (u8)(g - b->hoist.group + 1), .size = (u8)size, .write = write, .offset = at.offset};
-    b->hoist.any |= g->left > 1;
+        .group = (u8)(group - b->hoist.group + 1), .size = (u8)size, .write = write, .offset = at.offset};
+    b->hoist.any |= group->left > 1;
 }
 
-static void note_operand(struct build *b, unsigned n, struct values *s)
+static void note_operand(struct build *b, unsigned n, struct values *values)
 {
     const struct insn *i = &b->insn[n];
     if (i->address_bytes != 4 || mode_seg(b->mode, i->mem_seg) != MODE_SEG_FLAT) return;
     for (unsigned k = 0; k < i->operand_count; k++) {
         const struct operand *o = &i->op[k];
         if (o->kind == OPND_MEM && o->bytes && o->bytes <= 16)
-            note(b, n, HOIST_OPERAND, address_of(s, i), o->bytes, o->written);
+            note(b, n, HOIST_OPERAND, address_of(values, i), o->bytes, o->written);
     }
 }
 
-static void note_stack(struct build *b, unsigned n, const struct values *s)
+static void note_stack(struct build *b, unsigned n, const struct values *values)
 {
     const struct insn *i = &b->insn[n];
     if (!has_plain_stack(b, i) || i->stack_access != 4) return;
     switch (i->stack_effect) {
-    case STACK_PUSH: note(b, n, HOIST_STACK, plus(s->reg[REG_ESP], (u32)-4), 4, true); break;
-    case STACK_POP: note(b, n, HOIST_STACK, s->reg[REG_ESP], 4, false); break;
-    case STACK_LEAVE: note(b, n, HOIST_STACK, s->reg[REG_EBP], 4, false); break;
+    case STACK_PUSH: note(b, n, HOIST_STACK, plus(values->reg[REG_ESP], (u32)-4), 4, true); break;
+    case STACK_POP: note(b, n, HOIST_STACK, values->reg[REG_ESP], 4, false); break;
+    case STACK_LEAVE: note(b, n, HOIST_STACK, values->reg[REG_EBP], 4, false); break;
     default: break;
     }
 }
 
 void hoist_plan(struct build *b)
 {
-    struct values s;
-    s.roots = ROOT_ZERO;
-    s.sums = 0;
+    struct values values;
+    values.roots = ROOT_ZERO;
+    values.sums = 0;
     b->hoist.count = 0;
     b->hoist.any = false;
     for (unsigned n = 0; n < HOIST_HOLDERS; n++)
         b->hoist.owner[n] = 0;
     if (!b->hoists) return;
-    forget_all(&s);
+    forget_all(&values);
     for (unsigned n = 0; n < b->count; n++) {
         const struct insn *i = &b->insn[n];
         for (unsigned k = 0; k < HOIST_SLOTS; k++)
             b->access[n][k].group = 0;
         if (b->decision[n] == BY_CALLOUT) {
-            forget_all(&s);
+            forget_all(&values);
             continue;
         }
-        note_operand(b, n, &s);
-        note_stack(b, n, &s);
-        follow(&s, i);
+        note_operand(b, n, &values);
+        note_stack(b, n, &values);
+        follow(&values, i);
     }
 }
 
 /* --- emitting --- */
 
-static bool is_over(const struct build *b, const struct hoist *g)
+static bool is_over(const struct build *b, const struct hoist *group)
 {
-    return !g->checked || !g->left || g->last < b->n;
+    return !group->checked || !group->left || group->last < b->n;
 }
 
-static bool find_holder(struct build *b, struct hoist *g)
+static bool find_holder(struct build *b, struct hoist *group)
 {
     for (unsigned n = 0; n < HOIST_HOLDERS; n++) {
         u8 *owner = &b->hoist.owner[n];
         if (*owner && !is_over(b, &b->hoist.group[*owner - 1])) continue;
-        *owner = (u8)(g - b->hoist.group + 1);
-        g->holder = (u8)n;
+        *owner = (u8)(group - b->hoist.group + 1);
+        group->holder = (u8)n;
         return true;
     }
     return false;
 }
 
-static struct host_mem frame_holder(const struct hoist *g)
+static struct host_mem frame_holder(const struct hoist *group)
 {
-    return mem_frame(FRAME_HOISTED + 8 * (g->holder - 1));
+    return mem_frame(FRAME_HOISTED + 8 * (group->holder - 1));
 }
 
 /* r9d = the group's lowest address, r10 = the entry of its page. Leaves the block if the check fails. */
-static void check_group(struct build *b, const struct hoist *g, struct host_mem low)
+static void check_group(struct build *b, const struct hoist *group, struct host_mem low)
 {
     u32 crossing = 0;
-    if (g->root == ROOT_ZERO) {
-        emit_load64(&b->e, REG_ENTRY, mem_entry((u32)g->low, g->write));
-        emit_mov_ri(&b->e, REG_LINEAR, (u32)g->low);
+    if (group->root == ROOT_ZERO) {
+        emit_load64(&b->e, REG_ENTRY, mem_entry((u32)group->low, group->write));
+        emit_mov_ri(&b->e, REG_LINEAR, (u32)group->low);
     } else {
         emit_lea32(&b->e, REG_LINEAR, low);
-        emit_lea32(&b->e, REG_ENTRY, mem_bd(REG_LINEAR, g->high - g->low - 1));
+        emit_lea32(&b->e, REG_ENTRY, mem_bd(REG_LINEAR, group->high - group->low - 1));
         emit_alu_rr(&b->e, false, ALU_XOR, REG_ENTRY, REG_LINEAR);
         emit_shift_ri(&b->e, false, SHIFT_SHR, REG_ENTRY, PAGE_SHIFT);
         crossing = emit_jcc(&b->e, CC_NZ);
         emit_mov_rr32(&b->e, REG_ENTRY, REG_LINEAR);
         emit_shift_ri(&b->e, false, SHIFT_SHR, REG_ENTRY, PAGE_SHIFT);
-        emit_load64(&b->e, REG_ENTRY, mem_table(REG_ENTRY, g->write));
+        emit_load64(&b->e, REG_ENTRY, mem_table(REG_ENTRY, group->write));
     }
     emit_test_rr(&b->e, true, REG_ENTRY);
     emit_unhoisted_exit(b, emit_jcc(&b->e, CC_Z))->from[1] = crossing;
 }
 
-static void hold_address(struct build *b, const struct hoist *g)
+static void hold_address(struct build *b, const struct hoist *group)
 {
-    if (!g->holder) {
+    if (!group->holder) {
         emit_lea64(&b->e, REG_HOISTED, mem_bis(REG_LINEAR, REG_ENTRY, 1));
         return;
     }
     emit_alu_rr(&b->e, true, ALU_ADD, REG_LINEAR, REG_ENTRY);
-    emit_store64(&b->e, frame_holder(g), REG_LINEAR);
+    emit_store64(&b->e, frame_holder(group), REG_LINEAR);
 }
 
 bool hoist_access(struct build *b, enum hoist_slot slot, struct host_mem address, unsigned size, bool write,
                   struct host_mem *mem)
 {
-    const struct hoist_access *a = &b->access[b->n][slot];
-    if (!b->hoist.any || !a->group) return false;
-    struct hoist *g = &b->hoist.group[a->group - 1];
-    unsigned left = g->left--;
-    bool now = !g->checked, other = size > a->size || (write && !a->write);
+    const struct hoist_access *access = &b->access[b->n][slot];
+    if (!b->hoist.any || !access->group) return false;
+    struct hoist *group = &b->hoist.group[access->group - 1];
+    unsigned left = group->left--;
+    bool now = !group->checked, other = size > access->size || (write && !access->write);
     if (other) return false;
     if (now) {
-        if (left < 2 || b->block->edge_count >= MAX_HOIST_EDGES || !find_holder(b, g)) return false;
+        if (left < 2 || b->block->edge_count >= MAX_HOIST_EDGES || !find_holder(b, group)) return false;
         flags_clobber(b);
-        address.disp = (s32)((u32)address.disp + (u32)g->low - (u32)a->offset);
-        check_group(b, g, address);
-        hold_address(b, g);
-        g->checked = true;
+        address.disp = (s32)((u32)address.disp + (u32)group->low - (u32)access->offset);
+        check_group(b, group, address);
+        hold_address(b, group);
+        group->checked = true;
         b->v->counters->hoists++;
     } else {
         b->v->counters->hoisted_checks++;
-        if (g->holder) emit_load64(&b->e, REG_LINEAR, frame_holder(g));
+        if (group->holder) emit_load64(&b->e, REG_LINEAR, frame_holder(group));
     }
-    *mem = mem_bd(g->holder ? REG_LINEAR : REG_HOISTED, a->offset - g->low);
+    *mem = mem_bd(group->holder ? REG_LINEAR : REG_HOISTED, access->offset - group->low);
     return true;
 }
 

@@ -4,14 +4,12 @@
 #include "build.h"
 #include "peek.h"
 
-#include <Zydis/Mnemonic.h>
-
 /* Does the instruction raise #NM or #UD in this mode (SDM 3A 2.5)? The interpreter does that. */
 static bool fpu_is_off(const struct build *b, const struct insn *i)
 {
     unsigned traits = i->row->traits;
     if (traits & ISA_FPU) {
-        if (i->mnemonic == ZYDIS_MNEMONIC_FWAIT) return (b->mode & MODE_MP) && (b->mode & MODE_TS);
+        if (traits & ISA_WAIT) return (b->mode & MODE_MP) && (b->mode & MODE_TS);
         return b->mode & (MODE_EM | MODE_TS);
     }
     if (traits & ISA_MMX) return b->mode & (MODE_EM | MODE_TS);

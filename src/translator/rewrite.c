@@ -12,8 +12,6 @@
  */
 #include "build.h"
 
-#include <Zydis/Mnemonic.h>
-
 static const struct operand *memory_operand(const struct insn *i)
 {
     for (unsigned n = 0; n < i->operand_count; n++)
@@ -76,8 +74,8 @@ bool rewrite_can(const struct build *b)
     if (high && uses_esp(i)) return false;
     if (!mem) return true;
     if (!i->has_modrm && !is_moffs(i)) return false;
-    /* CMPXCHG uses AL besides its operands, which XCHG AL,AH would disturb. */
-    if (high && (i->mnemonic == ZYDIS_MNEMONIC_CMPXCHG || i->encoding == ENC_VEX)) return false;
+    /* XCHG AL,AH would change the AL that CMPXCHG uses besides its operands. */
+    if (high && ((i->row->traits & ISA_USES_AX) || i->encoding == ENC_VEX)) return false;
     if (mem->bytes > 16) return false;
     /* In the window the access may raise a host page fault, when the halves must not be swapped. */
     if (high && has_window(b) &&
@@ -210,8 +208,7 @@ static void emit_vex(struct build *b, const struct insn *i, const struct host_me
  * step. Quotients that do not fit are left to the signal. */
 static void check_divisor(struct build *b, const struct insn *i, const struct host_mem *mem)
 {
-    if ((i->mnemonic != ZYDIS_MNEMONIC_DIV && i->mnemonic != ZYDIS_MNEMONIC_IDIV) || i->operand_bytes != 4)
-        return;
+    if (!(i->row->traits & ISA_DIVIDES) || i->operand_bytes != 4) return;
     if (mem && mem->window) return; /* the test could raise a page fault that belongs to no site */
     flags_clobber(b);
     if (mem) {

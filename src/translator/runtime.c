@@ -179,7 +179,8 @@ u64 translator_next(struct vcpu *v)
         t->first = false;
         if (t->config.flush_every && ++t->exits % t->config.flush_every == 0) cache_flush(&t->cache);
         const u8 *code = NULL;
-        if (!v->inhibit && !(v->mode & MODE_ALIGN)) code = find_code(v);
+        bool interpret = v->inhibit || v->mode & MODE_ALIGN || (t->config.interpret_kernel && v->cpl < 3);
+        if (!interpret) code = find_code(v);
         if (code) {
             v->eflags &= ~FL_RF; /* RF lasts one instruction and matters only to breakpoints */
             flags_into_parked(v);

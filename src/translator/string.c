@@ -128,7 +128,7 @@ static void restore_count(struct build *b, unsigned log2)
 
 /* In a window: the host's instruction on window addresses, regardless of page boundaries. If it raises a host page
  * fault, the handler turns RSI and RDI into guest addresses again (signal_frame.c). Strings of more than MOST_AT_ONCE
- * bytes go to the stub, whose C code works in portions and tests for interrupts in between. */
+ * bytes go to the stub: its C code works in portions and tests for interrupts in between. */
 #define MOST_AT_ONCE (4u << 20)
 
 static bool window_reaches(const struct build *b, bool source, bool destination)

@@ -228,6 +228,7 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     if (!b->e.at) b->e.at = 16; /* offset 0 means *none* */
     emit_entries(b);
     emit_body(b);
+    b->stubs_at = b->e.at;
     for (unsigned n = 0; n < b->stub_count; n++)
         emit_stub(b, &b->stub[n]);
     finish(b);

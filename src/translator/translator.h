@@ -13,6 +13,7 @@
 struct translator_config {
     u64 cache_bytes;        /* code and metadata together (default 96 MB); a tiny cache is flushed often */
     unsigned block_limit;   /* guest instructions in a block, 1 to 64 */
+    bool interpret_kernel;  /* code at CPL 0 to 2 is interpreted: the hybrid monitor of Popek and Goldberg */
     bool no_chaining;       /* every block ends in C code */
     bool no_inline_cache;   /* indirect branches look up their targets in C code */
     bool keep_locks;        /* keep LOCK prefixes; a machine with one vCPU does not need them */

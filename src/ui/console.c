@@ -12,7 +12,7 @@ static bool take_next(struct console *console, struct console_event *event)
         console->head = (console->head + 1) % CONSOLE_QUEUE_EVENTS;
         console->count--;
     } else {
-        console->posted = false;
+        console->letter_sent = false;
     }
     pthread_mutex_unlock(&console->lock);
     return any;
@@ -80,8 +80,8 @@ void console_send(struct console *console, const struct console_event *event)
         if (console->count < CONSOLE_QUEUE_EVENTS)
             console->queue[(console->head + console->count++) % CONSOLE_QUEUE_EVENTS] = *event;
     }
-    bool send = !console->posted && console->mailbox;
-    console->posted |= send;
+    bool send = !console->letter_sent && console->mailbox;
+    console->letter_sent |= send;
     pthread_mutex_unlock(&console->lock);
     if (send) mailbox_send(console->mailbox, &console->letter);
 }
@@ -96,7 +96,7 @@ void console_send_command(struct console *console, enum console_command command)
     console_send(console, &(struct console_event){.kind = CONSOLE_COMMAND, .command = command});
 }
 
-u16 console_place(s64 at, u32 length)
+u16 console_scale(s64 at, u32 length)
 {
     if (at < 0) at = 0;
     if (at > (s64)length - 1) at = (s64)length - 1;

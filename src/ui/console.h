@@ -1,15 +1,15 @@
 /*
- * The console: the seam between a machine and its *frontends* (the SDL window, the VNC server), which take
- * the user's keys, mouse and switches. There may be several, each in a thread of its own. The picture goes
- * through devices/video/display.h, everything else through here.
+ * The console: the seam between a machine and its *frontends* (the SDL window, the VNC server), which take the user's
+ * keys, mouse movements and commands. There may be several, each in its own thread. The picture goes through
+ * devices/video/display.h, everything else through the console.
  *
  *   frontend's thread                      vCPU thread
- *   console_send(event)  --- letter --->   take(event): keys to the 8042, switches, ...
- *                        <-- changed() --  console_set(): the state below is new
+ *   console_send(event)  --- letter --->   take(event): keys to the 8042, commands, ...
+ *                        <-- changed() --  console_set(): the state has changed
  *
  * Invariants
- * 1. Events arrive in the order they were sent. When the guest takes none for long, movement is summed, and
- *    keys for which there is no room are lost, as in a keyboard: a frontend never waits.
+ * 1. Events arrive in the order in which they were sent. A frontend never waits: while the guest takes no events,
+ *    movement is summed, and keys that find no room are lost, as in a keyboard.
  * 2. Only the vCPU thread writes the state, field by field (atomically). Frontends may read it at any time.
  * 3. Attach and detach before the vCPU thread runs, or after it has ended.
  */
@@ -60,7 +60,7 @@ struct console {
     void (*take)(void *machine, const struct console_event *event);
     void *machine;
     /* state: invariant 2 */
-    u32 absolute; /* the guest wants POINT, and draws the pointer where it is */
+    u32 absolute; /* the guest takes POINT, and draws the pointer at that position */
     u32 paused;
     u32 stopped; /* for good: no more events are taken */
     u32 leds;    /* PS2_LED_... */
@@ -69,7 +69,7 @@ struct console {
     pthread_mutex_t lock;
     struct console_event queue[CONSOLE_QUEUE_EVENTS];
     unsigned head, count;
-    bool posted; /* the letter is under way */
+    bool letter_sent; /* and its function has not run yet */
     struct letter letter;
 };
 
@@ -84,7 +84,7 @@ void console_send_key(struct console *console, const struct key *key, bool down)
 void console_send_command(struct console *console, enum console_command command);
 
 /* Convert a coordinate on a screen of that width or height to the range of POINT. */
-u16 console_place(s64 at, u32 length);
+u16 console_scale(s64 at, u32 length);
 
 /* vCPU thread: set a field of the state, and tell the frontends if its value changed. */
 void console_set(struct console *console, u32 *field, u32 value);

@@ -3,7 +3,7 @@
  * USB usage (SDL's scan codes are usages), the VNC server by scan code or X keysym, a script of keys by name
  * and character.
  *
- * Characters are those of the US layout: Ringer presses keys, and the guest's layout decides what they mean.
+ * Characters are those of the US layout. Ringer presses keys, and the guest's layout gives them their meaning.
  */
 #ifndef RINGER_UI_KEYS_H
 #define RINGER_UI_KEYS_H

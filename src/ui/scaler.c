@@ -44,8 +44,8 @@ static bool axis_init(struct scaler_axis *axis, u32 from, u32 to)
         for (u32 tap = 0; tap < axis->taps && left; tap++) {
             u64 high = (u64)(first + tap + 1) * to;
             u64 reach = (high < end ? high : end) - begin;
-            /* The rounded sum of the weights up to here, minus the weights so far: so all weights add up to
-             * ONE. */
+            /* Each weight is the rounded sum of the weights up to here minus the weights so far. So all weights add
+             * up to ONE. */
             u32 upto = high >= end ? ONE : (u32)((reach * ONE + from / 2) / from);
             axis->count[n] = tap + 1;
             axis->weight[(size_t)n * axis->taps + tap] = (u16)(upto - (ONE - left));

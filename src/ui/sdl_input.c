@@ -85,8 +85,8 @@ static void send(struct sdl_window *w, s32 x, s32 y, s32 right, s32 down, s32 wh
     if (!w->grabbed) {
         if (!w->absolute) return;
         event.kind = CONSOLE_POINT;
-        event.x = console_place((s64)x - w->place.x, w->place.width);
-        event.y = console_place((s64)y - w->place.y, w->place.height);
+        event.x = console_scale((s64)x - w->area.x, w->area.width);
+        event.y = console_scale((s64)y - w->area.y, w->area.height);
     }
     console_send(w->console, &event);
 }
@@ -95,7 +95,7 @@ void sdl_grab(struct sdl_window *w, bool grab)
 {
     if (grab && SDL_SetRelativeMouseMode(SDL_TRUE) < 0) return;
     if (!grab) SDL_SetRelativeMouseMode(SDL_FALSE);
-    if (w->grabbed && !grab && w->buttons) { /* the guest will not see them released */
+    if (w->grabbed && !grab && w->buttons) { /* release the buttons, because the guest gets no more events */
         w->buttons = 0;
         send(w, 0, 0, 0, 0, 0);
     }
@@ -126,7 +126,7 @@ void sdl_button(struct sdl_window *w, const SDL_MouseButtonEvent *event)
 {
     bool down = event->type == SDL_MOUSEBUTTONDOWN;
     if (down && !w->grabbed && !w->absolute) {
-        sdl_grab(w, true); /* the click is for us */
+        sdl_grab(w, true); /* the guest does not get this click */
         return;
     }
     u8 bit = button_bit(event->button);

@@ -20,20 +20,20 @@ struct sdl_window {
     struct console_frontend frontend;
 
     /* pacing */
-    bool wants; /* the picture has changed, */
-    bool asked; /* and we have asked for it */
+    bool wants; /* the picture has changed */
+    bool asked; /* display_ask() was called, and ready() has not come yet */
     u64 frame_ns, next_ask_ns, blink_ns;
 
     /* picture and window */
     u32 guest_width, guest_height; /* 0: nothing was drawn yet */
     int given_width, given_height; /* the size that Ringer last gave the window */
-    struct display_rect place;     /* where the picture is in the window */
+    struct display_rect area;      /* the part of the window with the picture */
     struct scaler scaler;
     u32 *pixel; /* for surfaces in a format other than 00RRGGBB */
     u64 capacity;
 
     /* input */
-    bool held[SDL_NUM_SCANCODES]; /* keys that the guest holds to be down */
+    bool held[SDL_NUM_SCANCODES]; /* keys that are down for the guest */
     bool grabbed;
     u8 buttons;
     bool absolute;      /* console.absolute when it was last read */

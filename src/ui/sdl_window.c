@@ -53,9 +53,9 @@ void sdl_title(struct sdl_window *w)
     if (w->close_again_ns) state = "power button pressed; close again to switch off";
     if (w->guest_width) snprintf(mode, sizeof(mode), ", %ux%u", w->guest_width, w->guest_height);
     if (w->grabbed)
-        hint = " - Ctrl+Alt+G lets the mouse go";
+        hint = " - Ctrl+Alt+G releases the mouse";
     else if (!w->absolute && w->guest_width)
-        hint = " - click to give it the mouse";
+        hint = " - click to grab the mouse";
     snprintf(title, sizeof(title), "%s%sRinger [%s%s]%s", name ? name : "", name ? " - " : "", state, mode,
              hint);
     SDL_SetWindowTitle(w->window, title);
@@ -101,15 +101,14 @@ static void show(struct sdl_window *w, const struct display_rect *damage, unsign
     SDL_Rect rects[DISPLAY_DAMAGE_MAX];
     u32 pitch;
     u32 *to = surface && w->scaler.row ? canvas(w, surface, &pitch) : NULL;
-    /* The window was resized just now, and SDL's event is still to come. */
-    if (!to || w->place.x + w->place.width > (u32)surface->w ||
-        w->place.y + w->place.height > (u32)surface->h)
+    /* The window has just been resized, and SDL's event has not come yet. */
+    if (!to || w->area.x + w->area.width > (u32)surface->w || w->area.y + w->area.height > (u32)surface->h)
         return;
-    to += (size_t)w->place.y * pitch + w->place.x;
+    to += (size_t)w->area.y * pitch + w->area.x;
     for (unsigned n = 0; n < count; n++) {
         struct display_rect changed = scaler_run(&w->scaler, w->viewer.frame.pixel, &damage[n], to, pitch);
-        rects[n] = (SDL_Rect){(int)(w->place.x + changed.x), (int)(w->place.y + changed.y),
-                              (int)changed.width, (int)changed.height};
+        rects[n] = (SDL_Rect){(int)(w->area.x + changed.x), (int)(w->area.y + changed.y), (int)changed.width,
+                              (int)changed.height};
         convert(w, surface, &rects[n]);
     }
     if (count) SDL_UpdateWindowSurfaceRects(w->window, rects, (int)count);
@@ -122,9 +121,9 @@ static void lay_out(struct sdl_window *w)
     if (!w->viewer.frame.pixel) return;
     SDL_GetWindowSize(w->window, &width, &height);
     if (width < 1 || height < 1) return;
-    w->place = scaler_fit(w->guest_width, w->guest_height, (u32)width, (u32)height, w->options.whole);
+    w->area = scaler_fit(w->guest_width, w->guest_height, (u32)width, (u32)height, w->options.whole);
     scaler_destroy(&w->scaler);
-    if (!scaler_init(&w->scaler, w->guest_width, w->guest_height, w->place.width, w->place.height)) return;
+    if (!scaler_init(&w->scaler, w->guest_width, w->guest_height, w->area.width, w->area.height)) return;
     SDL_Surface *surface = SDL_GetWindowSurface(w->window);
     if (!surface) return;
     SDL_FillRect(surface, NULL, 0);
@@ -295,7 +294,7 @@ static bool is_visible(void)
     const char *driver = SDL_GetCurrentVideoDriver();
     for (unsigned n = 0; n < ARRAY_SIZE(invisible); n++)
         if (!driver || (!strcmp(driver, invisible[n]) && !getenv("SDL_VIDEODRIVER"))) {
-            SDL_SetError("there is no desktop (DISPLAY and WAYLAND_DISPLAY name none)");
+            SDL_SetError("there is no desktop (neither DISPLAY nor WAYLAND_DISPLAY names one)");
             return false;
         }
     return true;

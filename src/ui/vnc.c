@@ -106,20 +106,19 @@ static void greet_clients(struct vnc *vnc)
         client->onHold = FALSE;
 }
 
-/* A client gets a message with a new size only after it has said that it understands such messages, which it says after
- * the message with the first size. A client that never says so gets as much of the picture as the first size has room
- * for. */
+/* A client gets a message with a new size only if it has reported that it understands such messages. It reports that
+ * after it has got the first size. A client that never does gets as much of the picture as fits in the first size. */
 static void tell_size(rfbClientPtr client)
 {
-    struct visitor *told = client->clientData;
+    struct visitor *known = client->clientData;
     int width = client->screen->width, height = client->screen->height;
-    bool same = told->width == width && told->height == height;
+    bool same = known->width == width && known->height == height;
     if (client->useNewFBSize && !same) client->newFBSizePending = TRUE;
     if (client->state != RFB_NORMAL || client->newFBSizePending) {
-        told->width = width; /* the next message has this size */
-        told->height = height;
+        known->width = width; /* the next message has this size */
+        known->height = height;
     } else if (!same) {
-        sraRegion *room = sraRgnCreateRect(0, 0, told->width, told->height);
+        sraRegion *room = sraRgnCreateRect(0, 0, known->width, known->height);
         sraRgnAnd(client->modifiedRegion, room);
         sraRgnDestroy(room);
     }
@@ -237,7 +236,7 @@ static void sleep_until(struct vnc *vnc, u64 wake_ns)
     }
     u64 count;
     if (pselect(last + 1, &fds, NULL, NULL, timeout, NULL) > 0 && FD_ISSET(vnc->wake_fd, &fds) &&
-        read(vnc->wake_fd, &count, sizeof(count)) < 0) { /* nothing was there after all */
+        read(vnc->wake_fd, &count, sizeof(count)) < 0) { /* the counter was 0 after all */
     }
 }
 
@@ -284,7 +283,7 @@ static bool make_screen(struct vnc *vnc, int fd)
     screen->autoPort = FALSE;
     screen->port = screen->ipv6port = 0;
     screen->ignoreSIGPIPE = FALSE;       /* it is ignored already */
-    screen->handleEventsEagerly = FALSE; /* else a client that never stops sending keeps the thread busy */
+    screen->handleEventsEagerly = FALSE; /* a client that never stops sending must not keep the thread busy */
     screen->kbdAddEvent = vnc_key;
     screen->ptrAddEvent = vnc_pointer;
     screen->getKeyboardLedStateHook = vnc_leds;

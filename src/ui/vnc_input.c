@@ -36,7 +36,7 @@ static const struct key *shift_key(const char *name)
     return key_by_name(name, strlen(name));
 }
 
-/* Does not go through press(): the client's own state of shift stays as it is. */
+/* This does not go through press(), so the client's own state of shift is unchanged. */
 static void with_shift(struct vnc *vnc, const struct key *key, bool shift)
 {
     const struct key *left = shift_key("shift"), *right = shift_key("shift_r");
@@ -82,7 +82,7 @@ static_assert(sizeof(rfbQemuExtendedKeyEventMsg) == sz_rfbQemuExtendedKeyEventMs
                   sizeof(rfbFramebufferUpdateMsg) + sizeof(rfbFramebufferUpdateRectHeader) == 16,
               "as they are on the wire");
 
-/* (Other messages of this type have other lengths, which the server would have to know to skip them.) */
+/* Messages of this type with another subtype cannot be skipped, because their lengths are unknown. */
 static rfbBool take_scan_code(rfbClientPtr client, void *data, const rfbClientToServerMsg *message)
 {
     rfbQemuExtendedKeyEventMsg event;
@@ -122,8 +122,8 @@ void vnc_pointer(int mask, int x, int y, rfbClientPtr client)
     s16 wheel = (s16)((pressed & MASK_WHEEL_DOWN ? 1 : 0) - (pressed & MASK_WHEEL_UP ? 1 : 0));
     client->lastPtrButtons = mask;
     console_send(vnc->console, &(struct console_event){.kind = CONSOLE_POINT,
-                                                       .x = console_place(x, (u32)client->screen->width),
-                                                       .y = console_place(y, (u32)client->screen->height),
+                                                       .x = console_scale(x, (u32)client->screen->width),
+                                                       .y = console_scale(y, (u32)client->screen->height),
                                                        .wheel = wheel,
                                                        .buttons = buttons});
 }

@@ -17,7 +17,7 @@
 #define DISPLAYS_MAX (65536 - FIRST_PORT)
 #define BACKLOG      8
 
-/* The first line of a file, as many characters as the protocol uses. */
+/* Read the first line of a file, up to as many characters as the protocol uses. */
 static bool read_password(struct vnc *vnc, const char *file, char *error, size_t error_bytes)
 {
     char line[256];
@@ -41,7 +41,7 @@ static bool parse_details(struct vnc *vnc, const char *details, char *error, siz
     if (!*details) return true;
     if (!strncmp(details, key, strlen(key)))
         return read_password(vnc, details + strlen(key), error, error_bytes);
-    snprintf(error, error_bytes, "-vnc knows password-file=FILE behind the address, not \"%s\"", details);
+    snprintf(error, error_bytes, "-vnc takes password-file=FILE behind the address, not \"%s\"", details);
     return false;
 }
 

@@ -31,7 +31,7 @@ struct vnc {
     u32 *blank; /* shown until there is a picture */
     char password[VNC_PASSWORD_MAX + 1];
     char *passwords[2];
-    const struct key *held[VNC_HELD_MAX]; /* keys that the guest holds to be down */
+    const struct key *held[VNC_HELD_MAX]; /* keys that are down for the guest */
 };
 
 enum { VNC_CHANGED = 1, VNC_READY = 2 };

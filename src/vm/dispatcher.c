@@ -1,6 +1,6 @@
 /*
- * The dispatcher. See dispatcher.h. The guest's FPU state may be live: this file is compiled for general registers
- * only. Before it has sheltered or parked the state it calls only the engines (tests/lint/stray_calls).
+ * The dispatcher. See dispatcher.h. The guest's FPU state may be live, so this file is compiled for general registers
+ * only. Until it has sheltered or parked the state, it calls nothing but the engines (tests/lint/stray_calls).
  */
 #include "dispatcher.h"
 
@@ -78,13 +78,14 @@ static void host_events(struct vm *vm)
     if (events & WAKER_QUIT) vm_stop(vm, STOP_HOST, STATUS_OK, NULL);
 }
 
-/* The interrupt line is up. No guest instruction runs between here and the acknowledge cycle, so the controllers
- * answer for this moment. */
+/* The interrupt line is up. No guest instruction runs between here and the acknowledge cycle, so the controllers give
+ * the vector that is due now. */
 static void take_interrupt(struct vm *vm)
 {
     struct vcpu *v = &vm->vcpu;
     clear_pending(v, PENDING_INTERRUPT);
-    if (!v->interrupt_line || !(v->eflags & FL_IF)) return; /* vcpu_recheck_interrupts() when IF is set */
+    if (!v->interrupt_line || !(v->eflags & FL_IF))
+        return; /* vcpu_recheck_interrupts() comes when IF is set */
     int vector = v->host->interrupt_acknowledge(v->host->machine);
     if (vector >= 0) note_exit(vm, interrupt_external(v, (u8)vector));
     vcpu_recheck_interrupts(v);
@@ -128,7 +129,7 @@ static void take_pending(struct vm *vm, u32 pending)
     }
 }
 
-/* How long an idle vCPU thread polls for the answer of a disk, which may come sooner than a thread sleeps and wakes. */
+/* How long an idle vCPU thread polls for the completion of a disk request. That may be quicker than to sleep and wake. */
 #define LOOK_OUT_NS 100000u
 
 /* The guest is halted and nothing is pending. */
@@ -140,8 +141,7 @@ static void idle(struct vm *vm)
     if (!(v->eflags & FL_IF) && !vm->options->no_shutdown && !apic_wires_may_wake(&vm->chipset.apic)) {
         /* Nothing can wake the guest any more, and no chip of this machine resets it. A guest without ACPI powers
          * off this way, or gives up. */
-        vm_stop(vm, STOP_GUEST, STATUS_OK,
-                "the guest stopped for good: it halted with interrupts off, at %04x:%08llx",
+        vm_stop(vm, STOP_GUEST, STATUS_OK, "the guest halted for good, with interrupts off, at %04x:%08llx",
                 v->seg[SEG_CS].selector, (unsigned long long)v->rip);
         return;
     }

@@ -1,6 +1,6 @@
 /*
- * The frontends of a run (a window, a VNC server, neither), and its threads: a window takes the process's first
- * thread, and the machine then gets another.
+ * The frontends of a run (the SDL window, the VNC server, neither) and its threads: with a window, the first thread of
+ * the process runs the window and a second one runs the machine.
  */
 #ifndef RINGER_VM_FRONTENDS_H
 #define RINGER_VM_FRONTENDS_H
@@ -20,7 +20,8 @@ struct frontends {
     sem_t closed;              /* the window sends no more letters */
 };
 
-/* As the machine's options say, before it runs. Returns 0, or an exit status with one sentence in error. */
+/* Open the frontends of the machine's options, before it runs. Returns 0, or an exit status with one sentence in
+ * error. */
 int frontends_open(struct frontends *frontends, struct vm *vm, char *error, size_t error_bytes);
 /* Call machine(argument) in the machine's thread, run the window meanwhile, and close everything at the end.
  * machine() calls frontends_start() when it can receive letters, and frontends_stop() while it still can. */

@@ -30,7 +30,7 @@ static void press(struct key_script *script, const struct key *key, bool down)
     wire_console_key(wire(script), key, down);
 }
 
-/* A guest that reads keys slowly gets them slowly. */
+/* Do keys still wait for room in the keyboard? Then the next one waits too. */
 static bool keyboard_is_behind(struct key_script *script)
 {
     return wire(script)->feed.count > 0;
@@ -48,7 +48,7 @@ static u64 run_wait_text(struct key_script *script, struct step *step)
     return DONE;
 }
 
-/* The picture as it is now; NULL: there is none. */
+/* The current picture; NULL: there is none. */
 static const struct display_frame *look(struct key_script *script)
 {
     struct display *display = wire(script)->console.display;
@@ -138,8 +138,8 @@ static void point(struct key_script *script, const struct step *step)
         height = frame->height;
     }
     wire_console_event(wire(script), &(struct console_event){.kind = CONSOLE_POINT,
-                                                             .x = console_place(step->x, width),
-                                                             .y = console_place(step->y, height),
+                                                             .x = console_scale(step->x, width),
+                                                             .y = console_scale(step->y, height),
                                                              .buttons = script->buttons});
 }
 

@@ -4,8 +4,8 @@
  * instruction count. Then registers, flags, segments, control and FPU registers and the memory that was
  * written are compared. The first difference ends the run with both states and the listing of the block.
  *
- * Interrupts are delivered where the leader notices them; the follower is stepped past pending ones. So the
- * engines may differ in how soon they notice an interrupt, but in nothing else.
+ * Interrupts are delivered at the instruction at which the leader notices them. Until there the follower ignores
+ * pending ones. So the engines may differ in how soon they notice an interrupt, but in nothing else.
  */
 #ifndef RINGER_VM_LOCKSTEP_H
 #define RINGER_VM_LOCKSTEP_H

@@ -79,8 +79,8 @@ static const struct field fields[] = {
 #undef SEGMENT
 #undef TABLE
 
-/* The registers compared as a few runs of bytes. Padding may differ, so only equality proves
- * anything. It nearly always holds. */
+/* A quick comparison of the registers, as a few runs of bytes. Equal bytes mean equal registers, which is nearly always
+ * so. Different bytes may be padding. */
 struct stretch {
     unsigned from, to;
 };
@@ -115,7 +115,7 @@ static u64 field_value(const struct vcpu *v, const struct field *field)
     }
 }
 
-/* The bit for host windows is left out: only the translator has them, and when it opens one depends on host time. */
+/* Compare without the bit for windows: only the translator has windows, and it gives them by host time. */
 static bool same_but_window(const struct field *field, u64 x, u64 y)
 {
     return field->offset == offsetof(struct vcpu, mode) && !((x ^ y) & ~(u64)MODE_WINDOW);

@@ -1,5 +1,5 @@
 /*
- * What two machines in lockstep must have in common at the same instruction count.
+ * Compares two machines in lockstep at the same instruction count.
  */
 #ifndef RINGER_VM_LOCKSTEP_COMPARE_H
 #define RINGER_VM_LOCKSTEP_COMPARE_H

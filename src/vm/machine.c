@@ -17,7 +17,7 @@
 #include <string.h>
 #include <time.h>
 
-/* A guest that has died of a triple fault this often, each time this soon after its start, would do so again. */
+/* After so many triple faults in a row, each so soon after a start, the guest would only have another one. */
 #define TRIPLE_FAULT_LIMIT 3
 #define QUICK_DEATH_NS     5000000000u
 
@@ -33,11 +33,11 @@ static bool make_memory(struct vm *vm, char *error, size_t error_bytes)
 {
     int failed = phys_init_with_video(&vm->phys, vm->options->board.memory_bytes,
                                       video_memory_bytes(vm->options->board.video));
-    if (failed) return fail(error, error_bytes, "cannot have that much guest memory", failed);
+    if (failed) return fail(error, error_bytes, "cannot allocate the guest's memory", failed);
     vm->phys.a20_mask = ~0ull;
     seams_of_phys(vm);
     failed = shadow_init(&vm->shadow, &vm->phys, &vm->counters);
-    if (failed) return fail(error, error_bytes, "cannot have shadow page tables", failed);
+    if (failed) return fail(error, error_bytes, "cannot allocate shadow page tables", failed);
     vm->shadow.forced_slow = vm->options->translator.forced_slow;
     vm->shadow.untraced = vm->options->no_traces;
     vm->shadow.windows = vm->options->windows;
@@ -212,14 +212,18 @@ void machine_set_waker(struct vm *vm, struct waker *waker)
 
 void machine_start(struct vm *vm)
 {
-    if (!board_start_net(&vm->board))
-        log_warn("cannot start the network's thread: the guest's cables are dead");
+    if (!board_start_net(&vm->board)) log_warn("cannot start the network thread: the guest has no network");
     board_start_input(&vm->board);
     if (!vm->started && vm->script) key_script_start(vm->script, vm);
     vm->started = true;
 }
 
 /* --- resets and ends --- */
+
+static void tell(struct vm *vm, enum machine_event event, bool by_guest)
+{
+    if (vm->listener.tell) vm->listener.tell(vm->listener.owner, event, by_guest);
+}
 
 void vm_stop(struct vm *vm, enum stop_cause cause, int status, const char *format, ...)
 {
@@ -234,18 +238,22 @@ void vm_stop(struct vm *vm, enum stop_cause cause, int status, const char *forma
         va_end(args);
     }
     __atomic_or_fetch(&vm->vcpu.pending, PENDING_EXIT, __ATOMIC_SEQ_CST);
+    tell(vm, MACHINE_SHUTDOWN, cause == STOP_GUEST);
 }
 
 static void set_paused(struct vm *vm, u8 paused)
 {
     struct console *console = &vm->chipset.console.console;
+    bool before = vm->paused;
     vm->paused = paused;
+    if (before != (paused != 0)) tell(vm, paused ? MACHINE_PAUSED : MACHINE_RESUMED, false);
     vm_time_freeze(&vm->time, paused);
     console_set(console, &console->paused, paused != 0);
 }
 
 void machine_pause(struct vm *vm, enum pause_reason reason)
 {
+    if (reason == PAUSE_DISK) tell(vm, MACHINE_DISK_FAILED, false);
     set_paused(vm, vm->paused | reason);
     __atomic_or_fetch(&vm->vcpu.pending, PENDING_HOST, __ATOMIC_SEQ_CST);
 }
@@ -266,14 +274,26 @@ void machine_request_reset(struct vm *vm, bool hard)
     __atomic_or_fetch(&vm->vcpu.pending, PENDING_EXIT, __ATOMIC_SEQ_CST);
 }
 
+void machine_reset_by_host(struct vm *vm)
+{
+    if (vm->options->no_reboot) {
+        vm_stop(vm, STOP_HOST, STATUS_OK, NULL);
+        return;
+    }
+    vm->reset_wanted = vm->hard_reset = vm->reset_by_host = true;
+    __atomic_or_fetch(&vm->vcpu.pending, PENDING_EXIT, __ATOMIC_SEQ_CST);
+}
+
 void machine_reset(struct vm *vm)
 {
     char error[512];
+    tell(vm, MACHINE_RESET, !vm->reset_by_host);
+    vm->reset_by_host = false;
     vm->reset_wanted = vm->suspend_wanted = vm->wake_wanted = vm->suspended = false;
     fpu_park(&vm->vcpu);
     board_flush_output(&vm->board);
     log_debug("the guest resets the %s", vm->hard_reset ? "machine" : "CPU");
-    /* Firmware reads in CMOS 0Fh why it was started again. A kernel that was started directly cannot know. */
+    /* Firmware finds the reason of the reset in CMOS 0Fh. A directly started kernel has no firmware. */
     if (!vm->hard_reset && firmware_runs(&vm->firmware))
         reset_cpu(vm, false);
     else if (restart(vm, error, sizeof(error)))
@@ -302,6 +322,7 @@ static void suspend(struct vm *vm)
     disk_crew_drain(&vm->drives.crew);
     reset_cpu(vm, true);
     vm->suspended = true;
+    tell(vm, MACHINE_SUSPENDED, true);
     chipset_suspend(&vm->chipset);
 }
 
@@ -320,6 +341,7 @@ static void wake_up(struct vm *vm)
 {
     log_debug("the guest wakes");
     vm->suspended = false;
+    tell(vm, MACHINE_WOKEN, true);
     if (firmware_runs(&vm->firmware)) return;
     struct direct_machine direct = direct_machine_of(vm);
     u32 vector = direct_wake(&direct, vm->options->boot.append);

@@ -1,7 +1,7 @@
 /*
- * The machine: a CPU, its memory and a board, and what concerns all of them at once: power-on, reset,
- * pause, the end. Each part sees only its own seam: struct board and struct board_host (board/board.h),
- * struct vcpu_host, the callbacks of struct phys.
+ * The machine: a CPU, its memory and a board, and what concerns all of them: power-on, reset, pause, the end. Each part
+ * sees only its own seam: struct board and struct board_host (board/board.h), struct vcpu_host, the callbacks of
+ * struct phys.
  *
  * Invariants
  * 1. Only the vCPU thread touches anything here. The waker sets nothing but vcpu.pending and its own events;
@@ -32,7 +32,24 @@ struct waker;
 
 enum machine_role {
     MACHINE_LEADER,
-    MACHINE_FOLLOWER, /* lockstep's second machine: no input but the leader's, no output */
+    MACHINE_FOLLOWER, /* the second machine of a lockstep run: gets the leader's input, has no output */
+};
+
+/* What happens to the machine, for those who hold it. */
+enum machine_event {
+    MACHINE_PAUSED,
+    MACHINE_RESUMED,
+    MACHINE_RESET,
+    MACHINE_SHUTDOWN,
+    MACHINE_SUSPENDED,
+    MACHINE_WOKEN,
+    MACHINE_DISK_FAILED, /* and the machine is paused */
+};
+
+struct machine_listener {
+    /* vCPU thread. by_guest: the guest did it. NULL: nobody listens. */
+    void (*tell)(void *owner, enum machine_event event, bool by_guest);
+    void *owner;
 };
 
 struct vm {
@@ -53,11 +70,12 @@ struct vm {
     struct mailbox mailbox;      /* letters of other threads */
     struct event_log *event_log; /* NULL: none */
     struct chardevs *chardevs;   /* the host's ends of character devices; they outlive the machine */
-    u64 powered_on_ns;           /* CLOCK_MONOTONIC */
-    u64 wall_ns;                 /* Unix time of the machine's time 0 */
-    bool started;                /* machine_set_waker() was called */
+    struct machine_listener listener;
+    u64 powered_on_ns; /* CLOCK_MONOTONIC */
+    u64 wall_ns;       /* Unix time of the machine's time 0 */
+    bool started;      /* machine_set_waker() was called */
 
-    bool reset_wanted, hard_reset;
+    bool reset_wanted, hard_reset, reset_by_host;
     bool suspend_wanted, wake_wanted;
     bool suspended; /* S3: the CPU has no power */
     u8 paused;      /* enum pause_reason */
@@ -74,21 +92,23 @@ struct vm {
 struct vm *machine_create(const struct options *options, enum machine_role role, struct chardevs *chardevs,
                           int *status, char *error, size_t error_bytes);
 void machine_destroy(struct vm *vm);
-/* From now on timers, standard input and other threads wake the machine. NULL: the machine has stopped for good, and
- * no thread sends letters any more. */
+/* From now on timers, standard input and other threads wake the machine. NULL: the machine has stopped for good, and no
+ * thread sends letters. */
 void machine_set_waker(struct vm *vm, struct waker *waker);
-/* Begin to look for input. At the first call, the script of keys begins too. */
+/* Begin to read input. The first call also starts the script of keys. */
 void machine_start(struct vm *vm);
 
 /* Do the reset that was requested: devices, CPU, and the boot files loaded again. Only the dispatcher calls it. */
 void machine_reset(struct vm *vm);
 /* A device or a triple fault requests a reset: of the whole machine, or (not hard) of the CPU alone. */
 void machine_request_reset(struct vm *vm, bool hard);
+/* The same of a user. */
+void machine_reset_by_host(struct vm *vm);
 void machine_triple_fault(struct vm *vm);
-/* The guest wants S3, or an event ends it. */
+/* The guest requests S3, or an event ends S3. */
 void machine_request_suspend(struct vm *vm);
 void machine_request_wake(struct vm *vm);
-/* Do what was requested of these two. Only the dispatcher calls it. */
+/* Do what these two have requested. Only the dispatcher calls it. */
 void machine_change_power(struct vm *vm);
 
 /* Stop with this exit status; the first call wins. `format`: a sentence for the user, or NULL. */
@@ -100,7 +120,7 @@ void vm_stop(struct vm *vm, enum stop_cause cause, int status, const char *forma
 void machine_pause(struct vm *vm, enum pause_reason reason);
 void machine_resume(struct vm *vm, enum pause_reason reason);
 
-/* What the screen shows, or NULL: there is no video card. */
+/* The video card, or NULL if there is none. */
 static inline const struct vga *machine_vga(const struct vm *vm)
 {
     return vm->chipset.video.board ? &vm->chipset.video.vga : NULL;

@@ -34,8 +34,8 @@ static void publish_limit(struct vm_time *time)
     time->vcpu->icount_limit = limit < time->budget ? limit : time->budget;
 }
 
-/* The translator looks at the limit when it enters a block. So a deadline that an instruction sets within the running
- * block must end the block there, or the timer would fire later than under the interpreter. */
+/* The translator tests the limit only when it enters a block. If an instruction sets a deadline within the running block,
+ * the block must end there. Otherwise the timer would fire later than under the interpreter. */
 #define LONGEST_BLOCK 64
 
 static void deterministic_deadline_changed(struct clock *clock)
@@ -95,7 +95,7 @@ void vm_time_freeze(struct vm_time *time, bool frozen)
     real_deadline_changed(&time->clock);
 }
 
-/* A host that is merely busy is never this late with a timer: the process or the host was stopped. */
+/* A busy host is never this late with a timer. So the process or the host was stopped. */
 #define STOPPED_NS 1000000000u
 
 void vm_time_run(struct vm_time *time)

@@ -1,12 +1,11 @@
 /*
  * The machine's time, from one of two sources behind the same struct clock.
  *
- * Real: CLOCK_MONOTONIC since power-on; the guest's TSC is the host's (plus vcpu.tsc_offset), so that
- * translated code may read it inline. The waker is told the next deadline.
+ * Real: CLOCK_MONOTONIC since power-on. The guest's TSC is the host's (plus vcpu.tsc_offset), so translated code may
+ * read it inline. The waker gets the next deadline.
  *
- * Deterministic: one instruction is one nanosecond, plus the idle time that was jumped over; the TSC ticks at
- * 1 GHz. The next deadline becomes vcpu.icount_limit, so timers fire between the same two instructions in
- * every run.
+ * Deterministic: one nanosecond an instruction, plus the idle time that was skipped. The TSC runs at 1 GHz. The next
+ * deadline becomes vcpu.icount_limit, so timers fire between the same two instructions in every run.
  */
 #ifndef RINGER_VM_VMTIME_H
 #define RINGER_VM_VMTIME_H
@@ -18,7 +17,7 @@
 struct vm_time {
     struct clock clock; /* first: the clock's callbacks find the rest */
     struct vcpu *vcpu;
-    struct waker *waker; /* NULL: there is none to tell */
+    struct waker *waker; /* NULL: deadlines are not published */
     bool deterministic;
     bool running_timers; /* vm_time_run() publishes once, at its end */
     u64 origin_ns;       /* real: CLOCK_MONOTONIC at power-on */
@@ -52,7 +51,7 @@ u64 vm_time_tsc(struct vm_time *time);
 u64 vm_time_tsc_hz(struct vm_time *time);
 /* The rate of the host's TSC. */
 u64 vm_time_host_tsc_hz(struct vm_time *time);
-/* All clocks at one moment; the caller fills in `wall_ns`. */
+/* All clocks at one moment. The caller fills in `wall_ns`. */
 struct time_sample vm_time_sample(struct vm_time *time);
 
 #endif

@@ -39,15 +39,15 @@ void waker_block_signals(void)
 
 /* --- the waker thread --- */
 
-/* If the thread has ended, the call fails, which does no harm. The vCPU thread does not kick itself: it looks at
- * `pending` when it leaves C code, and a signal costs more than a small disk request. */
+/* If the thread has ended, the call fails, which does no harm. The vCPU thread does not kick itself: it tests `pending`
+ * when it leaves C code, and a signal costs more than a small disk request. */
 static void kick_vcpu(struct waker *waker)
 {
     pid_t thread = (pid_t)__atomic_load_n(&waker->vcpu_thread, __ATOMIC_SEQ_CST);
     if (thread && !pthread_equal(pthread_self(), waker->vcpu)) tgkill(getpid(), thread, KICK_SIGNAL);
 }
 
-/* Returns what the vCPU thread was doing when the bit was set. */
+/* Set PENDING_HOST. Returns what the vCPU thread was doing at that moment. */
 static enum vcpu_waits set_pending(struct waker *waker)
 {
     __atomic_or_fetch(waker->pending, PENDING_HOST, __ATOMIC_SEQ_CST);
@@ -107,7 +107,7 @@ static void check_timeout(struct waker *waker)
 }
 
 /* A deadline has come. If the vCPU thread has set the timer again in the meantime, either there is nothing to read, or
- * the mark below is one too many, and the vCPU thread sets the same time twice. */
+ * the timer is marked as expired although it is set. Then the vCPU thread sets it once more. */
 static void take_timer(struct waker *waker)
 {
     u64 expirations;
@@ -138,7 +138,7 @@ static void *waker_main(void *argument)
 
 /* --- the vCPU thread --- */
 
-/* See waker.h, 1. A few ticks of an ordinary guest. */
+/* See waker.h, rule 1. It is a few ticks of an ordinary guest. */
 #define LAZY_NS       9500000u
 #define LAZY_LEAST_NS 1000000u
 

@@ -4,11 +4,11 @@
  *
  * These rules keep the waker from spinning, and both threads from unnecessary system calls:
  * 1. Timers: the vCPU thread publishes the next deadline. It sets a timerfd that the waker polls; that does not wake the
- *    waker. It sets the timer only for a deadline *earlier* than the one set; for a later one the waker wakes once in
- *    vain. When the timer has expired, the waker says so in armed_ns, and the vCPU thread sets it again.
- *    An idle vCPU thread sleeps until its deadline by itself. After it has woken, the waker is needed only if the guest
- *    becomes busy, and may then be LAZY_NS late once. So the timer is set later by that much, and moved again before it
- *    expires, every few ticks. The ticks of an idle guest never wake the waker.
+ *    waker. It sets the timer only for a deadline *earlier* than the set one; for a later one the waker wakes once for
+ *    nothing. When the timer has expired, the waker marks that in armed_ns, and the vCPU thread sets the timer again.
+ *    An idle vCPU thread sleeps until its deadline by itself. After that the waker is needed only if the guest becomes
+ *    busy, and then it may be late by LAZY_NS once. So the timer is set later by LAZY_NS, and is moved every few ticks
+ *    before it expires. The ticks of an idle guest never wake the waker.
  * 2. Signals (INT TERM HUP QUIT: quit; USR1: dump the screen; USR2: try again) are blocked in every thread and read
  *    from a signalfd: no handler, no global.
  *
@@ -28,7 +28,7 @@ enum waker_event {
     WAKER_RETRY = 1 << 4,   /* SIGUSR2 */
 };
 
-/* What the vCPU thread is doing, and what makes it look at `pending` then. */
+/* What the vCPU thread is doing, and what makes it test `pending`. */
 enum vcpu_waits {
     VCPU_RUNS,      /* a kick: it may be in translated code */
     VCPU_LOOKS_OUT, /* nothing: it polls `pending` */

@@ -1,4 +1,4 @@
-/* A guest that jumps where there is neither memory nor a device, with interrupts off: reads give ones there, FFFFh is an
+/* A guest that jumps to an address without memory or a device, with interrupts off. Reads give ones there, FFFFh is an
  * undefined instruction, and the interrupt table has no entries. */
     .text
     .long 0x1badb002, 0, -0x1badb002

@@ -4,8 +4,8 @@
  *   stopwatch [--timeout SECONDS] [--marker TEXT] [--last TEXT] [--stamp TEXT] [--report FILE]
  *             -- PROGRAM ARGUMENT...
  *
- * Passes the program's standard output on and notes when, and after how much CPU time, TEXT first appeared in
- * it. The report, one "name value" a line:
+ * Passes on the program's standard output, and records when and after how much CPU time TEXT first appears in it. The
+ * report has one "name value" a line:
  *
  *   status N                 exit status (128 + signal when killed, 124 when the time ran out)
  *   wall_s  cpu_s            whole run, from before fork
@@ -16,8 +16,8 @@
  *
  * WAKEUPS counts how often a thread of the program has slept and was woken.
  *
- * --last TEXT ends the program when TEXT has appeared (a guest that would go on for ever); its status is then
- * 0. Our own exit status is that of the program. Standard input is handed on unless it is a terminal.
+ * --last TEXT ends the program when TEXT has appeared (for a guest that never ends); its status is then 0. The exit
+ * status of stopwatch is that of the program. Standard input is passed on unless it is a terminal.
  */
 #include <dirent.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 /*
- * A guest program: a tone of 1000 Hz for two seconds through OSS, 48000 frames a second, on the left only;
- * and says how long that took.
+ * A guest program: plays a tone of 1000 Hz for two seconds through OSS, 48000 frames a second, on the left channel
+ * only, and prints how long that took.
  */
 #include <fcntl.h>
 #include <stdio.h>

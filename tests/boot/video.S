@@ -1,12 +1,12 @@
-/* An option ROM that sets a video mode by the BIOS, draws a pattern that uses all of it, says so on the debug console, and
- * stops with interrupts off: so its picture can be compared with another machine's.
+/* An option ROM that sets a video mode by the BIOS, draws a pattern over the whole screen, reports that on the debug console, and
+ * stops with interrupts off. So its picture can be compared with that of another machine.
  *
- * The script `video` writes its wishes into the ROM:
+ * The script `video` writes parameters into the ROM:
  *
  *   8, word   number for INT 10h: below 100h AH=00h, from there on VBE's AX=4F02h
  *  10, byte   T: characters and colours in B8000h   X: BIOS pixels and text   B: banks of 64 KB at A0000h
  *             P: latches and write modes in planes   U: mode 13h turned into mode X, 320 x 240, second page, split
- *  11, byte   B: how many banks */
+ *  11, byte   B: the number of banks */
     .intel_syntax noprefix
     .code16
     .globl _start

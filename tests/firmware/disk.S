@@ -1,6 +1,6 @@
 /*
- * Hazard: INT 13h by way of the firmware's ATA driver: CHS and EDD services, both ways to the same sectors, at and
- * beyond the end of the disk. The image has 2048 sectors; those from PATTERN on hold their own number in every dword.
+ * Hazard: INT 13h through the firmware's ATA driver: CHS and EDD services, both ways to the same sectors, at the end of the
+ * disk and beyond it. The image has 2048 sectors. Sectors from PATTERN on have their own number in every dword.
  */
 #include "boot.inc"
 

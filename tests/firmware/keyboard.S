@@ -1,7 +1,7 @@
 /*
- * Hazard: keys, from the keyboard controller by IRQ 1 and the BIOS to INT 16h: make and break codes, shift states,
- * extended keys, the buffer's end, the LEDs' command; and the mouse behind the same controller (INT 15h AH=C2h). The
- * controller itself is made to type (command D2h).
+ * Hazard: keys on their way from the keyboard controller by IRQ 1 and the BIOS to INT 16h: make and break codes, shift states,
+ * extended keys, a full buffer, the command for the LEDs. Also the mouse at the same controller (INT 15h AH=C2h). Command D2h
+ * makes the controller itself type.
  */
 #include "boot.inc"
 
@@ -61,7 +61,7 @@ test:
     mov al, 0x3a
     call type
 
-    /* an extended key: cursor left, told as such by AH=10h and as an ordinary one by AH=0 */
+    /* an extended key: cursor left, which AH=10h reports as extended and AH=0 as an ordinary one */
     mov al, 0xe0
     call type
     mov al, 0x4b

@@ -1,7 +1,7 @@
 /*
- * Hazard: what the BIOS says of memory (INT 12h, INT 15h AH=88h, E801h, E820h), the A20 gate by all of its ways, block
- * moves into extended memory, system configuration; the shadowed BIOS is write-protected; option ROM area holds the video
- * BIOS. The machine has 16 MB.
+ * Hazards: the memory sizes that the BIOS reports (INT 12h, INT 15h AH=88h, E801h, E820h), the A20 gate by all of its ways,
+ * block moves into extended memory, the system configuration, the write protection of the shadowed BIOS, the video BIOS in
+ * the area of option ROMs. The machine has 16 MB.
  */
 #include "boot.inc"
 

@@ -1,8 +1,8 @@
 /*
  * Hazard: a Multiboot kernel that goes back to real mode finds no BIOS: no interrupt vectors, no ticks, no video modes, no
- * disks. What the BIOS says of memory must be what the boot information says, and the boot information lies where nothing of
- * the kernel does: this kernel has a segment in low memory, and one at 1 MB with zeros behind it. (QEMU's boot information would
- * lie on the low one: there it is loaded to high memory, and copied.)
+ * disks. The BIOS and the boot information must report the same memory, and the boot information must not overlap the kernel:
+ * this kernel has a segment in low memory, and one at 1 MB with zeros behind it. (QEMU's boot information would overlap the low
+ * one. There the segment is loaded to high memory, and copied.)
  *
  * The machine has 16 MB. Its first disk, and the module, are this file.
  */
@@ -13,7 +13,7 @@ MODULES   = 1 << 3
 MAP       = 1 << 6
 WANTED    = 1 << 0 | 1 << 2 | MODULES | MAP
 ELF       = 0x464c457f
-BUFFER    = 0x6000          /* below the real-mode part: for sectors and what VBE tells */
+BUFFER    = 0x6000          /* below the real-mode part: for sectors and VBE's information */
 VIDEO     = 0xb800
 DISK      = 0x80
 LOADED    = LOW_LOADED - 0x9000 /* how far from its place the low segment is before it is copied */

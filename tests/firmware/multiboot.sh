@@ -1,6 +1,6 @@
 #!/bin/sh
-# multiboot.sh PROGRAM KERNEL [FLAGS...]: start a Multiboot kernel that uses the BIOS, and judge its end. The kernel's file is
-# its disk and its module, too. PROGRAM is ringer, or qemu-system-i386 to validate the kernel itself.
+# multiboot.sh PROGRAM KERNEL [FLAGS...]: starts a Multiboot kernel that uses the BIOS, and checks how it ends. The kernel's file is
+# also its disk and its module. PROGRAM is ringer, or qemu-system-i386 to validate the kernel itself.
 program=$1
 kernel=$2
 shift 2

@@ -1,6 +1,6 @@
 /*
- * A boot sector (or, with ROM, an option ROM) that says its NAME on port E9h, and then: ends the machine by the debug exit
- * port, or with RESET resets it, or with ROM returns.
+ * A boot sector (or, with ROM, an option ROM) that prints its NAME on port E9h. Then it ends the machine by the debug exit
+ * port. With RESET it resets the machine, with ROM it returns.
  */
     .intel_syntax noprefix
     .code16

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# order.sh RINGER SECTORS: firmware boots from the drive that -boot, a boot index or the boot menu name. Each medium says its
+# order.sh RINGER SECTORS: firmware boots from the drive that -boot, a boot index or the boot menu selects. Each medium prints its
 # name (name.S, assembled into the directory SECTORS).
 set -eu
 ringer=$1 sectors=$2

@@ -1,7 +1,7 @@
 /*
- * Hazard: resets. Programs for the 80286 leave protected mode by resetting the CPU alone, and the BIOS goes on where they
- * want (CMOS 0Fh, 0040:0067); a reset of the machine boots again, with the BIOS unshadowed and the chips as they were at
- * power-on, but RAM and CMOS kept.
+ * Hazard: resets. Programs for the 80286 leave protected mode by a reset of the CPU alone, and the BIOS continues at their
+ * address (CMOS 0Fh, 0040:0067). A reset of the machine boots again: the BIOS is not shadowed, the chips are in their
+ * power-on state, and RAM and CMOS keep their contents.
  */
 #include "boot.inc"
 

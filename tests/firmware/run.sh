@@ -1,7 +1,7 @@
 #!/bin/sh
-# run.sh PROGRAM IMAGE [FLAGS...]: boot one test of the BIOS from its own disk image and judge its end. PROGRAM is
-# ringer, or qemu-system-i386 to validate the test itself. A pass is the test's own word, and status 33 (16 written to
-# the debug exit port).
+# run.sh PROGRAM IMAGE [FLAGS...]: boots one test of the BIOS from its own disk image and checks how it ends. PROGRAM is ringer, or
+# qemu-system-i386 to validate the test itself. The test passes if it says so and ends with status 33 (16 written to the debug exit
+# port).
 program=$1
 image=$2
 shift 2

@@ -1,6 +1,6 @@
 /*
  * Hazard: the tick (IRQ 0, INT 8, INT 1Ch), HLT, the RTC's time and date, waiting (INT 15h AH=86h by the RTC's periodic
- * interrupt), alarms; and PCI BIOS, which is INT 1Ah too.
+ * interrupt), alarms. Also the PCI BIOS, which uses INT 1Ah too.
  */
 #include "boot.inc"
 

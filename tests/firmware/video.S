@@ -1,6 +1,6 @@
 /*
  * Hazard: the video BIOS on this VGA: text (teletype, cursor, scrolling, attributes, fonts), the 16-colour planar mode
- * 12h and the 256-colour mode 13h by their pixel services, the palette, and back to text with the screen whole.
+ * 12h and the 256-colour mode 13h by their pixel services, the palette, and the return to an intact text screen.
  */
 #include "boot.inc"
 
@@ -174,7 +174,7 @@ planar:
     int 0x10
     movzx eax, al
     CHECK_EQ(eax, 0x12)
-    mov ax, 0x0c0b          /* a pixel of colour 11 at 345, 234; another one beside it */
+    mov ax, 0x0c0b          /* a pixel of colour 11 at 345, 234, and another one next to it */
     mov bh, 0
     mov cx, 345
     mov dx, 234

@@ -1,6 +1,6 @@
 /*
- * Fuzz targets without libFuzzer: every file of a directory as it is, and then damaged at random, the same
- * way every time.
+ * Runs fuzz targets without libFuzzer: with every file of a directory, and then with random mutations of it, which are the
+ * same every time.
  */
 #include "base/types.h"
 

@@ -1,7 +1,7 @@
 /*
- * Hostile use of an IDE channel, as a stream of steps. What must hold: the sanitizers are silent, the disk
- * gets no request that no disk could do (memory_disk.h aborts), and after a reset the drives are ready. A
- * step is, by the low nibble of its first byte:
+ * Hostile use of an IDE channel, as a stream of steps. The sanitizers must be silent, the disk must get no impossible
+ * request (memory_disk.h aborts), and after a reset the drives must be ready. The low nibble of the first byte selects the
+ * step:
  *
  *   0-3  write a register of the command block: offset (in the high nibble), value
  *   4    read one
@@ -118,7 +118,7 @@ static void stream_step(struct ide_stream *s)
     }
 }
 
-/* Whatever has happened: the reset line, time for the disks, and both drives are there. */
+/* After the reset line and some time for the disks, both drives must be present again. */
 static void stream_check(struct ide_stream *s)
 {
     ide_reset(&s->channel);

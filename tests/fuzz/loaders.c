@@ -1,5 +1,5 @@
 /*
- * Hostile kernels, initial file systems and firmware images. Input: two bytes that choose, then the file.
+ * Hostile kernels, initial file systems and firmware images. Input: two bytes that choose the kind, then the file.
  */
 #include "boot/kernel_rom.h"
 #include "boot/loader.h"
@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t bytes)
                                .initrd = !firmware && (choice & 0x40) ? path : NULL,
                                .append = !firmware && (choice & 0x80) ? "quiet console=ttyS0" : NULL,
                                .guest_unpacks = data[1] & 1};
-    /* A machine costs more than a run does, so kernels share one: what lies in its memory must not matter. */
+    /* A machine costs more than a run, so all kernels share one. The contents of its memory must not matter. */
     static struct machine *shared;
     if (!shared) shared = machine_new();
     struct machine *m = firmware ? machine_new() : shared;

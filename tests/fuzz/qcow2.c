@@ -1,6 +1,6 @@
 /*
- * Hostile qcow2 images. Input: eight bytes that choose the operations, then the image. Whatever it says, all
- * that may happen is that it is refused, that transfers fail, and that the image itself becomes garbage.
+ * Hostile qcow2 images. Input: eight bytes that choose the operations, then the image. For any input only this may
+ * happen: the image is refused, transfers fail, or the image itself becomes garbage.
  */
 #include "block/qcow2_format.h"
 

@@ -1,7 +1,7 @@
 /*
- * The VGA under a stream of register writes, memory accesses, modes of the display interface and drawing. The
- * hazard: a register that leads behind video memory, or a line that does not fit its buffer. Video memory is
- * allocated to the byte, so that a sanitizer sees both.
+ * The VGA under a stream of register writes, memory accesses, modes of the display interface and drawing. Hazards: a
+ * register that leads beyond video memory, and a line that does not fit in its buffer. Video memory is allocated to the
+ * byte, so that a sanitizer detects both.
  *
  *   input: operations of a byte and its arguments
  *   00-7F  write port 3B0h + byte % 30h: value      80-8F  register of the display interface: value (2 bytes)

@@ -1,8 +1,7 @@
 /*
- * Hostile drivers of virtio devices. Input: a byte that chooses the device and its interfaces, one that
- * chooses features, then what the driver does, an operation a byte with its arguments behind it: accesses to
- * BARs and configuration space, descriptors, heads, notifications, memory; and the disk and the clock have
- * their turns.
+ * Hostile drivers of virtio devices. Input: a byte that chooses the device and its interfaces, a byte that chooses
+ * features, then the driver's operations, a byte each with its arguments behind it: accesses to BARs and configuration
+ * space, descriptors, heads, notifications, memory. Some operations let the disk work or time pass.
  */
 #include "../unit/virtio_rig.h"
 #include "devices/virtio/virtio_blk.h"
@@ -117,7 +116,7 @@ static unsigned size_of(u32 choice)
     return 1u << choice % 3;
 }
 
-/* Windows hand accesses on that lie within them, and do not cross an aligned dword. */
+/* A range passes on accesses that are within it and do not cross an aligned dword. */
 static u32 offset_in(u32 offset, u32 bytes, unsigned size)
 {
     return offset % bytes & ~(size - 1);

@@ -1,7 +1,7 @@
 /*
- * Interrupts by way of the APICs. Hazards: an interrupt taken against priority, twice, or never (after EOI, after TPR, a level
- * that stays); a timer that stands or comes early; the 8259 pair shut out or let in where it must not be; the register page
- * seen where it is not, or RAM lost under it. SDM 3A chapter 10; 82093AA datasheet; MP Specification 3.6.2.2.
+ * Interrupts through the APICs. Hazards: an interrupt that is taken against priority, twice, or never (after EOI, after TPR, a
+ * level that stays); a timer that stops or fires early; the 8259 pair masked or unmasked wrongly; the register page mapped at a
+ * wrong address, or RAM lost under it. SDM 3A chapter 10; 82093AA datasheet; MP Specification 3.6.2.2.
  */
 #include "guest.inc"
 GUEST(apic)
@@ -104,7 +104,7 @@ on_vector:
     xor eax, eax
     ret
 
-/* Here whatever was sent before has come (QEMU's TCG looks between its blocks only). */
+/* Everything that was sent before has arrived here (QEMU's TCG tests for interrupts only between its blocks). */
 .macro SETTLE
     jmp .Lsettled\@
 .Lsettled\@:
@@ -255,7 +255,7 @@ timer:
     CHECK_EQ([LAPIC + CURRENT], 0)
     ret
 
-/* Not before the TSC says so. */
+/* Not before the TSC reaches the deadline. */
 deadline:
     mov eax, 1
     cpuid
@@ -522,7 +522,7 @@ errors:
     CHECK_EQ([LAPIC + ESR], 0)
     mov dword ptr [LAPIC + LVT_ERROR], MASKED
     mov ecx, APIC_BASE
-    mov eax, LAPIC + 0xd00      /* x2APIC: CPUID does not tell of it */
+    mov eax, LAPIC + 0xd00      /* x2APIC: CPUID does not report it */
     xor edx, edx
     EXPECT_FAULT(VEC_GP, 0, wrmsr)
     mov eax, LAPIC + 0x900
@@ -557,7 +557,7 @@ disabling:
     mov dword ptr [LAPIC + SVR], 0x1ff
 1:  ret
 
-/* The page over RAM, and away again: RAM is as it was, code in it too. */
+/* Move the page over RAM and away again: RAM is unchanged, and so is code in it. */
 ELSEWHERE = 0xe00000
 
 moving:

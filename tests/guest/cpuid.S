@@ -1,6 +1,6 @@
 /*
- * Hazard: CPUID and the machine disagreeing. What CPUID tells must work, what it does not must fault: kernels patch
- * themselves by it. And the control registers and MSRs every kernel touches. SDM 2A CPUID; 3A 2.5; 4 chapter 2.
+ * Hazard: CPUID and the machine disagree. Features that CPUID reports must work, and others must fault, because kernels patch
+ * themselves by CPUID. Also the control registers and MSRs that every kernel uses. SDM 2A CPUID; 3A 2.5; 4 chapter 2.
  */
 #include "guest.inc"
 GUEST(cpuid)
@@ -24,7 +24,7 @@ leaves:
     cpuid
     mov [features_d], edx
     mov [features_c], ecx
-    and edx, 0x8131                     /* FPU TSC MSR CX8 CMOV: nothing we run on lacks them */
+    and edx, 0x8131                     /* FPU TSC MSR CX8 CMOV: every CPU model here has them */
     CHECK_EQ(edx, 0x8131)
     mov eax, 1
     cpuid
@@ -147,7 +147,7 @@ msrs:
     CHECK_EQ(eax, 0x1234)
     xor eax, eax
     wrmsr
-    /* EFER.NXE where NX is told; a reserved bit faults */
+    /* EFER.NXE if CPUID reports NX; a reserved bit faults */
     mov eax, [max_extended]
     cmp eax, 0x80000001
     jb 2f
@@ -204,7 +204,7 @@ user_rdtsc: rdtsc
 user_rdtsc_done:
 user_rdpmc: rdpmc
 
-/* Told means works; not told means #UD */
+/* A reported feature works; one that is not reported raises #UD */
 .macro TOLD register, bit, label
     test dword ptr [\register], 1 << \bit
     jz \label

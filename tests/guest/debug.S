@@ -1,11 +1,11 @@
 /*
- * Hazard: single stepping and breakpoints that come too early, too late, twice or never. gdb in the guest, kprobes
- * and perf depend on each. A translated block must give them up instruction by instruction. SDM 3B 17.2-17.3, 3A 6.8.3.
+ * Hazard: single-step traps and breakpoints that come too early, too late, twice or never. gdb in the guest, kprobes and perf
+ * depend on them. Under translation they must come at each instruction too. SDM 3B 17.2-17.3, 3A 6.8.3.
  */
 #include "guest.inc"
 GUEST(debug)
 
-DR6_MASK = 0xe00f      /* B0-B3 BD BS BT; the rest reads as fixed bits or is newer than we test */
+DR6_MASK = 0xe00f      /* B0-B3 BD BS BT; the other bits are fixed or newer than these tests */
 
 guest_main:
     mov eax, dr6
@@ -143,7 +143,7 @@ step_after_div:
     SKIP_ON_TCG 1f
     mov eax, [fault_eflags]
     and eax, FL_RF + FL_TF
-    CHECK_EQ(eax, FL_RF + FL_TF)            /* RF: restarted, it shall not meet its breakpoint again */
+    CHECK_EQ(eax, FL_RF + FL_TF)            /* RF: the restarted instruction must not hit its breakpoint again */
 1:  UNHOOK VEC_DE
     /* IRET that sets TF: one instruction of the target runs first */
     call clear_hits

@@ -250,8 +250,8 @@ lahf_sahf:
     CHECK_CC(nz)
     ret
 
-/* A bit counted from a memory operand on lies in another dword, before it or behind it; flags but CF are left alone or
- * undefined, ZF is left alone (SDM 2A BT) */
+/* A bit number may select a bit in another dword than the memory operand, before or behind it. Flags except CF are undefined or
+ * unchanged; ZF is unchanged (SDM 2A BT) */
 bit_strings:
     mov dword ptr [bits], 0x80000000
     mov dword ptr [bits + 4], 0
@@ -280,7 +280,7 @@ bit_strings:
     CHECK_EQ([bits], 0x80000001)
     btc [bits + 4], eax
     CHECK_CC(c)
-    mov eax, 0x80000000     /* 256 MB before the operand, where nothing is */
+    mov eax, 0x80000000     /* 256 MB before the operand, which is not mapped */
     mov edx, offset bits + 0x10000000
     bt [edx], eax
     CHECK_CC(nc)

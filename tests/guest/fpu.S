@@ -1,6 +1,6 @@
 /*
- * Hazard: FPU state. It stays in host registers while the guest runs, so: lost or leaked registers, a control word or
- * MXCSR of the monitor's, missing #NM (lazy FPU switching), #MF at the wrong instruction, no IRQ 13 for old kernels.
+ * Hazards of FPU state, which stays in host registers while the guest runs: lost or leaked registers, a control word or MXCSR
+ * of the monitor, missing #NM (lazy FPU switching), #MF at the wrong instruction, no IRQ 13 for old kernels.
  * SDM 1 8.1, 8.6-8.7, 10.2, 11.5; 3A 2.5, 9.2.
  */
 #include "guest.inc"

@@ -1,8 +1,8 @@
 /*
- * Hazard: one check for several accesses lets through what one of them would not have been let, or at another time: faults in
- * the wrong place, accessed and dirty bits too early, unnoticed writes to a page table.
+ * Hazard: one check for several accesses allows an access that its own check would have refused, or refuses it at another time:
+ * faults at the wrong instruction, accessed and dirty bits too early, unnoticed writes to a page table.
  *
- * As in paging.S, linear 0-16 MB is mapped identically, and WINDOW is where tests map.
+ * As in paging.S, linear 0-16 MB is mapped identically, and tests map pages at WINDOW.
  */
 #include "guest.inc"
 #include "paging.inc"
@@ -52,7 +52,7 @@ enable:
     mov cr3, eax
 .endm
 
-/* Go on at label 9 when it faults. */
+/* After a fault, go on at label 9. */
 .macro CATCH
     mov dword ptr [resume_eip], offset 9f
     mov [resume_esp], esp

@@ -61,7 +61,7 @@ on_tick:
 1:  \insns
 .Lout\@:
     cli
-    mov esp, [saved_esp]        /* whatever the loop had on the stack just then */
+    mov esp, [saved_esp]        /* whatever the loop has on the stack at that moment */
     push [ticks]
     push \n
     push \line
@@ -194,7 +194,7 @@ user_spin: jmp user_spin
 user_out: int 0x80
 user_out_next:
 
-/* One interrupt, and no second: a one-shot, and wait with IF clear until it stands in the interrupt request register */
+/* One interrupt and no second one: start a one-shot, and wait with IF clear until the interrupt request register shows it */
 wait_request:
     push eax
     mov al, 0x30            /* counter 0, interrupt on terminal count */
@@ -352,7 +352,7 @@ controller:
     nop
     nop
     cli
-    CHECK_EQ([ticks], 0)    /* masked, yet requested */
+    CHECK_EQ([ticks], 0)    /* masked, but requested */
     mov al, 0xfe
     out 0x21, al
     sti

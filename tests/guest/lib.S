@@ -1,11 +1,11 @@
 /*
- * What the guest kernels share: Multiboot entry, GDT, IDT and TSS, the trap recorder, the debug console and the checks.
- * The macros in guest.inc are the way in.
+ * What the guest kernels share: Multiboot entry, GDT, IDT and TSS, the trap recorder, the debug console and the checks. Kernels
+ * use it through the macros in guest.inc.
  */
 #include "guest.inc"
 
-/* Written to the debug-exit port: the program's status is twice this plus one, so 33 is a pass and 35 a failure (1 is
- * left to mean that the guest could not go on). */
+/* Values for the debug exit port. The status of the program is twice the value plus one: 33 is a pass and 35 a failure. (1
+ * means that the guest could not go on.) */
 EXIT_PASS = 16
 EXIT_FAIL = 17
 
@@ -31,7 +31,7 @@ _start:
     mov ss, eax
     mov [boot_info], ebx
 
-    /* 256 interrupt gates to the stubs, DPL 0 but for the vectors that user code may raise by INT */
+    /* 256 interrupt gates to the stubs: DPL 0, except for the vectors that user code may raise by INT */
     xor ecx, ecx
 2:  mov eax, ecx
     shl eax, 4

@@ -1,6 +1,6 @@
 #!/bin/sh
-# life.sh: docs/life still shows what docs/LIFE.md quotes from it: the functions in that order, and what is decisive at the end.
-# Hazard: a document that was true once. Skipped (77) without gdb.
+# life.sh: docs/life still prints what docs/LIFE.md quotes: the same functions in the same order, and the decisive results.
+# Hazard: an outdated document. Skipped (77) without gdb.
 set -eu
 life=$(dirname "$0")/../../docs/life
 command -v gdb >/dev/null || exit 77

@@ -1,7 +1,7 @@
 /*
- * Hazard: memory that is a device. Fast paths must not reach it, every instruction form must work on it, bytes must
- * arrive once and in order, and RAM on the other side of a page boundary must get its share. VGA text memory at B8000h
- * is the device, as it reads back what is written; the last page before A0000h is RAM.
+ * Hazard: memory that is a device. Fast paths must not reach it, every form of instruction must work on it, bytes must arrive
+ * once and in order, and an access across the page boundary must write the RAM on the other side. The device is VGA text memory
+ * at B8000h, because it can be read back. The last page before A0000h is RAM.
  */
 #include "guest.inc"
 GUEST(mmio)
@@ -220,7 +220,7 @@ page_crossing:
     mov cr0, eax
     ret
 
-hole: /* where nothing answers: ones, and writes vanish */
+hole: /* addresses without a device: reads give ones, and writes have no effect */
     SKIP_ON_TCG 1f          /* reads zeros */
     mov eax, [0xd0000000]
     CHECK_EQ(eax, -1)

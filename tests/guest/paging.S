@@ -1,8 +1,8 @@
 /*
- * Hazard: stale or too generous translations; wrong error codes, CR2, accessed and dirty bits; half-done page-crossing
- * stores. Copy-on-write, swapping and every fixup in a kernel stand on these. SDM 3A 4.3-4.10.
+ * Hazards: translations that are stale or grant too much; wrong error codes, CR2, accessed and dirty bits; page-crossing stores
+ * that are half done. Copy-on-write, swapping and every fixup in a kernel depend on these. SDM 3A 4.3-4.10.
  *
- * Linear 0-16 MB is mapped identically, for the supervisor only but for the user text and stack; WINDOW is where tests map.
+ * Linear 0-16 MB is mapped identically, for the supervisor only except for the user text and stack. Tests map pages at WINDOW.
  */
 #include "guest.inc"
 #include "paging.inc"
@@ -236,7 +236,7 @@ write_intent:
     mov cr0, eax
     ret
 
-/* An operand of 16 bytes that is not aligned raises #GP, whatever the page: #GP comes before #PF (SDM 3A table 6-2). */
+/* An operand of 16 bytes that is not aligned raises #GP, even if its page is not present: #GP comes before #PF (SDM 3A table 6-2). */
 alignment_first:
     call clear_window
     mov dword ptr PTE(0), FRAME0 + P + US

@@ -1,6 +1,6 @@
 /*
- * Hazard: a block goes on behind a conditional jump: flags, counts of instructions, faults and changed code are wrong where the
- * jump is taken after all, or behind it. Or it goes on where an unconditional one leads, and loses count of what is left out.
+ * Hazard: a block that goes on behind a conditional jump has wrong flags, instruction counts, faults or changed code, at the target
+ * of the jump or behind it. A block that goes on at the target of an unconditional jump loses count of the skipped instructions.
  */
 #include "guest.inc"
 GUEST(passed)
@@ -23,7 +23,7 @@ guest_main:
     jnz 1b
     ret
 
-/* All ways through eight jumps, more than a block goes on behind */
+/* All ways through eight jumps, which are more than a block goes on behind */
 ways:
     xor esi, esi
     xor eax, eax
@@ -164,7 +164,7 @@ behind:
     CHECK_EQ(esi, 15)
     ret
 
-/* Over nothing, little, as much as an instruction is long, and much more; then a fault, which knows where it is. */
+/* Jumps over nothing, over little, over as much as an instruction is long, and over much more. Then a fault, with the right EIP. */
 followed:
     mov dword ptr [resume_eip], offset 9f
     mov [resume_esp], esp

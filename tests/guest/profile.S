@@ -1,5 +1,5 @@
 /*
- * A guest that does next to nothing but one loop: what a profile of it must say is known (see profile.sh).
+ * A guest that runs little else than one loop, so the result of a profile is known (see profile.sh).
  */
 #include "guest.inc"
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# profile.sh RINGER KERNEL: the profiler finds the loop of profile.S, under its symbol and under its address, with either
-# engine; every line of the folded stacks and of the map for perf is as their readers want it.
+# profile.sh RINGER KERNEL: the profiler finds the loop of profile.S, by its symbol and by its address, with either engine. Every line
+# of the folded stacks and of the map for perf has the right format.
 ringer=$1
 kernel=$2
 directory=$(mktemp -d)

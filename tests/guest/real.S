@@ -2,8 +2,8 @@
  * Hazard: 16-bit code. Boot loaders, a kernel's real-mode trampoline and BIOS code drop to real mode and back, use 32-bit
  * operands and addresses there, wrap SP and IP, and keep big segment limits ("unreal mode"). SDM 3A 9.9, chapter 20.1.
  *
- * The 16-bit code is copied to LOW; it runs first as 16-bit protected mode, then as real mode, and leaves its findings
- * in an array that 32-bit code checks.
+ * The 16-bit code is copied to LOW. It runs first in 16-bit protected mode and then in real mode, and writes its results to an
+ * array that 32-bit code checks.
  */
 #include "guest.inc"
 GUEST(real)
@@ -20,7 +20,7 @@ guest_main:
     rep movsb
     mov [saved_esp], esp
 
-    /* an IVT of our own at 0, and of the vectors used */
+    /* set up an IVT at 0, with the vectors that are used */
     xor edi, edi
     mov ecx, 256
     mov eax, HERE(real_unexpected)

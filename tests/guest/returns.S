@@ -1,8 +1,8 @@
 /*
- * Hazard: the shadow return stack and its kin. Calls and returns need not pair: return addresses are changed, popped,
- * pushed by hand, left behind by a longjmp, swapped with a stack; the code behind a call is modified while the call
- * runs, or its page is mapped elsewhere; recursion is deeper than any predictor. Flags must survive every one of these
- * ways. And what is remembered of indirect branches: targets that change, that are modified, that move.
+ * Hazard: the shadow return stack. Calls and returns need not pair: return addresses are changed, popped, pushed by hand, left
+ * behind by a longjmp, swapped with a stack. The code behind a call is modified while the call runs, or its page is mapped
+ * elsewhere. Recursion is deeper than any predictor. Flags must survive all of this. Also the inline caches of indirect
+ * branches: targets that change, that are modified, that move.
  */
 #include "guest.inc"
 GUEST(returns)
@@ -291,7 +291,7 @@ ahead:
 WINDOW = 0x40000000
 
 remapped:
-    /* page directory: the first 4 MB and the window's, whose one page is code_a or code_b */
+    /* page directory: the first 4 MB, and a table whose only page is code_a or code_b */
     mov dword ptr [directory], offset table + 3
     mov dword ptr [directory + (WINDOW >> 22) * 4], offset window_table + 3
     xor ecx, ecx

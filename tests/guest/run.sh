@@ -1,7 +1,7 @@
 #!/bin/sh
-# run.sh PROGRAM KERNEL [FLAGS...]: run one guest kernel and judge its end. PROGRAM is ringer, or qemu-system-i386 to
-# validate the kernel itself. A pass is the kernel's own word, and status 33 (16 written to the debug-exit port); the
-# kernel named "triple" must instead be reported as a guest that cannot go on.
+# run.sh PROGRAM KERNEL [FLAGS...]: runs one guest kernel and checks how it ends. PROGRAM is ringer, or qemu-system-i386 to validate the
+# kernel itself. The kernel passes if it says so and ends with status 33 (16 written to the debug exit port). The kernel "triple" must
+# instead be reported as a guest that cannot go on.
 program=$1
 kernel=$2
 shift 2

@@ -1,7 +1,7 @@
 /*
- * Hazard: a segment register loaded that must be refused, an access let through that a limit or type forbids, a far
- * transfer that lands in the wrong ring or leaves the wrong stack. TCG checks no limits and no types on access: those
- * parts are skipped there. SDM 3A chapters 3 and 5; 5.8.5 stack switching; 5.10 pointer validation.
+ * Hazard: the load of a segment register that must be refused, an access that a limit or type forbids, a far transfer to the
+ * wrong ring or with the wrong stack. TCG checks no limits and no types on access, so those parts are skipped there. SDM 3A
+ * chapters 3 and 5; 5.8.5 stack switching; 5.10 pointer validation.
  */
 #include "guest.inc"
 GUEST(segments)
@@ -117,8 +117,8 @@ loads:
     CHECK_EQ([scratch + 4], 0x12121212)
     ret
 
-/* The selector that is there already: nothing to do, unless the descriptor or the table is another by now. The loop is
- * for what a translated block does the second time. */
+/* Load the selector that is already loaded: nothing changes unless the descriptor or the table has changed. The loop tests what
+ * a translated block does the second time. */
 reloads:
     mov dword ptr [scratch], 0x01010101
     mov dword ptr [scratch + 0x40], 0x02020202
@@ -709,7 +709,7 @@ short_fall: nop
 short_code_end: nop
     nop
 
-/* Pushes below a stack segment's reach: #SS(0), ESP as it was */
+/* Pushes beyond the limit of the stack segment: #SS(0), ESP unchanged */
 stack_limits:
     DESCRIPTOR(DATA, offset area64k, 0xfff, ACC_DATA32_BYTES + DPL3)
     EXPECT_USER(user_push_above, 0x202, VEC_SS, 0, user_push_above_at)

@@ -1,7 +1,7 @@
 /*
- * Hazard: stale code. Kernels patch themselves (alternatives, static keys, ftrace), JITs write next to what runs, and
- * modules land on pages that held other code. x86 promises that a store is seen by the next instruction
- * (SDM 3A 8.1.3), and that bytes beside code are only data.
+ * Hazard: stale code. Kernels patch themselves (alternatives, static keys, ftrace), JITs write next to running code, and
+ * modules are loaded to pages that had other code. On x86 the next instruction sees a store (SDM 3A 8.1.3), and bytes next
+ * to code are only data.
  */
 #include "guest.inc"
 GUEST(smc)
@@ -71,7 +71,7 @@ loop_body: /* changed in every pass of a hot loop */
     mov dword ptr [2b - 4], 0x11111111
     ret
 
-boundary: /* an instruction that lies in two pages, changed on either side, then wholly */
+boundary: /* an instruction that crosses pages: change its first part, its second part, then all of it */
     call straddle
     CHECK_EQ(eax, 0x44332211)
     mov byte ptr [straddle_immediate], 0x55

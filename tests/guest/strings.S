@@ -1,6 +1,6 @@
 /*
- * Hazard: repeated string instructions done in bulk: overlap, direction, faults in the middle with exact ECX ESI EDI,
- * 16-bit addresses that wrap, devices and code as destinations. memcpy, memmove, strlen and copy_to_user are these.
+ * Hazard: repeated string instructions in bulk: overlap, direction, faults in the middle with exact ECX ESI EDI, 16-bit
+ * addresses that wrap, devices and code as destinations. memcpy, memmove, strlen and copy_to_user use them.
  * SDM 2B REP; 1 7.3.9.
  */
 #include "guest.inc"
@@ -361,7 +361,7 @@ faults:
     mov ecx, 0x1000
     repe cmpsd
     CHECK_CC(e)
-    /* source and destination in pages whose frames are not neighbours, sizes that divide nothing */
+    /* source and destination in pages with frames that are not adjacent, and odd sizes */
     mov dword ptr [window_table + 4 * 4], 0x700000 + 3
     mov dword ptr [window_table + 4 * 5], 0x6f0000 + 3
     mov esi, PAGED + 0xff1

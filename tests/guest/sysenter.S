@@ -1,6 +1,6 @@
 /*
- * Hazard: the fast system call path. Every system call of a modern guest takes it; wrong hidden segment parts or flags
- * kill the first process. SDM 2B SYSENTER, SYSEXIT; 3A 5.8.7.
+ * Hazard: fast system calls. Every system call of a modern guest uses them, and the first process dies of wrong hidden parts of
+ * segments or wrong flags. SDM 2B SYSENTER, SYSEXIT; 3A 5.8.7.
  */
 #include "guest.inc"
 GUEST(sysenter)
@@ -83,7 +83,7 @@ kernel_entry:
     sti                     /* the shadow of STI covers SYSEXIT, as Linux has it */
     sysexit
 
-user_call: /* ECX: stack, EDX: return address, by our own convention */
+user_call: /* ECX: stack, EDX: return address, by the convention of this test */
     mov ecx, esp
     mov edx, offset user_call_back
     sysenter

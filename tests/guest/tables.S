@@ -1,10 +1,10 @@
 /*
- * Hazard: tables derived from page tables and kept for long. Page tables change in every way a guest can change them: without
- * INVLPG where SDM 3A 4.10.4.3 allows it, in spaces that are not loaded, by every kind of store, a page being table and data in
- * turns; there are more spaces than anyone remembers, sharing tables, at the same CR3; paging's mode bits are toggled.
- * What the rules make visible must be seen.
+ * Hazard: stale entries that were derived from page tables. Page tables change in every way: without INVLPG where SDM 3A 4.10.4.3
+ * allows it, in spaces that are not loaded, by every kind of store, and a page is table and data in turns. There are more spaces
+ * than the shadow remembers, spaces share tables and have the same CR3, and paging's mode bits change. Every change that the rules
+ * make visible must be seen.
  *
- * Linear 0-16 MB is mapped identically; WINDOW is where tests map.
+ * Linear 0-16 MB is mapped identically, and tests map pages at WINDOW.
  */
 #include "guest.inc"
 #include "paging.inc"

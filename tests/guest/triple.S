@@ -1,6 +1,6 @@
 /*
- * Hazard: a triple fault that hangs or crashes the monitor. No IDT at all: the machine must say so and stop (or reset).
- * There is no pass message: the run must end with the status for "the guest cannot go on".
+ * Hazard: a triple fault that hangs or crashes the monitor. There is no IDT at all: the machine must report that and stop (or
+ * reset). There is no pass message: the run must end with the status for "the guest cannot go on".
  */
 #include "guest.inc"
 GUEST(triple)

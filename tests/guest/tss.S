@@ -1,6 +1,6 @@
 /*
- * Hazard: hardware task switches. Linux uses one for double faults, and OS/2-era and hobby kernels for everything;
- * a wrong busy bit or NT flag shows as a #TS many switches later. SDM 3A 7.2, 7.3; 1 19.5.2 for the I/O bitmap.
+ * Hazard: hardware task switches. Linux uses one for double faults; kernels of the time of OS/2 and hobby kernels use them for
+ * everything. A wrong busy bit or NT flag raises #TS many switches later. SDM 3A 7.2, 7.3; 1 19.5.2 for the I/O bitmap.
  */
 #include "guest.inc"
 GUEST(tss)
@@ -248,8 +248,8 @@ refused:
     CHECK_BUSY 1
     ret
 
-/* Refused in the new task, whose state has been loaded: the fault is its own, at its first instruction. (Only data
- * segments: with a bad LDT or SS there is no stack to speak of.) */
+/* A bad data segment is refused after the new task's state has been loaded: the fault belongs to the new task, at its first
+ * instruction. (LDT and SS are not tested, because without them there is no stack for the handler.) */
 broken:
     mov [resume_esp], esp
     NEW_TASK task_first
@@ -346,7 +346,7 @@ user_task_code:
     mov ebx, 0x1234
     int 0x80
 
-/* A 16-bit TSS (80286): registers are words; the high halves are ones or whatever, the low ones count */
+/* A 16-bit TSS (80286): registers are words. High halves are undefined, and only low halves are compared */
 task16:
     DESCRIPTOR(TSS16, offset tss16, 43, ACC_TSS16)
     DESCRIPTOR(FREE + 0x18, offset task16_base, 0xffff, ACC_CODE32_BYTES)

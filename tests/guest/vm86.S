@@ -1,5 +1,5 @@
 /*
- * Hazard: virtual-8086 mode. dosemu, BIOS calls of old X servers and every DOS extender enter it by IRET and live on
+ * Hazard: virtual-8086 mode. dosemu, BIOS calls of old X servers and every DOS extender enter it by IRET and depend on
  * exact #GP faults and stack frames. SDM 3A chapter 20 (20.2 entering, 20.2.7 sensitive instructions, 20.3 interrupts).
  */
 #include "guest.inc"

@@ -1,9 +1,9 @@
 /*
  * Random blocks: straight-line code with forward branches, calls and a loop around it, run by the interpreter
- * and by the translator from the same state. What single instructions do not show: flags dead and alive,
- * registers cached over instructions, checks hoisted over accesses, side exits, chained loops.
+ * and by the translator from the same state. They test what single instructions do not: live and dead flags, registers
+ * cached over instructions, checks hoisted over accesses, side exits, chained loops.
  *
- * A difference is cut down to the shortest prefix that still differs.
+ * A block with a difference is cut to the shortest prefix that still differs.
  */
 #include "base/hash.h"
 #include "generate.h"

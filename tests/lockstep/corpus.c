@@ -3,9 +3,8 @@
  * unintended changes of emitted code: a refactoring keeps every line, and a commit that changes code
  * on purpose changes the lines of corpus.expected, whose counts then show by how much.
  *
- * The corpus is the same on every host: the CPU model is pinned, and what depends on addresses of the process
- * (names of edges and callouts) is replaced by what it stands for. Offsets of vCPU fields are part of the
- * code.
+ * The corpus is the same on every host: the CPU model is fixed, and values that depend on addresses of the process
+ * (names of edges and callouts) are replaced by their meaning. Offsets of vCPU fields are part of the code.
  *
  *     corpus                 print the lines
  *     corpus --expect FILE   compare them with a file, and print those that differ
@@ -76,7 +75,7 @@ static const struct corpus_config configs[] = {
     {.name = "no-bulk-strings", .config = {.no_bulk_strings = true}},
     {.name = "keep-locks", .config = {.keep_locks = true}},
     {.name = "plain", .config = {.no_hoisting = true, .no_superblocks = true, .no_flag_lookahead = true}},
-    /* What an instruction becomes, whatever is before and behind it. */
+    /* The code of one instruction, without its neighbours. */
     {.name = "alone", .config = {.exact_flags = true, .no_hoisting = true, .no_superblocks = true}},
     {.name = "no-chaining", .config = {.no_chaining = true, .no_inline_cache = true}},
     {.name = "no-kicks", .config = {.no_kicks = true}},
@@ -93,7 +92,7 @@ struct corpus {
     u32 mode;
     u8 page[PAGE_SIZE];
     unsigned filled;
-    /* of the line at hand */
+    /* of the current line */
     u64 hash, blocks, instructions, host_bytes;
 };
 
@@ -115,7 +114,7 @@ static void replace(u8 *code, u32 at, u32 by)
     memcpy(code + at, &by, sizeof(by));
 }
 
-/* A callout is named by its address: what is said of it takes the place of that. */
+/* A callout is named by its address. Replace the address by a description. */
 static void add_callout(struct corpus *c, u8 *code, u32 at)
 {
     u32 name;
@@ -346,7 +345,7 @@ static void at_random(struct corpus *c)
 
 /* --- the whole --- */
 
-/* Counters are counted in emitted code if they lie near the vCPU. Here they do not, as their offsets are no
+/* Emitted code increments counters if they are near the vCPU. Here they are far away, because their offsets are not a
  * property of the translator. */
 static struct counters *far_counters(const struct vcpu *v)
 {

@@ -3,9 +3,9 @@
  * executes 32-bit code, and with the interpreter: random instructions run, and run again with one register
  * or flag changed.
  *
- * - The digest calls a register or flag written if its value changes.
- * - A register or flag that the digest does not call read has no influence on any other result.
- * - A flag that the digest calls killed has the same value afterwards, whatever it was before.
+ * - A register or flag that changes is written by the digest.
+ * - A register or flag that is not read by the digest has no influence on any other result.
+ * - A flag that is killed by the digest gets the same value, whatever its old value is.
  *
  * Hazards: a check that is hoisted over a change of its register; a flag that is dropped although an
  * instruction reads it.

@@ -1,7 +1,7 @@
 /*
  * Random instructions: bytes by encoding (maps 0, 0F, 0F38, 0F3A and VEX, all opcodes, prefixes, ModRM, SIB),
- * kept when Zydis knows them and they are a user program's business; their memory operands are then steered
- * into the scratch area.
+ * kept if Zydis knows them and a user program may execute them. Their memory operands are then moved into the scratch
+ * area.
  */
 #ifndef RINGER_LOCKSTEP_GENERATE_H
 #define RINGER_LOCKSTEP_GENERATE_H
@@ -29,11 +29,11 @@ struct generator {
 
 void generator_init(struct generator *g, struct random *r, const char *filter);
 
-/* One instruction to be run alone from *s, whose registers are changed to suit it. */
+/* An instruction to run alone, beginning with *s. The registers in *s are changed to suit it. */
 void generate_single(struct generator *g, struct test_insn *i, struct state *s);
 
-/* One to stand in a block: leaves ESP balanced enough, ESI and EDI alone (they point into the scratch area),
- * faults rarely, reaches memory through [disp32], [ESI + disp] and [EDI + disp] only. */
+/* An instruction for a block: it keeps ESP balanced enough, does not change ESI and EDI (they point into the scratch
+ * area), faults rarely, and reaches memory only through [disp32], [ESI + disp] and [EDI + disp]. */
 void generate_for_block(struct generator *g, struct test_insn *i);
 
 /* CVTPI2PS of memory waits for pending x87 exceptions (#MF) on Intel's CPUs and not on AMD's. The interpreter
@@ -44,8 +44,7 @@ bool generate_uses_stack(const struct test_insn *i);
 
 /* Arithmetic flags that the manual leaves undefined after it. */
 u32 generate_undefined_flags(const struct test_insn *i);
-/* Which instructions are generated depends on the host: only those are that the "max" model exposes. One line
- * that says so. */
+/* The generated instructions depend on the host: only those that the "max" model exposes. Print one line about it. */
 void generate_print_features(FILE *out);
 void generate_format(struct generator *g, const u8 *bytes, unsigned length, u32 eip, char *text,
                      unsigned text_bytes);

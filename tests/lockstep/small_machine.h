@@ -1,7 +1,7 @@
 /*
- * A guest as small as can be: one vCPU, 8 MB of RAM, flat 32-bit segments with the host's user selectors,
- * paging off. Code runs at CPL 3; whatever ends it (a fault, INT 81h) goes through the IDT to a HLT of its
- * own at CPL 0, which tells the vector; the frame on the inner stack tells the rest.
+ * A minimal guest: one vCPU, 8 MB of RAM, flat 32-bit segments with the host's user selectors, paging off. Code runs at
+ * CPL 3. Its end (a fault, INT 81h) goes through the IDT to a HLT at CPL 0. Each vector has its own HLT, and the frame on
+ * the inner stack has the rest.
  */
 #ifndef RINGER_LOCKSTEP_SMALL_MACHINE_H
 #define RINGER_LOCKSTEP_SMALL_MACHINE_H

@@ -1,15 +1,14 @@
 /*
- * The instruction table proved from outside, by an example of each form that knows of the system (forms.h),
- * and printed.
+ * Checks the instruction table from outside, by an example of each system form (forms.h), and prints it.
  *
- * 1. On the host CPU, at CPL 3, in a child: does it trap; does it run and give what a guest's CPL 0 gives
- * (same), or something else (differs in silence)? A form that the row calls privileged must trap, one that it
- * calls sensitive must not be the same, and any other must. 32-bit code is used where the host executes it;
- * else 64-bit mode, which has most forms. What UMIP (which Linux may emulate with made-up values), CR4.TSD
- * and CR4.PCE let through is the host's choice: both answers are right, and the table says which it was.
- * 2. In the interpreter, at CPL 0 and 3, IOPL 0 and 3, in real, protected and virtual-8086 mode, with those
- * bits of CR4 and the gates' DPL either way: it raises what isa_trap() says, and nothing else. (No 64-bit
- * host executes virtual-8086 code: there the interpreter follows the manual alone.)
+ * 1. On the host CPU at CPL 3, in a child process: does it trap, or run with the result of a guest's CPL 0 (same), or run
+ *    with another result (differs in silence)? A privileged form must trap, a sensitive form must not be the same, and any
+ *    other form must be the same. 32-bit code is used if the host executes it, otherwise 64-bit mode, which has most forms.
+ *    UMIP (which Linux may emulate with invented values), CR4.TSD and CR4.PCE depend on the host: both answers are right,
+ *    and the table shows which it was.
+ * 2. In the interpreter, at CPL 0 and 3, IOPL 0 and 3, in real, protected and virtual-8086 mode, with those bits of CR4 and
+ *    the gates' DPL either way: it raises what isa_trap() returns, and nothing else. (No 64-bit host executes virtual-8086
+ *    code: there the interpreter follows only the manual.)
  */
 #include "study/guest_experiment.h"
 #include "study/host_experiment.h"
@@ -117,7 +116,7 @@ static void check_guest(struct guest_experiment *g, const struct form_example *e
     CHECK_EQ(vector, expected);
 }
 
-/* A row that knows of the system has an example. */
+/* Each system row has an example. */
 static void check_all_rows_tried(void)
 {
     for (unsigned n = 0; n < isa_row_numbers(); n++) {

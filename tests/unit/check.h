@@ -1,6 +1,6 @@
 /*
- * The smallest test frame: CHECK(condition) and CHECK_EQ(actual, expected) count, say where and what went
- * wrong, and go on; end main with return check_report().
+ * A minimal test framework: CHECK(condition) and CHECK_EQ(actual, expected) count, print what failed and where, and go
+ * on. main() ends with return check_report().
  */
 #ifndef RINGER_TESTS_CHECK_H
 #define RINGER_TESTS_CHECK_H

@@ -58,7 +58,7 @@ static inline void engines_destroy(struct engines *e)
     rig_destroy(e->interpreter);
 }
 
-/* Where the entry of a linear page lies. */
+/* The address of the entry of a linear page. */
 static inline u32 pte_at(u32 linear)
 {
     u32 table = linear >= MIRROR_AT ? RAM_TABLES + ((linear - MIRROR_AT) >> 22) : linear >> 22;
@@ -91,12 +91,12 @@ static inline void load_one(struct rig *rig, const u8 *code, u32 bytes, u32 at)
     v->paging.cr0 |= CR0_PG | CR0_WP;
     v->paging.cr3 = DIRECTORY_AT;
     shadow_load_root(&rig->shadow, &v->paging);
-    memset(v->gpr, 0, sizeof(v->gpr)); /* EDX says what CPU it is */
+    memset(v->gpr, 0, sizeof(v->gpr)); /* EDX has the signature of the CPU */
     v->gpr[REG_ESP] = RAM_END;
     v->rip = at;
     v->pending = 0;
     v->scratch.return_misses = 0;
-    /* The number of flushes tells the translator how old something is. */
+    /* The translator knows by the number of flushes how old something is. */
     rig->counters = (struct counters){.cache_flushes = rig->counters.cache_flushes};
     vcpu_update_mode(v);
 }

@@ -1,5 +1,5 @@
 /*
- * For tests of the interpreter: the rig with an IDT, and single steps that tell which handler was reached.
+ * For tests of the interpreter: the rig with an IDT, and single steps that report which handler was reached.
  */
 #ifndef RINGER_TESTS_EXEC_RIG_H
 #define RINGER_TESTS_EXEC_RIG_H

@@ -81,7 +81,7 @@ static inline int load_files(struct load_fixture *f)
     kernel_rom_free(make_rom(f));
     f->error[0] = '\0';
     int status = loader_load(&f->vcpu, &f->files, f->screen, f->error, sizeof f->error);
-    /* Whatever happens: 0 and silence, or a documented status and a sentence. */
+    /* For any file: 0 and no message, or a documented status and a sentence. */
     CHECK((status == 0) == (f->error[0] == '\0'));
     CHECK(status == 0 || status == STATUS_USAGE || status == STATUS_HOST);
     return status;
@@ -155,7 +155,7 @@ static inline void check_flat(struct load_fixture *f)
         CHECK_EQ(seg->limit, 0xffffffff);
         CHECK_EQ(seg->selector, n == SEG_CS ? 0x10 : 0x18);
         CHECK_EQ(seg->access, n == SEG_CS ? 0xc09b : 0xc093);
-        /* The GDT in memory says the same. */
+        /* The GDT in memory has the same contents. */
         CHECK_EQ(guest32(f, v->gdtr.base + seg->selector), 0x0000ffff);
         CHECK_EQ(guest32(f, v->gdtr.base + seg->selector + 4), n == SEG_CS ? 0x00cf9b00 : 0x00cf9300);
     }

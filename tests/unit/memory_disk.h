@@ -64,7 +64,7 @@ static void memory_disk_do(struct memory_disk *memory, struct disk_request *requ
     }
 }
 
-/* Do what is queued, and what comes of it, up to `limit` requests. Returns how many. */
+/* Do the queued requests and those that follow from them, up to `limit`. Returns how many. */
 static inline unsigned memory_disk_run(struct memory_disk *memory, unsigned limit)
 {
     unsigned done = 0;
@@ -111,7 +111,7 @@ static inline void memory_disk_free(struct memory_disk *memory)
 
 struct fake_memory {
     u8 ram[FAKE_RAM_BYTES];
-    u64 written; /* bytes that written() told of */
+    u64 written; /* bytes that written() reported */
 };
 
 static bool fake_is_ram(u64 gpa)

@@ -1,10 +1,10 @@
 /*
- * Deaths and failures at every place. An image lies in a store that keeps a log of what was asked of it. From
- * the log the file is made again as it would be
- *   - after a kill -9 at that moment: all that was written before, the last write perhaps in part;
- *   - after a power failure: what was synced, and of what came later any subset, sector by sector.
- * qemu-img must find no error in it (leaks may be), and every sector must hold what was flushed last or what
- * was written since. Likewise when the store fails at that place, once or from then on, and life goes on.
+ * Crashes and failures at every operation. An image is in a store that logs all operations. From the log the file is made
+ * again as it would be
+ *   - after a kill -9 at that operation: with all writes before it, and perhaps a part of the last one;
+ *   - after a power failure: with all synced writes, and any subset, sector by sector, of later ones.
+ * qemu-img must find no error in it (leaks are allowed), and every sector must have its last flushed contents or later
+ * ones. The same must hold if the store fails at that operation, once or from then on, and the machine goes on.
  */
 #include "block_rig.h"
 

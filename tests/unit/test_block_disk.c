@@ -347,7 +347,7 @@ static void test_deterministic(void)
     block_disk_destroy(&disk);
 }
 
-/* A deterministic machine that stands still has no guest time in which to try again. */
+/* A paused deterministic machine has no guest time in which to try again. */
 static void test_deterministic_retry(void)
 {
     struct disk_crew crew;
@@ -571,13 +571,13 @@ static void test_truncated(void)
     CHECK_EQ(transfer(image, false, 0, read, 4096), 0);
     CHECK_EQ(transfer(image, false, MB / 2 - 512, read, 1024), -EIO);
     CHECK_EQ(transfer(image, false, MB - 512, read, 512), -EIO);
-    /* Nor does a write make zeros of what is gone. */
+    /* A write does not turn lost data into zeros either. */
     CHECK_EQ(transfer(image, true, MB - 512, read, 512), -EIO);
     CHECK_EQ(image->ops->zero(image, MB - 512, 512), -EIO);
     CHECK_EQ(transfer(image, false, MB / 2, read, 512), -EIO);
     CHECK_EQ(image->ops->flush(image), -EIO);
     disk_image_close(image);
-    /* Half a sector at the end is one all the same. */
+    /* Half a sector at the end counts as one. */
     image = open_raw(file_named("odd", 700), false);
     CHECK_EQ(image->bytes, 1024);
     CHECK_EQ(transfer(image, false, 512, read, 512), 0);
@@ -601,7 +601,7 @@ static void test_lost(void)
     struct disk_image *image = open_raw(file_named("lost", MB), false);
     CHECK_EQ(transfer(image, true, 0, sector, 512), 0);
     sync_error = ENOSPC;
-    CHECK_EQ(image->ops->flush(image), -EIO); /* whatever it was: to try again does not help */
+    CHECK_EQ(image->ops->flush(image), -EIO); /* a second attempt does not help, whatever the error was */
     sync_error = 0;
     CHECK_EQ(image->ops->flush(image), -EIO);
     CHECK_EQ(transfer(image, true, 0, sector, 512), -EIO);

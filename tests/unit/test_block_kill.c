@@ -19,7 +19,7 @@
 /* Each request of a batch has a part of the medium for itself, and these are no clusters. */
 #define LANE_SECTORS (SECTORS / IN_FLIGHT)
 
-/* What the child tells; it survives it. */
+/* What the child reports. It outlives the child. */
 struct progress {
     u64 begun, flushed; /* batches */
 };

@@ -14,7 +14,7 @@ static bool judge(const char *name)
     return rig_run("qemu-img check -f qcow2 %s", name);
 }
 
-/* What is said to be no data reads as zeros. */
+/* Clusters that are marked as zeros read as zeros. */
 static void check_extents(struct disk_image *image)
 {
     for (u64 at = 0, bytes = 0; at < SIZE; at += bytes) {
@@ -101,7 +101,7 @@ static void test_backing(void)
         CHECK(judge("top"));
         CHECK(rig_run("cmp base.raw kept.raw"));
     }
-    /* Our own, with the name of the format in it. */
+    /* An overlay by Ringer, with the name of the format in it. */
     make_base("base.raw");
     create("own", &(struct qcow2_recipe){SIZE, 3, 16, 4, "base.raw", "raw"});
     exercise("own", 300);
@@ -145,7 +145,7 @@ static void test_snapshots(void)
     }
 }
 
-/* Clusters that have a place but read as zeros, and images whose refcounts are kept lazily. */
+/* Allocated clusters that read as zeros, and images with lazy refcounts. */
 static void test_preallocated(void)
 {
     memset(model, 0, SIZE);
@@ -171,7 +171,7 @@ static void test_dirty(void)
     }
 }
 
-/* The same, but a refcount block is not there either: where we would make it there may be data. */
+/* The same, but a refcount block is missing too. There may be data where it would be made. */
 static void test_dirty_uncounted(void)
 {
     static u8 bytes[256 << 10];
@@ -225,7 +225,7 @@ static void test_growth(void)
     CHECK(judge("odd"));
 }
 
-/* What is given up goes back to the host, and is used anew. */
+/* Discarded clusters are given back to the host, and are used again. */
 static void test_reuse(void)
 {
     static u8 bytes[1 << 20];
@@ -242,7 +242,7 @@ static void test_reuse(void)
     CHECK(rig_run("[ $(stat -c %%s reuse) -lt 4000000 ] && [ $(stat -c %%b reuse) -lt 2000 ]"));
 }
 
-/* Cut off while it is in use: no zeros where data were, whatever is written then. */
+/* Truncated while it is in use: lost data never reads as zeros, whatever is written afterwards. */
 static void test_cut(void)
 {
     static u8 bytes[1 << 20];

@@ -110,7 +110,7 @@ static void test_virtual_wire(void)
 {
     power_on(false);
     pic(0, 0);
-    isa(1, true); /* firmware that knows nothing of APICs */
+    isa(1, true); /* firmware without knowledge of APICs */
     CHECK_EQ(acknowledge(), 0x21);
     isa(1, false), pic_eoi();
     out(LAPIC_BASE + 0xf0, 0x1ff); /* as firmware leaves it */

@@ -22,7 +22,7 @@ int main(void)
     struct phys *phys = &rig->phys;
     shadow_ram_init(s, &rig->board);
 
-    /* No ROM: RAM whatever the registers say. */
+    /* Without a ROM there is RAM for all values of the registers. */
     shadow_ram_find_rom(s);
     phys_write(phys, 0xf0000, 4, 0x12345678);
     CHECK_EQ(phys_read(phys, 0xf0000, 4), 0x12345678);

@@ -1,7 +1,6 @@
 /*
- * The tables that tell an operating system of the machine, as a guest finds them: every pointer, length and
- * checksum of ACPI, SMBIOS and MP tables; where we put them ourselves, and where a firmware's table loader
- * does.
+ * The tables that describe the machine, as an operating system finds them: every pointer, length and checksum of ACPI,
+ * SMBIOS and MP tables, in a direct start and after a firmware's table loader.
  */
 #include "board/wire_apic.h"
 #include "boot/acpi_tables.h"
@@ -14,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Guest memory: only a stretch of it is ours to look at. */
+/* Guest memory: the part that a guest would search. */
 #define MEMORY_BASE  0xe0000u
 #define MEMORY_BYTES 0x20000u
 #define RSDP         0xf0000u

@@ -1,6 +1,6 @@
 /*
- * Kernels that firmware starts: the hazards are boot data under a piece of the kernel, pieces in the firmware's memory, and a
- * stream whose bytes arrive elsewhere. The ROM's own part is played here: its record is read as kernel_rom.S reads it.
+ * Kernels that firmware starts. Hazards: boot data under a piece of the kernel, pieces in the firmware's memory, and bytes of
+ * the stream that arrive at wrong addresses. The test does the work of the ROM: it reads the record as kernel_rom.S does.
  * firmware/multiboot runs the ROM itself.
  */
 #include "boot/load_common.h"
@@ -114,7 +114,7 @@ static void test_multiboot(void)
     fixture_free(f);
 }
 
-/* The boot data keeps out of the kernel's way, wherever in low memory that is. */
+/* The boot data does not overlap the kernel, wherever in low memory the kernel is. */
 static void test_low_kernel(void)
 {
     static const u32 starts[] = {0x600, 0x8000, 0x10000, 0x40000, 0x8f000, 0x90000};
@@ -163,13 +163,13 @@ static void test_page_below(void)
 static void test_refusals(void)
 {
     struct load_fixture *f = ready(0x9c000, 0x9c000 + FILE_BYTES, 0); /* the extended BIOS data area */
-    CHECK_NO_ROM(f, "firmware has for itself");
+    CHECK_NO_ROM(f, "is used by the firmware");
     fixture_free(f);
     f = ready(0xb0000, 0xb0000 + FILE_BYTES, 0); /* video memory */
-    CHECK_NO_ROM(f, "firmware has for itself");
+    CHECK_NO_ROM(f, "is used by the firmware");
     fixture_free(f);
     f = ready(16 * MB - FILE_BYTES, 16 * MB, 0); /* ACPI tables */
-    CHECK_NO_ROM(f, "firmware has for itself");
+    CHECK_NO_ROM(f, "is used by the firmware");
     fixture_free(f);
     f = ready(0x1000, 0x1000 + FILE_BYTES, 0x9f000); /* no room for boot data */
     CHECK_NO_ROM(f, "does not fit in memory");

@@ -198,7 +198,7 @@ static void test_multiboot_by_addresses(void)
     CHECK_REFUSED(f, "do not exist");
     image[0x408] ^= 1;
     put(f);
-    CHECK_REFUSED(f, "none that can be started");
+    CHECK_REFUSED(f, "cannot be started");
     fixture_free(f);
 }
 
@@ -207,7 +207,7 @@ static void test_pvh(void)
     struct load_fixture *f = ready();
     make_elf();
     put(f);
-    CHECK_REFUSED(f, "no protocol to start it by");
+    CHECK_REFUSED(f, "no boot protocol can start it");
     add_pvh_note(AT + 0x55);
     put(f);
     write_file(f->path[1], "initrd", 6);

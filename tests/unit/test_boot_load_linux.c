@@ -196,7 +196,7 @@ static void test_refusals(void)
     CHECK_EQ(load_files(f), 0);
 
     write_file(f->path[0], "#!/bin/sh\necho no kernel\n", 25);
-    CHECK_REFUSED(f, "none that can be started");
+    CHECK_REFUSED(f, "cannot be started");
     f->files.kernel = f->directory;
     CHECK_REFUSED(f, "not a regular file");
     f->files.kernel = "/nonexistent/kernel";
@@ -223,7 +223,7 @@ static void test_damage(void)
     fixture_free(f);
 }
 
-/* A mode that was set before: the zero page tells of it (struct screen_info). */
+/* A mode that was set before: the zero page describes it (struct screen_info). */
 static void test_screen(void)
 {
     struct load_fixture *f = ready(16 * MB);

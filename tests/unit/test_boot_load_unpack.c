@@ -1,6 +1,6 @@
 /*
- * bzImages whose kernel is unpacked on the host: each format, and everything that must fall back to the
- * guest's own unpacking instead of failing or running off: damage, unknown formats, sizes that cannot be.
+ * bzImages with kernels that are unpacked on the host: each format, and everything that must be left to the guest's own
+ * unpacking without a failure or an overrun: damage, unknown formats, impossible sizes.
  */
 #include "load_fixture.h"
 
@@ -158,7 +158,7 @@ static void test_formats(void)
         check_left_to_guest(f);
         make_image(packers[n]);
         u64 size_at = SETUP + STUB + payload_bytes - 4;
-        set32(image + size_at, ELF_BYTES - 1); /* more comes out than is told */
+        set32(image + size_at, ELF_BYTES - 1); /* the result is larger than the given size */
         check_left_to_guest(f);
         set32(image + size_at, ELF_BYTES + 1);
         check_left_to_guest(f);
@@ -175,7 +175,7 @@ static void test_not_for_us(void)
     struct load_fixture *f = ready(pack_unknown);
     check_left_to_guest(f);
     make_image(pack_xz);
-    set32(image + 0x24c, 0); /* no payload told of */
+    set32(image + 0x24c, 0); /* the header has no payload */
     check_left_to_guest(f);
     set32(image + 0x24c, 0x7fffffff); /* beyond the file */
     check_left_to_guest(f);

@@ -110,7 +110,7 @@ static void test_writes(void)
     cache_flush(&cache);
 }
 
-/* Data beside code in a 64-byte granule, written again and again, until it becomes code. */
+/* Data next to code in a 64-byte granule, written again and again, until it becomes code. */
 static void test_writes_beside(void)
 {
     struct block *a = add(&(struct shape){.gpa = 0x3010, .eip = 0x3010, .guest_bytes = 16, .host_bytes = 40});
@@ -155,7 +155,7 @@ static void test_crossing_into_its_own_frame(void)
     cache_flush(&cache);
 }
 
-/* A block that is to be translated anew leaves no copy to be made from. */
+/* A block that must be translated again leaves nothing to copy from. */
 static void test_kill(void)
 {
     struct block *a =

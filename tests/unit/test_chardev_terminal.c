@@ -1,5 +1,5 @@
 /*
- * The escape keys, and that a terminal is given back as it was found (hazard: a shell left in raw mode).
+ * The escape keys, and the restoring of the terminal's settings (hazard: a shell that is left in raw mode).
  */
 #include "chardev/terminal.h"
 

@@ -1,6 +1,6 @@
 /*
- * The digest of decoded instructions: what routines and the translator rely on and Zydis could tell
- * otherwise.
+ * The digest of decoded instructions: facts that routines and the translator rely on, and that another version of Zydis
+ * might report differently.
  */
 #include "check.h"
 #include "cpu/cpuid.h"

@@ -1,7 +1,6 @@
 /*
- * Decoding by shape says what Zydis says: for every opcode with every ModRM and prefix, and for each shape
- * with other address bytes and immediates than it was learnt from. And it does so without asking Zydis for
- * what programs are made of.
+ * Decoding by shape gives the same as Zydis: for every opcode with every ModRM and prefix, and for each shape with other
+ * address bytes and immediates than those it was learnt from. For usual programs it rarely calls Zydis.
  */
 #include "check.h"
 #include "cpu/decode_memo.h"

@@ -85,7 +85,7 @@ static void test_bits(struct rig *rig)
     STEP_OK(rig);
     CHECK_EQ(flags(rig), FL_CF | FL_OF | FL_PF);
 
-    LOAD(rig, 0xf3, 0x0f, 0xbd, 0xc3); /* lzcnt where there is none is bsr */
+    LOAD(rig, 0xf3, 0x0f, 0xbd, 0xc3); /* lzcnt on a CPU without it is bsr */
     v->gpr[REG_EBX] = 0x100;
     v->model = cpu_model_find("pentium3");
     STEP_OK(rig);
@@ -277,7 +277,7 @@ static void test_run(struct rig *rig)
     v->icount_limit = UINT64_MAX;
     CHECK_EQ(interp_run(v), EXIT_PENDING);
     CHECK_EQ(v->gpr[REG_ECX], 75);
-    v->inhibit = INHIBIT_STI; /* a shadow lets one more begin */
+    v->inhibit = INHIBIT_STI; /* in an interrupt shadow one more instruction begins */
     CHECK_EQ(interp_run(v), EXIT_PENDING);
     CHECK_EQ(v->gpr[REG_ECX], 74);
     v->pending = 0;

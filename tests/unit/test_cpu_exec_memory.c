@@ -152,7 +152,7 @@ static void test_alignment_of_sse(struct rig *rig)
     STEP_OK(rig);
 }
 
-/* ARPL with nothing to raise does not write: not to a read-only segment, nor to a read-only page. */
+/* ARPL with nothing to raise does not write, so a read-only segment or page does not fault. */
 static void test_arpl(struct rig *rig)
 {
     struct vcpu *v = &rig->vcpu;

@@ -1,6 +1,6 @@
 /*
- * The paravirtual clock: what the guest computes by the published formula is the machine's time, at any rate
- * of the TSC, after the guest has moved its TSC, and wherever it wants the structure.
+ * The paravirtual clock: by the published formula the guest gets the machine's time, at any rate of the TSC, after it has
+ * moved its TSC, and for any address of the structure.
  */
 #include "cpu_fixture.h"
 
@@ -116,7 +116,7 @@ static bool signature_is(u32 leaf, const char *text)
     return !memcmp(&(u32[]){v->gpr[REG_EBX], v->gpr[REG_ECX], v->gpr[REG_EDX]}, text, 12);
 }
 
-/* A signature is where it is looked for, and nothing is told of without it. */
+/* The signature is in its leaf, and without the clock there is no signature. */
 static void test_leaves(void)
 {
     struct vcpu *v = fixture.v;
@@ -164,7 +164,7 @@ static void test_hypercalls(void)
     struct vcpu *v = fixture.v;
     for (unsigned n = 0; n < ARRAY_SIZE(codes); n++) {
         fixture_protected(&fixture, 0);
-        CHECK_EQ(hypercall(codes[n], 1), 0);          /* poll for interrupts: it had none to tell of */
+        CHECK_EQ(hypercall(codes[n], 1), 0);          /* poll for interrupts: none is pending */
         CHECK_EQ(hypercall(codes[n], 5), (u32)-1000); /* kick a vCPU: ENOSYS */
         CHECK_EQ(hypercall(codes[n], 0x1234), (u32)-1000);
         fixture_protected(&fixture, 3);

@@ -1,6 +1,6 @@
 /*
- * Control and debug registers, MSRs, CPUID, port permissions and the mode key. The hazard: a value accepted
- * that the CPU model says cannot be, or translations kept that the write made void.
+ * Control and debug registers, MSRs, CPUID, port permissions and the mode key. Hazards: a value is accepted that the CPU
+ * model does not allow; translations stay although the write has made them invalid.
  */
 #include "cpu/mode.h"
 #include "cpu_fixture.h"

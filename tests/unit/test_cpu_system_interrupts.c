@@ -1,6 +1,6 @@
 /*
  * Delivery through the IVT and the IDT, virtual-8086 mode, double and triple faults, breakpoints (SDM 3A
- * chapters 6 and 20, SDM 3B 17). The hazard: error codes and frames that only the next crash would tell.
+ * chapters 6 and 20, SDM 3B 17). Hazard: wrong error codes and frames that only show when a guest crashes.
  */
 #include "cpu_fixture.h"
 
@@ -31,7 +31,7 @@ static void test_gate_checks(void)
         {CODE0, 0x0e, AT_HANDLER, SOURCE_EXTERNAL, VEC_NP, 0x40 * 8 + 3},
         {CODE0, 0x6e, AT_HANDLER, SOURCE_SOFTWARE, VEC_NP, 0x40 * 8 + 2},
         {CODE0, 0x8c, AT_HANDLER, SOURCE_EXCEPTION, VEC_GP,
-         0x40 * 8 + 3}, /* a call gate is none of the IDT's */
+         0x40 * 8 + 3}, /* the IDT must not have a call gate */
         {0, INTERRUPT_GATE, AT_HANDLER, SOURCE_EXCEPTION, VEC_GP, 1},
         {BEYOND, INTERRUPT_GATE, AT_HANDLER, SOURCE_EXCEPTION, VEC_GP, BEYOND | 1},
         {DATA0, INTERRUPT_GATE, AT_HANDLER, SOURCE_EXCEPTION, VEC_GP, DATA0 | 1},
@@ -214,7 +214,7 @@ static void test_escalation(void)
         if (rows[i].page) {
             put_descriptor(f, AT_GDT, CODE_ABSENT, 0, 0xfffff, FLAT | 0x9b);
             put_vector(f, rows[i].first, 0x2000, 0,
-                       INTERRUPT_GATE); /* its descriptor lies in a page not there */
+                       INTERRUPT_GATE); /* its descriptor is in a page that is not present */
             v->gdtr.limit = 0xffff;
             put_descriptor(f, AT_GDT, 0x2000, 0, 0xfffff, FLAT | 0x9b);
             fixture_unmap(f, AT_GDT + 0x2000);

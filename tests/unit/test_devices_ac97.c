@@ -110,7 +110,7 @@ static void test_playing(void)
     CHECK_EQ(get(1, OUT + 6, 2), 1);
 }
 
-/* Paused in the midst of a buffer, a channel goes on there (hazard: each pause skips what is left of it). */
+/* A channel that is paused in the middle of a buffer goes on there (hazard: each pause skips the rest of the buffer). */
 static void test_pause(void)
 {
     start();

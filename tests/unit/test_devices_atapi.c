@@ -45,7 +45,7 @@ static u8 packet(const u8 *command, u16 limit)
 
 #define PACKET(...) packet((const u8[12]){__VA_ARGS__}, 0xfffe)
 
-/* Check condition, and what REQUEST SENSE says then. */
+/* Check condition, and the answer of REQUEST SENSE. */
 static void expect_sense(u8 status, u8 key, u16 code)
 {
     CHECK_EQ(status, FAILED);
@@ -74,7 +74,7 @@ static void expect_bad_sector(u8 status, u32 good, u32 sector)
 static void start(void)
 {
     rig_start();
-    expect_sense(PACKET(0x00), 6, 0x2900); /* reset: the first thing it tells */
+    expect_sense(PACKET(0x00), 6, 0x2900); /* reset: the first thing it reports */
     CHECK_EQ(PACKET(0x00), READY);
 }
 
@@ -96,7 +96,7 @@ static void test_identify(void)
     CHECK_EQ(in(STATUS), 0);
     CHECK(!irq);
     out(LBA_MID, 0);
-    out(COMMAND, 0x20); /* no disk: the signature tells */
+    out(COMMAND, 0x20); /* no disk, by its signature */
     CHECK_EQ(in(ERROR), IDE_ABRT);
     CHECK_EQ(in(LBA_MID), 0x14);
     out(FEATURE, 0x03);

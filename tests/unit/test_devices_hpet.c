@@ -175,7 +175,7 @@ static void test_one_shot(void)
     CHECK_EQ(last_edge_ns, start_ns + (100 + (1ull << 32)) * TICK);
     out(COMPARATOR(2) + 4, 0);
     CHECK_EQ(clock_next_deadline(&fake.clock), UINT64_MAX);
-    /* A route that is none. */
+    /* A route that does not exist. */
     out(TIMER(2), INTERRUPT | ROUTE(3));
     CHECK(!wire[3]);
 }
@@ -216,7 +216,7 @@ static void test_periodic(void)
     run_to(start_ns + 0x180 * TICK);
     CHECK_EQ(edges[0], 2);
     CHECK_EQ(in(COMPARATOR(0)), 0x180);
-    /* Without interrupts it goes on all the same, and costs the host no timer. */
+    /* Without interrupts the counter goes on too, and needs no host timer. */
     out(TIMER(0), PERIODIC | ONLY_32);
     CHECK_EQ(clock_next_deadline(&fake.clock), UINT64_MAX);
     run_to(start_ns + 0x881 * TICK);

@@ -392,7 +392,7 @@ static void test_explorer(void)
     EXPECT(0x109, 0x100, 0x100, 0x122);
     i8042_mouse(&kbc, 0, 0, -1, 0);
     EXPECT(0x108, 0x100, 0x100, 0x10f);
-    /* An ordinary mouse says nothing of the two. */
+    /* An ordinary mouse does not report the two. */
     mouse_put(0xff);
     EXPECT(0x1fa, 0x1aa, 0x100);
     mouse_put(0xf4);

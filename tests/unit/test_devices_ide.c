@@ -343,7 +343,8 @@ static void test_resets(void)
     control(0);
     CHECK_EQ(in(STATUS), READY);
 
-    put_table((const u32[][2]){{0x20000, 0x600}}, 1); /* what DMA has put into RAM is told of all the same */
+    put_table((const u32[][2]){{0x20000, 0x600}},
+              1); /* what DMA has written to RAM is reported nevertheless */
     address(3, 3);
     out(COMMAND, 0xc8);
     start_master(true);
@@ -367,7 +368,7 @@ static void test_resets(void)
     write_words(sectors, 512);
     CHECK_EQ(disk.queued, 0);
 
-    /* A channel with nothing on it, and one whose drive 1 is missing. */
+    /* A channel without drives, and a channel without drive 1. */
     ide_init(&channel, (struct irq_line){set_irq, NULL, 14}, fake_dma(&memory));
     CHECK_EQ(in(STATUS), 0);
     out(COMMAND, 0xec);
@@ -588,7 +589,7 @@ static void test_errors(void)
     CHECK_EQ(in(COUNT), 7);
     CHECK(!memcmp(memory.ram + 0x20000, disk.data + 104 * 512, 512)); /* what is good has arrived */
     stop_master();
-    /* Wherever it is in a long transfer by crooked descriptors. */
+    /* At any position in a long transfer with odd descriptors. */
     for (unsigned bad = 200; bad < 200 + 64; bad += 3) {
         memset(memory.ram + 0x20000, 0, 0x10000);
         disk.bad_sector = bad;

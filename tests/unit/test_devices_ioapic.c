@@ -150,7 +150,7 @@ static void test_levels(void)
     CHECK_EQ(came(), 0);
     entry(9, APIC_LEVEL | 0x59);
     CHECK_EQ(came(), 1);
-    /* Edge and back: how software gets rid of a remote IRR whose EOI went astray. */
+    /* Edge and back: software clears a remote IRR in this way if its EOI was lost. */
     entry(9, APIC_MASKED | 0x59), entry(9, APIC_MASKED | APIC_LEVEL | 0x59);
     CHECK_EQ(entry_read(9), APIC_MASKED | APIC_LEVEL | 0x59);
     /* No APIC accepts it: no remote IRR, and it is sent again when one may. */

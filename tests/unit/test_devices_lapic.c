@@ -1,6 +1,6 @@
 /*
- * The local APIC: what it accepts and when it interrupts, by the tables of SDM 3A chapter 10; and whatever a
- * hostile guest writes anywhere.
+ * The local APIC: what it accepts and when it interrupts, by the tables of SDM 3A chapter 10. Also random writes of a
+ * hostile guest.
  */
 #include "lapic_rig.h"
 
@@ -301,7 +301,7 @@ static void test_local_pins(void)
     CHECK_EQ(nmis, 3);
 }
 
-/* Only the end of a level-triggered interrupt is told to the I/O APICs. */
+/* Only the end of a level-triggered interrupt is reported to the I/O APICs. */
 static void test_eoi_messages(void)
 {
     ready();

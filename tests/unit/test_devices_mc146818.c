@@ -83,7 +83,7 @@ static void test_dates(void)
 static void test_formats(void)
 {
     start(1735689599);
-    put(0x0b, 0x86); /* SET, binary, 24 hours: the guest writes the time anew in its own format */
+    put(0x0b, 0x86); /* SET, binary, 24 hours: the guest writes the time again in its own format */
     put(0, 58), put(2, 59), put(4, 11), put(6, 1), put(7, 31), put(8, 12), put(9, 25);
     put(0x0b, 0x06);
     run_to(2 * SECOND);

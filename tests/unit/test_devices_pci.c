@@ -329,7 +329,7 @@ static void test_interrupts(void)
     pci_set_interrupt(&second, true);
     pci_set_interrupt(&card, false);
     CHECK(isa[11]);      /* shared */
-    out(0xcfe, 1, 0x0a); /* routed anew while up */
+    out(0xcfe, 1, 0x0a); /* routed again while up */
     CHECK(!isa[11] && isa[10]);
     pci_set_interrupt(&second, false);
     CHECK(!isa[10]);

@@ -264,7 +264,7 @@ static void test_soft_off(void)
     CHECK_EQ(power_offs, 0);
     out(PMCNTRL, 2, 1 << 13 | 1);
     CHECK_EQ(power_offs, 1);
-    /* By bytes: the type that counts is the one that is there then. */
+    /* By bytes: the type at the time of the second write counts. */
     out(PMCNTRL + 1, 1, 5 << 2);
     out(PMCNTRL, 1, 1);
     CHECK_EQ(power_offs, 1);

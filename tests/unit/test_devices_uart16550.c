@@ -160,7 +160,7 @@ static void test_fifo_and_timeout(void)
     CHECK(line);
     CHECK_EQ(in(IIR), 0xcc);
     CHECK_EQ(in(RBR), 'a');
-    CHECK(!line); /* reading ends the timeout and starts it anew */
+    CHECK(!line); /* a read ends the timeout and restarts it */
     run_to(2 * four_characters);
     CHECK_EQ(in(IIR), 0xcc);
     CHECK(uart_receive(&uart, 'h') && uart_receive(&uart, 'i'));
@@ -213,7 +213,7 @@ static void test_priorities(void)
     CHECK_EQ(in(IIR), 0xc1);
     CHECK(!line);
     uart_set_modem(&uart, UART_DCD | UART_RI);
-    CHECK_EQ(in(MSR), 0xc0); /* the leading edge of RI is not told */
+    CHECK_EQ(in(MSR), 0xc0); /* the leading edge of RI is not reported */
     uart_set_modem(&uart, UART_DCD);
     CHECK_EQ(in(MSR), 0x84);
 }
@@ -228,7 +228,7 @@ static void test_loopback(void)
     CHECK_EQ(in(IIR), 0x04);
     out(RBR, 'y');
     CHECK_EQ(in(IIR), 0x06);
-    CHECK_EQ(in(LSR), 0x63); /* overrun, told once */
+    CHECK_EQ(in(LSR), 0x63); /* overrun, reported once */
     CHECK_EQ(in(LSR), 0x61);
     CHECK_EQ(in(RBR), 'y');
     CHECK(!uart_receive(&uart, 'a')); /* the line is not listened to */

@@ -196,7 +196,7 @@ static void test_registers(void)
 {
     start();
     CHECK_EQ(in(0x3cc), 0x67);
-    /* CRTC 0-7 are protected, but for line compare bit 8 */
+    /* CRTC 0-7 are protected, except line compare bit 8 */
     indexed(0x3d4, 0, 0x55);
     CHECK_EQ(in(0x3d5), 0x5f);
     indexed(0x3d4, 7, 0x00);

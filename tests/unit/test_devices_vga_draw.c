@@ -1,6 +1,6 @@
 /*
- * What the VGA shows, pixel by pixel, for registers programmed by hand; each line says which register the
- * hazard is in. (Whole pictures are compared with another machine's by the boot test "video".)
+ * The VGA's picture, pixel by pixel, for registers programmed by hand. Each line names the register with the hazard. (The
+ * boot test "video" compares whole pictures with those of another machine.)
  */
 #include "vga_fixture.h"
 
@@ -170,7 +170,7 @@ static void test_text_scrolling(void)
     draw(&f);
     CHECK_EQ(row_bits(&f, 0, 16, GREY), 0x1f0);
     CHECK_EQ(row_bits(&f, 0, 11, GREY), 0);
-    /* split after line 99: from address 0 on, panned too, unless the mode says so */
+    /* split after line 99: from address 0 on, panned too, unless the mode register forbids it */
     crtc(&f, 0x18, 99), crtc(&f, 0x07, 0x0f), crtc(&f, 0x09, 0x0f);
     draw(&f);
     CHECK_EQ(row_bits(&f, 0, 105, GREEN), 0x1f0);
@@ -235,7 +235,7 @@ static void test_256_colors(void)
         for (u32 x = 634; x < 636; x++)
             CHECK_EQ(pixel(&f, x, y), 0xff8200);
     CHECK_EQ(pixel(&f, 633, 398) | pixel(&f, 636, 398) | pixel(&f, 634, 397), BLACK);
-    /* Mode X: the same memory in planes; the pixel lies in plane 1 at four times the address. */
+    /* Mode X: the same memory in planes. The pixel is in plane 1 at four times the address. */
     reg(&f, 0x3c4, 4, 0x06), crtc(&f, 0x14, 0x00), crtc(&f, 0x17, 0xe3);
     CHECK(!f.mapped);
     reg(&f, 0x3c4, 2, 0x02);
@@ -250,7 +250,7 @@ static void test_256_colors(void)
     teardown(&f);
 }
 
-/* Modes 4 and 6: odd lines lie 8 KB further. */
+/* Modes 4 and 6: odd lines are 8 KB further. */
 static void test_cga(void)
 {
     struct vga_fixture f;
@@ -313,7 +313,7 @@ static void test_linear(void)
     draw(&f);
     CHECK_EQ(pixel(&f, 25, 600), WHITE);
     CHECK_EQ(pixel(&f, 24, 600) | pixel(&f, 26, 600), BLACK);
-    /* 800 x 600 of them clear all that shows, the last dots too, though their bytes lie scattered */
+    /* 800 x 600 dots: everything visible is cleared, the last dots too, although their bytes are scattered */
     vbe(&f, VGA_VBE_ENABLE, 0);
     memset(video_memory, 0xff, VGA_LEGACY_BYTES);
     vbe_mode(&f, 800, 600, 4);
@@ -358,7 +358,7 @@ static void test_damage(void)
     teardown(&f);
 }
 
-/* Which viewer is told what: see display.h. */
+/* What each viewer gets: see display.h. */
 static void test_viewers(void)
 {
     struct vga_fixture f;

@@ -10,7 +10,7 @@
 
 #define SECTORS 256u
 
-/* A disk that holds requests until it is told to do them. */
+/* A disk that holds requests until the test lets it do them. */
 struct fake_disk {
     struct disk disk;
     struct disk_request *request[VIRTIO_BLK_REQUESTS];
@@ -138,7 +138,7 @@ static void test_transfers(bool legacy)
     CHECK(!memcmp(rig.ram + DATA, medium.bytes + 3 * 512, 1024));
     CHECK(rig.written_bytes >= 1025);
 
-    /* A write whose data crosses the seam of memory. */
+    /* A write with data on both sides of the hole in memory. */
     memset(rig.ram + RIG_RAM_BYTES / 2 - 512, 0x77, 1024);
     request(1, VIRTIO_BLK_T_OUT, 10, RIG_RAM_BYTES / 2 - 512, 1024);
     rig_notify(&rig, 0);
@@ -280,7 +280,7 @@ static void test_bad_ranges(void)
 
 static void test_write_through(void)
 {
-    start(true, 0); /* a driver that knows no flush */
+    start(true, 0); /* a driver without flush */
     request(0, VIRTIO_BLK_T_OUT, 0, DATA, 512);
     rig_notify(&rig, 0);
     complete(0, 0);

@@ -73,8 +73,8 @@ static void test_both_ways(bool legacy)
     CHECK_EQ(rig_interrupt_status(&rig), 1);
 }
 
-/* Queues that are filled before the driver is ready: nothing is taken or told until then, and all of it is
- * looked at when it is (2.1.2). */
+/* Queues that are filled before the driver is ready: no buffer is taken or reported until then, and all are taken
+ * afterwards (2.1.2). */
 static void test_before_ready(void)
 {
     u32 head = 0, written = 0;

@@ -306,7 +306,7 @@ static void test_entropy(void)
     rig_notify(&rig, 0);
     CHECK(rig_get(&rig, 0, &head, &written));
     CHECK_EQ(written, VIRTIO_RNG_BYTES);
-    /* The host has none yet: the buffer stays with the driver until it has. */
+    /* The host has no random bytes yet: the buffer stays with the driver until there are some. */
     have_random = false;
     rig_add(&rig, 0, &large, 1);
     rig_notify(&rig, 0);

@@ -109,7 +109,7 @@ static void test_pointing(void)
     CHECK(!absolute && !vmware_port_point(&port, 1, 1, 0, 0));
 }
 
-/* Each of them ends in a state the driver can tell, and nothing is read that was not there. */
+/* Each of them ends in a state that the driver can detect, and nothing is read beyond the queue. */
 static void test_hostile(void)
 {
     static const u32 counts[] = {0, 5, 6, 0xffffffff, 4};

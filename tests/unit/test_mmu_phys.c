@@ -147,7 +147,7 @@ static void test_overlays(void)
     /* ROM laid over and over again leaks nothing and runs out of nothing. */
     for (unsigned n = 0; n < 1000; n++)
         CHECK_EQ(phys_map_rom(&phys, 0xe0000, 0x20000, rom), 0);
-    /* A full list refuses and stays as it was. */
+    /* A full list refuses the region and is unchanged. */
     int error = 0;
     unsigned made = 0;
     while (!(error = phys_map_mmio(&phys, 0x100000000 + made * 0x2000, 0x1000, &ops, &log)))
@@ -321,7 +321,7 @@ static void test_code_reports(void)
     CHECK_EQ(log.code_count, 1);
     CHECK_EQ(log.code[0].gpa, 0x3008);
     CHECK_EQ(log.code[0].bytes, 4);
-    /* A run over three pages reports what lies in the middle one. */
+    /* A write over three pages is reported for the middle one too. */
     u8 run[0x2000];
     memset(run, 0x77, sizeof run);
     struct dma dma = phys_dma(&phys);

@@ -1,7 +1,6 @@
 /*
  * Shadow tables: what is filled and what is not, and the invariants of shadow.h under random fills, flushes
- * and page-table changes, each entry compared with a fresh walk. The hazard: an entry that outlives the right
- * it stands for.
+ * and page-table changes, each entry compared with a new walk. Hazard: an entry that outlives the right that it grants.
  */
 #include "mmu/shadow.h"
 
@@ -152,12 +151,12 @@ static void test_fill_rules(void)
     }
     CHECK_EQ(shadow_access(&f.shadow, &f.paging, 0x3ffc, ACCESS_READ, false, &hit), SHADOW_MMIO);
     CHECK_EQ(hit.gpa, MMIO_AT + 0xffc);
-    /* A fault says why, and drops what the page had (SDM 3A 4.10.4.1). */
+    /* A fault gives the reason, and drops the entries of the page (SDM 3A 4.10.4.1). */
     set_pte(&f, 1, 0x20000 | P | A);
     CHECK_EQ(shadow_access(&f.shadow, &f.paging, 0x1000, ACCESS_WRITE, true, &hit), SHADOW_FAULT);
     CHECK_EQ(hit.error, PF_PRESENT | PF_WRITE | PF_USER);
     CHECK_EQ(read_entry(&f, true, 0x1000) | exec_entry(&f, true, 0x1000) | read_entry(&f, false, 0x1000), 0);
-    /* A page remapped without INVLPG and then walked anew does not mix old and new entries. */
+    /* A page that is remapped without INVLPG and then walked again does not mix old and new entries. */
     set_pte(&f, 5, 0x22000 | P | RW | US);
     touch(&f, 0x5000, ACCESS_WRITE, true);
     set_pte(&f, 5, 0x23000 | P | RW | US);

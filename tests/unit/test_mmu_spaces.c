@@ -60,7 +60,7 @@ static void load(struct fixture *f, u64 root)
     shadow_load_root(&f->shadow, &f->paging);
 }
 
-/* Root n maps linear 1000h to a page that its number tells. */
+/* Root n maps linear 1000h to page number n. */
 static u64 data_of(u32 n)
 {
     return DATA + n % DATA_PAGES * PAGE_SIZE;
@@ -108,7 +108,7 @@ static void test_as_many_as_remembered(void)
         CHECK_EQ(entry(&f, 0x1000), entry_for(&f, 0x1000, data_of(n)));
     }
     CHECK_EQ(f.counters.space_evictions, 0);
-    /* One more: just the one used longest ago goes. It comes back empty, and right. */
+    /* One more space evicts only the least recently used one, which comes back empty and correct. */
     visit(&f, SHADOW_SPACES);
     CHECK_EQ(f.counters.space_evictions, 1);
     for (u32 n = 1; n <= SHADOW_SPACES; n++) {
@@ -127,8 +127,8 @@ static void test_as_many_as_remembered(void)
     teardown(&f);
 }
 
-/* A process ends: its page tables are cleared while another runs. The next new process gets its view, whose
- * memory is there already, and sees nothing of it. */
+/* A process ends: its page tables are cleared while another runs. The next new process gets its view, and finds none of
+ * its entries. */
 static void test_ended_process(void)
 {
     struct fixture f;

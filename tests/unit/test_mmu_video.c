@@ -82,7 +82,7 @@ static void test_dirty_pages(void)
     touch(&f, 0x5000, ACCESS_READ);
     CHECK_EQ(f.told, 0);
     CHECK(!writable(&f, 5) && f.shadow.table[SHADOW_SUPERVISOR].read[5]);
-    /* The first write is told, and stands for its neighbours; further ones are free. */
+    /* The first write is reported, for neighbouring pages too. Further writes are not. */
     touch(&f, 0x9123, ACCESS_WRITE);
     CHECK_EQ(f.told, 1);
     CHECK(writable(&f, 9) && writable(&f, 15) && !writable(&f, 7));
@@ -106,8 +106,8 @@ static void test_dirty_pages(void)
     teardown(&f);
 }
 
-/* What is written in order is told in ever larger pieces, and so are write entries filled: also of pages that
- * have kept their read entries. */
+/* Sequential writes are reported in ever larger pieces, and write entries are filled in the same pieces, also for pages
+ * that have kept their read entries. */
 static void test_order(void)
 {
     struct fixture f;

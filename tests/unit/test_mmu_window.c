@@ -272,7 +272,7 @@ static void test_entries_go(void)
     phys_write(&f->phys, PAGES_AT + 104 * PAGE_SIZE, 4, 104);
     CHECK(fault(f, 4, false));
     CHECK_EQ(content(f, 4), 104);
-    /* Code is written by the slow path, which tells the translator. */
+    /* Code is written by the slow path, which reports it to the translator. */
     CHECK(!fault(f, 3, true));
     CHECK(rights(f, 3) != WRITE);
     shadow_flush(&f->shadow);
@@ -386,8 +386,8 @@ static void test_limit(void)
     teardown(f);
 }
 
-/* Windows are used where the kernel says that it keeps the GS base. Their pages can be tested on any host
- * that lets a program set it at all. */
+/* Windows are used if the kernel reports that it keeps the GS base. Their pages can be tested on any host that lets a
+ * program set the GS base. */
 int main(void)
 {
     if (!may_set_gs_base()) {

@@ -90,7 +90,7 @@ static void check_segments(void)
     CHECK_EQ(at, 4000);
 }
 
-/* A frame whose offload is not true of it is cut by nobody: nothing comes out. */
+/* A frame with a wrong offload is not segmented: nothing comes out. */
 static void check_contradictions(void)
 {
     static const struct net_offload wrong[] = {

@@ -1,5 +1,5 @@
 /*
- * --screen-dump: whole or not at all, and said at the start if it cannot be.
+ * --screen-dump: the file is written whole or not at all. A path that cannot be written is reported at the start.
  */
 #include "observe/screen.h"
 

@@ -78,8 +78,8 @@ static void test_both_spellings(void)
     }
 }
 
-/* RAM above 3 GB lies from 4 GB on, where a CPU of 32 address lines does not reach, and one of 36 not the
- * end. */
+/* RAM beyond 3 GB begins at 4 GB. A CPU with 32 address lines does not reach it, and one with 36 does not reach the end
+ * of 64 GB. */
 static void test_memory(void)
 {
     CHECK(parse("ringer -kernel k -m 63G"));
@@ -215,7 +215,7 @@ static void test_qemu_line(void)
     CHECK(serial_goes(1, "file:y"));
 }
 
-/* Two rows of options must not disagree about a word (hazard: a new device whose help or parser breaks). */
+/* Two rows must not define the same option (hazard: a new device breaks help or parser). */
 static void test_device_table(void)
 {
     for (const struct device_type *const *type = device_table; *type; type++) {
@@ -258,7 +258,7 @@ static void test_devices(void)
     CHECK(parse("ringer -kernel k --virtio-console=file:f -chardev file,id=f,path=g"));
     CHECK(goes(device_chardev(&d[1], "chardev"), "file:f"));
     CHECK(!strcmp(devices->chardev[1].id, "f") && goes(&devices->chardev[1], "file:g"));
-    /* The port of the device that is named, or the last one that has none yet. */
+    /* The port of the named device, or of the last device with a free port. */
     CHECK(parse("ringer -kernel k -device virtio-serial-pci,id=a -device virtio-serial-pci,id=b -chardev "
                 "null,id=c -device virtconsole,chardev=c,bus=a.0 -device virtconsole,chardev=c"));
     CHECK(d[2].parent == 1 && d[3].parent == 2);
@@ -457,7 +457,8 @@ static void test_bad(void)
     CHECK(complains("ringer -kernel k -device virtio-blk-pci,drive=d,speed=9", "speed"));
     CHECK(complains("ringer -kernel k -device virtio-rng-pci,addr=20", "1 to 1f"));
     CHECK(complains("ringer -kernel k -device virtio-rng-pci,disable-modern=maybe", "maybe"));
-    CHECK(complains("ringer -kernel k -device virtio-rng-pci,disable-modern=on,disable-legacy=on", "none"));
+    CHECK(complains("ringer -kernel k -device virtio-rng-pci,disable-modern=on,disable-legacy=on",
+                    "can be disabled"));
     CHECK(complains("ringer -kernel k -device virtconsole,chardev=c", "virtio-serial-pci"));
     CHECK(complains("ringer -kernel k -device virtio-serial-pci -device virtconsole,chardev=c", "\"c\""));
     CHECK(complains("ringer -kernel k -chardev pty", "id=ID"));

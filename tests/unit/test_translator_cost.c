@@ -56,7 +56,7 @@ static const struct row rows[] = {
     ROW("mov", "\x8f\x03", 19),             /* pop dword [ebx] */
     ROW("movzx", "\x0f\xa0", 11),           /* push fs */
     ROW("mov", "\x0f\x20\xd0", 1),          /* mov eax, cr2 */
-    ROW("cmp", "\x8e\xd8", 14),             /* mov ds, eax: the selector that is there */
+    ROW("cmp", "\x8e\xd8", 14),             /* mov ds, eax: the selector that is already loaded */
     ROW("bt", "\x0f\xa3\x0b", 15),          /* bt [ebx], ecx */
     ROW("bts", "\xf0\x0f\xab\x0b", 14),     /* lock bts [ebx], ecx: no lock for one vCPU */
     ROW("rep stosd", "\xf3\xab", 21),

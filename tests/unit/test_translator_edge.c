@@ -52,8 +52,8 @@ static void test_target_changes(void)
 #define PAGE_2 ".skip 0x1000 - (. - guest_pages), 0xf4;"
 #define OTHER  (RIG_CODE + 16 * PAGE_SIZE)
 
-/* In round 5 the second page gets another frame, whose code subtracts where this one adds. CF comes over with
- * the edge, the first time and with the edge linked. */
+/* In round 5 the second page gets another frame, with code that subtracts instead of adding. CF must survive the edge,
+ * unlinked and linked. */
 GUEST(pages,
       "mov %ebp, %ecx; 1: stc; jmp 4f; 3: cmp $5, %ecx; jne 2f; mov %ebx, (%esi); 2: dec %ecx; jnz 1b; "
       "hlt;" PAGE_2 "4: adc $0, %eax; pushf; pop %edx; lea 1(%edi), %edi; jmp 3b");
@@ -145,7 +145,7 @@ static void test_flags(void)
 
 /* --- indirect branches --- */
 
-/* Through a table of as many targets as ESI says, 64 times; each target adds its number. */
+/* 64 jumps through a table with ESI targets. Each target adds its number. */
 GUEST(
     targets,
     "mov $64, %ecx; xor %edi, %edi; 1: mov %edi, %edx; shl $4, %edx; add $2f - guest_targets + 0x10000, %edx;"

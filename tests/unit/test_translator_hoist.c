@@ -1,7 +1,7 @@
 /*
- * Hoisted checks (translator/hoist.c) alone: one check covers several accesses, and the guest cannot see a
- * difference. Hazards: an access that its own check would have refused; a fault at another instruction, or
- * after stores that were not made yet; an address that counts as known although its register has changed.
+ * Hoisted checks (translator/hoist.c) alone: one check covers several accesses, and the guest cannot see a difference.
+ * Hazards: an access that its own check would have refused; a fault at another instruction, or before earlier stores are
+ * made; an address that counts as known although its register has changed.
  */
 #include "engine_rig.h"
 
@@ -73,8 +73,8 @@ static u32 run_store_after_loads(u32 pte)
     return engines_run(&engines);
 }
 
-/* A group with a store in it needs the right to write, and a load in it does not. The accessed and the dirty
- * bit are set by the accesses, not by the check that stands for them. */
+/* A group with a store needs the right to write, and a group of loads does not. The accesses set the accessed and dirty
+ * bits, not the check. */
 static void test_rights(void)
 {
     struct rig *rig = engines.translator;
@@ -144,8 +144,8 @@ GUEST(instructions,
       INSN("mov %dr7, %ecx") ".byte 0");
 /* clang-format on */
 
-/* An access by a register, an instruction that may change the register, and three accesses more, which must
- * be where it points then. Whatever comes of it (a fault, mostly), the interpreter says what is right. */
+/* An access by a register, an instruction that may change the register, and three more accesses, which must use the new
+ * value. The interpreter gives the right result, which is often a fault. */
 static void test_followed(void)
 {
     static const u8 registers[] = {REG_EAX, REG_ECX, REG_EDX, REG_EBX, REG_EBP, REG_ESI, REG_EDI};

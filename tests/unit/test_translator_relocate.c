@@ -106,7 +106,7 @@ static void test_changed_code(void)
     CHECK_EQ(engines.translator->vcpu.gpr[REG_EBX], MIRROR_AT + CODE_AT + 5);
 }
 
-/* A block in the first page of the address space may know that nothing comes before it. */
+/* A block in the first page of the address space is not relocated: its code may depend on that there is no page before it. */
 static void test_first_page(void)
 {
     engines_load(&engines, guest_branches, guest_end_branches, CODE_AT);

@@ -72,7 +72,7 @@ static u32 random_below(u32 limit)
     return (u32)((u64)(seed >> 8) * limit >> 24);
 }
 
-/* Any change, told by its damage, makes what drawing everything anew makes. */
+/* For any change with its damage, the result is the same as drawing everything again. */
 static void test_damage(void)
 {
     static u32 from[80 * 50];

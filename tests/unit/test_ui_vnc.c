@@ -1,8 +1,7 @@
 /*
- * The VNC server against a client that checks every rectangle: colours stay what they are and nothing larger
- * comes than the client was told of, however the picture's size changes beneath it (hazards: libvncserver
- * tells of a new size just those who said in time that they want to hear it, and forgets our order of colours
- * with every new size).
+ * The VNC server with a client that checks every rectangle: colours are right, and no rectangle is larger than the size
+ * that the client knows, however the size of the picture changes. (Hazards: libvncserver sends a new size only to clients
+ * that have asked for it in time, and loses Ringer's order of colours with every new size.)
  */
 #include "ui/vnc.h"
 
@@ -67,7 +66,7 @@ enum { RAW = 0, DESKTOP_SIZE = -223 };
 
 struct client {
     int fd;
-    u32 width, height; /* as it was told */
+    u32 width, height; /* the size that the server sent */
     u32 color;         /* of the last pixel that came; 1: none */
     u8 red;            /* where it wants red: 16 or 0 */
     unsigned patience; /* in units of 2 ms */
@@ -207,7 +206,7 @@ static void test_sizes(void)
     want(&simple, false);
     ask(&simple, true);
     await(&simple, 0x800001);
-    /* Now the mode changes, and only then one of them says that it wants to hear of it. */
+    /* Now the mode changes, and only then does one of them ask for new sizes. */
     show(80, 60, 0x00aa55);
     await(&early, 0x00aa55);
     CHECK_EQ(early.width, 80);
@@ -231,8 +230,8 @@ static void test_sizes(void)
     close(simple.fd);
 }
 
-/* Keys by what they mean, and by which they are (hazard: a client with a German keyboard cannot type what the
- * US layout has elsewhere, or has not). */
+/* Keys by meaning, and keys by position. (Hazard: a client with a German keyboard cannot type characters that the US
+ * layout has on another key, or does not have.) */
 static void test_keys(void)
 {
     static const u8 sysrq_down[] = {4, 1, 0, 0, 0, 0, 0xff, 0x15},

@@ -57,7 +57,7 @@ static void test_deterministic(void)
     vm_time_set_budget(&time, UINT64_MAX);
     CHECK_EQ(v->icount_limit, 5000);
 
-    /* So soon that the block at hand may be longer. */
+    /* So soon that the current block may be longer. */
     timer_arm(&timer, clock_now(&time.clock) + 10);
     CHECK_EQ(v->pending, PENDING_HOST);
     v->pending = 0;
@@ -83,7 +83,7 @@ static void test_real(void)
     free(v);
 }
 
-/* The process stood still: timers fire once, and a paravirtual clock says that the guest was stopped. */
+/* The process was stopped: timers fire once, and a paravirtual clock reports that the guest was stopped. */
 static void test_stopped(void)
 {
     enum { PAGE = 0x1000, FLAGS = PAGE + 29 };

@@ -51,8 +51,8 @@ static void test_deadlines(struct waker *waker, u32 *pending)
     consume(pending);
 }
 
-/* The waker sleeps, and goes on sleeping: nothing is to happen, so this is the one place where a test lets
- * time pass. */
+/* The waker must keep sleeping. Nothing happens for which the test could wait, so this is the only test that lets time
+ * pass. */
 #define STILL_US 50000
 
 static bool stays_asleep(void)

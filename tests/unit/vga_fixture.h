@@ -15,7 +15,7 @@ struct vga_fixture {
     struct vga vga;
     struct mailbox mailbox;
     struct display_viewer viewer;
-    u64 dirty[VGA_MEMORY_BYTES / PAGE_SIZE / 64]; /* what collect() tells next */
+    u64 dirty[VGA_MEMORY_BYTES / PAGE_SIZE / 64]; /* the next result of collect() */
     bool mapped;
     unsigned changed, ready;
 };

@@ -22,7 +22,7 @@ struct rig_queue {
 
 struct rig {
     u8 ram[RIG_RAM_BYTES];
-    u64 written_bytes; /* what the device has told of */
+    u64 written_bytes; /* what the device has reported */
     struct pci_bus bus;
     struct virtio *virtio;
     bool legacy;
@@ -131,7 +131,7 @@ static inline void rig_init(struct rig *rig)
 
 /* --- the driver --- */
 
-/* Queue n lies at (n + 1) * 16 KB. */
+/* Queue n is at (n + 1) * 16 KB. */
 static inline void rig_place_queue(struct rig *rig, unsigned n)
 {
     struct rig_queue *q = &rig->queue[n];

@@ -1,16 +1,16 @@
 /*
- * The ACPI name space of this machine: PCI host, interrupt routing, the ISA devices that every machine has, and how to
- * sleep and switch the power off. Serial ports are in serial.asl.in, because not every machine has the same. Compiled by iasl when
- * Ringer is built; acpi_tables.c hands it to the guest.
+ * The ACPI name space of this machine: PCI host, interrupt routing, the ISA devices that every machine has, sleep and
+ * power-off. The other files of this folder have the devices that not every machine has. iasl compiles them when Ringer is
+ * built; acpi_tables.c gives them to the guest.
  *
- * _HID values are those of "PNP Device IDs" (devids.txt). What needs no method has none: all of it is fixed.
+ * _HID values are those of "PNP Device IDs" (devids.txt). Devices with fixed resources have no methods.
  */
 DefinitionBlock ("", "DSDT", 1, "RINGER", "RINGERPC", 1)
 {
-    /* Where PCI's part of the address space begins: in an SSDT that acpi_tables.c writes. */
+    /* The start of PCI's part of the address space, in an SSDT that acpi_tables.c writes. */
     External (PCIB, IntObj)
 
-    /* What the operating system uses: 0 the 8259 pair, 1 the I/O APIC. */
+    /* The interrupt controller that the operating system uses: 0 the 8259 pair, 1 the I/O APIC. */
     Name (PICM, 0)
     Method (\_PIC, 1, NotSerialized) { PICM = Arg0 }
 
@@ -33,7 +33,7 @@ DefinitionBlock ("", "DSDT", 1, "RINGER", "RINGERPC", 1)
                 WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange, 0, 0xd00, 0xffff, 0, 0xf300)
                 DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, Cacheable, ReadWrite,
                              0, 0xa0000, 0xbffff, 0, 0x20000)
-                /* From where RAM ends to the APICs and the firmware; MIN and LEN are filled in. */
+                /* From the end of RAM to the APICs and the firmware. MIN and LEN are filled in. */
                 DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite,
                              0, 0xc0000000, 0xfebfffff, 0, 0x3ec00000, , , PMEM)
             })
@@ -47,8 +47,8 @@ DefinitionBlock ("", "DSDT", 1, "RINGER", "RINGERPC", 1)
                 Return (CRES)
             }
 
-            /* A slot's pin n is wired to PIRQ (slot - 1 + n) mod 4. The PIRQs go to inputs 16 to 19 of the I/O APIC, and to
-             * the PIIX3, which steers them to an input of the 8259 pair. */
+            /* Pin n of a slot is wired to PIRQ (slot - 1 + n) mod 4. The PIRQs go to inputs 16 to 19 of the I/O APIC, and to
+             * the PIIX3, which routes them to inputs of the 8259 pair. */
             Method (_PRT, 0, NotSerialized)
             {
                 Local0 = Package (128) {}
@@ -203,7 +203,7 @@ DefinitionBlock ("", "DSDT", 1, "RINGER", "RINGERPC", 1)
             Return (0x0b)
         }
 
-        /* The IRQ that a resource buffer asks for, as a route register wants it. */
+        /* The value of a route register for the IRQ in a resource buffer. */
         Method (PRTE, 1, Serialized)
         {
             CreateWordField (Arg0, 1, MASK)

@@ -1,5 +1,5 @@
 /*
- * The HPET, for machines that have one. What a driver must know of it is in the table "HPET".
+ * The HPET, for machines that have one. The table "HPET" describes it to drivers.
  */
 DefinitionBlock ("", "SSDT", 1, "RINGER", "RINGHPET", 1)
 {

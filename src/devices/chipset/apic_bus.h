@@ -1,6 +1,6 @@
 /*
- * Messages between APICs (SDM 3A 10.6, 10.8, 10.11): what an I/O APIC, a local APIC's ICR or a device that
- * signals by MSI sends to the local APICs.
+ * Messages to local APICs (SDM 3A 10.6, 10.8, 10.11). They come from the I/O APIC, from a local APIC's ICR, or from
+ * a device that signals by MSI.
  */
 #ifndef RINGER_DEVICES_CHIPSET_APIC_BUS_H
 #define RINGER_DEVICES_CHIPSET_APIC_BUS_H
@@ -22,10 +22,10 @@ struct apic_message {
     u8 delivery;    /* enum apic_delivery */
     u8 destination; /* FFh: all local APICs */
     bool logical;
-    bool level; /* level-triggered: the I/O APICs get its EOI */
+    bool level; /* level-triggered: its EOI goes to the I/O APICs */
 };
 
-/* Fields that ICR, LVT, redirection entry and MSI data have in the same place. */
+/* Fields at the same bits in ICR, LVT, redirection entry and MSI data. */
 enum {
     APIC_VECTOR = 0xff,
     APIC_DELIVERY = 7 << 8,

@@ -94,7 +94,7 @@ static bool update_directory(struct fw_cfg *cfg)
     return fw_cfg_put(cfg, FW_CFG_DIRECTORY, directory, (u32)(at - directory));
 }
 
-/* The file of that name, or a new one. NULL: the table is full, or the name too long. */
+/* The file of that name, or a new one. NULL: the table is full, or the name is too long. */
 static struct fw_cfg_item *file_named(struct fw_cfg *cfg, const char *name)
 {
     size_t length = strlen(name);

@@ -1,6 +1,6 @@
 /*
- * The firmware configuration device (QEMU, docs/specs/fw_cfg.rst): named and numbered items for firmware,
- * which reads them through ports or has them copied to memory.
+ * The firmware configuration device (QEMU, docs/specs/fw_cfg.rst): named and numbered items. Firmware reads them
+ * through ports or has them copied to memory.
  *
  *   fw_cfg_ops      510h-511h   write of a word at 510h: select an item (little-endian), back to its start
  *                               read of a byte at 511h: the item's next byte, 0 behind its end
@@ -47,7 +47,7 @@ struct fw_cfg_item {
     bool writable;
     u32 bytes;
     u8 *data;          /* the device's own; NULL: the bytes come from `read` */
-    fw_cfg_read *read; /* is asked on every access: the item may be larger than one wants to copy */
+    fw_cfg_read *read; /* called on every access, for items that are too large to copy */
     void *source;
     char name[FW_CFG_NAME_BYTES];
 };
@@ -62,13 +62,13 @@ struct fw_cfg {
     u32 descriptor_high;
 };
 
-/* It has a signature, an identity and an empty directory at first. False: out of memory. */
+/* At first the device has a signature, an identity and an empty directory. False: out of memory. */
 bool fw_cfg_init(struct fw_cfg *cfg, const struct dma *dma);
 void fw_cfg_destroy(struct fw_cfg *cfg);
 void fw_cfg_reset(struct fw_cfg *cfg);
 
-/* Copy `data` into a new item, or into that of the same key or name. False: out of memory, table full, or
- * name too long. Must not be called while a running guest may have selected the item. */
+/* Copy `data` into a new item, or into the item of the same key or name. False: out of memory, table full, or name
+ * too long. Must not be called while a running guest may have selected the item. */
 bool fw_cfg_put(struct fw_cfg *cfg, enum fw_cfg_key key, const void *data, u32 bytes);
 bool fw_cfg_put_file(struct fw_cfg *cfg, const char *name, const void *data, u32 bytes, bool writable);
 /* A file whose bytes `read` provides whenever the guest reads them. Returns its key, or 0 as above. */

@@ -30,7 +30,7 @@ enum {
 #define PERIOD_FS   (TICK_NS * 1000000u)
 #define NEVER       UINT64_MAX
 #define NO_WIRE     UINT32_MAX
-/* Some 36 years: a timer that matches later does not in this machine's life. */
+/* Some 36 years: a later match is treated as none. */
 #define FAR_TICKS ((1ull << 60) / TICK_NS)
 
 _Static_assert(1000000000u % HPET_HZ == 0, "ticks are whole nanoseconds");
@@ -48,7 +48,7 @@ static u64 count_now(const struct hpet *hpet)
     return hpet->base_count + (clock_now(hpet->clock) - hpet->base_ns) / TICK_NS;
 }
 
-/* From now on it counts from there. */
+/* Set the counter. It goes on from this value. */
 static void set_count(struct hpet *hpet, u64 count)
 {
     hpet->base_count = count;
@@ -100,7 +100,7 @@ static bool is_periodic(const struct hpet_timer *timer)
     return timer->config & PERIODIC && (timer->period & mask_of(timer));
 }
 
-/* The host's timer is set only for a match that interrupts. */
+/* Arm the host's timer, but only for a match that interrupts. */
 static void arm(struct hpet_timer *timer)
 {
     struct hpet *hpet = timer->hpet;
@@ -111,7 +111,7 @@ static void arm(struct hpet_timer *timer)
         timer_cancel(&timer->timer);
 }
 
-/* The counter, the comparator or what is compared has changed. */
+/* Find the next match. Call after the counter, the comparator or the compared bits have changed. */
 static void find_match(struct hpet_timer *timer)
 {
     u64 count = count_now(timer->hpet), away = (timer->comparator - count) & mask_of(timer);
@@ -119,11 +119,11 @@ static void find_match(struct hpet_timer *timer)
     arm(timer);
 }
 
-/* To the first match after `count`. */
+/* Advance next_match to the first match after `count`. */
 static void advance(struct hpet_timer *timer, u64 count)
 {
     u64 mask = mask_of(timer), step = is_periodic(timer) ? timer->period & mask : mask + 1;
-    if (!step) { /* one turn of 64 bits */
+    if (!step) { /* 2^64: the next match is a full turn of the counter away */
         timer->next_match = NEVER;
         return;
     }
@@ -145,7 +145,7 @@ static void interrupt(struct hpet *hpet, unsigned n)
     update_wires(hpet);
 }
 
-/* Take the match that the counter has reached, if it has. */
+/* Handle the match that the counter has reached, if any. */
 static void sync(struct hpet_timer *timer)
 {
     struct hpet *hpet = timer->hpet;
@@ -289,7 +289,7 @@ static u32 memory_read(void *device, u32 offset, unsigned size)
     return (u32)(read_register(hpet, offset & ~7u) >> (offset & 7) * 8);
 }
 
-/* "Accesses must not cross dwords, and are of whole ones" (2.3.2): others write nothing. */
+/* Only writes of whole dwords have an effect (2.3.2). */
 static void memory_write(void *device, u32 offset, unsigned size, u32 value)
 {
     struct hpet *hpet = device;

@@ -25,7 +25,7 @@
  *    will match, or NEVER.
  * 2. An edge-triggered interrupt raises its wire at a match and leaves it up until just before the next
  *    match: an 8259 drops an edge if its level is gone when the CPU acknowledges it.
- * 3. When the host was late for several periods there is one interrupt, and the next one comes in step.
+ * 3. If the host is late for several periods, there is one interrupt for them, and the next one is on time.
  */
 #ifndef RINGER_DEVICES_CHIPSET_HPET_H
 #define RINGER_DEVICES_CHIPSET_HPET_H
@@ -54,16 +54,16 @@ struct hpet_timer {
     u32 config; /* low dword, without the read-only bits */
     u64 comparator, period;
     u64 next_match;
-    bool up; /* edge-triggered: the wire */
+    bool up; /* edge-triggered: the wire is up */
 };
 
 struct hpet {
     struct clock *clock;
     struct hpet_wiring wiring;
     u32 config, status;
-    u64 base_count, base_ns; /* the counter was base_count at base_ns; it stands there unless it runs */
+    u64 base_count, base_ns; /* the counter was base_count at base_ns; while it is stopped, it still is */
     struct hpet_timer timer[HPET_TIMERS];
-    u32 wires; /* driven: bits 0 and 1 legacy, from 2 on pins */
+    u32 wires; /* wires that are driven: bits 0 and 1 legacy, bits from 2 on pins */
 };
 
 void hpet_init(struct hpet *hpet, struct clock *clock, const struct hpet_wiring *wiring);

@@ -33,7 +33,7 @@ static bool is_cascade(const struct i8237_channel *channel)
     return (channel->mode & MODE_CASCADE) == MODE_CASCADE;
 }
 
-/* Enabled, not masked. */
+/* Can the channel be served: controller enabled, channel not masked? */
 static bool is_open(const struct i8237 *chip, unsigned number)
 {
     return !(chip->command & COMMAND_DISABLE) && !(chip->mask & 1 << number);
@@ -55,7 +55,7 @@ static u32 page_of(const struct i8237_pair *dma, unsigned channel)
     return dma->page[at[channel]];
 }
 
-/* Address of the current unit. The page register does not count: addresses wrap within 64 K units. */
+/* Address of the current unit. The page register never changes by counting: addresses wrap within 64 K units. */
 static u32 unit_address(const struct i8237_pair *dma, unsigned channel)
 {
     const struct i8237 *chip = &dma->controller[channel / 4];
@@ -106,8 +106,8 @@ u32 i8237_transfer(struct i8237_pair *dma, unsigned channel, u8 *buffer, u32 byt
     return done;
 }
 
-/* No device drives the bus: it floats, and the count runs out all the same. */
-static void serve_nobody(struct i8237_pair *dma, unsigned channel)
+/* A software request without a device: the bus floats, and the count runs out. */
+static void serve_without_device(struct i8237_pair *dma, unsigned channel)
 {
     u8 floating[512];
     bool terminal = false;
@@ -116,7 +116,7 @@ static void serve_nobody(struct i8237_pair *dma, unsigned channel)
         continue;
 }
 
-/* Serve the channels that request and may be served. Called when either may have changed. */
+/* Serve the channels that request it and can be served. Call when either may have changed. */
 static void update(struct i8237_pair *dma)
 {
     for (unsigned n = 0; n < 8; n++) {
@@ -127,7 +127,7 @@ static void update(struct i8237_pair *dma)
         if (channel->serve)
             channel->serve(channel->device);
         else
-            serve_nobody(dma, n);
+            serve_without_device(dma, n);
         channel->in_service = false;
     }
 }

@@ -54,11 +54,11 @@ void i8237_reset(struct i8237_pair *dma);
 void i8237_connect(struct i8237_pair *dma, unsigned channel, void (*serve)(void *device), void *device);
 /* DREQ of a channel. May call serve(). */
 void i8237_request(struct i8237_pair *dma, unsigned channel, bool dreq);
-/* Whether a transfer on this channel would go ahead now. */
+/* Would a transfer on this channel move bytes now? */
 bool i8237_granted(const struct i8237_pair *dma, unsigned channel);
-/* DACK: move up to `bytes` (of 5-7: an even number) between the buffer and memory, in the direction the mode
- * says; in verify mode nothing moves, but it is counted. Returns how many were moved: fewer when the count
- * ends, which sets *terminal (TC), or none, when the channel is not granted. */
+/* DACK: move up to `bytes` (channels 5-7: an even number) between the buffer and memory, in the direction of the
+ * mode. In verify mode nothing moves, but the bytes are counted. Returns how many were moved: fewer if the count
+ * ends, which sets *terminal (TC), and none if the channel is not granted. */
 u32 i8237_transfer(struct i8237_pair *dma, unsigned channel, u8 *buffer, u32 bytes, bool *terminal);
 
 extern const struct io_ops i8237_ops;

@@ -20,13 +20,13 @@ enum {
     PORT61_OUT2 = 0x20
 };
 
-/* Whole ticks since power-on, and the first nanosecond at which that many have passed. Whole seconds are
- * computed apart from the rest, so that nothing overflows or drifts. */
+/* Whole ticks since power-on. Whole seconds are computed apart from the rest, so that nothing overflows or drifts. */
 static s64 ticks_at(u64 ns)
 {
     return (s64)(ns / NS_PER_SECOND * I8254_HZ + ns % NS_PER_SECOND * I8254_HZ / NS_PER_SECOND);
 }
 
+/* The first nanosecond at which that many ticks have passed. */
 static u64 ns_of(s64 tick)
 {
     u64 seconds = tick / I8254_HZ, rest = tick % I8254_HZ;
@@ -90,7 +90,7 @@ static u32 counter(const struct i8254_channel *ch)
     }
 }
 
-/* What a read of the counter shows. */
+/* The value that a read of the counter gives. */
 static u16 shown(const struct i8254_channel *ch)
 {
     if (!ch->running) return ch->standing;
@@ -163,7 +163,7 @@ static void stop(struct i8254_channel *ch)
     ch->stopped = true;
 }
 
-/* A whole count was written. Find out when it reaches the counter. */
+/* A whole count was written. Set the tick at which the counter takes it. */
 static void count_complete(struct i8254_channel *ch)
 {
     ch->null_count = true;
@@ -296,7 +296,7 @@ static void timer_fired(void *device)
     update(device);
 }
 
-/* Channel 0 was written. That may have changed OUT0, and edges that are owed belong to the old count. */
+/* Channel 0 was written. OUT0 may have changed, and owed edges of the old count are dropped. */
 static void channel0_written(struct i8254 *pit)
 {
     struct i8254_channel *ch = &pit->channel[0];

@@ -4,9 +4,8 @@
  *
  * Ports, byte-wide: i8254_ops at 40h-43h, i8254_port61_ops at 61h. The device is the struct i8254.
  *
- * No counter counts here. A count is computed from the clock when it is read, in whole ticks since
- * power-on, so no rate drifts. OUT0 drives its wire by pulses: the wire falls and rises at the moment at
- * which OUT0 rises.
+ * A count is computed from the clock when it is read, in whole ticks since power-on, so no rate drifts. OUT0 drives
+ * its wire by pulses: when OUT0 rises, the wire falls and rises.
  *
  * Invariants
  * 1. Every rising edge of OUT0 is delivered once. When the host is late, edges come one at a time, half a
@@ -69,7 +68,7 @@ void i8254_reset(struct i8254 *pit);
 
 /* The loudspeaker's square wave: its period in clocks, 0 when it is silent. */
 u32 i8254_speaker(const struct i8254 *pit);
-/* Have speaker() called whenever that may have changed. */
+/* Have speaker() called whenever the period may have changed. */
 void i8254_watch_speaker(struct i8254 *pit, void (*speaker)(void *owner), void *owner);
 
 extern const struct io_ops i8254_ops;

@@ -25,7 +25,7 @@ static unsigned urgency(const struct i8259 *chip, unsigned input)
     return (input - chip->lowest - 1) & 7;
 }
 
-/* The input of highest priority of a set, or -1. */
+/* The input of highest priority in a set, or -1. */
 static int most_urgent(const struct i8259 *chip, u8 set)
 {
     for (unsigned u = 0; u < 8; u++) {
@@ -35,7 +35,7 @@ static int most_urgent(const struct i8259 *chip, u8 set)
     return -1;
 }
 
-/* Interrupts in service that hold others back. "Special mask mode": one that is itself masked does not. */
+/* Interrupts in service that hold others back. In "special mask mode" masked ones do not. */
 static u8 holding_back(const struct i8259 *chip)
 {
     return chip->special_mask ? chip->isr & ~chip->imr : chip->isr;
@@ -81,8 +81,8 @@ static void input_changed(void *receiver, unsigned pin, bool level)
     update(pair);
 }
 
-/* One chip's INTA: its input goes into service. Returns the input's number, 7 if the request has gone
- * ("default IR7"). */
+/* INTA of one chip: its input goes into service. Returns the number of the input; 7 if the request is gone ("default
+ * IR7"). */
 static unsigned take(struct i8259 *chip)
 {
     int input = wanted(chip);
@@ -104,8 +104,7 @@ int i8259_acknowledge(struct i8259_pair *pair)
     int vector = pair->master.vector_base + input;
     if (!spurious && input == CASCADE) {
         vector = pair->slave.vector_base + take(&pair->slave);
-        /* The slave's INT falls with the acknowledge, so what it still wants (automatic EOI) makes a new
-         * edge. */
+        /* The slave's INT falls with the acknowledge, so another request (automatic EOI) makes a new edge. */
         set_input(&pair->master, CASCADE, false);
     }
     update(pair);

@@ -7,12 +7,11 @@
  * at 4D0h-4D1h (device: the pair). All are byte-wide: the bus splits wider accesses.
  *
  * Invariants
- * 1. An input's request (IRR) ends when its line falls ("the IR inputs
- *    must remain high until after the falling edge of the first INTA", datasheet "Edge and level triggered
- *    modes"). A device that lowers its line and raises it again makes a new edge. A short high pulse makes
- *    none.
- * 2. intr follows the highest request that is neither masked nor held back by an interrupt in service.
- *    An acknowledge after it fell again gets the spurious vector, IRQ7 or IRQ15, with no bit in service.
+ * 1. An input's request (IRR) ends when its line falls ("the IR inputs must remain high until after the falling edge
+ *    of the first INTA", datasheet "Edge and level triggered modes"). A device that lowers its line and raises it
+ *    again makes a new edge. A short high pulse makes none.
+ * 2. intr is up while a request is neither masked nor held back by an interrupt in service. If it has fallen again
+ *    before the acknowledge, the acknowledge gets the spurious vector, IRQ7 or IRQ15, with no bit in service.
  */
 #ifndef RINGER_DEVICES_CHIPSET_I8259_H
 #define RINGER_DEVICES_CHIPSET_I8259_H
@@ -23,7 +22,7 @@ struct i8259_pair;
 
 struct i8259 {
     struct i8259_pair *pair;
-    u8 lines;       /* inputs as they are */
+    u8 lines;       /* levels of the inputs */
     u8 irr;         /* requests */
     u8 isr;         /* in service */
     u8 imr;         /* masked */

@@ -10,8 +10,8 @@
  *   11 logical | 10-8 delivery mode | 7-0 vector
  *
  * Invariants
- * 1. A pin's level is its voltage. PCI wires are high when idle, which the board reports with
- *    ioapic_set_idle_high(). Bit 13 is the level that the guest takes for active.
+ * 1. A pin's level is its voltage. PCI wires are high when idle: the board says so by ioapic_set_idle_high(). By
+ *    bit 13 the guest chooses the active level.
  * 2. An edge that comes while its entry is masked is lost. An edge that no local APIC takes waits. A level
  *    that is active, unmasked and without remote IRR is sent as soon as a local APIC takes it.
  */
@@ -29,7 +29,7 @@ struct ioapic {
     void *bus;
     u32 select;
     u32 id;
-    u32 lines; /* pins as they are */
+    u32 lines; /* levels of the pins */
     u32 edges; /* pins with an edge that waits to be sent */
     u64 entry[IOAPIC_PINS];
 };

@@ -79,7 +79,7 @@ void isa_pnp_reset(struct isa_pnp *card)
     enter(card, ISA_PNP_WAIT_FOR_KEY);
 }
 
-/* 3.3.1: the bytes of the initiation key come in order. Any other byte starts it anew. */
+/* 3.3.1: the bytes of the initiation key must come in order. Any other byte restarts the key. */
 static void take_key(struct isa_pnp *card, u8 value)
 {
     if (value != card->key) {
@@ -99,7 +99,7 @@ static void address_write(void *device, u32 offset, unsigned size, u32 value)
         card->index = (u8)value;
 }
 
-/* Wake[CSN]: the card of that number answers, from the start of its data. All others fall asleep. */
+/* Wake[CSN]: the card with that number answers, from the start of its data. All other cards go to sleep. */
 static void wake(struct isa_pnp *card, u8 csn)
 {
     card->bit = card->at = 0;
@@ -151,7 +151,7 @@ static u32 data_read(void *device, u32 offset, unsigned size)
     if (card->state != ISA_PNP_CONFIG) return NOTHING;
     switch (card->index) {
     case RESOURCE_DATA: return card->at < RESOURCE_BYTES ? resource_byte(card->at++) : NOTHING;
-    case STATUS: return 1; /* the next byte of resource data is there */
+    case STATUS: return 1; /* the next byte of resource data is ready */
     case CARD_SELECT_NUMBER: return card->csn;
     default: return 0; /* no logical device */
     }

@@ -55,7 +55,7 @@ static u8 processor_priority(const struct lapic *lapic)
     return (lapic->tpr & 0xf0u) >= serving ? lapic->tpr : (u8)serving;
 }
 
-/* The interrupt that the processor should take now, or -1. */
+/* The interrupt that the processor must take next, or -1. */
 static int deliverable(const struct lapic *lapic)
 {
     int vector = highest(&lapic->irr);
@@ -139,7 +139,7 @@ static bool accept(struct lapic *lapic, unsigned delivery, u8 vector, bool level
         lapic->extint = true;
         update(lapic);
         return true;
-    default: return true; /* SMI: there is no handler. Start-up: the processor no longer waits for one. */
+    default: return true; /* SMI has no handler. A start-up message has no effect: the processor runs. */
     }
 }
 
@@ -224,7 +224,7 @@ static void end_level(struct lapic *lapic, u8 vector)
     }
 }
 
-/* --- registers: reads and writes of one; n counts those of a row --- */
+/* --- registers: functions that read and write one; n is its index in the row --- */
 
 static u32 read_id(struct lapic *lapic, unsigned n)
 {
@@ -349,7 +349,7 @@ static u32 read_esr(struct lapic *lapic, unsigned n)
 {
     return lapic->esr;
 }
-/* A write of any value takes over the errors since the last write (10.5.3). */
+/* A write of any value moves the errors since the last write into ESR (10.5.3). */
 static void write_esr(struct lapic *lapic, unsigned n, u32 value)
 {
     lapic->esr = lapic->errors;
@@ -361,8 +361,8 @@ static u32 read_icr(struct lapic *lapic, unsigned n)
     return lapic->icr[n];
 }
 
-/* Table 10-3: to oneself, or to all with oneself among them, go fixed interrupts only. INIT to oneself, which
- * it calls invalid, is delivered by KVM and QEMU too: it is a way to restart the processor. */
+/* Table 10-3: the shorthands "self" and "all including self" allow fixed interrupts only. INIT to self is invalid
+ * there, but KVM and QEMU deliver it too, and guests restart the processor by it. */
 static bool legal_shorthand(unsigned shorthand, unsigned delivery)
 {
     bool self = shorthand == SHORTHAND_SELF || shorthand == SHORTHAND_ALL;
@@ -384,7 +384,7 @@ static void send(struct lapic *lapic)
         return;
     }
     if (shorthand == SHORTHAND_OTHERS || !legal_shorthand(shorthand, message.delivery)) return;
-    /* INIT level de-assert concerns arbitration IDs only, and this APIC has none. */
+    /* INIT level de-assert only sets arbitration IDs, and this APIC has none. */
     if (message.delivery == APIC_INIT && (command & APIC_LEVEL) && !(command & ICR_ASSERT)) return;
     if (message.delivery == APIC_EXTINT) return;
     if (shorthand != SHORTHAND_NONE) message.destination = BROADCAST;

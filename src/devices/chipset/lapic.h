@@ -9,17 +9,17 @@
  *   030 version   090 APR   0D0 LDR   100 ISR (8)   200 IRR   300 ICR   380 initial, 390 current count
  *                 0A0 PPR   0E0 DFR                           310 ICR   3E0 divide
  *
- * The timer divides the rate of the crystal that CPUID leaf 15h gives. The count is computed from the
- * clock when it is read. Periods that end while the host is late give one interrupt, and the next one ends
- * on time, so periods neither come in bursts nor drift.
+ * The timer divides the rate of the crystal in CPUID leaf 15h. The count is computed from the clock when it is read.
+ * Periods that end while the host is late give one interrupt, and the next one ends on time. So periods neither come
+ * in bursts nor drift.
  *
  * Invariants
- * 1. wiring.intr is up when there is something to acknowledge: an interrupt in IRR of a higher class than
- *    PPR, or an external interrupt (the 8259 pair's, through LINT0 or a message).
+ * 1. wiring.intr is up while there is something to acknowledge: an interrupt in IRR of a higher class than PPR, or an
+ *    external interrupt (of the 8259 pair, through LINT0 or a message).
  * 2. While it is globally disabled (IA32_APIC_BASE bit 11 clear), LINT0 is INTR and LINT1 is NMI.
  * 3. While the APIC is software-disabled (SVR bit 8) it accepts neither fixed interrupts nor unmasked LVT
- *    entries. There is one exception: RESET leaves LINT0 unmasked for the 8259 pair, so that firmware that
- *    does not know APICs gets its interrupts.
+ *    entries. There is one exception: RESET leaves LINT0 unmasked for the 8259 pair, so that firmware without
+ *    knowledge of APICs gets its interrupts.
  */
 #ifndef RINGER_DEVICES_CHIPSET_LAPIC_H
 #define RINGER_DEVICES_CHIPSET_LAPIC_H
@@ -40,10 +40,10 @@ enum lapic_lvt {
 struct lapic_wiring {
     struct irq_line intr;
     void (*nmi)(void *machine);
-    void (*init)(void *machine);           /* an INIT message: the processor, and this APIC, start anew */
+    void (*init)(void *machine);           /* an INIT message: the processor and this APIC are reset */
     void (*eoi)(void *machine, u8 vector); /* the end of a level-triggered interrupt */
     void (*accepting)(void *machine);      /* messages that were refused may be accepted now */
-    u64 (*tsc)(void *machine);             /* the guest's */
+    u64 (*tsc)(void *machine);             /* the guest's TSC */
     u64 (*tsc_hz)(void *machine);
     u64 (*timer_hz)(void *machine); /* the rate that the counting timer divides */
     void *machine;
@@ -73,14 +73,14 @@ struct lapic {
     u64 start;    /* when the count began, in ticks since power-on */
     u64 deadline; /* IA32_TSC_DEADLINE; 0: none */
     bool pin[2];  /* LINT0, LINT1 */
-    bool extint;  /* a message requested it; until acknowledged */
+    bool extint;  /* a message requested an external interrupt, not yet acknowledged */
 };
 
 #define LAPIC_EXTINT (-1)
 
 void lapic_init(struct lapic *lapic, struct clock *clock, bool has_deadline,
                 const struct lapic_wiring *wiring);
-/* RESET, or INIT: the ID stays. */
+/* RESET or INIT. The ID stays. */
 void lapic_reset(struct lapic *lapic);
 /* IA32_APIC_BASE bit 11. Clearing it resets the registers. */
 void lapic_enable(struct lapic *lapic, bool enabled);

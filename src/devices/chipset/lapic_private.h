@@ -6,7 +6,7 @@
 
 #include "lapic.h"
 
-/* An LVT entry's event has come. */
+/* The event of an LVT entry has occurred. */
 void lapic_local_event(struct lapic *lapic, enum lapic_lvt entry);
 
 void lapic_timer_init(struct lapic *lapic);

@@ -53,7 +53,7 @@ static void arm_count(struct lapic *lapic)
         timer_cancel(&lapic->timer);
 }
 
-/* Pass every period that has ended by now. Returns whether there was one. */
+/* Advance over all periods that have ended by now. Returns whether there was one. */
 static bool pass_ends(struct lapic *lapic)
 {
     u64 elapsed = ticks_now(lapic) - lapic->start;

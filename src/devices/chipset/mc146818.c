@@ -165,7 +165,7 @@ static s64 period_start_ns(const struct mc146818 *rtc, s64 period)
     return rtc->second_ns + seconds * NS_PER_SECOND + (rest * CRYSTAL_NS_TIMES_64 + 63) / 64;
 }
 
-/* Make every update that is due, and note the periods that are over. */
+/* Make every update that is due, and count the periods that are over. */
 static void sync(struct mc146818 *rtc)
 {
     if (!divider_runs(rtc)) return;
@@ -222,7 +222,7 @@ static bool in_update(const struct mc146818 *rtc)
     return next - (s64)clock_now(rtc->clock) <= UIP_NS;
 }
 
-/* "Divider control bits": when a reset of the chain ends, the first update follows half a second later. */
+/* "Divider control bits": half a second after a reset of the chain ends, the first update follows. */
 static void write_a(struct mc146818 *rtc, u8 value)
 {
     bool ran = divider_runs(rtc);

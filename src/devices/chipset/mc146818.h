@@ -23,9 +23,9 @@ struct mc146818 {
     u8 index;        /* 0-127 */
     bool nmi_masked; /* bit 7 of port 70h */
     u8 bytes[128];
-    s64 second_ns; /* a moment at which a second was full: the phase of the divider chain */
-    s64 updates;   /* full seconds after second_ns that have been taken */
-    s64 periods;   /* likewise, periods of the periodic interrupt */
+    s64 second_ns; /* a time at which a second began: the phase of the divider chain */
+    s64 updates;   /* seconds since second_ns for which the update was made */
+    s64 periods;   /* periods of the periodic interrupt since second_ns that were counted */
 };
 
 /* start_time: seconds since 1970, UTC, at clock time 0. */

@@ -173,7 +173,7 @@ void piix4_pm_power_button(struct piix4_pm *pm)
 {
     pm->status |= PWRBTN;
     if (pm->suspended)
-        wake(pm); /* whether or not PWRBTN_EN is set */
+        wake(pm); /* even if PWRBTN_EN is clear */
     else
         update(pm);
 }
@@ -190,7 +190,7 @@ void piix4_pm_rtc(struct piix4_pm *pm, bool level)
 
 /* --- the PCI function --- */
 
-static void update_window(struct piix4_pm *pm)
+static void update_range(struct piix4_pm *pm)
 {
     u16 base = pci_get16(&pm->pci.config[CONFIG_PMBA]) & -PIIX4_PM_PORTS;
     bool mapped = pm->pci.config[CONFIG_PMREGMISC] & PMIOSE;
@@ -215,7 +215,7 @@ static void config_written(struct pci_device *device, unsigned offset)
 {
     struct piix4_pm *pm = container_of(device, struct piix4_pm, pci);
     if (offset == CONFIG_PMBA + 1 || offset == CONFIG_PMBA || offset == CONFIG_PMREGMISC)
-        update_window(pm);
+        update_range(pm);
     else
         update_smbus_window(pm);
 }
@@ -230,7 +230,7 @@ static void reset_core(struct piix4_pm *pm)
     config[CONFIG_PMREGMISC] = config[CONFIG_SMBHSTCFG] = 0;
     piix4_smbus_reset(&pm->smbus);
     pm->smi_command = pm->smi_status = 0;
-    update_window(pm);
+    update_range(pm);
     update_smbus_window(pm);
 }
 
@@ -261,7 +261,7 @@ void piix4_pm_init(struct piix4_pm *pm, struct pci_bus *bus, struct clock *clock
     pci->written = config_written;
     pci->config[PCI_REVISION] = 0x03;
     pci->config[PCI_INTERRUPT_PIN] = 1;
-    pci->writable[PCI_COMMAND] = PCI_COMMAND_IO; /* the SMBus alone depends on it */
+    pci->writable[PCI_COMMAND] = PCI_COMMAND_IO; /* only the SMBus depends on it */
     pci_put16(&pci->config[PCI_STATUS], 0x0280);
     pci->write_clears[PCI_STATUS + 1] = 0x78;
     pci_put16(&pci->writable[CONFIG_PMBA], (u16)-PIIX4_PM_PORTS);

@@ -13,12 +13,11 @@
  *   +08h PMTMR    24 bits at 3579545 Hz
  *   +0Ch GPSTS, +0Eh GPEN    11 LID | 10 RI | 9 GPI | 8 USB | 0 THRM      nothing is wired to these inputs
  *
- * A write to port B2h is a command to the firmware's SMI handler. This machine has no system management
- * mode, so the device itself does what that handler would do on ACPI_ENABLE and ACPI_DISABLE. DEVACTB
- * reads from the start as if SMIs had been set up, so that firmware does not wait for one. The chip's
- * device monitors are left out.
+ * A write to port B2h is a command to the firmware's SMI handler. This machine has no system management mode, so the
+ * device itself executes ACPI_ENABLE and ACPI_DISABLE. DEVACTB reads from the start as if SMIs had been set up, so
+ * firmware does not wait for one. The chip's device monitors are left out.
  *
- * Ports: piix4_pm_ops (where map() says), up to 4 bytes wide; piix4_smi_ops at B2h-B3h, byte-wide. The
+ * Ports: piix4_pm_ops (at the base that map() gets), up to 4 bytes wide; piix4_smi_ops at B2h-B3h, byte-wide. The
  * device of both is the struct piix4_pm.
  *
  * The SCI is a level: up while SCI_EN and an enabled status bit are set. The timer is armed only while
@@ -33,8 +32,7 @@
 #define PIIX4_PM_PORTS 64
 #define PIIX4_PMTMR_HZ 3579545
 
-/* Values for B2h, which this machine's ACPI tables name. QEMU's have the same, and firmware made for QEMU
- * relies on them. */
+/* Values for B2h in the ACPI tables. QEMU has the same, and firmware made for QEMU relies on them. */
 enum { PIIX4_ACPI_DISABLE = 0xf0, PIIX4_ACPI_ENABLE = 0xf1 };
 
 struct piix4_pm_wiring {
@@ -65,7 +63,7 @@ struct piix4_pm {
     u16 enable;           /* PMEN */
     u16 control;          /* PMCNTRL */
     u16 gp_enable;
-    u64 overflows; /* of the PM timer since power-on, when TMROF_STS was last cleared */
+    u64 overflows; /* overflows of the PM timer, from power-on to the last time that TMROF_STS was cleared */
     u8 smi_command, smi_status;
     bool rtc_level;
     bool suspended;
@@ -74,8 +72,8 @@ struct piix4_pm {
 void piix4_pm_init(struct piix4_pm *pm, struct pci_bus *bus, struct clock *clock,
                    const struct piix4_pm_wiring *wiring);
 void piix4_pm_reset(struct piix4_pm *pm);
-/* S3: only the resume well has power, with the event, enable and control registers. The rest is reset.
- * RTC_STS with RTC_EN, PWRBTN_STS with PWRBTN_EN, or a press of the power button end it. */
+/* S3: only the resume well keeps its power, with the event, enable and control registers. The rest is reset.
+ * S3 ends by RTC_STS with RTC_EN, by PWRBTN_STS with PWRBTN_EN, and by a press of the power button. */
 void piix4_pm_suspend(struct piix4_pm *pm);
 
 /* The power button is pressed, for less than four seconds. */

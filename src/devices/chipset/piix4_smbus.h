@@ -1,7 +1,6 @@
 /*
- * The PIIX4's SMBus host (Intel 82371AB datasheet, order 290562, 7.2 and 11.3), with no device on the bus:
- * each transaction ends in the write that starts it, without an answer. Firmware assigns ports to it, and
- * Linux's i2c-piix4 expects it.
+ * The PIIX4's SMBus host (Intel 82371AB datasheet, order 290562, 7.2 and 11.3) without devices on the bus: each
+ * transaction ends at once, without an answer. Firmware assigns ports to the host, and Linux's i2c-piix4 expects it.
  *
  *   +0 HSTSTS   4 FAILED | 3 BUS_ERR | 2 DEV_ERR | 1 INTER | 0 HOST_BUSY    4-1 cleared by writing 1
  *   +1 SLVSTS   of the slave, which no master addresses

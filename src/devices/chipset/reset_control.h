@@ -1,14 +1,12 @@
 /*
- * The chipset's registers, beside the keyboard controller, that reset the CPU and gate address line 20:
- * port 92h (IBM PS/2 System Control Port A) and the PIIX3's reset control register (82371SB datasheet,
- * RC).
+ * Registers that reset the CPU and gate address line 20, apart from the keyboard controller: port 92h (IBM PS/2 System
+ * Control Port A) and the PIIX3's reset control register (82371SB datasheet, RC).
  *
- * Ports: port92_ops at 92h, cf9_ops at CF9h, one byte each. CF9h is claimed after the PCI configuration
- * ports, which lie around it. The device of both is the struct reset_control.
+ * Ports: port92_ops at 92h, cf9_ops at CF9h, one byte each. CF9h lies within the PCI configuration ports and is claimed
+ * after them. The device of both is the struct reset_control.
  *
- * Port 92h and the keyboard controller both set the A20 gate, and the last write counts: a program uses
- * one of them and expects it to open and close the gate. (On boards that OR the two, closing one may close
- * nothing.)
+ * Port 92h and the keyboard controller both set the A20 gate, and the last write counts: a program uses one of them and
+ * expects it to open and close the gate. (On boards that OR the two, the gate stays open until both close it.)
  */
 #ifndef RINGER_DEVICES_CHIPSET_RESET_CONTROL_H
 #define RINGER_DEVICES_CHIPSET_RESET_CONTROL_H
@@ -29,8 +27,7 @@ void reset_control_init(struct reset_control *control, void (*a20)(void *machine
 /* Power-on: A20 is open. */
 void reset_control_reset(struct reset_control *control);
 
-/* The keyboard controller's two wires, with the signatures of struct i8042_wiring's callbacks. machine:
- * the reset_control. */
+/* The two wires from the keyboard controller, for struct i8042_wiring with the reset_control as its machine. */
 void reset_control_keyboard_a20(void *control, bool open);
 void reset_control_keyboard_reset(void *control);
 

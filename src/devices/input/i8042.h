@@ -32,13 +32,13 @@ struct i8042 {
     struct ps2_mouse mouse;
     u8 ram[32];     /* ram[0] is the command byte */
     u8 output_port; /* bits 0 and 1; the rest is computed */
-    u8 command;     /* waits for a byte at port 60h, or 0 */
+    u8 command;     /* the command that waits for a byte at port 60h, or 0 */
     bool last_was_command;
     struct ps2_queue answers; /* the controller's own; pairs: byte, from the mouse's port? */
     u8 output;                /* the buffer */
     bool full, from_mouse;
-    bool break_prefix; /* translation: an F0 came before */
-    u8 leds;           /* as last reported */
+    bool break_prefix; /* translation: the last byte was F0 */
+    u8 leds;           /* those last reported */
     void (*lamps)(void *owner, u8 leds);
     void *lamps_owner;
 };
@@ -50,8 +50,8 @@ void i8042_reset(struct i8042 *kbc);
 /* From now on report the keyboard's lamps: PS2_LED_... that are on. */
 void i8042_watch_lamps(struct i8042 *kbc, void (*lamps)(void *owner, u8 leds), void *owner);
 
-/* A key event as set 1 codes (E0 prefix, 80h for a break), whole. False: it was lost, because the guest
- * does not listen. */
+/* A whole key event as set 1 codes (E0 prefix, 80h for a break). False: it was lost, because the keyboard is off or its
+ * buffer is full. */
 bool i8042_key(struct i8042 *kbc, const u8 *set1, unsigned bytes);
 /* Counts right and down, wheel clicks towards the user, PS2_BUTTON_... now held. */
 void i8042_mouse(struct i8042 *kbc, int right, int down, int wheel, u8 buttons);

@@ -29,8 +29,8 @@ enum {
 
 #define TYPEMATIC_DEFAULT 0x2b /* 10.9 characters a second after 500 ms */
 
-/* The translation an 8042 does ("Scan code translation", IBM PS/2 Keyboard and Auxiliary Device Controller):
- * index is the set 2 code, value the set 1 code. Both directions are read from here. */
+/* The translation of the 8042 ("Scan code translation", IBM PS/2 Keyboard and Auxiliary Device Controller). The index is
+ * the set 2 code, the value the set 1 code. The table serves both directions. */
 static const u8 set2_to_set1[128] = {
     0xff, 0x43, 0x41, 0x3f, 0x3d, 0x3b, 0x3c, 0x58, 0x64, 0x44, 0x42, 0x40, 0x3e, 0x0f, 0x29, 0x59, /* 00 */
     0x65, 0x38, 0x2a, 0x70, 0x1d, 0x10, 0x02, 0x5a, 0x66, 0x71, 0x2c, 0x1f, 0x1e, 0x11, 0x03, 0x5b, /* 10 */
@@ -52,7 +52,7 @@ u8 ps2_set2_to_set1(u8 code)
 
 static u8 set1_to_set2(u8 code)
 {
-    /* 41h has two: 83h is F7, 02h no key. */
+    /* 41h is the code of 83h, F7, and of 02h, which is no key. */
     if (code == 0x41) return 0x83;
     if (code == 0x54) return 0x84;
     for (unsigned i = 0; i < 128; i++) {
@@ -171,7 +171,7 @@ static const struct command_row {
     {COMMAND_RESET, COMMAND_RESET, false, reset},
 };
 
-/* The byte that a command waited for. False: it is a command itself, which ends the wait. */
+/* Take the byte that a command waited for. False: the byte is a command itself, and the wait is over. */
 static bool take_parameter(struct ps2_keyboard *keyboard, u8 byte)
 {
     u8 command = keyboard->command;
@@ -223,7 +223,7 @@ u8 ps2_keyboard_take(struct ps2_keyboard *keyboard)
     return byte;
 }
 
-/* One set 1 byte into the set in use. */
+/* Queue one set 1 byte, converted to the set in use. */
 static void put_code(struct ps2_keyboard *keyboard, u8 set1)
 {
     struct ps2_queue *events = &keyboard->events;

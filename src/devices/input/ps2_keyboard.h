@@ -19,9 +19,9 @@ struct ps2_keyboard {
     u8 leds; /* PS2_LED_... */
     u8 typematic;
     bool scanning;
-    u8 command;    /* waits for its parameter, or 0 */
+    u8 command;    /* the command that waits for its parameter, or 0 */
     u8 last;       /* the byte sent last, for RESEND */
-    bool extended; /* key(): an E0 came before */
+    bool extended; /* the last set 1 byte was E0 */
 };
 
 void ps2_keyboard_reset(struct ps2_keyboard *keyboard);
@@ -29,7 +29,7 @@ void ps2_keyboard_reset(struct ps2_keyboard *keyboard);
 void ps2_keyboard_write(struct ps2_keyboard *keyboard, u8 byte);
 bool ps2_keyboard_has_byte(const struct ps2_keyboard *keyboard);
 u8 ps2_keyboard_take(struct ps2_keyboard *keyboard);
-/* One key event as set 1 bytes, whole. False: scanning is off or the buffer is full, and the event is lost. */
+/* One whole key event as set 1 bytes. False: scanning is off or the buffer is full, and the event is lost. */
 bool ps2_keyboard_key(struct ps2_keyboard *keyboard, const u8 *set1, unsigned bytes);
 
 /* A set 2 code without prefix and its translation into set 1, 0 if there is none. The controller's table. */

@@ -32,7 +32,7 @@ enum { IDENTITY_PLAIN = 0, IDENTITY_WHEEL = 3, IDENTITY_EXPLORER = 4 };
 #define FIRST_BYTE_BUTTONS (PS2_BUTTON_LEFT | PS2_BUTTON_RIGHT | PS2_BUTTON_MIDDLE)
 
 /* Buttons that a packet reports. */
-static u8 told_buttons(const struct ps2_mouse *mouse)
+static u8 packet_buttons(const struct ps2_mouse *mouse)
 {
     return mouse->identity == IDENTITY_EXPLORER ? PS2_BUTTONS : FIRST_BYTE_BUTTONS;
 }
@@ -78,7 +78,7 @@ static int scale(int counts)
     return clamp(counts < 0 ? -n : n, -COUNTS_MAX, COUNTS_MAX);
 }
 
-/* A packet of what has happened. Movement beyond nine bits stays for the next packet. */
+/* Queue a packet of movement and buttons. Movement beyond nine bits stays for the next packet. */
 static void put_packet(struct ps2_mouse *mouse, struct ps2_queue *queue, bool scaled)
 {
     /* -256 would fit, but drivers take a byte of 0 for no movement regardless of the sign. */
@@ -276,7 +276,7 @@ void ps2_mouse_event(struct ps2_mouse *mouse, int right, int down, int wheel, u8
     mouse->wheel = clamp(mouse->wheel + clamp(wheel, -limit, limit), -limit, limit);
     mouse->changed = true;
     /* A change of buttons gets a packet at once, so that a click between two fetches is not lost. */
-    bool clicked = (buttons ^ mouse->buttons) & told_buttons(mouse);
+    bool clicked = (buttons ^ mouse->buttons) & packet_buttons(mouse);
     mouse->buttons = buttons & PS2_BUTTONS;
     if (clicked && streaming(mouse) && ps2_room(&mouse->events) >= 4)
         put_packet(mouse, &mouse->events, mouse->double_scale);

@@ -1,9 +1,11 @@
 /*
- * A PS/2 mouse with a wheel: the standard mouse (IBM PS/2 Hardware Interface Technical Reference, "Mouse")
- * that becomes an IntelliMouse, with identity 3 and packets of four bytes, when it sees the sample rates 200,
- * 100, 80 in a row (Microsoft, "Key support, keyboard scan codes, and Windows"; the knock), and an
- * IntelliMouse Explorer, with identity 4 and two more buttons, when it sees 200, 200, 80. Only the i8042
- * calls this.
+ * A PS/2 mouse with a wheel. It starts as the standard mouse (IBM PS/2 Hardware Interface Technical Reference, "Mouse").
+ * Three sample rates in a row, the knock, change it (Microsoft, "Key support, keyboard scan codes, and Windows"):
+ *
+ *   200, 100, 80   IntelliMouse: identity 3, packets of four bytes
+ *   200, 200, 80   IntelliMouse Explorer: identity 4, two more buttons
+ *
+ * Only the i8042 calls this.
  *
  * Movement is summed until the controller fetches a packet, so a slow guest gets fewer and larger packets
  * and never a queue of old ones. Changes of buttons are kept in order.
@@ -27,7 +29,7 @@ struct ps2_mouse {
     u8 identity;                      /* 0, 3 or 4 */
     u8 resolution, rate;
     u8 knock[2]; /* the sample rates before `rate` */
-    u8 command;  /* waits for its parameter, or 0 */
+    u8 command;  /* the command that waits for its parameter, or 0 */
     u8 last;
     bool reporting, remote, wrapping, double_scale;
     u8 buttons;

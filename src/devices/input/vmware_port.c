@@ -84,7 +84,7 @@ static u32 pointer_status(const struct vmware_port *port)
     return (port->enabled ? 0 : STATUS_ERROR) | port->count;
 }
 
-/* The driver has miscounted, and the rest would make no sense to it. It must enable the pointer again. */
+/* Give words of the queue. A driver that asks for a wrong number is out of step, and must enable the pointer again. */
 static u32 pointer_data(struct vmware_port *port, u32 words)
 {
     const struct vmware_port_wiring *w = &port->wiring;

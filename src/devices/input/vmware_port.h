@@ -12,8 +12,8 @@
  *
  * An event is four words: buttons (and whether it is relative), x, y, wheel. x and y go from 0 to FFFFh
  * over the whole screen; relative ones are counts right and up. After each the PS/2 mouse must send a
- * packet of any content, because its interrupt makes the driver look here. Movement that was not fetched
- * is replaced by the next one. When the queue is full all the same, events are lost.
+ * packet of any content, because its interrupt makes the driver read this port. The next movement replaces one that was
+ * not fetched. If the queue is full nevertheless, events are lost.
  */
 #ifndef RINGER_DEVICES_INPUT_VMWARE_PORT_H
 #define RINGER_DEVICES_INPUT_VMWARE_PORT_H
@@ -49,8 +49,8 @@ struct vmware_port {
 void vmware_port_init(struct vmware_port *port, const struct vmware_port_wiring *wiring);
 void vmware_port_reset(struct vmware_port *port);
 
-/* PS2_BUTTON_... now held; wheel clicks towards the user. False: the driver has not enabled it; use the
- * PS/2 mouse. */
+/* `buttons`: PS2_BUTTON_... now held; `wheel`: clicks towards the user. False: the driver has not enabled the pointer;
+ * use the PS/2 mouse. */
 bool vmware_port_point(struct vmware_port *port, u16 x, u16 y, int wheel, u8 buttons);
 bool vmware_port_move(struct vmware_port *port, int right, int down, int wheel, u8 buttons);
 

@@ -14,7 +14,7 @@ enum { BAR_MEMORY = 0, BAR_PORTS = 1 };
 
 /* --- interrupts (3.6) --- */
 
-/* The output: cause and mask, and no interrupt sooner after the last one than ITR says. */
+/* Recompute the interrupt output: cause and mask, and at least the interval of ITR since the last interrupt. */
 static void update(struct e1000 *e)
 {
     bool wanted = e->reg[ICR / 4] & e->reg[IMS / 4] & CAUSES;
@@ -55,7 +55,7 @@ static void transmit_delay_over(void *device)
     e1000_cause(device, CAUSE_TXDW);
 }
 
-/* Reading says what is the matter, and clears it (13.4.17). */
+/* A read returns the causes and clears them (13.4.17). */
 static u32 read_icr(struct e1000 *e)
 {
     u32 value = e->reg[ICR / 4] & CAUSES;
@@ -83,7 +83,7 @@ int e1000_size_class(u32 bytes)
     return -1;
 }
 
-/* Those of 64 bits are cleared by a read of their upper half. */
+/* A read clears the statistic. One of 64 bits is cleared by a read of its upper half. */
 static u32 read_statistic(struct e1000 *e, u32 offset)
 {
     bool low_half = offset == GORCL || offset == GOTCL || offset == TORL || offset == TOTL;
@@ -96,7 +96,7 @@ static u32 read_statistic(struct e1000 *e, u32 offset)
 
 /* --- resets --- */
 
-/* CTRL.RST, and the reset line (14.2). What the EEPROM holds is read again. */
+/* CTRL.RST and the reset line (14.2). The values in the EEPROM are read again. */
 static void reset(struct e1000 *e)
 {
     net_set_filter(e->cable, NULL);
@@ -162,7 +162,7 @@ static u32 read_register(struct e1000 *e, u32 offset)
     return e->reg[offset / 4];
 }
 
-/* Registers of which only some bits are there. */
+/* The bits that a register has. */
 static u32 implemented(u32 offset)
 {
     switch (offset) {
@@ -194,8 +194,7 @@ static void write_rctl(struct e1000 *e, u32 value)
 {
     bool was = e->reg[RCTL / 4] & RCTL_EN;
     *reg_at(e, RCTL) = value;
-    if (was &&
-        !(value & RCTL_EN)) { /* what lies with the cable is the driver's again: the head stays where it is */
+    if (was && !(value & RCTL_EN)) { /* the driver gets the buffers back from the cable, and the head stays */
         net_set_filter(e->cable, NULL);
         net_withdraw(e->cable);
         e1000_receive_reset(e);

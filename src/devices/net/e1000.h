@@ -7,7 +7,7 @@
  *   e1000_transmit.c  descriptors to frames
  *   e1000_receive.c   frames to descriptors, address filters
  *
- * Segmentation and checksums of sent frames are left to the cable. Frames are received whole: the chip merges no segments.
+ * The cable makes the segments and checksums of sent frames. Received frames are not merged, because the chip cannot.
  */
 #ifndef RINGER_DEVICES_NET_E1000_H
 #define RINGER_DEVICES_NET_E1000_H
@@ -18,10 +18,10 @@
 #define E1000_REGISTER_BYTES 0x20000u
 #define E1000_PHY_REGISTERS  32
 #define E1000_EEPROM_WORDS   64
-#define E1000_FRAMES         256 /* on their way */
+#define E1000_FRAMES         256 /* being sent */
 #define E1000_BUFFERS        256 /* offered at a time */
 #define E1000_PARTS          80  /* pieces of memory of one frame */
-#define E1000_HEADER_BYTES   256 /* of each frame that are copied, so that they can be changed */
+#define E1000_HEADER_BYTES   256 /* the first bytes of a frame, copied so that they can be changed */
 
 struct e1000;
 
@@ -29,7 +29,7 @@ struct e1000_frame {
     struct net_frame frame; /* first */
     struct e1000 *e1000;
     u32 first, descriptors; /* of the ring */
-    u32 part_bytes;         /* of the parts, before headers were copied */
+    u32 part_bytes;         /* bytes of all parts, before headers were copied */
     struct iovec part[E1000_PARTS + 1];
     u8 header[E1000_HEADER_BYTES + NET_VLAN_BYTES];
 };
@@ -53,7 +53,7 @@ struct e1000_context {
 struct e1000_serial {
     u32 eecd; /* as the driver wrote it */
     u16 in, out;
-    u8 bits; /* of the command that have come, or of the word that have gone */
+    u8 bits; /* bits of the command that have arrived, or of the word that have been sent */
     bool reading, data;
     u8 address;
 };

@@ -1,5 +1,5 @@
 /*
- * The transceiver, a Marvell 88E1011 of which the SDM (13.4.4 MDIC, 8.1) and IEEE 802.3 clause 22 tell, and the EEPROM (5.6).
+ * The transceiver, a Marvell 88E1011 (SDM 13.4.4 MDIC and 8.1; IEEE 802.3 clause 22), and the EEPROM (SDM 5.6).
  *
  * EEPROM, microwire: with CS high each rising edge of SK takes a bit from DI. A start bit 1, 10 for READ, 6 bits of address; then
  * DO shows a 0, and with each further edge a bit of the word, high bit first, and of the words behind it.
@@ -47,7 +47,7 @@ void e1000_phy_link(struct e1000 *e, bool up)
 {
     u16 *phy = e->phy;
     if (up) {
-        /* The partner can do everything, and it has been agreed upon. */
+        /* The partner supports every mode, and negotiation has ended. */
         phy[PHY_STATUS] |= STATUS_UP | STATUS_NEGOTIATED;
         phy[PHY_PARTNER] = 0x45e1;
         phy[PHY_EXPANSION] = 0x000f;

@@ -153,9 +153,9 @@ void e1000_cause(struct e1000 *e, u32 causes);
 void e1000_count_bytes(struct e1000 *e, u32 low, u64 bytes);
 static inline void e1000_count(struct e1000 *e, u32 counter)
 {
-    if (++*reg_at(e, counter) == 0) *reg_at(e, counter) = UINT32_MAX; /* they stick (13.7) */
+    if (++*reg_at(e, counter) == 0) *reg_at(e, counter) = UINT32_MAX; /* it sticks at its maximum (13.7) */
 }
-/* PRC64 to PRC1522, PTC64 to PTC1522: which of the six a frame of so many bytes, with its FCS, belongs to; -1: none. */
+/* The index in PRC64 to PRC1522 or PTC64 to PTC1522 for a frame of this size, FCS included; -1: none. */
 int e1000_size_class(u32 bytes);
 
 /* e1000_phy.c */

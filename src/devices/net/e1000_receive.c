@@ -36,7 +36,7 @@ static u32 buffer_bytes(const struct e1000 *e)
 
 /* --- buffers --- */
 
-/* Room that is left for the frame check sequence, which the chip stores unless it is told to strip it. */
+/* Bytes for the frame check sequence, which the chip stores unless it must strip it. */
 static u32 fcs_bytes(const struct e1000 *e)
 {
     return e->reg[RCTL / 4] & RCTL_SECRC ? 0 : FCS_BYTES;
@@ -44,7 +44,7 @@ static u32 fcs_bytes(const struct e1000 *e)
 
 static void offer_one(struct e1000 *e, struct e1000_buffer *buffer)
 {
-    static u8 nowhere[16384]; /* for addresses where no RAM is: what is written there is lost */
+    static u8 nowhere[16384]; /* takes what is written to addresses without RAM */
     u8 address[8];
     u64 bytes = buffer_bytes(e);
     buffer->index = e->offered;
@@ -84,7 +84,7 @@ static void free_buffer(struct e1000 *e, struct e1000_buffer *buffer)
 
 /* --- received frames --- */
 
-/* Take the VLAN tag out of a frame (CTRL.VME): what is behind it moves down, through all its buffers. Returns the tag. */
+/* Remove the VLAN tag from a frame (CTRL.VME): the bytes behind it move down, through all buffers. Returns the tag. */
 static u16 strip_vlan(struct net_buffer *first)
 {
     enum { TAG_AT = 2 * NET_MAC_BYTES };
@@ -100,7 +100,7 @@ static u16 strip_vlan(struct net_buffer *first)
         if (now < NET_VLAN_BYTES) last->used -= NET_VLAN_BYTES - now;
         first = next;
     }
-    /* The last buffer that holds anything is shorter by the tag, unless all it held has moved. */
+    /* The last buffer of the frame becomes shorter by the tag, unless all its bytes have moved. */
     if (first->used >= NET_VLAN_BYTES)
         first->used -= NET_VLAN_BYTES;
     else
@@ -117,7 +117,7 @@ static struct frame_report report_frame(const struct e1000 *e, struct net_buffer
 {
     struct frame_report report = {.status = STATUS_DD};
     const u8 *frame = first->part[0].iov_base;
-    /* The back end vouches for its checksums, or nobody has looked. */
+    /* The back end says that the checksums are good. Otherwise they are reported as not checked. */
     if (!(first->offload.flags & NET_CHECKSUM_GOOD))
         report.status |= STATUS_IXSM;
     else
@@ -160,7 +160,7 @@ static void count_received(struct e1000 *e, const struct net_buffer *first, u32 
     e1000_count_bytes(e, TORL, bytes + FCS_BYTES);
 }
 
-/* The list's first frame. Returns what is behind it. */
+/* Store the first frame of the list. Returns the rest of the list. */
 static struct net_buffer *store_frame(struct e1000 *e, struct net_buffer *first)
 {
     unsigned count = first->count;
@@ -180,7 +180,7 @@ static struct net_buffer *store_frame(struct e1000 *e, struct net_buffer *first)
     return first;
 }
 
-/* RDMTS: when so few descriptors are free, the driver is told. */
+/* RDMTS: are so few descriptors free that the driver must be interrupted? */
 static bool runs_low(const struct e1000 *e)
 {
     u32 entries = ring_entries(e), shift = (e->reg[RCTL / 4] >> 8 & 3) + 1;
@@ -231,7 +231,7 @@ static bool accepts_vlan(const struct e1000_filter *f, const u8 *frame, u32 byte
 /* On the network thread. */
 static bool accepts(const struct net_filter *filter, const u8 *frame, u32 bytes)
 {
-    /* From which bit of the address the hash takes 12, by RCTL.MO. */
+    /* The first of the 12 address bits of the hash, by RCTL.MO. */
     static const u8 shifts[] = {4, 3, 2, 0};
     const struct e1000_filter *f = (const struct e1000_filter *)filter->state;
     u32 most = f->rctl & RCTL_LPE ? 16384 - FCS_BYTES : 1518 + NET_VLAN_BYTES - FCS_BYTES;

@@ -6,8 +6,8 @@
  *   context  +0 IPCSS | +1 IPCSO | +2 IPCSE, 16 | +4 TUCSS | +5 TUCSO | +6 TUCSE, 16
  *            +8 payload length, 20 bits, type, 4 | +11 command | +12 status | +13 HDRLEN | +14 MSS
  *
- * A frame is sent straight from guest memory but for its first bytes, which are copied: addresses of a VLAN tag and of checksums lie
- * there, and for segmentation the driver leaves lengths out that the cable wants to see.
+ * A frame is sent straight from guest memory, except for its first bytes. These are copied, because they are changed: a VLAN tag and
+ * checksums are put in, and for segmentation also lengths, which the driver leaves out and the cable needs.
  */
 #include "e1000_private.h"
 
@@ -94,7 +94,8 @@ static void start_frame(struct e1000 *e, struct e1000_frame *frame, u8 command, 
     if (command & COMMAND_TSE) e->segmenting = e->context;
 }
 
-/* False: the frame has too many pieces, or is too large, or lies in no RAM: it will not be sent. */
+/* Add a piece of guest memory to the frame. False: the frame is too large, has too many pieces, or is not in RAM. It will not be
+ * sent. */
 static bool add_piece(struct e1000 *e, struct e1000_frame *frame, u64 gpa, u32 bytes)
 {
     struct iovec *header = &frame->part[0];
@@ -137,7 +138,7 @@ static void put_big16(u8 *at, u32 value)
     at[1] = (u8)value;
 }
 
-/* The sum that the driver wants in the IP header (IXSM). False: it lies behind what was copied, where no header is that long. */
+/* Fill in the checksum of the IP header (IXSM). False: it would be behind the copied bytes, and no header is so long. */
 static bool fill_ip_checksum(const struct e1000_context *c, u8 *header, u32 bytes)
 {
     u32 end = c->ip_end ? c->ip_end + 1u : bytes;
@@ -147,7 +148,7 @@ static bool fill_ip_checksum(const struct e1000_context *c, u8 *header, u32 byte
     return true;
 }
 
-/* The driver leaves lengths out that differ from segment to segment (3.5.7): put those of the whole in, as the cable has it. */
+/* The driver leaves out lengths that differ from segment to segment (3.5.7). Put in those of the whole frame for the cable. */
 static bool prepare_segments(const struct e1000_context *c, struct net_frame *frame, u8 *header)
 {
     u32 length = frame->bytes - c->tcp_start, at = c->tcp_offset;
@@ -176,14 +177,14 @@ static bool apply_options(const struct e1000 *e, struct e1000_frame *frame)
     u32 header_bytes = (u32)frame->part[0].iov_len;
     if ((e->command & (COMMAND_DEXT | COMMAND_TSE)) == (COMMAND_DEXT | COMMAND_TSE)) {
         const struct e1000_context *c = &e->segmenting;
-        /* What fits one segment needs no cutting, but its lengths all the same. */
+        /* A frame that fits in one segment needs no segmentation, but it needs the lengths. */
         if (!prepare_segments(c, out, frame->header)) return false;
         if (out->bytes - c->header_bytes <= c->segment_bytes) out->offload.segmentation = NET_WHOLE;
         return !(e->options & OPTION_IXSM) || fill_ip_checksum(c, frame->header, header_bytes);
     }
     const struct e1000_context *c = &e->context;
     if ((e->options & OPTION_IXSM) && !fill_ip_checksum(c, frame->header, header_bytes)) return false;
-    /* A sum that ends before the frame does (TUCSE) is of no protocol in use: it is made to the end. */
+    /* The sum always goes to the end of the frame. No protocol in use needs another end (TUCSE). */
     if ((e->options & OPTION_TXSM) && c->tcp_start < out->bytes && c->tcp_offset >= c->tcp_start)
         out->offload = (struct net_offload){.flags = NET_NEEDS_CHECKSUM,
                                             .checksum_start = c->tcp_start,
@@ -254,7 +255,7 @@ static void set_context(struct e1000 *e, const u8 *at)
     };
 }
 
-/* What a legacy descriptor says of a checksum (IC, CSS, CSO) is one more context, for its own frame. */
+/* The checksum of a legacy descriptor (IC, CSS, CSO) becomes a context for its own frame. */
 static void set_legacy_checksum(struct e1000 *e, const u8 *at)
 {
     if (!(at[11] & COMMAND_IC)) return;
@@ -263,7 +264,7 @@ static void set_legacy_checksum(struct e1000 *e, const u8 *at)
     e->context.tcp_offset = at[10];
 }
 
-/* One more descriptor. Returns whether a frame was sent. */
+/* Read the next descriptor. Returns whether a frame was sent. */
 static bool read_descriptor(struct e1000 *e, const u8 *at, struct e1000_frame *frame)
 {
     bool extended = at[11] & COMMAND_DEXT;
@@ -294,7 +295,7 @@ static void send(struct e1000 *e, struct e1000_frame *frame)
     e->frame_from = e->fetched;
     bool good = frame->frame.part_count && frame->frame.bytes >= NET_HEADER_BYTES && apply_options(e, frame);
     if (!good) {
-        /* Nothing that could go over a wire. It must not be done before those in front of it, so it goes the same way, empty. */
+        /* The frame cannot be sent. It goes to the cable empty, so that its descriptors end after those of the frames before it. */
         frame->frame.part_count = 0;
         frame->frame.bytes = 0;
         frame->frame.offload = (struct net_offload){0};

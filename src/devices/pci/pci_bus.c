@@ -46,7 +46,7 @@ static void update_bar(struct pci_device *device, unsigned index)
     struct pci_bar *bar = &device->bar[index];
     if (bar->kind == PCI_BAR_NONE) return;
     u32 content = pci_get32(&device->config[bar_offset(index)]), base = content & -bar->bytes;
-    /* Zero is no address, nor are the ones that are written to learn the size. */
+    /* Zero is not an address, and neither is the value of all ones that is written to learn the size. */
     bool mapped = bar_enabled(device, index, content) && base && base != -bar->bytes;
     if (mapped == bar->mapped && (!mapped || base == bar->base)) return;
     bar->mapped = mapped;
@@ -95,7 +95,7 @@ void pci_bar_memory(struct pci_device *device, unsigned index, u32 bytes, u8 *ho
 
 void pci_expansion_rom(struct pci_device *device, u8 *image, u32 bytes)
 {
-    static_assert(PAGE_SIZE >= ROM_LEAST, "a page is a ROM's size");
+    static_assert(PAGE_SIZE >= ROM_LEAST, "the smallest ROM is a page");
     new_bar(device, PCI_ROM_BAR, PCI_BAR_IMAGE, bytes)->host = image;
     device->writable[PCI_ROM] = ROM_ENABLE;
 }
@@ -188,7 +188,7 @@ u8 pci_add_capability(struct pci_device *device, u8 id, u8 bytes)
     u8 *config = device->config;
     unsigned at = device->capabilities_end ? device->capabilities_end : PCI_DEVICE_SPECIFIC;
     assert(bytes >= 2 && at + bytes <= sizeof(device->config));
-    /* The list goes from the newest to the oldest, so that it need not be walked here. */
+    /* The newest capability becomes the first of the list, so the list need not be walked. */
     config[at] = id;
     config[at + 1] = config[PCI_CAPABILITIES];
     config[PCI_CAPABILITIES] = (u8)at;

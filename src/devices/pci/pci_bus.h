@@ -2,14 +2,14 @@
  * One PCI bus, reached by configuration mechanism 1 (PCI Local Bus Specification 2.1, 3.7.4.1).
  *
  * Ports: pci_config_ops at CF8h-CFFh, 4 bytes wide, device: the struct pci_bus. The address register
- * answers to dword accesses only. (CF9h is another device's, which claims it later.)
+ * answers to dword accesses only. (The reset control register takes CF9h: it is claimed later.)
  *
  *   CF8h   31 enable | 30-24 0 | 23-16 bus | 15-11 device | 10-8 function | 7-2 register | 1-0 0
  *
  * A device has 256 bytes of configuration space with a mask of the bits that may be written, base address
- * registers, and possibly an expansion ROM and capabilities. A base address register names the handlers or
- * the memory that answer at its addresses. The board installs `map`, which is called when a base address
- * changes, and decides which device answers where two overlap. So a device wires nothing.
+ * registers, and possibly an expansion ROM and capabilities. A base address register has the handlers or the memory
+ * for its addresses. The board installs `map`, which is called when a base address changes. The board decides which
+ * device answers where two overlap.
  *
  * Interrupt pins reach the four PIRQ lines with the usual rotation by device number. The PIIX3 receives
  * them as `pirq`. Messages (MSI-X: pci_msix.h) leave by `msi`.
@@ -101,8 +101,8 @@ struct pci_bus {
     unsigned pirq_count[4]; /* devices that hold each PIRQ up */
     struct irq_line pirq[4];
     /* Installed by the board. map: the addresses that this register decodes have changed. msi: a message,
-     * which is a write of 4 bytes to an address where an interrupt controller listens. NULL: there is no
-     * such controller. */
+     * that is a write of 4 bytes to the address of an interrupt controller. NULL: no controller takes
+     * messages. */
     void (*map)(void *owner, struct pci_bar *bar);
     void (*msi)(void *owner, u64 address, u32 data);
     void *map_owner, *msi_owner;
@@ -137,12 +137,12 @@ void pci_expansion_rom(struct pci_device *device, u8 *image, u32 bytes);
 /* Append a capability of `bytes` in all, the first two of which are written here. Returns its offset. */
 u8 pci_add_capability(struct pci_device *device, u8 id, u8 bytes);
 
-/* A device of PCI 2.3 with an interrupt pin, 1 INTA to 4 INTD: it can be disabled, and its state be read. */
+/* Give the device an interrupt pin of PCI 2.3, 1 INTA to 4 INTD, which can be disabled and has a status bit. */
 void pci_interrupt_pin(struct pci_device *device, u8 pin);
 /* The level of the interrupt pin, numbered in config space. */
 void pci_set_interrupt(struct pci_device *device, bool level);
 
-/* Whether the device may access memory. (Messages are accesses.) */
+/* May the device access memory? (Messages are accesses too.) */
 static inline bool pci_is_master(const struct pci_device *device)
 {
     return device->config[PCI_COMMAND] & PCI_COMMAND_MASTER;

@@ -1,6 +1,6 @@
 /*
- * MSI-X: interrupts as messages, each with its own address and mask (PCI Local Bus Specification 3.0,
- * 6.8.2). The table lies behind one of the device's base addresses. The device passes accesses to it on.
+ * MSI-X: interrupts as messages, each with its own address and mask (PCI Local Bus Specification 3.0, 6.8.2). The
+ * table is in the range of one of the device's base addresses. The device passes on accesses to it.
  *
  *   capability    +2 15 enable | 14 mask all | 10-0 vectors - 1
  *                 +4 table: offset | BAR        +8 pending bits: offset | BAR
@@ -26,7 +26,7 @@ struct pci_msix {
     u8 table[PCI_MSIX_TABLE_BYTES];
 };
 
-/* Give the device the capability: table and pending bits are at these offsets behind `bar`. */
+/* Give the device the capability: table and pending bits are at these offsets in the range of `bar`. */
 void pci_msix_init(struct pci_msix *msix, struct pci_device *device, unsigned vectors, u8 bar,
                    u32 table_offset, u32 pending_offset);
 void pci_msix_reset(struct pci_msix *msix);
@@ -35,7 +35,7 @@ bool pci_msix_enabled(const struct pci_msix *msix);
 /* Send vector n, or remember it until it may be sent. Without MSI-X enabled, or without
  * such a vector, nothing happens. */
 void pci_msix_send(struct pci_msix *msix, unsigned vector);
-/* The capability may have been written. Called by the bus. */
+/* The bus calls this when the capability may have been written. */
 void pci_msix_update(struct pci_msix *msix);
 
 /* Accesses by offset within the table, and to the pending bits. */

@@ -8,9 +8,9 @@
  * (uart_set_transmitter()). The divisor times only the receiver's character timeout. The line inward waits instead of overrunning: uart_receive() refuses a
  * character for which there is no room.
  *
- * On a PC the OUT2 output gates the interrupt wire. This UART ignores OUT2, as QEMU's does: kernels that were
- * only ever run there write MCR = 0 and expect interrupts. Loopback does disconnect the wire ("Loopback": the
- * modem control outputs are forced to their inactive state); the interrupt then shows in IIR only.
+ * On a PC the OUT2 output gates the interrupt wire. This UART ignores OUT2, as QEMU's does, because kernels that were
+ * written for QEMU set MCR = 0 and expect interrupts. Loopback does disconnect the wire ("Loopback": the modem control
+ * outputs are forced to their inactive state). Then only IIR shows the interrupt.
  */
 #ifndef RINGER_DEVICES_SERIAL_UART16550_H
 #define RINGER_DEVICES_SERIAL_UART16550_H
@@ -33,7 +33,7 @@ struct uart16550 {
     u8 fcr; /* bit 0 and bits 7-6 only */
     u16 divisor;
     u8 modem; /* lines from the modem */
-    u8 msr;   /* as last computed: lines and deltas */
+    u8 msr;   /* lines and deltas, as last computed */
     bool overrun;
     bool full;         /* the transmitter: nothing leaves at present */
     bool thre_pending; /* the transmitter became empty, or its interrupt was enabled; not yet read from IIR */

@@ -1,5 +1,5 @@
 /*
- * The AC'97 controller. See ac97.h. Names are the datasheet's.
+ * The AC'97 controller. See ac97.h. Register names are those of the datasheet.
  */
 #include "ac97.h"
 
@@ -130,8 +130,8 @@ static void start(struct ac97 *ac97, struct ac97_channel *ch)
     if (ac97->started) ac97->started(ac97->owner);
 }
 
-/* "RR: contents of all bus master related registers are reset, except the interrupt enable bits"; "RPBM, 0:
- * pause; all state information is retained", so that a buffer goes on in its midst. */
+/* "RR: contents of all bus master related registers are reset, except the interrupt enable bits." "RPBM, 0: pause; all
+ * state information is retained": so the channel can go on in the middle of a buffer. */
 static void write_control(struct ac97 *ac97, struct ac97_channel *ch, u8 value)
 {
     bool ran = ch->control & CR_RUN;
@@ -146,7 +146,7 @@ static void write_control(struct ac97 *ac97, struct ac97_channel *ch, u8 value)
     if (!(value & CR_RUN)) ch->status |= SR_HALTED;
 }
 
-/* A channel that has come to its last buffer goes on when LVI is moved. */
+/* A channel that has reached its last buffer goes on when LVI is written. */
 static void write_last(struct ac97 *ac97, struct ac97_channel *ch, u8 value)
 {
     ch->last = value % DESCRIPTORS;
@@ -184,7 +184,7 @@ static u8 channel_read(const struct ac97_channel *ch, u32 offset)
     }
 }
 
-/* --- the bus masters' window, byte by byte --- */
+/* --- the bus masters' ports, byte by byte --- */
 
 static u32 global_status(const struct ac97 *ac97)
 {
@@ -282,7 +282,7 @@ static const struct {
     {CODEC_DAC_RATE, RATE_DEFAULT},
     {CODEC_ADC_RATE, RATE_DEFAULT},
     {CODEC_VENDOR_1, 0x8384},
-    {CODEC_VENDOR_2, 0x7600}, /* SigmaTel's STAC9700, which has nothing of its own */
+    {CODEC_VENDOR_2, 0x7600}, /* SigmaTel STAC9700, which has no vendor-specific registers */
 };
 
 static void reset_codec(struct ac97 *ac97)
@@ -332,7 +332,7 @@ static void codec_write(void *device, u32 offset, unsigned size, u32 value)
     case CODEC_VENDOR_1:
     case CODEC_VENDOR_2: break;
     default:
-        /* Six bits of attenuation at most: bit 5 says as much as all of the five. */
+        /* Attenuation has five bits here. A sixth bit in the value means the maximum. */
         if (offset == CODEC_MASTER && (value & 0x2020))
             value |= (value & 0x2000 ? 0x1f00 : 0) | (value & 0x20 ? 0x1f : 0);
         *codec(ac97, offset) = value & (offset <= CODEC_PCM ? 0x9f1f : 0xffff);
@@ -355,7 +355,7 @@ u32 ac97_rate(const struct ac97 *ac97)
     return ac97->codec[CODEC_DAC_RATE / 2];
 }
 
-/* Attenuation in steps of 1.5 dB, of which four are a half, as a factor in 65536ths. */
+/* The factor, in 65536ths, of an attenuation in steps of 1.5 dB. Four steps halve the amplitude. */
 static u32 factor(unsigned steps)
 {
     static const u32 within[] = {65536, 55142, 46397, 39038};
@@ -367,7 +367,7 @@ static u32 gain(const struct ac97 *ac97, bool right)
     u16 master = ac97->codec[CODEC_MASTER / 2], pcm = ac97->codec[CODEC_PCM / 2];
     if ((master | pcm) & CODEC_MUTE) return 0;
     unsigned shift = right ? 0 : 8, a = master >> shift & 0x1f, p = pcm >> shift & 0x1f;
-    /* PCM has 12 dB of gain besides, which would clip: its 8 (0 dB) and less are all. */
+    /* PCM values below 8 (0 dB) are gains up to 12 dB, which would clip: they count as 8. */
     return factor(a + (p > 8 ? p - 8 : 0));
 }
 

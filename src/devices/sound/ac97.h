@@ -1,7 +1,7 @@
 /*
  * The AC'97 sound controller of Intel's 82801AA (ICH; order 290655, chapter 12) with a codec of AC'97 2.1
- * with variable sample rates (VRA). The host's sound output pulls samples from it, in the guest's
- * time: the guest sees by how much the bus master has advanced. It records silence.
+ * with variable sample rates (VRA). The host's sound output pulls samples from it in guest time, and the bus master
+ * advances by them. It records silence.
  *
  * Ports: base address 0, 256 ports, the codec's registers (16 bits each); base address 1, 64 ports, three
  * bus masters of 16 each (PCM in 00h, PCM out 10h, microphone 20h) and the globals:
@@ -9,7 +9,7 @@
  *   +0 BDBAR   list of 32 descriptors: address, then 31 interrupt on completion | 30 last | 15-0 samples
  *   +4 CIV  +5 LVI  +6 SR  +8 PICB (samples left)  +Ah PIV  +Bh CR        2Ch GLOB_CNT  30h GLOB_STA  34h CAS
  *
- * Guest memory is read where the list says, at any address. A list of empty buffers is read once a pull.
+ * The list may contain any address. A list of empty buffers is read once a pull.
  */
 #ifndef RINGER_DEVICES_SOUND_AC97_H
 #define RINGER_DEVICES_SOUND_AC97_H

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* In LBA mid and high: the command's key, and the answer "threshold not exceeded". */
+/* LBA mid and high: the key of the command, and the answer "threshold not exceeded". */
 enum { KEY_LOW = 0x4f, KEY_HIGH = 0xc2 };
 
 enum { LOG_DIRECTORY = 0x00, LOG_ERRORS = 0x01, LOG_SELF_TEST = 0x06 };

@@ -45,7 +45,7 @@ static void write_flushed(struct ide_channel *channel, int error)
         ide_finish(channel->active);
 }
 
-/* All is on the disk or in its cache. A command with FUA, or without a write cache, flushes that. */
+/* All data is on the disk or in its cache. A command with FUA, or a drive without write cache, flushes the cache. */
 static void written(struct ide_channel *channel)
 {
     note_end(channel);

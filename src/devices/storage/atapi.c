@@ -114,7 +114,7 @@ static void all_taken(struct ide_channel *channel)
     struct ide_drive *drive = channel->active;
     if (!channel->packet.left)
         atapi_succeed(drive);
-    else if (!is_hindered(drive, PACKET_NEEDS_MEDIUM)) /* the disc may be another one by now */
+    else if (!is_hindered(drive, PACKET_NEEDS_MEDIUM)) /* the disc may have been changed */
         atapi_read_on(drive);
 }
 
@@ -198,7 +198,7 @@ static void prevent_allow(struct ide_drive *drive, const u8 *command)
     atapi_succeed(drive);
 }
 
-/* There is one class of events, 4: media. Only polling is possible. */
+/* There is one class of events, 4 (media). Only polling is supported. */
 static void get_event_status(struct ide_drive *drive, const u8 *command)
 {
     enum { POLLED = 1, CLASS_MEDIA = 4, NO_EVENT_AVAILABLE = 0x80 };
@@ -290,7 +290,7 @@ static void run_packet(struct ide_channel *channel)
         atapi_fail(drive, SENSE_ILLEGAL_REQUEST, ASC_INVALID_OPCODE);
 }
 
-/* With a byte count of 0 no data could come. It is taken for the largest count. */
+/* A byte count of 0 would allow no data. It is taken as the largest count. */
 static void packet(struct ide_drive *drive)
 {
     struct packet_transfer *p = &drive->channel->packet;
@@ -313,7 +313,7 @@ static void identify_packet(struct ide_drive *drive)
     ide_give_sector(drive);
 }
 
-/* By IDENTIFY DEVICE and READ SECTORS a host finds out that this is no disk (8.15.5.2, 8.34.5). */
+/* IDENTIFY DEVICE and READ SECTORS show a host that this is not a disk (8.15.5.2, 8.34.5). */
 static void tell_apart(struct ide_drive *drive)
 {
     ide_signature(drive);
@@ -363,7 +363,7 @@ void atapi_command(struct ide_drive *drive, u8 opcode)
     ide_fail(drive, IDE_ABRT);
 }
 
-/* Not ready for ATA commands that need DRDY until the first one has come. */
+/* After a reset DRDY is clear until the first command. */
 void atapi_reset(struct ide_drive *drive)
 {
     drive->status = 0;

@@ -103,7 +103,7 @@ void atapi_ask(struct ide_drive *drive, u32 bytes, void (*given)(struct ide_chan
 void atapi_read_on(struct ide_drive *drive);
 packet_function atapi_read10, atapi_read12, atapi_read_cd, atapi_read_cd_msf, atapi_read_capacity, atapi_seek;
 
-/* --- atapi_inform.c, atapi_toc.c: facts about drive and medium --- */
+/* --- atapi_inform.c, atapi_toc.c: descriptions of drive and medium --- */
 packet_function atapi_inquiry, atapi_mode_sense6, atapi_mode_sense10, atapi_mode_select6, atapi_mode_select10,
     atapi_get_configuration, atapi_mechanism_status;
 packet_function atapi_read_toc, atapi_read_disc_information, atapi_read_subchannel, atapi_read_dvd_structure;

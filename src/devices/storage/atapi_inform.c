@@ -38,7 +38,7 @@ enum { PAGE_ERROR_RECOVERY = 0x01, PAGE_CD = 0x0d, PAGE_CAPABILITIES = 0x2a, PAG
 enum { CONTROL_CURRENT, CONTROL_CHANGEABLE, CONTROL_DEFAULT, CONTROL_SAVED };
 enum { PAGE_CODE = 0x3f, PAGE_MAX_BYTES = 32 };
 
-/* Error recovery. An image is read at the first attempt or never, so the page only reads as it was set. */
+/* Error recovery. The settings have no effect, because retries do not help with an image. */
 static u32 error_recovery_page(const struct ide_drive *drive, u8 *page)
 {
     page[2] = drive->cd.recovery;
@@ -84,7 +84,7 @@ static const struct page_row {
     {PAGE_CAPABILITIES, capabilities_page, NULL, {0}},
 };
 
-/* `to` is clear. */
+/* On entry `to` is zero. */
 static u32 put_page(const struct ide_drive *drive, const struct page_row *row, u8 *to, u8 control)
 {
     static const struct ide_drive fresh = {
@@ -153,7 +153,7 @@ static const struct page_row *find_page(u8 code)
     return NULL;
 }
 
-/* It differs from the current page only in bits that may change. */
+/* Does the page differ from the current one only in bits that may change? */
 static bool is_acceptable(const struct ide_drive *drive, const struct page_row *row, const u8 *page)
 {
     u8 now[PAGE_MAX_BYTES] = {0};

@@ -16,7 +16,7 @@ enum {
     PART_ERRORS = 0x06,
     PARTS = PART_SYNC | PART_HEADER | PART_DATA | PART_CODE,
 };
-#define RAW_CHUNK 16 /* sectors at a time, when each becomes larger than in the image */
+#define RAW_CHUNK 16 /* sectors at a time, if each becomes larger than in the image */
 
 /* --- pieces by way of the buffer --- */
 
@@ -48,7 +48,7 @@ static void fetched(struct ide_channel *channel, int error)
     struct ide_drive *drive = channel->active;
     struct packet_transfer *p = &channel->packet;
     u32 sectors = (u32)(channel->request.bytes / CD_SECTOR_BYTES);
-    if (error && sectors > 1) { /* the guest gets the good ones, and the number of the bad one */
+    if (error && sectors > 1) { /* find the bad sector: the guest gets those before it, and its number */
         p->one_by_one = true;
         atapi_read_on(drive);
         return;
@@ -81,7 +81,7 @@ void atapi_read_on(struct ide_drive *drive)
 }
 
 static_assert(RAW_CHUNK * (CD_RAW_BYTES + CD_SECTOR_BYTES) <= IDE_BUFFER_BYTES,
-              "sectors and what they grow to lie side by side in the buffer");
+              "sectors and their larger form both fit in the buffer");
 
 /* --- cooked sectors by DMA --- */
 

@@ -1,5 +1,5 @@
 /*
- * A CD's whole sector in mode 1, of which an image holds the data alone (ECMA-130, 14 and annex A):
+ * A whole CD sector of mode 1 (ECMA-130, 14 and annex A). An image has only its data.
  *
  *   0  synchronization, 12 bytes     12  header: minute, second, frame in BCD, mode     16  data, 2048 bytes
  *   2064  EDC, a CRC, 4 bytes        2068  zeros, 8 bytes       2076  P parity, 172     2248  Q parity, 104

@@ -24,8 +24,8 @@ enum floppy_rate { FLOPPY_RATE_500K, FLOPPY_RATE_300K, FLOPPY_RATE_250K, FLOPPY_
 struct floppy_format {
     u16 sectors; /* in all */
     u8 sides, tracks, per_track;
-    enum floppy_rate rate;       /* in the drive made for it, */
-    enum floppy_drive_type type; /* which is of this type */
+    enum floppy_rate rate;       /* data rate in the drive that is made for it */
+    enum floppy_drive_type type; /* that drive */
 };
 
 struct floppy_drive {
@@ -34,18 +34,18 @@ struct floppy_drive {
     const struct floppy_format *format; /* NULL: no diskette */
     u8 cylinder;                        /* of the head */
     bool changed;                       /* the disk change line */
-    u8 rotation;                        /* the sector that comes next, counted from 0 */
+    u8 rotation;                        /* the next sector under the head, counted from 0 */
 };
 
 #define FLOPPY_LAST_TRACK 83 /* the head goes no further */
 
-/* The format of an image, or NULL: larger than any diskette, or empty. An image of another size is the
- * beginning of a diskette of 1.44 MB or, if it is larger, of 2.88 MB. */
+/* The format of an image of this size. An image of an odd size is the beginning of a 1.44 MB diskette or, if it is
+ * larger, of a 2.88 MB one. NULL: it is empty, or larger than any diskette. */
 const struct floppy_format *floppy_format_of(u64 bytes);
 
-/* The drive is the type that suits the diskette that is in it now; 1.44 MB if there is none. */
+/* The drive gets the type that suits its diskette; 1.44 MB if there is none. */
 void floppy_drive_init(struct floppy_drive *drive, struct disk *disk);
-/* There is another diskette in the disk than before, or none. */
+/* Call after the diskette was changed, inserted or removed. */
 void floppy_medium_changed(struct floppy_drive *drive);
 /* Move the head. Steps with a diskette in reset the disk change line. */
 void floppy_seek(struct floppy_drive *drive, u8 cylinder);

@@ -14,8 +14,8 @@ enum { CONFIGURE_DEFAULT = CONFIGURE_NO_FIFO, FIFO_BYTES = 16 };
 enum { SPECIFY_NO_DMA = 0x01 };
 enum { OPCODE = 0x1f, RELATIVE_SEEK = 0x80, RELATIVE_INWARD = 0x40 };
 
-#define STEP_NS 3000000u /* a real drive's time from track to track; */
-#define FASTER  30       /* this one is that many times as fast */
+#define STEP_NS 3000000u /* the time of a real drive from track to track */
+#define FASTER  30       /* this drive is so many times as fast */
 
 /* --- interrupt --- */
 
@@ -76,8 +76,8 @@ static void serve_dma(void *device)
     }
 }
 
-/* What the host moves at one INT. The FIFO asks the host to read when all but `threshold` bytes of it are
- * full, and to write when only `threshold` bytes are left in it; at first it is empty. */
+/* Bytes that the host moves for one INT. The FIFO requests a read when all but `threshold` of its bytes are full, and a
+ * write when only `threshold` bytes are left in it. At first it is empty. */
 static u32 burst_bytes(const struct i82077 *fdc)
 {
     if (fdc->configuration & CONFIGURE_NO_FIFO) return 1;
@@ -86,7 +86,7 @@ static u32 burst_bytes(const struct i82077 *fdc)
     return threshold < FIFO_BYTES ? FIFO_BYTES - threshold : 1;
 }
 
-/* INT rises: it was down since the burst before. */
+/* INT rises: it has been down since the last burst. */
 static void begin_burst(struct i82077 *fdc)
 {
     u32 end = fdc->at + burst_bytes(fdc);

@@ -41,13 +41,13 @@ struct i82077_transfer {
     u8 end_of_track;                 /* format: sectors */
     u8 step;                         /* scan: by how many sectors to advance */
     bool multi_track;
-    bool terminal; /* TC has come */
+    bool terminal; /* TC has arrived */
     u8 physical_head;
     u16 left; /* verify with a count, and format: sectors */
     u8 st1, st2;
     bool writing; /* the host writes */
-    /* Called when the sector has come round, and when the host has moved all of sector[at, end) or TC has
-     * come. */
+    /* Called when the sector is under the head, and when the host has moved all of sector[at, end) or TC has
+     * arrived. */
     void (*next)(struct i82077 *fdc);
 };
 
@@ -65,15 +65,15 @@ struct i82077 {
     bool reset_waits;
 
     enum i82077_phase phase;
-    u8 byte[16]; /* of the command, then of the result */
+    u8 byte[16]; /* the command's bytes, then the result's */
     unsigned count, expected;
     bool result_interrupt;  /* until the first byte of the result is read */
     u8 ended[I82077_UNITS]; /* ST0 of seeks and resets that SENSE INTERRUPT has not read; 0: none */
     bool seeking[I82077_UNITS];
     u8 target[I82077_UNITS];
-    u8 cylinder[I82077_UNITS]; /* PCN: where the controller takes the heads to be */
+    u8 cylinder[I82077_UNITS]; /* PCN: the position of the heads, as the controller knows it */
     struct timer seek_timer[I82077_UNITS];
-    struct timer start_timer; /* the head settles, the sector comes round */
+    struct timer start_timer; /* the head settles, the sector arrives under it */
 
     struct i82077_transfer transfer;
     bool host_turn; /* sector[at, end) waits for the host */

@@ -13,7 +13,7 @@ enum { IMPLIED_SEEK = 0x40, ENABLE_COUNT = 0x80 };
 enum { SIZE_512 = 2 };
 enum { OP_SCAN_EQUAL = 0x11, OP_SCAN_LOW = 0x19 };
 
-#define ROTATION_NS 100000u /* until a sector has come round; on a real drive it takes longer */
+#define ROTATION_NS 100000u /* the time until a sector is under the head; a real drive takes longer */
 
 /* --- ends --- */
 
@@ -50,7 +50,7 @@ static bool is_silent(struct i82077 *fdc)
            fdc->transfer.physical_head >= drive->format->sides;
 }
 
-/* Whether the transfer's sector is on the track. If not, the command has failed. */
+/* Is the transfer's sector on the track? If not, the command has failed. */
 static bool find(struct i82077 *fdc)
 {
     const struct i82077_transfer *t = &fdc->transfer;
@@ -96,7 +96,7 @@ static void write_sector(struct i82077 *fdc, void (*done)(struct i82077 *fdc, in
         fail(fdc, ST1_NO_DATA, 0);
 }
 
-/* To the next sector; the result reports it too. False: that was the last one. */
+/* Go to the next sector, which the result reports too. False: that was the last one. */
 static bool advance(struct i82077_transfer *t)
 {
     if (t->sector != t->end_of_track) {
@@ -130,7 +130,7 @@ static void go_on(struct i82077 *fdc)
     }
 }
 
-/* first() is called when the sector has come round. */
+/* Begin a transfer. first() is called when the sector is under the head. */
 static void begin(struct i82077 *fdc, bool writing, void (*first)(struct i82077 *fdc))
 {
     fdc->transfer = (struct i82077_transfer){.end_of_track = fdc->transfer.end_of_track,
@@ -140,7 +140,7 @@ static void begin(struct i82077 *fdc, bool writing, void (*first)(struct i82077 
     timer_arm(&fdc->start_timer, clock_now(fdc->start_timer.clock) + ROTATION_NS);
 }
 
-/* A command that names a sector. */
+/* Begin a command that has a sector number. */
 static void begin_at_sector(struct i82077 *fdc, bool writing, void (*first)(struct i82077 *fdc))
 {
     const u8 *b = fdc->byte;
@@ -197,7 +197,7 @@ void i82077_read_track(struct i82077 *fdc)
     fdc->transfer.sector = 1;
 }
 
-/* No sector has a deleted data mark. The first sector ends the command; with SK all are skipped. */
+/* No sector has a deleted data mark. So the first sector ends the command; with SK all sectors are skipped. */
 static void deleted_taken(struct i82077 *fdc)
 {
     fdc->transfer.st2 |= ST2_CONTROL_MARK;
@@ -250,7 +250,7 @@ static void sector_written(struct i82077 *fdc, int error)
 static void sector_given(struct i82077 *fdc)
 {
     memset(fdc->sector + fdc->at, 0, DISK_SECTOR_BYTES - fdc->at);
-    if (find(fdc)) write_sector(fdc, sector_written); /* the diskette may be gone */
+    if (find(fdc)) write_sector(fdc, sector_written); /* the diskette may have been removed */
 }
 
 static void write_next(struct i82077 *fdc)
@@ -404,7 +404,7 @@ void i82077_format(struct i82077 *fdc)
     fdc->transfer.left = fdc->byte[3] ? fdc->byte[3] : 1;
 }
 
-/* --- read ID: the next sector that comes round --- */
+/* --- read ID: the next sector under the head --- */
 
 static void id_comes(struct i82077 *fdc)
 {

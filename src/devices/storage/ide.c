@@ -142,7 +142,7 @@ void ide_submit(struct ide_drive *drive, enum disk_operation operation, u64 offs
 
 /* --- resets --- */
 
-/* What a drive shows after a reset or its diagnostics (ATA/ATAPI-6 9.12). */
+/* The registers of a drive after a reset or its diagnostics (ATA/ATAPI-6 9.12). */
 void ide_signature(struct ide_drive *drive)
 {
     drive->previous = (struct ide_registers){0};
@@ -250,7 +250,7 @@ static void command(struct ide_channel *channel, u8 opcode)
             reset_drives(channel, (u8)(1 << (drive - channel->drive)), false);
         return;
     }
-    if (channel->active) { /* abandoned in the middle of its data */
+    if (channel->active) { /* the guest abandons a command in the middle of its data */
         channel->active->status = IDE_DRDY | IDE_DSC;
         stop_transfer(channel);
     }
@@ -324,7 +324,7 @@ static u8 read_register(struct ide_channel *channel, u32 offset)
 
 /* --- the data port --- */
 
-/* How many of `bytes` the DRQ block has, in this direction. */
+/* How many of `bytes` the DRQ block has at the port, in this direction. */
 static u32 at_port(struct ide_channel *channel, bool to_guest, u32 bytes)
 {
     u32 left = channel->end - channel->at;

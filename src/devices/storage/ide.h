@@ -6,13 +6,11 @@
  * ide_control_ops, 1 port (3F6h, 376h). Device of both: the struct ide_channel.
  *
  * Invariants
- * 1. A channel executes one command at a time: `active` is the drive that it belongs to. Its data lie in
- *    `buffer`, and buffer[at, end) is the DRQ block at the data port.
- * 2. At most one disk request is under way (`io_running`). Until it is done the drive is BSY, ignores
- *    commands and defers resets. So nothing else touches `request`, `part` or the buffer that the request
- *    uses.
- * 3. DMA moves bytes straight between disk and guest memory. Where a PRD points to no RAM, `buffer` takes
- *    its place.
+ * 1. A channel executes one command at a time. `active` is its drive. Its data is in `buffer`, and buffer[at, end) is
+ *    the DRQ block at the data port.
+ * 2. At most one disk request is under way (`io_running`). Until it is done the drive is BSY, ignores commands and
+ *    defers resets. So nothing else touches `request`, `part` or the buffer that the request uses.
+ * 3. DMA moves bytes straight between disk and guest memory. If a PRD does not point to RAM, `buffer` is used instead.
  */
 #ifndef RINGER_DEVICES_STORAGE_IDE_H
 #define RINGER_DEVICES_STORAGE_IDE_H
@@ -21,7 +19,7 @@
 #include "base/disk.h"
 
 #define IDE_BUFFER_BYTES 0x20000u
-/* Parts of a DMA request: a request of IDE_PARTS_WANTED parts may need more to end at a sector's end. */
+/* Parts of a DMA request. A request of IDE_PARTS_WANTED parts may need more parts to end at the end of a sector. */
 #define IDE_PARTS_WANTED 256
 #define IDE_PARTS_MAX    (IDE_PARTS_WANTED + DISK_SECTOR_BYTES / 2 + 1)
 
@@ -43,14 +41,14 @@ enum ide_error { IDE_ABRT = 0x04, IDE_IDNF = 0x10, IDE_UNC = 0x40 };
 /* Device register */
 enum { IDE_LBA = 0x40, IDE_DEV = 0x10 };
 
-/* Registers that 48-bit commands write twice: the struct holds one content of them, current or previous. */
+/* Registers that 48-bit commands write twice: their current or their previous contents. */
 struct ide_registers {
     u8 feature, count, lba_low, lba_mid, lba_high;
 };
 
 struct scsi_sense {
     u8 key, asc, ascq;
-    bool valid;      /* there is */
+    bool valid;      /* the next field is valid */
     u32 information; /* the sector that failed */
 };
 
@@ -72,8 +70,8 @@ struct ide_drive {
     struct disk *disk;
     char serial[20];              /* padded with blanks */
     u64 sectors;                  /* hard disks: of 512 bytes */
-    u32 cylinders;                /* default translation, */
-    u32 heads_now, per_track_now; /* and that of INITIALIZE DEVICE PARAMETERS */
+    u32 cylinders;                /* of the default translation */
+    u32 heads_now, per_track_now; /* as set by INITIALIZE DEVICE PARAMETERS */
     u8 multiple;                  /* sectors a DRQ block, 0: not set */
     u8 transfer_mode;             /* SET FEATURES 03h */
     u8 power;                     /* CHECK POWER MODE */
@@ -104,7 +102,7 @@ struct packet_transfer {
     bool to_guest;
     u32 limit;                                  /* bytes a DRQ block at most */
     u32 at, end;                                /* buffer[at, end) has yet to be moved */
-    void (*moved)(struct ide_channel *channel); /* called when all of it has been */
+    void (*moved)(struct ide_channel *channel); /* called when all of it was moved */
     u64 sector;                                 /* the next one of the disc */
     u32 left;                                   /* sectors that have not been read yet */
     u32 sector_bytes;
@@ -118,13 +116,13 @@ struct ide_dma {
     bool to_guest, buffered;
     u64 offset; /* in the disk; unused when the data are in buffer */
     u64 left;   /* bytes */
-    u32 most;   /* bytes of a request at most; lowered to find a bad sector */
+    u32 most;   /* the most bytes of a request; lowered to find a bad sector */
     u32 at;     /* in buffer */
     void (*finished)(struct ide_channel *channel, int error);
     struct prd_position {
         u32 next_entry, address, entry_left;
         bool last_entry;
-    } table, before; /* now, and when the request under way was put together */
+    } table, before; /* now, and when the request under way was made */
 };
 
 struct ide_channel {
@@ -159,14 +157,14 @@ struct ide_channel {
 };
 
 void ide_init(struct ide_channel *channel, struct irq_line irq, struct dma memory);
-/* Before the first reset. `disk` must outlive the channel; serial is cut to 20 characters. */
+/* Call before the first reset. `disk` must outlive the channel. `serial` is cut to 20 characters. */
 void ide_attach(struct ide_channel *channel, unsigned number, enum ide_kind kind, struct disk *disk,
                 const char *serial);
 /* RESET-, the bus master included. */
 void ide_reset(struct ide_channel *channel);
 /* The disc in the CD drive was changed, removed or inserted. */
 void ide_medium_changed(struct ide_drive *drive);
-/* Whether the guest prevents the removal of a CD. If so, it is told that eject was pressed. */
+/* Does the guest prevent the removal of the disc? If so, it gets the event "eject was pressed". */
 bool ide_is_locked(struct ide_drive *drive);
 
 extern const struct io_ops ide_command_ops;
@@ -175,20 +173,19 @@ extern const struct io_ops ide_control_ops;
 
 /* --- shared by the files of a channel: ide.c --- */
 
-/* The active drive's command is over: ready, and an interrupt. */
+/* The active drive's command is over: the drive is ready and interrupts. */
 void ide_finish(struct ide_drive *drive);
 void ide_fail(struct ide_drive *drive, u8 error);
-/* A DRQ block of buffer[at, at + bytes) at the data port. done() is called when the guest has moved all of
- * it. */
+/* Offer buffer[at, at + bytes) as a DRQ block at the data port. done() is called when the guest has moved all of it. */
 void ide_begin_block(struct ide_drive *drive, bool to_guest, u32 at, u32 bytes,
                      void (*done)(struct ide_channel *channel));
 /* done() of the last block that the guest reads: the command is over, and no interrupt follows. */
 void ide_taken(struct ide_channel *channel);
-/* A command with buffer[0, DISK_SECTOR_BYTES) as its data. */
+/* Give the guest buffer[0, DISK_SECTOR_BYTES) as the only data of the command. */
 void ide_give_sector(struct ide_drive *drive);
 void ide_interrupt(struct ide_drive *drive);
 void ide_signature(struct ide_drive *drive);
-/* Submit a request; the drive is BSY until done(). Its memory: `parts` of part[], */
+/* Submit a request. The drive is BSY until done(). Its memory is `parts` of part[], */
 void ide_submit_parts(struct ide_drive *drive, enum disk_operation operation, u64 offset, u64 bytes,
                       void (*done)(struct ide_channel *channel, int error));
 /* or buffer[at, at + bytes). */

@@ -19,7 +19,7 @@ enum { STATUS_ACTIVE = 0x01, STATUS_ERROR = 0x02, STATUS_INTERRUPT = 0x04, STATU
 enum { MASTER_COMMAND, MASTER_STATUS = 2, MASTER_TABLE = 4 };
 
 #define DESCRIPTOR_LAST 0x80000000u
-/* Bytes of buffer that may stand for what is no RAM in one request. */
+/* Bytes of buffer that may replace missing RAM in one request. */
 #define STRAY_BYTES   (IDE_BUFFER_BYTES - PAGE_SIZE)
 #define REQUEST_BYTES (16u << 20)
 
@@ -34,7 +34,7 @@ static void rewind_table(struct ide_channel *channel)
     channel->dma.table.last_entry = false;
 }
 
-/* Whether bytes are left in the current descriptor or the next one. */
+/* Are bytes left in the current descriptor or the next one? */
 static bool have_entry(struct ide_channel *channel)
 {
     struct ide_dma *dma = &channel->dma;
@@ -146,9 +146,9 @@ void ide_dma_landed(struct ide_channel *channel)
             memory->written(memory->memory, channel->gpa[n], channel->part[n].iov_len);
 }
 
-/* The disk does not say which of a request's sectors is bad. The request is tried again in halves. So the
- * sectors before the bad one are transferred, as a drive does, and the registers name the bad sector
- * itself. The bus master stays active, because its table has not ended. */
+/* The disk does not say which sector of a request is bad, so the request is tried again in halves. As with a real
+ * drive, the sectors before the bad one are transferred, and the registers name the bad sector. The bus master stays
+ * active, because its table has not ended. */
 static void request_failed(struct ide_channel *channel, int error)
 {
     struct ide_dma *dma = &channel->dma;
@@ -183,7 +183,7 @@ static void finish(struct ide_channel *channel)
 {
     struct ide_dma *dma = &channel->dma;
     dma->wanted = false;
-    /* Active stays set when the table describes more than the transfer. */
+    /* Active stays set if the table describes more bytes than the transfer has. */
     if (dma->table.last_entry && !dma->table.entry_left) channel->master_status &= (u8)~STATUS_ACTIVE;
     dma->finished(channel, 0);
 }

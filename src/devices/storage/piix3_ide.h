@@ -30,10 +30,9 @@ struct piix3_ide {
 
 void piix3_ide_init(struct piix3_ide *ide, struct pci_bus *bus, const struct piix3_ide_wiring *wiring);
 void piix3_ide_reset(struct piix3_ide *ide);
-/* S3: the same, but the timing registers are kept. A board's firmware restores them before the operating
- * system resumes, which expects the ports to be decoded. SeaBIOS does not, because QEMU's PIIX3 always
- * decodes them.
- */
+/* S3: a reset that keeps the timing registers. An operating system that resumes expects the ports to be decoded.
+ * Firmware of real boards restores the registers before. SeaBIOS does not, because QEMU's PIIX3 always decodes the
+ * ports. */
 void piix3_ide_suspend(struct piix3_ide *ide);
 
 #endif

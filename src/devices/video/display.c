@@ -1,5 +1,5 @@
 /*
- * The display seam: handing scenes to viewers, and the frame they draw into. See display.h.
+ * The display seam: gives scenes to viewers, and has the frame that they draw. See display.h.
  */
 #include "display.h"
 
@@ -42,7 +42,7 @@ void display_tell(struct display *display)
     }
 }
 
-/* Note what was written for every viewer. The viewer that takes its scene now gets all that it has missed. */
+/* Record for every viewer which units were written. This viewer gets all units written since its last scene. */
 void display_take(struct display_viewer *viewer)
 {
     struct display *display = viewer->display;

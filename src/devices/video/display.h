@@ -1,6 +1,6 @@
 /*
- * The display seam, between a device that makes a picture (the VGA) and its *viewers*: a window, a VNC server,
- * a screenshot. There may be several, each with its own thread and pace.
+ * The display seam, between a device that makes a picture (the VGA) and its *viewers*: the SDL window, the VNC server, a
+ * screenshot. There may be several viewers, each with its own thread and pace.
  *
  * The picture is the content of video memory, interpreted by the device's registers. The vCPU thread only copies
  * the registers and lists the parts of video memory that were written. The viewer draws the pixels in its own
@@ -16,12 +16,11 @@
  * Invariants
  * 1. Nothing happens while the picture stays the same: no letter, no wake-up, no time-out. The viewer
  *    alone draws a blinking cursor, with another display_draw().
- * 2. changed() and ready() are called on the vCPU thread between two guest instructions; they notify the
- *    viewer's thread (by an eventfd, an event queue: a means that orders memory) and return at once. A
- *    viewer limits its frame rate by asking later.
- * 3. From display_ask() to ready() the viewer must not draw. Answers may never come when the machine has
- *    stopped.
- * 4. Attaching, detaching and display_take() belong to the vCPU thread, or to any other while it does not
+ * 2. changed() and ready() are called on the vCPU thread between two guest instructions. They notify the viewer's
+ *    thread by a means that orders memory (an eventfd, an event queue) and return at once. A viewer limits its frame
+ *    rate by asking later.
+ * 3. From display_ask() to ready() the viewer must not draw. If the machine has stopped, ready() may never come.
+ * 4. Attaching, detaching and display_take() belong to the vCPU thread, or to any other thread while that one does not
  *    run.
  */
 #ifndef RINGER_DEVICES_VIDEO_DISPLAY_H
@@ -50,20 +49,20 @@ struct display_frame {
 struct display_ops {
     void *(*picture_create)(void *device); /* NULL: out of memory */
     void (*picture_destroy)(void *picture);
-    /* vCPU thread. OR a bit for each unit of video memory that was written since the last call into `dirty`
-     * (units of them), and from now on listen for writes there again. */
+    /* vCPU thread. Set a bit in `dirty` for each unit of video memory that was written since the last call, and
+     * notice the next write to those units. */
     void (*collect)(void *device, u64 *dirty);
     /* vCPU thread: copy the registers. */
     void (*snapshot)(void *device, void *picture);
-    /* Viewer's thread: bring the frame up to date; units without a bit are as they were when last drawn.
-     * Returns the time at which the same picture would look different, UINT64_MAX: never. */
+    /* Viewer's thread: bring the frame up to date. Units without a bit have not changed since the last drawing.
+     * Returns the time at which the same scene would look different; UINT64_MAX: never. */
     u64 (*draw)(void *picture, const u64 *dirty, struct display_frame *frame, u64 now_ns);
 };
 
 struct display {
     const struct display_ops *ops; /* NULL: there is no display, and no viewer may attach */
     void *device;
-    u32 units;               /* of video memory, as the device divides it */
+    u32 units;               /* the number of units of video memory */
     struct mailbox *mailbox; /* of the vCPU thread; installed by the board */
     struct display_viewer *viewers;
     u64 *collected; /* scratch: a bit a unit */
@@ -71,7 +70,7 @@ struct display {
 };
 
 struct display_viewer {
-    /* The viewer's own; either may be NULL. */
+    /* Set by the viewer. Either may be NULL. */
     void (*changed)(struct display_viewer *viewer);
     void (*ready)(struct display_viewer *viewer);
     struct display_frame frame;
@@ -79,9 +78,9 @@ struct display_viewer {
     struct display *display;
     struct display_viewer *next;
     void *picture;
-    u64 *pending;   /* the vCPU thread's: units written since this viewer's last scene */
-    u64 *dirty;     /* the viewer's, between ready() and display_ask() */
-    bool armed;     /* changed() is to be called; the vCPU thread's */
+    u64 *pending;   /* vCPU thread: units written since this viewer's last scene */
+    u64 *dirty;     /* between ready() and display_ask() the viewer's thread, otherwise the vCPU thread */
+    bool armed;     /* vCPU thread: changed() is to be called */
     bool has_scene; /* there is something to draw */
     u32 asked;      /* atomic: a letter is under way */
     struct letter letter;
@@ -89,10 +88,10 @@ struct display_viewer {
 
 /* --- viewers --- */
 
-/* Returns 0 or -ENOMEM, -ENODEV: there is no display. With a mailbox the first changed() comes as
- * soon as the vCPU thread looks into it. */
+/* Returns 0, -ENOMEM, or -ENODEV if there is no display. With a mailbox the first changed() comes as soon as the vCPU
+ * thread runs its letters. */
 int display_attach(struct display *display, struct display_viewer *viewer);
-/* Frees the frame too. No letter of the viewer's may be under way: it has none, or had its ready(), or the
+/* Frees the frame too. No letter of the viewer may be under way: either it has sent none, or ready() was called, or the
  * machine will not run again. */
 void display_detach(struct display_viewer *viewer);
 
@@ -100,8 +99,8 @@ void display_detach(struct display_viewer *viewer);
 void display_ask(struct display_viewer *viewer);
 /* vCPU thread: the same at once and without ready(). */
 void display_take(struct display_viewer *viewer);
-/* The viewer's thread: bring viewer->frame up to date with the last scene. `now_ns`: any clock that never
- * stops; it decides the phase of blinking. Returns the time, by that clock, at which to call again though nothing
+/* The viewer's thread: bring viewer->frame up to date with the last scene. `now_ns` is the time by any clock that never
+ * stops; it decides the phase of blinking. Returns the time by that clock at which to call this again even if nothing
  * has changed, or UINT64_MAX. */
 u64 display_draw(struct display_viewer *viewer, u64 now_ns);
 
@@ -112,14 +111,14 @@ void display_init(struct display *display, const struct display_ops *ops, void *
 void display_destroy(struct display *display);
 
 void display_tell(struct display *display);
-/* The picture may look different from now on: registers or video memory were written. Cheap when no viewer
+/* Call after registers or video memory were written, so that the picture may look different. Cheap if no viewer
  * waits. */
 static inline void display_changed(struct display *display)
 {
     if (display->armed) display_tell(display);
 }
 
-/* Make the frame this big. False: out of memory, and it stays as it was. */
+/* Resize the frame. False: out of memory, and the frame is unchanged. */
 bool display_frame_resize(struct display_frame *frame, u32 width, u32 height);
 /* Row y changed from x on. Rows must come in order, top to bottom. */
 void display_frame_damage(struct display_frame *frame, u32 x, u32 y, u32 width, u32 height);

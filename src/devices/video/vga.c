@@ -55,7 +55,7 @@ static const u8 attribute_bits[VGA_ATTRIBUTE_COUNT] = {0x3f, 0x3f, 0x3f, 0x3f, 0
                                                        0x3f, 0x3f, 0x3f, 0x3f, 0x3f, 0x3f, 0x3f,
                                                        0x3f, 0x3f, 0xef, 0xff, 0x3f, 0x0f, 0x0f};
 
-/* One of the registers that the picture depends on. */
+/* Set one of the registers that the picture depends on. */
 static void set(struct vga *vga, u8 *reg, u8 value)
 {
     if (*reg == value) return;
@@ -265,7 +265,7 @@ void vga_reset(struct vga *vga)
     vga_changed(vga);
 }
 
-/* One unit more than pages: it stands for what vga_memory_ops wrote. */
+/* There is one unit more than pages: it stands for writes by vga_memory_ops. */
 static_assert(VGA_LEGACY_BYTES <= VGA_MEMORY_BYTES, "the planes are in video memory");
 
 void vga_init(struct vga *vga, const struct vga_wiring *wiring)

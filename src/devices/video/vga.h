@@ -4,9 +4,9 @@
  * needs to draw.
  *
  * Ports and memory: vga_ops at 3C0h-3DFh and vga_mono_ops at 3B0h-3BBh, byte-wide; vga_vbe_ops at
- * 1CEh-1D1h, 2 bytes wide; vga_memory_ops at A0000h-BFFFFh, any width; vga_mmio_ops, 4 KB anywhere. The
- * device of all is the struct vga. Which of the first two holds the CRTC is the guest's choice
- * (miscellaneous output, bit 0); the other one reads as ones there.
+ * 1CEh-1D1h, 2 bytes wide; vga_memory_ops at A0000h-BFFFFh, any width; vga_mmio_ops, 4 KB anywhere. The device of all
+ * is the struct vga. By bit 0 of miscellaneous output the guest chooses which of the first two has the CRTC; the other
+ * one reads as ones there.
  *
  * The board provides video memory, which is plain memory. The guest sees all of it as the linear frame buffer.
  * The four planes of the VGA are its first 256 KB:
@@ -109,7 +109,7 @@ struct vga {
     u32 latch;
     bool mapped; /* A0000h shows video memory, from map_offset on */
     u32 map_offset;
-    bool written; /* by vga_memory_ops, since collected */
+    bool written; /* vga_memory_ops has written since the last collect() */
 };
 
 void vga_init(struct vga *vga, const struct vga_wiring *wiring);
@@ -194,16 +194,16 @@ static inline u32 vga_vbe_line_bytes(const struct vga_registers *reg)
     return (reg->vbe[VGA_VBE_VIRTUAL_WIDTH] * ((reg->vbe[VGA_VBE_BPP] + 7u) / 8 * 8)) / 8;
 }
 
-/* Registers have changed that decide whether A0000h can show video memory. */
+/* Call after a change of the registers that decide whether A0000h can show video memory. */
 void vga_memory_update(struct vga *vga);
 void vga_vbe_reset(struct vga *vga);
 
-/* The text screen as UTF-8, a line each row with trailing blanks cut, terminated by NUL. Honours start
- * address, row offset and screen height. Returns the bytes it takes, as snprintf() does; 0 in a graphics mode
- * of the VGA's own or the display interface's. */
+/* The text screen as UTF-8, terminated by NUL: a line for each row, without trailing blanks. Honours start address, row
+ * offset and screen height. Returns the bytes it takes, as snprintf() does; 0 in a graphics mode of the VGA or the
+ * display interface. */
 size_t vga_text_dump(const struct vga *vga, char *out, size_t size);
 
-/* Put the 8 x 16 font that a VGA BIOS image contains where mode 3 looks for it. False: there is none in it. */
+/* Load the 8 x 16 font of a VGA BIOS image to its address for mode 3. False: the image has none. */
 bool vga_load_font(struct vga *vga, const u8 *image, size_t bytes);
 
 /* 128 bytes that describe a monitor (VESA E-EDID 1.3) with width x height as its best mode. */

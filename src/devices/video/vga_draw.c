@@ -1,10 +1,10 @@
 /*
- * The VGA's picture as a frame: how big it is, which lines have to be drawn again, and what changed in them.
- * See vga_draw.h and display.h.
+ * The VGA's picture as a frame: its size, the lines that must be drawn again, and their damage. See vga_draw.h and
+ * display.h.
  *
- * Every line that may differ is drawn and compared with the frame, so the damage is exact although writes
- * are noted by pages. For the VGA's own modes that is all of the frame, a millisecond; for linear modes
- * the lines with a page that was written.
+ * Every line that may differ is drawn and compared with the frame, so the damage is exact although writes are recorded
+ * by pages. In the VGA's own modes all lines are drawn, which takes a millisecond; in linear modes the lines with a
+ * written page.
  */
 #include "vga_draw.h"
 
@@ -86,7 +86,7 @@ static void make_palette(struct vga_picture *picture, bool sixteen)
     }
 }
 
-/* A line of picture->dots, as far as it differs. */
+/* Copy the line in picture->dots to the frame, from its first to its last difference. */
 static void put_line(const struct vga_picture *picture, struct display_frame *frame, u32 y)
 {
     u32 *row = frame->pixel + (u64)y * frame->width, from = 0, to = frame->width;
@@ -161,7 +161,7 @@ static void draw_rasters(struct vga_picture *picture, struct display_frame *fram
         .panning = panning_dots(reg, raster),
     };
     u32 row_start = scan.counter, dots = raster->doubled ? raster->width / 2 : raster->width;
-    /* In graphics a row is a repetition, unless it is part of the address. */
+    /* In graphics modes the rows are equal, unless the row is part of the address. */
     u32 row_bits = raster->text ? 0x1f : ~reg->crtc[VGA_CR_MODE] & 3;
     struct vga_scan drawn = {.counter = UINT32_MAX};
     bool second = false;
@@ -242,7 +242,7 @@ static u64 next_blink(const struct vga_picture *picture)
     return frames ? (picture->frame_number / frames + 1) * frames * FRAME_NS : UINT64_MAX;
 }
 
-/* Whether blinking parts of the drawn frame look different now. */
+/* Do blinking parts of the drawn frame look different now? */
 static bool phase_differs(const struct vga_picture *picture, u64 frame_number)
 {
     u64 old = picture->frame_number;
@@ -278,7 +278,7 @@ static u64 draw(void *opaque, const u64 *dirty, struct display_frame *frame, u64
     if (is_blank(reg)) {
         picture->cursor_blinks = picture->text_blinks = false;
         if (all) draw_blank(picture, frame);
-        all = false; /* writes during the drawing are not lost: the registers will change */
+        all = false; /* no write is lost: the end of blanking changes a register, and then all is drawn */
     } else if (!vbe) {
         if (all || planes || phase_differs(picture, frame_number))
             draw_legacy(picture, frame, &raster, frame_number);

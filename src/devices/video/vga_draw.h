@@ -2,9 +2,9 @@
  * Drawing the VGA's picture, in a viewer's thread: what vga_draw.c (which lines, when) and vga_line.c (one
  * line) share. See display.h for the thread that owns a picture at each time.
  *
- * The VGA counts characters of 8 or 9 dots along a line; a *counter* per character, from the start address
- * on, becomes an address in the planes by the CRTC's mode. A dot is a pixel here; its shape on a monitor
- * does not matter. Lines that the CRTC shows twice are in the frame twice.
+ * A line consists of characters of 8 or 9 dots. Each character has a *counter*, which begins at the start address. The
+ * CRTC's mode makes an address in the planes of it. A dot is a pixel here, whatever its shape on a monitor. Lines that
+ * the CRTC shows twice are in the frame twice.
  */
 #ifndef RINGER_DEVICES_VIDEO_VGA_DRAW_H
 #define RINGER_DEVICES_VIDEO_VGA_DRAW_H
@@ -24,8 +24,8 @@ struct vga_scan {
 
 struct vga_picture {
     const u8 *memory;
-    struct vga_registers now;   /* the vCPU thread's until ready() */
-    struct vga_registers drawn; /* what the frame shows */
+    struct vga_registers now;   /* the last scene's; the vCPU thread writes them until ready() */
+    struct vga_registers drawn; /* those of the drawn frame */
     bool any_drawn;
     u32 characters; /* a line */
     u32 palette[256];
@@ -46,7 +46,7 @@ static inline u32 vga_character_dots(const struct vga_registers *reg)
     return vga_is_text(reg) && !(reg->sequencer[VGA_SR_CLOCKING] & 1) ? 9 : 8;
 }
 
-/* The cursor is there for 8 frames and gone for 8; text blinks half as fast. */
+/* The cursor is visible for 8 frames and invisible for 8. Text blinks half as fast. */
 enum { VGA_CURSOR_FRAMES = 8, VGA_BLINK_FRAMES = 16 };
 
 #endif

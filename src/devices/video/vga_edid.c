@@ -67,7 +67,7 @@ static void standard_timings(u8 *at)
 void vga_edid(u8 edid[VGA_EDID_BYTES], u32 width, u32 height)
 {
     static const u8 header[8] = {0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x00};
-    /* Of sRGB, from the standard's own example. */
+    /* The colours of sRGB, from the example in the standard. */
     static const u8 colors[10] = {0xee, 0x91, 0xa3, 0x54, 0x4c, 0x99, 0x26, 0x0f, 0x50, 0x54};
     memset(edid, 0, VGA_EDID_BYTES);
     memcpy(edid, header, sizeof(header));

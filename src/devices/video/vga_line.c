@@ -35,7 +35,7 @@ static u32 fetch(const struct vga_picture *picture, const struct vga_scan *scan,
     return *(const any32 *)(picture->memory + vga_planes_at(address_of(picture, scan, character)));
 }
 
-/* Dots are drawn from picture->dots on and then moved left. */
+/* Move the drawn dots left by the panning. */
 static void pan(struct vga_picture *picture, const struct vga_scan *scan, u32 dots)
 {
     if (scan->panning) memmove(picture->dots, picture->dots + scan->panning, dots * sizeof(u32));

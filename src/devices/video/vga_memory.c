@@ -8,8 +8,8 @@
  *   chain 4      A1-A0                          address with A1 = A0 = 0
  *   linear       none: a bank of 64 KB of a VBE mode of 8 bits a pixel or more
  *
- * The four bytes of an address are handled as one dword, plane 0 lowest, as the hardware does it. (Code that
- * a guest keeps in video memory and changes through this window is not noticed; through plain memory it is.)
+ * The four bytes of an address are handled as one dword, plane 0 lowest, as in the hardware. (A change of code in video
+ * memory is not noticed if it is made through vga_memory_ops. Through plain memory it is.)
  */
 #include "vga.h"
 
@@ -18,7 +18,7 @@ enum { MODE_WRITE = 0x03, MODE_READ_COMPARE = 0x08, MODE_ODD_EVEN = 0x10 };
 enum { ROTATE_COUNT = 0x07, ROTATE_FUNCTION = 0x18 };
 enum { ALL_PLANES = 0x0f };
 
-/* "Miscellaneous register, memory map": where the window lies in the 128 KB. */
+/* "Miscellaneous register, memory map": the part of the 128 KB at which the VGA answers. */
 static const struct map_row {
     u32 first, bytes;
 } map_rows[] = {{0x00000, 0x20000}, {0x00000, 0x10000}, {0x10000, 0x08000}, {0x18000, 0x08000}};
@@ -28,7 +28,7 @@ static const struct map_row *map_row(const struct vga *vga)
     return &map_rows[vga->reg.graphics[VGA_GR_MISCELLANEOUS] >> 2 & 3];
 }
 
-/* Do banks of a linear mode show in the window? */
+/* Does A0000h show banks of a linear mode? */
 static bool linear(const struct vga *vga)
 {
     return vga_vbe_on(&vga->reg) && vga->reg.vbe[VGA_VBE_BPP] >= 8;
@@ -39,9 +39,9 @@ static u32 bank_offset(const struct vga *vga)
     return vga_vbe_on(&vga->reg) ? vga->reg.vbe[VGA_VBE_BANK] * VGA_BANK_BYTES : 0;
 }
 
-/* --- the window as plain memory --- */
+/* --- A0000h as plain memory --- */
 
-/* Chain 4 with a graphics controller that changes nothing on the way. */
+/* Chain 4, with a graphics controller that passes data unchanged. */
 static bool chained(const struct vga *vga)
 {
     const u8 *gr = vga->reg.graphics, *sr = vga->reg.sequencer;
@@ -62,9 +62,9 @@ void vga_memory_update(struct vga *vga)
     vga->wiring.map(vga->wiring.machine, mapped, offset);
 }
 
-/* --- the window as a device --- */
+/* --- A0000h-BFFFFh as a device --- */
 
-/* Offset in the window to address behind it. False: the VGA does not answer there. */
+/* Convert an offset from A0000h to an address. False: the VGA does not answer there. */
 static bool decode(const struct vga *vga, u32 offset, u32 *address)
 {
     const struct map_row *row = map_row(vga);
@@ -79,7 +79,7 @@ static any32 *planes(const struct vga *vga, u32 address)
     return (any32 *)(vga->wiring.memory + vga_planes_at(address));
 }
 
-/* A bit a plane, a byte a plane. */
+/* Four bits, one a plane, to four bytes, one a plane. */
 static u32 spread(u8 bits)
 {
     static const u32 bytes[16] = {0x00000000, 0x000000ff, 0x0000ff00, 0x0000ffff, 0x00ff0000, 0x00ff00ff,
@@ -104,7 +104,7 @@ static u32 combine(const struct vga *vga, u32 value)
     }
 }
 
-/* What the planes get of a byte that the CPU wrote ("Graphics mode register, write mode"). */
+/* The value for the planes of a byte that the CPU wrote ("Graphics mode register, write mode"). */
 static u32 planes_value(const struct vga *vga, u8 byte)
 {
     const u8 *gr = vga->reg.graphics;

@@ -4,7 +4,7 @@
 #define DEVICE       0x1111
 #define CLASS_VGA    0x030000
 #define PREFETCHABLE 0x08
-/* Of the virtual machine, where drivers look for quirks. */
+/* The subsystem IDs of QEMU's VGA: drivers decide about quirks by them. */
 #define SUBSYSTEM_VENDOR 0x1af4
 #define SUBSYSTEM        0x1100
 

@@ -15,7 +15,7 @@
 
 enum { VGA_PCI_MEMORY_BAR = 0, VGA_PCI_MMIO_BAR = 2 };
 
-/* rom: a power of two bytes, at least a page, that must stay; NULL: none. */
+/* `rom` has a power of two bytes, at least a page, and must outlive the device. NULL: there is none. */
 void vga_pci_init(struct pci_device *pci, struct pci_bus *bus, u8 devfn, struct vga *vga, u8 *rom,
                   u32 rom_bytes);
 

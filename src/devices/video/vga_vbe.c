@@ -58,7 +58,7 @@ static void settle(struct vga *vga)
     vbe[VGA_VBE_BANK] = (u16)at_most(vbe[VGA_VBE_BANK], VGA_MEMORY_BYTES / VGA_BANK_BYTES - 1);
 }
 
-/* (The planes of 4 bits are interleaved by 256 KB: see vga_planes_at().) */
+/* The planes of 4-bit modes go on in units of 256 KB: see vga_planes_at(). */
 static void clear_picture(struct vga *vga)
 {
     u32 bytes = line_bytes(vga) * vga->reg.vbe[VGA_VBE_YRES];
@@ -128,7 +128,7 @@ void vga_vbe_reset(struct vga *vga)
     vga->vbe_index = 0;
 }
 
-/* --- ports: words at even and odd addresses; bytes are not for them --- */
+/* --- ports: word accesses at even and odd addresses; byte accesses have no effect --- */
 
 static u32 vbe_read(void *device, u32 offset, unsigned size)
 {

@@ -62,10 +62,10 @@ void virtio_release(struct virtio *virtio, const struct virtio_chain *chain)
 
 void virtio_break(struct virtio *virtio, const char *why)
 {
-    /* Once only, or a guest could fill the host's disk with messages. */
-    if (!virtio->complained) {
-        virtio->complained = true;
-        log_warn("the guest's driver of virtio device %02x.%x has broken the rules: %s",
+    /* Only once, because a guest must not fill the host's disk with messages. */
+    if (!virtio->warned) {
+        virtio->warned = true;
+        log_warn("the guest's driver of virtio device %02x.%x has violated the specification: %s",
                  virtio->pci.devfn >> 3, virtio->pci.devfn & 7, why);
     }
     if (virtio->status & VIRTIO_NEEDS_RESET) return;
@@ -77,7 +77,7 @@ void virtio_break(struct virtio *virtio, const char *why)
 
 u8 virtio_status(const struct virtio *virtio)
 {
-    /* Any bit will do: the driver waits for 0. */
+    /* Any value but 0, because the driver waits for 0. */
     return virtio->resetting ? VIRTIO_ACKNOWLEDGE : virtio->status;
 }
 

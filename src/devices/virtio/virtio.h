@@ -6,11 +6,11 @@
  * Invariants
  * 1. The guest may change rings and buffers at any time. Each word is read once, so the value that was
  *    checked is the one that is used. Only RAM is touched.
- * 2. Nonsense in a queue breaks the device: it sets DEVICE_NEEDS_RESET and takes and gives no buffers until the
- *    driver resets it. The machine goes on.
- * 3. After a reset, of the device or of one queue, no chain that was taken before it is given back: a chain
- *    remembers its queue's epoch. While chains are `held` by other threads, which may still write to their
- *    buffers, the reset does not read as complete, so the driver waits (2.4.1, 2.6.1).
+ * 2. An invalid queue breaks the device: it sets DEVICE_NEEDS_RESET, and takes and gives no buffers until the driver
+ *    resets it. The machine goes on.
+ * 3. After a reset of the device or of one queue, no chain that was taken before the reset is given back: a chain has
+ *    the epoch of its queue. Other threads may hold chains (`held`) and still write to their buffers. Until they release
+ *    them the reset does not read as complete, so the driver waits (2.4.1, 2.6.1).
  */
 #ifndef RINGER_DEVICES_VIRTIO_VIRTIO_H
 #define RINGER_DEVICES_VIRTIO_VIRTIO_H
@@ -21,7 +21,7 @@
 #include <sys/uio.h>
 
 /* Device types (5) */
-enum { VIRTIO_NET = 1, VIRTIO_BLOCK = 2, VIRTIO_CONSOLE = 3, VIRTIO_ENTROPY = 4 };
+enum { VIRTIO_NET = 1, VIRTIO_BLOCK = 2, VIRTIO_CONSOLE = 3, VIRTIO_ENTROPY = 4, VIRTIO_9P = 9 };
 
 /* Device status (2.1) */
 enum {
@@ -45,8 +45,8 @@ enum {
 #define VIRTIO_NO_VECTOR    0xffff
 #define VIRTIO_CONFIG_BYTES 64
 
-/* Buffers of a chain at most: segments, a header and a status. The rest is for buffers that lie in several
- * pieces of host memory. */
+/* The most buffers of a chain: segments, a header and a status. The other parts are for buffers in several pieces of
+ * host memory. */
 #define VIRTIO_SEGMENTS    254
 #define VIRTIO_CHAIN_PARTS (VIRTIO_SEGMENTS + 10)
 
@@ -63,7 +63,7 @@ struct virtio_queue {
     /* Free-running, as in the rings. */
     u16 taken;      /* buffers taken from the driver */
     u16 given;      /* buffers given back */
-    u16 told;       /* value of `given` at the last interrupt */
+    u16 notified;   /* value of `given` at the last interrupt */
     bool resetting; /* a reset waits for held chains */
     u32 epoch;
     u32 held;
@@ -81,9 +81,9 @@ struct virtio_chain {
 
 /* The functions of a kind of device. All but `notify` may be NULL. */
 struct virtio_kind {
-    /* There are buffers in this queue: the driver has said so, or has become ready. */
+    /* There are buffers in this queue: the driver has notified the device, or has become ready. */
     void (*notify)(struct virtio *virtio, unsigned queue);
-    /* Configuration, which is virtio.config: bytes of it were written (those `config_writable` only). */
+    /* Bytes of virtio.config were written, only those that `config_writable` allows. */
     void (*config_written)(struct virtio *virtio, u32 offset, unsigned size);
     void (*reset)(struct virtio *virtio);
 };
@@ -97,7 +97,7 @@ struct virtio {
     u32 offered_select, accepted_select;
     u8 status;
     bool resetting; /* a reset waits for held chains */
-    bool complained;
+    bool warned;    /* about a violation of the specification */
     u8 interrupt_status;
     u16 config_vector;
     u16 queue_select;
@@ -116,12 +116,12 @@ struct virtio_options {
     bool no_legacy, no_modern; /* a transitional device has both interfaces */
 };
 
-/* Put a device of this kind on the bus. class_code as for pci_device_init(). queue_sizes: powers of two,
- * `queues` of them. The caller fills config[] afterwards. */
+/* Put a device of this kind on the bus. `class_code`: as for pci_device_init(). `queue_sizes`: `queues` powers of two.
+ * The caller fills config[] afterwards. */
 void virtio_init(struct virtio *virtio, const struct virtio_kind *kind, struct pci_bus *bus,
                  const struct dma *dma, const struct virtio_options *options, u16 type, u32 class_code,
                  u64 features, const u16 *queue_sizes, unsigned queues);
-/* The reset line: the PCI device, too. */
+/* The reset line: resets the PCI device too. */
 void virtio_hard_reset(struct virtio *virtio);
 
 static inline bool virtio_has(const struct virtio *virtio, u64 feature)
@@ -129,7 +129,8 @@ static inline bool virtio_has(const struct virtio *virtio, u64 feature)
     return virtio->accepted & feature;
 }
 
-/* A driver from before version 1: it places its rings by other rules, and may use them before it is ready. */
+/* Is it a driver of a version before 1? Such a driver arranges its rings differently, and may use them before it is
+ * ready. */
 static inline bool virtio_is_legacy(const struct virtio *virtio)
 {
     return !virtio_has(virtio, VIRTIO_F_VERSION_1);
@@ -138,7 +139,7 @@ static inline bool virtio_is_legacy(const struct virtio *virtio)
 /* The device has changed config[]: tell the driver. */
 void virtio_config_changed(struct virtio *virtio);
 
-/* The driver broke the rules: stop, and set DEVICE_NEEDS_RESET. */
+/* The driver has violated the specification: stop, and set DEVICE_NEEDS_RESET. */
 void virtio_break(struct virtio *virtio, const char *why);
 
 /* For the transport. */
@@ -153,18 +154,18 @@ void virtio_config_write(struct virtio *virtio, u32 offset, unsigned size, u32 v
 
 /* --- virtio_queue.c: rings --- */
 
-/* Whether there is a chain to take. If not, the driver will notify of the next one. */
+/* Is there a chain to take? If not, the driver will notify the device of the next one. */
 bool virtio_is_waiting(struct virtio *virtio, unsigned queue);
 /* Take the driver's next chain out of a queue. False: there is none, or the device is (now) broken. */
 bool virtio_take(struct virtio *virtio, unsigned queue, struct virtio_chain *chain);
-/* Give a chain back, into which `written` bytes have been written. Interrupts are virtio_interrupt()'s. */
+/* Give a chain back after `written` bytes were written to it. virtio_interrupt() must follow. */
 void virtio_give(struct virtio *virtio, const struct virtio_chain *chain, u32 written);
-/* The same for a device that remembers of a chain only this, and has said itself what it wrote (struct dma,
- * written()). */
+/* The same for a device that keeps only these facts of a chain, and has itself reported its writes by struct dma's
+ * written(). */
 void virtio_give_head(struct virtio *virtio, unsigned queue, u32 epoch, u16 head, u32 written);
-/* Interrupt the driver, if it wants that, for what was given since the last time. */
+/* Interrupt the driver for what was given since the last interrupt, unless it wants none. */
 void virtio_interrupt(struct virtio *virtio, unsigned queue);
-/* Whether its queue has not been reset since. */
+/* Has the queue not been reset since the chain was taken? */
 static inline bool virtio_chain_is_live(const struct virtio *virtio, const struct virtio_chain *chain)
 {
     return chain->epoch == virtio->queue[chain->queue].epoch;
@@ -173,19 +174,20 @@ static inline bool virtio_chain_is_live(const struct virtio *virtio, const struc
 void virtio_hold(struct virtio *virtio, const struct virtio_chain *chain);
 void virtio_release(struct virtio *virtio, const struct virtio_chain *chain);
 
-/* Copy from the readable part, to the writable part, from an offset in it; bytes beyond its end are left
+/* Copy from the readable part, or to the writable part, beginning at an offset in it. Bytes beyond its end are left
  * out. Returns the bytes copied. */
 u64 virtio_chain_read(const struct virtio_chain *chain, u64 offset, void *to, u64 bytes);
 u64 virtio_chain_write(const struct virtio_chain *chain, u64 offset, const void *from, u64 bytes);
 
-/* For the transport: serve the queue. Its size and addresses are set; impossible values break the device. */
+/* For the transport: begin to serve a queue with the size and addresses that are set. Impossible values break the
+ * device. */
 void virtio_queue_enable(struct virtio *virtio, unsigned queue);
 
 /* --- virtio_pci.c: the transport --- */
 
 void virtio_pci_init(struct virtio *virtio, struct pci_bus *bus, const struct virtio_options *options,
                      u16 type, u32 class_code);
-/* Tell the driver: of used buffers in a queue, or (negative) of the configuration. */
+/* Interrupt the driver for used buffers in a queue, or (negative) for a change of the configuration. */
 void virtio_pci_interrupt(struct virtio *virtio, int queue);
 
 #endif

@@ -88,7 +88,7 @@ static void done(struct disk_request *disk)
         virtio_interrupt(&blk->virtio, 0);
 }
 
-/* --- its beginning --- */
+/* --- the beginning of a request --- */
 
 static bool in_disk(const struct virtio_blk *blk, u64 sector, u64 bytes)
 {
@@ -229,7 +229,7 @@ static void notify(struct virtio *virtio, unsigned queue)
 
 /* --- set-up --- */
 
-/* The geometry that BIOSes assume when they know none. */
+/* The geometry that BIOSes assume if they know none. */
 static void put_geometry(u8 *config, u64 sectors)
 {
     enum { HEADS = 16, SECTORS = 63, CYLINDERS_MAX = 16383 };

@@ -1,9 +1,9 @@
 /*
- * A virtio block device (5.2): requests go straight between guest memory and the disk, as many at a time as
- * the queue has room for, and come back in the order in which the disk is done with them.
+ * A virtio block device (5.2). Data goes straight between guest memory and the disk. As many requests as the queue has
+ * room for are under way, and they are given back in the order in which the disk completes them.
  *
- * A write is reported when the disk has it, or, if the driver has not negotiated a cache (5.2.6.2) or has
- * switched it off, when it is stable.
+ * A write is complete when the disk has it. If the driver has not negotiated a cache (5.2.6.2), or has switched it off,
+ * a write is complete when it is stable.
  */
 #ifndef RINGER_DEVICES_VIRTIO_VIRTIO_BLK_H
 #define RINGER_DEVICES_VIRTIO_VIRTIO_BLK_H

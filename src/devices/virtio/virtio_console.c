@@ -8,11 +8,10 @@
 
 enum { QUEUE_RECEIVE, QUEUE_TRANSMIT, QUEUES };
 
-/* Configuration (5.3.4): the size of the screen and the number of ports are for features that are not
- * offered. */
+/* Configuration (5.3.4). Screen size and number of ports belong to features that are not offered. */
 enum { CONFIG_EMERGENCY_WRITE = 8, CONFIG_BYTES = 12 };
 
-/* Bytes sent before other work gets its turn. */
+/* Bytes that are sent before other work is done. */
 #define SEND_BYTES 65536u
 
 static void send_some(struct virtio_console *console)

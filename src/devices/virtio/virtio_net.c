@@ -1,8 +1,8 @@
 /*
  * Virtio network card. See virtio_net.h.
  *
- * In front of every frame there is a header (5.1.6): struct net_offload, and, from version 1 on or with
- * mergeable buffers, the number of buffers that hold the frame.
+ * Every frame has a header (5.1.6): struct net_offload and, from version 1 on or with mergeable buffers, the number of
+ * buffers of the frame.
  */
 #include "virtio_net.h"
 
@@ -76,8 +76,8 @@ static u32 header_bytes(const struct virtio_net *net)
     return has_count(net) ? HEADER_BYTES : HEADER_LEGACY_BYTES;
 }
 
-/* The parts of a buffer from its byte `skip` on. Returns how many they are; `skip` is less than all their
- * bytes. */
+/* Find the parts of a buffer from its byte `skip` on, and return their number. `skip` is less than the bytes of the
+ * buffer. */
 static unsigned skip_parts(const struct iovec *from, unsigned count, u32 skip, struct iovec *to)
 {
     unsigned first = 0, n = 0;
@@ -97,7 +97,7 @@ static void give_frame(struct virtio_net *net, struct virtio_net_frame *frame)
     net->free_frames = frame;
 }
 
-/* Only what was negotiated may be left to us (5.1.6.2.2). */
+/* The driver may leave only what was negotiated to the device (5.1.6.2.2). */
 static struct net_offload sent_offload(const struct virtio_net *net, struct net_offload offload)
 {
     const struct virtio *virtio = &net->virtio;
@@ -200,7 +200,7 @@ static void put_header(const struct virtio_net_buffer *buffer, const u8 *header,
     }
 }
 
-/* Tell the rest of the machine of the first `bytes` bytes of a buffer, which have been written. */
+/* Report that the first `bytes` bytes of a buffer were written. */
 static void tell_written(const struct virtio_net *net, const struct virtio_net_buffer *buffer, u32 bytes)
 {
     const struct dma *dma = &net->virtio.dma;
@@ -333,7 +333,7 @@ static bool mac_command(struct virtio_net *net, u8 command, const u8 *data, u32 
     data = read_macs(data, end, f.unicast, &f.unicasts, &unicasts);
     if (data) data = read_macs(data, end, f.multicast, &f.multicasts, &multicasts);
     if (data != end) return false;
-    /* Too many to be remembered: then more is received than was asked for, which the driver expects
+    /* If the table is too long, more is received than the driver asked for. The driver must expect that
      * (5.1.6.5.2). */
     f.all_unicast |= unicasts;
     f.all_multicast |= multicasts;
@@ -380,7 +380,7 @@ static const struct {
 
 static bool run_command(struct virtio_net *net)
 {
-    /* The longest that is of use: both tables, as long as they may be remembered, and some more. */
+    /* Room for both tables with four times as many addresses as are kept. Longer commands are refused. */
     u8 command[COMMAND_BYTES + 2 * (4 + 4 * VIRTIO_NET_MACS * NET_MAC_BYTES)];
     u64 bytes = net->chain.readable_bytes;
     if (bytes < COMMAND_BYTES || bytes > sizeof(command)) return false;
@@ -441,13 +441,13 @@ static void carrier(void *card, bool up)
 {
     struct virtio_net *net = card;
     put_link(net);
-    /* Who is at the other end may have changed: the guest should say who is at this one. */
+    /* The network behind the cable may have changed, so the guest must announce its address there. */
     if (up && virtio_has(&net->virtio, VIRTIO_NET_F_GUEST_ANNOUNCE))
         net->virtio.config[CONFIG_STATUS] |= STATUS_ANNOUNCE;
     if (virtio_has(&net->virtio, VIRTIO_NET_F_STATUS)) virtio_config_changed(&net->virtio);
 }
 
-/* A legacy driver sets its address here; a modern one has a command for it (5.1.4). */
+/* A legacy driver sets its address here. A modern one has a command for it (5.1.4). */
 static void config_written(struct virtio *virtio, u32 offset, unsigned size)
 {
     struct virtio_net *net = container_of(virtio, struct virtio_net, virtio);

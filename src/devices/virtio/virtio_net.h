@@ -1,13 +1,13 @@
 /*
- * A virtio network card (virtio 1.2, 5.1): frames go straight between guest memory and the cable's back end,
- * which runs on a thread of its own. One pair of queues and a control queue.
+ * A virtio network card (virtio 1.2, 5.1) with one pair of queues and a control queue. Frames go straight between guest
+ * memory and the cable's back end, which runs on its own thread.
  *
  *   queue 0  the driver's empty buffers, which come back with received frames
  *   queue 1  frames to be sent
  *   queue 2  commands
  *
  * Each chain of queue 0 is one struct net_buffer, each chain of queue 1 one struct net_frame, in the order of
- * the rings. Sent frames are given back without hurry: a driver waits for them only when its ring is full.
+ * the rings. Sent frames may be given back late, because a driver waits for them only when its ring is full.
  */
 #ifndef RINGER_DEVICES_VIRTIO_VIRTIO_NET_H
 #define RINGER_DEVICES_VIRTIO_VIRTIO_NET_H
@@ -38,14 +38,15 @@
 #define VIRTIO_NET_F_SPEED_DUPLEX   (1ull << 63)
 
 #define VIRTIO_NET_QUEUE VIRTIO_QUEUE_SIZE
-#define VIRTIO_NET_MACS  64 /* of each kind in the driver's table; with more of them all are accepted */
+#define VIRTIO_NET_MACS                                                                                      \
+    64 /* addresses of each kind that are kept; if the driver sets more, all are accepted */
 
 /* What the driver wants to receive. */
 struct virtio_net_filter {
     u8 mac[NET_MAC_BYTES];
     bool promiscuous, all_multicast, all_unicast, no_multicast, no_unicast, no_broadcast;
     bool filters_vlans;      /* the driver has negotiated it */
-    u8 unicasts, multicasts; /* of the tables */
+    u8 unicasts, multicasts; /* entries of the tables */
     u8 unicast[VIRTIO_NET_MACS][NET_MAC_BYTES], multicast[VIRTIO_NET_MACS][NET_MAC_BYTES];
     u8 vlan[4096 / 8];
 };
@@ -58,7 +59,7 @@ struct virtio_net {
     struct virtio virtio; /* first */
     struct net_cable *cable;
     u8 mac[NET_MAC_BYTES]; /* the card's own, which the driver may replace until a reset */
-    u64 offloads;          /* VIRTIO_NET_F_GUEST_*: those of the accepted that are switched on */
+    u64 offloads;          /* VIRTIO_NET_F_GUEST_*: accepted and switched on */
     struct virtio_net_filter filter;
     bool started; /* buffers and frames are with the cable */
     struct virtio_net_frame *free_frames;
@@ -77,7 +78,7 @@ struct virtio_net_options {
 bool virtio_net_init(struct virtio_net *net, struct pci_bus *bus, const struct dma *dma,
                      const struct virtio_options *options, const struct virtio_net_options *net_options,
                      struct net_cable *cable);
-/* What virtio_net_init() allocated. Nothing is with the cable any more. */
+/* Free what virtio_net_init() allocated. The cable must not have buffers or frames of the card. */
 void virtio_net_destroy(struct virtio_net *net);
 
 #endif

@@ -106,7 +106,7 @@ static u16 vector_or_none(const struct virtio *virtio, u32 vector)
 
 /* --- modern --- */
 
-/* All of it, as it is now. It is read rarely, and some drivers read bytes. */
+/* Build the whole structure for each read. It is read rarely, and some drivers read single bytes. */
 static u32 common_read(struct virtio *virtio, u32 offset, unsigned size)
 {
     u8 now[COMMON_BYTES] = {0};
@@ -315,7 +315,7 @@ static void config_written(struct pci_device *pci, unsigned offset)
     unsigned data = virtio->access_capability + CAP_EXTRA, bytes;
     u32 at;
     if (!virtio->access_capability || offset < data || offset >= data + 4u) return;
-    /* Called for one byte after the other: this is the last one that matters. */
+    /* This is called for each byte. Act on the last byte of the access. */
     if (described_access(virtio, &at, &bytes) && offset == data + bytes - 1)
         modern_write(virtio, at, bytes, (u32)mask_bytes(pci_get32(&pci->config[data]), bytes));
 }
@@ -356,9 +356,12 @@ void virtio_pci_init(struct virtio *virtio, struct pci_bus *bus, const struct vi
                      u16 type, u32 class_code)
 {
     struct pci_device *pci = &virtio->pci;
-    /* A transitional device is known by a number of its own, and by its type as subsystem (4.1.2.3). */
-    static const u16 legacy_ids[] = {
-        [VIRTIO_NET] = 0x1000, [VIRTIO_BLOCK] = 0x1001, [VIRTIO_CONSOLE] = 0x1003, [VIRTIO_ENTROPY] = 0x1005};
+    /* A transitional device has a device ID of its own, and its type as subsystem ID (4.1.2.3). */
+    static const u16 legacy_ids[] = {[VIRTIO_NET] = 0x1000,
+                                     [VIRTIO_BLOCK] = 0x1001,
+                                     [VIRTIO_CONSOLE] = 0x1003,
+                                     [VIRTIO_ENTROPY] = 0x1005,
+                                     [VIRTIO_9P] = 0x1009};
     u16 id = options->no_legacy ? MODERN_DEVICE_BASE + type : legacy_ids[type];
     pci_device_init(pci, bus, options->devfn, VENDOR, id, class_code);
     pci->config[PCI_REVISION] = options->no_legacy ? MODERN_REVISION : 0;

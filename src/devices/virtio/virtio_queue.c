@@ -22,7 +22,7 @@ enum { DRIVER_ENTRY_BYTES = 2, DEVICE_ENTRY_BYTES = 8 };
 
 /* --- the areas --- */
 
-/* One access each, because a disk read into the rings may change them at any time. */
+/* Each word is read with one access, because a disk that reads into the rings may change them at any time. */
 static u16 get16(const u8 *at)
 {
     return *(const volatile any16 *)at;
@@ -74,13 +74,13 @@ void virtio_queue_enable(struct virtio *virtio, unsigned queue)
 
 /* --- chains --- */
 
-/* Why a chain cannot be taken; NULL: it can. */
+/* The reason why a chain cannot be taken; NULL: it can. */
 typedef const char *complaint;
 
 static complaint add_part(const struct virtio *virtio, struct virtio_chain *chain, u64 gpa, u64 bytes,
                           bool writable)
 {
-    if (!writable && chain->writable) return "a buffer to be read behind one to be written";
+    if (!writable && chain->writable) return "a readable buffer behind a writable one";
     while (bytes) {
         unsigned count = chain->readable + chain->writable;
         u64 piece = bytes;
@@ -109,7 +109,7 @@ static complaint open_indirect(const struct virtio *virtio, struct descriptor_ta
 {
     if (table->indirect) return "an indirect table within another";
     if (!virtio_has(virtio, VIRTIO_F_INDIRECT_DESC)) return "an indirect table, which was not negotiated";
-    if (!bytes || bytes % DESCRIPTOR_BYTES) return "the length of an indirect table";
+    if (!bytes || bytes % DESCRIPTOR_BYTES) return "an indirect table of a wrong length";
     const u8 *at = map_whole(&virtio->dma, gpa, bytes);
     if (!at) return "an indirect table that is not in RAM";
     *table = (struct descriptor_table){at, bytes / DESCRIPTOR_BYTES, true};
@@ -121,7 +121,7 @@ static complaint walk(const struct virtio *virtio, struct virtio_chain *chain, s
 {
     /* More than that, and an indirect table, would be a loop. */
     for (unsigned steps = 0; steps < VIRTIO_CHAIN_PARTS + 1; steps++) {
-        if (next >= table.count) return "the number of a descriptor";
+        if (next >= table.count) return "an index beyond the table of descriptors";
         const u8 *at = table.at + next * DESCRIPTOR_BYTES;
         u64 gpa = get64(at);
         u32 bytes = get32(at + DESCRIPTOR_LENGTH);
@@ -129,7 +129,7 @@ static complaint walk(const struct virtio *virtio, struct virtio_chain *chain, s
         next = get16(at + DESCRIPTOR_NEXT);
         complaint why;
         if (flags & FLAG_INDIRECT) {
-            if (flags & FLAG_NEXT) return "an indirect descriptor that goes on";
+            if (flags & FLAG_NEXT) return "an indirect descriptor with a next one";
             why = open_indirect(virtio, &table, gpa, bytes);
             next = 0;
         } else {
@@ -141,7 +141,7 @@ static complaint walk(const struct virtio *virtio, struct virtio_chain *chain, s
     return "a chain without an end";
 }
 
-/* The driver need not notify of buffers that have been seen. */
+/* Tell the driver by the available event that it need not notify the device of buffers that were taken. */
 static void expect_next(const struct virtio *virtio, const struct virtio_queue *q)
 {
     if (virtio_has(virtio, VIRTIO_F_EVENT_IDX))
@@ -150,8 +150,8 @@ static void expect_next(const struct virtio *virtio, const struct virtio_queue *
 
 static bool is_served(const struct virtio *virtio, const struct virtio_queue *q)
 {
-    /* No buffer is taken or given back before the driver is ready (2.1.2). A legacy driver may say so too
-     * late, and may not enable the bus master. */
+    /* No buffer is taken or given back before the driver is ready (2.1.2). A legacy driver may report that too late, and
+     * may not enable the bus master. */
     bool ready = (virtio->status & VIRTIO_DRIVER_OK) && pci_is_master(&virtio->pci);
     return q->enabled && !(virtio->status & VIRTIO_NEEDS_RESET) && (virtio_is_legacy(virtio) || ready);
 }
@@ -202,7 +202,7 @@ void virtio_give_head(struct virtio *virtio, unsigned queue, u32 epoch, u16 head
 void virtio_give(struct virtio *virtio, const struct virtio_chain *chain, u32 written)
 {
     const struct dma *dma = &virtio->dma;
-    /* All of the buffer, even if the driver has lost interest: a failed request may have written, too. */
+    /* Report all of the buffer, even if `written` is less: a failed request may have written too. */
     for (unsigned n = chain->readable; n < (unsigned)chain->readable + chain->writable; n++)
         dma->written(dma->memory, chain->gpa[n], chain->part[n].iov_len);
     virtio_give_head(virtio, chain->queue, chain->epoch, chain->head, written);
@@ -211,14 +211,14 @@ void virtio_give(struct virtio *virtio, const struct virtio_chain *chain, u32 wr
 void virtio_interrupt(struct virtio *virtio, unsigned queue)
 {
     struct virtio_queue *q = &virtio->queue[queue];
-    if (!is_served(virtio, q) || q->told == q->given) return;
+    if (!is_served(virtio, q) || q->notified == q->given) return;
     bool wanted = !(get16(q->driver + RING_FLAGS) & NO_INTERRUPT);
     if (virtio_has(virtio, VIRTIO_F_EVENT_IDX)) {
-        /* Whether `given` has passed the event since the last interrupt (2.7.7.2). */
+        /* Has `given` passed the event since the last interrupt (2.7.7.2)? */
         u16 event = get16(q->driver + RING_FIRST + q->size * DRIVER_ENTRY_BYTES);
-        wanted = (u16)(q->given - event - 1) < (u16)(q->given - q->told);
+        wanted = (u16)(q->given - event - 1) < (u16)(q->given - q->notified);
     }
-    q->told = q->given;
+    q->notified = q->given;
     if (wanted) virtio_pci_interrupt(virtio, (int)queue);
 }
 

@@ -7,7 +7,7 @@
 #define QUEUE_SIZE  8
 #define RETRY_NS    100000000u
 
-/* Serve the buffers that wait. Random bytes are fetched before a buffer is taken, so none need be kept. */
+/* Serve the waiting buffers. Random bytes are fetched before a buffer is taken, so no buffer must be kept. */
 static void serve(struct virtio *virtio)
 {
     struct virtio_rng *rng = container_of(virtio, struct virtio_rng, virtio);

@@ -114,8 +114,8 @@ static void two_mappings(void)
     }
 }
 
-/* Position-independent: a call, an indirect jump, a call through a register, a system call; it returns what
- * call pushed less its own address, so it must be the same wherever it is. */
+/* Position-independent: a call, an indirect jump, a call through a register, a system call. It returns the address that
+ * the call pushed minus its own address, so the result must be the same at every address. */
 SNIPPET(c_movable,
         "push %ebx\n push %esi\n call 1f\n 1: pop %esi\n lea 2f-1b(%esi), %eax\n jmp *%eax\n ud2\n"
         "2: lea 4f-1b(%esi), %ecx\n call *%ecx\n 3: mov $20, %eax\n int $0x80\n mov %eax, %ebx\n"

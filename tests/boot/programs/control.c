@@ -1,4 +1,4 @@
-/* Control flow that does not nest as calls and returns do. */
+/* Control flow in which calls and returns do not nest. */
 #define _GNU_SOURCE
 #include "hazards.h"
 

@@ -1,4 +1,4 @@
-/* Catching faults with all registers, so that a test can see what an instruction that faulted has left. */
+/* Catches faults with all registers, so that a test can see the state after an instruction that faulted. */
 #define _GNU_SOURCE
 #include "hazards.h"
 
@@ -9,7 +9,7 @@ u32 fault_resume_esp, fault_target;
 struct regs fault_in;
 extern const u8 fault_resume[];
 
-/* The registers but ESP are loaded last, from memory; POPA restores ours. */
+/* All registers except ESP are loaded last, from memory. POPA restores the program's own. */
 __asm__(".text\n"
         "fault_enter:\n"
         "  pusha\n  mov %esp, fault_resume_esp\n"

@@ -1,7 +1,7 @@
 /*
- * What the hazard programs share. Each test is a function run in a child process of its own, which must say
- * nothing and exit with 0; a failed check() names itself and the test goes on. What must come out is known to
- * the program, so it can be tried on the host, or under QEMU, as it is.
+ * What the hazard programs share. Each test is a function that runs in its own child process, which must print nothing
+ * and exit with 0. A failed check() prints its name, and the test goes on. The program contains the expected results,
+ * so it can also run on the host or under QEMU.
  */
 #ifndef HAZARDS_H
 #define HAZARDS_H
@@ -58,7 +58,7 @@ struct caught {
 extern struct caught caught;
 
 void catch_faults(void);
-/* Jump to code with these registers until it faults (INT3 for one); says so in `caught`. */
+/* Jump to code with these registers. It runs until it faults (for example by INT3); `caught` has the fault. */
 void run_until_fault(const void *code, const struct regs *in);
 
 /* Code as a symbol; it ends in INT3. */

@@ -1,5 +1,5 @@
 #!/bin/sh
-# In a guest: kernel text that is patched, and modules that come and go, while it all runs.
+# In a guest: patches kernel text, and inserts and removes modules, while the kernel is busy.
 # Prints only what is the same every time.
 
 tracing=/sys/kernel/tracing

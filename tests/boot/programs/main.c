@@ -1,4 +1,4 @@
-/* hazards: runs the tests and says which hold. Arguments: the names of some; "exit N" ends with N at once
+/* hazards: runs the tests and prints which pass. Arguments: the names of some tests; "exit N" ends with N at once
  * (for exec). */
 #define _GNU_SOURCE
 #include "hazards.h"

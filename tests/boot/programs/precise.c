@@ -1,6 +1,6 @@
 /*
- * Faults in the middle of instructions: nothing has happened but the fault, and its address is exact. Three
- * pages, of which the middle one is missing or read-only in turns.
+ * Faults in the middle of instructions: nothing but the fault has happened, and its address is exact. There are three
+ * pages, and the middle one is missing or read-only in turns.
  */
 #define _GNU_SOURCE
 #include "hazards.h"
@@ -97,7 +97,7 @@ static void same(int line, const struct regs *a, const struct regs *b)
     check_at(__FILE__, line, !memcmp(a, b, sizeof *a), "registers unchanged", (long)a->esp, (long)b->esp);
 }
 
-/* The instruction faults at `address`, has changed nothing, and says where it is. */
+/* The instruction faults at `address`, changes nothing, and the saved EIP is its own. */
 static void faults_at(int line, const u8 *code, const struct regs *in, u32 address)
 {
     fill();

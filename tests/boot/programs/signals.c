@@ -1,4 +1,4 @@
-/* Signals at any moment: the FPU's and the SSE registers' state, and where a handler leaves to. */
+/* Signals at any moment: the state of FPU and SSE registers, and the ways out of a handler. */
 #define _GNU_SOURCE
 #include "hazards.h"
 
@@ -21,7 +21,7 @@ static void tick(int signal)
     __asm__ volatile("pcmpeqd %%xmm0, %%xmm0\n pxor %%xmm1, %%xmm1\n pcmpeqd %%xmm7, %%xmm7" : : : "memory");
 }
 
-/* A sum whose parts are in the x87's and SSE's registers all the time; false when one of them changed. */
+/* Compute a sum with its parts in x87 and SSE registers all the time. False: one of them has changed. */
 static bool steady(u32 rounds, u32 seed)
 {
     u32 out[8][4] __attribute__((aligned(16))), in[4] __attribute__((aligned(16)));

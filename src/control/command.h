@@ -1,0 +1,126 @@
+/*
+ * Commands: one table row each, which the parsers of QMP and HMP, query-commands, query-qmp-schema, HMP's help, the tests
+ * and docs/CONTROL.md read.
+ */
+#ifndef RINGER_CONTROL_COMMAND_H
+#define RINGER_CONTROL_COMMAND_H
+
+#include "base/types.h"
+
+#include <json-c/json.h>
+
+struct control;
+struct vm;
+
+enum argument_type {
+    ARGUMENT_TEXT,
+    ARGUMENT_NUMBER,
+    ARGUMENT_SWITCH,
+    ARGUMENT_LIST,
+    ARGUMENT_OBJECT,
+    ARGUMENT_ANY,
+};
+
+struct control_argument {
+    const char *name; /* NULL: the end of the list */
+    enum argument_type type;
+    bool optional;
+    /* In HMP: the next word of the line; `rest`: all that is left of it; or, if `flag` is not 0, a switch "-f". */
+    bool positional, rest;
+    char flag;
+};
+
+/* One command under way. */
+struct control_call {
+    struct control *control;
+    struct vm *vm;
+    struct json_object *arguments; /* as the row has them; never NULL */
+    struct json_object *result;    /* NULL: an empty object */
+    bool failed;
+    const char *error_class; /* NULL: GenericError */
+    char error[256];
+    void (*afterwards)(struct control_call *call); /* to be done when the answer is under way */
+};
+
+struct control_command {
+    const char *name; /* in QMP; NULL: it is HMP's alone */
+    const char *hmp;  /* "info status"; NULL: it is QMP's alone */
+    const char *help;
+    const struct control_argument *arguments; /* NULL: none */
+    void (*run)(struct control_call *call);   /* vCPU thread, with the FPU parked */
+    /* HMP: the result in words. NULL: a result is a text, or there is none. */
+    void (*print)(const struct json_object *result, struct json_object *text);
+    bool aside; /* run() touches nothing of the machine: it runs on the character thread */
+};
+
+/* Ends with a row without both names. */
+extern const struct control_command control_commands[];
+const struct control_command *command_by_name(const char *name);
+
+/* The events of QMP, NULL at the end. */
+extern const char *const control_events[];
+
+/* Do the arguments fit the row? False: `failed` is set. */
+bool command_check(struct control_call *call, const struct control_command *command);
+
+void call_fail(struct control_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
+const char *call_text(const struct control_call *call, const char *name); /* NULL: not given */
+s64 call_number(const struct control_call *call, const char *name, s64 otherwise);
+bool call_switch(const struct control_call *call, const char *name);
+
+/* What query-qmp-schema returns. */
+struct json_object *schema_json(void);
+
+/* Append to a text that print() makes. */
+void text_add(struct json_object *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* --- run() of the rows --- */
+
+void run_capabilities(struct control_call *call);
+void run_query_version(struct control_call *call);
+void run_query_commands(struct control_call *call);
+void run_query_schema(struct control_call *call);
+void run_query_name(struct control_call *call);
+void run_query_kvm(struct control_call *call);
+void run_query_machines(struct control_call *call);
+void run_query_target(struct control_call *call);
+void run_query_status(struct control_call *call);
+void run_query_cpus(struct control_call *call);
+void run_query_memory(struct control_call *call);
+void run_stop(struct control_call *call);
+void run_cont(struct control_call *call);
+void run_quit(struct control_call *call);
+void run_reset(struct control_call *call);
+void run_powerdown(struct control_call *call);
+void run_wakeup(struct control_call *call);
+void run_nmi(struct control_call *call);
+void run_hmp(struct control_call *call);
+void run_registers(struct control_call *call);
+void run_memory_save(struct control_call *call);
+void run_send_key(struct control_call *call);
+void run_sendkey(struct control_call *call);
+void run_input(struct control_call *call);
+void run_mouse_move(struct control_call *call);
+void run_mouse_button(struct control_call *call);
+void run_screendump(struct control_call *call);
+void run_query_block(struct control_call *call);
+void run_eject(struct control_call *call);
+void run_change(struct control_call *call);
+void run_query_chardev(struct control_call *call);
+void run_ringbuf_read(struct control_call *call);
+void run_set_link(struct control_call *call);
+void run_network(struct control_call *call);
+void run_stats(struct control_call *call);
+void run_inspect(struct control_call *call);
+void run_help(struct control_call *call);
+
+void print_status(const struct json_object *result, struct json_object *text);
+void print_version(const struct json_object *result, struct json_object *text);
+void print_block(const struct json_object *result, struct json_object *text);
+void print_chardev(const struct json_object *result, struct json_object *text);
+void print_name(const struct json_object *result, struct json_object *text);
+void print_kvm(const struct json_object *result, struct json_object *text);
+void print_cpus(const struct json_object *result, struct json_object *text);
+void print_pairs(const struct json_object *result, struct json_object *text);
+
+#endif

@@ -1,0 +1,340 @@
+/*
+ * Commands that do: run and stop, buttons, keys, pictures; and Ringer's own, which look inside.
+ */
+#include "board/media.h"
+#include "control_private.h"
+#include "observe/screen.h"
+#include "observe/stats.h"
+#include "ui/keys.h"
+#include "vm/vm.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- running --- */
+
+static struct wire_console *console_of(struct control_call *call)
+{
+    return &call->vm->chipset.console;
+}
+
+void run_stop(struct control_call *call)
+{
+    wire_console_pause(console_of(call), true);
+}
+
+void run_cont(struct control_call *call)
+{
+    wire_console_pause(console_of(call), false);
+}
+
+static void quit(struct control_call *call)
+{
+    call->control->quit_asked = true;
+    vm_stop(call->vm, STOP_HOST, STATUS_OK, NULL);
+}
+
+void run_quit(struct control_call *call)
+{
+    call->afterwards = quit;
+}
+
+void run_reset(struct control_call *call)
+{
+    call->control->reset_asked = true;
+    machine_reset_by_host(call->vm);
+}
+
+void run_powerdown(struct control_call *call)
+{
+    wire_console_event(console_of(call),
+                       &(struct console_event){.kind = CONSOLE_COMMAND, .command = CONSOLE_POWER_BUTTON});
+    control_event(call->control, "POWERDOWN", NULL);
+}
+
+void run_wakeup(struct control_call *call)
+{
+    if (call->vm->suspended)
+        machine_request_wake(call->vm);
+    else
+        call_fail(call, "Unable to wake up: guest is not in suspended state");
+}
+
+void run_nmi(struct control_call *call)
+{
+    __atomic_or_fetch(&call->vm->vcpu.pending, PENDING_NMI, __ATOMIC_SEQ_CST);
+}
+
+/* --- keys --- */
+
+#define KEYS_MAX 16
+
+static void press(struct control_call *call, const struct key *const *keys, unsigned count)
+{
+    for (unsigned n = 0; n < count; n++)
+        wire_console_event(console_of(call),
+                           &(struct console_event){.kind = CONSOLE_KEY, .key = keys[n], .down = true});
+    while (count--)
+        wire_console_event(console_of(call),
+                           &(struct console_event){.kind = CONSOLE_KEY, .key = keys[count]});
+}
+
+/* {"type": "qcode", "data": "ret"} or {"type": "number", "data": 28} */
+static const struct key *key_of(struct control_call *call, struct json_object *value)
+{
+    struct json_object *type, *data;
+    const struct key *key = NULL;
+    if (json_object_object_get_ex(value, "type", &type) && json_object_object_get_ex(value, "data", &data)) {
+        const char *name = json_object_get_string(data);
+        if (!strcmp(json_object_get_string(type), "number"))
+            key = key_by_scan_code((u32)json_object_get_int64(data));
+        else
+            key = key_by_name(name, strlen(name));
+        if (!key) call_fail(call, "Invalid parameter '%.100s'", name);
+    } else {
+        call_fail(call, "a key is {\"type\": \"qcode\" or \"number\", \"data\": ...}");
+    }
+    return key;
+}
+
+void run_send_key(struct control_call *call)
+{
+    const struct key *keys[KEYS_MAX];
+    struct json_object *list;
+    json_object_object_get_ex(call->arguments, "keys", &list);
+    size_t count = json_object_array_length(list);
+    if (count > KEYS_MAX) {
+        call_fail(call, "no more than %u keys can be pressed together", KEYS_MAX);
+        return;
+    }
+    for (size_t n = 0; n < count; n++)
+        if (!(keys[n] = key_of(call, json_object_array_get_idx(list, n)))) return;
+    press(call, keys, (unsigned)count);
+}
+
+/* "ctrl-alt-f2", "0x1c" */
+void run_sendkey(struct control_call *call)
+{
+    const struct key *keys[KEYS_MAX];
+    unsigned count = 0;
+    for (const char *at = call_text(call, "keys"); *at && count < KEYS_MAX;) {
+        size_t length = strcspn(at, "-");
+        if (!length) length = strlen(at); /* "-" itself */
+        bool code = !strncmp(at, "0x", 2);
+        keys[count] = code ? key_by_scan_code((u32)strtoul(at, NULL, 16)) : key_by_name(at, length);
+        if (!keys[count++]) {
+            call_fail(call, "unknown key: '%.*s'", (int)length, at);
+            return;
+        }
+        at += length + (at[length] == '-');
+    }
+    press(call, keys, count);
+}
+
+/* --- the pointer --- */
+
+static void point(struct control_call *call, int right, int lower, int wheel, bool absolute)
+{
+    struct control *c = call->control;
+    struct console_event event = {
+        .kind = absolute ? CONSOLE_POINT : CONSOLE_MOVE, .buttons = c->buttons, .wheel = (s16)wheel};
+    if (absolute) {
+        event.x = c->x;
+        event.y = c->y;
+    } else {
+        event.right = (s16)right;
+        event.lower = (s16)lower;
+    }
+    wire_console_event(console_of(call), &event);
+}
+
+static void set_button(struct control *c, u8 button, bool down)
+{
+    c->buttons = (u8)(down ? c->buttons | button : c->buttons & ~button);
+}
+
+static bool field(struct json_object *object, const char *key, struct json_object **value)
+{
+    return json_object_object_get_ex(object, key, value);
+}
+
+struct motion {
+    int right, lower, wheel;
+    bool moved, pointed;
+};
+
+static void input_event(struct control_call *call, struct json_object *event, struct motion *motion)
+{
+    static const struct {
+        const char *name;
+        u8 button;
+        int wheel;
+    } buttons[] = {{"left", PS2_BUTTON_LEFT, 0},
+                   {"right", PS2_BUTTON_RIGHT, 0},
+                   {"middle", PS2_BUTTON_MIDDLE, 0},
+                   {"wheel-up", 0, 1},
+                   {"wheel-down", 0, -1}};
+    struct json_object *type, *data, *a, *b;
+    if (!field(event, "type", &type) || !field(event, "data", &data)) {
+        call_fail(call, "an event is {\"type\": ..., \"data\": {...}}");
+        return;
+    }
+    const char *kind = json_object_get_string(type);
+    if (!strcmp(kind, "key") && field(data, "down", &a) && field(data, "key", &b)) {
+        const struct key *key = key_of(call, b);
+        if (key)
+            wire_console_event(
+                console_of(call),
+                &(struct console_event){.kind = CONSOLE_KEY, .key = key, .down = json_object_get_boolean(a)});
+    } else if (!strcmp(kind, "btn") && field(data, "down", &a) && field(data, "button", &b)) {
+        bool down = json_object_get_boolean(a);
+        for (unsigned n = 0; n < ARRAY_SIZE(buttons); n++)
+            if (!strcmp(buttons[n].name, json_object_get_string(b))) {
+                set_button(call->control, buttons[n].button, down);
+                motion->wheel += down ? buttons[n].wheel : 0;
+                motion->moved = true;
+                return;
+            }
+        call_fail(call, "Invalid parameter '%.100s'", json_object_get_string(b));
+    } else if ((!strcmp(kind, "rel") || !strcmp(kind, "abs")) && field(data, "axis", &a) &&
+               field(data, "value", &b)) {
+        bool x = !strcmp(json_object_get_string(a), "x");
+        int value = (int)json_object_get_int64(b);
+        if (*kind == 'a') { /* 0 to 7FFFh */
+            u16 at = (u16)(value < 0 ? 0 : value > 0x7fff ? 0xffff : value * 2);
+            *(x ? &call->control->x : &call->control->y) = at;
+            motion->pointed = true;
+        } else {
+            *(x ? &motion->right : &motion->lower) += value;
+            motion->moved = true;
+        }
+    } else {
+        call_fail(call, "Invalid parameter '%.100s'", kind);
+    }
+}
+
+void run_input(struct control_call *call)
+{
+    struct json_object *list;
+    struct motion motion = {0};
+    json_object_object_get_ex(call->arguments, "events", &list);
+    for (size_t n = 0; n < json_object_array_length(list) && !call->failed; n++)
+        input_event(call, json_object_array_get_idx(list, n), &motion);
+    if (motion.pointed || motion.moved) point(call, motion.right, motion.lower, motion.wheel, motion.pointed);
+}
+
+void run_mouse_move(struct control_call *call)
+{
+    point(call, (int)call_number(call, "dx", 0), (int)call_number(call, "dy", 0),
+          (int)call_number(call, "dz", 0), false);
+}
+
+void run_mouse_button(struct control_call *call)
+{
+    s64 state = call_number(call, "state", 0);
+    call->control->buttons = (u8)((state & 1 ? PS2_BUTTON_LEFT : 0) | (state & 2 ? PS2_BUTTON_RIGHT : 0) |
+                                  (state & 4 ? PS2_BUTTON_MIDDLE : 0));
+    point(call, 0, 0, 0, false);
+}
+
+/* --- pictures and memory --- */
+
+void run_screendump(struct control_call *call)
+{
+    const char *file = call_text(call, "filename"), *format = call_text(call, "format");
+    bool png = format && !strcmp(format, "png");
+    if (format && !png && strcmp(format, "ppm")) {
+        call_fail(call, "Invalid parameter '%.100s'", format);
+        return;
+    }
+    struct display *display = machine_display(call->vm);
+    int failed = png ? screen_shot(display, file) : screen_shot_ppm(display, file);
+    if (failed) call_fail(call, "failed to write the picture to '%.150s': %s", file, strerror(-failed));
+}
+
+void run_memory_save(struct control_call *call)
+{
+    u64 gpa = (u64)call_number(call, "val", 0), bytes = (u64)call_number(call, "size", 0);
+    const char *file = call_text(call, "filename");
+    FILE *out = fopen(file, "we");
+    if (!out) {
+        call_fail(call, "could not open '%.150s': %s", file, strerror(errno));
+        return;
+    }
+    u8 piece[PAGE_SIZE];
+    for (u64 done = 0; done < bytes && !call->failed; done += sizeof(piece)) {
+        u64 now = bytes - done < sizeof(piece) ? bytes - done : sizeof(piece);
+        phys_read_bytes(&call->vm->phys, gpa + done, piece, now);
+        if (fwrite(piece, 1, now, out) != now)
+            call_fail(call, "could not write '%.150s': %s", file, strerror(errno));
+    }
+    if (fclose(out) && !call->failed) call_fail(call, "could not write '%.150s': %s", file, strerror(errno));
+}
+
+/* --- Ringer's own --- */
+
+void run_stats(struct control_call *call)
+{
+    struct vm *vm = call->vm;
+    call->result =
+        stats_json(&vm->vcpu, &(struct stats_host){vm->powered_on_ns, vm_time_host_tsc_hz(&vm->time)});
+    json_object_object_add(call->result, "instructions", json_object_new_uint64(vm->vcpu.icount));
+}
+
+static void add_hex(struct json_object *object, const char *key, u64 value)
+{
+    char text[32];
+    snprintf(text, sizeof(text), "0x%llx", (unsigned long long)value);
+    json_object_object_add(object, key, json_object_new_string(text));
+}
+
+/* One privilege: what the guest's tables say, and the entries of the current space's view (mmu/shadow.h). */
+static void add_view(struct json_object *object, struct vm *vm, u32 address, bool user)
+{
+    struct walk walk;
+    u32 error;
+    const struct shadow_table *table = &vm->shadow.table[user ? SHADOW_USER : SHADOW_SUPERVISOR];
+    struct json_object *side = json_object_new_object();
+    if (mmu_walk(&vm->phys, &vm->vcpu.paging, address, ACCESS_READ, user, false, &walk, &error)) {
+        add_hex(side, "gpa", walk.gpa);
+        for (unsigned n = 0; n < walk.levels; n++) {
+            char name[16];
+            snprintf(name, sizeof(name), "entry%u-gpa", n);
+            add_hex(side, name, walk.entry[n]);
+            snprintf(name, sizeof(name), "entry%u", n);
+            add_hex(side, name, phys_read(&vm->phys, walk.entry[n], vm->vcpu.paging.cr4 & CR4_PAE ? 8 : 4));
+        }
+        json_object_object_add(side, "page-bytes", json_object_new_uint64(walk.page_bytes));
+        json_object_object_add(side, "writable", json_object_new_boolean(walk.writable));
+        json_object_object_add(side, "user", json_object_new_boolean(walk.user));
+        json_object_object_add(side, "executable", json_object_new_boolean(walk.executable));
+        json_object_object_add(side, "global", json_object_new_boolean(walk.global));
+        const u8 *flags = phys_flags(&vm->phys, walk.gpa);
+        json_object_object_add(side, "code", json_object_new_boolean(flags && *flags & PHYS_CODE));
+        json_object_object_add(side, "traced", json_object_new_boolean(flags && *flags & PHYS_TRACED));
+    } else {
+        json_object_object_add(side, "fault", json_object_new_int((int)error));
+    }
+    u32 page = address >> 12;
+    if (table->read) {
+        add_hex(side, "read-entry", table->read[page]);
+        add_hex(side, "write-entry", table->write[page]);
+        add_hex(side, "exec-entry", table->exec[page]);
+    }
+    json_object_object_add(object, user ? "user" : "supervisor", side);
+}
+
+void run_inspect(struct control_call *call)
+{
+    s64 address = call_number(call, "address", 0);
+    if (address < 0 || address > UINT32_MAX) {
+        call_fail(call, "a linear address has 32 bits");
+        return;
+    }
+    call->result = json_object_new_object();
+    add_hex(call->result, "linear", (u64)address);
+    add_view(call->result, call->vm, (u32)address, false);
+    add_view(call->result, call->vm, (u32)address, true);
+}

@@ -1,0 +1,412 @@
+/*
+ * Commands that ask: what Ringer is, what the machine is made of, how it does.
+ */
+#include "board/media.h"
+#include "board/wire_net.h"
+#include "control_private.h"
+#include "vm/vm.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The version of QEMU that the protocol and the commands are as in: programs that drive QEMU compare it. Ringer's own is
+ * in "package". */
+enum { QEMU_MAJOR = 7, QEMU_MINOR = 2, QEMU_MICRO = 0 };
+
+#define ADD_TEXT(object, key, value) json_object_object_add(object, key, json_object_new_string(value))
+#define ADD_NUMBER(object, key, value)                                                                       \
+    json_object_object_add(object, key, json_object_new_int64((s64)(value)))
+#define ADD_SWITCH(object, key, value) json_object_object_add(object, key, json_object_new_boolean(value))
+
+static const char *text_of(const struct json_object *object, const char *key)
+{
+    struct json_object *value;
+    return json_object_object_get_ex(object, key, &value) ? json_object_get_string(value) : "";
+}
+
+static bool is_on(const struct json_object *object, const char *key)
+{
+    struct json_object *value;
+    return json_object_object_get_ex(object, key, &value) && json_object_get_boolean(value);
+}
+
+/* --- Ringer --- */
+
+void run_capabilities(struct control_call *call) {}
+
+void run_query_version(struct control_call *call)
+{
+    char package[64];
+    struct json_object *qemu = json_object_new_object();
+    snprintf(package, sizeof(package), "Ringer %s", call->control->version);
+    ADD_NUMBER(qemu, "micro", QEMU_MICRO);
+    ADD_NUMBER(qemu, "minor", QEMU_MINOR);
+    ADD_NUMBER(qemu, "major", QEMU_MAJOR);
+    call->result = json_object_new_object();
+    json_object_object_add(call->result, "qemu", qemu);
+    ADD_TEXT(call->result, "package", package);
+}
+
+void print_version(const struct json_object *result, struct json_object *text)
+{
+    text_add(text, "%u.%u.%u (%s)\n", QEMU_MAJOR, QEMU_MINOR, QEMU_MICRO, text_of(result, "package"));
+}
+
+void run_query_commands(struct control_call *call)
+{
+    call->result = json_object_new_array();
+    for (const struct control_command *c = control_commands; c->run; c++) {
+        if (!c->name) continue;
+        struct json_object *object = json_object_new_object();
+        ADD_TEXT(object, "name", c->name);
+        json_object_array_add(call->result, object);
+    }
+}
+
+void run_query_schema(struct control_call *call)
+{
+    call->result = schema_json();
+}
+
+void run_query_name(struct control_call *call)
+{
+    const char *name = call->vm->options->board.name;
+    call->result = json_object_new_object();
+    if (name) ADD_TEXT(call->result, "name", name);
+}
+
+void print_name(const struct json_object *result, struct json_object *text)
+{
+    text_add(text, "%s\n", text_of(result, "name"));
+}
+
+void run_query_kvm(struct control_call *call)
+{
+    call->result = json_object_new_object();
+    ADD_SWITCH(call->result, "enabled", false);
+    ADD_SWITCH(call->result, "present", false);
+}
+
+void print_kvm(const struct json_object *result, struct json_object *text)
+{
+    text_add(text, "kvm support: not compiled\n");
+}
+
+void run_query_target(struct control_call *call)
+{
+    call->result = json_object_new_object();
+    ADD_TEXT(call->result, "arch", "i386");
+}
+
+void run_query_machines(struct control_call *call)
+{
+    struct json_object *pc = json_object_new_object();
+    ADD_TEXT(pc, "name", "pc-i440fx-7.2");
+    ADD_TEXT(pc, "alias", "pc");
+    ADD_SWITCH(pc, "is-default", true);
+    ADD_NUMBER(pc, "cpu-max", 1);
+    ADD_SWITCH(pc, "hotpluggable-cpus", false);
+    ADD_SWITCH(pc, "numa-mem-supported", false);
+    ADD_SWITCH(pc, "deprecated", false);
+    call->result = json_object_new_array();
+    json_object_array_add(call->result, pc);
+}
+
+/* --- the machine --- */
+
+void run_query_status(struct control_call *call)
+{
+    const struct vm *vm = call->vm;
+    const char *status = vm->stopping                                                     ? "shutdown"
+                         : vm->paused & PAUSE_DISK                                        ? "io-error"
+                         : vm->paused && !vm->vcpu.icount && vm->options->control.stopped ? "prelaunch"
+                         : vm->paused                                                     ? "paused"
+                         : vm->suspended                                                  ? "suspended"
+                                                                                          : "running";
+    call->result = json_object_new_object();
+    ADD_SWITCH(call->result, "running", !vm->paused && !vm->stopping);
+    ADD_SWITCH(call->result, "singlestep", false);
+    ADD_TEXT(call->result, "status", status);
+}
+
+void print_status(const struct json_object *result, struct json_object *text)
+{
+    bool running = is_on(result, "running");
+    const char *status = text_of(result, "status");
+    bool more = strcmp(status, running ? "running" : "paused");
+    text_add(text, "VM status: %s%s%s%s\n", running ? "running" : "paused", more ? " (" : "",
+             more ? status : "", more ? ")" : "");
+}
+
+void run_query_cpus(struct control_call *call)
+{
+    struct json_object *cpu = json_object_new_object();
+    ADD_NUMBER(cpu, "cpu-index", 0);
+    ADD_TEXT(cpu, "qom-path", "/machine/unattached/device[0]");
+    ADD_NUMBER(cpu, "thread-id", gettid());
+    ADD_TEXT(cpu, "target", "i386");
+    call->result = json_object_new_array();
+    json_object_array_add(call->result, cpu);
+}
+
+void print_cpus(const struct json_object *result, struct json_object *text)
+{
+    text_add(text, "* CPU #0: thread_id=%s\n", text_of(json_object_array_get_idx(result, 0), "thread-id"));
+}
+
+void run_query_memory(struct control_call *call)
+{
+    call->result = json_object_new_object();
+    ADD_NUMBER(call->result, "base-memory", call->vm->options->board.memory_bytes);
+    ADD_NUMBER(call->result, "plugged-memory", 0);
+}
+
+void print_pairs(const struct json_object *result, struct json_object *text)
+{
+    json_object_object_foreach((struct json_object *)result, key, value)
+        text_add(text, "%-24s %s\n", key, json_object_get_string(value));
+}
+
+/* --- registers, as QEMU prints them --- */
+
+static void add_segment(struct json_object *text, const char *name, u32 selector, u32 base, u32 limit,
+                        u32 access)
+{
+    text_add(text, "%s=%04x %08x %08x %08x\n", name, selector, base, limit,
+             (access & 0xff) << 8 | (access & 0xf000) << 8);
+}
+
+void run_registers(struct control_call *call)
+{
+    static const char *const segments[] = {"ES ", "CS ", "SS ", "DS ", "FS ", "GS "};
+    struct vcpu *v = &call->vm->vcpu;
+    struct json_object *text = json_object_new_string("");
+    call->result = text;
+    text_add(text, "EAX=%08x EBX=%08x ECX=%08x EDX=%08x\nESI=%08x EDI=%08x EBP=%08x ESP=%08x\n",
+             (u32)v->gpr[0], (u32)v->gpr[3], (u32)v->gpr[1], (u32)v->gpr[2], (u32)v->gpr[6], (u32)v->gpr[7],
+             (u32)v->gpr[5], (u32)v->gpr[4]);
+    char flags[] = "-------";
+    static const u32 bits[] = {0x400, 0x800, 0x80, 0x40, 0x10, 4, 1};
+    for (unsigned n = 0; n < ARRAY_SIZE(bits); n++)
+        if (v->eflags & bits[n]) flags[n] = "DOSZAPC"[n];
+    text_add(text, "EIP=%08x EFL=%08x [%s] CPL=%u II=%u A20=%u SMM=0 HLT=%u\n", (u32)v->rip, v->eflags, flags,
+             v->cpl, !!v->inhibit, call->vm->phys.a20_mask >> 20 & 1 ? 1u : 0u, v->halted);
+    for (unsigned s = 0; s < SEG_COUNT; s++)
+        add_segment(text, segments[s], v->seg[s].selector, v->seg[s].base, v->seg[s].limit, v->seg[s].access);
+    add_segment(text, "LDT", v->ldtr.selector, v->ldtr.base, v->ldtr.limit, v->ldtr.access);
+    add_segment(text, "TR ", v->tr.selector, v->tr.base, v->tr.limit, v->tr.access);
+    text_add(text, "GDT=     %08x %08x\nIDT=     %08x %08x\n", v->gdtr.base, v->gdtr.limit, v->idtr.base,
+             v->idtr.limit);
+    text_add(text, "CR0=%08x CR2=%08x CR3=%08x CR4=%08x\nEFER=%016llx\n", v->paging.cr0, v->cr2,
+             (u32)v->paging.cr3, v->paging.cr4, (unsigned long long)v->paging.efer);
+}
+
+/* --- drives --- */
+
+/* QEMU's names: ide0-hd0, ide1-cd0, floppy0; the id of a -drive goes before. */
+static void name_drive(const struct drive *drive, char *name, size_t bytes)
+{
+    if (drive->id && drive->id[0] != '#')
+        snprintf(name, bytes, "%s", drive->id);
+    else if (drive->interface == DRIVE_FLOPPY)
+        snprintf(name, bytes, "floppy%u", drive->index);
+    else if (drive->interface == DRIVE_IDE)
+        snprintf(name, bytes, "ide%u-%s%u", drive->index / 2, drive->medium == MEDIUM_CDROM ? "cd" : "hd",
+                 drive->index % 2);
+    else
+        snprintf(name, bytes, "virtio%u", drive->index);
+}
+
+static bool is_removable(const struct drive *drive)
+{
+    return drive->interface == DRIVE_FLOPPY || drive->medium == MEDIUM_CDROM;
+}
+
+static struct json_object *medium_json(const struct drive *drive)
+{
+    const struct disk_image *image = drive->block.image;
+    struct json_object *object = json_object_new_object(), *details = json_object_new_object();
+    /* "IDE drive 2 (FILE)": the block layer's name has the present medium's */
+    const char *name = drive->block.name ? strchr(drive->block.name, '(') : NULL;
+    char file[512] = "";
+    if (name) snprintf(file, sizeof(file), "%.*s", (int)strlen(name + 1) - 1, name + 1);
+    ADD_TEXT(object, "file", file);
+    ADD_TEXT(object, "drv", image->ops->format);
+    ADD_SWITCH(object, "ro", image->read_only);
+    ADD_SWITCH(object, "encrypted", false);
+    ADD_TEXT(details, "filename", file);
+    ADD_TEXT(details, "format", image->ops->format);
+    ADD_NUMBER(details, "virtual-size", image->bytes);
+    json_object_object_add(object, "image", details);
+    return object;
+}
+
+void run_query_block(struct control_call *call)
+{
+    struct drives *drives = &call->vm->drives;
+    call->result = json_object_new_array();
+    for (unsigned n = 0; n < drives->count; n++) {
+        const struct drive *drive = &drives->drive[n];
+        struct json_object *object = json_object_new_object();
+        char name[128];
+        name_drive(drive, name, sizeof(name));
+        ADD_TEXT(object, "device", name);
+        ADD_TEXT(object, "type", "unknown");
+        ADD_SWITCH(object, "removable", is_removable(drive));
+        bool locked = false, open = false;
+        if (drive->interface == DRIVE_IDE && drive->medium == MEDIUM_CDROM) {
+            const struct ide_drive *ide =
+                &call->vm->chipset.ide.ide.channel[drive->index / 2].drive[drive->index % 2];
+            locked = ide->cd.locked;
+            open = ide->cd.tray_open;
+        }
+        ADD_SWITCH(object, "locked", locked);
+        if (is_removable(drive)) ADD_SWITCH(object, "tray_open", open);
+        if (drive->block.image) json_object_object_add(object, "inserted", medium_json(drive));
+        ADD_TEXT(object, "io-status", call->vm->paused & PAUSE_DISK ? "failed" : "ok");
+        json_object_array_add(call->result, object);
+    }
+}
+
+void print_block(const struct json_object *result, struct json_object *text)
+{
+    for (size_t n = 0; n < json_object_array_length(result); n++) {
+        const struct json_object *drive = json_object_array_get_idx(result, n);
+        struct json_object *medium;
+        if (json_object_object_get_ex(drive, "inserted", &medium))
+            text_add(text, "%s: %s (%s%s)\n", text_of(drive, "device"), text_of(medium, "file"),
+                     text_of(medium, "drv"), is_on(medium, "ro") ? ", read-only" : "");
+        else
+            text_add(text, "%s: [not inserted]\n", text_of(drive, "device"));
+        if (is_on(drive, "removable"))
+            text_add(text, "    Removable device: %slocked, tray %s\n", is_on(drive, "locked") ? "" : "not ",
+                     is_on(drive, "tray_open") ? "open" : "closed");
+    }
+}
+
+/* The name by which board/media.c knows the drive. NULL: there is no such drive. */
+static const char *media_name(struct control_call *call, const char *wanted, char *media, size_t bytes)
+{
+    struct drives *drives = &call->vm->drives;
+    char name[128];
+    for (unsigned n = 0; wanted && n < drives->count; n++) {
+        const struct drive *drive = &drives->drive[n];
+        snprintf(media, bytes, "%cd%c", drive->interface == DRIVE_FLOPPY ? 'f' : 'h',
+                 'a' + (int)drive->index);
+        name_drive(drive, name, sizeof(name));
+        if (!strcmp(name, wanted) || (is_removable(drive) && !strcmp(media, wanted))) {
+            if (is_removable(drive)) return media;
+            call_fail(call, "Device '%.100s' is not removable", wanted);
+            return NULL;
+        }
+    }
+    if (wanted && !strcmp(wanted, "cdrom")) return "cdrom";
+    call_fail(call, "Device '%.100s' not found", wanted ? wanted : "");
+    call->error_class = "DeviceNotFound";
+    return NULL;
+}
+
+static void change_medium(struct control_call *call, const char *file)
+{
+    char media[8], error[256];
+    const char *wanted = call_text(call, "id") ? call_text(call, "id") : call_text(call, "device");
+    const char *name = media_name(call, wanted, media, sizeof(media));
+    if (!name) return;
+    if (media_change(&call->vm->chipset, name, file, error, sizeof(error)) != MEDIA_CHANGED)
+        call_fail(call, "%s", error);
+}
+
+void run_eject(struct control_call *call)
+{
+    change_medium(call, NULL);
+}
+
+void run_change(struct control_call *call)
+{
+    change_medium(call, call_text(call, "filename"));
+}
+
+/* --- chardevs, network --- */
+
+void run_query_chardev(struct control_call *call)
+{
+    struct chardevs *set = call->control->chardevs;
+    call->result = json_object_new_array();
+    for (unsigned n = 0; n < set->count; n++) {
+        struct chardev *c = set->chardev[n];
+        struct json_object *object = json_object_new_object();
+        char name[160];
+        snprintf(name, sizeof(name), "%s%s",
+                 c->options->kind == CHAR_SOCKET && !c->open ? "disconnected:" : "", c->name);
+        ADD_TEXT(object, "label", c->options->id);
+        ADD_TEXT(object, "filename", name);
+        ADD_SWITCH(object, "frontend-open", c->fronts > 0);
+        json_object_array_add(call->result, object);
+    }
+}
+
+void print_chardev(const struct json_object *result, struct json_object *text)
+{
+    for (size_t n = 0; n < json_object_array_length(result); n++) {
+        const struct json_object *c = json_object_array_get_idx(result, n);
+        text_add(text, "%s: filename=%s\n", text_of(c, "label"), text_of(c, "filename"));
+    }
+}
+
+void run_ringbuf_read(struct control_call *call)
+{
+    struct chardev *chardev = chardevs_find(call->control->chardevs, call_text(call, "device"));
+    s64 size = call_number(call, "size", 0);
+    if (!chardev || chardev->options->kind != CHAR_RINGBUF) {
+        call_fail(call, "Device '%.100s' is not a ringbuf", call_text(call, "device"));
+    } else if (size <= 0) {
+        call_fail(call, "size must be greater than zero");
+    } else {
+        u64 most = (u64)size < chardev->options->size ? (u64)size : chardev->options->size;
+        u8 *bytes = malloc(most);
+        u64 got = bytes ? chardev_ring_read(chardev, bytes, most) : 0;
+        call->result = json_object_new_string_len((char *)bytes, (int)got);
+        free(bytes);
+    }
+}
+
+void run_set_link(struct control_call *call)
+{
+    const struct board_options *o = &call->vm->options->board;
+    struct wire_net *net = call->vm->board.net;
+    const char *name = call_text(call, "name"), *netdev = name;
+    for (unsigned n = 0; n < o->devices.count; n++) {
+        const struct device_option *device = &o->devices.device[n];
+        if (device->id && !strcmp(device->id, name) && device_type_has(device->type, "netdev"))
+            netdev = device_text(device, "netdev");
+    }
+    for (unsigned n = 0; net && netdev && n < o->net.count; n++)
+        if (!strcmp(o->net.netdev[n].id, netdev)) {
+            net_end_set_link(&net->net[n].end, call_switch(call, "up"));
+            return;
+        }
+    call_fail(call, "Device '%.100s' not found", name);
+    call->error_class = "DeviceNotFound";
+}
+
+void run_network(struct control_call *call)
+{
+    static const char *const kinds[] = {
+        [NETDEV_USER] = "user", [NETDEV_STREAM] = "stream", [NETDEV_TAP] = "tap"};
+    const struct board_options *o = &call->vm->options->board;
+    call->result = json_object_new_string("");
+    for (unsigned n = 0; n < o->devices.count; n++) {
+        const struct device_option *device = &o->devices.device[n];
+        if (!device_type_has(device->type, "netdev")) continue;
+        const char *netdev = device_text(device, "netdev");
+        text_add(call->result, "%s: model=%s\n", device->id ? device->id : device->type->name,
+                 device->type->name);
+        for (unsigned i = 0; netdev && i < o->net.count; i++)
+            if (!strcmp(o->net.netdev[i].id, netdev))
+                text_add(call->result, " \\ %s: type=%s\n", netdev,
+                         (unsigned)o->net.netdev[i].kind < ARRAY_SIZE(kinds) ? kinds[o->net.netdev[i].kind]
+                                                                             : "other");
+    }
+}

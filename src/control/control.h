@@ -1,0 +1,36 @@
+/*
+ * Control: how people and programs hold a running machine.
+ *
+ * A *session* is the front end of a chardev on which commands come in: in QMP, QEMU's protocol for programs (one JSON
+ * object a line), or in HMP, lines for people. Both run the rows of one table (command.h).
+ *
+ *   character thread                                   vCPU thread
+ *   session: bytes -> a command -- letter --------->   command's run(): result or error
+ *   reply, then the next command  <-------- letter --
+ *   events to all QMP sessions    <-------- letter --  machine_listener
+ *
+ * Invariants
+ * 1. A session has one command under way. Until it is answered, and until the client has read the answer, no more is
+ *    read from the client: a flood or a client that never reads costs memory of constant size.
+ * 2. Everything of a session belongs to the character thread. Only commands touch the machine, on the vCPU thread.
+ */
+#ifndef RINGER_CONTROL_CONTROL_H
+#define RINGER_CONTROL_CONTROL_H
+
+#include "base/types.h"
+
+#include <stddef.h>
+
+struct chardevs;
+struct control;
+struct vm;
+
+/* Sessions on the chardevs that the options name. `version`: Ringer's. NULL with one sentence in error. */
+struct control *control_open(struct vm *vm, struct chardevs *chardevs, const char *version, char *error,
+                             size_t error_bytes);
+/* vCPU thread: the machine takes letters from now on; and it takes no more. */
+void control_start(struct control *control);
+void control_stop(struct control *control);
+void control_close(struct control *control);
+
+#endif

@@ -1,0 +1,25 @@
+#ifndef RINGER_CONTROL_CONTROL_PRIVATE_H
+#define RINGER_CONTROL_CONTROL_PRIVATE_H
+
+#include "control.h"
+#include "options/options_control.h"
+#include "session.h"
+
+struct control {
+    struct vm *vm;
+    struct chardevs *chardevs;
+    const char *version;
+    struct session *session[MONITORS_MAX];
+    unsigned sessions;
+    /* Does the machine take letters? Changed on the character thread. */
+    enum { CONTROL_NOT_YET, CONTROL_RUNS, CONTROL_OVER } phase;
+    /* vCPU thread */
+    bool quit_asked, reset_asked;
+    u8 buttons; /* of the mouse, as input-send-event and mouse_button hold them */
+    u16 x, y;   /* the pointer */
+};
+
+/* Any thread: tell all QMP sessions. `data` may be NULL; it is taken over. */
+void control_event(struct control *control, const char *name, struct json_object *data);
+
+#endif

@@ -1,0 +1,304 @@
+#include "explain.h"
+#include "listing_names.h"
+
+#include "cpu/cpuid.h"
+#include "cpu/interp.h"
+#include "cpu/system.h"
+#include "translator/build.h"
+
+#include <capstone/capstone.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SAY(...)   (snprintf(error, error_bytes, __VA_ARGS__), false)
+#define RAM_BYTES  (16u << 20)
+#define CODE_AT    0x100000u
+#define CACHE_SIZE (16u << 20)
+
+/* A machine that translates and runs nothing. */
+struct engine_guest {
+    struct phys phys;
+    struct shadow shadow;
+    struct counters counters;
+    struct vcpu_host host;
+    struct vcpu vcpu;
+};
+
+static void guarded_written(void *owner, u64 gpa, u64 bytes) {}
+static void protect(void *owner, u64 gpa_page)
+{
+    struct engine_guest *g = owner;
+    shadow_drop_writes(&g->shadow, gpa_page);
+}
+
+static void set_segments(struct vcpu *v, enum explain_mode mode)
+{
+    if (mode == EXPLAIN_REAL || mode == EXPLAIN_VM86) {
+        for (enum seg seg = 0; seg < SEG_COUNT; seg++)
+            v->seg[seg] = (struct segment){0, 0xffff, mode == EXPLAIN_VM86 ? 0xf3 : 0x93, 0, 0, 0};
+        return;
+    }
+    u32 access = AR_P | AR_S | AR_DB | AR_G | AR_WRITABLE | AR_ACCESSED | (mode == EXPLAIN_USER ? AR_DPL : 0);
+    for (enum seg seg = 0; seg < SEG_COUNT; seg++)
+        v->seg[seg] = (struct segment){.limit = 0xffffffff, .selector = 16, .access = access};
+    v->seg[SEG_CS].access |= AR_CODE;
+}
+
+/* As a Linux kernel or one of its programs has it: flat segments, IOPL 0. */
+static void set_mode(struct vcpu *v, enum explain_mode mode)
+{
+    vcpu_reset(v);
+    if (mode != EXPLAIN_REAL) v->paging.cr0 |= CR0_PE | CR0_NE;
+    v->paging.cr4 |= CR4_OSFXSR | CR4_OSXMMEXCPT;
+    v->cpl = mode == EXPLAIN_USER || mode == EXPLAIN_VM86 ? 3 : 0;
+    if (mode == EXPLAIN_VM86) v->eflags |= FL_VM;
+    set_segments(v, mode);
+    vcpu_update_mode(v);
+}
+
+static struct engine_guest *engine_open(enum explain_mode mode)
+{
+    struct engine_guest *g = aligned_alloc(64, align_up(sizeof(*g), 64));
+    if (!g) return NULL;
+    memset(g, 0, sizeof(*g));
+    struct vcpu *v = &g->vcpu;
+    if (phys_init(&g->phys, RAM_BYTES) || shadow_init(&g->shadow, &g->phys, &g->counters)) {
+        free(g);
+        return NULL;
+    }
+    g->phys.owner = g;
+    g->phys.guarded_written = guarded_written;
+    g->phys.protect = protect;
+    v->phys = &g->phys;
+    v->shadow = &g->shadow;
+    v->counters = &g->counters;
+    v->host = &g->host;
+    v->model = cpu_model_find("max");
+    v->icount_limit = v->icount_soft = UINT64_MAX;
+    struct translator_config config = translator_defaults();
+    config.cache_bytes = CACHE_SIZE;
+    if (!interp_init(v)) {
+        if (!translator_init(v, &config)) {
+            set_mode(v, mode);
+            return g;
+        }
+        interp_destroy(v);
+    }
+    shadow_destroy(&g->shadow);
+    phys_destroy(&g->phys);
+    free(g);
+    return NULL;
+}
+
+static void engine_close(struct engine_guest *g)
+{
+    translator_destroy(&g->vcpu);
+    interp_destroy(&g->vcpu);
+    shadow_destroy(&g->shadow);
+    phys_destroy(&g->phys);
+    free(g);
+}
+
+/* --- one block --- */
+
+struct disassembler {
+    csh host, guest;
+    cs_insn *line;
+};
+
+static void list_host(struct explained_block *x, struct disassembler *d, const u8 *code, u32 from, u32 to)
+{
+    const u8 *at = code + from;
+    size_t left = to - from;
+    u64 address = from;
+    while (left) {
+        struct host_line *line = &x->line[x->line_count++];
+        *line = (struct host_line){.offset = (u32)address};
+        if (cs_disasm_iter(d->host, &at, &left, &address, d->line)) {
+            snprintf(line->text, sizeof(line->text), "%s%s%s", d->line->mnemonic,
+                     d->line->op_str[0] ? " " : "", d->line->op_str);
+            line->bytes = (u8)d->line->size;
+            line->note = listing_name(d->line->op_str);
+            continue;
+        }
+        /* The bytes that follow a call of the slow path. */
+        snprintf(line->text, sizeof(line->text), ".byte 0x%02x", *at);
+        line->bytes = 1;
+        at++, left--, address++;
+    }
+}
+
+static enum explain_mark mark_of(const struct build *b, unsigned n, const u8 *host, unsigned host_bytes)
+{
+    const struct insn *i = &b->insn[n];
+    switch ((enum decision)b->decision[n]) {
+    case BY_CALLOUT: return MARK_CALLOUT;
+    case BY_EMITTER: return i->row->treatment == TREAT_BRANCH ? MARK_BRANCH : MARK_INLINE;
+    case BY_REWRITE: break;
+    }
+    return host_bytes == i->length && !memcmp(host, i->bytes, i->length) ? MARK_IDENTICAL : MARK_REWRITTEN;
+}
+
+static bool is_hoisted(const struct build *b, unsigned n)
+{
+    for (unsigned slot = 0; slot < HOIST_SLOTS; slot++) {
+        unsigned group = b->access[n][slot].group;
+        if (b->hoists && group && b->hoist.any) return true;
+    }
+    return false;
+}
+
+static void explain_insn(struct explained_block *x, struct disassembler *d, const struct build *b, unsigned n)
+{
+    struct explained_insn *i = &x->insn[n];
+    const struct insn *insn = &b->insn[n];
+    u32 from = b->piece[n] - b->block->start;
+    u32 to = (n + 1 < b->count ? b->piece[n + 1] : b->stubs_at) - b->block->start;
+    const u8 *host = b->e.base + b->block->start;
+    *i = (struct explained_insn){.eip = b->key.eip + b->offset[n],
+                                 .length = insn->length,
+                                 .row = insn->row,
+                                 .mark = mark_of(b, n, host + from, to - from),
+                                 .live_before = b->live[n],
+                                 .live_after = b->live[n + 1],
+                                 .hoisted = is_hoisted(b, n),
+                                 .line = x->line_count,
+                                 .host_bytes = to - from};
+    memcpy(i->code, insn->bytes, insn->length);
+    for (unsigned o = 0; o < insn->operand_count; o++)
+        i->memory |= insn->op[o].kind == OPND_MEM;
+    const u8 *at = insn->bytes;
+    size_t left = insn->length;
+    u64 address = i->eip;
+    if (cs_disasm_iter(d->guest, &at, &left, &address, d->line))
+        snprintf(i->text, sizeof(i->text), "%s%s%s", d->line->mnemonic, d->line->op_str[0] ? " " : "",
+                 d->line->op_str);
+    else
+        snprintf(i->text, sizeof(i->text), "(unknown)");
+    list_host(x, d, host, from, to);
+    i->lines = x->line_count - i->line;
+}
+
+static bool explain_block(struct explained_block *x, struct disassembler *d, const struct build *b)
+{
+    const struct block *block = b->block;
+    const u8 *host = b->e.base + block->start;
+    u32 stubs = b->stubs_at - block->start;
+    *x = (struct explained_block){.eip = block->eip,
+                                  .host_bytes = stubs,
+                                  .stub_bytes = block->host_bytes - stubs,
+                                  .insn = calloc(b->count, sizeof(*x->insn)),
+                                  .line = calloc(block->host_bytes + 1u, sizeof(*x->line)),
+                                  .edge = calloc(block->edge_count + 1u, sizeof(*x->edge))};
+    if (!x->insn || !x->line || !x->edge) return false;
+    list_host(x, d, host, 0, b->piece[0] - block->start);
+    x->entry_lines = x->line_count;
+    for (x->count = 0; x->count < b->count; x->count++)
+        explain_insn(x, d, b, x->count);
+    x->stub_line = x->line_count;
+    list_host(x, d, host, stubs, block->host_bytes);
+    for (unsigned n = 0; n < block->edge_count; n++) {
+        const struct edge *edge = &block_edges(block)[n];
+        if (edge->unhoisted) continue;
+        x->edge[x->edge_count++] = (struct explained_edge){edge->eip, edge->frame_patch != 0};
+    }
+    return true;
+}
+
+/* --- all blocks --- */
+
+static void sum_up(struct explanation *x)
+{
+    for (unsigned b = 0; b < x->count; b++) {
+        const struct explained_block *block = &x->block[b];
+        x->host_bytes += block->host_bytes;
+        x->stub_bytes += block->stub_bytes;
+        x->host_count += block->stub_line;
+        for (unsigned n = 0; n < block->count; n++) {
+            x->marks[block->insn[n].mark]++;
+            x->guest_count++;
+            x->guest_bytes += block->insn[n].length;
+        }
+    }
+}
+
+static bool add_block(struct explanation *x, struct disassembler *d, const struct build *b)
+{
+    struct explained_block *more = realloc(x->block, (x->count + 1) * sizeof(*more));
+    if (!more) return false;
+    x->block = more;
+    return explain_block(&x->block[x->count++], d, b);
+}
+
+/* Bytes of the code that an instruction of the block covers. A block leaves out what a jump in its midst skips. */
+static void note_covered(u8 *covered, u32 bytes, u32 at, const struct build *b)
+{
+    for (unsigned n = 0; n < b->count; n++)
+        for (unsigned k = 0; k < b->insn[n].length; k++)
+            if (at + b->offset[n] + k < bytes) covered[at + b->offset[n] + k] = 1;
+}
+
+static bool translate_all(struct explanation *x, struct disassembler *d, struct engine_guest *g,
+                          const struct guest_code *code, char *error, size_t error_bytes)
+{
+    struct vcpu *v = &g->vcpu;
+    struct engine *t = v->engine;
+    u64 gpa = CODE_AT + (code->eip & PAGE_MASK);
+    u8 *covered = calloc(code->bytes, 1);
+    if (!covered) return SAY("out of memory");
+    phys_write_bytes(&g->phys, gpa, code->code, code->bytes);
+    bool good = true;
+    for (u32 at = 0; at < code->bytes && good; at++) {
+        if (covered[at]) continue;
+        struct block_key key = {.gpa = gpa + at,
+                                .eip = code->eip + at,
+                                .mode = v->mode,
+                                .cs_limit = v->mode & MODE_CODE32 ? UINT32_MAX : 0xffff};
+        translator_flush(v); /* no block may be a copy of another: it would not be planned */
+        struct block *block = translate(v, &key);
+        fpu_park(v);
+        if (!block) {
+            good = SAY("the translator leaves the instruction at %08x to the interpreter", key.eip);
+        } else {
+            note_covered(covered, code->bytes, at, t->build);
+            good = add_block(x, d, t->build) ? true : SAY("out of memory");
+        }
+    }
+    free(covered);
+    return good;
+}
+
+bool explain(struct explanation *x, const struct guest_code *code, enum explain_mode mode, char *error,
+             size_t error_bytes)
+{
+    bool wide = mode == EXPLAIN_KERNEL || mode == EXPLAIN_USER;
+    *x = (struct explanation){.mode = mode};
+    struct disassembler d = {0};
+    struct engine_guest *g = engine_open(mode);
+    if (!g) return SAY("there is not enough memory, or no address space, for the translator");
+    bool good = cs_open(CS_ARCH_X86, CS_MODE_64, &d.host) == CS_ERR_OK &&
+                cs_open(CS_ARCH_X86, wide ? CS_MODE_32 : CS_MODE_16, &d.guest) == CS_ERR_OK &&
+                (d.line = cs_malloc(d.host));
+    good = good ? translate_all(x, &d, g, code, error, error_bytes) : SAY("out of memory");
+    if (d.line) cs_free(d.line, 1);
+    if (d.guest) cs_close(&d.guest);
+    if (d.host) cs_close(&d.host);
+    engine_close(g);
+    if (good)
+        sum_up(x);
+    else
+        explanation_free(x);
+    return good;
+}
+
+void explanation_free(struct explanation *x)
+{
+    for (unsigned n = 0; n < x->count; n++) {
+        free(x->block[n].insn);
+        free(x->block[n].line);
+        free(x->block[n].edge);
+    }
+    free(x->block);
+    x->block = NULL;
+    x->count = 0;
+}

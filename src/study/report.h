@@ -1,0 +1,28 @@
+/*
+ * Where a report goes and in which format: --format=FORMAT and --output=FILE, which the commands of this folder share.
+ */
+#ifndef RINGER_STUDY_REPORT_H
+#define RINGER_STUDY_REPORT_H
+
+#include "base/types.h"
+
+#include <stdio.h>
+
+#define REPORT_FORMATS 4
+
+struct report_place {
+    const char *formats[REPORT_FORMATS]; /* that the command knows; the first is the default */
+    const char *format, *path;           /* NULL: the default, standard output */
+};
+
+/* The value of a word that is OPTION=VALUE; NULL: it is not. */
+const char *report_value(const char *word, const char *option);
+
+/* Is the word one of the two options? Ends the program with a sentence if the format is unknown. */
+bool report_option(struct report_place *place, const char *word);
+
+/* Prints `what` there. Ends the program with a sentence if the file cannot be written. */
+void report_print(const struct report_place *place,
+                  void (*print)(const void *what, const char *format, FILE *out), const void *what);
+
+#endif
