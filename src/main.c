@@ -6,14 +6,17 @@
  */
 #include "base/log.h"
 #include "board/device_table.h"
-#include "control/control.h"
 #include "chardev/terminal.h"
+#include "control/control.h"
+#include "control/daemon.h"
 #include "observe/event_log.h"
 #include "observe/instruments.h"
 #include "observe/screen.h"
 #include "study/census_command.h"
 #include "study/explain_command.h"
+#include "tools/ctl_command.h"
 #include "tools/disk_command.h"
+#include "tools/watch_command.h"
 #include "translator/translator.h"
 #include "vm/dispatcher.h"
 #include "vm/frontends.h"
@@ -26,6 +29,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+/* Called by QEMU's name, it ends with this status where it cannot start, as QEMU does. */
+#define QEMU_STATUS 1
 
 struct session {
     struct vm *vm;
@@ -130,6 +136,9 @@ static int run(const struct options *options)
     session.control = control_open(vm, &session.chardevs, RINGER_VERSION, error, sizeof(error));
     if (!session.control) die(STATUS_USAGE, "%s", error);
     chardevs_take_terminal(&session.chardevs);
+    if (options->pid_file && !daemon_write_pid(options->pid_file, error, sizeof(error)))
+        die(STATUS_USAGE, "%s", error);
+    daemon_ready();
 
     frontends_run(&session.frontends, run_machine, &session);
 
@@ -152,24 +161,42 @@ int main(int argc, char **argv)
     char error[512];
     /* So that a write beyond the user's limit on file sizes gives EFBIG. */
     signal(SIGXFSZ, SIG_IGN);
+    if (argc > 1 && !strcmp(argv[1], "ctl")) return ctl_command(argc - 2, argv + 2);
+    if (argc > 1 && !strcmp(argv[1], "watch")) return watch_command(argc - 2, argv + 2);
+    if (argc > 1 && !strcmp(argv[1], "inspect")) return inspect_command(argc - 2, argv + 2);
     if (argc > 1 && !strcmp(argv[1], "disk")) return disk_command(argc - 2, argv + 2);
     if (argc > 1 && !strcmp(argv[1], "census")) return census_command(argc - 2, argv + 2);
     if (argc > 1 && !strcmp(argv[1], "explain")) return explain_command(argc - 2, argv + 2);
-    if (!options_parse(argc, argv, device_table, &options, &command, error, sizeof(error)))
-        die(STATUS_USAGE, "%s", error);
+    bool good = options_parse(argc, argv, device_table, &options, &command, error, sizeof(error));
+    if (options.as_qemu) log_die_status(QEMU_STATUS);
+    if (!good) die(STATUS_USAGE, "%s", error);
     switch (command) {
-    case COMMAND_HELP: options_help(stdout); return STATUS_OK;
+    case COMMAND_HELP:
+        if (options.as_qemu)
+            options_help_qemu(stdout);
+        else
+            options_help(stdout);
+        return STATUS_OK;
     case COMMAND_HELP_TESTING: options_help_testing(stdout); return STATUS_OK;
     case COMMAND_HELP_DEVICES: device_help(device_table, options.device_help_type, stdout); return STATUS_OK;
     case COMMAND_HELP_CHARDEVS: char_options_help(stdout); return STATUS_OK;
     case COMMAND_HELP_KEYS: key_script_help(stdout); return STATUS_OK;
-    case COMMAND_VERSION: puts("ringer " RINGER_VERSION); return STATUS_OK;
+    case COMMAND_HELP_CPUS:
+    case COMMAND_HELP_MACHINES:
+    case COMMAND_HELP_DISPLAYS:
+    case COMMAND_HELP_NETDEVS: options_help_values(command, stdout); return STATUS_OK;
+    case COMMAND_VERSION:
+        puts(options.as_qemu ? "QEMU emulator version 7.2.0 (Ringer " RINGER_VERSION ")"
+                             : "ringer " RINGER_VERSION);
+        return STATUS_OK;
     case COMMAND_RUN: break;
     }
     /* So that a write to a pipe without a reader gives EPIPE. */
     signal(SIGPIPE, SIG_IGN);
     /* So that a background process that reads its terminal gets an error and is not stopped. */
     signal(SIGTTIN, SIG_IGN);
+    int failed = options.daemonize ? daemon_begin() : 0;
+    if (failed) die(STATUS_HOST, "cannot go into the background: %s", strerror(-failed));
     waker_block_signals();
     int status = run(&options);
     options_release(&options);

@@ -8,6 +8,7 @@
 /* Process-wide state, because stderr and the terminal are process-wide too. */
 static bool debug_enabled;
 static void (*die_hook)(void);
+static int die_status; /* 0: the one that die() is called with */
 
 static void say(const char *prefix, const char *format, va_list args)
 {
@@ -40,7 +41,12 @@ void die(int status, const char *format, ...)
     va_start(args, format);
     say("", format, args);
     va_end(args);
-    exit(status);
+    exit(die_status ? die_status : status);
+}
+
+void log_die_status(int status)
+{
+    die_status = status;
 }
 
 void log_enable_debug(void)

@@ -23,6 +23,8 @@ void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void die(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* log_debug() prints only after log_enable_debug(). */
+/* From now on die() ends with this status, whatever it is called with. */
+void log_die_status(int status);
 void log_enable_debug(void);
 
 /* Set the function that die() calls before it prints, to take the terminal out of raw mode. NULL removes it. */

@@ -168,6 +168,9 @@ void board_destroy_devices(struct board *board);
 void board_start_input(struct board *board);
 /* Start the network thread. False: the host refuses. */
 bool board_start_net(struct board *board);
+/* Pull the cable of a network card, or plug it in: set_link of the monitor. id: that of the -netdev or of the -device. On the vCPU
+ * thread. False: there is no such network. */
+bool board_set_link(struct board *board, const char *id, bool up);
 void board_flush_output(struct board *board);
 /* The follower gets the leader's input at the same instruction count. */
 void board_mirror_input(struct board *leader, struct board *follower);

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "board.h"
 #include "firmware_file.h"
+#include "net/dgram.h"
 #include "net/none.h"
 #include "net/stream.h"
 #include "net/tap.h"
@@ -31,9 +32,38 @@ static struct net_backend *create(struct net_loop *loop, const struct netdev_opt
     switch (netdev->kind) {
     case NETDEV_USER: return user_create(loop, netdev->user, error, error_bytes);
     case NETDEV_STREAM: return stream_create(loop, netdev->stream, error, error_bytes);
+    case NETDEV_DGRAM: return dgram_create(loop, netdev->dgram, error, error_bytes);
     case NETDEV_TAP: return tap_create(loop, netdev->ifname, netdev->fd, error, error_bytes);
     }
     return NULL;
+}
+
+static bool listen_to(struct wire_net *wire, const struct net_options *options,
+                      const struct dump_option *option, struct net_dump *dump, char *error,
+                      size_t error_bytes)
+{
+    bool any = false;
+    for (unsigned n = 0; n < options->count; n++) {
+        if (option->netdev && strcmp(option->netdev, options->netdev[n].id)) continue;
+        any = true;
+        if (!net_dump_listen(dump, &wire->net[n].end)) return SAY("out of memory");
+    }
+    return any || !option->netdev ||
+           SAY("filter-dump: there is no -netdev with the id \"%s\"", option->netdev);
+}
+
+static bool create_dumps(struct wire_net *wire, const struct net_options *options, char *error,
+                         size_t error_bytes)
+{
+    for (unsigned n = 0; n < options->dumps; n++) {
+        const struct dump_option *option = &options->dump[n];
+        struct net_dump *dump =
+            net_dump_create(&wire->loop, option->file, option->frame_bytes_max, error, error_bytes);
+        if (!dump) return false;
+        wire->dump[wire->dumps++] = dump;
+        if (!listen_to(wire, options, option, dump, error, error_bytes)) return false;
+    }
+    return true;
 }
 
 bool wire_net_init(struct board *board, char *error, size_t error_bytes)
@@ -58,7 +88,19 @@ bool wire_net_init(struct board *board, char *error, size_t error_bytes)
                                           : create(&wire->loop, &options->netdev[n], error, error_bytes);
         if (!add(wire, board, backend)) return false;
     }
-    return true;
+    return board->follower || create_dumps(wire, options, error, error_bytes);
+}
+
+bool board_set_link(struct board *board, const char *id, bool up)
+{
+    struct wire_net *wire = board->net;
+    for (unsigned n = 0; wire && n < wire->count; n++) {
+        bool named = n < board->options->net.count && !strcmp(board->options->net.netdev[n].id, id);
+        if (!named && !(wire->net[n].card && !strcmp(wire->net[n].card, id))) continue;
+        net_end_set_link(&wire->net[n].end, up);
+        return true;
+    }
+    return false;
 }
 
 bool board_start_net(struct board *board)
@@ -82,6 +124,8 @@ void wire_net_destroy(struct board *board)
         net_end_destroy(&wire->net[n].end);
         free(wire->net[n].rom);
     }
+    for (unsigned n = 0; n < wire->dumps; n++)
+        net_dump_destroy(wire->dump[n]);
     net_loop_destroy(&wire->loop);
     free(wire);
     board->net = NULL;
@@ -107,6 +151,7 @@ struct net_cable *wire_net_cable(struct board *board, const struct device_option
         return NULL;
     }
     wire->net[n].taken = true;
+    wire->net[n].card = option->id;
     return &wire->net[n].end.cable;
 }
 

@@ -5,6 +5,7 @@
 #define RINGER_BOARD_WIRE_NET_H
 
 #include "net/cable.h"
+#include "net/dump.h"
 #include "options/options_device.h"
 #include "options/options_net.h"
 
@@ -19,10 +20,13 @@ struct wire_net {
     struct {
         struct net_backend *backend;
         struct net_end end;
-        bool taken; /* a card has it */
-        u8 *rom;    /* the card's boot ROM, or NULL */
+        bool taken;       /* a card has it */
+        const char *card; /* that card's id, or NULL */
+        u8 *rom;          /* the card's boot ROM, or NULL */
     } net[WIRE_NETS];
     unsigned count;
+    struct net_dump *dump[DUMPS_MAX];
+    unsigned dumps;
     unsigned cards; /* cards that got a default address */
 };
 

@@ -38,8 +38,9 @@ struct char_options {
     u64 size;        /* ringbuf */
     const char *log; /* a copy of the output goes to this file; NULL: none */
     bool log_append;
-    bool lent;  /* a device opens it itself */
-    char *text; /* the strings above point into it */
+    const char *listener; /* socket: accept from the listening socket of the chardev with this id */
+    bool lent;            /* a device opens it itself */
+    char *text;           /* the strings above point into it */
 };
 
 /* "KIND,id=ID,KEY=VALUE,..." False with one sentence in error; nothing is to be released then. */

@@ -8,6 +8,7 @@
 #include "net/address.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -172,6 +173,10 @@ static bool open_socket(struct chardev *c, char *error, size_t error_bytes)
 {
     struct net_address address;
     const struct char_options *o = c->options;
+    if (o->listener) {
+        c->listen_fd = fcntl(chardevs_find(c->set, o->listener)->listen_fd, F_DUPFD_CLOEXEC, 0);
+        return c->listen_fd >= 0 || SAY("cannot have another client at %s: %s", c->name, strerror(errno));
+    }
     if (o->server) {
         if (!resolve(o, &address, error, error_bytes) || !listen_at(c, &address, error, error_bytes))
             return false;
@@ -220,7 +225,7 @@ static void close_socket(struct chardev *c)
     if (c->in_fd >= 0) close(c->in_fd);
     if (c->listen_fd < 0) return;
     close(c->listen_fd);
-    if (c->options->path) remove_stale(c->options->path);
+    if (c->options->path && !c->options->listener) remove_stale(c->options->path);
 }
 
 const struct chardev_ops char_socket_ops = {.open = open_socket,

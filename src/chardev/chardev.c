@@ -556,5 +556,7 @@ void chardevs_destroy(struct chardevs *set)
         free(c);
     }
     net_loop_destroy(&set->loop);
+    for (unsigned n = 0; n < CHARDEVS_OWN; n++)
+        char_options_release(&set->own[n]);
     set->count = 0;
 }

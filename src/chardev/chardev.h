@@ -28,7 +28,8 @@
 
 #include <pthread.h>
 
-#define CHARDEVS_MAX     32
+#define CHARDEVS_MAX     40
+#define CHARDEVS_OWN     4
 #define CHAR_FRONTS      8
 #define CHAR_OUT_BYTES   65536u
 #define CHAR_IN_ITEMS    4096u
@@ -114,9 +115,10 @@ struct chardevs {
     char stop_sentence[256];
     struct chardev *chardev[CHARDEVS_MAX];
     unsigned count;
-    bool escape_keys; /* also where standard input is no terminal */
-    u8 escape;        /* -echr: the key that comes before a command */
-    u64 began_ns;     /* for time stamps */
+    struct char_options own[CHARDEVS_OWN]; /* of chardevs that no option made */
+    bool escape_keys;                      /* also where standard input is no terminal */
+    u8 escape;                             /* -echr: the key that comes before a command */
+    u64 began_ns;                          /* for time stamps */
 };
 
 /* Returns 0 or -errno. */

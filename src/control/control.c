@@ -87,6 +87,18 @@ static void tell(void *owner, enum machine_event event, bool guest)
 
 /* --- set-up --- */
 
+bool control_add_session(struct control *control, struct chardev *chardev,
+                         const struct session_protocol *protocol, char *error, size_t error_bytes)
+{
+    struct session *session = calloc(1, sizeof(*session));
+    if (!chardev || !session || !session_open(session, control, protocol, chardev, error, error_bytes)) {
+        free(session);
+        return false;
+    }
+    control->session[control->sessions++] = session;
+    return true;
+}
+
 struct control *control_open(struct vm *vm, struct chardevs *chardevs, const char *version, char *error,
                              size_t error_bytes)
 {
@@ -99,18 +111,16 @@ struct control *control_open(struct vm *vm, struct chardevs *chardevs, const cha
     control->vm = vm;
     control->chardevs = chardevs;
     control->version = version;
-    for (unsigned n = 0; n < options->monitors; n++) {
+    bool good = true;
+    for (unsigned n = 0; good && n < options->monitors; n++) {
         const struct monitor_option *option = &options->monitor[n];
-        struct chardev *chardev = chardevs_find(chardevs, option->chardev);
-        struct session *session = calloc(1, sizeof(*session));
-        const struct session_protocol *protocol = option->qmp ? &session_qmp : &session_hmp;
-        if (!chardev || !session || !session_open(session, control, protocol, chardev, error, error_bytes)) {
-            free(session);
-            control_close(control);
-            return NULL;
-        }
-        session->pretty = option->pretty;
-        control->session[control->sessions++] = session;
+        good = control_add_session(control, chardevs_find(chardevs, option->chardev),
+                                   option->qmp ? &session_qmp : &session_hmp, error, error_bytes);
+        if (good) control->session[control->sessions - 1]->pretty = option->pretty;
+    }
+    if (!good || !control_listen(control)) {
+        control_close(control);
+        return NULL;
     }
     vm->listener = (struct machine_listener){tell, control};
     return control;

@@ -5,11 +5,14 @@
 #include "options/options_control.h"
 #include "session.h"
 
+/* Clients of the control socket at a time. */
+#define CONTROL_CLIENTS CHARDEVS_OWN
+
 struct control {
     struct vm *vm;
     struct chardevs *chardevs;
     const char *version;
-    struct session *session[MONITORS_MAX];
+    struct session *session[MONITORS_MAX + CONTROL_CLIENTS];
     unsigned sessions;
     /* Does the machine take letters? Changed on the character thread. */
     enum { CONTROL_NOT_YET, CONTROL_RUNS, CONTROL_OVER } phase;
@@ -19,6 +22,11 @@ struct control {
     u16 x, y;   /* the pointer */
 };
 
+/* False with one sentence in error. */
+bool control_add_session(struct control *control, struct chardev *chardev,
+                         const struct session_protocol *protocol, char *error, size_t error_bytes);
+/* The control socket, if the host has a place for it. False: out of memory. */
+bool control_listen(struct control *control);
 /* Any thread: tell all QMP sessions. `data` may be NULL; it is taken over. */
 void control_event(struct control *control, const char *name, struct json_object *data);
 

@@ -11,8 +11,7 @@ _Static_assert(sizeof(struct sockaddr_storage) <= sizeof(((struct net_address *)
 bool net_address_inet(struct net_address *address, const char *host, const char *port, bool datagram,
                       char *error, size_t error_bytes)
 {
-    struct addrinfo hints = {.ai_flags = AI_PASSIVE, .ai_socktype = datagram ? SOCK_DGRAM : SOCK_STREAM},
-                    *found;
+    struct addrinfo hints = {.ai_socktype = datagram ? SOCK_DGRAM : SOCK_STREAM}, *found;
     char name[256];
     if (!host || !*host) {
         hints.ai_family = AF_INET;

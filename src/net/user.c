@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "cable.h"
 #include "frame.h"
+#include "guest_forward.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -11,9 +12,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 /* libslirp's IF_MTU_MAX: what it puts into one IP packet at most. */
 #define ROUTER_MTU 65521
+/* The maximum segment size follows from the MRU. libslirp sends no segments larger than this one (TCP_MAXSEG_MAX), and with an MSS
+ * that divides its socket buffers (128 KB) it need not move them when a connection is made. Two such segments fill the largest
+ * window without scaling, so one is on its way while the guest takes the other. */
+#define ROUTER_MSS 32768
+#define ROUTER_MRU (ROUTER_MSS + 40)
 
 struct user_timer {
     struct user *user;
@@ -27,6 +34,8 @@ struct user {
     struct net_backend backend; /* first */
     Slirp *slirp;
     struct user_timer *timers;
+    struct guest_forward *forward[USER_FORWARDS];
+    unsigned forwards;
     const struct net_poll *poll; /* while libslirp looks at descriptors */
     u8 frame[NET_FRAME_MAX];
     u8 cut[NET_FRAME_MAX]; /* a received packet that is cut into pieces */
@@ -50,7 +59,7 @@ static void raise_segment_size(const struct user *user, u8 *frame, u32 bytes)
         u32 length = *at == OPTION_NOP ? 1 : at + 1 < end ? at[1] : 0;
         if (!length || at + length > end) return;
         if (*at == OPTION_MSS && length == OPTION_MSS_BYTES) {
-            put_be16(at + 2, ROUTER_MTU - (layout.version == 4 ? 40 : 60));
+            put_be16(at + 2, ROUTER_MSS);
             length = layout.bytes - layout.transport;
             put_be16(tcp + 16, 0);
             put_be16(tcp + 16, ~checksum_add(checksum_pseudo(frame, &layout, length), tcp, length) & 0xffff);
@@ -205,6 +214,8 @@ static void fill(struct net_source *source, struct net_poll *poll)
     if (timeout_ms != UINT32_MAX) net_poll_until(poll, host_now_ns() + timeout_ms * 1000000ull);
     for (const struct user_timer *timer = user->timers; timer; timer = timer->next)
         net_poll_until(poll, timer->at_ns);
+    for (unsigned n = 0; n < user->forwards; n++)
+        guest_forward_fill(user->forward[n], poll);
 }
 
 static void ready(struct net_source *source, const struct net_poll *poll)
@@ -212,6 +223,8 @@ static void ready(struct net_source *source, const struct net_poll *poll)
     struct user *user = container_of(source, struct user, backend.source);
     user->poll = poll;
     slirp_pollfds_poll(user->slirp, 0, revents, user);
+    for (unsigned n = 0; n < user->forwards; n++)
+        guest_forward_ready(user->forward[n], poll);
     run_timers(user);
 }
 
@@ -224,6 +237,8 @@ static void destroy(struct net_backend *backend)
     if (user->slirp) slirp_cleanup(user->slirp);
     while (user->timers)
         timer_free(user->timers, user);
+    while (user->forwards)
+        guest_forward_destroy(user->forward[--user->forwards]);
     free(user);
 }
 
@@ -271,18 +286,23 @@ static bool add_forwards(struct user *user, const struct user_options *options, 
 {
     for (unsigned n = 0; n < options->forwards; n++) {
         const struct user_forward *f = &options->forward[n];
-        char host[INET_ADDRSTRLEN], guest[INET_ADDRSTRLEN];
         if (slirp_add_hostfwd(user->slirp, f->udp, ipv4(f->host), f->host_port, ipv4(f->guest),
                               f->guest_port) >= 0)
             continue;
-        snprintf(error, error_bytes, "Could not set up host forwarding rule '%s:%s:%u-%s:%u': %s",
-                 f->udp ? "udp" : "tcp", inet_ntop(AF_INET, &f->host, host, sizeof(host)), f->host_port,
-                 inet_ntop(AF_INET, &f->guest, guest, sizeof(guest)), f->guest_port, strerror(errno));
+        snprintf(error, error_bytes, "Could not set up host forwarding rule '%s': %s", f->rule,
+                 strerror(errno));
         return false;
     }
     for (unsigned n = 0; n < options->guest_forwards; n++) {
         const struct user_guest_forward *f = &options->guest_forward[n];
         struct in_addr address = ipv4(f->address);
+        if (f->tcp) {
+            struct guest_forward *forward =
+                guest_forward_create(user->slirp, f->address, f->port, f->tcp, error, error_bytes);
+            if (!forward) return false;
+            user->forward[user->forwards++] = forward;
+            continue;
+        }
         int failed = f->command ? slirp_add_exec(user->slirp, f->command, &address, f->port)
                                 : slirp_add_unix(user->slirp, f->unix_path, &address, f->port);
         if (failed >= 0) continue;
@@ -293,6 +313,15 @@ static bool add_forwards(struct user *user, const struct user_options *options, 
     return true;
 }
 
+/* Each of the guest's connections is a descriptor of ours. */
+static void allow_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 struct net_backend *user_create(struct net_loop *loop, const struct user_options *options, char *error,
                                 size_t error_bytes)
 {
@@ -301,6 +330,7 @@ struct net_backend *user_create(struct net_loop *loop, const struct user_options
         snprintf(error, error_bytes, "out of memory");
         return NULL;
     }
+    allow_descriptors();
     user->backend = (struct net_backend){.ops = &user_ops,
                                          .loop = loop,
                                          .takes = NET_TAKES_ALL,
@@ -327,7 +357,7 @@ struct net_backend *user_create(struct net_loop *loop, const struct user_options
         .vdnssearch = options->dns_search,
         .vdomainname = options->domain,
         .if_mtu = ROUTER_MTU,
-        .if_mru = ROUTER_MTU,
+        .if_mru = ROUTER_MRU,
     };
     user->slirp = slirp_new(&config, &callbacks, user);
     if (!user->slirp) {

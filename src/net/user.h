@@ -20,6 +20,7 @@ struct user_forward {
     u32 host,
         guest; /* IPv4 addresses in the order of the network; guest 0: the first address that DHCP gives */
     u16 host_port, guest_port;
+    const char *rule; /* as it was given */
 };
 
 struct user_guest_forward {
@@ -27,6 +28,7 @@ struct user_guest_forward {
     u16 port;
     const char *command;   /* run for each connection, or NULL */
     const char *unix_path; /* a socket to connect to */
+    const char *tcp;       /* "HOST:PORT" to connect to */
 };
 
 struct user_options {

@@ -3,6 +3,7 @@
  */
 #include "options_table.h"
 
+#include "base/log.h"
 #include "cpu/cpuid.h"
 #include "mmu/phys.h"
 
@@ -28,9 +29,25 @@ static const struct option_row *find_row(const char *name, size_t length)
     return NULL;
 }
 
+static bool ignore(const struct option_row *row, const char *value)
+{
+    static const struct option_row *told[32];
+    for (unsigned n = 0; n < ARRAY_SIZE(told); n++) {
+        if (told[n] == row) return true;
+        if (told[n]) continue;
+        told[n] = row;
+        break;
+    }
+    log_warn("-%s%s%s has no effect: %s", row->name, value ? " " : "", value ? value : "", row->ignored);
+    return true;
+}
+
 static bool parse_one(int argc, char **argv, int *at, struct options *options, struct complaint *c)
 {
     const char *word = argv[*at];
+    if (options->as_qemu && word[0] != '-') /* a bare file is a disk */
+        return drive_options_add_file(&options->board.drives, word, DRIVE_IDE, 0, MEDIUM_DISK, c->text,
+                                      c->bytes);
     if (word[0] != '-' || !word[1]) return COMPLAIN(c, "\"%s\" is not an option; see ringer help", word);
     const char *name = word + 1 + (word[1] == '-');
     size_t length = strcspn(name, "=");
@@ -43,6 +60,7 @@ static bool parse_one(int argc, char **argv, int *at, struct options *options, s
         if (*at + 1 >= argc) return COMPLAIN(c, "%s: the argument %s is missing", word, row->argument);
         value = argv[++*at];
     }
+    if (row->ignored) return ignore(row, value);
     if (row->set) return row->set(options, value, c);
     if (row->flag) *(bool *)((char *)options + row->flag - 1) = true;
     if (row->string) *(const char **)((char *)options + row->string - 1) = value;
@@ -112,6 +130,7 @@ static bool settle_chardevs(const struct options *o, struct complaint *c)
     if (missing) return COMPLAIN(c, "there is no -chardev with the id \"%s\"", missing);
     for (unsigned n = 0; n < devices->chardevs; n++)
         stdios += devices->chardev[n].kind == CHAR_STDIO;
+    if (stdios && o->daemonize) return COMPLAIN(c, "-daemonize leaves no standard input for a chardev");
     return stdios < 2
                ? true
                : COMPLAIN(c, "there are two chardevs of standard input: give one mux=on, and name it twice");
@@ -135,7 +154,8 @@ static void fill_in_defaults(struct options *o, struct complaint *c)
     /* With a window, Ctrl-C in the terminal should end Ringer, so the serial port does not take the terminal. */
     if (!o->board.serial_count && !o->nodefaults && !device_options_type_from_stdio(&o->board.devices))
         o->board.serial[0] = device_options_chardev_for(
-            &o->board.devices, "serial0", o->display == DISPLAY_WINDOW ? "null" : "stdio", c->text, c->bytes);
+            &o->board.devices, "serial0", o->display == DISPLAY_WINDOW || o->daemonize ? "null" : "stdio",
+            c->text, c->bytes);
     control_options_fill_in(o);
     if (o->nodefaults && !o->video_given) o->board.video = VIDEO_NONE;
     /* Both machines write the same data. Neither may see the writes of the other. */
@@ -155,7 +175,11 @@ bool options_parse(int argc, char **argv, const struct device_type *const *types
         .timeout_ns = UINT64_MAX};
     *command = COMMAND_RUN;
     int at = 1;
-    if (argc < 2 || !strcmp(argv[1], "help")) {
+    const char *name = argc ? strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0] : "";
+    options->as_qemu = !strncmp(name, "qemu-system-", 12);
+    if (options->as_qemu && argc > 1) {
+        /* no commands */
+    } else if (argc < 2 || !strcmp(argv[1], "help")) {
         static const struct {
             const char *word;
             enum command command;
@@ -170,10 +194,15 @@ bool options_parse(int argc, char **argv, const struct device_type *const *types
                             argv[2]);
         return true;
     }
-    if (!strcmp(argv[1], "run"))
+    if (options->as_qemu)
+        at = 1;
+    else if (!strcmp(argv[1], "run"))
         at++;
     else if (argv[1][0] != '-')
-        return COMPLAIN(&complaint, "there is no command \"%s\"; there are run, disk and help", argv[1]);
+        return COMPLAIN(
+            &complaint,
+            "there is no command \"%s\"; there are run, ctl, watch, inspect, disk, census, explain and help",
+            argv[1]);
     for (; at < argc; at++) {
         const char *word = argv[at];
         if (!strcmp(word, "--help") || !strcmp(word, "-help") || !strcmp(word, "-h")) {
@@ -243,10 +272,46 @@ void options_help_testing(FILE *out)
     print_group(&options_testing, out);
 }
 
+/* Programs look for rows that begin with "-option". */
+void options_help_qemu(FILE *out)
+{
+    for (unsigned g = 0; g < ARRAY_SIZE(groups); g++)
+        for (unsigned n = 0; n < groups[g]->count && groups[g] != &options_testing; n++) {
+            const struct option_row *row = &groups[g]->rows[n];
+            const char *help = row->help ? row->help : "another spelling of the option above";
+            fprintf(out, "-%s %s\n                %s\n", row->name, row->argument ? row->argument : "", help);
+        }
+}
+
+void options_help_values(enum command command, FILE *out)
+{
+    switch (command) {
+    case COMMAND_HELP_CPUS:
+        fputs("Available CPUs:\n", out);
+        for (const char *const *name = cpu_model_names(); *name; name++)
+            fprintf(out, "x86 %s\n", *name);
+        break;
+    case COMMAND_HELP_MACHINES:
+        fputs("Supported machines are:\n"
+              "pc                   Standard PC (i440FX + PIIX) (alias of pc-i440fx-7.2)\n"
+              "pc-i440fx-7.2        Standard PC (i440FX + PIIX) (default)\n",
+              out);
+        break;
+    case COMMAND_HELP_DISPLAYS: fputs("Available display backend types:\nnone\nsdl\nvnc\n", out); break;
+    case COMMAND_HELP_NETDEVS:
+        fputs("Available netdev backend types:\nuser\nstream\nsocket\ntap\n", out);
+        break;
+    default: break;
+    }
+}
+
 void options_help(FILE *out)
 {
     fputs("ringer run OPTION...     run a 32-bit x86 operating system, unmodified, as an ordinary process\n"
           "ringer disk ...          make, show and convert disk images; without arguments: usage\n"
+          "ringer ctl NAME ...      commands for a machine that runs; without arguments: which run\n"
+          "ringer watch NAME        what a running machine does, live; ringer inspect NAME ADDRESS: its "
+          "mappings\n"
           "ringer census            which instructions are privileged, sensitive, innocuous on this host\n"
           "ringer explain           guest code beside its translation, and why; without arguments: usage\n"
           "ringer help              this text\n"

@@ -33,6 +33,10 @@ enum command {
     COMMAND_HELP_KEYS,
     COMMAND_HELP_DEVICES, /* as options.device_help_type says */
     COMMAND_HELP_CHARDEVS,
+    COMMAND_HELP_CPUS,
+    COMMAND_HELP_MACHINES,
+    COMMAND_HELP_DISPLAYS,
+    COMMAND_HELP_NETDEVS,
     COMMAND_VERSION,
 };
 
@@ -51,7 +55,10 @@ struct options {
     bool full_screen;
     bool whole_scale; /* the window's picture is enlarged by whole factors only */
     const char *vnc;  /* the argument of --vnc, or NULL */
+    bool as_qemu;     /* the program was called as qemu-system-... */
     bool nodefaults;
+    const char *pid_file; /* NULL: none */
+    bool daemonize;
     bool video_given; /* -vga */
     bool no_reboot;
     bool no_shutdown;
@@ -91,6 +98,9 @@ bool options_parse(int argc, char **argv, const struct device_type *const *types
 /* Free what the options own. */
 void options_release(struct options *options);
 
+/* QEMU's lists of values: "-machine help" and others; and -help with a row an option, as programs read it. */
+void options_help_values(enum command command, FILE *out);
+void options_help_qemu(FILE *out);
 /* Print the everyday options. */
 void options_help(FILE *out);
 /* Print the options that only tests of Ringer need. */

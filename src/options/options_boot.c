@@ -44,6 +44,9 @@ static bool set_boot_item(struct boot_plan *plan, const char *key, const char *v
     if (!value) return parse_order(key, plan->order, c);
     if (!strcmp(key, "order")) return parse_order(value, plan->order, c);
     if (!strcmp(key, "once")) return parse_order(value, plan->once, c);
+    bool strict;
+    if (!strcmp(key, "strict") && option_switch(value, &strict))
+        return true; /* firmware tries all drives in their order */
     if (!strcmp(key, "menu")) {
         if (option_switch(value, &plan->menu)) return true;
     } else if (!strcmp(key, "splash-time")) {

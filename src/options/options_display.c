@@ -25,6 +25,7 @@ static bool set_display(struct options *o, const char *value, struct complaint *
 {
     static const char *const windows[] = {"sdl", "gtk", "window"};
     size_t length = strcspn(value, ",=");
+    if (!strcmp(value, "help") || !strcmp(value, "?")) return o->help = COMMAND_HELP_DISPLAYS, true;
     if (!strcmp(value, "none")) {
         o->display = DISPLAY_NONE;
         return true;

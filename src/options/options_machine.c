@@ -12,6 +12,7 @@
 /* NAME, or NAME and a list that only QEMU uses. */
 static bool set_name(struct options *o, const char *value, struct complaint *c)
 {
+    if (!strncmp(value, "guest=", 6)) value += 6;
     char *comma = strchr((char *)value, ',');
     if (comma) *comma = 0;
     o->board.name = value;
@@ -34,6 +35,7 @@ static bool set_memory(struct options *o, const char *value, struct complaint *c
 
 static bool set_cpu(struct options *o, const char *value, struct complaint *c)
 {
+    if (!strcmp(value, "help") || !strcmp(value, "?")) return o->help = COMMAND_HELP_CPUS, true;
     o->cpu = cpu_model_find(value);
     if (o->cpu) return true;
     int at = snprintf(c->text, c->bytes, "there is no CPU model \"%s\"; there are:", value);

@@ -1,388 +1,76 @@
 /*
- * Options: the network. -netdev is parsed here as far as its kind has keys; back ends are made when the board is (board/wire_net.c).
+ * Options: networks, and files that hold what goes over them. -netdev's keys are in options_netdev.c, cards in options_nic.c.
  */
-#include "net/stream.h"
+#include "base/net.h"
 #include "net/user.h"
 #include "options_table.h"
 
-#include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* --- keys of -netdev user --- */
-
-struct key_row {
-    const char *name, *takes;
-    bool (*set)(struct netdev_option *netdev, const char *value, struct complaint *c);
-};
-
-/* "10.0.2.0/24", "10.0.2.0/255.255.255.0", "10.0.2.0". Addresses that are not given are derived from it. */
-static bool set_network(struct netdev_option *netdev, const char *value, struct complaint *c)
-{
-    struct user_options *user = netdev->user;
-    char network[64];
-    const char *slash = strchr(value, '/');
-    u64 bits = 24;
-    snprintf(network, sizeof(network), "%.*s", slash ? (int)(slash - value) : (int)strlen(value), value);
-    if (inet_pton(AF_INET, network, &user->network) != 1) return false;
-    if (slash && strchr(slash, '.')) {
-        if (inet_pton(AF_INET, slash + 1, &user->mask) != 1) return false;
-    } else {
-        if (slash && (!option_number(slash + 1, &bits) || bits < 1 || bits > 30)) return false;
-        user->mask = htonl(~0u << (32 - bits));
-    }
-    u32 base = ntohl(user->network & user->mask);
-    user->network = htonl(base);
-    user->host = htonl(base + 2);
-    user->dns = htonl(base + 3);
-    user->dhcp_start = htonl(base + 15);
-    return true;
-}
-
-#define ADDRESS_SETTER(name, family, field)                                                                  \
-    static bool set_##name(struct netdev_option *netdev, const char *value, struct complaint *c)             \
-    {                                                                                                        \
-        return inet_pton(family, value, &netdev->user->field) == 1;                                          \
-    }
-ADDRESS_SETTER(host, AF_INET, host)
-ADDRESS_SETTER(dns, AF_INET, dns)
-ADDRESS_SETTER(dhcp_start, AF_INET, dhcp_start)
-ADDRESS_SETTER(prefix6, AF_INET6, prefix6)
-ADDRESS_SETTER(host6, AF_INET6, host6)
-ADDRESS_SETTER(dns6, AF_INET6, dns6)
-#undef ADDRESS_SETTER
-
-#define TEXT_SETTER(name, field)                                                                             \
-    static bool set_##name(struct netdev_option *netdev, const char *value, struct complaint *c)             \
-    {                                                                                                        \
-        netdev->field = value;                                                                               \
-        return *value != 0;                                                                                  \
-    }
-TEXT_SETTER(hostname, user->hostname)
-TEXT_SETTER(domain, user->domain)
-TEXT_SETTER(tftp, user->tftp_directory)
-TEXT_SETTER(tftp_server, user->tftp_server)
-TEXT_SETTER(bootfile, user->bootfile)
-TEXT_SETTER(ifname, ifname)
-#undef TEXT_SETTER
-
-static bool set_prefix6_bits(struct netdev_option *netdev, const char *value, struct complaint *c)
-{
-    u64 bits;
-    if (!option_number(value, &bits) || bits > 126) return false;
-    netdev->user->prefix6_bits = (u8)bits;
-    return true;
-}
-
-static bool set_restricted(struct netdev_option *netdev, const char *value, struct complaint *c)
-{
-    return option_switch(value, &netdev->user->restricted);
-}
-
-static bool set_ipv4(struct netdev_option *netdev, const char *value, struct complaint *c)
-{
-    bool on;
-    if (!option_switch(value, &on)) return false;
-    netdev->user->no_ipv4 = !on;
-    return true;
-}
-
-static bool set_ipv6(struct netdev_option *netdev, const char *value, struct complaint *c)
-{
-    bool on;
-    if (!option_switch(value, &on)) return false;
-    netdev->user->no_ipv6 = !on;
-    return true;
-}
-
-static bool add_dns_search(struct netdev_option *netdev, const char *value, struct complaint *c)
-{
-    const char **list = netdev->user->dns_search;
-    unsigned count = 0;
-    while (list && list[count])
-        count++;
-    list = realloc(list, (count + 2) * sizeof(list[0]));
-    if (!list) return false;
-    list[count] = value;
-    list[count + 1] = NULL;
-    netdev->user->dns_search = list;
-    return true;
-}
-
-static bool parse_port(const char *text, size_t length, u16 *port)
-{
-    char number[8];
-    u64 value;
-    if (!length || length >= sizeof(number)) return false;
-    memcpy(number, text, length);
-    number[length] = 0;
-    if (!option_number(number, &value) || value > UINT16_MAX) return false;
-    *port = (u16)value;
-    return true;
-}
-
-/* Parse "ADDRESS:PORT" up to `end`. The address may be missing. */
-static bool parse_end(const char *text, const char *end, u32 *address, u16 *port)
-{
-    char number[INET_ADDRSTRLEN];
-    const char *colon = memchr(text, ':', (size_t)(end - text));
-    if (!colon || (size_t)(colon - text) >= sizeof(number)) return false;
-    memcpy(number, text, (size_t)(colon - text));
-    number[colon - text] = 0;
-    if (*number && inet_pton(AF_INET, number, address) != 1) return false;
-    return parse_port(colon + 1, (size_t)(end - colon - 1), port);
-}
-
-/* [tcp|udp]:[HOSTADDR]:HOSTPORT-[GUESTADDR]:GUESTPORT */
-static bool add_forward(struct netdev_option *netdev, const char *value, struct complaint *c)
-{
-    struct user_options *user = netdev->user;
-    struct user_forward forward = {0};
-    const char *dash = strchr(value, '-');
-    if (user->forwards == USER_FORWARDS)
-        return COMPLAIN(c, "there are more than %u forwarded ports", USER_FORWARDS);
-    forward.udp = !strncmp(value, "udp:", 4);
-    if (forward.udp || !strncmp(value, "tcp:", 4))
-        value += 4;
-    else if (*value == ':')
-        value++;
-    else
-        return false;
-    if (!dash || dash < value || !parse_end(value, dash, &forward.host, &forward.host_port) ||
-        !parse_end(dash + 1, dash + strlen(dash), &forward.guest, &forward.guest_port) || !forward.guest_port)
-        return false;
-    user->forward[user->forwards++] = forward;
-    return true;
-}
-
-/* [tcp]:ADDRESS:PORT-cmd:COMMAND or -unix:PATH */
-static bool add_guest_forward(struct netdev_option *netdev, const char *value, struct complaint *c)
-{
-    struct user_options *user = netdev->user;
-    struct user_guest_forward forward = {0};
-    const char *dash = strchr(value, '-');
-    if (user->guest_forwards == USER_FORWARDS)
-        return COMPLAIN(c, "there are more than %u forwarded ports", USER_FORWARDS);
-    value += strncmp(value, "tcp:", 4) ? *value == ':' : 4;
-    if (!dash || dash < value || !parse_end(value, dash, &forward.address, &forward.port)) return false;
-    if (!strncmp(dash + 1, "cmd:", 4))
-        forward.command = dash + 5;
-    else if (!strncmp(dash + 1, "unix:", 5))
-        forward.unix_path = dash + 6;
-    else
-        return false;
-    user->guest_forward[user->guest_forwards++] = forward;
-    return true;
-}
-
-static const struct key_row user_keys[] = {
-    {"net", "a network, as 10.0.2.0/24", set_network},
-    {"host", "an IPv4 address", set_host},
-    {"dns", "an IPv4 address", set_dns},
-    {"dhcpstart", "an IPv4 address", set_dhcp_start},
-    {"hostname", "a name", set_hostname},
-    {"domainname", "a name", set_domain},
-    {"dnssearch", "a domain", add_dns_search},
-    {"restrict", "on or off", set_restricted},
-    {"ipv4", "on or off", set_ipv4},
-    {"ipv6", "on or off", set_ipv6},
-    {"ipv6-prefix", "an IPv6 address", set_prefix6},
-    {"ipv6-prefixlen", "a number up to 126", set_prefix6_bits},
-    {"ipv6-host", "an IPv6 address", set_host6},
-    {"ipv6-dns", "an IPv6 address", set_dns6},
-    {"tftp", "a directory", set_tftp},
-    {"tftp-server-name", "a name", set_tftp_server},
-    {"bootfile", "a file's name", set_bootfile},
-    {"hostfwd", "[tcp|udp]:[ADDRESS]:PORT-[ADDRESS]:PORT", add_forward},
-    {"guestfwd", "[tcp]:ADDRESS:PORT-cmd:COMMAND or -unix:PATH", add_guest_forward},
-    {0},
-};
-
-/* --- tap and sockets --- */
-
-static bool set_fd(struct netdev_option *netdev, const char *value, struct complaint *c)
-{
-    u64 fd;
-    if (!option_number(value, &fd) || fd > INT32_MAX) return false;
-    netdev->fd = netdev->stream->fd = (int)fd;
-    return true;
-}
-
-/* QEMU runs a script that sets up the interface as root. Ringer runs none. */
-static bool set_script(struct netdev_option *netdev, const char *value, struct complaint *c)
-{
-    return !strcmp(value, "no") || COMPLAIN(c, "-netdev tap: Ringer runs no scripts; set up the interface "
-                                               "before, and give script=no,downscript=no");
-}
-
-static bool set_ignored(struct netdev_option *netdev, const char *value, struct complaint *c)
-{
-    return true;
-}
-
-static const struct key_row tap_keys[] = {
-    {"ifname", "the name of an interface", set_ifname},
-    {"fd", "the number of a descriptor", set_fd},
-    {"script", "no", set_script},
-    {"downscript", "no", set_script},
-    {"vhost", "on or off", set_ignored},
-    {"vnet_hdr", "on or off", set_ignored},
-    {0},
-};
-
-static bool set_listen(struct netdev_option *netdev, const char *value, struct complaint *c)
-{
-    netdev->stream->server = true;
-    return net_address_parse(&netdev->stream->address, value, false, c->text, c->bytes);
-}
-
-static bool set_connect(struct netdev_option *netdev, const char *value, struct complaint *c)
-{
-    return net_address_parse(&netdev->stream->address, value, false, c->text, c->bytes);
-}
-
-static const struct key_row socket_keys[] = {
-    {"listen", "[HOST]:PORT", set_listen},
-    {"connect", "HOST:PORT", set_connect},
-    {"fd", "the number of a descriptor", set_fd},
-    {0},
-};
-
-static bool set_server(struct netdev_option *netdev, const char *value, struct complaint *c)
-{
-    return option_switch(value, &netdev->stream->server);
-}
-
-static bool set_reconnect(struct netdev_option *netdev, const char *value, struct complaint *c)
-{
-    u64 seconds;
-    if (!option_number(value, &seconds) || seconds > 3600) return false;
-    netdev->stream->reconnect_s = (unsigned)seconds;
-    return true;
-}
-
-static bool set_path(struct netdev_option *netdev, const char *value, struct complaint *c)
-{
-    return net_address_unix(&netdev->stream->address, value, c->text, c->bytes);
-}
-
-/* The host of an address in pieces. The address has the port last, in any order of the keys. */
-static bool set_address_host(struct netdev_option *netdev, const char *value, struct complaint *c)
-{
-    netdev->ifname = value;
-    return true;
-}
-
-static bool set_address_port(struct netdev_option *netdev, const char *value, struct complaint *c)
-{
-    return net_address_inet(&netdev->stream->address, netdev->ifname, value, false, c->text, c->bytes);
-}
-
-static const struct key_row stream_keys[] = {
-    {"server", "on or off", set_server},
-    {"reconnect", "seconds", set_reconnect},
-    {"addr.type", "inet, unix or fd", set_ignored},
-    {"addr.path", "a path", set_path},
-    {"addr.host", "a host", set_address_host},
-    {"addr.port", "a port", set_address_port},
-    {"addr.str", "the number of a descriptor", set_fd},
-    {0},
-};
-
-/* --- a -netdev --- */
-
-static bool has_address(const struct netdev_option *netdev, struct complaint *c)
-{
-    switch (netdev->kind) {
-    case NETDEV_USER: return true;
-    case NETDEV_TAP:
-        if (netdev->ifname || netdev->fd >= 0) return true;
-        return COMPLAIN(c, "-netdev tap needs ifname= or fd=");
-    case NETDEV_STREAM:
-        if (netdev->stream->address.bytes || netdev->stream->fd >= 0) return true;
-        return COMPLAIN(c, "-netdev %s has no address to connect to", netdev->list);
-    }
-    return false;
-}
-
-static const struct {
-    const char *name;
-    enum netdev_kind kind;
-    const struct key_row *keys;
-    const char *help;
-} kinds[] = {
-    {"user", NETDEV_USER, user_keys, "NAT, DHCP, DNS and TFTP in this process; no privilege"},
-    {"tap", NETDEV_TAP, tap_keys, "an interface of the host"},
-    {"socket", NETDEV_STREAM, socket_keys, "another virtual machine, by TCP"},
-    {"stream", NETDEV_STREAM, stream_keys, "another virtual machine or a program, by TCP or a Unix socket"},
-};
-
-static bool set_key(struct netdev_option *netdev, const struct key_row *row, const char *key,
-                    const char *value, struct complaint *c)
-{
-    while (row->name && strcmp(row->name, key))
-        row++;
-    if (!row->name) return COMPLAIN(c, "-netdev %s: there is no key \"%s\"", netdev->list, key);
-    c->text[0] = 0; /* a setter may write a sentence of its own */
-    if (value && row->set(netdev, value, c)) return true;
-    if (c->text[0]) return false;
-    return COMPLAIN(c, "-netdev: %s takes %s, not \"%s\"", key, row->takes, value ? value : "");
-}
-
-static bool no_such_kind(const char *kind, struct complaint *c)
-{
-    return COMPLAIN(c, "there is no network \"%s\"; there are user, tap, socket and stream", kind);
-}
-
-bool options_add_netdev(struct options *o, const char *value, const char *id, char *others,
-                        size_t others_bytes, struct complaint *c)
-{
-    struct net_options *net = &o->board.net;
-    if (net->count == NETDEVS_MAX) return COMPLAIN(c, "there are more than %u networks", NETDEVS_MAX);
-    struct netdev_option *netdev = &net->netdev[net->count++];
-    *netdev = (struct netdev_option){.fd = -1,
-                                     .list = strdup(value),
-                                     .user = malloc(sizeof(*netdev->user)),
-                                     .stream = calloc(1, sizeof(*netdev->stream))};
-    if (!netdev->user || !netdev->stream) return COMPLAIN(c, "out of memory");
-    user_defaults(netdev->user);
-    netdev->stream->fd = -1;
-    struct option_list list;
-    char *key = "", *text;
-    if (!netdev->list || !option_list_open(&list, value)) return COMPLAIN(c, "out of memory");
-    option_list_next(&list, &key, &text);
-    netdev->text = list.text; /* the strings stay: not closed */
-    unsigned kind = 0;
-    while (kind < ARRAY_SIZE(kinds) && strcmp(kinds[kind].name, key))
-        kind++;
-    if (kind == ARRAY_SIZE(kinds)) return no_such_kind(key, c);
-    netdev->kind = kinds[kind].kind;
-    netdev->stream->description = netdev->list;
-    while (option_list_next(&list, &key, &text)) {
-        static const char *const of_the_card[] = {"model",   "mac",    "addr",   "bootindex",
-                                                  "romfile", "rombar", "iobase", "irq"};
-        bool card = false;
-        for (unsigned n = 0; n < ARRAY_SIZE(of_the_card) && others; n++)
-            card |= !strcmp(key, of_the_card[n]);
-        if (card) {
-            size_t length = strlen(others);
-            snprintf(others + length, others_bytes - length, ",%s=%s", key, text ? text : "");
-        } else if (!strcmp(key, "id")) {
-            free(netdev->id);
-            netdev->id = strdup(text ? text : "");
-        } else if (!set_key(netdev, kinds[kind].keys, key, text, c)) {
-            return false;
-        }
-    }
-    if (!netdev->id && id) netdev->id = strdup(id);
-    if (!netdev->id || !*netdev->id) return COMPLAIN(c, "-netdev %s needs id=NAME", kinds[kind].name);
-    return has_address(netdev, c);
-}
-
 static bool set_netdev(struct options *o, const char *value, struct complaint *c)
 {
+    if (!strcmp(value, "help") || !strcmp(value, "?")) return o->help = COMMAND_HELP_NETDEVS, true;
     o->board.net.given = true;
     return options_add_netdev(o, value, NULL, NULL, 0, c);
+}
+
+/* --- dumps --- */
+
+static struct dump_option *add_dump(struct options *o, struct complaint *c)
+{
+    struct net_options *net = &o->board.net;
+    if (net->dumps == DUMPS_MAX) {
+        snprintf(c->text, c->bytes, "there are more than %u dumps of networks", DUMPS_MAX);
+        return NULL;
+    }
+    struct dump_option *dump = &net->dump[net->dumps++];
+    *dump = (struct dump_option){.frame_bytes_max = NET_FRAME_MAX};
+    return dump;
+}
+
+static bool set_pcap(struct options *o, const char *value, struct complaint *c)
+{
+    struct dump_option *dump = add_dump(o, c);
+    if (dump) dump->file = value;
+    return dump;
+}
+
+/* "filter-dump,id=ID,netdev=ID,file=FILE,maxlen=BYTES" */
+static bool add_filter_dump(struct options *o, const char *value, struct complaint *c)
+{
+    struct option_list list;
+    char *key, *text;
+    u64 bytes;
+    struct dump_option *dump = add_dump(o, c);
+    if (!dump) return false;
+    if (!option_list_open(&list, value)) return COMPLAIN(c, "out of memory");
+    dump->text = list.text; /* the strings stay: not closed */
+    option_list_next(&list, &key, &text);
+    while (option_list_next(&list, &key, &text)) {
+        if (!strcmp(key, "id") && text)
+            dump->id = text;
+        else if (!strcmp(key, "netdev") && text)
+            dump->netdev = text;
+        else if (!strcmp(key, "file") && text)
+            dump->file = text;
+        else if (strcmp(key, "maxlen"))
+            return COMPLAIN(c, "-object filter-dump: there is no key \"%s\"", key);
+        else if (!text || !option_size(text, 0, &bytes) || !bytes)
+            return COMPLAIN(c, "-object filter-dump: maxlen takes a number of bytes");
+        else
+            dump->frame_bytes_max = bytes < NET_FRAME_MAX ? (u32)bytes : NET_FRAME_MAX;
+    }
+    if (dump->id && dump->netdev && dump->file) return true;
+    return COMPLAIN(c, "-object filter-dump needs id=, netdev= and file=");
+}
+
+static bool set_object(struct options *o, const char *value, struct complaint *c)
+{
+    size_t length = strcspn(value, ",");
+    if (length == 11 && !strncmp(value, "filter-dump", length)) return add_filter_dump(o, value, c);
+    return COMPLAIN(c, "there is no object \"%.*s\"; there is filter-dump", (int)length, value);
 }
 
 void net_options_release(struct net_options *options)
@@ -394,19 +82,27 @@ void net_options_release(struct net_options *options)
         if (options->netdev[n].user) free(options->netdev[n].user->dns_search);
         free(options->netdev[n].user);
         free(options->netdev[n].stream);
+        free(options->netdev[n].dgram);
     }
+    for (unsigned n = 0; n < options->dumps; n++)
+        free(options->dump[n].text);
     for (unsigned n = 0; n < options->cards; n++)
         free(options->card[n]);
-    options->count = options->cards = 0;
+    options->count = options->dumps = options->cards = 0;
 }
 
 static const struct option_row rows[] = {
     {"netdev", "KIND,id=ID,...",
-     "a network for a -device to be on: user, tap, socket or stream; see ringer(1)", .set = set_netdev},
+     "a network for a -device to be on: user, tap, socket, stream or dgram; see ringer(1)",
+     .set = set_netdev},
     {"nic", "KIND,model=CARD,...",
      "a network card on a network of its own (default: user,model=e1000); none: no card",
      .set = options_set_nic},
     {"net", "nic,model=CARD | KIND,...", "the same in two options; none: no card", .set = options_set_net},
+    {"object", "filter-dump,id=ID,netdev=ID,file=FILE",
+     "write what goes over a network to a file that tcpdump reads; maxlen=BYTES of each frame",
+     .set = set_object},
+    {"pcap", "FILE", "write what goes over all networks to a file that tcpdump reads", .set = set_pcap},
 };
 
 const struct option_group options_net = {"Network", rows, ARRAY_SIZE(rows)};

@@ -6,12 +6,18 @@
 
 #include "base/types.h"
 
+struct dgram_options;
 struct user_options;
 struct stream_options;
 
 #define NETDEVS_MAX 8
 
-enum netdev_kind { NETDEV_USER, NETDEV_STREAM, NETDEV_TAP };
+enum netdev_kind { NETDEV_USER, NETDEV_STREAM, NETDEV_DGRAM, NETDEV_TAP };
+
+/* A socket's address in pieces, as addr.*, local.* and remote.* give them, in any order; NULL: not given. */
+struct netdev_address {
+    const char *type, *host, *port, *path, *fd;
+};
 
 struct netdev_option {
     char *id;
@@ -20,13 +26,28 @@ struct netdev_option {
     enum netdev_kind kind;
     struct user_options *user;     /* net/user.h */
     struct stream_options *stream; /* net/stream.h */
-    const char *ifname;            /* tap */
-    int fd;                        /* tap; -1: none */
+    struct dgram_options *dgram;   /* net/dgram.h */
+    struct netdev_address local, remote;
+    const char *ifname; /* tap */
+    int fd;             /* tap; -1: none */
 };
+
+/* What goes over networks, written to a file. */
+struct dump_option {
+    const char *id;     /* NULL: --pcap's */
+    const char *netdev; /* NULL: all networks */
+    const char *file;
+    u32 frame_bytes_max;
+    char *text; /* what the strings point into */
+};
+
+#define DUMPS_MAX 8
 
 struct net_options {
     struct netdev_option netdev[NETDEVS_MAX];
     unsigned count;
+    struct dump_option dump[DUMPS_MAX];
+    unsigned dumps;
     char *card[NETDEVS_MAX]; /* of -nic and -net nic, as for -device */
     unsigned cards;
     bool given; /* an option says something about the network: there is no default card */

@@ -10,14 +10,21 @@
 
 static bool check_smp(struct options *o, const char *value, struct complaint *c)
 {
-    char *cpus = option_item(value, "cpus");
-    bool one = !strcmp(cpus ? cpus : value, "1") || !strncmp(value, "1,", 2);
-    free(cpus);
-    return one ? true : COMPLAIN(c, "the machine has one CPU: -smp %s is not possible", value);
+    char *item = option_item(value, "cpus");
+    u64 cpus = 0;
+    char *first = strndup(value, strcspn(value, ","));
+    bool good = first && (option_number(item ? item : first, &cpus) || strchr(first, '='));
+    free(item);
+    free(first);
+    if (!good || (!cpus && strncmp(value, "sockets", 7) && !strchr(value, '=')))
+        return COMPLAIN(c, "-smp takes a number of CPUs, not \"%s\"", value);
+    if (cpus > 1) log_warn("-smp %s: the machine has one CPU", value);
+    return true;
 }
 
 static bool check_machine(struct options *o, const char *value, struct complaint *c)
 {
+    if (!strcmp(value, "help") || !strcmp(value, "?")) return o->help = COMMAND_HELP_MACHINES, true;
     char *type = option_item(value, "type");
     const char *name = type ? type : value;
     bool pc =
@@ -48,13 +55,20 @@ static bool check_layout(struct options *o, const char *value, struct complaint 
                                    : COMPLAIN(c, "there is no keyboard layout \"%s\"; there is en-us", value);
 }
 
+static bool check_parallel(struct options *o, const char *value, struct complaint *c)
+{
+    return !strcmp(value, "none") || !strcmp(value, "null")
+               ? true
+               : COMPLAIN(c, "there is no parallel port to go to \"%s\"", value);
+}
+
 static bool accept(struct options *o, const char *value, struct complaint *c)
 {
     return true;
 }
 
 static const struct option_row rows[] = {
-    {"smp", "1", "one CPU", .set = check_smp},
+    {"smp", "N", "one CPU; more are accepted with a warning", .set = check_smp},
     {"machine", "pc[,hpet=on]", "the only machine; with an HPET for systems that need one",
      .set = check_machine},
     {"M", "pc[,hpet=on]", NULL, .set = check_machine},
@@ -62,6 +76,21 @@ static const struct option_row rows[] = {
     {"accel", "ANY", "ignored", .set = check_accelerator},
     {"k", "en-us", "keyboard layout of --type and of simple VNC viewers: only this one", .set = check_layout},
     {"no-user-config", NULL, "ignored", .set = accept},
+    {"enable-kvm", NULL, "ignored", .set = accept},
+    {"parallel", "none", "no parallel port", .set = check_parallel},
+    {"global", "X=Y", "ignored", .ignored = "devices have their properties from -device"},
+    {"sandbox", "on", "ignored", .ignored = "there is no system-call filter yet"},
+    {"uuid", "UUID", "ignored", .ignored = "the firmware tables have no UUID"},
+    {"overcommit", "...", "ignored", .ignored = "guest memory is never locked"},
+    {"only-migratable", NULL, "ignored", .ignored = "nothing migrates"},
+    {"smbios", "...", "ignored", .ignored = "the firmware tables are Ringer's"},
+    {"fw_cfg", "...", "ignored", .ignored = "items of the user's are not offered to the guest"},
+    {"no-acpi", NULL, "ignored", .ignored = "the machine has ACPI"},
+    {"msg", "...", "ignored", .ignored = "messages have no time stamps"},
+    {"d", "LIST", "ignored", .ignored = "see --trace and --debug"},
+    {"D", "FILE", "ignored", .ignored = "see --trace and --debug"},
+    {"pidfile", "FILE", "write the process's number to FILE", STRING(pid_file)},
+    {"daemonize", NULL, "return when all sockets are bound, and go on in the background", SWITCH(daemonize)},
 };
 
 const struct option_group options_qemu = {"For compatibility with QEMU", rows, ARRAY_SIZE(rows)};

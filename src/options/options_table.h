@@ -25,6 +25,7 @@ struct option_row {
     /* Without a setter: offset in struct options, + 1, of the bool to be set or of the string that points to
      * the argument. */
     size_t flag, string;
+    const char *ignored; /* why it has no effect: the user is told once */
 };
 #define SWITCH(field) .flag = offsetof(struct options, field) + 1
 #define STRING(field) .string = offsetof(struct options, field) + 1

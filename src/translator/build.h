@@ -178,7 +178,7 @@ struct build {
     struct hoist_plan hoist;
     struct hoist_access access[BLOCK_MAX_INSNS][HOIST_SLOTS];
     u32 piece[BLOCK_MAX_INSNS]; /* arena offset where the code of insn[n] begins, its glue included */
-    u32 stubs_at;                /* arena offset where the stubs begin, behind the body */
+    u32 stubs_at;               /* arena offset where the stubs begin, behind the body */
 
     /* The current instruction: plan_select(). */
     unsigned n;

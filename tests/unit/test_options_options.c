@@ -193,6 +193,34 @@ static void test_default_card(void)
     CHECK(complains("ringer -kernel k -nic user,model=virtio-blk-pci", "no network card"));
 }
 
+/* A link named as QEMU's program (hazards: a script that ends at an option which only tunes QEMU). */
+static void test_called_as_qemu(void)
+{
+    CHECK(parse(
+        "/usr/bin/qemu-system-i386 disk.img -smp 4,sockets=2 -uuid u -overcommit mem-lock=on -sandbox on "
+        "-boot "
+        "order=c,strict=on,menu=off -rtc base=utc,clock=host,driftfix=slew -name guest=g,debug-threads=on "
+        "-global PIIX4_PM.disable_s3=1 -enable-kvm -parallel none -msg timestamp=on -only-migratable"));
+    CHECK(options.as_qemu && options.board.drives.count == 1 &&
+          !strcmp(options.board.drives.drive[0].file, "disk.img"));
+    CHECK(!strcmp(options.board.name, "g"));
+    CHECK(parse("qemu-system-x86_64 -version") && command == COMMAND_VERSION && options.as_qemu);
+    CHECK(parse("qemu-system-i386 -kernel k -pidfile p -daemonize") && options.daemonize &&
+          !strcmp(options.pid_file, "p"));
+    CHECK(serial_goes(0, "null"));
+    static const struct {
+        const char *line;
+        enum command command;
+    } helps[] = {
+        {"ringer -machine help", COMMAND_HELP_MACHINES}, {"ringer -M help", COMMAND_HELP_MACHINES},
+        {"ringer -cpu help", COMMAND_HELP_CPUS},         {"ringer -chardev help", COMMAND_HELP_CHARDEVS},
+        {"ringer -display help", COMMAND_HELP_DISPLAYS}, {"ringer -netdev help", COMMAND_HELP_NETDEVS},
+        {"ringer -device help", COMMAND_HELP_DEVICES}};
+    for (unsigned n = 0; n < ARRAY_SIZE(helps); n++)
+        CHECK(parse(helps[n].line) && command == helps[n].command);
+    CHECK(complains("ringer disk.img -kernel k", "no command"));
+}
+
 static void test_qemu_line(void)
 {
     CHECK(parse(
@@ -448,7 +476,8 @@ static void test_bad(void)
     CHECK(complains("ringer -kernel k -m 100000G", "out of bounds"));
     CHECK(complains("ringer -kernel k -m 12Q", "12Q"));
     CHECK(complains("ringer -kernel k -m 12MM", "12MM"));
-    CHECK(complains("ringer -kernel k -smp 2", "one CPU"));
+    CHECK(complains("ringer -kernel k -smp many", "number of CPUs"));
+    CHECK(complains("ringer -kernel k -daemonize -serial stdio", "standard input"));
     CHECK(complains("ringer -kernel k -M q35", "q35"));
     CHECK(complains("ringer -kernel k -cpu 8086", "max"));
     CHECK(complains("ringer -kernel k -device e1001", "e1001"));
@@ -489,6 +518,7 @@ int main(void)
     test_hpet();
     test_network();
     test_default_card();
+    test_called_as_qemu();
     test_qemu_line();
     test_chardevs();
     test_devices();

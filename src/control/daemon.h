@@ -1,0 +1,21 @@
+/*
+ * -daemonize: the first process returns when the machine is ready, and a second one goes on in the background. -pidfile: its
+ * number in a file that goes with it.
+ */
+#ifndef RINGER_CONTROL_DAEMON_H
+#define RINGER_CONTROL_DAEMON_H
+
+#include "base/types.h"
+
+#include <stddef.h>
+
+/* Go on in a child. The parent waits for daemon_ready() and ends with 0, or ends as the child does. Before any thread is
+ * started. Returns 0 or -errno. */
+int daemon_begin(void);
+/* Sockets are bound, files are open: standard input, output and error are now /dev/null. */
+void daemon_ready(void);
+
+/* False with one sentence in error. The file is removed when the process ends by exit(). */
+bool daemon_write_pid(const char *path, char *error, size_t error_bytes);
+
+#endif

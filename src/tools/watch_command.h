@@ -1,0 +1,11 @@
+/*
+ * `ringer watch`: a running machine's counters as they change. `ringer inspect`: how an address of it is mapped.
+ */
+#ifndef RINGER_TOOLS_WATCH_COMMAND_H
+#define RINGER_TOOLS_WATCH_COMMAND_H
+
+/* The words behind "watch" or "inspect". They return an exit status. */
+int watch_command(int count, char **words);
+int inspect_command(int count, char **words);
+
+#endif
