@@ -22,7 +22,7 @@ packages_build=(build-essential cmake ninja-build pkg-config libzydis-dev libzyc
     liblzma-dev libzstd-dev zlib1g-dev libpng-dev libjson-c-dev libncurses-dev libsdl2-dev libvncserver-dev libslirp-dev acpica-tools)
 packages_guest=(cpio gzip)
 # shellcheck disable=SC2034
-packages_root=(mmdebstrap e2fsprogs fdisk fakeroot uidmap arch-test)
+packages_root=(e2fsprogs fdisk)
 # shellcheck disable=SC2034
 packages_media=(memtest86+ ipxe ipxe-qemu grub-pc-bin grub-common isolinux syslinux-common xorriso mtools)
 # shellcheck disable=SC2034

@@ -3,8 +3,8 @@
  *
  *   scale KIND N SECONDS
  *
- *   ring    N processes pass a token round by pipes. Each writes a word in 64 pages of its own before it
- *           passes the token on. The time of a hop.
+ *   ring    N processes pass a token round by pipes. Each writes a word in 64 pages of its own before it passes
+ *           the token on. The time of a hop.
  *   shells  The same with N shells, each of which reads a line, computes, and prints a line. The time of a hop.
  *   start   N shells are started, are alive together, and end. The time of a shell.
  *   spread  A page in each of N regions of 2 MB is written in turn. A process has up to 1365 regions; more of

@@ -11,6 +11,8 @@ extern const struct device_type *const device_table[]; /* NULL at the end */
 
 /* wire_ide.c, wire_floppy.c */
 extern const struct device_type ide_hd_type, ide_cd_type, floppy_type;
+/* wire_vhost_user.c */
+extern const struct device_type vhost_user_fs_type, vhost_user_blk_type;
 /* wire_virtio_*.c */
 extern const struct device_type virtio_net_type, virtio_net_short_type, virtio_blk_type, virtio_9p_type,
     virtio_rng_type, virtio_serial_type, virtconsole_type, virtserialport_type;

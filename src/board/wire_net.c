@@ -32,6 +32,7 @@ static struct net_backend *create(struct net_loop *loop, const struct netdev_opt
     switch (netdev->kind) {
     case NETDEV_USER: return user_create(loop, netdev->user, error, error_bytes);
     case NETDEV_STREAM: return stream_create(loop, netdev->stream, error, error_bytes);
+    case NETDEV_VHOST_USER: return none_create(loop); /* the card itself speaks to it */
     case NETDEV_DGRAM: return dgram_create(loop, netdev->dgram, error, error_bytes);
     case NETDEV_TAP: return tap_create(loop, netdev->ifname, netdev->fd, error, error_bytes);
     }
@@ -131,20 +132,33 @@ void wire_net_destroy(struct board *board)
     board->net = NULL;
 }
 
+const struct netdev_option *wire_net_option(const struct board *board, const struct device_option *option)
+{
+    const struct net_options *options = &board->options->net;
+    const char *id = device_text(option, "netdev");
+    for (unsigned n = 0; id && n < options->count; n++)
+        if (!strcmp(options->netdev[n].id, id)) return &options->netdev[n];
+    return NULL;
+}
+
 struct net_cable *wire_net_cable(struct board *board, const struct device_option *option, char *error,
                                  size_t error_bytes)
 {
     struct wire_net *wire = board->net;
     const struct net_options *options = &board->options->net;
+    const struct netdev_option *netdev = wire_net_option(board, option);
     const char *id = device_text(option, "netdev");
-    unsigned n = 0;
-    while (id && n < options->count && strcmp(options->netdev[n].id, id))
-        n++;
+    unsigned n = netdev ? (unsigned)(netdev - options->netdev) : options->count;
     if (!id) {
         n = wire->count;
         if (!add(wire, board, none_create(&wire->loop))) snprintf(error, error_bytes, "out of memory");
     } else if (n == options->count) {
         snprintf(error, error_bytes, "there is no -netdev with the id \"%s\"", id);
+        return NULL;
+    } else if (netdev->kind == NETDEV_VHOST_USER && strcmp(option->type->name, "virtio-net-pci") &&
+               strcmp(option->type->name, "virtio-net")) {
+        snprintf(error, error_bytes, "a vhost-user network is for a virtio-net-pci, not for a %s",
+                 option->type->name);
         return NULL;
     } else if (wire->net[n].taken) {
         snprintf(error, error_bytes, "two devices want the network \"%s\"", id);

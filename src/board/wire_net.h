@@ -49,6 +49,8 @@ void wire_net_destroy(struct board *board);
     {                                                                                                        \
         "rombar", PROPERTY_NUMBER, .help = "0: no boot ROM", .most = 1                                       \
     }
+/* The network that the option names; NULL: it names none that there is. */
+const struct netdev_option *wire_net_option(const struct board *board, const struct device_option *option);
 /* NULL with one sentence in error. */
 struct net_cable *wire_net_cable(struct board *board, const struct device_option *option, char *error,
                                  size_t error_bytes);

@@ -2,6 +2,7 @@
  * virtio-net-pci: the fast network card.
  */
 #include "devices/virtio/virtio_net.h"
+#include "wire_vhost_user.h"
 #include "wire_virtio.h"
 
 #include "wire_net.h"
@@ -15,11 +16,25 @@ static void destroy(void *device)
     free(device);
 }
 
+/* The network's program serves the card's queues itself. */
+static bool create_vhost_user(struct board *board, const struct device_option *option,
+                              const struct netdev_option *netdev, char *error, size_t error_bytes)
+{
+    u8 mac[NET_MAC_BYTES], config[VHOST_USER_CONFIG_BYTES], devfn;
+    wire_net_mac(board, option, mac);
+    vhost_user_net_config(config, mac);
+    return wire_vhost_user(board, option, device_options_chardev(&board->options->devices, netdev->chardev),
+                           &vhost_user_net_kind, config, &devfn, error, error_bytes);
+}
+
 static bool create(struct board *board, const struct device_option *option, char *error, size_t error_bytes)
 {
     struct virtio_options virtio;
     struct virtio_net_options options = {.mtu = (u16)device_number(option, "host_mtu", 0)};
     struct net_cable *cable = wire_net_cable(board, option, error, error_bytes);
+    const struct netdev_option *netdev = wire_net_option(board, option);
+    if (cable && netdev && netdev->kind == NETDEV_VHOST_USER)
+        return create_vhost_user(board, option, netdev, error, error_bytes);
     if (!cable || !virtio_configure(board, option, &virtio, error, error_bytes)) return false;
     wire_net_mac(board, option, options.mac);
     struct virtio_net *net = calloc(1, sizeof(*net));

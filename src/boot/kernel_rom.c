@@ -2,6 +2,7 @@
 
 #include "load_common.h"
 
+#include "base/big_endian.h"
 #include "base/log.h"
 
 #include <assert.h>
@@ -206,18 +207,13 @@ int kernel_rom_put(struct load *load, u64 gpa, const void *data, u64 bytes)
     return 0;
 }
 
-static void put_big32(u8 *at, u32 value)
-{
-    put32(at, __builtin_bswap32(value));
-}
-
 /* A request for the next bytes of the stream, or for its first ones (key not 0). */
 static void put_descriptor(u8 *at, u16 key, u64 gpa, u32 bytes)
 {
-    put_big32(at, key ? (u32)key << 16 | DMA_SELECT | DMA_READ : DMA_READ);
-    put_big32(at + 4, bytes);
-    put_big32(at + 8, (u32)(gpa >> 32));
-    put_big32(at + 12, (u32)gpa);
+    put_be32(at, key ? (u32)key << 16 | DMA_SELECT | DMA_READ : DMA_READ);
+    put_be32(at + 4, bytes);
+    put_be32(at + 8, (u32)(gpa >> 32));
+    put_be32(at + 12, (u32)gpa);
 }
 
 int kernel_rom_finish(struct load *load, struct boot_area *area)

@@ -121,15 +121,23 @@ static bool put_boot_plan(struct firmware *f)
     return put_little_number(f, "etc/boot-fail-wait", (u64)(s64)plan->fail_wait_ms, 4);
 }
 
-static bool put_facts(struct firmware *f)
+/* Sleep states S0 to S5, a byte each: bit 7, the machine has it; bits 2-0, its SLP_TYP. QEMU has the same file; firmware
+ * that makes the ACPI tables itself reads it there. S1, S2 and S4 are missing, as in acpi/dsdt.asl. */
+static bool put_sleep_states(struct firmware *f)
 {
-    /* Sleep states S0 to S5. Bit 7: the state exists, here S0 and S5; bits 6-0: its SLP_TYP. */
-    static const u8 states[] = {0x80, 0, 0, 1, 2, 0x80};
+    enum { HAS_STATE = 0x80, SLEEP_OFF = 0, SLEEP_TO_RAM = 1 };
+    static const u8 states[6] = {
+        [0] = HAS_STATE, [3] = HAS_STATE | SLEEP_TO_RAM, [5] = HAS_STATE | SLEEP_OFF};
+    return fw_cfg_put_file(&f->config, "etc/system-states", states, sizeof(states), false);
+}
+
+/* What firmware asks about the machine. */
+static bool put_machine(struct firmware *f)
+{
     struct acpi_machine machine = acpi_machine_of(f->wiring.board);
     return fw_cfg_put_number(&f->config, FW_CFG_CPUS, 1, 2) &&
            fw_cfg_put_number(&f->config, FW_CFG_MAX_CPUS, 1, 2) && put_boot_plan(f) && put_memory_map(f) &&
-           fw_cfg_put_file(&f->config, "etc/system-states", states, sizeof(states), false) &&
-           put_acpi(f, &machine) && put_smbios(f);
+           put_sleep_states(f) && put_acpi(f, &machine) && put_smbios(f);
 }
 
 /* The kernel's ROM, then the paths of devices with a boot index, in order. Each has a line. */
@@ -160,7 +168,7 @@ bool firmware_init(struct firmware *f, const struct firmware_wiring *wiring, cha
     f->wiring = *wiring;
     if (loader_make_rom(board->memory, wiring->cpu, wiring->files, &f->kernel, error, error_bytes))
         return false;
-    if (!fw_cfg_init(&f->config, &board->dma) || !put_facts(f) || !put_boot_order(f) ||
+    if (!fw_cfg_init(&f->config, &board->dma) || !put_machine(f) || !put_boot_order(f) ||
         (f->kernel && !kernel_rom_install(f->kernel, &f->config))) {
         snprintf(error, error_bytes, "out of memory");
         return false;

@@ -2,7 +2,6 @@
  * Commands that ask: what Ringer is, what the machine is made of, how it does.
  */
 #include "board/media.h"
-#include "board/wire_net.h"
 #include "control_private.h"
 #include "vm/vm.h"
 
@@ -374,19 +373,8 @@ void run_ringbuf_read(struct control_call *call)
 
 void run_set_link(struct control_call *call)
 {
-    const struct board_options *o = &call->vm->options->board;
-    struct wire_net *net = call->vm->board.net;
-    const char *name = call_text(call, "name"), *netdev = name;
-    for (unsigned n = 0; n < o->devices.count; n++) {
-        const struct device_option *device = &o->devices.device[n];
-        if (device->id && !strcmp(device->id, name) && device_type_has(device->type, "netdev"))
-            netdev = device_text(device, "netdev");
-    }
-    for (unsigned n = 0; net && netdev && n < o->net.count; n++)
-        if (!strcmp(o->net.netdev[n].id, netdev)) {
-            net_end_set_link(&net->net[n].end, call_switch(call, "up"));
-            return;
-        }
+    const char *name = call_text(call, "name");
+    if (board_set_link(&call->vm->board, name, call_switch(call, "up"))) return;
     call_fail(call, "Device '%.100s' not found", name);
     call->error_class = "DeviceNotFound";
 }
@@ -394,7 +382,7 @@ void run_set_link(struct control_call *call)
 void run_network(struct control_call *call)
 {
     static const char *const kinds[] = {
-        [NETDEV_USER] = "user", [NETDEV_STREAM] = "stream", [NETDEV_TAP] = "tap"};
+        [NETDEV_USER] = "user", [NETDEV_STREAM] = "stream", [NETDEV_DGRAM] = "dgram", [NETDEV_TAP] = "tap"};
     const struct board_options *o = &call->vm->options->board;
     call->result = json_object_new_string("");
     for (unsigned n = 0; n < o->devices.count; n++) {

@@ -103,6 +103,15 @@ static struct cpu_model models[] = {
      .maxphyaddr = 36},
 };
 
+/* Hygon's CPUs are AMD's design. */
+static bool host_is_amd(void)
+{
+    enum { HYGON_EBX = 0x6f677948 }; /* "Hygo" */
+    u32 a, b = 0, c, d;
+    __get_cpuid(0, &a, &b, &c, &d);
+    return b == signature_AMD_ebx || b == HYGON_EBX;
+}
+
 static __attribute__((constructor)) void limit_models_to_host(void)
 {
     u32 a, b, c, f1_edx = 0, f1_ecx = 0, f7_ebx = 0, f7_edx = 0, x1_ecx = 0, x7_edx = 0, unused;
@@ -118,6 +127,7 @@ static __attribute__((constructor)) void limit_models_to_host(void)
         m->f7_edx &= f7_edx;
         m->x1_ecx &= x1_ecx;
         m->x7_edx &= x7_edx;
+        m->cvtpi2ps_waits = !host_is_amd();
         /* Kernels trust an invariant TSC without checking it if this register exists. */
         if (!(m->x7_edx & X7D_INVARIANT_TSC)) m->f7_ebx &= ~(u32)F7B_TSC_ADJUST;
     }

@@ -79,6 +79,9 @@ struct cpu_model {
     u32 f1_edx, f1_ecx, f7_ebx, f7_ecx, f7_edx, x1_edx, x1_ecx, x7_edx;
     u32 caches[3]; /* leaf 2: EBX, ECX, EDX */
     u8 maxphyaddr;
+    /* The host's: CVTPI2PS of memory raises pending x87 exceptions. On Intel's CPUs it does (SDM 2A CVTPI2PS); on AMD's
+     * only the form with an MMX register does (AMD APM 5 CVTPI2PS). */
+    bool cvtpi2ps_waits;
 };
 
 /* The family in the signature of leaf 1, with the extended family added. */

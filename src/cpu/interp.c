@@ -2,6 +2,7 @@
  * The interpreter's loop: fetch, checks before the routine, the routine, traps after it (interp.h).
  */
 #include "interp.h"
+#include "cpuid.h"
 #include "exec.h"
 #include "interp_private.h"
 #include "isa.h"
@@ -50,11 +51,11 @@ static bool has_older_meaning(const struct insn *i)
     return i->mnemonic == ZYDIS_MNEMONIC_TZCNT || i->mnemonic == ZYDIS_MNEMONIC_LZCNT;
 }
 
-static bool has_mmx_operand(const struct insn *i)
+static bool waits_for_x87(const struct cpu_model *model, const struct insn *i)
 {
     for (unsigned n = 0; n < i->operand_count; n++)
         if (i->op[n].kind == OPND_REG && i->op[n].reg_class == RC_MMX) return true;
-    return i->mnemonic == ZYDIS_MNEMONIC_CVTPI2PS; /* from memory too */
+    return i->mnemonic == ZYDIS_MNEMONIC_CVTPI2PS && model->cvtpi2ps_waits;
 }
 
 /* Raise #UD and #NM of FP and SIMD. Returns whether the instruction raises pending x87 exceptions. */
@@ -72,7 +73,7 @@ static bool check_unit(struct vcpu *v, const struct insn *i)
     }
     if ((cr0 & CR0_EM) || ((traits & ISA_SSE) && !(v->paging.cr4 & CR4_OSFXSR))) fault_raise(v, VEC_UD);
     if (cr0 & CR0_TS) fault_raise(v, VEC_NM);
-    return (traits & ISA_MMX) || has_mmx_operand(i);
+    return (traits & ISA_MMX) || waits_for_x87(v->model, i);
 }
 
 /* An x87 exception is pending. With CR0.NE it raises #MF. Without, FERR# goes up, and the instruction waits for

@@ -6,6 +6,7 @@
 #ifndef RINGER_NET_FRAME_H
 #define RINGER_NET_FRAME_H
 
+#include "base/big_endian.h"
 #include "base/net.h"
 
 /* The usual largest IP packet on the wire, and the frame around it. */
@@ -14,25 +15,6 @@
 
 enum { ETHERTYPE_IPV4 = 0x0800, ETHERTYPE_ARP = 0x0806, ETHERTYPE_VLAN = 0x8100, ETHERTYPE_IPV6 = 0x86dd };
 enum { PROTOCOL_TCP = 6, PROTOCOL_UDP = 17 };
-
-static inline u16 get_be16(const u8 *at)
-{
-    return (u16)(at[0] << 8 | at[1]);
-}
-static inline u32 get_be32(const u8 *at)
-{
-    return (u32)get_be16(at) << 16 | get_be16(at + 2);
-}
-static inline void put_be16(u8 *at, u32 value)
-{
-    at[0] = (u8)(value >> 8);
-    at[1] = (u8)value;
-}
-static inline void put_be32(u8 *at, u32 value)
-{
-    put_be16(at, value >> 16);
-    put_be16(at + 2, value & 0xffff);
-}
 
 /* Where things are in a frame, as offsets from its beginning. */
 struct frame_layout {

@@ -78,9 +78,9 @@ static int first_object(struct dl_phdr_info *info, size_t size, void *base)
 /* CMakeLists.txt puts the code of src/NAME into a section text_NAME. */
 static const char *module_of(Elf *elf, size_t names, size_t index)
 {
-    static const char *const modules[] = {"base",  "mmu", "cpu",     "cache", "translator", "devices",
-                                          "block", "net", "share",   "ui",    "options",    "boot",
-                                          "board", "vm",  "observe", "tools"};
+    static const char *const modules[] = {"base",    "mmu",  "cpu",   "cache", "translator", "devices",
+                                          "block",   "net",  "share", "vhost", "chardev",    "ui",
+                                          "options", "boot", "board", "vm",    "observe",    "tools"};
     GElf_Shdr header;
     Elf_Scn *section = elf_getscn(elf, index);
     if (!section || !gelf_getshdr(section, &header)) return NULL;

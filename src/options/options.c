@@ -136,6 +136,18 @@ static bool settle_chardevs(const struct options *o, struct complaint *c)
                : COMPLAIN(c, "there are two chardevs of standard input: give one mux=on, and name it twice");
 }
 
+/* Networks that another program serves at the socket of a chardev. */
+static bool settle_networks(struct options *o, struct complaint *c)
+{
+    for (unsigned n = 0; n < o->board.net.count; n++) {
+        const struct netdev_option *netdev = &o->board.net.netdev[n];
+        if (netdev->kind == NETDEV_VHOST_USER &&
+            !device_options_lend(&o->board.devices, netdev->chardev, c->text, c->bytes))
+            return false;
+    }
+    return true;
+}
+
 /* Drives and devices name each other, so this needs the whole command line too. */
 static bool settle_devices(struct options *o, struct complaint *c)
 {
@@ -143,7 +155,8 @@ static bool settle_devices(struct options *o, struct complaint *c)
     struct drive_options *drives = &o->board.drives;
     return options_settle_cards(o, c) && device_options_take_drives(devices, drives, c->text, c->bytes) &&
            drive_options_settle(drives, c->text, c->bytes) &&
-           device_options_settle(devices, drives, c->text, c->bytes) && settle_chardevs(o, c);
+           device_options_settle(devices, drives, c->text, c->bytes) && settle_networks(o, c) &&
+           settle_chardevs(o, c);
 }
 
 /* Defaults that depend on other options. */

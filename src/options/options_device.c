@@ -239,16 +239,23 @@ static bool add_virtio_disks(struct device_options *options, struct drive_option
 
 /* --- what else devices name --- */
 
+bool device_options_lend(struct device_options *options, const char *id, char *error, size_t error_bytes)
+{
+    for (unsigned n = 0; n < options->chardevs; n++) {
+        if (strcmp(options->chardev[n].id, id)) continue;
+        options->chardev[n].lent = true;
+        return options->chardev[n].kind == CHAR_SOCKET || SAY("the chardev \"%s\" is no socket", id);
+    }
+    return SAY("there is no -chardev with the id \"%s\"", id);
+}
+
 static bool find_chardev(struct device_options *options, struct device_value *value, char *error,
                          size_t error_bytes)
 {
     bool whole = value->property->kind == PROPERTY_SOCKET;
     value->chardev = device_options_chardev(options, value->text);
-    if (!value->chardev) return SAY("there is no -chardev with the id \"%s\"", value->text);
-    for (unsigned n = 0; n < options->chardevs && whole; n++)
-        if (&options->chardev[n] == value->chardev) options->chardev[n].lent = true;
-    return !whole || value->chardev->kind == CHAR_SOCKET ||
-           SAY("the chardev \"%s\" is no socket", value->text);
+    if (whole) return device_options_lend(options, value->text, error, error_bytes);
+    return value->chardev || SAY("there is no -chardev with the id \"%s\"", value->text);
 }
 
 /* "ID" or, as QEMU names buses of devices, "ID.0". */

@@ -70,7 +70,10 @@ static bool set_object(struct options *o, const char *value, struct complaint *c
 {
     size_t length = strcspn(value, ",");
     if (length == 11 && !strncmp(value, "filter-dump", length)) return add_filter_dump(o, value, c);
-    return COMPLAIN(c, "there is no object \"%.*s\"; there is filter-dump", (int)length, value);
+    /* The guest's RAM is a memfd that other programs can share, whatever an option says of it. */
+    if (!strncmp(value, "memory-backend-", 15)) return true;
+    return COMPLAIN(c, "there is no object \"%.*s\"; there are filter-dump and memory-backend-memfd",
+                    (int)length, value);
 }
 
 void net_options_release(struct net_options *options)

@@ -12,7 +12,7 @@ struct stream_options;
 
 #define NETDEVS_MAX 8
 
-enum netdev_kind { NETDEV_USER, NETDEV_STREAM, NETDEV_DGRAM, NETDEV_TAP };
+enum netdev_kind { NETDEV_USER, NETDEV_STREAM, NETDEV_DGRAM, NETDEV_TAP, NETDEV_VHOST_USER };
 
 /* A socket's address in pieces, as addr.*, local.* and remote.* give them, in any order; NULL: not given. */
 struct netdev_address {
@@ -28,8 +28,9 @@ struct netdev_option {
     struct stream_options *stream; /* net/stream.h */
     struct dgram_options *dgram;   /* net/dgram.h */
     struct netdev_address local, remote;
-    const char *ifname; /* tap */
-    int fd;             /* tap; -1: none */
+    const char *ifname;  /* tap */
+    int fd;              /* tap; -1: none */
+    const char *chardev; /* vhost-user: an id */
 };
 
 /* What goes over networks, written to a file. */

@@ -233,6 +233,19 @@ static bool set_ignored(struct netdev_option *netdev, const char *value, struct 
     return true;
 }
 
+static bool set_chardev(struct netdev_option *netdev, const char *value, struct complaint *c)
+{
+    netdev->chardev = value;
+    return true;
+}
+
+static const struct key_row vhost_user_keys[] = {
+    {"chardev", "the id of a -chardev socket", set_chardev},
+    {"vhostforce", "on or off", set_ignored},
+    {"queues", "a number", set_ignored},
+    {0},
+};
+
 static const struct key_row tap_keys[] = {
     {"ifname", "the name of an interface", set_ifname},
     {"fd", "the number of a descriptor", set_fd},
@@ -390,6 +403,8 @@ static bool has_address(struct netdev_option *netdev, struct complaint *c)
     if (!finish_addresses(netdev, c)) return false;
     switch (netdev->kind) {
     case NETDEV_USER: return true;
+    case NETDEV_VHOST_USER:
+        return netdev->chardev ? true : COMPLAIN(c, "-netdev vhost-user needs chardev=ID");
     case NETDEV_TAP:
         if (netdev->ifname || netdev->fd >= 0) return true;
         return COMPLAIN(c, "-netdev tap needs ifname= or fd=");
@@ -415,6 +430,8 @@ static const struct {
     {"socket", NETDEV_STREAM, socket_keys, "another virtual machine, by TCP, UDP or a multicast group"},
     {"stream", NETDEV_STREAM, stream_keys, "another virtual machine or a program, by TCP or a Unix socket"},
     {"dgram", NETDEV_DGRAM, dgram_keys, "another virtual machine or a program, by UDP or a Unix socket"},
+    {"vhost-user", NETDEV_VHOST_USER, vhost_user_keys,
+     "a program that serves the queues of a virtio-net-pci"},
 };
 
 static bool set_key(struct netdev_option *netdev, const struct key_row *row, const char *key,
@@ -431,7 +448,8 @@ static bool set_key(struct netdev_option *netdev, const struct key_row *row, con
 
 static bool no_such_kind(const char *kind, struct complaint *c)
 {
-    return COMPLAIN(c, "there is no network \"%s\"; there are user, tap, socket, stream and dgram", kind);
+    return COMPLAIN(
+        c, "there is no network \"%s\"; there are user, tap, socket, stream, dgram and vhost-user", kind);
 }
 
 bool options_add_netdev(struct options *o, const char *value, const char *id, char *others,

@@ -55,6 +55,14 @@ static bool check_layout(struct options *o, const char *value, struct complaint 
                                    : COMPLAIN(c, "there is no keyboard layout \"%s\"; there is en-us", value);
 }
 
+/* "node,memdev=ID": all memory is one node. */
+static bool check_numa(struct options *o, const char *value, struct complaint *c)
+{
+    return !strncmp(value, "node", 4)
+               ? true
+               : COMPLAIN(c, "the machine has one NUMA node: -numa %s is not possible", value);
+}
+
 static bool check_parallel(struct options *o, const char *value, struct complaint *c)
 {
     return !strcmp(value, "none") || !strcmp(value, "null")
@@ -75,6 +83,7 @@ static const struct option_row rows[] = {
     {"no-hpet", NULL, "no HPET (the default)", .set = no_hpet},
     {"accel", "ANY", "ignored", .set = check_accelerator},
     {"k", "en-us", "keyboard layout of --type and of simple VNC viewers: only this one", .set = check_layout},
+    {"numa", "node,memdev=ID", "ignored", .set = check_numa},
     {"no-user-config", NULL, "ignored", .set = accept},
     {"enable-kvm", NULL, "ignored", .set = accept},
     {"parallel", "none", "no parallel port", .set = check_parallel},

@@ -306,13 +306,9 @@ static void emit_site(struct build *b, struct stub *stub, bool call)
     site->eip_patch = in_block(b, b->e.at - 4);
     stub->from[1] = emit_jcc(&b->e, CC_NZ);
     emit_load64(&b->e, REG_ENTRY, mem_frame(FRAME_EXEC_TABLE));
-    emit8(&b->e, 0x41); /* cmp dword [r10 + disp32], imm32 */
-    emit8(&b->e, 0x81);
-    emit8(&b->e, 0xba);
-    emit32(&b->e, 0);
-    site->page_patch = in_block(b, b->e.at - 4);
-    emit32(&b->e, 0);
-    edge->frame_patch = in_block(b, b->e.at - 4);
+    struct cmp_fields fields = emit_cmp_patched(&b->e, REG_ENTRY);
+    site->page_patch = in_block(b, fields.disp);
+    edge->frame_patch = in_block(b, fields.imm);
     u32 patch;
     if (call) {
         stub->from[2] = emit_jcc(&b->e, CC_NZ);

@@ -3,8 +3,8 @@
 void emit_window_prefixes(struct emitter *e, const struct host_mem *mem)
 {
     if (!mem->window) return;
-    emit8(e, 0x65); /* GS */
-    emit8(e, 0x67); /* 32-bit address */
+    emit8(e, HOST_GS);
+    emit8(e, HOST_ADDRESS32);
 }
 
 void emit_rex(struct emitter *e, bool wide, u8 reg, const struct host_mem *mem, u8 rm, bool force)
@@ -16,7 +16,7 @@ void emit_rex(struct emitter *e, bool wide, u8 reg, const struct host_mem *mem, 
     } else {
         rex |= rm >= 8;
     }
-    if (rex || force) emit8(e, 0x40 | rex);
+    if (rex || force) emit8(e, HOST_REX | rex);
 }
 
 static u8 sib(u8 scale, u8 index, u8 base)
@@ -62,6 +62,33 @@ void emit_rr(struct emitter *e, bool wide, u8 opcode, u8 reg, u8 rm)
     emit_rex(e, wide, reg, NULL, rm, false);
     emit8(e, opcode);
     emit8(e, (u8)(0xc0 | (reg & 7) << 3 | (rm & 7)));
+}
+
+void emit_rm_prefixed(struct emitter *e, u8 prefix, u8 opcode, u8 reg, struct host_mem mem)
+{
+    emit_window_prefixes(e, &mem);
+    if (prefix) emit8(e, prefix);
+    emit_rex(e, false, reg, &mem, 0, false);
+    emit8(e, opcode);
+    emit_modrm_mem(e, reg, &mem);
+}
+
+void emit_rm_0f(struct emitter *e, u8 prefix, u8 opcode, u8 reg, struct host_mem mem)
+{
+    emit_window_prefixes(e, &mem);
+    if (prefix) emit8(e, prefix);
+    emit_rex(e, false, reg, &mem, 0, false);
+    emit8(e, HOST_ESCAPE);
+    emit8(e, opcode);
+    emit_modrm_mem(e, reg, &mem);
+}
+
+void emit_rr_0f(struct emitter *e, u8 opcode, u8 reg, u8 rm)
+{
+    emit_rex(e, false, reg, NULL, rm, false);
+    emit8(e, HOST_ESCAPE);
+    emit8(e, opcode);
+    emit8(e, 0xc0 | (reg & 7) << 3 | (rm & 7));
 }
 
 void emit_mov_ri(struct emitter *e, u8 reg, u32 value)
@@ -136,6 +163,17 @@ void emit_cmp_mi32_begin(struct emitter *e, struct host_mem mem)
     emit_rm(e, false, 0x81, ALU_CMP, mem);
 }
 
+struct cmp_fields emit_cmp_patched(struct emitter *e, u8 base)
+{
+    assert((base & 7) != RSP);
+    emit_rex(e, false, 0, NULL, base, false);
+    emit8(e, 0x81);
+    emit8(e, (u8)(0x80 | ALU_CMP << 3 | (base & 7)));
+    emit32(e, 0);
+    emit32(e, 0);
+    return (struct cmp_fields){.disp = e->at - 8, .imm = e->at - 4};
+}
+
 void emit_sub64_mi8(struct emitter *e, struct host_mem mem, u8 value)
 {
     emit_rm(e, true, 0x83, ALU_SUB, mem);
@@ -150,6 +188,12 @@ void emit_inc64(struct emitter *e, struct host_mem mem)
 void emit_xchg64(struct emitter *e, u8 reg, u8 rm)
 {
     emit_rr(e, true, 0x87, reg, rm);
+}
+
+void emit_xchg_high(struct emitter *e, u8 reg)
+{
+    assert(reg < 4);
+    emit_rr(e, false, 0x86, reg + 4, reg);
 }
 
 u32 emit_lea32_disp32(struct emitter *e, u8 to, u8 base)
@@ -194,8 +238,20 @@ void emit_ret_near(struct emitter *e)
 
 void emit_host_rdtsc(struct emitter *e)
 {
-    emit8(e, 0x0f);
+    emit8(e, HOST_ESCAPE);
     emit8(e, 0x31);
+}
+
+void emit_host_ldmxcsr(struct emitter *e, struct host_mem mem)
+{
+    emit_rm_0f(e, 0, 0xae, 2, mem);
+}
+
+void emit_host_repeat(struct emitter *e, bool while_differing, bool operand16, u8 opcode)
+{
+    emit8(e, while_differing ? HOST_REPNE : HOST_REP);
+    if (operand16) emit8(e, HOST_OPERAND16);
+    emit8(e, opcode);
 }
 
 void emit_shift_ri(struct emitter *e, bool wide, enum shift_op op, u8 reg, u8 count)
@@ -206,26 +262,28 @@ void emit_shift_ri(struct emitter *e, bool wide, enum shift_op op, u8 reg, u8 co
 
 void emit_movzx16(struct emitter *e, u8 to, u8 from)
 {
-    emit_rex(e, false, to, NULL, from, false);
-    emit8(e, 0x0f);
-    emit8(e, 0xb7);
-    emit8(e, 0xc0 | (to & 7) << 3 | (from & 7));
+    emit_rr_0f(e, 0xb7, to, from);
 }
 
 void emit_load16(struct emitter *e, u8 to, struct host_mem mem)
 {
-    emit_window_prefixes(e, &mem);
-    emit_rex(e, false, to, &mem, 0, false);
-    emit8(e, 0x0f);
-    emit8(e, 0xb7);
-    emit_modrm_mem(e, to, &mem);
+    emit_rm_0f(e, 0, 0xb7, to, mem);
 }
 
 void emit_store16(struct emitter *e, struct host_mem mem, u8 from)
 {
-    emit_window_prefixes(e, &mem);
-    emit8(e, 0x66);
-    emit_rm(e, false, 0x89, from, mem);
+    emit_rm_prefixed(e, HOST_OPERAND16, 0x89, from, mem);
+}
+
+void emit_mov_rr16(struct emitter *e, u8 to, u8 from)
+{
+    emit8(e, HOST_OPERAND16);
+    emit_rr(e, false, 0x89, from, to);
+}
+
+void emit_lea16(struct emitter *e, u8 to, struct host_mem mem)
+{
+    emit_rm_prefixed(e, HOST_OPERAND16, 0x8d, to, mem);
 }
 
 void emit_test_r8i(struct emitter *e, u8 reg, u8 value)
@@ -250,7 +308,7 @@ void emit_cmp_m8_zero(struct emitter *e, struct host_mem mem)
 
 u32 emit_jcc(struct emitter *e, u8 cc)
 {
-    emit8(e, 0x0f);
+    emit8(e, HOST_ESCAPE);
     emit8(e, 0x80 | cc);
     emit32(e, 0);
     return e->at - 4;
@@ -303,8 +361,8 @@ void emit_jmp_thunk(struct emitter *e, unsigned thunk)
 void emit_park_flags(struct emitter *e)
 {
     emit_mov_rr64(e, REG_PARKED, RAX);
-    emit8(e, 0x9f); /* lahf */
-    emit8(e, 0x0f); /* seto al */
+    emit8(e, 0x9f);        /* lahf */
+    emit8(e, HOST_ESCAPE); /* seto al */
     emit8(e, 0x90);
     emit8(e, 0xc0);
     emit_xchg64(e, REG_PARKED, RAX);

@@ -90,10 +90,29 @@ void emit_rex(struct emitter *e, bool wide, u8 reg, const struct host_mem *mem, 
 /* ModRM, SIB and displacement of a memory operand. `reg` may be an opcode extension. */
 void emit_modrm_mem(struct emitter *e, u8 reg, const struct host_mem *mem);
 
+/* Prefixes (SDM 2A 2.1.1, 2.3.5) and the first bytes of longer opcodes (SDM 2D A.2.4). */
+enum host_byte {
+    HOST_ESCAPE = 0x0f, /* opcodes of two bytes; with one of the next two, of three */
+    HOST_ESCAPE_38 = 0x38,
+    HOST_ESCAPE_3A = 0x3a,
+    HOST_REX = 0x40,
+    HOST_GS = 0x65,
+    HOST_OPERAND16 = 0x66,
+    HOST_ADDRESS32 = 0x67,
+    HOST_VEX3 = 0xc4, /* VEX of three bytes */
+    HOST_LOCK = 0xf0,
+    HOST_REPNE = 0xf2,
+    HOST_REP = 0xf3,
+};
+
 /* op reg, mem or op mem, reg, with an opcode of one byte. wide: 64-bit. */
 void emit_rm(struct emitter *e, bool wide, u8 opcode, u8 reg, struct host_mem mem);
 /* op between registers; `rm` is the ModRM.rm side. */
 void emit_rr(struct emitter *e, bool wide, u8 opcode, u8 reg, u8 rm);
+/* The same with 32 bits and a prefix (0: none); _0f: opcodes of two bytes, this being the second. */
+void emit_rm_prefixed(struct emitter *e, u8 prefix, u8 opcode, u8 reg, struct host_mem mem);
+void emit_rm_0f(struct emitter *e, u8 prefix, u8 opcode, u8 reg, struct host_mem mem);
+void emit_rr_0f(struct emitter *e, u8 opcode, u8 reg, u8 rm);
 
 /* mov r32, imm32 */
 void emit_mov_ri(struct emitter *e, u8 reg, u32 value);
@@ -121,11 +140,18 @@ void emit_test_mi(struct emitter *e, struct host_mem mem, u32 value);
  * caller emits. */
 void emit_cmp_ri32(struct emitter *e, u8 reg, u32 value);
 void emit_cmp_mi32_begin(struct emitter *e, struct host_mem mem);
+/* cmp dword [base + disp32], imm32, both to be patched: their offsets. */
+struct cmp_fields {
+    u32 disp, imm;
+};
+struct cmp_fields emit_cmp_patched(struct emitter *e, u8 base);
 /* sub qword [mem], imm8 and inc qword [mem] */
 void emit_sub64_mi8(struct emitter *e, struct host_mem mem, u8 value);
 void emit_inc64(struct emitter *e, struct host_mem mem);
 /* xchg r64, r64 */
 void emit_xchg64(struct emitter *e, u8 reg, u8 rm);
+/* xchg between the low and the high byte of RAX, RCX, RDX or RBX */
+void emit_xchg_high(struct emitter *e, u8 reg);
 /* lea r32, [base + disp32]; both are among the first eight registers. Returns the offset of the displacement. */
 u32 emit_lea32_disp32(struct emitter *e, u8 to, u8 base);
 /* lea r64, [rip + displacement of `target`] */
@@ -133,6 +159,9 @@ void emit_lea64_rip(struct emitter *e, u8 to, u32 target);
 void emit_push64(struct emitter *e, u8 reg);
 void emit_ret_near(struct emitter *e);
 void emit_host_rdtsc(struct emitter *e);
+void emit_host_ldmxcsr(struct emitter *e, struct host_mem mem);
+/* A repeated string instruction: the byte form's or the wider form's opcode. */
+void emit_host_repeat(struct emitter *e, bool while_differing, bool operand16, u8 opcode);
 /* movzx r32, r16 */
 void emit_movzx16(struct emitter *e, u8 to, u8 from);
 /* test r8, imm8 for r8-r15 */
@@ -165,6 +194,9 @@ static inline void emit_store64(struct emitter *e, struct host_mem mem, u8 from)
 /* movzx r32, m16 and mov m16, r16 */
 void emit_load16(struct emitter *e, u8 to, struct host_mem mem);
 void emit_store16(struct emitter *e, struct host_mem mem, u8 from);
+/* mov r16, r16 and lea r16, [mem]: the upper half stays. */
+void emit_mov_rr16(struct emitter *e, u8 to, u8 from);
+void emit_lea16(struct emitter *e, u8 to, struct host_mem mem);
 static inline void emit_lea32(struct emitter *e, u8 to, struct host_mem mem)
 {
     emit_rm(e, false, 0x8d, to, mem);

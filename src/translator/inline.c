@@ -107,16 +107,10 @@ void emit_lea(struct build *b)
     }
     /* A 16-bit address is zero-extended; a 16-bit result leaves the upper half of the register alone. */
     emit_lea32(&b->e, REG_LINEAR, ea);
-    bool low = to->reg_class == RC_GPR16;
-    if (low) emit8(&b->e, 0x66);
-    emit_rex(&b->e, false, reg, NULL, REG_LINEAR, false);
-    if (low || i->address_bytes == 4) {
-        emit8(&b->e, 0x8b); /* mov r16, r9w */
-    } else {
-        emit8(&b->e, 0x0f); /* movzx r32, r9w */
-        emit8(&b->e, 0xb7);
-    }
-    emit8(&b->e, 0xc0 | (reg & 7) << 3 | (REG_LINEAR & 7));
+    if (to->reg_class == RC_GPR16)
+        emit_mov_rr16(&b->e, reg, REG_LINEAR);
+    else
+        emit_movzx16(&b->e, reg, REG_LINEAR);
 }
 
 /* NOPs and hints. Their memory operand is not accessed. */

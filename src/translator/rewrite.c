@@ -87,9 +87,7 @@ bool rewrite_can(const struct build *b)
 /* xchg rl, rh for the register with this high byte, without REX. */
 static void swap_high(struct build *b, const struct operand *high)
 {
-    u8 low = high->reg & 3;
-    emit8(&b->e, 0x86);
-    emit8(&b->e, 0xc0 | (low + 4) << 3 | low);
+    emit_xchg_high(&b->e, high->reg & 3);
 }
 
 static bool operand_size_16(const struct build *b, const struct insn *i)
@@ -101,16 +99,16 @@ static bool operand_size_16(const struct build *b, const struct insn *i)
 
 static void emit_prefixes(struct build *b, const struct insn *i)
 {
-    if (keeps_lock(b, i)) emit8(&b->e, 0xf0);
-    if (operand_size_16(b, i)) emit8(&b->e, 0x66);
+    if (keeps_lock(b, i)) emit8(&b->e, HOST_LOCK);
+    if (operand_size_16(b, i)) emit8(&b->e, HOST_OPERAND16);
     if (i->mandatory) emit8(&b->e, i->mandatory);
 }
 
 static void emit_map(struct build *b, u8 map)
 {
-    if (map >= 1) emit8(&b->e, 0x0f);
-    if (map == 2) emit8(&b->e, 0x38);
-    if (map == 3) emit8(&b->e, 0x3a);
+    if (map >= 1) emit8(&b->e, HOST_ESCAPE);
+    if (map == 2) emit8(&b->e, HOST_ESCAPE_38);
+    if (map == 3) emit8(&b->e, HOST_ESCAPE_3A);
 }
 
 static void emit_immediates(struct build *b, const struct insn *i)
@@ -170,7 +168,7 @@ static void emit_legacy_reg(struct build *b, const struct insn *i)
     }
     emit_prefixes(b, i);
     u8 rex = (u8)(esp_in(i, FIELD_MODRM_REG) << 2 | (esp_in(i, FIELD_MODRM_RM) | esp_in(i, FIELD_OPCODE)));
-    if (rex) emit8(&b->e, 0x40 | rex);
+    if (rex) emit8(&b->e, HOST_REX | rex);
     emit_map(b, i->map);
     u8 opcode = i->map == 0 && i->opcode == 0x82 ? 0x80 : i->opcode;
     if (esp_in(i, FIELD_OPCODE)) opcode &= (u8)~7;
@@ -193,7 +191,7 @@ static void emit_vex(struct build *b, const struct insn *i, const struct host_me
     if (!mem && esp_in(i, FIELD_MODRM_RM)) high &= 0xdf;
     if (esp_in(i, FIELD_VVVV)) last = (u8)((last & 0x87) | (~GUEST_ESP & 15) << 3);
     if (mem) emit_window_prefixes(&b->e, mem);
-    emit8(&b->e, 0xc4);
+    emit8(&b->e, HOST_VEX3);
     emit8(&b->e, high | map);
     emit8(&b->e, last);
     emit8(&b->e, i->opcode);

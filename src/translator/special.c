@@ -147,17 +147,9 @@ void emit_bit_string(struct build *b)
     if (needs_flags(b, i)) flags_to_host(b);
     if (write) {
         b->site[b->n].parked = b->flags != FLAGS_HOST; /* in a window the store may raise a host page fault */
-        emit_window_prefixes(&b->e, &mem);
-        if (keeps_lock(b, i)) emit8(&b->e, 0xf0);
-        emit_rex(&b->e, false, REG_TEMP, &mem, 0, false);
-        emit8(&b->e, 0x0f);
-        emit8(&b->e, i->opcode);
-        emit_modrm_mem(&b->e, REG_TEMP, &mem);
+        emit_rm_0f(&b->e, keeps_lock(b, i) ? HOST_LOCK : 0, i->opcode, REG_TEMP, mem);
     } else {
-        emit_rex(&b->e, false, REG_TEMP, NULL, REG_ENTRY, false);
-        emit8(&b->e, 0x0f);
-        emit8(&b->e, i->opcode);
-        emit8(&b->e, 0xc0 | (REG_TEMP & 7) << 3 | (REG_ENTRY & 7));
+        emit_rr_0f(&b->e, i->opcode, REG_TEMP, REG_ENTRY);
     }
     b->flags = FLAGS_HOST;
 }
@@ -202,8 +194,5 @@ void emit_ldmxcsr(struct build *b)
     /* Load from a copy: another thread (disk I/O) may change the operand after the test. */
     struct host_mem mem = mem_frame(FRAME_SLOW_SCRATCH);
     emit_store32(&b->e, mem, REG_TEMP);
-    emit_rex(&b->e, false, 0, &mem, 0, false);
-    emit8(&b->e, 0x0f);
-    emit8(&b->e, 0xae);
-    emit_modrm_mem(&b->e, 2, &mem);
+    emit_host_ldmxcsr(&b->e, mem);
 }

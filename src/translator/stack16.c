@@ -26,8 +26,7 @@ static struct host_mem stack_slot(struct build *b, unsigned size, bool push)
 /* Add to the low half of a register, without changing flags. */
 static void add_to_half(struct build *b, u8 reg, s32 by)
 {
-    emit8(&b->e, 0x66);
-    emit_rm(&b->e, false, 0x8d, reg, mem_bd(reg, by)); /* lea r16, [reg + by] */
+    emit_lea16(&b->e, reg, mem_bd(reg, by));
 }
 
 bool can_push16(const struct build *b)
@@ -71,8 +70,7 @@ void emit_pop16(struct build *b)
         emit_load32(&b->e, host_gpr(to->reg), slot);
     } else {
         emit_load16(&b->e, REG_TEMP, slot);
-        emit8(&b->e, 0x66);
-        emit_rr(&b->e, false, 0x89, REG_TEMP, host_gpr(to->reg)); /* mov r16, r11w */
+        emit_mov_rr16(&b->e, host_gpr(to->reg), REG_TEMP);
     }
     add_to_half(b, GUEST_ESP, wide ? 4 : 2);
 }

@@ -52,11 +52,7 @@ static struct host_mem destination(struct build *b, unsigned size, bool write)
 /* op reg, mem of 1, 2 or 4 bytes; `opcode` is that of the byte form. */
 static void sized(struct build *b, u8 opcode, u8 reg, unsigned size, struct host_mem mem)
 {
-    emit_window_prefixes(&b->e, &mem);
-    if (size == 2) emit8(&b->e, 0x66);
-    emit_rex(&b->e, false, reg, &mem, 0, false);
-    emit8(&b->e, size == 1 ? opcode : opcode | 1);
-    emit_modrm_mem(&b->e, reg, &mem);
+    emit_rm_prefixed(&b->e, size == 2 ? HOST_OPERAND16 : 0, size == 1 ? opcode : opcode | 1, reg, mem);
 }
 
 enum { OP_STORE = 0x88, OP_LOAD = 0x8a, OP_CMP = 0x3a };
@@ -139,9 +135,7 @@ static bool window_reaches(const struct build *b, bool source, bool destination)
 
 static void repeat(struct build *b, unsigned size)
 {
-    emit8(&b->e, b->i->prefixes & PFX_REPNE ? 0xf2 : 0xf3);
-    if (size == 2) emit8(&b->e, 0x66);
-    emit8(&b->e, b->i->opcode);
+    emit_host_repeat(&b->e, b->i->prefixes & PFX_REPNE, size == 2, b->i->opcode);
 }
 
 static void repeat_in_window(struct build *b, bool source, bool destination, bool compares)

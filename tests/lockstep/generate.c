@@ -414,11 +414,6 @@ void generate_for_block(struct generator *g, struct test_insn *i)
 
 /* --- what to beware of --- */
 
-bool generate_is_hosts_way(const struct test_insn *i)
-{
-    return i->info.mnemonic == ZYDIS_MNEMONIC_CVTPI2PS && is_memory(&i->op[1]);
-}
-
 bool generate_uses_stack(const struct test_insn *i)
 {
     for (unsigned n = 0; n < i->info.operand_count; n++)

@@ -36,9 +36,6 @@ void generate_single(struct generator *g, struct test_insn *i, struct state *s);
  * area), faults rarely, and reaches memory only through [disp32], [ESI + disp] and [EDI + disp]. */
 void generate_for_block(struct generator *g, struct test_insn *i);
 
-/* CVTPI2PS of memory waits for pending x87 exceptions (#MF) on Intel's CPUs and not on AMD's. The interpreter
- * does as Intel's do, translated code as the host does. */
-bool generate_is_hosts_way(const struct test_insn *i);
 /* Does it push or pop? */
 bool generate_uses_stack(const struct test_insn *i);
 

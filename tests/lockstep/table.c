@@ -31,6 +31,7 @@ static const struct guest_setting guest_modes[] = {
     {.name = "virtual-8086, IOPL 0", .protected = true, .vm86 = true, .cpl = 3},
     {.name = "virtual-8086, IOPL 3", .protected = true, .vm86 = true, .cpl = 3, .iopl = 3},
 };
+enum { MODE_REAL = 0, MODE_VM86 = 5, MODE_VM86_IOPL = 6 };
 
 static enum verdict compare(const struct outcome *host, const struct outcome *guest)
 {
@@ -56,6 +57,19 @@ static const char *sensitivity(const struct isa_row *row)
     return names[row->sensitivity];
 }
 
+/* What the row's routine does in a mode where nothing but IOPL lets anything through. */
+static const char *outcome_in(struct guest_experiment *g, const struct form_example *e, unsigned mode)
+{
+    struct outcome outcome = guest_experiment_run(g, e, &guest_modes[mode]);
+    if (!outcome.trapped) return "runs";
+    switch (outcome.vector) {
+    case VEC_UD: return "#UD";
+    case VEC_NM: return "#NM";
+    case VEC_GP: return "#GP";
+    default: return "traps";
+    }
+}
+
 static void check_host(struct guest_experiment *g, const struct form_example *e, bool compat)
 {
     static const char *const names[] = {"same", "differs in silence", "traps", "(not in 64-bit mode)"};
@@ -79,7 +93,9 @@ static void check_host(struct guest_experiment *g, const struct form_example *e,
     snprintf(how, sizeof(how),
              verdict == VERDICT_TRAPS && host.vector != OUTCOME_NO_VECTOR ? "%s (vector %u)" : "%s",
              names[verdict], verdict == VERDICT_TRAPS ? host.vector : 0);
-    printf("%-17s %-23s %-18s %-21s %-21s %s\n", row->name, isa_privilege_name(row), sensitivity(row), how,
+    printf("%-17s %-23s %-18s %-21s %-5s ", row->name, isa_privilege_name(row), sensitivity(row), how,
+           outcome_in(g, e, MODE_REAL));
+    printf("%-5s %-7s %-21s %s\n", outcome_in(g, e, MODE_VM86), outcome_in(g, e, MODE_VM86_IOPL),
            isa_treatment_name(row), row->manual ? row->manual : "");
 }
 
@@ -140,8 +156,8 @@ int main(void)
     bool compat = host_experiment_has_32();
     printf("host: %s; UMIP %s\n\n", compat ? "32-bit code" : "executes no 32-bit code, 64-bit mode instead",
            host_experiment_features().umip ? "is there" : "is not there");
-    printf("%-17s %-23s %-18s %-21s %-21s %s\n", "form", "privileged by", "sensitive", "on the host, CPL 3",
-           "treatment", "manual");
+    printf("%-17s %-23s %-18s %-21s %-5s %-5s %-7s %-21s %s\n", "form", "privileged by", "sensitive",
+           "on the host, CPL 3", "real", "vm86", "IOPL 3", "treatment", "manual");
     for (unsigned n = 0; n < form_example_count; n++)
         check_host(guest, &form_examples[n], compat);
     printf("\n");

@@ -8,18 +8,18 @@
 #include <string.h>
 #include <ucontext.h>
 
-/* MXCSR as host_dpps() leaves it, if that faults. */
+/* MXCSR as the host's own instruction leaves it, if that faults, and the instruction's length. */
 static u32 host_mxcsr;
-#define DPPS_BYTES 6
+static unsigned host_bytes;
 
-/* The interpreter raises SIMD exceptions on the host, and so does host_dpps(). */
+/* The interpreter raises SIMD exceptions on the host, and so do this file's host_...(). */
 static void host_exception(int signal, siginfo_t *info, void *context)
 {
     const ucontext_t *uc = context;
     greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
     u64 resume = interp_host_exception((u64)regs[REG_RIP]);
     if (!resume) host_mxcsr = uc->uc_mcontext.fpregs->mxcsr;
-    regs[REG_RIP] = resume ? (greg_t)resume : regs[REG_RIP] + DPPS_BYTES;
+    regs[REG_RIP] = resume ? (greg_t)resume : regs[REG_RIP] + host_bytes;
 }
 
 static void catch_host_exceptions(void)
@@ -87,6 +87,49 @@ static void test_x87(struct rig *rig)
     CHECK_EQ(phys_read(&rig->phys, RIG_DATA + 12, 8), 0);
 }
 
+/* Whether CVTPI2PS raises #MF on the host while an x87 exception is pending. */
+static bool host_waits(void)
+{
+    static const u64 integers;
+    static const u16 unmasked = 0x37b;
+    host_mxcsr = 0;
+    host_bytes = 7; /* with a plain register for a base: */
+    __asm__ volatile("fninit\n\tfldcw %0\n\tfld1\n\tfldz\n\t.byte 0xde, 0xf9\n\t" /* fdivp */
+                     ".byte 0x0f, 0x2a, 0x80, 0, 0, 0, 0\n\t" /* cvtpi2ps [rax + disp32], xmm0 */
+                     "fnclex\n\tfninit"
+                     :
+                     : "m"(unmasked), "a"(&integers), "m"(integers)
+                     : "xmm0", "st", "st(1)", "memory");
+    return host_mxcsr;
+}
+
+/* CVTPI2PS of memory looks for pending x87 exceptions on some CPUs and not on others. Translated code is the
+ * host's instruction, and the interpreter does the same. CVTPI2PD of memory looks on none, a register's form on all. */
+static void test_pending(struct rig *rig)
+{
+    static const struct {
+        u8 bytes[8], length;
+        enum { NEVER, ALWAYS, AS_HOST } faults;
+    } rows[] = {
+        {{0x0f, 0x2a, 0x05, 0, 0, 2, 0}, 7, AS_HOST}, /* cvtpi2ps [RIG_DATA], xmm0 */
+        {{0x66, 0x0f, 0x2a, 0x05, 0, 0, 2, 0}, 8, NEVER},
+        {{0x0f, 0x2a, 0xc0}, 3, ALWAYS},
+        {{0x66, 0x0f, 0x2a, 0xc0}, 4, ALWAYS},
+    };
+    for (unsigned n = 0; n < ARRAY_SIZE(rows); n++) {
+        /* fninit; fldcw [RIG_DATA]; fld1; fldz; fdivp */
+        u8 code[32] = {0xdb, 0xe3, 0xd9, 0x2d, 0, 0, 2, 0, 0xd9, 0xe8, 0xd9, 0xee, 0xde, 0xf9};
+        memcpy(code + 14, rows[n].bytes, rows[n].length);
+        rig_load(rig, code, sizeof(code));
+        with_handlers(rig);
+        phys_write(&rig->phys, RIG_DATA, 2, 0x37b);
+        for (unsigned k = 0; k < 5; k++)
+            STEP_OK(rig);
+        bool faults = rows[n].faults == ALWAYS || (rows[n].faults == AS_HOST && host_waits());
+        CHECK_EQ(step(rig).vector, faults ? VEC_MF : NO_FAULT);
+    }
+}
+
 static void test_sse(struct rig *rig)
 {
     struct vcpu *v = &rig->vcpu;
@@ -135,6 +178,7 @@ static u32 host_dpps(const u32 *a, const u32 *b, u32 mxcsr)
 {
     static const u32 quiet = 0x1f80;
     host_mxcsr = 0;
+    host_bytes = 6;
     u32 after;
     __asm__ volatile("movups (%1), %%xmm0\n\tmovups (%2), %%xmm1\n\tldmxcsr %3\n\t"
                      "dpps $0xff, %%xmm1, %%xmm0\n\tstmxcsr %0\n\tldmxcsr %4"
@@ -228,6 +272,7 @@ int main(void)
     catch_host_exceptions();
     test_availability(rig);
     test_x87(rig);
+    test_pending(rig);
     test_sse(rig);
     if (rig->vcpu.model->f1_ecx & F1C_SSE4_1) test_dot_product(rig);
     test_states(rig);

@@ -2,67 +2,21 @@
  * Shadow tables: what is filled and what is not, and the invariants of shadow.h under random fills, flushes
  * and page-table changes, each entry compared with a new walk. Hazard: an entry that outlives the right that it grants.
  */
-#include "mmu/shadow.h"
-
-#include "check.h"
+#include "shadow_fixture.h"
 
 #include <stdlib.h>
-#include <string.h>
-
-#define MB (1ull << 20)
 
 enum { P = 1, RW = 2, US = 4, A = 0x20, D = 0x40, PS = 0x80, G = 0x100 };
 
-enum { POINTERS = 0x1000, DIRECTORY = 0x2000, TABLES = 0x10000, ROM_AT = 0x40000, MMIO_AT = 0x50000 };
-
-struct fixture {
-    struct phys phys;
-    struct shadow shadow;
-    struct counters counters;
-    struct paging paging;
-};
-
-static u8 rom[16 * PAGE_SIZE];
-
-static u32 device_read(void *device, u32 offset, unsigned size)
-{
-    return 0;
-}
-static void device_write(void *device, u32 offset, unsigned size, u32 value) {}
-static const struct io_ops ops = {device_read, device_write};
-
-static void on_protect(void *owner, u64 gpa_page)
-{
-    shadow_drop_writes(&((struct fixture *)owner)->shadow, gpa_page);
-}
-
-static void on_written(void *owner, u64 gpa, u64 bytes)
-{
-    struct fixture *f = owner;
-    if (*phys_flags(&f->phys, gpa) & PHYS_TRACED) shadow_table_written(&f->shadow, gpa, bytes);
-}
+enum { POINTERS = 0x1000, DIRECTORY = 0x2000, TABLES = 0x10000 };
 
 static void setup(struct fixture *f, bool untraced)
 {
-    memset(f, 0, sizeof *f);
-    CHECK_EQ(phys_init(&f->phys, 4 * MB), 0);
-    CHECK_EQ(phys_map_rom(&f->phys, ROM_AT, sizeof rom, rom), 0);
-    CHECK_EQ(phys_map_mmio(&f->phys, MMIO_AT, 16 * PAGE_SIZE, &ops, NULL), 0);
-    f->phys.owner = f;
-    f->phys.protect = on_protect;
-    f->phys.guarded_written = on_written;
-    CHECK_EQ(shadow_init(&f->shadow, &f->phys, &f->counters), 0);
-    f->paging = (struct paging){
-        .cr0 = CR0_PG | CR0_PE | CR0_WP, .cr3 = DIRECTORY, .cr4 = CR4_PSE | CR4_PGE, .maxphyaddr = 36};
+    fixture_init(f, 4 * MB, DIRECTORY);
+    fixture_map_others(f);
     f->shadow.untraced = untraced;
     f->shadow.no_borrowing = true;
     shadow_load_root(&f->shadow, &f->paging);
-}
-
-static void teardown(struct fixture *f)
-{
-    shadow_destroy(&f->shadow);
-    phys_destroy(&f->phys);
 }
 
 /* 4 KB pages of the first directory entries: one table each. */
@@ -137,7 +91,7 @@ static void test_fill_rules(void)
     set_pte(&f, 4, 0xf0000000 | P | RW | US);
     CHECK_EQ(touch(&f, 0x2000, ACCESS_WRITE, false), SHADOW_MMIO);
     CHECK_EQ(shadow_access(&f.shadow, &f.paging, 0x2010, ACCESS_READ, false, &hit), SHADOW_DIRECT);
-    CHECK(hit.host == rom + 0x10);
+    CHECK(hit.host == fixture_rom + 0x10);
     CHECK(read_entry(&f, false, 0x2000) != 0 && write_entry(&f, false, 0x2000) == 0);
     CHECK_EQ(touch(&f, 0x2000, ACCESS_FETCH, false), SHADOW_DIRECT);
     CHECK_EQ(exec_entry(&f, false, 0x2000), (ROM_AT >> 12) + 1);
@@ -174,7 +128,7 @@ static void test_fill_rules(void)
     touch(&f, 0x5000, ACCESS_FETCH, true);
     CHECK_EQ(write_entry(&f, true, 0x5000) | read_entry(&f, true, 0x5000), 0);
     CHECK(exec_entry(&f, true, 0x5000) != 0);
-    teardown(&f);
+    fixture_destroy(&f);
 }
 
 static void test_flushes(void)
@@ -207,7 +161,7 @@ static void test_flushes(void)
     CHECK_EQ(read_entry(&f, false, 0x1000) | write_entry(&f, false, 0x1000), 0);
     shadow_flush(&f.shadow);
     CHECK_EQ(read_entry(&f, false, 0x2000), 0);
-    teardown(&f);
+    fixture_destroy(&f);
 }
 
 /* The kernel looks once at what the user has an entry for, then often. */
@@ -231,7 +185,7 @@ static void test_borrowing(void)
     CHECK_EQ(touch(&f, 0x1000, ACCESS_WRITE, false), SHADOW_DIRECT);
     CHECK_EQ(f.counters.shadow_borrowed, 4);
     CHECK(phys_read(&f.phys, TABLES + 4, 4) & D);
-    teardown(&f);
+    fixture_destroy(&f);
 }
 
 static void test_invlpg_of_large_pages(void)
@@ -252,7 +206,7 @@ static void test_invlpg_of_large_pages(void)
              0);
     CHECK(write_entry(&f, false, 0) != 0);
     CHECK_EQ(f.counters.shadow_invlpgs, 3); /* ids, not entries */
-    teardown(&f);
+    fixture_destroy(&f);
 }
 
 static void test_smap(void)
@@ -273,7 +227,7 @@ static void test_smap(void)
     CHECK_EQ(touch(&f, 0x1000, ACCESS_WRITE, false), SHADOW_FAULT);
     CHECK_EQ(touch(&f, 0x1000, ACCESS_WRITE, true), SHADOW_DIRECT);
     CHECK(write_entry(&f, true, 0x1000) != 0);
-    teardown(&f);
+    fixture_destroy(&f);
 }
 
 static void test_roaming(void)
@@ -302,7 +256,7 @@ static void test_roaming(void)
     for (unsigned p = 0; p < 2; p++)
         for (u32 n = 0; n < 2048; n++)
             CHECK_EQ(write_entry(&f, p, (n << 21) + 0x60000), 0);
-    teardown(&f);
+    fixture_destroy(&f);
 }
 
 /* --- roots and traces --- */
@@ -355,7 +309,7 @@ static void test_spaces(void)
     touch(&f, 0xc0001000, ACCESS_WRITE, false);
     set_pte(&f, 1024 + 1, 0);
     CHECK_EQ(write_entry(&f, false, 0xc0001000), 0);
-    teardown(&f);
+    fixture_destroy(&f);
 }
 
 static void test_storms(void)
@@ -389,7 +343,7 @@ static void test_storms(void)
     static const u8 zeros[PAGE_SIZE];
     phys_write_bytes(&f.phys, TABLES, zeros, sizeof zeros);
     CHECK_EQ(touch(&f, 0x1000, ACCESS_WRITE, true), SHADOW_FAULT);
-    teardown(&f);
+    fixture_destroy(&f);
 }
 
 /* A directory that is its own page table: one write changes a translation, and what leads to others. */
@@ -410,7 +364,7 @@ static void test_recursive(void)
     touch(&f, 0xfffff000, ACCESS_READ, false);
     set_pde(&f, 0, 0);
     CHECK_EQ(read_entry(&f, false, 0x1000), 0);
-    teardown(&f);
+    fixture_destroy(&f);
 }
 
 /* A large page split into small ones that say the same, then something else. */
@@ -430,7 +384,7 @@ static void test_split(void)
     set_pte(&f, 5, 0x20000 | P | US);
     CHECK_EQ(read_entry(&f, true, 0x405000), 0);
     CHECK_EQ(touch(&f, 0x405000, ACCESS_WRITE, true), SHADOW_FAULT);
-    teardown(&f);
+    fixture_destroy(&f);
 }
 
 /* --- random changes against fresh walks --- */
@@ -621,7 +575,7 @@ static void test_random(u32 cr4, bool untraced, unsigned seed)
         for (unsigned p = 0; p < 2; p++)
             if (f.shadow.table[p].read[page] | f.shadow.table[p].write[page] | f.shadow.table[p].exec[page])
                 CHECK(!"an entry that is in no log");
-    teardown(&f);
+    fixture_destroy(&f);
 }
 
 int main(void)

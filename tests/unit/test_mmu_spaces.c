@@ -3,15 +3,10 @@
  * of a process that has ended seen by the one that has its CR3, its page tables or its view now; a busy space
  * taken for a dead one; memory without bound; a whole flush where one space should go.
  */
-#include "mmu/shadow.h"
-
-#include "check.h"
-
-#include <string.h>
+#include "shadow_fixture.h"
 
 enum { P = 1, RW = 2, US = 4, PS = 0x80 };
 
-#define MB (1ull << 20)
 /* Guest-physical addresses: roots with a page table behind each, then data. */
 #define ROOTS      MB
 #define ROOT(n)    (ROOTS + (u64)(n)*2 * PAGE_SIZE)
@@ -19,45 +14,11 @@ enum { P = 1, RW = 2, US = 4, PS = 0x80 };
 #define DATA       0x10000u
 #define DATA_PAGES 128
 
-struct fixture {
-    struct phys phys;
-    struct shadow shadow;
-    struct counters counters;
-    struct paging paging;
-};
-
-static void on_protect(void *owner, u64 gpa_page)
-{
-    shadow_drop_writes(&((struct fixture *)owner)->shadow, gpa_page);
-}
-
-static void on_written(void *owner, u64 gpa, u64 bytes)
-{
-    shadow_table_written(&((struct fixture *)owner)->shadow, gpa, bytes);
-}
-
 static void setup(struct fixture *f, u64 roots)
 {
-    memset(f, 0, sizeof *f);
-    CHECK_EQ(phys_init(&f->phys, align_up(ROOT(roots), MB)), 0);
-    f->phys.owner = f;
-    f->phys.protect = on_protect;
-    f->phys.guarded_written = on_written;
-    CHECK_EQ(shadow_init(&f->shadow, &f->phys, &f->counters), 0);
+    fixture_init(f, align_up(ROOT(roots), MB), 0);
     f->shadow.no_borrowing = f->shadow.no_prefill = true;
-    f->paging = (struct paging){.cr0 = CR0_PG | CR0_PE | CR0_WP, .cr4 = CR4_PSE, .maxphyaddr = 36};
-}
-
-static void teardown(struct fixture *f)
-{
-    shadow_destroy(&f->shadow);
-    phys_destroy(&f->phys);
-}
-
-static void load(struct fixture *f, u64 root)
-{
-    f->paging.cr3 = root;
-    shadow_load_root(&f->shadow, &f->paging);
+    f->paging.cr4 = CR4_PSE;
 }
 
 /* Root n maps linear 1000h to page number n. */
@@ -91,7 +52,7 @@ static u64 entry_for(struct fixture *f, u32 linear, u64 gpa)
 
 static void visit(struct fixture *f, u32 n)
 {
-    load(f, ROOT(n));
+    fixture_load(f, ROOT(n));
     touch(f, 0x1000, data_of(n));
 }
 
@@ -104,7 +65,7 @@ static void test_as_many_as_remembered(void)
     for (u32 n = 0; n < SHADOW_SPACES; n++)
         visit(&f, n);
     for (u32 n = 0; n < SHADOW_SPACES; n++) {
-        load(&f, ROOT(n));
+        fixture_load(&f, ROOT(n));
         CHECK_EQ(entry(&f, 0x1000), entry_for(&f, 0x1000, data_of(n)));
     }
     CHECK_EQ(f.counters.space_evictions, 0);
@@ -112,19 +73,19 @@ static void test_as_many_as_remembered(void)
     visit(&f, SHADOW_SPACES);
     CHECK_EQ(f.counters.space_evictions, 1);
     for (u32 n = 1; n <= SHADOW_SPACES; n++) {
-        load(&f, ROOT(n));
+        fixture_load(&f, ROOT(n));
         CHECK_EQ(entry(&f, 0x1000), entry_for(&f, 0x1000, data_of(n)));
     }
-    load(&f, ROOT(0));
+    fixture_load(&f, ROOT(0));
     CHECK_EQ(entry(&f, 0x1000), 0);
     touch(&f, 0x1000, data_of(0));
     /* Changes of page tables reach a space that was evicted and one that was not. */
     phys_write(&f.phys, TABLE(0) + 4, 4, 0);
     phys_write(&f.phys, TABLE(2) + 4, 4, 0);
     CHECK_EQ(entry(&f, 0x1000), 0);
-    load(&f, ROOT(2));
+    fixture_load(&f, ROOT(2));
     CHECK_EQ(entry(&f, 0x1000), 0);
-    teardown(&f);
+    fixture_destroy(&f);
 }
 
 /* A process ends: its page tables are cleared while another runs. The next new process gets its view, and finds none of
@@ -139,7 +100,7 @@ static void test_ended_process(void)
     const u64 *view = f.shadow.table[SHADOW_USER].write;
     visit(&f, 1);
     phys_write(&f.phys, TABLE(0) + 4, 4, 0);
-    load(&f, ROOT(2));
+    fixture_load(&f, ROOT(2));
     CHECK(f.shadow.table[SHADOW_USER].write == view);
     CHECK_EQ(entry(&f, 0x1000), 0);
     touch(&f, 0x1000, data_of(2));
@@ -152,18 +113,18 @@ static void test_ended_process(void)
     touch(&f, 0x1000, data_of(1));
     visit(&f, 3);
     CHECK(f.shadow.table[SHADOW_USER].write != view);
-    load(&f, ROOT(1));
+    fixture_load(&f, ROOT(1));
     CHECK_EQ(entry(&f, 0x1000), entry_for(&f, 0x1000, data_of(1)));
     /* The current space is emptied, and left for a new one. */
     phys_write(&f.phys, TABLE(1) + 4, 4, 0);
     visit(&f, 4);
-    load(&f, ROOT(3));
+    fixture_load(&f, ROOT(3));
     CHECK_EQ(entry(&f, 0x1000), entry_for(&f, 0x1000, data_of(3)));
-    load(&f, ROOT(2));
+    fixture_load(&f, ROOT(2));
     CHECK_EQ(entry(&f, 0x1000), entry_for(&f, 0x1000, data_of(2)));
-    load(&f, ROOT(1));
+    fixture_load(&f, ROOT(1));
     CHECK_EQ(entry(&f, 0x1000), 0);
-    teardown(&f);
+    fixture_destroy(&f);
 }
 
 /* Another process at the same CR3: the directory is another page's contents (32-bit), or the PDPTEs name
@@ -177,18 +138,18 @@ static void test_reused_cr3(void)
     visit(&f, 0);
     visit(&f, 1);
     phys_write(&f.phys, ROOT(0), 4, TABLE(2) | P | RW | US);
-    load(&f, ROOT(0));
+    fixture_load(&f, ROOT(0));
     CHECK_EQ(entry(&f, 0x1000), 0);
     touch(&f, 0x1000, data_of(2));
     /* Copied over as a whole, not loaded and loaded. */
     u8 page[PAGE_SIZE];
     phys_read_bytes(&f.phys, ROOT(3), page, sizeof page);
-    load(&f, ROOT(1));
+    fixture_load(&f, ROOT(1));
     phys_write_bytes(&f.phys, ROOT(0), page, sizeof page);
     phys_write_bytes(&f.phys, ROOT(1), page, sizeof page);
     CHECK_EQ(entry(&f, 0x1000), 0);
     touch(&f, 0x1000, data_of(3));
-    load(&f, ROOT(0));
+    fixture_load(&f, ROOT(0));
     CHECK_EQ(entry(&f, 0x1000), 0);
     touch(&f, 0x1000, data_of(3));
 
@@ -203,17 +164,17 @@ static void test_reused_cr3(void)
         phys_write(&f.phys, POINTERS, 8, ROOT(n) | P);
         f.paging.cr3 = POINTERS;
         CHECK(mmu_load_pdptes(&f.phys, &f.paging));
-        load(&f, POINTERS);
+        fixture_load(&f, POINTERS);
         CHECK_EQ(entry(&f, 0x1000), 0);
         touch(&f, 0x1000, data_of(n));
         /* 32 bytes further is another root. */
         f.paging.cr3 = OTHER_POINTERS;
         CHECK(mmu_load_pdptes(&f.phys, &f.paging));
-        load(&f, OTHER_POINTERS);
+        fixture_load(&f, OTHER_POINTERS);
         CHECK_EQ(entry(&f, 0x1000), n > 4 ? entry_for(&f, 0x1000, data_of(7)) : 0);
         touch(&f, 0x1000, data_of(7));
     }
-    teardown(&f);
+    fixture_destroy(&f);
 }
 
 /* Linear memory in large pages, all of the same RAM. */
@@ -238,18 +199,18 @@ static void test_wide_spaces(void)
     setup(&f, 1024);
     for (u32 n = 0; n < WIDE; n++)
         make_wide_root(&f, n);
-    load(&f, ROOT(0));
+    fixture_load(&f, ROOT(0));
     u64 flushes = f.counters.shadow_flushes;
     for (u32 round = 0; round < 2; round++)
         for (u32 n = 0; n < WIDE; n++) {
-            load(&f, ROOT(n));
+            fixture_load(&f, ROOT(n));
             touch_all_regions(&f);
         }
     CHECK(f.counters.space_shrinks > 0);
     CHECK_EQ(f.counters.shadow_flushes, flushes);
     u32 remembered = 0;
     for (u32 n = WIDE; n-- > 0;) {
-        load(&f, ROOT(n));
+        fixture_load(&f, ROOT(n));
         for (u32 region = 0; region < 2048; region++) {
             u32 linear = (region << 21) + DATA;
             u64 is = entry(&f, linear);
@@ -262,11 +223,11 @@ static void test_wide_spaces(void)
     shadow_drop_writes(&f.shadow, DATA);
     shadow_drop_writes(&f.shadow, 2 * MB + DATA);
     for (u32 n = 0; n < WIDE; n++) {
-        load(&f, ROOT(n));
+        fixture_load(&f, ROOT(n));
         for (u32 region = 0; region < 2048; region++)
             CHECK_EQ(entry(&f, (region << 21) + DATA), 0);
     }
-    teardown(&f);
+    fixture_destroy(&f);
 }
 
 /* Page tables come and go, and their pages are never written again: their traces wait for a write that does
@@ -276,7 +237,7 @@ static void test_many_tables(void)
     enum { MANY = 12800 };
     struct fixture f;
     setup(&f, MANY);
-    load(&f, ROOT(0));
+    fixture_load(&f, ROOT(0));
     u64 flushes = f.counters.shadow_flushes;
     for (u32 n = 0; n < MANY; n++) {
         make_root(&f, n);
@@ -285,12 +246,12 @@ static void test_many_tables(void)
     CHECK(f.counters.traces_begun >= 2 * MANY);
     CHECK_EQ(f.counters.shadow_flushes, flushes);
     for (u32 n = MANY - 8; n < MANY; n++) {
-        load(&f, ROOT(n));
+        fixture_load(&f, ROOT(n));
         CHECK_EQ(entry(&f, 0x1000), entry_for(&f, 0x1000, data_of(n)));
         phys_write(&f.phys, TABLE(n) + 4, 4, 0);
         CHECK_EQ(entry(&f, 0x1000), 0);
     }
-    teardown(&f);
+    fixture_destroy(&f);
 }
 
 int main(void)

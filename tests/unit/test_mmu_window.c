@@ -6,8 +6,8 @@
  */
 #include "mmu/window.h"
 
-#include "check.h"
 #include "mmu/shadow_state.h"
+#include "shadow_fixture.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -18,7 +18,6 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define MB (1ull << 20)
 #define GB (1ull << 30)
 
 enum { P = 1, RW = 2, US = 4, A = 0x20, D = 0x40, ALL = P | RW | US | A | D };
@@ -27,38 +26,9 @@ enum {
     OTHER_DIRECTORY = 0x3000,
     TABLE = 0x4000,
     OTHER_TABLE = 0x5000,
-    ROM_AT = 0x40000,
-    MMIO_AT = 0x50000
 };
 /* Linear addresses: the tables map 4 MB here, page n to PAGES_AT + n pages. */
 enum { BASE = 0x8000000, PAGES_AT = 0x100000 };
-
-struct fixture {
-    struct phys phys;
-    struct shadow shadow;
-    struct counters counters;
-    struct paging paging;
-};
-
-static _Alignas(PAGE_SIZE) u8 rom[16 * PAGE_SIZE];
-
-static u32 device_read(void *device, u32 offset, unsigned size)
-{
-    return 0;
-}
-static void device_write(void *device, u32 offset, unsigned size, u32 value) {}
-static const struct io_ops ops = {device_read, device_write};
-
-static void on_protect(void *owner, u64 gpa_page)
-{
-    shadow_drop_writes(&((struct fixture *)owner)->shadow, gpa_page);
-}
-
-static void on_written(void *owner, u64 gpa, u64 bytes)
-{
-    struct fixture *f = owner;
-    if (*phys_flags(&f->phys, gpa) & PHYS_TRACED) shadow_table_written(&f->shadow, gpa, bytes);
-}
 
 static u32 linear(u32 page)
 {
@@ -70,42 +40,29 @@ static void set_pte(struct fixture *f, u32 table, u32 page, u64 value)
     phys_write(&f->phys, table + page * 4, 4, value);
 }
 
-static void load(struct fixture *f, u32 directory)
-{
-    f->paging.cr3 = directory;
-    shadow_load_root(&f->shadow, &f->paging);
-}
-
 static struct fixture *setup(enum windows_policy policy)
 {
     struct fixture *f = calloc(1, sizeof(*f));
-    if (!f || phys_init(&f->phys, 8 * MB) || phys_map_rom(&f->phys, ROM_AT, sizeof(rom), rom) ||
-        phys_map_mmio(&f->phys, MMIO_AT, 16 * PAGE_SIZE, &ops, NULL))
-        abort();
-    f->phys.owner = f;
-    f->phys.protect = on_protect;
-    f->phys.guarded_written = on_written;
-    if (shadow_init(&f->shadow, &f->phys, &f->counters)) abort();
+    if (!f) abort();
+    fixture_init(f, 8 * MB, DIRECTORY);
+    fixture_map_others(f);
     state_of(&f->shadow)->windows.possible = true; /* see main() */
     f->shadow.windows = policy;
     f->shadow.window_mappings_max = WINDOW_MAPPINGS_MAX;
     f->shadow.no_prefill = true;
-    f->paging = (struct paging){
-        .cr0 = CR0_PG | CR0_PE | CR0_WP, .cr3 = DIRECTORY, .cr4 = CR4_PSE | CR4_PGE, .maxphyaddr = 36};
     phys_write(&f->phys, DIRECTORY + (BASE >> 22) * 4, 4, TABLE | ALL);
     phys_write(&f->phys, OTHER_DIRECTORY + (BASE >> 22) * 4, 4, OTHER_TABLE | ALL);
     for (u32 page = 0; page < 1024; page++) {
         set_pte(f, TABLE, page, (PAGES_AT + page * PAGE_SIZE) | ALL);
         set_pte(f, OTHER_TABLE, page, (PAGES_AT + (page + 1) * PAGE_SIZE) | ALL);
     }
-    load(f, DIRECTORY);
+    fixture_load(f, DIRECTORY);
     return f;
 }
 
 static void teardown(struct fixture *f)
 {
-    shadow_destroy(&f->shadow);
-    phys_destroy(&f->phys);
+    fixture_destroy(f);
     free(f);
 }
 
@@ -276,7 +233,7 @@ static void test_entries_go(void)
     CHECK(!fault(f, 3, true));
     CHECK(rights(f, 3) != WRITE);
     shadow_flush(&f->shadow);
-    load(f, DIRECTORY);
+    fixture_load(f, DIRECTORY);
     enter(f);
     for (u32 page = 0; page < 8; page++)
         CHECK_EQ(rights(f, page), NONE);
@@ -316,20 +273,20 @@ static void test_two_spaces(void)
     touch(f, linear(1), ACCESS_READ);
     enter(f);
     u64 first = f->shadow.window;
-    load(f, OTHER_DIRECTORY);
+    fixture_load(f, OTHER_DIRECTORY);
     touch(f, linear(1), ACCESS_READ);
     enter(f);
     CHECK(f->shadow.has_window && f->shadow.window != first);
     if (keeps_gs_base()) CHECK_EQ(gs_base(), f->shadow.window);
     CHECK_EQ(content(f, 1), 2);
-    load(f, DIRECTORY);
+    fixture_load(f, DIRECTORY);
     enter(f);
     CHECK_EQ(f->shadow.window, first);
     if (keeps_gs_base()) CHECK_EQ(gs_base(), first);
     CHECK_EQ(content(f, 1), 1);
     /* A page goes from a space that is not the current one. */
     set_pte(f, OTHER_TABLE, 1, 0);
-    load(f, OTHER_DIRECTORY);
+    fixture_load(f, OTHER_DIRECTORY);
     enter(f);
     CHECK_EQ(rights(f, 1), NONE);
     teardown(f);

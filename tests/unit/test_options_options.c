@@ -511,6 +511,58 @@ static void test_bad(void)
     CHECK(complains("ringer -kernel k --lockstep --trace stderr", "exclude"));
 }
 
+static void test_shares(void)
+{
+    CHECK(parse("ringer -kernel k -virtfs "
+                "local,path=/a,mount_tag=t,security_model=mapped-xattr,readonly=on,multidevs=forbid"));
+    const struct share_option *share = &options.board.shares.share[0];
+    CHECK(options.board.shares.count == 1 && !strcmp(share->options.path, "/a"));
+    CHECK(share->options.security == SHARE_MAPPED && share->options.devices == SHARE_FORBID &&
+          share->options.read_only);
+    CHECK(!strcmp(options.board.devices.device[0].type->name, "virtio-9p-pci"));
+    CHECK(!strcmp(device_text(&options.board.devices.device[0], "fsdev"), share->id));
+    CHECK(parse("ringer -kernel k -virtfs local,id=i,path=/a,mount_tag=/dev/root,readonly -virtfs "
+                "local,path=/b,mount_tag=c"));
+    CHECK(share->options.read_only && share->options.security == SHARE_NONE &&
+          share->options.devices == SHARE_REMAP);
+    CHECK(!strcmp(device_text(&options.board.devices.device[0], "mount_tag"), "/dev/root"));
+    /* The device may stand before its folder. */
+    CHECK(parse("ringer -kernel k -device virtio-9p-pci,fsdev=f,mount_tag=t -fsdev "
+                "local,id=f,path=/a,fmode=0644,dmode=755"));
+    CHECK(share->options.file_mode == 0644 && share->options.directory_mode == 0755);
+    CHECK(complains("ringer -kernel k -virtfs local,path=/a", "mount_tag"));
+    CHECK(complains("ringer -kernel k -virtfs local,mount_tag=t", "path"));
+    CHECK(complains("ringer -kernel k -virtfs proxy,path=/a,mount_tag=t", "local"));
+    CHECK(complains("ringer -kernel k -virtfs local,path=/a,mount_tag=t,security_model=mapped-file",
+                    "mapped-file"));
+    CHECK(complains("ringer -kernel k -virtfs local,path=/a,mount_tag=t,colour=red", "colour"));
+    CHECK(complains("ringer -kernel k -fsdev local,path=/a", "id="));
+    CHECK(complains("ringer -kernel k -fsdev local,id=a,path=/a -fsdev local,id=a,path=/b", "two"));
+    CHECK(complains("ringer -kernel k -virtfs local,path=/a,mount_tag=a-tag-that-is-longer-than-any-may-be",
+                    "31"));
+    CHECK(complains("ringer -kernel k -virtfs local,path=/a,mount_tag=t --lockstep", "exclude"));
+}
+
+static void test_vhost_user(void)
+{
+    CHECK(parse("ringer -kernel k -device vhost-user-fs-pci,chardev=c,tag=t -chardev socket,id=c,path=/tmp/s "
+                "-object memory-backend-memfd,id=m,size=128M,share=on -numa node,memdev=m"));
+    CHECK(options.board.devices.chardev[0].lent);
+    CHECK(parse(
+        "ringer -kernel k -machine pc,memory-backend=m -object memory-backend-file,id=m,mem-path=/dev/shm "
+        "-chardev socket,id=c,path=/tmp/s -netdev vhost-user,id=n,chardev=c -device "
+        "virtio-net-pci,netdev=n"));
+    CHECK(options.board.devices.chardev[0].lent);
+    CHECK(complains("ringer -kernel k -netdev vhost-user,id=n", "chardev"));
+    CHECK(complains("ringer -kernel k -netdev vhost-user,id=n,chardev=c", "\"c\""));
+    CHECK(complains("ringer -kernel k -chardev null,id=c -device vhost-user-blk-pci,chardev=c", "socket"));
+    CHECK(complains("ringer -kernel k -chardev socket,id=c,path=/s -device vhost-user-fs-pci,chardev=c",
+                    "tag"));
+    CHECK(complains("ringer -kernel k -chardev socket,id=c,path=/s -device "
+                    "vhost-user-fs-pci,chardev=c,tag=t,disable-modern=on",
+                    "disable-modern"));
+}
+
 int main(void)
 {
     test_both_spellings();
@@ -530,5 +582,7 @@ int main(void)
     test_drives();
     test_bad();
     options_release(&options);
+    test_shares();
+    test_vhost_user();
     return check_report();
 }

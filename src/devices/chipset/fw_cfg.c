@@ -2,6 +2,7 @@
  * The firmware configuration device. See fw_cfg.h.
  */
 #include "fw_cfg.h"
+#include "base/big_endian.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,17 +13,6 @@ enum { DESCRIPTOR_BYTES = 16 };
 
 static const char signature[] = "QEMU";
 static const char dma_signature[] = "QEMU CFG";
-
-static u32 big32(const u8 *at)
-{
-    return (u32)at[0] << 24 | (u32)at[1] << 16 | (u32)at[2] << 8 | at[3];
-}
-
-static void put_big32(u8 *at, u32 value)
-{
-    for (unsigned n = 0; n < 4; n++)
-        at[n] = (u8)(value >> (24 - 8 * n));
-}
 
 /* --- the table --- */
 
@@ -81,11 +71,11 @@ static bool update_directory(struct fw_cfg *cfg)
 {
     enum { HEAD_BYTES = 4, ENTRY_BYTES = 8 + FW_CFG_NAME_BYTES };
     u8 directory[HEAD_BYTES + FW_CFG_ITEMS * ENTRY_BYTES] = {0}, *at = directory + HEAD_BYTES;
-    put_big32(directory, cfg->files);
+    put_be32(directory, cfg->files);
     for (unsigned n = 0; n < cfg->count; n++) {
         const struct fw_cfg_item *item = &cfg->item[n];
         if (!item->name[0]) continue;
-        put_big32(at, item->bytes);
+        put_be32(at, item->bytes);
         at[4] = (u8)(item->key >> 8);
         at[5] = (u8)item->key;
         memcpy(at + 8, item->name, FW_CFG_NAME_BYTES);
@@ -216,11 +206,11 @@ static void run_descriptor(struct fw_cfg *cfg, u64 gpa)
 {
     u8 descriptor[DESCRIPTOR_BYTES], result[4];
     cfg->dma.read(cfg->dma.memory, gpa, descriptor, sizeof(descriptor));
-    u32 control = big32(descriptor);
-    u64 address = (u64)big32(descriptor + 8) << 32 | big32(descriptor + 12);
+    u32 control = get_be32(descriptor);
+    u64 address = (u64)get_be32(descriptor + 8) << 32 | get_be32(descriptor + 12);
     if (control & CONTROL_SELECT) select_item(cfg, (u16)(control >> 16));
-    bool good = transfer(cfg, control, big32(descriptor + 4), address);
-    put_big32(result, good ? 0 : CONTROL_ERROR);
+    bool good = transfer(cfg, control, get_be32(descriptor + 4), address);
+    put_be32(result, good ? 0 : CONTROL_ERROR);
     cfg->dma.write(cfg->dma.memory, gpa, result, sizeof(result));
 }
 

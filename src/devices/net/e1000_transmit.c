@@ -9,6 +9,7 @@
  * A frame is sent straight from guest memory, except for its first bytes. These are copied, because they are changed: a VLAN tag and
  * checksums are put in, and for segmentation also lengths, which the driver leaves out and the cable needs.
  */
+#include "base/big_endian.h"
 #include "e1000_private.h"
 
 #include <string.h>
@@ -132,19 +133,13 @@ static u16 folded(u32 sum)
     return (u16)((sum & 0xffff) + (sum >> 16));
 }
 
-static void put_big16(u8 *at, u32 value)
-{
-    at[0] = (u8)(value >> 8);
-    at[1] = (u8)value;
-}
-
 /* Fill in the checksum of the IP header (IXSM). False: it would be behind the copied bytes, and no header is so long. */
 static bool fill_ip_checksum(const struct e1000_context *c, u8 *header, u32 bytes)
 {
     u32 end = c->ip_end ? c->ip_end + 1u : bytes;
     if (c->ip_start >= end || end > bytes || c->ip_offset + 2u > bytes) return false;
-    put_big16(header + c->ip_offset, 0);
-    put_big16(header + c->ip_offset, (u16)~folded(add_words(0, header + c->ip_start, end - c->ip_start)));
+    put_be16(header + c->ip_offset, 0);
+    put_be16(header + c->ip_offset, (u16)~folded(add_words(0, header + c->ip_start, end - c->ip_start)));
     return true;
 }
 
@@ -158,10 +153,10 @@ static bool prepare_segments(const struct e1000_context *c, struct net_frame *fr
         return false;
     u8 *ip = header + c->ip_start;
     if (c->ipv4)
-        put_big16(ip + IPV4_LENGTH, frame->bytes - c->ip_start);
+        put_be16(ip + IPV4_LENGTH, frame->bytes - c->ip_start);
     else
-        put_big16(ip + IPV6_LENGTH, frame->bytes - c->ip_start - IPV6_BYTES);
-    put_big16(header + at, folded(add_words((length >> 16) + (length & 0xffff), header + at, 2)));
+        put_be16(ip + IPV6_LENGTH, frame->bytes - c->ip_start - IPV6_BYTES);
+    put_be16(header + at, folded(add_words((length >> 16) + (length & 0xffff), header + at, 2)));
     frame->offload = (struct net_offload){.flags = NET_NEEDS_CHECKSUM,
                                           .segmentation = c->ipv4 ? NET_SEGMENT_TCP4 : NET_SEGMENT_TCP6,
                                           .header_bytes = c->header_bytes,
@@ -199,8 +194,8 @@ static void insert_vlan(const struct e1000 *e, struct e1000_frame *frame)
     enum { TAG_AT = 2 * NET_MAC_BYTES };
     if (!(e->command & COMMAND_VLE) || !(e->reg[CTRL / 4] & CTRL_VME) || header->iov_len < TAG_AT) return;
     memmove(frame->header + TAG_AT + NET_VLAN_BYTES, frame->header + TAG_AT, header->iov_len - TAG_AT);
-    put_big16(frame->header + TAG_AT, e->reg[VET / 4]);
-    put_big16(frame->header + TAG_AT + 2, e->vlan);
+    put_be16(frame->header + TAG_AT, e->reg[VET / 4]);
+    put_be16(frame->header + TAG_AT + 2, e->vlan);
     header->iov_len += NET_VLAN_BYTES;
     frame->frame.bytes += NET_VLAN_BYTES;
     if (offload->flags & NET_NEEDS_CHECKSUM) offload->checksum_start += NET_VLAN_BYTES;

@@ -4,6 +4,7 @@
 #ifndef RINGER_DEVICES_STORAGE_ATAPI_H
 #define RINGER_DEVICES_STORAGE_ATAPI_H
 
+#include "base/big_endian.h"
 #include "cd_sector.h"
 #include "ide.h"
 
@@ -52,25 +53,6 @@ struct packet_row {
     u8 flags;
 };
 enum { PACKET_NEEDS_MEDIUM = 1, PACKET_DESPITE_ATTENTION = 2, PACKET_KEEPS_SENSE = 4 };
-
-static inline u16 get_be16(const u8 *at)
-{
-    return (u16)(at[0] << 8 | at[1]);
-}
-static inline u32 get_be32(const u8 *at)
-{
-    return (u32)get_be16(at) << 16 | get_be16(at + 2);
-}
-static inline void put_be16(u8 *at, u32 value)
-{
-    at[0] = (u8)(value >> 8);
-    at[1] = (u8)value;
-}
-static inline void put_be32(u8 *at, u32 value)
-{
-    put_be16(at, value >> 16);
-    put_be16(at + 2, value);
-}
 
 static inline bool cd_has_medium(const struct ide_drive *drive)
 {

@@ -21,7 +21,14 @@
 #include <sys/uio.h>
 
 /* Device types (5) */
-enum { VIRTIO_NET = 1, VIRTIO_BLOCK = 2, VIRTIO_CONSOLE = 3, VIRTIO_ENTROPY = 4, VIRTIO_9P = 9 };
+enum {
+    VIRTIO_NET = 1,
+    VIRTIO_BLOCK = 2,
+    VIRTIO_CONSOLE = 3,
+    VIRTIO_ENTROPY = 4,
+    VIRTIO_9P = 9,
+    VIRTIO_FS = 26
+};
 
 /* Device status (2.1) */
 enum {
