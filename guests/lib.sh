@@ -88,13 +88,14 @@ install_packages() {
         apt-get -q -y --no-install-recommends -o Acquire::Retries=3 install "${missing[@]}"
 }
 
-# private_apt DIRECTORY: fills the array `apt_options` and reads the package lists. With these options apt-get and apt-cache use the
-# host's sources and keys, know only i386, and have their own lists, cache and (empty) database in DIRECTORY.
+# private_apt DIRECTORY [ARCHITECTURE]: fills the array `apt_options` and reads the package lists. With these options apt-get and apt-cache use the
+# host's sources and keys, know one architecture only (i386), and have their own lists, cache and (empty) database in DIRECTORY.
 private_apt() {
+    local arch=${2:-i386}
     mkdir -p "$1"/{lists/partial,apt/archives/partial}
     : >"$1/status"
     apt_options=(
-        -o APT::Architecture=i386 -o APT::Architectures=i386
+        -o "APT::Architecture=$arch" -o "APT::Architectures=$arch"
         -o "Dir::State::Lists=$1/lists" -o "Dir::State::status=$1/status"
         -o "Dir::Cache=$1/apt" -o "Dir::Log=$1"
         -o Acquire::Languages=none -o Acquire::Retries=3
@@ -102,9 +103,9 @@ private_apt() {
     )
     # As root, apt would change to a user who cannot write there.
     if [ "$(id -u)" -eq 0 ]; then apt_options+=(-o APT::Sandbox::User=root); fi
-    # A source without an i386 list, or a half-synchronised mirror, makes this fail although the main source works. So a failure
+    # A source without a list for it, or a half-synchronised mirror, makes this fail although the main source works. So a failure
     # is ignored: the callers check that the packages are found.
-    run_logged "Reading Debian's i386 package lists" bash -c '"$@" || true' - apt-get "${apt_options[@]}" -q update
+    run_logged "Reading Debian's $arch package lists" bash -c '"$@" || true' - apt-get "${apt_options[@]}" -q update
 }
 
 install_build_packages() { install_packages "${packages_build[@]}" "${packages_guest[@]}"; }
@@ -125,16 +126,22 @@ host_executes() {
     [ "$status" -ne 126 ]
 }
 
-# fetch_guests: does nothing and prints nothing if the guests exist already.
-fetch_guests() { "$top/guests/fetch"; }
+# fetch_guests [ARCHITECTURE]: does nothing and prints nothing if the guests exist already.
+fetch_guests() { "$top/guests/fetch" "$@"; }
+
+# arch_of FLAVOUR: the architecture of a guest kernel.
+arch_of() { case $1 in *amd64) echo amd64 ;; *) echo i386 ;; esac }
 
 # vmm_command VMM KERNEL INITRD MEGABYTES APPEND OPTION...: fills the array `command` with the command of a machine that has no screen
 # and has its first serial port on standard input and output. VMM is `qemu` or the path of a ringer program. Both take the same options.
+# A kernel in the folder debian-amd64 gets a 64-bit CPU.
 vmm_command() {
     local vmm=$1 kernel=$2 initrd=$3 megabytes=$4 append=$5
     shift 5
-    case $vmm in
-    qemu) command=(qemu-system-i386 -accel tcg -cpu max) ;;
+    case $vmm:$kernel in
+    qemu:*/debian-amd64/*) command=(qemu-system-x86_64 -accel tcg -cpu max) ;;
+    qemu:*) command=(qemu-system-i386 -accel tcg -cpu max) ;;
+    *:*/debian-amd64/*) command=("$vmm" run -cpu max64) ;;
     *) command=("$vmm" run) ;;
     esac
     command+=(-m "$megabytes" -nographic -no-reboot -device "isa-debug-exit,iobase=0xf4,iosize=0x04"

@@ -104,6 +104,7 @@ static struct pci_range *range_of(struct pci_ranges *ranges, const struct pci_ba
     *range = (struct pci_range){.bar = bar};
     if (bar->kind == PCI_BAR_PORTS)
         range->ports = ports_add(&ranges->board->ports, (u16)bar->bytes, bar->widest, bar->ops, bar->handler);
+    if (range->ports && bar->string_ops) ports_set_string(range->ports, bar->string_ops);
     return range;
 }
 

@@ -7,6 +7,7 @@
 #include "base/types.h"
 
 enum gpr { REG_EAX, REG_ECX, REG_EDX, REG_EBX, REG_ESP, REG_EBP, REG_ESI, REG_EDI };
+#define GPR_COUNT 16 /* in 64-bit mode; other modes have the first eight */
 
 /* In the order of the sreg field of ModRM. */
 enum seg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_COUNT };
@@ -92,7 +93,7 @@ enum seg_access {
 #define AR_TYPE(access) ((access)&15)
 
 struct desc_table {
-    u32 base;
+    u64 base;
     u16 limit;
 };
 

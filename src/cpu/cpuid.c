@@ -32,6 +32,10 @@
     (F7B_TSC_ADJUST | F7B_BMI1 | F7B_FDP_EXCPTN_ONLY | F7B_SMEP | F7B_BMI2 | F7B_ERMS | F7B_NO_FPU_CS_DS |   \
      F7B_RDSEED | F7B_ADX | F7B_SHA)
 
+/* What is new with x86-64, and its second level (x86-64 psABI 3.1.1). */
+#define X86_64_X1_EDX    (X1D_SYSCALL | X1D_NX | X1D_LM)
+#define X86_64_V2_F1_ECX (F1C_SSE3 | F1C_SSSE3 | F1C_CX16 | F1C_SSE4_1 | F1C_SSE4_2 | F1C_POPCNT)
+
 /* Features whose instructions run on the host: exposed only if the host has them. Ringer implements all others. */
 #define HOST_F1_EDX (F1D_CX8 | F1D_CMOV | F1D_CLFSH | F1D_MMX | F1D_FXSR | F1D_SSE | F1D_SSE2)
 #define HOST_F7_EBX (MAX_F7_EBX & ~(u32)(F7B_SMEP | F7B_TSC_ADJUST))
@@ -101,6 +105,48 @@ static struct cpu_model models[] = {
      .x7_edx = X7D_INVARIANT_TSC,
      .caches = CACHES_MODERN,
      .maxphyaddr = 36},
+    /* As QEMU's model of this name: an AMD CPU of the K8's family. */
+    {.name = "qemu64",
+     .brand = "Ringer Virtual CPU, x86-64",
+     .vendor = "AuthenticAMD",
+     .signature = 0x60fb1,
+     .max_leaf = 0xd,
+     .max_extended_leaf = 0x80000008,
+     .f1_edx = PENTIUM_4,
+     .f1_ecx = F1C_SSE3 | F1C_CX16,
+     .x1_edx = X86_64_X1_EDX,
+     .x1_ecx = X1C_LAHF,
+     .caches = CACHES_MODERN,
+     .maxphyaddr = 36},
+    {.name = "x86-64-v2",
+     .brand = "Ringer Virtual CPU, x86-64-v2",
+     .vendor = "GenuineIntel",
+     .signature = 0x106ca,
+     .max_leaf = 0x16,
+     .max_extended_leaf = 0x80000008,
+     .f1_edx = PENTIUM_4,
+     .f1_ecx = X86_64_V2_F1_ECX | F1C_TSC_DEADLINE,
+     .x1_edx = X86_64_X1_EDX | X1D_RDTSCP,
+     .x1_ecx = X1C_LAHF,
+     .x7_edx = X7D_INVARIANT_TSC,
+     .caches = CACHES_MODERN,
+     .maxphyaddr = 36},
+    {.name = "max64",
+     .brand = "Ringer Virtual CPU",
+     .vendor = "GenuineIntel",
+     .signature = 0x106ca,
+     .max_leaf = 0x16,
+     .max_extended_leaf = 0x80000008,
+     .f1_edx = PENTIUM_4,
+     .f1_ecx = MAX_F1_ECX | F1C_CX16,
+     .f7_ebx = MAX_F7_EBX | F7B_FSGSBASE,
+     .f7_ecx = F7C_UMIP,
+     .f7_edx = F7D_FSRM,
+     .x1_edx = X86_64_X1_EDX | X1D_RDTSCP | X1D_PAGE1GB,
+     .x1_ecx = X1C_LAHF | X1C_LZCNT,
+     .x7_edx = X7D_INVARIANT_TSC,
+     .caches = CACHES_MODERN,
+     .maxphyaddr = 36},
 };
 
 /* Hygon's CPUs are AMD's design. */
@@ -125,7 +171,7 @@ static __attribute__((constructor)) void limit_models_to_host(void)
         m->f1_ecx = (m->f1_ecx & (f1_ecx | F1C_TSC_DEADLINE)) | F1C_HYPERVISOR;
         m->f7_ebx &= f7_ebx | ~HOST_F7_EBX;
         m->f7_edx &= f7_edx;
-        m->x1_ecx &= x1_ecx;
+        m->x1_ecx &= x1_ecx | X1C_LAHF;
         m->x7_edx &= x7_edx;
         m->cvtpi2ps_waits = !host_is_amd();
         /* Kernels trust an invariant TSC without checking it if this register exists. */
@@ -135,7 +181,8 @@ static __attribute__((constructor)) void limit_models_to_host(void)
 
 const char *const *cpu_model_names(void)
 {
-    static const char *const names[] = {"pentium", "pentium2", "pentium3", "pentium4", "core2", "max", NULL};
+    static const char *const names[] = {"pentium", "pentium2", "pentium3",  "pentium4", "core2",
+                                        "max",     "qemu64",   "x86-64-v2", "max64",    NULL};
     _Static_assert(ARRAY_SIZE(names) == ARRAY_SIZE(models) + 1, "a name for each model");
     return names;
 }
@@ -160,6 +207,7 @@ u32 cpu_model_cr4(const struct cpu_model *model)
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
         if (model->f1_edx & rows[i].f1_edx) cr4 |= rows[i].cr4;
     if (model->f7_ebx & F7B_SMEP) cr4 |= CR4_SMEP;
+    if (model->f7_ebx & F7B_FSGSBASE) cr4 |= CR4_FSGSBASE;
     if (model->f7_ecx & F7C_UMIP) cr4 |= CR4_UMIP;
     return cr4;
 }
@@ -253,20 +301,31 @@ static struct leaf leaf_brand(const struct cpu_model *m, unsigned part)
     return l;
 }
 
+/* On Intel's CPUs the bit of SYSCALL shows in 64-bit mode only. AMD's repeat bits of leaf 1 (AMD APM 3 E.4.2). */
+static struct leaf leaf_extended_features(const struct vcpu *v)
+{
+    const struct cpu_model *m = v->model;
+    const u32 repeated = 0x0183f3ff;
+    u32 edx = m->x1_edx & ~(v->misc_enable & MISC_XD_DISABLE ? (u32)X1D_NX : 0);
+    if (cpu_model_is_amd(m))
+        return (struct leaf){{m->signature, 0, m->x1_ecx, edx | (leaf_features(v).r[3] & repeated)}};
+    if (!vcpu_code64(v)) edx &= ~(u32)X1D_SYSCALL;
+    return (struct leaf){{0, 0, m->x1_ecx, edx}};
+}
+
 static struct leaf extended_leaf(const struct vcpu *v, u32 number)
 {
     const struct cpu_model *m = v->model;
-    u32 disabled = v->misc_enable & MISC_XD_DISABLE ? X1D_NX : 0;
     switch (number) {
     case 0x80000000: return (struct leaf){{m->max_extended_leaf}};
-    case 0x80000001: return (struct leaf){{0, 0, m->x1_ecx, m->x1_edx & ~disabled}};
+    case 0x80000001: return leaf_extended_features(v);
     case 0x80000002:
     case 0x80000003:
     case 0x80000004: return leaf_brand(m, number - 0x80000002);
     case 0x80000006:
         return (struct leaf){{0, 0, 2048 << 16 | 8 << 12 | 64, 0}}; /* L2: 2 MB, 16 ways, 64-byte lines */
     case 0x80000007: return (struct leaf){{0, 0, 0, m->x7_edx}};
-    case 0x80000008: return (struct leaf){{m->maxphyaddr | 32 << 8}};
+    case 0x80000008: return (struct leaf){{m->maxphyaddr | (cpu_model_has_long_mode(m) ? 48 : 32) << 8}};
     default: return (struct leaf){{0}};
     }
 }
@@ -322,7 +381,7 @@ void cpuid(struct vcpu *v)
 {
     fpu_park(v); /* host->tsc_hz, host->sample_time */
     const struct cpu_model *m = v->model;
-    u32 number = v->gpr[REG_EAX], subleaf = v->gpr[REG_ECX];
+    u32 number = (u32)v->gpr[REG_EAX], subleaf = (u32)v->gpr[REG_ECX];
     struct leaf l;
     if (number >= 0x80000000 && number <= m->max_extended_leaf)
         l = extended_leaf(v, number);

@@ -37,6 +37,7 @@ enum cpuid_1_ecx {
     F1C_SSE3 = 1 << 0,
     F1C_PCLMULQDQ = 1 << 1,
     F1C_SSSE3 = 1 << 9,
+    F1C_CX16 = 1 << 13,
     F1C_SSE4_1 = 1 << 19,
     F1C_SSE4_2 = 1 << 20,
     F1C_MOVBE = 1 << 22,
@@ -46,6 +47,7 @@ enum cpuid_1_ecx {
     F1C_RDRAND = 1 << 30,
 };
 enum cpuid_7 {
+    F7B_FSGSBASE = 1 << 0,
     F7B_TSC_ADJUST = 1 << 1,
     F7B_BMI1 = 1 << 3,
     F7B_FDP_EXCPTN_ONLY = 1 << 6,
@@ -62,7 +64,10 @@ enum cpuid_7 {
 enum cpuid_extended {
     X1D_NX = 1 << 20,
     X1D_RDTSCP = 1 << 27,
-    X1D_LM = 1 << 29, /* long mode: no model has it */
+    X1D_SYSCALL = 1 << 11, /* in 64-bit mode; AMD's CPUs have it in all modes */
+    X1D_PAGE1GB = 1 << 26,
+    X1D_LM = 1 << 29,
+    X1C_LAHF = 1 << 0, /* LAHF and SAHF in 64-bit mode */
     X1C_LZCNT = 1 << 5,
     X7D_INVARIANT_TSC = 1 << 8,
 };
@@ -89,6 +94,16 @@ static inline unsigned cpu_model_family(const struct cpu_model *model)
 {
     unsigned family = model->signature >> 8 & 15;
     return family == 15 ? family + (model->signature >> 20 & 0xff) : family;
+}
+
+static inline bool cpu_model_has_long_mode(const struct cpu_model *model)
+{
+    return model->x1_edx & X1D_LM;
+}
+/* AMD's SYSCALL, SYSRET, SYSENTER and null selectors differ from Intel's (AMD APM 2 6.1, SDM 3A 5.8). */
+static inline bool cpu_model_is_amd(const struct cpu_model *model)
+{
+    return model->vendor[0] == 'A';
 }
 
 /* By the name that --cpu takes: "pentium3", ..., "max" (all that Ringer implements and this host can execute).

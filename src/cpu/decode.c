@@ -11,12 +11,19 @@
 static const ZydisDecoderMode absent_modes[] = {ZYDIS_DECODER_MODE_MPX, ZYDIS_DECODER_MODE_CET,
                                                 ZYDIS_DECODER_MODE_WBNOINVD, ZYDIS_DECODER_MODE_CLDEMOTE};
 
-static void decoder_for(ZydisDecoder *decoder, bool code32)
+static void decoder_for(ZydisDecoder *decoder, enum code_size size)
 {
+    static const struct {
+        ZydisMachineMode mode;
+        ZydisStackWidth stack;
+    } sizes[] = {
+        [CODE_16] = {ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16},
+        [CODE_32] = {ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32},
+        [CODE_64] = {ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64},
+    };
     /* LEGACY_16 is 16-bit protected mode. Real mode differs only in what it refuses, and the routines check
      * that. */
-    ZydisDecoderInit(decoder, code32 ? ZYDIS_MACHINE_MODE_LEGACY_32 : ZYDIS_MACHINE_MODE_LEGACY_16,
-                     code32 ? ZYDIS_STACK_WIDTH_32 : ZYDIS_STACK_WIDTH_16);
+    ZydisDecoderInit(decoder, sizes[size].mode, sizes[size].stack);
     for (unsigned n = 0; n < ARRAY_SIZE(absent_modes); n++)
         ZydisDecoderEnableMode(decoder, absent_modes[n], ZYAN_FALSE);
 }
@@ -26,15 +33,18 @@ static const struct {
     u8 reg_class, number;
 } register_ranges[] = {
     {ZYDIS_REGISTER_AL, ZYDIS_REGISTER_BH, RC_GPR8, 0},
-    {ZYDIS_REGISTER_AX, ZYDIS_REGISTER_DI, RC_GPR16, 0},
-    {ZYDIS_REGISTER_EAX, ZYDIS_REGISTER_EDI, RC_GPR32, 0},
+    {ZYDIS_REGISTER_SPL, ZYDIS_REGISTER_DIL, RC_GPR8, GPR8_LOW + 4},
+    {ZYDIS_REGISTER_R8B, ZYDIS_REGISTER_R15B, RC_GPR8, 8},
+    {ZYDIS_REGISTER_AX, ZYDIS_REGISTER_R15W, RC_GPR16, 0},
+    {ZYDIS_REGISTER_EAX, ZYDIS_REGISTER_R15D, RC_GPR32, 0},
+    {ZYDIS_REGISTER_RAX, ZYDIS_REGISTER_R15, RC_GPR64, 0},
     {ZYDIS_REGISTER_ES, ZYDIS_REGISTER_GS, RC_SEG, 0},
     {ZYDIS_REGISTER_CR0, ZYDIS_REGISTER_CR15, RC_CR, 0},
     {ZYDIS_REGISTER_DR0, ZYDIS_REGISTER_DR15, RC_DR, 0},
     {ZYDIS_REGISTER_ST0, ZYDIS_REGISTER_ST7, RC_X87, 0},
     {ZYDIS_REGISTER_MM0, ZYDIS_REGISTER_MM7, RC_MMX, 0},
-    {ZYDIS_REGISTER_XMM0, ZYDIS_REGISTER_XMM7, RC_XMM, 0},
-    {ZYDIS_REGISTER_YMM0, ZYDIS_REGISTER_YMM7, RC_YMM, 0},
+    {ZYDIS_REGISTER_XMM0, ZYDIS_REGISTER_XMM15, RC_XMM, 0},
+    {ZYDIS_REGISTER_YMM0, ZYDIS_REGISTER_YMM15, RC_YMM, 0},
 };
 
 static void digest_register(struct operand *o, ZydisRegister reg)
@@ -43,19 +53,21 @@ static void digest_register(struct operand *o, ZydisRegister reg)
     for (unsigned i = 0; i < ARRAY_SIZE(register_ranges); i++) {
         if (reg < register_ranges[i].first || reg > register_ranges[i].last) continue;
         o->reg_class = register_ranges[i].reg_class;
-        o->reg = reg - register_ranges[i].first;
+        o->reg = register_ranges[i].number + (reg - register_ranges[i].first);
         return;
     }
 }
 
 static u8 address_register(ZydisRegister reg)
 {
-    if (reg >= ZYDIS_REGISTER_AX && reg <= ZYDIS_REGISTER_DI) return reg - ZYDIS_REGISTER_AX;
-    if (reg >= ZYDIS_REGISTER_EAX && reg <= ZYDIS_REGISTER_EDI) return reg - ZYDIS_REGISTER_EAX;
+    if (reg >= ZYDIS_REGISTER_AX && reg <= ZYDIS_REGISTER_R15W) return reg - ZYDIS_REGISTER_AX;
+    if (reg >= ZYDIS_REGISTER_EAX && reg <= ZYDIS_REGISTER_R15D) return reg - ZYDIS_REGISTER_EAX;
+    if (reg >= ZYDIS_REGISTER_RAX && reg <= ZYDIS_REGISTER_R15) return reg - ZYDIS_REGISTER_RAX;
+    if (reg == ZYDIS_REGISTER_RIP || reg == ZYDIS_REGISTER_EIP) return INSN_RIP;
     return INSN_NO_REG;
 }
 
-static void digest_memory(struct insn *i, const ZydisDecodedOperandMem *mem)
+static void digest_memory(struct insn *i, const ZydisDecodedInstruction *z, const ZydisDecodedOperandMem *mem)
 {
     i->mem_seg = mem->segment >= ZYDIS_REGISTER_ES && mem->segment <= ZYDIS_REGISTER_GS
                      ? mem->segment - ZYDIS_REGISTER_ES
@@ -63,7 +75,15 @@ static void digest_memory(struct insn *i, const ZydisDecodedOperandMem *mem)
     i->mem_base = address_register(mem->base);
     i->mem_index = address_register(mem->index);
     i->mem_scale = mem->scale ? mem->scale : 1;
-    i->mem_disp = mem->disp.has_displacement ? (u32)mem->disp.value : 0;
+    i->mem_disp = mem->disp.has_displacement ? (u64)mem->disp.value : 0;
+    /* In a SIB byte base 101 without a displacement in ModRM is a disp32 and no base, whatever REX.B says (SDM 2A
+     * table 2-3): Zydis takes it for R13D where there is 67h too. */
+    if (z->machine_mode == ZYDIS_MACHINE_MODE_LONG_64 && (z->attributes & ZYDIS_ATTRIB_HAS_SIB) &&
+        z->raw.modrm.mod == 0 && z->raw.sib.base == 5) {
+        i->mem_base = INSN_NO_REG;
+        i->mem_disp = (u64)z->raw.disp.value;
+    }
+    if (z->machine_mode != ZYDIS_MACHINE_MODE_LONG_64) i->mem_disp = (u32)i->mem_disp;
 }
 
 static u8 field_of(ZydisOperandEncoding encoding)
@@ -94,7 +114,7 @@ static void digest_operands(struct insn *i, const ZydisDecodedInstruction *z, co
             break;
         case ZYDIS_OPERAND_TYPE_MEMORY:
             o->kind = OPND_MEM;
-            digest_memory(i, &zo[n].mem);
+            digest_memory(i, z, &zo[n].mem);
             break;
         case ZYDIS_OPERAND_TYPE_IMMEDIATE:
             o->kind = OPND_IMM;
@@ -112,16 +132,18 @@ static void digest_operands(struct insn *i, const ZydisDecodedInstruction *z, co
 }
 
 /* The bit of the general register that is this register or contains it. */
-static u8 gpr_bit(ZydisRegister reg)
+static u16 gpr_bit(ZydisRegister reg)
 {
     if (reg >= ZYDIS_REGISTER_AL && reg <= ZYDIS_REGISTER_BH) return 1 << ((reg - ZYDIS_REGISTER_AL) & 3);
+    if (reg >= ZYDIS_REGISTER_SPL && reg <= ZYDIS_REGISTER_DIL) return 1 << (reg - ZYDIS_REGISTER_SPL + 4);
+    if (reg >= ZYDIS_REGISTER_R8B && reg <= ZYDIS_REGISTER_R15B) return 1 << (reg - ZYDIS_REGISTER_R8B + 8);
     u8 number = address_register(reg);
-    return number == INSN_NO_REG ? 0 : 1 << number;
+    return number >= INSN_RIP ? 0 : 1 << number;
 }
 
 static void digest_stack(struct insn *i, const ZydisDecodedOperand *o)
 {
-    u8 base = gpr_bit(o->mem.base);
+    u16 base = gpr_bit(o->mem.base);
     bool pushes = o->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
     if (base == 1 << REG_ESP)
         i->stack_effect = pushes ? STACK_PUSH : STACK_POP;
@@ -146,7 +168,7 @@ static void digest_effects(struct insn *i, const ZydisDecodedInstruction *z, con
         if (o->type != ZYDIS_OPERAND_TYPE_MEMORY) continue;
         if (o->size && o->mem.type == ZYDIS_MEMOP_TYPE_MEM) i->accesses_memory = true;
         if (o->visibility != ZYDIS_OPERAND_VISIBILITY_HIDDEN) continue;
-        u8 address = gpr_bit(o->mem.base) | gpr_bit(o->mem.index);
+        u16 address = gpr_bit(o->mem.base) | gpr_bit(o->mem.index);
         i->gprs_read |= address;
         /* Zydis does not report that INS and OUTS move their pointers. */
         if (is_string) i->gprs_written |= address;
@@ -196,7 +218,7 @@ static bool may_leave_flags(const struct insn *i)
     case ZYDIS_MNEMONIC_SHLD:
     case ZYDIS_MNEMONIC_SHRD: {
         const struct operand *count = &i->op[i->operand_count - 1];
-        return !(count->kind == OPND_IMM && (i->imm[count->imm] & 31));
+        return !(count->kind == OPND_IMM && (i->imm[count->imm] & (i->op[0].bytes == 8 ? 63 : 31)));
     }
     default: return i->prefixes & (PFX_REP | PFX_REPNE);
     }
@@ -237,6 +259,8 @@ static void digest_layout(struct insn *i, const ZydisDecodedInstruction *z)
              : z->opcode_map == ZYDIS_OPCODE_MAP_0F3A ? 3
                                                       : 0;
     i->opcode = z->opcode;
+    if (z->attributes & ZYDIS_ATTRIB_HAS_REX)
+        i->rex = 0x40 | z->raw.rex.W << 3 | z->raw.rex.R << 2 | z->raw.rex.X << 1 | z->raw.rex.B;
     i->has_modrm = z->attributes & ZYDIS_ATTRIB_HAS_MODRM;
     if (i->has_modrm) {
         i->modrm_offset = z->raw.modrm.offset;
@@ -276,12 +300,20 @@ static void digest_layout(struct insn *i, const ZydisDecodedInstruction *z)
     if (z->attributes & ZYDIS_ATTRIB_HAS_REPNE) i->prefixes |= PFX_REPNE;
 }
 
-int insn_decode(struct insn *insn, const u8 *bytes, unsigned available, bool code32)
+/* The size of what PUSH, POP, CALL and the like move: in 64-bit code 8 bytes, or 2 with 66h. */
+static u8 stack_bytes_of(const ZydisDecodedInstruction *z, enum code_size size)
+{
+    bool changed = z->attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE;
+    if (size == CODE_64) return changed && !(z->attributes & ZYDIS_ATTRIB_HAS_REX && z->raw.rex.W) ? 2 : 8;
+    return (size == CODE_32) != changed ? 4 : 2;
+}
+
+int insn_decode(struct insn *insn, const u8 *bytes, unsigned available, enum code_size size)
 {
     ZydisDecoder decoder;
     ZydisDecodedInstruction z;
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
-    decoder_for(&decoder, code32);
+    decoder_for(&decoder, size);
     if (available > INSN_MAX_BYTES) available = INSN_MAX_BYTES;
 
     *insn =
@@ -296,11 +328,18 @@ int insn_decode(struct insn *insn, const u8 *bytes, unsigned available, bool cod
         insn->row = too_long ? &isa_row_too_long : &isa_row_ud;
         return 0;
     }
+    /* With REX.B, 90h is XCHG R8, rAX also behind F3h (SDM 2B PAUSE): to Zydis it is PAUSE. CS has no effect here. */
+    if (z.mnemonic == ZYDIS_MNEMONIC_PAUSE && (z.attributes & ZYDIS_ATTRIB_HAS_REX) && z.raw.rex.B) {
+        u8 plain[INSN_MAX_BYTES];
+        for (unsigned n = 0; n < z.length; n++)
+            plain[n] = bytes[n] == 0xf3 ? 0x2e : bytes[n];
+        ZydisDecoderDecodeFull(&decoder, plain, z.length, &z, operands);
+    }
     insn->mnemonic = z.mnemonic;
     insn->length = z.length;
     insn->operand_bytes = z.operand_width / 8;
     insn->address_bytes = z.address_width / 8;
-    insn->stack_bytes = code32 != !!(z.attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE) ? 4 : 2;
+    insn->stack_bytes = stack_bytes_of(&z, size);
     insn->isa_set = z.meta.isa_set;
     digest_operands(insn, &z, operands);
     digest_effects(insn, &z, operands);
@@ -311,18 +350,18 @@ int insn_decode(struct insn *insn, const u8 *bytes, unsigned available, bool cod
     return insn->length;
 }
 
-void insn_format(const struct insn *insn, u32 eip, bool code32, char *text, unsigned text_bytes)
+void insn_format(const struct insn *insn, u64 rip, enum code_size size, char *text, unsigned text_bytes)
 {
     ZydisDecoder decoder;
     ZydisFormatter formatter;
     ZydisDecodedInstruction z;
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
-    decoder_for(&decoder, code32);
+    decoder_for(&decoder, size);
     ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL);
     text[0] = 0;
     if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, insn->bytes, INSN_MAX_BYTES, &z, operands)) ||
         !ZYAN_SUCCESS(ZydisFormatterFormatInstruction(&formatter, &z, operands, z.operand_count_visible, text,
-                                                      text_bytes, eip, NULL))) {
+                                                      text_bytes, rip, NULL))) {
         const char *bad = "(bad)";
         for (unsigned n = 0; n < text_bytes && (text[n] = *bad); n++, bad++)
             ;

@@ -7,6 +7,7 @@
 #include "interp.h"
 #include "interp_private.h"
 #include "isa.h"
+#include "memory.h"
 #include "system.h"
 
 #include <errno.h>
@@ -46,7 +47,7 @@ static u16 *count_of(const struct decode_cache *cache, u64 gpa)
 
 static void drop(struct decode_cache *cache, struct decoded *d)
 {
-    --*count_of(cache, d->tag >> 2);
+    --*count_of(cache, decode_gpa(d->tag));
     d->tag = 0;
 }
 
@@ -61,7 +62,7 @@ bool decode_cache_written(struct decode_cache *cache, u64 gpa, u64 bytes)
             continue;
         }
         struct decoded *d = decode_slot(cache, at);
-        if (d->tag && d->tag >> 2 == at && at + d->insn.length > gpa) drop(cache, d);
+        if (d->tag && decode_gpa(d->tag) == at && at + d->insn.length > gpa) drop(cache, d);
         at++;
     }
     return *count_of(cache, end - 1) != 0;
@@ -69,7 +70,7 @@ bool decode_cache_written(struct decode_cache *cache, u64 gpa, u64 bytes)
 
 /* Copy `wanted` bytes of code at `linear`, which are in one page. *gpa is the address of the first byte. False:
  * they are in device memory. */
-static bool fetch_bytes(struct vcpu *v, u32 linear, unsigned wanted, u8 *to, u64 *gpa)
+static bool fetch_bytes(struct vcpu *v, u64 linear, unsigned wanted, u8 *to, u64 *gpa)
 {
     struct shadow_hit hit;
     if (shadow_access(v->shadow, &v->paging, linear, ACCESS_FETCH, v->cpl == 3, &hit) == SHADOW_FAULT)
@@ -92,7 +93,7 @@ static struct decoded *take_entry(struct vcpu *v, u64 gpa)
     struct decode_cache *cache = v->decode_cache;
     struct decoded *d = decode_slot(cache, gpa);
     if (d->tag) drop(cache, d);
-    d->tag = decode_tag(gpa, v->mode & MODE_CODE32);
+    d->tag = decode_tag(gpa, v->mode);
     ++*count_of(cache, gpa);
     phys_guard(v->phys, gpa, PHYS_CODE);
     return d;
@@ -103,27 +104,39 @@ static unsigned smaller(u64 a, u64 b)
     return a < b ? a : b;
 }
 
-const struct decoded *decode_slow(struct vcpu *v, u32 eip)
+/* Bytes from `rip` to the limit of CS, at most those of an instruction. Raises #GP(0) where there are none: in
+ * 64-bit mode the limit is the end of canonical addresses. */
+static unsigned bytes_in_limit(struct vcpu *v, u64 rip)
+{
+    u64 limit = v->seg[SEG_CS].limit;
+    if (v->mode & MODE_CODE64) {
+        if (!is_canonical(rip)) fault_raise_error(v, VEC_GP, 0);
+        limit = rip >> 63 ? UINT64_MAX : CANONICAL_LOW_END - 1;
+    }
+    if (rip > limit) fault_raise_error(v, VEC_GP, 0);
+    return smaller(INSN_MAX_BYTES - 1, limit - rip) + 1;
+}
+
+const struct decoded *decode_slow(struct vcpu *v, u64 rip)
 {
     struct decode_cache *cache = v->decode_cache;
-    const struct segment *cs = &v->seg[SEG_CS];
     u8 bytes[INSN_MAX_BYTES];
     u64 gpa, gpa_next;
-    bool code32 = v->mode & MODE_CODE32;
-    if (eip > cs->limit) fault_raise_error(v, VEC_GP, 0);
-    u32 linear = cs->base + eip, in_page = PAGE_SIZE - (linear & PAGE_MASK);
-    unsigned in_limit = smaller(INSN_MAX_BYTES, (u64)cs->limit - eip + 1);
-    unsigned here = smaller(in_limit, in_page);
+    enum code_size size = mode_code_size(v->mode);
+    unsigned in_limit = bytes_in_limit(v, rip);
+    u64 linear = segment_linear(v, SEG_CS, rip);
+    unsigned here = smaller(in_limit, PAGE_SIZE - (linear & PAGE_MASK));
 
     bool cacheable = fetch_bytes(v, linear, here, bytes, &gpa);
     struct insn *i = &cache->scratch.insn;
     fpu_shelter(v); /* the decoder is library code */
     v->counters->decode_misses++;
-    int length = insn_decode(i, bytes, here, code32);
+    int length = insn_decode(i, bytes, here, size);
     if (length < 0 && here < in_limit) {
-        fetch_bytes(v, linear + here, in_limit - here, bytes + here, &gpa_next);
+        u64 next = v->mode & MODE_CODE64 ? linear + here : (u32)(linear + here);
+        fetch_bytes(v, next, in_limit - here, bytes + here, &gpa_next);
         fpu_shelter(v);
-        length = insn_decode(i, bytes, in_limit, code32);
+        length = insn_decode(i, bytes, in_limit, size);
         cacheable = false;
     }
     if (length < 0) fault_raise_error(v, VEC_GP, 0); /* the instruction goes beyond the limit */

@@ -15,7 +15,8 @@
 
 enum selector_bits { SEL_RPL = 3, SEL_TI = 1 << 2, SEL_ERROR_MASK = 0xfffc };
 
-/* Types of system descriptors (S = 0), SDM 3A table 3-2. Bit 3 distinguishes 32-bit from 16-bit ones. */
+/* Types of system descriptors (S = 0), SDM 3A table 3-2. Bit 3 distinguishes 32-bit from 16-bit ones. In IA-32e mode
+ * the 32-bit types are the 64-bit ones, of 16 bytes, and there are no others but LDT. */
 enum system_type {
     SYS_TSS16 = 1,
     SYS_LDT = 2,
@@ -34,7 +35,7 @@ enum system_type {
 };
 
 struct descriptor {
-    u32 linear; /* its address, for writes of the accessed and busy bits */
+    u64 linear; /* its address, for writes of the accessed and busy bits */
     u32 low, high;
     u16 selector;
 };
@@ -132,6 +133,22 @@ void descriptor_fetch_data(struct vcpu *v, u16 selector, u8 vector, u32 ext, str
  * GB. */
 bool segment_contains(const struct segment *s, u32 offset, u32 bytes);
 
+/* IA-32e mode: the descriptor of an LDT, a TSS or a call gate has 16 bytes, and `upper` are the last eight. Raises
+ * `vector` if they lie beyond the limit of the table, or are no such descriptor. */
+void descriptor_fetch_system64(struct vcpu *v, const struct descriptor *d, u8 vector, u32 ext, u64 *upper);
+/* A code segment that says it has 64-bit and 32-bit defaults at once. */
+static inline bool descriptor_code_malformed(const struct vcpu *v, const struct descriptor *d)
+{
+    return vcpu_long_mode(v) && (descriptor_access(d) & (AR_L | AR_DB)) == (AR_L | AR_DB);
+}
+/* Is it a code segment of 64-bit mode? */
+static inline bool descriptor_code64(const struct vcpu *v, const struct descriptor *d)
+{
+    return vcpu_long_mode(v) && (descriptor_access(d) & AR_L);
+}
+/* Raise #GP(error) unless execution may go on at this offset of the code segment. */
+void descriptor_check_offset(struct vcpu *v, const struct descriptor *d, u64 offset, u32 error);
+
 /* A register that holds a null selector. */
 static inline struct segment segment_null(u16 selector)
 {
@@ -146,6 +163,13 @@ void segment_assign_real(struct vcpu *v, enum seg seg, u16 selector);
 /* The stack pointer of an inner ring, from the current TSS; #TS(TSS | ext) if it lies beyond the TSS's
  * limit. */
 void task_inner_stack(struct vcpu *v, unsigned cpl, u32 ext, u16 *ss, u32 *esp);
+/* The same of a 64-bit TSS, which has no SS: it becomes a null selector. */
+u64 task_inner_stack64(struct vcpu *v, unsigned cpl, u32 ext);
+struct segment segment_null_stack(unsigned cpl);
+/* A transfer through a 64-bit call gate (transfer64.c). */
+void transfer_gate64(struct vcpu *v, const struct descriptor *gate, enum task_switch_cause cause);
+/* A code segment that the instruction or a gate names is entered. */
+void transfer_enter_code(struct vcpu *v, const struct descriptor *code, u64 offset, unsigned cpl);
 /* task_switch() for an event with this EXT bit. */
 void task_switch_event(struct vcpu *v, u16 tss_selector, enum task_switch_cause cause, bool has_error,
                        u32 error, u32 ext);

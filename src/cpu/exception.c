@@ -3,6 +3,7 @@
  * "Interrupt 8", table 6-5). Nothing here raises.
  */
 #include "fast_entry.h"
+#include "memory.h"
 #include "system.h"
 
 #define DR6_BREAKPOINTS 0xf
@@ -54,7 +55,7 @@ static bool makes_double_fault(enum exception_class first, enum exception_class 
 /* Instruction breakpoints come before all other faults of an instruction, general detect included. */
 static bool is_code_breakpoint(const struct vcpu *v, const struct fault *fault)
 {
-    return fault->vector == VEC_DB && debug_match_code(v, v->seg[SEG_CS].base + (u32)v->rip);
+    return fault->vector == VEC_DB && debug_match_code(v, segment_linear(v, SEG_CS, v->rip));
 }
 
 /* Set the state that the handler of a fault finds. */

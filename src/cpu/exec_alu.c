@@ -5,14 +5,14 @@
 #include "host_alu.h"
 
 /* The three shapes. `compute` is a constant in every call, so the compiler makes a separate routine for each. */
-typedef u32 binary_function(u64 *flags, u32 a, u32 b, unsigned bytes);
-typedef u32 unary_function(u64 *flags, u32 a, unsigned bytes);
+typedef u64 binary_function(u64 *flags, u64 a, u64 b, unsigned bytes);
+typedef u64 unary_function(u64 *flags, u64 a, unsigned bytes);
 
 static inline __attribute__((always_inline)) void modify(struct vcpu *v, const struct insn *i,
                                                          binary_function *compute)
 {
     u64 flags = flags_pack(v->eflags);
-    u32 a = exec_read_modify(v, i, 0), b = exec_read(v, i, 1);
+    u64 a = exec_read_modify(v, i, 0), b = exec_read(v, i, 1);
     exec_write(v, i, 0, compute(&flags, a, b, i->op[0].bytes));
     flags_unpack(v, flags);
 }
@@ -91,33 +91,33 @@ void exec_not(struct vcpu *v, const struct insn *i)
 void exec_xadd(struct vcpu *v, const struct insn *i)
 {
     u64 flags = flags_pack(v->eflags);
-    u32 a = exec_read_modify(v, i, 0), b = exec_read(v, i, 1);
-    u32 sum = host_add(&flags, a, b, i->op[0].bytes);
+    u64 a = exec_read_modify(v, i, 0), b = exec_read(v, i, 1);
+    u64 sum = host_add(&flags, a, b, i->op[0].bytes);
     if (i->op[0].kind == OPND_MEM) exec_write(v, i, 0, sum);
     exec_write(v, i, 1, a);
     if (i->op[0].kind == OPND_REG) exec_write(v, i, 0, sum);
     flags_unpack(v, flags);
 }
 
-/* The destination is written in either case, as hardware does it, so it must be writable. */
+/* A destination in memory is written in either case, as hardware does it, so it must be writable. */
 void exec_cmpxchg(struct vcpu *v, const struct insn *i)
 {
     unsigned bytes = i->op[0].bytes;
     u64 flags = flags_pack(v->eflags);
-    u32 old = exec_read_modify(v, i, 0), accumulator = mask_bytes(v->gpr[REG_EAX], bytes);
+    u64 old = exec_read_modify(v, i, 0), accumulator = mask_bytes(v->gpr[REG_EAX], bytes);
     host_cmp(&flags, accumulator, old, bytes);
     if (accumulator == old) {
         exec_write(v, i, 0, exec_read(v, i, 1));
     } else {
-        exec_write(v, i, 0, old);
-        exec_reg_write(v, bytes == 1 ? RC_GPR8 : bytes == 2 ? RC_GPR16 : RC_GPR32, REG_EAX, old);
+        if (i->op[0].kind == OPND_MEM) exec_write(v, i, 0, old);
+        exec_reg_write(v, exec_reg_class(bytes), REG_EAX, old);
     }
     flags_unpack(v, flags);
 }
 
 void exec_cmpxchg8b(struct vcpu *v, const struct insn *i)
 {
-    u32 address = exec_address(v, i);
+    u64 address = exec_address(v, i);
     u64 old = mem_read_modify(v, i->mem_seg, address, 8);
     u64 expected = v->gpr[REG_EDX] << 32 | (u32)v->gpr[REG_EAX];
     bool equal = old == expected;
@@ -129,12 +129,33 @@ void exec_cmpxchg8b(struct vcpu *v, const struct insn *i)
     v->eflags = equal ? v->eflags | FL_ZF : v->eflags & ~(u32)FL_ZF;
 }
 
+/* REX.W CMPXCHG8B: RDX:RAX, RCX:RBX and an operand on a 16-byte boundary, else #GP(0) (SDM 2A CMPXCHG8B). */
+void exec_cmpxchg16b(struct vcpu *v, const struct insn *i)
+{
+    u64 address = exec_address(v, i), old[2];
+    if (mem_linear(v, i->mem_seg, address, 16, true) & 15) fault_raise_error(v, VEC_GP, 0);
+    mem_probe_write(v, i->mem_seg, address, 16);
+    mem_read_bytes(v, i->mem_seg, address, old, 16);
+    bool equal = old[0] == v->gpr[REG_EAX] && old[1] == v->gpr[REG_EDX];
+    if (equal) {
+        old[0] = v->gpr[REG_EBX];
+        old[1] = v->gpr[REG_ECX];
+    }
+    mem_write_bytes(v, i->mem_seg, address, old, 16);
+    if (!equal) {
+        v->gpr[REG_EAX] = old[0];
+        v->gpr[REG_EDX] = old[1];
+    }
+    v->eflags = equal ? v->eflags | FL_ZF : v->eflags & ~(u32)FL_ZF;
+}
+
 /* ADCX and ADOX: one flag is carry in and carry out; all others stay. */
 static void add_with(struct vcpu *v, const struct insn *i, u32 flag)
 {
-    u64 sum = (u64)exec_read(v, i, 0) + exec_read(v, i, 1) + !!(v->eflags & flag);
-    exec_write(v, i, 0, sum);
-    v->eflags = sum >> 32 ? v->eflags | flag : v->eflags & ~flag;
+    unsigned bits = 8 * i->op[0].bytes;
+    unsigned __int128 sum = (unsigned __int128)exec_read(v, i, 0) + exec_read(v, i, 1) + !!(v->eflags & flag);
+    exec_write(v, i, 0, (u64)sum);
+    v->eflags = sum >> bits ? v->eflags | flag : v->eflags & ~flag;
 }
 
 void exec_adcx(struct vcpu *v, const struct insn *i)

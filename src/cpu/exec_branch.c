@@ -3,10 +3,16 @@
  */
 #include "exec.h"
 
-static u32 target(struct vcpu *v, const struct insn *i)
+/* Where the operand leads, unchecked. */
+static u64 operand_target(struct vcpu *v, const struct insn *i)
 {
-    u32 to = exec_read(v, i, 0);
-    return exec_near_target(v, i, i->op[0].kind == OPND_IMM ? (u32)v->rip + to : to);
+    u64 to = exec_read(v, i, 0);
+    return i->op[0].kind == OPND_IMM ? v->rip + to : to;
+}
+
+static u64 target(struct vcpu *v, const struct insn *i)
+{
+    return exec_near_target(v, i, operand_target(v, i));
 }
 
 void exec_jmp(struct vcpu *v, const struct insn *i)
@@ -14,10 +20,13 @@ void exec_jmp(struct vcpu *v, const struct insn *i)
     v->rip = target(v, i);
 }
 
+/* In 64-bit mode a fault of the push comes before that of a target that is not canonical. */
 void exec_call(struct vcpu *v, const struct insn *i)
 {
-    u32 to = target(v, i);
-    exec_push_value(v, (u32)v->rip, i->operand_bytes);
+    u64 to = operand_target(v, i);
+    if (unlikely(v->mode & MODE_CODE64)) mem_probe_write(v, SEG_SS, v->gpr[REG_ESP] - 8, 8);
+    to = exec_near_target(v, i, to);
+    exec_push_value(v, v->rip, i->operand_bytes);
     v->rip = to;
 }
 
@@ -38,10 +47,10 @@ void exec_jcc(struct vcpu *v, const struct insn *i)
     branch_if(v, i, exec_condition(v->eflags, i->opcode));
 }
 
-/* CX or ECX by the address size. */
-static u32 counter(const struct vcpu *v, const struct insn *i)
+/* CX, ECX or RCX by the address size. */
+static u64 counter(const struct vcpu *v, const struct insn *i)
 {
-    return i->address_bytes == 2 ? (u16)v->gpr[REG_ECX] : (u32)v->gpr[REG_ECX];
+    return exec_mask_address(i, v->gpr[REG_ECX]);
 }
 
 void exec_jecxz(struct vcpu *v, const struct insn *i)
@@ -51,10 +60,9 @@ void exec_jecxz(struct vcpu *v, const struct insn *i)
 
 static void loop_if(struct vcpu *v, const struct insn *i, bool also)
 {
-    u32 count = counter(v, i) - 1;
-    if (i->address_bytes == 2) count = (u16)count;
+    u64 count = exec_mask_address(i, v->gpr[REG_ECX] - 1);
     branch_if(v, i, count && also);
-    exec_reg_write(v, i->address_bytes == 2 ? RC_GPR16 : RC_GPR32, REG_ECX, count);
+    exec_reg_write(v, exec_reg_class(i->address_bytes), REG_ECX, count);
 }
 
 void exec_loop(struct vcpu *v, const struct insn *i)

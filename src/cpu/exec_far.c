@@ -23,16 +23,17 @@ void exec_mov_segment(struct vcpu *v, const struct insn *i)
 /* ESP moves on the stack from which the selector was read, even if SS is popped. */
 void exec_pop_segment(struct vcpu *v, const struct insn *i)
 {
-    u32 esp = v->gpr[REG_ESP], popped = stack_move(v->seg[SEG_SS].access, esp, esp + i->stack_bytes);
+    u64 esp = v->gpr[REG_ESP], mask = exec_stack_mask(v),
+        popped = (esp & ~mask) | ((esp + i->stack_bytes) & mask);
     load_and_inhibit(v, i->op[0].reg, exec_peek(v, 0, i->stack_bytes));
     v->gpr[REG_ESP] = popped;
 }
 
 /* A far pointer in memory: offset, then selector. */
-static u32 read_far_pointer(struct vcpu *v, const struct insn *i, u16 *selector)
+static u64 read_far_pointer(struct vcpu *v, const struct insn *i, u16 *selector)
 {
-    u32 address = exec_address(v, i);
-    u32 offset = mem_read(v, i->mem_seg, address, i->operand_bytes);
+    u64 address = exec_address(v, i);
+    u64 offset = mem_read(v, i->mem_seg, address, i->operand_bytes);
     *selector = mem_read(v, i->mem_seg, mask_bytes(address + i->operand_bytes, i->address_bytes), 2);
     return offset;
 }
@@ -48,14 +49,14 @@ void exec_load_far(struct vcpu *v, const struct insn *i)
                     {ZYDIS_MNEMONIC_LGS, SEG_GS},
                     {ZYDIS_MNEMONIC_LSS, SEG_SS}};
     u16 selector;
-    u32 offset = read_far_pointer(v, i, &selector);
+    u64 offset = read_far_pointer(v, i, &selector);
     for (unsigned n = 0; n < ARRAY_SIZE(segments); n++)
         if (segments[n].mnemonic == i->mnemonic) segment_load(v, segments[n].seg, selector);
     exec_write(v, i, 0, offset);
 }
 
 /* The destination of a far JMP or CALL: in the instruction, or in memory. */
-static u32 far_target(struct vcpu *v, const struct insn *i, u16 *selector)
+static u64 far_target(struct vcpu *v, const struct insn *i, u16 *selector)
 {
     if (i->op[0].kind != OPND_FAR) return read_far_pointer(v, i, selector);
     *selector = i->imm[1];
@@ -65,14 +66,14 @@ static u32 far_target(struct vcpu *v, const struct insn *i, u16 *selector)
 void exec_jmp_far(struct vcpu *v, const struct insn *i)
 {
     u16 selector;
-    u32 offset = far_target(v, i, &selector);
+    u64 offset = far_target(v, i, &selector);
     far_jump(v, selector, offset, i->operand_bytes);
 }
 
 void exec_call_far(struct vcpu *v, const struct insn *i)
 {
     u16 selector;
-    u32 offset = far_target(v, i, &selector);
+    u64 offset = far_target(v, i, &selector);
     far_call(v, selector, offset, i->operand_bytes);
 }
 

@@ -4,8 +4,8 @@
  */
 #include "exec.h"
 
-/* The flags that POPF replaces if the privilege allows it. The 32-bit form also replaces AC and ID, and
- * clears RF. */
+/* The flags that POPF replaces if the privilege allows it. The 32-bit and 64-bit forms also replace AC and ID, and
+ * clear RF. */
 enum {
     POPF_FLAGS16 = FL_ARITH | FL_TF | FL_IF | FL_DF | FL_IOPL | FL_NT,
     POPF_FLAGS32 = POPF_FLAGS16 | FL_AC | FL_ID | FL_RF,
@@ -61,12 +61,12 @@ void exec_pushf(struct vcpu *v, const struct insn *i)
 void exec_popf(struct vcpu *v, const struct insn *i)
 {
     bool vme = vme_flags(v, i->stack_bytes);
-    u32 image = exec_peek(v, 0, i->stack_bytes);
+    u32 image = (u32)exec_peek(v, 0, i->stack_bytes);
     if (vme) {
         if (((image & FL_IF) && (v->eflags & FL_VIP)) || (image & FL_TF)) fault_raise_error(v, VEC_GP, 0);
         v->eflags = (v->eflags & ~(u32)FL_VIF) | (image & FL_IF ? FL_VIF : 0);
     }
     exec_drop(v, i->stack_bytes);
     image &= ~(u32)FL_RF;
-    eflags_write(v, image, i->stack_bytes == 4 ? POPF_FLAGS32 : POPF_FLAGS16);
+    eflags_write(v, image, i->stack_bytes >= 4 ? POPF_FLAGS32 : POPF_FLAGS16);
 }

@@ -73,7 +73,7 @@ void exec_fnstenv(struct vcpu *v, const struct insn *i)
 {
     struct environment e;
     u8 image[ENVIRONMENT_BYTES];
-    u32 address = exec_address(v, i);
+    u64 address = exec_address(v, i);
     mem_probe_write(v, i->mem_seg, address, environment_bytes(i));
     fpu_environment(v, FPU_FNSTENV, &e);
     unsigned bytes = pack_environment(i, &e, image, false);
@@ -93,7 +93,7 @@ void exec_fnsave(struct vcpu *v, const struct insn *i)
 {
     struct environment e;
     u8 image[ENVIRONMENT_BYTES + ST_BYTES];
-    u32 address = exec_address(v, i);
+    u64 address = exec_address(v, i);
     mem_probe_write(v, i->mem_seg, address, environment_bytes(i) + ST_BYTES);
     fpu_environment(v, FPU_FNSAVE, &e);
     unsigned bytes = pack_environment(i, &e, image, true);
@@ -111,9 +111,9 @@ void exec_frstor(struct vcpu *v, const struct insn *i)
 
 /* --- FXSAVE, FXRSTOR --- */
 
-static u32 fxsave_address(struct vcpu *v, const struct insn *i, bool write)
+static u64 fxsave_address(struct vcpu *v, const struct insn *i, bool write)
 {
-    u32 address = exec_address(v, i);
+    u64 address = exec_address(v, i);
     if (mem_linear(v, i->mem_seg, address, FX_BYTES, write) & 15) fault_raise_error(v, VEC_GP, 0);
     return address;
 }
@@ -130,35 +130,42 @@ static void copy_quads(u8 *to, const u8 *from, unsigned bytes)
         *(u64 *)(to + n) = *(const u64 *)(from + n);
 }
 
-/* The image behind XMM7 is not written. A state in the host's registers stays there. */
+/* In 64-bit mode the image has XMM8 to XMM15 too (SDM 1 10.5.1.2). */
+static unsigned fxsave_end(const struct vcpu *v)
+{
+    return v->mode & MODE_CODE64 ? FX_XMM_END64 : FX_XMM_END;
+}
+
+/* The image behind the last XMM register is not written. A state in the host's registers stays there. */
 void exec_fxsave(struct vcpu *v, const struct insn *i)
 {
-    _Alignas(8) u8 image[FX_XMM_END];
-    u32 address = fxsave_address(v, i, true);
+    _Alignas(8) u8 image[FX_XMM_END64];
+    unsigned end = fxsave_end(v);
+    u64 address = fxsave_address(v, i, true);
     fpu_snapshot(v);
-    copy_quads(image, v->fpu, FX_XMM_END);
+    copy_quads(image, v->fpu, end);
     image[FX_FTW + 1] = image[FX_FOP] = image[FX_FOP + 1] = 0;
     for (unsigned at = FX_FIP; at < FX_MXCSR; at += 4)
         put32(image + at, 0);
     put32(image + FX_MXCSR_MASK, MXCSR_MASK);
     for (unsigned st = FX_ST; st < FX_XMM; st += 16)
         *(u64 *)(image + st + 8) &= 0xffff;
-    mem_write_bytes(v, i->mem_seg, address, image, FX_XMM_END);
+    mem_write_bytes(v, i->mem_seg, address, image, end);
 }
 
 /* Loads MXCSR and the XMM registers only if the kernel has set CR4.OSFXSR. Otherwise they keep their values. */
 void exec_fxrstor(struct vcpu *v, const struct insn *i)
 {
     _Alignas(8) u8 image[FX_BYTES];
-    u32 address = fxsave_address(v, i, false);
+    u64 address = fxsave_address(v, i, false);
     mem_read_bytes(v, i->mem_seg, address, image, FX_BYTES);
     if (*(u32 *)(image + FX_MXCSR) & ~MXCSR_MASK) fault_raise_error(v, VEC_GP, 0);
     bool sse = v->paging.cr4 & CR4_OSFXSR;
-    if (!sse) fpu_snapshot(v);
+    if (!sse || fxsave_end(v) != FX_XMM_END64) fpu_snapshot(v); /* what is not loaded stays */
     for (unsigned n = FX_FCW; n <= FX_FTW; n++)
         v->fpu[n] = image[n];
     if (sse) put32(v->fpu + FX_MXCSR, *(u32 *)(image + FX_MXCSR));
-    copy_quads(v->fpu + FX_ST, image + FX_ST, (sse ? FX_XMM_END : FX_XMM) - FX_ST);
+    copy_quads(v->fpu + FX_ST, image + FX_ST, (sse ? fxsave_end(v) : FX_XMM) - FX_ST);
     v->fpu_live = v->fpu_sheltered = false;
     fpu_settle(v);
 }
@@ -167,7 +174,7 @@ void exec_fxrstor(struct vcpu *v, const struct insn *i)
 
 void exec_ldmxcsr(struct vcpu *v, const struct insn *i)
 {
-    u32 mxcsr = exec_read(v, i, 0);
+    u32 mxcsr = (u32)exec_read(v, i, 0);
     if (mxcsr & ~MXCSR_MASK) fault_raise_error(v, VEC_GP, 0);
     fpu_set_mxcsr(v, mxcsr);
 }
@@ -192,7 +199,7 @@ void exec_maskmov(struct vcpu *v, const struct insn *i)
 {
     bool mmx = i->op[0].reg_class == RC_MMX;
     unsigned bytes = i->op[0].bytes, from = bytes, to = 0;
-    u32 mask = i->address_bytes == 2 ? 0xffff : 0xffffffff, address = v->gpr[REG_EDI];
+    u64 address = v->gpr[REG_EDI];
     fpu_park(v);
     const u8 *data = register_bytes(v, &i->op[0]), *masks = register_bytes(v, &i->op[1]);
     for (unsigned n = 0; n < bytes; n++) {
@@ -201,8 +208,8 @@ void exec_maskmov(struct vcpu *v, const struct insn *i)
         to = n + 1;
     }
     for (unsigned n = from; n < to; n++)
-        if (masks[n] & 0x80) mem_probe_write(v, i->mem_seg, (address + n) & mask, 1);
+        if (masks[n] & 0x80) mem_probe_write(v, i->mem_seg, exec_mask_address(i, address + n), 1);
     for (unsigned n = from; n < to; n++)
-        if (masks[n] & 0x80) mem_write(v, i->mem_seg, (address + n) & mask, 1, data[n]);
+        if (masks[n] & 0x80) mem_write(v, i->mem_seg, exec_mask_address(i, address + n), 1, data[n]);
     if (mmx) fpu_enter_mmx(v);
 }

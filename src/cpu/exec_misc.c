@@ -68,7 +68,7 @@ void exec_bound(struct vcpu *v, const struct insn *i)
 {
     unsigned bytes = i->op[0].bytes;
     u64 pair = mem_read(v, i->mem_seg, exec_address(v, i), 2 * bytes);
-    s32 index = exec_read(v, i, 0), lower = (s32)pair, upper = (s32)(pair >> 32);
+    s32 index = (s32)exec_read(v, i, 0), lower = (s32)pair, upper = (s32)(pair >> 32);
     if (bytes == 2) {
         index = (s16)index;
         lower = (s16)pair;

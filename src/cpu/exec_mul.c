@@ -4,51 +4,70 @@
 #include "exec.h"
 #include "host_alu.h"
 
-/* --- one-operand MUL and IMUL --- */
+/* The halves of a double-width product or dividend: (E/R)AX and (E/R)DX, or AL and AH. */
+struct halves {
+    u64 low, high;
+};
 
-#define MULTIPLY(name, text)                                                                                 \
-    static inline u64 multiply_##name(u64 *flags, u32 a, u32 b, unsigned bytes)                              \
+static struct halves read_double(const struct vcpu *v, unsigned bytes)
+{
+    if (bytes == 1) return (struct halves){(u8)v->gpr[REG_EAX], (u8)(v->gpr[REG_EAX] >> 8)};
+    return (struct halves){mask_bytes(v->gpr[REG_EAX], bytes), mask_bytes(v->gpr[REG_EDX], bytes)};
+}
+
+static void write_double(struct vcpu *v, struct halves value, unsigned bytes)
+{
+    if (bytes == 1) {
+        exec_reg_write(v, RC_GPR16, REG_EAX, (u8)value.low | (value.high & 0xff) << 8);
+        return;
+    }
+    exec_reg_write(v, exec_reg_class(bytes), REG_EAX, value.low);
+    exec_reg_write(v, exec_reg_class(bytes), REG_EDX, value.high);
+}
+
+/*
+ * The one-operand instructions, on the host: AX or DX:AX in its three wider forms in, and out. In DIV and IDIV the
+ * flags are undefined, so the host's instruction sets them there too.
+ */
+#define ONE_OPERAND(name, text)                                                                              \
+    static inline struct halves host_##name(u64 *flags, struct halves a, u64 b, unsigned bytes)              \
     {                                                                                                        \
-        u64 low, high = 0;                                                                                   \
-        if (bytes == 4)                                                                                      \
-            __asm__(FLAGS_IN "movl %k[a], %%eax\n\t" text "l %k[b]\n\tmovl %%eax, %k[low]" FLAGS_OUT         \
-                    : "+a"(*flags), [low] "=&r"(low), "+&d"(high)                                            \
-                    : [a] "r"(a), [b] "r"(b)                                                                 \
+        u64 low = bytes == 1 ? a.low | a.high << 8 : a.low, high = a.high;                                   \
+        if (bytes == 8)                                                                                      \
+            __asm__(FLAGS_IN "movq %[low], %%rax\n\t" text "q %q[b]\n\tmovq %%rax, %[low]" FLAGS_OUT         \
+                    : "+a"(*flags), [low] "+&r"(low), "+&d"(high)                                            \
+                    : [b] "r"(b)                                                                             \
+                    : "cc");                                                                                 \
+        else if (bytes == 4)                                                                                 \
+            __asm__(FLAGS_IN "movl %k[low], %%eax\n\t" text "l %k[b]\n\tmovl %%eax, %k[low]" FLAGS_OUT       \
+                    : "+a"(*flags), [low] "+&r"(low), "+&d"(high)                                            \
+                    : [b] "r"(b)                                                                             \
                     : "cc");                                                                                 \
         else if (bytes == 2)                                                                                 \
-            __asm__(FLAGS_IN "movl %k[a], %%eax\n\t" text "w %w[b]\n\tmovzwl %%ax, %k[low]" FLAGS_OUT        \
-                    : "+a"(*flags), [low] "=&r"(low), "+&d"(high)                                            \
-                    : [a] "r"(a), [b] "r"(b)                                                                 \
+            __asm__(FLAGS_IN "movl %k[low], %%eax\n\t" text "w %w[b]\n\tmovzwl %%ax, %k[low]" FLAGS_OUT      \
+                    : "+a"(*flags), [low] "+&r"(low), "+&d"(high)                                            \
+                    : [b] "r"(b)                                                                             \
                     : "cc");                                                                                 \
         else                                                                                                 \
-            __asm__(FLAGS_IN "movl %k[a], %%eax\n\t" text "b %b[b]\n\tmovzwl %%ax, %k[low]" FLAGS_OUT        \
-                    : "+a"(*flags), [low] "=&r"(low)                                                         \
-                    : [a] "r"(a), [b] "r"(b)                                                                 \
+            __asm__(FLAGS_IN "movl %k[low], %%eax\n\t" text "b %b[b]\n\tmovzwl %%ax, %k[low]" FLAGS_OUT      \
+                    : "+a"(*flags), [low] "+&r"(low)                                                         \
+                    : [b] "r"(b)                                                                             \
                     : "cc");                                                                                 \
-        return (u32)low | high << (8 * bytes);                                                               \
+        return (struct halves){low, bytes == 1 ? low >> 8 : high};                                           \
     }
-MULTIPLY(unsigned, "mul")
-MULTIPLY(signed, "imul")
-#undef MULTIPLY
+ONE_OPERAND(mul, "mul")
+ONE_OPERAND(imul_double, "imul")
+ONE_OPERAND(div, "div")
+ONE_OPERAND(idiv, "idiv")
+#undef ONE_OPERAND
 
-/* The double-width product: AX, DX:AX or EDX:EAX. */
-static void write_double(struct vcpu *v, u64 value, unsigned bytes)
-{
-    switch (bytes) {
-    case 1: exec_reg_write(v, RC_GPR16, REG_EAX, value); break;
-    case 2:
-        exec_reg_write(v, RC_GPR16, REG_EAX, value);
-        exec_reg_write(v, RC_GPR16, REG_EDX, value >> 16);
-        break;
-    default: v->gpr[REG_EAX] = (u32)value; v->gpr[REG_EDX] = value >> 32;
-    }
-}
+/* --- multiplication --- */
 
 void exec_mul(struct vcpu *v, const struct insn *i)
 {
     u64 flags = flags_pack(v->eflags);
     unsigned bytes = i->op[0].bytes;
-    write_double(v, multiply_unsigned(&flags, v->gpr[REG_EAX], exec_read(v, i, 0), bytes), bytes);
+    write_double(v, host_mul(&flags, read_double(v, bytes), exec_read(v, i, 0), bytes), bytes);
     flags_unpack(v, flags);
 }
 
@@ -57,7 +76,7 @@ void exec_imul(struct vcpu *v, const struct insn *i)
     u64 flags = flags_pack(v->eflags);
     unsigned bytes = i->op[0].bytes;
     if (i->operand_count == 1)
-        write_double(v, multiply_signed(&flags, v->gpr[REG_EAX], exec_read(v, i, 0), bytes), bytes);
+        write_double(v, host_imul_double(&flags, read_double(v, bytes), exec_read(v, i, 0), bytes), bytes);
     else if (i->operand_count == 2)
         exec_write(v, i, 0, host_imul(&flags, exec_read(v, i, 0), exec_read(v, i, 1), bytes));
     else
@@ -68,91 +87,52 @@ void exec_imul(struct vcpu *v, const struct insn *i)
 /* BMI2. The high half is written last, so that it remains if both destinations are one register. */
 void exec_mulx(struct vcpu *v, const struct insn *i)
 {
-    u64 product = (u64)(u32)v->gpr[REG_EDX] * exec_read(v, i, 2);
-    exec_write(v, i, 1, product);
-    exec_write(v, i, 0, product >> 32);
+    unsigned bytes = i->op[0].bytes;
+    unsigned __int128 product = (unsigned __int128)mask_bytes(v->gpr[REG_EDX], bytes) * exec_read(v, i, 2);
+    exec_write(v, i, 1, (u64)product);
+    exec_write(v, i, 0, (u64)(product >> (8 * bytes)));
 }
 
-/* --- division --- */
-
-/* A division leaves the flags undefined, so the host's instruction sets them. The caller has excluded overflow. */
-#define DIVIDE(name, text)                                                                                   \
-    static inline void divide_##name(u64 *flags, u64 dividend, u32 divisor, unsigned bytes, u32 *quotient,   \
-                                     u32 *remainder)                                                         \
-    {                                                                                                        \
-        u32 low, high = dividend >> (bytes == 1 ? 0 : 8 * bytes);                                            \
-        if (bytes == 4)                                                                                      \
-            __asm__(FLAGS_IN "movl %k[a], %%eax\n\t" text "l %k[b]\n\tmovl %%eax, %k[low]" FLAGS_OUT         \
-                    : "+a"(*flags), [low] "=&r"(low), "+&d"(high)                                            \
-                    : [a] "r"(dividend), [b] "r"(divisor)                                                    \
-                    : "cc");                                                                                 \
-        else if (bytes == 2)                                                                                 \
-            __asm__(FLAGS_IN "movl %k[a], %%eax\n\t" text "w %w[b]\n\tmovzwl %%ax, %k[low]" FLAGS_OUT        \
-                    : "+a"(*flags), [low] "=&r"(low), "+&d"(high)                                            \
-                    : [a] "r"(dividend), [b] "r"(divisor)                                                    \
-                    : "cc");                                                                                 \
-        else                                                                                                 \
-            __asm__(FLAGS_IN "movl %k[a], %%eax\n\t" text "b %b[b]\n\tmovzwl %%ax, %k[low]" FLAGS_OUT        \
-                    : "+a"(*flags), [low] "=&r"(low)                                                         \
-                    : [a] "r"(dividend), [b] "r"(divisor)                                                    \
-                    : "cc");                                                                                 \
-        *quotient = low;                                                                                     \
-        *remainder = bytes == 1 ? low >> 8 : high;                                                           \
-    }
-DIVIDE(unsigned, "div")
-DIVIDE(signed, "idiv")
-#undef DIVIDE
-
-static u64 read_double(const struct vcpu *v, unsigned bytes)
-{
-    switch (bytes) {
-    case 1: return (u16)v->gpr[REG_EAX];
-    case 2: return (u32)v->gpr[REG_EDX] << 16 | (u16)v->gpr[REG_EAX];
-    default: return v->gpr[REG_EDX] << 32 | (u32)v->gpr[REG_EAX];
-    }
-}
-
-static void write_quotient(struct vcpu *v, u32 quotient, u32 remainder, unsigned bytes)
-{
-    if (bytes == 1)
-        exec_reg_write(v, RC_GPR16, REG_EAX, (quotient & 0xff) | remainder << 8);
-    else
-        write_double(v, mask_bytes(quotient, bytes) | (u64)remainder << (8 * bytes), bytes);
-}
+/* --- division: overflow is excluded before the host divides --- */
 
 void exec_div(struct vcpu *v, const struct insn *i)
 {
     u64 flags = flags_pack(v->eflags);
     unsigned bytes = i->op[0].bytes;
-    u64 dividend = read_double(v, bytes);
-    u32 divisor = exec_read(v, i, 0), quotient, remainder;
-    if (!divisor || dividend >> (8 * bytes) >= divisor) fault_raise(v, VEC_DE);
-    divide_unsigned(&flags, dividend, divisor, bytes, &quotient, &remainder);
-    write_quotient(v, quotient, remainder, bytes);
+    struct halves dividend = read_double(v, bytes);
+    u64 divisor = exec_read(v, i, 0);
+    if (dividend.high >= divisor) fault_raise(v, VEC_DE);
+    write_double(v, host_div(&flags, dividend, divisor, bytes), bytes);
     flags_unpack(v, flags);
 }
 
-/* Does the quotient fit? The dividend is sign-extended from twice the size. C cannot divide -2^63 by -1, so
- * that case is excluded. */
-static bool signed_fits(u64 dividend, u32 divisor, unsigned bytes)
+/* Does the quotient fit? It does if its magnitude does, which is that of unsigned division, and is at most
+ * 2^(n-1) - 1, or 2^(n-1) where the signs differ. */
+static bool signed_fits(struct halves dividend, u64 divisor, unsigned bytes)
 {
-    unsigned spare = 64 - 16 * bytes;
-    s64 a = (s64)(dividend << spare) >> spare;
-    s64 b = (s64)((u64)divisor << (64 - 8 * bytes)) >> (64 - 8 * bytes);
-    if (!b || (b == -1 && a == INT64_MIN)) return false;
-    s64 quotient = a / b, limit = 1ll << (8 * bytes - 1);
-    return quotient >= -limit && quotient < limit;
+    unsigned bits = 8 * bytes, spare = 128 - 2 * bits;
+    unsigned __int128 whole = ((unsigned __int128)dividend.high << bits | dividend.low) << spare;
+    bool negative = (__int128)whole < 0;
+    unsigned __int128 a = negative ? (-whole) >> spare : whole >> spare;
+    s64 extended = (s64)(divisor << (64 - bits)) >> (64 - bits);
+    u64 b = extended < 0 ? 0 - (u64)extended : (u64)extended;
+    if (!b || (u64)(a >> 64) >= b) return false;
+    u64 quotient, remainder, limit = (1ull << (bits - 1)) - (negative == (extended < 0));
+    __asm__("divq %[b]"
+            : "=a"(quotient), "=d"(remainder)
+            : "a"((u64)a), "d"((u64)(a >> 64)), [b] "r"(b)
+            : "cc");
+    return quotient <= limit;
 }
 
 void exec_idiv(struct vcpu *v, const struct insn *i)
 {
     u64 flags = flags_pack(v->eflags);
     unsigned bytes = i->op[0].bytes;
-    u64 dividend = read_double(v, bytes);
-    u32 divisor = exec_read(v, i, 0), quotient, remainder;
+    struct halves dividend = read_double(v, bytes);
+    u64 divisor = exec_read(v, i, 0);
     if (!signed_fits(dividend, divisor, bytes)) fault_raise(v, VEC_DE);
-    divide_signed(&flags, dividend, divisor, bytes, &quotient, &remainder);
-    write_quotient(v, quotient, remainder, bytes);
+    write_double(v, host_idiv(&flags, dividend, divisor, bytes), bytes);
     flags_unpack(v, flags);
 }
 
@@ -160,17 +140,25 @@ void exec_idiv(struct vcpu *v, const struct insn *i)
 
 void exec_cbw(struct vcpu *v, const struct insn *i)
 {
-    exec_reg_write(v, RC_GPR16, REG_EAX, (s8)v->gpr[REG_EAX]);
+    exec_reg_write(v, RC_GPR16, REG_EAX, (u64)(s8)v->gpr[REG_EAX]);
 }
 void exec_cwde(struct vcpu *v, const struct insn *i)
 {
     v->gpr[REG_EAX] = (u32)(s16)v->gpr[REG_EAX];
 }
+void exec_cdqe(struct vcpu *v, const struct insn *i)
+{
+    v->gpr[REG_EAX] = (u64)(s32)v->gpr[REG_EAX];
+}
 void exec_cwd(struct vcpu *v, const struct insn *i)
 {
-    exec_reg_write(v, RC_GPR16, REG_EDX, (s16)v->gpr[REG_EAX] >> 15);
+    exec_reg_write(v, RC_GPR16, REG_EDX, (u64)((s16)v->gpr[REG_EAX] >> 15));
 }
 void exec_cdq(struct vcpu *v, const struct insn *i)
 {
     v->gpr[REG_EDX] = (u32)((s32)v->gpr[REG_EAX] >> 31);
+}
+void exec_cqo(struct vcpu *v, const struct insn *i)
+{
+    v->gpr[REG_EDX] = (u64)((s64)v->gpr[REG_EAX] >> 63);
 }

@@ -5,15 +5,15 @@
 #include "exec.h"
 #include "host_alu.h"
 
-typedef u32 shift_function(u64 *flags, u32 a, u32 count, unsigned bytes);
-typedef u32 double_shift_function(u64 *flags, u32 a, u32 b, u32 count, unsigned bytes);
+typedef u64 shift_function(u64 *flags, u64 a, u32 count, unsigned bytes);
+typedef u64 double_shift_function(u64 *flags, u64 a, u64 b, u32 count, unsigned bytes);
 
 static inline __attribute__((always_inline)) void shift(struct vcpu *v, const struct insn *i,
                                                         shift_function *compute)
 {
     u64 flags = flags_pack(v->eflags);
-    u32 a = exec_read_modify(v, i, 0), count = exec_read(v, i, 1);
-    exec_write(v, i, 0, compute(&flags, a, count, i->op[0].bytes));
+    u64 a = exec_read_modify(v, i, 0), count = exec_read(v, i, 1);
+    exec_write(v, i, 0, compute(&flags, a, (u32)count, i->op[0].bytes));
     flags_unpack(v, flags);
 }
 
@@ -21,8 +21,8 @@ static inline __attribute__((always_inline)) void double_shift(struct vcpu *v, c
                                                                double_shift_function *compute)
 {
     u64 flags = flags_pack(v->eflags);
-    u32 a = exec_read_modify(v, i, 0), b = exec_read(v, i, 1), count = exec_read(v, i, 2);
-    exec_write(v, i, 0, compute(&flags, a, b, count, i->op[0].bytes));
+    u64 a = exec_read_modify(v, i, 0), b = exec_read(v, i, 1), count = exec_read(v, i, 2);
+    exec_write(v, i, 0, compute(&flags, a, b, (u32)count, i->op[0].bytes));
     flags_unpack(v, flags);
 }
 
@@ -63,21 +63,28 @@ void exec_shrd(struct vcpu *v, const struct insn *i)
     double_shift(v, i, host_shrd);
 }
 
-/* BMI2: no flags, count modulo 32. */
+/* BMI2: no flags, count modulo the operand size. */
+static unsigned count_of(struct vcpu *v, const struct insn *i)
+{
+    return exec_read(v, i, 2) & (i->op[0].bytes == 8 ? 63 : 31);
+}
+
 void exec_shlx(struct vcpu *v, const struct insn *i)
 {
-    exec_write(v, i, 0, exec_read(v, i, 1) << (exec_read(v, i, 2) & 31));
+    exec_write(v, i, 0, exec_read(v, i, 1) << count_of(v, i));
 }
 void exec_shrx(struct vcpu *v, const struct insn *i)
 {
-    exec_write(v, i, 0, exec_read(v, i, 1) >> (exec_read(v, i, 2) & 31));
+    exec_write(v, i, 0, exec_read(v, i, 1) >> count_of(v, i));
 }
 void exec_sarx(struct vcpu *v, const struct insn *i)
 {
-    exec_write(v, i, 0, (s32)exec_read(v, i, 1) >> (exec_read(v, i, 2) & 31));
+    u64 a = exec_read(v, i, 1);
+    exec_write(v, i, 0, (u64)((i->op[0].bytes == 8 ? (s64)a : (s32)a) >> count_of(v, i)));
 }
 void exec_rorx(struct vcpu *v, const struct insn *i)
 {
-    u32 a = exec_read(v, i, 1), count = exec_read(v, i, 2) & 31;
-    exec_write(v, i, 0, a >> count | a << (-count & 31));
+    unsigned bits = 8 * i->op[0].bytes, count = count_of(v, i);
+    u64 a = exec_read(v, i, 1);
+    exec_write(v, i, 0, a >> count | a << (-count & (bits - 1)));
 }

@@ -18,7 +18,7 @@ struct string {
     struct vcpu *v;
     const struct insn *i;
     unsigned bytes; /* of an element */
-    u32 mask;       /* mask of SI, DI and CX: the address size */
+    u64 mask;       /* mask of SI, DI and CX: the address size */
     bool down;      /* DF */
     bool repeat;
 };
@@ -28,24 +28,26 @@ static struct string string_of(struct vcpu *v, const struct insn *i)
     return (struct string){.v = v,
                            .i = i,
                            .bytes = i->operand_bytes,
-                           .mask = i->address_bytes == 2 ? 0xffff : 0xffffffff,
+                           .mask = exec_mask_address(i, UINT64_MAX),
                            .down = v->eflags & FL_DF,
                            .repeat = i->prefixes & (PFX_REP | PFX_REPNE)};
 }
 
-static u32 reg_get(const struct string *s, enum gpr reg)
+static u64 reg_get(const struct string *s, enum gpr reg)
 {
-    return (u32)s->v->gpr[reg] & s->mask;
+    return s->v->gpr[reg] & s->mask;
 }
 
-static void reg_set(const struct string *s, enum gpr reg, u32 value)
+/* 32 bits are zero-extended. */
+static void reg_set(const struct string *s, enum gpr reg, u64 value)
 {
-    s->v->gpr[reg] = (s->v->gpr[reg] & ~(u64)s->mask) | (value & s->mask);
+    u64 kept = s->mask == 0xffff ? s->v->gpr[reg] & ~s->mask : 0;
+    s->v->gpr[reg] = kept | (value & s->mask);
 }
 
-static void advance(const struct string *s, enum gpr reg, u32 elements)
+static void advance(const struct string *s, enum gpr reg, u64 elements)
 {
-    u32 bytes = elements * s->bytes;
+    u64 bytes = elements * s->bytes;
     reg_set(s, reg, reg_get(s, reg) + (s->down ? -bytes : bytes));
 }
 
@@ -54,29 +56,31 @@ enum { RUN_MAX_BYTES = 64 * PAGE_SIZE };
 
 /* The length of the directly reachable run at seg:reg, in the direction of DF, up to `elements`. *host points at
  * the first element to be done. 0: use the accessors. */
-static u32 run_of(const struct string *s, enum seg seg, enum gpr reg, u32 elements, bool write, u8 **host)
+static u32 run_of(const struct string *s, enum seg seg, enum gpr reg, u64 elements, bool write, u8 **host)
 {
     struct vcpu *v = s->v;
     const struct segment *segment = &v->seg[seg];
     enum mode_seg kind = mode_seg(v->mode, seg);
-    u32 offset = reg_get(s, reg), linear = segment->base + offset, in_page = linear & PAGE_MASK;
-    if (kind == MODE_SEG_ODD || (v->mode & MODE_ALIGN) || (write && seg == SEG_CS)) return 0;
-    u64 end = (u64)s->mask + 1; /* the end of the usable offsets */
-    if (kind == MODE_SEG_LIMITED && segment->limit < end) end = (u64)segment->limit + 1;
-    if (offset + (u64)s->bytes > end) return 0;
+    u64 offset = reg_get(s, reg), linear = segment_linear(v, seg, offset);
+    u32 in_page = linear & PAGE_MASK;
+    if (kind == MODE_SEG_ODD || (v->mode & MODE_ALIGN)) return 0;
+    if (write && seg == SEG_CS && !(v->mode & MODE_CODE64)) return 0;
+    u64 last = s->mask; /* the last of the usable offsets */
+    if (kind == MODE_SEG_LIMITED && segment->limit < last) last = segment->limit;
+    if (offset > last || last - offset < s->bytes - 1u) return 0;
 
     if (!s->down) {
-        u64 room = end - offset < RUN_MAX_BYTES ? end - offset : RUN_MAX_BYTES,
-            wanted = (u64)elements * s->bytes;
-        return lin_direct(v, linear, wanted < room ? wanted : room, write, host) / s->bytes;
+        u64 room = last - offset < RUN_MAX_BYTES ? last - offset + 1 : RUN_MAX_BYTES;
+        u64 wanted = elements < RUN_MAX_BYTES ? elements * s->bytes : RUN_MAX_BYTES;
+        return lin_direct(v, linear, (u32)(wanted < room ? wanted : room), write, host) / s->bytes;
     }
-    u32 room = (offset < in_page ? offset : in_page) / s->bytes + 1;
+    u32 room = (u32)(offset < in_page ? offset : in_page) / s->bytes + 1;
     if (in_page + s->bytes > PAGE_SIZE) return 0;
     if (elements > room) elements = room;
-    u32 back = (elements - 1) * s->bytes;
+    u32 back = (u32)(elements - 1) * s->bytes;
     if (lin_direct(v, linear - back, back + s->bytes, write, host) < back + s->bytes) return 0;
     *host += back;
-    return elements;
+    return (u32)elements;
 }
 
 /* --- the repetition --- */
@@ -84,7 +88,7 @@ static u32 run_of(const struct string *s, enum seg seg, enum gpr reg, u32 elemen
 /* Do one element through the accessors. May raise a fault. Advances SI and DI. */
 typedef void element_function(const struct string *s);
 /* Do up to `elements` at once, and advance SI and DI. Returns how many were done. 0: none can be done in bulk. */
-typedef u32 bulk_function(const struct string *s, u32 elements);
+typedef u32 bulk_function(const struct string *s, u64 elements);
 
 static bool interrupted(const struct vcpu *v)
 {
@@ -109,7 +113,7 @@ static inline __attribute__((always_inline)) void run(const struct string *s, el
         return;
     }
     bool one_by_one = (v->eflags & FL_TF) || v->instruments.no_bulk_strings;
-    u32 count = reg_get(s, REG_ECX);
+    u64 count = reg_get(s, REG_ECX);
     while (count) {
         u32 done = one_by_one ? 0 : bulk(s, count);
         if (!done) {
@@ -120,7 +124,7 @@ static inline __attribute__((always_inline)) void run(const struct string *s, el
         reg_set(s, REG_ECX, count);
         if (!count || satisfied(s, compares)) return;
         if (unlikely(interrupted(v))) {
-            v->rip = (u32)v->rip - s->i->length;
+            v->rip = mode_mask_rip(v->mode, v->rip - s->i->length);
             return;
         }
     }
@@ -137,16 +141,21 @@ static inline __attribute__((always_inline)) void run(const struct string *s, el
             else if ((s)->bytes == 2)                                                                        \
                 __asm__ volatile("std\n\t" prefix name "w\n\tlahf\n\tseto %%al\n\tcld" outputs inputs        \
                                  : "cc", "memory");                                                          \
-            else                                                                                             \
+            else if ((s)->bytes == 4)                                                                        \
                 __asm__ volatile("std\n\t" prefix name "l\n\tlahf\n\tseto %%al\n\tcld" outputs inputs        \
+                                 : "cc", "memory");                                                          \
+            else                                                                                             \
+                __asm__ volatile("std\n\t" prefix name "q\n\tlahf\n\tseto %%al\n\tcld" outputs inputs        \
                                  : "cc", "memory");                                                          \
         } else {                                                                                             \
             if ((s)->bytes == 1)                                                                             \
                 __asm__ volatile(prefix name "b\n\tlahf\n\tseto %%al" outputs inputs : "cc", "memory");      \
             else if ((s)->bytes == 2)                                                                        \
                 __asm__ volatile(prefix name "w\n\tlahf\n\tseto %%al" outputs inputs : "cc", "memory");      \
-            else                                                                                             \
+            else if ((s)->bytes == 4)                                                                        \
                 __asm__ volatile(prefix name "l\n\tlahf\n\tseto %%al" outputs inputs : "cc", "memory");      \
+            else                                                                                             \
+                __asm__ volatile(prefix name "q\n\tlahf\n\tseto %%al" outputs inputs : "cc", "memory");      \
         }                                                                                                    \
     } while (0)
 /* RAX is the accumulator on entry, and has the parked flags on exit. */
@@ -165,7 +174,7 @@ static void movs_element(const struct string *s)
     advance(s, REG_EDI, 1);
 }
 
-static u32 movs_bulk(const struct string *s, u32 elements)
+static u32 movs_bulk(const struct string *s, u64 elements)
 {
     u8 *from, *to;
     elements = run_of(s, s->i->mem_seg, REG_ESI, elements, false, &from);
@@ -192,7 +201,7 @@ static void stos_element(const struct string *s)
     advance(s, REG_EDI, 1);
 }
 
-static u32 stos_bulk(const struct string *s, u32 elements)
+static u32 stos_bulk(const struct string *s, u64 elements)
 {
     u8 *to;
     elements = run_of(s, SEG_ES, REG_EDI, elements, true, &to);
@@ -213,13 +222,13 @@ void exec_stos(struct vcpu *v, const struct insn *i)
 
 static void lods_element(const struct string *s)
 {
-    u32 value = mem_read(s->v, s->i->mem_seg, reg_get(s, REG_ESI), s->bytes);
-    exec_reg_write(s->v, s->bytes == 1 ? RC_GPR8 : s->bytes == 2 ? RC_GPR16 : RC_GPR32, REG_EAX, value);
+    u64 value = mem_read(s->v, s->i->mem_seg, reg_get(s, REG_ESI), s->bytes);
+    exec_reg_write(s->v, exec_reg_class(s->bytes), REG_EAX, value);
     advance(s, REG_ESI, 1);
 }
 
 /* Only the last element of a run has an effect. */
-static u32 lods_bulk(const struct string *s, u32 elements)
+static u32 lods_bulk(const struct string *s, u64 elements)
 {
     u8 *from;
     elements = run_of(s, s->i->mem_seg, REG_ESI, elements, false, &from);
@@ -240,13 +249,13 @@ void exec_lods(struct vcpu *v, const struct insn *i)
 static void scas_element(const struct string *s)
 {
     u64 flags = flags_pack(s->v->eflags);
-    u32 value = mem_read(s->v, SEG_ES, reg_get(s, REG_EDI), s->bytes);
+    u64 value = mem_read(s->v, SEG_ES, reg_get(s, REG_EDI), s->bytes);
     host_cmp(&flags, s->v->gpr[REG_EAX], value, s->bytes);
     flags_unpack(s->v, flags);
     advance(s, REG_EDI, 1);
 }
 
-static u32 scas_bulk(const struct string *s, u32 elements)
+static u32 scas_bulk(const struct string *s, u64 elements)
 {
     u8 *to;
     elements = run_of(s, SEG_ES, REG_EDI, elements, false, &to);
@@ -270,15 +279,15 @@ void exec_scas(struct vcpu *v, const struct insn *i)
 static void cmps_element(const struct string *s)
 {
     u64 flags = flags_pack(s->v->eflags);
-    u32 a = mem_read(s->v, s->i->mem_seg, reg_get(s, REG_ESI), s->bytes);
-    u32 b = mem_read(s->v, SEG_ES, reg_get(s, REG_EDI), s->bytes);
+    u64 a = mem_read(s->v, s->i->mem_seg, reg_get(s, REG_ESI), s->bytes);
+    u64 b = mem_read(s->v, SEG_ES, reg_get(s, REG_EDI), s->bytes);
     host_cmp(&flags, a, b, s->bytes);
     flags_unpack(s->v, flags);
     advance(s, REG_ESI, 1);
     advance(s, REG_EDI, 1);
 }
 
-static u32 cmps_bulk(const struct string *s, u32 elements)
+static u32 cmps_bulk(const struct string *s, u64 elements)
 {
     u8 *from, *to;
     elements = run_of(s, s->i->mem_seg, REG_ESI, elements, false, &from);
@@ -308,7 +317,7 @@ void exec_cmps(struct vcpu *v, const struct insn *i)
 static bool fill(const struct string *s, enum seg seg, enum gpr reg, bool write)
 {
     struct vcpu *v = s->v;
-    u32 linear = v->seg[seg].base + reg_get(s, reg);
+    u32 linear = (u32)(v->seg[seg].base + reg_get(s, reg));
     struct shadow_hit hit;
     if ((write ? v->write_table : v->read_table)[linear >> PAGE_SHIFT]) return true;
     return shadow_access(v->shadow, &v->paging, linear, write ? ACCESS_WRITE : ACCESS_READ, v->cpl == 3,
@@ -339,7 +348,7 @@ bool string_in_bulk(struct vcpu *v, const struct insn *i)
 {
     const struct string_kind *kind = kind_of(i);
     struct string s = string_of(v, i);
-    u32 count = reg_get(&s, REG_ECX);
+    u64 count = reg_get(&s, REG_ECX);
     while (count) {
         u32 done = kind->bulk(&s, count);
         if (!done) {
@@ -374,7 +383,7 @@ static void ins_element(const struct string *s)
 }
 
 /* Runs at a port that transfers several elements at once. Only upward, because devices fill a buffer upward. */
-static u32 ins_bulk(const struct string *s, u32 elements)
+static u32 ins_bulk(const struct string *s, u64 elements)
 {
     u8 *to;
     if (s->down) return 0;
@@ -399,7 +408,7 @@ static void outs_element(const struct string *s)
     advance(s, REG_ESI, 1);
 }
 
-static u32 outs_bulk(const struct string *s, u32 elements)
+static u32 outs_bulk(const struct string *s, u64 elements)
 {
     u8 *from;
     if (s->down) return 0;

@@ -25,25 +25,39 @@ static void refuse_umip(struct vcpu *v)
     if ((v->paging.cr4 & CR4_UMIP) && v->cpl != 0) fault_raise_error(v, VEC_GP, 0);
 }
 
-/* --- descriptor table registers: a 16-bit limit, then a base --- */
+/* --- descriptor table registers: a 16-bit limit, then a base of 32 bits or in 64-bit mode of 64 --- */
+
+enum { TABLE_BYTES = 6, TABLE_BYTES64 = 10 };
+
+static unsigned table_bytes(const struct vcpu *v)
+{
+    return v->mode & MODE_CODE64 ? TABLE_BYTES64 : TABLE_BYTES;
+}
 
 static void store_table(struct vcpu *v, const struct insn *i, const struct desc_table *table)
 {
     refuse_umip(v);
-    u8 image[6] = {table->limit,     table->limit >> 8, table->base,
-                   table->base >> 8, table->base >> 16, table->base >> 24};
-    mem_write_bytes(v, i->mem_seg, exec_address(v, i), image, sizeof image);
+    u8 image[TABLE_BYTES64] = {table->limit, table->limit >> 8};
+    unsigned bytes = table_bytes(v);
+    for (unsigned n = 2; n < bytes; n++)
+        image[n] = table->base >> 8 * (n - 2);
+    mem_write_bytes(v, i->mem_seg, exec_address(v, i), image, bytes);
 }
 
 /* With a 16-bit operand size the base has only 24 bits. */
 static void load_table(struct vcpu *v, const struct insn *i, struct desc_table *table)
 {
-    u8 image[6];
+    u8 image[TABLE_BYTES64];
+    u64 base = 0;
+    unsigned bytes = table_bytes(v);
     require_ring0(v);
-    mem_read_bytes(v, i->mem_seg, exec_address(v, i), image, sizeof image);
+    mem_read_bytes(v, i->mem_seg, exec_address(v, i), image, bytes);
+    for (unsigned n = 2; n < bytes; n++)
+        base |= (u64)image[n] << 8 * (n - 2);
+    if (i->operand_bytes == 2) base &= 0xffffff;
+    if (!is_canonical(base)) fault_raise_error(v, VEC_GP, 0);
     table->limit = image[0] | image[1] << 8;
-    table->base = image[2] | image[3] << 8 | (u32)image[4] << 16;
-    if (i->operand_bytes == 4) table->base |= (u32)image[5] << 24;
+    table->base = base;
 }
 
 void exec_sgdt(struct vcpu *v, const struct insn *i)
@@ -112,6 +126,9 @@ static bool visible(struct vcpu *v, u16 selector, u32 system_types, struct descr
 }
 
 enum {
+    /* IA-32e mode has no 16-bit TSS and no task gates (SDM 2A LAR, LSL). */
+    LSL_TYPES_LONG = 1 << SYS_LDT | 1 << SYS_TSS32 | 1 << SYS_TSS32_BUSY,
+    LAR_TYPES_LONG = LSL_TYPES_LONG | 1 << SYS_CALL32,
     LSL_TYPES = 1 << SYS_TSS16 | 1 << SYS_LDT | 1 << SYS_TSS16_BUSY | 1 << SYS_TSS32 | 1 << SYS_TSS32_BUSY,
     LAR_TYPES = LSL_TYPES | 1 << SYS_CALL16 | 1 << SYS_TASK_GATE | 1 << SYS_CALL32,
 };
@@ -120,7 +137,7 @@ void exec_lar(struct vcpu *v, const struct insn *i)
 {
     struct descriptor d;
     require_protected(v);
-    bool yes = visible(v, exec_read(v, i, 1), LAR_TYPES, &d);
+    bool yes = visible(v, exec_read(v, i, 1), vcpu_long_mode(v) ? LAR_TYPES_LONG : LAR_TYPES, &d);
     if (yes) exec_write(v, i, 0, mask_bytes(d.high & 0x00ffff00, i->operand_bytes));
     answer(v, yes);
 }
@@ -129,7 +146,7 @@ void exec_lsl(struct vcpu *v, const struct insn *i)
 {
     struct descriptor d;
     require_protected(v);
-    bool yes = visible(v, exec_read(v, i, 1), LSL_TYPES, &d);
+    bool yes = visible(v, exec_read(v, i, 1), vcpu_long_mode(v) ? LSL_TYPES_LONG : LSL_TYPES, &d);
     if (yes) exec_write(v, i, 0, mask_bytes(descriptor_limit(&d), i->operand_bytes));
     answer(v, yes);
 }
@@ -187,25 +204,25 @@ void exec_mov_cr(struct vcpu *v, const struct insn *i)
 {
     require_ring0(v);
     if (i->op[0].kind == OPND_REG && i->op[0].reg_class == RC_CR)
-        control_write(v, i->op[0].reg, v->gpr[i->op[1].reg]);
+        control_write(v, i->op[0].reg, vcpu_gpr_read(v, i->op[1].reg));
     else
-        v->gpr[i->op[0].reg] = control_read(v, i->op[1].reg);
+        *vcpu_gpr(v, i->op[0].reg) = control_read(v, i->op[1].reg);
 }
 
 void exec_mov_dr(struct vcpu *v, const struct insn *i)
 {
     require_ring0(v);
     if (i->op[0].kind == OPND_REG && i->op[0].reg_class == RC_DR)
-        debug_write(v, i->op[0].reg, v->gpr[i->op[1].reg]);
+        debug_write(v, i->op[0].reg, vcpu_gpr_read(v, i->op[1].reg));
     else
-        v->gpr[i->op[0].reg] = debug_read(v, i->op[1].reg);
+        *vcpu_gpr(v, i->op[0].reg) = debug_read(v, i->op[1].reg);
 }
 
 void exec_invlpg(struct vcpu *v, const struct insn *i)
 {
     require_ring0(v);
-    shadow_invlpg(v->shadow,
-                  v->seg[i->mem_seg].base + exec_address(v, i)); /* no segment checks: SDM 2 "INVLPG" */
+    /* No segment checks; an address that is not canonical does nothing (SDM 2 "INVLPG"). */
+    shadow_invlpg(v->shadow, segment_linear(v, i->mem_seg, exec_address(v, i)));
 }
 
 /* There is no cache that would have to be written back. */
@@ -216,6 +233,44 @@ void exec_wbinvd(struct vcpu *v, const struct insn *i)
 void exec_invd(struct vcpu *v, const struct insn *i)
 {
     require_ring0(v);
+}
+
+/* --- the bases of FS and GS in 64-bit mode --- */
+
+void exec_swapgs(struct vcpu *v, const struct insn *i)
+{
+    require_ring0(v);
+    syscall_swapgs(v);
+}
+
+static void require_fsgsbase(struct vcpu *v)
+{
+    if (!(v->paging.cr4 & CR4_FSGSBASE)) fault_raise(v, VEC_UD);
+}
+static void write_base(struct vcpu *v, const struct insn *i, enum seg seg)
+{
+    require_fsgsbase(v);
+    u64 base = exec_read(v, i, 0);
+    if (!is_canonical(base)) fault_raise_error(v, VEC_GP, 0);
+    segment_set_base(v, seg, base);
+}
+void exec_rdfsbase(struct vcpu *v, const struct insn *i)
+{
+    require_fsgsbase(v);
+    exec_write(v, i, 0, v->base64.fs);
+}
+void exec_rdgsbase(struct vcpu *v, const struct insn *i)
+{
+    require_fsgsbase(v);
+    exec_write(v, i, 0, v->base64.gs);
+}
+void exec_wrfsbase(struct vcpu *v, const struct insn *i)
+{
+    write_base(v, i, SEG_FS);
+}
+void exec_wrgsbase(struct vcpu *v, const struct insn *i)
+{
+    write_base(v, i, SEG_GS);
 }
 
 /* --- MSRs, counters, identification --- */
@@ -229,13 +284,13 @@ static void set_edx_eax(struct vcpu *v, u64 value)
 void exec_rdmsr(struct vcpu *v, const struct insn *i)
 {
     require_ring0(v);
-    set_edx_eax(v, msr_read(v, v->gpr[REG_ECX]));
+    set_edx_eax(v, msr_read(v, (u32)v->gpr[REG_ECX]));
 }
 
 void exec_wrmsr(struct vcpu *v, const struct insn *i)
 {
     require_ring0(v);
-    msr_write(v, v->gpr[REG_ECX], v->gpr[REG_EDX] << 32 | v->gpr[REG_EAX]);
+    msr_write(v, (u32)v->gpr[REG_ECX], v->gpr[REG_EDX] << 32 | (u32)v->gpr[REG_EAX]);
 }
 
 static void read_tsc(struct vcpu *v)
@@ -275,10 +330,9 @@ void exec_hypercall(struct vcpu *v, const struct insn *i)
     enum { VAPIC_POLL_IRQ = 1, KVM_EPERM = 1, KVM_ENOSYS = 1000 };
     if (!pvclock_offered(v)) fault_raise(v, VEC_UD); /* CPUID does not announce KVM */
     u32 number = (u32)v->gpr[REG_EAX];
-    if (v->cpl != 0)
-        v->gpr[REG_EAX] = (u32)-KVM_EPERM;
-    else
-        v->gpr[REG_EAX] = number == VAPIC_POLL_IRQ ? 0 : (u32)-KVM_ENOSYS;
+    s64 result = number == VAPIC_POLL_IRQ ? 0 : -KVM_ENOSYS;
+    if (v->cpl != 0) result = -KVM_EPERM;
+    v->gpr[REG_EAX] = v->mode & MODE_CODE64 ? (u64)result : (u32)result;
 }
 
 void exec_hlt(struct vcpu *v, const struct insn *i)
@@ -317,5 +371,13 @@ void exec_sysenter(struct vcpu *v, const struct insn *i)
 }
 void exec_sysexit(struct vcpu *v, const struct insn *i)
 {
-    sysexit(v);
+    sysexit(v, i->operand_bytes);
+}
+void exec_syscall(struct vcpu *v, const struct insn *i)
+{
+    syscall_enter(v);
+}
+void exec_sysret(struct vcpu *v, const struct insn *i)
+{
+    syscall_return(v, i->operand_bytes);
 }

@@ -32,11 +32,11 @@ static inline bool fetch(const struct vcpu *v, u16 selector, struct descriptor *
 {
     u32 offset = selector & ~SEL_RPL;
     if ((selector & SEL_TI) || !offset || offset + 7 > v->gdtr.limit) return false;
-    const u8 *host = entry_address(v->shadow->table[SHADOW_SUPERVISOR].read, v->gdtr.base + offset, 8);
+    const u8 *host = entry_address(v->shadow->table[SHADOW_SUPERVISOR].read, (u32)(v->gdtr.base + offset), 8);
     if (!host) return false;
     u64 bits = *(const any64 *)host;
     *d = (struct descriptor){
-        .linear = v->gdtr.base + offset, .low = bits, .high = bits >> 32, .selector = selector};
+        .linear = (u32)(v->gdtr.base + offset), .low = bits, .high = bits >> 32, .selector = selector};
     return (descriptor_access(d) & (AR_P | AR_S | AR_ACCESSED)) == (AR_P | AR_S | AR_ACCESSED);
 }
 
@@ -67,8 +67,8 @@ static bool has_flat_stack(const struct vcpu *v)
 /* Protected mode, and nothing is armed that must see single instructions or accesses. */
 static inline bool is_common(const struct vcpu *v)
 {
-    return vcpu_protected(v) && !(v->mode & (MODE_STEP | MODE_ALIGN)) && !v->instruments.write_log &&
-           !v->instruments.no_fast_entry;
+    return vcpu_protected(v) && !(v->mode & (MODE_STEP | MODE_ALIGN | MODE_LONG)) &&
+           !v->instruments.write_log && !v->instruments.no_fast_entry;
 }
 
 /* --- into the kernel --- */
@@ -84,7 +84,7 @@ static bool fetch_entry(const struct vcpu *v, u8 vector, bool software, struct e
     struct descriptor gate, code;
     u32 at = vector * 8u;
     if (at + 7 > v->idtr.limit) return false;
-    const u8 *host = entry_address(v->shadow->table[SHADOW_SUPERVISOR].read, v->idtr.base + at, 8);
+    const u8 *host = entry_address(v->shadow->table[SHADOW_SUPERVISOR].read, (u32)(v->idtr.base + at), 8);
     if (!host) return false;
     gate = (struct descriptor){.low = value_at(host, 0), .high = value_at(host, 1)};
     unsigned type = descriptor_system_type(&gate);
@@ -205,7 +205,7 @@ static bool fast_sysenter(struct vcpu *v, const struct insn *i)
 static bool fast_sysexit(struct vcpu *v, const struct insn *i)
 {
     if (!is_common(v) || !(v->sysenter_cs & SEL_ERROR_MASK) || v->cpl != 0) return false;
-    sysexit(v);
+    sysexit(v, 4);
     return true;
 }
 

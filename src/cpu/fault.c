@@ -19,7 +19,7 @@ void fault_raise_error(struct vcpu *v, u8 vector, u32 error)
     raise_fault(v, (struct fault){.vector = vector, .has_error = true, .error = error});
 }
 
-void fault_raise_page(struct vcpu *v, u32 linear, u32 error)
+void fault_raise_page(struct vcpu *v, u64 linear, u32 error)
 {
     v->fault_address = linear;
     raise_fault(v, (struct fault){.vector = VEC_PF, .has_error = true, .error = error});

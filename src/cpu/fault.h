@@ -22,6 +22,6 @@
 
 _Noreturn void fault_raise(struct vcpu *v, u8 vector); /* no error code: #UD #NM #DE #MF ... */
 _Noreturn void fault_raise_error(struct vcpu *v, u8 vector, u32 error); /* #GP #SS #NP #TS #AC */
-_Noreturn void fault_raise_page(struct vcpu *v, u32 linear, u32 error);
+_Noreturn void fault_raise_page(struct vcpu *v, u64 linear, u32 error);
 
 #endif

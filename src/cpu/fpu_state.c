@@ -22,9 +22,34 @@ static void host_default(void)
     __asm__ volatile("fninit\n\tldmxcsr %0" : : "m"(mxcsr));
 }
 
-/* The XMM registers that 32-bit code has. */
+/* XMM8 to XMM15, which 64-bit code has. */
+static void xmm_save_high(struct vcpu *v)
+{
+    __asm__ volatile("movups %%xmm8, 128(%0)\n\tmovups %%xmm9, 144(%0)\n\t"
+                     "movups %%xmm10, 160(%0)\n\tmovups %%xmm11, 176(%0)\n\t"
+                     "movups %%xmm12, 192(%0)\n\tmovups %%xmm13, 208(%0)\n\t"
+                     "movups %%xmm14, 224(%0)\n\tmovups %%xmm15, 240(%0)"
+                     :
+                     : "r"(v->fpu_shelter)
+                     : "memory");
+}
+
+static void xmm_restore_high(struct vcpu *v)
+{
+    __asm__ volatile("movups 128(%0), %%xmm8\n\tmovups 144(%0), %%xmm9\n\t"
+                     "movups 160(%0), %%xmm10\n\tmovups 176(%0), %%xmm11\n\t"
+                     "movups 192(%0), %%xmm12\n\tmovups 208(%0), %%xmm13\n\t"
+                     "movups 224(%0), %%xmm14\n\tmovups 240(%0), %%xmm15"
+                     :
+                     : "r"(v->fpu_shelter)
+                     : "memory");
+}
+
+/* The XMM registers that 32-bit code has; in IA-32e mode all. */
 static void xmm_save(struct vcpu *v)
 {
+    v->fpu_shelter_all = vcpu_long_mode(v);
+    if (unlikely(v->fpu_shelter_all)) xmm_save_high(v);
     __asm__ volatile("movups %%xmm0, (%0)\n\tmovups %%xmm1, 16(%0)\n\t"
                      "movups %%xmm2, 32(%0)\n\tmovups %%xmm3, 48(%0)\n\t"
                      "movups %%xmm4, 64(%0)\n\tmovups %%xmm5, 80(%0)\n\t"
@@ -36,6 +61,7 @@ static void xmm_save(struct vcpu *v)
 
 static void xmm_restore(struct vcpu *v)
 {
+    if (unlikely(v->fpu_shelter_all)) xmm_restore_high(v);
     __asm__ volatile("movups (%0), %%xmm0\n\tmovups 16(%0), %%xmm1\n\t"
                      "movups 32(%0), %%xmm2\n\tmovups 48(%0), %%xmm3\n\t"
                      "movups 64(%0), %%xmm4\n\tmovups 80(%0), %%xmm5\n\t"

@@ -23,20 +23,25 @@
 /* Shifted by CL. */
 #define HOST_SHIFT(X)                                                                                        \
     X(rol, "rol") X(ror, "ror") X(rcl, "rcl") X(rcr, "rcr") X(shl, "shl") X(shr, "shr") X(sar, "sar")
-/* Two operands of 16 or 32 bits. Some instructions leave the first one unchanged. */
+/* Two operands of 16, 32 or 64 bits. Some instructions leave the first one unchanged. */
 #define HOST_WIDE(X)                                                                                         \
     X(bt, "bt")                                                                                              \
     X(bts, "bts")                                                                                            \
     X(btr, "btr")                                                                                            \
     X(btc, "btc")                                                                                            \
     X(bsf, "bsf") X(bsr, "bsr") X(tzcnt, "tzcnt") X(lzcnt, "lzcnt") X(popcnt, "popcnt") X(imul, "imul")
-/* Double shifts by CL, 16 or 32 bits. */
+/* Double shifts by CL, 16, 32 or 64 bits. */
 #define HOST_DOUBLE_SHIFT(X) X(shld, "shld") X(shrd, "shrd")
 
 #define BINARY(name, text)                                                                                   \
-    static inline u32 host_##name(u64 *flags, u32 a, u32 b, unsigned bytes)                                  \
+    static inline u64 host_##name(u64 *flags, u64 a, u64 b, unsigned bytes)                                  \
     {                                                                                                        \
-        if (bytes == 4)                                                                                      \
+        if (bytes == 8)                                                                                      \
+            __asm__(FLAGS_IN text "q %q[b], %q[a]" FLAGS_OUT                                                 \
+                    : "+a"(*flags), [a] "+r"(a)                                                              \
+                    : [b] "r"(b)                                                                             \
+                    : "cc");                                                                                 \
+        else if (bytes == 4)                                                                                 \
             __asm__(FLAGS_IN text "l %k[b], %k[a]" FLAGS_OUT                                                 \
                     : "+a"(*flags), [a] "+r"(a)                                                              \
                     : [b] "r"(b)                                                                             \
@@ -54,9 +59,11 @@
         return a;                                                                                            \
     }
 #define UNARY(name, text)                                                                                    \
-    static inline u32 host_##name(u64 *flags, u32 a, unsigned bytes)                                         \
+    static inline u64 host_##name(u64 *flags, u64 a, unsigned bytes)                                         \
     {                                                                                                        \
-        if (bytes == 4)                                                                                      \
+        if (bytes == 8)                                                                                      \
+            __asm__(FLAGS_IN text "q %q[a]" FLAGS_OUT : "+a"(*flags), [a] "+r"(a) : : "cc");                 \
+        else if (bytes == 4)                                                                                 \
             __asm__(FLAGS_IN text "l %k[a]" FLAGS_OUT : "+a"(*flags), [a] "+r"(a) : : "cc");                 \
         else if (bytes == 2)                                                                                 \
             __asm__(FLAGS_IN text "w %w[a]" FLAGS_OUT : "+a"(*flags), [a] "+r"(a) : : "cc");                 \
@@ -65,9 +72,14 @@
         return a;                                                                                            \
     }
 #define SHIFT(name, text)                                                                                    \
-    static inline u32 host_##name(u64 *flags, u32 a, u32 count, unsigned bytes)                              \
+    static inline u64 host_##name(u64 *flags, u64 a, u32 count, unsigned bytes)                              \
     {                                                                                                        \
-        if (bytes == 4)                                                                                      \
+        if (bytes == 8)                                                                                      \
+            __asm__(FLAGS_IN text "q %%cl, %q[a]" FLAGS_OUT                                                  \
+                    : "+a"(*flags), [a] "+r"(a)                                                              \
+                    : "c"(count)                                                                             \
+                    : "cc");                                                                                 \
+        else if (bytes == 4)                                                                                 \
             __asm__(FLAGS_IN text "l %%cl, %k[a]" FLAGS_OUT                                                  \
                     : "+a"(*flags), [a] "+r"(a)                                                              \
                     : "c"(count)                                                                             \
@@ -85,9 +97,14 @@
         return a;                                                                                            \
     }
 #define WIDE(name, text)                                                                                     \
-    static inline u32 host_##name(u64 *flags, u32 a, u32 b, unsigned bytes)                                  \
+    static inline u64 host_##name(u64 *flags, u64 a, u64 b, unsigned bytes)                                  \
     {                                                                                                        \
-        if (bytes == 4)                                                                                      \
+        if (bytes == 8)                                                                                      \
+            __asm__(FLAGS_IN text "q %q[b], %q[a]" FLAGS_OUT                                                 \
+                    : "+a"(*flags), [a] "+r"(a)                                                              \
+                    : [b] "r"(b)                                                                             \
+                    : "cc");                                                                                 \
+        else if (bytes == 4)                                                                                 \
             __asm__(FLAGS_IN text "l %k[b], %k[a]" FLAGS_OUT                                                 \
                     : "+a"(*flags), [a] "+r"(a)                                                              \
                     : [b] "r"(b)                                                                             \
@@ -100,9 +117,14 @@
         return a;                                                                                            \
     }
 #define DOUBLE_SHIFT(name, text)                                                                             \
-    static inline u32 host_##name(u64 *flags, u32 a, u32 b, u32 count, unsigned bytes)                       \
+    static inline u64 host_##name(u64 *flags, u64 a, u64 b, u32 count, unsigned bytes)                       \
     {                                                                                                        \
-        if (bytes == 4)                                                                                      \
+        if (bytes == 8)                                                                                      \
+            __asm__(FLAGS_IN text "q %%cl, %q[b], %q[a]" FLAGS_OUT                                           \
+                    : "+a"(*flags), [a] "+r"(a)                                                              \
+                    : [b] "r"(b), "c"(count)                                                                 \
+                    : "cc");                                                                                 \
+        else if (bytes == 4)                                                                                 \
             __asm__(FLAGS_IN text "l %%cl, %k[b], %k[a]" FLAGS_OUT                                           \
                     : "+a"(*flags), [a] "+r"(a)                                                              \
                     : [b] "r"(b), "c"(count)                                                                 \

@@ -18,6 +18,7 @@ enum reg_class {
     RC_GPR8,
     RC_GPR16,
     RC_GPR32,
+    RC_GPR64,
     RC_SEG,
     RC_CR,
     RC_DR,
@@ -31,7 +32,9 @@ enum reg_class {
 /* The field that encodes a register operand. */
 enum operand_field { FIELD_OTHER, FIELD_MODRM_REG, FIELD_MODRM_RM, FIELD_OPCODE, FIELD_VVVV };
 
-/* reg: the architectural number. RC_GPR8: 0-3 AL CL DL BL, 4-7 AH CH DH BH. RC_SEG: enum seg. */
+/* reg: the architectural number. RC_GPR8: 0-3 AL CL DL BL, 4-7 AH CH DH BH, 8-15 R8B to R15B, and
+ * GPR8_LOW + 4-7 SPL BPL SIL DIL. RC_SEG: enum seg. */
+#define GPR8_LOW 16
 struct operand {
     u8 kind;      /* enum operand_kind */
     u8 reg_class; /* enum reg_class */
@@ -43,6 +46,7 @@ struct operand {
 };
 
 #define INSN_NO_REG 0xff
+#define INSN_RIP    0xfe /* the address of the next instruction */
 
 enum insn_prefix {
     PFX_LOCK = 1 << 0,
@@ -71,24 +75,24 @@ struct insn {
     u16 mnemonic;              /* ZydisMnemonic */
     u8 length;
     u8 operand_count; /* visible operands */
-    u8 operand_bytes; /* effective operand size: 2 or 4 (1 for byte instructions) */
-    u8 address_bytes; /* effective address size: 2 or 4 */
-    u8 stack_bytes;   /* operand size of implicit stack use: 2 or 4 */
+    u8 operand_bytes; /* effective operand size: 2, 4 or 8 (1 for byte instructions) */
+    u8 address_bytes; /* effective address size: 2, 4 or 8 */
+    u8 stack_bytes;   /* operand size of implicit stack use: 2, 4 or 8 */
     u8 prefixes;      /* enum insn_prefix: those in effect, *without* a mandatory F2, F3 or 66 */
     struct operand op[4];
     u64 imm[2]; /* sign-extended to 64 bits where the instruction extends it; relative branches: the
                    displacement; far pointers: imm[0] offset, imm[1] selector */
 
     /* the memory operand, if one operand is OPND_MEM: base + index * scale + disp, in address_bytes */
-    u8 mem_base, mem_index; /* GPR number or INSN_NO_REG */
+    u8 mem_base, mem_index; /* GPR number or INSN_NO_REG; the base may be INSN_RIP */
     u8 mem_scale;           /* 1 2 4 8 */
     u8 mem_seg;             /* enum seg, override applied. String instructions: segment of the [E]SI side */
-    u32 mem_disp;           /* sign-extended */
+    u64 mem_disp;           /* sign-extended to 64 bits in 64-bit code, to 32 in other code */
 
     /* All of these include implicit operands, which Zydis calls hidden. Each general register has one bit, for
      * any width: in gprs_read if the result depends on it, in gprs_written if it may change. gprs_read leaves
      * out mem_base and mem_index, see insn_gprs_read(). */
-    u8 gprs_read, gprs_written;
+    u16 gprs_read, gprs_written;
     u8 stack_effect, stack_access;
     bool accesses_memory;
 
@@ -101,6 +105,7 @@ struct insn {
     u8 encoding; /* enum insn_encoding */
     u8 map;      /* 0: one byte, 1: 0F, 2: 0F38, 3: 0F3A */
     u8 opcode;
+    u8 rex;       /* the prefix, or 0 */
     u8 mandatory; /* 66, F2, F3 or 0 */
     bool has_modrm;
     u8 modrm;
@@ -111,19 +116,22 @@ struct insn {
     u8 bytes[INSN_MAX_BYTES];
 };
 
-static inline u8 insn_gprs_read(const struct insn *i)
+static inline u16 insn_gprs_read(const struct insn *i)
 {
-    u8 base = i->mem_base == INSN_NO_REG ? 0 : 1 << i->mem_base;
-    u8 index = i->mem_index == INSN_NO_REG ? 0 : 1 << i->mem_index;
+    u16 base = i->mem_base >= INSN_RIP ? 0 : 1 << i->mem_base;
+    u16 index = i->mem_index == INSN_NO_REG ? 0 : 1 << i->mem_index;
     return i->gprs_read | base | index;
 }
 
-/* Decode one instruction of 16- or 32-bit code from `available` bytes, of which at most 15 are read. Returns its
+/* The width of code: the default sizes of operands and addresses. */
+enum code_size { CODE_16, CODE_32, CODE_64 };
+
+/* Decode one instruction from `available` bytes, of which at most 15 are read. Returns its
  * length; 0 if it is no valid instruction (then *insn has the #UD row and a length of at least 1); -1 if it
  * needs more bytes than `available`. */
-int insn_decode(struct insn *insn, const u8 *bytes, unsigned available, bool code32);
+int insn_decode(struct insn *insn, const u8 *bytes, unsigned available, enum code_size size);
 
 /* Text for event logs and listings, in Intel syntax: "mov eax, [ebx+4]". */
-void insn_format(const struct insn *insn, u32 eip, bool code32, char *text, unsigned text_bytes);
+void insn_format(const struct insn *insn, u64 rip, enum code_size size, char *text, unsigned text_bytes);
 
 #endif

@@ -104,7 +104,7 @@ static inline enum exit_reason execute(struct vcpu *v, const struct insn *i, boo
 {
     v->inhibit = 0;
     v->eflags &= ~(u32)FL_RF; /* every instruction clears RF; IRET and task switches set it afterwards */
-    v->rip = (u32)(v->insn_start + i->length);
+    v->rip = mode_mask_rip(v->mode, v->insn_start + i->length);
     if (likely(plain || check(v, i)))
         i->row->execute(v, i);
     else
@@ -114,7 +114,7 @@ static inline enum exit_reason execute(struct vcpu *v, const struct insn *i, boo
 
 static inline void begin(struct vcpu *v)
 {
-    v->insn_start = (u32)v->rip;
+    v->insn_start = v->rip;
     v->icount++;
     v->counters->interp_instructions++;
 }
@@ -127,14 +127,14 @@ static inline enum exit_reason step_plain(struct vcpu *v)
 }
 
 /* Software interrupts clear TF on the way to their handler, so they do not trap themselves (SDM 3B 17.3.1.4). */
-static bool entered_handler(const struct vcpu *v, const struct insn *i, u32 next)
+static bool entered_handler(const struct vcpu *v, const struct insn *i, u64 next)
 {
     bool software = i->mnemonic == ZYDIS_MNEMONIC_INT || i->mnemonic == ZYDIS_MNEMONIC_INT3 ||
                     i->mnemonic == ZYDIS_MNEMONIC_INTO || i->mnemonic == ZYDIS_MNEMONIC_INT1;
     return software && v->rip != next;
 }
 
-static bool single_step_due(const struct vcpu *v, const struct insn *i, u32 next)
+static bool single_step_due(const struct vcpu *v, const struct insn *i, u64 next)
 {
     if (entered_handler(v, i, next)) return false;
     bool branched = v->rip != next && v->rip != v->insn_start;
@@ -147,13 +147,13 @@ static enum exit_reason step_armed(struct vcpu *v)
 {
     bool shadow = v->inhibit & INHIBIT_MOV_SS, single_step = v->eflags & FL_TF;
     begin(v);
-    u32 hits = shadow ? 0 : debug_match_code(v, v->seg[SEG_CS].base + v->insn_start);
+    u32 hits = shadow ? 0 : debug_match_code(v, segment_linear(v, SEG_CS, v->insn_start));
     if (hits) {
         v->dr[6] = (v->dr[6] & ~DR6_BREAKPOINTS) | hits;
         fault_raise(v, VEC_DB);
     }
     const struct decoded *d = decode_fetch(v, v->insn_start);
-    u32 next = v->insn_start + d->insn.length;
+    u64 next = mode_mask_rip(v->mode, v->insn_start + d->insn.length);
     enum exit_reason reason = execute(v, &d->insn, d->plain);
     if (v->inhibit & INHIBIT_MOV_SS) return reason;
     if (single_step && single_step_due(v, &d->insn, next)) v->debug_trap |= DR6_BS;
@@ -206,6 +206,6 @@ enum exit_reason interp_step(struct vcpu *v)
 enum exit_reason interp_callout(struct vcpu *v, const struct insn *i, bool plain)
 {
     if (FAULT_CATCH(v)) return catch_fault(v);
-    v->insn_start = (u32)v->rip;
+    v->insn_start = v->rip;
     return execute(v, i, plain);
 }

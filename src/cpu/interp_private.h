@@ -67,6 +67,7 @@ enum fxsave_layout {
     FX_ST = 32,
     FX_XMM = 160,
     FX_XMM_END = 288, /* of the 8 registers of 32-bit mode */
+    FX_XMM_END64 = 416,
     FX_BYTES = 512,
 };
 

@@ -47,8 +47,8 @@ static void fetch_gate(struct vcpu *v, const struct delivery *d, struct descript
         1 << SYS_TASK_GATE | 1 << SYS_INTERRUPT16 | 1 << SYS_TRAP16 | 1 << SYS_INTERRUPT32 | 1 << SYS_TRAP32;
     u32 offset = d->vector * 8;
     if (offset + 7 > v->idtr.limit) fault_raise_error(v, VEC_GP, entry_error(d));
-    u64 bits = sys_read(v, v->idtr.base + offset, 8);
-    *gate = (struct descriptor){.linear = v->idtr.base + offset, .low = bits, .high = bits >> 32};
+    u64 bits = sys_read(v, (u32)(v->idtr.base + offset), 8);
+    *gate = (struct descriptor){.linear = (u32)(v->idtr.base + offset), .low = bits, .high = bits >> 32};
     if (!(valid_types >> descriptor_system_type(gate) & 1)) fault_raise_error(v, VEC_GP, entry_error(d));
     if (d->software && descriptor_dpl(gate) < v->cpl) fault_raise_error(v, VEC_GP, entry_error(d));
     if (!descriptor_present(gate)) fault_raise_error(v, VEC_NP, entry_error(d));
@@ -174,11 +174,13 @@ void interrupt_deliver(struct vcpu *v, u8 vector, enum interrupt_source source, 
                          .ext = source != SOURCE_SOFTWARE,
                          .has_error = has_error,
                          .error = error};
-    if (vcpu_pe(v)) {
+    if (vcpu_long_mode(v)) {
+        interrupt_deliver64(v, vector, source, has_error, error);
+    } else if (vcpu_pe(v)) {
         deliver_protected(v, &d);
     } else {
         if (vector * 4 + 3 > v->idtr.limit) fault_raise_error(v, VEC_GP, entry_error(&d));
-        deliver_vector_table(v, v->idtr.base, vector, v->eflags, CLEARED_REAL);
+        deliver_vector_table(v, (u32)v->idtr.base, vector, v->eflags, CLEARED_REAL);
     }
     v->inhibit = 0;
     vcpu_update_mode(v);

@@ -8,10 +8,11 @@
 
 static bool bitmap_allows(struct vcpu *v, u16 port, unsigned bytes)
 {
+    u64 base = vcpu_long_mode(v) ? v->base64.tr : v->tr.base;
     if (!(v->tr.access & SYS_32) || v->tr.limit < TSS_IO_MAP + 1) return false;
-    u32 at = (u32)sys_read(v, v->tr.base + TSS_IO_MAP, 2) + port / 8;
+    u32 at = (u32)sys_read(v, base + TSS_IO_MAP, 2) + port / 8;
     if (at + 1 > v->tr.limit) return false; /* the CPU reads two bytes: the bitmap ends with a byte of ones */
-    u32 bits = sys_read(v, v->tr.base + at, 2) >> (port & 7);
+    u32 bits = sys_read(v, base + at, 2) >> (port & 7);
     return !(bits & ((1u << bytes) - 1));
 }
 

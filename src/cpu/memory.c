@@ -6,6 +6,7 @@
  * any byte is written, so page-crossing accesses are precise.
  */
 #include "memory.h"
+#include "mmu/tlb.h"
 #include "mode.h"
 #include "system.h"
 
@@ -40,7 +41,7 @@ _Noreturn static void raise_segment(struct vcpu *v, enum seg seg)
 }
 
 /* Null selectors, read-only and execute-only segments, expand-down limits (SDM 3A 5.3, 5.5). */
-static __attribute__((noinline)) void check_odd_segment(struct vcpu *v, enum seg seg, u32 offset,
+static __attribute__((noinline)) void check_odd_segment(struct vcpu *v, enum seg seg, u64 offset,
                                                         unsigned bytes, bool write)
 {
     const struct segment *s = &v->seg[seg];
@@ -56,7 +57,15 @@ static __attribute__((noinline)) void check_odd_segment(struct vcpu *v, enum seg
     }
 }
 
-static inline void check_alignment(struct vcpu *v, u32 linear, unsigned bytes)
+/* 64-bit mode: no limits and no types, but the address must be canonical (SDM 3A 5.3.1). */
+static inline u64 to_linear64(struct vcpu *v, enum seg seg, u64 offset, unsigned bytes)
+{
+    u64 linear = segment_linear(v, seg, offset);
+    if (unlikely(!is_canonical(linear) || !is_canonical(linear + bytes - !!bytes))) raise_segment(v, seg);
+    return linear;
+}
+
+static inline void check_alignment(struct vcpu *v, u64 linear, unsigned bytes)
 {
     /* SDM 3A table 6-7. Ten-byte operands of the FPU are aligned to 8. Other odd sizes are not checked here:
      * instructions with operands of 16 bytes and FXSAVE check the alignment themselves, with #GP. */
@@ -64,33 +73,46 @@ static inline void check_alignment(struct vcpu *v, u32 linear, unsigned bytes)
     if (linear & (alignment - 1)) fault_raise_error(v, VEC_AC, 0);
 }
 
-static inline u32 to_linear(struct vcpu *v, enum seg seg, u32 offset, unsigned bytes, bool write)
+static inline u64 to_linear(struct vcpu *v, enum seg seg, u64 offset, unsigned bytes, bool write)
 {
-    const struct segment *s = &v->seg[seg];
-    enum mode_seg kind = mode_seg(v->mode, seg);
-    if (unlikely(seg == SEG_CS && write && vcpu_protected(v))) fault_raise_error(v, VEC_GP, 0);
-    if (unlikely(kind == MODE_SEG_ODD))
-        check_odd_segment(v, seg, offset, bytes, write);
-    else if (kind == MODE_SEG_LIMITED && unlikely((u64)offset + bytes - 1 > s->limit))
-        raise_segment(v, seg);
-    u32 linear = s->base + offset;
+    u64 linear;
+    if (unlikely(v->mode & MODE_CODE64)) {
+        linear = to_linear64(v, seg, offset, bytes);
+    } else {
+        const struct segment *s = &v->seg[seg];
+        enum mode_seg kind = mode_seg(v->mode, seg);
+        if (unlikely(seg == SEG_CS && write && vcpu_protected(v))) fault_raise_error(v, VEC_GP, 0);
+        if (unlikely(kind == MODE_SEG_ODD))
+            check_odd_segment(v, seg, (u32)offset, bytes, write);
+        else if (kind == MODE_SEG_LIMITED && unlikely(offset + bytes - 1 > s->limit))
+            raise_segment(v, seg);
+        linear = (u32)(s->base + offset);
+    }
     if (unlikely(v->mode & MODE_ALIGN)) check_alignment(v, linear, bytes);
     return linear;
 }
 
-u32 mem_linear(struct vcpu *v, enum seg seg, u32 offset, unsigned bytes, bool write)
+u64 mem_linear(struct vcpu *v, enum seg seg, u64 offset, unsigned bytes, bool write)
 {
     return to_linear(v, seg, offset, bytes, write);
 }
 
 /* --- locations --- */
 
-static inline bool crosses_page(u32 linear, unsigned bytes)
+/* The entry of a page, or 0: by the shadow's tables, or in IA-32e mode by its TLB. */
+static inline u64 entry_of(const struct vcpu *v, const struct view *view, u64 linear, bool write)
+{
+    if (unlikely(v->mode & MODE_LONG))
+        return tlb_entry(v->shadow->tlb, linear, view->user, write ? TLB_WRITE : TLB_READ);
+    return (write ? view->write : view->read)[(u32)linear >> PAGE_SHIFT];
+}
+
+static inline bool crosses_page(u64 linear, unsigned bytes)
 {
     return (linear & PAGE_MASK) + bytes > PAGE_SIZE;
 }
 
-static struct location walk_location(struct vcpu *v, const struct view *view, u32 linear, bool write)
+static struct location walk_location(struct vcpu *v, const struct view *view, u64 linear, bool write)
 {
     struct shadow_hit hit;
     enum access access = (write ? ACCESS_WRITE : ACCESS_READ) | (view->implicit ? ACCESS_IMPLICIT : 0);
@@ -102,9 +124,9 @@ static struct location walk_location(struct vcpu *v, const struct view *view, u3
     }
 }
 
-static inline struct location locate(struct vcpu *v, const struct view *view, u32 linear, bool write)
+static inline struct location locate(struct vcpu *v, const struct view *view, u64 linear, bool write)
 {
-    u64 entry = (write ? view->write : view->read)[linear >> PAGE_SHIFT];
+    u64 entry = entry_of(v, view, linear, write);
     if (likely(entry)) return (struct location){.host = (u8 *)(uintptr_t)(linear + entry)};
     return walk_location(v, view, linear, write);
 }
@@ -188,17 +210,18 @@ struct two_pages {
     unsigned bytes[2];
 };
 
-static void locate_two(struct vcpu *v, const struct view *view, u32 linear, unsigned bytes, bool write,
+static void locate_two(struct vcpu *v, const struct view *view, u64 linear, unsigned bytes, bool write,
                        struct two_pages *s)
 {
     unsigned here = PAGE_SIZE - (linear & PAGE_MASK);
+    u64 next = v->mode & MODE_LONG ? linear + here : (u32)(linear + here);
     s->bytes[0] = bytes < here ? bytes : here;
     s->bytes[1] = bytes - s->bytes[0];
     s->location[0] = locate(v, view, linear, write);
-    if (s->bytes[1]) s->location[1] = locate(v, view, linear + here, write);
+    if (s->bytes[1]) s->location[1] = locate(v, view, next, write);
 }
 
-static void load_two_pages(struct vcpu *v, const struct view *view, u32 linear, u8 *buffer, unsigned bytes,
+static void load_two_pages(struct vcpu *v, const struct view *view, u64 linear, u8 *buffer, unsigned bytes,
                            bool modify)
 {
     struct two_pages s;
@@ -207,7 +230,7 @@ static void load_two_pages(struct vcpu *v, const struct view *view, u32 linear, 
     if (s.bytes[1]) location_load_bytes(v, &s.location[1], buffer + s.bytes[0], s.bytes[1]);
 }
 
-static void store_two_pages(struct vcpu *v, const struct view *view, u32 linear, const u8 *buffer,
+static void store_two_pages(struct vcpu *v, const struct view *view, u64 linear, const u8 *buffer,
                             unsigned bytes)
 {
     struct two_pages s;
@@ -216,7 +239,7 @@ static void store_two_pages(struct vcpu *v, const struct view *view, u32 linear,
     if (s.bytes[1]) location_store_bytes(v, &s.location[1], buffer + s.bytes[0], s.bytes[1]);
 }
 
-static __attribute__((noinline)) u64 load_slow(struct vcpu *v, const struct view *view, u32 linear,
+static __attribute__((noinline)) u64 load_slow(struct vcpu *v, const struct view *view, u64 linear,
                                                unsigned size, bool modify)
 {
     if (!crosses_page(linear, size)) {
@@ -228,7 +251,7 @@ static __attribute__((noinline)) u64 load_slow(struct vcpu *v, const struct view
     return value;
 }
 
-static __attribute__((noinline)) void store_slow(struct vcpu *v, const struct view *view, u32 linear,
+static __attribute__((noinline)) void store_slow(struct vcpu *v, const struct view *view, u64 linear,
                                                  unsigned size, u64 value)
 {
     if (!crosses_page(linear, size)) {
@@ -239,17 +262,17 @@ static __attribute__((noinline)) void store_slow(struct vcpu *v, const struct vi
     }
 }
 
-static inline u64 load_fast(struct vcpu *v, const struct view *view, u32 linear, unsigned size)
+static inline u64 load_fast(struct vcpu *v, const struct view *view, u64 linear, unsigned size)
 {
-    u64 entry = view->read[linear >> PAGE_SHIFT];
+    u64 entry = entry_of(v, view, linear, false);
     if (likely(entry && !crosses_page(linear, size)))
         return load_any((const u8 *)(uintptr_t)(linear + entry), size);
     return load_slow(v, view, linear, size, false);
 }
 
-static inline void store_fast(struct vcpu *v, const struct view *view, u32 linear, unsigned size, u64 value)
+static inline void store_fast(struct vcpu *v, const struct view *view, u64 linear, unsigned size, u64 value)
 {
-    u64 entry = view->write[linear >> PAGE_SHIFT];
+    u64 entry = entry_of(v, view, linear, true);
     if (likely(entry && !crosses_page(linear, size) && !v->instruments.write_log))
         store_any((u8 *)(uintptr_t)(linear + entry), size, value);
     else
@@ -258,7 +281,7 @@ static inline void store_fast(struct vcpu *v, const struct view *view, u32 linea
 
 /* --- by linear address --- */
 
-u64 lin_read(struct vcpu *v, u32 linear, unsigned size)
+u64 lin_read(struct vcpu *v, u64 linear, unsigned size)
 {
     struct view view = view_current(v);
     u64 value = load_fast(v, &view, linear, size);
@@ -266,50 +289,57 @@ u64 lin_read(struct vcpu *v, u32 linear, unsigned size)
     return value;
 }
 
-void lin_write(struct vcpu *v, u32 linear, unsigned size, u64 value)
+void lin_write(struct vcpu *v, u64 linear, unsigned size, u64 value)
 {
     struct view view = view_current(v);
     store_fast(v, &view, linear, size, value);
     if (unlikely(debug_armed(v))) debug_match_data(v, linear, size, true);
 }
 
-void lin_read_bytes(struct vcpu *v, u32 linear, void *buffer, unsigned bytes)
+void lin_read_bytes(struct vcpu *v, u64 linear, void *buffer, unsigned bytes)
 {
     struct view view = view_current(v);
     load_two_pages(v, &view, linear, buffer, bytes, false);
     if (unlikely(debug_armed(v))) debug_match_data(v, linear, bytes, false);
 }
 
-void lin_write_bytes(struct vcpu *v, u32 linear, const void *buffer, unsigned bytes)
+void lin_write_bytes(struct vcpu *v, u64 linear, const void *buffer, unsigned bytes)
 {
     struct view view = view_current(v);
     store_two_pages(v, &view, linear, buffer, bytes);
     if (unlikely(debug_armed(v))) debug_match_data(v, linear, bytes, true);
 }
 
-u64 sys_read(struct vcpu *v, u32 linear, unsigned size)
+u64 sys_read(struct vcpu *v, u64 linear, unsigned size)
 {
     struct view view = view_system(v);
     return load_fast(v, &view, linear, size);
 }
 
-void sys_write(struct vcpu *v, u32 linear, unsigned size, u64 value)
+void sys_write(struct vcpu *v, u64 linear, unsigned size, u64 value)
 {
     struct view view = view_system(v);
     store_fast(v, &view, linear, size, value);
 }
 
-void sys_probe_write(struct vcpu *v, u32 linear, unsigned bytes)
+void lin_probe_write(struct vcpu *v, u64 linear, unsigned bytes)
+{
+    struct view view = view_current(v);
+    struct two_pages s;
+    locate_two(v, &view, linear, bytes, true, &s);
+}
+
+void sys_probe_write(struct vcpu *v, u64 linear, unsigned bytes)
 {
     struct view view = view_system(v);
     struct two_pages s;
     locate_two(v, &view, linear, bytes, true, &s);
 }
 
-u32 lin_direct(struct vcpu *v, u32 linear, u32 bytes, bool write, u8 **host)
+u32 lin_direct(struct vcpu *v, u64 linear, u32 bytes, bool write, u8 **host)
 {
-    const u64 *table = (write ? v->write_table : v->read_table) + (linear >> PAGE_SHIFT);
-    u64 entry = *table;
+    struct view view = view_current(v);
+    u64 entry = entry_of(v, &view, linear, write);
     if (!entry || debug_armed(v)) return 0;
     u32 here = PAGE_SIZE - (linear & PAGE_MASK);
     *host = (u8 *)(uintptr_t)(linear + entry);
@@ -320,45 +350,49 @@ u32 lin_direct(struct vcpu *v, u32 linear, u32 bytes, bool write, u8 **host)
     }
     /* While entries are equal, pages that follow each other in linear memory follow each other in host
      * memory. The word behind the last page's entry is 0. */
-    while (here < bytes && *++table == entry)
-        here += PAGE_SIZE;
+    if (v->mode & MODE_LONG) {
+        while (here < bytes && entry_of(v, &view, linear + here, write) == entry)
+            here += PAGE_SIZE;
+    } else {
+        const u64 *table = (write ? view.write : view.read) + (linear >> PAGE_SHIFT);
+        while (here < bytes && *++table == entry)
+            here += PAGE_SIZE;
+    }
     return bytes < here ? bytes : here;
 }
 
 /* --- through a segment --- */
 
-u64 mem_read(struct vcpu *v, enum seg seg, u32 offset, unsigned size)
+u64 mem_read(struct vcpu *v, enum seg seg, u64 offset, unsigned size)
 {
     return lin_read(v, to_linear(v, seg, offset, size, false), size);
 }
 
-void mem_write(struct vcpu *v, enum seg seg, u32 offset, unsigned size, u64 value)
+void mem_write(struct vcpu *v, enum seg seg, u64 offset, unsigned size, u64 value)
 {
     lin_write(v, to_linear(v, seg, offset, size, true), size, value);
 }
 
-void mem_read_bytes(struct vcpu *v, enum seg seg, u32 offset, void *buffer, unsigned bytes)
+void mem_read_bytes(struct vcpu *v, enum seg seg, u64 offset, void *buffer, unsigned bytes)
 {
     lin_read_bytes(v, to_linear(v, seg, offset, bytes, false), buffer, bytes);
 }
 
-void mem_write_bytes(struct vcpu *v, enum seg seg, u32 offset, const void *buffer, unsigned bytes)
+void mem_write_bytes(struct vcpu *v, enum seg seg, u64 offset, const void *buffer, unsigned bytes)
 {
     lin_write_bytes(v, to_linear(v, seg, offset, bytes, true), buffer, bytes);
 }
 
-void mem_probe_write(struct vcpu *v, enum seg seg, u32 offset, unsigned bytes)
+void mem_probe_write(struct vcpu *v, enum seg seg, u64 offset, unsigned bytes)
 {
-    struct view view = view_current(v);
-    struct two_pages s;
-    locate_two(v, &view, to_linear(v, seg, offset, bytes, true), bytes, true, &s);
+    lin_probe_write(v, to_linear(v, seg, offset, bytes, true), bytes);
 }
 
-u64 mem_read_modify(struct vcpu *v, enum seg seg, u32 offset, unsigned size)
+u64 mem_read_modify(struct vcpu *v, enum seg seg, u64 offset, unsigned size)
 {
-    u32 linear = to_linear(v, seg, offset, size, true);
+    u64 linear = to_linear(v, seg, offset, size, true);
     struct view view = view_current(v);
-    u64 entry = view.write[linear >> PAGE_SHIFT];
+    u64 entry = entry_of(v, &view, linear, true);
     if (likely(entry && !crosses_page(linear, size)))
         return load_any((const u8 *)(uintptr_t)(linear + entry), size);
     return load_slow(v, &view, linear, size, true);

@@ -31,6 +31,7 @@ static inline bool code_usable(u32 access)
 
 static inline u32 class_of(const struct vcpu *v, enum seg seg)
 {
+    if (unlikely(vcpu_code64(v))) return seg < SEG_FS ? MODE_SEG_FLAT : MODE_SEG_BASED;
     const struct segment *s = &v->seg[seg];
     return segment_class(s, seg == SEG_CS ? code_usable(s->access) : data_usable(s->access));
 }
@@ -65,6 +66,7 @@ static u32 state_bits(const struct vcpu *v)
     if ((eflags & FL_TF) || (v->dr[7] & 0xff)) mode |= MODE_STEP;
     if (v->cpl == 3 && (cr0 & CR0_AM) && (eflags & FL_AC)) mode |= MODE_ALIGN;
     if (v->cpl > 0 && (v->paging.cr4 & CR4_TSD)) mode |= MODE_TSD;
+    if (unlikely(vcpu_long_mode(v))) return mode | MODE_LONG | (vcpu_code64(v) ? MODE_CODE64 : 0);
     if (v->cpl == 3 && v->shadow->has_window && !(eflags & FL_VM)) mode |= MODE_WINDOW;
     return mode;
 }
@@ -88,7 +90,7 @@ static inline void note_privilege(struct vcpu *v)
     u64 now = __builtin_ia32_rdtsc();
     if (user)
         v->user_since = now;
-    else
+    else if (!vcpu_long_mode(v))
         shadow_user_ran(v->shadow, now - v->user_since);
 }
 
@@ -124,6 +126,8 @@ static void reset_registers(struct vcpu *v)
 {
     enum { DATA = AR_P | AR_S | AR_WRITABLE | AR_ACCESSED, LDT = AR_P | 2, TSS_BUSY = AR_P | 11 };
     memset(v->gpr, 0, sizeof v->gpr);
+    memset(v->gpr_high, 0, sizeof v->gpr_high);
+    memset(&v->base64, 0, sizeof v->base64);
     v->gpr[REG_EDX] = v->model->signature;
     v->rip = 0xfff0;
     v->eflags = FL_ONE;
@@ -135,7 +139,9 @@ static void reset_registers(struct vcpu *v)
     v->ldtr = (struct segment){.limit = 0xffff, .access = LDT};
     v->tr = (struct segment){.limit = 0xffff, .access = TSS_BUSY};
     v->gdtr = v->idtr = (struct desc_table){.limit = 0xffff};
-    v->paging = (struct paging){.cr0 = CR0_CD | CR0_NW | CR0_ET, .maxphyaddr = v->model->maxphyaddr};
+    v->paging = (struct paging){.cr0 = CR0_CD | CR0_NW | CR0_ET,
+                                .maxphyaddr = v->model->maxphyaddr,
+                                .has_1gb_pages = v->model->x1_edx & X1D_PAGE1GB};
     v->cr2 = 0;
     memset(v->dr, 0, sizeof v->dr);
     v->dr[6] = 0xffff0ff0;
@@ -145,6 +151,7 @@ static void reset_registers(struct vcpu *v)
 static void reset_msrs(struct vcpu *v)
 {
     v->sysenter_cs = v->sysenter_esp = v->sysenter_eip = 0;
+    v->star = v->lstar = v->cstar = v->fmask = v->kernel_gs_base = 0;
     v->tsc_offset = v->host && v->host->tsc ? -v->host->tsc(v->host->machine) : 0;
     v->tsc_adjust = 0;
     v->apic_base = 0xfee00000 | APIC_BASE_BSP;

@@ -23,6 +23,8 @@ enum mode_bits {
     MODE_TSD = 1 << 13,       /* RDTSC is privileged (CR4.TSD and CPL > 0) */
     MODE_WINDOW = 1 << 14,    /* CPL 3 of a space with a window: no checks (mmu/window.h) */
     MODE_UNHOISTED = 1 << 15, /* in block keys only: no hoisted checks (translator/hoist.c) */
+    MODE_LONG = 1 << 28,      /* EFER.LMA: IA-32e mode. The interpreter executes */
+    MODE_CODE64 = 1 << 29,    /* 64-bit mode: EFER.LMA and CS.L */
     /* from here on two bits (enum mode_seg) for each segment register, in the order of enum seg */
     MODE_SEG_SHIFT = 16,
 };
@@ -34,9 +36,27 @@ enum mode_seg {
     MODE_SEG_ODD,     /* null, read-only, expand-down, execute-only: the interpreter makes every access */
 };
 
+/* In 64-bit mode ES, CS, SS and DS are flat, and FS and GS are MODE_SEG_BASED, whatever their hidden parts say. */
 static inline enum mode_seg mode_seg(u32 mode, enum seg seg)
 {
     return (mode >> (MODE_SEG_SHIFT + 2 * seg)) & 3;
+}
+
+/* The width of the code that runs. */
+static inline unsigned mode_code_size(u32 mode)
+{
+    return mode & MODE_CODE64 ? 2 : mode & MODE_CODE32 ? 1 : 0;
+}
+/* The instruction pointer wraps at 4 GB outside 64-bit mode. */
+static inline u64 mode_mask_rip(u32 mode, u64 rip)
+{
+    return likely(!(mode & MODE_CODE64)) ? (u32)rip : rip;
+}
+/* The bits of RSP that a stack of this mode uses. */
+static inline u64 vcpu_stack_mask(const struct vcpu *v)
+{
+    if (unlikely(v->mode & MODE_CODE64)) return UINT64_MAX;
+    return vcpu_stack32(v) ? 0xffffffff : 0xffff;
 }
 
 #endif

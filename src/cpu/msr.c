@@ -160,7 +160,9 @@ static u64 read_sysenter(struct vcpu *v, unsigned n)
 }
 static bool write_sysenter(struct vcpu *v, unsigned n, u64 value)
 {
-    *sysenter_register(v, n) = (u32)value;
+    bool long_mode = cpu_model_has_long_mode(v->model);
+    if (long_mode && n != 0 && !is_canonical(value)) return false;
+    *sysenter_register(v, n) = long_mode && n != 0 ? value : (u32)value;
     return true;
 }
 
@@ -298,11 +300,16 @@ static u64 read_efer(struct vcpu *v, unsigned n)
 }
 static bool write_efer(struct vcpu *v, unsigned n, u64 value)
 {
-    u64 writable = v->misc_enable & MISC_XD_DISABLE ? 0 : EFER_NXE;
-    if (value & ~writable) return false;
+    bool long_mode = cpu_model_has_long_mode(v->model);
+    u64 writable = (v->misc_enable & MISC_XD_DISABLE ? 0 : EFER_NXE) | (long_mode ? EFER_SCE | EFER_LME : 0);
+    u64 lma = v->paging.efer & EFER_LMA;
+    value = (value & ~(u64)EFER_LMA) | lma; /* LMA is read-only */
+    if (value & ~(writable | lma)) return false;
+    if ((v->paging.cr0 & CR0_PG) && ((value ^ v->paging.efer) & EFER_LME)) return false;
     if (value != v->paging.efer) {
+        bool paging = (value ^ v->paging.efer) & EFER_NXE;
         v->paging.efer = value;
-        shadow_load_root(v->shadow, &v->paging);
+        if (paging) shadow_load_root(v->shadow, &v->paging);
     }
     return true;
 }
@@ -314,6 +321,40 @@ static u64 read_tsc_aux(struct vcpu *v, unsigned n)
 static bool write_tsc_aux(struct vcpu *v, unsigned n, u64 value)
 {
     v->tsc_aux = (u32)value;
+    return true;
+}
+
+/* STAR, LSTAR, CSTAR, FMASK: where SYSCALL goes (syscall.c). */
+static u64 *syscall_register(struct vcpu *v, unsigned n)
+{
+    return n == 0 ? &v->star : n == 1 ? &v->lstar : n == 2 ? &v->cstar : &v->fmask;
+}
+static u64 read_syscall(struct vcpu *v, unsigned n)
+{
+    return *syscall_register(v, n);
+}
+static bool write_syscall(struct vcpu *v, unsigned n, u64 value)
+{
+    bool is_address = n == 1 || n == 2;
+    if (is_address && !is_canonical(value)) return false;
+    *syscall_register(v, n) = n == 3 ? (u32)value : value;
+    return true;
+}
+
+/* IA32_FS_BASE, IA32_GS_BASE, IA32_KERNEL_GS_BASE. */
+static u64 read_segment_base(struct vcpu *v, unsigned n)
+{
+    if (n == 2) return v->kernel_gs_base;
+    if (!vcpu_long_mode(v)) return v->seg[SEG_FS + n].base;
+    return n == 0 ? v->base64.fs : v->base64.gs;
+}
+static bool write_segment_base(struct vcpu *v, unsigned n, u64 value)
+{
+    if (!is_canonical(value)) return false;
+    if (n == 2)
+        v->kernel_gs_base = value;
+    else
+        segment_set_base(v, SEG_FS + n, value);
     return true;
 }
 
@@ -362,7 +403,9 @@ static const struct msr_row rows[] = {
     {MSR_PVCLOCK_WALL, 1, NULL, read_pvclock_wall, write_pvclock_wall},
     {MSR_PVCLOCK_TIME, 1, NULL, read_pvclock_time, write_pvclock_time},
     {MSR_TSC_DEADLINE, 1, has_tsc_deadline, read_tsc_deadline, write_tsc_deadline},
-    {0xc0000080, 1, has_nx, read_efer, write_efer},           /* IA32_EFER */
+    {0xc0000080, 1, has_nx, read_efer, write_efer}, /* IA32_EFER */
+    {0xc0000081, 4, cpu_model_has_long_mode, read_syscall, write_syscall},
+    {0xc0000100, 3, cpu_model_has_long_mode, read_segment_base, write_segment_base},
     {0xc0000103, 1, has_rdtscp, read_tsc_aux, write_tsc_aux}, /* IA32_TSC_AUX */
 };
 _Static_assert(sizeof(((struct vcpu *)0)->mtrr_fixed) == MTRR_FIXED * sizeof(u64),

@@ -11,14 +11,15 @@ enum {
 };
 
 struct return_frame {
-    u32 eip, eflags, esp;
+    u64 eip, esp;
+    u32 eflags;
     u16 cs, ss;
 };
 
 static void drop_from_stack(struct vcpu *v, u32 bytes)
 {
-    u32 esp = v->gpr[REG_ESP];
-    v->gpr[REG_ESP] = stack_move(v->seg[SEG_SS].access, esp, esp + bytes);
+    u64 rsp = v->gpr[REG_ESP];
+    v->gpr[REG_ESP] = stack_move(vcpu_stack_mask(v), rsp, rsp + bytes);
 }
 
 /* Fetch the code segment of the return address. The RPL of `cs` is the new CPL, never that of an inner ring. */
@@ -29,12 +30,20 @@ static void fetch_return_code(struct vcpu *v, u16 cs, struct descriptor *d)
     unsigned rpl = selector_rpl(cs), dpl = descriptor_dpl(d);
     if (!descriptor_code(d) || rpl < v->cpl || (descriptor_conforming(d) ? dpl > rpl : dpl != rpl))
         fault_raise_selector(v, VEC_GP, cs, 0);
+    if (descriptor_code_malformed(v, d)) fault_raise_selector(v, VEC_GP, cs, 0);
     if (!descriptor_present(d)) fault_raise_selector(v, VEC_NP, cs, 0);
 }
 
-static void check_eip(struct vcpu *v, const struct descriptor *d, u32 eip)
+/* The stack segment returned to, and whether it has a descriptor. Rings 0 to 2 of 64-bit mode may have a null
+ * selector there. */
+static bool fetch_return_stack(struct vcpu *v, const struct return_frame *f, const struct descriptor *code,
+                               struct descriptor *stack)
 {
-    if (eip > descriptor_limit(d)) fault_raise_error(v, VEC_GP, 0);
+    unsigned cpl = selector_rpl(f->cs);
+    if (selector_null(f->ss) && descriptor_code64(v, code) && cpl < 3 && selector_rpl(f->ss) == cpl)
+        return false;
+    descriptor_fetch_stack(v, f->ss, cpl, VEC_GP, 0, stack);
+    return true;
 }
 
 bool segments_drop_inner(struct vcpu *v)
@@ -47,6 +56,8 @@ bool segments_drop_inner(struct vcpu *v)
         unsigned dpl = (s->access & AR_DPL) >> AR_DPL_SHIFT;
         if ((s->access & AR_UNUSABLE) || conforming || dpl >= v->cpl) continue;
         *s = segment_null(0);
+        if (data[i] == SEG_FS) v->base64.fs = 0;
+        if (data[i] == SEG_GS) v->base64.gs = 0;
         dropped = true;
     }
     return dropped;
@@ -60,14 +71,16 @@ static void commit_same(struct vcpu *v, const struct return_frame *f, const stru
     v->rip = f->eip;
 }
 
-/* Removes `release` bytes of parameters from the outer stack too. */
+/* Removes `release` bytes of parameters from the outer stack too. stack NULL: SS becomes a null selector. */
 static void commit_outer(struct vcpu *v, const struct return_frame *f, const struct descriptor *code,
                          const struct descriptor *stack, u16 release)
 {
+    unsigned cpl = selector_rpl(f->cs);
     v->seg[SEG_CS] = descriptor_segment(code, f->cs);
-    v->seg[SEG_SS] = descriptor_segment(stack, f->ss);
-    v->gpr[REG_ESP] = stack_move(v->seg[SEG_SS].access, v->gpr[REG_ESP], f->esp + release);
-    v->cpl = selector_rpl(f->cs);
+    v->seg[SEG_SS] = stack ? descriptor_segment(stack, f->ss) : segment_null_stack(cpl);
+    u64 mask = descriptor_code64(v, code) ? UINT64_MAX : stack_mask(v->seg[SEG_SS].access);
+    v->gpr[REG_ESP] = stack_move(mask, v->gpr[REG_ESP], f->esp + release);
+    v->cpl = cpl;
     v->rip = f->eip;
     segments_drop_inner(v);
 }
@@ -88,18 +101,18 @@ static void far_return_protected(struct vcpu *v, unsigned bytes, u16 release)
     struct return_frame f = {.eip = stack_peek(v, 0, bytes), .cs = stack_peek(v, bytes, bytes)};
     fetch_return_code(v, f.cs, &code);
     if (selector_rpl(f.cs) == v->cpl) {
-        check_eip(v, &code, f.eip);
+        descriptor_check_offset(v, &code, f.eip, 0);
         descriptor_set_accessed(v, &code);
         commit_same(v, &f, &code, 2 * bytes + release);
         return;
     }
     f.esp = stack_peek(v, 2 * bytes + release, bytes);
     f.ss = stack_peek(v, 3 * bytes + release, bytes);
-    descriptor_fetch_stack(v, f.ss, selector_rpl(f.cs), VEC_GP, 0, &stack);
-    check_eip(v, &code, f.eip);
+    bool has_stack = fetch_return_stack(v, &f, &code, &stack);
+    descriptor_check_offset(v, &code, f.eip, 0);
     descriptor_set_accessed(v, &code);
-    descriptor_set_accessed(v, &stack);
-    commit_outer(v, &f, &code, &stack, release);
+    if (has_stack) descriptor_set_accessed(v, &stack);
+    commit_outer(v, &f, &code, has_stack ? &stack : NULL, release);
 }
 
 void far_return(struct vcpu *v, unsigned bytes, u16 release)
@@ -177,27 +190,29 @@ static void interrupt_return_protected(struct vcpu *v, unsigned bytes)
     struct return_frame f = {.eip = stack_peek(v, 0, bytes),
                              .cs = stack_peek(v, bytes, bytes),
                              .eflags = stack_peek(v, 2 * bytes, bytes)};
-    if (bytes == 4 && (f.eflags & FL_VM) && v->cpl == 0) {
+    bool long_mode = vcpu_long_mode(v);
+    if (bytes == 4 && (f.eflags & FL_VM) && v->cpl == 0 && !long_mode) {
         return_to_vm86(v, &f);
         return;
     }
-    u32 taken = bytes == 4 ? RETURN_FLAGS32 : RETURN_FLAGS16;
+    u32 taken = bytes >= 4 ? RETURN_FLAGS32 : RETURN_FLAGS16;
     if (v->cpl <= vcpu_iopl(v)) taken |= FL_IF;
-    if (v->cpl == 0) taken |= FL_IOPL | (bytes == 4 ? FL_VIF | FL_VIP : 0);
+    if (v->cpl == 0) taken |= FL_IOPL | (bytes >= 4 ? FL_VIF | FL_VIP : 0);
 
     fetch_return_code(v, f.cs, &code);
-    if (selector_rpl(f.cs) == v->cpl) {
-        check_eip(v, &code, f.eip);
+    /* In 64-bit mode SS and RSP are on the stack also where the privilege stays. */
+    if (selector_rpl(f.cs) == v->cpl && !vcpu_code64(v)) {
+        descriptor_check_offset(v, &code, f.eip, 0);
         descriptor_set_accessed(v, &code);
         commit_same(v, &f, &code, 3 * bytes);
     } else {
         f.esp = stack_peek(v, 3 * bytes, bytes);
         f.ss = stack_peek(v, 4 * bytes, bytes);
-        descriptor_fetch_stack(v, f.ss, selector_rpl(f.cs), VEC_GP, 0, &stack);
-        check_eip(v, &code, f.eip);
+        bool has_stack = fetch_return_stack(v, &f, &code, &stack);
+        descriptor_check_offset(v, &code, f.eip, 0);
         descriptor_set_accessed(v, &code);
-        descriptor_set_accessed(v, &stack);
-        commit_outer(v, &f, &code, &stack, 0);
+        if (has_stack) descriptor_set_accessed(v, &stack);
+        commit_outer(v, &f, &code, has_stack ? &stack : NULL, 0);
     }
     v->eflags = (v->eflags & ~taken) | (f.eflags & taken);
 }
@@ -208,6 +223,8 @@ void interrupt_return(struct vcpu *v, unsigned bytes)
         interrupt_return_real(v, bytes, FL_IF | FL_IOPL | (bytes == 4 ? RETURN_FLAGS32 : RETURN_FLAGS16));
     else if (vcpu_vm86(v))
         interrupt_return_vm86(v, bytes);
+    else if ((v->eflags & FL_NT) && vcpu_long_mode(v))
+        fault_raise_error(v, VEC_GP, 0); /* no tasks */
     else if (v->eflags & FL_NT)
         task_switch(v, sys_read(v, v->tr.base, 2), TASK_IRET, false, 0);
     else

@@ -1,6 +1,7 @@
 /*
  * Segment registers and their descriptors (SDM 3A 3.4, 5.4-5.7; SDM 2 "MOV", "LLDT", "LTR").
  */
+#include "cpuid.h"
 #include "memory.h"
 #include "stack_frame.h"
 
@@ -20,22 +21,40 @@ struct segment descriptor_segment(const struct descriptor *d, u16 selector)
 
 bool descriptor_read(struct vcpu *v, u16 selector, struct descriptor *d)
 {
-    u32 base = v->gdtr.base, limit = v->gdtr.limit;
+    bool long_mode = vcpu_long_mode(v);
+    u64 base = v->gdtr.base;
+    u32 limit = v->gdtr.limit;
     if (selector & SEL_TI) {
         if (v->ldtr.access & AR_UNUSABLE) return false;
-        base = v->ldtr.base;
+        base = long_mode ? v->base64.ldtr : v->ldtr.base;
         limit = v->ldtr.limit;
     }
     u32 offset = selector & ~(SEL_TI | SEL_RPL);
     if (offset + 7 > limit) return false;
-    u64 bits = sys_read(v, base + offset, 8);
-    *d = (struct descriptor){.linear = base + offset, .low = bits, .high = bits >> 32, .selector = selector};
+    u64 linear = long_mode ? base + offset : (u32)(base + offset), bits = sys_read(v, linear, 8);
+    *d = (struct descriptor){.linear = linear, .low = bits, .high = bits >> 32, .selector = selector};
     return true;
 }
 
 void descriptor_fetch(struct vcpu *v, u16 selector, u8 vector, u32 ext, struct descriptor *d)
 {
     if (!descriptor_read(v, selector, d)) fault_raise_selector(v, vector, selector, ext);
+}
+
+void descriptor_fetch_system64(struct vcpu *v, const struct descriptor *d, u8 vector, u32 ext, u64 *upper)
+{
+    const u64 type = 0x1full << 40; /* of the second half, which must not look like a descriptor */
+    u32 offset = d->selector & ~(SEL_TI | SEL_RPL);
+    u32 limit = d->selector & SEL_TI ? v->ldtr.limit : v->gdtr.limit;
+    if (offset + 15 > limit) fault_raise_selector(v, vector, d->selector, ext);
+    *upper = sys_read(v, d->linear + 8, 8);
+    if (*upper & type) fault_raise_selector(v, vector, d->selector, ext);
+}
+
+void descriptor_check_offset(struct vcpu *v, const struct descriptor *d, u64 offset, u32 error)
+{
+    if (descriptor_code64(v, d) ? !is_canonical(offset) : offset > descriptor_limit(d))
+        fault_raise_error(v, VEC_GP, error);
 }
 
 void descriptor_set_accessed(struct vcpu *v, struct descriptor *d)
@@ -108,22 +127,61 @@ void segment_set_real(struct vcpu *v, enum seg seg, u16 selector)
     vcpu_update_mode(v);
 }
 
+void segment_set_base(struct vcpu *v, enum seg seg, u64 base)
+{
+    *(seg == SEG_FS ? &v->base64.fs : &v->base64.gs) = base;
+    v->seg[seg].base = (u32)base;
+    v->seg[seg].comparable = false;
+    vcpu_update_segment(v, seg);
+}
+
+/* A load of FS or GS also sets the upper half of its base. On AMD's CPUs a null selector leaves the base alone in
+ * IA-32e mode (AMD APM 2 4.5.3); on Intel's it is 0. */
+static void assign(struct vcpu *v, enum seg seg, struct segment s)
+{
+    bool null = s.access & AR_UNUSABLE;
+    if (null && vcpu_long_mode(v) && cpu_model_is_amd(v->model))
+        s.base = v->seg[seg].base;
+    else if (seg == SEG_FS)
+        v->base64.fs = s.base;
+    else if (seg == SEG_GS)
+        v->base64.gs = s.base;
+    v->seg[seg] = s;
+}
+
+/* May SS hold this null selector? In 64-bit mode it may in rings 0 to 2 (SDM 3A 5.4.1.1). */
+static bool is_null_stack(const struct vcpu *v, u16 selector)
+{
+    return selector_null(selector) && vcpu_code64(v) && v->cpl < 3 && selector_rpl(selector) == v->cpl;
+}
+
 void segment_load(struct vcpu *v, enum seg seg, u16 selector)
 {
     struct descriptor d;
     if (!vcpu_protected(v)) {
         segment_assign_real(v, seg, selector);
-    } else if (seg != SEG_SS && selector_null(selector)) {
-        v->seg[seg] = segment_null(selector);
+    } else if (seg == SEG_SS ? is_null_stack(v, selector) : selector_null(selector)) {
+        assign(v, seg, segment_null(selector));
     } else {
         if (seg == SEG_SS)
             descriptor_fetch_stack(v, selector, v->cpl, VEC_GP, 0, &d);
         else
             descriptor_fetch_data(v, selector, VEC_GP, 0, &d);
         descriptor_set_accessed(v, &d);
-        v->seg[seg] = descriptor_segment(&d, selector);
+        assign(v, seg, descriptor_segment(&d, selector));
     }
     vcpu_update_mode(v);
+}
+
+/* The base of an LDT or a TSS: in IA-32e mode it has 64 bits. */
+static u64 system_base(struct vcpu *v, const struct descriptor *d)
+{
+    u64 upper;
+    if (!vcpu_long_mode(v)) return descriptor_base(d);
+    descriptor_fetch_system64(v, d, VEC_GP, 0, &upper);
+    u64 base = upper << 32 | descriptor_base(d);
+    if (!is_canonical(base)) fault_raise_selector(v, VEC_GP, d->selector, 0);
+    return base;
 }
 
 void segment_load_ldtr(struct vcpu *v, u16 selector)
@@ -137,7 +195,9 @@ void segment_load_ldtr(struct vcpu *v, u16 selector)
     descriptor_fetch(v, selector, VEC_GP, 0, &d);
     if (descriptor_system_type(&d) != SYS_LDT) fault_raise_selector(v, VEC_GP, selector, 0);
     if (!descriptor_present(&d)) fault_raise_selector(v, VEC_NP, selector, 0);
+    u64 base = system_base(v, &d);
     v->ldtr = descriptor_segment(&d, selector);
+    v->base64.ldtr = base;
 }
 
 void segment_load_tr(struct vcpu *v, u16 selector)
@@ -146,8 +206,11 @@ void segment_load_tr(struct vcpu *v, u16 selector)
     if (selector_null(selector) || (selector & SEL_TI)) fault_raise_selector(v, VEC_GP, selector, 0);
     descriptor_fetch(v, selector, VEC_GP, 0, &d);
     unsigned type = descriptor_system_type(&d);
-    if (type != SYS_TSS16 && type != SYS_TSS32) fault_raise_selector(v, VEC_GP, selector, 0);
+    if (type != SYS_TSS32 && (type != SYS_TSS16 || vcpu_long_mode(v)))
+        fault_raise_selector(v, VEC_GP, selector, 0);
     if (!descriptor_present(&d)) fault_raise_selector(v, VEC_NP, selector, 0);
+    u64 base = system_base(v, &d);
     descriptor_set_busy(v, &d, true);
     v->tr = descriptor_segment(&d, selector);
+    v->base64.tr = base;
 }

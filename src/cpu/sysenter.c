@@ -1,35 +1,44 @@
 /*
- * SYSENTER and SYSEXIT: flat rings 0 and 3 without descriptor loads (SDM 3A 5.8.7).
+ * SYSENTER and SYSEXIT: flat rings 0 and 3 without descriptor loads (SDM 3A 5.8.7; in IA-32e mode 5.8.7.1, where
+ * AMD's CPUs do not have them: AMD APM 3 SYSENTER).
  */
+#include "cpuid.h"
 #include "descriptor.h"
+#include "syscall.h"
 
-enum {
-    FLAT_CODE = AR_G | AR_DB | AR_P | AR_S | AR_CODE | AR_READABLE | AR_ACCESSED,
-    FLAT_DATA = AR_G | AR_DB | AR_P | AR_S | AR_WRITABLE | AR_ACCESSED
-};
-
-static void enter_flat(struct vcpu *v, u16 cs, u16 ss, unsigned cpl, u32 eip, u32 esp)
+/* The new CS and SS are neighbours in the GDT. */
+static void enter_flat(struct vcpu *v, u16 cs, unsigned cpl, bool code64, u64 rip, u64 rsp)
 {
-    u32 dpl = cpl << AR_DPL_SHIFT;
-    v->seg[SEG_CS] = (struct segment){.limit = 0xffffffff, .access = FLAT_CODE | dpl, .selector = cs | cpl};
-    v->seg[SEG_SS] = (struct segment){.limit = 0xffffffff, .access = FLAT_DATA | dpl, .selector = ss | cpl};
+    v->seg[SEG_CS] = segment_flat_code(cs | cpl, cpl, code64);
+    v->seg[SEG_SS] = segment_flat_stack((cs + 8) | cpl, cpl);
     v->cpl = cpl;
-    v->rip = eip;
-    v->gpr[REG_ESP] = esp;
-    vcpu_update_privilege(v);
+    v->rip = rip;
+    v->gpr[REG_ESP] = rsp;
+    if (vcpu_long_mode(v))
+        vcpu_update_mode(v); /* the width of code may change, and with it what all segments are */
+    else
+        vcpu_update_privilege(v);
 }
 
 void sysenter(struct vcpu *v)
 {
+    bool long_mode = vcpu_long_mode(v);
     u16 cs = v->sysenter_cs & SEL_ERROR_MASK;
+    if (long_mode && cpu_model_is_amd(v->model)) fault_raise(v, VEC_UD);
     if (!vcpu_pe(v) || !cs) fault_raise_error(v, VEC_GP, 0);
     v->eflags &= ~(u32)(FL_VM | FL_IF | FL_RF);
-    enter_flat(v, cs, cs + 8, 0, v->sysenter_eip, v->sysenter_esp);
+    u64 rip = long_mode ? v->sysenter_eip : (u32)v->sysenter_eip;
+    enter_flat(v, cs, 0, long_mode, rip, long_mode ? v->sysenter_esp : (u32)v->sysenter_esp);
 }
 
-void sysexit(struct vcpu *v)
+/* `bytes` is the operand size: 8 goes to 64-bit mode. */
+void sysexit(struct vcpu *v, unsigned bytes)
 {
+    bool code64 = bytes == 8;
     u16 cs = v->sysenter_cs & SEL_ERROR_MASK;
+    u64 rip = v->gpr[REG_EDX], rsp = v->gpr[REG_ECX];
+    if (vcpu_long_mode(v) && cpu_model_is_amd(v->model)) fault_raise(v, VEC_UD);
     if (!vcpu_pe(v) || !cs || v->cpl != 0) fault_raise_error(v, VEC_GP, 0);
-    enter_flat(v, cs + 16, cs + 24, 3, v->gpr[REG_EDX], v->gpr[REG_ECX]);
+    if (code64 && (!is_canonical(rip) || !is_canonical(rsp))) fault_raise_error(v, VEC_GP, 0);
+    enter_flat(v, cs + (code64 ? 32 : 16), 3, code64, code64 ? rip : (u32)rip, code64 ? rsp : (u32)rsp);
 }

@@ -16,17 +16,23 @@ void segment_load(struct vcpu *v, enum seg seg, u16 selector);
 /* Set any segment register as real and virtual-8086 mode do: base = selector << 4, limit and access by the
  * mode. */
 void segment_set_real(struct vcpu *v, enum seg seg, u16 selector);
+/* The base of FS or GS, at 64 bits. */
+void segment_set_base(struct vcpu *v, enum seg seg, u64 base);
 void segment_load_ldtr(struct vcpu *v, u16 selector);
 void segment_load_tr(struct vcpu *v, u16 selector);
 
 /* --- transfer.c, return.c, sysenter.c: far JMP, CALL, RET, IRET, SYSENTER, SYSEXIT --- */
-/* On entry v->rip is the *next* instruction. `bytes` is the operand size (2 or 4). */
-void far_jump(struct vcpu *v, u16 selector, u32 offset, unsigned bytes);
-void far_call(struct vcpu *v, u16 selector, u32 offset, unsigned bytes);
+/* On entry v->rip is the *next* instruction. `bytes` is the operand size (2, 4 or 8). */
+void far_jump(struct vcpu *v, u16 selector, u64 offset, unsigned bytes);
+void far_call(struct vcpu *v, u16 selector, u64 offset, unsigned bytes);
 void far_return(struct vcpu *v, unsigned bytes, u16 release);
 void interrupt_return(struct vcpu *v, unsigned bytes);
 void sysenter(struct vcpu *v);
-void sysexit(struct vcpu *v);
+void sysexit(struct vcpu *v, unsigned bytes);
+/* --- syscall.c --- */
+void syscall_enter(struct vcpu *v);
+void syscall_return(struct vcpu *v, unsigned bytes);
+void syscall_swapgs(struct vcpu *v);
 
 /* --- interrupt.c: delivery through the IVT or IDT --- */
 enum interrupt_source {
@@ -36,6 +42,8 @@ enum interrupt_source {
 };
 /* One delivery; v->rip is the address to push. Raises on failure. */
 void interrupt_deliver(struct vcpu *v, u8 vector, enum interrupt_source source, bool has_error, u32 error);
+/* The same in IA-32e mode (interrupt64.c). The caller then updates what depends on the mode. */
+void interrupt_deliver64(struct vcpu *v, u8 vector, enum interrupt_source source, bool has_error, u32 error);
 /* INT n with its virtual-8086 and VME rules. v->rip is the next instruction, `length` the length of INT n. */
 void interrupt_software(struct vcpu *v, u8 vector, unsigned length);
 
@@ -53,22 +61,22 @@ enum exit_reason debug_trap_deliver(struct vcpu *v, u32 dr6_bits);
 enum task_switch_cause { TASK_JMP, TASK_CALL, TASK_IRET, TASK_GATE };
 void task_switch(struct vcpu *v, u16 tss_selector, enum task_switch_cause cause, bool has_error, u32 error);
 
-/* --- control.c: CR0-CR4, DR0-DR7, EFLAGS --- */
-u32 control_read(struct vcpu *v, unsigned cr);
-void control_write(struct vcpu *v, unsigned cr, u32 value); /* checks, flushes, vcpu_update_mode */
+/* --- control.c: CR0-CR4, CR8, DR0-DR7, EFER, EFLAGS --- */
+u64 control_read(struct vcpu *v, unsigned cr);
+void control_write(struct vcpu *v, unsigned cr, u64 value); /* checks, flushes, vcpu_update_mode */
 /* Would a load of this CR3 succeed? (PAE: no PDPTE may have a reserved bit set.) */
 bool control_cr3_valid(struct vcpu *v, u32 cr3);
-u32 debug_read(struct vcpu *v, unsigned dr);
-void debug_write(struct vcpu *v, unsigned dr, u32 value);
+u64 debug_read(struct vcpu *v, unsigned dr);
+void debug_write(struct vcpu *v, unsigned dr, u64 value);
 /* Replace the flags in `mask` that the current privilege may change, as POPF does: IF if CPL <= IOPL, IOPL at
  * CPL 0, and never VM, VIF and VIP. */
 void eflags_write(struct vcpu *v, u32 value, u32 mask);
 
 /* --- debug.c: breakpoints --- */
 /* DR6 bits of enabled instruction breakpoints at this linear address, 0 for none. */
-u32 debug_match_code(const struct vcpu *v, u32 linear);
+u32 debug_match_code(const struct vcpu *v, u64 linear);
 /* Data and I/O breakpoints: record a hit, which is delivered as a trap after the instruction. */
-void debug_match_data(struct vcpu *v, u32 linear, unsigned bytes, bool write);
+void debug_match_data(struct vcpu *v, u64 linear, unsigned bytes, bool write);
 void debug_match_io(struct vcpu *v, u16 port, unsigned bytes);
 static inline bool debug_armed(const struct vcpu *v)
 {

@@ -1,6 +1,6 @@
 /*
  * x87, MMX and SSE instructions, executed on the host. Each becomes a thunk: a function that consists of the
- * instruction and RET. Its memory operand is at [r9] (a bounce buffer), and the guest's ESP is in r8. The bytes
+ * instruction and RET. Its memory operand is at [r9] (a bounce buffer), and the guest's ESP, or one of R8 to R15, is in r8. The bytes
  * of a thunk are few enough to be its key in the table of thunks.
  *
  * The thunks' memory is mapped twice, for writing and for executing. A thunk can raise one host signal: SIGFPE,
@@ -66,14 +66,17 @@ static const struct operand *memory_operand(const struct insn *i)
     return NULL;
 }
 
-static bool esp_in(const struct insn *i, enum operand_field field)
+/* The general register operand that ModRM's field has, if the host's register of that number is not the guest's:
+ * ESP, and R8 to R15. Such an instruction has one general register operand, and it is moved to r8. */
+static const struct operand *moved_operand(const struct insn *i)
 {
     for (unsigned n = 0; n < i->operand_count; n++) {
         const struct operand *o = &i->op[n];
-        if (o->kind == OPND_REG && o->reg_class <= RC_GPR32 && o->field == field && o->reg == REG_ESP)
-            return true;
+        if (o->kind == OPND_REG && o->reg_class <= RC_GPR64 && o->field <= FIELD_MODRM_RM &&
+            o->field != FIELD_OTHER && (o->reg == REG_ESP || o->reg >= 8))
+            return o;
     }
-    return false;
+    return NULL;
 }
 
 /* The bytes of a thunk, the lowest first. A mandatory prefix, REX, 0F 38, opcode, ModRM, an immediate and RET
@@ -90,17 +93,18 @@ static void put(struct code *c, u8 byte)
 
 static u64 thunk_code(const struct insn *i, bool memory)
 {
-    enum { REX = 0x40, REX_R = 4, REX_B = 1, R8 = 0, R9 = 1 };
+    enum { REX = 0x40, REX_W = 8, REX_R = 4, REX_B = 1, R8 = 0, R9 = 1 };
+    const struct operand *moved = moved_operand(i);
     struct code c = {0, 0};
-    u8 rex = 0, modrm = i->modrm;
-    if (esp_in(i, FIELD_MODRM_REG)) {
+    u8 rex = i->rex & (REX_W | REX_R | REX_B), modrm = i->modrm;
+    if (moved && moved->field == FIELD_MODRM_REG) {
         rex |= REX_R;
         modrm = (modrm & ~0x38) | R8 << 3;
     }
     if (memory) {
         rex |= REX_B;
         modrm = (modrm & 0x38) | R9;
-    } else if (esp_in(i, FIELD_MODRM_RM)) {
+    } else if (moved && moved->field == FIELD_MODRM_RM) {
         rex |= REX_B;
         modrm = (modrm & ~7) | R8;
     }
@@ -135,6 +139,9 @@ static const void *find_thunk(struct thunks *t, u64 code)
     return t->exec + slot;
 }
 
+/* The place of r8 in a frame: that of ESP. */
+enum { THUNK_R8 = REG_ESP };
+
 /* --- running thunks --- */
 
 static void frame_prepare(struct thunk_frame *f, const struct vcpu *v, const struct insn *i, bool memory)
@@ -142,15 +149,19 @@ static void frame_prepare(struct thunk_frame *f, const struct vcpu *v, const str
     struct thunks *t = v->thunks;
     for (unsigned n = 0; n < ARRAY_SIZE(f->gpr); n++)
         f->gpr[n] = v->gpr[n];
+    if (moved_operand(i)) f->gpr[THUNK_R8] = vcpu_gpr_read(v, moved_operand(i)->reg);
     f->flags = flags_pack(v->eflags);
     f->memory = t->bounce;
     f->code = find_thunk(t, thunk_code(i, memory));
 }
 
-static void frame_commit(const struct thunk_frame *f, struct vcpu *v)
+/* Results of 32 bits are zero-extended, as the guest's are. */
+static void frame_commit(const struct thunk_frame *f, struct vcpu *v, const struct insn *i)
 {
+    const struct operand *moved = moved_operand(i);
     for (unsigned n = 0; n < ARRAY_SIZE(f->gpr); n++)
-        v->gpr[n] = (u32)f->gpr[n];
+        if (n != THUNK_R8) v->gpr[n] = f->gpr[n];
+    if (moved) *vcpu_gpr(v, moved->reg) = f->gpr[THUNK_R8];
     flags_unpack(v, f->flags);
 }
 
@@ -179,12 +190,15 @@ static bool may_be_unaligned(u16 mnemonic)
     }
 }
 
-static void prepare_memory(struct vcpu *v, const struct insn *i, const struct operand *o, u32 address,
+static void prepare_memory(struct vcpu *v, const struct insn *i, const struct operand *o, u64 address,
                            u8 *bounce)
 {
-    if (o->bytes == 16 && !may_be_unaligned(i->mnemonic) &&
-        (mem_linear(v, i->mem_seg, address, 16, o->written) & 15))
-        fault_raise_error(v, VEC_GP, 0);
+    if (o->bytes == 16 && !may_be_unaligned(i->mnemonic)) {
+        /* In 64-bit mode alignment comes before canonical form. */
+        bool unaligned = (v->mode & MODE_CODE64) && (segment_linear(v, i->mem_seg, address) & 15);
+        if (unaligned || (mem_linear(v, i->mem_seg, address, 16, o->written) & 15))
+            fault_raise_error(v, VEC_GP, 0);
+    }
     if (o->written) mem_probe_write(v, i->mem_seg, address, o->bytes);
     /* An x87 store with an unmasked exception stores nothing: then the old bytes are written again. */
     if (o->read || (i->row->traits & ISA_FPU)) mem_read_bytes(v, i->mem_seg, address, bounce, o->bytes);
@@ -195,10 +209,10 @@ void thunk_execute(struct vcpu *v, const struct insn *i)
     struct thunks *t = v->thunks;
     const struct operand *memory = memory_operand(i);
     struct thunk_frame frame;
-    u32 address = memory ? exec_address(v, i) : 0;
+    u64 address = memory ? exec_address(v, i) : 0;
     if (memory) prepare_memory(v, i, memory, address, t->bounce);
     frame_prepare(&frame, v, i, memory);
     if (!fpu_execute(v, &frame)) fault_raise(v, v->paging.cr4 & CR4_OSXMMEXCPT ? VEC_XM : VEC_UD);
     if (memory && memory->written) mem_write_bytes(v, i->mem_seg, address, t->bounce, memory->bytes);
-    frame_commit(&frame, v);
+    frame_commit(&frame, v, i);
 }

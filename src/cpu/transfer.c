@@ -7,31 +7,36 @@
 /* A checked destination in a code segment. */
 struct code_target {
     struct descriptor d;
-    u32 offset;
+    u64 offset;
     unsigned cpl;
 };
 
-static void check_offset(struct vcpu *v, const struct descriptor *d, u32 offset)
+static void check_offset(struct vcpu *v, const struct descriptor *d, u64 offset)
 {
-    if (offset > descriptor_limit(d)) fault_raise_error(v, VEC_GP, 0);
+    descriptor_check_offset(v, d, offset, 0);
+}
+
+void transfer_enter_code(struct vcpu *v, const struct descriptor *code, u64 offset, unsigned cpl)
+{
+    u16 selector = (code->selector & ~SEL_RPL) | cpl;
+    v->seg[SEG_CS] = descriptor_segment(code, selector);
+    v->cpl = cpl;
+    v->rip = offset;
+    vcpu_update_mode(v);
 }
 
 static void enter_code(struct vcpu *v, const struct code_target *to)
 {
-    u16 selector = (to->d.selector & ~SEL_RPL) | to->cpl;
-    v->seg[SEG_CS] = descriptor_segment(&to->d, selector);
-    v->cpl = to->cpl;
-    v->rip = to->offset;
-    vcpu_update_mode(v);
+    transfer_enter_code(v, &to->d, to->offset, to->cpl);
 }
 
 /* Real and virtual-8086 mode: any selector is valid; only the offset is checked. */
-static void check_offset_real(struct vcpu *v, u32 offset)
+static void check_offset_real(struct vcpu *v, u64 offset)
 {
     if (offset > v->seg[SEG_CS].limit) fault_raise_error(v, VEC_GP, 0);
 }
 
-static void enter_code_real(struct vcpu *v, u16 selector, u32 offset)
+static void enter_code_real(struct vcpu *v, u16 selector, u64 offset)
 {
     segment_assign_real(v, SEG_CS, selector);
     v->rip = offset;
@@ -44,7 +49,7 @@ static void check_direct_code(struct vcpu *v, const struct descriptor *d)
     unsigned dpl = descriptor_dpl(d);
     bool allowed =
         descriptor_conforming(d) ? dpl <= v->cpl : dpl == v->cpl && selector_rpl(d->selector) <= v->cpl;
-    if (!allowed) fault_raise_selector(v, VEC_GP, d->selector, 0);
+    if (!allowed || descriptor_code_malformed(v, d)) fault_raise_selector(v, VEC_GP, d->selector, 0);
     if (!descriptor_present(d)) fault_raise_selector(v, VEC_NP, d->selector, 0);
 }
 
@@ -153,6 +158,13 @@ static void call_gate(struct vcpu *v, const struct descriptor *gate)
 static void transfer_system(struct vcpu *v, const struct descriptor *d, enum task_switch_cause cause)
 {
     unsigned type = descriptor_system_type(d);
+    if (vcpu_long_mode(v)) { /* it has neither tasks nor 16-bit gates */
+        if (type != SYS_CALL32) fault_raise_selector(v, VEC_GP, d->selector, 0);
+        check_system_access(v, d);
+        check_gate_present(v, d);
+        transfer_gate64(v, d, cause);
+        return;
+    }
     switch (type) {
     case SYS_CALL16:
     case SYS_CALL32:
@@ -177,7 +189,7 @@ static void transfer_system(struct vcpu *v, const struct descriptor *d, enum tas
     }
 }
 
-void far_jump(struct vcpu *v, u16 selector, u32 offset, unsigned bytes)
+void far_jump(struct vcpu *v, u16 selector, u64 offset, unsigned bytes)
 {
     offset = mask_bytes(offset, bytes);
     if (!vcpu_protected(v)) {
@@ -198,11 +210,11 @@ void far_jump(struct vcpu *v, u16 selector, u32 offset, unsigned bytes)
     enter_code(v, &to);
 }
 
-void far_call(struct vcpu *v, u16 selector, u32 offset, unsigned bytes)
+void far_call(struct vcpu *v, u16 selector, u64 offset, unsigned bytes)
 {
     struct stack_frame frame;
     offset = mask_bytes(offset, bytes);
-    stack_frame_begin(&frame, &v->seg[SEG_SS], v->gpr[REG_ESP], v->cpl, bytes);
+    stack_frame_begin_current(v, &frame, bytes);
     stack_frame_push(&frame, v->seg[SEG_CS].selector);
     stack_frame_push(&frame, v->rip);
 

@@ -42,6 +42,7 @@ enum exit_reason {
     EXIT_SHUTDOWN, /* triple fault */
     EXIT_BUDGET,   /* icount reached icount_limit */
     EXIT_STEP,     /* TF or breakpoints are armed: use the interpreter (translator only) */
+    EXIT_LONG,     /* the guest is in IA-32e mode: use the interpreter (translator only) */
 };
 
 enum inhibit_bits { INHIBIT_STI = 1, INHIBIT_MOV_SS = 2 };
@@ -50,8 +51,8 @@ struct cpu_model; /* cpuid.h */
 
 struct vcpu {
     /* -- addressed by translated code: these come first, with offsets below 128 where possible -- */
-    u64 gpr[8];
-    u64 rip; /* EIP, zero-extended */
+    u64 gpr[8]; /* zero-extended where the mode has 32 bits; R8 to R15 are in gpr_high[] */
+    u64 rip;    /* EIP zero-extended, or RIP */
     u32 eflags;
     u32 pending;           /* enum pending_bits */
     u64 icount;            /* instructions begun (deterministic mode: exact at every C call) */
@@ -72,10 +73,13 @@ struct vcpu {
     bool interrupt_line; /* INTR: an interrupt controller asks for an interrupt */
     /* -- the rest -- */
     struct segment ldtr, tr;
-    struct desc_table gdtr, idtr;
+    struct desc_table gdtr;
     struct paging paging; /* cr0, cr3, cr4, efer, pdptes */
-    u32 cr2;
-    u32 dr[8];        /* dr4/5 alias 6/7 */
+    u64 cr2;
+    /* While EFER.LMA is set: bases at 64 bits. The hidden parts above have their low halves. */
+    struct {
+        u64 fs, gs, ldtr, tr;
+    } base64;
     u32 debug_trap;   /* DR6 bits of a trap-class #DB pending (PENDING_DEBUG) */
     bool nmi_masked;  /* from the delivery of an NMI to the next IRET */
     bool nmi_latched; /* another NMI arrived in between (SDM 3A 6.7.1) */
@@ -85,18 +89,22 @@ struct vcpu {
     u64 tsc_offset;
     u64 tsc_adjust;
     u64 apic_base, pat, misc_enable, debugctl, mcg_status, tsc_aux;
-    u64 pvclock_time, pvclock_wall; /* pvclock.c: guest-physical addresses */
+    struct desc_table idtr;
+    u64 dr[8];                                     /* dr4/5 alias 6/7 */
+    u64 gpr_high[GPR_COUNT - 8];                   /* R8 to R15 */
+    u64 star, lstar, cstar, fmask, kernel_gs_base; /* syscall.c */
+    u64 pvclock_time, pvclock_wall;                /* pvclock.c: guest-physical addresses */
     u32 pvclock_version;
     u64 mtrr_def_type, mtrr_fixed[11], mtrr_base[8], mtrr_mask[8];
 
     struct fault fault;  /* being raised */
-    u32 fault_address;   /* for #PF: the coming value of CR2 */
+    u64 fault_address;   /* for #PF: the coming value of CR2 */
     void *fault_jump[5]; /* the __builtin_setjmp target of the fault scope (fault.h) */
     u8 delivering;       /* exception class being delivered, for double faults */
     bool in_new_task; /* the fault comes from the second half of a task switch: rip is the new task's and must
                          not be set back (fault.h) */
 
-    u32 insn_start; /* EIP of the instruction that the interpreter executes: a fault sets rip back to it */
+    u64 insn_start; /* RIP of the instruction that the interpreter executes: a fault sets rip back to it */
 
     const struct vcpu_host *host;
     struct phys *phys;
@@ -111,8 +119,9 @@ struct vcpu {
     bool in_user;   /* CPL was 3 when the mode was last updated */
     u64 user_since; /* if in_user: the host's TSC when CPL became 3 */
 
-    bool fpu_sheltered; /* if fpu_live: the XMM registers are in fpu_shelter */
-    u8 fpu_shelter[128];
+    bool fpu_sheltered;   /* if fpu_live: the XMM registers are in fpu_shelter, */
+    bool fpu_shelter_all; /* XMM8 to XMM15 too, which IA-32e mode has */
+    u8 fpu_shelter[256];
 
     /* FXSAVE image, valid while !fpu_live */
     _Alignas(64) u8 fpu[4096];
@@ -178,6 +187,24 @@ static inline bool vcpu_protected(const struct vcpu *v)
 static inline unsigned vcpu_iopl(const struct vcpu *v)
 {
     return (v->eflags & FL_IOPL) >> FL_IOPL_SHIFT;
+}
+/* IA-32e mode: 64-bit mode or compatibility mode. */
+static inline bool vcpu_long_mode(const struct vcpu *v)
+{
+    return v->paging.efer & EFER_LMA;
+}
+static inline bool vcpu_code64(const struct vcpu *v)
+{
+    return vcpu_long_mode(v) && (v->seg[SEG_CS].access & AR_L);
+}
+/* A general register by its number. */
+static inline u64 *vcpu_gpr(struct vcpu *v, unsigned number)
+{
+    return number < 8 ? &v->gpr[number] : &v->gpr_high[number - 8];
+}
+static inline u64 vcpu_gpr_read(const struct vcpu *v, unsigned number)
+{
+    return number < 8 ? v->gpr[number] : v->gpr_high[number - 8];
 }
 static inline bool vcpu_code32(const struct vcpu *v)
 {

@@ -19,6 +19,8 @@ struct vcpu_apic {
     void (*tsc_moved)(void *machine);              /* the guest's TSC has jumped */
     u64 (*deadline)(void *machine);                /* IA32_TSC_DEADLINE */
     void (*set_deadline)(void *machine, u64 deadline);
+    u8 (*task_priority)(void *machine); /* the TPR; its high half is CR8 (SDM 3A 10.8.6.1) */
+    void (*set_task_priority)(void *machine, u8 priority);
 };
 
 /* The seam to the machine. All functions are called with the FPU parked or sheltered, so they must not use

@@ -3,6 +3,7 @@
  * spaces, trace.c the write traces that keep entries true.
  */
 #include "shadow_state.h"
+#include "tlb.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -15,7 +16,8 @@ int shadow_init(struct shadow *shadow, struct phys *phys, struct counters *count
                               .window_mappings_max = WINDOW_MAPPINGS_MAX};
     struct shadow_state *state = shadow->state = calloc(1, sizeof *state);
     if (!state) return -ENOMEM;
-    int error = views_init(shadow);
+    shadow->tlb = tlb_new();
+    int error = shadow->tlb ? views_init(shadow) : -ENOMEM;
     if (!error) error = spaces_init(shadow);
     if (!error) error = traces_init(shadow);
     if (error) {
@@ -35,6 +37,7 @@ void shadow_destroy(struct shadow *shadow)
     traces_destroy(shadow);
     views_destroy(shadow);
     free(shadow->state);
+    tlb_destroy(shadow->tlb);
     *shadow = (struct shadow){.phys = NULL};
 }
 
@@ -48,25 +51,52 @@ void shadow_flush(struct shadow *shadow)
         for (u32 q = 0; q < QUARTERS; q++)
             view_drop_quarter(shadow, n, q);
     trace_forget_all(shadow);
+    tlb_flush(shadow->tlb);
     spaces_forget(shadow);
     state->untraceable = false;
 }
 
 /* --- roots --- */
 
+/* In IA-32e mode no view has entries, and the TLB is told of changes when they happen. */
+#define FORMAT_LONG UINT32_MAX
+
 /* The bits that entries depend on. Entries of different formats cannot be kept side by side. Without traces a
  * root load spares global pages, so PGE matters then. */
 static u32 format_of(const struct shadow *shadow, const struct paging *paging)
 {
     if (!(paging->cr0 & CR0_PG)) return 0;
+    if (paging->efer & EFER_LMA) return FORMAT_LONG;
     u32 cr4 = CR4_PSE | CR4_PAE | CR4_SMEP | CR4_SMAP | (shadow->untraced ? CR4_PGE : 0);
     return (paging->cr0 & (CR0_PG | CR0_WP)) | (paging->cr4 & cr4) | ((u32)paging->efer & EFER_NXE);
+}
+
+/* The views are left empty, so the next root of another format flushes nothing but what is there. Global pages
+ * survive a load of CR3, and nothing else. */
+static void load_long_root(struct shadow *shadow, const struct paging *paging)
+{
+    struct shadow_state *state = state_of(shadow);
+    u32 rights = (paging->cr0 & CR0_WP) | (paging->cr4 & (CR4_PGE | CR4_SMEP | CR4_SMAP)) |
+                 ((u32)paging->efer & EFER_NXE);
+    if (state->format != FORMAT_LONG) {
+        shadow_flush(shadow);
+        state->format = FORMAT_LONG;
+    } else if (state->long_rights != rights) {
+        tlb_flush(shadow->tlb);
+    } else {
+        tlb_flush_local(shadow->tlb);
+    }
+    state->long_rights = rights;
 }
 
 void shadow_load_root(struct shadow *shadow, const struct paging *paging)
 {
     struct shadow_state *state = state_of(shadow);
     u32 format = format_of(shadow, paging);
+    if (format == FORMAT_LONG) {
+        load_long_root(shadow, paging);
+        return;
+    }
     if (format != state->format || state->untraceable) {
         shadow_flush(shadow);
         state->format = format;
@@ -95,10 +125,14 @@ static u32 drop_translation(struct shadow *shadow, u32 linear)
            view_drop_translation(shadow, state_of(shadow)->spaces.current, page);
 }
 
-void shadow_invlpg(struct shadow *shadow, u32 linear)
+void shadow_invlpg(struct shadow *shadow, u64 linear)
 {
+    if (state_of(shadow)->format == FORMAT_LONG) {
+        tlb_invlpg(shadow->tlb, linear);
+        return;
+    }
     if (keeps_coherent(shadow)) return; /* traces have dropped the changed entries already */
-    shadow->counters->shadow_invlpgs += drop_translation(shadow, linear);
+    shadow->counters->shadow_invlpgs += drop_translation(shadow, (u32)linear);
 }
 
 /* --- filling --- */
@@ -207,10 +241,45 @@ static bool borrow(struct shadow *shadow, const struct paging *paging, u32 linea
     return true;
 }
 
-enum shadow_kind shadow_access(struct shadow *shadow, const struct paging *paging, u32 linear,
+/* shadow_access() in IA-32e mode. */
+static enum shadow_kind long_access(struct shadow *shadow, const struct paging *paging, u64 linear,
+                                    enum access access, bool user, struct shadow_hit *hit)
+{
+    enum access kind = access & ~ACCESS_IMPLICIT;
+    struct walk walk;
+    struct backing backing;
+    *hit = (struct shadow_hit){.kind = SHADOW_FAULT};
+    shadow->counters->page_walks++;
+    if (!mmu_walk(shadow->phys, paging, linear, access, user, true, &walk, &hit->error)) {
+        tlb_invlpg(shadow->tlb, linear); /* SDM 3A 4.10.4.1 */
+        return hit->kind;
+    }
+    hit->gpa = walk.gpa;
+    if (!find_backing(shadow, walk.gpa, &backing)) return hit->kind = SHADOW_MMIO;
+    if (kind == ACCESS_WRITE && backing.ram) phys_mark_dirty(shadow->phys, backing.flags);
+    u8 rights = walk.executable ? TLB_FETCH : 0;
+    bool data = !shadow->forced_slow && !walk.ac_decides;
+    if (data && walk.readable) rights |= TLB_READ;
+    if (data && walk.writable && backing.ram && !(*backing.flags & (PHYS_GUARDED | PHYS_VIDEO))) {
+        phys_populate(shadow->phys, backing.host);
+        *backing.flags |= PHYS_DIRTY; /* writes through the entry will not be seen */
+        rights |= TLB_WRITE;
+    }
+    tlb_fill(shadow->tlb, linear, user, &walk, (u64)(uintptr_t)backing.host - linear, rights);
+    shadow->counters->shadow_fills++;
+    if (kind == ACCESS_WRITE && !backing.ram) return hit->kind = SHADOW_MMIO;
+    hit->host = backing.host;
+    if (kind != ACCESS_WRITE) return hit->kind = SHADOW_DIRECT;
+    return hit->kind = *backing.flags & PHYS_GUARDED ? SHADOW_GUARDED : SHADOW_DIRECT;
+}
+
+enum shadow_kind shadow_access(struct shadow *shadow, const struct paging *paging, u64 address,
                                enum access access, bool user, struct shadow_hit *hit)
 {
     struct shadow_state *state = state_of(shadow);
+    if (unlikely(state->format == FORMAT_LONG))
+        return long_access(shadow, paging, address, access, user, hit);
+    u32 linear = (u32)address;
     enum access kind = access & ~ACCESS_IMPLICIT;
     struct walk walk;
     struct backing backing;

@@ -53,11 +53,14 @@ struct shadow_table {
     u32 *exec;
 };
 
+struct tlb;
+
 struct shadow {
     struct phys *phys;
     struct counters *counters;
     struct shadow_table
         table[SHADOW_PRIVILEGES]; /* of the root loaded last: shadow_load_root() changes them */
+    struct tlb *tlb;              /* the same for IA-32e mode (tlb.h) */
     void *state;                  /* struct shadow_state, private to mmu */
     bool forced_slow;             /* fault injection: never fill read and write entries */
     bool untraced;                /* no write traces; set before the first access */
@@ -97,14 +100,14 @@ void shadow_destroy(struct shadow *shadow);
 /* The slow path of one access that does not cross a page (`access` may have ACCESS_IMPLICIT): walk, set A and D, fill the
  * entries that are allowed, and return the location of the bytes. ACCESS_FETCH fills exec and returns the host address of
  * the code byte. `paging` must be that of the last shadow_load_root(). */
-enum shadow_kind shadow_access(struct shadow *shadow, const struct paging *paging, u32 linear,
+enum shadow_kind shadow_access(struct shadow *shadow, const struct paging *paging, u64 linear,
                                enum access access, bool user, struct shadow_hit *hit);
 
 /* CR3, or a bit of CR0, CR4 or EFER that paging depends on, was written: make `table` that of this root. */
 void shadow_load_root(struct shadow *shadow, const struct paging *paging);
 /* Drop everything: guest-physical memory has changed, or the CPU was reset. */
 void shadow_flush(struct shadow *shadow);
-void shadow_invlpg(struct shadow *shadow, u32 linear);
+void shadow_invlpg(struct shadow *shadow, u64 linear);
 /* Drop every write entry that maps this guest-physical page. */
 void shadow_drop_writes(struct shadow *shadow, u64 gpa_page);
 /* Sets the bits of those pages of video memory that were written since the last call, one bit a page, and

@@ -19,7 +19,8 @@ struct shadow_state {
     struct spaces spaces;
     struct traces traces;
     struct windows windows;
-    u32 format; /* the paging bits under which all entries of all views were filled */
+    u32 long_rights; /* in IA-32e mode, the bits that rights depend on */
+    u32 format;      /* the paging bits under which all entries of all views were filled */
     bool pae, paged;
     bool untraceable; /* some entry came through a table that is not in RAM */
     u32 borrowed;     /* the page of the last borrowed entry */

@@ -2,7 +2,7 @@
  * The page walker: where a linear address is mapped, which accesses are allowed there, and the #PF error code
  * of one that is not.
  *
- * A walk first collects the entries (at most two in memory: the four PDPTEs of PAE are registers), then
+ * A walk first collects the entries (in a legacy mode at most two in memory: the four PDPTEs of PAE are registers), then
  * judges the access, and sets accessed and dirty bits only when it is allowed: a faulting access changes
  * nothing. May run while the guest's FPU state is live.
  */
@@ -31,7 +31,7 @@ enum {
 struct path {
     struct {
         u64 gpa, value;
-    } entry[2];
+    } entry[WALK_LEVELS];
     unsigned levels;
     u64 page; /* guest-physical address of the page */
     u64 page_bytes;
@@ -107,6 +107,31 @@ static int collect_pae(struct phys *phys, const struct paging *paging, u32 linea
     return FOUND;
 }
 
+/* SDM 3A 4.5. The linear address is canonical: its segment's check has seen to that. Where the page is large, bit 12
+ * is PAT. */
+static int collect_4level(struct phys *phys, const struct paging *paging, u64 linear, struct path *path)
+{
+    u64 reserved = bits(maxphyaddr(paging), 51) | (nx_enabled(paging) ? 0 : ENTRY_XD), address = bits(12, 51);
+    u64 table = paging->cr3 & address;
+    for (unsigned level = 4;; level--) {
+        unsigned shift = 12 + 9 * (level - 1), n = path->levels;
+        if (!descend(phys, path, table | (linear >> shift & 0x1ff) << 3, 8)) return NOT_PRESENT;
+        u64 entry = path->entry[n].value;
+        bool large = (entry & ENTRY_PS) && (level == 2 || (level == 3 && paging->has_1gb_pages));
+        u64 misaligned = large ? bits(13, shift - 1) : 0;
+        /* PS is reserved in a PML4E, and in a PDPTE of a CPU without 1 GB pages (SDM 3A tables 4-15, 4-17). */
+        if (level >= 3 && !large) misaligned |= ENTRY_PS;
+        if (entry & (reserved | misaligned)) return RESERVED_SET;
+        if (level > 1 && !large) {
+            table = entry & address;
+            continue;
+        }
+        path->page = entry & bits(shift, 51);
+        path->page_bytes = 1ull << shift;
+        return FOUND;
+    }
+}
+
 /* The rights of this privilege to the page (SDM 3A 4.6.1). out->writable does not look at D yet. */
 static void judge(const struct paging *paging, const struct path *path, bool user, bool implicit,
                   struct walk *out)
@@ -142,7 +167,7 @@ static void set_accessed_dirty(struct phys *phys, struct path *path, bool write)
     }
 }
 
-bool mmu_walk(struct phys *phys, const struct paging *paging, u32 linear, enum access access, bool user,
+bool mmu_walk(struct phys *phys, const struct paging *paging, u64 linear, enum access access, bool user,
               bool set_ad, struct walk *out, u32 *error)
 {
     if (!(paging->cr0 & CR0_PG)) {
@@ -157,8 +182,13 @@ bool mmu_walk(struct phys *phys, const struct paging *paging, u32 linear, enum a
     bool implicit = access & ACCESS_IMPLICIT;
     enum access kind = access & ~ACCESS_IMPLICIT;
     struct path path = {.levels = 0};
-    int result = paging->cr4 & CR4_PAE ? collect_pae(phys, paging, linear, &path)
-                                       : collect_32bit(phys, paging, linear, &path);
+    int result;
+    if (paging->efer & EFER_LMA)
+        result = collect_4level(phys, paging, linear, &path);
+    else if (paging->cr4 & CR4_PAE)
+        result = collect_pae(phys, paging, (u32)linear, &path);
+    else
+        result = collect_32bit(phys, paging, (u32)linear, &path);
     bool allowed = false;
     if (result == FOUND) {
         judge(paging, &path, user, implicit, out);

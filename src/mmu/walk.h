@@ -1,6 +1,6 @@
 /*
  * The guest's page tables, walked as the hardware walks them (SDM 3A chapter 4): none, 32-bit with PSE, PAE
- * with NX. Nothing here knows a vCPU: callers pass the control registers in a struct paging.
+ * with NX, and the four levels of IA-32e mode. Nothing here knows a vCPU: callers pass the control registers in a struct paging.
  */
 #ifndef RINGER_MMU_WALK_H
 #define RINGER_MMU_WALK_H
@@ -42,7 +42,19 @@ enum cr4_bits {
     CR4_SMAP = 1 << 21,
 };
 
-#define EFER_NXE (1u << 11)
+enum efer_bits {
+    EFER_SCE = 1 << 0,
+    EFER_LME = 1 << 8,
+    EFER_LMA = 1 << 10,
+    EFER_NXE = 1 << 11,
+};
+
+/* A canonical address of 48 bits: bits 63 to 47 are equal (SDM 1 3.3.7.1). */
+static inline bool is_canonical(u64 linear)
+{
+    return (u64)((s64)(linear << 16) >> 16) == linear;
+}
+#define CANONICAL_LOW_END (1ull << 47)
 
 enum access {
     ACCESS_READ,
@@ -71,15 +83,19 @@ struct paging {
     bool ac;      /* EFLAGS.AC, for SMAP */
     /* Bits of a guest-physical address by the guest's CPUID: those above are reserved. 0 is 36. */
     u8 maxphyaddr;
+    bool has_1gb_pages; /* by the same */
 };
+
+#define WALK_LEVELS 4
 
 struct walk {
     u64 gpa; /* of the byte asked for, a20 mask applied */
     /* Guest-physical addresses of the entries that were read from memory, from the top. The PDPTEs of PAE are
      * registers. */
-    u64 entry[2];
-    unsigned levels; /* entries in memory: 0 without paging, 1 for a large page, 2 for a small one */
-    u64 page_bytes;  /* 4 KB, 2 MB or 4 MB: the size of the guest's mapping */
+    u64 entry[WALK_LEVELS];
+    unsigned levels; /* entries in memory: 0 without paging; in a legacy mode 1 for a large page, 2 for a
+                        small one; in IA-32e mode 2 to 4 */
+    u64 page_bytes;  /* 4 KB, 2 MB, 4 MB or 1 GB: the size of the guest's mapping */
     bool writable;   /* a write at this privilege is allowed *and* D is set: a write entry may exist */
     bool readable;   /* a data read at this privilege is allowed */
     bool user;       /* U/S of the translation */
@@ -90,7 +106,7 @@ struct walk {
 
 /* Translate `linear` for one access at supervisor or user privilege. With `set_ad` sets accessed bits, and
  * for writes dirty bits. Returns true and fills *out, or returns false and the #PF error code in *error. */
-bool mmu_walk(struct phys *phys, const struct paging *paging, u32 linear, enum access access, bool user,
+bool mmu_walk(struct phys *phys, const struct paging *paging, u64 linear, enum access access, bool user,
               bool set_ad, struct walk *out, u32 *error);
 
 /* PAE: load the four PDPTEs from guest memory at cr3. Returns false when a reserved bit is set: #GP(0). */

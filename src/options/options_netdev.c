@@ -478,8 +478,8 @@ bool options_add_netdev(struct options *o, const char *value, const char *id, ch
     netdev->kind = kinds[kind].kind;
     netdev->stream->description = netdev->dgram->description = netdev->list;
     while (option_list_next(&list, &key, &text)) {
-        static const char *const of_the_card[] = {"model",   "mac",    "addr",   "bootindex",
-                                                  "romfile", "rombar", "iobase", "irq"};
+        static const char *const of_the_card[] = {"model",  "mac",  "addr",   "bootindex", "romfile",
+                                                  "rombar", "chip", "iobase", "irq"};
         bool card = false;
         for (unsigned n = 0; n < ARRAY_SIZE(of_the_card) && others; n++)
             card |= !strcmp(key, of_the_card[n]);

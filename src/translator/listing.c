@@ -36,7 +36,7 @@ static void list_guest(FILE *out, csh capstone, struct vcpu *v, const struct blo
     struct insn i;
     /* Read a whole instruction's worth: the next site need not lie directly behind this one. */
     phys_read_bytes(v->phys, block_key(block).gpa + at, bytes, sizeof(bytes));
-    insn_decode(&i, bytes, sizeof(bytes), block->mode & MODE_CODE32);
+    insn_decode(&i, bytes, sizeof(bytes), mode_code_size(block->mode));
     list_code(out, capstone, "    ", bytes, i.length, block->eip + at);
     if (!i.row->manual) return;
     fprintf(out, "    (%s: %s; privileged by %s; %s)\n", i.row->name, isa_treatment_name(i.row),

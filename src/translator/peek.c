@@ -28,7 +28,7 @@ static struct peek_entry make_entry(struct vcpu *v, bool size16, bool two_byte, 
     struct insn i;
     struct peek_entry entry = {.made = true, .effect = PEEK_UNKNOWN};
     fpu_shelter(v);
-    int length = insn_decode(&i, bytes, sizeof(bytes), true);
+    int length = insn_decode(&i, bytes, sizeof(bytes), CODE_32);
     /* Reject prefixes and escapes to other maps. */
     if (length <= 0 || i.encoding != ENC_LEGACY || i.map != two_byte || i.opcode_offset != n - 1)
         return entry;

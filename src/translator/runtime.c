@@ -163,6 +163,8 @@ static bool wants_to_leave(struct vcpu *v, enum exit_reason *reason)
         *reason = EXIT_BUDGET;
     else if (v->mode & MODE_STEP)
         *reason = EXIT_STEP;
+    else if (v->mode & MODE_LONG)
+        *reason = EXIT_LONG;
     else
         return false;
     return true;

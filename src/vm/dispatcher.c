@@ -45,7 +45,8 @@ enum exit_reason dispatcher_execute(struct vm *vm)
     enum exit_reason reason;
     if (unlikely(vm->event_log)) return logged_step(vm);
     if (v->icount >= v->icount_limit) return EXIT_BUDGET;
-    if (vm->options->engine == ENGINE_INTERP) {
+    /* The translator knows 16-bit and 32-bit guests; IA-32e mode is the interpreter's (docs/LONGMODE.md). */
+    if (vm->options->engine == ENGINE_INTERP || (v->mode & MODE_LONG)) {
         reason = interp_run(v);
     } else {
         reason = v->mode & MODE_STEP ? EXIT_STEP : translator_run(v);
@@ -140,8 +141,8 @@ static void idle(struct vm *vm)
     if (!(v->eflags & FL_IF) && !vm->options->no_shutdown && !apic_wires_may_wake(&vm->chipset.apic)) {
         /* Nothing can wake the guest any more, and no chip of this machine resets it. A guest without ACPI powers
          * off this way, or gives up. */
-        vm_stop(vm, STOP_GUEST, STATUS_OK, "the guest halted for good, with interrupts off, at %04x:%08x",
-                v->seg[SEG_CS].selector, (u32)v->rip);
+        vm_stop(vm, STOP_GUEST, STATUS_OK, "the guest halted for good, with interrupts off, at %04x:%08llx",
+                v->seg[SEG_CS].selector, (unsigned long long)v->rip);
         return;
     }
     if (!vm->time.deterministic || !vm_time_skip(&vm->time)) {

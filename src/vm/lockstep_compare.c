@@ -91,7 +91,7 @@ struct stretch {
     }
 static const struct stretch stretches[] = {
     STRETCH(gpr, pending), STRETCH(icount, icount_limit), STRETCH(mode, fpu_live),
-    STRETCH(seg, scratch), STRETCH(ldtr, apic_base),
+    STRETCH(seg, scratch), STRETCH(ldtr, apic_base),      STRETCH(idtr, pvclock_time),
 };
 #undef STRETCH
 

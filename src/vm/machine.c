@@ -365,21 +365,23 @@ void machine_change_power(struct vm *vm)
 
 void machine_triple_fault(struct vm *vm)
 {
+    typedef unsigned long long ull; /* for printf */
     const struct vcpu *v = &vm->vcpu;
     bool quick = clock_now(&vm->time.clock) - vm->last_reset_ns < QUICK_DEATH_NS;
     vm->quick_triple_faults = quick ? vm->quick_triple_faults + 1 : 0;
     bool hopeless = vm->quick_triple_faults >= TRIPLE_FAULT_LIMIT;
     if (vm->options->no_reboot || hopeless) {
-        vm_stop(vm, STOP_GUEST, STATUS_GUEST,
-                "the guest died of a triple fault%s at %04x:%08x (exception %u, error code %#x; ESP %08x, "
-                "CR0 %08x, CR2 "
-                "%08x, CR3 %08x, IDT at %08x)",
-                hopeless ? ", as it does after every reset," : "", v->seg[SEG_CS].selector, (u32)v->rip,
-                v->fault.vector, v->fault.has_error ? v->fault.error : 0, (u32)v->gpr[REG_ESP], v->paging.cr0,
-                v->cr2, (u32)v->paging.cr3, v->idtr.base);
+        vm_stop(
+            vm, STOP_GUEST, STATUS_GUEST,
+            "the guest died of a triple fault%s at %04x:%08llx (exception %u, error code %#x; ESP %08llx, "
+            "CR0 %08x, CR2 "
+            "%08llx, CR3 %08llx, IDT at %08llx)",
+            hopeless ? ", as it does after every reset," : "", v->seg[SEG_CS].selector, (ull)v->rip,
+            v->fault.vector, v->fault.has_error ? v->fault.error : 0, (ull)v->gpr[REG_ESP], v->paging.cr0,
+            (ull)v->cr2, (ull)v->paging.cr3, (ull)v->idtr.base);
         return;
     }
-    log_debug("the guest died of a triple fault at %04x:%08x", v->seg[SEG_CS].selector, (u32)v->rip);
+    log_debug("the guest died of a triple fault at %04x:%08llx", v->seg[SEG_CS].selector, (ull)v->rip);
     machine_request_reset(vm, true);
 }
 

@@ -82,6 +82,18 @@ static void tsc_moved(void *machine)
     lapic_tsc_moved(&vm->chipset.apic.lapic);
 }
 
+static u8 task_priority(void *machine)
+{
+    struct vm *vm = machine;
+    return lapic_task_priority(&vm->chipset.apic.lapic);
+}
+
+static void set_task_priority(void *machine, u8 priority)
+{
+    struct vm *vm = machine;
+    lapic_set_task_priority(&vm->chipset.apic.lapic, priority);
+}
+
 static u64 tsc_deadline(void *machine)
 {
     const struct vm *vm = machine;
@@ -222,7 +234,9 @@ void seams_of_cpu(struct vm *vm)
     static const struct vcpu_apic apic = {.base_written = apic_base_written,
                                           .tsc_moved = tsc_moved,
                                           .deadline = tsc_deadline,
-                                          .set_deadline = set_tsc_deadline};
+                                          .set_deadline = set_tsc_deadline,
+                                          .task_priority = task_priority,
+                                          .set_task_priority = set_task_priority};
     vm->cpu_host = (struct vcpu_host){.port_read = port_read,
                                       .port_write = port_write,
                                       .port_read_string = port_read_string,

@@ -27,7 +27,7 @@ join() {
     [ "$bad" -eq 0 ] || failed "see above"
 }
 
-kernel_file() { echo "$guest_cache/debian-i386/$1/vmlinuz"; }
+kernel_file() { echo "$guest_cache/debian-$(arch_of "$1")/$1/vmlinuz"; }
 
 # run_guest VMM NAME SECONDS KERNEL MEGABYTES APPEND OPTION...: boots; leaves $temporary/NAME.out (all output),
 # NAME.err and NAME.report (stopwatch's), and the exit status in `status`.

@@ -188,7 +188,7 @@ static void append(struct corpus *c, const u8 *bytes, unsigned count)
 static unsigned length_of(const struct corpus *c, const u8 *bytes)
 {
     struct insn i;
-    insn_decode(&i, bytes, INSN_MAX_BYTES, c->mode & MODE_CODE32);
+    insn_decode(&i, bytes, INSN_MAX_BYTES, mode_code_size(c->mode));
     return i.length;
 }
 

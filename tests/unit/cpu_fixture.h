@@ -259,7 +259,7 @@ static inline void operate(struct vcpu *v, const struct operation *o)
     case READ_MSR: v->gpr[REG_EAX] = msr_read(v, o->a); break;
     case WRITE_DR: debug_write(v, o->a, o->value); break;
     case ENTER: sysenter(v); break;
-    case EXIT: sysexit(v); break;
+    case EXIT: sysexit(v, 4); break;
     }
 }
 

@@ -213,7 +213,8 @@ static void test_cpuid(void)
         CHECK(v->model && !strcmp(v->model->name, *name));
         v->gpr[REG_EAX] = 0;
         cpuid(v);
-        CHECK(!memcmp(&(u32[]){v->gpr[REG_EBX], v->gpr[REG_EDX], v->gpr[REG_ECX]}, "GenuineIntel", 12));
+        u32 vendor[] = {v->gpr[REG_EBX], v->gpr[REG_EDX], v->gpr[REG_ECX]};
+        CHECK(!memcmp(vendor, v->model->vendor, sizeof(vendor)));
         u32 highest = v->gpr[REG_EAX];
         v->gpr[REG_EAX] = 1;
         cpuid(v);

@@ -5,6 +5,7 @@
 #include "check.h"
 #include "devices/net/e1000.h"
 #include "devices/net/e1000_private.h"
+#include "devices/net/ethernet.h"
 
 #include <string.h>
 
@@ -308,9 +309,14 @@ static void test_receive(void)
     buffer->count = 1;
     buffer->offload = (struct net_offload){.flags = NET_CHECKSUM_GOOD};
     buffer->next = NULL;
+    for (unsigned n = 0; n < 100; n++)
+        rig.ram[DATA + n] = (u8)(n * 3);
+    /* IEEE 802.3, 3.2.9: the check value of the digits 1 to 9 is known. */
+    CHECK_EQ(ethernet_fcs((const u8 *)"123456789", 9), 0xcbf43926);
     rig.card_ops->received(&rig.e, buffer);
-    CHECK_EQ(load_any(rig.ram + RX_RING + 8, 2), 104); /* with the check sequence */
-    CHECK_EQ(rig.ram[RX_RING + 12], 0x63);             /* DD, EOP, both checksums looked at */
+    CHECK_EQ(load_any(rig.ram + RX_RING + 8, 2), 104); /* with the check sequence (13.4.22: SECRC = 0) */
+    CHECK_EQ(load_any(rig.ram + DATA + 100, 4), ethernet_fcs(rig.ram + DATA, 100));
+    CHECK_EQ(rig.ram[RX_RING + 12], 0x63); /* DD, EOP, both checksums looked at */
     CHECK_EQ(rig.ram[RX_RING + 13], 0);
     CHECK_EQ(read_reg(RDH), 1);
     CHECK(read_reg(ICR) & CAUSE_RXT0);

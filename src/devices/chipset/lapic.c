@@ -241,14 +241,23 @@ static u32 read_version(struct lapic *lapic, unsigned n)
     return VERSION;
 }
 
+u8 lapic_task_priority(const struct lapic *lapic)
+{
+    return lapic->tpr;
+}
+void lapic_set_task_priority(struct lapic *lapic, u8 priority)
+{
+    lapic->tpr = priority;
+    update(lapic);
+}
+
 static u32 read_tpr(struct lapic *lapic, unsigned n)
 {
     return lapic->tpr;
 }
 static void write_tpr(struct lapic *lapic, unsigned n, u32 value)
 {
-    lapic->tpr = (u8)value;
-    update(lapic);
+    lapic_set_task_priority(lapic, (u8)value);
 }
 
 /* Arbitration priority, of processors before the Pentium 4 (10.6.2.4). */

@@ -95,6 +95,9 @@ struct irq_line lapic_pin(struct lapic *lapic, unsigned pin);
 bool lapic_lint0_is_nmi(const struct lapic *lapic);
 
 /* IA32_TSC_DEADLINE. */
+/* The task priority, which CR8 also reaches. */
+u8 lapic_task_priority(const struct lapic *lapic);
+void lapic_set_task_priority(struct lapic *lapic, u8 priority);
 u64 lapic_deadline(const struct lapic *lapic);
 void lapic_set_deadline(struct lapic *lapic, u64 tsc);
 /* The guest has moved its TSC. */

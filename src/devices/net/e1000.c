@@ -52,7 +52,10 @@ static void receive_delay_over(void *device)
 
 static void transmit_delay_over(void *device)
 {
-    e1000_cause(device, CAUSE_TXDW);
+    struct e1000 *e = device;
+    timer_cancel(&e->transmit_delay);
+    timer_cancel(&e->transmit_limit);
+    e1000_cause(e, CAUSE_TXDW);
 }
 
 /* A read returns the causes and clears them (13.4.17). */
@@ -105,6 +108,7 @@ static void reset(struct e1000 *e)
     timer_cancel(&e->receive_delay);
     timer_cancel(&e->receive_limit);
     timer_cancel(&e->transmit_delay);
+    timer_cancel(&e->transmit_limit);
     memset(e->reg, 0, E1000_REGISTER_BYTES);
     e->throttled_until_ns = 0;
     *reg_at(e, CTRL) = CTRL_FD | CTRL_ASDE | CTRL_SPEED_1000;
@@ -124,7 +128,8 @@ static void reset(struct e1000 *e)
 void e1000_hard_reset(struct e1000 *e)
 {
     pci_device_reset(&e->pci);
-    e->serial = (struct e1000_serial){.data = true};
+    eeprom_93c46_reset(&e->eeprom);
+    e->eecd = 0;
     e->io_address = 0;
     reset(e);
 }
@@ -302,6 +307,7 @@ bool e1000_init(struct e1000 *e, struct pci_bus *bus, const struct dma *dma, str
     timer_init(&e->receive_delay, clock, receive_delay_over, e);
     timer_init(&e->receive_limit, clock, receive_delay_over, e);
     timer_init(&e->transmit_delay, clock, transmit_delay_over, e);
+    timer_init(&e->transmit_limit, clock, transmit_delay_over, e);
     pci_device_init(&e->pci, bus, devfn, VENDOR_INTEL, DEVICE_82540EM, CLASS_NETWORK_ETHERNET);
     e->pci.config[PCI_REVISION] = REVISION;
     pci_put16(&e->pci.config[PCI_SUBSYSTEM_VENDOR], SUBSYSTEM_VENDOR);

@@ -14,10 +14,10 @@
 
 #include "base/net.h"
 #include "devices/pci/pci_bus.h"
+#include "eeprom_93c46.h"
 
 #define E1000_REGISTER_BYTES 0x20000u
 #define E1000_PHY_REGISTERS  32
-#define E1000_EEPROM_WORDS   64
 #define E1000_FRAMES         256 /* being sent */
 #define E1000_BUFFERS        256 /* offered at a time */
 #define E1000_PARTS          80  /* pieces of memory of one frame */
@@ -49,15 +49,6 @@ struct e1000_context {
     bool tcp, ipv4;
 };
 
-/* The EEPROM's serial interface (microwire). */
-struct e1000_serial {
-    u32 eecd; /* as the driver wrote it */
-    u16 in, out;
-    u8 bits; /* bits of the command that have arrived, or of the word that have been sent */
-    bool reading, data;
-    u8 address;
-};
-
 struct e1000 {
     struct pci_device pci; /* first */
     struct dma dma;
@@ -66,8 +57,8 @@ struct e1000 {
     u32 *reg; /* E1000_REGISTER_BYTES of them */
     u32 io_address;
     u16 phy[E1000_PHY_REGISTERS];
-    u16 eeprom[E1000_EEPROM_WORDS];
-    struct e1000_serial serial;
+    struct eeprom_93c46 eeprom;
+    u32 eecd; /* as the driver wrote it */
 
     /* interrupts */
     struct timer throttle, receive_delay, receive_limit, transmit_delay, transmit_limit;

@@ -1,8 +1,5 @@
 /*
- * The transceiver, a Marvell 88E1011 (SDM 13.4.4 MDIC and 8.1; IEEE 802.3 clause 22), and the EEPROM (SDM 5.6).
- *
- * EEPROM, microwire: with CS high each rising edge of SK takes a bit from DI. A start bit 1, 10 for READ, 6 bits of address; then
- * DO shows a 0, and with each further edge a bit of the word, high bit first, and of the words behind it.
+ * The transceiver, a Marvell 88E1011 (SDM 13.4.4 MDIC and 8.1; IEEE 802.3 clause 22), and the EEPROM (SDM 5.6), a 93C46.
  */
 #include "e1000_private.h"
 
@@ -121,7 +118,7 @@ enum {
     EECD_GNT = 0x80,
     EECD_PRES = 0x100
 };
-enum { COMMAND_BITS = 9, COMMAND_READ = 6, EERD_START = 1, EERD_DONE = 1 << 4 };
+enum { EERD_START = 1, EERD_DONE = 1 << 4 };
 #define EEPROM_SUM 0xbaba
 
 void e1000_eeprom_fill(struct e1000 *e)
@@ -139,8 +136,8 @@ void e1000_eeprom_fill(struct e1000 *e)
         {0x21, 0x7841},                 /* LEDs 0 and 2 */
         {0x23, 0x0602},                 /* LEDs 1 and 3 */
     };
-    u16 *word = e->eeprom, sum = 0;
-    for (unsigned n = 0; n < E1000_EEPROM_WORDS; n++)
+    u16 *word = e->eeprom.word, sum = 0;
+    for (unsigned n = 0; n < EEPROM_93C46_WORDS; n++)
         word[n] = 0;
     for (unsigned n = 0; n < 3; n++)
         word[n] = (u16)(e->mac[2 * n] | e->mac[2 * n + 1] << 8);
@@ -148,55 +145,27 @@ void e1000_eeprom_fill(struct e1000 *e)
         word[words[n].word] = words[n].value;
     word[0x0b] = pci_get16(&e->pci.config[PCI_SUBSYSTEM]);
     word[0x0c] = pci_get16(&e->pci.config[PCI_SUBSYSTEM_VENDOR]);
-    for (unsigned n = 0; n < E1000_EEPROM_WORDS - 1; n++)
+    for (unsigned n = 0; n < EEPROM_93C46_WORDS - 1; n++)
         sum = (u16)(sum + word[n]);
-    word[E1000_EEPROM_WORDS - 1] = (u16)(EEPROM_SUM - sum);
+    word[EEPROM_93C46_WORDS - 1] = (u16)(EEPROM_SUM - sum);
 }
 
 u32 e1000_eecd_read(const struct e1000 *e)
 {
-    u32 value = e->serial.eecd | EECD_PRES;
+    u32 value = e->eecd | EECD_PRES;
     if (value & EECD_REQ) value |= EECD_GNT;
-    return value | (e->serial.data ? EECD_DO : 0);
-}
-
-static void clock_in(struct e1000_serial *s, const u16 *eeprom, bool bit)
-{
-    if (s->reading) {
-        s->data = s->out >> (15 - s->bits) & 1;
-        if (++s->bits < 16) return;
-        s->bits = 0;
-        s->address = (s->address + 1) % E1000_EEPROM_WORDS;
-        s->out = eeprom[s->address];
-        return;
-    }
-    if (!s->bits && !bit) return; /* not yet the start bit */
-    s->in = (u16)(s->in << 1 | bit);
-    if (++s->bits < COMMAND_BITS) return;
-    s->reading = s->in >> 6 == COMMAND_READ;
-    s->address = s->in % E1000_EEPROM_WORDS;
-    s->out = eeprom[s->address];
-    s->data =
-        !s->reading; /* 0 before a word. All else is refused: the part is write-protected, and ready at once */
-    s->bits = 0;
-    s->in = 0;
+    return value | (e->eeprom.out ? EECD_DO : 0);
 }
 
 void e1000_eecd_write(struct e1000 *e, u32 value)
 {
-    struct e1000_serial *s = &e->serial;
-    u32 before = s->eecd;
-    s->eecd = value & (EECD_SK | EECD_CS | EECD_DI | EECD_REQ);
-    if (!(value & EECD_CS)) {
-        *s = (struct e1000_serial){.eecd = s->eecd, .data = true};
-        return;
-    }
-    if (!(before & EECD_SK) && (value & EECD_SK)) clock_in(s, e->eeprom, value & EECD_DI);
+    e->eecd = value & (EECD_SK | EECD_CS | EECD_DI | EECD_REQ);
+    eeprom_93c46_pins(&e->eeprom, value & EECD_CS, value & EECD_SK, value & EECD_DI);
 }
 
 u32 e1000_eerd(struct e1000 *e, u32 value)
 {
     if (!(value & EERD_START)) return value & 0xff00;
     u32 word = value >> 8 & 0xff;
-    return (word < E1000_EEPROM_WORDS ? (u32)e->eeprom[word] << 16 : 0) | (value & 0xff00) | EERD_DONE;
+    return (word < EEPROM_93C46_WORDS ? (u32)e->eeprom.word[word] << 16 : 0) | (value & 0xff00) | EERD_DONE;
 }

@@ -6,6 +6,7 @@
  * Descriptors between head and tail are offered to the cable as buffers, in order, and come back in order.
  */
 #include "e1000_private.h"
+#include "ethernet.h"
 
 #include <string.h>
 
@@ -111,7 +112,25 @@ static u16 strip_vlan(struct net_buffer *first)
 struct frame_report {
     u8 status, errors;
     u16 vlan;
+    u32 fcs;
 };
+
+/* Back ends know frames that no wire carries: the shortest has 60 bytes (IEEE 802.3, 3.2.8). */
+static void pad(struct net_buffer *first)
+{
+    if (first->used >= FRAME_LEAST || first->capacity < FRAME_LEAST) return;
+    memset((u8 *)first->part[0].iov_base + first->used, 0, FRAME_LEAST - first->used);
+    first->used = FRAME_LEAST;
+}
+
+/* The check sequence of a frame, as it came. */
+static u32 fcs_of(const struct net_buffer *first, unsigned count)
+{
+    u32 fcs = 0;
+    for (; count; count--, first = first->next)
+        fcs = ethernet_fcs_more(fcs, first->part[0].iov_base, first->used);
+    return fcs;
+}
 
 static struct frame_report report_frame(const struct e1000 *e, struct net_buffer *first)
 {
@@ -136,8 +155,13 @@ static void write_back(struct e1000 *e, struct e1000_buffer *buffer, const struc
 {
     u32 used = buffer->buffer.used, entries = ring_entries(e);
     u8 tail[8] = {0};
+    if (last && fcs_bytes(e)) {
+        /* offer_one() has left room for it. */
+        pci_put32((u8 *)buffer->part.iov_base + used, report->fcs);
+        used += FCS_BYTES;
+    }
     if (buffer->gpa != UINT64_MAX) e->dma.written(e->dma.memory, buffer->gpa, used);
-    pci_put16(tail, (u16)(used + (last ? fcs_bytes(e) : 0)));
+    pci_put16(tail, (u16)used);
     tail[4] = report->status | (last ? STATUS_EOP : 0);
     tail[5] = report->errors;
     pci_put16(tail + 6, report->vlan);
@@ -166,10 +190,15 @@ static struct net_buffer *store_frame(struct e1000 *e, struct net_buffer *first)
     unsigned count = first->count;
     u32 bytes = 0;
     struct net_buffer *buffer = first;
+    if (count == 1) pad(first);
     for (unsigned n = 0; n < count; n++, buffer = buffer->next)
         bytes += buffer->used;
     count_received(e, first, bytes);
+    u32 fcs = fcs_bytes(e) ? fcs_of(first, count) : 0;
     struct frame_report report = report_frame(e, first);
+    report.fcs = fcs;
+    /* RSRPD: frames that are no larger are told of at once (13.4.32). */
+    if (bytes + FCS_BYTES <= (e->reg[RSRPD / 4] & 0xfff)) e1000_cause(e, CAUSE_SRPD);
     for (unsigned n = 0; n < count; n++) {
         struct net_buffer *next = first->next;
         struct e1000_buffer *mine = container_of(first, struct e1000_buffer, buffer);

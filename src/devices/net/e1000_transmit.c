@@ -40,6 +40,15 @@ static u64 ring_address(const struct e1000 *e, u32 index)
 
 /* --- the end of frames --- */
 
+/* TIDV begins anew with each descriptor, TADV with the first since the last interrupt (13.4.41, 13.4.44). */
+static void delay_interrupt(struct e1000 *e)
+{
+    u64 now = clock_now(e->transmit_delay.clock);
+    u32 limit = e->reg[TADV / 4] & 0xffff;
+    timer_arm(&e->transmit_delay, now + (e->reg[TIDV / 4] & 0xffff) * 1024ull);
+    if (limit && !e->transmit_limit.armed) timer_arm(&e->transmit_limit, now + limit * 1024ull);
+}
+
 static void done(struct e1000 *e, u32 first, u32 count, u32 *causes)
 {
     u32 entries = ring_entries(e);
@@ -52,10 +61,7 @@ static void done(struct e1000 *e, u32 first, u32 count, u32 *causes)
         e->dma.write(e->dma.memory, ring_address(e, index) + 12, &tail[4], 1);
         bool delayed = (tail[3] & COMMAND_IDE) && e->reg[TIDV / 4] & 0xffff;
         *causes |= delayed ? 0 : CAUSE_TXDW;
-        if (delayed && !e->transmit_delay.armed) {
-            u64 now = clock_now(e->transmit_delay.clock);
-            timer_arm(&e->transmit_delay, now + (e->reg[TIDV / 4] & 0xffff) * 1024ull);
-        }
+        if (delayed) delay_interrupt(e);
     }
     if (entries) *reg_at(e, TDH) = (first + count) % entries;
     if (e->reg[TDH / 4] == e->reg[TDT / 4]) *causes |= CAUSE_TXQE;

@@ -31,6 +31,8 @@ enum {
     PCI_STATUS = 0x06,
     PCI_REVISION = 0x08,
     PCI_CLASS = 0x09, /* programming interface, subclass, class */
+    PCI_CACHE_LINE = 0x0c,
+    PCI_LATENCY = 0x0d,
     PCI_HEADER_TYPE = 0x0e,
     PCI_BAR0 = 0x10,
     PCI_SUBSYSTEM_VENDOR = 0x2c,
@@ -46,6 +48,7 @@ enum {
     PCI_COMMAND_IO = 1,
     PCI_COMMAND_MEMORY = 2,
     PCI_COMMAND_MASTER = 4,
+    PCI_COMMAND_INVALIDATE = 1 << 4,
     PCI_COMMAND_NO_INTX = 1 << 10,
 };
 enum { PCI_STATUS_INTERRUPT = 1 << 3, PCI_STATUS_CAPABILITIES = 1 << 4 };
@@ -71,7 +74,8 @@ struct pci_bar {
     u32 bytes; /* a power of two */
     u8 widest; /* ports: the widest access the handlers take */
     const struct io_ops *ops;
-    void *handler; /* the device of ops */
+    const struct io_string_ops *string_ops; /* ports: NULL, or for string I/O */
+    void *handler;                          /* the device of ops */
     u8 *host;
     /* The addresses that it decodes now. `base` is valid only while it is mapped. */
     bool mapped;
