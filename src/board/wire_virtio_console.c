@@ -1,5 +1,5 @@
 /*
- * virtio-serial-pci with one port, and the virtconsole that plugs into it: hvc0 and so on in Linux.
+ * virtio-serial-pci, and what plugs into it: virtconsole (hvc0 and so on in Linux) and virtserialport (/dev/virtio-ports/NAME).
  */
 #include "char_link.h"
 #include "devices/virtio/virtio_console.h"
@@ -8,42 +8,75 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+struct wired_console;
+
+struct wired_port {
+    struct wired_console *wired;
+    struct virtio_port *port;
+    struct char_link link;
+};
+
 struct wired_console {
     struct virtio_console console; /* first */
-    struct char_link link;         /* unconnected until a virtconsole plugs in */
+    struct wired_port port[VIRTIO_CONSOLE_PORTS];
+    unsigned ports; /* plugged in */
 };
 
 static u32 receive(void *device, const u8 *bytes, u32 count)
 {
-    struct wired_console *wired = device;
-    return virtio_console_receive(&wired->console, bytes, count);
+    struct wired_port *port = device;
+    return virtio_port_receive(port->port, bytes, count);
 }
 
 static u64 transmit(void *sink, const u8 *bytes, u64 count)
 {
-    struct wired_console *wired = sink;
-    return char_link_send(&wired->link, bytes, (u32)count);
+    struct wired_port *port = sink;
+    return char_link_send(&port->link, bytes, (u32)count);
 }
 
 static void output_room(void *device)
 {
-    struct wired_console *wired = device;
-    virtio_console_go_on(&wired->console);
+    struct wired_port *port = device;
+    virtio_port_go_on(port->port);
 }
 
-static const struct char_link_ops link_ops = {.receive = receive, .room = output_room};
+static void opened(void *device, bool open)
+{
+    struct wired_port *port = device;
+    virtio_port_set_open(port->port, open);
+}
 
 static void room(void *sink)
 {
-    struct wired_console *wired = sink;
-    char_link_room(&wired->link);
+    struct wired_port *port = sink;
+    char_link_room(&port->link);
 }
+
+static const struct char_link_ops link_ops = {.receive = receive, .room = output_room, .opened = opened};
+static const struct virtio_port_ops port_ops = {transmit, room};
 
 static void destroy(void *device)
 {
     struct wired_console *wired = device;
-    char_link_destroy(&wired->link);
+    for (unsigned n = 0; n < wired->ports; n++)
+        char_link_destroy(&wired->port[n].link);
     free(wired);
+}
+
+extern const struct device_type virtserialport_type;
+
+/* The ports that will plug in, and whether the device needs the messages of several ports for them. */
+static unsigned count_ports(const struct board *board, const struct device_option *option, bool *multiport)
+{
+    const struct device_options *options = &board->options->devices;
+    unsigned ports = 0;
+    for (unsigned n = 0; n < options->count; n++) {
+        const struct device_option *other = &options->device[n];
+        if (!other->parent || &options->device[other->parent - 1] != option) continue;
+        *multiport |= ++ports > 1 || other->type == &virtserialport_type;
+    }
+    *multiport |= !ports; /* without it, a driver takes port 0 for granted */
+    return ports ? ports : 1;
 }
 
 static bool create_serial(struct board *board, const struct device_option *option, char *error,
@@ -57,21 +90,49 @@ static bool create_serial(struct board *board, const struct device_option *optio
         return false;
     }
     board_add_device(board, option, wired, virtio_reset_line, destroy);
-    if (!char_link_init(&wired->link, board, &link_ops, wired, NULL, error, error_bytes)) return false;
-    board_add_link(board, &wired->link);
-    virtio_console_init(&wired->console, &board->pci, &board->dma, &virtio, board->clock, transmit, room,
-                        wired);
+    bool multiport = false;
+    unsigned ports = count_ports(board, option, &multiport);
+    /* Port 0 is a console's: where only serial ports plug in, it stays empty (5.3.2). */
+    if (multiport && ports < VIRTIO_CONSOLE_PORTS) ports++;
+    virtio_console_init(&wired->console, &board->pci, &board->dma, &virtio, board->clock, ports, multiport);
     return true;
 }
 
-/* The console is only the cable: it is reset and destroyed with the device that it plugs into. */
+static bool plug(struct board *board, const struct device_option *option, bool is_console, const char *name,
+                 char *error, size_t error_bytes)
+{
+    struct wired_console *wired = board_parent(board, option);
+    struct virtio_console *console = &wired->console;
+    unsigned number = console->multiport && !is_console ? 1 : 0;
+    while (number < VIRTIO_CONSOLE_PORTS && console->port[number].console)
+        number++;
+    if (number == VIRTIO_CONSOLE_PORTS || wired->ports == VIRTIO_CONSOLE_PORTS) {
+        snprintf(error, error_bytes, "the virtio-serial-pci has no port left");
+        return false;
+    }
+    struct wired_port *port = &wired->port[wired->ports];
+    port->wired = wired;
+    port->port = &console->port[number];
+    if (!char_link_init(&port->link, board, &link_ops, port, device_text(option, "chardev"), error,
+                        error_bytes))
+        return false;
+    wired->ports++;
+    virtio_port_plug(console, number, is_console, name, &port_ops, port);
+    board_add_link(board, &port->link);
+    return true;
+}
+
+/* The ports are reset and destroyed with the device that they plug into. */
 static bool create_console(struct board *board, const struct device_option *option, char *error,
                            size_t error_bytes)
 {
-    struct wired_console *wired = board_parent(board, option);
-    char_link_destroy(&wired->link);
-    return char_link_init(&wired->link, board, &link_ops, wired, device_text(option, "chardev"), error,
-                          error_bytes);
+    return plug(board, option, true, device_text(option, "name"), error, error_bytes);
+}
+
+static bool create_serial_port(struct board *board, const struct device_option *option, char *error,
+                               size_t error_bytes)
+{
+    return plug(board, option, false, device_text(option, "name"), error, error_bytes);
 }
 
 static const struct property port_properties[] = {
@@ -87,12 +148,12 @@ static const struct property serial_properties[] = {VIRTIO_PROPERTIES, {0}};
 const struct device_type virtio_serial_type = {
     .name = "virtio-serial-pci",
     .bus = &bus_pci,
-    .help = "paravirtual serial device with one port",
+    .help = "paravirtual serial device with ports",
     .properties = serial_properties,
     .check = virtio_check,
     .create = create_serial,
     .provides = &bus_virtio_serial,
-    .sockets = 1,
+    .sockets = VIRTIO_CONSOLE_PORTS - 1,
 };
 
 static const struct property console_properties[] = {
@@ -106,5 +167,14 @@ const struct device_type virtconsole_type = {
     .help = "console at the port of a virtio-serial-pci",
     .properties = console_properties,
     .create = create_console,
+    .takes_input = true,
+};
+
+const struct device_type virtserialport_type = {
+    .name = "virtserialport",
+    .bus = &bus_virtio_serial,
+    .help = "named port of a virtio-serial-pci",
+    .properties = console_properties,
+    .create = create_serial_port,
     .takes_input = true,
 };

@@ -88,6 +88,8 @@ static u64 transmit(void *sink, const u8 *bytes, u64 count)
     return last % 5 ? count : count / 2;
 }
 
+static const struct virtio_port_ops port_ops = {transmit, NULL};
+
 static void make(struct bench *b, unsigned kind, const struct virtio_options *options)
 {
     struct dma dma = rig_dma(&b->rig);
@@ -98,7 +100,9 @@ static void make(struct bench *b, unsigned kind, const struct virtio_options *op
     case 0: virtio_blk_init(&b->blk, &b->rig.bus, &dma, options, &b->disk, "serial"); break;
     case 1: virtio_rng_init(&b->rng, &b->rig.bus, &dma, options, &b->clock, fill, b); break;
     default:
-        virtio_console_init(&b->console, &b->rig.bus, &dma, options, &b->clock, transmit, NULL, NULL);
+        virtio_console_init(&b->console, &b->rig.bus, &dma, options, &b->clock, 2, true);
+        for (unsigned n = 0; n < 2; n++)
+            virtio_port_plug(&b->console, n, !n, n ? "name" : NULL, &port_ops, NULL);
         break;
     }
 }

@@ -40,7 +40,9 @@ static void start(bool legacy)
     struct dma dma = rig_dma(&rig);
     test_clock = (struct clock){.now_ns = now};
     sent = rooms = 0;
-    virtio_console_init(&console, &rig.bus, &dma, &options, &test_clock, transmit, room, NULL);
+    static const struct virtio_port_ops ops = {transmit, room};
+    virtio_console_init(&console, &rig.bus, &dma, &options, &test_clock, 1, false);
+    virtio_port_plug(&console, 0, true, NULL, &ops, NULL);
     rig.virtio = &console.virtio;
     rig.legacy = legacy;
     rig_start(&rig, 0, 2);
@@ -61,12 +63,12 @@ static void test_both_ways(bool legacy)
     CHECK_EQ(written, 0);
     CHECK_EQ(rig_interrupt_status(&rig), 1);
 
-    CHECK_EQ(virtio_console_receive(&console, (const u8 *)"abc", 3), 0); /* no buffer yet */
+    CHECK_EQ(virtio_port_receive(&console.port[0], (const u8 *)"abc", 3), 0); /* no buffer yet */
     struct rig_buffer in[] = {{DATA, 2, true}};
     rig_add(&rig, 0, in, 1);
     rig_notify(&rig, 0);
     CHECK_EQ(rooms, 1);
-    CHECK_EQ(virtio_console_receive(&console, (const u8 *)"abc", 3), 2);
+    CHECK_EQ(virtio_port_receive(&console.port[0], (const u8 *)"abc", 3), 2);
     CHECK(rig_get(&rig, 0, &head, &written));
     CHECK_EQ(written, 2);
     CHECK(!memcmp(rig.ram + DATA, "ab", 2));
@@ -93,7 +95,7 @@ static void test_before_ready(void)
     rig_add(&rig, 0, &(struct rig_buffer){DATA, 2, true}, 1);
     rig_notify(&rig, 0);
     CHECK_EQ(sent, 0);
-    CHECK_EQ(virtio_console_receive(&console, (const u8 *)"ab", 2), 0);
+    CHECK_EQ(virtio_port_receive(&console.port[0], (const u8 *)"ab", 2), 0);
     CHECK(!rig.line);
     CHECK(!rig_get(&rig, 0, &head, &written));
     CHECK_EQ(rooms, 0);
@@ -101,7 +103,7 @@ static void test_before_ready(void)
     CHECK_EQ(sent, 1);
     CHECK_EQ(rooms, 1);
     CHECK(rig_get(&rig, 1, &head, &written));
-    CHECK_EQ(virtio_console_receive(&console, (const u8 *)"ab", 2), 2);
+    CHECK_EQ(virtio_port_receive(&console.port[0], (const u8 *)"ab", 2), 2);
 }
 
 static void test_flood(void)
@@ -154,8 +156,74 @@ static void test_emergency_write(void)
     CHECK_EQ(last[0], '!');
 }
 
+/* Several ports: what driver and device tell each other (5.3.6.2), and a port that is closed (hazard: input that is lost before
+ * a program has opened the port). */
+static void message(unsigned id, unsigned event, unsigned value)
+{
+    store_any(rig.ram + DATA, 4, id);
+    store_any(rig.ram + DATA + 4, 2, event);
+    store_any(rig.ram + DATA + 6, 2, value);
+    rig_add(&rig, 3, &(struct rig_buffer){DATA, 8, false}, 1);
+    rig_notify(&rig, 3);
+}
+
+static bool hears(unsigned id, unsigned event, unsigned value, const char *name)
+{
+    u32 head, written;
+    rig_add(&rig, 2, &(struct rig_buffer){DATA + 0x100, 64, true}, 1);
+    rig_notify(&rig, 2);
+    const u8 *at = rig.ram + DATA + 0x100;
+    return rig_get(&rig, 2, &head, &written) && written == 8 + strlen(name) && load_any(at, 4) == id &&
+           load_any(at + 4, 2) == event && load_any(at + 6, 2) == value &&
+           !memcmp(at + 8, name, strlen(name));
+}
+
+static void test_ports(void)
+{
+    enum { READY, ADD, PORT_READY = 3, CONSOLE, OPEN = 6, NAME };
+    static const struct virtio_port_ops ops = {transmit, room};
+    struct virtio_options options = {.devfn = PCI_DEVFN(6, 0)};
+    u32 head, written;
+    rig_init(&rig);
+    struct dma dma = rig_dma(&rig);
+    sent = rooms = 0;
+    virtio_console_init(&console, &rig.bus, &dma, &options, &test_clock, 2, true);
+    virtio_port_plug(&console, 0, true, NULL, &ops, NULL);
+    virtio_port_plug(&console, 1, false, "org.example.agent", &ops, NULL);
+    rig.virtio = &console.virtio;
+    rig.legacy = false;
+    rig_start(&rig, VIRTIO_CONSOLE_F_MULTIPORT, 6);
+    CHECK_EQ(load_any(&console.virtio.config[4], 4), 2);
+    virtio_port_set_open(&console.port[1],
+                         true); /* the driver does not know of the port yet: told when it is ready */
+    console.message_head = console.message_tail;
+    message(0, READY, 1);
+    CHECK(hears(0, ADD, 1, "") && hears(1, ADD, 1, ""));
+    message(0, PORT_READY, 1);
+    CHECK(hears(0, CONSOLE, 1, ""));
+    message(1, PORT_READY, 1);
+    CHECK(hears(1, NAME, 1, "org.example.agent") && hears(1, OPEN, 1, ""));
+    rig_add(&rig, 4, &(struct rig_buffer){DATA + 0x200, 16, true}, 1);
+    CHECK_EQ(virtio_port_receive(&console.port[1], (const u8 *)"abc", 3), 0);
+    message(1, OPEN, 1);
+    CHECK_EQ(rooms, 1);
+    CHECK_EQ(virtio_port_receive(&console.port[1], (const u8 *)"abc", 3), 3);
+    CHECK(rig_get(&rig, 4, &head, &written) && written == 3 && !memcmp(rig.ram + DATA + 0x200, "abc", 3));
+    memcpy(rig.ram + DATA + 0x300, "answer", 6);
+    rig_add(&rig, 5, &(struct rig_buffer){DATA + 0x300, 6, false}, 1);
+    rig_notify(&rig, 5);
+    CHECK(!strcmp(last, "answer") && rig_get(&rig, 5, &head, &written));
+    virtio_port_set_open(&console.port[1], false);
+    CHECK(hears(1, OPEN, 0, ""));
+    message(7, PORT_READY, 1); /* there is no such port */
+    message(0xffffffff, OPEN, 1);
+    message(1, OPEN, 0);
+    CHECK_EQ(virtio_port_receive(&console.port[1], (const u8 *)"abc", 3), 0);
+}
+
 int main(void)
 {
+    test_ports();
     test_both_ways(false);
     test_both_ways(true);
     test_before_ready();

@@ -47,7 +47,7 @@ enum {
 #define VIRTIO_F_VERSION_1     (1ull << 32)
 #define VIRTIO_F_RING_RESET    (1ull << 40)
 
-#define VIRTIO_QUEUES       4
+#define VIRTIO_QUEUES       18
 #define VIRTIO_QUEUE_SIZE   256 /* entries of the largest queue */
 #define VIRTIO_NO_VECTOR    0xffff
 #define VIRTIO_CONFIG_BYTES 64
