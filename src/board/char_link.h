@@ -57,7 +57,7 @@ void char_link_start(struct char_link *link);
 void char_link_flush(struct char_link *link);
 /* For the device. Send output; returns how much was taken. Less than all: ops->room() is called later. */
 u32 char_link_send(struct char_link *link, const u8 *bytes, u32 count);
-/* The same for a device that cannot wait. A reader who is only slow loses nothing: the guest waits for it. */
+/* The same for a device that cannot wait. A reader that is only slow loses nothing: the guest waits for it. */
 void char_link_force(struct char_link *link, const u8 *bytes, u32 count);
 /* How much output would be taken now. */
 u32 char_link_out_room(const struct char_link *link);

@@ -6,7 +6,7 @@
  *   chardev_take()  <- in: ring of char_items  <- thread <- read()
  *
  * One thread, the character thread, does all host I/O. A front end never waits for it: output that has no room is left
- * to the front end, which is told when there is room. Output is discarded where it can reach nobody: a socket without a
+ * to the front end, which is told when there is room. Output that cannot reach a reader is discarded: a socket without a
  * client, a pseudo-terminal that no program has open.
  *
  * A chardev with mux=on has several front ends. All may write. Input goes to the one in focus, which the user changes
@@ -38,7 +38,7 @@
 /* What a front end receives: a byte, or one of these events between two bytes. */
 enum {
     CHAR_BREAK = 0x100, /* the line was held in break */
-    CHAR_OPENED,        /* somebody is at the other end */
+    CHAR_OPENED,        /* the other end is connected */
     CHAR_CLOSED,
     CHAR_FOCUS, /* mux: input comes here from now on */
 };
@@ -80,8 +80,8 @@ struct chardev {
     pthread_cond_t written; /* `out` has got shorter */
     int in_fd, out_fd;      /* -1: none */
     int in_slot, out_slot;  /* in net_poll.fds, -1: not there */
-    bool open;              /* somebody is at the other end */
-    bool drops_input;       /* a terminal: keys are read though nobody takes them, because of Ctrl-A x */
+    bool open;              /* the other end is connected */
+    bool drops_input; /* a terminal: keys are read even if no front end takes them, because of Ctrl-A x */
     struct escape_keys keys;
     struct char_front *front[CHAR_FRONTS];
     unsigned fronts, focus;

@@ -177,29 +177,46 @@ static void add_segment(struct json_object *text, const char *name, u32 selector
              (access & 0xff) << 8 | (access & 0xf000) << 8);
 }
 
+static void add_general(struct json_object *text, const struct vcpu *v)
+{
+    static const char *const names[] = {"RAX", "RBX", "RCX", "RDX", "RSI", "RDI", "RBP", "RSP"};
+    static const u8 order[] = {0, 3, 1, 2, 6, 7, 5, 4}; /* as QEMU orders them */
+    bool wide = v->paging.efer & EFER_LMA;
+    for (unsigned n = 0; n < ARRAY_SIZE(order); n++)
+        if (wide)
+            text_add(text, "%s=%016llx%s", names[n], (unsigned long long)v->gpr[order[n]],
+                     n % 4 == 3 ? "\n" : " ");
+        else
+            text_add(text, "E%s=%08x%s", names[n] + 1, (u32)v->gpr[order[n]], n % 4 == 3 ? "\n" : " ");
+    for (unsigned n = 0; n < 8 && wide; n++)
+        text_add(text, "R%-2u=%016llx%s", n + 8, (unsigned long long)v->gpr_high[n], n % 4 == 3 ? "\n" : " ");
+}
+
 void run_registers(struct control_call *call)
 {
     static const char *const segments[] = {"ES ", "CS ", "SS ", "DS ", "FS ", "GS "};
     struct vcpu *v = &call->vm->vcpu;
+    bool wide = v->paging.efer & EFER_LMA;
+    int digits = wide ? 16 : 8;
     struct json_object *text = json_object_new_string("");
     call->result = text;
-    text_add(text, "EAX=%08x EBX=%08x ECX=%08x EDX=%08x\nESI=%08x EDI=%08x EBP=%08x ESP=%08x\n",
-             (u32)v->gpr[0], (u32)v->gpr[3], (u32)v->gpr[1], (u32)v->gpr[2], (u32)v->gpr[6], (u32)v->gpr[7],
-             (u32)v->gpr[5], (u32)v->gpr[4]);
+    add_general(text, v);
     char flags[] = "-------";
     static const u32 bits[] = {0x400, 0x800, 0x80, 0x40, 0x10, 4, 1};
     for (unsigned n = 0; n < ARRAY_SIZE(bits); n++)
         if (v->eflags & bits[n]) flags[n] = "DOSZAPC"[n];
-    text_add(text, "EIP=%08x EFL=%08x [%s] CPL=%u II=%u A20=%u SMM=0 HLT=%u\n", (u32)v->rip, v->eflags, flags,
-             v->cpl, !!v->inhibit, call->vm->phys.a20_mask >> 20 & 1 ? 1u : 0u, v->halted);
+    text_add(text, "%s=%0*llx %s=%08x [%s] CPL=%u II=%u A20=%u SMM=0 HLT=%u\n", wide ? "RIP" : "EIP", digits,
+             (unsigned long long)v->rip, wide ? "RFL" : "EFL", v->eflags, flags, v->cpl, !!v->inhibit,
+             call->vm->phys.a20_mask >> 20 & 1 ? 1u : 0u, v->halted);
     for (unsigned s = 0; s < SEG_COUNT; s++)
         add_segment(text, segments[s], v->seg[s].selector, v->seg[s].base, v->seg[s].limit, v->seg[s].access);
     add_segment(text, "LDT", v->ldtr.selector, v->ldtr.base, v->ldtr.limit, v->ldtr.access);
     add_segment(text, "TR ", v->tr.selector, v->tr.base, v->tr.limit, v->tr.access);
-    text_add(text, "GDT=     %08x %08x\nIDT=     %08x %08x\n", v->gdtr.base, v->gdtr.limit, v->idtr.base,
-             v->idtr.limit);
-    text_add(text, "CR0=%08x CR2=%08x CR3=%08x CR4=%08x\nEFER=%016llx\n", v->paging.cr0, v->cr2,
-             (u32)v->paging.cr3, v->paging.cr4, (unsigned long long)v->paging.efer);
+    text_add(text, "GDT=     %0*llx %08x\nIDT=     %0*llx %08x\n", digits, (unsigned long long)v->gdtr.base,
+             v->gdtr.limit, digits, (unsigned long long)v->idtr.base, v->idtr.limit);
+    text_add(text, "CR0=%08x CR2=%0*llx CR3=%0*llx CR4=%08x\nEFER=%016llx\n", (u32)v->paging.cr0, digits,
+             (unsigned long long)v->cr2, digits, (unsigned long long)v->paging.cr3, (u32)v->paging.cr4,
+             (unsigned long long)v->paging.efer);
 }
 
 /* --- drives --- */

@@ -14,7 +14,7 @@ static const char prompt[] = "(qemu) ";
 
 /* --- running a line --- */
 
-/* The row whose name begins the line, the longest one; *rest: what is behind it. */
+/* The row with the longest name that begins the line; *rest: what is behind it. */
 static const struct control_command *find(const char *line, const char **rest)
 {
     const struct control_command *found = NULL;

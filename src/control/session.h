@@ -37,7 +37,7 @@ struct session {
     const struct session_protocol *protocol;
     bool pretty;
     bool open;
-    u32 visit; /* counts clients: an answer for one who has left is dropped */
+    u32 visit; /* counts clients: an answer for one that has left is dropped */
     /* input not taken yet */
     u16 items[SESSION_ITEMS];
     u32 from, to;

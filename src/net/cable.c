@@ -132,7 +132,7 @@ static bool work(struct net_source *source)
     take_outgoing(end);
     while (end->sending && !end->blocked && !end->withdrawing) {
         struct net_frame *frame = end->sending;
-        end->sending = frame->next; /* off the list before it is looked at: nobody may withdraw it then */
+        end->sending = frame->next; /* off the list before it is looked at, so that it cannot be withdrawn */
         if (!end->sending) end->sending_last = &end->sending;
         if (send_one(end, frame) == NET_BLOCKED) {
             end->blocked = true;

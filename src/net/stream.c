@@ -269,7 +269,7 @@ static void destroy(struct net_backend *backend)
 
 static const struct net_backend_ops stream_ops = {.send = stream_send, .room = room, .destroy = destroy};
 
-/* A socket file that nobody listens to any more is in the way of its successor. */
+/* A socket file without a listener is in the way of its successor. */
 static void remove_stale(const struct net_address *address)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

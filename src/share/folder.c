@@ -357,7 +357,7 @@ static void forget(struct share *share)
     }
     folder->later_end = &folder->later;
     folder->forget = true;
-    __atomic_add_fetch(&folder->queued, 1, __ATOMIC_SEQ_CST); /* whoever looks out shall see it */
+    __atomic_add_fetch(&folder->queued, 1, __ATOMIC_SEQ_CST); /* so that a thread that looks out sees it */
     pthread_cond_broadcast(&folder->work);
     while (folder->forget)
         pthread_cond_wait(&folder->idle, &folder->lock);

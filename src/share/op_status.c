@@ -80,7 +80,7 @@ static int set_times(const struct node *node, const struct change *change)
     return utimensat(node->fd, "", times, AT_EMPTY_PATH) < 0 ? -errno : 0;
 }
 
-/* By the descriptor if the fid has been opened: a file may be open for writing whose mode now forbids it. */
+/* By the descriptor if the fid has been opened: a file may be open for writing although its mode forbids it now. */
 static int set_size(struct fid *fid, u64 size)
 {
     char link[CONFINED_LINK_BYTES];

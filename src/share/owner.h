@@ -18,7 +18,7 @@ void owner_read(const struct server *server, int fd, struct stat *status);
 
 /* With what mode the host's file is made. */
 mode_t owner_host_mode(const struct server *server, mode_t mode);
-/* A file was made: give it to whom the guest says. Returns 0 or -errno. */
+/* A file was made: give it the owner that the guest names. Returns 0 or -errno. */
 int owner_give(const struct server *server, int fd, uid_t uid, gid_t gid, mode_t mode, dev_t device);
 
 /* Returns 0 or -errno. An id of -1 stays as it is. */

@@ -20,7 +20,7 @@ static int op_flush(struct call *call)
 
 static int op_auth(struct call *call)
 {
-    return -EOPNOTSUPP; /* there is no authentication: who has the device may use the folder */
+    return -EOPNOTSUPP; /* there is no authentication: a guest that has the device may use the folder */
 }
 
 enum { CHANGES = 1 }; /* refused where the folder is read-only */

@@ -1,6 +1,6 @@
 /*
  * The server of 9P2000.L: it carries out messages on a folder of the host. Several threads may call
- * server_perform() at once; who calls it, and when, is the crew's (crew.h).
+ * server_perform() at once; the crew decides which thread calls it, and when (folder.h).
  *
  * What a message does is in op_*.c, one function a message, listed in server.c. Owners and modes, which an
  * unprivileged process cannot give to files, are in owner.c. All access to the host's files goes through confined.h.
