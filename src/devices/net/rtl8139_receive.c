@@ -268,7 +268,11 @@ void rtl8139_store_frames(struct rtl8139 *r)
     if (waits && rtl8139_plus_mode(r, CPCR_RX)) {
         if (!r->retries) causes |= INT_RXOVW;
         if (!r->retry.armed) timer_arm(&r->retry, clock_now(r->retry.clock) + RETRY_NS);
-    } else if (!waits) {
+    } else if (waits) {
+        /* As the chip says of a frame that finds the ring full (C 6.7). Linux's driver reads the ring only while the ISR has such a bit, and
+         * clears ROK for frames that it has not read yet. */
+        causes |= INT_RXOVW;
+    } else {
         timer_cancel(&r->retry);
     }
     if (causes) rtl8139_cause(r, causes);
