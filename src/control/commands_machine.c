@@ -300,7 +300,7 @@ static void add_view(struct json_object *object, struct vm *vm, u32 address, boo
     if (mmu_walk(&vm->phys, &vm->vcpu.paging, address, ACCESS_READ, user, false, &walk, &error)) {
         add_hex(side, "gpa", walk.gpa);
         for (unsigned n = 0; n < walk.levels; n++) {
-            char name[16];
+            char name[24];
             snprintf(name, sizeof(name), "entry%u-gpa", n);
             add_hex(side, name, walk.entry[n]);
             snprintf(name, sizeof(name), "entry%u", n);
