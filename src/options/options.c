@@ -266,6 +266,7 @@ void options_release(struct options *options)
     device_options_release(&options->board.devices);
     net_options_release(&options->board.net);
     share_options_release(&options->board.shares);
+    control_options_release(&options->control);
 }
 
 static void print_group(const struct option_group *group, FILE *out)

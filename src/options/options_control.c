@@ -66,7 +66,7 @@ static bool set_mon(struct options *o, const char *value, struct complaint *c)
 {
     struct option_list list;
     char *key, *rest;
-    char *chardev = NULL; /* a copy, which lives as long as the process */
+    char *chardev = NULL;
     bool qmp = false, pretty = false, good = true;
     if (!option_list_open(&list, value)) return COMPLAIN(c, "out of memory");
     for (bool first = true; good && option_list_next(&list, &key, &rest); first = false) {
@@ -83,12 +83,23 @@ static bool set_mon(struct options *o, const char *value, struct complaint *c)
         }
     }
     option_list_close(&list);
-    if (!good) return false;
-    if (!chardev) return COMPLAIN(c, "-mon needs chardev=ID");
+    if (good && !chardev) good = COMPLAIN(c, "-mon needs chardev=ID");
+    if (good) good = add_monitor(o, chardev, qmp, c);
+    if (!good) {
+        free(chardev);
+        return false;
+    }
     o->control.given |= !qmp;
-    if (!add_monitor(o, chardev, qmp, c)) return false;
+    o->control.monitor[o->control.monitors - 1].copy = chardev;
     o->control.monitor[o->control.monitors - 1].pretty = pretty;
     return true;
+}
+
+void control_options_release(struct control_options *control)
+{
+    for (unsigned n = 0; n < control->monitors; n++)
+        free(control->monitor[n].copy);
+    control->monitors = 0;
 }
 
 static bool set_escape(struct options *o, const char *value, struct complaint *c)

@@ -10,6 +10,7 @@
 
 struct monitor_option {
     const char *chardev; /* its id */
+    char *copy;          /* the same, if these options own it; else NULL */
     bool qmp;            /* for programs: JSON; else for people: lines */
     bool pretty;         /* qmp: one line a member */
 };
@@ -22,5 +23,7 @@ struct control_options {
     bool stopped;    /* -S: wait for "cont" before the first guest instruction */
     u8 escape;       /* -echr */
 };
+
+void control_options_release(struct control_options *control);
 
 #endif
