@@ -7,6 +7,7 @@
 #define RINGER_NET_FRAME_H
 
 #include "base/big_endian.h"
+#include "base/checksum.h"
 #include "base/net.h"
 
 /* The usual largest IP packet on the wire, and the frame around it. */
@@ -30,9 +31,6 @@ struct frame_layout {
 /* False: no IP packet, or a broken one. */
 bool frame_parse(const u8 *frame, u32 bytes, struct frame_layout *layout);
 
-/* The Internet checksum (RFC 1071): the folded ones' complement sum of `bytes` bytes and of `sum`, not
- * complemented. */
-u32 checksum_add(u32 sum, const u8 *from, u32 bytes);
 /* Sum of the pseudo header (RFC 793, RFC 8200 8.1) for `length` bytes of transport header and payload. */
 u32 checksum_pseudo(const u8 *frame, const struct frame_layout *layout, u32 length);
 

@@ -10,6 +10,7 @@
  * checksums are put in, and for segmentation also lengths, which the driver leaves out and the cable needs.
  */
 #include "base/big_endian.h"
+#include "base/checksum.h"
 #include "e1000_private.h"
 
 #include <string.h>
@@ -126,26 +127,13 @@ static bool add_piece(struct e1000 *e, struct e1000_frame *frame, u64 gpa, u32 b
     return true;
 }
 
-static u32 add_words(u32 sum, const u8 *at, u32 bytes)
-{
-    for (u32 n = 0; n + 1 < bytes; n += 2)
-        sum += (u32)at[n] << 8 | at[n + 1];
-    return sum;
-}
-
-static u16 folded(u32 sum)
-{
-    sum = (sum & 0xffff) + (sum >> 16);
-    return (u16)((sum & 0xffff) + (sum >> 16));
-}
-
 /* Fill in the checksum of the IP header (IXSM). False: it would be behind the copied bytes, and no header is so long. */
 static bool fill_ip_checksum(const struct e1000_context *c, u8 *header, u32 bytes)
 {
     u32 end = c->ip_end ? c->ip_end + 1u : bytes;
     if (c->ip_start >= end || end > bytes || c->ip_offset + 2u > bytes) return false;
     put_be16(header + c->ip_offset, 0);
-    put_be16(header + c->ip_offset, (u16)~folded(add_words(0, header + c->ip_start, end - c->ip_start)));
+    put_be16(header + c->ip_offset, (u16)~checksum_add(0, header + c->ip_start, end - c->ip_start));
     return true;
 }
 
@@ -162,7 +150,7 @@ static bool prepare_segments(const struct e1000_context *c, struct net_frame *fr
         put_be16(ip + IPV4_LENGTH, frame->bytes - c->ip_start);
     else
         put_be16(ip + IPV6_LENGTH, frame->bytes - c->ip_start - IPV6_BYTES);
-    put_be16(header + at, folded(add_words((length >> 16) + (length & 0xffff), header + at, 2)));
+    put_be16(header + at, checksum_add((length >> 16) + (length & 0xffff), header + at, 2));
     frame->offload = (struct net_offload){.flags = NET_NEEDS_CHECKSUM,
                                           .segmentation = c->ipv4 ? NET_SEGMENT_TCP4 : NET_SEGMENT_TCP6,
                                           .header_bytes = c->header_bytes,

@@ -12,6 +12,9 @@
  */
 #include "rtl8139_private.h"
 
+#include "base/big_endian.h"
+#include "base/checksum.h"
+
 #include <string.h>
 
 enum { LGSEN = 1 << 27, IPCS = 1 << 18, UDPCS = 1 << 17, TCPCS = 1 << 16, TAGC = 1 << 17 };
@@ -32,25 +35,6 @@ static void send(struct rtl8139 *r, u8 *frame, u32 bytes, const struct net_offlo
         net_fifo_send(&r->fifo, bytes, offload);
 }
 
-static u32 add_words(u32 sum, const u8 *at, u32 bytes)
-{
-    for (u32 n = 0; n + 1 < bytes; n += 2)
-        sum += (u32)at[n] << 8 | at[n + 1];
-    return sum;
-}
-
-static u16 folded(u32 sum)
-{
-    sum = (sum & 0xffff) + (sum >> 16);
-    return (u16)((sum & 0xffff) + (sum >> 16));
-}
-
-static void put_big16(u8 *at, u32 value)
-{
-    at[0] = (u8)(value >> 8);
-    at[1] = (u8)value;
-}
-
 /* Checksums and segmentation, for IPv4 only. The frame is left alone if it is none. */
 static struct net_offload offload_of(u8 *frame, u32 bytes, u32 command)
 {
@@ -63,10 +47,10 @@ static struct net_offload offload_of(u8 *frame, u32 bytes, u32 command)
     if (bytes < at + IPV4_BYTES || frame[at - 2] != 8 || frame[at - 1] || ip[0] >> 4 != 4) return offload;
     u32 header = 4 * (ip[0] & 15u), transport = at + header;
     if (header < IPV4_BYTES || bytes < transport + 8) return offload;
-    if (large) put_big16(ip + 2, bytes - at);
+    if (large) put_be16(ip + 2, bytes - at);
     if (command & IPCS) {
-        put_big16(ip + 10, 0);
-        put_big16(ip + 10, (u16)~folded(add_words(0, ip, header)));
+        put_be16(ip + 10, 0);
+        put_be16(ip + 10, (u16)~checksum_add(0, ip, header));
     }
     bool tcp = (command & TCPCS) && ip[9] == PROTOCOL_TCP && bytes >= transport + TCP_BYTES;
     bool udp = !(command & LGSEN) && (command & UDPCS) && ip[9] == PROTOCOL_UDP;
@@ -77,7 +61,7 @@ static struct net_offload offload_of(u8 *frame, u32 bytes, u32 command)
     offload.flags = NET_NEEDS_CHECKSUM;
     offload.checksum_start = (u16)transport;
     offload.checksum_offset = tcp ? 16 : 6;
-    put_big16(frame + transport + offload.checksum_offset, folded(add_words(ip[9] + length, ip + 12, 8)));
+    put_be16(frame + transport + offload.checksum_offset, checksum_add(ip[9] + length, ip + 12, 8));
     u32 all_headers = transport + 4 * (frame[transport + 12] >> 4);
     if (tcp && large && all_headers >= transport + TCP_BYTES && bytes > all_headers + mss) {
         offload.segmentation = NET_SEGMENT_TCP4;
@@ -111,7 +95,7 @@ static void finish_frame(struct rtl8139 *r, struct rtl8139_ring *ring, u8 *frame
     if (ring->bad || bytes < NET_HEADER_BYTES) return;
     if (ring->vlan & TAGC) {
         memmove(frame + TAG_AT + NET_VLAN_BYTES, frame + TAG_AT, bytes - TAG_AT);
-        put_big16(frame + TAG_AT, 0x8100);
+        put_be16(frame + TAG_AT, 0x8100);
         pci_put16(frame + TAG_AT + 2, (u16)ring->vlan);
         bytes += NET_VLAN_BYTES;
     }
