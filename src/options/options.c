@@ -15,8 +15,9 @@
 
 /* In the order of ringer help. */
 static const struct option_group *const groups[] = {
-    &options_boot,    &options_drives,  &options_machine, &options_devices, &options_net,  &options_share,
-    &options_control, &options_display, &options_observe, &options_engines, &options_qemu, &options_testing,
+    &options_boot,    &options_drives, &options_machine, &options_firmware, &options_devices,
+    &options_net,     &options_share,  &options_control, &options_display,  &options_observe,
+    &options_engines, &options_qemu,   &options_testing,
 };
 
 static const struct option_row *find_row(const char *name, size_t length)
@@ -159,6 +160,17 @@ static bool settle_devices(struct options *o, struct complaint *c)
            settle_chardevs(o, c);
 }
 
+/* Has a monitor standard input, so that the first serial port does not get it? */
+static bool monitor_on_stdio(const struct options *o)
+{
+    for (unsigned n = 0; n < o->control.monitors; n++) {
+        const struct char_options *chardev =
+            device_options_chardev(&o->board.devices, o->control.monitor[n].chardev);
+        if (chardev && chardev->kind == CHAR_STDIO) return true;
+    }
+    return false;
+}
+
 /* Defaults that depend on other options. */
 static void fill_in_defaults(struct options *o, struct complaint *c)
 {
@@ -167,8 +179,9 @@ static void fill_in_defaults(struct options *o, struct complaint *c)
     /* With a window, Ctrl-C in the terminal should end Ringer, so the serial port does not take the terminal. */
     if (!o->board.serial_count && !o->nodefaults && !device_options_type_from_stdio(&o->board.devices))
         o->board.serial[0] = device_options_chardev_for(
-            &o->board.devices, "serial0", o->display == DISPLAY_WINDOW || o->daemonize ? "null" : "stdio",
-            c->text, c->bytes);
+            &o->board.devices, "serial0",
+            o->display == DISPLAY_WINDOW || o->daemonize || monitor_on_stdio(o) ? "null" : "stdio", c->text,
+            c->bytes);
     control_options_fill_in(o);
     if (o->nodefaults && !o->video_given) o->board.video = VIDEO_NONE;
     /* Both machines write the same data. Neither may see the writes of the other. */
@@ -180,12 +193,14 @@ bool options_parse(int argc, char **argv, const struct device_type *const *types
                    enum command *command, char *error, size_t error_bytes)
 {
     struct complaint complaint = {error, error_bytes};
-    *options = (struct options){
-        .board = {.memory_bytes = 128u << 20, .rtc_base = RTC_BASE_NOW, .devices = {.types = types}},
-        .cpu = cpu_model_find("max"),
-        .translator = translator_defaults(),
-        .boot_plan = {.order = {BOOT_DISK, BOOT_FLOPPY, BOOT_CD}, .fail_wait_ms = -1},
-        .timeout_ns = UINT64_MAX};
+    *options = (struct options){.board = {.memory_bytes = 128u << 20,
+                                          .rtc_base = RTC_BASE_NOW,
+                                          .devices = {.types = types},
+                                          .firmware = {.bios_release = {0xff, 0xff}}},
+                                .cpu = cpu_model_find("max"),
+                                .translator = translator_defaults(),
+                                .boot_plan = {.order = {BOOT_DISK, BOOT_FLOPPY, BOOT_CD}, .fail_wait_ms = -1},
+                                .timeout_ns = UINT64_MAX};
     *command = COMMAND_RUN;
     int at = 1;
     const char *name = argc ? strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0] : "";
@@ -266,6 +281,7 @@ void options_release(struct options *options)
     device_options_release(&options->board.devices);
     net_options_release(&options->board.net);
     share_options_release(&options->board.shares);
+    firmware_options_release(&options->board.firmware);
     control_options_release(&options->control);
 }
 

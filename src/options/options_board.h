@@ -6,6 +6,7 @@
 
 #include "options_device.h"
 #include "options_drive.h"
+#include "options_firmware.h"
 #include "options_net.h"
 #include "options_share.h"
 
@@ -27,6 +28,7 @@ struct board_options {
     struct device_options devices;
     struct net_options net;
     struct shares_options shares;
+    struct firmware_options firmware;
     const char *serial[SERIAL_PORTS]; /* ids of the chardevs of COM1..COM4; NULL: no such port */
     unsigned serial_count;            /* how many -serial were given */
     const char *firmware_directory;   /* where SeaBIOS and the VGA BIOS are, or NULL: the usual places */

@@ -3,6 +3,7 @@
  */
 #include "options_table.h"
 
+#include "base/log.h"
 #include "cpu/cpuid.h"
 
 #include <stdlib.h>
@@ -23,7 +24,9 @@ static bool set_memory(struct options *o, const char *value, struct complaint *c
 {
     char *size = option_item(value, "size");
     u64 bytes;
-    bool good = option_size(size ? size : value, 20, &bytes);
+    if (!size)
+        size = strndup(value, strcspn(value, ",")); /* slots= and maxmem= are for memory that is plugged in */
+    bool good = size && option_size(size, 20, &bytes);
     free(size);
     if (!good) return COMPLAIN(c, "the memory size \"%s\" is not a number with K, M or G behind it", value);
     if (bytes < MEMORY_MIN_BYTES || bytes > MEMORY_MAX_BYTES)
@@ -36,7 +39,19 @@ static bool set_memory(struct options *o, const char *value, struct complaint *c
 static bool set_cpu(struct options *o, const char *value, struct complaint *c)
 {
     if (!strcmp(value, "help") || !strcmp(value, "?")) return o->help = COMMAND_HELP_CPUS, true;
-    o->cpu = cpu_model_find(value);
+    /* QEMU's models that are like these, and features behind a comma, which a model has or has not. */
+    static const char *const same[][2] = {{"host", "max"},
+                                          {"qemu32", "pentium3"},
+                                          {"kvm32", "pentium4"},
+                                          {"kvm64", "qemu64"},
+                                          {"486", "pentium"}};
+    char name[32];
+    snprintf(name, sizeof(name), "%.*s", (int)strcspn(value, ","), value);
+    for (unsigned n = 0; n < ARRAY_SIZE(same); n++)
+        if (!strcmp(name, same[n][0])) snprintf(name, sizeof(name), "%s", same[n][1]);
+    o->cpu = cpu_model_find(name);
+    if (o->cpu && strchr(value, ','))
+        log_warn("-cpu %s: the features of the model %s cannot be changed", value, name);
     if (o->cpu) return true;
     int at = snprintf(c->text, c->bytes, "there is no CPU model \"%s\"; there are:", value);
     for (const char *const *name = cpu_model_names(); *name && at >= 0 && (size_t)at < c->bytes; name++)

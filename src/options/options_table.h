@@ -55,6 +55,6 @@ bool options_settle_cards(struct options *o, struct complaint *c);
 
 extern const struct option_group options_boot, options_devices, options_drives, options_machine,
     options_display, options_net, options_control, options_observe, options_engines, options_qemu,
-    options_share, options_testing;
+    options_share, options_firmware, options_testing;
 
 #endif
