@@ -36,6 +36,7 @@ struct control_call {
     struct vm *vm;
     struct json_object *arguments; /* as the row has them; never NULL */
     struct json_object *result;    /* NULL: an empty object */
+    bool by_line;                  /* HMP: numbers of megabytes and the like */
     bool failed;
     const char *error_class; /* NULL: GenericError */
     char error[256];
@@ -113,6 +114,10 @@ void run_network(struct control_call *call);
 void run_stats(struct control_call *call);
 void run_inspect(struct control_call *call);
 void run_help(struct control_call *call);
+void run_balloon(struct control_call *call);
+void run_query_balloon(struct control_call *call);
+void run_guest_memory(struct control_call *call);
+void run_watchdog_action(struct control_call *call);
 
 void print_status(const struct json_object *result, struct json_object *text);
 void print_version(const struct json_object *result, struct json_object *text);
@@ -121,6 +126,7 @@ void print_chardev(const struct json_object *result, struct json_object *text);
 void print_name(const struct json_object *result, struct json_object *text);
 void print_kvm(const struct json_object *result, struct json_object *text);
 void print_cpus(const struct json_object *result, struct json_object *text);
+void print_balloon(const struct json_object *result, struct json_object *text);
 void print_pairs(const struct json_object *result, struct json_object *text);
 
 #endif

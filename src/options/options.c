@@ -125,6 +125,7 @@ static bool settle_chardevs(const struct options *o, struct complaint *c)
     for (unsigned n = 0; n < o->board.serial_count; n++)
         if (o->board.serial[n] && !device_options_chardev(devices, o->board.serial[n]))
             missing = o->board.serial[n];
+    if (o->board.parallel && !device_options_chardev(devices, o->board.parallel)) missing = o->board.parallel;
     for (unsigned n = 0; n < control->monitors; n++)
         if (!device_options_chardev(devices, control->monitor[n].chardev))
             missing = control->monitor[n].chardev;

@@ -15,6 +15,21 @@ enum video_card { VIDEO_STANDARD, VIDEO_NONE };
 
 #define SERIAL_PORTS 4
 
+/* What is done when a watchdog timer runs out. */
+enum watchdog_action {
+    WATCHDOG_RESET,
+    WATCHDOG_SHUTDOWN,
+    WATCHDOG_POWEROFF,
+    WATCHDOG_PAUSE,
+    WATCHDOG_DEBUG,
+    WATCHDOG_NONE,
+    WATCHDOG_NMI,
+};
+
+extern const char *const watchdog_action_names[]; /* NULL at the end */
+/* Negative: there is no such action. */
+int watchdog_action_by_name(const char *name);
+
 /* Instead of a Unix time. */
 #define RTC_BASE_NOW   INT64_MIN
 #define RTC_BASE_LOCAL (INT64_MIN + 1)
@@ -36,6 +51,8 @@ struct board_options {
     bool boots_network;               /* firmware is to try it */
     bool no_apic;
     bool hpet;
+    enum watchdog_action watchdog_action;
+    const char *parallel; /* the chardev of the parallel port; NULL: no such port */
     bool no_isa_pnp;
     s64 rtc_base; /* Unix time at power-on, RTC_BASE_NOW or RTC_BASE_LOCAL */
 };

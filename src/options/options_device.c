@@ -227,16 +227,24 @@ static struct drive_option *named_drive(const struct device_options *options,
     return NULL;
 }
 
+/* A CD is for CD drives, and nothing writes it. */
+static bool settle_medium(const struct device_option *device, struct drive_option *drive, char *error,
+                          size_t error_bytes)
+{
+    bool cd = device->type->medium == MEDIUM_CDROM;
+    if (drive->medium == MEDIUM_CDROM && !cd)
+        return SAY("the drive \"%s\" has media=cdrom: that is for -device ide-cd or scsi-cd", drive->id);
+    drive->medium = device->type->medium;
+    drive->read_only |= cd;
+    return true;
+}
+
 static bool put_into_controller(const struct device_option *device, struct drive_option *drive, char *error,
                                 size_t error_bytes)
 {
     const struct device_type *type = device->type;
     bool ide = type->interface == DRIVE_IDE;
-    if (drive->medium == MEDIUM_CDROM && type->medium != MEDIUM_CDROM)
-        return SAY("the drive \"%s\" has media=cdrom: that is for -device ide-cd", drive->id);
     drive->interface = type->interface;
-    drive->medium = type->medium;
-    drive->read_only |= type->medium == MEDIUM_CDROM;
     drive->index = (unsigned)device_number(device, "unit", 0);
     drive->index_given = device_text(device, "unit");
     if (ide) {
@@ -261,7 +269,7 @@ bool device_options_take_drives(struct device_options *options, struct drive_opt
         const struct device_option *device = &options->device[n];
         if (!drive_of(device)) continue;
         struct drive_option *drive = named_drive(options, device, drives, error, error_bytes);
-        if (!drive) return false;
+        if (!drive || !settle_medium(device, drive, error, error_bytes)) return false;
         if (!device->type->create && !put_into_controller(device, drive, error, error_bytes)) return false;
     }
     return true;

@@ -112,6 +112,38 @@ static bool set_rtc(struct options *o, const char *value, struct complaint *c)
     return good;
 }
 
+const char *const watchdog_action_names[] = {
+    [WATCHDOG_RESET] = "reset",       [WATCHDOG_SHUTDOWN] = "shutdown",
+    [WATCHDOG_POWEROFF] = "poweroff", [WATCHDOG_PAUSE] = "pause",
+    [WATCHDOG_DEBUG] = "debug",       [WATCHDOG_NONE] = "none",
+    [WATCHDOG_NMI] = "inject-nmi",    NULL};
+
+int watchdog_action_by_name(const char *name)
+{
+    for (int n = 0; watchdog_action_names[n]; n++)
+        if (!strcmp(watchdog_action_names[n], name)) return n;
+    return -1;
+}
+
+static bool set_watchdog_action(struct options *o, const char *value, struct complaint *c)
+{
+    int action = watchdog_action_by_name(value);
+    if (action < 0)
+        return COMPLAIN(
+            c, "-watchdog-action is reset, shutdown, poweroff, pause, debug, none or inject-nmi, not \"%s\"",
+            value);
+    o->board.watchdog_action = (enum watchdog_action)action;
+    return true;
+}
+
+static bool set_parallel(struct options *o, const char *value, struct complaint *c)
+{
+    if (!strcmp(value, "none")) return true;
+    if (o->board.parallel) return COMPLAIN(c, "there is only one parallel port");
+    o->board.parallel = options_console(o, "parallel0", value, c);
+    return o->board.parallel;
+}
+
 static const struct option_row rows[] = {
     {"name", "NAME", "name of the machine, shown in window titles", .set = set_name},
     {"memory", "SIZE", "guest memory: 512 or 512M, 1G, ... (default 128M)", .set = set_memory},
@@ -119,6 +151,11 @@ static const struct option_row rows[] = {
     {"cpu", "MODEL", "CPU model (default max: every feature that Ringer has on this host)", .set = set_cpu},
     {"serial", "TO", "where the next serial port goes: stdio, unix:PATH,server, ...; see ringer(1)",
      .set = set_serial},
+    {"parallel", "TO", "where the parallel port goes, as for --serial (default: there is none)",
+     .set = set_parallel},
+    {"watchdog-action", "ACTION",
+     "what -device i6300esb does: reset, shutdown, poweroff, pause, debug, none, inject-nmi",
+     .set = set_watchdog_action},
     {"debugcon", "TO", "where the debug console at port E9h goes; as for --serial",
      .set = options_set_debugcon},
     {"rtc-base", "TIME", "clock at start: utc, localtime, 2024-01-31T23:59:59, Unix time",

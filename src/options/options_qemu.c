@@ -65,13 +65,6 @@ static bool check_numa(struct options *o, const char *value, struct complaint *c
                : COMPLAIN(c, "the machine has one NUMA node: -numa %s is not possible", value);
 }
 
-static bool check_parallel(struct options *o, const char *value, struct complaint *c)
-{
-    return !strcmp(value, "none") || !strcmp(value, "null")
-               ? true
-               : COMPLAIN(c, "there is no parallel port to go to \"%s\"", value);
-}
-
 static bool add_watchdog(struct options *o, const char *value, struct complaint *c)
 {
     return device_options_add(&o->board.devices, value, c->text, c->bytes);
@@ -107,7 +100,6 @@ static const struct option_row rows[] = {
     {"watchdog", "i6300esb", "as -device i6300esb", .set = add_watchdog},
     {"balloon", "virtio", "as -device virtio-balloon-pci; none", .set = add_balloon},
     {"enable-kvm", NULL, "ignored", .set = accept},
-    {"parallel", "none", "no parallel port", .set = check_parallel},
     {"sandbox", "on", "ignored", .ignored = "there is no system-call filter yet"},
     {"overcommit", "...", "ignored", .ignored = "guest memory is never locked"},
     {"only-migratable", NULL, "ignored", .ignored = "nothing migrates"},

@@ -511,7 +511,7 @@ static void test_bad(void)
     CHECK(complains("ringer -kernel k -m 12MM", "12MM"));
     CHECK(complains("ringer -kernel k -smp many", "number of CPUs"));
     CHECK(complains("ringer -kernel k -daemonize -serial stdio", "standard input"));
-    CHECK(complains("ringer -kernel k -M q35", "q35"));
+    CHECK(complains("ringer -kernel k -M microvm", "microvm"));
     CHECK(complains("ringer -kernel k -cpu 8086", "max"));
     CHECK(complains("ringer -kernel k -device e1001", "e1001"));
     CHECK(complains("ringer -kernel k -device isa-debug-exit,iosize=3", "iosize"));
