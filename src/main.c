@@ -16,6 +16,7 @@
 #include "study/explain_command.h"
 #include "tools/ctl_command.h"
 #include "tools/disk_command.h"
+#include "tools/kept_command.h"
 #include "tools/watch_command.h"
 #include "translator/translator.h"
 #include "vm/dispatcher.h"
@@ -138,6 +139,8 @@ static int run(const struct options *options)
     chardevs_take_terminal(&session.chardevs);
     if (options->pid_file && !daemon_write_pid(options->pid_file, error, sizeof(error)))
         die(STATUS_USAGE, "%s", error);
+    if (options->lock_pid && !daemon_note_pid(options->lock_pid, error, sizeof(error)))
+        die(STATUS_USAGE, "%s", error);
     daemon_ready();
 
     frontends_run(&session.frontends, run_machine, &session);
@@ -167,6 +170,12 @@ int main(int argc, char **argv)
     if (argc > 1 && !strcmp(argv[1], "disk")) return disk_command(argc - 2, argv + 2);
     if (argc > 1 && !strcmp(argv[1], "census")) return census_command(argc - 2, argv + 2);
     if (argc > 1 && !strcmp(argv[1], "explain")) return explain_command(argc - 2, argv + 2);
+    if (argc > 1 && kept_is_command(argv[1])) {
+        argc--;
+        argv++;
+        int status = kept_command(&argc, &argv);
+        if (status >= 0) return status;
+    }
     bool good = options_parse(argc, argv, device_table, &options, &command, error, sizeof(error));
     if (options.as_qemu) log_die_status(QEMU_STATUS);
     if (!good) die(STATUS_USAGE, "%s", error);

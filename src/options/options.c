@@ -228,10 +228,10 @@ bool options_parse(int argc, char **argv, const struct device_type *const *types
     else if (!strcmp(argv[1], "run"))
         at++;
     else if (argv[1][0] != '-')
-        return COMPLAIN(
-            &complaint,
-            "there is no command \"%s\"; there are run, ctl, watch, inspect, disk, census, explain and help",
-            argv[1]);
+        return COMPLAIN(&complaint,
+                        "there is no command \"%s\"; there are run, new, start, stop, list, edit, remove, "
+                        "ctl, watch, inspect, disk, census, explain and help",
+                        argv[1]);
     for (; at < argc; at++) {
         const char *word = argv[at];
         if (!strcmp(word, "--help") || !strcmp(word, "-help") || !strcmp(word, "-h")) {
@@ -340,6 +340,8 @@ void options_help(FILE *out)
 {
     fputs("ringer run OPTION...     run a 32-bit x86 operating system, unmodified, as an ordinary process\n"
           "ringer disk ...          make, show and convert disk images; without arguments: usage\n"
+          "ringer new NAME ...      make a machine that is kept; ringer start|stop|edit|remove NAME; ringer "
+          "list\n"
           "ringer ctl NAME ...      commands for a machine that runs; without arguments: which run\n"
           "ringer watch NAME        what a running machine does, live; ringer inspect NAME ADDRESS: its "
           "mappings\n"

@@ -58,6 +58,7 @@ struct options {
     bool as_qemu;     /* the program was called as qemu-system-... */
     bool nodefaults;
     const char *pid_file; /* NULL: none */
+    const char *lock_pid; /* the lock file of a kept machine, for the process's number; NULL: none */
     bool daemonize;
     bool video_given; /* -vga */
     bool no_reboot;
