@@ -83,6 +83,8 @@ const struct control_command control_commands[] = {
      .aside = true},
     {"query-name", "info name", "the name of the machine", NULL, .run = run_query_name, .print = print_name,
      .aside = true},
+    {"query-uuid", "info uuid", "the machine's UUID", NULL, .run = run_query_uuid, .print = print_uuid,
+     .aside = true},
     {"query-kvm", "info kvm", "whether KVM is used: never", NULL, .run = run_query_kvm, .print = print_kvm,
      .aside = true},
     {"query-target", NULL, "the guest's architecture", NULL, .run = run_query_target, .aside = true},
