@@ -13,6 +13,7 @@
 #define SAY(...)   (snprintf(error, error_bytes, __VA_ARGS__), false)
 #define RAM_BYTES  (16u << 20)
 #define CODE_AT    0x100000u
+#define HLT        0xf4 /* fills the memory around the code: it ends a block and needs all flags */
 #define CACHE_SIZE (16u << 20)
 
 /* A machine that translates and runs nothing. */
@@ -179,13 +180,22 @@ static void explain_insn(struct explained_block *x, struct disassembler *d, cons
     i->lines = x->line_count - i->line;
 }
 
-static bool explain_block(struct explained_block *x, struct disassembler *d, const struct build *b)
+/* How many of the block's instructions, which begins at byte `at` of the code, belong to the code: the others fill the memory. */
+static unsigned own_count(const struct build *b, u32 at, u32 bytes)
+{
+    unsigned n = 0;
+    while (n < b->count && at + b->offset[n] < bytes)
+        n++;
+    return n;
+}
+
+static bool explain_block(struct explained_block *x, struct disassembler *d, const struct build *b, unsigned own)
 {
     const struct block *block = b->block;
     const u8 *host = b->e.base + block->start;
     u32 stubs = b->stubs_at - block->start;
     *x = (struct explained_block){.eip = block->eip,
-                                  .host_bytes = stubs,
+                                  .host_bytes = own < b->count ? b->piece[own] - block->start : stubs,
                                   .stub_bytes = block->host_bytes - stubs,
                                   .insn = calloc(b->count, sizeof(*x->insn)),
                                   .line = calloc(block->host_bytes + 1u, sizeof(*x->line)),
@@ -193,7 +203,7 @@ static bool explain_block(struct explained_block *x, struct disassembler *d, con
     if (!x->insn || !x->line || !x->edge) return false;
     list_host(x, d, host, 0, b->piece[0] - block->start);
     x->entry_lines = x->line_count;
-    for (x->count = 0; x->count < b->count; x->count++)
+    for (x->count = 0; x->count < own; x->count++)
         explain_insn(x, d, b, x->count);
     x->stub_line = x->line_count;
     list_host(x, d, host, stubs, block->host_bytes);
@@ -222,12 +232,12 @@ static void sum_up(struct explanation *x)
     }
 }
 
-static bool add_block(struct explanation *x, struct disassembler *d, const struct build *b)
+static bool add_block(struct explanation *x, struct disassembler *d, const struct build *b, unsigned own)
 {
     struct explained_block *more = realloc(x->block, (x->count + 1) * sizeof(*more));
     if (!more) return false;
     x->block = more;
-    return explain_block(&x->block[x->count++], d, b);
+    return explain_block(&x->block[x->count++], d, b, own);
 }
 
 /* Bytes of the code that an instruction of the block covers. A block leaves out what a jump in its midst skips. */
@@ -246,6 +256,8 @@ static bool translate_all(struct explanation *x, struct disassembler *d, struct 
     u64 gpa = CODE_AT + (code->eip & PAGE_MASK);
     u8 *covered = calloc(code->bytes, 1);
     if (!covered) return SAY("out of memory");
+    for (u64 page = gpa & ~PAGE_MASK; page < gpa + code->bytes + PAGE_SIZE; page += PAGE_SIZE)
+        memset(phys_host(&g->phys, page), HLT, PAGE_SIZE);
     phys_write_bytes(&g->phys, gpa, code->code, code->bytes);
     bool good = true;
     for (u32 at = 0; at < code->bytes && good; at++) {
@@ -259,10 +271,15 @@ static bool translate_all(struct explanation *x, struct disassembler *d, struct 
         fpu_park(v);
         if (!block) {
             good = SAY("the translator leaves the instruction at %08x to the interpreter", key.eip);
-        } else {
-            note_covered(covered, code->bytes, at, t->build);
-            good = add_block(x, d, t->build) ? true : SAY("out of memory");
+            break;
         }
+        unsigned own = own_count(t->build, at, code->bytes);
+        u32 last = at + t->build->offset[own - 1];
+        note_covered(covered, code->bytes, at, t->build);
+        if (last + t->build->insn[own - 1].length > code->bytes)
+            good = SAY("the code ends in the middle of the instruction at %08x", code->eip + last);
+        else
+            good = add_block(x, d, t->build, own) ? true : SAY("out of memory");
     }
     free(covered);
     return good;
