@@ -80,6 +80,47 @@ static u64 pack_zstd(u8 *out, u64 room)
     return bytes;
 }
 
+/* A legacy frame of two blocks. Zeros are packed as matches of the byte before, all else as literals. */
+static u64 pack_lz4(u8 *out, u64 room)
+{
+    static const u8 magic[] = {0x02, 0x21, 0x4c, 0x18};
+    u8 *at = out + sizeof magic;
+    memcpy(out, magic, sizeof magic);
+    for (u64 from = 0; from < sizeof elf; from += sizeof elf / 2) {
+        const u8 *in = elf + from, *end = in + sizeof elf / 2;
+        u8 *size = at;
+        at += 4;
+        while (in < end) {
+            /* The match begins behind one zero, and the last bytes of a block are literals. */
+            const u8 *zeros = in;
+            while (zeros < end && (zeros[0] || zeros + 32 >= end || memcmp(zeros, zeros + 1, 31)))
+                zeros++;
+            u64 literals = zeros < end ? (u64)(zeros + 1 - in) : (u64)(end - in), match = 0;
+            while (zeros < end && zeros + 1 + match < end - 5 && !zeros[1 + match])
+                match++;
+            *at++ = (u8)((literals < 15 ? literals : 15) << 4 | (!match           ? 0
+                                                                 : match - 4 < 15 ? match - 4
+                                                                                  : 15));
+            for (u64 rest = literals; rest >= 15; rest -= 255) {
+                *at++ = rest - 15 < 255 ? (u8)(rest - 15) : 255;
+                if (rest - 15 < 255) break;
+            }
+            memcpy(at, in, literals);
+            at += literals;
+            in += literals + match;
+            if (!match) break;
+            *at++ = 1;
+            *at++ = 0;
+            for (u64 rest = match - 4; rest >= 15; rest -= 255) {
+                *at++ = rest - 15 < 255 ? (u8)(rest - 15) : 255;
+                if (rest - 15 < 255) break;
+            }
+        }
+        set32(size, (u32)(at - size - 4));
+    }
+    return (u64)(at - out);
+}
+
 static u64 pack_unknown(u8 *out, u64 room)
 {
     memset(out, 0x5a, 1000);
@@ -147,7 +188,7 @@ static void check_left_to_guest(struct load_fixture *f)
 
 static void test_formats(void)
 {
-    static u64 (*const packers[])(u8 *, u64) = {pack_xz, pack_gzip, pack_zstd};
+    static u64 (*const packers[])(u8 *, u64) = {pack_xz, pack_gzip, pack_zstd, pack_lz4};
     for (unsigned n = 0; n < ARRAY_SIZE(packers); n++) {
         struct load_fixture *f = ready(packers[n]);
         check_unpacked(f);
@@ -195,13 +236,58 @@ static void test_not_for_us(void)
     fixture_free(f);
 }
 
+/* A 64-bit kernel: the file ends with a table of relocations (Linux, arch/x86/tools/relocs.c), which this start does not
+ * need. Where header and file disagree about the width, the guest's own program is started. */
+static void test_64bit(void)
+{
+    struct load_fixture *f = ready(pack_gzip);
+    f->vcpu.model = cpu_model_find("max64");
+    f->vcpu.paging.maxphyaddr = f->vcpu.model->maxphyaddr;
+    Elf64_Ehdr *header = (Elf64_Ehdr *)(void *)elf;
+    Elf64_Phdr *segment = (Elf64_Phdr *)(void *)(elf + sizeof *header);
+    *header = (Elf64_Ehdr){.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+                           .e_type = ET_EXEC,
+                           .e_machine = EM_X86_64,
+                           .e_version = EV_CURRENT,
+                           .e_entry = ENTRY,
+                           .e_phoff = sizeof *header,
+                           .e_ehsize = sizeof *header,
+                           .e_phentsize = sizeof(Elf64_Phdr),
+                           .e_phnum = 1};
+    *segment = (Elf64_Phdr){.p_type = PT_LOAD,
+                            .p_offset = SEGMENT,
+                            .p_vaddr = 0xffffffff80000000 + AT,
+                            .p_paddr = AT,
+                            .p_filesz = SEGMENT_BYTES,
+                            .p_memsz = SEGMENT_BYTES + 0x1000,
+                            .p_flags = PF_R | PF_W | PF_X};
+    make_image(pack_gzip);
+    check_left_to_guest(f);
+    set16(image + 0x236, 1); /* XLF_KERNEL_64 */
+    write_file(f->path[0], image, image_bytes);
+    memset(guest(f, AT), 0xcc, SEGMENT_BYTES + 0x1000);
+    CHECK_EQ(load_files(f), 0);
+    check_long(f);
+    CHECK_EQ(f->vcpu.rip, ENTRY);
+    CHECK(!memcmp(guest(f, AT), elf + SEGMENT, SEGMENT_BYTES));
+    CHECK_EQ(guest32(f, AT + SEGMENT_BYTES), 0);
+    make_elf();
+    make_image(pack_gzip);
+    set16(image + 0x236, 1);
+    write_file(f->path[0], image, image_bytes);
+    CHECK_EQ(load_files(f), 0);
+    check_long(f);
+    CHECK_EQ(f->vcpu.rip, 0x100200);
+    fixture_free(f);
+}
+
 static void test_damage(void)
 {
     struct load_fixture *f = ready(pack_xz);
     srand(5);
     damage(f, f->path[0], image, image_bytes, 0x290, 300);
     for (unsigned n = 0; n < 300; n++) {
-        make_image(n % 2 ? pack_gzip : pack_zstd);
+        make_image(n % 3 ? n % 3 == 1 ? pack_gzip : pack_zstd : pack_lz4);
         image[SETUP + STUB + (unsigned)rand() % (image_bytes - SETUP - STUB)] ^= (u8)(1 << rand() % 8);
         write_file(f->path[0], image, image_bytes);
         CHECK_EQ(load_files(f), 0);
@@ -213,6 +299,7 @@ int main(void)
 {
     test_formats();
     test_not_for_us();
+    test_64bit();
     test_damage();
     return check_report();
 }
