@@ -89,10 +89,10 @@ static u64 pack_lz4(u8 *out, u64 room)
     u8 *at = out + sizeof magic;
     memcpy(out, magic, sizeof magic);
     for (unsigned n = 0; n < 2; n++) {
-        int bytes = LZ4_compress_default((const char *)elf + n * HALF, (char *)at + 4, HALF,
-                                         (int)(out + room - at - 4));
-        put32(at, (u32)bytes);
-        at += 4 + bytes;
+        s32 bytes = LZ4_compress_default((const char *)elf + n * HALF, (char *)at + sizeof bytes, HALF,
+                                         (int)(out + room - at) - (int)sizeof bytes);
+        memcpy(at, &bytes, sizeof bytes);
+        at += (int)sizeof bytes + bytes;
     }
     return (u64)(at - out);
 }
