@@ -19,14 +19,14 @@ jobs=${RINGER_JOBS:-$(nproc)}
 guest_done_status=$((0x10 << 1 | 1))
 
 packages_build=(build-essential cmake ninja-build pkg-config libzydis-dev libzycore-dev libcapstone-dev libelf-dev
-    liblzma-dev libzstd-dev zlib1g-dev libpng-dev libjson-c-dev libncurses-dev libsdl2-dev libvncserver-dev libslirp-dev libglib2.0-dev acpica-tools)
+    liblzma-dev liblz4-dev libzstd-dev zlib1g-dev libpng-dev libjson-c-dev libncurses-dev libsdl2-dev libvncserver-dev libslirp-dev libglib2.0-dev acpica-tools)
 packages_guest=(cpio gzip)
 # shellcheck disable=SC2034
 packages_root=(e2fsprogs fdisk)
 # shellcheck disable=SC2034
 packages_media=(memtest86+ ipxe ipxe-qemu grub-pc-bin grub-common isolinux syslinux-common xorriso mtools)
 # shellcheck disable=SC2034
-packages_check=("${packages_media[@]}" xz-utils clang-14 libclang-rt-14-dev gcc-multilib qemu-system-x86 qemu-utils seabios clang-format shellcheck gdb genisoimage e2fsprogs
+packages_check=("${packages_media[@]}" xz-utils lz4 clang-14 libclang-rt-14-dev gcc-multilib qemu-system-x86 qemu-utils seabios clang-format shellcheck gdb genisoimage e2fsprogs
     xvfb imagemagick passt tcpdump iproute2 curl python3 python3-pexpect python3-xlib openssl mandoc groff)
 
 say() { printf '==> %s\n' "$*" >&2; }
@@ -88,14 +88,15 @@ install_packages() {
         apt-get -q -y --no-install-recommends -o Acquire::Retries=3 install "${missing[@]}"
 }
 
-# private_apt DIRECTORY [ARCHITECTURE]: fills the array `apt_options` and reads the package lists. With these options apt-get and apt-cache use the
-# host's sources and keys, know one architecture only (i386), and have their own lists, cache and (empty) database in DIRECTORY.
+# private_apt DIRECTORY [ARCHITECTURE [FOREIGN]]: fills the array `apt_options` and reads the package lists. With these options apt-get
+# and apt-cache use the host's sources and keys, know only this architecture (default i386) and the foreign one, and have their own
+# lists, cache and (empty) database in DIRECTORY.
 private_apt() {
-    local arch=${2:-i386}
+    local arch=${2:-i386} foreign=${3:-}
     mkdir -p "$1"/{lists/partial,apt/archives/partial}
     : >"$1/status"
     apt_options=(
-        -o "APT::Architecture=$arch" -o "APT::Architectures=$arch"
+        -o "APT::Architecture=$arch" -o "APT::Architectures=$arch${foreign:+,$foreign}"
         -o "Dir::State::Lists=$1/lists" -o "Dir::State::status=$1/status"
         -o "Dir::Cache=$1/apt" -o "Dir::Log=$1"
         -o Acquire::Languages=none -o Acquire::Retries=3
