@@ -213,6 +213,8 @@ bool options_parse(int argc, char **argv, const struct device_type *const *types
             const char *word;
             enum command command;
         } topics[] = {{"keys", COMMAND_HELP_KEYS},
+                      {"bash", COMMAND_HELP_BASH},
+                      {"zsh", COMMAND_HELP_ZSH},
                       {"devices", COMMAND_HELP_DEVICES},
                       {"testing", COMMAND_HELP_TESTING}};
         *command = COMMAND_HELP;
@@ -314,6 +316,12 @@ void options_help_qemu(FILE *out)
         }
 }
 
+/* All groups but the last one, which is for tests. */
+void options_help_completion(enum command command, FILE *out)
+{
+    options_completion(command, groups, ARRAY_SIZE(groups) - 1, out);
+}
+
 void options_help_values(enum command command, FILE *out)
 {
     switch (command) {
@@ -350,6 +358,7 @@ void options_help(FILE *out)
           "ringer help              this text\n"
           "ringer help devices      what -device can add; also: -device NAME,help\n"
           "ringer help keys         the language of scripts for --keys\n"
+          "ringer help bash        a completion script for bash; ringer help zsh: for zsh\n"
           "ringer help testing      options for tests of Ringer itself\n"
           "ringer --version\n\n"
           "\"run\" may be left out. An option may have one dash or two, and its argument behind '=' or as "

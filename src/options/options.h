@@ -37,6 +37,8 @@ enum command {
     COMMAND_HELP_MACHINES,
     COMMAND_HELP_DISPLAYS,
     COMMAND_HELP_NETDEVS,
+    COMMAND_HELP_BASH, /* completion for shells */
+    COMMAND_HELP_ZSH,
     COMMAND_VERSION,
 };
 
@@ -102,6 +104,8 @@ void options_release(struct options *options);
 /* QEMU's lists of values: "-machine help" and others; and -help with a row an option, as programs read it. */
 void options_help_values(enum command command, FILE *out);
 void options_help_qemu(FILE *out);
+/* Print the completion script of a shell. */
+void options_help_completion(enum command command, FILE *out);
 /* Print the everyday options. */
 void options_help(FILE *out);
 /* Print the options that only tests of Ringer need. */
