@@ -111,8 +111,8 @@ void block_log_drain(struct vcpu *v)
     struct engine *t = v->engine;
     u64 buffer = (u64)(uintptr_t)t->log->buffer;
     fpu_park(v);
-    t->log->ran(t->log, t->log->buffer, (v->scratch.log_at - buffer) / sizeof(u32));
-    v->scratch.log_at = buffer;
+    t->log->ran(t->log, t->log->buffer, (v->instruments.log_at - buffer) / sizeof(u32));
+    v->instruments.log_at = buffer;
 }
 
 void translator_attach_log(struct vcpu *v, struct block_log *log)
@@ -122,8 +122,8 @@ void translator_attach_log(struct vcpu *v, struct block_log *log)
     if (t->log) block_log_drain(v);
     t->log = log;
     if (!log) return;
-    v->scratch.log_at = (u64)(uintptr_t)log->buffer;
-    v->scratch.log_end = (u64)(uintptr_t)(log->buffer + log->words);
+    v->instruments.log_at = (u64)(uintptr_t)log->buffer;
+    v->instruments.log_end = (u64)(uintptr_t)(log->buffer + log->words);
 }
 
 u32 translator_most_block_bytes(void)
