@@ -73,8 +73,9 @@ int cache_init(struct cache *cache, u64 bytes, struct counters *counters)
     cache->pages = map_any(PAGE_BUCKETS * sizeof(cache->pages[0]));
     cache->map = map_any(map_bytes(cache));
     cache->jump = map_any(JUMP_ENTRIES * sizeof(cache->jump[0]));
+    cache->long_jump = map_any(JUMP_ENTRIES * sizeof(cache->long_jump[0]));
     if (!cache->meta || !cache->buckets || !cache->templates || !cache->pages || !cache->map ||
-        !cache->jump) {
+        !cache->jump || !cache->long_jump) {
         cache_destroy(cache);
         return -ENOMEM;
     }
@@ -99,6 +100,7 @@ void cache_destroy(struct cache *cache)
     unmap(cache->pages, PAGE_BUCKETS * sizeof(cache->pages[0]));
     unmap(cache->map, map);
     unmap(cache->jump, JUMP_ENTRIES * sizeof(cache->jump[0]));
+    unmap(cache->long_jump, JUMP_ENTRIES * sizeof(cache->long_jump[0]));
     *cache = (struct cache){0};
 }
 
@@ -122,9 +124,9 @@ static u64 hash_of(u64 what)
 }
 
 /* EIP is part of the hash, because processes run the same frames at different addresses. */
-static u32 key_hash(const struct cache *cache, u32 frame, u32 eip, u32 mode)
+static u32 key_hash(const struct cache *cache, u32 frame, u64 eip, u32 mode)
 {
-    return (u32)hash_of((u64)frame << 32 ^ eip ^ (u64)mode << 20) & cache->buckets_mask;
+    return (u32)hash_of((u64)frame << 32 ^ (u32)eip ^ (u64)mode << 20) & cache->buckets_mask;
 }
 
 static u32 block_hash(const struct cache *cache, const struct block *block)
@@ -133,17 +135,17 @@ static u32 block_hash(const struct cache *cache, const struct block *block)
 }
 
 /* `at`: offset of the code in its page. */
-static u32 template_hash(u32 frame, u32 at, u32 mode)
+static u32 template_hash(u32 frame, u64 at, u32 mode)
 {
     return (u32)hash_of((u64)frame << 12 ^ (at & PAGE_MASK) ^ (u64)mode << 20) % TEMPLATES;
 }
 
 static bool key_equal(const struct block *block, const struct block_key *key)
 {
-    if (block->eip != key->eip || block->frame != key->gpa >> PAGE_SHIFT || block->mode != key->mode)
+    if (block->eip != (u32)key->eip || block->frame != key->gpa >> PAGE_SHIFT || block->mode != key->mode)
         return false;
     struct block_key own = block_key(block);
-    return own.gpa == key->gpa && own.cs_base == key->cs_base && own.cs_limit == key->cs_limit;
+    return own.gpa == key->gpa && own.eip == key->eip && own.cs_base == key->cs_base && own.cs_limit == key->cs_limit;
 }
 
 struct block *cache_find(struct cache *cache, const struct block_key *key)
@@ -368,6 +370,12 @@ void cache_jump_enter(struct cache *cache, u64 key, const struct block *block)
     entry->code = block_entry(cache, block);
 }
 
+void cache_long_jump_enter(struct cache *cache, const struct long_jump_entry *entry)
+{
+    cache->long_jump[entry->rip % JUMP_ENTRIES] = *entry;
+    cache->long_jumps = true;
+}
+
 static void page_leave(struct cache *cache, struct block *block, u32 page)
 {
     struct code_page *p = page_find(cache, (u64)page << PAGE_SHIFT);
@@ -400,6 +408,8 @@ static void block_kill(struct cache *cache, struct block *block, u32 page)
 
     struct jump_entry *entry = &cache->jump[block->eip % JUMP_ENTRIES];
     if (entry->code == block_entry(cache, block)) entry->key = 0;
+    struct long_jump_entry *long_entry = &cache->long_jump[block->eip % JUMP_ENTRIES];
+    if (long_entry->code == block_entry(cache, block)) long_entry->tag = 0;
     block->dead = true;
     cache->generation++;
     cache->counters->blocks_invalidated++;
@@ -470,6 +480,7 @@ static void clear_slots(struct cache *cache)
         cache->pages[block->frame % PAGE_BUCKETS] = NULL;
         if (block_frame_next(block)) cache->pages[(block_frame_next(block) - 1) % PAGE_BUCKETS] = NULL;
         cache->jump[block->eip % JUMP_ENTRIES] = (struct jump_entry){0};
+        if (cache->long_jumps) cache->long_jump[block->eip % JUMP_ENTRIES].tag = 0;
     }
 }
 
@@ -479,6 +490,8 @@ static void clear_tables(struct cache *cache)
     clear(cache->templates, TEMPLATES * sizeof(cache->templates[0]));
     clear(cache->pages, PAGE_BUCKETS * sizeof(cache->pages[0]));
     clear(cache->jump, JUMP_ENTRIES * sizeof(cache->jump[0]));
+    if (cache->long_jumps) clear(cache->long_jump, JUMP_ENTRIES * sizeof(cache->long_jump[0]));
+    cache->long_jumps = false;
 }
 
 void cache_flush(struct cache *cache)

@@ -114,6 +114,7 @@ struct vcpu {
     struct vcpu_instruments instruments;
     void *decode_cache; /* interpreter */
     void *engine;       /* translator */
+    u64 long_jump_table; /* of the translator: struct long_jump_entry[65536], by the low 16 bits of RIP */
     void *thunks;       /* FP/SIMD host thunks of the interpreter */
     bool deterministic;
     bool in_user;   /* CPL was 3 when the mode was last updated */
