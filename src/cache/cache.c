@@ -145,7 +145,8 @@ static bool key_equal(const struct block *block, const struct block_key *key)
     if (block->eip != (u32)key->eip || block->frame != key->gpa >> PAGE_SHIFT || block->mode != key->mode)
         return false;
     struct block_key own = block_key(block);
-    return own.gpa == key->gpa && own.eip == key->eip && own.cs_base == key->cs_base && own.cs_limit == key->cs_limit;
+    return own.gpa == key->gpa && own.eip == key->eip && own.cs_base == key->cs_base &&
+           own.cs_limit == key->cs_limit;
 }
 
 struct block *cache_find(struct cache *cache, const struct block_key *key)

@@ -225,7 +225,7 @@ struct code_page;
 
 struct cache {
     struct arena arena;
-    u64 bytes;               /* code and metadata together */
+    u64 bytes;                         /* code and metadata together */
     struct jump_entry *jump;           /* JUMP_ENTRIES */
     struct long_jump_entry *long_jump; /* JUMP_ENTRIES */
     bool long_jumps;                   /* it may have entries */

@@ -112,10 +112,10 @@ struct vcpu {
     const struct cpu_model *model;
     struct counters *counters;
     struct vcpu_instruments instruments;
-    void *decode_cache; /* interpreter */
-    void *engine;       /* translator */
+    void *decode_cache;  /* interpreter */
+    void *engine;        /* translator */
     u64 long_jump_table; /* of the translator: struct long_jump_entry[65536], by the low 16 bits of RIP */
-    void *thunks;       /* FP/SIMD host thunks of the interpreter */
+    void *thunks;        /* FP/SIMD host thunks of the interpreter */
     bool deterministic;
     bool in_user;   /* CPL was 3 when the mode was last updated */
     u64 user_since; /* if in_user: the host's TSC when CPL became 3 */

@@ -95,7 +95,6 @@ bool tlb_invlpg(struct tlb *tlb, u64 linear);
 bool tlb_drop_writes(struct tlb *tlb, u64 frame);
 
 /* An allowed access was walked: fill the page's entry. delta 0: its bytes are not in host memory. */
-void tlb_fill(struct tlb *tlb, u64 linear, bool user, const struct walk *walk, u64 delta,
-              unsigned rights);
+void tlb_fill(struct tlb *tlb, u64 linear, bool user, const struct walk *walk, u64 delta, unsigned rights);
 
 #endif

@@ -258,8 +258,7 @@ static bool translate_all(struct explanation *x, struct disassembler *d, struct 
         struct block *block = translate(v, &key);
         fpu_park(v);
         if (!block) {
-            good = SAY("the translator leaves the instruction at %08x to the interpreter",
-                       (u32)key.eip);
+            good = SAY("the translator leaves the instruction at %08x to the interpreter", (u32)key.eip);
         } else {
             note_covered(covered, code->bytes, at, t->build);
             good = add_block(x, d, t->build) ? true : SAY("out of memory");

@@ -90,7 +90,8 @@ void gpr_store(struct build *b, u8 reg, u8 from)
 /* The same in 64-bit mode, where base and index may rest in the vCPU: loads them into r9 and r10. */
 static struct host_mem guest_address64(struct build *b, const struct insn *i)
 {
-    struct host_mem ea = {.base = HOST_NONE, .index = HOST_NONE, .scale = i->mem_scale, .disp = (s32)i->mem_disp};
+    struct host_mem ea = {
+        .base = HOST_NONE, .index = HOST_NONE, .scale = i->mem_scale, .disp = (s32)i->mem_disp};
     if (i->mem_base != INSN_NO_REG) ea.base = gpr_load(b, i->mem_base, REG_LINEAR);
     if (i->mem_index != INSN_NO_REG) ea.index = gpr_load(b, i->mem_index, REG_ENTRY);
     return ea;
@@ -323,8 +324,8 @@ struct host_mem access_operand(struct build *b, unsigned size, bool write)
     if (access_is_direct(b, b->i)) return in_window(b, guest_address(b->i));
     if (b->hoists && hoist_access(b, HOIST_OPERAND, guest_address(b->i), size, write, &mem)) return mem;
     u64 linear;
-    if (is_code64(b) && mode_seg(b->mode, b->i->mem_seg) == MODE_SEG_FLAT && constant_address(b, b->i, &linear) &&
-        (linear & PAGE_MASK) + size <= PAGE_SIZE)
+    if (is_code64(b) && mode_seg(b->mode, b->i->mem_seg) == MODE_SEG_FLAT &&
+        constant_address(b, b->i, &linear) && (linear & PAGE_MASK) + size <= PAGE_SIZE)
         return access_constant_tlb(b, linear, size, write);
     if (!has_window(b) && !has_tlb(b) && is_constant(b->i, mode_seg(b->mode, b->i->mem_seg), size))
         return access_constant(b, size, write);

@@ -26,7 +26,7 @@ static bool has_target(const struct build *b)
     return find_target(b, b->i, b->next_eip, &target);
 }
 
-static u32 target_of(const struct build *b)
+static u64 target_of(const struct build *b)
 {
     u64 target = 0;
     bool found = find_target(b, b->i, b->next_eip, &target);

@@ -68,14 +68,14 @@ struct callee {
     fast_routine *fast; /* NULL: none */
     u32 next;           /* struct callee in the same bucket */
     u8 size;            /* enum code_size */
-    bool plain; /* insn_is_plain() */
+    bool plain;         /* insn_is_plain() */
 };
 
 /* An instruction that translated code hands to the interpreter. In the cache's metadata. */
 struct callout {
-    u32 callee; /* struct callee */
-    u32 mode;   /* of the block */
-    u64 eip;    /* or RIP */
+    u32 callee;   /* struct callee */
+    u32 mode;     /* of the block */
+    u64 eip;      /* or RIP */
     u8 remaining; /* guest instructions in the block after this one */
     bool end;     /* the block ends here */
 };

@@ -17,8 +17,7 @@ static u32 callee_hash(const struct insn *i, u8 size)
 /* The digest is a function of the bytes and the default size. */
 static bool same_bytes(const struct callee *callee, const struct insn *i, u8 size)
 {
-    if (callee->insn.length != i->length || callee->size != size || callee->insn.row != i->row)
-        return false;
+    if (callee->insn.length != i->length || callee->size != size || callee->insn.row != i->row) return false;
     for (unsigned n = 0; n < i->length; n++)
         if (callee->insn.bytes[n] != i->bytes[n]) return false;
     return true;

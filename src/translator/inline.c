@@ -18,7 +18,8 @@ static bool is_slot_register(const struct build *b, const struct operand *o)
 bool can_push(const struct build *b)
 {
     const struct operand *from = &b->i->op[0];
-    bool from_memory = from->kind == OPND_MEM && from->bytes == slot_bytes(b) && operand_is_reachable(b, false);
+    bool from_memory =
+        from->kind == OPND_MEM && from->bytes == slot_bytes(b) && operand_is_reachable(b, false);
     if (!has_stack(b)) return can_push16(b);
     return is_slot_register(b, from) || from->kind == OPND_IMM || from_memory;
 }
@@ -76,7 +77,8 @@ void emit_pop(struct build *b)
     bool wide = is_code64(b);
     if (to->kind == OPND_MEM) {
         emit_load(&b->e, wide, REG_TEMP, access_pop(b));
-        emit_store(&b->e, wide, access_operand(b, (unsigned)slot_bytes(b), true), REG_TEMP); /* its slow path keeps r11 */
+        emit_store(&b->e, wide, access_operand(b, (unsigned)slot_bytes(b), true),
+                   REG_TEMP); /* its slow path keeps r11 */
     } else {
         u8 reg = gpr_target(to->reg, REG_TEMP);
         emit_load(&b->e, wide, reg, access_pop(b));

@@ -48,8 +48,8 @@ static void list_block(FILE *out, struct vcpu *v, csh host, csh guest, const str
 {
     struct engine *t = v->engine;
     fprintf(out, "block eip %08llx gpa %llx mode %08x: %u guest bytes, %u instructions, %u host bytes\n",
-            (unsigned long long)block_rip(block), (unsigned long long)block_key(block).gpa, block->mode, block->guest_bytes,
-            block->count, block->host_bytes);
+            (unsigned long long)block_rip(block), (unsigned long long)block_key(block).gpa, block->mode,
+            block->guest_bytes, block->count, block->host_bytes);
     list_host(out, host, &t->cache, block->start, block->start + block_site(block, 0).host);
     for (unsigned n = 0; n < block->count; n++) {
         list_guest(out, guest, v, block, n);
@@ -79,7 +79,11 @@ void translator_list_block(struct vcpu *v, FILE *out)
     }
     csh host, guest;
     if (cs_open(CS_ARCH_X86, CS_MODE_64, &host) != CS_ERR_OK) return;
-    if (cs_open(CS_ARCH_X86, code64 ? CS_MODE_64 : v->mode & MODE_CODE32 ? CS_MODE_32 : CS_MODE_16, &guest) == CS_ERR_OK) {
+    if (cs_open(CS_ARCH_X86,
+                code64                  ? CS_MODE_64
+                : v->mode & MODE_CODE32 ? CS_MODE_32
+                                        : CS_MODE_16,
+                &guest) == CS_ERR_OK) {
         list_block(out, v, host, guest, block);
         cs_close(&guest);
     }

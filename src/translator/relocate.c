@@ -22,7 +22,8 @@ void fix_last(struct build *b, enum fix_kind kind)
 static bool is_movable(const struct block_key *key)
 {
     u64 page = key->eip >> PAGE_SHIFT;
-    return !(key->mode & MODE_LONG) && !key->cs_base && key->cs_limit == UINT32_MAX && page != 0 && page != EXEC_ENTRIES - 1;
+    return !(key->mode & MODE_LONG) && !key->cs_base && key->cs_limit == UINT32_MAX && page != 0 &&
+           page != EXEC_ENTRIES - 1;
 }
 
 /* Exec entries of low pages are emitted with a displacement of 1 byte, which cannot be changed to a longer one. */

@@ -65,7 +65,8 @@ static bool hidden_register(const struct insn *i)
 {
     for (unsigned n = 0; n < i->operand_count; n++) {
         u8 number = gpr_number(&i->op[n]);
-        if (i->op[n].field == FIELD_OTHER && number != INSN_NO_REG && (number == REG_ESP || number >= 8)) return true;
+        if (i->op[n].field == FIELD_OTHER && number != INSN_NO_REG && (number == REG_ESP || number >= 8))
+            return true;
     }
     return false;
 }
@@ -217,7 +218,8 @@ static void emit_immediates(struct build *b, const struct insn *i)
         emit8(&b->e, i->bytes[i->imm_offset + n]);
 }
 
-static void emit_legacy_mem(struct build *b, const struct insn *i, const struct fields *f, struct host_mem mem)
+static void emit_legacy_mem(struct build *b, const struct insn *i, const struct fields *f,
+                            struct host_mem mem)
 {
     u8 opcode = i->opcode, reg = is_moffs(i) ? RAX : f->reg;
     /* A0h-A3h, MOV between AL/eAX and an absolute address, become 8Ah 8Bh 88h 89h with ModRM. */
@@ -268,7 +270,8 @@ static void emit_legacy_reg(struct build *b, const struct insn *i, const struct 
 
 /* VEX (BMI1, BMI2), always in the three-byte form:
  *   C4 | ~R ~X ~B mmmmm | W ~vvvv L pp | opcode | ModRM ... */
-static void emit_vex(struct build *b, const struct insn *i, const struct fields *f, const struct host_mem *mem)
+static void emit_vex(struct build *b, const struct insn *i, const struct fields *f,
+                     const struct host_mem *mem)
 {
     const u8 *vex = i->bytes + i->opcode_offset;
     bool two = vex[0] == 0xc5;
@@ -293,7 +296,8 @@ static void emit_vex(struct build *b, const struct insn *i, const struct fields 
 
 /* Test a divisor of 32 or 64 bits for zero, the cause of #DE that programs provoke: a host signal costs 25 times as much as a
  * step. Quotients that do not fit are left to the signal. */
-static void check_divisor(struct build *b, const struct insn *i, const struct fields *f, const struct host_mem *mem)
+static void check_divisor(struct build *b, const struct insn *i, const struct fields *f,
+                          const struct host_mem *mem)
 {
     bool wide = i->operand_bytes == 8;
     if (!(i->row->traits & ISA_DIVIDES) || (i->operand_bytes != 4 && !wide)) return;

@@ -191,8 +191,10 @@ static void finish(struct build *b)
     block->wide = b->key.eip >> 32;
     block->rare = b->frame_next || b->key.cs_base || b->key.cs_limit != UINT32_MAX || block->wide;
     if (block->rare)
-        *block_rare(block) = (struct block_rare){
-            .cs_base = block->wide ? (u32)(b->key.eip >> 32) : b->key.cs_base, .cs_limit = b->key.cs_limit, .frame_next = b->frame_next};
+        *block_rare(block) =
+            (struct block_rare){.cs_base = block->wide ? (u32)(b->key.eip >> 32) : b->key.cs_base,
+                                .cs_limit = b->key.cs_limit,
+                                .frame_next = b->frame_next};
     if (block->site) *block_indirect(block) = b->indirect;
     for (unsigned n = 0; n < b->extent_count; n++)
         block_extents(block)[n] = b->extent[n];
