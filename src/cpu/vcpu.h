@@ -42,7 +42,6 @@ enum exit_reason {
     EXIT_SHUTDOWN, /* triple fault */
     EXIT_BUDGET,   /* icount reached icount_limit */
     EXIT_STEP,     /* TF or breakpoints are armed: use the interpreter (translator only) */
-    EXIT_LONG,     /* the guest is in IA-32e mode: use the interpreter (translator only) */
 };
 
 enum inhibit_bits { INHIBIT_STI = 1, INHIBIT_MOV_SS = 2 };
