@@ -2,9 +2,12 @@
 #
 # What the tests with Debian's root on a disk share (guests/root): machines that start from the disk, and talks with them.
 # Sourced after lib.sh, which sets what seems to be unset.
+#
+# Environment: ROOT_ARCH  i386 (default) or amd64
 # shellcheck disable=SC2154
 
-root_image=$guest_cache/root-i386/root.img
+root_arch=${ROOT_ARCH:-i386}
+root_image=$guest_cache/root-$root_arch/root.img
 partition_bytes=$((2048 * 512))
 
 # new_disk FILE: an empty qcow2 image over the root, so that many may use it.
@@ -19,8 +22,10 @@ new_disk() {
 root_machine() {
     local disk=$1 interface=$2
     shift 2
-    case $RINGER in
-    qemu) command=(qemu-system-i386 -accel tcg -cpu max) ;;
+    case $RINGER:$root_arch in
+    qemu:i386) command=(qemu-system-i386 -accel tcg -cpu max) ;;
+    qemu:amd64) command=(qemu-system-x86_64 -accel tcg -cpu max) ;;
+    *:amd64) command=("$RINGER" run -cpu max64) ;;
     *) command=("$RINGER" run) ;;
     esac
     command+=(-m 512 -drive "file=$disk,if=$interface,format=qcow2" "$@")
