@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 
+#include <lz4.h>
 #include <lzma.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,55 +70,22 @@ static bool unpack_zstd(const u8 *in, u64 in_bytes, u8 *out, u64 out_bytes)
     return !ZSTD_isError(frame) && ZSTD_decompress(out, out_bytes, in, frame) == out_bytes;
 }
 
-/* A length that continues in bytes after its four bits (LZ4 Block Format Description, "Compressed block format"). False: the
- * block ends within it. */
-static bool lz4_length(const u8 **in, const u8 *end, u64 *length)
-{
-    u8 more = 255;
-    if (*length < 15) return true;
-    for (; more == 255 && *in < end; *length += more)
-        more = *(*in)++;
-    return more != 255;
-}
-
-/* One block: sequences of literals and a match, which repeats bytes of this block or of one before. Returns the end of
- * the output, or NULL. */
-static u8 *lz4_block(const u8 *in, const u8 *end, const u8 *first, u8 *out, const u8 *out_end)
-{
-    enum { MATCH_LEAST = 4 };
-    while (in < end) {
-        u8 token = *in++;
-        u64 literals = token >> 4, match = token & 15;
-        if (!lz4_length(&in, end, &literals) || literals > (u64)(end - in) || literals > (u64)(out_end - out))
-            return NULL;
-        memcpy(out, in, literals);
-        in += literals;
-        out += literals;
-        if (in == end) return out; /* the last sequence has no match */
-        if (end - in < 2) return NULL;
-        u64 back = get16(in);
-        in += 2;
-        if (!lz4_length(&in, end, &match)) return NULL;
-        match += MATCH_LEAST;
-        if (!back || back > (u64)(out - first) || match > (u64)(out_end - out)) return NULL;
-        for (; match; match--, out++)
-            *out = out[-(s64)back]; /* the two may overlap */
-    }
-    return NULL;
-}
-
-/* The legacy frame (LZ4 Frame Format Description, "Legacy frame"): blocks with a size of four bytes in front. The size of
- * the result, which ends the payload, follows where a block could begin. */
+/* The legacy frame (LZ4 Frame Format Description, "Legacy frame"), which liblz4 does not read: blocks, none of which refers
+ * to another, with a size of four bytes in front. The size of the result, which ends the payload, follows where a block
+ * could begin. */
 static bool unpack_lz4(const u8 *in, u64 in_bytes, u8 *out, u64 out_bytes)
 {
     enum { MAGIC = 4, SIZE = 4 };
     u8 *at = out;
-    for (u64 next = MAGIC; in_bytes - next > SIZE;) {
+    for (u64 next = MAGIC; next + SIZE < in_bytes;) {
         u64 bytes = get32(in + next);
         next += SIZE;
-        if (bytes > in_bytes - SIZE - next) return false;
-        at = lz4_block(in + next, in + next + bytes, out, at, out + out_bytes);
-        if (!at) return false;
+        u64 room = (u64)(out + out_bytes - at);
+        if (bytes + SIZE > in_bytes - next || bytes > LZ4_MAX_INPUT_SIZE) return false;
+        int made = LZ4_decompress_safe((const char *)in + next, (char *)at, (int)bytes,
+                                       room < LZ4_MAX_INPUT_SIZE ? (int)room : LZ4_MAX_INPUT_SIZE);
+        if (made < 0) return false;
+        at += made;
         next += bytes;
     }
     return at == out + out_bytes;
