@@ -104,6 +104,7 @@ struct board_facts {
     bool parallel;
     bool apic; /* a local APIC and an I/O APIC */
     bool hpet;
+    bool flash; /* firmware is in a flash chip */
 };
 
 struct board {
