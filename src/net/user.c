@@ -331,11 +331,8 @@ struct net_backend *user_create(struct net_loop *loop, const struct user_options
         return NULL;
     }
     allow_descriptors();
-    user->backend = (struct net_backend){.ops = &user_ops,
-                                         .loop = loop,
-                                         .takes = NET_TAKES_ALL,
-                                         .up = true,
-                                         .source = {.fill = fill, .ready = ready}};
+    user->backend = (struct net_backend){
+        .ops = &user_ops, .loop = loop, .up = true, .source = {.fill = fill, .ready = ready}};
     SlirpConfig config = {
         .version = 4,
         .restricted = options->restricted,
