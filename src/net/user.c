@@ -43,22 +43,25 @@ struct user {
 
 /* --- to libslirp --- */
 
-enum { TCP_SYN = 2, OPTION_END = 0, OPTION_NOP = 1, OPTION_MSS = 2, OPTION_MSS_BYTES = 4 };
+enum { TCP_LEAST = 20, TCP_SYN = 2, OPTION_END = 0, OPTION_NOP = 1, OPTION_MSS = 2, OPTION_MSS_BYTES = 4 };
 
-/* Raise the maximum segment size in a SYN of the guest to what its card takes at once. */
+/* Raise the maximum segment size in a SYN of the guest: fewer and larger segments are less work for libslirp. What is too large for the
+ * card is cut to the MTU on its way, which is no help to a guest that wants still smaller segments. */
 static void raise_segment_size(const struct user *user, u8 *frame, u32 bytes)
 {
     struct frame_layout layout;
     if (bytes > NET_FRAME_MTU || !frame_parse(frame, bytes, &layout)) return;
-    u32 wanted = layout.version == 4 ? NET_TAKES_TCP4 : NET_TAKES_TCP6;
-    if (layout.protocol != PROTOCOL_TCP || layout.fragment || !(user->backend.end->card_takes & wanted))
-        return;
+    u32 whole = layout.version == 4 ? NET_TAKES_TCP4 : NET_TAKES_TCP6;
+    if (layout.protocol != PROTOCOL_TCP || layout.fragment) return;
+    u32 least =
+        user->backend.end->card_takes & whole ? 0 : NET_MTU - (layout.transport - layout.ip) - TCP_LEAST;
     u8 *tcp = frame + layout.transport, *end = frame + layout.payload;
     if (!(tcp[13] & TCP_SYN)) return;
-    for (u8 *at = tcp + 20; at < end && *at != OPTION_END;) {
+    for (u8 *at = tcp + TCP_LEAST; at < end && *at != OPTION_END;) {
         u32 length = *at == OPTION_NOP ? 1 : at + 1 < end ? at[1] : 0;
         if (!length || at + length > end) return;
         if (*at == OPTION_MSS && length == OPTION_MSS_BYTES) {
+            if (get_be16(at + 2) < least) return;
             put_be16(at + 2, ROUTER_MSS);
             length = layout.bytes - layout.transport;
             put_be16(tcp + 16, 0);
