@@ -201,7 +201,7 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     struct engine *t = v->engine;
     struct build *b = t->build;
     u64 began = __builtin_ia32_rdtsc();
-    if (!cache_room(&t->cache, MAX_BLOCK_BYTES)) cache_flush(&t->cache);
+    if (!cache_room(&t->cache, MAX_BLOCK_BYTES)) make_room(v);
     arena_prepare(&t->cache.arena, MAX_BLOCK_BYTES);
     struct block *copy = relocate(v, key);
     if (copy) {

@@ -174,7 +174,7 @@ static void test_kill(void)
 
 int main(void)
 {
-    CHECK_EQ(cache_init(&cache, 4u << 20, &counters), 0);
+    CHECK_EQ(cache_init(&cache, &(struct cache_shape){.bytes = 4u << 20}, &counters), 0);
     test_sites();
     test_places();
     test_writes();

@@ -57,7 +57,7 @@ static void test_what_empties(void)
     CHECK(is_emptied(&b));
     rig->shadow.data_drops++;
     CHECK(!is_emptied(&b));
-    rig->counters.cache_flushes++;
+    b.cache.turns++;
     CHECK(is_emptied(&b));
     v->exec_table = &table;
     CHECK(is_emptied(&b));
