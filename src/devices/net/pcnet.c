@@ -9,7 +9,7 @@
 enum { BAR_PORTS = 0, BAR_MEMORY = 1, IO_BYTES = 32 };
 /* Version 0, part 2621h, AMD ("CSR88", "CSR89"). */
 #define CHIP_ID 0x02621003u
-/* How soon a frame that waits tries again. */
+/* The interval at which the chip looks for a buffer for a waiting frame. */
 #define RETRY_NS 200000u
 
 /* --- interrupts --- */
@@ -146,7 +146,7 @@ void pcnet_hard_reset(struct pcnet *p)
     soft_reset(p);
 }
 
-/* The rings as the CSRs have them, which the initialization block has set, or the driver. */
+/* The rings as the CSRs have them. The initialization block or the driver has set these. */
 static void load_ring(const struct pcnet *p, struct pcnet_ring *ring, unsigned base, unsigned length,
                       unsigned counter)
 {
@@ -186,7 +186,7 @@ static void write_status(struct pcnet *p, u16 value)
     if ((value & STATUS_STRT) && !(*status & STATUS_STRT)) start(p);
     if ((value & STATUS_TDMD) && (*status & STATUS_TXON)) pcnet_transmit(p);
     update(p);
-    /* A driver that has taken frames away may have handed back their descriptors. */
+    /* A driver that has taken frames may have returned their descriptors. */
     pcnet_store_frames(p);
 }
 
@@ -367,7 +367,8 @@ static void carrier(void *chip, bool up)
 static const struct net_fifo_ops fifo_ops = {
     .has_room = has_room, .has_frames = has_frames, .carrier = carrier};
 
-/* The address, and how drivers know that it is one ("Address PROM"): "WW" in the last two bytes, the sum of the others before them. */
+/* The address, with the marks by which drivers recognize it ("Address PROM"): "WW" in the last two bytes, and the sum
+ * of the others before them. */
 static void fill_aprom(struct pcnet *p)
 {
     u16 sum = 0;
