@@ -194,8 +194,8 @@ int main(int argc, char **argv)
     case COMMAND_HELP_KEYS: key_script_help(stdout); return STATUS_OK;
     case COMMAND_HELP_CPUS:
     case COMMAND_HELP_MACHINES:
-    case COMMAND_HELP_DISPLAYS:
-    case COMMAND_HELP_NETDEVS: options_help_values(command, stdout); return STATUS_OK;
+    case COMMAND_HELP_DISPLAYS: options_help_values(command, stdout); return STATUS_OK;
+    case COMMAND_HELP_NETDEVS: options_help_netdevs(options.netdev_help_kind, stdout); return STATUS_OK;
     case COMMAND_HELP_BASH:
     case COMMAND_HELP_ZSH: options_help_completion(command, stdout); return STATUS_OK;
     case COMMAND_VERSION:

@@ -36,8 +36,8 @@ enum command {
     COMMAND_HELP_CPUS,
     COMMAND_HELP_MACHINES,
     COMMAND_HELP_DISPLAYS,
-    COMMAND_HELP_NETDEVS,
-    COMMAND_HELP_BASH, /* completion for shells */
+    COMMAND_HELP_NETDEVS, /* as options.netdev_help_kind says */
+    COMMAND_HELP_BASH,    /* completion for shells */
     COMMAND_HELP_ZSH,
     COMMAND_VERSION,
 };
@@ -49,6 +49,7 @@ struct options {
     struct control_options control;
     enum command help;                          /* an argument was "help": not COMMAND_RUN */
     const struct device_type *device_help_type; /* NULL: all */
+    const char *netdev_help_kind;               /* "KIND,help"; NULL: the kinds */
     const struct cpu_model *cpu;
     bool no_kvm_clock;
     const char *keys;          /* script of keys: a file or "-", or NULL */
@@ -107,6 +108,8 @@ void options_help_values(enum command command, FILE *out);
 void options_help_qemu(FILE *out);
 /* Print the completion script of a shell. */
 void options_help_completion(enum command command, FILE *out);
+/* -netdev help, or with a kind -netdev KIND,help. */
+void options_help_netdevs(const char *kind, FILE *out);
 /* Print the everyday options. */
 void options_help(FILE *out);
 /* Print the options that only tests of Ringer need. */
