@@ -12,6 +12,19 @@
 
 /* --- entries --- */
 
+/* Write the block's id to the log. When its buffer is full, C code empties it and comes back. */
+static void emit_log(struct build *b, struct stub *dispatch)
+{
+    u32 from = b->e.at;
+    emit_load64(&b->e, REG_TEMP, mem_frame(FRAME_LOG_AT));
+    emit_alu_rm(&b->e, true, ALU_CMP, REG_TEMP, mem_frame(FRAME_LOG_END));
+    dispatch->from[1] = emit_jcc(&b->e, CC_AE);
+    emit_mov_mi(&b->e, mem_bd(REG_TEMP, 0), b->log_id);
+    emit_alu_ri(&b->e, true, ALU_ADD, REG_TEMP, sizeof(u32));
+    emit_store64(&b->e, mem_frame(FRAME_LOG_AT), REG_TEMP);
+    b->log_bytes = b->e.at - from;
+}
+
 static void emit_budget_check(struct build *b)
 {
     emit_load64(&b->e, REG_ENTRY, mem_frame(FRAME_ICOUNT));
@@ -19,8 +32,23 @@ static void emit_budget_check(struct build *b)
     emit_alu_rm(&b->e, true, ALU_CMP, REG_ENTRY, mem_frame(FRAME_ICOUNT_LIMIT));
     stub_add(b, STUB_BUDGET, emit_jcc(&b->e, CC_A));
     emit_alu_mi(&b->e, ALU_CMP, mem_frame(FRAME_PENDING), 0);
-    stub_add(b, STUB_DISPATCH, emit_jcc(&b->e, CC_NZ));
+    struct stub *dispatch = stub_add(b, STUB_DISPATCH, emit_jcc(&b->e, CC_NZ));
+    if (b->t->log) emit_log(b, dispatch);
     emit_store64(&b->e, mem_frame(FRAME_ICOUNT), REG_ENTRY);
+}
+
+/* Sets ZF if the page behind the block's page still maps the frame that it mapped at translation. */
+static void compare_second_page(struct build *b)
+{
+    if (has_tlb(b)) {
+        u64 next = (linear_of(b, b->key.eip) | PAGE_MASK) + 1;
+        emit_mov_ri64(&b->e, REG_ENTRY, tlb_exec_word(next, b->frame_next - 1));
+        emit_alu_rm(&b->e, true, ALU_CMP, REG_ENTRY, mem_tlb_at(next, offsetof(struct tlb_slot, exec)));
+        return;
+    }
+    u32 page = (u32)(linear_of(b, b->key.eip) >> PAGE_SHIFT) + 1;
+    emit_load64(&b->e, REG_ENTRY, mem_frame(FRAME_EXEC_TABLE));
+    emit_alu_mi(&b->e, ALU_CMP, mem_bd(REG_ENTRY, (s32)(page * sizeof(u32))), (s32)b->frame_next);
 }
 
 static void emit_entries(struct build *b)
@@ -40,15 +68,25 @@ static void emit_entries(struct build *b)
     }
     if (b->frame_next) {
         flags_clobber(b);
-        u32 page = ((b->key.cs_base + b->key.eip) >> PAGE_SHIFT) + 1;
-        emit_load64(&b->e, REG_ENTRY, mem_frame(FRAME_EXEC_TABLE));
-        emit_alu_mi(&b->e, ALU_CMP, mem_bd(REG_ENTRY, (s32)(page * sizeof(u32))), (s32)b->frame_next);
+        compare_second_page(b);
         stub_add(b, STUB_CROSS, emit_jcc(&b->e, CC_NZ));
     }
     if (b->v->deterministic) emit_budget_check(b);
 }
 
 /* --- body --- */
+
+static void leave_through(struct build *b, u64 eip, unsigned thunk)
+{
+    if (is_code64(b)) {
+        emit_mov_ri64(&b->e, REG_ENTRY, eip);
+        emit_store64(&b->e, mem_frame(FRAME_RIP), REG_ENTRY);
+    } else {
+        emit_mov_mi(&b->e, mem_frame(FRAME_RIP), (u32)eip);
+        fix_last(b, FIX_EIP);
+    }
+    emit_jmp_thunk(&b->e, thunk);
+}
 
 static void emit_instruction(struct build *b)
 {
@@ -72,26 +110,17 @@ static void emit_body(struct build *b)
         emit_instruction(b);
     }
     if (b->ended) return;
-    u32 eip = b->next_eip;
-    if (eip - 1 >= b->key.cs_limit || eip == 0) {
+    u64 eip = b->next_eip;
+    if (!is_code64(b) && (eip - 1 >= b->key.cs_limit || eip == 0)) {
         /* The next instruction lies beyond the segment's limit (#GP) or at address 0 (a wrap). */
         flags_to_parked(b);
-        emit_mov_mi(&b->e, mem_frame(FRAME_RIP), eip);
-        fix_last(b, FIX_EIP);
-        emit_jmp_thunk(&b->e, THUNK_DISPATCH);
+        leave_through(b, eip, THUNK_DISPATCH);
         return;
     }
     emit_edge(b, eip);
 }
 
 /* --- stubs --- */
-
-static void leave_through(struct build *b, u32 eip, unsigned thunk)
-{
-    emit_mov_mi(&b->e, mem_frame(FRAME_RIP), eip);
-    fix_last(b, FIX_EIP);
-    emit_jmp_thunk(&b->e, thunk);
-}
 
 static bool fixes_its_own(const struct stub *stub)
 {
@@ -138,13 +167,10 @@ static void emit_stub(struct build *b, const struct stub *stub)
 /* --- the whole --- */
 
 /* The exec entry of the page behind the block's page: frame + 1, or 0 if code there may not be fetched. */
-static u32 next_frame(struct vcpu *v, u32 linear)
+static u32 next_frame(struct vcpu *v, u64 linear)
 {
-    u32 next = (linear | PAGE_MASK) + 1;
-    struct shadow_hit hit;
-    if (!v->exec_table[next >> PAGE_SHIFT])
-        shadow_access(v->shadow, &v->paging, next, ACCESS_FETCH, v->cpl == 3, &hit);
-    return v->exec_table[next >> PAGE_SHIFT];
+    u64 next = (linear | PAGE_MASK) + 1;
+    return fetch_frame(v, v->mode & MODE_CODE64 ? next : (u32)next);
 }
 
 static bool make_plan(struct vcpu *v, struct build *b)
@@ -158,7 +184,7 @@ static bool make_plan(struct vcpu *v, struct build *b)
     if (!plan_block(b, bytes, here, NULL, 0, &crosses)) {
         /* Look at the second page only if the first instruction needs it, because that sets its accessed bit. */
         if (here >= INSN_MAX_BYTES) return false;
-        frame = next_frame(v, key->cs_base + key->eip);
+        frame = next_frame(v, linear_of(b, key->eip));
         if (frame) next_bytes = phys_host(v->phys, (u64)(frame - 1) << PAGE_SHIFT);
         if (!next_bytes || !plan_block(b, bytes, here, next_bytes, INSN_MAX_BYTES, &crosses)) return false;
     }
@@ -176,16 +202,44 @@ static void finish(struct build *b)
     block->extent_count = (u8)b->extent_count;
     block->relocatable = fix_suffices(b);
     block->fix_count = block->relocatable ? (u8)b->fix_count : 0;
-    block->rare = b->frame_next || b->key.cs_base || b->key.cs_limit != UINT32_MAX;
+    block->wide = b->key.eip >> 32;
+    block->rare = b->frame_next || b->key.cs_base || b->key.cs_limit != UINT32_MAX || block->wide;
     if (block->rare)
-        *block_rare(block) = (struct block_rare){
-            .cs_base = b->key.cs_base, .cs_limit = b->key.cs_limit, .frame_next = b->frame_next};
+        *block_rare(block) =
+            (struct block_rare){.cs_base = block->wide ? (u32)(b->key.eip >> 32) : b->key.cs_base,
+                                .cs_limit = b->key.cs_limit,
+                                .frame_next = b->frame_next};
     if (block->site) *block_indirect(block) = b->indirect;
     for (unsigned n = 0; n < b->extent_count; n++)
         block_extents(block)[n] = b->extent[n];
     block_keep_sites(block, b->site);
     for (unsigned n = 0; n < block->fix_count; n++)
         block_fixes(block)[n] = b->fix[n];
+}
+
+/* What ran before the translation comes before it in the log. */
+static void name_in_log(struct build *b)
+{
+    const struct block_made key = {
+        .frame = (u32)(b->key.gpa >> PAGE_SHIFT), .eip = b->key.eip, .mode = b->key.mode};
+    b->log_bytes = 0;
+    block_log_drain(b->v);
+    b->log_id = b->t->log->name(b->t->log, &key);
+}
+
+static void note_in_log(const struct build *b)
+{
+    const struct block *block = b->block;
+    const struct block_made made = {.frame = block->frame,
+                                    .eip = block->eip,
+                                    .mode = block->mode,
+                                    .host_bytes = block->host_bytes - b->log_bytes,
+                                    .meta_bytes = (u16)block_bytes(block),
+                                    .callout_bytes = (u16)b->callout_bytes,
+                                    .instructions = block->count,
+                                    .relocatable = block->relocatable,
+                                    .guest_bytes = block->guest_bytes};
+    b->t->log->made(b->t->log, b->log_id, &made);
 }
 
 /* Take the time of translation out of the space's user time. */
@@ -213,16 +267,18 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     b->t = t;
     b->key = *key;
     b->mode = key->mode & ~MODE_UNHOISTED;
-    b->hoists = !t->config.no_hoisting && b->mode == key->mode && !(b->mode & MODE_WINDOW);
+    b->hoists = !t->config.no_hoisting && b->mode == key->mode && !(b->mode & (MODE_WINDOW | MODE_LONG));
     b->frame_next = 0;
     b->stub_count = b->fix_count = 0;
     b->has_half_eip = false;
     b->ended = false;
     b->n = 0;
     b->eip = key->eip;
+    b->callout_bytes = 0;
+    if (t->log) name_in_log(b);
     if (!make_plan(v, b)) return NULL;
     struct block *block = b->block = cache_next(&t->cache);
-    *block = (struct block){.frame = (u32)(key->gpa >> PAGE_SHIFT), .eip = key->eip, .mode = key->mode};
+    *block = (struct block){.frame = (u32)(key->gpa >> PAGE_SHIFT), .eip = (u32)key->eip, .mode = key->mode};
     b->e = (struct emitter){.base = t->cache.arena.write, .at = (u32)t->cache.arena.used};
     b->e.end = b->e.at + MAX_BLOCK_BYTES;
     if (!b->e.at) b->e.at = 16; /* offset 0 means *none* */
@@ -236,6 +292,7 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     phys_guard(v->phys, key->gpa, PHYS_CODE);
     if (b->frame_next) phys_guard(v->phys, (u64)(b->frame_next - 1) << PAGE_SHIFT, PHYS_CODE);
     cache_add(&t->cache, block);
+    if (t->log) note_in_log(b);
 
     v->counters->blocks_translated++;
     v->counters->instructions_translated += b->count;

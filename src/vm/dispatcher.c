@@ -45,8 +45,7 @@ enum exit_reason dispatcher_execute(struct vm *vm)
     enum exit_reason reason;
     if (unlikely(vm->event_log)) return logged_step(vm);
     if (v->icount >= v->icount_limit) return EXIT_BUDGET;
-    /* The translator knows 16-bit and 32-bit guests; IA-32e mode is the interpreter's (docs/LONGMODE.md). */
-    if (vm->options->engine == ENGINE_INTERP || (v->mode & MODE_LONG)) {
+    if (vm->options->engine == ENGINE_INTERP) {
         reason = interp_run(v);
     } else {
         reason = v->mode & MODE_STEP ? EXIT_STEP : translator_run(v);
