@@ -136,4 +136,4 @@ static const struct option_row rows[] = {
      SWITCH(nodefaults)},
 };
 
-const struct option_group options_control = {"Holding a running machine", rows, ARRAY_SIZE(rows)};
+const struct option_group options_control = {"Controlling a running machine", rows, ARRAY_SIZE(rows)};
