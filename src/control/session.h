@@ -73,7 +73,4 @@ void session_run(struct session *session);
 /* Write what can be written, and go on with input if all was. */
 void session_go_on(struct session *session);
 
-/* Run a line of HMP on the vCPU thread; what it prints, to be freed. */
-char *hmp_run_line(struct control *control, const char *line);
-
 #endif
