@@ -327,6 +327,33 @@ first_space:
     mov cr3, eax
     ret
 
+/* The same by a program: the kernel switches spaces, and user code touches 16 pages of the space. */
+OPERATION(cr3_touch_user, set_switch_gate)
+    mov eax, offset 1f
+    mov ebx, offset directory
+    xor ebx, offset other_directory
+    call run_user_loop
+    jmp first_space
+    .balign 64
+1:  int 0x83
+    .set page, 0
+    .rept 16
+    mov edx, [REGION + page * 4096]
+    .set page, page + 1
+    .endr
+    dec ecx
+    jnz 1b
+    int USER_DONE
+
+set_switch_gate:
+    GATE_IDT(0x83, KCODE, offset switch_space, 0xee)
+    ret
+switch_space: /* EBX: the difference of the two directories' addresses. Clobbers EAX */
+    mov eax, cr3
+    xor eax, ebx
+    mov cr3, eax
+    iretd
+
 /* A bit of a page table entry that only software reads, of a page in use. */
 OPERATION(pte_write, 0)
     mov eax, [REGION + 5 * 4096]

@@ -17,6 +17,14 @@ static void say(const char *prefix, const char *format, va_list args)
     fputc('\n', stderr);
 }
 
+void log_error(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    say("", format, args);
+    va_end(args);
+}
+
 void log_warn(const char *format, ...)
 {
     va_list args;

@@ -18,14 +18,17 @@ enum exit_status {
     STATUS_LAST = STATUS_TIMEOUT,
 };
 
+/* What was asked for was not done. The caller returns a status. */
+void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The program goes on. */
 void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Prints only after log_enable_debug(). */
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
-_Noreturn void die(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void log_enable_debug(void);
 
-/* log_debug() prints only after log_enable_debug(). */
+_Noreturn void die(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* From now on die() ends with this status, whatever it is called with. */
 void log_die_status(int status);
-void log_enable_debug(void);
 
 /* Set the function that die() calls before it prints, to take the terminal out of raw mode. NULL removes it. */
 void log_at_die(void (*restore)(void));

@@ -122,6 +122,9 @@ struct flat_entry {
 /* Enter 32-bit protected mode without paging, with interrupts off and flat segments: CS 10h, DS ES FS GS SS 18h, and
  * TR 20h (in a direct start only). Their GDT is put into `area`. This satisfies all three boot protocols. */
 int pc_enter_flat(struct load *load, struct boot_area *area, struct flat_entry entry);
+/* Enter 64-bit mode, with interrupts off, CS 10h and the others 18h. The first 4 GB are mapped to themselves, by page
+ * tables that are put into `area`, as the GDT is. Only in a direct start. */
+int pc_enter_long(struct load *load, struct boot_area *area, struct flat_entry entry);
 
 /* --- the formats --- */
 
@@ -144,13 +147,14 @@ bool multiboot_find(const u8 *start, u64 bytes, u32 *header);
 /* --- load_elf.c --- */
 
 struct elf_kernel {
-    u32 entry;     /* physical */
+    u64 entry;     /* physical */
     u64 low, high; /* the range of physical addresses that its segments cover */
+    bool is_64bit;
     bool has_pvh;
     u32 pvh_entry;
 };
 
-/* Load the segments of a 32-bit x86 ELF file to their physical addresses. */
+/* Load the segments of an x86 ELF file, 32-bit or 64-bit, to their physical addresses. */
 int elf_load(struct load *load, const struct image *kernel, struct elf_kernel *elf);
 
 #endif

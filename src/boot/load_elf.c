@@ -61,7 +61,7 @@ static void translate_entry(const GElf_Ehdr *header, const GElf_Phdr *segment, s
     u64 into = header->e_entry - segment->p_vaddr;
     if (segment->p_vaddr != segment->p_paddr && (segment->p_flags & PF_X) &&
         header->e_entry >= segment->p_vaddr && into < segment->p_filesz)
-        elf->entry = (u32)(segment->p_paddr + into);
+        elf->entry = segment->p_paddr + into;
 }
 
 static int load_file(struct load *load, const struct image *kernel, Elf *file, struct elf_kernel *elf)
@@ -70,15 +70,15 @@ static int load_file(struct load *load, const struct image *kernel, Elf *file, s
     size_t count;
     if (!file || elf_kind(file) != ELF_K_ELF || !gelf_getehdr(file, &header) || elf_getphdrnum(file, &count))
         return load_fail(load, STATUS_USAGE, "kernel '%s' is a damaged or truncated ELF file", kernel->path);
-    if (header.e_machine == EM_X86_64) {
+    *elf = (struct elf_kernel){
+        .entry = header.e_entry, .low = UINT64_MAX, .is_64bit = header.e_machine == EM_X86_64};
+    if (header.e_ident[EI_CLASS] != (elf->is_64bit ? ELFCLASS64 : ELFCLASS32) ||
+        header.e_ident[EI_DATA] != ELFDATA2LSB || (!elf->is_64bit && header.e_machine != EM_386))
+        return load_fail(load, STATUS_USAGE, "kernel '%s' is an ELF file, but not for x86", kernel->path);
+    if (elf->is_64bit) {
         int status = load_check_long_mode(load, kernel->path);
         if (status) return status;
     }
-    if (header.e_ident[EI_CLASS] != ELFCLASS32 || header.e_ident[EI_DATA] != ELFDATA2LSB ||
-        header.e_machine != EM_386)
-        return load_fail(load, STATUS_USAGE, "kernel '%s' is an ELF file, but not for 32-bit x86",
-                         kernel->path);
-    *elf = (struct elf_kernel){.entry = (u32)header.e_entry, .low = UINT64_MAX};
     for (size_t n = 0; n < count; n++) {
         GElf_Phdr segment;
         int status = 0;

@@ -1,13 +1,14 @@
 /*
- * bzImage by the 32-bit boot protocol (Linux, Documentation/arch/x86/boot.rst, "32-bit Boot Protocol"; the
- * zero page: zero-page.rst).
+ * bzImage by the 32-bit or the 64-bit boot protocol (Linux, Documentation/arch/x86/boot.rst, "32-bit Boot Protocol",
+ * "64-bit Boot Protocol"; the zero page: zero-page.rst).
  *
  * The protected-mode kernel goes to 1 MB, the initrd as high as kernel and memory allow, zero page and command
  * line into low memory. Of the real-mode part of the file only the header is used.
  *
  * The protected-mode kernel is a program that unpacks the real kernel and jumps to it, with ESI unchanged. If
  * load_unpack.c can unpack it, the real kernel is started directly at its linked address. Then it does not get the
- * random address that its own unpacker would choose.
+ * random address that its own unpacker would choose, and needs no relocation: the table of relocations behind a 64-bit
+ * ELF file is not read. A 64-bit kernel begins in 64-bit mode, unpacked or not.
  */
 #include "load_linux.h"
 #include "direct_start.h"
@@ -40,6 +41,7 @@ enum {
 };
 
 #define VIDEO_VLFB     0x23
+#define ENTRY_64       0x200         /* the 64-bit entry, behind the 32-bit one */
 #define OLDEST_VERSION 0x204         /* the oldest protocol with a usable 32-bit entry */
 #define OLD_INITRD_END 0x38000000ull /* boot.rst, initrd_addr_max: for protocols without this field */
 
@@ -83,8 +85,8 @@ int linux_read_header(struct load *load, const struct image *kernel, struct bzim
     bz->high = header[LOADFLAGS] & LOADED_HIGH;
     u64 end = HEADER_MAGIC + header[HEADER_LENGTH];
     if (end < HEADER_END) memset(header + end, 0, HEADER_END - end);
-    if (bz->version >= 0x20c && (get16(header + XLOADFLAGS) & XLF_KERNEL_64))
-        status = load_check_long_mode(load, kernel->path);
+    bz->is_64bit = bz->version >= 0x20c && (get16(header + XLOADFLAGS) & XLF_KERNEL_64);
+    if (bz->is_64bit) status = load_check_long_mode(load, kernel->path);
     return status ? status : find_payload(load, kernel, bz);
 }
 
@@ -204,15 +206,17 @@ static int put_zero_page(struct load *load, const struct bzimage *bz, struct boo
     return boot_put(load, area, page, sizeof page, PAGE_SIZE, at);
 }
 
-/* Unpack the real kernel and load it to its linked address. *entry is its entry point. */
-static bool load_unpacked(struct load *load, const struct image *kernel, struct bzimage *bz, u32 *entry)
+/* Unpack the real kernel and load it to its linked address. *entry is its entry point. For a 64-bit kernel this is the
+ * function startup_64, which takes what the 64-bit entry of the bzImage takes (arch/x86/kernel/head_64.S). */
+static bool load_unpacked(struct load *load, const struct image *kernel, struct bzimage *bz, u64 *entry)
 {
     struct image unpacked;
     struct elf_kernel elf;
     u64 offset = bz->payload + get32(bz->header + PAYLOAD_OFFSET), bytes = get32(bz->header + PAYLOAD_LENGTH);
     if (load->files->guest_unpacks || bz->version < 0x20a || !bytes) return false;
     bool good = image_unpack(load, kernel, offset, bytes, &unpacked) && !elf_load(load, &unpacked, &elf) &&
-                elf.low >= ONE_MB && elf.high <= bz->needs_to;
+                elf.is_64bit == bz->is_64bit && elf.low >= ONE_MB && elf.high <= bz->needs_to &&
+                elf.entry >= elf.low && elf.entry < elf.high;
     image_close(&unpacked);
     load->error[0] = '\0';
     if (good) *entry = elf.entry;
@@ -224,7 +228,7 @@ int load_linux(struct load *load, const struct image *kernel)
     struct bzimage bz;
     struct boot_area area = pc_boot_area(load, LOAD_ADDRESS, LOAD_ADDRESS);
     u64 zero_page = 0;
-    u32 start = LOAD_ADDRESS;
+    u64 start = 0;
     int status = linux_read_header(load, kernel, &bz);
     if (!status && linux_needs_firmware(bz.header))
         status = load_fail(load, STATUS_USAGE,
@@ -232,13 +236,15 @@ int load_linux(struct load *load, const struct image *kernel)
                            "--start=direct",
                            kernel->path);
     if (!status) status = linux_find_needs(load, kernel, &bz);
-    if (!status && !load_unpacked(load, kernel, &bz, &start))
+    if (!status && !load_unpacked(load, kernel, &bz, &start)) {
+        start = LOAD_ADDRESS + (bz.is_64bit ? ENTRY_64 : 0);
         status = image_read_to_guest(load, kernel, bz.payload, LOAD_ADDRESS, bz.payload_bytes);
+    }
     if (!status) status = linux_load_initrd(load, &bz);
     if (!status) status = put_command_line(load, &bz, &area);
     if (!status) status = put_zero_page(load, &bz, &area, &zero_page);
-    struct flat_entry entry = {.eip = start, .esi = (u32)zero_page};
-    if (!status) status = pc_enter_flat(load, &area, entry);
+    struct flat_entry entry = {.eip = (u32)start, .esi = (u32)zero_page};
+    if (!status) status = bz.is_64bit ? pc_enter_long(load, &area, entry) : pc_enter_flat(load, &area, entry);
     if (!status) pc_write_bios_data(load);
     return status;
 }

@@ -1,5 +1,5 @@
 /*
- * What the 32-bit and the 16-bit boot protocol share (Linux, Documentation/arch/x86/boot.rst): the setup header, and the
+ * What the boot protocols of all three widths share (Linux, Documentation/arch/x86/boot.rst): the setup header, and the
  * addresses of kernel and initrd.
  */
 #ifndef RINGER_BOOT_LOAD_LINUX_H
@@ -44,6 +44,7 @@ enum { XLF_KERNEL_64 = 1 << 0 };                      /* XLOADFLAGS, from protoc
 struct bzimage {
     u8 header[HEADER_END]; /* the start of the file; zero behind the end of the header */
     u16 version;
+    bool is_64bit;              /* it has a 64-bit entry */
     bool high;                  /* the protected-mode kernel goes to 1 MB; otherwise it is a zImage */
     u64 payload, payload_bytes; /* the protected-mode kernel in the file */
     u64 needs_to;               /* end of the memory that it uses before it reads the memory map */

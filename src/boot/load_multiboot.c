@@ -1,6 +1,8 @@
 /*
  * Multiboot 1 (Multiboot Specification 0.6.96): header 3.1, machine state 3.2, boot information 3.3.
  *
+ * The protocol starts 32-bit code. A 64-bit ELF file is refused, as QEMU does.
+ *
  * Modules and command lines are passed as QEMU passes them. The kernel's command line begins with its path. -initrd
  * is a list "file arguments,file arguments" (a comma in an element is written twice). The string of a module is its
  * whole element of the list.
@@ -253,6 +255,12 @@ int load_multiboot(struct load *load, const struct image *kernel, u32 header)
     struct elf_kernel loaded;
     status = flags & HEADER_ADDRESSES ? load_by_addresses(load, kernel, header, &loaded)
                                       : elf_load(load, kernel, &loaded);
+    if (!status && loaded.is_64bit)
+        status =
+            load_fail(load, STATUS_USAGE,
+                      "kernel '%s' is a 64-bit ELF file with a Multiboot header, and Multiboot starts 32-bit "
+                      "files only",
+                      kernel->path);
     if (status) return status;
 
     struct modules modules = {.end = loaded.high < ONE_MB ? ONE_MB : loaded.high};
@@ -265,7 +273,7 @@ int load_multiboot(struct load *load, const struct image *kernel, u32 header)
     struct boot_area area = pc_boot_area(load, loaded.low, align_up(modules.end, PAGE_SIZE));
     u64 info = 0;
     if (!status) status = put_info(load, &area, &modules, &info);
-    struct flat_entry entry = {.eip = loaded.entry, .eax = BOOT_MAGIC, .ebx = (u32)info};
+    struct flat_entry entry = {.eip = (u32)loaded.entry, .eax = BOOT_MAGIC, .ebx = (u32)info};
     if (!status) status = pc_enter_flat(load, &area, entry);
     free(copy);
     return status;

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 
+#include <lz4.h>
 #include <lzma.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +70,27 @@ static bool unpack_zstd(const u8 *in, u64 in_bytes, u8 *out, u64 out_bytes)
     return !ZSTD_isError(frame) && ZSTD_decompress(out, out_bytes, in, frame) == out_bytes;
 }
 
+/* The legacy frame (LZ4 Frame Format Description, "Legacy frame"), which liblz4 does not read: blocks, none of which refers
+ * to another, with a size of four bytes in front. The size of the result, which ends the payload, follows where a block
+ * could begin. */
+static bool unpack_lz4(const u8 *in, u64 in_bytes, u8 *out, u64 out_bytes)
+{
+    enum { MAGIC = 4, SIZE = 4 };
+    u8 *at = out;
+    for (u64 next = MAGIC; next + SIZE < in_bytes;) {
+        u64 bytes = get32(in + next);
+        next += SIZE;
+        u64 room = (u64)(out + out_bytes - at);
+        if (bytes + SIZE > in_bytes - next || bytes > LZ4_MAX_INPUT_SIZE) return false;
+        int made = LZ4_decompress_safe((const char *)in + next, (char *)at, (int)bytes,
+                                       room < LZ4_MAX_INPUT_SIZE ? (int)room : LZ4_MAX_INPUT_SIZE);
+        if (made < 0) return false;
+        at += made;
+        next += bytes;
+    }
+    return at == out + out_bytes;
+}
+
 #define MAGIC_BYTES 6
 
 static unpack_function *format_of(const u8 *in)
@@ -81,7 +103,8 @@ static unpack_function *format_of(const u8 *in)
                     "7zXZ",
                     6, unpack_xz},
                    {"\x1f\x8b\x08", 3, unpack_gzip},
-                   {"\x28\xb5\x2f\xfd", 4, unpack_zstd}};
+                   {"\x28\xb5\x2f\xfd", 4, unpack_zstd},
+                   {"\x02\x21\x4c\x18", 4, unpack_lz4}};
     for (unsigned n = 0; n < ARRAY_SIZE(formats); n++)
         if (!memcmp(in, formats[n].magic, formats[n].bytes)) return formats[n].unpack;
     return NULL;

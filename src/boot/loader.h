@@ -2,7 +2,7 @@
  * Loaders put a kernel or firmware into guest memory, and the vCPU into the state that the boot protocol defines. The
  * contents of a file decide its kind:
  *
- *   load_linux.c      bzImage, 32-bit boot protocol
+ *   load_linux.c      bzImage, 32-bit and 64-bit boot protocol
  *   load_linux16.c    bzImage or zImage, 16-bit boot protocol: by firmware
  *   load_multiboot.c  Multiboot 1, ELF (load_elf.c) or with addresses in its header: by firmware or directly
  *   load_pvh.c        ELF with a PVH entry note

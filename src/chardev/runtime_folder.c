@@ -1,6 +1,8 @@
 #include "runtime_folder.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,12 +11,21 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+static bool own_folder(const char *path)
+{
+    struct stat folder;
+    if (mkdir(path, 0700) && errno != EEXIST) return false;
+    return !lstat(path, &folder) && S_ISDIR(folder.st_mode) && folder.st_uid == geteuid() &&
+           !(folder.st_mode & (S_IRWXG | S_IRWXO));
+}
+
 bool runtime_folder(char *path, size_t bytes)
 {
     const char *base = getenv("XDG_RUNTIME_DIR");
-    if (!base || *base != '/' || access(base, W_OK | X_OK) < 0) return false;
-    if ((size_t)snprintf(path, bytes, "%s/ringer", base) >= bytes) return false;
-    return mkdir(path, 0700) == 0 || errno == EEXIST;
+    bool has = base && *base == '/' && access(base, W_OK | X_OK) == 0;
+    int length = has ? snprintf(path, bytes, "%s/ringer", base)
+                     : snprintf(path, bytes, "/tmp/ringer-%u", (unsigned)geteuid());
+    return (size_t)length < bytes && own_folder(path);
 }
 
 bool runtime_socket(const char *name, char *path, size_t bytes)
@@ -36,4 +47,22 @@ int runtime_connect(const char *path)
     int failed = errno;
     close(fd);
     return -failed;
+}
+
+void runtime_sweep(void)
+{
+    char folder[256], path[600];
+    DIR *directory = runtime_folder(folder, sizeof(folder)) ? opendir(folder) : NULL;
+    if (!directory) return;
+    for (struct dirent *entry; (entry = readdir(directory));) {
+        int pid;
+        if (sscanf(entry->d_name, "pid-%d", &pid) != 1 || !kill(pid, 0) || errno != ESRCH) continue;
+        snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+        int fd = runtime_connect(path); /* it may belong to a process of another PID namespace */
+        if (fd >= 0)
+            close(fd);
+        else if (fd == -ECONNREFUSED)
+            unlink(path);
+    }
+    closedir(directory);
 }

@@ -1,17 +1,21 @@
 /*
- * Where running machines can be found: one socket a machine, $XDG_RUNTIME_DIR/ringer/NAME, for QMP. NAME is the machine's name,
- * or "pid-N" if it has none.
+ * Where running machines can be found: one socket a machine, for QMP. Its name is the machine's, or "pid-N" if it has none.
+ *
+ * The folder is $XDG_RUNTIME_DIR/ringer. Containers and CI runners have no such directory (XDG Base Directory Specification):
+ * there it is /tmp/ringer-UID. It must belong to the user, and no other user may enter it.
  */
 #ifndef RINGER_CHARDEV_RUNTIME_FOLDER_H
 #define RINGER_CHARDEV_RUNTIME_FOLDER_H
 
 #include "base/types.h"
 
-/* Without a slash at the end. False: the host has no such folder for this user. */
+/* Makes the folder. Without a slash at the end. False: it cannot be made, or others could put a socket there. */
 bool runtime_folder(char *path, size_t bytes);
-/* The socket of the machine with that name. False: there is no folder, or the name is none of a file. */
+/* The socket of the machine with that name. False: there is no folder, or no file can have the name. */
 bool runtime_socket(const char *name, char *path, size_t bytes);
 /* Returns a descriptor that is connected to the machine's socket, or -errno. */
 int runtime_connect(const char *path);
+/* Removes the sockets that nameless machines left when they were killed. */
+void runtime_sweep(void);
 
 #endif

@@ -28,6 +28,7 @@ static bool choose_path(const char *name, char *path, size_t bytes)
 bool control_listen(struct control *control)
 {
     char error[256], path[256], text[300];
+    runtime_sweep();
     if (!choose_path(control->vm->options->board.name, path, sizeof(path))) return true;
     for (unsigned n = 0; n < CONTROL_CLIENTS; n++) {
         char id[16];

@@ -7,13 +7,15 @@
 #include "translator/build.h"
 
 #include <capstone/capstone.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SAY(...)   (snprintf(error, error_bytes, __VA_ARGS__), false)
-#define RAM_BYTES  (16u << 20)
-#define CODE_AT    0x100000u
-#define CACHE_SIZE (16u << 20)
+#define SAY(errno_value, ...) (snprintf(error, error_bytes, __VA_ARGS__), -(errno_value))
+#define RAM_BYTES             (16u << 20)
+#define CODE_AT               0x100000u
+#define HLT                   0xf4 /* fills the memory around the code: it ends a block and needs all flags */
+#define CACHE_SIZE            (16u << 20)
 
 /* A machine that translates and runs nothing. */
 struct engine_guest {
@@ -179,13 +181,23 @@ static void explain_insn(struct explained_block *x, struct disassembler *d, cons
     i->lines = x->line_count - i->line;
 }
 
-static bool explain_block(struct explained_block *x, struct disassembler *d, const struct build *b)
+/* How many of the block's instructions, which begins at byte `at` of the code, belong to the code: the others fill the memory. */
+static unsigned own_count(const struct build *b, u32 at, u32 bytes)
+{
+    unsigned n = 0;
+    while (n < b->count && at + b->offset[n] < bytes)
+        n++;
+    return n;
+}
+
+static bool explain_block(struct explained_block *x, struct disassembler *d, const struct build *b,
+                          unsigned own)
 {
     const struct block *block = b->block;
     const u8 *host = b->e.base + block->start;
     u32 stubs = b->stubs_at - block->start;
     *x = (struct explained_block){.eip = block->eip,
-                                  .host_bytes = stubs,
+                                  .host_bytes = own < b->count ? b->piece[own] - block->start : stubs,
                                   .stub_bytes = block->host_bytes - stubs,
                                   .insn = calloc(b->count, sizeof(*x->insn)),
                                   .line = calloc(block->host_bytes + 1u, sizeof(*x->line)),
@@ -193,7 +205,7 @@ static bool explain_block(struct explained_block *x, struct disassembler *d, con
     if (!x->insn || !x->line || !x->edge) return false;
     list_host(x, d, host, 0, b->piece[0] - block->start);
     x->entry_lines = x->line_count;
-    for (x->count = 0; x->count < b->count; x->count++)
+    for (x->count = 0; x->count < own; x->count++)
         explain_insn(x, d, b, x->count);
     x->stub_line = x->line_count;
     list_host(x, d, host, stubs, block->host_bytes);
@@ -222,12 +234,12 @@ static void sum_up(struct explanation *x)
     }
 }
 
-static bool add_block(struct explanation *x, struct disassembler *d, const struct build *b)
+static bool add_block(struct explanation *x, struct disassembler *d, const struct build *b, unsigned own)
 {
     struct explained_block *more = realloc(x->block, (x->count + 1) * sizeof(*more));
     if (!more) return false;
     x->block = more;
-    return explain_block(&x->block[x->count++], d, b);
+    return explain_block(&x->block[x->count++], d, b, own);
 }
 
 /* Bytes of the code that an instruction of the block covers. A block leaves out what a jump in its midst skips. */
@@ -238,17 +250,19 @@ static void note_covered(u8 *covered, u32 bytes, u32 at, const struct build *b)
             if (at + b->offset[n] + k < bytes) covered[at + b->offset[n] + k] = 1;
 }
 
-static bool translate_all(struct explanation *x, struct disassembler *d, struct engine_guest *g,
-                          const struct guest_code *code, char *error, size_t error_bytes)
+static int translate_all(struct explanation *x, struct disassembler *d, struct engine_guest *g,
+                         const struct guest_code *code, char *error, size_t error_bytes)
 {
     struct vcpu *v = &g->vcpu;
     struct engine *t = v->engine;
     u64 gpa = CODE_AT + (code->eip & PAGE_MASK);
     u8 *covered = calloc(code->bytes, 1);
-    if (!covered) return SAY("out of memory");
+    if (!covered) return SAY(ENOMEM, "out of memory");
+    for (u64 page = gpa & ~PAGE_MASK; page < gpa + code->bytes + PAGE_SIZE; page += PAGE_SIZE)
+        memset(phys_host(&g->phys, page), HLT, PAGE_SIZE);
     phys_write_bytes(&g->phys, gpa, code->code, code->bytes);
-    bool good = true;
-    for (u32 at = 0; at < code->bytes && good; at++) {
+    int status = 0;
+    for (u32 at = 0; at < code->bytes && !status; at++) {
         if (covered[at]) continue;
         struct block_key key = {.gpa = gpa + at,
                                 .eip = code->eip + at,
@@ -258,37 +272,42 @@ static bool translate_all(struct explanation *x, struct disassembler *d, struct 
         struct block *block = translate(v, &key);
         fpu_park(v);
         if (!block) {
-            good = SAY("the translator leaves the instruction at %08x to the interpreter", key.eip);
-        } else {
-            note_covered(covered, code->bytes, at, t->build);
-            good = add_block(x, d, t->build) ? true : SAY("out of memory");
+            status = SAY(EINVAL, "the translator leaves the instruction at %08x to the interpreter", key.eip);
+            break;
         }
+        unsigned own = own_count(t->build, at, code->bytes);
+        u32 last = at + t->build->offset[own - 1];
+        note_covered(covered, code->bytes, at, t->build);
+        if (last + t->build->insn[own - 1].length > code->bytes)
+            status = SAY(EINVAL, "the code ends in the middle of the instruction at %08x", code->eip + last);
+        else if (!add_block(x, d, t->build, own))
+            status = SAY(ENOMEM, "out of memory");
     }
     free(covered);
-    return good;
+    return status;
 }
 
-bool explain(struct explanation *x, const struct guest_code *code, enum explain_mode mode, char *error,
-             size_t error_bytes)
+int explain(struct explanation *x, const struct guest_code *code, enum explain_mode mode, char *error,
+            size_t error_bytes)
 {
     bool wide = mode == EXPLAIN_KERNEL || mode == EXPLAIN_USER;
     *x = (struct explanation){.mode = mode};
     struct disassembler d = {0};
     struct engine_guest *g = engine_open(mode);
-    if (!g) return SAY("there is not enough memory, or no address space, for the translator");
+    if (!g) return SAY(ENOMEM, "there is not enough memory, or no address space, for the translator");
     bool good = cs_open(CS_ARCH_X86, CS_MODE_64, &d.host) == CS_ERR_OK &&
                 cs_open(CS_ARCH_X86, wide ? CS_MODE_32 : CS_MODE_16, &d.guest) == CS_ERR_OK &&
                 (d.line = cs_malloc(d.host));
-    good = good ? translate_all(x, &d, g, code, error, error_bytes) : SAY("out of memory");
+    int status = good ? translate_all(x, &d, g, code, error, error_bytes) : SAY(ENOMEM, "out of memory");
     if (d.line) cs_free(d.line, 1);
     if (d.guest) cs_close(&d.guest);
     if (d.host) cs_close(&d.host);
     engine_close(g);
-    if (good)
+    if (!status)
         sum_up(x);
     else
         explanation_free(x);
-    return good;
+    return status;
 }
 
 void explanation_free(struct explanation *x)

@@ -68,9 +68,9 @@ struct explanation {
     unsigned guest_count, guest_bytes, host_count, host_bytes, stub_bytes;
 };
 
-/* Translates all of the code, block by block. False with one sentence in error. */
-bool explain(struct explanation *x, const struct guest_code *code, enum explain_mode mode, char *error,
-             size_t error_bytes);
+/* Translates all of the code, block by block. 0, -EINVAL for code that cannot be translated, or -ENOMEM; then `error` has one sentence. */
+int explain(struct explanation *x, const struct guest_code *code, enum explain_mode mode, char *error,
+            size_t error_bytes);
 void explanation_free(struct explanation *x);
 
 const char *explain_mark_name(enum explain_mark mark);

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,7 +95,8 @@ static int explain_code(const struct request *r)
     bool good = r->image ? guest_code_from_elf(&code, r->image, r->symbol, r->bytes, error, sizeof(error))
                          : guest_code_from_hex(&code, r->hex, r->address, error, sizeof(error));
     if (!good) die(STATUS_USAGE, "%s", error);
-    if (!explain(&x, &code, r->mode, error, sizeof(error))) die(STATUS_HOST, "%s", error);
+    int status = explain(&x, &code, r->mode, error, sizeof(error));
+    if (status) die(status == -EINVAL ? STATUS_USAGE : STATUS_HOST, "%s", error);
     if (r->image)
         snprintf(title, sizeof(title), "%s, translated", r->symbol);
     else

@@ -39,12 +39,12 @@ static int finish(struct json_object *answer, bool hmp)
     struct json_object *value, *text;
     int status = STATUS_OK;
     if (!answer) {
-        log_warn("the machine has ended");
+        log_error("the machine has ended");
         return 1;
     }
     if (json_object_object_get_ex(answer, "error", &value)) {
         json_object_object_get_ex(value, "desc", &text);
-        log_warn("%s", json_object_get_string(text));
+        log_error("%s", json_object_get_string(text));
         status = 1;
     } else if (json_object_object_get_ex(answer, "return", &value) && hmp) {
         const char *said = json_object_get_string(value);
@@ -64,7 +64,7 @@ static int run_qmp(struct qmp_client *talk, int count, char **words)
     struct json_object *arguments = count > 1 ? json_tokener_parse(words[1]) : NULL;
     if (count < 1 || count > 2) return usage(stderr);
     if (count > 1 && !json_object_is_type(arguments, json_type_object)) {
-        log_warn("the arguments of %s are a JSON object, not \"%s\"", words[0], words[1]);
+        log_error("the arguments of %s are a JSON object, not \"%s\"", words[0], words[1]);
         json_object_put(arguments);
         return STATUS_USAGE;
     }
@@ -78,7 +78,7 @@ static int run_hmp(struct qmp_client *talk, int count, char **words)
     for (int n = 0; n < count && used < sizeof(line); n++)
         used += (size_t)snprintf(line + used, sizeof(line) - used, "%s%s", n ? " " : "", words[n]);
     if (used >= sizeof(line)) {
-        log_warn("the command is too long");
+        log_error("the command is too long");
         return STATUS_USAGE;
     }
     struct json_object *arguments = json_object_new_object();

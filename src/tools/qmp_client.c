@@ -51,11 +51,11 @@ bool qmp_client_open(struct qmp_client *talk, const char *name)
     if (strchr(name, '/'))
         snprintf(path, sizeof(path), "%s", name);
     else if (!runtime_socket(name, path, sizeof(path)))
-        return log_warn("there is no machine \"%s\": XDG_RUNTIME_DIR is not set", name), false;
+        return log_error("\"%s\" is not the name of a machine", name), false;
     talk->fd = runtime_connect(path);
     if (talk->fd < 0) {
         bool none = talk->fd == -ENOENT || talk->fd == -ECONNREFUSED;
-        log_warn("%s%s", none ? "no machine runs at " : "cannot connect to ", path);
+        log_error("%s%s", none ? "no machine runs at " : "cannot connect to ", path);
         return false;
     }
     talk->in = fdopen(talk->fd, "r");
@@ -63,7 +63,7 @@ bool qmp_client_open(struct qmp_client *talk, const char *name)
     json_object_put(greeting);
     struct json_object *answer = greeting ? qmp_client_ask(talk, "qmp_capabilities", NULL) : NULL;
     json_object_put(answer);
-    if (!answer) log_warn("the machine at %s does not answer", path);
+    if (!answer) log_error("the machine at %s does not answer", path);
     return answer;
 }
 

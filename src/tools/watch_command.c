@@ -276,13 +276,13 @@ static int print_mapping(struct json_object *answer)
 {
     struct json_object *value, *side, *text;
     if (!answer) {
-        log_warn("the machine has ended");
+        log_error("the machine has ended");
         return STATUS_GUEST;
     }
     if (!json_object_object_get_ex(answer, "return", &value)) {
         if (json_object_object_get_ex(answer, "error", &value) &&
             json_object_object_get_ex(value, "desc", &text))
-            log_warn("%s", json_object_get_string(text));
+            log_error("%s", json_object_get_string(text));
         return STATUS_GUEST;
     }
     json_object_object_foreach(value, key, inner)

@@ -9,6 +9,7 @@
 #include "boot/loader.h"
 #include "check.h"
 #include "cpu/cpuid.h"
+#include "cpu/mode.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -159,6 +160,32 @@ static inline void check_flat(struct load_fixture *f)
         CHECK_EQ(guest32(f, v->gdtr.base + seg->selector), 0x0000ffff);
         CHECK_EQ(guest32(f, v->gdtr.base + seg->selector + 4), n == SEG_CS ? 0x00cf9b00 : 0x00cf9300);
     }
+}
+
+/* What the 64-bit entry of a bzImage promises: 64-bit mode, interrupts off, and 4 GB mapped to themselves. */
+static inline void check_long(struct load_fixture *f)
+{
+    struct vcpu *v = &f->vcpu;
+    CHECK(vcpu_code64(v));
+    CHECK_EQ(v->mode & (MODE_LONG | MODE_CODE64 | MODE_CPL), MODE_LONG | MODE_CODE64);
+    CHECK_EQ(v->paging.cr0 & (CR0_PE | CR0_PG), CR0_PE | CR0_PG);
+    CHECK_EQ(v->paging.cr4 & CR4_PAE, CR4_PAE);
+    CHECK_EQ(v->eflags & (FL_IF | FL_VM | FL_TF), 0);
+    for (unsigned n = 0; n < SEG_COUNT; n++) {
+        CHECK_EQ(v->seg[n].selector, n == SEG_CS ? 0x10 : 0x18);
+        CHECK_EQ(v->seg[n].access, n == SEG_CS ? 0xa09b : 0xc093);
+        CHECK_EQ(guest32(f, v->gdtr.base + v->seg[n].selector), 0x0000ffff);
+        CHECK_EQ(guest32(f, v->gdtr.base + v->seg[n].selector + 4), n == SEG_CS ? 0x00af9b00 : 0x00cf9300);
+    }
+    for (u64 linear = 0; linear < 1ull << 32; linear += 0x1ffff000) {
+        struct walk walk;
+        u32 error;
+        CHECK(mmu_walk(&f->phys, &v->paging, linear, ACCESS_WRITE, false, false, &walk, &error) &&
+              walk.gpa == linear && walk.executable);
+    }
+    struct walk walk;
+    u32 error;
+    CHECK(!mmu_walk(&f->phys, &v->paging, 1ull << 32, ACCESS_READ, false, false, &walk, &error));
 }
 
 #endif

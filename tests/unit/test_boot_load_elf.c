@@ -237,6 +237,59 @@ static void test_pvh(void)
     fixture_free(f);
 }
 
+/* The same as a 64-bit file. The entry point is a virtual address of 64 bits. */
+static void make_elf64(void)
+{
+    make_elf();
+    Elf64_Ehdr *header = (Elf64_Ehdr *)(void *)image;
+    *header = (Elf64_Ehdr){.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+                           .e_type = ET_EXEC,
+                           .e_machine = EM_X86_64,
+                           .e_version = EV_CURRENT,
+                           .e_entry = 0xffffffff80000000 + AT + 0x40,
+                           .e_phoff = sizeof *header,
+                           .e_ehsize = sizeof *header,
+                           .e_phentsize = sizeof(Elf64_Phdr),
+                           .e_phnum = 2};
+    Elf64_Phdr *segment = (Elf64_Phdr *)(void *)(image + sizeof *header);
+    segment[0] = (Elf64_Phdr){.p_type = PT_LOAD,
+                              .p_offset = SEGMENT,
+                              .p_vaddr = 0xffffffff80000000 + AT,
+                              .p_paddr = AT,
+                              .p_filesz = SEGMENT_BYTES,
+                              .p_memsz = SEGMENT_BYTES + 0x20000,
+                              .p_flags = PF_R | PF_W | PF_X};
+    segment[1] =
+        (Elf64_Phdr){.p_type = PT_NOTE, .p_offset = NOTE, .p_filesz = 40, .p_memsz = 40, .p_align = 4};
+}
+
+static void test_elf64(void)
+{
+    struct load_fixture *f = ready();
+    make_elf64();
+    add_pvh_note(AT + 0x55);
+    put(f);
+    CHECK_REFUSED(f, "is for 64-bit CPUs");
+    f->vcpu.model = cpu_model_find("max64");
+    CHECK_EQ(load_files(f), 0);
+    check_flat(f); /* PVH starts all kernels in 32-bit mode */
+    check_segment(f);
+    CHECK_EQ(f->vcpu.rip, AT + 0x55);
+    CHECK_EQ(guest32(f, f->vcpu.gpr[REG_EBX]), 0x336ec578);
+    /* QEMU refuses this one, too. */
+    add_multiboot(0x300, 3);
+    put(f);
+    CHECK_REFUSED(f, "Multiboot starts 32-bit files only");
+    make_elf64();
+    image[EI_CLASS] = ELFCLASS32;
+    put(f);
+    CHECK_REFUSED(f, "kernel");
+    make_elf64();
+    add_pvh_note(AT);
+    damage(f, f->path[0], image, sizeof image, NOTE + 40, 3000);
+    fixture_free(f);
+}
+
 static void test_elf_refusals(void)
 {
     struct load_fixture *f = ready();
@@ -246,7 +299,7 @@ static void test_elf_refusals(void)
     add_pvh_note(AT);
     header->e_machine = EM_ARM;
     put(f);
-    CHECK_REFUSED(f, "not for 32-bit x86");
+    CHECK_REFUSED(f, "not for x86");
     make_elf();
     segment->p_filesz = segment->p_memsz + 1;
     put(f);
@@ -347,6 +400,7 @@ int main(void)
     test_multiboot_elf();
     test_multiboot_by_addresses();
     test_pvh();
+    test_elf64();
     test_elf_refusals();
     test_firmware();
     test_damage();

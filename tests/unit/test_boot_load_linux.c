@@ -1,5 +1,5 @@
 /*
- * bzImage by the 32-bit boot protocol, and what all loaders share, on synthetic images: the hazards are
+ * bzImage by the 32-bit and the 64-bit boot protocol, and what all loaders share, on synthetic images: the hazards are
  * memory beyond the file, beyond RAM, or under the kernel.
  */
 #include "load_fixture.h"
@@ -212,6 +212,27 @@ static void test_refusals(void)
     fixture_free(f);
 }
 
+/* A kernel with a 64-bit entry, which cannot be unpacked: its own code begins 200h behind its start. */
+static void test_64bit(void)
+{
+    struct load_fixture *f = ready(16 * MB);
+    f->vcpu.model = cpu_model_find("max64");
+    f->vcpu.paging.maxphyaddr = f->vcpu.model->maxphyaddr;
+    image[0x236] = 1; /* XLF_KERNEL_64 */
+    write_file(f->path[0], image, sizeof image);
+    f->files.append = "long";
+    f->vcpu.gpr_high[7] = 1;
+    CHECK_EQ(load_files(f), 0);
+    check_long(f);
+    CHECK_EQ(f->vcpu.rip, 0x100200);
+    CHECK_EQ(f->vcpu.gpr_high[7], 0);
+    CHECK(!memcmp(guest(f, 0x100000), image + PAYLOAD, PAYLOAD_BYTES));
+    u32 zero_page = (u32)f->vcpu.gpr[REG_ESI];
+    CHECK(!memcmp(guest(f, zero_page + 0x202), "HdrS", 4));
+    CHECK(!strcmp((char *)guest(f, guest32(f, zero_page + 0x228)), "long"));
+    fixture_free(f);
+}
+
 static void test_damage(void)
 {
     struct load_fixture *f = ready(16 * MB);
@@ -249,6 +270,7 @@ int main(void)
     test_memory_map();
     test_initrd_limits();
     test_refusals();
+    test_64bit();
     test_damage();
     test_screen();
     return check_report();
