@@ -120,7 +120,7 @@ def main(arguments):
         curve, _, n = test.rpartition("-")
         if curve in TITLES and any((curve, int(n), m) in value for m in machines):
             curves.setdefault(curve, []).append(int(n))
-    lines = [f"{key:<8} {text}" for key in ("date", "host", "guest", "qemu", "commit") for text in about.get(key, [])]
+    lines = [f"{key:<8} {text}" for key in ("date", "host", "guest", "native", "qemu", "commit") for text in about.get(key, [])]
     lines.append(f"medians of {about['rounds'][0]} rounds" + (", of the processor time each machine got" if cpu_time else ""))
     for curve, points in curves.items():
         lines += [""] + curve_table(curve, points, machines, value)

@@ -88,14 +88,15 @@ install_packages() {
         apt-get -q -y --no-install-recommends -o Acquire::Retries=3 install "${missing[@]}"
 }
 
-# private_apt DIRECTORY [ARCHITECTURE]: fills the array `apt_options` and reads the package lists. With these options apt-get and apt-cache use the
-# host's sources and keys, know one architecture only (i386), and have their own lists, cache and (empty) database in DIRECTORY.
+# private_apt DIRECTORY [ARCHITECTURE [FOREIGN]]: fills the array `apt_options` and reads the package lists. With these options apt-get
+# and apt-cache use the host's sources and keys, know only this architecture (default i386) and the foreign one, and have their own
+# lists, cache and (empty) database in DIRECTORY.
 private_apt() {
-    local arch=${2:-i386}
+    local arch=${2:-i386} foreign=${3:-}
     mkdir -p "$1"/{lists/partial,apt/archives/partial}
     : >"$1/status"
     apt_options=(
-        -o "APT::Architecture=$arch" -o "APT::Architectures=$arch"
+        -o "APT::Architecture=$arch" -o "APT::Architectures=$arch${foreign:+,$foreign}"
         -o "Dir::State::Lists=$1/lists" -o "Dir::State::status=$1/status"
         -o "Dir::Cache=$1/apt" -o "Dir::Log=$1"
         -o Acquire::Languages=none -o Acquire::Retries=3

@@ -1,32 +1,13 @@
-#include "cache.h"
-
-#include "base/hash.h"
+#include "cache_private.h"
 
 #include <errno.h>
 #include <sys/mman.h>
 
-#define TEMPLATES    131072u
-#define PAGE_BUCKETS 16384u
 #define META_SLACK   16384u
 #define META_MINIMUM 65536u
 /* The typical size of a block's metadata. It determines the length of the hash table. */
 #define META_TYPICAL 96u
 #define CODE_ALIGN   8u /* relocate() copies 8 bytes at a time */
-
-#define EXACT_GRANULES 4u
-
-/* The blocks with code in a page, and a bitmap of the page's 64-byte granules that hold code. Data may lie beside code in
- * one granule. For the few granules that were written last, the exact code bytes are known, so that further writes need not
- * look at the blocks again. It lies in metadata, until the flush. */
-struct code_page {
-    u64 granules;
-    u64 exact[EXACT_GRANULES];        /* bit n: byte n of the granule may be code */
-    u8 exact_granule[EXACT_GRANULES]; /* granule + 1, at index granule % EXACT_GRANULES; 0: none */
-    struct code_page *next;
-    u32 page;   /* gpa >> PAGE_SHIFT */
-    u32 blocks; /* struct block */
-    u32 live;
-};
 
 /* Each machine of the process has its own part of the 4 GB. */
 static void *map_meta(u64 bytes)
@@ -56,13 +37,33 @@ static u64 map_bytes(const struct cache *cache)
  * this share; cache_room() keeps both together within the budget. Memory is touched only as it fills. */
 #define CODE_SHARE(bytes) ((bytes) / 16 * 11)
 #define META_SHARE(bytes) ((bytes) / 16 * 6)
+/* What several segments share: callees and lists of the blocks in a page. META_MINIMUM comes on top. */
+#define LASTING_SHARE(bytes) align_up((bytes) / 16, PAGE_SIZE)
 
-int cache_init(struct cache *cache, u64 bytes, struct counters *counters)
+/* Divide the arena and the metadata among the segments. Several segments share metadata behind the last one. */
+static void lay_out(struct cache *cache, u64 bytes)
 {
-    *cache = (struct cache){.counters = counters, .bytes = bytes + META_MINIMUM};
+    unsigned count = cache->segments;
+    u64 code = cache->arena.bytes / count & ~(u64)PAGE_MASK, meta = cache->meta_bytes;
+    if (count > 1) meta = (META_SHARE(bytes) / count & ~(u64)PAGE_MASK);
+    for (unsigned n = 0; n < count; n++)
+        cache->segment[n] = (struct cache_segment){
+            .code_at = n * code, .code_end = (n + 1) * code, .meta_at = n * meta, .meta_end = (n + 1) * meta};
+    cache->segment_bytes = count > 1 ? bytes / count : bytes + META_MINIMUM;
+    segments_empty(cache);
+}
+
+int cache_init(struct cache *cache, const struct cache_shape *shape, struct counters *counters)
+{
+    u64 bytes = shape->bytes;
+    *cache = (struct cache){.counters = counters,
+                            .policy = shape->policy ? shape->policy : &policy_flush,
+                            .checks = shape->checks};
+    cache->segments = policy_segments(cache->policy, shape->segments, bytes, &cache->young);
     int error = arena_init(&cache->arena, CODE_SHARE(bytes));
     if (error) return error;
-    cache->meta_bytes = cache->meta_top = align_up(META_SHARE(bytes), PAGE_SIZE) + META_MINIMUM;
+    cache->meta_bytes = align_up(META_SHARE(bytes), PAGE_SIZE) + META_MINIMUM;
+    if (cache->segments > 1) cache->meta_bytes += LASTING_SHARE(bytes);
     u32 buckets = 1024;
     while (buckets < cache->meta_bytes / META_TYPICAL)
         buckets *= 2;
@@ -81,6 +82,7 @@ int cache_init(struct cache *cache, u64 bytes, struct counters *counters)
     /* It fills from one end to the other, so a huge page saves 512 page faults. Without huge pages it is
      * slower, nothing else. */
     madvise(cache->meta, cache->meta_bytes, MADV_HUGEPAGE);
+    lay_out(cache, bytes);
     return 0;
 }
 
@@ -102,11 +104,24 @@ void cache_destroy(struct cache *cache)
     *cache = (struct cache){0};
 }
 
+/* Several segments: bytes left of lasting metadata. */
+static u64 lasting_room(const struct cache *cache)
+{
+    return cache->lasting_top - cache->segment[cache->segments - 1].meta_end;
+}
+
 bool cache_room(const struct cache *cache, u64 code_bytes)
 {
-    u64 room = cache->meta_top - cache->meta_used, used = cache->meta_bytes - room;
-    return arena_room(&cache->arena) >= code_bytes && room >= META_SLACK &&
-           cache->arena.used + code_bytes + used + META_SLACK <= cache->bytes;
+    const struct cache_segment *s = &cache->segment[cache->fill];
+    u64 room = cache->meta_top - cache->meta_used, used = s->meta_end - s->meta_at - room;
+    return s->code_end - cache->arena.used >= code_bytes && room >= META_SLACK &&
+           cache->arena.used - s->code_at + code_bytes + used + META_SLACK <= cache->segment_bytes &&
+           cache_has_lasting_room(cache);
+}
+
+bool cache_has_lasting_room(const struct cache *cache)
+{
+    return cache->segments == 1 || lasting_room(cache) >= META_SLACK;
 }
 
 void *cache_meta(struct cache *cache, u64 bytes)
@@ -116,26 +131,12 @@ void *cache_meta(struct cache *cache, u64 bytes)
     return cache->meta + cache->meta_top;
 }
 
-static u64 hash_of(u64 what)
+void *cache_lasting(struct cache *cache, u64 bytes)
 {
-    return hash_multiply(what) >> 32;
-}
-
-/* EIP is part of the hash, because processes run the same frames at different addresses. */
-static u32 key_hash(const struct cache *cache, u32 frame, u32 eip, u32 mode)
-{
-    return (u32)hash_of((u64)frame << 32 ^ eip ^ (u64)mode << 20) & cache->buckets_mask;
-}
-
-static u32 block_hash(const struct cache *cache, const struct block *block)
-{
-    return key_hash(cache, block->frame, block->eip, block->mode);
-}
-
-/* `at`: offset of the code in its page. */
-static u32 template_hash(u32 frame, u32 at, u32 mode)
-{
-    return (u32)hash_of((u64)frame << 12 ^ (at & PAGE_MASK) ^ (u64)mode << 20) % TEMPLATES;
+    if (cache->segments == 1) return cache_meta(cache, bytes);
+    cache->lasting_top -= align_up(bytes, 8);
+    cache->counters->metadata_bytes += bytes;
+    return cache->meta + cache->lasting_top;
 }
 
 static bool key_equal(const struct block *block, const struct block_key *key)
@@ -152,6 +153,7 @@ struct block *cache_find(struct cache *cache, const struct block_key *key)
     struct block *block = block_pointer(cache->buckets[hash]);
     while (block && !key_equal(block, key))
         block = block_pointer(block->hash_next);
+    if (block && unlikely(!block->touched)) segment_touch(cache, block);
     return block;
 }
 
@@ -250,11 +252,19 @@ static void forget_exact(struct code_page *p)
         p->exact_granule[n] = 0;
 }
 
+static struct code_page *page_make(struct cache *cache)
+{
+    struct code_page *p = cache->free_pages;
+    if (!p) return cache_lasting(cache, sizeof(*p));
+    cache->free_pages = p->next;
+    return p;
+}
+
 static void page_enter(struct cache *cache, struct block *block, u32 page)
 {
     struct code_page *p = page_find(cache, (u64)page << PAGE_SHIFT);
     if (!p) {
-        p = cache_meta(cache, sizeof(*p));
+        p = page_make(cache);
         struct code_page **bucket = &cache->pages[page % PAGE_BUCKETS];
         *p = (struct code_page){.page = page, .next = *bucket};
         *bucket = p;
@@ -285,6 +295,7 @@ void cache_add(struct cache *cache, struct block *block)
     u32 second = second_page_plus_1(block);
     if (second) page_enter(cache, block, second - 1);
 
+    segment_added(cache, block);
     cache->block_count++;
     cache->counters->metadata_bytes += block_bytes(block);
     cache->arena.used = align_up(block->start + block->host_bytes, CODE_ALIGN);
@@ -302,7 +313,7 @@ static void patch32(struct cache *cache, u32 at, u32 value)
     *(volatile any32 *)(cache->arena.write + at) = value;
 }
 
-static void unlink_edge(struct cache *cache, struct edge *edge)
+void unlink_edge(struct cache *cache, struct edge *edge)
 {
     patch32(cache, edge_from(edge)->start + edge->patch, edge->stub - (edge->patch + 4u));
     edge->to = 0;
@@ -378,10 +389,22 @@ static void page_leave(struct cache *cache, struct block *block, u32 page)
     *at = *page_next(block, page);
 }
 
-#define NO_PAGE UINT32_MAX
+void unlink_incoming(struct cache *cache, struct block *block)
+{
+    while (block->incoming) {
+        struct edge *edge = edge_pointer(block->incoming);
+        block->incoming = edge->next;
+        unlink_edge(cache, edge);
+    }
+}
 
-/* `page`: the caller is walking this page's list, and removes the block from it itself. */
-static void block_kill(struct cache *cache, struct block *block, u32 page)
+void jump_leave(struct cache *cache, const struct block *block)
+{
+    struct jump_entry *entry = &cache->jump[block->eip % JUMP_ENTRIES];
+    if (entry->code == block_entry(cache, block)) entry->key = 0;
+}
+
+void block_kill(struct cache *cache, struct block *block, u32 page)
 {
     u32 *at = &cache->buckets[block_hash(cache, block)];
     while (*at != low_pointer(block))
@@ -391,24 +414,19 @@ static void block_kill(struct cache *cache, struct block *block, u32 page)
     u32 second = second_page_plus_1(block);
     if (page != block->frame) page_leave(cache, block, block->frame);
     if (second && page != second - 1) page_leave(cache, block, second - 1);
-    while (block->incoming) {
-        struct edge *edge = edge_pointer(block->incoming);
-        block->incoming = edge->next;
-        unlink_edge(cache, edge);
-    }
+    unlink_incoming(cache, block);
     cache_unlink(cache, block);
-
-    struct jump_entry *entry = &cache->jump[block->eip % JUMP_ENTRIES];
-    if (entry->code == block_entry(cache, block)) entry->key = 0;
+    jump_leave(cache, block);
+    segment_lost(cache, block);
     block->dead = true;
     cache->generation++;
-    cache->counters->blocks_invalidated++;
 }
 
 void cache_kill(struct cache *cache, struct block *block)
 {
     if (block->dead) return;
     block_kill(cache, block, NO_PAGE);
+    cache->counters->blocks_invalidated++;
     /* Do not let a copy of an equal block take its place. */
     cache->templates[template_hash(block->frame, block->eip, block->mode)] = 0;
 }
@@ -457,6 +475,7 @@ bool cache_code_written(struct cache *cache, u64 gpa, u64 bytes)
             *at = *next;
             p->live--;
             block_kill(cache, block, p->page);
+            cache->counters->blocks_invalidated++;
         } else {
             left |= block_granules(block, p->page);
             at = next;
@@ -465,12 +484,6 @@ bool cache_code_written(struct cache *cache, u64 gpa, u64 bytes)
     p->granules = left;
     if (p->live == before) learn_exact(p, (gpa & PAGE_MASK) >> 6);
     return p->live;
-}
-
-static void clear(void *p, u64 bytes)
-{
-    u64 count = bytes / 8;
-    __asm__ volatile("rep stosq" : "+D"(p), "+c"(count) : "a"(0ull) : "memory");
 }
 
 /* All slots in use belong to these blocks. For a small cache, clear only those, so that flushing is cheap. */
@@ -487,10 +500,10 @@ static void clear_slots(struct cache *cache)
 
 static void clear_tables(struct cache *cache)
 {
-    clear(cache->buckets, (cache->buckets_mask + 1ull) * sizeof(cache->buckets[0]));
-    clear(cache->templates, TEMPLATES * sizeof(cache->templates[0]));
-    clear(cache->pages, PAGE_BUCKETS * sizeof(cache->pages[0]));
-    clear(cache->jump, JUMP_ENTRIES * sizeof(cache->jump[0]));
+    clear_memory(cache->buckets, (cache->buckets_mask + 1ull) * sizeof(cache->buckets[0]));
+    clear_memory(cache->templates, TEMPLATES * sizeof(cache->templates[0]));
+    clear_memory(cache->pages, PAGE_BUCKETS * sizeof(cache->pages[0]));
+    clear_memory(cache->jump, JUMP_ENTRIES * sizeof(cache->jump[0]));
 }
 
 void cache_flush(struct cache *cache)
@@ -500,24 +513,29 @@ void cache_flush(struct cache *cache)
         clear_slots(cache);
     else
         clear_tables(cache);
-    clear(cache->map, align_up(((cache->arena.used >> MAP_SHIFT) + 1) * sizeof(cache->map[0]), 8));
-    cache->arena.used = 0;
-    cache->meta_used = 0;
-    cache->meta_top = cache->meta_bytes;
+    u64 used = cache->segments == 1 ? cache->arena.used : cache->arena.bytes;
+    clear_memory(cache->map, align_up(((used >> MAP_SHIFT) + 1) * sizeof(cache->map[0]), 8));
+    segments_empty(cache);
     cache->block_count = 0;
     cache->generation++;
+    cache->turns++;
     cache->counters->cache_flushes++;
 }
 
 struct block *cache_after(const struct cache *cache, const struct block *block)
 {
+    unsigned n = block ? segment_of(cache, block) : 0;
     const u8 *at = block ? (const u8 *)block + block_bytes(block) : cache->meta;
-    return at < cache->meta + cache->meta_used ? (struct block *)(uintptr_t)at : NULL;
+    while (at >= cache->meta + segment_meta_used(cache, n)) {
+        if (++n == cache->segments) return NULL;
+        at = cache->meta + cache->segment[n].meta_at;
+    }
+    return (struct block *)(uintptr_t)at;
 }
 
 struct block *cache_block_at(const struct cache *cache, u32 offset)
 {
-    if (offset >= cache->arena.used) return NULL;
+    if (offset >= cache->arena.bytes) return NULL;
     struct block *block = block_pointer(cache->map[offset >> MAP_SHIFT]), *next;
     if (!block || block->start > offset) return NULL;
     while ((next = cache_after(cache, block)) && next->start <= offset)

@@ -6,11 +6,17 @@
  *    code is reached only while the linear page at which it runs maps the frame of its key. Look-ups by key,
  *    the jump table and cross-page edges check that; edges within a page need not.
  * 2. Every page with bytes of a live block is marked PHYS_CODE, by the function that adds the block.
- * 3. A dead block is in no table, and no edge leads to it. Its code stays where it is until the next flush,
+ * 3. A dead block is in no table, and no edge leads to it. Its code stays where it is until its segment is evicted,
  *    because it may be running, and host RETs may return into it. All its own edges lead to their stubs
  *    again, so it hands over to blocks that are valid at that time.
  * 4. `generation` changes whenever a block dies. C code that translated code called compares it before it
  *    returns into the block.
+ * 5. `turns` changes whenever code or metadata is freed: in a flush, or when a segment is evicted. Who keeps a host
+ *    address or a pointer to metadata compares it. Only translate() and a flush free anything, and translated code that
+ *    called them is never returned into.
+ *
+ * The cache is one segment or several (policy.h). replace.c evicts segments; check.c asserts that nothing leads into
+ * one that is evicted.
  *
  * Metadata (blocks, sites, decoded instructions of callouts) lies in 4 GB at a fixed address (origin.h), so
  * that 32 bits name it, in metadata and in translated code. Only the vCPU thread calls this.
@@ -21,6 +27,7 @@
 #include "arena.h"
 #include "base/counters.h"
 #include "origin.h"
+#include "policy.h"
 
 struct block_key {
     u64 gpa;
@@ -116,7 +123,9 @@ struct block {
     u8 fix_count;
     u8 edge_count;
     u8 extent_count;
-    bool rare, site, relocatable, dead;
+    bool rare, site, relocatable;
+    bool dead : 1;
+    bool touched : 1; /* struct block_facts */
 };
 
 /* Pointers to metadata in 32 bits; 0 is NULL. */
@@ -203,18 +212,34 @@ struct code_page;
  * belongs to. */
 #define MAP_SHIFT 8
 
+/* A part of the arena and a part of the metadata: blocks grow upwards in the latter, callouts downwards. */
+struct cache_segment {
+    u64 code_at, code_end; /* offsets in the arena */
+    u64 meta_at, meta_end; /* offsets from cache.meta */
+    /* How full it is. While it is being filled, arena.used, meta_used and meta_top of the cache say that. */
+    u64 code_used, meta_used, meta_top;
+};
+
 struct cache {
     struct arena arena;
-    u64 bytes;               /* code and metadata together */
+    u64 segment_bytes;       /* budget of a segment: code and metadata together */
     struct jump_entry *jump; /* JUMP_ENTRIES */
-    u64 generation;
+    u64 generation, turns;
     struct counters *counters;
     void (*before_flush)(void *owner); /* NULL: no callback */
     void *flush_owner;
-    /* Metadata: blocks grow upwards, contiguous and in the order of their code; everything else grows
-     * downwards. */
+    /* Metadata of the segment that is being filled: blocks grow upwards, contiguous and in the order of their code;
+     * everything else grows downwards. Several segments have what must outlive a segment behind the last one. */
     u8 *meta;
-    u64 meta_bytes, meta_used, meta_top;
+    u64 meta_bytes, meta_used, meta_top, lasting_top;
+    const struct cache_policy *policy;
+    struct cache_segment segment[POLICY_MAX_SEGMENTS];
+    struct segment_facts facts[POLICY_MAX_SEGMENTS];
+    unsigned segments, young; /* the latter: of the young generation */
+    unsigned fill;            /* the segment that is being filled */
+    unsigned old_fill;        /* the same of the old generation */
+    u64 touches;
+    bool checks; /* cache_check() at each turn, and freed memory is overwritten */
     u32 block_count;
     u32 buckets_mask;
     u32 *buckets;   /* struct block */
@@ -222,16 +247,34 @@ struct cache {
                        dead */
     u32 *map;       /* struct block */
     struct code_page **pages;
+    struct code_page *free_pages; /* several segments: of evicted blocks */
 };
 
-/* `bytes`: budget of code and metadata together. Returns 0 or -errno. */
-int cache_init(struct cache *cache, u64 bytes, struct counters *counters);
+/* What a cache is made with. */
+struct cache_shape {
+    u64 bytes;                         /* budget of code and metadata together */
+    const struct cache_policy *policy; /* NULL: policy_flush */
+    unsigned segments;                 /* 0: as the policy says */
+    bool checks;
+};
+
+/* Returns 0 or -errno. */
+int cache_init(struct cache *cache, const struct cache_shape *shape, struct counters *counters);
 void cache_destroy(struct cache *cache);
 
-/* Is there room for one more block with this many bytes of code? If not, the caller flushes. */
+/* Is there room for one more block with this many bytes of code? If not, the caller calls cache_replace(). */
 bool cache_room(const struct cache *cache, u64 code_bytes);
-/* Metadata that lives until the flush. After cache_room() has returned true, 16 KB of it are available. */
+/* Metadata that lives as long as the segment that is being filled. After cache_room() has returned true, 16 KB of it are
+ * available, and as much of lasting metadata. */
 void *cache_meta(struct cache *cache, u64 bytes);
+/* Metadata that lives until the whole flush. */
+void *cache_lasting(struct cache *cache, u64 bytes);
+
+/* A turn: evict the segment that the policy chooses, and fill it from now on. A cache of one segment is flushed. `copy`
+ * adds a copy of a block that is dead already to the cache. */
+void cache_replace(struct cache *cache, void (*copy)(void *owner, const struct block *block), void *owner);
+/* Aborts unless each link, look-up table and list leads to a live block. */
+void cache_check(const struct cache *cache);
 /* The address of the next block. The caller writes the block there, and its code at the end of the arena, then
  * calls cache_add(). */
 static inline struct block *cache_next(const struct cache *cache)

@@ -3,6 +3,8 @@
  */
 #include "options_table.h"
 
+#include "cache/policy.h"
+
 #include <string.h>
 
 static bool set_engine(struct options *o, const char *value, struct complaint *c)
@@ -23,6 +25,22 @@ static bool set_cache_bytes(struct options *o, const char *value, struct complai
     if (!option_size(value, 0, &o->translator.cache_bytes) || o->translator.cache_bytes < (64u << 10) ||
         o->translator.cache_bytes > (1u << 30))
         return COMPLAIN(c, "the code cache must have 64K to 1G, not \"%s\"", value);
+    return true;
+}
+
+static bool set_cache_policy(struct options *o, const char *value, struct complaint *c)
+{
+    o->translator.cache_policy = policy_find(value, c->text, c->bytes);
+    return o->translator.cache_policy;
+}
+
+static bool set_cache_segments(struct options *o, const char *value, struct complaint *c)
+{
+    u64 segments;
+    if (!option_number(value, &segments) || segments < 2 || segments > POLICY_MAX_SEGMENTS)
+        return COMPLAIN(c, "the code cache can have 2 to %u segments, not \"%s\"", POLICY_MAX_SEGMENTS,
+                        value);
+    o->translator.cache_segments = (unsigned)segments;
     return true;
 }
 
@@ -47,6 +65,11 @@ static const struct option_row rows[] = {
      SWITCH(deterministic)},
     {"cache-bytes", "SIZE", "memory for translated code, metadata included (default 96M)",
      .set = set_cache_bytes},
+    {"cache-policy", "NAME",
+     "what a full code cache evicts: flush (default: all), fifo, lru, generations; or FILE.so",
+     .set = set_cache_policy},
+    {"cache-segments", "N", "divide the code cache into N segments (2 to 64; default: as the policy says)",
+     .set = set_cache_segments},
     {"windows", "WHEN[,N]", "host windows for user code: auto (default), always, never; N mappings at most",
      .set = set_windows},
 };

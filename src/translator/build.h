@@ -61,7 +61,7 @@ struct engine {
     u8 device_page[PAGE_SIZE]; /* device.c */
 };
 
-/* What all callouts of the same instruction share. In the cache's metadata. */
+/* What all callouts of the same instruction share. In the cache's lasting metadata. */
 struct callee {
     struct insn insn;
     fast_routine *fast; /* NULL: none */
@@ -212,6 +212,8 @@ void fix_last(struct build *b, enum fix_kind kind);
 bool fix_suffices(const struct build *b);
 /* The block for this key as a copy of a block for another EIP, or NULL. The caller has made room for it. */
 struct block *relocate(struct vcpu *v, const struct block_key *key);
+/* A turn of the cache: evict what its policy chooses. */
+void make_room(struct vcpu *v);
 
 /* plan.c: decode from `bytes` until the block ends: `here` bytes in the block's page, and `next` bytes at
  * next_bytes in the page that follows it. Returns false when not even one instruction can be decoded. */

@@ -41,7 +41,7 @@ static u32 find_callee(struct build *b)
     u32 *bucket = &b->t->callees[callee_hash(i, code32)];
     for (u32 p = *bucket; p; p = ((const struct callee *)meta_pointer(p))->next)
         if (same_bytes(meta_pointer(p), i, code32)) return p;
-    struct callee *callee = cache_meta(&b->t->cache, sizeof(*callee));
+    struct callee *callee = cache_lasting(&b->t->cache, sizeof(*callee));
     *callee = (struct callee){
         .insn = *i,
         .fast = b->v->instruments.no_fast_entry ? NULL : fast_routine_of(i),

@@ -72,19 +72,13 @@ static void copy_words(void *to, const void *from, u32 bytes)
         *(u64 *)((u8 *)to + n) = *(const u64 *)((const u8 *)from + n);
 }
 
-struct block *relocate(struct vcpu *v, const struct block_key *key)
+static void copy_block(struct cache *cache, const struct block *template, u32 eip)
 {
-    struct engine *t = v->engine;
-    struct cache *cache = &t->cache;
-    if (!is_movable(key)) return NULL;
-    const struct block *template = cache_template(cache, key);
-    const struct debug_points *points = v->instruments.points;
-    if (!template || (unlikely(points) && debug_points_in(points, key->eip & ~(u64)PAGE_MASK, PAGE_SIZE)))
-        return NULL;
     struct block *block = cache_next(cache);
-    u32 eip_by = key->eip - template->eip;
+    u32 eip_by = eip - template->eip;
     copy_words(block, template, block_bytes(template));
-    block->eip = key->eip;
+    block->eip = eip;
+    block->dead = false;
     block->start = (u32)cache->arena.used;
     block->incoming = 0;
     /* The number of targets that the template's branch has met says little about the copy's branch. */
@@ -94,8 +88,34 @@ struct block *relocate(struct vcpu *v, const struct block_key *key)
         move_edge(cache, block, &block_edges(block)[n], eip_by);
     for (unsigned n = 0; n < block->fix_count; n++)
         fix(cache, block, block_fixes(block)[n], eip_by);
-    phys_guard(v->phys, key->gpa, PHYS_CODE);
     cache_add(cache, block);
+}
+
+struct block *relocate(struct vcpu *v, const struct block_key *key)
+{
+    struct engine *t = v->engine;
+    if (!is_movable(key)) return NULL;
+    const struct block *template = cache_template(&t->cache, key);
+    const struct debug_points *points = v->instruments.points;
+    if (!template || (unlikely(points) && debug_points_in(points, key->eip & ~(u64)PAGE_MASK, PAGE_SIZE)))
+        return NULL;
+    struct block *block = cache_next(&t->cache);
+    copy_block(&t->cache, template, key->eip);
+    phys_guard(v->phys, key->gpa, PHYS_CODE);
     v->counters->blocks_relocated++;
     return block;
+}
+
+/* To another segment, for the same EIP. */
+static void copy_promoted(void *owner, const struct block *block)
+{
+    copy_block(owner, block, block->eip);
+}
+
+void make_room(struct vcpu *v)
+{
+    struct engine *t = v->engine;
+    /* A policy may use floating point, and a loaded one is compiled by somebody else. */
+    if (t->cache.segments > 1) fpu_park(v);
+    cache_replace(&t->cache, copy_promoted, &t->cache);
 }

@@ -1,5 +1,6 @@
 #include "returns.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <sys/mman.h>
 
@@ -52,17 +53,27 @@ void returns_select(struct vcpu *v, struct returns *returns, const struct cache 
 {
     struct return_stack *stack = &returns->stack[v->cpl == 3 ? SHADOW_USER : SHADOW_SUPERVISOR];
     if (stack != returns->current) change_to(v, returns, stack);
-    u64 flushes = cache->counters->cache_flushes, drops = v->shadow->exec_drops;
+    u64 drops = v->shadow->exec_drops;
     if (stack->mode == v->mode && stack->exec_table == v->exec_table && stack->exec_drops == drops &&
-        stack->cache_flushes == flushes)
+        stack->turns == cache->turns)
         return;
     stack->mode = v->mode;
     stack->exec_table = v->exec_table;
     stack->exec_drops = drops;
-    stack->cache_flushes = flushes;
+    stack->turns = cache->turns;
     if (v->scratch.return_top == stack->base) return;
     v->scratch.return_top = stack->base;
     v->counters->return_stack_resets++;
+}
+
+void returns_check(const struct vcpu *v, const struct cache *cache)
+{
+    for (u64 at = v->scratch.return_top; at < v->scratch.return_base; at += sizeof(u64)) {
+        u64 back = *(const u64 *)(uintptr_t)at;
+        if (back == (u64)(uintptr_t)thunk_return_miss) continue; /* cut_off() */
+        assert(arena_holds(&cache->arena, back));
+        assert(cache_block_at(cache, (u32)(back - (u64)(uintptr_t)cache->arena.exec)));
+    }
 }
 
 u64 returns_overflow(struct vcpu *v, struct returns *returns, u64 address)

@@ -11,7 +11,7 @@
  * Invariants
  * 1. A stack holds addresses behind host CALLs in the arena. Its first word, at `base`, is the address of
  *    thunk_return_miss.
- * 2. Every address was pushed since the last whole flush, in the current mode and address space, and no page has lost
+ * 2. Every address was pushed since code was freed last (cache.turns), in the current mode and address space, and no page has lost
  *    its exec entry since. So the page of the return address still maps the same frame as at the call, and an edge
  *    within that page needs no test. Only C code can break this. Before C code enters translated code it calls
  *    returns_select(), which empties the stack if something changed.
@@ -32,7 +32,7 @@ struct return_stack {
     /* The state in which it was filled. */
     u32 mode;
     const u32 *exec_table;
-    u64 exec_drops, cache_flushes;
+    u64 exec_drops, turns;
 };
 
 struct returns {
@@ -46,6 +46,9 @@ void returns_destroy(struct returns *returns);
 
 /* Give the vCPU the stack of its current privilege, emptied if its state differs from the current one. */
 void returns_select(struct vcpu *v, struct returns *returns, const struct cache *cache);
+
+/* Aborts unless each return address of the current stack is behind a host CALL in the cache. */
+void returns_check(const struct vcpu *v, const struct cache *cache);
 
 /* A host access to `address` failed. If that is the guard page of the current stack, returns the stack pointer of
  * the empty stack; else 0. */

@@ -134,6 +134,7 @@ static u64 into_code(struct vcpu *v, u64 code)
     fpu_load(v); /* sanitized: entry.S loads it, behind all instrumented code */
 #endif
     returns_select(v, &t->returns, &t->cache);
+    if (unlikely(t->config.check_cache)) returns_check(v, &t->cache);
     if (v->mode & MODE_WINDOW) shadow_window_settle(v->shadow);
     return code;
 }
@@ -178,7 +179,7 @@ u64 translator_next(struct vcpu *v)
         enum exit_reason reason;
         if (wants_to_leave(v, &reason)) return leave(t, reason);
         t->first = false;
-        if (t->config.flush_every && ++t->exits % t->config.flush_every == 0) cache_flush(&t->cache);
+        if (t->config.flush_every && ++t->exits % t->config.flush_every == 0) make_room(v);
         const u8 *code = NULL;
         bool interpret = v->inhibit || v->mode & MODE_ALIGN || (t->config.interpret_kernel && v->cpl < 3);
         if (!interpret) code = find_code(v);
@@ -374,7 +375,7 @@ static u32 edge_page(const struct edge *edge)
 static u64 next_for(struct vcpu *v, const struct block *from, u32 eip, u32 variant, struct block **target)
 {
     struct engine *t = v->engine;
-    u64 flushes = v->counters->cache_flushes;
+    u64 turns = t->cache.turns;
     *target = NULL;
     flags_from_parked(v);
     v->rip = eip;
@@ -382,10 +383,10 @@ static u64 next_for(struct vcpu *v, const struct block *from, u32 eip, u32 varia
     u64 to = translator_next(v);
     t->variant = 0;
     if (t->config.no_chaining || to == (u64)(uintptr_t)translator_leave) return to;
-    /* translator_next() may have interpreted instructions and so found the block for another EIP, and a flush
-     * may have removed either block. */
+    /* translator_next() may have interpreted instructions and so found the block for another EIP, and a turn
+     * may have freed either block. */
     struct block *found = cache_block_at(&t->cache, (u32)(to - (u64)(uintptr_t)t->cache.arena.exec));
-    if (v->counters->cache_flushes != flushes || from->dead || !found || found->eip != eip ||
+    if (t->cache.turns != turns || from->dead || !found || found->eip != eip ||
         found->mode != ((from->mode & ~MODE_UNHOISTED) | variant))
         return to;
     struct block_key a = block_key(found), b = block_key(from);

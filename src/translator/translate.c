@@ -204,7 +204,7 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     u64 began = __builtin_ia32_rdtsc();
     struct debug_points *points = v->instruments.points;
     if (unlikely(points) && !debug_points_admit_block(points, (u32)(key->cs_base + key->eip))) return NULL;
-    if (!cache_room(&t->cache, MAX_BLOCK_BYTES)) cache_flush(&t->cache);
+    if (!cache_room(&t->cache, MAX_BLOCK_BYTES)) make_room(v);
     arena_prepare(&t->cache.arena, MAX_BLOCK_BYTES);
     struct block *copy = relocate(v, key);
     if (copy) {

@@ -38,8 +38,11 @@ int translator_init(struct vcpu *v, const struct translator_config *config)
     t->peek = calloc(1, sizeof(*t->peek));
     if (t->memo) t->memo->off = t->config.no_decode_memo;
     t->checked.off = t->config.no_checked_sites;
-    int error =
-        t->build && t->memo && t->peek ? cache_init(&t->cache, t->config.cache_bytes, v->counters) : -ENOMEM;
+    const struct cache_shape shape = {.bytes = t->config.cache_bytes,
+                                      .policy = t->config.cache_policy,
+                                      .segments = t->config.cache_segments,
+                                      .checks = t->config.check_cache};
+    int error = t->build && t->memo && t->peek ? cache_init(&t->cache, &shape, v->counters) : -ENOMEM;
     if (!error) error = returns_init(&t->returns);
     if (error) {
         cache_destroy(&t->cache);

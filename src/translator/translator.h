@@ -11,7 +11,11 @@
 
 /* Sizes and fault injection. The guest must compute the same with every setting. */
 struct translator_config {
-    u64 cache_bytes;        /* code and metadata together (default 96 MB); a tiny cache is flushed often */
+    u64 cache_bytes; /* code and metadata together (default 96 MB); a tiny cache is flushed often */
+    /* What a full cache evicts (cache/policy.h), NULL: everything; its segments, 0: as many as the policy says. */
+    const struct cache_policy *cache_policy;
+    unsigned cache_segments;
+    bool check_cache;       /* assert at each eviction that nothing leads into what is evicted */
     unsigned block_limit;   /* guest instructions in a block, 1 to 64 */
     bool interpret_kernel;  /* code at CPL 0 to 2 is interpreted: the hybrid monitor of Popek and Goldberg */
     bool no_chaining;       /* every block ends in C code */
@@ -30,7 +34,7 @@ struct translator_config {
     bool no_fast_entry;     /* general routines handle kernel entry and exit and segment loads */
     bool no_bulk_strings;   /* repeated string instructions are executed element by element */
     bool exact_flags;       /* arithmetic flags are right even in fault frames (docs/TRANSLATION.md) */
-    u64 flush_every;        /* flush the cache every N times that C code looks for a block; 0: never */
+    u64 flush_every;        /* evict every N times that C code looks for a block; 0: when it is full */
 };
 
 struct translator_config translator_defaults(void);
@@ -51,7 +55,7 @@ void translator_code_point_set(struct vcpu *v, u64 linear);
 /* Flush the cache. */
 void translator_flush(struct vcpu *v);
 
-/* Set the function to call before each whole flush; NULL: none. The guest's FPU state may be live then. */
+/* Set the function to call before blocks are freed; NULL: none. The guest's FPU state may be live then. */
 void translator_before_flush(struct vcpu *v, void (*call)(void *owner), void *owner);
 
 /* For reports of lockstep: list guest and host code of the block at v->rip (Capstone). Parks the FPU. */

@@ -1,5 +1,5 @@
 /*
- * The command line: both spellings of everything, and one clear sentence for what is wrong.
+ * The command line: both spellings of every option, and one clear sentence for every error.
  */
 #include "board/device_table.h"
 #include "options/options.h"

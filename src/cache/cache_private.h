@@ -1,0 +1,85 @@
+/*
+ * What the files of the cache share.
+ */
+#ifndef RINGER_CACHE_CACHE_PRIVATE_H
+#define RINGER_CACHE_CACHE_PRIVATE_H
+
+#include "base/hash.h"
+#include "cache.h"
+
+#define TEMPLATES    131072u
+#define PAGE_BUCKETS 16384u
+
+#define EXACT_GRANULES 4u
+
+/* The blocks with code in a page, and a bitmap of the page's 64-byte granules that hold code. Data may lie beside code in
+ * one granule. For the few granules that were written last, the exact code bytes are known, so that further writes need not
+ * look at the blocks again. It lies in lasting metadata. */
+struct code_page {
+    u64 granules;
+    u64 exact[EXACT_GRANULES];        /* bit n: byte n of the granule may be code */
+    u8 exact_granule[EXACT_GRANULES]; /* granule + 1, at index granule % EXACT_GRANULES; 0: none */
+    struct code_page *next;
+    u32 page;   /* gpa >> PAGE_SHIFT */
+    u32 blocks; /* struct block */
+    u32 live;
+};
+
+static inline u64 hash_of(u64 what)
+{
+    return hash_multiply(what) >> 32;
+}
+
+/* EIP is part of the hash, because processes run the same frames at different addresses. */
+static inline u32 key_hash(const struct cache *cache, u32 frame, u32 eip, u32 mode)
+{
+    return (u32)hash_of((u64)frame << 32 ^ eip ^ (u64)mode << 20) & cache->buckets_mask;
+}
+
+static inline u32 block_hash(const struct cache *cache, const struct block *block)
+{
+    return key_hash(cache, block->frame, block->eip, block->mode);
+}
+
+/* `at`: offset of the code in its page. */
+static inline u32 template_hash(u32 frame, u32 at, u32 mode)
+{
+    return (u32)hash_of((u64)frame << 12 ^ (at & PAGE_MASK) ^ (u64)mode << 20) % TEMPLATES;
+}
+
+static inline void clear_memory(void *p, u64 bytes)
+{
+    u64 count = bytes / 8;
+    __asm__ volatile("rep stosq" : "+D"(p), "+c"(count) : "a"(0ull) : "memory");
+}
+
+/* cache.c */
+/* `page`: the caller is walking this page's list, and removes the block from it itself. */
+#define NO_PAGE UINT32_MAX
+void block_kill(struct cache *cache, struct block *block, u32 page);
+/* The edge has been taken out of its target's list. */
+void unlink_edge(struct cache *cache, struct edge *edge);
+/* Unlink all edges that lead to the block. */
+void unlink_incoming(struct cache *cache, struct block *block);
+void jump_leave(struct cache *cache, const struct block *block);
+bool cache_has_lasting_room(const struct cache *cache);
+
+/* replace.c */
+void segments_empty(struct cache *cache);
+void segment_touch(struct cache *cache, struct block *block);
+void segment_added(struct cache *cache, struct block *block);
+void segment_lost(struct cache *cache, const struct block *block);
+
+static inline unsigned segment_of(const struct cache *cache, const struct block *block)
+{
+    if (cache->segments == 1) return 0;
+    return (unsigned)((u64)((const u8 *)block - cache->meta) / cache->segment[0].meta_end);
+}
+
+/* Where the blocks of the segment end, as an offset from cache.meta. */
+static inline u64 segment_meta_used(const struct cache *cache, unsigned n)
+{
+    return n == cache->fill ? cache->meta_used : cache->segment[n].meta_used;
+}
+
+#endif
