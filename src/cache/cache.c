@@ -74,8 +74,9 @@ int cache_init(struct cache *cache, const struct cache_shape *shape, struct coun
     cache->pages = map_any(PAGE_BUCKETS * sizeof(cache->pages[0]));
     cache->map = map_any(map_bytes(cache));
     cache->jump = map_any(JUMP_ENTRIES * sizeof(cache->jump[0]));
+    cache->long_jump = map_any(JUMP_ENTRIES * sizeof(cache->long_jump[0]));
     if (!cache->meta || !cache->buckets || !cache->templates || !cache->pages || !cache->map ||
-        !cache->jump) {
+        !cache->jump || !cache->long_jump) {
         cache_destroy(cache);
         return -ENOMEM;
     }
@@ -101,6 +102,7 @@ void cache_destroy(struct cache *cache)
     unmap(cache->pages, PAGE_BUCKETS * sizeof(cache->pages[0]));
     unmap(cache->map, map);
     unmap(cache->jump, JUMP_ENTRIES * sizeof(cache->jump[0]));
+    unmap(cache->long_jump, JUMP_ENTRIES * sizeof(cache->long_jump[0]));
     *cache = (struct cache){0};
 }
 
@@ -141,10 +143,11 @@ void *cache_lasting(struct cache *cache, u64 bytes)
 
 static bool key_equal(const struct block *block, const struct block_key *key)
 {
-    if (block->eip != key->eip || block->frame != key->gpa >> PAGE_SHIFT || block->mode != key->mode)
+    if (block->eip != (u32)key->eip || block->frame != key->gpa >> PAGE_SHIFT || block->mode != key->mode)
         return false;
     struct block_key own = block_key(block);
-    return own.gpa == key->gpa && own.cs_base == key->cs_base && own.cs_limit == key->cs_limit;
+    return own.gpa == key->gpa && own.eip == key->eip && own.cs_base == key->cs_base &&
+           own.cs_limit == key->cs_limit;
 }
 
 struct block *cache_find(struct cache *cache, const struct block_key *key)
@@ -379,6 +382,12 @@ void cache_jump_enter(struct cache *cache, u64 key, const struct block *block)
     entry->code = block_entry(cache, block);
 }
 
+void cache_long_jump_enter(struct cache *cache, const struct long_jump_entry *entry)
+{
+    cache->long_jump[entry->rip % JUMP_ENTRIES] = *entry;
+    cache->long_jumps = true;
+}
+
 static void page_leave(struct cache *cache, struct block *block, u32 page)
 {
     struct code_page *p = page_find(cache, (u64)page << PAGE_SHIFT);
@@ -402,6 +411,8 @@ void jump_leave(struct cache *cache, const struct block *block)
 {
     struct jump_entry *entry = &cache->jump[block->eip % JUMP_ENTRIES];
     if (entry->code == block_entry(cache, block)) entry->key = 0;
+    struct long_jump_entry *long_entry = &cache->long_jump[block->eip % JUMP_ENTRIES];
+    if (long_entry->code == block_entry(cache, block)) long_entry->tag = 0;
 }
 
 void block_kill(struct cache *cache, struct block *block, u32 page)
@@ -495,6 +506,7 @@ static void clear_slots(struct cache *cache)
         cache->pages[block->frame % PAGE_BUCKETS] = NULL;
         if (block_frame_next(block)) cache->pages[(block_frame_next(block) - 1) % PAGE_BUCKETS] = NULL;
         cache->jump[block->eip % JUMP_ENTRIES] = (struct jump_entry){0};
+        if (cache->long_jumps) cache->long_jump[block->eip % JUMP_ENTRIES].tag = 0;
     }
 }
 
@@ -504,6 +516,8 @@ static void clear_tables(struct cache *cache)
     clear_memory(cache->templates, TEMPLATES * sizeof(cache->templates[0]));
     clear_memory(cache->pages, PAGE_BUCKETS * sizeof(cache->pages[0]));
     clear_memory(cache->jump, JUMP_ENTRIES * sizeof(cache->jump[0]));
+    if (cache->long_jumps) clear_memory(cache->long_jump, JUMP_ENTRIES * sizeof(cache->long_jump[0]));
+    cache->long_jumps = false;
 }
 
 void cache_flush(struct cache *cache)

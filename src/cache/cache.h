@@ -31,7 +31,7 @@
 
 struct block_key {
     u64 gpa;
-    u32 eip;
+    u64 eip; /* or RIP */
     u32 mode;
     u32 cs_base;
     u32 cs_limit;
@@ -42,7 +42,7 @@ struct block_key {
 struct edge {
     u32 to;             /* struct block; 0: unlinked */
     u32 next;           /* struct edge: the next one in to->incoming */
-    u32 eip;            /* of the target */
+    u32 eip;            /* of the target; the low half of its RIP, which is within 2 GB of the block */
     u16 patch;          /* offset of the rel32 to patch */
     u16 stub;           /* offset of the stub; its first instruction names the edge */
     u16 frame_patch;    /* cross-page edges: offset of the imm32 that holds the frame + 1 (negated unless
@@ -100,7 +100,8 @@ struct extent {
 
 /* Fields that few blocks need. */
 struct block_rare {
-    u32 cs_base, cs_limit;
+    u32 cs_base; /* in a wide block, the high half of RIP */
+    u32 cs_limit;
     u32 frame_next; /* crossing blocks: the frame of the second page + 1; else 0 */
     u32 page_next;  /* struct block: the next one in the second page's list */
 };
@@ -126,6 +127,7 @@ struct block {
     bool rare, site, relocatable;
     bool dead : 1;
     bool touched : 1; /* struct block_facts */
+    bool wide : 1;    /* RIP is beyond 4 GB; then the block is rare */
 };
 
 /* Pointers to metadata in 32 bits; 0 is NULL. */
@@ -191,11 +193,20 @@ static inline struct block_key block_key(const struct block *block)
 {
     struct block_key key = {.eip = block->eip, .mode = block->mode, .cs_limit = UINT32_MAX};
     if (block->rare) {
-        key.cs_base = block_rare(block)->cs_base;
+        if (block->wide)
+            key.eip |= (u64)block_rare(block)->cs_base << 32;
+        else
+            key.cs_base = block_rare(block)->cs_base;
         key.cs_limit = block_rare(block)->cs_limit;
     }
     key.gpa = (u64)block->frame << PAGE_SHIFT | ((key.cs_base + key.eip) & PAGE_MASK);
     return key;
+}
+
+/* EIP or RIP. */
+static inline u64 block_rip(const struct block *block)
+{
+    return block->eip | (block->wide ? (u64)block_rare(block)->cs_base << 32 : 0);
 }
 
 /* An entry of the jump table, which is indexed by the low 16 bits of EIP.
@@ -205,6 +216,14 @@ struct jump_entry {
     const u8 *code; /* entry_parked */
 };
 #define JUMP_ENTRIES 65536
+
+/* The same in IA-32e mode, where an entry of the TLB tells whether the page still maps the frame (mmu/tlb.h). */
+struct long_jump_entry {
+    u64 rip;
+    u64 exec; /* tlb_exec_word() of the page */
+    const u8 *code;
+    u64 tag; /* mode number << 56; 0: no entry */
+};
 
 struct code_page;
 
@@ -222,8 +241,10 @@ struct cache_segment {
 
 struct cache {
     struct arena arena;
-    u64 segment_bytes;       /* budget of a segment: code and metadata together */
-    struct jump_entry *jump; /* JUMP_ENTRIES */
+    u64 segment_bytes;                 /* budget of a segment: code and metadata together */
+    struct jump_entry *jump;           /* JUMP_ENTRIES */
+    struct long_jump_entry *long_jump; /* JUMP_ENTRIES */
+    bool long_jumps;                   /* it may have entries */
     u64 generation, turns;
     struct counters *counters;
     void (*before_flush)(void *owner); /* NULL: no callback */
@@ -299,6 +320,7 @@ void cache_unlink(struct cache *cache, struct block *block);
 void cache_fill_site(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1);
 
 void cache_jump_enter(struct cache *cache, u64 key, const struct block *block);
+void cache_long_jump_enter(struct cache *cache, const struct long_jump_entry *entry);
 
 /* Do live blocks depend on bytes in [gpa, gpa + bytes), which lies within a page? */
 bool cache_overlaps(const struct cache *cache, u64 gpa, u64 bytes);

@@ -63,14 +63,18 @@ static void check_block(const struct cache *cache, const struct block *block)
     want(!at == block->dead, "a live block is not found by its key, or a dead one is", block);
 }
 
+static void check_jump(const struct cache *cache, const u8 *code)
+{
+    const struct block *block = cache_block_at(cache, (u32)(code - (const u8 *)cache->arena.exec));
+    want(block && is_live(cache, block) && block_entry(cache, block) == code,
+         "the jump table leads to a block that is dead or evicted", block);
+}
+
 static void check_tables(const struct cache *cache)
 {
     for (unsigned n = 0; n < JUMP_ENTRIES; n++) {
-        if (!cache->jump[n].key) continue;
-        const struct block *block =
-            cache_block_at(cache, (u32)(cache->jump[n].code - (const u8 *)cache->arena.exec));
-        want(block && is_live(cache, block) && block_entry(cache, block) == cache->jump[n].code,
-             "the jump table leads to a block that is dead or evicted", block);
+        if (cache->jump[n].key) check_jump(cache, cache->jump[n].code);
+        if (cache->long_jump[n].tag) check_jump(cache, cache->long_jump[n].code);
     }
     for (unsigned n = 0; n < TEMPLATES; n++)
         want(!cache->templates[n] || is_block(cache, block_pointer(cache->templates[n])),

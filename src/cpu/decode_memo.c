@@ -149,7 +149,7 @@ static bool decode_example(struct insn *i, const struct insn *of, u8 base, u8 fi
         example[modrm_at] = (u8)((of->modrm & 0x38) | 0x40 | base);
         example[modrm_at + 1] = 0;
     }
-    return insn_decode(i, example, INSN_MAX_BYTES, true) > 0;
+    return insn_decode(i, example, INSN_MAX_BYTES, CODE_32) > 0;
 }
 
 static bool same_operand(const struct operand *a, const struct operand *b)
@@ -216,11 +216,11 @@ static void learn(struct shape *s, u64 key, const struct insn *whole, const u8 *
 }
 
 int decode_memo_decode(struct decode_memo *memo, struct vcpu *v, struct insn *insn, const u8 *bytes,
-                       unsigned available, bool code32)
+                       unsigned available, enum code_size size)
 {
     struct outline o;
     struct shape *s = NULL;
-    if (!memo->off && code32 && available >= INSN_MAX_BYTES && find_outline(&o, bytes)) {
+    if (!memo->off && size == CODE_32 && available >= INSN_MAX_BYTES && find_outline(&o, bytes)) {
         u8 *known = &memo->has_modrm[o.map][o.opcode];
         u64 key = o.key | (*known == MODRM_YES ? modrm_key(bytes[o.modrm_at]) : KEY_MODRM_NONE);
         s = &memo->shapes[hash_multiply(key) >> (64 - DECODE_SHAPES_LOG)];
@@ -229,7 +229,7 @@ int decode_memo_decode(struct decode_memo *memo, struct vcpu *v, struct insn *in
             return insn->length;
         }
         fpu_shelter(v);
-        int length = insn_decode(insn, bytes, available, code32);
+        int length = insn_decode(insn, bytes, available, size);
         v->counters->decodes++;
         if (length <= 0) return length;
         if (*known) {
@@ -241,5 +241,5 @@ int decode_memo_decode(struct decode_memo *memo, struct vcpu *v, struct insn *in
     }
     fpu_shelter(v);
     v->counters->decodes++;
-    return insn_decode(insn, bytes, available, code32);
+    return insn_decode(insn, bytes, available, size);
 }

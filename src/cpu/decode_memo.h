@@ -40,6 +40,6 @@ struct decode_memo {
 
 /* Like insn_decode(). Shelters the guest's FPU state before it calls Zydis. */
 int decode_memo_decode(struct decode_memo *memo, struct vcpu *v, struct insn *insn, const u8 *bytes,
-                       unsigned available, bool code32);
+                       unsigned available, enum code_size size);
 
 #endif

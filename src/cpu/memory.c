@@ -103,8 +103,7 @@ u64 mem_linear(struct vcpu *v, enum seg seg, u64 offset, unsigned bytes, bool wr
 /* The entry of a page, or 0: by the shadow's tables, or in IA-32e mode by its TLB. */
 static inline u64 entry_of(const struct vcpu *v, const struct view *view, u64 linear, bool write)
 {
-    if (unlikely(v->mode & MODE_LONG))
-        return tlb_entry(v->shadow->tlb, linear, view->user, write ? TLB_WRITE : TLB_READ);
+    if (unlikely(v->mode & MODE_LONG)) return tlb_entry(v->shadow->tlb, linear, view->user, write);
     return (write ? view->write : view->read)[(u32)linear >> PAGE_SHIFT];
 }
 

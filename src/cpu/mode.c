@@ -3,6 +3,7 @@
  */
 #include "mode.h"
 #include "cpuid.h"
+#include "mmu/tlb.h"
 #include "mmu/window.h"
 
 #include <string.h>
@@ -74,10 +75,12 @@ static u32 state_bits(const struct vcpu *v)
 static void set_tables(struct vcpu *v)
 {
     v->paging.ac = v->eflags & FL_AC;
-    const struct shadow_table *t = &v->shadow->table[v->cpl == 3 ? SHADOW_USER : SHADOW_SUPERVISOR];
+    unsigned privilege = v->cpl == 3 ? SHADOW_USER : SHADOW_SUPERVISOR;
+    const struct shadow_table *t = &v->shadow->table[privilege];
     v->read_table = t->read;
     v->write_table = t->write;
     v->exec_table = t->exec;
+    if (unlikely(vcpu_long_mode(v))) v->read_table = &v->shadow->tlb->slot[privilege][0].read;
     v->scratch.window_negated = -v->shadow->window;
 }
 

@@ -23,7 +23,7 @@ enum mode_bits {
     MODE_TSD = 1 << 13,       /* RDTSC is privileged (CR4.TSD and CPL > 0) */
     MODE_WINDOW = 1 << 14,    /* CPL 3 of a space with a window: no checks (mmu/window.h) */
     MODE_UNHOISTED = 1 << 15, /* in block keys only: no hoisted checks (translator/hoist.c) */
-    MODE_LONG = 1 << 28,      /* EFER.LMA: IA-32e mode. The interpreter executes */
+    MODE_LONG = 1 << 28,      /* EFER.LMA: IA-32e mode */
     MODE_CODE64 = 1 << 29,    /* 64-bit mode: EFER.LMA and CS.L */
     /* from here on two bits (enum mode_seg) for each segment register, in the order of enum seg */
     MODE_SEG_SHIFT = 16,

@@ -44,7 +44,6 @@ enum exit_reason {
     EXIT_BUDGET,     /* icount reached icount_limit */
     EXIT_STEP,       /* TF or breakpoints are armed: use the interpreter (translator only) */
     EXIT_BREAKPOINT, /* the instruction at CS:RIP has a debugger's code point, and was not executed */
-    EXIT_LONG,       /* the guest is in IA-32e mode: use the interpreter (translator only) */
 };
 
 enum inhibit_bits { INHIBIT_STI = 1, INHIBIT_MOV_SS = 2 };
@@ -114,9 +113,10 @@ struct vcpu {
     const struct cpu_model *model;
     struct counters *counters;
     struct vcpu_instruments instruments;
-    void *decode_cache; /* interpreter */
-    void *engine;       /* translator */
-    void *thunks;       /* FP/SIMD host thunks of the interpreter */
+    void *decode_cache;  /* interpreter */
+    void *engine;        /* translator */
+    u64 long_jump_table; /* of the translator: struct long_jump_entry[65536], by the low 16 bits of RIP */
+    void *thunks;        /* FP/SIMD host thunks of the interpreter */
     bool deterministic;
     bool in_user;   /* CPL was 3 when the mode was last updated */
     u64 user_since; /* if in_user: the host's TSC when CPL became 3 */

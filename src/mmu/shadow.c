@@ -53,6 +53,8 @@ void shadow_flush(struct shadow *shadow)
             view_drop_quarter(shadow, n, q);
     trace_forget_all(shadow);
     tlb_flush(shadow->tlb);
+    shadow->data_drops++;
+    shadow->exec_drops++;
     spaces_forget(shadow);
     state->untraceable = false;
 }
@@ -87,7 +89,15 @@ static void load_long_root(struct shadow *shadow, const struct paging *paging)
     } else {
         tlb_flush_local(shadow->tlb);
     }
+    shadow->data_drops++;
+    shadow->exec_drops++;
     state->long_rights = rights;
+}
+
+static void drop_long_page(struct shadow *shadow, u64 linear)
+{
+    shadow->data_drops++;
+    shadow->exec_drops += tlb_invlpg(shadow->tlb, linear);
 }
 
 void shadow_load_root(struct shadow *shadow, const struct paging *paging)
@@ -129,7 +139,9 @@ static u32 drop_translation(struct shadow *shadow, u32 linear)
 void shadow_invlpg(struct shadow *shadow, u64 linear)
 {
     if (state_of(shadow)->format == FORMAT_LONG) {
-        tlb_invlpg(shadow->tlb, linear);
+        drop_long_page(shadow, linear);
+        shadow->exec_drops++; /* another page may have taken the entry's place meanwhile */
+        shadow->counters->shadow_invlpgs++;
         return;
     }
     if (keeps_coherent(shadow)) return; /* traces have dropped the changed entries already */
@@ -257,13 +269,13 @@ static enum shadow_kind long_access(struct shadow *shadow, const struct paging *
     *hit = (struct shadow_hit){.kind = SHADOW_FAULT};
     shadow->counters->page_walks++;
     if (!mmu_walk(shadow->phys, paging, linear, access, user, true, &walk, &hit->error)) {
-        tlb_invlpg(shadow->tlb, linear); /* SDM 3A 4.10.4.1 */
+        drop_long_page(shadow, linear); /* SDM 3A 4.10.4.1 */
         return hit->kind;
     }
     hit->gpa = walk.gpa;
     if (!find_backing(shadow, walk.gpa, &backing)) return hit->kind = SHADOW_MMIO;
     if (kind == ACCESS_WRITE && backing.ram) phys_mark_dirty(shadow->phys, backing.flags);
-    u8 rights = walk.executable ? TLB_FETCH : 0;
+    unsigned rights = walk.executable ? TLB_FETCH : 0;
     bool data = !shadow->forced_slow && !walk.ac_decides;
     if (data && walk.readable) rights |= TLB_READ;
     if (data && walk.writable && backing.ram && !(*backing.flags & (PHYS_GUARDED | PHYS_VIDEO))) {

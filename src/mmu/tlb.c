@@ -5,13 +5,21 @@
 
 #include <stdlib.h>
 
+static void clear(struct tlb *tlb, unsigned number)
+{
+    struct tlb_slot *slot = &tlb->slot[0][0] + number;
+    struct tlb_info *info = &tlb->info[0][0] + number;
+    slot->read = slot->write = slot->exec = TLB_NONE;
+    info->page = TLB_NONE;
+}
+
 struct tlb *tlb_new(void)
 {
-    struct tlb *tlb = calloc(1, sizeof *tlb);
+    struct tlb *tlb = aligned_alloc(64, align_up(sizeof *tlb, 64));
     if (!tlb) return NULL;
-    for (unsigned p = 0; p < SHADOW_PRIVILEGES; p++)
-        for (unsigned n = 0; n < TLB_ENTRIES; n++)
-            tlb->entry[p][n].page = TLB_EMPTY;
+    *tlb = (struct tlb){.listed = {0}};
+    for (unsigned n = 0; n < SHADOW_PRIVILEGES * TLB_ENTRIES; n++)
+        clear(tlb, n);
     return tlb;
 }
 
@@ -22,37 +30,29 @@ void tlb_destroy(struct tlb *tlb)
 
 /* --- from here on the guest's FPU state may be live --- */
 
-static struct tlb_entry *numbered(struct tlb *tlb, unsigned number)
+static void empty_list(struct tlb *tlb, enum tlb_list list)
 {
-    return &tlb->entry[number / TLB_ENTRIES][number % TLB_ENTRIES];
-}
-
-static void clear(struct tlb_entry *e)
-{
-    e->page = TLB_EMPTY;
-    e->rights = 0;
+    bool global = list == TLB_GLOBAL;
+    for (unsigned n = 0; n < tlb->listed[list]; n++) {
+        unsigned number = tlb->list[list][n];
+        struct tlb_info *info = &tlb->info[0][0] + number;
+        info->listed &= (u8) ~(1u << list);
+        if (info->global == global) clear(tlb, number);
+    }
+    tlb->listed[list] = 0;
 }
 
 void tlb_flush(struct tlb *tlb)
 {
-    for (unsigned n = 0; n < tlb->filled_count; n++)
-        clear(numbered(tlb, tlb->filled[n]));
-    tlb->filled_count = 0;
+    empty_list(tlb, TLB_LOCAL);
+    empty_list(tlb, TLB_GLOBAL);
     for (unsigned n = 0; n < ARRAY_SIZE(tlb->large[0]); n++)
         tlb->large[0][n] = tlb->large[1][n] = 0;
 }
 
 void tlb_flush_local(struct tlb *tlb)
 {
-    unsigned kept = 0;
-    for (unsigned n = 0; n < tlb->filled_count; n++) {
-        struct tlb_entry *e = numbered(tlb, tlb->filled[n]);
-        if (e->global && e->rights)
-            tlb->filled[kept++] = tlb->filled[n];
-        else
-            clear(e);
-    }
-    tlb->filled_count = kept;
+    empty_list(tlb, TLB_LOCAL);
 }
 
 /* Bit and word of a large page in `large`. */
@@ -69,42 +69,79 @@ static bool may_be_large(struct tlb *tlb, u64 linear, unsigned shift)
     return *word & bit;
 }
 
-void tlb_invlpg(struct tlb *tlb, u64 linear)
+static bool drop(struct tlb *tlb, unsigned number)
 {
-    u64 page = linear >> PAGE_SHIFT;
-    for (unsigned p = 0; p < SHADOW_PRIVILEGES; p++) {
-        struct tlb_entry *e = &tlb->entry[p][page % TLB_ENTRIES];
-        if (e->page == page) e->rights = 0; /* it stays in `filled` */
-    }
-    if (!may_be_large(tlb, linear, 21) && !may_be_large(tlb, linear, 30)) return;
-    for (unsigned n = 0; n < tlb->filled_count; n++) {
-        struct tlb_entry *e = numbered(tlb, tlb->filled[n]);
-        if (((e->page ^ page) << PAGE_SHIFT) >> e->shift == 0) e->rights = 0;
-    }
+    bool fetched = (&tlb->slot[0][0])[number].exec != TLB_NONE;
+    clear(tlb, number);
+    return fetched;
 }
 
-void tlb_drop_writes(struct tlb *tlb, u64 frame)
+/* Drop all pieces of large pages around this one. */
+static bool drop_pieces(struct tlb *tlb, u64 page)
 {
-    for (unsigned n = 0; n < tlb->filled_count; n++) {
-        struct tlb_entry *e = numbered(tlb, tlb->filled[n]);
-        if (e->frame == frame) e->rights &= (u8)~TLB_WRITE;
-    }
+    bool fetched = false;
+    for (unsigned list = 0; list < TLB_LISTS; list++)
+        for (unsigned n = 0; n < tlb->listed[list]; n++) {
+            const struct tlb_info *info = &tlb->info[0][0] + tlb->list[list][n];
+            if (((info->page ^ page) << PAGE_SHIFT) >> info->shift == 0)
+                fetched |= drop(tlb, tlb->list[list][n]);
+        }
+    return fetched;
 }
 
-void tlb_fill(struct tlb *tlb, u64 linear, bool user, const struct walk *walk, u64 delta, u8 rights)
+bool tlb_invlpg(struct tlb *tlb, u64 linear)
 {
     u64 page = linear >> PAGE_SHIFT;
-    unsigned privilege = user ? SHADOW_USER : SHADOW_SUPERVISOR, place = page % TLB_ENTRIES;
-    struct tlb_entry *e = &tlb->entry[privilege][place];
-    if (e->page == TLB_EMPTY) tlb->filled[tlb->filled_count++] = (u16)(privilege * TLB_ENTRIES + place);
-    *e = (struct tlb_entry){.page = page,
-                            .delta = delta,
-                            .frame = (u32)(walk->gpa >> PAGE_SHIFT),
-                            .rights = rights,
-                            .shift = (u8)__builtin_ctzll(walk->page_bytes),
-                            .global = walk->global};
-    if (e->shift > PAGE_SHIFT) {
-        u64 bit, *word = large_word(tlb, linear, e->shift, &bit);
+    unsigned place = tlb_place(linear);
+    bool fetched = false;
+    for (unsigned p = 0; p < SHADOW_PRIVILEGES; p++)
+        if (tlb->info[p][place].page == page) fetched |= drop(tlb, p * TLB_ENTRIES + place);
+    if (may_be_large(tlb, linear, 21) || may_be_large(tlb, linear, 30)) fetched |= drop_pieces(tlb, page);
+    return fetched;
+}
+
+bool tlb_drop_writes(struct tlb *tlb, u64 frame)
+{
+    bool dropped = false;
+    for (unsigned list = 0; list < TLB_LISTS; list++)
+        for (unsigned n = 0; n < tlb->listed[list]; n++) {
+            unsigned number = tlb->list[list][n];
+            struct tlb_slot *slot = &tlb->slot[0][0] + number;
+            if ((&tlb->info[0][0])[number].frame != frame || slot->write == TLB_NONE) continue;
+            slot->write = TLB_NONE;
+            dropped = true;
+        }
+    return dropped;
+}
+
+/* Name the entry in the list of its kind. It may be in the other one, too, from an earlier use. */
+static void enlist(struct tlb *tlb, unsigned number, bool global)
+{
+    enum tlb_list list = global ? TLB_GLOBAL : TLB_LOCAL;
+    struct tlb_info *info = &tlb->info[0][0] + number;
+    if (info->listed >> list & 1) return;
+    info->listed |= (u8)(1u << list);
+    tlb->list[list][tlb->listed[list]++] = (u16)number;
+}
+
+void tlb_fill(struct tlb *tlb, u64 linear, bool user, const struct walk *walk, u64 delta, unsigned rights)
+{
+    unsigned number = (user ? SHADOW_USER : SHADOW_SUPERVISOR) * TLB_ENTRIES + tlb_place(linear);
+    struct tlb_info *info = &tlb->info[0][0] + number;
+    u64 tag = linear & ~(u64)PAGE_MASK;
+    info->page = linear >> PAGE_SHIFT;
+    info->frame = (u32)(walk->gpa >> PAGE_SHIFT);
+    info->shift = (u8)__builtin_ctzll(walk->page_bytes);
+    info->global = walk->global;
+    (&tlb->slot[0][0])[number] = (struct tlb_slot){
+        .read = rights & TLB_READ ? tag : TLB_NONE,
+        .write = rights & TLB_WRITE ? tag : TLB_NONE,
+        .exec = rights & TLB_FETCH ? tlb_exec_word(linear, info->frame) : TLB_NONE,
+        .delta = delta,
+    };
+    enlist(tlb, number, walk->global);
+    if (info->shift > PAGE_SHIFT) {
+        u64 bit, *word = large_word(tlb, linear, info->shift, &bit);
         *word |= bit;
     }
 }

@@ -175,7 +175,7 @@ void shadow_drop_writes(struct shadow *shadow, u64 gpa_page)
 {
     const u8 *host = phys_host(shadow->phys, gpa_page);
     u64 offset = (u64)(uintptr_t)host - (u64)(uintptr_t)shadow->phys->ram;
-    tlb_drop_writes(shadow->tlb, gpa_page >> PAGE_SHIFT);
+    shadow->data_drops += tlb_drop_writes(shadow->tlb, gpa_page >> PAGE_SHIFT);
     if (host && offset < shadow->phys->file_bytes) /* ROM has no write entries */
         drop_writes(shadow, offset >> PAGE_SHIFT);
 }

@@ -273,7 +273,8 @@ static int translate_all(struct explanation *x, struct disassembler *d, struct e
         struct block *block = translate(v, &key);
         fpu_park(v);
         if (!block) {
-            status = SAY(EINVAL, "the translator leaves the instruction at %08x to the interpreter", key.eip);
+            status =
+                SAY(EINVAL, "the translator leaves the instruction at %08x to the interpreter", (u32)key.eip);
             break;
         }
         unsigned own = own_count(t->build, at, code->bytes);

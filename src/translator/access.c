@@ -75,6 +75,48 @@ struct host_mem guest_address(const struct insn *i)
     };
 }
 
+u8 gpr_load(struct build *b, u8 reg, u8 scratch)
+{
+    if (reg < 8) return host_gpr(reg);
+    emit_load64(&b->e, scratch, mem_frame(FRAME_GPR_HIGH + 8 * (reg - 8)));
+    return scratch;
+}
+
+void gpr_store(struct build *b, u8 reg, u8 from)
+{
+    if (reg >= 8) emit_store64(&b->e, mem_frame(FRAME_GPR_HIGH + 8 * (reg - 8)), from);
+}
+
+/* The same in 64-bit mode, where base and index may rest in the vCPU: loads them into r9 and r10. */
+static struct host_mem guest_address64(struct build *b, const struct insn *i)
+{
+    struct host_mem ea = {
+        .base = HOST_NONE, .index = HOST_NONE, .scale = i->mem_scale, .disp = (s32)i->mem_disp};
+    if (i->mem_base != INSN_NO_REG) ea.base = gpr_load(b, i->mem_base, REG_LINEAR);
+    if (i->mem_index != INSN_NO_REG) ea.index = gpr_load(b, i->mem_index, REG_ENTRY);
+    return ea;
+}
+
+/* Is the operand's address known now? Then *linear is it. */
+static bool constant_address(const struct build *b, const struct insn *i, u64 *linear)
+{
+    if (i->mem_index != INSN_NO_REG || (i->mem_base != INSN_NO_REG && i->mem_base != INSN_RIP)) return false;
+    *linear = i->mem_disp + (i->mem_base == INSN_RIP ? b->next_eip : 0);
+    if (i->address_bytes == 4) *linear = (u32)*linear;
+    return true;
+}
+
+void access_effective64(struct build *b, u8 to, bool wide)
+{
+    const struct insn *i = b->i;
+    u64 constant;
+    wide = wide && i->address_bytes == 8;
+    if (constant_address(b, i, &constant))
+        emit_mov_ri64(&b->e, to, wide ? constant : (u32)constant);
+    else
+        emit_lea_sized(&b->e, wide, to, guest_address64(b, i));
+}
+
 static s32 seg_field(u8 seg, s32 field)
 {
     return FRAME_SEG + FRAME_SEG_BYTES * seg + field;
@@ -101,6 +143,11 @@ static void apply_segment(struct build *b, u8 seg, unsigned size)
 {
     enum mode_seg kind = mode_seg(b->mode, seg);
     if (kind == MODE_SEG_FLAT) return;
+    if (is_code64(b)) {
+        emit_load64(&b->e, REG_ENTRY, mem_frame(seg == SEG_FS ? FRAME_FS_BASE64 : FRAME_GS_BASE64));
+        emit_lea64(&b->e, REG_LINEAR, mem_bis(REG_LINEAR, REG_ENTRY, 1));
+        return;
+    }
     if (kind == MODE_SEG_LIMITED) {
         flags_clobber(b);
         check_limit(b, seg, size);
@@ -117,10 +164,15 @@ bool operand_is_reachable(const struct build *b, bool write)
 void access_address(struct build *b, unsigned size)
 {
     const struct insn *i = b->i;
+    if (is_code64(b)) {
+        access_effective64(b, REG_LINEAR, true);
+        apply_segment(b, i->mem_seg, size);
+        return;
+    }
     struct host_mem ea = guest_address(i);
     bool absolute = ea.base == HOST_NONE && ea.index == HOST_NONE;
     if (absolute)
-        emit_mov_ri(&b->e, REG_LINEAR, i->address_bytes == 2 ? i->mem_disp & 0xffff : i->mem_disp);
+        emit_mov_ri(&b->e, REG_LINEAR, (u32)(i->address_bytes == 2 ? i->mem_disp & 0xffff : i->mem_disp));
     else
         emit_lea32(&b->e, REG_LINEAR, ea);
     if (i->address_bytes == 2 && !absolute) emit_movzx16(&b->e, REG_LINEAR, REG_LINEAR);
@@ -129,7 +181,7 @@ void access_address(struct build *b, unsigned size)
 
 void access_register(struct build *b, u8 seg, u8 reg, unsigned size)
 {
-    emit_mov_rr32(&b->e, REG_LINEAR, reg);
+    emit_mov_rr(&b->e, is_code64(b), REG_LINEAR, reg);
     apply_segment(b, seg, size);
 }
 
@@ -138,11 +190,9 @@ static bool power_of_two(unsigned size)
     return (size & (size - 1)) == 0;
 }
 
-/* Call the slow path if r10, an entry, is zero. */
-static struct stub *slow_if_absent(struct build *b, unsigned size, bool write)
+static struct stub *slow_path(struct build *b, unsigned size, bool write, u32 from)
 {
-    emit_test_rr(&b->e, true, REG_ENTRY);
-    struct stub *slow = stub_add(b, STUB_SLOW, emit_jcc(&b->e, CC_Z));
+    struct stub *slow = stub_add(b, STUB_SLOW, from);
     slow->back = b->e.at;
     slow->size = (u8)size;
     slow->write = write;
@@ -150,8 +200,45 @@ static struct stub *slow_if_absent(struct build *b, unsigned size, bool write)
     return slow;
 }
 
+/* Call the slow path if r10, an entry, is zero. */
+static struct stub *slow_if_absent(struct build *b, unsigned size, bool write)
+{
+    emit_test_rr(&b->e, true, REG_ENTRY);
+    return slow_path(b, size, write, emit_jcc(&b->e, CC_Z));
+}
+
+void access_tlb_slot(struct build *b)
+{
+    emit_mov_rr64(&b->e, REG_ENTRY, REG_LINEAR);
+    emit_shift_ri(&b->e, true, SHIFT_SHR, REG_ENTRY, PAGE_SHIFT - TLB_SLOT_LOG);
+    emit_alu_ri(&b->e, false, ALU_AND, REG_ENTRY, (TLB_ENTRIES - 1) << TLB_SLOT_LOG);
+}
+
+static u64 tag_field(bool write)
+{
+    return write ? offsetof(struct tlb_slot, write) : offsetof(struct tlb_slot, read);
+}
+
+/* In IA-32e mode. The page of the last byte is compared with the entry for the first one: they agree only where both lie
+ * in one page, so a misaligned access needs no test of its own. */
+static void check_tlb(struct build *b, unsigned size, bool write)
+{
+    flags_clobber(b);
+    access_tlb_slot(b);
+    emit_lea64(&b->e, REG_HOISTED, mem_bd(REG_LINEAR, (s32)size - 1));
+    emit_alu_ri(&b->e, true, ALU_AND, REG_HOISTED, ~(s32)PAGE_MASK);
+    emit_alu_rm(&b->e, true, ALU_CMP, REG_HOISTED, mem_tlb(tag_field(write)));
+    u32 differs = emit_jcc(&b->e, CC_NZ);
+    emit_load64(&b->e, REG_ENTRY, mem_tlb(offsetof(struct tlb_slot, delta)));
+    slow_path(b, size, write, differs);
+}
+
 static void check(struct build *b, unsigned size, bool write)
 {
+    if (has_tlb(b)) {
+        check_tlb(b, size, write);
+        return;
+    }
     u32 misaligned = 0, crossing = 0;
     flags_clobber(b);
     if (size > 1 && power_of_two(size)) {
@@ -176,6 +263,7 @@ static void check(struct build *b, unsigned size, bool write)
 
 bool stack_is_flat(const struct build *b)
 {
+    if (is_code64(b)) return true;
     return (b->mode & MODE_STACK32) && mode_seg(b->mode, SEG_SS) == MODE_SEG_FLAT;
 }
 
@@ -206,11 +294,25 @@ static bool is_constant(const struct insn *i, enum mode_seg seg, unsigned size)
            seg == MODE_SEG_FLAT && (i->mem_disp & PAGE_MASK) + size <= PAGE_SIZE;
 }
 
+/* The same for a constant address in IA-32e mode. */
+static struct host_mem access_constant_tlb(struct build *b, u64 linear, unsigned size, bool write)
+{
+    u64 tag = linear & ~(u64)PAGE_MASK;
+    flags_clobber(b);
+    emit_mov_ri64(&b->e, REG_LINEAR, linear);
+    emit_lea64(&b->e, REG_HOISTED, mem_bd(REG_LINEAR, -(s32)(linear - tag)));
+    emit_alu_rm(&b->e, true, ALU_CMP, REG_HOISTED, mem_tlb_at(linear, tag_field(write)));
+    u32 differs = emit_jcc(&b->e, CC_NZ);
+    emit_load64(&b->e, REG_ENTRY, mem_tlb_at(linear, offsetof(struct tlb_slot, delta)));
+    slow_path(b, size, write, differs);
+    return mem_bis(REG_LINEAR, REG_ENTRY, 1);
+}
+
 static struct host_mem access_constant(struct build *b, unsigned size, bool write)
 {
     flags_clobber(b);
-    emit_mov_ri(&b->e, REG_LINEAR, b->i->mem_disp);
-    emit_load64(&b->e, REG_ENTRY, mem_entry(b->i->mem_disp, write));
+    emit_mov_ri(&b->e, REG_LINEAR, (u32)b->i->mem_disp);
+    emit_load64(&b->e, REG_ENTRY, mem_entry((u32)b->i->mem_disp, write));
     slow_if_absent(b, size, write);
     return mem_bis(REG_LINEAR, REG_ENTRY, 1);
 }
@@ -220,8 +322,12 @@ struct host_mem access_operand(struct build *b, unsigned size, bool write)
     struct host_mem mem;
     assert(operand_is_reachable(b, write));
     if (access_is_direct(b, b->i)) return in_window(b, guest_address(b->i));
-    if (hoist_access(b, HOIST_OPERAND, guest_address(b->i), size, write, &mem)) return mem;
-    if (!has_window(b) && is_constant(b->i, mode_seg(b->mode, b->i->mem_seg), size))
+    if (b->hoists && hoist_access(b, HOIST_OPERAND, guest_address(b->i), size, write, &mem)) return mem;
+    u64 linear;
+    if (is_code64(b) && mode_seg(b->mode, b->i->mem_seg) == MODE_SEG_FLAT &&
+        constant_address(b, b->i, &linear) && (linear & PAGE_MASK) + size <= PAGE_SIZE)
+        return access_constant_tlb(b, linear, size, write);
+    if (!has_window(b) && !has_tlb(b) && is_constant(b->i, mode_seg(b->mode, b->i->mem_seg), size))
         return access_constant(b, size, write);
     access_address(b, size);
     return access_linear(b, size, write);
@@ -229,25 +335,27 @@ struct host_mem access_operand(struct build *b, unsigned size, bool write)
 
 struct host_mem access_push(struct build *b)
 {
-    struct host_mem slot = mem_bd(GUEST_ESP, -4);
+    s32 bytes = slot_bytes(b);
+    struct host_mem slot = mem_bd(GUEST_ESP, -bytes);
     if (has_window(b)) return in_window(b, slot);
-    if (hoist_access(b, HOIST_STACK, slot, 4, true, &slot)) return slot;
-    emit_lea32(&b->e, REG_LINEAR, slot);
-    return access_linear(b, 4, true);
+    if (hoist_access(b, HOIST_STACK, slot, (unsigned)bytes, true, &slot)) return slot;
+    emit_lea_sized(&b->e, is_code64(b), REG_LINEAR, slot);
+    return access_linear(b, (unsigned)bytes, true);
 }
 
 void access_pushed(struct build *b)
 {
-    emit_lea32(&b->e, GUEST_ESP, mem_bd(GUEST_ESP, -4));
+    emit_lea_sized(&b->e, is_code64(b), GUEST_ESP, mem_bd(GUEST_ESP, -slot_bytes(b)));
 }
 
 struct host_mem access_popped(struct build *b, u8 reg)
 {
+    unsigned bytes = (unsigned)slot_bytes(b);
     struct host_mem slot = mem_bd(reg, 0);
     if (has_window(b)) return in_window(b, slot);
-    if (hoist_access(b, HOIST_STACK, slot, 4, false, &slot)) return slot;
-    emit_mov_rr32(&b->e, REG_LINEAR, reg);
-    return access_linear(b, 4, false);
+    if (hoist_access(b, HOIST_STACK, slot, bytes, false, &slot)) return slot;
+    emit_mov_rr(&b->e, is_code64(b), REG_LINEAR, reg);
+    return access_linear(b, bytes, false);
 }
 
 struct host_mem access_pop(struct build *b)

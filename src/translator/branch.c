@@ -6,11 +6,15 @@
 
 /* The target of a relative branch with the operand size of the code segment. Branches of the other size
  * truncate or widen EIP; they are rare and have no target here. */
-static bool find_target(const struct build *b, const struct insn *i, u32 next_eip, u32 *target)
+static bool find_target(const struct build *b, const struct insn *i, u64 next_eip, u64 *target)
 {
     bool code32 = b->mode & MODE_CODE32;
+    if (is_code64(b)) {
+        *target = next_eip + i->imm[0];
+        return i->op[0].kind == OPND_IMM && i->operand_bytes == 8 && is_canonical(*target);
+    }
     if (i->op[0].kind != OPND_IMM || i->operand_bytes != (code32 ? 4 : 2)) return false;
-    *target = next_eip + (u32)i->imm[0];
+    *target = (u32)(next_eip + i->imm[0]);
     if (!code32) *target &= 0xffff;
     return *target <= b->key.cs_limit;
 }
@@ -18,20 +22,20 @@ static bool find_target(const struct build *b, const struct insn *i, u32 next_ei
 /* The same for the current instruction. */
 static bool has_target(const struct build *b)
 {
-    u32 target;
+    u64 target = 0;
     return find_target(b, b->i, b->next_eip, &target);
 }
 
-static u32 target_of(const struct build *b)
+static u64 target_of(const struct build *b)
 {
-    u32 target = 0;
+    u64 target = 0;
     bool found = find_target(b, b->i, b->next_eip, &target);
     assert(found);
     (void)found;
     return target;
 }
 
-unsigned branch_targets(const struct build *b, const struct insn *i, u32 next_eip, u32 targets[2])
+unsigned branch_targets(const struct build *b, const struct insn *i, u64 next_eip, u64 targets[2])
 {
     targets[1] = next_eip;
     switch (i->row->emitter) {
@@ -45,23 +49,45 @@ unsigned branch_targets(const struct build *b, const struct insn *i, u32 next_ei
 }
 
 /* An indirect target beyond the segment's limit raises #GP at the branch. Translated code does not check that,
- * so the segment must have no such targets. */
+ * so the segment must have no such targets. In 64-bit mode require_canonical() checks the target. */
 static bool any_target_is_legal(const struct build *b)
 {
-    return (b->mode & MODE_CODE32) && b->key.cs_limit == UINT32_MAX;
+    return is_wide_code(b) && b->key.cs_limit == UINT32_MAX;
 }
 
 static bool falls_through(const struct build *b)
 {
-    return b->next_eip <= b->key.cs_limit && b->next_eip != 0;
+    return is_code64(b) || (b->next_eip <= b->key.cs_limit && b->next_eip != 0);
 }
 
 /* JMP and CALL through a register or memory. */
 static bool can_go_through(const struct build *b, const struct operand *to)
 {
     if (!any_target_is_legal(b)) return false;
-    if (to->kind == OPND_REG) return to->reg_class == RC_GPR32;
-    return to->kind == OPND_MEM && to->bytes == 4 && operand_is_reachable(b, false);
+    if (to->kind == OPND_REG) return to->reg_class == (is_code64(b) ? RC_GPR64 : RC_GPR32);
+    return to->kind == OPND_MEM && to->bytes == slot_bytes(b) && operand_is_reachable(b, false);
+}
+
+/* `to` = the target in a register or in memory. */
+static void load_target(struct build *b, u8 to)
+{
+    const struct operand *from = &b->i->op[0];
+    bool wide = is_code64(b);
+    if (from->kind == OPND_REG)
+        emit_mov_rr(&b->e, wide, to, gpr_load(b, from->reg, to));
+    else
+        emit_load(&b->e, wide, to, access_operand(b, (unsigned)slot_bytes(b), false));
+}
+
+void require_canonical(struct build *b)
+{
+    if (!is_code64(b)) return;
+    flags_clobber(b);
+    emit_mov_rr64(&b->e, REG_ENTRY, REG_LINEAR);
+    emit_shift_ri(&b->e, true, SHIFT_SHL, REG_ENTRY, 16);
+    emit_shift_ri(&b->e, true, SHIFT_SAR, REG_ENTRY, 16);
+    emit_alu_rr(&b->e, true, ALU_CMP, REG_ENTRY, REG_LINEAR);
+    stub_add(b, STUB_STEP, emit_jcc(&b->e, CC_NZ));
 }
 
 bool can_jump(const struct build *b)
@@ -82,10 +108,8 @@ void emit_jump(struct build *b)
         emit_edge(b, target_of(b));
         return;
     }
-    if (to->kind == OPND_REG)
-        emit_mov_rr32(&b->e, REG_LINEAR, host_gpr(to->reg));
-    else
-        emit_load32(&b->e, REG_LINEAR, access_operand(b, 4, false));
+    load_target(b, REG_LINEAR);
+    require_canonical(b);
     emit_indirect(b);
 }
 
@@ -99,9 +123,18 @@ bool can_jcond(const struct build *b)
     return has_target(b) && falls_through(b);
 }
 
+void emit_two_edges(struct build *b, u32 field, u64 first, u64 second)
+{
+    enum flags_location flags = b->flags;
+    emit_edge(b, first);
+    emit_here32(&b->e, field);
+    b->flags = flags;
+    emit_edge(b, second);
+}
+
 void emit_jcond(struct build *b)
 {
-    u32 target = target_of(b);
+    u64 target = target_of(b);
     flags_to_host(b);
     u8 cc = condition_of(b->i);
     if (b->passed[b->n]) {
@@ -115,23 +148,18 @@ void emit_jcond(struct build *b)
     } else if (emit_edge_on_jcc(b, b->next_eip, cc ^ 1)) {
         emit_edge(b, target);
     } else {
-        u32 taken = emit_jcc(&b->e, cc);
-        emit_edge(b, b->next_eip);
-        emit_here32(&b->e, taken);
-        emit_edge(b, target);
+        emit_two_edges(b, emit_jcc(&b->e, cc), b->next_eip, target);
     }
     b->ended = true;
 }
 
 /* JECXZ and LOOP test all of RCX; its upper half is zero. */
-static void count_branch(struct build *b, u32 if_zero, u32 if_not)
+static void count_branch(struct build *b, u64 if_zero, u64 if_not)
 {
     u32 zero = emit_jrcxz(&b->e);
     u32 nonzero = emit_jmp(&b->e);
     emit_here8(&b->e, zero);
-    emit_edge(b, if_zero);
-    emit_here32(&b->e, nonzero);
-    emit_edge(b, if_not);
+    emit_two_edges(b, nonzero, if_zero, if_not);
     b->ended = true;
 }
 
@@ -151,36 +179,45 @@ void emit_jecxz(struct build *b)
 
 bool can_loop(const struct build *b)
 {
-    return can_jecxz(b);
+    return can_jcond(b) && (!is_code64(b) || b->i->address_bytes == 8);
 }
 
 void emit_loop(struct build *b)
 {
     flags_to_host(b);
-    if (b->i->address_bytes == 4) {
-        emit_lea32(&b->e, RCX, mem_bd(RCX, -1));
+    if (b->i->address_bytes != 2) {
+        emit_lea_sized(&b->e, is_code64(b), RCX, mem_bd(RCX, -1));
         count_branch(b, b->next_eip, target_of(b));
     } else {
         emit_count_branch16(b, true, b->next_eip, target_of(b));
     }
 }
 
-static bool is_flat32(const struct build *b)
+static bool has_plain_slots(const struct build *b)
 {
+    if (is_code64(b)) return b->i->operand_bytes == 8;
     return stack_is_flat(b) && (b->mode & MODE_CODE32) && b->i->operand_bytes == 4;
 }
 
 static void push_return_address(struct build *b)
 {
-    emit_mov_mi(&b->e, access_push(b), b->next_eip);
-    fix_last(b, FIX_EIP);
+    struct host_mem slot = access_push(b);
+    if (!is_code64(b)) {
+        emit_mov_mi(&b->e, slot, (u32)b->next_eip);
+        fix_last(b, FIX_EIP);
+    } else if (b->next_eip == (u64)(s64)(s32)b->next_eip) {
+        emit_mov_mi64(&b->e, slot, (u32)b->next_eip);
+    } else {
+        emit_mov_ri64(&b->e, REG_HOISTED, b->next_eip); /* r11 may have the target */
+        emit_store64(&b->e, slot, REG_HOISTED);
+    }
     access_pushed(b);
 }
 
 bool can_call(const struct build *b)
 {
     const struct operand *to = &b->i->op[0];
-    if (!is_flat32(b)) return can_call16(b);
+    if (!has_plain_slots(b)) return can_call16(b);
     if (to->kind == OPND_IMM) return has_target(b);
     /* CALL ESP goes to the value of ESP before the push. */
     return can_go_through(b, to) && !(to->kind == OPND_REG && to->reg == REG_ESP);
@@ -189,7 +226,7 @@ bool can_call(const struct build *b)
 void emit_call(struct build *b)
 {
     const struct operand *to = &b->i->op[0];
-    if (!is_flat32(b)) {
+    if (!has_plain_slots(b)) {
         emit_call16(b);
         return;
     }
@@ -199,7 +236,16 @@ void emit_call(struct build *b)
         emit_edge_call(b, target_of(b));
         return;
     }
-    if (to->kind == OPND_MEM) emit_load32(&b->e, REG_TEMP, access_operand(b, 4, false));
+    if (is_code64(b)) {
+        load_target(b, REG_LINEAR);
+        require_canonical(b);
+        emit_mov_rr64(&b->e, REG_TEMP, REG_LINEAR);
+        push_return_address(b);
+        emit_mov_rr64(&b->e, REG_LINEAR, REG_TEMP);
+        emit_indirect_call(b);
+        return;
+    }
+    if (to->kind == OPND_MEM) load_target(b, REG_TEMP);
     push_return_address(b); /* its slow path keeps r11 */
     emit_mov_rr32(&b->e, REG_LINEAR, to->kind == OPND_MEM ? REG_TEMP : host_gpr(to->reg));
     emit_indirect_call(b);
@@ -207,18 +253,19 @@ void emit_call(struct build *b)
 
 bool can_ret(const struct build *b)
 {
-    return is_flat32(b) ? any_target_is_legal(b) : can_ret16(b);
+    return has_plain_slots(b) ? any_target_is_legal(b) : can_ret16(b);
 }
 
 void emit_ret(struct build *b)
 {
-    if (!is_flat32(b)) {
+    if (!has_plain_slots(b)) {
         emit_ret16(b);
         return;
     }
     u32 release = b->i->operand_count ? (u16)b->i->imm[0] : 0;
-    emit_load32(&b->e, REG_LINEAR, access_pop(b));
-    emit_lea32(&b->e, GUEST_ESP, mem_bd(GUEST_ESP, (s32)(4 + release)));
+    emit_load(&b->e, is_code64(b), REG_LINEAR, access_pop(b));
+    require_canonical(b);
+    emit_lea_sized(&b->e, is_code64(b), GUEST_ESP, mem_bd(GUEST_ESP, slot_bytes(b) + (s32)release));
     emit_return(b);
     b->ended = true;
 }

@@ -32,6 +32,7 @@
 #include "emit.h"
 #include "hoist.h"
 #include "mmu/shadow.h"
+#include "mmu/tlb.h"
 #include "peek.h"
 #include "returns.h"
 #include "translator.h"
@@ -66,15 +67,15 @@ struct callee {
     struct insn insn;
     fast_routine *fast; /* NULL: none */
     u32 next;           /* struct callee in the same bucket */
-    bool code32;
-    bool plain; /* insn_is_plain() */
+    u8 size;            /* enum code_size */
+    bool plain;         /* insn_is_plain() */
 };
 
 /* An instruction that translated code hands to the interpreter. In the cache's metadata. */
 struct callout {
-    u32 callee; /* struct callee */
-    u32 eip;
+    u32 callee;   /* struct callee */
     u32 mode;     /* of the block */
+    u64 eip;      /* or RIP */
     u8 remaining; /* guest instructions in the block after this one */
     bool end;     /* the block ends here */
 };
@@ -122,9 +123,9 @@ struct stub {
     bool open;   /* STUB_SLOW: hoist_is_open() behind the access */
     u8 index;    /* of the guest instruction */
     u8 edge;     /* STUB_EDGE, STUB_SIDE, STUB_INDIRECT with a site: index of the edge */
-    u32 from[3]; /* rel32 fields that lead here; 0: none */
+    u32 from[4]; /* rel32 fields that lead here; 0: none */
     u32 back;    /* where the body goes on; STUB_EDGE, STUB_INDIRECT: where a call returns to, 0: no call */
-    u32 eip;
+    u64 eip;
     u32 callout; /* STUB_STRING, STUB_FAST: struct callout */
     u8 restore;  /* STUB_STRING: 0, or log2(element size) + 1: ECX must be computed from the bytes in r11 */
     bool flags;  /* STUB_STRING: at `back` the flags are in the host's EFLAGS */
@@ -170,7 +171,7 @@ struct build {
     struct extent extent[MAX_EXTENTS];
     unsigned extent_count;
     struct {
-        u32 eip;
+        u64 eip;
         u16 live;
     } peeked[MAX_PASSED + 2]; /* answers of plan_live_at() */
     unsigned peeked_count;
@@ -183,7 +184,7 @@ struct build {
     /* The current instruction: plan_select(). */
     unsigned n;
     const struct insn *i;
-    u32 eip, next_eip;
+    u64 eip, next_eip;
     enum flags_location flags;
     bool ended; /* control does not fall out of the code emitted so far */
 
@@ -193,6 +194,36 @@ struct build {
     unsigned fix_count; /* MAX_FIXES: too many, the block cannot be relocated */
     bool has_half_eip;  /* contains 16 bits of an EIP, which no fix describes: it cannot be relocated */
 };
+
+/* 64-bit mode. Addresses, RIP and stack slots have 64 bits, and R8 to R15 are in the vCPU (frame.h). */
+static inline bool is_code64(const struct build *b)
+{
+    return b->mode & MODE_CODE64;
+}
+/* 32-bit or 64-bit code. */
+static inline bool is_wide_code(const struct build *b)
+{
+    return b->mode & (MODE_CODE32 | MODE_CODE64);
+}
+/* IA-32e mode: checks look into the TLB (mmu/tlb.h). */
+static inline bool has_tlb(const struct build *b)
+{
+    return b->mode & MODE_LONG;
+}
+/* Bytes of a slot of a plain stack. */
+static inline s32 slot_bytes(const struct build *b)
+{
+    return is_code64(b) ? 8 : 4;
+}
+/* The linear address of code. */
+static inline u64 linear_of(const struct build *b, u64 eip)
+{
+    return is_code64(b) ? eip : (u32)(b->key.cs_base + eip);
+}
+static inline u64 mask_eip(const struct build *b, u64 eip)
+{
+    return mode_mask_rip(b->mode, eip);
+}
 
 /* A machine has one vCPU, and its thread runs the devices too, so each instruction is atomic without LOCK. */
 static inline bool keeps_lock(const struct build *b, const struct insn *i)
@@ -220,11 +251,11 @@ void make_room(struct vcpu *v);
 bool plan_block(struct build *b, const u8 *bytes, unsigned here, const u8 *next_bytes, unsigned next,
                 bool *crosses);
 /* The arithmetic flags that code at eip may read. The block then depends on the bytes that were looked at. */
-u16 plan_live_at(struct build *b, u32 eip);
+u16 plan_live_at(struct build *b, u64 eip);
 /* Is eip in the page that the block begins in? */
-static inline bool plan_same_page(const struct build *b, u32 eip)
+static inline bool plan_same_page(const struct build *b, u64 eip)
 {
-    return ((b->key.cs_base + eip) ^ (b->key.cs_base + b->key.eip)) < PAGE_SIZE;
+    return (linear_of(b, eip) ^ linear_of(b, b->key.eip)) < PAGE_SIZE;
 }
 /* Do the flags that are live at the block's beginning get parked before an instruction needs them in EFLAGS? */
 bool plan_wants_parked(const struct build *b);
@@ -243,6 +274,22 @@ void flags_leave_host(struct build *b);
 struct stub *stub_add(struct build *b, enum stub_kind kind, u32 from);
 /* The guest's 32-bit effective address as a host operand. */
 struct host_mem guest_address(const struct insn *i);
+/* r10 = offset in the TLB of the slot for the linear address in r9. Clobbers EFLAGS. */
+void access_tlb_slot(struct build *b);
+/* The field of a slot with its offset in r10, or of the slot of a constant linear address. */
+static inline struct host_mem mem_tlb(u64 field)
+{
+    struct host_mem mem = mem_bis(REG_TABLES, REG_ENTRY, 1);
+    mem.disp = (s32)field;
+    return mem;
+}
+static inline struct host_mem mem_tlb_at(u64 linear, u64 field)
+{
+    return mem_bd(REG_TABLES, (s32)(((u64)tlb_place(linear) << TLB_SLOT_LOG) + field));
+}
+/* Leave the block by a step of the current instruction if the branch target in r9 is not canonical. Clobbers r10 and
+ * EFLAGS. */
+void require_canonical(struct build *b);
 /* The memory operand of the current instruction, checked. Its segment must be reachable. */
 struct host_mem access_operand(struct build *b, unsigned size, bool write);
 /* Is the segment of the current memory operand reachable? */
@@ -264,25 +311,29 @@ static inline struct host_mem mem_entry(u32 linear, bool write)
     s32 entry = (s32)((linear >> PAGE_SHIFT) * sizeof(u64));
     return mem_bd(REG_TABLES, entry + (write ? SHADOW_READ_TO_WRITE : 0));
 }
+/* Host register `to` = the effective address of the memory operand in 64-bit mode, cut to 32 bits unless wide. May clobber
+ * r9 and r10. */
+void access_effective64(struct build *b, u8 to, bool wide);
 /* r9d = linear address of [seg:reg]; reg is a host register with a 32-bit offset. */
 void access_register(struct build *b, u8 seg, u8 reg, unsigned size);
 /* r9d = linear address of the memory operand of the current instruction. Its segment must be reachable. */
 void access_address(struct build *b, unsigned size);
 /* The bytes at the linear address in r9d, checked. */
 struct host_mem access_linear(struct build *b, unsigned size, bool write);
-/* A dword of a flat stack, at the address in reg, for reading. */
+/* A slot of a plain stack, at the address in reg, for reading. */
 struct host_mem access_popped(struct build *b, u8 reg);
 /* Is the stack 32-bit, in a flat segment? */
 bool stack_is_flat(const struct build *b);
-/* Does this instruction push or pop dwords on a flat 32-bit stack? */
+/* Does this instruction push or pop dwords on a flat 32-bit stack, or quadwords in 64-bit mode? */
 static inline bool has_plain_stack(const struct build *b, const struct insn *i)
 {
+    if (is_code64(b)) return i->stack_bytes == 8;
     return stack_is_flat(b) && (b->mode & MODE_CODE32) && !(i->prefixes & PFX_OPSIZE);
 }
-/* The 4 bytes below ESP of a flat stack, for writing; after the store ESP follows. */
+/* The slot below ESP of a plain stack, for writing; after the store ESP follows. */
 struct host_mem access_push(struct build *b);
 void access_pushed(struct build *b);
-/* The 4 bytes at ESP, for reading. */
+/* The slot at ESP, for reading. */
 struct host_mem access_pop(struct build *b);
 /* Tier 2: the current instruction reaches memory through the host window, without a check. */
 static inline bool has_window(const struct build *b)
@@ -296,8 +347,18 @@ void rewrite_identical(struct build *b);
 /* Guest register number -> host register number. */
 static inline u8 host_gpr(u8 reg)
 {
+    assert(reg < 8);
     return reg == REG_ESP ? GUEST_ESP : reg;
 }
+
+/* R8 to R15 rest in the vCPU. A host register with the value of a general register: `scratch` for one of these. */
+u8 gpr_load(struct build *b, u8 reg, u8 scratch);
+/* The host register that an instruction may write for it; gpr_store() must follow. */
+static inline u8 gpr_target(u8 reg, u8 scratch)
+{
+    return reg < 8 ? host_gpr(reg) : scratch;
+}
+void gpr_store(struct build *b, u8 reg, u8 from);
 
 /* Must the flags be in EFLAGS before the instruction, because it reads them or leaves live ones unchanged? */
 static inline bool needs_flags(const struct build *b, const struct insn *i)
@@ -318,9 +379,11 @@ extern const struct emitter_row emitter_rows[EMITTER_COUNT];
 ISA_EMITTERS(X)
 #undef X
 
-/* branch.c: the EIPs to which a direct branch that ends at next_eip may lead. Returns their number: 1 or 2, or
+/* branch.c: an edge to `first`; and where the jump with this rel32 field leads, one to `second`. */
+void emit_two_edges(struct build *b, u32 field, u64 first, u64 second);
+/* The EIPs to which a direct branch that ends at next_eip may lead. Returns their number: 1 or 2, or
  * 0 when they are unknown. */
-unsigned branch_targets(const struct build *b, const struct insn *i, u32 next_eip, u32 targets[2]);
+unsigned branch_targets(const struct build *b, const struct insn *i, u64 next_eip, u64 targets[2]);
 /* callout.c: a callout for the current instruction. Returns its address (32 bits, cache/origin.h). */
 u32 make_callout(struct build *b, bool end);
 /* r11d = address of the callout, as the thunks expect it. */
@@ -345,18 +408,18 @@ void emit_call16(struct build *b);
 bool can_ret16(const struct build *b);
 void emit_ret16(struct build *b);
 /* A branch on CX. The flags are in the host's EFLAGS. */
-void emit_count_branch16(struct build *b, bool decrement, u32 if_zero, u32 if_not);
+void emit_count_branch16(struct build *b, bool decrement, u64 if_zero, u64 if_not);
 
 /* edge.c */
 /* Go to `eip` by an edge. The flags may be anywhere. */
-void emit_edge(struct build *b, u32 eip);
+void emit_edge(struct build *b, u64 eip);
 void emit_string_stub(struct build *b, const struct stub *stub);
 /* Increment this counter. Clobbers EFLAGS. */
 void emit_count(struct build *b, const u64 *counter);
 /* Call `eip` by an edge. The guest has just pushed its return address, next_eip. */
-void emit_edge_call(struct build *b, u32 eip);
+void emit_edge_call(struct build *b, u64 eip);
 /* Make a conditional jump the edge to `eip`. Returns false, and emits nothing, if the edge needs tests. */
-bool emit_edge_on_jcc(struct build *b, u32 eip, u8 cc);
+bool emit_edge_on_jcc(struct build *b, u64 eip, u8 cc);
 /* Go to the EIP in r9d. */
 void emit_indirect(struct build *b);
 void emit_indirect_call(struct build *b);
@@ -365,12 +428,19 @@ void emit_edge_stub(struct build *b, const struct stub *stub);
 /* Make the jump with this rel32 field an edge to the unhoisted block that begins with the current instruction. */
 struct stub *emit_unhoisted_exit(struct build *b, u32 field);
 /* Leave the block by a conditional jump to eip, or go on. */
-void emit_side_exit(struct build *b, u32 eip, u8 cc);
+void emit_side_exit(struct build *b, u64 eip, u8 cc);
 void emit_side_stub(struct build *b, const struct stub *stub);
 void emit_indirect_stub(struct build *b, const struct stub *stub);
 
+/* runtime.c: the frame of a page of code + 1, or 0 when a fetch there faults or finds no memory. */
+u32 fetch_frame(struct vcpu *v, u64 linear);
 /* translate.c: translate the block for this key. NULL: its first instruction must be interpreted. May flush. */
 struct block *translate(struct vcpu *v, const struct block_key *key);
+/* The linear address of an EIP or RIP in the block's code segment. */
+static inline u64 key_linear(const struct block_key *key, u64 eip)
+{
+    return key->mode & MODE_CODE64 ? eip : (u32)(key->cs_base + eip);
+}
 
 /* runtime.c */
 /* Find or translate the code for v->rip and return its host address. To leave, return translator_leave and set

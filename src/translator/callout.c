@@ -6,19 +6,18 @@
 
 #include "base/hash.h"
 
-static u32 callee_hash(const struct insn *i, bool code32)
+static u32 callee_hash(const struct insn *i, u8 size)
 {
-    u64 h = code32;
+    u64 h = size;
     for (unsigned n = 0; n < i->length; n++)
         h = hash_multiply(h ^ i->bytes[n]);
     return (u32)(h >> 40) % CALLEE_BUCKETS;
 }
 
 /* The digest is a function of the bytes and the default size. */
-static bool same_bytes(const struct callee *callee, const struct insn *i, bool code32)
+static bool same_bytes(const struct callee *callee, const struct insn *i, u8 size)
 {
-    if (callee->insn.length != i->length || callee->code32 != code32 || callee->insn.row != i->row)
-        return false;
+    if (callee->insn.length != i->length || callee->size != size || callee->insn.row != i->row) return false;
     for (unsigned n = 0; n < i->length; n++)
         if (callee->insn.bytes[n] != i->bytes[n]) return false;
     return true;
@@ -36,17 +35,17 @@ static void forget_flushed(struct engine *t)
 static u32 find_callee(struct build *b)
 {
     const struct insn *i = b->i;
-    bool code32 = b->mode & MODE_CODE32;
+    u8 size = (u8)mode_code_size(b->mode);
     forget_flushed(b->t);
-    u32 *bucket = &b->t->callees[callee_hash(i, code32)];
+    u32 *bucket = &b->t->callees[callee_hash(i, size)];
     for (u32 p = *bucket; p; p = ((const struct callee *)meta_pointer(p))->next)
-        if (same_bytes(meta_pointer(p), i, code32)) return p;
+        if (same_bytes(meta_pointer(p), i, size)) return p;
     struct callee *callee = cache_lasting(&b->t->cache, sizeof(*callee));
     *callee = (struct callee){
         .insn = *i,
         .fast = b->v->instruments.no_fast_entry ? NULL : fast_routine_of(i),
         .next = *bucket,
-        .code32 = code32,
+        .size = size,
         .plain = insn_is_plain(b->v, i),
     };
     return *bucket = low_pointer(callee);

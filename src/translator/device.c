@@ -23,7 +23,7 @@ static bool same(const struct snapshot *a, const struct snapshot *b)
 
 static bool is_general(const struct operand *o)
 {
-    return o->kind == OPND_REG && o->reg_class <= RC_GPR32;
+    return o->kind == OPND_REG && o->reg_class <= RC_GPR64;
 }
 
 /* Is it MOV between memory and a general register, or MOV of an immediate to memory? */
@@ -38,19 +38,19 @@ static bool is_move(const struct insn *i, bool write)
 enum device_outcome device_access(struct vcpu *v, u64 gpa, unsigned size, bool write, bool may_stay)
 {
     struct engine *t = v->engine;
-    const struct decoded *d = decode_known(v, (u32)v->rip);
+    const struct decoded *d = decode_known(v, v->rip);
     if (!d || !d->plain || !is_move(&d->insn, write)) return DEVICE_DECLINED;
     const struct insn *i = &d->insn;
     struct snapshot before = snapshot(v);
     u8 *page = &t->device_page[gpa & PAGE_MASK];
-    u32 value;
+    u64 value;
 
     v->counters->device_moves++;
     if (v->deterministic) v->icount -= v->scratch.remaining;
     if (write) {
         phys_write(v->phys, gpa, size, mask_bytes(exec_read(v, i, 1), size));
     } else {
-        value = (u32)phys_read(v->phys, gpa, size);
+        value = phys_read(v->phys, gpa, size);
         store_any(page, size, value);
     }
     struct snapshot after = snapshot(v);
@@ -59,7 +59,7 @@ enum device_outcome device_access(struct vcpu *v, u64 gpa, unsigned size, bool w
         return DEVICE_STAY;
     }
     if (!write) exec_reg_write(v, i->op[0].reg_class, i->op[0].reg, value);
-    v->rip = (u32)(v->rip + i->length);
+    v->rip = mode_mask_rip(v->mode, v->rip + i->length);
     flags_unpack(v, v->scratch.parked_flags);
     return DEVICE_LEAVE;
 }

@@ -20,10 +20,10 @@ enum device_outcome {
  * its block; the flags are parked. may_stay: the block can go on behind the access. */
 enum device_outcome device_access(struct vcpu *v, u64 gpa, unsigned size, bool write, bool may_stay);
 
-static inline u64 device_entry(const struct vcpu *v, u32 linear)
+static inline u64 device_entry(const struct vcpu *v, u64 linear)
 {
     const struct engine *t = v->engine;
-    return (u64)(uintptr_t)t->device_page - (linear & ~PAGE_MASK);
+    return (u64)(uintptr_t)t->device_page - (linear & ~(u64)PAGE_MASK);
 }
 
 #endif

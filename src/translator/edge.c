@@ -10,21 +10,18 @@
  *
  * There are two kinds of edges. If live flags are in the host's EFLAGS at the jump, the edge enters its target's
  * host entry, and its tests must preserve EFLAGS: they use MOV, LEA and JRCXZ while r11 holds ECX. If the flags
- * are parked or dead, the edge enters the parked entry, and the jump itself is conditional on the last test.
+ * are parked or dead, the edge enters the parked entry, and the jump itself is conditional on the last test. In IA-32e
+ * mode an edge to another page is always of the second kind. It compares one word of the TLB: the page, and the frame that
+ * it maps.
  */
 #include "build.h"
-
-static u32 linear_of(const struct build *b, u32 eip)
-{
-    return b->key.cs_base + eip;
-}
 
 static bool polls(const struct build *b)
 {
     return b->t->config.no_kicks && !b->v->deterministic;
 }
 
-static bool needs_poll(const struct build *b, u32 eip)
+static bool needs_poll(const struct build *b, u64 eip)
 {
     return eip <= b->eip && polls(b);
 }
@@ -77,6 +74,14 @@ static u32 check_frame(struct build *b, s32 entry)
     return b->e.at - 4;
 }
 
+/* The same in IA-32e mode, for code at this linear address. */
+static u32 check_exec_word(struct build *b, u64 linear)
+{
+    u32 patch = emit_mov_patched64(&b->e, REG_ENTRY, tlb_exec_word(linear, 0));
+    emit_alu_rm(&b->e, true, ALU_CMP, REG_ENTRY, mem_tlb_at(linear, offsetof(struct tlb_slot, exec)));
+    return patch;
+}
+
 /* --- direct edges --- */
 
 /* The edge that a stub belongs to. */
@@ -85,22 +90,22 @@ static struct edge *edge_of(const struct build *b, const struct stub *stub)
     return &block_edges(b->block)[stub->edge];
 }
 
-static struct edge *add_edge(struct build *b, struct stub *stub, u32 eip, bool parked)
+static struct edge *add_edge(struct build *b, struct stub *stub, u64 eip, bool parked)
 {
     stub->edge = b->block->edge_count++;
     struct edge *edge = edge_of(b, stub);
-    *edge = (struct edge){.index = stub->edge, .eip = eip, .parked = parked};
+    *edge = (struct edge){.index = stub->edge, .eip = (u32)eip, .parked = parked};
     return edge;
 }
 
-static struct stub *edge_begin(struct build *b, u32 eip)
+static struct stub *edge_begin(struct build *b, u64 eip)
 {
     struct stub *stub = stub_add(b, STUB_EDGE, 0);
     add_edge(b, stub, eip, b->flags != FLAGS_HOST || !plan_live_at(b, eip));
     return stub;
 }
 
-static s32 exec_entry_of(const struct build *b, u32 eip)
+static s32 exec_entry_of(const struct build *b, u64 eip)
 {
     return (s32)((linear_of(b, eip) >> PAGE_SHIFT) * sizeof(u32));
 }
@@ -108,18 +113,21 @@ static s32 exec_entry_of(const struct build *b, u32 eip)
 /* The tests of an edge: is something pending (poll_too), and does the target's page still map the frame that it
  * mapped when the edge was linked (linking patches the frame in)? The last test of a parked edge leaves its
  * outcome in ZF; returns whether there is such a test. */
-static bool edge_tests(struct build *b, struct edge *edge, struct stub *stub, bool poll_too)
+static bool edge_tests(struct build *b, u64 eip, struct edge *edge, struct stub *stub, bool poll_too)
 {
-    bool crosses = !plan_same_page(b, edge->eip);
+    bool crosses = !plan_same_page(b, eip);
     if (!edge->parked) {
         if (poll_too) poll_keeping_flags(b, stub);
         if (crosses)
-            edge->frame_patch = in_block(b, check_frame_keeping_flags(b, stub, exec_entry_of(b, edge->eip)));
+            edge->frame_patch = in_block(b, check_frame_keeping_flags(b, stub, exec_entry_of(b, eip)));
         return false;
     }
     if (poll_too) poll(b);
     if (poll_too && crosses) stub->from[1] = emit_jcc(&b->e, CC_NZ);
-    if (crosses) edge->frame_patch = in_block(b, check_frame(b, exec_entry_of(b, edge->eip)));
+    if (crosses && has_tlb(b))
+        edge->frame_patch = in_block(b, check_exec_word(b, linear_of(b, eip)));
+    else if (crosses)
+        edge->frame_patch = in_block(b, check_frame(b, exec_entry_of(b, eip)));
     return poll_too || crosses;
 }
 
@@ -130,10 +138,11 @@ static void edge_at(struct build *b, struct stub *stub, u32 field)
     stub->from[0] = field;
 }
 
-void emit_edge(struct build *b, u32 eip)
+void emit_edge(struct build *b, u64 eip)
 {
+    if (has_tlb(b) && !plan_same_page(b, eip) && plan_live_at(b, eip)) flags_to_parked(b);
     struct stub *stub = edge_begin(b, eip);
-    if (edge_tests(b, edge_of(b, stub), stub, needs_poll(b, eip))) {
+    if (edge_tests(b, eip, edge_of(b, stub), stub, needs_poll(b, eip))) {
         edge_at(b, stub, emit_jcc(&b->e, CC_Z));
         stub->from[2] = emit_jmp(&b->e);
     } else {
@@ -141,7 +150,7 @@ void emit_edge(struct build *b, u32 eip)
     }
 }
 
-bool emit_edge_on_jcc(struct build *b, u32 eip, u8 cc)
+bool emit_edge_on_jcc(struct build *b, u64 eip, u8 cc)
 {
     if (!plan_same_page(b, eip) || needs_poll(b, eip)) return false;
     struct stub *stub = edge_begin(b, eip);
@@ -183,7 +192,7 @@ struct stub *emit_unhoisted_exit(struct build *b, u32 field)
     return stub;
 }
 
-void emit_side_exit(struct build *b, u32 eip, u8 cc)
+void emit_side_exit(struct build *b, u64 eip, u8 cc)
 {
     struct stub *stub = stub_add(b, STUB_SIDE, 0);
     add_edge(b, stub, eip, !plan_live_at(b, eip));
@@ -223,21 +232,34 @@ static bool uses_return_stack(const struct build *b)
 {
     const struct translator_config *c = &b->t->config;
     return !c->no_return_stack && !c->no_chaining && mode_seg(b->mode, SEG_CS) == MODE_SEG_FLAT &&
-           (b->mode & MODE_CODE32);
+           is_wide_code(b);
 }
 
 /* Position-independent code finds its EIP by a CALL to the next instruction, which has no matching RET. */
-static bool will_return(const struct build *b, u32 target)
+static bool will_return(const struct build *b, u64 target)
 {
     return uses_return_stack(b) && target != b->next_eip && b->next_eip != 0;
+}
+
+/* Sets ZF if r9 is the address behind the call. */
+static void compare_return(struct build *b)
+{
+    if (!is_code64(b)) {
+        emit_cmp_ri32(&b->e, REG_LINEAR, (u32)b->next_eip);
+        fix_last(b, FIX_EIP);
+    } else if (b->next_eip == (u64)(s64)(s32)b->next_eip) {
+        emit_alu_ri(&b->e, true, ALU_CMP, REG_LINEAR, (s32)b->next_eip);
+    } else {
+        emit_mov_ri64(&b->e, REG_ENTRY, b->next_eip);
+        emit_alu_rr(&b->e, true, ALU_CMP, REG_LINEAR, REG_ENTRY);
+    }
 }
 
 /* The code to which a host RET returns, with the guest's target EIP in r9d and the flags parked or dead. */
 static void emit_continuation(struct build *b)
 {
     b->flags = FLAGS_PARKED;
-    emit_cmp_ri32(&b->e, REG_LINEAR, b->next_eip);
-    fix_last(b, FIX_EIP);
+    compare_return(b);
     if (emit_edge_on_jcc(b, b->next_eip, CC_Z)) {
         emit_jmp_thunk(&b->e, THUNK_RETURN_MISS);
     } else {
@@ -246,7 +268,7 @@ static void emit_continuation(struct build *b)
     }
 }
 
-void emit_edge_call(struct build *b, u32 eip)
+void emit_edge_call(struct build *b, u64 eip)
 {
     if (!will_return(b, eip)) {
         emit_edge(b, eip);
@@ -254,7 +276,7 @@ void emit_edge_call(struct build *b, u32 eip)
     }
     flags_leave_host(b);
     struct stub *stub = edge_begin(b, eip);
-    if (edge_tests(b, edge_of(b, stub), stub, polls(b))) stub->from[2] = emit_jcc(&b->e, CC_NZ);
+    if (edge_tests(b, eip, edge_of(b, stub), stub, polls(b))) stub->from[2] = emit_jcc(&b->e, CC_NZ);
     edge_at(b, stub, emit_call_rel(&b->e));
     stub->back = b->e.at;
     emit_continuation(b);
@@ -265,7 +287,7 @@ void emit_edge_call(struct build *b, u32 eip)
 static bool looks_up(const struct build *b)
 {
     return !b->t->config.no_inline_cache && !b->t->config.no_chaining &&
-           mode_seg(b->mode, SEG_CS) == MODE_SEG_FLAT && (b->mode & MODE_CODE32);
+           mode_seg(b->mode, SEG_CS) == MODE_SEG_FLAT && is_wide_code(b);
 }
 
 /* r10 = the jump table's entry for r9d. Returns the rel32 of a jump that is taken if its key differs. */
@@ -328,6 +350,38 @@ static u32 poll_before_look_up(struct build *b)
     return emit_jcc(&b->e, CC_NZ);
 }
 
+static struct host_mem long_entry_field(u64 field)
+{
+    return mem_bd(REG_TEMP, (s32)field);
+}
+
+/* The same in IA-32e mode: r11 = the entry. `stub` is where a miss leads. */
+static void look_up_long(struct build *b, struct stub *stub)
+{
+    emit_movzx16(&b->e, REG_TEMP, REG_LINEAR);
+    emit_shift_ri(&b->e, false, SHIFT_SHL, REG_TEMP, 5);
+    emit_alu_rm(&b->e, true, ALU_ADD, REG_TEMP, mem_frame(FRAME_LONG_JUMP_TABLE));
+    emit_alu_rm(&b->e, true, ALU_CMP, REG_LINEAR, long_entry_field(offsetof(struct long_jump_entry, rip)));
+    stub->from[1] = emit_jcc(&b->e, CC_NZ);
+    access_tlb_slot(b);
+    emit_load64(&b->e, REG_ENTRY, mem_tlb(offsetof(struct tlb_slot, exec)));
+    emit_alu_rm(&b->e, true, ALU_CMP, REG_ENTRY, long_entry_field(offsetof(struct long_jump_entry, exec)));
+    stub->from[2] = emit_jcc(&b->e, CC_NZ);
+    emit_load64(&b->e, REG_ENTRY, mem_frame(FRAME_JUMP_TAG));
+    emit_alu_rm(&b->e, true, ALU_CMP, REG_ENTRY, long_entry_field(offsetof(struct long_jump_entry, tag)));
+    stub->from[3] = emit_jcc(&b->e, CC_NZ);
+}
+_Static_assert(sizeof(struct long_jump_entry) == 32, "look_up_long() and thunk_return_miss index it");
+
+/* An indirect branch in IA-32e mode: always by the jump table. */
+static void indirect_long(struct build *b, bool call)
+{
+    struct stub *stub = stub_add(b, STUB_INDIRECT, poll_before_look_up(b));
+    look_up_long(b, stub);
+    emit_go_mem(&b->e, call, long_entry_field(offsetof(struct long_jump_entry, code)));
+    if (call) stub->back = b->e.at;
+}
+
 static void indirect(struct build *b, bool remember, bool call)
 {
     flags_leave_host(b);
@@ -336,6 +390,10 @@ static void indirect(struct build *b, bool remember, bool call)
             emit_call_thunk(&b->e, THUNK_INDIRECT);
         else
             emit_jmp_thunk(&b->e, THUNK_INDIRECT);
+        return;
+    }
+    if (has_tlb(b)) {
+        indirect_long(b, call);
         return;
     }
     struct stub *stub = stub_add(b, STUB_INDIRECT, 0);
@@ -394,6 +452,8 @@ void emit_indirect_stub(struct build *b, const struct stub *stub)
     fix_here(b, missed);
     fix_here(b, pending);
     fix_here(b, stub->from[0]);
+    for (unsigned n = 2; n < ARRAY_SIZE(stub->from) && !site; n++)
+        fix_here(b, stub->from[n]);
     if (stub->back) push_host_return(b, stub->back);
     emit_jmp_thunk(&b->e, THUNK_INDIRECT);
     if (!site) return;

@@ -98,6 +98,38 @@ void emit_mov_ri(struct emitter *e, u8 reg, u32 value)
     emit32(e, value);
 }
 
+static void emit64(struct emitter *e, u64 value)
+{
+    emit32(e, (u32)value);
+    emit32(e, (u32)(value >> 32));
+}
+
+u32 emit_mov_patched64(struct emitter *e, u8 reg, u64 value)
+{
+    emit_rex(e, true, 0, NULL, reg, false);
+    emit8(e, 0xb8 | (reg & 7));
+    emit64(e, value);
+    return e->at - 8;
+}
+
+void emit_mov_ri64(struct emitter *e, u8 reg, u64 value)
+{
+    if (value <= UINT32_MAX) {
+        emit_mov_ri(e, reg, (u32)value);
+    } else if (value == (u64)(s64)(s32)value) {
+        emit_rr(e, true, 0xc7, 0, reg);
+        emit32(e, (u32)value);
+    } else {
+        emit_mov_patched64(e, reg, value);
+    }
+}
+
+void emit_mov_mi64(struct emitter *e, struct host_mem mem, u32 value)
+{
+    emit_rm(e, true, 0xc7, 0, mem);
+    emit32(e, value);
+}
+
 void emit_mov_mi(struct emitter *e, struct host_mem mem, u32 value)
 {
     emit_rm(e, false, 0xc7, 0, mem);

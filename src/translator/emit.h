@@ -116,6 +116,13 @@ void emit_rr_0f(struct emitter *e, u8 opcode, u8 reg, u8 rm);
 
 /* mov r32, imm32 */
 void emit_mov_ri(struct emitter *e, u8 reg, u32 value);
+/* mov r64, imm: the shortest form */
+void emit_mov_ri64(struct emitter *e, u8 reg, u64 value);
+/* mov qword [mem], imm32, sign-extended */
+void emit_mov_mi64(struct emitter *e, struct host_mem mem, u32 value);
+/* mov r64, imm64, always with eight bytes; the offset of the lower dword, for patching */
+u32 emit_mov_patched64(struct emitter *e, u8 reg, u64 value);
+/* cmp qword [base + disp32], reg */
 /* mov dword [mem], imm32 */
 void emit_mov_mi(struct emitter *e, struct host_mem mem, u32 value);
 /* Their numbers in opcodes 00h-3Fh and in group 1 (SDM 2D table A-6). */
@@ -197,6 +204,22 @@ void emit_store16(struct emitter *e, struct host_mem mem, u8 from);
 /* mov r16, r16 and lea r16, [mem]: the upper half stays. */
 void emit_mov_rr16(struct emitter *e, u8 to, u8 from);
 void emit_lea16(struct emitter *e, u8 to, struct host_mem mem);
+static inline void emit_lea_sized(struct emitter *e, bool wide, u8 to, struct host_mem mem)
+{
+    emit_rm(e, wide, 0x8d, to, mem);
+}
+static inline void emit_load(struct emitter *e, bool wide, u8 to, struct host_mem mem)
+{
+    emit_rm(e, wide, 0x8b, to, mem);
+}
+static inline void emit_store(struct emitter *e, bool wide, struct host_mem mem, u8 from)
+{
+    emit_rm(e, wide, 0x89, from, mem);
+}
+static inline void emit_mov_rr(struct emitter *e, bool wide, u8 to, u8 from)
+{
+    emit_rr(e, wide, 0x89, from, to);
+}
 static inline void emit_lea32(struct emitter *e, u8 to, struct host_mem mem)
 {
     emit_rm(e, false, 0x8d, to, mem);

@@ -133,7 +133,7 @@ thunk_slow:
     push %r10
     sub $8, %rsp
     lea -FRAME_BIAS(%r15), %rdi
-    mov %r9d, %esi
+    mov %r9, %rsi
     mov %r10, %rdx
     call translator_slow_access
     test %rax, %rax
@@ -220,6 +220,8 @@ thunk_return_miss:
     mov FRAME_RETURN_BASE(%r15), %rsp
     cmpl $0, FRAME_PENDING(%r15)
     jne thunk_indirect
+    testl $FRAME_MODE_LONG, FRAME_MODE(%r15)
+    jnz 1f
     mov %r9d, %r10d
     shr $12, %r10d
     mov FRAME_EXEC_TABLE(%r15), %r11
@@ -233,6 +235,21 @@ thunk_return_miss:
     cmp (%r10), %r11
     jne thunk_indirect
     jmp *8(%r10)
+1:  movzwl %r9w, %r11d /* as look_up_long() in edge.c */
+    shl $5, %r11d
+    add FRAME_LONG_JUMP_TABLE(%r15), %r11
+    cmp (%r11), %r9
+    jne thunk_indirect
+    mov %r9, %r10
+    shr $FRAME_TLB_SHIFT, %r10
+    and $FRAME_TLB_MASK, %r10d
+    mov FRAME_TLB_EXEC(%r14,%r10), %r10
+    cmp 8(%r11), %r10
+    jne thunk_indirect
+    mov FRAME_JUMP_TAG(%r15), %r10
+    cmp 24(%r11), %r10
+    jne thunk_indirect
+    jmp *16(%r11)
 
     .globl thunk_indirect
     .type thunk_indirect, @function

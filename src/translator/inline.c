@@ -9,17 +9,19 @@ static bool has_stack(const struct build *b)
     return has_plain_stack(b, b->i);
 }
 
-static bool is_dword_register(const struct operand *o)
+/* A register of the size of a slot. */
+static bool is_slot_register(const struct build *b, const struct operand *o)
 {
-    return o->kind == OPND_REG && o->reg_class == RC_GPR32;
+    return o->kind == OPND_REG && o->reg_class == (is_code64(b) ? RC_GPR64 : RC_GPR32);
 }
 
 bool can_push(const struct build *b)
 {
     const struct operand *from = &b->i->op[0];
-    bool from_memory = from->kind == OPND_MEM && from->bytes == 4 && operand_is_reachable(b, false);
+    bool from_memory =
+        from->kind == OPND_MEM && from->bytes == slot_bytes(b) && operand_is_reachable(b, false);
     if (!has_stack(b)) return can_push16(b);
-    return is_dword_register(from) || from->kind == OPND_IMM || from_memory;
+    return is_slot_register(b, from) || from->kind == OPND_IMM || from_memory;
 }
 
 void emit_push(struct build *b)
@@ -29,20 +31,24 @@ void emit_push(struct build *b)
         emit_push16(b);
         return;
     }
+    bool wide = is_code64(b);
     if (from->kind == OPND_REG) {
-        emit_store32(&b->e, access_push(b), host_gpr(from->reg)); /* PUSH ESP stores the old value */
+        struct host_mem slot = access_push(b);
+        emit_store(&b->e, wide, slot, gpr_load(b, from->reg, REG_TEMP)); /* PUSH ESP stores the old value */
     } else if (from->kind == OPND_IMM) {
-        emit_mov_mi(&b->e, access_push(b), (u32)b->i->imm[from->imm]);
+        struct host_mem slot = access_push(b);
+        emit_rm(&b->e, wide, 0xc7, 0, slot);
+        emit32(&b->e, (u32)b->i->imm[from->imm]);
     } else {
-        emit_load32(&b->e, REG_TEMP, access_operand(b, 4, false));
-        emit_store32(&b->e, access_push(b), REG_TEMP); /* its slow path keeps r11 */
+        emit_load(&b->e, wide, REG_TEMP, access_operand(b, (unsigned)slot_bytes(b), false));
+        emit_store(&b->e, wide, access_push(b), REG_TEMP); /* its slow path keeps r11 */
     }
     access_pushed(b);
 }
 
-static void drop_dword(struct build *b)
+static void drop_slot(struct build *b)
 {
-    emit_lea32(&b->e, GUEST_ESP, mem_bd(GUEST_ESP, 4));
+    emit_lea_sized(&b->e, is_code64(b), GUEST_ESP, mem_bd(GUEST_ESP, slot_bytes(b)));
 }
 
 /* An address that contains ESP uses the new ESP (SDM 2 "POP"), but ESP may change only once the store cannot fault.
@@ -50,7 +56,7 @@ static void drop_dword(struct build *b)
 static bool can_pop_to_memory(const struct build *b)
 {
     const struct insn *i = b->i;
-    return i->op[0].bytes == 4 && i->mem_base != REG_ESP && operand_is_reachable(b, true) &&
+    return i->op[0].bytes == slot_bytes(b) && i->mem_base != REG_ESP && operand_is_reachable(b, true) &&
            mode_seg(b->mode, i->mem_seg) != MODE_SEG_LIMITED;
 }
 
@@ -58,7 +64,7 @@ bool can_pop(const struct build *b)
 {
     const struct operand *to = &b->i->op[0];
     if (!has_stack(b)) return can_pop16(b);
-    return to->kind == OPND_MEM ? can_pop_to_memory(b) : is_dword_register(to) && to->reg != REG_ESP;
+    return to->kind == OPND_MEM ? can_pop_to_memory(b) : is_slot_register(b, to) && to->reg != REG_ESP;
 }
 
 void emit_pop(struct build *b)
@@ -68,13 +74,17 @@ void emit_pop(struct build *b)
         emit_pop16(b);
         return;
     }
+    bool wide = is_code64(b);
     if (to->kind == OPND_MEM) {
-        emit_load32(&b->e, REG_TEMP, access_pop(b));
-        emit_store32(&b->e, access_operand(b, 4, true), REG_TEMP); /* its slow path keeps r11 */
+        emit_load(&b->e, wide, REG_TEMP, access_pop(b));
+        emit_store(&b->e, wide, access_operand(b, (unsigned)slot_bytes(b), true),
+                   REG_TEMP); /* its slow path keeps r11 */
     } else {
-        emit_load32(&b->e, host_gpr(to->reg), access_pop(b));
+        u8 reg = gpr_target(to->reg, REG_TEMP);
+        emit_load(&b->e, wide, reg, access_pop(b));
+        gpr_store(b, to->reg, reg);
     }
-    drop_dword(b);
+    drop_slot(b);
 }
 
 bool can_leave(const struct build *b)
@@ -85,9 +95,10 @@ bool can_leave(const struct build *b)
 void emit_leave(struct build *b)
 {
     struct host_mem slot = access_popped(b, RBP);
-    emit_load32(&b->e, REG_TEMP, slot);
-    emit_lea32(&b->e, GUEST_ESP, mem_bd(RBP, 4));
-    emit_mov_rr32(&b->e, RBP, REG_TEMP);
+    bool wide = is_code64(b);
+    emit_load(&b->e, wide, REG_TEMP, slot);
+    emit_lea_sized(&b->e, wide, GUEST_ESP, mem_bd(RBP, slot_bytes(b)));
+    emit_mov_rr(&b->e, wide, RBP, REG_TEMP);
 }
 
 bool can_lea(const struct build *b)
@@ -95,8 +106,26 @@ bool can_lea(const struct build *b)
     return true;
 }
 
+static void lea64(struct build *b)
+{
+    const struct operand *to = &b->i->op[0];
+    u8 reg = gpr_target(to->reg, REG_TEMP);
+    if (to->reg_class == RC_GPR16) {
+        access_effective64(b, REG_LINEAR, true);
+        reg = gpr_load(b, to->reg, REG_TEMP);
+        emit_mov_rr16(&b->e, reg, REG_LINEAR);
+    } else {
+        access_effective64(b, reg, to->reg_class == RC_GPR64);
+    }
+    gpr_store(b, to->reg, reg);
+}
+
 void emit_lea(struct build *b)
 {
+    if (is_code64(b)) {
+        lea64(b);
+        return;
+    }
     const struct insn *i = b->i;
     const struct operand *to = &i->op[0];
     u8 reg = host_gpr(to->reg);
@@ -182,7 +211,7 @@ void emit_pushf(struct build *b)
 {
     flags_to_parked(b);
     gather_eflags(b);
-    emit_store32(&b->e, access_push(b), REG_TEMP);
+    emit_store(&b->e, is_code64(b), access_push(b), REG_TEMP);
     access_pushed(b);
 }
 
@@ -211,7 +240,7 @@ void emit_popf(struct build *b)
     u32 others = FL_TF | FL_NT | FL_RF | FL_AC | FL_VIF | FL_VIP | FL_ID | (kernel ? FL_IOPL : 0);
     u32 taken = FL_DF | (changes_if ? FL_IF : 0);
     flags_clobber(b);
-    emit_load32(&b->e, REG_TEMP, access_pop(b));
+    emit_load32(&b->e, REG_TEMP, access_pop(b)); /* in 64-bit mode the high half is not looked at */
     emit_load32(&b->e, REG_ENTRY, mem_frame(FRAME_EFLAGS));
     emit_alu_rr(&b->e, false, ALU_XOR, REG_ENTRY, REG_TEMP);
     emit_test_ri(&b->e, REG_ENTRY, others);
@@ -225,7 +254,7 @@ void emit_popf(struct build *b)
     }
     emit_alu_ri(&b->e, false, ALU_AND, REG_ENTRY, (s32)taken); /* bits that differ and that POPF may change */
     emit_alu_mr(&b->e, false, ALU_XOR, mem_frame(FRAME_EFLAGS), REG_ENTRY);
-    drop_dword(b);
+    drop_slot(b);
     scatter_arithmetic(b);
 }
 

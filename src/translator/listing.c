@@ -4,6 +4,7 @@
  * libraries use vector registers, so the FPU is parked.
  */
 #include "build.h"
+#include "cpu/memory.h"
 
 #include <capstone/capstone.h>
 
@@ -37,7 +38,7 @@ static void list_guest(FILE *out, csh capstone, struct vcpu *v, const struct blo
     /* Read a whole instruction's worth: the next site need not lie directly behind this one. */
     phys_read_bytes(v->phys, block_key(block).gpa + at, bytes, sizeof(bytes));
     insn_decode(&i, bytes, sizeof(bytes), mode_code_size(block->mode));
-    list_code(out, capstone, "    ", bytes, i.length, block->eip + at);
+    list_code(out, capstone, "    ", bytes, i.length, block_rip(block) + at);
     if (!i.row->manual) return;
     fprintf(out, "    (%s: %s; privileged by %s; %s)\n", i.row->name, isa_treatment_name(i.row),
             isa_privilege_name(i.row), i.row->manual);
@@ -46,9 +47,9 @@ static void list_guest(FILE *out, csh capstone, struct vcpu *v, const struct blo
 static void list_block(FILE *out, struct vcpu *v, csh host, csh guest, const struct block *block)
 {
     struct engine *t = v->engine;
-    fprintf(out, "block eip %08x gpa %llx mode %08x: %u guest bytes, %u instructions, %u host bytes\n",
-            block->eip, (unsigned long long)block_key(block).gpa, block->mode, block->guest_bytes,
-            block->count, block->host_bytes);
+    fprintf(out, "block eip %08llx gpa %llx mode %08x: %u guest bytes, %u instructions, %u host bytes\n",
+            (unsigned long long)block_rip(block), (unsigned long long)block_key(block).gpa, block->mode,
+            block->guest_bytes, block->count, block->host_bytes);
     list_host(out, host, &t->cache, block->start, block->start + block_site(block, 0).host);
     for (unsigned n = 0; n < block->count; n++) {
         list_guest(out, guest, v, block, n);
@@ -62,21 +63,27 @@ void translator_list_block(struct vcpu *v, FILE *out)
 {
     struct engine *t = v->engine;
     const struct segment *cs = &v->seg[SEG_CS];
-    u32 linear = cs->base + (u32)v->rip, frame = v->exec_table[linear >> PAGE_SHIFT];
+    bool code64 = v->mode & MODE_CODE64;
+    u64 linear = segment_linear(v, SEG_CS, v->rip);
+    u32 frame = fetch_frame(v, linear);
     struct block_key key = {.gpa = (u64)(frame - 1) << PAGE_SHIFT | (linear & PAGE_MASK),
-                            .eip = (u32)v->rip,
+                            .eip = v->rip,
                             .mode = v->mode,
-                            .cs_base = cs->base,
-                            .cs_limit = cs->limit};
+                            .cs_base = code64 ? 0 : cs->base,
+                            .cs_limit = code64 ? UINT32_MAX : cs->limit};
     struct block *block = frame ? cache_find(&t->cache, &key) : NULL;
     fpu_park(v);
     if (!block) {
-        fprintf(out, "no block at eip %08x\n", (u32)v->rip);
+        fprintf(out, "no block at eip %08llx\n", (unsigned long long)v->rip);
         return;
     }
     csh host, guest;
     if (cs_open(CS_ARCH_X86, CS_MODE_64, &host) != CS_ERR_OK) return;
-    if (cs_open(CS_ARCH_X86, v->mode & MODE_CODE32 ? CS_MODE_32 : CS_MODE_16, &guest) == CS_ERR_OK) {
+    if (cs_open(CS_ARCH_X86,
+                code64                  ? CS_MODE_64
+                : v->mode & MODE_CODE32 ? CS_MODE_32
+                                        : CS_MODE_16,
+                &guest) == CS_ERR_OK) {
         list_block(out, v, host, guest, block);
         cs_close(&guest);
     }

@@ -6,7 +6,9 @@
  *
  * An offset is relative to r15, which holds the address of the vCPU plus FRAME_BIAS.
  */
+#include "cpu/mode.h"
 #include "cpu/vcpu.h"
+#include "mmu/tlb.h"
 
 #include <stdio.h>
 
@@ -55,7 +57,16 @@ static const struct offset offsets[] = {
     FIELD(GDT_BASE, gdtr.base),
     FIELD(TSC_OFFSET, tsc_offset),
     FIELD(TSC_AUX, tsc_aux),
+    FIELD(MODE, mode),
+    FIELD(GPR_HIGH, gpr_high),
+    FIELD(FS_BASE64, base64.fs),
+    FIELD(GS_BASE64, base64.gs),
+    FIELD(LONG_JUMP_TABLE, long_jump_table),
     FIELD(WINDOW_NEGATED, scratch.window_negated),
+    {"FRAME_MODE_LONG", MODE_LONG},
+    {"FRAME_TLB_SHIFT", PAGE_SHIFT - TLB_SLOT_LOG},
+    {"FRAME_TLB_MASK", (TLB_ENTRIES - 1) << TLB_SLOT_LOG},
+    {"FRAME_TLB_EXEC", offsetof(struct tlb_slot, exec)},
     {"FRAME_HOISTED_COUNT", ARRAY_SIZE(((struct vcpu *)0)->scratch.hoisted)},
     {"FRAME_THUNK_COUNT", ARRAY_SIZE(((struct vcpu *)0)->scratch.thunk)},
     {"FRAME_SEG_BYTES", sizeof(struct segment)},

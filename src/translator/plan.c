@@ -23,7 +23,23 @@ void plan_select(struct build *b, unsigned n)
     b->n = n;
     b->i = &b->insn[n];
     b->eip = b->key.eip + b->offset[n];
-    b->next_eip = b->eip + b->i->length;
+    b->next_eip = mask_eip(b, b->eip + b->i->length);
+}
+
+/* The emitters that know 64-bit mode. Their rows of other forms are callouts there. */
+static const bool knows_code64[EMITTER_COUNT] = {
+    [EMITTER_lea] = true,   [EMITTER_nothing] = true, [EMITTER_push] = true,    [EMITTER_pop] = true,
+    [EMITTER_leave] = true, [EMITTER_cli] = true,     [EMITTER_sti] = true,     [EMITTER_cld] = true,
+    [EMITTER_std] = true,   [EMITTER_pushf] = true,   [EMITTER_popf] = true,    [EMITTER_rdtsc] = true,
+    [EMITTER_jump] = true,  [EMITTER_jcond] = true,   [EMITTER_loop] = true,    [EMITTER_call] = true,
+    [EMITTER_ret] = true,   [EMITTER_rdtscp] = true,  [EMITTER_ldmxcsr] = true,
+};
+
+static bool can_emit(const struct build *b)
+{
+    unsigned emitter = b->i->row->emitter;
+    if (!emitter || (is_code64(b) && !knows_code64[emitter])) return false;
+    return emitter_rows[emitter].can(b);
 }
 
 /* How is the current instruction executed? */
@@ -31,7 +47,7 @@ static enum decision decide(const struct build *b)
 {
     const struct isa_row *row = b->i->row;
     if (!isa_lock_is_legal(b->i) || !isa_exposed(b->v->model, b->i) || fpu_is_off(b, b->i)) return BY_CALLOUT;
-    if (row->emitter && emitter_rows[row->emitter].can(b)) return BY_EMITTER;
+    if (can_emit(b)) return BY_EMITTER;
     return row->treatment == TREAT_IDENTICAL && rewrite_can(b) ? BY_REWRITE : BY_CALLOUT;
 }
 
@@ -58,13 +74,13 @@ static bool add_extent(struct build *b, unsigned first, unsigned last)
 }
 
 /* Has a debugger a code point in these bytes? It wants to see true flags there. */
-static bool has_point(const struct build *b, u32 eip, unsigned bytes)
+static bool has_point(const struct build *b, u64 eip, unsigned bytes)
 {
     const struct debug_points *points = b->v->instruments.points;
-    return unlikely(points) && debug_points_in(points, (u32)(b->key.cs_base + eip), bytes);
+    return unlikely(points) && debug_points_in(points, key_linear(&b->key, eip), bytes);
 }
 
-static u16 look_ahead(struct build *b, u32 eip)
+static u16 look_ahead(struct build *b, u64 eip)
 {
     unsigned at = (b->key.cs_base + eip) & PAGE_MASK, last;
     bool may = !b->t->config.exact_flags && !b->t->config.no_flag_lookahead && (b->mode & MODE_CODE32);
@@ -75,7 +91,7 @@ static u16 look_ahead(struct build *b, u32 eip)
     return 0;
 }
 
-u16 plan_live_at(struct build *b, u32 eip)
+u16 plan_live_at(struct build *b, u64 eip)
 {
     for (unsigned n = 0; n < b->peeked_count; n++)
         if (b->peeked[n].eip == eip) return b->peeked[n].live;
@@ -87,11 +103,11 @@ u16 plan_live_at(struct build *b, u32 eip)
     return live;
 }
 
-static u16 live_behind(struct build *b, u32 end)
+static u16 live_behind(struct build *b, u64 end)
 {
     const struct insn *i = &b->insn[b->count - 1];
     if (!isa_ends_block(i)) return plan_live_at(b, end);
-    u32 target[2];
+    u64 target[2];
     unsigned count = branch_targets(b, i, end, target);
     u16 live = count ? 0 : FL_ARITH;
     for (unsigned n = 0; n < count; n++)
@@ -101,12 +117,12 @@ static u16 live_behind(struct build *b, u32 end)
 
 static void find_live_flags(struct build *b)
 {
-    b->live[b->count] = live_behind(b, b->key.eip + b->guest_bytes);
+    b->live[b->count] = live_behind(b, mask_eip(b, b->key.eip + b->guest_bytes));
     for (unsigned n = b->count; n-- > 0;) {
         const struct insn *i = &b->insn[n];
-        u32 end = b->key.eip + b->offset[n] + i->length;
+        u64 end = mask_eip(b, b->key.eip + b->offset[n] + i->length);
         u16 behind = b->live[n + 1];
-        u32 target[2];
+        u64 target[2];
         if (b->passed[n] && branch_targets(b, i, end, target) == 2) behind |= plan_live_at(b, target[0]);
         /* The interpreter's routines read all of EFLAGS. With exact_flags, so does the frame of a fault. */
         if (b->t->config.exact_flags || b->decision[n] == BY_CALLOUT)
@@ -127,20 +143,20 @@ bool plan_wants_parked(const struct build *b)
 }
 
 /* May the block go on behind this conditional jump, which ends at next_eip? Most forward jumps are not taken. */
-static bool passes(const struct build *b, const struct insn *i, u32 next_eip, unsigned passed)
+static bool passes(const struct build *b, const struct insn *i, u64 next_eip, unsigned passed)
 {
-    u32 target[2];
-    return i->row->emitter == EMITTER_jcond && !b->t->config.no_superblocks && (b->mode & MODE_CODE32) &&
+    u64 target[2];
+    return i->row->emitter == EMITTER_jcond && !b->t->config.no_superblocks && is_wide_code(b) &&
            passed < MAX_PASSED && branch_targets(b, i, next_eip, target) == 2 && target[0] > next_eip &&
            plan_same_page(b, target[0]);
 }
 
 /* May the block go on at the target of this jump? A write to the gap in between kills the block, so the gap must be
  * short. */
-static bool follows(const struct build *b, const struct insn *i, u32 next_eip, u32 *to)
+static bool follows(const struct build *b, const struct insn *i, u64 next_eip, u64 *to)
 {
-    u32 target[2];
-    if (i->row->emitter != EMITTER_jump || b->t->config.no_superblocks || !(b->mode & MODE_CODE32) ||
+    u64 target[2];
+    if (i->row->emitter != EMITTER_jump || b->t->config.no_superblocks || !is_wide_code(b) ||
         branch_targets(b, i, next_eip, target) != 1)
         return false;
     *to = target[0];
@@ -162,7 +178,7 @@ static int decode_across(struct build *b, struct insn *i, struct reading *r)
     unsigned first = r->here - r->at, got = 0;
     for (; got < INSN_MAX_BYTES && got < first + r->next; got++)
         joined[got] = got < first ? r->bytes[r->at + got] : r->next_bytes[got - first];
-    int length = decode_memo_decode(b->t->memo, b->v, i, joined, got, b->mode & MODE_CODE32);
+    int length = decode_memo_decode(b->t->memo, b->v, i, joined, got, mode_code_size(b->mode));
     r->crosses = length > (int)first;
     return r->crosses ? length : -1; /* too long or invalid: left to the interpreter */
 }
@@ -171,7 +187,7 @@ static int decode_across(struct build *b, struct insn *i, struct reading *r)
 static int decode_next(struct build *b, struct insn *i, struct reading *r)
 {
     int length =
-        decode_memo_decode(b->t->memo, b->v, i, r->bytes + r->at, r->here - r->at, b->mode & MODE_CODE32);
+        decode_memo_decode(b->t->memo, b->v, i, r->bytes + r->at, r->here - r->at, mode_code_size(b->mode));
     if (length >= 0) return length;
     /* It goes on in the next page. If it is the block's first instruction, it is a crossing block. */
     return b->count || !r->next ? -1 : decode_across(b, i, r);
@@ -179,7 +195,8 @@ static int decode_next(struct build *b, struct insn *i, struct reading *r)
 
 static bool is_within_limit(const struct build *b, unsigned at, unsigned bytes)
 {
-    u32 limit = b->key.cs_limit, first = b->key.eip + at, last = first + bytes - 1;
+    if (is_code64(b)) return true;
+    u32 limit = b->key.cs_limit, first = (u32)b->key.eip + at, last = first + bytes - 1;
     return first <= limit && last <= limit && last >= first;
 }
 
@@ -187,10 +204,10 @@ static bool is_within_limit(const struct build *b, unsigned at, unsigned bytes)
  * move to its target. */
 static bool goes_on(struct build *b, const struct insn *i, struct reading *r)
 {
-    u32 to, next_eip = b->key.eip + r->at;
+    u64 to, next_eip = mask_eip(b, b->key.eip + r->at);
     if (!isa_ends_block(i)) return true;
     if (follows(b, i, next_eip, &to))
-        r->at = to - b->key.eip;
+        r->at = (unsigned)(to - b->key.eip);
     else if (passes(b, i, next_eip, r->passed))
         r->passed++;
     else

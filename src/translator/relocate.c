@@ -18,11 +18,13 @@ void fix_last(struct build *b, enum fix_kind kind)
         b->fix[b->fix_count++] = (u16)(kind << FIX_KIND_AT | at);
 }
 
-/* In the first and the last page of linear space a block may rely on where the space ends. */
+/* In the first and the last page of linear space a block may rely on where the space ends. Code for IA-32e mode has
+ * addresses that no fix describes. */
 static bool is_movable(const struct block_key *key)
 {
-    u32 page = key->eip >> PAGE_SHIFT;
-    return !key->cs_base && key->cs_limit == UINT32_MAX && page != 0 && page != EXEC_ENTRIES - 1;
+    u64 page = key->eip >> PAGE_SHIFT;
+    return !(key->mode & MODE_LONG) && !key->cs_base && key->cs_limit == UINT32_MAX && page != 0 &&
+           page != EXEC_ENTRIES - 1;
 }
 
 /* Exec entries of low pages are emitted with a displacement of 1 byte, which cannot be changed to a longer one. */

@@ -5,7 +5,9 @@
  * - ESP becomes r8, by REX or VEX bits;
  * - operand-size prefixes are chosen anew, because the default size is 32 bits and the guest's may be 16;
  *   address-size and segment prefixes are left out;
- * - opcodes that 64-bit mode lacks get their other encoding (40h-4Fh, 82h, A0h-A3h).
+ * - opcodes that 64-bit mode lacks get their other encoding (40h-4Fh, 82h, A0h-A3h);
+ * - R8 to R15 of 64-bit code, which rest in the vCPU, become registers that are free, with a load before and a store
+ *   behind the instruction.
  *
  * AH, CH, DH and BH cannot be encoded with a REX prefix, which [r9 + r10] needs. Such an instruction works on the low
  * half of the register, between two XCHG AL,AH (or CL,CH ...), which do not change flags.
@@ -21,7 +23,7 @@ static const struct operand *memory_operand(const struct insn *i)
 
 static bool is_high_byte(const struct operand *o)
 {
-    return o->kind == OPND_REG && o->reg_class == RC_GPR8 && o->reg >= 4;
+    return o->kind == OPND_REG && o->reg_class == RC_GPR8 && o->reg >= 4 && o->reg < 8;
 }
 
 static const struct operand *high_byte(const struct insn *i)
@@ -33,7 +35,15 @@ static const struct operand *high_byte(const struct insn *i)
 
 static bool is_gpr(const struct operand *o)
 {
-    return o->kind == OPND_REG && (o->reg_class == RC_GPR16 || o->reg_class == RC_GPR32);
+    return o->kind == OPND_REG && o->reg_class >= RC_GPR16 && o->reg_class <= RC_GPR64;
+}
+
+/* The architectural number of a general register of any width; none: INSN_NO_REG. */
+static u8 gpr_number(const struct operand *o)
+{
+    if (o->kind != OPND_REG || o->reg_class > RC_GPR64) return INSN_NO_REG;
+    if (o->reg_class != RC_GPR8) return o->reg;
+    return is_high_byte(o) ? o->reg & 3 : o->reg % GPR8_LOW;
 }
 
 /* Does a register operand in this field name ESP (or SP)? */
@@ -50,12 +60,100 @@ static bool uses_esp(const struct insn *i)
            esp_in(i, FIELD_VVVV);
 }
 
-/* Is ESP an operand outside the fields that are encoded anew? */
-static bool hidden_esp(const struct insn *i)
+/* Is ESP, or a register that rests in the vCPU, an operand outside the fields that are encoded anew? */
+static bool hidden_register(const struct insn *i)
 {
-    for (unsigned n = 0; n < i->operand_count; n++)
-        if (is_gpr(&i->op[n]) && i->op[n].reg == REG_ESP && i->op[n].field == FIELD_OTHER) return true;
+    for (unsigned n = 0; n < i->operand_count; n++) {
+        u8 number = gpr_number(&i->op[n]);
+        if (i->op[n].field == FIELD_OTHER && number != INSN_NO_REG && (number == REG_ESP || number >= 8))
+            return true;
+    }
     return false;
+}
+
+/* --- R8 to R15: the instruction works on host registers that are free --- */
+
+/* The host register for each operand that rests in the vCPU. */
+struct guests {
+    u8 host[ARRAY_SIZE(((struct insn *)0)->op)]; /* HOST_NONE: the operand does not */
+};
+
+/* Returns false if there are not enough host registers: r9 and r10 hold the address of a memory operand. */
+static bool find_guests(const struct insn *i, bool memory, struct guests *guests)
+{
+    static const u8 free[] = {REG_TEMP, REG_HOISTED, REG_LINEAR, REG_ENTRY};
+    unsigned count = 0, most = memory ? 2 : 4;
+    for (unsigned n = 0; n < i->operand_count; n++) {
+        u8 number = gpr_number(&i->op[n]);
+        guests->host[n] = HOST_NONE;
+        if (number < 8 || number == INSN_NO_REG) continue;
+        for (unsigned k = 0; k < n; k++)
+            if (gpr_number(&i->op[k]) == number) guests->host[n] = guests->host[k];
+        if (guests->host[n] != HOST_NONE) continue;
+        if (count == most) return false;
+        guests->host[n] = free[count++];
+    }
+    return true;
+}
+
+/* MOV of 4 or 8 bytes does not need the register's old value. Others may merge it, or may not write it at all. */
+static bool needs_value(const struct insn *i, const struct operand *o)
+{
+    return o->read || o->bytes < 4 || !(i->row->traits & ISA_COPIES);
+}
+
+static void load_guests(struct build *b, const struct guests *guests)
+{
+    for (unsigned n = 0; n < b->i->operand_count; n++)
+        if (guests->host[n] != HOST_NONE && needs_value(b->i, &b->i->op[n]))
+            gpr_load(b, gpr_number(&b->i->op[n]), guests->host[n]);
+}
+
+static void store_guests(struct build *b, const struct guests *guests)
+{
+    for (unsigned n = 0; n < b->i->operand_count; n++)
+        if (guests->host[n] != HOST_NONE && b->i->op[n].written)
+            gpr_store(b, gpr_number(&b->i->op[n]), guests->host[n]);
+}
+
+/* --- encoding --- */
+
+/* What the fields of the host's instruction hold: numbers of host registers, or what the guest's fields hold. */
+struct fields {
+    u8 reg, rm, opcode, vvvv; /* vvvv: HOST_NONE: no operand */
+    bool wide, force_rex;     /* REX.W; a REX prefix for BPL, SIL or DIL */
+};
+
+/* The number that encodes a register operand. */
+static u8 host_number(const struct operand *o, u8 guest)
+{
+    if (guest != HOST_NONE) return guest;
+    if (o->reg_class == RC_GPR8) return o->reg == GPR8_LOW + REG_ESP ? GUEST_ESP : o->reg % GPR8_LOW;
+    return is_gpr(o) ? host_gpr(o->reg) : o->reg;
+}
+
+static struct fields find_fields(const struct build *b, const struct guests *guests)
+{
+    const struct insn *i = b->i;
+    struct fields f = {.reg = (i->modrm >> 3) & 7,
+                       .rm = i->modrm & 7,
+                       .opcode = i->opcode & 7,
+                       .vvvv = HOST_NONE,
+                       .wide = i->rex & 8};
+    for (unsigned n = 0; n < i->operand_count; n++) {
+        const struct operand *o = &i->op[n];
+        if (o->kind != OPND_REG) continue;
+        u8 number = host_number(o, guests->host[n]);
+        switch ((enum operand_field)o->field) {
+        case FIELD_MODRM_REG: f.reg = number; break;
+        case FIELD_MODRM_RM: f.rm = number; break;
+        case FIELD_OPCODE: f.opcode = number; break;
+        case FIELD_VVVV: f.vvvv = number; break;
+        case FIELD_OTHER: break;
+        }
+        f.force_rex |= o->reg_class == RC_GPR8 && o->reg >= GPR8_LOW;
+    }
+    return f;
 }
 
 static bool is_moffs(const struct insn *i)
@@ -66,11 +164,13 @@ static bool is_moffs(const struct insn *i)
 bool rewrite_can(const struct build *b)
 {
     const struct insn *i = b->i;
-    if (hidden_esp(i)) return false;
+    struct guests guests;
+    if (hidden_register(i)) return false;
     if (i->encoding != ENC_LEGACY && i->encoding != ENC_VEX) return false;
     /* VEX is #UD in real and virtual-8086 mode (SDM 2A 2.3.1). */
     if (i->encoding == ENC_VEX && (!(b->mode & MODE_PE) || (b->mode & MODE_VM86))) return false;
     const struct operand *mem = memory_operand(i), *high = high_byte(i);
+    if (!find_guests(i, mem, &guests)) return false;
     if (high && uses_esp(i)) return false;
     if (!mem) return true;
     if (!i->has_modrm && !is_moffs(i)) return false;
@@ -94,6 +194,7 @@ static bool operand_size_16(const struct build *b, const struct insn *i)
 {
     if (i->row->traits & (ISA_FPU | ISA_MMX | ISA_SSE)) return false;
     bool prefix = i->prefixes & PFX_OPSIZE;
+    if (is_code64(b)) return prefix && !(i->rex & 8);
     return (b->mode & MODE_CODE32) ? prefix : !prefix;
 }
 
@@ -117,39 +218,28 @@ static void emit_immediates(struct build *b, const struct insn *i)
         emit8(&b->e, i->bytes[i->imm_offset + n]);
 }
 
-/* The guest's ModRM, with field value 4 replaced by 0 (r8's low bits) where it means ESP. It stays 4 for high bytes
- * and registers of other classes. */
-static u8 modrm_registers(const struct insn *i)
-{
-    u8 modrm = i->modrm;
-    if (esp_in(i, FIELD_MODRM_REG)) modrm &= (u8) ~(7 << 3);
-    if ((modrm >> 6) == 3 && esp_in(i, FIELD_MODRM_RM)) modrm &= (u8)~7;
-    return modrm;
-}
-
-/* The reg field of a memory form: r8 for ESP, the low byte for a swapped high byte. */
-static u8 reg_field(const struct insn *i, const struct operand *high)
-{
-    if (high) return high->reg & 3;
-    if (esp_in(i, FIELD_MODRM_REG)) return GUEST_ESP;
-    return (i->modrm >> 3) & 7;
-}
-
-static void emit_legacy_mem(struct build *b, const struct insn *i, const struct operand *high,
+static void emit_legacy_mem(struct build *b, const struct insn *i, const struct fields *f,
                             struct host_mem mem)
 {
-    u8 opcode = i->opcode, reg = is_moffs(i) ? RAX : reg_field(i, high);
+    u8 opcode = i->opcode, reg = is_moffs(i) ? RAX : f->reg;
     /* A0h-A3h, MOV between AL/eAX and an absolute address, become 8Ah 8Bh 88h 89h with ModRM. */
     static const u8 moffs[] = {0x8a, 0x8b, 0x88, 0x89};
     if (is_moffs(i)) opcode = moffs[opcode - 0xa0];
     if (i->map == 0 && opcode == 0x82) opcode = 0x80;
     emit_window_prefixes(&b->e, &mem);
     emit_prefixes(b, i);
-    emit_rex(&b->e, false, reg, &mem, 0, false);
+    emit_rex(&b->e, f->wide, reg, &mem, 0, f->force_rex);
     emit_map(b, i->map);
     emit8(&b->e, opcode);
     emit_modrm_mem(&b->e, reg, &mem);
     if (!is_moffs(i)) emit_immediates(b, i);
+}
+
+static bool has_field(const struct insn *i, enum operand_field field)
+{
+    for (unsigned n = 0; n < i->operand_count; n++)
+        if (i->op[n].kind == OPND_REG && i->op[n].field == field) return true;
+    return false;
 }
 
 /* INC and DEC r32 (40h-4Fh) are REX prefixes in 64-bit mode: use FF /0 and /1. */
@@ -160,60 +250,64 @@ static void emit_inc_dec(struct build *b, const struct insn *i)
     emit_rr(&b->e, false, 0xff, ext, rm);
 }
 
-static void emit_legacy_reg(struct build *b, const struct insn *i)
+static void emit_legacy_reg(struct build *b, const struct insn *i, const struct fields *f)
 {
     if (i->map == 0 && (i->opcode & 0xf0) == 0x40) {
         emit_inc_dec(b, i);
         return;
     }
+    bool in_opcode = has_field(i, FIELD_OPCODE);
     emit_prefixes(b, i);
-    u8 rex = (u8)(esp_in(i, FIELD_MODRM_REG) << 2 | (esp_in(i, FIELD_MODRM_RM) | esp_in(i, FIELD_OPCODE)));
-    if (rex) emit8(&b->e, HOST_REX | rex);
+    u8 low = i->has_modrm ? f->rm : in_opcode ? f->opcode : 0;
+    emit_rex(&b->e, f->wide, i->has_modrm ? f->reg : 0, NULL, low, f->force_rex);
     emit_map(b, i->map);
     u8 opcode = i->map == 0 && i->opcode == 0x82 ? 0x80 : i->opcode;
-    if (esp_in(i, FIELD_OPCODE)) opcode &= (u8)~7;
+    if (in_opcode) opcode = (opcode & (u8)~7) | (f->opcode & 7);
     emit8(&b->e, opcode);
-    if (i->has_modrm) emit8(&b->e, modrm_registers(i));
+    if (i->has_modrm) emit8(&b->e, (u8)(0xc0 | (f->reg & 7) << 3 | (f->rm & 7)));
     emit_immediates(b, i);
 }
 
 /* VEX (BMI1, BMI2), always in the three-byte form:
  *   C4 | ~R ~X ~B mmmmm | W ~vvvv L pp | opcode | ModRM ... */
-static void emit_vex(struct build *b, const struct insn *i, const struct host_mem *mem)
+static void emit_vex(struct build *b, const struct insn *i, const struct fields *f,
+                     const struct host_mem *mem)
 {
     const u8 *vex = i->bytes + i->opcode_offset;
     bool two = vex[0] == 0xc5;
     u8 map = two ? 1 : vex[1] & 31, last = two ? (u8)(vex[1] & 0x7f) : vex[2];
     u8 high = 0xe0; /* ~R ~X ~B, all three off */
-    if (esp_in(i, FIELD_MODRM_REG)) high &= 0x7f;
+    if (f->reg >= 8) high &= 0x7f;
     if (mem && mem->index != HOST_NONE && mem->index >= 8) high &= 0xbf;
     if (mem && mem->base != HOST_NONE && mem->base >= 8) high &= 0xdf;
-    if (!mem && esp_in(i, FIELD_MODRM_RM)) high &= 0xdf;
-    if (esp_in(i, FIELD_VVVV)) last = (u8)((last & 0x87) | (~GUEST_ESP & 15) << 3);
+    if (!mem && f->rm >= 8) high &= 0xdf;
+    if (f->vvvv != HOST_NONE) last = (u8)((last & 0x87) | (~f->vvvv & 15) << 3);
     if (mem) emit_window_prefixes(&b->e, mem);
     emit8(&b->e, HOST_VEX3);
     emit8(&b->e, high | map);
     emit8(&b->e, last);
     emit8(&b->e, i->opcode);
     if (mem)
-        emit_modrm_mem(&b->e, esp_in(i, FIELD_MODRM_REG) ? GUEST_ESP : (i->modrm >> 3) & 7, mem);
+        emit_modrm_mem(&b->e, f->reg, mem);
     else
-        emit8(&b->e, modrm_registers(i));
+        emit8(&b->e, (u8)(0xc0 | (f->reg & 7) << 3 | (f->rm & 7)));
     emit_immediates(b, i);
 }
 
-/* Test a 32-bit divisor for zero, the cause of #DE that programs provoke: a host signal costs 25 times as much as a
+/* Test a divisor of 32 or 64 bits for zero, the cause of #DE that programs provoke: a host signal costs 25 times as much as a
  * step. Quotients that do not fit are left to the signal. */
-static void check_divisor(struct build *b, const struct insn *i, const struct host_mem *mem)
+static void check_divisor(struct build *b, const struct insn *i, const struct fields *f,
+                          const struct host_mem *mem)
 {
-    if (!(i->row->traits & ISA_DIVIDES) || i->operand_bytes != 4) return;
+    bool wide = i->operand_bytes == 8;
+    if (!(i->row->traits & ISA_DIVIDES) || (i->operand_bytes != 4 && !wide)) return;
     if (mem && mem->window) return; /* the test could raise a page fault that belongs to no site */
     flags_clobber(b);
     if (mem) {
-        emit_alu_mi(&b->e, ALU_CMP, *mem, 0);
+        emit_rm(&b->e, wide, 0x83, ALU_CMP, *mem);
+        emit8(&b->e, 0);
     } else {
-        u8 divisor = host_gpr(i->modrm & 7);
-        emit_test_rr(&b->e, false, divisor);
+        emit_test_rr(&b->e, wide, f->rm);
     }
     stub_add(b, STUB_STEP, emit_jcc(&b->e, CC_Z));
 }
@@ -223,13 +317,18 @@ void rewrite_identical(struct build *b)
     const struct insn *i = b->i;
     const struct operand *mem = memory_operand(i), *high = mem ? high_byte(i) : NULL;
     struct host_mem at;
+    struct guests guests;
     if (mem && mem->bytes) {
         at = access_operand(b, mem->bytes, mem->written);
         if (at.window) high = NULL; /* rewrite_can() has made sure that no REX is needed */
     } else if (mem) {
         return; /* a hint or a long NOP: nothing is accessed */
     }
-    check_divisor(b, i, mem ? &at : NULL);
+    find_guests(i, mem, &guests);
+    load_guests(b, &guests);
+    struct fields fields = find_fields(b, &guests);
+    if (high) fields.reg = high->reg & 3; /* the low byte of a swapped high byte */
+    check_divisor(b, i, &fields, mem ? &at : NULL);
     if (needs_flags(b, i)) flags_to_host(b);
     b->site[b->n].parked = b->flags != FLAGS_HOST;
     /* The site's host code begins here, where the flags are as `parked` says. In the window it begins earlier, because
@@ -237,11 +336,12 @@ void rewrite_identical(struct build *b)
     if (!has_window(b)) b->site[b->n].host = in_block(b, b->e.at);
     if (high) swap_high(b, high);
     if (i->encoding == ENC_VEX)
-        emit_vex(b, i, mem ? &at : NULL);
+        emit_vex(b, i, &fields, mem ? &at : NULL);
     else if (mem)
-        emit_legacy_mem(b, i, high, at);
+        emit_legacy_mem(b, i, &fields, at);
     else
-        emit_legacy_reg(b, i);
+        emit_legacy_reg(b, i, &fields);
     if (high) swap_high(b, high);
     if (i->flags_written) b->flags = FLAGS_HOST;
+    store_guests(b, &guests);
 }

@@ -8,6 +8,8 @@
  */
 #include "build.h"
 #include "cpu/debug_points.h"
+#include "cpu/decode_cache.h"
+#include "cpu/memory.h"
 #include "cpu/system.h"
 #include "device.h"
 #include "mmu/window.h"
@@ -58,14 +60,45 @@ static u8 mode_number(struct engine *t, u32 mode)
     return *recent = (u8)n;
 }
 
-/* The exec entry of the page at linear: frame + 1, or 0 when a fetch there faults or finds no memory. */
-static u32 fetch_frame(struct vcpu *v, u32 linear)
+u32 fetch_frame(struct vcpu *v, u64 linear)
 {
-    u32 frame = v->exec_table[linear >> PAGE_SHIFT];
-    if (frame) return frame;
+    u32 frame = decode_frame(v, linear);
+    if (frame || !is_canonical(linear)) return frame;
     struct shadow_hit hit;
     shadow_access(v->shadow, &v->paging, linear, ACCESS_FETCH, v->cpl == 3, &hit);
-    return v->exec_table[linear >> PAGE_SHIFT];
+    return decode_frame(v, linear);
+}
+
+static u64 mode_tag(struct engine *t, u32 mode)
+{
+    return (u64)mode_number(t, mode) << 56;
+}
+
+/* The word that tells in IA-32e mode whether a page maps this frame. */
+static u64 exec_word(u64 linear, u32 frame_plus_1)
+{
+    return tlb_exec_word(linear, frame_plus_1 - 1);
+}
+
+/* Is the jump table used for this mode? */
+static bool uses_jumps(const struct vcpu *v)
+{
+    const struct engine *t = v->engine;
+    return mode_seg(v->mode, SEG_CS) == MODE_SEG_FLAT && !t->config.no_inline_cache;
+}
+
+/* Numbering the mode may flush the cache, and the block with it. */
+static void enter_jump(struct vcpu *v, u64 rip, u32 frame, const struct block *block)
+{
+    struct engine *t = v->engine;
+    u64 tag = mode_tag(t, v->mode);
+    if (!t->cache.block_count) return;
+    if (v->mode & MODE_LONG) {
+        struct long_jump_entry entry = {rip, exec_word(rip, frame), block_entry(&t->cache, block), tag};
+        cache_long_jump_enter(&t->cache, &entry);
+    } else {
+        cache_jump_enter(&t->cache, tag | (u64)frame << 32 | rip, block);
+    }
 }
 
 /* `variant` holds key bits besides the mode: MODE_UNHOISTED or 0. */
@@ -73,14 +106,16 @@ static struct block *find_block(struct vcpu *v, u32 variant)
 {
     struct engine *t = v->engine;
     const struct segment *cs = &v->seg[SEG_CS];
-    u32 eip = (u32)v->rip, linear = cs->base + eip, frame = fetch_frame(v, linear);
-    if (!frame || eip > cs->limit) return NULL;
+    bool code64 = v->mode & MODE_CODE64;
+    u64 eip = mode_mask_rip(v->mode, v->rip), linear = code64 ? eip : (u32)(cs->base + eip);
+    u32 frame = fetch_frame(v, linear);
+    if (!frame || (!code64 && eip > cs->limit)) return NULL;
     struct block_key key = {
         .gpa = (u64)(frame - 1) << PAGE_SHIFT | (linear & PAGE_MASK),
         .eip = eip,
         .mode = v->mode | variant,
-        .cs_base = cs->base,
-        .cs_limit = cs->limit,
+        .cs_base = code64 ? 0 : cs->base,
+        .cs_limit = code64 ? UINT32_MAX : cs->limit,
     };
     v->counters->block_lookups++;
     struct block *block = cache_find(&t->cache, &key);
@@ -88,12 +123,20 @@ static struct block *find_block(struct vcpu *v, u32 variant)
         v->counters->block_lookup_hits++;
     else
         block = translate(v, &key);
-    if (block && !variant && mode_seg(v->mode, SEG_CS) == MODE_SEG_FLAT && !t->config.no_inline_cache) {
-        u64 tag = (u64)mode_number(t, v->mode) << 56;
-        /* Numbering may have flushed the cache. */
-        if (t->cache.block_count) cache_jump_enter(&t->cache, tag | (u64)frame << 32 | eip, block);
-    }
+    if (block && !variant && uses_jumps(v)) enter_jump(v, eip, frame, block);
     return t->cache.block_count ? block : NULL;
+}
+
+static const u8 *probe_long(struct vcpu *v)
+{
+    struct engine *t = v->engine;
+    u64 tag = mode_tag(t, v->mode), rip = mode_mask_rip(v->mode, v->rip);
+    const struct long_jump_entry *entry = &t->cache.long_jump[rip % JUMP_ENTRIES];
+    u32 frame = decode_frame(v, rip);
+    if (!frame || entry->rip != rip || entry->tag != tag || entry->exec != exec_word(rip, frame)) return NULL;
+    v->scratch.jump_tag = tag;
+    v->counters->block_probe_hits++;
+    return entry->code;
 }
 
 /* The host code that the jump table has for v->rip, or NULL. */
@@ -101,8 +144,9 @@ static const u8 *probe(struct vcpu *v)
 {
     struct engine *t = v->engine;
     u32 eip = (u32)v->rip;
-    if (mode_seg(v->mode, SEG_CS) != MODE_SEG_FLAT || t->config.no_inline_cache) return NULL;
-    u64 tag = (u64)mode_number(t, v->mode) << 56;
+    if (!uses_jumps(v)) return NULL;
+    if (v->mode & MODE_LONG) return probe_long(v);
+    u64 tag = mode_tag(t, v->mode);
     const struct jump_entry *entry = &t->cache.jump[eip % JUMP_ENTRIES];
     u32 frame = v->exec_table[eip >> PAGE_SHIFT];
     if (!frame || entry->key != (tag | (u64)frame << 32 | eip)) return NULL;
@@ -121,8 +165,7 @@ static const u8 *find_code(struct vcpu *v)
     if (code) return code;
     struct block *block = find_block(v, variant);
     if (!block) return NULL;
-    bool flat = mode_seg(v->mode, SEG_CS) == MODE_SEG_FLAT && !t->config.no_inline_cache;
-    v->scratch.jump_tag = flat ? (u64)mode_number(t, v->mode) << 56 : 0;
+    v->scratch.jump_tag = uses_jumps(v) ? mode_tag(t, v->mode) : 0;
     return block_entry(&t->cache, block);
 }
 
@@ -165,8 +208,6 @@ static bool wants_to_leave(struct vcpu *v, enum exit_reason *reason)
         *reason = EXIT_BUDGET;
     else if (v->mode & MODE_STEP)
         *reason = EXIT_STEP;
-    else if (v->mode & MODE_LONG)
-        *reason = EXIT_LONG;
     else
         return false;
     return true;
@@ -200,7 +241,7 @@ struct slow_result {
     u64 resume; /* entry 0: the host address where execution continues */
 };
 
-struct slow_result translator_slow_access(struct vcpu *v, u32 linear, const u8 *site);
+struct slow_result translator_slow_access(struct vcpu *v, u64 linear, const u8 *site);
 u64 translator_callout(struct vcpu *v, const struct callout *callout, u64 back);
 u64 translator_string(struct vcpu *v, const struct callout *callout, u64 back);
 u64 translator_fast(struct vcpu *v, const struct callout *callout, u64 back);
@@ -232,7 +273,7 @@ u64 translator_step(struct vcpu *v)
     return step_and_go(v);
 }
 
-static u64 slow_fault(struct vcpu *v, u32 linear, u32 error)
+static u64 slow_fault(struct vcpu *v, u64 linear, u32 error)
 {
     struct engine *t = v->engine;
     flags_from_parked(v);
@@ -249,7 +290,7 @@ static void locate(struct vcpu *v, const u8 *site)
     struct engine *t = v->engine;
     const struct block *block = cache_block_at(&t->cache, (u32)(site - t->cache.arena.exec));
     unsigned index = site[1];
-    v->rip = block->eip + block_site(block, index).guest;
+    v->rip = block_rip(block) + block_site(block, index).guest;
     v->scratch.remaining = block->count - 1u - index;
 }
 
@@ -269,7 +310,7 @@ static bool guarded_write(struct vcpu *v, u64 gpa, unsigned size)
     return true;
 }
 
-struct slow_result translator_slow_access(struct vcpu *v, u32 linear, const u8 *site)
+struct slow_result translator_slow_access(struct vcpu *v, u64 linear, const u8 *site)
 {
     unsigned size = site[0] & ~(SLOW_WRITE | SLOW_HOISTED);
     bool write = site[0] & SLOW_WRITE;
@@ -281,7 +322,7 @@ struct slow_result translator_slow_access(struct vcpu *v, u32 linear, const u8 *
         locate(v, site);
         return (struct slow_result){.resume = translator_step(v)};
     }
-    if (one_page)
+    if (one_page && is_canonical(linear))
         shadow_access(v->shadow, &v->paging, linear, write ? ACCESS_WRITE : ACCESS_READ, v->cpl == 3, &hit);
     if (hit.kind == SHADOW_DIRECT || (hit.kind == SHADOW_GUARDED && guarded_write(v, hit.gpa, size))) {
         if (!(site[0] & SLOW_HOISTED) || v->shadow->data_drops == drops) {
@@ -295,7 +336,7 @@ struct slow_result translator_slow_access(struct vcpu *v, u32 linear, const u8 *
     bool unaligned = size == 16 && linear & 15;
     if (hit.kind == SHADOW_FAULT && !unaligned)
         return (struct slow_result){.resume = slow_fault(v, linear, hit.error)};
-    if (hit.kind == SHADOW_MMIO && one_page) {
+    if (hit.kind == SHADOW_MMIO && one_page && is_canonical(linear)) {
         bool may_stay = !(site[0] & SLOW_HOISTED) || v->shadow->data_drops == drops;
         switch (device_access(v, hit.gpa, size, write, may_stay)) {
         case DEVICE_DECLINED: break;
@@ -317,7 +358,8 @@ u64 translator_callout(struct vcpu *v, const struct callout *callout, u64 back)
     u64 generation = t->cache.generation, flushes = c->shadow_flushes + c->shadow_invlpgs;
     u32 mode = v->mode;
     /* A flush during the call frees the callout's memory, so its fields are read now. */
-    u32 next_eip = callout->eip + callee->insn.length, remaining = callout->remaining;
+    u64 next_eip = mode_mask_rip(callout->mode, callout->eip + callee->insn.length);
+    u32 remaining = callout->remaining;
     bool end = callout->end;
 
     c->callouts++;
@@ -353,7 +395,7 @@ u64 translator_string(struct vcpu *v, const struct callout *callout, u64 back)
 u64 translator_fast(struct vcpu *v, const struct callout *callout, u64 back)
 {
     const struct callee *callee = callee_of(callout);
-    v->rip = callout->eip + callee->insn.length;
+    v->rip = mode_mask_rip(callout->mode, callout->eip + callee->insn.length);
     if (callout->end) flags_from_parked(v);
     if (!callee->fast(v, &callee->insn)) {
         v->counters->fast_declined++;
@@ -366,13 +408,25 @@ u64 translator_fast(struct vcpu *v, const struct callout *callout, u64 back)
     return translator_next(v);
 }
 
-static u32 edge_page(const struct edge *edge)
+/* The EIP or RIP that an edge leads to. */
+static u64 edge_target(const struct edge *edge)
 {
-    return (block_key(edge_from(edge)).cs_base + edge->eip) >> PAGE_SHIFT;
+    const struct block *from = edge_from(edge);
+    u64 rip = block_rip(from);
+    return mode_mask_rip(from->mode, rip + (u64)(s64)(s32)(edge->eip - (u32)rip));
+}
+
+/* What an edge to another page compares with the exec entry of the target's page, which is there. */
+static u32 edge_frame(const struct vcpu *v, const struct block *to)
+{
+    u64 rip = block_rip(to);
+    u64 linear = v->mode & MODE_CODE64 ? rip : (u32)(block_key(to).cs_base + rip);
+    if (v->mode & MODE_LONG) return (u32)tlb_exec_word(linear, to->frame);
+    return v->exec_table[linear >> PAGE_SHIFT];
 }
 
 /* Find the code for `eip`. *target is its block if an edge of `from` may be linked to it, else NULL. */
-static u64 next_for(struct vcpu *v, const struct block *from, u32 eip, u32 variant, struct block **target)
+static u64 next_for(struct vcpu *v, const struct block *from, u64 eip, u32 variant, struct block **target)
 {
     struct engine *t = v->engine;
     u64 turns = t->cache.turns;
@@ -386,7 +440,7 @@ static u64 next_for(struct vcpu *v, const struct block *from, u32 eip, u32 varia
     /* translator_next() may have interpreted instructions and so found the block for another EIP, and a turn
      * may have freed either block. */
     struct block *found = cache_block_at(&t->cache, (u32)(to - (u64)(uintptr_t)t->cache.arena.exec));
-    if (t->cache.turns != turns || from->dead || !found || found->eip != eip ||
+    if (t->cache.turns != turns || from->dead || !found || block_rip(found) != eip ||
         found->mode != ((from->mode & ~MODE_UNHOISTED) | variant))
         return to;
     struct block_key a = block_key(found), b = block_key(from);
@@ -399,12 +453,12 @@ u64 translator_link(struct vcpu *v, struct edge *edge)
 {
     struct engine *t = v->engine;
     struct block *target;
-    u64 to = next_for(v, edge_from(edge), edge->eip, edge->unhoisted ? MODE_UNHOISTED : 0, &target);
+    u64 to = next_for(v, edge_from(edge), edge_target(edge), edge->unhoisted ? MODE_UNHOISTED : 0, &target);
     /* A cross-page edge may still be linked to a block in the frame that the target page mapped before. */
     if (!target || edge->to == low_pointer(target) ||
         (!edge->frame_patch && target->frame != edge_from(edge)->frame))
         return to;
-    cache_link(&t->cache, edge, target, v->exec_table[edge_page(edge)]);
+    cache_link(&t->cache, edge, target, edge_frame(v, target));
     return to;
 }
 
@@ -414,8 +468,7 @@ u64 translator_fill_site(struct vcpu *v, struct edge *edge)
     struct block *target;
     u64 to = next_for(v, edge_from(edge), (u32)v->rip, 0, &target);
     if (!target) return to;
-    cache_fill_site(&t->cache, edge, target,
-                    v->exec_table[(block_key(target).cs_base + target->eip) >> PAGE_SHIFT]);
+    cache_fill_site(&t->cache, edge, target, edge_frame(v, target));
     return to;
 }
 
@@ -444,8 +497,8 @@ u64 translator_budget(struct vcpu *v)
 u64 translator_cross(struct vcpu *v)
 {
     flags_from_parked(v);
-    u32 linear = v->seg[SEG_CS].base + (u32)v->rip;
-    fetch_frame(v, (linear | PAGE_MASK) + 1);
+    u64 linear = segment_linear(v, SEG_CS, v->rip), next = (linear | PAGE_MASK) + 1;
+    fetch_frame(v, v->mode & MODE_CODE64 ? next : (u32)next);
     if (v->pending || v->icount >= v->icount_limit) return translator_next(v);
     return step_and_go(v);
 }

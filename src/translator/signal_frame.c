@@ -67,7 +67,7 @@ static bool send_to_interpreter(int signal, const siginfo_t *info, greg_t *regs)
             v->counters->window_checked++;
         }
     }
-    v->rip = block->eip + site.guest;
+    v->rip = block_rip(block) + site.guest;
     v->scratch.remaining = block->count - 1u - site.index;
     if (!site.parked) regs[REG_R12] = (greg_t)flags_pack((u32)regs[REG_EFL]);
     regs[REG_RIP] = (greg_t)(uintptr_t)thunk_step;

@@ -72,8 +72,8 @@ static struct stub *load_segment(struct build *b, u8 seg)
 static bool may_compare(const struct build *b)
 {
     const struct operand *to = &b->i->op[0];
-    return !b->v->instruments.no_fast_entry && (b->mode & (MODE_PE | MODE_VM86 | MODE_CPL)) == MODE_PE &&
-           to->reg != SEG_SS && to->reg != SEG_CS;
+    return !b->v->instruments.no_fast_entry && !has_tlb(b) &&
+           (b->mode & (MODE_PE | MODE_VM86 | MODE_CPL)) == MODE_PE && to->reg != SEG_SS && to->reg != SEG_CS;
 }
 
 bool can_mov_to_segment(const struct build *b)

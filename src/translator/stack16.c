@@ -10,7 +10,7 @@
 
 static bool has_stack16(const struct build *b)
 {
-    return !(b->mode & MODE_STACK32) && segment_is_reachable(b, SEG_SS, true);
+    return !(b->mode & (MODE_STACK32 | MODE_CODE64)) && segment_is_reachable(b, SEG_SS, true);
 }
 
 /* The slot of `size` bytes below SP (push) or at SP. Clobbers r11; the operand does not use r11. */
@@ -79,7 +79,7 @@ void emit_pop16(struct build *b)
 
 static bool is_code16(const struct build *b)
 {
-    return !(b->mode & MODE_CODE32) && b->i->operand_bytes == 2;
+    return !is_wide_code(b) && b->i->operand_bytes == 2;
 }
 
 /* IP is at most FFFFh. */
@@ -91,7 +91,7 @@ static bool any_target16_is_legal(const struct build *b)
 static void push_ip(struct build *b)
 {
     struct host_mem slot = stack_slot(b, 2, true);
-    emit_mov_ri(&b->e, REG_TEMP, b->next_eip);
+    emit_mov_ri(&b->e, REG_TEMP, (u32)b->next_eip);
     b->has_half_eip = true;
     emit_store16(&b->e, slot, REG_TEMP);
     add_to_half(b, GUEST_ESP, -2);
@@ -100,7 +100,7 @@ static void push_ip(struct build *b)
 bool can_call16(const struct build *b)
 {
     const struct operand *to = &b->i->op[0];
-    u32 target[2];
+    u64 target[2];
     if (!is_code16(b) || !has_stack16(b)) return false;
     if (to->kind == OPND_IMM) return branch_targets(b, b->i, b->next_eip, target) == 1;
     /* CALL SP goes to the value of SP before the push. */
@@ -111,7 +111,7 @@ bool can_call16(const struct build *b)
 void emit_call16(struct build *b)
 {
     const struct operand *to = &b->i->op[0];
-    u32 target[2];
+    u64 target[2];
     b->ended = true;
     push_ip(b);
     if (to->kind == OPND_IMM) {
@@ -138,7 +138,7 @@ void emit_ret16(struct build *b)
 }
 
 /* JRCXZ changes no flag, but tests all of RCX, so the upper half of ECX is zero during the test. */
-void emit_count_branch16(struct build *b, bool decrement, u32 if_zero, u32 if_not)
+void emit_count_branch16(struct build *b, bool decrement, u64 if_zero, u64 if_not)
 {
     if (decrement) add_to_half(b, RCX, -1);
     emit_mov_rr32(&b->e, REG_TEMP, RCX);
@@ -148,8 +148,6 @@ void emit_count_branch16(struct build *b, bool decrement, u32 if_zero, u32 if_no
     u32 nonzero = emit_jmp(&b->e);
     emit_here8(&b->e, zero);
     emit_mov_rr32(&b->e, RCX, REG_TEMP);
-    emit_edge(b, if_zero);
-    emit_here32(&b->e, nonzero);
-    emit_edge(b, if_not);
+    emit_two_edges(b, nonzero, if_zero, if_not);
     b->ended = true;
 }

@@ -160,7 +160,8 @@ static void repeat_in_window(struct build *b, bool source, bool destination, boo
 
 static bool can_repeat(const struct build *b, bool source, bool destination, bool writes)
 {
-    return !b->v->instruments.no_bulk_strings && (!source || is_unlimited(b, b->i->mem_seg, false)) &&
+    return !b->v->instruments.no_bulk_strings && !has_tlb(b) &&
+           (!source || is_unlimited(b, b->i->mem_seg, false)) &&
            (!destination || is_unlimited(b, SEG_ES, writes));
 }
 

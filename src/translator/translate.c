@@ -24,6 +24,20 @@ static void emit_budget_check(struct build *b)
     emit_store64(&b->e, mem_frame(FRAME_ICOUNT), REG_ENTRY);
 }
 
+/* Sets ZF if the page behind the block's page still maps the frame that it mapped at translation. */
+static void compare_second_page(struct build *b)
+{
+    if (has_tlb(b)) {
+        u64 next = (linear_of(b, b->key.eip) | PAGE_MASK) + 1;
+        emit_mov_ri64(&b->e, REG_ENTRY, tlb_exec_word(next, b->frame_next - 1));
+        emit_alu_rm(&b->e, true, ALU_CMP, REG_ENTRY, mem_tlb_at(next, offsetof(struct tlb_slot, exec)));
+        return;
+    }
+    u32 page = (u32)(linear_of(b, b->key.eip) >> PAGE_SHIFT) + 1;
+    emit_load64(&b->e, REG_ENTRY, mem_frame(FRAME_EXEC_TABLE));
+    emit_alu_mi(&b->e, ALU_CMP, mem_bd(REG_ENTRY, (s32)(page * sizeof(u32))), (s32)b->frame_next);
+}
+
 static void emit_entries(struct build *b)
 {
     struct block *block = b->block;
@@ -41,15 +55,25 @@ static void emit_entries(struct build *b)
     }
     if (b->frame_next) {
         flags_clobber(b);
-        u32 page = ((b->key.cs_base + b->key.eip) >> PAGE_SHIFT) + 1;
-        emit_load64(&b->e, REG_ENTRY, mem_frame(FRAME_EXEC_TABLE));
-        emit_alu_mi(&b->e, ALU_CMP, mem_bd(REG_ENTRY, (s32)(page * sizeof(u32))), (s32)b->frame_next);
+        compare_second_page(b);
         stub_add(b, STUB_CROSS, emit_jcc(&b->e, CC_NZ));
     }
     if (b->v->deterministic) emit_budget_check(b);
 }
 
 /* --- body --- */
+
+static void leave_through(struct build *b, u64 eip, unsigned thunk)
+{
+    if (is_code64(b)) {
+        emit_mov_ri64(&b->e, REG_ENTRY, eip);
+        emit_store64(&b->e, mem_frame(FRAME_RIP), REG_ENTRY);
+    } else {
+        emit_mov_mi(&b->e, mem_frame(FRAME_RIP), (u32)eip);
+        fix_last(b, FIX_EIP);
+    }
+    emit_jmp_thunk(&b->e, thunk);
+}
 
 static void emit_instruction(struct build *b)
 {
@@ -73,26 +97,17 @@ static void emit_body(struct build *b)
         emit_instruction(b);
     }
     if (b->ended) return;
-    u32 eip = b->next_eip;
-    if (eip - 1 >= b->key.cs_limit || eip == 0) {
+    u64 eip = b->next_eip;
+    if (!is_code64(b) && (eip - 1 >= b->key.cs_limit || eip == 0)) {
         /* The next instruction lies beyond the segment's limit (#GP) or at address 0 (a wrap). */
         flags_to_parked(b);
-        emit_mov_mi(&b->e, mem_frame(FRAME_RIP), eip);
-        fix_last(b, FIX_EIP);
-        emit_jmp_thunk(&b->e, THUNK_DISPATCH);
+        leave_through(b, eip, THUNK_DISPATCH);
         return;
     }
     emit_edge(b, eip);
 }
 
 /* --- stubs --- */
-
-static void leave_through(struct build *b, u32 eip, unsigned thunk)
-{
-    emit_mov_mi(&b->e, mem_frame(FRAME_RIP), eip);
-    fix_last(b, FIX_EIP);
-    emit_jmp_thunk(&b->e, thunk);
-}
 
 static bool fixes_its_own(const struct stub *stub)
 {
@@ -139,13 +154,10 @@ static void emit_stub(struct build *b, const struct stub *stub)
 /* --- the whole --- */
 
 /* The exec entry of the page behind the block's page: frame + 1, or 0 if code there may not be fetched. */
-static u32 next_frame(struct vcpu *v, u32 linear)
+static u32 next_frame(struct vcpu *v, u64 linear)
 {
-    u32 next = (linear | PAGE_MASK) + 1;
-    struct shadow_hit hit;
-    if (!v->exec_table[next >> PAGE_SHIFT])
-        shadow_access(v->shadow, &v->paging, next, ACCESS_FETCH, v->cpl == 3, &hit);
-    return v->exec_table[next >> PAGE_SHIFT];
+    u64 next = (linear | PAGE_MASK) + 1;
+    return fetch_frame(v, v->mode & MODE_CODE64 ? next : (u32)next);
 }
 
 static bool make_plan(struct vcpu *v, struct build *b)
@@ -159,7 +171,7 @@ static bool make_plan(struct vcpu *v, struct build *b)
     if (!plan_block(b, bytes, here, NULL, 0, &crosses)) {
         /* Look at the second page only if the first instruction needs it, because that sets its accessed bit. */
         if (here >= INSN_MAX_BYTES) return false;
-        frame = next_frame(v, key->cs_base + key->eip);
+        frame = next_frame(v, linear_of(b, key->eip));
         if (frame) next_bytes = phys_host(v->phys, (u64)(frame - 1) << PAGE_SHIFT);
         if (!next_bytes || !plan_block(b, bytes, here, next_bytes, INSN_MAX_BYTES, &crosses)) return false;
     }
@@ -177,10 +189,13 @@ static void finish(struct build *b)
     block->extent_count = (u8)b->extent_count;
     block->relocatable = fix_suffices(b);
     block->fix_count = block->relocatable ? (u8)b->fix_count : 0;
-    block->rare = b->frame_next || b->key.cs_base || b->key.cs_limit != UINT32_MAX;
+    block->wide = b->key.eip >> 32;
+    block->rare = b->frame_next || b->key.cs_base || b->key.cs_limit != UINT32_MAX || block->wide;
     if (block->rare)
-        *block_rare(block) = (struct block_rare){
-            .cs_base = b->key.cs_base, .cs_limit = b->key.cs_limit, .frame_next = b->frame_next};
+        *block_rare(block) =
+            (struct block_rare){.cs_base = block->wide ? (u32)(b->key.eip >> 32) : b->key.cs_base,
+                                .cs_limit = b->key.cs_limit,
+                                .frame_next = b->frame_next};
     if (block->site) *block_indirect(block) = b->indirect;
     for (unsigned n = 0; n < b->extent_count; n++)
         block_extents(block)[n] = b->extent[n];
@@ -203,7 +218,7 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     struct build *b = t->build;
     u64 began = __builtin_ia32_rdtsc();
     struct debug_points *points = v->instruments.points;
-    if (unlikely(points) && !debug_points_admit_block(points, (u32)(key->cs_base + key->eip))) return NULL;
+    if (unlikely(points) && !debug_points_admit_block(points, key_linear(key, key->eip))) return NULL;
     if (!cache_room(&t->cache, MAX_BLOCK_BYTES)) make_room(v);
     arena_prepare(&t->cache.arena, MAX_BLOCK_BYTES);
     struct block *copy = relocate(v, key);
@@ -216,7 +231,7 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     b->t = t;
     b->key = *key;
     b->mode = key->mode & ~MODE_UNHOISTED;
-    b->hoists = !t->config.no_hoisting && b->mode == key->mode && !(b->mode & MODE_WINDOW);
+    b->hoists = !t->config.no_hoisting && b->mode == key->mode && !(b->mode & (MODE_WINDOW | MODE_LONG));
     b->frame_next = 0;
     b->stub_count = b->fix_count = 0;
     b->has_half_eip = false;
@@ -225,7 +240,7 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     b->eip = key->eip;
     if (!make_plan(v, b)) return NULL;
     struct block *block = b->block = cache_next(&t->cache);
-    *block = (struct block){.frame = (u32)(key->gpa >> PAGE_SHIFT), .eip = key->eip, .mode = key->mode};
+    *block = (struct block){.frame = (u32)(key->gpa >> PAGE_SHIFT), .eip = (u32)key->eip, .mode = key->mode};
     b->e = (struct emitter){.base = t->cache.arena.write, .at = (u32)t->cache.arena.used};
     b->e.end = b->e.at + MAX_BLOCK_BYTES;
     if (!b->e.at) b->e.at = 16; /* offset 0 means *none* */

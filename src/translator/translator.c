@@ -55,6 +55,7 @@ int translator_init(struct vcpu *v, const struct translator_config *config)
     v->engine = t;
     v->instruments.code_point_set = translator_code_point_set;
     v->scratch.jump_table = (u64)(uintptr_t)t->cache.jump;
+    v->long_jump_table = (u64)(uintptr_t)t->cache.long_jump;
     returns_select(v, &t->returns, &t->cache);
     v->shadow->forced_slow = t->config.forced_slow;
     translator_set_thunks(v);

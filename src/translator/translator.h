@@ -43,8 +43,7 @@ struct translator_config translator_defaults(void);
 int translator_init(struct vcpu *v, const struct translator_config *config);
 void translator_destroy(struct vcpu *v);
 
-/* Run the vCPU. The contract is that of interp_run(), but when v->mode has MODE_STEP it returns EXIT_STEP, and when
- * it has MODE_LONG, EXIT_LONG. */
+/* Run the vCPU. The contract is that of interp_run(), but when v->mode has MODE_STEP it returns EXIT_STEP. */
 enum exit_reason translator_run(struct vcpu *v);
 
 /* The bytes at gpa were written: kill the blocks that were translated from them. Returns whether the page

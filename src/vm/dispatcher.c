@@ -47,8 +47,7 @@ enum exit_reason dispatcher_execute(struct vm *vm)
     if (unlikely(vm->event_log)) return logged_step(vm);
     if (v->icount >= v->icount_limit) return EXIT_BUDGET;
     if (unlikely(vm->debugger.steps)) return debugger_execute(vm);
-    /* The translator knows 16-bit and 32-bit guests; IA-32e mode is the interpreter's (docs/LONGMODE.md). */
-    if (vm->options->engine == ENGINE_INTERP || (v->mode & MODE_LONG)) {
+    if (vm->options->engine == ENGINE_INTERP) {
         reason = interp_run(v);
     } else {
         reason = v->mode & MODE_STEP ? EXIT_STEP : translator_run(v);

@@ -54,7 +54,7 @@ static void run_lead(struct lockstep *l)
 {
     struct vcpu *v = &l->lead->vcpu;
     u64 step = l->lead->options->lockstep;
-    memcpy(&l->before, v, offsetof(struct vcpu, apic_base));
+    memcpy(&l->before, v, offsetof(struct vcpu, fault));
     v->icount_soft = v->icount + step;
     vm_time_set_budget(&l->lead->time, v->icount + (step > SMALLEST_STEP ? step : SMALLEST_STEP));
     dispatcher_execute(l->lead);

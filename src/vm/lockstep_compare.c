@@ -71,6 +71,23 @@ static const struct field fields[] = {
     FIELD("sysenter_esp", sysenter_esp),
     FIELD("sysenter_eip", sysenter_eip),
     FIELD("tsc_offset", tsc_offset),
+    FIELD("r8", gpr_high[0]),
+    FIELD("r9", gpr_high[1]),
+    FIELD("r10", gpr_high[2]),
+    FIELD("r11", gpr_high[3]),
+    FIELD("r12", gpr_high[4]),
+    FIELD("r13", gpr_high[5]),
+    FIELD("r14", gpr_high[6]),
+    FIELD("r15", gpr_high[7]),
+    FIELD("fs base", base64.fs),
+    FIELD("gs base", base64.gs),
+    FIELD("ldtr base", base64.ldtr),
+    FIELD("tr base", base64.tr),
+    FIELD("star", star),
+    FIELD("lstar", lstar),
+    FIELD("cstar", cstar),
+    FIELD("fmask", fmask),
+    FIELD("kernel_gs_base", kernel_gs_base),
     FIELD("pvclock_time", pvclock_time),
     FIELD("pvclock_wall", pvclock_wall),
     FIELD("pvclock_version", pvclock_version),
@@ -144,7 +161,7 @@ struct fpu_part {
 
 static const struct fpu_part fpu_parts[] = {
     {"fcw", 0, 2, 1, 0},    {"fsw", 2, 2, 1, 0},      {"ftw", 4, 1, 1, 0},
-    {"mxcsr", 24, 4, 1, 0}, {"st/mm", 32, 10, 8, 16}, {"xmm", 160, 16, 8, 16},
+    {"mxcsr", 24, 4, 1, 0}, {"st/mm", 32, 10, 8, 16}, {"xmm", 160, 16, 16, 16},
 };
 
 static u64 get_u64(const u8 *at)
@@ -160,10 +177,10 @@ static void print_bytes(const u8 *bytes, unsigned count, FILE *out)
         fprintf(out, "%02x", bytes[count]);
 }
 
-/* FCW, FSW and the abridged FTW; all ST and XMM registers. */
+/* FCW, FSW and the abridged FTW; all ST and XMM registers. (Those of 64-bit mode are 0 in other guests.) */
 #define FPU_CONTROL_MASK  0x000000ffffffffffull
 #define FPU_REGISTERS     32
-#define FPU_REGISTERS_END 288
+#define FPU_REGISTERS_END 416
 
 static unsigned compare_fpu(const u8 *a, const u8 *b, FILE *out)
 {
