@@ -233,7 +233,7 @@ static void name_drive(const struct drive *drive, char *name, size_t bytes)
         snprintf(name, bytes, "ide%u-%s%u", drive->index / 2, drive->medium == MEDIUM_CDROM ? "cd" : "hd",
                  drive->index % 2);
     else
-        snprintf(name, bytes, "virtio%u", drive->index);
+        snprintf(name, bytes, "%s%u", drive_interface_name(drive->interface), drive->index);
 }
 
 static bool is_removable(const struct drive *drive)
