@@ -143,7 +143,9 @@ struct control *control_open(struct vm *vm, struct chardevs *chardevs, const cha
         control_close(control);
         return NULL;
     }
-    vm->listener = (struct machine_listener){tell, tell_of_board, control};
+    control->listener =
+        (struct machine_listener){.tell = tell, .tell_of_board = tell_of_board, .owner = control};
+    machine_listen(vm, &control->listener);
     return control;
 }
 
@@ -176,10 +178,16 @@ void control_stop(struct control *control)
     net_loop_run(&control->chardevs->loop, take_no_letters, control);
 }
 
+void control_set_gdbserver(struct control *control, control_gdbserver *listen, void *owner)
+{
+    control->gdbserver = listen;
+    control->gdbserver_owner = owner;
+}
+
 void control_close(struct control *control)
 {
     if (!control) return;
-    control->vm->listener = (struct machine_listener){0};
+    machine_leave(control->vm, &control->listener);
     for (unsigned n = 0; n < control->sessions; n++) {
         session_close(control->session[n]);
         free(control->session[n]);

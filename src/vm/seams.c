@@ -208,8 +208,8 @@ static void pause_for(void *machine, enum pause_reason reason, bool paused)
 
 static void tell(void *machine, enum board_event event, const char *text, u64 value)
 {
-    const struct machine_listener *listener = &((struct vm *)machine)->listener;
-    if (listener->tell_of_board) listener->tell_of_board(listener->owner, event, text, value);
+    for (struct machine_listener *l = ((struct vm *)machine)->listeners; l; l = l->next)
+        if (l->tell_of_board) l->tell_of_board(l->owner, event, text, value);
 }
 
 static const struct board_host board_host = {
