@@ -185,8 +185,8 @@ int main(int argc, char **argv)
     case COMMAND_HELP_KEYS: key_script_help(stdout); return STATUS_OK;
     case COMMAND_HELP_CPUS:
     case COMMAND_HELP_MACHINES:
-    case COMMAND_HELP_DISPLAYS:
-    case COMMAND_HELP_NETDEVS: options_help_values(command, stdout); return STATUS_OK;
+    case COMMAND_HELP_DISPLAYS: options_help_values(command, stdout); return STATUS_OK;
+    case COMMAND_HELP_NETDEVS: options_help_netdevs(options.netdev_help_kind, stdout); return STATUS_OK;
     case COMMAND_VERSION:
         puts(options.as_qemu ? "QEMU emulator version 7.2.0 (Ringer " RINGER_VERSION ")"
                              : "ringer " RINGER_VERSION);
