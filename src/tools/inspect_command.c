@@ -33,8 +33,11 @@ static void print_text(struct json_object *mapping)
 
 /* --- a drawing --- */
 
+/* Bit 0 of a page fault's error code: the page is present (SDM 3A 4.7). */
+#define PF_PRESENT 1
+
 /* A row for each privilege: the guest's tables and the page from left to right, and the shadow beneath. */
-enum { BOX_WIDTH = 190, BOX_HEIGHT = 78, GAP = 34, MARGIN = 20, ROW_HEIGHT = 250, MOST_LEVELS = 4 };
+enum { BOX_WIDTH = 205, BOX_HEIGHT = 78, GAP = 34, MARGIN = 20, ROW_HEIGHT = 250, MOST_LEVELS = 4 };
 
 static const char *field(struct json_object *side, const char *key)
 {
@@ -91,7 +94,9 @@ static void draw_page(FILE *out, struct json_object *side, int x, int y)
     const char *gpa = field(side, "gpa");
     if (!gpa) {
         snprintf(one, sizeof(one), "error code %s", field(side, "fault"));
-        draw_box(out, x, y, "missing", "page fault", one, "the guest maps nothing here");
+        bool present = atoi(field(side, "fault")) & PF_PRESENT;
+        draw_box(out, x, y, "missing", "page fault", one,
+                 present ? "mapped, without the right" : "not present");
         return;
     }
     snprintf(one, sizeof(one), "gpa %s, %s bytes", gpa, field(side, "page-bytes"));
