@@ -121,6 +121,7 @@ void run_query_status(struct control_call *call)
     const char *status = vm->stopping                                                     ? "shutdown"
                          : vm->paused & PAUSE_DISK                                        ? "io-error"
                          : vm->paused && !vm->vcpu.icount && vm->options->control.stopped ? "prelaunch"
+                         : vm->paused && vm->debugger.stopped                             ? "debug"
                          : vm->paused                                                     ? "paused"
                          : vm->suspended                                                  ? "suspended"
                                                                                           : "running";
@@ -232,7 +233,7 @@ static void name_drive(const struct drive *drive, char *name, size_t bytes)
         snprintf(name, bytes, "ide%u-%s%u", drive->index / 2, drive->medium == MEDIUM_CDROM ? "cd" : "hd",
                  drive->index % 2);
     else
-        snprintf(name, bytes, "virtio%u", drive->index);
+        snprintf(name, bytes, "%s%u", drive_interface_name(drive->interface), drive->index);
 }
 
 static bool is_removable(const struct drive *drive)

@@ -53,6 +53,7 @@ int translator_init(struct vcpu *v, const struct translator_config *config)
         return error;
     }
     v->engine = t;
+    v->instruments.code_point_set = translator_code_point_set;
     v->scratch.jump_table = (u64)(uintptr_t)t->cache.jump;
     v->long_jump_table = (u64)(uintptr_t)t->cache.long_jump;
     returns_select(v, &t->returns, &t->cache);
@@ -101,10 +102,41 @@ bool translator_code_written(struct vcpu *v, u64 gpa, u64 bytes)
     return left;
 }
 
+void translator_code_point_set(struct vcpu *v, u64 linear)
+{
+    struct engine *t = v->engine;
+    cache_kill_linear(&t->cache, linear);
+}
+
 void translator_flush(struct vcpu *v)
 {
     struct engine *t = v->engine;
     if (t) cache_flush(&t->cache);
+}
+
+void block_log_drain(struct vcpu *v)
+{
+    struct engine *t = v->engine;
+    u64 buffer = (u64)(uintptr_t)t->log->buffer;
+    fpu_park(v);
+    t->log->ran(t->log, t->log->buffer, (v->instruments.log_at - buffer) / sizeof(u32));
+    v->instruments.log_at = buffer;
+}
+
+void translator_attach_log(struct vcpu *v, struct block_log *log)
+{
+    struct engine *t = v->engine;
+    if (!t) return;
+    if (t->log) block_log_drain(v);
+    t->log = log;
+    if (!log) return;
+    v->instruments.log_at = (u64)(uintptr_t)log->buffer;
+    v->instruments.log_end = (u64)(uintptr_t)(log->buffer + log->words);
+}
+
+u32 translator_most_block_bytes(void)
+{
+    return MAX_BLOCK_BYTES;
 }
 
 void translator_before_flush(struct vcpu *v, void (*call)(void *owner), void *owner)

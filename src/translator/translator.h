@@ -49,11 +49,20 @@ enum exit_reason translator_run(struct vcpu *v);
 /* The bytes at gpa were written: kill the blocks that were translated from them. Returns whether the page
  * still holds code of other blocks. */
 bool translator_code_written(struct vcpu *v, u64 gpa, u64 bytes);
+/* A debugger has set a code point: kill the blocks that could run past it. */
+void translator_code_point_set(struct vcpu *v, u64 linear);
 /* Flush the cache. */
 void translator_flush(struct vcpu *v);
 
 /* Set the function to call before blocks are freed; NULL: none. The guest's FPU state may be live then. */
 void translator_before_flush(struct vcpu *v, void (*call)(void *owner), void *owner);
+
+/* Have blocks log that they run (cache/block_log.h), in deterministic mode; NULL: the end of the log. Call this before
+ * anything is translated. */
+struct block_log;
+void translator_attach_log(struct vcpu *v, struct block_log *log);
+/* The room that a translation wants to have. */
+u32 translator_most_block_bytes(void);
 
 /* For reports of lockstep: list guest and host code of the block at v->rip (Capstone). Parks the FPU. */
 void translator_list_block(struct vcpu *v, FILE *out);

@@ -286,7 +286,7 @@ static void test_elf64(void)
     CHECK_REFUSED(f, "kernel");
     make_elf64();
     add_pvh_note(AT);
-    damage(f, f->path[0], image, sizeof image, NOTE + 40, 3000);
+    damage(f, f->path[0], image, sizeof image, NOTE + 40, 1000);
     fixture_free(f);
 }
 
