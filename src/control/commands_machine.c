@@ -67,6 +67,15 @@ void run_nmi(struct control_call *call)
     __atomic_or_fetch(&call->vm->vcpu.pending, PENDING_NMI, __ATOMIC_SEQ_CST);
 }
 
+void run_watchdog_action(struct control_call *call)
+{
+    int action = watchdog_action_by_name(call_text(call, "action"));
+    if (action < 0)
+        call_fail(call, "Invalid parameter '%.100s'", call_text(call, "action"));
+    else
+        call->vm->board.watchdog_action = (enum watchdog_action)action;
+}
+
 /* --- keys --- */
 
 #define KEYS_MAX 16
