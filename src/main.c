@@ -18,6 +18,7 @@
 #include "study/simulate_command.h"
 #include "tools/ctl_command.h"
 #include "tools/disk_command.h"
+#include "tools/kept_command.h"
 #include "tools/watch_command.h"
 #include "translator/translator.h"
 #include "vm/dispatcher.h"
@@ -157,6 +158,8 @@ static int run(const struct options *options)
     chardevs_take_terminal(&session.chardevs);
     if (options->pid_file && !daemon_write_pid(options->pid_file, error, sizeof(error)))
         die(STATUS_USAGE, "%s", error);
+    if (options->lock_pid && !daemon_note_pid(options->lock_pid, error, sizeof(error)))
+        die(STATUS_USAGE, "%s", error);
     daemon_ready();
 
     frontends_run(&session.frontends, run_machine, &session);
@@ -188,6 +191,12 @@ int main(int argc, char **argv)
     if (argc > 1 && !strcmp(argv[1], "census")) return census_command(argc - 2, argv + 2);
     if (argc > 1 && !strcmp(argv[1], "simulate")) return simulate_command(argc - 2, argv + 2);
     if (argc > 1 && !strcmp(argv[1], "explain")) return explain_command(argc - 2, argv + 2);
+    if (argc > 1 && kept_is_command(argv[1])) {
+        argc--;
+        argv++;
+        int status = kept_command(&argc, &argv);
+        if (status >= 0) return status;
+    }
     bool good = options_parse(argc, argv, device_table, &options, &command, error, sizeof(error));
     if (options.as_qemu) log_die_status(QEMU_STATUS);
     if (!good) die(STATUS_USAGE, "%s", error);
@@ -206,6 +215,8 @@ int main(int argc, char **argv)
     case COMMAND_HELP_MACHINES:
     case COMMAND_HELP_DISPLAYS: options_help_values(command, stdout); return STATUS_OK;
     case COMMAND_HELP_NETDEVS: options_help_netdevs(options.netdev_help_kind, stdout); return STATUS_OK;
+    case COMMAND_HELP_BASH:
+    case COMMAND_HELP_ZSH: options_help_completion(command, stdout); return STATUS_OK;
     case COMMAND_VERSION:
         puts(options.as_qemu ? "QEMU emulator version 7.2.0 (Ringer " RINGER_VERSION ")"
                              : "ringer " RINGER_VERSION);

@@ -46,6 +46,9 @@ struct dma {
     u8 *(*map)(void *memory, u64 gpa, u64 *bytes);
     /* RAM was changed through map(): the vCPU thread must report it before it tells the guest. */
     void (*written)(void *memory, u64 gpa, u64 bytes);
+    /* The guest does not need the contents of these pages of RAM: they read as zeros from now on, and the host has the
+     * memory back until something touches it. The ends are rounded inwards to pages. */
+    void (*release)(void *memory, u64 gpa, u64 bytes);
     void *memory;
 };
 

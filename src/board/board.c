@@ -8,6 +8,7 @@
 
 void board_init(struct board *board)
 {
+    board->watchdog_action = board->options->watchdog_action;
     ports_init(&board->ports);
     pci_bus_init(&board->pci);
     pci_ranges_init(&board->pci_ranges, board);

@@ -40,6 +40,13 @@ enum pause_reason {
     PAUSE_DISK = 2, /* a host file cannot be written or read at present */
 };
 
+/* What happens on the board, for those who hold the machine. */
+enum board_event {
+    BOARD_BALLOON_CHANGED, /* value: bytes that the guest has */
+    BOARD_WATCHDOG,        /* text: what is done about it */
+    BOARD_DEVICE_DELETED,  /* text: the device's id, or NULL */
+};
+
 /* How often held disk requests are tried again. */
 #define PAUSE_RETRY_S 2
 
@@ -61,6 +68,7 @@ struct board_host {
     /* Set a bit in `pages` for every page of video memory that was written since the last call. */
     void (*collect_written)(void *machine, u64 *pages);
     /* --- the machine --- */
+    void (*power_button)(void *machine);
     void (*reset)(void *machine, bool hard);
     /* S3: the guest suspends (the machine then calls chipset_suspend()), or an event wakes it. */
     void (*suspend)(void *machine);
@@ -68,9 +76,10 @@ struct board_host {
     /* `sentence`: a message for the user, or NULL. */
     void (*stop)(void *machine, enum stop_cause cause, int status, const char *sentence);
     void (*pause)(void *machine, enum pause_reason reason, bool paused);
+    void (*tell)(void *machine, enum board_event event, const char *text, u64 value);
 };
 
-#define BOARD_LINKS        (SERIAL_PORTS + DEVICES_MAX)
+#define BOARD_LINKS        (SERIAL_PORTS + 1 + DEVICES_MAX)
 #define BOARD_BOOT_ENTRIES (DRIVES_MAX + DEVICES_MAX)
 #define ISA_IRQS           16
 #define SCI_IRQ            9 /* of ACPI */
@@ -92,7 +101,8 @@ struct board_boot_entry {
 struct board_facts {
     bool serial[SERIAL_PORTS];
     bool floppy; /* a controller */
-    bool apic;   /* a local APIC and an I/O APIC */
+    bool parallel;
+    bool apic; /* a local APIC and an I/O APIC */
     bool hpet;
     bool flash; /* firmware is in a flash chip */
 };
@@ -115,6 +125,7 @@ struct board {
     struct wire_net *net;          /* NULL: there is none yet */
     struct irq_line irq[ISA_IRQS]; /* the bus has no wire for IRQ 2 */
     struct board_facts facts;
+    enum watchdog_action watchdog_action;
     struct board_boot_entry boot_entry[BOARD_BOOT_ENTRIES];
     unsigned boot_entries;
     struct board_device device[DEVICES_MAX]; /* by number in options->devices */
@@ -151,6 +162,11 @@ static inline void board_memory_changed(struct board *board, u64 gpa, u64 bytes)
 static inline void board_reset(struct board *board, bool hard)
 {
     board->host->reset(board->machine, hard);
+}
+
+static inline void board_tell(struct board *board, enum board_event event, const char *text, u64 value)
+{
+    board->host->tell(board->machine, event, text, value);
 }
 
 /* `format`: a sentence for the user, or NULL. */

@@ -226,8 +226,9 @@ bool chipset_init(struct chipset *c, struct board *board, char *error, size_t er
            wire_ide_init(&c->ide, board, error, error_bytes) &&
            wire_floppy_init(&c->floppy, board, &c->dma, error, error_bytes) &&
            wire_flash_init(&c->flash, board, error, error_bytes) &&
-           fit_serial_ports(c, board, error, error_bytes) && wire_net_init(board, error, error_bytes) &&
-           board_create_devices(board, error, error_bytes);
+           fit_serial_ports(c, board, error, error_bytes) &&
+           wire_parallel_init(&c->parallel, board, error, error_bytes) &&
+           wire_net_init(board, error, error_bytes) && board_create_devices(board, error, error_bytes);
 }
 
 void chipset_destroy(struct chipset *c)
@@ -235,6 +236,7 @@ void chipset_destroy(struct chipset *c)
     if (!c->board) return; /* power-on failed before chipset_init() */
     for (unsigned n = 0; n < SERIAL_PORTS; n++)
         if (c->board->facts.serial[n]) char_link_destroy(&c->serial[n].link);
+    wire_parallel_destroy(&c->parallel);
     wire_net_stop(c->board); /* cards lend it guest memory */
     board_destroy_devices(c->board);
     wire_net_destroy(c->board);
@@ -264,6 +266,7 @@ static void reset_core(struct chipset *c)
     if (c->isa_pnp_read_port) isa_pnp_reset(&c->isa_pnp);
     for (unsigned n = 0; n < SERIAL_PORTS; n++)
         if (c->board->facts.serial[n]) uart_reset(&c->serial[n].uart);
+    wire_parallel_reset(&c->parallel);
     board_reset_devices(c->board);
 }
 

@@ -23,6 +23,7 @@
 #include "wire_floppy.h"
 #include "wire_hpet.h"
 #include "wire_ide.h"
+#include "wire_parallel.h"
 #include "wire_sound.h"
 #include "wire_video.h"
 
@@ -45,6 +46,7 @@ struct chipset {
     u8 irq9_holders; /* sources that hold IRQ 9: PCI interrupts and the SCI */
     struct video video;
     struct serial_port serial[SERIAL_PORTS];
+    struct wire_parallel parallel;
     struct shadow_ram shadow_ram;
     struct wire_console console;
     struct wire_sound sound;

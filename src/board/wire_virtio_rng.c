@@ -5,19 +5,29 @@
 #include "devices/virtio/virtio_rng.h"
 #include "wire_virtio.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 struct wired_rng {
     struct virtio_rng rng; /* first */
     u64 state;             /* deterministic: of the generator */
+    int fd;                /* the file of -object rng-random; -1: none */
 };
 
 /* Does not block: if the host has too little entropy, the guest gets nothing. */
 static bool host_random(void *owner, u8 *bytes, unsigned count)
 {
     return getrandom(bytes, count, GRND_NONBLOCK) == (ssize_t)count;
+}
+
+static bool file_random(void *owner, u8 *bytes, unsigned count)
+{
+    return read(((struct wired_rng *)owner)->fd, bytes, count) == (ssize_t)count;
 }
 
 /* The same numbers in every run (SplitMix64). */
@@ -31,6 +41,28 @@ static bool repeatable_random(void *owner, u8 *bytes, unsigned count)
     return true;
 }
 
+static void destroy(void *device)
+{
+    struct wired_rng *wired = device;
+    if (wired->fd >= 0) close(wired->fd);
+    free(wired);
+}
+
+/* rng=ID: the file of an -object. False with one sentence in error. */
+static bool open_source(struct wired_rng *wired, const struct board *board,
+                        const struct device_option *option, char *error, size_t error_bytes)
+{
+    const char *id = device_text(option, "rng");
+    const struct rng_option *rng = id ? device_options_rng(&board->options->devices, id) : NULL;
+    wired->fd = -1;
+    if (id && !rng)
+        return snprintf(error, error_bytes, "there is no -object rng-random with the id \"%s\"", id), false;
+    if (!rng || !rng->file) return true;
+    wired->fd = open(rng->file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (wired->fd < 0) snprintf(error, error_bytes, "cannot open '%s': %s", rng->file, strerror(errno));
+    return wired->fd >= 0;
+}
+
 static bool create(struct board *board, const struct device_option *option, char *error, size_t error_bytes)
 {
     struct virtio_options virtio;
@@ -40,13 +72,28 @@ static bool create(struct board *board, const struct device_option *option, char
         snprintf(error, error_bytes, "out of memory");
         return false;
     }
-    board_add_device(board, option, wired, virtio_reset_line, free);
+    if (!open_source(wired, board, option, error, error_bytes)) {
+        free(wired);
+        return false;
+    }
+    board_add_device(board, option, wired, virtio_reset_line, destroy);
     virtio_rng_init(&wired->rng, &board->pci, &board->dma, &virtio, board->clock,
-                    board->deterministic ? repeatable_random : host_random, wired);
+                    board->deterministic ? repeatable_random
+                    : wired->fd >= 0     ? file_random
+                                         : host_random,
+                    wired);
+    wired->rng.period_bytes = device_number(option, "max-bytes", 0);
+    wired->rng.period_ns = device_number(option, "period", 65536) * 1000000;
     return true;
 }
 
-static const struct property properties[] = {VIRTIO_PROPERTIES, {0}};
+static const struct property properties[] = {
+    {"rng", PROPERTY_TEXT, .help = "id of an -object rng-random (default: the host's generator)"},
+    {"max-bytes", PROPERTY_NUMBER, .help = "so many bytes in a period at most", .most = UINT32_MAX},
+    {"period", PROPERTY_NUMBER, .help = "of max-bytes, in milliseconds", .most = UINT32_MAX},
+    VIRTIO_PROPERTIES,
+    {0},
+};
 
 const struct device_type virtio_rng_type = {
     .name = "virtio-rng-pci",

@@ -14,6 +14,7 @@
 #include "dsdt.hex"
 #include "floppy.hex"
 #include "hpet.hex"
+#include "parallel.hex"
 #include "serial1.hex"
 #include "serial2.hex"
 #include "serial3.hex"
@@ -240,7 +241,7 @@ static u32 add_facts(struct acpi_tables *acpi, const struct acpi_machine *machin
 /* --- all of them --- */
 
 struct table_list {
-    u32 at[6 + SERIAL_PORTS];
+    u32 at[7 + SERIAL_PORTS];
     unsigned count;
 };
 
@@ -286,6 +287,8 @@ void acpi_tables_build(struct acpi_tables *acpi, const struct acpi_machine *mach
     list.at[list.count++] = add_fadt(acpi, facs, dsdt);
     list.at[list.count++] = add_facts(acpi, machine);
     list_serial(acpi, machine, &list);
+    if (machine->facts.parallel)
+        list.at[list.count++] = add_code(acpi, parallel_aml_code, sizeof parallel_aml_code);
     if (machine->facts.floppy)
         list.at[list.count++] = add_code(acpi, floppy_aml_code, sizeof floppy_aml_code);
     if (machine->facts.apic) list.at[list.count++] = add_madt(acpi);

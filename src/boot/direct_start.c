@@ -38,6 +38,7 @@ struct smbios_machine smbios_machine_of(const struct board *board, const struct 
         .cpu = cpu->brand ? cpu->brand : cpu->name,
         .cpu_signature = cpu->signature,
         .cpu_features = cpu->f1_edx,
+        .user = &board->options->firmware,
     };
 }
 

@@ -11,8 +11,10 @@
 enum {
     BIOS = 0,
     SYSTEM = 1,
+    BASE_BOARD = 2,
     CHASSIS = 3,
     PROCESSOR = 4,
+    OEM_STRINGS = 11,
     MEMORY_ARRAY = 16,
     MEMORY_DEVICE = 17,
     MEMORY_ARRAY_ADDRESS = 19,
@@ -44,13 +46,14 @@ enum { SAFE = 3, UNKNOWN = 2, OTHER = 1, NONE = 3 };
 struct structure {
     u8 area[64];
     u32 bytes;
-    char strings[256];
+    char strings[SMBIOS_USER_BYTES + 256];
     u32 string_bytes;
     u8 string_count;
 };
 
 struct builder {
     struct smbios_tables *smbios;
+    const struct firmware_options *user;
     unsigned count;
     u32 largest;
 };
@@ -86,29 +89,74 @@ static void finish(struct builder *b, const struct structure *s)
     b->count++;
 }
 
+/* The user's text for a field, or `otherwise`, which may be NULL: the structure then has no such string. */
+static void field(struct builder *b, struct structure *s, u32 at, enum smbios_field field,
+                  const char *otherwise)
+{
+    const char *text = b->user->field[field] ? b->user->field[field] : otherwise;
+    if (text) string(s, at, text);
+}
+
 static void add_bios(struct builder *b)
 {
     struct structure s = begin(BIOS, HANDLE(BIOS, 0), 0x18);
-    string(&s, 4, MAKER);
-    string(&s, 5, "1");
-    string(&s, 8, "01/01/2026");
+    field(b, &s, 4, BIOS_VENDOR, MAKER);
+    field(b, &s, 5, BIOS_VERSION, "1");
+    field(b, &s, 8, BIOS_DATE, "01/01/2026");
     s.area[0x0a] = 1 << 3; /* BIOS characteristics are not given */
-    s.area[0x13] = 1 << 4; /* except one: this is a virtual machine */
+    /* except these: this is a virtual machine, and UEFI is there */
+    s.area[0x13] = (u8)(1 << 4 | (b->user->uefi ? 1 << 3 : 0));
+    memcpy(s.area + 0x14, b->user->bios_release, 2);
     s.area[0x16] = s.area[0x17] = 0xff;
     finish(b, &s);
+}
+
+/* 7.2.1: the first three parts of a UUID are little-endian. */
+static void put_uuid(u8 *to, const u8 *uuid)
+{
+    static const u8 order[UUID_BYTES] = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
+    for (unsigned n = 0; n < UUID_BYTES; n++)
+        to[n] = uuid[order[n]];
 }
 
 static void add_system(struct builder *b)
 {
     struct structure s = begin(SYSTEM, HANDLE(SYSTEM, 0), 0x1b);
-    string(&s, 4, MAKER);
-    string(&s, 5, "Ringer PC (i440FX + PIIX3)");
-    string(&s, 6, "1");
+    field(b, &s, 4, SYSTEM_MANUFACTURER, MAKER);
+    field(b, &s, 5, SYSTEM_PRODUCT, "Ringer PC (i440FX + PIIX3)");
+    field(b, &s, 6, SYSTEM_VERSION, "1");
+    field(b, &s, 7, SYSTEM_SERIAL, NULL);
+    if (b->user->has_uuid) put_uuid(s.area + 8, b->user->uuid);
     s.area[0x18] = 6; /* woken by the power switch */
+    field(b, &s, 0x19, SYSTEM_SKU, NULL);
+    field(b, &s, 0x1a, SYSTEM_FAMILY, NULL);
     finish(b, &s);
-    s = begin(CHASSIS, HANDLE(CHASSIS, 0), 0x15);
-    string(&s, 4, MAKER);
+}
+
+static void add_base_board(struct builder *b)
+{
+    struct structure s = begin(BASE_BOARD, HANDLE(BASE_BOARD, 0), 0x0f);
+    field(b, &s, 4, BOARD_MANUFACTURER, MAKER);
+    field(b, &s, 5, BOARD_PRODUCT, NULL);
+    field(b, &s, 6, BOARD_VERSION, NULL);
+    field(b, &s, 7, BOARD_SERIAL, NULL);
+    field(b, &s, 8, BOARD_ASSET, NULL);
+    s.area[9] = 1; /* it hosts the CPU */
+    field(b, &s, 0x0a, BOARD_LOCATION, NULL);
+    put16(s.area + 0x0b, HANDLE(CHASSIS, 0));
+    s.area[0x0d] = 10; /* motherboard; 0Eh: it has no list of what is on it */
+    finish(b, &s);
+}
+
+static void add_chassis(struct builder *b)
+{
+    struct structure s = begin(CHASSIS, HANDLE(CHASSIS, 0), 0x16);
+    field(b, &s, 4, CHASSIS_MANUFACTURER, MAKER);
     s.area[5] = OTHER;
+    field(b, &s, 6, CHASSIS_VERSION, NULL);
+    field(b, &s, 7, CHASSIS_SERIAL, NULL);
+    field(b, &s, 8, CHASSIS_ASSET, NULL);
+    field(b, &s, 0x15, CHASSIS_SKU, NULL);
     s.area[9] = s.area[0x0a] = s.area[0x0b] = SAFE; /* boot-up, power supply, temperature */
     s.area[0x0c] = NONE;                            /* security */
     finish(b, &s);
@@ -184,6 +232,26 @@ static void add_memory(struct builder *b, const struct smbios_machine *machine)
     if (high) add_memory_range(b, 1, GB_HIGH_MEMORY, high);
 }
 
+static void add_oem_strings(struct builder *b)
+{
+    struct structure s = begin(OEM_STRINGS, HANDLE(OEM_STRINGS, 0), 5);
+    for (unsigned n = 0; n < b->user->oem_count; n++)
+        string(&s, 4, b->user->oem[n]); /* the byte becomes the number of strings */
+    finish(b, &s);
+}
+
+/* Structures of the user's, whole. */
+static void add_structures(struct builder *b)
+{
+    struct table_image *tables = &b->smbios->tables;
+    for (unsigned n = 0; n < b->user->structures; n++) {
+        u32 bytes = b->user->structure[n].count;
+        table_image_add(tables, b->user->structure[n].bytes, bytes, 1);
+        if (bytes > b->largest) b->largest = bytes;
+        b->count++;
+    }
+}
+
 static void add_anchor(struct builder *b)
 {
     struct table_image *anchor = &b->smbios->anchor, *tables = &b->smbios->tables;
@@ -205,10 +273,15 @@ static void add_anchor(struct builder *b)
 
 void smbios_tables_build(struct smbios_tables *smbios, const struct smbios_machine *machine)
 {
-    struct builder b = {.smbios = smbios};
-    if (machine->with_bios) add_bios(&b);
-    add_system(&b);
-    add_processor(&b, machine);
+    const struct firmware_options *user = machine->user;
+    struct builder b = {.smbios = smbios, .user = user};
+    add_structures(&b);
+    if ((machine->with_bios || user->given[BIOS]) && !firmware_options_replace(user, BIOS)) add_bios(&b);
+    if (!firmware_options_replace(user, SYSTEM)) add_system(&b);
+    if (user->given[BASE_BOARD] && !firmware_options_replace(user, BASE_BOARD)) add_base_board(&b);
+    if (!firmware_options_replace(user, CHASSIS)) add_chassis(&b);
+    if (!firmware_options_replace(user, PROCESSOR)) add_processor(&b, machine);
+    if (user->oem_count) add_oem_strings(&b);
     add_memory(&b, machine);
     struct structure s = begin(BOOT_STATUS, HANDLE(BOOT_STATUS, 0), 0x0b); /* no errors detected */
     finish(&b, &s);

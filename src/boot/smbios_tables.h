@@ -5,13 +5,15 @@
 #ifndef RINGER_BOOT_SMBIOS_TABLES_H
 #define RINGER_BOOT_SMBIOS_TABLES_H
 
+#include "options/options_firmware.h"
 #include "table_image.h"
 
 struct smbios_machine {
-    u64 memory_bytes, low_memory_bytes; /* all, and below 4 GB */
-    const char *cpu;                    /* its name */
-    u32 cpu_signature, cpu_features;    /* CPUID leaf 1, EAX and EDX */
-    bool with_bios;                     /* type 0 too; not for firmware, which adds its own */
+    u64 memory_bytes, low_memory_bytes;  /* all, and below 4 GB */
+    const char *cpu;                     /* its name */
+    u32 cpu_signature, cpu_features;     /* CPUID leaf 1, EAX and EDX */
+    bool with_bios;                      /* type 0 too; not for firmware, which adds its own */
+    const struct firmware_options *user; /* what the user changes */
 };
 
 struct smbios_tables {

@@ -17,25 +17,27 @@
 
 #define IMAGE_NAME     "bios-256k.bin"
 #define ROM_MAX_BYTES  (256u << 10)
+#define ITEM_MAX_BYTES (256u << 20)
 #define BOOT_INDEX_MAX 100
 
 /* --- files as items --- */
 
-static bool put_rom_file(struct fw_cfg *config, const char *path, const char *item, char *error,
-                         size_t error_bytes)
+/* `what`: for messages. */
+static bool put_host_file(struct fw_cfg *config, const char *what, const char *path, const char *item,
+                          u32 most, char *error, size_t error_bytes)
 {
     struct load load = {.error = error, .error_bytes = error_bytes};
     struct image file;
-    if (image_open(&load, &file, "option ROM", path)) return false;
+    if (image_open(&load, &file, what, path)) return false;
     u8 *data = NULL;
     bool good = false;
-    if (file.bytes > ROM_MAX_BYTES)
-        load_fail(&load, STATUS_USAGE, "option ROM '%s' is larger than %u KB", path, ROM_MAX_BYTES >> 10);
-    else if (!(data = malloc(file.bytes)))
+    if (file.bytes > most)
+        load_fail(&load, STATUS_USAGE, "%s '%s' is larger than %u KB", what, path, most >> 10);
+    else if (!(data = malloc(file.bytes ? file.bytes : 1)))
         load_fail(&load, STATUS_HOST, "out of memory");
     else if (!image_read(&load, &file, 0, data, file.bytes) &&
              !(good = fw_cfg_put_file(config, item, data, (u32)file.bytes, false)))
-        load_fail(&load, STATUS_USAGE, "option ROM '%s': its name is too long, or there are too many", path);
+        load_fail(&load, STATUS_USAGE, "%s '%s': its name is too long, or there are too many", what, path);
     free(data);
     image_close(&file);
     return good;
@@ -49,7 +51,25 @@ static bool put_option_roms(struct firmware *f, char *error, size_t error_bytes)
         char item[FW_CFG_NAME_BYTES + 1];
         const char *slash = strrchr(plan->option_rom[n], '/');
         snprintf(item, sizeof(item), "genroms/%s", slash ? slash + 1 : plan->option_rom[n]);
-        if (!put_rom_file(&f->config, plan->option_rom[n], item, error, error_bytes)) return false;
+        if (!put_host_file(&f->config, "option ROM", plan->option_rom[n], item, ROM_MAX_BYTES, error,
+                           error_bytes))
+            return false;
+    }
+    return true;
+}
+
+/* -fw_cfg, and the UUID. */
+static bool put_user_items(struct firmware *f, char *error, size_t error_bytes)
+{
+    const struct firmware_options *user = &f->wiring.board->options->firmware;
+    for (unsigned n = 0; n < user->items; n++) {
+        const struct fw_cfg_option *item = &user->item[n];
+        bool good = item->string ? fw_cfg_put_file(&f->config, item->name, item->string,
+                                                   (u32)strlen(item->string), false)
+                                 : put_host_file(&f->config, "-fw_cfg file", item->file, item->name,
+                                                 ITEM_MAX_BYTES, error, error_bytes);
+        if (!good && item->string) snprintf(error, error_bytes, "-fw_cfg %s: out of memory", item->name);
+        if (!good) return false;
     }
     return true;
 }
@@ -135,7 +155,9 @@ static bool put_sleep_states(struct firmware *f)
 static bool put_machine(struct firmware *f)
 {
     struct acpi_machine machine = acpi_machine_of(f->wiring.board);
-    return fw_cfg_put_number(&f->config, FW_CFG_CPUS, 1, 2) &&
+    const struct firmware_options *user = &f->wiring.board->options->firmware;
+    return fw_cfg_put(&f->config, FW_CFG_UUID, user->uuid, UUID_BYTES) &&
+           fw_cfg_put_number(&f->config, FW_CFG_CPUS, 1, 2) &&
            fw_cfg_put_number(&f->config, FW_CFG_MAX_CPUS, 1, 2) && put_boot_plan(f) && put_memory_map(f) &&
            put_sleep_states(f) && put_acpi(f, &machine) && put_smbios(f);
 }
@@ -199,6 +221,7 @@ bool firmware_init(struct firmware *f, const struct firmware_wiring *wiring, cha
     }
     ports_claim(&board->ports, 0x510, 2, 2, &fw_cfg_ops, &f->config);
     ports_claim(&board->ports, 0x514, 8, 4, &fw_cfg_dma_ops, &f->config);
+    if (!put_user_items(f, error, error_bytes)) return false;
     if (!firmware_runs(f)) return true;
     if (!flash && !firmware_find(board->options->firmware_directory, IMAGE_NAME, f->image) &&
         !wiring->files->firmware) {

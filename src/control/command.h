@@ -37,6 +37,7 @@ struct control_call {
     struct vm *vm;
     struct json_object *arguments; /* as the row has them; never NULL */
     struct json_object *result;    /* NULL: an empty object */
+    bool by_line;                  /* HMP: numbers of megabytes and the like */
     bool failed;
     const char *error_class; /* NULL: GenericError */
     char error[256];
@@ -82,6 +83,7 @@ void run_query_version(struct control_call *call);
 void run_query_commands(struct control_call *call);
 void run_query_schema(struct control_call *call);
 void run_query_name(struct control_call *call);
+void run_query_uuid(struct control_call *call);
 void run_query_kvm(struct control_call *call);
 void run_query_machines(struct control_call *call);
 void run_query_target(struct control_call *call);
@@ -115,14 +117,20 @@ void run_gdbserver(struct control_call *call);
 void run_stats(struct control_call *call);
 void run_inspect(struct control_call *call);
 void run_help(struct control_call *call);
+void run_balloon(struct control_call *call);
+void run_query_balloon(struct control_call *call);
+void run_guest_memory(struct control_call *call);
+void run_watchdog_action(struct control_call *call);
 
 void print_status(const struct json_object *result, struct json_object *text);
 void print_version(const struct json_object *result, struct json_object *text);
 void print_block(const struct json_object *result, struct json_object *text);
 void print_chardev(const struct json_object *result, struct json_object *text);
 void print_name(const struct json_object *result, struct json_object *text);
+void print_uuid(const struct json_object *result, struct json_object *text);
 void print_kvm(const struct json_object *result, struct json_object *text);
 void print_cpus(const struct json_object *result, struct json_object *text);
+void print_balloon(const struct json_object *result, struct json_object *text);
 void print_pairs(const struct json_object *result, struct json_object *text);
 
 #endif

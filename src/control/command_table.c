@@ -70,6 +70,8 @@ static const struct control_argument memsave[] = {NUMBER("val"), NUMBER("size"),
                                                   HIDDEN_NUMBER("cpu-index"), END};
 static const struct control_argument gdbserver[] = {TEXT_OPTIONAL("device"), END};
 static const struct control_argument inspect[] = {NUMBER("address"), END};
+static const struct control_argument balloon[] = {NUMBER("value"), END};
+static const struct control_argument watchdog[] = {TEXT("action"), END};
 static const struct control_argument help[] = {
     {.name = "command", .type = ARGUMENT_TEXT, .optional = true, .positional = true, .rest = true}, END};
 
@@ -82,12 +84,23 @@ const struct control_command control_commands[] = {
      .aside = true},
     {"query-name", "info name", "the name of the machine", NULL, .run = run_query_name, .print = print_name,
      .aside = true},
+    {"query-uuid", "info uuid", "the machine's UUID", NULL, .run = run_query_uuid, .print = print_uuid,
+     .aside = true},
     {"query-kvm", "info kvm", "whether KVM is used (never)", NULL, .run = run_query_kvm, .print = print_kvm,
      .aside = true},
     {"query-target", NULL, "the guest's architecture", NULL, .run = run_query_target, .aside = true},
     {"query-machines", NULL, "the types of machines", NULL, .run = run_query_machines, .aside = true},
     {"query-status", "info status", "whether the machine runs", NULL, .run = run_query_status,
      .print = print_status},
+    {"watchdog-set-action", "watchdog_action", "what a watchdog timer that runs out does: reset, pause, ...",
+     watchdog, .run = run_watchdog_action},
+    {"balloon", "balloon", "ask the guest for memory: balloon MEGABYTES that it is to have", balloon,
+     .run = run_balloon},
+    {"query-balloon", "info balloon", "how much memory the guest has", NULL, .run = run_query_balloon,
+     .print = print_balloon},
+    {"x-ringer-guest-memory", "info guest_memory",
+     "how the guest uses its memory, as its balloon driver says", NULL, .run = run_guest_memory,
+     .print = print_pairs},
     {"query-cpus-fast", "info cpus", "the CPU", NULL, .run = run_query_cpus, .print = print_cpus},
     {"query-memory-size-summary", "info memory_size_summary", "how much memory there is", NULL,
      .run = run_query_memory, .print = print_pairs},
@@ -135,8 +148,9 @@ const struct control_command control_commands[] = {
     {0},
 };
 
-const char *const control_events[] = {"RESET",   "SHUTDOWN", "POWERDOWN",      "STOP", "RESUME",
-                                      "SUSPEND", "WAKEUP",   "BLOCK_IO_ERROR", NULL};
+const char *const control_events[] = {"RESET",          "SHUTDOWN", "POWERDOWN",      "STOP",
+                                      "RESUME",         "SUSPEND",  "WAKEUP",         "BLOCK_IO_ERROR",
+                                      "BALLOON_CHANGE", "WATCHDOG", "DEVICE_DELETED", NULL};
 
 const struct control_command *command_by_name(const char *name)
 {

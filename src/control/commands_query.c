@@ -81,6 +81,23 @@ void print_name(const struct json_object *result, struct json_object *text)
     text_add(text, "%s\n", text_of(result, "name"));
 }
 
+void run_query_uuid(struct control_call *call)
+{
+    const u8 *uuid = call->vm->options->board.firmware.uuid;
+    char text[40];
+    size_t used = 0;
+    for (unsigned n = 0; n < UUID_BYTES; n++)
+        used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%02x",
+                                 n == 4 || n == 6 || n == 8 || n == 10 ? "-" : "", uuid[n]);
+    call->result = json_object_new_object();
+    ADD_TEXT(call->result, "UUID", text);
+}
+
+void print_uuid(const struct json_object *result, struct json_object *text)
+{
+    text_add(text, "%s\n", text_of(result, "UUID"));
+}
+
 void run_query_kvm(struct control_call *call)
 {
     call->result = json_object_new_object();

@@ -85,6 +85,27 @@ static void tell(void *owner, enum machine_event event, bool guest)
     }
 }
 
+static void tell_of_board(void *owner, enum board_event event, const char *text, u64 value)
+{
+    static const char *const names[] = {[BOARD_BALLOON_CHANGED] = "BALLOON_CHANGE",
+                                        [BOARD_WATCHDOG] = "WATCHDOG",
+                                        [BOARD_DEVICE_DELETED] = "DEVICE_DELETED"};
+    struct control *control = owner;
+    struct json_object *data = json_object_new_object();
+    char path[128];
+    fpu_park(&control->vm->vcpu);
+    switch (event) {
+    case BOARD_BALLOON_CHANGED: json_object_object_add(data, "actual", json_object_new_uint64(value)); break;
+    case BOARD_WATCHDOG: json_object_object_add(data, "action", json_object_new_string(text)); break;
+    case BOARD_DEVICE_DELETED:
+        snprintf(path, sizeof(path), "/machine/peripheral%s/%s", text ? "" : "-anon", text ? text : "device");
+        if (text) json_object_object_add(data, "device", json_object_new_string(text));
+        json_object_object_add(data, "path", json_object_new_string(path));
+        break;
+    }
+    control_event(control, names[event], data);
+}
+
 /* --- set-up --- */
 
 bool control_add_session(struct control *control, struct chardev *chardev,
@@ -122,7 +143,8 @@ struct control *control_open(struct vm *vm, struct chardevs *chardevs, const cha
         control_close(control);
         return NULL;
     }
-    control->listener = (struct machine_listener){.tell = tell, .owner = control};
+    control->listener =
+        (struct machine_listener){.tell = tell, .tell_of_board = tell_of_board, .owner = control};
     machine_listen(vm, &control->listener);
     return control;
 }

@@ -55,15 +55,18 @@ static void remove_pid_file(void)
     if (getpid() == pid_of_file) unlink(pid_file);
 }
 
-bool daemon_write_pid(const char *path, char *error, size_t error_bytes)
+bool daemon_note_pid(const char *path, char *error, size_t error_bytes)
 {
     FILE *out = fopen(path, "we");
     bool good = out && fprintf(out, "%d\n", getpid()) > 0;
     if (out && fclose(out)) good = false;
-    if (!good) {
-        snprintf(error, error_bytes, "cannot write %s: %s", path, strerror(errno));
-        return false;
-    }
+    if (!good) snprintf(error, error_bytes, "cannot write %s: %s", path, strerror(errno));
+    return good;
+}
+
+bool daemon_write_pid(const char *path, char *error, size_t error_bytes)
+{
+    if (!daemon_note_pid(path, error, error_bytes)) return false;
     pid_file = path;
     pid_of_file = getpid();
     atexit(remove_pid_file);

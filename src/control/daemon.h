@@ -15,6 +15,8 @@ int daemon_begin(void);
 /* Sockets are bound, files are open: standard input, output and error are now /dev/null. */
 void daemon_ready(void);
 
+/* Write the process's number into a file that stays. False with one sentence in error. */
+bool daemon_note_pid(const char *path, char *error, size_t error_bytes);
 /* False with one sentence in error. The file is removed when the process ends by exit(). */
 bool daemon_write_pid(const char *path, char *error, size_t error_bytes);
 

@@ -105,7 +105,7 @@ static void take_words(struct control_call *call, const struct control_command *
 char *control_run_line(struct control *control, const char *line)
 {
     const char *rest;
-    struct control_call call = {.control = control, .vm = control->vm};
+    struct control_call call = {.control = control, .vm = control->vm, .by_line = true};
     struct json_object *text = json_object_new_string("");
     while (*line == ' ')
         line++;

@@ -514,8 +514,42 @@ static void dma_written(void *memory, u64 gpa, u64 bytes)
     run_written(memory, UINT64_MAX, gpa, bytes);
 }
 
+#define FALLOC_KEEP_SIZE  1
+#define FALLOC_PUNCH_HOLE 2
+
+/* The next touch of a piece of POPULATE_PAGES that is released as a whole populates it again. A piece that is released in part
+ * stays marked, so that touching its rest does not take the released pages back. */
+static void unmark_populated(struct phys *phys, u64 page, u64 end)
+{
+    for (page = align_up(page, POPULATE_PAGES); page + POPULATE_PAGES <= end; page += POPULATE_PAGES)
+        phys->ram_flags[page] &= (u8)~PHYS_POPULATED;
+}
+
+static void dma_release(void *memory, u64 gpa, u64 bytes)
+{
+    struct phys *phys = memory;
+    u64 at = align_up(gpa, PAGE_SIZE), end = (gpa + bytes) & ~(u64)(PAGE_SIZE - 1);
+    while (at < end) {
+        u64 now = end - at;
+        const u8 *host = dma_map(phys, at, &now);
+        if (!host) return;
+        u64 offset = (u64)(host - phys->ram);
+        /* A hole in the memfd: all mappings of it, host windows too, read zeros. */
+        long failed = host_call(SYS_fallocate, (u64)phys->ram_fd, FALLOC_KEEP_SIZE | FALLOC_PUNCH_HOLE,
+                                offset, now, 0, 0);
+        if (host_failed(failed)) return;
+        unmark_populated(phys, offset >> PAGE_SHIFT, (offset + now) >> PAGE_SHIFT);
+        dma_written(phys, at, now);
+        at += now;
+    }
+}
+
 struct dma phys_dma(struct phys *phys)
 {
-    return (struct dma){
-        .read = dma_read, .write = dma_write, .map = dma_map, .written = dma_written, .memory = phys};
+    return (struct dma){.read = dma_read,
+                        .write = dma_write,
+                        .map = dma_map,
+                        .written = dma_written,
+                        .release = dma_release,
+                        .memory = phys};
 }

@@ -159,6 +159,27 @@ static bool check_required(const struct device_option *device, char *error, size
     return true;
 }
 
+/* QEMU's other names of a type: without "-pci", and with a suffix that says which interfaces a virtio device has. */
+static const struct device_type *find_alias(const struct device_type *const *types, const char *name,
+                                            const char **setting)
+{
+    static const struct {
+        const char *suffix, *setting;
+    } suffixes[] = {{"-non-transitional", "disable-legacy"}, {"-transitional", NULL}, {"", NULL}};
+    char text[64];
+    for (unsigned n = 0; n < ARRAY_SIZE(suffixes); n++) {
+        size_t length = strlen(name), cut = strlen(suffixes[n].suffix);
+        if (length < cut || length >= sizeof(text) - 4 || strcmp(name + length - cut, suffixes[n].suffix))
+            continue;
+        *setting = suffixes[n].setting;
+        snprintf(text, sizeof(text), "%.*s", (int)(length - cut), name);
+        const struct device_type *type = device_type_find(types, text);
+        if (!type) type = device_type_find(types, strcat(text, "-pci"));
+        if (type && (!*suffixes[n].suffix || device_type_has(type, "disable-legacy"))) return type;
+    }
+    return NULL;
+}
+
 static bool no_such_type(const struct device_type *const *types, const char *name, char *error,
                          size_t error_bytes)
 {
@@ -176,13 +197,24 @@ bool device_parse(struct device_option *device, const struct device_type *const 
     *device = (struct device_option){.type = NULL};
     if (!option_list_open(&items, list)) return SAY("out of memory");
     option_list_next(&items, &key, &text);
+    const char *setting = NULL;
     device->type = device_type_find(types, key);
+    if (!device->type) device->type = find_alias(types, key, &setting);
     bool good = device->type || no_such_type(types, key, error, error_bytes);
+    if (good && setting) good = add_value(device, setting, "on", error, error_bytes);
     while (good && option_list_next(&items, &key, &text))
         good = add_value(device, key, text, error, error_bytes);
     option_list_close(&items);
     if (!good || !check_required(device, error, error_bytes)) return false;
     device->id = device_text(device, "id");
+    return !device->type->check || device->type->check(device, error, error_bytes);
+}
+
+bool device_set_default(struct device_option *device, const char *property, const char *text, char *error,
+                        size_t error_bytes)
+{
+    if (device_text(device, property)) return true;
+    if (!add_value(device, property, text, error, error_bytes)) return false;
     return !device->type->check || device->type->check(device, error, error_bytes);
 }
 

@@ -94,6 +94,9 @@ struct device_option {
 bool device_parse(struct device_option *device, const struct device_type *const *types, const char *list,
                   char *error, size_t error_bytes);
 void device_release(struct device_option *device);
+/* Set a property that the command line has not set for this device. False with one sentence in error. */
+bool device_set_default(struct device_option *device, const char *property, const char *text, char *error,
+                        size_t error_bytes);
 
 /* --- values, by the names of properties that the type has --- */
 

@@ -15,8 +15,9 @@
 
 /* In the order of ringer help. */
 static const struct option_group *const groups[] = {
-    &options_boot,    &options_drives,  &options_machine, &options_devices, &options_net,  &options_share,
-    &options_control, &options_display, &options_observe, &options_engines, &options_qemu, &options_testing,
+    &options_boot,    &options_drives, &options_machine, &options_firmware, &options_devices,
+    &options_net,     &options_share,  &options_control, &options_display,  &options_observe,
+    &options_engines, &options_qemu,   &options_testing,
 };
 
 static const struct option_row *find_row(const char *name, size_t length)
@@ -124,6 +125,7 @@ static bool settle_chardevs(const struct options *o, struct complaint *c)
     for (unsigned n = 0; n < o->board.serial_count; n++)
         if (o->board.serial[n] && !device_options_chardev(devices, o->board.serial[n]))
             missing = o->board.serial[n];
+    if (o->board.parallel && !device_options_chardev(devices, o->board.parallel)) missing = o->board.parallel;
     for (unsigned n = 0; n < control->monitors; n++)
         if (!device_options_chardev(devices, control->monitor[n].chardev))
             missing = control->monitor[n].chardev;
@@ -159,6 +161,17 @@ static bool settle_devices(struct options *o, struct complaint *c)
            settle_chardevs(o, c);
 }
 
+/* Has a monitor standard input, so that the first serial port does not get it? */
+static bool monitor_on_stdio(const struct options *o)
+{
+    for (unsigned n = 0; n < o->control.monitors; n++) {
+        const struct char_options *chardev =
+            device_options_chardev(&o->board.devices, o->control.monitor[n].chardev);
+        if (chardev && chardev->kind == CHAR_STDIO) return true;
+    }
+    return false;
+}
+
 /* Defaults that depend on other options. */
 static void fill_in_defaults(struct options *o, struct complaint *c)
 {
@@ -167,8 +180,9 @@ static void fill_in_defaults(struct options *o, struct complaint *c)
     /* With a window, Ctrl-C in the terminal should end Ringer, so the serial port does not take the terminal. */
     if (!o->board.serial_count && !o->nodefaults && !device_options_type_from_stdio(&o->board.devices))
         o->board.serial[0] = device_options_chardev_for(
-            &o->board.devices, "serial0", o->display == DISPLAY_WINDOW || o->daemonize ? "null" : "stdio",
-            c->text, c->bytes);
+            &o->board.devices, "serial0",
+            o->display == DISPLAY_WINDOW || o->daemonize || monitor_on_stdio(o) ? "null" : "stdio", c->text,
+            c->bytes);
     control_options_fill_in(o);
     if (o->nodefaults && !o->video_given) o->board.video = VIDEO_NONE;
     /* Both machines write the same data. Neither may see the writes of the other. */
@@ -180,12 +194,14 @@ bool options_parse(int argc, char **argv, const struct device_type *const *types
                    enum command *command, char *error, size_t error_bytes)
 {
     struct complaint complaint = {error, error_bytes};
-    *options = (struct options){
-        .board = {.memory_bytes = 128u << 20, .rtc_base = RTC_BASE_NOW, .devices = {.types = types}},
-        .cpu = cpu_model_find("max"),
-        .translator = translator_defaults(),
-        .boot_plan = {.order = {BOOT_DISK, BOOT_FLOPPY, BOOT_CD}, .fail_wait_ms = -1},
-        .timeout_ns = UINT64_MAX};
+    *options = (struct options){.board = {.memory_bytes = 128u << 20,
+                                          .rtc_base = RTC_BASE_NOW,
+                                          .devices = {.types = types},
+                                          .firmware = {.bios_release = {0xff, 0xff}}},
+                                .cpu = cpu_model_find("max"),
+                                .translator = translator_defaults(),
+                                .boot_plan = {.order = {BOOT_DISK, BOOT_FLOPPY, BOOT_CD}, .fail_wait_ms = -1},
+                                .timeout_ns = UINT64_MAX};
     *command = COMMAND_RUN;
     int at = 1;
     const char *name = argc ? strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0] : "";
@@ -197,6 +213,8 @@ bool options_parse(int argc, char **argv, const struct device_type *const *types
             const char *word;
             enum command command;
         } topics[] = {{"keys", COMMAND_HELP_KEYS},
+                      {"bash", COMMAND_HELP_BASH},
+                      {"zsh", COMMAND_HELP_ZSH},
                       {"devices", COMMAND_HELP_DEVICES},
                       {"testing", COMMAND_HELP_TESTING}};
         *command = COMMAND_HELP;
@@ -213,8 +231,8 @@ bool options_parse(int argc, char **argv, const struct device_type *const *types
         at++;
     else if (argv[1][0] != '-')
         return COMPLAIN(&complaint,
-                        "there is no command \"%s\"; there are run, ctl, watch, inspect, disk, census, "
-                        "explain, simulate and help",
+                        "there is no command \"%s\"; there are run, new, start, stop, list, edit, remove, "
+                        "ctl, watch, inspect, disk, census, explain, simulate and help",
                         argv[1]);
     for (; at < argc; at++) {
         const char *word = argv[at];
@@ -266,6 +284,7 @@ void options_release(struct options *options)
     device_options_release(&options->board.devices);
     net_options_release(&options->board.net);
     share_options_release(&options->board.shares);
+    firmware_options_release(&options->board.firmware);
     control_options_release(&options->control);
 }
 
@@ -297,6 +316,12 @@ void options_help_qemu(FILE *out)
         }
 }
 
+/* All groups but the last one, which is for tests. */
+void options_help_completion(enum command command, FILE *out)
+{
+    options_completion(command, groups, ARRAY_SIZE(groups) - 1, out);
+}
+
 void options_help_values(enum command command, FILE *out)
 {
     switch (command) {
@@ -320,6 +345,8 @@ void options_help(FILE *out)
 {
     fputs("ringer run OPTION...     run a 32-bit x86 operating system, unmodified, as an ordinary process\n"
           "ringer disk ...          make, show and convert disk images; without arguments: usage\n"
+          "ringer new NAME ...      make a machine that is kept; ringer start|stop|edit|remove NAME; ringer "
+          "list\n"
           "ringer ctl NAME ...      commands for a machine that runs; without arguments: which run\n"
           "ringer watch NAME        what a running machine does, live; ringer inspect NAME ADDRESS: its "
           "mappings\n"
@@ -329,6 +356,7 @@ void options_help(FILE *out)
           "ringer help              this text\n"
           "ringer help devices      what -device can add; also: -device NAME,help\n"
           "ringer help keys         the language of scripts for --keys\n"
+          "ringer help bash        a completion script for bash; ringer help zsh: for zsh\n"
           "ringer help testing      options for tests of Ringer itself\n"
           "ringer --version\n\n"
           "\"run\" may be left out. An option may have one dash or two, and its argument behind '=' or as "

@@ -37,6 +37,8 @@ enum command {
     COMMAND_HELP_MACHINES,
     COMMAND_HELP_DISPLAYS,
     COMMAND_HELP_NETDEVS, /* as options.netdev_help_kind says */
+    COMMAND_HELP_BASH,    /* completion for shells */
+    COMMAND_HELP_ZSH,
     COMMAND_VERSION,
 };
 
@@ -59,6 +61,7 @@ struct options {
     bool as_qemu;     /* the program was called as qemu-system-... */
     bool nodefaults;
     const char *pid_file; /* NULL: none */
+    const char *lock_pid; /* the lock file of a kept machine, for the process's number; NULL: none */
     bool daemonize;
     bool video_given; /* -vga */
     bool no_reboot;
@@ -103,6 +106,8 @@ void options_release(struct options *options);
 /* QEMU's lists of values: "-machine help" and others; and -help with a row an option, as programs read it. */
 void options_help_values(enum command command, FILE *out);
 void options_help_qemu(FILE *out);
+/* Print the completion script of a shell. */
+void options_help_completion(enum command command, FILE *out);
 /* -netdev help, or with a kind -netdev KIND,help. */
 void options_help_netdevs(const char *kind, FILE *out);
 /* Print the everyday options. */

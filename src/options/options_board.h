@@ -6,6 +6,7 @@
 
 #include "options_device.h"
 #include "options_drive.h"
+#include "options_firmware.h"
 #include "options_net.h"
 #include "options_share.h"
 
@@ -13,6 +14,21 @@
 enum video_card { VIDEO_STANDARD, VIDEO_NONE };
 
 #define SERIAL_PORTS 4
+
+/* What is done when a watchdog timer runs out. */
+enum watchdog_action {
+    WATCHDOG_RESET,
+    WATCHDOG_SHUTDOWN,
+    WATCHDOG_POWEROFF,
+    WATCHDOG_PAUSE,
+    WATCHDOG_DEBUG,
+    WATCHDOG_NONE,
+    WATCHDOG_NMI,
+};
+
+extern const char *const watchdog_action_names[]; /* NULL at the end */
+/* Negative: there is no such action. */
+int watchdog_action_by_name(const char *name);
 
 /* Instead of a Unix time. */
 #define RTC_BASE_NOW   INT64_MIN
@@ -27,6 +43,7 @@ struct board_options {
     struct device_options devices;
     struct net_options net;
     struct shares_options shares;
+    struct firmware_options firmware;
     const char *serial[SERIAL_PORTS]; /* ids of the chardevs of COM1..COM4; NULL: no such port */
     unsigned serial_count;            /* how many -serial were given */
     const char *firmware_directory;   /* where SeaBIOS and the VGA BIOS are, or NULL: the usual places */
@@ -34,6 +51,8 @@ struct board_options {
     bool boots_network;               /* firmware is to try it */
     bool no_apic;
     bool hpet;
+    enum watchdog_action watchdog_action;
+    const char *parallel; /* the chardev of the parallel port; NULL: no such port */
     bool no_isa_pnp;
     s64 rtc_base; /* Unix time at power-on, RTC_BASE_NOW or RTC_BASE_LOCAL */
 };

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
+
 #define SAY(...) (snprintf(error, error_bytes, __VA_ARGS__), false)
 
 bool device_options_add(struct device_options *options, const char *list, char *error, size_t error_bytes)
@@ -23,6 +25,65 @@ bool device_options_insert(struct device_options *options, unsigned at, const ch
     memmove(to + 1, to, (options->count - 1 - at) * sizeof(*to));
     *to = added;
     return true;
+}
+
+/* --- properties of whole types --- */
+
+/* TYPE.PROPERTY=VALUE, or driver=TYPE,property=PROPERTY,value=VALUE */
+static bool set_global(struct options *o, const char *value, struct complaint *c)
+{
+    struct device_options *devices = &o->board.devices;
+    struct global_option *global = &devices->global[devices->globals];
+    if (devices->globals == GLOBALS_MAX) return COMPLAIN(c, "there are more than %u -global", GLOBALS_MAX);
+    *global = (struct global_option){.type = option_item(value, "driver"),
+                                     .property = option_item(value, "property"),
+                                     .value = option_item(value, "value")};
+    const char *dot = strchr(value, '.'), *equals = strchr(value, '=');
+    if (!global->type && dot && equals && dot < equals) {
+        global->type = strndup(value, (size_t)(dot - value));
+        global->property = strndup(dot + 1, (size_t)(equals - dot - 1));
+        global->value = strdup(equals + 1);
+    }
+    devices->globals++;
+    if (!global->type || !global->property || !global->value)
+        return COMPLAIN(c, "-global takes TYPE.PROPERTY=VALUE, not \"%s\"", value);
+    const struct device_type *type = device_type_find(devices->types, global->type);
+    global->known = type && device_type_has(type, global->property);
+    if (!global->known) log_warn("-global %s has no effect: no device has this property", value);
+    return true;
+}
+
+static bool apply_globals(struct device_options *options, char *error, size_t error_bytes)
+{
+    for (unsigned n = 0; n < options->count; n++)
+        for (unsigned i = options->globals; i-- > 0;) { /* the last one counts */
+            const struct global_option *global = &options->global[i];
+            if (!global->known || strcmp(options->device[n].type->name, global->type)) continue;
+            if (!device_set_default(&options->device[n], global->property, global->value, error, error_bytes))
+                return false;
+        }
+    return true;
+}
+
+/* --- sources of random numbers --- */
+
+bool device_options_add_rng(struct device_options *options, const char *list, char *error, size_t error_bytes)
+{
+    bool builtin = !strncmp(list, "rng-builtin", strcspn(list, ","));
+    struct rng_option *rng = &options->rng[options->rngs];
+    if (options->rngs == RNGS_MAX) return SAY("there are more than %u -object rng-...", RNGS_MAX);
+    if (!builtin && strncmp(list, "rng-random", strcspn(list, ",")))
+        return SAY("-object %s: there are rng-random and rng-builtin", list);
+    *rng = (struct rng_option){option_item(list, "id"), builtin ? NULL : option_item(list, "filename")};
+    options->rngs++;
+    return rng->id || SAY("-object %s needs id=ID", list);
+}
+
+const struct rng_option *device_options_rng(const struct device_options *options, const char *id)
+{
+    for (unsigned n = 0; n < options->rngs; n++)
+        if (!strcmp(options->rng[n].id, id)) return &options->rng[n];
+    return NULL;
 }
 
 /* --- setters --- */
@@ -166,16 +227,24 @@ static struct drive_option *named_drive(const struct device_options *options,
     return NULL;
 }
 
+/* A CD is for CD drives, and nothing writes it. */
+static bool settle_medium(const struct device_option *device, struct drive_option *drive, char *error,
+                          size_t error_bytes)
+{
+    bool cd = device->type->medium == MEDIUM_CDROM;
+    if (drive->medium == MEDIUM_CDROM && !cd)
+        return SAY("the drive \"%s\" has media=cdrom: that is for -device ide-cd or scsi-cd", drive->id);
+    drive->medium = device->type->medium;
+    drive->read_only |= cd;
+    return true;
+}
+
 static bool put_into_controller(const struct device_option *device, struct drive_option *drive, char *error,
                                 size_t error_bytes)
 {
     const struct device_type *type = device->type;
     bool ide = type->interface == DRIVE_IDE;
-    if (drive->medium == MEDIUM_CDROM && type->medium != MEDIUM_CDROM)
-        return SAY("the drive \"%s\" has media=cdrom: that is for -device ide-cd", drive->id);
     drive->interface = type->interface;
-    drive->medium = type->medium;
-    drive->read_only |= type->medium == MEDIUM_CDROM;
     drive->index = (unsigned)device_number(device, "unit", 0);
     drive->index_given = device_text(device, "unit");
     if (ide) {
@@ -192,14 +261,15 @@ static bool put_into_controller(const struct device_option *device, struct drive
     return true;
 }
 
-bool device_options_take_drives(const struct device_options *options, struct drive_options *drives,
-                                char *error, size_t error_bytes)
+bool device_options_take_drives(struct device_options *options, struct drive_options *drives, char *error,
+                                size_t error_bytes)
 {
+    if (!apply_globals(options, error, error_bytes)) return false;
     for (unsigned n = 0; n < options->count; n++) {
         const struct device_option *device = &options->device[n];
         if (!drive_of(device)) continue;
         struct drive_option *drive = named_drive(options, device, drives, error, error_bytes);
-        if (!drive) return false;
+        if (!drive || !settle_medium(device, drive, error, error_bytes)) return false;
         if (!device->type->create && !put_into_controller(device, drive, error, error_bytes)) return false;
     }
     return true;
@@ -287,7 +357,8 @@ static bool plug_in(struct device_options *options, struct device_option *device
 bool device_options_settle(struct device_options *options, struct drive_options *drives, char *error,
                            size_t error_bytes)
 {
-    if (!add_virtio_disks(options, drives, error, error_bytes)) return false;
+    if (!add_virtio_disks(options, drives, error, error_bytes) || !apply_globals(options, error, error_bytes))
+        return false;
     for (unsigned n = 0; n < options->count; n++) {
         struct device_option *device = &options->device[n];
         if (!plug_in(options, device, error, error_bytes)) return false;
@@ -306,7 +377,16 @@ void device_options_release(struct device_options *options)
         device_release(&options->device[n]);
     for (unsigned n = 0; n < options->chardevs; n++)
         char_options_release(&options->chardev[n]);
-    options->count = options->chardevs = 0;
+    for (unsigned n = 0; n < options->globals; n++) {
+        free(options->global[n].type);
+        free(options->global[n].property);
+        free(options->global[n].value);
+    }
+    for (unsigned n = 0; n < options->rngs; n++) {
+        free(options->rng[n].id);
+        free(options->rng[n].file);
+    }
+    options->count = options->chardevs = options->globals = options->rngs = 0;
 }
 
 bool device_options_type_from_stdio(const struct device_options *options)
@@ -327,6 +407,8 @@ static const struct option_row rows[] = {
      .set = set_chardev},
     {"virtio-console", "TO", "add a virtio console (hvc0, ...); TO as for -serial",
      .set = set_virtio_console},
+    {"global", "TYPE.PROPERTY=VALUE", "a property of every -device of a type that does not set it",
+     .set = set_global},
     {"debug-exit", "[=PORT]",
      "add the debug exit port (default F4h): writing V ends the run with status 2V+1", .set = set_debug_exit},
 };

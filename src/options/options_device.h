@@ -9,6 +9,19 @@
 
 #define DEVICES_MAX         48
 #define CHARDEV_OPTIONS_MAX 32
+#define GLOBALS_MAX         32
+#define RNGS_MAX            4
+
+/* -global: a value for a property of every device of a type that does not set it. */
+struct global_option {
+    char *type, *property, *value;
+    bool known; /* some device type has this property */
+};
+
+/* -object rng-random or rng-builtin: where a virtio-rng's numbers come from. */
+struct rng_option {
+    char *id, *file; /* file: NULL: the host's generator */
+};
 
 struct device_options {
     const struct device_type *const *types; /* ends with NULL */
@@ -16,6 +29,10 @@ struct device_options {
     unsigned count;
     struct char_options chardev[CHARDEV_OPTIONS_MAX];
     unsigned chardevs;
+    struct global_option global[GLOBALS_MAX];
+    unsigned globals;
+    struct rng_option rng[RNGS_MAX];
+    unsigned rngs;
 };
 
 /* "NAME,KEY=VALUE,...", from the user or from ourselves. False with one sentence in error. */
@@ -28,10 +45,16 @@ bool device_options_insert(struct device_options *options, unsigned at, const ch
  * create() puts its drive into a controller. (2) drive_options_settle(). (3) device_options_settle(): chardevs, the
  * devices that others plug into, and a virtio-blk device for each drive with if=virtio. False with one sentence in
  * error. */
-bool device_options_take_drives(const struct device_options *options, struct drive_options *drives,
-                                char *error, size_t error_bytes);
+bool device_options_take_drives(struct device_options *options, struct drive_options *drives, char *error,
+                                size_t error_bytes);
 bool device_options_settle(struct device_options *options, struct drive_options *drives, char *error,
                            size_t error_bytes);
+
+/* "rng-random,id=ID,filename=FILE" or "rng-builtin,id=ID". False with one sentence in error. */
+bool device_options_add_rng(struct device_options *options, const char *list, char *error,
+                            size_t error_bytes);
+/* NULL: there is no such object. */
+const struct rng_option *device_options_rng(const struct device_options *options, const char *id);
 
 void device_options_release(struct device_options *options);
 

@@ -3,6 +3,8 @@
  */
 #include "options_table.h"
 
+#include "base/log.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,7 +28,7 @@ static bool set_display(struct options *o, const char *value, struct complaint *
     static const char *const windows[] = {"sdl", "gtk", "window"};
     size_t length = strcspn(value, ",=");
     if (!strcmp(value, "help") || !strcmp(value, "?")) return o->help = COMMAND_HELP_DISPLAYS, true;
-    if (!strcmp(value, "none")) {
+    if ((length == 4 && !strncmp(value, "none", 4)) || !strncmp(value, "egl-headless", length)) {
         o->display = DISPLAY_NONE;
         return true;
     }
@@ -42,11 +44,24 @@ static bool set_display(struct options *o, const char *value, struct complaint *
     return COMPLAIN(c, "there is no display \"%s\"; there are sdl, vnc=... and none", value);
 }
 
+static bool set_vnc(struct options *o, const char *value, struct complaint *c)
+{
+    o->vnc = strcmp(value, "none") ? value : NULL;
+    return true;
+}
+
 static bool set_video(struct options *o, const char *value, struct complaint *c)
 {
-    if (strcmp(value, "std") && strcmp(value, "none"))
+    static const char *const others[] = {"cirrus", "qxl", "virtio", "vmware"};
+    bool std = !strcmp(value, "std");
+    for (unsigned n = 0; n < ARRAY_SIZE(others); n++)
+        if (!strcmp(value, others[n])) {
+            log_warn("-vga %s: the video card is std", value);
+            std = true;
+        }
+    if (!std && strcmp(value, "none"))
         return COMPLAIN(c, "there is no video card \"%s\"; there are std and none", value);
-    o->board.video = value[0] == 's' ? VIDEO_STANDARD : VIDEO_NONE;
+    o->board.video = std ? VIDEO_STANDARD : VIDEO_NONE;
     o->video_given = true;
     return true;
 }
@@ -72,6 +87,10 @@ static bool set_audiodev(struct options *o, const char *value, struct complaint 
 {
     char *path = option_item(value, "path");
     size_t length = strcspn(value, ",");
+    if (!strncmp(value, "driver=", 7)) {
+        value += 7;
+        length -= 7;
+    }
     if (length == 4 && !strncmp(value, "none", 4))
         o->board.audio = "none";
     else if (length != 3 || strncmp(value, "wav", 3))
@@ -91,7 +110,7 @@ static const struct option_row rows[] = {
     {"nographic", NULL, "no window; escape keys work even if standard input is no terminal",
      SWITCH(board.nographic)},
     {"vnc", "HOST:N", "a VNC server at port 5900+N of HOST, or :N of this host only; see ringer(1)",
-     STRING(vnc)},
+     .set = set_vnc},
     {"audio", "TO",
      "PC speaker and AC'97 to sdl or wav:FILE; none: no sound card (default: sdl with a window)",
      .set = set_audio},

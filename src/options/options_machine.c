@@ -3,6 +3,7 @@
  */
 #include "options_table.h"
 
+#include "base/log.h"
 #include "cpu/cpuid.h"
 
 #include <stdlib.h>
@@ -23,7 +24,9 @@ static bool set_memory(struct options *o, const char *value, struct complaint *c
 {
     char *size = option_item(value, "size");
     u64 bytes;
-    bool good = option_size(size ? size : value, 20, &bytes);
+    if (!size)
+        size = strndup(value, strcspn(value, ",")); /* slots= and maxmem= are for memory that is plugged in */
+    bool good = size && option_size(size, 20, &bytes);
     free(size);
     if (!good) return COMPLAIN(c, "the memory size \"%s\" is not a number with K, M or G behind it", value);
     if (bytes < MEMORY_MIN_BYTES || bytes > MEMORY_MAX_BYTES)
@@ -36,7 +39,19 @@ static bool set_memory(struct options *o, const char *value, struct complaint *c
 static bool set_cpu(struct options *o, const char *value, struct complaint *c)
 {
     if (!strcmp(value, "help") || !strcmp(value, "?")) return o->help = COMMAND_HELP_CPUS, true;
-    o->cpu = cpu_model_find(value);
+    /* QEMU's models that are like these, and features behind a comma, which a model has or has not. */
+    static const char *const same[][2] = {{"host", "max"},
+                                          {"qemu32", "pentium3"},
+                                          {"kvm32", "pentium4"},
+                                          {"kvm64", "qemu64"},
+                                          {"486", "pentium"}};
+    char name[32];
+    snprintf(name, sizeof(name), "%.*s", (int)strcspn(value, ","), value);
+    for (unsigned n = 0; n < ARRAY_SIZE(same); n++)
+        if (!strcmp(name, same[n][0])) snprintf(name, sizeof(name), "%s", same[n][1]);
+    o->cpu = cpu_model_find(name);
+    if (o->cpu && strchr(value, ','))
+        log_warn("-cpu %s: the features of the model %s cannot be changed", value, name);
     if (o->cpu) return true;
     int at = snprintf(c->text, c->bytes, "there is no CPU model \"%s\"; there are:", value);
     for (const char *const *name = cpu_model_names(); *name && at >= 0 && (size_t)at < c->bytes; name++)
@@ -97,6 +112,38 @@ static bool set_rtc(struct options *o, const char *value, struct complaint *c)
     return good;
 }
 
+const char *const watchdog_action_names[] = {
+    [WATCHDOG_RESET] = "reset",       [WATCHDOG_SHUTDOWN] = "shutdown",
+    [WATCHDOG_POWEROFF] = "poweroff", [WATCHDOG_PAUSE] = "pause",
+    [WATCHDOG_DEBUG] = "debug",       [WATCHDOG_NONE] = "none",
+    [WATCHDOG_NMI] = "inject-nmi",    NULL};
+
+int watchdog_action_by_name(const char *name)
+{
+    for (int n = 0; watchdog_action_names[n]; n++)
+        if (!strcmp(watchdog_action_names[n], name)) return n;
+    return -1;
+}
+
+static bool set_watchdog_action(struct options *o, const char *value, struct complaint *c)
+{
+    int action = watchdog_action_by_name(value);
+    if (action < 0)
+        return COMPLAIN(
+            c, "-watchdog-action is reset, shutdown, poweroff, pause, debug, none or inject-nmi, not \"%s\"",
+            value);
+    o->board.watchdog_action = (enum watchdog_action)action;
+    return true;
+}
+
+static bool set_parallel(struct options *o, const char *value, struct complaint *c)
+{
+    if (!strcmp(value, "none")) return true;
+    if (o->board.parallel) return COMPLAIN(c, "there is only one parallel port");
+    o->board.parallel = options_console(o, "parallel0", value, c);
+    return o->board.parallel;
+}
+
 static const struct option_row rows[] = {
     {"name", "NAME", "name of the machine, for window titles and ringer ctl", .set = set_name},
     {"memory", "SIZE", "guest memory: 512 or 512M, 1G, ... (default 128M)", .set = set_memory},
@@ -104,6 +151,11 @@ static const struct option_row rows[] = {
     {"cpu", "MODEL", "CPU model (default max: every feature that Ringer has on this host)", .set = set_cpu},
     {"serial", "TO", "where the next serial port goes: stdio, unix:PATH,server, ...; see ringer(1)",
      .set = set_serial},
+    {"parallel", "TO", "where the parallel port goes, as for --serial (default: there is none)",
+     .set = set_parallel},
+    {"watchdog-action", "ACTION",
+     "what -device i6300esb does: reset, shutdown, poweroff, pause, debug, none, inject-nmi",
+     .set = set_watchdog_action},
     {"debugcon", "TO", "where the debug console at port E9h goes; as for --serial",
      .set = options_set_debugcon},
     {"rtc-base", "TIME", "clock at start: utc, localtime, 2024-01-31T23:59:59, Unix time",

@@ -75,9 +75,12 @@ static bool set_object(struct options *o, const char *value, struct complaint *c
 {
     size_t length = strcspn(value, ",");
     if (length == 11 && !strncmp(value, "filter-dump", length)) return add_filter_dump(o, value, c);
+    if (!strncmp(value, "rng-", 4))
+        return device_options_add_rng(&o->board.devices, value, c->text, c->bytes);
     /* The guest's RAM is a memfd that other programs can share, whatever an option says of it. */
     if (!strncmp(value, "memory-backend-", 15)) return true;
-    return COMPLAIN(c, "there is no object \"%.*s\"; there are filter-dump and memory-backend-memfd",
+    return COMPLAIN(c,
+                    "there is no object \"%.*s\"; there are filter-dump, rng-random and memory-backend-memfd",
                     (int)length, value);
 }
 

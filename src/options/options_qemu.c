@@ -29,8 +29,10 @@ static bool check_machine(struct options *o, const char *value, struct complaint
     const char *name = type ? type : value;
     bool pc =
         !strncmp(name, "pc", strcspn(name, ",")) || !strncmp(name, "pc-i440fx-", 10) || strchr(name, '=');
+    bool other = !strncmp(name, "q35", strcspn(name, ",")) || !strncmp(name, "pc-q35-", 7);
     free(type);
-    if (!pc) return COMPLAIN(c, "there is no machine \"%s\"; there is pc", value);
+    if (other) log_warn("-machine %s: the machine is the PC with an i440FX all the same", value);
+    if (!pc && !other) return COMPLAIN(c, "there is no machine \"%s\"; there is pc", value);
     char *hpet = option_item(value, "hpet");
     bool good = !hpet || option_switch(hpet, &o->board.hpet);
     free(hpet);
@@ -63,11 +65,18 @@ static bool check_numa(struct options *o, const char *value, struct complaint *c
                : COMPLAIN(c, "the machine has one NUMA node: -numa %s is not possible", value);
 }
 
-static bool check_parallel(struct options *o, const char *value, struct complaint *c)
+static bool add_watchdog(struct options *o, const char *value, struct complaint *c)
 {
-    return !strcmp(value, "none") || !strcmp(value, "null")
-               ? true
-               : COMPLAIN(c, "there is no parallel port to go to \"%s\"", value);
+    return device_options_add(&o->board.devices, value, c->text, c->bytes);
+}
+
+static bool add_balloon(struct options *o, const char *value, struct complaint *c)
+{
+    if (!strcmp(value, "none")) return true;
+    if (strncmp(value, "virtio", 6)) return COMPLAIN(c, "-balloon is virtio or none, not \"%s\"", value);
+    char list[128];
+    snprintf(list, sizeof(list), "virtio-balloon-pci%s", value + 6);
+    return device_options_add(&o->board.devices, list, c->text, c->bytes);
 }
 
 static bool accept(struct options *o, const char *value, struct complaint *c)
@@ -85,15 +94,15 @@ static const struct option_row rows[] = {
     {"k", "en-us", "keyboard layout of --type and of simple VNC viewers: only this one", .set = check_layout},
     {"numa", "node,memdev=ID", "ignored", .set = check_numa},
     {"no-user-config", NULL, "ignored", .set = accept},
+    {"no-fd-bootchk", NULL, "ignored", .set = accept},
+    {"mem-prealloc", NULL, "ignored", .set = accept},
+    {"mem-path", "FILE", "ignored", .ignored = "guest memory is a memfd"},
+    {"watchdog", "i6300esb", "as -device i6300esb", .set = add_watchdog},
+    {"balloon", "virtio", "as -device virtio-balloon-pci; none", .set = add_balloon},
     {"enable-kvm", NULL, "ignored", .set = accept},
-    {"parallel", "none", "no parallel port", .set = check_parallel},
-    {"global", "X=Y", "ignored", .ignored = "devices have their properties from -device"},
     {"sandbox", "on", "ignored", .ignored = "there is no system-call filter yet"},
-    {"uuid", "UUID", "ignored", .ignored = "the firmware tables have no UUID"},
     {"overcommit", "...", "ignored", .ignored = "guest memory is never locked"},
     {"only-migratable", NULL, "ignored", .ignored = "nothing migrates"},
-    {"smbios", "...", "ignored", .ignored = "the firmware tables are Ringer's"},
-    {"fw_cfg", "...", "ignored", .ignored = "items of the user's are not offered to the guest"},
     {"no-acpi", NULL, "ignored", .ignored = "the machine has ACPI"},
     {"msg", "...", "ignored", .ignored = "messages have no time stamps"},
     {"d", "LIST", "ignored", .ignored = "see --trace and --debug"},

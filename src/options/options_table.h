@@ -55,8 +55,12 @@ bool options_set_nic(struct options *o, const char *value, struct complaint *c);
 bool options_set_net(struct options *o, const char *value, struct complaint *c);
 bool options_settle_cards(struct options *o, struct complaint *c);
 
+/* options_completion.c: the script for a shell (COMMAND_HELP_BASH, COMMAND_HELP_ZSH). */
+void options_completion(enum command command, const struct option_group *const *groups, unsigned count,
+                        FILE *out);
+
 extern const struct option_group options_boot, options_devices, options_drives, options_machine,
     options_display, options_net, options_control, options_observe, options_engines, options_qemu,
-    options_share, options_testing;
+    options_share, options_firmware, options_testing;
 
 #endif

@@ -38,6 +38,7 @@ static bool set_flush_every(struct options *o, const char *value, struct complai
 }
 
 static const struct option_row rows[] = {
+    {"lock-pid", "FILE", "write the process's number into this file (ringer start)", STRING(lock_pid)},
     {"lockstep", "[=N]", "run both engines, compare every N instructions (default: after every block)",
      .set = set_lockstep},
     {"forced-slow", NULL, "every memory access takes the slow path", SWITCH(translator.forced_slow)},

@@ -173,6 +173,11 @@ static void collect_written(void *machine, u64 *pages)
     shadow_collect_dirty(&((struct vm *)machine)->shadow, pages);
 }
 
+static void power_button(void *machine)
+{
+    piix4_pm_power_button(&((struct vm *)machine)->chipset.power);
+}
+
 static void reset(void *machine, bool hard)
 {
     machine_request_reset(machine, hard);
@@ -201,6 +206,12 @@ static void pause_for(void *machine, enum pause_reason reason, bool paused)
         machine_resume(machine, reason);
 }
 
+static void tell(void *machine, enum board_event event, const char *text, u64 value)
+{
+    for (struct machine_listener *l = ((struct vm *)machine)->listeners; l; l = l->next)
+        if (l->tell_of_board) l->tell_of_board(l->owner, event, text, value);
+}
+
 static const struct board_host board_host = {
     .intr = intr,
     .nmi = nmi,
@@ -213,11 +224,13 @@ static const struct board_host board_host = {
     .a20 = a20,
     .memory_changed = memory_changed,
     .collect_written = collect_written,
+    .power_button = power_button,
     .reset = reset,
     .suspend = suspend,
     .wake = wake,
     .stop = stop,
     .pause = pause_for,
+    .tell = tell,
 };
 
 /* --- joining them --- */

@@ -50,6 +50,7 @@ enum machine_event {
 struct machine_listener {
     /* vCPU thread. by_guest: the guest did it. */
     void (*tell)(void *owner, enum machine_event event, bool by_guest);
+    void (*tell_of_board)(void *owner, enum board_event event, const char *text, u64 value);
     void *owner;
     struct machine_listener *next;
 };

@@ -56,6 +56,13 @@ expect second -hda disk.img -drive file=second.img,format=raw,if=ide,index=1,boo
 expect second -hda disk.img -drive file=second.img,format=raw,if=none,id=b -device virtio-blk-pci,drive=b,bootindex=0 \
     -snapshot
 
+# SCSI disks and CDs of a virtio host.
+# shellcheck disable=SC2054
+scsi=(-device virtio-scsi-pci -drive file=second.img,format=raw,if=none,id=b -drive file=cd.iso,if=none,id=c,media=cdrom)
+expect second "${scsi[@]}" -device scsi-hd,drive=b -device scsi-cd,drive=c -snapshot
+expect second -hda disk.img "${scsi[@]}" -device scsi-cd,drive=c -device scsi-hd,drive=b,scsi-id=7,bootindex=0 -snapshot
+expect cd "${scsi[@]}" -device scsi-hd,drive=b,bootindex=2 -device scsi-cd,drive=c,bootindex=1 -snapshot
+
 # The boot menu.
 cat >keys <<'END'
 wait-text ESC.for.boot.menu

@@ -142,7 +142,7 @@ static void fake_written(void *memory, u64 gpa, u64 bytes)
 
 static inline struct dma fake_dma(struct fake_memory *memory)
 {
-    return (struct dma){fake_read, fake_write, fake_map, fake_written, memory};
+    return (struct dma){fake_read, fake_write, fake_map, fake_written, NULL, memory};
 }
 
 #endif

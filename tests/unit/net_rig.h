@@ -61,7 +61,7 @@ static inline void net_rig_written(void *memory, u64 gpa, u64 bytes)
 
 static inline struct dma net_rig_dma(void)
 {
-    return (struct dma){net_rig_read, net_rig_write, net_rig_map, net_rig_written, NULL};
+    return (struct dma){net_rig_read, net_rig_write, net_rig_map, net_rig_written, NULL, NULL};
 }
 
 static inline u64 net_rig_now(const struct clock *clock)

@@ -216,13 +216,16 @@ static const u8 *next_structure(const u8 *at)
     return at + 2;
 }
 
+static const struct firmware_options nothing_of_the_users = {.bios_release = {0xff, 0xff}};
+
 static void test_smbios(u64 memory_bytes, u64 low_bytes, unsigned devices)
 {
     struct smbios_tables *smbios = calloc(1, sizeof(*smbios));
     smbios_tables_build(smbios, &(struct smbios_machine){.memory_bytes = memory_bytes,
                                                          .low_memory_bytes = low_bytes,
                                                          .cpu = "a processor",
-                                                         .with_bios = true});
+                                                         .with_bios = true,
+                                                         .user = &nothing_of_the_users});
     table_image_place(&smbios->anchor, 0xf0000);
     table_image_place(&smbios->tables, 0xf0100);
     settle(&smbios->anchor);
@@ -253,6 +256,71 @@ static void test_smbios(u64 memory_bytes, u64 low_bytes, unsigned devices)
     static const u8 once[] = {0, 1, 3, 4, 16, 32, 127};
     for (unsigned n = 0; n < sizeof(once); n++)
         CHECK_EQ(of_type[once[n]], 1);
+    free(smbios);
+}
+
+/* The text that a byte of a structure numbers. */
+static const char *text_of(const u8 *structure, unsigned at)
+{
+    const char *text = (const char *)structure + structure[1];
+    for (unsigned n = structure[at]; n > 1; n--)
+        text += strlen(text) + 1;
+    return structure[at] ? text : "";
+}
+
+static const u8 *find_structure(const u8 *at, u8 type)
+{
+    for (; at[0] != 127; at = next_structure(at))
+        if (at[0] == type) return at;
+    return NULL;
+}
+
+/* Hazards: a UUID in the wrong byte order (7.2.1); a file beside the machine's own structure of its type; an anchor that counts
+ * neither. */
+static void test_smbios_of_user(void)
+{
+    static u8 chassis[] = {3, 13, 0, 3, 1, 17, 0, 0, 0, 3, 3, 3, 3, 'f', 'i', 'l', 'e', 0, 0};
+    struct firmware_options user = {
+        .given = {true, true, true},
+        .field = {[BIOS_VENDOR] = "vendor",
+                  [SYSTEM_SERIAL] = "S77",
+                  [SYSTEM_FAMILY] = "family",
+                  [BOARD_PRODUCT] = "board"},
+        .bios_release = {3, 9},
+        .uefi = true,
+        .oem = {"one", "two"},
+        .oem_count = 2,
+        .structure = {{chassis, sizeof(chassis)}},
+        .structures = 1,
+        .has_uuid = true,
+        .uuid = {0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, 0x10, 0x32, 0x54, 0x76}};
+    static const u8 uuid[] = {0x67, 0x45, 0x23, 0x01, 0xab, 0x89, 0xef, 0xcd, 0x10, 0x32, 0x54, 0x76};
+    struct smbios_tables *smbios = calloc(1, sizeof(*smbios));
+    smbios_tables_build(smbios, &(struct smbios_machine){.memory_bytes = 1 << 24,
+                                                         .low_memory_bytes = 1 << 24,
+                                                         .cpu = "a processor",
+                                                         .user = &user});
+    table_image_place(&smbios->anchor, 0xf0000);
+    table_image_place(&smbios->tables, 0xf0100);
+    settle(&smbios->anchor);
+    settle(&smbios->tables);
+    const u8 *anchor = guest(0xf0000), *tables = guest(get32(anchor + 24)), *at = tables;
+    unsigned count = 1, of_type[128] = {0};
+    for (; at[0] != 127; at = next_structure(at), count++)
+        of_type[at[0] & 127]++;
+    CHECK_EQ(count, get16(anchor + 28));
+    for (unsigned type = 0; type < 5; type++)
+        CHECK_EQ(of_type[type], 1);
+    const u8 *bios = find_structure(tables, 0), *system = find_structure(tables, 1),
+             *oem = find_structure(tables, 11);
+    CHECK(!strcmp(text_of(bios, 4), "vendor") && bios[0x14] == 3 && bios[0x15] == 9 && bios[0x13] & 1 << 3);
+    CHECK(!strcmp(text_of(system, 4), "Ringer") && !strcmp(text_of(system, 7), "S77"));
+    CHECK(!strcmp(text_of(system, 0x1a), "family") && !system[0x19]);
+    CHECK(!memcmp(system + 8, uuid, sizeof(uuid)));
+    CHECK(!strcmp(text_of(find_structure(tables, 2), 5), "board"));
+    CHECK(!strcmp(text_of(find_structure(tables, 3), 4), "file"));
+    CHECK_EQ(oem[4], 2);
+    CHECK(!strcmp(text_of(oem, 4), "two"));
     free(smbios);
 }
 
@@ -293,6 +361,7 @@ int main(void)
         .facts = {.serial = {true, true, true, true}, .floppy = true, .apic = true}, .pci_memory = 1});
     test_acpi(&(struct acpi_machine){.facts = {.serial = {false, false, true}, .apic = true}});
     test_acpi(&(struct acpi_machine){.facts = {.floppy = true, .hpet = true}});
+    test_smbios_of_user();
     test_smbios(128ull << 20, 128ull << 20, 1);
     test_smbios(6ull << 30, 3ull << 30, 1);
     test_smbios(64ull << 30, 3ull << 30, 4);

@@ -96,7 +96,7 @@ static const u8 mac[NET_MAC_BYTES] = {0x52, 0x54, 0, 0x12, 0x34, 0x56};
 static void start(void)
 {
     static const struct net_cable_ops ops = {attach, send_frame, flush, offer, withdraw, filter, receive};
-    struct dma dma = {dma_read, dma_write, dma_map, dma_written, NULL};
+    struct dma dma = {dma_read, dma_write, dma_map, dma_written, NULL, NULL};
     memset(&rig, 0, sizeof(rig));
     rig.now_ns = 1000000000;
     rig.clock.now_ns = now;

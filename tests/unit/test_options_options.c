@@ -193,11 +193,44 @@ static void test_default_card(void)
     CHECK(complains("ringer -kernel k -nic user,model=virtio-blk-pci", "no network card"));
 }
 
+/* Hazards: -global that stands behind its -device, or before; that overrides what the -device says; a list cut at a comma within
+ * a text. */
+static void test_what_the_guest_is_told(void)
+{
+    const struct firmware_options *told = &options.board.firmware;
+    const struct device_options *devices = &options.board.devices;
+    CHECK(parse("ringer -kernel k -smbios type=1,serial=S,,7,product=P -smbios type=0,release=2.7 -smbios "
+                "type=11,value=a=b,value=c -uuid 00112233-4455-6677-8899-aabbccddeeff"));
+    CHECK(!strcmp(told->field[SYSTEM_SERIAL], "S,7") && !strcmp(told->field[SYSTEM_PRODUCT], "P"));
+    CHECK(told->bios_release[0] == 2 && told->bios_release[1] == 7);
+    CHECK(told->oem_count == 2 && !strcmp(told->oem[0], "a=b"));
+    CHECK(told->has_uuid && told->uuid[0] == 0 && told->uuid[15] == 0xff && told->uuid[6] == 0x66);
+    CHECK(parse("ringer -kernel k -fw_cfg name=opt/a,string=x=1 -fw_cfg opt/b,file=f"));
+    CHECK(told->items == 2 && !strcmp(told->item[0].string, "x=1") && !strcmp(told->item[1].file, "f"));
+    CHECK(complains("ringer -kernel k -uuid 1", "UUID"));
+    CHECK(complains("ringer -kernel k -smbios type=1,colour=red", "colour"));
+    CHECK(complains("ringer -kernel k -smbios type=0,release=2", "MAJOR.MINOR"));
+    CHECK(complains("ringer -kernel k -smbios file=/no/such", "/no/such"));
+    CHECK(complains("ringer -kernel k -fw_cfg opt/a", "opt/a"));
+    CHECK(complains("ringer -kernel k -fw_cfg opt/a,string=x,file=y", "opt/a"));
+
+    CHECK(parse("ringer -kernel k -device e1000 -global e1000.mac=52:54:00:00:00:01 -device "
+                "e1000,mac=52:54:00:00:00:02"));
+    CHECK_EQ(device_number(&devices->device[0], "mac", 0), 0x525400000001ull);
+    CHECK_EQ(device_number(&devices->device[1], "mac", 0), 0x525400000002ull);
+    CHECK(parse("ringer -kernel k -drive file=d,if=virtio,format=raw -global "
+                "driver=virtio-blk-pci,property=serial,value=S -global no.such=1"));
+    CHECK(!strcmp(device_text(&devices->device[0], "serial"), "S"));
+    CHECK(complains("ringer -kernel k -device e1000 -global e1000.mac=red", "mac"));
+    CHECK(complains("ringer -kernel k -global nonsense", "nonsense"));
+}
+
 /* A link named as QEMU's program (hazards: a script that ends at an option which only tunes QEMU). */
 static void test_called_as_qemu(void)
 {
     CHECK(parse(
-        "/usr/bin/qemu-system-i386 disk.img -smp 4,sockets=2 -uuid u -overcommit mem-lock=on -sandbox on "
+        "/usr/bin/qemu-system-i386 disk.img -smp 4,sockets=2 -uuid 12345678-9abc-def0-1234-56789abcdef0 "
+        "-overcommit mem-lock=on -sandbox on "
         "-boot "
         "order=c,strict=on,menu=off -rtc base=utc,clock=host,driftfix=slew -name guest=g,debug-threads=on "
         "-global PIIX4_PM.disable_s3=1 -enable-kvm -parallel none -msg timestamp=on -only-migratable"));
@@ -481,7 +514,7 @@ static void test_bad(void)
     CHECK(complains("ringer -kernel k -m 12MM", "12MM"));
     CHECK(complains("ringer -kernel k -smp many", "number of CPUs"));
     CHECK(complains("ringer -kernel k -daemonize -serial stdio", "standard input"));
-    CHECK(complains("ringer -kernel k -M q35", "q35"));
+    CHECK(complains("ringer -kernel k -M microvm", "microvm"));
     CHECK(complains("ringer -kernel k -cpu 8086", "max"));
     CHECK(complains("ringer -kernel k -device e1001", "e1001"));
     CHECK(complains("ringer -kernel k -device isa-debug-exit,iosize=3", "iosize"));
@@ -573,6 +606,7 @@ int main(void)
     test_hpet();
     test_network();
     test_default_card();
+    test_what_the_guest_is_told();
     test_called_as_qemu();
     test_qemu_line();
     test_chardevs();

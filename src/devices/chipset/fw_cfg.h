@@ -25,13 +25,14 @@
 
 #include "base/device.h"
 
-#define FW_CFG_ITEMS        48
+#define FW_CFG_ITEMS        80
 #define FW_CFG_NAME_BYTES   56
 #define FW_CFG_TRANSFER_MAX (16u << 20)
 
 enum fw_cfg_key {
     FW_CFG_SIGNATURE = 0x00,
     FW_CFG_ID = 0x01,
+    FW_CFG_UUID = 0x02,
     FW_CFG_CPUS = 0x05,
     FW_CFG_KERNEL_SIZE = 0x08,
     FW_CFG_INITRD_SIZE = 0x0b,

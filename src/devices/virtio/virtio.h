@@ -26,6 +26,8 @@ enum {
     VIRTIO_BLOCK = 2,
     VIRTIO_CONSOLE = 3,
     VIRTIO_ENTROPY = 4,
+    VIRTIO_BALLOON = 5,
+    VIRTIO_SCSI = 8,
     VIRTIO_9P = 9,
     VIRTIO_FS = 26
 };

@@ -357,11 +357,10 @@ void virtio_pci_init(struct virtio *virtio, struct pci_bus *bus, const struct vi
 {
     struct pci_device *pci = &virtio->pci;
     /* A transitional device has a device ID of its own, and its type as subsystem ID (4.1.2.3). */
-    static const u16 legacy_ids[] = {[VIRTIO_NET] = 0x1000,
-                                     [VIRTIO_BLOCK] = 0x1001,
-                                     [VIRTIO_CONSOLE] = 0x1003,
-                                     [VIRTIO_ENTROPY] = 0x1005,
-                                     [VIRTIO_9P] = 0x1009};
+    static const u16 legacy_ids[] = {
+        [VIRTIO_NET] = 0x1000,     [VIRTIO_BLOCK] = 0x1001,   [VIRTIO_CONSOLE] = 0x1003,
+        [VIRTIO_ENTROPY] = 0x1005, [VIRTIO_BALLOON] = 0x1002, [VIRTIO_SCSI] = 0x1004,
+        [VIRTIO_9P] = 0x1009};
     u16 id = options->no_legacy ? MODERN_DEVICE_BASE + type : legacy_ids[type];
     pci_device_init(pci, bus, options->devfn, VENDOR, id, class_code);
     pci->config[PCI_REVISION] = options->no_legacy ? MODERN_REVISION : 0;

@@ -14,12 +14,24 @@ static void serve(struct virtio *virtio)
     struct virtio_chain *chain = &rng->chain;
     u8 bytes[VIRTIO_RNG_BYTES];
     while (virtio_is_waiting(virtio, 0)) {
+        u64 now = clock_now(rng->retry.clock);
+        if (rng->period_bytes && now >= rng->period_end_ns) {
+            rng->period_end_ns = now + rng->period_ns;
+            rng->period_left = rng->period_bytes;
+        }
+        if (rng->period_bytes && !rng->period_left) {
+            timer_arm(&rng->retry, rng->period_end_ns);
+            break;
+        }
         if (!rng->fill(rng->owner, bytes, sizeof(bytes))) {
-            timer_arm(&rng->retry, clock_now(rng->retry.clock) + RETRY_NS);
+            timer_arm(&rng->retry, now + RETRY_NS);
             break;
         }
         if (!virtio_take(virtio, 0, chain)) break;
-        virtio_give(virtio, chain, (u32)virtio_chain_write(chain, 0, bytes, sizeof(bytes)));
+        u64 count = rng->period_bytes && rng->period_left < sizeof(bytes) ? rng->period_left : sizeof(bytes);
+        count = virtio_chain_write(chain, 0, bytes, count);
+        rng->period_left -= rng->period_bytes ? count : 0;
+        virtio_give(virtio, chain, (u32)count);
     }
     virtio_interrupt(virtio, 0);
 }

@@ -14,6 +14,8 @@ struct virtio_rng {
     /* Random bytes. Never blocks: false if there are none yet. */
     bool (*fill)(void *owner, u8 *bytes, unsigned count);
     void *owner;
+    /* No more than period_bytes in a period; 0: any number. The owner sets the first two. */
+    u64 period_bytes, period_ns, period_left, period_end_ns;
     struct timer retry;
     struct virtio_chain chain;
 };
