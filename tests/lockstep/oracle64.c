@@ -1,13 +1,13 @@
 /*
  * The native oracle of 64-bit mode: random user-level instructions with random and boundary operands, each executed
- * on the host CPU and by the interpreter from the same state. Registers, defined flags, x87 and SSE state, memory and
+ * on the host CPU and by an engine from the same state. Registers, defined flags, x87 and SSE state, memory and
  * the vector of a fault must be the same. The host is the truth.
  *
  * On the host an instruction runs in this process, between two signals. The handler of SIGUSR1 replaces the
  * interrupted state by that of the test, with TF set; the handler of what comes next (a single-step trap or a fault)
  * takes the state and puts the interrupted one back.
  *
- *     oracle64 [--seed N] [--count N] [--verbose]
+ *     oracle64 [--seed N] [--count N] [--translate]
  */
 #include "rig.h"
 
@@ -15,6 +15,7 @@
 #include "cpu/interp.h"
 #include "cpu/interp_private.h"
 #include "cpu/isa.h"
+#include "translator/translator.h"
 
 #include <Zydis/Zydis.h>
 #include <getopt.h>
@@ -94,6 +95,7 @@ static struct state64 *test_in, *test_out;
 static greg_t saved_gregs[NGREG];
 static u8 saved_fx[512];
 static volatile bool in_test;
+static struct sigaction engine_action[NSIG]; /* of the translator */
 
 static void put_fx(ucontext_t *uc, const u8 *fx)
 {
@@ -123,7 +125,11 @@ static void end(int signal, siginfo_t *info, void *context)
 {
     ucontext_t *uc = context;
     greg_t *gregs = uc->uc_mcontext.gregs;
-    if (!in_test) abort();
+    if (!in_test) {
+        if (!engine_action[signal].sa_sigaction) abort();
+        engine_action[signal].sa_sigaction(signal, info, context);
+        return;
+    }
     in_test = false;
     for (unsigned n = 0; n < GPR_COUNT; n++)
         test_out->gpr[n] = (u64)gregs[greg_of[n]];
@@ -153,7 +159,7 @@ static bool host_init(void)
     sigaction(SIGUSR1, &action, NULL);
     action.sa_sigaction = end;
     for (unsigned n = 0; n < ARRAY_SIZE(ends); n++)
-        sigaction(ends[n], &action, NULL);
+        sigaction(ends[n], &action, &engine_action[ends[n]]);
     return map_at(CODE_AT, PAGE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC) &&
            map_at(SCRATCH_AT, SCRATCH_BYTES, PROT_READ | PROT_WRITE);
 }
@@ -229,8 +235,12 @@ static void run_guest(struct rig *rig, const struct state64 *in, struct state64 
     phys_write_bytes(&rig->phys, CODE_AT, code, INSN_MAX_BYTES);
     phys_write_bytes(&rig->phys, SCRATCH_AT, scratch, SCRATCH_BYTES);
     guest_set(rig, in);
-    /* A repeated string instruction that something interrupts goes on. */
-    interp_step(v);
+    v->icount = 0;
+    v->icount_limit = 1;
+    if (v->engine)
+        translator_run(v);
+    else
+        interp_step(v);
     fpu_park(v);
     out->vector = NO_FAULT;
     out->rip = v->rip;
@@ -407,7 +417,7 @@ static void fail(const struct test *t, const char *what, unsigned number, u64 ho
     printf("%s:", text);
     for (unsigned n = 0; n < t->insn.length; n++)
         printf(" %02x", t->bytes[n]);
-    printf(": %s %u: host %llx, interpreter %llx\n", what, number, (unsigned long long)host,
+    printf(": %s %u: host %llx, engine %llx\n", what, number, (unsigned long long)host,
            (unsigned long long)guest);
     failures++;
 }
@@ -437,16 +447,27 @@ static void compare(const struct test *t, const struct state64 *host, const stru
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"seed", required_argument, NULL, 's'}, {"count", required_argument, NULL, 'c'}, {0}};
+        {"seed", required_argument, NULL, 's'}, {"count", required_argument, NULL, 'c'},
+        {"translate", no_argument, NULL, 't'}, {0}};
+    bool translate = false;
     u64 seed = 1, count = 100000, run = 0, faults = 0, forms = 0;
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (option == 's') seed = strtoull(optarg, NULL, 0);
         if (option == 'c') count = strtoull(optarg, NULL, 0);
+        if (option == 't') translate = true;
         if (option == '?') return 2;
     }
     seed_state = seed << 32;
     static u8 seen[ZYDIS_MNEMONIC_MAX_VALUE + 1], scratch[SCRATCH_BYTES];
     struct rig *rig = rig_create();
+    if (translate) {
+        struct translator_config config = translator_defaults();
+        config.exact_flags = true;
+        config.block_limit = 1;
+        rig->vcpu.deterministic = true;
+        rig->translated_code_written = translator_code_written;
+        if (translator_init(&rig->vcpu, &config) || translator_install_signals()) return 3;
+    }
     if (!host_init()) {
         fprintf(stderr, "cannot map the scratch area\n");
         return 3;
@@ -482,6 +503,11 @@ int main(int argc, char **argv)
     printf("seed %llu: %llu instructions of %llu mnemonics, %llu faults, %u failures\n",
            (unsigned long long)seed, (unsigned long long)run, (unsigned long long)forms,
            (unsigned long long)faults, failures);
+    if (translate) {
+        u64 blocks = rig->counters.blocks_translated;
+        printf("%llu blocks translated\n", (unsigned long long)blocks);
+        failures += blocks < run / 2; /* the rest are copies of instructions before, or the interpreter's */
+    }
     rig_destroy(rig);
     return failures ? 1 : 0;
 }
