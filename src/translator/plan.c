@@ -76,9 +76,9 @@ static bool add_extent(struct build *b, unsigned first, unsigned last)
 static u16 look_ahead(struct build *b, u64 eip)
 {
     unsigned at = (b->key.cs_base + eip) & PAGE_MASK, last;
-    bool may = !b->t->config.exact_flags && !b->t->config.no_flag_lookahead && (b->mode & MODE_CODE32);
-    if (!may || !plan_same_page(b, eip) || !peek_flags_die(b->t->peek, b->v, b->page, at, &last) ||
-        !add_extent(b, at, last))
+    bool may = !b->t->config.exact_flags && !b->t->config.no_flag_lookahead && is_wide_code(b);
+    if (!may || !plan_same_page(b, eip) ||
+        !peek_flags_die(b->t->peek, b->v, b->page, at, is_code64(b), &last) || !add_extent(b, at, last))
         return FL_ARITH;
     b->v->counters->flags_found_dead++;
     return 0;
