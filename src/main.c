@@ -14,6 +14,7 @@
 #include "observe/screen.h"
 #include "study/census_command.h"
 #include "study/explain_command.h"
+#include "study/simulate_command.h"
 #include "tools/ctl_command.h"
 #include "tools/disk_command.h"
 #include "tools/watch_command.h"
@@ -166,6 +167,7 @@ int main(int argc, char **argv)
     if (argc > 1 && !strcmp(argv[1], "inspect")) return inspect_command(argc - 2, argv + 2);
     if (argc > 1 && !strcmp(argv[1], "disk")) return disk_command(argc - 2, argv + 2);
     if (argc > 1 && !strcmp(argv[1], "census")) return census_command(argc - 2, argv + 2);
+    if (argc > 1 && !strcmp(argv[1], "simulate")) return simulate_command(argc - 2, argv + 2);
     if (argc > 1 && !strcmp(argv[1], "explain")) return explain_command(argc - 2, argv + 2);
     bool good = options_parse(argc, argv, device_table, &options, &command, error, sizeof(error));
     if (options.as_qemu) log_die_status(QEMU_STATUS);

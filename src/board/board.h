@@ -94,6 +94,7 @@ struct board_facts {
     bool floppy; /* a controller */
     bool apic;   /* a local APIC and an I/O APIC */
     bool hpet;
+    bool flash; /* firmware is in a flash chip */
 };
 
 struct board {

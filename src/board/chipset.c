@@ -225,6 +225,7 @@ bool chipset_init(struct chipset *c, struct board *board, char *error, size_t er
     return wire_sound_init(&c->sound, board, &c->pit, error, error_bytes) &&
            wire_ide_init(&c->ide, board, error, error_bytes) &&
            wire_floppy_init(&c->floppy, board, &c->dma, error, error_bytes) &&
+           wire_flash_init(&c->flash, board, error, error_bytes) &&
            fit_serial_ports(c, board, error, error_bytes) && wire_net_init(board, error, error_bytes) &&
            board_create_devices(board, error, error_bytes);
 }
@@ -239,6 +240,7 @@ void chipset_destroy(struct chipset *c)
     wire_net_destroy(c->board);
     wire_console_destroy(&c->console);
     wire_sound_destroy(&c->sound);
+    wire_flash_destroy(&c->flash);
     video_destroy(&c->video);
 }
 
@@ -258,6 +260,7 @@ static void reset_core(struct chipset *c)
     wire_sound_reset(&c->sound);
     video_reset(&c->video);
     wire_floppy_reset(&c->floppy);
+    wire_flash_reset(&c->flash);
     if (c->isa_pnp_read_port) isa_pnp_reset(&c->isa_pnp);
     for (unsigned n = 0; n < SERIAL_PORTS; n++)
         if (c->board->facts.serial[n]) uart_reset(&c->serial[n].uart);

@@ -19,6 +19,7 @@
 #include "shadow_ram.h"
 #include "wire_apic.h"
 #include "wire_console.h"
+#include "wire_flash.h"
 #include "wire_floppy.h"
 #include "wire_hpet.h"
 #include "wire_ide.h"
@@ -49,6 +50,7 @@ struct chipset {
     struct wire_sound sound;
     struct wire_ide ide;
     struct wire_floppy floppy;
+    struct wire_flash flash;
 };
 
 /* Wire everything to the board, which is empty on entry. False with one sentence in error. */

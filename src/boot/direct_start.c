@@ -16,17 +16,8 @@
 #define DMA_2_MODE     0xd6
 #define DMA_CASCADE    0xc0 /* channel 4 passes on the requests of channels 0-3 */
 
-enum { ISA_BRIDGE = PCI_DEVFN(1, 0), IDE = PCI_DEVFN(1, 1), POWER = PCI_DEVFN(1, 3) };
-enum {
-    PIRQ_ROUTE = 0x60,
-    PIRQS = 4,
-    PMBA = 0x40,
-    PMREGMISC = 0x80,
-    SMBBA = 0x90,
-    SMBHSTCFG = 0xd2,
-    IDETIM = 0x40
-};
-#define IDE_BOTH_CHANNELS 0x80008000u /* decode both channels */
+enum { ISA_BRIDGE = PCI_DEVFN(1, 0), POWER = PCI_DEVFN(1, 3) };
+enum { PIRQ_ROUTE = 0x60, PIRQS = 4, PMBA = 0x40, PMREGMISC = 0x80, SMBBA = 0x90, SMBHSTCFG = 0xd2 };
 
 /* The IRQs of PIRQA to PIRQD, as SeaBIOS sets them. */
 static const u8 pirq_route[PIRQS] = {10, 10, 11, 11};
@@ -99,7 +90,6 @@ static void set_up_chips(struct board *board)
     write_config(ports, POWER, SMBHSTCFG, 1, 9); /* enabled, interrupt 9 */
     for (u8 pirq = 0; pirq < PIRQS; pirq++)
         write_config(ports, ISA_BRIDGE, PIRQ_ROUTE + pirq, 1, pirq_route[pirq]);
-    write_config(ports, IDE, IDETIM, 4, IDE_BOTH_CHANNELS);
     struct pci_room next = {.ports = FIRST_PORTS, .memory = acpi_machine_of(board).pci_memory};
     for (unsigned devfn = 0; devfn < 256; devfn++) {
         const struct pci_device *device = board->pci.device[devfn];

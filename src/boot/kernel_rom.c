@@ -232,8 +232,9 @@ int kernel_rom_finish(struct load *load, struct boot_area *area)
 
 /* --- items --- */
 
-static void read_piece(const struct rom_piece *piece, u32 offset, u8 *buffer, u32 bytes)
+void rom_piece_read(void *source, u32 offset, u8 *buffer, u32 bytes)
 {
+    const struct rom_piece *piece = source;
     u32 done = 0;
     while (piece->fd >= 0 && done < bytes) {
         ssize_t got = pread(piece->fd, buffer + done, bytes - done, (off_t)(piece->offset + offset + done));
@@ -260,10 +261,10 @@ static void read_stream(void *source, u32 offset, u8 *buffer, u32 bytes)
     }
     u32 start = rom->data_bytes; /* offset of the piece in the stream */
     for (unsigned n = 0; n < rom->piece_count && bytes; n++) {
-        const struct rom_piece *piece = &rom->piece[n];
+        struct rom_piece *piece = &rom->piece[n];
         if (offset < start + piece->bytes) {
             u32 into = offset - start, left = piece->bytes - into, now = left < bytes ? left : bytes;
-            read_piece(piece, into, buffer, now);
+            rom_piece_read(piece, into, buffer, now);
             offset += now;
             buffer += now;
             bytes -= now;

@@ -72,6 +72,9 @@ int kernel_rom_finish(struct load *load, struct boot_area *area);
 
 /* --- for the firmware's side --- */
 
+/* For an item: bytes of a piece, which is `source`. */
+void rom_piece_read(void *source, u32 offset, u8 *buffer, u32 bytes);
+
 #define KERNEL_ROM_FILE "genroms/kernel.rom"
 
 /* The ROM and the stream as items. The ROM stays in use as long as `config`. */

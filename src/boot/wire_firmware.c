@@ -162,21 +162,45 @@ bool firmware_runs(const struct firmware *f)
     return !f->wiring.files->kernel || f->kernel;
 }
 
+/* The kernel that firmware starts, if it is not started directly. Firmware that the user names starts it unless --start says
+ * otherwise. By its looks nothing tells a BIOS from UEFI firmware, so the kernel is there for both. */
+static bool put_kernel(struct firmware *f, bool own, char *error, size_t error_bytes)
+{
+    struct boot_files files = *f->wiring.files;
+    if (own && files.way == BOOT_WAY_USUAL) files.way = BOOT_WAY_FIRMWARE;
+    if (loader_make_rom(f->wiring.board->memory, f->wiring.cpu, &files, &f->kernel, error, error_bytes))
+        return false;
+    if (!f->kernel) return true;
+    struct load load = {.files = &files, .error = error, .error_bytes = error_bytes};
+    if (own && kernel_items_install(&load, &f->items, &f->config)) return false;
+    if (kernel_rom_install(f->kernel, &f->config)) return true;
+    snprintf(error, error_bytes, "out of memory");
+    return false;
+}
+
 bool firmware_init(struct firmware *f, const struct firmware_wiring *wiring, char *error, size_t error_bytes)
 {
     struct board *board = wiring->board;
+    bool flash = board->facts.flash;
     f->wiring = *wiring;
-    if (loader_make_rom(board->memory, wiring->cpu, wiring->files, &f->kernel, error, error_bytes))
+    if (flash && wiring->files->firmware) {
+        snprintf(error, error_bytes,
+                 "a firmware image and a flash chip with firmware cannot both be started");
         return false;
-    if (!fw_cfg_init(&f->config, &board->dma) || !put_machine(f) || !put_boot_order(f) ||
-        (f->kernel && !kernel_rom_install(f->kernel, &f->config))) {
+    }
+    if (!fw_cfg_init(&f->config, &board->dma)) {
+        snprintf(error, error_bytes, "out of memory");
+        return false;
+    }
+    if (!put_kernel(f, flash || wiring->files->firmware, error, error_bytes)) return false;
+    if (!put_machine(f) || !put_boot_order(f)) {
         snprintf(error, error_bytes, "out of memory");
         return false;
     }
     ports_claim(&board->ports, 0x510, 2, 2, &fw_cfg_ops, &f->config);
     ports_claim(&board->ports, 0x514, 8, 4, &fw_cfg_dma_ops, &f->config);
     if (!firmware_runs(f)) return true;
-    if (!firmware_find(board->options->firmware_directory, IMAGE_NAME, f->image) &&
+    if (!flash && !firmware_find(board->options->firmware_directory, IMAGE_NAME, f->image) &&
         !wiring->files->firmware) {
         snprintf(error, error_bytes,
                  "there is no firmware '%s': SeaBIOS is missing (Debian's package seabios)%s", f->image,
@@ -190,6 +214,7 @@ void firmware_destroy(struct firmware *f)
 {
     if (!f->wiring.board) return;
     fw_cfg_destroy(&f->config);
+    kernel_items_destroy(&f->items);
     kernel_rom_free(f->kernel);
 }
 

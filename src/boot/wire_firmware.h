@@ -8,6 +8,7 @@
 
 #include "board/firmware_file.h"
 #include "devices/chipset/fw_cfg.h"
+#include "kernel_items.h"
 #include "options/options_boot.h"
 
 struct board;
@@ -28,6 +29,7 @@ struct firmware {
     struct fw_cfg config;
     char image[FIRMWARE_PATH_BYTES]; /* the default firmware */
     struct kernel_rom *kernel;       /* the kernel that firmware starts; NULL: none */
+    struct kernel_items items;       /* the same for UEFI firmware */
     bool started;                    /* the machine has started since power-on */
 };
 

@@ -58,8 +58,8 @@ static bool open_file(struct chardev *c, char *error, size_t error_bytes)
 
 const struct chardev_ops char_file_ops = {.open = open_file, .close = close_both};
 
-/* --- named pipes: PATH.in and PATH.out, or PATH for both. They are opened for reading and writing, so that no partner
- * is needed to open them, and its leaving is no end of the file. --- */
+/* --- named pipes: PATH.in and PATH.out, or PATH for both. They are opened for reading and writing: then opening
+ * needs no partner, and a partner that leaves causes no end of file. --- */
 
 static int open_pipe_end(const char *path, const char *suffix)
 {
@@ -85,7 +85,8 @@ const struct chardev_ops char_pipe_ops = {.open = open_pipe, .close = close_both
 
 /* --- pseudo-terminals --- */
 
-/* While no program has the terminal open, the master end reports a hang-up without cease: look this often. */
+/* While no program has the terminal open, the master end reports a hang-up all the time, so it is tested at this
+ * interval. */
 #define PTY_LOOK_NS 250000000u
 
 static bool hung_up(int fd)

@@ -64,7 +64,7 @@ static bool is_taken(unsigned kind, const char *key)
     return strstr(" mux logfile logappend ", word) || strstr(kinds[kind].keys, word);
 }
 
-/* False: the value is none that the key takes. */
+/* False: the key does not take this value. */
 static bool set(struct char_options *o, const char *key, const char *value)
 {
     static const struct {
@@ -92,7 +92,7 @@ static bool set(struct char_options *o, const char *key, const char *value)
         if (!strcmp(switches[n].key, key)) return parse_switch(value, (bool *)((char *)o + switches[n].at));
     for (unsigned n = 0; n < ARRAY_SIZE(numbers); n++)
         if (!strcmp(numbers[n].key, key)) return parse_number(value, (u64 *)((char *)o + numbers[n].at));
-    return true; /* a key that makes no difference here */
+    return true; /* a key without effect here */
 }
 
 /* The items of a list in *rest, which is cut at its commas; two commas stand for one. QEMU's old forms: "server" is
@@ -131,9 +131,9 @@ static bool check(const struct char_options *o, char *error, size_t error_bytes)
     if (o->kind == CHAR_SOCKET && !o->path == !o->port)
         return SAY("-chardev socket needs path=SOCKET, or host= and port=");
     if (o->kind == CHAR_SOCKET && o->server && o->reconnect_s)
-        return SAY("-chardev socket: reconnect= is for a client, not for a server");
+        return SAY("-chardev socket: only a client can have reconnect=");
     if (o->kind == CHAR_RINGBUF && (!o->size || o->size & (o->size - 1) || o->size > 1u << 30))
-        return SAY("-chardev ringbuf: size= is a power of two");
+        return SAY("-chardev ringbuf: size= must be a power of two");
     return true;
 }
 

@@ -1,5 +1,5 @@
 /*
- * What -chardev says, as plain values, and the short forms that -serial and others take:
+ * The options of -chardev as plain values, and the short forms that -serial and others take:
  *
  *   socket,id=c,path=/tmp/s,server=on,wait=off        unix:/tmp/s,server=on,wait=off
  *   socket,id=c,host=localhost,port=4444              tcp:localhost:4444
@@ -29,12 +29,12 @@ struct char_options {
     const char *path;        /* file, pipe; socket: of a Unix socket */
     const char *host, *port; /* socket: TCP */
     bool server;
-    bool wait; /* server: do not start before a client is there */
+    bool wait; /* server: do not start before a client has connected */
     bool telnet;
     u64 reconnect_s; /* client: try again so long after a failure or a loss; 0: never */
     bool mux;        /* several front ends may share it */
     bool signal;     /* stdio: Ctrl-C ends Ringer */
-    bool append;     /* file: keep what is in it */
+    bool append;     /* file: append to its contents */
     u64 size;        /* ringbuf */
     const char *log; /* a copy of the output goes to this file; NULL: none */
     bool log_append;
@@ -43,9 +43,9 @@ struct char_options {
     char *text;           /* the strings above point into it */
 };
 
-/* "KIND,id=ID,KEY=VALUE,..." False with one sentence in error; nothing is to be released then. */
+/* Parses "KIND,id=ID,KEY=VALUE,...". False with one sentence in error; then there is nothing to release. */
 bool char_options_parse(struct char_options *options, const char *list, char *error, size_t error_bytes);
-/* A short form; it gets this id. */
+/* Parses a short form. The chardev gets this id. */
 bool char_options_short(struct char_options *options, const char *id, const char *text, char *error,
                         size_t error_bytes);
 void char_options_release(struct char_options *options);

@@ -1,6 +1,6 @@
 /*
  * Sockets: Unix and TCP, with telnet or without; server or client. A server has one client at a time, and accepts the
- * next when that one has left. A client with reconnect= comes back.
+ * next when that one has left. A client with reconnect= connects again.
  */
 #include "base/host_time.h"
 #include "base/log.h"
@@ -72,7 +72,7 @@ static long write_peer(struct chardev *c, const u8 *bytes, u32 count)
 
 /* --- servers --- */
 
-/* A socket that a former run left behind gives way; any other file does not. */
+/* Removes a socket that a former run left behind. Any other file stays. */
 static void remove_stale(const char *path)
 {
     struct stat status;
@@ -175,7 +175,7 @@ static bool open_socket(struct chardev *c, char *error, size_t error_bytes)
     const struct char_options *o = c->options;
     if (o->listener) {
         c->listen_fd = fcntl(chardevs_find(c->set, o->listener)->listen_fd, F_DUPFD_CLOEXEC, 0);
-        return c->listen_fd >= 0 || SAY("cannot have another client at %s: %s", c->name, strerror(errno));
+        return c->listen_fd >= 0 || SAY("cannot accept another client at %s: %s", c->name, strerror(errno));
     }
     if (o->server) {
         if (!resolve(o, &address, error, error_bytes) || !listen_at(c, &address, error, error_bytes))

@@ -25,7 +25,7 @@ static u32 out_room(const struct chardev *c)
     return CHAR_OUT_BYTES - (c->tail - c->head);
 }
 
-/* Unlock, and make the calls that are owed. */
+/* Unlocks, and makes the calls that are owed. */
 static void unlock_and_tell(struct chardev *c)
 {
     u32 input = 0, room = 0;
@@ -86,7 +86,7 @@ void chardev_set_open(struct chardev *c, bool open)
 {
     if (c->open == open) return;
     c->open = open;
-    if (!open) { /* what the one did not read is not for the next */
+    if (!open) { /* the next client does not get what this one did not read */
         c->head = c->tail;
         pthread_cond_broadcast(&c->written);
     }
@@ -157,7 +157,7 @@ static void read_some(struct chardev *c)
         return;
     }
     if (got < 0 && (errno == EINTR || errno == EAGAIN)) return;
-    /* The end; or EIO: the terminal has hung up, or belongs to another job. */
+    /* End of file; or EIO: the terminal has hung up, or belongs to another job. */
     if (c->ops->lost)
         c->ops->lost(c, got < 0 ? -errno : 0);
     else
@@ -173,11 +173,11 @@ void chardev_fail(struct chardev *c, int failed)
     c->head = c->tail;
     pthread_cond_broadcast(&c->written);
     if (__atomic_exchange_n(&set->stopping, 1, __ATOMIC_SEQ_CST)) return;
-    /* The pipe has no reader any more: as if the user had quit. */
+    /* The pipe has no reader any more. That ends the machine as Ctrl-A x does. */
     set->stop_status = failed == -EPIPE ? STATUS_OK : STATUS_HOST;
     if (set->stop_status)
-        snprintf(set->stop_sentence, sizeof(set->stop_sentence),
-                 "cannot write what the guest sends to its console: %s", strerror(-failed));
+        snprintf(set->stop_sentence, sizeof(set->stop_sentence), "cannot write the guest's output: %s",
+                 strerror(-failed));
     if (set->vcpu_mailbox) mailbox_send(set->vcpu_mailbox, &set->stop_letter);
 }
 
@@ -213,7 +213,7 @@ static void write_some(struct chardev *c, int wait_ms)
                 chardev_fail(c, (int)done);
             return;
         }
-        if (c->head != before) return; /* the reader left, and what was there went with it */
+        if (c->head != before) return; /* the reader left, and the output with it */
         c->head += (u32)done;
         pthread_cond_broadcast(&c->written);
     }
@@ -240,7 +240,7 @@ static void put_time(struct chardev *c)
     put_text(c, text);
 }
 
-/* Into the ring; returns how many were taken. */
+/* Puts bytes into the ring. Returns how many were taken. */
 static u32 append(struct chardev *c, const u8 *bytes, u32 count)
 {
     u32 n = 0;
@@ -283,7 +283,7 @@ static bool gives_up(const struct chardevs *set)
            (set->giving_up && __atomic_load_n(set->giving_up, __ATOMIC_SEQ_CST));
 }
 
-/* Wait a while for `out` to get shorter. */
+/* Waits a while until `out` gets shorter. */
 static void wait_for_writer(struct chardev *c)
 {
     struct timespec until;
@@ -364,7 +364,7 @@ bool chardev_attach(struct char_front *front, struct chardev *c, char *error, si
     pthread_mutex_lock(&c->lock);
     front->chardev = c;
     c->front[c->fronts++] = front;
-    if (front->input && !focus(c)->input) c->focus = c->fronts - 1; /* before were those that only write */
+    if (front->input && !focus(c)->input) c->focus = c->fronts - 1; /* those that only write come first */
     if (c->open) push(front, CHAR_OPENED);
     pthread_mutex_unlock(&c->lock);
     return true;
@@ -463,7 +463,7 @@ int chardevs_init(struct chardevs *set)
     set->letters.work = run_letters;
     int failed = net_loop_init(&set->loop);
     if (failed) return failed;
-    set->loop.look_out_ns = 0; /* a console is not worth a busy processor */
+    set->loop.look_out_ns = 0; /* a console must not keep a processor busy */
     net_loop_add(&set->loop, &set->letters);
     return 0;
 }
@@ -526,12 +526,12 @@ int chardevs_start(struct chardevs *set)
 
 static void drain(struct chardev *c)
 {
-    /* A client that does not read must not keep the machine from its end. */
+    /* A client that does not read must not delay the machine's end. */
     unsigned tries = c->options->kind == CHAR_SOCKET || c->options->kind == CHAR_PTY ? 5 : 0;
     pthread_mutex_lock(&c->lock);
     for (unsigned n = 0; c->out_fd >= 0 && c->head != c->tail && (!tries || n < tries); n++) {
         bool over = c->set->giving_up && __atomic_load_n(c->set->giving_up, __ATOMIC_SEQ_CST);
-        if (over && n) break; /* once, all the same: what can be written at once is */
+        if (over && n) break; /* once in any case: what can be written at once is */
         wait_for_writer(c);
     }
     pthread_mutex_unlock(&c->lock);

@@ -1,19 +1,20 @@
 /*
- * Character devices of the host: what is at the other end of a guest's serial port, or of a monitor.
+ * Chardevs: the host's end of a guest's serial port, a virtio console or a control session.
  *
- *   front end (a serial port, a monitor)                             back end (a terminal, a socket, a file)
+ *   front end (a serial port, a session)                             back end (a terminal, a socket, a file)
  *   chardev_write() -> out: ring of bytes      -> thread -> write()
  *   chardev_take()  <- in: ring of char_items  <- thread <- read()
  *
- * One thread, the character thread, does all host I/O. A front end never waits for it: output that has no room is left
- * to the front end, which is told when there is room. Output that cannot reach a reader is discarded: a socket without a
- * client, a pseudo-terminal that no program has open.
+ * One thread, the character thread, does all host I/O. A front end never waits for it. Output for which there is no
+ * room stays with the front end, which is told when there is room. Output is discarded where it has no reader: on a
+ * socket without a client, and on a pseudo-terminal that no program has open.
  *
  * A chardev with mux=on has several front ends. All may write. Input goes to the one in focus, which the user changes
- * with Ctrl-A c. A chardev of standard input and output is always a multiplexer: there is one terminal only.
+ * with Ctrl-A c. A chardev of standard input and output is always shared like that, because there is only one
+ * terminal.
  *
- * Deterministic machines and the time before the thread starts: chardev_poll() and chardev_write_all() do the I/O on
- * the calling thread.
+ * For deterministic machines, and before the thread starts, chardev_poll() and chardev_write_all() do the I/O on the
+ * calling thread.
  *
  * Locks: chardev.lock guards everything below it in the struct. Callbacks of front ends run without it.
  */
@@ -81,7 +82,7 @@ struct chardev {
     int in_fd, out_fd;      /* -1: none */
     int in_slot, out_slot;  /* in net_poll.fds, -1: not there */
     bool open;              /* the other end is connected */
-    bool drops_input; /* a terminal: keys are read even if no front end takes them, because of Ctrl-A x */
+    bool drops_input; /* a terminal: keys are read even if no front end takes them, so that Ctrl-A x works */
     struct escape_keys keys;
     struct char_front *front[CHAR_FRONTS];
     unsigned fronts, focus;
@@ -105,7 +106,7 @@ struct chardevs {
     struct net_source letters;    /* runs them */
     u32 kicked;                   /* atomic: there is output, or room for input, that fill() has not seen */
     struct mailbox *vcpu_mailbox; /* NULL: none yet */
-    const u32 *giving_up; /* once it is not zero, chardev_write_all() waits no more (atomic; may be NULL) */
+    const u32 *giving_up; /* when it is not zero, chardev_write_all() no longer waits (atomic; may be NULL) */
     /* A user's request to end (STATUS_OK and no sentence), or a failure. On the vCPU thread. */
     void (*stop)(void *owner, int status, const char *sentence);
     void *owner;
@@ -123,7 +124,7 @@ struct chardevs {
 
 /* Returns 0 or -errno. */
 int chardevs_init(struct chardevs *set);
-/* Write what is there to be written (unless giving_up), and close all. */
+/* Writes the waiting output (unless giving_up), and closes all. */
 void chardevs_destroy(struct chardevs *set);
 /* Open one. A server is bound when this returns. False with one sentence in error. The options must outlive it. */
 bool chardevs_add(struct chardevs *set, const struct char_options *options, char *error, size_t error_bytes);
@@ -131,9 +132,9 @@ struct chardev *chardevs_find(struct chardevs *set, const char *id);
 /* Put terminals into raw mode. Then start the thread: 0 or -errno. */
 void chardevs_take_terminal(struct chardevs *set);
 int chardevs_start(struct chardevs *set);
-/* Wait until all output that has somewhere to go is there (unless giving_up). */
+/* Waits until all output that has a reader is written (unless giving_up). */
 void chardevs_drain(struct chardevs *set);
-/* Ask for the end, as Ctrl-A x does. Any thread. */
+/* Asks for the end of the machine, as Ctrl-A x does. Any thread may call it. */
 void chardevs_quit(struct chardevs *set);
 
 /* --- front ends --- */
@@ -141,15 +142,15 @@ void chardevs_quit(struct chardevs *set);
 /* False with one sentence in error. Before chardevs_start(). */
 bool chardev_attach(struct char_front *front, struct chardev *chardev, char *error, size_t error_bytes);
 void chardev_detach(struct char_front *front);
-/* Returns how many bytes were taken. Less than all: room() tells when there is room. */
+/* Returns how many bytes were taken. If not all were, room() is called when there is room. */
 u32 chardev_write(struct char_front *front, const u8 *bytes, u32 count);
 /* Wait for room; wait for the host too if the front end is polled. */
 void chardev_write_all(struct char_front *front, const u8 *bytes, u32 count);
-/* Would output that finds no room be lost for a reader that is only slow? Not where the reader may be gone for good. */
+/* Should output that finds no room wait for the reader? Not where the reader may never read. */
 bool chardev_keeps_all(const struct char_front *front);
 /* Up to `count` items. */
 u32 chardev_take(struct char_front *front, u16 *items, u32 count);
-/* Do the host's I/O that can be done without waiting. */
+/* Does the host I/O that needs no waiting. */
 void chardev_poll(struct char_front *front);
 /* Can there be input, now or later? */
 bool chardev_may_read(struct char_front *front);

@@ -1,17 +1,18 @@
 /*
- * Where running machines can be found: one socket a machine, for QMP. Its name is the machine's, or "pid-N" if it has none.
+ * The folder in which running machines are found. Each has one socket for QMP, named as the machine, or "pid-N" if that
+ * has no name.
  *
- * The folder is $XDG_RUNTIME_DIR/ringer. Containers and CI runners have no such directory (XDG Base Directory Specification):
- * there it is /tmp/ringer-UID. It must belong to the user, and no other user may enter it.
+ * The folder is $XDG_RUNTIME_DIR/ringer. Containers and CI runners have no such directory (XDG Base Directory Specification).
+ * There it is /tmp/ringer-UID, which must belong to the user and must not let other users in.
  */
 #ifndef RINGER_CHARDEV_RUNTIME_FOLDER_H
 #define RINGER_CHARDEV_RUNTIME_FOLDER_H
 
 #include "base/types.h"
 
-/* Makes the folder. Without a slash at the end. False: it cannot be made, or others could put a socket there. */
+/* Makes the folder. Its path has no slash at the end. False: it cannot be made, or others could put a socket there. */
 bool runtime_folder(char *path, size_t bytes);
-/* The socket of the machine with that name. False: there is no folder, or no file can have the name. */
+/* The path of the socket of the machine with that name. False: there is no folder, or no file can have the name. */
 bool runtime_socket(const char *name, char *path, size_t bytes);
 /* Returns a descriptor that is connected to the machine's socket, or -errno. */
 int runtime_connect(const char *path);

@@ -38,7 +38,7 @@ int telnet_take(struct telnet *telnet, u8 byte)
         telnet->state = TELNET_COMMAND;
         break;
     case TELNET_COMMAND: return command(telnet, byte);
-    case TELNET_OPTION: telnet->state = TELNET_DATA; break; /* an answer to the greeting, or a wish */
+    case TELNET_OPTION: telnet->state = TELNET_DATA; break; /* an answer to the greeting, or a request */
     case TELNET_SUB:
         if (byte == IAC) telnet->state = TELNET_SUB_COMMAND;
         break;

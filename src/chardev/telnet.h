@@ -1,6 +1,6 @@
 /*
- * Telnet on a stream (RFC 854, 855): commands are taken out of the input, and the byte FFh is doubled in the output. The
- * client is asked to send each key at once and not to echo it (options of RFC 856, 857, 858).
+ * Telnet on a stream (RFC 854, 855): removes commands from the input, and doubles the byte FFh in the output. The
+ * greeting asks the client to send each key at once and not to echo it (options of RFC 856, 857, 858).
  */
 #ifndef RINGER_CHARDEV_TELNET_H
 #define RINGER_CHARDEV_TELNET_H
@@ -13,7 +13,7 @@ struct telnet {
         carriage_return; /* the last byte of data was one: a NUL that follows is dropped (RFC 854, "NVT printer") */
 };
 
-/* What a server sends first. */
+/* The bytes that a server sends first. */
 extern const u8 telnet_greeting[];
 extern const u32 telnet_greeting_bytes;
 

@@ -1,6 +1,6 @@
 /*
- * The user's terminal as the machine's console: raw mode while the guest runs, restored on every way out, and
- * the escape keys (Ctrl-A or what -echr names, as with QEMU's -nographic).
+ * The user's terminal as the machine's console: raw mode while the guest runs, settings that are restored at every
+ * kind of end, and the escape keys (Ctrl-A or the character of -echr, as with QEMU's -nographic).
  *
  * In raw mode Ctrl-C, Ctrl-Z and Ctrl-S go to the guest; Ctrl-A x quits. A descriptor is left alone if it is not a
  * terminal, or if another foreground job has the terminal.
@@ -34,7 +34,7 @@ enum key_action {
 struct escape_keys {
     bool enabled;
     u8 escape; /* Ctrl-A, or -echr's */
-    bool seen; /* it was typed: the next key is a command */
+    bool seen; /* the escape key was typed: the next key is a command */
 };
 
 enum key_action escape_key(struct escape_keys *keys, u8 byte, u8 *out);

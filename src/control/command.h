@@ -1,6 +1,6 @@
 /*
- * Commands: one table row each, which the parsers of QMP and HMP, query-commands, query-qmp-schema, HMP's help, the tests
- * and docs/CONTROL.md read.
+ * Commands. Each has one row in a table. The parsers of QMP and HMP, query-commands, query-qmp-schema and HMP's help
+ * read it; the test boot/control compares its own list with it.
  */
 #ifndef RINGER_CONTROL_COMMAND_H
 #define RINGER_CONTROL_COMMAND_H
@@ -25,7 +25,8 @@ struct control_argument {
     const char *name; /* NULL: the end of the list */
     enum argument_type type;
     bool optional;
-    /* In HMP: the next word of the line; `rest`: all that is left of it; or, if `flag` is not 0, a switch "-f". */
+    /* In HMP, an argument is the next word of the line, the rest of the line (`rest`), or a switch such as "-f"
+     * (`flag`). */
     bool positional, rest;
     char flag;
 };
@@ -39,16 +40,16 @@ struct control_call {
     bool failed;
     const char *error_class; /* NULL: GenericError */
     char error[256];
-    void (*afterwards)(struct control_call *call); /* to be done when the answer is under way */
+    void (*afterwards)(struct control_call *call); /* called when the answer is in the session's output */
 };
 
 struct control_command {
-    const char *name; /* in QMP; NULL: it is HMP's alone */
-    const char *hmp;  /* "info status"; NULL: it is QMP's alone */
+    const char *name; /* in QMP; NULL: only HMP has it */
+    const char *hmp;  /* "info status"; NULL: only QMP has it */
     const char *help;
     const struct control_argument *arguments; /* NULL: none */
     void (*run)(struct control_call *call);   /* vCPU thread, with the FPU parked */
-    /* HMP: the result in words. NULL: a result is a text, or there is none. */
+    /* HMP: prints the result. NULL: the result is a text, or there is none. */
     void (*print)(const struct json_object *result, struct json_object *text);
     bool aside; /* run() touches nothing of the machine: it runs on the character thread */
 };
@@ -71,7 +72,7 @@ bool call_switch(const struct control_call *call, const char *name);
 /* What query-qmp-schema returns. */
 struct json_object *schema_json(void);
 
-/* Append to a text that print() makes. */
+/* Appends to the text that print() makes. */
 void text_add(struct json_object *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* --- run() of the rows --- */

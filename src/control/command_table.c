@@ -1,5 +1,5 @@
 /*
- * The table of commands, and what reads it for all of them. See command.h.
+ * The table of commands, and the functions that read it. See command.h.
  */
 #include "command.h"
 
@@ -81,7 +81,7 @@ const struct control_command control_commands[] = {
      .aside = true},
     {"query-name", "info name", "the name of the machine", NULL, .run = run_query_name, .print = print_name,
      .aside = true},
-    {"query-kvm", "info kvm", "whether KVM is used: never", NULL, .run = run_query_kvm, .print = print_kvm,
+    {"query-kvm", "info kvm", "whether KVM is used (never)", NULL, .run = run_query_kvm, .print = print_kvm,
      .aside = true},
     {"query-target", NULL, "the guest's architecture", NULL, .run = run_query_target, .aside = true},
     {"query-machines", NULL, "the types of machines", NULL, .run = run_query_machines, .aside = true},
@@ -96,8 +96,8 @@ const struct control_command control_commands[] = {
      .print = print_chardev, .aside = true},
     {NULL, "info network", "the network cards and what their cables lead to", NULL, .run = run_network},
     {NULL, "info registers", "the CPU's registers", NULL, .run = run_registers},
-    {"stop", "stop", "let the machine stand still", NULL, .run = run_stop},
-    {"cont", "cont", "let it go on", NULL, .run = run_cont},
+    {"stop", "stop", "stop the machine", NULL, .run = run_stop},
+    {"cont", "cont", "let the machine go on", NULL, .run = run_cont},
     {NULL, "c", "the same", NULL, .run = run_cont},
     {"quit", "quit", "end Ringer", NULL, .run = run_quit},
     {NULL, "q", "the same", NULL, .run = run_quit},

@@ -1,5 +1,5 @@
 /*
- * Commands that do: run and stop, buttons, keys, pictures; and Ringer's own, which look inside.
+ * Commands that act: run and stop, buttons, keys, pictures; and Ringer's own, which show its tables and counters.
  */
 #include "board/media.h"
 #include "control_private.h"
@@ -290,7 +290,7 @@ static void add_hex(struct json_object *object, const char *key, u64 value)
     json_object_object_add(object, key, json_object_new_string(text));
 }
 
-/* One privilege: what the guest's tables say, and the entries of the current space's view (mmu/shadow.h). */
+/* One privilege: the guest's tables, and the entries of the current space's view (mmu/shadow.h). */
 static void add_view(struct json_object *object, struct vm *vm, u32 address, bool user)
 {
     struct walk walk;

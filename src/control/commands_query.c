@@ -1,5 +1,5 @@
 /*
- * Commands that ask: what Ringer is, what the machine is made of, how it does.
+ * Commands that ask: about Ringer, the parts of the machine, and its state.
  */
 #include "board/media.h"
 #include "control_private.h"
@@ -10,8 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The version of QEMU that the protocol and the commands are as in: programs that drive QEMU compare it. Ringer's own is
- * in "package". */
+/* The version of QEMU whose protocol and commands these are, because programs that drive QEMU compare it. Ringer's
+ * own is in "package". */
 enum { QEMU_MAJOR = 7, QEMU_MINOR = 2, QEMU_MICRO = 0 };
 
 #define ADD_TEXT(object, key, value) json_object_object_add(object, key, json_object_new_string(value))
@@ -232,7 +232,7 @@ static void name_drive(const struct drive *drive, char *name, size_t bytes)
         snprintf(name, bytes, "ide%u-%s%u", drive->index / 2, drive->medium == MEDIUM_CDROM ? "cd" : "hd",
                  drive->index % 2);
     else
-        snprintf(name, bytes, "virtio%u", drive->index);
+        snprintf(name, bytes, "%s%u", drive_interface_name(drive->interface), drive->index);
 }
 
 static bool is_removable(const struct drive *drive)
@@ -244,7 +244,7 @@ static struct json_object *medium_json(const struct drive *drive)
 {
     const struct disk_image *image = drive->block.image;
     struct json_object *object = json_object_new_object(), *details = json_object_new_object();
-    /* "IDE drive 2 (FILE)": the block layer's name has the present medium's */
+    /* "IDE drive 2 (FILE)": the block layer's name includes the medium's */
     const char *name = drive->block.name ? strchr(drive->block.name, '(') : NULL;
     char file[512] = "";
     if (name) snprintf(file, sizeof(file), "%.*s", (int)strlen(name + 1) - 1, name + 1);

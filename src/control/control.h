@@ -1,7 +1,7 @@
 /*
- * Control: how people and programs hold a running machine.
+ * Control: people and programs give commands to a running machine.
  *
- * A *session* is the front end of a chardev on which commands come in: in QMP, QEMU's protocol for programs (one JSON
+ * A *session* is the front end of a chardev over which commands come, in QMP, QEMU's protocol for programs (one JSON
  * object a line), or in HMP, lines for people. Both run the rows of one table (command.h).
  *
  *   character thread                                   vCPU thread
@@ -10,9 +10,9 @@
  *   events to all QMP sessions    <-------- letter --  machine_listener
  *
  * Invariants
- * 1. A session has one command under way. Until it is answered, and until the client has read the answer, no more is
- *    read from the client: a flood or a client that never reads costs memory of constant size.
- * 2. Everything of a session belongs to the character thread. Only commands touch the machine, on the vCPU thread.
+ * 1. A session has one command under way. It reads nothing more until the client has read the answer. So a flood, or
+ *    a client that never reads, costs a constant amount of memory.
+ * 2. A session belongs to the character thread. Only commands touch the machine, on the vCPU thread.
  */
 #ifndef RINGER_CONTROL_CONTROL_H
 #define RINGER_CONTROL_CONTROL_H
@@ -25,10 +25,10 @@ struct chardevs;
 struct control;
 struct vm;
 
-/* Sessions on the chardevs that the options name. `version`: Ringer's. NULL with one sentence in error. */
+/* Makes sessions on the chardevs that the options name. `version` is Ringer's. NULL with one sentence in error. */
 struct control *control_open(struct vm *vm, struct chardevs *chardevs, const char *version, char *error,
                              size_t error_bytes);
-/* vCPU thread: the machine takes letters from now on; and it takes no more. */
+/* Called on the vCPU thread: from now on the machine takes letters; from now on it takes none. */
 void control_start(struct control *control);
 void control_stop(struct control *control);
 void control_close(struct control *control);

@@ -25,9 +25,9 @@ struct control {
 /* False with one sentence in error. */
 bool control_add_session(struct control *control, struct chardev *chardev,
                          const struct session_protocol *protocol, char *error, size_t error_bytes);
-/* The control socket, if the host has a place for it. False: out of memory. */
+/* Makes the control socket, if the host has a folder for it. False: out of memory. */
 bool control_listen(struct control *control);
-/* Any thread: tell all QMP sessions. `data` may be NULL; it is taken over. */
+/* Sends an event to all QMP sessions. Any thread may call it. `data` may be NULL; it is taken over. */
 void control_event(struct control *control, const char *name, struct json_object *data);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * The socket by which `ringer ctl` and `ringer watch` find a running machine: QMP, for several clients at a time. It is one
- * listening socket that several chardevs accept from; the first one's options name it.
+ * The socket by which `ringer ctl` and `ringer watch` find a running machine. It speaks QMP with several clients at a
+ * time. Several chardevs accept from this one listening socket, which the first one's options name.
  */
 #include "base/log.h"
 #include "chardev/runtime_folder.h"
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A machine that lives keeps its name; another one of that name gets its process's number behind it. */
+/* A running machine keeps its name. Another machine of that name gets the number of its process as a suffix. */
 static bool choose_path(const char *name, char *path, size_t bytes)
 {
     char other[160];

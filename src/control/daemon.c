@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Process-wide, as what they belong to is. */
+/* Global, because standard streams and process numbers belong to the process. */
 static int ready_fd = -1;
 static const char *pid_file;
 static pid_t pid_of_file;
@@ -44,7 +44,7 @@ void daemon_ready(void)
     for (int fd = 0; fd < 3 && null >= 0; fd++)
         dup2(null, fd);
     if (null > 2) close(null);
-    if (write(ready_fd, "", 1) != 1) { /* the parent was killed: nobody waits */
+    if (write(ready_fd, "", 1) != 1) { /* the parent was killed, so none waits */
     }
     close(ready_fd);
     ready_fd = -1;

@@ -1,6 +1,6 @@
 /*
- * -daemonize: the first process returns when the machine is ready, and a second one goes on in the background. -pidfile: its
- * number in a file that goes with it.
+ * -daemonize: the first process ends when the machine is ready, and a second one goes on in the background. -pidfile:
+ * a file with its process number, which is removed at its end.
  */
 #ifndef RINGER_CONTROL_DAEMON_H
 #define RINGER_CONTROL_DAEMON_H
@@ -9,8 +9,8 @@
 
 #include <stddef.h>
 
-/* Go on in a child. The parent waits for daemon_ready() and ends with 0, or ends as the child does. Before any thread is
- * started. Returns 0 or -errno. */
+/* Goes on in a child. The parent waits for daemon_ready() and ends with 0, or ends with the child's status. Must be
+ * called before any thread is started. Returns 0 or -errno. */
 int daemon_begin(void);
 /* Sockets are bound, files are open: standard input, output and error are now /dev/null. */
 void daemon_ready(void);

@@ -1,6 +1,6 @@
 /*
- * HMP, lines for people. The prompt is QEMU's, "(qemu) ", because programs that drive QEMU wait for it. The terminal is in raw
- * mode, or a socket: typed characters are echoed here, and there is a little editing.
+ * HMP, lines for people. The prompt is QEMU's, "(qemu) ", because programs that drive QEMU wait for it. The client is
+ * a terminal in raw mode or a socket, so this file echoes typed characters and does some editing.
  */
 #include "control_private.h"
 #include "vm/vm.h"
@@ -30,7 +30,7 @@ static const struct control_command *find(const char *line, const char **rest)
     return found;
 }
 
-/* The next word of a line, perhaps in quotes; to be freed. NULL: there is none. */
+/* The next word of a line, perhaps in quotes. The caller frees it. NULL: there is none. */
 static char *next_word(const char **line)
 {
     while (**line == ' ')
@@ -92,7 +92,7 @@ static void take_words(struct control_call *call, const struct control_command *
         if (take_flag(call, command, word)) continue;
         /* screendump -f png FILE: QEMU's way to name the format */
         if (!a || !a->name) {
-            call_fail(call, "%s: there is no use for \"%.100s\"", command->hmp, word);
+            call_fail(call, "%s does not take \"%.100s\"", command->hmp, word);
             continue;
         }
         take_value(call, a, word);
@@ -188,7 +188,7 @@ static void greet(struct session *s)
     say(s, prompt);
 }
 
-/* On a chardev that others share, it greets when the input comes here. */
+/* On a shared chardev, the greeting comes when the session gets the input. */
 static void opened(struct session *s)
 {
     if (!s->front.chardev->options->mux && s->front.chardev->options->kind != CHAR_STDIO) greet(s);
@@ -226,7 +226,7 @@ static void erase(struct session *s, u32 count)
         session_say(s, "\b \b");
 }
 
-/* Returns whether the line is whole. */
+/* Returns whether the line is complete. */
 static bool type(struct session *s, char c)
 {
     char echo[2] = {c, 0};

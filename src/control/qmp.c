@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* An object that is longer than this is no command. */
+/* A longer object is not a command. */
 #define OBJECT_BYTES_MAX (1u << 20)
 
 static void send_object(struct session *s, struct json_object *object)
@@ -103,7 +103,7 @@ static void answer(struct session *s)
     send_object(s, object);
 }
 
-/* What cannot be run is answered at once. */
+/* A command that cannot be run is answered at once. */
 static void refuse(struct session *s)
 {
     answer(s);
@@ -128,7 +128,7 @@ static void garbage(struct session *s, const char *why)
     send_object(s, error_object(NULL, why));
 }
 
-/* After an error nothing tells where the next object begins: it is looked for on the next line. */
+/* After an error it is unknown where the next object begins, so parsing goes on at the next line. */
 static u32 skip_line(struct session *s, const char *bytes, u32 count)
 {
     const char *end = memchr(bytes, '\n', count);

@@ -57,7 +57,7 @@ static void answered(struct session *s)
     s->said = NULL;
 }
 
-/* The vCPU thread has done it. */
+/* The vCPU thread has run the command. */
 static void done(struct letter *letter)
 {
     struct session *s = container_of(letter, struct session, done);
@@ -65,7 +65,7 @@ static void done(struct letter *letter)
     session_go_on(s);
 }
 
-/* On the vCPU thread. */
+/* Called on the vCPU thread. */
 static void ask(struct letter *letter)
 {
     struct session *s = container_of(letter, struct session, ask);

@@ -10,7 +10,7 @@
 
 #define SESSION_ITEMS      512u
 #define SESSION_LINE_BYTES 1024u
-/* A client that does not read: above this, events are lost for it. */
+/* If a client does not read, it loses events above this many bytes. */
 #define SESSION_OUT_BYTES (256u << 10)
 
 struct session;
@@ -18,7 +18,7 @@ struct session;
 /* QMP or HMP. */
 struct session_protocol {
     void (*opened)(struct session *session);
-    /* Somebody has switched to this session (Ctrl-A c). */
+    /* The user has switched to this session (Ctrl-A c). */
     void (*focused)(struct session *session);
     /* Take bytes; returns how many. Stops where a command begins to run. */
     u32 (*take)(struct session *session, const char *bytes, u32 count);
@@ -37,7 +37,7 @@ struct session {
     const struct session_protocol *protocol;
     bool pretty;
     bool open;
-    u32 visit; /* counts clients: an answer for one that has left is dropped */
+    u32 visit; /* counts clients, so that an answer for one that has left is dropped */
     /* input not taken yet */
     u16 items[SESSION_ITEMS];
     u32 from, to;
@@ -53,14 +53,14 @@ struct session {
     struct json_object *id; /* NULL: it has none */
     /* QMP */
     struct json_tokener *tokener;
-    u64 tokened; /* bytes of an object that is not whole yet */
+    u64 tokened; /* bytes of an object that is not complete yet */
     bool negotiated, skip_line;
     /* HMP */
     char line[SESSION_LINE_BYTES];
     u32 length;
     bool greeted, echo;
     char escape; /* state of an escape sequence of an arrow key */
-    char *said;  /* what the command prints */
+    char *said;  /* the command's output */
 };
 
 bool session_open(struct session *session, struct control *control, const struct session_protocol *protocol,
@@ -70,10 +70,10 @@ void session_say(struct session *session, const char *text);
 void session_event(struct session *session, const char *line);
 /* Run session->command with session->call. */
 void session_run(struct session *session);
-/* Write what can be written, and go on with input if all was. */
+/* Writes as much as possible, and goes on with input if nothing is left. */
 void session_go_on(struct session *session);
 
-/* Run a line of HMP on the vCPU thread; what it prints, to be freed. */
+/* Runs a line of HMP on the vCPU thread. Returns its output, which the caller frees. */
 char *hmp_run_line(struct control *control, const char *line);
 
 #endif

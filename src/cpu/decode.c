@@ -308,13 +308,34 @@ static u8 stack_bytes_of(const ZydisDecodedInstruction *z, enum code_size size)
     return (size == CODE_32) != changed ? 4 : 2;
 }
 
+/* Is this SYSCALL, behind any legacy prefixes but LOCK? */
+static bool is_syscall(const u8 *bytes, unsigned available)
+{
+    static const u8 prefixes[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf2, 0xf3};
+    for (unsigned n = 0; n + 1 < available; n++) {
+        if (bytes[n] == 0x0f) return bytes[n + 1] == 0x05;
+        bool prefix = false;
+        for (unsigned p = 0; p < ARRAY_SIZE(prefixes); p++)
+            prefix |= bytes[n] == prefixes[p];
+        if (!prefix) break;
+    }
+    return false;
+}
+
+/* Zydis knows SYSCALL in 64-bit code only, as Intel's CPUs do. AMD's have it in all code (AMD APM 3 "SYSCALL"): the routine
+ * raises #UD on the others. */
+static enum code_size code_to_decode(const u8 *bytes, unsigned available, enum code_size size)
+{
+    return size != CODE_64 && is_syscall(bytes, available) ? CODE_64 : size;
+}
+
 int insn_decode(struct insn *insn, const u8 *bytes, unsigned available, enum code_size size)
 {
     ZydisDecoder decoder;
     ZydisDecodedInstruction z;
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
-    decoder_for(&decoder, size);
     if (available > INSN_MAX_BYTES) available = INSN_MAX_BYTES;
+    decoder_for(&decoder, code_to_decode(bytes, available, size));
 
     *insn =
         (struct insn){.mem_base = INSN_NO_REG, .mem_index = INSN_NO_REG, .mem_scale = 1, .mem_seg = SEG_DS};
@@ -356,7 +377,7 @@ void insn_format(const struct insn *insn, u64 rip, enum code_size size, char *te
     ZydisFormatter formatter;
     ZydisDecodedInstruction z;
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
-    decoder_for(&decoder, size);
+    decoder_for(&decoder, code_to_decode(insn->bytes, insn->length, size));
     ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL);
     text[0] = 0;
     if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, insn->bytes, INSN_MAX_BYTES, &z, operands)) ||

@@ -14,6 +14,7 @@ struct vcpu_instruments {
     bool no_fast_entry;   /* kernel entry and exit take the general routines only */
     bool no_bulk_strings; /* repeated string instructions go element by element */
     bool fpu_always_park; /* --no-fpu-shelter */
+    u64 log_at, log_end;  /* of the buffer that blocks write their ids to (cache/block_log.h) */
 };
 
 #endif

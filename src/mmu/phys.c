@@ -109,7 +109,8 @@ static bool region_continues(const struct phys_region *a, const struct phys_regi
 {
     if (a->gpa + a->bytes != b->gpa || a->kind != b->kind) return false;
     if (a->kind == PHYS_MMIO) return a->ops == b->ops && a->device == b->device && a->origin == b->origin;
-    return a->host + a->bytes == b->host && a->page_flags + (a->bytes >> PAGE_SHIFT) == b->page_flags;
+    return a->ops == b->ops && a->host + a->bytes == b->host &&
+           a->page_flags + (a->bytes >> PAGE_SHIFT) == b->page_flags;
 }
 
 /* A list under construction may outgrow the table before neighbours are merged: each old region is split into
@@ -202,6 +203,11 @@ int phys_map_mmio(struct phys *phys, u64 gpa, u64 bytes, const struct io_ops *op
 
 int phys_map_rom(struct phys *phys, u64 gpa, u64 bytes, u8 *host)
 {
+    return phys_map_flash(phys, gpa, bytes, host, NULL, NULL);
+}
+
+int phys_map_flash(struct phys *phys, u64 gpa, u64 bytes, u8 *host, const struct io_ops *ops, void *device)
+{
     if (!range_is_sound(gpa, bytes)) return -EINVAL;
     unsigned slot = 0;
     while (slot < PHYS_MAX_REGIONS && phys->rom_flags[slot])
@@ -211,9 +217,14 @@ int phys_map_rom(struct phys *phys, u64 gpa, u64 bytes, u8 *host)
     if (!flags) return -ENOMEM;
     phys->rom_flags[slot] = flags;
     phys->rom_flags_bytes[slot] = bytes >> PAGE_SHIFT;
-    int error =
-        overlay(phys, (struct phys_region){
-                          .gpa = gpa, .bytes = bytes, .kind = PHYS_ROM, .host = host, .page_flags = flags});
+    int error = overlay(phys, (struct phys_region){.gpa = gpa,
+                                                   .bytes = bytes,
+                                                   .kind = PHYS_ROM,
+                                                   .host = host,
+                                                   .page_flags = flags,
+                                                   .ops = ops,
+                                                   .device = device,
+                                                   .origin = gpa});
     if (error) free_unused_rom_flags(phys);
     return error;
 }
@@ -362,9 +373,9 @@ void phys_write(struct phys *phys, u64 gpa, unsigned size, u64 value)
     assert((gpa & PAGE_MASK) + size <= PAGE_SIZE);
     gpa &= phys->a20_mask;
     const struct phys_region *region = phys_find(phys, gpa);
-    if (!region || region->kind == PHYS_ROM) return;
-    if (region->kind == PHYS_MMIO) {
-        mmio_write(phys, region, gpa, size, value);
+    if (!region) return;
+    if (region->kind != PHYS_RAM) {
+        if (region->ops) mmio_write(phys, region, gpa, size, value);
         return;
     }
     store_any(region_host(region, gpa), size, value);

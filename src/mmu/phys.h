@@ -42,9 +42,9 @@ struct phys_region {
     enum phys_kind kind;
     u8 *host;                 /* RAM and ROM */
     u8 *page_flags;           /* RAM and ROM: one byte a page */
-    const struct io_ops *ops; /* MMIO */
+    const struct io_ops *ops; /* MMIO; ROM: NULL, or what takes the writes */
     void *device;
-    u64 origin; /* MMIO: gpa of the device's offset 0; below `gpa` if another region covers the range's head */
+    u64 origin; /* with ops: gpa of the device's offset 0; below `gpa` if another region covers the range's head */
 };
 
 #define PHYS_MAX_REGIONS 128
@@ -105,6 +105,8 @@ void phys_destroy(struct phys *phys);
 int phys_map_mmio(struct phys *phys, u64 gpa, u64 bytes, const struct io_ops *ops, void *device);
 /* `host` must stay mapped; page_flags are allocated by phys. */
 int phys_map_rom(struct phys *phys, u64 gpa, u64 bytes, u8 *host);
+/* ROM that is a flash chip: writes go to the device. */
+int phys_map_flash(struct phys *phys, u64 gpa, u64 bytes, u8 *host, const struct io_ops *ops, void *device);
 /* Make [gpa, gpa+bytes) RAM again, from RAM offset gpa. Only below the end of low RAM. */
 int phys_map_ram(struct phys *phys, u64 gpa, u64 bytes);
 /* Lay video memory, from `offset` on, over the old regions. The same bytes may have several addresses. */

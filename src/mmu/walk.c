@@ -2,9 +2,9 @@
  * The page walker: where a linear address is mapped, which accesses are allowed there, and the #PF error code
  * of one that is not.
  *
- * A walk first collects the entries (in a legacy mode at most two in memory: the four PDPTEs of PAE are registers), then
- * judges the access, and sets accessed and dirty bits only when it is allowed: a faulting access changes
- * nothing. May run while the guest's FPU state is live.
+ * A walk first collects the entries of the guest's tables. In a legacy mode at most two are in memory, because the
+ * four PDPTEs of PAE are registers. Then it checks the access, and sets accessed and dirty bits only if the access is
+ * allowed, because a faulting access changes nothing. May run while the guest's FPU state is live.
  */
 #include "walk.h"
 
@@ -107,7 +107,7 @@ static int collect_pae(struct phys *phys, const struct paging *paging, u32 linea
     return FOUND;
 }
 
-/* SDM 3A 4.5. The linear address is canonical: its segment's check has seen to that. Where the page is large, bit 12
+/* SDM 3A 4.5. The linear address is canonical: the check of its segment ensures it. Where the page is large, bit 12
  * is PAT. */
 static int collect_4level(struct phys *phys, const struct paging *paging, u64 linear, struct path *path)
 {
@@ -151,7 +151,7 @@ static void judge(const struct paging *paging, const struct path *path, bool use
         out->writable = out->readable && ((all & ENTRY_RW) || !(paging->cr0 & CR0_WP));
         out->executable = !(out->user && (paging->cr4 & CR4_SMEP));
     }
-    /* Where bit 63 is not XD it is reserved, and the walk has failed; or entries have 32 bits. */
+    /* If bit 63 is not XD, it is reserved and the walk has failed already, or entries have 32 bits. */
     if (any & ENTRY_XD) out->executable = false;
     out->global = (path->entry[path->levels - 1].value & ENTRY_G) && (paging->cr4 & CR4_PGE);
 }

@@ -1,6 +1,7 @@
 /*
- * The guest's page tables, walked as the hardware walks them (SDM 3A chapter 4): none, 32-bit with PSE, PAE
- * with NX, and the four levels of IA-32e mode. Nothing here knows a vCPU: callers pass the control registers in a struct paging.
+ * The guest's page tables, walked as the hardware walks them (SDM 3A chapter 4): none, 32-bit with PSE, PAE with NX,
+ * and the four levels of IA-32e mode. This file does not see the vCPU: callers pass the control registers in a struct
+ * paging.
  */
 #ifndef RINGER_MMU_WALK_H
 #define RINGER_MMU_WALK_H

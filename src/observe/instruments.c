@@ -56,6 +56,10 @@ static bool open_all(struct instruments *i, char *error, size_t error_bytes)
         if (!i->perf_map) return false;
         translator_before_flush(i->vcpu, before_flush, i);
     }
+    if (options->block_log) {
+        i->block_log = block_log_open(i->vcpu, options->block_log, error, error_bytes);
+        if (!i->block_log) return false;
+    }
     return true;
 }
 
@@ -97,5 +101,7 @@ void instruments_close(struct instruments *i, const struct stats_host *host)
     perf_map_close(i->perf_map);
     close_output(i->folded, "profile");
     close_output(i->tables, "profile");
+    int failed = block_log_close(i->block_log, i->vcpu);
+    if (failed) log_warn("the block log could not be written whole: %s", strerror(-failed));
     symbols_free(&i->guest);
 }

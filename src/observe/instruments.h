@@ -6,6 +6,7 @@
 #ifndef RINGER_OBSERVE_INSTRUMENTS_H
 #define RINGER_OBSERVE_INSTRUMENTS_H
 
+#include "block_log_file.h"
 #include "perf_map.h"
 #include "profile.h"
 #include "stats.h"
@@ -18,8 +19,9 @@ struct instruments {
     struct symbols guest;
     struct profile *profile; /* NULL: not wanted */
     FILE *folded, *tables;
-    struct perf_map *perf_map; /* NULL: not wanted */
-    FILE *json;                /* --stats-json; NULL: not wanted */
+    struct perf_map *perf_map;        /* NULL: not wanted */
+    struct block_log_file *block_log; /* NULL: not wanted */
+    FILE *json;                       /* --stats-json; NULL: not wanted */
 };
 
 /* Open the instruments of the options. Returns 0, or an exit status with one sentence in error. */

@@ -104,6 +104,7 @@ struct json_object *stats_json(const struct vcpu *v, const struct stats_host *ho
 #define ROW(name, text) json_object_object_add(object, #name, json_object_new_uint64(c.name));
     RINGER_COUNTERS(ROW)
 #undef ROW
+    json_object_object_add(object, "icount", json_object_new_uint64(v->icount));
     add_seconds(object, "seconds", (double)(host_now_ns() - host->powered_on_ns) / 1e9);
     add_seconds(object, "cpu_user_seconds", seconds(usage.ru_utime));
     add_seconds(object, "cpu_system_seconds", seconds(usage.ru_stime));

@@ -212,10 +212,10 @@ bool options_parse(int argc, char **argv, const struct device_type *const *types
     else if (!strcmp(argv[1], "run"))
         at++;
     else if (argv[1][0] != '-')
-        return COMPLAIN(
-            &complaint,
-            "there is no command \"%s\"; there are run, ctl, watch, inspect, disk, census, explain and help",
-            argv[1]);
+        return COMPLAIN(&complaint,
+                        "there is no command \"%s\"; there are run, ctl, watch, inspect, disk, census, "
+                        "explain, simulate and help",
+                        argv[1]);
     for (; at < argc; at++) {
         const char *word = argv[at];
         if (!strcmp(word, "--help") || !strcmp(word, "-help") || !strcmp(word, "-h")) {
@@ -328,6 +328,7 @@ void options_help(FILE *out)
           "mappings\n"
           "ringer census            which instructions are privileged, sensitive, innocuous on this host\n"
           "ringer explain           guest code beside its translation, and why; without arguments: usage\n"
+          "ringer simulate          replacement policies of the code cache, on a log of --block-log\n"
           "ringer help              this text\n"
           "ringer help devices      what -device can add; also: -device NAME,help\n"
           "ringer help keys         the language of scripts for --keys\n"

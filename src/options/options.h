@@ -76,6 +76,7 @@ struct options {
 
     bool stats;
     const char *stats_json; /* where to write them, or NULL */
+    const char *block_log;  /* file; NULL: none */
     const char *event_log;  /* "stderr" or a path */
     u64 event_log_from;     /* icount to begin at */
     const char *profile;    /* where to write the folded stacks, or NULL */

@@ -29,7 +29,7 @@ static bool number_of(const char *value, unsigned *number)
     return true;
 }
 
-static const char *const interfaces[] = {"ide", "floppy", "virtio", "none", NULL};
+static const char *const interfaces[] = {"ide", "floppy", "virtio", "pflash", "none", NULL};
 static const char *const media[] = {"disk", "cdrom", NULL};
 static const char *const formats[] = {"raw", "qcow2", NULL};
 static const char *const policies[] = {"report", "ignore", "stop", "enospc", NULL};
@@ -254,7 +254,8 @@ static bool is_taken(const struct drive_options *options, const struct drive_opt
 }
 
 /* How many drives an interface connects. A virtio disk is a PCI device of its own. */
-static const unsigned connectors[] = {[DRIVE_IDE] = 4, [DRIVE_FLOPPY] = 2, [DRIVE_VIRTIO] = DRIVES_MAX};
+static const unsigned connectors[] = {
+    [DRIVE_IDE] = 4, [DRIVE_FLOPPY] = 2, [DRIVE_VIRTIO] = DRIVES_MAX, [DRIVE_FLASH] = 2};
 
 static bool settle(const struct drive_options *options, struct drive_option *drive, char *error,
                    size_t error_bytes)
@@ -310,6 +311,15 @@ static bool set_drive(struct options *o, const char *value, struct complaint *c)
     {                                                                                                        \
         return drive_options_add_file(&o->board.drives, value, interface, index, medium, c->text, c->bytes); \
     }
+/* Each goes to the next chip. */
+static bool set_pflash(struct options *o, const char *value, struct complaint *c)
+{
+    struct drive_options *drives = &o->board.drives;
+    if (!drive_options_add_file(drives, value, DRIVE_FLASH, 0, MEDIUM_DISK, c->text, c->bytes)) return false;
+    drives->drive[drives->count - 1].index_given = false;
+    return true;
+}
+
 FILE_SETTER(hda, DRIVE_IDE, 0, MEDIUM_DISK)
 FILE_SETTER(hdb, DRIVE_IDE, 1, MEDIUM_DISK)
 FILE_SETTER(hdc, DRIVE_IDE, 2, MEDIUM_DISK)
@@ -327,8 +337,10 @@ static const struct option_row rows[] = {
     {"cdrom", "FILE", "CD-ROM image in the third IDE drive", .set = set_cdrom},
     {"fda", "FILE", "floppy image in drive A; -fdb: in B", .set = set_fda},
     {"fdb", "FILE", NULL, .set = set_fdb},
-    {"drive", "LIST", "file=FILE,if=ide|virtio|floppy|none,format=raw|qcow2,media=disk|cdrom,...",
+    {"drive", "LIST", "file=FILE,if=ide|virtio|floppy|pflash|none,format=raw|qcow2,media=disk|cdrom,...",
      .set = set_drive},
+    {"pflash", "FILE", "firmware in a flash chip (UEFI); twice: the second chip has its variables",
+     .set = set_pflash},
     {"snapshot", NULL, "all writes to disks are dropped at the end", SWITCH(board.drives.snapshot)},
 };
 

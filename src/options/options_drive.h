@@ -1,5 +1,5 @@
 /*
- * The options for drives and their media: -hda ... -hdd, -cdrom, -fda, -fdb, -drive, -snapshot.
+ * The options for drives and their media: -hda ... -hdd, -cdrom, -fda, -fdb, -pflash, -drive, -snapshot.
  */
 #ifndef RINGER_OPTIONS_OPTIONS_DRIVE_H
 #define RINGER_OPTIONS_OPTIONS_DRIVE_H
@@ -12,6 +12,7 @@ enum drive_interface {
     DRIVE_IDE,    /* index: channel * 2 + device */
     DRIVE_FLOPPY, /* index: A: 0, B: 1 */
     DRIVE_VIRTIO, /* a virtio-blk device of its own */
+    DRIVE_FLASH,  /* a flash chip with firmware or its variables */
     DRIVE_NONE,   /* for a -device that names its id */
 };
 

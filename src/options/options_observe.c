@@ -27,6 +27,13 @@ static bool set_trace(struct options *o, const char *value, struct complaint *c)
     return true;
 }
 
+static bool set_block_log(struct options *o, const char *value, struct complaint *c)
+{
+    o->block_log = value;
+    o->deterministic = true;
+    return true;
+}
+
 static bool set_debug(struct options *o, const char *value, struct complaint *c)
 {
     log_enable_debug();
@@ -45,6 +52,7 @@ static const struct option_row rows[] = {
      STRING(symbols)},
     {"trace", "FILE[,N]", "event log: one line an instruction to FILE or stderr, from icount N (interpreter)",
      .set = set_trace},
+    {"block-log", "FILE", "log which blocks run, for ringer simulate (deterministic)", .set = set_block_log},
     {"debug", NULL, "print more messages on stderr", .set = set_debug},
 };
 

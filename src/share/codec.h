@@ -1,6 +1,6 @@
 /*
  * Messages as bytes: a reader that cannot leave the message and a writer that cannot leave the reply. Both remember
- * that they would have, so an operation checks once.
+ * an attempt to do so, so an operation checks once, at its end.
  */
 #ifndef RINGER_SHARE_CODEC_H
 #define RINGER_SHARE_CODEC_H
@@ -20,7 +20,7 @@ struct reader {
 
 /* Little-endian numbers of 1, 2, 4 or 8 bytes. */
 u64 read_number(struct reader *reader, unsigned bytes);
-/* A string into a buffer, with an end. One that is too long, or has a 0 in it, is bad. */
+/* Reads a string into a buffer and ends it with a 0. A string that is too long, or contains a 0, is bad. */
 void read_string(struct reader *reader, char *to, size_t bytes);
 
 static inline u8 read8(struct reader *reader)
@@ -47,7 +47,7 @@ struct writer {
 
 void write_number(struct writer *writer, unsigned bytes, u64 value);
 void write_bytes(struct writer *writer, const void *bytes, size_t count);
-/* At most 65,535 bytes of it. */
+/* Writes at most 65,535 bytes of it. */
 void write_string(struct writer *writer, const char *text);
 
 /* --- memory in pieces --- */

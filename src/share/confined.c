@@ -14,8 +14,8 @@ bool confined_name_is_good(const char *name)
     return *name && strcmp(name, ".") && strcmp(name, "..") && !strchr(name, '/');
 }
 
-/* One step. The kernel checks invariants 1 and 2 once more; where it has no openat2(), or a container forbids it, the
- * name alone sees to them. */
+/* One step of a lookup. With openat2() the kernel checks invariants 1 and 2 once more. Where there is no openat2(),
+ * or a container forbids it, the check of the name alone ensures them. */
 static int step(int directory, const char *name, int flags, mode_t mode)
 {
     static bool without; /* atomic */
@@ -29,7 +29,7 @@ static int step(int directory, const char *name, int flags, mode_t mode)
         if (fd >= 0) return (int)fd;
         if (errno != ENOSYS && errno != EPERM) return -errno;
         bool missing = errno == ENOSYS;
-        /* EPERM: by a filter of system calls, or by the file. The other call knows. */
+        /* EPERM comes from a filter of system calls, or from the file. The other call tells. */
         int other = openat(directory, name, flags, mode);
         if (other >= 0 || missing) __atomic_store_n(&without, true, __ATOMIC_RELAXED);
         return other >= 0 ? other : -errno;
@@ -50,7 +50,7 @@ int confined_create(int directory, const char *name, int flags, mode_t mode)
 
 const char *confined_link(int fd, char link[CONFINED_LINK_BYTES])
 {
-    /* The thread's: the threads of a share have a table of descriptors of their own (crew.h). */
+    /* The thread's own: a folder's threads have their own table of descriptors (folder.h). */
     snprintf(link, CONFINED_LINK_BYTES, "/proc/thread-self/fd/%d", fd);
     return link;
 }

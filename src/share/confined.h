@@ -1,18 +1,18 @@
 /*
- * The host's files, reached in such a way that nothing outside the shared folder is.
+ * All access to the host's files. It cannot reach anything outside the shared folder.
  *
  * Invariants
- * 1. A file is looked up by one name in an open directory, and the name is neither "." nor "..", nor has it a '/'. So no
- *    lookup goes up, or further than one step.
- * 2. A lookup gives an O_PATH descriptor of what is there: a symbolic link itself, never what it points to. The guest
- *    resolves links, by walks.
- * 3. What is then done to the file is done to that descriptor, not to its name. So a file that is replaced by a link
- *    between two requests, or within one, leads nowhere.
+ * 1. A file is looked up by one name in an open directory. The name is neither "." nor ".." and has no '/', so a
+ *    lookup never goes up, and never further than one step.
+ * 2. A lookup gives an O_PATH descriptor of the file itself. For a symbolic link that is the link, never its target.
+ *    The guest resolves links by its own walks.
+ * 3. Operations on the file use that descriptor, not the name. So it is harmless if a file is replaced by a link
+ *    between two requests, or within one.
  * 4. Only regular files and directories are opened. The type is that of the descriptor, so it cannot change between
  *    the check and the opening. FIFOs and devices of the host are never opened.
  *
- * An O_PATH descriptor's file is opened, or named for system calls that only take names, by its link in /proc, which leads to
- * that file and no other.
+ * The file of an O_PATH descriptor is opened by its link in /proc, which leads to that file and no other. System
+ * calls that take only names get the name of this link.
  */
 #ifndef RINGER_SHARE_CONFINED_H
 #define RINGER_SHARE_CONFINED_H
@@ -38,7 +38,7 @@ int confined_open(int fd, int flags);
 #define CONFINED_LINK_BYTES 40
 const char *confined_link(int fd, char link[CONFINED_LINK_BYTES]);
 
-/* Whether the host has what this file needs. False with one sentence in error. */
+/* Does the host have what this file needs? If not: false, with one sentence in error. */
 bool confined_possible(char *error, size_t error_bytes);
 
 #endif

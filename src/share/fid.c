@@ -88,7 +88,8 @@ static struct fid *find(const struct fid_table *table, u32 number)
     return fid;
 }
 
-/* Lock held: the table grows when buckets hold one fid each. If there is no memory it stays as it is. */
+/* Called with the lock held. The table grows when there is a fid for each bucket. If there is no memory, it stays as
+ * it is. */
 static void grow(struct fid_table *table)
 {
     if (table->count < table->buckets) return;

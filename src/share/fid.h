@@ -1,13 +1,13 @@
 /*
- * Fids: the client's numbers for files, and what is behind them.
+ * Fids: the client's numbers for files, and the files that they name.
  *
  *   fid 7 ---> struct fid -----------> struct node: O_PATH descriptor of a/b, whatever its name is now
  *              parent, name "b" -----> struct node: O_PATH descriptor of a
  *              fd, once opened
  *
  * Invariants
- * 1. The table's lock covers the table and all counts of references. A fid's own lock covers what requests change in
- *    it: all that stands behind `lock`. No lock is taken while the table's is held.
+ * 1. The table's lock covers the table and all counts of references. A fid's own lock covers the fields that requests
+ *    change: those behind `lock`. No lock is taken while the table's is held.
  * 2. A fid that left the table lives on, and so do its descriptors, until the requests that use it are done.
  * 3. A node is never changed. It belongs to a file, not to a name: after a rename it is still the same file.
  */
@@ -45,7 +45,7 @@ struct fid {
     struct fid *next; /* in the bucket */
     struct node *node;
     pthread_mutex_t lock;
-    struct node *parent; /* where the node was found, and by which name; NULL: it is the shared folder */
+    struct node *parent; /* the directory in which the node was found; NULL: the node is the shared folder */
     char *name;
     enum fid_kind kind;
     int fd;       /* -1: not open */
@@ -61,7 +61,7 @@ struct fid_table {
     struct fid **bucket;
     u32 buckets; /* a power of two */
     u32 count;
-    u32 descriptors, descriptors_max; /* atomic: open ones, and how many may be */
+    u32 descriptors, descriptors_max; /* atomic: open descriptors, and their greatest number */
 };
 
 /* Returns 0 or -errno. */
@@ -72,7 +72,7 @@ void fid_table_destroy(struct fid_table *table);
 /* Count a descriptor that is about to be opened. False: there are too many. */
 bool fid_table_claim(struct fid_table *table);
 void fid_table_close(struct fid_table *table, int fd);
-/* What open() or the like has given for a claim: the claim is returned when that failed. */
+/* Takes the result of open() or the like for a claim. If it is a failure, the claim is returned. */
 int fid_table_claimed(struct fid_table *table, int fd);
 
 /* A node for an O_PATH descriptor that was claimed, which it owns from now on; also when this fails. Returns 0 or
@@ -85,8 +85,8 @@ void node_release(struct fid_table *table, struct node *node);
  * `name` is copied. NULL: out of memory. */
 struct fid *fid_new(struct fid_table *table, u32 number, u32 uid, struct node *node, struct node *parent,
                     const char *name);
-/* Put it into the table, which takes the caller's reference, also when this fails. `instead_of` leaves it at the same
- * time (NULL: none). Returns 0; -EBADF: there is a fid of this number; -ENFILE: there are too many. */
+/* Puts a fid into the table, which takes the caller's reference, also when this fails. `instead_of` leaves the table
+ * at the same time (NULL: none). Returns 0; -EBADF: there is a fid of this number; -ENFILE: there are too many. */
 int fid_enter(struct fid_table *table, struct fid *fid, struct fid *instead_of);
 /* The fid of this number, to be released; NULL: there is none. */
 struct fid *fid_get(struct fid_table *table, u32 number);
@@ -96,9 +96,10 @@ bool fid_remove(struct fid_table *table, struct fid *fid);
 
 /* The descriptor of an opened file, or -EBADF. */
 int fid_file(struct fid *fid);
-/* Where it was found: the parent is to be released, the name to be freed. Returns 0 or -errno. */
+/* The directory in which the fid was found, and its name. The caller releases the parent and frees the name. Returns
+ * 0 or -errno. */
 int fid_origin(struct fid_table *table, struct fid *fid, struct node **parent, char **name);
-/* It was moved there. Returns 0 or -errno. */
+/* Records that the file was moved there. Returns 0 or -errno. */
 int fid_moved(struct fid_table *table, struct fid *fid, struct node *parent, const char *name);
 
 #endif

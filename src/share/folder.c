@@ -16,8 +16,7 @@
 
 #define SAY(...) (snprintf(error, error_bytes, __VA_ARGS__), NULL)
 
-/* How long a thread looks out for the next request, and how long a letter may lie before the vCPU thread is called out of guest
- * code. */
+/* How long a thread polls for the next request, and how long a letter may wait before it interrupts the vCPU thread. */
 #define LOOK_OUT_NS    30000u
 #define HURRY_AFTER_NS 20000u
 #define STEP_NS        50000u /* deterministic: guest time that a request takes */
@@ -35,17 +34,17 @@ struct folder {
     struct clock *clock;  /* deterministic; NULL: not */
     struct timer timer;
     struct share_request *later, **later_end; /* deterministic: not yet in the queue */
-    bool polls;                               /* constant: the host has processors enough */
+    bool polls;                               /* constant: the host has enough processors */
 
-    pthread_mutex_t lock; /* of what follows, but for what is atomic */
+    pthread_mutex_t lock; /* of the fields below, except atomic ones */
     pthread_cond_t work;
-    pthread_cond_t idle; /* nothing is at work; or a barrier is done; or the first thread is ready */
+    pthread_cond_t idle; /* signals: nothing is at work; a barrier is done; the first thread is ready */
     struct share_request *queue, **queue_end;
     u32 queued; /* atomic: in the queue, or a forget */
     struct share_request *at_work;
     unsigned working, waiting;
     bool polling, forget, barrier, stop;
-    u64 hurry_at; /* atomic: a letter lies there, and the vCPU thread is to be called then; 0: none does */
+    u64 hurry_at; /* atomic: when to interrupt the vCPU thread for a letter that waits; 0: none waits */
     enum state state;
     int failed; /* -errno */
     pthread_t first_thread;
@@ -105,7 +104,7 @@ static struct share_request *find_tag(struct share_request *list, u16 tag,
     return list;
 }
 
-/* A Tflush waits with the request that it names, if that is still under way. */
+/* A Tflush joins the request that it names, if that is still under way. */
 static bool attach_flush(struct folder *folder, struct share_request *request)
 {
     u8 bytes[SHARE_HEAD_BYTES + 2];
@@ -121,7 +120,7 @@ static bool attach_flush(struct folder *folder, struct share_request *request)
     return true;
 }
 
-/* Its reply is there: no Tflush has to wait for it any more. */
+/* The request has its reply, so no Tflush has to wait for it any more. */
 static void leave_work(struct folder *folder, struct share_request *request)
 {
     struct share_request **at = &folder->at_work;
@@ -183,7 +182,7 @@ static void serve(struct folder *folder, struct share_request *request)
     if (!--folder->working) pthread_cond_broadcast(&folder->idle);
 }
 
-/* Lock held; nothing is at work. */
+/* Called with the lock held, when nothing is at work. */
 static void forget_client(struct folder *folder)
 {
     struct share_request *request = folder->queue, *next;

@@ -1,6 +1,6 @@
 /*
- * Extended attributes: Txattrwalk makes a fid from which a value, or the list of names, is read; Txattrcreate one to which a
- * value is written that is set when the fid is clunked. See server.h.
+ * Extended attributes. Txattrwalk makes a fid from which a value, or the list of names, is read. Txattrcreate makes a
+ * fid for a value that is written to it and set when the fid is clunked. See server.h.
  */
 #include "confined.h"
 #include "owner.h"
@@ -13,7 +13,8 @@
 #include <string.h>
 #include <sys/xattr.h>
 
-/* Drop the names that the guest must not know, and change those that it knows by others. Returns the new length. */
+/* Drops the names that the guest must not know, and replaces those that it knows by other names. Returns the new
+ * length. */
 static ssize_t filter_list(const struct server *server, char *list, ssize_t bytes)
 {
     char *to = list;
@@ -120,7 +121,7 @@ int attribute_store(struct server *server, struct fid *fid)
     pthread_mutex_lock(&fid->lock);
     if (fid->kind == FID_ATTRIBUTE_WRITE) {
         confined_link(fid->node->fd, link);
-        /* No value: the attribute is to go (Linux' v9fs_xattr_set()). */
+        /* Without a value the attribute is removed (Linux's v9fs_xattr_set()). */
         if (!fid->value_bytes)
             failed = removexattr(link, fid->attribute);
         else if (fid->value_filled != fid->value_bytes)

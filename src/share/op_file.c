@@ -11,8 +11,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* The protocol's flags of open() are Linux's on x86 (P9_DOTL_*). The others are the guest's own business, or would
- * change how the server must do its work. */
+/* The protocol's flags of open() are Linux's on x86 (P9_DOTL_*). The others matter only in the guest, or would change
+ * how the server works. */
 #define OPEN_FLAGS (O_ACCMODE | O_TRUNC | O_APPEND | O_DSYNC | O_SYNC | O_DIRECTORY)
 _Static_assert(O_TRUNC == 01000 && O_APPEND == 02000 && O_DSYNC == 010000 && O_SYNC == 04010000 &&
                    O_DIRECTORY == 0200000 && O_EXCL == 0200,
@@ -23,7 +23,7 @@ static bool opens_for_change(u32 flags)
     return (flags & O_ACCMODE) != O_RDONLY || (flags & (O_TRUNC | O_APPEND));
 }
 
-/* How much one Tread or Twrite carries. Whole pages, so the guest's page cache is filled without remainders. */
+/* The bytes of one Tread or Twrite: whole pages, so that the guest's page cache is filled without remainders. */
 static u32 unit_bytes(const struct server *server)
 {
     return (__atomic_load_n(&server->size_most, __ATOMIC_RELAXED) - P9_DATA_BYTES) & ~(u32)PAGE_MASK;
@@ -76,7 +76,7 @@ int op_open(struct call *call)
 
 /* --- Tlcreate --- */
 
-/* A new file; or, unless the guest wants it to be new, what is there. Its descriptor was claimed. */
+/* Opens a new file or, unless the guest demands a new one, the existing file. The descriptor is claimed already. */
 static int create_or_open(struct server *server, const struct fid *fid, const char *name, u32 flags,
                           mode_t mode, gid_t gid)
 {
@@ -112,7 +112,7 @@ static int create_in(struct call *call, struct fid *fid, const char *name, u32 f
     int failed = write_opened(call, fd);
     if (!failed && !fid_table_claim(fids)) failed = -EMFILE;
     if (!failed) {
-        /* Not by its name, which may be another's by now. */
+        /* Not by its name, which another file may have by now. */
         char link[CONFINED_LINK_BYTES];
         int path = open(confined_link(fd, link), O_PATH | O_CLOEXEC);
         if (path < 0) failed = -errno;
@@ -145,7 +145,7 @@ int op_create(struct call *call)
 
 /* --- data --- */
 
-/* What was kept of an attribute. */
+/* Reads from the kept value of an attribute. */
 static int read_value(struct call *call, struct fid *fid, u64 offset, u32 count)
 {
     u64 left = offset < fid->value_bytes ? fid->value_bytes - offset : 0;
@@ -262,7 +262,7 @@ int op_lock(struct call *call)
     char client[NAME_MAX + 1];
     struct fid *fid = call_fid(call);
     struct flock lock = {.l_type = read8(&call->in)};
-    read32(&call->in); /* whether the guest waits: it does so by itself */
+    read32(&call->in); /* whether the guest waits, which it does by itself */
     int failed = read_lock(call, &lock);
     read32(&call->in); /* the guest's process */
     read_string(&call->in, client, sizeof(client));

@@ -3,7 +3,7 @@
  *
  *   entry   qid, 13 bytes | offset of the next entry, 64 bits | type as in dirent, 8 bits | name
  *
- * The offsets are the host's own (getdents64(2)), so they hold while files come and go.
+ * The offsets are the host's own (getdents64(2)), so they stay valid while files come and go.
  */
 #include "server.h"
 
@@ -33,11 +33,11 @@ static bool write_entry(struct call *call, const struct node *directory, const s
     u8 type = entry->type;
     u64 inode = entry->inode;
     if (ENTRY_BYTES + length > room) return false;
-    /* The parent of the shared folder is none of the guest's business. */
+    /* The guest must not learn the parent of the shared folder. */
     if (directory->inode == server->root->inode && directory->device == server->root->device &&
         !strcmp(entry->name, ".."))
         inode = directory->inode;
-    /* What is a regular file to the host may be anything to the guest. */
+    /* A regular file of the host may be of any type for the guest. */
     if (server->options.security == SHARE_MAPPED && type != DT_DIR) type = DT_UNKNOWN;
     write_number(&call->out, 1,
                  type == DT_DIR   ? P9_QID_DIRECTORY
@@ -58,7 +58,7 @@ static long list(struct call *call, struct fid *fid, u64 offset, u32 count)
     u8 *start = call->out.at;
     for (;;) {
         if (fid->position != offset && lseek(fid->fd, (off_t)offset, SEEK_SET) < 0) return -errno;
-        fid->position = UINT64_MAX; /* unknown, until all that comes now is used */
+        fid->position = UINT64_MAX; /* unknown until these entries are used up */
         u64 room = count - (u64)(call->out.at - start);
         long there =
             syscall(SYS_getdents64, fid->fd, host, room + 512 < HOST_BYTES ? room + 512 : HOST_BYTES);

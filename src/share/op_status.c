@@ -1,5 +1,5 @@
 /*
- * What stat(2) tells, and what changes it: Tgetattr, Tsetattr, Tstatfs. See server.h.
+ * Reading and changing a file's status: Tgetattr, Tsetattr, Tstatfs. See server.h.
  */
 #include "confined.h"
 #include "owner.h"
@@ -30,7 +30,7 @@ int op_getattr(struct call *call)
     struct writer *out = &call->out;
     struct stat status;
     struct fid *fid = call_fid(call);
-    read64(&call->in); /* which fields: we give all that we have */
+    read64(&call->in); /* the requested fields; the reply has all */
     int failed = call_read(call);
     if (!failed) failed = fid ? server_status(server, fid->node, &status) : -EBADF;
     fid_release(&server->fids, fid);
@@ -100,7 +100,7 @@ static int apply(const struct server *server, struct fid *fid, const struct chan
     if (!failed && (what & (P9_SET_ATIME | P9_SET_MTIME))) failed = set_times(fid->node, change);
     if (!failed && (what & (P9_SET_UID | P9_SET_GID)))
         failed = owner_set_owner(server, fid->node->fd, uid, gid);
-    /* Nothing but the time of change: the host sets it with any change. */
+    /* Only the time of change is set: the host sets it with any change. */
     if (!failed && what == P9_SET_CTIME)
         failed = fchownat(fid->node->fd, "", -1u, -1u, AT_EMPTY_PATH) < 0 ? -errno : 0;
     if (!failed && (what & P9_SET_SIZE)) failed = set_size(fid, change->size);

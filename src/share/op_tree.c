@@ -15,7 +15,7 @@
 
 /* --- new files --- */
 
-/* What is to be made in a directory. */
+/* A file to be made in a directory. */
 struct birth {
     struct fid *directory;
     char name[NAME_MAX + 1];
@@ -25,7 +25,7 @@ struct birth {
     const char *target; /* of a symbolic link */
 };
 
-/* A regular file in place of what the host's process cannot make (owner.h). */
+/* A regular file in place of a file that the host's process cannot make (owner.h). */
 static int make_mapped(const struct server *server, const struct birth *birth)
 {
     int fd = confined_create(birth->directory->node->fd, birth->name, O_WRONLY,
@@ -53,7 +53,7 @@ static int make(const struct server *server, const struct birth *birth)
     return failed < 0 ? -errno : 0;
 }
 
-/* Make it, give it to its owner, and write its qid. */
+/* Makes it, sets its owner, and writes its qid. */
 static int give_birth(struct call *call, const struct birth *birth)
 {
     struct server *server = call->server;
@@ -115,7 +115,7 @@ int op_mkdir(struct call *call)
     return end_birth(call, &birth, failed);
 }
 
-/* --- names of files that are there --- */
+/* --- names of existing files --- */
 
 int op_link(struct call *call)
 {
@@ -125,7 +125,8 @@ int op_link(struct call *call)
     int failed = call_name(call, name);
     if (!failed) failed = call_read(call);
     if (!failed && (!directory || !fid)) failed = -EBADF;
-    /* By the link in /proc, which is followed to the file itself and no further: a symbolic link gets another name, too. */
+    /* By the link in /proc, which is followed to the file itself and no further, so a symbolic link can get another
+     * name too. */
     if (!failed && linkat(AT_FDCWD, confined_link(fid->node->fd, link), directory->node->fd, name,
                           AT_SYMLINK_FOLLOW) < 0)
         failed = -errno;
@@ -215,7 +216,7 @@ static int read_target(const struct server *server, const struct node *node, cha
     if (S_ISREG(node->type) && server->options.security == SHARE_MAPPED)
         return read_mapped(server, node, target, bytes);
     ssize_t length = readlinkat(node->fd, "", target, bytes - 1);
-    if (length < 0) return errno == ENOENT ? -EINVAL : -errno; /* what the call says of other files */
+    if (length < 0) return errno == ENOENT ? -EINVAL : -errno; /* the call's error for other files */
     target[length] = 0;
     return 0;
 }

@@ -36,7 +36,7 @@ int op_attach(struct call *call)
     struct stat status;
     u32 number = read32(&call->in), authentication = read32(&call->in);
     read_string(&call->in, ignored, sizeof(ignored)); /* a user's name: the number counts */
-    read_string(&call->in, ignored, sizeof(ignored)); /* of several folders there could be: we have one */
+    read_string(&call->in, ignored, sizeof(ignored)); /* the folder's name: there is one folder only */
     u32 uid = read32(&call->in);
     int failed = call_read(call);
     if (!failed && authentication != P9_NO_FID) failed = -EINVAL;
@@ -69,7 +69,7 @@ static int step(struct call *call, struct walk *walk)
     return failed;
 }
 
-/* Returns how many names were walked, or -errno for the first. */
+/* Returns how many names were walked, or -errno if the first fails. */
 static int walk_names(struct call *call, struct walk *walk, unsigned count)
 {
     for (unsigned n = 0; n < count; n++) {
@@ -80,7 +80,7 @@ static int walk_names(struct call *call, struct walk *walk, unsigned count)
     return (int)count;
 }
 
-/* A fid for the same node: it was found where the old one was. */
+/* A fid for the same node, with the same parent and name. */
 static struct fid *clone_fid(struct server *server, struct fid *fid, u32 number)
 {
     struct fid_table *fids = &server->fids;
@@ -145,7 +145,7 @@ int op_clunk(struct call *call)
     return failed;
 }
 
-/* Is it still this file that has the name? Otherwise another would be removed. */
+/* Does this file still have the name? Otherwise another file would be removed. */
 static int remove_named(const struct node *parent, const char *name, const struct node *node)
 {
     struct stat status;

@@ -18,7 +18,7 @@ static bool is_mapped(const struct server *server)
 
 /* --- attributes --- */
 
-/* False: it is not there, or not of this size. */
+/* Returns false if there is no such attribute, or not of this size. */
 static bool get(const char *link, const char *name, void *value, size_t bytes)
 {
     return getxattr(link, name, value, bytes) == (ssize_t)bytes;
@@ -50,7 +50,7 @@ static int put_owner(const char *link, uid_t uid, gid_t gid)
     return failed;
 }
 
-/* --- what is set --- */
+/* --- setting --- */
 
 mode_t owner_host_mode(const struct server *server, mode_t mode)
 {
@@ -92,14 +92,15 @@ int owner_give(const struct server *server, int fd, uid_t uid, gid_t gid, mode_t
     bool same = uid == geteuid() && gid == getegid();
     int failed = same ? 0 : owner_set_owner(server, fd, uid, gid);
     if (failed || S_ISLNK(mode)) return failed;
-    /* What the process' umask has withheld, and what the host takes away when it gives the file to another. */
+    /* Restores the bits that the process's umask has withheld, and those that the host clears when a file changes its
+     * owner. */
     if (!(mode & (server->umask | S_ISUID | S_ISGID))) return 0;
     return chmod(link, mode & 07777) < 0 ? -errno : 0;
 }
 
 /* --- names of attributes --- */
 
-/* The host's access control lists would deny the process its own files, so the guest's are kept apart. */
+/* The host would apply access control lists to the process itself, so the guest's are kept under another name. */
 const char *owner_attribute(const struct server *server, const char *name, char *buffer, size_t bytes)
 {
     if (!is_mapped(server)) return name;

@@ -47,7 +47,7 @@ enum p9_type {
 
 enum p9_qid_type { P9_QID_FILE = 0, P9_QID_LINK = 0x02, P9_QID_DIRECTORY = 0x80 };
 
-/* What a Twalk may name at most. */
+/* The most names in a Twalk. */
 #define P9_WALK_NAMES 16
 /* Bytes before the data: Rread's head and count; Twrite's head, fid, offset and count; what Linux subtracts from
  * the message size for either. */

@@ -11,7 +11,7 @@
 
 /* --- the messages --- */
 
-/* Tversion and Tflush are served in turn with others: the crew sees to that. A Tflush has nothing else to do. */
+/* The folder's queue serves Tversion and Tflush in their order (folder.h). A Tflush has nothing else to do. */
 static int op_flush(struct call *call)
 {
     read16(&call->in);
@@ -35,7 +35,7 @@ static const struct {
     [P9_TFLUSH] = {op_flush, 0},
     [P9_TWALK] = {op_walk, 0},
     [P9_TCLUNK] = {op_clunk, 0},
-    [P9_TREMOVE] = {op_remove, 0}, /* clunks in any case, so it looks for itself */
+    [P9_TREMOVE] = {op_remove, 0}, /* clunks in any case, so it checks by itself */
     [P9_TLOPEN] = {op_open, 0},    /* depends on the flags */
     [P9_TLCREATE] = {op_create, CHANGES},
     [P9_TREAD] = {op_read, 0},
@@ -59,7 +59,7 @@ static const struct {
     [P9_TXATTRCREATE] = {op_attribute_create, CHANGES},
 };
 
-/* Replies other than Rread's data, which goes straight to its place, are made here, one a thread. */
+/* Replies are made here, one for each thread, except the data of Rread, which go straight to their destination. */
 #define REPLY_BYTES 65536
 
 static int perform(struct call *call, u8 type)
@@ -132,8 +132,8 @@ int server_status(const struct server *server, const struct node *node, struct s
     return 0;
 }
 
-/* Inode numbers of less than 2^40 on the folder's device stay as they are. Others get one of our prefixes for that
- * device and for their high bits. */
+/* Inode numbers of less than 2^40 on the folder's device stay as they are. Others get a prefix for their device and
+ * their high bits. */
 u64 server_inode(struct server *server, dev_t device, ino_t inode)
 {
     enum { LOW_BITS = 40 };

@@ -1,9 +1,9 @@
 /*
- * The server of 9P2000.L: it carries out messages on a folder of the host. Several threads may call
- * server_perform() at once; the crew decides which thread calls it, and when (folder.h).
+ * The server of 9P2000.L: it carries out messages on a folder of the host. Several threads may call server_perform()
+ * at once; folder.c decides which thread calls it, and when.
  *
- * What a message does is in op_*.c, one function a message, listed in server.c. Owners and modes, which an
- * unprivileged process cannot give to files, are in owner.c. All access to the host's files goes through confined.h.
+ * op_*.c have one function for each message, and server.c lists them. owner.c keeps owners and modes that an
+ * unprivileged process cannot set. All access to the host's files goes through confined.h.
  */
 #ifndef RINGER_SHARE_SERVER_H
 #define RINGER_SHARE_SERVER_H
@@ -39,7 +39,7 @@ void server_destroy(struct server *server);
 
 /* Carry out a request and write its reply. */
 void server_perform(struct server *server, struct share_request *request);
-/* Close all that the client has opened. Nothing is being performed. */
+/* Closes everything that the client has opened. No request is at work. */
 void server_forget(struct server *server);
 
 /* --- for the operations --- */
@@ -49,7 +49,7 @@ struct call {
     struct share_request *request;
     struct reader in;
     struct writer out;
-    u32 data_bytes; /* Tread: what follows the reply's head is there already */
+    u32 data_bytes; /* Tread: the data behind the reply's head are there already */
 };
 
 /* Carries out a message: reads its fields from `in` and writes the reply's fields to `out`. Returns 0 or -errno. */
@@ -66,9 +66,9 @@ operation op_getattr, op_setattr, op_statfs;
 /* op_list.c, op_attribute.c */
 operation op_readdir, op_attribute_walk, op_attribute_create;
 
-/* The fid that the message names next, to be released; NULL: there is none. */
+/* The next fid in the message, which the caller releases. NULL: there is none of this number. */
 struct fid *call_fid(struct call *call);
-/* The name that the message names next. Returns 0; -EINVAL: nothing can have this name. */
+/* The next name in the message. Returns 0, or -EINVAL if no file can have this name. */
 int call_name(struct call *call, char name[NAME_MAX + 1]);
 /* After the last field. -EPROTO: the message was too short. */
 int call_read(const struct call *call);
@@ -79,7 +79,7 @@ void server_write_qid(struct server *server, struct writer *out, const struct st
 /* A file's number on all devices of the folder. */
 u64 server_inode(struct server *server, dev_t device, ino_t inode);
 
-/* What was just made or found under this name. Returns 0 or -errno. */
+/* The file that was just made or found under this name. Returns 0 or -errno. */
 int server_find(struct server *server, const struct node *directory, const char *name, struct node **node);
 
 /* Write a value to an extended attribute, as a Tclunk of FID_ATTRIBUTE_WRITE does. Returns 0 or -errno. */

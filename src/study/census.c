@@ -10,7 +10,7 @@
 
 /* --- the guests' settings --- */
 
-/* The meaning: what the guest's kernel and the guest's programs get on a machine of their own. */
+/* The meaning: the results for the guest's kernel and programs on a machine of their own. */
 static const struct guest_setting kernel = {.protected = true};
 static const struct guest_setting kernel_elsewhere = {.protected = true, .elsewhere = true};
 static const struct guest_setting kernel_other_mode = {.protected = true, .other_mode = true};
@@ -56,7 +56,8 @@ static bool has_selectors(const struct form_example *e)
     return e->eax == VALUE_CS || e->eax == VALUE_SS;
 }
 
-/* With the kernel's selectors, as the guest has them in its code, and with those of the segments that the monitor runs it in. */
+/* With the kernel's selectors, which the guest has in its code, and with the selectors of the segments in which the
+ * monitor runs it. */
 static void observe_host(struct census_entry *entry, const struct trial *t, bool code32)
 {
     struct census_observation *o = &entry->on[code32 ? CPU_HOST_32 : CPU_HOST_64];
@@ -81,8 +82,8 @@ static void observe_simulated(struct census_entry *entry, const struct trial *t,
     observe(&entry->on[cpu], t, &seen);
 }
 
-/* What the instruction means, and what its meaning depends on. What always traps in user mode is privileged, which is
- * no dependence on the mode; what traps with some operands depends on it. */
+/* The instruction's meaning, and what the meaning depends on. A form that always traps in user mode is privileged,
+ * and does not depend on the mode. A form that traps with some operands depends on it. */
 static void find_sensitivity(struct census_entry *entry, const struct trial *t)
 {
     struct guest_setting user_with_kernel = user;

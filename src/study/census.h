@@ -1,11 +1,11 @@
 /*
- * The census of the instruction set (Popek & Goldberg 1974, Robin & Irvine 2000): each form of the table that knows of
- * the system, and ordinary ones as a control group, is executed at CPL 3 on several CPUs, and what is observed there is
- * compared with its meaning to a kernel at CPL 0. The class is derived from what was observed, never from the table.
+ * The census of the instruction set (Popek & Goldberg 1974, Robin & Irvine 2000): each system-related form of the
+ * table, and ordinary ones as a control group, is executed at CPL 3 on several CPUs, and the outcome is compared with
+ * its meaning to a kernel at CPL 0. The class is derived from these observations, never from the table.
  *
- * The CPUs: this host in 32-bit code and in 64-bit mode, and simulated ones (the interpreter with a monitor's tables in
- * place of the guest's) for what this host cannot show: without UMIP, with UMIP, with CPUID faulting, and virtual-8086 mode, where the
- * meaning is that of real mode.
+ * The CPUs: this host in 32-bit code and in 64-bit mode, and simulated ones (the interpreter with a monitor's tables
+ * in place of the guest's) for CPUs that this host is not: without UMIP, with UMIP, with CPUID faulting, and
+ * virtual-8086 mode, where the meaning is that of real mode.
  */
 #ifndef RINGER_STUDY_CENSUS_H
 #define RINGER_STUDY_CENSUS_H
@@ -25,12 +25,12 @@ enum census_cpu {
     CENSUS_CPUS,
 };
 
-/* In order of weight: where several examples of a form disagree, the heaviest stands. */
+/* In order of weight: where several examples of a form disagree, the heaviest counts. */
 enum census_verdict {
     VERDICT_NOT_TRIED,
     VERDICT_TRAPS,
     VERDICT_SAME,
-    VERDICT_DIFFERS, /* executed in silence, with another result */
+    VERDICT_DIFFERS, /* executed without a trap, with another result */
 };
 
 enum census_class { CLASS_INNOCUOUS, CLASS_PRIVILEGED, CLASS_CONTROL, CLASS_BEHAVIOUR, CENSUS_CLASSES };
@@ -38,7 +38,7 @@ enum census_class { CLASS_INNOCUOUS, CLASS_PRIVILEGED, CLASS_CONTROL, CLASS_BEHA
 struct census_observation {
     enum census_verdict verdict;
     u8 vector;         /* of a trap */
-    bool some_trapped; /* with some operands it traps */
+    bool some_trapped; /* it traps with some operands */
     bool user_differs; /* without a trap, it does not do what it does in the guest's user mode: theorem 3 */
     u32 parts;         /* enum outcome_part: what differs */
     enum census_class class;
@@ -70,7 +70,7 @@ static inline bool census_is_sensitive(const struct census_entry *e)
 {
     return e->control || e->location || e->mode;
 }
-/* Sensitive, and not (always) trapped: what theorem 1 forbids. */
+/* Sensitive, and not always trapped: theorem 1 forbids this. */
 bool census_breaks_theorem_1(const struct census_entry *e, enum census_cpu cpu);
 /* The same for user-sensitive ones: theorem 3. */
 bool census_breaks_theorem_3(const struct census_entry *e, enum census_cpu cpu);
@@ -83,7 +83,7 @@ const char *census_cpu_name(enum census_cpu cpu);
 const char *census_class_name(enum census_class class);
 /* "traps (#GP)", "differs: IF". */
 const char *census_verdict_text(const struct census_observation *o, char *text, size_t bytes);
-/* What Ringer does with it, in a few words. */
+/* Ringer's treatment of it, in a few words. */
 const char *census_treatment_text(const struct isa_row *row);
 
 void census_print_text(const struct census *c, FILE *out);

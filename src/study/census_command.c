@@ -26,7 +26,7 @@ static int what_if(const char *monitor)
 {
     char error[256];
     if (strcmp(monitor, "trap-and-emulate") != 0)
-        die(STATUS_USAGE, "--what-if knows one monitor, trap-and-emulate, not '%s'", monitor);
+        die(STATUS_USAGE, "--what-if takes trap-and-emulate, not '%s'", monitor);
     if (!what_if_print(stdout, error, sizeof(error))) die(STATUS_HOST, "%s", error);
     return STATUS_OK;
 }

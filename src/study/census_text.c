@@ -1,5 +1,5 @@
 /*
- * The census as text, and the words that all its reports share.
+ * The census as text, and the texts that all its reports share.
  */
 #include "census.h"
 

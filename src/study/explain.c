@@ -46,7 +46,7 @@ static void set_segments(struct vcpu *v, enum explain_mode mode)
     v->seg[SEG_CS].access |= AR_CODE;
 }
 
-/* As a Linux kernel or one of its programs has it: flat segments, IOPL 0. */
+/* As for a Linux kernel or one of its programs: flat segments, IOPL 0. */
 static void set_mode(struct vcpu *v, enum explain_mode mode)
 {
     vcpu_reset(v);
@@ -242,7 +242,8 @@ static bool add_block(struct explanation *x, struct disassembler *d, const struc
     return explain_block(&x->block[x->count++], d, b, own);
 }
 
-/* Bytes of the code that an instruction of the block covers. A block leaves out what a jump in its midst skips. */
+/* Bytes of the code that an instruction of the block covers. A block leaves out the bytes that a jump within it
+ * skips. */
 static void note_covered(u8 *covered, u32 bytes, u32 at, const struct build *b)
 {
     for (unsigned n = 0; n < b->count; n++)

@@ -1,5 +1,6 @@
 /*
- * Guest code beside its translation: the translator's own blocks, with what became of each instruction and why.
+ * Guest code beside its translation: the translator's own blocks, with the treatment of each instruction and the
+ * reason.
  */
 #ifndef RINGER_STUDY_EXPLAIN_H
 #define RINGER_STUDY_EXPLAIN_H
@@ -10,12 +11,12 @@
 
 struct isa_row;
 
-/* What became of a guest instruction. */
+/* How a guest instruction was translated. */
 enum explain_mark {
     MARK_IDENTICAL, /* the same bytes on the host */
     MARK_REWRITTEN, /* the same instruction with its memory operand or ESP redirected */
     MARK_BRANCH,    /* a transfer of control: edges, the shadow return stack, the jump table */
-    MARK_INLINE,    /* emulated by code in line */
+    MARK_INLINE,    /* emulated by code in the block */
     MARK_CALLOUT,   /* the interpreter's routine */
     EXPLAIN_MARKS,
 };
@@ -54,8 +55,8 @@ struct explained_block {
     unsigned count, line_count, edge_count;
     struct explained_insn *insn;
     struct host_line *line; /* entries, pieces, then stubs */
-    unsigned entry_lines;   /* the first ones: where other blocks and C code enter */
-    unsigned stub_line;     /* index of the first line out of the block's straight path */
+    unsigned entry_lines;   /* the first lines: where other blocks and C code enter */
+    unsigned stub_line;     /* index of the first line beside the block's straight path */
     unsigned host_bytes, stub_bytes;
     struct explained_edge *edge;
 };
@@ -82,7 +83,8 @@ const char *explain_flags(u16 flags, char *text, size_t bytes);
 void explain_print_text(const struct explanation *x, FILE *out);
 void explain_print_html(const struct explanation *x, const char *title, FILE *out);
 
-/* The story of one instruction: its forms in the table, privilege, sensitivity, treatment. False: there is none of that name. */
+/* Prints the story of one mnemonic: its forms in the table, privilege, sensitivity, treatment. False: there is no
+ * such mnemonic. */
 bool explain_why(const char *mnemonic, FILE *out);
 
 #endif

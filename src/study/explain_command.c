@@ -37,7 +37,7 @@ static u32 number(const char *text, const char *option)
     char *end;
     unsigned long long value = strtoull(text, &end, 0);
     if (*end || end == text || value > UINT32_MAX)
-        die(STATUS_USAGE, "%s wants a number, not '%s'", option, text);
+        die(STATUS_USAGE, "%s takes a number, not '%s'", option, text);
     return (u32)value;
 }
 
@@ -68,7 +68,7 @@ static void read_word(struct request *r, const char *word)
     else if (word[0] == '-')
         die(STATUS_USAGE, "explain has no option %s; see ringer explain --help", word);
     else if (strlen(r->hex) + strlen(word) + 2 > sizeof(r->hex))
-        die(STATUS_USAGE, "that is too much code for a command line");
+        die(STATUS_USAGE, "the command line has too many bytes of code");
     else
         strcat(strcat(r->hex, " "), word);
 }

@@ -1,6 +1,6 @@
 /*
- * The explanation as one HTML page: guest code on the left, host code on the right, and the blocks with their edges as a
- * drawing. The script only lights up both sides of an instruction under the pointer.
+ * The explanation as one HTML page: guest code on the left, host code on the right, and the blocks with their edges
+ * as a drawing. The script highlights both sides of the instruction under the pointer.
  */
 #include "explain.h"
 #include "html.h"

@@ -1,5 +1,5 @@
 /*
- * Why an instruction is treated as it is, from its row in the instruction table.
+ * The reason for the treatment of an instruction, from its row in the instruction table.
  */
 #include "explain.h"
 
@@ -76,8 +76,7 @@ const char *explain_reason(const struct explained_insn *i, char *text, size_t by
 static const char *story(const struct isa_row *row)
 {
     bool traps = row->privilege != PRIVILEGE_NONE;
-    if (!traps && !row->sensitivity)
-        return "A program's own business: any CPU at any privilege gives the same result.";
+    if (!traps && !row->sensitivity) return "Innocuous: any CPU at any privilege gives the same result.";
     if (traps && !row->sensitivity)
         return "Privileged, and its result depends on nothing that a monitor must hide.";
     switch (row->privilege) {

@@ -83,7 +83,7 @@ const struct form_example form_examples[] = {
     FORM("RDTSCP", "\x0f\x01\xf9"),
     FORM("RDPMC", "\x0f\x33", .traits = FORM_ABSENT),
     FORM("CPUID", "\x0f\xa2", .eax = 1),
-    /* A program's own business. */
+    /* Innocuous forms. */
     FORM("ADD", "\x01\xc8", .traits = FORM_ORDINARY, .eax = 5, .ecx = 7),
     FORM("MOV", "\x89\xc8", .traits = FORM_ORDINARY, .ecx = 7),
     FORM("MOV", "\x89\x0e", .traits = FORM_ORDINARY | FORM_MEMORY, .ecx = 7),

@@ -1,6 +1,6 @@
 /*
- * An example of each form in the instruction table that knows of the system, and of some that do not: what the census
- * and the tests of the table execute.
+ * Examples that the census and the tests of the table execute: one or more of each system-related form in the
+ * instruction table, and some of other forms.
  *
  * Memory operands are at [ESI]. In 16-bit code an example with one gets an address-size prefix.
  */
@@ -13,16 +13,15 @@ enum form_traits {
     FORM_COMPAT = 1 << 0,   /* other or no instruction in 64-bit mode */
     FORM_MEMORY = 1 << 1,   /* has a ModRM memory operand */
     FORM_OVERFLOW = 1 << 2, /* OF is set before */
-    FORM_ABSENT = 1 << 3,   /* #GP(0) even where it is allowed: no model has the counter it asks for */
+    FORM_ABSENT = 1 << 3,   /* #GP(0) even where it is allowed: no model has its counter */
     FORM_ROBIN = 1 << 4,    /* of the seventeen of Robin & Irvine (2000), table 1 */
     FORM_ORDINARY = 1 << 5, /* an ordinary instruction: the control group of the experiment */
     FORM_RETURN =
-        1 << 7, /* pushes a return address last, which is not compared: what is pushed before it is */
+        1 << 7, /* pushes a return address last, which is not compared; the values pushed before are */
     FORM_IF_CLEAR = 1 << 6, /* the guest's kernel has cleared IF before */
 };
 
-/* Values that depend on the mode: selectors of the current code and stack segment, and what to come back to.
- */
+/* Values that depend on the mode: selectors of the current code and stack segment, and the address to return to. */
 enum { VALUE_CS = 0xfffffff0, VALUE_SS, VALUE_NEXT, VALUE_FLAGS };
 
 struct form_example {

@@ -55,7 +55,7 @@ struct guest_experiment {
     struct vcpu *v;
 };
 
-/* --- what the CPU asks of the machine --- */
+/* --- the CPU's requests to the machine --- */
 
 static u32 port_read(void *machine, u16 port, unsigned size)
 {
@@ -134,7 +134,7 @@ static void put_tables(struct guest_experiment *g, const struct guest_setting *s
     u32 at = tables_of(s), gdt = at + GDT;
     u16 task = s->elsewhere ? TASK_ELSEWHERE : TASK, local = s->elsewhere ? LOCAL_ELSEWHERE : LOCAL;
     put_descriptor(g, gdt, CODE0, 0, 0xfffff, FLAT | 0x9b);
-    /* Elsewhere the same selector names something less: LAR, LSL, VERR and VERW tell. */
+    /* Elsewhere the same selector names a lesser descriptor, which LAR, LSL, VERR and VERW show. */
     if (s->elsewhere)
         put_descriptor(g, gdt, DATA0, 0, 0x7ffff, FLAT | 0x19);
     else

@@ -1,9 +1,10 @@
 /*
- * One instruction on a guest's CPU, by the interpreter, in any mode: what it means to the kernel that executes it at
- * CPL 0, and what becomes of it elsewhere.
+ * One instruction on a guest's CPU, by the interpreter, in any mode: its meaning to the kernel that executes it at
+ * CPL 0, and its outcome elsewhere.
  *
  * The guest is a vCPU in a small memory with a GDT, IDT, LDT and TSS of its own. `elsewhere` puts tables and other
- * resources at other places and with other contents: what changes in the outcome then is location sensitivity.
+ * resources at other addresses, with other contents. If the outcome changes then, the instruction is location-
+ * sensitive.
  */
 #ifndef RINGER_STUDY_GUEST_EXPERIMENT_H
 #define RINGER_STUDY_GUEST_EXPERIMENT_H
@@ -18,7 +19,7 @@ struct guest_setting {
     u8 gate_dpl;       /* of the gates of INT n, INT3, INTO, #DB */
     bool port_allowed; /* by an I/O bitmap of zeros */
     bool tsd, pce, umip;
-    bool other_mode;       /* CR0.MP and CR0.NE the other way round */
+    bool other_mode;       /* CR0.MP and CR0.NE inverted */
     bool kernel_selectors; /* the example has the selectors of CPL 0, whatever CPL is; else those in use */
     bool elsewhere;
 };

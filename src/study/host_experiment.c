@@ -15,7 +15,7 @@
 #define STACK_AT        (SCRATCH_AT + 0x2000)
 #define SECONDS_TO_LIVE 5
 
-/* Selectors of the guest's kernel, as it has them in its code: here they name the host's descriptors, or none. */
+/* Selectors of the guest's kernel, which are in its code. Here they name the host's descriptors, or none. */
 enum { GUEST_CODE = 0x08, GUEST_DATA = 0x10 };
 /* Linux's selector of a program's 64-bit code. */
 #define USER_CS_64 0x33

@@ -1,5 +1,5 @@
 /*
- * One instruction on the host CPU at CPL 3, in a child process: does it trap, and what does it give?
+ * One instruction on the host CPU at CPL 3, in a child process: does it trap, and what is its result?
  */
 #ifndef RINGER_STUDY_HOST_EXPERIMENT_H
 #define RINGER_STUDY_HOST_EXPERIMENT_H
@@ -7,7 +7,7 @@
 #include "forms.h"
 #include "outcome.h"
 
-/* Maps what the experiments need. Returns 0 or -errno. */
+/* Maps the memory that the experiments need. Returns 0 or -errno. */
 int host_experiment_init(void);
 
 /* Does this host execute 32-bit code? Where it does not, only 64-bit mode can be tried. */

@@ -1,5 +1,5 @@
 /*
- * What the HTML reports share. Each is one page that needs nothing else: no network.
+ * Parts of the HTML reports. Each report is one page that needs no network.
  */
 #ifndef RINGER_STUDY_HTML_H
 #define RINGER_STUDY_HTML_H

@@ -3,8 +3,8 @@
  * lie below 4 GB; a far jump through the 32-bit code selector enters, another through the 64-bit selector comes
  * back. Faults arrive as signals and are reported as vectors.
  *
- * One thread, one run at a time. The code has this whole process within its reach: callers choose it with care or
- * run it in a child.
+ * One thread, one run at a time. The code can reach this whole process, so callers choose it with care or run it in a
+ * child.
  */
 #ifndef RINGER_STUDY_NATIVE_H
 #define RINGER_STUDY_NATIVE_H

@@ -1,12 +1,12 @@
 /*
- * What an experiment observes of one instruction, on the host CPU or on a guest's.
+ * The outcome of one instruction in an experiment, on the host CPU or on a guest's.
  */
 #ifndef RINGER_STUDY_OUTCOME_H
 #define RINGER_STUDY_OUTCOME_H
 
 #include "base/types.h"
 
-/* What can differ between two outcomes: bits. */
+/* Bits for the parts in which two outcomes can differ. */
 enum outcome_part {
     PART_TRAP = 1 << 0,      /* one trapped, or with another vector */
     PART_REGISTERS = 1 << 1, /* EAX, ECX, EDX, EBX */
@@ -19,7 +19,7 @@ enum outcome_part {
 struct outcome {
     bool trapped;
     u8 vector; /* of the trap, or OUTCOME_NO_VECTOR: it led elsewhere and did not come back */
-    /* What it wrote; 0 where it left a register or memory as it was. */
+    /* The values that it wrote; 0 where it left a register or memory as it was. */
     u32 eax, ecx, edx, ebx;
     u8 memory[8];
     u32 pushed;

@@ -1,5 +1,5 @@
 /*
- * Where a report goes and in which format: --format=FORMAT and --output=FILE, which the commands of this folder share.
+ * The format and destination of a report: --format=FORMAT and --output=FILE, which the commands of this folder share.
  */
 #ifndef RINGER_STUDY_REPORT_H
 #define RINGER_STUDY_REPORT_H

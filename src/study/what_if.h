@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-/* What the kernel finds, in the order of its dwords (what_if_kernel.inc). */
+/* The kernel's answers, in the order of its dwords (what_if_kernel.inc). */
 enum what_if_step {
     STEP_SGDT,
     STEP_SIDT,
@@ -38,8 +38,8 @@ struct what_if_run what_if_trap_and_emulate(bool code32);
 /* Under Ringer: this program is started again. Returns 0 or -errno. */
 int what_if_ringer(struct what_if_run *run);
 
-/* Both, and a table of what the kernel should find and found. Returns false, with one sentence in error, if an
- * experiment cannot be made. */
+/* Runs both, and prints a table of right answers and the answers found. Returns false, with one sentence in error, if
+ * an experiment cannot be made. */
 bool what_if_print(FILE *out, char *error, size_t error_bytes);
 
 #endif

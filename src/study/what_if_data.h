@@ -1,6 +1,6 @@
 /*
- * Where the kernel of the what-if experiment lies and where it keeps its data: the areas of study/native.h. For
- * assembly too.
+ * Addresses of the what-if experiment's kernel and of its data: the areas of study/native.h. Assembly includes this
+ * file too.
  */
 #ifndef RINGER_STUDY_WHAT_IF_DATA_H
 #define RINGER_STUDY_WHAT_IF_DATA_H

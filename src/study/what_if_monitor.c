@@ -1,6 +1,6 @@
 /*
- * The monitor that only traps and emulates. The kernel's code runs at CPL 3 in a child; what traps arrives as SIGSEGV,
- * and is emulated here. What does not trap is never seen here: that is the experiment.
+ * The monitor that only traps and emulates. The kernel's code runs at CPL 3 in a child. Traps arrive as SIGSEGV and
+ * are emulated here. The monitor never sees instructions that do not trap: that is the experiment.
  */
 #include "native.h"
 #include "what_if.h"
@@ -88,7 +88,7 @@ static void move_control(greg_t *g, const ZydisDecodedOperand *o)
         *gpr(g, o[0].reg.value) = machine.cr0;
 }
 
-/* What it cannot emulate ends the run: a kernel of ours has nothing else. */
+/* Any other instruction ends the run: the experiment's kernel has no others. */
 static void emulate(greg_t *g, const ZydisDecodedInstruction *i, const ZydisDecodedOperand *o)
 {
     switch (i->mnemonic) {
@@ -96,7 +96,7 @@ static void emulate(greg_t *g, const ZydisDecodedInstruction *i, const ZydisDeco
     case ZYDIS_MNEMONIC_STI: machine.interrupts = true; break;
     case ZYDIS_MNEMONIC_LGDT: machine.gdt_base = table_base(g, &o[0]); break;
     case ZYDIS_MNEMONIC_LIDT: machine.idt_base = table_base(g, &o[0]); break;
-    /* These trap where the CPU has UMIP and the system leaves it to the program. */
+    /* These trap where the CPU has UMIP and the host's kernel passes the trap to the program. */
     case ZYDIS_MNEMONIC_SGDT:
         memcpy((void *)(uintptr_t)(address_of(g, &o[0]) + 2), &machine.gdt_base, 4);
         break;

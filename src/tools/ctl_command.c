@@ -33,7 +33,7 @@ static int usage(FILE *out)
 
 /* --- the commands --- */
 
-/* Prints what came back. */
+/* Prints the reply. */
 static int finish(struct json_object *answer, bool hmp)
 {
     struct json_object *value, *text;
@@ -64,7 +64,7 @@ static int run_qmp(struct qmp_client *talk, int count, char **words)
     struct json_object *arguments = count > 1 ? json_tokener_parse(words[1]) : NULL;
     if (count < 1 || count > 2) return usage(stderr);
     if (count > 1 && !json_object_is_type(arguments, json_type_object)) {
-        log_error("the arguments of %s are a JSON object, not \"%s\"", words[0], words[1]);
+        log_error("the arguments of %s must be a JSON object, not \"%s\"", words[0], words[1]);
         json_object_put(arguments);
         return STATUS_USAGE;
     }
@@ -95,7 +95,7 @@ static int list(void)
         if (entry->d_name[0] == '.') continue;
         snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
         int fd = runtime_connect(path);
-        if (fd < 0) continue; /* what a machine that was killed left */
+        if (fd < 0) continue; /* the socket of a machine that was killed */
         close(fd);
         puts(entry->d_name);
     }

@@ -162,7 +162,7 @@ static bool fill_new(struct request *r, const char *format, struct new_file *fil
 
 static bool create(struct request *r)
 {
-    if (!r->words) return SAY(r, "what file? See ringer disk");
+    if (!r->words) return SAY(r, "a file is missing; see ringer disk");
     const char *path = r->word[0], *format = format_for(r->format, path, r->backing);
     if (r->words > 1 && (!option_size(r->word[1], 0, &r->recipe.bytes) || r->recipe.bytes > 1ull << 50))
         return SAY(r, "the size \"%s\" is not a number with K, M, G or T behind it, up to 1024T", r->word[1]);
@@ -170,7 +170,7 @@ static bool create(struct request *r)
     if (r->backing && strcmp(format, "qcow2")) return SAY(r, "only a qcow2 image can be based on another");
     if (r->backing_format && !r->backing) return SAY(r, "-F is the format of the base, but there is no -b");
     if (r->backing && !look_at_backing(r, path)) return false;
-    if (!r->recipe.bytes) return SAY(r, "how large? Give a size: 10G, 512M, ...");
+    if (!r->recipe.bytes) return SAY(r, "a size is missing, as 10G or 512M");
     struct new_file file;
     if (!new_file_begin(&file, path, r->force, r->error, sizeof(r->error))) return false;
     return new_file_end(&file, fill_new(r, format, &file), r->error, sizeof(r->error));
@@ -238,8 +238,8 @@ static bool copy_into(struct request *r, struct disk_image *from, const char *fo
 
 static bool convert(struct request *r)
 {
-    if (r->words < 2) return SAY(r, "what file, and to what? See ringer disk");
-    if (r->backing) return SAY(r, "convert copies everything: -b is for create");
+    if (r->words < 2) return SAY(r, "convert needs two files; see ringer disk");
+    if (r->backing) return SAY(r, "convert has no -b, because it copies everything");
     const char *format = format_for(r->output, r->word[1], NULL);
     const struct disk_image_how how = {.format = r->format, .read_only = true};
     struct disk_image *from = disk_image_open(r->word[0], &how, r->error, sizeof(r->error));
@@ -266,7 +266,7 @@ static bool host_failed(const struct request *r)
 
 static bool info(struct request *r)
 {
-    if (!r->words) return SAY(r, "what file? See ringer disk");
+    if (!r->words) return SAY(r, "a file is missing; see ringer disk");
     if (r->words > 1) return SAY(r, "the word \"%s\" is superfluous; see ringer disk", r->word[1]);
     return disk_info(r->word[0], r->json, stdout, r->error, sizeof(r->error));
 }

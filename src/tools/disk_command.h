@@ -1,5 +1,5 @@
 /*
- * ringer disk create|info|convert: make image files and show what is in them.
+ * ringer disk create|info|convert: makes image files and shows their headers.
  */
 #ifndef RINGER_TOOLS_DISK_COMMAND_H
 #define RINGER_TOOLS_DISK_COMMAND_H

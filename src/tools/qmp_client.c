@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* The next object that is no event. NULL: the machine has gone. */
+/* The next object that is not an event. NULL: the machine has ended. */
 static struct json_object *receive(struct qmp_client *talk)
 {
     while (getline(&talk->line, &talk->capacity, talk->in) > 0) {

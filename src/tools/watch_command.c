@@ -225,11 +225,11 @@ static void read_word(struct request *q, const char *word)
             die(STATUS_USAGE, "--interval is 0.05 to 3600 seconds, not %s", value);
     } else if ((value = value_of(word, "--count"))) {
         q->count = strtoul(value, &end, 10);
-        if (*end || !q->count) die(STATUS_USAGE, "--count is a number from 1 on, not %s", value);
+        if (*end || !q->count) die(STATUS_USAGE, "--count takes a number from 1 on, not %s", value);
     } else if ((value = value_of(word, "--format"))) {
         read_format(q, value);
     } else if (word[0] == '-' || q->name) {
-        die(STATUS_USAGE, "watch does not know \"%s\"; see ringer watch --help", word);
+        die(STATUS_USAGE, "watch has no option \"%s\"; see ringer watch --help", word);
     } else {
         q->name = word;
     }
@@ -244,7 +244,8 @@ int watch_command(int count, char **words)
     for (int n = 0; n < count; n++)
         read_word(&q, words[n]);
     if (!q.name) return usage(stderr, STATUS_USAGE);
-    if (q.format == FORMAT_SCREEN && !isatty(STDOUT_FILENO)) die(STATUS_USAGE, "a screen needs a terminal");
+    if (q.format == FORMAT_SCREEN && !isatty(STDOUT_FILENO))
+        die(STATUS_USAGE, "--format=screen needs a terminal");
     if (q.format == FORMAT_PROMETHEUS && !q.count) q.count = 1;
     if (!qmp_client_open(&client, q.name)) {
         qmp_client_close(&client);
@@ -304,7 +305,7 @@ int inspect_command(int count, char **words)
     char *end;
     unsigned long long address = strtoull(words[1], &end, 0);
     if (*end || end == words[1] || address > UINT32_MAX)
-        die(STATUS_USAGE, "a linear address is a number of 32 bits, as 0xc0100000, not \"%s\"", words[1]);
+        die(STATUS_USAGE, "inspect takes a linear address of 32 bits, as 0xc0100000, not \"%s\"", words[1]);
     int status = STATUS_USAGE;
     if (qmp_client_open(&client, words[0])) {
         struct json_object *arguments = json_object_new_object();

@@ -1,5 +1,6 @@
 /*
- * `ringer watch`: a running machine's counters as they change. `ringer inspect`: how an address of it is mapped.
+ * `ringer watch`: a running machine's counters as they change. `ringer inspect`: how an address in the machine is
+ * mapped.
  */
 #ifndef RINGER_TOOLS_WATCH_COMMAND_H
 #define RINGER_TOOLS_WATCH_COMMAND_H

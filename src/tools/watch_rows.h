@@ -1,5 +1,5 @@
 /*
- * What `ringer watch` shows: rates, totals and shares, made of two readings of a machine's counters.
+ * The rows of `ringer watch`: rates, totals and shares from two readings of a machine's counters.
  */
 #ifndef RINGER_TOOLS_WATCH_ROWS_H
 #define RINGER_TOOLS_WATCH_ROWS_H
@@ -31,7 +31,7 @@ struct watch_readings {
     double seconds;
 };
 
-/* The row's value; NAN where nothing happened that it could be a share of. */
+/* The row's value. NAN for a share of nothing. */
 double watch_value(const struct watch_row *row, const struct watch_readings *r);
 /* The counter itself, 0 if the machine has none of that name. */
 double watch_counter(struct json_object *reading, const char *key);

@@ -21,6 +21,7 @@
 #ifndef RINGER_TRANSLATOR_BUILD_H
 #define RINGER_TRANSLATOR_BUILD_H
 
+#include "cache/block_log.h"
 #include "cache/cache.h"
 #include "checked.h"
 #include "cpu/decode_memo.h"
@@ -59,6 +60,7 @@ struct engine {
     u32 callees[CALLEE_BUCKETS]; /* lists of struct callee */
     u64 callee_flushes;          /* the count of whole flushes when the lists were begun */
     struct checked checked;
+    struct block_log *log;     /* NULL: none */
     u8 device_page[PAGE_SIZE]; /* device.c */
 };
 
@@ -152,6 +154,8 @@ struct build {
     struct emitter e;
     struct block *block; /* its fixed part and its edges; finish() copies the rest there from here */
     struct block_key key;
+    u32 log_id, log_bytes; /* of the block log, and the code that writes to it */
+    u32 callout_bytes;
     u32 frame_next; /* of a crossing block: exec entry of the second page; 0: other blocks */
     struct indirect_site indirect;
     struct site site[BLOCK_MAX_INSNS];
@@ -235,6 +239,9 @@ static inline bool keeps_lock(const struct build *b, const struct insn *i)
 /* Something is pending: make the block that contains host address `pc` end in C code. `return_top` is the top of
  * the shadow return stack. Call this only while no other code changes the cache. */
 void cut_off(struct vcpu *v, u64 pc, u64 *return_top);
+
+/* translator.c: hand what blocks have logged to the log. */
+void block_log_drain(struct vcpu *v);
 
 /* relocate.c */
 /* Record that the 4 bytes emitted last depend on the block's EIP. */

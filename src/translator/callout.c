@@ -54,6 +54,7 @@ static u32 find_callee(struct build *b)
 u32 make_callout(struct build *b, bool end)
 {
     struct callout *callout = cache_meta(&b->t->cache, sizeof(*callout));
+    b->callout_bytes += sizeof(*callout);
     *callout = (struct callout){
         .callee = find_callee(b),
         .eip = b->eip,

@@ -51,6 +51,8 @@ static const struct offset offsets[] = {
     FIELD(EXIT_ARG, scratch.exit_argument),
     FIELD(EXIT_SITE, scratch.exit_site),
     FIELD(HOISTED, scratch.hoisted),
+    FIELD(LOG_AT, instruments.log_at),
+    FIELD(LOG_END, instruments.log_end),
     FIELD(CR0, paging.cr0),
     FIELD(CR2, cr2),
     FIELD(CR3, paging.cr3),

@@ -95,7 +95,7 @@ static void copy_block(struct cache *cache, const struct block *template, u32 ei
 struct block *relocate(struct vcpu *v, const struct block_key *key)
 {
     struct engine *t = v->engine;
-    if (!is_movable(key)) return NULL;
+    if (!is_movable(key) || t->log) return NULL;
     const struct block *template = cache_template(&t->cache, key);
     if (!template) return NULL;
     struct block *block = cache_next(&t->cache);

@@ -219,6 +219,7 @@ u64 translator_next(struct vcpu *v)
         enum exit_reason reason;
         if (wants_to_leave(v, &reason)) return leave(t, reason);
         t->first = false;
+        if (unlikely(t->log) && v->instruments.log_at == v->instruments.log_end) block_log_drain(v);
         if (t->config.flush_every && ++t->exits % t->config.flush_every == 0) make_room(v);
         const u8 *code = NULL;
         bool interpret = v->inhibit || v->mode & MODE_ALIGN || (t->config.interpret_kernel && v->cpl < 3);

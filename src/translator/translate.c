@@ -12,6 +12,19 @@
 
 /* --- entries --- */
 
+/* Write the block's id to the log. When its buffer is full, C code empties it and comes back. */
+static void emit_log(struct build *b, struct stub *dispatch)
+{
+    u32 from = b->e.at;
+    emit_load64(&b->e, REG_TEMP, mem_frame(FRAME_LOG_AT));
+    emit_alu_rm(&b->e, true, ALU_CMP, REG_TEMP, mem_frame(FRAME_LOG_END));
+    dispatch->from[1] = emit_jcc(&b->e, CC_AE);
+    emit_mov_mi(&b->e, mem_bd(REG_TEMP, 0), b->log_id);
+    emit_alu_ri(&b->e, true, ALU_ADD, REG_TEMP, sizeof(u32));
+    emit_store64(&b->e, mem_frame(FRAME_LOG_AT), REG_TEMP);
+    b->log_bytes = b->e.at - from;
+}
+
 static void emit_budget_check(struct build *b)
 {
     emit_load64(&b->e, REG_ENTRY, mem_frame(FRAME_ICOUNT));
@@ -19,7 +32,8 @@ static void emit_budget_check(struct build *b)
     emit_alu_rm(&b->e, true, ALU_CMP, REG_ENTRY, mem_frame(FRAME_ICOUNT_LIMIT));
     stub_add(b, STUB_BUDGET, emit_jcc(&b->e, CC_A));
     emit_alu_mi(&b->e, ALU_CMP, mem_frame(FRAME_PENDING), 0);
-    stub_add(b, STUB_DISPATCH, emit_jcc(&b->e, CC_NZ));
+    struct stub *dispatch = stub_add(b, STUB_DISPATCH, emit_jcc(&b->e, CC_NZ));
+    if (b->t->log) emit_log(b, dispatch);
     emit_store64(&b->e, mem_frame(FRAME_ICOUNT), REG_ENTRY);
 }
 
@@ -203,6 +217,31 @@ static void finish(struct build *b)
         block_fixes(block)[n] = b->fix[n];
 }
 
+/* What ran before the translation comes before it in the log. */
+static void name_in_log(struct build *b)
+{
+    const struct block_made key = {
+        .frame = (u32)(b->key.gpa >> PAGE_SHIFT), .eip = b->key.eip, .mode = b->key.mode};
+    b->log_bytes = 0;
+    block_log_drain(b->v);
+    b->log_id = b->t->log->name(b->t->log, &key);
+}
+
+static void note_in_log(const struct build *b)
+{
+    const struct block *block = b->block;
+    const struct block_made made = {.frame = block->frame,
+                                    .eip = block->eip,
+                                    .mode = block->mode,
+                                    .host_bytes = block->host_bytes - b->log_bytes,
+                                    .meta_bytes = (u16)block_bytes(block),
+                                    .callout_bytes = (u16)b->callout_bytes,
+                                    .instructions = block->count,
+                                    .relocatable = block->relocatable,
+                                    .guest_bytes = block->guest_bytes};
+    b->t->log->made(b->t->log, b->log_id, &made);
+}
+
 /* Take the time of translation out of the space's user time. */
 static void note_translation(struct vcpu *v, u64 began)
 {
@@ -235,6 +274,8 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     b->ended = false;
     b->n = 0;
     b->eip = key->eip;
+    b->callout_bytes = 0;
+    if (t->log) name_in_log(b);
     if (!make_plan(v, b)) return NULL;
     struct block *block = b->block = cache_next(&t->cache);
     *block = (struct block){.frame = (u32)(key->gpa >> PAGE_SHIFT), .eip = (u32)key->eip, .mode = key->mode};
@@ -251,6 +292,7 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     phys_guard(v->phys, key->gpa, PHYS_CODE);
     if (b->frame_next) phys_guard(v->phys, (u64)(b->frame_next - 1) << PAGE_SHIFT, PHYS_CODE);
     cache_add(&t->cache, block);
+    if (t->log) note_in_log(b);
 
     v->counters->blocks_translated++;
     v->counters->instructions_translated += b->count;

@@ -107,6 +107,31 @@ void translator_flush(struct vcpu *v)
     if (t) cache_flush(&t->cache);
 }
 
+void block_log_drain(struct vcpu *v)
+{
+    struct engine *t = v->engine;
+    u64 buffer = (u64)(uintptr_t)t->log->buffer;
+    fpu_park(v);
+    t->log->ran(t->log, t->log->buffer, (v->instruments.log_at - buffer) / sizeof(u32));
+    v->instruments.log_at = buffer;
+}
+
+void translator_attach_log(struct vcpu *v, struct block_log *log)
+{
+    struct engine *t = v->engine;
+    if (!t) return;
+    if (t->log) block_log_drain(v);
+    t->log = log;
+    if (!log) return;
+    v->instruments.log_at = (u64)(uintptr_t)log->buffer;
+    v->instruments.log_end = (u64)(uintptr_t)(log->buffer + log->words);
+}
+
+u32 translator_most_block_bytes(void)
+{
+    return MAX_BLOCK_BYTES;
+}
+
 void translator_before_flush(struct vcpu *v, void (*call)(void *owner), void *owner)
 {
     struct engine *t = v->engine;

@@ -55,6 +55,13 @@ void translator_flush(struct vcpu *v);
 /* Set the function to call before blocks are freed; NULL: none. The guest's FPU state may be live then. */
 void translator_before_flush(struct vcpu *v, void (*call)(void *owner), void *owner);
 
+/* Have blocks log that they run (cache/block_log.h), in deterministic mode; NULL: the end of the log. Call this before
+ * anything is translated. */
+struct block_log;
+void translator_attach_log(struct vcpu *v, struct block_log *log);
+/* The room that a translation wants to have. */
+u32 translator_most_block_bytes(void);
+
 /* For reports of lockstep: list guest and host code of the block at v->rip (Capstone). Parks the FPU. */
 void translator_list_block(struct vcpu *v, FILE *out);
 

@@ -34,8 +34,8 @@ static bool send_message(struct vhost_socket *socket, u32 request, u32 flags, co
     do
         sent = sendmsg(socket->fd, &message, MSG_NOSIGNAL);
     while (sent < 0 && errno == EINTR);
-    /* Messages are far smaller than a socket's buffer: one that does not fit as a whole is not read by anybody. */
-    return sent == (ssize_t)(sizeof(head) + bytes) || trouble(socket, "does not read what it is sent");
+    /* Messages are far smaller than a socket's buffer. If one does not fit as a whole, the back end does not read. */
+    return sent == (ssize_t)(sizeof(head) + bytes) || trouble(socket, "does not read its messages");
 }
 
 static bool receive(struct vhost_socket *socket, void *to, u32 bytes)
@@ -59,7 +59,7 @@ static bool receive_answer(struct vhost_socket *socket, u32 request, void *answe
     if (!receive(socket, head, sizeof(head))) return false;
     if (head[0] != request || (head[1] & (VERSION_MASK | FLAG_ANSWER)) != (VERSION | FLAG_ANSWER) ||
         head[2] != bytes)
-        return trouble(socket, "sends answers that are none");
+        return trouble(socket, "sends bad answers");
     return receive(socket, answer, bytes);
 }
 

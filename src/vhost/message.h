@@ -1,10 +1,12 @@
 /*
- * Messages of the vhost-user protocol (QEMU's docs/interop/vhost-user.rst), as the front end sends them and reads the answers.
+ * Messages of the vhost-user protocol (QEMU's docs/interop/vhost-user.rst): the front end sends requests and reads
+ * answers.
  *
  *   message   +0 request, 32 bits | +4 flags: version 1, answer, an answer is wanted | +8 bytes of the payload | payload
  *             and descriptors beside it (SCM_RIGHTS)
  *
- * The back end is another program: an answer counts only if it is to this request, has the length it must have, and comes in time.
+ * The back end is another program, so an answer counts only if it is to this request, has the right length, and comes
+ * in time.
  */
 #ifndef RINGER_VHOST_MESSAGE_H
 #define RINGER_VHOST_MESSAGE_H
@@ -43,19 +45,19 @@ enum vhost_request {
 struct vhost_socket {
     int fd;
     bool acknowledges;   /* the back end answers every request on demand */
-    const char *trouble; /* why it is of no use any more; NULL: it is */
+    const char *trouble; /* why the back end is lost; NULL: it is not */
 };
 
 /* Each returns false when the back end is lost; `trouble` then says why. */
 
-/* Send a request, with descriptors, and have it acknowledged if the back end does that. */
+/* Sends a request, with descriptors, and waits for its acknowledgement if the back end sends one. */
 bool vhost_tell(struct vhost_socket *socket, u32 request, const void *payload, u32 bytes, const int *fds,
                 unsigned fd_count);
-/* Send a request with a payload, and read its answer of exactly so many bytes. */
+/* Sends a request with a payload, and reads its answer of exactly so many bytes. */
 bool vhost_ask(struct vhost_socket *socket, u32 request, const void *payload, u32 bytes, void *answer,
                u32 answer_bytes);
 
-/* Requests with one number, or a queue's number and another. */
+/* Requests with one number, or with a queue's number and a value. */
 bool vhost_tell_u64(struct vhost_socket *socket, u32 request, u64 value);
 bool vhost_ask_u64(struct vhost_socket *socket, u32 request, u64 *value);
 bool vhost_tell_queue(struct vhost_socket *socket, u32 request, u32 queue, u32 value);

@@ -1,6 +1,6 @@
 /*
- * The rings that a back end serves: split virtqueues (virtio 1.2, 2.7), with Ringer in the driver's place. Nothing
- * that the back end can write is believed: descriptors in use, and how many they are, are kept here.
+ * The rings that a back end serves: split virtqueues (virtio 1.2, 2.7) with Ringer as the driver. The back end can
+ * write to the rings, so which descriptors are in use is kept outside of them.
  *
  *   +0 descriptors, 16 KB | driver area: flags, index, heads | device area, on a page of its own: flags, index, used
  */
@@ -23,15 +23,15 @@ struct vhost_ring {
     u16 cookie[VHOST_ENTRIES];
 };
 
-/* Nothing is in it. */
+/* No chain is in it. */
 void vhost_ring_clear(struct vhost_ring *ring);
 /* False: there is no room. */
 bool vhost_ring_add(struct vhost_ring *ring, const struct vhost_piece *piece, unsigned pieces, u16 cookie);
-/* Whether the back end wants to be told of what was added. */
+/* Does the back end ask for a notification of the chains that were added? */
 bool vhost_ring_wants_kick(const struct vhost_ring *ring);
 
 enum vhost_taken { RING_TAKEN, RING_EMPTY, RING_LIES };
-/* The next chain that the back end has used. RING_LIES: it never had that one. */
+/* The next chain that the back end has used. RING_LIES: it was not given that chain. */
 enum vhost_taken vhost_ring_take(struct vhost_ring *ring, u16 *cookie, u32 *written);
 
 #endif

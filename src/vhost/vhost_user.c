@@ -20,10 +20,10 @@
 
 #define SAY(...) (snprintf(error, error_bytes, __VA_ARGS__), NULL)
 
-/* Where the rings lie in what the back end takes for the guest's memory: beyond any of the guest's. */
+/* The address of the rings in the memory that the back end sees: beyond any address of the guest's RAM. */
 #define RINGS_GPA (1ull << 46)
 
-/* The vCPU thread is called out of guest code when a letter lies so long. */
+/* A letter that waits so long interrupts the vCPU thread. */
 #define HURRY_AFTER_NS 15000u
 
 struct vhost_user {
@@ -33,10 +33,10 @@ struct vhost_user {
     char *name; /* for messages */
     const struct vhost_device_ops *ops;
     void *device;
-    u64 common; /* features that are none of the device */
+    u64 common; /* features of the transport, not of the device */
     int rings_fd;
     u8 *rings_memory;
-    unsigned queues; /* that are being served; 0: stopped */
+    unsigned queues; /* queues that are served; 0: stopped */
     bool told;       /* the device knows that the back end is lost */
     struct vhost_ring ring[VHOST_QUEUES];
     int kick_fd[VHOST_QUEUES], call_fd[VHOST_QUEUES];
@@ -108,7 +108,7 @@ static void rest(struct net_source *source)
     hurry(container_of(source, struct vhost_user, source));
 }
 
-/* --- what comes back --- */
+/* --- used chains --- */
 
 static void lose(struct vhost_user *user, const char *why)
 {
@@ -393,7 +393,7 @@ void vhost_user_close(struct vhost *vhost)
 {
     struct vhost_user *user = user_of(vhost);
     user->ops = NULL;
-    user->told = true; /* whoever would hear of it is gone */
+    user->told = true; /* its receiver is gone */
     stop(vhost);
     net_loop_destroy(&user->loop);
     free_user(user);
@@ -401,7 +401,7 @@ void vhost_user_close(struct vhost *vhost)
 
 /* --- the connection --- */
 
-/* The signals that end Ringer are blocked, and nobody reads them yet. */
+/* The signals that end Ringer are blocked, and no thread reads them yet. */
 static bool is_interrupted(void)
 {
     sigset_t pending;

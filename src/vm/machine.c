@@ -118,7 +118,8 @@ static int restart(struct vm *vm, char *error, size_t error_bytes)
         struct direct_machine direct = direct_machine_of(vm);
         screen = direct_start(&direct, files.append);
     }
-    int status = loader_load(v, &files, screen, error, error_bytes);
+    bool flash = firmware_runs(&vm->firmware) && vm->board.facts.flash;
+    int status = flash ? STATUS_OK : loader_load(v, &files, screen, error, error_bytes);
     if (status) return status;
     chipset_firmware_loaded(&vm->chipset);
     vcpu_update_mode(v);

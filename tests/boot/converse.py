@@ -33,19 +33,19 @@ class Talk:
         self.selector.register(self.program.stdout, selectors.EVENT_READ)
 
     def read(self, seconds):
-        """What comes within that time, or until it ends."""
+        """Returns the output that comes within that time, or until the program ends."""
         if self.ended or not self.selector.select(max(seconds, 0)):
             return False
         piece = os.read(self.program.stdout.fileno(), 65536)
         self.ended = not piece
         self.log.write(piece)
         self.log.flush()
-        # Without what moves cursors and changes colours.
+        # Without the sequences that move the cursor and change colours.
         self.seen = re.sub(r"\r|\x1b\[[0-9;?]*[A-Za-z]", "", self.seen + piece.decode("utf-8", "replace"))
         return True
 
     def cpu(self):
-        """Of all its threads, in seconds."""
+        """The processor time of all its threads, in seconds."""
         total = 0
         folder = "/proc/%d/task" % self.program.pid
         for thread in os.listdir(folder):

@@ -1,4 +1,4 @@
-/* A guest that gives up: nothing can wake it. */
+/* A guest that halts with interrupts off: nothing can wake it. */
     .text
     .long 0x1badb002, 0, -0x1badb002
     .globl _start

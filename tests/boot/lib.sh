@@ -1,12 +1,12 @@
 # shellcheck shell=bash
 #
-# What the boot tests share. Sourced by bash scripts that have set -eu. CTest gives in the environment:
+# Functions of the boot tests. Bash scripts with set -eu source this file. CTest sets in the environment:
 #
 #   RINGER      the program under test, or "qemu" to try the tests themselves
-#   STOPWATCH     stopwatch.c's program
+#   STOPWATCH   the program of stopwatch.c
 #   BOOT_FILES  directory for initial file systems and QEMU TCG's reference outputs, kept from run to run
 #
-# A test prints what it saw and ends with 0, or says what is wrong in one line that begins with "FAILED".
+# A test prints its observations and ends with 0, or ends with one line that begins with "FAILED" and says what is wrong.
 
 # shellcheck source=guests/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../guests/lib.sh"
@@ -20,7 +20,7 @@ failed() {
     exit 1
 }
 
-# All that was started in the background must have held.
+# Waits for all background jobs; all must have ended with status 0.
 join() {
     local process bad=0
     for process in $(jobs -p); do wait "$process" || bad=1; done
@@ -42,8 +42,8 @@ run_guest() {
 
 report_value() { sed -n "s/^$2 //p" "$temporary/$1.report"; }
 
-# What the guest printed from init's marker on, without carriage returns: the part two machines are compared by. (Before it
-# come firmware messages, and kernel messages with times.)
+# The guest's output from init's marker on, without carriage returns, which is the part that is compared. (Before it are firmware
+# messages, and kernel messages with times.)
 guest_output() { tr -d '\r' <"$1" | sed -n '/ringer-guest: ready$/,$ { s/.*ringer-guest: ready$/ringer-guest: ready/; p }'; }
 
 show_ending() {
@@ -51,7 +51,7 @@ show_ending() {
     sed 's/^/  stderr: /' "$temporary/$1.err" | tail -n 60
 }
 
-# expect_end NAME: the guest ended as its init wanted.
+# expect_end NAME: the guest ended with init's status.
 expect_end() {
     if [ "$status" -eq 124 ]; then
         show_ending "$1"
@@ -63,12 +63,12 @@ expect_end() {
     fi
 }
 
-# The two halves of what `work` prints: results, and the kernel's complaints with the status.
+# The two halves of `work`'s output: results, and the kernel's complaints with the status.
 work_results() { sed '/^== warnings$/,$d' "$1"; }
 work_complaints() { sed -n '/^== warnings$/,$p' "$1"; }
 
-# expect_reference NAME KERNEL SIZE: byte for byte QEMU TCG's results, the same status, and no complaint of the
-# kernel that TCG did not hear too. (TCG may hear more: it is the one with unstable clocks.)
+# expect_reference NAME KERNEL SIZE: the results are QEMU TCG's byte for byte, the status is the same, and the kernel has no
+# complaint that it does not have under TCG. (Under TCG it may have more, because of unstable clocks.)
 expect_reference() {
     local reference=$BOOT_FILES/reference-$2-$3 more
     guest_output "$temporary/$1.out" >"$temporary/$1.text"
@@ -76,8 +76,8 @@ expect_reference() {
         failed "$1: the output is not QEMU TCG's"
     fi
     more=$(work_complaints "$temporary/$1.text" | grep -vxFf <(work_complaints "$reference") || true)
-    [ -z "$more" ] || failed "$1: the kernel says what it does not say under QEMU TCG: $more"
-    grep -qx "== warnings" "$temporary/$1.text" || failed "$1: the output is not whole"
+    [ -z "$more" ] || failed "$1: the kernel has messages that it does not have under QEMU TCG: $more"
+    grep -qx "== warnings" "$temporary/$1.text" || failed "$1: the output is not complete"
 }
 
 # expect_peak NAME MEGABYTES: the process never needed more than the guest's memory and 64 MB.
@@ -87,11 +87,11 @@ expect_peak() {
     [ "$peak" -le "$limit" ] || failed "$1: peak memory $peak KB, allowed are $limit KB"
 }
 
-# different FILE FILE: in how many pixels two pictures differ. (Without a precision a million would be 1e+06.)
+# different FILE FILE: the number of pixels in which two pictures differ. (Without a precision a million would be 1e+06.)
 different() { compare -precision 12 -metric AE "$1" "$2" null: 2>&1 || true; }
 
-# start_x_server GEOMETRY: an X server of our own, as DISPLAY; its process is in `server`. Xvfb writes the number of its display
-# when it can be used.
+# start_x_server GEOMETRY: starts an X server for this test and sets DISPLAY; its process is in `server`. Xvfb writes the number of
+# its display when it is ready.
 start_x_server() {
     local number
     mkfifo "$temporary/display"
@@ -102,8 +102,8 @@ start_x_server() {
     export DISPLAY=:$number
 }
 
-# cost_of PROCESS: its processor time in ms and how often its threads were woken, up to now. Both count what the process does, not
-# what the host's other processes leave to it.
+# cost_of PROCESS: its processor time in ms, and how often its threads were woken, up to now. Other processes of the host affect
+# neither.
 cost_of() {
     cat "/proc/$1"/task/*/schedstat | awk '{ ns += $1 } END { printf "%d ", ns / 1e6 }'
     awk '/^voluntary_ctxt_switches/ { sum += $2 } END { print sum }' "/proc/$1"/task/*/status
@@ -120,7 +120,7 @@ expect_still() {
     }' || failed "a guest that sleeps costs more than 100 ms of processor time or $4 wake-ups a second"
 }
 
-# complaints FILE: kernel messages on a console that say something went wrong.
+# complaints FILE: the kernel's messages of errors on a console.
 complaints() {
     tr -d '\r' <"$1" |
         grep -aE 'WARNING|BUG|[Oo]ops|unchecked MSR|soft lockup|Call Trace|rcu.*stall|segfault|traps:|general protection|invalid opcode|Kernel panic|[Nn]ot tainted|nobody cared|divide error' || true

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154,SC2034
 #
-# What the tests of networks share: a guest with a network card, a few servers on the host. Sourced after lib.sh.
+# Tests of networks share this: a guest with a network card, and servers on the host. Sourced after lib.sh.
 
-# host_servers ADDRESS: an HTTP server of $temporary/www (POST writes there), an echo server, and one that sends without an end. Their ports:
-# http_port, echo_port, give_port; they end with the test.
+# host_servers ADDRESS: starts an HTTP server of $temporary/www (POST writes there), an echo server, and one that sends without end.
+# Their ports are in http_port, echo_port and give_port. They end with the test.
 host_servers() {
     mkdir -p "$temporary/www"
     python3 - "$1" "$temporary/www" >"$temporary/servers" 2>"$temporary/servers.err" <<'END' &
@@ -78,7 +78,7 @@ END
 # text_file SIZE: random text. busybox' wget cannot send anything else.
 text_file() { base64 /dev/urandom 2>/dev/null | head -c "$1" || true; }
 
-# wait_for TEXT FILE: up to three minutes; a busy host may need one for the boot alone.
+# wait_for TEXT FILE: waits up to three minutes; a busy host may need one for the boot alone.
 wait_for() {
     local attempt
     for attempt in $(seq 1800); do
@@ -97,8 +97,8 @@ end_background() {
 }
 trap end_background EXIT
 
-# make_guest MODULE...: $temporary/initramfs-$kernel, whose script is stdin, behind commands that set the card up: net.address= on the
-# kernel's command line is its address.
+# make_guest MODULE...: makes $temporary/initramfs-$kernel. Its script is commands that set the card up, with the address
+# net.address= of the kernel's command line, and then standard input.
 make_guest() {
     {
         cat <<'END'
@@ -113,7 +113,7 @@ ip link set lo up
 ip link set eth0 up
 [ -z "$net_address" ] || ip addr add "$net_address/24" dev eth0
 sum() { sha256sum | cut -d" " -f1; }
-# try COMMAND...: until it succeeds; the other side may not be there yet.
+# try COMMAND...: repeats the command until it succeeds; the other side may not be ready yet.
 try() { for attempt in $(seq 100); do "$@" 2>/dev/null && return; sleep 0.2; done; return 1; }
 END
         cat
@@ -126,7 +126,7 @@ END
     BOOT_FILES=$temporary
 }
 
-# start_guest VMM NAME APPEND OPTION...: in the background; its process is in `guest`.
+# start_guest VMM NAME APPEND OPTION...: starts a guest in the background; its process is in `guest`.
 start_guest() {
     local vmm=$1 name=$2 append=$3
     shift 3
@@ -137,7 +137,7 @@ start_guest() {
     background+=("$guest")
 }
 
-# expect_lines NAME LINE...: what the guest printed has these lines.
+# expect_lines NAME LINE...: the guest's output has these lines.
 expect_lines() {
     local name=$1 line
     shift

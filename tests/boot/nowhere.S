@@ -1,5 +1,5 @@
-/* A guest that jumps to an address without memory or a device, with interrupts off. Reads give ones there, FFFFh is an
- * undefined instruction, and the interrupt table has no entries. */
+/* A guest that jumps to an address without memory or a device, with interrupts off. Reads there give ones, FFFFh is
+ * an undefined instruction, and the interrupt table has no entries. */
     .text
     .long 0x1badb002, 0, -0x1badb002
     .globl _start

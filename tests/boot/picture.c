@@ -1,6 +1,6 @@
 /*
- * picture FILE.png FILE.ppm: compares two pictures. Status 0: they are equal; 1: they differ, and the first differences are
- * printed. Machines may round colours of few bits differently, so each component may differ by 7.
+ * picture FILE.png FILE.ppm: compares two pictures. Status 0: they are equal; 1: they differ, and the first
+ * differences are printed. Machines may round colours with few bits differently, so each component may differ by 7.
  */
 #include <png.h>
 #include <stdio.h>

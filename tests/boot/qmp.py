@@ -1,4 +1,4 @@
-"""A small QMP client for tests: one JSON object a line, answers told from events by their members."""
+"""A small QMP client for tests: one JSON object a line. The members of an object tell whether it is an answer or an event."""
 import json
 import socket
 import time

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 #
-# What the tests with Debian's root on a disk share (guests/root): machines that start from the disk, and talks with them.
-# Sourced after lib.sh, which sets what seems to be unset.
+# Tests with Debian's root on a disk (guests/root) share this: machines that start from the disk, and talks with them. Sourced after
+# lib.sh, which sets the variables that seem to be unset.
 #
 # Environment: ROOT_ARCH  i386 (default) or amd64
 # shellcheck disable=SC2154
@@ -10,7 +10,7 @@ root_arch=${ROOT_ARCH:-i386}
 root_image=$guest_cache/root-$root_arch/root.img
 partition_bytes=$((2048 * 512))
 
-# new_disk FILE: an empty qcow2 image over the root, so that many may use it.
+# new_disk FILE: makes an empty qcow2 image over the root, so that several machines can use the root.
 new_disk() {
     case $RINGER in
     qemu) qemu-img create -q -f qcow2 -b "$root_image" -F raw "$1" ;;
@@ -31,7 +31,8 @@ root_machine() {
     command+=(-m 512 -drive "file=$disk,if=$interface,format=qcow2" "$@")
 }
 
-# converse NAME: `command` with the talk on standard input. Leaves $temporary/NAME.log and NAME.report; fails with it.
+# converse NAME: runs `command` and talks with it as the script on standard input says. Leaves $temporary/NAME.log and NAME.report.
+# If the talk fails, the test fails.
 converse() {
     local status=0
     cat >"$temporary/$1.talk"
@@ -44,7 +45,7 @@ converse() {
     fi
 }
 
-# check_disk DISK: nothing for fsck to mend, and nothing to replay from the journal: it was unmounted.
+# check_disk DISK: its file system was unmounted: fsck finds nothing to repair, and no journal to replay.
 check_disk() {
     local raw=$temporary/disk.raw state
     case $RINGER in

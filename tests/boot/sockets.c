@@ -1,8 +1,8 @@
 /*
  * sockets open HOST PORT N [MS]: opens N TCP connections, each within MS ms (30000), and keeps them, then sends a byte over each and takes it back, then closes all.
  *     Prints "opened K", and "echoed K".
- * sockets flood HOST PORT SECONDS: sends UDP datagrams as fast as it can.
- * sockets deaf HOST PORT SECONDS: connects, and does not read what comes.
+ * sockets flood HOST PORT SECONDS: sends UDP datagrams as fast as possible. sockets deaf HOST PORT SECONDS: connects,
+ * and does not read.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -36,8 +36,7 @@
 
 enum { STATUS_TIMED_OUT = 124, STATUS_USAGE = 2 };
 
-/* Looks for a text in a stream that comes in pieces: holds back the last bytes, in case the text began in
- * them. */
+/* Looks for a text in a stream that comes in pieces. It keeps the last bytes, because the text may begin in them. */
 struct finder {
     const char *text;
     char window[8192];
@@ -67,7 +66,7 @@ struct stamper {
     size_t noted_bytes;
 };
 
-/* What a process has cost the host so far. Neither value contains the time for which others kept the processors. */
+/* The cost of a process so far. Neither value contains the time for which other processes kept the processors. */
 struct cost {
     double cpu_s;
     unsigned long long wakeups;
@@ -204,8 +203,8 @@ static pid_t start(const struct request *r, int *output)
         exit(STATUS_USAGE);
     }
     if (!pid) {
-        /* A group of its own, so that the end of the time reaches its children too. A background group may
-         * not read the terminal: it gets none. */
+        /* The program gets a process group of its own, so that a timeout also kills its children. A background group
+         * may not read the terminal, so it gets none. */
         setpgid(0, 0);
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (isatty(0)) {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """vhost_switch.py SOCKET: a vhost-user back end of a network card, and the one host behind it.
 
-10.9.0.2 answers ARP and ICMP echo requests. After a ping of 7 bytes of data the back end exits without a word; after one of 9 bytes it
+10.9.0.2 answers ARP and ICMP echo requests. After a ping of 7 bytes of data the back end exits; after one of 9 bytes it
 gives back a buffer that it never had. For tests/boot/vhost.
 """
 

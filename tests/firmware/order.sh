@@ -20,12 +20,12 @@ for name in cd reset; do
     cp "$sectors/$name.sector" $name/sector
     xorriso -as mkisofs -quiet -o $name.iso -b sector -no-emul-boot -boot-load-size 4 $name 2>/dev/null
 done
-# An option ROM's bytes add up to 0: its last one is for that.
+# The bytes of an option ROM add up to 0; the last byte serves that.
 sum=$(od -An -v -w1 -tu1 "$sectors/rom.sector" | awk '{ sum += $1 } END { print (256 - sum % 256) % 256 }')
 head -c 511 "$sectors/rom.sector" >rom.bin
 printf '%b' "\\0$(printf '%03o' "$sum")" >>rom.bin
 
-# expect WORDS ARGUMENT...: the names that come, in one line.
+# expect WORDS ARGUMENT...: the media print these names, in one line.
 expect() {
     local words=$1 said status=0
     shift
@@ -56,7 +56,7 @@ expect second -hda disk.img -drive file=second.img,format=raw,if=ide,index=1,boo
 expect second -hda disk.img -drive file=second.img,format=raw,if=none,id=b -device virtio-blk-pci,drive=b,bootindex=0 \
     -snapshot
 
-# The menu, when it is asked for.
+# The boot menu.
 cat >keys <<'END'
 wait-text ESC.for.boot.menu
 key esc
@@ -66,8 +66,8 @@ END
 expect cd "${all[@]}" -boot menu=on --keys keys
 expect disk "${all[@]}" -boot menu=on,splash-time=100
 
-# Nothing boots: for ever, or a new attempt after a time.
-# (No network card: its boot ROM tries for longer than the test.)
+# Nothing boots: SeaBIOS waits for ever, or tries again after a time. There is no network card, because its boot ROM would try for
+# longer than the test.
 expect "" -hda blank.img -net none -boot reboot-timeout=500 -firmware-log file:log --timeout=15 -snapshot
 attempts=$(grep -c "No bootable device" log || true)
 echo "$attempts attempts to boot"

@@ -7,7 +7,7 @@ command -v gdb >/dev/null || exit 77
 output=$(mktemp)
 trap 'rm -f "$output"' EXIT
 
-# expect LIFE PATTERN...: the patterns are met in this order, each on a later line than the one before.
+# expect LIFE PATTERN...: the patterns occur in this order, each on a later line than the one before.
 expect() {
     name=$1 at=1
     shift
@@ -30,7 +30,7 @@ expect pte ' shadow_table_written ' ' guarded_write ' ' translator_slow_access '
 expect in 'in +al, 0x71' 'call +qword ptr' ' ports_read ' ' io_read ' ' exec_in ' ' interp_callout ' ' translator_callout ' ' thunk_callout ' '= 0x71'
 expect smc 'add +eax, 0x3e8' ' cache_code_written ' ' translator_code_written ' ' translator_step ' ' translator_slow_access ' 'add +eax, 0x3e7'
 
-# What --stats counts is what the guest did: 20 rounds of 1024 INs.
+# --stats counts the guest's port reads: 20 rounds of 1024 INs.
 kernel=$(dirname "$RINGER")/bench/nano/nano.elf
 "$RINGER" run --start=direct --kernel "$kernel" --append "in 1024" -m 16 -nographic -serial null -no-reboot -debugcon null -debug-exit \
     --stats-json="$output" </dev/null || [ $? = 33 ]
@@ -39,4 +39,4 @@ grep -q '"port_reads": 20480,' "$output" || {
     echo "20480 INs are not counted as port reads"
     exit 1
 }
-echo "docs/life: all as docs/LIFE.md says"
+echo "docs/life prints what docs/LIFE.md quotes"

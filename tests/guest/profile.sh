@@ -21,7 +21,7 @@ run() {
     wait $pid
     status=$?
     [ $status = "$wanted" ] || fail "status $status instead of $wanted"
-    grep -qvE '^ringer(;[^;]+)+ [0-9]+$' "$directory/folded" && fail "a line is no folded stack"
+    grep -qvE '^ringer(;[^;]+)+ [0-9]+$' "$directory/folded" && fail "a line is not a folded stack"
     top=$(sort -t ' ' -k 1 "$directory/folded" | awk '{ n = $NF; if (n > most) { most = n; top = $0 } } END { print top }')
 }
 
@@ -30,12 +30,12 @@ address=$(awk '$3 == "hot_loop" { print $1 }' "$directory/symbols")
 
 run 33
 [ "${top% *}" = "ringer;translated;kernel;$address" ] || fail "the loop at $address is not on top: $top"
-grep -q "^  *[0-9.]* *[0-9.]*  translated code$" "$directory/folded.txt" || fail "no table of engines"
+grep -q "^  *[0-9.]* *[0-9.]*  translated code$" "$directory/folded.txt" || fail "there is no table of engines"
 
 run 33 --symbols="$directory/symbols" --perf-map
 map=/tmp/perf-$pid.map
 [ "${top% *}" = "ringer;translated;kernel;hot_loop" ] || fail "hot_loop is not on top: $top"
-[ -s "$map" ] || fail "no map for perf"
+[ -s "$map" ] || fail "there is no map for perf"
 cp "$map" "$directory/map"
 rm -f "$map"
 grep -qvE '^[0-9a-f]+ [0-9a-f]+ [^ ]+$' "$directory/map" && fail "a line of the map is not \"address bytes name\""

@@ -1,6 +1,5 @@
 /*
- * For tests of disk images: a directory of files, qemu-img as judge, and a model of what the medium must
- * hold.
+ * For tests of disk images: a directory of files, qemu-img as judge, and a model of the medium's right contents.
  */
 #ifndef RINGER_TESTS_BLOCK_RIG_H
 #define RINGER_TESTS_BLOCK_RIG_H
@@ -37,7 +36,7 @@ static inline bool rig_run(const char *format, ...)
     return false;
 }
 
-/* Have a directory, and qemu-img. Without the latter there is no test: false. */
+/* Makes the directory. Returns false if there is no qemu-img: then there is no test. */
 static inline bool rig_begin(void)
 {
     if (!mkdtemp(rig_directory)) return false;
@@ -110,7 +109,7 @@ struct rig_model {
     u64 size;
 };
 
-/* A place and a length, in sectors; lengths of all sizes. */
+/* A random offset and length in sectors; lengths of all orders of magnitude. */
 static inline void rig_place(u64 size, u64 *offset, u64 *bytes)
 {
     u64 sectors = size / 512, most = 1ull << (rig_random() % 9);
@@ -132,7 +131,7 @@ static inline void rig_check(struct rig_model *m)
     free(bytes);
 }
 
-/* One operation; what was discarded is looked up and then known. */
+/* One random operation. Discarded sectors may read as anything, so the model takes what they read as. */
 static inline void rig_step(struct rig_model *m)
 {
     u64 offset, bytes, what = rig_random() % 16;

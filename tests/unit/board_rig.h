@@ -1,6 +1,6 @@
 /*
- * A board without a CPU and without a machine: guest memory, a clock that the test moves, and what the board
- * has asked of its host.
+ * A board without a CPU and without a machine: guest memory, a clock that the test moves, and a record of the board's
+ * requests to its host.
  */
 #ifndef RINGER_TESTS_BOARD_RIG_H
 #define RINGER_TESTS_BOARD_RIG_H

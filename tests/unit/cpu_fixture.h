@@ -215,7 +215,7 @@ static inline void fixture_destroy(struct cpu_fixture *f)
     free(f->v);
 }
 
-/* What is tried. */
+/* The operation under test. */
 struct operation {
     enum {
         LOAD,
@@ -264,8 +264,7 @@ static inline void operate(struct vcpu *v, const struct operation *o)
 }
 
 enum { DONE = -1 };
-/* The vector raised, or DONE. A fault must have changed nothing of the registers, unless the new task raised
- * it. */
+/* Returns the vector raised, or DONE. A fault must have changed no register, unless the new task raised it. */
 static __attribute__((noinline, unused)) int attempt_operation(struct vcpu *v, const struct operation *o)
 {
     static struct vcpu before;

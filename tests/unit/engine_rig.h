@@ -1,10 +1,10 @@
 /*
- * Two rigs with the same guest, one run by the interpreter and one by the translator: a test of one mechanism
- * of the translator runs a few instructions on both, wants the same registers and memory, and looks at the
- * translator's counters to be sure that the mechanism was at work.
+ * Two rigs with the same guest; the interpreter runs one, the translator the other. A test of one mechanism of the
+ * translator runs a few instructions on both and compares registers and memory. The translator's counters show that
+ * the mechanism was at work.
  *
- * Paging is on, at CPL 0: linear addresses are physical ones, but that MIRROR_AT shows the same RAM once
- * more. Exceptions lead to a HLT of their own each.
+ * Paging is on, at CPL 0. Linear addresses equal physical ones, and MIRROR_AT maps the same RAM once more. Each
+ * exception leads to its own HLT.
  *
  *   GUEST(name, "instructions in GNU syntax") assembles 32-bit code; guest_code(name) is its bytes.
  */
@@ -25,7 +25,7 @@
 
 enum { PTE_P = 1, PTE_RW = 2, PTE_A = 0x20, PTE_D = 0x40, PTE_ALL = PTE_P | PTE_RW | PTE_A | PTE_D };
 
-/* HLT in the code itself, rather than that of a handler. */
+/* HLT in the code itself, not in a handler. */
 #define ENDED NO_FAULT
 
 #define GUEST(name, text)                                                                                    \
@@ -96,7 +96,7 @@ static inline void load_one(struct rig *rig, const u8 *code, u32 bytes, u32 at)
     v->rip = at;
     v->pending = 0;
     v->scratch.return_misses = 0;
-    /* The translator knows by the number of flushes how old something is. */
+    /* The translator measures age in flushes. */
     rig->counters = (struct counters){.cache_flushes = rig->counters.cache_flushes};
     vcpu_update_mode(v);
 }
@@ -131,10 +131,11 @@ static inline void engines_rewind(struct engines *e, u32 at)
     }
 }
 
-/* Enough for all of these tests; what does not end is wrong. */
+/* Enough for all of these tests: code that needs more does not end. */
 #define ENGINE_BUDGET 10000000u
 
-/* Runs to a HLT. Returns the vector of the handler that it is in, or ENDED; ~0: no HLT came. */
+/* Runs to a HLT. Returns the vector of the handler that has it, ENDED for the HLT of the code itself, or ~0 if no HLT
+ * came. */
 static inline u32 run_one(struct rig *rig)
 {
     struct vcpu *v = &rig->vcpu;
@@ -152,7 +153,7 @@ static inline u32 run_one(struct rig *rig)
     return v->rip > RIG_HANDLERS && vector < 32 ? vector : ENDED;
 }
 
-/* Run both; everything a guest can see must be the same. Returns as run_one(). */
+/* Runs both; everything that a guest can see must be the same. Returns what run_one() returns. */
 static inline u32 engines_run(struct engines *e)
 {
     u32 vector = run_one(e->interpreter), other = run_one(e->translator);

@@ -1,6 +1,6 @@
 /*
- * Waiting for what other threads do: a test waits for the event itself, however long a busy host takes. An
- * event that does not come within a minute ends the program with status 1.
+ * Waiting for other threads: a test waits for the event itself, however long a busy host takes. If the event does not
+ * come within a minute, the program ends with status 1.
  */
 #ifndef RINGER_TESTS_EVENTS_H
 #define RINGER_TESTS_EVENTS_H

@@ -42,7 +42,7 @@ static inline struct outcome step(struct rig *rig)
     struct vcpu *v = &rig->vcpu;
     enum exit_reason reason = interp_step(v);
 #ifdef RINGER_SANITIZED
-    CHECK(!v->fpu_live); /* the sanitizers' run-time may use SSE anywhere: cpu/fpu_state.c */
+    CHECK(!v->fpu_live); /* the sanitizers' run-time may use SSE anywhere; see cpu/fpu_state.c */
 #endif
     fpu_park(v); /* the test is library code */
     CHECK(reason == EXIT_NONE || reason == EXIT_HALT);

@@ -1,6 +1,6 @@
 /*
- * An IDE channel with a disk in memory as drive 0 and a CD as drive 1, and a driver for it: for the tests of
- * the ATA and of the ATAPI drive.
+ * For tests of ATA and ATAPI drives: an IDE channel with a disk in memory as drive 0 and a CD as drive 1, and a
+ * driver for it.
  */
 #ifndef RINGER_TESTS_IDE_RIG_H
 #define RINGER_TESTS_IDE_RIG_H
@@ -67,7 +67,7 @@ static inline void rig_stop(void)
     memory_disk_free(&cd);
 }
 
-/* Do what the disks have to do. */
+/* Lets the disks do their queued requests. */
 static inline unsigned settle(void)
 {
     return memory_disk_run(&disk, 100000) + memory_disk_run(&cd, 100000);

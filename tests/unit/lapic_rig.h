@@ -1,5 +1,5 @@
 /*
- * A local APIC on the bench: injected time, wires that are looked at, registers by offset.
+ * A local APIC by itself: injected time, recorded wires, registers by offset.
  */
 #ifndef RINGER_TESTS_LAPIC_RIG_H
 #define RINGER_TESTS_LAPIC_RIG_H

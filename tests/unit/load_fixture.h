@@ -63,7 +63,7 @@ static void write_file(const char *path, const void *data, u64 bytes)
     if (file) fclose(file);
 }
 
-/* The option ROM by which firmware starts it, or NULL with the sentence. To be freed. */
+/* The option ROM by which firmware starts the kernel, or NULL and the error's sentence. The caller frees it. */
 static inline struct kernel_rom *make_rom(struct load_fixture *f)
 {
     struct boot_files files = f->files;
@@ -82,7 +82,7 @@ static inline int load_files(struct load_fixture *f)
     kernel_rom_free(make_rom(f));
     f->error[0] = '\0';
     int status = loader_load(&f->vcpu, &f->files, f->screen, f->error, sizeof f->error);
-    /* For any file: 0 and no message, or a documented status and a sentence. */
+    /* Holds for any file: status 0 and no message, or a documented status and a sentence. */
     CHECK((status == 0) == (f->error[0] == '\0'));
     CHECK(status == 0 || status == STATUS_USAGE || status == STATUS_HOST);
     return status;
@@ -96,8 +96,8 @@ static inline int load_files(struct load_fixture *f)
         CHECK(strstr((f)->error, words) != NULL);                                                            \
     } while (0)
 
-/* Every truncation of a file, and many random changes in the `head` bytes where its headers are. Nothing to
- * compare: it must only come back. */
+/* Every truncation of a file, and many random changes in the `head` bytes where its headers are. There is nothing to
+ * compare: the loader must only return. */
 static inline void damage(struct load_fixture *f, const char *path, const u8 *data, u64 bytes, u64 head,
                           unsigned rounds)
 {

@@ -1,6 +1,6 @@
 /*
- * A disk in memory for tests of storage controllers, and guest memory with a hole in it. Requests are done
- * when memory_disk_run() is called, oldest first; one sector may be bad.
+ * A disk in memory for tests of storage controllers, and guest memory with a hole in it. memory_disk_run() does the
+ * requests, oldest first. One sector may be bad.
  */
 #ifndef RINGER_TESTS_MEMORY_DISK_H
 #define RINGER_TESTS_MEMORY_DISK_H
@@ -64,7 +64,7 @@ static void memory_disk_do(struct memory_disk *memory, struct disk_request *requ
     }
 }
 
-/* Do the queued requests and those that follow from them, up to `limit`. Returns how many. */
+/* Does the queued requests and those that follow from them, up to `limit`. Returns how many. */
 static inline unsigned memory_disk_run(struct memory_disk *memory, unsigned limit)
 {
     unsigned done = 0;

@@ -147,7 +147,7 @@ static inline void net_rig_done(void)
     if (first) net_rig.card_ops->sent(net_rig.card, first);
 }
 
-/* A frame comes by the cable. Returns false: the card does not want it, or has no buffer large enough for it. */
+/* A frame comes by the cable. Returns false if the card refuses it or has no buffer large enough. */
 static inline bool net_rig_arrive(const u8 *frame, u32 bytes)
 {
     struct net_buffer *buffer = net_rig.offered;

@@ -1,6 +1,6 @@
 /*
- * A bare machine for tests of the CPU and the translator: 16 MB of RAM, no devices, flat 32-bit protected
- * mode at CPL 0, code at RIG_CODE. No host calls: instructions that need a device have no business here.
+ * A bare machine for tests of the CPU and the translator: 16 MB of RAM, no devices, flat 32-bit protected mode at CPL
+ * 0, code at RIG_CODE. There is no struct vcpu_host, so tests must not execute instructions that need a device.
  */
 #ifndef RINGER_TESTS_RIG_H
 #define RINGER_TESTS_RIG_H
@@ -50,7 +50,7 @@ static void rig_flat_segment(struct segment *s, bool code)
                               AR_P | AR_S | AR_DB | AR_G | AR_WRITABLE | AR_ACCESSED | (code ? AR_CODE : 0)};
 }
 
-/* Put the vCPU at the start of RIG_CODE with these bytes there. */
+/* Writes these bytes to RIG_CODE and puts the vCPU at their start. */
 static inline void rig_load(struct rig *rig, const void *code, unsigned bytes)
 {
     struct vcpu *v = &rig->vcpu;

@@ -1,6 +1,6 @@
 /*
- * Guest memory with a shadow over it and no CPU: what the tests of src/mmu share. RAM from 0, and on wish 64 KB of ROM at
- * ROM_AT and of a device at MMIO_AT, which reads 0.
+ * Tests of src/mmu share this: guest memory with a shadow over it and no CPU. RAM begins at 0. On request there are
+ * 64 KB of ROM at ROM_AT, and at MMIO_AT a device that reads 0.
  */
 #ifndef RINGER_TESTS_SHADOW_FIXTURE_H
 #define RINGER_TESTS_SHADOW_FIXTURE_H

@@ -1,5 +1,5 @@
 /*
- * What tests of the 9P server share: a temporary folder, and a client that makes messages from a list of fields and
+ * Tests of the 9P server share this: a temporary folder, and a client that makes messages from a list of fields and
  * reads replies.
  */
 #ifndef RINGER_TESTS_SHARE_RIG_H
@@ -50,7 +50,7 @@ static inline void rig_build(struct share_rig *rig, u8 type, const char *fields,
     store_any(rig->message + 5, 2, rig->tag);
 }
 
-/* Send what is in `message`. Returns 0, with the reply's fields in `in`, or the error number of an Rlerror. */
+/* Sends `message`. Returns 0, with the reply's fields in `in`, or the error number of an Rlerror. */
 static inline int rig_send(struct share_rig *rig)
 {
     struct iovec in = {rig->message, rig->message_bytes}, out = {rig->reply, RIG_MESSAGE_BYTES};
@@ -88,7 +88,7 @@ static inline int rig_call(struct share_rig *rig, u8 type, const char *fields, .
 
 #define CALL(...) rig_call(&rig, __VA_ARGS__)
 
-/* --- what tests do often --- */
+/* --- frequent requests --- */
 
 static inline int rig_walk(struct share_rig *rig, u32 fid, u32 new_fid, const char *name)
 {

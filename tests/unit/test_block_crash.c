@@ -90,7 +90,7 @@ static int tape_write(struct store *store, u64 offset, struct span from)
 {
     struct tape *t = container_of(store, struct tape, store);
     bool failed = fails(t);
-    /* One that fails may have done a part of its work. */
+    /* A write that fails may have done a part of its work. */
     u64 bytes = failed ? cut(offset, from.bytes) : from.bytes;
     struct event *event = note(t, STORE_WRITE, offset, bytes);
     event->data = malloc(from.bytes + 1);
@@ -280,7 +280,7 @@ static void apply(struct tape *to, const struct event *e, bool whole, unsigned c
     }
 }
 
-/* The file as it is after the first `count` events. power: of those after the last sync, only some. */
+/* Makes the file as it is after the first `count` events. power: with only some of the events after the last sync. */
 static void replay(struct tape *to, const struct tape *from, const u8 *first, u64 first_size, u64 count,
                    bool power)
 {
@@ -327,7 +327,7 @@ static void guest_step(struct tape *t, struct disk_image *image)
         note(t, GUEST_DISCARD, offset, bytes);
         image->ops->discard(image, offset, bytes);
     } else {
-        /* What a flush has not made stable in a failing store is not stable. */
+        /* A flush that fails makes nothing stable. */
         if (!image->ops->flush(image)) note(t, GUEST_FLUSHED, 0, 0);
     }
 }
@@ -372,7 +372,7 @@ static u8 *make_first(const struct shape *shape, u64 *size)
     return bytes;
 }
 
-/* Any moment, or the last before a sync, when most is at stake. */
+/* Any moment, or the last one before a sync, when most data are not stable. */
 static u64 moment_of(const struct tape *tape, bool before_sync)
 {
     u64 at = rig_random() % (tape->count + 1);
@@ -381,7 +381,7 @@ static u64 moment_of(const struct tape *tape, bool before_sync)
     return at;
 }
 
-/* One life, and some of the deaths it could have had. Tables are made and copied in the first steps. */
+/* One run, and some of the crashes that it could have had. The first steps make and copy tables. */
 static unsigned die(const u8 *first, u64 first_size, unsigned steps, unsigned deaths)
 {
     struct tape tape, other;

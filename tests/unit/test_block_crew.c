@@ -1,7 +1,7 @@
 /*
- * The threads of disks: what takes long holds up nothing that does not, and a letter that the vCPU's thread
- * does not come for by itself calls it (hazards: a request that waits behind a flush though threads sleep, a
- * guest that computes and never hears that its disk is done).
+ * The threads of disks: a slow request does not hold up quick ones, and a letter interrupts a vCPU thread that does
+ * not take it by itself. Hazards: a request that waits behind a flush while threads sleep; a guest that computes and
+ * never hears that its disk is done.
  */
 #include "block/block_disk.h"
 #include "check.h"
@@ -81,7 +81,7 @@ static void wait_for(const struct order *order)
         if (!mailbox_run(&box)) event_wait(&letter, "a letter of the disk's");
 }
 
-/* Quick requests are left to one thread, which meets a flush among them. */
+/* One thread does the quick requests and meets a flush among them. */
 static void test_behind_a_flush(void)
 {
     struct disk_crew crew;

@@ -24,7 +24,7 @@ static void letter_came(void *owner)
 
 static struct mailbox box = {.wake = letter_came};
 
-/* Until letters have come, and been read. */
+/* Waits until letters have come, and reads them. */
 static void read_letters(void)
 {
     while (!mailbox_run(&box))
@@ -128,7 +128,7 @@ static void submit(struct disk *disk, struct order *order, enum disk_operation o
                                         .part = order->part,
                                         .part_count = 4,
                                         .done = done}};
-    /* Scattered in memory, at odd places, with empty parts. */
+    /* Scattered in memory, at odd addresses, with empty parts. */
     u64 third = bytes / 3 | 1;
     if (memory && bytes >= 3) {
         order->part[1] = (struct iovec){memory, third};
@@ -274,7 +274,7 @@ static void test_policies(void)
     CHECK_EQ(resumes, 1);
     CHECK_EQ(failing.bytes[512], 0x5a);
     CHECK_EQ(failing.bytes[1535], 0x5a);
-    /* A request that is held when the machine ends is simply gone. */
+    /* A request that is held when the machine ends is dropped. */
     failing.error = -ENOSPC;
     submit(&disk.disk, &a, DISK_WRITE, 512, sector, 512);
     while (stalls < 2)
@@ -284,7 +284,7 @@ static void test_policies(void)
     failing.error = 0;
 }
 
-/* What is under way is done when a machine is reset, with threads and without. */
+/* A reset of the machine finishes the requests under way, with threads and without. */
 static void test_drain(struct clock *clock)
 {
     struct disk_crew crew;
@@ -561,7 +561,7 @@ static void test_overlay_race(void)
     disk_image_close(base.overlay);
 }
 
-/* What is cut off while it is in use cannot be read as zeros. */
+/* Data that are truncated while in use do not read as zeros. */
 static void test_truncated(void)
 {
     static u8 read[4096];
@@ -594,7 +594,7 @@ int fdatasync(int fd)
     return sync_error ? -1 : fsync(fd);
 }
 
-/* After a sync that failed the host takes the pages it could not write for clean: another would succeed. */
+/* After a failed sync the host marks the pages that it could not write as clean, so another sync would succeed. */
 static void test_lost(void)
 {
     static u8 sector[512];

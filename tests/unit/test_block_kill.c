@@ -1,7 +1,6 @@
 /*
- * kill -9 in the middle of everything: a child writes through worker threads, several requests in flight, and
- * is killed at any moment. qemu-img must find no error in the image, and all must be there that was flushed.
- * The same image is used by the next child.
+ * kill -9 at any moment: a child writes through crew threads, with several requests in flight, and is killed. qemu-
+ * img must find no error in the image, and all flushed data must be there. The next child uses the same image.
  */
 #include "base/hash.h"
 #include "block/block_disk.h"
@@ -16,10 +15,10 @@
 #define SECTORS   (SIZE / SECTOR)
 #define IN_FLIGHT 8u
 #define BATCHES   100000u
-/* Each request of a batch has a part of the medium for itself, and these are no clusters. */
+/* Each request of a batch has a part of the medium to itself. The parts are not aligned to clusters. */
 #define LANE_SECTORS (SECTORS / IN_FLIGHT)
 
-/* What the child reports. It outlives the child. */
+/* The child's report, in memory that outlives the child. */
 struct progress {
     u64 begun, flushed; /* batches */
 };
@@ -127,7 +126,7 @@ static void child(u64 number)
 
 /* --- the parent --- */
 
-static u64 before[SECTORS]; /* what the last child left */
+static u64 before[SECTORS]; /* the contents that the last child left */
 
 static bool holds(const u8 *sector, u64 tag)
 {

@@ -29,7 +29,7 @@ static void check_extents(struct disk_image *image)
     }
 }
 
-/* Operate on an image whose contents are in the model, and judge. */
+/* Does random operations on an image whose contents are in the model, and compares. */
 static void exercise(const char *name, unsigned steps)
 {
     struct rig_model m = {rig_open(name, "qcow2", false), model, SIZE};
@@ -78,7 +78,7 @@ static void test_shapes(void)
     exercise("usual", 1000);
 }
 
-/* A base with something in it everywhere, shorter than what is put upon it. */
+/* A base with data everywhere, shorter than the image over it. */
 static void make_base(const char *name)
 {
     u64 bytes = SIZE - 700 * 512;

@@ -1,7 +1,7 @@
 /*
- * The board's interrupt wires: ISA interrupts at both controllers, PIRQs active low at the I/O APIC, messages
- * of bus masters, the 8259 pair through the local APIC and without one; and the local APIC's page, which the
- * guest moves over RAM and back, or to where it cannot be shown.
+ * The board's interrupt wires: ISA interrupts at both controllers, PIRQs active low at the I/O APIC, messages of bus
+ * masters, the 8259 pair through the local APIC and without one; and the local APIC's page, which the guest moves
+ * over RAM and back, or to an address where it cannot be.
  */
 #include "board/wire_apic.h"
 

@@ -1,7 +1,7 @@
 /*
- * BARs that a guest moves about: what shows where, and that nothing but the hole is ever touched (hazard: a
- * hostile guest that lays a window over RAM, interrupt controllers, firmware or another window, or runs the
- * list of regions full).
+ * BARs that a guest moves: which device answers at which address, and that BARs take effect in the hole only. Hazard:
+ * a hostile guest that lays a range over RAM, interrupt controllers, firmware or another range, or fills the list of
+ * regions.
  */
 #include "board/pci_ranges.h"
 
@@ -133,7 +133,7 @@ static void test_ports(void)
     CHECK_EQ(ports_read(&rig->board.ports, 0xd004, 4), NOTHING);
 }
 
-/* For all that the guest does, a model with one owner a page gives the same result. */
+/* After every random change a model with one owner a page agrees. */
 static void test_random(void)
 {
     static const u32 base = 0xc8000000;

@@ -1,5 +1,5 @@
 /*
- * The port bus: splitting, unclaimed ports, windows' ends.
+ * The port bus: splitting, unclaimed ports, ends of ranges.
  */
 #include "board/ports.h"
 
@@ -57,7 +57,7 @@ static void test_strings(struct port_bus *bus, struct probe *wide)
     CHECK_EQ(ports_read_string(bus, 0x200, 2, bytes, 4), 4);
     CHECK_EQ(bytes[7], 7);
     CHECK_EQ(ports_read_string(bus, 0x202, 2, bytes, 4), 0);
-    CHECK_EQ(ports_read_string(bus, 0x200, 4, bytes, 2), 0); /* wider than the window */
+    CHECK_EQ(ports_read_string(bus, 0x200, 4, bytes, 2), 0); /* wider than the range */
     CHECK_EQ(ports_read_string(bus, 0x300, 2, bytes, 4), 0);
     CHECK_EQ(ports_write_string(bus, 0x200, 1, (const u8 *)"x", 1), 1);
     CHECK_EQ(wide->value, 'x');
@@ -74,7 +74,7 @@ int main(void)
 
     CHECK_EQ(ports_read(bus, 0x60, 1), 0x11);
     CHECK_EQ(ports_read(bus, 0x60, 2), 0x2111);
-    CHECK_EQ(ports_read(bus, 0x61, 2), 0xff21); /* leaves the window */
+    CHECK_EQ(ports_read(bus, 0x61, 2), 0xff21); /* goes beyond the range */
     CHECK_EQ(ports_read(bus, 0x60, 4), 0xffff2111);
     CHECK_EQ(ports_read(bus, 0x5f, 4), 0xff2111ff);
     CHECK_EQ(ports_read(bus, 0x1234, 4), 0xffffffff);
@@ -98,7 +98,7 @@ int main(void)
     ports_claim(bus, 0, 1, 1, &probe_ops, &narrow);
     CHECK_EQ(ports_read(bus, 0xffff, 2), 0x1111);
 
-    /* A window that moves covers others and shows them again. */
+    /* A range that moves covers others, and uncovers them again. */
     struct probe moving = {0};
     struct port_range *window = ports_add(bus, 16, 4, &probe_ops, &moving);
     CHECK_EQ(ports_read(bus, 0x600, 4), 0xffffffff);

@@ -1,6 +1,6 @@
 /*
- * The cable between UART and host: nothing typed is lost when the guest is slow, escape keys, a reader that
- * vanishes.
+ * The cable between UART and host. Hazards: typed characters that a slow guest loses; escape keys that reach the
+ * guest; a reader that vanishes and stops the guest.
  */
 #include "board/serial_port.h"
 
@@ -28,7 +28,7 @@ static void stop(void *owner, int status, const char *sentence)
     rig_stop(owner, STOP_HOST, status, sentence);
 }
 
-/* Its serial port goes there. The test does the host's I/O: there is no character thread. */
+/* Makes a board whose serial port goes to `to`. The test does the host's I/O: there is no character thread. */
 static void new_machine_to(const char *where, bool nographic)
 {
     char error[256];
@@ -56,7 +56,7 @@ static void new_machine(bool nographic)
     new_machine_to("stdio", nographic);
 }
 
-/* Let a millisecond of guest time pass. */
+/* Lets a millisecond of guest time pass. */
 static void pass(void)
 {
     rig->now_ns += 1000000;

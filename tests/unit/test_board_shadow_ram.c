@@ -1,6 +1,5 @@
 /*
- * The four states of a PAM segment, and that a firmware can copy itself (hazard: a BIOS that runs from stale
- * bytes).
+ * The four states of a PAM segment, and a firmware that copies itself. Hazard: a BIOS that runs from stale bytes.
  */
 #include "board/shadow_ram.h"
 

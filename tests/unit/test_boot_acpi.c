@@ -134,7 +134,7 @@ static void settle(struct table_image *image)
     memcpy(guest(image->base), image->bytes, image->used);
 }
 
-/* What a table loader does, with the script and nothing else (SeaBIOS, src/fw/romfile_loader.h). */
+/* Does what a table loader does, by the script alone (SeaBIOS, src/fw/romfile_loader.h). */
 static u32 addresses[2] = {RSDP, TABLES};
 
 static u32 file_at(const struct table_file *files, const u8 *name)

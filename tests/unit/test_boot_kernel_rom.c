@@ -56,7 +56,7 @@ static u32 record32(const u8 *rom, unsigned offset)
     return get32(rom + RECORD + offset);
 }
 
-/* Install, and do what the ROM does up to the memory map and after it. The ROM's image is left at `rom`. */
+/* Installs the ROM and does its work up to the memory map and after it. Leaves the ROM's image at `rom`. */
 static void play(struct load_fixture *f, struct kernel_rom *kernel, u8 rom[1024])
 {
     struct dma dma = {.memory = &f->phys, .read = read_memory, .write = write_memory};
@@ -135,7 +135,7 @@ static void test_low_kernel(void)
     }
 }
 
-/* A segment that begins in the page below 1 MB: what would go to the BIOS' ROM is left out. */
+/* A segment that begins in the page below 1 MB: the part that would go to the BIOS' ROM is left out. */
 static void test_page_below(void)
 {
     struct load_fixture *f = ready(MB - 0x1000, MB - 0x1000 + FILE_BYTES, 0);
@@ -176,7 +176,7 @@ static void test_refusals(void)
     fixture_free(f);
 }
 
-/* A program in a bzImage's clothes. */
+/* A program with a bzImage's header. */
 static void make_bzimage(u16 version, u8 loadflags)
 {
     for (unsigned n = 0; n < FILE_BYTES; n++)

@@ -286,7 +286,7 @@ static void test_elf64(void)
     CHECK_REFUSED(f, "kernel");
     make_elf64();
     add_pvh_note(AT);
-    damage(f, f->path[0], image, sizeof image, NOTE + 40, 3000);
+    damage(f, f->path[0], image, sizeof image, NOTE + 40, 1000);
     fixture_free(f);
 }
 
@@ -349,7 +349,7 @@ static void test_firmware(void)
     CHECK(!memcmp(phys_host(&f->phys, 0xf0000), rom, 64 << 10));
     CHECK_EQ(phys_find(&f->phys, 0xe0000)->kind, PHYS_RAM);
     fixture_free(f);
-    /* Smaller than what the chipset can switch: the whole of that is ROM. */
+    /* Smaller than a segment that the chipset can switch: the whole segment is ROM. */
     f = ready();
     write_file(f->path[1], rom, 4096);
     f->files = (struct boot_files){.firmware = f->path[1]};

@@ -151,7 +151,7 @@ static void test_refusals(void)
     CHECK_REFUSED(f, "at most 255");
     line[255] = '\0';
     CHECK_EQ(load_files(f), 0);
-    /* A kernel that takes any length meets the room there is. */
+    /* A kernel that takes a command line of any length gets one that fits in memory. */
     set32(image + 0x238, 0xffffffff);
     write_file(f->path[0], image, sizeof image);
     char *huge = malloc(2 * MB);

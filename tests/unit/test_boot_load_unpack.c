@@ -1,6 +1,6 @@
 /*
- * bzImages with kernels that are unpacked on the host: each format, and everything that must be left to the guest's own
- * unpacking without a failure or an overrun: damage, unknown formats, impossible sizes.
+ * bzImages with kernels that the loader unpacks: each format; and what it must leave to the guest's own unpacking
+ * without a failure or an overrun: damage, unknown formats, impossible sizes.
  */
 #include "load_fixture.h"
 

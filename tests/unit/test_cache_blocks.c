@@ -1,5 +1,5 @@
 /*
- * The translation cache by itself: blocks without code, by their metadata.
+ * The block cache by itself. Its blocks have metadata but no code.
  */
 #include "cache/cache.h"
 #include "check.h"
@@ -13,7 +13,7 @@ struct shape {
     u16 guest_bytes, host_bytes;
 };
 
-/* One instruction of each 12 bytes, so that long blocks are longer than 8 bits say. */
+/* One instruction for each 12 bytes, so that long blocks have offsets of more than 8 bits. */
 static struct block *add(const struct shape *shape)
 {
     struct block *block = cache_next(&cache);
@@ -60,7 +60,7 @@ static void test_sites(void)
     cache_flush(&cache);
 }
 
-/* Short ones, several a piece of the map, and ones of several pieces. */
+/* Short blocks, several in a piece of the map, and blocks over several pieces. */
 static void test_places(void)
 {
     struct block *blocks[200];
@@ -86,7 +86,7 @@ static void test_places(void)
     CHECK(!cache_after(&cache, NULL));
 }
 
-/* Writes kill what they touch, on either page of a crossing block, and unlink. */
+/* A write kills the blocks that have one of its bytes, on either page of a crossing block, and unlinks them. */
 static void test_writes(void)
 {
     struct block *a = add(&(struct shape){.gpa = 0x3000, .eip = 0x3000, .guest_bytes = 64, .host_bytes = 40});

@@ -1,7 +1,7 @@
 /*
- * Chardevs: bytes through every kind of back end, one client at a time, output without a client, escape keys and front
- * ends that share a terminal (hazards: a client that comes back and gets what another left; a machine that waits for a
- * reader that is not there; a telnet command that the guest sees).
+ * Chardevs: bytes through every kind of back end, one client at a time, output without a client, escape keys, and
+ * front ends that share a terminal. Hazards: a client that gets what another one left; a machine that waits for a
+ * reader that does not exist; a telnet command that the guest sees.
  */
 #include "chardev/chardev.h"
 
@@ -99,7 +99,7 @@ static bool attach(struct front *f, unsigned n)
     return chardev_attach(&f->front, set.chardev[n], error, sizeof(error));
 }
 
-/* An event of the character thread. alarm() ends a wait that is in vain. */
+/* Waits for an event of the character thread. alarm() ends a test that waits in vain. */
 static void await(const u32 *counter, u32 least)
 {
     while (__atomic_load_n(counter, __ATOMIC_SEQ_CST) < least)
@@ -144,7 +144,7 @@ static void test_unix_server(void)
     CHECK(attach(front, 0));
     CHECK(!attach(&fronts[1], 0)); /* it is no multiplexer */
     CHECK_EQ(chardevs_start(&set), 0);
-    for (unsigned n = 0; n < 100; n++) /* nobody is there: discarded, and never waited for */
+    for (unsigned n = 0; n < 100; n++) /* without a client, output is discarded and never waits */
         CHECK_EQ(put(front, "0123456789012345678901234567890123456789012345678901234567890123456789"), 70);
     int client = dial("s"), second = dial("s");
     await(&front->opened, 1);
@@ -161,7 +161,7 @@ static void test_unix_server(void)
     CHECK(!memcmp(front->text, "helloI wait", 11));
     put(front, "now you");
     CHECK(hears(second, "now you"));
-    /* A client that does not read: what is refused is refused, and there is room again when it does read. */
+    /* A client that does not read: output is refused, and is taken again when the client reads. */
     static char much[CHAR_OUT_BYTES];
     u64 sent = 0;
     for (u32 taken = 1; taken; sent += taken)

@@ -1,5 +1,5 @@
 /*
- * The escape keys, and the restoring of the terminal's settings (hazard: a shell that is left in raw mode).
+ * The escape keys, and the terminal's settings, which are restored. Hazard: a shell that is left in raw mode.
  */
 #include "chardev/terminal.h"
 

@@ -1,6 +1,6 @@
 /*
- * The digest of decoded instructions: facts that routines and the translator rely on, and that another version of Zydis
- * might report differently.
+ * The digest of decoded instructions. The interpreter's routines and the translator rely on these facts, and another
+ * version of Zydis might report them differently.
  */
 #include "check.h"
 #include "cpu/cpuid.h"

@@ -1,6 +1,6 @@
 /*
- * Decoding by shape gives the same as Zydis: for every opcode with every ModRM and prefix, and for each shape with other
- * address bytes and immediates than those it was learnt from. For usual programs it rarely calls Zydis.
+ * Decoding by shape gives the same as Zydis: for every opcode with every ModRM and prefix, and for each shape with
+ * other address bytes and immediates than those it was learnt from. For typical code it rarely calls Zydis.
  */
 #include "check.h"
 #include "cpu/decode_memo.h"

@@ -1,6 +1,6 @@
 /*
- * The interpreter's routines, a few of each family: results, flags, and what a fault must leave alone. The
- * native oracle (tests/lockstep) is where operands are varied; here is what it cannot see: privilege of
+ * The interpreter's routines, a few of each family: results, flags, and state that a fault must not change. The
+ * native oracle (tests/lockstep) varies the operands. This test covers what the oracle cannot see: privilege of
  * pages, EIP at limits, traps.
  */
 #include "exec_rig.h"
@@ -284,7 +284,7 @@ static void test_run(struct rig *rig)
     CHECK_EQ(interp_run(v), EXIT_HALT);
     CHECK_EQ(v->icount, begun + 202);
 
-    LOAD(rig, 0x0f, 0x0b); /* counts though it faults */
+    LOAD(rig, 0x0f, 0x0b); /* it counts although it faults */
     begun = v->icount;
     step(rig);
     CHECK_EQ(v->icount, begun + 1);

@@ -1,6 +1,6 @@
 /*
- * x87, MMX and SSE through host thunks: availability, pending and unmasked exceptions, alignment, whole
- * states. Host pointers must not show.
+ * x87, MMX and SSE through host thunks: availability, pending and unmasked exceptions, alignment, whole states. The
+ * guest must not see host pointers.
  */
 #include "exec_rig.h"
 
@@ -34,7 +34,7 @@ static void test_availability(struct rig *rig)
     LOAD(rig, 0xd9, 0xe8); /* fld1 */
     v->paging.cr0 |= CR0_TS;
     CHECK_EQ(step(rig).vector, VEC_NM);
-    LOAD(rig, 0x9b); /* fwait minds TS with MP only */
+    LOAD(rig, 0x9b); /* fwait looks at TS only if MP is set */
     v->paging.cr0 |= CR0_TS;
     STEP_OK(rig);
     v->rip = RIG_CODE;
@@ -173,7 +173,7 @@ static void test_sse(struct rig *rig)
     CHECK_EQ(step(rig).vector, VEC_GP);
 }
 
-/* What the host CPU makes of MXCSR in DPPS xmm0, xmm1, FFh. */
+/* The host CPU's MXCSR after DPPS xmm0, xmm1, FFh. */
 static u32 host_dpps(const u32 *a, const u32 *b, u32 mxcsr)
 {
     static const u32 quiet = 0x1f80;

@@ -1,6 +1,6 @@
 /*
- * Memory as instructions reach it: page-crossing accesses that must be all or nothing, error codes, fetches
- * at the end of a page, alignment checks, segments that refuse, code that is written to.
+ * Accesses of instructions to memory: page-crossing accesses that must be all or nothing, error codes, fetches at the
+ * end of a page, alignment checks, segments that refuse an access, writes to code.
  */
 #include "exec_rig.h"
 

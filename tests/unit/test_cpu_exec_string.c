@@ -1,6 +1,6 @@
 /*
- * String instructions: the bulk way must be what single elements are, across pages, over itself, backwards,
- * at faults, in 16-bit addressing, and when something is pending.
+ * String instructions: the bulk routine must do what single elements do, across pages, with overlap, backwards, at
+ * faults, in 16-bit addressing, and when something is pending.
  */
 #include "exec_rig.h"
 
@@ -22,7 +22,7 @@ static bool same(struct rig *rig)
     return !memcmp(actual, model, sizeof(model));
 }
 
-/* REP MOVS as the manual has it, one element after the other. */
+/* REP MOVS as the manual defines it, one element after the other. */
 static void model_movs(u32 from, u32 to, u32 count, unsigned bytes, bool down)
 {
     while (count--) {

@@ -1,6 +1,6 @@
 /*
- * The paravirtual clock: by the published formula the guest gets the machine's time, at any rate of the TSC, after it has
- * moved its TSC, and for any address of the structure.
+ * The paravirtual clock: the published formula gives the guest the machine's time, at any rate of the TSC, after the
+ * guest has moved its TSC, and for any address of the structure.
  */
 #include "cpu_fixture.h"
 
@@ -47,7 +47,7 @@ static void pass(u64 ns)
     machine_time.tsc += (u64)((unsigned __int128)ns * machine_time.tsc_hz / 1000000000u);
 }
 
-/* Hours may cost what the 32 bits of the multiplier leave out: 2^-31. */
+/* After hours the error may be as large as the 32 bits of the multiplier leave it: 2^-31. */
 static void check_now(struct vcpu *v)
 {
     s64 off = (s64)(guest_now(machine_time.tsc + v->tsc_offset) - machine_time.ns);
@@ -101,7 +101,7 @@ static void test_wall(void)
     CHECK_EQ(wall[0] & 1, 0);
     CHECK_EQ(wall[1], 1704067200);
     CHECK_EQ(wall[2], 123456789);
-    /* Places where there is no memory are the guest's own problem. */
+    /* An address without memory harms only the guest. */
     msr_write(v, MSR_PVCLOCK_WALL, 0xfffffffffffffffc);
     msr_write(v, MSR_PVCLOCK_TIME, 0xfffffffffffffffd);
     vcpu_reset(v);

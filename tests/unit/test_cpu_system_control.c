@@ -1,6 +1,6 @@
 /*
- * Control and debug registers, MSRs, CPUID, port permissions and the mode key. Hazards: a value is accepted that the CPU
- * model does not allow; translations stay although the write has made them invalid.
+ * Control and debug registers, MSRs, CPUID, port permissions and the mode key. Hazards: a value that the CPU model
+ * forbids is accepted; translations stay although the write has made them invalid.
  */
 #include "cpu/mode.h"
 #include "cpu_fixture.h"
@@ -55,7 +55,7 @@ static void test_pdptes(void)
     struct vcpu *v = f->v;
     fixture_protected(f, 0);
     EXPECT(f, DONE, WRITE_CR, 4, .value = CR4_PAE);
-    EXPECT(f, DONE, WRITE_CR, 3, .value = AT_PAGE_DIRECTORY); /* not looked at without paging */
+    EXPECT(f, DONE, WRITE_CR, 3, .value = AT_PAGE_DIRECTORY); /* without paging they are not checked */
     poke(f, AT_PAGE_DIRECTORY, 8, AT_PAGE_TABLE | 3);         /* bit 1 is reserved */
     EXPECT_ERROR(f, VEC_GP, 0, WRITE_CR, 0, .value = CR0_PE | CR0_PG);
     poke(f, AT_PAGE_DIRECTORY, 8, AT_PAGE_TABLE | 1);

@@ -1,7 +1,7 @@
 /*
- * The system instructions themselves, from their bytes: privilege, IOPL and virtual-8086 rules, and the ones
- * that do not trap (Robin & Irvine 2000). The hazard: one that is let through silently shows the guest the
- * wrong machine.
+ * The system instructions, from their bytes: rules of privilege, IOPL and virtual-8086 mode, and the sensitive
+ * instructions that do not trap (Robin & Irvine 2000). Hazard: an instruction that runs unchecked and shows the guest
+ * the wrong machine.
  */
 #include "cpu/insn.h"
 #include "cpu/isa.h"

@@ -1,6 +1,6 @@
 /*
- * Delivery through the IVT and the IDT, virtual-8086 mode, double and triple faults, breakpoints (SDM 3A
- * chapters 6 and 20, SDM 3B 17). Hazard: wrong error codes and frames that only show when a guest crashes.
+ * Delivery through the IVT and the IDT, virtual-8086 mode, double and triple faults, breakpoints (SDM 3A chapters 6
+ * and 20, SDM 3B 17). Hazard: wrong error codes and frames, which show only when a guest crashes.
  */
 #include "cpu_fixture.h"
 
@@ -196,8 +196,8 @@ static void test_escalation(void)
 {
     struct cpu_fixture *f = &fixture;
     struct vcpu *v = f->v;
-    /* Which second fault makes a double fault (SDM 3A table 6-5). The first handler's segment is absent or
-     * its gate page is not there. */
+    /* Which second fault makes a double fault (SDM 3A table 6-5). The first handler's segment, or the page of its
+     * gate, is not present. */
     static const struct {
         u8 first;
         bool page;

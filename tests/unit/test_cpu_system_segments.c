@@ -1,6 +1,6 @@
 /*
- * Segment loads, far transfers and task switches against the exceptions and stack images of SDM 2 and 3A. The
- * hazard: a wrong error code or a half-done transfer shows only as a guest's crash far away.
+ * Segment loads, far transfers and task switches, compared with the exceptions and stack images of SDM 2 and 3A.
+ * Hazard: a wrong error code or a half-done transfer, which shows only as a later crash of the guest.
  */
 #include "cpu_fixture.h"
 
@@ -153,7 +153,7 @@ static void test_call_gates(void)
     CHECK_EQ(peek(f, AT_STACK0 - 10, 2), 0x7000);
     CHECK_EQ(peek(f, AT_STACK0 - 6, 2), 0x3333);
 
-    /* A stack that cannot be: the TSS's limit, null, wrong ring, absent, too small. */
+    /* Impossible stacks: beyond the TSS's limit, null, wrong ring, not present, too small. */
     fixture_protected(f, 3);
     f->v->tr.limit = 10;
     EXPECT_ERROR(f, VEC_TS, TSS, CALL, CALL_GATE | 3, 0, 4);

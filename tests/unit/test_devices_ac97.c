@@ -1,6 +1,6 @@
 /*
- * The AC'97 controller as a driver sees it: lists of buffers, positions, interrupts, rates; and lists that
- * lead nowhere.
+ * The AC'97 controller as a driver sees it: lists of buffers, positions, interrupts, rates; and lists outside of
+ * memory.
  */
 #include "devices/sound/ac97.h"
 
@@ -110,7 +110,7 @@ static void test_playing(void)
     CHECK_EQ(get(1, OUT + 6, 2), 1);
 }
 
-/* A channel that is paused in the middle of a buffer goes on there (hazard: each pause skips the rest of the buffer). */
+/* A channel that is paused in the middle of a buffer goes on there. Hazard: each pause skips the rest of the buffer. */
 static void test_pause(void)
 {
     start();

@@ -1,6 +1,6 @@
 /*
- * ATAPI CD drive: the phases of the PACKET command by PIO and DMA, byte count limits, sense data, changes of
- * the medium, and the replies of the commands that inform.
+ * ATAPI CD drive: the phases of the PACKET command by PIO and DMA, byte count limits, sense data, changes of the
+ * medium, and the replies of the commands that ask for information.
  */
 #include "devices/storage/cd_sector.h"
 #include "ide_rig.h"
@@ -12,7 +12,7 @@ static u32 got_bytes;
 static unsigned blocks;
 static unsigned change_after; /* blocks, if not 0: the disc is exchanged then */
 
-/* A packet by PIO, and all it gives, into got. */
+/* Sends a packet by PIO; all data that it returns go into `got`. */
 static u8 packet(const u8 *command, u16 limit)
 {
     got_bytes = blocks = 0;
@@ -197,7 +197,7 @@ static void test_read(void)
     CHECK_EQ(PACKET(0x28, 0, 0, 0, 0, 20, 0, 0, 1), READY);
     expect_bad_sector(PACKET(0xbe, 0, 0, 0, 0, 19, 0, 0, 30, 0xf0), 2 * 2064, 21);
 
-    /* READ CD: data, everything but the code, and what is not had. */
+    /* READ CD: data, everything but the code, and parts that the disc does not have. */
     CHECK_EQ(PACKET(0xbe, 0, 0, 0, 0, 40, 0, 0, 2, 0x10), READY);
     CHECK_EQ(got_bytes, 4096);
     CHECK(!memcmp(got, cd.data + 40 * 2048, 4096));
@@ -359,7 +359,7 @@ static void test_mode_select(void)
     CHECK_EQ(PACKET(0x5a, 0, 0x81, 0, 0, 0, 0, 0, 16), READY); /* default */
     CHECK_EQ(got[10] << 8 | got[11], 0x0005);
     list[11] = 30;
-    list[21] = 61; /* what cannot be changed: then nothing is */
+    list[21] = 61; /* a value that cannot be changed: then none is */
     expect_sense(select_mode(0x55, list, 24, 0), 5, 0x2600);
     PACKET(0x5a, 0, 0x01, 0, 0, 0, 0, 0, 16);
     CHECK_EQ(got[11], 20);

@@ -238,7 +238,7 @@ static void test_legacy_transmit(void)
     rig.sent_count = 0;
 }
 
-/* The driver leaves out what differs from segment to segment; the cable gets it. */
+/* The driver leaves out the fields that differ from segment to segment; the frames on the cable have them. */
 static void test_segmentation(void)
 {
     u8 *frame = rig.ram + DATA, out[8192];
@@ -272,7 +272,7 @@ static void test_segmentation(void)
     rig.sent_count = 0;
 }
 
-/* Descriptors that make no sense are done, and send nothing. */
+/* Nonsensical descriptors are marked as done, and send nothing. */
 static void test_hostile_transmit(void)
 {
     put_descriptor(TX_RING, 5, RAM_BYTES + 4096, 1000 | 9u << 24);      /* where no RAM is */

@@ -1,5 +1,5 @@
 /*
- * The firmware configuration device: ports, directory, transfers, and guests that mean it ill.
+ * The firmware configuration device: ports, directory, transfers, and hostile guests.
  */
 #include "devices/chipset/fw_cfg.h"
 

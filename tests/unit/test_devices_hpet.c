@@ -1,6 +1,6 @@
 /*
- * The HPET by its registers, with injected time: what a driver finds out, the counter and its halves, matches of
- * 32 and 64 bits, periods and how they are set, edges and levels, routes and legacy replacement, a late host.
+ * The HPET by its registers, with injected time: capabilities, the counter and its halves, matches of 32 and 64 bits,
+ * ways to set a period, edges and levels, routes and legacy replacement, a late host.
  */
 #include "devices/chipset/hpet.h"
 
@@ -153,7 +153,7 @@ static void test_one_shot(void)
     CHECK_EQ(edges[0], 1);
     run_to(start_ns + 2000 * TICK);
     CHECK_EQ(edges[0], 1);
-    /* What has been passed comes after a turn of 32 bits, */
+    /* A match that has been passed comes after a turn of 32 bits, */
     out(COMPARATOR(0), 1999);
     run_to(start_ns + 1998 * TICK + (1ull << 32) * TICK);
     CHECK_EQ(edges[0], 1);
@@ -161,7 +161,7 @@ static void test_one_shot(void)
     CHECK_EQ(edges[0], 2);
     out(TIMER(0), 0);
     CHECK(!wire[0]);
-    /* of 64 bits practically never. */
+    /* and with 64 bits practically never. */
     start(true);
     out(CONFIG, RUN);
     start_ns = fake.now;
@@ -180,7 +180,7 @@ static void test_one_shot(void)
     CHECK(!wire[3]);
 }
 
-/* As Linux sets a period: comparator with bit 6, then the period. And with the one write that the specification has. */
+/* As Linux sets a period: comparator with bit 6, then the period. Then by one write, as the specification has it. */
 static void test_periodic(void)
 {
     start(true);
@@ -198,7 +198,7 @@ static void test_periodic(void)
     CHECK_EQ(edges[0], 10);
     CHECK_EQ(last_edge_ns, start_ns + (5000 + 300 * 9) * TICK);
     CHECK_EQ(in(COMPARATOR(0)), 5000 + 300 * 10);
-    /* A late host: one interrupt, and on in step. */
+    /* A late host: one interrupt, and the next one in step. */
     stand_still_to(start_ns + (5000 + 300 * 30 + 7) * TICK);
     CHECK_EQ(edges[0], 11);
     run_to(start_ns + (5000 + 300 * 31) * TICK);

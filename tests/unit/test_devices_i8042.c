@@ -1,6 +1,6 @@
 /*
- * The keyboard controller with its keyboard and mouse: commands, translation, scan code sets, the
- * IntelliMouse knock, and the one-byte buffer that programs read twice.
+ * The keyboard controller with its keyboard and mouse: commands, translation, scan code sets, the IntelliMouse knock,
+ * and the one-byte buffer, which some programs read twice.
  */
 #include "devices/chipset/reset_control.h"
 #include "devices/input/i8042.h"
@@ -230,7 +230,7 @@ static void test_keyboard_commands(void)
 static void test_translation(void)
 {
     start();
-    /* Every key, make and break, comes out as it went in. */
+    /* Every key's make and break codes arrive as they were sent. */
     for (unsigned code = 1; code < 0x59; code++) {
         if (code == 0x55) continue;
         i8042_key(&kbc, (const u8[]){code}, 1);

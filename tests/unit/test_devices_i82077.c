@@ -1,6 +1,6 @@
 /*
- * The floppy controller: each command's bytes, transfers by DMA and through the FIFO, ends of tracks and
- * counts, what goes wrong, the change line, resets, and diskettes of all sizes.
+ * The floppy controller: each command's bytes, transfers by DMA and through the FIFO, ends of tracks and counts,
+ * errors, the change line, resets, and diskettes of all sizes.
  */
 #include "devices/storage/i82077.h"
 
@@ -52,7 +52,7 @@ static void set_rate(enum floppy_rate rate)
     i82077_change_ops.write(&fdc, 0, 1, rate);
 }
 
-/* Time passes and the disks work, until nothing happens any more. */
+/* Lets time pass and the disks work until nothing happens any more. */
 static void settle(void)
 {
     bool busy = true;
@@ -255,7 +255,7 @@ static void test_write(void)
     expect(0x44, 0x20, 0x20, 79, 1, 5);
     disk[0].bad_sector = UINT64_MAX;
 
-    /* SCAN for the second sector's bytes, with a wild one. */
+    /* SCAN for the second sector's bytes, with a wildcard byte. */
     memcpy(memory.ram + 0x10000, at + 512, 512);
     memcpy(memory.ram + 0x10200, at + 512, 512);
     memory.ram[0x10203] = 0xff;
@@ -406,7 +406,7 @@ static void test_control(void)
     COMMAND(0x08);
 
     memset(memory.ram + 0x10000, 0, 512);
-    set_dma(true, 512); /* a reset while the disk is at it */
+    set_dma(true, 512); /* a reset while the disk works */
     send((const u8[]){0x66, 0, 40, 0, 1, 2, 18, 0x1b, 0xff}, 9);
     fake.now = clock_next_deadline(&fake.clock);
     clock_run(&fake.clock);
@@ -442,7 +442,7 @@ static void test_diskettes(void)
         CHECK(!memcmp(memory.ram + 0x10000, disk[0].data + (sizes[n].sectors - 1) * 512, 512));
         COMMAND(0x66, side << 2, last, side, sizes[n].per_track + 1, 2, sizes[n].per_track + 1, 0x1b, 0xff);
         CHECK_EQ(result[1], 0x04);
-        COMMAND(0x4a, 4); /* nothing is on the other side of a diskette with one */
+        COMMAND(0x4a, 4); /* a diskette with one side has nothing on the other */
         CHECK_EQ(result[1], side ? 0 : 0x01);
         stop();
     }

@@ -1,6 +1,6 @@
 /*
- * DMA transfers of the 8237 pair: directions, ends, autoinitialization, wrap-around, words on the second
- * controller, the cascade, requests that wait for their channel, and devices that are not there.
+ * DMA transfers of the 8237 pair: directions, ends, autoinitialization, wrap-around, words on the second controller,
+ * the cascade, requests that wait for their channel, and channels without a device.
  */
 #include "devices/chipset/i8237.h"
 
@@ -165,7 +165,7 @@ static void test_requests(void)
     CHECK_EQ(in(8) & 0x22, 0x02);
 }
 
-/* Anything written anywhere, with devices that move what they can. */
+/* Random writes to all registers, while devices transfer what they can. */
 static void test_noise(void)
 {
     u64 state = 88172645463325252ull;

@@ -38,7 +38,7 @@ static u64 ns_of(u64 tick)
     return (u64)n;
 }
 
-/* Let time pass, firing timers when they are due. */
+/* Lets time pass and fires timers when they are due. */
 static void run_to(u64 ns)
 {
     while (clock_next_deadline(&fake.clock) <= ns) {

@@ -1,6 +1,6 @@
 /*
- * The interrupt controller: what a PC kernel relies on (priority, EOI, cascade, level by ELCR) and what only
- * datasheets speak of (spurious vectors, polling, rotation, special modes).
+ * The interrupt controller: functions that PC kernels rely on (priority, EOI, cascade, levels by ELCR), and those
+ * that are in the data sheet only (spurious vectors, polling, rotation, special modes).
  */
 #include "devices/chipset/i8259.h"
 

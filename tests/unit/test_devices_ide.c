@@ -1,6 +1,6 @@
 /*
- * ATA disk and IDE channel: what the registers show at each step of PIO, multiple and DMA transfers,
- * addressing in all its ways, interrupts, resets, errors, and that nonsense does not disturb the drive.
+ * ATA disk and IDE channel: the registers at each step of PIO, multiple and DMA transfers, all kinds of addressing,
+ * interrupts, resets, errors, and nonsense, which must not disturb the drive.
  */
 #include "ide_rig.h"
 
@@ -307,7 +307,7 @@ static void test_resets(void)
     in(STATUS);
     CHECK(!irq);
 
-    address(3, 1); /* a reset while the disk is at it: busy until it is done, and nothing of it shows */
+    address(3, 1); /* a reset while the disk works: busy until it is done, without a visible effect */
     out(COMMAND, 0x20);
     control(0x04);
     CHECK_EQ(alternate(), IDE_BSY);
@@ -343,8 +343,7 @@ static void test_resets(void)
     control(0);
     CHECK_EQ(in(STATUS), READY);
 
-    put_table((const u32[][2]){{0x20000, 0x600}},
-              1); /* what DMA has written to RAM is reported nevertheless */
+    put_table((const u32[][2]){{0x20000, 0x600}}, 1); /* DMA's writes to RAM are reported nevertheless */
     address(3, 3);
     out(COMMAND, 0xc8);
     start_master(true);
@@ -552,7 +551,7 @@ static void test_errors(void)
     address(100, 10);
     out(COMMAND, 0x20);
     settle();
-    for (unsigned n = 0; n < 5; n++) { /* what is good is delivered */
+    for (unsigned n = 0; n < 5; n++) { /* the good sectors are delivered */
         CHECK_EQ(in(STATUS), READY_DATA);
         read_words(sectors, 512);
         CHECK(!memcmp(sectors, disk.data + (100 + n) * 512, 512));
@@ -563,7 +562,7 @@ static void test_errors(void)
     CHECK_EQ(in(ERROR), IDE_UNC);
     CHECK_EQ(in(LBA_LOW), 105);
     CHECK_EQ(in(COUNT), 5);
-    address_ext(80, 600); /* READ VERIFY SECTORS looks at them, too, and gives nothing */
+    address_ext(80, 600); /* READ VERIFY SECTORS reads them too, and transfers nothing */
     out(COMMAND, 0x42);
     settle();
     CHECK(irq);
@@ -587,7 +586,7 @@ static void test_errors(void)
     CHECK_EQ(in(ERROR), IDE_UNC);
     CHECK_EQ(in(LBA_LOW), 105);
     CHECK_EQ(in(COUNT), 7);
-    CHECK(!memcmp(memory.ram + 0x20000, disk.data + 104 * 512, 512)); /* what is good has arrived */
+    CHECK(!memcmp(memory.ram + 0x20000, disk.data + 104 * 512, 512)); /* the good sectors have arrived */
     stop_master();
     /* At any position in a long transfer with odd descriptors. */
     for (unsigned bad = 200; bad < 200 + 64; bad += 3) {
@@ -616,7 +615,7 @@ static void test_errors(void)
     CHECK_EQ(in(ERROR), IDE_ABRT);
     CHECK_EQ(in(LBA_LOW), 105);
     address(0, 1);
-    out(COMMAND, 0x20); /* as if nothing had been */
+    out(COMMAND, 0x20); /* as if nothing had happened */
     settle();
     CHECK_EQ(in(STATUS), READY_DATA);
     read_words(sectors, 512);
@@ -658,8 +657,8 @@ static void test_trim(void)
     rig_stop();
 }
 
-/* Anything, in any order, with the disk answering now and then: nothing but the sanitizers can complain, and
- * after a reset the drive works. */
+/* Random writes in any order, while the disk answers now and then. Only the sanitizers can find an error here; after
+ * a reset the drive works. */
 static void test_noise(void)
 {
     u64 state = 88172645463325252ull;

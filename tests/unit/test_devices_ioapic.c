@@ -150,10 +150,10 @@ static void test_levels(void)
     CHECK_EQ(came(), 0);
     entry(9, APIC_LEVEL | 0x59);
     CHECK_EQ(came(), 1);
-    /* Edge and back: software clears a remote IRR in this way if its EOI was lost. */
+    /* To edge and back to level: software clears a remote IRR in this way if its EOI was lost. */
     entry(9, APIC_MASKED | 0x59), entry(9, APIC_MASKED | APIC_LEVEL | 0x59);
     CHECK_EQ(entry_read(9), APIC_MASKED | APIC_LEVEL | 0x59);
-    /* No APIC accepts it: no remote IRR, and it is sent again when one may. */
+    /* If no APIC accepts the message, there is no remote IRR, and the message is sent again when one may. */
     refuse = true;
     entry(9, APIC_LEVEL | 0x59);
     CHECK_EQ(entry_read(9), APIC_LEVEL | 0x59);
@@ -183,7 +183,7 @@ static void test_idle_high(void)
     ioapic_eoi(&ioapic, 0x60);
     CHECK_EQ(came(), 0);
     ioapic_reset(&ioapic);
-    entry(17, APIC_LEVEL | 0x61); /* programmed with the wrong polarity it never rests */
+    entry(17, APIC_LEVEL | 0x61); /* with the wrong polarity it interrupts without end */
     CHECK_EQ(came(), 1);
 }
 

@@ -1,6 +1,6 @@
 /*
- * The Plug and Play ISA card: found by the procedure of the specification, at the first read port, and silent
- * in every other state. The read port comes from the guest: it must be given back.
+ * The Plug and Play ISA card: the specification's procedure finds it at the first read port, and it is silent in
+ * every other state. The guest chooses the read port, which the card must give back.
  */
 #include "devices/chipset/isa_pnp.h"
 
@@ -48,7 +48,7 @@ static void send_key(void)
         address(key[n]);
 }
 
-/* 72 pairs of reads into 9 bytes; false when the checksum is not the one of the other 8. */
+/* Turns 72 pairs of reads into 9 bytes. Returns false if the ninth is not the checksum of the other 8. */
 static bool isolate(u8 identifier[9])
 {
     u8 sum = 0x6a;

@@ -1,6 +1,6 @@
 /*
- * The local APIC: what it accepts and when it interrupts, by the tables of SDM 3A chapter 10. Also random writes of a
- * hostile guest.
+ * The local APIC: which messages it accepts and when it interrupts, by the tables of SDM 3A chapter 10; and random
+ * writes of a hostile guest.
  */
 #include "lapic_rig.h"
 
@@ -237,7 +237,7 @@ static void test_external(void)
     out(TPR, 0xff);
     CHECK(intr); /* it has no priority */
     CHECK_EQ(lapic_acknowledge(&lapic), LAPIC_EXTINT);
-    CHECK(intr); /* as long as the wire says so */
+    CHECK(intr); /* as long as the wire is up */
     pin(0, false);
     CHECK(!intr);
     out(TPR, 0);

@@ -4,7 +4,7 @@
  */
 #include "lapic_rig.h"
 
-/* Let time pass, firing timers when they are due. Returns how many interrupts of `vector` came. */
+/* Lets time pass and fires timers when they are due. Returns how many interrupts of `vector` came. */
 static unsigned run_to(u64 ns, u8 vector)
 {
     unsigned count = 0;
@@ -48,7 +48,7 @@ static void test_one_shot(void)
         CHECK_EQ(run_to(from + (10ull << shifts[n]), 0x30), 1);
     }
 
-    /* The divisor changed on the way, the count stopped, begun again. */
+    /* The divisor is changed during a count; the count is stopped and begun again. */
     out(DIVIDE, BY_1), out(INITIAL, 1000);
     u64 from = fake.now;
     fake.now += 400;
@@ -80,7 +80,7 @@ static void test_periodic(void)
         CHECK_EQ(run_to(ns - 1, 0x30), 0);
         CHECK_EQ(run_to(ns, 0x30), 1);
     }
-    /* The host was away for 30 seconds: one interrupt, and the next where it belongs. */
+    /* The host stood still for 30 seconds: one interrupt, and the next at its regular time. */
     fake.now += 30000000000;
     clock_run(&fake.clock);
     CHECK(intr);
@@ -144,7 +144,7 @@ static void test_deadline(void)
     CHECK_EQ(run_to(fake.now + 1000000000000, 0x31), 0);
     lapic_set_deadline(&lapic, 0); /* disarmed */
     CHECK_EQ(clock_next_deadline(&fake.clock), UINT64_MAX);
-    /* The TSC jumps over the deadline; and away from it. */
+    /* The TSC jumps beyond the deadline; and back before it. */
     lapic_set_deadline(&lapic, tsc(NULL) + 1000000);
     tsc_offset += 2000000;
     lapic_tsc_moved(&lapic);
@@ -156,7 +156,7 @@ static void test_deadline(void)
     u64 from = fake.now;
     CHECK_EQ(run_to(from + 1999, 0x31), 0);
     CHECK_EQ(run_to(from + 2001, 0x31), 1);
-    /* Its rate was not what it was thought to be: the interrupt does not come early. */
+    /* The TSC is slower than its assumed rate: the interrupt does not come early. */
     lapic_set_deadline(&lapic, tsc(NULL) + 3000000);
     tsc_offset -= 30;
     from = fake.now;

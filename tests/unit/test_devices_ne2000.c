@@ -181,7 +181,7 @@ static void test_receive(void)
     out(BNRY, current_page() - 1);
     out(ISR, 1);
     CHECK(current_page() < full || current_page() > full);
-    /* The page before the ring is the last one of it: Linux writes that. */
+    /* The page before the ring's first stands for its last one: Linux writes that. */
     start(0x04);
     out(BNRY, START - 1);
     CHECK(net_rig_arrive(frame, 60));

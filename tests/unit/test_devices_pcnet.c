@@ -219,7 +219,7 @@ static void test_filters(void)
     CHECK(!memcmp(net_rig.ram + ROOM, net_rig.ram + DATA, 64));
 }
 
-/* A driver that has not used TDMD is polled for ("Polling"). */
+/* Without TDMD the chip polls the ring ("Polling"). */
 static void test_polling(void)
 {
     initialize(2, 0);

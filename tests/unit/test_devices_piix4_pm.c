@@ -1,5 +1,5 @@
 /*
- * PIIX4 power management: where its ports are, the PM timer and its overflow to the nanosecond, the SCI as a
+ * PIIX4 power management: the addresses of its ports, the PM timer and its overflow to the nanosecond, the SCI as a
  * level, the power button, soft off, the SMI commands.
  */
 #include "devices/chipset/piix4_pm.h"
@@ -272,7 +272,7 @@ static void test_soft_off(void)
     CHECK_EQ(power_offs, 2);
 }
 
-/* S3: what is enabled wakes, and the power button in any case; events and enables are kept, the rest is
+/* S3: enabled events wake the machine, and the power button always does. Status and enable bits are kept; the rest is
  * reset. */
 static void test_suspend(void)
 {
@@ -299,7 +299,7 @@ static void test_suspend(void)
     out(PMSTS, 2, RSM | RTC);
     CHECK_EQ(in(PMSTS, 2), 0);
 
-    out(PMEN, 2, 0); /* the alarm is not wanted */
+    out(PMEN, 2, 0); /* the alarm is not enabled */
     piix4_pm_suspend(&pm);
     piix4_pm_rtc(&pm, true);
     CHECK_EQ(wakes, 1);

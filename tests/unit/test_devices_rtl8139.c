@@ -143,7 +143,7 @@ static void test_ring_receive(void)
     make_frame(frame, everybody, 1514);
     for (unsigned n = 0; n < 8; n++)
         CHECK(net_rig_arrive(frame, 1514));
-    /* The driver that clears the ISR before it has read all is told again. */
+    /* A driver that clears the ISR before it has read all frames gets another interrupt. */
     put(ISR, 2, 0xffff);
     CHECK_EQ(get(ISR, 2), INT_RXOVW);
     u32 full = get(CBR, 2);

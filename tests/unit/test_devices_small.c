@@ -1,5 +1,5 @@
 /*
- * The chips that are hardly more than latches: DMA controllers, their page registers, and the debug ports.
+ * Chips that are little more than latches: DMA page registers, debug ports, and the registers of the DMA controllers.
  */
 #include "devices/chipset/debug_ports.h"
 #include "devices/chipset/i8237.h"

@@ -1,6 +1,6 @@
 /*
  * The UART: the probes of Linux' 8250 driver as sequences, FIFOs and trigger levels, the character timeout,
- * interrupts in order of priority, loopback, and that input waits instead of being lost.
+ * interrupts in order of priority, loopback, and input that waits and is not lost.
  */
 #include "devices/serial/uart16550.h"
 

@@ -317,7 +317,7 @@ static void test_dump(void)
     CHECK_EQ(small[0], 0);
 }
 
-/* Chain 4 as plain memory, while the graphics controller does nothing on the way; a bank of a linear mode. */
+/* Chain 4 as plain memory while the graphics controller changes nothing; a bank of a linear mode. */
 static void test_mapped_window(void)
 {
     planar();
@@ -412,7 +412,7 @@ static void test_vbe(void)
     CHECK_EQ(vga_mmio_ops.read(&vga, 0, 4), 0xffffff00);
 }
 
-/* The shapes by which a font is found, and what is in its letters. */
+/* The shapes by which a font is found, and its letters. */
 static void test_font_of_image(void)
 {
     static u8 image[40000];

@@ -1,6 +1,6 @@
 /*
- * The VGA's picture, pixel by pixel, for registers programmed by hand. Each line names the register with the hazard. (The
- * boot test "video" compares whole pictures with those of another machine.)
+ * The VGA's picture, pixel by pixel, for registers programmed by hand. Each comment names the register with the
+ * hazard. (The test boot/video compares whole pictures with QEMU's.)
  */
 #include "vga_fixture.h"
 
@@ -358,7 +358,7 @@ static void test_damage(void)
     teardown(&f);
 }
 
-/* What each viewer gets: see display.h. */
+/* Each viewer gets its own changes: see display.h. */
 static void test_viewers(void)
 {
     struct vga_fixture f;
@@ -380,7 +380,7 @@ static void test_viewers(void)
     mailbox_run(&f.mailbox);
     crtc(&f, 0x0f, 3);
     CHECK_EQ(f.changed, 2);
-    /* The other one takes the news, and it is news to both. */
+    /* A change that the other viewer takes first is new to both. */
     vbe_mode(&f, 1024, 768, 32);
     CHECK_EQ(display_attach(&f.vga.display, &other), 0);
     draw(&f);

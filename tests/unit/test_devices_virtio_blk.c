@@ -1,7 +1,7 @@
 /*
- * The virtio block device, driven by hand-made rings through both interfaces: every kind of request, several
- * in flight, errors, write-through, resets in the midst of it (hazards: a request that is given back after a
- * reset, a write that is reported before it is stable, lost interrupts).
+ * The virtio block device, driven by hand-made rings through both interfaces: every kind of request, several in
+ * flight, errors, write-through, resets during requests. Hazards: a request that is given back after a reset; a write
+ * that is reported before it is stable; lost interrupts.
  */
 #include "devices/virtio/virtio_blk.h"
 
@@ -45,7 +45,7 @@ static void move(struct disk_request *request)
     CHECK_EQ(bytes, request->bytes);
 }
 
-/* Do request n of those that are waiting. */
+/* Does request n of those that wait. */
 static void complete(unsigned n, int error)
 {
     struct disk_request *request = medium.request[n];
@@ -192,7 +192,7 @@ static void test_many_in_flight(void)
         heads[n] = request(n, VIRTIO_BLK_T_IN, n, DATA + 512 * n, 512);
     rig_notify(&rig, 0);
     CHECK_EQ(medium.count, 4);
-    /* The device wants to hear of the next one. */
+    /* The device asks for a notification of the next one. */
     CHECK_EQ(load_any(rig.ram + rig.queue[0].device + 4 + 8 * RIG_QUEUE, 2), 4);
     complete(2, 0);
     CHECK(rig.line);
@@ -317,7 +317,7 @@ static void test_write_through(void)
     CHECK_EQ(rig.ram[STATUS], VIRTIO_BLK_S_OK);
 }
 
-/* What was begun before a reset ends after it: the driver waits, and then hears nothing of it. */
+/* A request from before a reset ends after it: the driver waits, and does not get the request back. */
 static void test_reset_in_flight(void)
 {
     u32 head = 0, written = 0;

@@ -1,6 +1,6 @@
 /*
- * The virtio console: bytes both ways, input that comes before its buffers, and output that is more than may
- * be sent at a time (hazards: lost input, a guest that keeps the machine busy with one endless buffer).
+ * The virtio console: bytes both ways, input that comes before its buffers, and more output than may be sent at a
+ * time. Hazards: lost input; a guest that keeps the machine busy with one endless buffer.
  */
 #include "devices/virtio/virtio_console.h"
 
@@ -110,7 +110,7 @@ static void test_flood(void)
 {
     u32 head = 0, written = 0;
     start(false);
-    /* Many times what may be sent at once, out of the same bytes. */
+    /* Many times as much as may be sent at once, all from the same bytes. */
     enum { PARTS = 8, BYTES = RIG_RAM_BYTES / 2 };
     struct rig_buffer out[PARTS];
     for (unsigned n = 0; n < PARTS; n++)
@@ -128,7 +128,7 @@ static void test_flood(void)
     }
     CHECK_EQ(sent, (u64)PARTS * BYTES);
     CHECK_EQ(turns, (u64)PARTS * BYTES / 65536 - 1);
-    /* A reset in the midst of it ends it. */
+    /* A reset ends the transfer. */
     rig_add(&rig, 1, out, PARTS);
     rig_notify(&rig, 1);
     rig_write(&rig, 20, 1, 0);
@@ -156,8 +156,8 @@ static void test_emergency_write(void)
     CHECK_EQ(last[0], '!');
 }
 
-/* Several ports: what driver and device tell each other (5.3.6.2), and a port that is closed (hazard: input that is lost before
- * a program has opened the port). */
+/* Several ports: the messages between driver and device (5.3.6.2), and a port that is closed. Hazard: input that is
+ * lost before a program has opened the port. */
 static void message(unsigned id, unsigned event, unsigned value)
 {
     store_any(rig.ram + DATA, 4, id);

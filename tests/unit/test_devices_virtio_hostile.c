@@ -1,6 +1,6 @@
 /*
- * Drivers that break every rule of rings (hazards: a loop that never ends, memory outside of RAM, a device
- * that serves a queue that is not there): DEVICE_NEEDS_RESET, nothing touched, and a reset makes it whole.
+ * Drivers that break every rule of rings: the device sets DEVICE_NEEDS_RESET, touches nothing, and works again after
+ * a reset. Hazards: a loop that never ends; memory outside of RAM; a queue that does not exist.
  */
 #include "devices/virtio/virtio_rng.h"
 

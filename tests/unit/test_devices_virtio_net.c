@@ -1,6 +1,7 @@
 /*
- * The virtio network card by its registers and rings (virtio 1.2, 5.1), with a cable that remembers. Hazards: a frame that is not what
- * the driver sent, an offload that was not negotiated, a header in the wrong buffer, a filter that forgets; rings and commands that lie.
+ * The virtio network card by its registers and rings (virtio 1.2, 5.1), with a cable that records. Hazards: a frame
+ * other than the driver sent; an offload that was not negotiated; a header in the wrong buffer; a filter that
+ * forgets; false rings and commands.
  */
 #include "devices/virtio/virtio_net.h"
 
@@ -20,7 +21,7 @@ static struct rig rig;
 static struct virtio_net net;
 static const u8 mac[NET_MAC_BYTES] = {0x52, 0x54, 0, 1, 2, 3};
 
-/* --- a cable that remembers --- */
+/* --- a cable that records --- */
 
 static struct {
     struct net_cable cable;
@@ -156,7 +157,8 @@ static void send_bytes(u32 header, u32 bytes, const u8 *first)
     rig_notify(&rig, SEND);
 }
 
-/* What the driver sends comes out, whatever the size: nothing, less than an Ethernet header, the largest segment, and too much. */
+/* Frames of all sizes go out as the driver sent them: nothing, less than an Ethernet header, the largest segment, and
+ * too much. */
 static void test_sizes(void)
 {
     static const u32 sizes[] = {1, 13, 14, 60, 1514, 4096, 65535, NET_FRAME_MAX};
@@ -363,7 +365,7 @@ static void test_filters(void)
     virtio_net_destroy(&net);
 }
 
-/* Commands with lengths that lie, of classes that are not there, and a table too large to be remembered. */
+/* Commands with false lengths, commands of unknown classes, and a table that is too large. */
 static void test_bad_commands(void)
 {
     static u8 large[2 + 4 + 6 * 100 + 4];
@@ -391,7 +393,7 @@ static void test_bad_commands(void)
     virtio_net_destroy(&net);
 }
 
-/* 5.1.6.5.6: what the driver takes, it may switch off and on, but not beyond what it negotiated. */
+/* 5.1.6.5.6: the driver may switch the offloads that it negotiated off and on, and no others. */
 static void test_guest_offloads(void)
 {
     start(ALL_FEATURES, false);

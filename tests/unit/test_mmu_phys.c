@@ -138,13 +138,13 @@ static void test_overlays(void)
     CHECK_EQ(phys.region_count, 1); /* merged into one again */
     CHECK_EQ(phys_map_ram(&phys, 3 * MB, 2 * MB), -22);
     CHECK_EQ(phys_map_mmio(&phys, 0xa0001, 0x1000, &ops, &log), -22);
-    /* The head of a window overlaid: offsets of the rest stay. */
+    /* The head of a region is covered: offsets in the rest stay. */
     CHECK_EQ(phys_map_mmio(&phys, 0xfe000000, 0x4000, &ops, &log), 0);
     CHECK_EQ(phys_map_rom(&phys, 0xfe000000, 0x1000, rom), 0);
     phys_write(&phys, 0xfe001004, 4, 7);
     CHECK_EQ(log.at[log.count - 1].offset, 0x1004);
     CHECK_EQ(phys_read(&phys, 0xfe000ffc, 4), 0x5a5a5a5a);
-    /* ROM laid over and over again leaks nothing and runs out of nothing. */
+    /* Mapping ROM again and again leaks nothing and exhausts nothing. */
     for (unsigned n = 0; n < 1000; n++)
         CHECK_EQ(phys_map_rom(&phys, 0xe0000, 0x20000, rom), 0);
     /* A full list refuses the region and is unchanged. */

@@ -1,6 +1,6 @@
 /*
- * Shadow tables: what is filled and what is not, and the invariants of shadow.h under random fills, flushes
- * and page-table changes, each entry compared with a new walk. Hazard: an entry that outlives the right that it grants.
+ * Shadow tables: which entries are filled, and the invariants of shadow.h under random fills, flushes and page-table
+ * changes. Each entry is compared with a new walk. Hazard: an entry that outlives the right that it grants.
  */
 #include "shadow_fixture.h"
 
@@ -294,7 +294,7 @@ static void test_spaces(void)
     load_cr3(&f, DIRECTORY);
     CHECK_EQ(write_entry(&f, true, 0x1000), mine);
     CHECK_EQ(f.counters.space_hits, 1);
-    /* A space that is not loaded hears of changes as well: of its page table, and of its directory. */
+    /* Changes of its page table and of its directory also reach a space that is not loaded. */
     load_cr3(&f, OTHER_DIRECTORY);
     set_pte(&f, 1, 0x23000 | P | RW | US);
     load_cr3(&f, DIRECTORY);
@@ -325,8 +325,8 @@ static void test_storms(void)
     /* A page table is no place for a write entry. */
     CHECK_EQ(touch(&f, TABLES, ACCESS_WRITE, true), SHADOW_GUARDED);
     CHECK_EQ(write_entry(&f, true, TABLES), 0);
-    /* It becomes a data page: after some writes the trace ends, what it had made is gone, and writes are
-     * free. */
+    /* It becomes a data page: after some writes the trace ends, the entries that came through it are gone, and writes
+     * are free. */
     for (u32 n = 0; n < 100; n++)
         set_pte(&f, 512 + n, 0x12345678);
     CHECK(!(*phys_flags(&f.phys, TABLES) & PHYS_TRACED));
@@ -337,7 +337,7 @@ static void test_storms(void)
     CHECK(*phys_flags(&f.phys, TABLES) & PHYS_TRACED);
     set_pte(&f, 1, 0);
     CHECK_EQ(read_entry(&f, true, 0x1000), 0);
-    /* Cleared at one blow. */
+    /* Cleared by one write. */
     set_pte(&f, 1, 0x20000 | P | RW | US);
     touch(&f, 0x1000, ACCESS_WRITE, true);
     static const u8 zeros[PAGE_SIZE];
@@ -514,7 +514,7 @@ static void random_access(struct fixture *f)
     CHECK(hit.host == phys_host(&f->phys, walk.gpa));
     CHECK_EQ(kind == SHADOW_GUARDED,
              access == ACCESS_WRITE && (*phys_flags(&f->phys, walk.gpa) & PHYS_GUARDED));
-    /* What may be filled has been: else every access would be slow. */
+    /* Everything that may be filled has been; otherwise every access would be slow. */
     if (access == ACCESS_READ) CHECK(read_entry(f, user, linear) != 0);
     if (access == ACCESS_WRITE && kind == SHADOW_DIRECT) CHECK(write_entry(f, user, linear) != 0);
     if (access == ACCESS_FETCH) CHECK(exec_entry(f, user, linear) != 0);

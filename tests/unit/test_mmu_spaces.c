@@ -1,7 +1,7 @@
 /*
- * Address spaces: which ones the shadow remembers, and what becomes of those it forgets. The hazards: entries
- * of a process that has ended seen by the one that has its CR3, its page tables or its view now; a busy space
- * taken for a dead one; memory without bound; a whole flush where one space should go.
+ * Address spaces: which ones the shadow remembers, and what happens to the others. Hazards: entries of a process that
+ * has ended, used by another with the same CR3, page tables or view; a busy space taken for a dead one; memory
+ * without bound; a whole flush where one space suffices.
  */
 #include "shadow_fixture.h"
 
@@ -105,7 +105,7 @@ static void test_ended_process(void)
     CHECK_EQ(entry(&f, 0x1000), 0);
     touch(&f, 0x1000, data_of(2));
     CHECK_EQ(f.counters.space_evictions, 0);
-    /* The first root is unknown now. A space that is emptied and filled again is not one that has ended. */
+    /* The shadow has forgotten the first root. A space that is emptied and filled again has not ended. */
     visit(&f, 1);
     view = f.shadow.table[SHADOW_USER].write;
     phys_write(&f.phys, TABLE(1) + 4, 4, 0);
@@ -141,7 +141,7 @@ static void test_reused_cr3(void)
     fixture_load(&f, ROOT(0));
     CHECK_EQ(entry(&f, 0x1000), 0);
     touch(&f, 0x1000, data_of(2));
-    /* Copied over as a whole, not loaded and loaded. */
+    /* Overwritten as a whole, while it is not loaded and while it is. */
     u8 page[PAGE_SIZE];
     phys_read_bytes(&f.phys, ROOT(3), page, sizeof page);
     fixture_load(&f, ROOT(1));
@@ -190,8 +190,8 @@ static void touch_all_regions(struct fixture *f)
         touch(f, (region << 21) + DATA, (region & 1) << 21 | DATA);
 }
 
-/* Six spaces touch every region there is: more than the tables may take. The oldest ones are given back to
- * the host, and nothing is flushed. */
+/* Six spaces touch every region, which is more than the tables may take. The oldest tables go back to the host, and
+ * nothing is flushed. */
 static void test_wide_spaces(void)
 {
     enum { WIDE = 6 };
@@ -219,7 +219,7 @@ static void test_wide_spaces(void)
         }
     }
     CHECK_EQ(remembered, 4 * 2048);
-    /* Every list of writers is whole. */
+    /* Every list of writers is consistent. */
     shadow_drop_writes(&f.shadow, DATA);
     shadow_drop_writes(&f.shadow, 2 * MB + DATA);
     for (u32 n = 0; n < WIDE; n++) {

@@ -1,6 +1,6 @@
 /*
- * Video memory: writes are reported by page, in several places at once. The hazard: a write that is not reported
- * of because a write entry outlived the collecting of dirty pages.
+ * Video memory: writes are reported by page, at several addresses at once. Hazard: a write that is not reported
+ * because a write entry outlived the collecting of dirty pages.
  */
 #include "mmu/shadow.h"
 
@@ -129,7 +129,7 @@ static void test_order(void)
     teardown(&f);
 }
 
-/* Seen in two places, it is one memory. */
+/* The memory is the same at both addresses. */
 static void test_alias(void)
 {
     struct fixture f;
@@ -140,7 +140,7 @@ static void test_alias(void)
     CHECK_EQ(f.phys.video[0x21234], 0x5a);
     CHECK_EQ(phys_read(&f.phys, BAR + 0x21234, 1), 0x5a);
     CHECK_EQ(collect(&f), 0xffull << 32);
-    /* Code in one of them takes the entries of the other. */
+    /* Code at one address drops the write entries of the other. */
     touch(&f, 0x21000, ACCESS_WRITE);
     CHECK(writable(&f, 0x21));
     phys_guard(&f.phys, 0xa1000, PHYS_CODE);

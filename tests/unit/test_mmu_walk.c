@@ -105,7 +105,7 @@ static void test_accessed_dirty(void)
     struct walk walk;
     u32 error;
     set_pte(0, 0x5000 | P | RW | US);
-    /* A faulting access leaves no trace. */
+    /* A faulting access sets no bits. */
     paging.cr0 |= CR0_WP;
     set_pte(1, 0x6000 | P);
     CHECK_EQ(fault_of(&paging, 0x401000, ACCESS_WRITE, false), PF_PRESENT | PF_WRITE);

@@ -1,8 +1,8 @@
 /*
- * Host windows (mmu/window.c) alone: a window gives access to what the guest's user code may reach, never to
- * more. The test asks the host by process_vm_readv() and process_vm_writev(), which obey the protection of
- * pages. Hazards: a page that has left the guest's tables and is still in the window; a store to code, to ROM
- * or to a page table that Ringer does not notice; supervisor pages; the window of another address space.
+ * Host windows (mmu/window.c) by themselves: a window gives access to the pages that the guest's user code may reach,
+ * and to no others. The test asks the host by process_vm_readv() and process_vm_writev(), which obey the protection
+ * of pages. Hazards: a page that has left the guest's tables and is still in the window; a store to code, ROM or a
+ * page table that Ringer does not notice; supervisor pages; the window of another address space.
  */
 #include "mmu/window.h"
 
@@ -72,7 +72,7 @@ static enum shadow_kind touch(struct fixture *f, u32 at, enum access access)
     return shadow_access(&f->shadow, &f->paging, at, access, true, &hit);
 }
 
-/* As on the way into translated user code: a window is given, and made right. */
+/* As before translated user code runs: the space gets a window, and the window is settled. */
 static void enter(struct fixture *f)
 {
     shadow_user_ran(&f->shadow, 1);
@@ -168,7 +168,7 @@ static void test_rights(void)
     teardown(f);
 }
 
-/* A fault maps what may be reached, and only that. */
+/* A fault maps pages that may be reached, and only those. */
 static void test_faults(void)
 {
     struct fixture *f = setup(WINDOWS_ALWAYS);
@@ -204,7 +204,7 @@ static void test_faults(void)
     teardown(f);
 }
 
-/* What takes an entry away takes the page out of the window before code runs again. */
+/* A page whose entry is dropped leaves the window before code runs again. */
 static void test_entries_go(void)
 {
     struct fixture *f = setup(WINDOWS_ALWAYS);
@@ -284,7 +284,7 @@ static void test_two_spaces(void)
     CHECK_EQ(f->shadow.window, first);
     if (keeps_gs_base()) CHECK_EQ(gs_base(), first);
     CHECK_EQ(content(f, 1), 1);
-    /* A page goes from a space that is not the current one. */
+    /* A page is dropped from a space that is not the current one. */
     set_pte(f, OTHER_TABLE, 1, 0);
     fixture_load(f, OTHER_DIRECTORY);
     enter(f);

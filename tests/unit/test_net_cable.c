@@ -1,6 +1,6 @@
 /*
- * Cables, without their thread: frames and buffers keep their order, a frame goes through several buffers, only the first of which
- * has room reserved for a header, and what was withdrawn is not heard of again.
+ * Cables, without their thread: frames and buffers keep their order; a frame may take several buffers, of which only
+ * the first has room for a header; withdrawn buffers never come back.
  */
 #include "check.h"
 #include "net/cable.h"

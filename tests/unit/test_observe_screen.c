@@ -76,7 +76,7 @@ int main(void)
     CHECK(strstr(error, "/nonexistent/screen") != NULL);
     CHECK(!screen_dump_check(directory, error, sizeof(error)));
     CHECK(screen_dump(vga, "/nonexistent/screen") < 0);
-    /* What is no file stays what it is (hazard: a run as root replaces /dev/null). */
+    /* Something that is not a regular file is not replaced (hazard: a run as root replaces /dev/null). */
     char link[80];
     struct stat status;
     snprintf(link, sizeof(link), "%s/link", directory);

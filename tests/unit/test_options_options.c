@@ -1,5 +1,5 @@
 /*
- * The command line: both spellings of everything, and one clear sentence for what is wrong.
+ * The command line: both spellings of every option, and one clear sentence for every error.
  */
 #include "board/device_table.h"
 #include "options/options.h"
@@ -443,6 +443,9 @@ static void test_drives(void)
     CHECK_EQ(drive->detect_zeroes, DETECT_ZEROES_UNMAP);
     CHECK(options.board.drives.drive[3].read_only && !options.board.drives.drive[3].no_discard);
     CHECK_EQ(options.board.drives.drive[3].on_write_error, ON_ERROR_ENOSPC);
+    CHECK(parse("ringer -drive if=pflash,format=raw,unit=1,file=v -pflash c"));
+    CHECK(is_drive(0, "v", DRIVE_FLASH, 1) && is_drive(1, "c", DRIVE_FLASH, 0));
+    CHECK(complains("ringer -pflash a -pflash b -pflash c", "2 pflash drives"));
     CHECK(complains("ringer -kernel k -hdc a -cdrom b", "ide drive 2"));
     CHECK(complains("ringer -kernel k -drive file=a,index=4", "4 ide drives"));
     CHECK(complains("ringer -kernel k -hda a -hdb a -hdc a -hdd a -drive file=e", "no room for e"));

@@ -1,6 +1,6 @@
 /*
- * The threads of a shared folder: several requests at once, the order of Tversion and Tflush, a client that is forgotten while
- * its requests are under way, descriptors that are not the process' own, and deterministic time.
+ * The threads of a shared folder: several requests at once, the order of Tversion and Tflush, a reset while requests
+ * are under way, a table of descriptors of its own, and deterministic time.
  */
 #include "check.h"
 #include "share/codec.h"
@@ -135,7 +135,7 @@ static void test_flush(void)
     CHECK_EQ(call[2].reply[4], P9_TFLUSH + 1);
 }
 
-/* Tversion ends the session of those before it, and none of those behind it. */
+/* Tversion ends the session of the requests before it, and not of those behind it. */
 static void test_version(void)
 {
     for (unsigned round = 0; round < 50; round++) {

@@ -1,6 +1,6 @@
 /*
- * Hostile clients, and hosts that change the folder under the server's hands: nothing outside the folder can be reached, nothing
- * hangs, nothing lies about its length with success.
+ * Hostile clients, and processes of the host that change the folder meanwhile: nothing outside the folder can be
+ * reached, nothing hangs, and no false length is believed.
  */
 #include "share_rig.h"
 
@@ -124,7 +124,7 @@ static void test_lengths(void)
             }
         rig_restart(&rig, &plain, 1000);
     }
-    /* A Twrite that announces more than it brings. */
+    /* A Twrite that announces more data than it has. */
     CHECK_EQ(rig_create(&rig, 10, "short", 0600), 0);
     CHECK_EQ(rig_write(&rig, 10, 0, "abc", 3), 0);
     store_any(rig.message + 19, 4, 4000);

@@ -27,7 +27,7 @@ static struct stat host_status(const char *name)
     return status;
 }
 
-/* What the guest sees. */
+/* The guest's view of the file. */
 static struct stat guest_status(u32 fid)
 {
     struct stat status = {0};

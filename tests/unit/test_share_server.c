@@ -1,5 +1,5 @@
 /*
- * Every message of 9P2000.L, on a temporary folder: what it does to the host's files and what it answers.
+ * Every message of 9P2000.L, on a temporary folder: its effect on the host's files, and its reply.
  */
 #include "share_rig.h"
 
@@ -169,7 +169,7 @@ static void test_names(void)
     CHECK_EQ(CALL(P9_TUNLINKAT, "4s4", ROOT, "dir", 0), EISDIR);
     CHECK_EQ(CALL(P9_TUNLINKAT, "4s4", ROOT, "dir", P9_REMOVE_DIRECTORY), 0);
     CHECK_EQ(CALL(P9_TUNLINKAT, "4s4", ROOT, "five", P9_REMOVE_DIRECTORY), ENOTDIR);
-    /* Tremove removes what was walked to, and not what has its name now. */
+    /* Tremove removes the file that was walked to, not the one that has its name now. */
     CHECK_EQ(rig_clone(&rig, 33, 34), 0);
     CHECK(!unlinkat(rig.folder, "five", 0));
     rig_host_file(&rig, "five", "another");
@@ -310,7 +310,7 @@ static void test_attributes(void)
     CHECK(!memcmp(rig.in.at, "user.color", 11));
     CHECK_EQ(rig_clunk(&rig, 62), 0);
     CHECK_EQ(CALL(P9_TXATTRWALK, "44s", 60, 62, "user.none"), ENODATA);
-    /* Less than was announced; more; too much. */
+    /* Less data than announced; more; too much. */
     CHECK_EQ(rig_clone(&rig, 60, 61), 0);
     CHECK_EQ(CALL(P9_TXATTRCREATE, "4s84", 61, "user.color", 4ull, 0), 0);
     CHECK_EQ(rig_write(&rig, 61, 0, "red", 3), 0);
@@ -353,7 +353,7 @@ static void test_locks(void)
     close(fd);
     CHECK_EQ(CALL(P9_TLOCK, "414884s", 70, 9, 0, 0ull, 0ull, 5, "guest"), EINVAL);
     CHECK_EQ(CALL(P9_TLOCK, "414884s", 70, P9_LOCK_READ, 0, ~0ull, 0ull, 5, "guest"), EINVAL);
-    /* With its fid a lock goes. */
+    /* A lock goes with its fid. */
     CHECK_EQ(rig_clunk(&rig, 71), 0);
     CHECK_EQ(CALL(P9_TLOCK, "414884s", 70, P9_LOCK_WRITE, 0, 0ull, 0ull, 5, "guest"), 0);
     CHECK_EQ(read8(&rig.in), P9_LOCKED);

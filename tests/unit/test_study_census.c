@@ -64,7 +64,7 @@ static void test_umip(const struct census *c)
     }
 }
 
-/* What is observed to be sensitive, the table calls sensitive so; the reverse an example need not show. */
+/* A form that is observed to be sensitive is sensitive in the table. The reverse need not show in one example. */
 static void test_the_table(const struct census *c)
 {
     for (unsigned n = 0; n < c->count; n++) {
@@ -79,7 +79,7 @@ static void test_the_table(const struct census *c)
     }
 }
 
-/* 64-bit mode of the host tells the same story as the simulated CPU, where it has the form. */
+/* Where 64-bit mode of the host has the form, it shows the same as the simulated CPU. */
 static void test_the_host(const struct census *c)
 {
     CHECK(census_breaks_theorem_1(entry(c, "POPFD"), CPU_HOST_64));

@@ -1,7 +1,7 @@
 /*
- * What a guest instruction costs in host instructions on its hot path, and that the host instruction made of
- * it is the one the guest wrote (Capstone's opinion; Zydis decoded it). A change of these numbers is a change
- * of speed: it belongs in the same commit as the code that causes it.
+ * The number of host instructions for a guest instruction on its hot path. Capstone says that the host instruction is
+ * the one that the guest has (Zydis decoded it). A change of these numbers is a change of speed, and belongs in the
+ * same commit as the code that causes it.
  */
 #include "cache/cache.h"
 #include "check.h"
@@ -11,8 +11,7 @@
 #include <capstone/capstone.h>
 #include <string.h>
 
-/* The cache is the first thing a reader of translated code needs; the test looks at it through the engine's
- * listing. */
+/* The test reads translated code through the engine's listing. */
 #include "translator/build.h"
 
 struct row {
@@ -110,8 +109,8 @@ static void check_row(struct rig *rig, csh capstone, const struct row *row)
     CHECK_EQ(cost, row->cost);
 }
 
-/* 16-bit code on a 16-bit stack, with bases and limits, as firmware and unpackers have it: nothing but the HLT goes to the
- * interpreter, and what it computes is right. */
+/* 16-bit code on a 16-bit stack, with bases and limits, as firmware and unpackers have it: only the HLT goes to the
+ * interpreter, and the results are right. */
 static void check_code16(struct rig *rig)
 {
     static const u8 code[] = {

@@ -1,7 +1,7 @@
 /*
- * Edges (translator/edge.c) alone: an edge leads directly to its target as long as the target is unchanged,
- * carries the flags, and is cut when the vCPU has to look at what is pending. Hazards: a jump to stale code,
- * or to a page that maps another frame now; lost flags; a loop that no kick ends.
+ * Edges (translator/edge.c) by themselves: an edge leads directly to its target as long as the target is unchanged,
+ * passes on the flags, and is cut when something is pending. Hazards: a jump to stale code, or to a page that maps
+ * another frame now; lost flags; a loop that no kick ends.
  */
 #include "engine_rig.h"
 
@@ -34,8 +34,7 @@ static void test_chains(void)
     CHECK(counters()->block_lookups < 20);
 }
 
-/* The second block changes its own first instruction, INC, to DEC in the midst of it all: the edge to it must
- * go. */
+/* The second block changes its own first instruction from INC to DEC during the loop: the edge to it must go. */
 GUEST(modified, "mov $10, %ecx; 1: jmp 2f; .skip 100, 0xf4; 2: inc %eax; cmp $5, %ecx; jne 3f;"
                 "movb $0x48, 2b - guest_modified + 0x10000; 3: dec %ecx; jnz 1b; hlt");
 
@@ -113,8 +112,8 @@ static void test_page_goes(void)
 
 /* --- flags --- */
 
-/* An arithmetic flag each: made in one block, over an edge of each kind, and read in another. ADD makes what
- * the low bytes of EBX and EBP say. */
+/* Each arithmetic flag is made in one block, passed over an edge of each kind, and read in another block. The low
+ * bytes of EBX and EBP decide which flags ADD sets. */
 #define READ_FLAGS "pushf; pop %eax; and $0x8d5, %eax; hlt"
 GUEST(flags_same_page, "add %bl, %bh; jmp 1f; .skip 70, 0xf4; 1: " READ_FLAGS);
 GUEST(flags_side_exit, "xor %edx, %edx; add %bl, %bh; jno 1f; jmp 2f; .skip 70, 0xf4; 1: 2: " READ_FLAGS);

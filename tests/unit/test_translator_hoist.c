@@ -1,7 +1,7 @@
 /*
- * Hoisted checks (translator/hoist.c) alone: one check covers several accesses, and the guest cannot see a difference.
- * Hazards: an access that its own check would have refused; a fault at another instruction, or before earlier stores are
- * made; an address that counts as known although its register has changed.
+ * Hoisted checks (translator/hoist.c) by themselves: one check covers several accesses, and the guest cannot see a
+ * difference. Hazards: an access that its own check would have refused; a fault at another instruction, or before
+ * earlier stores are made; an address that counts as known although its register has changed.
  */
 #include "engine_rig.h"
 
@@ -9,7 +9,7 @@ static struct engines engines;
 
 #define PAGE_END (HEAP_AT + PAGE_SIZE)
 
-/* --- what is gained --- */
+/* --- one check for several accesses --- */
 
 GUEST(together,
       "mov $0x200010, %ebx; mov %eax, (%ebx); mov %ecx, 4(%ebx); mov 4(%ebx), %edx; mov %edx, 8(%ebx); hlt");
@@ -25,14 +25,14 @@ static void test_counts(void)
     CHECK_EQ(engines_run_guest(&engines, stack), ENDED);
     CHECK_EQ(c->hoists, 1);
     CHECK_EQ(c->hoisted_checks, 3);
-    /* Addresses so far from each other are in one page by chance only. */
+    /* Addresses so far apart are in one page only by chance. */
     CHECK_EQ(engines_run_guest(&engines, apart), ENDED);
     CHECK_EQ(c->hoists + c->hoisted_checks, 0);
 }
 
-/* --- what must not be let through --- */
+/* --- accesses that must fail --- */
 
-/* The address is a register's, for the check to find out where that is. */
+/* The address is in a register, so the check finds out what is there. */
 GUEST(stores, "mov %eax, (%ebx); mov %ecx, 4(%ebx); mov %edx, 8(%ebx); hlt");
 
 static void set_stores(u32 at)
@@ -97,7 +97,7 @@ static void test_dirty_too_early(void)
     CHECK_EQ(phys_read(&engines.translator->phys, pte_at(HEAP_AT), 4), HEAP_AT | PTE_P | PTE_RW | PTE_A);
 }
 
-/* --- entries that go within the block --- */
+/* --- entries that are dropped within the block --- */
 
 /* A store to a page table takes away the page that was checked. */
 GUEST(unmap, "mov %eax, (%ebx); movl $0, (%esi); mov %ecx, 4(%ebx); mov %edx, 8(%ebx); hlt");
@@ -192,7 +192,7 @@ int main(void)
     test_entry_goes();
     test_followed();
     engines_destroy(&engines);
-    /* And it can be turned off. */
+    /* --no-hoisting turns it off. */
     config.no_hoisting = true;
     engines = engines_create(&config);
     CHECK_EQ(engines_run_guest(&engines, together), ENDED);

@@ -1,12 +1,12 @@
 /*
- * Copies of blocks at another EIP (translator/relocate.c) alone. The same page of RAM is mapped at two linear
- * addresses. Its code is translated at the first address and copied for the second. Hazard: the copy keeps an
- * address of the original: a return address on the guest's stack, the EIP of a fault, the target of an edge,
- * the entry with which it checks the frame of another page.
+ * Copies of blocks at another EIP (translator/relocate.c) by themselves. The same page of RAM is mapped at two linear
+ * addresses. Its code is translated at the first address and copied for the second. Hazard: the copy keeps an address
+ * of the original: a return address on the guest's stack, the EIP of a fault, the target of an edge, the entry with
+ * which it checks the frame of another page.
  */
 #include "engine_rig.h"
 
-/* Pages below 80h are named by shorter code, which cannot be copied. */
+/* Code for pages below 80h has shorter constants and cannot be copied. */
 #define CODE_AT 0x300000u
 
 static struct engines engines;
@@ -16,8 +16,7 @@ static const struct counters *counters(void)
     return &engines.translator->counters;
 }
 
-/* Every way in which code can find out where it is. What it found is in registers and on the stack at the
- * end. */
+/* Every way in which code can find out its address. The results are in registers and on the stack at the end. */
 GUEST(call_next, "call 1f; 1: pop %eax; hlt");
 GUEST(call_and_return, "mov $3, %ecx; 1: call 2f; dec %ecx; jnz 1b; hlt; 2: mov (%esp), %eax; inc %edx; ret");
 GUEST(branches, "mov $7, %ecx; 1: test $1, %cl; jz 2f; add %ecx, %eax; jmp 3f; 2: sub %ecx, %edx; 3: dec "
@@ -96,7 +95,7 @@ static void test_own_page_changes(void)
     CHECK_EQ(engines.translator->vcpu.gpr[REG_EAX], 3 * 0x33);
 }
 
-/* A copy is of the bytes that are there now. */
+/* A copy has the current bytes. */
 static void test_changed_code(void)
 {
     engines_load(&engines, guest_call_next, guest_end_call_next, CODE_AT);
@@ -106,7 +105,8 @@ static void test_changed_code(void)
     CHECK_EQ(engines.translator->vcpu.gpr[REG_EBX], MIRROR_AT + CODE_AT + 5);
 }
 
-/* A block in the first page of the address space is not relocated: its code may depend on that there is no page before it. */
+/* A block in the first page of the address space is not relocated: its code may rely on the absence of a page before
+ * it. */
 static void test_first_page(void)
 {
     engines_load(&engines, guest_branches, guest_end_branches, CODE_AT);

@@ -1,7 +1,7 @@
 /*
- * The shadow return stack (translator/returns.c) alone: when it is kept, when it is emptied, and that a
- * guest's return goes to the address on the guest's stack. Hazard: a return to code that has changed, or that
- * belongs to another mode or address space.
+ * The shadow return stack (translator/returns.c) by itself: when it is kept and when it is emptied. A guest's return
+ * goes to the address on the guest's stack. Hazard: a return to code that has changed, or that belongs to another
+ * mode or address space.
  */
 #include "engine_rig.h"
 #include "translator/returns.h"
@@ -25,7 +25,7 @@ static u64 depth(const struct bare *b)
     return (b->v->scratch.return_base - b->v->scratch.return_top) / sizeof(u64);
 }
 
-/* Whether the stack of a vCPU that has called twice is empty after a look at it. */
+/* Is the stack empty after returns_select(), on a vCPU that has called twice? */
 static bool is_emptied(struct bare *b)
 {
     u64 resets = b->v->counters->return_stack_resets;
@@ -75,7 +75,7 @@ static void test_what_empties(void)
     v->cpl = 3;
     returns_select(v, &b.returns, &b.cache);
     CHECK_EQ(v->scratch.return_top, user);
-    /* What was dropped while it waited empties it as well. */
+    /* An exec entry that is dropped while the stack waits empties it too. */
     v->cpl = 0;
     returns_select(v, &b.returns, &b.cache);
     rig->shadow.exec_drops++;
@@ -83,7 +83,7 @@ static void test_what_empties(void)
     v->cpl = 3;
     returns_select(v, &b.returns, &b.cache);
     CHECK_EQ(depth(&b), 0);
-    /* Full: the page below is reached. Any other address is another fault's. */
+    /* A full stack reaches the page below it. A fault at any other address has another cause. */
     u64 guard = (u64)(uintptr_t)b.returns.current->guard;
     CHECK_EQ(returns_overflow(v, &b.returns, guard + PAGE_SIZE - 8), v->scratch.return_base);
     CHECK_EQ(returns_overflow(v, &b.returns, guard), v->scratch.return_base);
@@ -94,7 +94,7 @@ static void test_what_empties(void)
     rig_destroy(rig);
 }
 
-/* --- under a guest's calls --- */
+/* --- with guest code --- */
 
 static struct engines engines;
 

@@ -1,7 +1,7 @@
 /*
- * The instruction table against the code that is emitted: each example of a form (study/forms.h) is
- * translated in several modes, and Capstone says what became of it. Guards against treatments that the table
- * does not know of, and above all against code in line for a form that must trap in that mode.
+ * The instruction table against the code that is emitted: each example of a form (study/forms.h) is translated in
+ * several modes, and Capstone shows the result. Hazards: a treatment that the table does not have; above all, inline
+ * code for a form that must trap in that mode.
  */
 #include "check.h"
 #include "rig.h"
@@ -20,7 +20,7 @@ enum {
 static const struct {
     const char *name;
     u32 mode;
-    bool hot; /* what can be done in line or identically at all, is */
+    bool hot; /* every form that can be inline or identical is */
 } modes[] = {
     {"kernel", FLAT32 | MODE_IOPL, true},
     {"user", FLAT32 | MODE_CPL, false},
@@ -32,7 +32,7 @@ static const struct {
     {"virtual-8086, IOPL 3", MODE_CPL | MODE_PE | MODE_VM86 | MODE_OSFXSR | MODE_IOPL | LIMITED, false},
 };
 
-/* What the host instructions of one guest instruction are. */
+/* A summary of the host instructions for one guest instruction. */
 struct emitted {
     bool callout;   /* a call into the interpreter */
     bool identical; /* the guest's instruction among them */

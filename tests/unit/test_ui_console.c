@@ -1,6 +1,6 @@
 /*
- * The console's queue: what several threads send arrives whole and in order, movement is summed while nothing
- * takes it, and a flood costs events, never memory or the sender's time.
+ * The console's queue: events of several threads arrive whole and in order; movements are added up while nothing
+ * takes them; a flood costs events, never memory or the sender's time.
  */
 #include "ui/console.h"
 
@@ -78,7 +78,7 @@ static void *sender(void *argument)
     return NULL;
 }
 
-/* What arrives of one sender is in its order, and no letter is lost with the box empty. */
+/* The events of one sender arrive in its order, and no letter is lost when the box becomes empty. */
 static void test_threads(void)
 {
     static unsigned last[2];

@@ -1,6 +1,6 @@
 /*
- * The table of keys: every way to look one up finds the one that types what was asked for, and what it sends
- * is what a PC's keyboard sends.
+ * The table of keys: every lookup finds the key that types the wanted character, and the key sends a PC keyboard's
+ * codes.
  */
 #include "ui/keys.h"
 
@@ -45,7 +45,7 @@ static void test_codes(void)
     CHECK(!named("") && !named("nokey") && !named("f13"));
 }
 
-/* Characters on the keys they are on, with the shift they take: both ways. */
+/* Each character has its key, with Shift if the layout needs it, and each key its character. */
 static void test_characters(void)
 {
     for (int c = ' '; c <= '~'; c++) {
@@ -75,7 +75,7 @@ static void test_keysyms_and_usages(void)
     CHECK(key_by_usage(0x52) == named("up"));
     CHECK(key_by_usage(0x48) == named("pause"));
     CHECK(key_by_usage(0) == NULL && key_by_usage(0xffff) == NULL);
-    /* No usage and no code is there twice. */
+    /* No usage and no code occurs twice. */
     for (u32 a = 1; a < 256; a++)
         for (u32 b = a + 1; b < 256; b++) {
             const struct key *x = key_by_usage(a), *y = key_by_usage(b);

@@ -1,5 +1,5 @@
 /*
- * Scaling: whole factors are sharp, means are right, damage redraws what it must and no byte beyond it.
+ * Scaling: whole factors are sharp, means are right, and damage redraws exactly the pixels that it must.
  */
 #include "ui/scaler.h"
 
@@ -51,7 +51,7 @@ static void test_values(void)
             CHECK_EQ(to[x], 0x555555);
         free(to);
     }
-    /* One colour stays that colour in every size: the weights add up. */
+    /* A picture of one colour keeps it in every size: the weights add up to 1. */
     static u32 plain[97 * 61];
     for (unsigned n = 0; n < ARRAY_SIZE(plain); n++)
         plain[n] = 0x80ff01;

@@ -72,7 +72,7 @@ struct client {
     unsigned patience; /* in units of 2 ms */
 };
 
-/* While the machine runs on. False: nothing has come for a while. */
+/* Waits for a message while the machine runs. Returns false if none has come for a while. */
 static bool take(struct client *c, void *to, size_t bytes)
 {
     u8 *at = to;
@@ -106,7 +106,7 @@ static u32 number(const u8 *at, unsigned bytes)
 
 static u16 port;
 
-/* As far as the server's words on the size of the screen (RFC 6143, 7.1 to 7.3.2). */
+/* The handshake up to the server's message about the size of the screen (RFC 6143, 7.1 to 7.3.2). */
 static void greet(struct client *c, u8 red)
 {
     struct sockaddr_in address = {
@@ -175,7 +175,7 @@ static bool update(struct client *c)
     return true;
 }
 
-/* Ask until the picture is there, which may take a size and a frame or two of what was before. */
+/* Asks until the picture has come. A new size and a frame or two of the old picture may come first. */
 static void await(struct client *c, u32 wanted)
 {
     for (unsigned n = 0; n < 8 && c->color != wanted; n++) {
@@ -215,7 +215,7 @@ static void test_sizes(void)
     await(&late, 0x00aa55);
     CHECK_EQ(late.width, 80);
     CHECK_EQ(late.height, 60);
-    /* The other one never does: it gets what it has room for. */
+    /* The other one never does: it gets the part that fits its size. */
     await(&simple, 0x00aa55);
     CHECK_EQ(simple.width, 32);
     show(16, 10, 0x4455ff);
@@ -230,8 +230,8 @@ static void test_sizes(void)
     close(simple.fd);
 }
 
-/* Keys by meaning, and keys by position. (Hazard: a client with a German keyboard cannot type characters that the US
- * layout has on another key, or does not have.) */
+/* Keys by meaning, and keys by position. Hazard: a client with a German keyboard cannot type characters that the US
+ * layout has on another key, or does not have. */
 static void test_keys(void)
 {
     static const u8 sysrq_down[] = {4, 1, 0, 0, 0, 0, 0xff, 0x15},
@@ -272,7 +272,7 @@ static void test_keys(void)
     close(c.fd);
 }
 
-/* A client that sends without end does not keep the server's thread from the others. */
+/* A client that sends without end does not take the server's thread away from the others. */
 static void *send_without_end(void *client)
 {
     static const u8 key[] = {4, 1, 0, 0, 0, 0, 0, 'a'};

@@ -1,6 +1,6 @@
 /*
- * The front end of vhost-user against a back end in a thread: what it says about memory and rings must let the back end serve
- * chains; and a back end that dies, answers with nonsense or gives back what it never had must be found out.
+ * The front end of vhost-user with a back end in a thread: its messages about memory and rings must let the back end
+ * serve chains. It must detect a back end that dies, answers nonsense or returns chains that it was not given.
  */
 #include "check.h"
 #include "vhost/message.h"
@@ -116,7 +116,7 @@ static void give(struct back_end *b, unsigned n, u32 head, u32 written)
     __atomic_store_n((any16 *)(device + 2), index + 1, __ATOMIC_RELEASE);
 }
 
-/* Upper case: what can be read of the chain goes into what can be written. */
+/* Copies the chain's readable bytes to its writable ones, in upper case. */
 static void serve_chain(struct back_end *b, unsigned n, u16 head)
 {
     u8 text[256];
@@ -317,7 +317,7 @@ static void test_service(void)
             wait_for(&used_count, 2 + added);
         }
     }
-    /* Stopped and started again, the rings are new. */
+    /* After a stop and a start the rings are new. */
     vhost->stop(vhost);
     unsigned before = used_count;
     CHECK_EQ(add_text(vhost, 4096, "early", 1), VHOST_FULL);
@@ -376,7 +376,7 @@ static void test_faults(void)
         vhost->kick(vhost, 1);
         wait_for(&lost_count, 1);
         CHECK(used_count <= 1);
-        vhost->stop(vhost); /* at once: there is nobody to wait for */
+        vhost->stop(vhost); /* at once: there is no back end to wait for */
         CHECK(!vhost->start(vhost, 0, 2));
         CHECK_EQ(lost_count, 1);
         disconnect(vhost);

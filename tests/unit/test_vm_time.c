@@ -1,6 +1,6 @@
 /*
- * Deterministic time: deadlines become instruction counts, idle time is jumped over, and a deadline set in
- * mid-block ends the block (hazard: timers that fire at different instructions under the two engines).
+ * Deterministic time: deadlines become instruction counts, idle time is skipped, and a deadline that is set within a
+ * block ends the block. Hazard: timers that fire at different instructions under the two engines.
  */
 #include "vm/vmtime.h"
 
@@ -61,7 +61,7 @@ static void test_deterministic(void)
     timer_arm(&timer, clock_now(&time.clock) + 10);
     CHECK_EQ(v->pending, PENDING_HOST);
     v->pending = 0;
-    /* One that is past already, found while timers are run: no endless asking. */
+    /* A deadline that has passed already, found while timers run, must not make an endless loop. */
     timer_arm(&timer, clock_now(&time.clock) + 20);
     v->pending = 0;
     vm_time_run(&time);

@@ -1,6 +1,6 @@
 /*
- * The waker's hand-over: every deadline wakes, later ones do not kick, and nothing makes it spin (hazards: a
- * guest that hangs in HLT, an idle guest that burns a core).
+ * The waker: every deadline wakes the vCPU thread, later ones do not kick, and nothing makes the waker spin. Hazards:
+ * a guest that hangs in HLT; an idle guest that takes a whole core.
  */
 #include "vm/waker.h"
 
@@ -13,7 +13,7 @@
 
 #define HOUR_NS 3600000000000u
 
-/* As a vCPU that runs guest code meanwhile. */
+/* Acts as a vCPU thread that runs guest code. */
 static void await(const u32 *pending)
 {
     while (!__atomic_load_n(pending, __ATOMIC_SEQ_CST))
@@ -51,8 +51,8 @@ static void test_deadlines(struct waker *waker, u32 *pending)
     consume(pending);
 }
 
-/* The waker must keep sleeping. Nothing happens for which the test could wait, so this is the only test that lets time
- * pass. */
+/* The waker must keep sleeping. There is no event for which the test could wait, so it lets time pass; it is the only
+ * test that does. */
 #define STILL_US 50000
 
 static bool stays_asleep(void)

@@ -1,5 +1,5 @@
 /*
- * A VGA with video memory, a clock and a viewer, for tests of what it shows.
+ * A VGA with video memory, a clock and a viewer, for tests of its picture.
  */
 #ifndef VGA_FIXTURE_H
 #define VGA_FIXTURE_H

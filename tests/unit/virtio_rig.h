@@ -1,6 +1,6 @@
 /*
- * What tests of virtio devices share: guest memory that is an array, a bus with one device on it, and a
- * driver that builds rings by hand, through either interface.
+ * Tests of virtio devices share this: guest memory that is an array, a bus with one device on it, and a driver that
+ * builds rings by hand, through either interface.
  */
 #ifndef RINGER_TESTS_VIRTIO_RIG_H
 #define RINGER_TESTS_VIRTIO_RIG_H
@@ -212,7 +212,7 @@ static inline void rig_offer(struct rig *rig, unsigned queue, u16 head)
     store_any(rig->ram + q->driver + 2, 2, ++q->next);
 }
 
-/* Put a chain into a queue; returns its head. Does not notify. */
+/* Puts a chain into a queue and returns its head. It does not notify. */
 static inline u16 rig_add(struct rig *rig, unsigned queue, const struct rig_buffer *buffer, unsigned count)
 {
     struct rig_queue *q = &rig->queue[queue];

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What a user does at a desktop, for tests: keys, pointer and window manager's messages into an X server, and eyes.
+"""A user at a desktop, for tests: sends keys, pointer events and a window manager's messages to an X server, and reads its picture.
 
 usage: desktop.py COMMAND... (on the display named by DISPLAY), several separated by "+":
 
@@ -31,7 +31,7 @@ from Xlib.ext import xtest
 from Xlib.protocol import event
 
 WAIT = 20.0
-PACE = 0.02  # from key to key: a fast typist; a guest's keyboard driver keeps up with it
+PACE = 0.02  # seconds between keys: fast typing, with which a guest's keyboard driver keeps up
 KEYS = {"ctrl": "Control_L", "alt": "Alt_L", "shift": "Shift_L", "enter": "Return", "esc": "Escape"}
 # Keysyms of the unshifted key, where another key (of a keypad) has the sign itself.
 NAMES = {" ": "space", "\n": "Return", "!": "exclam", '"': "quotedbl", "#": "numbersign", "$": "dollar",
@@ -154,7 +154,7 @@ def resize(width, height):
 
 
 def pixels(x, y, width, height):
-    """Four bytes a pixel, blue first; none if the window is not there or not that big."""
+    """Four bytes a pixel, blue first; None if there is no window or it is smaller."""
     try:
         return window.get_image(x, y, width, height, X.ZPixmap, 0xffffffff).data
     except GONE:
@@ -178,7 +178,7 @@ def shot(path):
 
 
 def same_picture(one, other):
-    """PPM files may lay out their heads in several ways."""
+    """Headers of PPM files may have any white space."""
     head, other_head = one[:40].split(None, 4)[:4], other[:40].split(None, 4)[:4]
     size = int(head[1]) * int(head[2]) * 3 if len(head) == 4 else 1
     return head == other_head and one[-size:] == other[-size:]
@@ -191,7 +191,7 @@ def shows(path):
 
 
 def same_but_cursor(one, other):
-    """No line of the picture differs but 40 that follow each other: a cursor blinks, a clock goes on."""
+    """Only lines within a band of 40 may differ: a blinking cursor, or a clock."""
     if len(one) != len(other):
         return False
     stride = geometry()[0] * 3
@@ -202,7 +202,7 @@ def same_but_cursor(one, other):
 
 
 def still():
-    """For as long as a cursor takes to blink."""
+    """Waits until the picture has stood still for as long as a cursor takes to blink."""
     def settled():
         before = picture()
         for _ in range(4):
@@ -222,7 +222,7 @@ def answered():
 
 
 def latency(count):
-    """The lowest line with something in it is where the next character goes."""
+    """The next character goes into the lowest line that is not empty."""
     width, height = geometry()
     data = pixels(0, 0, width, height)
     stride = width * 4

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A small VNC client for tests (RFC 6143: RFB 3.8, raw encoding, desktop size), and some rude ones.
+"""A small VNC client for tests (RFC 6143: RFB 3.8, raw encoding, desktop size), and some misbehaving ones.
 
 usage: rfb.py PORT [--password WORD] COMMAND..., several separated by "+":
 
@@ -29,7 +29,7 @@ def reverse_bits(byte):
 
 
 def des(password, challenge):
-    """VNC's authentication: DES with the bits of each byte of the key the other way round."""
+    """VNC's authentication: DES with the bits of each key byte reversed."""
     key = bytes(reverse_bits(b) for b in password.encode()[:8].ljust(8, b"\0"))
     return subprocess.run(["openssl", "enc", "-des-ecb", "-nopad", "-K", key.hex(), "-provider", "legacy", "-provider",
                            "default"], input=challenge, stdout=subprocess.PIPE, check=True).stdout
@@ -112,7 +112,7 @@ class Client:
 
 
 def rude(port):
-    """Each of these should be dropped, or served what it asked for, and harm no other client."""
+    """The server should drop each of these or serve its requests; none may harm another client."""
     hello = b"RFB 003.008\n\1\1"
     begin = hello + b"\0\0\0\0" + struct.pack(">BBBBHHHBBBxxx", 32, 24, 0, 1, 255, 255, 255, 16, 8, 0)
     ask = struct.pack(">BBHHHH", 3, 0, 0, 0, 65535, 65535)
@@ -147,11 +147,11 @@ def rude(port):
         except OSError:
             pass
         if number % 2:
-            kept.append(client)  # and some stay, in the middle of what they were at
+            kept.append(client)  # some stay connected in the middle of a message
         else:
             client.close()
     deaf = [socket.create_connection(("127.0.0.1", port), WAIT) for _ in range(3)]
-    for client in deaf:  # wants everything, reads nothing
+    for client in deaf:  # asks for everything and reads nothing
         client.settimeout(1)
         try:
             client.sendall(begin + ask * 5000)
@@ -217,7 +217,7 @@ def main():
                 sys.exit("rfb.py: no longer served")
         elif name != "nothing":
             sys.exit("rfb.py: there is no %s" % name)
-    os._exit(0)  # with all connections as they are
+    os._exit(0)  # leaves all connections open
 
 
 main()

@@ -106,16 +106,30 @@ bool fw_cfg_put_file(struct fw_cfg *cfg, const char *name, const void *data, u32
     return fill(cfg, item, data, bytes) && update_directory(cfg);
 }
 
-u16 fw_cfg_put_source(struct fw_cfg *cfg, const char *name, u32 bytes, fw_cfg_read *read, void *source)
+static void set_source(struct fw_cfg_item *item, u32 bytes, fw_cfg_read *read, void *source)
 {
-    struct fw_cfg_item *item = file_named(cfg, name);
-    if (!item) return 0;
     free(item->data);
     item->data = NULL;
     item->writable = false;
     item->bytes = bytes;
     item->read = read;
     item->source = source;
+}
+
+bool fw_cfg_put_numbered_source(struct fw_cfg *cfg, enum fw_cfg_key key, u32 bytes, fw_cfg_read *read,
+                                void *source)
+{
+    struct fw_cfg_item *item = find(cfg, (u16)key);
+    if (!item) item = add(cfg, (u16)key);
+    if (item) set_source(item, bytes, read, source);
+    return item != NULL;
+}
+
+u16 fw_cfg_put_source(struct fw_cfg *cfg, const char *name, u32 bytes, fw_cfg_read *read, void *source)
+{
+    struct fw_cfg_item *item = file_named(cfg, name);
+    if (!item) return 0;
+    set_source(item, bytes, read, source);
     return update_directory(cfg) ? item->key : 0;
 }
 

@@ -33,8 +33,16 @@ enum fw_cfg_key {
     FW_CFG_SIGNATURE = 0x00,
     FW_CFG_ID = 0x01,
     FW_CFG_CPUS = 0x05,
+    FW_CFG_KERNEL_SIZE = 0x08,
+    FW_CFG_INITRD_SIZE = 0x0b,
     FW_CFG_BOOT_MENU = 0x0e,
     FW_CFG_MAX_CPUS = 0x0f,
+    FW_CFG_KERNEL_DATA = 0x11,
+    FW_CFG_INITRD_DATA = 0x12,
+    FW_CFG_COMMAND_LINE_SIZE = 0x14,
+    FW_CFG_COMMAND_LINE_DATA = 0x15,
+    FW_CFG_SETUP_SIZE = 0x17,
+    FW_CFG_SETUP_DATA = 0x18,
     FW_CFG_DIRECTORY = 0x19,
     FW_CFG_FIRST_FILE = 0x20,
 };
@@ -73,6 +81,9 @@ bool fw_cfg_put(struct fw_cfg *cfg, enum fw_cfg_key key, const void *data, u32 b
 bool fw_cfg_put_file(struct fw_cfg *cfg, const char *name, const void *data, u32 bytes, bool writable);
 /* A file whose bytes `read` provides whenever the guest reads them. Returns its key, or 0 as above. */
 u16 fw_cfg_put_source(struct fw_cfg *cfg, const char *name, u32 bytes, fw_cfg_read *read, void *source);
+/* The same for an item that has a number and no name. */
+bool fw_cfg_put_numbered_source(struct fw_cfg *cfg, enum fw_cfg_key key, u32 bytes, fw_cfg_read *read,
+                                void *source);
 /* A little-endian number as an item. */
 bool fw_cfg_put_number(struct fw_cfg *cfg, enum fw_cfg_key key, u64 value, unsigned bytes);
 

@@ -199,7 +199,7 @@ static void write_rctl(struct e1000 *e, u32 value)
 {
     bool was = e->reg[RCTL / 4] & RCTL_EN;
     *reg_at(e, RCTL) = value;
-    if (was && !(value & RCTL_EN)) { /* the driver gets the buffers back from the cable, and the head stays */
+    if (was && !(value & RCTL_EN)) { /* the cable gives the buffers back, and the head stays */
         net_set_filter(e->cable, NULL);
         net_withdraw(e->cable);
         e1000_receive_reset(e);

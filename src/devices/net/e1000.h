@@ -65,7 +65,7 @@ struct e1000 {
     u64 throttled_until_ns;
 
     /* transmitting */
-    u32 fetched;    /* descriptors up to here have been read; the head follows when they are done */
+    u32 fetched;    /* descriptors up to here have been read; the head follows when their frames are sent */
     u32 frame_from; /* the first descriptor of the frame that is being read */
     bool in_frame;
     u8 options;  /* POPTS of its first descriptor */

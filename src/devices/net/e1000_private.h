@@ -1,5 +1,5 @@
 /*
- * What the files of the 82540EM share: registers (SDM table 13-2) and their bits.
+ * The files of the 82540EM share this: registers (SDM table 13-2) and their bits.
  */
 #ifndef RINGER_DEVICES_NET_E1000_PRIVATE_H
 #define RINGER_DEVICES_NET_E1000_PRIVATE_H

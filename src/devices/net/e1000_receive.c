@@ -45,7 +45,7 @@ static u32 fcs_bytes(const struct e1000 *e)
 
 static void offer_one(struct e1000 *e, struct e1000_buffer *buffer)
 {
-    static u8 nowhere[16384]; /* takes what is written to addresses without RAM */
+    static u8 nowhere[16384]; /* receives writes to addresses without RAM */
     u8 address[8];
     u64 bytes = buffer_bytes(e);
     buffer->index = e->offered;
@@ -115,7 +115,7 @@ struct frame_report {
     u32 fcs;
 };
 
-/* Back ends know frames that no wire carries: the shortest has 60 bytes (IEEE 802.3, 3.2.8). */
+/* Back ends may send frames shorter than the shortest on a wire, which has 60 bytes (IEEE 802.3, 3.2.8). */
 static void pad(struct net_buffer *first)
 {
     if (first->used >= FRAME_LEAST || first->capacity < FRAME_LEAST) return;
@@ -123,7 +123,7 @@ static void pad(struct net_buffer *first)
     first->used = FRAME_LEAST;
 }
 
-/* The check sequence of a frame, as it came. */
+/* The check sequence of a frame as received. */
 static u32 fcs_of(const struct net_buffer *first, unsigned count)
 {
     u32 fcs = 0;
@@ -197,7 +197,7 @@ static struct net_buffer *store_frame(struct e1000 *e, struct net_buffer *first)
     u32 fcs = fcs_bytes(e) ? fcs_of(first, count) : 0;
     struct frame_report report = report_frame(e, first);
     report.fcs = fcs;
-    /* RSRPD: frames that are no larger are told of at once (13.4.32). */
+    /* RSRPD: frames of at most this size interrupt at once (13.4.32). */
     if (bytes + FCS_BYTES <= (e->reg[RSRPD / 4] & 0xfff)) e1000_cause(e, CAUSE_SRPD);
     for (unsigned n = 0; n < count; n++) {
         struct net_buffer *next = first->next;

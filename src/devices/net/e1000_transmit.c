@@ -284,7 +284,8 @@ static void send(struct e1000 *e, struct e1000_frame *frame)
     e->frame_from = e->fetched;
     bool good = frame->frame.part_count && frame->frame.bytes >= NET_HEADER_BYTES && apply_options(e, frame);
     if (!good) {
-        /* The frame cannot be sent. It goes to the cable empty, so that its descriptors end after those of the frames before it. */
+        /* The frame cannot be sent. An empty frame goes to the cable in its stead, so that its descriptors end after
+         * those of earlier frames. */
         frame->frame.part_count = 0;
         frame->frame.bytes = 0;
         frame->frame.offload = (struct net_offload){0};

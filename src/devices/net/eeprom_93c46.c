@@ -39,7 +39,7 @@ static void fill(struct eeprom_93c46 *e, u16 value)
         e->word[n] = value;
 }
 
-/* `data`: of a command with data, as it is complete; others are complete without. */
+/* `data` belongs to a command with data, which is complete with it; other commands are complete without. */
 static void execute(struct eeprom_93c46 *e)
 {
     bool whole = e->bits == COMMAND_BITS + DATA_BITS;

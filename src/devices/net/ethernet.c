@@ -6,7 +6,7 @@
 
 #define POLYNOMIAL 0xedb88320u /* low bit first */
 
-/* table[n][b]: what byte b contributes to the CRC when n more bytes follow it. */
+/* table[n][b]: the contribution of byte b to the CRC when n more bytes follow it. */
 static u32 table[8][256];
 static pthread_once_t table_made = PTHREAD_ONCE_INIT;
 

@@ -1,5 +1,6 @@
 /*
- * What Ethernet controllers share: the frame check sequence (IEEE 802.3, 3.2.9), which is also the hash of their multicast filters.
+ * The frame check sequence of Ethernet controllers (IEEE 802.3, 3.2.9), which is also the hash of their multicast
+ * filters.
  */
 #ifndef RINGER_DEVICES_NET_ETHERNET_H
 #define RINGER_DEVICES_NET_ETHERNET_H

@@ -47,7 +47,7 @@ static void cause(struct ne2000 *ne, u8 causes)
 
 /* --- the memory --- */
 
-/* 16 address lines reach the PROM and the packet memory; nothing is elsewhere. */
+/* 16 address lines reach the PROM and the packet memory; other addresses are empty. */
 static u8 load(const struct ne2000 *ne, u32 address)
 {
     address &= 0xffff;
@@ -155,8 +155,9 @@ static u8 next_page(const struct ne2000 *ne, u8 page)
 }
 
 /*
- * Is there room for so many bytes? The page at BNRY is the driver's. Drivers write the page before the next packet's there, which may be
- * the one before the ring: it stands for the ring's last page. A ring that makes no sense has no room, ever.
+ * Is there room for so many bytes? The page at BNRY is the driver's. Drivers write to BNRY the page before the next
+ * packet's, which may be the page before the ring; that stands for the ring's last page. A nonsensical ring never has
+ * room.
  */
 static bool has_room(const struct ne2000 *ne, u32 bytes, bool *never)
 {
@@ -199,8 +200,9 @@ static void miss(struct ne2000 *ne)
 }
 
 /*
- * Frames wait in the FIFO until the driver moves BNRY. Drivers take some frames from the ring and then clear PRX, and expect it again with
- * the next frame: on a wire of 10 Mb/s that comes later. So each frame waits until PRX is clear, but for a driver that polls.
+ * Frames wait in the FIFO until the driver moves BNRY. Drivers take some frames from the ring, then clear PRX, and
+ * expect PRX again with the next frame, which comes later on a wire of 10 Mb/s. So each frame waits until PRX is
+ * clear, except if the driver polls.
  */
 static void store_frames(struct ne2000 *ne)
 {
@@ -260,7 +262,7 @@ static void transmit(struct ne2000 *ne)
 static void write_command(struct ne2000 *ne, u8 value)
 {
     bool was_running = is_running(ne);
-    /* What was started runs until it is stopped: neither bit means no change. */
+    /* The chip runs until it is stopped: without either bit nothing changes. */
     if (!(value & (CR_STP | CR_STA))) value |= ne->command & (CR_STP | CR_STA);
     /* TXP clears by itself when the packet has gone (DP 10.3). */
     ne->command = (u8)((value & ~CR_TXP) | (ne->command & CR_TXP));
@@ -272,7 +274,7 @@ static void write_command(struct ne2000 *ne, u8 value)
         ne->interrupts &= (u8)~ISR_RST;
     }
     if ((value & CR_REMOTE) == CR_REMOTE_SEND) {
-        /* The packet that begins at BNRY, whose length its header says (DP 8). */
+        /* The packet at BNRY; its header has the length (DP 8). */
         u32 at = (u32)ne->boundary * PAGE_BYTES;
         ne->remote_address = (u16)at;
         ne->remote_bytes = (u16)(load(ne, at + 2) | load(ne, at + 3) << 8);
@@ -298,7 +300,7 @@ static u8 counter_read(u8 *counter)
 static u8 page0_read(struct ne2000 *ne, unsigned n)
 {
     switch (n) {
-    case 0x1: return (u8)ne->remote_address; /* CLDA: local DMA is over before anyone looks */
+    case 0x1: return (u8)ne->remote_address; /* CLDA: local DMA is over before the driver can look */
     case 0x2: return (u8)(ne->remote_address >> 8);
     case 0x3: return ne->boundary;
     case 0x4: return ne->transmit_status;
@@ -484,7 +486,7 @@ static void fifo_has_frames(void *chip)
     store_frames(chip);
 }
 
-/* The chip has no register that tells. */
+/* The chip has no register for the link. */
 static void carrier(void *chip, bool up) {}
 
 static const struct net_fifo_ops fifo_ops = {

@@ -23,7 +23,8 @@ static void sent(void *card, struct net_frame *first)
     fifo->ops->has_room(fifo->chip);
 }
 
-/* Back ends know frames that no wire carries: the shortest has 60 bytes (IEEE 802.3, 3.2.8), and drivers drop shorter ones. */
+/* Back ends may send frames shorter than the shortest on a wire, which has 60 bytes (IEEE 802.3, 3.2.8). Drivers drop
+ * those. */
 static void pad(struct net_buffer *buffer)
 {
     if (buffer->used >= ETHERNET_LEAST) return;

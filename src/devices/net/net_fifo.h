@@ -1,6 +1,7 @@
 /*
- * The transmit and receive FIFOs of the older Ethernet controllers. A frame that is sent is copied into the FIFO, so the chip is done
- * with its descriptor or buffer at once; a received frame waits in the FIFO until the chip has room for it in the guest's memory.
+ * The transmit and receive FIFOs of the older Ethernet controllers. A frame to send is copied into the FIFO, so the
+ * chip is done with its descriptor or buffer at once. A received frame waits in the FIFO until the guest's memory has
+ * room for it.
  *
  *     chip                                      cable
  *       net_fifo_next(), net_fifo_send() ---->    frames, of up to NET_FRAME_MAX bytes
@@ -8,7 +9,8 @@
  *       has_frames() <---------------------------- received
  *       net_fifo_first(), net_fifo_drop()
  *
- * While the receive FIFO is full, frames wait in the cable and, behind it, in the back end: nothing is lost that the guest takes in time.
+ * While the receive FIFO is full, frames wait in the cable and, behind it, in the back end: no frame is lost if the
+ * guest takes it in time.
  */
 #ifndef RINGER_DEVICES_NET_NET_FIFO_H
 #define RINGER_DEVICES_NET_NET_FIFO_H
@@ -30,7 +32,7 @@ struct net_fifo_buffer {
     struct iovec part;
 };
 
-/* What a chip is to its FIFOs. Called on the vCPU thread, and never from within a function below. */
+/* A chip's functions for its FIFOs. They are called on the vCPU thread, and never from within a function below. */
 struct net_fifo_ops {
     void (*has_room)(void *chip);   /* the transmit FIFO has room again */
     void (*has_frames)(void *chip); /* frames were received */
@@ -54,7 +56,7 @@ bool net_fifo_init(struct net_fifo *fifo, struct net_cable *cable, const struct 
                    u32 largest);
 void net_fifo_destroy(struct net_fifo *fifo);
 
-/* Empty both; nothing is received until the next net_fifo_receive(). */
+/* Empties both; nothing is received until the next net_fifo_receive(). */
 void net_fifo_reset(struct net_fifo *fifo);
 
 /* Room for a frame of NET_FRAME_MAX bytes, the same until it is sent. NULL: the FIFO is full. */
@@ -66,7 +68,8 @@ static inline void net_fifo_flush(struct net_fifo *fifo)
     net_flush(fifo->cable);
 }
 
-/* Receive what the filter accepts, which must be no larger than `largest`; NULL: nothing, and forget what waits. */
+/* Receives frames that the filter accepts, which must be no larger than `largest`. NULL: receives nothing, and
+ * forgets frames that wait. */
 void net_fifo_receive(struct net_fifo *fifo, const struct net_filter *filter);
 /* The frame that was received first: its bytes are in part[0], `used` of them. NULL: none. */
 static inline const struct net_buffer *net_fifo_first(const struct net_fifo *fifo)

@@ -9,7 +9,7 @@
 enum { BAR_PORTS = 0, BAR_MEMORY = 1, IO_BYTES = 32 };
 /* Version 0, part 2621h, AMD ("CSR88", "CSR89"). */
 #define CHIP_ID 0x02621003u
-/* 65,536 cycles of the PCI bus ("CSR47"), and how soon a frame that waits tries again. */
+/* 65,536 cycles of the PCI bus ("CSR47"), and the interval at which the chip looks for a buffer for a waiting frame. */
 #define POLL_NS  1966080u
 #define RETRY_NS 200000u
 
@@ -122,7 +122,7 @@ void pcnet_hard_reset(struct pcnet *p)
     soft_reset(p);
 }
 
-/* The rings as the CSRs have them, which the initialization block has set, or the driver. */
+/* The rings as the CSRs have them. The initialization block or the driver has set these. */
 static void load_ring(const struct pcnet *p, struct pcnet_ring *ring, unsigned base, unsigned length,
                       unsigned counter)
 {
@@ -164,7 +164,7 @@ static void write_status(struct pcnet *p, u16 value)
         pcnet_transmit(p);
     }
     update(p);
-    /* A driver that has taken frames away may have handed back their descriptors. */
+    /* A driver that has taken frames may have returned their descriptors. */
     pcnet_store_frames(p);
 }
 
@@ -342,7 +342,8 @@ static void carrier(void *chip, bool up)
 static const struct net_fifo_ops fifo_ops = {
     .has_room = has_room, .has_frames = has_frames, .carrier = carrier};
 
-/* The address, and how drivers know that it is one ("Address PROM"): "WW" in the last two bytes, the sum of the others before them. */
+/* The address, with the marks by which drivers recognize it ("Address PROM"): "WW" in the last two bytes, and the sum
+ * of the others before them. */
 static void fill_aprom(struct pcnet *p)
 {
     u16 sum = 0;

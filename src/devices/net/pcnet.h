@@ -1,16 +1,16 @@
 /*
- * AMD Am79C970A PCnet-PCI II, the card of VMware's first products and QEMU's pcnet. The source is AMD's datasheet "Am79C970A PCnet-PCI II
- * Single-Chip Full-Duplex Ethernet Controller" (19436; the chapters named below are its).
+ * AMD Am79C970A PCnet-PCI II, the card of VMware's first products and QEMU's pcnet. The source is AMD's datasheet
+ * "Am79C970A PCnet-PCI II Single-Chip Full-Duplex Ethernet Controller" (19436); comments name its chapters.
  *
  *   pcnet.c           I/O resources, control and status registers (CSR), bus configuration registers (BCR), interrupts, the PCI device
  *   pcnet_block.c     the initialization block, addresses and layouts of descriptors in the four software styles
  *   pcnet_transmit.c  the transmit ring
  *   pcnet_receive.c   the receive ring, address filters
  *
- * The chip looks for descriptors from time to time. Here it stops to look for those to transmit when a driver has shown that it tells of
- * them (TDMD), so that an idle guest sleeps.
+ * The chip polls the rings. This model stops polling the transmit ring when a driver has used TDMD, which announces
+ * descriptors, so that an idle guest sleeps.
  *
- * Unlike the chip's, its memory base address register decodes a page, in which the 32 bytes of I/O resources repeat.
+ * Unlike the chip's, this model's memory BAR decodes a page, in which the 32 bytes of I/O resources repeat.
  */
 #ifndef RINGER_DEVICES_NET_PCNET_H
 #define RINGER_DEVICES_NET_PCNET_H

@@ -1,5 +1,5 @@
 /*
- * What the files of the Am79C970A share: registers ("User Accessible Registers") and descriptors ("Descriptors").
+ * The files of the Am79C970A share this: registers ("User Accessible Registers") and descriptors ("Descriptors").
  */
 #ifndef RINGER_DEVICES_NET_PCNET_PRIVATE_H
 #define RINGER_DEVICES_NET_PCNET_PRIVATE_H
@@ -77,7 +77,7 @@ enum {
 /* CSR5 */
 enum {
     EXTENDED_SPND = 1 << 0,
-    EXTENDED_CAUSES = 0x0aaa & ~0x0002, /* SINT, SLPINT, EXDINT, MPINT: not of this world */
+    EXTENDED_CAUSES = 0x0aaa & ~0x0002, /* SINT, SLPINT, EXDINT, MPINT: events that never occur here */
     EXTENDED_LTINTEN = 1 << 14,
     EXTENDED_TOKINTD = 1 << 15,
 };
@@ -96,8 +96,8 @@ enum { BCR_MISC = 2, BCR_LINK_LED = 4, BCR_DUPLEX = 9, BCR_BUS = 18, BCR_EEPROM 
 enum { BUS_DWIO = 1 << 7, STYLE_SSIZE32 = 1 << 8, STYLE_CSRPCNET = 1 << 9, LED_OUT = 1 << 15 };
 
 /*
- * A descriptor, whatever its layout: its address, its flags as they stand in the upper half of the second dword of the 32-bit styles, the
- * length of its buffer, and the third word, which tells of reception (MCNT) or of errors.
+ * A descriptor of any layout: its address, its flags as in the upper half of the second dword of the 32-bit styles,
+ * the length of its buffer, and the third word, with the received length (MCNT) or errors.
  */
 struct pcnet_descriptor {
     u32 gpa; /* of the buffer */

@@ -6,7 +6,8 @@
 
 #include <string.h>
 
-/* A driver hands descriptors back without a word, so the chip looks for them while a frame waits: so many times before it misses it. */
+/* Drivers return descriptors without writing a register, so the chip looks for them while a frame waits. After so
+ * many attempts it drops the frame. */
 #define RETRIES_MAX 250
 
 /* --- address filters ("Address Matching") --- */
@@ -59,7 +60,7 @@ static u32 next_of(const struct pcnet_ring *ring, u32 index)
     return index + 1 < ring->entries ? index + 1 : 0;
 }
 
-/* Are there buffers for so many bytes? *never: not even those of the whole ring would do. */
+/* Are there buffers for so many bytes? *never: not even the whole ring is large enough. */
 static bool has_buffers(const struct pcnet *p, u32 bytes, bool *never)
 {
     u32 index = p->receive.at, room = 0;
@@ -80,7 +81,7 @@ static u16 match_of(const struct pcnet *p, const u8 *frame)
     return net_is_multicast(frame) ? DESCRIPTOR_LAFM : DESCRIPTOR_PAM;
 }
 
-/* A frame of IEEE 802.3 says how long it is: ASTRP_RCV takes what pads it, and the check sequence, away. */
+/* A frame of IEEE 802.3 has a length field. ASTRP_RCV removes padding and check sequence. */
 static u32 stripped(const struct pcnet *p, const u8 *frame, u32 bytes)
 {
     enum { PADDED = 46 };

@@ -25,7 +25,7 @@ static void finish_frame(struct pcnet *p, u8 *frame, bool adds_fcs)
     u32 bytes = p->bytes;
     p->gathering = false;
     if (p->too_long) return;
-    /* Without its own check sequence the chip sends the driver's, which is not the cable's business. */
+    /* Without a check sequence of its own the chip sends the driver's, which the cable does not carry. */
     if ((p->csr[CSR_MODE] & MODE_DXMTFCS) && !adds_fcs)
         bytes = bytes > ETHERNET_FCS_BYTES ? bytes - ETHERNET_FCS_BYTES : 0;
     if (bytes < NET_HEADER_BYTES) return;
@@ -40,7 +40,7 @@ static void finish_frame(struct pcnet *p, u8 *frame, bool adds_fcs)
         net_fifo_send(&p->fifo, bytes, NULL);
 }
 
-/* A frame whose rest the driver has not handed over: the transmitter runs out of data ("Transmit Underflow"). */
+/* The driver has not handed over the rest of the frame, so the transmitter runs out of data ("Transmit Underflow"). */
 static void underflow(struct pcnet *p, struct pcnet_descriptor *d, u16 *causes)
 {
     p->gathering = false;
@@ -89,7 +89,7 @@ static bool transmit_descriptor(struct pcnet *p, u16 *causes)
             if (wants_interrupt(p, flags)) *causes |= STATUS_TINT;
         }
     }
-    /* A descriptor without a beginning is handed back as it is. */
+    /* A descriptor outside of any frame is handed back as it is. */
     d.flags &= (u16) ~(DESCRIPTOR_OWN | DESCRIPTOR_ERR);
     d.message = 0;
     pcnet_write_descriptor(p, &p->transmit, p->transmit.at, &d);

@@ -103,7 +103,7 @@ static void dump_tally(struct rtl8139 *r)
 
 /* --- registers --- */
 
-/* What of the registers is computed when they are read. */
+/* Registers that are computed when they are read. */
 static void refresh(struct rtl8139 *r)
 {
     u8 *reg = r->reg;

@@ -10,7 +10,7 @@
  * The driver chooses the mode, for each direction, in the C+ command register (E0h). The RTL8139C is the chip without C+ mode: drivers
  * tell the two apart by the PCI revision.
  *
- * Unlike the chip's, its memory base address register decodes a page, in which the 256 bytes of registers repeat.
+ * Unlike the chip's, this model's memory BAR decodes a page, in which the 256 bytes of registers repeat.
  */
 #ifndef RINGER_DEVICES_NET_RTL8139_H
 #define RINGER_DEVICES_NET_RTL8139_H
@@ -22,7 +22,7 @@
 
 #define RTL8139_REGISTER_BYTES 256
 
-/* What DTCCR dumps (C+ 6.4). */
+/* The counters that DTCCR dumps (C+ 6.4). */
 struct rtl8139_tally {
     u64 sent, received, received_unicast, received_broadcast;
     u32 received_multicast;
@@ -35,7 +35,7 @@ struct rtl8139_ring {
     u32 bytes;  /* of the frame that is being gathered in the FIFO */
     u32 first;  /* the command bits of its first descriptor */
     u32 vlan;   /* and its VLAN bits */
-    bool begun; /* such a frame is there */
+    bool begun; /* there is such a frame */
     bool bad;   /* it is too long */
 };
 

@@ -1,5 +1,5 @@
 /*
- * What the files of the RTL8139C+ share: registers (C 6, C+ 6) and their bits.
+ * The files of the RTL8139C+ share this: registers (C 6, C+ 6) and their bits.
  */
 #ifndef RINGER_DEVICES_NET_RTL8139_PRIVATE_H
 #define RINGER_DEVICES_NET_RTL8139_PRIVATE_H
@@ -133,7 +133,7 @@ void rtl8139_receive_reset(struct rtl8139 *r);
 /* RE, RCR, the address or the multicast filter has changed. */
 void rtl8139_update_filter(struct rtl8139 *r);
 bool rtl8139_is_empty(const struct rtl8139 *r);
-/* Store what waits in the FIFO as far as there is room. */
+/* Stores frames from the FIFO as far as there is room. */
 void rtl8139_store_frames(struct rtl8139 *r);
 void rtl8139_retry(void *device);
 /* A frame that comes back by loopback. */

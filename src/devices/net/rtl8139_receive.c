@@ -18,7 +18,7 @@
 
 #include <string.h>
 
-/* Status in C mode (C 7.1); in C+ mode addresses are told elsewhere. */
+/* Status in C mode (C 7.1); in C+ mode other bits tell how the address matched. */
 enum { STATUS_ROK = 1, STATUS_BAR = 1 << 13, STATUS_PAM = 1 << 14, STATUS_MAR = 1 << 15 };
 enum {
     PLUS_MAR = 1 << 26,
@@ -32,8 +32,8 @@ enum { SIZE = 0x1fff, TAVA = 1 << 16 };
 enum { HEADER_BYTES = 4, CAPR_AHEAD = 16 };
 enum { PROTOCOL_TCP = 6, PROTOCOL_UDP = 17 };
 
-/* A driver in C+ mode hands descriptors back without a word, so the chip looks for them while frames wait: so often, and so many times
- * before it drops them. */
+/* A driver in C+ mode returns descriptors without writing a register, so the chip looks for them while frames wait,
+ * at this interval. After so many attempts it drops the frames. */
 #define RETRY_NS    200000u
 #define RETRIES_MAX 250
 
@@ -120,7 +120,7 @@ static bool store_in_ring(struct rtl8139 *r, const u8 *frame, u32 bytes)
     u8 header[HEADER_BYTES], fcs[ETHERNET_FCS_BYTES];
     u32 size = ring_bytes(r), at = pci_get16(r->reg + CBR) % size;
     u32 needed = HEADER_BYTES + bytes + ETHERNET_FCS_BYTES, free = (driver_at(r) + size - at) % size;
-    /* It never fills up: it would seem empty. */
+    /* The ring never fills up, because it would seem empty. */
     if (free && free <= ((needed + 3) & ~3u)) return false;
     u16 status = STATUS_ROK;
     if (net_is_broadcast(frame))
@@ -149,7 +149,7 @@ static u32 next_of(u32 index, u32 command)
     return (command & DESCRIPTOR_EOR) || index == RING_ENTRIES - 1 ? 0 : index + 1;
 }
 
-/* Are there descriptors for so many bytes? *never: not even all of the ring would do. */
+/* Are there descriptors for so many bytes? *never: not even the whole ring is large enough. */
 static bool has_descriptors(const struct rtl8139 *r, u32 bytes, bool *never)
 {
     u32 index = r->receive_at, room = 0;
@@ -167,7 +167,7 @@ static bool has_descriptors(const struct rtl8139 *r, u32 bytes, bool *never)
     return false;
 }
 
-/* What the chip says of checksums: the back end has looked at them, or made them. */
+/* The chip's report on checksums, which the back end has checked or made. */
 static u32 protocol_of(const u8 *frame, u32 bytes)
 {
     u32 at = NET_HEADER_BYTES;
@@ -269,8 +269,8 @@ void rtl8139_store_frames(struct rtl8139 *r)
         if (!r->retries) causes |= INT_RXOVW;
         if (!r->retry.armed) timer_arm(&r->retry, clock_now(r->retry.clock) + RETRY_NS);
     } else if (waits) {
-        /* As the chip says of a frame that finds the ring full (C 6.7). Linux's driver reads the ring only while the ISR has such a bit, and
-         * clears ROK for frames that it has not read yet. */
+        /* The chip's report of a frame that finds the ring full (C 6.7). Linux's driver reads the ring only while the
+         * ISR has such a bit, and clears ROK for frames that it has not read yet. */
         causes |= INT_RXOVW;
     } else {
         timer_cancel(&r->retry);

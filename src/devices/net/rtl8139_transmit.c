@@ -35,7 +35,7 @@ static void send(struct rtl8139 *r, u8 *frame, u32 bytes, const struct net_offlo
         net_fifo_send(&r->fifo, bytes, offload);
 }
 
-/* Checksums and segmentation, for IPv4 only. The frame is left alone if it is none. */
+/* Checksums and segmentation, for IPv4 only. Other frames stay as they are. */
 static struct net_offload offload_of(u8 *frame, u32 bytes, u32 command)
 {
     struct net_offload offload = {0};
@@ -131,8 +131,8 @@ static bool transmit_descriptor(struct rtl8139 *r, struct rtl8139_ring *ring, un
     return true;
 }
 
-/* A frame is finished before one of the other ring begins: there is one FIFO. At most one round: a driver that hands descriptors back
- * while they are read would keep us here. */
+/* A frame ends before one of the other ring begins, because there is one FIFO. At most one round of the ring:
+ * otherwise a driver that returns descriptors at the same time could hold the loop for ever. */
 static bool transmit_rings(struct rtl8139 *r)
 {
     bool any = false;

@@ -62,6 +62,8 @@ void piix3_ide_reset(struct piix3_ide *ide)
 {
     for (unsigned n = IDETIM; n <= SIDETIM; n++)
         ide->pci.config[n] = 0;
+    for (unsigned n = 0; n < 2; n++)
+        ide->pci.config[IDETIM + 2 * n + 1] = IDETIM_DECODE;
     piix3_ide_suspend(ide);
 }
 

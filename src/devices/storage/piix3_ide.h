@@ -5,6 +5,9 @@
  *   20h-23h   BAR4: 16 ports, the bus master registers; channel 1's from 8 on
  *   40h, 42h  timing of a channel; bit 15: its ports are decoded     44h  timing of slave drives
  *
+ * Bit 15 is set after a reset, where the datasheet has 0: QEMU's PIIX3 always decodes the ports, and OVMF
+ * leaves the register alone. Without the ports it waits 35 s for a busy bit that no drive drives.
+ *
  * The channels' own ports are those of struct ide_channel, at their legacy addresses.
  */
 #ifndef RINGER_DEVICES_STORAGE_PIIX3_IDE_H
@@ -31,8 +34,7 @@ struct piix3_ide {
 void piix3_ide_init(struct piix3_ide *ide, struct pci_bus *bus, const struct piix3_ide_wiring *wiring);
 void piix3_ide_reset(struct piix3_ide *ide);
 /* S3: a reset that keeps the timing registers. An operating system that resumes expects the ports to be decoded.
- * Firmware of real boards restores the registers before. SeaBIOS does not, because QEMU's PIIX3 always decodes the
- * ports. */
+ * Firmware of real boards restores the registers before; SeaBIOS does not. */
 void piix3_ide_suspend(struct piix3_ide *ide);
 
 #endif

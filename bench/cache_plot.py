@@ -1,0 +1,64 @@
+"""The plots of bench/cache: one figure a sweep, a row of panels a guest."""
+import matplotlib
+
+matplotlib.use("svg")
+# The same rows give the same file.
+matplotlib.rcParams["svg.hashsalt"] = "ringer"
+from matplotlib import pyplot  # noqa: E402
+
+PANELS = [("misses_per_million", "translations in a million guest instructions"), ("retranslations", "retranslations"), ("evicted", "blocks evicted"),
+          ("links_cut", "links cut"), ("host_bytes_per_instruction", "host bytes in a translated guest instruction"), ("seconds", "seconds")]
+COLOURS = ["#2b6cb0", "#38a169", "#805ad5", "#d69e2e", "#c53030", "#4a5568"]
+# What each sweep is to be held against. Its authors measure user programs under DynamoRIO, Pin and VMware's monitor.
+LITERATURE = {
+    "size": "Compare: Bruening and Amarasinghe 2005 (miss rate and time against the size of the cache)",
+    "policy": "Compare: Hazelwood and Smith 2004 (flush, FIFO by units of several sizes), 2006 (generations)",
+    "segments": "Compare: Hazelwood and Smith 2004 (granularity: links cut and misses against the number of units)",
+    "size,policy": "Compare: Hazelwood and Smith 2006 (generational caches against FIFO and flush, by size)",
+    "chaining": "Compare: Adams and Agesen 2006 (chaining and the cost of indirect control flow)",
+    "returns": "Compare: Adams and Agesen 2006 (returns are where translated code loses to hardware)",
+}
+
+
+def in_bytes(size):
+    return int(size[:-1]) << {"K": 10, "M": 20}[size[-1]]
+
+
+def lines_of(sweep, rows):
+    """{label: [row]}: a pair with size has a line for each value of the other sweep; others have one line."""
+    if "," not in sweep:
+        return {sweep: rows}
+    lines = {}
+    for row in rows:
+        lines.setdefault(row["value"].split(",", 1)[1], []).append({**row, "value": row["value"].split(",")[0]})
+    return lines
+
+
+def panel(axis, sweep, rows, column, title):
+    sized = sweep.split(",")[0] == "size"
+    for colour, (label, line) in zip(COLOURS, lines_of(sweep, rows).items()):
+        if sized:
+            line = sorted(line, key=lambda row: in_bytes(row["value"]))
+        values = [row["value"] for row in line]
+        axis.plot(range(len(values)), [row[column] or 0 for row in line], marker="o", markersize=3, linewidth=1.2, color=colour, label=label)
+        axis.set_xticks(range(len(values)), values, fontsize=7, rotation=0 if len(values) < 9 else 45)
+    axis.set_title(title, fontsize=8, loc="left")
+    axis.tick_params(axis="y", labelsize=7)
+    axis.set_ylim(bottom=0)
+    axis.grid(axis="y", color="#e2e8f0")
+
+
+def draw(folder, rows):
+    for sweep in dict.fromkeys(row["sweep"] for row in rows):
+        mine = [row for row in rows if row["sweep"] == sweep]
+        names = list(dict.fromkeys(row["guest"] for row in mine))
+        figure, axes = pyplot.subplots(len(names), len(PANELS), figsize=(3.2 * len(PANELS), 2.4 * len(names) + 0.6), squeeze=False)
+        for line, guest in zip(axes, names):
+            for axis, (column, title) in zip(line, PANELS):
+                panel(axis, sweep, [row for row in mine if row["guest"] == guest], column, f"{guest}: {title}")
+        if "," in sweep:
+            axes[0][0].legend(fontsize=7)
+        figure.text(0.01, 0.005, LITERATURE.get(sweep.rstrip(), ""), fontsize=8)
+        figure.tight_layout(rect=(0, 0.03, 1, 1))
+        figure.savefig(folder / f"cache-{sweep.replace(',', '-')}.svg", metadata={"Date": None})
+        pyplot.close(figure)
