@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What bench/net does in Python.
+"""The parts of bench/net that are in Python.
 
 net.py measure CSV PART VMM ROUND TESTS -- COMMAND... [--and COMMAND...]
     Runs a machine, or two on one cable (the first is the server, and prints "ports T,U,H", which go into the second's
@@ -25,7 +25,7 @@ TCG = "qemu-tcg"
 HOST = "host"
 IDLE_PERCENT = 2
 
-# part, test, title, unit, whether less is better, the factor against TCG that is asked for
+# part, test, title, unit, whether less is better, the target factor against TCG
 ROWS = [
     ("virtio", "out-1", "virtio, TCP guest to host, 1 stream", "MB/s", False, 5),
     ("virtio", "out-8", "virtio, TCP guest to host, 8 streams", "MB/s", False, 5),
@@ -70,7 +70,7 @@ def ports_of(server):
 
 
 def watch(subject, processes, tests, record):
-    """Reads the subject's lines until all tests are done. Returns those that are not, and the last lines."""
+    """Reads the subject's lines until all tests are done. Returns the tests that were not done, and the last lines."""
     missing, tail = tests, []
     for line in lines_of(subject):
         tail = (tail + [line])[-15:]

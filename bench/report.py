@@ -18,8 +18,8 @@ import sys
 sys.dont_write_bytecode = True
 import plot  # noqa: E402
 
-# What is to be reached, by group: title; at most against native, over the group (geometric mean) and for each test of it; at
-# least against TCG, the same two. None: nothing is asked. Where the goal is one number for several tests it holds for
+# The targets by group: title; at most against native, for the group (geometric mean) and for each test; at
+# least against TCG, the same two. None: no target. Where the goal is one number for several tests it holds for
 # each of them against native and for their mean against TCG, because TCG is close to native in some (dependent loads,
 # mispredicted jumps) and a hundred times slower in others.
 TARGETS = [
@@ -60,7 +60,7 @@ def read_suite(path):
 
 
 def read_raw(path):
-    """One report: its plain values, and by test what was noted of it."""
+    """One report: its plain values, and the notes on each test."""
     values, tests = {}, {}
     for line in open(path, encoding="utf-8", errors="replace"):
         words = line.split()
@@ -116,14 +116,14 @@ def runs_of(directory, suite):
 
 
 def share_of(row):
-    """How much of a processor the machine had; None if nothing tells."""
+    """The share of a processor that the machine had; None if it is unknown."""
     if not row["host_s"] or row["cpu_s"] is None or row["host_s"] < 0.05:
         return None
     return row["cpu_s"] / row["host_s"]
 
 
 def flags_of(rows, name):
-    """! guest and host disagree about the time; ~ the host had other things to do; ? results differ between machines."""
+    """! guest and host clocks differ; ~ the host was busy otherwise; ? results differ between machines."""
     flags = ""
     if any(r["guest_s"] is not None
            and abs(r["guest_s"] - r["host_s"]) > max(CLOCK_SHARE * r["host_s"], CLOCK_SECONDS) for r in rows):
@@ -134,7 +134,7 @@ def flags_of(rows, name):
 
 
 def median_rows(runs, suite, cpu_time):
-    """One entry a test and machine."""
+    """One entry for each test and machine."""
     entries = {}
     for name, group in suite.items():
         ours = [r for r in runs if r["test"] == name]
@@ -165,7 +165,7 @@ def geometric_mean(values):
 
 
 class Report:
-    """The medians, and what is computed from them."""
+    """The medians, and values computed from them."""
 
     def __init__(self, suite, entries, about):
         self.suite, self.entries, self.about = suite, entries, about
@@ -189,7 +189,7 @@ class Report:
         return [t for t, g in self.suite.items() if g == group]
 
     def targets(self):
-        """The issue's table: for each row what is asked, what is there, and whether that is enough."""
+        """The table of targets: each row has the target, the result, and whether the target is met."""
         groups = [(g, title, self.tests(g), most_mean, most_each, least_mean, least_each)
                   for g, title, most_mean, most_each, least_mean, least_each in TARGETS]
         title, *limits = SUITE_TARGET
@@ -223,7 +223,7 @@ def number(value, width):
 
 
 def scaled(value, unit):
-    """A time with a unit fit for people."""
+    """A time in a readable unit."""
     if value is None:
         return "-"
     ns = value * {"ns": 1, "s": 1e9}[unit]

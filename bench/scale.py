@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Sums a run of bench/scale up.
+"""Summarizes a run of bench/scale.
 
     scale.py [--cpu-time] SUITE DIRECTORY
 

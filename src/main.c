@@ -9,6 +9,7 @@
 #include "chardev/terminal.h"
 #include "control/control.h"
 #include "control/daemon.h"
+#include "gdb/gdb.h"
 #include "observe/event_log.h"
 #include "observe/instruments.h"
 #include "observe/screen.h"
@@ -41,6 +42,7 @@ struct session {
     struct frontends frontends;
     struct instruments instruments;
     struct control *control;
+    struct gdb *gdb;
     int status;
 };
 
@@ -71,6 +73,7 @@ static void run_machine(void *argument)
     machine_set_waker(vm, waker);
     frontends_start(&session->frontends);
     control_start(session->control);
+    gdb_start(session->gdb);
     failed = instruments_start(&session->instruments);
     if (failed) die(STATUS_HOST, "cannot sample for the profile: %s", strerror(-failed));
 
@@ -84,6 +87,7 @@ static void run_machine(void *argument)
     fpu_park(&vm->vcpu);
     instruments_stop(&session->instruments);
     board_flush_output(&vm->board);
+    gdb_stop(session->gdb);
     control_stop(session->control);
     chardevs_drain(&session->chardevs);
     frontends_stop(&session->frontends);
@@ -115,6 +119,16 @@ static void open_chardevs(struct session *session, const struct options *options
             die(STATUS_USAGE, "%s", error);
 }
 
+static char *run_line(void *owner, const char *line)
+{
+    return control_run_line(owner, line);
+}
+
+static bool listen_for_gdb(void *owner, const char *to, char *error, size_t error_bytes)
+{
+    return gdb_listen(owner, to, error, error_bytes);
+}
+
 static int run(const struct options *options)
 {
     char error[512];
@@ -136,6 +150,10 @@ static int run(const struct options *options)
     if (status) die(status, "%s", error);
     session.control = control_open(vm, &session.chardevs, RINGER_VERSION, error, sizeof(error));
     if (!session.control) die(STATUS_USAGE, "%s", error);
+    session.gdb = gdb_open(&(struct gdb_wiring){vm, &session.chardevs, run_line, session.control}, error,
+                           sizeof(error));
+    if (!session.gdb) die(STATUS_USAGE, "%s", error);
+    control_set_gdbserver(session.control, listen_for_gdb, session.gdb);
     chardevs_take_terminal(&session.chardevs);
     if (options->pid_file && !daemon_write_pid(options->pid_file, error, sizeof(error)))
         die(STATUS_USAGE, "%s", error);
@@ -149,6 +167,7 @@ static int run(const struct options *options)
     instruments_close(&session.instruments,
                       &(struct stats_host){vm->powered_on_ns, vm_time_host_tsc_hz(&vm->time)});
     event_log_close(log);
+    gdb_close(session.gdb);
     control_close(session.control);
     machine_destroy(vm);
     chardevs_destroy(&session.chardevs);
@@ -185,8 +204,8 @@ int main(int argc, char **argv)
     case COMMAND_HELP_KEYS: key_script_help(stdout); return STATUS_OK;
     case COMMAND_HELP_CPUS:
     case COMMAND_HELP_MACHINES:
-    case COMMAND_HELP_DISPLAYS:
-    case COMMAND_HELP_NETDEVS: options_help_values(command, stdout); return STATUS_OK;
+    case COMMAND_HELP_DISPLAYS: options_help_values(command, stdout); return STATUS_OK;
+    case COMMAND_HELP_NETDEVS: options_help_netdevs(options.netdev_help_kind, stdout); return STATUS_OK;
     case COMMAND_VERSION:
         puts(options.as_qemu ? "QEMU emulator version 7.2.0 (Ringer " RINGER_VERSION ")"
                              : "ringer " RINGER_VERSION);

@@ -1,6 +1,6 @@
 /*
- * disk DEVICE SECONDS [OFFSET_MB LENGTH_MB]: reads and writes part of a block device in several ways, each
- * for about SECONDS, and prints "NAME UNIT VALUE" for each. It overwrites what is there.
+ * disk DEVICE SECONDS [OFFSET_MB LENGTH_MB]: reads and writes part of a block device in several ways, each for about
+ * SECONDS, and prints "NAME UNIT VALUE" for each. It overwrites the data there.
  *
  * Direct: O_DIRECT with asynchronous I/O (io_submit), so that one thread keeps exactly `depth` requests in
  * flight. Cached: read() and write() of 64 KB through the page cache, which is emptied before; written data
@@ -122,7 +122,7 @@ static uint64_t run_direct(const struct job *job, int fd, double end)
 static uint64_t run_cached(const struct job *job, int fd, double end)
 {
     uint64_t n = 0;
-    /* At most once through the range: later reads would come from the cache. */
+    /* At most once through the range, because later reads would come from the cache. */
     for (; n < length / job->bytes && now() < end; n++) {
         off_t at = (off_t)offset_of(job, n);
         ssize_t got =

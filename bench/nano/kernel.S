@@ -1,7 +1,7 @@
 /*
  * The nanobenchmarks' kernel: paging on, then one operation (operations.S) so many times, in rounds that are timed with RDTSC.
  *
- * Its command line ends with the operation's name and how many to do in a round, a decimal number. It prints
+ * Its command line ends with the operation's name and the number of operations in a round, in decimal. It prints
  *
  *     cycles NAME COUNT HEX      a line a round, time stamp counter ticks of the whole round as 16 hex digits
  *

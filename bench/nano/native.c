@@ -4,7 +4,7 @@
  *
  *     native NAME COUNT   prints "cycles NAME COUNT HEX", one line for each round
  *
- * A system call here is the host kernel's whole getppid(), which is more than entry and exit: an upper bound
+ * A system call here is the host kernel's whole getppid(), which is more than entry and exit, so it is an upper bound
  * for a guest's.
  */
 #include <stdint.h>

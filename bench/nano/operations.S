@@ -1,6 +1,6 @@
 /*
- * The operations, in the manner of the nanobenchmarks of Adams & Agesen (ASPLOS 2006, table 4): each is one thing that is dear
- * or cheap under a virtual machine monitor, in a loop of its own, and nothing else. User code runs at CPL 3.
+ * The operations, in the manner of the nanobenchmarks of Adams & Agesen (ASPLOS 2006, table 4): each does one thing
+ * that is dear or cheap under a virtual machine monitor, in a loop of its own. User code runs at CPL 3.
  */
 #include "nano.inc"
 
@@ -93,8 +93,8 @@ skip_two:
     add dword ptr [esp], 2
     iretd
 
-/* A user touches a page that is not there; the handler sets P. After 1024 pages the kernel takes them all away, a store each
- * and one load of CR3. (count is rounded down to 1024s) */
+/* A user touches a page that is not present; the handler sets P. After 1024 pages the kernel clears P in all of them,
+ * a store each, and loads CR3 once. (count is rounded down to a multiple of 1024.) */
 OPERATION(page_fault, set_fault_gates)
     mov eax, offset 1f
     jmp run_user_loop
@@ -140,8 +140,8 @@ unmap_all:
 
 /* --- devices --- */
 
-/* Reads a byte of the CMOS RAM. (Operating systems do this rarely, but it has no side effect and is about the cheapest
- * device there is: what is left is the cost of IN.) */
+/* Reads a byte of the CMOS RAM. (Operating systems rarely do this. But the device is among the cheapest and reading
+ * has no side effect, so the cost is that of IN.) */
 OPERATION(in, 0)
     mov al, 0x0d
     out 0x70, al
@@ -176,7 +176,7 @@ show_lapic:
     mov dword ptr [LAPIC_SVR], 0x1ff
     ret
 
-/* The task priority: what the paper writes by CR8, which 32-bit processors do not have. */
+/* The task priority. The paper writes it through CR8, which 32-bit processors do not have. */
 OPERATION(lapic_priority, show_lapic)
     xor eax, eax
 1:  mov [LAPIC_TPR], eax
@@ -192,7 +192,7 @@ OPERATION(lapic_eoi, show_lapic)
     jnz 1b
     ret
 
-/* The timer set to go off in a second or more, as a kernel without TSC-deadline mode does at the end of every tick. */
+/* Sets the timer to a second or more, as a kernel without TSC-deadline mode does at the end of every tick. */
 OPERATION(lapic_timer, start_timer)
     mov eax, -1
 1:  mov [LAPIC_INITIAL_COUNT], eax
@@ -278,7 +278,7 @@ OPERATION(rdtsc, 0)
     jnz 1b
     ret
 
-/* The selector that is there already: what an entry into a kernel does, four times. */
+/* The selector that the register holds already. An entry into a kernel does this four times. */
 OPERATION(segment_same, 0)
     mov eax, KDATA
 1:  mov ds, eax
@@ -297,7 +297,7 @@ OPERATION(segment_other, 0)
 
 /* --- memory management --- */
 
-/* Two address spaces by turns. What runs is mapped by global pages in both. */
+/* Two address spaces by turns. Global pages map the running code in both. */
 OPERATION(cr3, 0)
     mov eax, offset directory
     mov ebx, eax
@@ -354,7 +354,7 @@ switch_space: /* EBX: the difference of the two directories' addresses. Clobbers
     mov cr3, eax
     iretd
 
-/* A bit of a page table entry that only software reads, of a page in use. */
+/* Changes a bit of a PTE in use that only software reads. */
 OPERATION(pte_write, 0)
     mov eax, [REGION + 5 * 4096]
 1:  xor dword ptr [region_table + 5 * 4], 0x200
@@ -365,7 +365,7 @@ OPERATION(pte_write, 0)
 /* The page moves to another frame: the entry, INVLPG, and a read that must see the other frame. */
 OPERATION(pte_remap, set_marks)
     mov ebp, ecx
-    xor edx, edx                /* of all that was read: the two marks by turns */
+    xor edx, edx                /* checks all values read: the two marks by turns */
 1:  xor dword ptr [region_table + 6 * 4], 0x1000
     invlpg [REGION + 6 * 4096]
     add edx, [REGION + 6 * 4096]

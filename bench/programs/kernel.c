@@ -91,8 +91,8 @@ static uint32_t touch_pages(uint32_t n)
     return AREA;
 }
 
-/* Nearly all free memory, so that a virtual machine's peak memory is that of a guest that uses what it
- * has. */
+/* Writes nearly all free memory, so that a virtual machine's peak memory is that of a guest that uses all of its own.
+ * */
 static uint32_t fill_bytes;
 
 static void fill_prepare(void)

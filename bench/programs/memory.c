@@ -13,7 +13,7 @@ static uint8_t *from, *to;
 
 static void prepare(void)
 {
-    /* Not a power of two apart: the worst case of direct-mapped caches and of QEMU's table of pages. */
+    /* Not a power of two apart, which is the worst case for direct-mapped caches and for QEMU's table of pages. */
     from = must_map(2 * LARGEST + APART, PROT_READ | PROT_WRITE);
     to = from + LARGEST + APART;
     for (uint32_t i = 0; i < LARGEST; i++)

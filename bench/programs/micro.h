@@ -12,7 +12,7 @@
 
 struct test {
     const char *name;
-    /* What one printed value is the time of: "element", "call", "4 KB". */
+    /* The unit whose time is printed: "element", "call", "4 KB". */
     const char *of;
     uint32_t (*run)(uint32_t n);
     double per;
@@ -28,7 +28,7 @@ extern const struct test integer_tests[], sse_tests[], x87_tests[], call_tests[]
 void *must_map(uint32_t bytes, int protection);
 void must(int condition, const char *what);
 
-/* The time between these two calls does not count: for steps of a test that are not what it measures. */
+/* The time between these two calls does not count. They enclose steps that the test does not measure. */
 void clock_stop(void);
 void clock_go(void);
 

@@ -114,7 +114,7 @@ static void *accept_loop(void *argument)
         pthread_t thread;
         int fd = accept(port->fd, NULL, NULL);
         if (fd < 0) continue;
-        /* A request is answered at once: no thread for it. */
+        /* A request is answered at once, so it needs no thread. */
         if (port->serve == serve_http)
             serve_http((void *)(intptr_t)fd);
         else if (pthread_create(&thread, NULL, port->serve, (void *)(intptr_t)fd) == 0)
@@ -172,7 +172,7 @@ static int connect_to(const struct sockaddr_in *to)
         if (fd < 0) fail("socket");
         if (connect(fd, (const struct sockaddr *)to, sizeof(*to)) == 0) return fd;
         if (errno != EADDRNOTAVAIL) fail("connect");
-        close(fd); /* all ports were used lately: loopback alone is so fast */
+        close(fd); /* all ports were used a moment ago, which happens only on the fast loopback */
         usleep(1000);
     }
 }
@@ -184,7 +184,7 @@ static int open_tcp(const struct target *t, char what)
     return fd;
 }
 
-/* Bytes a second that arrived, by the count of the server. */
+/* Received bytes a second, by the server's count. */
 static double send_blocks(const struct target *t, size_t block_bytes)
 {
     static char block[BLOCK];
@@ -192,7 +192,7 @@ static double send_blocks(const struct target *t, size_t block_bytes)
     int fd = open_tcp(t, TAKE);
     double start = now();
     while (now() - start < t->seconds)
-        /* A look at the clock for each small write would be most of the work. */
+        /* Reading the clock for each small write would be most of the work. */
         for (unsigned n = 0; n < (block_bytes == SMALL ? 64 : 1); n++)
             if (!send_all(fd, block, block_bytes)) fail("send");
     shutdown(fd, SHUT_WR);
@@ -354,7 +354,7 @@ static const struct test {
     {"idle", test_idle, 1},
 };
 
-/* The sum of what so many processes reach at once. */
+/* The sum of the results of so many processes at once. */
 static double run_workers(const struct test *test, const struct target *t)
 {
     int pipes[2];

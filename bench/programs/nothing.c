@@ -1,4 +1,4 @@
-/* Exits at once. The program that fork+exec starts. */
+/* The program that fork+exec starts. It exits at once. */
 int main(void)
 {
     return 0;

@@ -56,12 +56,12 @@ struct work {
 
 static struct work work_map(uint32_t pages, uint32_t stride)
 {
-    /* Nothing else lies within 2 MB, so that a region is the page's alone. */
+    /* Nothing else lies within 2 MB, so the page has a region to itself. */
     uint32_t bytes = pages * stride + (stride > PAGE ? stride : 0);
     uint8_t *area =
         mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     must(area != MAP_FAILED, "mmap");
-    /* The curves are of 4 KB pages. */
+    /* The curves measure 4 KB pages. */
     madvise(area, bytes, MADV_NOHUGEPAGE);
     uintptr_t first = ((uintptr_t)area + stride - 1) & ~(uintptr_t)(stride - 1);
     return (struct work){(uint8_t *)first, pages, stride};
@@ -82,7 +82,7 @@ struct ring {
 
 typedef void member_function(int in, int out, const void *argument);
 
-/* Start a member that reads from `in`. Returns the read end of the pipe that it writes to. */
+/* Starts a member that reads from `in`. Returns the read end of the pipe to which it writes. */
 static int add_member(int in, member_function *member, const void *argument)
 {
     int ends[2];

@@ -40,8 +40,7 @@ static uint32_t matrix(uint32_t n)
     return (uint32_t)product[SIDE - 1][SIDE - 1];
 }
 
-/* A polynomial, a division and a comparison for each element: what gcc makes of ordinary loops over
- * double. */
+/* A polynomial, a division and a comparison for each element, as in ordinary loops over double. */
 static uint32_t scalar(uint32_t n)
 {
     static double values[VALUES];

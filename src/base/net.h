@@ -50,14 +50,13 @@ _Static_assert(sizeof(struct net_offload) == 10, "the size of struct virtio_net_
 enum { NET_NEEDS_CHECKSUM = 1, NET_CHECKSUM_GOOD = 2 };
 enum net_segmentation { NET_WHOLE = 0, NET_SEGMENT_TCP4 = 1, NET_SEGMENT_TCP6 = 4, NET_SEGMENT_ECN = 0x80 };
 
-/* Which offloads one side accepts from the other. */
+/* Which offloads a card accepts on received frames. Frames that it sends may need any. */
 enum {
     NET_TAKES_CHECKSUM = 1 << 0, /* frames that need their checksum */
     NET_TAKES_TCP4 = 1 << 1,     /* segments of up to 64 KB */
     NET_TAKES_TCP6 = 1 << 2,
     NET_TAKES_ECN = 1 << 3,
 };
-#define NET_TAKES_ALL (NET_TAKES_CHECKSUM | NET_TAKES_TCP4 | NET_TAKES_TCP6 | NET_TAKES_ECN)
 
 /* A frame to send. Its parts, in host memory, begin with the destination address and end before the frame check
  * sequence. */
@@ -110,8 +109,7 @@ struct net_cable_ops {
 
 struct net_cable {
     const struct net_cable_ops *ops;
-    u32 takes; /* NET_TAKES_*: offloads that frames to send may need */
-    bool up;   /* the carrier as the card knows it */
+    bool up; /* the carrier as the card knows it */
 };
 
 /* Plug the cable into a card. Call this once. */

@@ -155,8 +155,7 @@ struct net_cable *wire_net_cable(struct board *board, const struct device_option
     } else if (n == options->count) {
         snprintf(error, error_bytes, "there is no -netdev with the id \"%s\"", id);
         return NULL;
-    } else if (netdev->kind == NETDEV_VHOST_USER && strcmp(option->type->name, "virtio-net-pci") &&
-               strcmp(option->type->name, "virtio-net")) {
+    } else if (netdev->kind == NETDEV_VHOST_USER && strncmp(option->type->name, "virtio-net", 10)) {
         snprintf(error, error_bytes, "a vhost-user network is for a virtio-net-pci, not for a %s",
                  option->type->name);
         return NULL;

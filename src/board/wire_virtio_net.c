@@ -64,3 +64,5 @@ static const struct property properties[] = {
                                            .create = create}
 VIRTIO_NET_TYPE(virtio_net_type, "virtio-net-pci");
 VIRTIO_NET_TYPE(virtio_net_short_type, "virtio-net");
+VIRTIO_NET_TYPE(virtio_net_transitional_type, "virtio-net-pci-transitional");
+VIRTIO_NET_TYPE(virtio_net_non_transitional_type, "virtio-net-pci-non-transitional");

@@ -4,14 +4,15 @@
 
 #include "base/log.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 /* Keep the file of an image for one item. */
-static struct rom_piece keep(struct image *image, u64 offset, u64 bytes)
+static struct rom_piece keep(const struct image *image, u64 offset, u64 bytes)
 {
-    struct rom_piece piece = {.offset = offset, .bytes = (u32)bytes, .fd = dup(image->fd)};
-    return piece;
+    return (struct rom_piece){
+        .offset = offset, .bytes = (u32)bytes, .fd = fcntl(image->fd, F_DUPFD_CLOEXEC, 0)};
 }
 
 static bool put(struct fw_cfg *config, enum fw_cfg_key size, enum fw_cfg_key data, struct rom_piece *piece)
@@ -30,7 +31,7 @@ static int open_files(struct load *load, struct kernel_items *items)
     if (!status && !memcmp(magic, "HdrS", 4)) {
         status = image_read(load, &kernel, 0, start, sizeof start);
         u64 setup = ((start[SETUP_SECTS] ? start[SETUP_SECTS] : 4) + 1u) * 512;
-        if (setup < kernel.bytes) {
+        if (setup < kernel.bytes && kernel.bytes <= UINT32_MAX) {
             items->setup = keep(&kernel, 0, setup);
             items->kernel = keep(&kernel, setup, kernel.bytes - setup);
         }

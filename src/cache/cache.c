@@ -453,6 +453,18 @@ static bool block_covers(const struct block *block, u32 page, u32 first, u32 las
     return false;
 }
 
+void cache_kill_linear(struct cache *cache, u64 linear)
+{
+    u32 offset = linear & PAGE_MASK;
+    for (struct block *block = NULL; (block = cache_after(cache, block));) {
+        if (block->dead) continue;
+        struct block_key key = block_key(block);
+        u64 rip = key.eip, first = rip > UINT32_MAX ? rip : (u32)(rip + key.cs_base);
+        if ((first ^ linear) >> PAGE_SHIFT == 0 && block_covers(block, block->frame, offset, offset))
+            cache_kill(cache, block);
+    }
+}
+
 bool cache_overlaps(const struct cache *cache, u64 gpa, u64 bytes)
 {
     const struct code_page *p = page_find(cache, gpa);

@@ -326,6 +326,8 @@ void cache_long_jump_enter(struct cache *cache, const struct long_jump_entry *en
 bool cache_overlaps(const struct cache *cache, u64 gpa, u64 bytes);
 /* Kill a block, so that it will be translated again. Its code may be running. */
 void cache_kill(struct cache *cache, struct block *block);
+/* Kill the blocks that depend on the byte at this linear address, in whatever address space. Looks at every block. */
+void cache_kill_linear(struct cache *cache, u64 linear);
 /* Code bytes changed: kill the blocks that depend on them. Returns whether the page still has live blocks. */
 bool cache_code_written(struct cache *cache, u64 gpa, u64 bytes);
 void cache_flush(struct cache *cache);

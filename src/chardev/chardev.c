@@ -62,6 +62,7 @@ static void push(struct char_front *front, u16 item)
 {
     if (front->tail - front->head == CHAR_IN_ITEMS) return;
     front->in[front->tail++ % CHAR_IN_ITEMS] = item;
+    front->left += item == CHAR_CLOSED;
     front->fresh = true;
 }
 
@@ -267,7 +268,7 @@ u32 chardev_write(struct char_front *front, const u8 *bytes, u32 count)
     u32 taken = count;
     if (c->options->kind == CHAR_RINGBUF)
         c->ops->write(c, bytes, count);
-    else if (c->out_fd >= 0 && c->open)
+    else if (c->out_fd >= 0 && c->open && !(front->answers && front->left))
         taken = append(c, bytes, count);
     log_output(c, bytes, taken);
     front->refused |= taken < count;
@@ -393,8 +394,10 @@ u32 chardev_take(struct char_front *front, u16 *items, u32 count)
     if (!c) return 0;
     pthread_mutex_lock(&c->lock);
     bool was_full = !in_room(front);
-    while (n < count && front->head != front->tail)
-        items[n++] = front->in[front->head++ % CHAR_IN_ITEMS];
+    while (n < count && front->head != front->tail) {
+        items[n] = front->in[front->head++ % CHAR_IN_ITEMS];
+        front->left -= items[n++] == CHAR_CLOSED;
+    }
     bool work = was_full && in_room(front);
     pthread_mutex_unlock(&c->lock);
     if (work) wake(c->set);
@@ -507,6 +510,26 @@ bool chardevs_add(struct chardevs *set, const struct char_options *options, char
     return (!c->ops->open || c->ops->open(c, error, error_bytes)) && char_open_log(c, error, error_bytes);
 }
 
+static void release(struct chardev *c)
+{
+    if (c->ops->close) c->ops->close(c);
+    if (c->log_fd >= 0) close(c->log_fd);
+    pthread_mutex_destroy(&c->lock);
+    pthread_cond_destroy(&c->written);
+    free(c);
+}
+
+void chardevs_remove(struct chardevs *set, struct chardev *c)
+{
+    unsigned n = 0;
+    while (set->chardev[n] != c)
+        n++;
+    set->count--;
+    memmove(&set->chardev[n], &set->chardev[n + 1], (set->count - n) * sizeof(set->chardev[0]));
+    net_loop_remove(&set->loop, &c->source);
+    release(c);
+}
+
 void chardevs_take_terminal(struct chardevs *set)
 {
     for (unsigned n = 0; n < set->count; n++) {
@@ -547,15 +570,10 @@ void chardevs_destroy(struct chardevs *set)
 {
     chardevs_drain(set);
     net_loop_stop(&set->loop);
-    for (unsigned n = 0; n < set->count; n++) {
-        struct chardev *c = set->chardev[n];
-        if (c->ops->close) c->ops->close(c);
-        if (c->log_fd >= 0) close(c->log_fd);
-        pthread_mutex_destroy(&c->lock);
-        pthread_cond_destroy(&c->written);
-        free(c);
-    }
+    for (unsigned n = 0; n < set->count; n++)
+        release(set->chardev[n]);
     net_loop_destroy(&set->loop);
+    char_options_release(&set->late);
     for (unsigned n = 0; n < CHARDEVS_OWN; n++)
         char_options_release(&set->own[n]);
     set->count = 0;

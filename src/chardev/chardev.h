@@ -50,13 +50,15 @@ struct char_front {
     /* Installed by the owner. Both are called on the character thread, or on the thread that calls chardev_poll(). */
     void (*input)(struct char_front *front); /* there is something to take */
     void (*room)(struct char_front *front);  /* chardev_write() did not take all; now it would take more */
-    bool polled; /* the owner calls chardev_poll(); the thread reads no input for it */
+    bool answers; /* output answers input: for a client that has left it is dropped, and not for the next */
+    bool polled;  /* the owner calls chardev_poll(); the thread reads no input for it */
     /* private */
     struct chardev *chardev; /* NULL: not attached */
     u16 in[CHAR_IN_ITEMS];
     u32 head, tail; /* never wrap; modulo CHAR_IN_ITEMS */
     bool refused;   /* room() is owed */
     bool fresh;     /* input() is owed */
+    u32 left;       /* CHAR_CLOSED items in `in` */
 };
 
 /* A kind of back end. All are called with the lock held. Any but write may be NULL. */
@@ -117,6 +119,7 @@ struct chardevs {
     struct chardev *chardev[CHARDEVS_MAX];
     unsigned count;
     struct char_options own[CHARDEVS_OWN]; /* of chardevs that no option made */
+    struct char_options late;              /* of one that was made while the machine runs */
     bool escape_keys;                      /* also where standard input is no terminal */
     u8 escape;                             /* -echr: the key that comes before a command */
     u64 began_ns;                          /* for time stamps */
@@ -128,6 +131,8 @@ int chardevs_init(struct chardevs *set);
 void chardevs_destroy(struct chardevs *set);
 /* Open one. A server is bound when this returns. False with one sentence in error. The options must outlive it. */
 bool chardevs_add(struct chardevs *set, const struct char_options *options, char *error, size_t error_bytes);
+/* Close it, and forget it. It has no front end. On the character thread, or before that starts. */
+void chardevs_remove(struct chardevs *set, struct chardev *chardev);
 struct chardev *chardevs_find(struct chardevs *set, const char *id);
 /* Put terminals into raw mode. Then start the thread: 0 or -errno. */
 void chardevs_take_terminal(struct chardevs *set);

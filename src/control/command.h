@@ -111,6 +111,7 @@ void run_query_chardev(struct control_call *call);
 void run_ringbuf_read(struct control_call *call);
 void run_set_link(struct control_call *call);
 void run_network(struct control_call *call);
+void run_gdbserver(struct control_call *call);
 void run_stats(struct control_call *call);
 void run_inspect(struct control_call *call);
 void run_help(struct control_call *call);

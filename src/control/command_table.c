@@ -68,6 +68,7 @@ static const struct control_argument set_link[] = {
 static const struct control_argument ringbuf[] = {TEXT("device"), NUMBER("size"), HIDDEN_TEXT("format"), END};
 static const struct control_argument memsave[] = {NUMBER("val"), NUMBER("size"), TEXT("filename"),
                                                   HIDDEN_NUMBER("cpu-index"), END};
+static const struct control_argument gdbserver[] = {TEXT_OPTIONAL("device"), END};
 static const struct control_argument inspect[] = {NUMBER("address"), END};
 static const struct control_argument help[] = {
     {.name = "command", .type = ARGUMENT_TEXT, .optional = true, .positional = true, .rest = true}, END};
@@ -122,6 +123,8 @@ const struct control_command control_commands[] = {
     {"ringbuf-read", "ringbuf_read", "take bytes out of a ringbuf chardev", ringbuf, .run = run_ringbuf_read},
     {"pmemsave", "pmemsave", "write guest-physical memory to a file: pmemsave ADDRESS SIZE FILE", memsave,
      .run = run_memory_save},
+    {NULL, "gdbserver", "let a debugger connect: gdbserver [tcp::1234]; none ends that", gdbserver,
+     .run = run_gdbserver},
     {"x-ringer-stats", "info stats", "every counter of --stats", NULL, .run = run_stats,
      .print = print_pairs},
     {"x-ringer-inspect", "info mapping",

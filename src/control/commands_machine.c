@@ -273,6 +273,20 @@ void run_memory_save(struct control_call *call)
     if (fclose(out) && !call->failed) call_fail(call, "could not write '%.150s': %s", file, strerror(errno));
 }
 
+void run_gdbserver(struct control_call *call)
+{
+    const char *to = call_text(call, "device");
+    struct control *c = call->control;
+    char error[256];
+    if (!to) to = "tcp::1234";
+    if (!c->gdbserver(c->gdbserver_owner, to, error, sizeof(error))) {
+        call_fail(call, "%s", error);
+        return;
+    }
+    call->result = json_object_new_string("");
+    if (strcmp(to, "none")) text_add(call->result, "Waiting for gdb connection on device '%s'\n", to);
+}
+
 /* --- Ringer's own --- */
 
 void run_stats(struct control_call *call)

@@ -121,6 +121,7 @@ void run_query_status(struct control_call *call)
     const char *status = vm->stopping                                                     ? "shutdown"
                          : vm->paused & PAUSE_DISK                                        ? "io-error"
                          : vm->paused && !vm->vcpu.icount && vm->options->control.stopped ? "prelaunch"
+                         : vm->paused && vm->debugger.stopped                             ? "debug"
                          : vm->paused                                                     ? "paused"
                          : vm->suspended                                                  ? "suspended"
                                                                                           : "running";

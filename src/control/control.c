@@ -122,7 +122,8 @@ struct control *control_open(struct vm *vm, struct chardevs *chardevs, const cha
         control_close(control);
         return NULL;
     }
-    vm->listener = (struct machine_listener){tell, control};
+    control->listener = (struct machine_listener){.tell = tell, .owner = control};
+    machine_listen(vm, &control->listener);
     return control;
 }
 
@@ -155,10 +156,16 @@ void control_stop(struct control *control)
     net_loop_run(&control->chardevs->loop, take_no_letters, control);
 }
 
+void control_set_gdbserver(struct control *control, control_gdbserver *listen, void *owner)
+{
+    control->gdbserver = listen;
+    control->gdbserver_owner = owner;
+}
+
 void control_close(struct control *control)
 {
     if (!control) return;
-    control->vm->listener = (struct machine_listener){0};
+    machine_leave(control->vm, &control->listener);
     for (unsigned n = 0; n < control->sessions; n++) {
         session_close(control->session[n]);
         free(control->session[n]);

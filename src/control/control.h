@@ -33,4 +33,10 @@ void control_start(struct control *control);
 void control_stop(struct control *control);
 void control_close(struct control *control);
 
+/* vCPU thread: run a line of HMP; what it prints, to be freed. */
+char *control_run_line(struct control *control, const char *line);
+/* What "gdbserver" does: listen for a debugger there. False with one sentence in error. */
+typedef bool control_gdbserver(void *owner, const char *to, char *error, size_t error_bytes);
+void control_set_gdbserver(struct control *control, control_gdbserver *listen, void *owner);
+
 #endif

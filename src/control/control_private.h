@@ -4,6 +4,7 @@
 #include "control.h"
 #include "options/options_control.h"
 #include "session.h"
+#include "vm/vm.h"
 
 /* Clients of the control socket at a time. */
 #define CONTROL_CLIENTS CHARDEVS_OWN
@@ -12,6 +13,9 @@ struct control {
     struct vm *vm;
     struct chardevs *chardevs;
     const char *version;
+    struct machine_listener listener;
+    control_gdbserver *gdbserver;
+    void *gdbserver_owner;
     struct session *session[MONITORS_MAX + CONTROL_CLIENTS];
     unsigned sessions;
     /* Does the machine take letters? Changed on the character thread. */

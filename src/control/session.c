@@ -145,7 +145,7 @@ static void input(struct char_front *front)
 bool session_open(struct session *s, struct control *control, const struct session_protocol *protocol,
                   struct chardev *chardev, char *error, size_t error_bytes)
 {
-    *s = (struct session){.front = {.input = input, .room = input},
+    *s = (struct session){.front = {.input = input, .room = input, .answers = true},
                           .control = control,
                           .protocol = protocol,
                           .ask.run = ask,

@@ -73,7 +73,4 @@ void session_run(struct session *session);
 /* Writes as much as possible, and goes on with input if nothing is left. */
 void session_go_on(struct session *session);
 
-/* Runs a line of HMP on the vCPU thread. Returns its output, which the caller frees. */
-char *hmp_run_line(struct control *control, const char *line);
-
 #endif

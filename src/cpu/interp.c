@@ -3,6 +3,7 @@
  */
 #include "interp.h"
 #include "cpuid.h"
+#include "debug_points.h"
 #include "exec.h"
 #include "interp_private.h"
 #include "isa.h"
@@ -175,6 +176,7 @@ static enum exit_reason catch_fault(struct vcpu *v)
 {
     if (!v->in_new_task) {
         v->rip = v->insn_start;
+        debug_points_forget_access(v);
         if (v->debug_trap) {
             v->debug_trap = 0;
             __atomic_and_fetch(&v->pending, ~(u32)PENDING_DEBUG, __ATOMIC_RELAXED);
@@ -192,6 +194,7 @@ enum exit_reason interp_run(struct vcpu *v)
     while (reason == EXIT_NONE) {
         if (unlikely(__atomic_load_n(&v->pending, __ATOMIC_RELAXED)) && !v->inhibit) return EXIT_PENDING;
         if (unlikely(v->icount >= v->icount_limit)) return EXIT_BUDGET;
+        if (debug_points_stop(v)) return EXIT_BREAKPOINT;
         reason = step(v);
     }
     return reason;
@@ -199,6 +202,7 @@ enum exit_reason interp_run(struct vcpu *v)
 
 enum exit_reason interp_step(struct vcpu *v)
 {
+    if (debug_points_stop(v)) return EXIT_BREAKPOINT;
     if (FAULT_CATCH(v)) return catch_fault(v);
     return step(v);
 }

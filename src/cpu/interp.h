@@ -7,11 +7,13 @@
 #include "insn.h"
 
 /* The engine: run until an exit. Before each instruction it tests v->pending (unless v->inhibit holds
- * interrupts off) and icount_limit. It honours TF and breakpoints. */
+ * interrupts off) and icount_limit. It honours TF and breakpoints, the guest's and a
+ * debugger's (debug_points.h). */
 enum exit_reason interp_run(struct vcpu *v);
 
 /* Execute one instruction at CS:EIP, or one run of a repeated string instruction, without looking at v->pending.
- * Faults and traps (TF, breakpoints) are delivered. Adds one to icount. */
+ * Faults and traps (TF, breakpoints) are delivered. Adds one to icount. Where a debugger has a code point it
+ * executes nothing and returns EXIT_BREAKPOINT. */
 enum exit_reason interp_step(struct vcpu *v);
 
 /* For translated code: execute the decoded instruction at v->rip. TF and breakpoints are not armed: the

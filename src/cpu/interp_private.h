@@ -6,6 +6,7 @@
 
 #include "decode_cache.h"
 #include "fault.h"
+#include "fxsave.h"
 #include "insn.h"
 
 /* thunk.c: host instructions as small functions. Returns 0 or -errno. */
@@ -39,9 +40,6 @@ bool fpu_execute(struct vcpu *v, struct thunk_frame *frame);
 /* An environment, or all of the x87 state, in the form of 32-bit protected mode (SDM 1 8.1.10). */
 enum fpu_transfer { FPU_FNSTENV, FPU_FLDENV, FPU_FNSAVE, FPU_FRSTOR };
 void fpu_environment(struct vcpu *v, enum fpu_transfer what, void *image);
-/* Call after v->fpu was written: gives FSW.ES and the reserved bits of FCW and FSW the values that the hardware
- * would give them. */
-void fpu_settle(struct vcpu *v);
 /* Enter MMX state as an MMX instruction does: top of stack 0, all registers valid. */
 void fpu_enter_mmx(struct vcpu *v);
 /* Is an unmasked x87 exception pending? The next waiting instruction raises it. */
@@ -50,25 +48,5 @@ u32 fpu_mxcsr(const struct vcpu *v);
 void fpu_set_mxcsr(struct vcpu *v, u32 mxcsr);
 /* Copy the state to v->fpu without parking it. */
 void fpu_snapshot(struct vcpu *v);
-
-/* Bits of MXCSR that may be set. Bit 17, AMD's misaligned mode, is not among them. */
-#define MXCSR_MASK 0xffffu
-
-/* FXSAVE image, SDM 1 table 10-2. */
-enum fxsave_layout {
-    FX_FCW = 0,
-    FX_FSW = 2,
-    FX_FTW = 4,
-    FX_FOP = 6,
-    FX_FIP = 8,
-    FX_FDP = 16,
-    FX_MXCSR = 24,
-    FX_MXCSR_MASK = 28,
-    FX_ST = 32,
-    FX_XMM = 160,
-    FX_XMM_END = 288, /* of the 8 registers of 32-bit mode */
-    FX_XMM_END64 = 416,
-    FX_BYTES = 512,
-};
 
 #endif

@@ -6,6 +6,7 @@
  * any byte is written, so page-crossing accesses are precise.
  */
 #include "memory.h"
+#include "debug_points.h"
 #include "mmu/tlb.h"
 #include "mode.h"
 #include "system.h"
@@ -285,6 +286,7 @@ u64 lin_read(struct vcpu *v, u64 linear, unsigned size)
     struct view view = view_current(v);
     u64 value = load_fast(v, &view, linear, size);
     if (unlikely(debug_armed(v))) debug_match_data(v, linear, size, false);
+    debug_points_access(v, linear, size, false);
     return value;
 }
 
@@ -293,6 +295,7 @@ void lin_write(struct vcpu *v, u64 linear, unsigned size, u64 value)
     struct view view = view_current(v);
     store_fast(v, &view, linear, size, value);
     if (unlikely(debug_armed(v))) debug_match_data(v, linear, size, true);
+    debug_points_access(v, linear, size, true);
 }
 
 void lin_read_bytes(struct vcpu *v, u64 linear, void *buffer, unsigned bytes)
@@ -300,6 +303,7 @@ void lin_read_bytes(struct vcpu *v, u64 linear, void *buffer, unsigned bytes)
     struct view view = view_current(v);
     load_two_pages(v, &view, linear, buffer, bytes, false);
     if (unlikely(debug_armed(v))) debug_match_data(v, linear, bytes, false);
+    debug_points_access(v, linear, bytes, false);
 }
 
 void lin_write_bytes(struct vcpu *v, u64 linear, const void *buffer, unsigned bytes)
@@ -307,18 +311,22 @@ void lin_write_bytes(struct vcpu *v, u64 linear, const void *buffer, unsigned by
     struct view view = view_current(v);
     store_two_pages(v, &view, linear, buffer, bytes);
     if (unlikely(debug_armed(v))) debug_match_data(v, linear, bytes, true);
+    debug_points_access(v, linear, bytes, true);
 }
 
 u64 sys_read(struct vcpu *v, u64 linear, unsigned size)
 {
     struct view view = view_system(v);
-    return load_fast(v, &view, linear, size);
+    u64 value = load_fast(v, &view, linear, size);
+    debug_points_access(v, linear, size, false);
+    return value;
 }
 
 void sys_write(struct vcpu *v, u64 linear, unsigned size, u64 value)
 {
     struct view view = view_system(v);
     store_fast(v, &view, linear, size, value);
+    debug_points_access(v, linear, size, true);
 }
 
 void lin_probe_write(struct vcpu *v, u64 linear, unsigned bytes)
@@ -392,6 +400,7 @@ u64 mem_read_modify(struct vcpu *v, enum seg seg, u64 offset, unsigned size)
     u64 linear = to_linear(v, seg, offset, size, true);
     struct view view = view_current(v);
     u64 entry = entry_of(v, &view, linear, true);
+    debug_points_access(v, linear, size, false);
     if (likely(entry && !crosses_page(linear, size)))
         return load_any((const u8 *)(uintptr_t)(linear + entry), size);
     return load_slow(v, &view, linear, size, true);

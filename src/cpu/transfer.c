@@ -189,6 +189,21 @@ static void transfer_system(struct vcpu *v, const struct descriptor *d, enum tas
     }
 }
 
+/* The code segment of a direct far transfer, with its rights checked. Returns false if the selector names a gate or a TSS:
+ * then that transfer is done. */
+static bool fetch_direct_code(struct vcpu *v, u16 selector, enum task_switch_cause cause,
+                              struct descriptor *d)
+{
+    if (selector_null(selector)) fault_raise_error(v, VEC_GP, 0);
+    descriptor_fetch(v, selector, VEC_GP, 0, d);
+    if (!descriptor_code(d)) {
+        transfer_system(v, d, cause);
+        return false;
+    }
+    check_direct_code(v, d);
+    return true;
+}
+
 void far_jump(struct vcpu *v, u16 selector, u64 offset, unsigned bytes)
 {
     offset = mask_bytes(offset, bytes);
@@ -198,13 +213,7 @@ void far_jump(struct vcpu *v, u16 selector, u64 offset, unsigned bytes)
         return;
     }
     struct code_target to = {.offset = offset, .cpl = v->cpl};
-    if (selector_null(selector)) fault_raise_error(v, VEC_GP, 0);
-    descriptor_fetch(v, selector, VEC_GP, 0, &to.d);
-    if (!descriptor_code(&to.d)) {
-        transfer_system(v, &to.d, TASK_JMP);
-        return;
-    }
-    check_direct_code(v, &to.d);
+    if (!fetch_direct_code(v, selector, TASK_JMP, &to.d)) return;
     check_offset(v, &to.d, offset);
     descriptor_set_accessed(v, &to.d);
     enter_code(v, &to);
@@ -227,13 +236,7 @@ void far_call(struct vcpu *v, u16 selector, u64 offset, unsigned bytes)
         return;
     }
     struct code_target to = {.offset = offset, .cpl = v->cpl};
-    if (selector_null(selector)) fault_raise_error(v, VEC_GP, 0);
-    descriptor_fetch(v, selector, VEC_GP, 0, &to.d);
-    if (!descriptor_code(&to.d)) {
-        transfer_system(v, &to.d, TASK_CALL);
-        return;
-    }
-    check_direct_code(v, &to.d);
+    if (!fetch_direct_code(v, selector, TASK_CALL, &to.d)) return;
     stack_frame_check(v, &frame, 0);
     check_offset(v, &to.d, offset);
     stack_frame_probe(v, &frame);

@@ -32,16 +32,18 @@ enum pending_bits {
     PENDING_NMI = 1 << 2,
     PENDING_EXIT = 1 << 3,  /* stop running: vm has the reason (quit, reset, debug exit) */
     PENDING_DEBUG = 1 << 4, /* a trap-class #DB to deliver (data breakpoint, task switch T bit): debug_trap */
+    PENDING_DEBUGGER = 1 << 5, /* the last instruction hit a debugger's data point (debug_points.h) */
 };
 
 /* Why an engine returned. */
 enum exit_reason {
-    EXIT_NONE,     /* (inside engines) go on */
-    EXIT_PENDING,  /* vcpu.pending is not zero */
-    EXIT_HALT,     /* the guest executed HLT: vcpu.halted */
-    EXIT_SHUTDOWN, /* triple fault */
-    EXIT_BUDGET,   /* icount reached icount_limit */
-    EXIT_STEP,     /* TF or breakpoints are armed: use the interpreter (translator only) */
+    EXIT_NONE,       /* (inside engines) go on */
+    EXIT_PENDING,    /* vcpu.pending is not zero */
+    EXIT_HALT,       /* the guest executed HLT: vcpu.halted */
+    EXIT_SHUTDOWN,   /* triple fault */
+    EXIT_BUDGET,     /* icount reached icount_limit */
+    EXIT_STEP,       /* TF or breakpoints are armed: use the interpreter (translator only) */
+    EXIT_BREAKPOINT, /* the instruction at CS:RIP has a debugger's code point, and was not executed */
 };
 
 enum inhibit_bits { INHIBIT_STI = 1, INHIBIT_MOV_SS = 2 };

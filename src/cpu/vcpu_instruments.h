@@ -6,10 +6,15 @@
 
 #include "base/types.h"
 
+struct debug_points; /* debug_points.h */
+struct vcpu;
 struct write_log; /* memory.h */
 
 struct vcpu_instruments {
     struct write_log *write_log; /* lockstep; NULL otherwise */
+    struct debug_points *points; /* of a debugger outside the guest; NULL: it has none */
+    /* A code point was set: blocks with the instruction there die. NULL: there are none. */
+    void (*code_point_set)(struct vcpu *v, u64 linear);
     /* Fault injection: */
     bool no_fast_entry;   /* kernel entry and exit take the general routines only */
     bool no_bulk_strings; /* repeated string instructions go element by element */

@@ -4,6 +4,7 @@
  */
 #include "shadow_state.h"
 #include "tlb.h"
+#include "watch.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -173,6 +174,11 @@ static void fill(struct shadow *shadow, u32 view, u32 linear, const struct walk 
     bool fill_read = data && walk->readable;
     bool fill_write = data && walk->writable && backing->ram && !(*backing->flags & PHYS_GUARDED) &&
                       (*backing->flags & (PHYS_VIDEO | PHYS_DIRTY)) != PHYS_VIDEO;
+    enum watch_rights watched = shadow_watched(shadow, linear);
+    if (unlikely(watched)) {
+        fill_write = false;
+        fill_read &= watched == WATCH_WRITES;
+    }
     if (!fill_read && !fill_write && !fetch) return;
     u64 entry = (u64)(uintptr_t)backing->host - linear;
     u32 page = linear >> PAGE_SHIFT, frame_plus_1 = (u32)(walk->gpa >> PAGE_SHIFT) + 1;
@@ -277,6 +283,8 @@ static enum shadow_kind long_access(struct shadow *shadow, const struct paging *
         *backing.flags |= PHYS_DIRTY; /* writes through the entry will not be seen */
         rights |= TLB_WRITE;
     }
+    enum watch_rights watched = shadow_watched(shadow, linear);
+    if (unlikely(watched)) rights &= (u8)(watched == WATCH_WRITES ? ~TLB_WRITE : ~(TLB_WRITE | TLB_READ));
     tlb_fill(shadow->tlb, linear, user, &walk, (u64)(uintptr_t)backing.host - linear, rights);
     shadow->counters->shadow_fills++;
     if (kind == ACCESS_WRITE && !backing.ram) return hit->kind = SHADOW_MMIO;

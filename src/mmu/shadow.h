@@ -55,6 +55,8 @@ struct shadow_table {
 
 struct tlb;
 
+#define WATCHED_PAGES_MAX 64
+
 struct shadow {
     struct phys *phys;
     struct counters *counters;
@@ -75,6 +77,11 @@ struct shadow {
     bool no_low_window;      /* fault injection */
     u64 exec_drops;          /* number of exec entries dropped so far */
     u64 data_drops;          /* number of read and write entries dropped so far */
+    struct watched_page {    /* pages that a debugger watches (watch.h) */
+        u64 page;
+        bool reads;
+    } watched[WATCHED_PAGES_MAX];
+    u32 watched_count;
 };
 
 /* Results of shadow_access(). */

@@ -2,6 +2,7 @@
 
 #include <netdb.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -19,6 +20,10 @@ bool net_address_inet(struct net_address *address, const char *host, const char 
     } else if (*host == '[' && host[strlen(host) - 1] == ']' && strlen(host) < sizeof(name)) {
         snprintf(name, sizeof(name), "%.*s", (int)strlen(host) - 2, host + 1);
         host = name;
+    }
+    if (strtoul(port, NULL, 10) > 65535) { /* getaddrinfo() takes it modulo 65536 */
+        snprintf(error, error_bytes, "there is no port %s; ports are 1 to 65535", port);
+        return false;
     }
     int failed = getaddrinfo(host, port, &hints, &found);
     if (failed) {

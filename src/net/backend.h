@@ -30,7 +30,6 @@ struct net_backend {
     struct net_source source;
     struct net_loop *loop;
     struct net_end *end; /* the cable's; NULL: no card is there */
-    u32 takes;           /* NET_TAKES_*, constant */
     bool up;             /* carrier at the start; later net_end_carrier() */
 };
 

@@ -467,7 +467,7 @@ int net_end_init(struct net_end *end, struct net_loop *loop, struct net_backend 
                             .backend_up = backend->up,
                             .letter = {.run = deliver},
                             .source = {.work = work_all, .rest = rest}};
-    end->cable = (struct net_cable){.ops = &cable_ops, .takes = backend->takes, .up = backend->up};
+    end->cable = (struct net_cable){.ops = &cable_ops, .up = backend->up};
     CLEAR(end, sending);
     CLEAR(end, done);
     CLEAR(end, offered);

@@ -223,11 +223,8 @@ struct net_backend *dgram_create(struct net_loop *loop, const struct dgram_optio
         snprintf(error, error_bytes, "out of memory");
         return NULL;
     }
-    dgram->backend = (struct net_backend){.ops = &dgram_ops,
-                                          .loop = loop,
-                                          .takes = NET_TAKES_ALL,
-                                          .up = true,
-                                          .source = {.fill = fill, .ready = ready}};
+    dgram->backend = (struct net_backend){
+        .ops = &dgram_ops, .loop = loop, .up = true, .source = {.fill = fill, .ready = ready}};
     dgram->options = *options;
     dgram->fd = dgram->send_fd = options->fd;
     int failed = options->fd < 0 ? open_socket(dgram) : 0;

@@ -4,25 +4,16 @@
 
 /* --- parsing --- */
 
-enum { IPV4_BYTES = 20, IPV6_BYTES = 40, TCP_BYTES = 20, UDP_BYTES = 8, FRAGMENT_BYTES = 8 };
+enum { IPV4_BYTES = 20, IPV6_BYTES = 40, UDP_BYTES = 8, FRAGMENT_BYTES = 8 };
 enum {
     IPV4_LENGTH = 2,
     IPV4_ID = 4,
     IPV4_FRAGMENT = 6,
     IPV4_PROTOCOL = 9,
     IPV4_CHECKSUM = 10,
-    IPV4_SOURCE = 12
 };
 enum { IPV6_LENGTH = 4, IPV6_NEXT = 6, IPV6_SOURCE = 8 };
-enum {
-    TCP_SEQUENCE = 4,
-    TCP_OFFSET = 12,
-    TCP_FLAGS = 13,
-    TCP_CHECKSUM = 16,
-    UDP_LENGTH = 4,
-    UDP_CHECKSUM = 6
-};
-enum { TCP_FIN = 1, TCP_PSH = 8, TCP_CWR = 0x80 };
+enum { UDP_LENGTH = 4, UDP_CHECKSUM = 6 };
 enum { IPV4_MORE = 0x2000, IPV4_DONT = 0x4000, IPV4_OFFSET = 0x1fff };
 enum { NEXT_HOP_BY_HOP = 0, NEXT_ROUTING = 43, NEXT_FRAGMENT = 44, NEXT_DESTINATION = 60 };
 
@@ -96,6 +87,18 @@ bool frame_parse(const u8 *frame, u32 bytes, struct frame_layout *layout)
     return false;
 }
 
+u8 *frame_tcp_option(u8 *frame, const struct frame_layout *layout, u8 kind, u8 length)
+{
+    u8 *at = frame + layout->transport + TCP_BYTES, *end = frame + layout->payload;
+    while (at < end && *at != TCP_OPTION_END) {
+        u32 bytes = *at == TCP_OPTION_NOP ? 1 : at + 1 < end ? at[1] : 0;
+        if (!bytes || at + bytes > end) return NULL;
+        if (*at == kind && bytes == length) return at;
+        at += bytes;
+    }
+    return NULL;
+}
+
 /* --- checksums --- */
 
 u32 checksum_pseudo(const u8 *frame, const struct frame_layout *layout, u32 length)
@@ -117,13 +120,21 @@ bool frame_fill_checksum(u8 *frame, u32 bytes, const struct net_offload *offload
     return true;
 }
 
+void frame_fill_tcp(u8 *frame, const struct frame_layout *layout)
+{
+    u8 *tcp = frame + layout->transport;
+    u32 length = layout->bytes - layout->transport;
+    put_be16(tcp + TCP_CHECKSUM, 0);
+    put_be16(tcp + TCP_CHECKSUM, ~checksum_add(checksum_pseudo(frame, layout, length), tcp, length) & 0xffff);
+}
+
 static void fill_ipv4(u8 *ip)
 {
     put_be16(ip + IPV4_CHECKSUM, 0);
     put_be16(ip + IPV4_CHECKSUM, ~checksum_add(0, ip, (ip[0] & 15) * 4u) & 0xffff);
 }
 
-static void put_ip_length(u8 *frame, const struct frame_layout *layout, u32 bytes)
+void frame_put_ip_length(u8 *frame, const struct frame_layout *layout, u32 bytes)
 {
     u8 *ip = frame + layout->ip;
     if (layout->version == 6) {
@@ -139,13 +150,13 @@ static void put_ip_length(u8 *frame, const struct frame_layout *layout, u32 byte
 /* One segment: the headers, at `frame`, changed for it, and its payload behind them. */
 static void finish_segment(u8 *frame, const struct frame_layout *layout, u32 payload, u32 sequence, u8 flags)
 {
+    struct frame_layout segment = *layout;
     u8 *tcp = frame + layout->transport;
-    u32 bytes = layout->payload + payload, length = bytes - layout->transport;
-    put_ip_length(frame, layout, bytes);
+    segment.bytes = layout->payload + payload;
+    frame_put_ip_length(frame, layout, segment.bytes);
     put_be32(tcp + TCP_SEQUENCE, sequence);
     tcp[TCP_FLAGS] = flags;
-    put_be16(tcp + TCP_CHECKSUM, 0);
-    put_be16(tcp + TCP_CHECKSUM, ~checksum_add(checksum_pseudo(frame, layout, length), tcp, length) & 0xffff);
+    frame_fill_tcp(frame, &segment);
 }
 
 static bool segments_are_sane(const struct frame_layout *layout, const struct net_offload *offload)
@@ -200,7 +211,7 @@ static void fragment_ipv4(u8 *frame, const struct frame_layout *layout, frame_em
         u8 *piece = frame + at - header_bytes;
         memcpy(piece, header, header_bytes);
         put_be16(piece + layout->ip + IPV4_FRAGMENT, offset | (now < left ? IPV4_MORE : 0));
-        put_ip_length(piece, layout, header_bytes + now);
+        frame_put_ip_length(piece, layout, header_bytes + now);
         emit(to, piece, header_bytes + now);
         offset += now / 8;
         at += now;
@@ -227,7 +238,7 @@ static void fragment_ipv6(u8 *frame, const struct frame_layout *layout, frame_em
         put_be32(fragment + 4, identification);
         piece[layout->ip + IPV6_NEXT] = NEXT_FRAGMENT;
         memcpy(fragment + FRAGMENT_BYTES, frame + at, now);
-        put_ip_length(piece, layout, bytes);
+        frame_put_ip_length(piece, layout, bytes);
         emit(to, piece, bytes);
         offset += now;
         at += now;

@@ -17,6 +17,22 @@
 enum { ETHERTYPE_IPV4 = 0x0800, ETHERTYPE_ARP = 0x0806, ETHERTYPE_VLAN = 0x8100, ETHERTYPE_IPV6 = 0x86dd };
 enum { PROTOCOL_TCP = 6, PROTOCOL_UDP = 17 };
 
+/* The header of TCP (RFC 9293 3.1), and where IPv4 has its addresses, source first. */
+enum {
+    TCP_SOURCE = 0,
+    TCP_DESTINATION = 2,
+    TCP_SEQUENCE = 4,
+    TCP_ACK_NUMBER = 8,
+    TCP_OFFSET = 12,
+    TCP_FLAGS = 13,
+    TCP_WINDOW = 14,
+    TCP_CHECKSUM = 16,
+    TCP_BYTES = 20
+};
+enum { TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_PSH = 8, TCP_ACK = 0x10, TCP_CWR = 0x80 };
+enum { TCP_OPTION_END = 0, TCP_OPTION_NOP = 1, TCP_OPTION_MSS = 2, TCP_OPTION_SCALE = 3 };
+enum { IPV4_SOURCE = 12 };
+
 /* Where things are in a frame, as offsets from its beginning. */
 struct frame_layout {
     u32 bytes;     /* of the frame as its IP header has it: without padding behind it */
@@ -33,6 +49,13 @@ bool frame_parse(const u8 *frame, u32 bytes, struct frame_layout *layout);
 
 /* Sum of the pseudo header (RFC 793, RFC 8200 8.1) for `length` bytes of transport header and payload. */
 u32 checksum_pseudo(const u8 *frame, const struct frame_layout *layout, u32 length);
+
+/* Fill in the checksum of a TCP segment. */
+void frame_fill_tcp(u8 *frame, const struct frame_layout *layout);
+/* The option of that kind, with a length of `length` bytes, in a TCP header; NULL: there is none. */
+u8 *frame_tcp_option(u8 *frame, const struct frame_layout *layout, u8 kind, u8 length);
+/* The packet has so many bytes, from the beginning of the frame: change its IP header. */
+void frame_put_ip_length(u8 *frame, const struct frame_layout *layout, u32 bytes);
 
 /* Fill the checksum that is left to be done. Returns false where it would lie outside. */
 bool frame_fill_checksum(u8 *frame, u32 bytes, const struct net_offload *offload);

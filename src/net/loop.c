@@ -132,6 +132,14 @@ void net_loop_add(struct net_loop *loop, struct net_source *source)
     *end = source;
 }
 
+void net_loop_remove(struct net_loop *loop, struct net_source *source)
+{
+    struct net_source **at = &loop->sources;
+    while (*at != source)
+        at = &(*at)->next;
+    *at = source->next;
+}
+
 int net_loop_start(struct net_loop *loop)
 {
     sigset_t all, before;

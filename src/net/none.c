@@ -16,6 +16,6 @@ struct net_backend *none_create(struct net_loop *loop)
 {
     static const struct net_backend_ops ops = {.send = none_send, .destroy = destroy};
     struct net_backend *backend = calloc(1, sizeof(*backend));
-    if (backend) *backend = (struct net_backend){.ops = &ops, .loop = loop, .takes = NET_TAKES_ALL};
+    if (backend) *backend = (struct net_backend){.ops = &ops, .loop = loop};
     return backend;
 }

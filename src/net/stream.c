@@ -307,10 +307,8 @@ struct net_backend *stream_create(struct net_loop *loop, const struct stream_opt
         snprintf(error, error_bytes, "out of memory");
         return NULL;
     }
-    stream->backend = (struct net_backend){.ops = &stream_ops,
-                                           .loop = loop,
-                                           .takes = NET_TAKES_ALL,
-                                           .source = {.fill = fill, .ready = ready, .work = work}};
+    stream->backend = (struct net_backend){
+        .ops = &stream_ops, .loop = loop, .source = {.fill = fill, .ready = ready, .work = work}};
     stream->options = *options;
     stream->listener = stream->peer = -1;
     stream->retry_ns = UINT64_MAX;

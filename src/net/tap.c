@@ -159,11 +159,8 @@ struct net_backend *tap_create(struct net_loop *loop, const char *ifname, int fd
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     int header_bytes = sizeof(struct net_offload);
     bool has_header = (request.ifr_flags & IFF_VNET_HDR) && ioctl(fd, TUNSETVNETHDRSZ, &header_bytes) == 0;
-    tap->backend = (struct net_backend){.ops = &tap_ops,
-                                        .loop = loop,
-                                        .takes = NET_TAKES_ALL,
-                                        .up = true,
-                                        .source = {.fill = fill, .ready = ready}};
+    tap->backend = (struct net_backend){
+        .ops = &tap_ops, .loop = loop, .up = true, .source = {.fill = fill, .ready = ready}};
     tap->fd = fd;
     tap->has_header = has_header;
     net_loop_add(loop, &tap->backend.source);

@@ -3,6 +3,7 @@
 #include "base/host_time.h"
 #include "base/log.h"
 #include "cable.h"
+#include "early_ack.h"
 #include "frame.h"
 #include "guest_forward.h"
 
@@ -18,7 +19,7 @@
 #define ROUTER_MTU 65521
 /* The maximum segment size follows from the MRU. libslirp sends no segments larger than this one (TCP_MAXSEG_MAX), and with an MSS
  * that divides its socket buffers (128 KB) it need not move them when a connection is made. Two such segments fill the largest
- * window without scaling, so one is on its way while the guest takes the other. */
+ * window without scaling. */
 #define ROUTER_MSS 32768
 #define ROUTER_MRU (ROUTER_MSS + 40)
 
@@ -36,37 +37,30 @@ struct user {
     struct user_timer *timers;
     struct guest_forward *forward[USER_FORWARDS];
     unsigned forwards;
+    struct early_ack *early;
     const struct net_poll *poll; /* while libslirp looks at descriptors */
     u8 frame[NET_FRAME_MAX];
-    u8 cut[NET_FRAME_MAX]; /* a received packet that is cut into pieces */
+    u8 out[NET_FRAME_MAX + EARLY_ACK_OPTION_BYTES]; /* a packet of libslirp's that is changed */
 };
 
 /* --- to libslirp --- */
 
-enum { TCP_SYN = 2, OPTION_END = 0, OPTION_NOP = 1, OPTION_MSS = 2, OPTION_MSS_BYTES = 4 };
-
-/* Raise the maximum segment size in a SYN of the guest to what its card takes at once. */
-static void raise_segment_size(const struct user *user, u8 *frame, u32 bytes)
+/* Raise the maximum segment size in a SYN of the guest: fewer and larger segments are less work for libslirp. What is too large for the
+ * card is cut to the MTU on its way, which is no help to a guest that wants still smaller segments. */
+static void raise_segment_size(const struct user *user, u8 *frame, const struct frame_layout *layout)
 {
-    struct frame_layout layout;
-    if (bytes > NET_FRAME_MTU || !frame_parse(frame, bytes, &layout)) return;
-    u32 wanted = layout.version == 4 ? NET_TAKES_TCP4 : NET_TAKES_TCP6;
-    if (layout.protocol != PROTOCOL_TCP || layout.fragment || !(user->backend.end->card_takes & wanted))
-        return;
-    u8 *tcp = frame + layout.transport, *end = frame + layout.payload;
-    if (!(tcp[13] & TCP_SYN)) return;
-    for (u8 *at = tcp + 20; at < end && *at != OPTION_END;) {
-        u32 length = *at == OPTION_NOP ? 1 : at + 1 < end ? at[1] : 0;
-        if (!length || at + length > end) return;
-        if (*at == OPTION_MSS && length == OPTION_MSS_BYTES) {
-            put_be16(at + 2, ROUTER_MSS);
-            length = layout.bytes - layout.transport;
-            put_be16(tcp + 16, 0);
-            put_be16(tcp + 16, ~checksum_add(checksum_pseudo(frame, &layout, length), tcp, length) & 0xffff);
-            return;
-        }
-        at += length;
-    }
+    u32 whole = layout->version == 4 ? NET_TAKES_TCP4 : NET_TAKES_TCP6;
+    u32 least =
+        user->backend.end->card_takes & whole ? 0 : NET_MTU - (layout->transport - layout->ip) - TCP_BYTES;
+    u8 *size = frame_tcp_option(frame, layout, TCP_OPTION_MSS, 4);
+    if (!size || get_be16(size + 2) < least) return;
+    put_be16(size + 2, ROUTER_MSS);
+    frame_fill_tcp(frame, layout);
+}
+
+static bool is_tcp(const struct frame_layout *layout)
+{
+    return layout->protocol == PROTOCOL_TCP && !layout->fragment;
 }
 
 static enum net_sent user_send(struct net_backend *backend, const struct net_frame *frame)
@@ -75,9 +69,21 @@ static enum net_sent user_send(struct net_backend *backend, const struct net_fra
     u32 bytes = net_gather(frame, user->frame);
     if (bytes < NET_HEADER_BYTES || !frame_fill_checksum(user->frame, bytes, &frame->offload))
         return NET_SENT;
-    raise_segment_size(user, user->frame, bytes);
+    struct frame_layout layout;
+    if (frame_parse(user->frame, bytes, &layout) && is_tcp(&layout)) {
+        if (user->frame[layout.transport + TCP_FLAGS] & TCP_SYN)
+            raise_segment_size(user, user->frame, &layout);
+        if (!early_ack_from_guest(user->early, user->frame, &layout)) return NET_SENT;
+    }
     slirp_input(user->slirp, user->frame, (int)bytes);
+    early_ack_flush(user->early);
     return NET_SENT;
+}
+
+static void to_router(void *opaque, const u8 *frame, u32 bytes)
+{
+    struct user *user = opaque;
+    slirp_input(user->slirp, frame, (int)bytes);
 }
 
 /* --- from libslirp --- */
@@ -91,8 +97,9 @@ static void receive_piece(void *to, const u8 *frame, u32 bytes)
 
 /* What libslirp sends in one piece because it was told that the guest takes such segments: the guest is told
  * how it would have come. */
-static void receive_segments(struct user *user, u8 *frame, const struct frame_layout *layout)
+static bool receive_segments(void *to, u8 *frame, const struct frame_layout *layout)
 {
+    struct user *user = to;
     u32 headers = layout->payload - layout->ip, length = layout->bytes - layout->transport;
     struct net_offload offload = {
         .flags = NET_NEEDS_CHECKSUM,
@@ -100,35 +107,38 @@ static void receive_segments(struct user *user, u8 *frame, const struct frame_la
         .header_bytes = layout->payload,
         .segment_bytes = (u16)(NET_MTU - headers),
         .checksum_start = layout->transport,
-        .checksum_offset = 16,
+        .checksum_offset = TCP_CHECKSUM,
     };
-    put_be16(frame + layout->transport + 16, checksum_pseudo(frame, layout, length));
-    net_receive(user->backend.end, frame, layout->bytes, &offload);
-}
-
-static void receive_large(struct user *user, const u8 *from, u32 bytes)
-{
-    struct frame_layout layout;
-    if (bytes > sizeof(user->cut)) return;
-    u8 *frame = user->cut;
-    memcpy(frame, from, bytes);
-    if (!frame_parse(frame, bytes, &layout)) return;
-    if (layout.protocol == PROTOCOL_TCP && !layout.fragment)
-        receive_segments(user, frame, &layout);
-    else
-        frame_fragment(frame, bytes, receive_piece, user);
+    put_be16(frame + layout->transport + TCP_CHECKSUM, checksum_pseudo(frame, layout, length));
+    return net_receive(user->backend.end, frame, layout->bytes, &offload);
 }
 
 static ssize_t send_packet(const void *packet, size_t bytes, void *opaque)
 {
     struct user *user = opaque;
-    if (!user->backend.end) return (ssize_t)bytes;
-    if (bytes > NET_FRAME_MTU)
-        receive_large(user, packet, (u32)bytes);
-    else
-        receive_piece(user, packet, (u32)bytes);
+    struct frame_layout layout;
+    u8 *frame = user->out;
+    bool large = bytes > NET_FRAME_MTU;
+    if (!user->backend.end || bytes > NET_FRAME_MAX) return (ssize_t)bytes;
+    memcpy(frame, packet, bytes);
+    if (!frame_parse(frame, (u32)bytes, &layout)) {
+        if (!large) receive_piece(user, frame, (u32)bytes); /* ARP */
+    } else if (!is_tcp(&layout)) {
+        if (large)
+            frame_fragment(frame, (u32)bytes, receive_piece, user);
+        else
+            receive_piece(user, frame, (u32)bytes);
+    } else {
+        early_ack_from_router(user->early, frame, &layout);
+        if (large)
+            early_ack_send(user->early, frame, &layout, net_has_room(user->backend.end));
+        else
+            receive_piece(user, frame, layout.bytes);
+    }
     return (ssize_t)bytes;
 }
+
+static const struct early_ack_ops early_ops = {.to_router = to_router, .to_guest = receive_segments};
 
 static void guest_error(const char *message, void *opaque)
 {
@@ -216,6 +226,7 @@ static void fill(struct net_source *source, struct net_poll *poll)
         net_poll_until(poll, timer->at_ns);
     for (unsigned n = 0; n < user->forwards; n++)
         guest_forward_fill(user->forward[n], poll);
+    early_ack_fill(user->early, poll);
 }
 
 static void ready(struct net_source *source, const struct net_poll *poll)
@@ -226,6 +237,8 @@ static void ready(struct net_source *source, const struct net_poll *poll)
     for (unsigned n = 0; n < user->forwards; n++)
         guest_forward_ready(user->forward[n], poll);
     run_timers(user);
+    early_ack_ready(user->early);
+    early_ack_flush(user->early);
 }
 
 /* --- set-up --- */
@@ -239,6 +252,7 @@ static void destroy(struct net_backend *backend)
         timer_free(user->timers, user);
     while (user->forwards)
         guest_forward_destroy(user->forward[--user->forwards]);
+    early_ack_destroy(user->early);
     free(user);
 }
 
@@ -326,16 +340,15 @@ struct net_backend *user_create(struct net_loop *loop, const struct user_options
                                 size_t error_bytes)
 {
     struct user *user = calloc(1, sizeof(*user));
-    if (!user) {
+    if (user) user->early = early_ack_create(&early_ops, user);
+    if (!user || !user->early) {
+        free(user);
         snprintf(error, error_bytes, "out of memory");
         return NULL;
     }
     allow_descriptors();
-    user->backend = (struct net_backend){.ops = &user_ops,
-                                         .loop = loop,
-                                         .takes = NET_TAKES_ALL,
-                                         .up = true,
-                                         .source = {.fill = fill, .ready = ready}};
+    user->backend = (struct net_backend){
+        .ops = &user_ops, .loop = loop, .up = true, .source = {.fill = fill, .ready = ready}};
     SlirpConfig config = {
         .version = 4,
         .restricted = options->restricted,

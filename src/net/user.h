@@ -3,10 +3,10 @@
  * libslirp.
  *
  * libslirp's TCP moves a segment a call, and knows of no offloads and no window scaling. So Ringer lets it
- * see large segments: what a driver sends unsegmented goes in unsegmented, and where the card takes segments
- * of 64 KB, the maximum segment size that the guest announces is raised on its way in, so that libslirp
- * answers with segments of that size. They reach the guest as one frame that says into how many packets it
- * might have been cut.
+ * see large segments: what a driver sends unsegmented goes in unsegmented, and the maximum segment size that
+ * the guest announces is raised on its way in, so that libslirp answers with large segments. They reach the
+ * guest as one frame that says into how many packets it might have been cut, or the cable cuts them if the
+ * card takes no such frames.
  */
 #ifndef RINGER_NET_USER_H
 #define RINGER_NET_USER_H

@@ -312,9 +312,6 @@ void options_help_values(enum command command, FILE *out)
               out);
         break;
     case COMMAND_HELP_DISPLAYS: fputs("Available display backend types:\nnone\nsdl\nvnc\n", out); break;
-    case COMMAND_HELP_NETDEVS:
-        fputs("Available netdev backend types:\nuser\nstream\nsocket\ntap\n", out);
-        break;
     default: break;
     }
 }

@@ -36,7 +36,7 @@ enum command {
     COMMAND_HELP_CPUS,
     COMMAND_HELP_MACHINES,
     COMMAND_HELP_DISPLAYS,
-    COMMAND_HELP_NETDEVS,
+    COMMAND_HELP_NETDEVS, /* as options.netdev_help_kind says */
     COMMAND_VERSION,
 };
 
@@ -47,6 +47,7 @@ struct options {
     struct control_options control;
     enum command help;                          /* an argument was "help": not COMMAND_RUN */
     const struct device_type *device_help_type; /* NULL: all */
+    const char *netdev_help_kind;               /* "KIND,help"; NULL: the kinds */
     const struct cpu_model *cpu;
     bool no_kvm_clock;
     const char *keys;          /* script of keys: a file or "-", or NULL */
@@ -102,6 +103,8 @@ void options_release(struct options *options);
 /* QEMU's lists of values: "-machine help" and others; and -help with a row an option, as programs read it. */
 void options_help_values(enum command command, FILE *out);
 void options_help_qemu(FILE *out);
+/* -netdev help, or with a kind -netdev KIND,help. */
+void options_help_netdevs(const char *kind, FILE *out);
 /* Print the everyday options. */
 void options_help(FILE *out);
 /* Print the options that only tests of Ringer need. */

@@ -102,6 +102,36 @@ void control_options_release(struct control_options *control)
     control->monitors = 0;
 }
 
+void gdb_option_text(const char *to, char *text, size_t bytes)
+{
+    bool local = !strncmp(to, "tcp::", 5),
+         socket = local || !strncmp(to, "tcp:", 4) || !strncmp(to, "unix:", 5);
+    const char *role = socket && !strstr(to, ",server") ? ",server=on" : "";
+    const char *wait = socket && !strstr(to, "wait") && !strstr(to, "server=off") ? ",wait=off" : "";
+    snprintf(text, bytes, "%s%s%s%s", local ? "tcp:127.0.0.1:" : "", local ? to + 5 : to, role, wait);
+}
+
+static bool set_gdb(struct options *o, const char *value, struct complaint *c)
+{
+    char text[512];
+    if (!strcmp(value, "none")) {
+        o->control.gdb = NULL;
+        return true;
+    }
+    if (o->control.gdb) return COMPLAIN(c, "there can be one -gdb or -s");
+    gdb_option_text(value, text, sizeof(text));
+    if (!strncmp(value, "chardev:", 8))
+        o->control.gdb = value + 8;
+    else
+        o->control.gdb = device_options_chardev_for(&o->board.devices, GDB_CHARDEV, text, c->text, c->bytes);
+    return o->control.gdb != NULL;
+}
+
+static bool set_gdb_usual(struct options *o, const char *value, struct complaint *c)
+{
+    return set_gdb(o, "tcp::1234", c);
+}
+
 static bool set_escape(struct options *o, const char *value, struct complaint *c)
 {
     u64 byte;
@@ -130,10 +160,13 @@ static const struct option_row rows[] = {
     {"mon", "chardev=ID[,mode=control]", "a monitor on a -chardev; mode=control: for programs",
      .set = set_mon},
     {"echr", "CODE", "the character that begins escape keys instead of Ctrl-A (1)", .set = set_escape},
-    {"S", NULL, "wait for the monitor's \"cont\" before the first guest instruction",
+    {"gdb", "TO", "a debugger may connect there: tcp::PORT (this host only), unix:PATH, chardev:ID; none",
+     .set = set_gdb},
+    {"s", NULL, "the same as -gdb tcp::1234", .set = set_gdb_usual},
+    {"S", NULL, "wait for \"cont\" of a monitor or a debugger before the first guest instruction",
      SWITCH(control.stopped)},
     {"nodefaults", NULL, "no serial port, monitor, network or video card that was not asked for",
      SWITCH(nodefaults)},
 };
 
-const struct option_group options_control = {"Holding a running machine", rows, ARRAY_SIZE(rows)};
+const struct option_group options_control = {"Controlling a running machine", rows, ARRAY_SIZE(rows)};

@@ -6,6 +6,8 @@
 
 #include "base/types.h"
 
+#include <stddef.h>
+
 #define MONITORS_MAX 8
 
 struct monitor_option {
@@ -22,7 +24,13 @@ struct control_options {
     bool given;      /* some -monitor or -mon was given */
     bool stopped;    /* -S: wait for "cont" before the first guest instruction */
     u8 escape;       /* -echr */
+    const char *gdb; /* the id of the chardev of -gdb; NULL: none */
 };
+
+/* The id of the chardev that -gdb or "gdbserver" makes. */
+#define GDB_CHARDEV "gdb"
+/* The short form of a chardev for what they say: servers, and on this host only, unless it says otherwise. */
+void gdb_option_text(const char *to, char *text, size_t bytes);
 
 void control_options_release(struct control_options *control);
 

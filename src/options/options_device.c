@@ -323,7 +323,7 @@ static const struct option_row rows[] = {
     {"device", "NAME,KEY=VALUE,...",
      "add a device: -device help lists them, -device NAME,help its properties", .set = set_device},
     {"chardev", "KIND,id=ID",
-     "a host's end that a -device can name: stdio, socket, file, pipe, pty, ...; -chardev help",
+     "the host's end for a -device: stdio, socket, file, pipe, pty, ...; -chardev help lists them",
      .set = set_chardev},
     {"virtio-console", "TO", "add a virtio console (hvc0, ...); TO as for -serial",
      .set = set_virtio_console},

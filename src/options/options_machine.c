@@ -98,7 +98,7 @@ static bool set_rtc(struct options *o, const char *value, struct complaint *c)
 }
 
 static const struct option_row rows[] = {
-    {"name", "NAME", "name of the machine, shown in window titles", .set = set_name},
+    {"name", "NAME", "name of the machine, for window titles and ringer ctl", .set = set_name},
     {"memory", "SIZE", "guest memory: 512 or 512M, 1G, ... (default 128M)", .set = set_memory},
     {"m", "SIZE", NULL, .set = set_memory},
     {"cpu", "MODEL", "CPU model (default max: every feature that Ringer has on this host)", .set = set_cpu},

@@ -11,7 +11,12 @@
 
 static bool set_netdev(struct options *o, const char *value, struct complaint *c)
 {
-    if (!strcmp(value, "help") || !strcmp(value, "?")) return o->help = COMMAND_HELP_NETDEVS, true;
+    const char *comma = strchr(value, ',');
+    if (!strcmp(value, "help") || !strcmp(value, "?") || (comma && !strcmp(comma, ",help"))) {
+        o->netdev_help_kind = comma ? value : NULL;
+        o->help = COMMAND_HELP_NETDEVS;
+        return !comma || options_has_netdev(value, c);
+    }
     o->board.net.given = true;
     return options_add_netdev(o, value, NULL, NULL, 0, c);
 }

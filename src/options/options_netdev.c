@@ -419,7 +419,7 @@ static bool has_address(struct netdev_option *netdev, struct complaint *c)
     return false;
 }
 
-static const struct {
+static const struct netdev_kind_row {
     const char *name;
     enum netdev_kind kind;
     const struct key_row *keys;
@@ -446,10 +446,37 @@ static bool set_key(struct netdev_option *netdev, const struct key_row *row, con
     return COMPLAIN(c, "-netdev: %s takes %s, not \"%s\"", key, row->takes, value ? value : "");
 }
 
-static bool no_such_kind(const char *kind, struct complaint *c)
+/* The row of the kind with which `text` begins. NULL with one sentence. */
+static const struct netdev_kind_row *find_kind(const char *text, struct complaint *c)
 {
-    return COMPLAIN(
-        c, "there is no network \"%s\"; there are user, tap, socket, stream, dgram and vhost-user", kind);
+    size_t length = strcspn(text, ",");
+    for (unsigned n = 0; n < ARRAY_SIZE(kinds); n++)
+        if (strlen(kinds[n].name) == length && !strncmp(kinds[n].name, text, length)) return &kinds[n];
+    if (c)
+        snprintf(c->text, c->bytes,
+                 "there is no network \"%.*s\"; there are user, tap, socket, stream, dgram and vhost-user",
+                 (int)length, text);
+    return NULL;
+}
+
+bool options_has_netdev(const char *text, struct complaint *c)
+{
+    return find_kind(text, c);
+}
+
+void options_help_netdevs(const char *kind, FILE *out)
+{
+    const struct netdev_kind_row *row = kind ? find_kind(kind, NULL) : NULL;
+    if (!row) {
+        /* Programs read QEMU's form: a name a line. */
+        fputs("Available netdev backend types:\n", out);
+        for (unsigned n = 0; n < ARRAY_SIZE(kinds); n++)
+            fprintf(out, "%s\n", kinds[n].name);
+        return;
+    }
+    fprintf(out, "-netdev %s,id=ID,...: %s\n", row->name, row->help);
+    for (const struct key_row *key = row->keys; key->name; key++)
+        if (key->set != refuse_smb) fprintf(out, "  %s=<%s>\n", key->name, key->takes);
 }
 
 bool options_add_netdev(struct options *o, const char *value, const char *id, char *others,
@@ -471,11 +498,9 @@ bool options_add_netdev(struct options *o, const char *value, const char *id, ch
     if (!netdev->list || !option_list_open(&list, value)) return COMPLAIN(c, "out of memory");
     option_list_next(&list, &key, &text);
     netdev->text = list.text; /* the strings stay: not closed */
-    unsigned kind = 0;
-    while (kind < ARRAY_SIZE(kinds) && strcmp(kinds[kind].name, key))
-        kind++;
-    if (kind == ARRAY_SIZE(kinds)) return no_such_kind(key, c);
-    netdev->kind = kinds[kind].kind;
+    const struct netdev_kind_row *kind = find_kind(key, c);
+    if (!kind) return false;
+    netdev->kind = kind->kind;
     netdev->stream->description = netdev->dgram->description = netdev->list;
     while (option_list_next(&list, &key, &text)) {
         static const char *const of_the_card[] = {"model",  "mac",  "addr",   "bootindex", "romfile",
@@ -489,11 +514,11 @@ bool options_add_netdev(struct options *o, const char *value, const char *id, ch
         } else if (!strcmp(key, "id")) {
             free(netdev->id);
             netdev->id = strdup(text ? text : "");
-        } else if (!set_key(netdev, kinds[kind].keys, key, text, c)) {
+        } else if (!set_key(netdev, kind->keys, key, text, c)) {
             return false;
         }
     }
     if (!netdev->id && id) netdev->id = strdup(id);
-    if (!netdev->id || !*netdev->id) return COMPLAIN(c, "-netdev %s needs id=NAME", kinds[kind].name);
+    if (!netdev->id || !*netdev->id) return COMPLAIN(c, "-netdev %s needs id=NAME", kind->name);
     return has_address(netdev, c);
 }

@@ -45,7 +45,9 @@ void control_options_fill_in(struct options *o);
 bool options_set_debugcon(struct options *o, const char *value, struct complaint *c);
 bool options_set_firmware_log(struct options *o, const char *value, struct complaint *c);
 
-/* options_net.c: a -netdev. Keys that are a card's are appended to *others as ",KEY=VALUE..." (NULL: there must be none). */
+/* options_netdev.c. Is that, or does it begin with, a kind of -netdev? False with one sentence. */
+bool options_has_netdev(const char *text, struct complaint *c);
+/* A -netdev. Keys that are a card's are appended to *others as ",KEY=VALUE..." (NULL: there must be none). */
 bool options_add_netdev(struct options *o, const char *value, const char *id, char *others,
                         size_t others_bytes, struct complaint *c);
 /* options_nic.c: setters, and the cards at the head of the list of devices, when the whole command line is known. */

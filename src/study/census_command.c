@@ -4,6 +4,7 @@
 #include "what_if.h"
 
 #include "base/log.h"
+#include "base/words.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -47,7 +48,7 @@ int census_command(int argc, char **argv)
     struct report_place place = {.formats = {"text", "json", "html"}};
     char error[256];
     for (int n = 0; n < argc; n++) {
-        const char *monitor = report_value(argv[n], "--what-if");
+        const char *monitor = word_value(argv[n], "--what-if");
         if (!strcmp(argv[n], "--help") || !strcmp(argv[n], "help")) {
             print_help();
             return STATUS_OK;

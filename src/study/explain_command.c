@@ -3,6 +3,7 @@
 #include "report.h"
 
 #include "base/log.h"
+#include "base/words.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -53,17 +54,17 @@ static void read_word(struct request *r, const char *word)
 {
     const char *value;
     if (report_option(&r->place, word)) return;
-    if ((value = report_value(word, "--image")))
+    if ((value = word_value(word, "--image")))
         r->image = value;
-    else if ((value = report_value(word, "--symbol")))
+    else if ((value = word_value(word, "--symbol")))
         r->symbol = value;
-    else if ((value = report_value(word, "--why")))
+    else if ((value = word_value(word, "--why")))
         r->why = value;
-    else if ((value = report_value(word, "--mode")))
+    else if ((value = word_value(word, "--mode")))
         r->mode = mode_of(value);
-    else if ((value = report_value(word, "--address")))
+    else if ((value = word_value(word, "--address")))
         r->address = number(value, "--address"), r->has_address = true;
-    else if ((value = report_value(word, "--bytes")))
+    else if ((value = word_value(word, "--bytes")))
         r->bytes = number(value, "--bytes");
     else if (word[0] == '-')
         die(STATUS_USAGE, "explain has no option %s; see ringer explain --help", word);

@@ -1,24 +1,19 @@
 #include "report.h"
 
 #include "base/log.h"
+#include "base/words.h"
 
 #include <errno.h>
 #include <string.h>
 
-const char *report_value(const char *word, const char *option)
-{
-    size_t length = strlen(option);
-    return !strncmp(word, option, length) && word[length] == '=' ? word + length + 1 : NULL;
-}
-
 bool report_option(struct report_place *place, const char *word)
 {
-    const char *value = report_value(word, "--output");
+    const char *value = word_value(word, "--output");
     if (value) {
         place->path = value;
         return true;
     }
-    value = report_value(word, "--format");
+    value = word_value(word, "--format");
     if (!value) return false;
     for (unsigned n = 0; n < REPORT_FORMATS && place->formats[n]; n++)
         if (!strcmp(place->formats[n], value)) {

@@ -15,9 +15,6 @@ struct report_place {
     const char *format, *path;           /* NULL: the default, standard output */
 };
 
-/* The value of a word that is OPTION=VALUE; NULL: it is not. */
-const char *report_value(const char *word, const char *option);
-
 /* Is the word one of the two options? Ends the program with a sentence if the format is unknown. */
 bool report_option(struct report_place *place, const char *word);
 

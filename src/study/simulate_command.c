@@ -3,6 +3,7 @@
 #include "simulate.h"
 
 #include "base/log.h"
+#include "base/words.h"
 
 #include <json-c/json.h>
 #include <stdlib.h>
@@ -50,11 +51,11 @@ static void read_word(struct request *r, const char *word)
 {
     const char *value;
     if (report_option(&r->place, word)) return;
-    if ((value = report_value(word, "--policy")) && r->policy_count < MOST)
+    if ((value = word_value(word, "--policy")) && r->policy_count < MOST)
         r->policies[r->policy_count++] = value;
-    else if ((value = report_value(word, "--cache-bytes")) && r->size_count < MOST)
+    else if ((value = word_value(word, "--cache-bytes")) && r->size_count < MOST)
         r->sizes[r->size_count++] = size_of(value);
-    else if ((value = report_value(word, "--segments"))) {
+    else if ((value = word_value(word, "--segments"))) {
         r->segments = (unsigned)strtoul(value, NULL, 10);
         if (r->segments < 2 || r->segments > POLICY_MAX_SEGMENTS)
             die(STATUS_USAGE, "--segments takes 2 to %u, not \"%s\"", POLICY_MAX_SEGMENTS, value);

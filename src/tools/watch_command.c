@@ -7,6 +7,7 @@
 #include "watch_rows.h"
 
 #include "base/log.h"
+#include "base/words.h"
 
 #include <curses.h>
 #include <errno.h>
@@ -198,12 +199,6 @@ static bool watch(const struct request *q, struct qmp_client *client)
     return alive;
 }
 
-static const char *value_of(const char *word, const char *option)
-{
-    size_t length = strlen(option);
-    return !strncmp(word, option, length) && word[length] == '=' ? word + length + 1 : NULL;
-}
-
 static void read_format(struct request *q, const char *value)
 {
     static const char *const names[] = {"screen", "lines", "json", "prometheus"};
@@ -219,14 +214,14 @@ static void read_word(struct request *q, const char *word)
 {
     const char *value;
     char *end = "";
-    if ((value = value_of(word, "--interval"))) {
+    if ((value = word_value(word, "--interval"))) {
         q->interval = strtod(value, &end);
         if (*end || !(q->interval >= 0.05 && q->interval <= 3600))
             die(STATUS_USAGE, "--interval is 0.05 to 3600 seconds, not %s", value);
-    } else if ((value = value_of(word, "--count"))) {
+    } else if ((value = word_value(word, "--count"))) {
         q->count = strtoul(value, &end, 10);
         if (*end || !q->count) die(STATUS_USAGE, "--count takes a number from 1 on, not %s", value);
-    } else if ((value = value_of(word, "--format"))) {
+    } else if ((value = word_value(word, "--format"))) {
         read_format(q, value);
     } else if (word[0] == '-' || q->name) {
         die(STATUS_USAGE, "watch has no option \"%s\"; see ringer watch --help", word);

@@ -448,6 +448,11 @@ void emit_indirect_stub(struct build *b, const struct stub *stub);
 u32 fetch_frame(struct vcpu *v, u64 linear);
 /* translate.c: translate the block for this key. NULL: its first instruction must be interpreted. May flush. */
 struct block *translate(struct vcpu *v, const struct block_key *key);
+/* The linear address of an EIP or RIP in the block's code segment. */
+static inline u64 key_linear(const struct block_key *key, u64 eip)
+{
+    return key->mode & MODE_CODE64 ? eip : (u32)(key->cs_base + eip);
+}
 
 /* runtime.c */
 /* Find or translate the code for v->rip and return its host address. To leave, return translator_leave and set

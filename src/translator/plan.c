@@ -2,6 +2,7 @@
  * Planning a block: which instructions it has, how each is executed, and where the arithmetic flags are live.
  */
 #include "build.h"
+#include "cpu/debug_points.h"
 #include "peek.h"
 
 /* Does the instruction raise #NM or #UD in this mode (SDM 3A 2.5)? The interpreter does that. */
@@ -73,12 +74,20 @@ static bool add_extent(struct build *b, unsigned first, unsigned last)
     return true;
 }
 
+/* Has a debugger a code point in these bytes? It wants to see true flags there. */
+static bool has_point(const struct build *b, u64 eip, unsigned bytes)
+{
+    const struct debug_points *points = b->v->instruments.points;
+    return unlikely(points) && debug_points_in(points, key_linear(&b->key, eip), bytes);
+}
+
 static u16 look_ahead(struct build *b, u64 eip)
 {
     unsigned at = (b->key.cs_base + eip) & PAGE_MASK, last;
     bool may = !b->t->config.exact_flags && !b->t->config.no_flag_lookahead && is_wide_code(b);
     if (!may || !plan_same_page(b, eip) ||
-        !peek_flags_die(b->t->peek, b->v, b->page, at, is_code64(b), &last) || !add_extent(b, at, last))
+        !peek_flags_die(b->t->peek, b->v, b->page, at, is_code64(b), &last) ||
+        has_point(b, eip, last - at + 1) || !add_extent(b, at, last))
         return FL_ARITH;
     b->v->counters->flags_found_dead++;
     return 0;
@@ -214,6 +223,7 @@ static void read_instructions(struct build *b, struct reading *r)
     b->count = 0;
     while (b->count < b->t->config.block_limit && r->at < r->here) {
         struct insn *i = &b->insn[b->count];
+        if (b->count && has_point(b, b->key.eip + r->at, 1)) return;
         int length = decode_next(b, i, r);
         if (length < 0 || !is_within_limit(b, r->at, i->length)) return;
         b->checked[b->count] = (b->mode & MODE_WINDOW) && checked_is(&b->t->checked, b->key.gpa + r->at);

@@ -5,6 +5,7 @@
  * translation's time. Code that emits such a value records it with fix_last().
  */
 #include "build.h"
+#include "cpu/debug_points.h"
 
 #define EXEC_ENTRIES (1u << (32 - PAGE_SHIFT))
 
@@ -97,7 +98,9 @@ struct block *relocate(struct vcpu *v, const struct block_key *key)
     struct engine *t = v->engine;
     if (!is_movable(key) || t->log) return NULL;
     const struct block *template = cache_template(&t->cache, key);
-    if (!template) return NULL;
+    const struct debug_points *points = v->instruments.points;
+    if (!template || (unlikely(points) && debug_points_in(points, key->eip & ~(u64)PAGE_MASK, PAGE_SIZE)))
+        return NULL;
     struct block *block = cache_next(&t->cache);
     copy_block(&t->cache, template, key->eip);
     phys_guard(v->phys, key->gpa, PHYS_CODE);

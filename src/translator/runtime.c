@@ -7,6 +7,7 @@
  * other registers parks the FPU first.
  */
 #include "build.h"
+#include "cpu/debug_points.h"
 #include "cpu/decode_cache.h"
 #include "cpu/memory.h"
 #include "cpu/system.h"
@@ -318,6 +319,10 @@ struct slow_result translator_slow_access(struct vcpu *v, u64 linear, const u8 *
     struct shadow_hit hit = {.kind = SHADOW_MMIO};
     bool one_page = ((linear ^ (linear + size - 1)) >> PAGE_SHIFT) == 0;
     v->counters->slow_accesses++;
+    if (unlikely(v->instruments.points) && debug_points_may_hit(v->instruments.points, linear, size)) {
+        locate(v, site);
+        return (struct slow_result){.resume = translator_step(v)};
+    }
     if (one_page && is_canonical(linear))
         shadow_access(v->shadow, &v->paging, linear, write ? ACCESS_WRITE : ACCESS_READ, v->cpl == 3, &hit);
     if (hit.kind == SHADOW_DIRECT || (hit.kind == SHADOW_GUARDED && guarded_write(v, hit.gpa, size))) {

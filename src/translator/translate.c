@@ -9,6 +9,7 @@
  * In deterministic mode the entries test the instruction budget and v->pending, with the flags parked.
  */
 #include "build.h"
+#include "cpu/debug_points.h"
 
 /* --- entries --- */
 
@@ -255,6 +256,8 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     struct engine *t = v->engine;
     struct build *b = t->build;
     u64 began = __builtin_ia32_rdtsc();
+    struct debug_points *points = v->instruments.points;
+    if (unlikely(points) && !debug_points_admit_block(points, key_linear(key, key->eip))) return NULL;
     if (!cache_room(&t->cache, MAX_BLOCK_BYTES)) make_room(v);
     arena_prepare(&t->cache.arena, MAX_BLOCK_BYTES);
     struct block *copy = relocate(v, key);

@@ -53,6 +53,7 @@ int translator_init(struct vcpu *v, const struct translator_config *config)
         return error;
     }
     v->engine = t;
+    v->instruments.code_point_set = translator_code_point_set;
     v->scratch.jump_table = (u64)(uintptr_t)t->cache.jump;
     v->long_jump_table = (u64)(uintptr_t)t->cache.long_jump;
     returns_select(v, &t->returns, &t->cache);
@@ -99,6 +100,12 @@ bool translator_code_written(struct vcpu *v, u64 gpa, u64 bytes)
     bool left = cache_code_written(&t->cache, gpa, bytes);
     if (t->cache.generation == before) v->counters->code_writes_harmless++;
     return left;
+}
+
+void translator_code_point_set(struct vcpu *v, u64 linear)
+{
+    struct engine *t = v->engine;
+    cache_kill_linear(&t->cache, linear);
 }
 
 void translator_flush(struct vcpu *v)

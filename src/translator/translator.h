@@ -49,6 +49,8 @@ enum exit_reason translator_run(struct vcpu *v);
 /* The bytes at gpa were written: kill the blocks that were translated from them. Returns whether the page
  * still holds code of other blocks. */
 bool translator_code_written(struct vcpu *v, u64 gpa, u64 bytes);
+/* A debugger has set a code point: kill the blocks that could run past it. */
+void translator_code_point_set(struct vcpu *v, u64 linear);
 /* Flush the cache. */
 void translator_flush(struct vcpu *v);
 

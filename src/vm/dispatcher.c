@@ -20,6 +20,7 @@ static void note_exit(struct vm *vm, enum exit_reason reason)
         fpu_park(&vm->vcpu);
         machine_triple_fault(vm);
     }
+    if (unlikely(reason == EXIT_BREAKPOINT)) debugger_breakpoint(vm);
 }
 
 enum exit_reason dispatcher_step(struct vm *vm)
@@ -45,13 +46,14 @@ enum exit_reason dispatcher_execute(struct vm *vm)
     enum exit_reason reason;
     if (unlikely(vm->event_log)) return logged_step(vm);
     if (v->icount >= v->icount_limit) return EXIT_BUDGET;
+    if (unlikely(vm->debugger.steps)) return debugger_execute(vm);
     if (vm->options->engine == ENGINE_INTERP) {
         reason = interp_run(v);
     } else {
         reason = v->mode & MODE_STEP ? EXIT_STEP : translator_run(v);
         if (reason == EXIT_STEP) reason = interp_step(v);
     }
-    if (reason == EXIT_HALT || reason == EXIT_SHUTDOWN) note_exit(vm, reason);
+    if (reason == EXIT_HALT || reason == EXIT_SHUTDOWN || reason == EXIT_BREAKPOINT) note_exit(vm, reason);
     return reason;
 }
 
@@ -113,6 +115,8 @@ static void take_pending(struct vm *vm, u32 pending)
         clear_pending(v, PENDING_HOST);
         host_events(vm);
         vm_time_run(&vm->time);
+    } else if (pending & PENDING_DEBUGGER) {
+        debugger_data_hit(vm);
     } else if (v->inhibit && !v->halted) {
         dispatcher_step(vm); /* after STI or MOV SS everything below waits for one more instruction */
     } else if (pending & PENDING_DEBUG) {
@@ -131,10 +135,18 @@ static void take_pending(struct vm *vm, u32 pending)
 /* How long an idle vCPU thread polls for the completion of a disk request. That may be quicker than to sleep and wake. */
 #define LOOK_OUT_NS 100000u
 
+/* Interrupts that wait while a debugger executes a single instruction. A halted CPU wakes by them. */
+static u32 held_back(const struct vm *vm)
+{
+    bool holds = vm->debugger.steps && vm->debugger.holds_interrupts && !vm->vcpu.halted;
+    return holds ? PENDING_NMI | PENDING_INTERRUPT : 0;
+}
+
 /* The guest is halted and nothing is pending. */
 static void idle(struct vm *vm)
 {
     struct vcpu *v = &vm->vcpu;
+    vm->debugger.woken = true;
     fpu_shelter(v);
     board_flush_output(&vm->board);
     if (!(v->eflags & FL_IF) && !vm->options->no_shutdown && !apic_wires_may_wake(&vm->chipset.apic)) {
@@ -201,7 +213,7 @@ bool dispatcher_settle(struct vm *vm)
     struct vcpu *v = &vm->vcpu;
     for (;;) {
         if (vm->stopping) return false;
-        u32 pending = __atomic_load_n(&v->pending, __ATOMIC_RELAXED);
+        u32 pending = __atomic_load_n(&v->pending, __ATOMIC_RELAXED) & ~held_back(vm);
         if (unlikely(vm->paused)) {
             stand_still(vm);
         } else if (unlikely(vm->suspended)) {

@@ -223,7 +223,23 @@ void machine_start(struct vm *vm)
 
 static void tell(struct vm *vm, enum machine_event event, bool by_guest)
 {
-    if (vm->listener.tell) vm->listener.tell(vm->listener.owner, event, by_guest);
+    for (struct machine_listener *l = vm->listeners; l; l = l->next)
+        l->tell(l->owner, event, by_guest);
+}
+
+void machine_listen(struct vm *vm, struct machine_listener *listener)
+{
+    listener->next = vm->listeners;
+    vm->listeners = listener;
+}
+
+void machine_leave(struct vm *vm, struct machine_listener *listener)
+{
+    for (struct machine_listener **at = &vm->listeners; *at; at = &(*at)->next)
+        if (*at == listener) {
+            *at = listener->next;
+            return;
+        }
 }
 
 void vm_stop(struct vm *vm, enum stop_cause cause, int status, const char *format, ...)
@@ -247,6 +263,7 @@ static void set_paused(struct vm *vm, u8 paused)
     struct console *console = &vm->chipset.console.console;
     bool before = vm->paused;
     vm->paused = paused;
+    if (!paused) vm->debugger.stopped = false;
     if (before != (paused != 0)) tell(vm, paused ? MACHINE_PAUSED : MACHINE_RESUMED, false);
     vm_time_freeze(&vm->time, paused);
     console_set(console, &console->paused, paused != 0);

@@ -21,6 +21,7 @@
 #include "board/drives.h"
 #include "boot/wire_firmware.h"
 #include "cpu/vcpu.h"
+#include "debugger.h"
 #include "mmu/phys.h"
 #include "mmu/shadow.h"
 #include "options/options.h"
@@ -47,9 +48,10 @@ enum machine_event {
 };
 
 struct machine_listener {
-    /* vCPU thread. by_guest: the guest did it. NULL: nobody listens. */
+    /* vCPU thread. by_guest: the guest did it. */
     void (*tell)(void *owner, enum machine_event event, bool by_guest);
     void *owner;
+    struct machine_listener *next;
 };
 
 struct vm {
@@ -70,7 +72,8 @@ struct vm {
     struct mailbox mailbox;      /* letters of other threads */
     struct event_log *event_log; /* NULL: none */
     struct chardevs *chardevs;   /* the host's ends of character devices; they outlive the machine */
-    struct machine_listener listener;
+    struct machine_listener *listeners;
+    struct machine_debugger debugger;
     u64 powered_on_ns; /* CLOCK_MONOTONIC */
     u64 wall_ns;       /* Unix time of the machine's time 0 */
     bool started;      /* machine_set_waker() was called */
@@ -97,6 +100,10 @@ void machine_destroy(struct vm *vm);
 void machine_set_waker(struct vm *vm, struct waker *waker);
 /* Begin to read input. The first call also starts the script of keys. */
 void machine_start(struct vm *vm);
+
+/* vCPU thread, or before it starts. The listener must outlive the machine, or leave it. */
+void machine_listen(struct vm *vm, struct machine_listener *listener);
+void machine_leave(struct vm *vm, struct machine_listener *listener);
 
 /* Do the reset that was requested: devices, CPU, and the boot files loaded again. Only the dispatcher calls it. */
 void machine_reset(struct vm *vm);

@@ -208,6 +208,10 @@ static void set_waits(struct waker *waker, enum vcpu_waits waits)
     __atomic_store_n(&waker->waits, waits, __ATOMIC_SEQ_CST);
 }
 
+/* After a wait that was over so soon the next one polls for so long: an answer from the network that came quickly is followed by others.
+ * The first wait that lasts longer ends the polling, so an idle guest costs nothing. (KVM calls this halt polling.) */
+#define LOOK_OUT_MOST_NS 100000u
+
 static bool look_out(const struct waker *waker, u64 until_ns)
 {
     do
@@ -239,11 +243,14 @@ static void sleep_well(struct waker *waker, u64 deadline_ns)
 void waker_wait(struct waker *waker, u64 deadline_ns, u64 look_out_ns)
 {
     bool seen = false;
+    u64 began = host_now_ns();
+    if (look_out_ns < waker->look_out_ns) look_out_ns = waker->look_out_ns;
     if (look_out_ns) {
-        u64 until = host_now_ns() + look_out_ns;
+        u64 until = began + look_out_ns;
         set_waits(waker, VCPU_LOOKS_OUT);
         seen = look_out(waker, until < deadline_ns ? until : deadline_ns);
     }
     if (!seen) sleep_well(waker, deadline_ns);
     set_waits(waker, VCPU_RUNS);
+    waker->look_out_ns = host_now_ns() - began < LOOK_OUT_MOST_NS ? LOOK_OUT_MOST_NS : 0;
 }

@@ -43,6 +43,7 @@ struct waker {
     int signal_fd;
     u64 timeout_at_ns; /* CLOCK_MONOTONIC; UINT64_MAX: never */
     bool lazy;         /* the vCPU has idled, and the waker has not been needed since */
+    u64 look_out_ns;   /* how long the next wait polls at least */
     /* shared, atomic */
     u64 armed_ns; /* what timer_fd is set to, CLOCK_MONOTONIC; UINT64_MAX: it has expired, or was never set */
     u32 events;   /* enum waker_event, for waker_take_events() */
@@ -67,7 +68,7 @@ void waker_set_deadline(struct waker *waker, u64 deadline_ns);
 /* The events since the last call. */
 u32 waker_take_events(struct waker *waker);
 /* Wait until *pending is not zero or the deadline (CLOCK_MONOTONIC, UINT64_MAX: never) has come. For the first
- * look_out_ns poll: some events come sooner than a thread sleeps and wakes. */
+ * look_out_ns, or for longer if the last wait was short, poll: some events come sooner than a thread sleeps and wakes. */
 void waker_wait(struct waker *waker, u64 deadline_ns, u64 look_out_ns);
 
 /* Any thread: set PENDING_HOST, and kick or wake the vCPU thread. */

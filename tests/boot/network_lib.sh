@@ -78,15 +78,21 @@ END
 # text_file SIZE: random text. busybox' wget cannot send anything else.
 text_file() { base64 /dev/urandom 2>/dev/null | head -c "$1" || true; }
 
-# wait_for TEXT FILE: waits up to three minutes; a busy host may need one for the boot alone.
+# wait_for TEXT FILE [PROCESS]: waits up to three minutes; a busy host may need one for the boot alone. With PROCESS, as long as that runs.
 wait_for() {
-    local attempt
-    for attempt in $(seq 1800); do
-        if grep -qs -e "$1" "$2"; then return 0; fi
+    local attempts=1800
+    until grep -qs -e "$1" "$2"; do
+        if [ $# -eq 3 ]; then
+            kill -0 "$3" 2>/dev/null || break
+        else
+            [ "$attempts" -gt 0 ] || break
+            attempts=$((attempts - 1))
+        fi
         sleep 0.1
     done
+    if grep -qs -e "$1" "$2"; then return 0; fi
     cat "$2" >&2
-    failed "no \"$1\" in $(basename "$2") ($attempt attempts)"
+    failed "no \"$1\" in $(basename "$2")"
 }
 
 background=()
@@ -96,6 +102,26 @@ end_background() {
     rm -rf "$temporary"
 }
 trap end_background EXIT
+
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+
+file_sum() { sha256sum <"$1" | cut -d' ' -f1; }
+
+# package_source [FOLDER]: the host's package source on the loopback, and the files of FOLDER. Its port: source_port; it ends with the test.
+package_source() {
+    "$top/tests/boot/package_source.py" "$guest_cache/package-source" "$@" >"$temporary/source" 2>&1 &
+    background+=($!)
+    wait_for "^port" "$temporary/source"
+    source_port=$(sed -n 's/^port //p' "$temporary/source")
+}
+
+# ssh_key: a key in $temporary/key. remote COMMAND, copy FROM TO: as root, through the forwarded port $port.
+ssh_key() {
+    ssh-keygen -q -t ed25519 -N '' -C test -f "$temporary/key"
+    ssh_options=(-q -i "$temporary/key" -o BatchMode=yes -o StrictHostKeyChecking=no -o "UserKnownHostsFile=/dev/null" -o ConnectTimeout=60)
+}
+remote() { ssh "${ssh_options[@]}" -p "$port" root@127.0.0.1 "$@"; }
+copy() { scp "${ssh_options[@]}" -P "$port" "$1" "$2"; }
 
 # make_guest MODULE...: makes $temporary/initramfs-$kernel. Its script is commands that set the card up, with the address
 # net.address= of the kernel's command line, and then standard input.

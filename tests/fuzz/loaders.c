@@ -28,7 +28,7 @@ static struct machine *machine_new(void)
     m->vcpu.phys = &m->phys;
     m->vcpu.shadow = &m->shadow;
     m->vcpu.counters = &m->counters;
-    m->vcpu.model = cpu_model_find("max");
+    m->vcpu.model = cpu_model_find("max64");
     return m;
 }
 

@@ -133,7 +133,7 @@ static inline void net_rig_start(void)
     pci_bus_init(&net_rig.bus);
     for (unsigned n = 0; n < 4; n++)
         net_rig.bus.pirq[n] = (struct irq_line){net_rig_line, NULL, n};
-    net_rig.cable = (struct net_cable){.ops = &ops, .takes = NET_TAKES_ALL, .up = true};
+    net_rig.cable = (struct net_cable){.ops = &ops, .up = true};
     net_rig_withdraw(&net_rig.cable);
 }
 

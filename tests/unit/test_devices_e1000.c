@@ -103,7 +103,7 @@ static void start(void)
     pci_bus_init(&rig.bus);
     for (unsigned n = 0; n < 4; n++)
         rig.bus.pirq[n] = (struct irq_line){line, NULL, n};
-    rig.cable = (struct net_cable){.ops = &ops, .takes = NET_TAKES_ALL, .up = true};
+    rig.cable = (struct net_cable){.ops = &ops, .up = true};
     CHECK(e1000_init(&rig.e, &rig.bus, &dma, &rig.clock, PCI_DEVFN(3, 0), mac, &rig.cable));
     rig.e.pci.config[PCI_COMMAND] = PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER;
 }

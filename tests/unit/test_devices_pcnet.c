@@ -219,19 +219,56 @@ static void test_filters(void)
     CHECK(!memcmp(net_rig.ram + ROOM, net_rig.ram + DATA, 64));
 }
 
-/* Without TDMD the chip polls the ring ("Polling"). */
+/* Let so much time pass. Returns how often the chip's timer fired. */
+static unsigned pass(u64 ns)
+{
+    unsigned fired = 0;
+    for (u64 end = net_rig.now_ns + ns; net_rig.clock.armed && net_rig.clock.armed->deadline_ns <= end;
+         fired++) {
+        net_rig.now_ns = net_rig.clock.armed->deadline_ns;
+        clock_run(&net_rig.clock);
+    }
+    return fired;
+}
+
+/* "Polling", "CSR47: Polling Interval": frames that no TDMD announces are found, also after a TDMD, unless DPOLL is set. */
 static void test_polling(void)
 {
+    enum { MS = 1000000, FRAME = DESCRIPTOR_OWN | DESCRIPTOR_STP | DESCRIPTOR_ENP };
     initialize(2, 0);
-    put_descriptor(TX, 0, 2, DATA, DESCRIPTOR_OWN | DESCRIPTOR_STP | DESCRIPTOR_ENP, 100);
-    net_rig.now_ns += 5000000;
-    clock_run(&net_rig.clock);
+    put_descriptor(TX, 0, 2, DATA, FRAME, 100);
+    pass(2 * MS);
     CHECK_EQ(net_rig.sent_count, 1);
     net_rig_done();
+    put_descriptor(TX, 1, 2, DATA, FRAME, 100);
     set_csr(0, STATUS_TDMD);
-    net_rig.now_ns += 5000000;
-    clock_run(&net_rig.clock);
-    CHECK(!net_rig.clock.armed);
+    CHECK_EQ(net_rig.sent_count, 1);
+    net_rig_done();
+    /* With nothing to send, polls become rare. */
+    CHECK(pass(1000 * MS) < 40);
+    put_descriptor(TX, 0, 2, DATA, FRAME, 100);
+    pass(65 * MS);
+    CHECK_EQ(net_rig.sent_count, 1);
+    net_rig_done();
+    /* After a poll that found something, they are as frequent as at the start. */
+    put_descriptor(TX, 1, 2, DATA, FRAME, 100);
+    pass(4 * MS);
+    CHECK_EQ(net_rig.sent_count, 1);
+    net_rig_done();
+    set_csr(CSR_FEATURES, FEATURE_DPOLL);
+    put_descriptor(TX, 0, 2, DATA, FRAME, 100);
+    pass(100 * MS);
+    CHECK(net_rig.sent_count == 0 && !net_rig.clock.armed);
+    set_csr(0, STATUS_STOP);
+    set_csr(CSR_FEATURES, 0);
+    set_csr(CSR_POLLINT, (u16)-1000); /* 30 us */
+    initialize(2, 0);
+    put_descriptor(TX, 0, 2, DATA, FRAME, 100);
+    pass(MS / 20);
+    CHECK_EQ(net_rig.sent_count, 1);
+    net_rig_done();
+    set_csr(0, STATUS_STOP);
+    set_csr(CSR_POLLINT, 0);
 }
 
 static void test_hostile(void)

@@ -58,7 +58,8 @@ static void rig_init(struct rig *rig)
     rig->backend = (struct net_backend){.ops = &backend_ops, .loop = &rig->loop, .up = true};
     CHECK_EQ(net_end_init(&rig->end, &rig->loop, &rig->backend, &rig->box), 0);
     net_attach(&rig->end.cable, &card_ops, rig);
-    net_set_receive(&rig->end.cable, NET_TAKES_ALL, true);
+    net_set_receive(&rig->end.cable, NET_TAKES_CHECKSUM | NET_TAKES_TCP4 | NET_TAKES_TCP6 | NET_TAKES_ECN,
+                    true);
     net_set_filter(&rig->end.cable, &filter);
 }
 

@@ -221,11 +221,12 @@ static void tell(struct e1000 *e)
 {
     u32 delay = e->reg[RDTR / 4] & 0xffff, limit = e->reg[RADV / 4] & 0xffff;
     u64 now = clock_now(e->receive_delay.clock);
-    if (runs_low(e)) e1000_cause(e, CAUSE_RXDMT0);
-    if (!delay) {
-        e1000_cause(e, CAUSE_RXT0);
+    u32 low = runs_low(e) ? CAUSE_RXDMT0 : 0;
+    if (delay * 1024ull <= GATHERED_NS) {
+        e1000_cause(e, CAUSE_RXT0 | low);
         return;
     }
+    if (low) e1000_cause(e, low);
     timer_arm(&e->receive_delay, now + delay * 1024ull);
     if (limit && !e->receive_limit.armed) timer_arm(&e->receive_limit, now + limit * 1024ull);
 }

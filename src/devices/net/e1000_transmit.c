@@ -60,7 +60,7 @@ static void done(struct e1000 *e, u32 first, u32 count, u32 *causes)
         if (!(tail[3] & COMMAND_RS)) continue;
         tail[4] |= STATUS_DD;
         e->dma.write(e->dma.memory, ring_address(e, index) + 12, &tail[4], 1);
-        bool delayed = (tail[3] & COMMAND_IDE) && e->reg[TIDV / 4] & 0xffff;
+        bool delayed = (tail[3] & COMMAND_IDE) && (e->reg[TIDV / 4] & 0xffff) * 1024ull > GATHERED_NS;
         *causes |= delayed ? 0 : CAUSE_TXDW;
         if (delayed) delay_interrupt(e);
     }

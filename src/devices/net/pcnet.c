@@ -9,8 +9,7 @@
 enum { BAR_PORTS = 0, BAR_MEMORY = 1, IO_BYTES = 32 };
 /* Version 0, part 2621h, AMD ("CSR88", "CSR89"). */
 #define CHIP_ID 0x02621003u
-/* 65,536 cycles of the PCI bus ("CSR47"), and the interval at which the chip looks for a buffer for a waiting frame. */
-#define POLL_NS  1966080u
+/* The interval at which the chip looks for a buffer for a waiting frame. */
 #define RETRY_NS 200000u
 
 /* --- interrupts --- */
@@ -50,19 +49,44 @@ void pcnet_cause(struct pcnet *p, u16 causes)
 
 /* --- polling ("Polling") --- */
 
+/* 65,536 cycles of the PCI bus, or the two's complement of CSR47 ("CSR47: Polling Interval"). */
+static u64 poll_interval_ns(const struct pcnet *p)
+{
+    enum { CYCLE_NS = 30, CYCLES = 65536 };
+    u32 cycles = (u16)-p->csr[CSR_POLLINT];
+    return (u64)(cycles ? cycles : CYCLES) * CYCLE_NS;
+}
+
+/* The chip polls the transmit ring as long as it runs. Most drivers demand a poll for each frame (TDMD), and the timer would keep an idle
+ * host awake for nothing. So polls that find nothing come less often, down to one in so many intervals. */
+#define POLL_SLOWEST 32u
+
+static bool polls_transmit_ring(const struct pcnet *p)
+{
+    return pcnet_runs(p, STATUS_TXON) && !(p->csr[CSR_FEATURES] & FEATURE_DPOLL);
+}
+
 void pcnet_arm_poll(struct pcnet *p)
 {
     bool waits = pcnet_runs(p, STATUS_RXON) && net_fifo_first(&p->fifo);
-    bool polls = pcnet_runs(p, STATUS_TXON) && !p->demanded && !(p->csr[CSR_FEATURES] & FEATURE_DPOLL);
-    u64 at = clock_now(p->poll.clock) + (waits ? RETRY_NS : POLL_NS);
-    if ((waits || polls) && (!p->poll.armed || p->poll.deadline_ns > at)) timer_arm(&p->poll, at);
+    u64 at = clock_now(p->poll.clock) + (waits && p->poll_ns > RETRY_NS ? RETRY_NS : p->poll_ns);
+    if ((waits || polls_transmit_ring(p)) && (!p->poll.armed || p->poll.deadline_ns > at))
+        timer_arm(&p->poll, at);
+}
+
+static void poll_transmit_ring(struct pcnet *p)
+{
+    u64 interval = poll_interval_ns(p);
+    if (!polls_transmit_ring(p)) return;
+    p->poll_ns = p->poll_ns * 2 < interval * POLL_SLOWEST ? p->poll_ns * 2 : interval * POLL_SLOWEST;
+    if (pcnet_transmit(p)) p->poll_ns = interval;
 }
 
 static void poll(void *device)
 {
     struct pcnet *p = device;
     if (net_fifo_first(&p->fifo)) p->retries++;
-    if (!p->demanded && !(p->csr[CSR_FEATURES] & FEATURE_DPOLL)) pcnet_transmit(p);
+    poll_transmit_ring(p);
     pcnet_store_frames(p);
     pcnet_arm_poll(p);
 }
@@ -77,7 +101,7 @@ static void stop(struct pcnet *p)
     p->csr[CSR_STATUS] = STATUS_STOP;
     p->csr[CSR_FEATURES] &= (u16)~FEATURE_CAUSES;
     p->csr[CSR_EXTENDED] &= (u16)~EXTENDED_SPND;
-    p->gathering = p->demanded = false;
+    p->gathering = false;
     p->retries = 0;
     update(p);
 }
@@ -141,6 +165,7 @@ static void start(struct pcnet *p)
         STATUS_STRT | (mode & MODE_DTX ? 0 : STATUS_TXON) | (mode & MODE_DRX ? 0 : STATUS_RXON);
     p->csr[CSR_STATUS] &= (u16)~STATUS_STOP;
     pcnet_update_filter(p);
+    p->poll_ns = poll_interval_ns(p);
     pcnet_arm_poll(p);
 }
 
@@ -159,10 +184,7 @@ static void write_status(struct pcnet *p, u16 value)
         *status = (u16)((*status & ~STATUS_STOP) | STATUS_INIT | STATUS_IDON);
     }
     if ((value & STATUS_STRT) && !(*status & STATUS_STRT)) start(p);
-    if ((value & STATUS_TDMD) && (*status & STATUS_TXON)) {
-        p->demanded = true;
-        pcnet_transmit(p);
-    }
+    if ((value & STATUS_TDMD) && (*status & STATUS_TXON)) pcnet_transmit(p);
     update(p);
     /* A driver that has taken frames may have returned their descriptors. */
     pcnet_store_frames(p);
@@ -329,9 +351,12 @@ static void has_room(void *chip)
     pcnet_transmit(chip);
 }
 
+/* A frame that was received is a reason to poll, too ("Polling"). */
 static void has_frames(void *chip)
 {
-    pcnet_store_frames(chip);
+    struct pcnet *p = chip;
+    pcnet_store_frames(p);
+    if (polls_transmit_ring(p)) pcnet_transmit(p);
 }
 
 static void carrier(void *chip, bool up)

@@ -38,10 +38,10 @@ struct pcnet {
     u8 aprom[PCNET_APROM_BYTES];
     u16 csr[PCNET_CSRS];
     u16 bcr[PCNET_BCRS];
-    u16 rap;       /* the register that is addressed */
-    bool demanded; /* the driver has used TDMD since it started the chip */
+    u16 rap; /* the register that is addressed */
     struct pcnet_ring receive, transmit;
     struct timer poll;
+    u64 poll_ns;      /* until the next poll of the transmit ring */
     unsigned retries; /* of the received frame that waits first */
 
     /* the frame that is being gathered in the FIFO */

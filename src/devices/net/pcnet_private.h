@@ -155,7 +155,8 @@ void pcnet_write_descriptor(struct pcnet *p, const struct pcnet_ring *ring, u32 
                             const struct pcnet_descriptor *descriptor);
 
 /* pcnet_transmit.c */
-void pcnet_transmit(struct pcnet *p);
+/* Returns whether a descriptor was the chip's. */
+bool pcnet_transmit(struct pcnet *p);
 
 /* pcnet_receive.c */
 void pcnet_update_filter(struct pcnet *p);

@@ -97,11 +97,11 @@ static bool transmit_descriptor(struct pcnet *p, u16 *causes)
     return true;
 }
 
-void pcnet_transmit(struct pcnet *p)
+bool pcnet_transmit(struct pcnet *p)
 {
     u16 causes = 0;
     bool any = false;
-    if (!pci_is_master(&p->pci)) return;
+    if (!pci_is_master(&p->pci)) return false;
     /* One round: descriptors that overlap with buffers could be handed over again and again. */
     for (u32 left = p->transmit.entries; left && pcnet_runs(p, STATUS_TXON); left--) {
         if (!transmit_descriptor(p, &causes)) break;
@@ -109,4 +109,5 @@ void pcnet_transmit(struct pcnet *p)
     }
     if (any) net_fifo_flush(&p->fifo);
     if (causes) pcnet_cause(p, causes);
+    return any;
 }

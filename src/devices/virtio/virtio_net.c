@@ -37,6 +37,9 @@ enum { ANSWER_OK = 0, ANSWER_ERROR = 1 };
 #define GUEST_OFFLOADS                                                                                       \
     (VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_GUEST_TSO4 | VIRTIO_NET_F_GUEST_TSO6 | VIRTIO_NET_F_GUEST_ECN)
 
+#define HOST_OFFLOADS                                                                                        \
+    (VIRTIO_NET_F_CSUM | VIRTIO_NET_F_HOST_TSO4 | VIRTIO_NET_F_HOST_TSO6 | VIRTIO_NET_F_HOST_ECN)
+
 /* The header without and with the number of buffers, and that number's offset. */
 enum {
     HEADER_LEGACY_BYTES = sizeof(struct net_offload),
@@ -508,11 +511,7 @@ bool virtio_net_init(struct virtio_net *net, struct pci_bus *bus, const struct d
     u64 features = VIRTIO_NET_F_MAC | VIRTIO_NET_F_MRG_RXBUF | VIRTIO_NET_F_STATUS | VIRTIO_NET_F_CTRL_VQ |
                    VIRTIO_NET_F_CTRL_RX | VIRTIO_NET_F_CTRL_VLAN | VIRTIO_NET_F_CTRL_RX_EXTRA |
                    VIRTIO_NET_F_GUEST_ANNOUNCE | VIRTIO_NET_F_CTRL_MAC_ADDR | VIRTIO_NET_F_CTRL_OFFLOADS |
-                   GUEST_OFFLOADS;
-    if (cable->takes & NET_TAKES_CHECKSUM) features |= VIRTIO_NET_F_CSUM;
-    if (cable->takes & NET_TAKES_TCP4) features |= VIRTIO_NET_F_HOST_TSO4;
-    if (cable->takes & NET_TAKES_TCP6) features |= VIRTIO_NET_F_HOST_TSO6;
-    if (cable->takes & NET_TAKES_ECN) features |= VIRTIO_NET_F_HOST_ECN;
+                   HOST_OFFLOADS | GUEST_OFFLOADS;
     if (net_options->mtu) features |= VIRTIO_NET_F_MTU;
     net->frames = calloc(VIRTIO_NET_QUEUE, sizeof(net->frames[0]));
     net->buffers = calloc(VIRTIO_NET_QUEUE, sizeof(net->buffers[0]));

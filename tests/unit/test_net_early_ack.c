@@ -1,0 +1,250 @@
+/*
+ * Early acknowledgements: a connection between a guest, which scales its windows, and a router that does not. Data are lost, doubled or
+ * acknowledged beyond what the guest takes if this file is wrong.
+ */
+#include "check.h"
+#include "net/early_ack.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { ETHERNET = 14, IPV4 = 20, TRANSPORT = ETHERNET + IPV4, LARGE = 32768, SHIFT = 7 };
+enum { GUEST_ISS = 1000, ROUTER_ISS = 0xffff8000u }; /* the router's numbers wrap around */
+
+static struct early_ack *early;
+static u8 frame[NET_FRAME_MAX + EARLY_ACK_OPTION_BYTES];
+static struct frame_layout layout;
+
+/* What came out on both sides. */
+static struct {
+    u8 frame[NET_HEADER_BYTES + 40];
+    unsigned acks, segments;
+    u32 segment; /* the sequence number of the last */
+    bool refuses;
+} out;
+
+static void to_router(void *user, const u8 *bytes, u32 count)
+{
+    CHECK_EQ(count, sizeof(out.frame));
+    memcpy(out.frame, bytes, sizeof(out.frame));
+    out.acks++;
+}
+
+static bool to_guest(void *user, u8 *bytes, const struct frame_layout *l)
+{
+    out.segments++;
+    out.segment = get_be32(bytes + l->transport + TCP_SEQUENCE);
+    put_be16(bytes + l->transport + TCP_CHECKSUM, 0); /* as user.c does */
+    return !out.refuses;
+}
+
+static bool checksum_is_good(const u8 *bytes, const struct frame_layout *l)
+{
+    u32 length = l->bytes - l->transport;
+    return checksum_add(checksum_pseudo(bytes, l, length), bytes + l->transport, length) == 0xffff;
+}
+
+static void make(bool from_guest, u8 flags, u32 sequence, u32 ack, u32 window, u32 payload,
+                 const char *options)
+{
+    u32 option_bytes = options ? 4 : 0, header = TCP_BYTES + option_bytes,
+        bytes = TRANSPORT + header + payload;
+    u8 *ip = frame + ETHERNET, *tcp = frame + TRANSPORT;
+    memset(frame, 0, bytes);
+    put_be16(frame + 12, ETHERTYPE_IPV4);
+    ip[0] = 0x45;
+    ip[9] = PROTOCOL_TCP;
+    put_be16(ip + 2, bytes - ETHERNET);
+    memcpy(ip + 12, from_guest ? "\x0a\0\2\17\x0a\0\2\2" : "\x0a\0\2\2\x0a\0\2\17", 8);
+    memcpy(tcp, from_guest ? "\1\2\3\4" : "\3\4\1\2", 4);
+    put_be32(tcp + TCP_SEQUENCE, sequence);
+    put_be32(tcp + TCP_ACK_NUMBER, ack);
+    tcp[TCP_OFFSET] = (u8)(header / 4 << 4);
+    tcp[TCP_FLAGS] = flags;
+    put_be16(tcp + TCP_WINDOW, window);
+    if (options) memcpy(tcp + TCP_BYTES, options, 4);
+    CHECK(frame_parse(frame, bytes, &layout));
+    frame_fill_tcp(frame, &layout);
+}
+
+/* A packet of the guest. Returns whether the router sees it. */
+static bool guest(u8 flags, u32 sequence, u32 ack, u32 window, u32 payload)
+{
+    make(true, flags, sequence, ack, window, payload, NULL);
+    bool seen = early_ack_from_guest(early, frame, &layout);
+    CHECK(!seen || checksum_is_good(frame, &layout));
+    return seen;
+}
+
+static void router(u8 flags, u32 sequence, u32 payload, bool has_room)
+{
+    make(false, flags, sequence, GUEST_ISS + 1, 65535, payload, NULL);
+    early_ack_from_router(early, frame, &layout);
+    if (payload) early_ack_send(early, frame, &layout, has_room);
+}
+
+static u32 ack_of(const u8 *bytes)
+{
+    return get_be32(bytes + TRANSPORT + TCP_ACK_NUMBER);
+}
+
+static u32 window_of(const u8 *bytes)
+{
+    return get_be16(bytes + TRANSPORT + TCP_WINDOW);
+}
+
+/* The router's first byte has this number. */
+#define FIRST (ROUTER_ISS + 1)
+
+/* A connection whose guest takes so many bytes, in units of 1 << SHIFT. */
+static void connect_guest(const char *options, u32 window)
+{
+    static const struct early_ack_ops ops = {to_router, to_guest};
+    early_ack_destroy(early);
+    early = early_ack_create(&ops, NULL);
+    CHECK(early != NULL);
+    memset(&out, 0, sizeof(out));
+    make(true, TCP_SYN, GUEST_ISS, 0, 64240, 0, options);
+    CHECK(early_ack_from_guest(early, frame, &layout));
+    make(false, TCP_SYN | TCP_ACK, ROUTER_ISS, GUEST_ISS + 1, 65535, 0, "\2\4\5\xb4");
+    early_ack_from_router(early, frame, &layout);
+    CHECK(checksum_is_good(frame, &layout));
+    CHECK(guest(TCP_ACK, GUEST_ISS + 1, FIRST, window, 0));
+}
+
+static const char scale[] = {TCP_OPTION_NOP, TCP_OPTION_SCALE, 3, SHIFT};
+
+/* RFC 7323 2.2: both SYNs must have the option. */
+static void test_option(void)
+{
+    connect_guest(scale, 1000);
+    CHECK_EQ(window_of(frame), 65535); /* the router sees as much of 128,000 as it can */
+    connect_guest(scale, 100);
+    CHECK_EQ(window_of(frame), 12800);
+    make(true, TCP_SYN, GUEST_ISS, 0, 64240, 0, scale);
+    CHECK(early_ack_from_guest(early, frame, &layout));
+    make(false, TCP_SYN | TCP_ACK, ROUTER_ISS, GUEST_ISS + 1, 65535, 0, "\2\4\5\xb4");
+    u32 before = layout.bytes;
+    early_ack_from_router(early, frame, &layout);
+    struct frame_layout parsed;
+    CHECK(layout.bytes == before + EARLY_ACK_OPTION_BYTES && frame_parse(frame, layout.bytes, &parsed));
+    CHECK_EQ(parsed.payload, layout.payload);
+    u8 *option = frame_tcp_option(frame, &parsed, TCP_OPTION_SCALE, 3);
+    CHECK(option && option[2] == 0);
+    CHECK(frame_tcp_option(frame, &parsed, TCP_OPTION_MSS, 4) != NULL);
+    /* A guest without it: nothing is changed, nothing acknowledged. */
+    connect_guest(NULL, 1000);
+    CHECK_EQ(window_of(frame), 1000);
+    router(TCP_ACK, FIRST, LARGE, true);
+    early_ack_flush(early);
+    CHECK_EQ(out.acks, 0);
+    CHECK_EQ(out.segments, 1);
+}
+
+static void test_acknowledgements(void)
+{
+    connect_guest(scale, 1000); /* 128,000 bytes: three segments of 32 KB */
+    router(TCP_ACK, FIRST, LARGE, true);
+    CHECK_EQ(out.acks, 0); /* not from within the router */
+    early_ack_flush(early);
+    CHECK(out.acks == 1 && ack_of(out.frame) == FIRST + LARGE && window_of(out.frame) == 65535);
+    CHECK_EQ(get_be32(out.frame + TRANSPORT + TCP_SEQUENCE), GUEST_ISS + 1);
+    CHECK(frame_parse(out.frame, sizeof(out.frame), &layout) && checksum_is_good(out.frame, &layout));
+    CHECK(!memcmp(out.frame + ETHERNET + 12, "\x0a\0\2\17\x0a\0\2\2", 8));
+    router(TCP_ACK, FIRST + LARGE, LARGE, true);
+    router(TCP_ACK, FIRST + 2 * LARGE, LARGE, true);
+    early_ack_flush(early);
+    CHECK_EQ(ack_of(out.frame), FIRST + 3 * LARGE);
+    CHECK_EQ(window_of(out.frame), 128000 - 3 * LARGE);
+    /* The fourth would be beyond the edge. It goes to the guest, which answers itself. */
+    unsigned acks = out.acks;
+    router(TCP_ACK, FIRST + 3 * LARGE, LARGE, true);
+    early_ack_flush(early);
+    CHECK(out.acks == acks && out.segments == 4);
+    /* The guest's own acknowledgement of what the router knows already, with the same edge, is not repeated. */
+    CHECK(!guest(TCP_ACK, GUEST_ISS + 1, FIRST + LARGE, 1000 - LARGE / 128, 0));
+    /* One with news: the edge has moved. The number stays what it was. */
+    CHECK(guest(TCP_ACK, GUEST_ISS + 1, FIRST + 2 * LARGE, 1000, 0));
+    CHECK(ack_of(frame) == FIRST + 3 * LARGE && window_of(frame) == 65535);
+    CHECK(guest(TCP_ACK, GUEST_ISS + 1, FIRST + 4 * LARGE, 1000, 0));
+    CHECK_EQ(ack_of(frame), FIRST + 4 * LARGE);
+    /* Data of the guest pass always, with the router's numbers; later acknowledgements begin behind them. */
+    router(TCP_ACK, FIRST + 4 * LARGE, LARGE, true);
+    CHECK(guest(TCP_ACK | TCP_PSH, GUEST_ISS + 1, FIRST + 4 * LARGE, 1000, 100));
+    CHECK_EQ(ack_of(frame), FIRST + 5 * LARGE);
+    router(TCP_ACK, FIRST + 5 * LARGE, LARGE, true);
+    early_ack_flush(early);
+    CHECK_EQ(get_be32(out.frame + TRANSPORT + TCP_SEQUENCE), GUEST_ISS + 101);
+    /* A segment out of order, and one for which the guest has no room. */
+    acks = out.acks;
+    router(TCP_ACK, FIRST + 7 * LARGE, LARGE, true);
+    router(TCP_ACK, FIRST + 6 * LARGE, LARGE, false);
+    out.refuses = true;
+    router(TCP_ACK, FIRST + 6 * LARGE, LARGE, true);
+    early_ack_flush(early);
+    CHECK_EQ(out.acks, acks);
+}
+
+/* RFC 5681 3.2: three duplicates. */
+static void test_loss(void)
+{
+    connect_guest(scale, 1000);
+    router(TCP_ACK, FIRST, LARGE, true);
+    router(TCP_ACK, FIRST + LARGE, LARGE, true);
+    early_ack_flush(early);
+    CHECK_EQ(out.segments, 2);
+    for (unsigned n = 0; n < 2; n++)
+        guest(TCP_ACK, GUEST_ISS + 1, FIRST, 1000, 0);
+    CHECK_EQ(out.segments, 2);
+    guest(TCP_ACK, GUEST_ISS + 1, FIRST, 1000, 0);
+    CHECK(out.segments == 3 && out.segment == FIRST);
+    guest(TCP_ACK, GUEST_ISS + 1, FIRST, 1000, 0);
+    CHECK_EQ(out.segments, 3);
+    /* The first has come; then the guest is silent until its time is up. */
+    guest(TCP_ACK, GUEST_ISS + 1, FIRST + LARGE, 1000, 0);
+    struct net_poll poll = {.wake_ns = UINT64_MAX};
+    early_ack_fill(early, &poll);
+    CHECK(poll.wake_ns != UINT64_MAX);
+    while (out.segments == 3)
+        early_ack_ready(early);
+    CHECK_EQ(out.segment, FIRST + LARGE);
+    guest(TCP_ACK, GUEST_ISS + 1, FIRST + 2 * LARGE, 1000, 0);
+    poll.wake_ns = UINT64_MAX;
+    early_ack_fill(early, &poll);
+    CHECK_EQ(poll.wake_ns, UINT64_MAX);
+}
+
+static void test_end(void)
+{
+    /* A reset by either side: what was kept is forgotten, and later packets pass as they are. */
+    connect_guest(scale, 1000);
+    router(TCP_ACK, FIRST, LARGE, true);
+    CHECK(guest(TCP_RST, GUEST_ISS + 1, 0, 0, 0));
+    early_ack_flush(early);
+    CHECK_EQ(out.acks, 0);
+    CHECK(guest(TCP_ACK, GUEST_ISS + 1, FIRST, 1000, 0));
+    CHECK_EQ(window_of(frame), 1000);
+    /* The router ends; the guest must still acknowledge that itself. */
+    connect_guest(scale, 1000);
+    router(TCP_ACK, FIRST, LARGE, true);
+    early_ack_flush(early);
+    router(TCP_ACK | TCP_FIN, FIRST + LARGE, LARGE, true);
+    early_ack_flush(early);
+    CHECK_EQ(out.acks, 1);
+    CHECK(guest(TCP_ACK | TCP_FIN, GUEST_ISS + 1, FIRST + 2 * LARGE + 1, 1000, 0));
+    CHECK_EQ(ack_of(frame), FIRST + 2 * LARGE + 1);
+    /* The same addresses and ports again. */
+    make(true, TCP_SYN, 7, 0, 64240, 0, scale);
+    CHECK(early_ack_from_guest(early, frame, &layout));
+    early_ack_destroy(early);
+    early = NULL;
+}
+
+int main(void)
+{
+    test_option();
+    test_acknowledgements();
+    test_loss();
+    test_end();
+    return check_report();
+}
