@@ -319,6 +319,9 @@ static void add_view(struct json_object *object, struct vm *vm, u32 address, boo
             add_hex(side, name, walk.entry[n]);
             snprintf(name, sizeof(name), "entry%u", n);
             add_hex(side, name, phys_read(&vm->phys, walk.entry[n], vm->vcpu.paging.cr4 & CR4_PAE ? 8 : 4));
+            const u8 *guard = phys_flags(&vm->phys, walk.entry[n]);
+            snprintf(name, sizeof(name), "entry%u-traced", n);
+            json_object_object_add(side, name, json_object_new_boolean(guard && *guard & PHYS_TRACED));
         }
         json_object_object_add(side, "page-bytes", json_object_new_uint64(walk.page_bytes));
         json_object_object_add(side, "writable", json_object_new_boolean(walk.writable));
@@ -337,6 +340,7 @@ static void add_view(struct json_object *object, struct vm *vm, u32 address, boo
         add_hex(side, "write-entry", table->write[page]);
         add_hex(side, "exec-entry", table->exec[page]);
     }
+    if (user && vm->shadow.has_window) add_hex(side, "window", vm->shadow.window + address);
     json_object_object_add(object, user ? "user" : "supervisor", side);
 }
 

@@ -28,15 +28,16 @@ struct request {
     unsigned long count; /* readings; 0: until the machine ends */
 };
 
-static int usage(FILE *out, int status)
+int watch_usage(FILE *out, int status)
 {
     fputs("ringer watch NAME [--interval=SECONDS] [--count=N] [--format=screen|lines|json|prometheus]\n"
-          "ringer inspect NAME ADDRESS\n\n"
+          "ringer inspect NAME ADDRESS [--svg=FILE]\n\n"
           "watch shows what a running machine does: exits by cause, the code cache, the shadow, interrupts, "
           "devices. On a\n"
           "terminal it is a screen (q ends it), elsewhere lines. NAME is as for ringer ctl, which lists what "
           "runs.\n"
-          "inspect shows the guest's page tables and the shadow's entries for a linear address.\n",
+          "inspect shows the guest's page tables and the shadow's entries for a linear address, or draws "
+          "them.\n",
           out);
     return status;
 }
@@ -234,11 +235,11 @@ int watch_command(int count, char **words)
 {
     struct request q = {.format = isatty(STDOUT_FILENO) ? FORMAT_SCREEN : FORMAT_LINES, .interval = 1};
     struct qmp_client client = {.fd = -1};
-    if (!count) return usage(stderr, STATUS_USAGE);
-    if (!strcmp(words[0], "--help") || !strcmp(words[0], "help")) return usage(stdout, STATUS_OK);
+    if (!count) return watch_usage(stderr, STATUS_USAGE);
+    if (!strcmp(words[0], "--help") || !strcmp(words[0], "help")) return watch_usage(stdout, STATUS_OK);
     for (int n = 0; n < count; n++)
         read_word(&q, words[n]);
-    if (!q.name) return usage(stderr, STATUS_USAGE);
+    if (!q.name) return watch_usage(stderr, STATUS_USAGE);
     if (q.format == FORMAT_SCREEN && !isatty(STDOUT_FILENO))
         die(STATUS_USAGE, "--format=screen needs a terminal");
     if (q.format == FORMAT_PROMETHEUS && !q.count) q.count = 1;
@@ -258,57 +259,4 @@ int watch_command(int count, char **words)
     qmp_client_close(&client);
     if (!alive) fprintf(stderr, "ringer: the machine has ended\n");
     return alive ? STATUS_OK : STATUS_GUEST;
-}
-
-/* --- inspect --- */
-
-static void print_side(const char *title, struct json_object *side)
-{
-    printf("%s\n", title);
-    json_object_object_foreach(side, key, value) printf("  %-16s %s\n", key, json_object_get_string(value));
-}
-
-static int print_mapping(struct json_object *answer)
-{
-    struct json_object *value, *side, *text;
-    if (!answer) {
-        log_error("the machine has ended");
-        return STATUS_GUEST;
-    }
-    if (!json_object_object_get_ex(answer, "return", &value)) {
-        if (json_object_object_get_ex(answer, "error", &value) &&
-            json_object_object_get_ex(value, "desc", &text))
-            log_error("%s", json_object_get_string(text));
-        return STATUS_GUEST;
-    }
-    json_object_object_foreach(value, key, inner)
-    {
-        if (json_object_is_type(inner, json_type_object))
-            print_side(key, side = inner);
-        else
-            printf("%-18s %s\n", key, json_object_get_string(inner));
-    }
-    return STATUS_OK;
-}
-
-int inspect_command(int count, char **words)
-{
-    struct qmp_client client = {.fd = -1};
-    if (count == 1 && (!strcmp(words[0], "--help") || !strcmp(words[0], "help")))
-        return usage(stdout, STATUS_OK);
-    if (count != 2) return usage(stderr, STATUS_USAGE);
-    char *end;
-    unsigned long long address = strtoull(words[1], &end, 0);
-    if (*end || end == words[1] || address > UINT32_MAX)
-        die(STATUS_USAGE, "inspect takes a linear address of 32 bits, as 0xc0100000, not \"%s\"", words[1]);
-    int status = STATUS_USAGE;
-    if (qmp_client_open(&client, words[0])) {
-        struct json_object *arguments = json_object_new_object();
-        json_object_object_add(arguments, "address", json_object_new_uint64(address));
-        struct json_object *answer = qmp_client_ask(&client, "x-ringer-inspect", arguments);
-        status = print_mapping(answer);
-        json_object_put(answer);
-    }
-    qmp_client_close(&client);
-    return status;
 }

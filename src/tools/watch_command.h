@@ -5,8 +5,12 @@
 #ifndef RINGER_TOOLS_WATCH_COMMAND_H
 #define RINGER_TOOLS_WATCH_COMMAND_H
 
+#include <stdio.h>
+
 /* The words behind "watch" or "inspect". They return an exit status. */
 int watch_command(int count, char **words);
 int inspect_command(int count, char **words);
+/* Prints how both are called. Returns the status. */
+int watch_usage(FILE *out, int status);
 
 #endif
