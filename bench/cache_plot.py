@@ -35,13 +35,14 @@ def lines_of(sweep, rows):
 
 
 def panel(axis, sweep, rows, column, title):
-    sized = sweep.split(",")[0] == "size"
-    for colour, (label, line) in zip(COLOURS, lines_of(sweep, rows).items()):
-        if sized:
-            line = sorted(line, key=lambda row: in_bytes(row["value"]))
-        values = [row["value"] for row in line]
-        axis.plot(range(len(values)), [row[column] or 0 for row in line], marker="o", markersize=3, linewidth=1.2, color=colour, label=label)
-        axis.set_xticks(range(len(values)), values, fontsize=7, rotation=0 if len(values) < 9 else 45)
+    lines = lines_of(sweep, rows)
+    values = list(dict.fromkeys(row["value"] for line in lines.values() for row in line))
+    if sweep.split(",")[0] == "size":
+        values.sort(key=in_bytes)
+    for colour, (label, line) in zip(COLOURS, lines.items()):
+        points = sorted((values.index(row["value"]), row[column] or 0) for row in line)
+        axis.plot(*zip(*points), marker="o", markersize=3, linewidth=1.2, color=colour, label=label)
+    axis.set_xticks(range(len(values)), values, fontsize=7, rotation=0 if len(values) < 9 else 45)
     axis.set_title(title, fontsize=8, loc="left")
     axis.tick_params(axis="y", labelsize=7)
     axis.set_ylim(bottom=0)

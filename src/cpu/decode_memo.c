@@ -11,7 +11,7 @@
 
 /* The low bits of a key have the part of ModRM that belongs to the shape. */
 enum { KEY_MODRM_NONE = 0x1ff, KEY_MODRM_MEMORY = 0x100, KEY_OPCODE_SHIFT = 9, KEY_MAP_SHIFT = 17 };
-enum { KEY_PREFIX_SHIFT = 19, MOST_PREFIXES = 2 };
+enum { KEY_PREFIX_SHIFT = 19, MOST_PREFIXES = 2, KEY_REX_SHIFT = 40, KEY_CODE64_SHIFT = 48 };
 enum { MODRM_UNKNOWN, MODRM_NO, MODRM_YES };
 
 struct outline {
@@ -55,13 +55,17 @@ static bool is_odd(u8 map, u8 opcode)
     }
 }
 
-static bool find_outline(struct outline *o, const u8 *bytes)
+static bool find_outline(struct outline *o, const u8 *bytes, enum code_size size)
 {
-    u64 prefixes = 1; /* so that no key is 0 */
+    u64 prefixes = 1, rex = 0; /* 1: so that no key is 0 */
     unsigned at = 0;
     for (; is_prefix(bytes[at]); at++) {
         if (at == MOST_PREFIXES) return false;
         prefixes = prefixes << 8 | bytes[at];
+    }
+    if (size == CODE_64 && (bytes[at] & 0xf0) == 0x40) {
+        rex = bytes[at++];
+        if (is_prefix(bytes[at]) || (bytes[at] & 0xf0) == 0x40) return false; /* then it has no effect */
     }
     o->map = 0;
     if (bytes[at] == 0x0f) {
@@ -71,7 +75,8 @@ static bool find_outline(struct outline *o, const u8 *bytes)
     }
     o->opcode = bytes[at++];
     o->modrm_at = (u8)at;
-    o->key = prefixes << KEY_PREFIX_SHIFT | (u64)o->map << KEY_MAP_SHIFT | (u64)o->opcode << KEY_OPCODE_SHIFT;
+    o->key = (u64)(size == CODE_64) << KEY_CODE64_SHIFT | rex << KEY_REX_SHIFT |
+             prefixes << KEY_PREFIX_SHIFT | (u64)o->map << KEY_MAP_SHIFT | (u64)o->opcode << KEY_OPCODE_SHIFT;
     return !is_odd(o->map, o->opcode);
 }
 
@@ -90,16 +95,19 @@ static u32 little_endian(const u8 *at, unsigned bytes)
     return value;
 }
 
-/* Decode ModRM, SIB and displacement of a 32-bit address (SDM 2A tables 2-2 and 2-3). Returns their length. */
-static unsigned take_address(struct insn *i, const u8 *at, bool stack_segment)
+/* Decode ModRM, SIB and displacement of a 32-bit address, or in 64-bit code of a 64-bit one (SDM 2A tables 2-2 and 2-3,
+ * 2.2.1.2, 2.2.1.6). Returns their length. */
+static unsigned take_address(struct insn *i, const u8 *at, bool stack_segment, bool code64)
 {
+    u8 rex_b = i->rex & 1 ? 8 : 0, rex_x = i->rex & 2 ? 8 : 0;
+    bool relative = code64 && (at[0] & 0xc7) == 5;
     u8 mod = at[0] >> 6, base = at[0] & 7;
     unsigned taken = 1, displacement = mod == 1 ? 1 : mod == 2 ? 4 : 0;
     i->modrm = at[0];
     i->mem_index = INSN_NO_REG;
     i->mem_scale = 1;
     if (base == REG_ESP) {
-        u8 sib = at[taken++], index = sib >> 3 & 7;
+        u8 sib = at[taken++], index = (sib >> 3 & 7) | rex_x;
         base = sib & 7;
         if (index != REG_ESP) {
             i->mem_index = index;
@@ -108,8 +116,10 @@ static unsigned take_address(struct insn *i, const u8 *at, bool stack_segment)
     }
     bool none = base == REG_EBP && mod == 0;
     if (none) displacement = 4;
-    i->mem_base = none ? INSN_NO_REG : base;
+    base |= rex_b;
+    i->mem_base = relative ? INSN_RIP : none ? INSN_NO_REG : base;
     i->mem_disp = displacement == 1 ? (u32)(s8)at[taken] : little_endian(at + taken, displacement);
+    if (code64) i->mem_disp = (u64)(s64)(s32)i->mem_disp;
     if (stack_segment) i->mem_seg = !none && (base == REG_ESP || base == REG_EBP) ? SEG_SS : SEG_DS;
     return taken + displacement;
 }
@@ -119,14 +129,15 @@ static void take_immediate(const struct shape *s, struct insn *i, const u8 *at)
     u32 value = little_endian(at, i->imm_bytes);
     unsigned unused = 32 - 8 * i->imm_bytes;
     i->imm[0] = s->imm_signed ? (u64)((s32)(value << unused) >> unused) : value;
-    if (s->count_decides && !(value & 31)) i->flags_killed = 0;
+    if (s->count_decides && !(value & (i->op[0].bytes == 8 ? 63 : 31))) i->flags_killed = 0;
 }
 
 static void instantiate(const struct shape *s, struct insn *i, const u8 *bytes)
 {
     *i = s->insn;
     if (s->kind == SHAPE_MEMORY) {
-        unsigned immediate_at = i->modrm_offset + take_address(i, bytes + i->modrm_offset, s->stack_segment);
+        unsigned immediate_at =
+            i->modrm_offset + take_address(i, bytes + i->modrm_offset, s->stack_segment, s->size == CODE_64);
         if (i->imm_bytes) i->imm_offset = (u8)immediate_at;
         i->length = (u8)(immediate_at + i->imm_bytes);
     }
@@ -139,7 +150,7 @@ static void instantiate(const struct shape *s, struct insn *i, const u8 *bytes)
 /* --- learning a shape --- */
 
 /* Decode an example of the shape. A memory operand is [base + 0], and all further bytes are `fill`. */
-static bool decode_example(struct insn *i, const struct insn *of, u8 base, u8 fill)
+static bool decode_example(struct insn *i, const struct insn *of, enum code_size size, u8 base, u8 fill)
 {
     u8 example[INSN_MAX_BYTES];
     unsigned modrm_at = of->opcode_offset + 1u;
@@ -149,7 +160,7 @@ static bool decode_example(struct insn *i, const struct insn *of, u8 base, u8 fi
         example[modrm_at] = (u8)((of->modrm & 0x38) | 0x40 | base);
         example[modrm_at + 1] = 0;
     }
-    return insn_decode(i, example, INSN_MAX_BYTES, CODE_32) > 0;
+    return insn_decode(i, example, INSN_MAX_BYTES, size) > 0;
 }
 
 static bool same_operand(const struct operand *a, const struct operand *b)
@@ -161,7 +172,7 @@ static bool same_operand(const struct operand *a, const struct operand *b)
 static bool same(const struct insn *a, const struct insn *b)
 {
 #define EQUAL(field) (a->field == b->field)
-    bool equal = EQUAL(row) && EQUAL(mnemonic) && EQUAL(length) && EQUAL(operand_count) &&
+    bool equal = EQUAL(row) && EQUAL(rex) && EQUAL(mnemonic) && EQUAL(length) && EQUAL(operand_count) &&
                  EQUAL(operand_bytes) && EQUAL(address_bytes) && EQUAL(stack_bytes) && EQUAL(prefixes) &&
                  EQUAL(imm[0]) && EQUAL(imm[1]) && EQUAL(mem_base) && EQUAL(mem_index) && EQUAL(mem_scale) &&
                  EQUAL(mem_seg) && EQUAL(mem_disp) && EQUAL(gprs_read) && EQUAL(gprs_written) &&
@@ -191,22 +202,23 @@ static bool learn_immediate(struct shape *s, const struct insn *low, const struc
 }
 
 /* `whole` is Zydis's result for `bytes`. */
-static void learn(struct shape *s, u64 key, const struct insn *whole, const u8 *bytes)
+static void learn(struct shape *s, u64 key, const struct insn *whole, const u8 *bytes, enum code_size size)
 {
     struct insn zero, high, copy;
     bool memory = false;
     for (unsigned n = 0; n < whole->operand_count; n++)
         if (whole->op[n].kind == OPND_MEM) memory = true;
-    *s = (struct shape){.key = key, .kind = SHAPE_ODD};
+    *s = (struct shape){.key = key, .kind = SHAPE_ODD, .size = (u8)size};
     if (whole->encoding != ENC_LEGACY) return;
     if (memory && !whole->has_modrm) {
         s->insn = *whole;
-        s->kind = whole->imm_bytes ? SHAPE_ODD : SHAPE_OFFSET;
+        s->kind = whole->imm_bytes || size == CODE_64 ? SHAPE_ODD : SHAPE_OFFSET;
         return;
     }
     if (memory != (whole->has_modrm && whole->modrm < 0xc0)) return; /* MOV CR ignores mod */
-    if (!decode_example(&s->insn, whole, REG_EBP, 0x01) || !decode_example(&zero, whole, REG_EBP, 0x00) ||
-        !decode_example(&high, whole, REG_EBX, 0x81) || !learn_immediate(s, &s->insn, &high))
+    if (!decode_example(&s->insn, whole, size, REG_EBP, 0x01) ||
+        !decode_example(&zero, whole, size, REG_EBP, 0x00) ||
+        !decode_example(&high, whole, size, REG_EBX, 0x81) || !learn_immediate(s, &s->insn, &high))
         return;
     s->count_decides = zero.flags_killed != s->insn.flags_killed;
     s->kind = memory ? SHAPE_MEMORY : SHAPE_PLAIN;
@@ -220,8 +232,8 @@ int decode_memo_decode(struct decode_memo *memo, struct vcpu *v, struct insn *in
 {
     struct outline o;
     struct shape *s = NULL;
-    if (!memo->off && size == CODE_32 && available >= INSN_MAX_BYTES && find_outline(&o, bytes)) {
-        u8 *known = &memo->has_modrm[o.map][o.opcode];
+    if (!memo->off && size != CODE_16 && available >= INSN_MAX_BYTES && find_outline(&o, bytes, size)) {
+        u8 *known = &memo->has_modrm[size == CODE_64][o.map][o.opcode];
         u64 key = o.key | (*known == MODRM_YES ? modrm_key(bytes[o.modrm_at]) : KEY_MODRM_NONE);
         s = &memo->shapes[hash_multiply(key) >> (64 - DECODE_SHAPES_LOG)];
         if (s->key == key && s->kind > SHAPE_ODD && *known) {
@@ -233,7 +245,7 @@ int decode_memo_decode(struct decode_memo *memo, struct vcpu *v, struct insn *in
         v->counters->decodes++;
         if (length <= 0) return length;
         if (*known) {
-            if (s->key != key) learn(s, key, insn, bytes);
+            if (s->key != key) learn(s, key, insn, bytes, size);
         } else {
             *known = insn->has_modrm ? MODRM_YES : MODRM_NO;
         }

@@ -4,8 +4,8 @@
  * the others the result is copied, and address and immediate are filled in. That takes a tenth of the time and
  * no library code.
  *
- * It serves 32-bit code with 32-bit addresses, legacy encodings and at most two prefixes, if the first copy was
- * equal to Zydis's result. Everything else goes to insn_decode().
+ * It serves 32-bit code with 32-bit addresses and 64-bit code with 64-bit ones, legacy encodings and at most two prefixes
+ * besides REX, which belongs to the shape, if the first copy was equal to Zydis's result. Everything else goes to insn_decode().
  */
 #ifndef RINGER_CPU_DECODE_MEMO_H
 #define RINGER_CPU_DECODE_MEMO_H
@@ -26,6 +26,7 @@ enum shape_kind {
 struct shape {
     u64 key;
     u8 kind;            /* enum shape_kind */
+    u8 size;            /* enum code_size */
     bool stack_segment; /* SHAPE_MEMORY: with a base of ESP or EBP the segment is SS */
     bool imm_signed;    /* the immediate is sign-extended */
     bool count_decides; /* an immediate count of 0 leaves the flags alone */
@@ -35,7 +36,7 @@ struct shape {
 struct decode_memo {
     bool off; /* always ask Zydis */
     struct shape shapes[DECODE_SHAPES];
-    u8 has_modrm[4][256]; /* by map and opcode: 0 unknown, 1 no, 2 yes */
+    u8 has_modrm[2][4][256]; /* by width of code (32, 64), map and opcode: 0 unknown, 1 no, 2 yes */
 };
 
 /* Like insn_decode(). Shelters the guest's FPU state before it calls Zydis. */

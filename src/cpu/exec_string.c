@@ -317,9 +317,13 @@ void exec_cmps(struct vcpu *v, const struct insn *i)
 static bool fill(const struct string *s, enum seg seg, enum gpr reg, bool write)
 {
     struct vcpu *v = s->v;
-    u32 linear = (u32)(v->seg[seg].base + reg_get(s, reg));
+    u64 linear = segment_linear(v, seg, reg_get(s, reg));
     struct shadow_hit hit;
-    if ((write ? v->write_table : v->read_table)[linear >> PAGE_SHIFT]) return true;
+    if (v->mode & MODE_LONG) {
+        if (!is_canonical(linear)) return false;
+    } else if ((write ? v->write_table : v->read_table)[linear >> PAGE_SHIFT]) {
+        return true;
+    }
     return shadow_access(v->shadow, &v->paging, linear, write ? ACCESS_WRITE : ACCESS_READ, v->cpl == 3,
                          &hit) == SHADOW_DIRECT;
 }

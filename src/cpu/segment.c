@@ -135,17 +135,19 @@ void segment_set_base(struct vcpu *v, enum seg seg, u64 base)
     vcpu_update_segment(v, seg);
 }
 
-/* A load of FS or GS also sets the upper half of its base. On AMD's CPUs a null selector leaves the base alone in
- * IA-32e mode (AMD APM 2 4.5.3); on Intel's it is 0. */
+/* In IA-32e mode a load of FS or GS also sets the upper half of its base. There a null selector leaves the base alone on
+ * AMD's CPUs (AMD APM 2 4.5.3); on Intel's it is 0. */
 static void assign(struct vcpu *v, enum seg seg, struct segment s)
 {
     bool null = s.access & AR_UNUSABLE;
-    if (null && vcpu_long_mode(v) && cpu_model_is_amd(v->model))
-        s.base = v->seg[seg].base;
-    else if (seg == SEG_FS)
-        v->base64.fs = s.base;
-    else if (seg == SEG_GS)
-        v->base64.gs = s.base;
+    if (vcpu_long_mode(v)) {
+        if (null && cpu_model_is_amd(v->model))
+            s.base = v->seg[seg].base;
+        else if (seg == SEG_FS)
+            v->base64.fs = s.base;
+        else if (seg == SEG_GS)
+            v->base64.gs = s.base;
+    }
     v->seg[seg] = s;
 }
 

@@ -97,6 +97,11 @@ static struct host_mem guest_address64(struct build *b, const struct insn *i)
     return ea;
 }
 
+struct host_mem operand_address(struct build *b)
+{
+    return is_code64(b) ? guest_address64(b, b->i) : guest_address(b->i);
+}
+
 /* Is the operand's address known now? Then *linear is it. */
 static bool constant_address(const struct build *b, const struct insn *i, u64 *linear)
 {
@@ -221,22 +226,23 @@ static u64 tag_field(bool write)
 
 /* In IA-32e mode. The page of the last byte is compared with the entry for the first one: they agree only where both lie
  * in one page, so a misaligned access needs no test of its own. */
-static void check_tlb(struct build *b, unsigned size, bool write)
+u32 access_by_tlb(struct build *b, unsigned size, bool write)
 {
-    flags_clobber(b);
     access_tlb_slot(b);
     emit_lea64(&b->e, REG_HOISTED, mem_bd(REG_LINEAR, (s32)size - 1));
     emit_alu_ri(&b->e, true, ALU_AND, REG_HOISTED, ~(s32)PAGE_MASK);
     emit_alu_rm(&b->e, true, ALU_CMP, REG_HOISTED, mem_tlb(tag_field(write)));
     u32 differs = emit_jcc(&b->e, CC_NZ);
     emit_load64(&b->e, REG_ENTRY, mem_tlb(offsetof(struct tlb_slot, delta)));
-    slow_path(b, size, write, differs);
+    return differs;
 }
 
 static void check(struct build *b, unsigned size, bool write)
 {
     if (has_tlb(b)) {
-        check_tlb(b, size, write);
+        flags_clobber(b);
+        u32 differs = access_by_tlb(b, size, write);
+        slow_path(b, size, write, differs);
         return;
     }
     u32 misaligned = 0, crossing = 0;
@@ -322,7 +328,7 @@ struct host_mem access_operand(struct build *b, unsigned size, bool write)
     struct host_mem mem;
     assert(operand_is_reachable(b, write));
     if (access_is_direct(b, b->i)) return in_window(b, guest_address(b->i));
-    if (b->hoists && hoist_access(b, HOIST_OPERAND, guest_address(b->i), size, write, &mem)) return mem;
+    if (hoist_access(b, HOIST_OPERAND, NULL, size, write, &mem)) return mem;
     u64 linear;
     if (is_code64(b) && mode_seg(b->mode, b->i->mem_seg) == MODE_SEG_FLAT &&
         constant_address(b, b->i, &linear) && (linear & PAGE_MASK) + size <= PAGE_SIZE)
@@ -338,7 +344,7 @@ struct host_mem access_push(struct build *b)
     s32 bytes = slot_bytes(b);
     struct host_mem slot = mem_bd(GUEST_ESP, -bytes);
     if (has_window(b)) return in_window(b, slot);
-    if (hoist_access(b, HOIST_STACK, slot, (unsigned)bytes, true, &slot)) return slot;
+    if (hoist_access(b, HOIST_STACK, &slot, (unsigned)bytes, true, &slot)) return slot;
     emit_lea_sized(&b->e, is_code64(b), REG_LINEAR, slot);
     return access_linear(b, (unsigned)bytes, true);
 }
@@ -353,7 +359,7 @@ struct host_mem access_popped(struct build *b, u8 reg)
     unsigned bytes = (unsigned)slot_bytes(b);
     struct host_mem slot = mem_bd(reg, 0);
     if (has_window(b)) return in_window(b, slot);
-    if (hoist_access(b, HOIST_STACK, slot, bytes, false, &slot)) return slot;
+    if (hoist_access(b, HOIST_STACK, &slot, bytes, false, &slot)) return slot;
     emit_mov_rr(&b->e, is_code64(b), REG_LINEAR, reg);
     return access_linear(b, bytes, false);
 }

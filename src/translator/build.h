@@ -281,6 +281,11 @@ void flags_leave_host(struct build *b);
 struct stub *stub_add(struct build *b, enum stub_kind kind, u32 from);
 /* The guest's 32-bit effective address as a host operand. */
 struct host_mem guest_address(const struct insn *i);
+/* The same for the current instruction. In 64-bit mode it may load r9 and r10. */
+struct host_mem operand_address(struct build *b);
+/* r10 = host address - linear address for `size` bytes at the linear address in r9, by the TLB. Clobbers r13 and EFLAGS.
+ * Returns the rel32 of a jump that is taken if there is no entry, or if they cross a page. */
+u32 access_by_tlb(struct build *b, unsigned size, bool write);
 /* r10 = offset in the TLB of the slot for the linear address in r9. Clobbers EFLAGS. */
 void access_tlb_slot(struct build *b);
 /* The field of a slot with its offset in r10, or of the slot of a constant linear address. */

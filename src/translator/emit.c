@@ -279,10 +279,11 @@ void emit_host_ldmxcsr(struct emitter *e, struct host_mem mem)
     emit_rm_0f(e, 0, 0xae, 2, mem);
 }
 
-void emit_host_repeat(struct emitter *e, bool while_differing, bool operand16, u8 opcode)
+void emit_host_repeat(struct emitter *e, bool while_differing, unsigned size, u8 opcode)
 {
     emit8(e, while_differing ? HOST_REPNE : HOST_REP);
-    if (operand16) emit8(e, HOST_OPERAND16);
+    if (size == 2) emit8(e, HOST_OPERAND16);
+    emit_rex(e, size == 8, 0, NULL, 0, false);
     emit8(e, opcode);
 }
 

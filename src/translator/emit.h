@@ -168,7 +168,7 @@ void emit_ret_near(struct emitter *e);
 void emit_host_rdtsc(struct emitter *e);
 void emit_host_ldmxcsr(struct emitter *e, struct host_mem mem);
 /* A repeated string instruction: the byte form's or the wider form's opcode. */
-void emit_host_repeat(struct emitter *e, bool while_differing, bool operand16, u8 opcode);
+void emit_host_repeat(struct emitter *e, bool while_differing, unsigned size, u8 opcode);
 /* movzx r32, r16 */
 void emit_movzx16(struct emitter *e, u8 to, u8 from);
 /* test r8, imm8 for r8-r15 */

@@ -31,7 +31,7 @@
 
 struct value {
     u16 root;
-    s32 offset;
+    s64 offset; /* wraps at 32 bits unless `wide` */
 };
 
 /* A sum of two registers is a root too. */
@@ -43,7 +43,8 @@ struct sum {
 };
 
 struct values {
-    struct value reg[8];
+    bool wide; /* 64-bit mode */
+    struct value reg[GPR_COUNT];
     struct sum sum[MAX_SUMS];
     unsigned sums;
     u16 roots;
@@ -58,19 +59,24 @@ static void forget(struct values *values, unsigned reg)
 
 static void forget_all(struct values *values)
 {
-    for (unsigned n = 0; n < 8; n++)
+    for (unsigned n = 0; n < GPR_COUNT; n++)
         forget(values, n);
 }
 
-static struct value plus(struct value value, u32 by)
+static s64 wrap(const struct values *values, u64 offset)
 {
-    value.offset = (s32)((u32)value.offset + by);
+    return values->wide ? (s64)offset : (s32)offset;
+}
+
+static struct value plus(const struct values *values, struct value value, u64 by)
+{
+    value.offset = wrap(values, (u64)value.offset + by);
     return value;
 }
 
 static struct value sum_of(struct values *values, struct value base, struct value index, u8 scale)
 {
-    struct value sum = {.offset = (s32)((u32)base.offset + (u32)index.offset * scale)};
+    struct value sum = {.offset = wrap(values, (u64)base.offset + (u64)index.offset * scale)};
     for (unsigned n = 0; n < values->sums; n++) {
         const struct sum *known = &values->sum[n];
         if (known->base == base.root && known->index == index.root && known->scale == scale) {
@@ -89,32 +95,41 @@ static struct value address_of(struct values *values, const struct insn *i)
     struct value value = {.root = ROOT_ZERO};
     if (i->mem_base != INSN_NO_REG) value = values->reg[i->mem_base];
     if (i->mem_index != INSN_NO_REG) value = sum_of(values, value, values->reg[i->mem_index], i->mem_scale);
-    return plus(value, i->mem_disp);
+    return plus(values, value, i->mem_disp);
 }
 
-static bool is_register(const struct operand *o)
+/* Is it a register of the width of addresses? In 64-bit mode an instruction that writes 32 bits makes a new value. */
+static bool is_register(const struct values *values, const struct operand *o)
 {
-    return o->kind == OPND_REG && o->reg_class == RC_GPR32;
+    return o->kind == OPND_REG && o->reg_class == (values->wide ? RC_GPR64 : RC_GPR32);
+}
+
+/* Has the operand an address that can be followed? Constant ones in 64-bit mode have cheap checks of their own. */
+static bool has_address(const struct values *values, const struct insn *i)
+{
+    if (!values->wide) return i->address_bytes == 4;
+    return i->address_bytes == 8 && i->mem_base != INSN_RIP &&
+           (i->mem_base != INSN_NO_REG || i->mem_index != INSN_NO_REG);
 }
 
 /* If the instruction sets a register to a known value plus a constant, note that and return true. */
 static bool follow_sum(struct values *values, const struct insn *i)
 {
     const struct operand *to = &i->op[0], *from = &i->op[1];
-    if (!is_register(to)) return false;
+    if (!is_register(values, to)) return false;
     struct value *reg = &values->reg[to->reg];
     unsigned traits = i->row->traits;
     if (i->row->emitter == EMITTER_lea) {
-        if (i->address_bytes != 4) return false;
+        if (!has_address(values, i)) return false;
         *reg = address_of(values, i);
     } else if (traits & ISA_COPIES) {
-        if (!is_register(from)) return false;
+        if (!is_register(values, from)) return false;
         *reg = values->reg[from->reg];
     } else if (traits & (ISA_ADDS | ISA_SUBTRACTS)) {
         bool by_one = i->operand_count == 1; /* INC, DEC */
         if (!by_one && from->kind != OPND_IMM) return false;
-        u32 by = by_one ? 1 : (u32)i->imm[from->imm];
-        *reg = plus(*reg, traits & ISA_ADDS ? by : -by);
+        u64 by = by_one ? 1 : i->imm[from->imm];
+        *reg = plus(values, *reg, traits & ISA_ADDS ? by : -by);
     } else {
         return false;
     }
@@ -125,39 +140,39 @@ static bool follow_sum(struct values *values, const struct insn *i)
 static struct value stack_after(const struct values *values, const struct insn *i)
 {
     switch (i->stack_effect) {
-    case STACK_PUSH: return plus(values->reg[REG_ESP], -(u32)i->stack_access);
-    case STACK_POP: return plus(values->reg[REG_ESP], i->stack_access);
-    default: return plus(values->reg[REG_EBP], i->stack_access);
+    case STACK_PUSH: return plus(values, values->reg[REG_ESP], -(u64)i->stack_access);
+    case STACK_POP: return plus(values, values->reg[REG_ESP], i->stack_access);
+    default: return plus(values, values->reg[REG_EBP], i->stack_access);
     }
 }
 
-static bool writes_esp(const struct insn *i)
+static bool writes_esp(const struct values *values, const struct insn *i)
 {
     for (unsigned n = 0; n < i->operand_count; n++)
-        if (is_register(&i->op[n]) && i->op[n].written && i->op[n].reg == REG_ESP) return true;
+        if (is_register(values, &i->op[n]) && i->op[n].written && i->op[n].reg == REG_ESP) return true;
     return false;
 }
 
 static void follow(struct values *values, const struct insn *i)
 {
     if (follow_sum(values, i)) return;
-    bool moves = i->stack_effect != STACK_NONE && i->stack_effect != STACK_OTHER && !writes_esp(i);
+    bool moves = i->stack_effect != STACK_NONE && i->stack_effect != STACK_OTHER && !writes_esp(values, i);
     struct value esp = stack_after(values, i);
-    for (unsigned reg = 0; reg < 8; reg++)
+    for (unsigned reg = 0; reg < GPR_COUNT; reg++)
         if (i->gprs_written >> reg & 1) forget(values, reg);
     if (moves) values->reg[REG_ESP] = esp;
 }
 
 /* --- groups --- */
 
-static bool fits(const struct hoist *group, const struct value *at, s32 end)
+static bool fits(const struct hoist *group, const struct value *at, s64 end)
 {
-    s32 low = group->low < at->offset ? group->low : at->offset, high = group->high > end ? group->high : end;
-    if ((s64)high - low > REACH) return false;
+    s64 low = group->low < at->offset ? group->low : at->offset, high = group->high > end ? group->high : end;
+    if (high - low > REACH) return false;
     return at->root != ROOT_ZERO || ((u32)low ^ ((u32)high - 1)) < PAGE_SIZE;
 }
 
-static struct hoist *group_for(struct hoist_plan *plan, const struct value *at, s32 end)
+static struct hoist *group_for(struct hoist_plan *plan, const struct value *at, s64 end)
 {
     for (unsigned n = plan->count; n-- > 0;)
         if (plan->group[n].root == at->root && fits(&plan->group[n], at, end)) return &plan->group[n];
@@ -170,7 +185,7 @@ static struct hoist *group_for(struct hoist_plan *plan, const struct value *at, 
 static void note(struct build *b, unsigned n, enum hoist_slot slot, struct value at, unsigned size,
                  bool write)
 {
-    s32 end = (s32)((u32)at.offset + size);
+    s64 end = is_code64(b) ? at.offset + size : (s32)((u32)at.offset + size);
     if (end < at.offset || (n && b->insn[n - 1].row->emitter == EMITTER_sti)) return; /* see emit_sti() */
     struct hoist *group = group_for(&b->hoist, &at, end);
     if (!group) return;
@@ -187,7 +202,7 @@ static void note(struct build *b, unsigned n, enum hoist_slot slot, struct value
 static void note_operand(struct build *b, unsigned n, struct values *values)
 {
     const struct insn *i = &b->insn[n];
-    if (i->address_bytes != 4 || mode_seg(b->mode, i->mem_seg) != MODE_SEG_FLAT) return;
+    if (!has_address(values, i) || mode_seg(b->mode, i->mem_seg) != MODE_SEG_FLAT) return;
     for (unsigned k = 0; k < i->operand_count; k++) {
         const struct operand *o = &i->op[k];
         if (o->kind == OPND_MEM && o->bytes && o->bytes <= 16)
@@ -198,11 +213,14 @@ static void note_operand(struct build *b, unsigned n, struct values *values)
 static void note_stack(struct build *b, unsigned n, const struct values *values)
 {
     const struct insn *i = &b->insn[n];
-    if (!has_plain_stack(b, i) || i->stack_access != 4) return;
+    unsigned bytes = (unsigned)slot_bytes(b);
+    if (!has_plain_stack(b, i) || i->stack_access != bytes) return;
     switch (i->stack_effect) {
-    case STACK_PUSH: note(b, n, HOIST_STACK, plus(values->reg[REG_ESP], (u32)-4), 4, true); break;
-    case STACK_POP: note(b, n, HOIST_STACK, values->reg[REG_ESP], 4, false); break;
-    case STACK_LEAVE: note(b, n, HOIST_STACK, values->reg[REG_EBP], 4, false); break;
+    case STACK_PUSH:
+        note(b, n, HOIST_STACK, plus(values, values->reg[REG_ESP], -(u64)bytes), bytes, true);
+        break;
+    case STACK_POP: note(b, n, HOIST_STACK, values->reg[REG_ESP], bytes, false); break;
+    case STACK_LEAVE: note(b, n, HOIST_STACK, values->reg[REG_EBP], bytes, false); break;
     default: break;
     }
 }
@@ -210,6 +228,7 @@ static void note_stack(struct build *b, unsigned n, const struct values *values)
 void hoist_plan(struct build *b)
 {
     struct values values;
+    values.wide = is_code64(b);
     values.roots = ROOT_ZERO;
     values.sums = 0;
     b->hoist.count = 0;
@@ -241,7 +260,8 @@ static bool is_over(const struct build *b, const struct hoist *group)
 
 static bool find_holder(struct build *b, struct hoist *group)
 {
-    for (unsigned n = 0; n < HOIST_HOLDERS; n++) {
+    /* In IA-32e mode checks use r13. */
+    for (unsigned n = has_tlb(b); n < HOIST_HOLDERS; n++) {
         u8 *owner = &b->hoist.owner[n];
         if (*owner && !is_over(b, &b->hoist.group[*owner - 1])) continue;
         *owner = (u8)(group - b->hoist.group + 1);
@@ -260,12 +280,17 @@ static struct host_mem frame_holder(const struct hoist *group)
 static void check_group(struct build *b, const struct hoist *group, struct host_mem low)
 {
     u32 crossing = 0;
+    if (has_tlb(b)) {
+        emit_lea_sized(&b->e, is_code64(b), REG_LINEAR, low);
+        emit_unhoisted_exit(b, access_by_tlb(b, (unsigned)(group->high - group->low), group->write));
+        return;
+    }
     if (group->root == ROOT_ZERO) {
         emit_load64(&b->e, REG_ENTRY, mem_entry((u32)group->low, group->write));
         emit_mov_ri(&b->e, REG_LINEAR, (u32)group->low);
     } else {
         emit_lea32(&b->e, REG_LINEAR, low);
-        emit_lea32(&b->e, REG_ENTRY, mem_bd(REG_LINEAR, group->high - group->low - 1));
+        emit_lea32(&b->e, REG_ENTRY, mem_bd(REG_LINEAR, (s32)(group->high - group->low) - 1));
         emit_alu_rr(&b->e, false, ALU_XOR, REG_ENTRY, REG_LINEAR);
         emit_shift_ri(&b->e, false, SHIFT_SHR, REG_ENTRY, PAGE_SHIFT);
         crossing = emit_jcc(&b->e, CC_NZ);
@@ -287,9 +312,10 @@ static void hold_address(struct build *b, const struct hoist *group)
     emit_store64(&b->e, frame_holder(group), REG_LINEAR);
 }
 
-bool hoist_access(struct build *b, enum hoist_slot slot, struct host_mem address, unsigned size, bool write,
-                  struct host_mem *mem)
+bool hoist_access(struct build *b, enum hoist_slot slot, const struct host_mem *stack_slot, unsigned size,
+                  bool write, struct host_mem *mem)
 {
+    struct host_mem address = stack_slot ? *stack_slot : mem_bd(HOST_NONE, 0);
     const struct hoist_access *access = &b->access[b->n][slot];
     if (!b->hoist.any || !access->group) return false;
     struct hoist *group = &b->hoist.group[access->group - 1];
@@ -299,6 +325,7 @@ bool hoist_access(struct build *b, enum hoist_slot slot, struct host_mem address
     if (now) {
         if (left < 2 || b->block->edge_count >= MAX_HOIST_EDGES || !find_holder(b, group)) return false;
         flags_clobber(b);
+        if (!stack_slot) address = operand_address(b);
         address.disp = (s32)((u32)address.disp + (u32)group->low - (u32)access->offset);
         check_group(b, group, address);
         hold_address(b, group);
@@ -308,7 +335,7 @@ bool hoist_access(struct build *b, enum hoist_slot slot, struct host_mem address
         b->v->counters->hoisted_checks++;
         if (group->holder) emit_load64(&b->e, REG_LINEAR, frame_holder(group));
     }
-    *mem = mem_bd(group->holder ? REG_LINEAR : REG_HOISTED, access->offset - group->low);
+    *mem = mem_bd(group->holder ? REG_LINEAR : REG_HOISTED, (s32)(access->offset - group->low));
     return true;
 }
 

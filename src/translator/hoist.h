@@ -23,7 +23,7 @@ struct hoist {
     u16 root;      /* of their addresses */
     u8 left;       /* members not emitted yet */
     u8 last;       /* index of the instruction with the last member */
-    s32 low, high; /* offsets from the root: first byte, and end */
+    s64 low, high; /* offsets from the root: first byte, and end */
     bool write;    /* a member writes */
     bool checked;  /* `holder` has the host address of `low` */
     u8 holder;
@@ -33,7 +33,7 @@ struct hoist_access {
     u8 group; /* index in hoist_plan.group[] + 1; 0: none */
     u8 size;
     bool write;
-    s32 offset; /* from the group's root */
+    s64 offset; /* from the group's root */
 };
 
 struct hoist_plan {
@@ -45,10 +45,10 @@ struct hoist_plan {
 
 /* Find the groups of the planned block. */
 void hoist_plan(struct build *b);
-/* The access in this slot of the current instruction, to `address` in a flat segment. If it belongs to a group, check
+/* The access in this slot of the current instruction: its memory operand in a flat segment, or a slot of the stack. If it belongs to a group, check
  * the group if need be, set *mem to the host operand and return true. False: the access needs a check of its own. */
-bool hoist_access(struct build *b, enum hoist_slot slot, struct host_mem address, unsigned size, bool write,
-                  struct host_mem *mem);
+bool hoist_access(struct build *b, enum hoist_slot slot, const struct host_mem *stack_slot, unsigned size,
+                  bool write, struct host_mem *mem);
 /* C code has run and may have dropped entries: check each group again before its next member. */
 void hoist_forget(struct build *b);
 /* Does the current instruction, or one behind it, rely on a check that was made already? */

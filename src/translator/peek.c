@@ -17,18 +17,20 @@ static enum peek_effect effect_of(const struct insn *i)
 }
 
 /* Make an entry from the decoder's digest of an example: [EAX] or EAX as operand, zeros behind it. */
-static struct peek_entry make_entry(struct vcpu *v, bool size16, bool two_byte, u8 opcode, u8 modrm)
+static struct peek_entry make_entry(struct vcpu *v, unsigned width, bool size16, bool two_byte, u8 opcode,
+                                    u8 modrm)
 {
     u8 bytes[INSN_MAX_BYTES] = {0};
     unsigned n = 0;
     if (size16) bytes[n++] = 0x66;
+    if (width == PEEK_REX_W) bytes[n++] = 0x48;
     if (two_byte) bytes[n++] = 0x0f;
     bytes[n++] = opcode;
     bytes[n] = modrm & (modrm >= 0xc0 ? 0xf8 : 0x38);
     struct insn i;
     struct peek_entry entry = {.made = true, .effect = PEEK_UNKNOWN};
     fpu_shelter(v);
-    int length = insn_decode(&i, bytes, sizeof(bytes), CODE_32);
+    int length = insn_decode(&i, bytes, sizeof(bytes), width == PEEK_CODE32 ? CODE_32 : CODE_64);
     /* Reject prefixes and escapes to other maps. */
     if (length <= 0 || i.encoding != ENC_LEGACY || i.map != two_byte || i.opcode_offset != n - 1)
         return entry;
@@ -59,18 +61,19 @@ static unsigned modrm_bytes(const u8 *bytes, unsigned left)
 
 static const struct peeked unknown = {PEEK_UNKNOWN, 0};
 
-struct peeked peek_one(struct peek_table *table, struct vcpu *v, const u8 *bytes, unsigned left)
+struct peeked peek_one(struct peek_table *table, struct vcpu *v, const u8 *bytes, unsigned left, bool code64)
 {
-    unsigned at = 0;
+    unsigned at = 0, width = code64 ? PEEK_CODE64 : PEEK_CODE32;
     bool size16 = left && bytes[0] == 0x66;
     at += size16;
     if (at < left && (bytes[at] == 0x64 || bytes[at] == 0x65)) at++; /* FS, GS */
+    if (code64 && at < left && (bytes[at] & 0xf0) == 0x40 && bytes[at++] & 8) width = PEEK_REX_W;
     bool two_byte = at < left && bytes[at] == 0x0f;
     at += two_byte;
     if (at >= left) return unknown;
     u8 opcode = bytes[at++], modrm = at < left ? bytes[at] : 0;
-    struct peek_entry *entry = &table->entry[size16][two_byte][opcode][modrm >= 0xc0][modrm >> 3 & 7];
-    if (unlikely(!entry->made)) *entry = make_entry(v, size16, two_byte, opcode, modrm);
+    struct peek_entry *entry = &table->entry[width][size16][two_byte][opcode][modrm >= 0xc0][modrm >> 3 & 7];
+    if (unlikely(!entry->made)) *entry = make_entry(v, width, size16, two_byte, opcode, modrm);
     if (entry->effect == PEEK_UNKNOWN) return unknown;
     if (entry->has_modrm) {
         unsigned more = modrm_bytes(bytes + at, left - at);
@@ -84,10 +87,11 @@ struct peeked peek_one(struct peek_table *table, struct vcpu *v, const u8 *bytes
 
 #define MOST_INSTRUCTIONS 8
 
-bool peek_flags_die(struct peek_table *table, struct vcpu *v, const u8 *page, unsigned at, unsigned *last)
+bool peek_flags_die(struct peek_table *table, struct vcpu *v, const u8 *page, unsigned at, bool code64,
+                    unsigned *last)
 {
     for (unsigned n = 0; n < MOST_INSTRUCTIONS; n++) {
-        struct peeked p = peek_one(table, v, page + at, PAGE_SIZE - at);
+        struct peeked p = peek_one(table, v, page + at, PAGE_SIZE - at, code64);
         if (p.effect == PEEK_UNKNOWN) return false;
         at += p.length;
         *last = at - 1;

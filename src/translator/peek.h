@@ -32,17 +32,20 @@ struct peek_entry {
     u8 behind; /* immediate bytes */
 };
 
-/* Indices: operand-size prefix, map (one byte, 0F), opcode, memory or register form, ModRM.reg. */
+/* Indices: 64-bit code and REX.W, operand-size prefix, map (one byte, 0F), opcode, memory or register form, ModRM.reg. The
+ * other bits of REX only name registers. */
+enum { PEEK_CODE32, PEEK_CODE64, PEEK_REX_W, PEEK_WIDTHS };
 struct peek_table {
-    struct peek_entry entry[2][2][256][2][8];
+    struct peek_entry entry[PEEK_WIDTHS][2][2][256][2][8];
 };
 
-/* Look at one instruction of 32-bit code, in at most `left` bytes. Shelters the guest's FPU state if it makes an
+/* Look at one instruction of 32-bit or 64-bit code, in at most `left` bytes. Shelters the guest's FPU state if it makes an
  * entry. */
-struct peeked peek_one(struct peek_table *table, struct vcpu *v, const u8 *bytes, unsigned left);
+struct peeked peek_one(struct peek_table *table, struct vcpu *v, const u8 *bytes, unsigned left, bool code64);
 
 /* Are the flags dead at offset `at` of a page? If so, *last is the last offset that was looked at. Does not follow
  * jumps. */
-bool peek_flags_die(struct peek_table *table, struct vcpu *v, const u8 *page, unsigned at, unsigned *last);
+bool peek_flags_die(struct peek_table *table, struct vcpu *v, const u8 *page, unsigned at, bool code64,
+                    unsigned *last);
 
 #endif

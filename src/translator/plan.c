@@ -28,11 +28,12 @@ void plan_select(struct build *b, unsigned n)
 
 /* The emitters that know 64-bit mode. Their rows of other forms are callouts there. */
 static const bool knows_code64[EMITTER_COUNT] = {
-    [EMITTER_lea] = true,   [EMITTER_nothing] = true, [EMITTER_push] = true,    [EMITTER_pop] = true,
-    [EMITTER_leave] = true, [EMITTER_cli] = true,     [EMITTER_sti] = true,     [EMITTER_cld] = true,
-    [EMITTER_std] = true,   [EMITTER_pushf] = true,   [EMITTER_popf] = true,    [EMITTER_rdtsc] = true,
-    [EMITTER_jump] = true,  [EMITTER_jcond] = true,   [EMITTER_loop] = true,    [EMITTER_call] = true,
-    [EMITTER_ret] = true,   [EMITTER_rdtscp] = true,  [EMITTER_ldmxcsr] = true,
+    [EMITTER_lods] = true,  [EMITTER_stos] = true,  [EMITTER_movs] = true,    [EMITTER_scas] = true,
+    [EMITTER_cmps] = true,  [EMITTER_lea] = true,   [EMITTER_nothing] = true, [EMITTER_push] = true,
+    [EMITTER_pop] = true,   [EMITTER_leave] = true, [EMITTER_cli] = true,     [EMITTER_sti] = true,
+    [EMITTER_cld] = true,   [EMITTER_std] = true,   [EMITTER_pushf] = true,   [EMITTER_popf] = true,
+    [EMITTER_rdtsc] = true, [EMITTER_jump] = true,  [EMITTER_jcond] = true,   [EMITTER_loop] = true,
+    [EMITTER_call] = true,  [EMITTER_ret] = true,   [EMITTER_rdtscp] = true,  [EMITTER_ldmxcsr] = true,
 };
 
 static bool can_emit(const struct build *b)
@@ -83,8 +84,9 @@ static bool has_point(const struct build *b, u64 eip, unsigned bytes)
 static u16 look_ahead(struct build *b, u64 eip)
 {
     unsigned at = (b->key.cs_base + eip) & PAGE_MASK, last;
-    bool may = !b->t->config.exact_flags && !b->t->config.no_flag_lookahead && (b->mode & MODE_CODE32);
-    if (!may || !plan_same_page(b, eip) || !peek_flags_die(b->t->peek, b->v, b->page, at, &last) ||
+    bool may = !b->t->config.exact_flags && !b->t->config.no_flag_lookahead && is_wide_code(b);
+    if (!may || !plan_same_page(b, eip) ||
+        !peek_flags_die(b->t->peek, b->v, b->page, at, is_code64(b), &last) ||
         has_point(b, eip, last - at + 1) || !add_extent(b, at, last))
         return FL_ARITH;
     b->v->counters->flags_found_dead++;

@@ -1,5 +1,5 @@
 /*
- * String instructions on elements of 1, 2 and 4 bytes with 32-bit addresses.
+ * String instructions on elements of 1, 2, 4 and 8 bytes with 32-bit addresses, or with 64-bit ones in 64-bit mode.
  *
  * Without REP: LODS, STOS, MOVS, SCAS, CMPS. The code tests DF; if it is set, the interpreter executes the instruction.
  *
@@ -16,7 +16,7 @@ static unsigned element_bytes(const struct insn *i)
 
 static bool has_wide_addresses(const struct build *b)
 {
-    return b->i->address_bytes == 4;
+    return b->i->address_bytes == slot_bytes(b);
 }
 
 static bool is_repeated(const struct build *b)
@@ -52,21 +52,24 @@ static struct host_mem destination(struct build *b, unsigned size, bool write)
 /* op reg, mem of 1, 2 or 4 bytes; `opcode` is that of the byte form. */
 static void sized(struct build *b, u8 opcode, u8 reg, unsigned size, struct host_mem mem)
 {
-    emit_rm_prefixed(&b->e, size == 2 ? HOST_OPERAND16 : 0, size == 1 ? opcode : opcode | 1, reg, mem);
+    if (size == 8)
+        emit_rm(&b->e, true, opcode | 1, reg, mem);
+    else
+        emit_rm_prefixed(&b->e, size == 2 ? HOST_OPERAND16 : 0, size == 1 ? opcode : opcode | 1, reg, mem);
 }
 
 enum { OP_STORE = 0x88, OP_LOAD = 0x8a, OP_CMP = 0x3a };
 
 static void advance(struct build *b, u8 reg, unsigned size)
 {
-    emit_lea32(&b->e, reg, mem_bd(reg, (s32)size));
+    emit_lea_sized(&b->e, is_code64(b), reg, mem_bd(reg, (s32)size));
 }
 
 /* --- repeated --- */
 
 static unsigned log2_of(unsigned size)
 {
-    return size == 4 ? 2 : size - 1;
+    return (unsigned)__builtin_ctz(size);
 }
 
 /* Is the segment reachable without a limit check? */
@@ -82,12 +85,28 @@ static struct stub *string_stub(struct build *b, u32 callout, u32 from)
     return stub;
 }
 
+/* `host` becomes the host address of the linear address in it, if the TLB has an entry for its page. */
+static void reach_by_tlb(struct build *b, u8 host, u8 scratch, bool write, struct stub *stub)
+{
+    struct host_mem slot = mem_bis(REG_TABLES, scratch, 1);
+    emit_mov_rr64(&b->e, scratch, host);
+    emit_shift_ri(&b->e, true, SHIFT_SHR, scratch, PAGE_SHIFT - TLB_SLOT_LOG);
+    emit_alu_ri(&b->e, false, ALU_AND, scratch, (TLB_ENTRIES - 1) << TLB_SLOT_LOG);
+    emit_mov_rr64(&b->e, REG_HOISTED, host);
+    emit_alu_ri(&b->e, true, ALU_AND, REG_HOISTED, ~(s32)PAGE_MASK);
+    slot.disp = write ? offsetof(struct tlb_slot, write) : offsetof(struct tlb_slot, read);
+    emit_alu_rm(&b->e, true, ALU_CMP, REG_HOISTED, slot);
+    stub->from[2] = emit_jcc(&b->e, CC_NZ);
+    slot.disp = offsetof(struct tlb_slot, delta);
+    emit_alu_rm(&b->e, true, ALU_ADD, host, slot);
+}
+
 /* Register `host` = host address of [seg:offset], if the r11 bytes there lie in one page that has an entry. Otherwise
  * jump to the stub. */
 static void reach_range(struct build *b, u8 seg, u8 offset, u8 host, u8 scratch, bool write,
                         struct stub *stub)
 {
-    emit_mov_rr32(&b->e, host, offset);
+    emit_mov_rr(&b->e, is_code64(b), host, offset);
     if (mode_seg(b->mode, seg) == MODE_SEG_BASED)
         emit_alu_rm(&b->e, false, ALU_ADD, host,
                     mem_frame(FRAME_SEG + FRAME_SEG_BYTES * seg + FRAME_SEG_BASE));
@@ -96,6 +115,10 @@ static void reach_range(struct build *b, u8 seg, u8 offset, u8 host, u8 scratch,
     emit_alu_rr(&b->e, true, ALU_ADD, scratch, REG_TEMP);
     emit_alu_ri(&b->e, true, ALU_CMP, scratch, PAGE_SIZE);
     stub->from[1] = emit_jcc(&b->e, CC_A);
+    if (has_tlb(b)) {
+        reach_by_tlb(b, host, scratch, write, stub);
+        return;
+    }
     emit_mov_rr32(&b->e, scratch, host);
     emit_shift_ri(&b->e, false, SHIFT_SHR, scratch, PAGE_SHIFT);
     emit_load64(&b->e, scratch, mem_table(scratch, write));
@@ -113,7 +136,7 @@ static void enter_host(struct build *b, u8 reg, u8 host)
 
 static void leave_host(struct build *b, u8 reg, u8 difference)
 {
-    emit_lea32(&b->e, reg, mem_bis(reg, difference, 1));
+    emit_lea_sized(&b->e, is_code64(b), reg, mem_bis(reg, difference, 1));
 }
 
 static void restore_count(struct build *b, unsigned log2)
@@ -135,7 +158,7 @@ static bool window_reaches(const struct build *b, bool source, bool destination)
 
 static void repeat(struct build *b, unsigned size)
 {
-    emit_host_repeat(&b->e, b->i->prefixes & PFX_REPNE, size == 2, b->i->opcode);
+    emit_host_repeat(&b->e, b->i->prefixes & PFX_REPNE, size, b->i->opcode);
 }
 
 static void repeat_in_window(struct build *b, bool source, bool destination, bool compares)
@@ -160,8 +183,10 @@ static void repeat_in_window(struct build *b, bool source, bool destination, boo
 
 static bool can_repeat(const struct build *b, bool source, bool destination, bool writes)
 {
-    return !b->v->instruments.no_bulk_strings && !has_tlb(b) &&
-           (!source || is_unlimited(b, b->i->mem_seg, false)) &&
+    bool based = (source && mode_seg(b->mode, b->i->mem_seg) != MODE_SEG_FLAT) ||
+                 (destination && mode_seg(b->mode, SEG_ES) != MODE_SEG_FLAT);
+    if (has_tlb(b) && based) return false;
+    return !b->v->instruments.no_bulk_strings && (!source || is_unlimited(b, b->i->mem_seg, false)) &&
            (!destination || is_unlimited(b, SEG_ES, writes));
 }
 
@@ -178,7 +203,12 @@ static void emit_repeated(struct build *b, bool source, bool destination, bool w
     unsigned count = 0;
     u32 callout = make_callout(b, false);
     u32 backward = if_backward(b);
-    emit_mov_rr32(&b->e, REG_TEMP, RCX);
+    u32 many = 0;
+    if (is_code64(b)) { /* so that the number of bytes does not overflow */
+        emit_alu_ri(&b->e, true, ALU_CMP, RCX, PAGE_SIZE);
+        many = emit_jcc(&b->e, CC_A);
+    }
+    emit_mov_rr(&b->e, is_code64(b), REG_TEMP, RCX);
     if (log2) emit_shift_ri(&b->e, true, SHIFT_SHL, REG_TEMP, (u8)log2);
     if (source) {
         stubs[count] = string_stub(b, callout, backward);
@@ -198,6 +228,7 @@ static void emit_repeated(struct build *b, bool source, bool destination, bool w
     if (source) leave_host(b, RSI, REG_LINEAR);
     if (destination) leave_host(b, RDI, REG_ENTRY);
     if (compares) b->flags = FLAGS_HOST;
+    stubs[0]->from[3] = many;
     for (unsigned n = 0; n < count; n++) {
         stubs[n]->back = b->e.at;
         stubs[n]->flags = compares;

@@ -270,7 +270,7 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     b->t = t;
     b->key = *key;
     b->mode = key->mode & ~MODE_UNHOISTED;
-    b->hoists = !t->config.no_hoisting && b->mode == key->mode && !(b->mode & (MODE_WINDOW | MODE_LONG));
+    b->hoists = !t->config.no_hoisting && b->mode == key->mode && !(b->mode & MODE_WINDOW);
     b->frame_next = 0;
     b->stub_count = b->fix_count = 0;
     b->has_half_eip = false;

@@ -1,13 +1,15 @@
 /*
  * The native oracle of 64-bit mode: random user-level instructions with random and boundary operands, each executed
- * on the host CPU and by the interpreter from the same state. Registers, defined flags, x87 and SSE state, memory and
+ * on the host CPU and by an engine from the same state. Registers, defined flags, x87 and SSE state, memory and
  * the vector of a fault must be the same. The host is the truth.
  *
  * On the host an instruction runs in this process, between two signals. The handler of SIGUSR1 replaces the
  * interrupted state by that of the test, with TF set; the handler of what comes next (a single-step trap or a fault)
  * takes the state and puts the interrupted one back.
  *
- *     oracle64 [--seed N] [--count N] [--verbose]
+ * With --blocks, random sequences of such instructions run by the interpreter and by the translator instead.
+ *
+ *     oracle64 [--seed N] [--count N] [--translate | --blocks]
  */
 #include "rig.h"
 
@@ -15,6 +17,7 @@
 #include "cpu/interp.h"
 #include "cpu/interp_private.h"
 #include "cpu/isa.h"
+#include "translator/translator.h"
 
 #include <Zydis/Zydis.h>
 #include <getopt.h>
@@ -94,6 +97,7 @@ static struct state64 *test_in, *test_out;
 static greg_t saved_gregs[NGREG];
 static u8 saved_fx[512];
 static volatile bool in_test;
+static struct sigaction engine_action[NSIG]; /* of the translator */
 
 static void put_fx(ucontext_t *uc, const u8 *fx)
 {
@@ -123,7 +127,11 @@ static void end(int signal, siginfo_t *info, void *context)
 {
     ucontext_t *uc = context;
     greg_t *gregs = uc->uc_mcontext.gregs;
-    if (!in_test) abort();
+    if (!in_test) {
+        if (!engine_action[signal].sa_sigaction) abort();
+        engine_action[signal].sa_sigaction(signal, info, context);
+        return;
+    }
     in_test = false;
     for (unsigned n = 0; n < GPR_COUNT; n++)
         test_out->gpr[n] = (u64)gregs[greg_of[n]];
@@ -153,7 +161,7 @@ static bool host_init(void)
     sigaction(SIGUSR1, &action, NULL);
     action.sa_sigaction = end;
     for (unsigned n = 0; n < ARRAY_SIZE(ends); n++)
-        sigaction(ends[n], &action, NULL);
+        sigaction(ends[n], &action, &engine_action[ends[n]]);
     return map_at(CODE_AT, PAGE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC) &&
            map_at(SCRATCH_AT, SCRATCH_BYTES, PROT_READ | PROT_WRITE);
 }
@@ -223,14 +231,19 @@ static void guest_set(struct rig *rig, const struct state64 *in)
 }
 
 static void run_guest(struct rig *rig, const struct state64 *in, struct state64 *out, const u8 *code,
-                      const u8 *scratch)
+                      unsigned bytes, unsigned count, const u8 *scratch)
 {
     struct vcpu *v = &rig->vcpu;
-    phys_write_bytes(&rig->phys, CODE_AT, code, INSN_MAX_BYTES);
+    phys_write_bytes(&rig->phys, CODE_AT, code, bytes);
     phys_write_bytes(&rig->phys, SCRATCH_AT, scratch, SCRATCH_BYTES);
     guest_set(rig, in);
-    /* A repeated string instruction that something interrupts goes on. */
-    interp_step(v);
+    v->icount = 0;
+    v->icount_limit = count;
+    while (v->icount < count && v->cpl == 3)
+        if (v->engine)
+            translator_run(v);
+        else
+            interp_step(v);
     fpu_park(v);
     out->vector = NO_FAULT;
     out->rip = v->rip;
@@ -407,7 +420,7 @@ static void fail(const struct test *t, const char *what, unsigned number, u64 ho
     printf("%s:", text);
     for (unsigned n = 0; n < t->insn.length; n++)
         printf(" %02x", t->bytes[n]);
-    printf(": %s %u: host %llx, interpreter %llx\n", what, number, (unsigned long long)host,
+    printf(": %s %u: host %llx, engine %llx\n", what, number, (unsigned long long)host,
            (unsigned long long)guest);
     failures++;
 }
@@ -434,19 +447,143 @@ static void compare(const struct test *t, const struct state64 *host, const stru
     }
 }
 
+/* --- blocks --- */
+
+enum { BLOCK_INSNS = 16, BLOCK_BYTES = BLOCK_INSNS * INSN_MAX_BYTES + 2 };
+/* These point into the scratch area. No instruction of a block writes them, but for pushes and pops. */
+enum { POINTERS = 1 << REG_ESP | 1 << REG_EBP | 1 << REG_ESI | 1 << 9 | 1 << 12 };
+
+/* Is it straight-line code that reaches memory only by the pointers? */
+static bool suits_block(const struct test *t)
+{
+    const struct insn *i = &t->insn;
+    u16 written = i->gprs_written;
+    if (i->stack_effect == STACK_PUSH || i->stack_effect == STACK_POP) written &= (u16) ~(1u << REG_ESP);
+    if ((written & POINTERS) || isa_ends_block(i) || t->z.meta.category == ZYDIS_CATEGORY_STRINGOP)
+        return false;
+    if (i->stack_effect == STACK_LEAVE || i->stack_effect == STACK_OTHER || (i->row->traits & ISA_DIVIDES))
+        return false;
+    for (unsigned n = 0; n < i->operand_count; n++) {
+        const struct operand *o = &i->op[n];
+        if (o->kind == OPND_REG && o->reg_class == RC_SEG) return false;
+        if (o->kind != OPND_MEM) continue;
+        bool bit_string = i->op[1].kind == OPND_REG && (i->row->emitter == EMITTER_bit_string);
+        if (bit_string || i->mem_index != INSN_NO_REG || i->mem_base >= INSN_RIP || i->address_bytes != 8 ||
+            !(POINTERS >> i->mem_base & 1) || t->z.raw.disp.size > 8)
+            return false;
+    }
+    return true;
+}
+
+struct sequence {
+    u8 code[BLOCK_BYTES];
+    struct test test[BLOCK_INSNS];
+    unsigned bytes, count;
+};
+
+static void generate_sequence(const struct rig *rig, struct sequence *s)
+{
+    s->bytes = 0;
+    s->count = 1 + (unsigned)(random64() % BLOCK_INSNS);
+    for (unsigned n = 0; n < s->count;) {
+        struct test *t = &s->test[n];
+        if (!generate(rig, t) || !suits_block(t)) continue;
+        memcpy(s->code + s->bytes, t->bytes, t->insn.length);
+        s->bytes += t->insn.length;
+        n++;
+    }
+    memcpy(s->code + s->bytes, "\x0f\x0b", 2); /* UD2 ends the translator's block, and both runs */
+    s->bytes += 2;
+}
+
+static unsigned differences(const struct state64 *a, const struct state64 *b, const u8 *memory_a,
+                            const u8 *memory_b)
+{
+    unsigned count = memcmp(a->gpr, b->gpr, sizeof(a->gpr)) != 0;
+    count += a->rip != b->rip || a->vector != b->vector || ((a->eflags ^ b->eflags) & (FL_ARITH | FL_DF));
+    count += memcmp(a->fx + 160, b->fx + 160, 256) || memcmp(a->fx + 24, b->fx + 24, 4);
+    return count + (memcmp(memory_a, memory_b, SCRATCH_BYTES) != 0);
+}
+
+static void report(const struct sequence *s, const struct state64 *a, const struct state64 *b)
+{
+    for (unsigned n = 0; n < s->count; n++) {
+        char text[128];
+        insn_format(&s->test[n].insn, CODE_AT, CODE_64, text, sizeof(text));
+        printf("  %s\n", text);
+    }
+    for (unsigned n = 0; n < GPR_COUNT; n++)
+        if (a->gpr[n] != b->gpr[n])
+            printf("  register %u: interpreter %llx, translator %llx\n", n, (unsigned long long)a->gpr[n],
+                   (unsigned long long)b->gpr[n]);
+    printf("  rip %llx %llx, vector %u %u, flags %x %x\n", (unsigned long long)a->rip,
+           (unsigned long long)b->rip, a->vector, b->vector, a->eflags, b->eflags);
+}
+
+static void test_blocks(struct rig *interpreter, struct rig *translator, u64 count)
+{
+    static u8 scratch[SCRATCH_BYTES];
+    for (u64 run = 0; run < count && failures < 10; run++) {
+        static struct sequence s;
+        struct state64 in, ends[2] = {{.vector = 0}, {.vector = 0}};
+        generate_sequence(interpreter, &s);
+        prepare(&s.test[0], &in);
+        for (unsigned n = 0; n < GPR_COUNT; n++)
+            if (POINTERS >> n & 1)
+                in.gpr[n] = SCRATCH_MIDDLE + (random64() % 512 & (chance(70) ? ~7ull : ~0ull));
+        for (unsigned n = 0; n < SCRATCH_BYTES; n += 8)
+            memcpy(scratch + n, &(u64){boundary()}, 8);
+        run_guest(interpreter, &in, &ends[0], s.code, s.bytes, s.count + 1, scratch);
+        run_guest(translator, &in, &ends[1], s.code, s.bytes, s.count + 1, scratch);
+        if (!differences(&ends[0], &ends[1], interpreter->phys.ram + SCRATCH_AT,
+                         translator->phys.ram + SCRATCH_AT))
+            continue;
+        printf("FAIL\n");
+        report(&s, &ends[0], &ends[1]);
+        failures++;
+    }
+    printf("%llu blocks, %u failures; %llu hoisted checks\n", (unsigned long long)count, failures,
+           (unsigned long long)translator->counters.hoists);
+}
+
+static struct rig *translating_rig(unsigned block_limit)
+{
+    struct rig *rig = rig_create();
+    struct translator_config config = translator_defaults();
+    config.exact_flags = true;
+    if (block_limit) config.block_limit = block_limit;
+    rig->vcpu.deterministic = true;
+    rig->translated_code_written = translator_code_written;
+    return translator_init(&rig->vcpu, &config) ? NULL : rig;
+}
+
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"seed", required_argument, NULL, 's'}, {"count", required_argument, NULL, 'c'}, {0}};
+    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
+                                            {"count", required_argument, NULL, 'c'},
+                                            {"translate", no_argument, NULL, 't'},
+                                            {"blocks", no_argument, NULL, 'b'},
+                                            {0}};
+    bool translate = false, blocks = false;
     u64 seed = 1, count = 100000, run = 0, faults = 0, forms = 0;
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (option == 's') seed = strtoull(optarg, NULL, 0);
         if (option == 'c') count = strtoull(optarg, NULL, 0);
+        if (option == 't') translate = true;
+        if (option == 'b') blocks = true;
         if (option == '?') return 2;
     }
     seed_state = seed << 32;
     static u8 seen[ZYDIS_MNEMONIC_MAX_VALUE + 1], scratch[SCRATCH_BYTES];
-    struct rig *rig = rig_create();
+    struct rig *rig = translate ? translating_rig(1) : rig_create();
+    if (!rig || translator_install_signals()) return 3;
+    if (blocks) {
+        struct rig *translator = translating_rig(0);
+        guest_init(rig);
+        guest_init(translator);
+        test_blocks(rig, translator, count);
+        return failures ? 1 : 0;
+    }
     if (!host_init()) {
         fprintf(stderr, "cannot map the scratch area\n");
         return 3;
@@ -463,7 +600,7 @@ int main(int argc, char **argv)
         memcpy((void *)SCRATCH_AT, scratch, SCRATCH_BYTES);
         memcpy((void *)CODE_AT, t.bytes, INSN_MAX_BYTES);
         run_host(&in, &host);
-        run_guest(rig, &in, &guest, t.bytes, scratch);
+        run_guest(rig, &in, &guest, t.bytes, INSN_MAX_BYTES, 1, scratch);
         run++;
         forms += !seen[t.insn.mnemonic];
         seen[t.insn.mnemonic] = 1;
@@ -482,6 +619,11 @@ int main(int argc, char **argv)
     printf("seed %llu: %llu instructions of %llu mnemonics, %llu faults, %u failures\n",
            (unsigned long long)seed, (unsigned long long)run, (unsigned long long)forms,
            (unsigned long long)faults, failures);
+    if (translate) {
+        u64 blocks = rig->counters.blocks_translated;
+        printf("%llu blocks translated\n", (unsigned long long)blocks);
+        failures += blocks < run / 2; /* the rest are copies of instructions before, or the interpreter's */
+    }
     rig_destroy(rig);
     return failures ? 1 : 0;
 }

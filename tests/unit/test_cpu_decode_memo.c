@@ -28,22 +28,23 @@ static bool same(const struct insn *a, const struct insn *b)
                  a->mem_seg == b->mem_seg && a->mem_disp == b->mem_disp && a->flags_read == b->flags_read &&
                  a->flags_written == b->flags_written && a->flags_killed == b->flags_killed &&
                  a->encoding == b->encoding && a->map == b->map && a->opcode == b->opcode &&
-                 a->mandatory == b->mandatory && a->has_modrm == b->has_modrm && a->modrm == b->modrm &&
-                 a->opcode_offset == b->opcode_offset && a->modrm_offset == b->modrm_offset &&
-                 a->imm_offset == b->imm_offset && a->imm_bytes == b->imm_bytes && a->isa_set == b->isa_set &&
-                 a->gprs_read == b->gprs_read && a->gprs_written == b->gprs_written &&
-                 a->stack_effect == b->stack_effect && a->stack_access == b->stack_access &&
-                 a->accesses_memory == b->accesses_memory && !memcmp(a->bytes, b->bytes, a->length);
+                 a->mandatory == b->mandatory && a->rex == b->rex && a->has_modrm == b->has_modrm &&
+                 a->modrm == b->modrm && a->opcode_offset == b->opcode_offset &&
+                 a->modrm_offset == b->modrm_offset && a->imm_offset == b->imm_offset &&
+                 a->imm_bytes == b->imm_bytes && a->isa_set == b->isa_set && a->gprs_read == b->gprs_read &&
+                 a->gprs_written == b->gprs_written && a->stack_effect == b->stack_effect &&
+                 a->stack_access == b->stack_access && a->accesses_memory == b->accesses_memory &&
+                 !memcmp(a->bytes, b->bytes, a->length);
     for (unsigned n = 0; n < 4; n++)
         equal = equal && same_operand(&a->op[n], &b->op[n]);
     return equal;
 }
 
-static void check_bytes(const u8 *bytes, unsigned available, bool code32)
+static void check_bytes(const u8 *bytes, unsigned available, enum code_size size)
 {
     struct insn by_zydis, by_memo;
-    int expected = insn_decode(&by_zydis, bytes, available, code32);
-    int length = decode_memo_decode(&memo, &vcpu, &by_memo, bytes, available, code32);
+    int expected = insn_decode(&by_zydis, bytes, available, size);
+    int length = decode_memo_decode(&memo, &vcpu, &by_memo, bytes, available, size);
     bool good = length == expected && (length <= 0 || same(&by_zydis, &by_memo));
     CHECK(good);
     if (good) return;
@@ -78,7 +79,32 @@ static void test_all(void)
                 bytes[at++] = (u8)(opcode_modrm / 3 >> 8);
                 bytes[at++] = (u8)(opcode_modrm / 3);
                 fill(bytes, at);
-                check_bytes(bytes, INSN_MAX_BYTES, true);
+                check_bytes(bytes, INSN_MAX_BYTES, CODE_32);
+            }
+}
+
+/* The same in 64-bit code, with REX prefixes. */
+static void test_code64(void)
+{
+    static const char *const prefixes[] = {"",         "\x66", "\xf3",     "\x48", "\x41",     "\x44",
+                                           "\x42",     "\x4f", "\x4d",     "\x40", "\x66\x41", "\xf2\x48",
+                                           "\x65\x48", "\x67", "\x48\x66", "\x64"};
+    static const char *const maps[] = {"", "\x0f", "\x0f\x38", "\x0f\x3a"};
+    memset(&memo, 0, sizeof memo);
+    for (unsigned p = 0; p < ARRAY_SIZE(prefixes); p++)
+        for (unsigned map = 0; map < ARRAY_SIZE(maps); map++)
+            for (unsigned opcode_modrm = 0; opcode_modrm < 65536 * 3; opcode_modrm += map < 2 ? 3 : 17) {
+                u8 bytes[INSN_MAX_BYTES];
+                unsigned at = (unsigned)strlen(prefixes[p]);
+                memcpy(bytes, prefixes[p], at);
+                memcpy(bytes + at, maps[map], strlen(maps[map]));
+                at += (unsigned)strlen(maps[map]);
+                bytes[at++] = (u8)(opcode_modrm / 3 >> 8);
+                bytes[at++] = (u8)(opcode_modrm / 3);
+                for (unsigned n = 0; n < 3; n++) {
+                    fill(bytes, at);
+                    check_bytes(bytes, INSN_MAX_BYTES, CODE_64);
+                }
             }
 }
 
@@ -87,7 +113,10 @@ static void test_random(void)
     for (unsigned n = 0; n < 300000; n++) {
         u8 bytes[INSN_MAX_BYTES];
         fill(bytes, 0);
-        check_bytes(bytes, n % 16 ? INSN_MAX_BYTES : (unsigned)rand() % INSN_MAX_BYTES, n % 8);
+        check_bytes(bytes, n % 16 ? INSN_MAX_BYTES : (unsigned)rand() % INSN_MAX_BYTES,
+                    n % 8 == 0 ? CODE_16
+                    : n % 2    ? CODE_32
+                               : CODE_64);
     }
 }
 
@@ -143,7 +172,7 @@ static void test_common(void)
             memcpy(bytes, rows[r].bytes, rows[r].length);
             fill(bytes, rows[r].length);
             if (n == 2) before = counters.decodes;
-            check_bytes(bytes, INSN_MAX_BYTES, true);
+            check_bytes(bytes, INSN_MAX_BYTES, CODE_32);
         }
         CHECK_EQ(counters.decodes, before);
         if (counters.decodes != before) printf("  row %u\n", r);
@@ -155,6 +184,7 @@ int main(void)
     srand(1);
     test_all();
     test_random();
+    test_code64();
     test_common();
     return check_report();
 }

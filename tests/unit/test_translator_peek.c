@@ -12,13 +12,14 @@
 static unsigned known;
 static struct peek_table table;
 static struct vcpu vcpu;
+static bool code64;
 
 static void compare(const u8 *bytes)
 {
-    struct peeked p = peek_one(&table, &vcpu, bytes, INSN_MAX_BYTES);
+    struct peeked p = peek_one(&table, &vcpu, bytes, INSN_MAX_BYTES, code64);
     if (p.effect == PEEK_UNKNOWN) return;
     struct insn i;
-    int length = insn_decode(&i, bytes, INSN_MAX_BYTES, true);
+    int length = insn_decode(&i, bytes, INSN_MAX_BYTES, code64 ? CODE_64 : CODE_32);
     bool right =
         length == (int)p.length && !i.flags_read && (p.effect != PEEK_KILLS || i.flags_killed == FL_ARITH);
     if (!right)
@@ -77,12 +78,12 @@ static void check_walk(void)
 {
     u8 page[PAGE_SIZE] = {0x89, 0xc3, 0x50, 0x31, 0xc0, 0x74}; /* mov push xor; jz */
     unsigned last = 0;
-    CHECK(peek_flags_die(&table, &vcpu, page, 0, &last));
+    CHECK(peek_flags_die(&table, &vcpu, page, 0, false, &last));
     CHECK_EQ(last, 4);
-    CHECK(!peek_flags_die(&table, &vcpu, page, 5, &last));
+    CHECK(!peek_flags_die(&table, &vcpu, page, 5, false, &last));
     page[PAGE_SIZE - 2] = 0x89; /* mov ecx, ecx, and the page ends */
     page[PAGE_SIZE - 1] = 0xc9;
-    CHECK(!peek_flags_die(&table, &vcpu, page, PAGE_SIZE - 2, &last));
+    CHECK(!peek_flags_die(&table, &vcpu, page, PAGE_SIZE - 2, false, &last));
 }
 
 int main(void)
@@ -91,6 +92,16 @@ int main(void)
     opcodes_after((const u8 *)"\x66", 1);
     opcodes_after((const u8 *)"\x65", 1);
     opcodes_after((const u8 *)"\x66\x64", 2);
+    CHECK(known > 100000);
+    code64 = true;
+    known = 0;
+    opcodes_after((const u8 *)"", 0);
+    opcodes_after((const u8 *)"\x48", 1);
+    opcodes_after((const u8 *)"\x45", 1);
+    opcodes_after((const u8 *)"\x4f", 1);
+    opcodes_after((const u8 *)"\x66\x41", 2);
+    opcodes_after((const u8 *)"\x66\x48", 2);
+    opcodes_after((const u8 *)"\x65\x4c", 2);
     CHECK(known > 100000);
     check_host_clears_af();
     check_walk();
