@@ -343,7 +343,7 @@ void options_help_values(enum command command, FILE *out)
 
 void options_help(FILE *out)
 {
-    fputs("ringer run OPTION...     run a 32-bit x86 operating system, unmodified, as an ordinary process\n"
+    fputs("ringer run OPTION...     run an x86 operating system, unmodified, as an ordinary process\n"
           "ringer disk ...          make, show and convert disk images; without arguments: usage\n"
           "ringer new NAME ...      make a machine that is kept; ringer start|stop|edit|remove NAME; ringer "
           "list\n"
