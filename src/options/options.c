@@ -206,6 +206,8 @@ bool options_parse(int argc, char **argv, const struct device_type *const *types
     int at = 1;
     const char *name = argc ? strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0] : "";
     options->as_qemu = !strncmp(name, "qemu-system-", 12);
+    options->as_x86_64 = !strcmp(name, "qemu-system-x86_64");
+    if (options->as_x86_64) options->cpu = cpu_model_find("max64");
     if (options->as_qemu && argc > 1) {
         /* no commands */
     } else if (argc < 2 || !strcmp(argv[1], "help")) {
