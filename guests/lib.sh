@@ -135,14 +135,13 @@ arch_of() { case $1 in *amd64) echo amd64 ;; *) echo i386 ;; esac }
 
 # vmm_command VMM KERNEL INITRD MEGABYTES APPEND OPTION...: fills the array `command` with the command of a machine that has no screen
 # and has its first serial port on standard input and output. VMM is `qemu` or the path of a ringer program. Both take the same options.
-# A kernel in the folder debian-amd64 gets a 64-bit CPU.
+# A kernel in the folder debian-amd64 gets a 64-bit CPU; Ringer finds out by itself.
 vmm_command() {
     local vmm=$1 kernel=$2 initrd=$3 megabytes=$4 append=$5
     shift 5
     case $vmm:$kernel in
     qemu:*/debian-amd64/*) command=(qemu-system-x86_64 -accel tcg -cpu max) ;;
     qemu:*) command=(qemu-system-i386 -accel tcg -cpu max) ;;
-    *:*/debian-amd64/*) command=("$vmm" run -cpu max64) ;;
     *) command=("$vmm" run) ;;
     esac
     command+=(-m "$megabytes" -nographic -no-reboot -device "isa-debug-exit,iobase=0xf4,iosize=0x04"

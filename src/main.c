@@ -6,9 +6,11 @@
  */
 #include "base/log.h"
 #include "board/device_table.h"
+#include "boot/loader.h"
 #include "chardev/terminal.h"
 #include "control/control.h"
 #include "control/daemon.h"
+#include "cpu/cpuid.h"
 #include "gdb/gdb.h"
 #include "observe/event_log.h"
 #include "observe/instruments.h"
@@ -223,6 +225,8 @@ int main(int argc, char **argv)
         return STATUS_OK;
     case COMMAND_RUN: break;
     }
+    if (!options.cpu_given && options.boot.kernel && loader_kernel_is_64bit(options.boot.kernel))
+        options.cpu = cpu_model_find("max64");
     /* So that a write to a pipe without a reader gives EPIPE. */
     signal(SIGPIPE, SIG_IGN);
     /* So that a background process that reads its terminal gets an error and is not stopped. */

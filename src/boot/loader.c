@@ -3,22 +3,42 @@
  */
 #include "kernel_rom.h"
 #include "load_common.h"
+#include "load_linux.h"
 
 #include "base/log.h"
 #include "cpu/cpuid.h"
 
+#include <elf.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #define LOOK_BYTES       8192  /* a Multiboot header is in these */
+#define E_MACHINE        18    /* of struct Elf64_Ehdr and Elf32_Ehdr */
 #define SETUP_HEADER_END 0x228 /* end of the setup header in protocol 2.01 */
 
 int load_check_long_mode(struct load *load, const char *path)
 {
     if (load->cpu->x1_edx & X1D_LM) return 0;
-    return load_fail(
-        load, STATUS_USAGE,
-        "kernel '%s' is for 64-bit CPUs (x86-64), and the machine's CPU, model '%s', is a 32-bit one", path,
-        load->cpu->name);
+    return load_fail(load, STATUS_USAGE,
+                     "kernel '%s' is for 64-bit CPUs (x86-64), and the machine's CPU, model '%s', is a "
+                     "32-bit one (-cpu max64 "
+                     "is a 64-bit one)",
+                     path, load->cpu->name);
+}
+
+bool loader_kernel_is_64bit(const char *path)
+{
+    u8 start[HEADER_END] = {0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    bool good = pread(fd, start, sizeof start, 0) == (ssize_t)sizeof start;
+    close(fd);
+    if (!good) return false;
+    if (!memcmp(start, ELFMAG, SELFMAG))
+        return start[EI_CLASS] == ELFCLASS64 && get16(start + E_MACHINE) == EM_X86_64;
+    return !memcmp(start + 0x202, "HdrS", 4) && get16(start + 0x206) >= 0x20c &&
+           (get16(start + XLOADFLAGS) & XLF_KERNEL_64);
 }
 
 enum kernel_kind { KERNEL_LINUX, KERNEL_MULTIBOOT, KERNEL_ELF };

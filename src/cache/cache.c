@@ -411,6 +411,7 @@ void jump_leave(struct cache *cache, const struct block *block)
 {
     struct jump_entry *entry = &cache->jump[block->eip % JUMP_ENTRIES];
     if (entry->code == block_entry(cache, block)) entry->key = 0;
+    if (!cache->long_jumps) return; /* not even a look: it would make the host back the table */
     struct long_jump_entry *long_entry = &cache->long_jump[block->eip % JUMP_ENTRIES];
     if (long_entry->code == block_entry(cache, block)) long_entry->tag = 0;
 }

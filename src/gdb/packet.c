@@ -61,9 +61,10 @@ enum packet_event packet_take(struct packet_reader *r, u8 byte)
         }
         return PACKET_NOTHING;
     case PACKET_SUM_HIGH:
-        r->told_sum = (u8)(value << 4);
         r->state = value < 0 ? PACKET_OUTSIDE : PACKET_SUM_LOW;
-        return value < 0 ? PACKET_DAMAGED : PACKET_NOTHING;
+        if (value < 0) return PACKET_DAMAGED;
+        r->told_sum = (u8)(value << 4);
+        return PACKET_NOTHING;
     case PACKET_SUM_LOW: return finish(r, value);
     }
     return PACKET_NOTHING;

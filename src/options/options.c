@@ -206,6 +206,8 @@ bool options_parse(int argc, char **argv, const struct device_type *const *types
     int at = 1;
     const char *name = argc ? strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0] : "";
     options->as_qemu = !strncmp(name, "qemu-system-", 12);
+    options->as_x86_64 = !strcmp(name, "qemu-system-x86_64");
+    if (options->as_x86_64) options->cpu = cpu_model_find("max64");
     if (options->as_qemu && argc > 1) {
         /* no commands */
     } else if (argc < 2 || !strcmp(argv[1], "help")) {
@@ -343,7 +345,7 @@ void options_help_values(enum command command, FILE *out)
 
 void options_help(FILE *out)
 {
-    fputs("ringer run OPTION...     run a 32-bit x86 operating system, unmodified, as an ordinary process\n"
+    fputs("ringer run OPTION...     run an x86 operating system, unmodified, as an ordinary process\n"
           "ringer disk ...          make, show and convert disk images; without arguments: usage\n"
           "ringer new NAME ...      make a machine that is kept; ringer start|stop|edit|remove NAME; ringer "
           "list\n"

@@ -49,7 +49,9 @@ static bool set_cpu(struct options *o, const char *value, struct complaint *c)
     snprintf(name, sizeof(name), "%.*s", (int)strcspn(value, ","), value);
     for (unsigned n = 0; n < ARRAY_SIZE(same); n++)
         if (!strcmp(name, same[n][0])) snprintf(name, sizeof(name), "%s", same[n][1]);
+    if (o->as_x86_64 && !strcmp(name, "max")) snprintf(name, sizeof(name), "max64");
     o->cpu = cpu_model_find(name);
+    o->cpu_given = true;
     if (o->cpu && strchr(value, ','))
         log_warn("-cpu %s: the features of the model %s cannot be changed", value, name);
     if (o->cpu) return true;
@@ -148,7 +150,9 @@ static const struct option_row rows[] = {
     {"name", "NAME", "name of the machine, for window titles and ringer ctl", .set = set_name},
     {"memory", "SIZE", "guest memory: 512 or 512M, 1G, ... (default 128M)", .set = set_memory},
     {"m", "SIZE", NULL, .set = set_memory},
-    {"cpu", "MODEL", "CPU model (default max: every feature that Ringer has on this host)", .set = set_cpu},
+    {"cpu", "MODEL",
+     "CPU model (default max: every feature that Ringer has on this host; for 64-bit kernels max64)",
+     .set = set_cpu},
     {"serial", "TO", "where the next serial port goes: stdio, unix:PATH,server, ...; see ringer(1)",
      .set = set_serial},
     {"parallel", "TO", "where the parallel port goes, as for --serial (default: there is none)",

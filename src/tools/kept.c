@@ -22,7 +22,7 @@ bool kept_name_is_good(const char *name)
     static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
     size_t length = strlen(name);
     if (length && length <= 48 && strspn(name, good) == length && *name != '.' && *name != '-') return true;
-    log_warn("the name of a machine has letters, digits, '-', '_' and '.', not \"%s\"", name);
+    log_error("the name of a machine has letters, digits, '-', '_' and '.', not \"%s\"", name);
     return false;
 }
 
@@ -31,7 +31,7 @@ bool kept_root(char *path, size_t bytes)
     if ((size_t)snprintf(path, bytes, "%s/ringer", g_get_user_data_dir()) < bytes &&
         g_mkdir_with_parents(path, 0700) == 0)
         return true;
-    log_warn("cannot make the folder %s: %s", path, strerror(errno));
+    log_error("cannot make the folder %s: %s", path, strerror(errno));
     return false;
 }
 
@@ -47,7 +47,7 @@ bool kept_exists(const char *name)
     char path[KEPT_PATH];
     if (!kept_name_is_good(name)) return false;
     if (kept_path(name, "machine.ini", path, sizeof(path)) && access(path, F_OK) == 0) return true;
-    log_warn("there is no machine \"%s\"; ringer list shows those there are", name);
+    log_error("there is no machine \"%s\"; ringer list shows those there are", name);
     return false;
 }
 
@@ -58,7 +58,7 @@ GKeyFile *kept_load(const char *name)
     GKeyFile *settings = g_key_file_new();
     if (kept_exists(name) && kept_path(name, "machine.ini", path, sizeof(path))) {
         if (g_key_file_load_from_file(settings, path, G_KEY_FILE_KEEP_COMMENTS, &error)) return settings;
-        log_warn("cannot read the settings %s: %s", path, error->message);
+        log_error("cannot read the settings %s: %s", path, error->message);
         g_error_free(error);
     }
     g_key_file_free(settings);
@@ -72,7 +72,7 @@ bool kept_save(const char *folder, GKeyFile *settings)
     GError *error = NULL;
     snprintf(path, sizeof(path), "%s/machine.ini", folder);
     if (g_key_file_save_to_file(settings, path, &error)) return true;
-    log_warn("cannot write the settings: %s", error->message);
+    log_error("cannot write the settings: %s", error->message);
     g_error_free(error);
     return false;
 }
@@ -184,7 +184,7 @@ char **kept_arguments(const char *name, GKeyFile *settings)
     char **parsed = NULL;
     GError *error = NULL;
     if (more && !g_shell_parse_argv(more, NULL, &parsed, &error)) {
-        log_warn("the options in the settings of %s: %s", name, error->message);
+        log_error("the options in the settings of %s: %s", name, error->message);
         g_error_free(error);
         g_free(more);
         g_free(display);

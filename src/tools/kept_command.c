@@ -35,9 +35,13 @@ static const char *value_of(int argc, char **argv, int *at, const char *name)
     return !word[length] && *at + 1 < argc ? argv[++*at] : NULL;
 }
 
+/* NULL: a name was to come. */
 static int bad_word(const char *command, const char *word)
 {
-    log_warn("ringer %s: there is no use for \"%s\"; see ringer help", command, word);
+    if (word)
+        log_error("ringer %s: there is no use for \"%s\"; see ringer help", command, word);
+    else
+        log_error("ringer %s needs the name of a machine", command);
     return STATUS_USAGE;
 }
 
@@ -62,7 +66,7 @@ static char *find_script(void)
         if (!found && access(places[n], X_OK) == 0) found = g_strdup(places[n]);
         g_free(places[n]);
     }
-    if (!found) log_warn("the recipe for Debian machines, guests/root, is not beside %s", self);
+    if (!found) log_error("the recipe for Debian machines, guests/root, is not beside %s", self);
     g_free(folder);
     return found;
 }
@@ -83,7 +87,7 @@ static int run_program(char **words)
 static int make_debian(const struct recipe *recipe, const char *disk)
 {
     if (strcmp(recipe->debian, "bookworm")) {
-        log_warn("--debian takes bookworm, not \"%s\"", recipe->debian);
+        log_error("--debian takes bookworm, not \"%s\"", recipe->debian);
         return STATUS_USAGE;
     }
     char *script = find_script(), *cache = g_build_filename(g_get_user_cache_dir(), "ringer", "guests", NULL);
@@ -96,7 +100,7 @@ static int make_debian(const struct recipe *recipe, const char *disk)
         setenv("RINGER_GUESTS", cache, 0);
         char *made = g_build_filename(getenv("RINGER_GUESTS"), "root-i386", "root.img", NULL);
         if (g_mkdir_with_parents(getenv("RINGER_GUESTS"), 0700) || run_program((char *[]){script, NULL}))
-            log_warn("the image of Debian could not be made");
+            log_error("the image of Debian could not be made");
         else
             status = disk_command(7, (char *[]){"convert", "-f", "raw", "-O", "qcow2", made, (char *)disk});
         g_free(made);
@@ -152,17 +156,17 @@ static int make_machine(const struct recipe *recipe)
         !kept_path(hidden, NULL, making, sizeof(making)))
         return STATUS_HOST;
     if (access(path, F_OK) == 0) {
-        log_warn("there is a machine \"%s\" already", recipe->name);
+        log_error("there is a machine \"%s\" already", recipe->name);
         return STATUS_USAGE;
     }
     kept_sweep();
     if (mkdir(making, 0700) < 0) {
-        log_warn("cannot make the folder %s: %s", making, strerror(errno));
+        log_error("cannot make the folder %s: %s", making, strerror(errno));
         return STATUS_HOST;
     }
     int status = fill_folder(recipe, making);
     if (!status && rename(making, path) < 0) {
-        log_warn("cannot make the machine \"%s\": %s", recipe->name, strerror(errno));
+        log_error("cannot make the machine \"%s\": %s", recipe->name, strerror(errno));
         status = errno == ENOTEMPTY || errno == EEXIST ? STATUS_USAGE : STATUS_HOST;
     }
     if (status)
@@ -194,9 +198,9 @@ static int run_new(int argc, char **argv)
     }
     char *cd = recipe.cdrom ? realpath(recipe.cdrom, NULL) : NULL;
     if (!recipe.name || !kept_name_is_good(recipe.name))
-        return recipe.name ? STATUS_USAGE : bad_word("new", "(no name)");
+        return recipe.name ? STATUS_USAGE : bad_word("new", NULL);
     if (recipe.cdrom && !cd) {
-        log_warn("cannot open %s: %s", recipe.cdrom, strerror(errno));
+        log_error("cannot open %s: %s", recipe.cdrom, strerror(errno));
         return STATUS_USAGE;
     }
     if (!recipe.disk && !recipe.debian && !recipe.cdrom) recipe.disk = "20G";
@@ -226,15 +230,15 @@ static int run_start(int *argc, char ***argv)
             g_ptr_array_add(line, g_strdup(word[n])); /* options of `ringer run` */
     }
     GKeyFile *settings = name ? kept_load(name) : NULL;
-    if (!name) bad_word("start", "(no name)");
+    if (!name) bad_word("start", NULL);
     char **made = settings ? kept_arguments(name, settings) : NULL;
     if (settings) g_key_file_free(settings);
     if (!made) return STATUS_USAGE;
     int lock = kept_lock(name);
     if (lock < 0) {
-        log_warn(lock == -EWOULDBLOCK ? "the machine \"%s\" runs already"
-                                      : "cannot lock the machine \"%s\": %s",
-                 name, strerror(-lock));
+        log_error(lock == -EWOULDBLOCK ? "the machine \"%s\" runs already"
+                                       : "cannot lock the machine \"%s\": %s",
+                  name, strerror(-lock));
         return lock == -EWOULDBLOCK ? STATUS_USAGE : STATUS_HOST;
     }
     kept_desktop_entry(name, true);
@@ -283,11 +287,11 @@ static int run_stop(int argc, char **argv)
         else
             name = argv[n];
     }
-    if (!name) return bad_word("stop", "(no name)");
+    if (!name) return bad_word("stop", NULL);
     if (!kept_exists(name)) return STATUS_USAGE;
     int pid = kept_runner(name);
     if (!pid) {
-        log_warn("the machine \"%s\" does not run", name);
+        log_error("the machine \"%s\" does not run", name);
         return STATUS_USAGE;
     }
     /* Without a control socket, a signal switches it off: disks are flushed, as always. */
@@ -297,7 +301,7 @@ static int run_stop(int argc, char **argv)
         if (!kept_runner(name)) return STATUS_OK;
         nanosleep(&pause, NULL);
     }
-    log_warn("the machine \"%s\" still runs: ringer stop --now %s switches it off", name, name);
+    log_error("the machine \"%s\" still runs: ringer stop --now %s switches it off", name, name);
     return STATUS_GUEST;
 }
 
@@ -360,9 +364,9 @@ static int edit_file(const char *name, const char *path)
     if (g_file_get_contents(file, &text, NULL, NULL) && g_file_set_contents(copy, text, -1, NULL)) {
         char *words[] = {"sh", "-c", "exec $0 \"$1\"", (char *)editor(), copy, NULL};
         if (run_program(words))
-            log_warn("the editor \"%s\" failed: the settings of \"%s\" stay as they were", editor(), name);
+            log_error("the editor \"%s\" failed: the settings of \"%s\" stay as they were", editor(), name);
         else if (!g_key_file_load_from_file(settings, copy, G_KEY_FILE_KEEP_COMMENTS, &error))
-            log_warn("the settings of \"%s\" stay as they were: %s", name, error->message);
+            log_error("the settings of \"%s\" stay as they were: %s", name, error->message);
         else
             status = kept_save(path, settings) ? STATUS_OK : STATUS_HOST;
     }
@@ -387,14 +391,14 @@ static bool change_setting(GKeyFile *settings, const char *word)
             g_key_file_set_string(settings, known[n][0], known[n][1], word + length + 1);
             return true;
         }
-    log_warn("ringer edit: there is no setting \"%s\"", word);
+    log_error("ringer edit: there is no setting \"%s\"", word);
     return false;
 }
 
 static int run_edit(int argc, char **argv)
 {
     char path[KEPT_PATH];
-    if (!argc) return bad_word("edit", "(no name)");
+    if (!argc) return bad_word("edit", NULL);
     GKeyFile *settings = kept_load(argv[0]);
     if (!settings || !kept_path(argv[0], NULL, path, sizeof(path))) return STATUS_USAGE;
     int status = STATUS_OK;
@@ -409,18 +413,18 @@ static int run_edit(int argc, char **argv)
 static int run_remove(int argc, char **argv)
 {
     char path[KEPT_PATH], removed[KEPT_PATH], hidden[80];
-    if (argc != 1) return bad_word("remove", argc ? argv[1] : "(no name)");
+    if (argc != 1) return bad_word("remove", argc ? argv[1] : NULL);
     if (!kept_exists(argv[0])) return STATUS_USAGE;
     snprintf(hidden, sizeof(hidden), ".%s.%d", argv[0], getpid());
     int lock = kept_lock(argv[0]);
     if (lock < 0) {
-        log_warn("the machine \"%s\" runs: ringer stop %s", argv[0], argv[0]);
+        log_error("the machine \"%s\" runs: ringer stop %s", argv[0], argv[0]);
         return STATUS_USAGE;
     }
     kept_desktop_entry(argv[0], false);
     bool good = kept_path(argv[0], NULL, path, sizeof(path)) &&
                 kept_path(hidden, NULL, removed, sizeof(removed)) && rename(path, removed) == 0;
-    if (!good) log_warn("cannot remove the machine \"%s\": %s", argv[0], strerror(errno));
+    if (!good) log_error("cannot remove the machine \"%s\": %s", argv[0], strerror(errno));
     close(lock);
     kept_sweep();
     return good ? STATUS_OK : STATUS_HOST;
