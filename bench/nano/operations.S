@@ -297,6 +297,14 @@ OPERATION(segment_other, 0)
 
 /* --- memory management --- */
 
+.macro read_16_pages /* clobbers EDX */
+    .set page, 0
+    .rept 16
+    mov edx, [REGION + page * 4096]
+    .set page, page + 1
+    .endr
+.endm
+
 /* Two address spaces by turns. Global pages map the running code in both. */
 OPERATION(cr3, 0)
     mov eax, offset directory
@@ -315,11 +323,7 @@ OPERATION(cr3_touch, 0)
     xor ebx, offset other_directory
 1:  xor eax, ebx
     mov cr3, eax
-    .set page, 0
-    .rept 16
-    mov edx, [REGION + page * 4096]
-    .set page, page + 1
-    .endr
+    read_16_pages
     dec ecx
     jnz 1b
 first_space:
@@ -336,11 +340,7 @@ OPERATION(cr3_touch_user, set_switch_gate)
     jmp first_space
     .balign 64
 1:  int 0x83
-    .set page, 0
-    .rept 16
-    mov edx, [REGION + page * 4096]
-    .set page, page + 1
-    .endr
+    read_16_pages
     dec ecx
     jnz 1b
     int USER_DONE

@@ -1,23 +1,12 @@
 """A small QMP client for tests: one JSON object a line. The members of an object tell whether it is an answer or an event."""
 import json
-import socket
-import time
+
+from connect import connect
 
 
 class Qmp:
     def __init__(self, path, seconds=30, negotiate=True):
-        end = time.monotonic() + seconds
-        while True:
-            self.socket = socket.socket(socket.AF_UNIX)
-            try:
-                self.socket.connect(path)
-                break
-            except OSError:
-                self.socket.close()
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.02)
-        self.socket.settimeout(seconds)
+        self.socket = connect(path, seconds)
         self.file = self.socket.makefile("r", encoding="utf-8", newline="\n")
         self.events = []
         self.greeting = self.receive()

@@ -1,10 +1,11 @@
 """A small client of gdb's remote serial protocol, for tests."""
 import os
-import socket
 import subprocess
 import sys
 import tempfile
-import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../boot"))
+from connect import connect  # noqa: E402
 
 
 def failed(what):
@@ -43,18 +44,7 @@ class Machine:
 
 class Rsp:
     def __init__(self, where, seconds=60, acknowledge=True):
-        end = time.monotonic() + seconds
-        while True:
-            self.socket = socket.socket(socket.AF_UNIX if isinstance(where, str) else socket.AF_INET)
-            try:
-                self.socket.connect(where)
-                break
-            except OSError:
-                self.socket.close()
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.02)
-        self.socket.settimeout(seconds)
+        self.socket = connect(where, seconds)
         self.acknowledge = acknowledge
         self.input = b""
 

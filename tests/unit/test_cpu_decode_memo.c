@@ -60,6 +60,18 @@ static void fill(u8 *bytes, unsigned from)
         bytes[n] = rand() % 4 ? (u8)rand() : (u8)(rand() % 2 ? 0 : 0x80);
 }
 
+/* Prefix, opcode map, opcode and ModRM. Returns how many bytes these are. */
+static unsigned begin(u8 *bytes, const char *prefix, const char *map, unsigned opcode_modrm)
+{
+    unsigned at = (unsigned)strlen(prefix), map_bytes = (unsigned)strlen(map);
+    memcpy(bytes, prefix, at);
+    memcpy(bytes + at, map, map_bytes);
+    at += map_bytes;
+    bytes[at++] = (u8)(opcode_modrm >> 8);
+    bytes[at++] = (u8)opcode_modrm;
+    return at;
+}
+
 /* Every opcode with every ModRM and a few prefixes, three times: to learn ModRM, to learn the shape, to use
  * it. */
 static void test_all(void)
@@ -72,12 +84,7 @@ static void test_all(void)
         for (unsigned map = 0; map < ARRAY_SIZE(maps); map++)
             for (unsigned opcode_modrm = 0; opcode_modrm < 65536 * 3; opcode_modrm += p < 2 ? 1 : 7) {
                 u8 bytes[INSN_MAX_BYTES];
-                unsigned at = (unsigned)strlen(prefixes[p]);
-                memcpy(bytes, prefixes[p], at);
-                memcpy(bytes + at, maps[map], strlen(maps[map]));
-                at += (unsigned)strlen(maps[map]);
-                bytes[at++] = (u8)(opcode_modrm / 3 >> 8);
-                bytes[at++] = (u8)(opcode_modrm / 3);
+                unsigned at = begin(bytes, prefixes[p], maps[map], opcode_modrm / 3);
                 fill(bytes, at);
                 check_bytes(bytes, INSN_MAX_BYTES, CODE_32);
             }
@@ -95,12 +102,7 @@ static void test_code64(void)
         for (unsigned map = 0; map < ARRAY_SIZE(maps); map++)
             for (unsigned opcode_modrm = 0; opcode_modrm < 65536 * 3; opcode_modrm += map < 2 ? 3 : 17) {
                 u8 bytes[INSN_MAX_BYTES];
-                unsigned at = (unsigned)strlen(prefixes[p]);
-                memcpy(bytes, prefixes[p], at);
-                memcpy(bytes + at, maps[map], strlen(maps[map]));
-                at += (unsigned)strlen(maps[map]);
-                bytes[at++] = (u8)(opcode_modrm / 3 >> 8);
-                bytes[at++] = (u8)(opcode_modrm / 3);
+                unsigned at = begin(bytes, prefixes[p], maps[map], opcode_modrm / 3);
                 for (unsigned n = 0; n < 3; n++) {
                     fill(bytes, at);
                     check_bytes(bytes, INSN_MAX_BYTES, CODE_64);
