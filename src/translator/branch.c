@@ -208,7 +208,7 @@ static void push_return_address(struct build *b)
     } else if (b->next_eip == (u64)(s64)(s32)b->next_eip) {
         emit_mov_mi64(&b->e, slot, (u32)b->next_eip);
     } else {
-        emit_mov_ri64(&b->e, REG_HOISTED, b->next_eip); /* r11 may have the target */
+        emit_mov_rip(b, REG_HOISTED, b->next_eip); /* r11 may have the target */
         emit_store64(&b->e, slot, REG_HOISTED);
     }
     access_pushed(b);
