@@ -82,6 +82,12 @@ u8 gpr_load(struct build *b, u8 reg, u8 scratch)
     return scratch;
 }
 
+void temp_is_kept(struct build *b)
+{
+    b->keeps_temp = true;
+    if (has_tlb(b)) hoist_yield(b);
+}
+
 void gpr_store(struct build *b, u8 reg, u8 from)
 {
     if (reg >= 8) emit_store64(&b->e, mem_frame(FRAME_GPR_HIGH + 8 * (reg - 8)), from);
@@ -233,10 +239,11 @@ static u64 tag_field(bool write)
  * in one page, so a misaligned access needs no test of its own. */
 u32 access_by_tlb(struct build *b, unsigned size, bool write)
 {
+    u8 page = b->keeps_temp ? REG_HOISTED : REG_TEMP;
     access_tlb_slot(b);
-    emit_lea64(&b->e, REG_HOISTED, mem_bd(REG_LINEAR, (s32)size - 1));
-    emit_alu_ri(&b->e, true, ALU_AND, REG_HOISTED, ~(s32)PAGE_MASK);
-    emit_alu_rm(&b->e, true, ALU_CMP, REG_HOISTED, mem_tlb(tag_field(write)));
+    emit_lea64(&b->e, page, mem_bd(REG_LINEAR, (s32)size - 1));
+    emit_alu_ri(&b->e, true, ALU_AND, page, ~(s32)PAGE_MASK);
+    emit_alu_rm(&b->e, true, ALU_CMP, page, mem_tlb(tag_field(write)));
     u32 differs = emit_jcc(&b->e, CC_NZ);
     emit_load64(&b->e, REG_ENTRY, mem_tlb(offsetof(struct tlb_slot, delta)));
     return differs;
@@ -319,8 +326,8 @@ static struct host_mem access_constant_tlb(struct build *b, u64 linear, unsigned
     struct host_mem delta = slot_of_constant(b, linear, offsetof(struct tlb_slot, delta));
     flags_clobber(b);
     access_effective64(b, REG_LINEAR, true);
-    emit_lea64(&b->e, REG_HOISTED, mem_bd(REG_LINEAR, -(s32)(linear - tag)));
-    emit_alu_rm(&b->e, true, ALU_CMP, REG_HOISTED, page);
+    emit_lea64(&b->e, REG_ENTRY, mem_bd(REG_LINEAR, -(s32)(linear - tag)));
+    emit_alu_rm(&b->e, true, ALU_CMP, REG_ENTRY, page);
     fix_tlb(b, &page);
     u32 differs = emit_jcc(&b->e, CC_NZ);
     emit_load64(&b->e, REG_ENTRY, delta);

@@ -190,7 +190,8 @@ struct build {
     const struct insn *i;
     u64 eip, next_eip;
     enum flags_location flags;
-    bool ended; /* control does not fall out of the code emitted so far */
+    bool keeps_temp; /* r11 has a value of the current instruction, which a check must keep */
+    bool ended;      /* control does not fall out of the code emitted so far */
 
     struct stub stub[MAX_STUBS];
     unsigned stub_count;
@@ -290,7 +291,10 @@ struct stub *stub_add(struct build *b, enum stub_kind kind, u32 from);
 struct host_mem guest_address(const struct insn *i);
 /* The same for the current instruction. In 64-bit mode it may load r9 and r10. */
 struct host_mem operand_address(struct build *b);
-/* r10 = host address - linear address for `size` bytes at the linear address in r9, by the TLB. Clobbers r13 and EFLAGS.
+/* From here on to the end of the current instruction, checks keep r11. In IA-32e mode r13 is theirs instead. */
+void temp_is_kept(struct build *b);
+/* r10 = host address - linear address for `size` bytes at the linear address in r9, by the TLB. Clobbers r11 (r13 behind
+ * temp_is_kept()) and EFLAGS.
  * Returns the rel32 of a jump that is taken if there is no entry, or if they cross a page. */
 u32 access_by_tlb(struct build *b, unsigned size, bool write);
 /* r10 = offset in the TLB of the slot for the linear address in r9. Clobbers EFLAGS. */

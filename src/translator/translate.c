@@ -92,6 +92,7 @@ static void leave_through(struct build *b, u64 eip, unsigned thunk)
 static void emit_instruction(struct build *b)
 {
     b->piece[b->n] = b->e.at;
+    b->keeps_temp = false;
     b->site[b->n] = (struct site){
         .host = in_block(b, b->e.at),
         .guest = b->offset[b->n],
