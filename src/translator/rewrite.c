@@ -90,18 +90,18 @@ static bool has_memory_form(const struct insn *i)
 {
     u8 op = i->opcode, extension = i->modrm >> 3 & 7;
     if (i->encoding != ENC_LEGACY) return false;
-    if (i->map == 1)
-        return (op & 0xf0) == 0x40 || (op & 0xf0) == 0x90 || op == 0xaf ||
-               (op & 0xf6) == 0xb6; /* CMOV SET IMUL MOVZX MOVSX */
+    if (i->map == 1) {
+        bool cmov_or_set = (op & 0xf0) == 0x40 || (op & 0xf0) == 0x90, movx = (op & 0xf6) == 0xb6;
+        return cmov_or_set || movx || op == 0xaf; /* AFh: IMUL */
+    }
     if (i->map != 0) return false;
     if (op < 0x40) return (op & 7) < 4; /* ADD to CMP */
-    if (op >= 0x80 && op < 0x90)
-        return op < 0x86 || (op >= 0x88 && op < 0x8c); /* the same with immediates, TEST, MOV */
-    if (op == 0xf6 || op == 0xf7) return extension < 6;
-    if (op == 0xfe || op == 0xff) return extension < 2;
-    return op == 0x63 || op == 0x69 || op == 0x6b || (op & 0xfe) == 0xc0 ||
-           (op & 0xfc) == 0xd0 || /* MOVSXD IMUL, shifts */
-           (op & 0xfe) == 0xc6;
+    if (op >= 0x80 && op <= 0x8b)
+        return (op & 0xfe) != 0x86;                     /* ADD to CMP with a constant, TEST, MOV; not XCHG */
+    if (op == 0xf6 || op == 0xf7) return extension < 6; /* TEST NOT NEG MUL IMUL; not DIV and IDIV */
+    if (op == 0xfe || op == 0xff) return extension < 2; /* INC DEC */
+    bool shift = (op & 0xfe) == 0xc0 || (op & 0xfc) == 0xd0, mov = (op & 0xfe) == 0xc6;
+    return shift || mov || op == 0x63 || op == 0x69 || op == 0x6b; /* 63h: MOVSXD; the others: IMUL */
 }
 
 /* May the operand stay in the vCPU? A write of 32 bits clears the others, and a register that is named twice is loaded
