@@ -186,7 +186,7 @@ void emit_edge_stub(struct build *b, const struct stub *stub)
     emit_jmp_thunk(&b->e, edge->parked ? THUNK_LINK_PARKED : THUNK_LINK);
 }
 
-/* --- out of the midst of a block --- */
+/* --- out of the middle of a block --- */
 
 struct stub *emit_unhoisted_exit(struct build *b, u32 field)
 {

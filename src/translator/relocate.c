@@ -151,7 +151,7 @@ static void copy_promoted(void *owner, const struct block *block)
 void make_room(struct vcpu *v)
 {
     struct engine *t = v->engine;
-    /* A policy may use floating point, and a loaded one is compiled by somebody else. */
+    /* A policy may use floating point: a loaded one is not compiled for general registers only. */
     if (t->cache.segments > 1) fpu_park(v);
     cache_replace(&t->cache, copy_promoted, &t->cache);
 }
