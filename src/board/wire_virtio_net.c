@@ -60,4 +60,5 @@ const struct device_type virtio_net_type = {.name = "virtio-net-pci",
                                             .help = "network card, the fastest",
                                             .properties = properties,
                                             .check = virtio_check,
-                                            .create = create};
+                                            .create = create,
+                                            .plugs = true};
