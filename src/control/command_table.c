@@ -70,6 +70,8 @@ static const struct control_argument memsave[] = {NUMBER("val"), NUMBER("size"),
                                                   HIDDEN_NUMBER("cpu-index"), END};
 static const struct control_argument gdbserver[] = {TEXT_OPTIONAL("device"), END};
 static const struct control_argument inspect[] = {NUMBER("address"), END};
+static const struct control_argument hot[] = {
+    {.name = "most", .type = ARGUMENT_NUMBER, .optional = true, .positional = true}, END};
 static const struct control_argument balloon[] = {NUMBER("value"), END};
 static const struct control_argument watchdog[] = {TEXT("action"), END};
 static const struct control_argument help[] = {
@@ -140,6 +142,8 @@ const struct control_command control_commands[] = {
      .run = run_gdbserver},
     {"x-ringer-stats", "info stats", "every counter of --stats", NULL, .run = run_stats,
      .print = print_pairs},
+    {"x-ringer-hot", "info hot", "which translated blocks run, by samples since the last time", hot,
+     .run = run_hot, .print = print_pairs},
     {"x-ringer-inspect", "info mapping",
      "how an address is mapped: the guest's tables, and the shadow's entries", inspect, .run = run_inspect,
      .print = print_pairs},

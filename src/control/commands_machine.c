@@ -3,6 +3,7 @@
  */
 #include "board/media.h"
 #include "control_private.h"
+#include "observe/hot_blocks.h"
 #include "observe/screen.h"
 #include "observe/stats.h"
 #include "ui/keys.h"
@@ -304,6 +305,25 @@ void run_stats(struct control_call *call)
     call->result =
         stats_json(&vm->vcpu, &(struct stats_host){vm->powered_on_ns, vm_time_host_tsc_hz(&vm->time)});
     json_object_object_add(call->result, "instructions", json_object_new_uint64(vm->vcpu.icount));
+}
+
+/* Sampling begins with the first call, and ends when no call comes for this long. */
+#define HOT_PATIENCE_NS 10000000000ull
+#define HOT_MOST        1000
+
+void run_hot(struct control_call *call)
+{
+    struct control *control = call->control;
+    s64 most = call_number(call, "most", 20);
+    if (most < 0 || most > HOT_MOST) {
+        call_fail(call, "\"most\" is 0 to %d", HOT_MOST);
+        return;
+    }
+    if (!control->hot) control->hot = hot_blocks_open(&call->vm->vcpu);
+    int failed = control->hot ? hot_blocks_start(control->hot, HOT_PATIENCE_NS) : -ENOMEM;
+    if (!failed) call->result = hot_blocks_take(control->hot, (unsigned)most);
+    if (failed || !call->result)
+        call_fail(call, "cannot sample the machine: %s", strerror(failed ? -failed : ENOMEM));
 }
 
 static void add_hex(struct json_object *object, const char *key, u64 value)

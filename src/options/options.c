@@ -102,6 +102,7 @@ static bool check_together(const struct options *o, struct complaint *c)
         o->engine != ENGINE_INTERP)
         return COMPLAIN(
             c, "--trace: from and to count instructions, which needs --deterministic or --engine=interp");
+    if (o->lockstep && o->hot_blocks) return COMPLAIN(c, "--lockstep and --hot-blocks exclude each other");
     if (o->lockstep && o->profile) return COMPLAIN(c, "--lockstep and --profile exclude each other");
     if (o->symbols && !o->profile && !o->perf_map)
         return COMPLAIN(c, "--symbols needs --profile or --perf-map, which are missing");

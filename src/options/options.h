@@ -90,8 +90,9 @@ struct options {
         u64 from, to;     /* icounts, the last one included */
         u8 cpls;          /* bit n: CPL n is logged */
     } event_log;
-    const char *profile; /* where to write the folded stacks, or NULL */
-    const char *symbols; /* of the guest kernel, or NULL */
+    const char *hot_blocks; /* where to write them, or NULL */
+    const char *profile;    /* where to write the folded stacks, or NULL */
+    const char *symbols;    /* of the guest kernel, or NULL */
     bool perf_map;
     const char *screen_dump, *screenshot;
     u64 timeout_ns; /* UINT64_MAX: none */
