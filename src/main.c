@@ -145,7 +145,7 @@ static int run(const struct options *options)
     struct vm *vm = machine_create(options, MACHINE_LEADER, &session.chardevs, &status, error, sizeof(error));
     if (!vm) die(status, "%s", error);
     session.chardevs.vcpu_mailbox = &vm->mailbox;
-    vm->event_log = log;
+    if (log && event_log_instructions(log)) vm->event_log = log;
     event_log_attach(log, &vm->vcpu, &vm->time.clock);
     session.vm = vm;
     status = instruments_open(&session.instruments, options, &vm->vcpu, error, sizeof(error));

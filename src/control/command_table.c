@@ -223,8 +223,10 @@ const char *call_text(const struct control_call *call, const char *name)
 s64 call_number(const struct control_call *call, const char *name, s64 otherwise)
 {
     struct json_object *value;
-    return json_object_object_get_ex(call->arguments, name, &value) ? json_object_get_int64(value)
-                                                                    : otherwise;
+    if (!json_object_object_get_ex(call->arguments, name, &value)) return otherwise;
+    s64 number = json_object_get_int64(value);
+    /* Addresses of 64-bit guests: the numbers above INT64_MAX are the negative ones. */
+    return number == INT64_MAX ? (s64)json_object_get_uint64(value) : number;
 }
 
 bool call_switch(const struct control_call *call, const char *name)

@@ -62,7 +62,7 @@ static enum exit_reason run_engine(struct vm *vm)
 enum exit_reason dispatcher_execute(struct vm *vm)
 {
     struct vcpu *v = &vm->vcpu;
-    if (unlikely(vm->event_log) && event_log_instructions(vm->event_log)) return logged_step(vm);
+    if (unlikely(vm->event_log)) return logged_step(vm);
     if (v->icount >= v->icount_limit) return EXIT_BUDGET;
     if (unlikely(vm->debugger.steps)) return debugger_execute(vm);
     enum exit_reason reason = run_engine(vm);
