@@ -40,7 +40,14 @@ const struct form_example form_examples[] = {
     FORM("INT3", "\xcc"),
     FORM("INTO", "\xce", .traits = FORM_COMPAT | FORM_OVERFLOW),
     FORM("IRET", "\x66\xcf", .words = {VALUE_NEXT, VALUE_CS, VALUE_FLAGS}),
-    FORM("IRETD", "\xcf", .words = {VALUE_NEXT, VALUE_CS, VALUE_FLAGS}),
+    FORM("IRETD", "\xcf", .words = {VALUE_NEXT, VALUE_CS, VALUE_FLAGS, VALUE_STACK, VALUE_SS}),
+    FORM("IRETQ", "\x48\xcf", .traits = FORM_WIDE,
+         .words = {VALUE_NEXT, VALUE_CS, VALUE_FLAGS, VALUE_STACK, VALUE_SS}),
+    FORM("SYSCALL", "\x0f\x05", .traits = FORM_WIDE, .eax = FORM_NO_SYSTEM_CALL),
+    FORM("SYSRET", "\x48\x0f\x07", .traits = FORM_WIDE),
+    FORM("SWAPGS", "\x0f\x01\xf8", .traits = FORM_WIDE),
+    FORM("RDFSBASE", "\xf3\x0f\xae\xc0", .traits = FORM_WIDE),
+    FORM("WRGSBASE", "\xf3\x0f\xae\xd8", .traits = FORM_WIDE, .eax = 0x1000),
     FORM("SYSENTER", "\x0f\x34", .eax = 0xffffffff - 0x100),
     FORM("SYSEXIT", "\x0f\x35"),
     FORM("IN", "\xe4\x80"),
@@ -109,25 +116,26 @@ u32 form_value(const struct form_context *c, u32 value)
     case VALUE_SS: return c->ss;
     case VALUE_NEXT: return c->next;
     case VALUE_FLAGS: return c->flags;
+    case VALUE_STACK: return c->stack_pointer;
     default: return value;
     }
 }
 
 void form_put_words(const struct form_example *e, const struct form_context *c)
 {
-    for (unsigned n = 0; n < 3; n++) {
-        u32 value = form_value(c, e->words[n]);
+    for (unsigned n = 0; n < ARRAY_SIZE(e->words); n++) {
+        u64 value = form_value(c, e->words[n]);
         memcpy(c->memory + n * c->bytes, &value, c->bytes);
         memcpy(c->stack + n * c->bytes, &value, c->bytes);
     }
 }
 
-unsigned form_decode(const struct form_example *e, bool code32, struct insn *i, u8 *bytes)
+unsigned form_decode(const struct form_example *e, unsigned size, struct insn *i, u8 *bytes)
 {
     unsigned n = 0;
     memset(bytes, 0, INSN_MAX_BYTES);
-    if (!code32 && (e->traits & FORM_MEMORY)) bytes[n++] = 0x67;
+    if (!size && (e->traits & FORM_MEMORY)) bytes[n++] = 0x67;
     memcpy(bytes + n, e->bytes, e->length);
-    insn_decode(i, bytes, INSN_MAX_BYTES, code32);
+    insn_decode(i, bytes, INSN_MAX_BYTES, (enum code_size)size);
     return n + e->length;
 }

@@ -19,10 +19,14 @@ enum form_traits {
     FORM_RETURN =
         1 << 7, /* pushes a return address last, which is not compared; the values pushed before are */
     FORM_IF_CLEAR = 1 << 6, /* the guest's kernel has cleared IF before */
+    FORM_WIDE = 1 << 8,     /* only 64-bit mode has it */
 };
 
+/* EAX of the example of SYSCALL: no system call of Linux has this number. */
+#define FORM_NO_SYSTEM_CALL 0xffff
+
 /* Values that depend on the mode: selectors of the current code and stack segment, and the address to return to. */
-enum { VALUE_CS = 0xfffffff0, VALUE_SS, VALUE_NEXT, VALUE_FLAGS };
+enum { VALUE_CS = 0xfffffff0, VALUE_SS, VALUE_NEXT, VALUE_FLAGS, VALUE_STACK };
 
 struct form_example {
     const char *form;
@@ -30,19 +34,19 @@ struct form_example {
     u8 length;
     u16 traits;
     u32 eax, ecx;
-    u32 words[3]; /* at [ESI] and at [ESP]: of the operand size each, the selector of a pointer too */
+    u32 words[5]; /* at [ESI] and at [ESP]: of the operand size each, the selector of a pointer too */
 };
 
 extern const struct form_example form_examples[];
 extern const unsigned form_example_count;
 
-/* The example's bytes for 16- or 32-bit code, decoded; bytes[] has room for INSN_MAX_BYTES. */
+/* The example's bytes for 16-, 32- or 64-bit code (enum code_size), decoded; bytes[] has room for INSN_MAX_BYTES. */
 struct insn;
-unsigned form_decode(const struct form_example *e, bool code32, struct insn *i, u8 *bytes);
+unsigned form_decode(const struct form_example *e, unsigned size, struct insn *i, u8 *bytes);
 
 /* Puts the example's words (VALUE_... replaced by these) at both addresses. */
 struct form_context {
-    u32 cs, ss, next, flags;
+    u32 cs, ss, next, flags, stack_pointer;
     unsigned bytes; /* of a word */
     u8 *memory, *stack;
 };

@@ -22,6 +22,9 @@ enum {
     STACK_OF_CPL0 = 0x9000,
     TABLES = 0x10000, /* and these the tables: GDT, IDT, LDT, TSS, a page each */
     TABLES_ELSEWHERE = 0x20000,
+    PML4 = 0x30000,
+    PDPT = 0x31000,
+    DIRECTORY = 0x32000,
     MEMORY_32 = 0x300000,
     STACK_32 = 0x302000,
     END_OF_USE = 0x303000,
@@ -40,10 +43,11 @@ enum {
     TASK_ELSEWHERE = 0x38,
     LOCAL_ELSEWHERE = 0x40,
 };
-#define FLAT         (AR_G | AR_DB)
-#define VECTOR_INT_N 0x20
-#define GDT_LIMIT    0xff
-#define OTHER_MODEL  "pentium3"
+#define FLAT             (AR_G | AR_DB)
+#define VECTOR_INT_N     0x20
+#define GDT_LIMIT        0xff
+#define OTHER_MODEL      "pentium3"
+#define OTHER_WIDE_MODEL "qemu64"
 
 struct guest_experiment {
     struct phys phys;
@@ -123,6 +127,23 @@ static void put_gate(struct guest_experiment *g, u32 table, u8 vector, u8 dpl)
     put(g, table + vector * 8u + 4, 4, (u32)(0x8e | dpl << AR_DPL_SHIFT) << 8);
 }
 
+/* A gate of 64-bit mode has 16 bytes (SDM 3A 6.14.1). */
+static void put_gate64(struct guest_experiment *g, u32 table, u8 vector, u8 dpl)
+{
+    put(g, table + vector * 16u, 8, (u64)CODE0 << 16 | HANDLER | (u64)(0x8e | dpl << AR_DPL_SHIFT) << 40);
+    put(g, table + vector * 16u + 8, 8, 0);
+}
+
+/* IA-32e paging: the identity, by pages of 2 MB that both privileges may use (SDM 3A 4.5). */
+static void put_page_tables(struct guest_experiment *g)
+{
+    enum { PRESENT = 7, LARGE = 0x80 };
+    put(g, PML4, 8, PDPT | PRESENT);
+    put(g, PDPT, 8, DIRECTORY | PRESENT);
+    for (u32 n = 0; n < RAM_BYTES >> 21; n++)
+        put(g, DIRECTORY + n * 8, 8, n << 21 | LARGE | PRESENT);
+}
+
 static u32 tables_of(const struct guest_setting *s)
 {
     return s->elsewhere ? TABLES_ELSEWHERE : TABLES;
@@ -133,22 +154,24 @@ static void put_tables(struct guest_experiment *g, const struct guest_setting *s
     static const u8 vectors[] = {VEC_DB, VEC_BP, VEC_OF, VECTOR_INT_N};
     u32 at = tables_of(s), gdt = at + GDT;
     u16 task = s->elsewhere ? TASK_ELSEWHERE : TASK, local = s->elsewhere ? LOCAL_ELSEWHERE : LOCAL;
-    put_descriptor(g, gdt, CODE0, 0, 0xfffff, FLAT | 0x9b);
+    u32 code = s->wide ? AR_G | AR_L : FLAT;
+    put_descriptor(g, gdt, CODE0, 0, 0xfffff, code | 0x9b);
     /* Elsewhere the same selector names a lesser descriptor, which LAR, LSL, VERR and VERW show. */
     if (s->elsewhere)
         put_descriptor(g, gdt, DATA0, 0, 0x7ffff, FLAT | 0x19);
     else
         put_descriptor(g, gdt, DATA0, 0, 0xfffff, FLAT | 0x93);
-    put_descriptor(g, gdt, CODE3, 0, 0xfffff, FLAT | 0xfb);
+    put_descriptor(g, gdt, CODE3, 0, 0xfffff, code | 0xfb);
     put_descriptor(g, gdt, DATA3, 0, 0xfffff, FLAT | 0xf3);
     put_descriptor(g, gdt, task, at + TSS, 0x2067, 0x8b);
-    put_descriptor(g, gdt, local, at + LDT, 0x1f, 0x82);
+    if (!s->wide) put_descriptor(g, gdt, local, at + LDT, 0x1f, 0x82);
     put_descriptor(g, gdt, SECOND_TASK, at + SECOND_TSS, 0x67, 0x89);
     put(g, at + TSS + 4, 4, STACK_OF_CPL0);
-    put(g, at + TSS + 8, 4, DATA0);
+    put(g, at + TSS + 8, 4, s->wide ? 0 : DATA0);
     put(g, at + TSS + 102, 2, 0x68);
     for (unsigned n = 0; n < sizeof(vectors); n++)
-        put_gate(g, at + IDT, vectors[n], s->gate_dpl);
+        (s->wide ? put_gate64 : put_gate)(g, at + IDT, vectors[n], s->gate_dpl);
+    if (s->wide) put_page_tables(g);
 }
 
 static void set_segments(struct vcpu *v, const struct guest_setting *s)
@@ -161,7 +184,19 @@ static void set_segments(struct vcpu *v, const struct guest_setting *s)
     }
     for (enum seg seg = 0; seg < SEG_COUNT; seg++)
         v->seg[seg] = (struct segment){0, 0xffffffff, FLAT | 0x93 | dpl, s->cpl ? DATA3 : DATA0, 0, 0};
-    v->seg[SEG_CS] = (struct segment){0, 0xffffffff, FLAT | 0x9b | dpl, s->cpl ? CODE3 : CODE0, 0, 0};
+    u32 code = s->wide ? AR_G | AR_L : FLAT;
+    v->seg[SEG_CS] = (struct segment){0, 0xffffffff, code | 0x9b | dpl, s->cpl ? CODE3 : CODE0, 0, 0};
+}
+
+static void set_wide(struct vcpu *v, const struct guest_setting *s)
+{
+    v->paging.cr0 |= CR0_PG;
+    v->paging.cr4 |= CR4_PAE | (s->no_fsgsbase ? 0 : CR4_FSGSBASE);
+    v->paging.efer = EFER_SCE | EFER_LME | EFER_LMA;
+    v->paging.cr3 = PML4;
+    v->star = (u64)CODE0 << 32 | (u64)(CODE3 - 16) << 48;
+    v->lstar = HANDLER;
+    v->fmask = FL_IF;
 }
 
 static void set_up(struct guest_experiment *g, const struct guest_setting *s)
@@ -172,16 +207,21 @@ static void set_up(struct guest_experiment *g, const struct guest_setting *s)
     vcpu_reset(v);
     memset(g->phys.ram, 0, END_OF_USE);
     put_tables(g, s);
-    v->model = cpu_model_find(s->elsewhere ? OTHER_MODEL : "max");
+    v->model = cpu_model_find(s->wide        ? (s->elsewhere ? OTHER_WIDE_MODEL : "max64")
+                              : s->elsewhere ? OTHER_MODEL
+                                             : "max");
     g->tsc = s->elsewhere ? 0x7654321 : 0x1234567;
     g->port_used = false;
     v->gdtr = (struct desc_table){at + GDT, GDT_LIMIT};
-    v->idtr = (struct desc_table){s->protected ? at + IDT : 0, s->protected ? 0x7ff : 0x3ff};
+    v->idtr = (struct desc_table){s->protected ? at + IDT : 0, s->wide        ? 0xfff
+                                                               : s->protected ? 0x7ff
+                                                                              : 0x3ff};
     v->paging.cr0 = (s->protected ? CR0_PE : 0) | CR0_ET | CR0_NE | CR0_WP | CR0_TS;
     if (s->other_mode) v->paging.cr0 ^= CR0_MP | CR0_NE;
     if (s->tsd) v->paging.cr4 |= CR4_TSD;
     if (s->pce) v->paging.cr4 |= CR4_PCE;
     if (s->umip) v->paging.cr4 |= CR4_UMIP;
+    if (s->wide) set_wide(v, s);
     set_segments(v, s);
     v->tr = (struct segment){
         at + TSS, s->port_allowed ? 0x2067 : 0x67, 0x8b, s->elsewhere ? TASK_ELSEWHERE : TASK, 0, 0};
@@ -192,6 +232,12 @@ static void set_up(struct guest_experiment *g, const struct guest_setting *s)
     v->sysenter_eip = HANDLER;
     v->sysenter_esp = STACK_OF_CPL0;
     if (s->elsewhere) v->dr[0] = 0x5555;
+    if (s->wide) {
+        v->base64.tr = v->tr.base;
+        v->base64.ldtr = v->ldtr.base;
+        v->base64.fs = v->base64.gs = 0;
+        v->kernel_gs_base = s->elsewhere ? 0x2000 : 0x1000;
+    }
     shadow_load_root(v->shadow, &v->paging);
     vcpu_update_mode(v);
 }
@@ -201,8 +247,8 @@ static void set_up(struct guest_experiment *g, const struct guest_setting *s)
 static __attribute__((noinline)) u8 execute(struct vcpu *v, const struct insn *i)
 {
     if (FAULT_CATCH(v)) return v->fault.vector;
-    v->insn_start = (u32)v->rip;
-    v->rip = (u32)(v->rip + i->length);
+    v->insn_start = v->rip;
+    v->rip += i->length; /* never at the end of a segment */
     i->row->execute(v, i);
     return ISA_NO_TRAP;
 }
@@ -225,7 +271,8 @@ static u32 control_changed(const struct guest_experiment *g, const struct vcpu *
         memcmp(&v->idtr, &before->idtr, sizeof(v->idtr)) != 0 || v->tr.selector != before->tr.selector ||
         v->ldtr.selector != before->ldtr.selector)
         parts |= CONTROL_TABLES;
-    if (v->sysenter_cs != before->sysenter_cs) parts |= CONTROL_MSR;
+    if (v->sysenter_cs != before->sysenter_cs || v->kernel_gs_base != before->kernel_gs_base)
+        parts |= CONTROL_MSR;
     if (g->port_used) parts |= CONTROL_PORT;
     if (v->halted) parts |= CONTROL_HALT;
     return parts;
@@ -237,17 +284,21 @@ struct outcome guest_experiment_run(struct guest_experiment *g, const struct for
     static struct vcpu before;
     struct vcpu *v = g->v;
     bool code32 = s->protected && !s->vm86;
+    unsigned size = s->wide ? 2 : code32;
     u32 memory = code32 ? MEMORY_32 : MEMORY_LOW, stack = code32 ? STACK_32 : STACK_LOW;
     u8 bytes[INSN_MAX_BYTES], memory_before[8];
     struct insn i;
     set_up(g, s);
-    form_decode(e, code32, &i, bytes);
+    form_decode(e, size, &i, bytes);
     struct form_context c = {
         .cs = s->kernel_selectors ? CODE0 : v->seg[SEG_CS].selector,
         .ss = s->kernel_selectors ? DATA0 : v->seg[SEG_SS].selector,
         .next = CODE_LOW,
         .flags = v->eflags ^ FL_IF,
-        .bytes = i.operand_bytes == 4 ? 4 : 2,
+        .bytes = i.operand_bytes == 8   ? 8
+                 : i.operand_bytes == 4 ? 4
+                                        : 2,
+        .stack_pointer = stack,
         .memory = g->phys.ram + memory,
         .stack = g->phys.ram + stack,
     };
@@ -272,11 +323,13 @@ struct outcome guest_experiment_run(struct guest_experiment *g, const struct for
     o.ebx = (u32)v->gpr[REG_EBX];
     memcpy(o.memory, c.memory, sizeof(o.memory));
     outcome_keep_written(&o, (u32)before.gpr[REG_EAX], (u32)before.gpr[REG_ECX], memory_before);
-    if (v->gpr[REG_ESP] < stack && stack - v->gpr[REG_ESP] <= 8)
-        memcpy(&o.pushed, g->phys.ram + v->gpr[REG_ESP] + (e->traits & FORM_RETURN ? c.bytes : 0), c.bytes);
+    if (v->gpr[REG_ESP] < stack && stack - v->gpr[REG_ESP] <= 2 * 8)
+        memcpy(&o.pushed, g->phys.ram + v->gpr[REG_ESP] + (e->traits & FORM_RETURN ? c.bytes : 0),
+               c.bytes < 4 ? c.bytes : 4);
     o.if_changed = (v->eflags ^ before.eflags) & FL_IF;
     o.zero = v->eflags & FL_ZF;
     o.carry = v->eflags & FL_CF;
     if (!o.trapped) o.control = control_changed(g, &before);
+    o.entered = !o.trapped && before.cpl == 3 && v->cpl == 0;
     return o;
 }

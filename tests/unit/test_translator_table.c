@@ -141,7 +141,7 @@ int main(void)
         abort();
     rig->translated_code_written = translator_code_written;
     for (unsigned n = 0; n < form_example_count; n++)
-        for (unsigned m = 0; m < ARRAY_SIZE(modes); m++) {
+        for (unsigned m = 0; m < ARRAY_SIZE(modes) && !(form_examples[n].traits & FORM_WIDE); m++) {
             const struct isa_row *row;
             struct emitted e = translate_example(rig, &form_examples[n], modes[m].mode, &row);
             bool hot = modes[m].hot && strcmp(row->name, "PUSHF") && strcmp(row->name, "POPF");
