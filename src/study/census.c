@@ -16,16 +16,16 @@ static const struct guest_setting kernel_elsewhere = {.protected = true, .elsewh
 static const struct guest_setting kernel_other_mode = {.protected = true, .other_mode = true};
 static const struct guest_setting user = {.protected = true, .cpl = 3};
 static const struct guest_setting real_mode = {0};
-static const struct guest_setting wide_kernel = {.protected = true, .wide = true};
-static const struct guest_setting wide_user = {.protected = true, .wide = true, .cpl = 3};
+static const struct guest_setting wide_kernel = {.protected = true, .code64 = true};
+static const struct guest_setting wide_user = {.protected = true, .code64 = true, .cpl = 3};
 
 /* The simulated CPUs, on which a monitor runs the same code at CPL 3 with tables and mode bits of its own. */
 static const struct guest_setting simulated[CENSUS_CPUS] = {
     [CPU_PLAIN] = {.protected = true, .cpl = 3, .elsewhere = true, .other_mode = true},
     [CPU_UMIP] = {.protected = true, .cpl = 3, .elsewhere = true, .other_mode = true, .umip = true},
-    [CPU_WIDE] = {.protected = true, .wide = true, .cpl = 3, .elsewhere = true, .other_mode = true},
+    [CPU_WIDE] = {.protected = true, .code64 = true, .cpl = 3, .elsewhere = true, .other_mode = true},
     [CPU_WIDE_UMIP] =
-        {.protected = true, .wide = true, .cpl = 3, .elsewhere = true, .other_mode = true, .umip = true},
+        {.protected = true, .code64 = true, .cpl = 3, .elsewhere = true, .other_mode = true, .umip = true},
     [CPU_VM86] = {.protected = true, .vm86 = true, .cpl = 3, .elsewhere = true, .other_mode = true},
 };
 
@@ -101,7 +101,7 @@ static void find_sensitivity(struct census_entry *entry, const struct trial *t, 
 {
     struct guest_setting user_with_kernel = wide ? wide_user : user;
     struct guest_setting elsewhere = kernel_elsewhere, other_mode = kernel_other_mode;
-    elsewhere.wide = other_mode.wide = wide;
+    elsewhere.code64 = other_mode.code64 = wide;
     user_with_kernel.kernel_selectors = true;
     struct outcome moved = run_guest(t->guest, t->example, &elsewhere);
     struct outcome other = run_guest(t->guest, t->example, &other_mode);
@@ -113,11 +113,21 @@ static void find_sensitivity(struct census_entry *entry, const struct trial *t, 
         entry->mode |= outcome_difference(&t->meaning, &t->user_meaning) || with_kernel.trapped;
 }
 
+/* In 64-bit mode the bytes may be of another form, as 9Ch is PUSHFQ, or of none. */
+static bool is_form_of_64(const struct form_example *e)
+{
+    struct insn i;
+    u8 bytes[INSN_MAX_BYTES];
+    if (e->traits & FORM_COMPAT) return false;
+    form_decode(e, CODE_64, &i, bytes);
+    return !strcmp(i.row->name, e->form);
+}
+
 static void try_example(struct census *c, struct census_entry *entry, struct guest_experiment *guest,
                         const struct form_example *e)
 {
     struct trial t = {.guest = guest, .example = e};
-    if (!(e->traits & FORM_WIDE)) {
+    if (!(e->traits & FORM_LONG)) {
         t.meaning = run_guest(guest, e, &kernel);
         t.user_meaning = run_guest(guest, e, &user);
         find_sensitivity(entry, &t, false);
@@ -128,10 +138,10 @@ static void try_example(struct census *c, struct census_entry *entry, struct gue
         t.user_meaning = t.meaning;
         if (!t.meaning.trapped) observe_simulated(entry, &t, CPU_VM86);
     }
-    if (e->traits & FORM_COMPAT) return;
+    if (!is_form_of_64(e)) return;
     t.meaning = run_guest(guest, e, &wide_kernel);
     t.user_meaning = run_guest(guest, e, &wide_user);
-    if (e->traits & FORM_WIDE) find_sensitivity(entry, &t, true);
+    if (e->traits & FORM_LONG) find_sensitivity(entry, &t, true);
     observe_host(entry, &t, false);
     observe_simulated(entry, &t, CPU_WIDE);
     observe_simulated(entry, &t, CPU_WIDE_UMIP);
@@ -160,7 +170,7 @@ bool census_breaks_theorem_3(const struct census_entry *e, enum census_cpu cpu)
 
 enum census_class census_class_of(const struct census_entry *e, enum census_cpu reference)
 {
-    return e->on[e->traits & FORM_WIDE ? CPU_WIDE : reference].class;
+    return e->on[e->traits & FORM_LONG ? CPU_WIDE : reference].class;
 }
 
 enum census_cpu census_reference(const struct census *c)
@@ -178,7 +188,7 @@ static struct census_entry *entry_of(struct census *c, const struct form_example
     struct census_entry *entry = &c->entry[c->count++];
     u8 bytes[INSN_MAX_BYTES];
     struct insn i;
-    form_decode(e, e->traits & FORM_WIDE ? 2 : 1, &i, bytes);
+    form_decode(e, e->traits & FORM_LONG ? CODE_64 : CODE_32, &i, bytes);
     *entry = (struct census_entry){.form = e->form, .row = i.row};
     return entry;
 }

@@ -22,9 +22,6 @@ enum {
     STACK_OF_CPL0 = 0x9000,
     TABLES = 0x10000, /* and these the tables: GDT, IDT, LDT, TSS, a page each */
     TABLES_ELSEWHERE = 0x20000,
-    PML4 = 0x30000,
-    PDPT = 0x31000,
-    DIRECTORY = 0x32000,
     MEMORY_32 = 0x300000,
     STACK_32 = 0x302000,
     END_OF_USE = 0x303000,
@@ -43,11 +40,12 @@ enum {
     TASK_ELSEWHERE = 0x38,
     LOCAL_ELSEWHERE = 0x40,
 };
-#define FLAT             (AR_G | AR_DB)
-#define VECTOR_INT_N     0x20
-#define GDT_LIMIT        0xff
-#define OTHER_MODEL      "pentium3"
-#define OTHER_WIDE_MODEL "qemu64"
+#define FLAT           (AR_G | AR_DB)
+#define FLAT64         (AR_G | AR_L)
+#define VECTOR_INT_N   0x20
+#define GDT_LIMIT      0xff
+#define OTHER_MODEL    "pentium3"
+#define OTHER_MODEL_64 "qemu64"
 
 struct guest_experiment {
     struct phys phys;
@@ -121,27 +119,11 @@ static void put_descriptor(struct guest_experiment *g, u32 table, u16 selector, 
     put(g, at + 4, 4, (base & 0xff000000) | (limit & 0xf0000) | (access & 0xf0ff) << 8 | (base >> 16 & 0xff));
 }
 
-static void put_gate(struct guest_experiment *g, u32 table, u8 vector, u8 dpl)
+static void put_gate(struct guest_experiment *g, u32 table, u8 vector, const struct guest_setting *s)
 {
-    put(g, table + vector * 8u, 4, (u32)CODE0 << 16 | HANDLER);
-    put(g, table + vector * 8u + 4, 4, (u32)(0x8e | dpl << AR_DPL_SHIFT) << 8);
-}
-
-/* A gate of 64-bit mode has 16 bytes (SDM 3A 6.14.1). */
-static void put_gate64(struct guest_experiment *g, u32 table, u8 vector, u8 dpl)
-{
-    put(g, table + vector * 16u, 8, (u64)CODE0 << 16 | HANDLER | (u64)(0x8e | dpl << AR_DPL_SHIFT) << 40);
-    put(g, table + vector * 16u + 8, 8, 0);
-}
-
-/* IA-32e paging: the identity, by pages of 2 MB that both privileges may use (SDM 3A 4.5). */
-static void put_page_tables(struct guest_experiment *g)
-{
-    enum { PRESENT = 7, LARGE = 0x80 };
-    put(g, PML4, 8, PDPT | PRESENT);
-    put(g, PDPT, 8, DIRECTORY | PRESENT);
-    for (u32 n = 0; n < RAM_BYTES >> 21; n++)
-        put(g, DIRECTORY + n * 8, 8, n << 21 | LARGE | PRESENT);
+    u32 at = table + vector * (s->code64 ? 16u : 8u);
+    put(g, at, 4, (u32)CODE0 << 16 | HANDLER);
+    put(g, at + 4, 4, (u32)(0x8e | s->gate_dpl << AR_DPL_SHIFT) << 8);
 }
 
 static u32 tables_of(const struct guest_setting *s)
@@ -154,7 +136,7 @@ static void put_tables(struct guest_experiment *g, const struct guest_setting *s
     static const u8 vectors[] = {VEC_DB, VEC_BP, VEC_OF, VECTOR_INT_N};
     u32 at = tables_of(s), gdt = at + GDT;
     u16 task = s->elsewhere ? TASK_ELSEWHERE : TASK, local = s->elsewhere ? LOCAL_ELSEWHERE : LOCAL;
-    u32 code = s->wide ? AR_G | AR_L : FLAT;
+    u32 code = s->code64 ? FLAT64 : FLAT;
     put_descriptor(g, gdt, CODE0, 0, 0xfffff, code | 0x9b);
     /* Elsewhere the same selector names a lesser descriptor, which LAR, LSL, VERR and VERW show. */
     if (s->elsewhere)
@@ -163,15 +145,16 @@ static void put_tables(struct guest_experiment *g, const struct guest_setting *s
         put_descriptor(g, gdt, DATA0, 0, 0xfffff, FLAT | 0x93);
     put_descriptor(g, gdt, CODE3, 0, 0xfffff, code | 0xfb);
     put_descriptor(g, gdt, DATA3, 0, 0xfffff, FLAT | 0xf3);
-    put_descriptor(g, gdt, task, at + TSS, 0x2067, 0x8b);
-    if (!s->wide) put_descriptor(g, gdt, local, at + LDT, 0x1f, 0x82);
+    if (!s->code64) { /* there these have 16 bytes each, and no instruction reads them */
+        put_descriptor(g, gdt, task, at + TSS, 0x2067, 0x8b);
+        put_descriptor(g, gdt, local, at + LDT, 0x1f, 0x82);
+    }
     put_descriptor(g, gdt, SECOND_TASK, at + SECOND_TSS, 0x67, 0x89);
     put(g, at + TSS + 4, 4, STACK_OF_CPL0);
-    put(g, at + TSS + 8, 4, s->wide ? 0 : DATA0);
+    if (!s->code64) put(g, at + TSS + 8, 4, DATA0);
     put(g, at + TSS + 102, 2, 0x68);
     for (unsigned n = 0; n < sizeof(vectors); n++)
-        (s->wide ? put_gate64 : put_gate)(g, at + IDT, vectors[n], s->gate_dpl);
-    if (s->wide) put_page_tables(g);
+        put_gate(g, at + IDT, vectors[n], s);
 }
 
 static void set_segments(struct vcpu *v, const struct guest_setting *s)
@@ -184,17 +167,21 @@ static void set_segments(struct vcpu *v, const struct guest_setting *s)
     }
     for (enum seg seg = 0; seg < SEG_COUNT; seg++)
         v->seg[seg] = (struct segment){0, 0xffffffff, FLAT | 0x93 | dpl, s->cpl ? DATA3 : DATA0, 0, 0};
-    u32 code = s->wide ? AR_G | AR_L : FLAT;
-    v->seg[SEG_CS] = (struct segment){0, 0xffffffff, code | 0x9b | dpl, s->cpl ? CODE3 : CODE0, 0, 0};
+    v->seg[SEG_CS] = (struct segment){
+        0, 0xffffffff, (s->code64 ? FLAT64 : FLAT) | 0x9b | dpl, s->cpl ? CODE3 : CODE0, 0, 0};
 }
 
-static void set_wide(struct vcpu *v, const struct guest_setting *s)
+/* 64-bit mode without paging: no hardware has that, and no form depends on it. */
+static void enter_long_mode(struct vcpu *v, const struct guest_setting *s)
 {
-    v->paging.cr0 |= CR0_PG;
-    v->paging.cr4 |= CR4_PAE | (s->no_fsgsbase ? 0 : CR4_FSGSBASE);
-    v->paging.efer = EFER_SCE | EFER_LME | EFER_LMA;
-    v->paging.cr3 = PML4;
-    v->star = (u64)CODE0 << 32 | (u64)(CODE3 - 16) << 48;
+    v->model = cpu_model_find(s->elsewhere ? OTHER_MODEL_64 : "max64");
+    v->paging.efer = EFER_LMA | EFER_LME | EFER_SCE;
+    v->paging.cr4 |= CR4_PAE | CR4_FSGSBASE;
+    v->base64.tr = v->tr.base;
+    v->base64.ldtr = v->ldtr.base;
+    v->base64.fs = v->base64.gs = 0x12345678;
+    v->kernel_gs_base = s->elsewhere ? 0x2000 : 0x1000;
+    v->star = (u64)CODE0 << 32 | (u64)(CODE3 - 16) << 48; /* SDM 2B SYSCALL, SYSRET */
     v->lstar = HANDLER;
     v->fmask = FL_IF;
 }
@@ -207,21 +194,16 @@ static void set_up(struct guest_experiment *g, const struct guest_setting *s)
     vcpu_reset(v);
     memset(g->phys.ram, 0, END_OF_USE);
     put_tables(g, s);
-    v->model = cpu_model_find(s->wide        ? (s->elsewhere ? OTHER_WIDE_MODEL : "max64")
-                              : s->elsewhere ? OTHER_MODEL
-                                             : "max");
+    v->model = cpu_model_find(s->elsewhere ? OTHER_MODEL : "max");
     g->tsc = s->elsewhere ? 0x7654321 : 0x1234567;
     g->port_used = false;
     v->gdtr = (struct desc_table){at + GDT, GDT_LIMIT};
-    v->idtr = (struct desc_table){s->protected ? at + IDT : 0, s->wide        ? 0xfff
-                                                               : s->protected ? 0x7ff
-                                                                              : 0x3ff};
+    v->idtr = (struct desc_table){s->protected ? at + IDT : 0, s->protected ? 0x7ff : 0x3ff};
     v->paging.cr0 = (s->protected ? CR0_PE : 0) | CR0_ET | CR0_NE | CR0_WP | CR0_TS;
     if (s->other_mode) v->paging.cr0 ^= CR0_MP | CR0_NE;
     if (s->tsd) v->paging.cr4 |= CR4_TSD;
     if (s->pce) v->paging.cr4 |= CR4_PCE;
     if (s->umip) v->paging.cr4 |= CR4_UMIP;
-    if (s->wide) set_wide(v, s);
     set_segments(v, s);
     v->tr = (struct segment){
         at + TSS, s->port_allowed ? 0x2067 : 0x67, 0x8b, s->elsewhere ? TASK_ELSEWHERE : TASK, 0, 0};
@@ -232,12 +214,7 @@ static void set_up(struct guest_experiment *g, const struct guest_setting *s)
     v->sysenter_eip = HANDLER;
     v->sysenter_esp = STACK_OF_CPL0;
     if (s->elsewhere) v->dr[0] = 0x5555;
-    if (s->wide) {
-        v->base64.tr = v->tr.base;
-        v->base64.ldtr = v->ldtr.base;
-        v->base64.fs = v->base64.gs = 0;
-        v->kernel_gs_base = s->elsewhere ? 0x2000 : 0x1000;
-    }
+    if (s->code64) enter_long_mode(v, s);
     shadow_load_root(v->shadow, &v->paging);
     vcpu_update_mode(v);
 }
@@ -248,7 +225,7 @@ static __attribute__((noinline)) u8 execute(struct vcpu *v, const struct insn *i
 {
     if (FAULT_CATCH(v)) return v->fault.vector;
     v->insn_start = v->rip;
-    v->rip += i->length; /* never at the end of a segment */
+    v->rip += i->length;
     i->row->execute(v, i);
     return ISA_NO_TRAP;
 }
@@ -283,9 +260,9 @@ struct outcome guest_experiment_run(struct guest_experiment *g, const struct for
 {
     static struct vcpu before;
     struct vcpu *v = g->v;
-    bool code32 = s->protected && !s->vm86;
-    unsigned size = s->wide ? 2 : code32;
-    u32 memory = code32 ? MEMORY_32 : MEMORY_LOW, stack = code32 ? STACK_32 : STACK_LOW;
+    enum code_size size = s->code64 ? CODE_64 : s->protected && !s->vm86 ? CODE_32 : CODE_16;
+    bool low = size == CODE_16;
+    u32 memory = low ? MEMORY_LOW : MEMORY_32, stack = low ? STACK_LOW : STACK_32;
     u8 bytes[INSN_MAX_BYTES], memory_before[8];
     struct insn i;
     set_up(g, s);
@@ -295,10 +272,8 @@ struct outcome guest_experiment_run(struct guest_experiment *g, const struct for
         .ss = s->kernel_selectors ? DATA0 : v->seg[SEG_SS].selector,
         .next = CODE_LOW,
         .flags = v->eflags ^ FL_IF,
-        .bytes = i.operand_bytes == 8   ? 8
-                 : i.operand_bytes == 4 ? 4
-                                        : 2,
         .stack_pointer = stack,
+        .bytes = i.operand_bytes < 2 ? 2 : i.operand_bytes,
         .memory = g->phys.ram + memory,
         .stack = g->phys.ram + stack,
     };
@@ -323,9 +298,9 @@ struct outcome guest_experiment_run(struct guest_experiment *g, const struct for
     o.ebx = (u32)v->gpr[REG_EBX];
     memcpy(o.memory, c.memory, sizeof(o.memory));
     outcome_keep_written(&o, (u32)before.gpr[REG_EAX], (u32)before.gpr[REG_ECX], memory_before);
-    if (v->gpr[REG_ESP] < stack && stack - v->gpr[REG_ESP] <= 2 * 8)
+    if (v->gpr[REG_ESP] < stack && stack - v->gpr[REG_ESP] <= 8)
         memcpy(&o.pushed, g->phys.ram + v->gpr[REG_ESP] + (e->traits & FORM_RETURN ? c.bytes : 0),
-               c.bytes < 4 ? c.bytes : 4);
+               c.bytes < sizeof(o.pushed) ? c.bytes : sizeof(o.pushed));
     o.if_changed = (v->eflags ^ before.eflags) & FL_IF;
     o.zero = v->eflags & FL_ZF;
     o.carry = v->eflags & FL_CF;

@@ -153,7 +153,7 @@ static unsigned word_bytes(const struct form_example *e, bool code32)
 {
     struct insn i;
     u8 bytes[INSN_MAX_BYTES];
-    form_decode(e, code32 ? 1 : 2, &i, bytes);
+    form_decode(e, code32 ? CODE_32 : CODE_64, &i, bytes);
     return i.operand_bytes == 8 ? 8 : i.operand_bytes == 2 ? 2 : 4;
 }
 
