@@ -294,7 +294,7 @@ void tcp_windows_ready(struct tcp_windows *windows)
     u64 now = host_now_ns();
     for (struct tcp_connection *c = windows->busy, *next; c; c = next) {
         next = c->busy;
-        /* Libslirp may have changed the list; the others are due in the next round. */
+        /* libslirp may have changed the list; the others are due in the next round. */
         if (early_ack_repeat(windows, c, now) || send_ahead_probe(windows, c, now)) return;
     }
 }

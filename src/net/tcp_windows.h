@@ -54,7 +54,7 @@ struct tcp_windows_ops {
 struct tcp_windows *tcp_windows_create(const struct tcp_windows_ops *ops, void *user);
 void tcp_windows_destroy(struct tcp_windows *windows);
 
-/* Longer by so much a frame may become. */
+/* The most bytes by which a frame may grow. */
 #define TCP_WINDOWS_OPTION_BYTES 4
 
 /* A frame of the guest with its checksums. It may be changed. False: libslirp must not see it now. */
