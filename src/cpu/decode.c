@@ -93,6 +93,7 @@ static u8 field_of(ZydisOperandEncoding encoding)
     case ZYDIS_OPERAND_ENCODING_MODRM_RM: return FIELD_MODRM_RM;
     case ZYDIS_OPERAND_ENCODING_OPCODE: return FIELD_OPCODE;
     case ZYDIS_OPERAND_ENCODING_NDSNDD: return FIELD_VVVV;
+    case ZYDIS_OPERAND_ENCODING_IS4: return FIELD_IS4;
     default: return FIELD_OTHER;
     }
 }
@@ -242,6 +243,17 @@ static void digest_flags(struct insn *i, const ZydisDecodedInstruction *z)
     if (clears_af(i)) i->flags_killed |= FL_AF;
 }
 
+/* Does VEX.W select the size of a general register, or of memory that is moved to or from one? Then it has no effect outside
+ * 64-bit mode (SDM 2, notes on VCVTSI2SD and VPEXTRQ). */
+static bool selects_gpr_size(const struct insn *i)
+{
+    for (unsigned n = 0; n < i->operand_count; n++)
+        if (i->op[n].kind == OPND_REG && i->op[n].reg_class <= RC_GPR64) return true;
+    return i->mnemonic == ZYDIS_MNEMONIC_VMOVD || i->mnemonic == ZYDIS_MNEMONIC_VPEXTRD ||
+           i->mnemonic == ZYDIS_MNEMONIC_VPINSRD || i->mnemonic == ZYDIS_MNEMONIC_VCVTSI2SS ||
+           i->mnemonic == ZYDIS_MNEMONIC_VCVTSI2SD;
+}
+
 static void digest_layout(struct insn *i, const ZydisDecodedInstruction *z)
 {
     static const struct {
@@ -273,6 +285,7 @@ static void digest_layout(struct insn *i, const ZydisDecodedInstruction *z)
     }
     if (i->encoding == ENC_VEX) {
         i->opcode_offset = z->raw.vex.offset;
+        i->vex_w = z->raw.vex.W && (z->machine_mode == ZYDIS_MACHINE_MODE_LONG_64 || !selects_gpr_size(i));
     } else if (i->encoding == ENC_LEGACY) {
         static const u8 escape_bytes[] = {0, 1, 2, 2};
         i->opcode_offset = z->raw.prefix_count + escape_bytes[i->map];
@@ -362,6 +375,9 @@ int insn_decode(struct insn *insn, const u8 *bytes, unsigned available, enum cod
     insn->address_bytes = z.address_width / 8;
     insn->stack_bytes = stack_bytes_of(&z, size);
     insn->isa_set = z.meta.isa_set;
+    /* To Zydis the form with XMM registers belongs to AVX alone. It needs PCLMULQDQ too (SDM 2B PCLMULQDQ). */
+    if (z.mnemonic == ZYDIS_MNEMONIC_VPCLMULQDQ && z.meta.isa_set == ZYDIS_ISA_SET_AVX)
+        insn->isa_set = ZYDIS_ISA_SET_PCLMULQDQ;
     digest_operands(insn, &z, operands);
     digest_effects(insn, &z, operands);
     digest_layout(insn, &z);

@@ -57,6 +57,7 @@ enum isa_traits {
     ISA_COPIES = 1 << 12,
     ISA_ADDS = 1 << 13,
     ISA_SUBTRACTS = 1 << 14,
+    ISA_AVX = 1 << 15, /* VEX-encoded SIMD: #UD unless CR4.OSXSAVE and XCR0 allow it (MODE_AVX), #NM by TS */
 };
 
 /* The state that allows a form. In any other state it raises #GP(0). */
@@ -129,6 +130,9 @@ static inline bool isa_ends_block(const struct insn *i)
 {
     return i->row->treatment == TREAT_BRANCH || i->row->treatment == TREAT_END || !isa_lock_is_legal(i);
 }
+
+/* x87, MMX, SSE or AVX: the unit may be off, or have an exception pending. */
+#define ISA_UNIT (ISA_FPU | ISA_MMX | ISA_SSE | ISA_AVX)
 
 /* Does this CPU model expose what the instruction needs? If not it must raise #UD. */
 bool isa_exposed(const struct cpu_model *model, const struct insn *i);

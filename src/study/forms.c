@@ -83,6 +83,8 @@ const struct form_example form_examples[] = {
     FORM("RDTSCP", "\x0f\x01\xf9"),
     FORM("RDPMC", "\x0f\x33", .traits = FORM_ABSENT),
     FORM("CPUID", "\x0f\xa2", .eax = 1),
+    FORM("XGETBV", "\x0f\x01\xd0"),
+    FORM("XSETBV", "\x0f\x01\xd1", .eax = XCR0_X87 | XCR0_SSE),
     /* Innocuous forms. */
     FORM("ADD", "\x01\xc8", .traits = FORM_ORDINARY, .eax = 5, .ecx = 7),
     FORM("MOV", "\x89\xc8", .traits = FORM_ORDINARY, .ecx = 7),
