@@ -44,7 +44,7 @@
 /* The interpreter executes XSAVE and its kin, so these do not depend on the host. */
 #define XSAVE_ALL (XSAVE_OPT | XSAVE_C | XSAVE_XGETBV1)
 
-/* Features whose instructions run on the host: exposed only if the host has them. Ringer implements all others. */
+/* Features with instructions that run on the host: exposed only if the host has them. Ringer implements all others. */
 #define HOST_F1_EDX (F1D_CX8 | F1D_CMOV | F1D_CLFSH | F1D_MMX | F1D_FXSR | F1D_SSE | F1D_SSE2)
 #define HOST_F7_EBX (MAX_F7_EBX & ~(u32)(F7B_SMEP | F7B_TSC_ADJUST))
 #define HOST_F7_ECX (MAX_F7_ECX & ~(u32)F7C_UMIP)

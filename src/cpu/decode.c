@@ -208,28 +208,9 @@ _Static_assert(ZYDIS_CPUFLAG_CF == FL_CF && ZYDIS_CPUFLAG_OF == FL_OF && ZYDIS_C
  * that runs zero times. */
 static bool may_leave_flags(const struct insn *i)
 {
-    switch (i->mnemonic) {
-    case ZYDIS_MNEMONIC_ROL:
-    case ZYDIS_MNEMONIC_ROR:
-    case ZYDIS_MNEMONIC_RCL:
-    case ZYDIS_MNEMONIC_RCR:
-    case ZYDIS_MNEMONIC_SHL:
-    case ZYDIS_MNEMONIC_SHR:
-    case ZYDIS_MNEMONIC_SAR:
-    case ZYDIS_MNEMONIC_SHLD:
-    case ZYDIS_MNEMONIC_SHRD: {
-        const struct operand *count = &i->op[i->operand_count - 1];
-        return !(count->kind == OPND_IMM && (i->imm[count->imm] & (i->op[0].bytes == 8 ? 63 : 31)));
-    }
-    default: return i->prefixes & (PFX_REP | PFX_REPNE);
-    }
-}
-
-/* The manual (SDM 2A) leaves AF undefined after these. Every x86 CPU clears it; a unit test checks the host's. */
-static bool clears_af(const struct insn *i)
-{
-    return i->mnemonic == ZYDIS_MNEMONIC_AND || i->mnemonic == ZYDIS_MNEMONIC_OR ||
-           i->mnemonic == ZYDIS_MNEMONIC_XOR || i->mnemonic == ZYDIS_MNEMONIC_TEST;
+    if (!(i->row->traits & ISA_SHIFTS)) return i->prefixes & (PFX_REP | PFX_REPNE);
+    const struct operand *count = &i->op[i->operand_count - 1];
+    return !(count->kind == OPND_IMM && (i->imm[count->imm] & (i->op[0].bytes == 8 ? 63 : 31)));
 }
 
 static void digest_flags(struct insn *i, const ZydisDecodedInstruction *z)
@@ -240,18 +221,7 @@ static void digest_flags(struct insn *i, const ZydisDecodedInstruction *z)
     i->flags_written = eflags_of(f->modified | f->set_0 | f->set_1 | f->undefined);
     /* The host may leave an undefined flag unchanged, so only defined flags are killed. */
     i->flags_killed = may_leave_flags(i) ? 0 : eflags_of((f->modified | f->set_0 | f->set_1) & ~f->undefined);
-    if (clears_af(i)) i->flags_killed |= FL_AF;
-}
-
-/* Does VEX.W select the size of a general register, or of memory that is moved to or from one? Then it has no effect outside
- * 64-bit mode (SDM 2, notes on VCVTSI2SD and VPEXTRQ). */
-static bool selects_gpr_size(const struct insn *i)
-{
-    for (unsigned n = 0; n < i->operand_count; n++)
-        if (i->op[n].kind == OPND_REG && i->op[n].reg_class <= RC_GPR64) return true;
-    return i->mnemonic == ZYDIS_MNEMONIC_VMOVD || i->mnemonic == ZYDIS_MNEMONIC_VPEXTRD ||
-           i->mnemonic == ZYDIS_MNEMONIC_VPINSRD || i->mnemonic == ZYDIS_MNEMONIC_VCVTSI2SS ||
-           i->mnemonic == ZYDIS_MNEMONIC_VCVTSI2SD;
+    if (i->row->traits & ISA_CLEARS_AF) i->flags_killed |= FL_AF;
 }
 
 static void digest_layout(struct insn *i, const ZydisDecodedInstruction *z)
@@ -285,7 +255,6 @@ static void digest_layout(struct insn *i, const ZydisDecodedInstruction *z)
     }
     if (i->encoding == ENC_VEX) {
         i->opcode_offset = z->raw.vex.offset;
-        i->vex_w = z->raw.vex.W && (z->machine_mode == ZYDIS_MACHINE_MODE_LONG_64 || !selects_gpr_size(i));
     } else if (i->encoding == ENC_LEGACY) {
         static const u8 escape_bytes[] = {0, 1, 2, 2};
         i->opcode_offset = z->raw.prefix_count + escape_bytes[i->map];
@@ -342,6 +311,15 @@ static enum code_size code_to_decode(const u8 *bytes, unsigned available, enum c
     return size != CODE_64 && is_syscall(bytes, available) ? CODE_64 : size;
 }
 
+/* VEX.W, if it has an effect. Outside 64-bit mode it selects no register of 64 bits (SDM 2, notes on VCVTSI2SD and VPEXTRQ). */
+static u8 effective_vex_w(const struct insn *i, const ZydisDecodedInstruction *z)
+{
+    bool is_size = i->row->traits & ISA_W_IS_SIZE;
+    for (unsigned n = 0; n < i->operand_count; n++)
+        is_size |= i->op[n].kind == OPND_REG && i->op[n].reg_class <= RC_GPR64;
+    return z->raw.vex.W && (z->machine_mode == ZYDIS_MACHINE_MODE_LONG_64 || !is_size);
+}
+
 int insn_decode(struct insn *insn, const u8 *bytes, unsigned available, enum code_size size)
 {
     ZydisDecoder decoder;
@@ -381,9 +359,10 @@ int insn_decode(struct insn *insn, const u8 *bytes, unsigned available, enum cod
     digest_operands(insn, &z, operands);
     digest_effects(insn, &z, operands);
     digest_layout(insn, &z);
-    digest_flags(insn, &z);
     digest_hidden_segment(insn, &z);
     insn->row = isa_row(insn);
+    digest_flags(insn, &z);
+    if (insn->encoding == ENC_VEX) insn->vex_w = effective_vex_w(insn, &z);
     return insn->length;
 }
 

@@ -16,17 +16,13 @@ static bool is_masked_in(struct vcpu *v, unsigned mask, unsigned at, unsigned si
     return bytes_of(v, mask, at)[size - 1] & 0x80;
 }
 
-/* Has the instruction W set? Its VEX prefix has three bytes, as all of map 0F38 have. */
-static bool has_vex_w(const struct insn *i)
-{
-    return i->bytes[i->opcode_offset + 2] & 0x80;
-}
-
 /* --- VMASKMOVPS, VMASKMOVPD, VPMASKMOVD, VPMASKMOVQ --- */
 
+/* 2Ch and 2Eh are VMASKMOVPS, 2Dh and 2Fh VMASKMOVPD; for 8Ch and 8Eh W decides. */
 static unsigned element_bytes(const struct insn *i)
 {
-    return i->mnemonic == ZYDIS_MNEMONIC_VMASKMOVPD || i->mnemonic == ZYDIS_MNEMONIC_VPMASKMOVQ ? 8 : 4;
+    bool wide = i->opcode < 0x80 ? i->opcode & 1 : i->vex_w;
+    return wide ? 8 : 4;
 }
 
 static void load_masked(struct vcpu *v, const struct insn *i, u64 address)
@@ -81,7 +77,7 @@ static struct gather gather_of(const struct insn *i)
     struct gather g = {.to = i->op[0].reg,
                        .mask = i->op[2].reg,
                        .index = (sib >> 3 & 7) | (vex[1] & VEX_X ? 0 : 8),
-                       .bytes = has_vex_w(i) ? 8 : 4,
+                       .bytes = i->vex_w ? 8 : 4,
                        .index_bytes = i->opcode & INDEX_IS_QUAD ? 8 : 4};
     g.count = (vex[2] & VEX_L ? 32 : 16) / (g.bytes > g.index_bytes ? g.bytes : g.index_bytes);
     return g;

@@ -120,12 +120,10 @@ static void probe(struct vcpu *v, const struct insn *i, u64 address, u64 compone
         mem_probe_write(v, i->mem_seg, exec_mask_address(i, address + FX_YMM), ymm_end(v) - FX_YMM);
 }
 
-/* XSAVEOPT does not store components that are not in use. */
-void exec_xsave(struct vcpu *v, const struct insn *i)
+static void save_standard(struct vcpu *v, const struct insn *i, bool optimizes)
 {
     u64 address, asked = begin(v, i, &address);
     bool mxcsr = asked & (XCR0_SSE | XCR0_AVX);
-    bool optimizes = i->mnemonic == ZYDIS_MNEMONIC_XSAVEOPT || i->mnemonic == ZYDIS_MNEMONIC_XSAVEOPT64;
     fpu_snapshot(v);
     u64 used = in_use(v), stored = optimizes ? asked & used : asked;
     u64 header = exec_mask_address(i, address + XSTATE_BV);
@@ -134,6 +132,17 @@ void exec_xsave(struct vcpu *v, const struct insn *i)
     fxsave_tidy(v->fpu);
     store(v, i, address, stored, mxcsr);
     mem_write(v, i->mem_seg, header, sizeof(u64), has);
+}
+
+void exec_xsave(struct vcpu *v, const struct insn *i)
+{
+    save_standard(v, i, false);
+}
+
+/* Does not store components that are not in use. */
+void exec_xsaveopt(struct vcpu *v, const struct insn *i)
+{
+    save_standard(v, i, true);
 }
 
 /* MXCSR belongs to the SSE component, which is stored too if only MXCSR is other than initial (SDM 1 13.10). */

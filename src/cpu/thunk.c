@@ -193,52 +193,17 @@ static void frame_commit(const struct thunk_frame *f, struct vcpu *v, const stru
     flags_unpack(v, f->flags);
 }
 
-/* Memory operands of 16 bytes must be aligned, except in these instructions (SDM 2 table 2-21 "Type 4", without
- * alignment). Some CPUs check SHA instructions and others do not, so no guest can rely on that fault. Translated
- * code does what the host does. */
-static bool may_be_unaligned(u16 mnemonic)
+/* Must the operand be aligned? With VEX it is the exception, without the rule for operands of 16 bytes. */
+static bool is_aligned(const struct insn *i, const struct operand *o)
 {
-    switch (mnemonic) {
-    case ZYDIS_MNEMONIC_MOVUPS:
-    case ZYDIS_MNEMONIC_MOVUPD:
-    case ZYDIS_MNEMONIC_MOVDQU:
-    case ZYDIS_MNEMONIC_LDDQU:
-    case ZYDIS_MNEMONIC_PCMPESTRI:
-    case ZYDIS_MNEMONIC_PCMPESTRM:
-    case ZYDIS_MNEMONIC_PCMPISTRI:
-    case ZYDIS_MNEMONIC_PCMPISTRM:
-    case ZYDIS_MNEMONIC_SHA1MSG1:
-    case ZYDIS_MNEMONIC_SHA1MSG2:
-    case ZYDIS_MNEMONIC_SHA1NEXTE:
-    case ZYDIS_MNEMONIC_SHA1RNDS4:
-    case ZYDIS_MNEMONIC_SHA256MSG1:
-    case ZYDIS_MNEMONIC_SHA256MSG2:
-    case ZYDIS_MNEMONIC_SHA256RNDS2: return true;
-    default: return false;
-    }
-}
-
-/* With VEX only these must be, also of 32 bytes (SDM 2 table 2-21 "Type 1"). */
-static bool must_be_aligned(u16 mnemonic)
-{
-    switch (mnemonic) {
-    case ZYDIS_MNEMONIC_VMOVAPS:
-    case ZYDIS_MNEMONIC_VMOVAPD:
-    case ZYDIS_MNEMONIC_VMOVDQA:
-    case ZYDIS_MNEMONIC_VMOVNTPS:
-    case ZYDIS_MNEMONIC_VMOVNTPD:
-    case ZYDIS_MNEMONIC_VMOVNTDQ:
-    case ZYDIS_MNEMONIC_VMOVNTDQA: return true;
-    default: return false;
-    }
+    unsigned traits = i->row->traits;
+    return traits & ISA_AVX ? traits & ISA_ALIGNED : o->bytes == 16 && !(traits & ISA_UNALIGNED);
 }
 
 static void prepare_memory(struct vcpu *v, const struct insn *i, const struct operand *o, u64 address,
                            u8 *bounce)
 {
-    bool aligned = i->encoding == ENC_VEX ? must_be_aligned(i->mnemonic)
-                                          : o->bytes == 16 && !may_be_unaligned(i->mnemonic);
-    if (aligned) {
+    if (is_aligned(i, o)) {
         /* In 64-bit mode alignment comes before canonical form. */
         unsigned rest = o->bytes - 1u;
         bool unaligned = (v->mode & MODE_CODE64) && (segment_linear(v, i->mem_seg, address) & rest);
