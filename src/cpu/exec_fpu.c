@@ -147,10 +147,13 @@ void fxsave_tidy(u8 *image)
 /* The image behind the last XMM register is not written. A state in the host's registers stays there. */
 void exec_fxsave(struct vcpu *v, const struct insn *i)
 {
+    _Alignas(8) u8 image[FX_XMM_END64];
+    unsigned end = fxsave_end(v);
     u64 address = fxsave_address(v, i, true);
     fpu_snapshot(v);
-    fxsave_tidy(v->fpu);
-    mem_write_bytes(v, i->mem_seg, address, v->fpu, fxsave_end(v));
+    copy_quads(image, v->fpu, end); /* a store to a device may park the state, which overwrites v->fpu */
+    fxsave_tidy(image);
+    mem_write_bytes(v, i->mem_seg, address, image, end);
 }
 
 /* Loads MXCSR and the XMM registers only if the kernel has set CR4.OSFXSR. Otherwise they keep their values. */

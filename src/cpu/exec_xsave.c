@@ -47,14 +47,22 @@ static bool is_zero(const u8 *image, unsigned from, unsigned end)
     return true;
 }
 
-/* The components of the image in v->fpu that are in use: XINUSE in the manual. Only IA-32e mode has more than eight registers. */
-static u64 in_use(const struct vcpu *v)
+/* A copy of the state, as the guest finds it. v->fpu itself is overwritten if an access to a device parks the state. */
+static void take_image(struct vcpu *v, u8 *image)
 {
-    const u8 *image = v->fpu;
+    fpu_snapshot(v);
+    for (unsigned at = 0; at < FX_YMM_END64; at += 8)
+        *(u64 *)(image + at) = quad(v->fpu, at);
+    fxsave_tidy(image);
+}
+
+/* The components of the image that are in use: XINUSE in the manual. Only IA-32e mode has more than eight registers. */
+static u64 in_use(const struct vcpu *v, const u8 *image)
+{
     const u64 control_mask = 0x000000ffffffffff; /* FCW, FSW and FTW */
     bool x87 = (quad(image, FX_FCW) & control_mask) != FCW_INITIAL;
     for (unsigned st = FX_ST; st < FX_XMM && !x87; st += 16)
-        x87 = quad(image, st) || (u16)quad(image, st + 8);
+        x87 = quad(image, st) || quad(image, st + 8);
     bool all = vcpu_long_mode(v);
     bool sse = !is_zero(image, FX_XMM, all ? FX_XMM_END64 : FX_XMM_END);
     bool avx = v->fpu_ymm && !is_zero(image, FX_YMM, all ? FX_YMM_END64 : FX_YMM_END);
@@ -94,13 +102,14 @@ static unsigned regions_of(const struct vcpu *v, u64 components, bool mxcsr, str
 
 /* --- saving --- */
 
-static void store(struct vcpu *v, const struct insn *i, u64 address, u64 components, bool mxcsr)
+static void store(struct vcpu *v, const struct insn *i, u64 address, const u8 *image, u64 components,
+                  bool mxcsr)
 {
     struct region regions[MOST_REGIONS];
     unsigned count = regions_of(v, components, mxcsr, regions);
     for (unsigned n = 0; n < count; n++) {
         const struct region *r = &regions[n];
-        mem_write_bytes(v, i->mem_seg, exec_mask_address(i, address + r->from), v->fpu + r->from,
+        mem_write_bytes(v, i->mem_seg, exec_mask_address(i, address + r->from), image + r->from,
                         r->end - r->from);
     }
 }
@@ -124,13 +133,13 @@ static void save_standard(struct vcpu *v, const struct insn *i, bool optimizes)
 {
     u64 address, asked = begin(v, i, &address);
     bool mxcsr = asked & (XCR0_SSE | XCR0_AVX);
-    fpu_snapshot(v);
-    u64 used = in_use(v), stored = optimizes ? asked & used : asked;
+    _Alignas(8) u8 image[FX_YMM_END64];
+    take_image(v, image);
+    u64 used = in_use(v, image), stored = optimizes ? asked & used : asked;
     u64 header = exec_mask_address(i, address + XSTATE_BV);
     probe(v, i, address, stored, mxcsr, sizeof(u64));
     u64 has = (mem_read(v, i->mem_seg, header, sizeof(u64)) & ~asked) | (used & asked);
-    fxsave_tidy(v->fpu);
-    store(v, i, address, stored, mxcsr);
+    store(v, i, address, image, stored, mxcsr);
     mem_write(v, i->mem_seg, header, sizeof(u64), has);
 }
 
@@ -148,14 +157,14 @@ void exec_xsaveopt(struct vcpu *v, const struct insn *i)
 /* MXCSR belongs to the SSE component, which is stored too if only MXCSR is other than initial (SDM 1 13.10). */
 void exec_xsavec(struct vcpu *v, const struct insn *i)
 {
+    _Alignas(8) u8 image[FX_YMM_END64];
     u64 address, asked = begin(v, i, &address);
-    fpu_snapshot(v);
-    u64 stored = asked & in_use(v);
-    if (*(const u32 *)(v->fpu + FX_MXCSR) != MXCSR_INITIAL) stored |= asked & XCR0_SSE;
+    take_image(v, image);
+    u64 stored = asked & in_use(v, image);
+    if (*(const u32 *)(image + FX_MXCSR) != MXCSR_INITIAL) stored |= asked & XCR0_SSE;
     u64 header[2] = {stored, asked | COMPACTED};
     probe(v, i, address, stored, stored & XCR0_SSE, sizeof(header));
-    fxsave_tidy(v->fpu);
-    store(v, i, address, stored, stored & XCR0_SSE);
+    store(v, i, address, image, stored, stored & XCR0_SSE);
     mem_write_bytes(v, i->mem_seg, exec_mask_address(i, address + XSTATE_BV), header, sizeof(header));
 }
 
@@ -224,8 +233,9 @@ void exec_xgetbv(struct vcpu *v, const struct insn *i)
     check_enabled(v);
     if (number > (v->model->xsave_eax & XSAVE_XGETBV1 ? 1 : 0)) fault_raise_error(v, VEC_GP, 0);
     if (number) {
-        fpu_snapshot(v);
-        value &= in_use(v);
+        _Alignas(8) u8 image[FX_YMM_END64];
+        take_image(v, image);
+        value &= in_use(v, image);
     }
     v->gpr[REG_EAX] = (u32)value;
     v->gpr[REG_EDX] = value >> 32;
