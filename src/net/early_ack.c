@@ -8,8 +8,8 @@
 /* Kept for all connections together: what is on its way to a guest that takes 1 GB/s and answers after 0.2 ms. Many connections at once
  * fill the time by themselves, and more would only leave the caches. */
 #define KEPT_BYTES (256u << 10)
-/* Without an answer of the guest, what is kept is sent again after so long, then after twice as long, up to the most. After so many times,
- * which are ten minutes, the guest is gone, and the connection is reset. */
+/* If the guest does not answer, kept bytes are sent again after RESEND_NS, then after twice that time, and so on up to RESEND_MOST_NS.
+ * After the last attempt, some ten minutes later, the guest is gone, and the connection is reset. */
 #define RESEND_NS      300000000ull
 #define RESEND_MOST_NS 10000000000ull
 #define RESENDS        64u
