@@ -322,8 +322,8 @@ static inline void fix_tlb(struct build *b, const struct host_mem *mem)
 {
     if (mem->disp32) fix_last(b, FIX_EXEC);
 }
-/* Leave the block by a step of the current instruction if the branch target in r9 is not canonical. Clobbers r10 and
- * EFLAGS. */
+/* Leave the block by a step of the current instruction if the branch target in r9 is not canonical, or lies in the other half
+ * of linear space than the block, where branches seldom lead. Clobbers r10 and EFLAGS. */
 void require_canonical(struct build *b);
 /* The memory operand of the current instruction, checked. Its segment must be reachable. */
 struct host_mem access_operand(struct build *b, unsigned size, bool write);

@@ -293,6 +293,11 @@ void emit_shift_ri(struct emitter *e, bool wide, enum shift_op op, u8 reg, u8 co
     emit8(e, count);
 }
 
+void emit_movsxd(struct emitter *e, u8 to, u8 from)
+{
+    emit_rr(e, true, 0x63, to, from);
+}
+
 void emit_movzx16(struct emitter *e, u8 to, u8 from)
 {
     emit_rr_0f(e, 0xb7, to, from);
