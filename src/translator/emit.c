@@ -130,6 +130,12 @@ void emit_mov_mi64(struct emitter *e, struct host_mem mem, u32 value)
     emit32(e, value);
 }
 
+void emit_cmp_mi64(struct emitter *e, struct host_mem mem, u32 value)
+{
+    emit_rm(e, true, 0x81, ALU_CMP, mem);
+    emit32(e, value);
+}
+
 void emit_mov_mi(struct emitter *e, struct host_mem mem, u32 value)
 {
     emit_rm(e, false, 0xc7, 0, mem);

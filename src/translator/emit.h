@@ -119,7 +119,8 @@ void emit_rr_0f(struct emitter *e, u8 opcode, u8 reg, u8 rm);
 void emit_mov_ri(struct emitter *e, u8 reg, u32 value);
 /* mov r64, imm: the shortest form */
 void emit_mov_ri64(struct emitter *e, u8 reg, u64 value);
-/* mov qword [mem], imm32, sign-extended */
+/* cmp qword [mem], imm32; mov qword [mem], imm32: sign-extended */
+void emit_cmp_mi64(struct emitter *e, struct host_mem mem, u32 value);
 void emit_mov_mi64(struct emitter *e, struct host_mem mem, u32 value);
 /* mov r64, imm64, always with eight bytes; the offset of the lower dword, for patching */
 u32 emit_mov_patched64(struct emitter *e, u8 reg, u64 value);
