@@ -60,10 +60,10 @@ bool fast_syscall(struct vcpu *v, const struct insn *i)
     return true;
 }
 
+/* Into ring 0, where kernels have their handlers. */
 struct entry {
     u64 handler, rsp; /* rsp: the handler's, below which the frame is pushed */
     u32 cleared;      /* flags */
-    unsigned cpl;
     struct segment code;
 };
 
@@ -90,7 +90,6 @@ static bool fetch_entry(const struct vcpu *v, u8 vector, bool software, struct e
         (software && descriptor_dpl(&gate) < v->cpl) || !fetch_code64(v, gate_selector(&gate), &code) ||
         descriptor_dpl(&code) != 0)
         return false;
-    e->cpl = 0;
     e->handler = high << 32 | gate_offset(&gate);
     e->cleared = FL_TF | FL_NT | FL_RF | (type == SYS_INTERRUPT32 ? FL_IF : 0);
     e->code = descriptor_segment(&code, gate_selector(&gate) & ~SEL_RPL);
@@ -119,7 +118,7 @@ bool fast_deliver_long(struct vcpu *v, u8 vector, enum interrupt_source source, 
     v->eflags &= ~e.cleared;
     v->seg[SEG_CS] = e.code;
     v->rip = e.handler;
-    v->cpl = (u8)e.cpl;
+    v->cpl = 0;
     v->inhibit = 0;
     vcpu_update_mode(v);
     return true;
