@@ -86,7 +86,7 @@ const struct form_example form_examples[] = {
     FORM("POPFQ", "\x9d", .traits = FORM_LONG, .words = {VALUE_FLAGS}),
     FORM("IRETQ", "\x48\xcf", .traits = FORM_LONG,
          .words = {VALUE_NEXT, VALUE_CS, VALUE_FLAGS, VALUE_STACK, VALUE_SS}),
-    FORM("SYSCALL", "\x0f\x05", .traits = FORM_LONG, .eax = 0xffffff), /* Linux has no call of this number */
+    FORM("SYSCALL", "\x0f\x05", .traits = FORM_LONG, .eax = FORM_NO_SYSTEM_CALL),
     FORM("SYSRET", "\x0f\x07", .traits = FORM_LONG),
     FORM("SWAPGS", "\x0f\x01\xf8", .traits = FORM_LONG),
     FORM("RDFSBASE", "\xf3\x0f\xae\xc0", .traits = FORM_LONG),
