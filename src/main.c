@@ -12,6 +12,7 @@
 #include "control/daemon.h"
 #include "cpu/cpuid.h"
 #include "gdb/gdb.h"
+#include "gdb/replay.h"
 #include "observe/event_log.h"
 #include "observe/instruments.h"
 #include "observe/screen.h"
@@ -140,6 +141,7 @@ static int run(struct options *options)
     if ((options->screen_dump && !screen_dump_check(options->screen_dump, error, sizeof(error))) ||
         (options->screenshot && !screen_dump_check(options->screenshot, error, sizeof(error))))
         die(STATUS_USAGE, "%s", error);
+    replay_begin(options);
     struct event_log *log = open_log(options);
     open_chardevs(&session, options);
     struct vm *vm = machine_create(options, MACHINE_LEADER, &session.chardevs, &status, error, sizeof(error));

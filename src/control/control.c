@@ -107,6 +107,12 @@ static void tell_of_board(void *owner, enum board_event event, const char *text,
     control_event(control, names[event], data);
 }
 
+void command_run(struct control_call *call, const struct control_command *command)
+{
+    if (command->changes) call->vm->debugger.changed = "what the monitor does is not recorded";
+    command->run(call);
+}
+
 /* --- set-up --- */
 
 bool control_add_session(struct control *control, struct chardev *chardev,

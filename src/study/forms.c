@@ -81,6 +81,8 @@ const struct form_example form_examples[] = {
     FORM("RDTSCP", "\x0f\x01\xf9"),
     FORM("RDPMC", "\x0f\x33", .traits = FORM_ABSENT),
     FORM("CPUID", "\x0f\xa2", .eax = 1),
+    FORM("XGETBV", "\x0f\x01\xd0"),
+    FORM("XSETBV", "\x0f\x01\xd1", .eax = XCR0_X87 | XCR0_SSE),
     /* 64-bit mode. */
     FORM("PUSHFQ", "\x9c", .traits = FORM_LONG | FORM_IF_CLEAR),
     FORM("POPFQ", "\x9d", .traits = FORM_LONG, .words = {VALUE_FLAGS}),

@@ -200,7 +200,9 @@ static void set_up(struct guest_experiment *g, const struct guest_setting *s)
     v->gdtr = (struct desc_table){at + GDT, GDT_LIMIT};
     v->idtr = (struct desc_table){s->protected ? at + IDT : 0, s->protected ? 0x7ff : 0x3ff};
     v->paging.cr0 = (s->protected ? CR0_PE : 0) | CR0_ET | CR0_NE | CR0_WP | CR0_TS;
+    v->paging.cr4 |= CR4_OSXSAVE;
     if (s->other_mode) v->paging.cr0 ^= CR0_MP | CR0_NE;
+    if (s->other_mode) v->xcr0 |= XCR0_SSE;
     if (s->tsd) v->paging.cr4 |= CR4_TSD;
     if (s->pce) v->paging.cr4 |= CR4_PCE;
     if (s->umip) v->paging.cr4 |= CR4_UMIP;
@@ -241,7 +243,8 @@ static u32 control_changed(const struct guest_experiment *g, const struct vcpu *
     if (v->cpl != before->cpl) parts |= CONTROL_CPL;
     if (v->seg[SEG_CS].selector != before->seg[SEG_CS].selector || (u32)v->rip == HANDLER)
         parts |= CONTROL_CODE;
-    if (memcmp(&v->paging, &before->paging, sizeof(v->paging)) != 0 || v->cr2 != before->cr2)
+    if (memcmp(&v->paging, &before->paging, sizeof(v->paging)) != 0 || v->cr2 != before->cr2 ||
+        v->xcr0 != before->xcr0)
         parts |= CONTROL_CR;
     if (memcmp(v->dr, before->dr, sizeof(v->dr)) != 0) parts |= CONTROL_DR;
     if (memcmp(&v->gdtr, &before->gdtr, sizeof(v->gdtr)) != 0 ||

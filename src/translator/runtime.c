@@ -335,8 +335,8 @@ struct slow_result translator_slow_access(struct vcpu *v, u64 linear, const u8 *
         v->counters->hoists_left++;
     }
     locate(v, site);
-    /* A misaligned operand of 16 bytes raises #GP, except for MOVUPS and its kin. The interpreter decides. */
-    bool unaligned = size == 16 && linear & 15;
+    /* A misaligned operand of 16 or 32 bytes may raise #GP. The interpreter decides. */
+    bool unaligned = size >= 16 && linear & (size - 1);
     if (hit.kind == SHADOW_FAULT && !unaligned)
         return (struct slow_result){.resume = slow_fault(v, linear, hit.error)};
     if (hit.kind == SHADOW_MMIO && one_page && is_canonical(linear)) {

@@ -249,5 +249,5 @@ bool dispatcher_settle(struct vm *vm)
 void dispatcher_run(struct vm *vm)
 {
     while (dispatcher_settle(vm))
-        dispatcher_execute(vm);
+        if (dispatcher_execute(vm) == EXIT_BUDGET) debugger_budget(vm);
 }
