@@ -120,6 +120,7 @@ void run_network(struct control_call *call);
 void run_gdbserver(struct control_call *call);
 void run_stats(struct control_call *call);
 void run_inspect(struct control_call *call);
+void run_hot(struct control_call *call);
 void run_help(struct control_call *call);
 void run_balloon(struct control_call *call);
 void run_query_balloon(struct control_call *call);

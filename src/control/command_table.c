@@ -70,6 +70,8 @@ static const struct control_argument memsave[] = {NUMBER("val"), NUMBER("size"),
                                                   HIDDEN_NUMBER("cpu-index"), END};
 static const struct control_argument gdbserver[] = {TEXT_OPTIONAL("device"), END};
 static const struct control_argument inspect[] = {NUMBER("address"), END};
+static const struct control_argument hot[] = {
+    {.name = "most", .type = ARGUMENT_NUMBER, .optional = true, .positional = true}, END};
 static const struct control_argument balloon[] = {NUMBER("value"), END};
 static const struct control_argument watchdog[] = {TEXT("action"), END};
 static const struct control_argument device_add[] = {TEXT("driver"), HIDDEN_TEXT("id"), HIDDEN_TEXT("bus"),
@@ -170,6 +172,8 @@ const struct control_command control_commands[] = {
      .run = run_gdbserver},
     {"x-ringer-stats", "info stats", "every counter of --stats", NULL, .run = run_stats,
      .print = print_pairs},
+    {"x-ringer-hot", "info hot", "which translated blocks run, by samples since the last time", hot,
+     .run = run_hot, .print = print_pairs},
     {"x-ringer-inspect", "info mapping",
      "how an address is mapped: the guest's tables, and the shadow's entries", inspect, .run = run_inspect,
      .print = print_pairs},
@@ -250,8 +254,10 @@ const char *call_text(const struct control_call *call, const char *name)
 s64 call_number(const struct control_call *call, const char *name, s64 otherwise)
 {
     struct json_object *value;
-    return json_object_object_get_ex(call->arguments, name, &value) ? json_object_get_int64(value)
-                                                                    : otherwise;
+    if (!json_object_object_get_ex(call->arguments, name, &value)) return otherwise;
+    s64 number = json_object_get_int64(value);
+    /* Addresses of 64-bit guests: the numbers above INT64_MAX are the negative ones. */
+    return number == INT64_MAX ? (s64)json_object_get_uint64(value) : number;
 }
 
 bool call_switch(const struct control_call *call, const char *name)

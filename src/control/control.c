@@ -1,5 +1,6 @@
 #include "control_private.h"
 
+#include "observe/hot_blocks.h"
 #include "vm/vm.h"
 
 #include <stdio.h>
@@ -181,6 +182,8 @@ void control_stop(struct control *control)
 {
     net_loop_run(&control->chardevs->loop, take_no_letters, control);
     mailbox_run(&control->vm->mailbox); /* the last commands that came in */
+    hot_blocks_close(control->hot);
+    control->hot = NULL;
     net_loop_run(&control->chardevs->loop, take_no_letters, control);
 }
 
