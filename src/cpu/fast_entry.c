@@ -259,11 +259,11 @@ fast_routine *fast_routine_of(const struct insn *i)
         {exec_iret, fast_iret},
         {exec_sysenter, fast_sysenter},
         {exec_sysexit, fast_sysexit},
-        {exec_syscall, fast_syscall},
-        {exec_sysret, fast_sysret},
         {exec_mov_segment, fast_mov_segment},
         {exec_pop_segment, fast_pop_segment},
     };
+    if (i->address_bytes == 8 && i->row->execute == exec_syscall) return fast_syscall;
+    if (i->address_bytes == 8 && i->row->execute == exec_sysret) return fast_sysret;
     for (unsigned n = 0; n < ARRAY_SIZE(routines); n++)
         if ((i->row->traits & ISA_FAST) && routines[n].execute == i->row->execute) return routines[n].fast;
     return NULL;
