@@ -3,6 +3,8 @@
  */
 #include "char_link.h"
 #include "devices/virtio/virtio_console.h"
+#include "ui/console.h"
+#include "ui/vdagent.h"
 #include "wire_virtio.h"
 
 #include <stdio.h>
@@ -14,10 +16,12 @@ struct wired_port {
     struct wired_console *wired;
     struct virtio_port *port;
     struct char_link link;
+    struct vdagent agent; /* in place of the link, behind a -chardev qemu-vdagent */
 };
 
 struct wired_console {
     struct virtio_console console; /* first */
+    struct board *board;
     struct wired_port port[VIRTIO_CONSOLE_PORTS];
     unsigned ports; /* plugged in */
 };
@@ -53,13 +57,72 @@ static void room(void *sink)
 }
 
 static const struct char_link_ops link_ops = {.receive = receive, .room = output_room, .opened = opened};
-static const struct virtio_port_ops port_ops = {transmit, room};
+static const struct virtio_port_ops port_ops = {transmit, room, NULL};
+
+/* --- the port of spice-vdagent --- */
+
+static u64 agent_transmit(void *sink, const u8 *bytes, u64 count)
+{
+    struct wired_port *port = sink;
+    vdagent_receive(&port->agent, bytes, count);
+    return count;
+}
+
+static void agent_room(void *sink)
+{
+    struct wired_port *port = sink;
+    vdagent_go_on(&port->agent);
+}
+
+static void agent_opened(void *sink, bool open)
+{
+    struct wired_port *port = sink;
+    if (!open) vdagent_reset(&port->agent);
+}
+
+static const struct virtio_port_ops agent_port_ops = {agent_transmit, agent_room, agent_opened};
+
+static u32 agent_send(void *owner, const u8 *bytes, u32 count)
+{
+    struct wired_port *port = owner;
+    return virtio_port_receive(port->port, bytes, count);
+}
+
+static void agent_copied(void *owner)
+{
+    struct wired_port *port = owner;
+    struct console *console = port->wired->board->console;
+    console_set(console, &console->copied, console->copied + 1);
+}
+
+static const struct vdagent_ops agent_ops = {agent_send, agent_copied};
+
+static bool plug_agent(struct wired_port *port, struct virtio_console *console, unsigned number,
+                       const char *name, const struct char_options *options, char *error, size_t error_bytes)
+{
+    struct board *board = port->wired->board;
+    if (board->agent) {
+        snprintf(error, error_bytes, "there can be one qemu-vdagent");
+        return false;
+    }
+    board->agent = &port->agent;
+    board->console->shares = options->clipboard;
+    vdagent_init(&port->agent, &agent_ops, port, options->clipboard ? &board->console->clipboard : NULL);
+    virtio_port_plug(console, number, false, name, &agent_port_ops, port);
+    virtio_port_set_open(port->port, true);
+    return true;
+}
+
+/* --- the device --- */
 
 static void destroy(void *device)
 {
     struct wired_console *wired = device;
-    for (unsigned n = 0; n < wired->ports; n++)
+    for (unsigned n = 0; n < wired->ports; n++) {
         char_link_destroy(&wired->port[n].link);
+        if (wired->board->agent == &wired->port[n].agent) wired->board->agent = NULL;
+        vdagent_destroy(&wired->port[n].agent);
+    }
     free(wired);
 }
 
@@ -89,6 +152,7 @@ static bool create_serial(struct board *board, const struct device_option *optio
         snprintf(error, error_bytes, "out of memory");
         return false;
     }
+    wired->board = board;
     board_add_device(board, option, wired, virtio_reset_line, destroy);
     bool multiport = false;
     unsigned ports = count_ports(board, option, &multiport);
@@ -113,6 +177,11 @@ static bool plug(struct board *board, const struct device_option *option, bool i
     struct wired_port *port = &wired->port[wired->ports];
     port->wired = wired;
     port->port = &console->port[number];
+    const struct char_options *chardev = device_chardev(option, "chardev");
+    if (!is_console && chardev && chardev->kind == CHAR_VDAGENT) {
+        wired->ports++;
+        return plug_agent(port, console, number, name, chardev, error, error_bytes);
+    }
     if (!char_link_init(&port->link, board, &link_ops, port, device_text(option, "chardev"), error,
                         error_bytes))
         return false;

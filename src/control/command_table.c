@@ -140,6 +140,8 @@ const struct control_command control_commands[] = {
      .run = run_gdbserver},
     {"x-ringer-stats", "info stats", "every counter of --stats", NULL, .run = run_stats,
      .print = print_pairs},
+    {"x-ringer-guest-agent", NULL, "where the port of QEMU's guest agent leads: the path of a socket", NULL,
+     .run = run_guest_agent, .aside = true},
     {"x-ringer-inspect", "info mapping",
      "how an address is mapped: the guest's tables, and the shadow's entries", inspect, .run = run_inspect,
      .print = print_pairs},

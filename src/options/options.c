@@ -155,7 +155,8 @@ static bool settle_devices(struct options *o, struct complaint *c)
 {
     struct device_options *devices = &o->board.devices;
     struct drive_options *drives = &o->board.drives;
-    return options_settle_cards(o, c) && device_options_take_drives(devices, drives, c->text, c->bytes) &&
+    return options_add_agents(o, c) && options_settle_cards(o, c) &&
+           device_options_take_drives(devices, drives, c->text, c->bytes) &&
            drive_options_settle(drives, c->text, c->bytes) &&
            device_options_settle(devices, drives, c->text, c->bytes) && settle_networks(o, c) &&
            settle_chardevs(o, c);

@@ -120,6 +120,7 @@ static GKeyFile *settings_of(const struct recipe *recipe)
     g_key_file_set_string(settings, "machine", "memory", recipe->memory ? recipe->memory : "512M");
     g_key_file_set_string(settings, "machine", "cpu", "max");
     g_key_file_set_string(settings, "machine", "display", window ? "window" : "none");
+    g_key_file_set_string(settings, "machine", "agents", "true");
     g_key_file_set_string(settings, "machine", "options", window ? "" : "-serial ringbuf");
     if (recipe->disk || recipe->debian) {
         g_key_file_set_string(settings, "disk", "file", "disk.qcow2");
@@ -383,8 +384,8 @@ static bool change_setting(GKeyFile *settings, const char *word)
 {
     static const char *const known[][2] = {
         {"machine", "memory"},  {"machine", "cpu"},    {"machine", "display"}, {"machine", "boot"},
-        {"machine", "options"}, {"disk", "file"},      {"disk", "bus"},        {"disk", "cdrom"},
-        {"network", "card"},    {"network", "forward"}};
+        {"machine", "options"}, {"machine", "agents"}, {"disk", "file"},       {"disk", "bus"},
+        {"disk", "cdrom"},      {"network", "card"},   {"network", "forward"}};
     size_t length = strcspn(word, "=");
     for (unsigned n = 0; n < ARRAY_SIZE(known) && word[length]; n++)
         if (strlen(known[n][1]) == length && !strncmp(known[n][1], word, length)) {
