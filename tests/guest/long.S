@@ -9,7 +9,7 @@
 #include "guest.inc"
 GUEST(long)
 
-/* In the order that STAR asks for. */
+/* In the order that STAR requires. */
 CODE64 = FREE               /* ring 0; SS of SYSCALL is the next */
 DATA64 = FREE + 8
 UCODE32 = FREE + 16 + 3     /* ring 3; SYSRET: SS is the next, 64-bit code the one after that */
@@ -92,7 +92,7 @@ UNMAPPED = 0xffff800000001000
     is_ \line, 0
 .endm
 
-/* To ring 3 at `target`, until it traps; then on behind this. */
+/* Runs `target` in ring 3 until it traps, and continues behind the macro. */
 .macro user_ target, cs, flags
     mov dword ptr [seen_vector], -1
     mov dword ptr [resume], offset .Lto\@
@@ -295,7 +295,7 @@ main64:
     LOADED_IS([pair + 8], 4)
     FAULTS(VEC_GP, 0, cmpxchg16b [pair + 8])
 
-    /* instructions that are not there */
+    /* instructions that 64-bit mode does not have */
     FAULTS(VEC_UD, 0, .byte 0x06)
     FAULTS(VEC_UD, 0, .byte 0x27)
     FAULTS(VEC_UD, 0, .byte 0x60)
@@ -313,7 +313,7 @@ main64:
     mov dword ptr [seen_vector], -1
     mov dword ptr [resume], offset 1f
     mov [resume_rsp], rcx
-    push rax                    /* #SS, whose frame cannot be pushed either */
+    push rax                    /* #SS: its frame cannot be pushed either */
 1:  mov rsp, [resume_rsp]
     mov eax, [seen_vector]
     IS(VEC_DF)
@@ -404,7 +404,7 @@ main64:
     mov edx, 0x8000
     FAULTS(VEC_GP, 0, wrmsr)
     mov eax, UDATA64
-    mov fs, eax                 /* a selector: the base is the descriptor's */
+    mov fs, eax                 /* loads a selector: the base comes from the descriptor */
     read_msr MSR_FS_BASE
     IS(0)
 
@@ -517,7 +517,7 @@ main64:
     wrmsr
     FAULTS(VEC_UD, 0, syscall)
 
-    /* back by a far return to 32-bit code, which switches paging off */
+    /* a far return to 32-bit code, which switches paging off */
     mov eax, KDATA
     mov ss, eax
     push KCODE

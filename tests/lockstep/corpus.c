@@ -219,7 +219,7 @@ static void every_opcode(struct corpus *c)
                 }
 }
 
-/* What programs and kernels are made of, operands and immediates left to chance. */
+/* Common instructions of programs and kernels, with random operands and immediates. */
 static const struct {
     u8 bytes[4];
     u8 count;
