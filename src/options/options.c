@@ -235,7 +235,7 @@ bool options_parse(int argc, char **argv, const struct device_type *const *types
     else if (argv[1][0] != '-')
         return COMPLAIN(&complaint,
                         "there is no command \"%s\"; there are run, new, start, stop, list, edit, remove, "
-                        "ctl, watch, inspect, disk, census, explain, simulate and help",
+                        "window, ctl, watch, inspect, disk, census, explain, simulate and help",
                         argv[1]);
     for (; at < argc; at++) {
         const char *word = argv[at];
