@@ -133,7 +133,7 @@ static bool listen_for_gdb(void *owner, const char *to, char *error, size_t erro
     return gdb_listen(owner, to, error, error_bytes);
 }
 
-static int run(const struct options *options)
+static int run(struct options *options)
 {
     char error[512];
     struct session session;
@@ -148,6 +148,7 @@ static int run(const struct options *options)
     session.chardevs.vcpu_mailbox = &vm->mailbox;
     vm->event_log = log;
     session.vm = vm;
+    if (!options->lockstep) plug_allow(&vm->chipset.plug, &options->board);
     status = instruments_open(&session.instruments, options, &vm->vcpu, error, sizeof(error));
     if (status) die(status, "%s", error);
     status = frontends_open(&session.frontends, vm, error, sizeof(error));

@@ -10,20 +10,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-struct wired_console;
-
 struct wired_port {
-    struct wired_console *wired;
+    const struct device_option *option; /* NULL: nothing is plugged in */
+    struct board *board;
     struct virtio_port *port;
     struct char_link link;
-    struct vdagent agent; /* in place of the link, behind a -chardev qemu-vdagent */
+    bool is_agents; /* behind a -chardev qemu-vdagent: `agent` is used, and `link` is not */
+    struct vdagent agent;
 };
 
 struct wired_console {
     struct virtio_console console; /* first */
-    struct board *board;
     struct wired_port port[VIRTIO_CONSOLE_PORTS];
-    unsigned ports; /* plugged in */
 };
 
 static u32 receive(void *device, const u8 *bytes, u32 count)
@@ -91,7 +89,7 @@ static u32 agent_send(void *owner, const u8 *bytes, u32 count)
 static void agent_copied(void *owner)
 {
     struct wired_port *port = owner;
-    struct console *console = port->wired->board->console;
+    struct console *console = port->board->console;
     console_set(console, &console->copied, console->copied + 1);
 }
 
@@ -100,29 +98,43 @@ static const struct vdagent_ops agent_ops = {agent_send, agent_copied};
 static bool plug_agent(struct wired_port *port, struct virtio_console *console, unsigned number,
                        const char *name, const struct char_options *options, char *error, size_t error_bytes)
 {
-    struct board *board = port->wired->board;
+    struct board *board = port->board;
     if (board->agent) {
         snprintf(error, error_bytes, "there can be one qemu-vdagent");
         return false;
     }
     board->agent = &port->agent;
-    board->console->shares = options->clipboard;
+    port->is_agents = true;
+    console_set(board->console, &board->console->shares, options->clipboard);
     vdagent_init(&port->agent, &agent_ops, port, options->clipboard ? &board->console->clipboard : NULL);
     virtio_port_plug(console, number, false, name, &agent_port_ops, port);
     virtio_port_set_open(port->port, true);
     return true;
 }
 
+static void disconnect_agent(struct wired_port *port)
+{
+    port->is_agents = false;
+    port->board->agent = NULL;
+    console_set(port->board->console, &port->board->console->shares, false);
+    vdagent_destroy(&port->agent);
+}
+
 /* --- the device --- */
+
+static void disconnect(struct wired_port *port)
+{
+    if (port->is_agents)
+        disconnect_agent(port);
+    else
+        char_link_destroy(&port->link);
+}
 
 static void destroy(void *device)
 {
     struct wired_console *wired = device;
-    for (unsigned n = 0; n < wired->ports; n++) {
-        char_link_destroy(&wired->port[n].link);
-        if (wired->board->agent == &wired->port[n].agent) wired->board->agent = NULL;
-        vdagent_destroy(&wired->port[n].agent);
-    }
+    for (unsigned n = 0; n < VIRTIO_CONSOLE_PORTS; n++)
+        if (wired->port[n].option) disconnect(&wired->port[n]);
     free(wired);
 }
 
@@ -135,7 +147,7 @@ static unsigned count_ports(const struct board *board, const struct device_optio
     unsigned ports = 0;
     for (unsigned n = 0; n < options->count; n++) {
         const struct device_option *other = &options->device[n];
-        if (!other->parent || &options->device[other->parent - 1] != option) continue;
+        if (!other->type || !other->parent || &options->device[other->parent - 1] != option) continue;
         *multiport |= ++ports > 1 || other->type == &virtserialport_type;
     }
     *multiport |= !ports; /* without it, a driver takes port 0 for granted */
@@ -152,12 +164,11 @@ static bool create_serial(struct board *board, const struct device_option *optio
         snprintf(error, error_bytes, "out of memory");
         return false;
     }
-    wired->board = board;
     board_add_device(board, option, wired, virtio_reset_line, destroy);
     bool multiport = false;
     unsigned ports = count_ports(board, option, &multiport);
-    /* Port 0 is a console's: where only serial ports plug in, it stays empty (5.3.2). */
-    if (multiport && ports < VIRTIO_CONSOLE_PORTS) ports++;
+    /* Port 0 is a console's: where only serial ports plug in, it stays empty (5.3.2). The others may come later. */
+    if (multiport) ports = VIRTIO_CONSOLE_PORTS;
     virtio_console_init(&wired->console, &board->pci, &board->dma, &virtio, board->clock, ports, multiport);
     return true;
 }
@@ -170,25 +181,45 @@ static bool plug(struct board *board, const struct device_option *option, bool i
     unsigned number = console->multiport && !is_console ? 1 : 0;
     while (number < VIRTIO_CONSOLE_PORTS && console->port[number].console)
         number++;
-    if (number == VIRTIO_CONSOLE_PORTS || wired->ports == VIRTIO_CONSOLE_PORTS) {
+    if (number == VIRTIO_CONSOLE_PORTS || (number && !console->multiport)) {
         snprintf(error, error_bytes, "the virtio-serial-pci has no port left");
         return false;
     }
-    struct wired_port *port = &wired->port[wired->ports];
-    port->wired = wired;
+    struct wired_port *port = &wired->port[number];
     port->port = &console->port[number];
+    port->board = board;
     const struct char_options *chardev = device_chardev(option, "chardev");
     if (!is_console && chardev && chardev->kind == CHAR_VDAGENT) {
-        wired->ports++;
-        return plug_agent(port, console, number, name, chardev, error, error_bytes);
+        bool good = plug_agent(port, console, number, name, chardev, error, error_bytes);
+        if (good) port->option = option;
+        return good;
     }
     if (!char_link_init(&port->link, board, &link_ops, port, device_text(option, "chardev"), error,
                         error_bytes))
         return false;
-    wired->ports++;
+    port->option = option;
     virtio_port_plug(console, number, is_console, name, &port_ops, port);
     board_add_link(board, &port->link);
+    if (board->plug) char_link_join(&port->link);
     return true;
+}
+
+/* The port goes, and its device stays. */
+static void unplug(struct board *board, const struct device_option *option)
+{
+    struct wired_console *wired = board_parent(board, option);
+    for (unsigned n = 0; n < VIRTIO_CONSOLE_PORTS; n++) {
+        struct wired_port *port = &wired->port[n];
+        if (port->option != option) continue;
+        if (port->is_agents) {
+            disconnect_agent(port);
+        } else {
+            board_remove_link(board, &port->link);
+            char_link_leave(&port->link);
+        }
+        virtio_port_unplug(port->port);
+        port->option = NULL;
+    }
 }
 
 /* The ports are reset and destroyed with the device that they plug into. */
@@ -237,6 +268,8 @@ const struct device_type virtconsole_type = {
     .properties = console_properties,
     .create = create_console,
     .takes_input = true,
+    .plugs = true,
+    .unplug = unplug,
 };
 
 const struct device_type virtserialport_type = {
@@ -246,4 +279,6 @@ const struct device_type virtserialport_type = {
     .properties = console_properties,
     .create = create_serial_port,
     .takes_input = true,
+    .plugs = true,
+    .unplug = unplug,
 };

@@ -61,7 +61,8 @@ static const struct property properties[] = {
                                            .help = "network card, the fastest",                              \
                                            .properties = properties,                                         \
                                            .check = virtio_check,                                            \
-                                           .create = create}
+                                           .create = create,                                                 \
+                                           .plugs = true}
 VIRTIO_NET_TYPE(virtio_net_type, "virtio-net-pci");
 VIRTIO_NET_TYPE(virtio_net_short_type, "virtio-net");
 VIRTIO_NET_TYPE(virtio_net_transitional_type, "virtio-net-pci-transitional");

@@ -183,7 +183,7 @@ void exec_stmxcsr(struct vcpu *v, const struct insn *i)
     exec_write(v, i, 0, fpu_mxcsr(v));
 }
 
-/* --- MASKMOVQ, MASKMOVDQU: to [E]DI, the bytes whose mask byte is negative --- */
+/* --- MASKMOVQ, MASKMOVDQU: to [E]DI, the bytes with a negative mask byte --- */
 
 /* A register's bytes in the FXSAVE image. The image has the x87 registers by their distance from the top of the
  * stack. MMX registers are the physical registers. */

@@ -222,7 +222,7 @@ void device_release(struct device_option *device)
 {
     for (unsigned n = 0; n < device->values; n++)
         free(device->value[n].text);
-    device->values = 0;
+    *device = (struct device_option){.type = NULL};
 }
 
 static const struct device_value *find_value(const struct device_option *device, const char *name)

@@ -70,14 +70,17 @@ struct device_type {
     const struct device_bus *provides; /* NULL: nothing plugs into it */
     unsigned sockets;                  /* how many devices can */
     bool takes_input;                  /* its chardev gives input to the guest */
+    bool plugs;                        /* it can come and go while the machine runs */
+    /* It goes, and its parent stays. For a device that is no device of its own on the board. */
+    void (*unplug)(struct board *board, const struct device_option *device);
 };
 
 #define DEVICE_VALUES 16
 
 /* One -device. */
 struct device_option {
-    const struct device_type *type;
-    const char *id; /* NULL: none */
+    const struct device_type *type; /* NULL: the device has gone; its place is free for another one */
+    const char *id;                 /* NULL: none */
     unsigned
         parent; /* the device that it plugs into: number in the list of devices + 1; 0: a bus of the board */
     unsigned children;

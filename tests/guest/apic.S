@@ -243,7 +243,7 @@ timer:
     cli
     mov dword ptr [LAPIC + LVT_TIMER], MASKED + PERIODIC + TIMER
     mov dword ptr [LAPIC + INITIAL], 0
-    sti                                  /* one may be waiting */
+    sti                                  /* an interrupt may be pending */
     nop
     cli
     mov dword ptr [ticks], 0

@@ -1,7 +1,7 @@
 /*
  * Hazard: a debugger's points that the guest can see, that are missed, or that hit at another address. tests/gdb runs
  * this kernel under a debugger; by itself it checks that it computes the same as without one. Code at the labels that are
- * .globl is where tests/gdb/points.py sets its points.
+ * .globl is where tests/gdb/points sets its points.
  */
 #include "guest.inc"
 #include "paging.inc"

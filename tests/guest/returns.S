@@ -291,7 +291,7 @@ ahead:
 WINDOW = 0x40000000
 
 remapped:
-    /* page directory: the first 4 MB, and a table whose only page is code_a or code_b */
+    /* page directory: the first 4 MB, and a table with one page, code_a or code_b */
     mov dword ptr [directory], offset table + 3
     mov dword ptr [directory + (WINDOW >> 22) * 4], offset window_table + 3
     xor ecx, ecx

@@ -473,7 +473,7 @@ directory_or_data: /* the same for directories; and a table that is its own dire
     jne 4f
     test ecx, 3
     jnz 5f
-    mov dword ptr [0xfffff000 + 4 * (WINDOW >> 22)], 0     /* the directory entry, likewise */
+    mov dword ptr [0xfffff000 + 4 * (WINDOW >> 22)], 0     /* the directory entry, in the same way */
     call flush
     EXPECT_FAULT(VEC_PF, 0, mov eax, [PAGE(0)])
     EXPECT_FAULT(VEC_PF, 0, mov eax, [ebx])

@@ -29,7 +29,7 @@ struct generator {
 
 void generator_init(struct generator *g, struct random *r, const char *filter);
 
-/* An instruction that runs alone from the state *s, whose registers are changed to suit it. */
+/* An instruction that runs alone from the state *s. The registers in *s are changed to suit it. */
 void generate_single(struct generator *g, struct test_insn *i, struct state *s);
 
 /* An instruction for a block: it keeps ESP balanced enough, does not change ESI and EDI (they point into the scratch
