@@ -1,7 +1,7 @@
 /*
  * The host's side of spice-vdagent, a program in the guest that shares the clipboard of the guest's desktop and sets its screen's
- * size. It is reached through a virtio port named com.redhat.spice.0 and speaks SPICE's agent protocol (spice-protocol,
- * spice/vd_agent.h): a stream of chunks that carry messages, all numbers little-endian.
+ * size. It is reached through a virtio port named com.redhat.spice.0 and speaks SPICE's agent protocol (SPICE's protocol headers,
+ * vd_agent): a stream of chunks that carry messages, all numbers little-endian.
  *
  *   chunk    port 4 | bytes 4 | ...                              at most 2048 bytes in it
  *   message  1 4 | type 4 | opaque 8 | bytes 4 | ...             may begin and end in the midst of a chunk

@@ -42,14 +42,18 @@ void window_refresh(struct window *w)
     gtk_widget_set_sensitive(w->stop, any && running);
     gtk_widget_set_sensitive(w->edit, any && !running);
     gtk_widget_set_sensitive(w->remove, any && !running);
-    gtk_stack_set_visible_child(GTK_STACK(w->pages), any ? gtk_widget_get_parent(w->view) : w->empty);
+    GtkWidget *page = any ? gtk_widget_get_parent(w->view) : w->empty;
+    if (gtk_stack_get_visible_child(GTK_STACK(w->pages)) == page) return;
+    gtk_stack_set_visible_child(GTK_STACK(w->pages), page);
+    if (any) gtk_widget_grab_focus(w->view); /* so that Enter starts a machine */
 }
 
 /* --- what the buttons do --- */
 
-static void on_new(GtkWidget *button, gpointer data)
+static gboolean on_new(gpointer data)
 {
     dialog_new(data);
+    return G_SOURCE_REMOVE;
 }
 
 static void start(struct window *w)
@@ -61,29 +65,33 @@ static void start(struct window *w)
     g_free(name);
 }
 
-static void on_start(GtkWidget *button, gpointer data)
+static gboolean on_start(gpointer data)
 {
     start(data);
+    return G_SOURCE_REMOVE;
 }
 
-static void on_stop(GtkWidget *button, gpointer data)
+static gboolean on_stop(gpointer data)
 {
     char *name = selected_name(data);
     if (name) dialog_stop(data, name);
     g_free(name);
+    return G_SOURCE_REMOVE;
 }
 
-static void on_edit(GtkWidget *button, gpointer data)
+static gboolean on_edit(gpointer data)
 {
     GtkTreeIter row;
     if (selected(data, &row)) dialog_edit(data, &row);
+    return G_SOURCE_REMOVE;
 }
 
-static void on_remove(GtkWidget *button, gpointer data)
+static gboolean on_remove(gpointer data)
 {
     char *name = selected_name(data);
     if (name) dialog_remove(data, name);
     g_free(name);
+    return G_SOURCE_REMOVE;
 }
 
 /* Enter, or a double click. */
@@ -111,13 +119,28 @@ static gboolean on_time(gpointer data)
 
 /* --- making it --- */
 
-static GtkWidget *add_button(struct window *w, GtkWidget *box, const char *label,
-                             void (*clicked)(GtkWidget *, gpointer))
+struct button {
+    struct window *window;
+    GSourceFunc pressed;
+};
+
+/* A dialog runs a main loop of its own. A screen reader presses a button in the midst of a message, and within that loop no further
+ * message would come: so the button acts when this one has been dealt with. */
+static void on_clicked(GtkWidget *widget, gpointer data)
 {
-    GtkWidget *button = gtk_button_new_with_mnemonic(label);
-    g_signal_connect(button, "clicked", G_CALLBACK(clicked), w);
-    gtk_container_add(GTK_CONTAINER(box), button);
-    return button;
+    const struct button *button = data;
+    g_idle_add(button->pressed, button->window);
+}
+
+static GtkWidget *add_button(struct window *w, GtkWidget *box, const char *label, GSourceFunc pressed)
+{
+    GtkWidget *widget = gtk_button_new_with_mnemonic(label);
+    struct button *button = g_new(struct button, 1);
+    *button = (struct button){w, pressed};
+    g_signal_connect_data(widget, "clicked", G_CALLBACK(on_clicked), button,
+                          (GClosureNotify)(void (*)(void))g_free, 0);
+    gtk_container_add(GTK_CONTAINER(box), widget);
+    return widget;
 }
 
 static void add_column(struct window *w, const char *title, enum column column, bool wide)

@@ -121,7 +121,7 @@ try:
     wait("the end", lambda: not machines()["first"]["running"])
 
     find("table", "Machines")
-    subprocess.run([os.path.join(os.path.dirname(sys.argv[0]), "desktop.py"), "find", "Ringer", "+", "key", "enter"], check=True)
+    subprocess.run([sys.executable, os.path.join(os.path.dirname(sys.argv[0]), "desktop.py"), "find", "Ringer", "+", "key", "enter"], check=True)
     wait("a start by the keyboard", lambda: machines()["first"]["running"])
     run("stop", "--now", "first")
 
