@@ -114,6 +114,7 @@ const struct char_options *device_chardev(const struct device_option *device, co
 
 /* All types, or the properties of one. */
 void device_help(const struct device_type *const *types, const struct device_type *type, FILE *out);
+/* By any of QEMU's names: also without "-pci", and with a suffix for the interfaces of a virtio device. */
 const struct device_type *device_type_find(const struct device_type *const *types, const char *name);
 
 #endif

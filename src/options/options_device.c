@@ -48,8 +48,8 @@ static bool set_global(struct options *o, const char *value, struct complaint *c
     if (!global->type || !global->property || !global->value)
         return COMPLAIN(c, "-global takes TYPE.PROPERTY=VALUE, not \"%s\"", value);
     const struct device_type *type = device_type_find(devices->types, global->type);
-    global->known = type && device_type_has(type, global->property);
-    if (!global->known) log_warn("-global %s has no effect: no device has this property", value);
+    if (type && device_type_has(type, global->property)) global->applies_to = type;
+    if (!global->applies_to) log_warn("-global %s has no effect: no device has this property", value);
     return true;
 }
 
@@ -58,7 +58,7 @@ static bool apply_globals_to(const struct device_options *options, struct device
 {
     for (unsigned i = options->globals; i-- > 0;) { /* the last one counts */
         const struct global_option *global = &options->global[i];
-        if (!global->known || strcmp(device->type->name, global->type)) continue;
+        if (device->type != global->applies_to) continue;
         if (!device_set_default(device, global->property, global->value, error, error_bytes)) return false;
     }
     return true;

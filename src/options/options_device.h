@@ -15,7 +15,7 @@
 /* -global: a value for a property of every device of a type that does not set it. */
 struct global_option {
     char *type, *property, *value;
-    bool known; /* some device type has this property */
+    const struct device_type *applies_to; /* NULL: there is no such type, or it lacks the property */
 };
 
 /* -object rng-random or rng-builtin: where a virtio-rng's numbers come from. */

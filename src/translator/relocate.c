@@ -75,7 +75,7 @@ static void move_edge(const struct cache *cache, const struct block *block, stru
     *field(cache, block, edge->stub + STUB_NAME_AT) = low_pointer(edge);
 }
 
-/* The offset of an exec entry, or of a field of a slot of the TLB, for a page that lies so many pages farther. */
+/* The offset of an exec entry, or of a field of a slot of the TLB, for a page that lies `pages` pages farther. */
 static u32 entry_moved(const struct block *block, u32 at, u64 pages)
 {
     if (block->mode & MODE_LONG) return (u32)(at + (pages << TLB_SLOT_LOG)) % (TLB_ENTRIES << TLB_SLOT_LOG);
@@ -139,6 +139,7 @@ struct block *relocate(struct vcpu *v, const struct block_key *key)
     copy_block(&t->cache, template, key->eip);
     phys_guard(v->phys, key->gpa, PHYS_CODE);
     v->counters->blocks_relocated++;
+    note_event(v->counters->events, EVENT_BLOCK_COPIED, key->eip, key->gpa);
     return block;
 }
 
