@@ -420,7 +420,7 @@ void rewrite_identical(struct build *b)
         return; /* a hint or a long NOP: nothing is accessed */
     }
     find_guests(i, mem, &guests);
-    if (mem && at.index == REG_ENTRY && uses_host(&guests, i, REG_ENTRY)) {
+    if (mem && (at.index == REG_ENTRY || at.base == REG_ENTRY) && uses_host(&guests, i, REG_ENTRY)) {
         emit_lea64(&b->e, REG_LINEAR, at);
         at = mem_bd(REG_LINEAR, 0);
     }
