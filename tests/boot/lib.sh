@@ -46,9 +46,9 @@ run_guest() {
 
 report_value() { sed -n "s/^$2 //p" "$temporary/$1.report"; }
 
-# The guest's output from init's marker on, without carriage returns, which is the part that is compared. (Before it are firmware
-# messages, and kernel messages with times.)
-guest_output() { tr -d '\r' <"$1" | sed -n '/ringer-guest: ready$/,$ { s/.*ringer-guest: ready$/ringer-guest: ready/; p }'; }
+# The guest's output from init's marker to its status, without carriage returns, which is the part that is compared. (Before and behind
+# it are messages of firmware and kernel, with times.)
+guest_output() { tr -d '\r' <"$1" | sed -n '/ringer-guest: ready$/,/^ringer-guest: status/ { s/.*ringer-guest: ready$/ringer-guest: ready/; p }'; }
 
 show_ending() {
     tail -n 25 "$temporary/$1.out" | sed 's/^/  guest: /'

@@ -121,7 +121,7 @@ static void swapped(void)
 
 /* --- core dumps --- */
 
-SNIPPET(d_crash, "movq %rax, %xmm9\n movq %r15, %xmm15\n std\n ud2");
+SNIPPET(d_crash, "movq %rax, %xmm9\n movq %r15, %xmm15\n std");
 
 static void crash(const struct regs64 *in)
 {
@@ -129,7 +129,7 @@ static void crash(const struct regs64 *in)
     u8 *data = map((void *)(7 * GB4), PAGE, PROT_READ | PROT_WRITE);
     memset(data, 0x5c, PAGE);
     /* Faults end the process here, so the registers are loaded by the means of run_until_fault64(). */
-    signal(SIGILL, SIG_DFL);
+    signal(SIGTRAP, SIG_DFL);
     run_until_fault64(d_crash, in);
 }
 
@@ -138,7 +138,7 @@ static void check_note(const Elf64_Nhdr *note, const u8 *body, const struct regs
     if (note->n_type == NT_PRSTATUS) {
         const struct user_regs_struct *regs =
             (const void *)((const struct elf_prstatus *)(const void *)body)->pr_reg;
-        check_eq(regs->rip, d_crash + 11);
+        check_eq(regs->rip, d_crash + 12);
         check_eq(regs->rax, in->rax);
         check_eq(regs->r8, in->r8);
         check_eq(regs->r15, in->r15);
@@ -168,7 +168,7 @@ static void core_dump(void)
         crash(&in);
         _exit(0);
     }
-    check_eq(wait_for(pid), 1000 + SIGILL);
+    check_eq(wait_for(pid), 1000 + SIGTRAP);
     static const char file[] = "/tmp/core";
     fd = open(file, O_RDONLY);
     check(fd >= 0);

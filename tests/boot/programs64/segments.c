@@ -49,6 +49,8 @@ SNIPPET(g_call_far, "lcall *far_target\n nop");
 
 static struct regs64 start(void)
 {
+    /* Code of 32 bits needs DS and ES, which a 64-bit process has null. */
+    __asm__ volatile("mov %0, %%ds\n mov %0, %%es" : : "r"(0x2b));
     struct regs64 in = {.rsp = TOP - 256,
                         .r8 = 1ull << 63 | 8,
                         .r9 = ~9ull,
