@@ -12,6 +12,7 @@
 #include "control/daemon.h"
 #include "cpu/cpuid.h"
 #include "gdb/gdb.h"
+#include "gdb/replay.h"
 #include "observe/event_log.h"
 #include "observe/instruments.h"
 #include "observe/screen.h"
@@ -52,8 +53,8 @@ struct session {
 static struct event_log *open_log(const struct options *options)
 {
     char error[512];
-    if (!options->event_log) return NULL;
-    struct event_log *log = event_log_open(options->event_log, options->event_log_from, error, sizeof(error));
+    if (!options->event_log.categories) return NULL;
+    struct event_log *log = event_log_open(&options->event_log, error, sizeof(error));
     if (!log) die(STATUS_USAGE, "%s", error);
     return log;
 }
@@ -132,7 +133,7 @@ static bool listen_for_gdb(void *owner, const char *to, char *error, size_t erro
     return gdb_listen(owner, to, error, error_bytes);
 }
 
-static int run(const struct options *options)
+static int run(struct options *options)
 {
     char error[512];
     struct session session;
@@ -140,13 +141,16 @@ static int run(const struct options *options)
     if ((options->screen_dump && !screen_dump_check(options->screen_dump, error, sizeof(error))) ||
         (options->screenshot && !screen_dump_check(options->screenshot, error, sizeof(error))))
         die(STATUS_USAGE, "%s", error);
+    replay_begin(options);
     struct event_log *log = open_log(options);
     open_chardevs(&session, options);
     struct vm *vm = machine_create(options, MACHINE_LEADER, &session.chardevs, &status, error, sizeof(error));
     if (!vm) die(status, "%s", error);
     session.chardevs.vcpu_mailbox = &vm->mailbox;
-    vm->event_log = log;
+    if (log && event_log_instructions(log)) vm->event_log = log;
+    event_log_attach(log, &vm->vcpu, &vm->time.clock);
     session.vm = vm;
+    if (!options->lockstep) plug_allow(&vm->chipset.plug, &options->board);
     status = instruments_open(&session.instruments, options, &vm->vcpu, error, sizeof(error));
     if (status) die(status, "%s", error);
     status = frontends_open(&session.frontends, vm, error, sizeof(error));
@@ -214,6 +218,7 @@ int main(int argc, char **argv)
     case COMMAND_HELP_CHARDEVS: char_options_help(stdout); return STATUS_OK;
     case COMMAND_HELP_KEYS: key_script_help(stdout); return STATUS_OK;
     case COMMAND_HELP_CPUS:
+    case COMMAND_HELP_EVENTS:
     case COMMAND_HELP_MACHINES:
     case COMMAND_HELP_DISPLAYS: options_help_values(command, stdout); return STATUS_OK;
     case COMMAND_HELP_NETDEVS: options_help_netdevs(options.netdev_help_kind, stdout); return STATUS_OK;

@@ -218,7 +218,7 @@ void disk_crew_enqueue(struct disk_crew *crew, struct disk_request *request)
         return;
     }
     pthread_mutex_lock(&crew->lock);
-    /* Will a thread that is awake take it soon? */
+    /* Will a thread that does not sleep take it soon? */
     bool expected = (crew->polling && !crew->queue.count) || (crew->quick && crew->queue.count < QUICK_QUEUE);
     request_queue_put(&crew->queue, request);
     bool wake = crew->waiting && !expected;
@@ -267,6 +267,16 @@ void disk_crew_add(struct disk_crew *crew, struct block_disk *disk)
     disk->next = crew->disks;
     crew->disks = disk;
     pthread_mutex_unlock(&crew->lock);
+}
+
+void disk_crew_remove(struct disk_crew *crew, struct block_disk *disk)
+{
+    disk_crew_lock_idle(crew);
+    struct block_disk **at = &crew->disks;
+    while (*at != disk)
+        at = &(*at)->next;
+    *at = disk->next;
+    disk_crew_unlock(crew);
 }
 
 /* --- set-up --- */

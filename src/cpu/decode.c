@@ -93,6 +93,7 @@ static u8 field_of(ZydisOperandEncoding encoding)
     case ZYDIS_OPERAND_ENCODING_MODRM_RM: return FIELD_MODRM_RM;
     case ZYDIS_OPERAND_ENCODING_OPCODE: return FIELD_OPCODE;
     case ZYDIS_OPERAND_ENCODING_NDSNDD: return FIELD_VVVV;
+    case ZYDIS_OPERAND_ENCODING_IS4: return FIELD_IS4;
     default: return FIELD_OTHER;
     }
 }
@@ -207,28 +208,9 @@ _Static_assert(ZYDIS_CPUFLAG_CF == FL_CF && ZYDIS_CPUFLAG_OF == FL_OF && ZYDIS_C
  * that runs zero times. */
 static bool may_leave_flags(const struct insn *i)
 {
-    switch (i->mnemonic) {
-    case ZYDIS_MNEMONIC_ROL:
-    case ZYDIS_MNEMONIC_ROR:
-    case ZYDIS_MNEMONIC_RCL:
-    case ZYDIS_MNEMONIC_RCR:
-    case ZYDIS_MNEMONIC_SHL:
-    case ZYDIS_MNEMONIC_SHR:
-    case ZYDIS_MNEMONIC_SAR:
-    case ZYDIS_MNEMONIC_SHLD:
-    case ZYDIS_MNEMONIC_SHRD: {
-        const struct operand *count = &i->op[i->operand_count - 1];
-        return !(count->kind == OPND_IMM && (i->imm[count->imm] & (i->op[0].bytes == 8 ? 63 : 31)));
-    }
-    default: return i->prefixes & (PFX_REP | PFX_REPNE);
-    }
-}
-
-/* The manual (SDM 2A) leaves AF undefined after these. Every x86 CPU clears it; a unit test checks the host's. */
-static bool clears_af(const struct insn *i)
-{
-    return i->mnemonic == ZYDIS_MNEMONIC_AND || i->mnemonic == ZYDIS_MNEMONIC_OR ||
-           i->mnemonic == ZYDIS_MNEMONIC_XOR || i->mnemonic == ZYDIS_MNEMONIC_TEST;
+    if (!(i->row->traits & ISA_SHIFTS)) return i->prefixes & (PFX_REP | PFX_REPNE);
+    const struct operand *count = &i->op[i->operand_count - 1];
+    return !(count->kind == OPND_IMM && (i->imm[count->imm] & (i->op[0].bytes == 8 ? 63 : 31)));
 }
 
 static void digest_flags(struct insn *i, const ZydisDecodedInstruction *z)
@@ -239,7 +221,7 @@ static void digest_flags(struct insn *i, const ZydisDecodedInstruction *z)
     i->flags_written = eflags_of(f->modified | f->set_0 | f->set_1 | f->undefined);
     /* The host may leave an undefined flag unchanged, so only defined flags are killed. */
     i->flags_killed = may_leave_flags(i) ? 0 : eflags_of((f->modified | f->set_0 | f->set_1) & ~f->undefined);
-    if (clears_af(i)) i->flags_killed |= FL_AF;
+    if (i->row->traits & ISA_CLEARS_AF) i->flags_killed |= FL_AF;
 }
 
 static void digest_layout(struct insn *i, const ZydisDecodedInstruction *z)
@@ -329,6 +311,15 @@ static enum code_size code_to_decode(const u8 *bytes, unsigned available, enum c
     return size != CODE_64 && is_syscall(bytes, available) ? CODE_64 : size;
 }
 
+/* VEX.W, if it has an effect. Outside 64-bit mode it selects no register of 64 bits (SDM 2, notes on VCVTSI2SD and VPEXTRQ). */
+static u8 effective_vex_w(const struct insn *i, const ZydisDecodedInstruction *z)
+{
+    bool is_size = i->row->traits & ISA_W_IS_SIZE;
+    for (unsigned n = 0; n < i->operand_count; n++)
+        is_size |= i->op[n].kind == OPND_REG && i->op[n].reg_class <= RC_GPR64;
+    return z->raw.vex.W && (z->machine_mode == ZYDIS_MACHINE_MODE_LONG_64 || !is_size);
+}
+
 int insn_decode(struct insn *insn, const u8 *bytes, unsigned available, enum code_size size)
 {
     ZydisDecoder decoder;
@@ -362,12 +353,16 @@ int insn_decode(struct insn *insn, const u8 *bytes, unsigned available, enum cod
     insn->address_bytes = z.address_width / 8;
     insn->stack_bytes = stack_bytes_of(&z, size);
     insn->isa_set = z.meta.isa_set;
+    /* To Zydis the form with XMM registers belongs to AVX alone. It needs PCLMULQDQ too (SDM 2B PCLMULQDQ). */
+    if (z.mnemonic == ZYDIS_MNEMONIC_VPCLMULQDQ && z.meta.isa_set == ZYDIS_ISA_SET_AVX)
+        insn->isa_set = ZYDIS_ISA_SET_PCLMULQDQ;
     digest_operands(insn, &z, operands);
     digest_effects(insn, &z, operands);
     digest_layout(insn, &z);
-    digest_flags(insn, &z);
     digest_hidden_segment(insn, &z);
     insn->row = isa_row(insn);
+    digest_flags(insn, &z);
+    if (insn->encoding == ENC_VEX) insn->vex_w = effective_vex_w(insn, &z);
     return insn->length;
 }
 

@@ -10,7 +10,7 @@
  * about sent ones, which no driver waits for unless its ring is full. */
 #define HURRY_RECEIVED_NS 15000u
 #define HURRY_SENT_NS     200000u
-/* So many sent frames are worth a letter of their own. */
+/* This number of sent frames is worth a letter of its own. */
 #define SENT_BATCH 64
 
 /* A received frame that found no buffer. */
@@ -50,11 +50,10 @@ static void deliver(struct letter *letter)
     end->letter_under_way = false;
     __atomic_store_n(&end->hurry_at_ns, 0, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&end->lock);
+    bool turned = news && up != end->cable.up;
+    if (turned) end->cable.up = up;
     if (!end->card_ops) return;
-    if (news && up != end->cable.up) {
-        end->cable.up = up;
-        end->card_ops->carrier(end->card, up);
-    }
+    if (turned) end->card_ops->carrier(end->card, up);
     if (done) end->card_ops->sent(end->card, done);
     if (received) end->card_ops->received(end->card, received);
 }
@@ -176,7 +175,7 @@ void net_end_unblock(struct net_end *end)
 
 /* --- in --- */
 
-/* With the lock: the buffers for so many bytes, as a list; NULL: there are not enough. */
+/* With the lock: the buffers for this number of bytes, as a list; NULL: there are not enough. */
 static struct net_buffer *take_buffers(struct net_end *end, u32 bytes, u16 *count)
 {
     struct net_buffer *first = end->offered, *last = first;

@@ -15,11 +15,12 @@
 struct guest_setting {
     const char *name;
     bool protected, vm86;
+    bool code64; /* 64-bit mode, with `protected` */
     u8 cpl, iopl;
     u8 gate_dpl;       /* of the gates of INT n, INT3, INTO, #DB */
     bool port_allowed; /* by an I/O bitmap of zeros */
     bool tsd, pce, umip;
-    bool other_mode;       /* CR0.MP and CR0.NE inverted */
+    bool other_mode;       /* CR0.MP and CR0.NE inverted, XCR0 with SSE */
     bool kernel_selectors; /* the example has the selectors of CPL 0, whatever CPL is; else those in use */
     bool elsewhere;
 };

@@ -36,7 +36,7 @@ enum machine_role {
     MACHINE_FOLLOWER, /* the second machine of a lockstep run: gets the leader's input, has no output */
 };
 
-/* What happens to the machine, for those who hold it. */
+/* Events of the machine, for its owner. */
 enum machine_event {
     MACHINE_PAUSED,
     MACHINE_RESUMED,
@@ -71,7 +71,7 @@ struct vm {
     struct key_script *script;   /* NULL: none */
     struct waker *waker;         /* NULL: none */
     struct mailbox mailbox;      /* letters of other threads */
-    struct event_log *event_log; /* NULL: none */
+    struct event_log *event_log; /* of instructions; NULL: none */
     struct chardevs *chardevs;   /* the host's ends of character devices; they outlive the machine */
     struct machine_listener *listeners;
     struct machine_debugger debugger;

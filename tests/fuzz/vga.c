@@ -9,6 +9,8 @@
  *   C0-DF  read A0000h, ports and page: offset      E0-EF  write video memory: offset (2 bytes), value
  *   F0-FF  draw (a few times an input), or reset
  */
+#include "input.h"
+
 #include "devices/video/vga.h"
 
 #include <stdlib.h>
@@ -41,10 +43,7 @@ static void collect(void *machine, u64 *pages)
         pages[n] |= ((struct machine *)machine)->pages;
 }
 
-struct input {
-    const u8 *at, *end;
-};
-
+/* The highest byte first. */
 static u32 next(struct input *in, unsigned bytes)
 {
     u32 value = 0;
@@ -111,7 +110,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t bytes)
     static u8 *memory;
     struct machine m = {.clock = {.now_ns = now_ns}};
     struct vga vga;
-    if (!memory) memory = malloc(VGA_MEMORY_BYTES); /* its contents do not steer anything */
+    if (!memory) memory = malloc(VGA_MEMORY_BYTES); /* its contents decide nothing */
     if (!memory) abort();
     vga_init(&vga, &(struct vga_wiring){
                        .clock = &m.clock, .memory = memory, .map = map, .collect = collect, .machine = &m});

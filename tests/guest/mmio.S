@@ -158,13 +158,13 @@ strings:
     mov ecx, 200
     repe scasd
     CHECK_CC(e)
-    /* scrolling: the console's own way */
+    /* scrolling, as a console does it */
     mov esi, TEXT + 160
     mov edi, TEXT
     mov ecx, 24 * 40
     rep movsd
     CHECK_EQ([TEXT + 0xb00 - 160], 0x07200720)
-    /* from RAM into the device, starting below it, is stopped by nothing */
+    /* from RAM into the device, starting below it: nothing stops it */
     mov esi, TEXT + 0xb00
     mov edi, offset buffer
     mov ecx, 9
@@ -174,12 +174,7 @@ strings:
 
 /* One page of RAM and one of the device side by side in linear memory */
 page_crossing:
-    mov edi, offset page_table
-    mov eax, 3
-    mov ecx, 1024
-1:  stosd
-    add eax, 0x1000
-    loop 1b
+    FILL_TABLE page_table
     mov dword ptr [directory], offset page_table + 3
     mov dword ptr [directory + 4 * (PAGED >> 22)], offset window_table + 3
     mov dword ptr [window_table], 0x300000 + 3

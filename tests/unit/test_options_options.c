@@ -29,7 +29,7 @@ static bool parse_as_is(const char *line)
     return options_parse(count, words, device_table, &options, &command, error, sizeof(error));
 }
 
-/* The same for a machine without a network card, whose devices are those of the line. */
+/* The same for a machine without a network card: its devices are those of the line. */
 static bool parse(const char *line)
 {
     static char text[512];
@@ -297,6 +297,37 @@ static void test_device_table(void)
     CHECK(complains("ringer -device nothing,help", "there is no device"));
 }
 
+/* QEMU's names of one type: with and without "-pci", and for virtio with the interfaces. */
+static void test_names_of_types(void)
+{
+    static const struct {
+        const char *name;
+        u64 no_legacy;
+    } names[] = {{"virtio-rng-pci", 0},
+                 {"virtio-rng", 0},
+                 {"virtio-rng-pci-transitional", 0},
+                 {"virtio-rng-transitional", 0},
+                 {"virtio-rng-pci-non-transitional", 1},
+                 {"virtio-rng-non-transitional", 1}};
+    for (unsigned n = 0; n < ARRAY_SIZE(names); n++) {
+        char line[128];
+        snprintf(line, sizeof(line), "ringer -kernel k -device %s -global virtio-rng.max-bytes=7",
+                 names[n].name);
+        CHECK(parse(line));
+        const struct device_option *device = &options.board.devices.device[0];
+        CHECK(!strcmp(device->type->name, "virtio-rng-pci"));
+        CHECK_EQ(device_number(device, "disable-legacy", 0), names[n].no_legacy);
+        CHECK_EQ(device_number(device, "max-bytes", 0), 7);
+    }
+    CHECK(complains("ringer -device virtio-rng-pci-non-transitional,disable-modern=on",
+                    "says which interfaces"));
+    CHECK(
+        complains("ringer -device virtio-rng-pci-transitional,disable-legacy=off", "says which interfaces"));
+    CHECK(complains("ringer -device ne2k_pci-transitional", "ne2k_pci-transitional"));
+    CHECK(parse("ringer -kernel k -nic user,model=virtio-net-non-transitional"));
+    CHECK_EQ(device_number(&options.board.devices.device[0], "disable-legacy", 0), 1);
+}
+
 static void test_devices(void)
 {
     CHECK(parse(
@@ -381,12 +412,23 @@ static void test_own_options(void)
     CHECK_EQ(options.spaces, 3);
     CHECK(complains("ringer run --kernel k --spaces=0", "1023"));
     CHECK(complains("ringer run --kernel k --spaces=1024", "1023"));
-    CHECK(parse("ringer run --kernel k --trace=a,b.txt,77"));
-    CHECK(!strcmp(options.event_log, "a,b.txt"));
-    CHECK_EQ(options.event_log_from, 77);
+    CHECK(parse("ringer run --kernel k --trace=instruction,exit,file=a,,b.txt,from=77,cpl=3"));
+    CHECK(!strcmp(options.event_log.path, "a,b.txt"));
+    CHECK_EQ(options.event_log.categories, 1u << EVENT_INSTRUCTION | 1u << EVENT_EXIT);
+    CHECK_EQ(options.event_log.from, 77);
+    CHECK_EQ(options.event_log.to, UINT64_MAX);
+    CHECK_EQ(options.event_log.cpls, 8);
     CHECK_EQ(options.engine, ENGINE_INTERP);
-    CHECK(parse("ringer run --kernel k --trace stderr"));
-    CHECK_EQ(options.event_log_from, 0);
+    CHECK(parse("ringer run --kernel k --trace shadow"));
+    CHECK(!options.event_log.path);
+    CHECK_EQ(options.event_log.from, 0);
+    CHECK_EQ(options.event_log.cpls, 0xf);
+    CHECK(complains("ringer run --kernel k --trace=log.txt", "no events \"log.txt\""));
+    CHECK(complains("ringer run --kernel k --trace=file=x", "names no events"));
+    CHECK(complains("ringer run --kernel k --trace=exit,cpl=4", "cpl is 0 to 3"));
+    CHECK(complains("ringer run --kernel k --trace=exit,from=x", "not a number"));
+    CHECK(complains("ringer run --kernel k --trace=exit,from=1", "--deterministic"));
+    CHECK(parse("ringer run --kernel k --trace=exit,from=1 --deterministic"));
     CHECK(parse("ringer run --kernel k --profile=out.folded --symbols System.map --perf-map "
                 "--stats-json=s.json"));
     CHECK(!strcmp(options.stats_json, "s.json"));
@@ -544,7 +586,7 @@ static void test_bad(void)
     CHECK(complains("ringer -kernel k --rtc-base 2024-13-45", "2024-13-45"));
     CHECK(complains("ringer -initrd i -bios b", "--kernel"));
     CHECK(complains("ringer -kernel k --lockstep --engine=interp", "interp"));
-    CHECK(complains("ringer -kernel k --lockstep --trace stderr", "exclude"));
+    CHECK(complains("ringer -kernel k --lockstep --trace exit", "exclude"));
 }
 
 static void test_shares(void)
@@ -610,6 +652,7 @@ int main(void)
     test_called_as_qemu();
     test_qemu_line();
     test_chardevs();
+    test_names_of_types();
     test_devices();
     test_device_table();
     test_placed_drives();
