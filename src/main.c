@@ -4,6 +4,7 @@
  * Without a window the machine runs in the process's first thread. A window takes that thread for itself, and
  * the machine gets another: run_machine() sets up what belongs to a thread (signal stack, profiler's timer).
  */
+#include "base/confine.h"
 #include "base/log.h"
 #include "board/device_table.h"
 #include "boot/loader.h"
@@ -15,6 +16,8 @@
 #include "observe/event_log.h"
 #include "observe/instruments.h"
 #include "observe/screen.h"
+#include "options/options_files.h"
+#include "sandbox/sandbox.h"
 #include "study/census_command.h"
 #include "study/explain_command.h"
 #include "study/simulate_command.h"
@@ -46,6 +49,8 @@ struct session {
     struct instruments instruments;
     struct control *control;
     struct gdb *gdb;
+    struct sandbox_wishes wishes;
+    const char *tftp[NETDEVS_MAX];
     int status;
 };
 
@@ -66,6 +71,7 @@ static void run_machine(void *argument)
     const struct options *options = vm->options;
     int failed = translator_install_signals();
     if (failed) die(STATUS_HOST, "cannot take host signals: %s", strerror(-failed));
+    sandbox_shut();
     struct waker *waker = &session->waker;
     failed = waker_start(waker, &vm->vcpu.pending, options->timeout_ns);
     if (failed) die(STATUS_HOST, "cannot start the timer thread: %s", strerror(-failed));
@@ -80,6 +86,7 @@ static void run_machine(void *argument)
     failed = instruments_start(&session->instruments);
     if (failed) die(STATUS_HOST, "cannot sample for the profile: %s", strerror(-failed));
 
+    confine_thread(ROLE_VCPU);
     if (options->lockstep) {
         session->status = lockstep_run(vm);
     } else {
@@ -132,6 +139,23 @@ static bool listen_for_gdb(void *owner, const char *to, char *error, size_t erro
     return gdb_listen(owner, to, error, error_bytes);
 }
 
+static void name_file(void *owner, const char *path)
+{
+    if (!opener_files_add(owner, path)) die(STATUS_HOST, "out of memory");
+}
+
+/* What the sandbox is to let through, of this machine. */
+static void open_sandbox(struct session *session, const struct options *options)
+{
+    struct sandbox_wishes *wishes = &session->wishes;
+    *wishes = (struct sandbox_wishes){.pid_file = options->pid_file,
+                                      .network_reads = session->tftp,
+                                      .network_read_count = options_tftp_directories(options, session->tftp),
+                                      .programs = options_start_programs(options)};
+    options_files(options, name_file, &wishes->named);
+    sandbox_open(wishes);
+}
+
 static int run(const struct options *options)
 {
     char error[512];
@@ -140,6 +164,9 @@ static int run(const struct options *options)
     if ((options->screen_dump && !screen_dump_check(options->screen_dump, error, sizeof(error))) ||
         (options->screenshot && !screen_dump_check(options->screenshot, error, sizeof(error))))
         die(STATUS_USAGE, "%s", error);
+    sandbox_spare_core_dumps();
+    session.wishes = (struct sandbox_wishes){0};
+    if (options->sandbox) open_sandbox(&session, options);
     struct event_log *log = open_log(options);
     open_chardevs(&session, options);
     struct vm *vm = machine_create(options, MACHINE_LEADER, &session.chardevs, &status, error, sizeof(error));
@@ -176,6 +203,7 @@ static int run(const struct options *options)
     control_close(session.control);
     machine_destroy(vm);
     chardevs_destroy(&session.chardevs);
+    opener_files_release(&session.wishes.named);
     return session.status;
 }
 

@@ -71,7 +71,7 @@ bool wire_net_init(struct board *board, char *error, size_t error_bytes)
 {
     const struct net_options *options = &board->options->net;
     struct wire_net *wire = calloc(1, sizeof(*wire));
-    int failed = wire ? net_loop_init(&wire->loop) : -ENOMEM;
+    int failed = wire ? net_loop_init(&wire->loop, ROLE_NETWORK) : -ENOMEM;
     if (failed) {
         free(wire);
         return SAY("cannot start the network: %s", strerror(-failed));
