@@ -2,7 +2,7 @@
  * Not part of ringer: the build runs this. The arguments are the two headers to be written, for filter.c and for refusal.c,
  * and a file for intermediate results.
  *
- * A program that threads have in common comes first: deadly calls trap, all else passes. Then a program for each role: calls
+ * A program that threads have in common comes first: deadly calls trap, and all else passes. Then a program for each role: calls
  * of its rows pass, and all others trap, so that refusal.c says which it was.
  */
 #include "base/types.h"
@@ -65,12 +65,16 @@ static bool is_allowed(const char *name, unsigned role, bool always)
     return false;
 }
 
-/* What some arguments allow, refusal.c refuses. The filter itself refuses the rest: the C library tries clone3() while all
- * signals are blocked, SIGSYS too. */
 static void refuse(scmp_filter_ctx filter, const struct rule_refusal *refusal, unsigned role)
 {
-    if (!(refusal->roles >> role & 1) || is_allowed(refusal->name, role, false)) return;
-    add(filter, SCMP_ACT_ERRNO(refusal->error), refusal->name);
+    bool judged = is_allowed(refusal->name, role, false);
+    if (!(refusal->roles >> role & 1) || is_allowed(refusal->name, role, true)) return;
+    if (judged && !refusal->conditions) return; /* refusal.c does it */
+    const struct rule_condition *c = &refusal->condition;
+    struct scmp_arg_cmp compare = SCMP_CMP(c->argument, SCMP_CMP_MASKED_EQ, c->mask, c->value);
+    int failed = seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(refusal->error), number_of(refusal->name), judged,
+                                        &compare);
+    if (failed) fail(refusal->name, -failed);
 }
 
 static void write_program(FILE *out, const char *scratch, const char *name, scmp_filter_ctx filter)
@@ -95,7 +99,7 @@ static void write_common(FILE *out, const char *scratch, const char *name, bool 
     for (const char *const *deadly = rules_deadly; *deadly; deadly++)
         add(filter, SCMP_ACT_TRAP, *deadly);
     for (const char *const *denied = rules_programs; *denied && !programs; denied++)
-        add(filter, SCMP_ACT_TRAP, *denied);
+        add(filter, SCMP_ACT_ERRNO(EPERM), *denied); /* for threads of libraries; a role's filter traps */
     write_program(out, scratch, name, filter);
 }
 

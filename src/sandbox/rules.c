@@ -286,20 +286,19 @@ const struct rule rules_allowed[] = {
 };
 
 const struct rule_refusal rules_refused[] = {
-    {"open", ALL, EACCES},       /* /etc/localtime, /sys/devices/system/cpu/online, openssl.cnf */
-    {"openat", ALL, EACCES},     /* the same */
-    {"socket", NET, EACCES},     /* libslirp tries raw sockets for pings where others are not allowed */
-    {"clone3", ALL, ENOSYS},     /* a filter cannot see its flags: the C library then takes clone() */
-    {"prctl", ALL, EPERM},       /* names of threads and mappings */
-    {"ioctl", ALL, ENOTTY},      /* isatty() of what is no terminal, in one of its spellings */
-    {"kcmp", WIN, EPERM},        /* Mesa */
-    {"sched_setscheduler", WIN, EPERM}, /* sound libraries would like to be in time */
-    {"sched_setattr", WIN, EPERM},
-    {"execve", WIN, EPERM}, /* D-Bus and PulseAudio would start their servers */
-    {"fork", WIN, EPERM},
-    {"vfork", WIN, EPERM},
-    {"clone", WIN, EPERM},
-    {0},
+    {.name = "open", .roles = ALL, .error = EACCES}, /* /etc/localtime, /sys/devices/system/cpu/online */
+    {.name = "openat", .roles = ALL, .error = EACCES},
+    {.name = "socket", .roles = NET, .error = EACCES}, /* libslirp: a raw one, where the host allows no other pings */
+    {.name = "clone3", .roles = ALL, .error = ENOSYS}, /* a filter cannot see its flags; then comes clone() */
+    {.name = "clone", .roles = ALL, .error = EPERM, .conditions = 1, .condition = {0, CLONE_THREAD, 0}},
+    {.name = "fork", .roles = WIN, .error = EPERM},
+    {.name = "vfork", .roles = WIN, .error = EPERM},
+    {.name = "execve", .roles = WIN, .error = EPERM}, /* D-Bus and PulseAudio would start their servers */
+    {.name = "prctl", .roles = ALL, .error = EPERM},  /* names of threads and mappings */
+    {.name = "kcmp", .roles = WIN, .error = EPERM},   /* Mesa */
+    {.name = "sched_setscheduler", .roles = WIN, .error = EPERM}, /* sound libraries would like to be in time */
+    {.name = "sched_setattr", .roles = WIN, .error = EPERM},
+    {.name = NULL},
 };
 
 const char *const rules_programs[] = {"execve", NULL};

@@ -27,11 +27,13 @@ struct rule {
 
 extern const struct rule rules_allowed[];
 /* Calls that fail with an error and without a word where the rows above do not allow them: libraries try them, and do as well
- * without. */
+ * without. The filters do that themselves, not refusal.c, as far as they can tell: SIGSYS may be blocked. */
 struct rule_refusal {
     const char *name;
     unsigned roles;
     int error;
+    unsigned conditions; /* 0, or 1: for these arguments, where rows above allow others */
+    struct rule_condition condition;
 };
 
 extern const struct rule_refusal rules_refused[];
