@@ -9,7 +9,7 @@ from matplotlib import pyplot  # noqa: E402
 PANELS = [("misses_per_million", "translations in a million guest instructions"), ("retranslations", "retranslations"), ("evicted", "blocks evicted"),
           ("links_cut", "links cut"), ("host_bytes_per_instruction", "host bytes in a translated guest instruction"), ("seconds", "seconds")]
 COLOURS = ["#2b6cb0", "#38a169", "#805ad5", "#d69e2e", "#c53030", "#4a5568"]
-# What each sweep is to be held against. Its authors measure user programs under DynamoRIO, Pin and VMware's monitor.
+# The literature with which each sweep is compared. Its authors measure user programs under DynamoRIO, Pin and VMware's monitor.
 LITERATURE = {
     "size": "Compare: Bruening and Amarasinghe 2005 (miss rate and time against the size of the cache)",
     "policy": "Compare: Hazelwood and Smith 2004 (flush, FIFO by units of several sizes), 2006 (generations)",

@@ -24,7 +24,7 @@ TITLES = {
     "spread": ("A write in each of N regions of 2 MB, by turns", "regions"),
     "first": ("First write of a new process in each of N regions of 2 MB", "regions"),
 }
-# The curves whose growth has a target: at most so many times the host's, from the first point to the last.
+# Targets for the growth of curves, from the first point to the last: at most this multiple of the host's growth.
 GROWTH_TARGETS = {"ring": 2.0}
 
 

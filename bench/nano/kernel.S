@@ -1,5 +1,5 @@
 /*
- * The nanobenchmarks' kernel: paging on, then one operation (operations.S) so many times, in rounds that are timed with RDTSC.
+ * The nanobenchmarks' kernel: paging on, then one operation (operations.S) repeatedly, in rounds that are timed with RDTSC.
  *
  * Its command line ends with the operation's name and the number of operations in a round, in decimal. It prints
  *

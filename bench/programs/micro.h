@@ -12,7 +12,7 @@
 
 struct test {
     const char *name;
-    /* The unit whose time is printed: "element", "call", "4 KB". */
+    /* The unit to which the printed time belongs: "element", "call", "4 KB". */
     const char *of;
     uint32_t (*run)(uint32_t n);
     double per;

@@ -354,7 +354,7 @@ static const struct test {
     {"idle", test_idle, 1},
 };
 
-/* The sum of the results of so many processes at once. */
+/* The sum of the results of that number of processes at once. */
 static double run_workers(const struct test *test, const struct target *t)
 {
     int pipes[2];

@@ -9,11 +9,11 @@
 /* Who owns the files that a guest makes, and what their modes are. */
 enum share_security {
     SHARE_NONE,        /* the process, as far as the host does not let it give files away */
-    SHARE_PASSTHROUGH, /* whom the guest says; the host must let the process do that */
+    SHARE_PASSTHROUGH, /* the owner that the guest names; the host must let the process set it */
     SHARE_MAPPED, /* the process; extended attributes user.virtfs.* keep what the guest says, as QEMU writes them */
 };
 
-/* What becomes of files on other devices than the folder's, whose inode numbers may be the same. */
+/* What becomes of files on other devices than the folder's: their inode numbers may be the same. */
 enum share_devices {
     SHARE_REMAP,  /* numbers are changed so that they differ */
     SHARE_WARN,   /* the user is told */

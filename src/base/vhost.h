@@ -1,5 +1,5 @@
 /*
- * The seam of vhost-user: what a device whose queues another process serves, its back end, sees of that process.
+ * The seam of vhost-user. Another process, the back end, serves the queues of a device; this is what the device sees of it.
  *
  * The back end never touches the rings of the guest's driver. The device takes a chain from the driver, adds it to a ring that
  * the back end sees, and gives it back to the driver when the back end has used it. So what the back end wrote is reported
@@ -42,7 +42,7 @@ struct vhost {
     bool has_config; /* it keeps the device's configuration */
     /* Who is told. Before anything else. */
     void (*attach)(struct vhost *vhost, const struct vhost_device_ops *ops, void *device);
-    /* Begin to serve so many queues. False: the back end is lost. */
+    /* Begin to serve this number of queues. False: the back end is lost. */
     bool (*start)(struct vhost *vhost, u64 features, unsigned queues);
     /* Take all chains back: afterwards the back end does not touch the guest's memory. */
     void (*stop)(struct vhost *vhost);

@@ -220,7 +220,7 @@ void disk_crew_enqueue(struct disk_crew *crew, struct disk_request *request)
         return;
     }
     pthread_mutex_lock(&crew->lock);
-    /* Will a thread that is awake take it soon? */
+    /* Will a thread that does not sleep take it soon? */
     bool expected = (crew->polling && !crew->queue.count) || (crew->quick && crew->queue.count < QUICK_QUEUE);
     request_queue_put(&crew->queue, request);
     bool wake = crew->waiting && !expected;

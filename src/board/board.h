@@ -40,7 +40,7 @@ enum pause_reason {
     PAUSE_DISK = 2, /* a host file cannot be written or read at present */
 };
 
-/* What happens on the board, for those who hold the machine. */
+/* Events of the board, for the machine's owner. */
 enum board_event {
     BOARD_BALLOON_CHANGED, /* value: bytes that the guest has */
     BOARD_WATCHDOG,        /* text: what is done about it */

@@ -25,7 +25,7 @@ struct char_link_ops {
     void (*receive_break)(void *device);
     /* There is room for output again. */
     void (*room)(void *device);
-    /* Somebody is at the other end, or no longer. */
+    /* A client is at the other end, or no longer. */
     void (*opened)(void *device, bool open);
 };
 

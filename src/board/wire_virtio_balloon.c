@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The driver says the size after each piece of a megabyte. Clients hear of it once in so much guest time. */
+/* The driver says the size after each piece of a megabyte. Clients get one event in this much guest time. */
 #define CHANGE_NS 1000000000u
 
 struct wired_balloon {

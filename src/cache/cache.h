@@ -82,11 +82,12 @@ struct site {
 #define SITE_PARKED    0x8000
 
 /* A position in a block's code that depends on its EIP and must be fixed in a copy for another EIP; edges are
- * fixed separately. Stored as kind << FIX_KIND_AT | offset of the 4 bytes from block.start. */
+ * fixed separately. Stored as kind << FIX_KIND_AT | offset of the field from block.start. */
 enum fix_kind {
-    FIX_EIP,     /* imm32: an EIP */
-    FIX_EXEC,    /* disp32: offset of an exec entry */
+    FIX_EIP,     /* imm32: an EIP. In 64-bit mode imm64: an address that is relative to RIP */
+    FIX_EXEC,    /* disp32: offset of an exec entry. In IA-32e mode: offset of a field of the TLB */
     FIX_CALLOUT, /* imm32: address of a struct callout */
+    FIX_WORD,    /* imm64: tlb_exec_word() */
 };
 #define FIX_KIND_AT 14
 #define FIX_AT_MASK 0x3fff

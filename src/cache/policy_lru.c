@@ -1,4 +1,4 @@
-/* The segment whose last touch is longest ago is evicted. All links between segments are cut at each turn, so a touch says
+/* Evicts the segment with the oldest last touch. All links between segments are cut at each turn, so a touch says
  * that the block has run since the last turn. */
 #include "policy.h"
 

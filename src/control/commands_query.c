@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The version of QEMU whose protocol and commands these are, because programs that drive QEMU compare it. Ringer's
+/* The version of QEMU that has this protocol and these commands, because programs that drive QEMU compare it. Ringer's
  * own is in "package". */
 enum { QEMU_MAJOR = 7, QEMU_MINOR = 2, QEMU_MICRO = 0 };
 

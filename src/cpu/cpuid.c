@@ -36,7 +36,7 @@
 #define X86_64_X1_EDX    (X1D_SYSCALL | X1D_NX | X1D_LM)
 #define X86_64_V2_F1_ECX (F1C_SSE3 | F1C_SSSE3 | F1C_CX16 | F1C_SSE4_1 | F1C_SSE4_2 | F1C_POPCNT)
 
-/* Features whose instructions run on the host: exposed only if the host has them. Ringer implements all others. */
+/* Features with instructions that run on the host: exposed only if the host has them. Ringer implements all others. */
 #define HOST_F1_EDX (F1D_CX8 | F1D_CMOV | F1D_CLFSH | F1D_MMX | F1D_FXSR | F1D_SSE | F1D_SSE2)
 #define HOST_F7_EBX (MAX_F7_EBX & ~(u32)(F7B_SMEP | F7B_TSC_ADJUST))
 

@@ -207,28 +207,9 @@ _Static_assert(ZYDIS_CPUFLAG_CF == FL_CF && ZYDIS_CPUFLAG_OF == FL_OF && ZYDIS_C
  * that runs zero times. */
 static bool may_leave_flags(const struct insn *i)
 {
-    switch (i->mnemonic) {
-    case ZYDIS_MNEMONIC_ROL:
-    case ZYDIS_MNEMONIC_ROR:
-    case ZYDIS_MNEMONIC_RCL:
-    case ZYDIS_MNEMONIC_RCR:
-    case ZYDIS_MNEMONIC_SHL:
-    case ZYDIS_MNEMONIC_SHR:
-    case ZYDIS_MNEMONIC_SAR:
-    case ZYDIS_MNEMONIC_SHLD:
-    case ZYDIS_MNEMONIC_SHRD: {
-        const struct operand *count = &i->op[i->operand_count - 1];
-        return !(count->kind == OPND_IMM && (i->imm[count->imm] & (i->op[0].bytes == 8 ? 63 : 31)));
-    }
-    default: return i->prefixes & (PFX_REP | PFX_REPNE);
-    }
-}
-
-/* The manual (SDM 2A) leaves AF undefined after these. Every x86 CPU clears it; a unit test checks the host's. */
-static bool clears_af(const struct insn *i)
-{
-    return i->mnemonic == ZYDIS_MNEMONIC_AND || i->mnemonic == ZYDIS_MNEMONIC_OR ||
-           i->mnemonic == ZYDIS_MNEMONIC_XOR || i->mnemonic == ZYDIS_MNEMONIC_TEST;
+    if (!(i->row->traits & ISA_SHIFTS)) return i->prefixes & (PFX_REP | PFX_REPNE);
+    const struct operand *count = &i->op[i->operand_count - 1];
+    return !(count->kind == OPND_IMM && (i->imm[count->imm] & (i->op[0].bytes == 8 ? 63 : 31)));
 }
 
 static void digest_flags(struct insn *i, const ZydisDecodedInstruction *z)
@@ -239,7 +220,7 @@ static void digest_flags(struct insn *i, const ZydisDecodedInstruction *z)
     i->flags_written = eflags_of(f->modified | f->set_0 | f->set_1 | f->undefined);
     /* The host may leave an undefined flag unchanged, so only defined flags are killed. */
     i->flags_killed = may_leave_flags(i) ? 0 : eflags_of((f->modified | f->set_0 | f->set_1) & ~f->undefined);
-    if (clears_af(i)) i->flags_killed |= FL_AF;
+    if (i->row->traits & ISA_CLEARS_AF) i->flags_killed |= FL_AF;
 }
 
 static void digest_layout(struct insn *i, const ZydisDecodedInstruction *z)
@@ -365,9 +346,9 @@ int insn_decode(struct insn *insn, const u8 *bytes, unsigned available, enum cod
     digest_operands(insn, &z, operands);
     digest_effects(insn, &z, operands);
     digest_layout(insn, &z);
-    digest_flags(insn, &z);
     digest_hidden_segment(insn, &z);
     insn->row = isa_row(insn);
+    digest_flags(insn, &z);
     return insn->length;
 }
 

@@ -38,21 +38,33 @@ static u64 read_far_pointer(struct vcpu *v, const struct insn *i, u16 *selector)
     return offset;
 }
 
-void exec_load_far(struct vcpu *v, const struct insn *i)
+static void load_far(struct vcpu *v, const struct insn *i, enum seg seg)
 {
-    static const struct {
-        u16 mnemonic;
-        enum seg seg;
-    } segments[] = {{ZYDIS_MNEMONIC_LDS, SEG_DS},
-                    {ZYDIS_MNEMONIC_LES, SEG_ES},
-                    {ZYDIS_MNEMONIC_LFS, SEG_FS},
-                    {ZYDIS_MNEMONIC_LGS, SEG_GS},
-                    {ZYDIS_MNEMONIC_LSS, SEG_SS}};
     u16 selector;
     u64 offset = read_far_pointer(v, i, &selector);
-    for (unsigned n = 0; n < ARRAY_SIZE(segments); n++)
-        if (segments[n].mnemonic == i->mnemonic) segment_load(v, segments[n].seg, selector);
+    segment_load(v, seg, selector);
     exec_write(v, i, 0, offset);
+}
+
+void exec_lds(struct vcpu *v, const struct insn *i)
+{
+    load_far(v, i, SEG_DS);
+}
+void exec_les(struct vcpu *v, const struct insn *i)
+{
+    load_far(v, i, SEG_ES);
+}
+void exec_lfs(struct vcpu *v, const struct insn *i)
+{
+    load_far(v, i, SEG_FS);
+}
+void exec_lgs(struct vcpu *v, const struct insn *i)
+{
+    load_far(v, i, SEG_GS);
+}
+void exec_lss(struct vcpu *v, const struct insn *i)
+{
+    load_far(v, i, SEG_SS);
 }
 
 /* The destination of a far JMP or CALL: in the instruction, or in memory. */

@@ -17,12 +17,11 @@ void exec_simd(struct vcpu *v, const struct insn *i)
 /* Pending exceptions have been raised before. */
 void exec_fwait(struct vcpu *v, const struct insn *i) {}
 
-/* FNINIT, FNCLEX, FNSTCW, FNSTSW. Clearing the exceptions takes FERR# down. */
-void exec_fp_nowait(struct vcpu *v, const struct insn *i)
+/* FNINIT and FNCLEX clear the exceptions, which takes FERR# down. */
+void exec_fp_clear(struct vcpu *v, const struct insn *i)
 {
-    bool clears = i->mnemonic == ZYDIS_MNEMONIC_FNINIT || i->mnemonic == ZYDIS_MNEMONIC_FNCLEX;
     thunk_execute(v, i);
-    if (!clears || (v->paging.cr0 & CR0_NE) || !v->host->ferr) return;
+    if ((v->paging.cr0 & CR0_NE) || !v->host->ferr) return;
     fpu_park(v);
     v->host->ferr(v->host->machine, false);
 }
@@ -184,7 +183,7 @@ void exec_stmxcsr(struct vcpu *v, const struct insn *i)
     exec_write(v, i, 0, fpu_mxcsr(v));
 }
 
-/* --- MASKMOVQ, MASKMOVDQU: to [E]DI, the bytes whose mask byte is negative --- */
+/* --- MASKMOVQ, MASKMOVDQU: to [E]DI, the bytes with a negative mask byte --- */
 
 /* A register's bytes in the FXSAVE image. The image has the x87 registers by their distance from the top of the
  * stack. MMX registers are the physical registers. */

@@ -46,17 +46,11 @@ bool interp_code_written(struct vcpu *v, u64 gpa, u64 bytes)
 
 /* --- checks, in order of priority (SDM 3A table 6-2) --- */
 
-/* CPUs without these execute BSF and BSR. */
-static bool has_older_meaning(const struct insn *i)
-{
-    return i->mnemonic == ZYDIS_MNEMONIC_TZCNT || i->mnemonic == ZYDIS_MNEMONIC_LZCNT;
-}
-
 static bool waits_for_x87(const struct cpu_model *model, const struct insn *i)
 {
     for (unsigned n = 0; n < i->operand_count; n++)
         if (i->op[n].kind == OPND_REG && i->op[n].reg_class == RC_MMX) return true;
-    return i->mnemonic == ZYDIS_MNEMONIC_CVTPI2PS && model->cvtpi2ps_waits;
+    return (i->row->traits & ISA_MAY_WAIT) && model->cvtpi2ps_waits;
 }
 
 /* Raise #UD and #NM of FP and SIMD. Returns whether the instruction raises pending x87 exceptions. */
@@ -89,7 +83,7 @@ static void raise_fpu_error(struct vcpu *v)
 /* May the routine be called? False, without a fault: the instruction must begin again. */
 static bool check(struct vcpu *v, const struct insn *i)
 {
-    bool known = isa_exposed(v->model, i) || has_older_meaning(i);
+    bool known = isa_exposed(v->model, i) || (i->row->traits & ISA_OLDER_MEANING);
     /* In real and virtual-8086 mode C4 and C5 are LES and LDS. Those of a register raise #UD. */
     if (!known || !isa_lock_is_legal(i) || (i->encoding == ENC_VEX && !vcpu_protected(v)))
         fault_raise(v, VEC_UD);
@@ -130,9 +124,7 @@ static inline enum exit_reason step_plain(struct vcpu *v)
 /* Software interrupts clear TF on the way to their handler, so they do not trap themselves (SDM 3B 17.3.1.4). */
 static bool entered_handler(const struct vcpu *v, const struct insn *i, u64 next)
 {
-    bool software = i->mnemonic == ZYDIS_MNEMONIC_INT || i->mnemonic == ZYDIS_MNEMONIC_INT3 ||
-                    i->mnemonic == ZYDIS_MNEMONIC_INTO || i->mnemonic == ZYDIS_MNEMONIC_INT1;
-    return software && v->rip != next;
+    return (i->row->traits & ISA_SOFTWARE_INTERRUPT) && v->rip != next;
 }
 
 static bool single_step_due(const struct vcpu *v, const struct insn *i, u64 next)

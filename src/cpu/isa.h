@@ -57,6 +57,14 @@ enum isa_traits {
     ISA_COPIES = 1 << 12,
     ISA_ADDS = 1 << 13,
     ISA_SUBTRACTS = 1 << 14,
+    /* A memory operand of 16 bytes need not be aligned (SDM 2A table 2-21, type 4). */
+    ISA_UNALIGNED = 1 << 15,
+    ISA_SHIFTS = 1 << 16, /* by the last operand; a count of zero leaves the flags unchanged */
+    /* AF is 0 behind it on every x86 CPU, although SDM 2 says undefined; a unit test checks the host's. */
+    ISA_CLEARS_AF = 1 << 17,
+    ISA_SOFTWARE_INTERRUPT = 1 << 18,
+    ISA_OLDER_MEANING = 1 << 19, /* on a CPU without the feature it is another instruction (TZCNT: BSF) */
+    ISA_MAY_WAIT = 1 << 20,      /* raises a pending #MF on some CPU models (cpu_model.cvtpi2ps_waits) */
 };
 
 /* The state that allows a form. In any other state it raises #GP(0). */
@@ -79,9 +87,9 @@ struct isa_row {
     const char *name;                                      /* of the form: "MOV r32, CRn" */
     void (*execute)(struct vcpu *v, const struct insn *i); /* the interpreter's routine */
     const char *manual;                                    /* section; NULL: that of its mnemonic in SDM 2 */
+    u32 traits;                                            /* enum isa_traits */
     u8 treatment;                                          /* enum treatment */
     u8 emitter;                                            /* enum isa_emitter */
-    u16 traits;                                            /* enum isa_traits */
     u8 privilege;                                          /* enum isa_privilege */
     u8 sensitivity;                                        /* enum isa_sensitivity */
 };

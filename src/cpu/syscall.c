@@ -19,7 +19,7 @@
 /* The flags that SYSRET takes from R11: not RF, VM and the reserved ones. */
 #define SYSRET_FLAGS 0x3c7fd7u
 
-/* #UD where the instruction is not to be had. */
+/* Raises #UD where the instruction does not exist. */
 static void require(struct vcpu *v)
 {
     bool here = vcpu_code64(v) || (cpu_model_is_amd(v->model) && vcpu_pe(v) && !vcpu_vm86(v));

@@ -165,35 +165,10 @@ static void frame_commit(const struct thunk_frame *f, struct vcpu *v, const stru
     flags_unpack(v, f->flags);
 }
 
-/* Memory operands of 16 bytes must be aligned, except in these instructions (SDM 2 table 2-21 "Type 4", without
- * alignment). Some CPUs check SHA instructions and others do not, so no guest can rely on that fault. Translated
- * code does what the host does. */
-static bool may_be_unaligned(u16 mnemonic)
-{
-    switch (mnemonic) {
-    case ZYDIS_MNEMONIC_MOVUPS:
-    case ZYDIS_MNEMONIC_MOVUPD:
-    case ZYDIS_MNEMONIC_MOVDQU:
-    case ZYDIS_MNEMONIC_LDDQU:
-    case ZYDIS_MNEMONIC_PCMPESTRI:
-    case ZYDIS_MNEMONIC_PCMPESTRM:
-    case ZYDIS_MNEMONIC_PCMPISTRI:
-    case ZYDIS_MNEMONIC_PCMPISTRM:
-    case ZYDIS_MNEMONIC_SHA1MSG1:
-    case ZYDIS_MNEMONIC_SHA1MSG2:
-    case ZYDIS_MNEMONIC_SHA1NEXTE:
-    case ZYDIS_MNEMONIC_SHA1RNDS4:
-    case ZYDIS_MNEMONIC_SHA256MSG1:
-    case ZYDIS_MNEMONIC_SHA256MSG2:
-    case ZYDIS_MNEMONIC_SHA256RNDS2: return true;
-    default: return false;
-    }
-}
-
 static void prepare_memory(struct vcpu *v, const struct insn *i, const struct operand *o, u64 address,
                            u8 *bounce)
 {
-    if (o->bytes == 16 && !may_be_unaligned(i->mnemonic)) {
+    if (o->bytes == 16 && !(i->row->traits & ISA_UNALIGNED)) {
         /* In 64-bit mode alignment comes before canonical form. */
         bool unaligned = (v->mode & MODE_CODE64) && (segment_linear(v, i->mem_seg, address) & 15);
         if (unaligned || (mem_linear(v, i->mem_seg, address, 16, o->written) & 15))

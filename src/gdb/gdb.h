@@ -33,7 +33,7 @@ struct gdb_wiring {
 
 /* A stub, on the chardev that -gdb names, if there is one. NULL with one sentence in error. */
 struct gdb *gdb_open(const struct gdb_wiring *wiring, char *error, size_t error_bytes);
-/* vCPU thread: the machine takes letters from now on; and it takes no more. */
+/* vCPU thread: from now on the machine accepts letters; it accepts none any more. */
 void gdb_start(struct gdb *gdb);
 void gdb_stop(struct gdb *gdb);
 void gdb_close(struct gdb *gdb);

@@ -8,7 +8,7 @@
  *    (phys.h) nor video memory.
  * 2. Entries live as long as the architecture lets them (SDM 3A 4.10.4): INVLPG drops what maps the page, a load
  *    of CR3 all but global pages, a change of what paging depends on drops all.
- * 3. Pages whose addresses are not canonical have no entries.
+ * 3. Pages at addresses that are not canonical have no entries.
  * 4. The lists name every entry in use, so that a flush costs what was filled.
  *
  * Only the vCPU's thread calls this. All but set-up and destruction may run while the guest's FPU state is live.

@@ -10,7 +10,7 @@
  * about sent ones, which no driver waits for unless its ring is full. */
 #define HURRY_RECEIVED_NS 15000u
 #define HURRY_SENT_NS     200000u
-/* So many sent frames are worth a letter of their own. */
+/* This number of sent frames is worth a letter of its own. */
 #define SENT_BATCH 64
 
 /* A received frame that found no buffer. */
@@ -176,7 +176,7 @@ void net_end_unblock(struct net_end *end)
 
 /* --- in --- */
 
-/* With the lock: the buffers for so many bytes, as a list; NULL: there are not enough. */
+/* With the lock: the buffers for this number of bytes, as a list; NULL: there are not enough. */
 static struct net_buffer *take_buffers(struct net_end *end, u32 bytes, u16 *count)
 {
     struct net_buffer *first = end->offered, *last = first;

@@ -19,7 +19,7 @@
 #include "backend.h"
 #include "base/mailbox.h"
 
-/* Received frames that wait for buffers. What comes when so much waits is lost, as on any wire. */
+/* The most bytes of received frames that wait for buffers. Further frames are lost, as on any wire. */
 #define CABLE_WAITING_MAX_BYTES (1u << 20)
 
 /* --pcap and filter-dump: sees every frame, on the network thread. */
@@ -48,7 +48,7 @@ struct net_end {
     pthread_mutex_t lock;
     pthread_cond_t idle; /* no longer busy */
     bool busy, withdrawing;
-    bool blocked; /* the back end takes no more for now */
+    bool blocked; /* the back end accepts no frames for now */
     struct net_frame *sending, **sending_last;
     struct net_frame *done, **done_last;
     unsigned done_count;

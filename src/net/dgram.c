@@ -15,7 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* Up to so many frames a round, so that sending has its turn. */
+/* The most frames of a round, so that sending has its turn. */
 #define ROUND_FRAMES 64
 #define SOCKET_BYTES (1 << 20)
 #define RETRY_NS     1000000u
@@ -24,7 +24,7 @@ struct dgram {
     struct net_backend backend; /* first */
     struct dgram_options options;
     int fd, index; /* in the round's descriptors */
-    int send_fd;   /* fd, or for a group a socket of its own, by whose address its echoes are known */
+    int send_fd;   /* fd, or for a group a socket of its own: its address identifies echoes */
     struct net_address self;
     bool blocked, full;
     /* A frame that is cut into pieces, of which the socket did not take all: how many it took. */
@@ -52,7 +52,7 @@ static bool is_group(const struct net_address *address)
 
 /* --- out --- */
 
-/* Returns false if the socket takes nothing now. Other failures lose the frame: nobody may be there yet. */
+/* Returns false if the socket takes nothing now. Other failures lose the frame: the other end may not be there yet. */
 static bool send_parts(const struct dgram *dgram, const struct iovec *part, unsigned parts)
 {
     const struct net_address *to = &dgram->options.remote;
@@ -164,7 +164,7 @@ static void destroy(struct net_backend *backend)
 
 static const struct net_backend_ops dgram_ops = {.send = dgram_send, .room = room, .destroy = destroy};
 
-/* A socket file that nobody reads from any more is in the way of its successor. */
+/* A socket file that has no reader any more is in the way of its successor. */
 static void remove_stale(const struct net_address *address)
 {
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -208,7 +208,7 @@ static int open_socket(struct dgram *dgram)
     if (group) setsockopt(dgram->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     if (at->bytes && bind(dgram->fd, sockaddr_of(at), at->bytes) < 0) {
         int failed = -errno;
-        dgram->options.local.bytes = 0; /* the path is another's */
+        dgram->options.local.bytes = 0; /* the path belongs to another process */
         return failed;
     }
     dgram->send_fd = dgram->fd;

@@ -3,7 +3,7 @@
  * end is another Ringer, QEMU, or for a multicast group any number of them.
  *
  * Frames on the wire are finished: large segments are cut and checksums filled here. What the other end does not take in time is
- * lost, as on any wire; a Unix socket whose other end is slow holds the sender back instead.
+ * lost, as on any wire; a Unix socket with a slow other end holds the sender back instead.
  */
 #ifndef RINGER_NET_DGRAM_H
 #define RINGER_NET_DGRAM_H

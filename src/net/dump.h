@@ -11,7 +11,7 @@
 
 struct net_dump;
 
-/* frame_bytes_max: so many bytes of each frame at most. NULL with one sentence in error. Before the network thread starts, as
+/* frame_bytes_max: the most bytes of each frame. NULL with one sentence in error. Before the network thread starts, as
  * net_dump_listen(). */
 struct net_dump *net_dump_create(struct net_loop *loop, const char *file, u32 frame_bytes_max, char *error,
                                  size_t error_bytes);

@@ -39,7 +39,7 @@ struct early_ack_ops {
 struct early_ack *early_ack_create(const struct early_ack_ops *ops, void *user);
 void early_ack_destroy(struct early_ack *early);
 
-/* Longer by so much a frame may become. */
+/* The most bytes by which a frame may grow. */
 #define EARLY_ACK_OPTION_BYTES 4
 
 /* A frame of the guest with its checksums. It may be changed. False: libslirp need not see it. */

@@ -54,7 +54,7 @@ u32 checksum_pseudo(const u8 *frame, const struct frame_layout *layout, u32 leng
 void frame_fill_tcp(u8 *frame, const struct frame_layout *layout);
 /* The option of that kind, with a length of `length` bytes, in a TCP header; NULL: there is none. */
 u8 *frame_tcp_option(u8 *frame, const struct frame_layout *layout, u8 kind, u8 length);
-/* The packet has so many bytes, from the beginning of the frame: change its IP header. */
+/* The packet has `bytes` bytes, from the beginning of the frame: change its IP header. */
 void frame_put_ip_length(u8 *frame, const struct frame_layout *layout, u32 bytes);
 
 /* Fill the checksum that is left to be done. Returns false where it would lie outside. */

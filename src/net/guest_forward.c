@@ -75,7 +75,8 @@ static bool queue(struct guest_forward *forward, const void *from, size_t bytes)
 static ssize_t guest_wrote(const void *from, size_t bytes, void *opaque)
 {
     struct guest_forward *forward = opaque;
-    if (forward->fd < 0 && connect_to_target(forward) < 0) return (ssize_t)bytes; /* lost: nobody is there */
+    if (forward->fd < 0 && connect_to_target(forward) < 0)
+        return (ssize_t)bytes; /* lost: there is no server */
     if (!queue(forward, from, bytes)) {
         log_warn("guestfwd: %s does not read; it is disconnected", forward->name);
         disconnect(forward);

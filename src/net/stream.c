@@ -326,7 +326,7 @@ struct net_backend *stream_create(struct net_loop *loop, const struct stream_opt
     if (failed) {
         snprintf(error, error_bytes, "%s: cannot %s: %s", options->description,
                  options->server ? "listen" : "connect", strerror(-failed));
-        stream->options.server = false; /* the path is another's */
+        stream->options.server = false; /* the path belongs to another process */
         destroy(&stream->backend);
         return NULL;
     }

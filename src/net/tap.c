@@ -48,7 +48,7 @@ static enum net_sent tap_send(struct net_backend *backend, const struct net_fram
     return NET_SENT;
 }
 
-/* Up to so many frames a round, so that sending has its turn. */
+/* The most frames of a round, so that sending has its turn. */
 #define ROUND_FRAMES 64
 
 static void receive(struct tap *tap)

@@ -386,7 +386,7 @@ void options_help(FILE *out)
           "  2   bad option or bad input file: nothing was run\n"
           "  3   the host refused something (memory, a file, the terminal)\n"
           "  4   --lockstep found a difference\n"
-          "  5   --timeout ran out, or a script of keys waited for something in vain\n"
+          "  5   --timeout ran out, or a script of keys waited for something that did not come\n"
           "  2V+1   (its low eight bits) the guest wrote V to the debug exit port\n"
           "  1 to 5, and a guest that halted for good, are explained by a line \"ringer: ...\" on standard "
           "error. If\n"

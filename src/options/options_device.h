@@ -66,7 +66,7 @@ bool device_options_lend(struct device_options *options, const char *id, char *e
 /* NULL: there is no such chardev. */
 const struct char_options *device_options_chardev(const struct device_options *options, const char *id);
 /* The id of the chardev that an argument such as that of -serial means: "chardev:ID" names one; any other gets one, with
- * this id. Standard input and output are one chardev, whoever asks for them. NULL with one sentence in error. */
+ * this id. Standard input and output are one chardev, also if several devices use them. NULL with one sentence in error. */
 const char *device_options_chardev_for(struct device_options *options, const char *id, const char *text,
                                        char *error, size_t error_bytes);
 

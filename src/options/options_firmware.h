@@ -12,7 +12,7 @@
 #define SMBIOS_USER_FILES 8
 #define SMBIOS_OEM_MAX    32
 #define SMBIOS_TYPES      4 /* types 0 to 3 have fields */
-/* All strings and files of the user's together: the tables have room for so much. */
+/* The most bytes of all the user's strings and files together: the tables have no more room. */
 #define SMBIOS_USER_BYTES 4096u
 
 /* The strings of SMBIOS structures (SMBIOS Reference Specification 2.8, 7.1 to 7.4). */

@@ -347,7 +347,7 @@ static const struct key_row dgram_keys[] = {
     {0},
 };
 
-/* The address whose pieces were given; *fd if it is a descriptor's number. */
+/* The address, from the given pieces; *fd if it is a descriptor's number. */
 static bool resolve(const struct netdev_address *from, bool datagram, struct net_address *to, int *fd,
                     struct complaint *c)
 {

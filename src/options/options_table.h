@@ -38,7 +38,7 @@ struct option_group {
 
 /* The id of the chardev for a console; "mon:..." puts a monitor on it too. NULL with a complaint. */
 const char *options_console(struct options *o, const char *id, const char *value, struct complaint *c);
-/* The monitors that nobody asked for. */
+/* The monitors that are there without an option. */
 void control_options_fill_in(struct options *o);
 
 /* Setters in options_device.c for options of other groups. */

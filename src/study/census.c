@@ -150,7 +150,7 @@ static struct census_entry *entry_of(struct census *c, const struct form_example
     struct census_entry *entry = &c->entry[c->count++];
     u8 bytes[INSN_MAX_BYTES];
     struct insn i;
-    form_decode(e, true, &i, bytes);
+    form_decode(e, CODE_32, &i, bytes);
     *entry = (struct census_entry){.form = e->form, .row = i.row};
     return entry;
 }
@@ -183,7 +183,7 @@ bool census_take(struct census *c, char *error, size_t error_bytes)
     c->has_32 = host_experiment_has_32();
     for (unsigned n = 0; n < form_example_count; n++) {
         const struct form_example *e = &form_examples[n];
-        if (e->traits & FORM_ABSENT) continue;
+        if (e->traits & (FORM_ABSENT | FORM_LONG)) continue;
         struct census_entry *entry = entry_of(c, e);
         entry->traits |= e->traits;
         try_example(c, entry, guest, e);

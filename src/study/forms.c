@@ -1,7 +1,5 @@
 #include "forms.h"
 
-#include "cpu/insn.h"
-
 #include <string.h>
 
 const struct form_example form_examples[] = {
@@ -39,8 +37,8 @@ const struct form_example form_examples[] = {
     FORM("INT1", "\xf1"),
     FORM("INT3", "\xcc"),
     FORM("INTO", "\xce", .traits = FORM_COMPAT | FORM_OVERFLOW),
-    FORM("IRET", "\x66\xcf", .words = {VALUE_NEXT, VALUE_CS, VALUE_FLAGS}),
-    FORM("IRETD", "\xcf", .words = {VALUE_NEXT, VALUE_CS, VALUE_FLAGS}),
+    FORM("IRET", "\x66\xcf", .words = {VALUE_NEXT, VALUE_CS, VALUE_FLAGS, VALUE_STACK, VALUE_SS}),
+    FORM("IRETD", "\xcf", .words = {VALUE_NEXT, VALUE_CS, VALUE_FLAGS, VALUE_STACK, VALUE_SS}),
     FORM("SYSENTER", "\x0f\x34", .eax = 0xffffffff - 0x100),
     FORM("SYSEXIT", "\x0f\x35"),
     FORM("IN", "\xe4\x80"),
@@ -83,6 +81,18 @@ const struct form_example form_examples[] = {
     FORM("RDTSCP", "\x0f\x01\xf9"),
     FORM("RDPMC", "\x0f\x33", .traits = FORM_ABSENT),
     FORM("CPUID", "\x0f\xa2", .eax = 1),
+    /* 64-bit mode. */
+    FORM("PUSHFQ", "\x9c", .traits = FORM_LONG | FORM_IF_CLEAR),
+    FORM("POPFQ", "\x9d", .traits = FORM_LONG, .words = {VALUE_FLAGS}),
+    FORM("IRETQ", "\x48\xcf", .traits = FORM_LONG,
+         .words = {VALUE_NEXT, VALUE_CS, VALUE_FLAGS, VALUE_STACK, VALUE_SS}),
+    FORM("SYSCALL", "\x0f\x05", .traits = FORM_LONG, .eax = 0xffffff), /* Linux has no call of this number */
+    FORM("SYSRET", "\x0f\x07", .traits = FORM_LONG),
+    FORM("SWAPGS", "\x0f\x01\xf8", .traits = FORM_LONG),
+    FORM("RDFSBASE", "\xf3\x0f\xae\xc0", .traits = FORM_LONG),
+    FORM("RDGSBASE", "\xf3\x0f\xae\xc8", .traits = FORM_LONG),
+    FORM("WRFSBASE", "\xf3\x0f\xae\xd0", .traits = FORM_LONG | FORM_OWN),
+    FORM("WRGSBASE", "\xf3\x0f\xae\xd8", .traits = FORM_LONG | FORM_OWN),
     /* Innocuous forms. */
     FORM("ADD", "\x01\xc8", .traits = FORM_ORDINARY, .eax = 5, .ecx = 7),
     FORM("MOV", "\x89\xc8", .traits = FORM_ORDINARY, .ecx = 7),
@@ -96,6 +106,9 @@ const struct form_example form_examples[] = {
     FORM("CLD", "\xfc", .traits = FORM_ORDINARY),
     FORM("LAHF", "\x9f", .traits = FORM_ORDINARY),
     FORM("JZ", "\x74\x00", .traits = FORM_ORDINARY),
+    FORM("JMP", "\xeb\x00", .traits = FORM_ORDINARY),
+    FORM("CALL", "\xe8\0\0\0\0", .traits = FORM_ORDINARY | FORM_RETURN),
+    FORM("RET", "\xc3", .traits = FORM_ORDINARY, .words = {VALUE_NEXT}),
     FORM("NOP", "\x90", .traits = FORM_ORDINARY),
 #undef FORM
 };
@@ -109,25 +122,26 @@ u32 form_value(const struct form_context *c, u32 value)
     case VALUE_SS: return c->ss;
     case VALUE_NEXT: return c->next;
     case VALUE_FLAGS: return c->flags;
+    case VALUE_STACK: return c->stack_pointer;
     default: return value;
     }
 }
 
 void form_put_words(const struct form_example *e, const struct form_context *c)
 {
-    for (unsigned n = 0; n < 3; n++) {
-        u32 value = form_value(c, e->words[n]);
+    for (unsigned n = 0; n < FORM_WORDS; n++) {
+        u64 value = form_value(c, e->words[n]);
         memcpy(c->memory + n * c->bytes, &value, c->bytes);
         memcpy(c->stack + n * c->bytes, &value, c->bytes);
     }
 }
 
-unsigned form_decode(const struct form_example *e, bool code32, struct insn *i, u8 *bytes)
+unsigned form_decode(const struct form_example *e, enum code_size size, struct insn *i, u8 *bytes)
 {
     unsigned n = 0;
     memset(bytes, 0, INSN_MAX_BYTES);
-    if (!code32 && (e->traits & FORM_MEMORY)) bytes[n++] = 0x67;
+    if (size == CODE_16 && (e->traits & FORM_MEMORY)) bytes[n++] = 0x67;
     memcpy(bytes + n, e->bytes, e->length);
-    insn_decode(i, bytes, INSN_MAX_BYTES, code32);
+    insn_decode(i, bytes, INSN_MAX_BYTES, size);
     return n + e->length;
 }

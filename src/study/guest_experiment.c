@@ -41,6 +41,7 @@ enum {
     LOCAL_ELSEWHERE = 0x40,
 };
 #define FLAT         (AR_G | AR_DB)
+#define FLAT64       (AR_G | AR_L)
 #define VECTOR_INT_N 0x20
 #define GDT_LIMIT    0xff
 #define OTHER_MODEL  "pentium3"
@@ -117,10 +118,11 @@ static void put_descriptor(struct guest_experiment *g, u32 table, u16 selector, 
     put(g, at + 4, 4, (base & 0xff000000) | (limit & 0xf0000) | (access & 0xf0ff) << 8 | (base >> 16 & 0xff));
 }
 
-static void put_gate(struct guest_experiment *g, u32 table, u8 vector, u8 dpl)
+static void put_gate(struct guest_experiment *g, u32 table, u8 vector, const struct guest_setting *s)
 {
-    put(g, table + vector * 8u, 4, (u32)CODE0 << 16 | HANDLER);
-    put(g, table + vector * 8u + 4, 4, (u32)(0x8e | dpl << AR_DPL_SHIFT) << 8);
+    u32 at = table + vector * (s->code64 ? 16u : 8u);
+    put(g, at, 4, (u32)CODE0 << 16 | HANDLER);
+    put(g, at + 4, 4, (u32)(0x8e | s->gate_dpl << AR_DPL_SHIFT) << 8);
 }
 
 static u32 tables_of(const struct guest_setting *s)
@@ -133,22 +135,25 @@ static void put_tables(struct guest_experiment *g, const struct guest_setting *s
     static const u8 vectors[] = {VEC_DB, VEC_BP, VEC_OF, VECTOR_INT_N};
     u32 at = tables_of(s), gdt = at + GDT;
     u16 task = s->elsewhere ? TASK_ELSEWHERE : TASK, local = s->elsewhere ? LOCAL_ELSEWHERE : LOCAL;
-    put_descriptor(g, gdt, CODE0, 0, 0xfffff, FLAT | 0x9b);
+    u32 code = s->code64 ? FLAT64 : FLAT;
+    put_descriptor(g, gdt, CODE0, 0, 0xfffff, code | 0x9b);
     /* Elsewhere the same selector names a lesser descriptor, which LAR, LSL, VERR and VERW show. */
     if (s->elsewhere)
         put_descriptor(g, gdt, DATA0, 0, 0x7ffff, FLAT | 0x19);
     else
         put_descriptor(g, gdt, DATA0, 0, 0xfffff, FLAT | 0x93);
-    put_descriptor(g, gdt, CODE3, 0, 0xfffff, FLAT | 0xfb);
+    put_descriptor(g, gdt, CODE3, 0, 0xfffff, code | 0xfb);
     put_descriptor(g, gdt, DATA3, 0, 0xfffff, FLAT | 0xf3);
-    put_descriptor(g, gdt, task, at + TSS, 0x2067, 0x8b);
-    put_descriptor(g, gdt, local, at + LDT, 0x1f, 0x82);
+    if (!s->code64) { /* there these have 16 bytes each, and no instruction reads them */
+        put_descriptor(g, gdt, task, at + TSS, 0x2067, 0x8b);
+        put_descriptor(g, gdt, local, at + LDT, 0x1f, 0x82);
+    }
     put_descriptor(g, gdt, SECOND_TASK, at + SECOND_TSS, 0x67, 0x89);
     put(g, at + TSS + 4, 4, STACK_OF_CPL0);
-    put(g, at + TSS + 8, 4, DATA0);
+    if (!s->code64) put(g, at + TSS + 8, 4, DATA0);
     put(g, at + TSS + 102, 2, 0x68);
     for (unsigned n = 0; n < sizeof(vectors); n++)
-        put_gate(g, at + IDT, vectors[n], s->gate_dpl);
+        put_gate(g, at + IDT, vectors[n], s);
 }
 
 static void set_segments(struct vcpu *v, const struct guest_setting *s)
@@ -161,7 +166,19 @@ static void set_segments(struct vcpu *v, const struct guest_setting *s)
     }
     for (enum seg seg = 0; seg < SEG_COUNT; seg++)
         v->seg[seg] = (struct segment){0, 0xffffffff, FLAT | 0x93 | dpl, s->cpl ? DATA3 : DATA0, 0, 0};
-    v->seg[SEG_CS] = (struct segment){0, 0xffffffff, FLAT | 0x9b | dpl, s->cpl ? CODE3 : CODE0, 0, 0};
+    v->seg[SEG_CS] = (struct segment){
+        0, 0xffffffff, (s->code64 ? FLAT64 : FLAT) | 0x9b | dpl, s->cpl ? CODE3 : CODE0, 0, 0};
+}
+
+/* 64-bit mode without paging: no hardware has that, and no form depends on it. */
+static void enter_long_mode(struct vcpu *v)
+{
+    v->model = cpu_model_find("max64");
+    v->paging.efer = EFER_LMA | EFER_LME | EFER_SCE;
+    v->paging.cr4 |= CR4_PAE | CR4_FSGSBASE;
+    v->base64.tr = v->tr.base;
+    v->base64.ldtr = v->ldtr.base;
+    v->base64.fs = v->base64.gs = 0x12345678;
 }
 
 static void set_up(struct guest_experiment *g, const struct guest_setting *s)
@@ -192,6 +209,7 @@ static void set_up(struct guest_experiment *g, const struct guest_setting *s)
     v->sysenter_eip = HANDLER;
     v->sysenter_esp = STACK_OF_CPL0;
     if (s->elsewhere) v->dr[0] = 0x5555;
+    if (s->code64) enter_long_mode(v);
     shadow_load_root(v->shadow, &v->paging);
     vcpu_update_mode(v);
 }
@@ -201,8 +219,8 @@ static void set_up(struct guest_experiment *g, const struct guest_setting *s)
 static __attribute__((noinline)) u8 execute(struct vcpu *v, const struct insn *i)
 {
     if (FAULT_CATCH(v)) return v->fault.vector;
-    v->insn_start = (u32)v->rip;
-    v->rip = (u32)(v->rip + i->length);
+    v->insn_start = v->rip;
+    v->rip += i->length;
     i->row->execute(v, i);
     return ISA_NO_TRAP;
 }
@@ -236,18 +254,20 @@ struct outcome guest_experiment_run(struct guest_experiment *g, const struct for
 {
     static struct vcpu before;
     struct vcpu *v = g->v;
-    bool code32 = s->protected && !s->vm86;
-    u32 memory = code32 ? MEMORY_32 : MEMORY_LOW, stack = code32 ? STACK_32 : STACK_LOW;
+    enum code_size size = s->code64 ? CODE_64 : s->protected && !s->vm86 ? CODE_32 : CODE_16;
+    bool low = size == CODE_16;
+    u32 memory = low ? MEMORY_LOW : MEMORY_32, stack = low ? STACK_LOW : STACK_32;
     u8 bytes[INSN_MAX_BYTES], memory_before[8];
     struct insn i;
     set_up(g, s);
-    form_decode(e, code32, &i, bytes);
+    form_decode(e, size, &i, bytes);
     struct form_context c = {
         .cs = s->kernel_selectors ? CODE0 : v->seg[SEG_CS].selector,
         .ss = s->kernel_selectors ? DATA0 : v->seg[SEG_SS].selector,
         .next = CODE_LOW,
         .flags = v->eflags ^ FL_IF,
-        .bytes = i.operand_bytes == 4 ? 4 : 2,
+        .stack_pointer = stack,
+        .bytes = i.operand_bytes < 2 ? 2 : i.operand_bytes,
         .memory = g->phys.ram + memory,
         .stack = g->phys.ram + stack,
     };
@@ -273,7 +293,8 @@ struct outcome guest_experiment_run(struct guest_experiment *g, const struct for
     memcpy(o.memory, c.memory, sizeof(o.memory));
     outcome_keep_written(&o, (u32)before.gpr[REG_EAX], (u32)before.gpr[REG_ECX], memory_before);
     if (v->gpr[REG_ESP] < stack && stack - v->gpr[REG_ESP] <= 8)
-        memcpy(&o.pushed, g->phys.ram + v->gpr[REG_ESP] + (e->traits & FORM_RETURN ? c.bytes : 0), c.bytes);
+        memcpy(&o.pushed, g->phys.ram + v->gpr[REG_ESP] + (e->traits & FORM_RETURN ? c.bytes : 0),
+               c.bytes < sizeof(o.pushed) ? c.bytes : sizeof(o.pushed));
     o.if_changed = (v->eflags ^ before.eflags) & FL_IF;
     o.zero = v->eflags & FL_ZF;
     o.carry = v->eflags & FL_CF;

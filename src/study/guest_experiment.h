@@ -15,6 +15,7 @@
 struct guest_setting {
     const char *name;
     bool protected, vm86;
+    bool code64; /* 64-bit mode, with `protected` */
     u8 cpl, iopl;
     u8 gate_dpl;       /* of the gates of INT n, INT3, INTO, #DB */
     bool port_allowed; /* by an I/O bitmap of zeros */

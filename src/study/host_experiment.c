@@ -134,6 +134,7 @@ static _Noreturn void in_child(const struct form_example *e, const struct host_t
                              .ss = t->own_selectors ? USER_DS : GUEST_DATA,
                              .next = CODE_AT + e->length,
                              .flags = 2,
+                             .stack_pointer = STACK_AT,
                              .bytes = 4,
                              .memory = native_scratch(),
                              .stack = (u8 *)(uintptr_t)STACK_AT};

@@ -8,7 +8,7 @@
  *   $XDG_DATA_HOME/applications/ringer-NAME.desktop
  *
  * Invariants
- * 1. A folder whose name does not begin with '.' is a whole machine: it was made under another name and renamed. A machine that is
+ * 1. A folder with a name that does not begin with '.' is a whole machine: it was made under another name and renamed. A machine that is
  *    removed is renamed first.
  * 2. machine.ini is replaced by a rename. So whatever moment a process dies at, the machine starts again.
  * 3. The lock is the kernel's and goes with the process: nothing has to be tidied up after a kill.

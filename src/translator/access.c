@@ -82,6 +82,12 @@ u8 gpr_load(struct build *b, u8 reg, u8 scratch)
     return scratch;
 }
 
+void temp_is_kept(struct build *b)
+{
+    b->keeps_temp = true;
+    if (has_tlb(b)) hoist_yield(b);
+}
+
 void gpr_store(struct build *b, u8 reg, u8 from)
 {
     if (reg >= 8) emit_store64(&b->e, mem_frame(FRAME_GPR_HIGH + 8 * (reg - 8)), from);
@@ -116,10 +122,15 @@ void access_effective64(struct build *b, u8 to, bool wide)
     const struct insn *i = b->i;
     u64 constant;
     wide = wide && i->address_bytes == 8;
-    if (constant_address(b, i, &constant))
+    bool known = constant_address(b, i, &constant);
+    if (known && wide && i->mem_base == INSN_RIP) {
+        emit_mov_rip(b, to, constant);
+    } else if (known) {
+        b->has_half_eip |= i->mem_base == INSN_RIP;
         emit_mov_ri64(&b->e, to, wide ? constant : (u32)constant);
-    else
+    } else {
         emit_lea_sized(&b->e, wide, to, guest_address64(b, i));
+    }
 }
 
 static s32 seg_field(u8 seg, s32 field)
@@ -228,10 +239,11 @@ static u64 tag_field(bool write)
  * in one page, so a misaligned access needs no test of its own. */
 u32 access_by_tlb(struct build *b, unsigned size, bool write)
 {
+    u8 page = b->keeps_temp ? REG_HOISTED : REG_TEMP;
     access_tlb_slot(b);
-    emit_lea64(&b->e, REG_HOISTED, mem_bd(REG_LINEAR, (s32)size - 1));
-    emit_alu_ri(&b->e, true, ALU_AND, REG_HOISTED, ~(s32)PAGE_MASK);
-    emit_alu_rm(&b->e, true, ALU_CMP, REG_HOISTED, mem_tlb(tag_field(write)));
+    emit_lea64(&b->e, page, mem_bd(REG_LINEAR, (s32)size - 1));
+    emit_alu_ri(&b->e, true, ALU_AND, page, ~(s32)PAGE_MASK);
+    emit_alu_rm(&b->e, true, ALU_CMP, page, mem_tlb(tag_field(write)));
     u32 differs = emit_jcc(&b->e, CC_NZ);
     emit_load64(&b->e, REG_ENTRY, mem_tlb(offsetof(struct tlb_slot, delta)));
     return differs;
@@ -300,16 +312,26 @@ static bool is_constant(const struct insn *i, enum mode_seg seg, unsigned size)
            seg == MODE_SEG_FLAT && (i->mem_disp & PAGE_MASK) + size <= PAGE_SIZE;
 }
 
+/* A field of the TLB's slot for the constant address of the current instruction. */
+static struct host_mem slot_of_constant(const struct build *b, u64 linear, u64 field)
+{
+    return b->i->mem_base == INSN_RIP ? mem_tlb_by_rip(b, linear, field) : mem_tlb_at(linear, field);
+}
+
 /* The same for a constant address in IA-32e mode. */
 static struct host_mem access_constant_tlb(struct build *b, u64 linear, unsigned size, bool write)
 {
     u64 tag = linear & ~(u64)PAGE_MASK;
+    struct host_mem page = slot_of_constant(b, linear, tag_field(write));
+    struct host_mem delta = slot_of_constant(b, linear, offsetof(struct tlb_slot, delta));
     flags_clobber(b);
-    emit_mov_ri64(&b->e, REG_LINEAR, linear);
-    emit_lea64(&b->e, REG_HOISTED, mem_bd(REG_LINEAR, -(s32)(linear - tag)));
-    emit_alu_rm(&b->e, true, ALU_CMP, REG_HOISTED, mem_tlb_at(linear, tag_field(write)));
+    access_effective64(b, REG_LINEAR, true);
+    emit_lea64(&b->e, REG_ENTRY, mem_bd(REG_LINEAR, -(s32)(linear - tag)));
+    emit_alu_rm(&b->e, true, ALU_CMP, REG_ENTRY, page);
+    fix_tlb(b, &page);
     u32 differs = emit_jcc(&b->e, CC_NZ);
-    emit_load64(&b->e, REG_ENTRY, mem_tlb_at(linear, offsetof(struct tlb_slot, delta)));
+    emit_load64(&b->e, REG_ENTRY, delta);
+    fix_tlb(b, &delta);
     slow_path(b, size, write, differs);
     return mem_bis(REG_LINEAR, REG_ENTRY, 1);
 }

@@ -208,8 +208,10 @@ static void push_return_address(struct build *b)
     } else if (b->next_eip == (u64)(s64)(s32)b->next_eip) {
         emit_mov_mi64(&b->e, slot, (u32)b->next_eip);
     } else {
-        emit_mov_ri64(&b->e, REG_HOISTED, b->next_eip); /* r11 may have the target */
-        emit_store64(&b->e, slot, REG_HOISTED);
+        if (slot.index != HOST_NONE) emit_lea64(&b->e, REG_LINEAR, slot);
+        if (slot.index != HOST_NONE) slot = mem_bd(REG_LINEAR, 0);
+        emit_mov_rip(b, REG_ENTRY, b->next_eip); /* r11 may have the target */
+        emit_store64(&b->e, slot, REG_ENTRY);
     }
     access_pushed(b);
 }
@@ -240,12 +242,14 @@ void emit_call(struct build *b)
         load_target(b, REG_LINEAR);
         require_canonical(b);
         emit_mov_rr64(&b->e, REG_TEMP, REG_LINEAR);
+        temp_is_kept(b);
         push_return_address(b);
         emit_mov_rr64(&b->e, REG_LINEAR, REG_TEMP);
         emit_indirect_call(b);
         return;
     }
     if (to->kind == OPND_MEM) load_target(b, REG_TEMP);
+    temp_is_kept(b);
     push_return_address(b); /* its slow path keeps r11 */
     emit_mov_rr32(&b->e, REG_LINEAR, to->kind == OPND_MEM ? REG_TEMP : host_gpr(to->reg));
     emit_indirect_call(b);

@@ -190,13 +190,15 @@ struct build {
     const struct insn *i;
     u64 eip, next_eip;
     enum flags_location flags;
-    bool ended; /* control does not fall out of the code emitted so far */
+    bool keeps_temp; /* r11 has a value of the current instruction, which a check must keep */
+    bool ended;      /* control does not fall out of the code emitted so far */
 
     struct stub stub[MAX_STUBS];
     unsigned stub_count;
     u16 fix[MAX_FIXES];
     unsigned fix_count; /* MAX_FIXES: too many, the block cannot be relocated */
-    bool has_half_eip;  /* contains 16 bits of an EIP, which no fix describes: it cannot be relocated */
+    bool has_half_eip;  /* contains a part of an EIP, which no fix describes: it cannot be relocated */
+    bool has_full_rip;  /* 64-bit code that may be relocated: what depends on RIP has fields of full length */
 };
 
 /* 64-bit mode. Addresses, RIP and stack slots have 64 bits, and R8 to R15 are in the vCPU (frame.h). */
@@ -244,8 +246,14 @@ void cut_off(struct vcpu *v, u64 pc, u64 *return_top);
 void block_log_drain(struct vcpu *v);
 
 /* relocate.c */
-/* Record that the 4 bytes emitted last depend on the block's EIP. */
+/* Record that the field at this offset in the arena depends on the block's EIP. */
+void fix_at(struct build *b, u32 at, enum fix_kind kind);
+/* The same for the 4 bytes emitted last. */
 void fix_last(struct build *b, enum fix_kind kind);
+/* reg = an address that depends on the block's RIP. */
+void emit_mov_rip(struct build *b, u8 reg, u64 value);
+/* Can a block with this key be copied, as far as the key tells? */
+bool is_movable(const struct block_key *key);
 /* May the block serve as a template? */
 bool fix_suffices(const struct build *b);
 /* The block for this key as a copy of a block for another EIP, or NULL. The caller has made room for it. */
@@ -283,7 +291,10 @@ struct stub *stub_add(struct build *b, enum stub_kind kind, u32 from);
 struct host_mem guest_address(const struct insn *i);
 /* The same for the current instruction. In 64-bit mode it may load r9 and r10. */
 struct host_mem operand_address(struct build *b);
-/* r10 = host address - linear address for `size` bytes at the linear address in r9, by the TLB. Clobbers r13 and EFLAGS.
+/* From here on to the end of the current instruction, checks keep r11. In IA-32e mode r13 is theirs instead. */
+void temp_is_kept(struct build *b);
+/* r10 = host address - linear address for `size` bytes at the linear address in r9, by the TLB. Clobbers r11 (r13 behind
+ * temp_is_kept()) and EFLAGS.
  * Returns the rel32 of a jump that is taken if there is no entry, or if they cross a page. */
 u32 access_by_tlb(struct build *b, unsigned size, bool write);
 /* r10 = offset in the TLB of the slot for the linear address in r9. Clobbers EFLAGS. */
@@ -298,6 +309,18 @@ static inline struct host_mem mem_tlb(u64 field)
 static inline struct host_mem mem_tlb_at(u64 linear, u64 field)
 {
     return mem_bd(REG_TABLES, (s32)(((u64)tlb_place(linear) << TLB_SLOT_LOG) + field));
+}
+/* The same if the address depends on the block's RIP. It ends the instruction, and fix_tlb() must follow. */
+static inline struct host_mem mem_tlb_by_rip(const struct build *b, u64 linear, u64 field)
+{
+    struct host_mem mem = mem_tlb_at(linear, field);
+    mem.disp32 = b->has_full_rip;
+    return mem;
+}
+/* The emitted instruction ends with the displacement of this operand, which may be mem_tlb_by_rip(). */
+static inline void fix_tlb(struct build *b, const struct host_mem *mem)
+{
+    if (mem->disp32) fix_last(b, FIX_EXEC);
 }
 /* Leave the block by a step of the current instruction if the branch target in r9 is not canonical. Clobbers r10 and
  * EFLAGS. */
@@ -402,7 +425,7 @@ u32 make_callout(struct build *b, bool end);
 void emit_callout_name(struct build *b, u32 callout);
 void emit_callout(struct build *b, bool end);
 /* A copy for a block at another EIP. */
-u32 callout_moved(struct cache *cache, u32 callout, u32 eip_by);
+u32 callout_moved(struct cache *cache, u32 callout, u64 eip_by);
 
 /* Converts an offset in the arena to an offset in the block. */
 static inline u16 in_block(const struct build *b, u32 offset)

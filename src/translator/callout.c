@@ -65,11 +65,11 @@ u32 make_callout(struct build *b, bool end)
     return low_pointer(callout);
 }
 
-u32 callout_moved(struct cache *cache, u32 callout, u32 eip_by)
+u32 callout_moved(struct cache *cache, u32 callout, u64 eip_by)
 {
     struct callout *moved = cache_meta(cache, sizeof(*moved));
     *moved = *(const struct callout *)meta_pointer(callout);
-    moved->eip += eip_by;
+    moved->eip = mode_mask_rip(moved->mode, moved->eip + eip_by);
     return low_pointer(moved);
 }
 

@@ -78,7 +78,10 @@ static u32 check_frame(struct build *b, s32 entry)
 static u32 check_exec_word(struct build *b, u64 linear)
 {
     u32 patch = emit_mov_patched64(&b->e, REG_ENTRY, tlb_exec_word(linear, 0));
-    emit_alu_rm(&b->e, true, ALU_CMP, REG_ENTRY, mem_tlb_at(linear, offsetof(struct tlb_slot, exec)));
+    if (b->has_full_rip) fix_at(b, patch, FIX_WORD);
+    struct host_mem exec = mem_tlb_by_rip(b, linear, offsetof(struct tlb_slot, exec));
+    emit_alu_rm(&b->e, true, ALU_CMP, REG_ENTRY, exec);
+    fix_tlb(b, &exec);
     return patch;
 }
 
@@ -183,7 +186,7 @@ void emit_edge_stub(struct build *b, const struct stub *stub)
     emit_jmp_thunk(&b->e, edge->parked ? THUNK_LINK_PARKED : THUNK_LINK);
 }
 
-/* --- out of the midst of a block --- */
+/* --- out of the middle of a block --- */
 
 struct stub *emit_unhoisted_exit(struct build *b, u32 field)
 {
@@ -250,7 +253,7 @@ static void compare_return(struct build *b)
     } else if (b->next_eip == (u64)(s64)(s32)b->next_eip) {
         emit_alu_ri(&b->e, true, ALU_CMP, REG_LINEAR, (s32)b->next_eip);
     } else {
-        emit_mov_ri64(&b->e, REG_ENTRY, b->next_eip);
+        emit_mov_rip(b, REG_ENTRY, b->next_eip);
         emit_alu_rr(&b->e, true, ALU_CMP, REG_LINEAR, REG_ENTRY);
     }
 }

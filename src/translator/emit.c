@@ -38,7 +38,7 @@ void emit_modrm_mem(struct emitter *e, u8 reg, const struct host_mem *mem)
     }
     u8 low = mem->base & 7;
     /* A base of rBP or r13 needs a displacement. */
-    u8 mod = mem->disp == 0 && low != 5 ? 0 : mem->disp == (s8)mem->disp ? 1 : 2;
+    u8 mod = mem->disp32 ? 2 : mem->disp == 0 && low != 5 ? 0 : mem->disp == (s8)mem->disp ? 1 : 2;
     if (indexed || low == 4) {
         emit8(e, (u8)(mod << 6) | field | 4);
         emit8(e, sib(mem->scale, indexed ? mem->index : 4, mem->base));

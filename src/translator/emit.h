@@ -53,6 +53,7 @@ struct emitter {
 struct host_mem {
     u8 base, index, scale;
     bool window; /* in the host window: the sum is cut to 32 bits and relative to GS */
+    bool disp32; /* the displacement has 4 bytes whatever its value, because a copy changes it (relocate.c) */
     s32 disp;
 };
 

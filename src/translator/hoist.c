@@ -260,8 +260,7 @@ static bool is_over(const struct build *b, const struct hoist *group)
 
 static bool find_holder(struct build *b, struct hoist *group)
 {
-    /* In IA-32e mode checks use r13. */
-    for (unsigned n = has_tlb(b); n < HOIST_HOLDERS; n++) {
+    for (unsigned n = 0; n < HOIST_HOLDERS; n++) {
         u8 *owner = &b->hoist.owner[n];
         if (*owner && !is_over(b, &b->hoist.group[*owner - 1])) continue;
         *owner = (u8)(group - b->hoist.group + 1);
@@ -339,12 +338,22 @@ bool hoist_access(struct build *b, enum hoist_slot slot, const struct host_mem *
     return true;
 }
 
+static void give_up(struct build *b, unsigned holder)
+{
+    u8 *owner = &b->hoist.owner[holder];
+    if (*owner) b->hoist.group[*owner - 1].checked = false;
+    *owner = 0;
+}
+
+void hoist_yield(struct build *b)
+{
+    give_up(b, 0);
+}
+
 void hoist_forget(struct build *b)
 {
-    for (unsigned n = 0; n < HOIST_HOLDERS; n++) {
-        if (b->hoist.owner[n]) b->hoist.group[b->hoist.owner[n] - 1].checked = false;
-        b->hoist.owner[n] = 0;
-    }
+    for (unsigned n = 0; n < HOIST_HOLDERS; n++)
+        give_up(b, n);
 }
 
 bool hoist_is_open(const struct build *b)

@@ -49,6 +49,8 @@ void hoist_plan(struct build *b);
  * the group if need be, set *mem to the host operand and return true. False: the access needs a check of its own. */
 bool hoist_access(struct build *b, enum hoist_slot slot, const struct host_mem *stack_slot, unsigned size,
                   bool write, struct host_mem *mem);
+/* Something else needs r13: its group is checked again before its next member. */
+void hoist_yield(struct build *b);
 /* C code has run and may have dropped entries: check each group again before its next member. */
 void hoist_forget(struct build *b);
 /* Does the current instruction, or one behind it, rely on a check that was made already? */

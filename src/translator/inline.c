@@ -41,6 +41,7 @@ void emit_push(struct build *b)
         emit32(&b->e, (u32)b->i->imm[from->imm]);
     } else {
         emit_load(&b->e, wide, REG_TEMP, access_operand(b, (unsigned)slot_bytes(b), false));
+        temp_is_kept(b);
         emit_store(&b->e, wide, access_push(b), REG_TEMP); /* its slow path keeps r11 */
     }
     access_pushed(b);
@@ -77,6 +78,7 @@ void emit_pop(struct build *b)
     bool wide = is_code64(b);
     if (to->kind == OPND_MEM) {
         emit_load(&b->e, wide, REG_TEMP, access_pop(b));
+        temp_is_kept(b);
         emit_store(&b->e, wide, access_operand(b, (unsigned)slot_bytes(b), true),
                    REG_TEMP); /* its slow path keeps r11 */
     } else {
@@ -211,6 +213,7 @@ void emit_pushf(struct build *b)
 {
     flags_to_parked(b);
     gather_eflags(b);
+    temp_is_kept(b);
     emit_store(&b->e, is_code64(b), access_push(b), REG_TEMP);
     access_pushed(b);
 }

@@ -9,27 +9,47 @@
 
 #define EXEC_ENTRIES (1u << (32 - PAGE_SHIFT))
 
-void fix_last(struct build *b, enum fix_kind kind)
+void fix_at(struct build *b, u32 field, enum fix_kind kind)
 {
-    u32 at = in_block(b, b->e.at - 4);
+    u32 at = in_block(b, field);
     if (b->fix_count == MAX_FIXES || at > FIX_AT_MASK)
         b->fix_count = MAX_FIXES;
     else
         b->fix[b->fix_count++] = (u16)(kind << FIX_KIND_AT | at);
 }
 
-/* In the first and the last page of linear space a block may rely on where the space ends. Code for IA-32e mode has
+void fix_last(struct build *b, enum fix_kind kind)
+{
+    fix_at(b, b->e.at - 4, kind);
+}
+
+/* User code of 64-bit mode moves between these addresses. What it reaches relative to RIP, 2 GB to both sides, is canonical
+ * and beyond 4 GB, so it has 64 bits wherever the block is. */
+#define MOVABLE_FROM (6ull << 30)
+#define MOVABLE_TO   ((1ull << 47) - (4ull << 30))
+
+/* In the first and the last page of linear space a block may rely on where the space ends. Code for compatibility mode has
  * addresses that no fix describes. */
-static bool is_movable(const struct block_key *key)
+bool is_movable(const struct block_key *key)
 {
     u64 page = key->eip >> PAGE_SHIFT;
+    if (key->mode & MODE_CODE64) return key->eip >= MOVABLE_FROM && key->eip < MOVABLE_TO;
     return !(key->mode & MODE_LONG) && !key->cs_base && key->cs_limit == UINT32_MAX && page != 0 &&
            page != EXEC_ENTRIES - 1;
+}
+
+void emit_mov_rip(struct build *b, u8 reg, u64 value)
+{
+    if (b->has_full_rip)
+        fix_at(b, emit_mov_patched64(&b->e, reg, value), FIX_EIP);
+    else
+        emit_mov_ri64(&b->e, reg, value);
 }
 
 /* Exec entries of low pages are emitted with a displacement of 1 byte, which cannot be changed to a longer one. */
 static bool has_short_entry(const struct block *block)
 {
+    if (block->mode & MODE_LONG) return false;
     const struct edge *edges = block_edges(block);
     for (unsigned n = 0; n < block->edge_count; n++)
         if (edges[n].frame_patch && edges[n].eip >> PAGE_SHIFT < 128 / sizeof(u32)) return true;
@@ -47,23 +67,36 @@ static any32 *field(const struct cache *cache, const struct block *block, u32 at
     return (any32 *)(cache->arena.write + block->start + at);
 }
 
-static void move_edge(const struct cache *cache, const struct block *block, struct edge *edge, u32 eip_by)
+static void move_edge(const struct cache *cache, const struct block *block, struct edge *edge, u64 eip_by)
 {
     edge->to = edge->next = 0;
-    edge->eip += eip_by; /* (an indirect site sets its EIP when it is filled) */
+    edge->eip += (u32)eip_by; /* (an indirect site sets its EIP when it is filled) */
     *field(cache, block, edge->patch) = edge->stub - (edge->patch + 4u);
     *field(cache, block, edge->stub + STUB_NAME_AT) = low_pointer(edge);
 }
 
-static void fix(struct cache *cache, const struct block *block, u16 kept, u32 eip_by)
+/* The offset of an exec entry, or of a field of a slot of the TLB, for a page that lies so many pages farther. */
+static u32 entry_moved(const struct block *block, u32 at, u64 pages)
+{
+    if (block->mode & MODE_LONG) return (u32)(at + (pages << TLB_SLOT_LOG)) % (TLB_ENTRIES << TLB_SLOT_LOG);
+    return (u32)(at / sizeof(u32) + pages) % EXEC_ENTRIES * (u32)sizeof(u32);
+}
+
+static void fix(struct cache *cache, const struct block *block, u16 kept, u64 eip_by)
 {
     any32 *at = field(cache, block, kept & FIX_AT_MASK);
+    any64 *wide = (any64 *)at;
+    u64 pages = eip_by >> PAGE_SHIFT;
     switch ((enum fix_kind)(kept >> FIX_KIND_AT)) {
-    case FIX_EIP: *at += eip_by; break;
-    case FIX_EXEC:
-        *at = (*at / (u32)sizeof(u32) + (eip_by >> PAGE_SHIFT)) % EXEC_ENTRIES * (u32)sizeof(u32);
+    case FIX_EIP:
+        if (block->mode & MODE_CODE64)
+            *wide += eip_by;
+        else
+            *at += (u32)eip_by;
         break;
+    case FIX_EXEC: *at = entry_moved(block, *at, pages); break;
     case FIX_CALLOUT: *at = callout_moved(cache, *at, eip_by); break;
+    case FIX_WORD: *wide += tlb_exec_word(eip_by, 0); break;
     }
 }
 
@@ -74,12 +107,13 @@ static void copy_words(void *to, const void *from, u32 bytes)
         *(u64 *)((u8 *)to + n) = *(const u64 *)((const u8 *)from + n);
 }
 
-static void copy_block(struct cache *cache, const struct block *template, u32 eip)
+static void copy_block(struct cache *cache, const struct block *template, u64 eip)
 {
     struct block *block = cache_next(cache);
-    u32 eip_by = eip - template->eip;
+    u64 eip_by = eip - block_rip(template);
     copy_words(block, template, block_bytes(template));
-    block->eip = eip;
+    block->eip = (u32)eip;
+    if (block->wide) block_rare(block)->cs_base = (u32)(eip >> 32);
     block->dead = false;
     block->start = (u32)cache->arena.used;
     block->incoming = 0;
@@ -111,13 +145,13 @@ struct block *relocate(struct vcpu *v, const struct block_key *key)
 /* To another segment, for the same EIP. */
 static void copy_promoted(void *owner, const struct block *block)
 {
-    copy_block(owner, block, block->eip);
+    copy_block(owner, block, block_rip(block));
 }
 
 void make_room(struct vcpu *v)
 {
     struct engine *t = v->engine;
-    /* A policy may use floating point, and a loaded one is compiled by somebody else. */
+    /* A policy may use floating point: a loaded one is not compiled for general registers only. */
     if (t->cache.segments > 1) fpu_park(v);
     cache_replace(&t->cache, copy_promoted, &t->cache);
 }

@@ -6,8 +6,8 @@
  * - operand-size prefixes are chosen anew, because the default size is 32 bits and the guest's may be 16;
  *   address-size and segment prefixes are left out;
  * - opcodes that 64-bit mode lacks get their other encoding (40h-4Fh, 82h, A0h-A3h);
- * - R8 to R15 of 64-bit code, which rest in the vCPU, become registers that are free, with a load before and a store
- *   behind the instruction.
+ * - R8 to R15 of 64-bit code, which rest in the vCPU, become memory operands there where the encoding has one. Otherwise they
+ *   become registers that are free, with a load before and a store behind the instruction.
  *
  * AH, CH, DH and BH cannot be encoded with a REX prefix, which [r9 + r10] needs. Such an instruction works on the low
  * half of the register, between two XCHG AL,AH (or CL,CH ...), which do not change flags.
@@ -71,22 +71,65 @@ static bool hidden_register(const struct insn *i)
     return false;
 }
 
-/* --- R8 to R15: the instruction works on host registers that are free --- */
+/* --- R8 to R15: the instruction works on the vCPU's memory, or on host registers that are free --- */
 
-/* The host register for each operand that rests in the vCPU. */
+/* Where each operand that rests in the vCPU is while the instruction runs. */
 struct guests {
-    u8 host[ARRAY_SIZE(((struct insn *)0)->op)]; /* HOST_NONE: the operand does not */
+    u8 host[ARRAY_SIZE(((struct insn *)0)->op)]; /* a host register; HOST_NONE: the operand has none */
+    u8 in_place;                                 /* the register whose operand is in the vCPU; 0: none */
 };
 
-/* Returns false if there are not enough host registers: r9 and r10 hold the address of a memory operand. */
+static bool is_guest(u8 number)
+{
+    return number >= 8 && number != INSN_NO_REG;
+}
+
+/* Does this opcode with a memory operand in place of a register in ModRM.rm do the same, and no slower? Not so for
+ * XCHG, which locks the bus, for bit strings, and for divisions, whose divisor is tested before. */
+static bool has_memory_form(const struct insn *i)
+{
+    u8 op = i->opcode, extension = i->modrm >> 3 & 7;
+    if (i->encoding != ENC_LEGACY) return false;
+    if (i->map == 1) {
+        bool cmov_or_set = (op & 0xf0) == 0x40 || (op & 0xf0) == 0x90, movx = (op & 0xf6) == 0xb6;
+        return cmov_or_set || movx || op == 0xaf; /* AFh: IMUL */
+    }
+    if (i->map != 0) return false;
+    if (op < 0x40) return (op & 7) < 4; /* ADD to CMP */
+    if (op >= 0x80 && op <= 0x8b)
+        return (op & 0xfe) != 0x86;                     /* ADD to CMP with a constant, TEST, MOV; not XCHG */
+    if (op == 0xf6 || op == 0xf7) return extension < 6; /* TEST NOT NEG MUL IMUL; not DIV and IDIV */
+    if (op == 0xfe || op == 0xff) return extension < 2; /* INC DEC */
+    bool shift = (op & 0xfe) == 0xc0 || (op & 0xfc) == 0xd0, mov = (op & 0xfe) == 0xc6;
+    return shift || mov || op == 0x63 || op == 0x69 || op == 0x6b; /* 63h: MOVSXD; the others: IMUL */
+}
+
+/* May the operand stay in the vCPU? A write of 32 bits clears the others, and a register that is named twice is loaded
+ * once. */
+static bool may_stay(const struct insn *i, unsigned n)
+{
+    const struct operand *o = &i->op[n];
+    if (o->field != FIELD_MODRM_RM || !has_memory_form(i) || (o->written && o->bytes == 4)) return false;
+    for (unsigned k = 0; k < i->operand_count; k++)
+        if (k != n && gpr_number(&i->op[k]) == gpr_number(o)) return false;
+    return true;
+}
+
+/* Returns false if there are not enough host registers. With a memory operand at [r9 + r10], r10 is free once r9 has the
+ * sum. */
 static bool find_guests(const struct insn *i, bool memory, struct guests *guests)
 {
-    static const u8 free[] = {REG_TEMP, REG_HOISTED, REG_LINEAR, REG_ENTRY};
-    unsigned count = 0, most = memory ? 2 : 4;
+    static const u8 free[] = {REG_TEMP, REG_ENTRY, REG_LINEAR};
+    unsigned count = 0, most = memory ? 2 : 3;
+    guests->in_place = 0;
     for (unsigned n = 0; n < i->operand_count; n++) {
         u8 number = gpr_number(&i->op[n]);
         guests->host[n] = HOST_NONE;
-        if (number < 8 || number == INSN_NO_REG) continue;
+        if (!is_guest(number)) continue;
+        if (!memory && may_stay(i, n)) {
+            guests->in_place = number;
+            continue;
+        }
         for (unsigned k = 0; k < n; k++)
             if (gpr_number(&i->op[k]) == number) guests->host[n] = guests->host[k];
         if (guests->host[n] != HOST_NONE) continue;
@@ -96,9 +139,17 @@ static bool find_guests(const struct insn *i, bool memory, struct guests *guests
     return true;
 }
 
+/* XOR and SUB of a register with itself. */
+static bool is_zeroing(const struct insn *i)
+{
+    bool xor_or_sub = i->map == 0 && ((i->opcode & 0xfd) == 0x31 || (i->opcode & 0xfd) == 0x29);
+    return xor_or_sub && is_gpr(&i->op[0]) && is_gpr(&i->op[1]) && i->op[0].reg == i->op[1].reg;
+}
+
 /* MOV of 4 or 8 bytes does not need the register's old value. Others may merge it, or may not write it at all. */
 static bool needs_value(const struct insn *i, const struct operand *o)
 {
+    if (o->bytes >= 4 && is_zeroing(i)) return false;
     return o->read || o->bytes < 4 || !(i->row->traits & ISA_COPIES);
 }
 
@@ -124,6 +175,13 @@ struct fields {
     bool wide, force_rex;     /* REX.W; a REX prefix for BPL, SIL or DIL */
 };
 
+static bool uses_host(const struct guests *guests, const struct insn *i, u8 host)
+{
+    for (unsigned n = 0; n < i->operand_count; n++)
+        if (guests->host[n] == host) return true;
+    return false;
+}
+
 /* The number that encodes a register operand. */
 static u8 host_number(const struct operand *o, u8 guest)
 {
@@ -142,7 +200,7 @@ static struct fields find_fields(const struct build *b, const struct guests *gue
                        .wide = i->rex & 8};
     for (unsigned n = 0; n < i->operand_count; n++) {
         const struct operand *o = &i->op[n];
-        if (o->kind != OPND_REG) continue;
+        if (o->kind != OPND_REG || (guests->in_place && o->field == FIELD_MODRM_RM)) continue;
         u8 number = host_number(o, guests->host[n]);
         switch ((enum operand_field)o->field) {
         case FIELD_MODRM_REG: f.reg = number; break;
@@ -294,6 +352,39 @@ static void emit_vex(struct build *b, const struct insn *i, const struct fields 
     emit_immediates(b, i);
 }
 
+static struct host_mem guest_in_vcpu(u8 number)
+{
+    return mem_frame(FRAME_GPR_HIGH + 8 * (number - 8));
+}
+
+/* MOV of 4 or 8 bytes between two registers, or of a constant to a register: one load or store. */
+static bool move_guest(struct build *b)
+{
+    const struct insn *i = b->i;
+    const struct operand *to = &i->op[0], *from = &i->op[1];
+    if (i->map != 0 || i->encoding != ENC_LEGACY || !is_gpr(to) || to->bytes < 4) return false;
+    bool wide = to->bytes == 8, known = (i->opcode & 0xf8) == 0xb8;
+    if (known) {
+        u64 value = wide ? i->imm[from->imm] : (u32)i->imm[from->imm];
+        if (!is_guest(to->reg) || value != (u64)(s64)(s32)value) return false;
+        emit_mov_mi64(&b->e, guest_in_vcpu(to->reg), (u32)value);
+        return true;
+    }
+    if ((i->opcode & 0xfd) != 0x89 || !is_gpr(from) || (!is_guest(to->reg) && !is_guest(from->reg)))
+        return false;
+    if (!is_guest(to->reg)) {
+        emit_load(&b->e, wide, host_gpr(to->reg), guest_in_vcpu(from->reg));
+        return true;
+    }
+    u8 value = wide && !is_guest(from->reg) ? host_gpr(from->reg) : REG_TEMP;
+    if (is_guest(from->reg))
+        emit_load(&b->e, wide, REG_TEMP, guest_in_vcpu(from->reg));
+    else if (!wide)
+        emit_mov_rr32(&b->e, REG_TEMP, host_gpr(from->reg));
+    emit_store64(&b->e, guest_in_vcpu(to->reg), value);
+    return true;
+}
+
 /* Test a divisor of 32 or 64 bits for zero, the cause of #DE that programs provoke: a host signal costs 25 times as much as a
  * step. Quotients that do not fit are left to the signal. */
 static void check_divisor(struct build *b, const struct insn *i, const struct fields *f,
@@ -318,6 +409,7 @@ void rewrite_identical(struct build *b)
     const struct operand *mem = memory_operand(i), *high = mem ? high_byte(i) : NULL;
     struct host_mem at;
     struct guests guests;
+    if (is_code64(b) && move_guest(b)) return;
     if (mem && mem->bytes) {
         at = access_operand(b, mem->bytes, mem->written);
         if (at.window) high = NULL; /* rewrite_can() has made sure that no REX is needed */
@@ -325,7 +417,16 @@ void rewrite_identical(struct build *b)
         return; /* a hint or a long NOP: nothing is accessed */
     }
     find_guests(i, mem, &guests);
+    if (mem && at.index == REG_ENTRY && uses_host(&guests, i, REG_ENTRY)) {
+        emit_lea64(&b->e, REG_LINEAR, at);
+        at = mem_bd(REG_LINEAR, 0);
+    }
     load_guests(b, &guests);
+    bool in_memory = mem;
+    if (guests.in_place) {
+        in_memory = true;
+        at = guest_in_vcpu(guests.in_place);
+    }
     struct fields fields = find_fields(b, &guests);
     if (high) fields.reg = high->reg & 3; /* the low byte of a swapped high byte */
     check_divisor(b, i, &fields, mem ? &at : NULL);
@@ -336,8 +437,8 @@ void rewrite_identical(struct build *b)
     if (!has_window(b)) b->site[b->n].host = in_block(b, b->e.at);
     if (high) swap_high(b, high);
     if (i->encoding == ENC_VEX)
-        emit_vex(b, i, &fields, mem ? &at : NULL);
-    else if (mem)
+        emit_vex(b, i, &fields, in_memory ? &at : NULL);
+    else if (in_memory)
         emit_legacy_mem(b, i, &fields, at);
     else
         emit_legacy_reg(b, i, &fields);

@@ -300,6 +300,7 @@ void emit_movs(struct build *b)
     }
     require_forward(b);
     sized(b, OP_LOAD, REG_TEMP, size, source(b, size));
+    temp_is_kept(b);
     sized(b, OP_STORE, REG_TEMP, size, destination(b, size, true));
     advance(b, RSI, size);
     advance(b, RDI, size);
@@ -338,6 +339,7 @@ void emit_cmps(struct build *b)
     }
     require_forward(b);
     sized(b, OP_LOAD, REG_TEMP, size, source(b, size));
+    temp_is_kept(b);
     sized(b, OP_CMP, REG_TEMP, size, destination(b, size, false));
     b->flags = FLAGS_HOST;
     advance(b, RSI, size);

@@ -80,7 +80,7 @@ static void emit_entries(struct build *b)
 static void leave_through(struct build *b, u64 eip, unsigned thunk)
 {
     if (is_code64(b)) {
-        emit_mov_ri64(&b->e, REG_ENTRY, eip);
+        emit_mov_rip(b, REG_ENTRY, eip);
         emit_store64(&b->e, mem_frame(FRAME_RIP), REG_ENTRY);
     } else {
         emit_mov_mi(&b->e, mem_frame(FRAME_RIP), (u32)eip);
@@ -92,6 +92,7 @@ static void leave_through(struct build *b, u64 eip, unsigned thunk)
 static void emit_instruction(struct build *b)
 {
     b->piece[b->n] = b->e.at;
+    b->keeps_temp = false;
     b->site[b->n] = (struct site){
         .host = in_block(b, b->e.at),
         .guest = b->offset[b->n],
@@ -274,6 +275,7 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     b->frame_next = 0;
     b->stub_count = b->fix_count = 0;
     b->has_half_eip = false;
+    b->has_full_rip = (key->mode & MODE_CODE64) && is_movable(key);
     b->ended = false;
     b->n = 0;
     b->eip = key->eip;

@@ -38,7 +38,7 @@
 static void wake(struct vnc *vnc)
 {
     u64 one = 1;
-    if (write(vnc->wake_fd, &one, sizeof(one)) < 0) { /* the counter is full: the thread is awake already */
+    if (write(vnc->wake_fd, &one, sizeof(one)) < 0) { /* the counter is full, so the thread does not sleep */
     }
 }
 

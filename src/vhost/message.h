@@ -53,7 +53,7 @@ struct vhost_socket {
 /* Sends a request, with descriptors, and waits for its acknowledgement if the back end sends one. */
 bool vhost_tell(struct vhost_socket *socket, u32 request, const void *payload, u32 bytes, const int *fds,
                 unsigned fd_count);
-/* Sends a request with a payload, and reads its answer of exactly so many bytes. */
+/* Sends a request with a payload, and reads its answer of exactly that size. */
 bool vhost_ask(struct vhost_socket *socket, u32 request, const void *payload, u32 bytes, void *answer,
                u32 answer_bytes);
 

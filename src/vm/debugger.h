@@ -25,11 +25,11 @@ struct machine_debugger {
     bool steps;                /* execute one instruction, then pause */
     bool first;                /* no instruction of the step was executed yet */
     bool woken;                /* the CPU was halted; an interrupt has woken it */
-    bool holds_interrupts;     /* while it steps (not in deterministic mode, whose course must not change) */
+    bool holds_interrupts;     /* while it steps (not in deterministic mode: the run must not change) */
     u64 range_from, range_to;  /* while RIP is within, step on; equal: one instruction */
 };
 
-/* From now on the vCPU heeds the points; or no more. */
+/* From now on the vCPU stops at the points, or ignores them. */
 void debugger_attach(struct vm *vm);
 void debugger_detach(struct vm *vm);
 

@@ -12,7 +12,7 @@
 
 #include "vm.h"
 
-/* Make the follower of `lead`, whose engine is the translator, and run both until `lead` stops. Prints differences.
+/* Make the follower of `lead`, a machine with the translator, and run both until `lead` stops. Prints differences.
  * Returns the exit status. */
 int lockstep_run(struct vm *lead);
 

@@ -17,7 +17,7 @@
 #include <string.h>
 #include <time.h>
 
-/* After so many triple faults in a row, each so soon after a start, the guest would only have another one. */
+/* This many triple faults in a row, each within this time after a start: the guest would only have another one. */
 #define TRIPLE_FAULT_LIMIT 3
 #define QUICK_DEATH_NS     5000000000u
 

@@ -36,7 +36,7 @@ enum machine_role {
     MACHINE_FOLLOWER, /* the second machine of a lockstep run: gets the leader's input, has no output */
 };
 
-/* What happens to the machine, for those who hold it. */
+/* Events of the machine, for its owner. */
 enum machine_event {
     MACHINE_PAUSED,
     MACHINE_RESUMED,

@@ -187,7 +187,8 @@ void waker_kick_me(struct waker *waker)
 void waker_set_deadline(struct waker *waker, u64 deadline_ns)
 {
     u64 armed = __atomic_load_n(&waker->armed_ns, __ATOMIC_SEQ_CST);
-    if (deadline_ns > UINT64_MAX - LAZY_NS) return; /* never: at worst the waker wakes once in vain */
+    if (deadline_ns > UINT64_MAX - LAZY_NS)
+        return; /* never: at worst the waker wakes once without a reason */
     if (waker->lazy) {
         if (armed >= deadline_ns + LAZY_LEAST_NS && armed <= deadline_ns + LAZY_NS) return;
         deadline_ns += LAZY_NS;

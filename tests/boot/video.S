@@ -45,7 +45,7 @@ rom:
 #define OUTW(port, index, value) mov dx, port; mov ax, (value) << 8 | (index); out dx, ax
 
 text:
-    mov ax, 0x1003         /* bright backgrounds instead of blinking, whose phase is arbitrary */
+    mov ax, 0x1003         /* bright backgrounds instead of blinking, because the phase of blinking is arbitrary */
     xor bx, bx
     int 0x10
     mov ax, 0xb800

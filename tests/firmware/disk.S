@@ -6,7 +6,7 @@
 
 DISK_SECTORS = 2048
 PATTERN      = 64
-HEADS        = 16           /* how a disk of this size is shown */
+HEADS        = 16           /* the BIOS's geometry of a disk of this size */
 TRACK        = 63
 
 test:
@@ -24,7 +24,7 @@ test:
     CHECK_EQ(ebx, 3)        /* a fixed disk */
     shl ecx, 16
     mov cx, dx
-    CHECK_EQ(ecx, TRACK * HEADS) /* two whole cylinders, less the last, which is the BIOS's */
+    CHECK_EQ(ecx, TRACK * HEADS) /* two whole cylinders, less the last one, which the BIOS reserves */
     mov dl, [boot_drive]
     mov ah, 8
     int 0x13
@@ -37,7 +37,7 @@ test:
     movzx eax, dl
     CHECK_EQ(eax, 1)        /* one disk */
 
-    /* EDD: there, and the same size */
+    /* EDD exists and reports the same size */
     mov dl, [boot_drive]
     mov ah, 0x41
     mov bx, 0x55aa
@@ -74,7 +74,7 @@ test:
     CHECK_EQ(es:[512], 1000)
     CHECK_EQ(es:[512 + 508], 1000)
 
-    /* as many as fit into a segment, to the disk's last */
+    /* as many sectors as fit into a segment, up to the disk's last one */
     mov dword ptr [packet + 8], DISK_SECTORS - 127
     mov word ptr [packet + 2], 127
     mov word ptr [packet + 4], 0
@@ -94,7 +94,7 @@ test:
     jb 1b
 2:  CHECK_EQ(eax, DISK_SECTORS)
 
-    /* written by CHS, read by EDD; and the other way; neighbours stay */
+    /* written by CHS and read by EDD, and the reverse; neighbours are unchanged */
     mov edi, 0
     mov eax, 0x12345678
     mov ecx, 256

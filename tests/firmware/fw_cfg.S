@@ -46,7 +46,7 @@ select:
     out dx, ax
     ret
 
-/* AL: the next byte of the item. Keeps the others. */
+/* Returns the next byte of the item in AL. Keeps the other registers. */
 next:
     push dx
     mov dx, DATA

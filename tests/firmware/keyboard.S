@@ -1,6 +1,6 @@
 /*
  * Hazard: keys on their way from the keyboard controller by IRQ 1 and the BIOS to INT 16h: make and break codes, shift states,
- * extended keys, a full buffer, the command for the LEDs. Also the mouse at the same controller (INT 15h AH=C2h). Command D2h
+ * extended keys, a full buffer, the command for the LEDs. Also the mouse at the same controller (INT 15h AH=C2h). By command D2h
  * makes the controller itself type.
  */
 #include "boot.inc"
@@ -126,7 +126,7 @@ mouse:
     mov bh, 1
     int 0x15
     CHECK_NO_CARRY
-    mov al, 0x08            /* the controller plays the mouse (command D3h): 5 right, 7 up */
+    mov al, 0x08            /* a movement as if from the mouse (command D3h): 5 right, 7 up */
     call move
     mov al, 5
     call move
@@ -143,7 +143,7 @@ mouse:
     CHECK_EQ([packet], 0x00070508)
     ret
 
-/* Called with status, X, Y, Z words on the stack, which stay. */
+/* Called with the words status, X, Y and Z on the stack, which it leaves there. */
 moved:
     push bp
     mov bp, sp

@@ -1,5 +1,5 @@
 /*
- * Hazards: the memory sizes that the BIOS reports (INT 12h, INT 15h AH=88h, E801h, E820h), the A20 gate by all of its ways,
+ * Hazards: the memory sizes that the BIOS reports (INT 12h, INT 15h AH=88h, E801h, E820h), the A20 gate in all ways,
  * block moves into extended memory, the system configuration, the write protection of the shadowed BIOS, the video BIOS in
  * the area of option ROMs. The machine has 16 MB.
  */
@@ -9,7 +9,7 @@ MB        = 16
 MAP       = 0x5000          /* where E820h writes */
 ENTRY     = 20
 RAM       = 1
-MARK      = 0x0600          /* 1 MB above is seen here when A20 is closed */
+MARK      = 0x0600          /* with A20 closed, the memory 1 MB above appears here */
 
 test:
     int 0x12
@@ -111,7 +111,7 @@ memory_map:
     cmp si, [map_end]
     jb 3b
     shr ecx, 20
-    CHECK_EQ(ecx, MB - 2)   /* whole megabytes: the last one is not whole, the ACPI tables lie there */
+    CHECK_EQ(ecx, MB - 2)   /* whole megabytes: the last one does not count, because the ACPI tables lie there */
     CHECK_EQ(ebx, 1)
     ret
 map_end: .word 0
@@ -182,7 +182,7 @@ keyboard_ready:
     jnz keyboard_ready
     ret
 
-/* INT 15h AH=87h: 8 KB to 5 MB, and back to another place. */
+/* INT 15h AH=87h: copies 8 KB to 5 MB, and back to another address. */
 block_move:
     push BUFFER_SEG
     pop es

@@ -16,7 +16,7 @@ ELF       = 0x464c457f
 BUFFER    = 0x6000          /* below the real-mode part: for sectors and VBE's information */
 VIDEO     = 0xb800
 DISK      = 0x80
-LOADED    = LOW_LOADED - 0x9000 /* how far from its place the low segment is before it is copied */
+LOADED    = LOW_LOADED - 0x9000 /* the distance over which the low segment is copied */
 
     .section .high, "ax"
     .code32
@@ -61,7 +61,7 @@ _start:
 5:  add edx, [edx]
     add edx, 4
     jmp 2b
-3:  mov esi, offset zeros   /* what the file does not hold is 0 */
+3:  mov esi, offset zeros   /* memory behind the file's bytes is 0 */
     mov ecx, offset zeros_end - 4
     xor eax, eax
 6:  or eax, [esi]
@@ -180,7 +180,7 @@ memory_map:
     mov edx, esi
     ret
 
-/* Three ticks of the timer come: the test runs into its time limit otherwise. */
+/* Waits for three ticks of the timer; without them the test runs into its time limit. */
 ticks:
     mov si, 3
 1:  mov ah, 0

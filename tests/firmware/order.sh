@@ -20,7 +20,7 @@ for name in cd reset; do
     cp "$sectors/$name.sector" $name/sector
     xorriso -as mkisofs -quiet -o $name.iso -b sector -no-emul-boot -boot-load-size 4 $name 2>/dev/null
 done
-# The bytes of an option ROM add up to 0; the last byte serves that.
+# The bytes of an option ROM add up to 0, by the choice of its last byte.
 sum=$(od -An -v -w1 -tu1 "$sectors/rom.sector" | awk '{ sum += $1 } END { print (256 - sum % 256) % 256 }')
 head -c 511 "$sectors/rom.sector" >rom.bin
 printf '%b' "\\0$(printf '%03o' "$sum")" >>rom.bin

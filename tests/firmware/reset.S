@@ -62,7 +62,7 @@ test:
     mov [SCRATCH + 4], eax
     mov eax, [failures]
     mov [SCRATCH + 8], eax
-    mov al, 0xff            /* interrupts masked, as chips must not stay */
+    mov al, 0xff            /* masks that a reset of the chips must clear */
     out 0x21, al
     mov dx, 0xcf9
     mov al, 2
@@ -94,7 +94,7 @@ reset_cpu:
     call set_cmos
     mov dword ptr [SCRATCH], 0x11223344
     mov [stack], sp
-    mov eax, cr0            /* in protected mode, with a segment that real mode would not have */
+    mov eax, cr0            /* in protected mode, with a segment that real mode does not have */
     or al, 1
     mov cr0, eax
     mov al, dl

@@ -29,7 +29,7 @@ test:
     mov cx, dx
     mov eax, [TICKS]
     sub eax, ecx
-    shr eax, 2              /* a few at most have passed between */
+    shr eax, 2              /* at most a few have passed in between */
     CHECK_EQ(eax, 0)
     call a_second
     call date
@@ -57,7 +57,7 @@ a_second:
 1:  CHECK_EQ(eax, 18)
 2:  ret
 
-/* Wait until the second changes. Keeps EBX. */
+/* Waits until the second changes. Keeps EBX. */
 next_second:
     mov ah, 2
     int 0x1a
@@ -119,7 +119,7 @@ alarm:
     jb 1f
     sub al, 0x60
     das
-    xchg al, cl             /* the minute after: for this test 59 is followed by 0 of an hour that is not looked at */
+    xchg al, cl             /* the next minute: after 59 comes 0, and the test ignores the hour */
     add al, 1
     daa
     xchg al, cl

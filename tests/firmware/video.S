@@ -105,7 +105,7 @@ cursor:
     ret
 
 scrolling:
-    mov dx, 0x184f          /* the last place: a character there scrolls */
+    mov dx, 0x184f          /* the last position: a character there scrolls */
     mov ah, 2
     int 0x10
     mov ax, 0x0e58
@@ -197,7 +197,7 @@ planar:
     int 0x10
     movzx eax, al
     CHECK_EQ(eax, 4)
-    push PIXELS_SEG         /* plane 2 of that byte has both, plane 0 none by now */
+    push PIXELS_SEG         /* plane 2 of that byte has both pixels, plane 0 now has none */
     pop es
     mov dx, 0x3ce
     mov ax, 0x0204

@@ -79,7 +79,7 @@ static void destroy(unsigned kind)
     }
 }
 
-/* Ranges hand accesses on that lie within them, and do not cross an aligned dword. */
+/* A range passes on accesses that are within it and do not cross an aligned dword. */
 static void access_range(struct input *in, const struct pci_bar *bar, bool write)
 {
     u32 offset = take(in, 3);

@@ -66,7 +66,7 @@ static void pass_time(u64 ns)
     clock_run(&fuzz.clock);
 }
 
-/* Out, a small one, a large one: as the machine does it, while nothing is under way. */
+/* No diskette, a small one, a large one. As in the machine, no request is under way then. */
 static void change_diskette(u8 which)
 {
     static const u16 sectors[] = {0, 720, 1440, 2880};
@@ -99,7 +99,7 @@ static void step(void)
     }
 }
 
-/* After a reset and time for the disks the controller takes commands. */
+/* After a reset, and time for the disks, the controller accepts commands. */
 static void check(void)
 {
     i82077_reset(&fdc);

@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t bytes)
     fw_cfg_put_file(&cfg, "etc/text", "0123456789", 10, false);
     fw_cfg_put_file(&cfg, "etc/notes", "........", 8, true);
     fw_cfg_put_file(&cfg, "etc/nothing", "", 0, true);
-    /* Transfers are up to 16 MB each: not too many of those. */
+    /* A transfer may have 16 MB, so a run gets only a few. */
     if (bytes > 100 * ACCESS_BYTES) bytes = 100 * ACCESS_BYTES;
     for (; bytes >= ACCESS_BYTES; data += ACCESS_BYTES, bytes -= ACCESS_BYTES)
         access_once(&cfg, memory, data[0], word(data + 1));

@@ -118,7 +118,7 @@ static void stream_step(struct ide_stream *s)
     }
 }
 
-/* After the reset line and some time for the disks, both drives must be present again. */
+/* After a pulse of the reset line and some time for the disks, both drives must be present. */
 static void stream_check(struct ide_stream *s)
 {
     ide_reset(&s->channel);

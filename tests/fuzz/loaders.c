@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t bytes)
     char path[64], error[512];
     if (bytes < 2 || bytes > (4u << 20)) return 0;
     unsigned choice = data[0];
-    /* A firmware image stays mapped for good: in few runs only. */
+    /* A firmware image stays mapped until the process ends, so few runs load one. */
     bool firmware = (choice & 0x3f) == 0x3f;
     int fd = file_of(data + 2, bytes - 2, path, sizeof(path));
     struct boot_files files = {.kernel = firmware ? NULL : path,

@@ -72,7 +72,7 @@ static u32 take(struct input *in, unsigned bytes)
 static void perform(struct server *server, const u8 *message, u32 bytes, u32 room)
 {
     static u8 reply[ROOM + 16];
-    u8 *copy = malloc(bytes ? bytes : 1); /* so that a sanitizer sees who reads beyond it */
+    u8 *copy = malloc(bytes ? bytes : 1); /* so that a sanitizer detects reads beyond it */
     memcpy(copy, message, bytes);
     memset(reply + room, 0xee, 16);
     struct iovec in[] = {{copy, bytes / 2}, {copy + bytes / 2, bytes - bytes / 2}};

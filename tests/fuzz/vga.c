@@ -111,7 +111,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t bytes)
     static u8 *memory;
     struct machine m = {.clock = {.now_ns = now_ns}};
     struct vga vga;
-    if (!memory) memory = malloc(VGA_MEMORY_BYTES); /* its contents do not steer anything */
+    if (!memory) memory = malloc(VGA_MEMORY_BYTES); /* its contents decide nothing */
     if (!memory) abort();
     vga_init(&vga, &(struct vga_wiring){
                        .clock = &m.clock, .memory = memory, .map = map, .collect = collect, .machine = &m});

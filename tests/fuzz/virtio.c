@@ -81,7 +81,7 @@ static bool fill(void *owner, u8 *bytes, unsigned count)
     return b->now_ns % 3 != 0;
 }
 
-/* Now and then it takes half. */
+/* Now and then the back end accepts half. */
 static u64 transmit(void *sink, const u8 *bytes, u64 count)
 {
     volatile u8 last = count ? bytes[count - 1] : 0;

@@ -94,7 +94,7 @@ identity:
     CHECK_EQ(eax, 0x33)
     ret
 
-/* Notes its vector, in the order of coming, and ends the interrupt. */
+/* Records its vector, in the order of arrival, and ends the interrupt. */
 on_vector:
     mov eax, [seen_count]
     mov ecx, [ebp + FRAME_VECTOR]
@@ -115,7 +115,7 @@ on_vector:
     mov dword ptr [LAPIC + ICR], SELF + \vector
 .endm
 
-/* All at once, and the highest comes first; those that TPR holds back come when it is lowered. */
+/* All at once: the highest comes first, and those that TPR holds back come when it is lowered. */
 priorities:
     HOOK 0x41, on_vector
     HOOK 0x51, on_vector
@@ -146,7 +146,7 @@ priorities:
     CHECK_EQ([seen], 0x41515261)
     CHECK_EQ([LAPIC + IRR + 0x20], 0)
     CHECK_EQ([LAPIC + PPR], 0)
-    /* In a loop of one block, many times: each is noticed at once. */
+    /* Many times in a loop of one block: the loop notices each at once. */
     SKIP_ON_TCG 3f
     mov ecx, 1000
     mov dword ptr [seen_count], 0
@@ -162,7 +162,7 @@ priorities:
     CHECK_EQ(ecx, 0)
 3:  ret
 
-/* An interrupt of a higher class comes into the handler of a lower; one of the same class waits for its end. */
+/* An interrupt of a higher class interrupts the handler of a lower one; one of the same class waits for the handler's end. */
 nesting:
     HOOK 0x41, on_outer
     HOOK 0x4f, on_vector
@@ -223,7 +223,7 @@ timer:
     call wait_tick                       /* into a loop */
     CHECK_EQ([ticks], 1)
     mov dword ptr [LAPIC + INITIAL], 1000000000
-    mov eax, [LAPIC + CURRENT]           /* it goes down, and not up */
+    mov eax, [LAPIC + CURRENT]           /* it counts down, not up */
     mov ecx, 1000
 1:  mov edx, [LAPIC + CURRENT]
     cmp edx, eax
@@ -243,7 +243,7 @@ timer:
     cli
     mov dword ptr [LAPIC + LVT_TIMER], MASKED + PERIODIC + TIMER
     mov dword ptr [LAPIC + INITIAL], 0
-    sti                                  /* one may be waiting */
+    sti                                  /* an interrupt may be pending */
     nop
     cli
     mov dword ptr [ticks], 0
@@ -347,14 +347,14 @@ pin_edge: /* IRQ 0 is on pin 2 */
     CHECK_EQ([ticks], 0)
     ret
 
-/* The serial port's interrupt, level-triggered: it comes again after EOI as long as the port wants one. */
+/* The serial port's interrupt, level-triggered: it comes again after EOI as long as the port requests one. */
 pin_level:
     HOOK PIN, on_level
     mov dx, COM1 + 1
     xor eax, eax
     out dx, al
     mov dx, COM1 + 4
-    mov al, 8                   /* OUT2 lets it through */
+    mov al, 8                   /* OUT2: on a PC it connects the interrupt line */
     out dx, al
     mov dx, COM1 + 2
     in al, dx
@@ -391,7 +391,7 @@ on_level:
     dec dword ptr [levels_left]
     jnz 1f
     mov dx, COM1 + 2
-    in al, dx                   /* it asks no more */
+    in al, dx                   /* it requests no more */
 1:  mov dword ptr [LAPIC + EOI], 0
     xor eax, eax
     ret
@@ -408,7 +408,7 @@ on_pic:
 virtual_wire:
     HOOK IRQ0, on_pic
     mov dword ptr [LAPIC + LVT_LINT0], EXTINT
-    mov dword ptr [LAPIC + TPR], 0xff   /* no matter */
+    mov dword ptr [LAPIC + TPR], 0xff   /* without effect here */
     call ten_pic_ticks
     CHECK_EQ([LAPIC + ISR + 0x10], 0)
     mov dword ptr [LAPIC + TPR], 0
@@ -426,7 +426,7 @@ virtual_wire:
     REDIRECT 0, MASKED
 2:  ret
 
-/* IRQ 0 through the 8259 pair until it came ten times; then it is masked. */
+/* IRQ 0 through the 8259 pair, ten times; then it is masked. */
 ten_pic_ticks:
     mov dword ptr [ticks], 0
     call start_pit
@@ -530,7 +530,8 @@ errors:
     EXPECT_FAULT(VEC_GP, 0, wrmsr)
 1:  ret
 
-/* By software: LVT entries are masked. Globally: there is no page and no CPUID bit, and the 8259 pair is all there is. */
+/* Disabled by software: LVT entries are masked. Disabled globally: there is no page and no CPUID bit, and only the 8259 pair
+ * is left. */
 disabling:
     SKIP_ON_TCG 1f
     mov dword ptr [LAPIC + LVT_TIMER], TIMER

@@ -16,7 +16,7 @@ guest_main:
 leaves:
     xor eax, eax
     cpuid
-    CHECK_CC(z)                         /* flags are left alone */
+    CHECK_CC(z)                         /* flags are unchanged */
     mov [max_leaf], eax
     cmp eax, 1
     CHECK_CC(ae)
@@ -54,7 +54,7 @@ leaves:
     mov ecx, [features_c]
     and ecx, 1 << 27
     CHECK_EQ(ecx, eax)
-    /* from CPL 3 the same */
+    /* the same from CPL 3 */
     RUN_USER(user_cpuid, 0x202)
     CHECK_EQ([trap_vector], 0x80)
     CHECK_EQ(eax, [max_leaf])
@@ -204,7 +204,7 @@ user_rdtsc: rdtsc
 user_rdtsc_done:
 user_rdpmc: rdpmc
 
-/* A reported feature works; one that is not reported raises #UD */
+/* A feature that CPUID reports works, and any other raises #UD. */
 .macro TOLD register, bit, label
     test dword ptr [\register], 1 << \bit
     jz \label
@@ -231,7 +231,7 @@ integer_extensions:
     EXPECT_NONE(rdrand eax)
     jmp 2f
 1:  EXPECT_FAULT(VEC_UD, 0, rdrand eax)
-2:  /* XSAVE must be on before XGETBV and AVX are there */
+2:  /* XGETBV and AVX need XSAVE switched on */
     xor ecx, ecx
     EXPECT_FAULT(VEC_UD, 0, xgetbv)
     EXPECT_FAULT(VEC_UD, 0, vpaddd xmm0, xmm1, xmm2)

@@ -1,6 +1,6 @@
 /*
  * Hazard: single-step traps and breakpoints that come too early, too late, twice or never. gdb in the guest, kprobes and perf
- * depend on them. Under translation they must come at each instruction too. SDM 3B 17.2-17.3, 3A 6.8.3.
+ * depend on them. Translated code must raise them at each instruction too. SDM 3B 17.2-17.3, 3A 6.8.3.
  */
 #include "guest.inc"
 GUEST(debug)
@@ -21,7 +21,7 @@ guest_main:
     call shadows
     UNHOOK VEC_DB
     SKIP_ON_TCG 1f
-    EXPECT_TRAP(VEC_DB, 0, .byte 0xf1)      /* ICEBP: a trap that touches DR6 not at all */
+    EXPECT_TRAP(VEC_DB, 0, .byte 0xf1)      /* ICEBP: a trap that leaves DR6 unchanged */
 1:
     mov eax, dr6
     and eax, DR6_MASK
@@ -29,7 +29,7 @@ guest_main:
     EXPECT_TRAP(VEC_DB, 0, int 1)
     ret
 
-/* Count, log EIP and DR6, clear DR6 (the CPU never does), set RF so that a code breakpoint does not come again */
+/* Counts, logs EIP and DR6, clears DR6 (the CPU never does), and sets RF so that a code breakpoint does not come again. */
 on_debug:
     mov eax, [hits]
     cmp eax, 32
@@ -73,7 +73,7 @@ single_step:
     SET_TF              /* TF was clear at the start of POPFD: no trap after it */
 step_1: nop
 step_2: inc ebx
-step_3: CLEAR_TF        /* three instructions, the last one still traps */
+step_3: CLEAR_TF        /* three instructions, of which the last one still traps */
 step_4:
     CHECK_EQ([hits], 5)
     CHECK_EQ([hit_eip], offset step_2)
@@ -127,7 +127,7 @@ step_after_int:
     CHECK_EQ([hits], 4)
     CHECK_EQ([hit_eip], offset step_after_int)
     UNHOOK 0x81
-    /* a faulting instruction does not trap: the fault comes, the step after the restart */
+    /* a faulting instruction does not trap: the fault comes first, and the step after the restart */
     HOOK VEC_DE, fix_divide
     call clear_hits
     xor ecx, ecx
@@ -211,7 +211,7 @@ code_breakpoints:
     mov dr7, eax
     call watched
     CHECK_EQ([hits], 3)
-    CHECK_EQ(ebx, 8)                        /* each pass executed it once after all */
+    CHECK_EQ(ebx, 8)                        /* each pass executed it once */
     CHECK_EQ([hit_eip], offset watched_at)  /* a fault: before the instruction */
     CHECK_EQ([hit_eip + 8], offset watched_at)
     CHECK_EQ([hit_dr6], 1)
@@ -223,7 +223,7 @@ code_breakpoints:
     mov eax, offset watched_at
     mov dr3, eax
     xor eax, eax
-    mov dr0, eax                            /* B0 might be set for a match that is not enabled */
+    mov dr0, eax                            /* a match that is not enabled might set B0 */
     mov eax, offset watched_at + 1
     mov dr1, eax
     mov eax, 0x400 + 0x80 + 0x04
@@ -281,7 +281,7 @@ data_breakpoints:
     WATCH W4
     mov [buffer + 8], eax
 data_1:
-    mov ecx, [buffer + 8]       /* a read is none */
+    mov ecx, [buffer + 8]       /* a read is no hit */
     mov [buffer + 4], eax       /* beside it */
     mov [buffer + 12], al
     mov byte ptr [buffer + 11], 7
@@ -352,7 +352,7 @@ data_rep:
     CHECK_EQ([hit_eip], offset data_rep)
     CHECK_EQ([hit_ecx], 11)
     CHECK_EQ(ecx, 0)
-1:  /* a hot loop that starts to hit when the breakpoint comes on */
+1:  /* a hot loop that starts to hit when the breakpoint is enabled */
     mov eax, offset buffer + 8
     mov dr0, eax
     call clear_hits

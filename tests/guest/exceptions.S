@@ -1,6 +1,6 @@
 /*
  * Hazard: an exception with the wrong vector, error code, saved EIP or ESP. Linux decodes all of these (fixup tables,
- * vm86, ptrace), and a wrong one shows up far away. Every vector that needs no paging and no odd segment, gates that
+ * vm86, ptrace), and a wrong one shows up far away. Here: every vector that needs no paging and no odd segment, gates that
  * must be refused, and double faults (SDM 3A 6.12, 6.13, 6.15).
  */
 #include "guest.inc"
@@ -18,7 +18,7 @@ guest_main:
     mov ecx, -1
     mov edx, 0x80000000
     xor eax, eax
-    SKIP_ON_TCG 1f      /* it dies of this one */
+    SKIP_ON_TCG 1f      /* QEMU's TCG aborts at this one */
     EXPECT_FAULT(VEC_DE, 0, idiv ecx)
 1:  mov eax, 0x80000000
     cdq
@@ -30,7 +30,7 @@ guest_main:
     EXPECT_FAULT(VEC_DE, 0, .byte 0xd4, 0)
     CHECK_EQ(eax, 0x80008000)
 
-    /* #BP and #OF are traps, by their short forms and by INT n */
+    /* #BP and #OF are traps, in their short forms and by INT n */
     EXPECT_TRAP(VEC_BP, 0, int3)
     EXPECT_TRAP(VEC_BP, 0, .byte 0xcd, 3)
     mov al, 0x7f
@@ -51,7 +51,7 @@ guest_main:
     mov eax, -5
     EXPECT_NONE(bound eax, [bounds])
 
-    /* #UD: undefined, and defined but not with this operand or prefix */
+    /* #UD: instructions that are undefined, or undefined with this operand or prefix */
     EXPECT_FAULT(VEC_UD, 0, ud2)
     EXPECT_FAULT(VEC_UD, 0, .byte 0x0f, 0xff, 0xc0) /* UD0 */
     EXPECT_FAULT(VEC_UD, 0, .byte 0x0f, 0xb9, 0xc0) /* UD1 */
@@ -75,7 +75,7 @@ guest_main:
     EXPECT_FAULT(VEC_UD, 0, .byte 0x0f, 0x20, 0xc8) /* MOV EAX, CR1 */
     EXPECT_FAULT(VEC_UD, 0, .byte 0x0f, 0x22, 0xe8) /* MOV CR5, EAX */
     EXPECT_FAULT(VEC_UD, 0, .byte 0x0f, 0xc7, 0xc8) /* CMPXCHG8B of a register */
-    /* longer than 15 bytes is #GP(0), whatever it is */
+    /* any instruction longer than 15 bytes raises #GP(0) */
     EXPECT_FAULT(VEC_GP, 0, .fill 15, 1, 0x66; nop)
     EXPECT_NONE(.fill 14, 1, 0x66; nop)
 
@@ -131,7 +131,7 @@ gates:
     EXPECT_FAULT(VEC_GP, KDATA, int GATE)
     GATE_IDT(GATE, GDT_BYTES, offset stub, 0x8e)     /* beyond the GDT */
     EXPECT_FAULT(VEC_GP, GDT_BYTES, int GATE)
-    GATE_IDT(GATE, 0xc, offset stub, 0x8e)           /* in the LDT, and there is none */
+    GATE_IDT(GATE, 0xc, offset stub, 0x8e)           /* in the LDT, which does not exist */
     EXPECT_FAULT(VEC_GP, 0xc, int GATE)
     DESCRIPTOR(FREE, 0, 0xfffff, ACC_CODE32 & ~0x80)
     GATE_IDT(GATE, FREE, offset stub, 0x8e)          /* code segment not present */
@@ -140,7 +140,7 @@ gates:
     GATE_IDT(GATE, FREE, offset stub, 0x8e)          /* an outer ring's code segment */
     EXPECT_FAULT(VEC_GP, FREE, int GATE)
     DESCRIPTOR(FREE, 0, 0x10, ACC_CODE32_BYTES)
-    SKIP_ON_TCG 1f                                  /* does check offsets of gates, but reports another EIP */
+    SKIP_ON_TCG 1f                                  /* checks the offsets of gates, but reports another EIP */
     GATE_IDT(GATE, FREE, offset stub, 0x8e)          /* offset beyond the code segment's limit */
     EXPECT_FAULT(VEC_GP, 0, int GATE)
 1:  GATE_IDT(GATE, KDATA, 0, 0x85)                   /* a task gate that names no TSS */
@@ -192,7 +192,7 @@ frames:
     popfd
     UNHOOK GATE
 
-    /* a 16-bit interrupt gate pushes words: so IP must be one, in a based segment */
+    /* a 16-bit interrupt gate pushes words, so the interrupted IP must fit into a word: a segment with a base */
     DESCRIPTOR(FREE, offset gate16_base, 0xffff, ACC_CODE32_BYTES)
     GATE_IDT(GATE, FREE, 0x0, 0x86)
     mov eax, esp
@@ -204,7 +204,7 @@ frames:
 frame_hook:
     mov eax, [ebp + FRAME_EFLAGS]
     mov [saved_flags], eax
-    /* flags at entry: only IF and NT can still be looked at here, arithmetic ones have changed since */
+    /* flags at entry: only IF and NT are still what they were, the arithmetic ones have changed since */
     pushfd
     pop eax
     and eax, FL_IF + FL_NT + FL_AC + FL_TF
@@ -244,7 +244,7 @@ user:
     and byte ptr [idt + VEC_OF * 8 + 5], ~DPL3
     EXPECT_USER(user_into, 0xa02, VEC_GP, VEC_OF * 8 + 2, user_into)
     or byte ptr [idt + VEC_OF * 8 + 5], DPL3
-    EXPECT_USER(user_ud2, 0x202, VEC_UD, 0, user_ud2)   /* a true exception asks no DPL */
+    EXPECT_USER(user_ud2, 0x202, VEC_UD, 0, user_ud2)   /* the gate's DPL does not matter to a true exception */
     EXPECT_USER(user_int6, 0x202, VEC_GP, VEC_UD * 8 + 2, user_int6)
 
 #define PRIVILEGED(label) EXPECT_USER(label, 0x202, VEC_GP, 0, label)
@@ -270,7 +270,7 @@ user:
     PRIVILEGED(user_wrmsr)
     PRIVILEGED(user_sysexit)
 
-    /* and the sensitive ones that do not trap (Robin & Irvine): they must show the guest's state, not the host's */
+    /* sensitive instructions that do not trap (Robin & Irvine) must show the guest's state, not the host's */
     RUN_USER(user_sensitive, 0x202)
     CHECK_EQ([trap_vector], 0x80)
     CHECK_EQ([stored_gdtr + 2], offset gdt)
@@ -286,7 +286,7 @@ user:
     mov eax, cr0
     CHECK_EQ([stored_msw], eax)
 
-    /* #AC: CR0.AM and EFLAGS.AC at CPL 3 only, not for #GP-checked alignment */
+    /* #AC: by CR0.AM and EFLAGS.AC at CPL 3 only, and not where misalignment raises #GP */
     mov eax, cr0
     or eax, 1 << 18
     mov cr0, eax
@@ -366,7 +366,7 @@ user_unaligned_push_at:
     push eax
     int 0x80
 
-/* Double faults: contributory on top of contributory; through an interrupt gate, then through a task gate */
+/* Double faults: one contributory exception after another; through an interrupt gate, then through a task gate */
 double_fault:
     push dword ptr [idt + VEC_DE * 8 + 4]
     mov byte ptr [idt + VEC_DE * 8 + 5], 0x0e     /* not present */

@@ -1,5 +1,5 @@
 /*
- * Hazard: EFLAGS. Arithmetic flags that live in host flags get lost over faults and callouts; IF, IOPL, NT, AC, RF, VM
+ * Hazard: EFLAGS. Arithmetic flags that live in host flags are lost over faults and callouts; IF, IOPL, NT, AC, RF, VM
  * are virtual and must obey the privilege rules of POPF and IRET (SDM 2B POPF table 4-21, IRET; 1 3.4.3).
  */
 #include "guest.inc"
@@ -32,11 +32,11 @@ kernel_bits:
     pop eax
     CHECK_EQ(eax, 2)
     push FL_VM + FL_CF
-    popfd                                   /* VM cannot be set that way */
+    popfd                                   /* POPFD cannot set VM */
     pushfd
     pop eax
     CHECK_EQ(eax, 2 + FL_CF)
-    push 0xffc08028                         /* reserved bits stay what they are */
+    push 0xffc08028                         /* reserved bits keep their values */
     popfd
     pushfd
     pop eax
@@ -116,7 +116,7 @@ user_sti: sti
     int 0x80
 user_sti_done:
 
-/* IRET to the same ring takes all flags at CPL 0; at CPL 3 what POPF may */
+/* IRET to the same ring takes all flags at CPL 0; at CPL 3 it takes those that POPF may change */
 iret_bits:
     push ALL & ~(FL_TF + FL_IF + FL_NT + FL_RF)
     push cs
@@ -144,7 +144,7 @@ user_iret:
     pop eax
     int 0x80
 
-/* Flags made before an access that faults, used after: the #PF handler mends the mapping and goes back */
+/* Flags that are made before an access that faults and used after it: the #PF handler mends the mapping and returns */
 PAGED = 0x40000000
 over_faults:
     mov edi, offset page_table
@@ -207,7 +207,7 @@ over_faults:
     call unmap
     push ebx
     popfd
-    adc dword ptr [PAGED + 20], 0           /* needs CF after the fault */
+    adc dword ptr [PAGED + 20], 0           /* reads CF after the fault */
     inc ebp
     cmp ebp, 0x1000
     jb 2b
@@ -250,8 +250,8 @@ lahf_sahf:
     CHECK_CC(nz)
     ret
 
-/* A bit number may select a bit in another dword than the memory operand, before or behind it. Flags except CF are undefined or
- * unchanged; ZF is unchanged (SDM 2A BT) */
+/* A bit number may select a bit in another dword than the memory operand, before or behind it. ZF is unchanged, CF is the bit,
+ * and the other flags are undefined (SDM 2A BT). */
 bit_strings:
     mov dword ptr [bits], 0x80000000
     mov dword ptr [bits + 4], 0
@@ -289,7 +289,7 @@ bit_strings:
     ret
 bits: .long 0, 0, 0, 0
 
-/* Flags across block ends: branches, calls, loops, callouts between producer and consumer */
+/* Flags across block ends: branches, calls, loops and callouts between producer and consumer */
 loops:
     mov ecx, 1000
     xor eax, eax

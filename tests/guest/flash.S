@@ -1,7 +1,7 @@
 /*
- * Hazard: a flash chip is ROM for fast paths and a device for writes. Commands that do not reach it, registers that the CPU reads
- * from a cached page of the array, code in the chip that is executed after it was programmed anew. The chip of 64 KB ends at
- * 4 GB and is all ones at first; flash.sh looks at the file afterwards.
+ * Hazards: a flash chip is ROM for fast paths and a device for writes. A command does not reach it; the CPU gets the array's
+ * contents instead of a register's; old code of the chip runs after the chip was programmed again. The chip of 64 KB ends at
+ * 4 GB and is all ones at first; flash.sh reads the file afterwards.
  */
 #include "guest.inc"
 GUEST(flash)
@@ -53,7 +53,7 @@ guest_main:
     movzx eax, byte ptr [edi]
     CHECK_EQ(eax, 0x05)
 
-    /* A function, three times: erased, programmed and called. */
+    /* A function, erased, programmed and called three times. */
     mov dword ptr [value], 1
 2:  mov byte ptr [CODE_AT], 0x20
     mov byte ptr [CODE_AT], 0xd0

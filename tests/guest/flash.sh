@@ -1,6 +1,6 @@
 #!/bin/sh
-# flash.sh PROGRAM KERNEL [FLAGS...]: runs the kernel "flash" with a chip that is all ones, and then looks for what it left in
-# the chip's file. Then again with a chip that is read-only: the kernel fails, and the file stays as it is.
+# flash.sh PROGRAM KERNEL [FLAGS...]: runs the kernel "flash" with a chip that is all ones, and checks what the chip's file contains
+# afterwards. A second run has a read-only chip: the kernel fails, and the file is unchanged.
 file=$(mktemp)
 trap 'rm -f "$file"' EXIT
 head -c 65536 /dev/zero | tr '\0' '\377' >"$file"

@@ -76,7 +76,7 @@ x87_state:
     CHECK_EQ(eax, 0)
     ret
 
-/* #MF with NE: at the next waiting instruction, which has done nothing */
+/* #MF with NE: at the next waiting instruction, before it has done anything */
 x87_errors:
     fninit
     fldcw [cw_unmasked]
@@ -104,7 +104,7 @@ x87_errors:
     and eax, 0x241
     CHECK_EQ(eax, 0x41)             /* SF IE, C1 clear: underflow */
     fninit
-    /* MMX instructions look for it too */
+    /* MMX instructions raise a pending #MF too */
     fldcw [cw_unmasked]
     fld1
     fldz
@@ -114,7 +114,7 @@ x87_errors:
 1:  fninit
     ret
 
-/* NE clear: FERR# to IRQ 13, acknowledged by a write to port F0h; the waiting instruction is held until then */
+/* NE clear: FERR# drives IRQ 13, and a write to port F0h acknowledges it; the waiting instruction is held until then */
 x87_irq13:
     SKIP_ON_TCG 9f                  /* which dies of it */
     mov eax, cr0
@@ -318,14 +318,14 @@ on_nm:
     xor eax, eax
     ret
 
-/* Registers, control words and flags live over port I/O, CPUID, faults, and other visits to the monitor */
+/* Registers, control words and flags survive port I/O, CPUID, faults, and other visits to the monitor */
 survives:
     fninit
     fldcw [cw_single_up]
     ldmxcsr [mxcsr_up]
     movaps xmm3, [ones]
     pcmpeqd xmm6, xmm6
-    /* all lanes of the others: their number in every byte */
+    /* the others: their number in every byte of every lane */
     .irp n, 0, 1, 2, 4, 5, 7
     mov eax, 0x01010101 * \n
     movd xmm\n, eax

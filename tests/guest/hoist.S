@@ -52,7 +52,7 @@ enable:
     mov cr3, eax
 .endm
 
-/* After a fault, go on at label 9. */
+/* After a fault, continues at label 9. */
 .macro CATCH
     mov dword ptr [resume_eip], offset 9f
     mov [resume_esp], esp
@@ -123,7 +123,7 @@ read_only:
     jnz 1b
     ret
 
-/* They stay in the host between accesses that were checked. */
+/* Flags stay in the host's flags between accesses that one check allowed. */
 flags:
     MAP FRAME0 + P + RW, 0
     mov dword ptr [FRAME0 + 16], -1
@@ -157,7 +157,7 @@ dirty:
 9:  CHECK_EQ([trap_vector], VEC_DE)
     CHECK_EQ(PTE(0), FRAME0 + P + RW + A)
     CATCH
-    mov ebx, PAGE(0) + 0xffc /* nor is the next one accessed */
+    mov ebx, PAGE(0) + 0xffc /* and the next page is not accessed */
     mov eax, [ebx]
     mov edx, [ebx - 4]
     ud2
@@ -215,7 +215,7 @@ stack:
     jne 1b
     ret
 
-/* Sizes, and registers that share a part with a new encoding */
+/* Operand sizes, and byte registers that host code with a REX prefix cannot name */
 pieces:
     MAP FRAME0 + P + RW, 0
     mov ebx, PAGE(0) + 0x20
@@ -241,7 +241,7 @@ pieces:
     CHECK_EQ(edx, 0x33444444)
     ret
 
-/* A register that has changed is no base any more, be it in a way one does not see. */
+/* A register that has changed is no base any more, also where the change is implicit. */
 values:
     MAP FRAME0 + P + RW, FRAME1 + P + RW
     mov dword ptr [FRAME0 + 0x40], 0xa0
@@ -306,7 +306,7 @@ values:
     CHECK_EQ(ebx, 0xb0)
     ret
 
-/* Around the end of the address space, which is not mapped at the top */
+/* Around the end of the address space; its last pages are not mapped */
 wraps:
     mov dword ptr [4], 0x4444
     CATCH
@@ -338,7 +338,7 @@ long_block:
     CHECK_EQ([FRAME0 + 0x300], (0x12345678 * 40) & 0xffffffff)
     ret
 
-/* The page that was checked for writing becomes a page table by another access of the block. */
+/* Another access of the block turns the page that was checked for writing into a page table. */
 page_table_in_group:
     mov dword ptr [FRAME0 + 0x10], 0x1111
     mov dword ptr [FRAME1 + 0x10], 0x2222

@@ -44,7 +44,7 @@ on_tick:
     jnz 2f
     mov eax, [stop_eip]
     mov [ebp + FRAME_EIP], eax
-    and dword ptr [ebp + FRAME_EFLAGS], ~FL_IF  /* no tick may come in between that was late */
+    and dword ptr [ebp + FRAME_EFLAGS], ~FL_IF  /* no late tick may come in between */
 2:  mov al, 0x20
     out 0x20, al
     xor eax, eax
@@ -61,7 +61,7 @@ on_tick:
 1:  \insns
 .Lout\@:
     cli
-    mov esp, [saved_esp]        /* whatever the loop has on the stack at that moment */
+    mov esp, [saved_esp]        /* whatever is on the loop's stack at that moment */
     push [ticks]
     push \n
     push \line
@@ -93,7 +93,7 @@ tight_loops:
     UNTIL_TICKS(2, hlt; jmp 1b)
     UNTIL_TICKS(2, mov ecx, 64; mov edi, offset area; rep stosd; jmp 1b)
     UNTIL_TICKS(2, in al, 0x61; jmp 1b)
-    /* flags survive an interrupt anywhere */
+    /* flags survive an interrupt at any instruction */
     mov dword ptr [stop_after], -1
     mov dword ptr [ticks], 0
     sti
@@ -120,7 +120,7 @@ calling:
     call function
     ret
 
-/* REP MOVS of megabytes, interrupted in the middle and taken up again */
+/* REP MOVS of megabytes, interrupted in the middle and continued */
 AREA1 = 0x400000
 AREA2 = 0x800000
 long_strings:
@@ -194,7 +194,7 @@ user_spin: jmp user_spin
 user_out: int 0x80
 user_out_next:
 
-/* One interrupt and no second one: start a one-shot, and wait with IF clear until the interrupt request register shows it */
+/* Exactly one interrupt: starts a one-shot, and waits with IF clear until the interrupt request register shows it. */
 wait_request:
     push eax
     mov al, 0x30            /* counter 0, interrupt on terminal count */
@@ -211,7 +211,7 @@ wait_request:
     pop eax
     ret
 
-/* Where exactly a pending interrupt is taken */
+/* At which instruction exactly a pending interrupt is taken */
 #define TAKEN_AT(label) CHECK_EQ([ticks], 1); CHECK_EQ([tick_eip], offset label)
 shadows:
     mov dword ptr [stop_after], -1
@@ -260,7 +260,7 @@ at_ret:
     cli
     TAKEN_AT(at_ret)
 
-    /* POPF; MOV SS would be taken after POPF; STI; MOV SS; NOP is taken after the NOP */
+    /* after POPF; MOV SS it would come behind the POPF; with STI; MOV SS; NOP it comes behind the NOP */
     mov edx, ss
     call wait_request
     mov dword ptr [ticks], 0
@@ -273,7 +273,7 @@ at_mov_ss:
     TAKEN_AT(at_mov_ss)
 1:  CHECK_EQ([ticks], 1)
 
-    /* a second STI makes no second shadow */
+    /* a second STI does not prolong the shadow */
     call wait_request
     mov dword ptr [ticks], 0
     sti
@@ -282,7 +282,7 @@ at_sti2:
     cli
     TAKEN_AT(at_sti2)
 
-    /* a fault in the shadow: the handler runs with IF clear, the interrupt waits for its IRET */
+    /* a fault in the shadow: the handler runs with IF clear, and the interrupt waits for the handler's IRET */
     call wait_request
     mov dword ptr [ticks], 0
     HOOK VEC_UD, skip_ud2
@@ -304,7 +304,7 @@ skip_ud2:
     xor eax, eax
     ret
 
-/* One-shots against STI; HLT: a wakeup lost once hangs here. The delays sweep over the instructions around HLT */
+/* One-shots against STI; HLT: a single lost wakeup hangs here. The delays sweep over the instructions around HLT. */
 wakeups:
     mov al, 0xff
     out 0x21, al
@@ -327,7 +327,7 @@ wakeups:
     and ecx, 63
 2:  dec ecx
     jns 2b
-3:  cmp eax, [ticks]        /* the idle loop: look with IF clear, then sleep */
+3:  cmp eax, [ticks]        /* the idle loop: tests with IF clear, then sleeps */
     jne 4f
     sti
     hlt
@@ -341,7 +341,7 @@ at_hlt:
     CHECK_EQ([tick_eip], offset at_hlt)
     ret
 
-/* Masking, EOI, and a level that does not repeat */
+/* Masking, EOI, and a level that causes no second interrupt */
 controller:
     cli
     call wait_request
@@ -366,7 +366,7 @@ controller:
     CHECK_EQ([ticks], 1)    /* once */
     mov al, 0x0b
     out 0x20, al
-    in al, 0x20             /* in-service register: the EOI has been */
+    in al, 0x20             /* the in-service register is empty after the EOI */
     movzx eax, al
     CHECK_EQ(eax, 0)
     in al, 0x21

@@ -484,7 +484,7 @@ trap_eip: .skip 4
 trap_cs: .skip 4
 trap_eflags: .skip 4
 trap_esp: .skip 4      /* of the interrupted code */
-trap_ss: .skip 4       /* when it came from an outer ring */
+trap_ss: .skip 4       /* if the trap came from an outer ring */
 trap_eax: .skip 4
 trap_cr2: .skip 4
 trap_count: .skip 4

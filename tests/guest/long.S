@@ -9,7 +9,7 @@
 #include "guest.inc"
 GUEST(long)
 
-/* In the order that STAR asks for. */
+/* In the order that STAR requires. */
 CODE64 = FREE               /* ring 0; SS of SYSCALL is the next */
 DATA64 = FREE + 8
 UCODE32 = FREE + 16 + 3     /* ring 3; SYSRET: SS is the next, 64-bit code the one after that */
@@ -30,6 +30,8 @@ MSR_KERNEL_GS = 0xc0000102
 
 HIGH = 0x8000000000         /* the first 512 GB again, where 1 GB pages map it */
 UNMAPPED = 0xffff800000001000
+MOVED_1 = HIGH + 0x40000000 + 0x1003000     /* the page `moved` once more, and again */
+MOVED_2 = HIGH + 0x80000000 + 0x1003000
 
 /* --- macros of 64-bit code: they keep all registers but RAX, and no flags --- */
 
@@ -92,7 +94,7 @@ UNMAPPED = 0xffff800000001000
     is_ \line, 0
 .endm
 
-/* To ring 3 at `target`, until it traps; then on behind this. */
+/* Runs `target` in ring 3 until it traps, and continues behind the macro. */
 .macro user_ target, cs, flags
     mov dword ptr [seen_vector], -1
     mov dword ptr [resume], offset .Lto\@
@@ -195,6 +197,11 @@ guest_main:
     mov dword ptr [pt + 16], offset plain_page + 7
     mov dword ptr [pt + 20], 0x80000
     mov byte ptr [plain_page], 0xc3
+    /* two more names for the first gigabyte, for code that is in two places; its pages are 1003000h and 1004000h */
+    mov dword ptr [pdpt_high + 8], offset pd + 7
+    mov dword ptr [pdpt_high + 16], offset pd + 7
+    mov dword ptr [pt + 24], offset moved + 7
+    mov dword ptr [pt + 32], offset moved_far + 7
 
     mov [saved_esp], esp
     mov eax, cr4
@@ -295,7 +302,7 @@ main64:
     LOADED_IS([pair + 8], 4)
     FAULTS(VEC_GP, 0, cmpxchg16b [pair + 8])
 
-    /* instructions that are not there */
+    /* instructions that 64-bit mode does not have */
     FAULTS(VEC_UD, 0, .byte 0x06)
     FAULTS(VEC_UD, 0, .byte 0x27)
     FAULTS(VEC_UD, 0, .byte 0x60)
@@ -313,7 +320,7 @@ main64:
     mov dword ptr [seen_vector], -1
     mov dword ptr [resume], offset 1f
     mov [resume_rsp], rcx
-    push rax                    /* #SS, whose frame cannot be pushed either */
+    push rax                    /* #SS: its frame cannot be pushed either */
 1:  mov rsp, [resume_rsp]
     mov eax, [seen_vector]
     IS(VEC_DF)
@@ -404,7 +411,7 @@ main64:
     mov edx, 0x8000
     FAULTS(VEC_GP, 0, wrmsr)
     mov eax, UDATA64
-    mov fs, eax                 /* a selector: the base is the descriptor's */
+    mov fs, eax                 /* loads a selector: the base comes from the descriptor */
     read_msr MSR_FS_BASE
     IS(0)
 
@@ -517,7 +524,29 @@ main64:
     wrmsr
     FAULTS(VEC_UD, 0, syscall)
 
-    /* back by a far return to 32-bit code, which switches paging off */
+    /* code that is in two places; each but the first run is that of a copied translation, and the second of each with linked
+     * edges */
+    mov dword ptr [moved_mark], 0x11
+    mov r15d, 3
+1:  movabs rax, MOVED_1
+    call rax
+    movabs rax, MOVED_2
+    call rax
+    dec r15d
+    jnz 1b
+    mov eax, [moved_count]
+    IS(6)
+    /* the same with another second page */
+    mov dword ptr [pt + 32], offset moved_elsewhere + 7
+    mov rax, cr3
+    mov cr3, rax
+    mov dword ptr [moved_mark], 0x22
+    movabs rax, MOVED_1
+    call rax
+    movabs rax, MOVED_2
+    call rax
+
+    /* a far return to 32-bit code, which switches paging off */
     mov eax, KDATA
     mov ss, eax
     push KCODE
@@ -527,6 +556,69 @@ main64:
 gate_target:
     mov dword ptr [gate_seen], 0x77
     rex.W retf
+
+/* All ways in which code can find out its address. RBX: where this page is. */
+    .balign 4096
+moved:
+    push rbx
+    lea rbx, [rip + moved]
+    mov rax, [rsp + 16]         /* anything, so that the check of the stack is hoisted */
+    call 1f
+1:  pop rax
+    sub rax, rbx
+    IS(1b - moved)
+    mov rax, [rip + moved_constant]
+    IS(0x123456789abcdef0)
+    inc dword ptr [rip + moved_near]
+    mov eax, [rip + moved_near]
+    lea rdx, [rip + moved_near]
+    cmp eax, [rdx]
+    note_ __LINE__
+    mov ecx, 3
+2:  lea r8, [rip + 3f]
+    call r8
+4:  sub rax, rbx
+    cmp rax, 4b - moved
+    note_ __LINE__
+    smsw rax                    /* a callout */
+    dec ecx
+    jnz 2b
+    call moved_far
+5:  sub rax, rbx
+    cmp rax, 5b - moved
+    note_ __LINE__
+    mov eax, r9d
+    cmp eax, [moved_mark]
+    note_ __LINE__
+    lea rax, [rip + 6f]
+    mov [resume], rax
+    mov [resume_rsp], rsp
+7:  ud2
+6:  mov rsp, [resume_rsp]
+    mov rax, [seen_rip]
+    sub rax, rbx
+    IS(7b - moved)
+    lea eax, [rip + moved]      /* cut to 32 bits */
+    cmp eax, ebx
+    note_ __LINE__
+    inc dword ptr [moved_count]
+    pop rbx
+    ret
+3:  mov rax, [rsp]
+    ret
+moved_constant: .quad 0x123456789abcdef0
+moved_near: .long 0
+    .balign 4096
+moved_far:
+    mov rax, [rsp]
+    mov r9d, 0x11
+    ret
+    .balign 4096
+moved_elsewhere:
+    mov rax, [rsp]
+    mov r9d, 0x22
+    ret
+    .balign 4096
 
 syscall64:
     mov [syscall_rcx], rcx
@@ -657,6 +749,7 @@ idt64: .skip 0x820
 tss64: .skip 104
     .balign 8
 saved_esp: .skip 8
+moved_count: .skip 4
 features: .skip 4
 vendor: .skip 4
 good_count: .skip 4
@@ -680,3 +773,4 @@ syscall_cs: .skip 8
 syscall_ss: .skip 8
 syscall_flags: .skip 8
 syscall_to32: .skip 8
+moved_mark: .skip 4

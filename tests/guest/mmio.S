@@ -158,13 +158,13 @@ strings:
     mov ecx, 200
     repe scasd
     CHECK_CC(e)
-    /* scrolling: the console's own way */
+    /* scrolling, as a console does it */
     mov esi, TEXT + 160
     mov edi, TEXT
     mov ecx, 24 * 40
     rep movsd
     CHECK_EQ([TEXT + 0xb00 - 160], 0x07200720)
-    /* from RAM into the device, starting below it, is stopped by nothing */
+    /* from RAM into the device, starting below it: nothing stops it */
     mov esi, TEXT + 0xb00
     mov edi, offset buffer
     mov ecx, 9

@@ -91,7 +91,7 @@ accessed_dirty:
     mov eax, [directory + 4 * (WINDOW >> 22)]
     and eax, A
     CHECK_EQ(eax, A)
-    mov [PAGE(0)], eax          /* read before: only D is to be set now */
+    mov [PAGE(0)], eax          /* it was read before, so only D is missing */
     CHECK_EQ(PTE(0), FRAME0 + P + RW + A + D)
     mov [PAGE(1)], eax
     CHECK_EQ(PTE(1), FRAME1 + P + RW + A + D)
@@ -99,7 +99,7 @@ accessed_dirty:
     CHECK_EQ(PTE(2), FRAME2 + P + RW + A)
     add [PAGE(2)], eax
     CHECK_EQ(PTE(2), FRAME2 + P + RW + A + D)
-    /* cleared bits are set again after INVLPG, as page aging and write-protect tracking want */
+    /* cleared bits are set again after INVLPG, which page aging and dirty tracking need */
     mov dword ptr PTE(0), FRAME0 + P + RW
     invlpg [PAGE(0)]
     mov [PAGE(0) + 8], eax
@@ -108,7 +108,7 @@ accessed_dirty:
     call flush
     mov al, [PAGE(0) + 4095]
     CHECK_EQ(PTE(0), FRAME0 + P + RW + A)
-    /* a refused access sets no D */
+    /* a refused access does not set D */
     mov dword ptr PTE(1), FRAME1 + P
     call flush
     mov eax, cr0
@@ -157,7 +157,7 @@ error_codes:
     mov esi, PAGE(1)
     EXPECT_USER(user_read, 0x202, VEC_PF, 5, user_read)
     EXPECT_USER(user_write, 0x202, VEC_PF, 7, user_write)
-    mov eax, [PAGE(1)]      /* filled for the supervisor: still not for the user */
+    mov eax, [PAGE(1)]      /* an entry filled for the supervisor does not serve the user */
     mov [PAGE(1)], eax
     EXPECT_USER(user_read, 0x202, VEC_PF, 5, user_read)
     EXPECT_USER(user_write, 0x202, VEC_PF, 7, user_write)
@@ -206,8 +206,7 @@ copy_on_write:
     ret
 
 /* Rights are the AND of both levels */
-/* What an instruction writes only sometimes: ARPL asks for write access when it has something to raise, CMPXCHG and
- * CMPXCHG8B always. */
+/* Instructions that write only sometimes: ARPL needs write access if it raises RPL; CMPXCHG and CMPXCHG8B always need it. */
 write_intent:
     call clear_window
     mov dword ptr PTE(0), FRAME0 + P + US
@@ -298,7 +297,7 @@ invalidation:
     mov dword ptr PTE(3), FRAME0 + P
     EXPECT_NONE(mov eax, [PAGE(3)])
     CHECK_EQ(eax, 10)
-    /* another frame, INVLPG from anywhere in the page */
+    /* another frame; INVLPG of any address in the page */
     mov dword ptr PTE(3), FRAME1 + P
     invlpg [PAGE(3) + 0xabc]
     CHECK_EQ([PAGE(3)], 11)
@@ -364,7 +363,7 @@ crossing:
     EXPECT_FAULT(VEC_PF, 2, fstp qword ptr [PAGE(1) - 4])
     CHECK_EQ([FRAME0 + 0xffc], 0x11111111)
     mov [saved_esp], esp
-    /* PUSH and CALL over the boundary, the lower page being there */
+    /* PUSH and CALL over the boundary; the lower page is present */
     mov dword ptr PTE(1), FRAME1 + P
     mov eax, cr0
     or eax, CR0_WP
@@ -397,7 +396,7 @@ fill:
     mov dword ptr [FRAME2], 0x33333333
     ret
 
-/* Stack instructions that fault leave ESP; multi-operand ones leave their registers */
+/* Stack instructions that fault leave ESP unchanged; those with several operands leave their registers unchanged */
 precise:
     call clear_window
     mov dword ptr PTE(0), FRAME0 + P + RW + US
@@ -469,7 +468,7 @@ fetches:
     mov dword ptr PTE(1), FRAME1 + P + US
     EXPECT_USER(user_jump, 0x202, 0x80, 0, PAGE(1) + 6)
     CHECK_EQ(eax, 0x12345678)
-    /* the second page becomes another frame: the crossing instruction must be another one */
+    /* the second page gets another frame: the crossing instruction is another one now */
     mov dword ptr [FRAME2], 0x87654321
     mov byte ptr [FRAME2 + 4], 0xcd
     mov byte ptr [FRAME2 + 5], 0x80
@@ -515,7 +514,7 @@ implicit:
     mov eax, PTE(0)
     and eax, A + D
     CHECK_EQ(eax, A + D)
-    /* a page fault of the processor's own has U clear, even from CPL 3 */
+    /* a page fault of an implicit access has U clear, even at CPL 3 */
     mov eax, FREE + 0xe00 + 3
     mov word ptr [pseudo], 0x1fff
     lgdt [pseudo]
@@ -556,7 +555,7 @@ large_pages:
     /* reserved: bit 21 of a 4 MB entry */
     mov dword ptr [directory + 4 * ((WINDOW >> 22) + 1)], 0xa00000 + PS + P + RW
     call flush
-    SKIP_ON_TCG 1f          /* P is set with RSVD, but not there */
+    SKIP_ON_TCG 1f          /* P is set in the error code together with RSVD, but not if the page is absent */
     EXPECT_FAULT(VEC_PF, 9, mov eax, [WINDOW + 0x400000])
 1:
     /* without CR4.PSE the bit means nothing and the entry names a page table */
@@ -589,7 +588,7 @@ global_pages:
     CHECK_EQ([PAGE(0)], 10)
     ret
 
-/* Page tables that map themselves: edits through the window, which is itself what they map */
+/* Page tables that map themselves, edited through that mapping */
 recursive:
     call clear_window
     mov dword ptr [directory + 4 * 1023], offset directory + P + RW
@@ -631,7 +630,7 @@ nested_faults:
     rep movsd
     mov dword ptr PTE(2), FRAME1 + P + RW
     mov dword ptr PTE(3), FRAME2 + P + RW
-    /* the other way round: all vectors but #DE's reachable */
+    /* the other way round: all vectors but that of #DE are reachable */
     mov dword ptr PTE(0), 0
     mov dword ptr PTE(1), FRAME1 + P + RW
     call flush
@@ -641,7 +640,7 @@ nested_faults:
     CHECK_EQ([trap_cr2], PAGE(1) - 8)
     lidt [idt_pointer]
 
-    /* #PF then #PF: the user's trap finds no inner stack. Double fault, by a task gate */
+    /* #PF during #PF: the user's trap finds no inner stack. Double fault, through a task gate */
     mov dword ptr [alt_tss + TSS_EIP], offset df_task
     mov dword ptr [alt_tss + TSS_ESP], offset stack_top - 8192
     mov dword ptr [alt_tss + TSS_EFLAGS], 2
@@ -794,13 +793,13 @@ pae:
     mov dword ptr [page_table + 8 * 2 + 4], 0x80000000
     EXPECT_FAULT(VEC_PF, 9, mov eax, [PAGE(2)])
     EXPECT_FAULT(VEC_PF, 11, mov [PAGE(2)], eax)
-    /* a PDPTE's reserved bits are looked at by MOV CR3: #GP(0), and the old one stays */
+    /* MOV CR3 checks a PDPTE's reserved bits: #GP(0), and CR3 keeps its value */
     mov dword ptr [pdpt2], offset directory + P + RW
     mov eax, offset pdpt2
     EXPECT_FAULT(VEC_GP, 0, mov cr3, eax)
     mov eax, cr3
     CHECK_EQ(eax, offset pdpt)
-    /* they are loaded then, and looked at no more */
+    /* PDPTEs are loaded then, and not read again */
     push dword ptr [pdpt + 8]
     mov dword ptr [pdpt + 8], 0
     invlpg [PAGE(0)]
@@ -831,7 +830,7 @@ pae:
     mov esi, PAGE(2) + 1
     EXPECT_USER(user_jump, 0x202, VEC_PF, 0x15, PAGE(2) + 1)
     mov esi, PAGE(3)
-    EXPECT_USER(user_jump, 0x202, VEC_PF, 0x14, PAGE(3))   /* I also where nothing is */
+    EXPECT_USER(user_jump, 0x202, VEC_PF, 0x14, PAGE(3))   /* I is set also if the page is absent */
     mov esi, PAGE(3)
     EXPECT_USER(user_read, 0x202, VEC_PF, 4, user_read)
     mov dword ptr [page_table + 8 * 2 + 4], 0
@@ -842,7 +841,7 @@ pae:
     mov dword ptr [page_table + 8 * 2 + 4], 0x80000000
     invlpg [PAGE(2)]
     EXPECT_USER(user_jump, 0x202, VEC_PF, 0x15, PAGE(2) + 1)
-    /* XD of the directory counts too */
+    /* the directory's XD bit counts too */
     mov dword ptr [page_table + 8 * 2 + 4], 0
     mov dword ptr [directory2 + 4], 0x80000000
     call flush

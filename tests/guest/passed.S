@@ -23,7 +23,7 @@ guest_main:
     jnz 1b
     ret
 
-/* All ways through eight jumps, which are more than a block goes on behind */
+/* All ways through eight jumps, more than one block contains */
 ways:
     xor esi, esi
     xor eax, eax
@@ -57,7 +57,7 @@ ways:
     CHECK_EQ(eax, (0x11111111 * 128) & 0xffffffff)
     ret
 
-/* Read at the target, or behind, or at both */
+/* Flags read at the target, behind the jump, or at both */
 flags:
     xor esi, esi
     xor edi, edi
@@ -81,7 +81,7 @@ flags:
     CHECK_EQ(edi, -1)
     ret
 
-/* The same with accesses between, which put them aside */
+/* The same with accesses in between, which park the flags */
 parked:
     xor esi, esi
     mov ecx, 4
@@ -125,7 +125,7 @@ faults:
     jns 1b
     ret
 
-/* Flags that were dead at the target are read there. */
+/* Flags that were dead at the target become live there. */
 changed_target:
     mov byte ptr [target], 0x31
     mov ecx, 4
@@ -149,7 +149,7 @@ target:
     jnz 1b
     ret
 
-/* A store changes what comes behind the jump in the same block. */
+/* A store changes the code behind the jump in the same block. */
 changed_behind:
     mov ecx, 5
     xor esi, esi
@@ -198,7 +198,7 @@ followed:
     CHECK_EQ([trap_eip], offset 7b)
     ret
 
-/* What comes behind a gap is changed by what comes before it. */
+/* The code before a gap changes the code behind it. */
 changed_over:
     mov ecx, 5
     xor esi, esi
@@ -213,7 +213,7 @@ over:
     CHECK_EQ(esi, 15)
     ret
 
-/* Code in the gap is code too, and may be changed; the gap may be jumped into. */
+/* The bytes of the gap may be executed, jumped into and changed. */
 into_gap:
     mov ecx, 6
     xor esi, esi
@@ -230,7 +230,7 @@ gap:
     CHECK_EQ(esi, 0x600 + 1 + 3 + 5)
     ret
 
-/* STI's shadow reaches over a jump, to accesses that could be checked together. */
+/* STI's shadow reaches over a jump, to accesses that a hoisted check could cover. */
 shadowed:
     lea ebx, [result]
     sti

@@ -1,7 +1,7 @@
 /*
- * Hazard: a debugger's points that the guest can see, that are missed, or that are hit where they do not lie. tests/gdb runs
+ * Hazard: a debugger's points that the guest can see, that are missed, or that hit at another address. tests/gdb runs
  * this kernel under a debugger; by itself it checks that it computes the same as without one. Code at the labels that are
- * .globl is where tests/gdb/points.py sets its points.
+ * .globl is where tests/gdb/points sets its points.
  */
 #include "guest.inc"
 #include "paging.inc"
@@ -27,7 +27,7 @@ guest_main:
 all_done:
     ret
 
-/* A function that is called often, and one that it calls. */
+/* A function that is called often, and the function that it calls. */
 counting:
     mov esi, 1000
     xor ebx, ebx
@@ -130,7 +130,7 @@ add_there:
     CHECK_EQ([watched], 0x34)
     ret
 
-/* LATE is not mapped when the point is set; then two frames in turns, with a time in between in which it is not mapped. */
+/* LATE is not mapped when the point is set. Then it maps two frames in turns, and nothing in between. */
 mapping:
     MAP_IDENTITY P + RW + US, P + RW + US
     mov dword ptr [directory + 4 * (LATE >> 22)], offset late_table + P + RW + US
@@ -156,7 +156,7 @@ late_unmapped:
     dec ecx
     jnz 1b
     CHECK_EQ(ebx, 10)
-    /* the same code at its physical address is not the point's */
+    /* the point does not belong to the same code at its physical address */
     mov eax, LATE_FRAME
     call eax
     CHECK_EQ(ebx, 11)
@@ -185,7 +185,7 @@ user_store:
     mov dword ptr [watched], 0x44
     int 0x80
 
-/* What the debugger uses is not the guest's. */
+/* The debugger's use of debug registers and TF is invisible to the guest. */
 own_registers:
     mov eax, dr7
     and eax, 0xff

@@ -20,7 +20,7 @@ guest_main:
     rep movsb
     mov [saved_esp], esp
 
-    /* set up an IVT at 0, with the vectors that are used */
+    /* an IVT at 0, with the vectors that are used */
     xor edi, edi
     mov ecx, 256
     mov eax, HERE(real_unexpected)
@@ -34,7 +34,7 @@ guest_main:
     DESCRIPTOR(FREE, offset target32, 0xffff, ACC_CODE32_BYTES)
     ljmp CODE16, HERE(protected16)
 
-/* where the 16-bit code comes back to, in 32-bit mode with DS and SS restored */
+/* the 16-bit code returns here, in 32-bit mode with DS and SS restored */
 back:
     mov eax, KDATA
     mov ds, eax
@@ -156,7 +156,7 @@ protected16:
     movzx eax, word ptr ds:[0xe000]
     mov ds:[HERE(results) + 48], eax
 
-    /* FS keeps its 4 GB limit through the way to real mode */
+    /* FS keeps its 4 GB limit on the way to real mode */
     mov ax, KDATA
     mov fs, ax
     mov word ptr fs:[HERE(real_memory)], 0

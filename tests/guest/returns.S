@@ -21,14 +21,14 @@ guest_main:
     call remapped
     ret
 
-unpaired: /* a changed address, one popped, one pushed by hand, RET n, position-independent code */
+unpaired: /* return addresses that are changed, popped or pushed by hand; RET n; position-independent code */
     mov ebp, 200
 1:  xor ebx, ebx
     call change_return
     or ebx, 0x100                       /* skipped */
 unpaired_2:
     call pop_return
-    or ebx, 0x200                       /* skipped: its caller's caller went on */
+    or ebx, 0x200                       /* skipped: the return goes to its caller's caller */
 unpaired_3:
     push offset 2f
     ret
@@ -65,7 +65,7 @@ release:
     or ebx, 4
     ret 8
 
-flags_across: /* every flag, over a return that pairs and over one that does not */
+flags_across: /* every flag, over a return that belongs to a call and over one that does not */
     mov esi, 300
 1:  imul eax, esi, 0x9e3779b1
     and eax, FL_ARITH
@@ -109,7 +109,7 @@ return_elsewhere:
     mov dword ptr [esp], offset 2b
     ret
 
-deep: /* 60000 frames, twice: the second time from a place where the stack is not empty */
+deep: /* 60000 frames, twice: the second time starts with a stack that is not empty */
     mov ecx, 60000
     xor eax, eax
     mov ebx, esp
@@ -160,7 +160,7 @@ switch:
     xchg esp, [other]
     ret
 
-modified_behind: /* the callee changes the code behind the call that called it */
+modified_behind: /* the callee changes the code behind its call */
     mov esi, 500
 1:  mov ecx, esi
     call patch_behind
@@ -171,7 +171,7 @@ behind:
     dec esi
     jnz 1b
 2:  CHECK_EQ(esi, 0)
-    /* and with a block between that dies as well */
+    /* also with a block in between that is killed too */
     mov esi, 200
 3:  mov byte ptr [turned], 0x40         /* INC EAX */
     xor eax, eax
@@ -191,7 +191,7 @@ turn:
     mov byte ptr [turned], 0x48         /* DEC EAX */
     ret
 
-faulting_callee: /* an exception's handler calls and returns in between */
+faulting_callee: /* an exception handler calls and returns in between */
     mov dword ptr [trap_hook + VEC_UD * 4], offset skip_ud2
     mov ecx, 300
     xor eax, eax
@@ -213,7 +213,7 @@ skip_ud2:
     xor eax, eax
     ret
 
-changing_targets: /* one site, one target for long, then many, then one */
+changing_targets: /* one site: one target for a long time, then many, then one */
     mov esi, 1000
     xor eax, eax
 1:  mov ebx, 0
@@ -249,7 +249,7 @@ adders: /* four bytes each: ADD EAX, n; RET */
     .set n, n + 1
     .endr
 
-modified_target: /* of an indirect call and an indirect jump that always go there */
+modified_target: /* code is modified to which an indirect call and an indirect jump always go */
     mov esi, 300
     mov ebx, offset target_code
 1:  mov [target_code + 1], esi
@@ -264,7 +264,7 @@ target_code:
     mov eax, 0
     ret
 
-flags_ahead: /* the target kills the flags; then it is modified and reads them */
+flags_ahead: /* the target overwrites the flags; then it is modified and reads them */
     mov esi, 100
     xor edi, edi
 1:  mov word ptr [ahead], 0xc031        /* XOR EAX, EAX */
@@ -291,7 +291,7 @@ ahead:
 WINDOW = 0x40000000
 
 remapped:
-    /* page directory: the first 4 MB, and a table whose only page is code_a or code_b */
+    /* page directory: the first 4 MB, and a table with one page, code_a or code_b */
     mov dword ptr [directory], offset table + 3
     mov dword ptr [directory + (WINDOW >> 22) * 4], offset window_table + 3
     xor ecx, ecx
@@ -314,7 +314,7 @@ remapped:
     invlpg [WINDOW]
     mov edi, offset map_b
     mov eax, WINDOW
-    call eax                            /* calls map_b, returns in code_b */
+    call eax                            /* calls map_b, which returns into code_b */
     cmp eax, 0xb
     jne 3f
     mov edi, offset just_return

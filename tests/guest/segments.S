@@ -28,7 +28,7 @@ guest_main:
     call stack_limits
 1:  ret
 
-/* What loading a segment register refuses; the register then keeps its value */
+/* Selectors that a segment register refuses; it then keeps its value */
 loads:
     mov eax, KDATA
     mov fs, eax
@@ -105,7 +105,7 @@ loads:
     mov ax, fs
     CHECK_EQ(eax, 0xffff0000 + KDATA)
 
-    /* the hidden part stays when the table changes */
+    /* the hidden part is unchanged when the table changes */
     DESCRIPTOR(DATA, offset scratch, 0xfff, ACC_DATA32_BYTES)
     mov ebx, DATA
     mov fs, ebx
@@ -117,8 +117,8 @@ loads:
     CHECK_EQ([scratch + 4], 0x12121212)
     ret
 
-/* Load the selector that is already loaded: nothing changes unless the descriptor or the table has changed. The loop tests what
- * a translated block does the second time. */
+/* Loads the selector that is already loaded: nothing changes unless the descriptor or the table has changed. The loop tests
+ * also the second execution of the translated block. */
 reloads:
     mov dword ptr [scratch], 0x01010101
     mov dword ptr [scratch + 0x40], 0x02020202
@@ -144,7 +144,7 @@ reloads:
     EXPECT_FAULT(VEC_NP, DATA, pop fs)
     pop eax
     CHECK_EQ(eax, DATA)             /* ESP had not moved */
-    CHECK_EQ(fs:[0], 0x01010101)    /* and the register still is what it was */
+    CHECK_EQ(fs:[0], 0x01010101)    /* and the register is unchanged */
     DESCRIPTOR(DATA, offset scratch, 0xfff, ACC_DATA32_BYTES + 1)
     EXPECT_NONE(mov fs, ebx)
     /* same bytes, but beyond the limit of the table; then a table without them */
@@ -213,7 +213,7 @@ local_table:
     mov eax, KTSS           /* busy */
     EXPECT_FAULT(VEC_GP, KTSS, ltr ax)
     xor eax, eax
-    SKIP_ON_TCG 1f          /* takes the null selector, and has no task then */
+    SKIP_ON_TCG 1f          /* accepts the null selector, and has no task then */
     EXPECT_FAULT(VEC_GP, 0, ltr ax)
 1:  ret
 
@@ -246,7 +246,7 @@ jumps:
     mov ecx, cs
     CHECK_EQ(ecx, KCODE)
 
-    /* far RET to where it must not go: the stack is left alone */
+    /* a far RET that is refused leaves the stack unchanged */
     push KDATA
     push offset far_landed
     EXPECT_FAULT(VEC_GP, KDATA, retf)
@@ -337,7 +337,7 @@ queries:
     verw ax
     CHECK_CC(z)
     DESCRIPTOR(DATA, 0, 0x12, ACC_DATA32 & ~0x80)
-    lar edx, eax            /* not present is not asked here */
+    lar edx, eax            /* LAR does not check P */
     CHECK_CC(z)
     GATE_GDT(DATA, KCODE, offset far_landed, 0x8c, 0)
     lar edx, eax            /* call gates have rights, */
@@ -435,7 +435,7 @@ stack16:
     CHECK_EQ(ebx, 0x00fc)
     ret
 
-/* Call gates: same ring, inward with parameters and a stack switch, 16-bit, and refused ones */
+/* Call gates: to the same ring, inward with parameters and a stack switch, 16-bit gates, and gates that are refused */
 call_gates:
     GATE_GDT(CGATE, KCODE, offset far_called, 0x8c, 0)
     mov eax, esp
@@ -463,8 +463,8 @@ call_gates:
     CHECK_EQ([gate_esp], offset user_stack_top - 8)
     CHECK_EQ([gate_kernel_esp], offset trap_stack_top - 24)
     CHECK_EQ([trap_esp], offset user_stack_top)         /* RETF 8 released both */
-    CHECK_EQ(ebx, 0)                            /* DS of ring 0 was nulled on the way out */
-    CHECK_EQ(ecx, UDATA)                                /* ES of ring 3 was not */
+    CHECK_EQ(ebx, 0)                            /* the return to ring 3 nulled the DS of ring 0 */
+    CHECK_EQ(ecx, UDATA)                                /* but not the ES of ring 3 */
     EXPECT_USER(user_gate_jump, 0x202, VEC_GP, KCODE, user_gate_jump) /* JMP may not change the ring */
 
     /* stacks of the inner ring that must be refused: #TS with SS0's selector */
@@ -485,7 +485,7 @@ call_gates:
     mov eax, [saved_gate + 4]
     mov [idt + VEC_TS * 8 + 4], eax
 
-    /* 16-bit gate: words are pushed, SP is one; the callee lies in the first 64 KB of a based segment */
+    /* 16-bit gate: it pushes words and uses SP; the callee lies in the first 64 KB of a segment with a base */
     DESCRIPTOR(CODE, offset gate16, 0xffff, ACC_CODE32_BYTES)
     GATE_GDT(CGATE16, CODE, 0, 0x84, 0)
     DESCRIPTOR(OTHER, offset gate16, 0xffff, ACC_CODE32_BYTES)
@@ -535,7 +535,7 @@ gate16_caller:
     lcall CGATE16, 0
     retf
 
-/* #TS comes by a task gate here: the stack is what is broken */
+/* #TS uses a task gate here, because the stack is unusable */
 use_task_for_ts:
     mov eax, [idt + VEC_TS * 8]
     mov [saved_gate], eax
@@ -550,7 +550,7 @@ use_task_for_ts:
     mov dword ptr [alt_tss + TSS_ES], KDATA
     GATE_IDT(VEC_TS, ALTTSS, 0, 0x85)
     ret
-ts_task: /* send the interrupted task to resume_eip at CPL 0, by its TSS */
+ts_task: /* sends the interrupted task to resume_eip at CPL 0, through its TSS */
     pop dword ptr [ts_error]
     mov eax, [tss + TSS_EIP]
     mov [ts_eip], eax
@@ -587,12 +587,12 @@ limits:
     EXPECT_FAULT(VEC_GP, 0, xchg fs:[ecx - 3], eax)
     EXPECT_FAULT(VEC_GP, 0, lock add fs:[ecx - 1], eax)
     EXPECT_FAULT(VEC_GP, 0, fld qword ptr fs:[ecx - 7])
-    /* a faulting store has stored nothing */
+    /* a store that faults stores nothing */
     mov dword ptr [scratch + 12], 0x01020304
     mov eax, -1
     EXPECT_FAULT(VEC_GP, 0, mov fs:[13], eax)
     CHECK_EQ([scratch + 12], 0x01020304)
-    /* REP MOVS stops exactly there */
+    /* REP MOVS stops exactly at the limit */
     mov esi, 0
     mov edi, offset area64k
     mov ecx, 20

@@ -91,7 +91,7 @@ moves:
     CHECK_EQ(ecx, 0)
     ret
 
-overlaps: /* forward over itself by less than an element run: the pattern must repeat, as byte by byte */
+overlaps: /* forward over itself by less than an element: the pattern repeats, as with single bytes */
     call fill
     mov dword ptr [BUF1], 0x04030201
     mov esi, BUF1
@@ -212,7 +212,7 @@ compares:
     CHECK_EQ(ecx, 15)
     ret
 
-zero_counts: /* nothing moves, flags stay, addresses are not touched */
+zero_counts: /* a count of 0: nothing moves, flags stay, and the addresses are not accessed */
     mov esi, 0xf0000000
     mov edi, 0xf0000000
     xor ecx, ecx
@@ -318,7 +318,7 @@ faults:
     mov esi, PAGED + 2
     mov edi, BUF2
     mov ecx, 0x1000
-    EXPECT_FAULT(VEC_PF, 0, rep movsd)      /* an element over the boundary: not moved at all */
+    EXPECT_FAULT(VEC_PF, 0, rep movsd)      /* an element that crosses the boundary is not moved at all */
     CHECK_EQ([trap_cr2], PAGED + 0x2000)
     REGS(0x1000 - 0x7ff, PAGED + 0x1ffe, BUF2 + 0x1ffc)
     mov edi, PAGED + 0x1ff0
@@ -347,7 +347,7 @@ faults:
     CHECK_EQ(ecx, 84)
     CHECK_EQ(edi, PAGED + 0x2fff)
     cld
-    /* mended and restarted, as a demand-paging kernel does */
+    /* the mapping is mended and the instruction restarted, as a demand-paging kernel does */
     HOOK VEC_PF, mend
     mov esi, BUF1
     mov edi, PAGED

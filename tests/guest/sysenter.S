@@ -51,7 +51,7 @@ guest_main:
     CHECK_EQ(ebx, 0x1235)
     CHECK_EQ(esi, 0x5678)
 
-    /* many, so that the way is hot */
+    /* many calls, so that their code is hot */
     xor ebx, ebx
     mov edi, 20000
     EXPECT_USER(user_loop, 0x202, 0x80, 0, user_loop_done)
@@ -80,7 +80,7 @@ kernel_entry:
     cmp dword ptr [from_kernel], 0
     jne kernel_back
     inc ebx
-    sti                     /* the shadow of STI covers SYSEXIT, as Linux has it */
+    sti                     /* the shadow of STI covers SYSEXIT: Linux relies on it */
     sysexit
 
 user_call: /* ECX: stack, EDX: return address, by the convention of this test */

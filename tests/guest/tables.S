@@ -15,7 +15,7 @@ WINDOW = 0x40000000
 #define PTE(n) [page_table + 4 * (n)]
 ALL = P + RW + US
 FRAME = 0x800000       /* 256 pages, each with its number in its first word */
-DIRECTORIES = 0x600000 /* of SPACES spaces, a page table behind each */
+DIRECTORIES = 0x600000 /* directories of SPACES spaces, each with a page table behind it */
 SPACES = 100
 CR4_PGE = 1 << 7
 
@@ -74,7 +74,7 @@ clear_window:
     popad
     ret
 
-/* What supervisor and user find at PAGE(0) must be the number of the frame. */
+/* The supervisor and the user must find the number of the frame at PAGE(0). */
 #define SEES(number) sees_ __LINE__, STRING(number)
 .macro sees_ line, number
     push \number
@@ -92,7 +92,7 @@ clear_window:
     call check_equal
 .endm
 
-more_rights: /* nothing to something, read-only to writable, supervisor's to user's: no INVLPG */
+more_rights: /* absent to present, read-only to writable, supervisor to user: no INVLPG needed */
     call clear_window
     xor ebx, ebx
 1:  lea esi, [ebx * 8]
@@ -126,7 +126,7 @@ more_rights: /* nothing to something, read-only to writable, supervisor's to use
     EXPECT_USER(user_read, 0x202, 0x80, 0, user_read_done)
     ret
 
-kinds_of_stores: /* PTE 0 is changed from frame 1 to frame 2, each time in another way */
+kinds_of_stores: /* PTE 0 changes from frame 1 to frame 2, each time in another way */
 .macro store_ line, with
     mov dword ptr PTE(0), FRAME + 0x1000 + ALL
     mov dword ptr PTE(1), FRAME + 0x3000 + ALL
@@ -156,7 +156,7 @@ kinds_of_stores: /* PTE 0 is changed from frame 1 to frame 2, each time in anoth
     STORE(mov edx, esp; lea esp, [page_table + 4]; push ebx; mov esp, edx)
     STORE(mov [source], ebx; mov esi, offset source; mov edi, offset page_table; movsd)
     STORE(mov [source], ebx; mov dword ptr [source + 4], 0; fild qword ptr [source]; fistp qword ptr PTE(0))
-    /* both words at once: the second must be seen as well */
+    /* both words at once: the change of the second must be seen too */
     STORE(mov eax, PTE(0); mov edx, PTE(1); mov ecx, FRAME + 0x4000 + ALL; cmpxchg8b PTE(0))
     CHECK_EQ([PAGE(1)], 4)
     /* over the boundary of two entries: the upper half of one, the lower half of the other */
@@ -192,7 +192,7 @@ kinds_of_stores: /* PTE 0 is changed from frame 1 to frame 2, each time in anoth
     out 0x21, al
     invlpg [PAGE(0)]
     SEES(1)
-    /* many at once, by string instructions up, down, and byte by byte */
+    /* many entries at once, by string instructions up, down, and byte by byte */
     mov ebp, 20
 1:  mov edi, FRAME + 0x80000            /* a table in the making */
     lea eax, [ebp * 8]
@@ -250,7 +250,7 @@ make_space:
     popad
     ret
 
-not_loaded: /* the tables of a space change while another is loaded */
+not_loaded: /* the tables of a space change while another space is loaded */
     call clear_window
     mov eax, DIRECTORIES
     mov edx, DIRECTORIES + 0x1000
@@ -269,7 +269,7 @@ not_loaded: /* the tables of a space change while another is loaded */
     mov eax, DIRECTORIES
     mov cr3, eax
     SEES(ebx)
-    mov dword ptr PTE(0), FRAME + 0x5000 + ALL     /* the other's table, from here */
+    mov dword ptr PTE(0), FRAME + 0x5000 + ALL     /* changes the other space's table from this one */
     mov eax, offset directory
     mov cr3, eax
     SEES(5)
@@ -286,7 +286,7 @@ not_loaded: /* the tables of a space change while another is loaded */
     mov cr3, eax
     ret
 
-shared_table: /* two spaces, one page table, at the same place and at another */
+shared_table: /* two spaces share a page table, at the same linear address and at another */
     call clear_window
     mov eax, DIRECTORIES
     mov edx, offset page_table
@@ -314,7 +314,7 @@ shared_table: /* two spaces, one page table, at the same place and at another */
     jnz 1b
     ret
 
-rotation: /* each of many spaces sees its own, supervisor and user; what it writes is its own */
+rotation: /* each of many spaces sees its own frame, as supervisor and as user, and writes only to it */
     mov ebx, SPACES
 1:  dec ebx
     mov eax, ebx
@@ -346,7 +346,7 @@ rotation: /* each of many spaces sees its own, supervisor and user; what it writ
     mov eax, ebx
     shl eax, 12
     CHECK_EQ([eax + FRAME + 4], ebp)
-    /* every seventh turn: the space gets another frame, and its own again next time */
+    /* in every seventh turn the space gets another frame, and its own again the next time */
     mov eax, ebp
     xor edx, edx
     mov ecx, 7
@@ -368,7 +368,7 @@ rotation: /* each of many spaces sees its own, supervisor and user; what it writ
     mov cr3, eax
     ret
 
-reused_root: /* a directory at an address that was another's, with other tables */
+reused_root: /* a directory at the address of an earlier one, with other tables */
     mov ebx, 60
 1:  mov eax, offset directory
     mov cr3, eax
@@ -391,7 +391,7 @@ reused_root: /* a directory at an address that was another's, with other tables 
     mov cr3, eax
     ret
 
-table_or_data: /* a page is a table, then data that is written much, then a table again */
+table_or_data: /* a page is a table, then data with many writes, then a table again */
     call clear_window
     mov ebp, 20
 1:  mov edi, DIRECTORIES
@@ -406,7 +406,7 @@ table_or_data: /* a page is a table, then data that is written much, then a tabl
     call flush
     SEES(ebp)
     mov dword ptr [directory + 4 * (WINDOW >> 22)], offset page_table + ALL
-    mov dword ptr PTE(0), DIRECTORIES + ALL         /* now the same page is what is mapped there */
+    mov dword ptr PTE(0), DIRECTORIES + ALL         /* now the same page is mapped there */
     call flush
     mov ecx, 500
 2:  mov [PAGE(0)], ecx
@@ -417,7 +417,7 @@ table_or_data: /* a page is a table, then data that is written much, then a tabl
 3:  CHECK_EQ(ecx, 0)
     CHECK_EQ([PAGE(0) + 8], 500)
     SEES(1)
-    /* and written through that mapping while it is a table again */
+    /* and written through that mapping while it is a table */
     mov dword ptr [directory + 4 * (WINDOW >> 22) + 4], DIRECTORIES + ALL
     mov ecx, 100
 4:  mov eax, ecx
@@ -460,7 +460,7 @@ directory_or_data: /* the same for directories; and a table that is its own dire
     CHECK_EQ([DIRECTORIES + 200], 50)
     dec ebp
     jnz 1b
-    /* mapping itself, on both levels, and changed through that */
+    /* it maps itself, on both levels, and is changed through that mapping */
     mov dword ptr [directory + 4 * 1023], offset directory + P + RW
     mov ebx, 0xffc00000 + (WINDOW >> 10)            /* PTE(0), seen through it */
     mov ecx, 60
@@ -473,7 +473,7 @@ directory_or_data: /* the same for directories; and a table that is its own dire
     jne 4f
     test ecx, 3
     jnz 5f
-    mov dword ptr [0xfffff000 + 4 * (WINDOW >> 22)], 0     /* the directory entry, likewise */
+    mov dword ptr [0xfffff000 + 4 * (WINDOW >> 22)], 0     /* the directory entry, in the same way */
     call flush
     EXPECT_FAULT(VEC_PF, 0, mov eax, [PAGE(0)])
     EXPECT_FAULT(VEC_PF, 0, mov eax, [ebx])
@@ -518,7 +518,7 @@ split_and_merge: /* 4 MB pages to tables and back; INVLPG of one address takes t
     jnz 2b
     ret
 
-accessed_dirty: /* cleared by the guest, they are set again; also in tables used by two spaces */
+accessed_dirty: /* A and D bits that the guest clears are set again, also in tables that two spaces use */
     call clear_window
     mov eax, DIRECTORIES
     mov edx, offset page_table
@@ -620,7 +620,7 @@ pae:
     mov cr0, eax
 
     mov ebp, 40
-2:  mov eax, ebp                        /* an entry by halves and by CMPXCHG8B, in turns */
+2:  mov eax, ebp                        /* an entry is written by halves and by CMPXCHG8B, in turns */
     shl eax, 12
     lea ebx, [eax + FRAME + ALL]
     test ebp, 1
@@ -655,13 +655,13 @@ pae:
     CHECK_EQ([PAGE(1)], 2)
     SEES(1)
 
-    /* A quarter leaves and comes back: at CR3 loads only. */
+    /* A PDPTE is cleared and set again: only a load of CR3 makes it take effect. */
     mov ebp, 20
 5:  SEES(1)
     mov dword ptr [pdpt + 8], 0
     SKIP_ON_TCG 6f
     invlpg [PAGE(0)]
-    SEES(1)                             /* the register is as it was */
+    SEES(1)                             /* the PDPTE register is unchanged */
 6:  call flush
     EXPECT_FAULT(VEC_PF, 0, mov eax, [PAGE(0)])
     mov esi, PAGE(0)
@@ -682,9 +682,9 @@ pae:
     dec ebp
     jnz 5b
 
-    /* The directory as one of its own tables, and 2 MB pages split and merged. */
+    /* The directory is one of its own tables, and 2 MB pages are split and merged. */
     mov dword ptr [directory2 + 8 * 5], offset directory2 + P + RW
-    mov ebx, WINDOW + 5 * 0x200000      /* maps what the directory's entries name: the page table first */
+    mov ebx, WINDOW + 5 * 0x200000      /* maps the pages that the directory's entries name, the page table first */
     mov ecx, 40
 7:  mov eax, ecx
     shl eax, 12

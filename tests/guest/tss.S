@@ -9,7 +9,7 @@ TGATE = FREE
 BADTSS = FREE + 8
 TSS16 = FREE + 0x10
 
-/* Busy bits of both descriptors as they must be: bit 0 KTSS, bit 1 ALTTSS */
+/* The expected busy bits of both descriptors: bit 0 KTSS, bit 1 ALTTSS */
 .macro CHECK_BUSY mask
     movzx eax, byte ptr [gdt + KTSS + 5]
     shr eax, 1
@@ -115,7 +115,7 @@ by_call_back:
     mov eax, [alt_tss + TSS_EFLAGS]
     and eax, FL_NT
     CHECK_EQ(eax, 0)                    /* IRET clears NT in the image of the task it leaves */
-    /* again: it goes on after its IRET */
+    /* again: the task continues behind its IRET */
     mov dword ptr [seen_link], 0
     lcall ALTTSS, 0
     CHECK_EQ([seen_link], KTSS + 0x10000)
@@ -259,7 +259,7 @@ broken:
     jmp 2f
 1:  CHECK_EQ([trap_vector], VEC_TS)
     CHECK_EQ([trap_error], KTSS)
-    SKIP_ON_TCG 3f                      /* still says the old task's */
+    SKIP_ON_TCG 3f                      /* still has the old task's value */
     CHECK_EQ([trap_eip], offset task_first)
 3:  str eax
     CHECK_EQ(eax, ALTTSS)
@@ -313,7 +313,7 @@ traced:
     xor eax, eax
     ret
 
-/* A task at CPL 3: its own inner stack, and back by an interrupt that nests no task */
+/* A task at CPL 3: its own inner stack, and a return by an interrupt that nests no task */
 user_task:
     NEW_TASK user_task_code
     mov dword ptr [alt_tss + TSS_CS], UCODE
@@ -332,7 +332,7 @@ user_task:
     CHECK_EQ([trap_cs], UCODE)
     CHECK_EQ([trap_frame_end], offset task_stack_top - 8)
     CHECK_EQ(ebx, 0x1234)
-    pushfd                              /* the interrupt cleared NT; what it saved had it */
+    pushfd                              /* the interrupt cleared NT; the saved flags have it */
     or dword ptr [esp], FL_NT
     popfd
     mov eax, [trap_eflags]
@@ -405,7 +405,7 @@ io_bitmap:
     EXPECT_USER(user_in8, 0x3202, 0x80, 0, user_in8_done)       /* IOPL 3: no map asked */
     mov edx, 0x61
     EXPECT_USER(user_insb, 0x202, 0x80, 0, user_insb_done)
-    mov word ptr [tss + TSS_IOMAP], TSS_BYTES + 65              /* base beyond the limit: nothing allowed */
+    mov word ptr [tss + TSS_IOMAP], TSS_BYTES + 65              /* the map's base is beyond the limit: no port is allowed */
     EXPECT_USER(user_in8, 0x202, VEC_GP, 0, user_in8)
     ret
 user_in8: in al, dx

@@ -67,7 +67,7 @@ guest_main:
     EXPECT_VM(vm_popf, 0x0202, VEC_GP, 0, vm_popf)
     EXPECT_VM(vm_iret, 0x0202, VEC_GP, 0, vm_iret)
     EXPECT_VM(vm_pushfd, 0x0202, VEC_GP, 0, vm_pushfd)
-    /* INT3, INTO and exceptions ask no IOPL */
+    /* IOPL does not matter to INT3, INTO and exceptions */
     EXPECT_VM(vm_int3, 0x0202, VEC_BP, 0, vm_int3_next)
     EXPECT_VM(vm_into, 0x0a02, VEC_OF, 0, vm_into_next)
     EXPECT_VM(vm_div, 0x0202, VEC_DE, 0, vm_div_at)
@@ -87,14 +87,14 @@ guest_main:
 
     mov edi, offset vm_result - vm_code
     add edi, VM_BASE
-    /* with IOPL 3: IF is the guest's, IOPL and VM are not */
+    /* with IOPL 3 the code may change IF, but not IOPL and VM */
     EXPECT_VM(vm_flags, 0x3202, 0x80, 0, vm_flags_end)
     movzx eax, word ptr [edi]
     CHECK_EQ(eax, 0x3002)           /* after CLI */
     movzx eax, word ptr [edi + 2]
     CHECK_EQ(eax, 0x3202)           /* after STI */
     movzx eax, word ptr [edi + 4]
-    CHECK_EQ(eax, 0x7ed7)  /* after POPF of nearly everything, IOPL 0 asked for */
+    CHECK_EQ(eax, 0x7ed7)  /* after POPF of nearly all flags with an IOPL of 0 */
     CHECK_EQ([trap_esp], 0xfff0)
 
     /* real-mode segments, 66h and 67h, far transfers, IRET within vm86 */
@@ -108,7 +108,7 @@ guest_main:
     movzx eax, word ptr [edi + 8]
     CHECK_EQ(eax, 0x2222)
 
-    /* a monitor that emulates CLI, STI, PUSHF by #GP and goes on by IRET */
+    /* a monitor that emulates CLI, STI and PUSHF at their #GP and continues by IRET */
     HOOK VEC_GP, monitor
     mov dword ptr [emulated], 0
     EXPECT_VM(vm_monitored, 0x0202, VEC_BP, 0, vm_monitored_end)
@@ -275,7 +275,7 @@ vm_limit32_at:
 vm_stack_limit:
     mov sp, 1
 vm_stack_limit_at:
-    push eax            /* from FFFDh up to 10000h: wraps inside itself */
+    push eax            /* from FFFDh on: an instruction that wraps at 10000h */
     .balign 4
 vm_result: .skip 16
 vm_code_end:

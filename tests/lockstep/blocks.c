@@ -17,7 +17,7 @@
 #define MAX_INSNS   40
 #define BLOCK_BYTES 1024
 #define BUDGET      20000
-#define COUNTER_AT  (SCRATCH_AT + 0x80) /* outside of what operands reach */
+#define COUNTER_AT  (SCRATCH_AT + 0x80) /* out of reach of operands */
 
 struct piece {
     u8 bytes[16];
@@ -63,7 +63,7 @@ static void emit32(struct program *p, u32 v)
     emit(p, &v, 4);
 }
 
-/* Around the instruction from `n` on: nothing, a condition that may jump over it, or a call of it. */
+/* What surrounds the instruction from `n` on: nothing, a conditional jump over it, or a call of it. */
 static void emit_piece(struct program *p, const struct piece *piece, unsigned shape)
 {
     u8 length = (u8)piece->length;

@@ -1,7 +1,7 @@
 /*
  * The code that the translator emits for a fixed corpus, as one hash a mode and configuration. Guards against
  * unintended changes of emitted code: a refactoring keeps every line, and a commit that changes code
- * on purpose changes the lines of corpus.expected, whose counts then show by how much.
+ * on purpose changes the lines of corpus.expected, where the counts then show by how much.
  *
  * The corpus is the same on every host: the CPU model is fixed, and values that depend on addresses of the process
  * (names of edges and callouts) are replaced by their meaning. Offsets of vCPU fields are part of the code.
@@ -219,7 +219,7 @@ static void every_opcode(struct corpus *c)
                 }
 }
 
-/* What programs and kernels are made of, operands and immediates left to chance. */
+/* Common instructions of programs and kernels, with random operands and immediates. */
 static const struct {
     u8 bytes[4];
     u8 count;

@@ -54,8 +54,7 @@ void generate_print_features(FILE *out)
 }
 #undef WORD
 
-/* --- what is not for a test: it would leave user code, or its result is the machine's and not the
- * instruction's --- */
+/* --- what tests leave out: instructions that leave user code, and results that depend on the machine --- */
 
 static bool wanted_category(const ZydisDecodedInstruction *i)
 {
@@ -90,7 +89,7 @@ static bool wanted_mnemonic(ZydisMnemonic m)
     case ZYDIS_MNEMONIC_RDTSC:
     case ZYDIS_MNEMONIC_RDTSCP:
     case ZYDIS_MNEMONIC_RDPID:
-    case ZYDIS_MNEMONIC_FNSTENV: /* they store last-instruction pointers */
+    case ZYDIS_MNEMONIC_FNSTENV: /* these store last-instruction pointers */
     case ZYDIS_MNEMONIC_FNSAVE:
     case ZYDIS_MNEMONIC_FXSAVE:
     case ZYDIS_MNEMONIC_CLFLUSH: return false;
@@ -241,8 +240,8 @@ static u32 random_target(struct random *r, const struct test_insn *i, unsigned b
     return random_chance(r, 60) ? at & ~15u : at;
 }
 
-/* Make the operand point at `target`: by the displacement if it has 32 bits and no base, else by the base
- * register. */
+/* Makes the operand point at `target`: by the displacement if it has 32 bits and there is no base, else by the
+ * base register. */
 static bool steer(struct test_insn *i, const ZydisDecodedOperand *op, struct state *s, u32 target)
 {
     u32 delta = target - effective_address(i, op, s);
@@ -295,7 +294,7 @@ static bool place_memory(struct generator *g, struct test_insn *i, struct state 
         i->target_bytes = operand_bytes(op);
         if (!steer(i, op, s, random_target(r, i, i->target_bytes))) return false;
     }
-    /* one base for two operands, or base and bit offset the same register: look again at the end */
+    /* two operands have the same base, or base and bit offset are one register: check the result at the end */
     for (unsigned n = 0; n < i->info.operand_count; n++) {
         const ZydisDecodedOperand *op = &i->op[n];
         if (!is_memory(op)) continue;
@@ -412,7 +411,7 @@ void generate_for_block(struct generator *g, struct test_insn *i)
            !place_for_block(g, i));
 }
 
-/* --- what to beware of --- */
+/* --- undefined results --- */
 
 bool generate_uses_stack(const struct test_insn *i)
 {
@@ -425,7 +424,7 @@ u32 generate_undefined_flags(const struct test_insn *i)
 {
     u32 mask = i->info.cpu_flags ? i->info.cpu_flags->undefined & FLAGS_ARITH : 0;
     switch (i->info.mnemonic) {
-    /* beyond what Zydis tells: OF but for counts of 1, CF for counts beyond the operand, AF always */
+    /* besides what Zydis reports: OF for counts other than 1, CF for counts beyond the operand, AF always */
     case ZYDIS_MNEMONIC_SHL:
     case ZYDIS_MNEMONIC_SHR:
     case ZYDIS_MNEMONIC_SAR:

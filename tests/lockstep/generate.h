@@ -29,7 +29,7 @@ struct generator {
 
 void generator_init(struct generator *g, struct random *r, const char *filter);
 
-/* An instruction to run alone, beginning with *s. The registers in *s are changed to suit it. */
+/* An instruction that runs alone from the state *s. The registers in *s are changed to suit it. */
 void generate_single(struct generator *g, struct test_insn *i, struct state *s);
 
 /* An instruction for a block: it keeps ESP balanced enough, does not change ESI and EDI (they point into the scratch
@@ -41,7 +41,8 @@ bool generate_uses_stack(const struct test_insn *i);
 
 /* Arithmetic flags that the manual leaves undefined after it. */
 u32 generate_undefined_flags(const struct test_insn *i);
-/* The generated instructions depend on the host: only those that the "max" model exposes. Print one line about it. */
+/* Prints one line about the host's features: only instructions that the "max" model exposes are generated, and that model
+ * depends on the host. */
 void generate_print_features(FILE *out);
 void generate_format(struct generator *g, const u8 *bytes, unsigned length, u32 eip, char *text,
                      unsigned text_bytes);

@@ -37,7 +37,7 @@ struct oracle {
 
 #define MAX_FAILURES 100
 #define SKIPPED      77 /* for ctest */
-/* One instruction, INT 81h and HLT; a repeated string instruction may count each iteration. */
+/* One instruction, INT 81h and HLT. A repeated string instruction may count once for each iteration. */
 #define BUDGET 64
 
 static void report(struct oracle *o, const struct test_insn *i, const struct state *in,
@@ -79,7 +79,7 @@ static void scatter(struct oracle *o, const struct test_insn *i, u8 *before)
     memcpy(before + (at - SCRATCH_AT), fresh, bytes);
 }
 
-/* Where the manual leaves the result undefined, or this host has a way of its own. */
+/* Results that the manual leaves undefined, or in which CPUs differ. */
 static bool undefined_result(const struct test_insn *i, const struct state *in, const struct state *expected)
 {
     unsigned count;
@@ -97,7 +97,7 @@ static bool undefined_result(const struct test_insn *i, const struct state *in, 
     return i->info.meta.isa_set == ZYDIS_ISA_SET_SHA && i->target & 15;
 }
 
-/* AMD's CPUs have a bit 17 in MXCSR, and later ones may have others: the guest's CPU has not. */
+/* AMD's CPUs have bit 17 in MXCSR, and later CPUs may have others. The guest's CPU has none of them. */
 static void expect_reserved_mxcsr(const struct test_insn *i, const struct state *in, const u8 *before,
                                   struct state *expected)
 {
@@ -147,7 +147,7 @@ static void test_one(struct oracle *o)
     if (i.exposed) {
         memcpy(native_scratch(), before, SCRATCH_BYTES);
         native_run(i.bytes, i.length, &in, &expected);
-        if (expected.vector == 14) { /* a wild address: nothing the guest could compare with */
+        if (expected.vector == 14) { /* a wild address, which the guest does not have */
             o->wild++;
             return;
         }

@@ -32,7 +32,7 @@ struct small_machine {
     bool translates;
 };
 
-/* --- what phys and the vCPU ask for; the FPU may be live in the first three --- */
+/* --- callbacks of phys and the vCPU; the FPU may be live in the first three --- */
 
 #define GENERAL_REGS __attribute__((target("general-regs-only")))
 

@@ -11,7 +11,8 @@
 
 struct small_machine;
 
-/* With a config: the translator's; without: the interpreter's. NULL (and a message) when it cannot be made. */
+/* With a config the translator runs the code, without one the interpreter. NULL, and a message, if the machine cannot be
+ * made. */
 struct small_machine *small_machine_create(const struct translator_config *config);
 void small_machine_destroy(struct small_machine *m);
 
@@ -19,7 +20,7 @@ void small_machine_destroy(struct small_machine *m);
 u8 *small_machine_scratch(struct small_machine *m);
 struct vcpu *small_machine_vcpu(struct small_machine *m);
 
-/* Put `bytes` of code and INT 81h at in->eip and run it from state *in. False when it does not end within
+/* Puts `bytes` of code and INT 81h at in->eip and runs it from the state *in. False if it does not end within
  * `instructions`. */
 bool small_machine_run(struct small_machine *m, const u8 *code, unsigned bytes, const struct state *in,
                        struct state *out, u64 instructions);

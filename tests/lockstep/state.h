@@ -23,7 +23,7 @@ static inline bool random_chance(struct random *r, unsigned percent)
     return random_below(r, 100) < percent;
 }
 
-/* Boundary values more often than not. */
+/* A boundary value in most cases. */
 u32 random_u32(struct random *r);
 void random_bytes(struct random *r, u8 *to, unsigned bytes);
 

@@ -1,5 +1,5 @@
 /*
- * A network card on a rig: RAM, a PCI bus with one interrupt wire, a clock, and a cable whose other end is the test.
+ * A network card on a rig: RAM, a PCI bus with one interrupt wire, a clock, and a cable with the test at its other end.
  */
 #ifndef RINGER_TESTS_UNIT_NET_RIG_H
 #define RINGER_TESTS_UNIT_NET_RIG_H

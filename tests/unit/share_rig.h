@@ -30,7 +30,7 @@ struct share_rig {
     struct reader in; /* the reply's fields */
 };
 
-/* '1' '2' '4' '8': a number of so many bytes; 's': a string. */
+/* '1' '2' '4' '8': a number of that many bytes; 's': a string. */
 static inline void rig_build(struct share_rig *rig, u8 type, const char *fields, va_list args)
 {
     struct writer w = {rig->message, rig->message + SHARE_HEAD_BYTES, rig->message + RIG_MESSAGE_BYTES,

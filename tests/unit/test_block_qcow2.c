@@ -29,7 +29,7 @@ static void check_extents(struct disk_image *image)
     }
 }
 
-/* Does random operations on an image whose contents are in the model, and compares. */
+/* Does random operations on an image and on a model of its contents, and compares. */
 static void exercise(const char *name, unsigned steps)
 {
     struct rig_model m = {rig_open(name, "qcow2", false), model, SIZE};

@@ -28,7 +28,7 @@ static void stop(void *owner, int status, const char *sentence)
     rig_stop(owner, STOP_HOST, status, sentence);
 }
 
-/* Makes a board whose serial port goes to `to`. The test does the host's I/O: there is no character thread. */
+/* Makes a board with a serial port that goes to `to`. The test does the host's I/O: there is no character thread. */
 static void new_machine_to(const char *where, bool nographic)
 {
     char error[256];

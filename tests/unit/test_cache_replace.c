@@ -185,7 +185,7 @@ static unsigned choose_nonsense(const struct policy_view *view)
     return 1000;
 }
 
-/* A policy of somebody who learns may choose anything. */
+/* A loaded policy may choose anything. */
 static void test_nonsense(void)
 {
     const struct cache_policy policy = {

@@ -99,7 +99,7 @@ static bool attach(struct front *f, unsigned n)
     return chardev_attach(&f->front, set.chardev[n], error, sizeof(error));
 }
 
-/* Waits for an event of the character thread. alarm() ends a test that waits in vain. */
+/* Waits for an event of the character thread. alarm() ends a test that waits for ever. */
 static void await(const u32 *counter, u32 least)
 {
     while (__atomic_load_n(counter, __ATOMIC_SEQ_CST) < least)

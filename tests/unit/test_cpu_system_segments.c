@@ -284,7 +284,7 @@ static void test_task_switches(void)
     CHECK_EQ(peek(f, AT_GDT + TASK2 + 5, 1), 0x89);
     CHECK_EQ(peek(f, AT_TASK2 + 0x24, 4) & FL_NT, 0);
 
-    fixture_protected(f, 3); /* through a task gate, whose DPL counts instead of the TSS's */
+    fixture_protected(f, 3); /* through a task gate: its DPL counts instead of the TSS's */
     put_task(f, AT_TASK2, 0x1230, FL_ONE);
     poke(f, AT_TASK2 + 0x64, 2, 1);
     EXPECT(f, DONE, JUMP, TASK_GATE_SEL | 3, 0, 4);

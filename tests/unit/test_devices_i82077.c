@@ -466,7 +466,7 @@ static void test_diskettes(void)
     COMMAND(0x4a, 0);
     CHECK_EQ(result[1], 0x01);
     set_dma(true, 512);
-    COMMAND(0xe6, 1, 0, 0, 1, 2, 9, 0x1b, 0xff); /* and drive B, whose motor is off */
+    COMMAND(0xe6, 1, 0, 0, 1, 2, 9, 0x1b, 0xff); /* and drive B; its motor is off */
     CHECK_EQ(result[1], 0x01);
     stop();
 }

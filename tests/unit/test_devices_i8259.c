@@ -70,7 +70,7 @@ static void test_priority_and_eoi(void)
     CHECK_EQ(i8259_acknowledge(&pair), 0x24);
     out(0x20, 0x64); /* specific EOI */
     CHECK_EQ(in_service(0x20), 0);
-    CHECK(!intr); /* edges: lines still up ask no more */
+    CHECK(!intr); /* edges: lines that stay up cause no further request */
     irq(1, false), irq(1, true);
     CHECK(intr);
     out(0x21, 0x02);

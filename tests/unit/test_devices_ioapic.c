@@ -153,7 +153,7 @@ static void test_levels(void)
     /* To edge and back to level: software clears a remote IRR in this way if its EOI was lost. */
     entry(9, APIC_MASKED | 0x59), entry(9, APIC_MASKED | APIC_LEVEL | 0x59);
     CHECK_EQ(entry_read(9), APIC_MASKED | APIC_LEVEL | 0x59);
-    /* If no APIC accepts the message, there is no remote IRR, and the message is sent again when one may. */
+    /* If no APIC accepts the message, there is no remote IRR, and the message is sent again when an APIC may accept it. */
     refuse = true;
     entry(9, APIC_LEVEL | 0x59);
     CHECK_EQ(entry_read(9), APIC_LEVEL | 0x59);

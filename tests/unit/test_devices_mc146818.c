@@ -149,7 +149,7 @@ static void test_uip(void)
 static void test_update_interrupt(void)
 {
     start(0);
-    put(0x0a, 0x20);                                        /* no periods, whose flag would show too */
+    put(0x0a, 0x20); /* no periodic interrupt: its flag would show too */
     CHECK_EQ(clock_next_deadline(&fake.clock), UINT64_MAX); /* no interrupt enabled: no wake-up */
     run_to(3 * SECOND);
     CHECK_EQ(get(0x0c), 0x10); /* the flag comes without the interrupt, too */
@@ -172,7 +172,7 @@ static void test_update_interrupt(void)
 static void test_alarm(void)
 {
     start(0);
-    put(0x0a, 0x20);                          /* no periods, whose flag would show too */
+    put(0x0a, 0x20);                          /* no periodic interrupt: its flag would show too */
     put(1, 0x05), put(3, 0x01), put(5, 0x00); /* at 00:01:05 */
     put(0x0b, 0x22);
     run_to(65 * SECOND - 1);

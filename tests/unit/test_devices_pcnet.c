@@ -219,7 +219,7 @@ static void test_filters(void)
     CHECK(!memcmp(net_rig.ram + ROOM, net_rig.ram + DATA, 64));
 }
 
-/* Let so much time pass. Returns how often the chip's timer fired. */
+/* Let this time pass. Returns how often the chip's timer fired. */
 static unsigned pass(u64 ns)
 {
     unsigned fired = 0;

@@ -191,7 +191,7 @@ static void test_descriptors(void)
     CHECK_EQ(pci_get32(ram + TX_RING + 16), DESCRIPTOR_EOR | DESCRIPTOR_LS | 100);
     CHECK_EQ(get(ISR, 2) & (INT_TOK | INT_TDU), INT_TOK | INT_TDU);
     net_rig_done();
-    /* Two buffers of 64 bytes for a frame of 90, whose tag is taken out (C+ 7.2). */
+    /* Two buffers of 64 bytes for a frame of 90; its tag is taken out (C+ 7.2). */
     make_frame(frame, mac, 90);
     memcpy(frame + 12, "\x81\0\0\x07\x08\x06", 6);
     put_descriptor(RX_RING, DESCRIPTOR_OWN | 64, 0, DATA + 0x1000);

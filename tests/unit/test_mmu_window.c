@@ -204,7 +204,7 @@ static void test_faults(void)
     teardown(f);
 }
 
-/* A page whose entry is dropped leaves the window before code runs again. */
+/* A page leaves the window when its entry is dropped, before code runs again. */
 static void test_entries_go(void)
 {
     struct fixture *f = setup(WINDOWS_ALWAYS);
@@ -326,7 +326,7 @@ static void test_policy(void)
     teardown(f);
 }
 
-/* The host allows a process so many mappings. */
+/* The host's limit on the mappings of a process. */
 static void test_limit(void)
 {
     struct fixture *f = setup(WINDOWS_ALWAYS);

@@ -96,7 +96,7 @@ static u32 window_of(const u8 *bytes)
 /* The router's first byte has this number. */
 #define FIRST (ROUTER_ISS + 1)
 
-/* A connection whose guest takes so many bytes, in units of 1 << SHIFT. */
+/* A connection to a guest with a window of this size, in units of 1 << SHIFT. */
 static void connect_guest(const char *options, u32 window)
 {
     static const struct early_ack_ops ops = {to_router, to_guest};

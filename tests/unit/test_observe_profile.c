@@ -1,5 +1,5 @@
 /*
- * Symbol tables, the profiler's table, and its folded stacks, whose numbers must add up.
+ * Symbol tables, the profiler's table, and its folded stacks. Their numbers must add up.
  */
 #include "cpu/isa.h"
 #include "observe/profile.h"

@@ -29,7 +29,7 @@ static bool parse_as_is(const char *line)
     return options_parse(count, words, device_table, &options, &command, error, sizeof(error));
 }
 
-/* The same for a machine without a network card, whose devices are those of the line. */
+/* The same for a machine without a network card: its devices are those of the line. */
 static bool parse(const char *line)
 {
     static char text[512];

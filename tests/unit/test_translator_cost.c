@@ -137,7 +137,7 @@ static void check_code16(struct rig *rig)
         v->seg[s].access &= ~(AR_DB | AR_G);
     }
     v->rip = 0;
-    v->gpr[REG_ESP] = 0xabcd0002; /* SP wraps in the midst of it */
+    v->gpr[REG_ESP] = 0xabcd0002; /* SP wraps in the middle of it */
     v->gpr[REG_EAX] = 0x1111aaaa;
     v->gpr[REG_EBX] = 0x2222bbbb;
     v->gpr[REG_ECX] = 0x33330000;

@@ -13,6 +13,9 @@
 
 enum {
     FLAT32 = MODE_CODE32 | MODE_STACK32 | MODE_PE | MODE_OSFXSR,
+    CODE64 = MODE_LONG | MODE_CODE64 | MODE_PE | MODE_OSFXSR |
+             MODE_SEG_BASED << (MODE_SEG_SHIFT + 2 * SEG_FS) |
+             MODE_SEG_BASED << (MODE_SEG_SHIFT + 2 * SEG_GS),
     /* CS, SS, DS, ES, FS and GS have limits. */
     LIMITED = 0x555u * (u32)MODE_SEG_LIMITED << MODE_SEG_SHIFT,
 };
@@ -30,6 +33,10 @@ static const struct {
     {"real mode", MODE_OSFXSR | MODE_IOPL | LIMITED, false},
     {"virtual-8086, IOPL 0", MODE_CPL | MODE_PE | MODE_VM86 | MODE_OSFXSR | LIMITED, false},
     {"virtual-8086, IOPL 3", MODE_CPL | MODE_PE | MODE_VM86 | MODE_OSFXSR | MODE_IOPL | LIMITED, false},
+    {"64-bit kernel", CODE64 | MODE_IOPL, false},
+    {"64-bit user", CODE64 | MODE_CPL, false},
+    {"64-bit user, IOPL 3", CODE64 | MODE_CPL | MODE_IOPL, false},
+    {"64-bit user, CR4.TSD", CODE64 | MODE_CPL | MODE_TSD, false},
 };
 
 /* A summary of the host instructions for one guest instruction. */
@@ -40,13 +47,13 @@ struct emitted {
     unsigned count;
 };
 
-static csh host, guest32, guest16;
+static csh host, guest[3]; /* by enum code_size */
 
-static void guest_mnemonic(const struct insn *i, bool code32, char *name, unsigned bytes)
+static void guest_mnemonic(const struct insn *i, enum code_size size, char *name, unsigned bytes)
 {
     cs_insn *line;
     name[0] = 0;
-    if (cs_disasm(code32 ? guest32 : guest16, i->bytes, i->length, 0, 1, &line) != 1) return;
+    if (cs_disasm(guest[size], i->bytes, i->length, 0, 1, &line) != 1) return;
     snprintf(name, bytes, "%s", line->mnemonic);
     cs_free(line, 1);
 }
@@ -64,7 +71,7 @@ static bool is_callout(const cs_insn *line)
     return false;
 }
 
-static struct emitted look_at(struct rig *rig, const struct block *block, bool code32)
+static struct emitted look_at(struct rig *rig, const struct block *block, enum code_size size)
 {
     struct engine *t = rig->vcpu.engine;
     const struct build *b = t->build;
@@ -74,7 +81,7 @@ static struct emitted look_at(struct rig *rig, const struct block *block, bool c
     size_t left = to - from;
     u64 address = 0;
     char name[32];
-    guest_mnemonic(&b->insn[0], code32, name, sizeof(name));
+    guest_mnemonic(&b->insn[0], size, name, sizeof(name));
     cs_insn *line = cs_malloc(host);
     while (left && cs_disasm_iter(host, &code, &left, &address, line)) {
         e.count++;
@@ -88,25 +95,24 @@ static struct emitted look_at(struct rig *rig, const struct block *block, bool c
 static struct emitted translate_example(struct rig *rig, const struct form_example *x, u32 mode,
                                         const struct isa_row **row)
 {
-    bool code32 = mode & MODE_CODE32;
+    enum code_size size = mode_code_size(mode);
     u8 code[32];
-    unsigned n = 0;
-    memset(code, 0x90, sizeof(code));
-    if (!code32 && (x->traits & FORM_MEMORY)) code[n++] = 0x67;
-    memcpy(code + n, x->bytes, x->length);
+    struct insn i;
+    unsigned bytes = form_decode(x, size, &i, code);
+    memset(code + bytes, 0x90, sizeof(code) - bytes);
     rig_load(rig, code, sizeof(code));
     translator_flush(&rig->vcpu);
-    u32 base = code32 ? 0 : RIG_CODE;
+    u32 base = size == CODE_16 ? RIG_CODE : 0;
     struct block_key key = {.gpa = RIG_CODE,
                             .eip = RIG_CODE - base,
                             .mode = mode,
                             .cs_base = base,
-                            .cs_limit = code32 ? UINT32_MAX : 0xffff};
+                            .cs_limit = size == CODE_16 ? 0xffff : UINT32_MAX};
     const struct block *block = translate(&rig->vcpu, &key);
     fpu_park(&rig->vcpu);
     if (!block) abort();
     *row = ((struct engine *)rig->vcpu.engine)->build->insn[0].row;
-    return look_at(rig, block, code32);
+    return look_at(rig, block, size);
 }
 
 static bool is_right(const struct isa_row *row, const struct emitted *e, u32 mode, bool hot)
@@ -136,13 +142,16 @@ int main(void)
     struct translator_config config = translator_defaults();
     config.no_superblocks = true; /* every jump ends its block */
     if (translator_init(&rig->vcpu, &config) || cs_open(CS_ARCH_X86, CS_MODE_64, &host) != CS_ERR_OK ||
-        cs_open(CS_ARCH_X86, CS_MODE_32, &guest32) != CS_ERR_OK ||
-        cs_open(CS_ARCH_X86, CS_MODE_16, &guest16) != CS_ERR_OK)
+        cs_open(CS_ARCH_X86, CS_MODE_16, &guest[CODE_16]) != CS_ERR_OK ||
+        cs_open(CS_ARCH_X86, CS_MODE_32, &guest[CODE_32]) != CS_ERR_OK ||
+        cs_open(CS_ARCH_X86, CS_MODE_64, &guest[CODE_64]) != CS_ERR_OK)
         abort();
     rig->translated_code_written = translator_code_written;
     for (unsigned n = 0; n < form_example_count; n++)
         for (unsigned m = 0; m < ARRAY_SIZE(modes); m++) {
             const struct isa_row *row;
+            bool code64 = modes[m].mode & MODE_CODE64;
+            if (form_examples[n].traits & (code64 ? FORM_COMPAT : FORM_LONG)) continue;
             struct emitted e = translate_example(rig, &form_examples[n], modes[m].mode, &row);
             bool hot = modes[m].hot && strcmp(row->name, "PUSHF") && strcmp(row->name, "POPF");
             bool right = is_right(row, &e, modes[m].mode, hot);
@@ -153,8 +162,8 @@ int main(void)
             CHECK(right);
         }
     cs_close(&host);
-    cs_close(&guest32);
-    cs_close(&guest16);
+    for (unsigned n = 0; n < ARRAY_SIZE(guest); n++)
+        cs_close(&guest[n]);
     translator_destroy(&rig->vcpu);
     rig_destroy(rig);
     return check_report();

@@ -147,7 +147,7 @@ def rude(port):
         except OSError:
             pass
         if number % 2:
-            kept.append(client)  # some stay connected in the middle of a message
+            kept.append(client)  # some clients stop in the middle of a message and stay connected
         else:
             client.close()
     deaf = [socket.create_connection(("127.0.0.1", port), WAIT) for _ in range(3)]

@@ -80,7 +80,7 @@ void fw_cfg_reset(struct fw_cfg *cfg);
  * too long. Must not be called while a running guest may have selected the item. */
 bool fw_cfg_put(struct fw_cfg *cfg, enum fw_cfg_key key, const void *data, u32 bytes);
 bool fw_cfg_put_file(struct fw_cfg *cfg, const char *name, const void *data, u32 bytes, bool writable);
-/* A file whose bytes `read` provides whenever the guest reads them. Returns its key, or 0 as above. */
+/* A file: `read` provides its bytes whenever the guest reads them. Returns its key, or 0 as above. */
 u16 fw_cfg_put_source(struct fw_cfg *cfg, const char *name, u32 bytes, fw_cfg_read *read, void *source);
 /* The same for an item that has a number and no name. */
 bool fw_cfg_put_numbered_source(struct fw_cfg *cfg, enum fw_cfg_key key, u32 bytes, fw_cfg_read *read,

@@ -155,7 +155,7 @@ static u8 next_page(const struct ne2000 *ne, u8 page)
 }
 
 /*
- * Is there room for so many bytes? The page at BNRY is the driver's. Drivers write to BNRY the page before the next
+ * Is there room for this number of bytes? The page at BNRY is the driver's. Drivers write to BNRY the page before the next
  * packet's, which may be the page before the ring; that stands for the ring's last page. A nonsensical ring never has
  * room.
  */

@@ -58,7 +58,7 @@ static u64 poll_interval_ns(const struct pcnet *p)
 }
 
 /* The chip polls the transmit ring as long as it runs. Most drivers demand a poll for each frame (TDMD), and the timer would keep an idle
- * host awake for nothing. So polls that find nothing come less often, down to one in so many intervals. */
+ * host awake for nothing. So polls that find nothing come less often, down to one in this number of intervals. */
 #define POLL_SLOWEST 32u
 
 static bool polls_transmit_ring(const struct pcnet *p)

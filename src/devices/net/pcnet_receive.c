@@ -60,7 +60,7 @@ static u32 next_of(const struct pcnet_ring *ring, u32 index)
     return index + 1 < ring->entries ? index + 1 : 0;
 }
 
-/* Are there buffers for so many bytes? *never: not even the whole ring is large enough. */
+/* Are there buffers for this number of bytes? *never: not even the whole ring is large enough. */
 static bool has_buffers(const struct pcnet *p, u32 bytes, bool *never)
 {
     u32 index = p->receive.at, room = 0;

@@ -33,7 +33,7 @@ enum { HEADER_BYTES = 4, CAPR_AHEAD = 16 };
 enum { PROTOCOL_TCP = 6, PROTOCOL_UDP = 17 };
 
 /* A driver in C+ mode returns descriptors without writing a register, so the chip looks for them while frames wait,
- * at this interval. After so many attempts it drops the frames. */
+ * at this interval. After this number of attempts it drops the frames. */
 #define RETRY_NS    200000u
 #define RETRIES_MAX 250
 
@@ -149,7 +149,7 @@ static u32 next_of(u32 index, u32 command)
     return (command & DESCRIPTOR_EOR) || index == RING_ENTRIES - 1 ? 0 : index + 1;
 }
 
-/* Are there descriptors for so many bytes? *never: not even the whole ring is large enough. */
+/* Are there descriptors for this number of bytes? *never: not even the whole ring is large enough. */
 static bool has_descriptors(const struct rtl8139 *r, u32 bytes, bool *never)
 {
     u32 index = r->receive_at, room = 0;

@@ -15,7 +15,7 @@ enum { SPECIFY_NO_DMA = 0x01 };
 enum { OPCODE = 0x1f, RELATIVE_SEEK = 0x80, RELATIVE_INWARD = 0x40 };
 
 #define STEP_NS 3000000u /* the time of a real drive from track to track */
-#define FASTER  30       /* this drive is so many times as fast */
+#define FASTER  30       /* the factor by which this drive is faster */
 
 /* --- interrupt --- */
 

@@ -122,7 +122,7 @@ static bool in_range(const struct scsi_unit *unit, u64 block, u64 count)
     return block <= scsi_blocks(unit) && count <= scsi_blocks(unit) - block;
 }
 
-/* Cut a list of buffers to so many bytes. Returns how many buffers are left. */
+/* Cut a list of buffers to this number of bytes. Returns how many buffers are left. */
 static unsigned cut(struct iovec *part, unsigned count, u64 bytes)
 {
     unsigned n = 0;

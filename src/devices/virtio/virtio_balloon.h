@@ -28,7 +28,7 @@ struct virtio_balloon_options {
 
 struct virtio_balloon {
     struct virtio virtio; /* first */
-    /* `actual` pages are in the balloon, as the driver says. NULL: nobody wants to know. */
+    /* `actual` pages are in the balloon, as the driver says. May be NULL. */
     void (*changed)(void *owner, u32 actual);
     void *owner;
     u64 stat[VIRTIO_BALLOON_STATS]; /* by tag (5.5.6.3); UINT64_MAX: not told */

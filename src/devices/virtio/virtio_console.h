@@ -65,7 +65,7 @@ void virtio_port_plug(struct virtio_console *console, unsigned number, bool is_c
 unsigned virtio_port_receive(struct virtio_port *port, const u8 *bytes, unsigned count);
 /* transmit() took less than all, and would take more now. */
 void virtio_port_go_on(struct virtio_port *port);
-/* Somebody is at the other end, or no longer. */
+/* A client is at the other end, or no longer. */
 void virtio_port_set_open(struct virtio_port *port, bool open);
 
 #endif

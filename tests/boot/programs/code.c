@@ -31,7 +31,7 @@ static void self(void)
 {
     u8 *code = map(NULL, 2 * PAGE, RWX);
     for (u32 round = 0; round < 40; round++) {
-        /* also with the loop over the boundary of two pages */
+        /* also with a loop that crosses a page boundary */
         u8 *at = code + (round & 1 ? PAGE - 5 : 64) - round / 8;
         memcpy(at, c_self, 32);
         u32 sum, count = 3000;
@@ -55,7 +55,7 @@ static void boundary(void)
             memcpy(&value, at + 1, 4);
             check_eq(call(at), value);
         }
-        /* The second page goes and comes back as another. */
+        /* The second page is unmapped, and another one is mapped there. */
         catch_faults();
         mprotect(code + PAGE, PAGE, PROT_NONE);
         u32 stack[64];
@@ -104,7 +104,7 @@ static void two_mappings(void)
         make_constant(b + at, n + 1);
         check_eq(call(a + at), n + 1);
     }
-    /* by system call: the kernel writes it */
+    /* the kernel writes it in a system call */
     u8 bytes[6];
     for (u32 n = 0; n < 300; n++) {
         make_constant(bytes, n * 3);
@@ -200,7 +200,7 @@ static void shared_text(void) /* one process patches what another runs */
     check_eq(wait_for(pid), 0);
 }
 
-static void copied_text(void) /* private mappings part when written */
+static void copied_text(void) /* a write separates private mappings */
 {
     int fd = memory_file(2 * PAGE);
     u8 bytes[6];
@@ -230,7 +230,7 @@ static __attribute__((noinline)) u32 apply(u32 (*function)(u32), u32 n)
 {
     return function(n);
 }
-static void trampolines(void) /* code on the stack, at the same place, for ever other functions */
+static void trampolines(void) /* code on the stack: other functions again and again at the same address */
 {
     for (u32 n = 0; n < 2000; n++) {
         u32 add(u32 more)
@@ -288,7 +288,7 @@ static void debugger(void) /* INT3 into a running child, single steps, and the b
     check_eq(hits, 60);
     ptrace(PTRACE_CONT, pid, 0, 0);
     check_eq(wait_for(pid), 0);
-    volatile u32 counter = 0; /* and the text here is untouched */
+    volatile u32 counter = 0; /* and the text of this process is unchanged */
     stop_here(&counter);
     check_eq(counter, 1);
 }

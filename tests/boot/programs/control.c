@@ -66,7 +66,7 @@ static void coroutines(void)
         check_eq(order[n], n % 3 + 1);
 }
 
-/* Returns to where no call came from. EAX: how often it got where it should. */
+/* Returns to addresses from which no call came. EAX: how often it arrived where it should. */
 SNIPPET(c_returns, "xor %eax, %eax\n mov $1000, %ecx\n"
                    "1: push $2f\n ret\n ud2\n"     /* pushed */
                    "2: inc %eax\n call 3f\n ud2\n" /* changed by the callee */

@@ -35,7 +35,7 @@ void check_at(const char *file, int line, bool holds, const char *text, long a, 
         check_at(__FILE__, __LINE__, a_ == b_, #a " == " #b, a_, b_);                                        \
     } while (0)
 
-/* User code for some 30 ms: what is hot is treated otherwise. */
+/* Runs user code for some 30 ms, because hot code is treated differently. */
 void burn(void);
 u32 random_u32(void);
 /* Anonymous memory or die; at: where, or NULL. */

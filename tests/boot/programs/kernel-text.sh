@@ -7,7 +7,7 @@ mount -t tracefs none $tracing 2>/dev/null
 
 say_each() { for word in "$@"; do [ -d "/sys/module/$word" ] && echo "$word"; done; }
 
-# Modules at other addresses each time, or at the same ones with other text.
+# Modules that get other addresses each time, or the same addresses with other text.
 n=0
 while [ $n -lt 12 ]; do
     for module in xor raid6_pq; do insmod "/modules/$module.ko" || echo "insmod $module failed"; done
@@ -37,7 +37,7 @@ if [ -w $tracing/kprobe_events ]; then
         echo 'r:probe_read vfs_read' >>$tracing/kprobe_events
         echo 1 >$tracing/events/kprobes/enable
         for file in version uptime stat meminfo cpuinfo version stat uptime; do cat /proc/$file >/dev/null; done
-        echo 0 >$tracing/events/kprobes/enable # first: reading the trace would add to it without end
+        echo 0 >$tracing/events/kprobes/enable # tracing ends first: reading the trace would add to it without end
         [ "$(grep -c probe_ $tracing/trace)" -ge 16 ] || echo "probes not hit"
         echo >$tracing/kprobe_events
         echo >$tracing/trace

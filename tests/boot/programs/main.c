@@ -21,7 +21,7 @@ void check_at(const char *file, int line, bool holds, const char *text, long a, 
 
 void burn(void)
 {
-    static volatile u32 sum; /* not on the stack, whose page may hold code */
+    static volatile u32 sum; /* not on the stack: its page may hold code */
     for (u32 n = 0; n < 12000000; n++)
         sum += n;
 }

@@ -84,7 +84,7 @@ static void churn(void)
     memset(model, 0, sizeof model);
 }
 
-static void holes(void) /* as many mappings as one can get: every other page goes, one at a time */
+static void holes(void) /* as many mappings as possible: every other page is unmapped, one at a time */
 {
     enum { PAGES = 12000 };
     u8 *at = map(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE);
@@ -107,8 +107,7 @@ static void holes(void) /* as many mappings as one can get: every other page goe
     munmap(at, PAGES * PAGE);
 }
 
-static void
-unsteady(void) /* computes, while its memory costs more than it is worth: in the middle of loops */
+static void unsteady(void) /* computes with memory that each round maps and unmaps, within a hot loop */
 {
     u32 sum = 0;
     for (u32 round = 0; round < 200; round++) {

@@ -133,7 +133,8 @@ static void simple_faults(void)
     for
         EACH(p, stores)
     FAULTS(*p, &in, HOLE);
-    in.esi = AT(HOLE) - 1; /* across its beginning: the first byte of the missing page is what faults */
+    in.esi =
+        AT(HOLE) - 1; /* across its beginning: the fault's address is the first byte of the missing page */
     for
         EACH(p, wide_loads)
     FAULTS(*p, &in, HOLE);
@@ -176,7 +177,7 @@ static void stack_faults(void)
         EACH(p, pops)
     FAULTS(*p, &in, HOLE);
     in.esp = AT(HOLE) - 12;
-    run_until_fault(s_popa, &in); /* processors differ in what it has loaded by then */
+    run_until_fault(s_popa, &in); /* processors differ in what the instruction has loaded by then */
     check(caught.signal == SIGSEGV && caught.address == AT(HOLE) && caught.regs.esp == in.esp);
     in.ebp = AT(HOLE);
     FAULTS(s_leave, &in, HOLE);
@@ -184,7 +185,7 @@ static void stack_faults(void)
     FAULTS(s_leave, &in, HOLE);
     in = base_regs();
     FAULTS(s_call_mem, &in, HOLE);
-    in.esi = 0xfffffffd; /* beyond user memory: to the end of the address space, and around it */
+    in.esi = 0xfffffffd; /* beyond user memory: up to the end of the address space, and across it */
     FAULTS(s_load1, &in, 0xfffffffd);
     FAULTS(s_store1, &in, 0xfffffffd);
 }
@@ -205,7 +206,7 @@ static void strings(void)
     in.edi = AT(BEHIND);
     FAULTS(s_movs, &in, HOLE);
 
-    /* Repeated ones stop in the middle, and their registers say where. */
+    /* Repeated string instructions stop in the middle, and their registers say where. */
     static const struct {
         const u8 *code;
         u32 ecx, esi, edi, done, size, is_source, is_dest;
@@ -249,7 +250,7 @@ static void strings(void)
     check_eq(caught.regs.esi, in.esi - 32);
     check_eq(caught.regs.edi, BEHIND - 4);
     check(caught.eflags & 0x400);
-    /* and a scan that ends just before the hole does not fault */
+    /* a scan that ends just before the hole does not fault */
     memset(AREA + PAGE - 100, 1, 99);
     AREA[PAGE - 1] = 2;
     in = base_regs();

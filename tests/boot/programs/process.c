@@ -44,7 +44,7 @@ static void copy_on_write(u32 depth)
     }
 }
 
-static void storm(void) /* more address spaces than are remembered, all alive and taking turns */
+static void storm(void) /* more address spaces than the shadow remembers, all alive and taking turns */
 {
     enum { CHILDREN = 90 };
     int pid[CHILDREN], to[CHILDREN][2], from[2];
@@ -91,7 +91,7 @@ static void execute(void)
     }
 }
 
-static void shared_memory(void) /* lock-step through a page both have */
+static void shared_memory(void) /* in lock-step through a page that both share */
 {
     volatile u32 *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     int pid = fork();

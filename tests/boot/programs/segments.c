@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static u8 *area; /* four pages; the fourth is not there */
+static u8 *area; /* four pages; the fourth is not mapped */
 
 static u16 segment(u32 entry, u32 base, u32 limit, u32 contents, bool pages, bool read_only)
 {
@@ -75,7 +75,7 @@ static void data(void)
         in.esi = 0x10000000 + 40;
         expect(g_read, 2, &in, SIGTRAP);
         check_eq(caught.regs.eax, 30);
-        in.esi = 0x10000000 + 3 * PAGE; /* not limited, but not there */
+        in.esi = 0x10000000 + 3 * PAGE; /* within the limit, but not mapped */
         expect(g_read, 2, &in, SIGSEGV);
         check_eq(caught.address, area + 3 * PAGE);
         in.ebx = 0; /* a null selector */
@@ -110,7 +110,7 @@ static void data(void)
     }
 }
 
-/* Far code: its EIPs count from the segment's base. */
+/* Far code: its EIP is relative to the segment's base. */
 SNIPPET(g_far, "call 1f\n add $100, %eax\n lret\n 1: mov (%esp), %edx\n mov $5, %eax\n ret\n"
                ".globl g_far_bad\n g_far_bad: mov 16, %eax");
 extern const u8 g_far_bad[];
