@@ -86,10 +86,10 @@ static void run_machine(void *argument)
     failed = instruments_start(&session->instruments);
     if (failed) die(STATUS_HOST, "cannot sample for the profile: %s", strerror(-failed));
 
-    confine_thread(ROLE_VCPU);
     if (options->lockstep) {
         session->status = lockstep_run(vm);
     } else {
+        confine_thread(ROLE_VCPU);
         dispatcher_run(vm);
         session->status = vm->status;
     }

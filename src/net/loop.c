@@ -117,8 +117,8 @@ static void *loop_main(void *argument)
 
 int net_loop_init(struct net_loop *loop, enum thread_role role)
 {
-    *loop =
-        (struct net_loop){.role = role, .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .look_out_ns = LOOP_LOOK_OUT_NS};
+    *loop = (struct net_loop){
+        .role = role, .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .look_out_ns = LOOP_LOOK_OUT_NS};
     if (loop->wake_fd < 0) return -errno;
     pthread_mutex_init(&loop->lock, NULL);
     pthread_cond_init(&loop->answered, NULL);

@@ -54,7 +54,8 @@ static int enter(const struct program *program, unsigned flags)
     for (unsigned n = 0; n < program->count; n++)
         if (BPF_CLASS(op[n].code) == BPF_JMP && op[n].k == RULE_OWN_PID) op[n].k = (u32)getpid();
     struct sock_fprog given = {program->count, op};
-    long failed = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags | SECCOMP_FILTER_FLAG_SPEC_ALLOW, &given);
+    long failed =
+        syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags | SECCOMP_FILTER_FLAG_SPEC_ALLOW, &given);
     int error = errno;
     free(op);
     /* A positive number is a thread that cannot be given the filter. */

@@ -61,7 +61,8 @@ static void allow(scmp_filter_ctx filter, const struct rule *rule)
 static bool is_allowed(const char *name, unsigned role, bool always)
 {
     for (const struct rule *rule = rules_allowed; rule->name; rule++)
-        if (!strcmp(rule->name, name) && rule->roles >> role & 1 && !(always && rule->conditions)) return true;
+        if (!strcmp(rule->name, name) && rule->roles >> role & 1 && !(always && rule->conditions))
+            return true;
     return false;
 }
 
@@ -72,8 +73,8 @@ static void refuse(scmp_filter_ctx filter, const struct rule_refusal *refusal, u
     if (judged && !refusal->conditions) return; /* refusal.c does it */
     const struct rule_condition *c = &refusal->condition;
     struct scmp_arg_cmp compare = SCMP_CMP(c->argument, SCMP_CMP_MASKED_EQ, c->mask, c->value);
-    int failed = seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(refusal->error), number_of(refusal->name), judged,
-                                        &compare);
+    int failed = seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(refusal->error), number_of(refusal->name),
+                                        judged, &compare);
     if (failed) fail(refusal->name, -failed);
 }
 
@@ -127,8 +128,9 @@ static void write_tables(FILE *out)
 int main(int argc, char **argv)
 {
     static const char *const names[] = {
-        [ROLE_VCPU] = "vcpu",       [ROLE_WAKER] = "waker",   [ROLE_DISK] = "disk", [ROLE_NETWORK] = "network",
-        [ROLE_CHARACTERS] = "characters", [ROLE_FOLDER] = "folder", [ROLE_VNC] = "vnc",   [ROLE_WINDOW] = "window"};
+        [ROLE_VCPU] = "vcpu",       [ROLE_WAKER] = "waker",           [ROLE_DISK] = "disk",
+        [ROLE_NETWORK] = "network", [ROLE_CHARACTERS] = "characters", [ROLE_FOLDER] = "folder",
+        [ROLE_VNC] = "vnc",         [ROLE_WINDOW] = "window"};
     static_assert(ARRAY_SIZE(names) == ROLE_COUNT, "each role has a name");
     FILE *out = argc == 4 ? fopen(argv[1], "w") : NULL, *tables = out ? fopen(argv[2], "w") : NULL;
     if (!tables) fail("no output", errno);

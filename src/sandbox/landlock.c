@@ -89,10 +89,15 @@ static void allow_name_service(enum thread_role role)
 
 static void allow_window(void)
 {
-    static const char *const places[] = {"/usr", "/lib", "/lib64", "/etc", "/opt", "/proc",
-                                         "/sys", "/run", "/var/lib", "/var/cache"};
-    static const char *const at_home[] = {".icons", ".fonts", ".local/share/icons", ".local/share/fonts",
-                                          ".config/fontconfig", ".cache/fontconfig", ".Xauthority"};
+    static const char *const places[] = {"/usr",  "/lib", "/lib64", "/etc",     "/opt",
+                                         "/proc", "/sys", "/run",   "/var/lib", "/var/cache"};
+    static const char *const at_home[] = {".icons",
+                                          ".fonts",
+                                          ".local/share/icons",
+                                          ".local/share/fonts",
+                                          ".config/fontconfig",
+                                          ".cache/fontconfig",
+                                          ".Xauthority"};
     const char *runtime = getenv("XDG_RUNTIME_DIR");
     for (unsigned n = 0; n < ARRAY_SIZE(places); n++)
         allow(ROLE_WINDOW, places[n], READ);
@@ -114,7 +119,8 @@ int landlock_prepare(const char *const *network_reads, unsigned count)
         if (fd < 0) return fd;
         ruleset_of[role] = fd;
 #ifdef RINGER_SANITIZED
-        allow(role, "/", READ | LANDLOCK_ACCESS_FS_EXECUTE); /* the sanitizers look at /proc and run a program */
+        allow(role, "/",
+              READ | LANDLOCK_ACCESS_FS_EXECUTE); /* the sanitizers look at /proc and run a program */
 #endif
     }
     allow_name_service(ROLE_NETWORK);

@@ -48,7 +48,7 @@ static bool is_in(const char *path, const char *const *directories, unsigned cou
 
 static bool is_harmless_device(const char *path)
 {
-    static const char *const devices[] = {"/dev/null", "/dev/zero",   "/dev/random", "/dev/urandom",
+    static const char *const devices[] = {"/dev/null", "/dev/zero",  "/dev/random", "/dev/urandom",
                                           "/dev/full", "/dev/hwrng", "/dev/pts",    "/dev/shm"};
     return is_in(path, devices, ARRAY_SIZE(devices)) || !strncmp(path, "/dev/sr", 7);
 }
@@ -74,7 +74,7 @@ bool opener_is_named(const struct opener_files *files, const char *path)
 bool opener_allows(const struct opener_files *files, const char *path, bool to_write)
 {
     static const char *const kernels[] = {"/proc", "/sys"};
-    static const char *const systems[] = {"/etc", "/usr",  "/bin",       "/sbin",    "/lib",
+    static const char *const systems[] = {"/etc",   "/usr",  "/bin",       "/sbin",        "/lib",
                                           "/lib64", "/boot", "/var/spool", "/var/lib/dpkg"};
     if (opener_is_named(files, path)) return true;
     if (is_in(path, kernels, ARRAY_SIZE(kernels))) return false;

@@ -19,9 +19,9 @@ struct refused {
 #include "refusals.inc"
 
 static const char *const role_names[] = {
-    [ROLE_VCPU] = "vCPU",           [ROLE_WAKER] = "timer",          [ROLE_DISK] = "disk",
-    [ROLE_NETWORK] = "network",     [ROLE_CHARACTERS] = "character", [ROLE_FOLDER] = "shared folder",
-    [ROLE_VNC] = "VNC",             [ROLE_WINDOW] = "window",
+    [ROLE_VCPU] = "vCPU",       [ROLE_WAKER] = "timer",          [ROLE_DISK] = "disk",
+    [ROLE_NETWORK] = "network", [ROLE_CHARACTERS] = "character", [ROLE_FOLDER] = "shared folder",
+    [ROLE_VNC] = "VNC",         [ROLE_WINDOW] = "window",
 };
 static_assert(ARRAY_SIZE(role_names) == ROLE_COUNT, "each role has a name");
 
@@ -75,7 +75,8 @@ static void refuse(int signal, siginfo_t *info, void *context)
     greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
     int call = info->si_syscall, error = error_of(call), before = errno;
     if (!error && is_deadly(call)) {
-        say("the sandbox refuses the system call ", call, ", which Ringer never makes: this is an attack or a bug\n");
+        say("the sandbox refuses the system call ", call,
+            ", which Ringer never makes: this is an attack or a bug\n");
         abort();
     }
     bool known = (unsigned)call < ARRAY_SIZE(warned);

@@ -24,7 +24,7 @@
 
 #define ANY(roles, name)                                                                                     \
     {                                                                                                        \
-        #name, roles, 0,                                                                                     \
+#name, roles, 0,                                                                                     \
         {                                                                                                    \
             {                                                                                                \
                 0                                                                                            \
@@ -34,7 +34,7 @@
 /* The bits of `mask` in the argument have this value. */
 #define BITS(roles, name, argument, mask, value)                                                             \
     {                                                                                                        \
-        #name, roles, 1,                                                                                     \
+#name, roles, 1,                                                                                     \
         {                                                                                                    \
             {                                                                                                \
                 argument, mask, value                                                                        \
@@ -288,7 +288,9 @@ const struct rule rules_allowed[] = {
 const struct rule_refusal rules_refused[] = {
     {.name = "open", .roles = ALL, .error = EACCES}, /* /etc/localtime, /sys/devices/system/cpu/online */
     {.name = "openat", .roles = ALL, .error = EACCES},
-    {.name = "socket", .roles = NET, .error = EACCES}, /* libslirp: a raw one, where the host allows no other pings */
+    {.name = "socket",
+     .roles = NET,
+     .error = EACCES}, /* libslirp: a raw one, where the host allows no other pings */
     {.name = "clone3", .roles = ALL, .error = ENOSYS}, /* a filter cannot see its flags; then comes clone() */
     {.name = "clone", .roles = ALL, .error = EPERM, .conditions = 1, .condition = {0, CLONE_THREAD, 0}},
     {.name = "fork", .roles = WIN, .error = EPERM},
@@ -296,7 +298,9 @@ const struct rule_refusal rules_refused[] = {
     {.name = "execve", .roles = WIN, .error = EPERM}, /* D-Bus and PulseAudio would start their servers */
     {.name = "prctl", .roles = ALL, .error = EPERM},  /* names of threads and mappings */
     {.name = "kcmp", .roles = WIN, .error = EPERM},   /* Mesa */
-    {.name = "sched_setscheduler", .roles = WIN, .error = EPERM}, /* sound libraries would like to be in time */
+    {.name = "sched_setscheduler",
+     .roles = WIN,
+     .error = EPERM}, /* sound libraries would like to be in time */
     {.name = "sched_setattr", .roles = WIN, .error = EPERM},
     {.name = NULL},
 };
@@ -309,17 +313,20 @@ const char *const rules_deadly[] = {
 #ifndef RINGER_SANITIZED
     "ptrace",
 #endif
-    "process_vm_readv", "process_vm_writev", "process_madvise", "pidfd_getfd", "pidfd_open", "pidfd_send_signal",
+    "process_vm_readv", "process_vm_writev", "process_madvise", "pidfd_getfd", "pidfd_open",
+    "pidfd_send_signal",
     /* users and privileges */
     "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups", "setfsuid", "setfsgid",
     "capset",
     /* the view of the file system */
-    "mount", "umount2", "pivot_root", "chroot", "setns", "unshare", "open_tree", "move_mount", "fsopen", "fsmount",
-    "fspick", "fsconfig", "mount_setattr", "open_by_handle_at", "name_to_handle_at", "mknod",
+    "mount", "umount2", "pivot_root", "chroot", "setns", "unshare", "open_tree", "move_mount", "fsopen",
+    "fsmount", "fspick", "fsconfig", "mount_setattr", "open_by_handle_at", "name_to_handle_at", "mknod",
     /* the host's kernel */
-    "init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load", "reboot", "swapon", "swapoff",
-    "bpf", "iopl", "ioperm", "settimeofday", "clock_settime", "adjtimex", "clock_adjtime", "sethostname",
-    "setdomainname", "syslog", "acct", "quotactl", "vhangup", "lookup_dcookie", "nfsservctl", "perf_event_open",
+    "init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load", "reboot", "swapon",
+    "swapoff", "bpf", "iopl", "ioperm", "settimeofday", "clock_settime", "adjtimex", "clock_adjtime",
+    "sethostname", "setdomainname", "syslog", "acct", "quotactl", "vhangup", "lookup_dcookie", "nfsservctl",
+    "perf_event_open",
     /* what exploits of kernels begin with */
-    "userfaultfd", "add_key", "request_key", "keyctl", "io_uring_setup", "io_uring_enter", "io_uring_register",
-    "modify_ldt", "personality", "move_pages", "mbind", "migrate_pages", "fanotify_init", "vmsplice", NULL};
+    "userfaultfd", "add_key", "request_key", "keyctl", "io_uring_setup", "io_uring_enter",
+    "io_uring_register", "modify_ldt", "personality", "move_pages", "mbind", "migrate_pages", "fanotify_init",
+    "vmsplice", NULL};

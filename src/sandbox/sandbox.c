@@ -29,12 +29,13 @@ static void end(void)
 void sandbox_open(const struct sandbox_wishes *wishes)
 {
     sandbox.has_filters = filter_possible();
-    sandbox.has_landlock = landlock_possible() &&
-                           !landlock_prepare(wishes->network_reads, wishes->network_read_count);
+    sandbox.has_landlock =
+        landlock_possible() && !landlock_prepare(wishes->network_reads, wishes->network_read_count);
     const char *lacks = sandbox.has_filters    ? "Landlock: files are confined less strictly"
                         : sandbox.has_landlock ? "filters of system calls: only files are confined"
                                                : "filters of system calls and Landlock";
-    if (!sandbox.has_filters || !sandbox.has_landlock) log_warn("the sandbox does without the host's %s", lacks);
+    if (!sandbox.has_filters || !sandbox.has_landlock)
+        log_warn("the sandbox does without the host's %s", lacks);
     int failed = opener_start(&wishes->named, wishes->pid_file);
     if (failed) die(STATUS_HOST, "cannot start the process that opens files: %s", strerror(-failed));
     sandbox.programs = wishes->programs;
@@ -47,6 +48,7 @@ static void confine(enum thread_role role, int folder_fd)
 {
     /* What the user network starts would inherit the confinement. */
     if (role == ROLE_NETWORK && sandbox.programs) return;
+    if (role == ROLE_VCPU) host_path_set(&opener_ops); /* the machine has been set up */
     refusal_set_role(role);
     int failed = sandbox.has_landlock ? landlock_enter(role, folder_fd) : 0;
     if (!failed && sandbox.has_filters) failed = filter_enter(role);
@@ -59,8 +61,8 @@ void sandbox_shut(void)
     if (!sandbox.open) return;
     int failed = sandbox.has_filters ? refusal_prepare() : 0;
     if (!failed && sandbox.has_filters) failed = filter_enter_common(sandbox.programs);
-    if (failed) die(STATUS_HOST, "cannot set up the sandbox (--sandbox=off goes without): %s", strerror(-failed));
-    host_path_set(&opener_ops);
+    if (failed)
+        die(STATUS_HOST, "cannot set up the sandbox (--sandbox=off goes without): %s", strerror(-failed));
     confine_set(confine);
 }
 

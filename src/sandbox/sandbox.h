@@ -21,11 +21,11 @@
 #include "opener_rules.h"
 
 struct sandbox_wishes {
-    struct opener_files named;         /* by the command line */
-    const char *pid_file;              /* removed at the end; NULL: none */
-    const char *const *network_reads;  /* directories */
+    struct opener_files named;        /* by the command line */
+    const char *pid_file;             /* removed at the end; NULL: none */
+    const char *const *network_reads; /* directories */
     unsigned network_read_count;
-    bool programs;                     /* the user network starts some */
+    bool programs; /* the user network starts some */
 };
 
 /* Only one thread runs. What the host's kernel lacks is warned of, in one sentence, and left out. The sandbox

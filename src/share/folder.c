@@ -30,7 +30,7 @@ struct folder {
     struct server server;
     struct share_options options;
     struct mailbox *box;
-    int root_fd;          /* the first thread takes it over: then it is in that thread's table of descriptors */
+    int root_fd; /* the first thread takes it over: then it is in that thread's table of descriptors */
     bool own_descriptors; /* invariant 2; set by the first thread */
     struct clock *clock;  /* deterministic; NULL: not */
     struct timer timer;

@@ -8,6 +8,7 @@
 #include "base/types.h"
 #include "check.h"
 #include "sandbox/landlock.h"
+#include "sandbox/opener.h"
 #include "sandbox/sandbox.h"
 
 #include <errno.h>
@@ -215,7 +216,8 @@ static const struct attempt attempts[] = {
     {"type into the terminal", try_typing_into_terminal, R(WINDOW), false},
     {"have a descriptor signal another process", try_own_signal_by_descriptor, R(WINDOW), false},
     {"start a thread", try_thread, R(VCPU) | R(DISK) | R(WINDOW), false},
-    {"have a file opened", try_opener_reads, R(VCPU) | R(CHARACTERS) | R(NETWORK) | R(VNC) | R(WINDOW), false},
+    {"have a file opened", try_opener_reads, R(VCPU) | R(CHARACTERS) | R(NETWORK) | R(VNC) | R(WINDOW),
+     false},
     {"have a file made and renamed", try_opener_makes,
      R(VCPU) | R(CHARACTERS) | R(NETWORK) | R(VNC) | R(WINDOW), false},
     {"have a hidden file opened", try_opener_reads_hidden, 0, false},
@@ -271,6 +273,7 @@ static void live(struct trial *trial, int said)
     opener_files_add(&wishes.named, inside);
     sandbox_open(&wishes);
     sandbox_shut();
+    host_path_set(&opener_ops); /* as when the vCPU thread takes its role */
     if (!pthread_create(&thread, NULL, thread_main, trial)) pthread_join(thread, NULL);
     exit(0);
 }
@@ -347,7 +350,10 @@ static void test_deadly(enum thread_role role)
     static const struct {
         const char *name;
         void (*run)(const struct trial *trial);
-    } deadly[] = {{"execve", run_program}, {"ptrace", trace}, {"setuid", become_another}, {"mount", mount_file_systems}};
+    } deadly[] = {{"execve", run_program},
+                  {"ptrace", trace},
+                  {"setuid", become_another},
+                  {"mount", mount_file_systems}};
     char text[4096];
     for (unsigned n = 0; n < ARRAY_SIZE(deadly); n++) {
         struct trial trial = {.role = role, .confined = true, .run = deadly[n].run};
@@ -459,8 +465,8 @@ static void test_roles(void)
 
 static void test_opener_rules(void)
 {
-    static char *const named[] = {(char *)"/home/u/.local/share/ringer/m/disk.qcow2", (char *)"/home/u/disk.img",
-                                  (char *)"/home/u/.cd.iso", (char *)"/dev/sdb"};
+    static char *const named[] = {(char *)"/home/u/.local/share/ringer/m/disk.qcow2",
+                                  (char *)"/home/u/disk.img", (char *)"/home/u/.cd.iso", (char *)"/dev/sdb"};
     const struct opener_files files = {(char **)named, ARRAY_SIZE(named)};
     CHECK(opener_allows(&files, "/home/u/disk.img", true));
     CHECK(opener_allows(&files, "/home/u/other.img", true));
