@@ -23,10 +23,6 @@
 /* What a rule for a file, not for a directory, may name. */
 #define OF_FILES (LANDLOCK_ACCESS_FS_READ_FILE | WRITE)
 
-static u64 handled; /* the kinds of access that the kernel knows */
-static int ruleset_of[ROLE_COUNT];
-static bool prepared;
-
 static int abi(void)
 {
     return (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
@@ -37,57 +33,69 @@ bool landlock_possible(void)
     return abi() > 0;
 }
 
-/* The wish of Landlock's documentation ("Defensive programming"): use what is there. */
-static void look_at_kernel(void)
+/* What the host's kernel can confine; all of that is forbidden but for the rules. */
+static u64 handled(void)
 {
     int version = abi();
-    handled = ALL_ABI1;
-    if (version >= 2) handled |= LANDLOCK_ACCESS_FS_REFER;
-    if (version >= 3) handled |= LANDLOCK_ACCESS_FS_TRUNCATE;
+    u64 access = ALL_ABI1;
+    if (version >= 2) access |= LANDLOCK_ACCESS_FS_REFER;
+    if (version >= 3) access |= LANDLOCK_ACCESS_FS_TRUNCATE;
+    return access;
 }
 
-static int create(void)
-{
-    struct landlock_ruleset_attr attr = {.handled_access_fs = handled};
-    int fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
-    return fd < 0 ? -errno : fd;
-}
+struct ruleset {
+    int fd;
+    u64 handled;
+};
 
-static int allow_below(int ruleset, int fd, u64 access)
+static int allow_below(const struct ruleset *set, int fd, u64 access)
 {
     struct stat status;
     if (fstat(fd, &status) < 0) return -errno;
     if (!S_ISDIR(status.st_mode)) access &= OF_FILES;
-    struct landlock_path_beneath_attr attr = {.allowed_access = access & handled, .parent_fd = fd};
-    return syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &attr, 0) ? -errno : 0;
+    struct landlock_path_beneath_attr attr = {.allowed_access = access & set->handled, .parent_fd = fd};
+    return syscall(SYS_landlock_add_rule, set->fd, LANDLOCK_RULE_PATH_BENEATH, &attr, 0) ? -errno : 0;
 }
 
 /* What is not there needs no rule. */
-static void allow(enum thread_role role, const char *path, u64 access)
+static void allow(const struct ruleset *set, const char *path, u64 access)
 {
     int fd = open(path, O_PATH | O_CLOEXEC);
     if (fd < 0) return;
-    allow_below(ruleset_of[role], fd, access);
+    allow_below(set, fd, access);
     close(fd);
 }
 
-static void allow_at_home(enum thread_role role, const char *name)
+static void allow_list(const struct ruleset *set, const char *const *path, unsigned count)
+{
+    for (unsigned n = 0; n < count; n++)
+        allow(set, path[n], READ);
+}
+
+static void allow_at_home(const struct ruleset *set, const char *name)
 {
     char path[4096];
     const char *home = getenv("HOME");
     if (!home || snprintf(path, sizeof(path), "%s/%s", home, name) >= (int)sizeof(path)) return;
-    allow(role, path, READ);
+    allow(set, path, READ);
 }
 
-static void allow_name_service(enum thread_role role)
+static void allow_name_service(const struct ruleset *set)
 {
     static const char *const places[] = {"/etc", "/run/systemd/resolve", "/run/resolvconf",
                                          "/run/NetworkManager"};
-    for (unsigned n = 0; n < ARRAY_SIZE(places); n++)
-        allow(role, places[n], READ);
+    allow_list(set, places, ARRAY_SIZE(places));
 }
 
-static void allow_window(void)
+static void allow_characters(const struct ruleset *set)
+{
+    allow_name_service(set);
+    allow(set, "/dev/ptmx", READ | WRITE);
+    allow(set, "/dev/pts", READ | WRITE);
+    allow(set, "/", LANDLOCK_ACCESS_FS_MAKE_SOCK);
+}
+
+static void allow_window(const struct ruleset *set)
 {
     static const char *const places[] = {"/usr",  "/lib", "/lib64", "/etc",     "/opt",
                                          "/proc", "/sys", "/run",   "/var/lib", "/var/cache"};
@@ -99,66 +107,39 @@ static void allow_window(void)
                                           ".cache/fontconfig",
                                           ".Xauthority"};
     const char *runtime = getenv("XDG_RUNTIME_DIR");
-    for (unsigned n = 0; n < ARRAY_SIZE(places); n++)
-        allow(ROLE_WINDOW, places[n], READ);
+    allow_list(set, places, ARRAY_SIZE(places));
     for (unsigned n = 0; n < ARRAY_SIZE(at_home); n++)
-        allow_at_home(ROLE_WINDOW, at_home[n]);
-    allow(ROLE_WINDOW, "/dev", READ | WRITE | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE);
-    if (runtime) allow(ROLE_WINDOW, runtime, READ | WRITE);
+        allow_at_home(set, at_home[n]);
+    allow(set, "/dev", READ | WRITE | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE);
+    if (runtime) allow(set, runtime, READ | WRITE);
 }
 
-int landlock_prepare(const char *const *network_reads, unsigned count)
+static int add_rules(const struct ruleset *set, enum thread_role role, const struct landlock_files *files)
 {
-    look_at_kernel();
-    for (unsigned role = 0; role < ROLE_COUNT; role++)
-        ruleset_of[role] = -1;
-    prepared = true;
-    for (unsigned role = 0; role < ROLE_COUNT; role++) {
-        if (role == ROLE_FOLDER) continue; /* its threads make their own */
-        int fd = create();
-        if (fd < 0) return fd;
-        ruleset_of[role] = fd;
 #ifdef RINGER_SANITIZED
-        allow(role, "/",
-              READ | LANDLOCK_ACCESS_FS_EXECUTE); /* the sanitizers look at /proc and run a program */
+    allow(set, "/", READ | LANDLOCK_ACCESS_FS_EXECUTE); /* the sanitizers look at /proc and run a program */
 #endif
+    switch (role) {
+    case ROLE_NETWORK:
+        allow_name_service(set);
+        allow_list(set, files->network_reads, files->network_read_count);
+        return 0;
+    case ROLE_CHARACTERS: allow_characters(set); return 0;
+    case ROLE_WINDOW: allow_window(set); return 0;
+    case ROLE_FOLDER: return allow_below(set, files->folder_fd, set->handled & ~LANDLOCK_ACCESS_FS_EXECUTE);
+    default: return 0;
     }
-    allow_name_service(ROLE_NETWORK);
-    for (unsigned n = 0; n < count; n++)
-        allow(ROLE_NETWORK, network_reads[n], READ);
-    allow_name_service(ROLE_CHARACTERS);
-    allow(ROLE_CHARACTERS, "/dev/ptmx", READ | WRITE);
-    allow(ROLE_CHARACTERS, "/dev/pts", READ | WRITE);
-    allow(ROLE_CHARACTERS, "/", LANDLOCK_ACCESS_FS_MAKE_SOCK);
-    allow_window();
-    return 0;
 }
 
-void landlock_forget(void)
+int landlock_enter(enum thread_role role, const struct landlock_files *files)
 {
-    for (unsigned role = 0; role < ROLE_COUNT && prepared; role++)
-        if (ruleset_of[role] >= 0) close(ruleset_of[role]);
-    prepared = false;
-}
-
-static int restrict_self(int ruleset)
-{
-    return syscall(SYS_landlock_restrict_self, ruleset, 0) ? -errno : 0;
-}
-
-/* The folder's threads have their own table of descriptors, so the rule set is made here. */
-static int enter_folder(int folder_fd)
-{
-    int ruleset = create();
-    if (ruleset < 0) return ruleset;
-    int failed = allow_below(ruleset, folder_fd, handled & ~LANDLOCK_ACCESS_FS_EXECUTE);
-    if (!failed) failed = restrict_self(ruleset);
-    close(ruleset);
-    return failed;
-}
-
-int landlock_enter(enum thread_role role, int folder_fd)
-{
+    struct landlock_ruleset_attr attr = {.handled_access_fs = handled()};
+    struct ruleset set = {-1, attr.handled_access_fs};
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) return -errno;
-    return role == ROLE_FOLDER ? enter_folder(folder_fd) : restrict_self(ruleset_of[role]);
+    set.fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
+    if (set.fd < 0) return -errno;
+    int failed = add_rules(&set, role, files);
+    if (!failed && syscall(SYS_landlock_restrict_self, set.fd, 0)) failed = -errno;
+    close(set.fd);
+    return failed;
 }

@@ -15,11 +15,13 @@
 /* Does the host's kernel have Landlock? */
 bool landlock_possible(void);
 
-/* Opens what landlock_enter() needs, and gives the network thread a directory to read. Returns 0 or -errno. */
-int landlock_prepare(const char *const *network_reads, unsigned count);
-void landlock_forget(void);
+struct landlock_files {
+    const char *const *network_reads; /* directories that the network thread may read */
+    unsigned network_read_count;
+    int folder_fd; /* ROLE_FOLDER's */
+};
 
-/* For the calling thread, which has no_new_privs, and those that it starts. Returns 0 or -errno. */
-int landlock_enter(enum thread_role role, int folder_fd);
+/* For the calling thread, and those that it starts. Returns 0 or -errno. */
+int landlock_enter(enum thread_role role, const struct landlock_files *files);
 
 #endif

@@ -135,6 +135,7 @@ const struct rule rules_allowed[] = {
     /* The first threads of the crew start others, and each confines itself. */
     BITS(V | DISK | WIN, clone, 0, CLONE_THREAD | CLONE_VM, CLONE_THREAD | CLONE_VM),
     ANY(V | DISK, seccomp),
+    ANY(V | DISK, landlock_create_ruleset),
     ANY(V | DISK, landlock_restrict_self),
     IS(V | DISK, prctl, 0, PR_SET_NO_NEW_PRIVS),
 

@@ -17,20 +17,13 @@
 static struct {
     bool open, has_filters, has_landlock;
     bool programs; /* the user network starts some */
+    struct landlock_files files;
 } sandbox;
-
-/* Functions that were given to atexit() later, and so run earlier, may still remove files. */
-static void end(void)
-{
-    opener_stop();
-    landlock_forget();
-}
 
 void sandbox_open(const struct sandbox_wishes *wishes)
 {
     sandbox.has_filters = filter_possible();
-    sandbox.has_landlock =
-        landlock_possible() && !landlock_prepare(wishes->network_reads, wishes->network_read_count);
+    sandbox.has_landlock = landlock_possible();
     const char *lacks = sandbox.has_filters    ? "Landlock: files are confined less strictly"
                         : sandbox.has_landlock ? "filters of system calls: only files are confined"
                                                : "filters of system calls and Landlock";
@@ -39,8 +32,9 @@ void sandbox_open(const struct sandbox_wishes *wishes)
     int failed = opener_start(&wishes->named, wishes->pid_file);
     if (failed) die(STATUS_HOST, "cannot start the process that opens files: %s", strerror(-failed));
     sandbox.programs = wishes->programs;
+    sandbox.files = (struct landlock_files){wishes->network_reads, wishes->network_read_count, -1};
     sandbox.open = true;
-    atexit(end);
+    atexit(opener_stop); /* functions that are given to atexit() later run earlier, and may remove files */
 }
 
 /* A thread that cannot be confined must not run. */
@@ -48,9 +42,11 @@ static void confine(enum thread_role role, int folder_fd)
 {
     /* What the user network starts would inherit the confinement. */
     if (role == ROLE_NETWORK && sandbox.programs) return;
+    struct landlock_files files = sandbox.files;
+    files.folder_fd = folder_fd;
     if (role == ROLE_VCPU) host_path_set(&opener_ops); /* the machine has been set up */
     refusal_set_role(role);
-    int failed = sandbox.has_landlock ? landlock_enter(role, folder_fd) : 0;
+    int failed = sandbox.has_landlock ? landlock_enter(role, &files) : 0;
     if (!failed && sandbox.has_filters) failed = filter_enter(role);
     if (failed)
         die(STATUS_HOST, "cannot confine a thread (--sandbox=off goes without): %s", strerror(-failed));

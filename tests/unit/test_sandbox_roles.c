@@ -13,12 +13,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -231,8 +235,8 @@ static const struct attempt attempts[] = {
 struct trial {
     enum thread_role role;
     bool confined;
+    const int *missing; /* system calls that the host's kernel lacks; -1 at the end */
     void (*run)(const struct trial *trial);
-    unsigned long long failures; /* a bit an attempt */
 };
 
 static void *idle(void *argument)
@@ -263,6 +267,20 @@ static void *thread_main(void *argument)
     return NULL;
 }
 
+/* As a container that forbids the calls. */
+static void take_away(const int *missing)
+{
+    struct sock_filter filter[16] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))};
+    struct sock_fprog program = {1, filter};
+    for (; *missing >= 0; missing++) {
+        filter[program.len++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (u32)*missing, 0, 1);
+        filter[program.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
+    }
+    filter[program.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+        abort();
+}
+
 /* In a child process; its standard error is the pipe. */
 static void live(struct trial *trial, int said)
 {
@@ -270,6 +288,7 @@ static void live(struct trial *trial, int said)
     pthread_t thread;
     alarm(60);
     dup2(said, 2);
+    if (trial->missing) take_away(trial->missing);
     opener_files_add(&wishes.named, inside);
     sandbox_open(&wishes);
     sandbox_shut();
@@ -403,6 +422,29 @@ static void test_no_mitigations(void)
     CHECK_EQ(in_process(&trial, text, sizeof(text)), 0);
 }
 
+static void try_common_needs(const struct trial *trial)
+{
+    if (try_use_descriptor() < 0 || try_signal_self() < 0 || try_opener_makes() < 0) _exit(1);
+    if (try_opener_reads_hidden() >= 0) _exit(2);
+}
+
+/* A host without them still runs guests, and says so in one sentence. */
+static void test_poor_host(void)
+{
+    static const int landlock[] = {SYS_landlock_create_ruleset, -1}, filters[] = {SYS_seccomp, -1},
+                     both[] = {SYS_landlock_create_ruleset, SYS_seccomp, -1};
+    static const int *const poor[] = {landlock, filters, both};
+    char text[4096];
+    for (unsigned n = 0; n < ARRAY_SIZE(poor); n++) {
+        struct trial trial = {
+            .role = ROLE_VCPU, .confined = true, .run = try_common_needs, .missing = poor[n]};
+        CHECK_EQ(in_process(&trial, text, sizeof(text)), 0);
+        const char *first = strstr(text, "the sandbox does without the host's ");
+        CHECK(first && !strstr(first + 1, "the sandbox does without"));
+        CHECK(first && !strstr(first, "Landlock") == (poor[n] == filters));
+    }
+}
+
 static int make_files(void)
 {
     char path[160], target[160];
@@ -451,6 +493,7 @@ static void test_roles(void)
     }
     test_thread_without_role();
     test_no_mitigations();
+    test_poor_host();
     remove_files();
 }
 
