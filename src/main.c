@@ -156,7 +156,7 @@ static void open_sandbox(struct session *session, const struct options *options)
     sandbox_open(wishes);
 }
 
-static int run(const struct options *options)
+static int run(struct options *options)
 {
     char error[512];
     struct session session;
@@ -174,6 +174,7 @@ static int run(const struct options *options)
     session.chardevs.vcpu_mailbox = &vm->mailbox;
     vm->event_log = log;
     session.vm = vm;
+    if (!options->lockstep) plug_allow(&vm->chipset.plug, &options->board);
     status = instruments_open(&session.instruments, options, &vm->vcpu, error, sizeof(error));
     if (status) die(status, "%s", error);
     status = frontends_open(&session.frontends, vm, error, sizeof(error));

@@ -112,7 +112,7 @@ struct net_cable {
     bool up; /* the carrier as the card knows it */
 };
 
-/* Plug the cable into a card. Call this once. */
+/* Plug the cable into a card, or (NULL) pull it. */
 static inline void net_attach(struct net_cable *cable, const struct net_card_ops *ops, void *card)
 {
     cable->ops->attach(cable, ops, card);

@@ -257,6 +257,28 @@ bool block_disk_change(struct block_disk *disk, struct disk_image *image, const 
     return true;
 }
 
+void block_disk_give_up(struct block_disk *disk)
+{
+    struct disk_crew *crew = disk->crew;
+    struct request_queue others;
+    bool any = crew->held.first != NULL;
+    request_queue_init(&others);
+    for (struct disk_request *request; (request = request_queue_take(&crew->held));) {
+        if (block_disk_of(request) == disk)
+            request->done(request);
+        else
+            request_queue_put(&others, request);
+    }
+    for (struct disk_request *request; (request = request_queue_take(&others));)
+        request_queue_put(&crew->held, request);
+    if (any && !crew->held.first && !crew->retrying && crew->resumed) crew->resumed(crew->machine);
+}
+
+void block_disk_leave(struct block_disk *disk)
+{
+    disk_crew_remove(disk->crew, disk);
+}
+
 void block_disk_destroy(struct block_disk *disk)
 {
     take_out(disk);

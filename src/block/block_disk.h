@@ -39,7 +39,7 @@ struct block_disk {
     u64 failures;       /* number of failed requests, without held ones; tell() prints some */
     bool written;       /* the image has been written since the last flush; atomic */
     bool quick[2];      /* the last small read [0] or write [1] by a thread was quick; guarded by the lock */
-    struct block_disk *next; /* in crew->disks; never changes afterwards */
+    struct block_disk *next; /* in crew->disks; changes only while no thread uses an image */
 };
 
 /* The disk takes ownership of the image (NULL: an empty drive). The caller sets the policies afterwards. */
@@ -48,6 +48,10 @@ void block_disk_init(struct block_disk *disk, struct disk_crew *crew, struct dis
 /* Replace the image by another one (NULL: none). Waits for requests in progress, writes the old image back and closes it.
  * No request may be held. False when the host is out of memory. */
 bool block_disk_change(struct block_disk *disk, struct disk_image *image, const char *name);
+/* Take the disk from the crew, which goes on. No request may be in progress. */
+void block_disk_leave(struct block_disk *disk);
+/* Requests of the disk that are held end with their error. */
+void block_disk_give_up(struct block_disk *disk);
 /* Write the image back and close it. No request may be in progress. */
 void block_disk_destroy(struct block_disk *disk);
 

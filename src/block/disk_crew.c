@@ -271,6 +271,16 @@ void disk_crew_add(struct disk_crew *crew, struct block_disk *disk)
     pthread_mutex_unlock(&crew->lock);
 }
 
+void disk_crew_remove(struct disk_crew *crew, struct block_disk *disk)
+{
+    disk_crew_lock_idle(crew);
+    struct block_disk **at = &crew->disks;
+    while (*at != disk)
+        at = &(*at)->next;
+    *at = disk->next;
+    disk_crew_unlock(crew);
+}
+
 /* --- set-up --- */
 
 void disk_crew_init(struct disk_crew *crew, struct mailbox *box, struct clock *deterministic)

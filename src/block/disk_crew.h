@@ -74,6 +74,7 @@ void disk_crew_drain(struct disk_crew *crew);
 void disk_crew_enqueue(struct disk_crew *crew, struct disk_request *request);
 /* For block_disk.c: include this disk in write-backs. */
 void disk_crew_add(struct disk_crew *crew, struct block_disk *disk);
+void disk_crew_remove(struct disk_crew *crew, struct block_disk *disk);
 /* For block_disk.c: take the lock while no thread uses an image, and release it. */
 void disk_crew_lock_idle(struct disk_crew *crew);
 void disk_crew_unlock(struct disk_crew *crew);

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 void board_init(struct board *board)
 {
@@ -20,9 +21,18 @@ void board_add_link(struct board *board, struct char_link *link)
     board->link[board->links++] = link;
 }
 
+void board_remove_link(struct board *board, struct char_link *link)
+{
+    unsigned n = 0;
+    while (board->link[n] != link)
+        n++;
+    board->links--;
+    memmove(&board->link[n], &board->link[n + 1], (board->links - n) * sizeof(board->link[0]));
+}
+
 void board_add_boot_entry(struct board *board, unsigned index, const char *path, ...)
 {
-    if (!index) return;
+    if (!index || board->plug) return;
     assert(board->boot_entries < BOARD_BOOT_ENTRIES);
     struct board_boot_entry *entry = &board->boot_entry[board->boot_entries++];
     va_list args;

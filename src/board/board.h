@@ -26,6 +26,7 @@ struct char_link;
 struct chardevs;
 struct drives;
 struct phys;
+struct plug;
 struct wire_net;
 
 /* The cause of a stop. */
@@ -89,6 +90,7 @@ struct board_device {
     void *device; /* made by its wire file; NULL: not yet */
     void (*reset)(void *device);
     void (*destroy)(void *device);
+    u8 devfn; /* on the PCI bus; 0: it is on another one */
 };
 
 /* Something that firmware can boot from. */
@@ -132,6 +134,7 @@ struct board {
     struct chardevs *chardevs;               /* the host's ends of character devices; NULL: there are none */
     struct char_link *link[BOARD_LINKS];
     unsigned links;
+    struct plug *plug; /* devices that come and go; NULL while the board is put together */
 };
 
 /* The caller has set the fields from `options` to `drives`. Leaves the buses empty. */
@@ -140,7 +143,8 @@ void board_init(struct board *board);
 /* --- for wire files --- */
 
 void board_add_link(struct board *board, struct char_link *link);
-/* index 0: the device is not listed. `path`: a format as for printf(). */
+void board_remove_link(struct board *board, struct char_link *link);
+/* index 0: the device is not listed, nor is one that comes when firmware has read the list. `path`: a format as for printf(). */
 void board_add_boot_entry(struct board *board, unsigned index, const char *path, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -176,6 +180,8 @@ void board_stop(struct board *board, enum stop_cause cause, int status, const ch
 /* --- for the chipset: the devices of all -device options, in their order --- */
 
 bool board_create_devices(struct board *board, char *error, size_t error_bytes);
+/* The number of an option in options->devices, and so of its board_device. */
+unsigned board_number_of(const struct board *board, const struct device_option *option);
 void board_reset_devices(struct board *board);
 void board_destroy_devices(struct board *board);
 

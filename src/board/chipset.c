@@ -15,6 +15,8 @@ static const struct {
     u8 irq;
 } serial_wiring[SERIAL_PORTS] = {{0x3f8, 4}, {0x2f8, 3}, {0x3e8, 4}, {0x2e8, 3}};
 
+#define HOTPLUG_PORTS 0xae00 /* also in boot/acpi/hotplug.asl.in */
+
 enum { PIT_IRQ = 0, KEYBOARD_IRQ = 1, RTC_IRQ = 8, MOUSE_IRQ = 12, FERR_IRQ = 13 };
 
 /* Bit numbers of irq9_holders. PIRQ lines may be routed to the SCI's IRQ. */
@@ -73,6 +75,11 @@ static void irq8(void *receiver, unsigned pin, bool level)
     piix4_pm_rtc(&chipset->power, level);
 }
 
+static void plugged(void *machine)
+{
+    piix4_pm_gpi(&((struct chipset *)machine)->power);
+}
+
 static void smbus_ports(void *machine, u16 base, bool mapped)
 {
     struct chipset *chipset = machine;
@@ -126,6 +133,7 @@ static void wire_ports(struct chipset *c, struct port_bus *ports)
     ports_claim(ports, 0xcf8, 8, 4, &pci_config_ops, &c->board->pci);
     ports_claim(ports, 0xcf9, 1, 1, &cf9_ops, &c->reset_control);
     ports_claim(ports, 0xb2, 2, 1, &piix4_smi_ops, &c->power);
+    ports_claim(ports, HOTPLUG_PORTS, PCI_HOTPLUG_PORTS, 4, &pci_hotplug_ops, &c->plug.controller);
 }
 
 static void make_bridges(struct chipset *c, struct board *board)
@@ -222,13 +230,15 @@ bool chipset_init(struct chipset *c, struct board *board, char *error, size_t er
     }
     if (!video_init(&c->video, board, error, error_bytes)) return false;
     wire_console_init(&c->console, board, &c->keyboard, &c->power, video_display(&c->video));
-    return wire_sound_init(&c->sound, board, &c->pit, error, error_bytes) &&
-           wire_ide_init(&c->ide, board, error, error_bytes) &&
-           wire_floppy_init(&c->floppy, board, &c->dma, error, error_bytes) &&
-           wire_flash_init(&c->flash, board, error, error_bytes) &&
-           fit_serial_ports(c, board, error, error_bytes) &&
-           wire_parallel_init(&c->parallel, board, error, error_bytes) &&
-           wire_net_init(board, error, error_bytes) && board_create_devices(board, error, error_bytes);
+    bool good = wire_sound_init(&c->sound, board, &c->pit, error, error_bytes) &&
+                wire_ide_init(&c->ide, board, error, error_bytes) &&
+                wire_floppy_init(&c->floppy, board, &c->dma, error, error_bytes) &&
+                wire_flash_init(&c->flash, board, error, error_bytes) &&
+                fit_serial_ports(c, board, error, error_bytes) &&
+                wire_parallel_init(&c->parallel, board, error, error_bytes) &&
+                wire_net_init(board, error, error_bytes) && board_create_devices(board, error, error_bytes);
+    if (good) plug_init(&c->plug, board, plugged, c);
+    return good;
 }
 
 void chipset_destroy(struct chipset *c)
@@ -267,6 +277,7 @@ static void reset_core(struct chipset *c)
     for (unsigned n = 0; n < SERIAL_PORTS; n++)
         if (c->board->facts.serial[n]) uart_reset(&c->serial[n].uart);
     wire_parallel_reset(&c->parallel);
+    plug_reset(&c->plug);
     board_reset_devices(c->board);
 }
 

@@ -15,6 +15,7 @@
 #include "devices/chipset/piix4_pm.h"
 #include "devices/chipset/reset_control.h"
 #include "devices/input/i8042.h"
+#include "plug.h"
 #include "serial_port.h"
 #include "shadow_ram.h"
 #include "wire_apic.h"
@@ -53,6 +54,7 @@ struct chipset {
     struct wire_ide ide;
     struct wire_floppy floppy;
     struct wire_flash flash;
+    struct plug plug;
 };
 
 /* Wire everything to the board, which is empty on entry. False with one sentence in error. */

@@ -14,9 +14,9 @@ extern const struct device_type ide_hd_type, ide_cd_type, floppy_type;
 /* wire_vhost_user.c */
 extern const struct device_type vhost_user_fs_type, vhost_user_blk_type;
 /* wire_virtio_*.c */
-extern const struct device_type virtio_net_type, virtio_net_short_type, virtio_net_transitional_type,
-    virtio_net_non_transitional_type, virtio_blk_type, virtio_9p_type, virtio_rng_type, virtio_balloon_type,
-    virtio_scsi_type, scsi_hd_type, scsi_cd_type, virtio_serial_type, virtconsole_type, virtserialport_type;
+extern const struct device_type virtio_net_type, virtio_blk_type, virtio_9p_type, virtio_rng_type,
+    virtio_balloon_type, virtio_scsi_type, scsi_hd_type, scsi_cd_type, virtio_serial_type, virtconsole_type,
+    virtserialport_type;
 /* wire_net_chips.c, wire_ne2000.c */
 extern const struct device_type e1000_type, rtl8139_type, pcnet_type, ne2k_pci_type, ne2k_isa_type;
 /* wire_debug.c */

@@ -11,7 +11,7 @@
 /* Slot 0 has the host bridge, 1 the PIIX3, and 2 by convention the display. */
 enum { FIRST_SLOT = 3, SLOTS = 32 };
 
-static unsigned number_of(const struct board *board, const struct device_option *option)
+unsigned board_number_of(const struct board *board, const struct device_option *option)
 {
     return (unsigned)(option - board->options->devices.device);
 }
@@ -19,9 +19,11 @@ static unsigned number_of(const struct board *board, const struct device_option 
 void board_add_device(struct board *board, const struct device_option *option, void *device,
                       void (*reset)(void *device), void (*destroy)(void *device))
 {
-    struct board_device *slot = &board->device[number_of(board, option)];
+    struct board_device *slot = &board->device[board_number_of(board, option)];
     assert(!slot->device);
-    *slot = (struct board_device){device, reset, destroy};
+    slot->device = device;
+    slot->reset = reset;
+    slot->destroy = destroy;
 }
 
 void *board_parent(const struct board *board, const struct device_option *option)
@@ -35,7 +37,8 @@ static bool is_reserved(const struct board *board, unsigned slot)
 {
     const struct device_options *options = &board->options->devices;
     for (unsigned n = 0; n < options->count; n++)
-        if (options->device[n].type->bus == &bus_pci && device_number(&options->device[n], "addr", 0) == slot)
+        if (options->device[n].type && options->device[n].type->bus == &bus_pci &&
+            device_number(&options->device[n], "addr", 0) == slot)
             return true;
     return false;
 }
@@ -52,6 +55,7 @@ bool board_find_slot(struct board *board, const struct device_option *option, u8
         slot++;
     if (slot == SLOTS) return SAY("the PCI bus has no free slot left");
     *devfn = PCI_DEVFN(slot, 0);
+    board->device[board_number_of(board, option)].devfn = *devfn;
     return true;
 }
 

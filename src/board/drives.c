@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "board.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -46,6 +47,7 @@ static bool open_drive(struct drives *drives, struct drive *drive, const struct 
     struct disk_image *image = NULL;
     char name[256];
     if (option->file && !(image = open_image(drives, option, option->file, error, error_bytes))) return false;
+    drive->fitted = true;
     drive->option = option;
     drive->interface = option->interface;
     drive->index = option->index;
@@ -86,7 +88,25 @@ void drives_destroy(struct drives *drives)
     if (!drives->initialized) return;
     disk_crew_destroy(&drives->crew);
     for (unsigned n = 0; n < drives->count; n++)
-        block_disk_destroy(&drives->drive[n].block);
+        if (drives->drive[n].fitted) block_disk_destroy(&drives->drive[n].block);
+}
+
+bool drives_add(struct drives *drives, const struct drive_option *option, char *error, size_t error_bytes)
+{
+    unsigned n = 0;
+    while (n < drives->count && drives->drive[n].fitted)
+        n++;
+    assert(n < DRIVES_MAX);
+    if (!open_drive(drives, &drives->drive[n], option, error, error_bytes)) return false;
+    if (n == drives->count) drives->count++;
+    return true;
+}
+
+void drives_remove(struct drives *drives, struct drive *drive)
+{
+    block_disk_leave(&drive->block);
+    block_disk_destroy(&drive->block);
+    *drive = (struct drive){.fitted = false};
 }
 
 struct disk_image *drives_open_medium(struct drives *drives, const struct drive *drive, const char *file,
@@ -111,7 +131,8 @@ bool drives_change(struct drives *drives, struct drive *drive, struct disk_image
 struct drive *drives_at(struct drives *drives, enum drive_interface interface, unsigned index)
 {
     for (unsigned n = 0; n < drives->count; n++)
-        if (drives->drive[n].interface == interface && drives->drive[n].index == index)
+        if (drives->drive[n].fitted && drives->drive[n].interface == interface &&
+            drives->drive[n].index == index)
             return &drives->drive[n];
     return NULL;
 }

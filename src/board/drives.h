@@ -11,6 +11,7 @@
 struct board;
 
 struct drive {
+    bool fitted; /* false: the drive has gone */
     enum drive_interface interface;
     unsigned index;
     enum drive_medium medium;
@@ -33,6 +34,11 @@ struct drives {
 bool drives_init(struct drives *drives, struct board *board, char *error, size_t error_bytes);
 /* End all I/O, write back and close. Call it before guest memory and devices are destroyed: I/O uses both. */
 void drives_destroy(struct drives *drives);
+
+/* A drive that comes while the machine runs, for a device that comes after it; and its end. False with one sentence in
+ * error. */
+bool drives_add(struct drives *drives, const struct drive_option *option, char *error, size_t error_bytes);
+void drives_remove(struct drives *drives, struct drive *drive);
 
 /* The drive at a controller's connector, or NULL: none is fitted. */
 struct drive *drives_at(struct drives *drives, enum drive_interface interface, unsigned index);

@@ -120,9 +120,24 @@ static void map(void *owner, struct pci_bar *bar)
         move_memory(ranges, range);
 }
 
+/* The device leaves the bus, and its register decodes nothing any more. */
+static void forget(void *owner, struct pci_bar *bar)
+{
+    struct pci_ranges *ranges = owner;
+    unsigned n = 0;
+    while (n < ranges->count && ranges->range[n].bar != bar)
+        n++;
+    if (n == ranges->count) return;
+    struct port_range *ports = ranges->range[n].ports;
+    ranges->count--;
+    memmove(&ranges->range[n], &ranges->range[n + 1], (ranges->count - n) * sizeof(ranges->range[0]));
+    if (ports) ports_remove(&ranges->board->ports, ports);
+}
+
 void pci_ranges_init(struct pci_ranges *ranges, struct board *board)
 {
     *ranges = (struct pci_ranges){.board = board};
     board->pci.map = map;
+    board->pci.forget = forget;
     board->pci.map_owner = ranges;
 }

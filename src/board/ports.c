@@ -19,8 +19,12 @@ static void show(struct port_bus *bus, const struct port_range *range)
 struct port_range *ports_add(struct port_bus *bus, u16 count, u8 widest, const struct io_ops *ops,
                              void *device)
 {
-    assert(bus->range_count < PORT_MAX_RANGES);
-    struct port_range *range = &bus->range[bus->range_count++];
+    unsigned n = 0;
+    while (n < bus->range_count && bus->range[n].count)
+        n++;
+    assert(n < PORT_MAX_RANGES);
+    if (n == bus->range_count) bus->range_count++;
+    struct port_range *range = &bus->range[n];
     *range = (struct port_range){.count = count, .widest = widest, .ops = ops, .device = device};
     return range;
 }
@@ -41,6 +45,12 @@ void ports_move(struct port_bus *bus, struct port_range *range, u16 base, bool m
     memset(bus->index, 0, sizeof(bus->index));
     for (unsigned n = 0; n < bus->range_count; n++)
         if (bus->range[n].mapped) show(bus, &bus->range[n]);
+}
+
+void ports_remove(struct port_bus *bus, struct port_range *range)
+{
+    ports_move(bus, range, 0, false);
+    *range = (struct port_range){.count = 0};
 }
 
 /* The range that takes the whole access. NULL: the access must be split, or no range is there. */

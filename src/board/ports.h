@@ -16,7 +16,7 @@
 
 struct port_range {
     u16 base;
-    u16 count;
+    u16 count; /* 0: free for another range */
     u8 widest; /* 1, 2 or 4 bytes */
     bool mapped;
     const struct io_ops *ops;
@@ -39,6 +39,8 @@ void ports_claim(struct port_bus *bus, u16 base, u16 count, u8 widest, const str
 /* A range that the guest can move: it has no ports until ports_move() gives it some. */
 struct port_range *ports_add(struct port_bus *bus, u16 count, u8 widest, const struct io_ops *ops,
                              void *device);
+/* For good: its place in the table is free for another range. */
+void ports_remove(struct port_bus *bus, struct port_range *range);
 /* Move the range to `base`, or (mapped: false) take it off the bus. The ranges that it covered before answer again. */
 void ports_move(struct port_bus *bus, struct port_range *range, u16 base, bool mapped);
 

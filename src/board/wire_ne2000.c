@@ -113,6 +113,7 @@ const struct device_type ne2k_pci_type = {
     .help = "NE2000 network card, as Realtek RTL8029",
     .properties = pci_properties,
     .create = create_pci,
+    .plugs = true,
 };
 
 const struct device_type ne2k_isa_type = {

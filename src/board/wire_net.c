@@ -9,6 +9,7 @@
 #include "net/tap.h"
 #include "net/user.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,13 +18,24 @@
 
 #define SAY(...) (snprintf(error, error_bytes, __VA_ARGS__), false)
 
-static bool add(struct wire_net *wire, struct board *board, struct net_backend *backend)
+/* The first entry that no network has. */
+static unsigned free_entry(const struct wire_net *wire)
 {
-    if (!backend) return false;
-    unsigned n = wire->count++;
+    unsigned n = 0;
+    while (n < wire->count && wire->net[n].backend)
+        n++;
+    return n;
+}
+
+static void add(struct wire_net *wire, struct board *board, struct net_backend *backend,
+                const struct netdev_option *option)
+{
+    unsigned n = free_entry(wire);
+    assert(n < WIRE_NETS);
+    if (n == wire->count) wire->count++;
     wire->net[n].backend = backend;
+    wire->net[n].option = option;
     net_end_init(&wire->net[n].end, &wire->loop, backend, board->mailbox);
-    return true;
 }
 
 static struct net_backend *create(struct net_loop *loop, const struct netdev_option *netdev, char *error,
@@ -87,7 +99,8 @@ bool wire_net_init(struct board *board, char *error, size_t error_bytes)
         struct net_backend *backend = board->follower
                                           ? none_create(&wire->loop)
                                           : create(&wire->loop, &options->netdev[n], error, error_bytes);
-        if (!add(wire, board, backend)) return false;
+        if (!backend) return false;
+        add(wire, board, backend, &options->netdev[n]);
     }
     return board->follower || create_dumps(wire, options, error, error_bytes);
 }
@@ -96,8 +109,10 @@ bool board_set_link(struct board *board, const char *id, bool up)
 {
     struct wire_net *wire = board->net;
     for (unsigned n = 0; wire && n < wire->count; n++) {
-        bool named = n < board->options->net.count && !strcmp(board->options->net.netdev[n].id, id);
-        if (!named && !(wire->net[n].card && !strcmp(wire->net[n].card, id))) continue;
+        const struct netdev_option *option = wire->net[n].option;
+        const struct device_option *card = wire->net[n].card;
+        bool named = option && !strcmp(option->id, id);
+        if (!named && !(card && card->id && !strcmp(card->id, id))) continue;
         net_end_set_link(&wire->net[n].end, up);
         return true;
     }
@@ -121,6 +136,7 @@ void wire_net_destroy(struct board *board)
     if (!wire) return;
     wire_net_stop(board);
     for (unsigned n = 0; n < wire->count; n++) {
+        if (!wire->net[n].backend) continue;
         wire->net[n].backend->ops->destroy(wire->net[n].backend);
         net_end_destroy(&wire->net[n].end);
         free(wire->net[n].rom);
@@ -132,12 +148,101 @@ void wire_net_destroy(struct board *board)
     board->net = NULL;
 }
 
+/* --- networks that come and go while the machine runs --- */
+
+struct change {
+    struct board *board;
+    const struct netdev_option *option;
+    unsigned n;
+    char *error;
+    size_t error_bytes;
+    bool done;
+};
+
+/* On the network thread. */
+static void make(void *argument)
+{
+    struct change *change = argument;
+    struct wire_net *wire = change->board->net;
+    struct net_backend *backend =
+        change->option ? create(&wire->loop, change->option, change->error, change->error_bytes)
+                       : none_create(&wire->loop);
+    change->done = backend != NULL;
+    if (backend) add(wire, change->board, backend, change->option);
+}
+
+/* On the network thread. */
+static void unmake(void *argument)
+{
+    struct change *change = argument;
+    struct wire_net *wire = change->board->net;
+    struct net_backend *backend = wire->net[change->n].backend;
+    net_loop_remove(&wire->loop, &wire->net[change->n].end.source);
+    net_loop_remove(&wire->loop, &backend->source);
+    backend->ops->destroy(backend);
+}
+
+static void remove_entry(struct board *board, unsigned n)
+{
+    struct wire_net *wire = board->net;
+    struct change change = {.board = board, .n = n};
+    net_loop_run(&wire->loop, unmake, &change);
+    mailbox_run(board->mailbox); /* its letter may be there */
+    net_end_destroy(&wire->net[n].end);
+    memset(&wire->net[n], 0, sizeof(wire->net[n]));
+}
+
+bool wire_net_add(struct board *board, const struct netdev_option *netdev, char *error, size_t error_bytes)
+{
+    struct wire_net *wire = board->net;
+    struct change change = {.board = board, .option = netdev, .error = error, .error_bytes = error_bytes};
+    if (free_entry(wire) == WIRE_NETS) return SAY("there are too many networks");
+    net_loop_run(&wire->loop, make, &change);
+    return change.done && (board_start_net(board) || SAY("cannot start the network thread"));
+}
+
+/* The entry of a network, or wire->count. */
+static unsigned entry_of(const struct wire_net *wire, const struct netdev_option *netdev)
+{
+    unsigned n = 0;
+    while (n < wire->count && (!wire->net[n].backend || wire->net[n].option != netdev))
+        n++;
+    return n;
+}
+
+bool wire_net_remove(struct board *board, const struct netdev_option *netdev, char *error, size_t error_bytes)
+{
+    unsigned n = entry_of(board->net, netdev);
+    if (board->net->net[n].taken) return SAY("the network \"%s\" is in use", netdev->id);
+    remove_entry(board, n);
+    return true;
+}
+
+void wire_net_release(struct board *board, const struct device_option *card)
+{
+    struct wire_net *wire = board->net;
+    for (unsigned n = 0; n < wire->count; n++) {
+        if (wire->net[n].card != card) continue;
+        free(wire->net[n].rom);
+        wire->net[n].rom = NULL;
+        wire->net[n].card = NULL;
+        wire->net[n].taken = false;
+        net_set_filter(&wire->net[n].end.cable, NULL);
+        net_withdraw(&wire->net[n].end.cable);
+        net_set_receive(&wire->net[n].end.cable, 0, false);
+        net_attach(&wire->net[n].end.cable, NULL, NULL);
+        if (!wire->net[n].option) remove_entry(board, n);
+    }
+}
+
+/* --- for cards --- */
+
 const struct netdev_option *wire_net_option(const struct board *board, const struct device_option *option)
 {
     const struct net_options *options = &board->options->net;
     const char *id = device_text(option, "netdev");
     for (unsigned n = 0; id && n < options->count; n++)
-        if (!strcmp(options->netdev[n].id, id)) return &options->netdev[n];
+        if (options->netdev[n].id && !strcmp(options->netdev[n].id, id)) return &options->netdev[n];
     return NULL;
 }
 
@@ -145,14 +250,17 @@ struct net_cable *wire_net_cable(struct board *board, const struct device_option
                                  size_t error_bytes)
 {
     struct wire_net *wire = board->net;
-    const struct net_options *options = &board->options->net;
     const struct netdev_option *netdev = wire_net_option(board, option);
     const char *id = device_text(option, "netdev");
-    unsigned n = netdev ? (unsigned)(netdev - options->netdev) : options->count;
+    unsigned n = netdev ? entry_of(wire, netdev) : free_entry(wire);
     if (!id) {
-        n = wire->count;
-        if (!add(wire, board, none_create(&wire->loop))) snprintf(error, error_bytes, "out of memory");
-    } else if (n == options->count) {
+        struct change change = {.board = board};
+        net_loop_run(&wire->loop, make, &change);
+        if (!change.done) {
+            snprintf(error, error_bytes, "out of memory");
+            return NULL;
+        }
+    } else if (!netdev) {
         snprintf(error, error_bytes, "there is no -netdev with the id \"%s\"", id);
         return NULL;
     } else if (netdev->kind == NETDEV_VHOST_USER && strncmp(option->type->name, "virtio-net", 10)) {
@@ -164,7 +272,7 @@ struct net_cable *wire_net_cable(struct board *board, const struct device_option
         return NULL;
     }
     wire->net[n].taken = true;
-    wire->net[n].card = option->id;
+    wire->net[n].card = option;
     return &wire->net[n].end.cable;
 }
 

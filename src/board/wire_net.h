@@ -18,13 +18,14 @@ struct pci_device;
 struct wire_net {
     struct net_loop loop;
     struct {
-        struct net_backend *backend;
+        struct net_backend *backend;        /* NULL: free for another network */
+        const struct netdev_option *option; /* NULL: of a card without a -netdev */
         struct net_end end;
-        bool taken;       /* a card has it */
-        const char *card; /* that card's id, or NULL */
-        u8 *rom;          /* the card's boot ROM, or NULL */
+        bool taken;                       /* a card has it */
+        const struct device_option *card; /* that card */
+        u8 *rom;                          /* the card's boot ROM, or NULL */
     } net[WIRE_NETS];
-    unsigned count;
+    unsigned count; /* entries that are or were in use */
     struct net_dump *dump[DUMPS_MAX];
     unsigned dumps;
     unsigned cards; /* cards that got a default address */
@@ -35,6 +36,14 @@ bool wire_net_init(struct board *board, char *error, size_t error_bytes);
 /* End the thread: nothing touches guest memory any more. */
 void wire_net_stop(struct board *board);
 void wire_net_destroy(struct board *board);
+
+/* A network that comes while the machine runs. False with one sentence in error. */
+bool wire_net_add(struct board *board, const struct netdev_option *netdev, char *error, size_t error_bytes);
+/* It goes again. False with one sentence in error: a card has it. */
+bool wire_net_remove(struct board *board, const struct netdev_option *netdev, char *error,
+                     size_t error_bytes);
+/* The card, which is off its bus, lets go of the cable. A cable that leads nowhere goes with it. */
+void wire_net_release(struct board *board, const struct device_option *card);
 
 /* For cards: the property rows that all have, those of the cards on the PCI bus, the cable that the option names, and the card's
  * address. */

@@ -131,6 +131,7 @@ const struct device_type e1000_type = {
     .help = "Intel 82540EM network card",
     .properties = properties,
     .create = create,
+    .plugs = true,
 };
 
 const struct device_type rtl8139_type = {
@@ -139,6 +140,7 @@ const struct device_type rtl8139_type = {
     .help = "Realtek RTL8139C+ network card",
     .properties = rtl8139_properties,
     .create = create,
+    .plugs = true,
 };
 
 const struct device_type pcnet_type = {
@@ -147,4 +149,5 @@ const struct device_type pcnet_type = {
     .help = "AMD Am79C970A PCnet-PCI II network card",
     .properties = properties,
     .create = create,
+    .plugs = true,
 };

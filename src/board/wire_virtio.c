@@ -1,17 +1,9 @@
 #include "wire_virtio.h"
 
 #include <stdio.h>
-#include <string.h>
 
 bool virtio_check(const struct device_option *option, char *error, size_t error_bytes)
 {
-    bool named = strstr(option->type->name, "transitional");
-    if (named && (device_text(option, "disable-legacy") || device_text(option, "disable-modern"))) {
-        snprintf(error, error_bytes,
-                 "-device %s: its name says which interfaces it has, so none can be disabled",
-                 option->type->name);
-        return false;
-    }
     if (!device_number(option, "disable-legacy", 0) || !device_number(option, "disable-modern", 0))
         return true;
     snprintf(error, error_bytes, "-device %s: only one of its interfaces, legacy and modern, can be disabled",
@@ -22,9 +14,7 @@ bool virtio_check(const struct device_option *option, char *error, size_t error_
 bool virtio_configure(struct board *board, const struct device_option *option, struct virtio_options *virtio,
                       char *error, size_t error_bytes)
 {
-    /* QEMU's device names say it, too. */
-    virtio->no_legacy =
-        device_number(option, "disable-legacy", 0) || strstr(option->type->name, "-non-transitional");
+    virtio->no_legacy = device_number(option, "disable-legacy", 0);
     virtio->no_modern = device_number(option, "disable-modern", 0);
     return board_find_slot(board, option, &virtio->devfn, error, error_bytes);
 }

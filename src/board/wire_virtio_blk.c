@@ -42,4 +42,5 @@ const struct device_type virtio_blk_type = {
     .properties = properties,
     .check = virtio_check,
     .create = create,
+    .plugs = true,
 };

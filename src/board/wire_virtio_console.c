@@ -8,10 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-struct wired_console;
-
 struct wired_port {
-    struct wired_console *wired;
+    const struct device_option *option; /* NULL: nothing is plugged in */
     struct virtio_port *port;
     struct char_link link;
 };
@@ -19,7 +17,6 @@ struct wired_port {
 struct wired_console {
     struct virtio_console console; /* first */
     struct wired_port port[VIRTIO_CONSOLE_PORTS];
-    unsigned ports; /* plugged in */
 };
 
 static u32 receive(void *device, const u8 *bytes, u32 count)
@@ -58,8 +55,8 @@ static const struct virtio_port_ops port_ops = {transmit, room};
 static void destroy(void *device)
 {
     struct wired_console *wired = device;
-    for (unsigned n = 0; n < wired->ports; n++)
-        char_link_destroy(&wired->port[n].link);
+    for (unsigned n = 0; n < VIRTIO_CONSOLE_PORTS; n++)
+        if (wired->port[n].option) char_link_destroy(&wired->port[n].link);
     free(wired);
 }
 
@@ -72,7 +69,7 @@ static unsigned count_ports(const struct board *board, const struct device_optio
     unsigned ports = 0;
     for (unsigned n = 0; n < options->count; n++) {
         const struct device_option *other = &options->device[n];
-        if (!other->parent || &options->device[other->parent - 1] != option) continue;
+        if (!other->type || !other->parent || &options->device[other->parent - 1] != option) continue;
         *multiport |= ++ports > 1 || other->type == &virtserialport_type;
     }
     *multiport |= !ports; /* without it, a driver takes port 0 for granted */
@@ -92,8 +89,8 @@ static bool create_serial(struct board *board, const struct device_option *optio
     board_add_device(board, option, wired, virtio_reset_line, destroy);
     bool multiport = false;
     unsigned ports = count_ports(board, option, &multiport);
-    /* Port 0 is a console's: where only serial ports plug in, it stays empty (5.3.2). */
-    if (multiport && ports < VIRTIO_CONSOLE_PORTS) ports++;
+    /* Port 0 is a console's: where only serial ports plug in, it stays empty (5.3.2). The others may come later. */
+    if (multiport) ports = VIRTIO_CONSOLE_PORTS;
     virtio_console_init(&wired->console, &board->pci, &board->dma, &virtio, board->clock, ports, multiport);
     return true;
 }
@@ -106,20 +103,34 @@ static bool plug(struct board *board, const struct device_option *option, bool i
     unsigned number = console->multiport && !is_console ? 1 : 0;
     while (number < VIRTIO_CONSOLE_PORTS && console->port[number].console)
         number++;
-    if (number == VIRTIO_CONSOLE_PORTS || wired->ports == VIRTIO_CONSOLE_PORTS) {
+    if (number == VIRTIO_CONSOLE_PORTS || (number && !console->multiport)) {
         snprintf(error, error_bytes, "the virtio-serial-pci has no port left");
         return false;
     }
-    struct wired_port *port = &wired->port[wired->ports];
-    port->wired = wired;
+    struct wired_port *port = &wired->port[number];
     port->port = &console->port[number];
     if (!char_link_init(&port->link, board, &link_ops, port, device_text(option, "chardev"), error,
                         error_bytes))
         return false;
-    wired->ports++;
+    port->option = option;
     virtio_port_plug(console, number, is_console, name, &port_ops, port);
     board_add_link(board, &port->link);
+    if (board->plug) char_link_join(&port->link);
     return true;
+}
+
+/* The port goes, and its device stays. */
+static void unplug(struct board *board, const struct device_option *option)
+{
+    struct wired_console *wired = board_parent(board, option);
+    for (unsigned n = 0; n < VIRTIO_CONSOLE_PORTS; n++) {
+        struct wired_port *port = &wired->port[n];
+        if (port->option != option) continue;
+        board_remove_link(board, &port->link);
+        char_link_leave(&port->link);
+        virtio_port_unplug(port->port);
+        port->option = NULL;
+    }
 }
 
 /* The ports are reset and destroyed with the device that they plug into. */
@@ -168,6 +179,8 @@ const struct device_type virtconsole_type = {
     .properties = console_properties,
     .create = create_console,
     .takes_input = true,
+    .plugs = true,
+    .unplug = unplug,
 };
 
 const struct device_type virtserialport_type = {
@@ -177,4 +190,6 @@ const struct device_type virtserialport_type = {
     .properties = console_properties,
     .create = create_serial_port,
     .takes_input = true,
+    .plugs = true,
+    .unplug = unplug,
 };

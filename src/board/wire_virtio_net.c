@@ -55,14 +55,10 @@ static const struct property properties[] = {
     {0},
 };
 
-#define VIRTIO_NET_TYPE(identifier, spelling)                                                                \
-    const struct device_type identifier = {.name = spelling,                                                 \
-                                           .bus = &bus_pci,                                                  \
-                                           .help = "network card, the fastest",                              \
-                                           .properties = properties,                                         \
-                                           .check = virtio_check,                                            \
-                                           .create = create}
-VIRTIO_NET_TYPE(virtio_net_type, "virtio-net-pci");
-VIRTIO_NET_TYPE(virtio_net_short_type, "virtio-net");
-VIRTIO_NET_TYPE(virtio_net_transitional_type, "virtio-net-pci-transitional");
-VIRTIO_NET_TYPE(virtio_net_non_transitional_type, "virtio-net-pci-non-transitional");
+const struct device_type virtio_net_type = {.name = "virtio-net-pci",
+                                            .bus = &bus_pci,
+                                            .help = "network card, the fastest",
+                                            .properties = properties,
+                                            .check = virtio_check,
+                                            .create = create,
+                                            .plugs = true};

@@ -90,7 +90,7 @@ static bool create(struct board *board, const struct device_option *option, char
 
 static const struct property properties[] = {
     {"rng", PROPERTY_TEXT, .help = "id of an -object rng-random (default: the host's generator)"},
-    {"max-bytes", PROPERTY_NUMBER, .help = "so many bytes in a period at most", .most = UINT32_MAX},
+    {"max-bytes", PROPERTY_NUMBER, .help = "the most bytes in a period", .most = UINT32_MAX},
     {"period", PROPERTY_NUMBER, .help = "of max-bytes, in milliseconds", .most = UINT32_MAX},
     VIRTIO_PROPERTIES,
     {0},

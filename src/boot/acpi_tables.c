@@ -13,6 +13,7 @@
 
 #include "dsdt.hex"
 #include "floppy.hex"
+#include "hotplug.hex"
 #include "hpet.hex"
 #include "parallel.hex"
 #include "serial1.hex"
@@ -241,7 +242,7 @@ static u32 add_facts(struct acpi_tables *acpi, const struct acpi_machine *machin
 /* --- all of them --- */
 
 struct table_list {
-    u32 at[7 + SERIAL_PORTS];
+    u32 at[8 + SERIAL_PORTS];
     unsigned count;
 };
 
@@ -286,6 +287,7 @@ void acpi_tables_build(struct acpi_tables *acpi, const struct acpi_machine *mach
     u32 dsdt = add_code(acpi, dsdt_aml_code, sizeof dsdt_aml_code);
     list.at[list.count++] = add_fadt(acpi, facs, dsdt);
     list.at[list.count++] = add_facts(acpi, machine);
+    list.at[list.count++] = add_code(acpi, hotplug_aml_code, sizeof hotplug_aml_code);
     list_serial(acpi, machine, &list);
     if (machine->facts.parallel)
         list.at[list.count++] = add_code(acpi, parallel_aml_code, sizeof parallel_aml_code);

@@ -52,6 +52,7 @@ struct control_command {
     void (*run)(struct control_call *call);   /* vCPU thread, with the FPU parked */
     /* HMP: prints the result. NULL: the result is a text, or there is none. */
     void (*print)(const struct json_object *result, struct json_object *text);
+    bool open;  /* arguments beyond those of the row are for run() to judge */
     bool aside; /* run() touches nothing of the machine: it runs on the character thread */
 };
 
@@ -121,6 +122,14 @@ void run_balloon(struct control_call *call);
 void run_query_balloon(struct control_call *call);
 void run_guest_memory(struct control_call *call);
 void run_watchdog_action(struct control_call *call);
+void run_device_add(struct control_call *call);
+void run_device_del(struct control_call *call);
+void run_drive_add(struct control_call *call);
+void run_blockdev_add(struct control_call *call);
+void run_blockdev_del(struct control_call *call);
+void run_netdev_add(struct control_call *call);
+void run_netdev_del(struct control_call *call);
+void run_query_pci(struct control_call *call);
 
 void print_status(const struct json_object *result, struct json_object *text);
 void print_version(const struct json_object *result, struct json_object *text);
@@ -131,6 +140,7 @@ void print_uuid(const struct json_object *result, struct json_object *text);
 void print_kvm(const struct json_object *result, struct json_object *text);
 void print_cpus(const struct json_object *result, struct json_object *text);
 void print_balloon(const struct json_object *result, struct json_object *text);
+void print_pci(const struct json_object *result, struct json_object *text);
 void print_pairs(const struct json_object *result, struct json_object *text);
 
 #endif

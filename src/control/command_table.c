@@ -72,6 +72,13 @@ static const struct control_argument gdbserver[] = {TEXT_OPTIONAL("device"), END
 static const struct control_argument inspect[] = {NUMBER("address"), END};
 static const struct control_argument balloon[] = {NUMBER("value"), END};
 static const struct control_argument watchdog[] = {TEXT("action"), END};
+static const struct control_argument device_add[] = {TEXT("driver"), HIDDEN_TEXT("id"), HIDDEN_TEXT("bus"),
+                                                     END};
+static const struct control_argument by_id[] = {TEXT("id"), END};
+static const struct control_argument blockdev_add[] = {TEXT("driver"), TEXT("node-name"), END};
+static const struct control_argument blockdev_del[] = {TEXT("node-name"), END};
+static const struct control_argument drive_add[] = {TEXT("slot"), TEXT("options"), END};
+static const struct control_argument netdev_add[] = {TEXT("type"), HIDDEN_TEXT("id"), END};
 static const struct control_argument help[] = {
     {.name = "command", .type = ARGUMENT_TEXT, .optional = true, .positional = true, .rest = true}, END};
 
@@ -119,6 +126,20 @@ const struct control_command control_commands[] = {
     {"system_powerdown", "system_powerdown", "press the power button", NULL, .run = run_powerdown},
     {"system_wakeup", "system_wakeup", "wake the guest that has suspended itself", NULL, .run = run_wakeup},
     {"inject-nmi", "nmi", "raise a non-maskable interrupt", NULL, .run = run_nmi},
+    {"device_add", "device_add", "plug a device in: device_add TYPE,PROPERTY=VALUE,...", device_add,
+     .run = run_device_add, .open = true},
+    {"device_del", "device_del", "ask the guest to let go of a device, and unplug it", by_id,
+     .run = run_device_del},
+    {"blockdev-add", NULL, "open an image for a device that comes", blockdev_add, .run = run_blockdev_add,
+     .open = true},
+    {"blockdev-del", NULL, "close an image that no device has", blockdev_del, .run = run_blockdev_del},
+    {NULL, "drive_add", "open an image: drive_add 0 if=none,id=ID,file=FILE,...", drive_add,
+     .run = run_drive_add},
+    {NULL, "drive_del", "close an image that no device has", blockdev_del, .run = run_blockdev_del},
+    {"netdev_add", "netdev_add", "make a network: netdev_add KIND,id=ID,...", netdev_add,
+     .run = run_netdev_add, .open = true},
+    {"netdev_del", "netdev_del", "end a network that no card has", by_id, .run = run_netdev_del},
+    {"query-pci", "info pci", "the devices on the PCI bus", NULL, .run = run_query_pci, .print = print_pci},
     {"human-monitor-command", NULL, "run an HMP command and return what it prints", hmp, .run = run_hmp},
     {"send-key", NULL, "press keys together, and release them", send_key, .run = run_send_key},
     {NULL, "sendkey", "press keys together: sendkey ctrl-alt-f2", sendkey, .run = run_sendkey},
@@ -184,6 +205,7 @@ bool command_check(struct control_call *call, const struct control_command *comm
     json_object_object_foreach(call->arguments, key, value)
     {
         const struct control_argument *a = find_argument(command, key);
+        if (!a && command->open) continue;
         if (!a) {
             call_fail(call, "Parameter '%.100s' is unexpected", key);
             return false;

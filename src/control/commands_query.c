@@ -283,6 +283,7 @@ void run_query_block(struct control_call *call)
     call->result = json_object_new_array();
     for (unsigned n = 0; n < drives->count; n++) {
         const struct drive *drive = &drives->drive[n];
+        if (!drive->fitted) continue;
         struct json_object *object = json_object_new_object();
         char name[128];
         name_drive(drive, name, sizeof(name));
@@ -327,6 +328,7 @@ static const char *media_name(struct control_call *call, const char *wanted, cha
     char name[128];
     for (unsigned n = 0; wanted && n < drives->count; n++) {
         const struct drive *drive = &drives->drive[n];
+        if (!drive->fitted) continue;
         snprintf(media, bytes, "%cd%c", drive->interface == DRIVE_FLOPPY ? 'f' : 'h',
                  'a' + (int)drive->index);
         name_drive(drive, name, sizeof(name));
@@ -422,12 +424,12 @@ void run_network(struct control_call *call)
     call->result = json_object_new_string("");
     for (unsigned n = 0; n < o->devices.count; n++) {
         const struct device_option *device = &o->devices.device[n];
-        if (!device_type_has(device->type, "netdev")) continue;
+        if (!device->type || !device_type_has(device->type, "netdev")) continue;
         const char *netdev = device_text(device, "netdev");
         text_add(call->result, "%s: model=%s\n", device->id ? device->id : device->type->name,
                  device->type->name);
         for (unsigned i = 0; netdev && i < o->net.count; i++)
-            if (!strcmp(o->net.netdev[i].id, netdev))
+            if (o->net.netdev[i].id && !strcmp(o->net.netdev[i].id, netdev))
                 text_add(call->result, " \\ %s: type=%s\n", netdev,
                          (unsigned)o->net.netdev[i].kind < ARRAY_SIZE(kinds) ? kinds[o->net.netdev[i].kind]
                                                                              : "other");

@@ -21,7 +21,7 @@ struct net_backend_ops {
     void (*room)(struct net_backend *backend);
     /* What the card's driver takes has changed. May be NULL. */
     void (*negotiated)(struct net_backend *backend);
-    /* The thread has ended. Frees the back end. */
+    /* The thread has ended, or runs this; no source is in its list any more. Frees the back end. */
     void (*destroy)(struct net_backend *backend);
 };
 

@@ -50,11 +50,10 @@ static void deliver(struct letter *letter)
     end->letter_under_way = false;
     __atomic_store_n(&end->hurry_at_ns, 0, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&end->lock);
+    bool turned = news && up != end->cable.up;
+    if (turned) end->cable.up = up;
     if (!end->card_ops) return;
-    if (news && up != end->cable.up) {
-        end->cable.up = up;
-        end->card_ops->carrier(end->card, up);
-    }
+    if (turned) end->card_ops->carrier(end->card, up);
     if (done) end->card_ops->sent(end->card, done);
     if (received) end->card_ops->received(end->card, received);
 }

@@ -137,9 +137,9 @@ void net_loop_add(struct net_loop *loop, struct net_source *source)
 void net_loop_remove(struct net_loop *loop, struct net_source *source)
 {
     struct net_source **at = &loop->sources;
-    while (*at != source)
+    while (*at && *at != source)
         at = &(*at)->next;
-    *at = source->next;
+    if (*at) *at = source->next;
 }
 
 int net_loop_start(struct net_loop *loop)

@@ -37,11 +37,43 @@ const struct device_bus bus_floppy = {"floppy-bus", floppy_properties, true};
 
 /* --- rows --- */
 
-const struct device_type *device_type_find(const struct device_type *const *types, const char *name)
+/* What may follow the name of a virtio device: it says which interfaces the device has. */
+static const struct name_suffix {
+    const char *text;
+    const char *setting; /* the property that it switches on */
+} suffixes[] = {{"", NULL}, {"-non-transitional", "disable-legacy"}, {"-transitional", NULL}};
+
+static const struct device_type *find_exactly(const struct device_type *const *types, const char *name)
 {
     for (; *types; types++)
         if (!strcmp((*types)->name, name)) return *types;
     return NULL;
+}
+
+/* QEMU has more names for a type: without "-pci", and with a suffix. */
+static const struct device_type *find_named(const struct device_type *const *types, const char *name,
+                                            const struct name_suffix **suffix)
+{
+    char text[64];
+    size_t length = strlen(name);
+    for (unsigned n = 0; n < ARRAY_SIZE(suffixes); n++) {
+        size_t cut = strlen(suffixes[n].text);
+        if (length < cut || length >= sizeof(text) - 4 || strcmp(name + length - cut, suffixes[n].text))
+            continue;
+        snprintf(text, sizeof(text), "%.*s", (int)(length - cut), name);
+        const struct device_type *type = find_exactly(types, text);
+        if (!type) type = find_exactly(types, strcat(text, "-pci"));
+        if (!type || (cut && !device_type_has(type, "disable-legacy"))) continue;
+        *suffix = &suffixes[n];
+        return type;
+    }
+    return NULL;
+}
+
+const struct device_type *device_type_find(const struct device_type *const *types, const char *name)
+{
+    const struct name_suffix *suffix;
+    return find_named(types, name, &suffix);
 }
 
 static const struct property *find_in(const struct property *list, const char *name)
@@ -159,25 +191,10 @@ static bool check_required(const struct device_option *device, char *error, size
     return true;
 }
 
-/* QEMU's other names of a type: without "-pci", and with a suffix that says which interfaces a virtio device has. */
-static const struct device_type *find_alias(const struct device_type *const *types, const char *name,
-                                            const char **setting)
+/* A suffix of the name has said which interfaces the device has. */
+static bool is_decided(const struct name_suffix *suffix, const char *key)
 {
-    static const struct {
-        const char *suffix, *setting;
-    } suffixes[] = {{"-non-transitional", "disable-legacy"}, {"-transitional", NULL}, {"", NULL}};
-    char text[64];
-    for (unsigned n = 0; n < ARRAY_SIZE(suffixes); n++) {
-        size_t length = strlen(name), cut = strlen(suffixes[n].suffix);
-        if (length < cut || length >= sizeof(text) - 4 || strcmp(name + length - cut, suffixes[n].suffix))
-            continue;
-        *setting = suffixes[n].setting;
-        snprintf(text, sizeof(text), "%.*s", (int)(length - cut), name);
-        const struct device_type *type = device_type_find(types, text);
-        if (!type) type = device_type_find(types, strcat(text, "-pci"));
-        if (type && (!*suffixes[n].suffix || device_type_has(type, "disable-legacy"))) return type;
-    }
-    return NULL;
+    return *suffix->text && (!strcmp(key, "disable-legacy") || !strcmp(key, "disable-modern"));
 }
 
 static bool no_such_type(const struct device_type *const *types, const char *name, char *error,
@@ -193,17 +210,20 @@ bool device_parse(struct device_option *device, const struct device_type *const 
                   char *error, size_t error_bytes)
 {
     struct option_list items;
-    char *key = "", *text;
+    const struct name_suffix *suffix = NULL;
+    char *name = "", *key, *text;
     *device = (struct device_option){.type = NULL};
     if (!option_list_open(&items, list)) return SAY("out of memory");
-    option_list_next(&items, &key, &text);
-    const char *setting = NULL;
-    device->type = device_type_find(types, key);
-    if (!device->type) device->type = find_alias(types, key, &setting);
-    bool good = device->type || no_such_type(types, key, error, error_bytes);
-    if (good && setting) good = add_value(device, setting, "on", error, error_bytes);
-    while (good && option_list_next(&items, &key, &text))
-        good = add_value(device, key, text, error, error_bytes);
+    option_list_next(&items, &name, &text);
+    device->type = find_named(types, name, &suffix);
+    bool good = device->type || no_such_type(types, name, error, error_bytes);
+    if (good && suffix->setting) good = add_value(device, suffix->setting, "on", error, error_bytes);
+    while (good && option_list_next(&items, &key, &text)) {
+        if (is_decided(suffix, key))
+            good = SAY("-device %s: its name says which interfaces it has, so none can be disabled", name);
+        else
+            good = add_value(device, key, text, error, error_bytes);
+    }
     option_list_close(&items);
     if (!good || !check_required(device, error, error_bytes)) return false;
     device->id = device_text(device, "id");
@@ -222,7 +242,7 @@ void device_release(struct device_option *device)
 {
     for (unsigned n = 0; n < device->values; n++)
         free(device->value[n].text);
-    device->values = 0;
+    *device = (struct device_option){.type = NULL};
 }
 
 static const struct device_value *find_value(const struct device_option *device, const char *name)

@@ -70,14 +70,17 @@ struct device_type {
     const struct device_bus *provides; /* NULL: nothing plugs into it */
     unsigned sockets;                  /* how many devices can */
     bool takes_input;                  /* its chardev gives input to the guest */
+    bool plugs;                        /* it can come and go while the machine runs */
+    /* It goes, and its parent stays. For a device that is no device of its own on the board. */
+    void (*unplug)(struct board *board, const struct device_option *device);
 };
 
 #define DEVICE_VALUES 16
 
 /* One -device. */
 struct device_option {
-    const struct device_type *type;
-    const char *id; /* NULL: none */
+    const struct device_type *type; /* NULL: the device has gone; its place is free for another one */
+    const char *id;                 /* NULL: none */
     unsigned
         parent; /* the device that it plugs into: number in the list of devices + 1; 0: a bus of the board */
     unsigned children;
@@ -111,6 +114,7 @@ const struct char_options *device_chardev(const struct device_option *device, co
 
 /* All types, or the properties of one. */
 void device_help(const struct device_type *const *types, const struct device_type *type, FILE *out);
+/* By any of QEMU's names: also without "-pci", and with a suffix for the interfaces of a virtio device. */
 const struct device_type *device_type_find(const struct device_type *const *types, const char *name);
 
 #endif

@@ -48,20 +48,26 @@ static bool set_global(struct options *o, const char *value, struct complaint *c
     if (!global->type || !global->property || !global->value)
         return COMPLAIN(c, "-global takes TYPE.PROPERTY=VALUE, not \"%s\"", value);
     const struct device_type *type = device_type_find(devices->types, global->type);
-    global->known = type && device_type_has(type, global->property);
-    if (!global->known) log_warn("-global %s has no effect: no device has this property", value);
+    if (type && device_type_has(type, global->property)) global->applies_to = type;
+    if (!global->applies_to) log_warn("-global %s has no effect: no device has this property", value);
+    return true;
+}
+
+static bool apply_globals_to(const struct device_options *options, struct device_option *device, char *error,
+                             size_t error_bytes)
+{
+    for (unsigned i = options->globals; i-- > 0;) { /* the last one counts */
+        const struct global_option *global = &options->global[i];
+        if (device->type != global->applies_to) continue;
+        if (!device_set_default(device, global->property, global->value, error, error_bytes)) return false;
+    }
     return true;
 }
 
 static bool apply_globals(struct device_options *options, char *error, size_t error_bytes)
 {
     for (unsigned n = 0; n < options->count; n++)
-        for (unsigned i = options->globals; i-- > 0;) { /* the last one counts */
-            const struct global_option *global = &options->global[i];
-            if (!global->known || strcmp(options->device[n].type->name, global->type)) continue;
-            if (!device_set_default(&options->device[n], global->property, global->value, error, error_bytes))
-                return false;
-        }
+        if (!apply_globals_to(options, &options->device[n], error, error_bytes)) return false;
     return true;
 }
 
@@ -208,16 +214,29 @@ static const char *drive_of(const struct device_option *device)
     return NULL;
 }
 
-/* The drive that a device names. NULL with one sentence in error; also if an earlier device has the drive. */
+/* Does a device other than `but` have this drive? */
+static bool has_user(const struct device_options *options, const char *id, const struct device_option *but)
+{
+    for (unsigned n = 0; n < options->count; n++) {
+        const struct device_option *other = &options->device[n];
+        if (other != but && drive_of(other) && !strcmp(drive_of(other), id)) return true;
+    }
+    return false;
+}
+
+bool device_options_use_drive(const struct device_options *options, const char *id)
+{
+    return has_user(options, id, NULL);
+}
+
+/* The drive that a device names. NULL with one sentence in error; also if another device has the drive. */
 static struct drive_option *named_drive(const struct device_options *options,
                                         const struct device_option *device, struct drive_options *drives,
                                         char *error, size_t error_bytes)
 {
     const char *id = drive_of(device);
     struct drive_option *drive = drive_options_find(drives, id);
-    bool twice = false;
-    for (const struct device_option *other = options->device; other < device; other++)
-        twice |= drive_of(other) && !strcmp(drive_of(other), id);
+    bool twice = has_user(options, id, device);
     if (drive && !twice && drive->interface == DRIVE_NONE) return drive;
     snprintf(error, error_bytes,
              !drive  ? "there is no -drive with the id \"%s\""
@@ -335,15 +354,15 @@ static bool is_bus_of(const struct device_option *device, const char *bus)
     return device->id && !strncmp(bus, device->id, length) && (!bus[length] || !strcmp(bus + length, ".0"));
 }
 
-/* Find the parent: the device that this one names, or the last one before it with a free socket. */
-static bool plug_in(struct device_options *options, struct device_option *device, char *error,
-                    size_t error_bytes)
+/* Find the parent: the device that this one names, or the last one before `end` with a free socket. */
+static bool plug_in(struct device_options *options, struct device_option *device, struct device_option *end,
+                    char *error, size_t error_bytes)
 {
     const struct device_bus *bus = device->type->bus;
     if (bus->on_board) return true;
     const char *wanted = device_text(device, "bus"), *provider = "";
-    for (struct device_option *other = device; other-- > options->device && !device->parent;) {
-        if (other->type->provides != bus || other->children == other->type->sockets) continue;
+    for (struct device_option *other = end; other-- > options->device && !device->parent;) {
+        if (!other->type || other->type->provides != bus || other->children == other->type->sockets) continue;
         if (wanted && !is_bus_of(other, wanted)) continue;
         other->children++;
         device->parent = (unsigned)(other - options->device) + 1;
@@ -354,6 +373,17 @@ static bool plug_in(struct device_options *options, struct device_option *device
            SAY("-device %s needs a -device %s with a free port before it", device->type->name, provider);
 }
 
+static bool find_chardevs(struct device_options *options, struct device_option *device, char *error,
+                          size_t error_bytes)
+{
+    for (unsigned i = 0; i < device->values; i++)
+        if ((device->value[i].property->kind == PROPERTY_CHARDEV ||
+             device->value[i].property->kind == PROPERTY_SOCKET) &&
+            !find_chardev(options, &device->value[i], error, error_bytes))
+            return false;
+    return true;
+}
+
 bool device_options_settle(struct device_options *options, struct drive_options *drives, char *error,
                            size_t error_bytes)
 {
@@ -361,14 +391,64 @@ bool device_options_settle(struct device_options *options, struct drive_options 
         return false;
     for (unsigned n = 0; n < options->count; n++) {
         struct device_option *device = &options->device[n];
-        if (!plug_in(options, device, error, error_bytes)) return false;
-        for (unsigned i = 0; i < device->values; i++)
-            if ((device->value[i].property->kind == PROPERTY_CHARDEV ||
-                 device->value[i].property->kind == PROPERTY_SOCKET) &&
-                !find_chardev(options, &device->value[i], error, error_bytes))
-                return false;
+        if (!plug_in(options, device, device, error, error_bytes) ||
+            !find_chardevs(options, device, error, error_bytes))
+            return false;
     }
     return true;
+}
+
+/* --- devices that come and go while the machine runs --- */
+
+struct device_option *device_options_find(struct device_options *options, const char *id)
+{
+    for (unsigned n = 0; n < options->count; n++)
+        if (options->device[n].type && options->device[n].id && !strcmp(options->device[n].id, id))
+            return &options->device[n];
+    return NULL;
+}
+
+static bool settle_plugged(struct device_options *options, struct device_option *device,
+                           struct drive_options *drives, char *error, size_t error_bytes)
+{
+    if (!device->type->plugs)
+        return SAY("a %s cannot come or go while the machine runs: bus %s does not support hotplugging",
+                   device->type->name, device->type->bus->name);
+    if (!apply_globals_to(options, device, error, error_bytes)) return false;
+    if (drive_of(device)) {
+        struct drive_option *drive = named_drive(options, device, drives, error, error_bytes);
+        if (!drive || !settle_medium(device, drive, error, error_bytes)) return false;
+    }
+    return find_chardevs(options, device, error, error_bytes) &&
+           plug_in(options, device, options->device + options->count, error, error_bytes);
+}
+
+struct device_option *device_options_plug(struct device_options *options, struct drive_options *drives,
+                                          const char *list, char *error, size_t error_bytes)
+{
+    unsigned n = 0;
+    while (n < options->count && options->device[n].type)
+        n++;
+    struct device_option *device = &options->device[n], parsed;
+    bool good = n < DEVICES_MAX ? device_parse(&parsed, options->types, list, error, error_bytes)
+                                : SAY("there are more than %u devices", DEVICES_MAX);
+    if (n < DEVICES_MAX && good && parsed.id && device_options_find(options, parsed.id))
+        good = SAY("Duplicate device ID '%.100s'", parsed.id);
+    if (n == DEVICES_MAX) return NULL;
+    *device = parsed;
+    if (good) good = settle_plugged(options, device, drives, error, error_bytes);
+    if (!good) {
+        device_release(device);
+        return NULL;
+    }
+    if (n == options->count) options->count++;
+    return device;
+}
+
+void device_options_unplug(struct device_options *options, struct device_option *device)
+{
+    if (device->parent) options->device[device->parent - 1].children--;
+    device_release(device);
 }
 
 void device_options_release(struct device_options *options)

@@ -15,7 +15,7 @@
 /* -global: a value for a property of every device of a type that does not set it. */
 struct global_option {
     char *type, *property, *value;
-    bool known; /* some device type has this property */
+    const struct device_type *applies_to; /* NULL: there is no such type, or it lacks the property */
 };
 
 /* -object rng-random or rng-builtin: where a virtio-rng's numbers come from. */
@@ -55,6 +55,17 @@ bool device_options_add_rng(struct device_options *options, const char *list, ch
                             size_t error_bytes);
 /* NULL: there is no such object. */
 const struct rng_option *device_options_rng(const struct device_options *options, const char *id);
+
+/* "NAME,KEY=VALUE,..." for a machine that runs: the type must be one that plugs, and all that the device names must be there.
+ * NULL with one sentence in error. */
+struct device_option *device_options_plug(struct device_options *options, struct drive_options *drives,
+                                          const char *list, char *error, size_t error_bytes);
+/* Frees what the option owns; its place is free for another one. */
+void device_options_unplug(struct device_options *options, struct device_option *device);
+/* NULL: no device has this id. */
+struct device_option *device_options_find(struct device_options *options, const char *id);
+/* Does a device have this drive, or this chardev? */
+bool device_options_use_drive(const struct device_options *options, const char *id);
 
 void device_options_release(struct device_options *options);
 

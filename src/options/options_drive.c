@@ -346,12 +346,41 @@ static const struct option_row rows[] = {
 
 const struct option_group options_drives = {"Media", rows, ARRAY_SIZE(rows)};
 
+void drive_option_release(struct drive_option *drive)
+{
+    free(drive->file);
+    free(drive->id);
+    free(drive->serial);
+    *drive = (struct drive_option){.gone = true};
+}
+
+struct drive_option *drive_options_plug(struct drive_options *options, const char *list, char *error,
+                                        size_t error_bytes)
+{
+    struct drive_options one = {.count = 0};
+    unsigned n = 0;
+    while (n < options->count && !options->drive[n].gone)
+        n++;
+    bool good = n < DRIVES_MAX ? drive_options_add(&one, list, error, error_bytes)
+                               : SAY("there are more than %u drives", DRIVES_MAX);
+    struct drive_option *drive = &one.drive[0];
+    if (good && drive->interface != DRIVE_NONE)
+        good = SAY("only a drive with if=none can come while the machine runs");
+    if (good && drive_options_find(options, drive->id))
+        good = SAY("there is a drive \"%s\" already", drive->id);
+    if (good) good = settle(options, drive, error, error_bytes);
+    if (!good) {
+        drive_options_release(&one);
+        return NULL;
+    }
+    options->drive[n] = *drive;
+    if (n == options->count) options->count++;
+    return &options->drive[n];
+}
+
 void drive_options_release(struct drive_options *options)
 {
-    for (unsigned n = 0; n < options->count; n++) {
-        free(options->drive[n].file);
-        free(options->drive[n].id);
-        free(options->drive[n].serial);
-    }
+    for (unsigned n = 0; n < options->count; n++)
+        drive_option_release(&options->drive[n]);
     options->count = 0;
 }

@@ -18,7 +18,7 @@ static bool set_netdev(struct options *o, const char *value, struct complaint *c
         return !comma || options_has_netdev(value, c);
     }
     o->board.net.given = true;
-    return options_add_netdev(o, value, NULL, NULL, 0, c);
+    return options_add_netdev(&o->board.net, value, NULL, NULL, 0, c);
 }
 
 /* --- dumps --- */
@@ -84,17 +84,49 @@ static bool set_object(struct options *o, const char *value, struct complaint *c
                     (int)length, value);
 }
 
+void netdev_option_release(struct netdev_option *netdev)
+{
+    free(netdev->id);
+    free(netdev->list);
+    free(netdev->text);
+    if (netdev->user) free(netdev->user->dns_search);
+    free(netdev->user);
+    free(netdev->stream);
+    free(netdev->dgram);
+    *netdev = (struct netdev_option){.id = NULL};
+}
+
+struct netdev_option *net_options_plug(struct net_options *net, const char *list, char *error,
+                                       size_t error_bytes)
+{
+    struct complaint c = {error, error_bytes};
+    struct net_options one = {.count = 0};
+    unsigned n = 0;
+    while (n < net->count && net->netdev[n].id)
+        n++;
+    if (n == NETDEVS_MAX) {
+        snprintf(error, error_bytes, "there are more than %u networks", NETDEVS_MAX);
+        return NULL;
+    }
+    bool good = options_add_netdev(&one, list, NULL, NULL, 0, &c);
+    for (unsigned i = 0; good && i < net->count; i++)
+        if (net->netdev[i].id && !strcmp(net->netdev[i].id, one.netdev[0].id))
+            good = COMPLAIN(&c, "there is a network \"%s\" already", one.netdev[0].id);
+    if (good && one.netdev[0].kind == NETDEV_VHOST_USER)
+        good = COMPLAIN(&c, "a vhost-user network cannot come while the machine runs");
+    if (!good) {
+        net_options_release(&one);
+        return NULL;
+    }
+    net->netdev[n] = one.netdev[0];
+    if (n == net->count) net->count++;
+    return &net->netdev[n];
+}
+
 void net_options_release(struct net_options *options)
 {
-    for (unsigned n = 0; n < options->count; n++) {
-        free(options->netdev[n].id);
-        free(options->netdev[n].list);
-        free(options->netdev[n].text);
-        if (options->netdev[n].user) free(options->netdev[n].user->dns_search);
-        free(options->netdev[n].user);
-        free(options->netdev[n].stream);
-        free(options->netdev[n].dgram);
-    }
+    for (unsigned n = 0; n < options->count; n++)
+        netdev_option_release(&options->netdev[n]);
     for (unsigned n = 0; n < options->dumps; n++)
         free(options->dump[n].text);
     for (unsigned n = 0; n < options->cards; n++)

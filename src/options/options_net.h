@@ -20,7 +20,7 @@ struct netdev_address {
 };
 
 struct netdev_option {
-    char *id;
+    char *id;   /* NULL: the network has gone */
     char *list; /* the option as it was given; the strings below point into its copy, `text` */
     char *text;
     enum netdev_kind kind;
@@ -55,5 +55,11 @@ struct net_options {
 };
 
 void net_options_release(struct net_options *options);
+
+/* "KIND,id=ID,..." for a machine that runs. NULL with one sentence in error. */
+struct netdev_option *net_options_plug(struct net_options *net, const char *list, char *error,
+                                       size_t error_bytes);
+/* Frees what the option owns; its place is free for another one. */
+void netdev_option_release(struct netdev_option *netdev);
 
 #endif

@@ -479,10 +479,9 @@ void options_help_netdevs(const char *kind, FILE *out)
         if (key->set != refuse_smb) fprintf(out, "  %s=<%s>\n", key->name, key->takes);
 }
 
-bool options_add_netdev(struct options *o, const char *value, const char *id, char *others,
+bool options_add_netdev(struct net_options *net, const char *value, const char *id, char *others,
                         size_t others_bytes, struct complaint *c)
 {
-    struct net_options *net = &o->board.net;
     if (net->count == NETDEVS_MAX) return COMPLAIN(c, "there are more than %u networks", NETDEVS_MAX);
     struct netdev_option *netdev = &net->netdev[net->count++];
     *netdev = (struct netdev_option){.fd = -1,

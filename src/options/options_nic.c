@@ -88,7 +88,7 @@ bool options_set_nic(struct options *o, const char *value, struct complaint *c)
     if (!strcmp(value, "none")) return true;
     if (!strcmp(value, "model=help")) return o->help = COMMAND_HELP_DEVICES, true;
     snprintf(id, sizeof(id), "#nic%u", net->count);
-    if (!options_add_netdev(o, value, id, list, sizeof(list), c)) return false;
+    if (!options_add_netdev(&o->board.net, value, id, list, sizeof(list), c)) return false;
     if (!split_model(list + (list[0] == ','), &model, others, sizeof(others)))
         return COMPLAIN(c, "out of memory");
     bool good = add_card(o, model, net->netdev[net->count - 1].id, others, c);
@@ -103,7 +103,7 @@ bool options_set_net(struct options *o, const char *value, struct complaint *c)
     o->board.net.given = true;
     if (!strcmp(value, "none")) return true;
     if (strncmp(value, "nic", 3) || (value[3] && value[3] != ','))
-        return options_add_netdev(o, value, SHARED_ID, NULL, 0, c);
+        return options_add_netdev(&o->board.net, value, SHARED_ID, NULL, 0, c);
     char *model = option_item(value, "model"), *mac = option_item(value, "macaddr"),
          *address = option_item(value, "addr"), *netdev = option_item(value, "netdev");
     if (mac) snprintf(others, sizeof(others), ",mac=%s", mac);

@@ -48,7 +48,7 @@ bool options_set_firmware_log(struct options *o, const char *value, struct compl
 /* options_netdev.c. Is that, or does it begin with, a kind of -netdev? False with one sentence. */
 bool options_has_netdev(const char *text, struct complaint *c);
 /* A -netdev. Keys that are a card's are appended to *others as ",KEY=VALUE..." (NULL: there must be none). */
-bool options_add_netdev(struct options *o, const char *value, const char *id, char *others,
+bool options_add_netdev(struct net_options *net, const char *value, const char *id, char *others,
                         size_t others_bytes, struct complaint *c);
 /* options_nic.c: setters, and the cards at the head of the list of devices, when the whole command line is known. */
 bool options_set_nic(struct options *o, const char *value, struct complaint *c);

@@ -4,6 +4,7 @@
 #include "opener_protocol.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -81,8 +82,15 @@ static int ask(struct opener_request *request, const char *path, const char *to)
     return reply.error ? -1 : fd >= 0 ? fd : 0;
 }
 
+/* Names of this process's own streams, which would be the opener's there. */
+static int own_stream(const char *path)
+{
+    return !strcmp(path, "/dev/stdout") ? STDOUT_FILENO : !strcmp(path, "/dev/stderr") ? STDERR_FILENO : -1;
+}
+
 static int ask_open(const char *path, int flags, mode_t mode)
 {
+    if (own_stream(path) >= 0) return fcntl(own_stream(path), F_DUPFD_CLOEXEC, 0);
     return ask(&(struct opener_request){.operation = OPENER_OPEN, .flags = flags, .mode = mode}, path, "");
 }
 

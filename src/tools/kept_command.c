@@ -4,6 +4,7 @@
 #include "kept_command.h"
 
 #include "base/log.h"
+#include "base/words.h"
 #include "chardev/runtime_folder.h"
 #include "disk_command.h"
 #include "kept.h"
@@ -28,11 +29,10 @@
 /* A word "--NAME=VALUE" or "--NAME VALUE". */
 static const char *value_of(int argc, char **argv, int *at, const char *name)
 {
-    size_t length = strlen(name);
-    const char *word = argv[*at] + 2;
-    if (strncmp(argv[*at], "--", 2) || strncmp(word, name, length)) return NULL;
-    if (word[length] == '=') return word + length + 1;
-    return !word[length] && *at + 1 < argc ? argv[++*at] : NULL;
+    if (strncmp(argv[*at], "--", 2)) return NULL;
+    const char *word = argv[*at] + 2, *value = word_value(word, name);
+    if (value || strcmp(word, name)) return value;
+    return *at + 1 < argc ? argv[++*at] : NULL;
 }
 
 /* NULL: a name was to come. */

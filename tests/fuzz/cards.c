@@ -3,24 +3,14 @@
  * operation a byte with its arguments behind it: accesses to registers and ports, configuration space, memory, frames that arrive, frames
  * that have been sent, the carrier and the clock.
  */
+#include "input.h"
+
 #include "../unit/net_rig.h"
 #include "devices/net/e1000.h"
 #include "devices/net/ne2000.h"
 #include "devices/net/pcnet.h"
 #include "devices/net/rtl8139.h"
 #include "devices/virtio/virtio_net.h"
-
-struct input {
-    const u8 *at, *end;
-};
-
-static u32 take(struct input *in, unsigned bytes)
-{
-    u32 value = 0;
-    for (unsigned n = 0; n < bytes && in->at < in->end; n++)
-        value |= (u32)*in->at++ << 8 * n;
-    return value;
-}
 
 enum { E1000, RTL8139_PLUS, RTL8139, PCNET, NE2000, VIRTIO_MODERN, VIRTIO_LEGACY, CARDS };
 

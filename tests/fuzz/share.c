@@ -3,6 +3,8 @@
  * (mostly one that exists), two for its length and its bytes. The server fills in size and tag now and then, or leaves what
  * the input has. Nothing may be changed outside the folder, no reply may be longer than its room, and nothing may hang.
  */
+#include "input.h"
+
 #include "share/server.h"
 
 #include <fcntl.h>
@@ -55,18 +57,6 @@ static void check_secret(void)
 {
     struct stat status;
     if (stat(secret, &status) || status.st_size != 6 || (status.st_mode & 07777) != 0640) abort();
-}
-
-struct input {
-    const u8 *at, *end;
-};
-
-static u32 take(struct input *in, unsigned bytes)
-{
-    u32 value = 0;
-    for (unsigned n = 0; n < bytes && in->at < in->end; n++)
-        value |= (u32)*in->at++ << 8 * n;
-    return value;
 }
 
 static void perform(struct server *server, const u8 *message, u32 bytes, u32 room)

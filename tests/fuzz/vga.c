@@ -9,6 +9,8 @@
  *   C0-DF  read A0000h, ports and page: offset      E0-EF  write video memory: offset (2 bytes), value
  *   F0-FF  draw (a few times an input), or reset
  */
+#include "input.h"
+
 #include "devices/video/vga.h"
 
 #include <stdlib.h>
@@ -41,10 +43,7 @@ static void collect(void *machine, u64 *pages)
         pages[n] |= ((struct machine *)machine)->pages;
 }
 
-struct input {
-    const u8 *at, *end;
-};
-
+/* The highest byte first. */
 static u32 next(struct input *in, unsigned bytes)
 {
     u32 value = 0;

@@ -3,6 +3,8 @@
  * end answers, before it closes its socket; then what it does to a ring: an operation a byte, with arguments behind it. Whatever
  * comes, descriptors are neither lost nor given out twice, and cookies are those of chains that are with the back end.
  */
+#include "input.h"
+
 #include "vhost/message.h"
 #include "vhost/ring.h"
 #include "vhost/vhost_user.h"
@@ -12,18 +14,6 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-struct input {
-    const u8 *at, *end;
-};
-
-static u32 take(struct input *in, unsigned bytes)
-{
-    u32 value = 0;
-    for (unsigned n = 0; n < bytes && in->at < in->end; n++)
-        value |= (u32)*in->at++ << 8 * n;
-    return value;
-}
 
 /* --- answers --- */
 

@@ -3,24 +3,14 @@
  * features, then the driver's operations, a byte each with its arguments behind it: accesses to BARs and configuration
  * space, descriptors, heads, notifications, memory. Some operations let the disk work or time pass.
  */
+#include "input.h"
+
 #include "../unit/virtio_rig.h"
 #include "devices/virtio/virtio_blk.h"
 #include "devices/virtio/virtio_console.h"
 #include "devices/virtio/virtio_rng.h"
 
 #include <stdlib.h>
-
-struct input {
-    const u8 *at, *end;
-};
-
-static u32 take(struct input *in, unsigned bytes)
-{
-    u32 value = 0;
-    for (unsigned n = 0; n < bytes && in->at < in->end; n++)
-        value |= (u32)*in->at++ << 8 * n;
-    return value;
-}
 
 struct bench {
     struct rig rig;

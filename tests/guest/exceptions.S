@@ -373,13 +373,7 @@ double_fault:
     xor ecx, ecx
     EXPECT_FAULT(VEC_DF, 0, div ecx)
 
-    mov dword ptr [alt_tss + TSS_EIP], offset df_task
-    mov dword ptr [alt_tss + TSS_ESP], offset stack_top - 8192
-    mov dword ptr [alt_tss + TSS_EFLAGS], 2
-    mov dword ptr [alt_tss + TSS_CS], KCODE
-    mov dword ptr [alt_tss + TSS_SS], KDATA
-    mov dword ptr [alt_tss + TSS_DS], KDATA
-    mov dword ptr [alt_tss + TSS_ES], KDATA
+    ALT_TASK df_task
     push dword ptr [idt + VEC_DF * 8]
     push dword ptr [idt + VEC_DF * 8 + 4]
     GATE_IDT(VEC_DF, ALTTSS, 0, 0x85)

@@ -147,12 +147,7 @@ user_iret:
 /* Flags that are made before an access that faults and used after it: the #PF handler mends the mapping and returns */
 PAGED = 0x40000000
 over_faults:
-    mov edi, offset page_table
-    mov eax, 3
-    mov ecx, 1024
-1:  stosd
-    add eax, 0x1000
-    loop 1b
+    FILL_TABLE page_table
     mov dword ptr [directory], offset page_table + 3
     mov dword ptr [directory + 4 * (PAGED >> 22)], offset window_table + 3
     mov eax, offset directory

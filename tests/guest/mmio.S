@@ -174,12 +174,7 @@ strings:
 
 /* One page of RAM and one of the device side by side in linear memory */
 page_crossing:
-    mov edi, offset page_table
-    mov eax, 3
-    mov ecx, 1024
-1:  stosd
-    add eax, 0x1000
-    loop 1b
+    FILL_TABLE page_table
     mov dword ptr [directory], offset page_table + 3
     mov dword ptr [directory + 4 * (PAGED >> 22)], offset window_table + 3
     mov dword ptr [window_table], 0x300000 + 3

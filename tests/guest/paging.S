@@ -641,13 +641,7 @@ nested_faults:
     lidt [idt_pointer]
 
     /* #PF during #PF: the user's trap finds no inner stack. Double fault, through a task gate */
-    mov dword ptr [alt_tss + TSS_EIP], offset df_task
-    mov dword ptr [alt_tss + TSS_ESP], offset stack_top - 8192
-    mov dword ptr [alt_tss + TSS_EFLAGS], 2
-    mov dword ptr [alt_tss + TSS_CS], KCODE
-    mov dword ptr [alt_tss + TSS_SS], KDATA
-    mov dword ptr [alt_tss + TSS_DS], KDATA
-    mov dword ptr [alt_tss + TSS_ES], KDATA
+    ALT_TASK df_task
     mov dword ptr [alt_tss + TSS_CR3], offset directory2
     mov esi, offset directory
     mov edi, offset directory2
@@ -679,14 +673,7 @@ df_task:
     mov [df_eip], eax
     mov eax, [tss + TSS_CS]
     mov [df_cs], eax
-    mov eax, [resume_eip]
-    mov [tss + TSS_EIP], eax
-    mov eax, [resume_esp]
-    mov [tss + TSS_ESP], eax
-    mov dword ptr [tss + TSS_CS], KCODE
-    mov dword ptr [tss + TSS_SS], KDATA
-    mov dword ptr [tss + TSS_DS], KDATA
-    mov dword ptr [tss + TSS_ES], KDATA
+    RESUME_TASK
     iretd
 
 /* SMEP and SMAP, where CPUID has them */

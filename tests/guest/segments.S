@@ -541,29 +541,14 @@ use_task_for_ts:
     mov [saved_gate], eax
     mov eax, [idt + VEC_TS * 8 + 4]
     mov [saved_gate + 4], eax
-    mov dword ptr [alt_tss + TSS_EIP], offset ts_task
-    mov dword ptr [alt_tss + TSS_ESP], offset stack_top - 8192
-    mov dword ptr [alt_tss + TSS_EFLAGS], 2
-    mov dword ptr [alt_tss + TSS_CS], KCODE
-    mov dword ptr [alt_tss + TSS_SS], KDATA
-    mov dword ptr [alt_tss + TSS_DS], KDATA
-    mov dword ptr [alt_tss + TSS_ES], KDATA
+    ALT_TASK ts_task
     GATE_IDT(VEC_TS, ALTTSS, 0, 0x85)
     ret
-ts_task: /* sends the interrupted task to resume_eip at CPL 0, through its TSS */
+ts_task:
     pop dword ptr [ts_error]
     mov eax, [tss + TSS_EIP]
     mov [ts_eip], eax
-    mov eax, [resume_eip]
-    mov [tss + TSS_EIP], eax
-    mov eax, [resume_esp]
-    mov [tss + TSS_ESP], eax
-    mov dword ptr [tss + TSS_CS], KCODE
-    mov dword ptr [tss + TSS_SS], KDATA
-    mov dword ptr [tss + TSS_DS], KDATA
-    mov dword ptr [tss + TSS_ES], KDATA
-    mov dword ptr [tss + TSS_FS], KDATA
-    mov dword ptr [tss + TSS_GS], KDATA
+    RESUME_TASK
     iretd
     jmp ts_task         /* the next time it starts here */
 

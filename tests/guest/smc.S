@@ -228,12 +228,7 @@ key:
     ret
 
 alias: /* the same frame at another linear address; then a page remapped to other code */
-    mov edi, offset page_table
-    mov eax, 3
-    mov ecx, 1024
-1:  stosd
-    add eax, 0x1000
-    loop 1b
+    FILL_TABLE page_table
     mov dword ptr [directory], offset page_table + 3
     mov dword ptr [directory + 4 * (WINDOW >> 22)], offset window_table + 3
     mov eax, offset jit_area

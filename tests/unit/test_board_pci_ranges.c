@@ -169,6 +169,33 @@ static void test_random(void)
     CHECK(!rig->board.pci_ranges.warned);
 }
 
+/* A card that leaves the bus answers nowhere, and the ranges of the next one in its slot take its places. */
+static void test_leaving(void)
+{
+    place(1, 1, 0xe8000000);
+    place(1, 2, 0xc100);
+    config(1, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_IO);
+    CHECK_EQ(at(0xe8000004), ID(1, 4));
+    unsigned ranges = rig->board.pci_ranges.count, ports = rig->board.ports.range_count;
+    for (unsigned n = 0; n < 2 * PCI_RANGES_MAX; n++) {
+        pci_device_remove(&card[1].pci);
+        CHECK_EQ(at(0xe8000004), NOTHING);
+        CHECK_EQ(ports_read(&rig->board.ports, 0xc100, 4), NOTHING);
+        pci_device_init(&card[1].pci, bus, PCI_DEVFN(2, 0), 0x1234, 0x5678, 0x020000);
+        pci_bar_mmio(&card[1].pci, 0, 0x1000, &id_ops, &card[1]);
+        pci_bar_mmio(&card[1].pci, 1, 0x4000, &id_ops, &card[1]);
+        pci_bar_ports(&card[1].pci, 2, 64, 4, &id_ops, &card[1]);
+        place(1, 1, 0xe8000000);
+        place(1, 2, 0xc100);
+        config(1, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_IO);
+        CHECK_EQ(at(0xe8000004), ID(1, 4));
+        CHECK_EQ(ports_read(&rig->board.ports, 0xc104, 4), ID(1, 4));
+    }
+    CHECK(rig->board.pci_ranges.count <= ranges);
+    CHECK(rig->board.ports.range_count <= ports);
+    pci_device_reset(&card[1].pci);
+}
+
 int main(void)
 {
     rig = board_rig_new(RAM_BYTES, NULL);
@@ -186,6 +213,7 @@ int main(void)
     test_overlap();
     test_ports();
     test_random();
+    test_leaving();
     board_rig_free(rig);
     return check_report();
 }

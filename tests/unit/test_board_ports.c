@@ -64,6 +64,27 @@ static void test_strings(struct port_bus *bus, struct probe *wide)
     CHECK_EQ(ports_write_string(bus, 0x300, 1, (const u8 *)"x", 1), 0);
 }
 
+/* A range that is gone answers no more, shows what it covered, and leaves its place to the next one. */
+static void test_removal(struct port_bus *bus, struct probe *below, struct probe *above)
+{
+    struct port_range *first = ports_add(bus, 4, 1, &probe_ops, below),
+                      *second = ports_add(bus, 4, 1, &probe_ops, above);
+    unsigned count = bus->range_count;
+    ports_move(bus, first, 0x300, true);
+    ports_move(bus, second, 0x300, true);
+    above->reads = below->reads = 0;
+    ports_read(bus, 0x300, 1);
+    CHECK_EQ(above->reads, 1);
+    ports_remove(bus, second);
+    ports_read(bus, 0x300, 1);
+    CHECK_EQ(below->reads, 1);
+    for (unsigned n = 0; n < 2 * PORT_MAX_RANGES; n++)
+        ports_remove(bus, ports_add(bus, 4, 1, &probe_ops, above));
+    CHECK_EQ(bus->range_count, count);
+    ports_remove(bus, first);
+    CHECK_EQ(ports_read(bus, 0x300, 1), 0xff);
+}
+
 int main(void)
 {
     struct port_bus *bus = malloc(sizeof(*bus));
@@ -111,6 +132,7 @@ int main(void)
     CHECK_EQ(ports_read(bus, 0x60, 4), 0xffff2111);
     CHECK_EQ(ports_read(bus, 0xcfc, 4), 0x54);
     test_strings(bus, &wide);
+    test_removal(bus, &narrow, &wide);
     free(bus);
     return check_report();
 }

@@ -311,6 +311,18 @@ static void test_buffer(void)
     CHECK_EQ(next(), -1);
 }
 
+/* Three sampling rates in a row, which unlock a wheel and more buttons. */
+static void set_rates(u8 first, u8 second, u8 third)
+{
+    const u8 rates[] = {first, second, third};
+    for (unsigned n = 0; n < ARRAY_SIZE(rates); n++) {
+        mouse_put(0xf3);
+        EXPECT(0x1fa);
+        mouse_put(rates[n]);
+        EXPECT(0x1fa);
+    }
+}
+
 static void test_mouse(void)
 {
     start();
@@ -334,13 +346,7 @@ static void test_mouse(void)
     EXPECT(0x108, 0x100, 0x100, 0x10a, 0x100, 0x100);
     mouse_put(0xe9);
     EXPECT(0x1fa, 0x121, 0x102, 0x164);
-    static const u8 knock[] = {200, 100, 80};
-    for (unsigned i = 0; i < 3; i++) {
-        mouse_put(0xf3);
-        EXPECT(0x1fa);
-        mouse_put(knock[i]);
-        EXPECT(0x1fa);
-    }
+    set_rates(200, 100, 80);
     mouse_put(0xf2);
     EXPECT(0x1fa, 0x103);
     i8042_mouse(&kbc, 1, 0, -1, 0);
@@ -375,13 +381,7 @@ static void test_explorer(void)
 {
     start();
     set_mode(0x47);
-    static const u8 knock[] = {200, 200, 80};
-    for (unsigned i = 0; i < 3; i++) {
-        mouse_put(0xf3);
-        EXPECT(0x1fa);
-        mouse_put(knock[i]);
-        EXPECT(0x1fa);
-    }
+    set_rates(200, 200, 80);
     mouse_put(0xf2);
     EXPECT(0x1fa, 0x104);
     mouse_put(0xf4);

@@ -147,6 +147,22 @@ static void test_buffer(void)
     check_kept();
 }
 
+/* Commands with a second byte; each returns the status. */
+static u8 command(u32 offset, u8 first, u8 second)
+{
+    out(offset, first);
+    out(offset, second);
+    return status();
+}
+static u8 program_zero(u32 offset)
+{
+    return command(offset, 0x40, 0);
+}
+static u8 erase(u32 offset)
+{
+    return command(offset, 0x20, 0xd0);
+}
+
 static void test_refusals(void)
 {
     power_on(false);
@@ -156,46 +172,26 @@ static void test_refusals(void)
     CHECK_EQ(in(0x3002), 1);
     CHECK_EQ(in(0x4002), 0);
     out(0x3000, 0x50);
-    out(0x3010, 0x40);
-    out(0x3010, 0);
-    CHECK_EQ(status(), READY | 0x12);
-    out(0x3010, 0x20);
-    out(0x3010, 0xd0);
-    CHECK_EQ(status(), READY | 0x22);
+    CHECK_EQ(program_zero(0x3010), READY | 0x12);
+    CHECK_EQ(erase(0x3010), READY | 0x22);
     nor_flash_reset(&chip); /* the machine is reset: the lock stays */
-    out(0x3010, 0x40);
-    out(0x3010, 0);
-    CHECK_EQ(status(), READY | 0x12);
+    CHECK_EQ(program_zero(0x3010), READY | 0x12);
     CHECK(array[0x3010] != 0);
-    out(0x3000, 0x60);
-    out(0x3000, 0xd0);
-    CHECK_EQ(status(), READY);
-    out(0x3010, 0x40);
-    out(0x3010, 0);
+    CHECK_EQ(command(0x3000, 0x60, 0xd0), READY);
+    CHECK_EQ(program_zero(0x3010), READY);
     CHECK_EQ(array[0x3010], 0);
-    CHECK_EQ(status(), READY);
-    out(0, 0x60);
-    out(0, 0x55);
-    CHECK_EQ(status(), READY | 0x30);
+    CHECK_EQ(command(0, 0x60, 0x55), READY | 0x30);
     check_kept();
 
     can_store = false;
     u8 before = array[0x5001];
-    out(0x5001, 0x40);
-    out(0x5001, 0);
-    CHECK_EQ(status(), READY | 0x10);
-    out(0x5001, 0x20);
-    out(0x5001, 0xd0);
-    CHECK_EQ(status(), READY | 0x20);
+    CHECK_EQ(program_zero(0x5001), READY | 0x10);
+    CHECK_EQ(erase(0x5001), READY | 0x20);
     CHECK_EQ(array[0x5001], before);
 
     power_on(true);
-    out(0x5001, 0x40);
-    out(0x5001, 0);
-    CHECK_EQ(status(), READY | 0x18);
-    out(0x5001, 0x20);
-    out(0x5001, 0xd0);
-    CHECK_EQ(status(), READY | 0x28);
+    CHECK_EQ(program_zero(0x5001), READY | 0x18);
+    CHECK_EQ(erase(0x5001), READY | 0x28);
     CHECK_EQ(array[0x5001], before);
     check_kept();
 }

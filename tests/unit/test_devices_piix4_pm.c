@@ -319,6 +319,31 @@ static void test_suspend(void)
     CHECK_EQ(wakes, 4); /* the one of the pending event */
 }
 
+/* GPI1# sets a status bit that stays until it is cleared, and raises the SCI if it is enabled. */
+static void test_general_purpose(void)
+{
+    enum { GPI = 0x200 };
+    start();
+    smi(PIIX4_ACPI_ENABLE);
+    piix4_pm_gpi(&pm);
+    CHECK_EQ(in(GPSTS, 2), GPI);
+    CHECK(!sci);
+    out(GPEN, 2, GPI);
+    CHECK(sci);
+    out(GPSTS, 2, 0);
+    CHECK(sci);
+    out(GPSTS, 2, GPI);
+    CHECK(!sci);
+    CHECK_EQ(in(GPSTS, 2), 0);
+    piix4_pm_gpi(&pm);
+    CHECK(sci);
+    out(GPSTS + 1, 1, GPI >> 8);
+    CHECK(!sci);
+    piix4_pm_gpi(&pm);
+    piix4_pm_reset(&pm);
+    CHECK_EQ(in(GPSTS, 4), 0);
+}
+
 int main(void)
 {
     test_suspend();
@@ -328,5 +353,6 @@ int main(void)
     test_overflow();
     test_events();
     test_soft_off();
+    test_general_purpose();
     return check_report();
 }

@@ -297,6 +297,37 @@ static void test_device_table(void)
     CHECK(complains("ringer -device nothing,help", "there is no device"));
 }
 
+/* QEMU's names of one type: with and without "-pci", and for virtio with the interfaces. */
+static void test_names_of_types(void)
+{
+    static const struct {
+        const char *name;
+        u64 no_legacy;
+    } names[] = {{"virtio-rng-pci", 0},
+                 {"virtio-rng", 0},
+                 {"virtio-rng-pci-transitional", 0},
+                 {"virtio-rng-transitional", 0},
+                 {"virtio-rng-pci-non-transitional", 1},
+                 {"virtio-rng-non-transitional", 1}};
+    for (unsigned n = 0; n < ARRAY_SIZE(names); n++) {
+        char line[128];
+        snprintf(line, sizeof(line), "ringer -kernel k -device %s -global virtio-rng.max-bytes=7",
+                 names[n].name);
+        CHECK(parse(line));
+        const struct device_option *device = &options.board.devices.device[0];
+        CHECK(!strcmp(device->type->name, "virtio-rng-pci"));
+        CHECK_EQ(device_number(device, "disable-legacy", 0), names[n].no_legacy);
+        CHECK_EQ(device_number(device, "max-bytes", 0), 7);
+    }
+    CHECK(complains("ringer -device virtio-rng-pci-non-transitional,disable-modern=on",
+                    "says which interfaces"));
+    CHECK(
+        complains("ringer -device virtio-rng-pci-transitional,disable-legacy=off", "says which interfaces"));
+    CHECK(complains("ringer -device ne2k_pci-transitional", "ne2k_pci-transitional"));
+    CHECK(parse("ringer -kernel k -nic user,model=virtio-net-non-transitional"));
+    CHECK_EQ(device_number(&options.board.devices.device[0], "disable-legacy", 0), 1);
+}
+
 static void test_devices(void)
 {
     CHECK(parse(
@@ -610,6 +641,7 @@ int main(void)
     test_called_as_qemu();
     test_qemu_line();
     test_chardevs();
+    test_names_of_types();
     test_devices();
     test_device_table();
     test_placed_drives();

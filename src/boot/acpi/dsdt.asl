@@ -169,7 +169,7 @@ DefinitionBlock ("", "DSDT", 1, "RINGER", "RINGERPC", 1)
                     Name (_CRS, ResourceTemplate () { IO (Decode16, 0x510, 0x510, 1, 12) })
                 }
 
-                /* Ports of the board: A20 gate, SMI commands, power management. */
+                /* Ports of the board: A20 gate, SMI commands, power management, hot plug. */
                 Device (SYSR)
                 {
                     Name (_HID, EisaId ("PNP0C02"))
@@ -179,6 +179,7 @@ DefinitionBlock ("", "DSDT", 1, "RINGER", "RINGERPC", 1)
                         IO (Decode16, 0xb2, 0xb2, 1, 2)
                         IO (Decode16, 0x600, 0x600, 1, 0x40)
                         IO (Decode16, 0x700, 0x700, 1, 0x10)
+                        IO (Decode16, 0xae00, 0xae00, 1, 0x10)
                     })
                 }
             }

@@ -14,6 +14,7 @@ enum { SCI_EN = 1 << 0, BRLD_EN_BM = 1 << 1, SUS_TYP = 7 << 10, SUS_EN = 1 << 13
 
 #define ENABLES    (TMROF | GBL | PWRBTN | RTC)
 #define GP_ENABLES 0x0f01
+#define GPI        (1 << 9)
 #define WAKES      (PWRBTN | RTC)
 
 /* PMCNTRL.SUS_TYP */
@@ -50,7 +51,8 @@ static void update(struct piix4_pm *pm)
 {
     u16 status = status_now(pm);
     bool sci_enabled = pm->control & SCI_EN && !pm->suspended;
-    irq_set(&pm->wiring.sci, sci_enabled && (status & pm->enable & ENABLES));
+    bool event = (status & pm->enable & ENABLES) || (pm->gp_status & pm->gp_enable);
+    irq_set(&pm->wiring.sci, sci_enabled && event);
     if (sci_enabled && (pm->enable & TMROF) && !(status & TMROF))
         timer_arm(&pm->timer, tick_ns((pm->overflows + 1) << OVERFLOW_SHIFT));
     else
@@ -91,6 +93,7 @@ static u16 read_word(const struct piix4_pm *pm, u32 offset)
     case PMCNTRL: return pm->control;
     case PMTMR: return (u16)ticks_now(pm);
     case PMTMR + 2: return (ticks_now(pm) & TIMER_MASK) >> 16;
+    case GPSTS: return pm->gp_status;
     case GPEN: return pm->gp_enable;
     default: return 0;
     }
@@ -103,6 +106,7 @@ static void write_word(struct piix4_pm *pm, u32 offset, u16 value, u16 mask)
     case PMSTS: write_status(pm, value, mask); break;
     case PMEN: pm->enable = ((pm->enable & ~mask) | (value & mask)) & ENABLES; break;
     case PMCNTRL: write_control(pm, value, mask); break;
+    case GPSTS: pm->gp_status &= ~(value & mask); break;
     case GPEN: pm->gp_enable = ((pm->gp_enable & ~mask) | (value & mask)) & GP_ENABLES; break;
     default: break;
     }
@@ -188,6 +192,12 @@ void piix4_pm_rtc(struct piix4_pm *pm, bool level)
     pm->rtc_level = level;
 }
 
+void piix4_pm_gpi(struct piix4_pm *pm)
+{
+    pm->gp_status |= GPI;
+    update(pm);
+}
+
 /* --- the PCI function --- */
 
 static void update_range(struct piix4_pm *pm)
@@ -237,7 +247,7 @@ static void reset_core(struct piix4_pm *pm)
 void piix4_pm_reset(struct piix4_pm *pm)
 {
     reset_core(pm);
-    pm->status = pm->enable = pm->control = pm->gp_enable = 0;
+    pm->status = pm->enable = pm->control = pm->gp_status = pm->gp_enable = 0;
     pm->suspended = false;
     pm->overflows = ticks_now(pm) >> OVERFLOW_SHIFT;
     update(pm);

@@ -11,7 +11,9 @@
  *   +02h PMEN              10 RTC | 8 PWRBTN | 5 GBL | 0 TMROF
  *   +04h PMCNTRL  13 SUS_EN | 12-10 SUS_TYP | 2 GBL_RLS | 1 BRLD_EN_BM | 0 SCI_EN
  *   +08h PMTMR    24 bits at 3579545 Hz
- *   +0Ch GPSTS, +0Eh GPEN    11 LID | 10 RI | 9 GPI | 8 USB | 0 THRM      nothing is wired to these inputs
+ *   +0Ch GPSTS, +0Eh GPEN    11 LID | 10 RI | 9 GPI | 8 USB | 0 THRM      cleared by writing 1
+ *
+ * Only GPI1# has a wire: the hot-plug controller's (pci_hotplug.h).
  *
  * A write to port B2h is a command to the firmware's SMI handler. This machine has no system management mode, so the
  * device itself executes ACPI_ENABLE and ACPI_DISABLE. DEVACTB reads from the start as if SMIs had been set up, so
@@ -62,7 +64,7 @@ struct piix4_pm {
     u16 status;           /* PMSTS without TMROF */
     u16 enable;           /* PMEN */
     u16 control;          /* PMCNTRL */
-    u16 gp_enable;
+    u16 gp_status, gp_enable;
     u64 overflows; /* overflows of the PM timer, from power-on to the last time that TMROF_STS was cleared */
     u8 smi_command, smi_status;
     bool rtc_level;
@@ -78,6 +80,8 @@ void piix4_pm_suspend(struct piix4_pm *pm);
 
 /* The power button is pressed, for less than four seconds. */
 void piix4_pm_power_button(struct piix4_pm *pm);
+/* GPI1# is asserted for a moment: sets GPI_STS. */
+void piix4_pm_gpi(struct piix4_pm *pm);
 /* The RTC's interrupt is wired here too: its rise sets RTC_STS. */
 void piix4_pm_rtc(struct piix4_pm *pm, bool level);
 

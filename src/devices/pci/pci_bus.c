@@ -227,6 +227,15 @@ void pci_device_reset(struct pci_device *device)
     if (device->interrupt) pci_set_interrupt(device, false);
 }
 
+void pci_device_remove(struct pci_device *device)
+{
+    struct pci_bus *bus = device->bus;
+    pci_device_reset(device);
+    for (unsigned i = 0; i < ARRAY_SIZE(device->bar) && bus->forget; i++)
+        if (device->bar[i].kind != PCI_BAR_NONE) bus->forget(bus->map_owner, &device->bar[i]);
+    bus->device[device->devfn] = NULL;
+}
+
 void pci_bus_reset(struct pci_bus *bus)
 {
     bus->address = 0;

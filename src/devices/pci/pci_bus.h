@@ -104,10 +104,12 @@ struct pci_bus {
     struct pci_device *device[256];
     unsigned pirq_count[4]; /* devices that hold each PIRQ up */
     struct irq_line pirq[4];
-    /* Installed by the board. map: the addresses that this register decodes have changed. msi: a message,
+    /* Installed by the board. map: the addresses that this register decodes have changed. forget: the register, which
+     * decodes nothing, will no longer exist. msi: a message,
      * that is a write of 4 bytes to the address of an interrupt controller. NULL: no controller takes
      * messages. */
     void (*map)(void *owner, struct pci_bar *bar);
+    void (*forget)(void *owner, struct pci_bar *bar);
     void (*msi)(void *owner, u64 address, u32 data);
     void *map_owner, *msi_owner;
 };
@@ -119,6 +121,8 @@ void pci_bus_reset(struct pci_bus *bus);
  * the command register's I/O, memory and master bits and the interrupt line are writable. */
 void pci_device_init(struct pci_device *device, struct pci_bus *bus, u8 devfn, u16 vendor, u16 device_id,
                      u32 class_code);
+/* Take a device off the bus. */
+void pci_device_remove(struct pci_device *device);
 /* Command register and base addresses back to 0. */
 void pci_device_reset(struct pci_device *device);
 

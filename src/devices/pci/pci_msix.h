@@ -14,7 +14,7 @@
 
 #include "pci_bus.h"
 
-#define PCI_MSIX_VECTORS     16
+#define PCI_MSIX_VECTORS     32
 #define PCI_MSIX_ENTRY_BYTES 16
 #define PCI_MSIX_TABLE_BYTES (PCI_MSIX_VECTORS * PCI_MSIX_ENTRY_BYTES)
 

@@ -106,7 +106,7 @@ static void send_messages(struct virtio_console *console)
         store_any(bytes + 6, 2, message->value);
         u64 used = virtio_chain_write(&console->input, 0, bytes, sizeof(bytes));
         const char *name = console->port[message->port].name;
-        if (message->event == PORT_NAME)
+        if (message->event == PORT_NAME && name)
             used += virtio_chain_write(&console->input, used, name, strlen(name));
         virtio_give(virtio, &console->input, (u32)used);
     }
@@ -133,6 +133,7 @@ static void port_ready(struct virtio_port *port)
 static void take_command(struct virtio_console *console, u64 id, u64 event, u64 value)
 {
     if (event == DEVICE_READY) {
+        console->ready = value;
         for (unsigned n = 0; n < VIRTIO_CONSOLE_PORTS && value; n++)
             if (console->port[n].console) tell(&console->port[n], DEVICE_ADD, 1);
         return;
@@ -193,6 +194,7 @@ static void reset(struct virtio *virtio)
 {
     struct virtio_console *console = container_of(virtio, struct virtio_console, virtio);
     console->message_head = console->message_tail;
+    console->ready = false;
     for (unsigned n = 0; n < VIRTIO_CONSOLE_PORTS; n++) {
         struct virtio_port *port = &console->port[n];
         if (!port->console) continue;
@@ -223,6 +225,7 @@ void virtio_console_init(struct virtio_console *console, struct pci_bus *bus, co
     for (unsigned n = 0; n < queues; n++)
         sizes[n] = QUEUE_SIZE;
     console->multiport = multiport;
+    console->ready = false;
     console->message_head = console->message_tail = 0;
     for (unsigned n = 0; n < VIRTIO_CONSOLE_PORTS; n++) {
         console->port[n] = (struct virtio_port){.console = NULL};
@@ -244,4 +247,24 @@ void virtio_port_plug(struct virtio_console *console, unsigned number, bool is_c
     port->name = name;
     port->ops = ops;
     port->sink = sink;
+    if (!console->ready) return;
+    tell(port, DEVICE_ADD, 1);
+    send_messages(console);
+}
+
+/* What it was sending is lost, and the driver has its buffer back. */
+void virtio_port_unplug(struct virtio_port *port)
+{
+    struct virtio_console *console = port->console;
+    struct virtio *virtio = &console->virtio;
+    timer_cancel(&port->more);
+    if (port->sending && virtio_chain_is_live(virtio, &port->output)) {
+        virtio_give(virtio, &port->output, 0);
+        virtio_interrupt(virtio, receive_queue(port) + 1);
+    }
+    if (console->ready) tell(port, DEVICE_REMOVE, 1);
+    port->console = NULL;
+    port->name = NULL;
+    port->sending = port->blocked = port->host_open = port->guest_open = false;
+    send_messages(console);
 }

@@ -42,6 +42,7 @@ struct virtio_port {
 struct virtio_console {
     struct virtio virtio; /* first */
     bool multiport;       /* offered */
+    bool ready;           /* the driver has been told of the ports */
     struct virtio_port port[VIRTIO_CONSOLE_PORTS];
     struct virtio_chain input;
     /* Messages for which the driver has given no buffer yet. */
@@ -57,9 +58,12 @@ struct virtio_console {
 void virtio_console_init(struct virtio_console *console, struct pci_bus *bus, const struct dma *dma,
                          const struct virtio_options *options, struct clock *clock, unsigned ports,
                          bool multiport);
-/* Before the machine runs. The name must outlive the port. */
+/* The name must outlive the port. A driver that runs is told. */
 void virtio_port_plug(struct virtio_console *console, unsigned number, bool is_console, const char *name,
                       const struct virtio_port_ops *ops, void *sink);
+
+/* The port goes, and the driver is told. */
+void virtio_port_unplug(struct virtio_port *port);
 
 /* Give the guest input. Returns how many bytes it took; room() tells when it may take more. */
 unsigned virtio_port_receive(struct virtio_port *port, const u8 *bytes, unsigned count);
