@@ -80,10 +80,11 @@ static void allow_at_home(const struct ruleset *set, const char *name)
     allow(set, path, READ);
 }
 
+/* And what glib seeds its random numbers from. */
 static void allow_name_service(const struct ruleset *set)
 {
     static const char *const places[] = {"/etc", "/run/systemd/resolve", "/run/resolvconf",
-                                         "/run/NetworkManager"};
+                                         "/run/NetworkManager", "/dev/urandom"};
     allow_list(set, places, ARRAY_SIZE(places));
 }
 

@@ -48,8 +48,9 @@ static bool is_in(const char *path, const char *const *directories, unsigned cou
 
 static bool is_harmless_device(const char *path)
 {
-    static const char *const devices[] = {"/dev/null", "/dev/zero",  "/dev/random", "/dev/urandom",
-                                          "/dev/full", "/dev/hwrng", "/dev/pts",    "/dev/shm"};
+    static const char *const devices[] = {"/dev/null",    "/dev/zero", "/dev/random",
+                                          "/dev/urandom", "/dev/full", "/dev/hwrng",
+                                          "/dev/pts",     "/dev/shm",  "/dev/net/tun"};
     return is_in(path, devices, ARRAY_SIZE(devices)) || !strncmp(path, "/dev/sr", 7);
 }
 

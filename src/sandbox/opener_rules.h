@@ -2,7 +2,7 @@
  * What the opener does for a monitor's user, and what it refuses although the user may do it. The process that asks may be
  * a guest's that has broken out of its machine, so files by which one takes over an account are not for it:
  *
- *   /proc, /sys, and devices other than terminals, CD drives, null, zero and random
+ *   /proc, /sys, and devices other than terminals, CD drives, taps, null, zero and random
  *   hidden files, and files in hidden directories: ~/.ssh, ~/.bashrc, ~/.config, .git
  *   to write: programs (files with an execute permission), and the system's directories (which matters to root)
  *
