@@ -13,6 +13,7 @@
 #include "control/daemon.h"
 #include "cpu/cpuid.h"
 #include "gdb/gdb.h"
+#include "gdb/replay.h"
 #include "observe/event_log.h"
 #include "observe/instruments.h"
 #include "observe/screen.h"
@@ -57,8 +58,8 @@ struct session {
 static struct event_log *open_log(const struct options *options)
 {
     char error[512];
-    if (!options->event_log) return NULL;
-    struct event_log *log = event_log_open(options->event_log, options->event_log_from, error, sizeof(error));
+    if (!options->event_log.categories) return NULL;
+    struct event_log *log = event_log_open(&options->event_log, error, sizeof(error));
     if (!log) die(STATUS_USAGE, "%s", error);
     return log;
 }
@@ -164,6 +165,7 @@ static int run(struct options *options)
     if ((options->screen_dump && !screen_dump_check(options->screen_dump, error, sizeof(error))) ||
         (options->screenshot && !screen_dump_check(options->screenshot, error, sizeof(error))))
         die(STATUS_USAGE, "%s", error);
+    replay_begin(options);
     sandbox_spare_core_dumps();
     session.wishes = (struct sandbox_wishes){0};
     if (options->sandbox) open_sandbox(&session, options);
@@ -172,7 +174,8 @@ static int run(struct options *options)
     struct vm *vm = machine_create(options, MACHINE_LEADER, &session.chardevs, &status, error, sizeof(error));
     if (!vm) die(status, "%s", error);
     session.chardevs.vcpu_mailbox = &vm->mailbox;
-    vm->event_log = log;
+    if (log && event_log_instructions(log)) vm->event_log = log;
+    event_log_attach(log, &vm->vcpu, &vm->time.clock);
     session.vm = vm;
     if (!options->lockstep) plug_allow(&vm->chipset.plug, &options->board);
     status = instruments_open(&session.instruments, options, &vm->vcpu, error, sizeof(error));
@@ -243,6 +246,7 @@ int main(int argc, char **argv)
     case COMMAND_HELP_CHARDEVS: char_options_help(stdout); return STATUS_OK;
     case COMMAND_HELP_KEYS: key_script_help(stdout); return STATUS_OK;
     case COMMAND_HELP_CPUS:
+    case COMMAND_HELP_EVENTS:
     case COMMAND_HELP_MACHINES:
     case COMMAND_HELP_DISPLAYS: options_help_values(command, stdout); return STATUS_OK;
     case COMMAND_HELP_NETDEVS: options_help_netdevs(options.netdev_help_kind, stdout); return STATUS_OK;

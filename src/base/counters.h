@@ -90,10 +90,13 @@
     X(fpu_parks, "times the guest FPU state was parked")                                                     \
     X(fpu_shelters, "times only its XMM registers were sheltered")
 
+struct events; /* events.h */
+
 struct counters {
 #define FIELD(name, text) u64 name;
     RINGER_COUNTERS(FIELD)
 #undef FIELD
+    struct events *events; /* the log that reports some of what is counted, each time; NULL: none */
 };
 
 #endif

@@ -8,5 +8,7 @@
 
 /* CLOCK_MONOTONIC in nanoseconds. */
 u64 host_now_ns(void);
+/* Sleep, signals or not. */
+void host_sleep_ns(u64 ns);
 
 #endif

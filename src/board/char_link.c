@@ -63,6 +63,7 @@ static void take_input(struct char_link *link)
         u32 count = chardev_take(&link->front, items, room < ARRAY_SIZE(items) ? room : ARRAY_SIZE(items));
         if (!count) break;
         for (u32 n = 0; n < count; n++) {
+            link->board->had_input |= items[n] < CHAR_BREAK;
             queue_item(link, items[n]);
             if (link->mirror) queue_item(link->mirror, items[n]);
         }
@@ -131,6 +132,9 @@ static u32 gather(struct char_link *link, const u8 *bytes, u32 count)
 u32 char_link_send(struct char_link *link, const u8 *bytes, u32 count)
 {
     if (!link->front.chardev) return count;
+    if (unlikely(clock_now(link->board->clock) <= link->board->quiet_until_ns) &&
+        link->board->quiet_until_ns && !chardev_starts_anew(&link->front))
+        return count;
     u32 done = gather(link, bytes, count);
     link->refused |= done < count;
     if (memchr(bytes, '\n', done)) {

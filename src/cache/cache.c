@@ -318,6 +318,8 @@ static void patch32(struct cache *cache, u32 at, u32 value)
 
 void unlink_edge(struct cache *cache, struct edge *edge)
 {
+    note_event(cache->counters->events, EVENT_BLOCK_UNLINK, block_rip(edge_from(edge)),
+               block_rip(block_pointer(edge->to)));
     patch32(cache, edge_from(edge)->start + edge->patch, edge->stub - (edge->patch + 4u));
     edge->to = 0;
     cache->counters->chains_broken++;
@@ -345,6 +347,7 @@ void cache_link(struct cache *cache, struct edge *edge, struct block *to, u32 fr
         patch32(cache, start + edge->frame_patch, edge->parked ? frame_plus_1 : -frame_plus_1);
     patch32(cache, start + edge->patch, to->start + entry - (start + edge->patch + 4));
     cache->counters->chains_made++;
+    note_event(cache->counters->events, EVENT_BLOCK_LINK, block_rip(edge_from(edge)), block_rip(to));
 }
 
 void cache_unlink(struct cache *cache, struct block *block)
@@ -434,11 +437,17 @@ void block_kill(struct cache *cache, struct block *block, u32 page)
     cache->generation++;
 }
 
+static void note_killed(struct cache *cache, const struct block *block)
+{
+    cache->counters->blocks_invalidated++;
+    note_event(cache->counters->events, EVENT_BLOCK_KILLED, block_rip(block), block_key(block).gpa);
+}
+
 void cache_kill(struct cache *cache, struct block *block)
 {
     if (block->dead) return;
     block_kill(cache, block, NO_PAGE);
-    cache->counters->blocks_invalidated++;
+    note_killed(cache, block);
     /* Do not let a copy of an equal block take its place. */
     cache->templates[template_hash(block->frame, block->eip, block->mode)] = 0;
 }
@@ -487,7 +496,7 @@ bool cache_code_written(struct cache *cache, u64 gpa, u64 bytes)
             *at = *next;
             p->live--;
             block_kill(cache, block, p->page);
-            cache->counters->blocks_invalidated++;
+            note_killed(cache, block);
         } else {
             left |= block_granules(block, p->page);
             at = next;
@@ -524,6 +533,7 @@ static void clear_tables(struct cache *cache)
 void cache_flush(struct cache *cache)
 {
     if (cache->before_flush) cache->before_flush(cache->flush_owner);
+    note_event(cache->counters->events, EVENT_BLOCK_FLUSH, cache->block_count);
     if (cache->block_count < JUMP_ENTRIES / 16)
         clear_slots(cache);
     else

@@ -25,7 +25,7 @@
 #define RINGER_CACHE_CACHE_H
 
 #include "arena.h"
-#include "base/counters.h"
+#include "base/events.h"
 #include "origin.h"
 #include "policy.h"
 

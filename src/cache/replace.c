@@ -174,9 +174,11 @@ static void evict(struct cache *cache, unsigned n)
         cache->map[piece] = 0;
     unlink_into(cache, n);
     unlink_out_of(cache, n);
+    u32 count = cache->block_count;
     for (struct block *b = NULL; (b = block_in(cache, n, b)); cache->block_count--)
         forget_block(cache, b);
     cache->counters->segments_evicted++;
+    note_event(cache->counters->events, EVENT_BLOCK_SEGMENT, n, count - cache->block_count);
     reset_segment(cache, n);
     if (cache->checks) spoil(cache, n);
 }

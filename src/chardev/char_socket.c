@@ -50,6 +50,12 @@ static void have_peer(struct chardev *c, int fd)
             c->out[c->tail++ % CHAR_OUT_BYTES] = telnet_greeting[n];
 }
 
+void chardev_adopt(struct chardev *c, int fd)
+{
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    have_peer(c, fd);
+}
+
 static void retry_later(struct chardev *c)
 {
     c->next_try_ns =

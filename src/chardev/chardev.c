@@ -316,6 +316,12 @@ bool chardev_keeps_all(const struct char_front *front)
     return kind == CHAR_STDIO || kind == CHAR_FILE || kind == CHAR_PIPE;
 }
 
+bool chardev_starts_anew(const struct char_front *front)
+{
+    const struct char_options *o = front->chardev ? front->chardev->options : NULL;
+    return o && ((o->kind == CHAR_FILE && !o->append) || o->kind == CHAR_RINGBUF);
+}
+
 /* --- the thread --- */
 
 static void fill(struct net_source *source, struct net_poll *poll)

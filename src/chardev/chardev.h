@@ -147,6 +147,10 @@ void chardevs_quit(struct chardevs *set);
 /* False with one sentence in error. Before chardevs_start(). */
 bool chardev_attach(struct char_front *front, struct chardev *chardev, char *error, size_t error_bytes);
 void chardev_detach(struct char_front *front);
+/* Before the thread starts: a server's socket has this client already. */
+void chardev_adopt(struct chardev *chardev, int fd);
+/* Does the chardev hold only what this run has written? */
+bool chardev_starts_anew(const struct char_front *front);
 /* Returns how many bytes were taken. If not all were, room() is called when there is room. */
 u32 chardev_write(struct char_front *front, const u8 *bytes, u32 count);
 /* Wait for room; wait for the host too if the front end is polled. */

@@ -52,8 +52,9 @@ struct control_command {
     void (*run)(struct control_call *call);   /* vCPU thread, with the FPU parked */
     /* HMP: prints the result. NULL: the result is a text, or there is none. */
     void (*print)(const struct json_object *result, struct json_object *text);
-    bool open;  /* arguments beyond those of the row are for run() to judge */
-    bool aside; /* run() touches nothing of the machine: it runs on the character thread */
+    bool changes; /* what it does to the machine is no part of a deterministic run */
+    bool open;    /* arguments beyond those of the row are for run() to judge */
+    bool aside;   /* run() touches nothing of the machine: it runs on the character thread */
 };
 
 /* Ends with a row without both names. */
@@ -65,6 +66,8 @@ extern const char *const control_events[];
 
 /* Do the arguments fit the row? False: `failed` is set. */
 bool command_check(struct control_call *call, const struct control_command *command);
+
+void command_run(struct control_call *call, const struct control_command *command);
 
 void call_fail(struct control_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
 const char *call_text(const struct control_call *call, const char *name); /* NULL: not given */
@@ -117,6 +120,7 @@ void run_network(struct control_call *call);
 void run_gdbserver(struct control_call *call);
 void run_stats(struct control_call *call);
 void run_inspect(struct control_call *call);
+void run_hot(struct control_call *call);
 void run_help(struct control_call *call);
 void run_balloon(struct control_call *call);
 void run_query_balloon(struct control_call *call);

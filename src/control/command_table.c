@@ -70,6 +70,8 @@ static const struct control_argument memsave[] = {NUMBER("val"), NUMBER("size"),
                                                   HIDDEN_NUMBER("cpu-index"), END};
 static const struct control_argument gdbserver[] = {TEXT_OPTIONAL("device"), END};
 static const struct control_argument inspect[] = {NUMBER("address"), END};
+static const struct control_argument hot[] = {
+    {.name = "most", .type = ARGUMENT_NUMBER, .optional = true, .positional = true}, END};
 static const struct control_argument balloon[] = {NUMBER("value"), END};
 static const struct control_argument watchdog[] = {TEXT("action"), END};
 static const struct control_argument device_add[] = {TEXT("driver"), HIDDEN_TEXT("id"), HIDDEN_TEXT("bus"),
@@ -100,9 +102,9 @@ const struct control_command control_commands[] = {
     {"query-status", "info status", "whether the machine runs", NULL, .run = run_query_status,
      .print = print_status},
     {"watchdog-set-action", "watchdog_action", "what a watchdog timer that runs out does: reset, pause, ...",
-     watchdog, .run = run_watchdog_action},
+     watchdog, .run = run_watchdog_action, .changes = true},
     {"balloon", "balloon", "ask the guest for memory: balloon MEGABYTES that it is to have", balloon,
-     .run = run_balloon},
+     .run = run_balloon, .changes = true},
     {"query-balloon", "info balloon", "how much memory the guest has", NULL, .run = run_query_balloon,
      .print = print_balloon},
     {"x-ringer-guest-memory", "info guest_memory",
@@ -122,38 +124,47 @@ const struct control_command control_commands[] = {
     {NULL, "c", "the same", NULL, .run = run_cont},
     {"quit", "quit", "end Ringer", NULL, .run = run_quit},
     {NULL, "q", "the same", NULL, .run = run_quit},
-    {"system_reset", "system_reset", "press the reset button", NULL, .run = run_reset},
-    {"system_powerdown", "system_powerdown", "press the power button", NULL, .run = run_powerdown},
-    {"system_wakeup", "system_wakeup", "wake the guest that has suspended itself", NULL, .run = run_wakeup},
-    {"inject-nmi", "nmi", "raise a non-maskable interrupt", NULL, .run = run_nmi},
+    {"system_reset", "system_reset", "press the reset button", NULL, .run = run_reset, .changes = true},
+    {"system_powerdown", "system_powerdown", "press the power button", NULL, .run = run_powerdown,
+     .changes = true},
+    {"system_wakeup", "system_wakeup", "wake the guest that has suspended itself", NULL, .run = run_wakeup,
+     .changes = true},
+    {"inject-nmi", "nmi", "raise a non-maskable interrupt", NULL, .run = run_nmi, .changes = true},
     {"device_add", "device_add", "plug a device in: device_add TYPE,PROPERTY=VALUE,...", device_add,
-     .run = run_device_add, .open = true},
+     .run = run_device_add, .changes = true, .open = true},
     {"device_del", "device_del", "ask the guest to let go of a device, and unplug it", by_id,
-     .run = run_device_del},
+     .run = run_device_del, .changes = true},
     {"blockdev-add", NULL, "open an image for a device that comes", blockdev_add, .run = run_blockdev_add,
-     .open = true},
-    {"blockdev-del", NULL, "close an image that no device has", blockdev_del, .run = run_blockdev_del},
+     .changes = true, .open = true},
+    {"blockdev-del", NULL, "close an image that no device has", blockdev_del, .run = run_blockdev_del,
+     .changes = true},
     {NULL, "drive_add", "open an image: drive_add 0 if=none,id=ID,file=FILE,...", drive_add,
-     .run = run_drive_add},
-    {NULL, "drive_del", "close an image that no device has", blockdev_del, .run = run_blockdev_del},
+     .run = run_drive_add, .changes = true},
+    {NULL, "drive_del", "close an image that no device has", blockdev_del, .run = run_blockdev_del,
+     .changes = true},
     {"netdev_add", "netdev_add", "make a network: netdev_add KIND,id=ID,...", netdev_add,
-     .run = run_netdev_add, .open = true},
-    {"netdev_del", "netdev_del", "end a network that no card has", by_id, .run = run_netdev_del},
+     .run = run_netdev_add, .changes = true, .open = true},
+    {"netdev_del", "netdev_del", "end a network that no card has", by_id, .run = run_netdev_del,
+     .changes = true},
     {"query-pci", "info pci", "the devices on the PCI bus", NULL, .run = run_query_pci, .print = print_pci},
     {"human-monitor-command", NULL, "run an HMP command and return what it prints", hmp, .run = run_hmp},
-    {"send-key", NULL, "press keys together, and release them", send_key, .run = run_send_key},
-    {NULL, "sendkey", "press keys together: sendkey ctrl-alt-f2", sendkey, .run = run_sendkey},
-    {"input-send-event", NULL, "keys, buttons and movements", input, .run = run_input},
-    {NULL, "mouse_move", "move the mouse: mouse_move DX DY [DZ]", mouse_move, .run = run_mouse_move},
+    {"send-key", NULL, "press keys together, and release them", send_key, .run = run_send_key,
+     .changes = true},
+    {NULL, "sendkey", "press keys together: sendkey ctrl-alt-f2", sendkey, .run = run_sendkey,
+     .changes = true},
+    {"input-send-event", NULL, "keys, buttons and movements", input, .run = run_input, .changes = true},
+    {NULL, "mouse_move", "move the mouse: mouse_move DX DY [DZ]", mouse_move, .run = run_mouse_move,
+     .changes = true},
     {NULL, "mouse_button", "press buttons: 1 left, 2 right, 4 middle; 0 releases", mouse_button,
-     .run = run_mouse_button},
+     .run = run_mouse_button, .changes = true},
     {"screendump", "screendump", "write the picture to a file: ppm (the default) or png", screendump,
      .run = run_screendump},
-    {"eject", "eject", "take the medium out of a drive: eject [-f] DEVICE", eject, .run = run_eject},
+    {"eject", "eject", "take the medium out of a drive: eject [-f] DEVICE", eject, .run = run_eject,
+     .changes = true},
     {"blockdev-change-medium", "change", "put another medium into a drive: change DEVICE FILE", change,
-     .run = run_change},
+     .run = run_change, .changes = true},
     {"set_link", "set_link", "plug a network cable in or pull it: set_link NAME on|off", set_link,
-     .run = run_set_link},
+     .run = run_set_link, .changes = true},
     {"ringbuf-read", "ringbuf_read", "take bytes out of a ringbuf chardev", ringbuf, .run = run_ringbuf_read},
     {"pmemsave", "pmemsave", "write guest-physical memory to a file: pmemsave ADDRESS SIZE FILE", memsave,
      .run = run_memory_save},
@@ -161,6 +172,8 @@ const struct control_command control_commands[] = {
      .run = run_gdbserver},
     {"x-ringer-stats", "info stats", "every counter of --stats", NULL, .run = run_stats,
      .print = print_pairs},
+    {"x-ringer-hot", "info hot", "which translated blocks run, by samples since the last time", hot,
+     .run = run_hot, .print = print_pairs},
     {"x-ringer-inspect", "info mapping",
      "how an address is mapped: the guest's tables, and the shadow's entries", inspect, .run = run_inspect,
      .print = print_pairs},
@@ -241,8 +254,10 @@ const char *call_text(const struct control_call *call, const char *name)
 s64 call_number(const struct control_call *call, const char *name, s64 otherwise)
 {
     struct json_object *value;
-    return json_object_object_get_ex(call->arguments, name, &value) ? json_object_get_int64(value)
-                                                                    : otherwise;
+    if (!json_object_object_get_ex(call->arguments, name, &value)) return otherwise;
+    s64 number = json_object_get_int64(value);
+    /* Addresses of 64-bit guests: the numbers above INT64_MAX are the negative ones. */
+    return number == INT64_MAX ? (s64)json_object_get_uint64(value) : number;
 }
 
 bool call_switch(const struct control_call *call, const char *name)

@@ -4,6 +4,8 @@
 #include "base/host_path.h"
 #include "board/media.h"
 #include "control_private.h"
+#include "mmu/tlb.h"
+#include "observe/hot_blocks.h"
 #include "observe/screen.h"
 #include "observe/stats.h"
 #include "ui/keys.h"
@@ -307,6 +309,25 @@ void run_stats(struct control_call *call)
     json_object_object_add(call->result, "instructions", json_object_new_uint64(vm->vcpu.icount));
 }
 
+/* Sampling begins with the first call, and ends when no call comes for this long. */
+#define HOT_PATIENCE_NS 10000000000ull
+#define HOT_MOST        1000
+
+void run_hot(struct control_call *call)
+{
+    struct control *control = call->control;
+    s64 most = call_number(call, "most", 20);
+    if (most < 0 || most > HOT_MOST) {
+        call_fail(call, "\"most\" is 0 to %d", HOT_MOST);
+        return;
+    }
+    if (!control->hot) control->hot = hot_blocks_open(&call->vm->vcpu);
+    int failed = control->hot ? hot_blocks_start(control->hot, HOT_PATIENCE_NS) : -ENOMEM;
+    if (!failed) call->result = hot_blocks_take(control->hot, (unsigned)most);
+    if (failed || !call->result)
+        call_fail(call, "cannot sample the machine: %s", strerror(failed ? -failed : ENOMEM));
+}
+
 static void add_hex(struct json_object *object, const char *key, u64 value)
 {
     char text[32];
@@ -314,55 +335,103 @@ static void add_hex(struct json_object *object, const char *key, u64 value)
     json_object_object_add(object, key, json_object_new_string(text));
 }
 
-/* One privilege: the guest's tables, and the entries of the current space's view (mmu/shadow.h). */
-static void add_view(struct json_object *object, struct vm *vm, u32 address, bool user)
+static void add_flag(struct json_object *object, const char *key, bool value)
 {
-    struct walk walk;
-    u32 error;
-    const struct shadow_table *table = &vm->shadow.table[user ? SHADOW_USER : SHADOW_SUPERVISOR];
-    struct json_object *side = json_object_new_object();
-    if (mmu_walk(&vm->phys, &vm->vcpu.paging, address, ACCESS_READ, user, false, &walk, &error)) {
-        add_hex(side, "gpa", walk.gpa);
-        for (unsigned n = 0; n < walk.levels; n++) {
-            char name[24];
-            snprintf(name, sizeof(name), "entry%u-gpa", n);
-            add_hex(side, name, walk.entry[n]);
-            snprintf(name, sizeof(name), "entry%u", n);
-            add_hex(side, name, phys_read(&vm->phys, walk.entry[n], vm->vcpu.paging.cr4 & CR4_PAE ? 8 : 4));
-            const u8 *guard = phys_flags(&vm->phys, walk.entry[n]);
-            snprintf(name, sizeof(name), "entry%u-traced", n);
-            json_object_object_add(side, name, json_object_new_boolean(guard && *guard & PHYS_TRACED));
-        }
-        json_object_object_add(side, "page-bytes", json_object_new_uint64(walk.page_bytes));
-        json_object_object_add(side, "writable", json_object_new_boolean(walk.writable));
-        json_object_object_add(side, "user", json_object_new_boolean(walk.user));
-        json_object_object_add(side, "executable", json_object_new_boolean(walk.executable));
-        json_object_object_add(side, "global", json_object_new_boolean(walk.global));
-        const u8 *flags = phys_flags(&vm->phys, walk.gpa);
-        json_object_object_add(side, "code", json_object_new_boolean(flags && *flags & PHYS_CODE));
-        json_object_object_add(side, "traced", json_object_new_boolean(flags && *flags & PHYS_TRACED));
-    } else {
-        json_object_object_add(side, "fault", json_object_new_int((int)error));
+    json_object_object_add(object, key, json_object_new_boolean(value));
+}
+
+/* The entries of the guest's tables from the top, and the page that they lead to. */
+static void add_walk(struct json_object *side, struct vm *vm, const struct walk *walk)
+{
+    for (unsigned n = 0; n < walk->levels; n++) {
+        char name[24];
+        snprintf(name, sizeof(name), "entry%u-gpa", n);
+        add_hex(side, name, walk->entry[n]);
+        snprintf(name, sizeof(name), "entry%u", n);
+        add_hex(side, name, phys_read(&vm->phys, walk->entry[n], vm->vcpu.paging.cr4 & CR4_PAE ? 8 : 4));
+        const u8 *guard = phys_flags(&vm->phys, walk->entry[n]);
+        snprintf(name, sizeof(name), "entry%u-traced", n);
+        add_flag(side, name, guard && *guard & PHYS_TRACED);
     }
-    u32 page = address >> 12;
+    json_object_object_add(side, "page-bytes", json_object_new_uint64(walk->page_bytes));
+    add_flag(side, "writable", walk->writable);
+    add_flag(side, "user", walk->user);
+    add_flag(side, "executable", walk->executable);
+    add_flag(side, "global", walk->global);
+    const u8 *flags = phys_flags(&vm->phys, walk->gpa);
+    add_flag(side, "code", flags && *flags & PHYS_CODE);
+    add_flag(side, "traced", flags && *flags & PHYS_TRACED);
+}
+
+/* The entries of the current space's view (mmu/shadow.h), and its window. */
+static void add_view(struct json_object *side, struct vm *vm, u32 address, bool user)
+{
+    const struct shadow_table *table = &vm->shadow.table[user ? SHADOW_USER : SHADOW_SUPERVISOR];
+    u32 page = address >> PAGE_SHIFT;
     if (table->read) {
         add_hex(side, "read-entry", table->read[page]);
         add_hex(side, "write-entry", table->write[page]);
         add_hex(side, "exec-entry", table->exec[page]);
     }
     if (user && vm->shadow.has_window) add_hex(side, "window", vm->shadow.window + address);
+}
+
+/* The place of the address in the TLB of IA-32e mode (mmu/tlb.h), and the page that is there. */
+static void add_tlb(struct json_object *side, struct vm *vm, u64 address, bool user)
+{
+    const struct tlb *tlb = vm->shadow.tlb;
+    unsigned privilege = user ? SHADOW_USER : SHADOW_SUPERVISOR, place = tlb_place(address);
+    const struct tlb_info *info = &tlb->info[privilege][place];
+    json_object_object_add(side, "tlb-place", json_object_new_int((int)place));
+    if (info->page == TLB_NONE) {
+        json_object_object_add(side, "tlb-page", json_object_new_string("none"));
+    } else {
+        add_hex(side, "tlb-page", info->page << PAGE_SHIFT);
+        add_flag(side, "tlb-global", info->global);
+    }
+    add_hex(side, "read-entry", tlb_entry(tlb, address, user, false));
+    add_hex(side, "write-entry", tlb_entry(tlb, address, user, true));
+    add_hex(side, "exec-entry", tlb_frame(tlb, address, user));
+}
+
+/* One privilege: the guest's tables, and what the shadow has for the address. */
+static void add_side(struct json_object *object, struct vm *vm, u64 address, bool user)
+{
+    struct walk walk;
+    u32 error;
+    struct json_object *side = json_object_new_object();
+    const struct paging *paging = &vm->vcpu.paging;
+    bool wide = vcpu_long_mode(&vm->vcpu);
+    if (!wide && paging->cr0 & CR0_PG && paging->cr4 & CR4_PAE)
+        add_hex(side, "pdpte", paging->pdpte[address >> 30]);
+    if (mmu_walk(&vm->phys, paging, address, ACCESS_READ, user, false, &walk, &error)) {
+        add_hex(side, "gpa", walk.gpa);
+        add_walk(side, vm, &walk);
+    } else {
+        json_object_object_add(side, "fault", json_object_new_int((int)error));
+    }
+    if (wide)
+        add_tlb(side, vm, address, user);
+    else
+        add_view(side, vm, (u32)address, user);
     json_object_object_add(object, user ? "user" : "supervisor", side);
 }
 
 void run_inspect(struct control_call *call)
 {
-    s64 address = call_number(call, "address", 0);
-    if (address < 0 || address > UINT32_MAX) {
-        call_fail(call, "a linear address has 32 bits");
+    u64 address = (u64)call_number(call, "address", 0);
+    bool wide = vcpu_long_mode(&call->vm->vcpu);
+    if (!wide && address > UINT32_MAX) {
+        call_fail(call, "a linear address has 32 bits in this machine's mode");
+        return;
+    }
+    if (wide && !is_canonical(address)) {
+        call_fail(call, "the linear address is not canonical");
         return;
     }
     call->result = json_object_new_object();
-    add_hex(call->result, "linear", (u64)address);
-    add_view(call->result, call->vm, (u32)address, false);
-    add_view(call->result, call->vm, (u32)address, true);
+    add_hex(call->result, "linear", address);
+    add_hex(call->result, "cr3", call->vm->vcpu.paging.cr3);
+    add_side(call->result, call->vm, address, false);
+    add_side(call->result, call->vm, address, true);
 }

@@ -1,5 +1,6 @@
 #include "control_private.h"
 
+#include "observe/hot_blocks.h"
 #include "vm/vm.h"
 
 #include <stdio.h>
@@ -106,6 +107,12 @@ static void tell_of_board(void *owner, enum board_event event, const char *text,
     control_event(control, names[event], data);
 }
 
+void command_run(struct control_call *call, const struct control_command *command)
+{
+    if (command->changes) call->vm->debugger.changed = "what the monitor does is not recorded";
+    command->run(call);
+}
+
 /* --- set-up --- */
 
 bool control_add_session(struct control *control, struct chardev *chardev,
@@ -175,6 +182,8 @@ void control_stop(struct control *control)
 {
     net_loop_run(&control->chardevs->loop, take_no_letters, control);
     mailbox_run(&control->vm->mailbox); /* the last commands that came in */
+    hot_blocks_close(control->hot);
+    control->hot = NULL;
     net_loop_run(&control->chardevs->loop, take_no_letters, control);
 }
 

@@ -22,8 +22,9 @@ struct control {
     enum { CONTROL_NOT_YET, CONTROL_RUNS, CONTROL_OVER } phase;
     /* vCPU thread */
     bool quit_asked, reset_asked;
-    u8 buttons; /* of the mouse, as input-send-event and mouse_button hold them */
-    u16 x, y;   /* the pointer */
+    u8 buttons;             /* of the mouse, as input-send-event and mouse_button hold them */
+    u16 x, y;               /* the pointer */
+    struct hot_blocks *hot; /* NULL: nobody has asked */
 };
 
 /* False with one sentence in error. */

@@ -115,7 +115,7 @@ char *control_run_line(struct control *control, const char *line)
     if (*line && !command)
         text_add(text, "unknown command: '%.100s'\n", line);
     else if (command && !call.failed && command_check(&call, command))
-        command->run(&call);
+        command_run(&call, command);
     if (call.failed)
         text_add(text, "Error: %s\n", call.error);
     else if (command && command->print)

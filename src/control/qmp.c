@@ -115,7 +115,7 @@ static void refuse(struct session *s)
 
 static void run(struct session *s)
 {
-    s->command->run(&s->call);
+    command_run(&s->call, s->command);
 }
 
 /* --- bytes --- */

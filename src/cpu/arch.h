@@ -104,6 +104,9 @@ struct fault {
     u32 error;
 };
 
+/* XCR0 and the bitmaps of XSAVE areas: components of the extended state (SDM 1 13.1). */
+enum xcr0 { XCR0_X87 = 1 << 0, XCR0_SSE = 1 << 1, XCR0_AVX = 1 << 2 };
+
 /* IA32_APIC_BASE, bits below the base */
 enum { APIC_BASE_BSP = 1 << 8, APIC_BASE_ENABLED = 1 << 11 };
 

@@ -6,7 +6,8 @@
  *   SMAP             Linux would use it, and the rights to user pages would depend on EFLAGS.AC. No shadow entry
  *                    could grant them: each access of the kernel to user memory would need a walk. With two sets
  *                    of supervisor views, one for each AC, every change of a page table would cost twice
- *   AVX, XSAVE       their state is not kept
+ *   AVX-512, AMX     their state is not kept
+ *   XSAVES           no supervisor state is there to be saved
  *   MONITOR, performance monitoring, 3DNow!
  *
  * `max` has the signature of an in-order Atom (family 6, model 1Ch, stepping 10), a 32-bit core without
@@ -15,6 +16,7 @@
  */
 #include "cpuid.h"
 
+#include "fxsave.h"
 #include "pvclock.h"
 
 #include <cpuid.h>
@@ -27,18 +29,28 @@
 #define PENTIUM_4   (PENTIUM_III | F1D_SSE2 | F1D_CLFSH)
 #define MAX_F1_ECX                                                                                           \
     (F1C_SSE3 | F1C_PCLMULQDQ | F1C_SSSE3 | F1C_SSE4_1 | F1C_SSE4_2 | F1C_MOVBE | F1C_POPCNT | F1C_AES |     \
-     F1C_TSC_DEADLINE | F1C_RDRAND)
+     F1C_TSC_DEADLINE | F1C_RDRAND | F1C_XSAVE | F1C_AVX | F1C_F16C | F1C_FMA)
 #define MAX_F7_EBX                                                                                           \
-    (F7B_TSC_ADJUST | F7B_BMI1 | F7B_FDP_EXCPTN_ONLY | F7B_SMEP | F7B_BMI2 | F7B_ERMS | F7B_NO_FPU_CS_DS |   \
-     F7B_RDSEED | F7B_ADX | F7B_SHA)
+    (F7B_TSC_ADJUST | F7B_BMI1 | F7B_AVX2 | F7B_FDP_EXCPTN_ONLY | F7B_SMEP | F7B_BMI2 | F7B_ERMS |           \
+     F7B_NO_FPU_CS_DS | F7B_RDSEED | F7B_ADX | F7B_SHA)
+#define MAX_F7_ECX (F7C_UMIP | F7C_GFNI | F7C_VAES | F7C_VPCLMULQDQ)
 
-/* What is new with x86-64, and its second level (x86-64 psABI 3.1.1). */
+/* What is new with x86-64, and its second and third level (x86-64 psABI 3.1.1). */
 #define X86_64_X1_EDX    (X1D_SYSCALL | X1D_NX | X1D_LM)
 #define X86_64_V2_F1_ECX (F1C_SSE3 | F1C_SSSE3 | F1C_CX16 | F1C_SSE4_1 | F1C_SSE4_2 | F1C_POPCNT)
+#define X86_64_V3_F1_ECX (X86_64_V2_F1_ECX | F1C_AVX | F1C_F16C | F1C_FMA | F1C_MOVBE | F1C_XSAVE)
+#define X86_64_V3_F7_EBX (F7B_AVX2 | F7B_BMI1 | F7B_BMI2)
+
+/* The interpreter executes XSAVE and its kin, so these do not depend on the host. */
+#define XSAVE_ALL (XSAVE_OPT | XSAVE_C | XSAVE_XGETBV1)
 
 /* Features with instructions that run on the host: exposed only if the host has them. Ringer implements all others. */
 #define HOST_F1_EDX (F1D_CX8 | F1D_CMOV | F1D_CLFSH | F1D_MMX | F1D_FXSR | F1D_SSE | F1D_SSE2)
 #define HOST_F7_EBX (MAX_F7_EBX & ~(u32)(F7B_SMEP | F7B_TSC_ADJUST))
+#define HOST_F7_ECX (MAX_F7_ECX & ~(u32)F7C_UMIP)
+/* Those with VEX, which need the host's YMM registers. */
+#define AVX_F1_ECX (F1C_AVX | F1C_F16C | F1C_FMA)
+#define AVX_F7_ECX (F7C_VAES | F7C_VPCLMULQDQ)
 
 /* Leaf 2 descriptors (SDM 2 table 3-12), from the data sheets of the CPUs. 7Dh: 2 MB L2; 2Ch, 30h: 32 KB L1. */
 #define CACHES_MODERN                                                                                        \
@@ -98,8 +110,9 @@ static struct cpu_model models[] = {
      .f1_edx = PENTIUM_4,
      .f1_ecx = MAX_F1_ECX,
      .f7_ebx = MAX_F7_EBX,
-     .f7_ecx = F7C_UMIP,
+     .f7_ecx = MAX_F7_ECX,
      .f7_edx = F7D_FSRM,
+     .xsave_eax = XSAVE_ALL,
      .x1_edx = X1D_NX | X1D_RDTSCP,
      .x1_ecx = X1C_LZCNT,
      .x7_edx = X7D_INVARIANT_TSC,
@@ -119,6 +132,7 @@ static struct cpu_model models[] = {
      .caches = CACHES_MODERN,
      .maxphyaddr = 36},
     {.name = "x86-64-v2",
+     .is_level = true,
      .brand = "Ringer Virtual CPU, x86-64-v2",
      .vendor = "GenuineIntel",
      .signature = 0x106ca,
@@ -131,6 +145,22 @@ static struct cpu_model models[] = {
      .x7_edx = X7D_INVARIANT_TSC,
      .caches = CACHES_MODERN,
      .maxphyaddr = 36},
+    {.name = "x86-64-v3",
+     .is_level = true,
+     .brand = "Ringer Virtual CPU, x86-64-v3",
+     .vendor = "GenuineIntel",
+     .signature = 0x106ca,
+     .max_leaf = 0x16,
+     .max_extended_leaf = 0x80000008,
+     .f1_edx = PENTIUM_4,
+     .f1_ecx = X86_64_V3_F1_ECX | F1C_TSC_DEADLINE,
+     .f7_ebx = X86_64_V3_F7_EBX,
+     .xsave_eax = XSAVE_ALL,
+     .x1_edx = X86_64_X1_EDX | X1D_RDTSCP,
+     .x1_ecx = X1C_LAHF | X1C_LZCNT,
+     .x7_edx = X7D_INVARIANT_TSC,
+     .caches = CACHES_MODERN,
+     .maxphyaddr = 36},
     {.name = "max64",
      .brand = "Ringer Virtual CPU",
      .vendor = "GenuineIntel",
@@ -140,8 +170,9 @@ static struct cpu_model models[] = {
      .f1_edx = PENTIUM_4,
      .f1_ecx = MAX_F1_ECX | F1C_CX16,
      .f7_ebx = MAX_F7_EBX | F7B_FSGSBASE,
-     .f7_ecx = F7C_UMIP,
+     .f7_ecx = MAX_F7_ECX,
      .f7_edx = F7D_FSRM,
+     .xsave_eax = XSAVE_ALL,
      .x1_edx = X86_64_X1_EDX | X1D_RDTSCP | X1D_PAGE1GB,
      .x1_ecx = X1C_LAHF | X1C_LZCNT,
      .x7_edx = X7D_INVARIANT_TSC,
@@ -158,31 +189,75 @@ static bool host_is_amd(void)
     return b == signature_AMD_ebx || b == HYGON_EBX;
 }
 
+/* Do the host's CPU and kernel have AVX and its state (SDM 1 14.3)? `f1_ecx`: of the host's leaf 1. */
+static bool host_has_avx(u32 f1_ecx)
+{
+    u32 xcr0, high;
+    if ((f1_ecx & (F1C_OSXSAVE | F1C_AVX)) != (F1C_OSXSAVE | F1C_AVX)) return false;
+    __asm__("xgetbv" : "=a"(xcr0), "=d"(high) : "c"(0));
+    return (xcr0 & (XCR0_SSE | XCR0_AVX)) == (XCR0_SSE | XCR0_AVX);
+}
+
+/* The first feature that `before` has and `after` has not, of those that levels of x86-64 are made of. */
+static const char *first_lost(const struct cpu_model *before, const struct cpu_model *after)
+{
+    static const struct {
+        unsigned word;
+        u32 bit;
+        const char *name;
+    } features[] = {
+#define FEATURE(field, mask, name) {offsetof(struct cpu_model, field), mask, name}
+        FEATURE(f1_ecx, F1C_SSE3, "SSE3"),     FEATURE(f1_ecx, F1C_SSSE3, "SSSE3"),
+        FEATURE(f1_ecx, F1C_SSE4_1, "SSE4.1"), FEATURE(f1_ecx, F1C_SSE4_2, "SSE4.2"),
+        FEATURE(f1_ecx, F1C_POPCNT, "POPCNT"), FEATURE(f1_ecx, F1C_CX16, "CMPXCHG16B"),
+        FEATURE(f1_ecx, F1C_XSAVE, "XSAVE"),   FEATURE(f1_ecx, F1C_AVX, "AVX"),
+        FEATURE(f7_ebx, F7B_AVX2, "AVX2"),     FEATURE(f7_ebx, F7B_BMI1, "BMI1"),
+        FEATURE(f7_ebx, F7B_BMI2, "BMI2"),     FEATURE(f1_ecx, F1C_F16C, "F16C"),
+        FEATURE(f1_ecx, F1C_FMA, "FMA"),       FEATURE(x1_ecx, X1C_LZCNT, "LZCNT"),
+        FEATURE(f1_ecx, F1C_MOVBE, "MOVBE"),
+#undef FEATURE
+    };
+    for (unsigned n = 0; n < ARRAY_SIZE(features); n++) {
+        u32 was = *(const u32 *)((const u8 *)before + features[n].word);
+        u32 is = *(const u32 *)((const u8 *)after + features[n].word);
+        if (was & ~is & features[n].bit) return features[n].name;
+    }
+    return NULL;
+}
+
 static __attribute__((constructor)) void limit_models_to_host(void)
 {
-    u32 a, b, c, f1_edx = 0, f1_ecx = 0, f7_ebx = 0, f7_edx = 0, x1_ecx = 0, x7_edx = 0, unused;
+    u32 a, b, f1_edx = 0, f1_ecx = 0, f7_ebx = 0, f7_ecx = 0, f7_edx = 0, x1_ecx = 0, x7_edx = 0, c, unused;
     __get_cpuid(1, &a, &b, &f1_ecx, &f1_edx);
-    __get_cpuid_count(7, 0, &a, &f7_ebx, &c, &f7_edx);
+    __get_cpuid_count(7, 0, &a, &f7_ebx, &f7_ecx, &f7_edx);
+    if (!host_has_avx(f1_ecx)) {
+        f1_ecx &= ~(u32)AVX_F1_ECX;
+        f7_ebx &= ~(u32)F7B_AVX2;
+        f7_ecx &= ~(u32)AVX_F7_ECX;
+    }
     __get_cpuid(0x80000001, &a, &b, &x1_ecx, &unused);
     __get_cpuid(0x80000007, &a, &b, &c, &x7_edx); /* the guest's TSC is the host's */
     for (unsigned i = 0; i < ARRAY_SIZE(models); i++) {
-        struct cpu_model *m = &models[i];
+        struct cpu_model *m = &models[i], before = *m;
         m->f1_edx &= f1_edx | ~(u32)HOST_F1_EDX;
         m->f1_ecx = (m->f1_ecx & (f1_ecx | F1C_TSC_DEADLINE)) | F1C_HYPERVISOR;
         m->f7_ebx &= f7_ebx | ~HOST_F7_EBX;
+        m->f7_ecx &= f7_ecx | ~(u32)HOST_F7_ECX;
         m->f7_edx &= f7_edx;
+        if (!(m->f1_ecx & F1C_XSAVE)) m->xsave_eax = 0;
         m->x1_ecx &= x1_ecx | X1C_LAHF;
         m->x7_edx &= x7_edx;
         m->cvtpi2ps_waits = !host_is_amd();
         /* Kernels trust an invariant TSC without checking it if this register exists. */
         if (!(m->x7_edx & X7D_INVARIANT_TSC)) m->f7_ebx &= ~(u32)F7B_TSC_ADJUST;
+        if (m->is_level) m->lacks = first_lost(&before, m);
     }
 }
 
 const char *const *cpu_model_names(void)
 {
-    static const char *const names[] = {"pentium", "pentium2", "pentium3",  "pentium4", "core2",
-                                        "max",     "qemu64",   "x86-64-v2", "max64",    NULL};
+    static const char *const names[] = {"pentium", "pentium2",  "pentium3",  "pentium4", "core2", "max",
+                                        "qemu64",  "x86-64-v2", "x86-64-v3", "max64",    NULL};
     _Static_assert(ARRAY_SIZE(names) == ARRAY_SIZE(models) + 1, "a name for each model");
     return names;
 }
@@ -209,7 +284,13 @@ u32 cpu_model_cr4(const struct cpu_model *model)
     if (model->f7_ebx & F7B_SMEP) cr4 |= CR4_SMEP;
     if (model->f7_ebx & F7B_FSGSBASE) cr4 |= CR4_FSGSBASE;
     if (model->f7_ecx & F7C_UMIP) cr4 |= CR4_UMIP;
+    if (model->f1_ecx & F1C_XSAVE) cr4 |= CR4_OSXSAVE;
     return cr4;
+}
+
+u32 cpu_model_xcr0(const struct cpu_model *model)
+{
+    return XCR0_X87 | XCR0_SSE | (model->f1_ecx & F1C_AVX ? XCR0_AVX : 0);
 }
 
 /* EAX EBX ECX EDX of one leaf. */
@@ -241,6 +322,7 @@ static struct leaf leaf_features(const struct vcpu *v)
     if (m->f1_edx & F1D_CLFSH) ebx |= 8 << 8;
     if (v->apic_base & APIC_BASE_ENABLED) edx |= F1D_APIC;
     if (!v->host->apic) ecx &= ~(u32)F1C_TSC_DEADLINE;
+    if (v->paging.cr4 & CR4_OSXSAVE) ecx |= F1C_OSXSAVE;
     return (struct leaf){{m->signature, ebx, ecx, edx}};
 }
 
@@ -254,6 +336,24 @@ static struct leaf leaf_cache(u32 subleaf)
         {{0x143, 15u << 22 | 63, 2047, 0}}, /* 2 MB, 16 ways, 2048 sets */
     };
     return subleaf < ARRAY_SIZE(caches) ? caches[subleaf] : (struct leaf){{0}};
+}
+
+/* Leaf 0Dh: the components of the extended state, and the bytes of XSAVE areas (SDM 1 13.2). As AVX is the only component behind
+ * the header, an area has the same size in either format. */
+static struct leaf leaf_xsave(const struct vcpu *v, u32 subleaf)
+{
+    enum { AVX_COMPONENT = 2 };
+    u32 components = cpu_model_xcr0(v->model), all = components & XCR0_AVX ? FX_YMM_END64 : FX_YMM;
+    u32 enabled = v->xcr0 & XCR0_AVX ? FX_YMM_END64 : FX_YMM;
+    if (!(v->model->f1_ecx & F1C_XSAVE)) return (struct leaf){{0}};
+    switch (subleaf) {
+    case 0: return (struct leaf){{components, enabled, all, 0}};
+    case 1: return (struct leaf){{v->model->xsave_eax, enabled, 0, 0}};
+    case AVX_COMPONENT:
+        if (components & XCR0_AVX) return (struct leaf){{FX_YMM_END64 - FX_YMM, FX_YMM, 0, 0}};
+        /* fallthrough */
+    default: return (struct leaf){{0}};
+    }
 }
 
 u64 cpuid_crystal_hz(u64 tsc_hz)
@@ -283,6 +383,7 @@ static struct leaf basic_leaf(const struct vcpu *v, u32 number, u32 subleaf)
         return (struct leaf){{1, m->caches[0], m->caches[1], m->caches[2]}}; /* AL 1: one query is enough */
     case 4: return leaf_cache(subleaf);
     case 6: return (struct leaf){{v->host->apic ? F6A_ARAT : 0}};
+    case 0xd: return leaf_xsave(v, subleaf);
     case 0x15:
     case 0x16: return leaf_tsc(v, number);
     case 7: return subleaf ? (struct leaf){{0}} : (struct leaf){{0, m->f7_ebx, m->f7_ecx, m->f7_edx}};

@@ -37,6 +37,7 @@ enum cpuid_1_ecx {
     F1C_SSE3 = 1 << 0,
     F1C_PCLMULQDQ = 1 << 1,
     F1C_SSSE3 = 1 << 9,
+    F1C_FMA = 1 << 12,
     F1C_CX16 = 1 << 13,
     F1C_SSE4_1 = 1 << 19,
     F1C_SSE4_2 = 1 << 20,
@@ -44,12 +45,17 @@ enum cpuid_1_ecx {
     F1C_POPCNT = 1 << 23,
     F1C_TSC_DEADLINE = 1 << 24,
     F1C_AES = 1 << 25,
+    F1C_XSAVE = 1 << 26,
+    F1C_OSXSAVE = 1 << 27, /* in no model: CR4.OSXSAVE */
+    F1C_AVX = 1 << 28,
+    F1C_F16C = 1 << 29,
     F1C_RDRAND = 1 << 30,
 };
 enum cpuid_7 {
     F7B_FSGSBASE = 1 << 0,
     F7B_TSC_ADJUST = 1 << 1,
     F7B_BMI1 = 1 << 3,
+    F7B_AVX2 = 1 << 5,
     F7B_FDP_EXCPTN_ONLY = 1 << 6,
     F7B_SMEP = 1 << 7,
     F7B_BMI2 = 1 << 8,
@@ -59,6 +65,9 @@ enum cpuid_7 {
     F7B_ADX = 1 << 19,
     F7B_SHA = 1 << 29,
     F7C_UMIP = 1 << 2,
+    F7C_GFNI = 1 << 8,
+    F7C_VAES = 1 << 9,
+    F7C_VPCLMULQDQ = 1 << 10,
     F7D_FSRM = 1 << 4,
 };
 enum cpuid_extended {
@@ -72,6 +81,9 @@ enum cpuid_extended {
     X7D_INVARIANT_TSC = 1 << 8,
 };
 
+/* Leaf 0Dh, subleaf 1: EAX. */
+enum cpuid_xsave { XSAVE_OPT = 1 << 0, XSAVE_C = 1 << 1, XSAVE_XGETBV1 = 1 << 2 };
+
 enum { F6A_ARAT = 1 << 2 /* the APIC's timer runs in every idle state */ };
 
 struct cpu_model {
@@ -81,8 +93,10 @@ struct cpu_model {
     u32 signature;      /* leaf 1 EAX */
     u32 max_leaf;
     u32 max_extended_leaf; /* 0: no extended leaves */
-    u32 f1_edx, f1_ecx, f7_ebx, f7_ecx, f7_edx, x1_edx, x1_ecx, x7_edx;
-    u32 caches[3]; /* leaf 2: EBX, ECX, EDX */
+    u32 f1_edx, f1_ecx, f7_ebx, f7_ecx, f7_edx, xsave_eax, x1_edx, x1_ecx, x7_edx;
+    u32 caches[3];     /* leaf 2: EBX, ECX, EDX */
+    bool is_level;     /* named by a level of x86-64, so it promises all of that level's features */
+    const char *lacks; /* such a feature that the host does not have; NULL: it has all of them */
     u8 maxphyaddr;
     /* The host's: CVTPI2PS of memory raises pending x87 exceptions. On Intel's CPUs it does (SDM 2A CVTPI2PS); on AMD's
      * only the form with an MMX register does (AMD APM 5 CVTPI2PS). */
@@ -119,7 +133,8 @@ u64 cpuid_crystal_hz(u64 tsc_hz);
 /* CPUID: reads EAX and ECX of v->gpr and writes EAX, EBX, ECX, EDX. */
 void cpuid(struct vcpu *v);
 
-/* Bits of CR4 that this model lets the guest set. */
+/* Bits of CR4 and of XCR0 that this model lets the guest set. */
 u32 cpu_model_cr4(const struct cpu_model *model);
+u32 cpu_model_xcr0(const struct cpu_model *model);
 
 #endif

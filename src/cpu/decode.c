@@ -93,6 +93,7 @@ static u8 field_of(ZydisOperandEncoding encoding)
     case ZYDIS_OPERAND_ENCODING_MODRM_RM: return FIELD_MODRM_RM;
     case ZYDIS_OPERAND_ENCODING_OPCODE: return FIELD_OPCODE;
     case ZYDIS_OPERAND_ENCODING_NDSNDD: return FIELD_VVVV;
+    case ZYDIS_OPERAND_ENCODING_IS4: return FIELD_IS4;
     default: return FIELD_OTHER;
     }
 }
@@ -310,6 +311,15 @@ static enum code_size code_to_decode(const u8 *bytes, unsigned available, enum c
     return size != CODE_64 && is_syscall(bytes, available) ? CODE_64 : size;
 }
 
+/* VEX.W, if it has an effect. Outside 64-bit mode it selects no register of 64 bits (SDM 2, notes on VCVTSI2SD and VPEXTRQ). */
+static u8 effective_vex_w(const struct insn *i, const ZydisDecodedInstruction *z)
+{
+    bool is_size = i->row->traits & ISA_W_IS_SIZE;
+    for (unsigned n = 0; n < i->operand_count; n++)
+        is_size |= i->op[n].kind == OPND_REG && i->op[n].reg_class <= RC_GPR64;
+    return z->raw.vex.W && (z->machine_mode == ZYDIS_MACHINE_MODE_LONG_64 || !is_size);
+}
+
 int insn_decode(struct insn *insn, const u8 *bytes, unsigned available, enum code_size size)
 {
     ZydisDecoder decoder;
@@ -343,12 +353,16 @@ int insn_decode(struct insn *insn, const u8 *bytes, unsigned available, enum cod
     insn->address_bytes = z.address_width / 8;
     insn->stack_bytes = stack_bytes_of(&z, size);
     insn->isa_set = z.meta.isa_set;
+    /* To Zydis the form with XMM registers belongs to AVX alone. It needs PCLMULQDQ too (SDM 2B PCLMULQDQ). */
+    if (z.mnemonic == ZYDIS_MNEMONIC_VPCLMULQDQ && z.meta.isa_set == ZYDIS_ISA_SET_AVX)
+        insn->isa_set = ZYDIS_ISA_SET_PCLMULQDQ;
     digest_operands(insn, &z, operands);
     digest_effects(insn, &z, operands);
     digest_layout(insn, &z);
     digest_hidden_segment(insn, &z);
     insn->row = isa_row(insn);
     digest_flags(insn, &z);
+    if (insn->encoding == ENC_VEX) insn->vex_w = effective_vex_w(insn, &z);
     return insn->length;
 }
 

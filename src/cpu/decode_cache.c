@@ -83,8 +83,8 @@ static bool fetch_bytes(struct vcpu *v, u64 linear, unsigned wanted, u8 *to, u64
 
 bool insn_is_plain(const struct vcpu *v, const struct insn *i)
 {
-    return !(i->row->traits & (ISA_FPU | ISA_MMX | ISA_SSE)) && !(i->prefixes & PFX_LOCK) &&
-           i->encoding != ENC_VEX && isa_exposed(v->model, i);
+    return !(i->row->traits & ISA_UNIT) && !(i->prefixes & PFX_LOCK) && i->encoding != ENC_VEX &&
+           isa_exposed(v->model, i);
 }
 
 /* Take the entry for this address, and drop its former instruction. */

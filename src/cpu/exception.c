@@ -66,6 +66,9 @@ static void prepare_fault(struct vcpu *v, const struct fault *fault)
     if (fault->vector == VEC_PF) {
         v->cr2 = v->fault_address;
         v->counters->page_faults++;
+        note_event(v->counters->events, EVENT_INTERRUPT_PAGE_FAULT, v->cr2, fault->error, v->rip);
+    } else {
+        note_event(v->counters->events, EVENT_INTERRUPT_EXCEPTION, fault->vector, fault->error, v->rip);
     }
     if (fault->vector == VEC_DB) v->dr[7] &= ~DR7_GD;
     /* The pushed image has RF set, so that the restarted instruction does not hit its breakpoint again. For the
@@ -107,6 +110,7 @@ enum exit_reason interrupt_external(struct vcpu *v, u8 vector)
 {
     v->halted = false;
     v->counters->interrupts++;
+    note_event(v->counters->events, EVENT_INTERRUPT_EXTERNAL, vector, v->rip);
     return deliver(v, (struct fault){.vector = vector}, SOURCE_EXTERNAL, CLASS_BENIGN);
 }
 
@@ -115,6 +119,7 @@ enum exit_reason interrupt_nmi(struct vcpu *v)
     v->halted = false;
     v->nmi_masked = true;
     v->counters->interrupts++;
+    note_event(v->counters->events, EVENT_INTERRUPT_NMI, v->rip);
     return deliver(v, (struct fault){.vector = VEC_NMI}, SOURCE_EXTERNAL, CLASS_BENIGN);
 }
 
@@ -125,5 +130,6 @@ enum exit_reason debug_trap_deliver(struct vcpu *v, u32 dr6_bits)
     v->dr[7] &= ~DR7_GD;
     v->debugctl &= ~(u64)DEBUGCTL_CLEARED;
     v->counters->exceptions++;
+    note_event(v->counters->events, EVENT_INTERRUPT_EXCEPTION, VEC_DB, 0, v->rip);
     return deliver(v, (struct fault){.vector = VEC_DB}, SOURCE_EXCEPTION, CLASS_BENIGN);
 }

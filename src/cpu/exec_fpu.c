@@ -135,6 +135,15 @@ static unsigned fxsave_end(const struct vcpu *v)
     return v->mode & MODE_CODE64 ? FX_XMM_END64 : FX_XMM_END;
 }
 
+void fxsave_tidy(u8 *image)
+{
+    image[FX_FTW + 1] = image[FX_FOP] = image[FX_FOP + 1] = 0;
+    *(u64 *)(image + FX_FIP) = *(u64 *)(image + FX_FDP) = 0;
+    put32(image + FX_MXCSR_MASK, MXCSR_MASK);
+    for (unsigned st = FX_ST; st < FX_XMM; st += 16)
+        *(u64 *)(image + st + 8) &= 0xffff;
+}
+
 /* The image behind the last XMM register is not written. A state in the host's registers stays there. */
 void exec_fxsave(struct vcpu *v, const struct insn *i)
 {
@@ -142,13 +151,8 @@ void exec_fxsave(struct vcpu *v, const struct insn *i)
     unsigned end = fxsave_end(v);
     u64 address = fxsave_address(v, i, true);
     fpu_snapshot(v);
-    copy_quads(image, v->fpu, end);
-    image[FX_FTW + 1] = image[FX_FOP] = image[FX_FOP + 1] = 0;
-    for (unsigned at = FX_FIP; at < FX_MXCSR; at += 4)
-        put32(image + at, 0);
-    put32(image + FX_MXCSR_MASK, MXCSR_MASK);
-    for (unsigned st = FX_ST; st < FX_XMM; st += 16)
-        *(u64 *)(image + st + 8) &= 0xffff;
+    copy_quads(image, v->fpu, end); /* a store to a device may park the state, which overwrites v->fpu */
+    fxsave_tidy(image);
     mem_write_bytes(v, i->mem_seg, address, image, end);
 }
 
@@ -160,13 +164,12 @@ void exec_fxrstor(struct vcpu *v, const struct insn *i)
     mem_read_bytes(v, i->mem_seg, address, image, FX_BYTES);
     if (*(u32 *)(image + FX_MXCSR) & ~MXCSR_MASK) fault_raise_error(v, VEC_GP, 0);
     bool sse = v->paging.cr4 & CR4_OSFXSR;
-    if (!sse || fxsave_end(v) != FX_XMM_END64) fpu_snapshot(v); /* what is not loaded stays */
+    if (!sse || v->fpu_ymm || fxsave_end(v) != FX_XMM_END64) fpu_snapshot(v); /* what is not loaded stays */
     for (unsigned n = FX_FCW; n <= FX_FTW; n++)
         v->fpu[n] = image[n];
     if (sse) put32(v->fpu + FX_MXCSR, *(u32 *)(image + FX_MXCSR));
     copy_quads(v->fpu + FX_ST, image + FX_ST, (sse ? fxsave_end(v) : FX_XMM) - FX_ST);
-    v->fpu_live = v->fpu_sheltered = false;
-    fpu_settle(v);
+    fpu_image_changed(v);
 }
 
 /* --- MXCSR --- */

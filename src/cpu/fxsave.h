@@ -1,5 +1,7 @@
 /*
- * The FXSAVE image, in which v->fpu holds the x87 and SSE state while it is parked (SDM 1 table 10-2).
+ * The image in which v->fpu holds the x87, SSE and AVX state while it is parked: an FXSAVE image (SDM 1 table 10-2), and
+ * behind it the upper halves of the YMM registers, where the standard format of XSAVE has them (SDM 1 13.4). The
+ * header in between is not used.
  */
 #ifndef RINGER_CPU_FXSAVE_H
 #define RINGER_CPU_FXSAVE_H
@@ -23,6 +25,9 @@ enum fxsave_layout {
     FX_XMM_END = 288, /* of the 8 registers of 32-bit mode */
     FX_XMM_END64 = 416,
     FX_BYTES = 512,
+    FX_YMM = 576, /* bits 255 to 128 of each YMM register */
+    FX_YMM_END = 704,
+    FX_YMM_END64 = 832,
 };
 
 /* Call after v->fpu was written: gives FSW.ES and the reserved bits of FCW and FSW the values that the hardware

@@ -29,8 +29,8 @@ enum reg_class {
     RC_OTHER
 };
 
-/* The field that encodes a register operand. */
-enum operand_field { FIELD_OTHER, FIELD_MODRM_REG, FIELD_MODRM_RM, FIELD_OPCODE, FIELD_VVVV };
+/* The field that encodes a register operand. IS4: bits 7 to 4 of the immediate (SDM 2A 2.3.9). */
+enum operand_field { FIELD_OTHER, FIELD_MODRM_REG, FIELD_MODRM_RM, FIELD_OPCODE, FIELD_VVVV, FIELD_IS4 };
 
 /* reg: the architectural number. RC_GPR8: 0-3 AL CL DL BL, 4-7 AH CH DH BH, 8-15 R8B to R15B, and
  * GPR8_LOW + 4-7 SPL BPL SIL DIL. RC_SEG: enum seg. */
@@ -107,6 +107,7 @@ struct insn {
     u8 opcode;
     u8 rex;       /* the prefix, or 0 */
     u8 mandatory; /* 66, F2, F3 or 0 */
+    u8 vex_w;     /* VEX.W, if it has an effect */
     bool has_modrm;
     u8 modrm;
     u8 opcode_offset; /* of the opcode byte in bytes[] (legacy); of the VEX prefix for ENC_VEX */
@@ -121,6 +122,33 @@ static inline u16 insn_gprs_read(const struct insn *i)
     u16 base = i->mem_base >= INSN_RIP ? 0 : 1 << i->mem_base;
     u16 index = i->mem_index == INSN_NO_REG ? 0 : 1 << i->mem_index;
     return i->gprs_read | base | index;
+}
+
+/* The registers in the fields of an instruction with VEX. */
+struct vex_fields {
+    u8 reg, rm, index, vvvv; /* index, vvvv: 0: none */
+};
+
+/* The three bytes of a VEX prefix (SDM 2A 2.3): C4 | ~R ~X ~B map | W ~vvvv L pp. The bits besides registers are those that
+ * have an effect on the guest's instruction, so 64-bit code may have them. */
+static inline void insn_vex_prefix(const struct insn *i, const struct vex_fields *f, u8 *prefix)
+{
+    enum { NOT_R = 0x80, NOT_X = 0x40, NOT_B = 0x20, MAP = 0x1f, L_PP = 7 };
+    const u8 *vex = i->bytes + i->opcode_offset;
+    bool two = vex[0] == 0xc5;
+    prefix[0] = 0xc4;
+    prefix[1] = (u8)((f->reg & 8 ? 0 : NOT_R) | (f->index & 8 ? 0 : NOT_X) | (f->rm & 8 ? 0 : NOT_B) |
+                     (two ? 1 : vex[1] & MAP));
+    prefix[2] = (u8)(i->vex_w << 7 | (~f->vvvv & 15) << 3 | (vex[two ? 1 : 2] & L_PP));
+}
+
+/* The immediate of an instruction with VEX has one byte. A register in it has three bits outside 64-bit mode, whatever
+ * bit 7 is. */
+static inline u8 insn_vex_immediate(const struct insn *i)
+{
+    u8 byte = i->bytes[i->imm_offset];
+    const struct operand *last = &i->op[i->operand_count - 1];
+    return last->field == FIELD_IS4 ? (u8)(last->reg << 4 | (byte & 15)) : byte;
 }
 
 /* The width of code: the default sizes of operands and addresses. */

@@ -66,6 +66,11 @@ static bool check_unit(struct vcpu *v, const struct insn *i)
         if (cr0 & (CR0_EM | CR0_TS)) fault_raise(v, VEC_NM);
         return !(traits & ISA_NOWAIT);
     }
+    if (traits & ISA_AVX) {
+        if (!(v->mode & MODE_AVX)) fault_raise(v, VEC_UD);
+        if (cr0 & CR0_TS) fault_raise(v, VEC_NM);
+        return false;
+    }
     if ((cr0 & CR0_EM) || ((traits & ISA_SSE) && !(v->paging.cr4 & CR4_OSFXSR))) fault_raise(v, VEC_UD);
     if (cr0 & CR0_TS) fault_raise(v, VEC_NM);
     return (traits & ISA_MMX) || waits_for_x87(v->model, i);
@@ -87,7 +92,7 @@ static bool check(struct vcpu *v, const struct insn *i)
     /* In real and virtual-8086 mode C4 and C5 are LES and LDS. Those of a register raise #UD. */
     if (!known || !isa_lock_is_legal(i) || (i->encoding == ENC_VEX && !vcpu_protected(v)))
         fault_raise(v, VEC_UD);
-    if (!(i->row->traits & (ISA_FPU | ISA_MMX | ISA_SSE))) return true;
+    if (!(i->row->traits & ISA_UNIT)) return true;
     if (!check_unit(v, i) || !fpu_error_pending(v)) return true;
     raise_fpu_error(v);
     return false;

@@ -13,7 +13,7 @@
 struct thunks;
 int thunks_init(struct vcpu *v);
 void thunks_destroy(struct vcpu *v);
-/* Execute this x87, MMX or SSE instruction on the host. Leaves the guest's FPU state live. */
+/* Execute this x87, MMX, SSE or AVX instruction on the host. Leaves the guest's FPU state live. */
 void thunk_execute(struct vcpu *v, const struct insn *i);
 
 /* The registers and memory of a thunk. thunk_call.S knows the layout. */
@@ -48,5 +48,11 @@ u32 fpu_mxcsr(const struct vcpu *v);
 void fpu_set_mxcsr(struct vcpu *v, u32 mxcsr);
 /* Copy the state to v->fpu without parking it. */
 void fpu_snapshot(struct vcpu *v);
+/* Gives the fields of the image that the guest finds 0 or constant these values (fpu_state.c tells why). */
+void fxsave_tidy(u8 *image);
+/* The image, which was a copy of the state, has been changed: it is the state now. */
+void fpu_image_changed(struct vcpu *v);
+/* From here on the upper halves of the YMM registers belong to the state. They are 0 at first. */
+void fpu_extend(struct vcpu *v);
 
 #endif

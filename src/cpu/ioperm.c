@@ -27,7 +27,9 @@ u32 io_read(struct vcpu *v, u16 port, unsigned bytes)
     v->counters->port_reads++;
     debug_match_io(v, port, bytes);
     fpu_shelter(v);
-    return mask_bytes(v->host->port_read(v->host->machine, port, bytes), bytes);
+    u32 value = mask_bytes(v->host->port_read(v->host->machine, port, bytes), bytes);
+    note_event(v->counters->events, EVENT_DEVICE_IN, port, bytes, value);
+    return value;
 }
 
 void io_write(struct vcpu *v, u16 port, unsigned bytes, u32 value)
@@ -35,6 +37,7 @@ void io_write(struct vcpu *v, u16 port, unsigned bytes, u32 value)
     v->counters->port_writes++;
     debug_match_io(v, port, bytes);
     fpu_shelter(v);
+    note_event(v->counters->events, EVENT_DEVICE_OUT, port, bytes, mask_bytes(value, bytes));
     v->host->port_write(v->host->machine, port, bytes, mask_bytes(value, bytes));
 }
 

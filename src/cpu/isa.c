@@ -274,6 +274,20 @@ static const struct gate gates[ZYDIS_ISA_SET_MAX_VALUE + 1] = {
     [ZYDIS_ISA_SET_SHA] = GATE(f7_ebx, F7B_SHA),
     [ZYDIS_ISA_SET_LZCNT] = GATE(x1_ecx, X1C_LZCNT),
     [ZYDIS_ISA_SET_RDTSCP] = GATE(x1_edx, X1D_RDTSCP),
+    [ZYDIS_ISA_SET_XSAVE] = GATE(f1_ecx, F1C_XSAVE),
+    [ZYDIS_ISA_SET_XSAVEOPT] = GATE(xsave_eax, XSAVE_OPT),
+    [ZYDIS_ISA_SET_XSAVEC] = GATE(xsave_eax, XSAVE_C),
+    /* Without AVX in XCR0, which the model decides, all forms with VEX raise #UD. */
+    [ZYDIS_ISA_SET_AVX] = GATE(f1_ecx, F1C_AVX),
+    [ZYDIS_ISA_SET_AVXAES] = GATE(f1_ecx, F1C_AES),
+    [ZYDIS_ISA_SET_F16C] = GATE(f1_ecx, F1C_F16C),
+    [ZYDIS_ISA_SET_FMA] = GATE(f1_ecx, F1C_FMA),
+    [ZYDIS_ISA_SET_AVX2] = GATE(f7_ebx, F7B_AVX2),
+    [ZYDIS_ISA_SET_AVX2GATHER] = GATE(f7_ebx, F7B_AVX2),
+    [ZYDIS_ISA_SET_VAES] = GATE(f7_ecx, F7C_VAES),
+    [ZYDIS_ISA_SET_VPCLMULQDQ] = GATE(f7_ecx, F7C_VPCLMULQDQ),
+    [ZYDIS_ISA_SET_GFNI] = GATE(f7_ecx, F7C_GFNI),
+    [ZYDIS_ISA_SET_AVX_GFNI] = GATE(f7_ecx, F7C_GFNI),
 };
 #undef GATE
 #undef ALWAYS

@@ -65,6 +65,10 @@ enum isa_traits {
     ISA_SOFTWARE_INTERRUPT = 1 << 18,
     ISA_OLDER_MEANING = 1 << 19, /* on a CPU without the feature it is another instruction (TZCNT: BSF) */
     ISA_MAY_WAIT = 1 << 20,      /* raises a pending #MF on some CPU models (cpu_model.cvtpi2ps_waits) */
+    ISA_AVX = 1 << 21,     /* SIMD with VEX: #UD unless CR4.OSXSAVE and XCR0 allow it (MODE_AVX), #NM by TS */
+    ISA_ALIGNED = 1 << 22, /* with ISA_AVX: a memory operand must be aligned (SDM 2A table 2-21, type 1) */
+    /* With ISA_AVX: VEX.W selects the size of a general register, or of memory that takes its place. */
+    ISA_W_IS_SIZE = 1 << 23,
 };
 
 /* The state that allows a form. In any other state it raises #GP(0). */
@@ -137,6 +141,9 @@ static inline bool isa_ends_block(const struct insn *i)
 {
     return i->row->treatment == TREAT_BRANCH || i->row->treatment == TREAT_END || !isa_lock_is_legal(i);
 }
+
+/* x87, MMX, SSE or AVX: the unit may be off, or have an exception pending. */
+#define ISA_UNIT (ISA_FPU | ISA_MMX | ISA_SSE | ISA_AVX)
 
 /* Does this CPU model expose what the instruction needs? If not it must raise #UD. */
 bool isa_exposed(const struct cpu_model *model, const struct insn *i);

@@ -67,6 +67,7 @@ static u32 state_bits(const struct vcpu *v)
     if ((eflags & FL_TF) || (v->dr[7] & 0xff)) mode |= MODE_STEP;
     if (v->cpl == 3 && (cr0 & CR0_AM) && (eflags & FL_AC)) mode |= MODE_ALIGN;
     if (v->cpl > 0 && (v->paging.cr4 & CR4_TSD)) mode |= MODE_TSD;
+    if ((v->paging.cr4 & CR4_OSXSAVE) && (v->xcr0 & XCR0_AVX) && vcpu_protected(v)) mode |= MODE_AVX;
     if (unlikely(vcpu_long_mode(v))) return mode | MODE_LONG | (vcpu_code64(v) ? MODE_CODE64 : 0);
     if (v->cpl == 3 && v->shadow->has_window && !(eflags & FL_VM)) mode |= MODE_WINDOW;
     return mode;
@@ -114,7 +115,7 @@ void vcpu_update_privilege(struct vcpu *v)
     set_tables(v);
 }
 
-/* FXSAVE image after RESET (SDM 3A table 9-1): FCW 40h, all registers zero and valid, MXCSR 1F80h. */
+/* The image after RESET (SDM 3A table 9-1): FCW 40h, all registers zero and valid, MXCSR 1F80h. */
 static void reset_fpu(struct vcpu *v)
 {
     enum { FXSAVE_FCW = 0, FXSAVE_FTW = 4, FXSAVE_MXCSR = 24 };
@@ -123,6 +124,8 @@ static void reset_fpu(struct vcpu *v)
     v->fpu[FXSAVE_FTW] = 0xff;
     v->fpu[FXSAVE_MXCSR] = 0x80;
     v->fpu[FXSAVE_MXCSR + 1] = 0x1f;
+    v->xcr0 = XCR0_X87;
+    v->fpu_ymm = v->fpu_upper = false;
 }
 
 static void reset_registers(struct vcpu *v)

@@ -1,5 +1,5 @@
 /*
- * x87, MMX and SSE instructions, executed on the host. Each becomes a thunk: a function that consists of the
+ * x87, MMX, SSE and AVX instructions, executed on the host. Each becomes a thunk: a function that consists of the
  * instruction and RET. Its memory operand is at [r9] (a bounce buffer), and the guest's ESP, or one of R8 to R15, is in r8. The bytes
  * of a thunk are few enough to be its key in the table of thunks.
  *
@@ -80,7 +80,7 @@ static const struct operand *moved_operand(const struct insn *i)
 }
 
 /* The bytes of a thunk, the lowest first. A mandatory prefix, REX, 0F 38, opcode, ModRM, an immediate and RET
- * are eight bytes: one u64. */
+ * are eight bytes: one u64. So many are a VEX prefix and the rest, too. */
 struct code {
     u64 bytes;
     unsigned length;
@@ -91,9 +91,37 @@ static void put(struct code *c, u8 byte)
     c->bytes |= (u64)byte << (8 * c->length++);
 }
 
+/* With VEX: the prefix's fields have the numbers of the registers that the decoder found. */
+static u64 vex_thunk_code(const struct insn *i, bool memory)
+{
+    enum { R8 = 8, R9 = 9 };
+    const struct operand *moved = moved_operand(i);
+    struct code c = {0, 0};
+    struct vex_fields f = {.reg = i->modrm >> 3 & 7, .rm = i->modrm & 7};
+    u8 prefix[3];
+    for (unsigned n = 0; n < i->operand_count; n++) {
+        const struct operand *o = &i->op[n];
+        if (o->kind != OPND_REG) continue;
+        u8 number = o == moved ? R8 : o->reg;
+        if (o->field == FIELD_MODRM_REG) f.reg = number;
+        if (o->field == FIELD_MODRM_RM) f.rm = number;
+        if (o->field == FIELD_VVVV) f.vvvv = number;
+    }
+    if (memory) f.rm = R9;
+    insn_vex_prefix(i, &f, prefix);
+    for (unsigned n = 0; n < sizeof(prefix); n++)
+        put(&c, prefix[n]);
+    put(&c, i->opcode);
+    if (i->has_modrm) put(&c, (u8)((memory ? 0 : 0xc0) | (f.reg & 7) << 3 | (f.rm & 7)));
+    if (i->imm_bytes) put(&c, insn_vex_immediate(i));
+    put(&c, 0xc3); /* RET */
+    return c.bytes;
+}
+
 static u64 thunk_code(const struct insn *i, bool memory)
 {
     enum { REX = 0x40, REX_W = 8, REX_R = 4, REX_B = 1, R8 = 0, R9 = 1 };
+    if (i->encoding == ENC_VEX) return vex_thunk_code(i, memory);
     const struct operand *moved = moved_operand(i);
     struct code c = {0, 0};
     u8 rex = i->rex & (REX_W | REX_R | REX_B), modrm = i->modrm;
@@ -165,13 +193,21 @@ static void frame_commit(const struct thunk_frame *f, struct vcpu *v, const stru
     flags_unpack(v, f->flags);
 }
 
+/* Must the operand be aligned? With VEX it is the exception, without the rule for operands of 16 bytes. */
+static bool is_aligned(const struct insn *i, const struct operand *o)
+{
+    unsigned traits = i->row->traits;
+    return traits & ISA_AVX ? traits & ISA_ALIGNED : o->bytes == 16 && !(traits & ISA_UNALIGNED);
+}
+
 static void prepare_memory(struct vcpu *v, const struct insn *i, const struct operand *o, u64 address,
                            u8 *bounce)
 {
-    if (o->bytes == 16 && !(i->row->traits & ISA_UNALIGNED)) {
+    if (is_aligned(i, o)) {
         /* In 64-bit mode alignment comes before canonical form. */
-        bool unaligned = (v->mode & MODE_CODE64) && (segment_linear(v, i->mem_seg, address) & 15);
-        if (unaligned || (mem_linear(v, i->mem_seg, address, 16, o->written) & 15))
+        unsigned rest = o->bytes - 1u;
+        bool unaligned = (v->mode & MODE_CODE64) && (segment_linear(v, i->mem_seg, address) & rest);
+        if (unaligned || (mem_linear(v, i->mem_seg, address, o->bytes, o->written) & rest))
             fault_raise_error(v, VEC_GP, 0);
     }
     if (o->written) mem_probe_write(v, i->mem_seg, address, o->bytes);

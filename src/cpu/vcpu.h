@@ -8,7 +8,7 @@
  *   vcpu_host.h         what the CPU asks of the machine
  *
  * While translated code runs, gpr[] is in host registers, the arithmetic flags are in the host's EFLAGS, and
- * x87/MMX/SSE state is in the host's registers (fpu_live). At every call of C code gpr[], rip and eflags are
+ * x87/MMX/SSE/AVX state is in the host's registers (fpu_live). At every call of C code gpr[], rip and eflags are
  * valid again. The FPU state stays live until fpu_park() is called. Code that may run with the FPU live (all of
  * src/mmu, src/cache, src/cpu and src/translator, and the files of src/vm that CMakeLists.txt names) is compiled
  * for general registers only. It parks or shelters the state before it calls libc. tests/lint checks it.
@@ -121,11 +121,15 @@ struct vcpu {
     bool in_user;   /* CPL was 3 when the mode was last updated */
     u64 user_since; /* if in_user: the host's TSC when CPL became 3 */
 
-    bool fpu_sheltered;   /* if fpu_live: the XMM registers are in fpu_shelter, */
+    u64 xcr0;       /* written by XSETBV */
+    bool fpu_ymm;   /* XCR0 has had AVX set: the upper halves of the YMM registers are part of the state */
+    bool fpu_upper; /* with fpu_ymm: some upper half in the image may be other than 0 */
+    bool
+        fpu_sheltered; /* if fpu_live: the XMM registers, or with fpu_ymm the YMM registers, are in fpu_shelter, */
     bool fpu_shelter_all; /* XMM8 to XMM15 too, which IA-32e mode has */
-    u8 fpu_shelter[256];
+    u8 fpu_shelter[512];
 
-    /* FXSAVE image, valid while !fpu_live */
+    /* The image (fxsave.h), valid while !fpu_live */
     _Alignas(64) u8 fpu[4096];
 };
 
@@ -152,7 +156,7 @@ void vcpu_update_segment(struct vcpu *v, enum seg seg);
  * word). fpu_load: the opposite. Both do nothing if it is done already. */
 void fpu_park(struct vcpu *v);
 void fpu_load(struct vcpu *v);
-/* Save the XMM registers only. It is many times cheaper and suffices for integer code, which uses XMM registers
+/* Save the vector registers only. It is many times cheaper and suffices for integer code, which uses them
  * to move memory, but no x87 registers, control words or MXCSR. fpu_load() or fpu_park() ends it. */
 void fpu_shelter(struct vcpu *v);
 

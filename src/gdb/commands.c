@@ -28,6 +28,12 @@ static void good(struct gdb *g, bool is_good, const char *otherwise)
     say(g, is_good ? "OK" : otherwise);
 }
 
+/* The debugger writes to the machine, so a replay would not do the same. */
+static void note_write(struct gdb *g)
+{
+    g->vm->debugger.changed = "what the debugger has written is not recorded";
+}
+
 /* --- registers --- */
 
 static void add_register(struct gdb *g, unsigned number)
@@ -56,7 +62,9 @@ static void write_registers(struct gdb *g, const char *at, u32 bytes)
             return;
         }
         register_read(v, g->wide, n, old);
-        if (memcmp(value, old, count) && !register_write(v, g->wide, n, value)) all = false;
+        if (!memcmp(value, old, count)) continue;
+        note_write(g);
+        if (!register_write(v, g->wide, n, value)) all = false;
     }
     good(g, all, ERROR_VALUE);
 }
@@ -76,6 +84,7 @@ static void write_register(struct gdb *g, const char *at, u32 bytes)
     u8 value[16];
     bool sound = packet_number(&at, &number) && number < registers_count(g->wide) && packet_char(&at, '=') &&
                  packet_bytes(&at, value, register_bytes(g->wide, (unsigned)number)) && !*at;
+    if (sound) note_write(g);
     if (sound)
         good(g, register_write(&g->vm->vcpu, g->wide, (unsigned)number, value), ERROR_VALUE);
     else
@@ -109,6 +118,7 @@ static void write_bytes(struct gdb *g, const char *packet, u32 bytes, bool binar
         memcpy(buffer, at, count);
     else
         sound = sound && !binary && packet_bytes(&at, buffer, (u32)count);
+    if (sound) note_write(g);
     if (sound)
         good(g, gdb_memory(g, address, buffer, (u32)count, true), ERROR_MEMORY);
     else
@@ -212,6 +222,7 @@ static void jump_to(struct gdb *g, const char *at)
     u64 address;
     struct vcpu *v = &g->vm->vcpu;
     if (!packet_number(&at, &address)) return;
+    if (v->rip != address) note_write(g);
     g->vm->debugger.points.passes &= v->rip == address;
     v->rip = address;
 }
@@ -263,6 +274,26 @@ static void vcont(struct gdb *g, const char *at, u32 bytes)
     }
 }
 
+/* bs and bc. An error is a sentence for the user. */
+static void backward(struct gdb *g, bool step)
+{
+    if (!g->vm->vcpu.icount) {
+        say(g, "T05thread:" THREAD ";replaylog:begin;");
+        return;
+    }
+    packet_add(&g->reply, "E.%s", replay_backward(g, step));
+}
+
+static void step_backward(struct gdb *g, const char *at, u32 bytes)
+{
+    backward(g, true);
+}
+
+static void continue_backward(struct gdb *g, const char *at, u32 bytes)
+{
+    backward(g, false);
+}
+
 static void why(struct gdb *g, const char *at, u32 bytes)
 {
     gdb_stop_reply(g, &g->reply);
@@ -274,6 +305,7 @@ void gdb_stop_reply(struct gdb *g, struct packet_text *reply)
     static const char *const watches[] = {
         [DATA_WRITE] = "watch", [DATA_READ] = "rwatch", [DATA_ACCESS] = "awatch"};
     packet_add(reply, "T%sthread:" THREAD ";", d->stopped ? "05" : "02");
+    if (d->stopped && d->begins) say(g, "replaylog:begin;");
     if (d->stopped && d->cause == DEBUGGER_DATA)
         packet_add(reply, "%s:%llx;", watches[d->points.hit.kind], (unsigned long long)d->points.hit.linear);
 }
@@ -317,6 +349,7 @@ static void supported(struct gdb *g, const char *at, u32 bytes)
     packet_add(&g->reply,
                "PacketSize=%x;qXfer:features:read+;vContSupported+;QStartNoAckMode+;ConditionalBreakpoints+",
                PACKET_BYTES);
+    if (g->vm->options->deterministic) say(g, ";ReverseStep+;ReverseContinue+");
 }
 
 static void no_acknowledgements(struct gdb *g, const char *at, u32 bytes)
@@ -464,6 +497,8 @@ static const struct {
     {"s", command_step, SILENT},
     {"C", continue_signal, SILENT},
     {"S", step_signal, SILENT},
+    {"bs", step_backward, WHOLE},
+    {"bc", continue_backward, WHOLE},
     {"vCont", vcont, 0},
     {"vKill", kill_with_answer, 0},
     {"vMustReplyEmpty", nothing, 0},

@@ -8,6 +8,7 @@
 #include "chardev/chardev.h"
 #include "gdb.h"
 #include "packet.h"
+#include "replay.h"
 #include "vm/vm.h"
 
 #define GDB_ITEMS 512u

@@ -171,13 +171,17 @@ struct gdb *gdb_open(const struct gdb_wiring *wiring, char *error, size_t error_
     machine_listen(g->vm, &g->listener);
     struct chardev *chardev = name ? chardevs_find(wiring->chardevs, name) : NULL;
     if (name && !chardev) snprintf(error, error_bytes, "-gdb: there is no chardev \"%s\"", name);
-    if (!name || (chardev && chardev_attach(&g->front, chardev, error, error_bytes))) return g;
+    if (!name || (chardev && chardev_attach(&g->front, chardev, error, error_bytes))) {
+        replay_adopt(g);
+        return g;
+    }
     gdb_close(g);
     return NULL;
 }
 
 void gdb_start(struct gdb *g)
 {
+    replay_start(g);
     __atomic_store_n(&g->started, 1, __ATOMIC_SEQ_CST);
     serve(g);
 }

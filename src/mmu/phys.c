@@ -342,6 +342,7 @@ static u64 mmio_read(struct phys *phys, const struct phys_region *region, u64 gp
         phys->mmio_accesses++;
         value |= mask_bytes(ops->read(device, offset + n, piece), piece) << (8 * n);
     }
+    note_event(phys->events, EVENT_DEVICE_READ, gpa, size, value);
     return value;
 }
 
@@ -352,6 +353,7 @@ static void mmio_write(struct phys *phys, const struct phys_region *region, u64 
     void *device = region->device;
     u32 offset = (u32)(gpa - region->origin);
     unsigned piece = mmio_piece(gpa, size);
+    note_event(phys->events, EVENT_DEVICE_WRITE, gpa, size, mask_bytes(value, size));
     for (unsigned n = 0; n < size; n += piece) {
         phys->mmio_accesses++;
         ops->write(device, offset + n, piece, (u32)mask_bytes(value >> (8 * n), piece));

@@ -24,6 +24,7 @@
 #define RINGER_MMU_PHYS_H
 
 #include "base/device.h"
+#include "base/events.h"
 #include "base/types.h"
 
 enum phys_kind { PHYS_RAM, PHYS_ROM, PHYS_MMIO };
@@ -84,6 +85,7 @@ struct phys {
     void (*video_written)(void *owner);
     void *owner;
     u64 mmio_accesses;
+    struct events *events;           /* NULL: no log */
     u8 *rom_flags[PHYS_MAX_REGIONS]; /* what phys_map_rom() allocated and a region still uses */
     u64 rom_flags_bytes[PHYS_MAX_REGIONS];
 };

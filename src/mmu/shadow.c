@@ -48,6 +48,7 @@ void shadow_flush(struct shadow *shadow)
 {
     struct shadow_state *state = state_of(shadow);
     shadow->counters->shadow_flushes++;
+    note_event(shadow->counters->events, EVENT_SHADOW_FLUSH);
     for (u32 n = 0; n <= state->spaces.used; n++)
         for (u32 q = 0; q < QUARTERS; q++)
             view_drop_quarter(shadow, n, q);
@@ -115,6 +116,7 @@ void shadow_load_root(struct shadow *shadow, const struct paging *paging)
         state->pae = format && (paging->cr4 & CR4_PAE);
     } else if (shadow->untraced) {
         shadow->counters->shadow_flushes++;
+        note_event(shadow->counters->events, EVENT_SHADOW_FLUSH);
         view_drop_local(shadow, 0);
         view_drop_local(shadow, state->spaces.current);
     }
@@ -138,6 +140,7 @@ static u32 drop_translation(struct shadow *shadow, u32 linear)
 
 void shadow_invlpg(struct shadow *shadow, u64 linear)
 {
+    note_event(shadow->counters->events, EVENT_SHADOW_INVLPG, linear);
     if (state_of(shadow)->format == FORMAT_LONG) {
         drop_long_page(shadow, linear);
         shadow->exec_drops++; /* another page may have taken the entry's place meanwhile */
@@ -184,6 +187,9 @@ static void fill(struct shadow *shadow, u32 view, u32 linear, const struct walk 
     u32 page = linear >> PAGE_SHIFT, frame_plus_1 = (u32)(walk->gpa >> PAGE_SHIFT) + 1;
     view_prepare(shadow, view, page, walk, entry, frame_plus_1);
     struct shadow_table *table = &view_at(shadow, view)->table;
+    if (fill_read || fill_write)
+        note_event(shadow->counters->events, EVENT_SHADOW_FILL, linear, walk->gpa, fill_read, fill_write);
+    if (fetch) note_event(shadow->counters->events, EVENT_SHADOW_FILL_EXEC, linear, walk->gpa);
     if (fill_read && !table->read[page]) {
         table->read[page] = entry;
         shadow->counters->shadow_fills++;
@@ -287,6 +293,10 @@ static enum shadow_kind long_access(struct shadow *shadow, const struct paging *
     if (unlikely(watched)) rights &= (u8)(watched == WATCH_WRITES ? ~TLB_WRITE : ~(TLB_WRITE | TLB_READ));
     tlb_fill(shadow->tlb, linear, user, &walk, (u64)(uintptr_t)backing.host - linear, rights);
     shadow->counters->shadow_fills++;
+    if (rights & (TLB_READ | TLB_WRITE))
+        note_event(shadow->counters->events, EVENT_SHADOW_FILL, linear, walk.gpa, !!(rights & TLB_READ),
+                   !!(rights & TLB_WRITE));
+    if (rights & TLB_FETCH) note_event(shadow->counters->events, EVENT_SHADOW_FILL_EXEC, linear, walk.gpa);
     if (kind == ACCESS_WRITE && !backing.ram) return hit->kind = SHADOW_MMIO;
     hit->host = backing.host;
     if (kind != ACCESS_WRITE) return hit->kind = SHADOW_DIRECT;

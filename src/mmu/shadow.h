@@ -29,7 +29,7 @@
 #ifndef RINGER_MMU_SHADOW_H
 #define RINGER_MMU_SHADOW_H
 
-#include "base/counters.h"
+#include "base/events.h"
 #include "walk.h"
 
 enum { SHADOW_SUPERVISOR, SHADOW_USER, SHADOW_PRIVILEGES };

@@ -120,7 +120,10 @@ int spaces_init(struct shadow *shadow)
 static void evict(struct shadow *shadow, u32 n)
 {
     struct spaces *spaces = spaces_of(shadow);
-    if (view_at(shadow, n)->live_pages) shadow->counters->space_evictions++;
+    if (view_at(shadow, n)->live_pages) {
+        shadow->counters->space_evictions++;
+        note_event(shadow->counters->events, EVENT_SHADOW_EVICT, spaces->space[n].cr3);
+    }
     trace_drop_view(shadow, n);
     window_close(shadow, n);
     clear_root(spaces, n);
@@ -206,6 +209,7 @@ void space_load(struct shadow *shadow, const struct paging *paging, u64 cr3)
     if (spaces->space[n].cr3 != cr3) {
         shadow->counters->space_switches++;
         n = find(spaces, cr3);
+        note_event(shadow->counters->events, EVENT_SHADOW_SPACE, cr3, n != 0);
         if (n)
             shadow->counters->space_hits++;
         else

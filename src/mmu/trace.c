@@ -157,6 +157,7 @@ static void end_trace(struct shadow *shadow, u32 n)
 {
     struct traces *traces = traces_of(shadow);
     struct trace *trace = &traces->trace[n];
+    note_event(shadow->counters->events, EVENT_TRACE_END, (u64)trace->frame << PAGE_SHIFT);
     shadow->phys->ram_flags[trace->frame] &= (u8)~PHYS_TRACED;
     traces->trace_of[trace->frame] = 0;
     trace->next_free = traces->free_trace;
@@ -191,6 +192,7 @@ static u32 begin_trace(struct shadow *shadow, u32 frame, u64 gpa)
     traces->trace[n] = (struct trace){.frame = frame};
     traces->trace_of[frame] = n;
     shadow->counters->traces_begun++;
+    note_event(shadow->counters->events, EVENT_TRACE_BEGIN, gpa & ~(u64)PAGE_MASK);
     phys_guard(shadow->phys, gpa, PHYS_TRACED);
     return n;
 }
@@ -311,12 +313,14 @@ void shadow_table_written(struct shadow *shadow, u64 gpa, u64 bytes)
     if (!n) return;
     struct trace *trace = &traces->trace[n];
     shadow->counters->trace_writes++;
+    note_event(shadow->counters->events, EVENT_TRACE_WRITE, gpa, bytes);
     if (!trace->use) {
         end_trace(shadow, n);
         return;
     }
     if (++trace->writes > WRITES_MAX || bytes > BULK_BYTES) {
         shadow->counters->trace_storms++;
+        note_event(shadow->counters->events, EVENT_TRACE_STORM, gpa & ~(u64)PAGE_MASK);
         drop_trace(shadow, n);
         return;
     }

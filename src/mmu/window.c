@@ -265,6 +265,7 @@ static void promote(struct shadow *shadow)
     shadow->window = window->base;
     shadow->window_unsettled = true;
     shadow->counters->window_promotions++;
+    note_event(shadow->counters->events, EVENT_SHADOW_WINDOW, space->cr3, window->base);
     map_all(shadow, window);
 }
 
@@ -275,6 +276,7 @@ static void demote(struct shadow *shadow)
     if (space->patience < PATIENCE_MAX) space->patience *= 2;
     space->cost = space->ran = 0;
     shadow->counters->window_demotions++;
+    note_event(shadow->counters->events, EVENT_SHADOW_NO_WINDOW, space->cr3);
 }
 
 static void charge(struct shadow *shadow, u64 cycles)

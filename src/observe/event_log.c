@@ -1,16 +1,24 @@
 #include "event_log.h"
 
+#include "base/events.h"
+#include "base/log.h"
 #include "cpu/insn.h"
+#include "cpu/isa.h"
 #include "cpu/memory.h"
 #include "mmu/walk.h"
+#include "options/options.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct event_log {
+    struct events events; /* first */
+    const struct event_log_options *options;
+    struct vcpu *vcpu;
+    const struct clock *clock;
     FILE *out;
-    u64 from;
     /* the values before the instruction */
     u64 gpr[GPR_COUNT];
     u32 eflags;
@@ -34,26 +42,113 @@ static unsigned gpr_count(const struct vcpu *v)
 
 static const char *const seg_names[SEG_COUNT] = {"es", "cs", "ss", "ds", "fs", "gs"};
 
-struct event_log *event_log_open(const char *path, u64 from, char *error, size_t error_bytes)
+/* --- events --- */
+
+static const struct event_row {
+    enum event_category category;
+    const char *name, *fields;
+} rows[EVENTS] = {
+#define EVENT(category, id, name, fields) {EVENT_##category, name, fields},
+    RINGER_EVENTS(EVENT)
+#undef EVENT
+};
+
+static const char *const category_names[EVENT_CATEGORIES] = {
+#define NAME(category, name, help) name,
+    RINGER_EVENT_CATEGORIES(NAME)
+#undef NAME
+};
+
+static const char *const reason_names[] = {
+    [EXIT_NONE] = "none",
+    [EXIT_PENDING] = "pending",
+    [EXIT_HALT] = "halt",
+    [EXIT_SHUTDOWN] = "shutdown",
+    [EXIT_BUDGET] = "budget",
+    [EXIT_STEP] = "step",
+    [EXIT_BREAKPOINT] = "breakpoint",
+};
+
+static bool wanted(const struct event_log *log, enum event_category category)
 {
-    FILE *out = strcmp(path, "stderr") ? fopen(path, "we") : stderr;
+    const struct event_log_options *o = log->options;
+    const struct vcpu *v = log->vcpu;
+    return o->categories >> category & 1 && v->icount >= o->from && v->icount <= o->to &&
+           o->cpls >> v->cpl & 1;
+}
+
+static void print_field(FILE *out, char kind, u64 value)
+{
+    switch (kind) {
+    case 'x': fprintf(out, "0x%llx", (ull)value); break;
+    case 'd': fprintf(out, "%llu", (ull)value); break;
+    case 'r': fputs(value < ARRAY_SIZE(reason_names) ? reason_names[value] : "?", out); break;
+    case 'f': fputs(value ? isa_row_numbered((unsigned)value)->name : "UNDEFINED", out); break;
+    default: assert(false);
+    }
+}
+
+/* Integer code only, which the FPU shelter is enough for; it may come from the midst of an instruction. */
+static void note(struct events *events, enum event event, const u64 arg[4])
+{
+    struct event_log *log = (struct event_log *)events;
+    const struct event_row *row = &rows[event];
+    if (!wanted(log, row->category)) return;
+    fpu_shelter(log->vcpu);
+    fprintf(log->out, "%llu %s %s", (ull)clock_now(log->clock), category_names[row->category], row->name);
+    if (row->fields[0]) fputc(' ', log->out);
+    for (const char *at = row->fields; *at; at++) {
+        if (*at == '%')
+            print_field(log->out, *++at, *arg++);
+        else
+            fputc(*at, log->out);
+    }
+    fputc('\n', log->out);
+}
+
+/* --- open and close --- */
+
+struct event_log *event_log_open(const struct event_log_options *options, char *error, size_t error_bytes)
+{
+    FILE *out = options->path ? fopen(options->path, "we") : stderr;
     struct event_log *log = out ? calloc(1, sizeof(*log)) : NULL;
     if (!log) {
-        snprintf(error, error_bytes, "cannot write the event log to %s: %s", path, strerror(errno));
+        snprintf(error, error_bytes, "cannot write the event log to %s: %s",
+                 options->path ? options->path : "stderr", strerror(errno));
         if (out && out != stderr) fclose(out);
         return NULL;
     }
+    log->events.note = note;
+    log->options = options;
     log->out = out;
-    log->from = from;
     return log;
+}
+
+void event_log_attach(struct event_log *log, struct vcpu *v, const struct clock *clock)
+{
+    if (!log) return;
+    log->vcpu = v;
+    log->clock = clock;
+    if (log->options->categories & ~(1u << EVENT_INSTRUCTION))
+        v->counters->events = v->phys->events = &log->events;
 }
 
 void event_log_close(struct event_log *log)
 {
     if (!log) return;
-    if (log->out != stderr) fclose(log->out);
+    if (log->vcpu) log->vcpu->counters->events = log->vcpu->phys->events = NULL;
+    bool failed = ferror(log->out);
+    if ((log->out != stderr && fclose(log->out)) || failed)
+        log_warn("the event log could not be written whole: %s", strerror(errno));
     free(log);
 }
+
+bool event_log_instructions(const struct event_log *log)
+{
+    return log->options->categories & 1u << EVENT_INSTRUCTION;
+}
+
+/* --- instructions --- */
 
 /* Read at most `bytes` bytes at CS:EIP, up to the first byte that would fault. */
 static unsigned fetch(struct vcpu *v, u8 *buffer, unsigned bytes)
@@ -108,13 +203,14 @@ void event_log_print_state(struct vcpu *v, FILE *out)
 
 bool event_log_before(struct event_log *log, struct vcpu *v)
 {
-    if (v->icount < log->from) return false;
+    if (!wanted(log, EVENT_INSTRUCTION)) return false;
     fpu_park(v);
     for (unsigned r = 0; r < GPR_COUNT; r++)
         log->gpr[r] = vcpu_gpr_read(v, r);
     log->eflags = v->eflags;
     log->cs = v->seg[SEG_CS].selector;
-    fprintf(log->out, "%llu %04x:%08llx  ", (ull)v->icount, log->cs, (ull)v->rip);
+    fprintf(log->out, "%llu instruction %llu %04x:%08llx  ", (ull)clock_now(log->clock), (ull)v->icount,
+            log->cs, (ull)v->rip);
     event_log_print_instruction(v, log->out);
     return true;
 }

@@ -1,23 +1,33 @@
 /*
- * The event log of --trace: one line an instruction.
+ * The event log of --trace (base/events.h): a line for each event of the chosen categories, and one for each instruction
+ * when these are among them:
  *
- *     icount cs:eip  bytes  instruction  ; what changed
+ *     TIME instruction ICOUNT CS:EIP  BYTES  INSTRUCTION  ; what changed
+ *
+ * docs/EVENTS.md describes the lines, which other programs may rely on.
  */
 #ifndef RINGER_OBSERVE_EVENT_LOG_H
 #define RINGER_OBSERVE_EVENT_LOG_H
 
+#include "base/device.h"
 #include "cpu/vcpu.h"
 
 #include <stdio.h>
 
 struct event_log;
+struct event_log_options;
 
-/* `path` may be "stderr". The log begins at icount `from`. NULL with one sentence in error. */
-struct event_log *event_log_open(const char *path, u64 from, char *error, size_t error_bytes);
+/* The options must outlive the log. NULL with one sentence in error. */
+struct event_log *event_log_open(const struct event_log_options *options, char *error, size_t error_bytes);
+/* From now on the machine reports its events. The clock is the guest's. */
+void event_log_attach(struct event_log *log, struct vcpu *v, const struct clock *clock);
+/* Warns if the log could not be written whole. */
 void event_log_close(struct event_log *log);
 
+/* Are instructions logged? Then the machine must run one at a time. */
+bool event_log_instructions(const struct event_log *log);
 /* Call these before and after one instruction of the interpreter. Call event_log_after() only if event_log_before()
- * has returned true, which means that the log has begun. */
+ * has returned true, which means that the instruction is logged. */
 bool event_log_before(struct event_log *log, struct vcpu *v);
 void event_log_after(struct event_log *log, struct vcpu *v);
 

@@ -5,8 +5,11 @@
 #include "translator/translator.h"
 
 #include <errno.h>
+#include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define HOT_BLOCKS_WRITTEN 100
 
 static FILE *open_output(const char *what, const char *path, const char *suffix, char *error,
                          size_t error_bytes)
@@ -40,7 +43,8 @@ static void before_flush(void *owner)
 static bool open_all(struct instruments *i, char *error, size_t error_bytes)
 {
     const struct options *options = i->options;
-    if (options->symbols && !symbols_load_map(&i->guest, options->symbols, error, error_bytes)) return false;
+    if (options->symbols && !symbols_load_guest(&i->guest, options->symbols, error, error_bytes))
+        return false;
     if (options->profile) {
         i->folded = open_output("profile", options->profile, "", error, error_bytes);
         i->tables = i->folded ? open_output("profile", options->profile, ".txt", error, error_bytes) : NULL;
@@ -50,6 +54,12 @@ static bool open_all(struct instruments *i, char *error, size_t error_bytes)
     if (options->stats_json) {
         i->json = open_output("counters", options->stats_json, "", error, error_bytes);
         if (!i->json) return false;
+    }
+    if (options->hot_blocks) {
+        i->hot_json = open_output("hot blocks", options->hot_blocks, "", error, error_bytes);
+        i->hot = i->hot_json ? hot_blocks_open(i->vcpu) : NULL;
+        if (i->hot_json && !i->hot) snprintf(error, error_bytes, "out of memory");
+        if (!i->hot) return false;
     }
     if (options->perf_map) {
         i->perf_map = perf_map_open(&i->guest, error, error_bytes);
@@ -72,12 +82,21 @@ int instruments_open(struct instruments *i, const struct options *options, struc
 
 int instruments_start(struct instruments *i)
 {
-    return i->profile ? profile_start(i->profile) : 0;
+    int failed = i->profile ? profile_start(i->profile) : 0;
+    return !failed && i->hot ? hot_blocks_start(i->hot, 0) : failed;
 }
 
 void instruments_stop(struct instruments *i)
 {
+    if (i->hot) hot_blocks_stop(i->hot);
     if (i->profile) profile_stop(i->profile);
+}
+
+static void write_hot_blocks(struct instruments *i)
+{
+    struct json_object *hot = hot_blocks_take(i->hot, HOT_BLOCKS_WRITTEN);
+    if (hot) fprintf(i->hot_json, "%s\n", json_object_to_json_string_ext(hot, JSON_C_TO_STRING_PRETTY));
+    json_object_put(hot);
 }
 
 void instruments_close(struct instruments *i, const struct stats_host *host)
@@ -85,6 +104,9 @@ void instruments_close(struct instruments *i, const struct stats_host *host)
     if (i->options->stats) stats_print(i->vcpu, host, stderr);
     if (i->json) stats_print_json(i->vcpu, host, i->json);
     close_output(i->json, "counters");
+    if (i->hot) write_hot_blocks(i);
+    hot_blocks_close(i->hot);
+    close_output(i->hot_json, "hot blocks");
     if (i->profile) {
         profile_write_folded(i->profile, i->folded);
         profile_write_tables(i->profile, i->tables);

@@ -1,5 +1,5 @@
 /*
- * Instruments that observe a run from outside of the machine: --profile, --perf-map, the guest's symbols for both, and
+ * Instruments that observe a run from outside of the machine: --profile, --perf-map, --hot-blocks, the guest's symbols for both, and
  * the counters that are printed at the end (--stats, --stats-json). The event log of --trace is part of the machine
  * (vm/vm.h), because the machine must run instruction by instruction for it.
  */
@@ -7,6 +7,7 @@
 #define RINGER_OBSERVE_INSTRUMENTS_H
 
 #include "block_log_file.h"
+#include "hot_blocks.h"
 #include "perf_map.h"
 #include "profile.h"
 #include "stats.h"
@@ -21,7 +22,9 @@ struct instruments {
     FILE *folded, *tables;
     struct perf_map *perf_map;        /* NULL: not wanted */
     struct block_log_file *block_log; /* NULL: not wanted */
-    FILE *json;                       /* --stats-json; NULL: not wanted */
+    struct hot_blocks *hot;           /* NULL: not wanted */
+    FILE *hot_json;
+    FILE *json; /* --stats-json; NULL: not wanted */
 };
 
 /* Open the instruments of the options. Returns 0, or an exit status with one sentence in error. */

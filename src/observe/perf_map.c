@@ -36,7 +36,8 @@ static void write_block(const struct perf_map *map, const struct block_location 
     if (symbols_find(map->guest, location->linear) != SYMBOL_NONE)
         symbols_format(map->guest, location->linear, name, sizeof(name));
     else
-        snprintf(name, sizeof(name), "guest_%s_%08x", user ? "user" : "kernel", location->linear);
+        snprintf(name, sizeof(name), "guest_%s_%08llx", user ? "user" : "kernel",
+                 (unsigned long long)location->linear);
     fprintf(map->out, "%llx %llx %s\n", (unsigned long long)location->host,
             (unsigned long long)location->bytes, name);
 }

@@ -131,23 +131,23 @@ static const char *privilege(const struct sample *sample)
 
 static bool label_block(const struct profile *p, const struct profile_key *key, char *label)
 {
-    u32 linear = key->sample.block_linear;
+    u64 linear = key->sample.block_linear;
     u32 symbol = symbols_find(p->guest, linear);
     char name[LABEL_BYTES / 2] = "";
     if (symbol != SYMBOL_NONE) symbols_format(p->guest, linear, name, sizeof(name));
-    snprintf(label, LABEL_BYTES, "%08x %-6s %s", linear, privilege(&key->sample), name);
+    snprintf(label, LABEL_BYTES, "%08llx %-6s %s", (unsigned long long)linear, privilege(&key->sample), name);
     return linear;
 }
 
 /* A guest function, or a block if there are no symbols. */
 static void guest_function(const struct profile *p, const struct sample *sample, char *label, size_t bytes)
 {
-    u32 linear = sample->block_linear ? sample->block_linear : sample->eip;
+    u64 linear = sample->block_linear ? sample->block_linear : sample->eip;
     u32 symbol = symbols_find(p->guest, linear);
     if (symbol != SYMBOL_NONE)
         snprintf(label, bytes, "%s", p->guest->list[symbol].name);
     else
-        snprintf(label, bytes, "%08x", linear);
+        snprintf(label, bytes, "%08llx", (unsigned long long)linear);
 }
 
 static bool label_guest_function(const struct profile *p, const struct profile_key *key, char *label)

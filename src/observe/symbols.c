@@ -38,7 +38,7 @@ static void settle(struct symbols *symbols, u64 last_reaches)
     symbols->end = symbols->list[symbols->count - 1].address + last_reaches;
 }
 
-/* --- a guest's --- */
+/* --- a guest's map --- */
 
 bool symbols_read_map(struct symbols *symbols, FILE *in)
 {
@@ -53,21 +53,7 @@ bool symbols_read_map(struct symbols *symbols, FILE *in)
     return symbols->count > 0;
 }
 
-bool symbols_load_map(struct symbols *symbols, const char *path, char *error, size_t error_bytes)
-{
-    FILE *in = fopen(path, "re");
-    if (!in) {
-        snprintf(error, error_bytes, "cannot read the symbols in %s: %s", path, strerror(errno));
-        return false;
-    }
-    bool good = symbols_read_map(symbols, in);
-    fclose(in);
-    if (!good)
-        snprintf(error, error_bytes, "there is no symbol in %s: it should read as System.map does", path);
-    return good;
-}
-
-/* --- Ringer's own --- */
+/* --- ELF files --- */
 
 static int first_object(struct dl_phdr_info *info, size_t size, void *base)
 {
@@ -91,18 +77,46 @@ static const char *module_of(Elf *elf, size_t names, size_t index)
     return NULL;
 }
 
-static void read_table(struct symbols *symbols, Elf *elf, Elf_Scn *section, const GElf_Shdr *header, u64 base)
+enum elf_kind { ELF_OF_GUEST, ELF_OWN };
+
+/* Assembly code may have functions that are not marked so: of a guest, labels in code count too. */
+static bool is_function(Elf *elf, const GElf_Sym *symbol, enum elf_kind kind)
+{
+    unsigned type = GELF_ST_TYPE(symbol->st_info);
+    if (type == STT_FUNC) return true;
+    if (kind == ELF_OWN || type != STT_NOTYPE || symbol->st_shndx == SHN_UNDEF) return false;
+    GElf_Shdr header;
+    Elf_Scn *section = elf_getscn(elf, symbol->st_shndx);
+    return section && gelf_getshdr(section, &header) && header.sh_flags & SHF_EXECINSTR;
+}
+
+static void read_table(struct symbols *symbols, Elf *elf, Elf_Scn *section, const GElf_Shdr *header, u64 base,
+                       enum elf_kind kind)
 {
     size_t names;
     Elf_Data *data = elf_getdata(section, NULL);
     if (!data || elf_getshdrstrndx(elf, &names) < 0) return;
     for (int n = 0; n < (int)(header->sh_size / header->sh_entsize); n++) {
         GElf_Sym symbol;
-        if (!gelf_getsym(data, n, &symbol) || GELF_ST_TYPE(symbol.st_info) != STT_FUNC || !symbol.st_value)
-            continue;
+        if (!gelf_getsym(data, n, &symbol) || !symbol.st_value || !is_function(elf, &symbol, kind)) continue;
         const char *name = elf_strptr(elf, header->sh_link, symbol.st_name);
-        if (name) add(symbols, base + symbol.st_value, name, module_of(elf, names, symbol.st_shndx));
+        if (name && *name)
+            add(symbols, base + symbol.st_value, name,
+                kind == ELF_OWN ? module_of(elf, names, symbol.st_shndx) : NULL);
     }
+}
+
+static void read_elf(struct symbols *symbols, int fd, u64 base, enum elf_kind kind)
+{
+    elf_version(EV_CURRENT);
+    Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
+    Elf_Scn *section = NULL;
+    GElf_Shdr header;
+    while (elf && (section = elf_nextscn(elf, section)))
+        if (gelf_getshdr(section, &header) && header.sh_type == SHT_SYMTAB)
+            read_table(symbols, elf, section, &header, base, kind);
+    if (elf) elf_end(elf);
+    settle(symbols, LAST_REACHES);
 }
 
 void symbols_load_own(struct symbols *symbols)
@@ -110,17 +124,34 @@ void symbols_load_own(struct symbols *symbols)
     u64 base = 0;
     int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
     if (fd < 0) return;
-    elf_version(EV_CURRENT);
     dl_iterate_phdr(first_object, &base);
-    Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
-    Elf_Scn *section = NULL;
-    GElf_Shdr header;
-    while (elf && (section = elf_nextscn(elf, section)))
-        if (gelf_getshdr(section, &header) && header.sh_type == SHT_SYMTAB)
-            read_table(symbols, elf, section, &header, base);
-    if (elf) elf_end(elf);
+    read_elf(symbols, fd, base, ELF_OWN);
     close(fd);
-    settle(symbols, LAST_REACHES);
+}
+
+/* --- a guest's file --- */
+
+bool symbols_load_guest(struct symbols *symbols, const char *path, char *error, size_t error_bytes)
+{
+    FILE *in = fopen(path, "re");
+    if (!in) {
+        snprintf(error, error_bytes, "cannot read the symbols in %s: %s", path, strerror(errno));
+        return false;
+    }
+    char magic[SELFMAG] = "";
+    bool elf = fread(magic, 1, SELFMAG, in) == SELFMAG && !memcmp(magic, ELFMAG, SELFMAG);
+    rewind(in);
+    if (elf)
+        read_elf(symbols, fileno(in), 0, ELF_OF_GUEST);
+    else
+        symbols_read_map(symbols, in);
+    fclose(in);
+    if (symbols->count) return true;
+    snprintf(error, error_bytes,
+             elf ? "%s has no symbols: it is stripped"
+                 : "there is no symbol in %s: it should be an ELF file, or read as System.map does",
+             path);
+    return false;
 }
 
 void symbols_free(struct symbols *symbols)

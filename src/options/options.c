@@ -95,7 +95,14 @@ static bool check_together(const struct options *o, struct complaint *c)
                            "FILE), -boot n, ...");
     if (!o->boot.kernel && o->boot.initrd) return COMPLAIN(c, "--initrd needs a --kernel, which is missing");
     if (!o->boot.kernel && o->boot.append) return COMPLAIN(c, "--append needs a --kernel, which is missing");
-    if (o->lockstep && o->event_log) return COMPLAIN(c, "--lockstep and --trace exclude each other");
+    if (o->lockstep && o->event_log.categories)
+        return COMPLAIN(c, "--lockstep and --trace exclude each other");
+    const struct event_log_options *log = &o->event_log;
+    if (log->categories && (log->from || log->to != UINT64_MAX) && !o->deterministic &&
+        o->engine != ENGINE_INTERP)
+        return COMPLAIN(
+            c, "--trace: from and to count instructions, which needs --deterministic or --engine=interp");
+    if (o->lockstep && o->hot_blocks) return COMPLAIN(c, "--lockstep and --hot-blocks exclude each other");
     if (o->lockstep && o->profile) return COMPLAIN(c, "--lockstep and --profile exclude each other");
     if (o->symbols && !o->profile && !o->perf_map)
         return COMPLAIN(c, "--symbols needs --profile or --perf-map, which are missing");
@@ -325,6 +332,16 @@ void options_help_completion(enum command command, FILE *out)
     options_completion(command, groups, ARRAY_SIZE(groups) - 1, out);
 }
 
+static void print_event(FILE *out, enum event_category category, const char *name, const char *fields)
+{
+    static const char *const names[EVENT_CATEGORIES] = {
+#define NAME(category, name, help) name,
+        RINGER_EVENT_CATEGORIES(NAME)
+#undef NAME
+    };
+    fprintf(out, "%s %s%s%s\n", names[category], name, *fields ? " " : "", fields);
+}
+
 void options_help_values(enum command command, FILE *out)
 {
     switch (command) {
@@ -338,6 +355,15 @@ void options_help_values(enum command command, FILE *out)
               "pc                   Standard PC (i440FX + PIIX) (alias of pc-i440fx-7.2)\n"
               "pc-i440fx-7.2        Standard PC (i440FX + PIIX) (default)\n",
               out);
+        break;
+    case COMMAND_HELP_EVENTS:
+#define CATEGORY(category, name, help) fprintf(out, "%-14s %s\n", name, help);
+        RINGER_EVENT_CATEGORIES(CATEGORY)
+#undef CATEGORY
+        fputs("\nlines: TIME CATEGORY EVENT FIELDS, with TIME in nanoseconds of the guest's clock\n", out);
+#define EVENT(category, id, name, fields) print_event(out, EVENT_##category, name, fields);
+        RINGER_EVENTS(EVENT)
+#undef EVENT
         break;
     case COMMAND_HELP_DISPLAYS: fputs("Available display backend types:\nnone\nsdl\nvnc\n", out); break;
     default: break;

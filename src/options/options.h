@@ -34,6 +34,7 @@ enum command {
     COMMAND_HELP_DEVICES, /* as options.device_help_type says */
     COMMAND_HELP_CHARDEVS,
     COMMAND_HELP_CPUS,
+    COMMAND_HELP_EVENTS,
     COMMAND_HELP_MACHINES,
     COMMAND_HELP_DISPLAYS,
     COMMAND_HELP_NETDEVS, /* as options.netdev_help_kind says */
@@ -84,8 +85,13 @@ struct options {
     bool stats;
     const char *stats_json; /* where to write them, or NULL */
     const char *block_log;  /* file; NULL: none */
-    const char *event_log;  /* "stderr" or a path */
-    u64 event_log_from;     /* icount to begin at */
+    struct event_log_options {
+        u32 categories;   /* bit EVENT_...: is logged; 0: no log */
+        const char *path; /* NULL: stderr */
+        u64 from, to;     /* icounts, the last one included */
+        u8 cpls;          /* bit n: CPL n is logged */
+    } event_log;
+    const char *hot_blocks; /* where to write them, or NULL */
     const char *profile;    /* where to write the folded stacks, or NULL */
     const char *symbols;    /* of the guest kernel, or NULL */
     bool perf_map;

@@ -54,6 +54,8 @@ static bool set_cpu(struct options *o, const char *value, struct complaint *c)
     o->cpu_given = true;
     if (o->cpu && strchr(value, ','))
         log_warn("-cpu %s: the features of the model %s cannot be changed", value, name);
+    if (o->cpu && o->cpu->lacks)
+        return COMPLAIN(c, "the CPU model %s has %s, which this host's CPU lacks", name, o->cpu->lacks);
     if (o->cpu) return true;
     int at = snprintf(c->text, c->bytes, "there is no CPU model \"%s\"; there are:", value);
     for (const char *const *name = cpu_model_names(); *name && at >= 0 && (size_t)at < c->bytes; name++)

@@ -16,15 +16,29 @@ static const struct guest_setting kernel_elsewhere = {.protected = true, .elsewh
 static const struct guest_setting kernel_other_mode = {.protected = true, .other_mode = true};
 static const struct guest_setting user = {.protected = true, .cpl = 3};
 static const struct guest_setting real_mode = {0};
+static const struct guest_setting wide_kernel = {.protected = true, .code64 = true};
+static const struct guest_setting wide_user = {.protected = true, .code64 = true, .cpl = 3};
 
 /* The simulated CPUs, on which a monitor runs the same code at CPL 3 with tables and mode bits of its own. */
 static const struct guest_setting simulated[CENSUS_CPUS] = {
     [CPU_PLAIN] = {.protected = true, .cpl = 3, .elsewhere = true, .other_mode = true},
     [CPU_UMIP] = {.protected = true, .cpl = 3, .elsewhere = true, .other_mode = true, .umip = true},
+    [CPU_WIDE] = {.protected = true, .code64 = true, .cpl = 3, .elsewhere = true, .other_mode = true},
+    [CPU_WIDE_UMIP] =
+        {.protected = true, .code64 = true, .cpl = 3, .elsewhere = true, .other_mode = true, .umip = true},
     [CPU_VM86] = {.protected = true, .vm86 = true, .cpl = 3, .elsewhere = true, .other_mode = true},
 };
 
 /* --- one example --- */
+
+/* What a kernel at CPL 0 gets of a program at CPL 3: traps and entries alike. */
+static struct outcome run_guest(struct guest_experiment *g, const struct form_example *e,
+                                const struct guest_setting *setting)
+{
+    struct outcome o = guest_experiment_run(g, e, setting);
+    if (o.entered) o = (struct outcome){.trapped = true, .vector = OUTCOME_ENTERED};
+    return o;
+}
 
 struct trial {
     struct guest_experiment *guest;
@@ -61,7 +75,6 @@ static bool has_selectors(const struct form_example *e)
 static void observe_host(struct census_entry *entry, const struct trial *t, bool code32)
 {
     struct census_observation *o = &entry->on[code32 ? CPU_HOST_32 : CPU_HOST_64];
-    if (!code32 && (t->example->traits & FORM_COMPAT)) return;
     struct host_trial host = {.code32 = code32};
     struct outcome seen = host_experiment_run(t->example, &host);
     observe(o, t, &seen);
@@ -74,23 +87,25 @@ static void observe_host(struct census_entry *entry, const struct trial *t, bool
 static void observe_simulated(struct census_entry *entry, const struct trial *t, enum census_cpu cpu)
 {
     struct guest_setting setting = simulated[cpu];
-    struct outcome seen = guest_experiment_run(t->guest, t->example, &setting);
+    struct outcome seen = run_guest(t->guest, t->example, &setting);
     observe(&entry->on[cpu], t, &seen);
     if (!has_selectors(t->example) || setting.vm86) return;
     setting.kernel_selectors = true;
-    seen = guest_experiment_run(t->guest, t->example, &setting);
+    seen = run_guest(t->guest, t->example, &setting);
     observe(&entry->on[cpu], t, &seen);
 }
 
 /* The instruction's meaning, and what the meaning depends on. A form that always traps in user mode is privileged,
  * and does not depend on the mode. A form that traps with some operands depends on it. */
-static void find_sensitivity(struct census_entry *entry, const struct trial *t)
+static void find_sensitivity(struct census_entry *entry, const struct trial *t, bool wide)
 {
-    struct guest_setting user_with_kernel = user;
+    struct guest_setting user_with_kernel = wide ? wide_user : user;
+    struct guest_setting elsewhere = kernel_elsewhere, other_mode = kernel_other_mode;
+    elsewhere.code64 = other_mode.code64 = wide;
     user_with_kernel.kernel_selectors = true;
-    struct outcome moved = guest_experiment_run(t->guest, t->example, &kernel_elsewhere);
-    struct outcome other = guest_experiment_run(t->guest, t->example, &kernel_other_mode);
-    struct outcome with_kernel = guest_experiment_run(t->guest, t->example, &user_with_kernel);
+    struct outcome moved = run_guest(t->guest, t->example, &elsewhere);
+    struct outcome other = run_guest(t->guest, t->example, &other_mode);
+    struct outcome with_kernel = run_guest(t->guest, t->example, &user_with_kernel);
     entry->control |= t->meaning.control;
     entry->location |= outcome_difference(&t->meaning, &moved) != 0;
     entry->mode |= outcome_difference(&t->meaning, &other) != 0;
@@ -98,20 +113,38 @@ static void find_sensitivity(struct census_entry *entry, const struct trial *t)
         entry->mode |= outcome_difference(&t->meaning, &t->user_meaning) || with_kernel.trapped;
 }
 
+/* In 64-bit mode the bytes may be of another form, as 9Ch is PUSHFQ, or of none. */
+static bool is_form_of_64(const struct form_example *e)
+{
+    struct insn i;
+    u8 bytes[INSN_MAX_BYTES];
+    if (e->traits & FORM_COMPAT) return false;
+    form_decode(e, CODE_64, &i, bytes);
+    return !strcmp(i.row->name, e->form);
+}
+
 static void try_example(struct census *c, struct census_entry *entry, struct guest_experiment *guest,
                         const struct form_example *e)
 {
     struct trial t = {.guest = guest, .example = e};
-    t.meaning = guest_experiment_run(guest, e, &kernel);
-    t.user_meaning = guest_experiment_run(guest, e, &user);
-    find_sensitivity(entry, &t);
-    if (c->has_32) observe_host(entry, &t, true);
+    if (!(e->traits & FORM_LONG)) {
+        t.meaning = run_guest(guest, e, &kernel);
+        t.user_meaning = run_guest(guest, e, &user);
+        find_sensitivity(entry, &t, false);
+        if (c->has_32) observe_host(entry, &t, true);
+        observe_simulated(entry, &t, CPU_PLAIN);
+        observe_simulated(entry, &t, CPU_UMIP);
+        t.meaning = run_guest(guest, e, &real_mode);
+        t.user_meaning = t.meaning;
+        if (!t.meaning.trapped) observe_simulated(entry, &t, CPU_VM86);
+    }
+    if (!is_form_of_64(e)) return;
+    t.meaning = run_guest(guest, e, &wide_kernel);
+    t.user_meaning = run_guest(guest, e, &wide_user);
+    if (e->traits & FORM_LONG) find_sensitivity(entry, &t, true);
     observe_host(entry, &t, false);
-    observe_simulated(entry, &t, CPU_PLAIN);
-    observe_simulated(entry, &t, CPU_UMIP);
-    t.meaning = guest_experiment_run(guest, e, &real_mode);
-    t.user_meaning = t.meaning;
-    if (!t.meaning.trapped) observe_simulated(entry, &t, CPU_VM86);
+    observe_simulated(entry, &t, CPU_WIDE);
+    observe_simulated(entry, &t, CPU_WIDE_UMIP);
 }
 
 /* --- classes --- */
@@ -135,6 +168,11 @@ bool census_breaks_theorem_3(const struct census_entry *e, enum census_cpu cpu)
     return o->verdict > VERDICT_TRAPS && o->user_differs;
 }
 
+enum census_class census_class_of(const struct census_entry *e, enum census_cpu reference)
+{
+    return e->on[e->traits & FORM_LONG ? CPU_WIDE : reference].class;
+}
+
 enum census_cpu census_reference(const struct census *c)
 {
     if (c->has_32) return CPU_HOST_32;
@@ -150,7 +188,7 @@ static struct census_entry *entry_of(struct census *c, const struct form_example
     struct census_entry *entry = &c->entry[c->count++];
     u8 bytes[INSN_MAX_BYTES];
     struct insn i;
-    form_decode(e, CODE_32, &i, bytes);
+    form_decode(e, e->traits & FORM_LONG ? CODE_64 : CODE_32, &i, bytes);
     *entry = (struct census_entry){.form = e->form, .row = i.row};
     return entry;
 }
@@ -183,7 +221,7 @@ bool census_take(struct census *c, char *error, size_t error_bytes)
     c->has_32 = host_experiment_has_32();
     for (unsigned n = 0; n < form_example_count; n++) {
         const struct form_example *e = &form_examples[n];
-        if (e->traits & (FORM_ABSENT | FORM_LONG)) continue;
+        if (e->traits & FORM_ABSENT) continue;
         struct census_entry *entry = entry_of(c, e);
         entry->traits |= e->traits;
         try_example(c, entry, guest, e);

@@ -5,7 +5,8 @@
  *
  * The CPUs: this host in 32-bit code and in 64-bit mode, and simulated ones (the interpreter with a monitor's tables
  * in place of the guest's) for CPUs that this host is not: without UMIP, with UMIP, with CPUID faulting, and
- * virtual-8086 mode, where the meaning is that of real mode.
+ * virtual-8086 mode, where the meaning is that of real mode. In 64-bit mode, of the host and simulated, the meaning is that
+ * of a 64-bit kernel.
  */
 #ifndef RINGER_STUDY_CENSUS_H
 #define RINGER_STUDY_CENSUS_H
@@ -22,6 +23,8 @@ enum census_cpu {
     CPU_PLAIN,
     CPU_UMIP,
     CPU_VM86,
+    CPU_WIDE, /* 64-bit mode */
+    CPU_WIDE_UMIP,
     CENSUS_CPUS,
 };
 
@@ -78,6 +81,9 @@ bool census_breaks_theorem_3(const struct census_entry *e, enum census_cpu cpu);
 /* The CPU on which verdicts are given: this host's 32-bit code, or where it executes none, the simulated CPU that has
  * UMIP if the host has it. */
 enum census_cpu census_reference(const struct census *c);
+
+/* On the reference CPU; of a form that only 64-bit mode has, on the simulated one. */
+enum census_class census_class_of(const struct census_entry *e, enum census_cpu reference);
 
 const char *census_cpu_name(enum census_cpu cpu);
 const char *census_class_name(enum census_class class);

@@ -18,7 +18,7 @@ static void print_cell(const struct census_observation *o, FILE *out)
 static void print_entry(const struct census_entry *e, enum census_cpu reference, FILE *out)
 {
     char text[128];
-    const char *class = census_class_name(e->on[reference].class);
+    const char *class = census_class_name(census_class_of(e, reference));
     fputs("<tr><td>", out);
     html_text(e->form, out);
     fprintf(out, "</td><td class=\"%s\">%s</td><td>%s%s%s</td>", class, class,
@@ -66,7 +66,8 @@ void census_print_html(const struct census *c, FILE *out)
                census_breaks_theorem_3);
     fputs("<table><thead><tr><th>form</th><th>class</th><th>changes, depends on</th><th>host, 32-bit</th>"
           "<th>host, 64-bit</th><th>no "
-          "UMIP*</th><th>UMIP*</th><th>virtual-8086*</th><th>Ringer</th><th>manual</th>"
+          "UMIP*</th><th>UMIP*</th><th>virtual-8086*</th><th>64-bit, no UMIP*</th><th>64-bit, "
+          "UMIP*</th><th>Ringer</th><th>manual</th>"
           "</tr></thead><tbody>\n",
           out);
     for (unsigned n = 0; n < c->count; n++)

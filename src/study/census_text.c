@@ -10,9 +10,13 @@
 
 const char *census_cpu_name(enum census_cpu cpu)
 {
-    static const char *const names[CENSUS_CPUS] = {
-        "this host, 32-bit code", "this host, 64-bit mode", "a simulated CPU without UMIP",
-        "a simulated CPU with UMIP", "a simulated CPU in virtual-8086 mode"};
+    static const char *const names[CENSUS_CPUS] = {"this host, 32-bit code",
+                                                   "this host, 64-bit mode",
+                                                   "a simulated CPU without UMIP",
+                                                   "a simulated CPU with UMIP",
+                                                   "a simulated CPU in virtual-8086 mode",
+                                                   "a simulated CPU in 64-bit mode without UMIP",
+                                                   "a simulated CPU in 64-bit mode with UMIP"};
     return names[cpu];
 }
 
@@ -33,6 +37,7 @@ static const char *vector_name(u8 vector)
     case 13: return "#GP";
     case 14: return "#PF";
     case 32: return "INT";
+    case OUTCOME_ENTERED: return "entry";
     case OUTCOME_NO_VECTOR: return "leads away";
     default: return "trap";
     }
@@ -66,7 +71,7 @@ const char *census_treatment_text(const struct isa_row *row)
 
 /* --- the table --- */
 
-#define ROW_FORMAT "%-17s %-19s %-5s %-19s %-19s %-19s %-19s %-19s %s\n"
+#define ROW_FORMAT "%-17s %-19s %-5s %-19s %-19s %-19s %-19s %-19s %-19s %-19s %s\n"
 
 static void print_entry(const struct census_entry *e, enum census_cpu reference, FILE *out)
 {
@@ -75,9 +80,9 @@ static void print_entry(const struct census_entry *e, enum census_cpu reference,
         census_verdict_text(&e->on[cpu], text[cpu], sizeof(text[cpu]));
     snprintf(sensitive, sizeof(sensitive), "%c %c %c", e->control ? 'C' : '.', e->location ? 'L' : '.',
              e->mode ? 'M' : '.');
-    fprintf(out, ROW_FORMAT, e->form, census_class_name(e->on[reference].class), sensitive, text[CPU_HOST_32],
-            text[CPU_HOST_64], text[CPU_PLAIN], text[CPU_UMIP], text[CPU_VM86],
-            census_treatment_text(e->row));
+    fprintf(out, ROW_FORMAT, e->form, census_class_name(census_class_of(e, reference)), sensitive,
+            text[CPU_HOST_32], text[CPU_HOST_64], text[CPU_PLAIN], text[CPU_UMIP], text[CPU_VM86],
+            text[CPU_WIDE], text[CPU_WIDE_UMIP], census_treatment_text(e->row));
 }
 
 static unsigned print_breaking(const struct census *c, enum census_cpu cpu, FILE *out,
@@ -134,18 +139,18 @@ void census_print_text(const struct census *c, FILE *out)
         "C: changed the machine's resources; L: its result depends on where they are; M: on the mode.\n\n",
         census_cpu_name(reference));
     fprintf(out, ROW_FORMAT, "form", "class", "C L M", "host, 32-bit", "host, 64-bit", "no UMIP*", "UMIP*",
-            "virtual-8086*", "Ringer");
+            "virtual-8086*", "64-bit, no UMIP*", "64-bit, UMIP*", "Ringer");
     for (unsigned n = 0; n < c->count; n++)
         print_entry(&c->entry[n], reference, out);
     fprintf(out, "\n* simulated by Ringer's interpreter, with other tables than the guest's\n");
     fprintf(out,
-            "UMIP (SDM 3A 2.5, CR4) makes SGDT, SIDT, SLDT, SMSW and STR trap; the two simulated columns "
+            "UMIP (SDM 3A 2.5, CR4) makes SGDT, SIDT, SLDT, SMSW and STR trap; the simulated columns "
             "show it.%s\n"
             "CPUID faulting makes CPUID trap: this host %s.\n",
             c->host.umip
                 ? " Linux answers\nfor this host's CPU with made-up values, so a program sees no trap."
                 : "",
             c->cpuid_faulted ? "has it, and CPUID trapped when it was on" : "has none");
-    for (enum census_cpu cpu = 0; cpu <= CPU_UMIP; cpu++)
-        print_theorems(c, cpu, out);
+    for (enum census_cpu cpu = 0; cpu < CENSUS_CPUS; cpu++)
+        if (cpu != CPU_VM86) print_theorems(c, cpu, out);
 }

@@ -15,7 +15,10 @@
 #define RAM_BYTES             (16u << 20)
 #define CODE_AT               0x100000u
 #define HLT                   0xf4 /* fills the memory around the code: it ends a block and needs all flags */
+#define SLOW_SITE_BYTES       2    /* translator_slow_access() */
 #define CACHE_SIZE            (16u << 20)
+
+typedef unsigned long long ull; /* for printf */
 
 /* A machine that translates and runs nothing. */
 struct engine_guest {
@@ -33,6 +36,16 @@ static void protect(void *owner, u64 gpa_page)
     shadow_drop_writes(&g->shadow, gpa_page);
 }
 
+static bool is_long(enum explain_mode mode)
+{
+    return mode == EXPLAIN_KERNEL64 || mode == EXPLAIN_USER64;
+}
+
+static bool is_user(enum explain_mode mode)
+{
+    return mode == EXPLAIN_USER || mode == EXPLAIN_VM86 || mode == EXPLAIN_USER64;
+}
+
 static void set_segments(struct vcpu *v, enum explain_mode mode)
 {
     if (mode == EXPLAIN_REAL || mode == EXPLAIN_VM86) {
@@ -40,10 +53,34 @@ static void set_segments(struct vcpu *v, enum explain_mode mode)
             v->seg[seg] = (struct segment){0, 0xffff, mode == EXPLAIN_VM86 ? 0xf3 : 0x93, 0, 0, 0};
         return;
     }
-    u32 access = AR_P | AR_S | AR_DB | AR_G | AR_WRITABLE | AR_ACCESSED | (mode == EXPLAIN_USER ? AR_DPL : 0);
+    u32 access = AR_P | AR_S | AR_DB | AR_G | AR_WRITABLE | AR_ACCESSED | (is_user(mode) ? AR_DPL : 0);
     for (enum seg seg = 0; seg < SEG_COUNT; seg++)
         v->seg[seg] = (struct segment){.limit = 0xffffffff, .selector = 16, .access = access};
     v->seg[SEG_CS].access |= AR_CODE;
+    if (is_long(mode)) v->seg[SEG_CS].access ^= AR_DB | AR_L;
+}
+
+/* Page tables for the code of a 64-bit guest (AMD APM 2 5.3): one table of each level, and two of the lowest, because the
+ * code may lie on both sides of a 2 MB boundary. */
+enum { PML4_AT = 0x1000, PDPT_AT = 0x2000, DIRECTORY_AT = 0x4000, PAGE_TABLE_AT = 0x6000, PRESENT = 7 };
+
+static void put_entry(struct engine_guest *g, u64 table, u64 index, u64 value)
+{
+    phys_write(&g->phys, table + index % 512 * 8, 8, value | PRESENT);
+}
+
+static void map_code(struct engine_guest *g, u64 rip, u64 gpa, u64 bytes)
+{
+    u64 first = rip >> PAGE_SHIFT, last = (rip + bytes + PAGE_SIZE) >> PAGE_SHIFT;
+    for (u64 page = first; page <= last; page++) {
+        u64 table = PAGE_TABLE_AT + (page >> 9 == first >> 9 ? 0 : PAGE_SIZE);
+        u64 directory = DIRECTORY_AT + (page >> 18 == first >> 18 ? 0 : PAGE_SIZE);
+        u64 pointers = PDPT_AT + (page >> 27 == first >> 27 ? 0 : PAGE_SIZE);
+        put_entry(g, PML4_AT, page >> 27, pointers);
+        put_entry(g, pointers, page >> 18, directory);
+        put_entry(g, directory, page >> 9, table);
+        put_entry(g, table, page, (gpa & ~(u64)PAGE_MASK) + ((page - first) << PAGE_SHIFT));
+    }
 }
 
 /* As for a Linux kernel or one of its programs: flat segments, IOPL 0. */
@@ -52,9 +89,16 @@ static void set_mode(struct vcpu *v, enum explain_mode mode)
     vcpu_reset(v);
     if (mode != EXPLAIN_REAL) v->paging.cr0 |= CR0_PE | CR0_NE;
     v->paging.cr4 |= CR4_OSFXSR | CR4_OSXMMEXCPT;
-    v->cpl = mode == EXPLAIN_USER || mode == EXPLAIN_VM86 ? 3 : 0;
+    if (is_long(mode)) {
+        v->paging.cr0 |= CR0_PG;
+        v->paging.cr4 |= CR4_PAE;
+        v->paging.efer |= EFER_SCE | EFER_LME | EFER_LMA;
+        v->paging.cr3 = PML4_AT;
+    }
+    v->cpl = is_user(mode) ? 3 : 0;
     if (mode == EXPLAIN_VM86) v->eflags |= FL_VM;
     set_segments(v, mode);
+    shadow_load_root(v->shadow, &v->paging);
     vcpu_update_mode(v);
 }
 
@@ -75,7 +119,7 @@ static struct engine_guest *engine_open(enum explain_mode mode)
     v->shadow = &g->shadow;
     v->counters = &g->counters;
     v->host = &g->host;
-    v->model = cpu_model_find("max");
+    v->model = cpu_model_find(is_long(mode) ? "max64" : "max");
     v->icount_limit = v->icount_soft = UINT64_MAX;
     struct translator_config config = translator_defaults();
     config.cache_bytes = CACHE_SIZE;
@@ -113,17 +157,20 @@ static void list_host(struct explained_block *x, struct disassembler *d, const u
     const u8 *at = code + from;
     size_t left = to - from;
     u64 address = from;
+    unsigned data =
+        0; /* bytes that follow a call of the slow path: they tell it size and kind of the access */
     while (left) {
         struct host_line *line = &x->line[x->line_count++];
         *line = (struct host_line){.offset = (u32)address};
-        if (cs_disasm_iter(d->host, &at, &left, &address, d->line)) {
+        if (!data && cs_disasm_iter(d->host, &at, &left, &address, d->line)) {
             snprintf(line->text, sizeof(line->text), "%s%s%s", d->line->mnemonic,
                      d->line->op_str[0] ? " " : "", d->line->op_str);
             line->bytes = (u8)d->line->size;
             line->note = listing_name(d->line->op_str);
+            if (line->note && !strcmp(line->note, listing_slow_access)) data = SLOW_SITE_BYTES;
             continue;
         }
-        /* The bytes that follow a call of the slow path. */
+        data -= data > 0;
         snprintf(line->text, sizeof(line->text), ".byte 0x%02x", *at);
         line->bytes = 1;
         at++, left--, address++;
@@ -196,7 +243,7 @@ static bool explain_block(struct explained_block *x, struct disassembler *d, con
     const struct block *block = b->block;
     const u8 *host = b->e.base + block->start;
     u32 stubs = b->stubs_at - block->start;
-    *x = (struct explained_block){.eip = block->eip,
+    *x = (struct explained_block){.eip = block_rip(block),
                                   .host_bytes = own < b->count ? b->piece[own] - block->start : stubs,
                                   .stub_bytes = block->host_bytes - stubs,
                                   .insn = calloc(b->count, sizeof(*x->insn)),
@@ -212,16 +259,18 @@ static bool explain_block(struct explained_block *x, struct disassembler *d, con
     for (unsigned n = 0; n < block->edge_count; n++) {
         const struct edge *edge = &block_edges(block)[n];
         if (edge->unhoisted) continue;
-        x->edge[x->edge_count++] = (struct explained_edge){edge->eip, edge->frame_patch != 0};
+        u64 eip = block_rip(block) + (u64)(s64)(s32)(edge->eip - block->eip);
+        x->edge[x->edge_count++] =
+            (struct explained_edge){mode_mask_rip(block->mode, eip), edge->frame_patch != 0};
     }
     return true;
 }
 
 /* --- all blocks --- */
 
-static void sum_up(struct explanation *x)
+static void sum_up(struct explanation *x, unsigned from)
 {
-    for (unsigned b = 0; b < x->count; b++) {
+    for (unsigned b = from; b < x->count; b++) {
         const struct explained_block *block = &x->block[b];
         x->host_bytes += block->host_bytes;
         x->stub_bytes += block->stub_bytes;
@@ -256,32 +305,34 @@ static int translate_all(struct explanation *x, struct disassembler *d, struct e
 {
     struct vcpu *v = &g->vcpu;
     struct engine *t = v->engine;
-    u64 gpa = CODE_AT + (code->eip & PAGE_MASK);
+    u64 gpa = CODE_AT + (code->rip & PAGE_MASK);
     u8 *covered = calloc(code->bytes, 1);
     if (!covered) return SAY(ENOMEM, "out of memory");
     for (u64 page = gpa & ~PAGE_MASK; page < gpa + code->bytes + PAGE_SIZE; page += PAGE_SIZE)
         memset(phys_host(&g->phys, page), HLT, PAGE_SIZE);
     phys_write_bytes(&g->phys, gpa, code->code, code->bytes);
+    if (v->mode & MODE_LONG) map_code(g, code->rip, gpa, code->bytes);
     int status = 0;
     for (u32 at = 0; at < code->bytes && !status; at++) {
         if (covered[at]) continue;
         struct block_key key = {.gpa = gpa + at,
-                                .eip = code->eip + at,
+                                .eip = code->rip + at,
                                 .mode = v->mode,
-                                .cs_limit = v->mode & MODE_CODE32 ? UINT32_MAX : 0xffff};
+                                .cs_limit = v->mode & (MODE_CODE32 | MODE_CODE64) ? UINT32_MAX : 0xffff};
         translator_flush(v); /* no block may be a copy of another: it would not be planned */
         struct block *block = translate(v, &key);
         fpu_park(v);
         if (!block) {
-            status =
-                SAY(EINVAL, "the translator leaves the instruction at %08x to the interpreter", (u32)key.eip);
+            status = SAY(EINVAL, "the translator leaves the instruction at %08llx to the interpreter",
+                         (ull)key.eip);
             break;
         }
         unsigned own = own_count(t->build, at, code->bytes);
         u32 last = at + t->build->offset[own - 1];
         note_covered(covered, code->bytes, at, t->build);
         if (last + t->build->insn[own - 1].length > code->bytes)
-            status = SAY(EINVAL, "the code ends in the middle of the instruction at %08x", code->eip + last);
+            status = SAY(EINVAL, "the code ends in the middle of the instruction at %08llx",
+                         (ull)(code->rip + last));
         else if (!add_block(x, d, t->build, own))
             status = SAY(ENOMEM, "out of memory");
     }
@@ -289,37 +340,46 @@ static int translate_all(struct explanation *x, struct disassembler *d, struct e
     return status;
 }
 
+static void drop_blocks(struct explanation *x, unsigned from)
+{
+    for (unsigned n = from; n < x->count; n++) {
+        free(x->block[n].insn);
+        free(x->block[n].line);
+        free(x->block[n].edge);
+    }
+    x->count = from;
+}
+
+static cs_mode guest_mode(enum explain_mode mode)
+{
+    if (is_long(mode)) return CS_MODE_64;
+    return mode == EXPLAIN_KERNEL || mode == EXPLAIN_USER ? CS_MODE_32 : CS_MODE_16;
+}
+
 int explain(struct explanation *x, const struct guest_code *code, enum explain_mode mode, char *error,
             size_t error_bytes)
 {
-    bool wide = mode == EXPLAIN_KERNEL || mode == EXPLAIN_USER;
-    *x = (struct explanation){.mode = mode};
+    unsigned from = x->count;
     struct disassembler d = {0};
     struct engine_guest *g = engine_open(mode);
     if (!g) return SAY(ENOMEM, "there is not enough memory, or no address space, for the translator");
     bool good = cs_open(CS_ARCH_X86, CS_MODE_64, &d.host) == CS_ERR_OK &&
-                cs_open(CS_ARCH_X86, wide ? CS_MODE_32 : CS_MODE_16, &d.guest) == CS_ERR_OK &&
-                (d.line = cs_malloc(d.host));
+                cs_open(CS_ARCH_X86, guest_mode(mode), &d.guest) == CS_ERR_OK && (d.line = cs_malloc(d.host));
     int status = good ? translate_all(x, &d, g, code, error, error_bytes) : SAY(ENOMEM, "out of memory");
     if (d.line) cs_free(d.line, 1);
     if (d.guest) cs_close(&d.guest);
     if (d.host) cs_close(&d.host);
     engine_close(g);
     if (!status)
-        sum_up(x);
+        sum_up(x, from);
     else
-        explanation_free(x);
+        drop_blocks(x, from);
     return status;
 }
 
 void explanation_free(struct explanation *x)
 {
-    for (unsigned n = 0; n < x->count; n++) {
-        free(x->block[n].insn);
-        free(x->block[n].line);
-        free(x->block[n].edge);
-    }
+    drop_blocks(x, 0);
     free(x->block);
     x->block = NULL;
-    x->count = 0;
 }

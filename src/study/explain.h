@@ -22,7 +22,15 @@ enum explain_mark {
 };
 
 /* The state of the CPU that the code is translated for. */
-enum explain_mode { EXPLAIN_KERNEL, EXPLAIN_USER, EXPLAIN_REAL, EXPLAIN_VM86, EXPLAIN_MODES };
+enum explain_mode {
+    EXPLAIN_KERNEL,
+    EXPLAIN_USER,
+    EXPLAIN_REAL,
+    EXPLAIN_VM86,
+    EXPLAIN_KERNEL64,
+    EXPLAIN_USER64,
+    EXPLAIN_MODES,
+};
 
 struct host_line {
     u32 offset; /* from the block's beginning */
@@ -32,7 +40,7 @@ struct host_line {
 };
 
 struct explained_insn {
-    u32 eip;
+    u64 eip; /* or RIP */
     u8 length;
     u8 code[15];
     char text[200];
@@ -46,12 +54,13 @@ struct explained_insn {
 };
 
 struct explained_edge {
-    u32 eip;
+    u64 eip;
     bool cross_page;
 };
 
 struct explained_block {
-    u32 eip;
+    u64 eip;
+    char note[160]; /* about the block, as its share of samples; empty: none */
     unsigned count, line_count, edge_count;
     struct explained_insn *insn;
     struct host_line *line; /* entries, pieces, then stubs */
@@ -62,14 +71,14 @@ struct explained_block {
 };
 
 struct explanation {
-    enum explain_mode mode;
     struct explained_block *block;
     unsigned count;
     unsigned marks[EXPLAIN_MARKS];
     unsigned guest_count, guest_bytes, host_count, host_bytes, stub_bytes;
 };
 
-/* Translates all of the code, block by block. 0, -EINVAL for code that cannot be translated, or -ENOMEM; then `error` has one sentence. */
+/* Translates all of the code, block by block, and adds the blocks to *x, which is {0} at first. 0, -EINVAL for code that
+ * cannot be translated, or -ENOMEM; then `error` has one sentence, and *x is as before. */
 int explain(struct explanation *x, const struct guest_code *code, enum explain_mode mode, char *error,
             size_t error_bytes);
 void explanation_free(struct explanation *x);

@@ -7,6 +7,8 @@
 
 #include <stdio.h>
 
+typedef unsigned long long ull; /* for printf */
+
 static const char script[] = "<script>document.querySelectorAll('[data-i]').forEach(function(e){\n"
                              "e.addEventListener('mouseenter',function(){set(e.dataset.i,true)});\n"
                              "e.addEventListener('mouseleave',function(){set(e.dataset.i,false)});});\n"
@@ -19,7 +21,7 @@ static const char script[] = "<script>document.querySelectorAll('[data-i]').forE
 
 enum { BOX_X = 220, BOX_WIDTH = 330, BOX_HEIGHT = 34, BOX_STEP = 62, DRAWN_MAX = 200 };
 
-static int find_block(const struct explanation *x, u32 eip)
+static int find_block(const struct explanation *x, u64 eip)
 {
     for (unsigned n = 0; n < x->count; n++)
         if (x->block[n].eip == eip) return (int)n;
@@ -35,8 +37,8 @@ static void draw_edge(const struct explanation *x, unsigned from, const struct e
         fprintf(out,
                 "<path d=\"M%d %d h40\" stroke=\"currentColor\" fill=\"none\" marker-end=\"url(#a)\"/><text "
                 "x=\"%d\" "
-                "y=\"%d\">%08x%s</text>\n",
-                BOX_X + BOX_WIDTH, y, BOX_X + BOX_WIDTH + 48, y + 4, edge->eip,
+                "y=\"%d\">%08llx%s</text>\n",
+                BOX_X + BOX_WIDTH, y, BOX_X + BOX_WIDTH + 48, y + 4, (ull)edge->eip,
                 edge->cross_page ? " (other page)" : "");
         return;
     }
@@ -63,9 +65,10 @@ static void draw(const struct explanation *x, FILE *out)
         unsigned y = 20 + n * BOX_STEP;
         fprintf(
             out,
-            "<a href=\"#b%08x\"><rect x=\"%d\" y=\"%u\" width=\"%d\" height=\"%d\" rx=\"5\" fill=\"none\" "
-            "stroke=\"currentColor\"/><text x=\"%d\" y=\"%u\">%08x  %u instructions, %u bytes</text></a>\n",
-            b->eip, BOX_X, y, BOX_WIDTH, BOX_HEIGHT, BOX_X + 10, y + 22, b->eip, b->count, b->host_bytes);
+            "<a href=\"#b%08llx\"><rect x=\"%d\" y=\"%u\" width=\"%d\" height=\"%d\" rx=\"5\" fill=\"none\" "
+            "stroke=\"currentColor\"/><text x=\"%d\" y=\"%u\">%08llx  %u instructions, %u bytes</text></a>\n",
+            (ull)b->eip, BOX_X, y, BOX_WIDTH, BOX_HEIGHT, BOX_X + 10, y + 22, (ull)b->eip, b->count,
+            b->host_bytes);
         for (unsigned k = 0; k < b->edge_count; k++)
             draw_edge(x, n, &b->edge[k], k, out);
     }
@@ -94,8 +97,8 @@ static void print_insn(const struct explained_block *b, const struct explained_i
     static const char *const classes[EXPLAIN_MARKS] = {"identical", "rewritten", "control", "inline",
                                                        "callout"};
     char text[256];
-    fprintf(out, "<tr data-i=\"%08x-%08x\"><td class=\"code\">%08x</td><td class=\"code\">", b->eip, i->eip,
-            i->eip);
+    fprintf(out, "<tr data-i=\"%08llx-%08llx\"><td class=\"code\">%08llx</td><td class=\"code\">",
+            (ull)b->eip, (ull)i->eip, (ull)i->eip);
     html_text(i->text, out);
     fprintf(out, "<br><span class=\"none\">");
     for (unsigned n = 0; n < i->length; n++)
@@ -111,12 +114,18 @@ static void print_insn(const struct explained_block *b, const struct explained_i
 
 static void print_block(const struct explained_block *b, FILE *out)
 {
-    fprintf(out,
-            "<h2 id=\"b%08x\">Block %08x</h2>\n<p>%u guest instructions; %u host bytes on the straight path, "
-            "%u beside it."
-            "</p>\n<table><thead><tr><th>address</th><th>guest</th><th>treatment</th><th>host "
-            "instructions</th><th>live flags behind</th><th>host code</th></tr></thead><tbody>\n",
-            b->eip, b->eip, b->count, b->host_bytes, b->stub_bytes);
+    fprintf(
+        out,
+        "<h2 id=\"b%08llx\">Block %08llx</h2>\n<p>%u guest instructions; %u host bytes on the straight path, "
+        "%u beside it."
+        "</p>\n<table><thead><tr><th>address</th><th>guest</th><th>treatment</th><th>host "
+        "instructions</th><th>live flags behind</th><th>host code</th></tr></thead><tbody>\n",
+        (ull)b->eip, (ull)b->eip, b->count, b->host_bytes, b->stub_bytes);
+    if (b->note[0]) {
+        fputs("<p><b>", out);
+        html_text(b->note, out);
+        fputs("</b></p>\n", out);
+    }
     if (b->entry_lines) {
         fputs("<tr><td></td><td>entries</td><td></td><td></td><td></td><td>", out);
         print_lines(b, 0, b->entry_lines, out);

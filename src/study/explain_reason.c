@@ -56,7 +56,7 @@ const char *explain_reason(const struct explained_insn *i, char *text, size_t by
     case MARK_IDENTICAL: snprintf(text, bytes, "harmless: the host executes the same bytes"); break;
     case MARK_REWRITTEN:
         snprintf(text, bytes, "harmless, but %s%s",
-                 i->memory ? "its memory operand goes through the read or write table"
+                 i->memory ? "its memory operand goes through an entry of the shadow"
                            : "ESP, the stack or the encoding is not the host's",
                  i->hoisted ? "; one check serves several accesses" : "");
         break;

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+typedef unsigned long long ull; /* for printf */
+
 static void print_guest_bytes(const struct explained_insn *i, FILE *out)
 {
     for (unsigned n = 0; n < i->length; n++)
@@ -20,16 +22,17 @@ static void print_lines(const struct explained_block *b, unsigned from, unsigned
 static void print_block(const struct explained_block *b, FILE *out)
 {
     char text[256], flags[32];
-    fprintf(out, "block %08x: %u guest instructions, %u host bytes on the straight path, %u beside it\n",
-            b->eip, b->count, b->host_bytes, b->stub_bytes);
+    if (b->note[0]) fprintf(out, "%s\n", b->note);
+    fprintf(out, "block %08llx: %u guest instructions, %u host bytes on the straight path, %u beside it\n",
+            (ull)b->eip, b->count, b->host_bytes, b->stub_bytes);
     if (b->entry_lines) {
         fprintf(out, "  entries\n");
         print_lines(b, 0, b->entry_lines, out);
     }
     for (unsigned n = 0; n < b->count; n++) {
         const struct explained_insn *i = &b->insn[n];
-        fprintf(out, "  %08x  %-36s [%s] %u host instructions, %u bytes\n            ", i->eip, i->text,
-                explain_mark_name(i->mark), i->lines, i->host_bytes);
+        fprintf(out, "  %08llx  %-36s [%s] %u host instructions, %u bytes\n            ", (ull)i->eip,
+                i->text, explain_mark_name(i->mark), i->lines, i->host_bytes);
         print_guest_bytes(i, out);
         fprintf(out, "\n            %s", explain_reason(i, text, sizeof(text)));
         fprintf(out, "; live flags behind it: %s\n", explain_flags(i->live_after, flags, sizeof(flags)));
@@ -40,7 +43,7 @@ static void print_block(const struct explained_block *b, FILE *out)
         print_lines(b, b->stub_line, b->line_count, out);
     }
     for (unsigned n = 0; n < b->edge_count; n++)
-        fprintf(out, "  edge to %08x%s\n", b->edge[n].eip,
+        fprintf(out, "  edge to %08llx%s\n", (ull)b->edge[n].eip,
                 b->edge[n].cross_page ? " (another page: checked when taken)" : "");
     fprintf(out, "\n");
 }

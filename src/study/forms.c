@@ -81,12 +81,14 @@ const struct form_example form_examples[] = {
     FORM("RDTSCP", "\x0f\x01\xf9"),
     FORM("RDPMC", "\x0f\x33", .traits = FORM_ABSENT),
     FORM("CPUID", "\x0f\xa2", .eax = 1),
+    FORM("XGETBV", "\x0f\x01\xd0"),
+    FORM("XSETBV", "\x0f\x01\xd1", .eax = XCR0_X87 | XCR0_SSE),
     /* 64-bit mode. */
     FORM("PUSHFQ", "\x9c", .traits = FORM_LONG | FORM_IF_CLEAR),
     FORM("POPFQ", "\x9d", .traits = FORM_LONG, .words = {VALUE_FLAGS}),
     FORM("IRETQ", "\x48\xcf", .traits = FORM_LONG,
          .words = {VALUE_NEXT, VALUE_CS, VALUE_FLAGS, VALUE_STACK, VALUE_SS}),
-    FORM("SYSCALL", "\x0f\x05", .traits = FORM_LONG, .eax = 0xffffff), /* Linux has no call of this number */
+    FORM("SYSCALL", "\x0f\x05", .traits = FORM_LONG, .eax = FORM_NO_SYSTEM_CALL),
     FORM("SYSRET", "\x0f\x07", .traits = FORM_LONG),
     FORM("SWAPGS", "\x0f\x01\xf8", .traits = FORM_LONG),
     FORM("RDFSBASE", "\xf3\x0f\xae\xc0", .traits = FORM_LONG),

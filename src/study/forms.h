@@ -23,6 +23,9 @@ enum form_traits {
     FORM_OWN = 1 << 9,  /* changes the process's own base of FS or GS where user code may */
 };
 
+/* EAX of the example of SYSCALL: no system call of Linux has this number. */
+#define FORM_NO_SYSTEM_CALL 0xffffff
+
 /* Values that depend on the mode: selectors of the current code and stack segment, the address to return to, flags,
  * and the stack pointer. */
 enum { VALUE_CS = 0xfffffff0, VALUE_SS, VALUE_NEXT, VALUE_FLAGS, VALUE_STACK };

@@ -19,9 +19,9 @@ static int digit(char c)
     return isdigit((unsigned char)c) ? c - '0' : isxdigit((unsigned char)c) ? (c | 0x20) - 'a' + 10 : -1;
 }
 
-bool guest_code_from_hex(struct guest_code *g, const char *digits, u32 eip, char *error, size_t error_bytes)
+bool guest_code_from_hex(struct guest_code *g, const char *digits, u64 rip, char *error, size_t error_bytes)
 {
-    *g = (struct guest_code){.eip = eip, .code = malloc(strlen(digits) / 2 + 1)};
+    *g = (struct guest_code){.rip = rip, .code = malloc(strlen(digits) / 2 + 1)};
     if (!g->code) return SAY("out of memory");
     for (const char *at = digits; *at;) {
         if (isspace((unsigned char)*at) || *at == ',') {
@@ -106,7 +106,7 @@ static bool from_elf(struct guest_code *g, Elf *elf, int fd, const char *path, c
     GElf_Ehdr header;
     if (elf_kind(elf) != ELF_K_ELF || !gelf_getehdr(elf, &header))
         return SAY("'%s' is not an ELF file; ringer explain reads vmlinux, not a compressed kernel", path);
-    if (header.e_machine != EM_386) return SAY("'%s' is not for 32-bit x86", path);
+    if (header.e_machine != EM_386 && header.e_machine != EM_X86_64) return SAY("'%s' is not for x86", path);
     char *end;
     u64 address = strtoull(name, &end, 0), size = 0, offset, bytes;
     if (*end || end == name)
@@ -117,7 +117,8 @@ static bool from_elf(struct guest_code *g, Elf *elf, int fd, const char *path, c
     if (size && bytes > size) bytes = size;
     if (limit && bytes > limit) bytes = limit;
     if (bytes > GUEST_CODE_MAX) bytes = GUEST_CODE_MAX;
-    g->eip = (u32)address;
+    g->rip = address;
+    g->wide = header.e_machine == EM_X86_64;
     g->bytes = (u32)bytes;
     return read_range(g, fd, offset, path, error, error_bytes);
 }

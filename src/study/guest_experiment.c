@@ -40,11 +40,12 @@ enum {
     TASK_ELSEWHERE = 0x38,
     LOCAL_ELSEWHERE = 0x40,
 };
-#define FLAT         (AR_G | AR_DB)
-#define FLAT64       (AR_G | AR_L)
-#define VECTOR_INT_N 0x20
-#define GDT_LIMIT    0xff
-#define OTHER_MODEL  "pentium3"
+#define FLAT           (AR_G | AR_DB)
+#define FLAT64         (AR_G | AR_L)
+#define VECTOR_INT_N   0x20
+#define GDT_LIMIT      0xff
+#define OTHER_MODEL    "pentium3"
+#define OTHER_MODEL_64 "qemu64"
 
 struct guest_experiment {
     struct phys phys;
@@ -171,14 +172,18 @@ static void set_segments(struct vcpu *v, const struct guest_setting *s)
 }
 
 /* 64-bit mode without paging: no hardware has that, and no form depends on it. */
-static void enter_long_mode(struct vcpu *v)
+static void enter_long_mode(struct vcpu *v, const struct guest_setting *s)
 {
-    v->model = cpu_model_find("max64");
+    v->model = cpu_model_find(s->elsewhere ? OTHER_MODEL_64 : "max64");
     v->paging.efer = EFER_LMA | EFER_LME | EFER_SCE;
     v->paging.cr4 |= CR4_PAE | CR4_FSGSBASE;
     v->base64.tr = v->tr.base;
     v->base64.ldtr = v->ldtr.base;
     v->base64.fs = v->base64.gs = 0x12345678;
+    v->kernel_gs_base = s->elsewhere ? 0x2000 : 0x1000;
+    v->star = (u64)CODE0 << 32 | (u64)(CODE3 - 16) << 48; /* SDM 2B SYSCALL, SYSRET */
+    v->lstar = HANDLER;
+    v->fmask = FL_IF;
 }
 
 static void set_up(struct guest_experiment *g, const struct guest_setting *s)
@@ -195,7 +200,9 @@ static void set_up(struct guest_experiment *g, const struct guest_setting *s)
     v->gdtr = (struct desc_table){at + GDT, GDT_LIMIT};
     v->idtr = (struct desc_table){s->protected ? at + IDT : 0, s->protected ? 0x7ff : 0x3ff};
     v->paging.cr0 = (s->protected ? CR0_PE : 0) | CR0_ET | CR0_NE | CR0_WP | CR0_TS;
+    v->paging.cr4 |= CR4_OSXSAVE;
     if (s->other_mode) v->paging.cr0 ^= CR0_MP | CR0_NE;
+    if (s->other_mode) v->xcr0 |= XCR0_SSE;
     if (s->tsd) v->paging.cr4 |= CR4_TSD;
     if (s->pce) v->paging.cr4 |= CR4_PCE;
     if (s->umip) v->paging.cr4 |= CR4_UMIP;
@@ -209,7 +216,7 @@ static void set_up(struct guest_experiment *g, const struct guest_setting *s)
     v->sysenter_eip = HANDLER;
     v->sysenter_esp = STACK_OF_CPL0;
     if (s->elsewhere) v->dr[0] = 0x5555;
-    if (s->code64) enter_long_mode(v);
+    if (s->code64) enter_long_mode(v, s);
     shadow_load_root(v->shadow, &v->paging);
     vcpu_update_mode(v);
 }
@@ -236,14 +243,16 @@ static u32 control_changed(const struct guest_experiment *g, const struct vcpu *
     if (v->cpl != before->cpl) parts |= CONTROL_CPL;
     if (v->seg[SEG_CS].selector != before->seg[SEG_CS].selector || (u32)v->rip == HANDLER)
         parts |= CONTROL_CODE;
-    if (memcmp(&v->paging, &before->paging, sizeof(v->paging)) != 0 || v->cr2 != before->cr2)
+    if (memcmp(&v->paging, &before->paging, sizeof(v->paging)) != 0 || v->cr2 != before->cr2 ||
+        v->xcr0 != before->xcr0)
         parts |= CONTROL_CR;
     if (memcmp(v->dr, before->dr, sizeof(v->dr)) != 0) parts |= CONTROL_DR;
     if (memcmp(&v->gdtr, &before->gdtr, sizeof(v->gdtr)) != 0 ||
         memcmp(&v->idtr, &before->idtr, sizeof(v->idtr)) != 0 || v->tr.selector != before->tr.selector ||
         v->ldtr.selector != before->ldtr.selector)
         parts |= CONTROL_TABLES;
-    if (v->sysenter_cs != before->sysenter_cs) parts |= CONTROL_MSR;
+    if (v->sysenter_cs != before->sysenter_cs || v->kernel_gs_base != before->kernel_gs_base)
+        parts |= CONTROL_MSR;
     if (g->port_used) parts |= CONTROL_PORT;
     if (v->halted) parts |= CONTROL_HALT;
     return parts;
@@ -299,5 +308,6 @@ struct outcome guest_experiment_run(struct guest_experiment *g, const struct for
     o.zero = v->eflags & FL_ZF;
     o.carry = v->eflags & FL_CF;
     if (!o.trapped) o.control = control_changed(g, &before);
+    o.entered = !o.trapped && before.cpl == 3 && v->cpl == 0;
     return o;
 }

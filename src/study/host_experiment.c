@@ -1,12 +1,17 @@
 #include "host_experiment.h"
 #include "native.h"
 
+#include "cpu/insn.h"
+
 #include <asm/prctl.h>
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <ucontext.h>
@@ -79,17 +84,34 @@ static void see_pushed(const struct form_example *e, u64 stack_pointer)
 static void trapped(int signal, siginfo_t *info, void *context)
 {
     report->outcome.trapped = true;
-    report->outcome.vector = (u8)((ucontext_t *)context)->uc_mcontext.gregs[REG_TRAPNO];
+    report->outcome.vector =
+        signal == SIGSYS ? OUTCOME_ENTERED : (u8)((ucontext_t *)context)->uc_mcontext.gregs[REG_TRAPNO];
     report->done = true;
     _exit(0);
 }
 
+/* Have Linux tell of a system call by SIGSYS, instead of answering it: so SYSCALL's entry into the kernel is seen. Calls
+ * that this child makes itself go through. */
+static void tell_of_entries(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FORM_NO_SYSTEM_CALL, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {ARRAY_SIZE(filter), filter};
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
 static void run_64(const struct form_example *e)
 {
-    static const int signals[] = {SIGSEGV, SIGILL, SIGTRAP, SIGBUS, SIGFPE};
+    static const int signals[] = {SIGSEGV, SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSYS};
     struct sigaction action = {.sa_sigaction = trapped, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     for (unsigned n = 0; n < ARRAY_SIZE(signals); n++)
         sigaction(signals[n], &action, NULL);
+    tell_of_entries();
     u8 *code = (u8 *)(uintptr_t)CODE_AT;
     u64 back = (u64)(uintptr_t)host_resume;
     memcpy(code, e->bytes, e->length);
@@ -126,6 +148,15 @@ static void run_32(const struct form_example *e, const struct state *in)
 
 /* --- the child --- */
 
+/* Of the words that the instruction pops. */
+static unsigned word_bytes(const struct form_example *e, bool code32)
+{
+    struct insn i;
+    u8 bytes[INSN_MAX_BYTES];
+    form_decode(e, code32 ? CODE_32 : CODE_64, &i, bytes);
+    return i.operand_bytes == 8 ? 8 : i.operand_bytes == 2 ? 2 : 4;
+}
+
 static _Noreturn void in_child(const struct form_example *e, const struct host_trial *t)
 {
     struct form_context c = {.cs = !t->own_selectors ? GUEST_CODE
@@ -134,8 +165,8 @@ static _Noreturn void in_child(const struct form_example *e, const struct host_t
                              .ss = t->own_selectors ? USER_DS : GUEST_DATA,
                              .next = CODE_AT + e->length,
                              .flags = 2,
+                             .bytes = word_bytes(e, t->code32),
                              .stack_pointer = STACK_AT,
-                             .bytes = 4,
                              .memory = native_scratch(),
                              .stack = (u8 *)(uintptr_t)STACK_AT};
     u8 before[8];

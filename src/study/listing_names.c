@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char listing_slow_access[] = "slow memory access";
+
 static const struct {
     long offset; /* from r15 */
     const char *name;
@@ -31,7 +33,7 @@ static const struct {
     {FRAME_HOISTED, "hoisted check 1"},
     {FRAME_HOISTED + 8, "hoisted check 2"},
     {FRAME_HOISTED + 16, "hoisted check 3"},
-    {FRAME_THUNK + 8 * THUNK_SLOW, "slow memory access"},
+    {FRAME_THUNK + 8 * THUNK_SLOW, listing_slow_access},
     {FRAME_THUNK + 8 * THUNK_CALLOUT, "callout: the interpreter's routine"},
     {FRAME_THUNK + 8 * THUNK_LINK, "link the edge"},
     {FRAME_THUNK + 8 * THUNK_INDIRECT, "look up the target"},

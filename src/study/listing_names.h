@@ -6,5 +6,7 @@
 
 /* `operands`: as Capstone prints them, with [r15 + N] or [r15 - N]. NULL: there is no name. */
 const char *listing_name(const char *operands);
+/* The name of the entry point for slow accesses. */
+extern const char listing_slow_access[];
 
 #endif

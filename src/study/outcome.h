@@ -24,9 +24,11 @@ struct outcome {
     u8 memory[8];
     u32 pushed;
     bool if_changed, zero, carry;
-    u32 control; /* enum control_part: what else of the machine it changed; guests only */
+    bool entered; /* went from CPL 3 to CPL 0; guests only */
+    u32 control;  /* enum control_part: what else of the machine it changed; guests only */
 };
 #define OUTCOME_NO_VECTOR 0xff
+#define OUTCOME_ENTERED   0xfe /* by SYSCALL, SYSENTER or a gate: it went to CPL 0, where the monitor is */
 
 /* The resources of the machine that an instruction may change (Popek & Goldberg's control sensitivity). */
 enum control_part {

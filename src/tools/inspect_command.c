@@ -110,23 +110,31 @@ static void draw_entry(FILE *out, struct json_object *side, const char *key, con
 {
     const char *value = field(side, key);
     bool present = value && strcmp(value, "0x0");
-    draw_box(out, x, y, present ? "shadow" : "missing", title, value ? value : "no view",
+    draw_box(out, x, y, present ? "shadow" : "missing", title, value ? value : "no entry",
              present ? "fast path" : "slow path");
 }
 
 static void draw_side(FILE *out, struct json_object *side, const char *name, int y)
 {
     int x = MARGIN, shadow = y + BOX_HEIGHT + 56;
-    fprintf(out, "<text x=\"%d\" y=\"%d\" class=\"title\">%s: tables of the guest</text>\n", x, y - 10, name);
+    const char *pdpte = field(side, "pdpte"), *place = field(side, "tlb-place"),
+               *page = field(side, "tlb-page");
+    fprintf(out, "<text x=\"%d\" y=\"%d\" class=\"title\">%s: tables of the guest%s%s</text>\n", x, y - 10,
+            name, pdpte ? ", PDPTE " : "", pdpte ? pdpte : "");
     draw_page(out, side, draw_tables(out, side, x, y), y);
-    fprintf(out, "<text x=\"%d\" y=\"%d\" class=\"title\">%s: the view of the current space</text>\n", x,
-            shadow - 10, name);
+    if (place)
+        fprintf(out, "<text x=\"%d\" y=\"%d\" class=\"title\">%s: place %s of the TLB, page %s</text>\n", x,
+                shadow - 10, name, place, page);
+    else
+        fprintf(out, "<text x=\"%d\" y=\"%d\" class=\"title\">%s: the view of the current space</text>\n", x,
+                shadow - 10, name);
     draw_entry(out, side, "read-entry", "read entry", x, shadow);
     draw_entry(out, side, "write-entry", "write entry", x += BOX_WIDTH + GAP, shadow);
     draw_entry(out, side, "exec-entry", "exec entry", x += BOX_WIDTH + GAP, shadow);
     const char *window = field(side, "window");
-    draw_box(out, x + BOX_WIDTH + GAP, shadow, window ? "shadow" : "missing", "host window",
-             window ? window : "none", window ? "host address" : "checked accesses");
+    if (!place)
+        draw_box(out, x + BOX_WIDTH + GAP, shadow, window ? "shadow" : "missing", "host window",
+                 window ? window : "none", window ? "host address" : "checked accesses");
 }
 
 static void draw(FILE *out, struct json_object *mapping)
@@ -195,12 +203,12 @@ int inspect_command(int count, char **words)
     if (count != 2 && !svg) return watch_usage(stderr, STATUS_USAGE);
     char *end;
     unsigned long long address = strtoull(words[1], &end, 0);
-    if (*end || end == words[1] || address > UINT32_MAX)
-        die(STATUS_USAGE, "inspect takes a linear address of 32 bits, as 0xc0100000, not \"%s\"", words[1]);
+    if (*end || end == words[1] || words[1][0] == '-')
+        die(STATUS_USAGE, "inspect takes a linear address, as 0xc0100000, not \"%s\"", words[1]);
     int status = STATUS_USAGE;
     if (qmp_client_open(&client, words[0])) {
         struct json_object *arguments = json_object_new_object();
-        json_object_object_add(arguments, "address", json_object_new_uint64(address));
+        json_object_object_add(arguments, "address", json_object_new_int64((int64_t)address));
         struct json_object *answer = qmp_client_ask(&client, "x-ringer-inspect", arguments);
         status = show(answer, svg);
         json_object_put(answer);

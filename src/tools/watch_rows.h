@@ -28,6 +28,7 @@ extern const unsigned watch_row_count;
 /* Two readings and the time between them. */
 struct watch_readings {
     struct json_object *before, *now;
+    struct json_object *hot; /* of x-ringer-hot, for the time since `before` */
     double seconds;
 };
 

@@ -205,7 +205,7 @@ static void note_operand(struct build *b, unsigned n, struct values *values)
     if (!has_address(values, i) || mode_seg(b->mode, i->mem_seg) != MODE_SEG_FLAT) return;
     for (unsigned k = 0; k < i->operand_count; k++) {
         const struct operand *o = &i->op[k];
-        if (o->kind == OPND_MEM && o->bytes && o->bytes <= 16)
+        if (o->kind == OPND_MEM && o->bytes && o->bytes <= 32)
             note(b, n, HOIST_OPERAND, address_of(values, i), o->bytes, o->written);
     }
 }

@@ -139,6 +139,7 @@ struct block *relocate(struct vcpu *v, const struct block_key *key)
     copy_block(&t->cache, template, key->eip);
     phys_guard(v->phys, key->gpa, PHYS_CODE);
     v->counters->blocks_relocated++;
+    note_event(v->counters->events, EVENT_BLOCK_COPIED, key->eip, key->gpa);
     return block;
 }
 

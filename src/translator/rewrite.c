@@ -207,6 +207,7 @@ static struct fields find_fields(const struct build *b, const struct guests *gue
         case FIELD_MODRM_RM: f.rm = number; break;
         case FIELD_OPCODE: f.opcode = number; break;
         case FIELD_VVVV: f.vvvv = number; break;
+        case FIELD_IS4: /* stays in the immediate */
         case FIELD_OTHER: break;
         }
         f.force_rex |= o->reg_class == RC_GPR8 && o->reg >= GPR8_LOW;
@@ -234,7 +235,7 @@ bool rewrite_can(const struct build *b)
     if (!i->has_modrm && !is_moffs(i)) return false;
     /* XCHG AL,AH would change the AL that CMPXCHG uses besides its operands. */
     if (high && ((i->row->traits & ISA_USES_AX) || i->encoding == ENC_VEX)) return false;
-    if (mem->bytes > 16) return false;
+    if (mem->bytes > 32) return false;
     /* In the window the access may raise a host page fault, when the halves must not be swapped. */
     if (high && has_window(b) &&
         (!access_is_direct(b, i) || i->mem_base == REG_ESP || i->mem_index == REG_ESP))
@@ -250,7 +251,7 @@ static void swap_high(struct build *b, const struct operand *high)
 
 static bool operand_size_16(const struct build *b, const struct insn *i)
 {
-    if (i->row->traits & (ISA_FPU | ISA_MMX | ISA_SSE)) return false;
+    if (i->row->traits & ISA_UNIT) return false;
     bool prefix = i->prefixes & PFX_OPSIZE;
     if (is_code64(b)) return prefix && !(i->rex & 8);
     return (b->mode & MODE_CODE32) ? prefix : !prefix;
@@ -326,30 +327,32 @@ static void emit_legacy_reg(struct build *b, const struct insn *i, const struct 
     emit_immediates(b, i);
 }
 
-/* VEX (BMI1, BMI2), always in the three-byte form:
- *   C4 | ~R ~X ~B mmmmm | W ~vvvv L pp | opcode | ModRM ... */
+/* The number in a field; no register is encoded as 0. */
+static u8 field_or_0(u8 number)
+{
+    return number == HOST_NONE ? 0 : number;
+}
+
+/* VEX (BMI1, BMI2, AVX), always in the three-byte form. */
 static void emit_vex(struct build *b, const struct insn *i, const struct fields *f,
                      const struct host_mem *mem)
 {
-    const u8 *vex = i->bytes + i->opcode_offset;
-    bool two = vex[0] == 0xc5;
-    u8 map = two ? 1 : vex[1] & 31, last = two ? (u8)(vex[1] & 0x7f) : vex[2];
-    u8 high = 0xe0; /* ~R ~X ~B, all three off */
-    if (f->reg >= 8) high &= 0x7f;
-    if (mem && mem->index != HOST_NONE && mem->index >= 8) high &= 0xbf;
-    if (mem && mem->base != HOST_NONE && mem->base >= 8) high &= 0xdf;
-    if (!mem && f->rm >= 8) high &= 0xdf;
-    if (f->vvvv != HOST_NONE) last = (u8)((last & 0x87) | (~f->vvvv & 15) << 3);
-    if (mem) emit_window_prefixes(&b->e, mem);
-    emit8(&b->e, HOST_VEX3);
-    emit8(&b->e, high | map);
-    emit8(&b->e, last);
+    struct vex_fields fields = {.reg = f->reg, .rm = f->rm, .vvvv = field_or_0(f->vvvv)};
+    u8 prefix[3];
+    if (mem) {
+        fields.rm = field_or_0(mem->base);
+        fields.index = field_or_0(mem->index);
+        emit_window_prefixes(&b->e, mem);
+    }
+    insn_vex_prefix(i, &fields, prefix);
+    for (unsigned n = 0; n < sizeof(prefix); n++)
+        emit8(&b->e, prefix[n]);
     emit8(&b->e, i->opcode);
     if (mem)
         emit_modrm_mem(&b->e, f->reg, mem);
-    else
+    else if (i->has_modrm)
         emit8(&b->e, (u8)(0xc0 | (f->reg & 7) << 3 | (f->rm & 7)));
-    emit_immediates(b, i);
+    if (i->imm_bytes) emit8(&b->e, insn_vex_immediate(i));
 }
 
 static struct host_mem guest_in_vcpu(u8 number)

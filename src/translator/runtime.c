@@ -269,6 +269,7 @@ static u64 step_and_go(struct vcpu *v)
 
 u64 translator_step(struct vcpu *v)
 {
+    note_event(v->counters->events, EVENT_EXIT_STEP, v->rip);
     flags_from_parked(v);
     uncount(v, v->scratch.remaining + 1);
     return step_and_go(v);
@@ -319,6 +320,7 @@ struct slow_result translator_slow_access(struct vcpu *v, u64 linear, const u8 *
     struct shadow_hit hit = {.kind = SHADOW_MMIO};
     bool one_page = ((linear ^ (linear + size - 1)) >> PAGE_SHIFT) == 0;
     v->counters->slow_accesses++;
+    note_event(v->counters->events, EVENT_EXIT_SLOW, linear, size, write);
     if (unlikely(v->instruments.points) && debug_points_may_hit(v->instruments.points, linear, size)) {
         locate(v, site);
         return (struct slow_result){.resume = translator_step(v)};
@@ -333,8 +335,8 @@ struct slow_result translator_slow_access(struct vcpu *v, u64 linear, const u8 *
         v->counters->hoists_left++;
     }
     locate(v, site);
-    /* A misaligned operand of 16 bytes raises #GP, except for MOVUPS and its kin. The interpreter decides. */
-    bool unaligned = size == 16 && linear & 15;
+    /* A misaligned operand of 16 or 32 bytes may raise #GP. The interpreter decides. */
+    bool unaligned = size >= 16 && linear & (size - 1);
     if (hit.kind == SHADOW_FAULT && !unaligned)
         return (struct slow_result){.resume = slow_fault(v, linear, hit.error)};
     if (hit.kind == SHADOW_MMIO && one_page && is_canonical(linear)) {
@@ -367,6 +369,7 @@ u64 translator_callout(struct vcpu *v, const struct callout *callout, u64 back)
     flags_from_parked(v);
     uncount(v, remaining);
     v->rip = callout->eip;
+    note_event(c->events, EVENT_EXIT_CALLOUT, v->rip, isa_row_number(callee->insn.row));
     enum exit_reason reason = interp_callout(v, &callee->insn, callee->plain);
     if (reason != EXIT_NONE) return leave(t, reason);
     bool go_on = !end && v->rip == next_eip && v->mode == mode && !v->pending && !v->inhibit &&
@@ -381,6 +384,8 @@ u64 translator_callout(struct vcpu *v, const struct callout *callout, u64 back)
 u64 translator_string(struct vcpu *v, const struct callout *callout, u64 back)
 {
     v->counters->string_bulk++;
+    note_event(v->counters->events, EVENT_EXIT_STRING, callout->eip,
+               isa_row_number(callee_of(callout)->insn.row));
     flags_from_parked(v);
     if (!string_in_bulk(v, &callee_of(callout)->insn)) {
         v->counters->string_slow++;
@@ -396,6 +401,7 @@ u64 translator_string(struct vcpu *v, const struct callout *callout, u64 back)
 u64 translator_fast(struct vcpu *v, const struct callout *callout, u64 back)
 {
     const struct callee *callee = callee_of(callout);
+    note_event(v->counters->events, EVENT_EXIT_FAST, callout->eip, isa_row_number(callee->insn.row));
     v->rip = mode_mask_rip(callout->mode, callout->eip + callee->insn.length);
     if (callout->end) flags_from_parked(v);
     if (!callee->fast(v, &callee->insn)) {
@@ -454,6 +460,7 @@ u64 translator_link(struct vcpu *v, struct edge *edge)
 {
     struct engine *t = v->engine;
     struct block *target;
+    note_event(v->counters->events, EVENT_EXIT_EDGE, edge_target(edge));
     u64 to = next_for(v, edge_from(edge), edge_target(edge), edge->unhoisted ? MODE_UNHOISTED : 0, &target);
     /* A cross-page edge may still be linked to a block in the frame that the target page mapped before. */
     if (!target || edge->to == low_pointer(target) ||
@@ -467,6 +474,7 @@ u64 translator_fill_site(struct vcpu *v, struct edge *edge)
 {
     struct engine *t = v->engine;
     struct block *target;
+    note_event(v->counters->events, EVENT_EXIT_SITE, v->rip);
     u64 to = next_for(v, edge_from(edge), (u32)v->rip, 0, &target);
     if (!target) return to;
     cache_fill_site(&t->cache, edge, target, edge_frame(v, target));
@@ -476,12 +484,14 @@ u64 translator_fill_site(struct vcpu *v, struct edge *edge)
 u64 translator_indirect(struct vcpu *v)
 {
     v->counters->indirect_misses++;
+    note_event(v->counters->events, EVENT_EXIT_INDIRECT, v->rip);
     flags_from_parked(v);
     return translator_next(v);
 }
 
 u64 translator_dispatch(struct vcpu *v)
 {
+    note_event(v->counters->events, EVENT_EXIT_LOOKUP, v->rip);
     flags_from_parked(v);
     return translator_next(v);
 }
@@ -489,6 +499,7 @@ u64 translator_dispatch(struct vcpu *v)
 /* The block does not fit into the budget: interpret its first instruction. */
 u64 translator_budget(struct vcpu *v)
 {
+    note_event(v->counters->events, EVENT_EXIT_BUDGET, v->rip);
     flags_from_parked(v);
     if (v->pending || v->icount >= v->icount_limit) return translator_next(v);
     return step_and_go(v);
@@ -497,6 +508,7 @@ u64 translator_budget(struct vcpu *v)
 /* The second page of a crossing block has another frame than at translation, or no exec entry. */
 u64 translator_cross(struct vcpu *v)
 {
+    note_event(v->counters->events, EVENT_EXIT_CROSS, v->rip);
     flags_from_parked(v);
     u64 linear = segment_linear(v, SEG_CS, v->rip), next = (linear | PAGE_MASK) + 1;
     fetch_frame(v, v->mode & MODE_CODE64 ? next : (u32)next);

@@ -1,6 +1,13 @@
 #include "sample.h"
 
 #include "build.h"
+#include "cpu/memory.h"
+
+static u64 block_linear(const struct block *block)
+{
+    u64 rip = block_rip(block);
+    return block->mode & MODE_CODE64 ? rip : (u32)(block_key(block).cs_base + rip);
+}
 
 static void sample_block(const struct engine *t, u64 pc, struct sample *sample)
 {
@@ -10,7 +17,7 @@ static void sample_block(const struct engine *t, u64 pc, struct sample *sample)
     struct site site;
     sample->cpl = block->mode & MODE_CPL;
     sample->tier = block->mode & MODE_WINDOW ? 2 : 1;
-    sample->block_linear = sample->eip = block_key(block).cs_base + block->eip;
+    sample->block_linear = sample->eip = block_linear(block);
     if (block_site_at(block, offset, &site)) sample->eip += site.guest;
 }
 
@@ -24,7 +31,7 @@ static const void *in_metadata(const struct engine *t, u32 address, u64 bytes)
 static void sample_exit(const struct vcpu *v, const struct engine *t, struct sample *sample)
 {
     sample->cause = (u8)v->scratch.exit_cause;
-    sample->eip = v->seg[SEG_CS].base + (u32)v->rip;
+    sample->eip = segment_linear(v, SEG_CS, v->rip);
     bool calls_out =
         sample->cause == THUNK_CALLOUT || sample->cause == THUNK_STRING || sample->cause == THUNK_FAST;
     bool called = calls_out || sample->cause == THUNK_SLOW || sample->cause == EXIT_HOST_SIGNAL;
@@ -50,7 +57,7 @@ void translator_sample(struct vcpu *v, bool inside, u64 pc, struct sample *sampl
         sample_exit(v, t, sample);
     } else {
         sample->location = SAMPLE_OUTSIDE;
-        sample->eip = v->seg[SEG_CS].base + (u32)v->rip;
+        sample->eip = segment_linear(v, SEG_CS, v->rip);
     }
 }
 
@@ -77,15 +84,32 @@ void translator_profile(struct vcpu *v)
         v->scratch.thunk[n] = (u64)(uintptr_t)(sample_stubs + n * bytes);
 }
 
+static struct block_location location_of(const struct engine *t, const struct block *block)
+{
+    u32 next = block_frame_next(block);
+    return (struct block_location){.host = (u64)(uintptr_t)cache_exec(&t->cache, block->start),
+                                   .bytes = block->host_bytes,
+                                   .linear = block_linear(block),
+                                   .mode = block->mode,
+                                   .guest_bytes = block->guest_bytes,
+                                   .gpa = block_key(block).gpa,
+                                   .gpa_next = next ? (u64)(next - 1) << PAGE_SHIFT : 0};
+}
+
+bool translator_block_running(const struct vcpu *v, u64 pc, struct block_location *location)
+{
+    const struct engine *t = v->engine;
+    if (!t || !arena_holds(&t->cache.arena, pc)) return false;
+    const struct block *block = cache_block_at(&t->cache, (u32)(pc - (u64)(uintptr_t)t->cache.arena.exec));
+    if (block) *location = location_of(t, block);
+    return block;
+}
+
 const struct block *translator_block_after(const struct vcpu *v, const struct block *block,
                                            struct block_location *location)
 {
     const struct engine *t = v->engine;
     block = t ? cache_after(&t->cache, block) : NULL;
-    if (block)
-        *location = (struct block_location){.host = (u64)(uintptr_t)cache_exec(&t->cache, block->start),
-                                            .bytes = block->host_bytes,
-                                            .linear = block_key(block).cs_base + block->eip,
-                                            .mode = block->mode};
+    if (block) *location = location_of(t, block);
     return block;
 }

@@ -38,8 +38,8 @@ struct sample {
     u8 tier;     /* of the block: 1, or 2 with a host window; 0: unknown */
     u8 cpl;
     u16 form;         /* SAMPLE_EXIT: isa_row_number() of the instruction handed to C, or SAMPLE_NO_FORM */
-    u32 eip;          /* linear address of the guest instruction; 0: unknown */
-    u32 block_linear; /* of the first instruction of its block; 0: unknown */
+    u64 eip;          /* linear address of the guest instruction; 0: unknown */
+    u64 block_linear; /* of the first instruction of its block; 0: unknown */
 };
 
 /* Record the cause of exits from now on. Call it before the first entry into translated code. */
@@ -52,9 +52,13 @@ const char *translator_exit_name(unsigned cause);
 /* The location of a block, for the maps that other profilers read. */
 struct block_location {
     u64 host, bytes;
-    u32 linear;
+    u64 linear;
     u32 mode;
+    u32 guest_bytes;
+    u64 gpa, gpa_next; /* gpa_next: of the second page, if it crosses pages */
 };
+/* Does `pc`, of the host, lie in a block? May be called in a signal handler, as translator_sample(). */
+bool translator_block_running(const struct vcpu *v, u64 pc, struct block_location *location);
 /* The next block after `block` (NULL: the first), dead ones included, or NULL when there are no more. All blocks since
  * the last whole flush are visited. */
 struct block;

@@ -303,5 +303,6 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     v->counters->instructions_translated += b->count;
     v->counters->bytes_emitted += block->host_bytes;
     note_translation(v, began);
+    note_event(v->counters->events, EVENT_BLOCK_MADE, key->eip, key->gpa, b->count, block->host_bytes);
     return block;
 }

@@ -3,7 +3,7 @@
 #include "cpu/memory.h"
 #include "dispatcher.h"
 
-static void stop(struct vm *vm, enum debugger_cause cause)
+void debugger_stop(struct vm *vm, enum debugger_cause cause)
 {
     struct machine_debugger *d = &vm->debugger;
     fpu_park(&vm->vcpu);
@@ -31,6 +31,7 @@ void debugger_detach(struct vm *vm)
 
 void debugger_continue(struct vm *vm)
 {
+    vm->debugger.begins = false;
     vm->debugger.steps = false;
     wire_console_pause(&vm->chipset.console, false);
 }
@@ -38,6 +39,7 @@ void debugger_continue(struct vm *vm)
 void debugger_step(struct vm *vm, u64 from, u64 to)
 {
     struct machine_debugger *d = &vm->debugger;
+    d->begins = false;
     d->steps = d->first = true;
     d->woken = false;
     d->range_from = from;
@@ -51,16 +53,27 @@ void debugger_breakpoint(struct vm *vm)
     struct machine_debugger *d = &vm->debugger;
     fpu_park(v);
     debug_points_pass(v); /* when it goes on, it executes the instruction */
-    if (!d->stops || d->stops(d->owner, segment_linear(v, SEG_CS, v->rip)))
-        stop(vm, DEBUGGER_BREAKPOINT);
+    bool stops = !d->stops || d->stops(d->owner, segment_linear(v, SEG_CS, v->rip));
+    if (stops && !(d->notes && d->notes(d->owner, DEBUGGER_BREAKPOINT)))
+        debugger_stop(vm, DEBUGGER_BREAKPOINT);
     else
         dispatcher_step(vm);
 }
 
+void debugger_budget(struct vm *vm)
+{
+    struct machine_debugger *d = &vm->debugger;
+    if (!d->arrived || vm->vcpu.icount < vm->time.budget) return;
+    fpu_park(&vm->vcpu);
+    d->arrived(d->owner);
+}
+
 void debugger_data_hit(struct vm *vm)
 {
+    struct machine_debugger *d = &vm->debugger;
     debug_points_forget_access(&vm->vcpu);
-    stop(vm, DEBUGGER_DATA);
+    fpu_park(&vm->vcpu);
+    if (!d->notes || !d->notes(d->owner, DEBUGGER_DATA)) debugger_stop(vm, DEBUGGER_DATA);
 }
 
 enum exit_reason debugger_execute(struct vm *vm)
@@ -77,6 +90,6 @@ enum exit_reason debugger_execute(struct vm *vm)
         if (reason == EXIT_NONE && v->rip - d->range_from < d->range_to - d->range_from) return reason;
         if (reason == EXIT_HALT) return reason; /* the step ends where an interrupt leads to */
     }
-    stop(vm, DEBUGGER_STEPPED);
+    debugger_stop(vm, DEBUGGER_STEPPED);
     return reason;
 }

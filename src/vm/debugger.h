@@ -20,6 +20,13 @@ struct machine_debugger {
     /* Does the machine really stop at this code point? Called with the FPU parked. NULL: yes. */
     bool (*stops)(void *owner, u64 linear);
     void *owner;
+    /* A replay runs to the budget of vm_time. notes: a point is hit on the way; true: the machine goes on. arrived: it is there. NULL: there
+     * is no replay. */
+    bool (*notes)(void *owner, enum debugger_cause cause);
+    void (*arrived)(void *owner);
+    const char
+        *changed; /* why the run cannot be repeated: what somebody has done to the machine; NULL: nothing */
+    bool begins;  /* the machine is at its first instruction, after a step backwards */
     bool stopped; /* while the machine is paused: the debugger's points or steps have stopped it */
     enum debugger_cause cause; /* of that */
     bool steps;                /* execute one instruction, then pause */
@@ -37,8 +44,13 @@ void debugger_detach(struct vm *vm);
 void debugger_continue(struct vm *vm);
 void debugger_step(struct vm *vm, u64 from, u64 to);
 
+/* Pause the machine, and tell the debugger. */
+void debugger_stop(struct vm *vm, enum debugger_cause cause);
+
 /* --- for the dispatcher --- */
 
+/* An engine returned EXIT_BUDGET. */
+void debugger_budget(struct vm *vm);
 /* An engine returned EXIT_BREAKPOINT. */
 void debugger_breakpoint(struct vm *vm);
 /* PENDING_DEBUGGER. */

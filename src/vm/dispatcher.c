@@ -15,7 +15,10 @@
 
 static void note_exit(struct vm *vm, enum exit_reason reason)
 {
-    if (reason == EXIT_HALT) vm->counters.halts++;
+    if (reason == EXIT_HALT) {
+        vm->counters.halts++;
+        note_event(vm->counters.events, EVENT_INTERRUPT_HALT, vm->vcpu.rip);
+    }
     if (reason == EXIT_SHUTDOWN) {
         fpu_park(&vm->vcpu);
         machine_triple_fault(vm);
@@ -40,19 +43,30 @@ static enum exit_reason logged_step(struct vm *vm)
     return reason;
 }
 
+static enum exit_reason run_engine(struct vm *vm)
+{
+    struct vcpu *v = &vm->vcpu;
+    if (vm->options->engine == ENGINE_INTERP) {
+        note_event(vm->counters.events, EVENT_DISPATCH_INTERPRETER, v->rip, v->cpl);
+        return interp_run(v);
+    }
+    if (!(v->mode & MODE_STEP)) {
+        note_event(vm->counters.events, EVENT_DISPATCH_TRANSLATOR, v->rip, v->cpl);
+        enum exit_reason reason = translator_run(v);
+        if (reason != EXIT_STEP) return reason;
+    }
+    note_event(vm->counters.events, EVENT_DISPATCH_INTERPRETER, v->rip, v->cpl);
+    return interp_step(v);
+}
+
 enum exit_reason dispatcher_execute(struct vm *vm)
 {
     struct vcpu *v = &vm->vcpu;
-    enum exit_reason reason;
     if (unlikely(vm->event_log)) return logged_step(vm);
     if (v->icount >= v->icount_limit) return EXIT_BUDGET;
     if (unlikely(vm->debugger.steps)) return debugger_execute(vm);
-    if (vm->options->engine == ENGINE_INTERP) {
-        reason = interp_run(v);
-    } else {
-        reason = v->mode & MODE_STEP ? EXIT_STEP : translator_run(v);
-        if (reason == EXIT_STEP) reason = interp_step(v);
-    }
+    enum exit_reason reason = run_engine(vm);
+    note_event(vm->counters.events, EVENT_DISPATCH_RETURN, v->rip, reason);
     if (reason == EXIT_HALT || reason == EXIT_SHUTDOWN || reason == EXIT_BREAKPOINT) note_exit(vm, reason);
     return reason;
 }
@@ -235,5 +249,5 @@ bool dispatcher_settle(struct vm *vm)
 void dispatcher_run(struct vm *vm)
 {
     while (dispatcher_settle(vm))
-        dispatcher_execute(vm);
+        if (dispatcher_execute(vm) == EXIT_BUDGET) debugger_budget(vm);
 }

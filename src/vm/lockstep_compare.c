@@ -91,6 +91,7 @@ static const struct field fields[] = {
     FIELD("pvclock_time", pvclock_time),
     FIELD("pvclock_wall", pvclock_wall),
     FIELD("pvclock_version", pvclock_version),
+    FIELD("xcr0", xcr0),
 };
 #undef FIELD
 #undef SEGMENT
@@ -160,8 +161,8 @@ struct fpu_part {
 };
 
 static const struct fpu_part fpu_parts[] = {
-    {"fcw", 0, 2, 1, 0},    {"fsw", 2, 2, 1, 0},      {"ftw", 4, 1, 1, 0},
-    {"mxcsr", 24, 4, 1, 0}, {"st/mm", 32, 10, 8, 16}, {"xmm", 160, 16, 16, 16},
+    {"fcw", 0, 2, 1, 0},      {"fsw", 2, 2, 1, 0},      {"ftw", 4, 1, 1, 0},           {"mxcsr", 24, 4, 1, 0},
+    {"st/mm", 32, 10, 8, 16}, {"xmm", 160, 16, 16, 16}, {"ymm high", 576, 16, 16, 16},
 };
 
 static u64 get_u64(const u8 *at)
@@ -177,10 +178,13 @@ static void print_bytes(const u8 *bytes, unsigned count, FILE *out)
         fprintf(out, "%02x", bytes[count]);
 }
 
-/* FCW, FSW and the abridged FTW; all ST and XMM registers. (Those of 64-bit mode are 0 in other guests.) */
+/* FCW, FSW and the abridged FTW; all ST and XMM registers. (Those of 64-bit mode are 0 in other guests.) The upper halves of
+ * the YMM registers lie apart; they are 0 in guests without AVX. */
 #define FPU_CONTROL_MASK  0x000000ffffffffffull
 #define FPU_REGISTERS     32
 #define FPU_REGISTERS_END 416
+#define FPU_UPPER         576
+#define FPU_UPPER_END     832
 
 static unsigned compare_fpu(const u8 *a, const u8 *b, FILE *out)
 {
@@ -188,7 +192,8 @@ static unsigned compare_fpu(const u8 *a, const u8 *b, FILE *out)
     u64 control = (get_u64(a) ^ get_u64(b)) & FPU_CONTROL_MASK, mxcsr = (get_u64(a + 24) ^ get_u64(b + 24))
                                                                         << 32;
     if (!(control | mxcsr) &&
-        !memcmp(a + FPU_REGISTERS, b + FPU_REGISTERS, FPU_REGISTERS_END - FPU_REGISTERS))
+        !memcmp(a + FPU_REGISTERS, b + FPU_REGISTERS, FPU_REGISTERS_END - FPU_REGISTERS) &&
+        !memcmp(a + FPU_UPPER, b + FPU_UPPER, FPU_UPPER_END - FPU_UPPER))
         return 0;
     for (unsigned p = 0; p < ARRAY_SIZE(fpu_parts); p++) {
         const struct fpu_part *part = &fpu_parts[p];

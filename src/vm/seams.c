@@ -32,6 +32,7 @@ static u32 port_read_string(void *machine, u16 port, unsigned size, u8 *to, u32 
 {
     struct vm *vm = machine;
     u32 done = ports_read_string(&vm->board.ports, port, size, to, count);
+    note_event(vm->counters.events, EVENT_DEVICE_INS, port, size, done);
     vm->counters.port_string_bytes += (u64)done * size;
     return done;
 }
@@ -40,6 +41,7 @@ static u32 port_write_string(void *machine, u16 port, unsigned size, const u8 *f
 {
     struct vm *vm = machine;
     u32 done = ports_write_string(&vm->board.ports, port, size, from, count);
+    note_event(vm->counters.events, EVENT_DEVICE_OUTS, port, size, done);
     vm->counters.port_string_bytes += (u64)done * size;
     return done;
 }

@@ -71,7 +71,7 @@ struct vm {
     struct key_script *script;   /* NULL: none */
     struct waker *waker;         /* NULL: none */
     struct mailbox mailbox;      /* letters of other threads */
-    struct event_log *event_log; /* NULL: none */
+    struct event_log *event_log; /* of instructions; NULL: none */
     struct chardevs *chardevs;   /* the host's ends of character devices; they outlive the machine */
     struct machine_listener *listeners;
     struct machine_debugger debugger;

@@ -362,7 +362,7 @@ static void pin_model(struct cpu_model *model)
     *model = *cpu_model_find("max");
     model->f1_edx = 0x07ffffff;
     model->f1_ecx = 0xffffffff;
-    model->f7_ebx = model->x1_edx = model->x1_ecx = 0xffffffff;
+    model->f7_ebx = model->f7_ecx = model->xsave_eax = model->x1_edx = model->x1_ecx = 0xffffffff;
 }
 
 static void begin_engine(struct corpus *c, const struct corpus_config *from)

@@ -14,6 +14,7 @@
 #include "rig.h"
 
 #include "base/hash.h"
+#include "cpu/cpuid.h"
 #include "cpu/interp.h"
 #include "cpu/interp_private.h"
 #include "cpu/isa.h"
@@ -46,13 +47,15 @@ enum {
 };
 enum { HANDLERS_AT = 0x4000, IST_AT = 0x8000 };
 enum { NO_FAULT = 1 /* #DB: the single-step trap */ };
+/* The first word of an XSAVE area's header. */
+enum { XSTATE_BV = FX_BYTES };
 
 struct state64 {
     u64 gpr[GPR_COUNT]; /* by number */
     u64 rip;
     u32 eflags;
     u8 vector;
-    _Alignas(16) u8 fx[512];
+    _Alignas(16) u8 fx[FX_YMM_END64]; /* as in vcpu.fpu */
 };
 
 static u64 seed_state = 1;
@@ -95,18 +98,34 @@ enum { GREG_RIP = 16, GREG_EFLAGS = 17, GREG_TRAPNO = 20 };
 
 static struct state64 *test_in, *test_out;
 static greg_t saved_gregs[NGREG];
-static u8 saved_fx[512];
+static u8 saved_fx[FX_YMM_END64];
 static volatile bool in_test;
 static struct sigaction engine_action[NSIG]; /* of the translator */
+
+/* Is there an XSAVE area in the signal's frame, with AVX state? Its format is the standard one. Linux marks it in the last
+ * bytes of the FXSAVE image (struct _fpx_sw_bytes). */
+static bool has_ymm(const u8 *frame)
+{
+    enum { MARK_AT = 464, MARK = 0x46505853, FEATURES_AT = 472 };
+    return load_any(frame + MARK_AT, 4) == MARK && (load_any(frame + FEATURES_AT, 8) & XCR0_AVX);
+}
 
 static void put_fx(ucontext_t *uc, const u8 *fx)
 {
     u8 *to = (u8 *)uc->uc_mcontext.fpregs;
-    memcpy(to, fx, 416); /* the rest of it is the kernel's */
-    /* XSTATE_BV, behind the legacy area: neither x87 nor SSE state is in its initial configuration. */
-    u32 magic;
-    memcpy(&magic, to + 464, 4);
-    if (magic == 0x46505853) to[512] |= 3;
+    memcpy(to, fx, FX_XMM_END64); /* the rest of it is the kernel's */
+    if (!has_ymm(to)) return;
+    to[XSTATE_BV] |= XCR0_X87 | XCR0_SSE | XCR0_AVX;
+    memcpy(to + FX_YMM, fx + FX_YMM, FX_YMM_END64 - FX_YMM);
+}
+
+static void get_fx(const ucontext_t *uc, u8 *fx)
+{
+    const u8 *from = (const u8 *)uc->uc_mcontext.fpregs;
+    memcpy(fx, from, FX_BYTES);
+    memset(fx + FX_BYTES, 0, FX_YMM_END64 - FX_BYTES);
+    if (has_ymm(from) && (from[XSTATE_BV] & XCR0_AVX))
+        memcpy(fx + FX_YMM, from + FX_YMM, FX_YMM_END64 - FX_YMM);
 }
 
 static void begin(int signal, siginfo_t *info, void *context)
@@ -114,7 +133,7 @@ static void begin(int signal, siginfo_t *info, void *context)
     ucontext_t *uc = context;
     greg_t *gregs = uc->uc_mcontext.gregs;
     memcpy(saved_gregs, gregs, sizeof(saved_gregs));
-    memcpy(saved_fx, uc->uc_mcontext.fpregs, sizeof(saved_fx));
+    get_fx(uc, saved_fx);
     for (unsigned n = 0; n < GPR_COUNT; n++)
         gregs[greg_of[n]] = (greg_t)test_in->gpr[n];
     gregs[GREG_RIP] = (greg_t)test_in->rip;
@@ -138,7 +157,7 @@ static void end(int signal, siginfo_t *info, void *context)
     test_out->rip = (u64)gregs[GREG_RIP];
     test_out->eflags = (u32)gregs[GREG_EFLAGS];
     test_out->vector = (u8)gregs[GREG_TRAPNO];
-    memcpy(test_out->fx, uc->uc_mcontext.fpregs, sizeof(test_out->fx));
+    get_fx(uc, test_out->fx);
     memcpy(gregs, saved_gregs, sizeof(saved_gregs));
     put_fx(uc, saved_fx);
 }
@@ -225,8 +244,15 @@ static void guest_set(struct rig *rig, const struct state64 *in)
         *vcpu_gpr(v, n) = in->gpr[n];
     v->rip = in->rip;
     v->eflags = in->eflags | FL_IF;
-    memcpy(v->fpu, in->fx, 416);
     v->fpu_live = false;
+    if (cpu_model_xcr0(v->model) & XCR0_AVX) {
+        v->paging.cr4 |= CR4_OSXSAVE;
+        v->xcr0 = cpu_model_xcr0(v->model);
+        fpu_extend(v);
+        memcpy(v->fpu + FX_YMM, in->fx + FX_YMM, FX_YMM_END64 - FX_YMM);
+        v->fpu_upper = true;
+    }
+    memcpy(v->fpu, in->fx, FX_XMM_END64);
     vcpu_update_mode(v);
 }
 
@@ -296,7 +322,16 @@ static bool is_wanted(const struct rig *rig, const struct test *t)
     case ZYDIS_MNEMONIC_FRSTOR:
     case ZYDIS_MNEMONIC_FNSTENV:
     case ZYDIS_MNEMONIC_FLDENV:
+    case ZYDIS_MNEMONIC_XSAVE: /* tests/guest/xsave.S */
+    case ZYDIS_MNEMONIC_XSAVE64:
+    case ZYDIS_MNEMONIC_XSAVEOPT:
+    case ZYDIS_MNEMONIC_XSAVEOPT64:
+    case ZYDIS_MNEMONIC_XSAVEC:
+    case ZYDIS_MNEMONIC_XSAVEC64:
+    case ZYDIS_MNEMONIC_XRSTOR:
+    case ZYDIS_MNEMONIC_XRSTOR64:
     case ZYDIS_MNEMONIC_LDMXCSR:
+    case ZYDIS_MNEMONIC_VLDMXCSR:
     case ZYDIS_MNEMONIC_VMCALL:
     case ZYDIS_MNEMONIC_VMMCALL:
     case ZYDIS_MNEMONIC_UD0:
@@ -312,6 +347,24 @@ static bool is_wanted(const struct rig *rig, const struct test *t)
     return !(branch && (t->z.attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE));
 }
 
+/* The three-byte form with any map, register, length and prefix, or the two-byte form. */
+static unsigned put_vex(u8 *to)
+{
+    enum { BMI_OPCODES = 0xf0 };
+    unsigned n = 0;
+    if (chance(20)) {
+        to[n++] = 0xc5;
+        to[n++] = (u8)random64();
+    } else {
+        to[n++] = 0xc4;
+        to[n++] = (u8)((random64() & 0xe0) | (1 + random64() % 3));
+        to[n++] = (u8)random64();
+    }
+    if (chance(30)) to[n - 1] |= 0x78; /* no operand in vvvv */
+    to[n++] = chance(15) ? (u8)(BMI_OPCODES + random64() % 8) : (u8)random64();
+    return n;
+}
+
 static bool generate(const struct rig *rig, struct test *t)
 {
     static ZydisDecoder decoder;
@@ -322,12 +375,9 @@ static bool generate(const struct rig *rig, struct test *t)
     if (chance(5)) t->bytes[n++] = 0xf0;
     if (chance(20)) t->bytes[n++] = chance(50) ? 0xf2 : 0xf3;
     if (chance(70)) t->bytes[n++] = 0x40 | random64() % 16;
-    if (chance(10)) {
-        t->bytes[n - (n > 0)] = 0xc4; /* VEX: BMI */
-        n += n == 0;
-        t->bytes[n++] = (u8)((random64() & 0xe0) | (chance(80) ? 2 : 3));
-        t->bytes[n++] = (u8)(random64() & 0xfb);
-        t->bytes[n++] = (u8)(0xf0 + random64() % 8);
+    if (chance(35)) {
+        n = chance(95) ? 0 : n; /* no prefix but 67h and those of segments may come before VEX */
+        n += put_vex(t->bytes + n);
     } else if (chance(40)) {
         t->bytes[n++] = 0x0f;
         if (chance(20)) t->bytes[n++] = chance(50) ? 0x38 : 0x3a;
@@ -361,6 +411,24 @@ static void aim(struct test *t, struct state64 *in)
     }
 }
 
+static bool is_gather(const struct test *t)
+{
+    return t->z.meta.category == ZYDIS_CATEGORY_AVX2GATHER;
+}
+
+/* Indices that stay within the scratch area. */
+static void aim_gather(const struct test *t, struct state64 *in)
+{
+    unsigned index = (unsigned)(t->operands[1].mem.index - ZYDIS_REGISTER_XMM0) % 32;
+    bool quads = t->insn.opcode & 1;
+    for (unsigned n = 0; n < 4; n++) {
+        u64 low = random64() % 512, high = quads ? 0 : random64() % 512;
+        if (chance(50)) low = quads ? -low : (u32)-low;
+        u64 value = low | high << 32;
+        memcpy(in->fx + (n < 2 ? FX_XMM + 16 * index + 8 * n : FX_YMM + 16 * index + 8 * (n - 2)), &value, 8);
+    }
+}
+
 static void prepare(struct test *t, struct state64 *in)
 {
     *in = (struct state64){.rip = CODE_AT};
@@ -380,10 +448,12 @@ static void prepare(struct test *t, struct state64 *in)
             if (t->insn.op[n].kind == OPND_MEM) aim(t, in);
     }
     in->eflags = FL_ONE | ((u32)random64() & (FL_ARITH | (chance(20) ? FL_DF : 0)));
-    for (unsigned n = 160; n < 416; n += 8) {
+    for (unsigned n = FX_XMM; n < FX_YMM_END64; n += 8) {
         u64 value = boundary();
+        if (n == FX_XMM_END64) n = FX_YMM;
         memcpy(in->fx + n, &value, 8);
     }
+    if (is_gather(t) && chance(90)) aim_gather(t, in);
     for (unsigned n = 32; n < 160; n += 16) {
         u64 value = random64() | 1ull << 63;
         u16 exponent = (u16)(0x3fff + random64() % 64 - 32);
@@ -394,6 +464,7 @@ static void prepare(struct test *t, struct state64 *in)
     in->fx[4] = (u8)random64();
     memcpy(in->fx + 24, "\x80\x1f", 2);
     if (chance(30)) in->fx[25] |= (u8)(random64() & 0x60); /* rounding */
+    if (chance(8)) in->fx[25] &= (u8)(random64() | 0x60);  /* unmasked exceptions: #XM */
 }
 
 /* Where the manual leaves a result undefined. */
@@ -405,7 +476,11 @@ static bool undefined_result(const struct test *t, const struct state64 *in, con
         u64 count = t->insn.op[2].kind == OPND_IMM ? t->insn.imm[0] : in->gpr[REG_ECX];
         return t->insn.op[0].bytes == 2 && (count & 31) > 16;
     }
-    case ZYDIS_MNEMONIC_MASKMOVQ: return host->vector != NO_FAULT; /* the tags have changed, or not */
+    case ZYDIS_MNEMONIC_MASKMOVQ:
+        return host->vector != NO_FAULT; /* the tags have changed, or not */
+    /* Bytes that the mask leaves out may raise page faults, or not (SDM 2B MASKMOVDQU). */
+    case ZYDIS_MNEMONIC_MASKMOVDQU:
+    case ZYDIS_MNEMONIC_VMASKMOVDQU: return host->vector != NO_FAULT;
     case ZYDIS_MNEMONIC_BSWAP: return t->insn.op[0].bytes == 2;
     default: return false;
     }
@@ -438,10 +513,11 @@ static void compare(const struct test *t, const struct state64 *host, const stru
     if (host->rip != guest->rip) fail(t, "rip", 0, host->rip, guest->rip);
     if ((host->eflags ^ guest->eflags) & flags)
         fail(t, "flags", 0, host->eflags & flags, guest->eflags & flags);
-    for (unsigned n = 0; n < 416; n++) {
+    if (is_gather(t) && host->vector != NO_FAULT) return; /* CPUs have done more of its elements, or less */
+    for (unsigned n = 0; n < FX_YMM_END64; n++) {
         bool pointers = n >= 5 && n < 24, mask = n >= 28 && n < 32,
-             padding = n >= 32 && n < 160 && n % 16 >= 10;
-        if (pointers || mask || padding || host->fx[n] == guest->fx[n]) continue;
+             padding = n >= 32 && n < 160 && n % 16 >= 10, header = n >= FX_XMM_END64 && n < FX_YMM;
+        if (pointers || mask || padding || header || host->fx[n] == guest->fx[n]) continue;
         fail(t, "FXSAVE byte", n, host->fx[n], guest->fx[n]);
         break;
     }
@@ -501,7 +577,9 @@ static unsigned differences(const struct state64 *a, const struct state64 *b, co
 {
     unsigned count = memcmp(a->gpr, b->gpr, sizeof(a->gpr)) != 0;
     count += a->rip != b->rip || a->vector != b->vector || ((a->eflags ^ b->eflags) & (FL_ARITH | FL_DF));
-    count += memcmp(a->fx + 160, b->fx + 160, 256) || memcmp(a->fx + 24, b->fx + 24, 4);
+    count += memcmp(a->fx + FX_XMM, b->fx + FX_XMM, FX_XMM_END64 - FX_XMM) ||
+             memcmp(a->fx + FX_YMM, b->fx + FX_YMM, FX_YMM_END64 - FX_YMM) ||
+             memcmp(a->fx + FX_MXCSR, b->fx + FX_MXCSR, 4);
     return count + (memcmp(memory_a, memory_b, SCRATCH_BYTES) != 0);
 }
 

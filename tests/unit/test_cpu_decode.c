@@ -92,7 +92,7 @@ static void test_exposure(void)
     CHECK(!isa_exposed(old, &cmov) && isa_exposed(p3, &cmov));
     CHECK(!isa_exposed(old, &addps) && isa_exposed(p3, &addps));
     CHECK(!isa_exposed(p3, &addpd) && isa_exposed(cpu_model_find("pentium4"), &addpd));
-    CHECK(!isa_exposed(cpu_model_find("max"), &avx));
+    CHECK(!isa_exposed(cpu_model_find("x86-64-v2"), &avx) && isa_exposed(cpu_model_find("x86-64-v3"), &avx));
     CHECK(isa_exposed(old, &add));
 }
 

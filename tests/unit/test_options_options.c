@@ -412,12 +412,23 @@ static void test_own_options(void)
     CHECK_EQ(options.spaces, 3);
     CHECK(complains("ringer run --kernel k --spaces=0", "1023"));
     CHECK(complains("ringer run --kernel k --spaces=1024", "1023"));
-    CHECK(parse("ringer run --kernel k --trace=a,b.txt,77"));
-    CHECK(!strcmp(options.event_log, "a,b.txt"));
-    CHECK_EQ(options.event_log_from, 77);
+    CHECK(parse("ringer run --kernel k --trace=instruction,exit,file=a,,b.txt,from=77,cpl=3"));
+    CHECK(!strcmp(options.event_log.path, "a,b.txt"));
+    CHECK_EQ(options.event_log.categories, 1u << EVENT_INSTRUCTION | 1u << EVENT_EXIT);
+    CHECK_EQ(options.event_log.from, 77);
+    CHECK_EQ(options.event_log.to, UINT64_MAX);
+    CHECK_EQ(options.event_log.cpls, 8);
     CHECK_EQ(options.engine, ENGINE_INTERP);
-    CHECK(parse("ringer run --kernel k --trace stderr"));
-    CHECK_EQ(options.event_log_from, 0);
+    CHECK(parse("ringer run --kernel k --trace shadow"));
+    CHECK(!options.event_log.path);
+    CHECK_EQ(options.event_log.from, 0);
+    CHECK_EQ(options.event_log.cpls, 0xf);
+    CHECK(complains("ringer run --kernel k --trace=log.txt", "no events \"log.txt\""));
+    CHECK(complains("ringer run --kernel k --trace=file=x", "names no events"));
+    CHECK(complains("ringer run --kernel k --trace=exit,cpl=4", "cpl is 0 to 3"));
+    CHECK(complains("ringer run --kernel k --trace=exit,from=x", "not a number"));
+    CHECK(complains("ringer run --kernel k --trace=exit,from=1", "--deterministic"));
+    CHECK(parse("ringer run --kernel k --trace=exit,from=1 --deterministic"));
     CHECK(parse("ringer run --kernel k --profile=out.folded --symbols System.map --perf-map "
                 "--stats-json=s.json"));
     CHECK(!strcmp(options.stats_json, "s.json"));
@@ -575,7 +586,7 @@ static void test_bad(void)
     CHECK(complains("ringer -kernel k --rtc-base 2024-13-45", "2024-13-45"));
     CHECK(complains("ringer -initrd i -bios b", "--kernel"));
     CHECK(complains("ringer -kernel k --lockstep --engine=interp", "interp"));
-    CHECK(complains("ringer -kernel k --lockstep --trace stderr", "exclude"));
+    CHECK(complains("ringer -kernel k --lockstep --trace exit", "exclude"));
 }
 
 static void test_shares(void)

@@ -292,7 +292,9 @@ static void test_flood(struct vnc *vnc)
     greet(&other, 16);
     want(&other, true);
     CHECK(!pthread_create(&thread, NULL, send_without_end, &c));
-    usleep(100000);
+    do /* until the flood arrives */
+        mailbox_run(&box);
+    while (!pressed || strcmp(pressed->name, "a"));
     ask(&other, true);
     CHECK(update(&other));
     alarm(30);
