@@ -36,7 +36,7 @@ fail() {
 }
 
 # warm_memory MB: call it before something is timed. If the host is itself a virtual machine, the first use of a page that it has
-# given back to its hypervisor costs some 10 us. This function uses so much memory and releases it, so that what follows is not delayed.
+# given back to its hypervisor costs some 10 us. This function uses that much memory and releases it, so that what follows is not delayed.
 warm_memory() { python3 -c 'import sys; b"\1" * (int(sys.argv[1]) << 20)' "$1"; }
 
 # run_logged WHAT COMMAND...: runs a long step. Its output goes to a log, which is shown only if the step fails. A terminal shows

@@ -277,12 +277,12 @@ static void reset_core(struct chipset *c)
     for (unsigned n = 0; n < SERIAL_PORTS; n++)
         if (c->board->facts.serial[n]) uart_reset(&c->serial[n].uart);
     wire_parallel_reset(&c->parallel);
-    plug_reset(&c->plug);
     board_reset_devices(c->board);
 }
 
 void chipset_reset(struct chipset *c)
 {
+    plug_reset(&c->plug);
     reset_core(c);
     mc146818_reset(&c->rtc);
     i440fx_reset(&c->host_bridge);

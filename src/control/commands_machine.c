@@ -60,7 +60,7 @@ void run_powerdown(struct control_call *call)
 void run_wakeup(struct control_call *call)
 {
     if (call->vm->suspended)
-        machine_request_wake(call->vm);
+        piix4_pm_wake(&call->vm->chipset.power);
     else
         call_fail(call, "Unable to wake up: guest is not in suspended state");
 }

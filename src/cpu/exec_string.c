@@ -12,6 +12,7 @@
 #include "host_alu.h"
 #include "interp.h"
 #include "isa.h"
+#include "mmu/tlb.h"
 #include "mode.h"
 
 struct string {
@@ -320,6 +321,7 @@ static bool fill(const struct string *s, enum seg seg, enum gpr reg, bool write)
     u64 linear = segment_linear(v, seg, reg_get(s, reg));
     struct shadow_hit hit;
     if (v->mode & MODE_LONG) {
+        if (tlb_entry(v->shadow->tlb, linear, v->cpl == 3, write)) return true;
         if (!is_canonical(linear)) return false;
     } else if ((write ? v->write_table : v->read_table)[linear >> PAGE_SHIFT]) {
         return true;

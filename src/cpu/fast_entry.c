@@ -115,6 +115,7 @@ bool fast_deliver(struct vcpu *v, u8 vector, enum interrupt_source source, bool 
     struct entry e;
     struct segment stack;
     u32 esp = (u32)v->gpr[REG_ESP];
+    if (vcpu_long_mode(v)) return fast_deliver_long(v, vector, source, has_error, error);
     if (!is_common(v) || !fetch_entry(v, vector, source == SOURCE_SOFTWARE, &e)) return false;
     bool inner = e.cpl < v->cpl;
     if (inner ? !fetch_inner_stack(v, e.cpl, &stack, &esp) : !has_flat_stack(v)) return false;
@@ -160,6 +161,7 @@ static bool fast_iret(struct vcpu *v, const struct insn *i)
     struct descriptor d;
     struct segment stack;
     u32 esp = (u32)v->gpr[REG_ESP], taken = FL_ARITH | FL_TF | FL_DF | FL_NT | FL_RF | FL_AC | FL_ID;
+    if (i->operand_bytes == 8) return fast_iretq(v, i);
     if (!is_common(v) || i->operand_bytes != 4 || (v->eflags & FL_NT) || !has_flat_stack(v)) return false;
     const u8 *from = entry_address(v->read_table, esp, 12);
     if (!from) return false;
@@ -257,6 +259,8 @@ fast_routine *fast_routine_of(const struct insn *i)
         {exec_iret, fast_iret},
         {exec_sysenter, fast_sysenter},
         {exec_sysexit, fast_sysexit},
+        {exec_syscall, fast_syscall},
+        {exec_sysret, fast_sysret},
         {exec_mov_segment, fast_mov_segment},
         {exec_pop_segment, fast_pop_segment},
     };

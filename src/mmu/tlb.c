@@ -103,15 +103,33 @@ bool tlb_invlpg(struct tlb *tlb, u64 linear)
 bool tlb_drop_writes(struct tlb *tlb, u64 frame)
 {
     bool dropped = false;
-    for (unsigned list = 0; list < TLB_LISTS; list++)
-        for (unsigned n = 0; n < tlb->listed[list]; n++) {
-            unsigned number = tlb->list[list][n];
-            struct tlb_slot *slot = &tlb->slot[0][0] + number;
-            if ((&tlb->info[0][0])[number].frame != frame || slot->write == TLB_NONE) continue;
-            slot->write = TLB_NONE;
-            dropped = true;
-        }
+    unsigned next;
+    for (unsigned n = tlb->chain[frame % TLB_CHAINS]; n; n = next) {
+        struct tlb_slot *slot = &tlb->slot[0][0] + n - 1;
+        const struct tlb_info *info = &tlb->info[0][0] + n - 1;
+        next = info->next;
+        if (info->frame != frame || slot->write == TLB_NONE) continue;
+        slot->write = TLB_NONE;
+        dropped = true;
+    }
     return dropped;
+}
+
+/* Put the entry into the chain of its frame, and take it out of the one that it is in from an earlier use. */
+static void enchain(struct tlb *tlb, unsigned number)
+{
+    struct tlb_info *first = &tlb->info[0][0], *info = first + number;
+    unsigned chain = info->frame % TLB_CHAINS;
+    if (info->chain == chain + 1) return;
+    if (info->chain) {
+        u16 *at = &tlb->chain[info->chain - 1];
+        while (*at != number + 1)
+            at = &first[*at - 1].next;
+        *at = info->next;
+    }
+    info->chain = (u16)(chain + 1);
+    info->next = tlb->chain[chain];
+    tlb->chain[chain] = (u16)(number + 1);
 }
 
 /* Name the entry in the list of its kind. It may be in the other one, too, from an earlier use. */
@@ -140,6 +158,7 @@ void tlb_fill(struct tlb *tlb, u64 linear, bool user, const struct walk *walk, u
         .delta = delta,
     };
     enlist(tlb, number, walk->global);
+    if (rights & TLB_WRITE) enchain(tlb, number);
     if (info->shift > PAGE_SHIFT) {
         u64 bit, *word = large_word(tlb, linear, info->shift, &bit);
         *word |= bit;

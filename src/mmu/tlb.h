@@ -10,6 +10,8 @@
  *    of CR3 all but global pages, a change of what paging depends on drops all.
  * 3. Pages at addresses that are not canonical have no entries.
  * 4. The lists name every entry in use, so that a flush costs what was filled.
+ * 5. An entry with TLB_WRITE is in the chain of its guest frame, so that a page that becomes guarded costs a few
+ *    comparisons. Chains keep entries that were dropped.
  *
  * Only the vCPU's thread calls this. All but set-up and destruction may run while the guest's FPU state is live.
  */
@@ -47,7 +49,11 @@ struct tlb_info {
     u8 shift;  /* size of the guest's page, as a power of 2 */
     bool global;
     u8 listed; /* bit n: named in list n */
+    u16 chain; /* number of the chain that it is in + 1; 0: none */
+    u16 next;  /* the next entry of the chain + 1, or 0 */
 };
+
+#define TLB_CHAINS 4096u /* by the low bits of the guest frame number */
 
 /* Entries that a load of CR3 drops, and global ones. */
 enum tlb_list { TLB_LOCAL, TLB_GLOBAL, TLB_LISTS };
@@ -57,6 +63,7 @@ struct tlb {
     struct tlb_info info[SHADOW_PRIVILEGES][TLB_ENTRIES];
     u16 list[TLB_LISTS][SHADOW_PRIVILEGES * TLB_ENTRIES]; /* privilege * TLB_ENTRIES + place */
     u32 listed[TLB_LISTS];
+    u16 chain[TLB_CHAINS]; /* the first entry + 1, or 0 */
     /* A bit for each 2 MB (1 GB), by the low bits of its number, from which a large page was filled since the last
      * flush of everything: INVLPG elsewhere need not look for pieces of large pages. */
     u64 large[2][64];

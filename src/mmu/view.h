@@ -20,7 +20,7 @@
  *
  * The first use of a region makes the host back some 15 KB. All views together use at most REGIONS_MAX regions; beyond
  * that, the memory of the spaces that were used longest ago is given back to the host. The supervisor and the current
- * user together cannot use so many.
+ * user together cannot use that many.
  */
 #ifndef RINGER_MMU_VIEW_H
 #define RINGER_MMU_VIEW_H

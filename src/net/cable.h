@@ -79,8 +79,8 @@ void net_end_set_link(struct net_end *end, bool up);
 
 /* --- network thread --- */
 
-/* A frame has come in for the card. Returns false, and has not taken it, when the card has no room and so
- * much waits already. */
+/* A frame has come in for the card. Returns false, and has not taken it, if the card has no room and the
+ * cable's queue is full. */
 bool net_receive(struct net_end *end, const u8 *frame, u32 bytes, const struct net_offload *offload);
 /* May net_receive() be called with success now? */
 bool net_has_room(struct net_end *end);

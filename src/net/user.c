@@ -3,9 +3,9 @@
 #include "base/host_time.h"
 #include "base/log.h"
 #include "cable.h"
-#include "early_ack.h"
 #include "frame.h"
 #include "guest_forward.h"
+#include "tcp_windows.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -37,10 +37,10 @@ struct user {
     struct user_timer *timers;
     struct guest_forward *forward[USER_FORWARDS];
     unsigned forwards;
-    struct early_ack *early;
+    struct tcp_windows *windows;
     const struct net_poll *poll; /* while libslirp looks at descriptors */
     u8 frame[NET_FRAME_MAX];
-    u8 out[NET_FRAME_MAX + EARLY_ACK_OPTION_BYTES]; /* a packet of libslirp's that is changed */
+    u8 out[NET_FRAME_MAX + TCP_WINDOWS_OPTION_BYTES]; /* a packet of libslirp's that is changed */
 };
 
 /* --- to libslirp --- */
@@ -73,14 +73,14 @@ static enum net_sent user_send(struct net_backend *backend, const struct net_fra
     if (frame_parse(user->frame, bytes, &layout) && is_tcp(&layout)) {
         if (user->frame[layout.transport + TCP_FLAGS] & TCP_SYN)
             raise_segment_size(user, user->frame, &layout);
-        if (!early_ack_from_guest(user->early, user->frame, &layout)) return NET_SENT;
+        if (!tcp_windows_from_guest(user->windows, user->frame, &layout)) return NET_SENT;
     }
     slirp_input(user->slirp, user->frame, (int)bytes);
-    early_ack_flush(user->early);
+    tcp_windows_flush(user->windows);
     return NET_SENT;
 }
 
-static void to_router(void *opaque, const u8 *frame, u32 bytes)
+static void to_router(void *opaque, u8 *frame, u32 bytes)
 {
     struct user *user = opaque;
     slirp_input(user->slirp, frame, (int)bytes);
@@ -129,16 +129,17 @@ static ssize_t send_packet(const void *packet, size_t bytes, void *opaque)
         else
             receive_piece(user, frame, (u32)bytes);
     } else {
-        early_ack_from_router(user->early, frame, &layout);
+        tcp_windows_from_router(user->windows, frame, &layout);
         if (large)
-            early_ack_send(user->early, frame, &layout, net_has_room(user->backend.end));
+            tcp_windows_send(user->windows, frame, &layout, net_has_room(user->backend.end));
         else
             receive_piece(user, frame, layout.bytes);
     }
     return (ssize_t)bytes;
 }
 
-static const struct early_ack_ops early_ops = {.to_router = to_router, .to_guest = receive_segments};
+static const struct tcp_windows_ops windows_ops = {
+    .to_router = to_router, .to_guest = receive_segments, .ack_to_guest = receive_piece};
 
 static void guest_error(const char *message, void *opaque)
 {
@@ -226,7 +227,7 @@ static void fill(struct net_source *source, struct net_poll *poll)
         net_poll_until(poll, timer->at_ns);
     for (unsigned n = 0; n < user->forwards; n++)
         guest_forward_fill(user->forward[n], poll);
-    early_ack_fill(user->early, poll);
+    tcp_windows_fill(user->windows, poll);
 }
 
 static void ready(struct net_source *source, const struct net_poll *poll)
@@ -237,8 +238,8 @@ static void ready(struct net_source *source, const struct net_poll *poll)
     for (unsigned n = 0; n < user->forwards; n++)
         guest_forward_ready(user->forward[n], poll);
     run_timers(user);
-    early_ack_ready(user->early);
-    early_ack_flush(user->early);
+    tcp_windows_ready(user->windows);
+    tcp_windows_flush(user->windows);
 }
 
 /* --- set-up --- */
@@ -252,7 +253,7 @@ static void destroy(struct net_backend *backend)
         timer_free(user->timers, user);
     while (user->forwards)
         guest_forward_destroy(user->forward[--user->forwards]);
-    early_ack_destroy(user->early);
+    tcp_windows_destroy(user->windows);
     free(user);
 }
 
@@ -340,8 +341,8 @@ struct net_backend *user_create(struct net_loop *loop, const struct user_options
                                 size_t error_bytes)
 {
     struct user *user = calloc(1, sizeof(*user));
-    if (user) user->early = early_ack_create(&early_ops, user);
-    if (!user || !user->early) {
+    if (user) user->windows = tcp_windows_create(&windows_ops, user);
+    if (!user || !user->windows) {
         free(user);
         snprintf(error, error_bytes, "out of memory");
         return NULL;

@@ -19,7 +19,7 @@ static const char script[] = "<script>document.querySelectorAll('[data-i]').forE
 
 /* --- the drawing: blocks from top to bottom, edges as arcs on the left and right --- */
 
-enum { BOX_X = 220, BOX_WIDTH = 330, BOX_HEIGHT = 34, BOX_STEP = 62, DRAWN_MAX = 200 };
+enum { BOX_X = 220, BOX_WIDTH = 400, BOX_HEIGHT = 34, BOX_STEP = 62, DRAWN_MAX = 200 };
 
 static int find_block(const struct explanation *x, u64 eip)
 {
@@ -55,7 +55,7 @@ static void draw(const struct explanation *x, FILE *out)
 {
     unsigned count = x->count < DRAWN_MAX ? x->count : DRAWN_MAX;
     fprintf(out,
-            "<h2>Blocks and edges</h2>\n<svg viewBox=\"0 0 860 %u\" width=\"860\" role=\"img\" "
+            "<h2>Blocks and edges</h2>\n<svg viewBox=\"0 0 900 %u\" width=\"900\" role=\"img\" "
             "aria-label=\"blocks and "
             "edges\">\n<defs><marker id=\"a\" markerWidth=\"8\" markerHeight=\"8\" refX=\"7\" refY=\"4\" "
             "orient=\"auto\"><path d=\"M0 0 L8 4 L0 8 z\" fill=\"currentColor\"/></marker></defs>\n",

@@ -318,10 +318,22 @@ static struct host_mem slot_of_constant(const struct build *b, u64 linear, u64 f
     return b->i->mem_base == INSN_RIP ? mem_tlb_by_rip(b, linear, field) : mem_tlb_at(linear, field);
 }
 
-/* The same for a constant address in IA-32e mode. */
+/* The same for a constant address in IA-32e mode. In the lowest and the highest 2 GB, where programs at fixed addresses and
+ * kernels are, the address is an immediate of the instructions themselves. */
 static struct host_mem access_constant_tlb(struct build *b, u64 linear, unsigned size, bool write)
 {
     u64 tag = linear & ~(u64)PAGE_MASK;
+    bool short_tag = tag == (u64)(s64)(s32)tag, short_linear = linear == (u64)(s64)(s32)linear;
+    if (short_tag && short_linear && !b->has_full_rip) {
+        flags_clobber(b);
+        emit_cmp_mi64(&b->e, mem_tlb_at(linear, tag_field(write)), (u32)tag);
+        u32 differs = emit_jcc(&b->e, CC_NZ);
+        emit_load64(&b->e, REG_ENTRY, mem_tlb_at(linear, offsetof(struct tlb_slot, delta)));
+        struct stub *slow = slow_path(b, size, write, differs);
+        slow->constant = true;
+        slow->eip = linear;
+        return mem_bd(REG_ENTRY, (s32)linear);
+    }
     struct host_mem page = slot_of_constant(b, linear, tag_field(write));
     struct host_mem delta = slot_of_constant(b, linear, offsetof(struct tlb_slot, delta));
     flags_clobber(b);

@@ -84,9 +84,12 @@ void require_canonical(struct build *b)
     if (!is_code64(b)) return;
     flags_clobber(b);
     emit_mov_rr64(&b->e, REG_ENTRY, REG_LINEAR);
-    emit_shift_ri(&b->e, true, SHIFT_SHL, REG_ENTRY, 16);
-    emit_shift_ri(&b->e, true, SHIFT_SAR, REG_ENTRY, 16);
-    emit_alu_rr(&b->e, true, ALU_CMP, REG_ENTRY, REG_LINEAR);
+    if (b->key.eip >> 63) {
+        emit_shift_ri(&b->e, true, SHIFT_SAR, REG_ENTRY, 47);
+        emit_alu_ri(&b->e, false, ALU_CMP, REG_ENTRY, -1);
+    } else {
+        emit_shift_ri(&b->e, true, SHIFT_SHR, REG_ENTRY, 47);
+    }
     stub_add(b, STUB_STEP, emit_jcc(&b->e, CC_NZ));
 }
 

@@ -119,14 +119,15 @@ enum stub_kind {
 
 /* Code that is emitted behind the block's body. */
 struct stub {
-    u8 kind;     /* enum stub_kind */
-    u8 size;     /* STUB_SLOW, STUB_MISALIGNED: bytes of the access */
-    bool write;  /* STUB_SLOW */
-    bool open;   /* STUB_SLOW: hoist_is_open() behind the access */
-    u8 index;    /* of the guest instruction */
-    u8 edge;     /* STUB_EDGE, STUB_SIDE, STUB_INDIRECT with a site: index of the edge */
-    u32 from[4]; /* rel32 fields that lead here; 0: none */
-    u32 back;    /* where the body goes on; STUB_EDGE, STUB_INDIRECT: where a call returns to, 0: no call */
+    u8 kind;       /* enum stub_kind */
+    u8 size;       /* STUB_SLOW, STUB_MISALIGNED: bytes of the access */
+    bool write;    /* STUB_SLOW */
+    bool open;     /* STUB_SLOW: hoist_is_open() behind the access */
+    bool constant; /* STUB_SLOW: `eip` is the linear address, which is not in r9 yet */
+    u8 index;      /* of the guest instruction */
+    u8 edge;       /* STUB_EDGE, STUB_SIDE, STUB_INDIRECT with a site: index of the edge */
+    u32 from[4];   /* rel32 fields that lead here; 0: none */
+    u32 back;      /* where the body goes on; STUB_EDGE, STUB_INDIRECT: where a call returns to, 0: no call */
     u64 eip;
     u32 callout; /* STUB_STRING, STUB_FAST: struct callout */
     u8 restore;  /* STUB_STRING: 0, or log2(element size) + 1: ECX must be computed from the bytes in r11 */
@@ -322,8 +323,8 @@ static inline void fix_tlb(struct build *b, const struct host_mem *mem)
 {
     if (mem->disp32) fix_last(b, FIX_EXEC);
 }
-/* Leave the block by a step of the current instruction if the branch target in r9 is not canonical. Clobbers r10 and
- * EFLAGS. */
+/* Leave the block by a step of the current instruction if the branch target in r9 is not canonical, or lies in the other half
+ * of linear space than the block, where branches seldom lead. Clobbers r10 and EFLAGS. */
 void require_canonical(struct build *b);
 /* The memory operand of the current instruction, checked. Its segment must be reachable. */
 struct host_mem access_operand(struct build *b, unsigned size, bool write);

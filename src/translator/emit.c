@@ -130,6 +130,12 @@ void emit_mov_mi64(struct emitter *e, struct host_mem mem, u32 value)
     emit32(e, value);
 }
 
+void emit_cmp_mi64(struct emitter *e, struct host_mem mem, u32 value)
+{
+    emit_rm(e, true, 0x81, ALU_CMP, mem);
+    emit32(e, value);
+}
+
 void emit_mov_mi(struct emitter *e, struct host_mem mem, u32 value)
 {
     emit_rm(e, false, 0xc7, 0, mem);
@@ -291,6 +297,11 @@ void emit_shift_ri(struct emitter *e, bool wide, enum shift_op op, u8 reg, u8 co
 {
     emit_rr(e, wide, 0xc1, op, reg);
     emit8(e, count);
+}
+
+void emit_movsxd(struct emitter *e, u8 to, u8 from)
+{
+    emit_rr(e, true, 0x63, to, from);
 }
 
 void emit_movzx16(struct emitter *e, u8 to, u8 from)

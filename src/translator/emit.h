@@ -119,7 +119,8 @@ void emit_rr_0f(struct emitter *e, u8 opcode, u8 reg, u8 rm);
 void emit_mov_ri(struct emitter *e, u8 reg, u32 value);
 /* mov r64, imm: the shortest form */
 void emit_mov_ri64(struct emitter *e, u8 reg, u64 value);
-/* mov qword [mem], imm32, sign-extended */
+/* cmp qword [mem], imm32; mov qword [mem], imm32: sign-extended */
+void emit_cmp_mi64(struct emitter *e, struct host_mem mem, u32 value);
 void emit_mov_mi64(struct emitter *e, struct host_mem mem, u32 value);
 /* mov r64, imm64, always with eight bytes; the offset of the lower dword, for patching */
 u32 emit_mov_patched64(struct emitter *e, u8 reg, u64 value);
@@ -171,6 +172,7 @@ void emit_host_ldmxcsr(struct emitter *e, struct host_mem mem);
 /* A repeated string instruction: the byte form's or the wider form's opcode. */
 void emit_host_repeat(struct emitter *e, bool while_differing, unsigned size, u8 opcode);
 /* movzx r32, r16 */
+void emit_movsxd(struct emitter *e, u8 to, u8 from);
 void emit_movzx16(struct emitter *e, u8 to, u8 from);
 /* test r8, imm8 for r8-r15 */
 void emit_test_r8i(struct emitter *e, u8 reg, u8 value);

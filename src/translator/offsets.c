@@ -63,6 +63,7 @@ static const struct offset offsets[] = {
     FIELD(GPR_HIGH, gpr_high),
     FIELD(FS_BASE64, base64.fs),
     FIELD(GS_BASE64, base64.gs),
+    FIELD(KERNEL_GS_BASE, kernel_gs_base),
     FIELD(LONG_JUMP_TABLE, long_jump_table),
     FIELD(WINDOW_NEGATED, scratch.window_negated),
     {"FRAME_MODE_LONG", MODE_LONG},
@@ -76,6 +77,7 @@ static const struct offset offsets[] = {
     {"FRAME_SEG_LIMIT", offsetof(struct segment, limit)},
     {"FRAME_SEG_SELECTOR", offsetof(struct segment, selector)},
     {"FRAME_SEG_RAW", offsetof(struct segment, raw)},
+    {"FRAME_SEG_COMPARABLE", offsetof(struct segment, comparable)},
 };
 #undef FIELD
 

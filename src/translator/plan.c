@@ -29,12 +29,13 @@ void plan_select(struct build *b, unsigned n)
 
 /* The emitters that know 64-bit mode. Their rows of other forms are callouts there. */
 static const bool knows_code64[EMITTER_COUNT] = {
-    [EMITTER_lods] = true,  [EMITTER_stos] = true,  [EMITTER_movs] = true,    [EMITTER_scas] = true,
-    [EMITTER_cmps] = true,  [EMITTER_lea] = true,   [EMITTER_nothing] = true, [EMITTER_push] = true,
-    [EMITTER_pop] = true,   [EMITTER_leave] = true, [EMITTER_cli] = true,     [EMITTER_sti] = true,
-    [EMITTER_cld] = true,   [EMITTER_std] = true,   [EMITTER_pushf] = true,   [EMITTER_popf] = true,
-    [EMITTER_rdtsc] = true, [EMITTER_jump] = true,  [EMITTER_jcond] = true,   [EMITTER_loop] = true,
-    [EMITTER_call] = true,  [EMITTER_ret] = true,   [EMITTER_rdtscp] = true,  [EMITTER_ldmxcsr] = true,
+    [EMITTER_lods] = true,       [EMITTER_stos] = true,   [EMITTER_movs] = true,    [EMITTER_scas] = true,
+    [EMITTER_cmps] = true,       [EMITTER_lea] = true,    [EMITTER_nothing] = true, [EMITTER_push] = true,
+    [EMITTER_pop] = true,        [EMITTER_leave] = true,  [EMITTER_cli] = true,     [EMITTER_sti] = true,
+    [EMITTER_cld] = true,        [EMITTER_std] = true,    [EMITTER_pushf] = true,   [EMITTER_popf] = true,
+    [EMITTER_rdtsc] = true,      [EMITTER_jump] = true,   [EMITTER_jcond] = true,   [EMITTER_loop] = true,
+    [EMITTER_call] = true,       [EMITTER_ret] = true,    [EMITTER_rdtscp] = true,  [EMITTER_ldmxcsr] = true,
+    [EMITTER_bit_string] = true, [EMITTER_swapgs] = true,
 };
 
 static bool can_emit(const struct build *b)

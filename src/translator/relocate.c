@@ -75,7 +75,7 @@ static void move_edge(const struct cache *cache, const struct block *block, stru
     *field(cache, block, edge->stub + STUB_NAME_AT) = low_pointer(edge);
 }
 
-/* The offset of an exec entry, or of a field of a slot of the TLB, for a page that lies so many pages farther. */
+/* The offset of an exec entry, or of a field of a slot of the TLB, for a page that lies `pages` pages farther. */
 static u32 entry_moved(const struct block *block, u32 at, u64 pages)
 {
     if (block->mode & MODE_LONG) return (u32)(at + (pages << TLB_SLOT_LOG)) % (TLB_ENTRIES << TLB_SLOT_LOG);

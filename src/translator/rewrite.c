@@ -76,7 +76,7 @@ static bool hidden_register(const struct insn *i)
 /* Where each operand that rests in the vCPU is while the instruction runs. */
 struct guests {
     u8 host[ARRAY_SIZE(((struct insn *)0)->op)]; /* a host register; HOST_NONE: the operand has none */
-    u8 in_place;                                 /* the register whose operand is in the vCPU; 0: none */
+    u8 in_place; /* the register that stays in the vCPU, as a memory operand; 0: none */
 };
 
 static bool is_guest(u8 number)
@@ -85,7 +85,7 @@ static bool is_guest(u8 number)
 }
 
 /* Does this opcode with a memory operand in place of a register in ModRM.rm do the same, and no slower? Not so for
- * XCHG, which locks the bus, for bit strings, and for divisions, whose divisor is tested before. */
+ * XCHG, which locks the bus, for bit strings, and for divisions: their divisor is tested before. */
 static bool has_memory_form(const struct insn *i)
 {
     u8 op = i->opcode, extension = i->modrm >> 3 & 7;
@@ -420,7 +420,7 @@ void rewrite_identical(struct build *b)
         return; /* a hint or a long NOP: nothing is accessed */
     }
     find_guests(i, mem, &guests);
-    if (mem && at.index == REG_ENTRY && uses_host(&guests, i, REG_ENTRY)) {
+    if (mem && (at.index == REG_ENTRY || at.base == REG_ENTRY) && uses_host(&guests, i, REG_ENTRY)) {
         emit_lea64(&b->e, REG_LINEAR, at);
         at = mem_bd(REG_LINEAR, 0);
     }

@@ -126,23 +126,42 @@ void emit_mov_from_cr(struct build *b)
 bool can_bit_string(const struct build *b)
 {
     const struct insn *i = b->i;
-    return i->op[1].reg_class == RC_GPR32 && i->address_bytes == 4 &&
+    bool wide = is_code64(b) && i->op[1].reg_class == RC_GPR64;
+    return (wide || i->op[1].reg_class == RC_GPR32) && i->address_bytes == slot_bytes(b) &&
            operand_is_reachable(b, i->op[0].written) && mode_seg(b->mode, i->mem_seg) != MODE_SEG_LIMITED;
+}
+
+/* r9 = the address of the dword with the bit, as a signed number of dwords from the operand in r9: a bit may lie before it.
+ * A qword operand is two dwords. */
+static void go_to_bit(struct build *b)
+{
+    const struct operand *bit = &b->i->op[1];
+    if (is_code64(b)) {
+        u8 reg = gpr_load(b, bit->reg, REG_TEMP);
+        if (bit->reg_class == RC_GPR64)
+            emit_mov_rr64(&b->e, REG_TEMP, reg);
+        else
+            emit_movsxd(&b->e, REG_TEMP, reg);
+        emit_shift_ri(&b->e, true, SHIFT_SAR, REG_TEMP, 5);
+        emit_lea64(&b->e, REG_LINEAR, mem_bis(REG_LINEAR, REG_TEMP, 4));
+        return;
+    }
+    emit_mov_rr32(&b->e, REG_TEMP, host_gpr(bit->reg));
+    emit_shift_ri(&b->e, false, SHIFT_SAR, REG_TEMP, 5);
+    emit_lea32(&b->e, REG_LINEAR, mem_bis(REG_LINEAR, REG_TEMP, 4));
 }
 
 void emit_bit_string(struct build *b)
 {
     const struct insn *i = b->i;
     bool write = i->op[0].written;
-    u8 bit = host_gpr(i->op[1].reg);
     flags_clobber(b);
     access_address(b, 4);
-    emit_mov_rr32(&b->e, REG_TEMP, bit);
-    emit_shift_ri(&b->e, false, SHIFT_SAR, REG_TEMP, 5); /* signed: a bit may lie before the operand */
-    emit_lea32(&b->e, REG_LINEAR, mem_bis(REG_LINEAR, REG_TEMP, 4));
+    go_to_bit(b);
     struct host_mem mem = access_linear(b, 4, write);
     if (!write) emit_load32(&b->e, REG_ENTRY, mem);
-    emit_mov_rr32(&b->e, REG_TEMP, bit);
+    u8 bit = gpr_load(b, i->op[1].reg, REG_TEMP);
+    if (bit != REG_TEMP) emit_mov_rr32(&b->e, REG_TEMP, bit);
     emit_alu_ri(&b->e, false, ALU_AND, REG_TEMP, 31);
     if (needs_flags(b, i)) flags_to_host(b);
     if (write) {
@@ -152,6 +171,25 @@ void emit_bit_string(struct build *b)
         emit_rr_0f(&b->e, i->opcode, REG_TEMP, REG_ENTRY);
     }
     b->flags = FLAGS_HOST;
+}
+
+/* --- SWAPGS: in 64-bit mode the mode does not depend on the bases --- */
+
+bool can_swapgs(const struct build *b)
+{
+    return is_code64(b) && (b->mode & MODE_CPL) == 0;
+}
+
+void emit_swapgs(struct build *b)
+{
+    s32 gs = FRAME_SEG + FRAME_SEG_BYTES * SEG_GS;
+    emit_load64(&b->e, REG_LINEAR, mem_frame(FRAME_KERNEL_GS_BASE));
+    emit_load64(&b->e, REG_ENTRY, mem_frame(FRAME_GS_BASE64));
+    emit_store64(&b->e, mem_frame(FRAME_GS_BASE64), REG_LINEAR);
+    emit_store64(&b->e, mem_frame(FRAME_KERNEL_GS_BASE), REG_ENTRY);
+    emit_store32(&b->e, mem_frame(gs + FRAME_SEG_BASE), REG_LINEAR); /* segment_set_base() */
+    emit_mov_ri(&b->e, REG_ENTRY, 0);
+    emit_store16(&b->e, mem_frame(gs + FRAME_SEG_COMPARABLE), REG_ENTRY);
 }
 
 /* --- CMPXCHG: load, compare and store are faster than the host's instruction; one vCPU needs no atomicity --- */

@@ -32,6 +32,8 @@ HIGH = 0x8000000000         /* the first 512 GB again, where 1 GB pages map it *
 UNMAPPED = 0xffff800000001000
 MOVED_1 = HIGH + 0x40000000 + 0x1003000     /* the page `moved` once more, and again */
 MOVED_2 = HIGH + 0x80000000 + 0x1003000
+PATCHED_1 = HIGH + 0x40000000 + 0x1005000   /* the page `patched`, likewise */
+PATCHED_2 = HIGH + 0x40000000 + 0x1006000
 
 /* --- macros of 64-bit code: they keep all registers but RAX, and no flags --- */
 
@@ -202,6 +204,8 @@ guest_main:
     mov dword ptr [pdpt_high + 16], offset pd + 7
     mov dword ptr [pt + 24], offset moved + 7
     mov dword ptr [pt + 32], offset moved_far + 7
+    mov dword ptr [pt + 40], offset patched + 7
+    mov dword ptr [pt + 48], offset patched + 7
 
     mov [saved_esp], esp
     mov eax, cr4
@@ -546,6 +550,29 @@ main64:
     movabs rax, MOVED_2
     call rax
 
+    /* code that is written through each of its addresses: translation takes the right to write from the TLB's entries of all
+     * of them */
+    movabs r12, PATCHED_1
+    movabs r13, PATCHED_2
+    mov r15d, 40                /* four less in each round */
+1:  .irp at, patched, r12, r13
+    .rept 3                     /* the first write ends the code, and the last one finds an entry */
+    mov [patched + 1], r15d
+    mov [r12 + 1], r15d
+    mov [r13 + 1], r15d
+    .endr
+    call patched
+    cmp eax, r15d
+    note_ __LINE__
+    dec r15d
+    mov [\at + 1], r15d
+    call patched
+    cmp eax, r15d
+    note_ __LINE__
+    .endr
+    dec r15d
+    jnz 1b
+
     /* a far return to 32-bit code, which switches paging off */
     mov eax, KDATA
     mov ss, eax
@@ -617,6 +644,10 @@ moved_far:
 moved_elsewhere:
     mov rax, [rsp]
     mov r9d, 0x22
+    ret
+    .balign 4096
+patched:
+    mov eax, 0
     ret
     .balign 4096
 

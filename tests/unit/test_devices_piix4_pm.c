@@ -339,7 +339,17 @@ static void test_general_purpose(void)
     CHECK(sci);
     out(GPSTS + 1, 1, GPI >> 8);
     CHECK(!sci);
+    out(GPSTS, 2, GPI);
+    /* While the machine is suspended there is no SCI; an event from outside ends that. */
+    piix4_pm_suspend(&pm);
     piix4_pm_gpi(&pm);
+    CHECK(!sci);
+    CHECK_EQ(wakes, 0);
+    piix4_pm_wake(&pm);
+    CHECK_EQ(wakes, 1);
+    CHECK(sci);
+    piix4_pm_wake(&pm);
+    CHECK_EQ(wakes, 1);
     piix4_pm_reset(&pm);
     CHECK_EQ(in(GPSTS, 4), 0);
 }

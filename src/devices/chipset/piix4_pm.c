@@ -192,6 +192,11 @@ void piix4_pm_rtc(struct piix4_pm *pm, bool level)
     pm->rtc_level = level;
 }
 
+void piix4_pm_wake(struct piix4_pm *pm)
+{
+    if (pm->suspended) wake(pm);
+}
+
 void piix4_pm_gpi(struct piix4_pm *pm)
 {
     pm->gp_status |= GPI;

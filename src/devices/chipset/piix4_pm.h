@@ -80,6 +80,8 @@ void piix4_pm_suspend(struct piix4_pm *pm);
 
 /* The power button is pressed, for less than four seconds. */
 void piix4_pm_power_button(struct piix4_pm *pm);
+/* S3 ends by another event than those of the chip. Does nothing if the machine is not suspended. */
+void piix4_pm_wake(struct piix4_pm *pm);
 /* GPI1# is asserted for a moment: sets GPI_STS. */
 void piix4_pm_gpi(struct piix4_pm *pm);
 /* The RTC's interrupt is wired here too: its rise sets RTC_STS. */

@@ -6,8 +6,8 @@
 
 #include <string.h>
 
-/* Drivers return descriptors without writing a register, so the chip looks for them while a frame waits. After so
- * many attempts it drops the frame. */
+/* Drivers return descriptors without writing a register, so the chip looks for them while a frame waits. After
+ * this number of attempts it drops the frame. */
 #define RETRIES_MAX 250
 
 /* --- address filters ("Address Matching") --- */

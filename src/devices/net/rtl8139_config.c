@@ -1,6 +1,6 @@
 /*
- * Configuration registers, the EEPROM (a 93C46) behind 9346CR, and the transceiver, whose registers are some of the chip's own
- * (C 6.11 to 6.29).
+ * Configuration registers, the EEPROM (a 93C46) behind 9346CR, and the transceiver. The transceiver's registers are some of the
+ * chip's own (C 6.11 to 6.29).
  */
 #include "rtl8139_private.h"
 

@@ -1,6 +1,6 @@
 /*
- * Virtio devices whose queues a process outside serves (base/vhost.h): a file system (5.11), a disk (5.2), a
- * network card (5.1). What is here is the part that the kinds share; a kind is a row of facts.
+ * Virtio devices with queues that another process serves (base/vhost.h): a file system (5.11), a disk (5.2), a
+ * network card (5.1). This is the part that the kinds share; a kind is a row of facts.
  *
  * A chain that the driver offers becomes a request with a number, its cookie, and is the back end's until it has used it. A reset
  * takes all back at once, and waits until the back end has let go. When the back end is lost, requests fail: the

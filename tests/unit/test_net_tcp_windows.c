@@ -1,33 +1,58 @@
 /*
- * Early acknowledgements: a connection between a guest, which scales its windows, and a router that does not. Data are lost, doubled or
- * acknowledged beyond what the guest takes if this file is wrong.
+ * Larger TCP windows: a connection between a guest, which scales its windows, and a router that does not. If the module is wrong, data are
+ * lost, doubled, out of order, or acknowledged beyond what the other side takes.
  */
 #include "check.h"
-#include "net/early_ack.h"
+#include "net/tcp_windows.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { ETHERNET = 14, IPV4 = 20, TRANSPORT = ETHERNET + IPV4, LARGE = 32768, SHIFT = 7 };
+enum { AHEAD_SHIFT = 2, AHEAD = (65535 << AHEAD_SHIFT) - 65535 };
 enum { GUEST_ISS = 1000, ROUTER_ISS = 0xffff8000u }; /* the router's numbers wrap around */
 
-static struct early_ack *early;
-static u8 frame[NET_FRAME_MAX + EARLY_ACK_OPTION_BYTES];
+static struct tcp_windows *windows;
+static u8 frame[NET_FRAME_MAX + TCP_WINDOWS_OPTION_BYTES];
 static struct frame_layout layout;
 
 /* What came out on both sides. */
 static struct {
-    u8 frame[NET_HEADER_BYTES + 40];
-    unsigned acks, segments;
+    u8 frame[NET_HEADER_BYTES + 40];  /* the last acknowledgement for the router */
+    u8 answer[NET_HEADER_BYTES + 40]; /* the last for the guest */
+    unsigned acks, answers, segments, released;
+    u32 next;    /* the router has the guest's bytes up to here */
     u32 segment; /* the sequence number of the last */
     bool refuses;
 } out;
 
-static void to_router(void *user, const u8 *bytes, u32 count)
+static bool checksum_is_good(const u8 *bytes, const struct frame_layout *l)
 {
-    CHECK_EQ(count, sizeof(out.frame));
+    u32 length = l->bytes - l->transport;
+    return checksum_add(checksum_pseudo(bytes, l, length), bytes + l->transport, length) == 0xffff;
+}
+
+static void to_router(void *user, u8 *bytes, u32 count)
+{
+    struct frame_layout l;
+    CHECK(frame_parse(bytes, count, &l) && checksum_is_good(bytes, &l));
+    if (count > sizeof(out.frame)) {
+        CHECK_EQ(get_be32(bytes + l.transport + TCP_SEQUENCE), out.next);
+        out.next += l.bytes - l.payload;
+        out.released++;
+        return;
+    }
     memcpy(out.frame, bytes, sizeof(out.frame));
     out.acks++;
+}
+
+static void ack_to_guest(void *user, const u8 *bytes, u32 count)
+{
+    struct frame_layout l;
+    CHECK_EQ(count, sizeof(out.answer));
+    CHECK(frame_parse(bytes, count, &l) && checksum_is_good(bytes, &l));
+    memcpy(out.answer, bytes, sizeof(out.answer));
+    out.answers++;
 }
 
 static bool to_guest(void *user, u8 *bytes, const struct frame_layout *l)
@@ -36,12 +61,6 @@ static bool to_guest(void *user, u8 *bytes, const struct frame_layout *l)
     out.segment = get_be32(bytes + l->transport + TCP_SEQUENCE);
     put_be16(bytes + l->transport + TCP_CHECKSUM, 0); /* as user.c does */
     return !out.refuses;
-}
-
-static bool checksum_is_good(const u8 *bytes, const struct frame_layout *l)
-{
-    u32 length = l->bytes - l->transport;
-    return checksum_add(checksum_pseudo(bytes, l, length), bytes + l->transport, length) == 0xffff;
 }
 
 static void make(bool from_guest, u8 flags, u32 sequence, u32 ack, u32 window, u32 payload,
@@ -71,7 +90,7 @@ static void make(bool from_guest, u8 flags, u32 sequence, u32 ack, u32 window, u
 static bool guest(u8 flags, u32 sequence, u32 ack, u32 window, u32 payload)
 {
     make(true, flags, sequence, ack, window, payload, NULL);
-    bool seen = early_ack_from_guest(early, frame, &layout);
+    bool seen = tcp_windows_from_guest(windows, frame, &layout);
     CHECK(!seen || checksum_is_good(frame, &layout));
     return seen;
 }
@@ -79,8 +98,8 @@ static bool guest(u8 flags, u32 sequence, u32 ack, u32 window, u32 payload)
 static void router(u8 flags, u32 sequence, u32 payload, bool has_room)
 {
     make(false, flags, sequence, GUEST_ISS + 1, 65535, payload, NULL);
-    early_ack_from_router(early, frame, &layout);
-    if (payload) early_ack_send(early, frame, &layout, has_room);
+    tcp_windows_from_router(windows, frame, &layout);
+    if (payload) tcp_windows_send(windows, frame, &layout, has_room);
 }
 
 static u32 ack_of(const u8 *bytes)
@@ -99,15 +118,15 @@ static u32 window_of(const u8 *bytes)
 /* A connection to a guest with a window of this size, in units of 1 << SHIFT. */
 static void connect_guest(const char *options, u32 window)
 {
-    static const struct early_ack_ops ops = {to_router, to_guest};
-    early_ack_destroy(early);
-    early = early_ack_create(&ops, NULL);
-    CHECK(early != NULL);
+    static const struct tcp_windows_ops ops = {to_router, to_guest, ack_to_guest};
+    tcp_windows_destroy(windows);
+    windows = tcp_windows_create(&ops, NULL);
+    CHECK(windows != NULL);
     memset(&out, 0, sizeof(out));
     make(true, TCP_SYN, GUEST_ISS, 0, 64240, 0, options);
-    CHECK(early_ack_from_guest(early, frame, &layout));
+    CHECK(tcp_windows_from_guest(windows, frame, &layout));
     make(false, TCP_SYN | TCP_ACK, ROUTER_ISS, GUEST_ISS + 1, 65535, 0, "\2\4\5\xb4");
-    early_ack_from_router(early, frame, &layout);
+    tcp_windows_from_router(windows, frame, &layout);
     CHECK(checksum_is_good(frame, &layout));
     CHECK(guest(TCP_ACK, GUEST_ISS + 1, FIRST, window, 0));
 }
@@ -122,21 +141,21 @@ static void test_option(void)
     connect_guest(scale, 100);
     CHECK_EQ(window_of(frame), 12800);
     make(true, TCP_SYN, GUEST_ISS, 0, 64240, 0, scale);
-    CHECK(early_ack_from_guest(early, frame, &layout));
+    CHECK(tcp_windows_from_guest(windows, frame, &layout));
     make(false, TCP_SYN | TCP_ACK, ROUTER_ISS, GUEST_ISS + 1, 65535, 0, "\2\4\5\xb4");
     u32 before = layout.bytes;
-    early_ack_from_router(early, frame, &layout);
+    tcp_windows_from_router(windows, frame, &layout);
     struct frame_layout parsed;
-    CHECK(layout.bytes == before + EARLY_ACK_OPTION_BYTES && frame_parse(frame, layout.bytes, &parsed));
+    CHECK(layout.bytes == before + TCP_WINDOWS_OPTION_BYTES && frame_parse(frame, layout.bytes, &parsed));
     CHECK_EQ(parsed.payload, layout.payload);
     u8 *option = frame_tcp_option(frame, &parsed, TCP_OPTION_SCALE, 3);
-    CHECK(option && option[2] == 0);
+    CHECK(option && option[2] == AHEAD_SHIFT);
     CHECK(frame_tcp_option(frame, &parsed, TCP_OPTION_MSS, 4) != NULL);
     /* A guest without it: nothing is changed, nothing acknowledged. */
     connect_guest(NULL, 1000);
     CHECK_EQ(window_of(frame), 1000);
     router(TCP_ACK, FIRST, LARGE, true);
-    early_ack_flush(early);
+    tcp_windows_flush(windows);
     CHECK_EQ(out.acks, 0);
     CHECK_EQ(out.segments, 1);
 }
@@ -146,20 +165,20 @@ static void test_acknowledgements(void)
     connect_guest(scale, 1000); /* 128,000 bytes: three segments of 32 KB */
     router(TCP_ACK, FIRST, LARGE, true);
     CHECK_EQ(out.acks, 0); /* not from within the router */
-    early_ack_flush(early);
+    tcp_windows_flush(windows);
     CHECK(out.acks == 1 && ack_of(out.frame) == FIRST + LARGE && window_of(out.frame) == 65535);
     CHECK_EQ(get_be32(out.frame + TRANSPORT + TCP_SEQUENCE), GUEST_ISS + 1);
     CHECK(frame_parse(out.frame, sizeof(out.frame), &layout) && checksum_is_good(out.frame, &layout));
     CHECK(!memcmp(out.frame + ETHERNET + 12, "\x0a\0\2\17\x0a\0\2\2", 8));
     router(TCP_ACK, FIRST + LARGE, LARGE, true);
     router(TCP_ACK, FIRST + 2 * LARGE, LARGE, true);
-    early_ack_flush(early);
+    tcp_windows_flush(windows);
     CHECK_EQ(ack_of(out.frame), FIRST + 3 * LARGE);
     CHECK_EQ(window_of(out.frame), 128000 - 3 * LARGE);
     /* The fourth would be beyond the edge. It goes to the guest, which answers itself. */
     unsigned acks = out.acks;
     router(TCP_ACK, FIRST + 3 * LARGE, LARGE, true);
-    early_ack_flush(early);
+    tcp_windows_flush(windows);
     CHECK(out.acks == acks && out.segments == 4);
     /* The guest's own acknowledgement of what the router knows already, with the same edge, is not repeated. */
     CHECK(!guest(TCP_ACK, GUEST_ISS + 1, FIRST + LARGE, 1000 - LARGE / 128, 0));
@@ -173,7 +192,7 @@ static void test_acknowledgements(void)
     CHECK(guest(TCP_ACK | TCP_PSH, GUEST_ISS + 1, FIRST + 4 * LARGE, 1000, 100));
     CHECK_EQ(ack_of(frame), FIRST + 5 * LARGE);
     router(TCP_ACK, FIRST + 5 * LARGE, LARGE, true);
-    early_ack_flush(early);
+    tcp_windows_flush(windows);
     CHECK_EQ(get_be32(out.frame + TRANSPORT + TCP_SEQUENCE), GUEST_ISS + 101);
     /* A segment out of order, and one for which the guest has no room. */
     acks = out.acks;
@@ -181,7 +200,7 @@ static void test_acknowledgements(void)
     router(TCP_ACK, FIRST + 6 * LARGE, LARGE, false);
     out.refuses = true;
     router(TCP_ACK, FIRST + 6 * LARGE, LARGE, true);
-    early_ack_flush(early);
+    tcp_windows_flush(windows);
     CHECK_EQ(out.acks, acks);
 }
 
@@ -191,7 +210,7 @@ static void test_loss(void)
     connect_guest(scale, 1000);
     router(TCP_ACK, FIRST, LARGE, true);
     router(TCP_ACK, FIRST + LARGE, LARGE, true);
-    early_ack_flush(early);
+    tcp_windows_flush(windows);
     CHECK_EQ(out.segments, 2);
     for (unsigned n = 0; n < 2; n++)
         guest(TCP_ACK, GUEST_ISS + 1, FIRST, 1000, 0);
@@ -203,14 +222,14 @@ static void test_loss(void)
     /* The first has come; then the guest is silent until its time is up. */
     guest(TCP_ACK, GUEST_ISS + 1, FIRST + LARGE, 1000, 0);
     struct net_poll poll = {.wake_ns = UINT64_MAX};
-    early_ack_fill(early, &poll);
+    tcp_windows_fill(windows, &poll);
     CHECK(poll.wake_ns != UINT64_MAX);
     while (out.segments == 3)
-        early_ack_ready(early);
+        tcp_windows_ready(windows);
     CHECK_EQ(out.segment, FIRST + LARGE);
     guest(TCP_ACK, GUEST_ISS + 1, FIRST + 2 * LARGE, 1000, 0);
     poll.wake_ns = UINT64_MAX;
-    early_ack_fill(early, &poll);
+    tcp_windows_fill(windows, &poll);
     CHECK_EQ(poll.wake_ns, UINT64_MAX);
 }
 
@@ -220,24 +239,124 @@ static void test_end(void)
     connect_guest(scale, 1000);
     router(TCP_ACK, FIRST, LARGE, true);
     CHECK(guest(TCP_RST, GUEST_ISS + 1, 0, 0, 0));
-    early_ack_flush(early);
+    tcp_windows_flush(windows);
     CHECK_EQ(out.acks, 0);
     CHECK(guest(TCP_ACK, GUEST_ISS + 1, FIRST, 1000, 0));
     CHECK_EQ(window_of(frame), 1000);
     /* The router ends; the guest must still acknowledge that itself. */
     connect_guest(scale, 1000);
     router(TCP_ACK, FIRST, LARGE, true);
-    early_ack_flush(early);
+    tcp_windows_flush(windows);
     router(TCP_ACK | TCP_FIN, FIRST + LARGE, LARGE, true);
-    early_ack_flush(early);
+    tcp_windows_flush(windows);
     CHECK_EQ(out.acks, 1);
     CHECK(guest(TCP_ACK | TCP_FIN, GUEST_ISS + 1, FIRST + 2 * LARGE + 1, 1000, 0));
     CHECK_EQ(ack_of(frame), FIRST + 2 * LARGE + 1);
     /* The same addresses and ports again. */
     make(true, TCP_SYN, 7, 0, 64240, 0, scale);
-    CHECK(early_ack_from_guest(early, frame, &layout));
-    early_ack_destroy(early);
-    early = NULL;
+    CHECK(tcp_windows_from_guest(windows, frame, &layout));
+    tcp_windows_destroy(windows);
+    windows = NULL;
+}
+
+/* The router acknowledges, with the rest of its window. Leaves the guest's view of that in `frame`. */
+static void router_acks(u32 ack, u32 window)
+{
+    make(false, TCP_ACK, FIRST, ack, window, 0, NULL);
+    tcp_windows_from_router(windows, frame, &layout);
+    CHECK(checksum_is_good(frame, &layout));
+}
+
+/* The guest sends segments of 32 KB from its first byte on. */
+static void test_ahead(void)
+{
+    enum { BEGIN = GUEST_ISS + 1 };
+    connect_guest(scale, 1000);
+    out.next = BEGIN;
+    router_acks(BEGIN, 65535);
+    CHECK_EQ(window_of(frame), 65535); /* << AHEAD_SHIFT */
+    /* Two fit; the router is slow, and takes the others later. */
+    for (u32 n = 0; n < 2; n++) {
+        CHECK(guest(TCP_ACK, BEGIN + n * LARGE - (n ? 1 : 0), FIRST, 1000, LARGE - 1 + (n ? 1 : 0)));
+    }
+    u32 next = BEGIN + 2 * LARGE - 1, all = BEGIN + 65535 + AHEAD;
+    out.next = next;
+    for (u32 n = 0; n < 3; n++) {
+        CHECK(!guest(TCP_ACK, next + n * LARGE, FIRST, 1000, LARGE));
+        CHECK(out.answers == n + 1 && ack_of(out.answer) == next + (n + 1) * LARGE);
+        u32 left = BEGIN + 65535 + AHEAD - (next + (n + 1) * LARGE);
+        CHECK_EQ(window_of(out.answer), left >> AHEAD_SHIFT);
+    }
+    /* One that is held already, one behind a gap, one beyond the edge: the guest hears what is next, and nothing else happens. */
+    CHECK(!guest(TCP_ACK, next, FIRST, 1000, LARGE));
+    CHECK(!guest(TCP_ACK, next + 4 * LARGE, FIRST, 1000, 100));
+    CHECK_EQ(ack_of(out.answer), next + 3 * LARGE);
+    CHECK(!guest(TCP_ACK, next + 3 * LARGE, FIRST, 1000, LARGE));
+    CHECK(!guest(TCP_ACK, next + 4 * LARGE, FIRST, 1000, LARGE));
+    CHECK(!guest(TCP_ACK, next + 5 * LARGE, FIRST, 1000, LARGE)); /* 3 bytes too many */
+    CHECK_EQ(ack_of(out.answer), next + 5 * LARGE);
+    CHECK(!guest(TCP_ACK, next + 5 * LARGE, FIRST, 1000, LARGE - 3));
+    CHECK_EQ(ack_of(out.answer), all);
+    CHECK_EQ(window_of(out.answer), 0);
+    CHECK(!guest(TCP_ACK, all, FIRST, 1000, 1)); /* its probe */
+    CHECK_EQ(ack_of(out.answer), all);
+    tcp_windows_flush(windows);
+    CHECK_EQ(out.released, 0);
+    /* What has no data passes them, with the number that the router expects. */
+    CHECK(guest(TCP_ACK, all, FIRST, 100, 0));
+    CHECK_EQ(get_be32(frame + TRANSPORT + TCP_SEQUENCE), next);
+    /* The router says nothing: it is asked. */
+    unsigned acks = out.acks;
+    struct net_poll poll = {.wake_ns = UINT64_MAX};
+    tcp_windows_fill(windows, &poll);
+    CHECK(poll.wake_ns != UINT64_MAX);
+    while (out.acks == acks)
+        tcp_windows_ready(windows);
+    CHECK_EQ(get_be32(out.frame + TRANSPORT + TCP_SEQUENCE), next - 1);
+    /* It takes one, which says so to the guest with the same edge, and then all. */
+    router_acks(next, LARGE);
+    CHECK_EQ(ack_of(frame), all);
+    CHECK_EQ(window_of(frame), (next + LARGE + AHEAD - all) >> AHEAD_SHIFT);
+    tcp_windows_flush(windows);
+    CHECK_EQ(out.released, 1);
+    for (u32 n = 1; n < 6; n++) {
+        router_acks(next + n * LARGE, 65535);
+        tcp_windows_flush(windows);
+    }
+    CHECK(out.released == 6 && out.next == all);
+    CHECK(guest(TCP_ACK, out.next, FIRST, 1000, 100));
+}
+
+/* The end of the connection is held, too, and is the router's to acknowledge. */
+static void test_ahead_end(void)
+{
+    enum { BEGIN = GUEST_ISS + 1 };
+    connect_guest(scale, 1000);
+    router_acks(BEGIN, 100);
+    out.next = BEGIN;
+    CHECK(!guest(TCP_ACK, BEGIN, FIRST, 1000, 200));
+    CHECK(!guest(TCP_ACK | TCP_FIN, BEGIN + 200, FIRST, 1000, 10));
+    CHECK_EQ(ack_of(out.answer), BEGIN + 210);
+    router_acks(BEGIN, 1000);
+    tcp_windows_flush(windows);
+    CHECK_EQ(out.next, BEGIN + 210);
+    router_acks(BEGIN + 211, 1000);
+    CHECK_EQ(ack_of(frame), BEGIN + 211);
+    /* A reset forgets what is held. It has the number that the router expects. */
+    connect_guest(scale, 1000);
+    router_acks(BEGIN, 100);
+    CHECK(!guest(TCP_ACK, BEGIN, FIRST, 1000, 200));
+    CHECK(guest(TCP_RST | TCP_ACK, BEGIN + 200, FIRST, 0, 0));
+    CHECK_EQ(get_be32(frame + TRANSPORT + TCP_SEQUENCE), BEGIN);
+    tcp_windows_flush(windows);
+    CHECK_EQ(out.released, 0);
+    /* A guest that does not scale was told of no larger window: its segments pass. */
+    connect_guest(NULL, 1000);
+    CHECK(guest(TCP_ACK, BEGIN, FIRST, 1000, LARGE));
+    CHECK(guest(TCP_ACK, BEGIN + LARGE, FIRST, 1000, LARGE));
+    CHECK(guest(TCP_ACK, BEGIN + 2 * LARGE, FIRST, 1000, LARGE));
+    tcp_windows_destroy(windows);
+    windows = NULL;
 }
 
 int main(void)
@@ -246,5 +365,7 @@ int main(void)
     test_acknowledgements();
     test_loss();
     test_end();
+    test_ahead();
+    test_ahead_end();
     return check_report();
 }
