@@ -26,6 +26,7 @@
 #include "tools/disk_command.h"
 #include "tools/kept_command.h"
 #include "tools/watch_command.h"
+#include "tools/window_command.h"
 #include "translator/translator.h"
 #include "vm/dispatcher.h"
 #include "vm/frontends.h"
@@ -225,6 +226,8 @@ int main(int argc, char **argv)
     if (argc > 1 && !strcmp(argv[1], "census")) return census_command(argc - 2, argv + 2);
     if (argc > 1 && !strcmp(argv[1], "simulate")) return simulate_command(argc - 2, argv + 2);
     if (argc > 1 && !strcmp(argv[1], "explain")) return explain_command(argc - 2, argv + 2);
+    if (argc > 1 && !strcmp(argv[1], "window")) return window_command(argc - 2, argv + 2);
+    if (argc == 1 && window_is_wanted()) return window_command(0, NULL);
     if (argc > 1 && kept_is_command(argv[1])) {
         argc--;
         argv++;

@@ -57,7 +57,10 @@ static void picture_ready(struct display_viewer *viewer)
     tell(container_of(viewer, struct vnc, viewer), VNC_READY);
 }
 
-static void state_changed(struct console_frontend *frontend) {}
+static void state_changed(struct console_frontend *frontend)
+{
+    tell(container_of(frontend, struct vnc, frontend), VNC_STATE);
+}
 
 /* --- clients --- */
 
@@ -203,6 +206,7 @@ static u64 work(struct vnc *vnc)
     u64 now = host_now_ns();
     u32 news = __atomic_exchange_n(&vnc->news, 0, __ATOMIC_SEQ_CST);
     if (news & VNC_CHANGED) vnc->wants = true;
+    if (news & VNC_STATE) vnc_guest_copied(vnc);
     if (news & VNC_READY) {
         vnc->asked = false;
         draw(vnc);
@@ -290,6 +294,10 @@ static bool make_screen(struct vnc *vnc, int fd)
     screen->ptrAddEvent = vnc_pointer;
     screen->getKeyboardLedStateHook = vnc_leds;
     screen->newClientHook = new_client;
+    if (vnc->console->shares) {
+        screen->setXCutText = vnc_cut_latin;
+        screen->setXCutTextUTF8 = vnc_cut;
+    }
     if (vnc->password[0]) {
         vnc->passwords[0] = vnc->password;
         screen->authPasswdData = vnc->passwords;
