@@ -19,7 +19,7 @@ jobs=${RINGER_JOBS:-$(nproc)}
 guest_done_status=$((0x10 << 1 | 1))
 
 packages_build=(build-essential cmake ninja-build pkg-config libzydis-dev libzycore-dev libcapstone-dev libelf-dev
-    liblzma-dev liblz4-dev libzstd-dev zlib1g-dev libdeflate-dev libpng-dev libjson-c-dev libncurses-dev libsdl2-dev libvncserver-dev libslirp-dev libglib2.0-dev acpica-tools)
+    liblzma-dev liblz4-dev libzstd-dev zlib1g-dev libdeflate-dev libpng-dev libjson-c-dev libncurses-dev libsdl2-dev libvncserver-dev libslirp-dev libseccomp-dev libglib2.0-dev acpica-tools)
 packages_guest=(cpio gzip)
 # shellcheck disable=SC2034
 packages_root=(e2fsprogs fdisk)

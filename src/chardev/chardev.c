@@ -470,7 +470,7 @@ int chardevs_init(struct chardevs *set)
     set->loop_mailbox.wake = wake_for_letters;
     set->loop_mailbox.owner = set;
     set->letters.work = run_letters;
-    int failed = net_loop_init(&set->loop);
+    int failed = net_loop_init(&set->loop, ROLE_CHARACTERS);
     if (failed) return failed;
     set->loop.look_out_ns = 0; /* a console must not keep a processor busy */
     net_loop_add(&set->loop, &set->letters);

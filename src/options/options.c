@@ -209,7 +209,8 @@ bool options_parse(int argc, char **argv, const struct device_type *const *types
                                 .cpu = cpu_model_find("max"),
                                 .translator = translator_defaults(),
                                 .boot_plan = {.order = {BOOT_DISK, BOOT_FLOPPY, BOOT_CD}, .fail_wait_ms = -1},
-                                .timeout_ns = UINT64_MAX};
+                                .timeout_ns = UINT64_MAX,
+                                .sandbox = true};
     *command = COMMAND_RUN;
     int at = 1;
     const char *name = argc ? strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0] : "";

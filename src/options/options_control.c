@@ -1,5 +1,5 @@
 /*
- * Options: monitors.
+ * Options: monitors, and what the machine may do on the host.
  */
 #include "options_table.h"
 
@@ -156,6 +156,15 @@ void control_options_fill_in(struct options *o)
     add_monitor(o, serial, false, &c);
 }
 
+/* QEMU's "on,spawn=deny,...": what its groups deny is denied here in any case. */
+static bool set_sandbox(struct options *o, const char *value, struct complaint *c)
+{
+    char *first = strndup(value, strcspn(value, ","));
+    bool good = first && option_switch(first, &o->sandbox);
+    free(first);
+    return good ? true : COMPLAIN(c, "--sandbox is on or off, not \"%s\"", value);
+}
+
 /* A machine with the name of one that runs gets another socket, as it does for its control socket. */
 static bool agent_socket(const char *name, char *path, size_t bytes)
 {
@@ -206,6 +215,7 @@ static const struct option_row rows[] = {
      SWITCH(control.stopped)},
     {"nodefaults", NULL, "no serial port, monitor, network or video card that was not asked for",
      SWITCH(nodefaults)},
+    {"sandbox", "on|off", "confine the process while the guest runs (on)", .set = set_sandbox},
 };
 
 const struct option_group options_control = {"Controlling a running machine", rows, ARRAY_SIZE(rows)};

@@ -3,6 +3,7 @@
  */
 #include "vnc_private.h"
 
+#include "base/confine.h"
 #include "base/host_time.h"
 #include "base/log.h"
 
@@ -247,6 +248,7 @@ static void sleep_until(struct vnc *vnc, u64 wake_ns)
 static void *serve(void *argument)
 {
     struct vnc *vnc = argument;
+    confine_thread(ROLE_VNC);
     while (!__atomic_load_n(&vnc->stop, __ATOMIC_SEQ_CST)) {
         sleep_until(vnc, work(vnc));
         rfbCheckFds(vnc->screen, 0);
