@@ -19,7 +19,7 @@ jobs=${RINGER_JOBS:-$(nproc)}
 guest_done_status=$((0x10 << 1 | 1))
 
 packages_build=(build-essential cmake ninja-build pkg-config libzydis-dev libzycore-dev libcapstone-dev libelf-dev
-    liblzma-dev liblz4-dev libzstd-dev zlib1g-dev libdeflate-dev libpng-dev libjson-c-dev libncurses-dev libsdl2-dev libvncserver-dev libslirp-dev libglib2.0-dev acpica-tools)
+    liblzma-dev liblz4-dev libzstd-dev zlib1g-dev libdeflate-dev libpng-dev libjson-c-dev libncurses-dev libsdl2-dev libvncserver-dev libslirp-dev libseccomp-dev libglib2.0-dev acpica-tools)
 packages_guest=(cpio gzip)
 # shellcheck disable=SC2034
 packages_root=(e2fsprogs fdisk)
@@ -27,7 +27,7 @@ packages_root=(e2fsprogs fdisk)
 packages_media=(memtest86+ ipxe ipxe-qemu ovmf grub-efi-amd64-bin grub-pc-bin grub-common isolinux syslinux-common xorriso mtools)
 # shellcheck disable=SC2034
 packages_check=("${packages_media[@]}" xz-utils lz4 clang-14 libclang-rt-14-dev gcc-multilib qemu-system-x86 qemu-utils seabios clang-format shellcheck gdb genisoimage e2fsprogs
-    xvfb imagemagick passt tcpdump iproute2 curl python3 python3-markdown python3-pexpect python3-xlib openssl mandoc groff)
+    xvfb imagemagick passt tcpdump iproute2 curl python3 python3-markdown python3-pexpect python3-xlib xclip libgtk-3-dev at-spi2-core gir1.2-atspi-2.0 python3-pyatspi dbus openssl mandoc groff)
 
 say() { printf '==> %s\n' "$*" >&2; }
 fail() {

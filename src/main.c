@@ -4,6 +4,7 @@
  * Without a window the machine runs in the process's first thread. A window takes that thread for itself, and
  * the machine gets another: run_machine() sets up what belongs to a thread (signal stack, profiler's timer).
  */
+#include "base/confine.h"
 #include "base/log.h"
 #include "board/device_table.h"
 #include "boot/loader.h"
@@ -16,6 +17,8 @@
 #include "observe/event_log.h"
 #include "observe/instruments.h"
 #include "observe/screen.h"
+#include "options/options_files.h"
+#include "sandbox/sandbox.h"
 #include "study/census_command.h"
 #include "study/explain_command.h"
 #include "study/simulate_command.h"
@@ -23,6 +26,7 @@
 #include "tools/disk_command.h"
 #include "tools/kept_command.h"
 #include "tools/watch_command.h"
+#include "tools/window_command.h"
 #include "translator/translator.h"
 #include "vm/dispatcher.h"
 #include "vm/frontends.h"
@@ -47,6 +51,8 @@ struct session {
     struct instruments instruments;
     struct control *control;
     struct gdb *gdb;
+    struct sandbox_wishes wishes;
+    const char *tftp[NETDEVS_MAX];
     int status;
 };
 
@@ -67,6 +73,7 @@ static void run_machine(void *argument)
     const struct options *options = vm->options;
     int failed = translator_install_signals();
     if (failed) die(STATUS_HOST, "cannot take host signals: %s", strerror(-failed));
+    sandbox_shut();
     struct waker *waker = &session->waker;
     failed = waker_start(waker, &vm->vcpu.pending, options->timeout_ns);
     if (failed) die(STATUS_HOST, "cannot start the timer thread: %s", strerror(-failed));
@@ -84,6 +91,7 @@ static void run_machine(void *argument)
     if (options->lockstep) {
         session->status = lockstep_run(vm);
     } else {
+        confine_thread(ROLE_VCPU);
         dispatcher_run(vm);
         session->status = vm->status;
     }
@@ -133,6 +141,23 @@ static bool listen_for_gdb(void *owner, const char *to, char *error, size_t erro
     return gdb_listen(owner, to, error, error_bytes);
 }
 
+static void name_file(void *owner, const char *path)
+{
+    if (!opener_files_add(owner, path)) die(STATUS_HOST, "out of memory");
+}
+
+/* What the sandbox is to let through, of this machine. */
+static void open_sandbox(struct session *session, const struct options *options)
+{
+    struct sandbox_wishes *wishes = &session->wishes;
+    *wishes = (struct sandbox_wishes){.pid_file = options->pid_file,
+                                      .network_reads = session->tftp,
+                                      .network_read_count = options_tftp_directories(options, session->tftp),
+                                      .programs = options_start_programs(options)};
+    options_files(options, name_file, &wishes->named);
+    sandbox_open(wishes);
+}
+
 static int run(struct options *options)
 {
     char error[512];
@@ -142,6 +167,9 @@ static int run(struct options *options)
         (options->screenshot && !screen_dump_check(options->screenshot, error, sizeof(error))))
         die(STATUS_USAGE, "%s", error);
     replay_begin(options);
+    sandbox_spare_core_dumps();
+    session.wishes = (struct sandbox_wishes){0};
+    if (options->sandbox) open_sandbox(&session, options);
     struct event_log *log = open_log(options);
     open_chardevs(&session, options);
     struct vm *vm = machine_create(options, MACHINE_LEADER, &session.chardevs, &status, error, sizeof(error));
@@ -180,6 +208,7 @@ static int run(struct options *options)
     control_close(session.control);
     machine_destroy(vm);
     chardevs_destroy(&session.chardevs);
+    opener_files_release(&session.wishes.named);
     return session.status;
 }
 
@@ -197,6 +226,8 @@ int main(int argc, char **argv)
     if (argc > 1 && !strcmp(argv[1], "census")) return census_command(argc - 2, argv + 2);
     if (argc > 1 && !strcmp(argv[1], "simulate")) return simulate_command(argc - 2, argv + 2);
     if (argc > 1 && !strcmp(argv[1], "explain")) return explain_command(argc - 2, argv + 2);
+    if (argc > 1 && !strcmp(argv[1], "window")) return window_command(argc - 2, argv + 2);
+    if (argc == 1 && window_is_wanted()) return window_command(0, NULL);
     if (argc > 1 && kept_is_command(argv[1])) {
         argc--;
         argv++;

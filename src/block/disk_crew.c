@@ -1,5 +1,6 @@
 #include "disk_crew.h"
 
+#include "base/confine.h"
 #include "base/host_time.h"
 #include "disk_work.h"
 
@@ -165,6 +166,7 @@ static void *worker(void *argument)
 {
     struct disk_crew *crew = argument;
     bool polled = true;
+    confine_thread(ROLE_DISK);
     pthread_mutex_lock(&crew->lock);
     for (;;) {
         struct disk_request *request = request_queue_take(&crew->queue);

@@ -1,5 +1,6 @@
 #include "host_file.h"
 
+#include "base/host_path.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -239,7 +240,7 @@ struct store *host_file_of(int fd, const char *path)
 struct store *host_file_open(const char *path, bool read_only, char *error, size_t error_bytes)
 {
     struct stat status;
-    int fd = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
+    int fd = host_open(path, (read_only ? O_RDONLY : O_RDWR) | O_NONBLOCK, 0);
     if (fd < 0) {
         snprintf(error, error_bytes, "cannot open %s%s: %s", path, read_only ? "" : " for writing",
                  strerror(errno));
@@ -273,7 +274,7 @@ struct store *host_file_temporary(char *error, size_t error_bytes)
 {
     const char *directory = getenv("TMPDIR");
     if (!directory || !*directory) directory = "/var/tmp";
-    int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    int fd = host_open(directory, O_TMPFILE | O_RDWR, 0600);
     if (fd < 0) { /* the file system has no O_TMPFILE */
         char path[4096];
         snprintf(path, sizeof(path), "%s/ringer-XXXXXX", directory);

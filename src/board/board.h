@@ -124,6 +124,8 @@ struct board {
     struct port_bus ports;
     struct pci_bus pci;
     struct pci_ranges pci_ranges;
+    struct console *console;
+    struct vdagent *agent;         /* NULL: the guest has no port for one */
     struct wire_net *net;          /* NULL: there is none yet */
     struct irq_line irq[ISA_IRQS]; /* the bus has no wire for IRQ 2 */
     struct board_facts facts;

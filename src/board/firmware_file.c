@@ -1,5 +1,7 @@
 #include "firmware_file.h"
 
+#include "base/host_path.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -47,7 +49,7 @@ static u8 *read_rom(int fd, u32 *bytes)
 
 u8 *firmware_load_rom(const char *path, u32 *bytes, char *error, size_t error_bytes)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = host_open(path, O_RDONLY, 0);
     u8 *rom = read_rom(fd, bytes);
     if (!rom && errno == EFBIG)
         snprintf(error, error_bytes, "the ROM '%s' is not a file of 1 byte to 1 MB", path);

@@ -176,13 +176,29 @@ bool unplug_drive(struct plug *plug, const char *id, bool *found, char *error, s
 
 /* --- networks --- */
 
+struct net_parse {
+    struct net_options *options;
+    const char *list;
+    char *error;
+    size_t error_bytes;
+    struct netdev_option *option;
+};
+
+/* On the network thread, which may ask name servers. */
+static void parse_net(void *argument)
+{
+    struct net_parse *parse = argument;
+    parse->option = net_options_plug(parse->options, parse->list, parse->error, parse->error_bytes);
+}
+
 bool plug_net(struct plug *plug, const char *list, char *error, size_t error_bytes)
 {
     if (!may_change(plug, error, error_bytes)) return false;
-    struct netdev_option *option = net_options_plug(&plug->options->net, list, error, error_bytes);
-    if (!option) return false;
-    if (wire_net_add(plug->board, option, error, error_bytes)) return true;
-    netdev_option_release(option);
+    struct net_parse parse = {&plug->options->net, list, error, error_bytes, NULL};
+    wire_net_run(plug->board, parse_net, &parse);
+    if (!parse.option) return false;
+    if (wire_net_add(plug->board, parse.option, error, error_bytes)) return true;
+    netdev_option_release(parse.option);
     return false;
 }
 

@@ -7,6 +7,8 @@
 #include "board.h"
 #include "devices/chipset/piix4_pm.h"
 #include "devices/input/i8042.h"
+#include "devices/video/vga.h"
+#include "ui/vdagent.h"
 
 #define FEED_AGAIN_NS 5000000u    /* when the keyboard is full: the time to the next try */
 #define FEED_DROP_NS  1000000000u /* the guest has taken no key for this long */
@@ -14,6 +16,10 @@
 /* A PS/2 mouse reports movements in counts. The screen has this many. */
 #define NOMINAL_WIDTH  1024
 #define NOMINAL_HEIGHT 768
+
+/* The smallest screen that a window's size asks for. */
+#define LEAST_WIDTH  320
+#define LEAST_HEIGHT 200
 
 /* --- keys --- */
 
@@ -128,6 +134,16 @@ static void command(struct wire_console *wire, enum console_command command)
     }
 }
 
+/* Widths are multiples of 8, as the video card has them (devices/video/vga_vbe.c). */
+static void resize(struct wire_console *wire, u16 width, u16 height)
+{
+    if (width > VGA_VBE_MAX_WIDTH) width = VGA_VBE_MAX_WIDTH;
+    if (height > VGA_VBE_MAX_HEIGHT) height = VGA_VBE_MAX_HEIGHT;
+    if (width < LEAST_WIDTH) width = LEAST_WIDTH;
+    if (height < LEAST_HEIGHT) height = LEAST_HEIGHT;
+    if (wire->board->agent) vdagent_resize(wire->board->agent, width & 0xfff8, height);
+}
+
 void wire_console_event(struct wire_console *wire, const struct console_event *event)
 {
     switch (event->kind) {
@@ -135,6 +151,10 @@ void wire_console_event(struct wire_console *wire, const struct console_event *e
     case CONSOLE_POINT: point(wire, event); break;
     case CONSOLE_MOVE: move(wire, event->right, event->lower, event->wheel, event->buttons); break;
     case CONSOLE_COMMAND: command(wire, event->command); break;
+    case CONSOLE_COPY:
+        if (wire->board->agent) vdagent_offer(wire->board->agent);
+        break;
+    case CONSOLE_RESIZE: resize(wire, event->x, event->y); break;
     }
 }
 
@@ -162,6 +182,7 @@ void wire_console_init(struct wire_console *wire, struct board *board, struct i8
     wire->keyboard = keyboard;
     wire->power = power;
     console_init(&wire->console);
+    board->console = &wire->console;
     wire->console.name = board->options->name;
     wire->console.display = display;
     wire->console.mailbox = board->mailbox;

@@ -83,7 +83,7 @@ bool wire_net_init(struct board *board, char *error, size_t error_bytes)
 {
     const struct net_options *options = &board->options->net;
     struct wire_net *wire = calloc(1, sizeof(*wire));
-    int failed = wire ? net_loop_init(&wire->loop) : -ENOMEM;
+    int failed = wire ? net_loop_init(&wire->loop, ROLE_NETWORK) : -ENOMEM;
     if (failed) {
         free(wire);
         return SAY("cannot start the network: %s", strerror(-failed));
@@ -122,7 +122,9 @@ bool board_set_link(struct board *board, const char *id, bool up)
 bool board_start_net(struct board *board)
 {
     struct wire_net *wire = board->net;
-    return !wire || !wire->count || wire->loop.started || net_loop_start(&wire->loop) == 0;
+    /* Also for no network: one may be plugged in when the vCPU thread can no longer start a thread with more rights than its own. */
+    bool wanted = wire && (wire->count || !board->follower) && !wire->loop.started;
+    return !wanted || net_loop_start(&wire->loop) == 0;
 }
 
 void wire_net_stop(struct board *board)
@@ -190,6 +192,11 @@ static void remove_entry(struct board *board, unsigned n)
     mailbox_run(board->mailbox); /* its letter may be there */
     net_end_destroy(&wire->net[n].end);
     memset(&wire->net[n], 0, sizeof(wire->net[n]));
+}
+
+void wire_net_run(struct board *board, void (*call)(void *argument), void *argument)
+{
+    net_loop_run(&board->net->loop, call, argument);
 }
 
 bool wire_net_add(struct board *board, const struct netdev_option *netdev, char *error, size_t error_bytes)

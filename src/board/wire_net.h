@@ -37,6 +37,8 @@ bool wire_net_init(struct board *board, char *error, size_t error_bytes);
 void wire_net_stop(struct board *board);
 void wire_net_destroy(struct board *board);
 
+/* Run a call on the network thread, and wait for its end (net/loop.h). */
+void wire_net_run(struct board *board, void (*call)(void *argument), void *argument);
 /* A network that comes while the machine runs. False with one sentence in error. */
 bool wire_net_add(struct board *board, const struct netdev_option *netdev, char *error, size_t error_bytes);
 /* It goes again. False with one sentence in error: a card has it. */

@@ -3,6 +3,8 @@
  */
 #include "char_link.h"
 #include "devices/virtio/virtio_console.h"
+#include "ui/console.h"
+#include "ui/vdagent.h"
 #include "wire_virtio.h"
 
 #include <stdio.h>
@@ -10,8 +12,11 @@
 
 struct wired_port {
     const struct device_option *option; /* NULL: nothing is plugged in */
+    struct board *board;
     struct virtio_port *port;
     struct char_link link;
+    bool is_agents; /* behind a -chardev qemu-vdagent: `agent` is used, and `link` is not */
+    struct vdagent agent;
 };
 
 struct wired_console {
@@ -50,13 +55,86 @@ static void room(void *sink)
 }
 
 static const struct char_link_ops link_ops = {.receive = receive, .room = output_room, .opened = opened};
-static const struct virtio_port_ops port_ops = {transmit, room};
+static const struct virtio_port_ops port_ops = {transmit, room, NULL};
+
+/* --- the port of spice-vdagent --- */
+
+static u64 agent_transmit(void *sink, const u8 *bytes, u64 count)
+{
+    struct wired_port *port = sink;
+    vdagent_receive(&port->agent, bytes, count);
+    return count;
+}
+
+static void agent_room(void *sink)
+{
+    struct wired_port *port = sink;
+    vdagent_go_on(&port->agent);
+}
+
+static void agent_opened(void *sink, bool open)
+{
+    struct wired_port *port = sink;
+    if (!open) vdagent_reset(&port->agent);
+}
+
+static const struct virtio_port_ops agent_port_ops = {agent_transmit, agent_room, agent_opened};
+
+static u32 agent_send(void *owner, const u8 *bytes, u32 count)
+{
+    struct wired_port *port = owner;
+    return virtio_port_receive(port->port, bytes, count);
+}
+
+static void agent_copied(void *owner)
+{
+    struct wired_port *port = owner;
+    struct console *console = port->board->console;
+    console_set(console, &console->copied, console->copied + 1);
+}
+
+static const struct vdagent_ops agent_ops = {agent_send, agent_copied};
+
+static bool plug_agent(struct wired_port *port, struct virtio_console *console, unsigned number,
+                       const char *name, const struct char_options *options, char *error, size_t error_bytes)
+{
+    struct board *board = port->board;
+    if (board->agent) {
+        snprintf(error, error_bytes, "there can be one qemu-vdagent");
+        return false;
+    }
+    board->agent = &port->agent;
+    port->is_agents = true;
+    console_set(board->console, &board->console->shares, options->clipboard);
+    vdagent_init(&port->agent, &agent_ops, port, options->clipboard ? &board->console->clipboard : NULL);
+    virtio_port_plug(console, number, false, name, &agent_port_ops, port);
+    virtio_port_set_open(port->port, true);
+    return true;
+}
+
+static void disconnect_agent(struct wired_port *port)
+{
+    port->is_agents = false;
+    port->board->agent = NULL;
+    console_set(port->board->console, &port->board->console->shares, false);
+    vdagent_destroy(&port->agent);
+}
+
+/* --- the device --- */
+
+static void disconnect(struct wired_port *port)
+{
+    if (port->is_agents)
+        disconnect_agent(port);
+    else
+        char_link_destroy(&port->link);
+}
 
 static void destroy(void *device)
 {
     struct wired_console *wired = device;
     for (unsigned n = 0; n < VIRTIO_CONSOLE_PORTS; n++)
-        if (wired->port[n].option) char_link_destroy(&wired->port[n].link);
+        if (wired->port[n].option) disconnect(&wired->port[n]);
     free(wired);
 }
 
@@ -109,6 +187,13 @@ static bool plug(struct board *board, const struct device_option *option, bool i
     }
     struct wired_port *port = &wired->port[number];
     port->port = &console->port[number];
+    port->board = board;
+    const struct char_options *chardev = device_chardev(option, "chardev");
+    if (!is_console && chardev && chardev->kind == CHAR_VDAGENT) {
+        bool good = plug_agent(port, console, number, name, chardev, error, error_bytes);
+        if (good) port->option = option;
+        return good;
+    }
     if (!char_link_init(&port->link, board, &link_ops, port, device_text(option, "chardev"), error,
                         error_bytes))
         return false;
@@ -126,8 +211,12 @@ static void unplug(struct board *board, const struct device_option *option)
     for (unsigned n = 0; n < VIRTIO_CONSOLE_PORTS; n++) {
         struct wired_port *port = &wired->port[n];
         if (port->option != option) continue;
-        board_remove_link(board, &port->link);
-        char_link_leave(&port->link);
+        if (port->is_agents) {
+            disconnect_agent(port);
+        } else {
+            board_remove_link(board, &port->link);
+            char_link_leave(&port->link);
+        }
         virtio_port_unplug(port->port);
         port->option = NULL;
     }

@@ -2,6 +2,7 @@
  * virtio-rng-pci: the host's randomness for the guest.
  */
 #include "base/hash.h"
+#include "base/host_path.h"
 #include "devices/virtio/virtio_rng.h"
 #include "wire_virtio.h"
 
@@ -58,7 +59,7 @@ static bool open_source(struct wired_rng *wired, const struct board *board,
     if (id && !rng)
         return snprintf(error, error_bytes, "there is no -object rng-random with the id \"%s\"", id), false;
     if (!rng || !rng->file) return true;
-    wired->fd = open(rng->file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    wired->fd = host_open(rng->file, O_RDONLY | O_NONBLOCK, 0);
     if (wired->fd < 0) snprintf(error, error_bytes, "cannot open '%s': %s", rng->file, strerror(errno));
     return wired->fd >= 0;
 }

@@ -157,7 +157,7 @@ static void put_block(u8 *fadt, u32 port_at, u32 bytes_at, u32 register_at, u16 
     put_register(fadt + register_at, port, bytes);
 }
 
-static u32 add_fadt(struct acpi_tables *acpi, u32 facs, u32 dsdt)
+static u32 add_fadt(struct acpi_tables *acpi, u16 pm_base, u32 facs, u32 dsdt)
 {
     u8 fadt[FADT_BYTES] = {0};
     fadt[FADT_PROFILE] = PROFILE_DESKTOP;
@@ -165,10 +165,10 @@ static u32 add_fadt(struct acpi_tables *acpi, u32 facs, u32 dsdt)
     put32(fadt + FADT_SMI_CMD, SMI_COMMAND);
     fadt[FADT_ACPI_ENABLE] = PIIX4_ACPI_ENABLE;
     fadt[FADT_ACPI_DISABLE] = PIIX4_ACPI_DISABLE;
-    put_block(fadt, FADT_PM1A_EVENT, FADT_PM1_EVENT_BYTES, FADT_X_PM1A_EVENT, ACPI_PM_BASE, 4);
-    put_block(fadt, FADT_PM1A_CONTROL, FADT_PM1_CONTROL_BYTES, FADT_X_PM1A_CONTROL, ACPI_PM_BASE + 4, 2);
-    put_block(fadt, FADT_PM_TIMER, FADT_PM_TIMER_BYTES, FADT_X_PM_TIMER, ACPI_PM_BASE + 8, 4);
-    put_block(fadt, FADT_GPE0, FADT_GPE0_BYTES, FADT_X_GPE0, ACPI_PM_BASE + 12, 4);
+    put_block(fadt, FADT_PM1A_EVENT, FADT_PM1_EVENT_BYTES, FADT_X_PM1A_EVENT, pm_base, 4);
+    put_block(fadt, FADT_PM1A_CONTROL, FADT_PM1_CONTROL_BYTES, FADT_X_PM1A_CONTROL, pm_base + 4, 2);
+    put_block(fadt, FADT_PM_TIMER, FADT_PM_TIMER_BYTES, FADT_X_PM_TIMER, pm_base + 8, 4);
+    put_block(fadt, FADT_GPE0, FADT_GPE0_BYTES, FADT_X_GPE0, pm_base + 12, 4);
     put16(fadt + FADT_C2_LATENCY, NO_C2);
     put16(fadt + FADT_C3_LATENCY, NO_C3);
     fadt[FADT_CENTURY] = CENTURY;
@@ -285,7 +285,7 @@ void acpi_tables_build(struct acpi_tables *acpi, const struct acpi_machine *mach
     struct table_list list = {.count = 0};
     u32 facs = add_facs(acpi);
     u32 dsdt = add_code(acpi, dsdt_aml_code, sizeof dsdt_aml_code);
-    list.at[list.count++] = add_fadt(acpi, facs, dsdt);
+    list.at[list.count++] = add_fadt(acpi, machine->pm_base, facs, dsdt);
     list.at[list.count++] = add_facts(acpi, machine);
     list.at[list.count++] = add_code(acpi, hotplug_aml_code, sizeof hotplug_aml_code);
     list_serial(acpi, machine, &list);

@@ -16,12 +16,14 @@
 #include "table_image.h"
 
 #define ACPI_SMBUS_BASE 0x700 /* first port of the PIIX4's SMBus host */
-#define ACPI_PM_BASE    0x600 /* first port of its power management: SeaBIOS uses the same */
+#define ACPI_PM_BASE                                                                                         \
+    0x600 /* first port of its power management, before firmware sets it: SeaBIOS uses the same */
 
 /* What the tables describe. */
 struct acpi_machine {
     struct board_facts facts;
     u32 pci_memory; /* the start of PCI's ranges below 4 GB */
+    u16 pm_base;    /* first port of the PIIX4's power management */
 };
 
 struct acpi_tables {

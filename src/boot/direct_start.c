@@ -18,16 +18,20 @@
 
 enum { ISA_BRIDGE = PCI_DEVFN(1, 0), POWER = PCI_DEVFN(1, 3) };
 enum { PIRQ_ROUTE = 0x60, PIRQS = 4, PMBA = 0x40, PMREGMISC = 0x80, SMBBA = 0x90, SMBHSTCFG = 0xd2 };
+#define PMBA_PORTS 0xffc0u /* of 64 ports */
 
 /* The IRQs of PIRQA to PIRQD, as SeaBIOS sets them. */
 static const u8 pirq_route[PIRQS] = {10, 10, 11, 11};
 
 struct acpi_machine acpi_machine_of(const struct board *board)
 {
+    const struct pci_device *power = board->pci.device[POWER];
+    u16 pm_base = power ? pci_get16(&power->config[PMBA]) & PMBA_PORTS : 0;
     /* SeaBIOS divides the space in the same way. */
     return (struct acpi_machine){.facts = board->facts,
                                  .pci_memory =
-                                     phys_low_ram_bytes(board->memory) <= 2ull << 30 ? 2u << 30 : 3u << 30};
+                                     phys_low_ram_bytes(board->memory) <= 2ull << 30 ? 2u << 30 : 3u << 30,
+                                 .pm_base = pm_base ? pm_base : ACPI_PM_BASE};
 }
 
 struct smbios_machine smbios_machine_of(const struct board *board, const struct cpu_model *cpu)

@@ -4,6 +4,7 @@
 #include "kernel_rom.h"
 #include "load_common.h"
 
+#include "base/host_path.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -30,7 +31,7 @@ int image_open(struct load *load, struct image *image, const char *what, const c
 {
     *image = (struct image){.what = what, .path = path};
     /* O_NONBLOCK: a FIFO without a writer must not block. */
-    image->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    image->fd = host_open(path, O_RDONLY | O_NONBLOCK, 0);
     struct stat about;
     if (image->fd < 0)
         return load_fail(load, STATUS_USAGE, "cannot open %s '%s': %s", what, path, strerror(errno));

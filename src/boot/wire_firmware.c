@@ -91,13 +91,26 @@ static bool put_memory_map(struct firmware *f)
     return fw_cfg_put_file(&f->config, "etc/e820", map, high ? sizeof(map) : ENTRY_BYTES, false);
 }
 
-static bool put_acpi(struct firmware *f, const struct acpi_machine *machine)
+/* The tables name the ports of the power management, which firmware puts where it likes before it reads them: SeaBIOS at 600h, OVMF at
+ * B000h. */
+static void read_tables(void *source, u32 offset, u8 *buffer, u32 bytes)
 {
-    struct acpi_tables acpi = {0};
-    acpi_tables_build(&acpi, machine);
+    struct firmware *f = source;
+    if (offset == 0) {
+        struct acpi_machine machine = acpi_machine_of(f->wiring.board);
+        memset(&f->acpi, 0, sizeof f->acpi);
+        acpi_tables_build(&f->acpi, &machine);
+    }
+    memcpy(buffer, f->acpi.tables.bytes + offset, bytes);
+}
+
+static bool put_acpi(struct firmware *f)
+{
+    struct acpi_machine machine = acpi_machine_of(f->wiring.board);
+    acpi_tables_build(&f->acpi, &machine);
     const struct table_file files[] = {
-        {&acpi.rsdp, "etc/acpi/rsdp", TABLE_ZONE_F_SEGMENT, ACPI_RSDP_ALIGN},
-        {&acpi.tables, "etc/acpi/tables", TABLE_ZONE_HIGH, ACPI_TABLES_ALIGN},
+        {&f->acpi.rsdp, "etc/acpi/rsdp", TABLE_ZONE_F_SEGMENT, ACPI_RSDP_ALIGN},
+        {&f->acpi.tables, "etc/acpi/tables", TABLE_ZONE_HIGH, ACPI_TABLES_ALIGN},
     };
     u32 bytes = table_script(files, ARRAY_SIZE(files), NULL);
     u8 *script = malloc(bytes);
@@ -106,9 +119,8 @@ static bool put_acpi(struct firmware *f, const struct acpi_machine *machine)
         table_script(files, ARRAY_SIZE(files), script);
         good = fw_cfg_put_file(&f->config, "etc/table-loader", script, bytes, false);
     }
-    for (unsigned n = 0; n < ARRAY_SIZE(files); n++)
-        good = good &&
-               fw_cfg_put_file(&f->config, files[n].name, files[n].image->bytes, files[n].image->used, false);
+    good = good && fw_cfg_put_file(&f->config, files[0].name, f->acpi.rsdp.bytes, f->acpi.rsdp.used, false) &&
+           fw_cfg_put_source(&f->config, files[1].name, f->acpi.tables.used, read_tables, f);
     free(script);
     return good;
 }
@@ -154,12 +166,11 @@ static bool put_sleep_states(struct firmware *f)
 /* What firmware asks about the machine. */
 static bool put_machine(struct firmware *f)
 {
-    struct acpi_machine machine = acpi_machine_of(f->wiring.board);
     const struct firmware_options *user = &f->wiring.board->options->firmware;
     return fw_cfg_put(&f->config, FW_CFG_UUID, user->uuid, UUID_BYTES) &&
            fw_cfg_put_number(&f->config, FW_CFG_CPUS, 1, 2) &&
            fw_cfg_put_number(&f->config, FW_CFG_MAX_CPUS, 1, 2) && put_boot_plan(f) && put_memory_map(f) &&
-           put_sleep_states(f) && put_acpi(f, &machine) && put_smbios(f);
+           put_sleep_states(f) && put_acpi(f) && put_smbios(f);
 }
 
 /* The kernel's ROM, then the paths of devices with a boot index, in order. Each has a line. */

@@ -6,6 +6,7 @@
 #ifndef RINGER_BOOT_WIRE_FIRMWARE_H
 #define RINGER_BOOT_WIRE_FIRMWARE_H
 
+#include "acpi_tables.h"
 #include "board/firmware_file.h"
 #include "devices/chipset/fw_cfg.h"
 #include "kernel_items.h"
@@ -30,6 +31,7 @@ struct firmware {
     char image[FIRMWARE_PATH_BYTES]; /* the default firmware */
     struct kernel_rom *kernel;       /* the kernel that firmware starts; NULL: none */
     struct kernel_items items;       /* the same for UEFI firmware */
+    struct acpi_tables acpi;         /* as firmware last read them */
     bool started;                    /* the machine has started since power-on */
 };
 

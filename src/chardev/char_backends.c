@@ -1,6 +1,7 @@
 /*
  * Back ends other than sockets: nothing, standard input and output, files, named pipes, pseudo-terminals, a buffer.
  */
+#include "base/host_path.h"
 #include "base/host_time.h"
 #include "chardev.h"
 
@@ -19,7 +20,7 @@ bool char_open_log(struct chardev *c, char *error, size_t error_bytes)
     const char *path = c->options->log;
     if (!path) return true;
     int how = c->options->log_append ? O_APPEND : O_TRUNC;
-    c->log_fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | how, 0666);
+    c->log_fd = host_open(path, O_WRONLY | O_CREAT | how, 0666);
     return c->log_fd >= 0 || SAY("cannot write %s: %s", path, strerror(errno));
 }
 
@@ -51,7 +52,7 @@ const struct chardev_ops char_stdio_ops = {.open = open_stdio};
 static bool open_file(struct chardev *c, char *error, size_t error_bytes)
 {
     int how = c->options->append ? O_APPEND : O_TRUNC;
-    c->out_fd = open(c->options->path, O_WRONLY | O_CREAT | O_CLOEXEC | how, 0666);
+    c->out_fd = host_open(c->options->path, O_WRONLY | O_CREAT | how, 0666);
     c->open = true;
     return c->out_fd >= 0 || SAY("cannot write %s: %s", c->options->path, strerror(errno));
 }
@@ -65,7 +66,7 @@ static int open_pipe_end(const char *path, const char *suffix)
 {
     char name[4096];
     snprintf(name, sizeof(name), "%s%s", path, suffix);
-    return open(name, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    return host_open(name, O_RDWR | O_NONBLOCK, 0);
 }
 
 static bool open_pipe(struct chardev *c, char *error, size_t error_bytes)

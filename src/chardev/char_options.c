@@ -21,6 +21,7 @@ static const struct {
     {"ringbuf", CHAR_RINGBUF, " size "},
     {"socket", CHAR_SOCKET,
      " path host port server wait telnet reconnect nodelay delay ipv4 ipv6 tight abstract "},
+    {"qemu-vdagent", CHAR_VDAGENT, " name mouse clipboard "},
     {"vc", CHAR_NULL, " width height cols rows "}, /* a console in QEMU's window: Ringer's has none */
     {"memory", CHAR_RINGBUF, " size "},
     {"tty", CHAR_FILE, " path "},
@@ -80,6 +81,7 @@ static bool set(struct char_options *o, const char *key, const char *value)
                     {"mux", offsetof(struct char_options, mux)},
                     {"signal", offsetof(struct char_options, signal)},
                     {"append", offsetof(struct char_options, append)},
+                    {"clipboard", offsetof(struct char_options, clipboard)},
                     {"logappend", offsetof(struct char_options, log_append)}},
       numbers[] = {{"reconnect", offsetof(struct char_options, reconnect_s)},
                    {"size", offsetof(struct char_options, size)}};

@@ -21,6 +21,7 @@ enum char_kind {
     CHAR_PTY,
     CHAR_RINGBUF,
     CHAR_SOCKET,
+    CHAR_VDAGENT, /* Ringer itself is at the other end, see ui/vdagent.h: only a virtserialport can have it */
 };
 
 struct char_options {
@@ -39,6 +40,7 @@ struct char_options {
     const char *log; /* a copy of the output goes to this file; NULL: none */
     bool log_append;
     const char *listener; /* socket: accept from the listening socket of the chardev with this id */
+    bool clipboard;       /* vdagent: the guest's and the desktop's are one */
     bool lent;            /* a device opens it itself */
     char *text;           /* the strings above point into it */
 };

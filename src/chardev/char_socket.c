@@ -2,6 +2,7 @@
  * Sockets: Unix and TCP, with telnet or without; server or client. A server has one client at a time, and accepts the
  * next when that one has left. A client with reconnect= connects again.
  */
+#include "base/host_path.h"
 #include "base/host_time.h"
 #include "base/log.h"
 #include "chardev.h"
@@ -82,7 +83,7 @@ static long write_peer(struct chardev *c, const u8 *bytes, u32 count)
 static void remove_stale(const char *path)
 {
     struct stat status;
-    if (!lstat(path, &status) && S_ISSOCK(status.st_mode)) unlink(path);
+    if (!lstat(path, &status) && S_ISSOCK(status.st_mode)) host_unlink(path);
 }
 
 static bool listen_at(struct chardev *c, struct net_address *address, char *error, size_t error_bytes)

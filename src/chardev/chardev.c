@@ -470,7 +470,7 @@ int chardevs_init(struct chardevs *set)
     set->loop_mailbox.wake = wake_for_letters;
     set->loop_mailbox.owner = set;
     set->letters.work = run_letters;
-    int failed = net_loop_init(&set->loop);
+    int failed = net_loop_init(&set->loop, ROLE_CHARACTERS);
     if (failed) return failed;
     set->loop.look_out_ns = 0; /* a console must not keep a processor busy */
     net_loop_add(&set->loop, &set->letters);
@@ -485,9 +485,9 @@ struct chardev *chardevs_find(struct chardevs *set, const char *id)
 }
 
 static const struct chardev_ops *const ops_of[] = {
-    [CHAR_NULL] = &char_null_ops,    [CHAR_STDIO] = &char_stdio_ops, [CHAR_FILE] = &char_file_ops,
-    [CHAR_PIPE] = &char_pipe_ops,    [CHAR_PTY] = &char_pty_ops,     [CHAR_RINGBUF] = &char_ringbuf_ops,
-    [CHAR_SOCKET] = &char_socket_ops};
+    [CHAR_NULL] = &char_null_ops,     [CHAR_STDIO] = &char_stdio_ops, [CHAR_FILE] = &char_file_ops,
+    [CHAR_PIPE] = &char_pipe_ops,     [CHAR_PTY] = &char_pty_ops,     [CHAR_RINGBUF] = &char_ringbuf_ops,
+    [CHAR_SOCKET] = &char_socket_ops, [CHAR_VDAGENT] = &char_null_ops};
 
 bool chardevs_add(struct chardevs *set, const struct char_options *options, char *error, size_t error_bytes)
 {

@@ -56,7 +56,8 @@ void runtime_sweep(void)
     if (!directory) return;
     for (struct dirent *entry; (entry = readdir(directory));) {
         int pid;
-        if (sscanf(entry->d_name, "pid-%d", &pid) != 1 || !kill(pid, 0) || errno != ESRCH) continue;
+        bool hidden = entry->d_name[0] == '.'; /* of a guest agent */
+        if (sscanf(entry->d_name + hidden, "pid-%d", &pid) != 1 || !kill(pid, 0) || errno != ESRCH) continue;
         snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
         int fd = runtime_connect(path); /* it may belong to a process of another PID namespace */
         if (fd >= 0)

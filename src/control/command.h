@@ -114,6 +114,7 @@ void run_query_block(struct control_call *call);
 void run_eject(struct control_call *call);
 void run_change(struct control_call *call);
 void run_query_chardev(struct control_call *call);
+void run_guest_agent(struct control_call *call);
 void run_ringbuf_read(struct control_call *call);
 void run_set_link(struct control_call *call);
 void run_network(struct control_call *call);

@@ -172,6 +172,8 @@ const struct control_command control_commands[] = {
      .run = run_gdbserver},
     {"x-ringer-stats", "info stats", "every counter of --stats", NULL, .run = run_stats,
      .print = print_pairs},
+    {"x-ringer-guest-agent", NULL, "where the port of QEMU's guest agent leads: the path of a socket", NULL,
+     .run = run_guest_agent},
     {"x-ringer-hot", "info hot", "which translated blocks run, by samples since the last time", hot,
      .run = run_hot, .print = print_pairs},
     {"x-ringer-inspect", "info mapping",

@@ -1,6 +1,7 @@
 /*
  * Commands that act: run and stop, buttons, keys, pictures; and Ringer's own, which show its tables and counters.
  */
+#include "base/host_path.h"
 #include "board/media.h"
 #include "control_private.h"
 #include "mmu/tlb.h"
@@ -269,7 +270,7 @@ void run_memory_save(struct control_call *call)
 {
     u64 gpa = (u64)call_number(call, "val", 0), bytes = (u64)call_number(call, "size", 0);
     const char *file = call_text(call, "filename");
-    FILE *out = fopen(file, "we");
+    FILE *out = host_create(file);
     if (!out) {
         call_fail(call, "could not open '%.150s': %s", file, strerror(errno));
         return;

@@ -383,6 +383,22 @@ void run_query_chardev(struct control_call *call)
     }
 }
 
+void run_guest_agent(struct control_call *call)
+{
+    const struct device_options *devices = &call->vm->options->board.devices;
+    for (unsigned n = 0; n < devices->count; n++) {
+        const struct device_option *device = &devices->device[n];
+        const char *name = strcmp(device->type->name, "virtserialport") ? NULL : device_text(device, "name");
+        const struct char_options *chardev =
+            name && !strcmp(name, AGENT_PORT) ? device_chardev(device, "chardev") : NULL;
+        if (!chardev || chardev->kind != CHAR_SOCKET || !chardev->path || !chardev->server) continue;
+        call->result = json_object_new_object();
+        ADD_TEXT(call->result, "path", chardev->path);
+        return;
+    }
+    call_fail(call, "the machine has no port for a guest agent: start it with --agents");
+}
+
 void print_chardev(const struct json_object *result, struct json_object *text)
 {
     for (size_t n = 0; n < json_object_array_length(result); n++) {

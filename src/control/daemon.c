@@ -1,5 +1,7 @@
 #include "daemon.h"
 
+#include "base/host_path.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -52,7 +54,7 @@ void daemon_ready(void)
 
 static void remove_pid_file(void)
 {
-    if (getpid() == pid_of_file) unlink(pid_file);
+    if (getpid() == pid_of_file) host_unlink(pid_file);
 }
 
 bool daemon_note_pid(const char *path, char *error, size_t error_bytes)

@@ -17,7 +17,6 @@
 
 #define DR6_FIXED    0xffff0ff0u
 #define DR6_WRITABLE 0x0000e00fu
-#define DR6_BD       (1u << 13)
 #define DR7_FIXED    (1u << 10)
 #define DR7_WRITABLE 0xffff23ffu
 #define DR7_GD       (1u << 13)

@@ -40,9 +40,7 @@ static u32 matches(const struct vcpu *v, unsigned kinds, u64 address, u32 bytes)
 
 static void note(struct vcpu *v, u32 hits)
 {
-    if (!hits) return;
-    v->debug_trap |= hits;
-    __atomic_or_fetch(&v->pending, PENDING_DEBUG, __ATOMIC_RELAXED);
+    if (hits) vcpu_trap_debug(v, hits);
 }
 
 u32 debug_match_code(const struct vcpu *v, u64 linear)

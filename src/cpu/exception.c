@@ -6,8 +6,7 @@
 #include "memory.h"
 #include "system.h"
 
-#define DR6_BREAKPOINTS 0xf
-#define DR7_GD          (1u << 13)
+#define DR7_GD (1u << 13)
 /* DEBUGCTL.LBR and BTF are cleared on the way to a #DB handler (SDM 3B 17.4.1). */
 #define DEBUGCTL_CLEARED 3
 

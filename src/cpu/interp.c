@@ -11,9 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define DR6_BREAKPOINTS 0xfu
-#define DR6_BS          (1u << 14)
-#define DEBUGCTL_BTF    2u
+#define DEBUGCTL_BTF 2u
 
 int interp_init(struct vcpu *v)
 {
@@ -132,8 +130,10 @@ static bool entered_handler(const struct vcpu *v, const struct insn *i, u64 next
     return (i->row->traits & ISA_SOFTWARE_INTERRUPT) && v->rip != next;
 }
 
+/* SYSCALL and SYSRET see to their traps themselves (syscall.c). */
 static bool single_step_due(const struct vcpu *v, const struct insn *i, u64 next)
 {
+    if (i->mnemonic == ZYDIS_MNEMONIC_SYSCALL || i->mnemonic == ZYDIS_MNEMONIC_SYSRET) return false;
     if (entered_handler(v, i, next)) return false;
     bool branched = v->rip != next && v->rip != v->insn_start;
     return !(v->debugctl & DEBUGCTL_BTF) || branched;

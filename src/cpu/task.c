@@ -7,8 +7,7 @@
 
 #define TSS32_MIN_LIMIT 0x67
 #define TSS16_MIN_LIMIT 0x2b
-#define DR7_LOCAL       0x155 /* L0-L3 and LE: cleared by every switch */
-#define DR6_BT          (1u << 15)
+#define DR7_LOCAL       0x155     /* L0-L3 and LE: cleared by every switch */
 #define TASK_FLAGS      0x3f7fd5u /* the defined flags */
 
 /* Offsets in a TSS: eip, eflags, eight general registers, then the selectors in the order of enum seg and
@@ -210,10 +209,7 @@ void task_switch_event(struct vcpu *v, u16 tss_selector, enum task_switch_cause 
     if (has_error) push_error(v, d.high >> 8 & SYS_32 ? 4 : 2, error, ext);
     if (v->rip > v->seg[SEG_CS].limit) fault_raise_error(v, VEC_GP, ext);
     v->in_new_task = false;
-    if (state.trap) {
-        v->debug_trap |= DR6_BT;
-        __atomic_or_fetch(&v->pending, PENDING_DEBUG, __ATOMIC_RELAXED);
-    }
+    if (state.trap) vcpu_trap_debug(v, DR6_BT);
     vcpu_recheck_interrupts(v);
 }
 

@@ -30,8 +30,9 @@ enum pending_bits {
     PENDING_HOST = 1 << 0,      /* host time or host input: run timers, poll back ends */
     PENDING_INTERRUPT = 1 << 1, /* the interrupt line is up and may be deliverable now */
     PENDING_NMI = 1 << 2,
-    PENDING_EXIT = 1 << 3,  /* stop running: vm has the reason (quit, reset, debug exit) */
-    PENDING_DEBUG = 1 << 4, /* a trap-class #DB to deliver (data breakpoint, task switch T bit): debug_trap */
+    PENDING_EXIT = 1 << 3, /* stop running: vm has the reason (quit, reset, debug exit) */
+    PENDING_DEBUG =
+        1 << 4, /* a trap-class #DB to deliver (data breakpoint, task switch T bit, SYSRET): debug_trap */
     PENDING_DEBUGGER = 1 << 5, /* the last instruction hit a debugger's data point (debug_points.h) */
 };
 
@@ -175,6 +176,18 @@ static inline void vcpu_unmask_nmi(struct vcpu *v)
     if (likely(!v->nmi_latched)) return;
     v->nmi_latched = false;
     __atomic_or_fetch(&v->pending, PENDING_NMI, __ATOMIC_RELAXED);
+}
+
+/* What DR6 says of a #DB (SDM 3B 17.2.3). */
+#define DR6_BREAKPOINTS 0xfu
+#define DR6_BD          (1u << 13)
+#define DR6_BS          (1u << 14)
+#define DR6_BT          (1u << 15)
+/* A trap-class #DB behind the current instruction, for these reasons. */
+static inline void vcpu_trap_debug(struct vcpu *v, u32 dr6_bits)
+{
+    v->debug_trap |= dr6_bits;
+    __atomic_or_fetch(&v->pending, PENDING_DEBUG, __ATOMIC_RELAXED);
 }
 
 static inline bool vcpu_pe(const struct vcpu *v)

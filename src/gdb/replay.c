@@ -59,6 +59,9 @@ static const char *why_not(const struct gdb *g)
 {
     const struct options *o = g->vm->options;
     if (!o->deterministic) return "reverse execution needs --deterministic";
+    if (o->sandbox)
+        return "reverse execution starts the program anew, which the sandbox forbids: start with "
+               "--sandbox=off";
     if (o->lockstep) return "a lockstep run has no reverse execution";
     if (g->vm->debugger.changed) return g->vm->debugger.changed;
     if (g->vm->board.had_input) return "the guest has had input, which is not recorded";

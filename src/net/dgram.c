@@ -1,5 +1,6 @@
 #include "dgram.h"
 
+#include "base/host_path.h"
 #include "base/host_time.h"
 #include "cable.h"
 #include "frame.h"
@@ -157,7 +158,7 @@ static void destroy(struct net_backend *backend)
     if (dgram->send_fd >= 0 && dgram->send_fd != dgram->fd) close(dgram->send_fd);
     if (dgram->fd >= 0) close(dgram->fd);
     if (local->bytes && family_of(local) == AF_UNIX)
-        unlink(((const struct sockaddr_un *)local->at)->sun_path);
+        host_unlink(((const struct sockaddr_un *)local->at)->sun_path);
     free(dgram);
 }
 
@@ -169,7 +170,7 @@ static void remove_stale(const struct net_address *address)
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0) return;
     if (connect(fd, sockaddr_of(address), address->bytes) < 0 && errno == ECONNREFUSED)
-        unlink(((const struct sockaddr_un *)address->at)->sun_path);
+        host_unlink(((const struct sockaddr_un *)address->at)->sun_path);
     close(fd);
 }
 

@@ -1,5 +1,6 @@
 #include "dump.h"
 
+#include "base/host_path.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -105,7 +106,7 @@ struct net_dump *net_dump_create(struct net_loop *loop, const char *file, u32 fr
     dump->file = file;
     dump->frame_bytes_max = frame_bytes_max;
     dump->source.rest = rest;
-    dump->fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    dump->fd = host_open(file, O_WRONLY | O_CREAT | O_TRUNC, 0644);
     if (dump->fd < 0) {
         snprintf(error, error_bytes, "cannot write %s: %s", file, strerror(errno));
         free(dump);

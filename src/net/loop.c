@@ -96,6 +96,7 @@ static void *loop_main(void *argument)
 {
     struct net_loop *loop = argument;
     u64 quiet_since = host_now_ns();
+    confine_thread(loop->role);
     while (!__atomic_load_n(&loop->stop, __ATOMIC_SEQ_CST)) {
         bool any = work(loop);
         answer_call(loop);
@@ -104,6 +105,7 @@ static void *loop_main(void *argument)
         if (any) quiet_since = now;
         bool sleep = !any && now - quiet_since >= loop->look_out_ns && sleep_now(loop);
         int ready = wait_for_events(loop, sleep);
+        confine_thread(loop->role); /* the sandbox may have come after the start */
         __atomic_store_n(&loop->sleeps, 0, __ATOMIC_SEQ_CST);
         if (ready > 0) quiet_since = host_now_ns();
         tell(loop);
@@ -113,10 +115,10 @@ static void *loop_main(void *argument)
 
 /* --- from outside --- */
 
-int net_loop_init(struct net_loop *loop)
+int net_loop_init(struct net_loop *loop, enum thread_role role)
 {
-    *loop =
-        (struct net_loop){.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .look_out_ns = LOOP_LOOK_OUT_NS};
+    *loop = (struct net_loop){
+        .role = role, .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .look_out_ns = LOOP_LOOK_OUT_NS};
     if (loop->wake_fd < 0) return -errno;
     pthread_mutex_init(&loop->lock, NULL);
     pthread_cond_init(&loop->answered, NULL);

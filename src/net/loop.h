@@ -11,6 +11,7 @@
 #ifndef RINGER_NET_LOOP_H
 #define RINGER_NET_LOOP_H
 
+#include "base/confine.h"
 #include "base/types.h"
 
 #include <poll.h>
@@ -45,6 +46,7 @@ struct net_source {
 struct net_loop {
     pthread_t thread;
     bool started;
+    enum thread_role role; /* in the sandbox */
     int wake_fd;
     u32 sleeps; /* atomic */
     u32 stop;   /* atomic */
@@ -59,7 +61,7 @@ struct net_loop {
 };
 
 /* look_out_ns is LOOP_LOOK_OUT_NS; the caller may change it. Returns 0 or -errno. Sources are added before the thread starts, or on it. */
-int net_loop_init(struct net_loop *loop);
+int net_loop_init(struct net_loop *loop, enum thread_role role);
 void net_loop_add(struct net_loop *loop, struct net_source *source);
 /* On the thread, or before it starts. Does nothing if the source is not there. */
 void net_loop_remove(struct net_loop *loop, struct net_source *source);

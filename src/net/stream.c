@@ -1,5 +1,6 @@
 #include "stream.h"
 
+#include "base/host_path.h"
 #include "base/host_time.h"
 #include "base/log.h"
 #include "cable.h"
@@ -263,7 +264,7 @@ static void destroy(struct net_backend *backend)
     if (stream->peer >= 0) close(stream->peer);
     if (stream->listener >= 0) close(stream->listener);
     if (stream->options.server && family_of(&stream->options.address) == AF_UNIX)
-        unlink(((const struct sockaddr_un *)stream->options.address.at)->sun_path);
+        host_unlink(((const struct sockaddr_un *)stream->options.address.at)->sun_path);
     free(stream);
 }
 
@@ -275,7 +276,7 @@ static void remove_stale(const struct net_address *address)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) return;
     if (connect(fd, (const struct sockaddr *)address->at, address->bytes) < 0 && errno == ECONNREFUSED)
-        unlink(((const struct sockaddr_un *)address->at)->sun_path);
+        host_unlink(((const struct sockaddr_un *)address->at)->sun_path);
     close(fd);
 }
 

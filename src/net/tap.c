@@ -1,5 +1,6 @@
 #include "tap.h"
 
+#include "base/host_path.h"
 #include "cable.h"
 #include "frame.h"
 
@@ -118,7 +119,7 @@ static const struct net_backend_ops tap_ops = {
 static int open_tap(const char *ifname, char *error, size_t error_bytes)
 {
     struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
-    int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    int fd = host_open("/dev/net/tun", O_RDWR | O_NONBLOCK, 0);
     if (fd < 0) {
         snprintf(error, error_bytes, "tap: cannot open /dev/net/tun: %s", strerror(errno));
         return -1;

@@ -1,5 +1,6 @@
 #include "screen.h"
 
+#include "base/host_path.h"
 #include "devices/video/vga.h"
 #include "png_file.h"
 
@@ -11,17 +12,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Files of that kind that former processes may have left behind. */
+#define NAMES_MAX 100
+
 /* Open a file beside `path` that will be renamed to it. *name is its name, to be freed. */
 static int open_beside(const char *path, char **name)
 {
-    if (asprintf(name, "%s.XXXXXX", path) < 0) return -ENOMEM;
-    int fd = mkostemp(*name, O_CLOEXEC);
-    if (fd >= 0) {
-        fchmod(fd, 0644);
-        return fd;
-    }
-    int error = errno;
-    free(*name);
+    int fd, error;
+    unsigned number = 0;
+    do {
+        if (asprintf(name, "%s.%d-%u", path, getpid(), number++) < 0) return -ENOMEM;
+        fd = host_open(*name, O_RDWR | O_CREAT | O_EXCL, 0644);
+        if (fd >= 0) return fd;
+        error = errno;
+        free(*name);
+    } while (error == EEXIST && number < NAMES_MAX);
     return -error;
 }
 
@@ -42,7 +47,7 @@ static int check(const char *path)
     }
     int fd = open_beside(path, &name);
     if (fd < 0) return -fd;
-    unlink(name);
+    host_unlink(name);
     close(fd);
     free(name);
     return 0;
@@ -73,13 +78,13 @@ static int write_file(const char *path, const void *data, size_t bytes)
 {
     char *name = NULL;
     bool special = is_special(path);
-    int fd = special ? open(path, O_WRONLY | O_TRUNC | O_CLOEXEC) : open_beside(path, &name);
+    int fd = special ? host_open(path, O_WRONLY | O_TRUNC, 0) : open_beside(path, &name);
     if (fd < 0) return special ? -errno : fd;
     int failed = write_all(fd, data, bytes);
     if (close(fd) < 0 && !failed) failed = -errno;
     if (special) return failed;
-    if (!failed && rename(name, path) < 0) failed = -errno;
-    if (failed) unlink(name);
+    if (!failed && host_rename(name, path) < 0) failed = -errno;
+    if (failed) host_unlink(name);
     free(name);
     return failed;
 }

@@ -162,7 +162,8 @@ static bool settle_devices(struct options *o, struct complaint *c)
 {
     struct device_options *devices = &o->board.devices;
     struct drive_options *drives = &o->board.drives;
-    return options_settle_cards(o, c) && device_options_take_drives(devices, drives, c->text, c->bytes) &&
+    return options_add_agents(o, c) && options_settle_cards(o, c) &&
+           device_options_take_drives(devices, drives, c->text, c->bytes) &&
            drive_options_settle(drives, c->text, c->bytes) &&
            device_options_settle(devices, drives, c->text, c->bytes) && settle_networks(o, c) &&
            settle_chardevs(o, c);
@@ -208,7 +209,8 @@ bool options_parse(int argc, char **argv, const struct device_type *const *types
                                 .cpu = cpu_model_find("max"),
                                 .translator = translator_defaults(),
                                 .boot_plan = {.order = {BOOT_DISK, BOOT_FLOPPY, BOOT_CD}, .fail_wait_ms = -1},
-                                .timeout_ns = UINT64_MAX};
+                                .timeout_ns = UINT64_MAX,
+                                .sandbox = true};
     *command = COMMAND_RUN;
     int at = 1;
     const char *name = argc ? strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0] : "";
@@ -241,7 +243,7 @@ bool options_parse(int argc, char **argv, const struct device_type *const *types
     else if (argv[1][0] != '-')
         return COMPLAIN(&complaint,
                         "there is no command \"%s\"; there are run, new, start, stop, list, edit, remove, "
-                        "ctl, watch, inspect, disk, census, explain, simulate and help",
+                        "window, ctl, watch, inspect, disk, census, explain, simulate and help",
                         argv[1]);
     for (; at < argc; at++) {
         const char *word = argv[at];
@@ -375,6 +377,7 @@ void options_help(FILE *out)
           "ringer disk ...          make, show and convert disk images; without arguments: usage\n"
           "ringer new NAME ...      make a machine that is kept; ringer start|stop|edit|remove NAME; ringer "
           "list\n"
+          "ringer window            the same in a window\n"
           "ringer ctl NAME ...      commands for a machine that runs; without arguments: which run\n"
           "ringer watch NAME        what a running machine does, live; ringer inspect NAME ADDRESS: its "
           "mappings\n"

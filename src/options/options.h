@@ -65,6 +65,7 @@ struct options {
     bool nodefaults;
     const char *pid_file; /* NULL: none */
     const char *lock_pid; /* the lock file of a kept machine, for the process's number; NULL: none */
+    bool sandbox;         /* --sandbox */
     bool daemonize;
     bool video_given; /* -vga */
     bool no_reboot;

@@ -5,9 +5,9 @@
 
 #include <string.h>
 
-static const char *const commands[] = {"run",  "new",    "start",   "stop",     "list",
-                                       "edit", "remove", "ctl",     "watch",    "inspect",
-                                       "disk", "census", "explain", "simulate", "help"};
+static const char *const commands[] = {"run",    "new",     "start",    "stop",  "list",    "edit",
+                                       "remove", "window",  "ctl",      "watch", "inspect", "disk",
+                                       "census", "explain", "simulate", "help"};
 
 /* Does the option take a path? */
 static bool takes_file(const struct option_row *row)

@@ -1,10 +1,13 @@
 /*
- * Options: monitors.
+ * Options: monitors, and what the machine may do on the host.
  */
 #include "options_table.h"
 
+#include "chardev/runtime_folder.h"
+
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static bool add_monitor(struct options *o, const char *chardev, bool qmp, struct complaint *c)
 {
@@ -153,12 +156,57 @@ void control_options_fill_in(struct options *o)
     add_monitor(o, serial, false, &c);
 }
 
+/* QEMU's "on,spawn=deny,...": what its groups deny is denied here in any case. */
+static bool set_sandbox(struct options *o, const char *value, struct complaint *c)
+{
+    char *first = strndup(value, strcspn(value, ","));
+    bool good = first && option_switch(first, &o->sandbox);
+    free(first);
+    return good ? true : COMPLAIN(c, "--sandbox is on or off, not \"%s\"", value);
+}
+
+/* A machine with the name of one that runs gets another socket, as it does for its control socket. */
+static bool agent_socket(const char *name, char *path, size_t bytes)
+{
+    char folder[256], unnamed[32];
+    snprintf(unnamed, sizeof(unnamed), "pid-%d", getpid());
+    if (!runtime_folder(folder, sizeof(folder))) return false;
+    snprintf(path, bytes, "%s/.%s.agent", folder, name ? name : unnamed);
+    int fd = runtime_connect(path);
+    if (fd < 0) return true;
+    close(fd);
+    snprintf(path, bytes, "%s/.%.100s.%d.agent", folder, name, getpid());
+    return true;
+}
+
+bool options_add_agents(struct options *o, struct complaint *c)
+{
+    struct device_options *devices = &o->board.devices;
+    char path[512], text[600];
+    if (!o->control.agents) return true;
+    if (!agent_socket(o->board.name, path, sizeof(path)))
+        return COMPLAIN(c, "--agents: there is no folder for a socket");
+    snprintf(text, sizeof(text), "unix:%s,server=on,wait=off", path);
+    return device_options_chardev_for(devices, "#agent", text, c->text, c->bytes) &&
+           device_options_add_chardev(devices, "qemu-vdagent,id=#vdagent,clipboard=on", c->text, c->bytes) &&
+           device_options_add(devices, "virtio-serial-pci,id=#agents", c->text, c->bytes) &&
+           device_options_add(devices, "virtserialport,bus=#agents.0,chardev=#agent,name=" AGENT_PORT,
+                              c->text, c->bytes) &&
+           device_options_add(devices,
+                              "virtserialport,bus=#agents.0,chardev=#vdagent,name=com.redhat.spice.0",
+                              c->text, c->bytes);
+}
+
 static const struct option_row rows[] = {
     {"monitor", "TO", "a monitor for people: stdio, unix:PATH,server, ...; none", .set = set_monitor},
     {"qmp", "TO", "a monitor for programs, as QEMU's: unix:PATH,server,nowait, ...", .set = set_qmp},
     {"qmp-pretty", "TO", NULL, .set = set_qmp_pretty},
     {"mon", "chardev=ID[,mode=control]", "a monitor on a -chardev; mode=control: for programs",
      .set = set_mon},
+    {"agents", NULL,
+     "ports for qemu-guest-agent and spice-vdagent in the guest: ringer ctl NAME agent, clipboard, screen "
+     "size",
+     SWITCH(control.agents)},
     {"echr", "CODE", "the character that begins escape keys instead of Ctrl-A (1)", .set = set_escape},
     {"gdb", "TO", "a debugger may connect there: tcp::PORT (this host only), unix:PATH, chardev:ID; none",
      .set = set_gdb},
@@ -167,6 +215,7 @@ static const struct option_row rows[] = {
      SWITCH(control.stopped)},
     {"nodefaults", NULL, "no serial port, monitor, network or video card that was not asked for",
      SWITCH(nodefaults)},
+    {"sandbox", "on|off", "confine the process while the guest runs (on)", .set = set_sandbox},
 };
 
 const struct option_group options_control = {"Controlling a running machine", rows, ARRAY_SIZE(rows)};

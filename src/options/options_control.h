@@ -22,6 +22,7 @@ struct control_options {
     unsigned monitors;
     bool no_monitor; /* -monitor none: nor one behind Ctrl-A c */
     bool given;      /* some -monitor or -mon was given */
+    bool agents;     /* --agents */
     bool stopped;    /* -S: wait for "cont" before the first guest instruction */
     u8 escape;       /* -echr */
     const char *gdb; /* the id of the chardev of -gdb; NULL: none */
@@ -31,6 +32,9 @@ struct control_options {
 #define GDB_CHARDEV "gdb"
 /* The short form of a chardev for what they say: servers, and on this host only, unless it says otherwise. */
 void gdb_option_text(const char *to, char *text, size_t bytes);
+
+/* The name of the virtio port of QEMU's guest agent. */
+#define AGENT_PORT "org.qemu.guest_agent.0"
 
 void control_options_release(struct control_options *control);
 

@@ -187,21 +187,26 @@ bool options_set_firmware_log(struct options *o, const char *value, struct compl
     return add_with_chardev(o, "isa-debugcon,iobase=0x402", value, c);
 }
 
-static bool set_chardev(struct options *o, const char *value, struct complaint *c)
+bool device_options_add_chardev(struct device_options *options, const char *list, char *error,
+                                size_t error_bytes)
 {
-    struct device_options *devices = &o->board.devices;
-    struct char_options *chardev = &devices->chardev[devices->chardevs];
-    if (!strcmp(value, "help") || !strcmp(value, "?")) return o->help = COMMAND_HELP_CHARDEVS, true;
-    if (devices->chardevs == CHARDEV_OPTIONS_MAX)
-        return COMPLAIN(c, "there are more than %u chardevs", CHARDEV_OPTIONS_MAX);
-    if (!char_options_parse(chardev, value, c->text, c->bytes)) return false;
-    if (device_options_chardev(devices, chardev->id)) {
-        bool good = COMPLAIN(c, "there are two chardevs with the id \"%s\"", chardev->id);
+    struct char_options *chardev = &options->chardev[options->chardevs];
+    if (options->chardevs == CHARDEV_OPTIONS_MAX)
+        return SAY("there are more than %u chardevs", CHARDEV_OPTIONS_MAX);
+    if (!char_options_parse(chardev, list, error, error_bytes)) return false;
+    if (device_options_chardev(options, chardev->id)) {
+        bool good = SAY("there are two chardevs with the id \"%s\"", chardev->id);
         char_options_release(chardev);
         return good;
     }
-    devices->chardevs++;
+    options->chardevs++;
     return true;
+}
+
+static bool set_chardev(struct options *o, const char *value, struct complaint *c)
+{
+    if (!strcmp(value, "help") || !strcmp(value, "?")) return o->help = COMMAND_HELP_CHARDEVS, true;
+    return device_options_add_chardev(&o->board.devices, value, c->text, c->bytes);
 }
 
 /* --- drives --- */

@@ -72,6 +72,9 @@ void device_options_release(struct device_options *options);
 /* Does some device take the guest's input from standard input? */
 bool device_options_type_from_stdio(const struct device_options *options);
 
+/* A -chardev. False with one sentence in error. */
+bool device_options_add_chardev(struct device_options *options, const char *list, char *error,
+                                size_t error_bytes);
 /* A device, or a network, speaks itself at the socket of this chardev. False with one sentence in error. */
 bool device_options_lend(struct device_options *options, const char *id, char *error, size_t error_bytes);
 /* NULL: there is no such chardev. */

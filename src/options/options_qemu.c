@@ -100,7 +100,6 @@ static const struct option_row rows[] = {
     {"watchdog", "i6300esb", "as -device i6300esb", .set = add_watchdog},
     {"balloon", "virtio", "as -device virtio-balloon-pci; none", .set = add_balloon},
     {"enable-kvm", NULL, "ignored", .set = accept},
-    {"sandbox", "on", "ignored", .ignored = "there is no system-call filter yet"},
     {"overcommit", "...", "ignored", .ignored = "guest memory is never locked"},
     {"only-migratable", NULL, "ignored", .ignored = "nothing migrates"},
     {"no-acpi", NULL, "ignored", .ignored = "the machine has ACPI"},

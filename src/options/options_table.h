@@ -41,6 +41,9 @@ const char *options_console(struct options *o, const char *id, const char *value
 /* The monitors that are there without an option. */
 void control_options_fill_in(struct options *o);
 
+/* The ports of --agents, when the whole command line is known. */
+bool options_add_agents(struct options *o, struct complaint *c);
+
 /* Setters in options_device.c for options of other groups. */
 bool options_set_debugcon(struct options *o, const char *value, struct complaint *c);
 bool options_set_firmware_log(struct options *o, const char *value, struct complaint *c);

@@ -1,5 +1,6 @@
 #include "folder.h"
 
+#include "base/confine.h"
 #include "base/host_time.h"
 #include "confined.h"
 #include "server.h"
@@ -29,7 +30,7 @@ struct folder {
     struct server server;
     struct share_options options;
     struct mailbox *box;
-    int root_fd;          /* until the first thread has it */
+    int root_fd; /* the first thread takes it over: then it is in that thread's table of descriptors */
     bool own_descriptors; /* invariant 2; set by the first thread */
     struct clock *clock;  /* deterministic; NULL: not */
     struct timer timer;
@@ -220,6 +221,7 @@ static void serve_until_stop(struct folder *folder)
     for (;;) {
         struct share_request *request = take(folder);
         if (request) {
+            if (confine_is_due()) confine_thread_slowly(ROLE_FOLDER, folder->root_fd);
             serve(folder, request);
             polled = false;
         } else if (folder->forget && !folder->working) {

@@ -4,11 +4,13 @@
  *   ringer ctl                      the machines that run
  *   ringer ctl NAME COMMAND...      an HMP command: info status, stop, eject ide1-cd0, ...
  *   ringer ctl NAME qmp COMMAND [ARGUMENTS]    a QMP command with its arguments as a JSON object
+ *   ringer ctl NAME agent ...       the guest agent: agent_command.h
  *
- * Exit status: 0; 1: the machine refused; 2: bad arguments, or there is no such machine.
+ * Exit status: 0; 1: the machine, or the agent, refused; 2: bad arguments, or there is no such machine.
  */
 #include "ctl_command.h"
 
+#include "agent_command.h"
 #include "base/log.h"
 #include "chardev/runtime_folder.h"
 #include "qmp_client.h"
@@ -25,6 +27,7 @@ static int usage(FILE *out)
     fputs("ringer ctl                               list the machines that run\n"
           "ringer ctl NAME COMMAND...               an HMP command for one: info status, stop, help, ...\n"
           "ringer ctl NAME qmp COMMAND [ARGUMENTS]  a QMP command; its arguments are a JSON object\n"
+          "ringer ctl NAME agent ...                ask the guest's agent: agent alone lists what\n"
           "\n"
           "NAME is the machine's --name, or pid-N; or the path of a socket that -qmp made.\n",
           out);
@@ -52,8 +55,7 @@ static int finish(struct json_object *answer, bool hmp)
         fputs(said, bad ? stderr : stdout);
         status = bad;
     } else {
-        puts(json_object_to_json_string_ext(value, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-                                                       JSON_C_TO_STRING_NOSLASHESCAPE));
+        puts(json_object_to_json_string_ext(value, QMP_CLIENT_PRETTY));
     }
     json_object_put(answer);
     return status;
@@ -110,10 +112,15 @@ int ctl_command(int count, char **words)
     if (!strcmp(words[0], "--help") || !strcmp(words[0], "-h") || !strcmp(words[0], "help"))
         return usage(stdout);
     if (count < 2) return usage(stderr);
-    int status = STATUS_USAGE;
-    if (qmp_client_open(&talk, words[0]))
-        status = !strcmp(words[1], "qmp") ? run_qmp(&talk, count - 2, words + 2)
-                                          : run_hmp(&talk, count - 1, words + 1);
+    int status;
+    if (!qmp_client_open(&talk, words[0]))
+        status = STATUS_USAGE;
+    else if (!strcmp(words[1], "qmp"))
+        status = run_qmp(&talk, count - 2, words + 2);
+    else if (!strcmp(words[1], "agent"))
+        status = agent_command(&talk, count - 2, words + 2);
+    else
+        status = run_hmp(&talk, count - 1, words + 1);
     qmp_client_close(&talk);
     return status;
 }

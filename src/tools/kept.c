@@ -201,6 +201,8 @@ char **kept_arguments(const char *name, GKeyFile *settings)
         add(words, "--vnc", g_strdup(display)); /* HOST:N */
     else
         add(words, "--display", g_strdup(window ? "sdl" : "none"));
+    if (g_key_file_get_boolean(settings, "machine", "agents", NULL))
+        g_ptr_array_add(words, g_strdup("--agents"));
     add_drives(words, name, settings);
     add_network(words, settings);
     for (char **word = parsed; word && *word; word++)

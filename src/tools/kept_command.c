@@ -120,6 +120,7 @@ static GKeyFile *settings_of(const struct recipe *recipe)
     g_key_file_set_string(settings, "machine", "memory", recipe->memory ? recipe->memory : "512M");
     g_key_file_set_string(settings, "machine", "cpu", "max");
     g_key_file_set_string(settings, "machine", "display", window ? "window" : "none");
+    g_key_file_set_string(settings, "machine", "agents", "true");
     g_key_file_set_string(settings, "machine", "options", window ? "" : "-serial ringbuf");
     if (recipe->disk || recipe->debian) {
         g_key_file_set_string(settings, "disk", "file", "disk.qcow2");
@@ -312,25 +313,46 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static void print_machine(const char *name)
+/* Bytes of the host's that the machine's disk takes; 0: it has no disk of its own. */
+static u64 disk_bytes(const char *name)
 {
-    char disk[KEPT_PATH], size[32] = "-";
+    char disk[KEPT_PATH];
     struct stat about;
-    GKeyFile *settings = kept_load(name);
-    if (!settings) return;
+    bool any = kept_path(name, "disk.qcow2", disk, sizeof(disk)) && stat(disk, &about) == 0;
+    return any ? (u64)about.st_blocks * 512 : 0;
+}
+
+static void print_machine(const char *name, GKeyFile *settings)
+{
+    char size[32] = "-";
+    u64 bytes = disk_bytes(name);
     char *memory = g_key_file_get_string(settings, "machine", "memory", NULL);
-    int pid = kept_runner(name);
-    if (kept_path(name, "disk.qcow2", disk, sizeof(disk)) && stat(disk, &about) == 0)
-        snprintf(size, sizeof(size), "%llu MB", (unsigned long long)about.st_blocks >> 11);
-    printf("%-24s %-12s %-8s %s\n", name, pid ? "running" : "off", memory ? memory : "-", size);
+    if (bytes) snprintf(size, sizeof(size), "%llu MB", (unsigned long long)bytes >> 20);
+    printf("%-24s %-12s %-8s %s\n", name, kept_runner(name) ? "running" : "off", memory ? memory : "-", size);
     g_free(memory);
-    g_key_file_free(settings);
+}
+
+static void add_machine(struct json_object *list, const char *name, GKeyFile *settings)
+{
+    static const char *const shown[][2] = {
+        {"machine", "memory"}, {"machine", "display"}, {"disk", "cdrom"}, {"network", "card"}};
+    struct json_object *machine = json_object_new_object();
+    json_object_object_add(machine, "name", json_object_new_string(name));
+    json_object_object_add(machine, "running", json_object_new_boolean(kept_runner(name) != 0));
+    json_object_object_add(machine, "disk-bytes", json_object_new_int64((s64)disk_bytes(name)));
+    for (unsigned n = 0; n < ARRAY_SIZE(shown); n++) {
+        char *value = g_key_file_get_string(settings, shown[n][0], shown[n][1], NULL);
+        if (value) json_object_object_add(machine, shown[n][1], json_object_new_string(value));
+        g_free(value);
+    }
+    json_object_array_add(list, machine);
 }
 
 static int run_list(int argc, char **argv)
 {
     char root[KEPT_PATH];
-    if (argc) return bad_word("list", argv[0]);
+    struct json_object *list = argc == 1 && !strcmp(argv[0], "--json") ? json_object_new_array() : NULL;
+    if (argc && !list) return bad_word("list", argv[0]);
     kept_sweep();
     DIR *folder = kept_root(root, sizeof(root)) ? opendir(root) : NULL;
     if (!folder) return STATUS_HOST;
@@ -339,9 +361,15 @@ static int run_list(int argc, char **argv)
         if (entry->d_name[0] != '.') g_ptr_array_add(names, g_strdup(entry->d_name));
     closedir(folder);
     g_ptr_array_sort(names, compare_names);
-    if (names->len) printf("%-24s %-12s %-8s %s\n", "NAME", "STATE", "MEMORY", "DISK");
-    for (guint n = 0; n < names->len; n++)
-        print_machine(names->pdata[n]);
+    if (names->len && !list) printf("%-24s %-12s %-8s %s\n", "NAME", "STATE", "MEMORY", "DISK");
+    for (guint n = 0; n < names->len; n++) {
+        GKeyFile *settings = kept_load(names->pdata[n]);
+        if (settings && list) add_machine(list, names->pdata[n], settings);
+        if (settings && !list) print_machine(names->pdata[n], settings);
+        if (settings) g_key_file_free(settings);
+    }
+    if (list) puts(json_object_to_json_string_ext(list, QMP_CLIENT_PRETTY));
+    json_object_put(list);
     g_ptr_array_free(names, TRUE);
     return STATUS_OK;
 }
@@ -383,8 +411,8 @@ static bool change_setting(GKeyFile *settings, const char *word)
 {
     static const char *const known[][2] = {
         {"machine", "memory"},  {"machine", "cpu"},    {"machine", "display"}, {"machine", "boot"},
-        {"machine", "options"}, {"disk", "file"},      {"disk", "bus"},        {"disk", "cdrom"},
-        {"network", "card"},    {"network", "forward"}};
+        {"machine", "options"}, {"machine", "agents"}, {"disk", "file"},       {"disk", "bus"},
+        {"disk", "cdrom"},      {"network", "card"},   {"network", "forward"}};
     size_t length = strcspn(word, "=");
     for (unsigned n = 0; n < ARRAY_SIZE(known) && word[length]; n++)
         if (strlen(known[n][1]) == length && !strncmp(known[n][1], word, length)) {

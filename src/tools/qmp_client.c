@@ -21,7 +21,7 @@ static struct json_object *receive(struct qmp_client *talk)
     return NULL;
 }
 
-static bool send_all(int fd, const char *text)
+bool qmp_client_send(int fd, const char *text)
 {
     for (size_t left = strlen(text); left;) {
         ssize_t done = send(fd, text, left, MSG_NOSIGNAL);
@@ -39,8 +39,8 @@ struct json_object *qmp_client_ask(struct qmp_client *talk, const char *command,
     struct json_object *object = json_object_new_object();
     json_object_object_add(object, "execute", json_object_new_string(command));
     if (arguments) json_object_object_add(object, "arguments", arguments);
-    bool sent = send_all(talk->fd, json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN)) &&
-                send_all(talk->fd, "\n");
+    bool sent = qmp_client_send(talk->fd, json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN)) &&
+                qmp_client_send(talk->fd, "\n");
     json_object_put(object);
     return sent ? receive(talk) : NULL;
 }

@@ -10,6 +10,9 @@
 
 struct json_object;
 
+/* json-c's flags for what people read. */
+#define QMP_CLIENT_PRETTY (JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE)
+
 struct qmp_client {
     FILE *in;
     int fd;
@@ -25,5 +28,8 @@ void qmp_client_close(struct qmp_client *talk);
 /* The answer to a command; events are skipped. NULL: the machine has gone. `arguments` is taken over; it may be NULL. */
 struct json_object *qmp_client_ask(struct qmp_client *talk, const char *command,
                                    struct json_object *arguments);
+
+/* All of the text, to a socket. False: the other end has gone. */
+bool qmp_client_send(int fd, const char *text);
 
 #endif

@@ -30,11 +30,13 @@ void console_init(struct console *console)
 {
     *console = (struct console){.letter.run = delivered};
     pthread_mutex_init(&console->lock, NULL);
+    clipboard_init(&console->clipboard);
 }
 
 void console_destroy(struct console *console)
 {
     pthread_mutex_destroy(&console->lock);
+    clipboard_destroy(&console->clipboard);
 }
 
 void console_attach(struct console *console, struct console_frontend *frontend)
@@ -58,11 +60,11 @@ static s16 sum(int a, int b)
     return (s16)(both < INT16_MIN ? INT16_MIN : both > INT16_MAX ? INT16_MAX : both);
 }
 
-/* Merge movement into preceding movement with the same buttons. */
+/* Merge movement into preceding movement with the same buttons. Of two texts or sizes the last one counts. */
 static bool merge(struct console_event *last, const struct console_event *event)
 {
     if (last->kind != event->kind || last->buttons != event->buttons) return false;
-    if (event->kind != CONSOLE_POINT && event->kind != CONSOLE_MOVE) return false;
+    if (event->kind == CONSOLE_KEY || event->kind == CONSOLE_COMMAND) return false;
     last->wheel = sum(last->wheel, event->wheel);
     last->right = sum(last->right, event->right);
     last->lower = sum(last->lower, event->lower);
@@ -94,6 +96,12 @@ void console_send_key(struct console *console, const struct key *key, bool down)
 void console_send_command(struct console *console, enum console_command command)
 {
     console_send(console, &(struct console_event){.kind = CONSOLE_COMMAND, .command = command});
+}
+
+void console_copy(struct console *console, const char *text, size_t bytes)
+{
+    if (clipboard_put(&console->clipboard, CLIPBOARD_HOST, text, bytes))
+        console_send(console, &(struct console_event){.kind = CONSOLE_COPY});
 }
 
 u16 console_scale(s64 at, u32 length)

@@ -17,6 +17,7 @@
 #define RINGER_UI_CONSOLE_H
 
 #include "base/mailbox.h"
+#include "clipboard.h"
 #include "devices/video/display.h"
 #include "keys.h"
 
@@ -35,13 +36,15 @@ struct console_event {
         CONSOLE_POINT, /* the pointer is at x, y */
         CONSOLE_MOVE,  /* the mouse moved by right, lower */
         CONSOLE_COMMAND,
+        CONSOLE_COPY,   /* the clipboard has a text of the host's */
+        CONSOLE_RESIZE, /* the user has made the window so big: x, y pixels */
     } kind;
     const struct key *key;
     bool down;
     u8 buttons;       /* POINT, MOVE: PS2_BUTTON_... now held */
     s16 right, lower; /* MOVE: counts */
     s16 wheel;        /* POINT, MOVE: clicks towards the user */
-    u16 x, y;         /* POINT: 0 to FFFFh, over the whole screen */
+    u16 x, y;         /* POINT: 0 to FFFFh, over the whole screen; RESIZE: pixels */
     enum console_command command;
 };
 
@@ -64,6 +67,9 @@ struct console {
     u32 paused;
     u32 stopped; /* for good: no more events are taken */
     u32 leds;    /* PS2_LED_... */
+    u32 shares;  /* the guest has a port for an agent with which it shares the clipboard */
+    u32 copied;  /* counts the guest's texts; the last one is in `clipboard` */
+    struct clipboard clipboard;
     /* private */
     struct console_frontend *frontends;
     pthread_mutex_t lock;
@@ -81,6 +87,8 @@ void console_detach(struct console *console, struct console_frontend *frontend);
 /* Any thread. */
 void console_send(struct console *console, const struct console_event *event);
 void console_send_key(struct console *console, const struct key *key, bool down);
+/* The user has copied a text. Only if the console `shares`. */
+void console_copy(struct console *console, const char *text, size_t bytes);
 void console_send_command(struct console *console, enum console_command command);
 
 /* Convert a coordinate on a screen of that width or height to the range of POINT. */

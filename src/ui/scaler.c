@@ -160,6 +160,12 @@ struct display_rect scaler_fit(u32 width, u32 height, u32 window_width, u32 wind
         to_width = (u32)((u64)window_height * width / height);
     else
         to_height = (u32)((u64)window_width * height / width);
+    /* Guests choose widths that are multiples of 8. A picture that lacks less than that is not stretched. */
+    if (width <= window_width && height <= window_height && window_width - width < 8 &&
+        window_height - height < 8) {
+        to_width = width;
+        to_height = height;
+    }
     if (whole && to_width >= width && to_height >= height) {
         u32 x = to_width / width, y = to_height / height, factor = x < y ? x : y;
         to_width = width * factor;

@@ -1,5 +1,6 @@
 /*
- * What the files of the SDL window share: sdl_window.c shows the picture, sdl_input.c takes keys and mouse.
+ * What the files of the SDL window share: sdl_window.c shows the picture, sdl_input.c takes keys and mouse,
+ * sdl_clipboard.c joins the desktop's clipboard to the guest's.
  */
 #ifndef RINGER_UI_SDL_PRIVATE_H
 #define RINGER_UI_SDL_PRIVATE_H
@@ -29,14 +30,19 @@ struct sdl_window {
     int given_width, given_height; /* the size that Ringer last gave the window */
     struct display_rect area;      /* the part of the window with the picture */
     struct scaler scaler;
-    u32 *pixel; /* for surfaces in a format other than 00RRGGBB */
+    bool wished; /* the user has chosen a size, which the guest was or will be asked for */
+    u64 wish_ns; /* when to ask the guest for a screen of the window's size; UINT64_MAX: not */
+    u32 *pixel;  /* for surfaces in a format other than 00RRGGBB */
     u64 capacity;
 
     /* input */
     bool held[SDL_NUM_SCANCODES]; /* keys that are down for the guest */
     bool grabbed;
     u8 buttons;
-    bool absolute;      /* console.absolute when it was last read */
+    bool absolute; /* console.absolute when it was last read */
+    u32 copied;    /* console.copied when it was last read */
+    bool focused;
+    u64 focus_lost_ns;  /* 0: it never had the focus */
     u64 close_again_ns; /* closing the window again before this time quits; 0: it was not closed yet */
 };
 
@@ -54,5 +60,14 @@ void sdl_wheel(struct sdl_window *w, const SDL_MouseWheelEvent *event);
 void sdl_grab(struct sdl_window *w, bool grab);
 /* console.absolute may have changed. */
 void sdl_pointing(struct sdl_window *w);
+
+/* --- sdl_clipboard.c --- */
+
+/* The window got or lost the keyboard. */
+void sdl_focus(struct sdl_window *w, bool focused);
+/* The desktop's clipboard has changed. */
+void sdl_copied(struct sdl_window *w);
+/* The guest's may have. */
+void sdl_guest_copied(struct sdl_window *w);
 
 #endif

@@ -19,6 +19,8 @@
 #define DEFAULT_RATE    60
 #define CLOSE_AGAIN_NS  (30 * NS_PER_SECOND)
 #define BYTES_PER_PIXEL 4
+#define WISH_AFTER_NS   (200 * NS_PER_MS) /* the user has stopped to drag the window's edge for so long */
+#define MODE_STEP       8                 /* widths of the guest's modes are multiples of this */
 
 /* --- news from the vCPU thread --- */
 
@@ -160,6 +162,30 @@ static void follow(struct sdl_window *w)
     if (width == w->given_width && height == w->given_height) sdl_fit(w);
 }
 
+/* The user has changed the window's size, so the guest is asked for a screen of that size. A guest without an agent for that
+ * never hears of it, and its picture is scaled. */
+static void window_resized(struct sdl_window *w)
+{
+    int width, height;
+    follow(w);
+    SDL_GetWindowSize(w->window, &width, &height);
+    bool fits = (u32)width - w->guest_width < MODE_STEP && (u32)height == w->guest_height;
+    bool given = width == w->given_width && height == w->given_height;
+    w->wish_ns = !fits && (!given || w->wished) ? host_now_ns() + WISH_AFTER_NS : UINT64_MAX;
+    lay_out(w);
+}
+
+static void wish(struct sdl_window *w)
+{
+    int width, height;
+    w->wish_ns = UINT64_MAX;
+    w->wished = true;
+    SDL_GetWindowSize(w->window, &width, &height);
+    console_send(w->console, &(struct console_event){.kind = CONSOLE_RESIZE,
+                                                     .x = (u16)(width < UINT16_MAX ? width : UINT16_MAX),
+                                                     .y = (u16)(height < UINT16_MAX ? height : UINT16_MAX)});
+}
+
 static void guest_resized(struct sdl_window *w)
 {
     w->guest_width = w->viewer.frame.width;
@@ -201,14 +227,13 @@ static void close_wanted(struct sdl_window *w)
 static void window_event(struct sdl_window *w, const SDL_WindowEvent *event)
 {
     switch (event->event) {
-    case SDL_WINDOWEVENT_SIZE_CHANGED:
-        follow(w);
-        lay_out(w);
-        break;
+    case SDL_WINDOWEVENT_SIZE_CHANGED: window_resized(w); break;
     case SDL_WINDOWEVENT_EXPOSED:
         if (w->guest_width) SDL_UpdateWindowSurface(w->window);
         break;
+    case SDL_WINDOWEVENT_FOCUS_GAINED: sdl_focus(w, true); break;
     case SDL_WINDOWEVENT_FOCUS_LOST:
+        sdl_focus(w, false);
         sdl_release_keys(w);
         if (w->grabbed) sdl_grab(w, false);
         break;
@@ -225,6 +250,7 @@ static void handle(struct sdl_window *w, const SDL_Event *event)
         if (news == NEWS_STATE) {
             sdl_pointing(w);
             sdl_title(w);
+            sdl_guest_copied(w);
         }
         if (news == NEWS_READY) {
             w->asked = false;
@@ -240,6 +266,7 @@ static void handle(struct sdl_window *w, const SDL_Event *event)
     case SDL_MOUSEBUTTONDOWN:
     case SDL_MOUSEBUTTONUP: sdl_button(w, &event->button); break;
     case SDL_MOUSEWHEEL: sdl_wheel(w, &event->wheel); break;
+    case SDL_CLIPBOARDUPDATE: sdl_copied(w); break;
     default: break;
     }
 }
@@ -259,7 +286,9 @@ static int work(struct sdl_window *w)
         display_ask(&w->viewer);
     }
     if (!w->asked && now >= w->blink_ns) draw(w);
-    if (w->wants && !w->asked) next = w->next_ask_ns;
+    if (now >= w->wish_ns) wish(w);
+    if (w->wish_ns < next) next = w->wish_ns;
+    if (w->wants && !w->asked && w->next_ask_ns < next) next = w->next_ask_ns;
     if (!w->asked && w->blink_ns < next) next = w->blink_ns;
     if (w->close_again_ns && w->close_again_ns < next) next = w->close_again_ns;
     if (next == UINT64_MAX) return -1;
@@ -331,7 +360,7 @@ struct sdl_window *sdl_window_open(struct console *console, const struct sdl_win
     }
     w->console = console;
     w->options = *options;
-    w->blink_ns = UINT64_MAX;
+    w->blink_ns = w->wish_ns = UINT64_MAX;
     w->given_width = DEFAULT_WIDTH;
     w->given_height = DEFAULT_HEIGHT;
     w->viewer.changed = picture_changed;

@@ -3,6 +3,7 @@
  */
 #include "vnc_private.h"
 
+#include "base/confine.h"
 #include "base/host_time.h"
 #include "base/log.h"
 
@@ -56,7 +57,10 @@ static void picture_ready(struct display_viewer *viewer)
     tell(container_of(viewer, struct vnc, viewer), VNC_READY);
 }
 
-static void state_changed(struct console_frontend *frontend) {}
+static void state_changed(struct console_frontend *frontend)
+{
+    tell(container_of(frontend, struct vnc, frontend), VNC_STATE);
+}
 
 /* --- clients --- */
 
@@ -202,6 +206,7 @@ static u64 work(struct vnc *vnc)
     u64 now = host_now_ns();
     u32 news = __atomic_exchange_n(&vnc->news, 0, __ATOMIC_SEQ_CST);
     if (news & VNC_CHANGED) vnc->wants = true;
+    if (news & VNC_STATE) vnc_guest_copied(vnc);
     if (news & VNC_READY) {
         vnc->asked = false;
         draw(vnc);
@@ -243,6 +248,7 @@ static void sleep_until(struct vnc *vnc, u64 wake_ns)
 static void *serve(void *argument)
 {
     struct vnc *vnc = argument;
+    confine_thread(ROLE_VNC);
     while (!__atomic_load_n(&vnc->stop, __ATOMIC_SEQ_CST)) {
         sleep_until(vnc, work(vnc));
         rfbCheckFds(vnc->screen, 0);
@@ -288,6 +294,10 @@ static bool make_screen(struct vnc *vnc, int fd)
     screen->ptrAddEvent = vnc_pointer;
     screen->getKeyboardLedStateHook = vnc_leds;
     screen->newClientHook = new_client;
+    if (vnc->console->shares) {
+        screen->setXCutText = vnc_cut_latin;
+        screen->setXCutTextUTF8 = vnc_cut;
+    }
     if (vnc->password[0]) {
         vnc->passwords[0] = vnc->password;
         screen->authPasswdData = vnc->passwords;

@@ -1,6 +1,6 @@
 /*
  * What the files of the VNC server share: vnc.c serves clients, vnc_input.c takes keys and pointer,
- * vnc_listen.c opens the socket.
+ * vnc_listen.c opens the socket, vnc_clipboard.c shares texts.
  */
 #ifndef RINGER_UI_VNC_PRIVATE_H
 #define RINGER_UI_VNC_PRIVATE_H
@@ -28,13 +28,14 @@ struct vnc {
     bool wants, asked;
     u64 next_ask_ns, blink_ns;
     u32 clients;
+    u32 copied; /* console.copied when it was last read */
     u32 *blank; /* shown until there is a picture */
     char password[VNC_PASSWORD_MAX + 1];
     char *passwords[2];
     const struct key *held[VNC_HELD_MAX]; /* keys that are down for the guest */
 };
 
-enum { VNC_CHANGED = 1, VNC_READY = 2 };
+enum { VNC_CHANGED = 1, VNC_READY = 2, VNC_STATE = 4 };
 
 /* A listening socket for the specification, or -1 with one sentence in error. Sets vnc->password. */
 int vnc_listen(struct vnc *vnc, const char *specification, int *status, char *error, size_t error_bytes);
@@ -46,5 +47,13 @@ void vnc_pointer(int mask, int x, int y, rfbClientPtr client);
 void vnc_release_keys(struct vnc *vnc);
 int vnc_leds(rfbScreenInfoPtr screen);
 extern rfbProtocolExtension vnc_scan_codes;
+
+/* --- vnc_clipboard.c --- */
+
+/* libvncserver's hooks: a client has copied a text, in Latin 1 as RFB 3.8 has it (7.5.6) or by the extension for UTF-8. */
+void vnc_cut_latin(char *text, int bytes, rfbClientPtr client);
+void vnc_cut(char *text, int bytes, rfbClientPtr client);
+/* The guest may have copied one. */
+void vnc_guest_copied(struct vnc *vnc);
 
 #endif

@@ -377,7 +377,7 @@ struct vhost *vhost_user_over(int fd, const char *name, const struct vhost_memor
         free_user(user);
         return NULL;
     }
-    if (!failed) failed = net_loop_init(&user->loop);
+    if (!failed) failed = net_loop_init(&user->loop, ROLE_NETWORK);
     if (!failed) {
         user->source = (struct net_source){.fill = fill, .ready = ready, .work = work, .rest = rest};
         net_loop_add(&user->loop, &user->source);

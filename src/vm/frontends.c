@@ -3,6 +3,7 @@
  */
 #include "frontends.h"
 
+#include "base/confine.h"
 #include "vm.h"
 
 #include <pthread.h>
@@ -54,6 +55,7 @@ static void run_beside_window(struct frontends *f, struct job *job)
     if (failed) die(STATUS_HOST, "cannot start the machine's thread: %s", strerror(failed));
     while (sem_wait(&f->started) < 0) /* EINTR */
         ;
+    confine_thread(ROLE_WINDOW);
     sdl_window_run(f->window);
     sem_post(&f->closed);
     pthread_join(thread, NULL);

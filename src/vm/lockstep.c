@@ -1,5 +1,6 @@
 #include "lockstep.h"
 
+#include "base/confine.h"
 #include "base/log.h"
 #include "chardev/chardev.h"
 #include "dispatcher.h"
@@ -106,6 +107,7 @@ int lockstep_run(struct vm *lead)
     both->follow->vcpu.instruments.write_log = &both->log;
     machine_start(both->follow);
     chipset_mirror_input(&lead->chipset, &both->follow->chipset);
+    confine_thread(ROLE_VCPU);
 
     bool differ = false;
     int status = -1;

@@ -1,5 +1,6 @@
 #include "waker.h"
 
+#include "base/confine.h"
 #include "cpu/vcpu.h"
 #include "translator/translator.h"
 
@@ -119,6 +120,7 @@ static void take_timer(struct waker *waker)
 static void *waker_main(void *argument)
 {
     struct waker *waker = argument;
+    confine_thread(ROLE_WAKER);
     while (!__atomic_load_n(&waker->stop, __ATOMIC_SEQ_CST)) {
         struct pollfd fds[] = {{.fd = waker->timer_fd, .events = POLLIN},
                                {.fd = waker->kick_fd, .events = POLLIN},

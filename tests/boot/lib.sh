@@ -27,6 +27,10 @@ join() {
     [ "$bad" -eq 0 ] || failed "see above"
 }
 
+# done_status KERNEL: Ringer's exit status when init has ended. The cloud kernel has no /dev/port, so init resets the machine there
+# instead of writing its status.
+done_status() { case $1 in cloud-*) echo 0 ;; *) echo "$guest_done_status" ;; esac }
+
 kernel_file() { echo "$guest_cache/debian-$(arch_of "$1")/$1/vmlinuz"; }
 
 # run_guest VMM NAME SECONDS KERNEL MEGABYTES APPEND OPTION...: boots; leaves $temporary/NAME.out (all output),
@@ -42,24 +46,26 @@ run_guest() {
 
 report_value() { sed -n "s/^$2 //p" "$temporary/$1.report"; }
 
-# The guest's output from init's marker on, without carriage returns, which is the part that is compared. (Before it are firmware
-# messages, and kernel messages with times.)
-guest_output() { tr -d '\r' <"$1" | sed -n '/ringer-guest: ready$/,$ { s/.*ringer-guest: ready$/ringer-guest: ready/; p }'; }
+# The guest's output from init's marker to its status, without carriage returns, which is the part that is compared. (Before and behind
+# it are messages of firmware and kernel, with times.)
+guest_output() { tr -d '\r' <"$1" | sed -n '/ringer-guest: ready$/,/^ringer-guest: status/ { s/.*ringer-guest: ready$/ringer-guest: ready/; p }'; }
 
 show_ending() {
     tail -n 25 "$temporary/$1.out" | sed 's/^/  guest: /'
     sed 's/^/  stderr: /' "$temporary/$1.err" | tail -n 60
 }
 
-# expect_end NAME: the guest ended with init's status.
+# expect_end NAME [KERNEL]: the guest ended with init's status.
 expect_end() {
+    local expected
+    expected=$(done_status "${2:-}")
     if [ "$status" -eq 124 ]; then
         show_ending "$1"
         failed "$1: the time ran out"
     fi
-    if [ "$status" -ne "$guest_done_status" ]; then
+    if [ "$status" -ne "$expected" ]; then
         show_ending "$1"
-        failed "$1: exit status $status, expected $guest_done_status"
+        failed "$1: exit status $status, expected $expected"
     fi
 }
 

@@ -78,7 +78,7 @@ static u64 transmit(void *sink, const u8 *bytes, u64 count)
     return last % 5 ? count : count / 2;
 }
 
-static const struct virtio_port_ops port_ops = {transmit, NULL};
+static const struct virtio_port_ops port_ops = {.transmit = transmit};
 
 static void make(struct bench *b, unsigned kind, const struct virtio_options *options)
 {

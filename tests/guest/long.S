@@ -508,6 +508,17 @@ main64:
     mov rax, [syscall_flags]
     and eax, FL_CF + FL_IF
     IS(FL_IF)
+    /* The trap of TF follows the flags behind SYSCALL and SYSRET, not those before. */
+    write_msr MSR_FMASK, FL_DF + FL_CF + FL_TF
+    user_ user_syscall, UCODE64, 0x202 + FL_TF
+    LOADED_IS([seen_vector], VEC_DB)
+    LOADED_IS([seen_cs], UCODE64)
+    LOADED_IS_AT([seen_rip], user_syscall_next)
+    write_msr MSR_FMASK, FL_DF + FL_CF
+    user_ user_syscall, UCODE64, 0x202 + FL_TF
+    LOADED_IS([seen_vector], VEC_DB)
+    LOADED_IS([seen_cs], CODE64)
+    LOADED_IS_AT([seen_rip], syscall64)
     mov dword ptr [syscall_to32], 1
     user_ user_syscall, UCODE64, 0x202
     LOADED_IS([seen_vector], 0x80)

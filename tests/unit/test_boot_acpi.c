@@ -356,11 +356,15 @@ static void test_mp(void)
 
 int main(void)
 {
-    test_acpi(&(struct acpi_machine){.facts = {.serial = {true}}, .pci_memory = 0x80000000});
     test_acpi(&(struct acpi_machine){
-        .facts = {.serial = {true, true, true, true}, .floppy = true, .apic = true}, .pci_memory = 1});
-    test_acpi(&(struct acpi_machine){.facts = {.serial = {false, false, true}, .apic = true}});
-    test_acpi(&(struct acpi_machine){.facts = {.floppy = true, .hpet = true}});
+        .pm_base = ACPI_PM_BASE, .facts = {.serial = {true}}, .pci_memory = 0x80000000});
+    test_acpi(
+        &(struct acpi_machine){.pm_base = ACPI_PM_BASE,
+                               .facts = {.serial = {true, true, true, true}, .floppy = true, .apic = true},
+                               .pci_memory = 1});
+    test_acpi(&(struct acpi_machine){.pm_base = ACPI_PM_BASE,
+                                     .facts = {.serial = {false, false, true}, .apic = true}});
+    test_acpi(&(struct acpi_machine){.pm_base = ACPI_PM_BASE, .facts = {.floppy = true, .hpet = true}});
     test_smbios_of_user();
     test_smbios(128ull << 20, 128ull << 20, 1);
     test_smbios(6ull << 30, 3ull << 30, 1);

@@ -40,7 +40,7 @@ static void start(bool legacy)
     struct dma dma = rig_dma(&rig);
     test_clock = (struct clock){.now_ns = now};
     sent = rooms = 0;
-    static const struct virtio_port_ops ops = {transmit, room};
+    static const struct virtio_port_ops ops = {.transmit = transmit, .room = room};
     virtio_console_init(&console, &rig.bus, &dma, &options, &test_clock, 1, false);
     virtio_port_plug(&console, 0, true, NULL, &ops, NULL);
     rig.virtio = &console.virtio;
@@ -181,7 +181,7 @@ static bool hears(unsigned id, unsigned event, unsigned value, const char *name)
 static void test_ports(void)
 {
     enum { READY, ADD, PORT_READY = 3, CONSOLE, OPEN = 6, NAME };
-    static const struct virtio_port_ops ops = {transmit, room};
+    static const struct virtio_port_ops ops = {.transmit = transmit, .room = room};
     struct virtio_options options = {.devfn = PCI_DEVFN(6, 0)};
     u32 head, written;
     rig_init(&rig);

@@ -54,7 +54,7 @@ static void rig_init(struct rig *rig)
     static const struct net_card_ops card_ops = {sent, received, carrier};
     static const struct net_filter filter = {.accepts = all};
     memset(rig, 0, sizeof(*rig));
-    CHECK_EQ(net_loop_init(&rig->loop), 0);
+    CHECK_EQ(net_loop_init(&rig->loop, ROLE_NETWORK), 0);
     rig->backend = (struct net_backend){.ops = &backend_ops, .loop = &rig->loop, .up = true};
     CHECK_EQ(net_end_init(&rig->end, &rig->loop, &rig->backend, &rig->box), 0);
     net_attach(&rig->end.cable, &card_ops, rig);

@@ -10,6 +10,8 @@ usage: rfb.py PORT [--password WORD] COMMAND..., several separated by "+":
     point X Y MASK      a pointer event
     change LIMIT        the next update changes something, and less than LIMIT pixels
     shot FILE           the screen as PPM
+    copy TEXT           the user of this client has copied TEXT
+    copied TEXT         wait until the guest has copied TEXT
     others N            N more clients at once, each gets the whole screen
     rude                every kind of bad client; then this one must still be served
 """
@@ -55,7 +57,7 @@ class Client:
         self.width, self.height = struct.unpack(">HH", self.take(4))
         self.take(16)
         self.name = self.take(struct.unpack(">I", self.take(4))[0]).decode()
-        self.pixels = bytearray(self.width * self.height * 4)
+        self.pixels, self.copied = bytearray(self.width * self.height * 4), None
         # 32 bits, depth 24, little-endian, true colour, 8 bits each at 16, 8, 0
         self.socket.sendall(b"\0\0\0\0" + struct.pack(">BBBBHHHBBBxxx", 32, 24, 0, 1, 255, 255, 255, 16, 8, 0))
         self.socket.sendall(struct.pack(">BxHii", 2, 2, RAW, DESKTOP_SIZE))
@@ -96,6 +98,9 @@ class Client:
         finally:
             self.socket.settimeout(WAIT)
         if kind == b"\2":
+            return 0
+        if kind == b"\3":
+            self.copied = self.take(struct.unpack(">xxxI", self.take(7))[0]).decode("latin-1")
             return 0
         assert kind == b"\0", kind
         count = struct.unpack(">xH", self.take(3))[0]
@@ -204,6 +209,14 @@ def main():
             rgb[0::3], rgb[1::3], rgb[2::3] = client.pixels[2::4], client.pixels[1::4], client.pixels[0::4]
             with open(arguments[0], "wb") as out:
                 out.write(b"P6 %d %d 255\n" % (client.width, client.height) + rgb)
+        elif name == "copy":
+            text = arguments[0].encode("latin-1")
+            client.socket.sendall(struct.pack(">BxxxI", 6, len(text)) + text)
+        elif name == "copied":
+            while client.copied != arguments[0]:
+                client.update(1)
+                if time.monotonic() > end:
+                    sys.exit("rfb.py: the guest's text is %r" % client.copied)
         elif name == "others":
             others = [Client(port, password) for _ in range(int(arguments[0]))]
             for other in others:

@@ -130,6 +130,13 @@ static void port_ready(struct virtio_port *port)
     if (port->host_open) tell(port, PORT_OPEN, 1);
 }
 
+static void set_guest_open(struct virtio_port *port, bool open)
+{
+    bool changed = port->guest_open != open;
+    port->guest_open = open;
+    if (changed && port->ops->opened) port->ops->opened(port->sink, open);
+}
+
 static void take_command(struct virtio_console *console, u64 id, u64 event, u64 value)
 {
     if (event == DEVICE_READY) {
@@ -142,7 +149,7 @@ static void take_command(struct virtio_console *console, u64 id, u64 event, u64 
     if (!port || !port->console) return;
     if (event == PORT_READY && value) port_ready(port);
     if (event != PORT_OPEN) return;
-    port->guest_open = value;
+    set_guest_open(port, value);
     if (value && port->ops->room) port->ops->room(port->sink);
 }
 
@@ -198,7 +205,8 @@ static void reset(struct virtio *virtio)
     for (unsigned n = 0; n < VIRTIO_CONSOLE_PORTS; n++) {
         struct virtio_port *port = &console->port[n];
         if (!port->console) continue;
-        port->sending = port->blocked = port->guest_open = false;
+        port->sending = port->blocked = false;
+        set_guest_open(port, false);
         timer_cancel(&port->more);
     }
 }

@@ -21,6 +21,7 @@
 struct virtio_port_ops {
     u64 (*transmit)(void *sink, const u8 *bytes, u64 count); /* returns how many it took */
     void (*room)(void *sink);                                /* the guest has made room for input */
+    void (*opened)(void *sink, bool open);                   /* by a program in the guest */
 };
 
 struct virtio_port {

@@ -26,6 +26,8 @@ struct test {
 };
 extern const struct test tests_code[], tests_control[], tests_memory[], tests_precise[], tests_process[],
     tests_segments[], tests_signals[];
+/* The lists that a program runs; NULL at the end. */
+extern const struct test *const test_groups[];
 
 void check_at(const char *file, int line, bool holds, const char *text, long a, long b);
 #define check(condition) check_at(__FILE__, __LINE__, (condition), #condition, 0, 0)

@@ -1,5 +1,5 @@
-/* hazards: runs the tests and prints which pass. Arguments: the names of some tests; "exit N" ends with N at once
- * (for exec). */
+/* hazards: runs the tests and prints which pass. Arguments: the names of some tests; "list" prints the names; "exit N"
+ * ends with N at once (for exec). */
 #define _GNU_SOURCE
 #include "hazards.h"
 
@@ -73,13 +73,13 @@ static bool wanted(const char *name, char **names)
 
 int main(int argc, char **argv)
 {
-    static const struct test *const groups[] = {tests_code,    tests_control,  tests_memory, tests_precise,
-                                                tests_process, tests_segments, tests_signals};
     if (argc == 3 && !strcmp(argv[1], "exit")) return atoi(argv[2]);
+    bool list = argc == 2 && !strcmp(argv[1], "list");
     int bad = 0;
-    for (size_t g = 0; g < sizeof groups / sizeof *groups; g++)
-        for (const struct test *test = groups[g]; test->name; test++) {
-            if (!wanted(test->name, argv + 1)) continue;
+    for (const struct test *const *group = test_groups; *group; group++)
+        for (const struct test *test = *group; test->name; test++) {
+            if (list) puts(test->name);
+            if (list || !wanted(test->name, argv + 1)) continue;
             int pid = fork();
             if (!pid) {
                 test->run();
