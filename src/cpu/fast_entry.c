@@ -248,7 +248,7 @@ static bool fast_pop_segment(struct vcpu *v, const struct insn *i)
     return true;
 }
 
-fast_routine *fast_routine_of(const struct insn *i)
+fast_routine *fast_routine_of(const struct insn *i, bool code64)
 {
     static const struct {
         void (*execute)(struct vcpu *v, const struct insn *i);
@@ -259,11 +259,11 @@ fast_routine *fast_routine_of(const struct insn *i)
         {exec_iret, fast_iret},
         {exec_sysenter, fast_sysenter},
         {exec_sysexit, fast_sysexit},
-        {exec_syscall, fast_syscall},
-        {exec_sysret, fast_sysret},
         {exec_mov_segment, fast_mov_segment},
         {exec_pop_segment, fast_pop_segment},
     };
+    if (code64 && i->row->execute == exec_syscall) return fast_syscall;
+    if (code64 && i->row->execute == exec_sysret) return fast_sysret;
     for (unsigned n = 0; n < ARRAY_SIZE(routines); n++)
         if ((i->row->traits & ISA_FAST) && routines[n].execute == i->row->execute) return routines[n].fast;
     return NULL;

@@ -15,8 +15,8 @@
 
 /* v->rip is the next instruction's address, as for the routines of exec.h. */
 typedef bool fast_routine(struct vcpu *v, const struct insn *i);
-/* The fast routine of this instruction, or NULL. */
-fast_routine *fast_routine_of(const struct insn *i);
+/* The fast routine of this instruction in 64-bit mode or in other code, or NULL. */
+fast_routine *fast_routine_of(const struct insn *i, bool code64);
 
 /* interrupt_deliver() for the common case. */
 bool fast_deliver(struct vcpu *v, u8 vector, enum interrupt_source source, bool has_error, u32 error);

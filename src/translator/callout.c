@@ -43,7 +43,7 @@ static u32 find_callee(struct build *b)
     struct callee *callee = cache_lasting(&b->t->cache, sizeof(*callee));
     *callee = (struct callee){
         .insn = *i,
-        .fast = b->v->instruments.no_fast_entry ? NULL : fast_routine_of(i),
+        .fast = b->v->instruments.no_fast_entry ? NULL : fast_routine_of(i, is_code64(b)),
         .next = *bucket,
         .size = size,
         .plain = insn_is_plain(b->v, i),
