@@ -22,36 +22,13 @@
 #define WIN   (1u << ROLE_WINDOW)
 #define ALL   ((1u << ROLE_COUNT) - 1)
 
-#define ANY(roles, name)                                                                                     \
-    {                                                                                                        \
-#name, roles, 0,                                                                                     \
-        {                                                                                                    \
-            {                                                                                                \
-                0                                                                                            \
-            }                                                                                                \
-        }                                                                                                    \
-    }
+/* clang-format off */
+#define ANY(roles, name) {#name, roles, 0, {{0}}}
 /* The bits of `mask` in the argument have this value. */
-#define BITS(roles, name, argument, mask, value)                                                             \
-    {                                                                                                        \
-#name, roles, 1,                                                                                     \
-        {                                                                                                    \
-            {                                                                                                \
-                argument, mask, value                                                                        \
-            }                                                                                                \
-        }                                                                                                    \
-    }
+#define BITS(roles, name, argument, mask, value) {#name, roles, 1, {{argument, mask, value}}}
 #define IS(roles, name, argument, value) BITS(roles, name, argument, 0xffffffffull, value)
-#define SOCKET(roles, family, type)                                                                          \
-    {                                                                                                        \
-        "socket", roles, 2,                                                                                  \
-        {                                                                                                    \
-            {0, 0xffffffffull, family},                                                                      \
-            {                                                                                                \
-                1, 0xf, type                                                                                 \
-            }                                                                                                \
-        }                                                                                                    \
-    }
+#define SOCKET(roles, family, type) {"socket", roles, 2, {{0, 0xffffffffull, family}, {1, 0xf, type}}}
+/* clang-format on */
 
 const struct rule rules_allowed[] = {
     /* What the C library needs everywhere: memory that is not executable, locks, signals, clocks where the vDSO does not
