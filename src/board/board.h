@@ -148,7 +148,7 @@ void board_init(struct board *board);
 
 void board_add_link(struct board *board, struct char_link *link);
 void board_remove_link(struct board *board, struct char_link *link);
-/* index 0: the device is not listed, nor is one that comes when firmware has read the list. `path`: a format as for printf(). */
+/* index 0: the device is not listed. A device that comes later is not listed either: firmware has read the list. `path`: a format as for printf(). */
 void board_add_boot_entry(struct board *board, unsigned index, const char *path, ...)
     __attribute__((format(printf, 3, 4)));
 

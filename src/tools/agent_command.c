@@ -1,6 +1,6 @@
 /*
- * The guest agent's protocol: a JSON object a line, on a port whose socket the machine names. Whatever an earlier client has left
- * unread comes first, so a conversation begins with guest-sync-delimited: the answer to it follows a byte FFh, which JSON does not have.
+ * The guest agent's protocol: a JSON object a line, on a socket that the machine names. Answers that an earlier client has not
+ * read come first, so a conversation begins with guest-sync-delimited: the answer to it follows a byte FFh, which JSON does not have.
  */
 #include "agent_command.h"
 
@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #define NS_PER_SECOND  1000000000ull
@@ -106,7 +105,7 @@ static bool synchronize(struct agent *agent)
     struct json_object *arguments = json_object_new_object(), *value;
     s64 id = (s64)(host_now_ns() & 0x7fffffff);
     json_object_object_add(arguments, "id", json_object_new_int64(id));
-    /* A half object that another client has left is ended by FFh. */
+    /* FFh ends an object that another client has left half written. */
     if (!qmp_client_send(agent->fd, "\xff") || !say(agent, "guest-sync-delimited", arguments)) return false;
     for (char *text; (text = read_until(agent, '\xff', SYNC_SECONDS));) {
         free(text);
@@ -215,7 +214,7 @@ static int exec(struct agent *agent, int count, char **words)
             return result;
         }
         json_object_put(status);
-        nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
+        host_sleep_ns(POLL_NS);
     }
 }
 
