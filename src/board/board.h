@@ -136,8 +136,8 @@ struct board {
     struct chardevs *chardevs;               /* the host's ends of character devices; NULL: there are none */
     struct char_link *link[BOARD_LINKS];
     unsigned links;
-    bool had_input;     /* a character device has given the guest input */
-    u64 quiet_until_ns; /* guest time: the output of a replay that is there already is left out; 0: no replay */
+    bool had_input; /* a character device has given the guest input */
+    u64 quiet_until_ns; /* guest time: until then a replay leaves its output out, which was written before; 0: no replay */
     struct plug *plug; /* devices that come and go; NULL while the board is put together */
 };
 

@@ -34,7 +34,7 @@ static void usage(FILE *out)
     fputs("ringer ctl NAME agent ping                 is there a guest agent?\n"
           "ringer ctl NAME agent info                 the guest's system, and what its agent can do\n"
           "ringer ctl NAME agent shutdown [reboot]    shut the guest down in an orderly way\n"
-          "ringer ctl NAME agent freeze|thaw|frozen   its file systems: stop writing, go on, how is it?\n"
+          "ringer ctl NAME agent freeze|thaw|frozen   its file systems: stop, resume, print the state\n"
           "ringer ctl NAME agent exec PROGRAM [ARGUMENT...]\n"
           "                                           run a program in the guest; ends with its exit status\n"
           "ringer ctl NAME agent COMMAND [ARGUMENTS]  a command of the agent, guest-...; its arguments are a "
@@ -156,6 +156,10 @@ static int info(struct agent *agent)
 /* The agent answers nothing when it succeeds: the guest is on its way down. */
 static int shut_down(struct agent *agent, const char *mode)
 {
+    if (mode && strcmp(mode, "reboot")) {
+        log_error("agent shutdown takes no word but \"reboot\", not \"%s\"", mode);
+        return STATUS_USAGE;
+    }
     struct json_object *arguments = json_object_new_object();
     json_object_object_add(arguments, "mode", json_object_new_string(mode ? mode : "powerdown"));
     if (say(agent, "guest-shutdown", arguments)) return STATUS_OK;
