@@ -80,7 +80,7 @@ static void allow_at_home(const struct ruleset *set, const char *name)
     allow(set, path, READ);
 }
 
-/* And what glib seeds its random numbers from. */
+/* Name servers, and the file from which glib seeds its random numbers. */
 static void allow_name_service(const struct ruleset *set)
 {
     static const char *const places[] = {"/etc", "/run/systemd/resolve", "/run/resolvconf",

@@ -63,7 +63,7 @@ void sandbox_shut(void)
 }
 
 /* core(5), "Controlling which mappings are written to the core dump": bit 1 is for anonymous shared mappings. Guest memory is one
- * in all its places (mmu/phys.c, mmu/window.c), as is the translation cache. Where the file is missing, there are no core
+ * wherever it is mapped (mmu/phys.c, mmu/window.c), and so is the translation cache. Where the file is missing, there are no core
  * dumps. */
 #define DUMP_PRIVATE_AND_HEADERS "0x31"
 
