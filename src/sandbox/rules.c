@@ -249,20 +249,6 @@ const struct rule rules_allowed[] = {
     ANY(WIN, sched_get_priority_min),
     ANY(WIN, sched_get_priority_max),
     ANY(WIN, wait4),
-
-#ifdef RINGER_SANITIZED
-    /* The sanitizers read /proc, name functions by a program, and stop all threads to look for leaks. */
-    ANY(ALL, openat),
-    ANY(ALL, readlink),
-    ANY(ALL, getdents64),
-    ANY(ALL, ptrace),
-    ANY(ALL, wait4),
-    ANY(ALL, clone),
-    ANY(ALL, prctl),
-    ANY(ALL, pipe2),
-    ANY(ALL, kill),
-    ANY(ALL, socketpair),
-#endif
     {0},
 };
 
@@ -290,12 +276,8 @@ const char *const rules_programs[] = {"execve", NULL};
 
 const char *const rules_deadly[] = {
     /* other programs */
-    "execveat",
-#ifndef RINGER_SANITIZED
-    "ptrace",
-#endif
-    "process_vm_readv", "process_vm_writev", "process_madvise", "pidfd_getfd", "pidfd_open",
-    "pidfd_send_signal",
+    "execveat", "ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "pidfd_getfd",
+    "pidfd_open", "pidfd_send_signal",
     /* users and privileges */
     "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups", "setfsuid", "setfsgid",
     "capset",
