@@ -8,7 +8,7 @@
 
 /* CLOCK_MONOTONIC in nanoseconds. */
 u64 host_now_ns(void);
-/* Sleep, signals or not. */
+/* Signals do not end the sleep. */
 void host_sleep_ns(u64 ns);
 
 #endif

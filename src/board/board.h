@@ -136,8 +136,8 @@ struct board {
     struct chardevs *chardevs;               /* the host's ends of character devices; NULL: there are none */
     struct char_link *link[BOARD_LINKS];
     unsigned links;
-    bool had_input;     /* a character device has given the guest input */
-    u64 quiet_until_ns; /* guest time: the output of a replay that is there already is left out; 0: no replay */
+    bool had_input; /* a character device has given the guest input */
+    u64 quiet_until_ns; /* guest time: until then a replay leaves its output out, which was written before; 0: no replay */
     struct plug *plug; /* devices that come and go; NULL while the board is put together */
 };
 
@@ -148,7 +148,7 @@ void board_init(struct board *board);
 
 void board_add_link(struct board *board, struct char_link *link);
 void board_remove_link(struct board *board, struct char_link *link);
-/* index 0: the device is not listed, nor is one that comes when firmware has read the list. `path`: a format as for printf(). */
+/* index 0: the device is not listed. A device that comes later is not listed either: firmware has read the list. `path`: a format as for printf(). */
 void board_add_boot_entry(struct board *board, unsigned index, const char *path, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -13,7 +13,7 @@
 static bool may_change(const struct plug *plug, char *error, size_t error_bytes)
 {
     if (!plug->options) return SAY("nothing can come or go in a lockstep run");
-    return !plug->busy || SAY("a device is just leaving");
+    return !plug->busy || SAY("another device is leaving at the moment");
 }
 
 static bool has_netdev(const struct device_option *device)

@@ -9,7 +9,7 @@
  * function of its own (a port of a virtio-serial-pci) comes and goes at once.
  *
  * Invariants
- * 1. Options and devices keep their numbers: a place that has become free is taken by the next one that comes.
+ * 1. Options and devices keep their numbers: a number that has become free goes to the next one that comes.
  * 2. A device is freed between two instructions, never from within its own callbacks.
  *
  * Only the vCPU thread calls any of this. All functions that return bool: false with one sentence in error.

@@ -39,7 +39,7 @@ void ports_claim(struct port_bus *bus, u16 base, u16 count, u8 widest, const str
 /* A range that the guest can move: it has no ports until ports_move() gives it some. */
 struct port_range *ports_add(struct port_bus *bus, u16 count, u8 widest, const struct io_ops *ops,
                              void *device);
-/* For good: its place in the table is free for another range. */
+/* For good: its entry of the table is free for another range. */
 void ports_remove(struct port_bus *bus, struct port_range *range);
 /* Move the range to `base`, or (mapped: false) take it off the bus. The ranges that it covered before answer again. */
 void ports_move(struct port_bus *bus, struct port_range *range, u16 base, bool mapped);

@@ -16,8 +16,8 @@
 #include "table_image.h"
 
 #define ACPI_SMBUS_BASE 0x700 /* first port of the PIIX4's SMBus host */
-#define ACPI_PM_BASE                                                                                         \
-    0x600 /* first port of its power management, before firmware sets it: SeaBIOS uses the same */
+/* First port of its power management, before firmware sets it: SeaBIOS uses the same. */
+#define ACPI_PM_BASE 0x600
 
 /* What the tables describe. */
 struct acpi_machine {

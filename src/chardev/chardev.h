@@ -144,7 +144,7 @@ void chardevs_quit(struct chardevs *set);
 
 /* --- front ends --- */
 
-/* False with one sentence in error. Before chardevs_start(). */
+/* False with one sentence in error. Before chardevs_start(); later on the vCPU or the character thread. */
 bool chardev_attach(struct char_front *front, struct chardev *chardev, char *error, size_t error_bytes);
 void chardev_detach(struct char_front *front);
 /* Before the thread starts: a server's socket has this client already. */

@@ -376,7 +376,7 @@ static void add_view(struct json_object *side, struct vm *vm, u32 address, bool 
     if (user && vm->shadow.has_window) add_hex(side, "window", vm->shadow.window + address);
 }
 
-/* The place of the address in the TLB of IA-32e mode (mmu/tlb.h), and the page that is there. */
+/* The slot of the address in the TLB of IA-32e mode (mmu/tlb.h), and the page in it. */
 static void add_tlb(struct json_object *side, struct vm *vm, u64 address, bool user)
 {
     const struct tlb *tlb = vm->shadow.tlb;

@@ -56,7 +56,7 @@ static void put_item(struct list *list, const char *key, struct json_object *val
     } else if (json_object_is_type(value, json_type_array)) {
         for (size_t n = 0; n < json_object_array_length(value); n++)
             put_item(list, key, json_object_array_get_idx(value, n));
-    } else {
+    } else if (value) { /* JSON's null is no value */
         fprintf(list->out, ",%s=", key);
         bool on = json_object_is_type(value, json_type_boolean) && json_object_get_boolean(value);
         put_text(list, !json_object_is_type(value, json_type_boolean) ? json_object_get_string(value)
@@ -141,16 +141,18 @@ void run_blockdev_del(struct control_call *call)
 /* The file in {"driver": "file", "filename": F}, alone or as "file" of a format. NULL: the call has failed. */
 static const char *file_of(struct control_call *call, struct json_object *node, const char *path)
 {
-    struct json_object *driver, *name = NULL;
+    struct json_object *driver = NULL, *name = NULL;
     if (!json_object_is_type(node, json_type_object)) {
         call_fail(call, "'%s' must be an object {\"driver\": \"file\", \"filename\": ...}", path);
         return NULL;
     }
-    if (!json_object_object_get_ex(node, "driver", &driver) || strcmp(json_object_get_string(driver), "file"))
+    json_object_object_get_ex(node, "driver", &driver);
+    json_object_object_get_ex(node, "filename", &name);
+    if (!driver || strcmp(json_object_get_string(driver), "file"))
         call_fail(call, "the driver below a format must be 'file'");
-    else if (!json_object_object_get_ex(node, "filename", &name))
+    else if (!name)
         call_fail(call, "Parameter '%s%sfilename' is missing", path, *path ? "." : "");
-    return name ? json_object_get_string(name) : NULL;
+    return call->failed ? NULL : json_object_get_string(name);
 }
 
 /* Some settings of QEMU's block layer change nothing here: all I/O is by threads, and images are opened read-only only where

@@ -388,6 +388,7 @@ void run_guest_agent(struct control_call *call)
     const struct device_options *devices = &call->vm->options->board.devices;
     for (unsigned n = 0; n < devices->count; n++) {
         const struct device_option *device = &devices->device[n];
+        if (!device->type) continue;
         const char *name = strcmp(device->type->name, "virtserialport") ? NULL : device_text(device, "name");
         const struct char_options *chardev =
             name && !strcmp(name, AGENT_PORT) ? device_chardev(device, "chardev") : NULL;

@@ -24,7 +24,7 @@ struct control {
     bool quit_asked, reset_asked;
     u8 buttons;             /* of the mouse, as input-send-event and mouse_button hold them */
     u16 x, y;               /* the pointer */
-    struct hot_blocks *hot; /* NULL: nobody has asked */
+    struct hot_blocks *hot; /* NULL: no session has asked */
 };
 
 /* False with one sentence in error. */

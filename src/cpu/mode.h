@@ -25,9 +25,8 @@ enum mode_bits {
     MODE_UNHOISTED = 1 << 15, /* in block keys only: no hoisted checks (translator/hoist.c) */
     MODE_LONG = 1 << 28,      /* EFER.LMA: IA-32e mode */
     MODE_CODE64 = 1 << 29,    /* 64-bit mode: EFER.LMA and CS.L */
-    MODE_AVX =
-        1
-        << 30, /* protected mode, CR4.OSXSAVE and XCR0 with AVX: instructions with VEX use the YMM registers */
+    /* Protected mode, CR4.OSXSAVE and XCR0 with AVX: instructions with VEX use the YMM registers. */
+    MODE_AVX = 1 << 30,
     /* from here on two bits (enum mode_seg) for each segment register, in the order of enum seg */
     MODE_SEG_SHIFT = 16,
 };

@@ -80,7 +80,7 @@ static const struct operand *moved_operand(const struct insn *i)
 }
 
 /* The bytes of a thunk, the lowest first. A mandatory prefix, REX, 0F 38, opcode, ModRM, an immediate and RET
- * are eight bytes: one u64. So many are a VEX prefix and the rest, too. */
+ * are eight bytes: one u64. A VEX prefix, opcode, ModRM, an immediate and RET are seven. */
 struct code {
     u64 bytes;
     unsigned length;

@@ -31,8 +31,8 @@ enum pending_bits {
     PENDING_INTERRUPT = 1 << 1, /* the interrupt line is up and may be deliverable now */
     PENDING_NMI = 1 << 2,
     PENDING_EXIT = 1 << 3, /* stop running: vm has the reason (quit, reset, debug exit) */
-    PENDING_DEBUG =
-        1 << 4, /* a trap-class #DB to deliver (data breakpoint, task switch T bit, SYSRET): debug_trap */
+    /* A trap-class #DB to deliver (data breakpoint, task switch T bit, SYSRET): debug_trap. */
+    PENDING_DEBUG = 1 << 4,
     PENDING_DEBUGGER = 1 << 5, /* the last instruction hit a debugger's data point (debug_points.h) */
 };
 
@@ -125,9 +125,9 @@ struct vcpu {
     u64 xcr0;       /* written by XSETBV */
     bool fpu_ymm;   /* XCR0 has had AVX set: the upper halves of the YMM registers are part of the state */
     bool fpu_upper; /* with fpu_ymm: some upper half in the image may be other than 0 */
-    bool
-        fpu_sheltered; /* if fpu_live: the XMM registers, or with fpu_ymm the YMM registers, are in fpu_shelter, */
-    bool fpu_shelter_all; /* XMM8 to XMM15 too, which IA-32e mode has */
+    /* If fpu_live: the XMM registers, or with fpu_ymm the YMM registers, are in fpu_shelter; all: the ninth to the
+     * sixteenth too, which IA-32e mode has. */
+    bool fpu_sheltered, fpu_shelter_all;
     u8 fpu_shelter[512];
 
     /* The image (fxsave.h), valid while !fpu_live */

@@ -19,11 +19,6 @@ static struct replay inherited;
 static bool inherits;
 static s64 rtc_base;
 
-struct replay *replay_inherited(void)
-{
-    return inherits ? &inherited : NULL;
-}
-
 void replay_begin(struct options *options)
 {
     const char *number = getenv(VARIABLE);

@@ -10,8 +10,8 @@
  *   +----------->                  REPLAY_ARRIVE
  *
  * What must survive is in struct replay, which goes from program to program in a memfd: the debugger's connection, its points, and
- * the time at power-on. Output to terminals and sockets is left out up to the latest instruction that has been executed: it is there
- * already. A file is written anew.
+ * the time at power-on. Output to terminals and sockets is left out up to the latest instruction that has been executed, because it was
+ * written before. A file is written anew.
  *
  * A run with input, networks, shared folders or writable images would not repeat, and is refused in one sentence.
  */
@@ -53,8 +53,6 @@ struct replay {
 
 /* Before the machine is made: makes a deterministic run repeatable, and takes over what a former program has left. */
 void replay_begin(struct options *options);
-/* The state that was taken over, or NULL. */
-struct replay *replay_inherited(void);
 
 /* Packets bs and bc: does not return if it succeeds. Otherwise the reason, in one sentence. */
 const char *replay_backward(struct gdb *gdb, bool step);

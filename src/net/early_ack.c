@@ -14,6 +14,7 @@
 #define RESEND_MOST_NS 10000000000ull
 #define RESENDS        64u
 #define DUPLICATE_ACKS 3u
+
 /* Free what is kept before that sequence number. */
 static void forget(struct tcp_windows *windows, struct tcp_connection *c, u32 until)
 {

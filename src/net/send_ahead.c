@@ -6,10 +6,10 @@
 
 /* With libslirp's 64 KB, the largest window that a field with AHEAD_SHIFT can tell. */
 #define AHEAD_BYTES ((TCP_WINDOW_MOST << AHEAD_SHIFT) - TCP_WINDOW_MOST)
-/* Held for all connections together. */
+/* Of the host's memory, for all connections together. */
 #define HELD_BYTES (64u << 20)
-/* libslirp does not say when its window opens; it answers a probe (RFC 9293 3.8.6.1). The first comes after so long, then each after twice as
- * long, up to the most. */
+/* libslirp does not say when its window opens; it answers a probe (RFC 9293 3.8.6.1). The first probe comes after PROBE_NS, each further one
+ * after twice the last wait, up to PROBE_MOST_NS. */
 #define PROBE_NS      1000000ull
 #define PROBE_MOST_NS 64000000ull
 
@@ -50,6 +50,12 @@ static void answer(const struct tcp_windows *windows, const struct tcp_connectio
     windows->ops->ack_to_guest(windows->user, frame, bytes);
 }
 
+/* A guest may send single bytes, so headers count too. */
+static u32 held_bytes(const struct frame_layout *layout)
+{
+    return (u32)sizeof(struct kept_segment) + layout->bytes;
+}
+
 static void append(struct tcp_windows *windows, struct tcp_connection *c, struct kept_segment *segment)
 {
     if (!c->held) {
@@ -59,7 +65,7 @@ static void append(struct tcp_windows *windows, struct tcp_connection *c, struct
     *c->held_last = segment;
     c->held_last = &segment->next;
     c->held_next = segment->end;
-    windows->held_bytes += segment->payload;
+    windows->held_bytes += held_bytes(&segment->layout);
     tcp_mark_busy(windows, c);
 }
 
@@ -74,7 +80,7 @@ bool send_ahead_hold(struct tcp_windows *windows, struct tcp_connection *c, cons
     /* If it is held already, comes too early or is too much, the guest is only told what is next. */
     struct kept_segment *segment = NULL;
     if (sequence == (c->held ? c->held_next : c->guest_next) && !before(c->router_edge + AHEAD_BYTES, end) &&
-        windows->held_bytes + payload <= HELD_BYTES)
+        windows->held_bytes + held_bytes(layout) <= HELD_BYTES)
         segment = tcp_keep(frame, layout);
     if (segment) append(windows, c, segment);
     answer(windows, c);
@@ -86,7 +92,7 @@ static struct kept_segment *take_first(struct tcp_windows *windows, struct tcp_c
     struct kept_segment *segment = c->held;
     c->held = segment->next;
     if (!c->held) c->held_last = &c->held;
-    windows->held_bytes -= segment->payload;
+    windows->held_bytes -= held_bytes(&segment->layout);
     tcp_mark_quiet(c);
     return segment;
 }

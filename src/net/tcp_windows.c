@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A connection that both sides have closed is forgotten after so long. */
+/* A connection that both sides have closed is forgotten after this time. */
 #define CLOSED_NS       2000000000u
 #define CONNECTIONS_MAX 16384u
 #define SHIFT_MOST      14 /* RFC 7323 2.3 */
@@ -57,7 +57,7 @@ static struct tcp_connection **bucket_of(struct tcp_windows *windows, const u8 k
     return &windows->bucket[(hash ^ hash >> 16) % TCP_BUCKETS];
 }
 
-/* Where the connection hangs, or the end of its bucket. Those that are closed for long are freed on the way. */
+/* The pointer to the connection, or the end of its bucket. Connections that were closed long ago are freed on the way. */
 static struct tcp_connection **find(struct tcp_windows *windows, const u8 key[12])
 {
     struct tcp_connection **at = bucket_of(windows, key);
@@ -209,7 +209,7 @@ bool tcp_windows_from_guest(struct tcp_windows *windows, u8 *frame, const struct
         return true;
     }
     if (!c || !c->established || (flags & TCP_SYN)) return true;
-    /* What carries no data passes those that are held: libslirp takes it with the number that it expects. */
+    /* A packet without data overtakes the held segments, so it gets the sequence number that libslirp expects. */
     u32 payload = layout->bytes - layout->payload;
     if (c->held && !payload && !(flags & TCP_FIN)) tcp_change32(tcp, TCP_SEQUENCE, c->guest_next);
     if (flags & TCP_RST) {

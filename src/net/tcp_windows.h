@@ -1,7 +1,7 @@
 /*
  * TCP windows that are larger than libslirp's.
  *
- * libslirp knows no window scaling (RFC 7323), so it has 64 KB on their way at most in either direction, and after each 64 KB one side waits
+ * libslirp knows no window scaling (RFC 7323), so at most 64 KB are on their way in either direction, and after each 64 KB one side waits
  * for the other. This module lies between libslirp and the guest. It tells the guest of window scaling, which most guests offer, and of
  * larger windows.
  *
@@ -17,8 +17,8 @@
  * 1. What is acknowledged early is kept until the guest acknowledges it, and is sent again if the guest does not (RESEND_NS) or asks for it
  *    (three duplicate acknowledgements, RFC 5681 3.2).
  * 2. Nothing is acknowledged early beyond the guest's window, and no more than KEPT_BYTES are kept.
- * 3. libslirp sees acknowledgements of the guest only with numbers and windows that agree with what it was told early. One that says nothing
- *    new it does not see.
+ * 3. libslirp sees acknowledgements of the guest only with numbers and windows that agree with what it was told early. It does not see
+ *    one that says nothing new.
  *
  * From the guest (send_ahead.c): the guest may send AHEAD_BYTES more than libslirp takes. What libslirp does not take yet is held:
  *
@@ -29,7 +29,7 @@
  *
  * 4. What is held is acknowledged in libslirp's name, all but the end of the connection, and reaches libslirp in order as its window opens.
  * 5. The edge that the guest is told never moves back, but for what a scaled field cannot say (RFC 7323 2.4).
- * 6. If more than HELD_BYTES are held for all connections, segments are dropped, as a router may. The guest sends them again.
+ * 6. If the segments of all connections would take more than HELD_BYTES of memory, some are dropped, as a router may. The guest sends them again.
  *
  * Only connections over IPv4 that the guest opens are served; all others pass unchanged. Everything is called on the network thread.
  */

@@ -19,10 +19,10 @@ struct kept_segment {
 
 struct tcp_connection {
     struct tcp_connection *next; /* of its bucket */
-    struct tcp_connection *busy,
-        **busy_from; /* those with `kept`, `due` or `held`; busy_from NULL: it has none */
-    u8 key
-        [12]; /* the guest's address, the other's, the guest's port, the other's, as in the guest's packets */
+    /* The list of those with `kept`, `due` or `held`; busy_from NULL: this one has none. */
+    struct tcp_connection *busy, **busy_from;
+    /* The guest's address, the other's, the guest's port, the other's, as in the guest's packets. */
+    u8 key[12];
     u8 mac[2 * NET_MAC_BYTES]; /* of the guest's frames */
     u8 shift;                  /* of the windows in the guest's packets */
     bool scaled;               /* both sides' windows are: the guest was told */

@@ -88,7 +88,7 @@ static void print_field(FILE *out, char kind, u64 value)
     }
 }
 
-/* Integer code only, which the FPU shelter is enough for; it may come from the midst of an instruction. */
+/* May be called in the middle of an instruction. It is integer code, so the FPU shelter suffices. */
 static void note(struct events *events, enum event event, const u64 arg[4])
 {
     struct event_log *log = (struct event_log *)events;

@@ -20,7 +20,7 @@ struct hot_blocks *hot_blocks_open(struct vcpu *v);
 /* Stops the timer. May be NULL. */
 void hot_blocks_close(struct hot_blocks *hot);
 
-/* Sample from now on: this long if nobody asks again, 0: always. Returns 0 or -errno. */
+/* Sample from now on: for this long after the last call; 0: always. Returns 0 or -errno. */
 int hot_blocks_start(struct hot_blocks *hot, u64 patience_ns);
 void hot_blocks_stop(struct hot_blocks *hot);
 

@@ -79,7 +79,7 @@ struct device_type {
 
 /* One -device. */
 struct device_option {
-    const struct device_type *type; /* NULL: the device has gone; its place is free for another one */
+    const struct device_type *type; /* NULL: the device has gone; its number is free for another one */
     const char *id;                 /* NULL: none */
     unsigned
         parent; /* the device that it plugs into: number in the list of devices + 1; 0: a bus of the board */

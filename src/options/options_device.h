@@ -60,11 +60,11 @@ const struct rng_option *device_options_rng(const struct device_options *options
  * NULL with one sentence in error. */
 struct device_option *device_options_plug(struct device_options *options, struct drive_options *drives,
                                           const char *list, char *error, size_t error_bytes);
-/* Frees what the option owns; its place is free for another one. */
+/* Frees what the option owns; its number is free for another one. */
 void device_options_unplug(struct device_options *options, struct device_option *device);
 /* NULL: no device has this id. */
 struct device_option *device_options_find(struct device_options *options, const char *id);
-/* Does a device have this drive, or this chardev? */
+/* Does a device have this drive? */
 bool device_options_use_drive(const struct device_options *options, const char *id);
 
 void device_options_release(struct device_options *options);

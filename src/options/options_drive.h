@@ -19,7 +19,7 @@ enum drive_interface {
 enum drive_medium { MEDIUM_DISK, MEDIUM_CDROM };
 
 struct drive_option {
-    bool gone;          /* the drive has gone; its place is free for another one */
+    bool gone;          /* the drive has gone; its number is free for another one */
     char *file;         /* NULL: an empty drive */
     char *id;           /* NULL: none */
     char *serial;       /* serial number, for the guest; NULL: the default */
@@ -57,7 +57,7 @@ void drive_options_release(struct drive_options *options);
 /* The same as -drive if=none,LIST for a machine that runs. NULL with one sentence in error. */
 struct drive_option *drive_options_plug(struct drive_options *options, const char *list, char *error,
                                         size_t error_bytes);
-/* Frees what the option owns; its place is free for another one. */
+/* Frees what the option owns; its number is free for another one. */
 void drive_option_release(struct drive_option *drive);
 
 const char *drive_interface_name(enum drive_interface interface);

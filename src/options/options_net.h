@@ -59,7 +59,7 @@ void net_options_release(struct net_options *options);
 /* "KIND,id=ID,..." for a machine that runs. NULL with one sentence in error. */
 struct netdev_option *net_options_plug(struct net_options *net, const char *list, char *error,
                                        size_t error_bytes);
-/* Frees what the option owns; its place is free for another one. */
+/* Frees what the option owns; its number is free for another one. */
 void netdev_option_release(struct netdev_option *netdev);
 
 #endif

@@ -63,9 +63,9 @@ static bool set_trace(struct options *o, const char *value, struct complaint *c)
     if (!strcmp(value, "help") || !strcmp(value, "?")) return o->help = COMMAND_HELP_EVENTS, true;
     char *word = (char *)value, *to = word, *from = word;
     for (bool more = true; more;) {
-        if (*from == ',' && from[1] == ',')
+        if (*from == ',' && from[1] == ',') {
             from++;
-        else if (*from == ',' || !*from) {
+        } else if (*from == ',' || !*from) {
             more = *from++;
             *to = '\0';
             if (!trace_word(&log, word, c)) return false;

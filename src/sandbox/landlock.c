@@ -80,7 +80,7 @@ static void allow_at_home(const struct ruleset *set, const char *name)
     allow(set, path, READ);
 }
 
-/* And what glib seeds its random numbers from. */
+/* Name servers, and the file from which glib seeds its random numbers. */
 static void allow_name_service(const struct ruleset *set)
 {
     static const char *const places[] = {"/etc", "/run/systemd/resolve", "/run/resolvconf",
@@ -117,9 +117,6 @@ static void allow_window(const struct ruleset *set)
 
 static int add_rules(const struct ruleset *set, enum thread_role role, const struct landlock_files *files)
 {
-#ifdef RINGER_SANITIZED
-    allow(set, "/", READ | LANDLOCK_ACCESS_FS_EXECUTE); /* the sanitizers look at /proc and run a program */
-#endif
     switch (role) {
     case ROLE_NETWORK:
         allow_name_service(set);

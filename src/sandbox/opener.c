@@ -76,6 +76,8 @@ static int ask(struct opener_request *request, const char *path, const char *to)
     pthread_mutex_lock(&lock);
     if (send(channel, request, sizeof(*request), MSG_NOSIGNAL) == sizeof(*request)) fd = receive(&reply);
     pthread_mutex_unlock(&lock);
+    /* The descriptor is lost if this process can have no more. */
+    if (!reply.error && request->operation == OPENER_OPEN && fd < 0) reply.error = EMFILE;
     if (reply.refused)
         log_warn("the sandbox does not open, write or remove %s (--sandbox=off does)", *to ? to : path);
     errno = reply.error;

@@ -151,8 +151,8 @@ static int do_open(struct opener *o, const struct opener_request *request)
     struct stat status;
     int flags = request->flags | O_CLOEXEC | O_NOCTTY;
     bool to_write = (flags & O_ACCMODE) != O_RDONLY || flags & (O_CREAT | O_TRUNC);
-    if ((flags & O_TMPFILE) == O_TMPFILE) return open_nameless(o, request);
     if (flags & O_PATH) return -EINVAL;
+    if ((flags & O_TMPFILE) == O_TMPFILE) return open_nameless(o, request);
     int failed = flags & O_EXCL ? find(&spot, request->path) : find_target(&spot, request->path);
     if (failed) return failed;
     bool was_there = !fstatat(spot.directory, spot.name, &status, AT_SYMLINK_NOFOLLOW);

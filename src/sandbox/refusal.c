@@ -25,15 +25,10 @@ static const char *const role_names[] = {
 };
 static_assert(ARRAY_SIZE(role_names) == ROLE_COUNT, "each role has a name");
 
-/* A signal handler needs them, so they are global. */
+/* Global, because a signal handler needs them. */
 static _Thread_local enum thread_role role = ROLE_WINDOW;
 static u8 warned[ARRAY_SIZE(call_names)]; /* atomic; a bit a role */
 static_assert(ROLE_COUNT <= 8, "a bit a role");
-
-static char *append(char *at, const char *text)
-{
-    return stpcpy(at, text);
-}
 
 /* printf() may not be called here. */
 static void say(const char *before, int call, const char *after)
@@ -43,15 +38,15 @@ static void say(const char *before, int call, const char *after)
     *digit = 0;
     for (unsigned rest = (unsigned)call, first = 1; first || rest; first = 0, rest /= 10)
         *--digit = (char)('0' + rest % 10);
-    at = append(at, "ringer: ");
-    at = append(at, before);
-    at = append(at, known ? call_names[call] : "of number");
-    at = append(at, " ");
-    at = append(at, known ? "" : digit);
-    at = append(at, known ? "to the " : " to the ");
-    at = append(at, role_names[role]);
-    at = append(at, " thread");
-    at = append(at, after);
+    at = stpcpy(at, "ringer: ");
+    at = stpcpy(at, before);
+    at = stpcpy(at, known ? call_names[call] : "of number");
+    at = stpcpy(at, " ");
+    at = stpcpy(at, known ? "" : digit);
+    at = stpcpy(at, known ? "to the " : " to the ");
+    at = stpcpy(at, role_names[role]);
+    at = stpcpy(at, " thread");
+    at = stpcpy(at, after);
     if (write(STDERR_FILENO, line, (size_t)(at - line)) < 0) { /* there is nothing else to tell it to */
     }
 }

@@ -22,36 +22,13 @@
 #define WIN   (1u << ROLE_WINDOW)
 #define ALL   ((1u << ROLE_COUNT) - 1)
 
-#define ANY(roles, name)                                                                                     \
-    {                                                                                                        \
-#name, roles, 0,                                                                                     \
-        {                                                                                                    \
-            {                                                                                                \
-                0                                                                                            \
-            }                                                                                                \
-        }                                                                                                    \
-    }
+/* clang-format off */
+#define ANY(roles, name) {#name, roles, 0, {{0}}}
 /* The bits of `mask` in the argument have this value. */
-#define BITS(roles, name, argument, mask, value)                                                             \
-    {                                                                                                        \
-#name, roles, 1,                                                                                     \
-        {                                                                                                    \
-            {                                                                                                \
-                argument, mask, value                                                                        \
-            }                                                                                                \
-        }                                                                                                    \
-    }
+#define BITS(roles, name, argument, mask, value) {#name, roles, 1, {{argument, mask, value}}}
 #define IS(roles, name, argument, value) BITS(roles, name, argument, 0xffffffffull, value)
-#define SOCKET(roles, family, type)                                                                          \
-    {                                                                                                        \
-        "socket", roles, 2,                                                                                  \
-        {                                                                                                    \
-            {0, 0xffffffffull, family},                                                                      \
-            {                                                                                                \
-                1, 0xf, type                                                                                 \
-            }                                                                                                \
-        }                                                                                                    \
-    }
+#define SOCKET(roles, family, type) {"socket", roles, 2, {{0, 0xffffffffull, family}, {1, 0xf, type}}}
+/* clang-format on */
 
 const struct rule rules_allowed[] = {
     /* What the C library needs everywhere: memory that is not executable, locks, signals, clocks where the vDSO does not
@@ -272,20 +249,6 @@ const struct rule rules_allowed[] = {
     ANY(WIN, sched_get_priority_min),
     ANY(WIN, sched_get_priority_max),
     ANY(WIN, wait4),
-
-#ifdef RINGER_SANITIZED
-    /* The sanitizers read /proc, name functions by a program, and stop all threads to look for leaks. */
-    ANY(ALL, openat),
-    ANY(ALL, readlink),
-    ANY(ALL, getdents64),
-    ANY(ALL, ptrace),
-    ANY(ALL, wait4),
-    ANY(ALL, clone),
-    ANY(ALL, prctl),
-    ANY(ALL, pipe2),
-    ANY(ALL, kill),
-    ANY(ALL, socketpair),
-#endif
     {0},
 };
 
@@ -313,12 +276,8 @@ const char *const rules_programs[] = {"execve", NULL};
 
 const char *const rules_deadly[] = {
     /* other programs */
-    "execveat",
-#ifndef RINGER_SANITIZED
-    "ptrace",
-#endif
-    "process_vm_readv", "process_vm_writev", "process_madvise", "pidfd_getfd", "pidfd_open",
-    "pidfd_send_signal",
+    "execveat", "ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "pidfd_getfd",
+    "pidfd_open", "pidfd_send_signal",
     /* users and privileges */
     "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups", "setfsuid", "setfsgid",
     "capset",

@@ -20,14 +20,21 @@ static struct {
     struct landlock_files files;
 } sandbox;
 
+/* A sanitized build has the opener only. The leak sanitizer stops all threads by ptrace(2), reads /proc and starts programs. */
+#ifdef RINGER_SANITIZED
+#define CONFINES false
+#else
+#define CONFINES true
+#endif
+
 void sandbox_open(const struct sandbox_wishes *wishes)
 {
-    sandbox.has_filters = filter_possible();
-    sandbox.has_landlock = landlock_possible();
+    sandbox.has_filters = CONFINES && filter_possible();
+    sandbox.has_landlock = CONFINES && landlock_possible();
     const char *lacks = sandbox.has_filters    ? "Landlock: files are confined less strictly"
                         : sandbox.has_landlock ? "filters of system calls: only files are confined"
                                                : "filters of system calls and Landlock";
-    if (!sandbox.has_filters || !sandbox.has_landlock)
+    if (CONFINES && (!sandbox.has_filters || !sandbox.has_landlock))
         log_warn("the sandbox does without the host's %s", lacks);
     int failed = opener_start(&wishes->named, wishes->pid_file);
     if (failed) die(STATUS_HOST, "cannot start the process that opens files: %s", strerror(-failed));
@@ -63,7 +70,7 @@ void sandbox_shut(void)
 }
 
 /* core(5), "Controlling which mappings are written to the core dump": bit 1 is for anonymous shared mappings. Guest memory is one
- * in all its places (mmu/phys.c, mmu/window.c), as is the translation cache. Where the file is missing, there are no core
+ * wherever it is mapped (mmu/phys.c, mmu/window.c), and so is the translation cache. Where the file is missing, there are no core
  * dumps. */
 #define DUMP_PRIVATE_AND_HEADERS "0x31"
 

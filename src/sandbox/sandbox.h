@@ -1,6 +1,6 @@
 /*
  * The sandbox: what the process may ask of the host's kernel while a guest runs. An error in Ringer that a hostile guest,
- * image or client uses then does not become a program that runs on the host, nor a look at the user's files. docs/SECURITY.md
+ * image or client uses then runs no program on the host and does not read the user's files. docs/SECURITY.md
  * has the threat model.
  *
  *   all threads   no new privileges; no program is started; no look into other processes    filter.h
@@ -28,8 +28,8 @@ struct sandbox_wishes {
     bool programs; /* the user network starts some */
 };
 
-/* Only one thread runs. What the host's kernel lacks is warned of, in one sentence, and left out. The sandbox
- * ends when exit() is called. */
+/* Only one thread runs. If the host's kernel lacks a part of the sandbox, one sentence warns of it, and the sandbox goes
+ * without. The sandbox ends when exit() is called. */
 void sandbox_open(const struct sandbox_wishes *wishes);
 void sandbox_shut(void);
 

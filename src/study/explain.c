@@ -157,8 +157,8 @@ static void list_host(struct explained_block *x, struct disassembler *d, const u
     const u8 *at = code + from;
     size_t left = to - from;
     u64 address = from;
-    unsigned data =
-        0; /* bytes that follow a call of the slow path: they tell it size and kind of the access */
+    /* Bytes that follow a call of the slow path: they tell it size and kind of the access. */
+    unsigned data = 0;
     while (left) {
         struct host_line *line = &x->line[x->line_count++];
         *line = (struct host_line){.offset = (u32)address};

@@ -42,13 +42,15 @@ static void explain_block(const struct hot_request *q, struct explanation *x, st
     snprintf(note, sizeof(note), "%.1f %% of the samples%s%s",
              100 * (double)number(block, "samples") / samples, name[0] ? ", " : "", name);
     unsigned first = x->count;
-    if (!guest_code_from_hex(&code, text(block, "code"), address, error, sizeof(error)) ||
-        explain(x, &code, mode_of(block), error, sizeof(error))) {
-        log_warn("the block at %s cannot be explained: %s", text(block, "address"), error);
-        return;
+    bool good = guest_code_from_hex(&code, text(block, "code"), address, error, sizeof(error));
+    if (good) {
+        good = !explain(x, &code, mode_of(block), error, sizeof(error));
+        guest_code_free(&code);
     }
-    memcpy(x->block[first].note, note, sizeof(note));
-    guest_code_free(&code);
+    if (good)
+        memcpy(x->block[first].note, note, sizeof(note));
+    else
+        log_warn("the block at %s cannot be explained: %s", text(block, "address"), error);
 }
 
 static int explain_all(const struct hot_request *q, struct explanation *x, struct json_object *hot,

@@ -1,6 +1,6 @@
 /*
- * The guest agent's protocol: a JSON object a line, on a port whose socket the machine names. Whatever an earlier client has left
- * unread comes first, so a conversation begins with guest-sync-delimited: the answer to it follows a byte FFh, which JSON does not have.
+ * The guest agent's protocol: a JSON object a line, on a socket that the machine names. Answers that an earlier client has not
+ * read come first, so a conversation begins with guest-sync-delimited: the answer to it follows a byte FFh, which JSON does not have.
  */
 #include "agent_command.h"
 
@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #define NS_PER_SECOND  1000000000ull
@@ -35,7 +34,7 @@ static void usage(FILE *out)
     fputs("ringer ctl NAME agent ping                 is there a guest agent?\n"
           "ringer ctl NAME agent info                 the guest's system, and what its agent can do\n"
           "ringer ctl NAME agent shutdown [reboot]    shut the guest down in an orderly way\n"
-          "ringer ctl NAME agent freeze|thaw|frozen   its file systems: stop writing, go on, how is it?\n"
+          "ringer ctl NAME agent freeze|thaw|frozen   its file systems: stop, resume, print the state\n"
           "ringer ctl NAME agent exec PROGRAM [ARGUMENT...]\n"
           "                                           run a program in the guest; ends with its exit status\n"
           "ringer ctl NAME agent COMMAND [ARGUMENTS]  a command of the agent, guest-...; its arguments are a "
@@ -106,7 +105,7 @@ static bool synchronize(struct agent *agent)
     struct json_object *arguments = json_object_new_object(), *value;
     s64 id = (s64)(host_now_ns() & 0x7fffffff);
     json_object_object_add(arguments, "id", json_object_new_int64(id));
-    /* A half object that another client has left is ended by FFh. */
+    /* FFh ends an object that another client has left half written. */
     if (!qmp_client_send(agent->fd, "\xff") || !say(agent, "guest-sync-delimited", arguments)) return false;
     for (char *text; (text = read_until(agent, '\xff', SYNC_SECONDS));) {
         free(text);
@@ -157,6 +156,10 @@ static int info(struct agent *agent)
 /* The agent answers nothing when it succeeds: the guest is on its way down. */
 static int shut_down(struct agent *agent, const char *mode)
 {
+    if (mode && strcmp(mode, "reboot")) {
+        log_error("agent shutdown takes no word but \"reboot\", not \"%s\"", mode);
+        return STATUS_USAGE;
+    }
     struct json_object *arguments = json_object_new_object();
     json_object_object_add(arguments, "mode", json_object_new_string(mode ? mode : "powerdown"));
     if (say(agent, "guest-shutdown", arguments)) return STATUS_OK;
@@ -215,7 +218,7 @@ static int exec(struct agent *agent, int count, char **words)
             return result;
         }
         json_object_put(status);
-        nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
+        host_sleep_ns(POLL_NS);
     }
 }
 

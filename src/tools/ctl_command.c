@@ -27,7 +27,7 @@ static int usage(FILE *out)
     fputs("ringer ctl                               list the machines that run\n"
           "ringer ctl NAME COMMAND...               an HMP command for one: info status, stop, help, ...\n"
           "ringer ctl NAME qmp COMMAND [ARGUMENTS]  a QMP command; its arguments are a JSON object\n"
-          "ringer ctl NAME agent ...                ask the guest's agent: agent alone lists what\n"
+          "ringer ctl NAME agent ...                commands of the guest's agent; agent alone lists them\n"
           "\n"
           "NAME is the machine's --name, or pid-N; or the path of a socket that -qmp made.\n",
           out);

@@ -33,7 +33,6 @@ bool hot_row(struct json_object *hot, unsigned place, const struct symbols *symb
     if (!json_object_object_get_ex(block, "address", &address)) return false;
     row->address = json_object_get_string(address);
     row->share = number(block, "samples") / fmax(number(hot, "samples"), 1);
-    row->cpl = (unsigned)number(block, "cpl");
     symbols_format(symbols, strtoull(row->address, NULL, 16), row->name, sizeof(row->name));
     return true;
 }

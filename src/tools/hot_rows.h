@@ -23,9 +23,8 @@ struct hot_row {
     const char *address; /* of the answer */
     char name[96];       /* "symbol+0x12", or the address */
     double share;        /* of all samples */
-    unsigned cpl;
 };
-/* The block at this place of the list. False: there are no more. */
+/* The block with this number in the list. False: there are no more. */
 bool hot_row(struct json_object *hot, unsigned place, const struct symbols *symbols, struct hot_row *row);
 
 #endif

@@ -123,7 +123,7 @@ static void draw_side(FILE *out, struct json_object *side, const char *name, int
             name, pdpte ? ", PDPTE " : "", pdpte ? pdpte : "");
     draw_page(out, side, draw_tables(out, side, x, y), y);
     if (place)
-        fprintf(out, "<text x=\"%d\" y=\"%d\" class=\"title\">%s: place %s of the TLB, page %s</text>\n", x,
+        fprintf(out, "<text x=\"%d\" y=\"%d\" class=\"title\">%s: slot %s of the TLB, page %s</text>\n", x,
                 shadow - 10, name, place, page);
     else
         fprintf(out, "<text x=\"%d\" y=\"%d\" class=\"title\">%s: the view of the current space</text>\n", x,

@@ -66,7 +66,7 @@ int window_command(int argc, char **argv)
     char self[4096];
     char *program = find_program(find_self(self, sizeof(self)));
     if (argc) {
-        log_error("ringer window: there is no use for \"%s\"", argv[0]);
+        log_error("ringer window takes no arguments, so not \"%s\"", argv[0]);
     } else if (!has_desktop()) {
         log_error("ringer window: there is no desktop (neither DISPLAY nor WAYLAND_DISPLAY names one)");
     } else if (!program) {

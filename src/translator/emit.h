@@ -171,8 +171,9 @@ void emit_host_rdtsc(struct emitter *e);
 void emit_host_ldmxcsr(struct emitter *e, struct host_mem mem);
 /* A repeated string instruction: the byte form's or the wider form's opcode. */
 void emit_host_repeat(struct emitter *e, bool while_differing, unsigned size, u8 opcode);
-/* movzx r32, r16 */
+/* movsxd r64, r32 */
 void emit_movsxd(struct emitter *e, u8 to, u8 from);
+/* movzx r32, r16 */
 void emit_movzx16(struct emitter *e, u8 to, u8 from);
 /* test r8, imm8 for r8-r15 */
 void emit_test_r8i(struct emitter *e, u8 reg, u8 value);

@@ -1,5 +1,5 @@
 /*
- * The clipboard: the text that guest and desktop share. Whoever copied last has the text; the other side may paste it.
+ * The clipboard: the text that guest and desktop share. The side that copied last has the text; the other side may paste it.
  *
  *   frontend's thread                                vCPU thread
  *   console_copy(text) -> clipboard, event           take(): ui/vdagent.c tells the guest's agent
@@ -20,7 +20,7 @@ enum clipboard_side { CLIPBOARD_HOST, CLIPBOARD_GUEST };
 
 struct clipboard {
     pthread_mutex_t lock;
-    enum clipboard_side side; /* who copied it */
+    enum clipboard_side side; /* that copied it */
     char *text;               /* NULL: nothing was copied yet */
     size_t bytes;
 };

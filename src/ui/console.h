@@ -37,7 +37,7 @@ struct console_event {
         CONSOLE_MOVE,  /* the mouse moved by right, lower */
         CONSOLE_COMMAND,
         CONSOLE_COPY,   /* the clipboard has a text of the host's */
-        CONSOLE_RESIZE, /* the user has made the window so big: x, y pixels */
+        CONSOLE_RESIZE, /* the user has given the window this size: x, y */
     } kind;
     const struct key *key;
     bool down;

@@ -19,7 +19,7 @@
 #define DEFAULT_RATE    60
 #define CLOSE_AGAIN_NS  (30 * NS_PER_SECOND)
 #define BYTES_PER_PIXEL 4
-#define WISH_AFTER_NS   (200 * NS_PER_MS) /* the user has stopped to drag the window's edge for so long */
+#define WISH_AFTER_NS   (200 * NS_PER_MS) /* since the user last dragged the window's edge */
 #define MODE_STEP       8                 /* widths of the guest's modes are multiples of this */
 
 /* --- news from the vCPU thread --- */

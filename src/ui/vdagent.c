@@ -14,8 +14,8 @@ enum {
 /* Bits of `abilities` */
 #define CAN_MONITORS (1u << 1)
 #define CAN_DEMAND   (1u << 5) /* GRAB and REQUEST */
-#define CAN_SELECTION                                                                                        \
-    (1u << 6) /* clipboard messages begin with the number of a selection in 4 bytes; 0: the clipboard */
+/* Clipboard messages begin with the number of a selection in 4 bytes; 0: the clipboard. */
+#define CAN_SELECTION (1u << 6)
 
 enum { NO_DATA = 0, UTF8_TEXT = 1 };
 

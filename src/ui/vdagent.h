@@ -4,7 +4,7 @@
  * vd_agent): a stream of chunks that carry messages, all numbers little-endian.
  *
  *   chunk    port 4 | bytes 4 | ...                              at most 2048 bytes in it
- *   message  1 4 | type 4 | opaque 8 | bytes 4 | ...             may begin and end in the midst of a chunk
+ *   message  1 4 | type 4 | opaque 8 | bytes 4 | ...             may begin and end in the middle of a chunk
  *
  * A copy takes two steps: the side that copied says GRAB, the other one asks with REQUEST when it wants the text, and gets
  * CLIPBOARD. The guest's text is asked for at once, so that it outlives the guest.

@@ -20,14 +20,13 @@ struct machine_debugger {
     /* Does the machine really stop at this code point? Called with the FPU parked. NULL: yes. */
     bool (*stops)(void *owner, u64 linear);
     void *owner;
-    /* A replay runs to the budget of vm_time. notes: a point is hit on the way; true: the machine goes on. arrived: it is there. NULL: there
-     * is no replay. */
+    /* A replay runs to the budget of vm_time. notes: a point is hit on the way; true: the machine goes on. arrived: the budget is
+     * used up. NULL: there is no replay. */
     bool (*notes)(void *owner, enum debugger_cause cause);
     void (*arrived)(void *owner);
-    const char
-        *changed; /* why the run cannot be repeated: what somebody has done to the machine; NULL: nothing */
-    bool begins;  /* the machine is at its first instruction, after a step backwards */
-    bool stopped; /* while the machine is paused: the debugger's points or steps have stopped it */
+    const char *changed; /* why a replay would differ, as a sentence for the user; NULL: it would not */
+    bool begins;         /* the machine is at its first instruction, after a step backwards */
+    bool stopped;        /* while the machine is paused: the debugger's points or steps have stopped it */
     enum debugger_cause cause; /* of that */
     bool steps;                /* execute one instruction, then pause */
     bool first;                /* no instruction of the step was executed yet */

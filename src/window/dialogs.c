@@ -8,7 +8,11 @@
 
 #define SPACE 12
 
-/* --- a form: labels on the left, which lead to what stands at their right --- */
+/* Bounds of guest memory in MB (MEMORY_MIN_BYTES and MEMORY_MAX_BYTES of options/options.h). */
+#define MEMORY_LEAST 2
+#define MEMORY_MOST  (63 << 10)
+
+/* --- a form: labels on the left, and the widgets that they name on the right --- */
 
 struct form {
     GtkWidget *dialog, *grid;
@@ -137,7 +141,7 @@ void dialog_new(struct window *w)
     f.from = form_add(&f.form, "_Install from:", choice(sources, G_N_ELEMENTS(sources), FROM_CD));
     f.cd = form_add(&f.form, "_CD image:", cd_chooser());
     f.disk = form_add(&f.form, "_Disk, GB:", number(1, 2000, 1, 20));
-    f.memory = form_add(&f.form, "Me_mory, MB:", number(16, 3072, 64, 512));
+    f.memory = form_add(&f.form, "Me_mory, MB:", number(MEMORY_LEAST, MEMORY_MOST, 64, 512));
     g_signal_connect(f.name, "changed", G_CALLBACK(fit), &f);
     g_signal_connect(f.from, "changed", G_CALLBACK(fit), &f);
     g_signal_connect(f.cd, "file-set", G_CALLBACK(fit), &f);
@@ -166,7 +170,8 @@ void dialog_edit(struct window *w, GtkTreeIter *row)
                        COLUMN_CDROM, &cdrom, COLUMN_DISPLAY, &display, -1);
     char *title = g_strdup_printf("Settings of %s", name);
     struct form form = form_new(w, title, "_Apply");
-    GtkWidget *spin = form_add(&form, "Me_mory, MB:", number(16, 3072, 64, megabytes(memory)));
+    GtkWidget *spin =
+        form_add(&form, "Me_mory, MB:", number(MEMORY_LEAST, MEMORY_MOST, 64, megabytes(memory)));
     GtkWidget *cd = form_add(&form, "_CD image:", cd_chooser());
     GtkWidget *no_cd = gtk_check_button_new_with_mnemonic("n_o CD in the drive");
     gtk_grid_attach(GTK_GRID(form.grid), no_cd, 1, form.rows++, 1, 1);

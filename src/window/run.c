@@ -76,7 +76,7 @@ void window_run(struct window *w, const char *doing, const char *const *words)
     if (doing) {
         w->jobs++;
         gtk_label_set_text(GTK_LABEL(g_object_get_data(G_OBJECT(w->busy), "text")), doing);
-        gtk_widget_show_all(w->busy);
+        gtk_widget_show(w->busy);
     }
     g_subprocess_communicate_utf8_async(program, NULL, NULL, finished, job);
 }

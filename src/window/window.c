@@ -124,8 +124,8 @@ struct button {
     GSourceFunc pressed;
 };
 
-/* A dialog runs a main loop of its own. A screen reader presses a button in the midst of a message, and within that loop no further
- * message would come: so the button acts when this one has been dealt with. */
+/* A dialog runs a main loop of its own. A screen reader presses a button by a message, and no further message would come
+ * within that loop. So the button acts after this message has been handled. */
 static void on_clicked(GtkWidget *widget, gpointer data)
 {
     const struct button *button = data;
@@ -192,7 +192,10 @@ static void make_bars(struct window *w)
     gtk_spinner_start(GTK_SPINNER(spinner));
     gtk_container_add(GTK_CONTAINER(w->busy), spinner);
     gtk_container_add(GTK_CONTAINER(w->busy), text);
+    gtk_widget_show(spinner);
+    gtk_widget_show(text);
     g_object_set_data(G_OBJECT(w->busy), "text", text);
+    /* gtk_widget_show_all() leaves it out. window_run() shows it. */
     g_object_set(w->busy, "margin", SPACE, "no-show-all", TRUE, NULL);
 }
 

@@ -3,7 +3,7 @@
  *
  * It is a program of its own, so that `ringer` needs no toolkit, and it knows nothing about machines: it runs `ringer list --json` to
  * see them, and `ringer new`, `start`, `stop`, `edit` and `remove` for what the user wants. Their sentences about what is wrong are
- * shown as they are. GTK 3 gives it what SDL has not: keyboard use, screen readers (AT-SPI), themes, file choosers.
+ * shown as they are. GTK 3 gives it what SDL does not have: keyboard use, screen readers (AT-SPI), themes, file choosers.
  *
  * Everything runs on GTK's thread; programs are waited for in the main loop.
  */

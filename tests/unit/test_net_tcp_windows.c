@@ -287,7 +287,7 @@ static void test_ahead(void)
         u32 left = BEGIN + 65535 + AHEAD - (next + (n + 1) * LARGE);
         CHECK_EQ(window_of(out.answer), left >> AHEAD_SHIFT);
     }
-    /* One that is held already, one behind a gap, one beyond the edge: the guest hears what is next, and nothing else happens. */
+    /* One that is held already, one behind a gap, one beyond the edge: the guest is told what is next, and no more. */
     CHECK(!guest(TCP_ACK, next, FIRST, 1000, LARGE));
     CHECK(!guest(TCP_ACK, next + 4 * LARGE, FIRST, 1000, 100));
     CHECK_EQ(ack_of(out.answer), next + 3 * LARGE);
@@ -302,7 +302,7 @@ static void test_ahead(void)
     CHECK_EQ(ack_of(out.answer), all);
     tcp_windows_flush(windows);
     CHECK_EQ(out.released, 0);
-    /* What has no data passes them, with the number that the router expects. */
+    /* Segments without data pass them, with the number that the router expects. */
     CHECK(guest(TCP_ACK, all, FIRST, 100, 0));
     CHECK_EQ(get_be32(frame + TRANSPORT + TCP_SEQUENCE), next);
     /* The router says nothing: it is asked. */
@@ -327,7 +327,7 @@ static void test_ahead(void)
     CHECK(guest(TCP_ACK, out.next, FIRST, 1000, 100));
 }
 
-/* The end of the connection is held, too, and is the router's to acknowledge. */
+/* The end of the connection is held, too. Only the router acknowledges it. */
 static void test_ahead_end(void)
 {
     enum { BEGIN = GUEST_ISS + 1 };

@@ -1,7 +1,7 @@
 /*
  * Each role tries what the sandbox forbids it, and what it needs, with the filters and rules of the product.
  *
- * Each case is a process of its own that is shut in as ringer is. A thread in it takes the role and tries.
+ * Each case is a process of its own, confined as ringer is. A thread in it takes the role and tries.
  */
 #include "base/confine.h"
 #include "base/host_path.h"

@@ -3,9 +3,9 @@
  * ACPI tables (boot/acpi/hotplug.asl.in) are its driver: a guest needs no other.
  *
  *   +0h PCIU   slots into which a device has come      a bit a slot; reading clears it
- *   +4h PCID   slots whose device is to go             the same
+ *   +4h PCID   slots that a device is to leave          the same
  *   +8h B0EJ   write: the guest has let go of the devices in these slots; reads as 0
- *   +Ch RMV    slots whose device can go
+ *   +Ch RMV    slots that a device can leave
  *
  *   device_add   PCIU, event -> _E09: Notify (slot, 1) -> the guest scans the slot
  *   device_del   PCID, event -> _E09: Notify (slot, 3) -> its driver lets go -> _EJ0 -> B0EJ -> ejected()

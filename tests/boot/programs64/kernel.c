@@ -295,7 +295,7 @@ static void bases(void)
 SNIPPET(k_steps, "mov $3, %ecx\n 1: push %rcx\n pop %rdx\n mov $39, %eax\n mov %rcx, %r8\n syscall\n mov "
                  "%r8, %rcx\n loop 1b\n rep stosb\n ret");
 
-static void stepped(void) /* by PTRACE_SINGLESTEP, over SYSCALL, whose mask clears TF */
+static void stepped(void) /* by PTRACE_SINGLESTEP, over SYSCALL; FMASK clears TF */
 {
     int pid = fork(), status;
     if (!pid) {

@@ -261,7 +261,7 @@ static void edges(void)
 
 /*
  * IRET to a 16-bit stack: it loads SP alone, so the kernel goes through a stack of its own for that (espfix64). The handler of
- * SIGUSR1 changes the frame, and sigreturn ends in 16-bit or 32-bit code with that stack, whose INT3 shows what arrived.
+ * SIGUSR1 changes the frame, and sigreturn ends in 16-bit or 32-bit code with that stack. An INT3 there shows what arrived.
  */
 static u16 return_cs, return_ss;
 static u64 return_rip, return_rsp;
