@@ -65,16 +65,30 @@ static void upper_load(const struct vcpu *v)
 #undef LOAD
 }
 
+/* The YMM registers to the shelter, 32 bytes each, and whether one of the upper halves is not 0. */
 static void ymm_save(struct vcpu *v)
 {
 #define SAVE(n, register) "vmovups %%ymm" register ", 0x" n "0*2(%0)\n\t"
     if (v->fpu_shelter_all) __asm__ volatile(EACH_HIGH(SAVE) : : "r"(v->fpu_shelter) : "memory");
     __asm__ volatile(EACH_LOW(SAVE) "vzeroupper" : : "r"(v->fpu_shelter) : "memory");
 #undef SAVE
+    u64 any = 0;
+    for (unsigned at = 0; at < (v->fpu_shelter_all ? 512 : 256); at += 32)
+        any |= *(const u64 *)(v->fpu_shelter + at + 16) | *(const u64 *)(v->fpu_shelter + at + 24);
+    v->fpu_shelter_upper = any;
 }
 
 static void ymm_restore(struct vcpu *v)
 {
+    /* Loading zeros into the upper halves would make the guest's SSE instructions slow, as above. */
+    if (!v->fpu_shelter_upper) {
+#define LOAD(n, register) "movups 0x" n "0*2(%0), %%xmm" register "\n\t"
+        __asm__ volatile("vzeroupper");
+        if (v->fpu_shelter_all) __asm__ volatile(EACH_HIGH(LOAD) : : "r"(v->fpu_shelter) : "memory");
+        __asm__ volatile(EACH_LOW(LOAD) : : "r"(v->fpu_shelter) : "memory");
+#undef LOAD
+        return;
+    }
 #define LOAD(n, register) "vmovups 0x" n "0*2(%0), %%ymm" register "\n\t"
     if (v->fpu_shelter_all) __asm__ volatile(EACH_HIGH(LOAD) : : "r"(v->fpu_shelter) : "memory");
     __asm__ volatile(EACH_LOW(LOAD) : : "r"(v->fpu_shelter) : "memory");

@@ -128,6 +128,7 @@ struct vcpu {
     /* If fpu_live: the XMM registers, or with fpu_ymm the YMM registers, are in fpu_shelter; all: the ninth to the
      * sixteenth too, which IA-32e mode has. */
     bool fpu_sheltered, fpu_shelter_all;
+    bool fpu_shelter_upper; /* with fpu_ymm: some upper half there is not 0 */
     u8 fpu_shelter[512];
 
     /* The image (fxsave.h), valid while !fpu_live */
