@@ -100,16 +100,8 @@ static void receive_piece(void *to, const u8 *frame, u32 bytes)
 static bool receive_segments(void *to, u8 *frame, const struct frame_layout *layout)
 {
     struct user *user = to;
-    u32 headers = layout->payload - layout->ip, length = layout->bytes - layout->transport;
-    struct net_offload offload = {
-        .flags = NET_NEEDS_CHECKSUM,
-        .segmentation = layout->version == 4 ? NET_SEGMENT_TCP4 : NET_SEGMENT_TCP6,
-        .header_bytes = layout->payload,
-        .segment_bytes = (u16)(NET_MTU - headers),
-        .checksum_start = layout->transport,
-        .checksum_offset = TCP_CHECKSUM,
-    };
-    put_be16(frame + layout->transport + TCP_CHECKSUM, checksum_pseudo(frame, layout, length));
+    struct net_offload offload;
+    frame_leave_segments(frame, layout, NET_MTU - (layout->payload - layout->ip), &offload);
     return net_receive(user->backend.end, frame, layout->bytes, &offload);
 }
 
