@@ -128,6 +128,10 @@ static void command(struct wire_console *wire, enum console_command command)
 {
     switch (command) {
     case CONSOLE_POWER_BUTTON: piix4_pm_power_button(wire->power); break;
+    case CONSOLE_SHUT_DOWN:
+        if (wire->paused) toggle_pause(wire);
+        piix4_pm_power_button(wire->power);
+        break;
     case CONSOLE_RESET: board_reset(wire->board, true); break;
     case CONSOLE_PAUSE: toggle_pause(wire); break;
     case CONSOLE_QUIT: board_stop(wire->board, STOP_HOST, STATUS_OK, NULL); break;
