@@ -130,7 +130,7 @@ static struct cpu_model models[] = {
      .x1_edx = X86_64_X1_EDX,
      .x1_ecx = X1C_LAHF,
      .caches = CACHES_MODERN,
-     .maxphyaddr = 36},
+     .maxphyaddr = 40},
     {.name = "x86-64-v2",
      .is_level = true,
      .brand = "Ringer Virtual CPU, x86-64-v2",
@@ -144,7 +144,7 @@ static struct cpu_model models[] = {
      .x1_ecx = X1C_LAHF,
      .x7_edx = X7D_INVARIANT_TSC,
      .caches = CACHES_MODERN,
-     .maxphyaddr = 36},
+     .maxphyaddr = 40},
     {.name = "x86-64-v3",
      .is_level = true,
      .brand = "Ringer Virtual CPU, x86-64-v3",
@@ -160,7 +160,7 @@ static struct cpu_model models[] = {
      .x1_ecx = X1C_LAHF | X1C_LZCNT,
      .x7_edx = X7D_INVARIANT_TSC,
      .caches = CACHES_MODERN,
-     .maxphyaddr = 36},
+     .maxphyaddr = 40},
     {.name = "max64",
      .brand = "Ringer Virtual CPU",
      .vendor = "GenuineIntel",
@@ -177,7 +177,7 @@ static struct cpu_model models[] = {
      .x1_ecx = X1C_LAHF | X1C_LZCNT,
      .x7_edx = X7D_INVARIANT_TSC,
      .caches = CACHES_MODERN,
-     .maxphyaddr = 36},
+     .maxphyaddr = 40},
 };
 
 /* Hygon's CPUs are AMD's design. */

@@ -10,7 +10,7 @@
 
 /* Bounds of guest memory in MB (MEMORY_MIN_BYTES and MEMORY_MAX_BYTES of options/options.h). */
 #define MEMORY_LEAST 2
-#define MEMORY_MOST  (63 << 10)
+#define MEMORY_MOST  (64 << 10)
 
 /* --- a form: labels on the left, and the widgets that they name on the right --- */
 

@@ -7,6 +7,7 @@
  * mode. A fault in 64-bit mode is recorded in seen_*, and execution goes on at `resume` in ring 0.
  */
 #include "guest.inc"
+#include "long.inc"
 GUEST(long)
 
 /* In the order that STAR requires. */
@@ -37,28 +38,6 @@ PATCHED_2 = HIGH + 0x40000000 + 0x1006000
 
 /* --- macros of 64-bit code: they keep all registers but RAX, and no flags --- */
 
-/* RAX must be this. */
-#define IS(value) is_ __LINE__, STRING(value)
-.macro is_ line, value
-    push rbx
-    movabs rbx, \value
-    cmp rax, rbx
-    pop rbx
-    note_ \line
-.endm
-/* ZF must be set. */
-.macro note_ line
-    jz .Lgood\@
-    push rbx
-    mov ebx, [bad_count]
-    mov dword ptr [bad_lines + rbx * 4], \line
-    inc dword ptr [bad_count]
-    pop rbx
-    jmp .Lend\@
-.Lgood\@:
-    inc dword ptr [good_count]
-.Lend\@:
-.endm
 /* The same for an address. */
 #define IS_AT(address) is_at_ __LINE__, STRING(address)
 .macro is_at_ line, address
@@ -246,18 +225,7 @@ back:
     lidt [idt_back]
     EXPECT_TRAP(VEC_BP, 0, int3)
 
-    mov ecx, [good_count]
-5:  push 0
-    call check_passed
-    dec ecx
-    jnz 5b
-    xor esi, esi
-6:  cmp esi, [bad_count]
-    je 9f
-    push dword ptr [bad_lines + esi * 4]
-    call check_failed
-    inc esi
-    jmp 6b
+    REPORT_NOTES
 9:  popad
     ret
 
@@ -794,9 +762,6 @@ saved_esp: .skip 8
 moved_count: .skip 4
 features: .skip 4
 vendor: .skip 4
-good_count: .skip 4
-bad_count: .skip 4
-bad_lines: .skip 4 * 256
 resume: .skip 8
 resume_rsp: .skip 8
 seen_vector: .skip 8
