@@ -1,6 +1,7 @@
 /*
  * Commands that ask: about Ringer, the parts of the machine, and its state.
  */
+#include "base/json.h"
 #include "board/media.h"
 #include "control_private.h"
 #include "vm/vm.h"
@@ -18,12 +19,6 @@ enum { QEMU_MAJOR = 7, QEMU_MINOR = 2, QEMU_MICRO = 0 };
 #define ADD_NUMBER(object, key, value)                                                                       \
     json_object_object_add(object, key, json_object_new_int64((s64)(value)))
 #define ADD_SWITCH(object, key, value) json_object_object_add(object, key, json_object_new_boolean(value))
-
-static const char *text_of(const struct json_object *object, const char *key)
-{
-    struct json_object *value;
-    return json_object_object_get_ex(object, key, &value) ? json_object_get_string(value) : "";
-}
 
 static bool is_on(const struct json_object *object, const char *key)
 {
@@ -50,7 +45,7 @@ void run_query_version(struct control_call *call)
 
 void print_version(const struct json_object *result, struct json_object *text)
 {
-    text_add(text, "%u.%u.%u (%s)\n", QEMU_MAJOR, QEMU_MINOR, QEMU_MICRO, text_of(result, "package"));
+    text_add(text, "%u.%u.%u (%s)\n", QEMU_MAJOR, QEMU_MINOR, QEMU_MICRO, json_text_of(result, "package"));
 }
 
 void run_query_commands(struct control_call *call)
@@ -78,7 +73,7 @@ void run_query_name(struct control_call *call)
 
 void print_name(const struct json_object *result, struct json_object *text)
 {
-    text_add(text, "%s\n", text_of(result, "name"));
+    text_add(text, "%s\n", json_text_of(result, "name"));
 }
 
 void run_query_uuid(struct control_call *call)
@@ -95,7 +90,7 @@ void run_query_uuid(struct control_call *call)
 
 void print_uuid(const struct json_object *result, struct json_object *text)
 {
-    text_add(text, "%s\n", text_of(result, "UUID"));
+    text_add(text, "%s\n", json_text_of(result, "UUID"));
 }
 
 void run_query_kvm(struct control_call *call)
@@ -151,7 +146,7 @@ void run_query_status(struct control_call *call)
 void print_status(const struct json_object *result, struct json_object *text)
 {
     bool running = is_on(result, "running");
-    const char *status = text_of(result, "status");
+    const char *status = json_text_of(result, "status");
     bool more = strcmp(status, running ? "running" : "paused");
     text_add(text, "VM status: %s%s%s%s\n", running ? "running" : "paused", more ? " (" : "",
              more ? status : "", more ? ")" : "");
@@ -170,7 +165,8 @@ void run_query_cpus(struct control_call *call)
 
 void print_cpus(const struct json_object *result, struct json_object *text)
 {
-    text_add(text, "* CPU #0: thread_id=%s\n", text_of(json_object_array_get_idx(result, 0), "thread-id"));
+    text_add(text, "* CPU #0: thread_id=%s\n",
+             json_text_of(json_object_array_get_idx(result, 0), "thread-id"));
 }
 
 void run_query_memory(struct control_call *call)
@@ -311,10 +307,10 @@ void print_block(const struct json_object *result, struct json_object *text)
         const struct json_object *drive = json_object_array_get_idx(result, n);
         struct json_object *medium;
         if (json_object_object_get_ex(drive, "inserted", &medium))
-            text_add(text, "%s: %s (%s%s)\n", text_of(drive, "device"), text_of(medium, "file"),
-                     text_of(medium, "drv"), is_on(medium, "ro") ? ", read-only" : "");
+            text_add(text, "%s: %s (%s%s)\n", json_text_of(drive, "device"), json_text_of(medium, "file"),
+                     json_text_of(medium, "drv"), is_on(medium, "ro") ? ", read-only" : "");
         else
-            text_add(text, "%s: [not inserted]\n", text_of(drive, "device"));
+            text_add(text, "%s: [not inserted]\n", json_text_of(drive, "device"));
         if (is_on(drive, "removable"))
             text_add(text, "    Removable device: %slocked, tray %s\n", is_on(drive, "locked") ? "" : "not ",
                      is_on(drive, "tray_open") ? "open" : "closed");
@@ -404,7 +400,7 @@ void print_chardev(const struct json_object *result, struct json_object *text)
 {
     for (size_t n = 0; n < json_object_array_length(result); n++) {
         const struct json_object *c = json_object_array_get_idx(result, n);
-        text_add(text, "%s: filename=%s\n", text_of(c, "label"), text_of(c, "filename"));
+        text_add(text, "%s: filename=%s\n", json_text_of(c, "label"), json_text_of(c, "filename"));
     }
 }
 

@@ -18,8 +18,6 @@
 #define SLOW_SITE_BYTES       2    /* translator_slow_access() */
 #define CACHE_SIZE            (16u << 20)
 
-typedef unsigned long long ull; /* for printf */
-
 /* A machine that translates and runs nothing. */
 struct engine_guest {
     struct phys phys;

@@ -383,7 +383,6 @@ void machine_change_power(struct vm *vm)
 
 void machine_triple_fault(struct vm *vm)
 {
-    typedef unsigned long long ull; /* for printf */
     const struct vcpu *v = &vm->vcpu;
     bool quick = clock_now(&vm->time.clock) - vm->last_reset_ns < QUICK_DEATH_NS;
     vm->quick_triple_faults = quick ? vm->quick_triple_faults + 1 : 0;
