@@ -7,6 +7,7 @@
 #include "sdl_private.h"
 
 #include "base/host_time.h"
+#include "libraries.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -353,6 +354,7 @@ static bool open_window(struct sdl_window *w)
 struct sdl_window *sdl_window_open(struct console *console, const struct sdl_window_options *options,
                                    char *error, size_t error_bytes)
 {
+    if (!library_load(&sdl_library, error, error_bytes)) return NULL;
     struct sdl_window *w = calloc(1, sizeof(*w));
     if (!w) {
         snprintf(error, error_bytes, "out of memory");
