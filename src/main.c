@@ -261,8 +261,8 @@ int main(int argc, char **argv)
         return STATUS_OK;
     case COMMAND_RUN: break;
     }
-    bool is_64bit_kernel = options.boot.kernel && loader_kernel_is_64bit(options.boot.kernel);
-    if (!options_settle_cpu(&options, is_64bit_kernel, error, sizeof(error))) die(STATUS_USAGE, "%s", error);
+    if (!options_settle_cpu(&options, loader_kernel_is_64bit(&options.boot), error, sizeof(error)))
+        die(STATUS_USAGE, "%s", error);
     /* So that a write to a pipe without a reader gives EPIPE. */
     signal(SIGPIPE, SIG_IGN);
     /* So that a background process that reads its terminal gets an error and is not stopped. */

@@ -5,7 +5,7 @@
  * The machine has more than 4 GB of RAM, up to 64 GB, and a virtio disk whose sector 3 may be overwritten.
  */
 #include "guest.inc"
-#include "long.inc"
+#include "notes.inc"
 GUEST(high)
 
 CODE64 = FREE
@@ -520,3 +520,6 @@ request: .skip 8
 saved_esp: .skip 4
 features: .skip 4
 queue_entries: .skip 4
+good_count: .skip 4
+bad_count: .skip 4
+bad_lines: .skip 4 * 256
