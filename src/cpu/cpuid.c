@@ -168,7 +168,7 @@ static struct cpu_model models[] = {
      .max_leaf = 0x16,
      .max_extended_leaf = 0x80000008,
      .f1_edx = PENTIUM_4,
-     .f1_ecx = MAX_F1_ECX | F1C_CX16,
+     .f1_ecx = MAX_F1_ECX | F1C_CX16 | F1C_PCID,
      .f7_ebx = MAX_F7_EBX | F7B_FSGSBASE,
      .f7_ecx = MAX_F7_ECX,
      .f7_edx = F7D_FSRM,
@@ -240,7 +240,7 @@ static __attribute__((constructor)) void limit_models_to_host(void)
     for (unsigned i = 0; i < ARRAY_SIZE(models); i++) {
         struct cpu_model *m = &models[i], before = *m;
         m->f1_edx &= f1_edx | ~(u32)HOST_F1_EDX;
-        m->f1_ecx = (m->f1_ecx & (f1_ecx | F1C_TSC_DEADLINE)) | F1C_HYPERVISOR;
+        m->f1_ecx = (m->f1_ecx & (f1_ecx | F1C_TSC_DEADLINE | F1C_PCID)) | F1C_HYPERVISOR;
         m->f7_ebx &= f7_ebx | ~HOST_F7_EBX;
         m->f7_ecx &= f7_ecx | ~(u32)HOST_F7_ECX;
         m->f7_edx &= f7_edx;
@@ -284,6 +284,7 @@ u32 cpu_model_cr4(const struct cpu_model *model)
     if (model->f7_ebx & F7B_SMEP) cr4 |= CR4_SMEP;
     if (model->f7_ebx & F7B_FSGSBASE) cr4 |= CR4_FSGSBASE;
     if (model->f7_ecx & F7C_UMIP) cr4 |= CR4_UMIP;
+    if (model->f1_ecx & F1C_PCID) cr4 |= CR4_PCIDE;
     if (model->f1_ecx & F1C_XSAVE) cr4 |= CR4_OSXSAVE;
     return cr4;
 }
