@@ -55,7 +55,7 @@ struct tlb_info {
     u32 frame; /* guest frame number */
     u8 shift;  /* size of the guest's page, as a power of 2 */
     bool global;
-    u8 listed; /* bit n: named in list n */
+    u8 listed; /* bit 0: named in the list of its table; bit 1: in that of global entries */
     u16 chain; /* number of the chain that it is in + 1; 0: none */
     u16 next;  /* the next entry of the chain + 1, or 0 */
 };
