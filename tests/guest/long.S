@@ -347,7 +347,8 @@ pcids:
     mov word ptr [page_one + 4], 0xc300
     mov dword ptr [page_two], 0x2222b8
     mov word ptr [page_two + 4], 0xc300
-    mov dword ptr [pml4_b], offset pdpt + 7
+    mov eax, [pml4]
+    mov [pml4_b], eax
     mov dword ptr [pml4_b + 8], offset pdpt_b + 7
     mov dword ptr [pdpt_high + 40], offset pd_a + 7
     mov dword ptr [pdpt_b + 40], offset pd_b + 7
