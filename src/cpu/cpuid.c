@@ -134,7 +134,7 @@ static struct {
       .x1_ecx = X1C_LZCNT}},
     {"max",
      {.name = "max64",
-      .f1_ecx = F1C_CX16,
+      .f1_ecx = F1C_CX16 | F1C_PCID,
       .f7_ebx = F7B_FSGSBASE,
       .x1_edx = X86_64_X1_EDX | X1D_PAGE1GB,
       .x1_ecx = X1C_LAHF,
@@ -229,7 +229,7 @@ static __attribute__((constructor)) void complete_models(void)
         struct cpu_model *m = &models[i].model;
         const struct cpu_model before = *m;
         m->f1_edx &= f1_edx | ~(u32)HOST_F1_EDX;
-        m->f1_ecx = (m->f1_ecx & (f1_ecx | F1C_TSC_DEADLINE)) | F1C_HYPERVISOR;
+        m->f1_ecx = (m->f1_ecx & (f1_ecx | F1C_TSC_DEADLINE | F1C_PCID)) | F1C_HYPERVISOR;
         m->f7_ebx &= f7_ebx | ~HOST_F7_EBX;
         m->f7_ecx &= f7_ecx | ~(u32)HOST_F7_ECX;
         m->f7_edx &= f7_edx;
@@ -273,6 +273,7 @@ u32 cpu_model_cr4(const struct cpu_model *model)
     if (model->f7_ebx & F7B_SMEP) cr4 |= CR4_SMEP;
     if (model->f7_ebx & F7B_FSGSBASE) cr4 |= CR4_FSGSBASE;
     if (model->f7_ecx & F7C_UMIP) cr4 |= CR4_UMIP;
+    if (model->f1_ecx & F1C_PCID) cr4 |= CR4_PCIDE;
     if (model->f1_ecx & F1C_XSAVE) cr4 |= CR4_OSXSAVE;
     return cr4;
 }

@@ -39,6 +39,7 @@ enum cpuid_1_ecx {
     F1C_SSSE3 = 1 << 9,
     F1C_FMA = 1 << 12,
     F1C_CX16 = 1 << 13,
+    F1C_PCID = 1 << 17,
     F1C_SSE4_1 = 1 << 19,
     F1C_SSE4_2 = 1 << 20,
     F1C_MOVBE = 1 << 22,

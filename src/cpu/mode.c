@@ -81,7 +81,10 @@ static void set_tables(struct vcpu *v)
     v->read_table = t->read;
     v->write_table = t->write;
     v->exec_table = t->exec;
-    if (unlikely(vcpu_long_mode(v))) v->read_table = &v->shadow->tlb->slot[privilege][0].read;
+    if (unlikely(vcpu_long_mode(v))) {
+        const struct tlb *tlb = v->shadow->tlb;
+        v->read_table = &tlb->slot[tlb_table(tlb, v->cpl == 3)][0].read;
+    }
     v->scratch.window_negated = -v->shadow->window;
 }
 
