@@ -4,10 +4,12 @@ import matplotlib
 matplotlib.use("svg")
 # The same rows give the same file.
 matplotlib.rcParams["svg.hashsalt"] = "ringer"
+# Letters stay letters: small files, and the browser's font.
+matplotlib.rcParams["svg.fonttype"] = "none"
 from matplotlib import pyplot  # noqa: E402
 
 PANELS = [("misses_per_million", "translations in a million guest instructions"), ("retranslations", "retranslations"), ("evicted", "blocks evicted"),
-          ("links_cut", "links cut"), ("host_bytes_per_instruction", "host bytes in a translated guest instruction"), ("seconds", "seconds")]
+          ("links_cut", "links cut"), ("host_bytes_per_instruction", "host bytes in a translated guest instruction"), ("cpu_seconds", "processor time, s")]
 COLOURS = ["#2b6cb0", "#38a169", "#805ad5", "#d69e2e", "#c53030", "#4a5568"]
 # The literature with which each sweep is compared. Its authors measure user programs under DynamoRIO, Pin and VMware's monitor.
 LITERATURE = {
@@ -47,6 +49,33 @@ def panel(axis, sweep, rows, column, title):
     axis.tick_params(axis="y", labelsize=7)
     axis.set_ylim(bottom=0)
     axis.grid(axis="y", color="#e2e8f0")
+
+
+# For a document: a figure for each of these columns of a pair, a panel for each guest.
+SMALL = [("size,policy", "misses_per_million", "translations in a million guest instructions, by cache size and policy"),
+         ("size,policy", "links_cut", "links cut, by cache size and policy")]
+
+
+def draw_small(folder, rows):
+    """Files and what they show."""
+    drawn = []
+    for sweep, column, about in SMALL:
+        mine = [row for row in rows if row["sweep"] == sweep]
+        guests = list(dict.fromkeys(row["guest"] for row in mine))
+        if not guests:
+            continue
+        figure, axes = pyplot.subplots(1, len(guests), figsize=(2.3 * len(guests), 2.4), squeeze=False)
+        for axis, guest in zip(axes[0], guests):
+            panel(axis, sweep, [row for row in mine if row["guest"] == guest], column, guest)
+        axes[0][0].legend(fontsize=7)
+        # A background of its own, so that a dark page shows it too.
+        figure.patch.set_facecolor("white")
+        figure.tight_layout()
+        name = f"cache-{column.replace('_', '-')}.svg"
+        figure.savefig(folder / name, metadata={"Date": None})
+        pyplot.close(figure)
+        drawn.append((name, about))
+    return drawn
 
 
 def draw(folder, rows):

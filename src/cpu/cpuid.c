@@ -116,6 +116,7 @@ static struct cpu_model models[] = {
      .x1_edx = X1D_NX | X1D_RDTSCP,
      .x1_ecx = X1C_LZCNT,
      .x7_edx = X7D_INVARIANT_TSC,
+     .cpuid_faulting = true,
      .caches = CACHES_MODERN,
      .maxphyaddr = 36},
     /* As QEMU's model of this name: an AMD CPU of the K8's family. */
@@ -176,6 +177,7 @@ static struct cpu_model models[] = {
      .x1_edx = X86_64_X1_EDX | X1D_RDTSCP | X1D_PAGE1GB,
      .x1_ecx = X1C_LAHF | X1C_LZCNT,
      .x7_edx = X7D_INVARIANT_TSC,
+     .cpuid_faulting = true,
      .caches = CACHES_MODERN,
      .maxphyaddr = 36},
 };
