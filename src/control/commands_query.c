@@ -286,15 +286,9 @@ void run_query_block(struct control_call *call)
         ADD_TEXT(object, "device", name);
         ADD_TEXT(object, "type", "unknown");
         ADD_SWITCH(object, "removable", is_removable(drive));
-        bool locked = false, open = false;
-        if (drive->interface == DRIVE_IDE && drive->medium == MEDIUM_CDROM) {
-            const struct ide_drive *ide =
-                &call->vm->chipset.ide.ide.channel[drive->index / 2].drive[drive->index % 2];
-            locked = ide->cd.locked;
-            open = ide->cd.tray_open;
-        }
-        ADD_SWITCH(object, "locked", locked);
-        if (is_removable(drive)) ADD_SWITCH(object, "tray_open", open);
+        struct media_state state = media_state(&call->vm->chipset, drive);
+        ADD_SWITCH(object, "locked", state.locked);
+        if (is_removable(drive)) ADD_SWITCH(object, "tray_open", state.tray_open);
         if (drive->block.image) json_object_object_add(object, "inserted", medium_json(drive));
         ADD_TEXT(object, "io-status", call->vm->paused & PAUSE_DISK ? "failed" : "ok");
         json_object_array_add(call->result, object);
@@ -317,24 +311,21 @@ void print_block(const struct json_object *result, struct json_object *text)
     }
 }
 
-/* The name by which board/media.c knows the drive. NULL: there is no such drive. */
-static const char *media_name(struct control_call *call, const char *wanted, char *media, size_t bytes)
+/* By the name that query-block gives, or one of media_find(). NULL: there is no such drive. */
+static struct drive *find_drive(struct control_call *call, const char *wanted)
 {
     struct drives *drives = &call->vm->drives;
+    struct drive *found = wanted ? media_find(&call->vm->board, wanted) : NULL;
     char name[128];
-    for (unsigned n = 0; wanted && n < drives->count; n++) {
-        const struct drive *drive = &drives->drive[n];
-        if (!drive->fitted) continue;
-        snprintf(media, bytes, "%cd%c", drive->interface == DRIVE_FLOPPY ? 'f' : 'h',
-                 'a' + (int)drive->index);
-        name_drive(drive, name, sizeof(name));
-        if (!strcmp(name, wanted) || (is_removable(drive) && !strcmp(media, wanted))) {
-            if (is_removable(drive)) return media;
-            call_fail(call, "Device '%.100s' is not removable", wanted);
-            return NULL;
-        }
+    for (unsigned n = 0; wanted && !found && n < drives->count; n++) {
+        name_drive(&drives->drive[n], name, sizeof(name));
+        if (drives->drive[n].fitted && !strcmp(name, wanted)) found = &drives->drive[n];
     }
-    if (wanted && !strcmp(wanted, "cdrom")) return "cdrom";
+    if (found && is_removable(found)) return found;
+    if (found) {
+        call_fail(call, "Device '%.100s' is not removable", wanted);
+        return NULL;
+    }
     call_fail(call, "Device '%.100s' not found", wanted ? wanted : "");
     call->error_class = "DeviceNotFound";
     return NULL;
@@ -342,11 +333,11 @@ static const char *media_name(struct control_call *call, const char *wanted, cha
 
 static void change_medium(struct control_call *call, const char *file)
 {
-    char media[8], error[256];
+    char error[256];
     const char *wanted = call_text(call, "id") ? call_text(call, "id") : call_text(call, "device");
-    const char *name = media_name(call, wanted, media, sizeof(media));
-    if (!name) return;
-    if (media_change(&call->vm->chipset, name, file, error, sizeof(error)) != MEDIA_CHANGED)
+    struct drive *drive = find_drive(call, wanted);
+    if (!drive) return;
+    if (media_change(&call->vm->chipset, drive, file, error, sizeof(error)) != MEDIA_CHANGED)
         call_fail(call, "%s", error);
 }
 

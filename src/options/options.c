@@ -210,7 +210,8 @@ bool options_parse(int argc, char **argv, const struct device_type *const *types
                                 .translator = translator_defaults(),
                                 .boot_plan = {.order = {BOOT_DISK, BOOT_FLOPPY, BOOT_CD}, .fail_wait_ms = -1},
                                 .timeout_ns = UINT64_MAX,
-                                .sandbox = true};
+                                .sandbox = true,
+                                .window_closes = true};
     *command = COMMAND_RUN;
     int at = 1;
     const char *name = argc ? strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0] : "";

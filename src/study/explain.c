@@ -5,6 +5,7 @@
 #include "cpu/interp.h"
 #include "cpu/system.h"
 #include "translator/build.h"
+#include "translator/capstone_library.h"
 
 #include <capstone/capstone.h>
 #include <errno.h>
@@ -359,6 +360,7 @@ int explain(struct explanation *x, const struct guest_code *code, enum explain_m
 {
     unsigned from = x->count;
     struct disassembler d = {0};
+    if (!library_load(&capstone_library, error, error_bytes)) return -ENOSYS;
     struct engine_guest *g = engine_open(mode);
     if (!g) return SAY(ENOMEM, "there is not enough memory, or no address space, for the translator");
     bool good = cs_open(CS_ARCH_X86, CS_MODE_64, &d.host) == CS_ERR_OK &&

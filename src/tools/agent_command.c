@@ -95,18 +95,27 @@ static struct json_object *ask(struct agent *agent, const char *command, struct 
         value = NULL;
     } else if (json_object_object_get_ex(answer, "return", &value)) {
         json_object_get(value);
+    } else {
+        log_error("the guest's agent answers %s with neither a result nor an error", command);
     }
     json_object_put(answer);
     return value;
 }
 
+static s64 send_sync(struct agent *agent)
+{
+    struct json_object *arguments = json_object_new_object();
+    s64 id = (s64)(host_now_ns() & 0x7fffffff);
+    json_add_number(arguments, "id", (u64)id);
+    return say(agent, "guest-sync-delimited", arguments) ? id : -1;
+}
+
 static bool synchronize(struct agent *agent)
 {
-    struct json_object *arguments = json_object_new_object(), *value;
-    s64 id = (s64)(host_now_ns() & 0x7fffffff);
-    json_object_object_add(arguments, "id", json_object_new_int64(id));
+    struct json_object *value;
     /* FFh ends an object that another client has left half written. */
-    if (!qmp_client_send(agent->fd, "\xff") || !say(agent, "guest-sync-delimited", arguments)) return false;
+    s64 id = qmp_client_send(agent->fd, "\xff") ? send_sync(agent) : -1;
+    if (id < 0) return false;
     for (char *text; (text = read_until(agent, '\xff', SYNC_SECONDS));) {
         free(text);
         char *line = read_until(agent, '\n', SYNC_SECONDS);
@@ -148,7 +157,17 @@ static int info(struct agent *agent)
     return done(about);
 }
 
-/* The agent answers nothing when it succeeds: the guest is on its way down. */
+/* What an agent that could not do it has said in front of the answer to a later command. */
+static struct json_object *complaint_in(const char *text)
+{
+    struct json_object *answer = text ? json_tokener_parse(text) : NULL, *error, *found = NULL;
+    if (json_object_object_get_ex(answer, "error", &error)) found = json_object_get(error);
+    json_object_put(answer);
+    return found;
+}
+
+/* An agent that succeeds answers nothing, because the guest is on its way down, and may be gone before it answers the next command. One
+ * that cannot do it says so before that. */
 static int shut_down(struct agent *agent, const char *mode)
 {
     if (mode && strcmp(mode, "reboot")) {
@@ -157,9 +176,16 @@ static int shut_down(struct agent *agent, const char *mode)
     }
     struct json_object *arguments = json_object_new_object();
     json_add_text(arguments, "mode", mode ? mode : "powerdown");
-    if (say(agent, "guest-shutdown", arguments)) return STATUS_OK;
-    log_error("the machine has ended");
-    return STATUS_GUEST;
+    if (!say(agent, "guest-shutdown", arguments)) {
+        log_error("the machine has ended");
+        return STATUS_GUEST;
+    }
+    char *before = send_sync(agent) < 0 ? NULL : read_until(agent, '\xff', SYNC_SECONDS);
+    struct json_object *error = complaint_in(before);
+    if (error) log_error("the guest's agent: %s", json_text_of(error, "desc"));
+    free(before);
+    json_object_put(error);
+    return error ? STATUS_GUEST : STATUS_OK;
 }
 
 /* How many file systems, or their state. */
@@ -197,9 +223,11 @@ static int exec(struct agent *agent, int count, char **words)
     json_object_object_add(arguments, "arg", list);
     json_add_flag(arguments, "capture-output", true);
     struct json_object *started = ask(agent, "guest-exec", arguments);
-    if (!json_object_object_get_ex(started, "pid", &value)) return done(NULL);
-    s64 pid = json_object_get_int64(value);
+    bool runs = json_object_object_get_ex(started, "pid", &value);
+    s64 pid = runs ? json_object_get_int64(value) : 0;
+    if (started && !runs) log_error("the guest's agent does not say the number of the process");
     json_object_put(started);
+    if (!runs) return STATUS_GUEST;
     for (;;) {
         arguments = json_object_new_object();
         json_object_object_add(arguments, "pid", json_object_new_int64(pid));

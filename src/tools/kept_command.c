@@ -355,7 +355,10 @@ static int run_list(int argc, char **argv)
     if (argc && !list) return bad_word("list", argv[0]);
     kept_sweep();
     DIR *folder = kept_root(root, sizeof(root)) ? opendir(root) : NULL;
-    if (!folder) return STATUS_HOST;
+    if (!folder) {
+        json_object_put(list);
+        return STATUS_HOST;
+    }
     GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
     for (struct dirent *entry; (entry = readdir(folder));)
         if (entry->d_name[0] != '.') g_ptr_array_add(names, g_strdup(entry->d_name));
