@@ -36,12 +36,14 @@ def lines_of(sweep, rows):
     return lines
 
 
-def panel(axis, sweep, rows, column, title):
+def panel(axis, sweep, rows, column, title, labels):
+    """`labels`: of all panels of the figure, so that a line has the same colour in each."""
     lines = lines_of(sweep, rows)
     values = list(dict.fromkeys(row["value"] for line in lines.values() for row in line))
     if sweep.split(",")[0] == "size":
         values.sort(key=in_bytes)
-    for colour, (label, line) in zip(COLOURS, lines.items()):
+    for label, line in lines.items():
+        colour = COLOURS[labels.index(label) % len(COLOURS)]
         points = sorted((values.index(row["value"]), row[column] or 0) for row in line)
         axis.plot(*zip(*points), marker="o", markersize=3, linewidth=1.2, color=colour, label=label)
     axis.set_xticks(range(len(values)), values, fontsize=7, rotation=0 if len(values) < 9 else 45)
@@ -66,7 +68,7 @@ def draw_small(folder, rows):
             continue
         figure, axes = pyplot.subplots(1, len(guests), figsize=(2.3 * len(guests), 2.4), squeeze=False)
         for axis, guest in zip(axes[0], guests):
-            panel(axis, sweep, [row for row in mine if row["guest"] == guest], column, guest)
+            panel(axis, sweep, [row for row in mine if row["guest"] == guest], column, guest, list(lines_of(sweep, mine)))
         axes[0][0].legend(fontsize=7)
         # A background of its own, so that a dark page shows it too.
         figure.patch.set_facecolor("white")
@@ -85,7 +87,7 @@ def draw(folder, rows):
         figure, axes = pyplot.subplots(len(names), len(PANELS), figsize=(3.2 * len(PANELS), 2.4 * len(names) + 0.6), squeeze=False)
         for line, guest in zip(axes, names):
             for axis, (column, title) in zip(line, PANELS):
-                panel(axis, sweep, [row for row in mine if row["guest"] == guest], column, f"{guest}: {title}")
+                panel(axis, sweep, [row for row in mine if row["guest"] == guest], column, f"{guest}: {title}", list(lines_of(sweep, mine)))
         if "," in sweep:
             axes[0][0].legend(fontsize=7)
         figure.text(0.01, 0.005, LITERATURE.get(sweep.rstrip(), ""), fontsize=8)

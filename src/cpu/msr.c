@@ -381,7 +381,7 @@ static bool write_pvclock_time(struct vcpu *v, unsigned n, u64 value)
     return pvclock_set_time(v, value);
 }
 
-/* CPUID faulting (Intel, Virtualization Technology FlexMigration Application Note, 2.3.1): MSR_PLATFORM_INFO says that it
+/* CPUID faulting (Intel, Virtualization Technology FlexMigration Application Note): MSR_PLATFORM_INFO says that it
  * is there, MSR_MISC_FEATURES_ENABLES switches it on. */
 enum { PLATFORM_CPUID_FAULTING = 31, CPUID_FAULTS = 1 };
 static u64 read_platform_info(struct vcpu *v, unsigned n)
