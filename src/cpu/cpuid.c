@@ -112,7 +112,8 @@ static struct {
       .f1_ecx = F1C_SSE3 | F1C_CX16,
       .x1_edx = X86_64_X1_EDX,
       .x1_ecx = X1C_LAHF,
-      .caches = {0, 0, CACHES_MODERN}}},
+      .caches = {0, 0, CACHES_MODERN},
+      .maxphyaddr = 40}},
     /* Levels of x86-64 (psABI 3.1.1). */
     {"core2",
      {.name = "x86-64-v2",
@@ -123,7 +124,8 @@ static struct {
       .f1_ecx = F1C_CX16 | F1C_SSE4_1 | F1C_SSE4_2 | F1C_POPCNT | F1C_TSC_DEADLINE,
       .x1_edx = X86_64_X1_EDX | X1D_RDTSCP,
       .x1_ecx = X1C_LAHF,
-      .x7_edx = X7D_INVARIANT_TSC}},
+      .x7_edx = X7D_INVARIANT_TSC,
+      .maxphyaddr = 40}},
     {"x86-64-v2",
      {.name = "x86-64-v3",
       .brand = "Ringer Virtual CPU, x86-64-v3",
@@ -136,7 +138,8 @@ static struct {
       .f1_ecx = F1C_CX16,
       .f7_ebx = F7B_FSGSBASE,
       .x1_edx = X86_64_X1_EDX | X1D_PAGE1GB,
-      .x1_ecx = X1C_LAHF}},
+      .x1_ecx = X1C_LAHF,
+      .maxphyaddr = 40}},
 };
 
 static void inherit(struct cpu_model *m, const struct cpu_model *base)

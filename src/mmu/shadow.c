@@ -174,6 +174,7 @@ static bool find_backing(struct shadow *shadow, u64 gpa, struct backing *backing
 static void fill(struct shadow *shadow, u32 view, u32 linear, const struct walk *walk,
                  const struct backing *backing, bool data, bool fetch)
 {
+    u64 frame = walk->gpa >> PAGE_SHIFT;
     bool fill_read = data && walk->readable;
     bool fill_write = data && walk->writable && backing->ram && !(*backing->flags & PHYS_GUARDED) &&
                       (*backing->flags & (PHYS_VIDEO | PHYS_DIRTY)) != PHYS_VIDEO;
@@ -182,9 +183,10 @@ static void fill(struct shadow *shadow, u32 view, u32 linear, const struct walk 
         fill_write = false;
         fill_read &= watched == WATCH_WRITES;
     }
+    fetch &= frame < SHADOW_EXEC_FRAMES;
     if (!fill_read && !fill_write && !fetch) return;
     u64 entry = (u64)(uintptr_t)backing->host - linear;
-    u32 page = linear >> PAGE_SHIFT, frame_plus_1 = (u32)(walk->gpa >> PAGE_SHIFT) + 1;
+    u32 page = linear >> PAGE_SHIFT, frame_plus_1 = (u32)frame + 1;
     view_prepare(shadow, view, page, walk, entry, frame_plus_1);
     struct shadow_table *table = &view_at(shadow, view)->table;
     if (fill_read || fill_write)

@@ -32,6 +32,10 @@
 #include "base/events.h"
 #include "walk.h"
 
+/* Pages at and above 64 GB, which a 64-bit CPU reaches in PAE mode, have no exec entries: frame + 1 has 24 bits in the keys of the
+ * jump table (cache/cache.h). Their code is interpreted. */
+#define SHADOW_EXEC_FRAMES ((1u << 24) - 1)
+
 enum { SHADOW_SUPERVISOR, SHADOW_USER, SHADOW_PRIVILEGES };
 
 /* User address spaces remembered at most. A view of each takes 29 MB of host addresses, and some 100 KB of

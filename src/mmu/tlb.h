@@ -36,10 +36,10 @@ struct tlb_slot {
 _Static_assert(sizeof(struct tlb_slot) == 1 << TLB_SLOT_LOG, "translated code shifts by it");
 
 /* Linear page number and guest frame number in one word, so that one comparison tells whether a page still maps the frame
- * that code was translated from. Canonical addresses with the same 40 bits of page number are equal. */
+ * that code was translated from. 36 bits tell the pages of canonical addresses apart; 28 are left for frames (40 address lines). */
 static inline u64 tlb_exec_word(u64 linear, u32 frame)
 {
-    return linear >> PAGE_SHIFT << 24 | frame;
+    return linear >> PAGE_SHIFT << 28 | frame;
 }
 
 /* What only C code reads of an entry. */

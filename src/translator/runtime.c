@@ -87,6 +87,8 @@ static bool uses_jumps(const struct vcpu *v)
     return mode_seg(v->mode, SEG_CS) == MODE_SEG_FLAT && !t->config.no_inline_cache;
 }
 
+_Static_assert(SHADOW_EXEC_FRAMES + 0ull < 1u << 24, "a key of the jump table has 24 bits for frame + 1");
+
 /* Numbering the mode may flush the cache, and the block with it. */
 static void enter_jump(struct vcpu *v, u64 rip, u32 frame, const struct block *block)
 {
