@@ -100,7 +100,8 @@ static struct {
       .xsave_eax = XSAVE_ALL,
       .x1_edx = X1D_RDTSCP,
       .x1_ecx = X1C_LZCNT,
-      .x7_edx = X7D_INVARIANT_TSC}},
+      .x7_edx = X7D_INVARIANT_TSC,
+      .cpuid_faulting = true}},
     /* As QEMU's model of this name: an AMD CPU of the K8's family. */
     {"pentium4",
      {.name = "qemu64",
@@ -155,6 +156,7 @@ static void inherit(struct cpu_model *m, const struct cpu_model *base)
     UNITE(x1_ecx);
     UNITE(x7_edx);
     UNITE(is_level);
+    UNITE(cpuid_faulting);
     DEFAULT(brand);
     DEFAULT(vendor);
     DEFAULT(signature);

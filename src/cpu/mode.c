@@ -167,6 +167,7 @@ static void reset_msrs(struct vcpu *v)
     if (v->host && v->host->apic) v->apic_base |= APIC_BASE_ENABLED;
     v->pat = 0x0007040600070406;
     v->misc_enable = MISC_FAST_STRINGS | MISC_READ_ONLY;
+    v->cpuid_faults = false;
     v->debugctl = v->mcg_status = v->tsc_aux = 0;
     v->pvclock_time = v->pvclock_wall = 0;
     v->mtrr_def_type = 0;
