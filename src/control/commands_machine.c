@@ -369,8 +369,8 @@ static void add_view(struct json_object *side, struct vm *vm, u32 address, bool 
 static void add_tlb(struct json_object *side, struct vm *vm, u64 address, bool user)
 {
     const struct tlb *tlb = vm->shadow.tlb;
-    unsigned privilege = user ? SHADOW_USER : SHADOW_SUPERVISOR, place = tlb_place(address);
-    const struct tlb_info *info = &tlb->info[privilege][place];
+    unsigned place = tlb_place(address);
+    const struct tlb_info *info = &tlb->info[tlb_table(tlb, user)][place];
     json_object_object_add(side, "tlb-place", json_object_new_int((int)place));
     if (info->page == TLB_NONE) {
         json_object_object_add(side, "tlb-page", json_object_new_string("none"));

@@ -91,6 +91,7 @@ struct vcpu {
     u64 tsc_offset;
     u64 tsc_adjust;
     u64 apic_base, pat, misc_enable, debugctl, mcg_status, tsc_aux;
+    bool cpuid_faults; /* MSR_MISC_FEATURES_ENABLES bit 0: CPUID raises #GP(0) above CPL 0 */
     struct desc_table idtr;
     u64 dr[8];                                     /* dr4/5 alias 6/7 */
     u64 gpr_high[GPR_COUNT - 8];                   /* R8 to R15 */

@@ -75,24 +75,28 @@ static u32 format_of(const struct shadow *shadow, const struct paging *paging)
     return (paging->cr0 & (CR0_PG | CR0_WP)) | (paging->cr4 & cr4) | ((u32)paging->efer & EFER_NXE);
 }
 
-/* The views are left empty, so the next root of another format flushes nothing but what is there. Global pages
- * survive a load of CR3, and nothing else. */
-static void load_long_root(struct shadow *shadow, const struct paging *paging)
+/* The views are left empty, so the next root of another format flushes nothing but what is there. A load of CR3 spares global
+ * pages, entries of other PCIDs, and if `kept` the new PCID's. */
+static void load_long_root(struct shadow *shadow, const struct paging *paging, bool kept)
 {
     struct shadow_state *state = state_of(shadow);
-    u32 rights = (paging->cr0 & CR0_WP) | (paging->cr4 & (CR4_PGE | CR4_SMEP | CR4_SMAP)) |
+    u32 rights = (paging->cr0 & CR0_WP) | (paging->cr4 & (CR4_PGE | CR4_SMEP | CR4_SMAP | CR4_PCIDE)) |
                  ((u32)paging->efer & EFER_NXE);
     if (state->format != FORMAT_LONG) {
         shadow_flush(shadow);
         state->format = FORMAT_LONG;
     } else if (state->long_rights != rights) {
         tlb_flush(shadow->tlb);
-    } else {
-        tlb_flush_local(shadow->tlb);
     }
+    tlb_select(shadow->tlb, pcid_of(paging), kept);
     shadow->data_drops++;
     shadow->exec_drops++;
     state->long_rights = rights;
+}
+
+void shadow_switch_root(struct shadow *shadow, const struct paging *paging)
+{
+    load_long_root(shadow, paging, true);
 }
 
 static void drop_long_page(struct shadow *shadow, u64 linear)
@@ -106,7 +110,7 @@ void shadow_load_root(struct shadow *shadow, const struct paging *paging)
     struct shadow_state *state = state_of(shadow);
     u32 format = format_of(shadow, paging);
     if (format == FORMAT_LONG) {
-        load_long_root(shadow, paging);
+        load_long_root(shadow, paging, false);
         return;
     }
     if (format != state->format || state->untraceable) {

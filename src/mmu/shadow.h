@@ -116,6 +116,8 @@ enum shadow_kind shadow_access(struct shadow *shadow, const struct paging *pagin
 
 /* CR3, or a bit of CR0, CR4 or EFER that paging depends on, was written: make `table` that of this root. */
 void shadow_load_root(struct shadow *shadow, const struct paging *paging);
+/* The same in IA-32e mode by a load of CR3 that keeps the entries of the new PCID (bit 63 of its source). */
+void shadow_switch_root(struct shadow *shadow, const struct paging *paging);
 /* Drop everything: guest-physical memory has changed, or the CPU was reset. */
 void shadow_flush(struct shadow *shadow);
 void shadow_invlpg(struct shadow *shadow, u64 linear);

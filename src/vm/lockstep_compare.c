@@ -93,6 +93,7 @@ static const struct field fields[] = {
     FIELD("pvclock_wall", pvclock_wall),
     FIELD("pvclock_version", pvclock_version),
     FIELD("xcr0", xcr0),
+    FIELD("cpuid_faults", cpuid_faults),
 };
 #undef FIELD
 #undef SEGMENT
