@@ -158,6 +158,8 @@ void vcpu_update_segment(struct vcpu *v, enum seg seg);
  * fpu_park: save the state to v->fpu and give the host's FPU to library code (default MXCSR and x87 control
  * word). fpu_load: the opposite. Both do nothing if it is done already. */
 void fpu_park(struct vcpu *v);
+/* The image, which was a copy of the state, has been changed: it is the state now. */
+void fpu_image_changed(struct vcpu *v);
 void fpu_load(struct vcpu *v);
 /* Save the vector registers only. It is many times cheaper and suffices for integer code, which uses them
  * to move memory, but no x87 registers, control words or MXCSR. fpu_load() or fpu_park() ends it. */
