@@ -64,7 +64,7 @@ static void done(struct scsi_command *command)
         return;
     }
     u32 moved = command->moved < s->length ? (u32)command->moved : s->length;
-    if (s->to_host) memset(s->buffer + moved, 0, s->length - moved);
+    if (moved < s->length && s->to_host) memset(s->buffer + moved, 0, s->length - moved);
     answer(s, command->status == SCSI_GOOD ? GOOD : FAILED, s->length - moved);
 }
 
