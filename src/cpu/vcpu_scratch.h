@@ -24,6 +24,7 @@ struct translator_scratch {
     u32 exit_cause;    /* THUNK_... */
     u32 exit_argument; /* r11d */
     u64 exit_site;     /* host address behind the call, if it was left by a call */
+    u64 window_delta; /* of the window of 64-bit user code: host address - linear address (mmu/long_window.h) */
 };
 
 #endif

@@ -53,6 +53,8 @@ struct tlb_info {
     u16 next;  /* the next entry of the chain + 1, or 0 */
 };
 
+#define TLB_SEGMENTS 65536
+
 #define TLB_CHAINS 4096u /* by the low bits of the guest frame number */
 
 /* Entries that a load of CR3 drops, and global ones. */
@@ -63,7 +65,8 @@ struct tlb {
     struct tlb_info info[SHADOW_PRIVILEGES][TLB_ENTRIES];
     u16 list[TLB_LISTS][SHADOW_PRIVILEGES * TLB_ENTRIES]; /* privilege * TLB_ENTRIES + place */
     u32 listed[TLB_LISTS];
-    u16 chain[TLB_CHAINS]; /* the first entry + 1, or 0 */
+    u16 chain[TLB_CHAINS];    /* the first entry + 1, or 0 */
+    u8 segment[TLB_SEGMENTS]; /* enum long_class of each 4 GB of 48 bits of linear address (long_window.h) */
     /* A bit for each 2 MB (1 GB), by the low bits of its number, from which a large page was filled since the last
      * flush of everything: INVLPG elsewhere need not look for pieces of large pages. */
     u64 large[2][64];
