@@ -35,7 +35,7 @@ enum {
     DATA_AT = 0xa00000,
     CODE_PAGES = 4,
 };
-enum { PTE_RO = 5, PTE_RW = 7 };
+enum { PTE_SUPERVISOR = 1, PTE_RW = 7 };
 
 /* What is mapped. Each place has DATA_PAGES pages of its own from DATA_AT on. */
 enum { DATA_PAGES = 4, DATA_BYTES = DATA_PAGES * PAGE_SIZE };
@@ -109,7 +109,10 @@ static void build(struct machine *m, struct rig *rig)
     rig->vcpu.model = cpu_model_find("max64");
     phys->a20_mask = ~0ull;
     for (u64 at = 0; at < DATA_AT; at += PAGE_SIZE) /* for the CPU itself */
-        map(m, at, at, at >= CODE_AT ? PTE_RW : 3);
+        map(m, at, at,
+            at >= CODE_AT              ? PTE_RW
+            : at == IST_AT - PAGE_SIZE ? PTE_SUPERVISOR | 2
+                                       : PTE_SUPERVISOR);
     for (unsigned n = 0; n < CODE_PAGES; n++)
         map(m, code_places[1] + n * PAGE_SIZE, CODE_AT + n * PAGE_SIZE, PTE_RW);
     for (unsigned n = 0; n < ARRAY_SIZE(places); n++)
