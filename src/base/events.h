@@ -84,6 +84,17 @@ enum event {
         EVENTS
 };
 
+/* The rows of the two lists. */
+struct event_category_row {
+    const char *name, *help;
+};
+struct event_row {
+    enum event_category category;
+    const char *name, *fields;
+};
+extern const struct event_category_row event_categories[EVENT_CATEGORIES];
+extern const struct event_row event_rows[EVENTS];
+
 struct events {
     /* `arg` has the four fields in order. The guest's FPU state may be live. */
     void (*note)(struct events *events, enum event event, const u64 arg[4]);

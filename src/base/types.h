@@ -16,6 +16,7 @@ typedef int8_t s8;
 typedef int16_t s16;
 typedef int32_t s32;
 typedef int64_t s64;
+typedef unsigned long long ull; /* for printf */
 
 #define ARRAY_SIZE(a)            (sizeof(a) / sizeof((a)[0]))
 #define container_of(p, type, m) ((type *)((char *)(p)-offsetof(type, m)))

@@ -1,6 +1,7 @@
 #include "host_file.h"
 
 #include "base/host_path.h"
+#include "base/host_time.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -270,17 +271,26 @@ struct store *host_file_open(const char *path, bool read_only, char *error, size
     return store;
 }
 
+/* For file systems without O_TMPFILE. mkostemp(3) would not ask the opener. */
+static int named_temporary(const char *directory)
+{
+    char path[4096];
+    for (unsigned attempt = 0; attempt < 100; attempt++) {
+        snprintf(path, sizeof(path), "%s/ringer-%d-%llx", directory, getpid(),
+                 (unsigned long long)host_now_ns());
+        int fd = host_open(path, O_CREAT | O_EXCL | O_RDWR, 0600);
+        if (fd >= 0) host_unlink(path);
+        if (fd >= 0 || errno != EEXIST) return fd;
+    }
+    return -1;
+}
+
 struct store *host_file_temporary(char *error, size_t error_bytes)
 {
     const char *directory = getenv("TMPDIR");
     if (!directory || !*directory) directory = "/var/tmp";
     int fd = host_open(directory, O_TMPFILE | O_RDWR, 0600);
-    if (fd < 0) { /* the file system has no O_TMPFILE */
-        char path[4096];
-        snprintf(path, sizeof(path), "%s/ringer-XXXXXX", directory);
-        fd = mkostemp(path, O_CLOEXEC);
-        if (fd >= 0) unlink(path);
-    }
+    if (fd < 0) fd = named_temporary(directory);
     struct store *store = fd < 0 ? NULL : host_file_of(fd, NULL);
     if (!store) {
         snprintf(error, error_bytes, "cannot make a temporary file in %s: %s", directory, strerror(errno));

@@ -230,6 +230,7 @@ bool chipset_init(struct chipset *c, struct board *board, char *error, size_t er
     }
     if (!video_init(&c->video, board, error, error_bytes)) return false;
     wire_console_init(&c->console, board, &c->keyboard, &c->power, video_display(&c->video));
+    c->console.console.font = vga_find_font(c->video.rom, c->video.rom_bytes);
     bool good = wire_sound_init(&c->sound, board, &c->pit, error, error_bytes) &&
                 wire_ide_init(&c->ide, board, error, error_bytes) &&
                 wire_floppy_init(&c->floppy, board, &c->dma, error, error_bytes) &&

@@ -21,6 +21,8 @@ extern const struct device_type virtio_net_type, virtio_blk_type, virtio_9p_type
 extern const struct device_type e1000_type, rtl8139_type, pcnet_type, ne2k_pci_type, ne2k_isa_type;
 /* wire_debug.c */
 extern const struct device_type isa_debug_exit_type, isa_debugcon_type;
+/* wire_usb.c */
+extern const struct device_type uhci_type, usb_keyboard_type, usb_tablet_type, usb_storage_type;
 /* wire_watchdog.c */
 extern const struct device_type i6300esb_type;
 

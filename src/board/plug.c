@@ -122,9 +122,7 @@ bool plug_device(struct plug *plug, const char *list, char *error, size_t error_
 /* A device that others plug into, or that cannot go, stays. */
 static bool can_go(const struct device_option *option, char *error, size_t error_bytes)
 {
-    if (!option->type->plugs)
-        return SAY("a %s cannot come or go while the machine runs: bus %s does not support hotplugging",
-                   option->type->name, option->type->bus->name);
+    if (!device_type_plugs(option->type, error, error_bytes)) return false;
     return !option->children || SAY("other devices are plugged into the %s", option->type->name);
 }
 

@@ -23,15 +23,22 @@
 
 /* --- keys --- */
 
+/* False: there is no room for it now. */
+static bool press(struct wire_console *wire, const struct key *key, bool down)
+{
+    u8 bytes[KEY_BYTES_MAX];
+    if (wire->usb_keyboard) return !key->usage || usb_keyboard_key(wire->usb_keyboard, key->usage, down);
+    unsigned count = key_bytes(key, down, bytes);
+    return !count || i8042_key(wire->keyboard, bytes, count);
+}
+
 static void feed_keys(void *device)
 {
     struct wire_console *wire = device;
     struct key_feed *feed = &wire->feed;
     u64 now = clock_now(feed->timer.clock);
     while (feed->count) {
-        u8 bytes[KEY_BYTES_MAX];
-        unsigned count = key_bytes(feed->queue[feed->head].key, feed->queue[feed->head].down, bytes);
-        bool taken = !count || i8042_key(wire->keyboard, bytes, count);
+        bool taken = press(wire, feed->queue[feed->head].key, feed->queue[feed->head].down);
         if (!taken && now - feed->since_ns < FEED_DROP_NS) {
             timer_arm(&feed->timer, now + FEED_AGAIN_NS);
             return;
@@ -76,7 +83,9 @@ static void point(struct wire_console *wire, const struct console_event *event)
     int down = counts(&wire->odd_y, event->y - wire->y, NOMINAL_HEIGHT);
     wire->x = event->x;
     wire->y = event->y;
-    if (!vmware_port_point(&wire->vmware, event->x, event->y, event->wheel, event->buttons))
+    if (wire->usb_tablet)
+        usb_tablet_point(wire->usb_tablet, event->x, event->y, event->wheel, event->buttons);
+    else if (!vmware_port_point(&wire->vmware, event->x, event->y, event->wheel, event->buttons))
         i8042_mouse(wire->keyboard, right, down, event->wheel, event->buttons);
 }
 
@@ -97,15 +106,48 @@ static void set_register(void *machine, enum vmware_register reg, u32 value)
     board->host->set_register(board->machine, registers[reg], value);
 }
 
+static void tell_absolute(struct wire_console *wire)
+{
+    console_set(&wire->console, &wire->console.absolute, wire->vmware_absolute || wire->usb_tablet);
+}
+
 static void set_absolute(void *machine, bool on)
 {
-    struct console *console = &((struct wire_console *)machine)->console;
-    console_set(console, &console->absolute, on);
+    struct wire_console *wire = machine;
+    wire->vmware_absolute = on;
+    tell_absolute(wire);
 }
 
 static void nudge(void *machine)
 {
     i8042_mouse(((struct wire_console *)machine)->keyboard, 0, 0, 0, 0);
+}
+
+/* --- USB --- */
+
+static struct wire_console *console_of(struct board *board)
+{
+    return container_of(board->console, struct wire_console, console);
+}
+
+/* Of several devices the guest's last one counts. */
+static void use(struct usb_hid **which, struct usb_hid *hid, bool used)
+{
+    if (used)
+        *which = hid;
+    else if (*which == hid)
+        *which = NULL;
+}
+
+void wire_console_use_keyboard(struct board *board, struct usb_hid *keyboard, bool used)
+{
+    use(&console_of(board)->usb_keyboard, keyboard, used);
+}
+
+void wire_console_use_tablet(struct board *board, struct usb_hid *tablet, bool used)
+{
+    use(&console_of(board)->usb_tablet, tablet, used);
+    tell_absolute(console_of(board));
 }
 
 /* --- switches --- */
@@ -128,6 +170,10 @@ static void command(struct wire_console *wire, enum console_command command)
 {
     switch (command) {
     case CONSOLE_POWER_BUTTON: piix4_pm_power_button(wire->power); break;
+    case CONSOLE_SHUT_DOWN:
+        if (wire->paused) toggle_pause(wire);
+        piix4_pm_power_button(wire->power);
+        break;
     case CONSOLE_RESET: board_reset(wire->board, true); break;
     case CONSOLE_PAUSE: toggle_pause(wire); break;
     case CONSOLE_QUIT: board_stop(wire->board, STOP_HOST, STATUS_OK, NULL); break;
@@ -171,6 +217,11 @@ static void set_leds(void *machine, u8 leds)
 {
     struct console *console = &((struct wire_console *)machine)->console;
     console_set(console, &console->leds, leds);
+}
+
+void wire_console_leds(struct board *board, u8 leds)
+{
+    set_leds(console_of(board), leds);
 }
 
 /* --- set-up --- */

@@ -9,6 +9,7 @@
 
 #include "base/device.h"
 #include "devices/input/vmware_port.h"
+#include "devices/usb/usb_hid.h"
 #include "ui/console.h"
 
 struct board;
@@ -35,6 +36,9 @@ struct wire_console {
     struct piix4_pm *power;
     struct console console;
     struct vmware_port vmware;
+    bool vmware_absolute;
+    struct usb_hid *usb_keyboard,
+        *usb_tablet; /* those that the guest uses; NULL: none, so the PS/2 devices are used */
     struct key_feed feed;
     bool paused;                 /* by the user */
     struct wire_console *mirror; /* lockstep's follower: it gets the same events */
@@ -49,6 +53,12 @@ void wire_console_destroy(struct wire_console *wire);
 void wire_console_reset(struct wire_console *wire);
 /* The machine has stopped for good. */
 void wire_console_stopped(struct wire_console *wire);
+
+/* The guest has begun to use a USB device, or has stopped. */
+void wire_console_use_keyboard(struct board *board, struct usb_hid *keyboard, bool used);
+void wire_console_use_tablet(struct board *board, struct usb_hid *tablet, bool used);
+/* PS2_LED_... that the guest has switched on. */
+void wire_console_leds(struct board *board, u8 leds);
 
 void wire_console_key(struct wire_console *wire, const struct key *key, bool down);
 /* The user wants the machine to stand still, or to go on. */

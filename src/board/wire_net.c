@@ -220,6 +220,7 @@ static unsigned entry_of(const struct wire_net *wire, const struct netdev_option
 bool wire_net_remove(struct board *board, const struct netdev_option *netdev, char *error, size_t error_bytes)
 {
     unsigned n = entry_of(board->net, netdev);
+    if (n == board->net->count) return true;
     if (board->net->net[n].taken) return SAY("the network \"%s\" is in use", netdev->id);
     remove_entry(board, n);
     return true;

@@ -103,4 +103,5 @@ const struct device_type virtio_rng_type = {
     .properties = properties,
     .check = virtio_check,
     .create = create,
+    .plugs = true,
 };

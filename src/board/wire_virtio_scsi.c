@@ -1,8 +1,10 @@
 /*
  * virtio-scsi-pci, and the disks and CD drives that plug into it.
  */
+#include "device_table.h"
 #include "devices/virtio/virtio_scsi.h"
 #include "drives.h"
+#include "wire_scsi.h"
 #include "wire_virtio.h"
 
 #include <stdio.h>
@@ -53,6 +55,7 @@ const struct device_type virtio_scsi_type = {
     .create = create_host,
     .provides = &bus_scsi,
     .sockets = VIRTIO_SCSI_UNITS,
+    .plugs = true,
 };
 
 /* --- units --- */
@@ -96,6 +99,14 @@ static bool create_unit(struct board *board, const struct device_option *option,
     return true;
 }
 
+/* The unit goes, and its host stays. */
+static void unplug_unit(struct board *board, const struct device_option *option)
+{
+    struct wired_scsi *host = board_parent(board, option);
+    struct scsi_unit *unit = board->device[board_number_of(board, option)].device;
+    if (unit) virtio_scsi_detach(&host->scsi, unit);
+}
+
 static bool create_disk(struct board *board, const struct device_option *option, char *error,
                         size_t error_bytes)
 {
@@ -125,6 +136,8 @@ const struct device_type scsi_hd_type = {
     .help = "SCSI disk",
     .properties = unit_properties,
     .create = create_disk,
+    .plugs = true,
+    .unplug = unplug_unit,
 };
 
 const struct device_type scsi_cd_type = {
@@ -134,4 +147,16 @@ const struct device_type scsi_cd_type = {
     .medium = MEDIUM_CDROM,
     .properties = unit_properties,
     .create = create_cd,
+    .plugs = true,
+    .unplug = unplug_unit,
 };
+
+struct scsi_unit *wire_scsi_cd_of(const struct board *board, const struct drive *drive)
+{
+    const struct device_options *devices = &board->options->devices;
+    for (unsigned n = 0; n < devices->count && drive->id; n++)
+        if (devices->device[n].type == &scsi_cd_type &&
+            !strcmp(device_text(&devices->device[n], "drive"), drive->id))
+            return board->device[n].device;
+    return NULL;
+}

@@ -137,12 +137,14 @@ void chardev_input(struct chardev *c, const u8 *bytes, u32 count)
         take_key(c, bytes[n]);
 }
 
-static void read_some(struct chardev *c)
+/* has_input: the descriptor has just been found readable. Only a socket has no other reader that could have been faster. */
+static void read_some(struct chardev *c, bool has_input)
 {
     u8 buffer[PIECE_BYTES];
     struct pollfd pollfd = {.fd = c->in_fd, .events = POLLIN};
+    bool certain = has_input && c->options->kind == CHAR_SOCKET;
     u32 room = chardev_input_room(c);
-    if (c->in_fd < 0 || !room || poll(&pollfd, 1, 0) <= 0) return;
+    if (c->in_fd < 0 || !room || (!certain && poll(&pollfd, 1, 0) <= 0)) return;
     ssize_t got = read(c->in_fd, buffer, room < sizeof(buffer) ? room : sizeof(buffer));
     if (got > 0) {
         if (c->options->telnet) {
@@ -203,7 +205,8 @@ static void write_some(struct chardev *c, int wait_ms)
 {
     for (unsigned n = 0; n < TURN_PIECES && c->out_fd >= 0 && c->head != c->tail; n++) {
         struct pollfd pollfd = {.fd = c->out_fd, .events = POLLOUT};
-        if (poll(&pollfd, 1, wait_ms) <= 0) return;
+        bool waits = c->options->kind != CHAR_SOCKET || wait_ms; /* send() to a socket does not */
+        if (waits && poll(&pollfd, 1, wait_ms) <= 0) return;
         u32 before = c->head;
         long done = write_piece(c);
         if (done == -EINTR || done == -EAGAIN) return;
@@ -330,6 +333,8 @@ static void fill(struct net_source *source, struct net_poll *poll)
     pthread_mutex_lock(&c->lock);
     struct char_front *front = focus(c);
     c->in_slot = c->out_slot = -1;
+    /* An answer to a command goes out at once. */
+    if (c->options->kind == CHAR_SOCKET) write_some(c, 0);
     if (c->in_fd >= 0 && chardev_input_room(c) && (!front || !front->polled))
         c->in_slot = net_poll_add(poll, c->in_fd, POLLIN);
     if (c->out_fd >= 0 && c->head != c->tail) c->out_slot = net_poll_add(poll, c->out_fd, POLLOUT);
@@ -342,7 +347,7 @@ static void ready(struct net_source *source, const struct net_poll *poll)
     struct chardev *c = container_of(source, struct chardev, source);
     pthread_mutex_lock(&c->lock);
     if (c->out_slot >= 0 && poll->fds[c->out_slot].revents) write_some(c, 0);
-    if (c->in_slot >= 0 && poll->fds[c->in_slot].revents) read_some(c);
+    if (c->in_slot >= 0 && poll->fds[c->in_slot].revents) read_some(c, true);
     if (c->ops->ready) c->ops->ready(c, poll);
     unlock_and_tell(c);
 }
@@ -416,7 +421,7 @@ void chardev_poll(struct char_front *front)
     if (!c) return;
     pthread_mutex_lock(&c->lock);
     if (!c->set->loop.started) write_some(c, 0);
-    read_some(c);
+    read_some(c, false);
     unlock_and_tell(c);
 }
 

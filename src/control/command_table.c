@@ -1,6 +1,7 @@
 /*
  * The table of commands, and the functions that read it. See command.h.
  */
+#include "base/json.h"
 #include "command.h"
 
 #include <stdarg.h>
@@ -285,16 +286,11 @@ void text_add(struct json_object *text, const char *format, ...)
 
 /* --- the schema (QEMU's qapi/introspect.json) --- */
 
-static void add_text(struct json_object *object, const char *key, const char *value)
-{
-    json_object_object_add(object, key, json_object_new_string(value));
-}
-
 static struct json_object *entity(struct json_object *list, const char *name, const char *meta)
 {
     struct json_object *object = json_object_new_object();
-    add_text(object, "name", name);
-    add_text(object, "meta-type", meta);
+    json_add_text(object, "name", name);
+    json_add_text(object, "meta-type", meta);
     json_object_array_add(list, object);
     return object;
 }
@@ -304,8 +300,8 @@ static void add_builtins(struct json_object *list)
     static const char *const names[][2] = {
         {"str", "string"}, {"int", "int"}, {"bool", "boolean"}, {"any", "value"}};
     for (unsigned n = 0; n < ARRAY_SIZE(names); n++)
-        add_text(entity(list, names[n][0], "builtin"), "json-type", names[n][1]);
-    add_text(entity(list, "[any]", "array"), "element-type", "any");
+        json_add_text(entity(list, names[n][0], "builtin"), "json-type", names[n][1]);
+    json_add_text(entity(list, "[any]", "array"), "element-type", "any");
     json_object_object_add(entity(list, "0", "object"), "members", json_object_new_array());
 }
 
@@ -318,15 +314,15 @@ static void add_command(struct json_object *list, const struct control_command *
         json_object_object_add(entity(list, type, "object"), "members", members);
         for (const struct control_argument *a = command->arguments; a->name; a++) {
             struct json_object *member = json_object_new_object();
-            add_text(member, "name", a->name);
-            add_text(member, "type", types[a->type].schema);
+            json_add_text(member, "name", a->name);
+            json_add_text(member, "type", types[a->type].schema);
             if (a->optional) json_object_object_add(member, "default", NULL);
             json_object_array_add(members, member);
         }
     }
     struct json_object *object = entity(list, command->name, "command");
-    add_text(object, "arg-type", type);
-    add_text(object, "ret-type", "any");
+    json_add_text(object, "arg-type", type);
+    json_add_text(object, "ret-type", "any");
 }
 
 struct json_object *schema_json(void)
@@ -336,6 +332,6 @@ struct json_object *schema_json(void)
     for (const struct control_command *c = control_commands; c->run; c++)
         if (c->name) add_command(list, c);
     for (const char *const *event = control_events; *event; event++)
-        add_text(entity(list, *event, "event"), "arg-type", "0");
+        json_add_text(entity(list, *event, "event"), "arg-type", "0");
     return list;
 }

@@ -2,6 +2,7 @@
  * Commands that act: run and stop, buttons, keys, pictures; and Ringer's own, which show its tables and counters.
  */
 #include "base/host_path.h"
+#include "base/json.h"
 #include "board/media.h"
 #include "control_private.h"
 #include "mmu/tlb.h"
@@ -328,39 +329,27 @@ void run_hot(struct control_call *call)
         call_fail(call, "cannot sample the machine: %s", strerror(failed ? -failed : ENOMEM));
 }
 
-static void add_hex(struct json_object *object, const char *key, u64 value)
-{
-    char text[32];
-    snprintf(text, sizeof(text), "0x%llx", (unsigned long long)value);
-    json_object_object_add(object, key, json_object_new_string(text));
-}
-
-static void add_flag(struct json_object *object, const char *key, bool value)
-{
-    json_object_object_add(object, key, json_object_new_boolean(value));
-}
-
 /* The entries of the guest's tables from the top, and the page that they lead to. */
 static void add_walk(struct json_object *side, struct vm *vm, const struct walk *walk)
 {
     for (unsigned n = 0; n < walk->levels; n++) {
         char name[24];
         snprintf(name, sizeof(name), "entry%u-gpa", n);
-        add_hex(side, name, walk->entry[n]);
+        json_add_hex(side, name, walk->entry[n]);
         snprintf(name, sizeof(name), "entry%u", n);
-        add_hex(side, name, phys_read(&vm->phys, walk->entry[n], vm->vcpu.paging.cr4 & CR4_PAE ? 8 : 4));
+        json_add_hex(side, name, phys_read(&vm->phys, walk->entry[n], vm->vcpu.paging.cr4 & CR4_PAE ? 8 : 4));
         const u8 *guard = phys_flags(&vm->phys, walk->entry[n]);
         snprintf(name, sizeof(name), "entry%u-traced", n);
-        add_flag(side, name, guard && *guard & PHYS_TRACED);
+        json_add_flag(side, name, guard && *guard & PHYS_TRACED);
     }
     json_object_object_add(side, "page-bytes", json_object_new_uint64(walk->page_bytes));
-    add_flag(side, "writable", walk->writable);
-    add_flag(side, "user", walk->user);
-    add_flag(side, "executable", walk->executable);
-    add_flag(side, "global", walk->global);
+    json_add_flag(side, "writable", walk->writable);
+    json_add_flag(side, "user", walk->user);
+    json_add_flag(side, "executable", walk->executable);
+    json_add_flag(side, "global", walk->global);
     const u8 *flags = phys_flags(&vm->phys, walk->gpa);
-    add_flag(side, "code", flags && *flags & PHYS_CODE);
-    add_flag(side, "traced", flags && *flags & PHYS_TRACED);
+    json_add_flag(side, "code", flags && *flags & PHYS_CODE);
+    json_add_flag(side, "traced", flags && *flags & PHYS_TRACED);
 }
 
 /* The entries of the current space's view (mmu/shadow.h), and its window. */
@@ -369,11 +358,11 @@ static void add_view(struct json_object *side, struct vm *vm, u32 address, bool 
     const struct shadow_table *table = &vm->shadow.table[user ? SHADOW_USER : SHADOW_SUPERVISOR];
     u32 page = address >> PAGE_SHIFT;
     if (table->read) {
-        add_hex(side, "read-entry", table->read[page]);
-        add_hex(side, "write-entry", table->write[page]);
-        add_hex(side, "exec-entry", table->exec[page]);
+        json_add_hex(side, "read-entry", table->read[page]);
+        json_add_hex(side, "write-entry", table->write[page]);
+        json_add_hex(side, "exec-entry", table->exec[page]);
     }
-    if (user && vm->shadow.has_window) add_hex(side, "window", vm->shadow.window + address);
+    if (user && vm->shadow.has_window) json_add_hex(side, "window", vm->shadow.window + address);
 }
 
 /* The slot of the address in the TLB of IA-32e mode (mmu/tlb.h), and the page in it. */
@@ -386,12 +375,12 @@ static void add_tlb(struct json_object *side, struct vm *vm, u64 address, bool u
     if (info->page == TLB_NONE) {
         json_object_object_add(side, "tlb-page", json_object_new_string("none"));
     } else {
-        add_hex(side, "tlb-page", info->page << PAGE_SHIFT);
-        add_flag(side, "tlb-global", info->global);
+        json_add_hex(side, "tlb-page", info->page << PAGE_SHIFT);
+        json_add_flag(side, "tlb-global", info->global);
     }
-    add_hex(side, "read-entry", tlb_entry(tlb, address, user, false));
-    add_hex(side, "write-entry", tlb_entry(tlb, address, user, true));
-    add_hex(side, "exec-entry", tlb_frame(tlb, address, user));
+    json_add_hex(side, "read-entry", tlb_entry(tlb, address, user, false));
+    json_add_hex(side, "write-entry", tlb_entry(tlb, address, user, true));
+    json_add_hex(side, "exec-entry", tlb_frame(tlb, address, user));
 }
 
 /* One privilege: the guest's tables, and what the shadow has for the address. */
@@ -403,9 +392,9 @@ static void add_side(struct json_object *object, struct vm *vm, u64 address, boo
     const struct paging *paging = &vm->vcpu.paging;
     bool wide = vcpu_long_mode(&vm->vcpu);
     if (!wide && paging->cr0 & CR0_PG && paging->cr4 & CR4_PAE)
-        add_hex(side, "pdpte", paging->pdpte[address >> 30]);
+        json_add_hex(side, "pdpte", paging->pdpte[address >> 30]);
     if (mmu_walk(&vm->phys, paging, address, ACCESS_READ, user, false, &walk, &error)) {
-        add_hex(side, "gpa", walk.gpa);
+        json_add_hex(side, "gpa", walk.gpa);
         add_walk(side, vm, &walk);
     } else {
         json_object_object_add(side, "fault", json_object_new_int((int)error));
@@ -430,8 +419,8 @@ void run_inspect(struct control_call *call)
         return;
     }
     call->result = json_object_new_object();
-    add_hex(call->result, "linear", address);
-    add_hex(call->result, "cr3", call->vm->vcpu.paging.cr3);
+    json_add_hex(call->result, "linear", address);
+    json_add_hex(call->result, "cr3", call->vm->vcpu.paging.cr3);
     add_side(call->result, call->vm, address, false);
     add_side(call->result, call->vm, address, true);
 }

@@ -1,6 +1,7 @@
 /*
  * Commands that ask: about Ringer, the parts of the machine, and its state.
  */
+#include "base/json.h"
 #include "board/media.h"
 #include "control_private.h"
 #include "vm/vm.h"
@@ -18,12 +19,6 @@ enum { QEMU_MAJOR = 7, QEMU_MINOR = 2, QEMU_MICRO = 0 };
 #define ADD_NUMBER(object, key, value)                                                                       \
     json_object_object_add(object, key, json_object_new_int64((s64)(value)))
 #define ADD_SWITCH(object, key, value) json_object_object_add(object, key, json_object_new_boolean(value))
-
-static const char *text_of(const struct json_object *object, const char *key)
-{
-    struct json_object *value;
-    return json_object_object_get_ex(object, key, &value) ? json_object_get_string(value) : "";
-}
 
 static bool is_on(const struct json_object *object, const char *key)
 {
@@ -50,7 +45,7 @@ void run_query_version(struct control_call *call)
 
 void print_version(const struct json_object *result, struct json_object *text)
 {
-    text_add(text, "%u.%u.%u (%s)\n", QEMU_MAJOR, QEMU_MINOR, QEMU_MICRO, text_of(result, "package"));
+    text_add(text, "%u.%u.%u (%s)\n", QEMU_MAJOR, QEMU_MINOR, QEMU_MICRO, json_text_of(result, "package"));
 }
 
 void run_query_commands(struct control_call *call)
@@ -78,7 +73,7 @@ void run_query_name(struct control_call *call)
 
 void print_name(const struct json_object *result, struct json_object *text)
 {
-    text_add(text, "%s\n", text_of(result, "name"));
+    text_add(text, "%s\n", json_text_of(result, "name"));
 }
 
 void run_query_uuid(struct control_call *call)
@@ -95,7 +90,7 @@ void run_query_uuid(struct control_call *call)
 
 void print_uuid(const struct json_object *result, struct json_object *text)
 {
-    text_add(text, "%s\n", text_of(result, "UUID"));
+    text_add(text, "%s\n", json_text_of(result, "UUID"));
 }
 
 void run_query_kvm(struct control_call *call)
@@ -151,7 +146,7 @@ void run_query_status(struct control_call *call)
 void print_status(const struct json_object *result, struct json_object *text)
 {
     bool running = is_on(result, "running");
-    const char *status = text_of(result, "status");
+    const char *status = json_text_of(result, "status");
     bool more = strcmp(status, running ? "running" : "paused");
     text_add(text, "VM status: %s%s%s%s\n", running ? "running" : "paused", more ? " (" : "",
              more ? status : "", more ? ")" : "");
@@ -170,7 +165,8 @@ void run_query_cpus(struct control_call *call)
 
 void print_cpus(const struct json_object *result, struct json_object *text)
 {
-    text_add(text, "* CPU #0: thread_id=%s\n", text_of(json_object_array_get_idx(result, 0), "thread-id"));
+    text_add(text, "* CPU #0: thread_id=%s\n",
+             json_text_of(json_object_array_get_idx(result, 0), "thread-id"));
 }
 
 void run_query_memory(struct control_call *call)
@@ -290,15 +286,9 @@ void run_query_block(struct control_call *call)
         ADD_TEXT(object, "device", name);
         ADD_TEXT(object, "type", "unknown");
         ADD_SWITCH(object, "removable", is_removable(drive));
-        bool locked = false, open = false;
-        if (drive->interface == DRIVE_IDE && drive->medium == MEDIUM_CDROM) {
-            const struct ide_drive *ide =
-                &call->vm->chipset.ide.ide.channel[drive->index / 2].drive[drive->index % 2];
-            locked = ide->cd.locked;
-            open = ide->cd.tray_open;
-        }
-        ADD_SWITCH(object, "locked", locked);
-        if (is_removable(drive)) ADD_SWITCH(object, "tray_open", open);
+        struct media_state state = media_state(&call->vm->chipset, drive);
+        ADD_SWITCH(object, "locked", state.locked);
+        if (is_removable(drive)) ADD_SWITCH(object, "tray_open", state.tray_open);
         if (drive->block.image) json_object_object_add(object, "inserted", medium_json(drive));
         ADD_TEXT(object, "io-status", call->vm->paused & PAUSE_DISK ? "failed" : "ok");
         json_object_array_add(call->result, object);
@@ -311,34 +301,31 @@ void print_block(const struct json_object *result, struct json_object *text)
         const struct json_object *drive = json_object_array_get_idx(result, n);
         struct json_object *medium;
         if (json_object_object_get_ex(drive, "inserted", &medium))
-            text_add(text, "%s: %s (%s%s)\n", text_of(drive, "device"), text_of(medium, "file"),
-                     text_of(medium, "drv"), is_on(medium, "ro") ? ", read-only" : "");
+            text_add(text, "%s: %s (%s%s)\n", json_text_of(drive, "device"), json_text_of(medium, "file"),
+                     json_text_of(medium, "drv"), is_on(medium, "ro") ? ", read-only" : "");
         else
-            text_add(text, "%s: [not inserted]\n", text_of(drive, "device"));
+            text_add(text, "%s: [not inserted]\n", json_text_of(drive, "device"));
         if (is_on(drive, "removable"))
             text_add(text, "    Removable device: %slocked, tray %s\n", is_on(drive, "locked") ? "" : "not ",
                      is_on(drive, "tray_open") ? "open" : "closed");
     }
 }
 
-/* The name by which board/media.c knows the drive. NULL: there is no such drive. */
-static const char *media_name(struct control_call *call, const char *wanted, char *media, size_t bytes)
+/* By the name that query-block gives, or one of media_find(). NULL: there is no such drive. */
+static struct drive *find_drive(struct control_call *call, const char *wanted)
 {
     struct drives *drives = &call->vm->drives;
+    struct drive *found = wanted ? media_find(&call->vm->board, wanted) : NULL;
     char name[128];
-    for (unsigned n = 0; wanted && n < drives->count; n++) {
-        const struct drive *drive = &drives->drive[n];
-        if (!drive->fitted) continue;
-        snprintf(media, bytes, "%cd%c", drive->interface == DRIVE_FLOPPY ? 'f' : 'h',
-                 'a' + (int)drive->index);
-        name_drive(drive, name, sizeof(name));
-        if (!strcmp(name, wanted) || (is_removable(drive) && !strcmp(media, wanted))) {
-            if (is_removable(drive)) return media;
-            call_fail(call, "Device '%.100s' is not removable", wanted);
-            return NULL;
-        }
+    for (unsigned n = 0; wanted && !found && n < drives->count; n++) {
+        name_drive(&drives->drive[n], name, sizeof(name));
+        if (drives->drive[n].fitted && !strcmp(name, wanted)) found = &drives->drive[n];
     }
-    if (wanted && !strcmp(wanted, "cdrom")) return "cdrom";
+    if (found && is_removable(found)) return found;
+    if (found) {
+        call_fail(call, "Device '%.100s' is not removable", wanted);
+        return NULL;
+    }
     call_fail(call, "Device '%.100s' not found", wanted ? wanted : "");
     call->error_class = "DeviceNotFound";
     return NULL;
@@ -346,11 +333,11 @@ static const char *media_name(struct control_call *call, const char *wanted, cha
 
 static void change_medium(struct control_call *call, const char *file)
 {
-    char media[8], error[256];
+    char error[256];
     const char *wanted = call_text(call, "id") ? call_text(call, "id") : call_text(call, "device");
-    const char *name = media_name(call, wanted, media, sizeof(media));
-    if (!name) return;
-    if (media_change(&call->vm->chipset, name, file, error, sizeof(error)) != MEDIA_CHANGED)
+    struct drive *drive = find_drive(call, wanted);
+    if (!drive) return;
+    if (media_change(&call->vm->chipset, drive, file, error, sizeof(error)) != MEDIA_CHANGED)
         call_fail(call, "%s", error);
 }
 
@@ -404,7 +391,7 @@ void print_chardev(const struct json_object *result, struct json_object *text)
 {
     for (size_t n = 0; n < json_object_array_length(result); n++) {
         const struct json_object *c = json_object_array_get_idx(result, n);
-        text_add(text, "%s: filename=%s\n", text_of(c, "label"), text_of(c, "filename"));
+        text_add(text, "%s: filename=%s\n", json_text_of(c, "label"), json_text_of(c, "filename"));
     }
 }
 

@@ -11,10 +11,16 @@
  * one does not, so that the result does not depend on the engine. Instruction and operand pointers are 0, see fpu_state.c.
  *
  * All reads, and all checks of writes, come before the first change.
+ *
+ * Kernels save and restore states at every switch of processes. The fast routines (fast_entry.h) do it for an area in plain
+ * RAM; whatever would raise a fault they leave to the others.
  */
 #include "cpuid.h"
 #include "exec.h"
+#include "fast_entry.h"
 #include "interp_private.h"
+#include "mmu/tlb.h"
+#include "mode.h"
 
 enum xsave_header { XSTATE_BV = 512, XCOMP_BV = 520, HEADER_RESERVED = 528, HEADER_END = 576 };
 #define COMPACTED (1ull << 63)
@@ -26,13 +32,18 @@ static void check_enabled(struct vcpu *v)
 }
 
 /* The components that are asked for and enabled: RFBM in the manual. */
+static u64 asked_for(const struct vcpu *v)
+{
+    return v->xcr0 & (v->gpr[REG_EDX] << 32 | (u32)v->gpr[REG_EAX]);
+}
+
 static u64 begin(struct vcpu *v, const struct insn *i, u64 *address)
 {
     check_enabled(v);
     if (v->paging.cr0 & CR0_TS) fault_raise(v, VEC_NM);
     *address = exec_address(v, i);
     if (segment_linear(v, i->mem_seg, *address) & (AREA_ALIGNMENT - 1)) fault_raise_error(v, VEC_GP, 0);
-    return v->xcr0 & (v->gpr[REG_EDX] << 32 | (u32)v->gpr[REG_EAX]);
+    return asked_for(v);
 }
 
 static u64 quad(const u8 *image, unsigned at)
@@ -47,12 +58,17 @@ static bool is_zero(const u8 *image, unsigned from, unsigned end)
     return true;
 }
 
+static void copy_quads(u8 *to, const u8 *from, unsigned bytes)
+{
+    for (unsigned at = 0; at < bytes; at += 8)
+        *(u64 *)(to + at) = quad(from, at);
+}
+
 /* A copy of the state, as the guest finds it. v->fpu itself is overwritten if an access to a device parks the state. */
 static void take_image(struct vcpu *v, u8 *image)
 {
     fpu_snapshot(v);
-    for (unsigned at = 0; at < FX_YMM_END64; at += 8)
-        *(u64 *)(image + at) = quad(v->fpu, at);
+    copy_quads(image, v->fpu, FX_YMM_END64);
     fxsave_tidy(image);
 }
 
@@ -65,7 +81,7 @@ static u64 in_use(const struct vcpu *v, const u8 *image)
         x87 = quad(image, st) || quad(image, st + 8);
     bool all = vcpu_long_mode(v);
     bool sse = !is_zero(image, FX_XMM, all ? FX_XMM_END64 : FX_XMM_END);
-    bool avx = v->fpu_ymm && !is_zero(image, FX_YMM, all ? FX_YMM_END64 : FX_YMM_END);
+    bool avx = v->fpu_ymm && v->fpu_upper && !is_zero(image, FX_YMM, all ? FX_YMM_END64 : FX_YMM_END);
     return (x87 ? XCR0_X87 : 0) | (sse ? XCR0_SSE : 0) | (avx ? XCR0_AVX : 0);
 }
 
@@ -154,14 +170,21 @@ void exec_xsaveopt(struct vcpu *v, const struct insn *i)
     save_standard(v, i, true);
 }
 
-/* MXCSR belongs to the SSE component, which is stored too if only MXCSR is other than initial (SDM 1 13.10). */
+/* What XSAVEC stores. MXCSR belongs to the SSE component, which is stored too if only MXCSR is other than initial (SDM 1
+ * 13.10). */
+static u64 compacted(const struct vcpu *v, const u8 *image, u64 asked)
+{
+    u64 stored = asked & in_use(v, image);
+    if (*(const u32 *)(image + FX_MXCSR) != MXCSR_INITIAL) stored |= asked & XCR0_SSE;
+    return stored;
+}
+
 void exec_xsavec(struct vcpu *v, const struct insn *i)
 {
     _Alignas(8) u8 image[FX_YMM_END64];
     u64 address, asked = begin(v, i, &address);
     take_image(v, image);
-    u64 stored = asked & in_use(v, image);
-    if (*(const u32 *)(image + FX_MXCSR) != MXCSR_INITIAL) stored |= asked & XCR0_SSE;
+    u64 stored = compacted(v, image, asked);
     u64 header[2] = {stored, asked | COMPACTED};
     probe(v, i, address, stored, stored & XCR0_SSE, sizeof(header));
     store(v, i, address, image, stored, stored & XCR0_SSE);
@@ -217,10 +240,112 @@ void exec_xrstor(struct vcpu *v, const struct insn *i)
     fpu_snapshot(v); /* what is not loaded stays */
     initialize(v, initial);
     for (unsigned n = 0; n < count; n++)
-        for (unsigned at = regions[n].from; at < regions[n].end; at += 8)
-            *(u64 *)(v->fpu + at) = *(const u64 *)(area + at);
+        copy_quads(v->fpu + regions[n].from, area + regions[n].from, regions[n].end - regions[n].from);
     if (compacted && (initial & XCR0_SSE)) *(u32 *)(v->fpu + FX_MXCSR) = MXCSR_INITIAL;
     fpu_image_changed(v);
+}
+
+/* --- fast routines --- */
+
+static u64 delta_at(const struct vcpu *v, u64 linear, bool write)
+{
+    if (vcpu_long_mode(v)) return tlb_entry(v->shadow->tlb, linear, v->cpl == 3, write);
+    return (write ? v->write_table : v->read_table)[linear >> PAGE_SHIFT];
+}
+
+/* The host address of the area: NULL unless the instruction is legal and the area lies in plain RAM, in one page or in two
+ * that follow each other on the host too. */
+static u8 *plain_area(const struct vcpu *v, const struct insn *i, bool write)
+{
+    if (!(v->paging.cr4 & CR4_OSXSAVE) || (v->paging.cr0 & CR0_TS) || (v->mode & (MODE_STEP | MODE_ALIGN)) ||
+        v->instruments.write_log || v->instruments.points || !v->fpu_live || v->fpu_sheltered ||
+        mode_seg(v->mode, i->mem_seg) != MODE_SEG_FLAT)
+        return NULL;
+    u64 linear = exec_address(v, i), last = linear + (v->xcr0 & XCR0_AVX ? ymm_end(v) : HEADER_END) - 1;
+    bool wraps = last < linear || (!(v->mode & MODE_CODE64) && last > UINT32_MAX);
+    if ((linear & (AREA_ALIGNMENT - 1)) || wraps) return NULL;
+    u64 delta = delta_at(v, linear, write);
+    if (!delta || delta_at(v, last, write) != delta) return NULL;
+    return (u8 *)(uintptr_t)(linear + delta);
+}
+
+static void copy_regions(const struct vcpu *v, u8 *to, const u8 *from, u64 components, bool mxcsr)
+{
+    struct region regions[MOST_REGIONS];
+    unsigned count = regions_of(v, components, mxcsr, regions);
+    for (unsigned n = 0; n < count; n++)
+        copy_quads(to + regions[n].from, from + regions[n].from, regions[n].end - regions[n].from);
+}
+
+/* The state is live, so v->fpu serves as scratch. */
+static void snapshot(struct vcpu *v)
+{
+    fpu_snapshot(v);
+    fxsave_tidy(v->fpu);
+}
+
+static bool fast_save(struct vcpu *v, const struct insn *i, bool optimizes)
+{
+    u8 *area = plain_area(v, i, true);
+    if (!area) return false;
+    u64 asked = asked_for(v);
+    snapshot(v);
+    u64 used = in_use(v, v->fpu);
+    copy_regions(v, area, v->fpu, optimizes ? asked & used : asked, asked & (XCR0_SSE | XCR0_AVX));
+    *(u64 *)(area + XSTATE_BV) = (quad(area, XSTATE_BV) & ~asked) | (used & asked);
+    return true;
+}
+
+bool fast_xsave(struct vcpu *v, const struct insn *i)
+{
+    return fast_save(v, i, false);
+}
+
+bool fast_xsaveopt(struct vcpu *v, const struct insn *i)
+{
+    return fast_save(v, i, true);
+}
+
+bool fast_xsavec(struct vcpu *v, const struct insn *i)
+{
+    u8 *area = plain_area(v, i, true);
+    if (!area) return false;
+    u64 asked = asked_for(v);
+    snapshot(v);
+    u64 stored = compacted(v, v->fpu, asked);
+    copy_regions(v, area, v->fpu, stored, stored & XCR0_SSE);
+    *(u64 *)(area + XSTATE_BV) = stored;
+    *(u64 *)(area + XCOMP_BV) = asked | COMPACTED;
+    return true;
+}
+
+/* Put what XRSTOR leaves alone into v->fpu. */
+static void keep_rest(struct vcpu *v, u64 asked)
+{
+    u64 all = XCR0_X87 | XCR0_SSE | (v->fpu_ymm ? XCR0_AVX : 0);
+    if ((asked & all) != all)
+        fpu_snapshot(v);
+    else if (!(v->mode & MODE_CODE64))
+        fpu_snapshot_high(v);
+}
+
+/* Other threads may write to the area, so each value is read once. */
+bool fast_xrstor(struct vcpu *v, const struct insn *i)
+{
+    u64 header[(HEADER_END - XSTATE_BV) / sizeof(u64)], asked = asked_for(v);
+    const u8 *area = plain_area(v, i, false);
+    if (!area) return false;
+    copy_quads((u8 *)header, area + XSTATE_BV, sizeof(header));
+    if (!is_valid(v, header)) return false;
+    u64 loaded = asked & header[0], initial = asked & ~header[0];
+    bool compacted = header[1], mxcsr = compacted ? loaded & XCR0_SSE : asked & (XCR0_SSE | XCR0_AVX);
+    keep_rest(v, asked);
+    initialize(v, initial);
+    copy_regions(v, v->fpu, area, loaded, mxcsr);
+    if (mxcsr && (*(const u32 *)(v->fpu + FX_MXCSR) & ~MXCSR_MASK)) return false;
+    if (compacted && (initial & XCR0_SSE)) *(u32 *)(v->fpu + FX_MXCSR) = MXCSR_INITIAL;
+    fpu_image_changed(v);
+    return true;
 }
 
 /* --- XCR0 --- */

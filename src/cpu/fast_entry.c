@@ -261,6 +261,10 @@ fast_routine *fast_routine_of(const struct insn *i, bool code64)
         {exec_sysexit, fast_sysexit},
         {exec_mov_segment, fast_mov_segment},
         {exec_pop_segment, fast_pop_segment},
+        {exec_xsave, fast_xsave},
+        {exec_xsaveopt, fast_xsaveopt},
+        {exec_xsavec, fast_xsavec},
+        {exec_xrstor, fast_xrstor},
     };
     if (code64 && i->row->execute == exec_syscall) return fast_syscall;
     if (code64 && i->row->execute == exec_sysret) return fast_sysret;

@@ -1,6 +1,6 @@
 /*
- * Fast routines of kernel entry, kernel exit and segment loads. The cost of system calls, page faults and
- * signals depends on them.
+ * Fast routines of kernel entry, kernel exit, segment loads, XSAVE and XRSTOR. The cost of system calls, page faults,
+ * signals and switches of processes depends on them.
  *
  * Each routine does all of the common case and returns true, or changes nothing and returns false. Then the
  * caller calls the general routine, which handles all cases. The common cases are 32-bit flat protected mode and 64-bit mode
@@ -24,5 +24,8 @@ bool fast_deliver(struct vcpu *v, u8 vector, enum interrupt_source source, bool 
 /* fast_long.c: the same in IA-32e mode. */
 bool fast_deliver_long(struct vcpu *v, u8 vector, enum interrupt_source source, bool has_error, u32 error);
 fast_routine fast_syscall, fast_sysret, fast_iretq;
+
+/* exec_xsave.c */
+fast_routine fast_xsave, fast_xsaveopt, fast_xsavec, fast_xrstor;
 
 #endif

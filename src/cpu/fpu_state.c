@@ -191,6 +191,16 @@ void fpu_snapshot(struct vcpu *v)
     if (v->fpu_live) save(v);
 }
 
+void fpu_snapshot_high(struct vcpu *v)
+{
+#define SAVE_LOW(n, register)   "movups %%xmm" register ", 0x" n "0(%0)\n\t"
+#define SAVE_UPPER(n, register) "vextractf128 $1, %%ymm" register ", 0x" n "0(%0)\n\t"
+    __asm__ volatile(EACH_HIGH(SAVE_LOW) : : "r"(v->fpu + FX_XMM) : "memory");
+    if (v->fpu_ymm) __asm__ volatile(EACH_HIGH(SAVE_UPPER) : : "r"(v->fpu + FX_YMM) : "memory");
+#undef SAVE_LOW
+#undef SAVE_UPPER
+}
+
 void fpu_load(struct vcpu *v)
 {
     if (v->fpu_live) {

@@ -48,6 +48,8 @@ u32 fpu_mxcsr(const struct vcpu *v);
 void fpu_set_mxcsr(struct vcpu *v, u32 mxcsr);
 /* Copy the state to v->fpu without parking it. */
 void fpu_snapshot(struct vcpu *v);
+/* The same for the registers from the ninth on of a live state, which 32-bit code does not have. */
+void fpu_snapshot_high(struct vcpu *v);
 /* Gives the fields of the image that the guest finds 0 or constant these values (fpu_state.c tells why). */
 void fxsave_tidy(u8 *image);
 /* The image, which was a copy of the state, has been changed: it is the state now. */

@@ -69,9 +69,9 @@ static bool when_far(const struct insn *i)
     if (i->op[0].kind == OPND_FAR || i->opcode == 0xca || i->opcode == 0xcb) return true;
     return i->op[0].kind == OPND_MEM && (i->modrm >> 3 & 1);
 }
-static bool when_dword_in_memory(const struct insn *i)
+static bool when_wide_in_memory(const struct insn *i)
 {
-    return i->op[0].kind == OPND_MEM && i->op[0].bytes == 4;
+    return i->op[0].kind == OPND_MEM && i->op[0].bytes >= 4;
 }
 static bool when_bit_string(const struct insn *i)
 {

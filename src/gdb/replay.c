@@ -2,40 +2,30 @@
 
 #include "chardev/terminal.h"
 #include "gdb_private.h"
+#include "keeper.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
-#include <unistd.h>
-
-/* The number of the memfd's descriptor. */
-#define VARIABLE "RINGER_REPLAY"
 
 static struct replay inherited;
 static bool inherits;
-static s64 rtc_base;
+
+/* What why_not() says of the whole run. */
+static bool may_replay(const struct options *o)
+{
+    return o->deterministic && !o->lockstep && o->control.gdb && o->display != DISPLAY_WINDOW && !o->vnc &&
+           !o->daemonize && !o->lock_pid;
+}
 
 void replay_begin(struct options *options)
 {
-    const char *number = getenv(VARIABLE);
-    int fd = number ? atoi(number) : -1;
-    if (fd >= 0) {
-        inherits = pread(fd, &inherited, sizeof(inherited), 0) == sizeof(inherited) &&
-                   inherited.bytes == sizeof(inherited);
-        close(fd);
-    }
+    /* The clock of the guest must show the same in each replay. */
+    if (options->deterministic && options->board.rtc_base == RTC_BASE_NOW)
+        options->board.rtc_base = (s64)time(NULL);
+    inherits = may_replay(options) && keeper_start(&inherited);
     /* It may stop at any instruction, also where nothing reads the flags. */
     if (inherits) options->translator.exact_flags = true;
-    unsetenv(VARIABLE);
-    if (!options->deterministic) return;
-    /* The clock of the guest must show the same in each replay. */
-    if (options->board.rtc_base == RTC_BASE_NOW)
-        options->board.rtc_base = inherits ? inherited.rtc_base : (s64)time(NULL);
-    rtc_base = options->board.rtc_base;
 }
 
 /* --- backwards --- */
@@ -54,9 +44,6 @@ static const char *why_not(const struct gdb *g)
 {
     const struct options *o = g->vm->options;
     if (!o->deterministic) return "reverse execution needs --deterministic";
-    if (o->sandbox)
-        return "reverse execution starts the program anew, which the sandbox forbids: start with "
-               "--sandbox=off";
     if (o->lockstep) return "a lockstep run has no reverse execution";
     if (g->vm->debugger.changed) return g->vm->debugger.changed;
     if (g->vm->board.had_input) return "the guest has had input, which is not recorded";
@@ -67,61 +54,20 @@ static const char *why_not(const struct gdb *g)
         return "reverse execution needs another -rtc base than localtime";
     if (o->display == DISPLAY_WINDOW || o->vnc || o->daemonize || o->lock_pid)
         return "reverse execution needs a machine in the foreground, without a window";
+    if (!keeper_is_there()) return "reverse execution needs -gdb (or -s) on the command line";
     if (!g->front.chardev || g->front.chardev->options->kind != CHAR_SOCKET)
         return "reverse execution needs a debugger at a socket";
     return NULL;
 }
 
-/* The command line of this process as execv() takes it; to be freed with its text, which is the first string. */
-static char **own_arguments(void)
-{
-    enum { BYTES = 1 << 20 };
-    char *text = malloc(BYTES);
-    int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
-    ssize_t bytes = text && fd >= 0 ? read(fd, text, BYTES - 1) : -1;
-    if (fd >= 0) close(fd);
-    if (bytes <= 0) {
-        free(text);
-        return NULL;
-    }
-    text[bytes] = 0;
-    unsigned count = 0;
-    for (ssize_t n = 0; n < bytes; n++)
-        count += !text[n];
-    char **arguments = calloc(count + 1, sizeof(*arguments)), *at = text;
-    for (unsigned n = 0; arguments && n < count; n++, at += strlen(at) + 1)
-        arguments[n] = at;
-    if (!arguments) free(text);
-    return arguments;
-}
-
-static void keep_open(int fd)
-{
-    fcntl(fd, F_SETFD, fcntl(fd, F_GETFD) & ~FD_CLOEXEC);
-}
-
-/* Execute the program anew. Returns only if that fails. */
+/* Has a new machine started, and ends this one. Returns only if that fails. */
 static const char *start_again(struct gdb *g, const struct replay *replay)
 {
     static char sentence[128];
-    char number[16];
-    int fd = memfd_create("replay", 0);
-    char **arguments = own_arguments();
-    bool written = fd >= 0 && write(fd, replay, sizeof(*replay)) == sizeof(*replay);
-    if (written && arguments) {
-        board_flush_output(&g->vm->board);
-        chardevs_drain(g->wiring.chardevs);
-        terminal_restore();
-        keep_open(replay->client);
-        snprintf(number, sizeof(number), "%d", fd);
-        setenv(VARIABLE, number, 1);
-        execv("/proc/self/exe", arguments);
-    }
-    snprintf(sentence, sizeof(sentence), "the machine cannot start again: %s", strerror(errno));
-    unsetenv(VARIABLE);
-    if (fd >= 0) close(fd);
-    if (arguments) free(arguments[0]);
-    free(arguments);
+    board_flush_output(&g->vm->board);
+    chardevs_drain(g->wiring.chardevs);
+    terminal_restore();
+    snprintf(sentence, sizeof(sentence), "the machine cannot start again: %s", strerror(-keeper_ask(replay)));
     return sentence;
 }
 
@@ -147,11 +93,9 @@ const char *replay_backward(struct gdb *g, bool step)
     const char *reason = why_not(g);
     u64 now = g->vm->vcpu.icount;
     if (reason) return reason;
-    replay = (struct replay){.bytes = sizeof(replay),
-                             .goal = step ? REPLAY_ARRIVE : REPLAY_SEARCH,
+    replay = (struct replay){.goal = step ? REPLAY_ARRIVE : REPLAY_SEARCH,
                              .target = step && now ? now - 1 : now,
                              .seen_ns = latest(g),
-                             .rtc_base = rtc_base,
                              .client = g->front.chardev->in_fd,
                              .acknowledges = g->acknowledges,
                              .physical = g->physical,
@@ -161,7 +105,7 @@ const char *replay_backward(struct gdb *g, bool step)
     return start_again(g, &replay);
 }
 
-/* --- in the new program --- */
+/* --- in the new machine --- */
 
 /* vCPU thread. A point would stop the machine: note it, and go on. */
 static bool note_hit(void *owner, enum debugger_cause cause)
@@ -202,7 +146,6 @@ void replay_adopt(struct gdb *g)
     u16 opened;
     struct chardev *chardev = g->front.chardev;
     if (!inherits || !chardev) return;
-    fcntl(inherited.client, F_SETFD, FD_CLOEXEC);
     chardev_adopt(chardev, inherited.client);
     chardev_take(&g->front, &opened, 1); /* the connection is not new */
     g->open = true;

@@ -1,6 +1,6 @@
 /*
- * Reverse execution in deterministic mode, by replay from the start. The program executes itself anew with the same command line: the new
- * machine is at power-on, runs the same instructions, and stops where the debugger wants to be.
+ * Reverse execution in deterministic mode, by replay from the start. The keeper (keeper.h) starts a new machine with the same options. It is
+ * at power-on, runs the same instructions, and stops where the debugger wants to be.
  *
  *   bs at instruction N    the new machine runs to N - 1, and answers
  *   bc at instruction N    a machine runs to N and notes the last hit of a point, at H; a second one runs to H, and answers
@@ -9,8 +9,8 @@
  *   +--------------------------->  REPLAY_SEARCH
  *   +----------->                  REPLAY_ARRIVE
  *
- * What must survive is in struct replay, which goes from program to program in a memfd: the debugger's connection, its points, and
- * the time at power-on. Output to terminals and sockets is left out up to the latest instruction that has been executed, because it was
+ * What must survive is in struct replay, which goes from machine to machine by way of the keeper: the debugger's connection and its points.
+ * Output to terminals and sockets is left out up to the latest instruction that has been executed, because it was
  * written before. A file is written anew.
  *
  * A run with input, networks, shared folders or writable images would not repeat, and is refused in one sentence.
@@ -30,11 +30,9 @@ enum replay_goal {
 };
 
 struct replay {
-    u32 bytes; /* of this structure */
     enum replay_goal goal;
-    u64 target;   /* instructions */
-    u64 seen_ns;  /* the latest guest time of all runs */
-    s64 rtc_base; /* Unix time at power-on */
+    u64 target;  /* instructions */
+    u64 seen_ns; /* the latest guest time of all runs */
     /* the last hit in front of the target */
     bool found;
     bool data;
@@ -51,7 +49,8 @@ struct replay {
     struct conditions conditions;
 };
 
-/* Before the machine is made: makes a deterministic run repeatable, and takes over what a former program has left. */
+/* Before any file is opened and any thread started: makes a deterministic run repeatable. Where a debugger may go backwards, this process
+ * becomes the keeper, and the call returns in the process of each machine. */
 void replay_begin(struct options *options);
 
 /* Packets bs and bc: does not return if it succeeds. Otherwise the reason, in one sentence. */

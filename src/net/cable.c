@@ -294,8 +294,7 @@ bool net_receive(struct net_end *end, const u8 *frame, u32 bytes, const struct n
 {
     if (end->ears) hear(end, &(struct iovec){(void *)(uintptr_t)frame, bytes}, 1, bytes, offload);
     if (card_takes(end, offload)) return receive_one(end, frame, bytes, offload);
-    /* The network thread has one such frame at a time. */
-    static __thread u8 copy[NET_FRAME_MAX];
+    u8 copy[NET_FRAME_MAX];
     struct splitting splitting = {end, true};
     if (bytes > sizeof(copy)) return true;
     memcpy(copy, frame, bytes);

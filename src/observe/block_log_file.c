@@ -4,6 +4,7 @@
 #include "cache/block_log.h"
 #include "translator/translator.h"
 
+#include <Zydis/Zydis.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,9 +68,24 @@ static u32 name_block(struct block_log *log, const struct block_made *made)
     return file->count - 1;
 }
 
-static void log_made(struct block_log *log, u32 id, const struct block_made *made)
+static u32 count_instructions(const struct block_body *body)
 {
-    u32 words[7] = {BLOCK_LOG_MADE | id};
+    ZydisDecoder decoder;
+    ZydisDecodedInstruction i;
+    u32 count = 0;
+    ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+    for (u32 at = 0; at < body->bytes; count++) {
+        bool good = ZYAN_SUCCESS(
+            ZydisDecoderDecodeInstruction(&decoder, NULL, body->code + at, body->bytes - at, &i));
+        at += good ? i.length : 1;
+    }
+    return count;
+}
+
+static void log_made(struct block_log *log, u32 id, struct block_made *made, const struct block_body *body)
+{
+    u32 words[1 + sizeof(*made) / sizeof(u32)] = {BLOCK_LOG_MADE | id};
+    made->body_instructions = count_instructions(body);
     memcpy(words + 1, made, sizeof(*made));
     write_words(file_of(log), words, sizeof(words), ZSTD_e_continue);
 }

@@ -25,8 +25,6 @@ struct event_log {
     u16 cs;
 };
 
-typedef unsigned long long ull; /* for printf */
-
 static const char *gpr_name(const struct vcpu *v, unsigned number)
 {
     static const char *const names[8] = {"eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"};
@@ -43,21 +41,6 @@ static unsigned gpr_count(const struct vcpu *v)
 static const char *const seg_names[SEG_COUNT] = {"es", "cs", "ss", "ds", "fs", "gs"};
 
 /* --- events --- */
-
-static const struct event_row {
-    enum event_category category;
-    const char *name, *fields;
-} rows[EVENTS] = {
-#define EVENT(category, id, name, fields) {EVENT_##category, name, fields},
-    RINGER_EVENTS(EVENT)
-#undef EVENT
-};
-
-static const char *const category_names[EVENT_CATEGORIES] = {
-#define NAME(category, name, help) name,
-    RINGER_EVENT_CATEGORIES(NAME)
-#undef NAME
-};
 
 static const char *const reason_names[] = {
     [EXIT_NONE] = "none",
@@ -92,10 +75,11 @@ static void print_field(FILE *out, char kind, u64 value)
 static void note(struct events *events, enum event event, const u64 arg[4])
 {
     struct event_log *log = (struct event_log *)events;
-    const struct event_row *row = &rows[event];
+    const struct event_row *row = &event_rows[event];
     if (!wanted(log, row->category)) return;
     fpu_shelter(log->vcpu);
-    fprintf(log->out, "%llu %s %s", (ull)clock_now(log->clock), category_names[row->category], row->name);
+    fprintf(log->out, "%llu %s %s", (ull)clock_now(log->clock), event_categories[row->category].name,
+            row->name);
     if (row->fields[0]) fputc(' ', log->out);
     for (const char *at = row->fields; *at; at++) {
         if (*at == '%')
@@ -187,7 +171,7 @@ void event_log_print_instruction(struct vcpu *v, FILE *out)
 
 void event_log_print_state(struct vcpu *v, FILE *out)
 {
-    fprintf(out, "icount %llu  mode %08x  cpl %u%s%s\n", (unsigned long long)v->icount, v->mode, v->cpl,
+    fprintf(out, "icount %llu  mode %08x  cpl %u%s%s\n", (ull)v->icount, v->mode, v->cpl,
             v->halted ? "  halted" : "", v->inhibit ? "  interrupts inhibited" : "");
     for (unsigned r = 0; r < gpr_count(v); r++)
         fprintf(out, "%s %08llx%s", gpr_name(v, r), (ull)vcpu_gpr_read(v, r), r % 4 == 3 ? "\n" : "  ");

@@ -2,11 +2,11 @@
 
 #include "base/hash.h"
 #include "base/host_time.h"
+#include "base/json.h"
 #include "cpu/mode.h"
 #include "translator/sample.h"
 
 #include <errno.h>
-#include <json-c/json.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,18 +132,6 @@ static int hottest_first(const void *a, const void *b)
     return x->location.linear < y->location.linear ? -1 : x->location.linear > y->location.linear;
 }
 
-static void add_number(struct json_object *object, const char *key, u64 value)
-{
-    json_object_object_add(object, key, json_object_new_uint64(value));
-}
-
-static void add_address(struct json_object *object, const char *key, u64 value)
-{
-    char text[32];
-    snprintf(text, sizeof(text), "0x%llx", (unsigned long long)value);
-    json_object_object_add(object, key, json_object_new_string(text));
-}
-
 /* The bytes as they are now. A block covers two pages at most. */
 static void add_code(struct json_object *object, struct phys *phys, const struct block_location *at)
 {
@@ -155,7 +143,7 @@ static void add_code(struct json_object *object, struct phys *phys, const struct
         if (!byte) break;
         snprintf(digits + 2 * n, 3, "%02x", *byte);
     }
-    json_object_object_add(object, "code", json_object_new_string(digits));
+    json_add_text(object, "code", digits);
 }
 
 static struct json_object *describe(struct phys *phys, const struct hot_block *block)
@@ -163,12 +151,12 @@ static struct json_object *describe(struct phys *phys, const struct hot_block *b
     const struct block_location *at = &block->location;
     static const int bits[] = {16, 32, 64};
     struct json_object *object = json_object_new_object();
-    add_address(object, "address", at->linear);
-    add_address(object, "gpa", at->gpa);
-    add_number(object, "cpl", at->mode & MODE_CPL);
+    json_add_hex(object, "address", at->linear);
+    json_add_hex(object, "gpa", at->gpa);
+    json_add_number(object, "cpl", at->mode & MODE_CPL);
     json_object_object_add(object, "bits", json_object_new_int(bits[mode_code_size(at->mode)]));
-    json_object_object_add(object, "vm86", json_object_new_boolean(at->mode & MODE_VM86));
-    add_number(object, "samples", block->count);
+    json_add_flag(object, "vm86", at->mode & MODE_VM86);
+    json_add_number(object, "samples", block->count);
     add_code(object, phys, at);
     return object;
 }
@@ -201,12 +189,12 @@ struct json_object *hot_blocks_take(struct hot_blocks *hot, unsigned most)
     struct json_object *object = json_object_new_object(), *blocks = json_object_new_array();
     json_object_object_add(object, "seconds",
                            json_object_new_double((double)(hot->counts.since_ns - c.since_ns) / 1e9));
-    add_number(object, "samples", c.translated + c.outside + c.halted);
-    add_number(object, "translated", c.translated);
-    add_number(object, "windowed", c.windowed);
-    add_number(object, "outside", c.outside);
-    add_number(object, "halted", c.halted);
-    add_number(object, "lost", c.lost);
+    json_add_number(object, "samples", c.translated + c.outside + c.halted);
+    json_add_number(object, "translated", c.translated);
+    json_add_number(object, "windowed", c.windowed);
+    json_add_number(object, "outside", c.outside);
+    json_add_number(object, "halted", c.halted);
+    json_add_number(object, "lost", c.lost);
     for (u32 n = 0; n < used && n < most; n++)
         json_object_array_add(blocks, describe(hot->vcpu->phys, &list[n]));
     json_object_object_add(object, "blocks", blocks);

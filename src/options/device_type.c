@@ -258,6 +258,15 @@ bool device_type_has(const struct device_type *type, const char *property)
     return find_property(type, property) != NULL;
 }
 
+bool device_type_plugs(const struct device_type *type, char *error, size_t error_bytes)
+{
+    if (!type->plugs)
+        snprintf(error, error_bytes,
+                 "a %s cannot come or go while the machine runs: bus %s does not support hotplugging",
+                 type->name, type->bus->name);
+    return type->plugs;
+}
+
 const char *device_text(const struct device_option *device, const char *property)
 {
     const struct device_value *value = find_value(device, property);

@@ -104,6 +104,8 @@ bool device_set_default(struct device_option *device, const char *property, cons
 /* --- values, by the names of properties that the type has --- */
 
 bool device_type_has(const struct device_type *type, const char *property);
+/* False with one sentence in error if such devices cannot come or go while the machine runs. */
+bool device_type_plugs(const struct device_type *type, char *error, size_t error_bytes);
 /* NULL: not given. */
 const char *device_text(const struct device_option *device, const char *property);
 u64 device_number(const struct device_option *device, const char *property, u64 otherwise);

@@ -210,7 +210,8 @@ bool options_parse(int argc, char **argv, const struct device_type *const *types
                                 .translator = translator_defaults(),
                                 .boot_plan = {.order = {BOOT_DISK, BOOT_FLOPPY, BOOT_CD}, .fail_wait_ms = -1},
                                 .timeout_ns = UINT64_MAX,
-                                .sandbox = true};
+                                .sandbox = true,
+                                .window_closes = true};
     *command = COMMAND_RUN;
     int at = 1;
     const char *name = argc ? strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0] : "";
@@ -333,14 +334,14 @@ void options_help_completion(enum command command, FILE *out)
     options_completion(command, groups, ARRAY_SIZE(groups) - 1, out);
 }
 
-static void print_event(FILE *out, enum event_category category, const char *name, const char *fields)
+static void print_events(FILE *out)
 {
-    static const char *const names[EVENT_CATEGORIES] = {
-#define NAME(category, name, help) name,
-        RINGER_EVENT_CATEGORIES(NAME)
-#undef NAME
-    };
-    fprintf(out, "%s %s%s%s\n", names[category], name, *fields ? " " : "", fields);
+    for (unsigned n = 0; n < EVENT_CATEGORIES; n++)
+        fprintf(out, "%-14s %s\n", event_categories[n].name, event_categories[n].help);
+    fputs("\nlines: TIME CATEGORY EVENT FIELDS, with TIME in nanoseconds of the guest's clock\n", out);
+    for (unsigned n = 0; n < EVENTS; n++)
+        fprintf(out, "%s %s%s%s\n", event_categories[event_rows[n].category].name, event_rows[n].name,
+                *event_rows[n].fields ? " " : "", event_rows[n].fields);
 }
 
 void options_help_values(enum command command, FILE *out)
@@ -357,15 +358,7 @@ void options_help_values(enum command command, FILE *out)
               "pc-i440fx-7.2        Standard PC (i440FX + PIIX) (default)\n",
               out);
         break;
-    case COMMAND_HELP_EVENTS:
-#define CATEGORY(category, name, help) fprintf(out, "%-14s %s\n", name, help);
-        RINGER_EVENT_CATEGORIES(CATEGORY)
-#undef CATEGORY
-        fputs("\nlines: TIME CATEGORY EVENT FIELDS, with TIME in nanoseconds of the guest's clock\n", out);
-#define EVENT(category, id, name, fields) print_event(out, EVENT_##category, name, fields);
-        RINGER_EVENTS(EVENT)
-#undef EVENT
-        break;
+    case COMMAND_HELP_EVENTS: print_events(out); break;
     case COMMAND_HELP_DISPLAYS: fputs("Available display backend types:\nnone\nsdl\nvnc\n", out); break;
     default: break;
     }

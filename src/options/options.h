@@ -57,11 +57,12 @@ struct options {
     const char *typed;         /* text that is typed at power-on, or NULL */
     enum display_kind display; /* after options_parse(): not DISPLAY_AUTO */
     bool full_screen;
-    bool whole_scale; /* the window's picture is enlarged by whole factors only */
-    const char *vnc;  /* the argument of --vnc, or NULL */
-    bool as_qemu;     /* the program was called as qemu-system-... */
-    bool as_x86_64;   /* ... as qemu-system-x86_64: the default CPU, "max" and "host" are 64-bit ones */
-    bool cpu_given;   /* -cpu */
+    bool window_closes; /* closing the window asks whether to stop the machine; otherwise it does nothing */
+    bool whole_scale;   /* the window's picture is enlarged by whole factors only */
+    const char *vnc;    /* the argument of --vnc, or NULL */
+    bool as_qemu;       /* the program was called as qemu-system-... */
+    bool as_x86_64;     /* ... as qemu-system-x86_64: the default CPU, "max" and "host" are 64-bit ones */
+    bool cpu_given;     /* -cpu */
     bool nodefaults;
     const char *pid_file; /* NULL: none */
     const char *lock_pid; /* the lock file of a kept machine, for the process's number; NULL: none */

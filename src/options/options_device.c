@@ -416,9 +416,7 @@ struct device_option *device_options_find(struct device_options *options, const 
 static bool settle_plugged(struct device_options *options, struct device_option *device,
                            struct drive_options *drives, char *error, size_t error_bytes)
 {
-    if (!device->type->plugs)
-        return SAY("a %s cannot come or go while the machine runs: bus %s does not support hotplugging",
-                   device->type->name, device->type->bus->name);
+    if (!device_type_plugs(device->type, error, error_bytes)) return false;
     if (!apply_globals_to(options, device, error, error_bytes)) return false;
     if (drive_of(device)) {
         struct drive_option *drive = named_drive(options, device, drives, error, error_bytes);

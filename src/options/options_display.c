@@ -8,18 +8,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The keys behind sdl: QEMU's full-screen=, and scale=. */
+/* The keys behind sdl: QEMU's full-screen= and window-close=, and scale=. */
 static bool window_detail(struct options *o, const char *value, struct complaint *c)
 {
-    char *full = option_item(value, "full-screen"), *scale = option_item(value, "scale");
+    char *full = option_item(value, "full-screen"), *scale = option_item(value, "scale"),
+         *closes = option_item(value, "window-close");
     bool good = true;
     if (full && !option_switch(full, &o->full_screen))
         good = COMPLAIN(c, "full-screen is on or off, not \"%s\"", full);
+    if (closes && !option_switch(closes, &o->window_closes))
+        good = COMPLAIN(c, "window-close is on or off, not \"%s\"", closes);
     o->whole_scale = scale && !strcmp(scale, "whole");
     if (scale && !o->whole_scale && strcmp(scale, "smooth"))
         good = COMPLAIN(c, "scale is whole or smooth, not \"%s\"", scale);
     free(full);
     free(scale);
+    free(closes);
     return good;
 }
 
@@ -73,6 +77,12 @@ static bool set_full_screen(struct options *o, const char *value, struct complai
     return true;
 }
 
+static bool set_no_quit(struct options *o, const char *value, struct complaint *c)
+{
+    o->window_closes = false;
+    return true;
+}
+
 static bool set_audio(struct options *o, const char *value, struct complaint *c)
 {
     if (!strcmp(value, "none") || !strcmp(value, "sdl") || (!strncmp(value, "wav:", 4) && value[4])) {
@@ -104,9 +114,11 @@ static bool set_audiodev(struct options *o, const char *value, struct complaint 
 static const struct option_row rows[] = {
     {"vga", "CARD", "video card: std (default; VGA with linear modes up to 2560x1600) or none",
      .set = set_video},
-    {"display", "WHERE", "sdl[,full-screen=on][,scale=whole|smooth], vnc=..., none (default: see ringer(1))",
+    {"display", "WHERE",
+     "sdl[,full-screen=on][,scale=whole|smooth][,window-close=off], vnc=..., none (default: see ringer(1))",
      .set = set_display},
     {"full-screen", NULL, "a window that fills the screen", .set = set_full_screen},
+    {"no-quit", NULL, "the window cannot be closed: window-close=off", .set = set_no_quit},
     {"nographic", NULL, "no window; escape keys work even if standard input is no terminal",
      SWITCH(board.nographic)},
     {"vnc", "HOST:N", "a VNC server at port 5900+N of HOST, or :N of this host only; see ringer(1)",

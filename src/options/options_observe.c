@@ -24,16 +24,10 @@ static bool is_range(const char *word, const char *value, struct event_log_optio
     return option_number(value, at) || COMPLAIN(c, "--trace: %s is not a number of instructions", word);
 }
 
-/* The names of enum event_category, in its order. */
 static bool add_category(struct event_log_options *log, const char *word)
 {
-    static const char *const names[EVENT_CATEGORIES] = {
-#define NAME(category, name, help) name,
-        RINGER_EVENT_CATEGORIES(NAME)
-#undef NAME
-    };
     for (unsigned n = 0; n < EVENT_CATEGORIES; n++)
-        if (!strcmp(word, names[n])) return log->categories |= 1u << n;
+        if (!strcmp(word, event_categories[n].name)) return log->categories |= 1u << n;
     return false;
 }
 

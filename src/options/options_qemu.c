@@ -79,6 +79,24 @@ static bool add_balloon(struct options *o, const char *value, struct complaint *
     return device_options_add(&o->board.devices, list, c->text, c->bytes);
 }
 
+/* QEMU names the bus of this controller usb-bus.0. */
+static bool add_usb(struct options *o, const char *value, struct complaint *c)
+{
+    struct device_options *devices = &o->board.devices;
+    for (unsigned n = 0; n < devices->count; n++)
+        if (devices->device[n].id && !strcmp(devices->device[n].id, "usb-bus")) return true;
+    return device_options_add(devices, "piix3-usb-uhci,id=usb-bus", c->text, c->bytes);
+}
+
+static bool add_usb_device(struct options *o, const char *value, struct complaint *c)
+{
+    if (strcmp(value, "tablet") && strcmp(value, "keyboard"))
+        return COMPLAIN(c, "-usbdevice is tablet or keyboard, not \"%s\"", value);
+    return add_usb(o, NULL, c) &&
+           device_options_add(&o->board.devices, strcmp(value, "tablet") ? "usb-kbd" : "usb-tablet", c->text,
+                              c->bytes);
+}
+
 static bool accept(struct options *o, const char *value, struct complaint *c)
 {
     return true;
@@ -99,6 +117,8 @@ static const struct option_row rows[] = {
     {"mem-path", "FILE", "ignored", .ignored = "guest memory is a memfd"},
     {"watchdog", "i6300esb", "as -device i6300esb", .set = add_watchdog},
     {"balloon", "virtio", "as -device virtio-balloon-pci; none", .set = add_balloon},
+    {"usb", NULL, "as -device piix3-usb-uhci", .set = add_usb},
+    {"usbdevice", "tablet", "-usb with a tablet or keyboard", .set = add_usb_device},
     {"enable-kvm", NULL, "ignored", .set = accept},
     {"overcommit", "...", "ignored", .ignored = "guest memory is never locked"},
     {"only-migratable", NULL, "ignored", .ignored = "nothing migrates"},

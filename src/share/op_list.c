@@ -54,7 +54,7 @@ static bool write_entry(struct call *call, const struct node *directory, const s
 /* Fid locked. Returns the bytes of entries, or -errno. */
 static long list(struct call *call, struct fid *fid, u64 offset, u32 count)
 {
-    static __thread u8 host[HOST_BYTES] __attribute__((aligned(8)));
+    u8 host[HOST_BYTES] __attribute__((aligned(8)));
     u8 *start = call->out.at;
     for (;;) {
         if (fid->position != offset && lseek(fid->fd, (off_t)offset, SEEK_SET) < 0) return -errno;

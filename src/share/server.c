@@ -59,7 +59,7 @@ static const struct {
     [P9_TXATTRCREATE] = {op_attribute_create, CHANGES},
 };
 
-/* Replies are made here, one for each thread, except the data of Rread, which go straight to their destination. */
+/* A reply is made on the stack, except the data of Rread, which go straight to their destination. */
 #define REPLY_BYTES 65536
 
 static int perform(struct call *call, u8 type)
@@ -78,7 +78,7 @@ static void put_head(u8 *at, u64 bytes, u8 type, u16 tag)
 
 void server_perform(struct server *server, struct share_request *request)
 {
-    static __thread u8 message[MESSAGE_BYTES], reply[REPLY_BYTES];
+    u8 message[MESSAGE_BYTES], reply[REPLY_BYTES];
     u32 size = (u32)load_any(request->head, 4);
     u8 type = request->head[4];
     u16 tag = (u16)load_any(request->head + 5, 2);

@@ -5,6 +5,7 @@
 #include "cpu/interp.h"
 #include "cpu/system.h"
 #include "translator/build.h"
+#include "translator/capstone_library.h"
 
 #include <capstone/capstone.h>
 #include <errno.h>
@@ -17,8 +18,6 @@
 #define HLT                   0xf4 /* fills the memory around the code: it ends a block and needs all flags */
 #define SLOW_SITE_BYTES       2    /* translator_slow_access() */
 #define CACHE_SIZE            (16u << 20)
-
-typedef unsigned long long ull; /* for printf */
 
 /* A machine that translates and runs nothing. */
 struct engine_guest {
@@ -361,6 +360,7 @@ int explain(struct explanation *x, const struct guest_code *code, enum explain_m
 {
     unsigned from = x->count;
     struct disassembler d = {0};
+    if (!library_load(&capstone_library, error, error_bytes)) return -ENOSYS;
     struct engine_guest *g = engine_open(mode);
     if (!g) return SAY(ENOMEM, "there is not enough memory, or no address space, for the translator");
     bool good = cs_open(CS_ARCH_X86, CS_MODE_64, &d.host) == CS_ERR_OK &&

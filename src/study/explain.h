@@ -78,7 +78,7 @@ struct explanation {
 };
 
 /* Translates all of the code, block by block, and adds the blocks to *x, which is {0} at first. 0, -EINVAL for code that
- * cannot be translated, or -ENOMEM; then `error` has one sentence, and *x is as before. */
+ * cannot be translated, -ENOMEM, or -ENOSYS without Capstone; then `error` has one sentence, and *x is as before. */
 int explain(struct explanation *x, const struct guest_code *code, enum explain_mode mode, char *error,
             size_t error_bytes);
 void explanation_free(struct explanation *x);

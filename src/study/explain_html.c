@@ -7,8 +7,6 @@
 
 #include <stdio.h>
 
-typedef unsigned long long ull; /* for printf */
-
 static const char script[] = "<script>document.querySelectorAll('[data-i]').forEach(function(e){\n"
                              "e.addEventListener('mouseenter',function(){set(e.dataset.i,true)});\n"
                              "e.addEventListener('mouseleave',function(){set(e.dataset.i,false)});});\n"

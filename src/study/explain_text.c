@@ -2,8 +2,6 @@
 
 #include <stdio.h>
 
-typedef unsigned long long ull; /* for printf */
-
 static void print_guest_bytes(const struct explained_insn *i, FILE *out)
 {
     for (unsigned n = 0; n < i->length; n++)

@@ -100,7 +100,7 @@ const struct form_example form_examples[] = {
     FORM("MOV", "\x89\xc8", .traits = FORM_ORDINARY, .ecx = 7),
     FORM("MOV", "\x89\x0e", .traits = FORM_ORDINARY | FORM_MEMORY, .ecx = 7),
     FORM("XCHG", "\x91", .traits = FORM_ORDINARY, .eax = 5, .ecx = 7),
-    FORM("CMPXCHG m32, r32", "\x0f\xb1\x0e", .traits = FORM_ORDINARY | FORM_MEMORY, .ecx = 7),
+    FORM("CMPXCHG m, r", "\x0f\xb1\x0e", .traits = FORM_ORDINARY | FORM_MEMORY, .ecx = 7),
     FORM("BT m, r", "\x0f\xa3\x06", .traits = FORM_ORDINARY | FORM_MEMORY, .eax = 3, .words = {8}),
     FORM("LEA", "\x8d\x0e", .traits = FORM_ORDINARY | FORM_MEMORY),
     FORM("PUSH", "\x50", .traits = FORM_ORDINARY, .eax = 9),

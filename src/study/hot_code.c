@@ -1,34 +1,22 @@
 #include "hot_code.h"
 
 #include "base/host_time.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "observe/symbols.h"
 #include "tools/qmp_client.h"
 
-#include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-static u64 number(struct json_object *object, const char *key)
-{
-    struct json_object *value;
-    return json_object_object_get_ex(object, key, &value) ? json_object_get_uint64(value) : 0;
-}
-
-static const char *text(struct json_object *object, const char *key)
-{
-    struct json_object *value;
-    return json_object_object_get_ex(object, key, &value) ? json_object_get_string(value) : "";
-}
-
 static enum explain_mode mode_of(struct json_object *block)
 {
-    bool user = number(block, "cpl") == 3;
-    switch (number(block, "bits")) {
+    bool user = json_number_of(block, "cpl") == 3;
+    switch (json_number_of(block, "bits")) {
     case 64: return user ? EXPLAIN_USER64 : EXPLAIN_KERNEL64;
     case 32: return user ? EXPLAIN_USER : EXPLAIN_KERNEL;
-    default: return number(block, "vm86") ? EXPLAIN_VM86 : EXPLAIN_REAL;
+    default: return json_number_of(block, "vm86") ? EXPLAIN_VM86 : EXPLAIN_REAL;
     }
 }
 
@@ -37,12 +25,12 @@ static void explain_block(const struct hot_request *q, struct explanation *x, st
 {
     char error[256], name[128] = "", note[160];
     struct guest_code code;
-    u64 address = strtoull(text(block, "address"), NULL, 16);
+    u64 address = strtoull(json_text_of(block, "address"), NULL, 16);
     if (symbols->count) symbols_format(symbols, address, name, sizeof(name));
     snprintf(note, sizeof(note), "%.1f %% of the samples%s%s",
-             100 * (double)number(block, "samples") / samples, name[0] ? ", " : "", name);
+             100 * (double)json_number_of(block, "samples") / samples, name[0] ? ", " : "", name);
     unsigned first = x->count;
-    bool good = guest_code_from_hex(&code, text(block, "code"), address, error, sizeof(error));
+    bool good = guest_code_from_hex(&code, json_text_of(block, "code"), address, error, sizeof(error));
     if (good) {
         good = !explain(x, &code, mode_of(block), error, sizeof(error));
         guest_code_free(&code);
@@ -50,14 +38,14 @@ static void explain_block(const struct hot_request *q, struct explanation *x, st
     if (good)
         memcpy(x->block[first].note, note, sizeof(note));
     else
-        log_warn("the block at %s cannot be explained: %s", text(block, "address"), error);
+        log_warn("the block at %s cannot be explained: %s", json_text_of(block, "address"), error);
 }
 
 static int explain_all(const struct hot_request *q, struct explanation *x, struct json_object *hot,
                        const struct symbols *symbols)
 {
     struct json_object *blocks;
-    double samples = (double)number(hot, "samples");
+    double samples = (double)json_number_of(hot, "samples");
     if (!json_object_object_get_ex(hot, "blocks", &blocks) || !json_object_is_type(blocks, json_type_array) ||
         !json_object_array_length(blocks) || samples <= 0) {
         log_error("there are no hot blocks in %s: %s", q->file ? q->file : q->machine,
@@ -74,7 +62,7 @@ static int explain_all(const struct hot_request *q, struct explanation *x, struc
 static struct json_object *ask(struct qmp_client *client, unsigned most)
 {
     struct json_object *arguments = json_object_new_object(), *value = NULL;
-    json_object_object_add(arguments, "most", json_object_new_uint64(most));
+    json_add_number(arguments, "most", most);
     struct json_object *answer = qmp_client_ask(client, "x-ringer-hot", arguments);
     if (answer && json_object_object_get_ex(answer, "return", &value)) json_object_get(value);
     json_object_put(answer);

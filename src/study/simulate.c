@@ -13,9 +13,14 @@ struct lab {
     u64 turns;     /* of the cache, when `resident` was right last */
 };
 
+struct log_block {
+    struct block_made made;
+    bool fresh; /* translated, and has not run since */
+};
+
 struct log {
-    struct block_made *made; /* by id */
-    u32 count, room;         /* ids; what `made` and `resident` have room for */
+    struct log_block *block; /* by id */
+    u32 room;                /* what `block` and `resident` have room for */
     u32 most_bytes;          /* room that the translator wants */
 };
 
@@ -79,10 +84,11 @@ static void forget(struct lab *lab, const struct log *log)
 
 static void run_block(struct lab *lab, const struct log *log, u32 id)
 {
-    const struct block_made *made = &log->made[id];
+    const struct block_made *made = &log->block[id].made;
     struct simulation *result = lab->result;
     result->executions++;
     result->instructions += made->instructions;
+    result->host_instructions += made->body_instructions;
     struct block *block = block_pointer(lab->resident[id]);
     if (block && block->touched) return;
     struct block_key key = key_of(made);
@@ -90,6 +96,7 @@ static void run_block(struct lab *lab, const struct log *log, u32 id)
     lab->resident[id] = low_pointer(block);
     if (block) return;
     result->translations++;
+    if (log->block[id].fresh) result->first++;
     if (!cache_room(&lab->cache, log->most_bytes)) {
         cache_replace(&lab->cache, copy_block, lab);
         forget(lab, log);
@@ -98,9 +105,8 @@ static void run_block(struct lab *lab, const struct log *log, u32 id)
 }
 
 /* A block that is there was killed before it was translated again. */
-static void make_block(struct lab *lab, const struct log *log, u32 id, const struct block_made *before)
+static void make_block(struct lab *lab, u32 id, const struct block_made *before)
 {
-    lab->result->first++;
     if (!before->host_bytes) return;
     struct block_key key = key_of(before);
     struct block *block = cache_find(&lab->cache, &key);
@@ -114,10 +120,10 @@ static bool grow(struct log *log, struct lab *labs, unsigned count, u32 id)
     u32 room = log->room ? log->room * 2 : 1u << 14;
     while (room <= id)
         room *= 2;
-    struct block_made *made = realloc(log->made, room * sizeof(*made));
-    if (!made) return false;
-    log->made = made;
-    memset(made + log->room, 0, (room - log->room) * sizeof(*made));
+    struct log_block *block = realloc(log->block, room * sizeof(*block));
+    if (!block) return false;
+    log->block = block;
+    memset(block + log->room, 0, (room - log->room) * sizeof(*block));
     for (unsigned n = 0; n < count; n++) {
         u32 *resident = realloc(labs[n].resident, room * sizeof(*resident));
         if (!resident) return false;
@@ -143,14 +149,15 @@ static const char *replay(struct block_log_reader *reader, struct log *log, stru
                 return "the block log is damaged";
             if (!grow(log, labs, count, id)) return "there is not enough memory for the block log";
             for (unsigned n = 0; n < count; n++)
-                make_block(&labs[n], log, id, &log->made[id]);
-            log->made[id] = made;
+                make_block(&labs[n], id, &log->block[id].made);
+            log->block[id] = (struct log_block){made, true};
             break;
         case LOG_RAN:
-            if (id >= log->room || !log->made[id].host_bytes)
+            if (id >= log->room || !log->block[id].made.host_bytes)
                 return "the block log is damaged: a block runs that was not translated";
             for (unsigned n = 0; n < count; n++)
                 run_block(&labs[n], log, id);
+            log->block[id].fresh = false;
             break;
         }
     }
@@ -182,7 +189,7 @@ bool simulate(const char *path, struct simulation *simulations, unsigned count, 
         free(labs[n].resident);
     }
     free(labs);
-    free(log.made);
+    free(log.block);
     block_log_read_end(reader);
     return !failure;
 }

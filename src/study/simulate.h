@@ -13,8 +13,9 @@
 struct simulation {
     struct cache_shape shape;
     u64 executions, instructions;
-    u64 translations; /* misses: the first time too */
-    u64 first;        /* of these, the first translation of a block, or one after its code was written */
+    u64 host_instructions; /* of the host, on the straight way through the blocks */
+    u64 translations;      /* misses: the first time too */
+    u64 first;             /* of these, the first one of a block, or the first after its code was written */
     struct counters counters;
 };
 

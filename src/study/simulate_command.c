@@ -2,10 +2,10 @@
 #include "report.h"
 #include "simulate.h"
 
+#include "base/json.h"
 #include "base/log.h"
 #include "base/words.h"
 
-#include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,18 +67,20 @@ static void read_word(struct request *r, const char *word)
 
 static void print_text(const struct result *result, FILE *out)
 {
-    fprintf(out, "%-14s%12s%10s%14s%14s%14s%10s%12s%12s\n", "policy", "bytes", "segments", "block runs",
-            "translations", "of them again", "misses %", "evicted", "promoted");
+    const struct simulation *any = &result->simulations[0];
+    fprintf(out, "%llu block runs of %llu instructions, by %.3f host instructions each\n\n",
+            (ull)any->executions, (ull)any->instructions,
+            any->instructions ? (double)any->host_instructions / (double)any->instructions : 0);
+    fprintf(out, "%-14s%12s%10s%14s%14s%10s%12s%12s\n", "policy", "bytes", "segments", "translations",
+            "of them again", "misses %", "evicted", "promoted");
     for (unsigned n = 0; n < result->count; n++) {
         const struct simulation *s = &result->simulations[n];
         unsigned young,
             segments = policy_segments(s->shape.policy, s->shape.segments, s->shape.bytes, &young);
-        fprintf(out, "%-14s%12llu%10u%14llu%14llu%14llu%10.4f%12llu%12llu\n", s->shape.policy->name,
-                (unsigned long long)s->shape.bytes, segments, (unsigned long long)s->executions,
-                (unsigned long long)s->translations, (unsigned long long)(s->translations - s->first),
+        fprintf(out, "%-14s%12llu%10u%14llu%14llu%10.4f%12llu%12llu\n", s->shape.policy->name,
+                (ull)s->shape.bytes, segments, (ull)s->translations, (ull)(s->translations - s->first),
                 s->executions ? (double)s->translations * 100 / (double)s->executions : 0,
-                (unsigned long long)s->counters.blocks_evicted,
-                (unsigned long long)s->counters.blocks_promoted);
+                (ull)s->counters.blocks_evicted, (ull)s->counters.blocks_promoted);
     }
 }
 
@@ -88,16 +90,17 @@ static void print_json(const struct result *result, FILE *out)
     for (unsigned n = 0; n < result->count; n++) {
         const struct simulation *s = &result->simulations[n];
         struct json_object *row = json_object_new_object();
-        json_object_object_add(row, "policy", json_object_new_string(s->shape.policy->name));
-        json_object_object_add(row, "cache_bytes", json_object_new_uint64(s->shape.bytes));
-        json_object_object_add(row, "executions", json_object_new_uint64(s->executions));
-        json_object_object_add(row, "instructions", json_object_new_uint64(s->instructions));
-        json_object_object_add(row, "translations", json_object_new_uint64(s->translations));
-        json_object_object_add(row, "retranslations", json_object_new_uint64(s->translations - s->first));
-        json_object_object_add(row, "blocks_evicted", json_object_new_uint64(s->counters.blocks_evicted));
-        json_object_object_add(row, "blocks_promoted", json_object_new_uint64(s->counters.blocks_promoted));
-        json_object_object_add(row, "segments_evicted", json_object_new_uint64(s->counters.segments_evicted));
-        json_object_object_add(row, "cache_flushes", json_object_new_uint64(s->counters.cache_flushes));
+        json_add_text(row, "policy", s->shape.policy->name);
+        json_add_number(row, "cache_bytes", s->shape.bytes);
+        json_add_number(row, "executions", s->executions);
+        json_add_number(row, "instructions", s->instructions);
+        json_add_number(row, "host_instructions", s->host_instructions);
+        json_add_number(row, "translations", s->translations);
+        json_add_number(row, "retranslations", s->translations - s->first);
+        json_add_number(row, "blocks_evicted", s->counters.blocks_evicted);
+        json_add_number(row, "blocks_promoted", s->counters.blocks_promoted);
+        json_add_number(row, "segments_evicted", s->counters.segments_evicted);
+        json_add_number(row, "cache_flushes", s->counters.cache_flushes);
         json_object_array_add(rows, row);
     }
     fprintf(out, "%s\n",

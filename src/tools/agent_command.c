@@ -5,13 +5,13 @@
 #include "agent_command.h"
 
 #include "base/host_time.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "chardev/runtime_folder.h"
 #include "qmp_client.h"
 
 #include <errno.h>
 #include <glib.h>
-#include <json-c/json.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,7 +71,7 @@ static char *read_until(struct agent *agent, char end, u64 seconds)
 static bool say(struct agent *agent, const char *command, struct json_object *arguments)
 {
     struct json_object *object = json_object_new_object();
-    json_object_object_add(object, "execute", json_object_new_string(command));
+    json_add_text(object, "execute", command);
     if (arguments) json_object_object_add(object, "arguments", arguments);
     bool sent = qmp_client_send(agent->fd, json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN)) &&
                 qmp_client_send(agent->fd, "\n");
@@ -95,18 +95,27 @@ static struct json_object *ask(struct agent *agent, const char *command, struct 
         value = NULL;
     } else if (json_object_object_get_ex(answer, "return", &value)) {
         json_object_get(value);
+    } else {
+        log_error("the guest's agent answers %s with neither a result nor an error", command);
     }
     json_object_put(answer);
     return value;
 }
 
+static s64 send_sync(struct agent *agent)
+{
+    struct json_object *arguments = json_object_new_object();
+    s64 id = (s64)(host_now_ns() & 0x7fffffff);
+    json_add_number(arguments, "id", (u64)id);
+    return say(agent, "guest-sync-delimited", arguments) ? id : -1;
+}
+
 static bool synchronize(struct agent *agent)
 {
-    struct json_object *arguments = json_object_new_object(), *value;
-    s64 id = (s64)(host_now_ns() & 0x7fffffff);
-    json_object_object_add(arguments, "id", json_object_new_int64(id));
+    struct json_object *value;
     /* FFh ends an object that another client has left half written. */
-    if (!qmp_client_send(agent->fd, "\xff") || !say(agent, "guest-sync-delimited", arguments)) return false;
+    s64 id = qmp_client_send(agent->fd, "\xff") ? send_sync(agent) : -1;
+    if (id < 0) return false;
     for (char *text; (text = read_until(agent, '\xff', SYNC_SECONDS));) {
         free(text);
         char *line = read_until(agent, '\n', SYNC_SECONDS);
@@ -121,12 +130,6 @@ static bool synchronize(struct agent *agent)
 
 /* --- the commands --- */
 
-static const char *text_of(struct json_object *object, const char *key)
-{
-    struct json_object *value;
-    return json_object_object_get_ex(object, key, &value) ? json_object_get_string(value) : "";
-}
-
 static int done(struct json_object *value)
 {
     json_object_put(value);
@@ -138,14 +141,15 @@ static int info(struct agent *agent)
     struct json_object *about = ask(agent, "guest-info", NULL), *commands;
     struct json_object *system = about ? ask(agent, "guest-get-osinfo", NULL) : NULL;
     struct json_object *host = about ? ask(agent, "guest-get-host-name", NULL) : NULL;
-    if (about) printf("agent    %s\n", text_of(about, "version"));
+    if (about) printf("agent    %s\n", json_text_of(about, "version"));
     if (system)
-        printf("system   %s, %s\n", text_of(system, "pretty-name"), text_of(system, "kernel-release"));
-    if (host) printf("name     %s\n", text_of(host, "host-name"));
+        printf("system   %s, %s\n", json_text_of(system, "pretty-name"),
+               json_text_of(system, "kernel-release"));
+    if (host) printf("name     %s\n", json_text_of(host, "host-name"));
     if (about && json_object_object_get_ex(about, "supported_commands", &commands)) {
         printf("commands");
         for (size_t n = 0; n < json_object_array_length(commands); n++)
-            printf(" %s", text_of(json_object_array_get_idx(commands, n), "name"));
+            printf(" %s", json_text_of(json_object_array_get_idx(commands, n), "name"));
         putchar('\n');
     }
     json_object_put(system);
@@ -153,7 +157,17 @@ static int info(struct agent *agent)
     return done(about);
 }
 
-/* The agent answers nothing when it succeeds: the guest is on its way down. */
+/* What an agent that could not do it has said in front of the answer to a later command. */
+static struct json_object *complaint_in(const char *text)
+{
+    struct json_object *answer = text ? json_tokener_parse(text) : NULL, *error, *found = NULL;
+    if (json_object_object_get_ex(answer, "error", &error)) found = json_object_get(error);
+    json_object_put(answer);
+    return found;
+}
+
+/* An agent that succeeds answers nothing, because the guest is on its way down, and may be gone before it answers the next command. One
+ * that cannot do it says so before that. */
 static int shut_down(struct agent *agent, const char *mode)
 {
     if (mode && strcmp(mode, "reboot")) {
@@ -161,10 +175,17 @@ static int shut_down(struct agent *agent, const char *mode)
         return STATUS_USAGE;
     }
     struct json_object *arguments = json_object_new_object();
-    json_object_object_add(arguments, "mode", json_object_new_string(mode ? mode : "powerdown"));
-    if (say(agent, "guest-shutdown", arguments)) return STATUS_OK;
-    log_error("the machine has ended");
-    return STATUS_GUEST;
+    json_add_text(arguments, "mode", mode ? mode : "powerdown");
+    if (!say(agent, "guest-shutdown", arguments)) {
+        log_error("the machine has ended");
+        return STATUS_GUEST;
+    }
+    char *before = send_sync(agent) < 0 ? NULL : read_until(agent, '\xff', SYNC_SECONDS);
+    struct json_object *error = complaint_in(before);
+    if (error) log_error("the guest's agent: %s", json_text_of(error, "desc"));
+    free(before);
+    json_object_put(error);
+    return error ? STATUS_GUEST : STATUS_OK;
 }
 
 /* How many file systems, or their state. */
@@ -196,15 +217,17 @@ static int exit_status(struct json_object *status)
 static int exec(struct agent *agent, int count, char **words)
 {
     struct json_object *arguments = json_object_new_object(), *list = json_object_new_array(), *value;
-    json_object_object_add(arguments, "path", json_object_new_string(words[0]));
+    json_add_text(arguments, "path", words[0]);
     for (int n = 1; n < count; n++)
         json_object_array_add(list, json_object_new_string(words[n]));
     json_object_object_add(arguments, "arg", list);
-    json_object_object_add(arguments, "capture-output", json_object_new_boolean(true));
+    json_add_flag(arguments, "capture-output", true);
     struct json_object *started = ask(agent, "guest-exec", arguments);
-    if (!json_object_object_get_ex(started, "pid", &value)) return done(NULL);
-    s64 pid = json_object_get_int64(value);
+    bool runs = json_object_object_get_ex(started, "pid", &value);
+    s64 pid = runs ? json_object_get_int64(value) : 0;
+    if (started && !runs) log_error("the guest's agent does not say the number of the process");
     json_object_put(started);
+    if (!runs) return STATUS_GUEST;
     for (;;) {
         arguments = json_object_new_object();
         json_object_object_add(arguments, "pid", json_object_new_int64(pid));
@@ -271,8 +294,8 @@ static int connect_agent(struct qmp_client *machine)
         log_error("%s", json_object_get_string(text));
     else if (!json_object_object_get_ex(answer, "return", &value))
         log_error("the machine has ended");
-    else if ((fd = runtime_connect(text_of(value, "path"))) < 0)
-        log_error("cannot connect to %s: %s", text_of(value, "path"), strerror(-fd));
+    else if ((fd = runtime_connect(json_text_of(value, "path"))) < 0)
+        log_error("cannot connect to %s: %s", json_text_of(value, "path"), strerror(-fd));
     json_object_put(answer);
     return fd;
 }

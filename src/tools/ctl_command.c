@@ -11,12 +11,12 @@
 #include "ctl_command.h"
 
 #include "agent_command.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "chardev/runtime_folder.h"
 #include "qmp_client.h"
 
 #include <dirent.h>
-#include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,7 +84,7 @@ static int run_hmp(struct qmp_client *talk, int count, char **words)
         return STATUS_USAGE;
     }
     struct json_object *arguments = json_object_new_object();
-    json_object_object_add(arguments, "command-line", json_object_new_string(line));
+    json_add_text(arguments, "command-line", line);
     return finish(qmp_client_ask(talk, "human-monitor-command", arguments), true);
 }
 

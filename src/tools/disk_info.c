@@ -1,12 +1,12 @@
 #include "disk_info.h"
 
+#include "base/json.h"
 #include "block/host_file.h"
 #include "block/qcow2_format.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <json-c/json.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -74,41 +74,26 @@ static void print_lines(const struct facts *f, FILE *out)
 
 /* --- for programs --- */
 
-static void add_string(struct json_object *object, const char *name, const char *value)
-{
-    json_object_object_add(object, name, json_object_new_string(value));
-}
-
-static void add_number(struct json_object *object, const char *name, u64 value)
-{
-    json_object_object_add(object, name, json_object_new_uint64(value));
-}
-
-static void add_flag(struct json_object *object, const char *name, bool value)
-{
-    json_object_object_add(object, name, json_object_new_boolean(value));
-}
-
 /* The names are those of qemu-img info --output=json. */
 static void print_json(const struct facts *f, FILE *out)
 {
     const struct qcow2_header *h = &f->header;
     struct json_object *object = json_object_new_object();
-    add_number(object, "virtual-size", f->bytes);
-    add_number(object, "actual-size", f->on_host);
-    add_string(object, "filename", f->path);
-    add_string(object, "format", f->is_qcow2 ? "qcow2" : "raw");
+    json_add_number(object, "virtual-size", f->bytes);
+    json_add_number(object, "actual-size", f->on_host);
+    json_add_text(object, "filename", f->path);
+    json_add_text(object, "format", f->is_qcow2 ? "qcow2" : "raw");
     if (f->is_qcow2) {
-        add_string(object, "compat", h->version == 2 ? "0.10" : "1.1");
-        add_string(object, "compression-type", h->compression ? "zstd" : "zlib");
-        add_number(object, "cluster-size", (u64)1 << h->cluster_bits);
-        add_number(object, "refcount-bits", 1u << h->refcount_order);
-        add_number(object, "snapshots", h->snapshots);
-        add_flag(object, "dirty-flag", h->incompatible & QCOW2_DIRTY);
-        add_flag(object, "corrupt", h->incompatible & QCOW2_CORRUPT);
+        json_add_text(object, "compat", h->version == 2 ? "0.10" : "1.1");
+        json_add_text(object, "compression-type", h->compression ? "zstd" : "zlib");
+        json_add_number(object, "cluster-size", (u64)1 << h->cluster_bits);
+        json_add_number(object, "refcount-bits", 1u << h->refcount_order);
+        json_add_number(object, "snapshots", h->snapshots);
+        json_add_flag(object, "dirty-flag", h->incompatible & QCOW2_DIRTY);
+        json_add_flag(object, "corrupt", h->incompatible & QCOW2_CORRUPT);
     }
-    if (f->backing.path[0]) add_string(object, "backing-filename", f->backing.path);
-    if (f->backing.format[0]) add_string(object, "backing-filename-format", f->backing.format);
+    if (f->backing.path[0]) json_add_text(object, "backing-filename", f->backing.path);
+    if (f->backing.format[0]) json_add_text(object, "backing-filename-format", f->backing.format);
     fprintf(out, "%s\n",
             json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
                                                        JSON_C_TO_STRING_NOSLASHESCAPE));

@@ -1,6 +1,7 @@
 #include "hot_rows.h"
 
-#include <json-c/json.h>
+#include "base/json.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -12,16 +13,10 @@ const struct hot_share hot_shares[] = {
 };
 const unsigned hot_share_count = ARRAY_SIZE(hot_shares);
 
-static double number(struct json_object *object, const char *key)
-{
-    struct json_object *value;
-    return json_object_object_get_ex(object, key, &value) ? json_object_get_double(value) : 0;
-}
-
 double hot_share_value(struct json_object *hot, const struct hot_share *share)
 {
-    double samples = number(hot, "samples");
-    return samples > 0 ? number(hot, share->key) / samples : NAN;
+    double samples = json_double_of(hot, "samples");
+    return samples > 0 ? json_double_of(hot, share->key) / samples : NAN;
 }
 
 bool hot_row(struct json_object *hot, unsigned place, const struct symbols *symbols, struct hot_row *row)
@@ -32,7 +27,7 @@ bool hot_row(struct json_object *hot, unsigned place, const struct symbols *symb
     struct json_object *block = json_object_array_get_idx(blocks, place);
     if (!json_object_object_get_ex(block, "address", &address)) return false;
     row->address = json_object_get_string(address);
-    row->share = number(block, "samples") / fmax(number(hot, "samples"), 1);
+    row->share = json_double_of(block, "samples") / fmax(json_double_of(hot, "samples"), 1);
     symbols_format(symbols, strtoull(row->address, NULL, 16), row->name, sizeof(row->name));
     return true;
 }

@@ -3,6 +3,7 @@
  */
 #include "kept_command.h"
 
+#include "base/json.h"
 #include "base/log.h"
 #include "base/words.h"
 #include "chardev/runtime_folder.h"
@@ -12,7 +13,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <json-c/json.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -337,12 +337,12 @@ static void add_machine(struct json_object *list, const char *name, GKeyFile *se
     static const char *const shown[][2] = {
         {"machine", "memory"}, {"machine", "display"}, {"disk", "cdrom"}, {"network", "card"}};
     struct json_object *machine = json_object_new_object();
-    json_object_object_add(machine, "name", json_object_new_string(name));
-    json_object_object_add(machine, "running", json_object_new_boolean(kept_runner(name) != 0));
+    json_add_text(machine, "name", name);
+    json_add_flag(machine, "running", kept_runner(name) != 0);
     json_object_object_add(machine, "disk-bytes", json_object_new_int64((s64)disk_bytes(name)));
     for (unsigned n = 0; n < ARRAY_SIZE(shown); n++) {
         char *value = g_key_file_get_string(settings, shown[n][0], shown[n][1], NULL);
-        if (value) json_object_object_add(machine, shown[n][1], json_object_new_string(value));
+        if (value) json_add_text(machine, shown[n][1], value);
         g_free(value);
     }
     json_object_array_add(list, machine);
@@ -355,7 +355,10 @@ static int run_list(int argc, char **argv)
     if (argc && !list) return bad_word("list", argv[0]);
     kept_sweep();
     DIR *folder = kept_root(root, sizeof(root)) ? opendir(root) : NULL;
-    if (!folder) return STATUS_HOST;
+    if (!folder) {
+        json_object_put(list);
+        return STATUS_HOST;
+    }
     GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
     for (struct dirent *entry; (entry = readdir(folder));)
         if (entry->d_name[0] != '.') g_ptr_array_add(names, g_strdup(entry->d_name));

@@ -1,10 +1,10 @@
 #include "qmp_client.h"
 
+#include "base/json.h"
 #include "base/log.h"
 #include "chardev/runtime_folder.h"
 
 #include <errno.h>
-#include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -37,7 +37,7 @@ struct json_object *qmp_client_ask(struct qmp_client *talk, const char *command,
                                    struct json_object *arguments)
 {
     struct json_object *object = json_object_new_object();
-    json_object_object_add(object, "execute", json_object_new_string(command));
+    json_add_text(object, "execute", command);
     if (arguments) json_object_object_add(object, "arguments", arguments);
     bool sent = qmp_client_send(talk->fd, json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN)) &&
                 qmp_client_send(talk->fd, "\n");

@@ -1,6 +1,7 @@
 #include "watch_rows.h"
 
-#include <json-c/json.h>
+#include "base/json.h"
+
 #include <math.h>
 
 const struct watch_row watch_rows[] = {
@@ -46,8 +47,7 @@ const unsigned watch_row_count = ARRAY_SIZE(watch_rows);
 
 double watch_counter(struct json_object *reading, const char *key)
 {
-    struct json_object *value;
-    return reading && json_object_object_get_ex(reading, key, &value) ? json_object_get_double(value) : 0;
+    return reading ? json_double_of(reading, key) : 0;
 }
 
 double watch_value(const struct watch_row *row, const struct watch_readings *r)

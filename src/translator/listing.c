@@ -4,6 +4,7 @@
  * libraries use vector registers, so the FPU is parked.
  */
 #include "build.h"
+#include "capstone_library.h"
 #include "cpu/memory.h"
 
 #include <capstone/capstone.h>
@@ -78,6 +79,11 @@ void translator_list_block(struct vcpu *v, FILE *out)
         return;
     }
     csh host, guest;
+    char error[256];
+    if (!library_load(&capstone_library, error, sizeof(error))) {
+        fprintf(out, "%s\n", error);
+        return;
+    }
     if (cs_open(CS_ARCH_X86, CS_MODE_64, &host) != CS_ERR_OK) return;
     if (cs_open(CS_ARCH_X86,
                 code64                  ? CS_MODE_64

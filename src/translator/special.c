@@ -203,15 +203,18 @@ bool can_cmpxchg(const struct build *b)
 
 void emit_cmpxchg(struct build *b)
 {
-    struct host_mem mem = access_operand(b, 4, true);
-    emit_load32(&b->e, REG_TEMP, mem);
-    emit_alu_rr(&b->e, false, ALU_CMP, RAX, REG_TEMP);
+    const struct insn *i = b->i;
+    bool wide = i->op[0].bytes == 8;
+    struct host_mem mem = access_operand(b, i->op[0].bytes, true);
+    emit_load(&b->e, wide, REG_TEMP, mem);
+    emit_alu_rr(&b->e, wide, ALU_CMP, RAX, REG_TEMP);
     u32 differs = emit_jcc(&b->e, CC_NZ);
-    emit_store32(&b->e, mem, host_gpr(b->i->op[1].reg));
+    emit_store(&b->e, wide, mem, gpr_load(b, i->op[1].reg, REG_TEMP));
     u32 done = emit_jmp(&b->e);
     emit_here32(&b->e, differs);
-    emit_store32(&b->e, mem, REG_TEMP); /* CMPXCHG always writes (SDM 2 "CMPXCHG"), so it may fault */
-    emit_mov_rr32(&b->e, RAX, REG_TEMP);
+    emit_store(&b->e, wide, mem, REG_TEMP); /* CMPXCHG always writes (SDM 2 "CMPXCHG"), so it may fault */
+    emit_mov_rr(&b->e, wide, RAX,
+                REG_TEMP); /* only here is the upper half of RAX cleared if 32 bits are compared */
     emit_here32(&b->e, done);
     b->flags = FLAGS_HOST;
 }

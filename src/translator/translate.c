@@ -235,16 +235,17 @@ static void name_in_log(struct build *b)
 static void note_in_log(const struct build *b)
 {
     const struct block *block = b->block;
-    const struct block_made made = {.frame = block->frame,
-                                    .eip = block->eip,
-                                    .mode = block->mode,
-                                    .host_bytes = block->host_bytes - b->log_bytes,
-                                    .meta_bytes = (u16)block_bytes(block),
-                                    .callout_bytes = (u16)b->callout_bytes,
-                                    .instructions = block->count,
-                                    .relocatable = block->relocatable,
-                                    .guest_bytes = block->guest_bytes};
-    b->t->log->made(b->t->log, b->log_id, &made);
+    struct block_made made = {.frame = block->frame,
+                              .eip = block->eip,
+                              .mode = block->mode,
+                              .host_bytes = block->host_bytes - b->log_bytes,
+                              .meta_bytes = (u16)block_bytes(block),
+                              .callout_bytes = (u16)b->callout_bytes,
+                              .instructions = block->count,
+                              .relocatable = block->relocatable,
+                              .guest_bytes = block->guest_bytes};
+    const struct block_body body = {b->e.base + b->piece[0], b->stubs_at - b->piece[0]};
+    b->t->log->made(b->t->log, b->log_id, &made, &body);
 }
 
 /* Take the time of translation out of the space's user time. */

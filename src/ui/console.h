@@ -25,6 +25,7 @@
 
 enum console_command {
     CONSOLE_POWER_BUTTON,
+    CONSOLE_SHUT_DOWN, /* the power button of a machine that goes on if the user has paused it */
     CONSOLE_RESET,
     CONSOLE_PAUSE, /* or go on */
     CONSOLE_QUIT,
@@ -59,6 +60,7 @@ struct console {
     /* installed by vm */
     const char *name; /* of the machine, for titles */
     struct display *display;
+    const u8 *font; /* 256 glyphs of 8 x 16 dots, for what the window itself says; NULL: there is none */
     struct mailbox *mailbox;
     void (*take)(void *machine, const struct console_event *event);
     void *machine;

@@ -50,6 +50,10 @@ static bool take_hot_key(struct sdl_window *w, const SDL_KeyboardEvent *event)
 void sdl_key(struct sdl_window *w, const SDL_KeyboardEvent *event)
 {
     SDL_Scancode code = event->keysym.scancode;
+    if (w->asking) {
+        sdl_close_key(w, event);
+        return;
+    }
     const struct key *key = key_by_usage(code);
     if ((unsigned)code >= SDL_NUM_SCANCODES || !key || take_hot_key(w, event)) return;
     bool down = event->type == SDL_KEYDOWN;
@@ -72,7 +76,7 @@ void sdl_release_keys(struct sdl_window *w)
 void sdl_pointing(struct sdl_window *w)
 {
     w->absolute = console_get(&w->console->absolute);
-    SDL_ShowCursor(w->absolute && !w->grabbed ? SDL_DISABLE : SDL_ENABLE);
+    SDL_ShowCursor(w->absolute && !w->grabbed && !w->asking ? SDL_DISABLE : SDL_ENABLE);
 }
 
 static void send(struct sdl_window *w, s32 x, s32 y, s32 right, s32 down, s32 wheel)
@@ -82,6 +86,8 @@ static void send(struct sdl_window *w, s32 x, s32 y, s32 right, s32 down, s32 wh
                                   .lower = (s16)down,
                                   .wheel = (s16)wheel,
                                   .buttons = w->buttons};
+    w->last_x = x;
+    w->last_y = y;
     if (!w->grabbed) {
         if (!w->absolute) return;
         event.kind = CONSOLE_POINT;
@@ -91,14 +97,19 @@ static void send(struct sdl_window *w, s32 x, s32 y, s32 right, s32 down, s32 wh
     console_send(w->console, &event);
 }
 
+/* The guest gets no more events. */
+void sdl_release_buttons(struct sdl_window *w)
+{
+    if (!w->buttons) return;
+    w->buttons = 0;
+    send(w, w->last_x, w->last_y, 0, 0, 0);
+}
+
 void sdl_grab(struct sdl_window *w, bool grab)
 {
     if (grab && SDL_SetRelativeMouseMode(SDL_TRUE) < 0) return;
     if (!grab) SDL_SetRelativeMouseMode(SDL_FALSE);
-    if (w->grabbed && !grab && w->buttons) { /* release the buttons, because the guest gets no more events */
-        w->buttons = 0;
-        send(w, 0, 0, 0, 0, 0);
-    }
+    if (w->grabbed && !grab) sdl_release_buttons(w);
     w->grabbed = grab;
     SDL_SetWindowKeyboardGrab(w->window, grab ? SDL_TRUE : SDL_FALSE);
     sdl_pointing(w);
@@ -107,7 +118,10 @@ void sdl_grab(struct sdl_window *w, bool grab)
 
 void sdl_motion(struct sdl_window *w, const SDL_MouseMotionEvent *event)
 {
-    send(w, event->x, event->y, event->xrel, event->yrel, 0);
+    if (w->asking)
+        sdl_close_point(w, event->x, event->y, false);
+    else
+        send(w, event->x, event->y, event->xrel, event->yrel, 0);
 }
 
 static u8 button_bit(u8 button)
@@ -125,6 +139,10 @@ static u8 button_bit(u8 button)
 void sdl_button(struct sdl_window *w, const SDL_MouseButtonEvent *event)
 {
     bool down = event->type == SDL_MOUSEBUTTONDOWN;
+    if (w->asking) {
+        if (event->button == SDL_BUTTON_LEFT) sdl_close_point(w, event->x, event->y, down);
+        return;
+    }
     if (down && !w->grabbed && !w->absolute) {
         sdl_grab(w, true); /* the guest does not get this click */
         return;
@@ -136,6 +154,7 @@ void sdl_button(struct sdl_window *w, const SDL_MouseButtonEvent *event)
 
 void sdl_wheel(struct sdl_window *w, const SDL_MouseWheelEvent *event)
 {
+    if (w->asking) return;
     s32 away = event->direction == SDL_MOUSEWHEEL_FLIPPED ? -event->y : event->y;
     send(w, event->mouseX, event->mouseY, 0, 0, -away);
 }

@@ -1,10 +1,11 @@
 /*
- * What the files of the SDL window share: sdl_window.c shows the picture, sdl_input.c takes keys and mouse,
+ * What the files of the SDL window share: sdl_window.c shows the picture, sdl_input.c takes keys and mouse, sdl_close.c closes it,
  * sdl_clipboard.c joins the desktop's clipboard to the guest's.
  */
 #ifndef RINGER_UI_SDL_PRIVATE_H
 #define RINGER_UI_SDL_PRIVATE_H
 
+#include "question.h"
 #include "scaler.h"
 #include "sdl_window.h"
 
@@ -39,27 +40,43 @@ struct sdl_window {
     bool held[SDL_NUM_SCANCODES]; /* keys that are down for the guest */
     bool grabbed;
     u8 buttons;
-    bool absolute; /* console.absolute when it was last read */
-    u32 copied;    /* console.copied when it was last read */
+    s32 last_x, last_y; /* where the pointer was last */
+    bool absolute;      /* console.absolute when it was last read */
+    u32 copied;         /* console.copied when it was last read */
     bool focused;
-    u64 focus_lost_ns;  /* 0: it never had the focus */
-    u64 close_again_ns; /* closing the window again before this time quits; 0: it was not closed yet */
+    u64 focus_lost_ns; /* 0: it never had the focus */
+
+    /* closing */
+    bool asking; /* the question is open: keys and the mouse answer it */
+    struct question question;
+    u64 told_until_ns; /* the guest was told to shut down a short time ago, up to then; 0: it was not */
 };
 
 void sdl_title(struct sdl_window *w);
 void sdl_full_screen(struct sdl_window *w);
 void sdl_fit(struct sdl_window *w);
+/* Update the whole window. */
+void sdl_redraw(struct sdl_window *w);
 
 /* --- sdl_input.c --- */
 
 void sdl_key(struct sdl_window *w, const SDL_KeyboardEvent *event);
 void sdl_release_keys(struct sdl_window *w);
+void sdl_release_buttons(struct sdl_window *w);
 void sdl_motion(struct sdl_window *w, const SDL_MouseMotionEvent *event);
 void sdl_button(struct sdl_window *w, const SDL_MouseButtonEvent *event);
 void sdl_wheel(struct sdl_window *w, const SDL_MouseWheelEvent *event);
 void sdl_grab(struct sdl_window *w, bool grab);
 /* console.absolute may have changed. */
 void sdl_pointing(struct sdl_window *w);
+
+/* --- sdl_close.c --- */
+
+/* The user closes the window. */
+void sdl_close(struct sdl_window *w);
+/* Input while w->asking. */
+void sdl_close_key(struct sdl_window *w, const SDL_KeyboardEvent *event);
+void sdl_close_point(struct sdl_window *w, s32 x, s32 y, bool pressed);
 
 /* --- sdl_clipboard.c --- */
 

@@ -7,6 +7,7 @@
 #include "sdl_private.h"
 
 #include "base/host_time.h"
+#include "libraries.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +18,6 @@
 #define NS_PER_SECOND   1000000000ull
 #define NS_PER_MS       1000000ull
 #define DEFAULT_RATE    60
-#define CLOSE_AGAIN_NS  (30 * NS_PER_SECOND)
 #define BYTES_PER_PIXEL 4
 #define WISH_AFTER_NS   (200 * NS_PER_MS) /* since the user last dragged the window's edge */
 #define MODE_STEP       8                 /* widths of the guest's modes are multiples of this */
@@ -52,7 +52,8 @@ void sdl_title(struct sdl_window *w)
     char title[256], mode[32] = "";
     const char *name = w->console->name, *hint = "";
     const char *state = console_get(&w->console->paused) ? "paused, Ctrl+Alt+P goes on" : "running";
-    if (w->close_again_ns) state = "power button pressed; close again to switch off";
+    if (w->told_until_ns) state = "told to shut down";
+    if (w->asking) state = question_title(&w->question);
     if (w->guest_width) snprintf(mode, sizeof(mode), ", %ux%u", w->guest_width, w->guest_height);
     if (w->grabbed)
         hint = " - Ctrl+Alt+G releases the mouse";
@@ -96,6 +97,18 @@ static void convert(const struct sdl_window *w, SDL_Surface *surface, const SDL_
         surface->pitch);
 }
 
+/* The question lies over the guest's picture. */
+static void draw_question(struct sdl_window *w, SDL_Surface *surface)
+{
+    const struct display_rect *box = &w->question.box;
+    SDL_Rect rect = {(int)box->x, (int)box->y, (int)box->width, (int)box->height};
+    u32 pitch, *to = canvas(w, surface, &pitch);
+    if (!to || rect.x + rect.w > surface->w || rect.y + rect.h > surface->h) return;
+    question_draw(&w->question, to, pitch);
+    convert(w, surface, &rect);
+    SDL_UpdateWindowSurfaceRects(w->window, &rect, 1);
+}
+
 /* Show parts of the frame; the rectangles are in the guest's pixels. */
 static void show(struct sdl_window *w, const struct display_rect *damage, unsigned count)
 {
@@ -113,23 +126,27 @@ static void show(struct sdl_window *w, const struct display_rect *damage, unsign
                               (int)changed.height};
         convert(w, surface, &rects[n]);
     }
+    if (w->asking && w->question.box.width) draw_question(w, surface);
     if (count) SDL_UpdateWindowSurfaceRects(w->window, rects, (int)count);
 }
 
-/* The picture or the window has another size: draw everything. */
-static void lay_out(struct sdl_window *w)
+/* The picture or the window has another size, or the question comes or goes: draw everything. */
+void sdl_redraw(struct sdl_window *w)
 {
     int width, height;
-    if (!w->viewer.frame.pixel) return;
     SDL_GetWindowSize(w->window, &width, &height);
-    if (width < 1 || height < 1) return;
-    w->area = scaler_fit(w->guest_width, w->guest_height, (u32)width, (u32)height, w->options.whole);
-    scaler_destroy(&w->scaler);
-    if (!scaler_init(&w->scaler, w->guest_width, w->guest_height, w->area.width, w->area.height)) return;
     SDL_Surface *surface = SDL_GetWindowSurface(w->window);
-    if (!surface) return;
+    if (width < 1 || height < 1 || !surface) return;
     SDL_FillRect(surface, NULL, 0);
-    show(w, &(struct display_rect){0, 0, w->guest_width, w->guest_height}, 1);
+    if (w->asking) question_lay_out(&w->question, (u32)width, (u32)height);
+    if (w->viewer.frame.pixel) {
+        w->area = scaler_fit(w->guest_width, w->guest_height, (u32)width, (u32)height, w->options.whole);
+        scaler_destroy(&w->scaler);
+        if (scaler_init(&w->scaler, w->guest_width, w->guest_height, w->area.width, w->area.height))
+            show(w, &(struct display_rect){0, 0, w->guest_width, w->guest_height}, 1);
+    } else if (w->asking && w->question.box.width) {
+        draw_question(w, surface);
+    }
     SDL_UpdateWindowSurface(w->window);
 }
 
@@ -172,7 +189,7 @@ static void window_resized(struct sdl_window *w)
     bool fits = (u32)width - w->guest_width < MODE_STEP && (u32)height == w->guest_height;
     bool given = width == w->given_width && height == w->given_height;
     w->wish_ns = !fits && (!given || w->wished) ? host_now_ns() + WISH_AFTER_NS : UINT64_MAX;
-    lay_out(w);
+    sdl_redraw(w);
 }
 
 static void wish(struct sdl_window *w)
@@ -191,7 +208,7 @@ static void guest_resized(struct sdl_window *w)
     w->guest_width = w->viewer.frame.width;
     w->guest_height = w->viewer.frame.height;
     follow(w);
-    lay_out(w);
+    sdl_redraw(w);
     sdl_title(w);
 }
 
@@ -210,19 +227,10 @@ void sdl_full_screen(struct sdl_window *w)
     bool full = SDL_GetWindowFlags(w->window) & SDL_WINDOW_FULLSCREEN_DESKTOP;
     SDL_SetWindowFullscreen(w->window, full ? 0 : SDL_WINDOW_FULLSCREEN_DESKTOP);
     if (full || !w->absolute) sdl_grab(w, !full);
-    lay_out(w);
+    sdl_redraw(w);
 }
 
 /* --- events --- */
-
-static void close_wanted(struct sdl_window *w)
-{
-    u64 now = host_now_ns();
-    bool again = w->close_again_ns && now < w->close_again_ns;
-    console_send_command(w->console, again ? CONSOLE_QUIT : CONSOLE_POWER_BUTTON);
-    w->close_again_ns = now + CLOSE_AGAIN_NS;
-    sdl_title(w);
-}
 
 static void window_event(struct sdl_window *w, const SDL_WindowEvent *event)
 {
@@ -237,7 +245,7 @@ static void window_event(struct sdl_window *w, const SDL_WindowEvent *event)
         sdl_release_keys(w);
         if (w->grabbed) sdl_grab(w, false);
         break;
-    case SDL_WINDOWEVENT_CLOSE: close_wanted(w); break;
+    case SDL_WINDOWEVENT_CLOSE: sdl_close(w); break;
     default: break;
     }
 }
@@ -275,8 +283,8 @@ static void handle(struct sdl_window *w, const SDL_Event *event)
 static int work(struct sdl_window *w)
 {
     u64 now = host_now_ns(), next = UINT64_MAX;
-    if (w->close_again_ns && now >= w->close_again_ns) {
-        w->close_again_ns = 0;
+    if (w->told_until_ns && now >= w->told_until_ns) {
+        w->told_until_ns = 0;
         sdl_title(w);
     }
     if (w->wants && !w->asked && now >= w->next_ask_ns) {
@@ -290,7 +298,7 @@ static int work(struct sdl_window *w)
     if (w->wish_ns < next) next = w->wish_ns;
     if (w->wants && !w->asked && w->next_ask_ns < next) next = w->next_ask_ns;
     if (!w->asked && w->blink_ns < next) next = w->blink_ns;
-    if (w->close_again_ns && w->close_again_ns < next) next = w->close_again_ns;
+    if (w->told_until_ns && w->told_until_ns < next) next = w->told_until_ns;
     if (next == UINT64_MAX) return -1;
     return next <= now ? 0 : (int)((next - now + NS_PER_MS - 1) / NS_PER_MS);
 }
@@ -353,6 +361,7 @@ static bool open_window(struct sdl_window *w)
 struct sdl_window *sdl_window_open(struct console *console, const struct sdl_window_options *options,
                                    char *error, size_t error_bytes)
 {
+    if (!library_load(&sdl_library, error, error_bytes)) return NULL;
     struct sdl_window *w = calloc(1, sizeof(*w));
     if (!w) {
         snprintf(error, error_bytes, "out of memory");

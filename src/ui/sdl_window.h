@@ -7,8 +7,7 @@
  * thread, only what changed, and at most at the screen's rate.
  *
  * Keys, with Ctrl and Alt held: F full screen, G grab or release the mouse, U set the window's size to the
- * picture's, P pause, R reset. Closing the window presses the power button; closing it again soon ends the
- * run.
+ * picture's, P pause, R reset. Closing the window asks whether to shut down or to switch off (question.h).
  */
 #ifndef RINGER_UI_SDL_WINDOW_H
 #define RINGER_UI_SDL_WINDOW_H
@@ -17,7 +16,8 @@
 
 struct sdl_window_options {
     bool full_screen;
-    bool whole; /* enlarge by whole factors only */
+    bool whole;  /* enlarge by whole factors only */
+    bool closes; /* closing the window asks; otherwise it does nothing */
 };
 
 struct sdl_window;

@@ -4,6 +4,7 @@
 #include "sound.h"
 
 #include "base/log.h"
+#include "libraries.h"
 
 #include <SDL.h>
 #include <errno.h>
@@ -76,6 +77,7 @@ static bool open_device(struct sound *sound, char *error, size_t error_bytes)
 {
     SDL_AudioSpec want = {
         .freq = SOUND_RATE, .format = AUDIO_S16LSB, .channels = CHANNELS, .samples = BUFFER_FRAMES};
+    if (!library_load(&sdl_library, error, error_bytes)) return false;
     if (SDL_InitSubSystem(SDL_INIT_AUDIO) == 0) {
         sound->device = SDL_OpenAudioDevice(NULL, 0, &want, NULL, 0);
         if (!sound->device) SDL_QuitSubSystem(SDL_INIT_AUDIO);

@@ -6,6 +6,7 @@
 #include "base/confine.h"
 #include "base/host_time.h"
 #include "base/log.h"
+#include "libraries.h"
 
 #include <errno.h>
 #include <linux/sockios.h>
@@ -272,8 +273,10 @@ static void say(const char *format, ...)
 
 static bool make_screen(struct vnc *vnc, int fd)
 {
-    rfbLog = say;
-    rfbErr = say;
+    rfbLogProc *log = library_variable(&vnc_library, "rfbLog"),
+               *err = library_variable(&vnc_library, "rfbErr");
+    if (log) *log = say;
+    if (err) *err = say;
     vnc->blank = calloc(BLANK_WIDTH * BLANK_HEIGHT, BYTES_PER_PIXEL);
     rfbScreenInfo *screen =
         rfbGetScreen(NULL, NULL, BLANK_WIDTH, BLANK_HEIGHT, BITS_PER_COLOUR, COLOURS, BYTES_PER_PIXEL);
@@ -316,8 +319,9 @@ static bool make_screen(struct vnc *vnc, int fd)
 struct vnc *vnc_open(struct console *console, const char *specification, int *status, char *error,
                      size_t error_bytes)
 {
-    struct vnc *vnc = calloc(1, sizeof(*vnc));
     *status = STATUS_HOST;
+    if (!library_load(&vnc_library, error, error_bytes)) return NULL;
+    struct vnc *vnc = calloc(1, sizeof(*vnc));
     if (!vnc) {
         snprintf(error, error_bytes, "out of memory");
         return NULL;

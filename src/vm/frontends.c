@@ -25,7 +25,8 @@ int frontends_open(struct frontends *f, struct vm *vm, char *error, size_t error
         if (!f->vnc) return status;
     }
     if (o->display == DISPLAY_WINDOW) {
-        struct sdl_window_options options = {.full_screen = o->full_screen, .whole = o->whole_scale};
+        struct sdl_window_options options = {
+            .full_screen = o->full_screen, .whole = o->whole_scale, .closes = o->window_closes};
         f->window = sdl_window_open(console, &options, error, error_bytes);
         if (!f->window) return STATUS_HOST;
     }

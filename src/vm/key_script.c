@@ -179,11 +179,13 @@ static u64 run_medium(struct key_script *script, struct step *step)
     const char *file = step->text + strcspn(step->text, " ");
     snprintf(drive, sizeof(drive), "%.*s", (int)(file - step->text), step->text);
     file += strspn(file, " ");
+    struct chipset *chipset = &script->vm->chipset;
+    struct chipset *other = mirror ? container_of(mirror, struct chipset, console) : NULL;
+    if (!*file) file = NULL;
     enum media_outcome outcome =
-        media_change(&script->vm->chipset, drive, *file ? file : NULL, error, sizeof(error));
-    if (outcome == MEDIA_CHANGED && mirror)
-        outcome = media_change(container_of(mirror, struct chipset, console), drive, *file ? file : NULL,
-                               error, sizeof(error));
+        media_change(chipset, media_find(chipset->board, drive), file, error, sizeof(error));
+    if (outcome == MEDIA_CHANGED && other)
+        outcome = media_change(other, media_find(other->board, drive), file, error, sizeof(error));
     if (outcome == MEDIA_LOCKED && now(script) - script->since_ns < WAIT_DEFAULT_NS) return 100 * MS;
     if (outcome != MEDIA_CHANGED)
         vm_stop(script->vm, STOP_HOST, STATUS_HOST, "%s, line %u: %s", script->name, step->line, error);

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 /* This many triple faults in a row, each within this time after a start: the guest would only have another one. */
@@ -162,13 +163,13 @@ static bool power_on(struct vm *vm, int *status, char *error, size_t error_bytes
 struct vm *machine_create(const struct options *options, enum machine_role role, struct chardevs *chardevs,
                           int *status, char *error, size_t error_bytes)
 {
-    struct vm *vm = aligned_alloc(_Alignof(struct vm), sizeof(*vm));
+    /* Fresh pages are zero, so most of them need not be there before they are used. */
+    struct vm *vm = mmap(NULL, sizeof(*vm), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     *status = STATUS_HOST;
-    if (!vm) {
+    if (vm == MAP_FAILED) {
         snprintf(error, error_bytes, "out of memory");
         return NULL;
     }
-    memset(vm, 0, sizeof(*vm));
     vm->options = options;
     vm->role = role;
     vm->chardevs = chardevs;
@@ -188,7 +189,7 @@ void machine_destroy(struct vm *vm)
     if (vm->vcpu.decode_cache) interp_destroy(&vm->vcpu);
     if (vm->shadow.phys) shadow_destroy(&vm->shadow);
     if (vm->phys.ram) phys_destroy(&vm->phys);
-    free(vm);
+    munmap(vm, sizeof(*vm));
 }
 
 static void wake(void *owner)
@@ -383,7 +384,6 @@ void machine_change_power(struct vm *vm)
 
 void machine_triple_fault(struct vm *vm)
 {
-    typedef unsigned long long ull; /* for printf */
     const struct vcpu *v = &vm->vcpu;
     bool quick = clock_now(&vm->time.clock) - vm->last_reset_ns < QUICK_DEATH_NS;
     vm->quick_triple_faults = quick ? vm->quick_triple_faults + 1 : 0;

@@ -45,7 +45,7 @@ void waker_block_signals(void)
 static void kick_vcpu(struct waker *waker)
 {
     pid_t thread = (pid_t)__atomic_load_n(&waker->vcpu_thread, __ATOMIC_SEQ_CST);
-    if (thread && !pthread_equal(pthread_self(), waker->vcpu)) tgkill(getpid(), thread, KICK_SIGNAL);
+    if (thread && !pthread_equal(pthread_self(), waker->vcpu)) tgkill(waker->process, thread, KICK_SIGNAL);
 }
 
 /* Set PENDING_HOST. Returns what the vCPU thread was doing at that moment. */
@@ -181,6 +181,7 @@ void waker_stop(struct waker *waker)
 void waker_kick_me(struct waker *waker)
 {
     waker->vcpu = pthread_self();
+    waker->process = getpid();
     __atomic_store_n(&waker->vcpu_thread, (u32)gettid(), __ATOMIC_SEQ_CST);
 }
 

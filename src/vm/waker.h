@@ -49,6 +49,7 @@ struct waker {
     u32 events;   /* enum waker_event, for waker_take_events() */
     u32 vcpu_thread; /* the thread to kick, 0: not known yet */
     pthread_t vcpu;  /* the same thread; set before vcpu_thread */
+    pid_t process;   /* getpid(), for a kick; set before vcpu_thread */
     u32 waits;       /* enum vcpu_waits */
     u32 stop;
     u32 giving_up; /* QUIT or TIMEOUT was seen: output must not block */

@@ -11,6 +11,9 @@
 /* Bounds of guest memory in MB (MEMORY_MIN_BYTES and MEMORY_MAX_BYTES of options/options.h). */
 #define MEMORY_LEAST 2
 #define MEMORY_MOST  (63 << 10)
+/* A new machine's, and that of a machine whose settings do not say it: what `ringer new` and `ringer run` take. */
+#define MEMORY_NEW    512
+#define MEMORY_UNSAID 128
 
 /* --- a form: labels on the left, and the widgets that they name on the right --- */
 
@@ -141,7 +144,7 @@ void dialog_new(struct window *w)
     f.from = form_add(&f.form, "_Install from:", choice(sources, G_N_ELEMENTS(sources), FROM_CD));
     f.cd = form_add(&f.form, "_CD image:", cd_chooser());
     f.disk = form_add(&f.form, "_Disk, GB:", number(1, 2000, 1, 20));
-    f.memory = form_add(&f.form, "Me_mory, MB:", number(MEMORY_LEAST, MEMORY_MOST, 64, 512));
+    f.memory = form_add(&f.form, "Me_mory, MB:", number(MEMORY_LEAST, MEMORY_MOST, 64, MEMORY_NEW));
     g_signal_connect(f.name, "changed", G_CALLBACK(fit), &f);
     g_signal_connect(f.from, "changed", G_CALLBACK(fit), &f);
     g_signal_connect(f.cd, "file-set", G_CALLBACK(fit), &f);
@@ -152,11 +155,12 @@ void dialog_new(struct window *w)
 
 /* --- settings --- */
 
-/* As the machine has it: "512M", "1G", or bytes. */
+/* As the machine has it: "512M", "1G", or bytes; nothing if the settings do not say it. */
 static double megabytes(const char *text)
 {
     char *end;
     double value = strtod(text, &end);
+    if (end == text) return MEMORY_UNSAID;
     if (*end == 'G' || *end == 'g') return value * 1024;
     if (*end == 'K' || *end == 'k') return value / 1024;
     return *end == 'M' || *end == 'm' ? value : value / (1 << 20);

@@ -3,7 +3,8 @@
  */
 #include "window.h"
 
-#include <json-c/json.h>
+#include "base/json.h"
+
 #include <string.h>
 
 struct job {
@@ -83,12 +84,6 @@ void window_run(struct window *w, const char *doing, const char *const *words)
 
 /* --- the list --- */
 
-static const char *text_of(struct json_object *object, const char *key)
-{
-    struct json_object *value;
-    return json_object_object_get_ex(object, key, &value) ? json_object_get_string(value) : "";
-}
-
 static bool find_row(struct window *w, const char *name, GtkTreeIter *row)
 {
     GtkTreeModel *model = GTK_TREE_MODEL(w->store);
@@ -111,18 +106,18 @@ static void show_machine(struct window *w, struct json_object *machine)
     char *disk = json_object_object_get_ex(machine, "disk-bytes", &value) && json_object_get_int64(value)
                      ? g_format_size((guint64)json_object_get_int64(value))
                      : g_strdup("");
-    if (!find_row(w, text_of(machine, "name"), &row)) gtk_list_store_append(w->store, &row);
-    gtk_list_store_set(w->store, &row, COLUMN_NAME, text_of(machine, "name"), COLUMN_STATE,
-                       running ? "running" : "off", COLUMN_MEMORY, text_of(machine, "memory"), COLUMN_DISK,
-                       disk, COLUMN_RUNNING, running, COLUMN_CDROM, text_of(machine, "cdrom"), COLUMN_DISPLAY,
-                       text_of(machine, "display"), -1);
+    if (!find_row(w, json_text_of(machine, "name"), &row)) gtk_list_store_append(w->store, &row);
+    gtk_list_store_set(w->store, &row, COLUMN_NAME, json_text_of(machine, "name"), COLUMN_STATE,
+                       running ? "running" : "off", COLUMN_MEMORY, json_text_of(machine, "memory"),
+                       COLUMN_DISK, disk, COLUMN_RUNNING, running, COLUMN_CDROM,
+                       json_text_of(machine, "cdrom"), COLUMN_DISPLAY, json_text_of(machine, "display"), -1);
     g_free(disk);
 }
 
 static bool is_listed(struct json_object *machines, const char *name)
 {
     for (size_t n = 0; n < json_object_array_length(machines); n++)
-        if (!strcmp(text_of(json_object_array_get_idx(machines, n), "name"), name)) return true;
+        if (!strcmp(json_text_of(json_object_array_get_idx(machines, n), "name"), name)) return true;
     return false;
 }
 

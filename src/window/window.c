@@ -71,11 +71,17 @@ static gboolean on_start(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
+/* Open a dialog about the selected machine. */
+static void ask_about_selected(struct window *w, void (*dialog)(struct window *w, const char *name))
+{
+    char *name = selected_name(w);
+    if (name) dialog(w, name);
+    g_free(name);
+}
+
 static gboolean on_stop(gpointer data)
 {
-    char *name = selected_name(data);
-    if (name) dialog_stop(data, name);
-    g_free(name);
+    ask_about_selected(data, dialog_stop);
     return G_SOURCE_REMOVE;
 }
 
@@ -88,9 +94,7 @@ static gboolean on_edit(gpointer data)
 
 static gboolean on_remove(gpointer data)
 {
-    char *name = selected_name(data);
-    if (name) dialog_remove(data, name);
-    g_free(name);
+    ask_about_selected(data, dialog_remove);
     return G_SOURCE_REMOVE;
 }
 

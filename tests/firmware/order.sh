@@ -63,6 +63,12 @@ expect second "${scsi[@]}" -device scsi-hd,drive=b -device scsi-cd,drive=c -snap
 expect second -hda disk.img "${scsi[@]}" -device scsi-cd,drive=c -device scsi-hd,drive=b,scsi-id=7,bootindex=0 -snapshot
 expect cd "${scsi[@]}" -device scsi-hd,drive=b,bootindex=2 -device scsi-cd,drive=c,bootindex=1 -snapshot
 
+# USB disks.
+# shellcheck disable=SC2054
+usb=(-usb -drive file=second.img,format=raw,if=none,id=b -device usb-storage,bus=usb-bus.0,drive=b)
+expect second "${usb[@]}" -snapshot
+expect second -hda disk.img "${usb[@]},bootindex=0" -snapshot
+
 # The boot menu.
 cat >keys <<'END'
 wait-text ESC.for.boot.menu
@@ -71,6 +77,7 @@ wait-text Select.boot.device
 key 3
 END
 expect cd "${all[@]}" -boot menu=on --keys keys
+expect cd "${all[@]}" -boot menu=on --keys keys -usbdevice keyboard
 expect disk "${all[@]}" -boot menu=on,splash-time=100
 
 # Nothing boots: SeaBIOS waits for ever, or tries again after a time. There is no network card, because its boot ROM would try for

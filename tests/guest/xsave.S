@@ -1,9 +1,10 @@
 /*
  * Hazards of the extended states: AVX or XSAVE before the system has enabled them, components lost or stored where the manual says
- * that they are not, wrong headers taken, upper halves of the YMM registers that survive or vanish, gathers that cannot go on
- * after a fault. SDM 1 13.1-13.11, 14.3; SDM 2 2.3, 2.6, VPGATHERDD, XRSTOR, XSAVE, XSAVEC, XSAVEOPT, XSETBV.
+ * that they are not, wrong headers taken, upper halves of the YMM registers that survive or vanish, areas that lie in two pages,
+ * gathers that cannot go on after a fault. SDM 1 13.1-13.11, 14.3; SDM 2 2.3, 2.6, VPGATHERDD, XRSTOR, XSAVE, XSAVEC, XSAVEOPT, XSETBV.
  */
 #include "guest.inc"
+#include "paging.inc"
 GUEST(xsave)
 
 CR0_MP = 2
@@ -50,6 +51,7 @@ guest_main:
     call restore_parts
     call bad_headers
     call task_switched
+    call two_pages
     call encodings
     call legacy_sse
     call gathers
@@ -349,6 +351,88 @@ bad_headers:
     EXPECT_NONE(xrstor [area])
     ret
 
+WINDOW = 0x40000000
+#define SPLIT     WINDOW + 0x1000 - HEADER      /* the header is the first of the second page */
+#define LEGACY(x) [first_page + 0x1000 - HEADER + (x)]
+#define BEHIND(x) [second_page - HEADER + (x)]
+
+/* An area in two pages that lie apart, and then in pages that follow each other: by the first execution, which fills the entries,
+ * and by others. */
+two_pages:
+    MAP_IDENTITY P+RW, P+RW
+    mov dword ptr [directory + 4 * (WINDOW >> 22)], offset page_table + P + RW
+    mov dword ptr [page_table], offset first_page + P + RW
+    mov dword ptr [page_table + 4], offset second_page + P + RW
+    PAGING_ON CR0_PG+CR0_WP
+    mov ebx, 3
+1:  call split_area
+    dec ebx
+    jnz 1b
+    CHECK_EQ([first_page + 0x1000], FILL)       /* what follows the first page is not touched */
+    CHECK_EQ([second_page - 4], FILL)
+    call set_state
+    vmovups ymm7, [pattern]
+    mov dword ptr [page_table + 4], 0
+    mov ecx, cr3
+    mov cr3, ecx
+    mov dword ptr LEGACY(XMM_AT + 7 * 16), FILL
+    mov ebx, 3
+1:  EXPECT_FAULT(VEC_PF, 2, xsave [SPLIT])
+    EXPECT_FAULT(VEC_PF, 2, xsavec [SPLIT])
+    EXPECT_FAULT(VEC_PF, 0, xrstor [SPLIT])
+    dec ebx
+    jnz 1b
+    CHECK_EQ(LEGACY(XMM_AT + 7 * 16), FILL)
+    vmovups [scratch], ymm7
+    CHECK_EQ([scratch + 28], 0x1f1e1d1c)
+    mov dword ptr [page_table + 4], offset second_page + P
+    mov ecx, cr3
+    mov cr3, ecx
+    mov ebx, 3
+1:  EXPECT_NONE(xrstor [SPLIT])
+    EXPECT_FAULT(VEC_PF, 3, xsaveopt [SPLIT])
+    dec ebx
+    jnz 1b
+    mov dword ptr [page_table], offset second_page - 0x1000 + P + RW
+    mov dword ptr [page_table + 4], offset second_page + P + RW
+    mov ecx, cr3
+    mov cr3, ecx
+    mov ebx, 3
+1:  call set_state
+    vmovups ymm7, [pattern]
+    mov dword ptr BEHIND(XMM_AT + 7 * 16), FILL
+    EXPECT_NONE(xsavec [SPLIT])
+    CHECK_EQ(BEHIND(XMM_AT + 7 * 16), 0x03020100)
+    CHECK_EQ(BEHIND(HEADER), SSE + AVX)
+    vzeroall
+    EXPECT_NONE(xrstor [SPLIT])
+    vmovups [scratch], ymm7
+    CHECK_EQ([scratch], 0x03020100)
+    CHECK_EQ([scratch + 28], 0x1f1e1d1c)
+    dec ebx
+    jnz 1b
+    PAGING_OFF
+    ret
+
+split_area:
+    call set_state
+    vmovups ymm7, [pattern]
+    mov dword ptr [first_page + 0x1000], FILL
+    mov dword ptr [second_page - 4], FILL
+    mov dword ptr LEGACY(XMM_AT + 7 * 16), FILL
+    mov dword ptr BEHIND(YMM_AT + 7 * 16), FILL
+    mov dword ptr BEHIND(HEADER), 0
+    EXPECT_NONE(xsave [SPLIT])
+    CHECK_EQ(LEGACY(XMM_AT + 7 * 16), 0x03020100)
+    CHECK_EQ(BEHIND(HEADER), SSE + AVX)
+    CHECK_EQ(BEHIND(YMM_AT + 7 * 16 + 12), 0x1f1e1d1c)
+    vzeroall
+    EXPECT_NONE(xrstor [SPLIT])
+    vmovups [scratch], ymm7
+    CHECK_EQ([scratch], 0x03020100)
+    CHECK_EQ([scratch + 28], 0x1f1e1d1c)
+    ret
+
 /* #NM by CR0.TS; CR0.EM has no effect on AVX. */
 task_switched:
     call set_state
@@ -515,3 +599,15 @@ area:
     .skip 1024
 scratch:
     .skip 64
+    .balign 4096
+first_page:
+    .skip 4096
+    .skip 4096
+second_page:
+    .skip 4096
+page_table:
+    .skip 4096
+directory:
+    .skip 4096
+identity:
+    .skip 4 * 4096

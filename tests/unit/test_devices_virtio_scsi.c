@@ -18,6 +18,7 @@ static struct virtio_scsi scsi;
 static struct scsi_unit disk_unit, cd_unit;
 static struct memory_disk medium, disc;
 static u64 next_id;
+static u64 features; /* that the driver accepts */
 
 static void start(void)
 {
@@ -36,7 +37,7 @@ static void start(void)
     CHECK(virtio_scsi_attach(&scsi, DISK_TARGET, 0, &disk_unit));
     CHECK(virtio_scsi_attach(&scsi, CD_TARGET, 0, &cd_unit));
     CHECK(!virtio_scsi_attach(&scsi, CD_TARGET, 0, &cd_unit));
-    rig_start(&rig, 0, 3);
+    rig_start(&rig, features, 3);
     disk_unit.attention = cd_unit.attention = 0;
 }
 
@@ -277,8 +278,56 @@ static void test_broken(void)
     CHECK(rig_status(&rig) & VIRTIO_NEEDS_RESET);
 }
 
+/* An event that came into the driver's next buffer: its number, target and reason, as 0xEEEETTRR; 0: none came. */
+static u32 event(void)
+{
+    u32 head, written;
+    const u8 *bytes = rig.ram + CONTROL;
+    if (!rig_get(&rig, 1, &head, &written)) return 0;
+    CHECK_EQ(written, 16);
+    CHECK(!bytes[6] && !bytes[7] && (bytes[4] == 1 || !bytes[5]));
+    return (pci_get32(bytes) >> 16 | (pci_get32(bytes) & 0xff)) << 16 | (u32)bytes[5] << 8 | bytes[12];
+}
+
+static void give_event_buffer(void)
+{
+    memset(rig.ram + CONTROL, 0xee, 16);
+    rig_add(&rig, 1, &(struct rig_buffer){CONTROL, 16, true}, 1);
+    rig_notify(&rig, 1);
+}
+
+/* Units that come and go: the driver is told if it wants to be, and also that it missed one. */
+static void test_events(void)
+{
+    enum { TARGET = 7, HOTPLUG = 2 };
+    static struct scsi_unit unit;
+    for (unsigned told = 0; told < 2; told++) {
+        features = told ? HOTPLUG : 0;
+        start();
+        scsi_unit_init(&unit, &medium.disk, &(struct scsi_unit_options){.serial = "S-2"});
+        give_event_buffer();
+        CHECK(virtio_scsi_attach(&scsi, TARGET, 0, &unit));
+        CHECK_EQ(event(), told ? 0x10701 : 0);
+        unit.attention = 0;
+        CHECK_EQ(RUN(TARGET, 0, 0, 0x00), 0);
+        if (told) give_event_buffer();
+        virtio_scsi_detach(&scsi, &unit);
+        CHECK_EQ(event(), told ? 0x10702 : 0);
+        CHECK_EQ(RUN(TARGET, 0, 0, 0x00), 0x103);
+        CHECK_EQ(RUN(DISK_TARGET, 0, 0, 0x00), 0);
+        CHECK_EQ(RUN(CD_TARGET, 0, 36, 0x12, 0, 0, 0, 36), 0);
+        virtio_scsi_detach(&scsi, &unit); /* it is not there: nothing happens */
+    }
+    CHECK(virtio_scsi_attach(&scsi, TARGET, 0, &unit)); /* no buffer is there */
+    CHECK_EQ(event(), 0);
+    give_event_buffer();
+    CHECK_EQ(event(), 0x80000000);
+    features = 0;
+}
+
 int main(void)
 {
+    test_events();
     test_addresses();
     test_inquiry();
     test_blocks();

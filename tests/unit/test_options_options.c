@@ -472,7 +472,11 @@ static void test_display(void)
     CHECK(complains("ringer -kernel k -keys f -type t", "--type"));
     CHECK(complains("ringer -kernel k -keys - --lockstep", "--lockstep"));
     CHECK(complains("ringer -kernel k -k de", "en-us"));
-    CHECK(complains("ringer -kernel k -usb", "-usb"));
+    CHECK(parse("ringer -kernel k -usb -usbdevice tablet -device usb-kbd,bus=usb-bus.0"));
+    CHECK_EQ(o.board.devices.count, 3);
+    CHECK(complains("ringer -kernel k -usbdevice mouse", "mouse"));
+    CHECK(complains("ringer -kernel k -device usb-tablet", "piix3-usb-uhci"));
+    CHECK(complains("ringer -kernel k -usb -device usb-kbd -device usb-kbd -device usb-kbd", "free port"));
 }
 
 static void test_commands(void)

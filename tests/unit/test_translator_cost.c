@@ -6,6 +6,7 @@
 #include "cache/cache.h"
 #include "check.h"
 #include "rig.h"
+#include "translator/capstone_library.h"
 #include "translator/translator.h"
 
 #include <capstone/capstone.h>
@@ -167,7 +168,9 @@ int main(void)
     struct rig *rig = rig_create();
     struct translator_config config = translator_defaults();
     csh capstone;
-    if (translator_init(&rig->vcpu, &config) || cs_open(CS_ARCH_X86, CS_MODE_64, &capstone) != CS_ERR_OK)
+    char error[256];
+    if (translator_init(&rig->vcpu, &config) || !library_load(&capstone_library, error, sizeof(error)) ||
+        cs_open(CS_ARCH_X86, CS_MODE_64, &capstone) != CS_ERR_OK)
         abort();
     rig->translated_code_written = translator_code_written;
     for (unsigned n = 0; n < ARRAY_SIZE(rows); n++)

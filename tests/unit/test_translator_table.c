@@ -7,6 +7,7 @@
 #include "rig.h"
 #include "study/forms.h"
 #include "translator/build.h"
+#include "translator/capstone_library.h"
 
 #include <capstone/capstone.h>
 #include <string.h>
@@ -53,8 +54,12 @@ static void guest_mnemonic(const struct insn *i, enum code_size size, char *name
 {
     cs_insn *line;
     name[0] = 0;
-    if (cs_disasm(guest[size], i->bytes, i->length, 0, 1, &line) != 1) return;
-    snprintf(name, bytes, "%s", line->mnemonic);
+    const u8 *code = i->bytes;
+    size_t left = i->length;
+    uint64_t address = 0;
+    line = cs_malloc(guest[size]);
+    if (cs_disasm_iter(guest[size], &code, &left, &address, line))
+        snprintf(name, bytes, "%s", line->mnemonic);
     cs_free(line, 1);
 }
 
@@ -141,7 +146,9 @@ int main(void)
     struct rig *rig = rig_create();
     struct translator_config config = translator_defaults();
     config.no_superblocks = true; /* every jump ends its block */
-    if (translator_init(&rig->vcpu, &config) || cs_open(CS_ARCH_X86, CS_MODE_64, &host) != CS_ERR_OK ||
+    char error[256];
+    if (translator_init(&rig->vcpu, &config) || !library_load(&capstone_library, error, sizeof(error)) ||
+        cs_open(CS_ARCH_X86, CS_MODE_64, &host) != CS_ERR_OK ||
         cs_open(CS_ARCH_X86, CS_MODE_16, &guest[CODE_16]) != CS_ERR_OK ||
         cs_open(CS_ARCH_X86, CS_MODE_32, &guest[CODE_32]) != CS_ERR_OK ||
         cs_open(CS_ARCH_X86, CS_MODE_64, &guest[CODE_64]) != CS_ERR_OK)

@@ -32,7 +32,7 @@ from Xlib.protocol import event
 
 WAIT = 20.0
 PACE = 0.02  # seconds between keys: fast typing, with which a guest's keyboard driver keeps up
-KEYS = {"ctrl": "Control_L", "alt": "Alt_L", "shift": "Shift_L", "enter": "Return", "esc": "Escape"}
+KEYS = {"ctrl": "Control_L", "alt": "Alt_L", "shift": "Shift_L", "enter": "Return", "esc": "Escape", "tab": "Tab"}
 # Keysyms of the unshifted key, where another key (of a keypad) has the sign itself.
 NAMES = {" ": "space", "\n": "Return", "!": "exclam", '"': "quotedbl", "#": "numbersign", "$": "dollar",
          "%": "percent", "&": "ampersand", "'": "apostrophe", "(": "9", ")": "0", "*": "asterisk",

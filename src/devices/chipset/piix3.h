@@ -1,6 +1,7 @@
 /*
  * The PIIX3's PCI-to-ISA bridge: function 0 of device 1 (Intel 82371SB datasheet, order 290550). It steers
- * the four PIRQ lines of the PCI bus to inputs of the 8259 pair. Function 1 is piix3_ide.h; there is no USB.
+ * the four PIRQ lines of the PCI bus to inputs of the 8259 pair. Function 1 is piix3_ide.h. USB
+ * controllers are devices of their own (usb/uhci.h).
  *
  *   60h-63h   7 not routed | 6-4 0 | 3-0 IRQ: 3-7, 9-12, 14, 15        PIRQA-PIRQD
  */

@@ -22,7 +22,7 @@ void atapi_succeed(struct ide_drive *drive)
 
 static void set_sense(struct ide_drive *drive, enum sense_key key, enum sense_code code)
 {
-    drive->cd.sense = (struct scsi_sense){.key = (u8)key, .asc = (u8)(code >> 8), .ascq = (u8)code};
+    drive->cd.sense = (struct atapi_sense){.key = (u8)key, .asc = (u8)(code >> 8), .ascq = (u8)code};
 }
 
 void atapi_fail(struct ide_drive *drive, enum sense_key key, enum sense_code code)
@@ -155,7 +155,7 @@ static void request_sense(struct ide_drive *drive, const u8 *command)
     reply[7] = 10; /* more bytes */
     reply[12] = cd->sense.asc;
     reply[13] = cd->sense.ascq;
-    cd->sense = (struct scsi_sense){0};
+    cd->sense = (struct atapi_sense){0};
     atapi_reply(drive, 18, command[4]);
 }
 
@@ -282,7 +282,7 @@ static void run_packet(struct ide_channel *channel)
     const struct packet_row *row = &rows[p->command[0]];
     drive->status = IDE_BSY;
     p->left = 0;
-    if (!(row->flags & PACKET_KEEPS_SENSE)) drive->cd.sense = (struct scsi_sense){0};
+    if (!(row->flags & PACKET_KEEPS_SENSE)) drive->cd.sense = (struct atapi_sense){0};
     if (is_hindered(drive, row->flags)) return;
     if (row->run)
         row->run(drive, p->command);
@@ -368,7 +368,7 @@ void atapi_reset(struct ide_drive *drive)
 {
     drive->status = 0;
     drive->transfer_mode = 0x0c;
-    drive->cd.sense = (struct scsi_sense){0};
+    drive->cd.sense = (struct atapi_sense){0};
     drive->cd.was_reset = true;
     drive->cd.locked = false;
     drive->cd.recovery = CD_DEFAULT_RECOVERY;

@@ -46,7 +46,7 @@ struct ide_registers {
     u8 feature, count, lba_low, lba_mid, lba_high;
 };
 
-struct scsi_sense {
+struct atapi_sense {
     u8 key, asc, ascq;
     bool valid;      /* the next field is valid */
     u32 information; /* the sector that failed */
@@ -58,7 +58,7 @@ struct cd_drive {
     bool changed;   /* unit attention: the medium may be another one */
     bool was_reset; /* unit attention: power-on or reset */
     u8 event;       /* GET EVENT STATUS NOTIFICATION: media event not yet reported */
-    struct scsi_sense sense;
+    struct atapi_sense sense;
     u8 recovery, retries; /* error recovery, which MODE SELECT may change */
 };
 

@@ -95,7 +95,7 @@ static void get_configuration(struct scsi_command *command)
 /* MMC-5 6.7: polled; only the class of media. */
 static void get_event_status(struct scsi_command *command)
 {
-    enum { POLLED = 1, CLASS_MEDIA = 4, SUPPORTED = 1 << CLASS_MEDIA, NEW_MEDIA = 2 };
+    enum { POLLED = 1, CLASS_MEDIA = 4, SUPPORTED = 1 << CLASS_MEDIA, EJECT_REQUEST = 1, NEW_MEDIA = 2 };
     struct scsi_unit *unit = command->unit;
     u8 reply[8] = {0};
     if (!(command->cdb[1] & POLLED)) {
@@ -107,9 +107,9 @@ static void get_event_status(struct scsi_command *command)
     reply[2] = media ? CLASS_MEDIA : 0x80; /* no event of the classes that were asked for */
     reply[3] = SUPPORTED;
     if (media) {
-        reply[4] = unit->new_medium ? NEW_MEDIA : 0;
+        reply[4] = unit->new_medium ? NEW_MEDIA : unit->eject_wanted ? EJECT_REQUEST : 0;
         reply[5] = (u8)((unit->disk->bytes && !unit->tray_open ? 2 : 0) | unit->tray_open);
-        unit->new_medium = false;
+        unit->new_medium = unit->eject_wanted = false;
     }
     scsi_reply(command, reply, media ? 8 : 4, get_be16(command->cdb + 7));
 }

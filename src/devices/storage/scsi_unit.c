@@ -460,7 +460,13 @@ void scsi_unit_reset(struct scsi_unit *unit)
 {
     unit->attention = SCSI_WAS_RESET;
     unit->last_sense = 0;
-    unit->locked = unit->tray_open = unit->write_through = unit->new_medium = false;
+    unit->locked = unit->tray_open = unit->write_through = unit->new_medium = unit->eject_wanted = false;
+}
+
+bool scsi_is_locked(struct scsi_unit *unit)
+{
+    unit->eject_wanted |= unit->locked;
+    return unit->locked;
 }
 
 void scsi_medium_changed(struct scsi_unit *unit)

@@ -51,6 +51,7 @@ struct scsi_unit {
     u32 attention;                            /* enum scsi_sense that the next command reports; 0: none */
     u32 last_sense;                           /* for REQUEST SENSE */
     bool new_medium;                          /* GET EVENT STATUS NOTIFICATION has not told it */
+    bool eject_wanted;                        /* the same, of a locked medium */
     bool write_through;                       /* caching mode page: WCE is off */
     char vendor[8], product[16], revision[4]; /* padded with blanks */
     char serial[36];                          /* ends with 0 */
@@ -80,6 +81,8 @@ void scsi_unit_init(struct scsi_unit *unit, struct disk *disk, const struct scsi
 /* The reset line, and a logical unit reset. */
 void scsi_unit_reset(struct scsi_unit *unit);
 void scsi_medium_changed(struct scsi_unit *unit);
+/* May the medium not be exchanged? Then the guest is told that this is wanted. */
+bool scsi_is_locked(struct scsi_unit *unit);
 void scsi_execute(struct scsi_command *command);
 /* A command for a unit that is not there. */
 void scsi_execute_nobody(struct scsi_command *command);

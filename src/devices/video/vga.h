@@ -203,7 +203,9 @@ void vga_vbe_reset(struct vga *vga);
  * display interface. */
 size_t vga_text_dump(const struct vga *vga, char *out, size_t size);
 
-/* Load the 8 x 16 font of a VGA BIOS image to its address for mode 3. False: the image has none. */
+/* The 8 x 16 font of a VGA BIOS image, 256 glyphs of 16 bytes. NULL: the image has none. */
+const u8 *vga_find_font(const u8 *image, size_t bytes);
+/* Load it to its address for mode 3. False: the image has none. */
 bool vga_load_font(struct vga *vga, const u8 *image, size_t bytes);
 
 /* 128 bytes that describe a monitor (VESA E-EDID 1.3) with width x height as its best mode. */

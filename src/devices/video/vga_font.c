@@ -24,15 +24,20 @@ static bool is_font(const u8 *at)
            !all(at + 'A' * GLYPH_BYTES, 0, GLYPH_BYTES);
 }
 
+const u8 *vga_find_font(const u8 *image, size_t bytes)
+{
+    for (size_t at = 0; at + FONT_BYTES <= bytes; at++)
+        if (is_font(image + at)) return image + at;
+    return NULL;
+}
+
 bool vga_load_font(struct vga *vga, const u8 *image, size_t bytes)
 {
-    for (size_t at = 0; at + FONT_BYTES <= bytes; at++) {
-        if (!is_font(image + at)) continue;
-        for (unsigned n = 0; n < FONT_BYTES; n++)
-            *vga_plane_byte(vga, 2, (u16)(n / GLYPH_BYTES * SLOT_BYTES + n % GLYPH_BYTES)) = image[at + n];
-        vga->written = true;
-        vga_changed(vga);
-        return true;
-    }
-    return false;
+    const u8 *font = vga_find_font(image, bytes);
+    if (!font) return false;
+    for (unsigned n = 0; n < FONT_BYTES; n++)
+        *vga_plane_byte(vga, 2, (u16)(n / GLYPH_BYTES * SLOT_BYTES + n % GLYPH_BYTES)) = font[n];
+    vga->written = true;
+    vga_changed(vga);
+    return true;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define CLASS_STORAGE_SCSI 0x010000u
+#define F_HOTPLUG          (1ull << 1)
 
 enum { QUEUE_CONTROL, QUEUE_EVENT, QUEUE_REQUEST, QUEUES };
 
@@ -53,6 +54,34 @@ static bool has_target(const struct virtio_scsi *scsi, u8 target)
     for (unsigned n = 0; n < scsi->units; n++)
         if (scsi->unit[n].target == target) return true;
     return false;
+}
+
+/* --- events --- */
+
+enum { TRANSPORT_RESET = 1, EVENTS_MISSED = (int)0x80000000u };
+enum { REASON_RESCAN = 1, REASON_REMOVED = 2 };
+
+/* 5.6.6.3.1. A driver that gave no buffer learns with the next event, or when it next fills the queue, that it has missed one. */
+static void send_event(struct virtio_scsi *scsi, u32 event, const struct virtio_scsi_unit *unit, u32 reason)
+{
+    struct virtio_chain *chain = &scsi->event;
+    u8 bytes[16] = {0};
+    if (!virtio_has(&scsi->virtio, F_HOTPLUG)) return;
+    if (!virtio_take(&scsi->virtio, QUEUE_EVENT, chain)) {
+        scsi->missed = true;
+        return;
+    }
+    pci_put32(bytes, event | (scsi->missed ? (u32)EVENTS_MISSED : 0));
+    if (unit) {
+        bytes[4] = 1;
+        bytes[5] = unit->target;
+        put_be16(bytes + 6, unit->lun < 256 ? unit->lun : unit->lun | 0x4000u);
+    }
+    pci_put32(bytes + 12, reason);
+    scsi->missed = false;
+    u64 count = virtio_chain_write(chain, 0, bytes, sizeof(bytes));
+    virtio_give(&scsi->virtio, chain, (u32)count);
+    virtio_interrupt(&scsi->virtio, QUEUE_EVENT);
 }
 
 /* --- task management --- */
@@ -250,6 +279,7 @@ static void notify(struct virtio *virtio, unsigned queue)
 {
     struct virtio_scsi *scsi = container_of(virtio, struct virtio_scsi, virtio);
     if (queue == QUEUE_CONTROL) control_next(scsi);
+    if (queue == QUEUE_EVENT && scsi->missed) send_event(scsi, 0, NULL, 0);
     if (queue != QUEUE_REQUEST) return;
     /* done() may be called from within begin(): it must not start this loop anew. */
     scsi->starved = false;
@@ -267,7 +297,7 @@ static void notify(struct virtio *virtio, unsigned queue)
 static void reset(struct virtio *virtio)
 {
     struct virtio_scsi *scsi = container_of(virtio, struct virtio_scsi, virtio);
-    scsi->managing = scsi->starved = false;
+    scsi->managing = scsi->starved = scsi->missed = false;
     for (unsigned n = 0; n < scsi->units; n++)
         scsi_unit_reset(scsi->unit[n].unit);
     pci_put32(virtio->config + CONFIG_SENSE_BYTES, VIRTIO_SCSI_SENSE);
@@ -277,8 +307,20 @@ static void reset(struct virtio *virtio)
 bool virtio_scsi_attach(struct virtio_scsi *scsi, u8 target, u16 lun, struct scsi_unit *unit)
 {
     if (scsi->units == VIRTIO_SCSI_UNITS || find_unit(scsi, target, lun)) return false;
-    scsi->unit[scsi->units++] = (struct virtio_scsi_unit){unit, target, lun};
+    scsi->unit[scsi->units] = (struct virtio_scsi_unit){unit, target, lun};
+    send_event(scsi, TRANSPORT_RESET, &scsi->unit[scsi->units++], REASON_RESCAN);
     return true;
+}
+
+void virtio_scsi_detach(struct virtio_scsi *scsi, const struct scsi_unit *unit)
+{
+    unsigned n = 0;
+    while (n < scsi->units && scsi->unit[n].unit != unit)
+        n++;
+    if (n == scsi->units) return;
+    struct virtio_scsi_unit gone = scsi->unit[n];
+    scsi->unit[n] = scsi->unit[--scsi->units];
+    send_event(scsi, TRANSPORT_RESET, &gone, REASON_REMOVED);
 }
 
 static const struct virtio_kind scsi_kind = {.notify = notify, .reset = reset};
@@ -295,8 +337,8 @@ void virtio_scsi_init(struct virtio_scsi *scsi, struct pci_bus *bus, const struc
         scsi->request[n].next_free = scsi->free;
         scsi->free = &scsi->request[n];
     }
-    virtio_init(&scsi->virtio, &scsi_kind, bus, dma, options, VIRTIO_SCSI, CLASS_STORAGE_SCSI, 0, sizes,
-                QUEUES);
+    virtio_init(&scsi->virtio, &scsi_kind, bus, dma, options, VIRTIO_SCSI, CLASS_STORAGE_SCSI, F_HOTPLUG,
+                sizes, QUEUES);
     u8 *config = scsi->virtio.config;
     pci_put32(config + CONFIG_QUEUES, 1);
     pci_put32(config + CONFIG_SEGMENTS, VIRTIO_SEGMENTS - 2);

@@ -2,7 +2,7 @@
  * A virtio SCSI host (5.6): targets with logical units (storage/scsi_unit.h) behind one request queue.
  *
  *   queue 0   control: task management, and which events the driver wants
- *   queue 1   events: none is sent, as no unit comes or goes
+ *   queue 1   events: a unit has come or gone (5.6.6.3)
  *   queue 2   requests
  *
  *   request   read:    LUN, 8 | id, 8 | attribute, priority, CRN | CDB | data to the unit
@@ -54,6 +54,7 @@ struct virtio_scsi {
         u16 lun;
     } unit[VIRTIO_SCSI_UNITS];
     unsigned units;
+    bool missed; /* an event found no buffer: the next one says so */
     struct virtio_scsi_request *free;
     bool starved;
     /* A task management function that waits for tasks. */
@@ -62,7 +63,7 @@ struct virtio_scsi {
     u16 managed_lun;
     u64 managed_id;
     bool managed_all, managed_resets; /* all tasks of the unit; the unit is reset then */
-    struct virtio_chain control;
+    struct virtio_chain control, event;
     struct virtio_scsi_request request[VIRTIO_SCSI_REQUESTS];
 };
 
@@ -70,5 +71,7 @@ void virtio_scsi_init(struct virtio_scsi *scsi, struct pci_bus *bus, const struc
                       const struct virtio_options *options);
 /* False: there is no room, or another unit has this address. */
 bool virtio_scsi_attach(struct virtio_scsi *scsi, u8 target, u16 lun, struct scsi_unit *unit);
+/* The unit takes no more requests. Those under way still end, so it must outlive them. */
+void virtio_scsi_detach(struct virtio_scsi *scsi, const struct scsi_unit *unit);
 
 #endif

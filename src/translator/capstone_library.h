@@ -1,0 +1,11 @@
+/*
+ * Capstone, which prints instructions in listings, is loaded by the first listing: base/library.h.
+ */
+#ifndef RINGER_TRANSLATOR_CAPSTONE_LIBRARY_H
+#define RINGER_TRANSLATOR_CAPSTONE_LIBRARY_H
+
+#include "base/library.h"
+
+extern struct library capstone_library;
+
+#endif
