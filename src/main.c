@@ -261,8 +261,7 @@ int main(int argc, char **argv)
         return STATUS_OK;
     case COMMAND_RUN: break;
     }
-    if (!options.cpu_given && options.boot.kernel && loader_kernel_is_64bit(options.boot.kernel))
-        options.cpu = cpu_model_find("max64");
+    if (!options.cpu_given && loader_kernel_is_64bit(&options.boot)) options.cpu = cpu_model_find("max64");
     /* So that a write to a pipe without a reader gives EPIPE. */
     signal(SIGPIPE, SIG_IGN);
     /* So that a background process that reads its terminal gets an error and is not stopped. */

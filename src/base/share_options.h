@@ -6,7 +6,7 @@
 
 #include "base/types.h"
 
-/* Who owns the files that a guest makes, and what their modes are. */
+/* Owners and modes of the files that a guest makes. */
 enum share_security {
     SHARE_NONE,        /* the process, as far as the host does not let it give files away */
     SHARE_PASSTHROUGH, /* the owner that the guest names; the host must let the process set it */

@@ -40,7 +40,7 @@ enum vhost_added {
 struct vhost {
     u64 features;    /* what the back end offers; constant */
     bool has_config; /* it keeps the device's configuration */
-    /* Who is told. Before anything else. */
+    /* The functions that events call. To be set before anything else. */
     void (*attach)(struct vhost *vhost, const struct vhost_device_ops *ops, void *device);
     /* Begin to serve this number of queues. False: the back end is lost. */
     bool (*start)(struct vhost *vhost, u64 features, unsigned queues);

@@ -134,6 +134,8 @@ int load_check_long_mode(struct load *load, const char *path);
 int load_linux(struct load *load, const struct image *kernel);
 /* Does the bzImage have a 16-bit entry only, which needs a BIOS? */
 bool linux_needs_firmware(const u8 *start);
+/* Does it have a 64-bit entry? */
+bool linux_is_64bit(const u8 *start);
 /* Only for a start by firmware. */
 int load_linux16(struct load *load, const struct image *kernel);
 /* `header`: file offset of the Multiboot header, found by multiboot_find(). */

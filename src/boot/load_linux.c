@@ -59,6 +59,11 @@ bool linux_needs_firmware(const u8 *start)
            !get32(start + CODE32_START);
 }
 
+bool linux_is_64bit(const u8 *start)
+{
+    return get16(start + VERSION) >= 0x20c && (get16(start + XLOADFLAGS) & XLF_KERNEL_64);
+}
+
 /* The header has the size of the protected-mode kernel in units of 16 bytes, and in 16 bits before protocol 2.04. A
  * signature may follow the kernel. All loaders load it too. */
 static int find_payload(struct load *load, const struct image *kernel, struct bzimage *bz)
@@ -85,7 +90,7 @@ int linux_read_header(struct load *load, const struct image *kernel, struct bzim
     bz->high = header[LOADFLAGS] & LOADED_HIGH;
     u64 end = HEADER_MAGIC + header[HEADER_LENGTH];
     if (end < HEADER_END) memset(header + end, 0, HEADER_END - end);
-    bz->is_64bit = bz->version >= 0x20c && (get16(header + XLOADFLAGS) & XLF_KERNEL_64);
+    bz->is_64bit = linux_is_64bit(header);
     if (bz->is_64bit) status = load_check_long_mode(load, kernel->path);
     return status ? status : find_payload(load, kernel, bz);
 }

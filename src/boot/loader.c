@@ -9,36 +9,20 @@
 #include "cpu/cpuid.h"
 
 #include <elf.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 #define LOOK_BYTES       8192  /* a Multiboot header is in these */
 #define E_MACHINE        18    /* of struct Elf64_Ehdr and Elf32_Ehdr */
 #define SETUP_HEADER_END 0x228 /* end of the setup header in protocol 2.01 */
+#define BOOT_FLAG        0x1fe /* of a boot sector: AA55h */
 
 int load_check_long_mode(struct load *load, const char *path)
 {
     if (load->cpu->x1_edx & X1D_LM) return 0;
     return load_fail(load, STATUS_USAGE,
                      "kernel '%s' is for 64-bit CPUs (x86-64), and the machine's CPU, model '%s', is a "
-                     "32-bit one (-cpu max64 "
-                     "is a 64-bit one)",
+                     "32-bit one (-cpu max64 is a 64-bit one)",
                      path, load->cpu->name);
-}
-
-bool loader_kernel_is_64bit(const char *path)
-{
-    u8 start[HEADER_END] = {0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return false;
-    bool good = pread(fd, start, sizeof start, 0) == (ssize_t)sizeof start;
-    close(fd);
-    if (!good) return false;
-    if (!memcmp(start, ELFMAG, SELFMAG))
-        return start[EI_CLASS] == ELFCLASS64 && get16(start + E_MACHINE) == EM_X86_64;
-    return !memcmp(start + 0x202, "HdrS", 4) && get16(start + 0x206) >= 0x20c &&
-           (get16(start + XLOADFLAGS) & XLF_KERNEL_64);
 }
 
 enum kernel_kind { KERNEL_LINUX, KERNEL_MULTIBOOT, KERNEL_ELF };
@@ -47,22 +31,27 @@ struct kernel {
     struct image image;
     enum kernel_kind kind;
     bool wants_firmware; /* it may call the BIOS */
+    bool is_64bit;       /* a bzImage with a 64-bit entry, or an x86-64 ELF file */
     u32 header;          /* Multiboot: its header's file offset */
 };
 
 static int find_kind(struct load *load, struct kernel *kernel)
 {
-    u8 start[LOOK_BYTES];
+    u8 start[LOOK_BYTES] = {0};
     u64 bytes = kernel->image.bytes < sizeof start ? kernel->image.bytes : sizeof start;
     int status = image_read(load, &kernel->image, 0, start, bytes);
     if (status) return status;
-    if (bytes >= SETUP_HEADER_END && get16(start + 0x1fe) == 0xaa55 && !memcmp(start + 0x202, "HdrS", 4)) {
+    bool is_elf = !memcmp(start, ELFMAG, SELFMAG);
+    kernel->is_64bit = is_elf && start[EI_CLASS] == ELFCLASS64 && get16(start + E_MACHINE) == EM_X86_64;
+    if (bytes >= SETUP_HEADER_END && get16(start + BOOT_FLAG) == 0xaa55 &&
+        !memcmp(start + HEADER_MAGIC, "HdrS", 4)) {
         kernel->kind = KERNEL_LINUX;
+        kernel->is_64bit = linux_is_64bit(start);
         kernel->wants_firmware = linux_needs_firmware(start);
     } else if (multiboot_find(start, bytes, &kernel->header)) {
         kernel->kind = KERNEL_MULTIBOOT;
         kernel->wants_firmware = true;
-    } else if (bytes >= 4 && !memcmp(start, "\177ELF", 4)) {
+    } else if (is_elf) {
         kernel->kind = KERNEL_ELF;
     } else {
         return load_fail(
@@ -80,6 +69,16 @@ static int open_kernel(struct load *load, struct kernel *kernel)
     if (!status) status = find_kind(load, kernel);
     if (status) image_close(&kernel->image);
     return status;
+}
+
+bool loader_kernel_is_64bit(const struct boot_files *files)
+{
+    char unused[256]; /* loader_make_rom() meets the same error, and its caller reports it */
+    struct load load = {.files = files, .error = unused, .error_bytes = sizeof unused};
+    struct kernel kernel;
+    if (!files->kernel || open_kernel(&load, &kernel)) return false;
+    image_close(&kernel.image);
+    return kernel.is_64bit;
 }
 
 static bool goes_by_firmware(const struct load *load, const struct kernel *kernel)

@@ -25,8 +25,9 @@ struct boot_screen {
 
 struct kernel_rom;
 
-/* Is the file a kernel for 64-bit CPUs: a bzImage with a 64-bit entry, or an x86-64 ELF file? False if it cannot be read. */
-bool loader_kernel_is_64bit(const char *path);
+/* Is the kernel one for 64-bit CPUs: a bzImage with a 64-bit entry, or an x86-64 ELF file? False if there is none, or if it cannot
+ * be read. */
+bool loader_kernel_is_64bit(const struct boot_files *files);
 
 /* Make the option ROM by which firmware starts the kernel. *rom is NULL if the kernel is started directly; otherwise free
  * it with kernel_rom_free(). Returns the same as loader_load(). */

@@ -53,7 +53,7 @@ struct control_command {
     /* HMP: prints the result. NULL: the result is a text, or there is none. */
     void (*print)(const struct json_object *result, struct json_object *text);
     bool changes; /* what it does to the machine is no part of a deterministic run */
-    bool open;    /* arguments beyond those of the row are for run() to judge */
+    bool open;    /* run() checks arguments beyond those of the row */
     bool aside;   /* run() touches nothing of the machine: it runs on the character thread */
 };
 

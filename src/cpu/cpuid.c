@@ -23,10 +23,7 @@
 
 #define PENTIUM_MMX (F1D_FPU | F1D_VME | F1D_DE | F1D_PSE | F1D_TSC | F1D_MSR | F1D_CX8 | F1D_MMX)
 #define PENTIUM_II                                                                                           \
-    (PENTIUM_MMX | F1D_PAE | F1D_MCE | F1D_MCA | F1D_SEP | F1D_MTRR | F1D_PGE | F1D_CMOV | F1D_PAT |         \
-     F1D_PSE36 | F1D_FXSR)
-#define PENTIUM_III (PENTIUM_II | F1D_SSE)
-#define PENTIUM_4   (PENTIUM_III | F1D_SSE2 | F1D_CLFSH)
+    (F1D_PAE | F1D_MCE | F1D_MCA | F1D_SEP | F1D_MTRR | F1D_PGE | F1D_CMOV | F1D_PAT | F1D_PSE36 | F1D_FXSR)
 #define MAX_F1_ECX                                                                                           \
     (F1C_SSE3 | F1C_PCLMULQDQ | F1C_SSSE3 | F1C_SSE4_1 | F1C_SSE4_2 | F1C_MOVBE | F1C_POPCNT | F1C_AES |     \
      F1C_TSC_DEADLINE | F1C_RDRAND | F1C_XSAVE | F1C_AVX | F1C_F16C | F1C_FMA)
@@ -35,11 +32,8 @@
      F7B_NO_FPU_CS_DS | F7B_RDSEED | F7B_ADX | F7B_SHA)
 #define MAX_F7_ECX (F7C_UMIP | F7C_GFNI | F7C_VAES | F7C_VPCLMULQDQ)
 
-/* What is new with x86-64, and its second and third level (x86-64 psABI 3.1.1). */
-#define X86_64_X1_EDX    (X1D_SYSCALL | X1D_NX | X1D_LM)
-#define X86_64_V2_F1_ECX (F1C_SSE3 | F1C_SSSE3 | F1C_CX16 | F1C_SSE4_1 | F1C_SSE4_2 | F1C_POPCNT)
-#define X86_64_V3_F1_ECX (X86_64_V2_F1_ECX | F1C_AVX | F1C_F16C | F1C_FMA | F1C_MOVBE | F1C_XSAVE)
-#define X86_64_V3_F7_EBX (F7B_AVX2 | F7B_BMI1 | F7B_BMI2)
+/* What is new with x86-64. */
+#define X86_64_X1_EDX (X1D_SYSCALL | X1D_NX | X1D_LM)
 
 /* The interpreter executes XSAVE and its kin, so these do not depend on the host. */
 #define XSAVE_ALL (XSAVE_OPT | XSAVE_C | XSAVE_XGETBV1)
@@ -53,132 +47,121 @@
 #define AVX_F7_ECX (F7C_VAES | F7C_VPCLMULQDQ)
 
 /* Leaf 2 descriptors (SDM 2 table 3-12), from the data sheets of the CPUs. 7Dh: 2 MB L2; 2Ch, 30h: 32 KB L1. */
-#define CACHES_MODERN                                                                                        \
-    {                                                                                                        \
-        0, 0, 0x002c307d                                                                                     \
-    }
+#define CACHES_MODERN 0x002c307d
 
-/* Every model says that it is in a virtual machine (leaf 40000000h). The table is completed before main() runs
- * and does not change afterwards. */
-static struct cpu_model models[] = {
-    {.name = "pentium",
-     .vendor = "GenuineIntel",
-     .signature = 0x543,
-     .max_leaf = 1,
-     .f1_edx = PENTIUM_MMX,
-     .maxphyaddr = 32},
-    {.name = "pentium2",
-     .vendor = "GenuineIntel",
-     .signature = 0x652,
-     .max_leaf = 2,
-     .f1_edx = PENTIUM_II,
-     .caches = {0, 0, 0x0c040843},
-     .maxphyaddr = 36},
-    {.name = "pentium3",
-     .vendor = "GenuineIntel",
-     .signature = 0x683,
-     .max_leaf = 2,
-     .f1_edx = PENTIUM_III,
-     .caches = {0, 0, 0x0c040882},
-     .maxphyaddr = 36},
-    {.name = "pentium4",
-     .brand = "Ringer Virtual CPU, Pentium 4 class",
-     .vendor = "GenuineIntel",
-     .signature = 0xf29,
-     .max_leaf = 2,
-     .max_extended_leaf = 0x80000008,
-     .f1_edx = PENTIUM_4,
-     .caches = {0, 0, 0x007b7040},
-     .maxphyaddr = 36},
-    {.name = "core2",
-     .brand = "Ringer Virtual CPU, Core 2 class",
-     .vendor = "GenuineIntel",
-     .signature = 0x6fb,
-     .max_leaf = 4,
-     .max_extended_leaf = 0x80000008,
-     .f1_edx = PENTIUM_4,
-     .f1_ecx = F1C_SSE3 | F1C_SSSE3,
-     .x1_edx = X1D_NX,
-     .caches = CACHES_MODERN,
-     .maxphyaddr = 36},
-    {.name = "max",
-     .brand = "Ringer Virtual CPU",
-     .vendor = "GenuineIntel",
-     .signature = 0x106ca,
-     .max_leaf = 0x16,
-     .max_extended_leaf = 0x80000008,
-     .f1_edx = PENTIUM_4,
-     .f1_ecx = MAX_F1_ECX,
-     .f7_ebx = MAX_F7_EBX,
-     .f7_ecx = MAX_F7_ECX,
-     .f7_edx = F7D_FSRM,
-     .xsave_eax = XSAVE_ALL,
-     .x1_edx = X1D_NX | X1D_RDTSCP,
-     .x1_ecx = X1C_LZCNT,
-     .x7_edx = X7D_INVARIANT_TSC,
-     .caches = CACHES_MODERN,
-     .maxphyaddr = 36},
+#define ATOM 0x106ca /* signature: family 6, model 1Ch, stepping 10 */
+
+/* A model has all that its base has (inherit()), and in addition what its own row says. Words of features are united; any other
+ * field that the row leaves out has the base's value. Every model says that it is in a virtual machine (leaf 40000000h). The
+ * table is completed before main() runs and does not change afterwards. */
+static struct {
+    const char *base; /* NULL, or a model further up */
+    struct cpu_model model;
+} models[] = {
+    {NULL,
+     {.name = "pentium",
+      .vendor = "GenuineIntel",
+      .signature = 0x543,
+      .max_leaf = 1,
+      .f1_edx = PENTIUM_MMX,
+      .maxphyaddr = 32}},
+    {"pentium",
+     {.name = "pentium2",
+      .signature = 0x652,
+      .max_leaf = 2,
+      .f1_edx = PENTIUM_II,
+      .caches = {0, 0, 0x0c040843},
+      .maxphyaddr = 36}},
+    {"pentium2", {.name = "pentium3", .signature = 0x683, .f1_edx = F1D_SSE, .caches = {0, 0, 0x0c040882}}},
+    {"pentium3",
+     {.name = "pentium4",
+      .brand = "Ringer Virtual CPU, Pentium 4 class",
+      .signature = 0xf29,
+      .max_extended_leaf = 0x80000008,
+      .f1_edx = F1D_SSE2 | F1D_CLFSH,
+      .caches = {0, 0, 0x007b7040}}},
+    {"pentium4",
+     {.name = "core2",
+      .brand = "Ringer Virtual CPU, Core 2 class",
+      .signature = 0x6fb,
+      .max_leaf = 4,
+      .f1_ecx = F1C_SSE3 | F1C_SSSE3,
+      .x1_edx = X1D_NX,
+      .caches = {0, 0, CACHES_MODERN}}},
+    {"core2",
+     {.name = "max",
+      .brand = "Ringer Virtual CPU",
+      .signature = ATOM,
+      .max_leaf = 0x16,
+      .f1_ecx = MAX_F1_ECX,
+      .f7_ebx = MAX_F7_EBX,
+      .f7_ecx = MAX_F7_ECX,
+      .f7_edx = F7D_FSRM,
+      .xsave_eax = XSAVE_ALL,
+      .x1_edx = X1D_RDTSCP,
+      .x1_ecx = X1C_LZCNT,
+      .x7_edx = X7D_INVARIANT_TSC}},
     /* As QEMU's model of this name: an AMD CPU of the K8's family. */
-    {.name = "qemu64",
-     .brand = "Ringer Virtual CPU, x86-64",
-     .vendor = "AuthenticAMD",
-     .signature = 0x60fb1,
-     .max_leaf = 0xd,
-     .max_extended_leaf = 0x80000008,
-     .f1_edx = PENTIUM_4,
-     .f1_ecx = F1C_SSE3 | F1C_CX16,
-     .x1_edx = X86_64_X1_EDX,
-     .x1_ecx = X1C_LAHF,
-     .caches = CACHES_MODERN,
-     .maxphyaddr = 36},
-    {.name = "x86-64-v2",
-     .is_level = true,
-     .brand = "Ringer Virtual CPU, x86-64-v2",
-     .vendor = "GenuineIntel",
-     .signature = 0x106ca,
-     .max_leaf = 0x16,
-     .max_extended_leaf = 0x80000008,
-     .f1_edx = PENTIUM_4,
-     .f1_ecx = X86_64_V2_F1_ECX | F1C_TSC_DEADLINE,
-     .x1_edx = X86_64_X1_EDX | X1D_RDTSCP,
-     .x1_ecx = X1C_LAHF,
-     .x7_edx = X7D_INVARIANT_TSC,
-     .caches = CACHES_MODERN,
-     .maxphyaddr = 36},
-    {.name = "x86-64-v3",
-     .is_level = true,
-     .brand = "Ringer Virtual CPU, x86-64-v3",
-     .vendor = "GenuineIntel",
-     .signature = 0x106ca,
-     .max_leaf = 0x16,
-     .max_extended_leaf = 0x80000008,
-     .f1_edx = PENTIUM_4,
-     .f1_ecx = X86_64_V3_F1_ECX | F1C_TSC_DEADLINE,
-     .f7_ebx = X86_64_V3_F7_EBX,
-     .xsave_eax = XSAVE_ALL,
-     .x1_edx = X86_64_X1_EDX | X1D_RDTSCP,
-     .x1_ecx = X1C_LAHF | X1C_LZCNT,
-     .x7_edx = X7D_INVARIANT_TSC,
-     .caches = CACHES_MODERN,
-     .maxphyaddr = 36},
-    {.name = "max64",
-     .brand = "Ringer Virtual CPU",
-     .vendor = "GenuineIntel",
-     .signature = 0x106ca,
-     .max_leaf = 0x16,
-     .max_extended_leaf = 0x80000008,
-     .f1_edx = PENTIUM_4,
-     .f1_ecx = MAX_F1_ECX | F1C_CX16,
-     .f7_ebx = MAX_F7_EBX | F7B_FSGSBASE,
-     .f7_ecx = MAX_F7_ECX,
-     .f7_edx = F7D_FSRM,
-     .xsave_eax = XSAVE_ALL,
-     .x1_edx = X86_64_X1_EDX | X1D_RDTSCP | X1D_PAGE1GB,
-     .x1_ecx = X1C_LAHF | X1C_LZCNT,
-     .x7_edx = X7D_INVARIANT_TSC,
-     .caches = CACHES_MODERN,
-     .maxphyaddr = 36},
+    {"pentium4",
+     {.name = "qemu64",
+      .brand = "Ringer Virtual CPU, x86-64",
+      .vendor = "AuthenticAMD",
+      .signature = 0x60fb1,
+      .max_leaf = 0xd,
+      .f1_ecx = F1C_SSE3 | F1C_CX16,
+      .x1_edx = X86_64_X1_EDX,
+      .x1_ecx = X1C_LAHF,
+      .caches = {0, 0, CACHES_MODERN}}},
+    /* Levels of x86-64 (psABI 3.1.1). */
+    {"core2",
+     {.name = "x86-64-v2",
+      .is_level = true,
+      .brand = "Ringer Virtual CPU, x86-64-v2",
+      .signature = ATOM,
+      .max_leaf = 0x16,
+      .f1_ecx = F1C_CX16 | F1C_SSE4_1 | F1C_SSE4_2 | F1C_POPCNT | F1C_TSC_DEADLINE,
+      .x1_edx = X86_64_X1_EDX | X1D_RDTSCP,
+      .x1_ecx = X1C_LAHF,
+      .x7_edx = X7D_INVARIANT_TSC}},
+    {"x86-64-v2",
+     {.name = "x86-64-v3",
+      .brand = "Ringer Virtual CPU, x86-64-v3",
+      .f1_ecx = F1C_AVX | F1C_F16C | F1C_FMA | F1C_MOVBE | F1C_XSAVE,
+      .f7_ebx = F7B_AVX2 | F7B_BMI1 | F7B_BMI2,
+      .xsave_eax = XSAVE_ALL,
+      .x1_ecx = X1C_LZCNT}},
+    {"max",
+     {.name = "max64",
+      .f1_ecx = F1C_CX16,
+      .f7_ebx = F7B_FSGSBASE,
+      .x1_edx = X86_64_X1_EDX | X1D_PAGE1GB,
+      .x1_ecx = X1C_LAHF}},
 };
+
+static void inherit(struct cpu_model *m, const struct cpu_model *base)
+{
+#define UNITE(field)   m->field |= base->field
+#define DEFAULT(field) m->field = m->field ? m->field : base->field
+    UNITE(f1_edx);
+    UNITE(f1_ecx);
+    UNITE(f7_ebx);
+    UNITE(f7_ecx);
+    UNITE(f7_edx);
+    UNITE(xsave_eax);
+    UNITE(x1_edx);
+    UNITE(x1_ecx);
+    UNITE(x7_edx);
+    UNITE(is_level);
+    DEFAULT(brand);
+    DEFAULT(vendor);
+    DEFAULT(signature);
+    DEFAULT(max_leaf);
+    DEFAULT(max_extended_leaf);
+    DEFAULT(caches[2]);
+    DEFAULT(maxphyaddr);
+#undef UNITE
+#undef DEFAULT
+}
 
 /* Hygon's CPUs are AMD's design. */
 static bool host_is_amd(void)
@@ -225,7 +208,7 @@ static const char *first_lost(const struct cpu_model *before, const struct cpu_m
     return NULL;
 }
 
-static __attribute__((constructor)) void limit_models_to_host(void)
+static __attribute__((constructor)) void complete_models(void)
 {
     u32 a, b, f1_edx = 0, f1_ecx = 0, f7_ebx = 0, f7_ecx = 0, f7_edx = 0, x1_ecx = 0, x7_edx = 0, c, unused;
     __get_cpuid(1, &a, &b, &f1_ecx, &f1_edx);
@@ -237,8 +220,11 @@ static __attribute__((constructor)) void limit_models_to_host(void)
     }
     __get_cpuid(0x80000001, &a, &b, &x1_ecx, &unused);
     __get_cpuid(0x80000007, &a, &b, &c, &x7_edx); /* the guest's TSC is the host's */
+    for (unsigned i = 0; i < ARRAY_SIZE(models); i++)
+        if (models[i].base) inherit(&models[i].model, cpu_model_find(models[i].base));
     for (unsigned i = 0; i < ARRAY_SIZE(models); i++) {
-        struct cpu_model *m = &models[i], before = *m;
+        struct cpu_model *m = &models[i].model;
+        const struct cpu_model before = *m;
         m->f1_edx &= f1_edx | ~(u32)HOST_F1_EDX;
         m->f1_ecx = (m->f1_ecx & (f1_ecx | F1C_TSC_DEADLINE)) | F1C_HYPERVISOR;
         m->f7_ebx &= f7_ebx | ~HOST_F7_EBX;
@@ -265,7 +251,7 @@ const char *const *cpu_model_names(void)
 const struct cpu_model *cpu_model_find(const char *name)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(models); i++)
-        if (__builtin_strcmp(models[i].name, name) == 0) return &models[i];
+        if (__builtin_strcmp(models[i].model.name, name) == 0) return &models[i].model;
     return NULL;
 }
 

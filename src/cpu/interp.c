@@ -130,11 +130,9 @@ static bool entered_handler(const struct vcpu *v, const struct insn *i, u64 next
     return (i->row->traits & ISA_SOFTWARE_INTERRUPT) && v->rip != next;
 }
 
-/* SYSCALL and SYSRET see to their traps themselves (syscall.c). */
 static bool single_step_due(const struct vcpu *v, const struct insn *i, u64 next)
 {
-    if (i->mnemonic == ZYDIS_MNEMONIC_SYSCALL || i->mnemonic == ZYDIS_MNEMONIC_SYSRET) return false;
-    if (entered_handler(v, i, next)) return false;
+    if ((i->row->traits & ISA_TRAPS_ITSELF) || entered_handler(v, i, next)) return false;
     bool branched = v->rip != next && v->rip != v->insn_start;
     return !(v->debugctl & DEBUGCTL_BTF) || branched;
 }

@@ -49,7 +49,7 @@ static void read_registers(struct gdb *g, const char *at, u32 bytes)
         add_register(g, n);
 }
 
-/* Only what differs is written, and a register that cannot have its value does not keep others from theirs. */
+/* Only registers that differ are written, and one that cannot take its value does not stop the others. */
 static void write_registers(struct gdb *g, const char *at, u32 bytes)
 {
     struct vcpu *v = &g->vm->vcpu;

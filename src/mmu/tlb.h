@@ -1,6 +1,6 @@
 /*
- * What stands for the shadow's tables in IA-32e mode: a TLB, as a CPU has one, for the interpreter. The flat tables
- * of a view reach 4 GB; those of a 64-bit space are to be a list of such views (docs/LONGMODE.md).
+ * What stands for the shadow's views in IA-32e mode: a TLB, as a CPU has one. Interpreter and translated code read it. A view is
+ * flat arrays for 4 GB and cannot hold a 64-bit address space (docs/LONGMODE.md).
  *
  * Invariants
  * 1. An entry holds for one page of 4 KB, also where the guest's page is larger. A right is there only where the

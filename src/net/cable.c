@@ -29,6 +29,20 @@ struct waiting_frame {
     } while (0)
 #define CLEAR(end, list) ((end)->list = NULL, (end)->list##_last = &(end)->list)
 
+/* A stack that the card fills without the lock: push an item; take all, and turn them around. */
+#define PUSH(stack, item)                                                                                    \
+    do {                                                                                                     \
+        (item)->next = __atomic_load_n(stack, __ATOMIC_RELAXED);                                             \
+    } while (                                                                                                \
+        !__atomic_compare_exchange_n(stack, &(item)->next, item, true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+#define TAKE_STACK(stack, oldest)                                                                            \
+    for (__typeof__(oldest) taken = __atomic_exchange_n(stack, NULL, __ATOMIC_ACQUIRE), next; taken;         \
+         taken = next) {                                                                                     \
+        next = taken->next;                                                                                  \
+        taken->next = (oldest);                                                                              \
+        (oldest) = taken;                                                                                    \
+    }
+
 static struct net_end *end_of(struct net_cable *cable)
 {
     return container_of(cable, struct net_end, cable);
@@ -61,8 +75,12 @@ static void deliver(struct letter *letter)
 /* With the lock. The letter arrives within `ns`, or earlier. */
 static void write_letter(struct net_end *end, u64 ns)
 {
-    u64 at = host_now_ns() + ns, before = __atomic_load_n(&end->hurry_at_ns, __ATOMIC_RELAXED);
-    if (!before || at < before) __atomic_store_n(&end->hurry_at_ns, at, __ATOMIC_RELAXED);
+    u64 before = __atomic_load_n(&end->hurry_at_ns, __ATOMIC_RELAXED);
+    if (!before || ns < end->hurry_ns) {
+        u64 at = host_now_ns() + ns;
+        if (!before || at < before) __atomic_store_n(&end->hurry_at_ns, at, __ATOMIC_RELAXED);
+        end->hurry_ns = ns;
+    }
     if (end->letter_under_way) return;
     end->letter_under_way = true;
     mailbox_send_soon(end->box, &end->letter);
@@ -84,13 +102,8 @@ static void hurry_if_due(struct net_end *end)
 /* With the lock: what the card has sent, oldest first, behind what is there. */
 static void take_outgoing(struct net_end *end)
 {
-    struct net_frame *frame = __atomic_exchange_n(&end->outgoing, NULL, __ATOMIC_ACQUIRE), *oldest = NULL;
-    while (frame) {
-        struct net_frame *next = frame->next;
-        frame->next = oldest;
-        oldest = frame;
-        frame = next;
-    }
+    struct net_frame *oldest = NULL;
+    TAKE_STACK(&end->outgoing, oldest);
     while (oldest) {
         struct net_frame *next = oldest->next;
         APPEND(end, sending, oldest);
@@ -117,7 +130,7 @@ static enum net_sent send_one(struct net_end *end, const struct net_frame *frame
         hear(end, frame->part, frame->part_count, frame->bytes, &frame->offload);
     pthread_mutex_lock(&end->lock);
     end->busy = false;
-    pthread_cond_broadcast(&end->idle);
+    if (end->withdrawing) pthread_cond_broadcast(&end->idle);
     return sent;
 }
 
@@ -156,11 +169,7 @@ static void rest(struct net_source *source)
 
 static void cable_send(struct net_cable *cable, struct net_frame *frame)
 {
-    struct net_end *end = end_of(cable);
-    frame->next = __atomic_load_n(&end->outgoing, __ATOMIC_RELAXED);
-    while (!__atomic_compare_exchange_n(&end->outgoing, &frame->next, frame, true, __ATOMIC_RELEASE,
-                                        __ATOMIC_RELAXED)) {
-    }
+    PUSH(&end_of(cable)->outgoing, frame);
 }
 
 static void cable_flush(struct net_cable *cable)
@@ -175,8 +184,19 @@ void net_end_unblock(struct net_end *end)
 
 /* --- in --- */
 
-/* With the lock: the buffers for this number of bytes, as a list; NULL: there are not enough. */
-static struct net_buffer *take_buffers(struct net_end *end, u32 bytes, u16 *count)
+/* With the lock: what the card has offered since. */
+static void take_offering(struct net_end *end)
+{
+    struct net_buffer *oldest = NULL;
+    TAKE_STACK(&end->offering, oldest);
+    while (oldest) {
+        struct net_buffer *next = oldest->next;
+        APPEND(end, offered, oldest);
+        oldest = next;
+    }
+}
+
+static struct net_buffer *take_offered(struct net_end *end, u32 bytes, u16 *count)
 {
     struct net_buffer *first = end->offered, *last = first;
     u64 room = first ? first->capacity - first->reserved : 0;
@@ -192,6 +212,15 @@ static struct net_buffer *take_buffers(struct net_end *end, u32 bytes, u16 *coun
     if (!end->offered) end->offered_last = &end->offered;
     last->next = NULL;
     return first;
+}
+
+/* With the lock: the buffers for this number of bytes, as a list; NULL: there are not enough. */
+static struct net_buffer *take_buffers(struct net_end *end, u32 bytes, u16 *count)
+{
+    struct net_buffer *first = take_offered(end, bytes, count);
+    if (first || !__atomic_load_n(&end->offering, __ATOMIC_RELAXED)) return first;
+    take_offering(end);
+    return take_offered(end, bytes, count);
 }
 
 static void fill_buffers(struct net_buffer *buffer, u16 count, const u8 *frame, u32 bytes,
@@ -232,7 +261,7 @@ static enum put put_frame(struct net_end *end, const u8 *frame, u32 bytes, const
     fill_buffers(first, count, frame, bytes, offload);
     pthread_mutex_lock(&end->lock);
     end->busy = false;
-    pthread_cond_broadcast(&end->idle);
+    if (end->withdrawing) pthread_cond_broadcast(&end->idle);
     if (!end->accepts) return PUT_DROPPED; /* withdrawn meanwhile */
     while (first) {
         struct net_buffer *next = first->next;
@@ -243,9 +272,15 @@ static enum put put_frame(struct net_end *end, const u8 *frame, u32 bytes, const
     return PUT;
 }
 
+/* A card that offers buffers wakes a starved network thread. The thread looks at `offering` once more before it sleeps. */
+static void set_starved(struct net_end *end, bool starved)
+{
+    __atomic_store_n(&end->starved, starved, __ATOMIC_SEQ_CST);
+}
+
 static bool put_aside(struct net_end *end, const u8 *frame, u32 bytes, const struct net_offload *offload)
 {
-    end->starved = true;
+    set_starved(end, true);
     if (end->waiting_bytes + bytes > CABLE_WAITING_MAX_BYTES) return false;
     struct waiting_frame *waiting = malloc(sizeof(*waiting) + bytes);
     if (!waiting) return false;
@@ -306,7 +341,7 @@ bool net_has_room(struct net_end *end)
 {
     pthread_mutex_lock(&end->lock);
     bool room = !end->accepts || !end->waiting;
-    if (!room) end->starved = true;
+    if (!room) set_starved(end, true);
     pthread_mutex_unlock(&end->lock);
     return room;
 }
@@ -316,6 +351,7 @@ static void after_offer(struct net_end *end)
 {
     bool room = false;
     pthread_mutex_lock(&end->lock);
+    take_offering(end);
     while (end->waiting) {
         struct waiting_frame *waiting = end->waiting;
         enum put put = put_frame(end, waiting->frame, waiting->bytes, &waiting->offload);
@@ -326,7 +362,7 @@ static void after_offer(struct net_end *end)
         free(waiting);
     }
     if (end->starved && !end->waiting && end->offered) {
-        end->starved = false;
+        set_starved(end, false);
         room = true;
     }
     pthread_mutex_unlock(&end->lock);
@@ -336,18 +372,17 @@ static void after_offer(struct net_end *end)
 static void cable_offer(struct net_cable *cable, struct net_buffer *buffer)
 {
     struct net_end *end = end_of(cable);
-    pthread_mutex_lock(&end->lock);
-    APPEND(end, offered, buffer);
-    bool wake = end->starved;
-    pthread_mutex_unlock(&end->lock);
-    if (wake) net_loop_wake(end->backend->loop);
+    PUSH(&end->offering, buffer);
+    if (__atomic_load_n(&end->starved, __ATOMIC_SEQ_CST)) net_loop_wake(end->backend->loop);
 }
 
 static bool work_all(struct net_source *source)
 {
     struct net_end *end = container_of(source, struct net_end, source);
     bool any = work(source);
-    if (__atomic_load_n(&end->starved, __ATOMIC_RELAXED) && __atomic_load_n(&end->offered, __ATOMIC_RELAXED))
+    if (__atomic_load_n(&end->starved, __ATOMIC_RELAXED) &&
+        (__atomic_load_n(&end->offered, __ATOMIC_RELAXED) ||
+         __atomic_load_n(&end->offering, __ATOMIC_RELAXED)))
         after_offer(end);
     return any;
 }
@@ -363,7 +398,7 @@ static void drop_waiting(struct net_end *end)
     }
     CLEAR(end, waiting);
     end->waiting_bytes = 0;
-    end->starved = false;
+    set_starved(end, false);
 }
 
 static void cable_withdraw(struct net_cable *cable)
@@ -376,6 +411,7 @@ static void cable_withdraw(struct net_cable *cable)
         pthread_cond_wait(&end->idle, &end->lock);
     end->withdrawing = false;
     take_outgoing(end);
+    take_offering(end);
     CLEAR(end, sending);
     CLEAR(end, done);
     CLEAR(end, offered);

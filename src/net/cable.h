@@ -5,7 +5,7 @@
  *   card                      struct net_end                       back end
  *     send ----> outgoing (atomic stack) -> sending ----> ops->send()
  *     sent <---- letter <---------------------- done <------'
- *    offer ----> offered ------------------------------> net_receive()
+ *    offer ----> offering (atomic stack) -> offered ----> net_receive()
  * received <---- letter <------------------ received <------'
  *
  * Invariants
@@ -44,7 +44,9 @@ struct net_end {
     struct mailbox *box;
     struct net_tap_ear *ears;
 
-    struct net_frame *outgoing; /* atomic: a stack, newest first */
+    /* Atomic: stacks, newest first. */
+    struct net_frame *outgoing;
+    struct net_buffer *offering;
     pthread_mutex_t lock;
     pthread_cond_t idle; /* no longer busy */
     bool busy, withdrawing;
@@ -66,6 +68,7 @@ struct net_end {
     struct letter letter;
     bool letter_under_way;
     u64 hurry_at_ns; /* 0: no letter waits */
+    u64 hurry_ns;    /* the delay from which that follows */
 };
 
 /* Returns 0 or -errno. The loop has not been started. */

@@ -3,6 +3,7 @@
 #include "base/host_path.h"
 #include "base/host_time.h"
 #include "cable.h"
+#include "coalesce.h"
 #include "frame.h"
 
 #include <errno.h>
@@ -31,6 +32,7 @@ struct dgram {
     const struct net_frame *cut;
     unsigned pieces_sent, piece;
     bool stuck;
+    struct coalescer coalescer; /* of what comes in at once */
     u8 frame[NET_FRAME_MAX];
 };
 
@@ -105,9 +107,14 @@ static bool is_echo(const struct dgram *dgram, const struct net_address *from)
     return dgram->self.bytes && a->sin_port == b->sin_port && a->sin_addr.s_addr == b->sin_addr.s_addr;
 }
 
-static void receive(struct dgram *dgram)
+static void deliver(void *to, const u8 *frame, u32 bytes, const struct net_offload *offload)
 {
-    static const struct net_offload whole;
+    struct dgram *dgram = to;
+    net_receive(dgram->backend.end, frame, bytes, offload);
+}
+
+static void receive_datagrams(struct dgram *dgram)
+{
     for (unsigned n = 0; n < ROUND_FRAMES; n++) {
         struct net_address from;
         socklen_t from_bytes = sizeof(from.at);
@@ -119,8 +126,14 @@ static void receive(struct dgram *dgram)
                                (struct sockaddr *)from.at, &from_bytes);
         if (got < 0 && errno == EAGAIN) return;
         if (got > 0 && dgram->backend.end && !is_echo(dgram, &from))
-            net_receive(dgram->backend.end, dgram->frame, (u32)got, &whole);
+            coalescer_add(&dgram->coalescer, dgram->backend.end->card_takes, dgram->frame, (u32)got);
     }
+}
+
+static void receive(struct dgram *dgram)
+{
+    receive_datagrams(dgram);
+    coalescer_flush(&dgram->coalescer);
 }
 
 static void room(struct net_backend *backend)
@@ -227,6 +240,7 @@ struct net_backend *dgram_create(struct net_loop *loop, const struct dgram_optio
     dgram->backend = (struct net_backend){
         .ops = &dgram_ops, .loop = loop, .up = true, .source = {.fill = fill, .ready = ready}};
     dgram->options = *options;
+    dgram->coalescer = (struct coalescer){.emit = deliver, .to = dgram};
     dgram->fd = dgram->send_fd = options->fd;
     int failed = options->fd < 0 ? open_socket(dgram) : 0;
     if (failed) {

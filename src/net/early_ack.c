@@ -40,7 +40,7 @@ void early_ack_forget_all(struct tcp_windows *windows, struct tcp_connection *c)
 static u16 window_of(const struct tcp_connection *c)
 {
     u32 left = before(c->acked, c->edge) ? c->edge - c->acked : 0;
-    return (u16)(left < TCP_WINDOW_MOST ? left : TCP_WINDOW_MOST);
+    return (u16)(left < TCP_WINDOW_TOLD ? left : TCP_WINDOW_TOLD);
 }
 
 static void expect_answer(struct tcp_connection *c)
@@ -101,6 +101,13 @@ bool early_ack_is_old(const struct tcp_connection *c, u32 sequence)
     return c->told && c->told_ack == c->acked && c->told_window == window_of(c) && c->told_next == sequence;
 }
 
+/* Is it part of a stream? A small segment that is not acknowledged early holds up all that follow until the guest acknowledges it. One that
+ * stands alone, such as the answer to a request, is not worth the work. */
+static bool in_stream(const struct tcp_connection *c, const struct frame_layout *layout)
+{
+    return layout->bytes > NET_FRAME_MTU || c->kept || c->after_large;
+}
+
 /* May this segment be acknowledged now? It must be the next, in the guest's window, and something must be left to acknowledge. */
 static bool may_keep(const struct tcp_windows *windows, const struct tcp_connection *c, const u8 *tcp,
                      u32 payload)
@@ -113,7 +120,9 @@ static bool may_keep(const struct tcp_windows *windows, const struct tcp_connect
 struct kept_segment *early_ack_keep(const struct tcp_windows *windows, const struct tcp_connection *c,
                                     const u8 *frame, const struct frame_layout *layout)
 {
-    if (!may_keep(windows, c, frame + layout->transport, layout->bytes - layout->payload)) return NULL;
+    if (!in_stream(c, layout) ||
+        !may_keep(windows, c, frame + layout->transport, layout->bytes - layout->payload))
+        return NULL;
     return tcp_keep(frame, layout);
 }
 

@@ -147,6 +147,21 @@ void frame_put_ip_length(u8 *frame, const struct frame_layout *layout, u32 bytes
 
 /* --- segments --- */
 
+void frame_leave_segments(u8 *frame, const struct frame_layout *layout, u32 segment_bytes,
+                          struct net_offload *offload)
+{
+    *offload = (struct net_offload){
+        .flags = NET_NEEDS_CHECKSUM,
+        .segmentation = layout->version == 4 ? NET_SEGMENT_TCP4 : NET_SEGMENT_TCP6,
+        .header_bytes = layout->payload,
+        .segment_bytes = (u16)segment_bytes,
+        .checksum_start = layout->transport,
+        .checksum_offset = TCP_CHECKSUM,
+    };
+    put_be16(frame + layout->transport + TCP_CHECKSUM,
+             checksum_pseudo(frame, layout, layout->bytes - layout->transport));
+}
+
 /* One segment: the headers, at `frame`, changed for it, and its payload behind them. */
 static void finish_segment(u8 *frame, const struct frame_layout *layout, u32 payload, u32 sequence, u8 flags)
 {

@@ -5,7 +5,7 @@
  * and until when, waits, and tells them. work() is for what comes from the vCPU thread without a descriptor:
  * frames to be sent.
  *
- * To wake a sleeping thread costs more than most frames do. So the thread looks out for look_out_ns after the last event
+ * To wake a sleeping thread costs more than most frames do. So the thread polls for look_out_ns after the last event
  * before it sleeps, and net_loop_wake() costs nothing while it is awake.
  */
 #ifndef RINGER_NET_LOOP_H
@@ -38,7 +38,7 @@ struct net_source {
     /* Any may be NULL. */
     void (*fill)(struct net_source *source, struct net_poll *poll);
     void (*ready)(struct net_source *source, const struct net_poll *poll);
-    bool (*work)(struct net_source *source); /* do what there is; was there anything? */
+    bool (*work)(struct net_source *source); /* do what is to be done; true if there was anything */
     void (*rest)(struct net_source *source); /* before the thread sleeps */
     struct net_source *next;
 };

@@ -4,6 +4,7 @@
 #include "base/host_time.h"
 #include "base/log.h"
 #include "cable.h"
+#include "coalesce.h"
 #include "frame.h"
 
 #include <errno.h>
@@ -32,6 +33,7 @@ struct stream {
     u64 retry_ns; /* UINT64_MAX: never */
     u32 out_from, out_to, in_from, in_to;
     u8 frame[NET_FRAME_MAX];
+    struct coalescer coalescer; /* of what comes in at once */
     u8 out[OUT_BYTES], in[IN_BYTES];
 };
 
@@ -180,10 +182,15 @@ static bool work(struct net_source *source)
 
 /* --- in --- */
 
-/* Hand over all whole frames. False: the peer speaks nonsense. */
-static bool take_frames(struct stream *stream)
+static void deliver(void *to, const u8 *frame, u32 bytes, const struct net_offload *offload)
 {
-    static const struct net_offload whole;
+    struct stream *stream = to;
+    net_receive(stream->backend.end, frame, bytes, offload);
+}
+
+/* Hand over whole frames, as many as the card has room for. False: the peer speaks nonsense. */
+static bool take_whole_frames(struct stream *stream)
+{
     stream->full = false;
     while (stream->in_to - stream->in_from >= LENGTH_BYTES) {
         u32 bytes = get_be32(stream->in + stream->in_from);
@@ -194,9 +201,18 @@ static bool take_frames(struct stream *stream)
             break;
         }
         if (stream->backend.end && bytes)
-            net_receive(stream->backend.end, stream->in + stream->in_from + LENGTH_BYTES, bytes, &whole);
+            coalescer_add(&stream->coalescer, stream->backend.end->card_takes,
+                          stream->in + stream->in_from + LENGTH_BYTES, bytes);
         stream->in_from += LENGTH_BYTES + bytes;
     }
+    return true;
+}
+
+static bool take_frames(struct stream *stream)
+{
+    bool sane = take_whole_frames(stream);
+    coalescer_flush(&stream->coalescer);
+    if (!sane) return false;
     if (stream->in_from == stream->in_to) {
         stream->in_from = stream->in_to = 0;
     } else if (IN_BYTES - stream->in_to < LENGTH_BYTES + NET_FRAME_MAX && stream->in_from) {
@@ -311,6 +327,7 @@ struct net_backend *stream_create(struct net_loop *loop, const struct stream_opt
     stream->backend = (struct net_backend){
         .ops = &stream_ops, .loop = loop, .source = {.fill = fill, .ready = ready, .work = work}};
     stream->options = *options;
+    stream->coalescer = (struct coalescer){.emit = deliver, .to = stream};
     stream->listener = stream->peer = -1;
     stream->retry_ns = UINT64_MAX;
     int failed = 0;

@@ -261,6 +261,7 @@ void tcp_windows_send(struct tcp_windows *windows, u8 *frame, const struct frame
         make_key(key, frame, layout, false);
         c = *find(windows, key);
         if (c) kept = early_ack_keep(windows, c, frame, layout);
+        if (c) c->after_large = layout->bytes > NET_FRAME_MTU;
     }
     bool taken = windows->ops->to_guest(windows->user, frame, layout);
     if (kept && taken)

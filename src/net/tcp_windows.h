@@ -5,8 +5,8 @@
  * for the other. This module lies between libslirp and the guest. It tells the guest of window scaling, which most guests offer, and of
  * larger windows.
  *
- * To the guest (early_ack.c): what libslirp sends in large segments is kept, and acknowledged in the guest's name at once. Bytes of a
- * connection, in sequence numbers:
+ * To the guest (early_ack.c): what libslirp sends in large segments, and in small ones between them, is kept, and acknowledged in the
+ * guest's name at once. Bytes of a connection, in sequence numbers:
  *
  *       guest_acked          acked             sent
  *   ---------|-----------------|-----------------|-------------------------------> edge of the guest's window
@@ -44,7 +44,7 @@ struct tcp_windows;
 struct tcp_windows_ops {
     /* A packet of the guest's for libslirp: an acknowledgement, or what was held. It may be changed. */
     void (*to_router)(void *user, u8 *frame, u32 bytes);
-    /* A large segment for the guest. `frame` may be changed. False: it was lost. */
+    /* A segment with data for the guest. `frame` may be changed. False: it was lost. */
     bool (*to_guest)(void *user, u8 *frame, const struct frame_layout *layout);
     /* An acknowledgement of libslirp's for the guest. */
     void (*ack_to_guest)(void *user, const u8 *frame, u32 bytes);
@@ -61,7 +61,7 @@ void tcp_windows_destroy(struct tcp_windows *windows);
 bool tcp_windows_from_guest(struct tcp_windows *windows, u8 *frame, const struct frame_layout *layout);
 /* A frame of libslirp, before the guest sees it; `frame` has room for TCP_WINDOWS_OPTION_BYTES more. */
 void tcp_windows_from_router(struct tcp_windows *windows, u8 *frame, struct frame_layout *layout);
-/* A large segment of libslirp, in place of to_guest(), which this calls. */
+/* A segment with data of libslirp, in place of to_guest(), which this calls. */
 void tcp_windows_send(struct tcp_windows *windows, u8 *frame, const struct frame_layout *layout,
                       bool has_room);
 /* Send libslirp the acknowledgements that are due, and what was held and fits now. Not from within libslirp. */

@@ -5,6 +5,9 @@
 #include "tcp_windows.h"
 
 #define TCP_WINDOW_MOST 65535u /* of a field */
+/* The largest window that libslirp is told, which is its largest segment. Two of them are one byte more than a window field can say. The
+ * last byte would travel alone, and the guest would handle a frame for it. */
+#define TCP_WINDOW_TOLD 32768u
 /* An acknowledgement: Ethernet, IPv4 and TCP headers without options. */
 #define ACK_PACKET_BYTES (NET_HEADER_BYTES + 40u)
 
@@ -32,8 +35,9 @@ struct tcp_connection {
 
     /* To the guest. */
     u32 guest_acked, acked, sent, edge;
-    bool told; /* libslirp has seen an acknowledgement since */
-    bool due;  /* it must see another */
+    bool told;        /* libslirp has seen an acknowledgement since */
+    bool due;         /* it must see another */
+    bool after_large; /* the last segment was a large one */
     u32 told_ack, told_next;
     u16 told_window;
     u16 last_window; /* of the guest's last packet, not scaled */
@@ -94,7 +98,7 @@ void early_ack_change(const struct tcp_connection *c, u8 *tcp);
 void early_ack_told(struct tcp_connection *c);
 /* Would an acknowledgement say what libslirp knows already? */
 bool early_ack_is_old(const struct tcp_connection *c, u32 sequence);
-/* A copy of a large segment if it may be acknowledged now, else NULL. It becomes the connection's when the guest was sent it. */
+/* A copy of a segment if it may be acknowledged now, else NULL. It becomes the connection's when the guest was sent it. */
 struct kept_segment *early_ack_keep(const struct tcp_windows *windows, const struct tcp_connection *c,
                                     const u8 *frame, const struct frame_layout *layout);
 void early_ack_kept(struct tcp_windows *windows, struct tcp_connection *c, struct kept_segment *kept);

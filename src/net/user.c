@@ -97,19 +97,12 @@ static void receive_piece(void *to, const u8 *frame, u32 bytes)
 
 /* What libslirp sends in one piece because it was told that the guest takes such segments: the guest is told
  * how it would have come. */
-static bool receive_segments(void *to, u8 *frame, const struct frame_layout *layout)
+static bool receive_segment(void *to, u8 *frame, const struct frame_layout *layout)
 {
     struct user *user = to;
-    u32 headers = layout->payload - layout->ip, length = layout->bytes - layout->transport;
-    struct net_offload offload = {
-        .flags = NET_NEEDS_CHECKSUM,
-        .segmentation = layout->version == 4 ? NET_SEGMENT_TCP4 : NET_SEGMENT_TCP6,
-        .header_bytes = layout->payload,
-        .segment_bytes = (u16)(NET_MTU - headers),
-        .checksum_start = layout->transport,
-        .checksum_offset = TCP_CHECKSUM,
-    };
-    put_be16(frame + layout->transport + TCP_CHECKSUM, checksum_pseudo(frame, layout, length));
+    struct net_offload offload = {.flags = NET_CHECKSUM_GOOD};
+    if (layout->bytes > NET_FRAME_MTU)
+        frame_leave_segments(frame, layout, NET_MTU - (layout->payload - layout->ip), &offload);
     return net_receive(user->backend.end, frame, layout->bytes, &offload);
 }
 
@@ -118,19 +111,18 @@ static ssize_t send_packet(const void *packet, size_t bytes, void *opaque)
     struct user *user = opaque;
     struct frame_layout layout;
     u8 *frame = user->out;
-    bool large = bytes > NET_FRAME_MTU;
     if (!user->backend.end || bytes > NET_FRAME_MAX) return (ssize_t)bytes;
     memcpy(frame, packet, bytes);
     if (!frame_parse(frame, (u32)bytes, &layout)) {
-        if (!large) receive_piece(user, frame, (u32)bytes); /* ARP */
+        if (bytes <= NET_FRAME_MTU) receive_piece(user, frame, (u32)bytes); /* ARP */
     } else if (!is_tcp(&layout)) {
-        if (large)
+        if (bytes > NET_FRAME_MTU)
             frame_fragment(frame, (u32)bytes, receive_piece, user);
         else
             receive_piece(user, frame, (u32)bytes);
     } else {
         tcp_windows_from_router(user->windows, frame, &layout);
-        if (large)
+        if (layout.bytes > layout.payload)
             tcp_windows_send(user->windows, frame, &layout, net_has_room(user->backend.end));
         else
             receive_piece(user, frame, layout.bytes);
@@ -139,7 +131,7 @@ static ssize_t send_packet(const void *packet, size_t bytes, void *opaque)
 }
 
 static const struct tcp_windows_ops windows_ops = {
-    .to_router = to_router, .to_guest = receive_segments, .ack_to_guest = receive_piece};
+    .to_router = to_router, .to_guest = receive_segment, .ack_to_guest = receive_piece};
 
 static void guest_error(const char *message, void *opaque)
 {

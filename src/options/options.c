@@ -380,7 +380,7 @@ void options_help(FILE *out)
           "ringer help              this text\n"
           "ringer help devices      what -device can add; also: -device NAME,help\n"
           "ringer help keys         the language of scripts for --keys\n"
-          "ringer help bash        a completion script for bash; ringer help zsh: for zsh\n"
+          "ringer help bash         a completion script for bash; ringer help zsh: for zsh\n"
           "ringer help testing      options for tests of Ringer itself\n"
           "ringer --version\n\n"
           "\"run\" may be left out. An option may have one dash or two, and its argument behind '=' or as "

@@ -58,7 +58,7 @@ static int enter(const struct program *program, unsigned flags)
         syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags | SECCOMP_FILTER_FLAG_SPEC_ALLOW, &given);
     int error = errno;
     free(op);
-    /* A positive number is a thread that cannot be given the filter. */
+    /* A positive result is the number of a thread that cannot take the filter. */
     return failed < 0 ? -error : failed ? -EBUSY : 0;
 }
 

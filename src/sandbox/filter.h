@@ -9,7 +9,8 @@
 /* Does the host's kernel have filters? */
 bool filter_possible(void);
 
-/* For all threads of the process, which have no other filter yet. programs: the user network may start some. Returns 0 or
+/* For all threads of the process, which have no other filter yet. `programs`: the user network may start programs.
+ * Returns 0 or
  * -errno. */
 int filter_enter_common(bool programs);
 

@@ -1,5 +1,5 @@
 /*
- * Which files each role of threads may open by name (landlock(7)). Descriptors that are open already stay what they are.
+ * Which files each role of threads may open by name (landlock(7)). Open descriptors keep their rights.
  *
  *   vCPU, timers, disks, VNC   none
  *   network                    /etc and what resolvers keep in /run; the directory of -netdev user,tftp=

@@ -7,8 +7,8 @@
  *                    <-- result, descriptor (SCM_RIGHTS) -----
  *
  * It has the user's rights except that of running programs. It is started before any file of the guest's is opened, keeps no
- * descriptor but its socket, and ends when that is closed. Only files that it has made, sockets, and the file of -pidfile are
- * removed or renamed.
+ * descriptor but its socket, and ends when that is closed. It removes and renames only files that it has made,
+ * sockets, and the file of -pidfile.
  */
 #ifndef RINGER_SANDBOX_OPENER_H
 #define RINGER_SANDBOX_OPENER_H

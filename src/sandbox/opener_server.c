@@ -21,7 +21,7 @@
 
 #define LINKS_MAX 8
 
-/* Files that the opener has made. The newest replaces the oldest; then that cannot be removed by name any more. */
+/* Files that the opener has made. The newest replaces the oldest, which then cannot be removed by name any more. */
 #define MADE_MAX 64
 
 struct opener {

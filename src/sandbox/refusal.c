@@ -47,7 +47,7 @@ static void say(const char *before, int call, const char *after)
     at = stpcpy(at, role_names[role]);
     at = stpcpy(at, " thread");
     at = stpcpy(at, after);
-    if (write(STDERR_FILENO, line, (size_t)(at - line)) < 0) { /* there is nothing else to tell it to */
+    if (write(STDERR_FILENO, line, (size_t)(at - line)) < 0) { /* there is nowhere else to report it */
     }
 }
 

@@ -1,7 +1,7 @@
 /*
- * What happens to a system call that a filter does not let pass: the kernel sends SIGSYS instead of making the call.
+ * What happens to a system call that a filter refuses: the kernel sends SIGSYS instead of making the call.
  *
- *   libraries do without it        the call fails, without a word
+ *   libraries do without it        the call fails silently
  *   no code of Ringer makes it     one sentence, and the process ends by SIGABRT
  *   all others                     the call fails with EPERM, and one sentence warns, once for each call
  */

@@ -21,6 +21,10 @@
 #define VNC   (1u << ROLE_VNC)
 #define WIN   (1u << ROLE_WINDOW)
 #define ALL   ((1u << ROLE_COUNT) - 1)
+/* Roles that occur together: those that move messages, those that look at names, those that work on images and folders. */
+#define MESSAGES (V | CHAR | NET | VNC | WIN)
+#define NAMES    (V | CHAR | NET | WIN)
+#define IMAGES   (V | DISK | SHARE)
 
 /* clang-format off */
 #define ANY(roles, name) {#name, roles, 0, {{0}}}
@@ -77,7 +81,7 @@ const struct rule rules_allowed[] = {
     ANY(ALL, exit),
     ANY(ALL, exit_group),
 
-    /* Descriptors that are there. fcntl(): not F_SETOWN and F_NOTIFY, which send signals. */
+    /* Descriptors that are open already. fcntl(): not F_SETOWN and F_NOTIFY, which send signals. */
     ANY(ALL, read),
     ANY(ALL, write),
     ANY(ALL, readv),
@@ -94,21 +98,21 @@ const struct rule rules_allowed[] = {
     IS(ALL, fcntl, 1, F_SETFL),
     IS(ALL, fcntl, 1, F_DUPFD),
     IS(ALL, fcntl, 1, F_DUPFD_CLOEXEC),
-    IS(V | DISK | SHARE, fcntl, 1, F_OFD_GETLK),
-    IS(V | DISK | SHARE, fcntl, 1, F_OFD_SETLK),
+    IS(IMAGES, fcntl, 1, F_OFD_GETLK),
+    IS(IMAGES, fcntl, 1, F_OFD_SETLK),
 
     /* Disk images, and outputs. A thread of the disk crew begins as the vCPU thread's child, so the latter may do all that
      * the former may. */
-    ANY(V | DISK | SHARE | NET, pread64),
-    ANY(V | DISK | SHARE | NET, pwrite64),
-    ANY(V | DISK | SHARE, preadv),
-    ANY(V | DISK | SHARE, pwritev),
+    ANY(IMAGES | NET, pread64),
+    ANY(IMAGES | NET, pwrite64),
+    ANY(IMAGES, preadv),
+    ANY(IMAGES, pwritev),
     ANY(V | DISK, preadv2),
     ANY(V | DISK, pwritev2),
-    ANY(V | DISK | SHARE, fsync),
-    ANY(V | DISK | SHARE, fdatasync),
+    ANY(IMAGES, fsync),
+    ANY(IMAGES, fdatasync),
     ANY(V | DISK, fallocate),
-    ANY(V | DISK | SHARE | WIN, ftruncate),
+    ANY(IMAGES | WIN, ftruncate),
     IS(V | DISK, ioctl, 1, BLKGETSIZE64),
     /* The first threads of the crew start others, and each confines itself. */
     BITS(V | DISK | WIN, clone, 0, CLONE_THREAD | CLONE_VM, CLONE_THREAD | CLONE_VM),
@@ -127,20 +131,20 @@ const struct rule rules_allowed[] = {
     ANY(V | WIN, eventfd2),
     ANY(V | NET | CHAR | WIN, pipe2),
     ANY(V | WIN, fchmod),
-    ANY(V | CHAR | NET | WIN, access),
-    ANY(V | CHAR | NET | WIN, readlink),
-    ANY(V | CHAR | NET | WIN, faccessat2),
-    ANY(V | CHAR | NET | WIN, faccessat),
-    ANY(V | CHAR | NET | WIN, readlinkat),
-    ANY(V | CHAR | NET | WIN, getcwd),
-    ANY(V | CHAR | NET | WIN, statx),
+    ANY(NAMES, access),
+    ANY(NAMES, readlink),
+    ANY(NAMES, faccessat2),
+    ANY(NAMES, faccessat),
+    ANY(NAMES, readlinkat),
+    ANY(NAMES, getcwd),
+    ANY(NAMES, statx),
     ANY(V | WIN, umask),
-    ANY(V | CHAR | NET | VNC | WIN, sendto),
-    ANY(V | CHAR | NET | VNC | WIN, recvfrom),
-    ANY(V | CHAR | NET | VNC | WIN, sendmsg),
-    ANY(V | CHAR | NET | VNC | WIN, recvmsg),
-    ANY(V | CHAR | NET | VNC | WIN, getsockopt),
-    ANY(V | CHAR | NET | VNC | WIN, shutdown),
+    ANY(MESSAGES, sendto),
+    ANY(MESSAGES, recvfrom),
+    ANY(MESSAGES, sendmsg),
+    ANY(MESSAGES, recvmsg),
+    ANY(MESSAGES, getsockopt),
+    ANY(MESSAGES, shutdown),
 
     /* Terminals. Not TIOCSTI, which types into the user's shell. */
     IS(ALL, ioctl, 1, TCGETS),
@@ -258,7 +262,9 @@ const struct rule_refusal rules_refused[] = {
     {.name = "socket",
      .roles = NET,
      .error = EACCES}, /* libslirp: a raw one, where the host allows no other pings */
-    {.name = "clone3", .roles = ALL, .error = ENOSYS}, /* a filter cannot see its flags; then comes clone() */
+    {.name = "clone3",
+     .roles = ALL,
+     .error = ENOSYS}, /* a filter cannot see its flags; the C library then calls clone() */
     {.name = "clone", .roles = ALL, .error = EPERM, .conditions = 1, .condition = {0, CLONE_THREAD, 0}},
     {.name = "fork", .roles = WIN, .error = EPERM},
     {.name = "vfork", .roles = WIN, .error = EPERM},
@@ -267,7 +273,7 @@ const struct rule_refusal rules_refused[] = {
     {.name = "kcmp", .roles = WIN, .error = EPERM},   /* Mesa */
     {.name = "sched_setscheduler",
      .roles = WIN,
-     .error = EPERM}, /* sound libraries would like to be in time */
+     .error = EPERM}, /* sound libraries ask for real-time scheduling */
     {.name = "sched_setattr", .roles = WIN, .error = EPERM},
     {.name = NULL},
 };
@@ -289,7 +295,7 @@ const char *const rules_deadly[] = {
     "swapoff", "bpf", "iopl", "ioperm", "settimeofday", "clock_settime", "adjtimex", "clock_adjtime",
     "sethostname", "setdomainname", "syslog", "acct", "quotactl", "vhangup", "lookup_dcookie", "nfsservctl",
     "perf_event_open",
-    /* what exploits of kernels begin with */
+    /* where exploits of kernels begin */
     "userfaultfd", "add_key", "request_key", "keyctl", "io_uring_setup", "io_uring_enter",
     "io_uring_register", "modify_ldt", "personality", "move_pages", "mbind", "migrate_pages", "fanotify_init",
     "vmsplice", NULL};

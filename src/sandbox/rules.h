@@ -26,8 +26,8 @@ struct rule {
 };
 
 extern const struct rule rules_allowed[];
-/* Calls that fail with an error and without a word where the rows above do not allow them: libraries try them, and do as well
- * without. The filters do that themselves, not refusal.c, as far as they can tell: SIGSYS may be blocked. */
+/* Calls that fail silently with an error where the rows above do not allow them: libraries try them and manage
+ * without them. Where a filter can tell, it returns the error itself and raises no SIGSYS, which may be blocked. */
 struct rule_refusal {
     const char *name;
     unsigned roles;
@@ -38,7 +38,7 @@ struct rule_refusal {
 
 extern const struct rule_refusal rules_refused[];
 
-/* No code of the process makes these calls. A thread that does so all the same no longer runs Ringer's code. */
+/* No code of the process makes these calls. A thread that makes one no longer runs Ringer's code. */
 extern const char *const rules_deadly[];
 /* The same, unless the user network is to start programs (guestfwd=...-cmd:). */
 extern const char *const rules_programs[];

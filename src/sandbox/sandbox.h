@@ -1,6 +1,6 @@
 /*
- * The sandbox: what the process may ask of the host's kernel while a guest runs. An error in Ringer that a hostile guest,
- * image or client uses then runs no program on the host and does not read the user's files. docs/SECURITY.md
+ * The sandbox: what the process may ask of the host's kernel while a guest runs. A hostile guest, image or client
+ * that exploits an error in Ringer can then run no program on the host and read none of the user's files. docs/SECURITY.md
  * has the threat model.
  *
  *   all threads   no new privileges; no program is started; no look into other processes    filter.h
@@ -8,8 +8,8 @@
  *   monitors      files by way of a process of its own                                       opener.h
  *
  * Threads share memory: a thread in which a hostile program runs can take over the others and has the rights of all of them.
- * So it is their sum that confines an intruder, and the sum has no execve(2), no files beyond those of the table in landlock.h,
- * and no rights of the opener but by its rules.
+ * So an intruder is confined by the sum of all rights. The sum has no execve(2), no files beyond those of the table
+ * in landlock.h, and no rights of the opener but by its rules.
  *
  *   sandbox_open()    first of all
  *   sandbox_shut()    the machine has been set up; the first guest instruction comes later
@@ -28,8 +28,8 @@ struct sandbox_wishes {
     bool programs; /* the user network starts some */
 };
 
-/* Only one thread runs. If the host's kernel lacks a part of the sandbox, one sentence warns of it, and the sandbox goes
- * without. The sandbox ends when exit() is called. */
+/* Only one thread runs. If the host's kernel lacks a part of the sandbox, one sentence warns of it, and the other
+ * parts are used. The sandbox ends when exit() is called. */
 void sandbox_open(const struct sandbox_wishes *wishes);
 void sandbox_shut(void);
 

@@ -227,7 +227,7 @@ static void explain_insn(struct explained_block *x, struct disassembler *d, cons
     i->lines = x->line_count - i->line;
 }
 
-/* How many of the block's instructions, which begins at byte `at` of the code, belong to the code: the others fill the memory. */
+/* The block begins at byte `at` of the code. How many of its instructions belong to the code? The others fill the memory. */
 static unsigned own_count(const struct build *b, u32 at, u32 bytes)
 {
     unsigned n = 0;

@@ -90,7 +90,7 @@ static void trapped(int signal, siginfo_t *info, void *context)
     _exit(0);
 }
 
-/* Have Linux tell of a system call by SIGSYS, instead of answering it: so SYSCALL's entry into the kernel is seen. Calls
+/* Have Linux report a system call by SIGSYS instead of answering it, so that SYSCALL's entry into the kernel is seen. Calls
  * that this child makes itself go through. */
 static void tell_of_entries(void)
 {

@@ -18,7 +18,7 @@ void window_say(struct window *w, const char *text)
     gtk_info_bar_set_revealed(GTK_INFO_BAR(w->message), TRUE);
 }
 
-/* Programs begin their sentences with their name, which helps in a terminal. */
+/* Programs begin their sentences with their name, which is of use only in a terminal. */
 static void show_failure(struct window *w, const char *said)
 {
     char *text = g_strstrip(g_strdup(said ? said : ""));

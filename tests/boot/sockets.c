@@ -3,11 +3,14 @@
  *     Prints "opened K", and "echoed K".
  * sockets frames INTERFACE none|promiscuous|all|MAC: asks the other end for frames, takes what comes until "end", and prints the text of each.
  *     Meanwhile the interface is promiscuous, takes all groups, or the group MAC.
+ * sockets rings INTERFACE N: gives the card rings of N descriptors, as ethtool -G does.
  * sockets flood HOST PORT SECONDS: sends UDP datagrams as fast as possible. sockets deaf HOST PORT SECONDS: connects,
  * and does not read.
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netpacket/packet.h>
@@ -111,9 +114,20 @@ static void frames(const char *name, const char *what)
     }
 }
 
+static int set_rings(const char *name, unsigned descriptors)
+{
+    struct ethtool_ringparam rings = {
+        .cmd = ETHTOOL_SRINGPARAM, .rx_pending = descriptors, .tx_pending = descriptors};
+    struct ifreq card = {.ifr_data = (char *)&rings};
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    strncpy(card.ifr_name, name, sizeof(card.ifr_name) - 1);
+    return fd < 0 || ioctl(fd, SIOCETHTOOL, &card) < 0;
+}
+
 int main(int argc, char **argv)
 {
     struct sockaddr_in to = {.sin_family = AF_INET};
+    if (argc == 4 && !strcmp(argv[1], "rings")) return set_rings(argv[2], (unsigned)atoi(argv[3]));
     if (argc == 4 && !strcmp(argv[1], "frames")) {
         frames(argv[2], argv[3]);
         return 0;

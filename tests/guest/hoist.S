@@ -1,20 +1,12 @@
 /*
  * Hazard: one check for several accesses allows an access that its own check would have refused, or refuses it at another time:
  * faults at the wrong instruction, accessed and dirty bits too early, unnoticed writes to a page table.
- *
- * As in paging.S, linear 0-16 MB is mapped identically, and tests map pages at WINDOW.
  */
 #include "guest.inc"
 #include "paging.inc"
 GUEST(hoist)
 
-WINDOW = 0x40000000
-#define PAGE(n) (WINDOW + 0x1000 * (n))
-#define PTE(n) [page_table + 4 * (n)]
 WINDOW2 = WINDOW + 0x400000
-FRAME0 = 0x800000
-FRAME1 = 0x801000
-FRAME2 = 0x802000
 
 guest_main:
     call enable

@@ -2,277 +2,23 @@
  * Hazard: IA-32e mode. Switches into it and out of it, four-level paging with 1 GB pages and NX, gates with IST, returns in all
  * directions, SYSCALL and SYSRET, SWAPGS, compatibility mode, faults of addresses that are not canonical. SDM 3A 4.5,
  * 5.8.7, 6.14, 9.8.5; SDM 2 IRET, SYSCALL, SYSRET, SWAPGS.
- *
- * The checks run in 64-bit mode and note the lines that fail; guest_main reports them when the CPU is back in 32-bit
- * mode. A fault in 64-bit mode is recorded in seen_*, and execution goes on at `resume` in ring 0.
  */
 #include "guest.inc"
+#include "long.inc"
 GUEST(long)
 
-/* In the order that STAR requires. */
-CODE64 = FREE               /* ring 0; SS of SYSCALL is the next */
-DATA64 = FREE + 8
-UCODE32 = FREE + 16 + 3     /* ring 3; SYSRET: SS is the next, 64-bit code the one after that */
-UDATA64 = FREE + 24 + 3
-UCODE64 = FREE + 32 + 3
-TSS64 = FREE + 40           /* 16 bytes */
-GATE64 = FREE + 56          /* 16 bytes */
-
-ACC_CODE64 = 0xa09a
-MSR_EFER = 0xc0000080
-MSR_STAR = 0xc0000081
-MSR_LSTAR = 0xc0000082
-MSR_CSTAR = 0xc0000083
-MSR_FMASK = 0xc0000084
-MSR_FS_BASE = 0xc0000100
-MSR_GS_BASE = 0xc0000101
-MSR_KERNEL_GS = 0xc0000102
-
-HIGH = 0x8000000000         /* the first 512 GB again, where 1 GB pages map it */
 UNMAPPED = 0xffff800000001000
-MOVED_1 = HIGH + 0x40000000 + 0x1003000     /* the page `moved` once more, and again */
-MOVED_2 = HIGH + 0x80000000 + 0x1003000
-PATCHED_1 = HIGH + 0x40000000 + 0x1005000   /* the page `patched`, likewise */
-PATCHED_2 = HIGH + 0x40000000 + 0x1006000
 
-/* --- macros of 64-bit code: they keep all registers but RAX, and no flags --- */
-
-/* RAX must be this. */
-#define IS(value) is_ __LINE__, STRING(value)
-.macro is_ line, value
-    push rbx
-    movabs rbx, \value
-    cmp rax, rbx
-    pop rbx
-    note_ \line
-.endm
-/* ZF must be set. */
-.macro note_ line
-    jz .Lgood\@
-    push rbx
-    mov ebx, [bad_count]
-    mov dword ptr [bad_lines + rbx * 4], \line
-    inc dword ptr [bad_count]
-    pop rbx
-    jmp .Lend\@
-.Lgood\@:
-    inc dword ptr [good_count]
-.Lend\@:
-.endm
-/* The same for an address. */
-#define IS_AT(address) is_at_ __LINE__, STRING(address)
-.macro is_at_ line, address
-    cmp rax, offset \address
-    note_ \line
-.endm
-#define LOADED_IS_AT(at, address) loaded_is_at_ __LINE__, STRING(at), STRING(address)
-.macro loaded_is_at_ line, at, address
-    mov rax, \at
-    is_at_ \line, "\address"
-.endm
-#define LOADED_IS(at, value) loaded_is_ __LINE__, STRING(at), STRING(value)
-.macro loaded_is_ line, at, value
-    mov rax, \at
-    is_ \line, "\value"
-.endm
-
-/* The instruction must fault, at itself. */
-#define FAULTS(vector, error, ...) faults_ __LINE__, vector, error, STRING(__VA_ARGS__)
-.macro faults_ line, vector, error, insn
-    mov dword ptr [seen_vector], -1
-    mov qword ptr [seen_error], 0
-    mov dword ptr [resume], offset .Lto\@
-    mov [resume_rsp], rsp
-.Lat\@:
-    \insn
-.Lto\@:
-    mov rsp, [resume_rsp]
-    mov eax, [seen_vector]
-    is_ \line, \vector
-    mov rax, [seen_error]
-    is_ \line, \error
-    mov rax, [seen_rip]
-    sub rax, offset .Lat\@
-    is_ \line, 0
-.endm
-
-/* Runs `target` in ring 3 until it traps, and continues behind the macro. */
-.macro user_ target, cs, flags
-    mov dword ptr [seen_vector], -1
-    mov dword ptr [resume], offset .Lto\@
-    mov [resume_rsp], rsp
-    push UDATA64
-    push offset user_stack_top
-    push \flags
-    push \cs
-    push offset \target
-    iretq
-.Lto\@:
-    mov rsp, [resume_rsp]
-.endm
-
-.macro write_msr msr, low, high=0
-    mov ecx, \msr
-    mov eax, \low
-    mov edx, \high
-    wrmsr
-.endm
-.macro read_msr msr
-    mov ecx, \msr
-    rdmsr
-    shl rdx, 32
-    or rax, rdx
-.endm
-
-/* --- 32-bit mode --- */
-
-guest_main:
-    pushad
-    mov eax, 0x80000001
-    cpuid
-    bt edx, 29
-    CHECK_CC(c)                 /* run it with a 64-bit CPU model */
-    jnc 9f
-    mov [features], edx
-    xor eax, eax
-    cpuid
-    mov [vendor], ebx
-
-    DESCRIPTOR(CODE64, 0, 0xfffff, ACC_CODE64)
-    DESCRIPTOR(DATA64, 0, 0xfffff, ACC_DATA32)
-    DESCRIPTOR((UCODE32 - 3), 0, 0xfffff, ACC_CODE32 + DPL3)
-    DESCRIPTOR((UDATA64 - 3), 0, 0xfffff, ACC_DATA32 + DPL3)
-    DESCRIPTOR((UCODE64 - 3), 0, 0xfffff, ACC_CODE64 + DPL3)
-    DESCRIPTOR(TSS64, offset tss64, 103, ACC_TSS32)
-    mov dword ptr [gdt + TSS64 + 8], 0
-    mov dword ptr [gdt + TSS64 + 12], 0
-    GATE_GDT(GATE64, CODE64, offset gate_target, 0x8c, 0)
-    mov dword ptr [gdt + GATE64 + 8], 0
-    mov dword ptr [gdt + GATE64 + 12], 0
-    mov dword ptr [tss64 + 4], offset stack0_top
-    mov dword ptr [tss64 + 36], offset ist1_top
-    mov word ptr [tss64 + 102], 104
-
-    /* gates: vector n to stubs64 + 16 n, ring 0 but for 80h, IST 1 for 81h and #DF */
-    xor ecx, ecx
-1:  mov eax, ecx
-    shl eax, 4
-    lea edi, [eax + idt64]
-    add eax, offset stubs64
-    mov edx, eax
-    and eax, 0xffff
-    or eax, CODE64 << 16
-    mov dx, 0x8e00
-    cmp ecx, 0x80
-    jb 2f
-    mov dx, 0xee00
-    je 2f
-    mov dl, 1
-2:  mov [edi], eax
-    mov [edi + 4], edx
-    inc ecx
-    cmp ecx, 0x82
-    jne 1b
-    mov byte ptr [idt64 + 16 * VEC_DF + 4], 1
-
-    /* identity by 2 MB pages, for all rings; from HIGH on one page of 1 GB, if the CPU has it */
-    mov dword ptr [pml4], offset pdpt + 7
-    mov dword ptr [pml4 + 8], offset pdpt_high + 7
-    mov dword ptr [pdpt], offset pd + 7
-    xor ecx, ecx
-3:  mov eax, ecx
-    shl eax, 21
-    or eax, 0x87
-    mov [pd + ecx * 8], eax
-    inc ecx
-    cmp ecx, 8
-    jne 3b
-    mov dword ptr [pdpt_high], 0x83
-    test dword ptr [features], 1 << 26
-    jnz 4f
-    mov dword ptr [pdpt_high], offset pd + 7
-4:  /* 1000000h: a page table with an NX page, one for the supervisor, and one with a reserved bit */
-    mov dword ptr [pd + 8 * 8], offset pt + 7
-    mov dword ptr [pt], offset plain_page + 7
-    mov dword ptr [pt + 4], 0x80000000
-    mov dword ptr [pt + 8], offset plain_page + 3
-    mov dword ptr [pt + 16], offset plain_page + 7
-    mov dword ptr [pt + 20], 0x80000
-    mov byte ptr [plain_page], 0xc3
-    /* two more names for the first gigabyte, for code that is in two places; its pages are 1003000h and 1004000h */
-    mov dword ptr [pdpt_high + 8], offset pd + 7
-    mov dword ptr [pdpt_high + 16], offset pd + 7
-    mov dword ptr [pt + 24], offset moved + 7
-    mov dword ptr [pt + 32], offset moved_far + 7
-    mov dword ptr [pt + 40], offset patched + 7
-    mov dword ptr [pt + 48], offset patched + 7
-
-    mov [saved_esp], esp
-    mov eax, cr4
-    or eax, 1 << 5
-    mov cr4, eax
-    mov eax, offset pml4
-    mov cr3, eax
-    mov ecx, MSR_EFER
-    rdmsr
-    or eax, 0x901               /* NXE, LME, SCE */
-    wrmsr
-    mov eax, cr0
-    or eax, 0x80010000          /* PG, WP */
-    mov cr0, eax
-    rdmsr
-    and eax, 0xd01
-    CHECK_EQ(eax, 0xd01)        /* LMA as well; this is compatibility mode */
-    lidt [idt64_pointer]
-    ljmp CODE64, offset main64
-back:
-    mov eax, KDATA
-    mov ds, eax
-    mov es, eax
-    mov ss, eax
-    mov esp, [saved_esp]
-    mov eax, cr0
-    and eax, 0x7fffffff
-    mov cr0, eax
-    mov ecx, MSR_EFER
-    rdmsr
-    and eax, 0xd00
-    CHECK_EQ(eax, 0x900)        /* LMA is gone */
-    xor eax, eax
-    wrmsr
-    mov eax, cr4
-    and eax, ~(1 << 5)
-    mov cr4, eax
-    lidt [idt_back]
-    EXPECT_TRAP(VEC_BP, 0, int3)
-
-    mov ecx, [good_count]
-5:  push 0
-    call check_passed
-    dec ecx
-    jnz 5b
-    xor esi, esi
-6:  cmp esi, [bad_count]
-    je 9f
-    push dword ptr [bad_lines + esi * 4]
-    call check_failed
-    inc esi
-    jmp 6b
-9:  popad
-    ret
-
-/* --- 64-bit mode --- */
-
+    .globl checks64
     .code64
-main64:
-    mov eax, DATA64
-    mov ss, eax
-    mov eax, UDATA64            /* of ring 3, so that a return there does not drop them */
-    mov ds, eax
-    mov es, eax
-    mov rsp, offset stack64_top
-    mov eax, TSS64
-    ltr ax
+checks64:
+    mov eax, offset gate_target
+    mov [gdt + GATE64], ax
+    mov word ptr [gdt + GATE64 + 2], CODE64
+    mov word ptr [gdt + GATE64 + 4], 0x8c00     /* present, a call gate (SDM 3A 5.8.3.1) */
+    shr eax, 16
+    mov [gdt + GATE64 + 6], ax
+    mov qword ptr [gdt + GATE64 + 8], 0
 
     /* registers, immediates, RIP-relative and 67h addresses */
     movabs rax, 0x1122334455667788
@@ -538,129 +284,11 @@ main64:
     and eax, ~1
     wrmsr
     FAULTS(VEC_UD, 0, syscall)
-
-    /* code that is in two places; each but the first run is that of a copied translation, and the second of each with linked
-     * edges */
-    mov dword ptr [moved_mark], 0x11
-    mov r15d, 3
-1:  movabs rax, MOVED_1
-    call rax
-    movabs rax, MOVED_2
-    call rax
-    dec r15d
-    jnz 1b
-    mov eax, [moved_count]
-    IS(6)
-    /* the same with another second page */
-    mov dword ptr [pt + 32], offset moved_elsewhere + 7
-    mov rax, cr3
-    mov cr3, rax
-    mov dword ptr [moved_mark], 0x22
-    movabs rax, MOVED_1
-    call rax
-    movabs rax, MOVED_2
-    call rax
-
-    /* code that is written through each of its addresses: translation takes the right to write from the TLB's entries of all
-     * of them */
-    movabs r12, PATCHED_1
-    movabs r13, PATCHED_2
-    mov r15d, 40                /* four less in each round */
-1:  .irp at, patched, r12, r13
-    .rept 3                     /* the first write ends the code, and the last one finds an entry */
-    mov [patched + 1], r15d
-    mov [r12 + 1], r15d
-    mov [r13 + 1], r15d
-    .endr
-    call patched
-    cmp eax, r15d
-    note_ __LINE__
-    dec r15d
-    mov [\at + 1], r15d
-    call patched
-    cmp eax, r15d
-    note_ __LINE__
-    .endr
-    dec r15d
-    jnz 1b
-
-    /* a far return to 32-bit code, which switches paging off */
-    mov eax, KDATA
-    mov ss, eax
-    push KCODE
-    push offset back
-    rex.W retf
+    jmp leave64
 
 gate_target:
     mov dword ptr [gate_seen], 0x77
     rex.W retf
-
-/* All ways in which code can find out its address. RBX: where this page is. */
-    .balign 4096
-moved:
-    push rbx
-    lea rbx, [rip + moved]
-    mov rax, [rsp + 16]         /* anything, so that the check of the stack is hoisted */
-    call 1f
-1:  pop rax
-    sub rax, rbx
-    IS(1b - moved)
-    mov rax, [rip + moved_constant]
-    IS(0x123456789abcdef0)
-    inc dword ptr [rip + moved_near]
-    mov eax, [rip + moved_near]
-    lea rdx, [rip + moved_near]
-    cmp eax, [rdx]
-    note_ __LINE__
-    mov ecx, 3
-2:  lea r8, [rip + 3f]
-    call r8
-4:  sub rax, rbx
-    cmp rax, 4b - moved
-    note_ __LINE__
-    smsw rax                    /* a callout */
-    dec ecx
-    jnz 2b
-    call moved_far
-5:  sub rax, rbx
-    cmp rax, 5b - moved
-    note_ __LINE__
-    mov eax, r9d
-    cmp eax, [moved_mark]
-    note_ __LINE__
-    lea rax, [rip + 6f]
-    mov [resume], rax
-    mov [resume_rsp], rsp
-7:  ud2
-6:  mov rsp, [resume_rsp]
-    mov rax, [seen_rip]
-    sub rax, rbx
-    IS(7b - moved)
-    lea eax, [rip + moved]      /* cut to 32 bits */
-    cmp eax, ebx
-    note_ __LINE__
-    inc dword ptr [moved_count]
-    pop rbx
-    ret
-3:  mov rax, [rsp]
-    ret
-moved_constant: .quad 0x123456789abcdef0
-moved_near: .long 0
-    .balign 4096
-moved_far:
-    mov rax, [rsp]
-    mov r9d, 0x11
-    ret
-    .balign 4096
-moved_elsewhere:
-    mov rax, [rsp]
-    mov r9d, 0x22
-    ret
-    .balign 4096
-patched:
-    mov eax, 0
-    ret
-    .balign 4096
 
 syscall64:
     mov [syscall_rcx], rcx
@@ -710,103 +338,17 @@ user_syscall32:
 user_syscall32_next:
 user_back32:
     int 0x80
-    .code64
-
-/* The frame from `rsp` on: error code, RIP, CS, RFLAGS, RSP, SS; the vector below it. */
-common64:
-    push rax
-    lea rax, [rsp + 8]
-    mov [seen_frame], rax
-    mov rax, [rsp + 8]
-    mov [seen_vector], rax
-    mov rax, [rsp + 16]
-    mov [seen_error], rax
-    mov rax, [rsp + 24]
-    mov [seen_rip], rax
-    mov rax, [rsp + 32]
-    mov [seen_cs], rax
-    mov rax, [rsp + 48]
-    mov [seen_rsp], rax
-    mov rax, [rsp + 56]
-    mov [seen_ss], rax
-    mov rax, cr2
-    mov [seen_cr2], rax
-    pop rax
-    mov rsp, offset stack0_top
-    push DATA64
-    push offset stack64_top
-    push 2
-    push CODE64
-    push qword ptr [resume]
-    iretq
-
-    .balign 16
-stubs64:
-    .set vector, 0
-    .rept 0x82
-    .balign 16
-    .if (vector != 8) && ((vector < 10) || (vector > 14)) && (vector != 17)
-    push 0
-    .endif
-    .if vector < 0x80
-    push vector
-    .else
-    .byte 0x68
-    .long vector
-    .endif
-    jmp common64
-    .set vector, vector + 1
-    .endr
-    .code32
 
     .data
     .balign 16
 pair: .skip 16
 constant: .long 0x9abcdef0, 0x12345678
-idt64_pointer:
-    .word 0x820 - 1
-    .long idt64, 0
-idt_back:
-    .word 0x7ff
-    .long idt
 gate_pointer:
     .long 0
     .word GATE64
 
     .bss
-    .balign 4096
-pml4: .skip 4096
-pdpt: .skip 4096
-pdpt_high: .skip 4096
-pd: .skip 4096
-pt: .skip 4096
-plain_page: .skip 4096
-    .skip 4096
-stack64_top:
-    .skip 4096
-stack0_top:
-    .skip 4096
-ist1_top:
-idt64: .skip 0x820
-tss64: .skip 104
     .balign 8
-saved_esp: .skip 8
-moved_count: .skip 4
-features: .skip 4
-vendor: .skip 4
-good_count: .skip 4
-bad_count: .skip 4
-bad_lines: .skip 4 * 256
-resume: .skip 8
-resume_rsp: .skip 8
-seen_vector: .skip 8
-seen_error: .skip 8
-seen_rip: .skip 8
-seen_cs: .skip 8
-seen_rsp: .skip 8
-seen_ss: .skip 8
-seen_cr2: .skip 8
-seen_frame: .skip 8
 gate_seen: .skip 8
 user_result: .skip 8
 syscall_rcx: .skip 8
@@ -815,4 +357,3 @@ syscall_cs: .skip 8
 syscall_ss: .skip 8
 syscall_flags: .skip 8
 syscall_to32: .skip 8
-moved_mark: .skip 4

@@ -3,24 +3,18 @@
  * allows it, in spaces that are not loaded, by every kind of store, and a page is table and data in turns. There are more spaces
  * than the shadow remembers, spaces share tables and have the same CR3, and paging's mode bits change. Every change that the rules
  * make visible must be seen.
- *
- * Linear 0-16 MB is mapped identically, and tests map pages at WINDOW.
  */
 #include "guest.inc"
 #include "paging.inc"
 GUEST(tables)
 
-WINDOW = 0x40000000
-#define PAGE(n) (WINDOW + 0x1000 * (n))
-#define PTE(n) [page_table + 4 * (n)]
 ALL = P + RW + US
-FRAME = 0x800000       /* 256 pages, each with its number in its first word */
 DIRECTORIES = 0x600000 /* directories of SPACES spaces, each with a page table behind it */
 SPACES = 100
 CR4_PGE = 1 << 7
 
 guest_main:
-    call number_frames
+    NUMBER_FRAMES
     call enable
     call more_rights
     call kinds_of_stores
@@ -33,18 +27,10 @@ guest_main:
     call split_and_merge
     call accessed_dirty
     call mode_bits
-    call disable
-    call pae
-    ret
-
-number_frames:
-    mov edi, FRAME
-    xor eax, eax
-1:  mov [edi], eax
-    add edi, 0x1000
-    inc eax
-    cmp eax, 256
-    jne 1b
+    PAGING_OFF
+    mov eax, cr4
+    and eax, ~0x10
+    mov cr4, eax
     ret
 
 enable:
@@ -53,44 +39,7 @@ enable:
     PAGING_ON CR0_PG+CR0_WP
     ret
 
-disable:
-    PAGING_OFF
-    ret
-
-flush: /* keeps registers */
-    push eax
-    mov eax, cr3
-    mov cr3, eax
-    pop eax
-    ret
-
-clear_window:
-    pushad
-    mov edi, offset page_table
-    mov ecx, 1024
-    xor eax, eax
-    rep stosd
-    call flush
-    popad
-    ret
-
-/* The supervisor and the user must find the number of the frame at PAGE(0). */
-#define SEES(number) sees_ __LINE__, STRING(number)
-.macro sees_ line, number
-    push \number
-    pop dword ptr [expected]
-    mov esi, PAGE(0)
-    mov eax, [esi]
-    push eax
-    push dword ptr [expected]
-    push \line
-    call check_equal
-    RUN_USER(user_read, 0x202)
-    push eax
-    push dword ptr [expected]
-    push \line
-    call check_equal
-.endm
+    WINDOW_FUNCTIONS
 
 more_rights: /* absent to present, read-only to writable, supervisor to user: no INVLPG needed */
     call clear_window
@@ -585,182 +534,14 @@ mode_bits: /* CR0.WP, CR4.PGE */
     jnz 1b
     ret
 
-/* Entries of 8 bytes; PDPTEs are registers */
-#define PAE_PTE(n) [page_table + 8 * (n)]
-pae:
-    mov edi, offset directory
-    mov ecx, 1024
-    xor eax, eax
-    rep stosd
-    mov edi, offset directory2
-    mov ecx, 1024
-    rep stosd
-    mov edi, offset page_table
-    mov ecx, 1024
-    rep stosd
-    mov edi, offset directory
-    mov eax, ALL + PS
-1:  stosd
-    add edi, 4
-    add eax, 0x200000
-    cmp eax, 0x1000000
-    jb 1b
-    mov dword ptr [directory2], offset page_table + ALL
-    mov dword ptr [pdpt], offset directory + P
-    mov dword ptr [pdpt + 8], offset directory2 + P
-    mov dword ptr [pdpt2], offset directory + P
-    mov dword ptr [pdpt2 + 8], offset directory2 + P
-    mov eax, cr4
-    or eax, 0x20
-    mov cr4, eax
-    mov eax, offset pdpt
-    mov cr3, eax
-    mov eax, cr0
-    or eax, CR0_PG
-    mov cr0, eax
-
-    mov ebp, 40
-2:  mov eax, ebp                        /* an entry is written by halves and by CMPXCHG8B, in turns */
-    shl eax, 12
-    lea ebx, [eax + FRAME + ALL]
-    test ebp, 1
-    jz 3f
-    mov PAE_PTE(0), ebx
-    jmp 4f
-3:  mov eax, PAE_PTE(0)
-    mov edx, [page_table + 4]
-    xor ecx, ecx
-    lock cmpxchg8b PAE_PTE(0)
-4:  invlpg [PAGE(0)]
-    SEES(ebp)
-    mov eax, offset pdpt2               /* another root with the same directories */
-    mov cr3, eax
-    SEES(ebp)
-    add dword ptr PAE_PTE(0), 0x1000
-    mov eax, offset pdpt
-    mov cr3, eax
-    lea edi, [ebp + 1]
-    SEES(edi)
-    dec ebp
-    jnz 2b
-
-    /* over the boundary of two entries */
-    mov dword ptr PAE_PTE(0), FRAME + 0x1000 + ALL
-    mov dword ptr PAE_PTE(1), FRAME + 0x3000 + ALL
-    call flush
-    SEES(1)
-    CHECK_EQ([PAGE(1)], 3)
-    mov dword ptr [page_table + 6], (0x2000 + ALL) << 16
-    invlpg [PAGE(1)]
-    CHECK_EQ([PAGE(1)], 2)
-    SEES(1)
-
-    /* A PDPTE is cleared and set again: only a load of CR3 makes it take effect. */
-    mov ebp, 20
-5:  SEES(1)
-    mov dword ptr [pdpt + 8], 0
-    SKIP_ON_TCG 6f
-    invlpg [PAGE(0)]
-    SEES(1)                             /* the PDPTE register is unchanged */
-6:  call flush
-    EXPECT_FAULT(VEC_PF, 0, mov eax, [PAGE(0)])
-    mov esi, PAGE(0)
-    EXPECT_USER(user_read, 0x202, VEC_PF, 4, user_read)
-    mov dword ptr [pdpt + 8], offset directory2 + P
-    call flush
-    SEES(1)
-    mov dword ptr [pdpt + 8], offset directory3 + P        /* another directory at the same CR3 */
-    mov dword ptr [directory3], offset page_table2 + ALL
-    mov dword ptr [page_table2], FRAME + 0x8000 + ALL
-    call flush
-    SEES(8)
-    mov dword ptr [page_table2], FRAME + 0xa000 + ALL
-    invlpg [PAGE(0)]
-    SEES(10)
-    mov dword ptr [pdpt + 8], offset directory2 + P
-    call flush
-    dec ebp
-    jnz 5b
-
-    /* The directory is one of its own tables, and 2 MB pages are split and merged. */
-    mov dword ptr [directory2 + 8 * 5], offset directory2 + P + RW
-    mov ebx, WINDOW + 5 * 0x200000      /* maps the pages that the directory's entries name, the page table first */
-    mov ecx, 40
-7:  mov eax, ecx
-    shl eax, 12
-    lea eax, [eax + FRAME + ALL]
-    mov [ebx], eax                      /* PTE 0, by way of it */
-    invlpg [PAGE(0)]
-    cmp [PAGE(0)], ecx
-    jne 8f
-    mov dword ptr [ebx + 0x5000], FRAME + ALL + PS         /* PDE 0 */
-    call flush
-    cmp dword ptr [PAGE(0)], 0
-    jne 8f
-    cmp dword ptr [PAGE(9)], 9
-    jne 8f
-    mov dword ptr [ebx + 0x5000], offset page_table + ALL
-    invlpg [PAGE(9)]
-    cmp [PAGE(0)], ecx
-    jne 8f
-    dec ecx
-    jnz 7b
-8:  CHECK_EQ(ecx, 0)
-    EXPECT_FAULT(VEC_PF, 0, mov eax, [PAGE(9)])
-
-    /* EFER.NXE: bit 63 is no-execute or reserved. */
-    mov eax, 0x80000001
-    cpuid
-    test edx, 1 << 20
-    jz 9f
-    mov ebp, 10
-10: mov dword ptr PAE_PTE(0), FRAME + 0x1000 + ALL
-    mov dword ptr [page_table + 4], 0x80000000
-    mov ecx, 0xc0000080
-    rdmsr
-    or eax, 1 << 11
-    wrmsr
-    invlpg [PAGE(0)]
-    SEES(1)
-    mov esi, PAGE(0)
-    EXPECT_USER(user_jump, 0x202, VEC_PF, 0x15, PAGE(0))
-    mov ecx, 0xc0000080
-    rdmsr
-    and eax, ~(1 << 11)
-    wrmsr
-    SKIP_ON_TCG 11f
-    EXPECT_FAULT(VEC_PF, 9, mov eax, [PAGE(0)])
-    EXPECT_USER(user_read, 0x202, VEC_PF, 0xd, user_read)
-11: mov dword ptr [page_table + 4], 0
-    invlpg [PAGE(0)]
-    SEES(1)
-    dec ebp
-    jnz 10b
-9:  call disable
-    mov eax, cr4
-    and eax, ~0x30
-    mov cr4, eax
-    ret
-
     /* --- at CPL 3: ESI is the address --- */
-user_read: mov eax, [esi]
-    int 0x80
-user_read_done:
-user_write: mov [esi], eax
-    int 0x80
-user_write_done:
-user_jump: jmp esi
+    USER_ACCESSES
 
     .bss
     .balign 4096
 directory: .skip 4096
-directory2: .skip 4096
-directory3: .skip 4096
 before_table: .skip 4096
 page_table: .skip 4096
-page_table2: .skip 4096
 identity: .skip 4 * 4096
-pdpt: .skip 32
-pdpt2: .skip 32
 source: .skip 8
 expected: .skip 4

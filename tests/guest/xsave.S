@@ -28,6 +28,25 @@ YMM_AT = 576
 AREA_BYTES = 832
 
 FILL = 0xa5a5a5a5
+/* words of `pattern`: its first, and the first of its upper half */
+LOW = 0x03020100
+HIGH = 0x13121110
+
+/* The first words of the register's two halves must be these. */
+#define CHECK_YMM(register, low, high) check_ymm_ __LINE__, register, STRING(low), STRING(high)
+.macro check_ymm_ line, register, low, high
+    vmovups [scratch], \register
+    check_eq_ \line, [scratch], "\low"
+    check_eq_ \line, [scratch + 16], "\high"
+.endm
+#define CHECK_MXCSR(value) check_mxcsr_ __LINE__, STRING(value)
+.macro check_mxcsr_ line, value
+    stmxcsr [scratch]
+    check_eq_ \line, [scratch], \value
+.endm
+
+MXCSR_DEFAULT = 0x1f80
+MXCSR_UP = 0x5f80       /* rounds up */
 
 guest_main:
     mov eax, cr0
@@ -179,21 +198,19 @@ save_all:
     CHECK_EQ([area + HEADER], ALL)
     CHECK_EQ([area + HEADER + 4], 0)
     CHECK_EQ([area + XCOMP_BV], 0)
-    CHECK_EQ([area + XMM_AT + 16], 0x03020100)
+    CHECK_EQ([area + XMM_AT + 16], LOW)
     CHECK_EQ([area + XMM_AT + 7 * 16 + 12], 0x0f0e0d0c)
     CHECK_EQ([area + YMM_AT], 0)
-    CHECK_EQ([area + YMM_AT + 7 * 16], 0x13121110)
+    CHECK_EQ([area + YMM_AT + 7 * 16], HIGH)
     CHECK_EQ([area + YMM_AT + 7 * 16 + 12], 0x1f1e1d1c)
     CHECK_EQ([area + XMM_AT + 8 * 16], FILL)    /* registers of 64-bit mode */
     CHECK_EQ([area + YMM_AT + 8 * 16], FILL)
-    CHECK_EQ([area + MXCSR_AT], 0x1f80)
+    CHECK_EQ([area + MXCSR_AT], MXCSR_DEFAULT)
     CHECK_EQ([area + 32 + 4], 0x80000000)       /* ST0: 1.0 */
     vzeroall
     fstp st
     EXPECT_NONE(xrstor [area])
-    vmovups [scratch], ymm7
-    CHECK_EQ([scratch], 0x03020100)
-    CHECK_EQ([scratch + 16], 0x13121110)
+    CHECK_YMM(ymm7, LOW, HIGH)
     CHECK_EQ([scratch + 28], 0x1f1e1d1c)
     fstp dword ptr [scratch]
     CHECK_EQ([scratch], 0x3f800000)
@@ -219,9 +236,9 @@ save_used:
     EXPECT_NONE(xsaveopt [area])
     CHECK_EQ([area + HEADER], SSE)
     CHECK_EQ([area], FILL)
-    CHECK_EQ([area + XMM_AT + 32], 0x03020100)
+    CHECK_EQ([area + XMM_AT + 32], LOW)
     CHECK_EQ([area + YMM_AT], FILL)
-    CHECK_EQ([area + MXCSR_AT], 0x1f80)
+    CHECK_EQ([area + MXCSR_AT], MXCSR_DEFAULT)
     mov ecx, 1
     push eax
     EXPECT_NONE(xgetbv)             /* what is in use */
@@ -231,7 +248,7 @@ save_used:
     vmovups ymm2, [pattern]
     EXPECT_NONE(xsaveopt [area])
     CHECK_EQ([area + HEADER], SSE + AVX)
-    CHECK_EQ([area + YMM_AT + 32], 0x13121110)
+    CHECK_EQ([area + YMM_AT + 32], HIGH)
     ret
 
 save_compacted:
@@ -249,27 +266,24 @@ save_compacted:
     ldmxcsr [mxcsr_up]
     EXPECT_NONE(xsavec [area])
     CHECK_EQ([area + HEADER], SSE)
-    CHECK_EQ([area + MXCSR_AT], 0x5f80)
+    CHECK_EQ([area + MXCSR_AT], MXCSR_UP)
     CHECK_EQ([area + XMM_AT], 0)
     mov eax, X87 + AVX
     vmovups ymm3, [pattern]
     EXPECT_NONE(xsavec [area])
     CHECK_EQ([area + HEADER], AVX)
     CHECK_EQ([area + XCOMP_BV], X87 + AVX)
-    CHECK_EQ([area + YMM_AT + 48], 0x13121110)
+    CHECK_EQ([area + YMM_AT + 48], HIGH)
     /* restored from there: SSE is not in the area, so it becomes initial, and MXCSR with it */
     mov dword ptr [area + HEADER + 16], 0
     vzeroall
     vmovaps xmm4, [pattern]
     mov eax, ALL
     EXPECT_NONE(xrstor [area])
-    stmxcsr [scratch]
-    CHECK_EQ([scratch], 0x1f80)
+    CHECK_MXCSR(MXCSR_DEFAULT)
     vmovups [scratch], ymm4
     CHECK_EQ([scratch], 0)
-    vmovups [scratch], ymm3
-    CHECK_EQ([scratch], 0)
-    CHECK_EQ([scratch + 16], 0x13121110)
+    CHECK_YMM(ymm3, 0, HIGH)
     ret
 
 /* Components that are not asked for stay, those that the area has not become initial. In the standard format MXCSR goes with
@@ -285,20 +299,13 @@ restore_parts:
     ldmxcsr [mxcsr_default]
     mov eax, AVX
     EXPECT_NONE(xrstor [area])
-    stmxcsr [scratch]
-    CHECK_EQ([scratch], 0x5f80)
-    vmovups [scratch], ymm5
-    CHECK_EQ([scratch], 0)
-    CHECK_EQ([scratch + 16], 0x13121110)
-    vmovups [scratch], ymm6
-    CHECK_EQ([scratch], 0x03020100)
-    CHECK_EQ([scratch + 16], 0)
+    CHECK_MXCSR(MXCSR_UP)
+    CHECK_YMM(ymm5, 0, HIGH)
+    CHECK_YMM(ymm6, LOW, 0)
     and dword ptr [area + HEADER], ~AVX
     mov eax, SSE + AVX
     EXPECT_NONE(xrstor [area])
-    vmovups [scratch], ymm5
-    CHECK_EQ([scratch], 0x03020100)
-    CHECK_EQ([scratch + 16], 0)
+    CHECK_YMM(ymm5, LOW, 0)
     /* AVX is off: its component stays as it is, and an area cannot have it */
     vmovups ymm5, [pattern]
     xsave [area]
@@ -309,9 +316,7 @@ restore_parts:
     movaps xmm5, [zeros]
     mov eax, ALL
     call set_xcr0
-    vmovups [scratch], ymm5
-    CHECK_EQ([scratch], 0)
-    CHECK_EQ([scratch + 16], 0x13121110)
+    CHECK_YMM(ymm5, 0, HIGH)
     ret
 
 bad_headers:
@@ -467,7 +472,7 @@ encodings:
     vmovaps xmm0, [zeros]
     .byte 0xc4, 0xc1, 0x78, 0x57, 0xc1          /* VXORPS XMM0, XMM0, XMM1 with B */
     vmovaps [scratch], xmm0
-    CHECK_EQ([scratch], 0x03020100)
+    CHECK_EQ([scratch], LOW)
     .byte 0xc4, 0xe1, 0x38, 0x57, 0xc1          /* the same with the fourth bit of vvvv */
     vmovaps [scratch], xmm0
     CHECK_EQ([scratch + 4], 0)
@@ -493,9 +498,7 @@ encodings:
 legacy_sse:
     vmovups ymm0, [pattern]
     xorps xmm0, xmm0
-    vmovups [scratch], ymm0
-    CHECK_EQ([scratch], 0)
-    CHECK_EQ([scratch + 16], 0x13121110)
+    CHECK_YMM(ymm0, 0, HIGH)
     vxorps xmm0, xmm0, xmm0
     vmovups [scratch], ymm0
     CHECK_EQ([scratch + 16], 0)
@@ -585,13 +588,13 @@ far_pointer:
     .long 0x11223344
     .word KDATA
 mxcsr_default:
-    .long 0x1f80
+    .long MXCSR_DEFAULT
 mxcsr_up:
-    .long 0x5f80
+    .long MXCSR_UP
     .balign 64
 initial:
     .skip MXCSR_AT
-    .long 0x1f80
+    .long MXCSR_DEFAULT
     .skip AREA_BYTES - MXCSR_AT - 4
     .bss
     .balign 64

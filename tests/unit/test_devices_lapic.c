@@ -153,7 +153,7 @@ static void test_destinations(void)
     ready();
     out(ID, 3u << 24), out(LDR, 0x04u << 24);
     CHECK(send(0x40, APIC_FIXED, 3, false, false) && !send(0x40, APIC_FIXED, 4, false, false));
-    CHECK(send(0x40, APIC_FIXED, 0xff, false, false)); /* everybody */
+    CHECK(send(0x40, APIC_FIXED, 0xff, false, false)); /* all */
     CHECK(send(0x40, APIC_FIXED, 0x0c, true, false) && !send(0x40, APIC_FIXED, 0x0b, true, false));
     CHECK(send(0x40, APIC_LOWEST_PRIORITY, 0xff, true, false));
     CHECK(!send(0x40, APIC_FIXED, 0, true, false));

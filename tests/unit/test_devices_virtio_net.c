@@ -400,6 +400,44 @@ static void test_guest_offloads(void)
     virtio_net_destroy(&net);
 }
 
+/* A queue that is reset alone (2.6.1): the cable has nothing of it any more, and the other queue goes on. */
+static void test_queue_reset(void)
+{
+    enum { SELECT = 22, QUEUE_RESET = 58 };
+    static const u8 none[10];
+    u32 head, written;
+    for (unsigned queue = RECEIVE; queue <= SEND; queue++) {
+        start(ALL_FEATURES | VIRTIO_F_RING_RESET, false);
+        add_buffer(DATA + 0x1000, 2000);
+        rig_notify(&rig, RECEIVE);
+        send_bytes(12, 60, none);
+        unsigned withdrawals = far.withdrawals;
+        rig_write(&rig, SELECT, 2, queue);
+        rig_write(&rig, QUEUE_RESET, 2, 1);
+        CHECK_EQ(far.withdrawals, withdrawals + 1);
+        CHECK_EQ(rig_read(&rig, QUEUE_RESET, 2), 0);
+        CHECK(far.filters && far.sent_count == 0);
+        CHECK_EQ(far.offered_count, queue == SEND ? 1 : 0);
+        CHECK_EQ(rig_get(&rig, SEND, &head, &written), queue == RECEIVE);
+        CHECK(!rig_get(&rig, RECEIVE, &head, &written));
+        rig_place_queue(&rig, queue);
+        far.offered_count = queue == SEND ? far.offered_count : 0;
+        if (queue == RECEIVE) add_buffer(DATA + 0x1000, 2000);
+        if (queue == RECEIVE) rig_notify(&rig, RECEIVE);
+        send_bytes(12, 60, none);
+        CHECK(far.offered_count == 1 && far.sent_count == 1 && !is_broken());
+        far.offered[0]->next = NULL;
+        far.offered[0]->used = 60;
+        far.offered[0]->count = 1;
+        far.ops->received(far.card, far.offered[0]);
+        CHECK(rig_get(&rig, RECEIVE, &head, &written) && written == 72);
+        far.sent[0]->next = NULL;
+        far.ops->sent(far.card, far.sent[0]);
+        CHECK(rig_get(&rig, SEND, &head, &written));
+        virtio_net_destroy(&net);
+    }
+}
+
 int main(void)
 {
     test_config();
@@ -413,5 +451,6 @@ int main(void)
     test_filters();
     test_bad_commands();
     test_guest_offloads();
+    test_queue_reset();
     return check_report();
 }

@@ -137,7 +137,7 @@ static const char scale[] = {TCP_OPTION_NOP, TCP_OPTION_SCALE, 3, SHIFT};
 static void test_option(void)
 {
     connect_guest(scale, 1000);
-    CHECK_EQ(window_of(frame), 65535); /* the router sees as much of 128,000 as it can */
+    CHECK_EQ(window_of(frame), LARGE); /* of 128,000 */
     connect_guest(scale, 100);
     CHECK_EQ(window_of(frame), 12800);
     make(true, TCP_SYN, GUEST_ISS, 0, 64240, 0, scale);
@@ -166,7 +166,7 @@ static void test_acknowledgements(void)
     router(TCP_ACK, FIRST, LARGE, true);
     CHECK_EQ(out.acks, 0); /* not from within the router */
     tcp_windows_flush(windows);
-    CHECK(out.acks == 1 && ack_of(out.frame) == FIRST + LARGE && window_of(out.frame) == 65535);
+    CHECK(out.acks == 1 && ack_of(out.frame) == FIRST + LARGE && window_of(out.frame) == LARGE);
     CHECK_EQ(get_be32(out.frame + TRANSPORT + TCP_SEQUENCE), GUEST_ISS + 1);
     CHECK(frame_parse(out.frame, sizeof(out.frame), &layout) && checksum_is_good(out.frame, &layout));
     CHECK(!memcmp(out.frame + ETHERNET + 12, "\x0a\0\2\17\x0a\0\2\2", 8));
@@ -184,7 +184,7 @@ static void test_acknowledgements(void)
     CHECK(!guest(TCP_ACK, GUEST_ISS + 1, FIRST + LARGE, 1000 - LARGE / 128, 0));
     /* One with news: the edge has moved. The number stays what it was. */
     CHECK(guest(TCP_ACK, GUEST_ISS + 1, FIRST + 2 * LARGE, 1000, 0));
-    CHECK(ack_of(frame) == FIRST + 3 * LARGE && window_of(frame) == 65535);
+    CHECK(ack_of(frame) == FIRST + 3 * LARGE && window_of(frame) == LARGE);
     CHECK(guest(TCP_ACK, GUEST_ISS + 1, FIRST + 4 * LARGE, 1000, 0));
     CHECK_EQ(ack_of(frame), FIRST + 4 * LARGE);
     /* Data of the guest pass always, with the router's numbers; later acknowledgements begin behind them. */
@@ -200,6 +200,32 @@ static void test_acknowledgements(void)
     router(TCP_ACK, FIRST + 6 * LARGE, LARGE, false);
     out.refuses = true;
     router(TCP_ACK, FIRST + 6 * LARGE, LARGE, true);
+    tcp_windows_flush(windows);
+    CHECK_EQ(out.acks, acks);
+}
+
+/* A small segment between large ones does not hold up those behind it. One that stands alone is the guest's to acknowledge. */
+static void test_small(void)
+{
+    enum { SMALL = 1 };
+    connect_guest(scale, 2000);
+    router(TCP_ACK, FIRST, SMALL, true);
+    tcp_windows_flush(windows);
+    CHECK(out.acks == 0 && out.segments == 1);
+    CHECK(guest(TCP_ACK, GUEST_ISS + 1, FIRST + SMALL, 2000, 0));
+    CHECK_EQ(ack_of(frame), FIRST + SMALL);
+    u32 next = FIRST + SMALL;
+    for (unsigned n = 0; n < 3; n++, next += LARGE + 2 * SMALL) {
+        router(TCP_ACK, next, LARGE, true);
+        router(TCP_ACK, next + LARGE, SMALL, true);
+        router(TCP_ACK, next + LARGE + SMALL, SMALL, true);
+        tcp_windows_flush(windows);
+        CHECK_EQ(ack_of(out.frame), next + LARGE + 2 * SMALL);
+    }
+    /* The guest has all. The first small segment behind a large one belongs to it; further ones stand alone. */
+    guest(TCP_ACK, GUEST_ISS + 1, next, 2000, 0);
+    unsigned acks = out.acks;
+    router(TCP_ACK, next, SMALL, true);
     tcp_windows_flush(windows);
     CHECK_EQ(out.acks, acks);
 }
@@ -363,6 +389,7 @@ int main(void)
 {
     test_option();
     test_acknowledgements();
+    test_small();
     test_loss();
     test_end();
     test_ahead();

@@ -12,7 +12,7 @@ static const struct share_options plain = {.security = SHARE_NONE};
 
 /* A file beside the folder that must stay unreachable. */
 static char outside[64];
-#define SECRET "what nobody gave to the guest"
+#define SECRET "not for the guest"
 
 static void test_names(void)
 {

@@ -162,7 +162,8 @@ static void reset(struct virtio *virtio)
     free_all(device);
 }
 
-static const struct virtio_kind kind_ops = {notify, config_written, reset};
+static const struct virtio_kind kind_ops = {
+    .notify = notify, .config_written = config_written, .reset = reset};
 
 /* --- the kinds --- */
 

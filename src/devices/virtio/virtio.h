@@ -95,6 +95,8 @@ struct virtio_kind {
     /* Bytes of virtio.config were written, only those that `config_writable` allows. */
     void (*config_written)(struct virtio *virtio, u32 offset, unsigned size);
     void (*reset)(struct virtio *virtio);
+    /* The driver has reset this queue alone (2.6.1): what is not held is not used any more. */
+    void (*queue_reset)(struct virtio *virtio, unsigned queue);
 };
 
 struct virtio {

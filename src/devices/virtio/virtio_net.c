@@ -54,6 +54,7 @@ enum {
 struct virtio_net_frame {
     struct net_frame frame; /* first */
     struct virtio_net_frame *next_free;
+    bool out; /* with the cable */
     u32 epoch;
     u16 head;
     struct iovec part[VIRTIO_CHAIN_PARTS];
@@ -62,9 +63,9 @@ struct virtio_net_frame {
 struct virtio_net_buffer {
     struct net_buffer buffer; /* first */
     struct virtio_net_buffer *next_free;
+    bool out; /* with the cable */
     u32 epoch;
     u16 head;
-
     struct iovec part[BUFFER_PARTS];
     u64 gpa[BUFFER_PARTS];
 };
@@ -96,6 +97,7 @@ static unsigned skip_parts(const struct iovec *from, unsigned count, u32 skip, s
 static void give_frame(struct virtio_net *net, struct virtio_net_frame *frame)
 {
     virtio_give_head(&net->virtio, SEND_QUEUE, frame->epoch, frame->head, 0);
+    frame->out = false;
     frame->next_free = net->free_frames;
     net->free_frames = frame;
 }
@@ -129,6 +131,7 @@ static void begin_sending(struct virtio_net *net, struct virtio_net_frame *frame
     frame->frame.bytes = (u32)chain->readable_bytes - skip;
     frame->frame.part = frame->part;
     frame->frame.part_count = skip_parts(chain->part, chain->readable, skip, frame->part);
+    frame->out = true;
     net_send(net->cable, &frame->frame);
 }
 
@@ -160,6 +163,7 @@ static void sent(void *card, struct net_frame *first)
 
 static void free_buffer(struct virtio_net *net, struct virtio_net_buffer *buffer)
 {
+    buffer->out = false;
     buffer->next_free = net->free_buffers;
     net->free_buffers = buffer;
 }
@@ -180,6 +184,7 @@ static bool offer_buffer(struct virtio_net *net, struct virtio_net_buffer *buffe
         chain->writable_bytes < NET_FRAME_MAX + skip ? chain->writable_bytes : NET_FRAME_MAX + skip;
     buffer->buffer = (struct net_buffer){
         .part = buffer->part, .part_count = chain->writable, .capacity = (u32)capacity, .reserved = skip};
+    buffer->out = true;
     net_offer(net->cable, &buffer->buffer);
     return true;
 }
@@ -467,6 +472,7 @@ static void collect(struct virtio_net *net)
     net->free_frames = NULL;
     net->free_buffers = NULL;
     for (unsigned n = 0; n < VIRTIO_NET_QUEUE; n++) {
+        net->frames[n].out = false;
         net->frames[n].next_free = net->free_frames;
         net->free_frames = &net->frames[n];
         free_buffer(net, &net->buffers[n]);
@@ -487,8 +493,27 @@ static void reset(struct virtio *virtio)
     put_link(net);
 }
 
+/* The cable gives back what it has of both queues. Frames that were not sent are lost, as they may be on any network. The buffers of a receive
+ * queue that was not reset are offered again. */
+static void queue_reset(struct virtio *virtio, unsigned queue)
+{
+    struct virtio_net *net = container_of(virtio, struct virtio_net, virtio);
+    if (!net->started || queue == COMMAND_QUEUE) return;
+    net_withdraw(net->cable);
+    for (unsigned n = 0; n < VIRTIO_NET_QUEUE; n++) {
+        struct virtio_net_buffer *buffer = &net->buffers[n];
+        if (net->frames[n].out) give_frame(net, &net->frames[n]);
+        if (buffer->out && queue == RECEIVE_QUEUE)
+            free_buffer(net, buffer);
+        else if (buffer->out)
+            net_offer(net->cable, &buffer->buffer);
+    }
+    update_filter(net);
+    if (queue == RECEIVE_QUEUE) virtio_interrupt(virtio, SEND_QUEUE);
+}
+
 static const struct virtio_kind net_kind = {
-    .notify = notify, .config_written = config_written, .reset = reset};
+    .notify = notify, .config_written = config_written, .reset = reset, .queue_reset = queue_reset};
 static const struct net_card_ops card_ops = {.sent = sent, .received = received, .carrier = carrier};
 
 static void put_config(struct virtio_net *net, u16 mtu)
@@ -521,8 +546,6 @@ bool virtio_net_init(struct virtio_net *net, struct pci_bus *bus, const struct d
     net_attach(cable, &card_ops, net);
     virtio_init(&net->virtio, &net_kind, bus, dma, options, VIRTIO_NET, CLASS_NETWORK_ETHERNET, features,
                 sizes, QUEUES);
-    /* A queue that is reset alone would leave its buffers with the cable. */
-    net->virtio.offered &= ~VIRTIO_F_RING_RESET;
     put_config(net, net_options->mtu);
     return true;
 }

@@ -147,8 +147,9 @@ static void queue_write(struct virtio *virtio, struct virtio_queue *queue, u32 o
     switch (offset) {
     case COMMON_QUEUE_VECTOR: queue->vector = vector_or_none(virtio, value); return;
     case COMMON_QUEUE_RESET:
-        if (value == 1 && virtio_has(virtio, VIRTIO_F_RING_RESET))
-            virtio_queue_reset(virtio, virtio->queue_select);
+        if (value != 1 || !virtio_has(virtio, VIRTIO_F_RING_RESET)) return;
+        virtio_queue_reset(virtio, virtio->queue_select);
+        if (virtio->kind->queue_reset) virtio->kind->queue_reset(virtio, virtio->queue_select);
         return;
     default: break;
     }

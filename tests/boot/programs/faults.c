@@ -49,12 +49,7 @@ static void handler(int signal, siginfo_t *info, void *context)
 
 void catch_faults(void)
 {
-    static u8 stack[65536];
-    sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = sizeof stack}, NULL);
-    struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-    static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP};
-    for (size_t n = 0; n < sizeof signals / sizeof *signals; n++)
-        sigaction(signals[n], &action, NULL);
+    handle_faults(handler);
 }
 
 void run_until_fault(const void *code, const struct regs *in)

@@ -59,6 +59,9 @@ struct caught {
 };
 extern struct caught caught;
 
+/* Install a handler, with a stack of its own, of the signals that faults become. */
+void handle_faults(void (*handler)(int signal, siginfo_t *info, void *context));
+
 void catch_faults(void);
 /* Jump to code with these registers. It runs until it faults (for example by INT3); `caught` has the fault. */
 void run_until_fault(const void *code, const struct regs *in);

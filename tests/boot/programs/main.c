@@ -63,6 +63,16 @@ int wait_for(int pid)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
 }
 
+void handle_faults(void (*handler)(int signal, siginfo_t *info, void *context))
+{
+    static u8 stack[65536];
+    sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = sizeof stack}, NULL);
+    struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP};
+    for (size_t n = 0; n < sizeof signals / sizeof *signals; n++)
+        sigaction(signals[n], &action, NULL);
+}
+
 static bool wanted(const char *name, char **names)
 {
     if (!*names) return true;
