@@ -4,10 +4,12 @@ import matplotlib
 matplotlib.use("svg")
 # The same rows give the same file.
 matplotlib.rcParams["svg.hashsalt"] = "ringer"
+# Letters stay letters: small files, and the browser's font.
+matplotlib.rcParams["svg.fonttype"] = "none"
 from matplotlib import pyplot  # noqa: E402
 
 PANELS = [("misses_per_million", "translations in a million guest instructions"), ("retranslations", "retranslations"), ("evicted", "blocks evicted"),
-          ("links_cut", "links cut"), ("host_bytes_per_instruction", "host bytes in a translated guest instruction"), ("seconds", "seconds")]
+          ("links_cut", "links cut"), ("host_bytes_per_instruction", "host bytes in a translated guest instruction"), ("cpu_seconds", "processor time, s")]
 COLOURS = ["#2b6cb0", "#38a169", "#805ad5", "#d69e2e", "#c53030", "#4a5568"]
 # The literature with which each sweep is compared. Its authors measure user programs under DynamoRIO, Pin and VMware's monitor.
 LITERATURE = {
@@ -34,12 +36,14 @@ def lines_of(sweep, rows):
     return lines
 
 
-def panel(axis, sweep, rows, column, title):
+def panel(axis, sweep, rows, column, title, labels):
+    """`labels`: of all panels of the figure, so that a line has the same colour in each."""
     lines = lines_of(sweep, rows)
     values = list(dict.fromkeys(row["value"] for line in lines.values() for row in line))
     if sweep.split(",")[0] == "size":
         values.sort(key=in_bytes)
-    for colour, (label, line) in zip(COLOURS, lines.items()):
+    for label, line in lines.items():
+        colour = COLOURS[labels.index(label) % len(COLOURS)]
         points = sorted((values.index(row["value"]), row[column] or 0) for row in line)
         axis.plot(*zip(*points), marker="o", markersize=3, linewidth=1.2, color=colour, label=label)
     axis.set_xticks(range(len(values)), values, fontsize=7, rotation=0 if len(values) < 9 else 45)
@@ -49,6 +53,33 @@ def panel(axis, sweep, rows, column, title):
     axis.grid(axis="y", color="#e2e8f0")
 
 
+# For a document: a figure for each of these columns of a pair, a panel for each guest.
+SMALL = [("size,policy", "misses_per_million", "translations in a million guest instructions, by cache size and policy"),
+         ("size,policy", "links_cut", "links cut, by cache size and policy")]
+
+
+def draw_small(folder, rows):
+    """Files and what they show."""
+    drawn = []
+    for sweep, column, about in SMALL:
+        mine = [row for row in rows if row["sweep"] == sweep]
+        guests = list(dict.fromkeys(row["guest"] for row in mine))
+        if not guests:
+            continue
+        figure, axes = pyplot.subplots(1, len(guests), figsize=(2.3 * len(guests), 2.4), squeeze=False)
+        for axis, guest in zip(axes[0], guests):
+            panel(axis, sweep, [row for row in mine if row["guest"] == guest], column, guest, list(lines_of(sweep, mine)))
+        axes[0][0].legend(fontsize=7)
+        # A background of its own, so that a dark page shows it too.
+        figure.patch.set_facecolor("white")
+        figure.tight_layout()
+        name = f"cache-{column.replace('_', '-')}.svg"
+        figure.savefig(folder / name, metadata={"Date": None})
+        pyplot.close(figure)
+        drawn.append((name, about))
+    return drawn
+
+
 def draw(folder, rows):
     for sweep in dict.fromkeys(row["sweep"] for row in rows):
         mine = [row for row in rows if row["sweep"] == sweep]
@@ -56,7 +87,7 @@ def draw(folder, rows):
         figure, axes = pyplot.subplots(len(names), len(PANELS), figsize=(3.2 * len(PANELS), 2.4 * len(names) + 0.6), squeeze=False)
         for line, guest in zip(axes, names):
             for axis, (column, title) in zip(line, PANELS):
-                panel(axis, sweep, [row for row in mine if row["guest"] == guest], column, f"{guest}: {title}")
+                panel(axis, sweep, [row for row in mine if row["guest"] == guest], column, f"{guest}: {title}", list(lines_of(sweep, mine)))
         if "," in sweep:
             axes[0][0].legend(fontsize=7)
         figure.text(0.01, 0.005, LITERATURE.get(sweep.rstrip(), ""), fontsize=8)

@@ -261,7 +261,8 @@ int main(int argc, char **argv)
         return STATUS_OK;
     case COMMAND_RUN: break;
     }
-    if (!options.cpu_given && loader_kernel_is_64bit(&options.boot)) options.cpu = cpu_model_find("max64");
+    if (!options_settle_cpu(&options, loader_kernel_is_64bit(&options.boot), error, sizeof(error)))
+        die(STATUS_USAGE, "%s", error);
     /* So that a write to a pipe without a reader gives EPIPE. */
     signal(SIGPIPE, SIG_IGN);
     /* So that a background process that reads its terminal gets an error and is not stopped. */

@@ -10,7 +10,9 @@
     (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
 /* Changes of these bits are reported to the shadow. */
 #define CR0_PAGING (CR0_PE | CR0_WP | CR0_PG)
-#define CR4_PAGING (CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP | CR4_SMAP)
+#define CR4_PAGING (CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP | CR4_SMAP | CR4_PCIDE)
+/* In the source of MOV to CR3, with CR4.PCIDE: what the new PCID has cached is kept (SDM 3A 4.10.4.1). */
+#define CR3_KEEPS (1ull << 63)
 /* Changes of these bits reload the PDPTEs of PAE paging (SDM 3A 4.4.1). */
 #define CR0_LOADS_PDPTES (CR0_PG | CR0_CD | CR0_NW)
 #define CR4_LOADS_PDPTES (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)
@@ -77,7 +79,8 @@ static void write_cr0(struct vcpu *v, u64 value64)
     struct paging *p = &v->paging;
     if (value64 >> 32) fault_raise_error(v, VEC_GP, 0);
     u32 value = ((u32)value64 & CR0_DEFINED) | CR0_ET;
-    bool bad = ((value & CR0_PG) && !(value & CR0_PE)) || ((value & CR0_NW) && !(value & CR0_CD));
+    bool bad = ((value & CR0_PG) && !(value & CR0_PE)) || ((value & CR0_NW) && !(value & CR0_CD)) ||
+               (!(value & CR0_PG) && (p->cr4 & CR4_PCIDE));
     if (bad) fault_raise_error(v, VEC_GP, 0);
     u32 changed = value ^ p->cr0;
     if ((changed & CR0_PG) && (p->efer & EFER_LME)) switch_long_mode(v, value & CR0_PG);
@@ -89,10 +92,15 @@ static void write_cr0(struct vcpu *v, u64 value64)
 static void write_cr3(struct vcpu *v, u64 value)
 {
     struct paging *p = &v->paging;
+    bool kept = (p->cr4 & CR4_PCIDE) && (value & CR3_KEEPS);
+    if (kept) value &= ~CR3_KEEPS;
     if (value >> (vcpu_long_mode(v) ? p->maxphyaddr : 32)) fault_raise_error(v, VEC_GP, 0);
     if (pae_paging(v, p->cr0, p->cr4)) load_pdptes(v, p->cr0, value, p->cr4);
     p->cr3 = value;
-    shadow_load_root(v->shadow, p);
+    if (kept)
+        shadow_switch_root(v->shadow, p);
+    else
+        shadow_load_root(v->shadow, p);
 }
 
 static void write_cr4(struct vcpu *v, u64 value64)
@@ -102,6 +110,8 @@ static void write_cr4(struct vcpu *v, u64 value64)
     if (value64 & ~(u64)cpu_model_cr4(v->model)) fault_raise_error(v, VEC_GP, 0);
     if (vcpu_long_mode(v) && !(value & CR4_PAE)) fault_raise_error(v, VEC_GP, 0);
     u32 changed = value ^ p->cr4;
+    if ((changed & value & CR4_PCIDE) && (!vcpu_long_mode(v) || (p->cr3 & CR3_PCID)))
+        fault_raise_error(v, VEC_GP, 0);
     if ((changed & CR4_LOADS_PDPTES) && pae_paging(v, p->cr0, value)) load_pdptes(v, p->cr0, p->cr3, value);
     p->cr4 = value;
     if (changed & CR4_PAGING) shadow_load_root(v->shadow, p);

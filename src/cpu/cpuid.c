@@ -100,7 +100,8 @@ static struct {
       .xsave_eax = XSAVE_ALL,
       .x1_edx = X1D_RDTSCP,
       .x1_ecx = X1C_LZCNT,
-      .x7_edx = X7D_INVARIANT_TSC}},
+      .x7_edx = X7D_INVARIANT_TSC,
+      .cpuid_faulting = true}},
     /* As QEMU's model of this name: an AMD CPU of the K8's family. */
     {"pentium4",
      {.name = "qemu64",
@@ -111,7 +112,8 @@ static struct {
       .f1_ecx = F1C_SSE3 | F1C_CX16,
       .x1_edx = X86_64_X1_EDX,
       .x1_ecx = X1C_LAHF,
-      .caches = {0, 0, CACHES_MODERN}}},
+      .caches = {0, 0, CACHES_MODERN},
+      .maxphyaddr = 40}},
     /* Levels of x86-64 (psABI 3.1.1). */
     {"core2",
      {.name = "x86-64-v2",
@@ -122,7 +124,8 @@ static struct {
       .f1_ecx = F1C_CX16 | F1C_SSE4_1 | F1C_SSE4_2 | F1C_POPCNT | F1C_TSC_DEADLINE,
       .x1_edx = X86_64_X1_EDX | X1D_RDTSCP,
       .x1_ecx = X1C_LAHF,
-      .x7_edx = X7D_INVARIANT_TSC}},
+      .x7_edx = X7D_INVARIANT_TSC,
+      .maxphyaddr = 40}},
     {"x86-64-v2",
      {.name = "x86-64-v3",
       .brand = "Ringer Virtual CPU, x86-64-v3",
@@ -132,10 +135,11 @@ static struct {
       .x1_ecx = X1C_LZCNT}},
     {"max",
      {.name = "max64",
-      .f1_ecx = F1C_CX16,
+      .f1_ecx = F1C_CX16 | F1C_PCID,
       .f7_ebx = F7B_FSGSBASE,
       .x1_edx = X86_64_X1_EDX | X1D_PAGE1GB,
-      .x1_ecx = X1C_LAHF}},
+      .x1_ecx = X1C_LAHF,
+      .maxphyaddr = 40}},
 };
 
 static void inherit(struct cpu_model *m, const struct cpu_model *base)
@@ -152,6 +156,7 @@ static void inherit(struct cpu_model *m, const struct cpu_model *base)
     UNITE(x1_ecx);
     UNITE(x7_edx);
     UNITE(is_level);
+    UNITE(cpuid_faulting);
     DEFAULT(brand);
     DEFAULT(vendor);
     DEFAULT(signature);
@@ -226,7 +231,7 @@ static __attribute__((constructor)) void complete_models(void)
         struct cpu_model *m = &models[i].model;
         const struct cpu_model before = *m;
         m->f1_edx &= f1_edx | ~(u32)HOST_F1_EDX;
-        m->f1_ecx = (m->f1_ecx & (f1_ecx | F1C_TSC_DEADLINE)) | F1C_HYPERVISOR;
+        m->f1_ecx = (m->f1_ecx & (f1_ecx | F1C_TSC_DEADLINE | F1C_PCID)) | F1C_HYPERVISOR;
         m->f7_ebx &= f7_ebx | ~HOST_F7_EBX;
         m->f7_ecx &= f7_ecx | ~(u32)HOST_F7_ECX;
         m->f7_edx &= f7_edx;
@@ -270,6 +275,7 @@ u32 cpu_model_cr4(const struct cpu_model *model)
     if (model->f7_ebx & F7B_SMEP) cr4 |= CR4_SMEP;
     if (model->f7_ebx & F7B_FSGSBASE) cr4 |= CR4_FSGSBASE;
     if (model->f7_ecx & F7C_UMIP) cr4 |= CR4_UMIP;
+    if (model->f1_ecx & F1C_PCID) cr4 |= CR4_PCIDE;
     if (model->f1_ecx & F1C_XSAVE) cr4 |= CR4_OSXSAVE;
     return cr4;
 }

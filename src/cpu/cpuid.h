@@ -39,6 +39,7 @@ enum cpuid_1_ecx {
     F1C_SSSE3 = 1 << 9,
     F1C_FMA = 1 << 12,
     F1C_CX16 = 1 << 13,
+    F1C_PCID = 1 << 17,
     F1C_SSE4_1 = 1 << 19,
     F1C_SSE4_2 = 1 << 20,
     F1C_MOVBE = 1 << 22,
@@ -94,9 +95,10 @@ struct cpu_model {
     u32 max_leaf;
     u32 max_extended_leaf; /* 0: no extended leaves */
     u32 f1_edx, f1_ecx, f7_ebx, f7_ecx, f7_edx, xsave_eax, x1_edx, x1_ecx, x7_edx;
-    u32 caches[3];     /* leaf 2: EBX, ECX, EDX */
-    bool is_level;     /* named by a level of x86-64, so it promises all of that level's features */
-    const char *lacks; /* such a feature that the host does not have; NULL: it has all of them */
+    u32 caches[3];       /* leaf 2: EBX, ECX, EDX */
+    bool is_level;       /* named by a level of x86-64, so it promises all of that level's features */
+    bool cpuid_faulting; /* CPUID can be made to raise #GP above CPL 0 (msr.c) */
+    const char *lacks;   /* such a feature that the host does not have; NULL: it has all of them */
     u8 maxphyaddr;
     /* The host's: CVTPI2PS of memory raises pending x87 exceptions. On Intel's CPUs it does (SDM 2A CVTPI2PS); on AMD's
      * only the form with an MMX register does (AMD APM 5 CVTPI2PS). */

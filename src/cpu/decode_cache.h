@@ -16,7 +16,7 @@
 #include "mode.h"
 
 #define DECODE_ENTRIES (1u << 16)
-#define DECODE_FRAMES  (1u << 24) /* 36 bits of guest-physical address */
+#define DECODE_FRAMES  (1u << 25) /* all of RAM and ROM: at most 64 GB, of which the last ends at 65 GB */
 
 struct decoded {
     u64 tag; /* gpa << 3 | enum code_size << 1 | 1; 0: empty */

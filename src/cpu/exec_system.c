@@ -319,6 +319,7 @@ void exec_rdpmc(struct vcpu *v, const struct insn *i)
 
 void exec_cpuid(struct vcpu *v, const struct insn *i)
 {
+    if (v->cpuid_faults && v->cpl != 0) fault_raise_error(v, VEC_GP, 0);
     cpuid(v);
 }
 

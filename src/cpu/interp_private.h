@@ -52,8 +52,6 @@ void fpu_snapshot(struct vcpu *v);
 void fpu_snapshot_high(struct vcpu *v);
 /* Gives the fields of the image that the guest finds 0 or constant these values (fpu_state.c tells why). */
 void fxsave_tidy(u8 *image);
-/* The image, which was a copy of the state, has been changed: it is the state now. */
-void fpu_image_changed(struct vcpu *v);
 /* From here on the upper halves of the YMM registers belong to the state. They are 0 at first. */
 void fpu_extend(struct vcpu *v);
 

@@ -85,7 +85,10 @@ static void set_tables(struct vcpu *v)
     v->read_table = t->read;
     v->write_table = t->write;
     v->exec_table = t->exec;
-    if (unlikely(vcpu_long_mode(v))) v->read_table = &v->shadow->tlb->slot[privilege][0].read;
+    if (unlikely(vcpu_long_mode(v))) {
+        const struct tlb *tlb = v->shadow->tlb;
+        v->read_table = &tlb->slot[tlb_table(tlb, v->cpl == 3)][0].read;
+    }
     v->scratch.window_negated = -v->shadow->window;
     v->scratch.window_delta = v->shadow->window;
 }
@@ -171,6 +174,7 @@ static void reset_msrs(struct vcpu *v)
     if (v->host && v->host->apic) v->apic_base |= APIC_BASE_ENABLED;
     v->pat = 0x0007040600070406;
     v->misc_enable = MISC_FAST_STRINGS | MISC_READ_ONLY;
+    v->cpuid_faults = false;
     v->debugctl = v->mcg_status = v->tsc_aux = 0;
     v->pvclock_time = v->pvclock_wall = 0;
     v->mtrr_def_type = 0;

@@ -65,6 +65,11 @@ static bool has_misc_enable(const struct cpu_model *m)
     return cpu_model_family(m) > 6 || (cpu_model_family(m) == 6 && model >= 13);
 }
 
+static bool has_cpuid_faulting(const struct cpu_model *m)
+{
+    return m->cpuid_faulting;
+}
+
 static u64 read_zero(struct vcpu *v, unsigned n)
 {
     return 0;
@@ -376,21 +381,41 @@ static bool write_pvclock_time(struct vcpu *v, unsigned n, u64 value)
     return pvclock_set_time(v, value);
 }
 
+/* CPUID faulting (Intel, Virtualization Technology FlexMigration Application Note): MSR_PLATFORM_INFO says that it
+ * is there, MSR_MISC_FEATURES_ENABLES switches it on. */
+enum { PLATFORM_CPUID_FAULTING = 31, CPUID_FAULTS = 1 };
+static u64 read_platform_info(struct vcpu *v, unsigned n)
+{
+    return 1ull << PLATFORM_CPUID_FAULTING;
+}
+static u64 read_misc_features(struct vcpu *v, unsigned n)
+{
+    return v->cpuid_faults ? CPUID_FAULTS : 0;
+}
+static bool write_misc_features(struct vcpu *v, unsigned n, u64 value)
+{
+    if (value & ~(u64)CPUID_FAULTS) return false;
+    v->cpuid_faults = value;
+    return true;
+}
+
 static const struct msr_row rows[] = {
-    {0x000, 2, NULL, read_zero, write_ignored},                       /* machine-check address, type */
-    {0x010, 1, has_tsc, read_tsc, write_tsc},                         /* IA32_TIME_STAMP_COUNTER */
-    {0x017, 1, is_p6, read_zero, write_refused},                      /* IA32_PLATFORM_ID */
-    {0x01b, 1, is_p6, read_apic_base, write_apic_base},               /* IA32_APIC_BASE */
-    {0x02a, 1, is_p6, read_zero, write_ignored},                      /* EBL_CR_POWERON */
-    {0x03b, 1, has_tsc_adjust, read_tsc_adjust, write_tsc_adjust},    /* IA32_TSC_ADJUST */
-    {0x079, 1, is_p6, NULL, write_ignored},                           /* IA32_BIOS_UPDT_TRIG */
-    {0x08b, 1, is_p6, read_microcode_revision, write_ignored},        /* IA32_BIOS_SIGN_ID */
-    {0x0fe, 1, has_mtrr, read_mtrr_cap, write_refused},               /* IA32_MTRRCAP */
-    {0x174, 3, has_sep, read_sysenter, write_sysenter},               /* IA32_SYSENTER_CS, ESP, EIP */
-    {0x179, 1, has_mca, read_zero, write_refused},                    /* IA32_MCG_CAP */
-    {0x17a, 1, has_mca, read_mcg_status, write_mcg_status},           /* IA32_MCG_STATUS */
-    {0x1a0, 1, has_misc_enable, read_misc_enable, write_misc_enable}, /* IA32_MISC_ENABLE */
-    {0x1d9, 1, is_p6, read_debugctl, write_debugctl},                 /* IA32_DEBUGCTL */
+    {0x000, 2, NULL, read_zero, write_ignored},                              /* machine-check address, type */
+    {0x010, 1, has_tsc, read_tsc, write_tsc},                                /* IA32_TIME_STAMP_COUNTER */
+    {0x017, 1, is_p6, read_zero, write_refused},                             /* IA32_PLATFORM_ID */
+    {0x01b, 1, is_p6, read_apic_base, write_apic_base},                      /* IA32_APIC_BASE */
+    {0x02a, 1, is_p6, read_zero, write_ignored},                             /* EBL_CR_POWERON */
+    {0x03b, 1, has_tsc_adjust, read_tsc_adjust, write_tsc_adjust},           /* IA32_TSC_ADJUST */
+    {0x079, 1, is_p6, NULL, write_ignored},                                  /* IA32_BIOS_UPDT_TRIG */
+    {0x08b, 1, is_p6, read_microcode_revision, write_ignored},               /* IA32_BIOS_SIGN_ID */
+    {0x0ce, 1, has_cpuid_faulting, read_platform_info, write_refused},       /* MSR_PLATFORM_INFO */
+    {0x0fe, 1, has_mtrr, read_mtrr_cap, write_refused},                      /* IA32_MTRRCAP */
+    {0x140, 1, has_cpuid_faulting, read_misc_features, write_misc_features}, /* MSR_MISC_FEATURES_ENABLES */
+    {0x174, 3, has_sep, read_sysenter, write_sysenter},                      /* IA32_SYSENTER_CS, ESP, EIP */
+    {0x179, 1, has_mca, read_zero, write_refused},                           /* IA32_MCG_CAP */
+    {0x17a, 1, has_mca, read_mcg_status, write_mcg_status},                  /* IA32_MCG_STATUS */
+    {0x1a0, 1, has_misc_enable, read_misc_enable, write_misc_enable},        /* IA32_MISC_ENABLE */
+    {0x1d9, 1, is_p6, read_debugctl, write_debugctl},                        /* IA32_DEBUGCTL */
     {0x200, 2 * MTRR_VARIABLE, has_mtrr, read_mtrr_variable,
      write_mtrr_variable}, /* IA32_MTRR_PHYSBASE0... */
     {0x250, 1, has_mtrr, read_mtrr_fixed_64k, write_mtrr_fixed_64k},

@@ -91,6 +91,7 @@ struct vcpu {
     u64 tsc_offset;
     u64 tsc_adjust;
     u64 apic_base, pat, misc_enable, debugctl, mcg_status, tsc_aux;
+    bool cpuid_faults; /* MSR_MISC_FEATURES_ENABLES bit 0: CPUID raises #GP(0) above CPL 0 */
     struct desc_table idtr;
     u64 dr[8];                                     /* dr4/5 alias 6/7 */
     u64 gpr_high[GPR_COUNT - 8];                   /* R8 to R15 */
@@ -157,6 +158,8 @@ void vcpu_update_segment(struct vcpu *v, enum seg seg);
  * fpu_park: save the state to v->fpu and give the host's FPU to library code (default MXCSR and x87 control
  * word). fpu_load: the opposite. Both do nothing if it is done already. */
 void fpu_park(struct vcpu *v);
+/* The image, which was a copy of the state, has been changed: it is the state now. */
+void fpu_image_changed(struct vcpu *v);
 void fpu_load(struct vcpu *v);
 /* Save the vector registers only. It is many times cheaper and suffices for integer code, which uses them
  * to move memory, but no x87 registers, control words or MXCSR. fpu_load() or fpu_park() ends it. */

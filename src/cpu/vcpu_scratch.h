@@ -8,7 +8,8 @@
 #include "base/types.h"
 
 struct translator_scratch {
-    u64 thunk[16];      /* entry points that translated code calls */
+    u64 thunk[15];      /* entry points that translated code calls */
+    u64 window_delta;   /* of the window of 64-bit code: host address - linear address (mmu/long_window.h) */
     u64 jump_table;     /* struct jump_entry[65536], by the low 16 bits of EIP */
     u64 jump_tag;       /* mode number << 56; 0: the jump table is not used */
     u32 remaining;      /* guest instructions of the block that follow the one to be interpreted */
@@ -24,7 +25,6 @@ struct translator_scratch {
     u32 exit_cause;    /* THUNK_... */
     u32 exit_argument; /* r11d */
     u64 exit_site;     /* host address behind the call, if it was left by a call */
-    u64 window_delta; /* of the window of 64-bit user code: host address - linear address (mmu/long_window.h) */
 };
 
 #endif

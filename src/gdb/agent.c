@@ -89,7 +89,7 @@ static void reg(struct agent *a)
 {
     u8 bytes[16] = {0};
     u64 value, number = operand(a, 2);
-    if (number >= registers_count(a->gdb->wide)) {
+    if (number >= registers_count(a->gdb->wide, a->gdb->avx)) {
         a->failed = true;
         return;
     }

@@ -45,7 +45,7 @@ static void add_register(struct gdb *g, unsigned number)
 
 static void read_registers(struct gdb *g, const char *at, u32 bytes)
 {
-    for (unsigned n = 0; n < registers_count(g->wide); n++)
+    for (unsigned n = 0; n < registers_count(g->wide, g->avx); n++)
         add_register(g, n);
 }
 
@@ -54,7 +54,7 @@ static void write_registers(struct gdb *g, const char *at, u32 bytes)
 {
     struct vcpu *v = &g->vm->vcpu;
     bool all = true;
-    for (unsigned n = 0; n < registers_count(g->wide) && *at; n++) {
+    for (unsigned n = 0; n < registers_count(g->wide, g->avx) && *at; n++) {
         u8 value[16], old[16];
         unsigned count = register_bytes(g->wide, n);
         if (!packet_bytes(&at, value, count)) {
@@ -72,7 +72,7 @@ static void write_registers(struct gdb *g, const char *at, u32 bytes)
 static void read_register(struct gdb *g, const char *at, u32 bytes)
 {
     u64 number;
-    if (packet_number(&at, &number) && number < registers_count(g->wide))
+    if (packet_number(&at, &number) && number < registers_count(g->wide, g->avx))
         add_register(g, (unsigned)number);
     else
         say(g, ERROR_PACKET);
@@ -82,7 +82,8 @@ static void write_register(struct gdb *g, const char *at, u32 bytes)
 {
     u64 number;
     u8 value[16];
-    bool sound = packet_number(&at, &number) && number < registers_count(g->wide) && packet_char(&at, '=') &&
+    bool sound = packet_number(&at, &number) && number < registers_count(g->wide, g->avx) &&
+                 packet_char(&at, '=') &&
                  packet_bytes(&at, value, register_bytes(g->wide, (unsigned)number)) && !*at;
     if (sound) note_write(g);
     if (sound)
@@ -368,7 +369,7 @@ static void features(struct gdb *g, const char *at, u32 bytes)
         return;
     }
     at += sizeof(name) - 1;
-    char *xml = target_xml(g->wide);
+    char *xml = target_xml(g->wide, g->avx);
     if (!xml || !packet_number(&at, &from) || !packet_char(&at, ',') || !packet_number(&at, &count)) {
         say(g, ERROR_PACKET);
     } else {

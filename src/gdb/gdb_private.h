@@ -23,7 +23,8 @@ struct gdb {
     u32 started; /* atomic: the machine takes letters */
     bool open, acknowledges;
     bool runs; /* the client waits for a stop reply */
-    bool physical, wide;
+    bool physical;
+    bool wide, avx;     /* what the CPU model has */
     unsigned step_bits; /* enum step_bits */
     u16 items[GDB_ITEMS];
     u32 from, to;
@@ -56,7 +57,7 @@ void gdb_forget(struct gdb *gdb);
 bool gdb_memory(struct gdb *gdb, u64 address, void *bytes, u32 count, bool write);
 
 /* registers.c. `wide`: the 64-bit target's numbers. */
-unsigned registers_count(bool wide);
+unsigned registers_count(bool wide, bool avx);
 /* The name of a register's row in the target's description. */
 const char *register_name(bool wide, unsigned number, char *text, size_t bytes);
 unsigned register_bytes(bool wide, unsigned number);
@@ -65,6 +66,6 @@ void register_read(struct vcpu *v, bool wide, unsigned number, u8 *bytes);
 bool register_write(struct vcpu *v, bool wide, unsigned number, const u8 *bytes);
 
 /* target_xml.c: the description of the target, to be freed. */
-char *target_xml(bool wide);
+char *target_xml(bool wide, bool avx);
 
 #endif

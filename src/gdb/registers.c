@@ -26,6 +26,7 @@ enum group {
     FLOAT_CONTROL,
     VECTORS,
     VECTOR_CONTROL,
+    VECTORS_UPPER, /* the last, because a CPU without AVX has none */
     GROUPS
 };
 
@@ -33,21 +34,27 @@ enum group {
 static const struct {
     u8 count[2], bytes[2];
 } groups[GROUPS] = {
-    [GENERAL] = {{8, 16}, {4, 8}},   [IP] = {{1, 1}, {4, 8}},
-    [FLAGS] = {{1, 1}, {4, 4}},      [SEGMENTS] = {{6, 6}, {4, 4}},
-    [BASES] = {{3, 3}, {4, 8}},      [CONTROL] = {{6, 6}, {4, 8}},
-    [FLOATS] = {{8, 8}, {10, 10}},   [FLOAT_CONTROL] = {{8, 8}, {4, 4}},
-    [VECTORS] = {{8, 16}, {16, 16}}, [VECTOR_CONTROL] = {{1, 1}, {4, 4}},
+    [GENERAL] = {{8, 16}, {4, 8}},
+    [IP] = {{1, 1}, {4, 8}},
+    [FLAGS] = {{1, 1}, {4, 4}},
+    [SEGMENTS] = {{6, 6}, {4, 4}},
+    [BASES] = {{3, 3}, {4, 8}},
+    [CONTROL] = {{6, 6}, {4, 8}},
+    [FLOATS] = {{8, 8}, {10, 10}},
+    [FLOAT_CONTROL] = {{8, 8}, {4, 4}},
+    [VECTORS] = {{8, 16}, {16, 16}},
+    [VECTOR_CONTROL] = {{1, 1}, {4, 4}},
+    [VECTORS_UPPER] = {{8, 16}, {16, 16}},
 };
 
 /* gdb's order of the 64-bit target's first eight differs from the CPU's. */
 static const u8 general64[] = {REG_EAX, REG_EBX, REG_ECX, REG_EDX, REG_ESI, REG_EDI, REG_EBP, REG_ESP};
 static const u8 segments[] = {SEG_CS, SEG_SS, SEG_DS, SEG_ES, SEG_FS, SEG_GS};
 
-unsigned registers_count(bool wide)
+unsigned registers_count(bool wide, bool avx)
 {
     unsigned count = 0;
-    for (unsigned g = 0; g < GROUPS; g++)
+    for (unsigned g = 0; g < (avx ? GROUPS : VECTORS_UPPER); g++)
         count += groups[g].count[wide];
     return count;
 }
@@ -87,6 +94,8 @@ const char *register_name(bool wide, unsigned number, char *text, size_t bytes)
         snprintf(text, bytes, "%cip", letter);
     else if (group == FLOATS || group == VECTORS)
         snprintf(text, bytes, "%s%u", group == FLOATS ? "st" : "xmm", number);
+    else if (group == VECTORS_UPPER)
+        snprintf(text, bytes, "ymm%uh", number);
     else
         snprintf(text, bytes, "%s", names[group][number]);
     return text;
@@ -194,6 +203,8 @@ void register_read(struct vcpu *v, bool wide, unsigned number, u8 *bytes)
         memcpy(bytes, v->fpu + FX_ST + 16 * number, 10);
     } else if (group == VECTORS) {
         memcpy(bytes, v->fpu + FX_XMM + 16 * number, 16);
+    } else if (group == VECTORS_UPPER) {
+        memcpy(bytes, v->fpu + FX_YMM + 16 * number, 16);
     } else {
         store_any(value, 8, integer(v, wide, group, number));
         memcpy(bytes, value, groups[group].bytes[wide]);
@@ -268,6 +279,16 @@ static bool write_integer(struct vcpu *v, bool wide, enum group group, unsigned 
     }
 }
 
+/* Before the guest has enabled AVX in XCR0 there is nothing to write to. */
+static bool write_upper(struct vcpu *v, unsigned number, const u8 *bytes)
+{
+    if (!v->fpu_ymm) return false;
+    memcpy(v->fpu + FX_YMM + 16 * number, bytes, 16);
+    fpu_image_changed(v);
+    fpu_park(v);
+    return true;
+}
+
 bool register_write(struct vcpu *v, bool wide, unsigned number, const u8 *bytes)
 {
     enum group group = group_of(wide, &number);
@@ -280,6 +301,7 @@ bool register_write(struct vcpu *v, bool wide, unsigned number, const u8 *bytes)
         memcpy(v->fpu + FX_XMM + 16 * number, bytes, 16);
         return true;
     }
+    if (group == VECTORS_UPPER) return write_upper(v, number, bytes);
     memcpy(value, bytes, groups[group].bytes[wide]);
     return write_integer(v, wide, group, number, load_any(value, 8));
 }

@@ -163,6 +163,7 @@ struct gdb *gdb_open(const struct gdb_wiring *wiring, char *error, size_t error_
     g->wiring = *wiring;
     g->vm = wiring->vm;
     g->wide = cpu_model_has_long_mode(g->vm->vcpu.model);
+    g->avx = cpu_model_xcr0(g->vm->vcpu.model) & XCR0_AVX;
     g->front = front;
     g->letter.run = run_letter;
     g->listener = (struct machine_listener){.tell = tell, .owner = g};

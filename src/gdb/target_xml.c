@@ -52,11 +52,12 @@ static void add_vector_types(FILE *out)
     fputs("<field name=\"uint128\" type=\"uint128\"/></union>", out);
 }
 
-enum feature { CORE, SYSTEM, SSE };
+enum feature { CORE, SYSTEM, SSE, AVX };
 
 static enum feature feature_of(const char *name)
 {
     if (!strncmp(name, "xmm", 3) || !strcmp(name, "mxcsr")) return SSE;
+    if (!strncmp(name, "ymm", 3)) return AVX;
     if (!strncmp(name, "cr", 2) || !strcmp(name, "efer") || strstr(name, "_base")) return SYSTEM;
     return CORE;
 }
@@ -72,6 +73,7 @@ static const char *type_of(const char *name, bool wide)
         if (!strcmp(name, typed[n][0])) return typed[n][1];
     if (!strncmp(name, "st", 2)) return "i387_ext";
     if (!strncmp(name, "xmm", 3)) return "vec128";
+    if (!strncmp(name, "ymm", 3)) return "uint128";
     if (!strcmp(name + 1, "ip")) return "code_ptr";
     if (!strcmp(name + 1, "sp") || !strcmp(name + 1, "bp")) return "data_ptr";
     bool narrow = name[0] == 'f' || (strlen(name) == 2 && name[1] == 's');
@@ -81,7 +83,7 @@ static const char *type_of(const char *name, bool wide)
 static void add_registers(FILE *out, bool wide, enum feature feature)
 {
     char name[16];
-    for (unsigned n = 0; n < registers_count(wide); n++) {
+    for (unsigned n = 0; n < registers_count(wide, feature == AVX); n++) {
         register_name(wide, n, name, sizeof(name));
         if (feature_of(name) != feature) continue;
         bool floating = feature == CORE && name[0] == 'f' && name[2];
@@ -91,7 +93,7 @@ static void add_registers(FILE *out, bool wide, enum feature feature)
     fputs("</feature>", out);
 }
 
-char *target_xml(bool wide)
+char *target_xml(bool wide, bool avx)
 {
     char *text = NULL;
     size_t bytes;
@@ -109,6 +111,10 @@ char *target_xml(bool wide)
     add_vector_types(out);
     add_flags(out, "i386_mxcsr", 4, mxcsr);
     add_registers(out, wide, SSE);
+    if (avx) {
+        fputs("<feature name=\"org.gnu.gdb.i386.avx\">", out);
+        add_registers(out, wide, AVX);
+    }
     fputs("<feature name=\"org.ringer.i386.system\">", out);
     add_flags(out, "i386_cr0", control, cr0);
     add_flags(out, "i386_cr4", control, cr4);

@@ -23,6 +23,9 @@ enum {
 
 #define CR3_ADDRESS 0x000ffffffffff000ull
 
+/* Does --windows=auto give windows to 64-bit code, too? Not before they are measured to pay (docs/LONGMODE.md). */
+#define LONG_WINDOWS_BY_DEFAULT false
+
 static struct long_windows *all_of(struct shadow *shadow)
 {
     return &state_of(shadow)->long_windows;
@@ -32,6 +35,11 @@ static struct long_space *space_of(struct shadow *shadow)
 {
     struct long_windows *all = all_of(shadow);
     return &all->space[all->current_space];
+}
+
+static bool has_windows(const struct shadow *shadow)
+{
+    return shadow->windows == WINDOWS_ALWAYS || (shadow->windows == WINDOWS_AUTO && LONG_WINDOWS_BY_DEFAULT);
 }
 
 struct long_window *long_window_current(struct shadow *shadow)
@@ -57,8 +65,10 @@ void long_window_charge(struct shadow *shadow, u64 cycles)
 static void show_current(struct shadow *shadow, u32 current)
 {
     struct long_windows *all = all_of(shadow);
-    if (all->current == current) return;
+    unsigned room = shadow->tlb->user;
+    if (all->current == current && all->room == room) return;
     if (all->current) long_window_show(shadow, &all->window[all->current - 1], false);
+    all->room = room;
     if (current) long_window_show(shadow, &all->window[current - 1], true);
     all->current = current;
 }
@@ -68,7 +78,6 @@ static void make_current(struct shadow *shadow, u32 current)
     show_current(shadow, current);
     shadow->has_window = current;
     shadow->window = current ? all_of(shadow)->window[current - 1].delta : 0;
-    shadow->window_unsettled = true;
 }
 
 static void close_window(struct shadow *shadow, struct long_window *window)
@@ -116,6 +125,10 @@ static u32 find_space(struct shadow *shadow, u64 cr3)
 
 void long_windows_load(struct shadow *shadow, const struct paging *paging)
 {
+    if (!has_windows(shadow)) {
+        make_current(shadow, 0);
+        return;
+    }
     struct long_windows *all = all_of(shadow);
     u64 cr3 = paging->cr3 & CR3_ADDRESS, began = __builtin_ia32_rdtsc();
     if (space_of(shadow)->cr3 != cr3) all->current_space = find_space(shadow, cr3);
@@ -201,8 +214,7 @@ static void review(struct shadow *shadow, struct long_window *window)
     window->used = all->clock;
     if (low) all->low_used = all->clock;
     if (space->wants_low && !low) {
-        demote(
-            shadow); /* half a window costs more than none: each use of the lowest segment goes to the interpreter */
+        demote(shadow); /* half a window costs more than none: the interpreter gets each use of the segment */
     } else if (space->ran > REVIEW_CYCLES || space->cost > REVIEW_CYCLES / 2) {
         if (space->cost * 3 > space->ran && shadow->windows != WINDOWS_ALWAYS)
             demote(shadow);
@@ -216,8 +228,7 @@ void long_window_user_ran(struct shadow *shadow, u64 cycles)
 {
     struct long_windows *all = all_of(shadow);
     struct long_space *space = space_of(shadow);
-    if (shadow->windows == WINDOWS_NEVER || shadow->forced_slow || ~shadow->phys->a20_mask || !space->cr3)
-        return;
+    if (!has_windows(shadow) || shadow->forced_slow || ~shadow->phys->a20_mask || !space->cr3) return;
     space->ran += cycles;
     all->clock += cycles;
     struct long_window *window = long_window_current(shadow);

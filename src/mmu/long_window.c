@@ -71,8 +71,9 @@ static bool reserve_high(const struct long_window *window, u64 number)
 /* Code learns the classes from the table. */
 static void publish(struct shadow *shadow, const struct long_window *window, bool visible)
 {
+    u8 *classes = shadow->tlb->segment[state_of(shadow)->long_windows.room];
     for (u32 n = 0; n < window->segments; n++)
-        shadow->tlb->segment[window->segment[n].number] = visible ? window->segment[n].class : LONG_NONE;
+        classes[window->segment[n].number] = visible ? window->segment[n].class : LONG_NONE;
 }
 
 static bool add_segment(struct shadow *shadow, struct long_window *window, u16 number)

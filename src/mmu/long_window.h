@@ -2,7 +2,7 @@
  * Host windows for user code in 64-bit mode. A space that is busy gets a window: host addresses in which RAM is mapped as the
  * space's page tables map it for the user, at the guest address plus a constant, the window's *delta*. They are not one range:
  * each *segment* of 4 GB that the space uses (program and heap, libraries, stack) is reserved when code first needs it, and a
- * table in the TLB says for each segment of the lower half of linear space how code reaches it:
+ * table in the TLB (of the current PCID's room) says for each segment of the lower half of linear space how code reaches it:
  *
  *     LONG_NONE       not at all: by checks against the TLB
  *     LONG_LOW        the lowest segment, at the monitor's own address 0: guest addresses are host addresses
@@ -21,11 +21,12 @@
  * 2. In a window a page is mapped only if its guest entry gave the user this right (readable: A set; writable: D set too),
  *    and only plain RAM: not MMIO, ROM, video memory or, for writing, a guarded page (phys.h).
  * 3. Pages live as long as the architecture lets a TLB's entries live (SDM 3A 4.10.4): INVLPG unmaps what maps the page. A
- *    load of CR3 keeps a page whose entries, from PML4E to PTE, are what they were when it was mapped, and unmaps the others;
- *    so no write traces are needed. A window that is not current is compared when its CR3 is loaded again. What is unmapped is
- *    unmapped before any code runs.
- * 4. Whenever code for a window runs, the table has the classes of the current window's segments, and the vCPU its delta.
- *    Neither changes while a block of user code is under way: windows come and go when user code has ended.
+ *    load of CR3, with bit 63 (SDM 3A 4.10.4.1) or without it, keeps a page whose entries, from PML4E to PTE, are what they
+ *    were when it was mapped, and unmaps the others; so no write traces are needed. A window that is not current, whatever
+ *    its PCID, is told of no INVLPG: it is compared when its CR3 is loaded again. A change of CR0, CR4 or EFER that flushes
+ *    the TLB empties all windows. What is unmapped is unmapped before any code runs.
+ * 4. Whenever code for a window runs, the current room's table has the classes of the current window's segments, the other
+ *    rooms' tables have none, and the vCPU has its delta. Neither changes while a block of user code is under way: windows come and go when user code has ended.
  * 5. A guest frame that may be writable in a window is PHYS_WINDOW, so that a page that becomes guarded is looked for.
  *
  * Only the vCPU's thread calls this. All but set-up and destruction may run while the guest's FPU state is live.

@@ -51,6 +51,7 @@ struct long_windows {
     struct long_space space[LONG_SPACES];
     u32 current_space;
     u32 current;                /* window + 1; 0: none */
+    unsigned room;              /* of the TLB, where the current window's classes are */
     u32 low;                    /* the window with the low segment, + 1 */
     u64 clock;                  /* cycles of user code */
     u64 low_used;               /* clock when the low segment was last in use */
@@ -62,7 +63,7 @@ struct long_windows {
 };
 
 void long_windows_destroy(struct shadow *shadow);
-/* A load of CR3 in IA-32e mode. */
+/* CR3 was loaded in IA-32e mode, and the TLB's room selected. Whether the load keeps the PCID's entries does not matter. */
 void long_windows_load(struct shadow *shadow, const struct paging *paging);
 /* IA-32e mode ends. */
 void long_windows_close(struct shadow *shadow);

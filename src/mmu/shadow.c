@@ -77,12 +77,12 @@ static u32 format_of(const struct shadow *shadow, const struct paging *paging)
     return (paging->cr0 & (CR0_PG | CR0_WP)) | (paging->cr4 & cr4) | ((u32)paging->efer & EFER_NXE);
 }
 
-/* The views are left empty, so the next root of another format flushes nothing but what is there. Global pages
- * survive a load of CR3, and nothing else. */
-static void load_long_root(struct shadow *shadow, const struct paging *paging)
+/* The views are left empty, so the next root of another format flushes nothing but what is there. A load of CR3 spares global
+ * pages, entries of other PCIDs, and if `kept` the new PCID's. */
+static void load_long_root(struct shadow *shadow, const struct paging *paging, bool kept)
 {
     struct shadow_state *state = state_of(shadow);
-    u32 rights = (paging->cr0 & CR0_WP) | (paging->cr4 & (CR4_PGE | CR4_SMEP | CR4_SMAP)) |
+    u32 rights = (paging->cr0 & CR0_WP) | (paging->cr4 & (CR4_PGE | CR4_SMEP | CR4_SMAP | CR4_PCIDE)) |
                  ((u32)paging->efer & EFER_NXE);
     if (state->format != FORMAT_LONG) {
         shadow_flush(shadow);
@@ -90,13 +90,17 @@ static void load_long_root(struct shadow *shadow, const struct paging *paging)
     } else if (state->long_rights != rights) {
         tlb_flush(shadow->tlb);
         long_windows_empty(shadow);
-    } else {
-        tlb_flush_local(shadow->tlb);
     }
+    tlb_select(shadow->tlb, pcid_of(paging), kept);
     long_windows_load(shadow, paging);
     shadow->data_drops++;
     shadow->exec_drops++;
     state->long_rights = rights;
+}
+
+void shadow_switch_root(struct shadow *shadow, const struct paging *paging)
+{
+    load_long_root(shadow, paging, true);
 }
 
 static void drop_long_page(struct shadow *shadow, u64 linear)
@@ -111,7 +115,7 @@ void shadow_load_root(struct shadow *shadow, const struct paging *paging)
     struct shadow_state *state = state_of(shadow);
     u32 format = format_of(shadow, paging);
     if (format == FORMAT_LONG) {
-        load_long_root(shadow, paging);
+        load_long_root(shadow, paging, false);
         return;
     }
     if (format != state->format || state->untraceable) {
@@ -180,6 +184,7 @@ static bool find_backing(struct shadow *shadow, u64 gpa, struct backing *backing
 static void fill(struct shadow *shadow, u32 view, u32 linear, const struct walk *walk,
                  const struct backing *backing, bool data, bool fetch)
 {
+    u64 frame = walk->gpa >> PAGE_SHIFT;
     bool fill_read = data && walk->readable;
     bool fill_write = data && walk->writable && backing->ram && !(*backing->flags & PHYS_GUARDED) &&
                       (*backing->flags & (PHYS_VIDEO | PHYS_DIRTY)) != PHYS_VIDEO;
@@ -188,9 +193,10 @@ static void fill(struct shadow *shadow, u32 view, u32 linear, const struct walk 
         fill_write = false;
         fill_read &= watched == WATCH_WRITES;
     }
+    fetch &= frame < SHADOW_EXEC_FRAMES;
     if (!fill_read && !fill_write && !fetch) return;
     u64 entry = (u64)(uintptr_t)backing->host - linear;
-    u32 page = linear >> PAGE_SHIFT, frame_plus_1 = (u32)(walk->gpa >> PAGE_SHIFT) + 1;
+    u32 page = linear >> PAGE_SHIFT, frame_plus_1 = (u32)frame + 1;
     view_prepare(shadow, view, page, walk, entry, frame_plus_1);
     struct shadow_table *table = &view_at(shadow, view)->table;
     if (fill_read || fill_write)

@@ -32,6 +32,10 @@
 #include "base/events.h"
 #include "walk.h"
 
+/* Pages at and above 64 GB, which a 64-bit CPU reaches in PAE mode, have no exec entries: frame + 1 has 24 bits in the keys of the
+ * jump table (cache/cache.h). Their code is interpreted. */
+#define SHADOW_EXEC_FRAMES ((1u << 24) - 1)
+
 enum { SHADOW_SUPERVISOR, SHADOW_USER, SHADOW_PRIVILEGES };
 
 /* User address spaces remembered at most. A view of each takes 29 MB of host addresses, and some 100 KB of
@@ -71,9 +75,9 @@ struct shadow {
     u32 spaces_max;               /* user address spaces remembered, 1 to SHADOW_SPACES */
     enum windows_policy windows;
     u64 window_mappings_max; /* all windows together */
-    bool window_unsettled;   /* shadow_window_settle() has something to do */
-    bool has_window;         /* the current user space has a host window (window.h) */
-    u64 window;              /* its base */
+    bool window_unsettled;   /* shadow_window_settle() has something to do; not in IA-32e mode */
+    bool has_window;         /* the current user space has a host window (window.h, long_window.h) */
+    u64 window;              /* its base; in IA-32e mode its delta */
     bool no_low_window;      /* fault injection */
     u64 exec_drops;          /* number of exec entries dropped so far */
     u64 data_drops;          /* number of read and write entries dropped so far */
@@ -112,6 +116,8 @@ enum shadow_kind shadow_access(struct shadow *shadow, const struct paging *pagin
 
 /* CR3, or a bit of CR0, CR4 or EFER that paging depends on, was written: make `table` that of this root. */
 void shadow_load_root(struct shadow *shadow, const struct paging *paging);
+/* The same in IA-32e mode by a load of CR3 that keeps the entries of the new PCID (bit 63 of its source). */
+void shadow_switch_root(struct shadow *shadow, const struct paging *paging);
 /* Drop everything: guest-physical memory has changed, or the CPU was reset. */
 void shadow_flush(struct shadow *shadow);
 void shadow_invlpg(struct shadow *shadow, u64 linear);

@@ -13,46 +13,71 @@ static void clear(struct tlb *tlb, unsigned number)
     info->page = TLB_NONE;
 }
 
+static void use(struct tlb *tlb, unsigned table)
+{
+    tlb->in_use |= (u16)(1u << table);
+    for (unsigned n = 0; n < TLB_ENTRIES; n++)
+        clear(tlb, table * TLB_ENTRIES + n);
+}
+
+/* The bit of tlb_info.listed for the list of the entry's table, or of global entries. */
+static unsigned list_bit(bool global)
+{
+    return 1u << global;
+}
+
+/* Tables that are not used cost no memory. */
 struct tlb *tlb_new(void)
 {
-    struct tlb *tlb = aligned_alloc(64, align_up(sizeof *tlb, 64));
-    if (!tlb) return NULL;
-    *tlb = (struct tlb){.listed = {0}};
-    for (unsigned n = 0; n < SHADOW_PRIVILEGES * TLB_ENTRIES; n++)
-        clear(tlb, n);
+    enum { ALIGNMENT = 64 };
+    void *memory = calloc(1, sizeof(struct tlb) + ALIGNMENT);
+    if (!memory) return NULL;
+    struct tlb *tlb = (struct tlb *)align_up((uintptr_t)memory, ALIGNMENT);
+    tlb->memory = memory;
+    for (unsigned n = 0; n < TLB_LISTS; n++)
+        tlb->list[n].number = tlb->numbers + n * TLB_ENTRIES;
+    use(tlb, 0);
+    use(tlb, tlb->user = 1);
     return tlb;
 }
+_Static_assert(TLB_GLOBAL == TLB_TABLES,
+               "the list of global entries lies behind those of the tables and may have all of them");
 
 void tlb_destroy(struct tlb *tlb)
 {
-    free(tlb);
+    if (tlb) free(tlb->memory);
 }
 
 /* --- from here on the guest's FPU state may be live --- */
 
-static void empty_list(struct tlb *tlb, enum tlb_list list)
+static void empty_list(struct tlb *tlb, unsigned number)
 {
-    bool global = list == TLB_GLOBAL;
-    for (unsigned n = 0; n < tlb->listed[list]; n++) {
-        unsigned number = tlb->list[list][n];
-        struct tlb_info *info = &tlb->info[0][0] + number;
-        info->listed &= (u8) ~(1u << list);
-        if (info->global == global) clear(tlb, number);
+    struct tlb_list *list = &tlb->list[number];
+    bool global = number == TLB_GLOBAL;
+    for (unsigned n = 0; n < list->count; n++) {
+        struct tlb_info *info = &tlb->info[0][0] + list->number[n];
+        info->listed &= (u8)~list_bit(global);
+        if (info->global == global) clear(tlb, list->number[n]);
     }
-    tlb->listed[list] = 0;
+    list->count = 0;
 }
 
 void tlb_flush(struct tlb *tlb)
 {
-    empty_list(tlb, TLB_LOCAL);
-    empty_list(tlb, TLB_GLOBAL);
+    for (unsigned n = 0; n < TLB_LISTS; n++)
+        empty_list(tlb, n);
     for (unsigned n = 0; n < ARRAY_SIZE(tlb->large[0]); n++)
         tlb->large[0][n] = tlb->large[1][n] = 0;
 }
 
-void tlb_flush_local(struct tlb *tlb)
+void tlb_select(struct tlb *tlb, unsigned pcid, bool kept)
 {
-    empty_list(tlb, TLB_LOCAL);
+    unsigned room = 1 + pcid % TLB_ROOMS;
+    if (!(tlb->in_use >> room & 1)) use(tlb, room);
+    if (!kept || tlb->pcid[room] != pcid) empty_list(tlb, room);
+    empty_list(tlb, 0);
+    tlb->pcid[room] = (u16)pcid;
+    tlb->user = room;
 }
 
 /* Bit and word of a large page in `large`. */
@@ -76,28 +101,42 @@ static bool drop(struct tlb *tlb, unsigned number)
     return fetched;
 }
 
-/* Drop all pieces of large pages around this one. */
-static bool drop_pieces(struct tlb *tlb, u64 page)
+/* Drop all pieces of large pages around this one that are in a list. */
+static bool drop_pieces(struct tlb *tlb, unsigned number, u64 page)
 {
+    const struct tlb_list *list = &tlb->list[number];
     bool fetched = false;
-    for (unsigned list = 0; list < TLB_LISTS; list++)
-        for (unsigned n = 0; n < tlb->listed[list]; n++) {
-            const struct tlb_info *info = &tlb->info[0][0] + tlb->list[list][n];
-            if (((info->page ^ page) << PAGE_SHIFT) >> info->shift == 0)
-                fetched |= drop(tlb, tlb->list[list][n]);
-        }
+    for (unsigned n = 0; n < list->count; n++) {
+        const struct tlb_info *info = &tlb->info[0][0] + list->number[n];
+        if (((info->page ^ page) << PAGE_SHIFT) >> info->shift == 0) fetched |= drop(tlb, list->number[n]);
+    }
+    return fetched;
+}
+
+static bool drop_page(struct tlb *tlb, u64 linear, bool all)
+{
+    u64 page = linear >> PAGE_SHIFT;
+    unsigned place = tlb_place(linear);
+    bool fetched = false, large = may_be_large(tlb, linear, 21) || may_be_large(tlb, linear, 30);
+    for (unsigned table = 0; table < TLB_TABLES; table++) {
+        if (!(tlb->in_use >> table & 1)) continue;
+        const struct tlb_info *info = &tlb->info[table][place];
+        bool own = all || table == 0 || table == tlb->user;
+        if (info->page == page && (own || info->global)) fetched |= drop(tlb, table * TLB_ENTRIES + place);
+        if (large && own) fetched |= drop_pieces(tlb, table, page);
+    }
+    if (large) fetched |= drop_pieces(tlb, TLB_GLOBAL, page);
     return fetched;
 }
 
 bool tlb_invlpg(struct tlb *tlb, u64 linear)
 {
-    u64 page = linear >> PAGE_SHIFT;
-    unsigned place = tlb_place(linear);
-    bool fetched = false;
-    for (unsigned p = 0; p < SHADOW_PRIVILEGES; p++)
-        if (tlb->info[p][place].page == page) fetched |= drop(tlb, p * TLB_ENTRIES + place);
-    if (may_be_large(tlb, linear, 21) || may_be_large(tlb, linear, 30)) fetched |= drop_pieces(tlb, page);
-    return fetched;
+    return drop_page(tlb, linear, false);
+}
+
+bool tlb_drop_page(struct tlb *tlb, u64 linear)
+{
+    return drop_page(tlb, linear, true);
 }
 
 bool tlb_drop_writes(struct tlb *tlb, u64 frame)
@@ -135,16 +174,16 @@ static void enchain(struct tlb *tlb, unsigned number)
 /* Name the entry in the list of its kind. It may be in the other one, too, from an earlier use. */
 static void enlist(struct tlb *tlb, unsigned number, bool global)
 {
-    enum tlb_list list = global ? TLB_GLOBAL : TLB_LOCAL;
+    struct tlb_list *list = &tlb->list[global ? TLB_GLOBAL : number / TLB_ENTRIES];
     struct tlb_info *info = &tlb->info[0][0] + number;
-    if (info->listed >> list & 1) return;
-    info->listed |= (u8)(1u << list);
-    tlb->list[list][tlb->listed[list]++] = (u16)number;
+    if (info->listed & list_bit(global)) return;
+    info->listed |= (u8)list_bit(global);
+    list->number[list->count++] = (u16)number;
 }
 
 void tlb_fill(struct tlb *tlb, u64 linear, bool user, const struct walk *walk, u64 delta, unsigned rights)
 {
-    unsigned number = (user ? SHADOW_USER : SHADOW_SUPERVISOR) * TLB_ENTRIES + tlb_place(linear);
+    unsigned number = tlb_table(tlb, user) * TLB_ENTRIES + tlb_place(linear);
     struct tlb_info *info = &tlb->info[0][0] + number;
     u64 tag = linear & ~(u64)PAGE_MASK;
     info->page = linear >> PAGE_SHIFT;

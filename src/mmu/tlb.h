@@ -12,6 +12,9 @@
  * 4. The lists name every entry in use, so that a flush costs what was filled.
  * 5. An entry with TLB_WRITE is in the chain of its guest frame, so that a page that becomes guarded costs a few
  *    comparisons. Chains keep entries that were dropped.
+ * 6. The supervisor's entries that are not global belong to the current PCID: a load of CR3 drops them. User entries are in
+ *    rooms, a room for each of a few PCIDs (SDM 3A 4.10.1), so those of a process outlive the run of another one. Linux
+ *    uses six PCIDs. Without CR4.PCIDE there is PCID 0 alone.
  *
  * Only the vCPU's thread calls this. All but set-up and destruction may run while the guest's FPU state is live.
  */
@@ -20,7 +23,11 @@
 
 #include "shadow.h"
 
-#define TLB_ENTRIES 4096 /* of a privilege; a page has one place */
+#define TLB_ENTRIES 4096 /* of a table; a page has one place */
+
+/* Table 0 is the supervisor's, the others are the rooms. */
+#define TLB_ROOMS  8u /* a PCID has one place */
+#define TLB_TABLES (1 + TLB_ROOMS)
 
 enum tlb_right { TLB_READ = 1, TLB_WRITE = 2, TLB_FETCH = 4 };
 
@@ -36,11 +43,14 @@ struct tlb_slot {
 _Static_assert(sizeof(struct tlb_slot) == 1 << TLB_SLOT_LOG, "translated code shifts by it");
 
 /* Linear page number and guest frame number in one word, so that one comparison tells whether a page still maps the frame
- * that code was translated from. Canonical addresses with the same 40 bits of page number are equal. */
+ * that code was translated from. 36 bits tell the pages of canonical addresses apart; 28 are left for frames (40 address lines). */
 static inline u64 tlb_exec_word(u64 linear, u32 frame)
 {
-    return linear >> PAGE_SHIFT << 24 | frame;
+    return linear >> PAGE_SHIFT << 28 | frame;
 }
+
+#define TLB_TABLE_BYTES sizeof(struct tlb_slot[TLB_ENTRIES])
+_Static_assert(TLB_TABLE_BYTES >= 1 << 16, "a class for each segment of 4 GB finds room");
 
 /* What only C code reads of an entry. */
 struct tlb_info {
@@ -48,25 +58,34 @@ struct tlb_info {
     u32 frame; /* guest frame number */
     u8 shift;  /* size of the guest's page, as a power of 2 */
     bool global;
-    u8 listed; /* bit n: named in list n */
+    u8 listed; /* bit 0: named in the list of its table; bit 1: in that of global entries */
     u16 chain; /* number of the chain that it is in + 1; 0: none */
     u16 next;  /* the next entry of the chain + 1, or 0 */
 };
 
-#define TLB_SEGMENTS 65536
-
 #define TLB_CHAINS 4096u /* by the low bits of the guest frame number */
 
-/* Entries that a load of CR3 drops, and global ones. */
-enum tlb_list { TLB_LOCAL, TLB_GLOBAL, TLB_LISTS };
+/* The entries of a table that are not global, and the global ones of all tables. */
+enum { TLB_GLOBAL = (int)TLB_TABLES, TLB_LISTS };
+
+struct tlb_list {
+    u32 count;
+    u16 *number; /* table * TLB_ENTRIES + place */
+};
 
 struct tlb {
-    struct tlb_slot slot[SHADOW_PRIVILEGES][TLB_ENTRIES];
-    struct tlb_info info[SHADOW_PRIVILEGES][TLB_ENTRIES];
-    u16 list[TLB_LISTS][SHADOW_PRIVILEGES * TLB_ENTRIES]; /* privilege * TLB_ENTRIES + place */
-    u32 listed[TLB_LISTS];
-    u16 chain[TLB_CHAINS];    /* the first entry + 1, or 0 */
-    u8 segment[TLB_SEGMENTS]; /* enum long_class of each 4 GB of 48 bits of linear address (long_window.h) */
+    struct tlb_slot slot[TLB_TABLES][TLB_ENTRIES];
+    /* Of each room: the enum long_class of each 4 GB of 48 bits of linear address (long_window.h). The current window is in
+     * the current room, the others have none. Tables are as far apart as in `slot`, so that one register serves both. */
+    u8 segment[TLB_TABLES][TLB_TABLE_BYTES];
+    struct tlb_info info[TLB_TABLES][TLB_ENTRIES];
+    unsigned user;        /* the table of the current PCID's user entries */
+    u16 pcid[TLB_TABLES]; /* of a room */
+    u16 in_use;           /* bit n: table n has been used */
+    struct tlb_list list[TLB_LISTS];
+    u16 numbers[2 * TLB_TABLES * TLB_ENTRIES]; /* of the lists */
+    u16 chain[TLB_CHAINS];                     /* the first entry + 1, or 0 */
+    void *memory;                              /* what was allocated */
     /* A bit for each 2 MB (1 GB), by the low bits of its number, from which a large page was filled since the last
      * flush of everything: INVLPG elsewhere need not look for pieces of large pages. */
     u64 large[2][64];
@@ -76,18 +95,28 @@ static inline unsigned tlb_place(u64 linear)
 {
     return (linear >> PAGE_SHIFT) % TLB_ENTRIES;
 }
+/* The table of a privilege for the current PCID. */
+static inline unsigned tlb_table(const struct tlb *tlb, bool user)
+{
+    return user ? tlb->user : 0;
+}
+/* The enum long_class of the segment of an address in the lower half (long_window.h). */
+static inline u8 tlb_segment(const struct tlb *tlb, u64 linear)
+{
+    return tlb->segment[tlb->user][linear >> 32];
+}
 /* Host address - linear address, or 0: take the slow path. */
 static inline u64 tlb_entry(const struct tlb *tlb, u64 linear, bool user, bool write)
 {
-    const struct tlb_slot *slot = &tlb->slot[user ? SHADOW_USER : SHADOW_SUPERVISOR][tlb_place(linear)];
+    const struct tlb_slot *slot = &tlb->slot[tlb_table(tlb, user)][tlb_place(linear)];
     return likely((write ? slot->write : slot->read) == (linear & ~(u64)PAGE_MASK)) ? slot->delta : 0;
 }
 /* The page's guest frame number + 1 if it may be fetched, or 0. */
 static inline u32 tlb_frame(const struct tlb *tlb, u64 linear, bool user)
 {
-    unsigned privilege = user ? SHADOW_USER : SHADOW_SUPERVISOR, place = tlb_place(linear);
-    const struct tlb_info *info = &tlb->info[privilege][place];
-    return likely(info->page == linear >> PAGE_SHIFT && tlb->slot[privilege][place].exec != TLB_NONE)
+    unsigned table = tlb_table(tlb, user), place = tlb_place(linear);
+    const struct tlb_info *info = &tlb->info[table][place];
+    return likely(info->page == linear >> PAGE_SHIFT && tlb->slot[table][place].exec != TLB_NONE)
                ? info->frame + 1
                : 0;
 }
@@ -96,11 +125,14 @@ static inline u32 tlb_frame(const struct tlb *tlb, u64 linear, bool user)
 struct tlb *tlb_new(void);
 void tlb_destroy(struct tlb *tlb);
 
+/* Entries of all PCIDs. */
 void tlb_flush(struct tlb *tlb);
-/* All but global pages. */
-void tlb_flush_local(struct tlb *tlb);
-/* Returns whether a page that may be fetched was dropped. */
+/* Make this PCID current, and drop its entries but global ones unless they are kept. */
+void tlb_select(struct tlb *tlb, unsigned pcid, bool kept);
+/* The page of the current PCID, and global ones of all. Returns whether a page that may be fetched was dropped. */
 bool tlb_invlpg(struct tlb *tlb, u64 linear);
+/* The page of all PCIDs. */
+bool tlb_drop_page(struct tlb *tlb, u64 linear);
 /* No entry lets this guest frame be written. Returns whether one did. */
 bool tlb_drop_writes(struct tlb *tlb, u64 frame);
 

@@ -104,6 +104,13 @@ struct paging {
     bool has_1gb_pages; /* by the same */
 };
 
+/* The current process-context identifier (SDM 3A 4.10.1). */
+#define CR3_PCID 0xfffu
+static inline unsigned pcid_of(const struct paging *paging)
+{
+    return paging->cr4 & CR4_PCIDE ? paging->cr3 & CR3_PCID : 0;
+}
+
 #define WALK_LEVELS 4
 
 struct walk {

@@ -2,8 +2,9 @@
  * Hot blocks: which translated blocks run, by samples. --hot-blocks writes them at the end of a run, and the control
  * socket's x-ringer-hot reads them from a running machine. Nothing is emitted for it.
  *
- * A host timer signals the vCPU thread about 500 times a second. The handler looks the block up, and counts it in a table.
- * That is far less than 1% of the thread's time. Unlike a profile (profile.h), it does not look into Ringer's own code.
+ * A host timer signals the vCPU thread, about 500 times a second for --hot-blocks and 100 times for readers of a running
+ * machine. The handler looks the block up, and counts it in a table. That is less than 1% of a processor, also while the
+ * guest sleeps (bench/watch). Unlike a profile (profile.h), it does not look into Ringer's own code.
  *
  * Only the vCPU thread calls this, and the signal interrupts only that thread.
  */

@@ -75,9 +75,10 @@ static bool wants_window(const struct options *o)
     return desktop && !o->boot.kernel && !o->board.nographic && !o->vnc && !o->board.serial_count;
 }
 
-/* RAM above the PCI range begins at 4 GB. The CPU's address lines must reach its end. */
-static bool check_memory(const struct options *o, struct complaint *c)
+bool options_settle_cpu(struct options *o, bool is_64bit_kernel, char *error, size_t error_bytes)
 {
+    struct complaint complaint = {error, error_bytes}, *c = &complaint;
+    if (is_64bit_kernel && !o->cpu_given) o->cpu = cpu_model_find("max64");
     u64 reach = 1ull << o->cpu->maxphyaddr, most = PHYS_LOW_RAM_END;
     if (reach > PHYS_HIGH_RAM) most += reach - PHYS_HIGH_RAM;
     if (o->board.memory_bytes <= most) return true;
@@ -119,7 +120,7 @@ static bool check_together(const struct options *o, struct complaint *c)
         return COMPLAIN(c, "--lockstep runs a script of keys twice: give it in a file");
     if (o->board.nographic && o->display == DISPLAY_WINDOW)
         return COMPLAIN(c, "-nographic and a window exclude each other");
-    return check_memory(o, c);
+    return true;
 }
 
 /* What serial ports and monitors name must be there. */

@@ -100,15 +100,18 @@ struct options {
     u64 timeout_ns; /* UINT64_MAX: none */
 };
 
-/* Bounds of guest memory. The maximum is what 36 address lines reach, without the gigabyte below 4 GB, which belongs to
- * PCI. */
+/* Bounds of guest memory. RAM beyond 3 GB begins at 4 GB, so the address lines of the CPU model bound it as well. */
 #define MEMORY_MIN_BYTES (2ull << 20)
-#define MEMORY_MAX_BYTES (63ull << 30)
+#define MEMORY_MAX_BYTES (64ull << 30)
 
 /* Parse argv[1...]. `types`: the devices that -device knows, NULL at the end. Returns false with one sentence in
  * `error`. Strings in *options point into argv. */
 bool options_parse(int argc, char **argv, const struct device_type *const *types, struct options *options,
                    enum command *command, char *error, size_t error_bytes);
+
+/* The CPU model is max64 for a 64-bit kernel, unless -cpu names one. Its address lines must reach the end of RAM, which beyond 3 GB
+ * begins at 4 GB. Returns false with one sentence in `error`. */
+bool options_settle_cpu(struct options *options, bool is_64bit_kernel, char *error, size_t error_bytes);
 
 /* Free what the options own. */
 void options_release(struct options *options);

@@ -23,9 +23,22 @@ static const struct guest_setting wide_user = {.protected = true, .code64 = true
 static const struct guest_setting simulated[CENSUS_CPUS] = {
     [CPU_PLAIN] = {.protected = true, .cpl = 3, .elsewhere = true, .other_mode = true},
     [CPU_UMIP] = {.protected = true, .cpl = 3, .elsewhere = true, .other_mode = true, .umip = true},
+    [CPU_FAULTING] = {.protected = true,
+                      .cpl = 3,
+                      .elsewhere = true,
+                      .other_mode = true,
+                      .umip = true,
+                      .cpuid_faults = true},
     [CPU_WIDE] = {.protected = true, .code64 = true, .cpl = 3, .elsewhere = true, .other_mode = true},
     [CPU_WIDE_UMIP] =
         {.protected = true, .code64 = true, .cpl = 3, .elsewhere = true, .other_mode = true, .umip = true},
+    [CPU_WIDE_FAULTING] = {.protected = true,
+                           .code64 = true,
+                           .cpl = 3,
+                           .elsewhere = true,
+                           .other_mode = true,
+                           .umip = true,
+                           .cpuid_faults = true},
     [CPU_VM86] = {.protected = true, .vm86 = true, .cpl = 3, .elsewhere = true, .other_mode = true},
 };
 
@@ -134,6 +147,7 @@ static void try_example(struct census *c, struct census_entry *entry, struct gue
         if (c->has_32) observe_host(entry, &t, true);
         observe_simulated(entry, &t, CPU_PLAIN);
         observe_simulated(entry, &t, CPU_UMIP);
+        observe_simulated(entry, &t, CPU_FAULTING);
         t.meaning = run_guest(guest, e, &real_mode);
         t.user_meaning = t.meaning;
         if (!t.meaning.trapped) observe_simulated(entry, &t, CPU_VM86);
@@ -145,6 +159,7 @@ static void try_example(struct census *c, struct census_entry *entry, struct gue
     observe_host(entry, &t, false);
     observe_simulated(entry, &t, CPU_WIDE);
     observe_simulated(entry, &t, CPU_WIDE_UMIP);
+    observe_simulated(entry, &t, CPU_WIDE_FAULTING);
 }
 
 /* --- classes --- */

@@ -22,9 +22,11 @@ enum census_cpu {
     CPU_HOST_64,
     CPU_PLAIN,
     CPU_UMIP,
+    CPU_FAULTING, /* with UMIP and CPUID faulting */
     CPU_VM86,
     CPU_WIDE, /* 64-bit mode */
     CPU_WIDE_UMIP,
+    CPU_WIDE_FAULTING,
     CENSUS_CPUS,
 };
 
@@ -86,11 +88,17 @@ enum census_cpu census_reference(const struct census *c);
 enum census_class census_class_of(const struct census_entry *e, enum census_cpu reference);
 
 const char *census_cpu_name(enum census_cpu cpu);
+const char *census_cpu_heading(enum census_cpu cpu); /* of its column */
 const char *census_class_name(enum census_class class);
 /* "traps (#GP)", "differs: IF". */
 const char *census_verdict_text(const struct census_observation *o, char *text, size_t bytes);
 /* Ringer's treatment of it, in a few words. */
 const char *census_treatment_text(const struct isa_row *row);
+
+/* Were experiments made on it? */
+bool census_tried(const struct census *c, enum census_cpu cpu);
+/* The three theorems in a sentence, by the numbers of forms that break the first and the third. */
+void census_print_verdict(unsigned first, unsigned third, FILE *out);
 
 void census_print_text(const struct census *c, FILE *out);
 void census_print_json(const struct census *c, FILE *out);

@@ -12,7 +12,7 @@
 static void print_help(void)
 {
     fputs("ringer census [--format=text|json|html] [--output=FILE]\n"
-          "ringer census --what-if=trap-and-emulate\n\n"
+          "ringer census --what-if=trap-and-emulate [--output=FILE]\n\n"
           "Executes each system-related form of an instruction on this host at CPL 3, and holds the outcome "
           "against\n"
           "its meaning at CPL 0: which forms are privileged, sensitive, innocuous, and what that means for "
@@ -23,12 +23,16 @@ static void print_help(void)
           stdout);
 }
 
-static int what_if(const char *monitor)
+static int what_if(const char *monitor, const struct report_place *place)
 {
     char error[256];
     if (strcmp(monitor, "trap-and-emulate") != 0)
         die(STATUS_USAGE, "--what-if takes trap-and-emulate, not '%s'", monitor);
-    if (!what_if_print(stdout, error, sizeof(error))) die(STATUS_HOST, "%s", error);
+    if (place->format && strcmp(place->format, "text") != 0)
+        die(STATUS_USAGE, "--what-if prints text, no %s", place->format);
+    FILE *out = report_begin(place);
+    if (!what_if_print(out, error, sizeof(error))) die(STATUS_HOST, "%s", error);
+    report_end(place, out);
     return STATUS_OK;
 }
 
@@ -46,18 +50,21 @@ static void print(const void *what, const char *format, FILE *out)
 int census_command(int argc, char **argv)
 {
     struct report_place place = {.formats = {"text", "json", "html"}};
+    const char *monitor = NULL, *value;
     char error[256];
     for (int n = 0; n < argc; n++) {
-        const char *monitor = word_value(argv[n], "--what-if");
         if (!strcmp(argv[n], "--help") || !strcmp(argv[n], "help")) {
             print_help();
             return STATUS_OK;
         }
-        if (monitor) return what_if(monitor);
-        if (!strcmp(argv[n], "--what-if")) return what_if(n + 1 < argc ? argv[n + 1] : "");
-        if (!report_option(&place, argv[n]))
+        if ((value = word_value(argv[n], "--what-if")))
+            monitor = value;
+        else if (!strcmp(argv[n], "--what-if"))
+            monitor = n + 1 < argc ? argv[++n] : "";
+        else if (!report_option(&place, argv[n]))
             die(STATUS_USAGE, "census has no option %s; see ringer census --help", argv[n]);
     }
+    if (monitor) return what_if(monitor, &place);
     struct census c;
     if (!census_take(&c, error, sizeof(error))) die(STATUS_HOST, "%s", error);
     report_print(&place, print, &c);

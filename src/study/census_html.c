@@ -32,8 +32,8 @@ static void print_entry(const struct census_entry *e, enum census_cpu reference,
     fputs("</td></tr>\n", out);
 }
 
-static void print_list(const struct census *c, enum census_cpu cpu, const char *title, FILE *out,
-                       bool (*breaks)(const struct census_entry *, enum census_cpu))
+static unsigned print_list(const struct census *c, enum census_cpu cpu, const char *title, FILE *out,
+                           bool (*breaks)(const struct census_entry *, enum census_cpu))
 {
     unsigned count = 0;
     fprintf(out, "<p><strong>%s</strong> ", title);
@@ -44,6 +44,19 @@ static void print_list(const struct census *c, enum census_cpu cpu, const char *
         fputs("</code>", out);
     }
     fprintf(out, count ? " (%u)</p>\n" : "none</p>\n", count);
+    return count;
+}
+
+static void print_theorems(const struct census *c, enum census_cpu cpu, bool open, FILE *out)
+{
+    fprintf(out, "<details%s><summary>On %s</summary>\n", open ? " open" : "", census_cpu_name(cpu));
+    unsigned first = print_list(c, cpu, "Theorem 1, sensitive forms that do not always trap:", out,
+                                census_breaks_theorem_1);
+    unsigned third = print_list(c, cpu, "Theorem 3, what a program in user mode would notice:", out,
+                                census_breaks_theorem_3);
+    fputs("<p>", out);
+    census_print_verdict(first, third, out);
+    fputs("</p></details>\n", out);
 }
 
 void census_print_html(const struct census *c, FILE *out)
@@ -60,16 +73,12 @@ void census_print_html(const struct census *c, FILE *out)
             "tables than the guest's.</p>\n",
             c->host.umip ? "yes" : "no", c->host.cpuid_faulting ? "yes" : "no", c->has_32 ? "yes" : "no",
             census_cpu_name(reference));
-    print_list(c, reference, "Theorem 1: sensitive forms that do not always trap:", out,
-               census_breaks_theorem_1);
-    print_list(c, reference, "Theorem 3: what a program in user mode would notice:", out,
-               census_breaks_theorem_3);
-    fputs("<table><thead><tr><th>form</th><th>class</th><th>changes, depends on</th><th>host, 32-bit</th>"
-          "<th>host, 64-bit</th><th>no "
-          "UMIP*</th><th>UMIP*</th><th>virtual-8086*</th><th>64-bit, no UMIP*</th><th>64-bit, "
-          "UMIP*</th><th>Ringer</th><th>manual</th>"
-          "</tr></thead><tbody>\n",
-          out);
+    for (enum census_cpu cpu = 0; cpu < CENSUS_CPUS; cpu++)
+        if (cpu != CPU_VM86 && census_tried(c, cpu)) print_theorems(c, cpu, cpu == reference, out);
+    fputs("<table><thead><tr><th>form</th><th>class</th><th>changes, depends on</th>", out);
+    for (enum census_cpu cpu = 0; cpu < CENSUS_CPUS; cpu++)
+        fprintf(out, "<th>%s</th>", census_cpu_heading(cpu));
+    fputs("<th>Ringer</th><th>manual</th></tr></thead><tbody>\n", out);
     for (unsigned n = 0; n < c->count; n++)
         print_entry(&c->entry[n], reference, out);
     fputs("</tbody></table>\n", out);

@@ -10,14 +10,26 @@
 
 const char *census_cpu_name(enum census_cpu cpu)
 {
-    static const char *const names[CENSUS_CPUS] = {"this host, 32-bit code",
-                                                   "this host, 64-bit mode",
-                                                   "a simulated CPU without UMIP",
-                                                   "a simulated CPU with UMIP",
-                                                   "a simulated CPU in virtual-8086 mode",
-                                                   "a simulated CPU in 64-bit mode without UMIP",
-                                                   "a simulated CPU in 64-bit mode with UMIP"};
+    static const char *const names[CENSUS_CPUS] = {
+        "this host, 32-bit code",
+        "this host, 64-bit mode",
+        "a simulated CPU without UMIP",
+        "a simulated CPU with UMIP",
+        "a simulated CPU with UMIP and CPUID faulting",
+        "a simulated CPU in virtual-8086 mode",
+        "a simulated CPU in 64-bit mode without UMIP",
+        "a simulated CPU in 64-bit mode with UMIP",
+        "a simulated CPU in 64-bit mode with UMIP and CPUID faulting"};
     return names[cpu];
+}
+
+const char *census_cpu_heading(enum census_cpu cpu)
+{
+    static const char *const headings[CENSUS_CPUS] = {
+        "host, 32-bit",  "host, 64-bit",     "no UMIP*",      "UMIP*",          "UMIP, CPUID*",
+        "virtual-8086*", "64-bit, no UMIP*", "64-bit, UMIP*", "64-bit, CPUID*",
+    };
+    return headings[cpu];
 }
 
 const char *census_class_name(enum census_class class)
@@ -71,18 +83,35 @@ const char *census_treatment_text(const struct isa_row *row)
 
 /* --- the table --- */
 
-#define ROW_FORMAT "%-17s %-19s %-5s %-19s %-19s %-19s %-19s %-19s %-19s %-19s %s\n"
+static void print_row(const char *form, const char *class, const char *sensitive,
+                      const char *(*cell)(const void *owner, enum census_cpu cpu, char *text, size_t bytes),
+                      const void *owner, const char *treatment, FILE *out)
+{
+    fprintf(out, "%-17s %-19s %-5s", form, class, sensitive);
+    for (enum census_cpu cpu = 0; cpu < CENSUS_CPUS; cpu++) {
+        char text[80];
+        fprintf(out, " %-19s", cell(owner, cpu, text, sizeof(text)));
+    }
+    fprintf(out, " %s\n", treatment);
+}
+
+static const char *heading_cell(const void *owner, enum census_cpu cpu, char *text, size_t bytes)
+{
+    return census_cpu_heading(cpu);
+}
+
+static const char *verdict_cell(const void *owner, enum census_cpu cpu, char *text, size_t bytes)
+{
+    return census_verdict_text(&((const struct census_entry *)owner)->on[cpu], text, bytes);
+}
 
 static void print_entry(const struct census_entry *e, enum census_cpu reference, FILE *out)
 {
-    char text[CENSUS_CPUS][80], sensitive[8];
-    for (unsigned cpu = 0; cpu < CENSUS_CPUS; cpu++)
-        census_verdict_text(&e->on[cpu], text[cpu], sizeof(text[cpu]));
+    char sensitive[8];
     snprintf(sensitive, sizeof(sensitive), "%c %c %c", e->control ? 'C' : '.', e->location ? 'L' : '.',
              e->mode ? 'M' : '.');
-    fprintf(out, ROW_FORMAT, e->form, census_class_name(census_class_of(e, reference)), sensitive,
-            text[CPU_HOST_32], text[CPU_HOST_64], text[CPU_PLAIN], text[CPU_UMIP], text[CPU_VM86],
-            text[CPU_WIDE], text[CPU_WIDE_UMIP], census_treatment_text(e->row));
+    print_row(e->form, census_class_name(census_class_of(e, reference)), sensitive, verdict_cell, e,
+              census_treatment_text(e->row), out);
 }
 
 static unsigned print_breaking(const struct census *c, enum census_cpu cpu, FILE *out,
@@ -105,27 +134,32 @@ static unsigned print_breaking(const struct census *c, enum census_cpu cpu, FILE
     return count;
 }
 
-static unsigned count_tried(const struct census *c, enum census_cpu cpu)
+bool census_tried(const struct census *c, enum census_cpu cpu)
 {
-    unsigned count = 0;
     for (unsigned n = 0; n < c->count; n++)
-        count += c->entry[n].on[cpu].verdict != VERDICT_NOT_TRIED;
-    return count;
+        if (c->entry[n].on[cpu].verdict != VERDICT_NOT_TRIED) return true;
+    return false;
+}
+
+void census_print_verdict(unsigned first, unsigned third, FILE *out)
+{
+    fprintf(out, "Theorem 1 %s (%u forms); theorem 2, recursion, %s; theorem 3 %s (%u forms).",
+            first ? "does not hold" : "holds", first,
+            first ? "falls with it" : "holds as far as time does not matter",
+            third ? "does not hold" : "holds", third);
 }
 
 static void print_theorems(const struct census *c, enum census_cpu cpu, FILE *out)
 {
-    if (!count_tried(c, cpu)) return;
     fprintf(out, "\nOn %s:\n", census_cpu_name(cpu));
     fprintf(out, "  Theorem 1 (a trap-and-emulate monitor): sensitive forms that do not always trap:\n");
     unsigned first = print_breaking(c, cpu, out, census_breaks_theorem_1);
     fprintf(out, "  Theorem 3 (a hybrid monitor, which interprets the kernel): what a program in user mode "
                  "would notice:\n");
     unsigned third = print_breaking(c, cpu, out, census_breaks_theorem_3);
-    fprintf(out, "  Theorem 1 %s (%u forms); theorem 2, recursion, %s; theorem 3 %s (%u forms).\n",
-            first ? "does not hold" : "holds", first,
-            first ? "falls with it" : "holds as far as time does not matter",
-            third ? "does not hold" : "holds", third);
+    fputs("  ", out);
+    census_print_verdict(first, third, out);
+    fputc('\n', out);
 }
 
 void census_print_text(const struct census *c, FILE *out)
@@ -138,19 +172,19 @@ void census_print_text(const struct census *c, FILE *out)
         "Each form was executed at CPL 3 and compared with its meaning at CPL 0. The class is that on: %s.\n"
         "C: changed the machine's resources; L: its result depends on where they are; M: on the mode.\n\n",
         census_cpu_name(reference));
-    fprintf(out, ROW_FORMAT, "form", "class", "C L M", "host, 32-bit", "host, 64-bit", "no UMIP*", "UMIP*",
-            "virtual-8086*", "64-bit, no UMIP*", "64-bit, UMIP*", "Ringer");
+    print_row("form", "class", "C L M", heading_cell, NULL, "Ringer", out);
     for (unsigned n = 0; n < c->count; n++)
         print_entry(&c->entry[n], reference, out);
     fprintf(out, "\n* simulated by Ringer's interpreter, with other tables than the guest's\n");
     fprintf(out,
             "UMIP (SDM 3A 2.5, CR4) makes SGDT, SIDT, SLDT, SMSW and STR trap; the simulated columns "
             "show it.%s\n"
-            "CPUID faulting makes CPUID trap: this host %s.\n",
+            "CPUID faulting makes CPUID trap, as in the simulated columns \"CPUID\", which have both: this "
+            "host %s.\n",
             c->host.umip
                 ? " Linux answers\nfor this host's CPU with made-up values, so a program sees no trap."
                 : "",
             c->cpuid_faulted ? "has it, and CPUID trapped when it was on" : "has none");
     for (enum census_cpu cpu = 0; cpu < CENSUS_CPUS; cpu++)
-        if (cpu != CPU_VM86) print_theorems(c, cpu, out);
+        if (cpu != CPU_VM86 && census_tried(c, cpu)) print_theorems(c, cpu, out);
 }

@@ -177,7 +177,9 @@ int explain_command(int argc, char **argv)
         read_word(&r, argv[n]);
     if (!r.has_address) r.address = default_address(r.mode);
     if (r.why) {
-        if (!explain_why(r.why, stdout)) die(STATUS_USAGE, "the instruction table has no %s", r.why);
+        FILE *out = report_begin(&r.place);
+        if (!explain_why(r.why, out)) die(STATUS_USAGE, "the instruction table has no \"%s\"", r.why);
+        report_end(&r.place, out);
         return STATUS_OK;
     }
     bool hot = r.hot.file || r.hot.machine;

@@ -64,9 +64,10 @@ static void draw(const struct explanation *x, FILE *out)
         fprintf(
             out,
             "<a href=\"#b%08llx\"><rect x=\"%d\" y=\"%u\" width=\"%d\" height=\"%d\" rx=\"5\" fill=\"none\" "
-            "stroke=\"currentColor\"/><text x=\"%d\" y=\"%u\">%08llx  %u instructions, %u bytes</text></a>\n",
+            "stroke=\"currentColor\"/><text x=\"%d\" y=\"%u\">%08llx  %u instruction%s, %u "
+            "bytes</text></a>\n",
             (ull)b->eip, BOX_X, y, BOX_WIDTH, BOX_HEIGHT, BOX_X + 10, y + 22, (ull)b->eip, b->count,
-            b->host_bytes);
+            b->count == 1 ? "" : "s", b->host_bytes);
         for (unsigned k = 0; k < b->edge_count; k++)
             draw_edge(x, n, &b->edge[k], k, out);
     }
@@ -112,18 +113,19 @@ static void print_insn(const struct explained_block *b, const struct explained_i
 
 static void print_block(const struct explained_block *b, FILE *out)
 {
-    fprintf(
-        out,
-        "<h2 id=\"b%08llx\">Block %08llx</h2>\n<p>%u guest instructions; %u host bytes on the straight path, "
-        "%u beside it."
-        "</p>\n<table><thead><tr><th>address</th><th>guest</th><th>treatment</th><th>host "
-        "instructions</th><th>live flags behind</th><th>host code</th></tr></thead><tbody>\n",
-        (ull)b->eip, (ull)b->eip, b->count, b->host_bytes, b->stub_bytes);
+    fprintf(out,
+            "<h2 id=\"b%08llx\">Block %08llx</h2>\n<p>%u guest instruction%s; %u host bytes on the straight "
+            "path, "
+            "%u beside it.</p>\n",
+            (ull)b->eip, (ull)b->eip, b->count, b->count == 1 ? "" : "s", b->host_bytes, b->stub_bytes);
     if (b->note[0]) {
         fputs("<p><b>", out);
         html_text(b->note, out);
         fputs("</b></p>\n", out);
     }
+    fputs("<table><thead><tr><th>address</th><th>guest</th><th>treatment</th><th>host instructions</th>"
+          "<th>live flags behind</th><th>host code</th></tr></thead><tbody>\n",
+          out);
     if (b->entry_lines) {
         fputs("<tr><td></td><td>entries</td><td></td><td></td><td></td><td>", out);
         print_lines(b, 0, b->entry_lines, out);

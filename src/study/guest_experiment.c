@@ -206,6 +206,7 @@ static void set_up(struct guest_experiment *g, const struct guest_setting *s)
     if (s->tsd) v->paging.cr4 |= CR4_TSD;
     if (s->pce) v->paging.cr4 |= CR4_PCE;
     if (s->umip) v->paging.cr4 |= CR4_UMIP;
+    v->cpuid_faults = s->cpuid_faults;
     set_segments(v, s);
     v->tr = (struct segment){
         at + TSS, s->port_allowed ? 0x2067 : 0x67, 0x8b, s->elsewhere ? TASK_ELSEWHERE : TASK, 0, 0};

@@ -19,7 +19,7 @@ struct guest_setting {
     u8 cpl, iopl;
     u8 gate_dpl;       /* of the gates of INT n, INT3, INTO, #DB */
     bool port_allowed; /* by an I/O bitmap of zeros */
-    bool tsd, pce, umip;
+    bool tsd, pce, umip, cpuid_faults;
     bool other_mode;       /* CR0.MP and CR0.NE inverted, XCR0 with SSE */
     bool kernel_selectors; /* the example has the selectors of CPL 0, whatever CPL is; else those in use */
     bool elsewhere;

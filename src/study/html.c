@@ -1,7 +1,10 @@
 #include "html.h"
 
 static const char style[] =
-    ":root{color-scheme:light dark;--line:#8884;--bad:#d33;--good:#2a8;--warn:#b70;--soft:#8882}\n"
+    ":root{color-scheme:light dark;--line:#8884;--soft:#8883;"
+    "--bad:#b91c1c;--good:#0f766e;--warn:#92400e;--same:#1d4ed8;--flow:#6d28d9}\n"
+    "@media(prefers-color-scheme:dark){:root{"
+    "--bad:#f87171;--good:#34d399;--warn:#fbbf24;--same:#60a5fa;--flow:#c084fc}}\n"
     "body{font:16px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:95rem;padding:0 1rem}\n"
     "table{border-collapse:collapse;font-size:.9rem;width:100%}\n"
     "th,td{text-align:left;padding:.25rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}\n"
@@ -11,8 +14,9 @@ static const char style[] =
     ".differs,.control-sensitive,.behaviour-sensitive{color:var(--bad);font-weight:600}\n"
     ".traps,.privileged{color:var(--good)}.none{opacity:.5}\n"
     ".mark{font-size:.75rem;border-radius:.3rem;padding:0 .4rem;border:1px solid currentColor}\n"
-    ".identical{color:var(--good)}.rewritten{color:#37c}.inline{color:var(--warn)}.callout{color:var(--bad)}."
-    "control{color:#84c}\n"
+    ".identical{color:var(--good)}.rewritten{color:var(--same)}.inline{color:var(--warn)}.callout{color:var(-"
+    "-bad)}."
+    "control{color:var(--flow)}\n"
     ".why{font-size:.85rem;opacity:.8}.note{color:var(--warn)}\n"
     "tr.on{background:var(--soft)}\nsvg text{font:13px ui-monospace,monospace;fill:CanvasText}\n";
 

@@ -23,14 +23,29 @@ bool report_option(struct report_place *place, const char *word)
     die(STATUS_USAGE, "this report has no format %s", value);
 }
 
+static _Noreturn void fail(const struct report_place *place)
+{
+    die(STATUS_HOST, "cannot write %s: %s", place->path ? place->path : "standard output", strerror(errno));
+}
+
+FILE *report_begin(const struct report_place *place)
+{
+    FILE *out = place->path ? fopen(place->path, "w") : stdout;
+    if (!out) fail(place);
+    return out;
+}
+
+void report_end(const struct report_place *place, FILE *out)
+{
+    bool bad = fflush(out) || ferror(out);
+    if (place->path && fclose(out)) bad = true;
+    if (bad) fail(place);
+}
+
 void report_print(const struct report_place *place,
                   void (*print)(const void *what, const char *format, FILE *out), const void *what)
 {
-    const char *name = place->path ? place->path : "standard output";
-    FILE *out = place->path ? fopen(place->path, "w") : stdout;
-    if (!out) die(STATUS_HOST, "cannot write %s: %s", name, strerror(errno));
+    FILE *out = report_begin(place);
     print(what, place->format ? place->format : place->formats[0], out);
-    bool bad = fflush(out) || ferror(out);
-    if (place->path && fclose(out)) bad = true;
-    if (bad) die(STATUS_HOST, "cannot write %s: %s", name, strerror(errno));
+    report_end(place, out);
 }

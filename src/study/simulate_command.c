@@ -108,12 +108,12 @@ static void print_json(const struct result *result, FILE *out)
     json_object_put(rows);
 }
 
-static void print(const void *what, const char *format, FILE *out)
+static void print(const struct result *result, const char *format, FILE *out)
 {
     if (!strcmp(format, "json"))
-        print_json(what, out);
+        print_json(result, out);
     else
-        print_text(what, out);
+        print_text(result, out);
 }
 
 static void fill_in(struct request *r)
@@ -149,8 +149,10 @@ int simulate_command(int argc, char **argv)
         simulations[n].shape = (struct cache_shape){
             .bytes = r.sizes[n / r.policy_count], .policy = policy, .segments = r.segments};
     }
+    FILE *out = report_begin(&r.place);
     if (!simulate(r.path, simulations, count, error, sizeof(error))) die(STATUS_USAGE, "%s", error);
-    report_print(&r.place, print, &(struct result){simulations, count});
+    print(&(struct result){simulations, count}, r.place.format ? r.place.format : "text", out);
+    report_end(&r.place, out);
     free(simulations);
     return STATUS_OK;
 }

@@ -88,6 +88,8 @@ static bool uses_jumps(const struct vcpu *v)
     return mode_seg(v->mode, SEG_CS) == MODE_SEG_FLAT && !t->config.no_inline_cache;
 }
 
+_Static_assert(SHADOW_EXEC_FRAMES + 0ull < 1u << 24, "a key of the jump table has 24 bits for frame + 1");
+
 /* Numbering the mode may flush the cache, and the block with it. */
 static void enter_jump(struct vcpu *v, u64 rip, u32 frame, const struct block *block)
 {
@@ -361,7 +363,7 @@ u64 translator_segment(struct vcpu *v, u64 linear, const u8 *site)
 {
     struct engine *t = v->engine;
     struct block *block = cache_block_at(&t->cache, (u32)(site - t->cache.arena.exec));
-    bool user = linear < CANONICAL_LOW_END, known = user && v->shadow->tlb->segment[linear >> 32];
+    bool user = linear < CANONICAL_LOW_END, known = user && tlb_segment(v->shadow->tlb, linear);
     enum long_class class = long_window_class(v->shadow, linear);
     locate(v, site);
     v->counters->window_misses++;

@@ -61,7 +61,7 @@ bool has_long_window(const struct build *b)
 /* Has the segment of this address a class at the moment? */
 static enum long_class current_class(const struct build *b, u64 linear)
 {
-    return linear < CANONICAL_LOW_END ? b->v->shadow->tlb->segment[linear >> 32] : LONG_NONE;
+    return linear < CANONICAL_LOW_END ? tlb_segment(b->v->shadow->tlb, linear) : LONG_NONE;
 }
 
 static enum long_class guess(const struct build *b, const struct hoist_access *at, enum hoist_slot slot)
@@ -90,7 +90,7 @@ static struct verified *find_verified(struct build *b, const struct hoist_access
 
 static void emit_compare(struct build *b, u8 class, struct host_mem entry)
 {
-    entry.disp += (s32)(offsetof(struct tlb, segment) - SHADOW_USER * sizeof(((struct tlb *)0)->slot[0]));
+    entry.disp += (s32)(offsetof(struct tlb, segment) - offsetof(struct tlb, slot));
     emit_rm(&b->e, false, 0x80, ALU_CMP, entry);
     emit8(&b->e, class);
 }

@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 /* After this many instructions, and at the end, all of RAM is compared: the write log has neither DMA nor the
  * accessed and dirty bits of page tables. */
@@ -92,6 +93,7 @@ static const struct field fields[] = {
     FIELD("pvclock_wall", pvclock_wall),
     FIELD("pvclock_version", pvclock_version),
     FIELD("xcr0", xcr0),
+    FIELD("cpuid_faults", cpuid_faults),
 };
 #undef FIELD
 #undef SEGMENT
@@ -254,13 +256,33 @@ static unsigned compare_written(struct lockstep *l, FILE *out)
     return differences;
 }
 
+/* Where the next stretch that the host has backed (SEEK_DATA), or has not (SEEK_HOLE), begins; at the end of the file otherwise. */
+static u64 seek_ram(const struct phys *phys, u64 at, int what)
+{
+    off_t found = lseek(phys->ram_fd, (off_t)at, what);
+    return found < 0 ? phys->file_bytes : (u64)found;
+}
+
+/* The next stretch that one of the machines has touched. The rest is not read, because the host would have to back it. */
+static bool next_touched(struct lockstep *l, u64 *from, u64 *to)
+{
+    const struct phys *x = &l->lead->phys, *y = &l->follow->phys;
+    u64 x_from = seek_ram(x, *from, SEEK_DATA), y_from = seek_ram(y, *from, SEEK_DATA);
+    *from = x_from < y_from ? x_from : y_from;
+    if (*from == x->file_bytes) return false;
+    *to = seek_ram(x_from < y_from ? x : y, *from, SEEK_HOLE);
+    return true;
+}
+
 unsigned lockstep_compare_memory(struct lockstep *l, FILE *out)
 {
     unsigned differences = 0;
-    const u64 chunk = PAGE_SIZE;
-    if (!memcmp(l->lead->phys.ram, l->follow->phys.ram, l->lead->phys.file_bytes)) return 0;
-    for (u64 at = 0; at < l->lead->phys.file_bytes && differences < 16; at += chunk)
-        differences += compare_bytes(l, at, chunk, out);
+    u64 from = 0, to;
+    for (; next_touched(l, &from, &to); from = to) {
+        if (!memcmp(l->lead->phys.ram + from, l->follow->phys.ram + from, to - from)) continue;
+        for (; from < to && differences < 16; from += PAGE_SIZE)
+            differences += compare_bytes(l, from, PAGE_SIZE, out);
+    }
     return differences;
 }
 

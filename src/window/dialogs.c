@@ -10,7 +10,7 @@
 
 /* Bounds of guest memory in MB (MEMORY_MIN_BYTES and MEMORY_MAX_BYTES of options/options.h). */
 #define MEMORY_LEAST 2
-#define MEMORY_MOST  (63 << 10)
+#define MEMORY_MOST  (64 << 10)
 /* A new machine's, and that of a machine whose settings do not say it: what `ringer new` and `ringer run` take. */
 #define MEMORY_NEW    512
 #define MEMORY_UNSAID 128

@@ -8,6 +8,27 @@
 GUEST(long)
 
 UNMAPPED = 0xffff800000001000
+PCID_1 = HIGH + 0x140000000 /* pages that two address spaces map differently, and one that is global */
+PCID_2 = PCID_1 + 0x1000
+
+/* Load CR3: `kept` is bit 63. */
+.macro space_ base, pcid, kept=0
+    mov eax, offset \base + \pcid
+    .if \kept
+    bts rax, 63
+    .endif
+    mov cr3, rax
+.endm
+/* Both rings must find, and run, the page with this number at this address. */
+.macro page_is_ at, number
+    movabs rbx, \at
+    mov eax, [rbx]
+    IS(\number << 8 | 0xb8)
+    call rbx
+    IS(\number)
+    user_ user_page, UCODE64, 0x202
+    LOADED_IS([user_result], \number << 40 | 0xb8 << 32 | \number)
+.endm
 
     .globl checks64
     .code64
@@ -219,6 +240,12 @@ checks64:
     user_ user_supervisor_page, UCODE64, 0x202
     LOADED_IS([seen_vector], VEC_PF)
     LOADED_IS([seen_error], 5)
+    mov eax, 1
+    cpuid
+    bt ecx, 17
+    jnc 1f
+    call pcids
+1:
 
     /* IRETQ to an address that is not canonical, and to ring 3 with a null SS */
     push DATA64
@@ -313,6 +340,87 @@ syscall32:
     mov rcx, offset user_back32
     .byte 0x0f, 0x07            /* SYSRET without REX.W, for which the assembler has no name */
 
+/* PCIDs (SDM 3A 4.10): entries of one used under another, entries that outlive what drops them. */
+CR4_PGE_PCIDE = 1 << 7 | 1 << 17
+pcids:
+    mov dword ptr [page_one], 0x1111b8          /* mov eax, 0x1111; ret */
+    mov word ptr [page_one + 4], 0xc300
+    mov dword ptr [page_two], 0x2222b8
+    mov word ptr [page_two + 4], 0xc300
+    mov eax, [pml4]
+    mov [pml4_b], eax
+    mov dword ptr [pml4_b + 8], offset pdpt_b + 7
+    mov dword ptr [pdpt_high + 40], offset pd_a + 7
+    mov dword ptr [pdpt_b + 40], offset pd_b + 7
+    mov dword ptr [pd_a], offset pt_a + 7
+    mov dword ptr [pd_b], offset pt_b + 7
+    mov dword ptr [pt_a], offset page_one + 7
+    mov dword ptr [pt_b], offset page_two + 7
+    mov dword ptr [pt_a + 8], offset page_one + 0x107
+    mov dword ptr [pt_b + 8], offset page_one + 0x107
+    mov rax, cr3
+    bts rax, 63
+    FAULTS(VEC_GP, 0, mov cr3, rax)             /* without CR4.PCIDE */
+    space_ pml4, 8
+    mov rcx, cr4
+    or rcx, CR4_PGE_PCIDE
+    FAULTS(VEC_GP, 0, mov cr4, rcx)             /* the low bits of CR3 are not 0 */
+    space_ pml4, 0
+    mov cr4, rcx
+    mov rax, cr4
+    and eax, CR4_PGE_PCIDE
+    IS(CR4_PGE_PCIDE)
+    space_ pml4, 1
+    mov rax, cr3
+    IS_AT(pml4 + 1)
+    page_is_ PCID_1, 0x1111
+    space_ pml4_b, 2
+    page_is_ PCID_1, 0x2222
+    mov r13d, 3
+2:  space_ pml4, 1, 1
+    mov rax, cr3
+    IS_AT(pml4 + 1)                             /* bit 63 is not kept */
+    page_is_ PCID_1, 0x1111
+    space_ pml4_b, 2, 1
+    page_is_ PCID_1, 0x2222
+    space_ pml4_b, 9, 1
+    page_is_ PCID_1, 0x2222
+    dec r13d
+    jnz 2b
+    mov dword ptr [pt_a], offset page_two + 7
+    space_ pml4, 1
+    page_is_ PCID_1, 0x2222
+    mov dword ptr [pt_a], offset page_one + 7
+    invlpg [rbx]
+    page_is_ PCID_1, 0x1111
+    /* a global page: INVLPG under one PCID drops it under all */
+    page_is_ PCID_2, 0x1111
+    space_ pml4_b, 2, 1
+    page_is_ PCID_2, 0x1111
+    mov dword ptr [pt_a + 8], offset page_two + 0x107
+    mov dword ptr [pt_b + 8], offset page_two + 0x107
+    invlpg [rbx]
+    page_is_ PCID_2, 0x2222
+    space_ pml4, 1, 1
+    page_is_ PCID_2, 0x2222
+    /* without CR4.PCIDE all is dropped */
+    space_ pml4_b, 2, 1
+    mov dword ptr [pt_a], offset page_two + 7
+    mov rcx, cr4
+    btr rcx, 17
+    mov cr4, rcx
+    page_is_ PCID_1, 0x2222
+    space_ pml4, 0
+    page_is_ PCID_1, 0x2222
+    bts rcx, 17
+    mov cr4, rcx
+    space_ pml4, 1, 1
+    page_is_ PCID_1, 0x2222
+    and ecx, ~CR4_PGE_PCIDE
+    mov cr4, rcx
+    space_ pml4, 0
+    ret
+
 user64:
     push rax
     int 0x80
@@ -320,6 +428,12 @@ user_privileged:
     swapgs
 user_supervisor_page:
     mov eax, [0x1001000]
+user_page:
+    call rbx
+    mov [user_result], eax
+    mov eax, [rbx]
+    mov [user_result + 4], eax
+    int 0x80
 user_syscall:
     syscall
 user_syscall_next:
@@ -348,6 +462,15 @@ gate_pointer:
     .word GATE64
 
     .bss
+    .balign 4096
+pml4_b: .skip 4096
+pdpt_b: .skip 4096
+pd_a: .skip 4096
+pd_b: .skip 4096
+pt_a: .skip 4096
+pt_b: .skip 4096
+page_one: .skip 4096
+page_two: .skip 4096
     .balign 8
 gate_seen: .skip 8
 user_result: .skip 8

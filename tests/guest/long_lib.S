@@ -121,18 +121,7 @@ back:
     lidt [idt_back]
     EXPECT_TRAP(VEC_BP, 0, int3)
 
-    mov ecx, [good_count]
-5:  push 0
-    call check_passed
-    dec ecx
-    jnz 5b
-    xor esi, esi
-6:  cmp esi, [bad_count]
-    je 9f
-    push dword ptr [bad_lines + esi * 4]
-    call check_failed
-    inc esi
-    jmp 6b
+    REPORT_NOTES
 9:  popad
     ret
 

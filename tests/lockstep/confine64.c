@@ -3,7 +3,8 @@
  * Chosen are the edges of its own pages and segments, the addresses of what the monitor has (vCPU, RAM, TLB, code cache, stack,
  * canaries beside the windows and at the guest's own addresses), the same less the window's delta, and all these with bits
  * changed. The interpreter and the translator, with a window, run the same code from the same state: registers, the fault and
- * memory must be the same, and the canaries untouched. In between page tables change, with INVLPG or a load of CR3.
+ * memory must be the same, and the canaries untouched. In between page tables change, with INVLPG or a load of CR3, and
+ * other PCIDs and another root with the same pages are loaded, which keep what the PCID has cached if it may be kept.
  *
  *     confine64 [--seed N] [--count N] [--kernel]
  *
@@ -15,6 +16,7 @@
 #include "cpu/interp.h"
 #include "cpu/interp_private.h"
 #include "mmu/long_window.h"
+#include "mmu/tlb.h"
 #include "translator/translator.h"
 
 #include <getopt.h>
@@ -29,6 +31,7 @@ enum {
     IDT_AT = 0x2000,
     HANDLERS_AT = 0x4000,
     IST_AT = 0x8000,
+    OTHER_PML4_AT = 0xf000,
     PML4_AT = 0x10000,
     TABLES_AT = 0x11000, /* the other tables, one after another */
     CODE_AT = 0x900000,
@@ -118,6 +121,7 @@ static void build(struct machine *m, struct rig *rig)
     for (unsigned n = 0; n < ARRAY_SIZE(places); n++)
         for (unsigned k = 0; k < DATA_PAGES; k++)
             map(m, places[n] + k * PAGE_SIZE, DATA_AT + n * DATA_BYTES + k * PAGE_SIZE, PTE_RW);
+    phys_write_bytes(phys, OTHER_PML4_AT, phys->ram + PML4_AT, PAGE_SIZE);
     phys_write_bytes(phys, GDT_AT, gdt, sizeof(gdt));
     phys_write(phys, TSS_AT + 36, 8, IST_AT);
     for (u64 n = 0; n < 32; n++) {
@@ -129,7 +133,7 @@ static void build(struct machine *m, struct rig *rig)
     struct vcpu *v = &rig->vcpu;
     vcpu_reset(v);
     v->paging.cr0 = CR0_PE | CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_MP;
-    v->paging.cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT;
+    v->paging.cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_PCIDE;
     v->paging.cr3 = PML4_AT;
     v->paging.efer = EFER_LME | EFER_LMA | EFER_NXE | EFER_SCE;
     v->gdtr = (struct desc_table){GDT_AT, 0x2f};
@@ -408,7 +412,56 @@ static void show(const struct program *p, const struct state *in, const struct s
     failures++;
 }
 
-/* A page changes, and the guest says so. */
+/* More than the TLB has rooms. `stale`: the PCIDs that were not told of a change. */
+enum { PCIDS = 12 };
+static u32 stale;
+
+static u8 class_in(const struct tlb *tlb, unsigned room, u64 linear)
+{
+    return tlb->segment[room][linear >> 32];
+}
+
+/* The current room alone has classes. */
+static void check_rooms(const struct shadow *shadow)
+{
+    for (unsigned n = 0; n < ARRAY_SIZE(places); n++)
+        for (unsigned room = 1; room < TLB_TABLES; room++)
+            if (class_in(shadow->tlb, room, places[n]) &&
+                (room != shadow->tlb->user || !shadow->has_window)) {
+                printf("FAIL: room %u has the class of %llx\n", room, (unsigned long long)places[n]);
+                failures++;
+            }
+}
+
+static void load_root(void)
+{
+    unsigned pcid = (unsigned)below(PCIDS);
+    u64 root = chance(70) ? PML4_AT : OTHER_PML4_AT;
+    bool kept = !(stale >> pcid & 1) && chance(80);
+    if (!kept) stale &= ~(1u << pcid);
+    for (unsigned n = 0; n < 2; n++) {
+        struct shadow *shadow = &machines[n].rig->shadow;
+        struct paging *paging = &machines[n].rig->vcpu.paging;
+        const u64 before = paging->cr3;
+        u8 class[ARRAY_SIZE(places)];
+        for (unsigned k = 0; k < ARRAY_SIZE(places); k++)
+            class[k] = tlb_segment(shadow->tlb, places[k]);
+        paging->cr3 = root | pcid;
+        if (kept)
+            shadow_switch_root(shadow, paging);
+        else
+            shadow_load_root(shadow, paging);
+        check_rooms(shadow);
+        for (unsigned k = 0; k < ARRAY_SIZE(places); k++)
+            if (before >> PAGE_SHIFT == root >> PAGE_SHIFT &&
+                tlb_segment(shadow->tlb, places[k]) != class[k]) {
+                printf("FAIL: a load of CR3 changed the class of %llx\n", (unsigned long long)places[k]);
+                failures++;
+            }
+    }
+}
+
+/* A page changes, and the guest says so to the current PCID or to all. */
 static void change_page(void)
 {
     u64 at = places[below(ARRAY_SIZE(places))] + below(DATA_PAGES) * PAGE_SIZE, what = below(4),
@@ -424,6 +477,7 @@ static void change_page(void)
         if (how == 1) shadow_load_root(shadow, &machines[n].rig->vcpu.paging);
         if (how == 2) shadow_flush(shadow);
     }
+    stale = how == 2 ? 0 : ~(1u << (machines[0].rig->vcpu.paging.cr3 & CR3_PCID));
 }
 
 static void test_one(void)
@@ -480,6 +534,7 @@ int main(int argc, char **argv)
     for (u64 n = 0; n < count && failures < 5; n++) {
         if (n == 200) put_canaries(translator->shadow.window);
         if (n % 16 == 15) change_page();
+        if (n % 32 == 7) load_root();
         test_one();
         if (n % 1024 == 0 && !canaries_live()) failures++;
     }

@@ -143,6 +143,27 @@ static u32 cpuid_register(u32 leaf, enum gpr r)
     return (u32)v->gpr[r];
 }
 
+/* MSR_PLATFORM_INFO says that CPUID faulting is there; MSR_MISC_FEATURES_ENABLES has one bit. What CPUID does then is in
+ * test_study_census. */
+static void test_cpuid_faulting(void)
+{
+    struct cpu_fixture *f = &fixture;
+    struct vcpu *v = f->v;
+    fixture_protected(f, 0);
+    CHECK_EQ(msr_read(v, 0xce), 1u << 31);
+    EXPECT_ERROR(f, VEC_GP, 0, WRITE_MSR, 0xce, .value = 1u << 31);
+    CHECK_EQ(msr_read(v, 0x140), 0);
+    EXPECT(f, DONE, WRITE_MSR, 0x140, .value = 1);
+    CHECK(v->cpuid_faults && msr_read(v, 0x140) == 1);
+    EXPECT_ERROR(f, VEC_GP, 0, WRITE_MSR, 0x140, .value = 2);
+    v->model = cpu_model_find("pentium4");
+    EXPECT_ERROR(f, VEC_GP, 0, READ_MSR, 0xce);
+    EXPECT_ERROR(f, VEC_GP, 0, READ_MSR, 0x140);
+    v->model = cpu_model_find("max");
+    vcpu_reset(v);
+    CHECK(!v->cpuid_faults);
+}
+
 /* IA32_MISC_ENABLE switches what the model has; bits that no processor defines are refused. */
 static void test_misc_enable(void)
 {
@@ -333,6 +354,7 @@ int main(void)
     test_debug_registers();
     test_msrs();
     test_misc_enable();
+    test_cpuid_faulting();
     test_init();
     test_cpuid();
     test_ports();

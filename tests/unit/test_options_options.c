@@ -2,6 +2,7 @@
  * The command line: both spellings of every option, and one clear sentence for every error.
  */
 #include "board/device_table.h"
+#include "cpu/cpuid.h"
 #include "options/options.h"
 
 #include "check.h"
@@ -78,16 +79,38 @@ static void test_both_spellings(void)
     }
 }
 
+static bool fits(const char *line, bool is_64bit_kernel)
+{
+    return parse(line) && options_settle_cpu(&options, is_64bit_kernel, error, sizeof(error));
+}
+
+static bool is_beyond(const char *line, const char *limit)
+{
+    return parse(line) && !options_settle_cpu(&options, false, error, sizeof(error)) &&
+           strstr(error, limit) && !strchr(error, '\n');
+}
+
 /* RAM beyond 3 GB begins at 4 GB. A CPU with 32 address lines does not reach it, and one with 36 does not reach the end
  * of 64 GB. */
 static void test_memory(void)
 {
-    CHECK(parse("ringer -kernel k -m 63G"));
+    CHECK(fits("ringer -kernel k -m 63G", false));
     CHECK_EQ(options.board.memory_bytes, 63ull << 30);
-    CHECK(complains("ringer -kernel k -m 64G", "63G"));
-    CHECK(complains("ringer -kernel k -m 64513", "63G"));
-    CHECK(parse("ringer -kernel k -m 3G -cpu pentium"));
-    CHECK(complains("ringer -m 3073 -kernel k -cpu pentium", "3G"));
+    CHECK(is_beyond("ringer -kernel k -m 64G", "63G"));
+    CHECK(is_beyond("ringer -kernel k -m 64513", "63G"));
+    CHECK(fits("ringer -kernel k -m 64G", true));
+    CHECK(fits("ringer -kernel k -m 64G -cpu qemu64", false));
+    CHECK(complains("ringer -kernel k -m 65G -cpu max64", "64G"));
+    CHECK(fits("ringer -kernel k -m 3G -cpu pentium", false));
+    CHECK(is_beyond("ringer -m 3073 -kernel k -cpu pentium", "3G"));
+}
+
+/* A model that the user names stays. */
+static void test_settled_cpu(void)
+{
+    CHECK(fits("ringer -kernel k", false) && !strcmp(options.cpu->name, "max"));
+    CHECK(fits("ringer -kernel k", true) && !strcmp(options.cpu->name, "max64"));
+    CHECK(fits("ringer -kernel k -cpu max", true) && !strcmp(options.cpu->name, "max"));
 }
 
 /* As QEMU spells it. */
@@ -473,7 +496,7 @@ static void test_display(void)
     CHECK(complains("ringer -kernel k -keys - --lockstep", "--lockstep"));
     CHECK(complains("ringer -kernel k -k de", "en-us"));
     CHECK(parse("ringer -kernel k -usb -usbdevice tablet -device usb-kbd,bus=usb-bus.0"));
-    CHECK_EQ(o.board.devices.count, 3);
+    CHECK_EQ(options.board.devices.count, 3);
     CHECK(complains("ringer -kernel k -usbdevice mouse", "mouse"));
     CHECK(complains("ringer -kernel k -device usb-tablet", "piix3-usb-uhci"));
     CHECK(complains("ringer -kernel k -usb -device usb-kbd -device usb-kbd -device usb-kbd", "free port"));
@@ -649,6 +672,7 @@ int main(void)
 {
     test_both_spellings();
     test_memory();
+    test_settled_cpu();
     test_hpet();
     test_network();
     test_default_card();

@@ -64,6 +64,18 @@ static void test_umip(const struct census *c)
     }
 }
 
+/* CPUID faulting makes CPUID trap, and nothing else. */
+static void test_cpuid_faulting(const struct census *c, enum census_cpu without, enum census_cpu with)
+{
+    for (unsigned n = 0; n < c->count; n++) {
+        const struct census_entry *e = &c->entry[n];
+        CHECK_EQ(e->on[without].verdict != e->on[with].verdict, !strcmp(e->form, "CPUID"));
+    }
+    CHECK(census_breaks_theorem_1(entry(c, "CPUID"), without));
+    CHECK_EQ(class_on(c, "CPUID", with), CLASS_PRIVILEGED);
+    CHECK_EQ(entry(c, "CPUID")->on[with].vector, 13);
+}
+
 /* 64-bit mode: the forms that left, those that came, and UMIP. */
 static void test_wide(const struct census *c)
 {
@@ -160,6 +172,8 @@ int main(void)
     test_the_control_group(&c);
     test_umip(&c);
     test_wide(&c);
+    test_cpuid_faulting(&c, CPU_UMIP, CPU_FAULTING);
+    test_cpuid_faulting(&c, CPU_WIDE_UMIP, CPU_WIDE_FAULTING);
     test_the_table(&c);
     test_the_host(&c);
     test_reports(&c);

@@ -1,0 +1,101 @@
+"""The tables of bench/cache for a document, with plots and cache.csv in a folder beside it."""
+import csv
+
+import cache_plot
+
+MARK = ("<!-- bench/cache begins -->", "<!-- bench/cache ends -->")
+
+
+def table(heads, lines):
+    """Markdown: the first column is text, the others are numbers."""
+    yield "| " + " | ".join(heads) + " |"
+    yield "|---|" + "---:|" * (len(heads) - 1)
+    for line in lines:
+        yield "| " + " | ".join(str(cell) for cell in line) + " |"
+    yield ""
+
+
+def number(value):
+    return "-" if value in (None, "") else f"{value:,}"
+
+
+def crossed(rows, sweep, column):
+    """A pair of sweeps: a line for each guest and first value, a column for each second value."""
+    mine = [row for row in rows if row["sweep"] == sweep]
+    seconds = list(dict.fromkeys(row["value"].split(",", 1)[1] for row in mine))
+    lines = {}
+    for row in mine:
+        first, second = row["value"].split(",", 1)
+        lines.setdefault((row["guest"], first), {})[second] = row[column]
+    return seconds, [[f"{guest}, {first}", *(number(cells.get(second)) for second in seconds)] for (guest, first), cells in lines.items()]
+
+
+def mechanisms(rows, column, format_value):
+    """Single sweeps: a line for each setting, a column for each guest."""
+    single = [row for row in rows if "," not in row["sweep"]]
+    guests = list(dict.fromkeys(row["guest"] for row in single))
+    lines = {}
+    for row in single:
+        lines.setdefault(f"{row['sweep']}: {row['value']}", {})[row["guest"]] = row[column]
+    return guests, [[setting, *(format_value(cells.get(guest)) for guest in guests)] for setting, cells in lines.items()]
+
+
+def saved(rows, one, other, size):
+    """By how much fewer translations are made again under one policy than under another, in percent: least and most of the guests."""
+    made = {(row["guest"], row["value"]): row["retranslations"] for row in rows if row["sweep"] == "size,policy"}
+    guests = dict.fromkeys(guest for guest, _ in made)
+    both = [(made.get((guest, f"{size},{one}")), made.get((guest, f"{size},{other}"))) for guest in guests]
+    return sorted(round(100 * (1 - a / b)) for a, b in both if a and b)
+
+
+def compared(rows):
+    """What the papers found, beside the same comparison here."""
+    sizes = list(dict.fromkeys(row["value"].split(",")[0] for row in rows if row["sweep"] == "size,policy"))
+    claims = [
+        ("Hazelwood and Smith 2004: medium-grained FIFO beats the whole flush under pressure", "fifo", "flush"),
+        ("Hazelwood and Smith 2003, 2006: generations miss 18% less often than one FIFO cache, on average", "generations", "fifo"),
+        ("Bruening 2004: FIFO misses about as often as LRU", "lru", "fifo"),
+    ]
+    for claim, one, other in claims:
+        cells = []
+        for size in sizes:
+            percents = saved(rows, one, other, size)
+            some = sorted({percents[0], percents[-1]}) if percents else []
+            cells.append(" to ".join(map(str, some)) + "%" if some else "-")
+        yield [claim, f"{one} against {other}", *cells]
+
+
+def body(rows, folder, plots):
+    sizes = list(dict.fromkeys(row["value"].split(",")[0] for row in rows if row["sweep"] == "size,policy"))
+    yield MARK[0]
+    yield f"Translations made again less often, from the guest that gains least to the one that gains most; every run is a row of [cache.csv]({folder}/cache.csv).\n"
+    yield from table(["the literature's finding", "here", *sizes], compared(rows))
+    for name, about in plots:
+        yield f"![{about}]({folder}/{name})\n"
+    for sweep, title in (("size,policy", "policy"), ("size,segments", "number of segments, FIFO")):
+        for column, what in (("retranslations", "Translations made again"), ("links_cut", "Links cut")):
+            heads, lines = crossed(rows, sweep, column)
+            if lines:
+                yield f"{what}, by size and {title}:\n"
+                yield from table(["guest, cache", *heads], lines)
+    for column, what, form in (("host_instructions", "Host instructions for each guest instruction, on the straight way through the blocks", lambda v: "-" if v in (None, "") else f"{v:.2f}"),
+                               ("translations", "Translations", number), ("lookups", "Look-ups of blocks by C code", number),
+                               ("host_bytes_per_instruction", "Host bytes of a translated guest instruction", lambda v: "-" if v is None else f"{v:.1f}")):
+        guests, lines = mechanisms(rows, column, form)
+        if lines:
+            yield f"{what}:\n"
+            yield from table(["mechanism", *guests], lines)
+    yield MARK[1]
+
+
+def write(document, rows, columns):
+    before, rest = document.read_text().split(MARK[0])
+    after = rest.split(MARK[1])[1]
+    folder = document.parent / "cache"
+    folder.mkdir(exist_ok=True)
+    with open(folder / "cache.csv", "w", newline="") as out:
+        writer = csv.DictWriter(out, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+    plots = cache_plot.draw_small(folder, rows)
+    document.write_text(before + "\n".join(body(rows, "cache", plots)) + after)
