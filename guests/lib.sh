@@ -27,7 +27,7 @@ packages_root=(e2fsprogs fdisk)
 packages_media=(memtest86+ ipxe ipxe-qemu ovmf grub-efi-amd64-bin grub-pc-bin grub-common isolinux syslinux-common xorriso mtools)
 # shellcheck disable=SC2034
 packages_check=("${packages_media[@]}" xz-utils lz4 clang-14 libclang-rt-14-dev gcc-multilib qemu-system-x86 qemu-utils seabios clang-format shellcheck gdb genisoimage e2fsprogs
-    xvfb imagemagick passt tcpdump iproute2 curl python3 python3-markdown python3-pexpect python3-xlib xclip libgtk-3-dev at-spi2-core gir1.2-atspi-2.0 python3-pyatspi dbus openssl mandoc groff)
+    xvfb imagemagick chromium passt tcpdump iproute2 curl openssh-client python3 python3-markdown python3-pexpect python3-xlib xclip libgtk-3-dev at-spi2-core gir1.2-atspi-2.0 python3-pyatspi dbus openssl mandoc groff)
 
 say() { printf '==> %s\n' "$*" >&2; }
 fail() {

@@ -91,7 +91,8 @@ int kept_lock(const char *name)
 {
     int fd = open_lock(name);
     if (fd < 0) return fd;
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
+    /* The number of the last process goes at once. */
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && ftruncate(fd, 0) == 0) return fd;
     int failed = errno;
     close(fd);
     return -failed;

@@ -37,7 +37,7 @@ bool kept_save(const char *path, GKeyFile *settings);
 
 /* Take the machine's lock for this process and its children until they end. -EWOULDBLOCK: it runs. */
 int kept_lock(const char *name);
-/* The process that runs the machine; 0: none. */
+/* The process that runs the machine; 0: none; -1: one that starts, and has not said its number yet. */
 int kept_runner(const char *name);
 
 /* The command line of the machine: "ringer run --name NAME ...", to be freed by g_strfreev(). NULL: a sentence was printed. */

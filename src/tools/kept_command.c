@@ -290,16 +290,18 @@ static int run_stop(int argc, char **argv)
     }
     if (!name) return bad_word("stop", NULL);
     if (!kept_exists(name)) return STATUS_USAGE;
-    int pid = kept_runner(name);
-    if (!pid) {
+    if (!kept_runner(name)) {
         log_error("the machine \"%s\" does not run", name);
         return STATUS_USAGE;
     }
-    /* Without a control socket, a signal switches it off: disks are flushed, as always. */
-    if (!ask(name, now ? "quit" : "system_powerdown") && pid > 0) kill(pid, SIGTERM);
     const struct timespec pause = {.tv_nsec = POLL_NS};
+    bool told = false; /* a machine that is starting has neither a socket nor a process number yet */
     for (u64 waited = 0; waited < STOP_SECONDS * 1000000000ull; waited += POLL_NS) {
-        if (!kept_runner(name)) return STATUS_OK;
+        int pid = kept_runner(name);
+        if (!pid) return STATUS_OK;
+        /* Without a control socket, a signal switches it off: disks are flushed, as always. */
+        if (!told)
+            told = ask(name, now ? "quit" : "system_powerdown") || (pid > 0 && kill(pid, SIGTERM) == 0);
         nanosleep(&pause, NULL);
     }
     log_error("the machine \"%s\" still runs: ringer stop --now %s switches it off", name, name);

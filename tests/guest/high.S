@@ -2,7 +2,7 @@
  * Hazard: RAM beyond 4 GB. Addresses that are cut to 32 or 36 bits, in page tables of all sizes, in PAE mode, in code (frames with
  * equal low bits, code that changes) and in a bus master's descriptors and buffers. SDM 3A 4.4, 4.5; virtio 1.1, "Legacy Interface".
  *
- * The machine has more than 4 GB of RAM, up to 64 GB, and a virtio disk whose sector 3 may be overwritten.
+ * The machine has more than 4 GB of RAM, up to 64 GB, and a virtio disk on which sector 3 may be overwritten.
  */
 #include "guest.inc"
 #include "notes.inc"
@@ -13,7 +13,7 @@ DATA64 = FREE + 8
 ACC_CODE64 = 0xa09a
 MSR_EFER = 0xc0000080
 
-WINDOW = 0x1000000          /* linear address of the page whose frame changes: the first of `pt` */
+WINDOW = 0x1000000          /* linear address of the page that gets other frames: the first of `pt` */
 WINDOW_2M = 0x1200000       /* the same for 2 MB */
 HIGH = 0x8000000000         /* all of RAM again, by 1 GB pages; it is there if the CPU has them */
 LOW_COPY = 0xe00000         /* a page of low RAM, and below one of high RAM with the same low 36 bits */
@@ -288,7 +288,7 @@ check_number:
     note_ __LINE__
 1:  ret
 
-/* Code in a page whose frame changes, reached by direct and indirect branches. */
+/* Code in a page that gets other frames, reached by direct and indirect branches. */
 changing_frames:
     mov rax, [last_page]
     call map

@@ -24,7 +24,7 @@ expect() {
 }
 
 expect popf 'popfd' '0x3d7100' 'jne' '0x200' 'jne' 'xor +dword ptr \[r15' 'sahf' 'dec +ecx'
-expect cr3 'mov +cr3, eax' 'call +qword ptr' ' shadow_load_root ' ' write_cr3 ' ' control_write ' ' translator_callout ' '= 0x11[12]000' '= 0x11[12]000'
+expect cr3 'mov +cr3, eax' 'call +qword ptr' ' shadow_load_root ' ' control_write ' ' translator_callout ' '= 0x11[12]000' '= 0x11[12]000'
 expect pte ' shadow_table_written ' ' guarded_write ' ' translator_slow_access ' ' thunk_slow ' '= 0x117014' 'base = 262144, view = 0, level = 1' \
     '= 0x7' '= 0x0'
 expect in 'in +al, 0x71' 'call +qword ptr' ' ports_read ' ' io_read ' ' exec_in ' ' interp_callout ' ' translator_callout ' ' thunk_callout ' '= 0x71'

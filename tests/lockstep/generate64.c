@@ -41,7 +41,7 @@ static bool is_wanted(const struct rig *rig, const struct test64 *t)
     const struct isa_row *row = i->row;
     if (row == &isa_row_ud || row->privilege || row->sensitivity || row->manual) return false;
     if (!isa_exposed(rig->vcpu.model, i) || !isa_lock_is_legal(i)) return false;
-    /* The host's own FS and GS; random numbers; whole states, whose reserved parts differ; a hypervisor's. */
+    /* The host's own FS and GS; random numbers; whole states, because reserved parts differ; a hypervisor's. */
     if (i->mem_seg == SEG_FS || i->mem_seg == SEG_GS) return false;
     switch (i->mnemonic) {
     case ZYDIS_MNEMONIC_RDRAND:

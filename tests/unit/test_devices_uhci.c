@@ -277,7 +277,7 @@ static void test_errors(void)
 {
     usb_tablet_init(&tablet, &fake_time, &wiring);
     start(&tablet.usb, NULL);
-    /* Nobody has that address: three attempts, a frame each. */
+    /* No device has that address: three attempts, a frame each. */
     add_td(ACTIVE | ERRORS(3), 0x69, 9, 0, BUFFER, 8);
     put32(QUEUE + 4, td_at(0));
     run(2);

@@ -482,6 +482,10 @@ static void test_display(void)
     CHECK(parse("ringer -kernel k -display sdl,full-screen=on,scale=whole -audio wav:x -name N,process=p"));
     CHECK(options.display == DISPLAY_WINDOW && options.full_screen && options.whole_scale);
     CHECK(!strcmp(options.board.audio, "wav:x") && !strcmp(options.board.name, "N"));
+    CHECK(options.window_closes);
+    CHECK(parse("ringer -kernel k -display sdl -no-quit") && !options.window_closes);
+    CHECK(parse("ringer -kernel k -display sdl,window-close=off") && !options.window_closes);
+    CHECK(complains("ringer -kernel k -display sdl,window-close=maybe", "window-close"));
     CHECK(parse("ringer -kernel k -display gtk -audiodev pa,id=a"));
     CHECK(options.display == DISPLAY_WINDOW && !strcmp(options.board.audio, "sdl"));
     CHECK(parse("ringer -kernel k -display vnc=:3"));
