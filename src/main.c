@@ -178,7 +178,10 @@ static int run(struct options *options)
     if (log && event_log_instructions(log)) vm->event_log = log;
     event_log_attach(log, &vm->vcpu, &vm->time.clock);
     session.vm = vm;
-    if (!options->lockstep) plug_allow(&vm->chipset.plug, &options->board);
+    if (options->lockstep)
+        lockstep_prepare();
+    else
+        plug_allow(&vm->chipset.plug, &options->board);
     status = instruments_open(&session.instruments, options, &vm->vcpu, error, sizeof(error));
     if (status) die(status, "%s", error);
     status = frontends_open(&session.frontends, vm, error, sizeof(error));

@@ -73,6 +73,7 @@
     X(window_faults, "host page faults in windows")                                                          \
     X(window_mappings, "runs of pages mapped into windows")                                                  \
     X(window_pages, "pages in these runs")                                                                   \
+    X(window_misses, "addresses of another segment than 64-bit code expected")                               \
     X(window_checked, "blocks translated again for a checked site")                                          \
     X(window_unmaps, "runs of pages unmapped from windows")                                                  \
     X(shadow_invlpgs, "pages that lost entries by INVLPG")                                                   \

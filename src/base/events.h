@@ -33,6 +33,7 @@
     X(EXIT, FAST, "fast-routine", "address=%x form=%f")                                                      \
     X(EXIT, EDGE, "unlinked-edge", "target=%x")                                                              \
     X(EXIT, SITE, "site-miss", "target=%x")                                                                  \
+    X(EXIT, SEGMENT, "segment-miss", "linear=%x class=%d")                                                   \
     X(EXIT, INDIRECT, "indirect-miss", "target=%x")                                                          \
     X(EXIT, LOOKUP, "dispatch", "target=%x")                                                                 \
     X(EXIT, BUDGET, "budget", "address=%x")                                                                  \

@@ -9,11 +9,11 @@
 #include <json-c/json.h>
 #include <stdio.h>
 
-/* The member, or "" without one. */
+/* The member, or "" without one. A null, which json-c keeps as NULL, is none: some of these objects come from a guest. */
 static inline const char *json_text_of(const struct json_object *object, const char *key)
 {
     struct json_object *value;
-    return json_object_object_get_ex(object, key, &value) ? json_object_get_string(value) : "";
+    return json_object_object_get_ex(object, key, &value) && value ? json_object_get_string(value) : "";
 }
 
 /* The member, or 0 without one. */

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "board/media.h"
 #include "control_private.h"
+#include "mmu/long_window.h"
 #include "mmu/tlb.h"
 #include "observe/hot_blocks.h"
 #include "observe/screen.h"
@@ -365,7 +366,7 @@ static void add_view(struct json_object *side, struct vm *vm, u32 address, bool 
     if (user && vm->shadow.has_window) json_add_hex(side, "window", vm->shadow.window + address);
 }
 
-/* The slot of the address in the TLB of IA-32e mode (mmu/tlb.h), and the page in it. */
+/* The slot of the address in the TLB of IA-32e mode (mmu/tlb.h), the page in it, and the address in the window. */
 static void add_tlb(struct json_object *side, struct vm *vm, u64 address, bool user)
 {
     const struct tlb *tlb = vm->shadow.tlb;
@@ -381,6 +382,9 @@ static void add_tlb(struct json_object *side, struct vm *vm, u64 address, bool u
     json_add_hex(side, "read-entry", tlb_entry(tlb, address, user, false));
     json_add_hex(side, "write-entry", tlb_entry(tlb, address, user, true));
     json_add_hex(side, "exec-entry", tlb_frame(tlb, address, user));
+    enum long_class class = user && address < CANONICAL_LOW_END ? tlb_segment(tlb, address) : LONG_NONE;
+    if (class != LONG_NONE)
+        json_add_hex(side, "window", class == LONG_LOW ? address : vm->shadow.window + address);
 }
 
 /* One privilege: the guest's tables, and what the shadow has for the address. */

@@ -262,7 +262,7 @@ static u8 *plain_area(const struct vcpu *v, const struct insn *i, bool write)
         mode_seg(v->mode, i->mem_seg) != MODE_SEG_FLAT)
         return NULL;
     u64 linear = exec_address(v, i), last = linear + (v->xcr0 & XCR0_AVX ? ymm_end(v) : HEADER_END) - 1;
-    bool wraps = last < linear || (!(v->mode & MODE_CODE64) && last > UINT32_MAX);
+    bool wraps = last < linear || exec_mask_address(i, last) != last;
     if ((linear & (AREA_ALIGNMENT - 1)) || wraps) return NULL;
     u64 delta = delta_at(v, linear, write);
     if (!delta || delta_at(v, last, write) != delta) return NULL;

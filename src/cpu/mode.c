@@ -3,6 +3,7 @@
  */
 #include "mode.h"
 #include "cpuid.h"
+#include "mmu/long_window.h"
 #include "mmu/tlb.h"
 #include "mmu/window.h"
 
@@ -68,7 +69,10 @@ static u32 state_bits(const struct vcpu *v)
     if (v->cpl == 3 && (cr0 & CR0_AM) && (eflags & FL_AC)) mode |= MODE_ALIGN;
     if (v->cpl > 0 && (v->paging.cr4 & CR4_TSD)) mode |= MODE_TSD;
     if ((v->paging.cr4 & CR4_OSXSAVE) && (v->xcr0 & XCR0_AVX) && vcpu_protected(v)) mode |= MODE_AVX;
-    if (unlikely(vcpu_long_mode(v))) return mode | MODE_LONG | (vcpu_code64(v) ? MODE_CODE64 : 0);
+    if (unlikely(vcpu_long_mode(v))) {
+        bool code64 = vcpu_code64(v), window = code64 && v->cpl == 3 && v->shadow->has_window;
+        return mode | MODE_LONG | (code64 ? MODE_CODE64 : 0) | (window ? MODE_WINDOW : 0);
+    }
     if (v->cpl == 3 && v->shadow->has_window && !(eflags & FL_VM)) mode |= MODE_WINDOW;
     return mode;
 }
@@ -86,6 +90,7 @@ static void set_tables(struct vcpu *v)
         v->read_table = &tlb->slot[tlb_table(tlb, v->cpl == 3)][0].read;
     }
     v->scratch.window_negated = -v->shadow->window;
+    v->scratch.window_delta = v->shadow->window;
 }
 
 /* Tell the shadow how long user code ran. The shadow gives windows to spaces by that. */
@@ -97,7 +102,9 @@ static inline void note_privilege(struct vcpu *v)
     u64 now = __builtin_ia32_rdtsc();
     if (user)
         v->user_since = now;
-    else if (!vcpu_long_mode(v))
+    else if (vcpu_long_mode(v))
+        long_window_user_ran(v->shadow, now - v->user_since);
+    else
         shadow_user_ran(v->shadow, now - v->user_since);
 }
 

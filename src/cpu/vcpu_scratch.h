@@ -8,7 +8,8 @@
 #include "base/types.h"
 
 struct translator_scratch {
-    u64 thunk[16];      /* entry points that translated code calls */
+    u64 thunk[15];      /* entry points that translated code calls */
+    u64 window_delta;   /* of the window of 64-bit code: host address - linear address (mmu/long_window.h) */
     u64 jump_table;     /* struct jump_entry[65536], by the low 16 bits of EIP */
     u64 jump_tag;       /* mode number << 56; 0: the jump table is not used */
     u32 remaining;      /* guest instructions of the block that follow the one to be interpreted */

@@ -35,6 +35,7 @@ enum phys_page_flags {
     PHYS_DIRTY = 4,      /* written since the flag was cleared (slow-path writes and dma) */
     PHYS_VIDEO = 8,      /* video memory: the first write to a clean page is reported */
     PHYS_POPULATED = 16, /* on the first page of a chunk: phys_populate() has populated the chunk */
+    PHYS_WINDOW = 32,    /* may be writable in a window of a 64-bit space */
     PHYS_GUARDED = PHYS_CODE | PHYS_TRACED,
 };
 

@@ -34,6 +34,7 @@ int shadow_init(struct shadow *shadow, struct phys *phys, struct counters *count
 void shadow_destroy(struct shadow *shadow)
 {
     if (!shadow->state) return;
+    long_windows_destroy(shadow);
     windows_destroy(shadow);
     traces_destroy(shadow);
     views_destroy(shadow);
@@ -54,6 +55,7 @@ void shadow_flush(struct shadow *shadow)
             view_drop_quarter(shadow, n, q);
     trace_forget_all(shadow);
     tlb_flush(shadow->tlb);
+    long_windows_empty(shadow);
     shadow->data_drops++;
     shadow->exec_drops++;
     spaces_forget(shadow);
@@ -87,8 +89,10 @@ static void load_long_root(struct shadow *shadow, const struct paging *paging, b
         state->format = FORMAT_LONG;
     } else if (state->long_rights != rights) {
         tlb_flush(shadow->tlb);
+        long_windows_empty(shadow);
     }
     tlb_select(shadow->tlb, pcid_of(paging), kept);
+    long_windows_load(shadow, paging);
     shadow->data_drops++;
     shadow->exec_drops++;
     state->long_rights = rights;
@@ -103,6 +107,7 @@ static void drop_long_page(struct shadow *shadow, u64 linear)
 {
     shadow->data_drops++;
     shadow->exec_drops += tlb_invlpg(shadow->tlb, linear);
+    long_windows_invlpg(shadow, linear);
 }
 
 void shadow_load_root(struct shadow *shadow, const struct paging *paging)
@@ -114,6 +119,7 @@ void shadow_load_root(struct shadow *shadow, const struct paging *paging)
         return;
     }
     if (format != state->format || state->untraceable) {
+        if (state->format == FORMAT_LONG) long_windows_close(shadow);
         shadow_flush(shadow);
         state->format = format;
         state->paged = format;

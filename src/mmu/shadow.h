@@ -75,9 +75,9 @@ struct shadow {
     u32 spaces_max;               /* user address spaces remembered, 1 to SHADOW_SPACES */
     enum windows_policy windows;
     u64 window_mappings_max; /* all windows together */
-    bool window_unsettled;   /* shadow_window_settle() has something to do */
-    bool has_window;         /* the current user space has a host window (window.h) */
-    u64 window;              /* its base */
+    bool window_unsettled;   /* shadow_window_settle() has something to do; not in IA-32e mode */
+    bool has_window;         /* the current user space has a host window (window.h, long_window.h) */
+    u64 window;              /* its base; in IA-32e mode its delta */
     bool no_low_window;      /* fault injection */
     u64 exec_drops;          /* number of exec entries dropped so far */
     u64 data_drops;          /* number of read and write entries dropped so far */

@@ -5,6 +5,7 @@
 #ifndef RINGER_MMU_SHADOW_STATE_H
 #define RINGER_MMU_SHADOW_STATE_H
 
+#include "long_window_state.h"
 #include "space.h"
 #include "trace.h"
 #include "view.h"
@@ -19,6 +20,7 @@ struct shadow_state {
     struct spaces spaces;
     struct traces traces;
     struct windows windows;
+    struct long_windows long_windows;
     u32 long_rights; /* in IA-32e mode, the bits that rights depend on */
     u32 format;      /* the paging bits under which all entries of all views were filled */
     bool pae, paged;

@@ -49,6 +49,9 @@ static inline u64 tlb_exec_word(u64 linear, u32 frame)
     return linear >> PAGE_SHIFT << 28 | frame;
 }
 
+#define TLB_TABLE_BYTES sizeof(struct tlb_slot[TLB_ENTRIES])
+_Static_assert(TLB_TABLE_BYTES >= 1 << 16, "a class for each segment of 4 GB finds room");
+
 /* What only C code reads of an entry. */
 struct tlb_info {
     u64 page;  /* linear page number, or TLB_NONE */
@@ -72,6 +75,9 @@ struct tlb_list {
 
 struct tlb {
     struct tlb_slot slot[TLB_TABLES][TLB_ENTRIES];
+    /* Of each room: the enum long_class of each 4 GB of 48 bits of linear address (long_window.h). The current window is in
+     * the current room, the others have none. Tables are as far apart as in `slot`, so that one register serves both. */
+    u8 segment[TLB_TABLES][TLB_TABLE_BYTES];
     struct tlb_info info[TLB_TABLES][TLB_ENTRIES];
     unsigned user;        /* the table of the current PCID's user entries */
     u16 pcid[TLB_TABLES]; /* of a room */
@@ -93,6 +99,11 @@ static inline unsigned tlb_place(u64 linear)
 static inline unsigned tlb_table(const struct tlb *tlb, bool user)
 {
     return user ? tlb->user : 0;
+}
+/* The enum long_class of the segment of an address in the lower half (long_window.h). */
+static inline u8 tlb_segment(const struct tlb *tlb, u64 linear)
+{
+    return tlb->segment[tlb->user][linear >> 32];
 }
 /* Host address - linear address, or 0: take the slow path. */
 static inline u64 tlb_entry(const struct tlb *tlb, u64 linear, bool user, bool write)

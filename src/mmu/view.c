@@ -176,6 +176,11 @@ void shadow_drop_writes(struct shadow *shadow, u64 gpa_page)
     const u8 *host = phys_host(shadow->phys, gpa_page);
     u64 offset = (u64)(uintptr_t)host - (u64)(uintptr_t)shadow->phys->ram;
     shadow->data_drops += tlb_drop_writes(shadow->tlb, gpa_page >> PAGE_SHIFT);
+    u8 *flags = phys_flags(shadow->phys, gpa_page);
+    if (flags && *flags & PHYS_WINDOW) {
+        *flags &= (u8)~PHYS_WINDOW;
+        long_windows_drop_writes(shadow, gpa_page);
+    }
     if (host && offset < shadow->phys->file_bytes) /* ROM has no write entries */
         drop_writes(shadow, offset >> PAGE_SHIFT);
 }

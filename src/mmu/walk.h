@@ -76,6 +76,23 @@ enum {
     PF_FETCH = 16,
 };
 
+/*
+ * Entries, both formats (SDM 3A tables 4-4 to 4-6 and 4-9 to 4-11); PS in a PDE only, G and D in the entry
+ * that maps the page:
+ *
+ *   63 XD (PAE) | address | 8 G | 7 PS | 6 D | 5 A | 4 PCD | 3 PWT | 2 U/S | 1 R/W | 0 P
+ */
+enum {
+    ENTRY_P = 1 << 0,
+    ENTRY_RW = 1 << 1,
+    ENTRY_US = 1 << 2,
+    ENTRY_A = 1 << 5,
+    ENTRY_D = 1 << 6,
+    ENTRY_PS = 1 << 7,
+    ENTRY_G = 1 << 8,
+};
+#define ENTRY_XD (1ull << 63)
+
 struct paging {
     u32 cr0, cr4;
     u64 cr3;

@@ -10,6 +10,7 @@ static void drop_everywhere(struct shadow *shadow, u64 page)
 {
     shadow->data_drops++;
     shadow->exec_drops += tlb_drop_page(shadow->tlb, page << PAGE_SHIFT);
+    long_windows_empty(shadow);
     if (page >= PAGES) return;
     for (u32 n = 0; n <= state_of(shadow)->spaces.used; n++)
         view_drop(shadow, n, (u32)page);

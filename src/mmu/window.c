@@ -11,7 +11,7 @@
 #include <sys/auxv.h>
 
 #define WINDOW_BYTES (4ull << 30)
-#define GUARD_BYTES  (64ull << 10)
+#define GUARD_BYTES  ((u64)LONG_GUARD) /* the low window serves 64-bit code, too */
 
 /* Measured costs, in cycles of the host's TSC. */
 enum {
@@ -139,6 +139,16 @@ void window_stale(struct shadow *shadow, u32 n, u32 page)
     }
 }
 
+void window_mapped_twice(struct shadow *shadow, u32 pages)
+{
+    struct windows *windows = windows_of(shadow);
+    windows->mapped_twice += pages;
+    if (windows->mapped_twice > TWICE_MAX) {
+        windows->mapped_twice = 0;
+        host_give_back(shadow->phys->ram, shadow->phys->ram_bytes);
+    }
+}
+
 /* Map a page, and the pages behind it that continue it in the memory file with the same rights. */
 static bool map_run(struct shadow *shadow, struct window *window, u32 page)
 {
@@ -164,11 +174,7 @@ static bool map_run(struct shadow *shadow, struct window *window, u32 page)
         flags[n] = (u8)((flags[n] & ~PAGE_IN_WINDOW) | PAGE_WINDOW_READ | (writable ? PAGE_WINDOW_WRITE : 0));
     window->mappings++;
     windows->mappings++;
-    if (offset < shadow->phys->ram_bytes) windows->mapped_twice += run;
-    if (windows->mapped_twice > TWICE_MAX) {
-        windows->mapped_twice = 0;
-        host_give_back(shadow->phys->ram, shadow->phys->ram_bytes);
-    }
+    if (offset < shadow->phys->ram_bytes) window_mapped_twice(shadow, run);
     shadow->counters->window_pages += run;
     shadow->counters->window_mappings++;
     return true;
@@ -216,6 +222,12 @@ static bool reserve_low_window(struct window *window)
     window->first_page = LOWEST_PAGE;
     window->reserved = true;
     return true;
+}
+
+bool window_low_reserved(struct shadow *shadow)
+{
+    struct window *low = &windows_of(shadow)->window[0];
+    return !shadow->no_low_window && reserve_low_window(low);
 }
 
 /* Is the low window free for the current space? At a review, after LOW_REVIEW_CYCLES, the space that has the low window

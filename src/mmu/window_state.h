@@ -37,5 +37,9 @@ void windows_destroy(struct shadow *shadow);
 /* A page that is mapped in the view's window lost an entry. */
 void window_stale(struct shadow *shadow, u32 view, u32 page);
 void window_close(struct shadow *shadow, u32 view);
+/* Reserves the low window if need be. In IA-32e mode no view uses it. */
+bool window_low_reserved(struct shadow *shadow);
+/* RAM pages were mapped in a window besides RAM's own mapping. */
+void window_mapped_twice(struct shadow *shadow, u32 pages);
 
 #endif

@@ -382,7 +382,7 @@ static bool work_all(struct net_source *source)
     bool any = work(source);
     if (__atomic_load_n(&end->starved, __ATOMIC_RELAXED) &&
         (__atomic_load_n(&end->offered, __ATOMIC_RELAXED) ||
-         __atomic_load_n(&end->offering, __ATOMIC_RELAXED)))
+         __atomic_load_n(&end->offering, __ATOMIC_SEQ_CST)))
         after_offer(end);
     return any;
 }

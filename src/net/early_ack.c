@@ -8,6 +8,8 @@
 /* Kept for all connections together: what is on its way to a guest that takes 1 GB/s and answers after 0.2 ms. Many connections at once
  * fill the time by themselves, and more would only leave the caches. */
 #define KEPT_BYTES (256u << 10)
+/* A smaller segment counts as this many bytes, because it takes about as many beside its payload: a peer may send single bytes. */
+#define KEPT_LEAST 256u
 /* If the guest does not answer, kept bytes are sent again after RESEND_NS, then after twice that time, and so on up to RESEND_MOST_NS.
  * After the last attempt, some ten minutes later, the guest is gone, and the connection is reset. */
 #define RESEND_NS      300000000ull
@@ -15,13 +17,19 @@
 #define RESENDS        64u
 #define DUPLICATE_ACKS 3u
 
+/* What the segment counts in kept_bytes. */
+static u32 weight(u32 payload)
+{
+    return payload < KEPT_LEAST ? KEPT_LEAST : payload;
+}
+
 /* Free what is kept before that sequence number. */
 static void forget(struct tcp_windows *windows, struct tcp_connection *c, u32 until)
 {
     while (c->kept && !before(until, c->kept->sequence + c->kept->payload)) {
         struct kept_segment *kept = c->kept;
         c->kept = kept->next;
-        windows->kept_bytes -= kept->payload;
+        windows->kept_bytes -= weight(kept->payload);
         free(kept);
     }
     if (!c->kept) c->kept_last = &c->kept;
@@ -113,7 +121,7 @@ static bool may_keep(const struct tcp_windows *windows, const struct tcp_connect
                      u32 payload)
 {
     return c->established && !(tcp[TCP_FLAGS] & (TCP_SYN | TCP_FIN | TCP_RST)) &&
-           get_be32(tcp + TCP_SEQUENCE) == c->acked && windows->kept_bytes + payload <= KEPT_BYTES &&
+           get_be32(tcp + TCP_SEQUENCE) == c->acked && windows->kept_bytes + weight(payload) <= KEPT_BYTES &&
            !before(c->edge, c->acked + payload);
 }
 
@@ -131,7 +139,7 @@ void early_ack_kept(struct tcp_windows *windows, struct tcp_connection *c, struc
     if (!c->kept) expect_answer(c);
     *c->kept_last = kept;
     c->kept_last = &kept->next;
-    windows->kept_bytes += kept->payload;
+    windows->kept_bytes += weight(kept->payload);
     c->acked += kept->payload;
     c->due = true;
     tcp_mark_busy(windows, c);

@@ -17,20 +17,21 @@ enum { UDP_LENGTH = 4, UDP_CHECKSUM = 6 };
 enum { IPV4_MORE = 0x2000, IPV4_DONT = 0x4000, IPV4_OFFSET = 0x1fff };
 enum { NEXT_HOP_BY_HOP = 0, NEXT_ROUTING = 43, NEXT_FRAGMENT = 44, NEXT_DESTINATION = 60 };
 
+/* Offsets of a layout have 16 bits. The extension headers of an IPv6 packet may be longer than that. */
+#define OFFSET_MOST 0xffffu
+
 static bool parse_transport(const u8 *frame, struct frame_layout *layout)
 {
-    u32 left = layout->bytes - layout->transport;
+    u32 left = layout->bytes - layout->transport, header = 0;
     const u8 *at = frame + layout->transport;
-    layout->payload = layout->transport;
-    if (layout->fragment) return true;
-    if (layout->protocol == PROTOCOL_UDP) {
-        if (left < UDP_BYTES) return false;
-        layout->payload += UDP_BYTES;
-    } else if (layout->protocol == PROTOCOL_TCP) {
-        u32 header = left < TCP_BYTES ? 0 : (at[TCP_OFFSET] >> 4) * 4u;
-        if (header < TCP_BYTES || header > left) return false;
-        layout->payload = (u16)(layout->payload + header);
+    if (!layout->fragment && layout->protocol == PROTOCOL_UDP) {
+        header = UDP_BYTES;
+    } else if (!layout->fragment && layout->protocol == PROTOCOL_TCP) {
+        header = left < TCP_BYTES ? 0 : (at[TCP_OFFSET] >> 4) * 4u;
+        if (header < TCP_BYTES) return false;
     }
+    if (header > left || layout->transport + header > OFFSET_MOST) return false;
+    layout->payload = (u16)(layout->transport + header);
     return true;
 }
 
@@ -68,6 +69,7 @@ static bool parse_ipv6(const u8 *frame, u32 bytes, struct frame_layout *layout)
         next = ip[at];
         at += extension;
     }
+    if (layout->ip + at > OFFSET_MOST) return false;
     layout->protocol = next;
     layout->transport = (u16)(layout->ip + at);
     return parse_transport(frame, layout);

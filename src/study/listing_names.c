@@ -46,6 +46,7 @@ static const struct {
     {FRAME_THUNK + 8 * THUNK_LINK_PARKED, "link the edge"},
     {FRAME_THUNK + 8 * THUNK_RETURN_MISS, "return elsewhere"},
     {FRAME_THUNK + 8 * THUNK_FILL_SITE, "fill the site cache"},
+    {FRAME_THUNK + 8 * THUNK_SEGMENT, "another segment"},
 };
 
 const char *listing_name(const char *operands)

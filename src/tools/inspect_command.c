@@ -132,7 +132,7 @@ static void draw_side(FILE *out, struct json_object *side, const char *name, int
     draw_entry(out, side, "write-entry", "write entry", x += BOX_WIDTH + GAP, shadow);
     draw_entry(out, side, "exec-entry", "exec entry", x += BOX_WIDTH + GAP, shadow);
     const char *window = field(side, "window");
-    if (!place)
+    if (!place || window)
         draw_box(out, x + BOX_WIDTH + GAP, shadow, window ? "shadow" : "missing", "host window",
                  window ? window : "none", window ? "host address" : "checked accesses");
 }

@@ -19,6 +19,8 @@
  *
  *     op    gs:[EA]                32-bit address, ESP in r8
  *
+ * 64-bit code has checks of another kind, for the TLB (access_by_tlb()) and for its windows (verify.c).
+ *
  * The check clobbers the host's EFLAGS. Live flags are parked before it and stay parked until they are read.
  */
 #include "build.h"
@@ -108,8 +110,7 @@ struct host_mem operand_address(struct build *b)
     return is_code64(b) ? guest_address64(b, b->i) : guest_address(b->i);
 }
 
-/* Is the operand's address known now? Then *linear is it. */
-static bool constant_address(const struct build *b, const struct insn *i, u64 *linear)
+bool access_is_constant(const struct build *b, const struct insn *i, u64 *linear)
 {
     if (i->mem_index != INSN_NO_REG || (i->mem_base != INSN_NO_REG && i->mem_base != INSN_RIP)) return false;
     *linear = i->mem_disp + (i->mem_base == INSN_RIP ? b->next_eip : 0);
@@ -122,7 +123,7 @@ void access_effective64(struct build *b, u8 to, bool wide)
     const struct insn *i = b->i;
     u64 constant;
     wide = wide && i->address_bytes == 8;
-    bool known = constant_address(b, i, &constant);
+    bool known = access_is_constant(b, i, &constant);
     if (known && wide && i->mem_base == INSN_RIP) {
         emit_mov_rip(b, to, constant);
     } else if (known) {
@@ -289,7 +290,7 @@ bool stack_is_flat(const struct build *b)
 static struct host_mem in_window(struct build *b, struct host_mem mem)
 {
     b->site[b->n].parked = b->flags != FLAGS_HOST;
-    mem.window = true;
+    mem.window = WINDOW_32;
     return mem;
 }
 
@@ -362,10 +363,11 @@ struct host_mem access_operand(struct build *b, unsigned size, bool write)
     struct host_mem mem;
     assert(operand_is_reachable(b, write));
     if (access_is_direct(b, b->i)) return in_window(b, guest_address(b->i));
+    if (verify_operand(b, size, &mem)) return mem;
     if (hoist_access(b, HOIST_OPERAND, NULL, size, write, &mem)) return mem;
     u64 linear;
     if (is_code64(b) && mode_seg(b->mode, b->i->mem_seg) == MODE_SEG_FLAT &&
-        constant_address(b, b->i, &linear) && (linear & PAGE_MASK) + size <= PAGE_SIZE)
+        access_is_constant(b, b->i, &linear) && (linear & PAGE_MASK) + size <= PAGE_SIZE)
         return access_constant_tlb(b, linear, size, write);
     if (!has_window(b) && !has_tlb(b) && is_constant(b->i, mode_seg(b->mode, b->i->mem_seg), size))
         return access_constant(b, size, write);
@@ -378,6 +380,7 @@ struct host_mem access_push(struct build *b)
     s32 bytes = slot_bytes(b);
     struct host_mem slot = mem_bd(GUEST_ESP, -bytes);
     if (has_window(b)) return in_window(b, slot);
+    if (verify_stack(b, &slot)) return slot;
     if (hoist_access(b, HOIST_STACK, &slot, (unsigned)bytes, true, &slot)) return slot;
     emit_lea_sized(&b->e, is_code64(b), REG_LINEAR, slot);
     return access_linear(b, (unsigned)bytes, true);
@@ -393,6 +396,7 @@ struct host_mem access_popped(struct build *b, u8 reg)
     unsigned bytes = (unsigned)slot_bytes(b);
     struct host_mem slot = mem_bd(reg, 0);
     if (has_window(b)) return in_window(b, slot);
+    if (verify_stack(b, &slot)) return slot;
     if (hoist_access(b, HOIST_STACK, &slot, bytes, false, &slot)) return slot;
     emit_mov_rr(&b->e, is_code64(b), REG_LINEAR, reg);
     return access_linear(b, bytes, false);

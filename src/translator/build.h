@@ -4,6 +4,7 @@
  *   plan.c       decodes the guest code, decides how each instruction is executed, and finds where flags are live
  *   hoist.c      hoisted checks: one check for several accesses
  *   access.c     the location of the flags; memory operands: address, check, slow path
+ *   verify.c     memory operands of 64-bit code in a window
  *   rewrite.c    the guest's instruction again, with its memory operand and ESP redirected
  *   special.c    segment and control registers, bit strings, CMPXCHG, LDMXCSR
  *   edge.c       the ways out of a block: edges, calls, returns, indirect branches
@@ -115,6 +116,7 @@ enum stub_kind {
     STUB_INDIRECT,
     STUB_RETURN_MISS,
     STUB_SIDE,
+    STUB_SEGMENT,
 };
 
 /* Code that is emitted behind the block's body. */
@@ -131,7 +133,8 @@ struct stub {
     u64 eip;
     u32 callout; /* STUB_STRING, STUB_FAST: struct callout */
     u8 restore;  /* STUB_STRING: 0, or log2(element size) + 1: ECX must be computed from the bytes in r11 */
-    bool flags;  /* STUB_STRING: at `back` the flags are in the host's EFLAGS */
+    struct host_mem address; /* STUB_SEGMENT: the guest address */
+    bool flags;              /* STUB_STRING: at `back` the flags are in the host's EFLAGS */
 };
 
 #define MAX_STUBS (BLOCK_MAX_INSNS * 6 + 8)
@@ -148,6 +151,13 @@ _Static_assert(MAX_BLOCK_BYTES < 65536, "edges and sites have 16 bits for an off
 /* The gap that an unconditional jump inside a block may leave out. */
 #define MAX_GAP_BYTES 256
 _Static_assert(MAX_GAP_BYTES + INSN_MAX_BYTES < 1u << SITE_HOST_BITS, "a packed site can hold the distance");
+
+/* An address of which the segment is known (verify.c). */
+struct verified {
+    u16 root;
+    u8 class; /* enum long_class */
+    s64 offset;
+};
 
 struct build {
     struct vcpu *v;
@@ -183,6 +193,9 @@ struct build {
     bool hoists; /* checks are hoisted in this block */
     struct hoist_plan hoist;
     struct hoist_access access[BLOCK_MAX_INSNS][HOIST_SLOTS];
+    struct verified verified[16];
+    unsigned verified_count;
+    bool has_delta;             /* r13 has the delta of the window */
     u32 piece[BLOCK_MAX_INSNS]; /* arena offset where the code of insn[n] begins, its glue included */
     u32 stubs_at;               /* arena offset where the stubs begin, behind the body */
 
@@ -371,11 +384,22 @@ struct host_mem access_push(struct build *b);
 void access_pushed(struct build *b);
 /* The slot at ESP, for reading. */
 struct host_mem access_pop(struct build *b);
-/* Tier 2: the current instruction reaches memory through the host window, without a check. */
+/* Tier 2: the current instruction reaches memory through the host window, without a check. Not in 64-bit code. */
 static inline bool has_window(const struct build *b)
 {
-    return (b->mode & MODE_WINDOW) && !b->checked[b->n];
+    return (b->mode & MODE_WINDOW) && !is_code64(b) && !b->checked[b->n];
 }
+/* Is the operand's address known now? Then *linear is it. */
+bool access_is_constant(const struct build *b, const struct insn *i, u64 *linear);
+
+/* verify.c: the same for 64-bit code, with a check of the segment. */
+bool has_long_window(const struct build *b);
+/* The memory operand of the current instruction, or a slot of its stack, in the window. False: it needs a check. */
+bool verify_operand(struct build *b, unsigned size, struct host_mem *mem);
+bool verify_stack(struct build *b, struct host_mem *slot);
+/* The current instruction begins: does it leave r13 alone? */
+void verify_instruction(struct build *b);
+void emit_segment_stub(struct build *b, const struct stub *stub);
 
 /* rewrite.c: the current instruction as the same instruction of the host. rewrite_can(): is that possible? */
 bool rewrite_can(const struct build *b);

@@ -10,13 +10,14 @@
 
 #include "base/hash.h"
 
-#define CHECKED_SLOTS 1024
+#define CHECKED_SLOTS 4096
 /* The number of signals after which an instruction is translated again. */
 #define CHECKED_PATIENCE 3
 
 struct checked_slot {
     u64 gpa; /* of the instruction */
     u32 faults;
+    u8 class; /* enum long_class that its operand was met with, in 64-bit code; 0: none yet */
 };
 
 struct checked {
@@ -35,6 +36,24 @@ static inline bool checked_note(struct checked *checked, u64 gpa)
     struct checked_slot *slot = checked_slot(checked, gpa);
     if (slot->gpa != gpa) *slot = (struct checked_slot){.gpa = gpa};
     return ++slot->faults >= CHECKED_PATIENCE && !checked->off;
+}
+
+/* The instruction, in a window of 64-bit code, has met an operand of this class. `wrong`: it was translated for another one.
+ * Returns whether to translate it again. */
+static inline bool checked_learn(struct checked *checked, u64 gpa, u8 class, bool wrong)
+{
+    struct checked_slot *slot = checked_slot(checked, gpa);
+    if (slot->gpa != gpa) *slot = (struct checked_slot){.gpa = gpa};
+    bool other = class && slot->class != class;
+    if (class) slot->class = class;
+    if (wrong) slot->faults = class ? slot->faults + 1 : CHECKED_PATIENCE;
+    return other || wrong;
+}
+
+static inline u8 checked_class(struct checked *checked, u64 gpa)
+{
+    const struct checked_slot *slot = checked_slot(checked, gpa);
+    return slot->gpa == gpa ? slot->class : 0;
 }
 
 static inline bool checked_is(struct checked *checked, u64 gpa)

@@ -2,7 +2,7 @@
 
 void emit_window_prefixes(struct emitter *e, const struct host_mem *mem)
 {
-    if (!mem->window) return;
+    if (mem->window != WINDOW_32) return;
     emit8(e, HOST_GS);
     emit8(e, HOST_ADDRESS32);
 }

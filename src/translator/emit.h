@@ -49,10 +49,17 @@ struct emitter {
     u32 end;  /* limit of `at`; cache_room() has promised the bytes before it */
 };
 
+/* Where a host memory operand is, if not at the sum of its parts. An access to a window may raise a host page fault. */
+enum window_kind {
+    WINDOW_NONE, /* in no window */
+    WINDOW_32,   /* relative to GS, the sum being cut to 32 bits */
+    WINDOW_LONG, /* of 64-bit code: at the sum */
+};
+
 /* A host memory operand: base + index * scale + disp. Base and index may be HOST_NONE. */
 struct host_mem {
     u8 base, index, scale;
-    bool window; /* in the host window: the sum is cut to 32 bits and relative to GS */
+    u8 window;   /* enum window_kind */
     bool disp32; /* the displacement has 4 bytes whatever its value, because a copy changes it (relocate.c) */
     s32 disp;
 };

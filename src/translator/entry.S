@@ -156,6 +156,18 @@ thunk_slow:
 1:  mov %rdx, %rax
     jmp resume
 
+/* The segment of an address has another class than code has compared with. Two bytes behind the call, as for thunk_slow. */
+    .globl thunk_segment
+    .type thunk_segment, @function
+thunk_segment:
+    pop %r10
+    SAVE_GUEST
+    lea -FRAME_BIAS(%r15), %rdi
+    mov %r9, %rsi
+    mov %r10, %rdx
+    call translator_segment
+    jmp resume
+
 /* Called thunks that hand an instruction (r11d = struct callout) to a C function. Its third argument is the return
  * address, where the block goes on. */
 .macro THUNK_HAND_ON name, function

@@ -7,8 +7,8 @@
  *   r10                           its entry; scratch
  *   r11                           scratch
  *   r12                           parked arithmetic flags: AH = SF ZF 0 AF 0 PF 1 CF, AL = OF
- *   r13                           host address of a hoisted group of accesses (hoist.c); valid only within
- *                                 the block
+ *   r13                           host address of a hoisted group of accesses (hoist.c), or the delta of the window of
+ *                                 64-bit code (verify.c); valid only within the block
  *   r14                           read table of the current view; the write table lies SHADOW_READ_TO_WRITE
  *                                 bytes behind it
  *   r15                           address of the vCPU + FRAME_BIAS, so that an 8-bit displacement reaches
@@ -39,7 +39,8 @@
 #define THUNK_LINK_PARKED 10 /* jump: r11d = struct edge; flags in r12 or dead */
 #define THUNK_RETURN_MISS 11 /* jump: r9d = EIP to return to; the shadow return stack led elsewhere */
 #define THUNK_FILL_SITE   12 /* jump: r9d = EIP to go to, r11d = struct edge of an indirect site */
-#define THUNK_COUNT       13
+#define THUNK_SEGMENT     13 /* call: r9 linear address of a class that was not expected; does not return */
+#define THUNK_COUNT       14
 
 /* vcpu.scratch.exit_cause is the number of a thunk, or this when the host CPU raised an exception. */
 #define EXIT_HOST_SIGNAL THUNK_COUNT

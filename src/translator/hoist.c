@@ -187,6 +187,11 @@ static void note(struct build *b, unsigned n, enum hoist_slot slot, struct value
 {
     s64 end = is_code64(b) ? at.offset + size : (s32)((u32)at.offset + size);
     if (end < at.offset || (n && b->insn[n - 1].row->emitter == EMITTER_sti)) return; /* see emit_sti() */
+    if (b->mode & MODE_WINDOW) { /* verify.c needs no groups */
+        b->access[n][slot] =
+            (struct hoist_access){.size = (u8)size, .write = write, .root = at.root, .offset = at.offset};
+        return;
+    }
     struct hoist *group = group_for(&b->hoist, &at, end);
     if (!group) return;
     if (at.offset < group->low) group->low = at.offset;
@@ -194,8 +199,11 @@ static void note(struct build *b, unsigned n, enum hoist_slot slot, struct value
     group->left++;
     group->last = (u8)n;
     group->write |= write;
-    b->access[n][slot] = (struct hoist_access){
-        .group = (u8)(group - b->hoist.group + 1), .size = (u8)size, .write = write, .offset = at.offset};
+    b->access[n][slot] = (struct hoist_access){.group = (u8)(group - b->hoist.group + 1),
+                                               .size = (u8)size,
+                                               .write = write,
+                                               .root = at.root,
+                                               .offset = at.offset};
     b->hoist.any |= group->left > 1;
 }
 
@@ -235,12 +243,13 @@ void hoist_plan(struct build *b)
     b->hoist.any = false;
     for (unsigned n = 0; n < HOIST_HOLDERS; n++)
         b->hoist.owner[n] = 0;
+    for (unsigned n = 0; n < b->count; n++)
+        for (unsigned k = 0; k < HOIST_SLOTS; k++)
+            b->access[n][k] = (struct hoist_access){.group = 0};
     if (!b->hoists) return;
     forget_all(&values);
     for (unsigned n = 0; n < b->count; n++) {
         const struct insn *i = &b->insn[n];
-        for (unsigned k = 0; k < HOIST_SLOTS; k++)
-            b->access[n][k].group = 0;
         if (b->decision[n] == BY_CALLOUT) {
             forget_all(&values);
             continue;

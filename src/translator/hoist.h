@@ -33,7 +33,8 @@ struct hoist_access {
     u8 group; /* index in hoist_plan.group[] + 1; 0: none */
     u8 size;
     bool write;
-    s64 offset; /* from the group's root */
+    u16 root;   /* 0: not followed */
+    s64 offset; /* from the root */
 };
 
 struct hoist_plan {

@@ -66,6 +66,7 @@ static const struct offset offsets[] = {
     FIELD(KERNEL_GS_BASE, kernel_gs_base),
     FIELD(LONG_JUMP_TABLE, long_jump_table),
     FIELD(WINDOW_NEGATED, scratch.window_negated),
+    FIELD(WINDOW_DELTA, scratch.window_delta),
     {"FRAME_MODE_LONG", MODE_LONG},
     {"FRAME_TLB_SHIFT", PAGE_SHIFT - TLB_SLOT_LOG},
     {"FRAME_TLB_MASK", (TLB_ENTRIES - 1) << TLB_SLOT_LOG},

@@ -415,14 +415,16 @@ void rewrite_identical(struct build *b)
     if (is_code64(b) && move_guest(b)) return;
     if (mem && mem->bytes) {
         at = access_operand(b, mem->bytes, mem->written);
-        if (at.window) high = NULL; /* rewrite_can() has made sure that no REX is needed */
+        if (at.window == WINDOW_32) high = NULL; /* rewrite_can() has made sure that no REX is needed */
     } else if (mem) {
         return; /* a hint or a long NOP: nothing is accessed */
     }
     find_guests(i, mem, &guests);
     if (mem && (at.index == REG_ENTRY || at.base == REG_ENTRY) && uses_host(&guests, i, REG_ENTRY)) {
+        u8 window = at.window;
         emit_lea64(&b->e, REG_LINEAR, at);
         at = mem_bd(REG_LINEAR, 0);
+        at.window = window;
     }
     load_guests(b, &guests);
     bool in_memory = mem;

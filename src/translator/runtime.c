@@ -12,6 +12,7 @@
 #include "cpu/memory.h"
 #include "cpu/system.h"
 #include "device.h"
+#include "mmu/long_window.h"
 #include "mmu/window.h"
 
 /* EFLAGS <-> v->scratch.parked_flags. */
@@ -180,7 +181,7 @@ static u64 into_code(struct vcpu *v, u64 code)
 #endif
     returns_select(v, &t->returns, &t->cache);
     if (unlikely(t->config.check_cache)) returns_check(v, &t->cache);
-    if (v->mode & MODE_WINDOW) shadow_window_settle(v->shadow);
+    if ((v->mode & (MODE_WINDOW | MODE_CODE64)) == MODE_WINDOW) shadow_window_settle(v->shadow);
     return code;
 }
 
@@ -255,6 +256,7 @@ u64 translator_dispatch(struct vcpu *v);
 u64 translator_budget(struct vcpu *v);
 u64 translator_cross(struct vcpu *v);
 u64 translator_step(struct vcpu *v);
+u64 translator_segment(struct vcpu *v, u64 linear, const u8 *site);
 
 /* A block counts all its instructions at its entry. Take back those behind the current one. */
 static void uncount(struct vcpu *v, u32 instructions)
@@ -353,6 +355,24 @@ struct slow_result translator_slow_access(struct vcpu *v, u64 linear, const u8 *
     }
     v->counters->slow_interpreted++;
     return (struct slow_result){.resume = translator_step(v)};
+}
+
+/* Code in a window has met an address of another class than it was translated for (verify.c). If the segment was not in the
+ * table yet, that may have been all. */
+u64 translator_segment(struct vcpu *v, u64 linear, const u8 *site)
+{
+    struct engine *t = v->engine;
+    struct block *block = cache_block_at(&t->cache, (u32)(site - t->cache.arena.exec));
+    bool user = linear < CANONICAL_LOW_END, known = user && tlb_segment(v->shadow->tlb, linear);
+    enum long_class class = long_window_class(v->shadow, linear);
+    locate(v, site);
+    v->counters->window_misses++;
+    note_event(v->counters->events, EVENT_EXIT_SEGMENT, linear, class);
+    bool wrong =
+        known || (user && class == LONG_NONE && linear >> 32); /* the lowest segment may come later */
+    u64 gpa = block_key(block).gpa + block_site(block, site[1]).guest;
+    if (checked_learn(&t->checked, gpa, class, wrong)) cache_kill(&t->cache, block);
+    return translator_step(v);
 }
 
 u64 translator_callout(struct vcpu *v, const struct callout *callout, u64 back)
@@ -520,7 +540,7 @@ u64 translator_cross(struct vcpu *v)
 
 extern const u8 thunk_slow[], thunk_callout[], thunk_link[], thunk_indirect[], thunk_dispatch[],
     thunk_budget[], thunk_cross[], thunk_string[], thunk_fast[], thunk_link_parked[], thunk_return_miss[],
-    thunk_fill_site[];
+    thunk_fill_site[], thunk_segment[];
 
 const u8 *const translator_thunks[THUNK_COUNT] = {
     [THUNK_SLOW] = thunk_slow,
@@ -536,6 +556,7 @@ const u8 *const translator_thunks[THUNK_COUNT] = {
     [THUNK_LINK_PARKED] = thunk_link_parked,
     [THUNK_RETURN_MISS] = thunk_return_miss,
     [THUNK_FILL_SITE] = thunk_fill_site,
+    [THUNK_SEGMENT] = thunk_segment,
 };
 
 void translator_set_thunks(struct vcpu *v)

@@ -34,7 +34,8 @@ static void sample_exit(const struct vcpu *v, const struct engine *t, struct sam
     sample->eip = segment_linear(v, SEG_CS, v->rip);
     bool calls_out =
         sample->cause == THUNK_CALLOUT || sample->cause == THUNK_STRING || sample->cause == THUNK_FAST;
-    bool called = calls_out || sample->cause == THUNK_SLOW || sample->cause == EXIT_HOST_SIGNAL;
+    bool called = calls_out || sample->cause == THUNK_SLOW || sample->cause == THUNK_SEGMENT ||
+                  sample->cause == EXIT_HOST_SIGNAL;
     /* The return address itself may belong to the next block. */
     if (called && arena_holds(&t->cache.arena, v->scratch.exit_site))
         sample_block(t, v->scratch.exit_site - 1, sample);
@@ -70,7 +71,7 @@ const char *translator_exit_name(unsigned cause)
         [THUNK_CROSS] = "second page",         [THUNK_STEP] = "step",
         [THUNK_STRING] = "string instruction", [THUNK_FAST] = "fast routine",
         [THUNK_LINK_PARKED] = "unlinked edge", [THUNK_RETURN_MISS] = "return miss",
-        [EXIT_HOST_SIGNAL] = "host signal",
+        [THUNK_SEGMENT] = "another segment",   [EXIT_HOST_SIGNAL] = "host signal",
     };
     return cause < ARRAY_SIZE(names) ? names[cause] : NULL;
 }

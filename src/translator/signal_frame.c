@@ -2,6 +2,7 @@
 
 #include "build.h"
 #include "cpu/interp.h"
+#include "mmu/long_window.h"
 #include "mmu/window.h"
 #include "translator.h"
 
@@ -26,16 +27,22 @@ struct vcpu *signal_frame_set_vcpu(struct vcpu *v)
     return before;
 }
 
+#define TRAP_STACK_SEGMENT      12
 #define TRAP_GENERAL_PROTECTION 13
 #define TRAP_PAGE_FAULT         14
 
 /* Can a guest instruction raise this host exception in translated code? */
 static bool is_guests(const struct vcpu *v, int signal, const siginfo_t *info, const greg_t *regs)
 {
+    u64 address = (u64)(uintptr_t)info->si_addr;
     if (signal == SIGFPE) return true;
     if (regs[REG_TRAPNO] == TRAP_GENERAL_PROTECTION) return true;
-    return regs[REG_TRAPNO] == TRAP_PAGE_FAULT && (v->mode & MODE_WINDOW) &&
-           shadow_window_holds(v->shadow, (u64)(uintptr_t)info->si_addr);
+    if (!(v->mode & MODE_WINDOW)) return false;
+    /* In 64-bit code an address that is not canonical, too. */
+    if (v->mode & MODE_CODE64)
+        return regs[REG_TRAPNO] == TRAP_STACK_SEGMENT ||
+               (regs[REG_TRAPNO] == TRAP_PAGE_FAULT && long_window_holds(v->shadow, address));
+    return regs[REG_TRAPNO] == TRAP_PAGE_FAULT && shadow_window_holds(v->shadow, address);
 }
 
 /* A repeated string instruction has window addresses in RSI and RDI (string.c): turn them into guest addresses. */
@@ -61,7 +68,7 @@ static bool send_to_interpreter(int signal, const siginfo_t *info, greg_t *regs)
     struct site site;
     if (!block || !block_site_at(block, offset, &site)) return false;
     if (regs[REG_TRAPNO] == TRAP_PAGE_FAULT) {
-        leave_window(v, regs);
+        if (!(v->mode & MODE_CODE64)) leave_window(v, regs);
         if (checked_note(&t->checked, block_key(block).gpa + site.guest)) {
             cache_kill(&t->cache, block);
             v->counters->window_checked++;
@@ -84,7 +91,10 @@ static bool enter_into_window(int signal, const siginfo_t *info, greg_t *regs)
         return false;
     struct engine *t = v->engine;
     if (!arena_holds(&t->cache.arena, (u64)regs[REG_RIP])) return false;
-    if (!shadow_window_fault(v->shadow, &v->paging, (u64)(uintptr_t)info->si_addr, regs[REG_ERR] & PF_WRITE))
+    u64 address = (u64)(uintptr_t)info->si_addr;
+    bool write = regs[REG_ERR] & PF_WRITE, code64 = v->mode & MODE_CODE64;
+    if (code64 ? !long_window_fault(v->shadow, &v->paging, address, write)
+               : !shadow_window_fault(v->shadow, &v->paging, address, write))
         return false;
     /* Filling an entry may have dropped others. */
     v->scratch.return_top = (u64)regs[REG_RSP];
@@ -198,7 +208,7 @@ int translator_install_signals(void)
     if (!error) error = take_kicks();
     if (error) return error;
     struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK};
-    static const int signals[] = {SIGFPE, SIGSEGV};
+    static const int signals[] = {SIGFPE, SIGSEGV, SIGBUS};
     for (unsigned n = 0; n < ARRAY_SIZE(signals); n++)
         if (sigaction(signals[n], &action, NULL) < 0) return -errno;
     return 0;

@@ -93,6 +93,7 @@ static void emit_instruction(struct build *b)
 {
     b->piece[b->n] = b->e.at;
     b->keeps_temp = false;
+    verify_instruction(b);
     b->site[b->n] = (struct site){
         .host = in_block(b, b->e.at),
         .guest = b->offset[b->n],
@@ -159,6 +160,7 @@ static void emit_stub(struct build *b, const struct stub *stub)
     case STUB_STRING: emit_string_stub(b, stub); break;
     case STUB_EDGE: emit_edge_stub(b, stub); break;
     case STUB_SIDE: emit_side_stub(b, stub); break;
+    case STUB_SEGMENT: emit_segment_stub(b, stub); break;
     case STUB_INDIRECT: emit_indirect_stub(b, stub); break;
     case STUB_RETURN_MISS: emit_jmp_thunk(&b->e, THUNK_RETURN_MISS); break;
     case STUB_CROSS: leave_through(b, b->key.eip, THUNK_CROSS); break;
@@ -273,7 +275,9 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     b->t = t;
     b->key = *key;
     b->mode = key->mode & ~MODE_UNHOISTED;
-    b->hoists = !t->config.no_hoisting && b->mode == key->mode && !(b->mode & MODE_WINDOW);
+    b->hoists = !t->config.no_hoisting && b->mode == key->mode && (!(b->mode & MODE_WINDOW) || is_code64(b));
+    b->verified_count = 0;
+    b->has_delta = false;
     b->frame_next = 0;
     b->stub_count = b->fix_count = 0;
     b->has_half_eip = false;

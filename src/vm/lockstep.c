@@ -6,6 +6,7 @@
 #include "dispatcher.h"
 #include "lockstep_compare.h"
 #include "observe/event_log.h"
+#include "translator/capstone_library.h"
 #include "translator/translator.h"
 
 #include <inttypes.h>
@@ -16,6 +17,13 @@
 #define SMALLEST_STEP 64
 
 /* --- reporting --- */
+
+void lockstep_prepare(void)
+{
+    char error[256];
+    if (!library_load(&capstone_library, error, sizeof(error)))
+        log_warn("a report of the lockstep will list no code: %s", error);
+}
 
 static void list_block(struct lockstep *l, FILE *out)
 {

@@ -12,6 +12,9 @@
 
 #include "vm.h"
 
+/* Before the sandbox is shut: load the library for the listing, because nothing can be loaded in the sandbox. */
+void lockstep_prepare(void);
+
 /* Make the follower of `lead`, a machine with the translator, and run both until `lead` stops. Prints differences.
  * Returns the exit status. */
 int lockstep_run(struct vm *lead);

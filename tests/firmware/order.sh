@@ -65,9 +65,9 @@ expect cd "${scsi[@]}" -device scsi-hd,drive=b,bootindex=2 -device scsi-cd,drive
 
 # USB disks.
 # shellcheck disable=SC2054
-usb=(-usb -drive file=second.img,format=raw,if=none,id=b -device usb-storage,bus=usb-bus.0,drive=b)
-expect second "${usb[@]}" -snapshot
-expect second -hda disk.img "${usb[@]},bootindex=0" -snapshot
+usb=(-usb -drive file=second.img,format=raw,if=none,id=b -device)
+expect second "${usb[@]}" usb-storage,bus=usb-bus.0,drive=b -snapshot
+expect second -hda disk.img "${usb[@]}" usb-storage,bus=usb-bus.0,drive=b,bootindex=0 -snapshot
 
 # The boot menu.
 cat >keys <<'END'

@@ -555,6 +555,37 @@ static void test_storage(void)
     usb_storage_destroy(&storage);
 }
 
+/* A packet that is longer than the host wants, with nearly all bytes of the frame used up: the frame still ends. */
+static void test_frame_bytes(void)
+{
+    enum { FULL = UHCI_FRAME_BYTES / 64 };
+    static const u8 write[] = {0x2a, 0, 0, 0, 0, 8, 0, 0, 32, 0}, setup[] = {0x80, 6, 0, 1, 0, 0, 18, 0};
+    const struct scsi_unit_options options = {.serial = "S-1"};
+    usb_storage_init(&storage, &disk.disk, &options);
+    start(&storage.usb, NULL);
+    configure(2);
+    command(0, 2 * UHCI_FRAME_BYTES, write, 10);
+    memcpy(ram + BUFFER, setup, 8);
+    add_td(ACTIVE | ERRORS(3), 0x2d, 2, 0, BUFFER, 8);
+    go();
+    for (u32 n = 0; n < FULL; n++)
+        add_td(ACTIVE | ERRORS(3), 0xe1, 2, 2, BUFFER, n + 1 < FULL ? 64 : 63);
+    add_td(ACTIVE | ERRORS(3), 0x69, 2, 0, BUFFER, 1);
+    add_td(ACTIVE | ERRORS(3), 0xe1, 2, 2, BUFFER, 64);
+    put32(td_at(FULL - 1), END);
+    put32(td_at(FULL), END);
+    put32(QUEUE, (QUEUE + 16) | QH);
+    put32(QUEUE + 16, (QUEUE + 32) | QH);
+    put32(QUEUE + 20, td_at(FULL));
+    put32(QUEUE + 32, END);
+    put32(QUEUE + 36, td_at(FULL + 1));
+    go();
+    CHECK_EQ(status_of(FULL - 1) & ACTIVE, 0);
+    CHECK_EQ(status_of(FULL) & (ACTIVE | BABBLE), BABBLE);
+    CHECK_EQ(status_of(FULL + 1) & ACTIVE, ACTIVE);
+    usb_storage_destroy(&storage);
+}
+
 /* --- hostile schedules: each ends, with a bounded number of accesses --- */
 
 static void bounded(const char *what)
@@ -609,6 +640,7 @@ int main(void)
     test_idle_rate();
     test_pace();
     test_storage();
+    test_frame_bytes();
     test_hostile();
     return check_report();
 }

@@ -198,7 +198,7 @@ static void test_faults(void)
     /* Addresses that are not the window's, and the guard behind it. */
     CHECK(!shadow_window_holds(&f->shadow, f->shadow.window - 1));
     CHECK(shadow_window_holds(&f->shadow, f->shadow.window + 4 * GB));
-    CHECK(!shadow_window_holds(&f->shadow, f->shadow.window + 4 * GB + 64 * 1024));
+    CHECK(!shadow_window_holds(&f->shadow, f->shadow.window + 4 * GB + LONG_GUARD));
     CHECK(!shadow_window_fault(&f->shadow, &f->paging, f->shadow.window + 4 * GB, false));
     CHECK(!shadow_window_fault(&f->shadow, &f->paging, f->shadow.window - 1, false));
     teardown(f);

@@ -119,6 +119,38 @@ static void check_contradictions(void)
     CHECK_EQ(pieces, 0);
 }
 
+/* IPv6 extension headers so long that the offset of TCP's header, or of its payload, has more than 16 bits. Were the offset cut,
+ * segments would be made outside of the frame. */
+static void check_long_headers(void)
+{
+    enum { DESTINATION = 60, LENGTH = NET_FRAME_MAX - ETHERNET, MOST = 2048, WORDS = 6 << 4 };
+    static const struct net_offload offload = {
+        .flags = NET_NEEDS_CHECKSUM, .segmentation = NET_SEGMENT_TCP6, .segment_bytes = 65535};
+    static const u32 ends[] = {65512, 65536};
+    for (unsigned n = 0; n < ARRAY_SIZE(ends); n++) {
+        struct frame_layout layout;
+        u8 *ip = frame + ETHERNET;
+        memset(frame, 0, sizeof(frame));
+        put_be16(frame + 12, ETHERTYPE_IPV6);
+        ip[0] = 0x60;
+        put_be16(ip + 4, LENGTH - IPV6);
+        ip[6] = DESTINATION;
+        for (u32 at = IPV6, bytes; at < ends[n]; at += bytes) {
+            bytes = ends[n] - at < MOST ? ends[n] - at : MOST;
+            ip[at] = at + bytes < ends[n] ? DESTINATION : PROTOCOL_TCP;
+            ip[at + 1] = (u8)(bytes / 8 - 1);
+        }
+        /* The length of TCP's header, where it is and where a cut offset would have it. */
+        if (ends[n] + 12 < LENGTH) ip[ends[n] + 12] = WORDS;
+        ip[12] = WORDS;
+        CHECK(!frame_parse(frame, NET_FRAME_MAX, &layout));
+        pieces = 0;
+        if (!frame_parse(frame, NET_FRAME_MAX, &layout))
+            CHECK(!frame_segment(frame, NET_FRAME_MAX, &offload, keep, NULL));
+        CHECK_EQ(pieces, 0);
+    }
+}
+
 static void check_fragments(void)
 {
     u32 bytes = make_ipv4(PROTOCOL_UDP, 5000), at = 0;
@@ -152,6 +184,7 @@ int main(void)
     check_checksums();
     check_segments();
     check_contradictions();
+    check_long_headers();
     check_fragments();
     return check_report();
 }

@@ -48,7 +48,7 @@ enum {
     UHCI_PORT_ENABLED = 1 << 2,
     UHCI_PORT_ENABLE_CHANGED = 1 << 3,
     UHCI_PORT_RESUME = 1 << 6,
-    UHCI_PORT_ONE = 1 << 7, /* always 1: by this drivers count the ports */
+    UHCI_PORT_ONE = 1 << 7, /* always 1, so that drivers can count the ports */
     UHCI_PORT_RESET = 1 << 9,
     UHCI_PORT_SUSPENDED = 1 << 12,
 };

@@ -154,8 +154,8 @@ static enum next transact(struct walk *w, struct td *td)
     default: break;
     }
     u32 moved = (u32)answer;
-    w->bytes_left -= moved;
     if (in && moved > bytes) return refused(w, td, TD_BABBLE);
+    w->bytes_left -= moved;
     if (in && moved) u->dma.write(u->dma.memory, td->buffer, data, moved);
     return succeeded(w, td, moved, bytes);
 }

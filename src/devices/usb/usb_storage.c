@@ -32,17 +32,6 @@ static const u8 configuration[] = {
 };
 /* clang-format on */
 
-static u32 get_le32(const u8 *at)
-{
-    return at[0] | (u32)at[1] << 8 | (u32)at[2] << 16 | (u32)at[3] << 24;
-}
-
-static void put_le32(u8 *at, u32 value)
-{
-    for (unsigned n = 0; n < 4; n++)
-        at[n] = (u8)(value >> 8 * n);
-}
-
 /* --- commands --- */
 
 static void answer(struct usb_storage *s, u8 status, u32 residue)
@@ -64,7 +53,7 @@ static void done(struct scsi_command *command)
         return;
     }
     u32 moved = command->moved < s->length ? (u32)command->moved : s->length;
-    if (s->to_host) memset(s->buffer + moved, 0, s->length - moved);
+    if (moved < s->length && s->to_host) memset(s->buffer + moved, 0, s->length - moved);
     answer(s, command->status == SCSI_GOOD ? GOOD : FAILED, s->length - moved);
 }
 
@@ -99,8 +88,8 @@ static bool make_room(struct usb_storage *s)
 
 static bool is_valid(const u8 *wrapper, u32 bytes)
 {
-    return bytes == WRAPPER_BYTES && get_le32(wrapper) == SIGNATURE_COMMAND && !(wrapper[12] & 0x7f) &&
-           wrapper[13] < 16 && wrapper[14] >= 1 && wrapper[14] <= CDB_MAX;
+    return bytes == WRAPPER_BYTES && (u32)load_any(wrapper, 4) == SIGNATURE_COMMAND &&
+           !(wrapper[12] & 0x7f) && wrapper[13] < 16 && wrapper[14] >= 1 && wrapper[14] <= CDB_MAX;
 }
 
 static void halt_both(struct usb_storage *s)
@@ -120,8 +109,8 @@ static int refuse_all(struct usb_storage *s)
 static int take_wrapper(struct usb_storage *s, const u8 *wrapper, u32 bytes)
 {
     if (!is_valid(wrapper, bytes)) return refuse_all(s);
-    s->tag = get_le32(wrapper + 4);
-    s->length = get_le32(wrapper + 8);
+    s->tag = (u32)load_any(wrapper + 4, 4);
+    s->length = (u32)load_any(wrapper + 8, 4);
     s->to_host = wrapper[12];
     s->at = 0;
     s->command = (struct scsi_command){.unit = wrapper[13] ? NULL : &s->unit, .done = done, .transport = s};
@@ -156,9 +145,9 @@ static int out(struct usb_device *device, unsigned endpoint, const u8 *data, u32
 
 static int give_status(struct usb_storage *s, u8 *data)
 {
-    put_le32(data, SIGNATURE_STATUS);
-    put_le32(data + 4, s->tag);
-    put_le32(data + 8, s->residue);
+    store_any(data, 4, SIGNATURE_STATUS);
+    store_any(data + 4, 4, s->tag);
+    store_any(data + 8, 4, s->residue);
     data[12] = s->status;
     s->stage = STORAGE_COMMAND;
     return STATUS_BYTES;

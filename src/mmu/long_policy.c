@@ -1,0 +1,239 @@
+/*
+ * Which address spaces of IA-32e mode have a window (long_window.h): promotion and demotion by the time that a space spends in
+ * user code and by what its window costs, as for the windows of 32-bit spaces (window.c).
+ *
+ * All but long_windows_destroy() may run while the guest's FPU state is live.
+ */
+#include "host_memory.h"
+#include "shadow_state.h"
+#include "tlb.h"
+
+enum {
+    PROMOTE_CYCLES = 50 << 20,
+    REVIEW_CYCLES = 40 << 20, /* user cycles between two reviews of a promoted space */
+    LOW_IDLE_CYCLES = 120 << 20,
+    PATIENCE_MAX = 64,
+    SPACE_PROBES = 4,
+};
+
+/* Windows have different deltas: -16 TB, -17 TB ... Programs, libraries and stacks of Linux lie above 85 TB, and so do the
+ * monitor's own. */
+#define DELTA_FIRST (1ull << 44)
+#define DELTA_STEP  (1ull << 40)
+
+#define CR3_ADDRESS 0x000ffffffffff000ull
+
+/* Does --windows=auto give windows to 64-bit code, too? Not before they are measured to pay (docs/LONGMODE.md). */
+#define LONG_WINDOWS_BY_DEFAULT false
+
+static struct long_windows *all_of(struct shadow *shadow)
+{
+    return &state_of(shadow)->long_windows;
+}
+
+static struct long_space *space_of(struct shadow *shadow)
+{
+    struct long_windows *all = all_of(shadow);
+    return &all->space[all->current_space];
+}
+
+static bool has_windows(const struct shadow *shadow)
+{
+    return shadow->windows == WINDOWS_ALWAYS || (shadow->windows == WINDOWS_AUTO && LONG_WINDOWS_BY_DEFAULT);
+}
+
+struct long_window *long_window_current(struct shadow *shadow)
+{
+    struct long_windows *all = all_of(shadow);
+    return all->current ? &all->window[all->current - 1] : NULL;
+}
+
+void long_windows_destroy(struct shadow *shadow)
+{
+    struct long_windows *all = all_of(shadow);
+    long_windows_close(shadow);
+    host_release(all->region, LONG_REGIONS * sizeof *all->region);
+}
+
+/* --- from here on the guest's FPU state may be live: no libc --- */
+
+void long_window_charge(struct shadow *shadow, u64 cycles)
+{
+    space_of(shadow)->cost += cycles;
+}
+
+static void show_current(struct shadow *shadow, u32 current)
+{
+    struct long_windows *all = all_of(shadow);
+    unsigned room = shadow->tlb->user;
+    if (all->current == current && all->room == room) return;
+    if (all->current) long_window_show(shadow, &all->window[all->current - 1], false);
+    all->room = room;
+    if (current) long_window_show(shadow, &all->window[current - 1], true);
+    all->current = current;
+}
+
+static void make_current(struct shadow *shadow, u32 current)
+{
+    show_current(shadow, current);
+    shadow->has_window = current;
+    shadow->window = current ? all_of(shadow)->window[current - 1].delta : 0;
+}
+
+static void close_window(struct shadow *shadow, struct long_window *window)
+{
+    struct long_windows *all = all_of(shadow);
+    if (window == long_window_current(shadow)) make_current(shadow, 0);
+    long_window_empty(shadow, window, true);
+    if (window->space) all->space[window->space - 1].window = 0;
+    window->space = 0;
+}
+
+void long_windows_close(struct shadow *shadow)
+{
+    struct long_windows *all = all_of(shadow);
+    for (u32 n = 0; n < LONG_WINDOWS; n++)
+        if (all->window[n].space) close_window(shadow, &all->window[n]);
+    for (u32 n = 0; n < LONG_SPACES; n++)
+        all->space[n] = (struct long_space){.cr3 = 0};
+}
+
+void long_windows_empty(struct shadow *shadow)
+{
+    for (u32 n = 0; n < LONG_WINDOWS; n++)
+        long_window_empty(shadow, &all_of(shadow)->window[n], false);
+}
+
+/* The record of a CR3. If its places are taken, that of the space that ran least gives way. */
+static u32 find_space(struct shadow *shadow, u64 cr3)
+{
+    struct long_windows *all = all_of(shadow);
+    u32 first = (u32)(cr3 * 0x9e3779b97f4a7c15ull >> 56), least = first % LONG_SPACES;
+    for (u32 n = 0; n < SPACE_PROBES; n++) {
+        u32 at = (first + n) % LONG_SPACES;
+        if (all->space[at].cr3 == cr3) return at;
+        const struct long_space *space = &all->space[at], *other = &all->space[least];
+        if (space->window ? other->window && space->ran < other->ran
+                          : other->window || space->ran < other->ran)
+            least = at;
+    }
+    struct long_space *space = &all->space[least];
+    if (space->window) close_window(shadow, &all->window[space->window - 1]);
+    *space = (struct long_space){.cr3 = cr3, .patience = 1};
+    return least;
+}
+
+void long_windows_load(struct shadow *shadow, const struct paging *paging)
+{
+    if (!has_windows(shadow)) {
+        make_current(shadow, 0);
+        return;
+    }
+    struct long_windows *all = all_of(shadow);
+    u64 cr3 = paging->cr3 & CR3_ADDRESS, began = __builtin_ia32_rdtsc();
+    if (space_of(shadow)->cr3 != cr3) all->current_space = find_space(shadow, cr3);
+    u32 current = space_of(shadow)->window;
+    make_current(shadow, current);
+    if (!current) return;
+    long_window_compare(shadow, &all->window[current - 1], cr3);
+    long_window_charge(shadow, __builtin_ia32_rdtsc() - began);
+}
+
+/* --- policy --- */
+
+static bool low_is_free(struct shadow *shadow, const struct long_window *window)
+{
+    struct long_windows *all = all_of(shadow);
+    if (!all->low || window == &all->window[all->low - 1]) return true;
+    return all->clock - all->low_used > LOW_IDLE_CYCLES;
+}
+
+bool long_low_taken(struct shadow *shadow, struct long_window *window)
+{
+    struct long_windows *all = all_of(shadow);
+    all->space[window->space - 1].wants_low = true;
+    if (!low_is_free(shadow, window) || !window_low_reserved(shadow)) return false;
+    if (all->low) close_window(shadow, &all->window[all->low - 1]);
+    all->low = (u32)(window - all->window) + 1;
+    all->low_used = all->clock;
+    shadow->counters->window_low++;
+    return true;
+}
+
+static struct long_window *choose(struct shadow *shadow)
+{
+    struct long_windows *all = all_of(shadow);
+    struct long_window *oldest = &all->window[0];
+    for (u32 n = 0; n < LONG_WINDOWS; n++) {
+        struct long_window *window = &all->window[n];
+        if (!window->space) return window;
+        if (window->used < oldest->used) oldest = window;
+    }
+    return oldest;
+}
+
+static bool has_regions(struct long_windows *all)
+{
+    if (!all->region) all->region = host_reserve(LONG_REGIONS * sizeof *all->region);
+    return all->region;
+}
+
+static void promote(struct shadow *shadow)
+{
+    struct long_windows *all = all_of(shadow);
+    struct long_space *space = space_of(shadow);
+    if (!has_regions(all) || (space->wants_low && !low_is_free(shadow, NULL))) return;
+    struct long_window *window = choose(shadow);
+    u32 n = (u32)(window - all->window);
+    if (window->space) close_window(shadow, window);
+    window->space = all->current_space + 1;
+    window->delta = -(DELTA_FIRST + n * DELTA_STEP);
+    window->used = all->clock;
+    space->window = (u8)(n + 1);
+    space->cost = space->ran = 0;
+    make_current(shadow, n + 1);
+    shadow->counters->window_promotions++;
+    note_event(shadow->counters->events, EVENT_SHADOW_WINDOW, space->cr3, window->delta);
+}
+
+static void demote(struct shadow *shadow)
+{
+    struct long_space *space = space_of(shadow);
+    close_window(shadow, long_window_current(shadow));
+    if (space->patience < PATIENCE_MAX) space->patience *= 2;
+    space->cost = space->ran = 0;
+    shadow->counters->window_demotions++;
+    note_event(shadow->counters->events, EVENT_SHADOW_NO_WINDOW, space->cr3);
+}
+
+static void review(struct shadow *shadow, struct long_window *window)
+{
+    struct long_windows *all = all_of(shadow);
+    struct long_space *space = space_of(shadow);
+    bool low = all->low == (u32)(window - all->window) + 1;
+    window->used = all->clock;
+    if (low) all->low_used = all->clock;
+    if (space->wants_low && !low) {
+        demote(shadow); /* half a window costs more than none: the interpreter gets each use of the segment */
+    } else if (space->ran > REVIEW_CYCLES || space->cost > REVIEW_CYCLES / 2) {
+        if (space->cost * 3 > space->ran && shadow->windows != WINDOWS_ALWAYS)
+            demote(shadow);
+        else if (space->patience > 1)
+            space->patience--;
+        space->cost = space->ran = 0;
+    }
+}
+
+void long_window_user_ran(struct shadow *shadow, u64 cycles)
+{
+    struct long_windows *all = all_of(shadow);
+    struct long_space *space = space_of(shadow);
+    if (!has_windows(shadow) || shadow->forced_slow || ~shadow->phys->a20_mask || !space->cr3) return;
+    space->ran += cycles;
+    all->clock += cycles;
+    struct long_window *window = long_window_current(shadow);
+    if (window)
+        review(shadow, window);
+    else if (shadow->windows == WINDOWS_ALWAYS || space->ran > (u64)PROMOTE_CYCLES * space->patience)
+        promote(shadow);
+}

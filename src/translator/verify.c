@@ -1,0 +1,206 @@
+/*
+ * User code of 64-bit mode in a window (mmu/long_window.h): memory operands are the guest's own, after a check of the class of
+ * their segment of 4 GB.
+ *
+ *     lea   r11, [EA]
+ *     shr   r11, 32
+ *     movzx r11d, r11w
+ *     cmp   byte [r14 + r11 + segment table], class
+ *     jne   miss                   THUNK_SEGMENT: translator_segment() learns the class and interprets the instruction
+ *     op    [EA + r13]             LONG_HIGH: r13 = the window's delta; LONG_LOW: op [EA]
+ *
+ * Addresses of a block that differ from a verified one by at most LONG_REACH need no check. They are known by roots and
+ * offsets (hoist.c). Unlike a hoisted check of the TLB, a verified segment does not depend on pages, so C code that the block
+ * calls cannot undo it: the table changes only while no user code is under way.
+ *
+ * The class that a check compares with is a guess, from what the register holds at translation or from where the code lies,
+ * until a miss has shown the right one. It is kept by the instruction's gpa in the table of checked sites (checked.h), and an
+ * instruction that needs both classes gets checks against the TLB.
+ */
+#include "build.h"
+#include "mmu/long_window.h"
+
+/* Roots besides those of hoist.c, for addresses that are known: relative to RIP, and in the lowest 2 GB. */
+enum { ROOT_NONE = 0, ROOT_LOWEST = 0xfffe, ROOT_RIP = 0xffff };
+
+/* Do all accesses of the instruction happen on all its ways, with nothing changed before the last one? */
+static bool has_plain_accesses(const struct build *b)
+{
+    if (b->decision[b->n] == BY_REWRITE) return true;
+    switch (b->i->row->emitter) {
+    case EMITTER_push:
+    case EMITTER_pop:
+    case EMITTER_leave:
+    case EMITTER_call:
+    case EMITTER_jump:
+    case EMITTER_ret: return true;
+    default: return false;
+    }
+}
+
+static bool is_high_byte(const struct operand *o)
+{
+    return o->kind == OPND_REG && o->reg_class == RC_GPR8 && o->reg >= 4 && o->reg < 8;
+}
+
+static const struct operand *memory_of(const struct insn *i)
+{
+    for (unsigned n = 0; n < i->operand_count; n++)
+        if (i->op[n].kind == OPND_MEM && i->op[n].bytes) return &i->op[n];
+    return NULL;
+}
+
+bool has_long_window(const struct build *b)
+{
+    if (!(b->mode & MODE_WINDOW) || !is_code64(b) || b->checked[b->n] || !has_plain_accesses(b)) return false;
+    for (unsigned n = 0; n < b->i->operand_count; n++) /* the fault would come between two XCHG (rewrite.c) */
+        if (memory_of(b->i) && is_high_byte(&b->i->op[n])) return false;
+    return true;
+}
+
+/* Has the segment of this address a class at the moment? */
+static enum long_class current_class(const struct build *b, u64 linear)
+{
+    return linear < CANONICAL_LOW_END ? tlb_segment(b->v->shadow->tlb, linear) : LONG_NONE;
+}
+
+static enum long_class guess(const struct build *b, const struct hoist_access *at, enum hoist_slot slot)
+{
+    u8 learnt = checked_class(&b->t->checked, b->key.gpa + b->offset[b->n]);
+    if (slot == HOIST_OPERAND && learnt) return learnt;
+    if (at->root >= 1 && at->root <= GPR_COUNT) { /* what a register held when the block began */
+        unsigned reg = at->root - 1u;
+        u64 value = reg < 8 ? b->v->gpr[reg] : b->v->gpr_high[reg - 8];
+        enum long_class class = current_class(b, value + (u64)at->offset);
+        if (class) return class;
+    }
+    bool code_is_low = b->key.eip >> 32 == 0;
+    return slot == HOIST_STACK || !code_is_low ? LONG_HIGH : LONG_LOW;
+}
+
+static struct verified *find_verified(struct build *b, const struct hoist_access *at)
+{
+    for (unsigned n = 0; at->root != ROOT_NONE && n < b->verified_count; n++) {
+        struct verified *known = &b->verified[n];
+        s64 away = (s64)((u64)at->offset - (u64)known->offset);
+        if (known->root == at->root && away <= LONG_REACH && away >= -LONG_REACH) return known;
+    }
+    return NULL;
+}
+
+static void emit_compare(struct build *b, u8 class, struct host_mem entry)
+{
+    entry.disp += (s32)(offsetof(struct tlb, segment) - offsetof(struct tlb, slot));
+    emit_rm(&b->e, false, 0x80, ALU_CMP, entry);
+    emit8(&b->e, class);
+}
+
+static void check(struct build *b, const struct hoist_access *at, struct host_mem ea, u8 class)
+{
+    bool entry_is_free = ea.base != REG_ENTRY && ea.index != REG_ENTRY;
+    u8 scratch = !b->keeps_temp ? REG_TEMP : entry_is_free ? REG_ENTRY : REG_HOISTED;
+    b->has_delta &= scratch != REG_HOISTED;
+    flags_clobber(b);
+    if (at->root == ROOT_LOWEST) {
+        emit_compare(b, class, mem_bd(REG_TABLES, 0));
+    } else {
+        if (ea.index == HOST_NONE && !ea.disp)
+            emit_mov_rr64(&b->e, scratch, ea.base);
+        else
+            emit_lea64(&b->e, scratch, ea);
+        emit_shift_ri(&b->e, true, SHIFT_SHR, scratch, 32);
+        emit_movzx16(&b->e, scratch, scratch);
+        emit_compare(b, class, mem_bis(REG_TABLES, scratch, 1));
+    }
+    struct stub *miss = stub_add(b, STUB_SEGMENT, emit_jcc(&b->e, CC_NZ));
+    miss->address = ea;
+    if (at->root == ROOT_NONE || b->verified_count == ARRAY_SIZE(b->verified)) return;
+    b->verified[b->verified_count++] =
+        (struct verified){.root = at->root, .class = class, .offset = at->offset};
+}
+
+/* r13 keeps the delta until an instruction needs the register, or the block ends. */
+static struct host_mem add_delta(struct build *b, struct host_mem ea)
+{
+    if (!b->has_delta) emit_load64(&b->e, REG_HOISTED, mem_frame(FRAME_WINDOW_DELTA));
+    b->has_delta = true;
+    if (ea.index != HOST_NONE) {
+        emit_lea64(&b->e, REG_LINEAR, ea);
+        ea = mem_bd(REG_LINEAR, 0);
+    }
+    ea.index = REG_HOISTED;
+    ea.scale = 1;
+    return ea;
+}
+
+void verify_instruction(struct build *b)
+{
+    bool reaches = memory_of(b->i) || b->decision[b->n] != BY_REWRITE;
+    if (reaches && !has_long_window(b)) b->has_delta = false;
+}
+
+/* The flags stay where they are between the accesses of an instruction: the handler of a host page fault knows one place. */
+static void settle_flags(struct build *b)
+{
+    unsigned emitter = b->decision[b->n] == BY_EMITTER ? b->i->row->emitter : EMITTER_NONE;
+    bool stack = emitter == EMITTER_push || emitter == EMITTER_pop || emitter == EMITTER_call;
+    if (stack && memory_of(b->i)) flags_clobber(b);
+}
+
+static struct host_mem access_verified(struct build *b, const struct hoist_access *at, enum hoist_slot slot,
+                                       struct host_mem ea)
+{
+    settle_flags(b);
+    const struct verified *known = find_verified(b, at);
+    u8 class = known ? known->class : (u8)guess(b, at, slot);
+    if (!known) check(b, at, ea, class);
+    b->site[b->n].parked = b->flags != FLAGS_HOST;
+    if (class == LONG_HIGH) ea = add_delta(b, ea);
+    ea.window = WINDOW_LONG;
+    return ea;
+}
+
+bool verify_operand(struct build *b, unsigned size, struct host_mem *mem)
+{
+    const struct insn *i = b->i;
+    struct hoist_access at = {.root = ROOT_NONE};
+    u64 linear;
+    if (!has_long_window(b) || i->address_bytes != 8) return false;
+    if (mode_seg(b->mode, i->mem_seg) != MODE_SEG_FLAT) {
+        access_address(b, size);
+        *mem = mem_bd(REG_LINEAR, 0);
+    } else if (!access_is_constant(b, i, &linear)) {
+        at = b->access[b->n][HOIST_OPERAND];
+        *mem = operand_address(b);
+    } else if (linear <= INT32_MAX) {
+        at.root = ROOT_LOWEST;
+        *mem = mem_bd(HOST_NONE, (s32)linear);
+    } else if (i->mem_base == INSN_RIP) {
+        at.root = ROOT_RIP;
+        at.offset = (s64)(linear - b->key.eip);
+        access_effective64(b, REG_LINEAR, true);
+        *mem = mem_bd(REG_LINEAR, 0);
+    } else {
+        return false;
+    }
+    *mem = access_verified(b, &at, HOIST_OPERAND, *mem);
+    return true;
+}
+
+bool verify_stack(struct build *b, struct host_mem *slot)
+{
+    if (!has_long_window(b)) return false;
+    *slot = access_verified(b, &b->access[b->n][HOIST_STACK], HOIST_STACK, *slot);
+    return true;
+}
+
+void emit_segment_stub(struct build *b, const struct stub *stub)
+{
+    if (stub->address.base == HOST_NONE && stub->address.index == HOST_NONE)
+        emit_mov_ri64(&b->e, REG_LINEAR, (u64)(s64)stub->address.disp);
+    else
+        emit_lea64(&b->e, REG_LINEAR, stub->address);
+    emit_call_thunk(&b->e, THUNK_SEGMENT);
+    emit8(&b->e, 0);
+    emit8(&b->e, stub->index);
+}

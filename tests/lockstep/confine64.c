@@ -1,0 +1,550 @@
+/*
+ * Confinement (mmu/long_window.h): 64-bit code that tries random and chosen addresses reaches nothing but its guest's memory.
+ * Chosen are the edges of its own pages and segments, the addresses of what the monitor has (vCPU, RAM, TLB, code cache, stack,
+ * canaries beside the windows and at the guest's own addresses), the same less the window's delta, and all these with bits
+ * changed. The interpreter and the translator, with a window, run the same code from the same state: registers, the fault and
+ * memory must be the same, and the canaries untouched. In between page tables change, with INVLPG or a load of CR3, and
+ * other PCIDs and another root with the same pages are loaded, which keep what the PCID has cached if it may be kept.
+ *
+ *     confine64 [--seed N] [--count N] [--kernel]
+ *
+ * With --kernel the code runs at CPL 0, where it has no window.
+ */
+#include "rig.h"
+
+#include "base/hash.h"
+#include "cpu/interp.h"
+#include "cpu/interp_private.h"
+#include "mmu/long_window.h"
+#include "mmu/tlb.h"
+#include "translator/translator.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* Guest-physical addresses. */
+enum {
+    GDT_AT = 0x1000,
+    TSS_AT = 0x1800,
+    IDT_AT = 0x2000,
+    HANDLERS_AT = 0x4000,
+    IST_AT = 0x8000,
+    OTHER_PML4_AT = 0xf000,
+    PML4_AT = 0x10000,
+    TABLES_AT = 0x11000, /* the other tables, one after another */
+    CODE_AT = 0x900000,
+    DATA_AT = 0xa00000,
+    CODE_PAGES = 4,
+};
+enum { PTE_SUPERVISOR = 1, PTE_RW = 7 };
+
+/* What is mapped. Each place has DATA_PAGES pages of its own from DATA_AT on. */
+enum { DATA_PAGES = 4, DATA_BYTES = DATA_PAGES * PAGE_SIZE };
+static const u64 places[] = {
+    0xa00000,       /* where its physical address is */
+    0xfffff000,     /* over the end of the lowest segment */
+    0x555555555000, /* a position-independent program */
+    0x55555fffe000, /* and its heap */
+    0x7f12fffff000, /* libraries, over the edge of two segments */
+    0x7ffd00001000, /* stack */
+    0x7fffffffb000, /* the end of the lower half */
+};
+/* Where the code is: a program at a fixed address, and one that is independent of it. */
+static const u64 code_places[] = {CODE_AT, 0x55555555c000};
+
+struct machine {
+    struct rig *rig;
+    u64 next_table;
+};
+
+struct state {
+    u64 gpr[GPR_COUNT], rip, cr2, error;
+    u32 eflags;
+    u8 vector;
+    _Alignas(16) u8 fx[FX_YMM_END64];
+};
+
+static u64 seed_state = 1;
+static bool kernel;
+static u64 random64(void)
+{
+    return hash_splitmix(seed_state++ * HASH_MULTIPLIER);
+}
+static u64 below(u64 n)
+{
+    return random64() % n;
+}
+static bool chance(unsigned percent)
+{
+    return below(100) < percent;
+}
+
+/* --- the guest --- */
+
+static u64 *entry_at(struct machine *m, u64 linear)
+{
+    u64 table = PML4_AT;
+    for (unsigned shift = 39; shift > 12; shift -= 9) {
+        u64 at = table + (linear >> shift & 511) * 8, entry = phys_read(&m->rig->phys, at, 8);
+        if (!entry) {
+            entry = m->next_table | PTE_RW;
+            m->next_table += PAGE_SIZE;
+            phys_write(&m->rig->phys, at, 8, entry);
+        }
+        table = entry & ~(u64)PAGE_MASK;
+    }
+    return (u64 *)(void *)(m->rig->phys.ram + table + (linear >> 12 & 511) * 8);
+}
+
+static void map(struct machine *m, u64 linear, u64 gpa, u64 bits)
+{
+    *entry_at(m, linear) = gpa | bits;
+}
+
+static void build(struct machine *m, struct rig *rig)
+{
+    static const u64 gdt[] = {0, 0x00af9b000000ffff, 0x00cf93000000ffff,
+                              0, 0x00cff3000000ffff, 0x00affb000000ffff};
+    struct phys *phys = &rig->phys;
+    *m = (struct machine){rig, TABLES_AT};
+    rig->vcpu.model = cpu_model_find("max64");
+    phys->a20_mask = ~0ull;
+    for (u64 at = 0; at < DATA_AT; at += PAGE_SIZE) /* for the CPU itself */
+        map(m, at, at,
+            at >= CODE_AT              ? PTE_RW
+            : at == IST_AT - PAGE_SIZE ? PTE_SUPERVISOR | 2
+                                       : PTE_SUPERVISOR);
+    for (unsigned n = 0; n < CODE_PAGES; n++)
+        map(m, code_places[1] + n * PAGE_SIZE, CODE_AT + n * PAGE_SIZE, PTE_RW);
+    for (unsigned n = 0; n < ARRAY_SIZE(places); n++)
+        for (unsigned k = 0; k < DATA_PAGES; k++)
+            map(m, places[n] + k * PAGE_SIZE, DATA_AT + n * DATA_BYTES + k * PAGE_SIZE, PTE_RW);
+    phys_write_bytes(phys, OTHER_PML4_AT, phys->ram + PML4_AT, PAGE_SIZE);
+    phys_write_bytes(phys, GDT_AT, gdt, sizeof(gdt));
+    phys_write(phys, TSS_AT + 36, 8, IST_AT);
+    for (u64 n = 0; n < 32; n++) {
+        u64 to = HANDLERS_AT + n * 16;
+        phys_write(phys, IDT_AT + n * 16, 8, (u64)0x8e01 << 32 | (u64)8 << 16 | to);
+        phys_write(phys, IDT_AT + n * 16 + 8, 8, 0);
+        phys_write_bytes(phys, to, "\xf4", 1);
+    }
+    struct vcpu *v = &rig->vcpu;
+    vcpu_reset(v);
+    v->paging.cr0 = CR0_PE | CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_MP;
+    v->paging.cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_PCIDE;
+    v->paging.cr3 = PML4_AT;
+    v->paging.efer = EFER_LME | EFER_LMA | EFER_NXE | EFER_SCE;
+    v->gdtr = (struct desc_table){GDT_AT, 0x2f};
+    v->idtr = (struct desc_table){IDT_AT, 32 * 16 - 1};
+    v->tr = (struct segment){.base = TSS_AT, .limit = 103, .access = AR_P | 11, .selector = 0x18};
+    v->base64.tr = TSS_AT;
+    shadow_load_root(v->shadow, &v->paging);
+}
+
+static void set(struct rig *rig, const struct state *in)
+{
+    struct vcpu *v = &rig->vcpu;
+    unsigned dpl = kernel ? 0 : AR_DPL;
+    for (unsigned s = 0; s < SEG_COUNT; s++)
+        v->seg[s] =
+            (struct segment){.limit = 0xffffffff,
+                             .selector = (u16)(s == SEG_CS ? (kernel ? 8 : 0x2b) : (kernel ? 0x10 : 0x23)),
+                             .access = AR_P | AR_S | dpl | AR_G | AR_WRITABLE | AR_ACCESSED |
+                                       (s == SEG_CS ? AR_CODE | AR_L : AR_DB)};
+    v->cpl = kernel ? 0 : 3;
+    for (unsigned n = 0; n < GPR_COUNT; n++)
+        *vcpu_gpr(v, n) = in->gpr[n];
+    v->rip = in->rip;
+    v->eflags = FL_ONE | FL_IF;
+    v->halted = false;
+    v->pending = 0;
+    v->inhibit = 0;
+    v->base64.fs = in->cr2; /* some address */
+    fpu_park(v);
+    memcpy(v->fpu, in->fx, FX_XMM_END64);
+    vcpu_update_mode(v);
+}
+
+enum { BUDGET = 64, RUNS_ON = 0xff };
+
+static void run(struct rig *rig, const struct state *in, struct state *out)
+{
+    struct vcpu *v = &rig->vcpu;
+    set(rig, in);
+    v->icount = 0;
+    v->icount_limit = v->icount_soft = BUDGET;
+    while (v->icount < BUDGET && !v->halted)
+        if (v->engine)
+            translator_run(v);
+        else
+            interp_step(v);
+    fpu_park(v);
+    *out = (struct state){.vector = (u8)((v->rip - HANDLERS_AT) / 16), .cr2 = v->cr2};
+    for (unsigned n = 0; n < GPR_COUNT; n++)
+        out->gpr[n] = vcpu_gpr_read(v, n);
+    memcpy(out->fx, v->fpu, sizeof(out->fx));
+    if (!v->halted || v->rip - HANDLERS_AT >= 32 * 16) { /* it branched to other code */
+        out->vector = RUNS_ON;
+        return;
+    }
+    bool has_error = out->vector == 8 || (out->vector >= 10 && out->vector <= 14);
+    u64 frame = out->gpr[REG_ESP];
+    if (has_error) out->error = phys_read(&rig->phys, frame, 8);
+    frame += has_error ? 8 : 0;
+    out->rip = phys_read(&rig->phys, frame, 8);
+    out->eflags = (u32)phys_read(&rig->phys, frame + 16, 8);
+    out->gpr[REG_ESP] = phys_read(&rig->phys, frame + 24, 8);
+}
+
+/* --- addresses --- */
+
+enum { CANARIES_MAX = 64, CANARY = 0xc3 };
+static struct {
+    u8 *page;
+} canary[CANARIES_MAX];
+static unsigned canaries;
+
+static void put_canary(u64 at)
+{
+    at &= ~(u64)PAGE_MASK;
+    void *page = mmap((void *)(uintptr_t)at, PAGE_SIZE, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    if (page == MAP_FAILED) return;
+    if ((u64)(uintptr_t)page != at || canaries == CANARIES_MAX) {
+        munmap(page, PAGE_SIZE);
+        return;
+    }
+    memset(page, CANARY, PAGE_SIZE);
+    canary[canaries++].page = page;
+}
+
+/* At the guest's own addresses, and on both sides of what a segment's window has. */
+static void put_canaries(u64 delta)
+{
+    for (unsigned n = 0; n < ARRAY_SIZE(places); n++) {
+        u64 segment = places[n] >> 32 << 32;
+        put_canary(places[n]);
+        put_canary(places[n] + DATA_BYTES);
+        put_canary(segment + delta - LONG_GUARD - PAGE_SIZE);
+        put_canary(segment + delta + (1ull << 32) + LONG_GUARD);
+        put_canary(segment + delta + (2ull << 32) + LONG_GUARD);
+    }
+    put_canary((1ull << 32) + LONG_GUARD);
+}
+
+static bool canaries_live(void)
+{
+    for (unsigned n = 0; n < canaries; n++)
+        for (unsigned k = 0; k < PAGE_SIZE; k++)
+            if (canary[n].page[k] != CANARY) {
+                printf("canary at %p, byte %u, is %02x\n", (void *)canary[n].page, k, canary[n].page[k]);
+                return false;
+            }
+    return true;
+}
+
+static u64 monitors(const struct rig *rig)
+{
+    u64 stack = (u64)(uintptr_t)&rig;
+    switch (below(8)) {
+    case 0: return (u64)(uintptr_t)&rig->vcpu;
+    case 1: return (u64)(uintptr_t)rig->phys.ram + below(16u << 20);
+    case 2: return (u64)(uintptr_t)rig->shadow.tlb;
+    case 3: return stack;
+    case 4: return (u64)(uintptr_t)&printf;
+    case 5: return rig->vcpu.scratch.return_base;
+    case 6: return rig->vcpu.scratch.thunk[0];
+    default: return canaries ? (u64)(uintptr_t)canary[below(canaries)].page : stack;
+    }
+}
+
+static u64 valid(void)
+{
+    u64 at = places[below(ARRAY_SIZE(places))] + below(DATA_BYTES);
+    return chance(70) ? at & ~7ull : at;
+}
+
+static u64 address(const struct rig *rig)
+{
+    u64 delta = rig->shadow.window, at = valid();
+    if (chance(80)) return at;
+    switch (below(10)) {
+    case 0: return random64();
+    case 1: return random64() >> (17 + below(40));
+    case 2: return at ^ 1ull << below(64);
+    case 3: return at + ((below(9) - 4) << 32);
+    case 4: return monitors(rig) - delta;
+    case 5: return monitors(rig);
+    case 6: return places[below(ARRAY_SIZE(places))] + (chance(50) ? -below(32) : DATA_BYTES - below(32));
+    case 7:
+        return (at >> 32 << 32) +
+               (chance(50) ? -below(3 * LONG_GUARD) : (1ull << 32) + below(3 * LONG_GUARD));
+    case 8: return below(0x11000) - 0x800;
+    default: return at | random64() << 47;
+    }
+}
+
+/* --- programs --- */
+
+struct program {
+    u8 code[1024];
+    unsigned bytes;
+};
+
+static void put(struct program *p, unsigned byte)
+{
+    p->code[p->bytes++] = (u8)byte;
+}
+static void put_value(struct program *p, u64 value, unsigned bytes)
+{
+    for (unsigned n = 0; n < bytes; n++)
+        put(p, (u8)(value >> 8 * n));
+}
+
+static void put_mov(struct program *p, unsigned reg, u64 value)
+{
+    put(p, 0x48 | reg >> 3);
+    put(p, 0xb8 | (reg & 7));
+    put_value(p, value, 8);
+}
+
+static s32 displacement(void)
+{
+    static const s32 edges[] = {
+        0, 8, -8, LONG_REACH, -LONG_REACH, LONG_REACH + 8, 2 * LONG_GUARD, INT32_MAX, INT32_MIN};
+    if (chance(75)) return (s32)below(64) - 32;
+    return chance(50) ? edges[below(ARRAY_SIZE(edges))] : (s32)random64();
+}
+
+/* [base + displacement], [base + index * scale + displacement], [displacement] or [rip + displacement] */
+static void put_memory(struct program *p, unsigned reg, unsigned base, unsigned index)
+{
+    unsigned shape = (unsigned)below(16), field = (reg & 7) << 3;
+    if (shape == 0 || shape == 1) {
+        put(p, field | (shape ? 5 : 4));
+        if (!shape) put(p, 0x25);
+        put_value(p, shape ? random64() : valid() & 0x7fffffff, 4);
+    } else if (shape < 6) {
+        put(p, 0x80 | field | 4);
+        put(p, (unsigned)below(4) << 6 | ((index & 7) == 4 ? 5 : index & 7) << 3 | (base & 7));
+        put_value(p, (u32)displacement(), 4);
+    } else {
+        put(p, 0x80 | field | ((base & 7) == 4 ? 4 : base & 7));
+        if ((base & 7) == 4) put(p, 0x24);
+        put_value(p, (u32)displacement(), 4);
+    }
+}
+
+static void put_access(struct program *p)
+{
+    /* MOV, ADD, CMP and XOR with memory, MOVZX, LEA, MOVUPS, MOVAPS; 0: with 0Fh before */
+    static const u8 opcodes[] = {0x8b, 0x89, 0x8b, 0x89, 0x03, 0x01, 0x3b,
+                                 0x33, 0x8a, 0x88, 0x8d, 0x8d, 0xff};
+    static const u8 long_opcodes[] = {0x10, 0x11, 0x28, 0x29, 0xb6, 0xbf};
+    unsigned reg = (unsigned)below(16), base = (unsigned)below(16), index = (unsigned)below(16);
+    if (reg == 4) reg = 0;
+    bool is_long = chance(20), fs = chance(4);
+    u8 opcode = is_long ? long_opcodes[below(ARRAY_SIZE(long_opcodes))] : opcodes[below(ARRAY_SIZE(opcodes))];
+    bool wide = !is_long && chance(60) && !(opcode == 0x8a || opcode == 0x88);
+    if (fs) put(p, 0x64);
+    if (opcode == 0xff) reg = 6; /* PUSH m */
+    put(p, 0x40 | (unsigned)wide << 3 | reg >> 3 << 2 | index >> 3 << 1 | base >> 3);
+    if (is_long) put(p, 0x0f);
+    put(p, opcode);
+    put_memory(p, reg, base, index);
+}
+
+static void generate(struct program *p, const struct rig *rig)
+{
+    p->bytes = 0;
+    for (unsigned n = 1 + (unsigned)below(12); n--;) {
+        unsigned reg = (unsigned)below(16);
+        switch (below(12)) {
+        case 0: put_mov(p, reg, address(rig)); break;
+        case 1:
+            put(p, 0x40 | reg >> 3);
+            put(p, (chance(50) ? 0x50 : 0x58) | (reg & 7));
+            break;
+        case 2: put(p, 0xc9); break; /* LEAVE */
+        case 3:                      /* ADC: the flags of an instruction before */
+            put(p, 0x48);
+            put(p, 0x11);
+            put(p, 0xc0 | (unsigned)below(64));
+            break;
+        default: put_access(p); break;
+        }
+    }
+    if (chance(30)) put(p, chance(50) ? 0xc3 : 0xe8), put_value(p, 0, 4); /* RET; CALL */
+    put(p, 0x0f);
+    put(p, 0x0b);
+}
+
+/* --- the test --- */
+
+static struct machine machines[2];
+static unsigned failures;
+
+static unsigned compare(const struct state *a, const struct state *b)
+{
+    unsigned count = memcmp(a->gpr, b->gpr, sizeof(a->gpr)) != 0;
+    count += a->rip != b->rip || a->vector != b->vector || a->error != b->error ||
+             (a->vector == 14 && a->cr2 != b->cr2);
+    count += memcmp(a->fx + FX_XMM, b->fx + FX_XMM, 16 * 16) != 0;
+    return count + (memcmp(machines[0].rig->phys.ram + DATA_AT, machines[1].rig->phys.ram + DATA_AT,
+                           ARRAY_SIZE(places) * DATA_BYTES) != 0);
+}
+
+static void show(const struct program *p, const struct state *in, const struct state *ends)
+{
+    printf("FAIL at %llx:", (unsigned long long)in->rip);
+    for (unsigned n = 0; n < p->bytes; n++)
+        printf(" %02x", p->code[n]);
+    printf("\n  rip %llx %llx, vector %u %u, error %llx %llx, cr2 %llx %llx\n",
+           (unsigned long long)ends[0].rip, (unsigned long long)ends[1].rip, ends[0].vector, ends[1].vector,
+           (unsigned long long)ends[0].error, (unsigned long long)ends[1].error,
+           (unsigned long long)ends[0].cr2, (unsigned long long)ends[1].cr2);
+    for (unsigned n = 0; n < GPR_COUNT; n++)
+        printf("  r%-2u %016llx -> %016llx %016llx%s\n", n, (unsigned long long)in->gpr[n],
+               (unsigned long long)ends[0].gpr[n], (unsigned long long)ends[1].gpr[n],
+               ends[0].gpr[n] == ends[1].gpr[n] ? "" : " !");
+    failures++;
+}
+
+/* More than the TLB has rooms. `stale`: the PCIDs that were not told of a change. */
+enum { PCIDS = 12 };
+static u32 stale;
+
+static u8 class_in(const struct tlb *tlb, unsigned room, u64 linear)
+{
+    return tlb->segment[room][linear >> 32];
+}
+
+/* The current room alone has classes. */
+static void check_rooms(const struct shadow *shadow)
+{
+    for (unsigned n = 0; n < ARRAY_SIZE(places); n++)
+        for (unsigned room = 1; room < TLB_TABLES; room++)
+            if (class_in(shadow->tlb, room, places[n]) &&
+                (room != shadow->tlb->user || !shadow->has_window)) {
+                printf("FAIL: room %u has the class of %llx\n", room, (unsigned long long)places[n]);
+                failures++;
+            }
+}
+
+static void load_root(void)
+{
+    unsigned pcid = (unsigned)below(PCIDS);
+    u64 root = chance(70) ? PML4_AT : OTHER_PML4_AT;
+    bool kept = !(stale >> pcid & 1) && chance(80);
+    if (!kept) stale &= ~(1u << pcid);
+    for (unsigned n = 0; n < 2; n++) {
+        struct shadow *shadow = &machines[n].rig->shadow;
+        struct paging *paging = &machines[n].rig->vcpu.paging;
+        const u64 before = paging->cr3;
+        u8 class[ARRAY_SIZE(places)];
+        for (unsigned k = 0; k < ARRAY_SIZE(places); k++)
+            class[k] = tlb_segment(shadow->tlb, places[k]);
+        paging->cr3 = root | pcid;
+        if (kept)
+            shadow_switch_root(shadow, paging);
+        else
+            shadow_load_root(shadow, paging);
+        check_rooms(shadow);
+        for (unsigned k = 0; k < ARRAY_SIZE(places); k++)
+            if (before >> PAGE_SHIFT == root >> PAGE_SHIFT &&
+                tlb_segment(shadow->tlb, places[k]) != class[k]) {
+                printf("FAIL: a load of CR3 changed the class of %llx\n", (unsigned long long)places[k]);
+                failures++;
+            }
+    }
+}
+
+/* A page changes, and the guest says so to the current PCID or to all. */
+static void change_page(void)
+{
+    u64 at = places[below(ARRAY_SIZE(places))] + below(DATA_PAGES) * PAGE_SIZE, what = below(4),
+        how = below(3);
+    for (unsigned n = 0; n < 2; n++) {
+        struct shadow *shadow = &machines[n].rig->shadow;
+        u64 *entry = entry_at(&machines[n], at);
+        if (what == 0) *entry &= ~1ull; /* not present */
+        if (what == 1) *entry &= ~2ull; /* read-only */
+        if (what == 2) *entry |= 3;
+        if (what == 3) *entry &= ~0x60ull; /* A, D */
+        if (how == 0) shadow_invlpg(shadow, at);
+        if (how == 1) shadow_load_root(shadow, &machines[n].rig->vcpu.paging);
+        if (how == 2) shadow_flush(shadow);
+    }
+    stale = how == 2 ? 0 : ~(1u << (machines[0].rig->vcpu.paging.cr3 & CR3_PCID));
+}
+
+static void test_one(void)
+{
+    static struct program p;
+    struct state in = {.rip = code_places[below(2)]}, ends[2];
+    const struct rig *translator = machines[1].rig;
+    /* Few beginnings, so that blocks run more than once, with other registers. */
+    static struct program kept[64];
+    u64 which = below(ARRAY_SIZE(kept));
+    if (!kept[which].bytes || chance(20)) generate(&kept[which], translator);
+    p = kept[which];
+    in.rip += which * 256;
+    for (unsigned n = 0; n < GPR_COUNT; n++)
+        in.gpr[n] = chance(10) ? below(256) : address(translator);
+    in.cr2 = address(translator);
+    if (!is_canonical(in.cr2)) in.cr2 = 0;
+    for (unsigned n = FX_XMM; n < FX_XMM + 16 * 16; n += 8)
+        memcpy(in.fx + n, &(u64){random64()}, 8);
+    memcpy(in.fx, "\x7f\x03", 2);
+    memcpy(in.fx + FX_MXCSR, "\x80\x1f", 2);
+    for (unsigned n = 0; n < 2; n++) {
+        struct phys *phys = &machines[n].rig->phys;
+        if (memcmp(phys->ram + CODE_AT + which * 256, p.code, p.bytes))
+            phys_write_bytes(phys, CODE_AT + which * 256, p.code, p.bytes);
+        run(machines[n].rig, &in, &ends[n]);
+    }
+    if (compare(&ends[0], &ends[1])) show(&p, &in, ends);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
+                                            {"count", required_argument, NULL, 'c'},
+                                            {"kernel", no_argument, NULL, 'k'},
+                                            {0}};
+    u64 seed = 1, count = 20000;
+    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (option == 's') seed = strtoull(optarg, NULL, 0);
+        if (option == 'c') count = strtoull(optarg, NULL, 0);
+        if (option == 'k') kernel = true;
+        if (option == '?') return 2;
+    }
+    seed_state = seed << 32;
+    struct translator_config config = translator_defaults();
+    struct rig *interpreter = rig_create(), *translator = rig_create();
+    config.exact_flags = true;
+    translator->vcpu.deterministic = true;
+    translator->translated_code_written = translator_code_written;
+    translator->shadow.windows = WINDOWS_ALWAYS;
+    if (translator_init(&translator->vcpu, &config) || translator_install_signals()) return 3;
+    build(&machines[0], interpreter);
+    build(&machines[1], translator);
+    for (u64 n = 0; n < count && failures < 5; n++) {
+        if (n == 200) put_canaries(translator->shadow.window);
+        if (n % 16 == 15) change_page();
+        if (n % 32 == 7) load_root();
+        test_one();
+        if (n % 1024 == 0 && !canaries_live()) failures++;
+    }
+    if (!canaries_live()) failures++;
+    const struct counters *c = &translator->counters;
+    printf(
+        "seed %llu: %llu programs, %u failures, %u canaries; %llu window faults, %llu misses, %llu signals\n",
+        (unsigned long long)seed, (unsigned long long)count, failures, canaries,
+        (unsigned long long)c->window_faults, (unsigned long long)c->window_misses,
+        (unsigned long long)c->host_signals);
+    if (!kernel && !c->window_faults) failures++;
+    return failures != 0;
+}
