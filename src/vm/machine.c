@@ -17,6 +17,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#ifdef RINGER_SANITIZED
+#include <sanitizer/lsan_interface.h>
+#endif
 
 /* This many triple faults in a row, each within this time after a start: the guest would only have another one. */
 #define TRIPLE_FAULT_LIMIT 3
@@ -170,6 +173,9 @@ struct vm *machine_create(const struct options *options, enum machine_role role,
         snprintf(error, error_bytes, "out of memory");
         return NULL;
     }
+#ifdef RINGER_SANITIZED
+    __lsan_register_root_region(vm, sizeof(*vm)); /* what it points to is not lost at an early end */
+#endif
     vm->options = options;
     vm->role = role;
     vm->chardevs = chardevs;
@@ -189,6 +195,9 @@ void machine_destroy(struct vm *vm)
     if (vm->vcpu.decode_cache) interp_destroy(&vm->vcpu);
     if (vm->shadow.phys) shadow_destroy(&vm->shadow);
     if (vm->phys.ram) phys_destroy(&vm->phys);
+#ifdef RINGER_SANITIZED
+    __lsan_unregister_root_region(vm, sizeof(*vm));
+#endif
     munmap(vm, sizeof(*vm));
 }
 
