@@ -54,6 +54,8 @@ def draw(path, report, targets, native, tcg):
     base = next((m for m in (native, tcg) if m in report.machines), report.subject)
     machines = [m for m in report.machines if m != base]
     groups = groups_of(report, targets, base, report.tests)
+    if not machines:
+        return  # a machine alone has nothing to be compared with
     if base == native and tcg in report.machines:
         # Tests for which the host has no figure.
         groups += [(f"relative to {tcg}: {title}", None, rows) for title, _, rows in groups_of(

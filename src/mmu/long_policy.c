@@ -4,6 +4,7 @@
  *
  * All but long_windows_destroy() may run while the guest's FPU state is live.
  */
+#include "base/hash.h"
 #include "host_memory.h"
 #include "shadow_state.h"
 #include "tlb.h"
@@ -20,8 +21,6 @@ enum {
  * monitor's own. */
 #define DELTA_FIRST (1ull << 44)
 #define DELTA_STEP  (1ull << 40)
-
-#define CR3_ADDRESS 0x000ffffffffff000ull
 
 /* Does --windows=auto give windows to 64-bit code, too? Not before they are measured to pay (docs/LONGMODE.md). */
 #define LONG_WINDOWS_BY_DEFAULT false
@@ -108,7 +107,7 @@ void long_windows_empty(struct shadow *shadow)
 static u32 find_space(struct shadow *shadow, u64 cr3)
 {
     struct long_windows *all = all_of(shadow);
-    u32 first = (u32)(cr3 * 0x9e3779b97f4a7c15ull >> 56), least = first % LONG_SPACES;
+    u32 first = (u32)(hash_multiply(cr3) >> 56), least = first % LONG_SPACES;
     for (u32 n = 0; n < SPACE_PROBES; n++) {
         u32 at = (first + n) % LONG_SPACES;
         if (all->space[at].cr3 == cr3) return at;
@@ -130,7 +129,7 @@ void long_windows_load(struct shadow *shadow, const struct paging *paging)
         return;
     }
     struct long_windows *all = all_of(shadow);
-    u64 cr3 = paging->cr3 & CR3_ADDRESS, began = __builtin_ia32_rdtsc();
+    u64 cr3 = paging->cr3 & ENTRY_ADDRESS, began = __builtin_ia32_rdtsc();
     if (space_of(shadow)->cr3 != cr3) all->current_space = find_space(shadow, cr3);
     u32 current = space_of(shadow)->window;
     make_current(shadow, current);

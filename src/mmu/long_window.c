@@ -3,6 +3,7 @@
  *
  * All but long_windows_destroy() may run while the guest's FPU state is live.
  */
+#include "base/hash.h"
 #include "host_memory.h"
 #include "shadow_state.h"
 #include "tlb.h"
@@ -122,7 +123,7 @@ static void clear_segments(struct long_window *window, bool end)
 
 static u32 bucket_of(u32 window, u64 number)
 {
-    return (u32)((number ^ (u64)window << 24) * 0x9e3779b97f4a7c15ull >> 40) % LONG_BUCKETS;
+    return (u32)(hash_multiply(number ^ (u64)window << 24) >> 40) % LONG_BUCKETS;
 }
 
 static u32 index_of(const struct long_windows *all, const struct long_window *window)
@@ -279,8 +280,6 @@ static void unmap_region(struct shadow *shadow, struct long_window *window, stru
 
 /* --- comparing with the guest's tables --- */
 
-#define ADDRESS_BITS 0x000ffffffffff000ull
-
 static bool read_entry(struct shadow *shadow, u64 gpa, u64 *entry)
 {
     const u8 *host = phys_host(shadow->phys, gpa);
@@ -298,12 +297,12 @@ static bool same_entry(u64 old, u64 now)
 /* Are the region's entries above the PTEs the same? *table: the PTEs, unless it is large. */
 static bool same_uppers(struct shadow *shadow, const struct long_region *region, u64 cr3, const u64 **table)
 {
-    u64 linear = region_linear(region, 0), at = cr3 & ADDRESS_BITS;
+    u64 linear = region_linear(region, 0), at = cr3 & ENTRY_ADDRESS;
     for (u32 n = 0; n < region->uppers; n++) {
         u64 entry;
         if (!read_entry(shadow, at | (linear >> (39 - 9 * n) & 0x1ff) << 3, &entry)) return false;
         if (!same_entry(region->upper[n], entry)) return false;
-        at = entry & ADDRESS_BITS;
+        at = entry & ENTRY_ADDRESS;
     }
     *table = region->large ? NULL : (const u64 *)(const void *)phys_host(shadow->phys, at);
     return region->large || *table;
@@ -365,9 +364,9 @@ void long_windows_invlpg(struct shadow *shadow, u64 linear)
 /* The guest-physical address that a page of a region was mapped from. */
 static u64 page_gpa(const struct long_region *region, u32 page)
 {
-    if (!region->large) return region->entry[page] & ADDRESS_BITS;
+    if (!region->large) return region->entry[page] & ENTRY_ADDRESS;
     u64 bytes = region->uppers == 2 ? 1ull << 30 : 1ull << REGION_SHIFT;
-    return (region->upper[region->uppers - 1] & ADDRESS_BITS & ~(bytes - 1)) |
+    return (region->upper[region->uppers - 1] & ENTRY_ADDRESS & ~(bytes - 1)) |
            (region_linear(region, page) & (bytes - 1));
 }
 
@@ -379,7 +378,7 @@ void long_windows_drop_writes(struct shadow *shadow, u64 gpa_page)
         for (u32 word = 0; region->uppers && word < ARRAY_SIZE(region->writable); word++)
             for (u64 left = region->writable[word]; left && region->uppers; left &= left - 1) {
                 u32 page = word * 64 + (u32)__builtin_ctzll(left);
-                if (page_gpa(region, page) == (gpa_page & ADDRESS_BITS))
+                if (page_gpa(region, page) == (gpa_page & ENTRY_ADDRESS))
                     unmap_pages(shadow, &all->window[region->window], region, page, 1);
             }
     }

@@ -225,7 +225,7 @@ static void fill_neighbours(struct shadow *shadow, u32 view, u32 linear, const s
                             bool fetch, bool video)
 {
     struct shadow_state *state = state_of(shadow);
-    const u64 frame_bits = state->pae ? 0x000ffffffffff000ull : 0xfffff000u;
+    const u64 frame_bits = state->pae ? ENTRY_ADDRESS : 0xfffff000u;
     u32 entry_bytes = state->pae ? 8 : 4, page = linear >> PAGE_SHIFT;
     u32 count = video ? PHYS_VIDEO_MOST : 8, own = page & (count - 1);
     u64 group = 0, own_entry = 0;

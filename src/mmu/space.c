@@ -5,6 +5,7 @@
  */
 #include "space.h"
 
+#include "base/hash.h"
 #include "shadow_state.h"
 
 #include <errno.h>
@@ -70,7 +71,7 @@ void space_filled(struct shadow *shadow, u32 n)
 /* The hash covers the page number, and with PAE the 32-byte position within the page. */
 static u16 *bucket_of(struct spaces *spaces, u64 cr3)
 {
-    u64 mixed = (cr3 >> 5) * 0x9e3779b97f4a7c15ull;
+    u64 mixed = hash_multiply(cr3 >> 5);
     return &spaces->bucket[mixed >> 32 & (SPACE_BUCKETS - 1)];
 }
 

@@ -91,7 +91,8 @@ enum {
     ENTRY_PS = 1 << 7,
     ENTRY_G = 1 << 8,
 };
-#define ENTRY_XD (1ull << 63)
+#define ENTRY_XD      (1ull << 63)
+#define ENTRY_ADDRESS 0x000ffffffffff000ull /* in the 64-bit format; of CR3, too, in IA-32e mode */
 
 struct paging {
     u32 cr0, cr4;

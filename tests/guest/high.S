@@ -5,13 +5,9 @@
  * The machine has more than 4 GB of RAM, up to 64 GB, and a virtio disk on which sector 3 may be overwritten.
  */
 #include "guest.inc"
+#include "mode64.inc"
 #include "notes.inc"
 GUEST(high)
-
-CODE64 = FREE
-DATA64 = FREE + 8
-ACC_CODE64 = 0xa09a
-MSR_EFER = 0xc0000080
 
 WINDOW = 0x1000000          /* linear address of the page that gets other frames: the first of `pt` */
 WINDOW_2M = 0x1200000       /* the same for 2 MB */
@@ -176,30 +172,18 @@ in_long_mode:
     mov [saved_esp], esp
     mov eax, offset pml4
     mov cr3, eax
-    mov ecx, MSR_EFER
-    rdmsr
-    or eax, 0x100               /* LME */
-    wrmsr
+    set_efer 0x100              /* LME */
     mov eax, cr0
     or eax, 0x80000000
     mov cr0, eax
     ljmp CODE64, offset main64
 back:
-    mov eax, KDATA
-    mov ds, eax
-    mov es, eax
-    mov ss, eax
-    mov esp, [saved_esp]
-    mov eax, cr0
-    and eax, 0x7fffffff
-    mov cr0, eax
+    leave_paging64
     mov ecx, MSR_EFER
     xor eax, eax
     xor edx, edx
     wrmsr
-    mov eax, cr4
-    and eax, ~(1 << 5)
-    mov cr4, eax
+    leave_pae
     ret
 
 /* --- 64-bit mode --- */
@@ -214,9 +198,7 @@ main64:
     call every_gigabyte
     call changing_frames
     call bus_master
-    push KCODE
-    push offset back
-    rex.W retf
+    leave_code64 back
 
 /* RAX, a guest-physical address: RDI where its page is in the window. Clobbers RAX. */
 map:

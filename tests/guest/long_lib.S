@@ -88,10 +88,7 @@ guest_main:
     mov cr4, eax
     mov eax, offset pml4
     mov cr3, eax
-    mov ecx, MSR_EFER
-    rdmsr
-    or eax, 0x901               /* NXE, LME, SCE */
-    wrmsr
+    set_efer 0x901              /* NXE, LME, SCE */
     mov eax, cr0
     or eax, 0x80010000          /* PG, WP */
     mov cr0, eax
@@ -101,23 +98,14 @@ guest_main:
     lidt [idt64_pointer]
     ljmp CODE64, offset main64
 back:
-    mov eax, KDATA
-    mov ds, eax
-    mov es, eax
-    mov ss, eax
-    mov esp, [saved_esp]
-    mov eax, cr0
-    and eax, 0x7fffffff
-    mov cr0, eax
+    leave_paging64
     mov ecx, MSR_EFER
     rdmsr
     and eax, 0xd00
     CHECK_EQ(eax, 0x900)        /* LMA is gone */
     xor eax, eax
     wrmsr
-    mov eax, cr4
-    and eax, ~(1 << 5)
-    mov cr4, eax
+    leave_pae
     lidt [idt_back]
     EXPECT_TRAP(VEC_BP, 0, int3)
 
@@ -142,9 +130,7 @@ main64:
 leave64: /* a far return to 32-bit code, which switches paging off */
     mov eax, KDATA
     mov ss, eax
-    push KCODE
-    push offset back
-    rex.W retf
+    leave_code64 back
 
 /* The frame from `rsp` on: error code, RIP, CS, RFLAGS, RSP, SS; the vector below it. */
 common64:

@@ -10,7 +10,7 @@
  *
  * With --kernel the code runs at CPL 0, where it has no window.
  */
-#include "rig.h"
+#include "machine64.h"
 
 #include "base/hash.h"
 #include "cpu/interp.h"
@@ -26,15 +26,8 @@
 
 /* Guest-physical addresses. */
 enum {
-    GDT_AT = 0x1000,
-    TSS_AT = 0x1800,
-    IDT_AT = 0x2000,
-    HANDLERS_AT = 0x4000,
-    IST_AT = 0x8000,
     OTHER_PML4_AT = 0xf000,
-    PML4_AT = 0x10000,
     TABLES_AT = 0x11000, /* the other tables, one after another */
-    CODE_AT = 0x900000,
     DATA_AT = 0xa00000,
     CODE_PAGES = 4,
 };
@@ -85,7 +78,7 @@ static bool chance(unsigned percent)
 
 static u64 *entry_at(struct machine *m, u64 linear)
 {
-    u64 table = PML4_AT;
+    u64 table = MACHINE64_PML4;
     for (unsigned shift = 39; shift > 12; shift -= 9) {
         u64 at = table + (linear >> shift & 511) * 8, entry = phys_read(&m->rig->phys, at, 8);
         if (!entry) {
@@ -105,55 +98,29 @@ static void map(struct machine *m, u64 linear, u64 gpa, u64 bits)
 
 static void build(struct machine *m, struct rig *rig)
 {
-    static const u64 gdt[] = {0, 0x00af9b000000ffff, 0x00cf93000000ffff,
-                              0, 0x00cff3000000ffff, 0x00affb000000ffff};
     struct phys *phys = &rig->phys;
     *m = (struct machine){rig, TABLES_AT};
     rig->vcpu.model = cpu_model_find("max64");
     phys->a20_mask = ~0ull;
     for (u64 at = 0; at < DATA_AT; at += PAGE_SIZE) /* for the CPU itself */
         map(m, at, at,
-            at >= CODE_AT              ? PTE_RW
-            : at == IST_AT - PAGE_SIZE ? PTE_SUPERVISOR | 2
-                                       : PTE_SUPERVISOR);
+            at >= CODE_AT                     ? PTE_RW
+            : at == MACHINE64_IST - PAGE_SIZE ? PTE_SUPERVISOR | 2
+                                              : PTE_SUPERVISOR);
     for (unsigned n = 0; n < CODE_PAGES; n++)
         map(m, code_places[1] + n * PAGE_SIZE, CODE_AT + n * PAGE_SIZE, PTE_RW);
     for (unsigned n = 0; n < ARRAY_SIZE(places); n++)
         for (unsigned k = 0; k < DATA_PAGES; k++)
             map(m, places[n] + k * PAGE_SIZE, DATA_AT + n * DATA_BYTES + k * PAGE_SIZE, PTE_RW);
-    phys_write_bytes(phys, OTHER_PML4_AT, phys->ram + PML4_AT, PAGE_SIZE);
-    phys_write_bytes(phys, GDT_AT, gdt, sizeof(gdt));
-    phys_write(phys, TSS_AT + 36, 8, IST_AT);
-    for (u64 n = 0; n < 32; n++) {
-        u64 to = HANDLERS_AT + n * 16;
-        phys_write(phys, IDT_AT + n * 16, 8, (u64)0x8e01 << 32 | (u64)8 << 16 | to);
-        phys_write(phys, IDT_AT + n * 16 + 8, 8, 0);
-        phys_write_bytes(phys, to, "\xf4", 1);
-    }
-    struct vcpu *v = &rig->vcpu;
-    vcpu_reset(v);
-    v->paging.cr0 = CR0_PE | CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_MP;
-    v->paging.cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_PCIDE;
-    v->paging.cr3 = PML4_AT;
-    v->paging.efer = EFER_LME | EFER_LMA | EFER_NXE | EFER_SCE;
-    v->gdtr = (struct desc_table){GDT_AT, 0x2f};
-    v->idtr = (struct desc_table){IDT_AT, 32 * 16 - 1};
-    v->tr = (struct segment){.base = TSS_AT, .limit = 103, .access = AR_P | 11, .selector = 0x18};
-    v->base64.tr = TSS_AT;
-    shadow_load_root(v->shadow, &v->paging);
+    phys_write_bytes(phys, OTHER_PML4_AT, phys->ram + MACHINE64_PML4, PAGE_SIZE);
+    machine64_tables(phys);
+    machine64_reset(&rig->vcpu, CR4_PCIDE);
 }
 
 static void set(struct rig *rig, const struct state *in)
 {
     struct vcpu *v = &rig->vcpu;
-    unsigned dpl = kernel ? 0 : AR_DPL;
-    for (unsigned s = 0; s < SEG_COUNT; s++)
-        v->seg[s] =
-            (struct segment){.limit = 0xffffffff,
-                             .selector = (u16)(s == SEG_CS ? (kernel ? 8 : 0x2b) : (kernel ? 0x10 : 0x23)),
-                             .access = AR_P | AR_S | dpl | AR_G | AR_WRITABLE | AR_ACCESSED |
-                                       (s == SEG_CS ? AR_CODE | AR_L : AR_DB)};
-    v->cpl = kernel ? 0 : 3;
+    machine64_enter(v, kernel);
     for (unsigned n = 0; n < GPR_COUNT; n++)
         *vcpu_gpr(v, n) = in->gpr[n];
     v->rip = in->rip;
@@ -181,11 +148,11 @@ static void run(struct rig *rig, const struct state *in, struct state *out)
         else
             interp_step(v);
     fpu_park(v);
-    *out = (struct state){.vector = (u8)((v->rip - HANDLERS_AT) / 16), .cr2 = v->cr2};
+    *out = (struct state){.vector = (u8)((v->rip - MACHINE64_HANDLERS) / 16), .cr2 = v->cr2};
     for (unsigned n = 0; n < GPR_COUNT; n++)
         out->gpr[n] = vcpu_gpr_read(v, n);
     memcpy(out->fx, v->fpu, sizeof(out->fx));
-    if (!v->halted || v->rip - HANDLERS_AT >= 32 * 16) { /* it branched to other code */
+    if (!v->halted || v->rip - MACHINE64_HANDLERS >= 32 * 16) { /* it branched to other code */
         out->vector = RUNS_ON;
         return;
     }
@@ -436,7 +403,7 @@ static void check_rooms(const struct shadow *shadow)
 static void load_root(void)
 {
     unsigned pcid = (unsigned)below(PCIDS);
-    u64 root = chance(70) ? PML4_AT : OTHER_PML4_AT;
+    u64 root = chance(70) ? MACHINE64_PML4 : OTHER_PML4_AT;
     bool kept = !(stale >> pcid & 1) && chance(80);
     if (!kept) stale &= ~(1u << pcid);
     for (unsigned n = 0; n < 2; n++) {

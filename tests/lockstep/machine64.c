@@ -5,24 +5,53 @@
 
 #include <string.h>
 
-/* Physical addresses, which are the linear ones, too. */
-enum {
-    PML4_AT = 0x10000,
-    PDPT_AT = 0x11000,
-    PD_AT = 0x12000,
-    GDT_AT = 0x1000,
-    TSS_AT = 0x1800,
-    IDT_AT = 0x2000
-};
-enum { HANDLERS_AT = 0x4000, IST_AT = 0x8000 };
+/* The tables of machine64_create(), which linear addresses equal. */
+enum { PDPT_AT = 0x11000, PD_AT = 0x12000 };
 
-static void init(struct rig *rig)
+void machine64_tables(struct phys *phys)
 {
     static const u64 gdt[] = {0, 0x00af9b000000ffff, 0x00cf93000000ffff,
                               0, 0x00cff3000000ffff, 0x00affb000000ffff};
+    phys_write_bytes(phys, MACHINE64_GDT, gdt, sizeof(gdt));
+    phys_write(phys, MACHINE64_TSS + 36, 8, MACHINE64_IST);
+    for (u64 n = 0; n < 32; n++) {
+        u64 to = MACHINE64_HANDLERS + n * 16;
+        phys_write(phys, MACHINE64_IDT + n * 16, 8, (u64)0x8e01 << 32 | (u64)8 << 16 | to);
+        phys_write(phys, MACHINE64_IDT + n * 16 + 8, 8, 0);
+        phys_write_bytes(phys, to, "\xf4", 1);
+    }
+}
+
+void machine64_reset(struct vcpu *v, u32 cr4)
+{
+    vcpu_reset(v);
+    v->paging.cr0 = CR0_PE | CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_MP;
+    v->paging.cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | cr4;
+    v->paging.cr3 = MACHINE64_PML4;
+    v->paging.efer = EFER_LME | EFER_LMA | EFER_NXE | EFER_SCE;
+    v->gdtr = (struct desc_table){MACHINE64_GDT, 0x2f};
+    v->idtr = (struct desc_table){MACHINE64_IDT, 32 * 16 - 1};
+    v->tr = (struct segment){.base = MACHINE64_TSS, .limit = 103, .access = AR_P | 11, .selector = 0x18};
+    v->base64.tr = MACHINE64_TSS;
+    shadow_load_root(v->shadow, &v->paging);
+}
+
+void machine64_enter(struct vcpu *v, bool kernel)
+{
+    unsigned dpl = kernel ? 0 : AR_DPL, code = kernel ? 0x08 : 0x2b, data = kernel ? 0x10 : 0x23;
+    for (unsigned s = 0; s < SEG_COUNT; s++)
+        v->seg[s] = (struct segment){.limit = 0xffffffff,
+                                     .selector = (u16)(s == SEG_CS ? code : data),
+                                     .access = AR_P | AR_S | dpl | AR_G | AR_WRITABLE | AR_ACCESSED |
+                                               (s == SEG_CS ? AR_CODE | AR_L : AR_DB)};
+    v->cpl = kernel ? 0 : 3;
+}
+
+static void init(struct rig *rig)
+{
     struct phys *phys = &rig->phys;
     rig->vcpu.model = cpu_model_find("max64");
-    phys_write(phys, PML4_AT, 8, PDPT_AT | 7);
+    phys_write(phys, MACHINE64_PML4, 8, PDPT_AT | 7);
     phys_write(phys, PDPT_AT, 8, PD_AT | 7);
     /* Only what the host has too, and what the CPU itself needs at supervisor privilege. */
     for (u64 page = 0; page < 8; page++)
@@ -33,35 +62,14 @@ static void init(struct rig *rig)
     phys_write(phys, 0x13000 + (CODE_AT >> 12 & 511) * 8, 8, CODE_AT | 7);
     for (u64 at = SCRATCH_AT; at < SCRATCH_AT + SCRATCH_BYTES; at += PAGE_SIZE)
         phys_write(phys, 0x14000 + (at >> 12 & 511) * 8, 8, at | 7);
-    phys_write_bytes(phys, GDT_AT, gdt, sizeof(gdt));
-    phys_write(phys, TSS_AT + 36, 8, IST_AT);
-    for (u64 n = 0; n < 32; n++) {
-        u64 to = HANDLERS_AT + n * 16;
-        phys_write(phys, IDT_AT + n * 16, 8, (u64)0x8e01 << 32 | (u64)8 << 16 | to);
-        phys_write(phys, IDT_AT + n * 16 + 8, 8, 0);
-        phys_write_bytes(phys, (u32)to, "\xf4", 1);
-    }
+    machine64_tables(phys);
 }
 
 static void set_state(struct rig *rig, const struct state64 *in)
 {
     struct vcpu *v = &rig->vcpu;
-    vcpu_reset(v);
-    v->paging.cr0 = CR0_PE | CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_MP;
-    v->paging.cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT;
-    v->paging.cr3 = PML4_AT;
-    v->paging.efer = EFER_LME | EFER_LMA | EFER_NXE | EFER_SCE;
-    v->gdtr = (struct desc_table){GDT_AT, 0x2f};
-    v->idtr = (struct desc_table){IDT_AT, 32 * 16 - 1};
-    v->tr = (struct segment){.base = TSS_AT, .limit = 103, .access = AR_P | 11, .selector = 0x18};
-    v->base64.tr = TSS_AT;
-    for (unsigned s = 0; s < SEG_COUNT; s++)
-        v->seg[s] = (struct segment){.limit = 0xffffffff,
-                                     .selector = s == SEG_CS ? 0x2b : 0x23,
-                                     .access = AR_P | AR_S | AR_DPL | AR_G | AR_WRITABLE | AR_ACCESSED |
-                                               (s == SEG_CS ? AR_CODE | AR_L : AR_DB)};
-    v->cpl = 3;
-    shadow_load_root(v->shadow, &v->paging);
+    machine64_reset(v, 0);
+    machine64_enter(v, false);
     for (unsigned n = 0; n < GPR_COUNT; n++)
         *vcpu_gpr(v, n) = in->gpr[n];
     v->rip = in->rip;
@@ -99,7 +107,7 @@ void machine64_run(struct rig *rig, const struct state64 *in, struct state64 *ou
     for (unsigned n = 0; n < GPR_COUNT; n++)
         out->gpr[n] = vcpu_gpr_read(v, n);
     if (v->cpl == 0) { /* in a handler: what it interrupted is in its frame */
-        out->vector = (u8)((v->rip - HANDLERS_AT) / 16);
+        out->vector = (u8)((v->rip - MACHINE64_HANDLERS) / 16);
         bool has_error = out->vector == 8 || (out->vector >= 10 && out->vector <= 14) || out->vector == 17;
         u64 frame = out->gpr[REG_ESP] + (has_error ? 8 : 0);
         out->rip = phys_read(&rig->phys, frame, 8);

@@ -16,6 +16,15 @@ enum {
     SCRATCH_BYTES = 0x4000,
     SCRATCH_MIDDLE = SCRATCH_AT + SCRATCH_BYTES / 2,
 };
+/* Guest-physical addresses of what the CPU needs. */
+enum {
+    MACHINE64_GDT = 0x1000,
+    MACHINE64_TSS = 0x1800,
+    MACHINE64_IDT = 0x2000,
+    MACHINE64_HANDLERS = 0x4000, /* 32 times 16 bytes, a HLT each */
+    MACHINE64_IST = 0x8000,      /* end of the handlers' stack */
+    MACHINE64_PML4 = 0x10000,
+};
 enum { NO_FAULT = 1 /* #DB: the single-step trap */ };
 
 struct state64 {
@@ -32,5 +41,11 @@ struct rig *machine64_create(bool translate, unsigned block_limit);
  * the instruction that faulted, with its vector. */
 void machine64_run(struct rig *rig, const struct state64 *in, struct state64 *out, const u8 *code,
                    unsigned bytes, unsigned count, const u8 *scratch);
+
+/* For machines with page tables of their own: GDT, TSS, IDT and handlers; a vCPU in 64-bit mode with these and the root at
+ * MACHINE64_PML4, and more bits of CR4; its segments and privilege. */
+void machine64_tables(struct phys *phys);
+void machine64_reset(struct vcpu *v, u32 cr4);
+void machine64_enter(struct vcpu *v, bool kernel);
 
 #endif

@@ -171,11 +171,11 @@ static bool has_room(const struct ne2000 *ne, u32 bytes, bool *never)
     return needed < (free ? free : pages);
 }
 
-/* Header: status, the page of the next packet, the bytes with the header. */
+/* Header: status, the page of the next packet, the bytes of frame and FCS. Drivers hold the count against the pages. */
 static bool store_frame(struct ne2000 *ne, const u8 *frame, u32 bytes, bool *never)
 {
     u8 packet[HEADER_BYTES + RECEIVE_MOST];
-    u32 length = HEADER_BYTES + bytes + ETHERNET_FCS_BYTES;
+    u32 count = bytes + ETHERNET_FCS_BYTES, length = HEADER_BYTES + count;
     if (!has_room(ne, length, never)) return false;
     memcpy(packet + HEADER_BYTES, frame, bytes);
     store_any(packet + HEADER_BYTES + bytes, 4, ethernet_fcs(frame, bytes));
@@ -187,8 +187,8 @@ static bool store_frame(struct ne2000 *ne, const u8 *frame, u32 bytes, bool *nev
     u32 at = (u32)ne->current * PAGE_BYTES;
     store(ne, at, ne->receive_status);
     store(ne, at + 1, page);
-    store(ne, at + 2, (u8)length);
-    store(ne, at + 3, (u8)(length >> 8));
+    store(ne, at + 2, (u8)count);
+    store(ne, at + 3, (u8)(count >> 8));
     ne->current = page;
     return true;
 }
