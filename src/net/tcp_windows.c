@@ -114,7 +114,7 @@ static void answer(struct tcp_connection *c, u8 *frame, struct frame_layout *lay
     if (!c->established) {
         c->guest_acked = c->acked = c->sent = get_be32(tcp + TCP_SEQUENCE) + 1;
         c->edge = c->acked; /* until the guest says more */
-        c->router_edge = c->guest_next;
+        c->router_edge = c->guest_next + get_be16(tcp + TCP_WINDOW);
         c->established = true;
     }
     if (layout->payload - layout->transport + more > HEADER_MOST) {

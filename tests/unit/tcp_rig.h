@@ -87,14 +87,14 @@ static inline u32 window_of(const u8 *bytes)
 }
 
 /* The SYNs of both sides. */
-static inline void shake_hands(const struct tcp_windows_ops *ops, const char *options)
+static inline void shake_hands(const struct tcp_windows_ops *ops, const char *options, u32 router_window)
 {
     tcp_windows_destroy(windows);
     windows = tcp_windows_create(ops, NULL);
     CHECK(windows != NULL);
     make(true, TCP_SYN, GUEST_ISS, 0, 64240, 0, options);
     CHECK(tcp_windows_from_guest(windows, frame, &layout));
-    make(false, TCP_SYN | TCP_ACK, ROUTER_ISS, GUEST_ISS + 1, 65535, 0, segment_size);
+    make(false, TCP_SYN | TCP_ACK, ROUTER_ISS, GUEST_ISS + 1, router_window, 0, segment_size);
     tcp_windows_from_router(windows, frame, &layout);
     CHECK(checksum_is_good(frame, &layout));
 }

@@ -181,7 +181,7 @@ static u64 transfer(u32 loss_percent, bool large, bool sack)
     lossy.random = 4711;
     lossy.large = large;
     lossy.sack = sack;
-    shake_hands(&ops, sack ? scale_sack : scale);
+    shake_hands(&ops, sack ? scale_sack : scale, 65535);
     CHECK(!sack == !frame_tcp_option(frame, &layout, TCP_OPTION_SACK_PERMITTED, 2));
     CHECK(guest(TCP_ACK, GUEST_ISS + 1, FIRST, WINDOW >> SHIFT, 0));
     server_takes(frame + TRANSPORT);
