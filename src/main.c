@@ -221,7 +221,7 @@ static bool is_understood(int argc, char **argv, char *error, size_t error_bytes
     struct options options;
     enum command command;
     bool good = options_parse(argc, argv, device_table, &options, &command, error, error_bytes);
-    options_release(&options);
+    if (good) options_release(&options);
     return good;
 }
 
