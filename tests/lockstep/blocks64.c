@@ -3,15 +3,14 @@
  * same.
  */
 #include "generate64.h"
+#include "random64.h"
+#include "random_run.h"
 
 #include "cpu/isa.h"
 #include "translator/translator.h"
 
-#include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { BLOCK_INSNS = 16, BLOCK_BYTES = BLOCK_INSNS * INSN_MAX_BYTES + 2 };
 /* These point into the scratch area. No instruction of a block writes them, but for pushes and pops. */
@@ -110,30 +109,17 @@ static bool test_one(struct rig *interpreter, struct rig *translator)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
-                                            {"count", required_argument, NULL, 'c'},
-                                            {"seconds", required_argument, NULL, 'n'},
-                                            {0}};
-    u64 seed = (u64)time(NULL), count = 10000, seconds = 0, run = 0;
+    struct random_run blocks = {.seed = (u64)time(NULL), .count = 10000};
     unsigned failures = 0;
-    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        switch (option) {
-        case 's': seed = strtoull(optarg, NULL, 0); break;
-        case 'c': count = strtoull(optarg, NULL, 0); break;
-        case 'n': seconds = strtoull(optarg, NULL, 0); break;
-        default: fprintf(stderr, "usage: %s [--seed N] [--count N | --seconds N]\n", argv[0]); return 2;
-        }
-    }
-    printf("seed %llu\n", (unsigned long long)seed);
-    fflush(stdout);
-    random64_seed(seed);
+    u64 run = 0;
+    if (!random_run_parse(&blocks, NULL, argc, argv)) return 2;
+    random64_seed(blocks.seed);
     struct rig *interpreter = machine64_create(false, 0), *translator = machine64_create(true, 0);
     if (!interpreter || !translator || translator_install_signals()) {
         fprintf(stderr, "cannot set up\n");
         return 3;
     }
-    time_t start = time(NULL);
-    for (; (seconds ? time(NULL) - start < (time_t)seconds : run < count) && failures < 10; run++)
+    for (; random_run_goes_on(&blocks, run) && failures < 10; run++)
         failures += !test_one(interpreter, translator);
     printf("%llu blocks, %u failures; %llu hoisted checks\n", (unsigned long long)run, failures,
            (unsigned long long)translator->counters.hoists);
