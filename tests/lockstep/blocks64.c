@@ -86,9 +86,8 @@ static void report(const struct sequence *s, const struct state64 *a, const stru
 }
 
 /* False: they differ. */
-static bool test_one(struct rig *interpreter, struct rig *translator)
+static bool test_one(struct rig *interpreter, struct rig *translator, const u8 *scratch)
 {
-    static u8 scratch[SCRATCH_BYTES];
     static struct sequence s;
     struct state64 in, ends[2] = {{.vector = 0}, {.vector = 0}};
     generate_sequence(interpreter, &s);
@@ -96,8 +95,6 @@ static bool test_one(struct rig *interpreter, struct rig *translator)
     for (unsigned n = 0; n < GPR_COUNT; n++)
         if (POINTERS >> n & 1)
             in.gpr[n] = SCRATCH_MIDDLE + (random64() % 512 & (random64_chance(70) ? ~7ull : ~0ull));
-    for (unsigned n = 0; n < SCRATCH_BYTES; n += 8)
-        memcpy(scratch + n, &(u64){random64_boundary()}, 8);
     machine64_run(interpreter, &in, &ends[0], s.code, s.bytes, s.count + 1, scratch);
     machine64_run(translator, &in, &ends[1], s.code, s.bytes, s.count + 1, scratch);
     if (!differences(&ends[0], &ends[1], interpreter->phys.ram + SCRATCH_AT,
@@ -110,6 +107,7 @@ static bool test_one(struct rig *interpreter, struct rig *translator)
 int main(int argc, char **argv)
 {
     struct random_run blocks = {.seed = (u64)time(NULL), .count = 10000};
+    static u8 scratch[SCRATCH_BYTES];
     unsigned failures = 0;
     u64 run = 0;
     if (!random_run_parse(&blocks, NULL, argc, argv)) return 2;
@@ -119,8 +117,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "cannot set up\n");
         return 3;
     }
-    for (; random_run_goes_on(&blocks, run) && failures < 10; run++)
-        failures += !test_one(interpreter, translator);
+    for (; random_run_goes_on(&blocks, run) && failures < 10; run++) {
+        if (run % 64 == 0) random64_fill(scratch, SCRATCH_BYTES);
+        failures += !test_one(interpreter, translator, scratch);
+    }
     printf("%llu blocks, %u failures; %llu hoisted checks\n", (unsigned long long)run, failures,
            (unsigned long long)translator->counters.hoists);
     return failures != 0;

@@ -142,9 +142,7 @@ static void test_one(struct oracle *o)
     if (!generate64(o->rig, &t)) return;
     generate64_state(&t, &in);
     if (random64_below(256) == 0) generate64_aim(&t, &in, own_address(o));
-    if (o->run % 512 == 0)
-        for (unsigned n = 0; n < SCRATCH_BYTES; n += 8)
-            memcpy(o->scratch + n, &(u64){random64_boundary()}, 8);
+    if (o->run % 512 == 0) random64_fill(o->scratch, SCRATCH_BYTES);
     memcpy(code, t.bytes, INSN_MAX_BYTES);
     native64_put_jump(code, t.insn.length);
     machine64_run(o->rig, &in, &guest, code, sizeof(code), 1, o->scratch);

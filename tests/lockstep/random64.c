@@ -2,6 +2,8 @@
 
 #include "base/hash.h"
 
+#include <string.h>
+
 static u64 state = 1;
 
 void random64_seed(u64 seed)
@@ -31,4 +33,10 @@ u64 random64_boundary(void)
                                  1ull << 63, ~0ull >> 1, ~0ull << 47, UINT64_MAX, 31,         63};
     u64 value = random64_chance(50) ? random64() : values[random64_below(ARRAY_SIZE(values))];
     return random64_chance(20) ? (u64)(s32)value : random64_chance(10) ? value >> random64_below(64) : value;
+}
+
+void random64_fill(u8 *to, unsigned bytes)
+{
+    for (unsigned n = 0; n < bytes; n += 8)
+        memcpy(to + n, &(u64){random64_boundary()}, 8);
 }

@@ -12,5 +12,7 @@ u64 random64_below(u64 n);
 bool random64_chance(unsigned percent);
 /* A random number, often one at the boundary of a size. */
 u64 random64_boundary(void);
+/* Such numbers, side by side. */
+void random64_fill(u8 *to, unsigned bytes);
 
 #endif
