@@ -3,9 +3,11 @@
 #include "cpu/mode.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <ucontext.h>
 
 /* The first word of an XSAVE area's header. */
@@ -89,6 +91,26 @@ static void *map_at(u64 at, u64 bytes, int protection)
     return got == (void *)(uintptr_t)at ? got : NULL;
 }
 
+/* Linux has the stack grow to any address below it that is touched, as far as the limit allows. An instruction of a test that touches
+ * one would not fault. So the stack grows now, as far as the engines may need it, and no further. */
+static bool fix_stack(void)
+{
+    enum { STACK_BYTES = 1 << 20 };
+    volatile u8 stack[STACK_BYTES];
+    for (unsigned at = 0; at < STACK_BYTES; at += PAGE_SIZE)
+        stack[at] = 0;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char line[512];
+    struct rlimit limit = {0};
+    unsigned long start, end;
+    while (maps && fgets(line, sizeof(line), maps))
+        if (strstr(line, "[stack]") && sscanf(line, "%lx-%lx", &start, &end) == 2)
+            limit.rlim_cur = end - start;
+    if (maps) fclose(maps);
+    limit.rlim_max = limit.rlim_cur;
+    return limit.rlim_cur && !setrlimit(RLIMIT_STACK, &limit);
+}
+
 bool native64_init(void)
 {
     static u8 stack[65536];
@@ -100,7 +122,7 @@ bool native64_init(void)
     action.sa_sigaction = end;
     for (unsigned n = 0; n < ARRAY_SIZE(ends); n++)
         sigaction(ends[n], &action, &engine_action[ends[n]]);
-    return map_at(CODE_AT, PAGE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC) &&
+    return fix_stack() && map_at(CODE_AT, PAGE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC) &&
            map_at(SCRATCH_AT, SCRATCH_BYTES, PROT_READ | PROT_WRITE);
 }
 

@@ -95,7 +95,7 @@ static void test_multiboot_elf(void)
     CHECK_EQ(load_files(f), 0);
     check_flat(f);
     check_segment(f);
-    const struct vcpu *v = &f->vcpu;
+    const struct vcpu *v = &f->rig->vcpu;
     CHECK_EQ(v->gpr[REG_EAX], 0x2badb002);
     CHECK_EQ(v->rip, AT + 0x40);
     u32 info = (u32)v->gpr[REG_EBX];
@@ -160,7 +160,7 @@ static void test_multiboot_by_addresses(void)
     memset(guest(f, AT), 0xaa, 0x8000);
     CHECK_EQ(load_files(f), 0);
     check_flat(f);
-    CHECK_EQ(f->vcpu.rip, AT + 0x123);
+    CHECK_EQ(f->rig->vcpu.rip, AT + 0x123);
     CHECK(!memcmp(guest(f, AT), image + 0x100, 0x2000));
     CHECK_EQ(*guest(f, AT + 0x2000) | *guest(f, AT + 0x4fff), 0);
     CHECK_EQ(*guest(f, AT + 0x5000), 0xaa);
@@ -191,7 +191,7 @@ static void test_multiboot_by_addresses(void)
     set32(fields + 12, 0x20000);
     put(f);
     CHECK_EQ(load_files(f), 0);
-    CHECK(f->vcpu.gpr[REG_EBX] >= MB && f->vcpu.gdtr.base >= MB);
+    CHECK(f->rig->vcpu.gpr[REG_EBX] >= MB && f->rig->vcpu.gdtr.base >= MB);
     /* Unknown features, and a bad checksum. */
     add_multiboot(0x400, 1 << 16 | 1 << 5);
     put(f);
@@ -216,10 +216,10 @@ static void test_pvh(void)
     CHECK_EQ(load_files(f), 0);
     check_flat(f);
     check_segment(f);
-    CHECK_EQ(f->vcpu.rip, AT + 0x55);
-    CHECK_EQ(f->vcpu.tr.limit, 0x67);
-    CHECK_EQ(f->vcpu.tr.access & 0x8f, 0x8b);
-    u32 start = (u32)f->vcpu.gpr[REG_EBX];
+    CHECK_EQ(f->rig->vcpu.rip, AT + 0x55);
+    CHECK_EQ(f->rig->vcpu.tr.limit, 0x67);
+    CHECK_EQ(f->rig->vcpu.tr.access & 0x8f, 0x8b);
+    u32 start = (u32)f->rig->vcpu.gpr[REG_EBX];
     CHECK_EQ(guest32(f, start), 0x336ec578);
     CHECK_EQ(guest32(f, start + 4), 1);
     CHECK_EQ(guest32(f, start + 12), 1);
@@ -270,12 +270,12 @@ static void test_elf64(void)
     add_pvh_note(AT + 0x55);
     put(f);
     CHECK_REFUSED(f, "is for 64-bit CPUs");
-    f->vcpu.model = cpu_model_find("max64");
+    f->rig->vcpu.model = cpu_model_find("max64");
     CHECK_EQ(load_files(f), 0);
     check_flat(f); /* PVH starts all kernels in 32-bit mode */
     check_segment(f);
-    CHECK_EQ(f->vcpu.rip, AT + 0x55);
-    CHECK_EQ(guest32(f, f->vcpu.gpr[REG_EBX]), 0x336ec578);
+    CHECK_EQ(f->rig->vcpu.rip, AT + 0x55);
+    CHECK_EQ(guest32(f, f->rig->vcpu.gpr[REG_EBX]), 0x336ec578);
     /* QEMU refuses this one, too. */
     add_multiboot(0x300, 3);
     put(f);
@@ -333,12 +333,12 @@ static void test_firmware(void)
     f->files = (struct boot_files){.firmware = f->path[1]};
     for (unsigned round = 0; round < 2; round++) {
         CHECK_EQ(load_files(f), 0);
-        CHECK(!memcmp(phys_host(&f->phys, 0xfffc0000), rom, 256 << 10));
-        CHECK(!memcmp(phys_host(&f->phys, 0xe0000), rom + (128 << 10), 128 << 10));
-        CHECK_EQ(phys_find(&f->phys, 0xffff0)->kind, PHYS_ROM);
-        CHECK_EQ(phys_find(&f->phys, 0xfffffff0)->kind, PHYS_ROM);
+        CHECK(!memcmp(phys_host(&f->rig->phys, 0xfffc0000), rom, 256 << 10));
+        CHECK(!memcmp(phys_host(&f->rig->phys, 0xe0000), rom + (128 << 10), 128 << 10));
+        CHECK_EQ(phys_find(&f->rig->phys, 0xffff0)->kind, PHYS_ROM);
+        CHECK_EQ(phys_find(&f->rig->phys, 0xfffffff0)->kind, PHYS_ROM);
         /* The chipset turns the low copy into RAM; the loader maps it again after a reset. */
-        CHECK_EQ(phys_map_ram(&f->phys, 0xf0000, 0x10000), 0);
+        CHECK_EQ(phys_map_ram(&f->rig->phys, 0xf0000, 0x10000), 0);
     }
     write_file(f->path[1], rom, 64 << 10);
     fixture_free(f);
@@ -346,8 +346,8 @@ static void test_firmware(void)
     write_file(f->path[1], rom, 64 << 10);
     f->files = (struct boot_files){.firmware = f->path[1]};
     CHECK_EQ(load_files(f), 0);
-    CHECK(!memcmp(phys_host(&f->phys, 0xf0000), rom, 64 << 10));
-    CHECK_EQ(phys_find(&f->phys, 0xe0000)->kind, PHYS_RAM);
+    CHECK(!memcmp(phys_host(&f->rig->phys, 0xf0000), rom, 64 << 10));
+    CHECK_EQ(phys_find(&f->rig->phys, 0xe0000)->kind, PHYS_RAM);
     fixture_free(f);
     /* Smaller than a segment that the chipset can switch: the whole segment is ROM. */
     f = ready();
@@ -355,10 +355,10 @@ static void test_firmware(void)
     f->files = (struct boot_files){.firmware = f->path[1]};
     for (unsigned round = 0; round < 2; round++) {
         CHECK_EQ(load_files(f), 0);
-        CHECK_EQ(phys_find(&f->phys, 0xfffffff0)->gpa, 0xffffc000);
-        CHECK(!memcmp(phys_host(&f->phys, 0xfffff000), rom, 4096));
-        CHECK(!memcmp(phys_host(&f->phys, 0xff000), rom, 4096));
-        CHECK_EQ(*phys_host(&f->phys, 0xfc000), 0xff);
+        CHECK_EQ(phys_find(&f->rig->phys, 0xfffffff0)->gpa, 0xffffc000);
+        CHECK(!memcmp(phys_host(&f->rig->phys, 0xfffff000), rom, 4096));
+        CHECK(!memcmp(phys_host(&f->rig->phys, 0xff000), rom, 4096));
+        CHECK_EQ(*phys_host(&f->rig->phys, 0xfc000), 0xff);
     }
     write_file(f->path[1], rom, 5000);
     CHECK_REFUSED(f, "multiple of 4096");

@@ -143,13 +143,13 @@ static void start(struct load_fixture *f)
     write_file(f->path[0], image, image_bytes);
     CHECK_EQ(load_files(f), 0);
     check_flat(f);
-    CHECK(f->vcpu.gpr[REG_ESI] && !memcmp(guest(f, f->vcpu.gpr[REG_ESI] + 0x202), "HdrS", 4));
+    CHECK(f->rig->vcpu.gpr[REG_ESI] && !memcmp(guest(f, f->rig->vcpu.gpr[REG_ESI] + 0x202), "HdrS", 4));
 }
 
 static void check_unpacked(struct load_fixture *f)
 {
     start(f);
-    CHECK_EQ(f->vcpu.rip, ENTRY);
+    CHECK_EQ(f->rig->vcpu.rip, ENTRY);
     CHECK(!memcmp(guest(f, AT), elf + SEGMENT, SEGMENT_BYTES));
     CHECK_EQ(guest32(f, AT + SEGMENT_BYTES), 0); /* BSS */
 }
@@ -158,7 +158,7 @@ static void check_unpacked(struct load_fixture *f)
 static void check_left_to_guest(struct load_fixture *f)
 {
     start(f);
-    CHECK_EQ(f->vcpu.rip, 0x100000);
+    CHECK_EQ(f->rig->vcpu.rip, 0x100000);
     CHECK(!memcmp(guest(f, 0x100000), image + SETUP, image_bytes - SETUP));
 }
 
@@ -221,8 +221,8 @@ static void test_not_for_us(void)
 static void test_64bit(void)
 {
     struct load_fixture *f = ready(pack_gzip);
-    f->vcpu.model = cpu_model_find("max64");
-    f->vcpu.paging.maxphyaddr = f->vcpu.model->maxphyaddr;
+    f->rig->vcpu.model = cpu_model_find("max64");
+    f->rig->vcpu.paging.maxphyaddr = f->rig->vcpu.model->maxphyaddr;
     Elf64_Ehdr *header = (Elf64_Ehdr *)(void *)elf;
     Elf64_Phdr *segment = (Elf64_Phdr *)(void *)(elf + sizeof *header);
     *header = (Elf64_Ehdr){.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
@@ -248,7 +248,7 @@ static void test_64bit(void)
     memset(guest(f, AT), 0xcc, SEGMENT_BYTES + 0x1000);
     CHECK_EQ(load_files(f), 0);
     check_long(f);
-    CHECK_EQ(f->vcpu.rip, ENTRY);
+    CHECK_EQ(f->rig->vcpu.rip, ENTRY);
     CHECK(!memcmp(guest(f, AT), elf + SEGMENT, SEGMENT_BYTES));
     CHECK_EQ(guest32(f, AT + SEGMENT_BYTES), 0);
     make_elf();
@@ -257,7 +257,7 @@ static void test_64bit(void)
     write_file(f->path[0], image, image_bytes);
     CHECK_EQ(load_files(f), 0);
     check_long(f);
-    CHECK_EQ(f->vcpu.rip, 0x100200);
+    CHECK_EQ(f->rig->vcpu.rip, 0x100200);
     fixture_free(f);
 }
 
