@@ -106,7 +106,8 @@ struct board_facts {
     bool parallel;
     bool apic; /* a local APIC and an I/O APIC */
     bool hpet;
-    bool flash; /* firmware is in a flash chip */
+    bool suspend; /* the guest is told that it can suspend to RAM */
+    bool flash;   /* firmware is in a flash chip */
 };
 
 struct board {

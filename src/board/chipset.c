@@ -153,6 +153,7 @@ static void make_bridges(struct chipset *c, struct board *board)
                                             .suspend = suspend,
                                             .wake = wake,
                                             .machine = c});
+    board->facts.suspend = !board->options->no_suspend;
 }
 
 /* Returns 0 or -errno. */

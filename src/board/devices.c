@@ -38,16 +38,33 @@ static bool is_reserved(const struct board *board, unsigned slot)
     const struct device_options *options = &board->options->devices;
     for (unsigned n = 0; n < options->count; n++)
         if (options->device[n].type && options->device[n].type->bus == &bus_pci &&
-            device_number(&options->device[n], "addr", 0) == slot)
+            (device_number(&options->device[n], "addr", 0) & 31) == slot)
             return true;
     return false;
+}
+
+/* Only the PIIX3 tells software to look for more functions than 0 (PCI 3.0, 6.2.1, header type). */
+static bool find_function(struct board *board, const struct device_option *option, unsigned slot,
+                          unsigned function, u8 *devfn, char *error, size_t error_bytes)
+{
+    const struct pci_device *first = board->pci.device[PCI_DEVFN(slot, 0)];
+    *devfn = (u8)PCI_DEVFN(slot, function);
+    if (!first || !(first->config[PCI_HEADER_TYPE] & PCI_MULTI_FUNCTION))
+        return SAY("PCI slot %x takes a device of one function: addr=%x.%x is not possible", slot, slot,
+                   function);
+    if (board->pci.device[*devfn])
+        return SAY("there is a device at function %x of PCI slot %x already", function, slot);
+    board->device[board_number_of(board, option)].devfn = *devfn;
+    return true;
 }
 
 bool board_find_slot(struct board *board, const struct device_option *option, u8 *devfn, char *error,
                      size_t error_bytes)
 {
     const struct pci_bus *bus = &board->pci;
-    unsigned slot = (unsigned)device_number(option, "addr", 0);
+    unsigned slot = (unsigned)device_number(option, "addr", 0) & 31;
+    unsigned function = (unsigned)device_number(option, "addr", 0) >> 5;
+    if (function) return find_function(board, option, slot, function, devfn, error, error_bytes);
     if (slot && bus->device[PCI_DEVFN(slot, 0)]) return SAY("there is a device in PCI slot %x already", slot);
     if (!slot) slot = FIRST_SLOT;
     while (!device_text(option, "addr") && slot < SLOTS &&

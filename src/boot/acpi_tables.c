@@ -20,6 +20,7 @@
 #include "serial2.hex"
 #include "serial3.hex"
 #include "serial4.hex"
+#include "suspend.hex"
 
 /* The same in all tables. The ASL files have them too. */
 #define OEM_ID       "RINGER"
@@ -242,7 +243,7 @@ static u32 add_facts(struct acpi_tables *acpi, const struct acpi_machine *machin
 /* --- all of them --- */
 
 struct table_list {
-    u32 at[8 + SERIAL_PORTS];
+    u32 at[9 + SERIAL_PORTS];
     unsigned count;
 };
 
@@ -288,6 +289,8 @@ void acpi_tables_build(struct acpi_tables *acpi, const struct acpi_machine *mach
     list.at[list.count++] = add_fadt(acpi, machine->pm_base, facs, dsdt);
     list.at[list.count++] = add_facts(acpi, machine);
     list.at[list.count++] = add_code(acpi, hotplug_aml_code, sizeof hotplug_aml_code);
+    if (machine->facts.suspend)
+        list.at[list.count++] = add_code(acpi, suspend_aml_code, sizeof suspend_aml_code);
     list_serial(acpi, machine, &list);
     if (machine->facts.parallel)
         list.at[list.count++] = add_code(acpi, parallel_aml_code, sizeof parallel_aml_code);

@@ -154,12 +154,12 @@ static bool put_boot_plan(struct firmware *f)
 }
 
 /* Sleep states S0 to S5, a byte each: bit 7, the machine has it; bits 2-0, its SLP_TYP. QEMU has the same file; firmware
- * that makes the ACPI tables itself reads it there. S1, S2 and S4 are missing, as in acpi/dsdt.asl. */
+ * that makes the ACPI tables itself reads it there. S1, S2 and S4 are missing, as in the ACPI tables. */
 static bool put_sleep_states(struct firmware *f)
 {
     enum { HAS_STATE = 0x80, SLEEP_OFF = 0, SLEEP_TO_RAM = 1 };
-    static const u8 states[6] = {
-        [0] = HAS_STATE, [3] = HAS_STATE | SLEEP_TO_RAM, [5] = HAS_STATE | SLEEP_OFF};
+    u8 to_ram = f->wiring.board->facts.suspend ? HAS_STATE | SLEEP_TO_RAM : 0;
+    u8 states[6] = {[0] = HAS_STATE, [3] = to_ram, [5] = HAS_STATE | SLEEP_OFF};
     return fw_cfg_put_file(&f->config, "etc/system-states", states, sizeof(states), false);
 }
 

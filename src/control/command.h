@@ -116,6 +116,8 @@ void run_change(struct control_call *call);
 void run_query_chardev(struct control_call *call);
 void run_guest_agent(struct control_call *call);
 void run_ringbuf_read(struct control_call *call);
+void run_set_password(struct control_call *call);
+void run_vnc_password(struct control_call *call);
 void run_set_link(struct control_call *call);
 void run_network(struct control_call *call);
 void run_gdbserver(struct control_call *call);

@@ -74,6 +74,9 @@ static const struct control_argument inspect[] = {NUMBER("address"), END};
 static const struct control_argument hot[] = {
     {.name = "most", .type = ARGUMENT_NUMBER, .optional = true, .positional = true}, END};
 static const struct control_argument balloon[] = {NUMBER("value"), END};
+static const struct control_argument set_password[] = {TEXT("protocol"), TEXT("password"),
+                                                       TEXT_OPTIONAL("connected"), END};
+static const struct control_argument vnc_password[] = {TEXT("password"), END};
 static const struct control_argument watchdog[] = {TEXT("action"), END};
 static const struct control_argument device_add[] = {TEXT("driver"), HIDDEN_TEXT("id"), HIDDEN_TEXT("bus"),
                                                      END};
@@ -164,6 +167,9 @@ const struct control_command control_commands[] = {
      .changes = true},
     {"blockdev-change-medium", "change", "put another medium into a drive: change DEVICE FILE", change,
      .run = run_change, .changes = true},
+    {"set_password", "set_password", "set the password of VNC clients: set_password vnc PASSWORD",
+     set_password, .run = run_set_password},
+    {"change-vnc-password", NULL, "the same", vnc_password, .run = run_vnc_password},
     {"set_link", "set_link", "plug a network cable in or pull it: set_link NAME on|off", set_link,
      .run = run_set_link, .changes = true},
     {"ringbuf-read", "ringbuf_read", "take bytes out of a ringbuf chardev", ringbuf, .run = run_ringbuf_read},

@@ -346,9 +346,36 @@ void run_eject(struct control_call *call)
     change_medium(call, NULL);
 }
 
+static void set_vnc_password(struct control_call *call, const char *password)
+{
+    if (!console_set_password(&call->vm->chipset.console.console, password))
+        call_fail(call, "no VNC server takes a password: start it with -vnc ...,password=on");
+}
+
+void run_vnc_password(struct control_call *call)
+{
+    set_vnc_password(call, call_text(call, "password"));
+}
+
+void run_set_password(struct control_call *call)
+{
+    const char *connected = call_text(call, "connected");
+    if (strcmp(call_text(call, "protocol"), "vnc"))
+        call_fail(call, "Invalid parameter 'protocol': the only one is vnc");
+    else if (connected && strcmp(connected, "keep"))
+        call_fail(call, "parameter 'connected' must be 'keep' when 'protocol' is 'vnc'");
+    else
+        set_vnc_password(call, call_text(call, "password"));
+}
+
+/* HMP also has "change vnc password PASSWORD". */
 void run_change(struct control_call *call)
 {
-    change_medium(call, call_text(call, "filename"));
+    const char *device = call_text(call, "device"), *password = call_text(call, "format");
+    if (call->by_line && device && !strcmp(device, "vnc") && !strcmp(call_text(call, "filename"), "password"))
+        set_vnc_password(call, password ? password : "");
+    else
+        change_medium(call, call_text(call, "filename"));
 }
 
 /* --- chardevs, network --- */

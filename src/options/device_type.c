@@ -1,5 +1,7 @@
 #include "device_type.h"
 
+#include "base/log.h"
+
 #include "options_values.h"
 
 #include <assert.h>
@@ -102,12 +104,15 @@ static bool parse_choice(const char *choices, const char *text, u64 *number)
     return false;
 }
 
-/* Always hexadecimal; a function may follow, which must be 0. */
+/* "SLOT" or "SLOT.FUNCTION", hexadecimal. The number is the slot and, from bit 5 on, the function. */
 static bool parse_slot(const char *text, u64 *number)
 {
     char *end;
-    *number = strtoul(text, &end, 16);
-    return *number >= 1 && *number < 32 && (!*end || !strcmp(end, ".0") || !strcmp(end, ".0x0"));
+    u64 slot = strtoul(text, &end, 16), function = 0;
+    bool more = *end == '.' && isxdigit((unsigned char)end[1]);
+    if (more) function = strtoul(end + 1, &end, 16);
+    *number = function << 5 | slot;
+    return slot >= 1 && slot < 32 && function < 8 && !*end;
 }
 
 static bool parse_mac(const char *text, u64 *number)
@@ -151,7 +156,8 @@ static void describe(const struct property *property, char *text, size_t bytes)
                                         [PROPERTY_FILE] = "a file",
                                         [PROPERTY_SWITCH] = "on or off",
                                         [PROPERTY_AUTO] = "on, off or auto",
-                                        [PROPERTY_SLOT] = "the number of a slot, 1 to 1f",
+                                        [PROPERTY_SLOT] =
+                                            "the number of a slot, 1 to 1f, and if need be .FUNCTION,",
                                         [PROPERTY_DRIVE] = "the id of a drive",
                                         [PROPERTY_CHARDEV] = "the id of a chardev",
                                         [PROPERTY_SOCKET] = "the id of a chardev",
@@ -194,16 +200,13 @@ static bool check_required(const struct device_option *device, char *error, size
 /* A suffix of the name has said which interfaces the device has. */
 static bool is_decided(const struct name_suffix *suffix, const char *key)
 {
-    return *suffix->text && (!strcmp(key, "disable-legacy") || !strcmp(key, "disable-modern"));
+    return suffix && *suffix->text && (!strcmp(key, "disable-legacy") || !strcmp(key, "disable-modern"));
 }
 
-static bool no_such_type(const struct device_type *const *types, const char *name, char *error,
-                         size_t error_bytes)
+/* Controllers of newer USB. Ringer's devices are of USB 1, which a UHCI serves as well. */
+static bool is_newer_usb_host(const char *name)
 {
-    int at = snprintf(error, error_bytes, "there is no device \"%s\"; there are", name);
-    for (unsigned n = 0; types[n] && at >= 0 && (size_t)at < error_bytes; n++)
-        at += snprintf(error + at, error_bytes - (size_t)at, "%s %s", n ? "," : "", types[n]->name);
-    return false;
+    return !strcmp(name, "qemu-xhci") || !strcmp(name, "nec-usb-xhci") || !strcmp(name, "usb-ehci");
 }
 
 bool device_parse(struct device_option *device, const struct device_type *const *types, const char *list,
@@ -216,9 +219,16 @@ bool device_parse(struct device_option *device, const struct device_type *const 
     if (!option_list_open(&items, list)) return SAY("out of memory");
     option_list_next(&items, &name, &text);
     device->type = find_named(types, name, &suffix);
-    bool good = device->type || no_such_type(types, name, error, error_bytes);
-    if (good && suffix->setting) good = add_value(device, suffix->setting, "on", error, error_bytes);
+    bool replaced = !device->type && is_newer_usb_host(name);
+    if (replaced) {
+        device->type = find_exactly(types, "piix3-usb-uhci");
+        log_warn("-device %s: the USB host controller is a piix3-usb-uhci", name);
+    }
+    bool good = device->type || SAY("there is no device \"%s\"; -device help lists them", name);
+    if (good && suffix && suffix->setting)
+        good = add_value(device, suffix->setting, "on", error, error_bytes);
     while (good && option_list_next(&items, &key, &text)) {
+        if (replaced && !device_type_has(device->type, key)) continue;
         if (is_decided(suffix, key))
             good = SAY("-device %s: its name says which interfaces it has, so none can be disabled", name);
         else

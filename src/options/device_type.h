@@ -29,7 +29,7 @@ enum property_kind {
     PROPERTY_SWITCH,  /* on or off: 1 or 0 */
     PROPERTY_AUTO,    /* the same, or auto: 0 */
     PROPERTY_CHOICE,  /* one of `choices`, words with blanks between them: its number */
-    PROPERTY_SLOT,    /* of the PCI bus: "1f", "1f.0" */
+    PROPERTY_SLOT,    /* of the PCI bus: "1f", "1.2"; the number has the function from bit 5 on */
     PROPERTY_DRIVE,   /* the id of a -drive that no other device has */
     PROPERTY_CHARDEV, /* the id of a -chardev */
     PROPERTY_SOCKET,  /* the id of a -chardev socket that is not opened: the device itself speaks there */

@@ -51,6 +51,7 @@ struct board_options {
     bool boots_network;               /* firmware is to try it */
     bool no_apic;
     bool hpet;
+    bool no_suspend;
     enum watchdog_action watchdog_action;
     const char *parallel; /* the chardev of the parallel port; NULL: no such port */
     bool no_isa_pnp;

@@ -29,6 +29,23 @@ bool device_options_insert(struct device_options *options, unsigned at, const ch
 
 /* --- properties of whole types --- */
 
+/* The power management of QEMU's two PCs, by the names that libvirt gives. */
+static bool is_suspend_switch(const struct global_option *global)
+{
+    bool chip = !strcmp(global->type, "PIIX4_PM") || !strcmp(global->type, "ICH9-LPC");
+    return chip && !strcmp(global->property, "disable_s3");
+}
+
+static bool set_suspend(struct options *o, const char *value, const char *whole, struct complaint *c)
+{
+    u64 number;
+    if (option_number(value, &number) && number <= 1)
+        o->board.no_suspend = number;
+    else if (!option_switch(value, &o->board.no_suspend))
+        return COMPLAIN(c, "-global %s: disable_s3 is on or off", whole);
+    return true;
+}
+
 /* TYPE.PROPERTY=VALUE, or driver=TYPE,property=PROPERTY,value=VALUE */
 static bool set_global(struct options *o, const char *value, struct complaint *c)
 {
@@ -47,6 +64,7 @@ static bool set_global(struct options *o, const char *value, struct complaint *c
     devices->globals++;
     if (!global->type || !global->property || !global->value)
         return COMPLAIN(c, "-global takes TYPE.PROPERTY=VALUE, not \"%s\"", value);
+    if (is_suspend_switch(global)) return set_suspend(o, global->value, value, c);
     const struct device_type *type = device_type_find(devices->types, global->type);
     if (type && device_type_has(type, global->property)) global->applies_to = type;
     if (!global->applies_to) log_warn("-global %s has no effect: no device has this property", value);

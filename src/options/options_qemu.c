@@ -67,6 +67,7 @@ static bool check_numa(struct options *o, const char *value, struct complaint *c
 
 static bool add_watchdog(struct options *o, const char *value, struct complaint *c)
 {
+    if (strcmp(value, "i6300esb")) return COMPLAIN(c, "-watchdog is i6300esb, not \"%s\"", value);
     return device_options_add(&o->board.devices, value, c->text, c->bytes);
 }
 

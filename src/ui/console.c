@@ -117,3 +117,11 @@ void console_set(struct console *console, u32 *field, u32 value)
     for (struct console_frontend *frontend = console->frontends; frontend; frontend = frontend->next)
         frontend->changed(frontend);
 }
+
+bool console_set_password(struct console *console, const char *password)
+{
+    bool taken = false;
+    for (struct console_frontend *frontend = console->frontends; frontend; frontend = frontend->next)
+        taken |= frontend->set_password && frontend->set_password(frontend, password);
+    return taken;
+}

@@ -51,6 +51,9 @@ struct console_event {
 
 struct console_frontend {
     void (*changed)(struct console_frontend *frontend); /* vCPU thread; returns at once */
+    /* vCPU thread: the password that clients need from now on; "": no client is let in. False: the frontend takes no
+     * password. NULL: it never does. */
+    bool (*set_password)(struct console_frontend *frontend, const char *password);
     struct console_frontend *next;
 };
 
@@ -92,6 +95,9 @@ void console_send_key(struct console *console, const struct key *key, bool down)
 /* The user has copied a text. Only if the console `shares`. */
 void console_copy(struct console *console, const char *text, size_t bytes);
 void console_send_command(struct console *console, enum console_command command);
+
+/* vCPU thread: false: no frontend takes a password. */
+bool console_set_password(struct console *console, const char *password);
 
 /* Convert a coordinate on a screen of that width or height to the range of POINT. */
 u16 console_scale(s64 at, u32 length);

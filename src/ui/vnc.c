@@ -257,6 +257,29 @@ static void *serve(void *argument)
     return NULL;
 }
 
+/* --- the password --- */
+
+/* The server's thread reads it, and a monitor's command may change it meanwhile. */
+static rfbBool check_password(rfbClientPtr client, const char *answer, int bytes)
+{
+    struct vnc *vnc = client->screen->screenData;
+    pthread_mutex_lock(&vnc->password_lock);
+    vnc->passwords[0] = vnc->password[0] ? vnc->password : NULL;
+    rfbBool good = rfbCheckPasswordByList(client, answer, bytes);
+    pthread_mutex_unlock(&vnc->password_lock);
+    return good;
+}
+
+static bool set_password(struct console_frontend *frontend, const char *password)
+{
+    struct vnc *vnc = container_of(frontend, struct vnc, frontend);
+    if (!vnc->wants_password) return false;
+    pthread_mutex_lock(&vnc->password_lock);
+    snprintf(vnc->password, sizeof(vnc->password), "%.*s", VNC_PASSWORD_MAX, password);
+    pthread_mutex_unlock(&vnc->password_lock);
+    return true;
+}
+
 /* --- opening and closing --- */
 
 /* libvncserver's messages are about clients: they are debugging output. */
@@ -301,10 +324,9 @@ static bool make_screen(struct vnc *vnc, int fd)
         screen->setXCutText = vnc_cut_latin;
         screen->setXCutTextUTF8 = vnc_cut;
     }
-    if (vnc->password[0]) {
-        vnc->passwords[0] = vnc->password;
+    if (vnc->wants_password) {
         screen->authPasswdData = vnc->passwords;
-        screen->passwordCheck = rfbCheckPasswordByList;
+        screen->passwordCheck = check_password;
     }
     set_format(screen);
     rfbRegisterProtocolExtension(&vnc_scan_codes);
@@ -331,6 +353,8 @@ struct vnc *vnc_open(struct console *console, const char *specification, int *st
     vnc->viewer.changed = picture_changed;
     vnc->viewer.ready = picture_ready;
     vnc->frontend.changed = state_changed;
+    vnc->frontend.set_password = set_password;
+    pthread_mutex_init(&vnc->password_lock, NULL);
     vnc->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int fd = vnc_listen(vnc, specification, status, error, error_bytes);
     if (fd >= 0 && (vnc->wake_fd < 0 || !make_screen(vnc, fd))) {
@@ -380,6 +404,7 @@ void vnc_close(struct vnc *vnc)
     }
     display_detach(&vnc->viewer);
     if (vnc->wake_fd >= 0) close(vnc->wake_fd);
+    pthread_mutex_destroy(&vnc->password_lock);
     free(vnc->blank);
     free(vnc);
 }

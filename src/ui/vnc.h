@@ -16,7 +16,7 @@
 
 struct vnc;
 
-/* "[HOST]:N[,password-file=FILE]": listen on port 5900 + N of HOST, or of this host's loopback. From then on clients can
+/* "[HOST]:N[,password-file=FILE|,password=on]": listen on port 5900 + N of HOST, or of this host's loopback. From then on clients can
  * connect; they are served between start and stop. NULL with an exit status in *status and one sentence in error. */
 struct vnc *vnc_open(struct console *console, const char *specification, int *status, char *error,
                      size_t error_bytes);

@@ -6,6 +6,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,14 +36,32 @@ static bool read_password(struct vnc *vnc, const char *file, char *error, size_t
     return false;
 }
 
-static bool parse_details(struct vnc *vnc, const char *details, char *error, size_t error_bytes)
+/* `detail`: one of those behind the address, `length` characters long. With password=on, a monitor's command sets the password. */
+static bool parse_detail(struct vnc *vnc, const char *detail, size_t length, char *error, size_t error_bytes)
 {
     static const char key[] = "password-file=";
-    if (!*details) return true;
-    if (!strncmp(details, key, strlen(key)))
-        return read_password(vnc, details + strlen(key), error, error_bytes);
-    snprintf(error, error_bytes, "-vnc takes password-file=FILE behind the address, not \"%s\"", details);
-    return false;
+    char word[PATH_MAX];
+    snprintf(word, sizeof(word), "%.*s", (int)length, detail);
+    bool file = !strncmp(word, key, strlen(key));
+    if (file && !read_password(vnc, word + strlen(key), error, error_bytes)) return false;
+    if (file || !strcmp(word, "password") || !strcmp(word, "password=on"))
+        vnc->wants_password = true;
+    else if (strcmp(word, "password=off")) {
+        snprintf(error, error_bytes,
+                 "-vnc takes password-file=FILE or password=on|off behind the address, not \"%s\"", word);
+        return false;
+    }
+    return true;
+}
+
+static bool parse_details(struct vnc *vnc, const char *details, char *error, size_t error_bytes)
+{
+    while (*details) {
+        size_t length = strcspn(details, ",");
+        if (!parse_detail(vnc, details, length, error, error_bytes)) return false;
+        details += length + (details[length] == ',');
+    }
+    return true;
 }
 
 static bool is_loopback(const struct sockaddr *address)
@@ -74,7 +93,7 @@ static int open_port(const struct vnc *vnc, const char *host, const char *port, 
         return -1;
     }
     int fd = listen_at(list);
-    if (fd >= 0 && !is_loopback(list->ai_addr) && !vnc->password[0])
+    if (fd >= 0 && !is_loopback(list->ai_addr) && !vnc->wants_password)
         log_warn("there is no VNC password: anyone who reaches port %s of %s can use the machine", port,
                  host);
     freeaddrinfo(list);

@@ -28,16 +28,19 @@ struct vnc {
     bool wants, asked;
     u64 next_ask_ns, blink_ns;
     u32 clients;
-    u32 copied; /* console.copied when it was last read */
-    u32 *blank; /* shown until there is a picture */
-    char password[VNC_PASSWORD_MAX + 1];
-    char *passwords[2];
+    u32 copied;          /* console.copied when it was last read */
+    u32 *blank;          /* shown until there is a picture */
+    bool wants_password; /* clients must know it */
+    pthread_mutex_t password_lock;
+    char password[VNC_PASSWORD_MAX + 1];  /* under the lock; "": no client can know it */
+    char *passwords[2];                   /* the same as libvncserver reads it */
     const struct key *held[VNC_HELD_MAX]; /* keys that are down for the guest */
 };
 
 enum { VNC_CHANGED = 1, VNC_READY = 2, VNC_STATE = 4 };
 
-/* A listening socket for the specification, or -1 with one sentence in error. Sets vnc->password. */
+/* A listening socket for the specification, or -1 with one sentence in error. Sets vnc->wants_password, and vnc->password if
+ * it is in a file. */
 int vnc_listen(struct vnc *vnc, const char *specification, int *status, char *error, size_t error_bytes);
 
 /* --- vnc_input.c: libvncserver's hooks --- */

@@ -5,6 +5,8 @@ from connect import connect
 
 
 class Qmp:
+    succeeded = set()  # the names of all commands that have returned something, in any session
+
     def __init__(self, path, seconds=30, negotiate=True):
         self.socket = connect(path, seconds)
         self.file = self.socket.makefile("r", encoding="utf-8", newline="\n")
@@ -34,7 +36,10 @@ class Qmp:
         if arguments:
             message["arguments"] = {name.replace("_", "-"): value for name, value in arguments.items()}
         self.send(json.dumps(message) + "\n")
-        return self.answer()
+        answer = self.answer()
+        if "return" in answer:
+            self.succeeded.add(command)
+        return answer
 
     def run(self, command, **arguments):
         answer = self.ask(command, **arguments)

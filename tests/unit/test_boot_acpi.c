@@ -115,6 +115,7 @@ static void check_acpi(const struct acpi_machine *machine)
         CHECK_EQ(find_listed(rsdt, "SSDT", name) != NULL, machine->facts.serial[n]);
     }
     CHECK_EQ(find_listed(rsdt, "SSDT", "RINGFDC") != NULL, machine->facts.floppy);
+    CHECK_EQ(find_listed(rsdt, "SSDT", "RINGSLP3") != NULL, machine->facts.suspend);
     const u8 *hpet = find_listed(rsdt, "HPET", "");
     CHECK_EQ(hpet != NULL, machine->facts.hpet);
     CHECK_EQ(find_listed(rsdt, "SSDT", "RINGHPET") != NULL, machine->facts.hpet);
@@ -358,10 +359,10 @@ int main(void)
 {
     test_acpi(&(struct acpi_machine){
         .pm_base = ACPI_PM_BASE, .facts = {.serial = {true}}, .pci_memory = 0x80000000});
-    test_acpi(
-        &(struct acpi_machine){.pm_base = ACPI_PM_BASE,
-                               .facts = {.serial = {true, true, true, true}, .floppy = true, .apic = true},
-                               .pci_memory = 1});
+    test_acpi(&(struct acpi_machine){
+        .pm_base = ACPI_PM_BASE,
+        .facts = {.serial = {true, true, true, true}, .floppy = true, .apic = true, .suspend = true},
+        .pci_memory = 1});
     test_acpi(&(struct acpi_machine){.pm_base = ACPI_PM_BASE,
                                      .facts = {.serial = {false, false, true}, .apic = true}});
     test_acpi(&(struct acpi_machine){.pm_base = ACPI_PM_BASE, .facts = {.floppy = true, .hpet = true}});

@@ -14,8 +14,7 @@ DefinitionBlock ("", "DSDT", 1, "RINGER", "RINGERPC", 1)
     Name (PICM, 0)
     Method (\_PIC, 1, NotSerialized) { PICM = Arg0 }
 
-    /* SLP_TYP of PM1_CNT: 1 is suspend to RAM, 0 soft off. */
-    Name (\_S3, Package () { 1, 1, 0, 0 })
+    /* SLP_TYP of PM1_CNT: 0 is soft off. */
     Name (\_S5, Package () { 0, 0, 0, 0 })
 
     Scope (\_SB)

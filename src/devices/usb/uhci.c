@@ -279,7 +279,7 @@ void uhci_init(struct uhci *u, struct pci_bus *bus, u8 devfn, const struct dma *
         u->port[n].uhci = u;
     timer_init(&u->timer, clock, run_frames, u);
     pci_device_init(&u->pci, bus, devfn, INTEL, PIIX3_USB, CLASS_UHCI);
-    pci_interrupt_pin(&u->pci, 1);
+    pci_interrupt_pin(&u->pci, 4); /* 82371SB, USB INTPN: PIRQD# */
     pci_bar_ports(&u->pci, BAR, BAR_BYTES, 2, &ops, u);
     u->pci.config[CONFIG_RELEASE] = RELEASE_1_0;
     u->pci.writable[CONFIG_LEGACY] = LEGACY_LOW_WRITABLE;
