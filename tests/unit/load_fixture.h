@@ -12,6 +12,7 @@
 #include "cpu/mode.h"
 #include "cpu/rig.h"
 
+#include <elf.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -45,6 +46,34 @@ static void fixture_free(struct load_fixture *f)
     rmdir(f->directory);
     rig_close(f->rig);
     free(f);
+}
+
+/* The header of a 32-bit ELF file for the i386, with `segments` program headers right behind it. */
+static inline Elf32_Ehdr elf32_header(u32 entry, unsigned segments)
+{
+    return (Elf32_Ehdr){.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS32, ELFDATA2LSB, EV_CURRENT},
+                        .e_type = ET_EXEC,
+                        .e_machine = EM_386,
+                        .e_version = EV_CURRENT,
+                        .e_entry = entry,
+                        .e_phoff = sizeof(Elf32_Ehdr),
+                        .e_ehsize = sizeof(Elf32_Ehdr),
+                        .e_phentsize = sizeof(Elf32_Phdr),
+                        .e_phnum = (Elf32_Half)segments};
+}
+
+/* Code and data of a kernel: bytes at `offset` of the file, linked at 3 GB above their address, with zeros behind them. */
+static inline Elf32_Phdr elf32_segment(u8 *file, u32 offset, u32 at, u32 bytes, u32 zeros)
+{
+    for (u32 n = 0; n < bytes; n++)
+        file[offset + n] = (u8)(n * 7 + n / 256 + 3);
+    return (Elf32_Phdr){.p_type = PT_LOAD,
+                        .p_offset = offset,
+                        .p_vaddr = 0xc0000000 + at,
+                        .p_paddr = at,
+                        .p_filesz = bytes,
+                        .p_memsz = bytes + zeros,
+                        .p_flags = PF_R | PF_W | PF_X};
 }
 
 static void write_file(const char *path, const void *data, u64 bytes)

@@ -13,26 +13,9 @@ static u8 image[FILE_BYTES];
 static void make_elf(void)
 {
     memset(image, 0, sizeof image);
-    for (unsigned n = 0; n < SEGMENT_BYTES; n++)
-        image[SEGMENT + n] = (u8)(n * 7 + n / 256 + 3);
-    Elf32_Ehdr *header = (Elf32_Ehdr *)(void *)image;
-    *header = (Elf32_Ehdr){.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS32, ELFDATA2LSB, EV_CURRENT},
-                           .e_type = ET_EXEC,
-                           .e_machine = EM_386,
-                           .e_version = EV_CURRENT,
-                           .e_entry = 0xc0000000 + AT + 0x40,
-                           .e_phoff = sizeof *header,
-                           .e_ehsize = sizeof *header,
-                           .e_phentsize = sizeof(Elf32_Phdr),
-                           .e_phnum = 2};
-    Elf32_Phdr *segment = (Elf32_Phdr *)(void *)(image + sizeof *header);
-    segment[0] = (Elf32_Phdr){.p_type = PT_LOAD,
-                              .p_offset = SEGMENT,
-                              .p_vaddr = 0xc0000000 + AT,
-                              .p_paddr = AT,
-                              .p_filesz = SEGMENT_BYTES,
-                              .p_memsz = SEGMENT_BYTES + 0x20000,
-                              .p_flags = PF_R | PF_W | PF_X};
+    Elf32_Phdr *segment = (Elf32_Phdr *)(void *)(image + sizeof(Elf32_Ehdr));
+    *(Elf32_Ehdr *)(void *)image = elf32_header(0xc0000000 + AT + 0x40, 2);
+    segment[0] = elf32_segment(image, SEGMENT, AT, SEGMENT_BYTES, 0x20000);
     segment[1] =
         (Elf32_Phdr){.p_type = PT_NOTE, .p_offset = NOTE, .p_filesz = 40, .p_memsz = 40, .p_align = 4};
 }

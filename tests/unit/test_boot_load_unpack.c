@@ -27,26 +27,9 @@ static u64 image_bytes, payload_bytes;
 static void make_elf(void)
 {
     memset(elf, 0, sizeof elf);
-    for (unsigned n = 0; n < SEGMENT_BYTES; n++)
-        elf[SEGMENT + n] = (u8)(n * 7 + n / 256 + 3);
-    Elf32_Ehdr *header = (Elf32_Ehdr *)(void *)elf;
-    *header = (Elf32_Ehdr){.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS32, ELFDATA2LSB, EV_CURRENT},
-                           .e_type = ET_EXEC,
-                           .e_machine = EM_386,
-                           .e_version = EV_CURRENT,
-                           .e_entry = ENTRY,
-                           .e_phoff = sizeof *header,
-                           .e_ehsize = sizeof *header,
-                           .e_phentsize = sizeof(Elf32_Phdr),
-                           .e_phnum = 1};
-    Elf32_Phdr *segment = (Elf32_Phdr *)(void *)(elf + sizeof *header);
-    *segment = (Elf32_Phdr){.p_type = PT_LOAD,
-                            .p_offset = SEGMENT,
-                            .p_vaddr = 0xc0000000 + AT,
-                            .p_paddr = AT,
-                            .p_filesz = SEGMENT_BYTES,
-                            .p_memsz = SEGMENT_BYTES + 0x1000,
-                            .p_flags = PF_R | PF_W | PF_X};
+    *(Elf32_Ehdr *)(void *)elf = elf32_header(ENTRY, 1);
+    *(Elf32_Phdr *)(void *)(elf + sizeof(Elf32_Ehdr)) =
+        elf32_segment(elf, SEGMENT, AT, SEGMENT_BYTES, 0x1000);
 }
 
 static u64 pack_xz(u8 *out, u64 room)
