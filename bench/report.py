@@ -44,6 +44,8 @@ SUITE_TARGET = ("whole suite", None, None, 5, 1)
 NATIVE, TCG = "native", "qemu-tcg"
 # Guest time may differ from host time by this much: a share, and what the serial port and the host's scheduler cost.
 CLOCK_SHARE, CLOCK_SECONDS = 0.03, 0.020
+# 32-bit programs under a 64-bit kernel, against the same under a 32-bit kernel: the geometric mean.
+COMPAT_GROUP, COMPAT_MOST = "programs", 1.3
 # A machine that got less of a processor than this was disturbed.
 CPU_SHARE = 0.9
 EXTRA_MB = {"i386": 128, "amd64": 192}
@@ -273,8 +275,19 @@ def text(report, cpu_time, peaks, idle):
         if len(tests) > 1:
             lines.append("  geometric mean".ljust(len(head))
                          + "".join(number(geometric_mean(report.ratios(tests, a, b)), pair_width) for a, b in pairs))
-    lines += ["", *target_lines(report), "", *machine_lines(report, peaks, idle)]
+    lines += ["", *target_lines(report), *compat_lines(report), "", *machine_lines(report, peaks, idle)]
     return "\n".join(lines) + "\n"
+
+
+def compat_lines(report):
+    """The subject's 32-bit programs under a 64-bit kernel."""
+    compat = report.about.get("compat", [None])[0]
+    ratios = report.ratios(report.tests(COMPAT_GROUP), compat, report.subject)
+    if not ratios:
+        return []
+    mean = geometric_mean(ratios)
+    return [f"real programs under a 64-bit kernel, against those under a 32-bit kernel: {number(mean, 0)} mean, {number(max(ratios), 0)} worst"
+            f"  ({'met' if mean <= COMPAT_MOST else 'MISSED'}: <= {COMPAT_MOST:g} mean)"]
 
 
 def asked(target, sign):

@@ -26,6 +26,10 @@
     X(indirect_misses, "indirect branches that missed the jump table")                                       \
     X(sites_filled, "targets patched into indirect branches")                                                \
     X(sites_given_up, "indirect branches found to have many targets")                                        \
+    X(blocks_run, "blocks run (with --count-hits)")                                                          \
+    X(sites_run, "indirect branches with a remembered target run (with --count-hits)")                       \
+    X(site_misses, "of these, to another target")                                                            \
+    X(returns_run, "guest returns by the shadow return stack (with --count-hits)")                           \
     X(return_misses, "guest returns to another address than the shadow return stack's")                      \
     X(return_stack_resets, "shadow return stacks emptied because mode or mappings changed")                  \
     X(return_stack_overflows, "shadow return stacks emptied because they were full")                         \

@@ -112,6 +112,24 @@ static u64 lasting_room(const struct cache *cache)
     return cache->lasting_top - cache->segment[cache->segments - 1].meta_end;
 }
 
+u64 cache_used(const struct cache *cache)
+{
+    u64 used = 0;
+    for (unsigned n = 0; n < cache->segments; n++) {
+        const struct cache_segment *s = &cache->segment[n];
+        bool filling = n == cache->fill;
+        u64 code = filling ? cache->arena.used : s->code_used,
+            low = filling ? cache->meta_used : s->meta_used, high = filling ? cache->meta_top : s->meta_top;
+        used += code - s->code_at + low - s->meta_at + s->meta_end - high;
+    }
+    return used;
+}
+
+u64 cache_budget(const struct cache *cache)
+{
+    return cache->segment_bytes * cache->segments;
+}
+
 bool cache_room(const struct cache *cache, u64 code_bytes)
 {
     const struct cache_segment *s = &cache->segment[cache->fill];

@@ -292,6 +292,10 @@ void *cache_meta(struct cache *cache, u64 bytes);
 /* Metadata that lives until the whole flush. */
 void *cache_lasting(struct cache *cache, u64 bytes);
 
+/* Bytes of code and metadata that are in use, and the budget of both together. */
+u64 cache_used(const struct cache *cache);
+u64 cache_budget(const struct cache *cache);
+
 /* A turn: evict the segment that the policy chooses, and fill it from now on. A cache of one segment is flushed. `copy`
  * adds a copy of a block that is dead already to the cache. */
 void cache_replace(struct cache *cache, void (*copy)(void *owner, const struct block *block), void *owner);

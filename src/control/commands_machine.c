@@ -10,6 +10,7 @@
 #include "observe/hot_blocks.h"
 #include "observe/screen.h"
 #include "observe/stats.h"
+#include "translator/translator.h"
 #include "ui/keys.h"
 #include "vm/vm.h"
 
@@ -306,9 +307,13 @@ void run_gdbserver(struct control_call *call)
 void run_stats(struct control_call *call)
 {
     struct vm *vm = call->vm;
+    u64 used, budget;
     call->result =
         stats_json(&vm->vcpu, &(struct stats_host){vm->powered_on_ns, vm_time_host_tsc_hz(&vm->time)});
     json_object_object_add(call->result, "instructions", json_object_new_uint64(vm->vcpu.icount));
+    translator_cache_fill(&vm->vcpu, &used, &budget);
+    json_object_object_add(call->result, "cache_used_bytes", json_object_new_uint64(used));
+    json_object_object_add(call->result, "cache_bytes", json_object_new_uint64(budget));
 }
 
 /* Sampling begins with the first call, and ends when no call comes for this long. */
@@ -330,8 +335,8 @@ void run_hot(struct control_call *call)
         call_fail(call, "cannot sample the machine: %s", strerror(failed ? -failed : ENOMEM));
 }
 
-/* The entries of the guest's tables from the top, and the page that they lead to. */
-static void add_walk(struct json_object *side, struct vm *vm, const struct walk *walk)
+/* The entries of the guest's tables from the top: as many as were read. */
+static void add_entries(struct json_object *side, struct vm *vm, const struct walk *walk)
 {
     for (unsigned n = 0; n < walk->levels; n++) {
         char name[24];
@@ -343,6 +348,11 @@ static void add_walk(struct json_object *side, struct vm *vm, const struct walk 
         snprintf(name, sizeof(name), "entry%u-traced", n);
         json_add_flag(side, name, guard && *guard & PHYS_TRACED);
     }
+}
+
+static void add_page(struct json_object *side, struct vm *vm, const struct walk *walk)
+{
+    json_add_hex(side, "gpa", walk->gpa);
     json_object_object_add(side, "page-bytes", json_object_new_uint64(walk->page_bytes));
     json_add_flag(side, "writable", walk->writable);
     json_add_flag(side, "user", walk->user);
@@ -398,9 +408,10 @@ static void add_side(struct json_object *object, struct vm *vm, u64 address, boo
     if (!wide && paging->cr0 & CR0_PG && paging->cr4 & CR4_PAE)
         json_add_hex(side, "pdpte", paging->pdpte[address >> 30]);
     if (mmu_walk(&vm->phys, paging, address, ACCESS_READ, user, false, &walk, &error)) {
-        json_add_hex(side, "gpa", walk.gpa);
-        add_walk(side, vm, &walk);
+        add_entries(side, vm, &walk);
+        add_page(side, vm, &walk);
     } else {
+        add_entries(side, vm, &walk);
         json_object_object_add(side, "fault", json_object_new_int((int)error));
     }
     if (wide)

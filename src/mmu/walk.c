@@ -172,6 +172,9 @@ bool mmu_walk(struct phys *phys, const struct paging *paging, u64 linear, enum a
         result = collect_pae(phys, paging, (u32)linear, &path);
     else
         result = collect_32bit(phys, paging, (u32)linear, &path);
+    out->levels = path.levels;
+    for (unsigned n = 0; n < path.levels; n++)
+        out->entry[n] = path.entry[n].gpa;
     bool allowed = false;
     if (result == FOUND) {
         judge(paging, &path, user, implicit, out);
@@ -189,9 +192,6 @@ bool mmu_walk(struct phys *phys, const struct paging *paging, u64 linear, enum a
     if (set_ad) set_accessed_dirty(phys, &path, kind == ACCESS_WRITE);
     out->writable = out->writable && (path.entry[path.levels - 1].value & ENTRY_D);
     out->page_bytes = path.page_bytes;
-    out->levels = path.levels;
-    for (unsigned n = 0; n < path.levels; n++)
-        out->entry[n] = path.entry[n].gpa;
     out->gpa = (path.page | (linear & (path.page_bytes - 1))) & phys->a20_mask;
     return true;
 }

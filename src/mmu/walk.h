@@ -131,7 +131,8 @@ struct walk {
 };
 
 /* Translate `linear` for one access at supervisor or user privilege. With `set_ad` sets accessed bits, and
- * for writes dirty bits. Returns true and fills *out, or returns false and the #PF error code in *error. */
+ * for writes dirty bits. Returns true and fills *out, or returns false and the #PF error code in *error;
+ * *out then has only the entries that were read. */
 bool mmu_walk(struct phys *phys, const struct paging *paging, u64 linear, enum access access, bool user,
               bool set_ad, struct walk *out, u32 *error);
 

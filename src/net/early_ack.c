@@ -11,8 +11,10 @@
 /* A smaller segment counts as this many bytes, because it takes about as many beside its payload: a peer may send single bytes. */
 #define KEPT_LEAST 256u
 /* If the guest does not answer, kept bytes are sent again after RESEND_NS, then after twice that time, and so on up to RESEND_MOST_NS.
- * After the last attempt, some ten minutes later, the guest is gone, and the connection is reset. */
+ * After the last attempt, some ten minutes later, the guest is gone, and the connection is reset. A guest that is known to lack something
+ * answers at once to what fills the gap (RFC 5681 4.2), so the first wait is QUICK_NS then. */
 #define RESEND_NS      300000000ull
+#define QUICK_NS       2000000ull
 #define RESEND_MOST_NS 10000000000ull
 #define RESENDS        64u
 #define DUPLICATE_ACKS 3u
@@ -26,14 +28,42 @@ static u32 weight(u32 payload)
 /* Free what is kept before that sequence number. */
 static void forget(struct tcp_windows *windows, struct tcp_connection *c, u32 until)
 {
-    while (c->kept && !before(until, c->kept->sequence + c->kept->payload)) {
+    while (c->kept && !before(until, c->kept->end)) {
         struct kept_segment *kept = c->kept;
         c->kept = kept->next;
-        windows->kept_bytes -= weight(kept->payload);
+        if (c->unacked == kept) {
+            c->unacked = kept->next;
+            c->unacked_bytes -= weight(kept->payload);
+        } else {
+            windows->kept_bytes -= weight(kept->payload);
+        }
         free(kept);
     }
-    if (!c->kept) c->kept_last = &c->kept;
+    if (!c->kept) {
+        c->kept_last = &c->kept;
+        c->repairs = false;
+        c->resent_bytes = 0;
+    }
     tcp_mark_quiet(c);
+}
+
+/* The number behind what is kept. */
+static u32 kept_end(const struct tcp_connection *c)
+{
+    return c->kept ? container_of(c->kept_last, struct kept_segment, next)->end : c->acked;
+}
+
+/* Acknowledge as much of what is kept as the guest's window and KEPT_BYTES allow. */
+static void acknowledge(struct tcp_windows *windows, struct tcp_connection *c)
+{
+    for (struct kept_segment *kept = c->unacked; kept && !before(c->edge, kept->end); kept = kept->next) {
+        if (windows->kept_bytes + weight(kept->payload) > KEPT_BYTES) return;
+        windows->kept_bytes += weight(kept->payload);
+        c->unacked_bytes -= weight(kept->payload);
+        c->unacked = kept->next;
+        c->acked = kept->end;
+        c->due = true;
+    }
 }
 
 void early_ack_forget_all(struct tcp_windows *windows, struct tcp_connection *c)
@@ -51,44 +81,135 @@ static u16 window_of(const struct tcp_connection *c)
     return (u16)(left < TCP_WINDOW_TOLD ? left : TCP_WINDOW_TOLD);
 }
 
+/* --- repair --- */
+
 static void expect_answer(struct tcp_connection *c)
 {
-    u64 wait = c->resends < 6 ? RESEND_NS << c->resends : RESEND_MOST_NS;
+    enum { DOUBLINGS = 10 };
+    bool quick = c->repairs && !c->late;
+    u64 wait = (quick ? QUICK_NS : RESEND_NS) << (c->resends < DOUBLINGS ? c->resends : DOUBLINGS);
     c->resend_at_ns = host_now_ns() + (wait < RESEND_MOST_NS ? wait : RESEND_MOST_NS);
 }
 
-/* What is kept first goes to the guest again. */
-static void resend(struct tcp_windows *windows, struct tcp_connection *c)
+/* The guest lacks something of what was kept until now. */
+static void begin_repair(struct tcp_connection *c)
 {
-    struct kept_segment *kept = c->kept;
-    u32 headers = kept->layout.payload;
-    /* to_guest() changes the headers. */
-    u8 saved[NET_HEADER_BYTES + 60 + 60];
-    memcpy(saved, kept->frame, headers);
-    windows->ops->to_guest(windows->user, kept->frame, &kept->layout);
-    memcpy(kept->frame, saved, headers);
-    expect_answer(c);
+    c->repairs = true;
+    c->recover = kept_end(c);
 }
 
-/* The guest's number and window. Three of the same in a row, without data, ask for what is missing. */
-void early_ack_take(struct tcp_windows *windows, struct tcp_connection *c, u8 *tcp, bool pure)
+/* What the guest lacks first goes to it again, up to that number. */
+static void resend(struct tcp_windows *windows, struct tcp_connection *c, u32 end)
 {
+    const struct kept_segment *kept = c->kept;
+    struct frame_layout layout = kept->layout;
+    u32 headers = layout.payload, skip = c->guest_acked - kept->sequence;
+    u32 bytes = (before(end, kept->end) ? end : kept->end) - c->guest_acked;
+    u8 *frame = windows->piece;
+    layout.bytes = headers + bytes;
+    memcpy(frame, kept->frame, headers);
+    memcpy(frame + headers, kept->frame + headers + skip, bytes);
+    put_be32(frame + layout.transport + TCP_SEQUENCE, c->guest_acked);
+    frame_put_ip_length(frame, &layout, layout.bytes);
+    frame_fill_tcp(frame, &layout);
+    c->resent_bytes = bytes;
+    c->resent_to = c->guest_acked + bytes;
+    c->resent_behind = kept_end(c);
+    expect_answer(c);
+    windows->ops->to_guest(windows->user, frame, &layout);
+}
+
+/* Where the guest's first gap may end, which its option leaves out if there are many gaps. A card that takes large segments whole loses them
+ * whole. Others lose what a frame of the wire holds, or more if the guest has nothing behind what was sent again. */
+static u32 guess_end(const struct tcp_connection *c)
+{
+    const struct kept_segment *kept = c->kept;
+    if (c->guest_acked == kept->sequence) return kept->end;
+    if (c->resent_bytes && c->guest_acked == c->resent_to) return c->guest_acked + 2 * c->resent_bytes;
+    return c->guest_acked + NET_MTU - (kept->layout.payload - kept->layout.ip);
+}
+
+/* Does the guest have something behind a gap, by its SACK option (RFC 2018 3)? *end: where the gap ends; *last: where what it has ends.
+ * Other blocks tell what came twice (RFC 2883 4). */
+static bool find_gap(const struct tcp_connection *c, u8 *frame, const struct frame_layout *layout, u32 *end,
+                     u32 *last)
+{
+    enum { BLOCK_BYTES = 8, HEAD_BYTES = 2, BLOCKS_MOST = 4 };
+    bool found = false;
+    for (u32 blocks = 1; blocks <= BLOCKS_MOST; blocks++) {
+        const u8 *option =
+            frame_tcp_option(frame, layout, TCP_OPTION_SACK, (u8)(HEAD_BYTES + blocks * BLOCK_BYTES));
+        for (u32 n = 0; option && n < blocks; n++) {
+            u32 left = get_be32(option + HEAD_BYTES + n * BLOCK_BYTES),
+                right = get_be32(option + HEAD_BYTES + n * BLOCK_BYTES + 4);
+            if (!before(c->guest_acked, left) || !before(left, right) || before(c->sent, right)) continue;
+            if (!found || before(left, *end)) *end = left;
+            if (!found || before(*last, right)) *last = right;
+            found = true;
+        }
+    }
+    return found;
+}
+
+/* Fill the gap, unless that is on its way. Frames do not overtake each other, so what was sent before something that the guest has is lost if
+ * the guest lacks it. */
+static void fill_gap(struct tcp_windows *windows, struct tcp_connection *c, u32 end, u32 last)
+{
+    begin_repair(c);
+    bool on_its_way =
+        c->resent_bytes && before(c->guest_acked, c->resent_to) && !before(c->resent_behind, last);
+    u32 guess = guess_end(c);
+    if (!on_its_way) resend(windows, c, before(end, guess) ? end : guess);
+}
+
+/* The guest has taken more. */
+static void take_news(struct tcp_windows *windows, struct tcp_connection *c, u32 number)
+{
+    c->guest_acked = number;
+    c->resends = c->duplicates = 0;
+    c->late = false;
+    forget(windows, c, number);
+    if (c->repairs && !before(number, c->recover)) c->repairs = false;
+    if (c->kept) expect_answer(c);
+}
+
+/* What the guest's answer says about gaps. Without SACK, three duplicates tell of one (RFC 5681 3.2), and then news that leave something in
+ * front of `recover` tell of the next (RFC 6582). */
+static void look_for_gap(struct tcp_windows *windows, struct tcp_connection *c, u8 *frame,
+                         const struct frame_layout *layout, bool is_news, bool same)
+{
+    u32 end, last;
+    if (find_gap(c, frame, layout, &end, &last)) {
+        fill_gap(windows, c, end, last);
+        return;
+    }
+    if (c->sack) return;
+    if (same) c->duplicates++;
+    if (c->duplicates == DUPLICATE_ACKS && !c->repairs) {
+        begin_repair(c);
+        resend(windows, c, guess_end(c));
+    } else if (is_news && c->repairs && c->resent_bytes && !before(c->guest_acked, c->resent_to)) {
+        resend(windows, c, guess_end(c));
+    }
+}
+
+void early_ack_take(struct tcp_windows *windows, struct tcp_connection *c, u8 *frame,
+                    const struct frame_layout *layout, bool pure)
+{
+    const u8 *tcp = frame + layout->transport;
     u32 number = get_be32(tcp + TCP_ACK_NUMBER);
     u16 window = get_be16(tcp + TCP_WINDOW);
     if (before(number, c->guest_acked) || before(c->sent, number)) return; /* old, or nonsense */
-    bool same = number == c->guest_acked && window == c->last_window && pure;
-    if (number != c->guest_acked) {
-        c->guest_acked = number;
-        c->resends = 0;
-        forget(windows, c, number);
-        if (c->kept) expect_answer(c);
-    }
+    bool is_news = number != c->guest_acked, same = !is_news && pure && window == c->last_window;
+    if (is_news) take_news(windows, c, number);
+    if (c->kept) look_for_gap(windows, c, frame, layout, is_news, same);
     if (before(c->acked, number)) c->acked = number;
     c->edge = number + ((u32)window << c->shift);
     c->last_window = window;
-    c->duplicates = same && c->kept ? c->duplicates + 1 : 0;
-    if (c->duplicates == DUPLICATE_ACKS) resend(windows, c);
+    acknowledge(windows, c);
 }
+
+/* --- what libslirp may know --- */
 
 void early_ack_change(const struct tcp_connection *c, u8 *tcp)
 {
@@ -99,6 +220,7 @@ void early_ack_change(const struct tcp_connection *c, u8 *tcp)
 void early_ack_told(struct tcp_connection *c)
 {
     c->told = true;
+    c->due = false;
     c->told_ack = c->acked;
     c->told_window = window_of(c);
     c->told_next = c->guest_next;
@@ -106,6 +228,8 @@ void early_ack_told(struct tcp_connection *c)
 
 bool early_ack_is_old(const struct tcp_connection *c, u32 sequence)
 {
+    /* What is not kept libslirp sends again itself, if it sees duplicates. */
+    if (!c->kept && before(c->acked, c->sent)) return false;
     return c->told && c->told_ack == c->acked && c->told_window == window_of(c) && c->told_next == sequence;
 }
 
@@ -116,20 +240,18 @@ static bool in_stream(const struct tcp_connection *c, const struct frame_layout 
     return layout->bytes > NET_FRAME_MTU || c->kept || c->after_large;
 }
 
-/* May this segment be acknowledged now? It must be the next, in the guest's window, and something must be left to acknowledge. */
-static bool may_keep(const struct tcp_windows *windows, const struct tcp_connection *c, const u8 *tcp,
-                     u32 payload)
+/* It must be the next, in the guest's window, and no more than libslirp's window of it may be kept without being acknowledged. */
+static bool may_keep(const struct tcp_connection *c, const u8 *tcp, u32 payload)
 {
     return c->established && !(tcp[TCP_FLAGS] & (TCP_SYN | TCP_FIN | TCP_RST)) &&
-           get_be32(tcp + TCP_SEQUENCE) == c->acked && windows->kept_bytes + weight(payload) <= KEPT_BYTES &&
-           !before(c->edge, c->acked + payload);
+           get_be32(tcp + TCP_SEQUENCE) == kept_end(c) &&
+           c->unacked_bytes + weight(payload) <= TCP_WINDOW_TOLD && !before(c->edge, kept_end(c) + payload);
 }
 
-struct kept_segment *early_ack_keep(const struct tcp_windows *windows, const struct tcp_connection *c,
-                                    const u8 *frame, const struct frame_layout *layout)
+struct kept_segment *early_ack_keep(const struct tcp_connection *c, const u8 *frame,
+                                    const struct frame_layout *layout)
 {
-    if (!in_stream(c, layout) ||
-        !may_keep(windows, c, frame + layout->transport, layout->bytes - layout->payload))
+    if (!in_stream(c, layout) || !may_keep(c, frame + layout->transport, layout->bytes - layout->payload))
         return NULL;
     return tcp_keep(frame, layout);
 }
@@ -139,9 +261,9 @@ void early_ack_kept(struct tcp_windows *windows, struct tcp_connection *c, struc
     if (!c->kept) expect_answer(c);
     *c->kept_last = kept;
     c->kept_last = &kept->next;
-    windows->kept_bytes += weight(kept->payload);
-    c->acked += kept->payload;
-    c->due = true;
+    if (!c->unacked) c->unacked = kept;
+    c->unacked_bytes += weight(kept->payload);
+    acknowledge(windows, c);
     tcp_mark_busy(windows, c);
 }
 
@@ -158,7 +280,6 @@ bool early_ack_flush(struct tcp_windows *windows, struct tcp_connection *c)
 {
     u8 frame[ACK_PACKET_BYTES];
     if (!c->due) return false;
-    c->due = false;
     early_ack_told(c);
     windows->ops->to_router(windows->user, frame, early_ack_packet(c, TCP_ACK, c->guest_next, frame));
     return true;
@@ -177,7 +298,11 @@ bool early_ack_repeat(struct tcp_windows *windows, struct tcp_connection *c, u64
 {
     if (!c->kept || now < c->resend_at_ns) return false;
     if (++c->resends <= RESENDS) {
-        resend(windows, c);
+        if (!c->repairs) {
+            begin_repair(c);
+            c->late = true;
+        }
+        resend(windows, c, guess_end(c));
         return false;
     }
     give_up(windows, c);

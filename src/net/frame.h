@@ -30,7 +30,14 @@ enum {
     TCP_BYTES = 20
 };
 enum { TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_PSH = 8, TCP_ACK = 0x10, TCP_CWR = 0x80 };
-enum { TCP_OPTION_END = 0, TCP_OPTION_NOP = 1, TCP_OPTION_MSS = 2, TCP_OPTION_SCALE = 3 };
+enum {
+    TCP_OPTION_END = 0,
+    TCP_OPTION_NOP = 1,
+    TCP_OPTION_MSS = 2,
+    TCP_OPTION_SCALE = 3,
+    TCP_OPTION_SACK_PERMITTED = 4,
+    TCP_OPTION_SACK = 5
+};
 enum { IPV4_SOURCE = 12 };
 
 /* Where things are in a frame, as offsets from its beginning. */

@@ -93,6 +93,7 @@ static void open_connection(struct tcp_windows *windows, struct tcp_connection *
     memcpy(c->key, key, sizeof(c->key));
     memcpy(c->mac, frame, sizeof(c->mac));
     c->shift = scale[2] < SHIFT_MOST ? scale[2] : SHIFT_MOST;
+    c->sack = frame_tcp_option(frame, layout, TCP_OPTION_SACK_PERMITTED, 2);
     c->guest_next = get_be32(frame + layout->transport + TCP_SEQUENCE) + 1;
     c->kept_last = &c->kept;
     c->held_last = &c->held;
@@ -101,29 +102,32 @@ static void open_connection(struct tcp_windows *windows, struct tcp_connection *
     windows->connections++;
 }
 
-/* libslirp answers: add the option that it lacks. */
+/* libslirp answers: add the options that it lacks. */
 static void answer(struct tcp_connection *c, u8 *frame, struct frame_layout *layout)
 {
-    static const u8 option[TCP_WINDOWS_OPTION_BYTES] = {TCP_OPTION_NOP, TCP_OPTION_SCALE, 3, AHEAD_SHIFT};
+    static const u8 options[TCP_WINDOWS_OPTION_BYTES] = {
+        TCP_OPTION_NOP, TCP_OPTION_SCALE,          3, AHEAD_SHIFT, TCP_OPTION_NOP,
+        TCP_OPTION_NOP, TCP_OPTION_SACK_PERMITTED, 2};
     enum { HEADER_MOST = 60, WORD = 4, OFFSET_SHIFT = 4 };
+    u32 more = c->sack ? sizeof(options) : WORD;
     u8 *tcp = frame + layout->transport;
     if (!c->established) {
         c->guest_acked = c->acked = c->sent = get_be32(tcp + TCP_SEQUENCE) + 1;
         c->edge = c->acked; /* until the guest says more */
-        c->router_edge = c->guest_next;
+        c->router_edge = c->guest_next + get_be16(tcp + TCP_WINDOW);
         c->established = true;
     }
-    if (layout->payload - layout->transport + sizeof(option) > HEADER_MOST) {
+    if (layout->payload - layout->transport + more > HEADER_MOST) {
         c->shift = 0; /* no room: the guest will not scale */
+        c->sack = false;
         return;
     }
     c->scaled = true;
-    memmove(frame + layout->payload + sizeof(option), frame + layout->payload,
-            layout->bytes - layout->payload);
-    memcpy(frame + layout->payload, option, sizeof(option));
-    layout->payload += sizeof(option);
-    layout->bytes += sizeof(option);
-    tcp[TCP_OFFSET] = (u8)(tcp[TCP_OFFSET] + (sizeof(option) / WORD << OFFSET_SHIFT));
+    memmove(tcp + TCP_BYTES + more, tcp + TCP_BYTES, layout->bytes - layout->transport - TCP_BYTES);
+    memcpy(tcp + TCP_BYTES, options, more);
+    layout->payload = (u16)(layout->payload + more);
+    layout->bytes += more;
+    tcp[TCP_OFFSET] = (u8)(tcp[TCP_OFFSET] + (more / WORD << OFFSET_SHIFT));
     frame_put_ip_length(frame, layout, layout->bytes);
     frame_fill_tcp(frame, layout);
 }
@@ -219,7 +223,7 @@ bool tcp_windows_from_guest(struct tcp_windows *windows, u8 *frame, const struct
     if (!(flags & TCP_ACK)) return true;
     u32 sequence = get_be32(tcp + TCP_SEQUENCE), end = sequence + payload + (flags & TCP_FIN ? 1 : 0);
     bool pure = !payload && (flags & ~TCP_PSH) == TCP_ACK;
-    early_ack_take(windows, c, tcp, pure);
+    early_ack_take(windows, c, frame, layout, pure);
     early_ack_change(c, tcp);
     if (sequence != end && send_ahead_hold(windows, c, frame, layout)) return false;
     if (before(c->guest_next, end) && !before(c->guest_next, sequence)) c->guest_next = end;
@@ -260,7 +264,7 @@ void tcp_windows_send(struct tcp_windows *windows, u8 *frame, const struct frame
     if (is_served(layout) && has_room) {
         make_key(key, frame, layout, false);
         c = *find(windows, key);
-        if (c) kept = early_ack_keep(windows, c, frame, layout);
+        if (c) kept = early_ack_keep(c, frame, layout);
         if (c) c->after_large = layout->bytes > NET_FRAME_MTU;
     }
     bool taken = windows->ops->to_guest(windows->user, frame, layout);

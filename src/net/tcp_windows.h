@@ -14,9 +14,10 @@
  *   has them | libslirp has    | libslirp has    |
  *            | forgotten them  | them still      |
  *
- * 1. What is acknowledged early is kept until the guest acknowledges it, and is sent again if the guest does not (RESEND_NS) or asks for it
- *    (three duplicate acknowledgements, RFC 5681 3.2).
- * 2. Nothing is acknowledged early beyond the guest's window, and no more than KEPT_BYTES are kept.
+ * 1. What is acknowledged early is kept until the guest acknowledges it. It is sent again, piece by piece, if the guest does not (RESEND_NS) or
+ *    asks for it (its SACK option, RFC 2018, or three duplicate acknowledgements, RFC 5681 3.2).
+ * 2. Nothing is acknowledged early beyond the guest's window. Of all connections together no more than KEPT_BYTES are acknowledged early; a
+ *    segment that comes then is kept, too, and acknowledged when the guest has taken enough.
  * 3. libslirp sees acknowledgements of the guest only with numbers and windows that agree with what it was told early. It does not see
  *    one that says nothing new.
  *
@@ -55,7 +56,7 @@ struct tcp_windows *tcp_windows_create(const struct tcp_windows_ops *ops, void *
 void tcp_windows_destroy(struct tcp_windows *windows);
 
 /* The most bytes by which a frame may grow. */
-#define TCP_WINDOWS_OPTION_BYTES 4
+#define TCP_WINDOWS_OPTION_BYTES 8
 
 /* A frame of the guest with its checksums. It may be changed. False: libslirp must not see it now. */
 bool tcp_windows_from_guest(struct tcp_windows *windows, u8 *frame, const struct frame_layout *layout);

@@ -41,9 +41,18 @@ struct tcp_connection {
     u32 told_ack, told_next;
     u16 told_window;
     u16 last_window; /* of the guest's last packet, not scaled */
-    unsigned duplicates, resends;
-    u64 resend_at_ns;
     struct kept_segment *kept, **kept_last;
+    struct kept_segment *unacked; /* the first that is kept and not acknowledged */
+    u32 unacked_bytes;
+    bool sack;    /* the guest says what it has (RFC 2018) */
+    bool repairs; /* it lacks something in front of `recover` */
+    bool late;    /* or is only slow: there was no answer in time */
+    u32 recover;
+    /* What was sent again last ends there, and came behind that; 0: nothing was. */
+    u32 resent_to, resent_behind, resent_bytes;
+    unsigned duplicates;
+    unsigned resends; /* by time, since the guest's last news */
+    u64 resend_at_ns;
 
     /* From the guest. */
     u32 guest_next, held_next, router_edge;
@@ -57,7 +66,8 @@ struct tcp_windows {
     const struct tcp_windows_ops *ops;
     void *user;
     unsigned connections;
-    u32 kept_bytes, held_bytes; /* of all */
+    u32 kept_bytes, held_bytes; /* of all; kept and acknowledged */
+    u8 piece[NET_FRAME_MAX];    /* one that is sent again */
     struct tcp_connection *busy;
     struct tcp_connection *bucket[TCP_BUCKETS];
 };
@@ -90,17 +100,18 @@ u32 tcp_make_packet(const struct tcp_connection *c, const struct tcp_packet *pac
 
 /* --- to the guest: early_ack.c --- */
 
-/* The guest's acknowledgement, which is changed into what libslirp may know. */
-void early_ack_take(struct tcp_windows *windows, struct tcp_connection *c, u8 *tcp, bool pure);
+/* The guest's acknowledgement. */
+void early_ack_take(struct tcp_windows *windows, struct tcp_connection *c, u8 *frame,
+                    const struct frame_layout *layout, bool pure);
 /* Number and window of the guest's packets, as libslirp may know them. */
 void early_ack_change(const struct tcp_connection *c, u8 *tcp);
 /* Libslirp has seen a packet of the guest with these. */
 void early_ack_told(struct tcp_connection *c);
 /* Would an acknowledgement say what libslirp knows already? */
 bool early_ack_is_old(const struct tcp_connection *c, u32 sequence);
-/* A copy of a segment if it may be acknowledged now, else NULL. It becomes the connection's when the guest was sent it. */
-struct kept_segment *early_ack_keep(const struct tcp_windows *windows, const struct tcp_connection *c,
-                                    const u8 *frame, const struct frame_layout *layout);
+/* A copy of a segment if it may be kept, else NULL. It becomes the connection's when the guest was sent it. */
+struct kept_segment *early_ack_keep(const struct tcp_connection *c, const u8 *frame,
+                                    const struct frame_layout *layout);
 void early_ack_kept(struct tcp_windows *windows, struct tcp_connection *c, struct kept_segment *kept);
 /* A packet of the guest's that says what libslirp may know. Returns its bytes. */
 u32 early_ack_packet(const struct tcp_connection *c, u8 flags, u32 sequence, u8 frame[ACK_PACKET_BYTES]);

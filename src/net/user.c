@@ -70,12 +70,13 @@ static enum net_sent user_send(struct net_backend *backend, const struct net_fra
     if (bytes < NET_HEADER_BYTES || !frame_fill_checksum(user->frame, bytes, &frame->offload))
         return NET_SENT;
     struct frame_layout layout;
+    bool seen = true;
     if (frame_parse(user->frame, bytes, &layout) && is_tcp(&layout)) {
         if (user->frame[layout.transport + TCP_FLAGS] & TCP_SYN)
             raise_segment_size(user, user->frame, &layout);
-        if (!tcp_windows_from_guest(user->windows, user->frame, &layout)) return NET_SENT;
+        seen = tcp_windows_from_guest(user->windows, user->frame, &layout);
     }
-    slirp_input(user->slirp, user->frame, (int)bytes);
+    if (seen) slirp_input(user->slirp, user->frame, (int)bytes);
     tcp_windows_flush(user->windows);
     return NET_SENT;
 }

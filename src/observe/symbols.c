@@ -44,8 +44,10 @@ bool symbols_read_map(struct symbols *symbols, FILE *in)
 {
     char line[512], name[256], type;
     unsigned long long address;
-    while (fgets(line, sizeof(line), in)) {
-        if (sscanf(line, "%llx %c %255s", &address, &type, name) != 3) continue;
+    for (unsigned n = 0; fgets(line, sizeof(line), in); n++) {
+        bool read = sscanf(line, "%llx %c %255s", &address, &type, name) == 3;
+        if (!read && !n) return false; /* another kind of file, in which some line may look right by chance */
+        if (!read) continue;
         /* Under kptr_restrict all addresses read as 0. */
         if (address && strchr("tTwW", type)) add(symbols, address, name, NULL);
     }

@@ -95,6 +95,8 @@ static const struct option_row rows[] = {
     {"timeout", "SECONDS", "end with status 5 after this time", .set = set_timeout},
     {"stats", NULL, "print counters to stderr at the end", SWITCH(stats)},
     {"stats-json", "FILE", "write the counters to FILE as a JSON object", STRING(stats_json)},
+    {"count-hits", NULL, "count the blocks, remembered branches and returns that run, for hit rates (slower)",
+     SWITCH(translator.count_hits)},
     {"profile", "FILE", "sample host time: folded stacks to FILE, tables to FILE.txt", STRING(profile)},
     {"hot-blocks", "FILE", "sample which blocks run, for ringer explain --hot", STRING(hot_blocks)},
     {"perf-map", NULL, "write /tmp/perf-PID.map, so that perf names translated code", SWITCH(perf_map)},

@@ -83,16 +83,17 @@ const char *census_treatment_text(const struct isa_row *row)
 
 /* --- the table --- */
 
+/* Columns are two blanks apart, and no cell has two blanks in a row. */
 static void print_row(const char *form, const char *class, const char *sensitive,
                       const char *(*cell)(const void *owner, enum census_cpu cpu, char *text, size_t bytes),
-                      const void *owner, const char *treatment, FILE *out)
+                      const void *owner, const char *treatment, const char *manual, FILE *out)
 {
-    fprintf(out, "%-17s %-19s %-5s", form, class, sensitive);
+    fprintf(out, "%-17s  %-19s  %-5s", form, class, sensitive);
     for (enum census_cpu cpu = 0; cpu < CENSUS_CPUS; cpu++) {
         char text[80];
-        fprintf(out, " %-19s", cell(owner, cpu, text, sizeof(text)));
+        fprintf(out, "  %-26s", cell(owner, cpu, text, sizeof(text)));
     }
-    fprintf(out, " %s\n", treatment);
+    fprintf(out, *manual ? "  %-19s  %s\n" : "  %s\n", treatment, manual);
 }
 
 static const char *heading_cell(const void *owner, enum census_cpu cpu, char *text, size_t bytes)
@@ -111,7 +112,7 @@ static void print_entry(const struct census_entry *e, enum census_cpu reference,
     snprintf(sensitive, sizeof(sensitive), "%c %c %c", e->control ? 'C' : '.', e->location ? 'L' : '.',
              e->mode ? 'M' : '.');
     print_row(e->form, census_class_name(census_class_of(e, reference)), sensitive, verdict_cell, e,
-              census_treatment_text(e->row), out);
+              census_treatment_text(e->row), e->row->manual ? e->row->manual : "", out);
 }
 
 static unsigned print_breaking(const struct census *c, enum census_cpu cpu, FILE *out,
@@ -172,7 +173,7 @@ void census_print_text(const struct census *c, FILE *out)
         "Each form was executed at CPL 3 and compared with its meaning at CPL 0. The class is that on: %s.\n"
         "C: changed the machine's resources; L: its result depends on where they are; M: on the mode.\n\n",
         census_cpu_name(reference));
-    print_row("form", "class", "C L M", heading_cell, NULL, "Ringer", out);
+    print_row("form", "class", "C L M", heading_cell, NULL, "Ringer", "manual", out);
     for (unsigned n = 0; n < c->count; n++)
         print_entry(&c->entry[n], reference, out);
     fprintf(out, "\n* simulated by Ringer's interpreter, with other tables than the guest's\n");

@@ -177,6 +177,8 @@ int explain_command(int argc, char **argv)
         read_word(&r, argv[n]);
     if (!r.has_address) r.address = default_address(r.mode);
     if (r.why) {
+        if (r.place.format && strcmp(r.place.format, "text") != 0)
+            die(STATUS_USAGE, "--why prints text, no %s", r.place.format);
         FILE *out = report_begin(&r.place);
         if (!explain_why(r.why, out)) die(STATUS_USAGE, "the instruction table has no \"%s\"", r.why);
         report_end(&r.place, out);

@@ -40,6 +40,13 @@ static void draw_edge(const struct explanation *x, unsigned from, const struct e
                 edge->cross_page ? " (other page)" : "");
         return;
     }
+    if (to == (int)from) { /* a loop, out of the lower left corner and back above */
+        fprintf(out,
+                "<path d=\"M%d %d C%d %d %d %d %d %d\" stroke=\"currentColor\" fill=\"none\" "
+                "marker-end=\"url(#a)\"/>\n",
+                BOX_X, y + 8, BOX_X - 60, y + 30, BOX_X - 60, y - 30, BOX_X - 2, y - 8);
+        return;
+    }
     int target = 20 + to * BOX_STEP + BOX_HEIGHT / 2,
         distance = to > (int)from ? to - (int)from : (int)from - to + 1;
     int reach = BOX_X - 24 - (distance > 8 ? 8 : distance) * 20;

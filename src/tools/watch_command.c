@@ -70,7 +70,7 @@ static void format_value(const struct watch_row *row, double value, char *text, 
 {
     if (isnan(value))
         snprintf(text, bytes, "-");
-    else if (row->kind == WATCH_SHARE || row->kind == WATCH_PART)
+    else if (row->kind != WATCH_LEVEL && row->kind != WATCH_RATE)
         snprintf(text, bytes, "%.1f %%", value * 100);
     else if (row->kind == WATCH_LEVEL)
         snprintf(text, bytes, "%.0f", value);

@@ -20,11 +20,16 @@ const struct watch_row watch_rows[] = {
     {WATCH_RATE, "blocks translated", "blocks_translated", NULL},
     {WATCH_RATE, "host bytes emitted", "bytes_emitted", NULL},
     {WATCH_RATE, "blocks killed", "blocks_invalidated", NULL},
+    {WATCH_FULL, "occupied", "cache_used_bytes", "cache_bytes"},
     {WATCH_LEVEL, "flushes", "cache_flushes", NULL},
     {WATCH_RATE, "edges linked", "chains_made", NULL},
     {WATCH_RATE, "indirect branches that missed", "indirect_misses", NULL},
     {WATCH_RATE, "returns elsewhere", "return_misses", NULL},
     {WATCH_SHARE, "lookups answered by tables", "block_probe_hits", "blocks_translated"},
+    {WATCH_HEADING, "hits (with --count-hits)", NULL, NULL},
+    {WATCH_HITS, "blocks entered from other blocks", "block_lookups", "blocks_run"},
+    {WATCH_HITS, "indirect branches, by their site", "site_misses", "sites_run"},
+    {WATCH_HITS, "returns, by the return stack", "return_misses", "returns_run"},
     {WATCH_HEADING, "the shadow", NULL, NULL},
     {WATCH_RATE, "entries filled", "shadow_fills", NULL},
     {WATCH_RATE, "page-table walks", "page_walks", NULL},
@@ -55,8 +60,10 @@ double watch_value(const struct watch_row *row, const struct watch_readings *r)
     if (row->kind == WATCH_HEADING) return NAN;
     double now = watch_counter(r->now, row->key), grown = now - watch_counter(r->before, row->key);
     if (row->kind == WATCH_LEVEL) return now;
+    if (row->kind == WATCH_FULL) return now / watch_counter(r->now, row->other);
     if (r->seconds <= 0) return NAN;
-    if (row->kind != WATCH_SHARE) return grown / r->seconds;
+    if (row->kind == WATCH_RATE || row->kind == WATCH_PART) return grown / r->seconds;
     double other = watch_counter(r->now, row->other) - watch_counter(r->before, row->other);
+    if (row->kind == WATCH_HITS) return other > 0 ? 1 - fmin(grown / other, 1) : NAN;
     return grown + other > 0 ? grown / (grown + other) : NAN;
 }

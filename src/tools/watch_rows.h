@@ -14,12 +14,14 @@ enum watch_kind {
     WATCH_SHARE, /* of the sum of two counters that the first one has, within the interval, 0 to 1 */
     WATCH_PART,  /* of the interval's seconds that a counter of seconds grew by, 0 to 1 */
     WATCH_LEVEL, /* the counter itself */
+    WATCH_FULL,  /* the counter itself as a share of the other one, 0 to 1 */
+    WATCH_HITS,  /* of what the second counter grew by, what the first one, of misses, did not, 0 to 1 */
 };
 
 struct watch_row {
     enum watch_kind kind;
     const char *label;
-    const char *key, *other; /* names in base/counters.h; `other` for WATCH_SHARE */
+    const char *key, *other; /* names in base/counters.h; `other` for shares */
 };
 
 extern const struct watch_row watch_rows[];

@@ -407,9 +407,24 @@ struct host_mem access_pop(struct build *b)
     return access_popped(b, GUEST_ESP);
 }
 
-void emit_count(struct build *b, const u64 *counter)
+static bool is_in_reach(const struct build *b, const u64 *counter, struct host_mem *mem)
 {
     s64 away = (s64)((uintptr_t)counter - (uintptr_t)b->v) - FRAME_BIAS;
-    if (away != (s32)away) return; /* out of reach: the counter is not in the vCPU's struct vm */
-    emit_inc64(&b->e, mem_frame((s32)away));
+    *mem = mem_frame((s32)away);
+    return away == (s32)away; /* if not, the counter is not in the vCPU's struct vm */
+}
+
+void emit_count(struct build *b, const u64 *counter)
+{
+    struct host_mem mem;
+    if (is_in_reach(b, counter, &mem)) emit_inc64(&b->e, mem);
+}
+
+void emit_count_keeping_flags(struct build *b, const u64 *counter)
+{
+    struct host_mem mem;
+    if (!is_in_reach(b, counter, &mem)) return;
+    emit_load64(&b->e, REG_ENTRY, mem);
+    emit_lea64(&b->e, REG_ENTRY, mem_bd(REG_ENTRY, 1));
+    emit_store64(&b->e, mem, REG_ENTRY);
 }

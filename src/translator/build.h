@@ -476,6 +476,8 @@ void emit_edge(struct build *b, u64 eip);
 void emit_string_stub(struct build *b, const struct stub *stub);
 /* Increment this counter. Clobbers EFLAGS. */
 void emit_count(struct build *b, const u64 *counter);
+/* The same where flags may be live; destroys REG_ENTRY. */
+void emit_count_keeping_flags(struct build *b, const u64 *counter);
 /* Call `eip` by an edge. The guest has just pushed its return address, next_eip. */
 void emit_edge_call(struct build *b, u64 eip);
 /* Make a conditional jump the edge to `eip`. Returns false, and emits nothing, if the edge needs tests. */

@@ -325,6 +325,7 @@ static void emit_site(struct build *b, struct stub *stub, bool call)
 {
     struct indirect_site *site = &b->indirect;
     struct edge *edge = add_edge(b, stub, 0, true);
+    if (b->t->config.count_hits) emit_count(b, &b->v->counters->sites_run);
     *site = (struct indirect_site){.edge = stub->edge};
     b->block->site = true;
     emit_cmp_ri32(&b->e, REG_LINEAR, 0);
@@ -430,6 +431,7 @@ void emit_return(struct build *b)
         return;
     }
     flags_leave_host(b);
+    if (b->t->config.count_hits) emit_count(b, &b->v->counters->returns_run);
     emit_ret_near(&b->e);
 }
 
@@ -447,6 +449,7 @@ void emit_indirect_stub(struct build *b, const struct stub *stub)
     if (site) {
         b->indirect.look_up = in_block(b, b->e.at);
         fix_here(b, stub->from[2]);
+        if (b->t->config.count_hits) emit_count(b, &b->v->counters->site_misses);
         pending = poll_before_look_up(b);
         missed = look_up(b);
         go_to_entry(b, stub->back);
@@ -461,6 +464,7 @@ void emit_indirect_stub(struct build *b, const struct stub *stub)
     emit_jmp_thunk(&b->e, THUNK_INDIRECT);
     if (!site) return;
     fix_here(b, stub->from[1]);
+    if (b->t->config.count_hits) emit_count(b, &b->v->counters->site_misses);
     if (stub->back) push_host_return(b, stub->back);
     struct edge *edge = edge_of(b, stub);
     emit_edge_name(b, edge, b->block->start + edge->patch);

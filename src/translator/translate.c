@@ -73,6 +73,7 @@ static void emit_entries(struct build *b)
         stub_add(b, STUB_CROSS, emit_jcc(&b->e, CC_NZ));
     }
     if (b->v->deterministic) emit_budget_check(b);
+    if (b->t->config.count_hits) emit_count_keeping_flags(b, &b->v->counters->blocks_run);
 }
 
 /* --- body --- */

@@ -114,6 +114,13 @@ void translator_flush(struct vcpu *v)
     if (t) cache_flush(&t->cache);
 }
 
+void translator_cache_fill(const struct vcpu *v, u64 *used, u64 *budget)
+{
+    const struct engine *t = v->engine;
+    *used = t ? cache_used(&t->cache) : 0;
+    *budget = t ? cache_budget(&t->cache) : 0;
+}
+
 void block_log_drain(struct vcpu *v)
 {
     struct engine *t = v->engine;

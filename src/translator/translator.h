@@ -33,6 +33,7 @@ struct translator_config {
     bool no_decode_memo;    /* each instruction is decoded from scratch */
     bool no_fast_entry;     /* general routines handle kernel entry and exit and segment loads */
     bool no_bulk_strings;   /* repeated string instructions are executed element by element */
+    bool count_hits;        /* count blocks, remembered branches and returns that run, for hit rates */
     bool exact_flags;       /* arithmetic flags are right even in fault frames (docs/TRANSLATION.md) */
     u64 flush_every;        /* evict every N times that C code looks for a block; 0: when it is full */
 };
@@ -53,6 +54,8 @@ bool translator_code_written(struct vcpu *v, u64 gpa, u64 bytes);
 void translator_code_point_set(struct vcpu *v, u64 linear);
 /* Flush the cache. */
 void translator_flush(struct vcpu *v);
+/* Bytes of the cache that are in use, and how many it may have; both 0 without a translator. */
+void translator_cache_fill(const struct vcpu *v, u64 *used, u64 *budget);
 
 /* Set the function to call before blocks are freed; NULL: none. The guest's FPU state may be live then. */
 void translator_before_flush(struct vcpu *v, void (*call)(void *owner), void *owner);

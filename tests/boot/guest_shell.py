@@ -10,7 +10,11 @@ while read -r module; do insmod "/drivers/$module"; done </drivers/order
 stty -F /dev/ttyS1 raw -echo
 exec 3<>/dev/ttyS1
 until_there() { n=0; until [ -e "$1" ]; do n=$((n + 1)); [ $n -lt 300 ] || return 1; sleep 0.05; done; }
+# until_opens: a disk's node is there before the disk can be opened.
+until_opens() { n=0; until (: <"$1") 2>/dev/null; do n=$((n + 1)); [ $n -lt 300 ] || return 1; sleep 0.05; done; }
 until_gone() { n=0; while [ -e "$1" ]; do n=$((n + 1)); [ $n -lt 300 ] || return 1; sleep 0.05; done; }
+# until_idle: no kernel worker has work; a worker that has none is in state I.
+until_idle() { n=0; while grep -h '(kworker' /proc/[0-9]*/stat 2>/dev/null | grep -qv ') I '; do n=$((n + 1)); [ $n -lt 300 ] || return 1; sleep 0.05; done; }
 echo "=0" >&3
 while read -r command <&3; do
     eval "$command" >&3 2>&1

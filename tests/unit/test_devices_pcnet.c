@@ -187,6 +187,36 @@ static void test_style(unsigned style)
     CHECK(!net_rig.line && csr(0) == STATUS_STOP && !net_rig.has_filter);
 }
 
+/* Frames whose check sequence ends before, across and behind the end of the first buffer. Drivers take the length of the last descriptor, and
+ * drop a frame whose upper flags are other than STP and ENP. */
+static void test_lengths(unsigned style)
+{
+    enum { FIRST = 1024, SECOND = 4096, MOST = RECEIVE_MOST - 1 - ETHERNET_FCS_BYTES };
+    static u8 frame[MOST], stored[RECEIVE_MOST];
+    u32 at = 0;
+    for (u32 n = 0; n < sizeof(frame); n++)
+        frame[n] = (u8)(n * 5);
+    memcpy(frame, net_rig_mac, NET_MAC_BYTES);
+    initialize(style, 0);
+    for (u32 bytes = ETHERNET_LEAST; bytes <= MOST; bytes++) {
+        u32 all = bytes + ETHERNET_FCS_BYTES, done = 0;
+        put_descriptor(RX, at, style, ROOM, DESCRIPTOR_OWN, FIRST);
+        put_descriptor(RX, at ^ 1, style, ROOM + 0x1000, DESCRIPTOR_OWN, SECOND);
+        frame[bytes - 1]++;
+        CHECK(net_rig_arrive(frame, bytes));
+        for (; done < all; at ^= 1) {
+            u32 now = done || all <= FIRST ? all - done : FIRST;
+            u16 wanted = (u16)((done ? 0 : DESCRIPTOR_STP) | (done + now == all ? DESCRIPTOR_ENP : 0));
+            CHECK_EQ(flags_of(RX, at, style) & 0xff00, wanted);
+            memcpy(stored + done, net_rig.ram + ROOM + (done ? 0x1000 : 0), now);
+            done += now;
+            if (done == all) CHECK_EQ(message_of(RX, at, style) & 0xfff, all);
+        }
+        CHECK(!memcmp(stored, frame, bytes) && pci_get32(stored + bytes) == ethernet_fcs(frame, bytes));
+    }
+    set_csr(0, STATUS_STOP);
+}
+
 /* "Address Matching" */
 static void test_filters(void)
 {
@@ -310,6 +340,8 @@ int main(void)
     test_resources();
     for (unsigned style = 0; style < 4; style++)
         test_style(style);
+    for (unsigned style = 0; style < 4; style++)
+        test_lengths(style);
     test_filters();
     test_polling();
     test_hostile();

@@ -159,6 +159,35 @@ static void test_ring_receive(void)
     CHECK(net_rig_arrive(frame, 60));
 }
 
+/* Linux reads the ring by the lengths alone: it drops what has another status or is shorter than 8 bytes, and then resets the receiver. With
+ * WRAP it reads on behind the end of the ring. */
+static void test_ring_lengths(u32 rcr, u32 ring_bytes)
+{
+    u8 frame[RECEIVE_MOST];
+    u32 at = 0, wraps = rcr & RCR_WRAP;
+    put(CR, 1, CR_RST);
+    put(CR, 1, CR_TE | CR_RE);
+    put(RBSTART, 4, RING);
+    put(RCR, 4, RCR_APM | rcr);
+    put(CAPR, 2, 0xfff0);
+    for (u32 bytes = ETHERNET_LEAST; bytes <= RECEIVE_MOST - ETHERNET_FCS_BYTES; bytes++) {
+        u8 stored[RECEIVE_MOST];
+        make_frame(frame, net_rig_mac, bytes);
+        frame[bytes - 1] = (u8)bytes;
+        CHECK(net_rig_arrive(frame, bytes));
+        CHECK(!(get(CR, 1) & CR_BUFE));
+        const u8 *header = net_rig.ram + RING + at;
+        u32 size = pci_get16(header + 2);
+        CHECK(pci_get16(header) == 0x4001 && size == bytes + ETHERNET_FCS_BYTES);
+        for (u32 n = 0; n < size; n++)
+            stored[n] = net_rig.ram[RING + (wraps ? at + 4 + n : (at + 4 + n) % ring_bytes)];
+        CHECK(!memcmp(stored, frame, bytes) && pci_get32(stored + bytes) == ethernet_fcs(frame, bytes));
+        at = ((at + 4 + size + 3) & ~3u) % ring_bytes;
+        put(CAPR, 2, (at - 16) & 0xffff);
+        CHECK(get(CR, 1) & CR_BUFE);
+    }
+}
+
 /* --- C+ mode --- */
 
 static void put_descriptor(u32 at, u32 command, u32 vlan, u32 gpa)
@@ -215,6 +244,40 @@ static void test_descriptors(void)
     CHECK(!(get(DTCCR, 4) & 8));
     CHECK_EQ(load_any(ram + TALLY, 8), 1);
     CHECK_EQ(load_any(ram + TALLY + 8, 8), 2);
+}
+
+/* Frames whose check sequence ends at each place of a buffer. The descriptors tell all of a frame's bytes so far. */
+static void test_descriptor_lengths(void)
+{
+    enum { ROOM = 256, ENTRIES = 32 };
+    u8 frame[RECEIVE_MOST], *ram = net_rig.ram;
+    u32 at = 0;
+    put(CR, 1, CR_RST);
+    put(CPCR, 2, CPCR_RX);
+    put(RDSAR, 4, RX_RING);
+    put(RCR, 4, RCR_APM);
+    for (u32 n = 0; n < ENTRIES; n++)
+        put_descriptor(RX_RING + 16 * n, DESCRIPTOR_OWN | (n == ENTRIES - 1 ? DESCRIPTOR_EOR : 0) | ROOM, 0,
+                       DATA + ROOM * n);
+    put(CR, 1, CR_RE);
+    for (u32 bytes = ETHERNET_LEAST; bytes <= RECEIVE_MOST - ETHERNET_FCS_BYTES; bytes++) {
+        u8 stored[RECEIVE_MOST];
+        make_frame(frame, net_rig_mac, bytes);
+        frame[bytes - 1] = (u8)bytes;
+        CHECK(net_rig_arrive(frame, bytes));
+        u32 all = bytes + ETHERNET_FCS_BYTES;
+        for (u32 done = 0; done < all;) {
+            u32 now = all - done < ROOM ? all - done : ROOM, end = at == ENTRIES - 1 ? DESCRIPTOR_EOR : 0;
+            memcpy(stored + done, ram + DATA + ROOM * at, now);
+            u32 wanted = (done ? 0 : DESCRIPTOR_FS) | end | (done + now);
+            done += now;
+            if (done == all) wanted |= DESCRIPTOR_LS;
+            CHECK_EQ(pci_get32(ram + RX_RING + 16 * at) & 0xf0001fff, wanted);
+            put_descriptor(RX_RING + 16 * at, DESCRIPTOR_OWN | end | ROOM, 0, DATA + ROOM * at);
+            at = (at + 1) % ENTRIES;
+        }
+        CHECK(!memcmp(stored, frame, bytes) && pci_get32(stored + bytes) == ethernet_fcs(frame, bytes));
+    }
 }
 
 /* LGSEN: the driver's IP header, the cable's segments. */
@@ -301,11 +364,15 @@ int main(void)
     test_eeprom();
     test_ring_transmit();
     test_ring_receive();
+    test_ring_lengths(0, 8192);
+    test_ring_lengths(RCR_WRAP, 8192);
+    test_ring_lengths(3 << 11, 65536);
     test_timer_and_link();
     rtl8139_destroy(&rtl);
     start(true);
     test_descriptors();
     test_large_send();
+    test_descriptor_lengths();
     test_timer_and_link();
     test_hostile();
     rtl8139_destroy(&rtl);

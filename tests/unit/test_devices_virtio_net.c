@@ -270,6 +270,41 @@ static void test_merged(void)
     virtio_net_destroy(&net);
 }
 
+/* Linux adds the used lengths of a frame's buffers, without the first one's header. Frames that end at each place of a buffer. */
+static void test_receive_lengths(void)
+{
+    enum { BUFFER = 1536, HEADER = 12 };
+    u32 head, written = 0;
+    start(ALL_FEATURES, false);
+    for (u32 bytes = 60; bytes <= 9018; bytes++) {
+        unsigned count = 0;
+        u32 left = bytes;
+        far.offered_count = 0;
+        for (; count * BUFFER < bytes + HEADER; count++)
+            add_buffer(DATA + BUFFER * count, BUFFER);
+        rig_notify(&rig, RECEIVE);
+        CHECK_EQ(far.offered_count, count);
+        for (unsigned n = 0; n < count; n++) {
+            struct net_buffer *buffer = far.offered[n];
+            u32 room = buffer->capacity - buffer->reserved;
+            CHECK_EQ(buffer->reserved, HEADER);
+            room = n ? buffer->capacity : room;
+            buffer->used = left < room ? left : room;
+            buffer->count = n ? 0 : (u16)count;
+            buffer->next = n + 1 < count ? far.offered[n + 1] : NULL;
+            left -= buffer->used;
+        }
+        CHECK_EQ(left, 0);
+        far.ops->received(far.card, far.offered[0]);
+        u32 all = 0;
+        for (unsigned n = 0; n < count; n++, all += written)
+            CHECK(rig_get(&rig, RECEIVE, &head, &written) && written > (n ? 0 : HEADER) && written <= BUFFER);
+        CHECK(all == bytes + HEADER && !rig_get(&rig, RECEIVE, &head, &written));
+        CHECK_EQ(load_any(rig.ram + DATA + 10, 2), count);
+    }
+    virtio_net_destroy(&net);
+}
+
 /* Buffers that hold no frame, or that the card would have to read: the device is broken, and whole again after a reset. */
 static void test_bad_buffers(void)
 {
@@ -446,6 +481,7 @@ int main(void)
     test_offloads();
     test_full_ring();
     test_merged();
+    test_receive_lengths();
     test_bad_buffers();
     test_loops();
     test_filters();

@@ -2,19 +2,9 @@
  * Larger TCP windows: a connection between a guest, which scales its windows, and a router that does not. If the module is wrong, data are
  * lost, doubled, out of order, or acknowledged beyond what the other side takes.
  */
-#include "check.h"
-#include "net/tcp_windows.h"
+#include "tcp_rig.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-enum { ETHERNET = 14, IPV4 = 20, TRANSPORT = ETHERNET + IPV4, LARGE = 32768, SHIFT = 7 };
 enum { AHEAD_SHIFT = 2, AHEAD = (65535 << AHEAD_SHIFT) - 65535 };
-enum { GUEST_ISS = 1000, ROUTER_ISS = 0xffff8000u }; /* the router's numbers wrap around */
-
-static struct tcp_windows *windows;
-static u8 frame[NET_FRAME_MAX + TCP_WINDOWS_OPTION_BYTES];
-static struct frame_layout layout;
 
 /* What came out on both sides. */
 static struct {
@@ -25,12 +15,6 @@ static struct {
     u32 segment; /* the sequence number of the last */
     bool refuses;
 } out;
-
-static bool checksum_is_good(const u8 *bytes, const struct frame_layout *l)
-{
-    u32 length = l->bytes - l->transport;
-    return checksum_add(checksum_pseudo(bytes, l, length), bytes + l->transport, length) == 0xffff;
-}
 
 static void to_router(void *user, u8 *bytes, u32 count)
 {
@@ -63,75 +47,19 @@ static bool to_guest(void *user, u8 *bytes, const struct frame_layout *l)
     return !out.refuses;
 }
 
-static void make(bool from_guest, u8 flags, u32 sequence, u32 ack, u32 window, u32 payload,
-                 const char *options)
-{
-    u32 option_bytes = options ? 4 : 0, header = TCP_BYTES + option_bytes,
-        bytes = TRANSPORT + header + payload;
-    u8 *ip = frame + ETHERNET, *tcp = frame + TRANSPORT;
-    memset(frame, 0, bytes);
-    put_be16(frame + 12, ETHERTYPE_IPV4);
-    ip[0] = 0x45;
-    ip[9] = PROTOCOL_TCP;
-    put_be16(ip + 2, bytes - ETHERNET);
-    memcpy(ip + 12, from_guest ? "\x0a\0\2\17\x0a\0\2\2" : "\x0a\0\2\2\x0a\0\2\17", 8);
-    memcpy(tcp, from_guest ? "\1\2\3\4" : "\3\4\1\2", 4);
-    put_be32(tcp + TCP_SEQUENCE, sequence);
-    put_be32(tcp + TCP_ACK_NUMBER, ack);
-    tcp[TCP_OFFSET] = (u8)(header / 4 << 4);
-    tcp[TCP_FLAGS] = flags;
-    put_be16(tcp + TCP_WINDOW, window);
-    if (options) memcpy(tcp + TCP_BYTES, options, 4);
-    CHECK(frame_parse(frame, bytes, &layout));
-    frame_fill_tcp(frame, &layout);
-}
-
-/* A packet of the guest. Returns whether the router sees it. */
-static bool guest(u8 flags, u32 sequence, u32 ack, u32 window, u32 payload)
-{
-    make(true, flags, sequence, ack, window, payload, NULL);
-    bool seen = tcp_windows_from_guest(windows, frame, &layout);
-    CHECK(!seen || checksum_is_good(frame, &layout));
-    return seen;
-}
-
-static void router(u8 flags, u32 sequence, u32 payload, bool has_room)
-{
-    make(false, flags, sequence, GUEST_ISS + 1, 65535, payload, NULL);
-    tcp_windows_from_router(windows, frame, &layout);
-    if (payload) tcp_windows_send(windows, frame, &layout, has_room);
-}
-
-static u32 ack_of(const u8 *bytes)
-{
-    return get_be32(bytes + TRANSPORT + TCP_ACK_NUMBER);
-}
-
-static u32 window_of(const u8 *bytes)
-{
-    return get_be16(bytes + TRANSPORT + TCP_WINDOW);
-}
-
-/* The router's first byte has this number. */
-#define FIRST (ROUTER_ISS + 1)
-
 /* A connection to a guest with a window of this size, in units of 1 << SHIFT. */
-static void connect_guest(const char *options, u32 window)
+static void connect_with(const char *options, u32 window, u32 router_window)
 {
     static const struct tcp_windows_ops ops = {to_router, to_guest, ack_to_guest};
-    tcp_windows_destroy(windows);
-    windows = tcp_windows_create(&ops, NULL);
-    CHECK(windows != NULL);
     memset(&out, 0, sizeof(out));
-    make(true, TCP_SYN, GUEST_ISS, 0, 64240, 0, options);
-    CHECK(tcp_windows_from_guest(windows, frame, &layout));
-    make(false, TCP_SYN | TCP_ACK, ROUTER_ISS, GUEST_ISS + 1, 65535, 0, "\2\4\5\xb4");
-    tcp_windows_from_router(windows, frame, &layout);
-    CHECK(checksum_is_good(frame, &layout));
+    shake_hands(&ops, options, router_window);
     CHECK(guest(TCP_ACK, GUEST_ISS + 1, FIRST, window, 0));
 }
 
-static const char scale[] = {TCP_OPTION_NOP, TCP_OPTION_SCALE, 3, SHIFT};
+static void connect_guest(const char *options, u32 window)
+{
+    connect_with(options, window, 65535);
+}
 
 /* RFC 7323 2.2: both SYNs must have the option. */
 static void test_option(void)
@@ -142,11 +70,11 @@ static void test_option(void)
     CHECK_EQ(window_of(frame), 12800);
     make(true, TCP_SYN, GUEST_ISS, 0, 64240, 0, scale);
     CHECK(tcp_windows_from_guest(windows, frame, &layout));
-    make(false, TCP_SYN | TCP_ACK, ROUTER_ISS, GUEST_ISS + 1, 65535, 0, "\2\4\5\xb4");
+    make(false, TCP_SYN | TCP_ACK, ROUTER_ISS, GUEST_ISS + 1, 65535, 0, segment_size);
     u32 before = layout.bytes;
     tcp_windows_from_router(windows, frame, &layout);
     struct frame_layout parsed;
-    CHECK(layout.bytes == before + TCP_WINDOWS_OPTION_BYTES && frame_parse(frame, layout.bytes, &parsed));
+    CHECK(layout.bytes == before + 4 && frame_parse(frame, layout.bytes, &parsed));
     CHECK_EQ(parsed.payload, layout.payload);
     u8 *option = frame_tcp_option(frame, &parsed, TCP_OPTION_SCALE, 3);
     CHECK(option && option[2] == AHEAD_SHIFT);
@@ -268,6 +196,17 @@ static void test_loss(void)
     CHECK_EQ(poll.wake_ns, UINT64_MAX);
 }
 
+/* What is not kept the router sends again itself, if it sees that the guest asks for it. */
+static void test_loss_unkept(void)
+{
+    connect_guest(scale, 1000);
+    CHECK(!guest(TCP_ACK, GUEST_ISS + 1, FIRST, 1000, 0));
+    router(TCP_ACK, FIRST, 100, true);
+    router(TCP_ACK, FIRST + 100, 100, true);
+    for (unsigned n = 0; n < 3; n++)
+        CHECK(guest(TCP_ACK, GUEST_ISS + 1, FIRST, 1000, 0) && ack_of(frame) == FIRST);
+}
+
 static void test_end(void)
 {
     /* A reset by either side: what was kept is forgotten, and later packets pass as they are. */
@@ -306,6 +245,10 @@ static void router_acks(u32 ack, u32 window)
 static void test_ahead(void)
 {
     enum { BEGIN = GUEST_ISS + 1 };
+    /* Its first bytes, which follow the SYNs before the router has sent anything else, do not wait. */
+    connect_guest(scale, 1000);
+    out.next = BEGIN;
+    CHECK(guest(TCP_ACK | TCP_PSH, BEGIN, FIRST, 1000, 300));
     connect_guest(scale, 1000);
     out.next = BEGIN;
     router_acks(BEGIN, 65535);
@@ -366,8 +309,7 @@ static void test_ahead(void)
 static void test_ahead_end(void)
 {
     enum { BEGIN = GUEST_ISS + 1 };
-    connect_guest(scale, 1000);
-    router_acks(BEGIN, 100);
+    connect_with(scale, 1000, 100);
     out.next = BEGIN;
     CHECK(!guest(TCP_ACK, BEGIN, FIRST, 1000, 200));
     CHECK(!guest(TCP_ACK | TCP_FIN, BEGIN + 200, FIRST, 1000, 10));
@@ -378,8 +320,7 @@ static void test_ahead_end(void)
     router_acks(BEGIN + 211, 1000);
     CHECK_EQ(ack_of(frame), BEGIN + 211);
     /* A reset forgets what is held. It has the number that the router expects. */
-    connect_guest(scale, 1000);
-    router_acks(BEGIN, 100);
+    connect_with(scale, 1000, 100);
     CHECK(!guest(TCP_ACK, BEGIN, FIRST, 1000, 200));
     CHECK(guest(TCP_RST | TCP_ACK, BEGIN + 200, FIRST, 0, 0));
     CHECK_EQ(get_be32(frame + TRANSPORT + TCP_SEQUENCE), BEGIN);
@@ -400,6 +341,7 @@ int main(void)
     test_acknowledgements();
     test_small();
     test_loss();
+    test_loss_unkept();
     test_end();
     test_ahead();
     test_ahead_end();
