@@ -96,9 +96,9 @@ static void *map_at(u64 at, u64 bytes, int protection)
 static bool fix_stack(void)
 {
     enum { STACK_BYTES = 1 << 20 };
-    volatile u8 stack[STACK_BYTES];
-    for (unsigned at = 0; at < STACK_BYTES; at += PAGE_SIZE)
-        stack[at] = 0;
+    u8 stack[STACK_BYTES];
+    memset(stack, 0, sizeof(stack));
+    __asm__ volatile("" : : "r"(stack) : "memory"); /* GCC must not leave the stores out */
     FILE *maps = fopen("/proc/self/maps", "r");
     char line[512];
     struct rlimit limit = {0};
