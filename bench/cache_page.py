@@ -78,6 +78,14 @@ def body(rows, folder, plots):
             if lines:
                 yield f"{what}, by size and {title}:\n"
                 yield from table(["guest, cache", *heads], lines)
+    for sweep in dict.fromkeys(row["sweep"] for row in rows if "," in row["sweep"] and row["sweep"] not in ("size,policy", "size,segments")):
+        one, other = sweep.split(",")
+        for column, what in (("lookups", "Look-ups of blocks by C code"), ("translations", "Translations")):
+            heads, lines = crossed(rows, sweep, column)
+            if len({cell for _, *cells in lines for cell in cells}) == 1:
+                continue  # neither of them changes it
+            yield f"{what}, {one} and {other} together:\n"
+            yield from table([f"guest, {one}", *(f"{other}: {head}" for head in heads)], lines)
     for column, what, form in (("host_instructions", "Host instructions for each guest instruction, on the straight way through the blocks", lambda v: "-" if v in (None, "") else f"{v:.2f}"),
                                ("translations", "Translations", number), ("lookups", "Look-ups of blocks by C code", number),
                                ("host_bytes_per_instruction", "Host bytes of a translated guest instruction", lambda v: "-" if v is None else f"{v:.1f}")):

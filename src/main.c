@@ -215,6 +215,16 @@ static int run(struct options *options)
     return session.status;
 }
 
+/* kept_check */
+static bool is_understood(int argc, char **argv, char *error, size_t error_bytes)
+{
+    struct options options;
+    enum command command;
+    bool good = options_parse(argc, argv, device_table, &options, &command, error, error_bytes);
+    if (good) options_release(&options);
+    return good;
+}
+
 int main(int argc, char **argv)
 {
     struct options options;
@@ -234,7 +244,7 @@ int main(int argc, char **argv)
     if (argc > 1 && kept_is_command(argv[1])) {
         argc--;
         argv++;
-        int status = kept_command(&argc, &argv);
+        int status = kept_command(&argc, &argv, is_understood);
         if (status >= 0) return status;
     }
     bool good = options_parse(argc, argv, device_table, &options, &command, error, sizeof(error));

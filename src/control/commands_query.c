@@ -315,9 +315,9 @@ void print_block(const struct json_object *result, struct json_object *text)
 static struct drive *find_drive(struct control_call *call, const char *wanted)
 {
     struct drives *drives = &call->vm->drives;
-    struct drive *found = wanted ? media_find(&call->vm->board, wanted) : NULL;
+    struct drive *found = media_find(&call->vm->board, wanted);
     char name[128];
-    for (unsigned n = 0; wanted && !found && n < drives->count; n++) {
+    for (unsigned n = 0; !found && n < drives->count; n++) {
         name_drive(&drives->drive[n], name, sizeof(name));
         if (drives->drive[n].fitted && !strcmp(name, wanted)) found = &drives->drive[n];
     }
@@ -326,7 +326,7 @@ static struct drive *find_drive(struct control_call *call, const char *wanted)
         call_fail(call, "Device '%.100s' is not removable", wanted);
         return NULL;
     }
-    call_fail(call, "Device '%.100s' not found", wanted ? wanted : "");
+    call_fail(call, "Device '%.100s' not found", wanted);
     call->error_class = "DeviceNotFound";
     return NULL;
 }
@@ -335,6 +335,10 @@ static void change_medium(struct control_call *call, const char *file)
 {
     char error[256];
     const char *wanted = call_text(call, "id") ? call_text(call, "id") : call_text(call, "device");
+    if (!wanted) {
+        call_fail(call, "Parameter 'device' is missing");
+        return;
+    }
     struct drive *drive = find_drive(call, wanted);
     if (!drive) return;
     if (media_change(&call->vm->chipset, drive, file, error, sizeof(error)) != MEDIA_CHANGED)

@@ -90,7 +90,6 @@ static void take_words(struct control_call *call, const struct control_command *
     }
     for (char *word; !call->failed && (word = next_word(&line)); free(word)) {
         if (take_flag(call, command, word)) continue;
-        /* screendump -f png FILE: QEMU's way to name the format */
         if (!a || !a->name) {
             call_fail(call, "%s does not take \"%.100s\"", command->hmp, word);
             continue;
@@ -109,6 +108,7 @@ char *control_run_line(struct control *control, const char *line)
     struct json_object *text = json_object_new_string("");
     while (*line == ' ')
         line++;
+    if (!strcmp(line, "info")) line = "help info";
     const struct control_command *command = *line ? find(line, &rest) : NULL;
     call.arguments = json_object_new_object();
     if (command) take_words(&call, command, rest);
@@ -151,6 +151,7 @@ void run_help(struct control_call *call)
     call->result = json_object_new_string("");
     for (const struct control_command *c = control_commands; c->run; c++)
         if (c->hmp && (!about || !strncmp(c->hmp, about, strlen(about)))) describe(c, call->result);
+    if (!json_object_get_string_len(call->result)) call_fail(call, "unknown command: '%.100s'", about);
 }
 
 void run_hmp(struct control_call *call)

@@ -156,8 +156,7 @@ static void describe(const struct property *property, char *text, size_t bytes)
                                         [PROPERTY_FILE] = "a file",
                                         [PROPERTY_SWITCH] = "on or off",
                                         [PROPERTY_AUTO] = "on, off or auto",
-                                        [PROPERTY_SLOT] =
-                                            "the number of a slot, 1 to 1f, and if need be .FUNCTION,",
+                                        [PROPERTY_SLOT] = "a slot from 1 to 1f, with or without .FUNCTION",
                                         [PROPERTY_DRIVE] = "the id of a drive",
                                         [PROPERTY_CHARDEV] = "the id of a chardev",
                                         [PROPERTY_SOCKET] = "the id of a chardev",

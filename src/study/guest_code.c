@@ -31,7 +31,8 @@ bool guest_code_from_hex(struct guest_code *g, const char *digits, u64 rip, char
         int high = digit(at[0]), low = high < 0 ? -1 : digit(at[1]);
         if (low < 0) {
             guest_code_free(g);
-            return SAY("'%s' is not a list of bytes in hexadecimal, as in 'fa 9c 58'", digits);
+            return SAY("'%s' is not a list of bytes in hexadecimal, as in 'fa 9c 58'",
+                       digits + strspn(digits, " "));
         }
         g->code[g->bytes++] = (u8)(high << 4 | low);
         at += 2;

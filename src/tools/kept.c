@@ -184,9 +184,16 @@ char **kept_arguments(const char *name, GKeyFile *settings)
     char *display = setting(settings, "machine", "display"), *more = setting(settings, "machine", "options");
     char **parsed = NULL;
     GError *error = NULL;
-    if (more && !g_shell_parse_argv(more, NULL, &parsed, &error)) {
-        log_error("the options in the settings of %s: %s", name, error->message);
+    bool window = !display || !strcmp(display, "window"), shown = window || !strcmp(display, "none");
+    bool good = shown || strchr(display, ':');
+    if (!good)
+        log_error("the display of \"%s\" is window, none or [HOST]:N, not \"%s\"", name, display);
+    else if (more && *more && !g_shell_parse_argv(more, NULL, &parsed, &error)) {
+        log_error("the options in the settings of \"%s\": %s", name, error->message);
         g_error_free(error);
+        good = false;
+    }
+    if (!good) {
         g_free(more);
         g_free(display);
         g_ptr_array_free(words, TRUE);
@@ -197,8 +204,7 @@ char **kept_arguments(const char *name, GKeyFile *settings)
     add(words, "--name", g_strdup(name));
     add(words, "--memory", setting(settings, "machine", "memory"));
     add(words, "--cpu", setting(settings, "machine", "cpu"));
-    bool window = !display || !strcmp(display, "window");
-    if (display && !window && strcmp(display, "none"))
+    if (!shown)
         add(words, "--vnc", g_strdup(display)); /* HOST:N */
     else
         add(words, "--display", g_strdup(window ? "sdl" : "none"));

@@ -38,6 +38,12 @@ static const char *value_of(int argc, char **argv, int *at, const char *name)
 /* NULL: a name was to come. */
 static int bad_word(const char *command, const char *word)
 {
+    static const char *const with_value[] = {"--disk", "--cdrom", "--memory", "--debian"};
+    for (unsigned n = 0; n < ARRAY_SIZE(with_value) && word; n++)
+        if (!strcmp(command, "new") && !strcmp(word, with_value[n])) {
+            log_error("ringer new: %s needs a value", word);
+            return STATUS_USAGE;
+        }
     if (word)
         log_error("ringer %s: there is no use for \"%s\"; see ringer help", command, word);
     else
@@ -45,11 +51,22 @@ static int bad_word(const char *command, const char *word)
     return STATUS_USAGE;
 }
 
+/* No machine has settings that cannot be understood. `outcome` is what that means for the machine. */
+static bool settings_are_good(const char *name, GKeyFile *settings, const char *outcome, kept_check *check)
+{
+    char error[512], **words = kept_arguments(name, settings);
+    bool good = words && check((int)g_strv_length(words), words, error, sizeof(error));
+    if (words && !good) log_error("the machine \"%s\" %s: %s", name, outcome, error);
+    g_strfreev(words);
+    return good;
+}
+
 /* --- new --- */
 
 struct recipe {
     const char *name, *disk, *cdrom, *memory, *debian;
     bool desktop;
+    kept_check *check;
 };
 
 /* The script that makes a Debian image: of the installed program, or of the source tree it was built in. NULL: a sentence was printed. */
@@ -137,14 +154,15 @@ static int fill_folder(const struct recipe *recipe, const char *path)
 {
     char disk[KEPT_PATH + 16];
     int status = STATUS_OK;
+    GKeyFile *settings = settings_of(recipe);
     snprintf(disk, sizeof(disk), "%s/disk.qcow2", path);
-    if (recipe->debian)
+    if (!settings_are_good(recipe->name, settings, "is not made", recipe->check))
+        status = STATUS_USAGE;
+    else if (recipe->debian)
         status = make_debian(recipe, disk);
     else if (recipe->disk)
         status = disk_command(3, (char *[]){"create", disk, (char *)recipe->disk});
-    if (status) return status;
-    GKeyFile *settings = settings_of(recipe);
-    if (!kept_save(path, settings)) status = STATUS_HOST;
+    if (!status && !kept_save(path, settings)) status = STATUS_HOST;
     g_key_file_free(settings);
     return status;
 }
@@ -177,9 +195,9 @@ static int make_machine(const struct recipe *recipe)
     return status;
 }
 
-static int run_new(int argc, char **argv)
+static int run_new(int argc, char **argv, kept_check *check)
 {
-    struct recipe recipe = {0};
+    struct recipe recipe = {.check = check};
     for (int n = 0; n < argc; n++) {
         const char *value;
         if ((value = value_of(argc, argv, &n, "disk")))
@@ -276,7 +294,7 @@ static bool ask(const char *name, const char *command)
     return good;
 }
 
-static int run_stop(int argc, char **argv)
+static int run_stop(int argc, char **argv, kept_check *check)
 {
     const char *name = NULL;
     bool now = false;
@@ -350,11 +368,12 @@ static void add_machine(struct json_object *list, const char *name, GKeyFile *se
     json_object_array_add(list, machine);
 }
 
-static int run_list(int argc, char **argv)
+static int run_list(int argc, char **argv, kept_check *check)
 {
     char root[KEPT_PATH];
-    struct json_object *list = argc == 1 && !strcmp(argv[0], "--json") ? json_object_new_array() : NULL;
-    if (argc && !list) return bad_word("list", argv[0]);
+    bool json = argc && !strcmp(argv[0], "--json");
+    if (argc > json) return bad_word("list", argv[json]);
+    struct json_object *list = json ? json_object_new_array() : NULL;
     kept_sweep();
     DIR *folder = kept_root(root, sizeof(root)) ? opendir(root) : NULL;
     if (!folder) {
@@ -385,8 +404,10 @@ static const char *editor(void)
     return visual && *visual ? visual : plain && *plain ? plain : "sensible-editor";
 }
 
+#define STAYS "stays as it was"
+
 /* The editor gets a copy, which becomes the settings if it can be read. */
-static int edit_file(const char *name, const char *path)
+static int edit_file(const char *name, const char *path, kept_check *check)
 {
     char copy[KEPT_PATH + 32], *text = NULL;
     GError *error = NULL;
@@ -397,10 +418,10 @@ static int edit_file(const char *name, const char *path)
     if (g_file_get_contents(file, &text, NULL, NULL) && g_file_set_contents(copy, text, -1, NULL)) {
         char *words[] = {"sh", "-c", "exec $0 \"$1\"", (char *)editor(), copy, NULL};
         if (run_program(words))
-            log_error("the editor \"%s\" failed: the settings of \"%s\" stay as they were", editor(), name);
+            log_error("the machine \"%s\" " STAYS ": the editor \"%s\" failed", name, editor());
         else if (!g_key_file_load_from_file(settings, copy, G_KEY_FILE_KEEP_COMMENTS, &error))
-            log_error("the settings of \"%s\" stay as they were: %s", name, error->message);
-        else
+            log_error("the machine \"%s\" " STAYS ": %s", name, error->message);
+        else if (settings_are_good(name, settings, STAYS, check))
             status = kept_save(path, settings) ? STATUS_OK : STATUS_HOST;
     }
     unlink(copy);
@@ -424,11 +445,14 @@ static bool change_setting(GKeyFile *settings, const char *word)
             g_key_file_set_string(settings, known[n][0], known[n][1], word + length + 1);
             return true;
         }
-    log_error("ringer edit: there is no setting \"%s\"", word);
+    if (word[length])
+        log_error("ringer edit: there is no setting \"%.*s\"", (int)length, word);
+    else
+        log_error("ringer edit takes SETTING=VALUE, not \"%s\"", word);
     return false;
 }
 
-static int run_edit(int argc, char **argv)
+static int run_edit(int argc, char **argv, kept_check *check)
 {
     char path[KEPT_PATH];
     if (!argc) return bad_word("edit", NULL);
@@ -437,13 +461,17 @@ static int run_edit(int argc, char **argv)
     int status = STATUS_OK;
     for (int n = 1; n < argc && !status; n++)
         if (!change_setting(settings, argv[n])) status = STATUS_USAGE;
-    if (!status)
-        status = argc == 1 ? edit_file(argv[0], path) : kept_save(path, settings) ? STATUS_OK : STATUS_HOST;
+    if (!status && argc == 1)
+        status = edit_file(argv[0], path, check);
+    else if (!status && !settings_are_good(argv[0], settings, STAYS, check))
+        status = STATUS_USAGE;
+    else if (!status)
+        status = kept_save(path, settings) ? STATUS_OK : STATUS_HOST;
     g_key_file_free(settings);
     return status;
 }
 
-static int run_remove(int argc, char **argv)
+static int run_remove(int argc, char **argv, kept_check *check)
 {
     char path[KEPT_PATH], removed[KEPT_PATH], hidden[80];
     if (argc != 1) return bad_word("remove", argc ? argv[1] : NULL);
@@ -467,7 +495,7 @@ static int run_remove(int argc, char **argv)
 
 static const struct {
     const char *name;
-    int (*run)(int argc, char **argv); /* NULL: start */
+    int (*run)(int argc, char **argv, kept_check *check); /* NULL: start */
 } commands[] = {{"new", run_new},   {"start", NULL},    {"stop", run_stop},
                 {"list", run_list}, {"edit", run_edit}, {"remove", run_remove}};
 
@@ -478,11 +506,11 @@ bool kept_is_command(const char *word)
     return false;
 }
 
-int kept_command(int *argc, char ***argv)
+int kept_command(int *argc, char ***argv, kept_check *check)
 {
     for (unsigned n = 0; n < ARRAY_SIZE(commands); n++) {
         if (strcmp(commands[n].name, (*argv)[0])) continue;
-        if (commands[n].run) return commands[n].run(*argc - 1, *argv + 1);
+        if (commands[n].run) return commands[n].run(*argc - 1, *argv + 1, check);
     }
     --*argc;
     ++*argv;
