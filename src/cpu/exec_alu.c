@@ -133,7 +133,7 @@ void exec_cmpxchg8b(struct vcpu *v, const struct insn *i)
 void exec_cmpxchg16b(struct vcpu *v, const struct insn *i)
 {
     u64 address = exec_address(v, i), old[2];
-    if (mem_linear(v, i->mem_seg, address, 16, true) & 15) fault_raise_error(v, VEC_GP, 0);
+    mem_check_aligned(v, i->mem_seg, address, 16, 16, true);
     mem_probe_write(v, i->mem_seg, address, 16);
     mem_read_bytes(v, i->mem_seg, address, old, 16);
     bool equal = old[0] == v->gpr[REG_EAX] && old[1] == v->gpr[REG_EDX];

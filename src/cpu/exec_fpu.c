@@ -110,10 +110,12 @@ void exec_frstor(struct vcpu *v, const struct insn *i)
 
 /* --- FXSAVE, FXRSTOR --- */
 
+/* AMD's CPUs look at the first byte's canonical form before the alignment, and at the last byte's after it. */
 static u64 fxsave_address(struct vcpu *v, const struct insn *i, bool write)
 {
     u64 address = exec_address(v, i);
-    if (mem_linear(v, i->mem_seg, address, FX_BYTES, write) & 15) fault_raise_error(v, VEC_GP, 0);
+    if (v->mode & MODE_CODE64) mem_linear(v, i->mem_seg, address, 1, write);
+    mem_check_aligned(v, i->mem_seg, address, FX_BYTES, 16, write);
     return address;
 }
 

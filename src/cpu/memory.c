@@ -98,6 +98,14 @@ u64 mem_linear(struct vcpu *v, enum seg seg, u64 offset, unsigned bytes, bool wr
     return to_linear(v, seg, offset, bytes, write);
 }
 
+void mem_check_aligned(struct vcpu *v, enum seg seg, u64 offset, unsigned bytes, unsigned alignment,
+                       bool write)
+{
+    bool code64 = v->mode & MODE_CODE64;
+    u64 linear = code64 ? segment_linear(v, seg, offset) : mem_linear(v, seg, offset, bytes, write);
+    if (linear & (alignment - 1)) fault_raise_error(v, VEC_GP, 0);
+}
+
 /* --- locations --- */
 
 /* The entry of a page, or 0: by the shadow's tables, or in IA-32e mode by its TLB. */

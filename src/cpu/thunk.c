@@ -203,13 +203,7 @@ static bool is_aligned(const struct insn *i, const struct operand *o)
 static void prepare_memory(struct vcpu *v, const struct insn *i, const struct operand *o, u64 address,
                            u8 *bounce)
 {
-    if (is_aligned(i, o)) {
-        /* In 64-bit mode alignment comes before canonical form. */
-        unsigned rest = o->bytes - 1u;
-        bool unaligned = (v->mode & MODE_CODE64) && (segment_linear(v, i->mem_seg, address) & rest);
-        if (unaligned || (mem_linear(v, i->mem_seg, address, o->bytes, o->written) & rest))
-            fault_raise_error(v, VEC_GP, 0);
-    }
+    if (is_aligned(i, o)) mem_check_aligned(v, i->mem_seg, address, o->bytes, o->bytes, o->written);
     if (o->written) mem_probe_write(v, i->mem_seg, address, o->bytes);
     /* An x87 store with an unmasked exception stores nothing: then the old bytes are written again. */
     if (o->read || (i->row->traits & ISA_FPU)) mem_read_bytes(v, i->mem_seg, address, bounce, o->bytes);

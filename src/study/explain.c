@@ -2,7 +2,7 @@
 #include "listing_names.h"
 
 #include "cpu/cpuid.h"
-#include "cpu/interp.h"
+#include "cpu/rig.h"
 #include "cpu/system.h"
 #include "translator/build.h"
 #include "translator/capstone_library.h"
@@ -18,22 +18,6 @@
 #define HLT                   0xf4 /* fills the memory around the code: it ends a block and needs all flags */
 #define SLOW_SITE_BYTES       2    /* translator_slow_access() */
 #define CACHE_SIZE            (16u << 20)
-
-/* A machine that translates and runs nothing. */
-struct engine_guest {
-    struct phys phys;
-    struct shadow shadow;
-    struct counters counters;
-    struct vcpu_host host;
-    struct vcpu vcpu;
-};
-
-static void guarded_written(void *owner, u64 gpa, u64 bytes) {}
-static void protect(void *owner, u64 gpa_page)
-{
-    struct engine_guest *g = owner;
-    shadow_drop_writes(&g->shadow, gpa_page);
-}
 
 static bool is_long(enum explain_mode mode)
 {
@@ -63,22 +47,22 @@ static void set_segments(struct vcpu *v, enum explain_mode mode)
  * code may lie on both sides of a 2 MB boundary. */
 enum { PML4_AT = 0x1000, PDPT_AT = 0x2000, DIRECTORY_AT = 0x4000, PAGE_TABLE_AT = 0x6000, PRESENT = 7 };
 
-static void put_entry(struct engine_guest *g, u64 table, u64 index, u64 value)
+static void put_entry(struct rig *rig, u64 table, u64 index, u64 value)
 {
-    phys_write(&g->phys, table + index % 512 * 8, 8, value | PRESENT);
+    phys_write(&rig->phys, table + index % 512 * 8, 8, value | PRESENT);
 }
 
-static void map_code(struct engine_guest *g, u64 rip, u64 gpa, u64 bytes)
+static void map_code(struct rig *rig, u64 rip, u64 gpa, u64 bytes)
 {
     u64 first = rip >> PAGE_SHIFT, last = (rip + bytes + PAGE_SIZE) >> PAGE_SHIFT;
     for (u64 page = first; page <= last; page++) {
         u64 table = PAGE_TABLE_AT + (page >> 9 == first >> 9 ? 0 : PAGE_SIZE);
         u64 directory = DIRECTORY_AT + (page >> 18 == first >> 18 ? 0 : PAGE_SIZE);
         u64 pointers = PDPT_AT + (page >> 27 == first >> 27 ? 0 : PAGE_SIZE);
-        put_entry(g, PML4_AT, page >> 27, pointers);
-        put_entry(g, pointers, page >> 18, directory);
-        put_entry(g, directory, page >> 9, table);
-        put_entry(g, table, page, (gpa & ~(u64)PAGE_MASK) + ((page - first) << PAGE_SHIFT));
+        put_entry(rig, PML4_AT, page >> 27, pointers);
+        put_entry(rig, pointers, page >> 18, directory);
+        put_entry(rig, directory, page >> 9, table);
+        put_entry(rig, table, page, (gpa & ~(u64)PAGE_MASK) + ((page - first) << PAGE_SHIFT));
     }
 }
 
@@ -101,47 +85,27 @@ static void set_mode(struct vcpu *v, enum explain_mode mode)
     vcpu_update_mode(v);
 }
 
-static struct engine_guest *engine_open(enum explain_mode mode)
+/* A rig that translates and runs nothing. */
+static struct rig *engine_open(enum explain_mode mode)
 {
-    struct engine_guest *g = aligned_alloc(64, align_up(sizeof(*g), 64));
-    if (!g) return NULL;
-    memset(g, 0, sizeof(*g));
-    struct vcpu *v = &g->vcpu;
-    if (phys_init(&g->phys, RAM_BYTES) || shadow_init(&g->shadow, &g->phys, &g->counters)) {
-        free(g);
-        return NULL;
-    }
-    g->phys.owner = g;
-    g->phys.guarded_written = guarded_written;
-    g->phys.protect = protect;
-    v->phys = &g->phys;
-    v->shadow = &g->shadow;
-    v->counters = &g->counters;
-    v->host = &g->host;
-    v->model = cpu_model_find(is_long(mode) ? "max64" : "max");
-    v->icount_limit = v->icount_soft = UINT64_MAX;
+    struct rig *rig = rig_open(RAM_BYTES);
     struct translator_config config = translator_defaults();
     config.cache_bytes = CACHE_SIZE;
-    if (!interp_init(v)) {
-        if (!translator_init(v, &config)) {
-            set_mode(v, mode);
-            return g;
-        }
-        interp_destroy(v);
+    if (!rig) return NULL;
+    if (is_long(mode)) rig->vcpu.model = cpu_model_find("max64");
+    if (translator_init(&rig->vcpu, &config)) {
+        rig_close(rig);
+        return NULL;
     }
-    shadow_destroy(&g->shadow);
-    phys_destroy(&g->phys);
-    free(g);
-    return NULL;
+    rig->translated_code_written = translator_code_written;
+    set_mode(&rig->vcpu, mode);
+    return rig;
 }
 
-static void engine_close(struct engine_guest *g)
+static void engine_close(struct rig *rig)
 {
-    translator_destroy(&g->vcpu);
-    interp_destroy(&g->vcpu);
-    shadow_destroy(&g->shadow);
-    phys_destroy(&g->phys);
-    free(g);
+    translator_destroy(&rig->vcpu);
+    rig_close(rig);
 }
 
 /* --- one block --- */
@@ -299,18 +263,18 @@ static void note_covered(u8 *covered, u32 bytes, u32 at, const struct build *b)
             if (at + b->offset[n] + k < bytes) covered[at + b->offset[n] + k] = 1;
 }
 
-static int translate_all(struct explanation *x, struct disassembler *d, struct engine_guest *g,
+static int translate_all(struct explanation *x, struct disassembler *d, struct rig *rig,
                          const struct guest_code *code, char *error, size_t error_bytes)
 {
-    struct vcpu *v = &g->vcpu;
+    struct vcpu *v = &rig->vcpu;
     struct engine *t = v->engine;
     u64 gpa = CODE_AT + (code->rip & PAGE_MASK);
     u8 *covered = calloc(code->bytes, 1);
     if (!covered) return SAY(ENOMEM, "out of memory");
     for (u64 page = gpa & ~PAGE_MASK; page < gpa + code->bytes + PAGE_SIZE; page += PAGE_SIZE)
-        memset(phys_host(&g->phys, page), HLT, PAGE_SIZE);
-    phys_write_bytes(&g->phys, gpa, code->code, code->bytes);
-    if (v->mode & MODE_LONG) map_code(g, code->rip, gpa, code->bytes);
+        memset(phys_host(&rig->phys, page), HLT, PAGE_SIZE);
+    phys_write_bytes(&rig->phys, gpa, code->code, code->bytes);
+    if (v->mode & MODE_LONG) map_code(rig, code->rip, gpa, code->bytes);
     int status = 0;
     for (u32 at = 0; at < code->bytes && !status; at++) {
         if (covered[at]) continue;
@@ -361,15 +325,15 @@ int explain(struct explanation *x, const struct guest_code *code, enum explain_m
     unsigned from = x->count;
     struct disassembler d = {0};
     if (!library_load(&capstone_library, error, error_bytes)) return -ENOSYS;
-    struct engine_guest *g = engine_open(mode);
-    if (!g) return SAY(ENOMEM, "there is not enough memory, or no address space, for the translator");
+    struct rig *rig = engine_open(mode);
+    if (!rig) return SAY(ENOMEM, "there is not enough memory, or no address space, for the translator");
     bool good = cs_open(CS_ARCH_X86, CS_MODE_64, &d.host) == CS_ERR_OK &&
                 cs_open(CS_ARCH_X86, guest_mode(mode), &d.guest) == CS_ERR_OK && (d.line = cs_malloc(d.host));
-    int status = good ? translate_all(x, &d, g, code, error, error_bytes) : SAY(ENOMEM, "out of memory");
+    int status = good ? translate_all(x, &d, rig, code, error, error_bytes) : SAY(ENOMEM, "out of memory");
     if (d.line) cs_free(d.line, 1);
     if (d.guest) cs_close(&d.guest);
     if (d.host) cs_close(&d.host);
-    engine_close(g);
+    engine_close(rig);
     if (!status)
         sum_up(x, from);
     else

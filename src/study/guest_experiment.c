@@ -4,9 +4,7 @@
 #include "cpu/fault.h"
 #include "cpu/insn.h"
 #include "cpu/isa.h"
-#include "cpu/vcpu.h"
-#include "mmu/phys.h"
-#include "mmu/shadow.h"
+#include "cpu/rig.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -48,13 +46,10 @@ enum {
 #define OTHER_MODEL_64 "qemu64"
 
 struct guest_experiment {
-    struct phys phys;
-    struct shadow shadow;
-    struct counters counters;
-    struct vcpu_host host;
+    struct rig *rig;
+    struct vcpu *v; /* the rig's */
     u64 tsc;
     bool port_used;
-    struct vcpu *v;
 };
 
 /* --- the CPU's requests to the machine --- */
@@ -77,29 +72,21 @@ struct guest_experiment *guest_experiment_open(void)
 {
     struct guest_experiment *g = calloc(1, sizeof(*g));
     if (!g) return NULL;
-    g->v = aligned_alloc(64, sizeof(*g->v));
-    if (!g->v || phys_init(&g->phys, RAM_BYTES) || shadow_init(&g->shadow, &g->phys, &g->counters)) {
-        free(g->v);
+    g->rig = rig_open(RAM_BYTES);
+    if (!g->rig) {
         free(g);
         return NULL;
     }
-    memset(g->v, 0, sizeof(*g->v));
-    g->host = (struct vcpu_host){.port_read = port_read, .port_write = port_write, .tsc = tsc, .machine = g};
-    g->v->host = &g->host;
-    g->v->phys = &g->phys;
-    g->v->shadow = &g->shadow;
-    g->v->counters = &g->counters;
-    g->v->model = cpu_model_find("max");
-    g->v->icount_limit = UINT64_MAX;
+    g->v = &g->rig->vcpu;
+    g->rig->host =
+        (struct vcpu_host){.port_read = port_read, .port_write = port_write, .tsc = tsc, .machine = g};
     return g;
 }
 
 void guest_experiment_close(struct guest_experiment *g)
 {
     if (!g) return;
-    shadow_destroy(&g->shadow);
-    phys_destroy(&g->phys);
-    free(g->v);
+    rig_close(g->rig);
     free(g);
 }
 
@@ -107,16 +94,7 @@ void guest_experiment_close(struct guest_experiment *g)
 
 static void put(struct guest_experiment *g, u32 at, unsigned bytes, u64 value)
 {
-    memcpy(g->phys.ram + at, &value, bytes);
-}
-
-/* access: as in struct segment (bits 7-0 and 15-12). */
-static void put_descriptor(struct guest_experiment *g, u32 table, u16 selector, u32 base, u32 limit,
-                           u32 access)
-{
-    u32 at = table + (selector & ~7u);
-    put(g, at, 4, base << 16 | (limit & 0xffff));
-    put(g, at + 4, 4, (base & 0xff000000) | (limit & 0xf0000) | (access & 0xf0ff) << 8 | (base >> 16 & 0xff));
+    memcpy(g->rig->phys.ram + at, &value, bytes);
 }
 
 static void put_gate(struct guest_experiment *g, u32 table, u8 vector, const struct guest_setting *s)
@@ -137,19 +115,19 @@ static void put_tables(struct guest_experiment *g, const struct guest_setting *s
     u32 at = tables_of(s), gdt = at + GDT;
     u16 task = s->elsewhere ? TASK_ELSEWHERE : TASK, local = s->elsewhere ? LOCAL_ELSEWHERE : LOCAL;
     u32 code = s->code64 ? FLAT64 : FLAT;
-    put_descriptor(g, gdt, CODE0, 0, 0xfffff, code | 0x9b);
+    rig_put_descriptor(g->rig, gdt, CODE0, 0, 0xfffff, code | 0x9b);
     /* Elsewhere the same selector names a lesser descriptor, which LAR, LSL, VERR and VERW show. */
     if (s->elsewhere)
-        put_descriptor(g, gdt, DATA0, 0, 0x7ffff, FLAT | 0x19);
+        rig_put_descriptor(g->rig, gdt, DATA0, 0, 0x7ffff, FLAT | 0x19);
     else
-        put_descriptor(g, gdt, DATA0, 0, 0xfffff, FLAT | 0x93);
-    put_descriptor(g, gdt, CODE3, 0, 0xfffff, code | 0xfb);
-    put_descriptor(g, gdt, DATA3, 0, 0xfffff, FLAT | 0xf3);
+        rig_put_descriptor(g->rig, gdt, DATA0, 0, 0xfffff, FLAT | 0x93);
+    rig_put_descriptor(g->rig, gdt, CODE3, 0, 0xfffff, code | 0xfb);
+    rig_put_descriptor(g->rig, gdt, DATA3, 0, 0xfffff, FLAT | 0xf3);
     if (!s->code64) { /* there these have 16 bytes each, and no instruction reads them */
-        put_descriptor(g, gdt, task, at + TSS, 0x2067, 0x8b);
-        put_descriptor(g, gdt, local, at + LDT, 0x1f, 0x82);
+        rig_put_descriptor(g->rig, gdt, task, at + TSS, 0x2067, 0x8b);
+        rig_put_descriptor(g->rig, gdt, local, at + LDT, 0x1f, 0x82);
     }
-    put_descriptor(g, gdt, SECOND_TASK, at + SECOND_TSS, 0x67, 0x89);
+    rig_put_descriptor(g->rig, gdt, SECOND_TASK, at + SECOND_TSS, 0x67, 0x89);
     put(g, at + TSS + 4, 4, STACK_OF_CPL0);
     if (!s->code64) put(g, at + TSS + 8, 4, DATA0);
     put(g, at + TSS + 102, 2, 0x68);
@@ -192,7 +170,7 @@ static void set_up(struct guest_experiment *g, const struct guest_setting *s)
     u32 at = tables_of(s);
     g->tsc = 0; /* a reset makes the TSC 0 */
     vcpu_reset(v);
-    memset(g->phys.ram, 0, END_OF_USE);
+    memset(g->rig->phys.ram, 0, END_OF_USE);
     put_tables(g, s);
     v->model = cpu_model_find(s->elsewhere ? OTHER_MODEL : "max");
     g->tsc = s->elsewhere ? 0x7654321 : 0x1234567;
@@ -278,8 +256,8 @@ struct outcome guest_experiment_run(struct guest_experiment *g, const struct for
         .flags = v->eflags ^ FL_IF,
         .stack_pointer = stack,
         .bytes = i.operand_bytes < 2 ? 2 : i.operand_bytes,
-        .memory = g->phys.ram + memory,
-        .stack = g->phys.ram + stack,
+        .memory = g->rig->phys.ram + memory,
+        .stack = g->rig->phys.ram + stack,
     };
     form_put_words(e, &c);
     v->rip = CODE_LOW;
@@ -303,7 +281,7 @@ struct outcome guest_experiment_run(struct guest_experiment *g, const struct for
     memcpy(o.memory, c.memory, sizeof(o.memory));
     outcome_keep_written(&o, (u32)before.gpr[REG_EAX], (u32)before.gpr[REG_ECX], memory_before);
     if (v->gpr[REG_ESP] < stack && stack - v->gpr[REG_ESP] <= 8)
-        memcpy(&o.pushed, g->phys.ram + v->gpr[REG_ESP] + (e->traits & FORM_RETURN ? c.bytes : 0),
+        memcpy(&o.pushed, g->rig->phys.ram + v->gpr[REG_ESP] + (e->traits & FORM_RETURN ? c.bytes : 0),
                c.bytes < sizeof(o.pushed) ? c.bytes : sizeof(o.pushed));
     o.if_changed = (v->eflags ^ before.eflags) & FL_IF;
     o.zero = v->eflags & FL_ZF;

@@ -4,6 +4,7 @@
 #include "boot/kernel_rom.h"
 #include "boot/loader.h"
 #include "cpu/cpuid.h"
+#include "cpu/rig.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,30 +14,12 @@
 
 #define RAM_BYTES (16u << 20)
 
-struct machine {
-    struct phys phys;
-    struct shadow shadow;
-    struct counters counters;
-    struct vcpu vcpu;
-};
-
-static struct machine *machine_new(void)
+static struct rig *machine_new(void)
 {
-    struct machine *m = aligned_alloc(64, align_up(sizeof(*m), 64));
-    memset(m, 0, sizeof(*m));
-    if (phys_init(&m->phys, RAM_BYTES) || shadow_init(&m->shadow, &m->phys, &m->counters)) abort();
-    m->vcpu.phys = &m->phys;
-    m->vcpu.shadow = &m->shadow;
-    m->vcpu.counters = &m->counters;
-    m->vcpu.model = cpu_model_find("max64");
-    return m;
-}
-
-static void machine_free(struct machine *m)
-{
-    shadow_destroy(&m->shadow);
-    phys_destroy(&m->phys);
-    free(m);
+    struct rig *rig = rig_open(RAM_BYTES);
+    if (!rig) abort();
+    rig->vcpu.model = cpu_model_find("max64");
+    return rig;
 }
 
 static int file_of(const u8 *data, size_t bytes, char *path, size_t path_bytes)
@@ -61,9 +44,9 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t bytes)
                                .append = !firmware && (choice & 0x80) ? "quiet console=ttyS0" : NULL,
                                .guest_unpacks = data[1] & 1};
     /* A machine costs more than a run, so all kernels share one. The contents of its memory must not matter. */
-    static struct machine *shared;
+    static struct rig *shared;
     if (!shared) shared = machine_new();
-    struct machine *m = firmware ? machine_new() : shared;
+    struct rig *m = firmware ? machine_new() : shared;
     vcpu_reset(&m->vcpu);
     error[0] = 0;
     int status = loader_load(&m->vcpu, &files, (struct boot_screen){0}, error, sizeof(error));
@@ -74,7 +57,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t bytes)
     status = loader_make_rom(&m->phys, m->vcpu.model, &files, &rom, error, sizeof(error));
     if (status && (!error[0] || strchr(error, '\n'))) abort();
     kernel_rom_free(rom);
-    if (firmware) machine_free(m);
+    if (firmware) rig_close(m);
     close(fd);
     return 0;
 }

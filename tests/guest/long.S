@@ -84,6 +84,15 @@ checks64:
     FAULTS(VEC_GP, 0, mov eax, [rbx - 2])
     movabs rbp, 0xffff7fffffffffff
     FAULTS(VEC_SS, 0, mov eax, [rbp])
+    /* An operand that must be aligned, is not, and lies beyond them: alignment first. FXSAVE looks at its first byte before. */
+    FAULTS(VEC_GP, 0, cmpxchg16b [rbp])
+    FAULTS(VEC_GP, 0, lock cmpxchg16b [rbp])
+    FAULTS(VEC_SS, 0, cmpxchg16b [rbp - 15])
+    FAULTS(VEC_SS, 0, fxsave [rbp])
+    FAULTS(VEC_SS, 0, fxrstor [rbp])
+    movabs rbp, 0x00007ffffffffff8
+    FAULTS(VEC_GP, 0, fxsave [rbp])
+    FAULTS(VEC_GP, 0, fxrstor [rbp])
     FAULTS(VEC_GP, 0, jmp rbx)
     FAULTS(VEC_GP, 0, call rbx)
     mov rcx, rsp

@@ -7,12 +7,10 @@
  */
 #include "base/hash.h"
 #include "generate.h"
+#include "random_run.h"
 #include "small_machine.h"
 
-#include <getopt.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define MAX_INSNS   40
 #define BLOCK_BYTES 1024
@@ -185,34 +183,17 @@ static void test_one(struct blocks *b)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"seed", required_argument, NULL, 's'},    {"count", required_argument, NULL, 'c'},
-        {"seconds", required_argument, NULL, 't'}, {"filter", required_argument, NULL, 'f'},
-        {"forced-slow", no_argument, NULL, 'l'},   {0}};
     static struct blocks b;
-    u64 seed = (u64)time(NULL), count = 10000, seconds = 0;
     const char *filter = NULL;
     struct translator_config config = translator_defaults();
+    const struct own_option own[] = {
+        {"filter", "MNEMONIC", .text = &filter}, {.name = "forced-slow", .flag = &config.forced_slow}, {0}};
+    struct random_run run = {.seed = (u64)time(NULL), .count = 10000};
+    if (!random_run_parse(&run, own, argc, argv)) return 2;
     config.exact_flags = true;
-    int option;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
-        switch (option) {
-        case 's': seed = strtoull(optarg, NULL, 0); break;
-        case 'c': count = strtoull(optarg, NULL, 0); break;
-        case 't': seconds = strtoull(optarg, NULL, 0); break;
-        case 'f': filter = optarg; break;
-        case 'l': config.forced_slow = true; break;
-        default:
-            fprintf(stderr,
-                    "usage: %s [--seed N] [--count N | --seconds N] [--filter MNEMONIC] [--forced-slow]\n",
-                    argv[0]);
-            return 2;
-        }
-    }
-    printf("seed %llu\n", (unsigned long long)seed);
     generate_print_features(stdout);
     fflush(stdout);
-    b.random.state = (seed + 1) * HASH_MULTIPLIER;
+    b.random.state = (run.seed + 1) * HASH_MULTIPLIER;
     generator_init(&b.generator, &b.random, filter);
     b.interpreter = small_machine_create(NULL);
     b.translator = small_machine_create(&config);
@@ -221,9 +202,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "cannot set up\n");
         return 3;
     }
-    u64 n;
-    time_t start = time(NULL);
-    for (n = 0; (seconds ? time(NULL) - start < (time_t)seconds : n < count) && b.failures < 5; n++)
+    u64 n = 0;
+    for (; random_run_goes_on(&run, n) && b.failures < 5; n++)
         test_one(&b);
     printf("%llu blocks, %llu failures\n", (unsigned long long)n, (unsigned long long)b.failures);
     return b.failures != 0;

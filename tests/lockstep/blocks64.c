@@ -3,15 +3,14 @@
  * same.
  */
 #include "generate64.h"
+#include "random64.h"
+#include "random_run.h"
 
 #include "cpu/isa.h"
 #include "translator/translator.h"
 
-#include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { BLOCK_INSNS = 16, BLOCK_BYTES = BLOCK_INSNS * INSN_MAX_BYTES + 2 };
 /* These point into the scratch area. No instruction of a block writes them, but for pushes and pops. */
@@ -87,9 +86,8 @@ static void report(const struct sequence *s, const struct state64 *a, const stru
 }
 
 /* False: they differ. */
-static bool test_one(struct rig *interpreter, struct rig *translator)
+static bool test_one(struct rig *interpreter, struct rig *translator, const u8 *scratch)
 {
-    static u8 scratch[SCRATCH_BYTES];
     static struct sequence s;
     struct state64 in, ends[2] = {{.vector = 0}, {.vector = 0}};
     generate_sequence(interpreter, &s);
@@ -97,8 +95,6 @@ static bool test_one(struct rig *interpreter, struct rig *translator)
     for (unsigned n = 0; n < GPR_COUNT; n++)
         if (POINTERS >> n & 1)
             in.gpr[n] = SCRATCH_MIDDLE + (random64() % 512 & (random64_chance(70) ? ~7ull : ~0ull));
-    for (unsigned n = 0; n < SCRATCH_BYTES; n += 8)
-        memcpy(scratch + n, &(u64){random64_boundary()}, 8);
     machine64_run(interpreter, &in, &ends[0], s.code, s.bytes, s.count + 1, scratch);
     machine64_run(translator, &in, &ends[1], s.code, s.bytes, s.count + 1, scratch);
     if (!differences(&ends[0], &ends[1], interpreter->phys.ram + SCRATCH_AT,
@@ -110,31 +106,21 @@ static bool test_one(struct rig *interpreter, struct rig *translator)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
-                                            {"count", required_argument, NULL, 'c'},
-                                            {"seconds", required_argument, NULL, 'n'},
-                                            {0}};
-    u64 seed = (u64)time(NULL), count = 10000, seconds = 0, run = 0;
+    struct random_run blocks = {.seed = (u64)time(NULL), .count = 10000};
+    static u8 scratch[SCRATCH_BYTES];
     unsigned failures = 0;
-    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        switch (option) {
-        case 's': seed = strtoull(optarg, NULL, 0); break;
-        case 'c': count = strtoull(optarg, NULL, 0); break;
-        case 'n': seconds = strtoull(optarg, NULL, 0); break;
-        default: fprintf(stderr, "usage: %s [--seed N] [--count N | --seconds N]\n", argv[0]); return 2;
-        }
-    }
-    printf("seed %llu\n", (unsigned long long)seed);
-    fflush(stdout);
-    random64_seed(seed);
+    u64 run = 0;
+    if (!random_run_parse(&blocks, NULL, argc, argv)) return 2;
+    random64_seed(blocks.seed);
     struct rig *interpreter = machine64_create(false, 0), *translator = machine64_create(true, 0);
     if (!interpreter || !translator || translator_install_signals()) {
         fprintf(stderr, "cannot set up\n");
         return 3;
     }
-    time_t start = time(NULL);
-    for (; (seconds ? time(NULL) - start < (time_t)seconds : run < count) && failures < 10; run++)
-        failures += !test_one(interpreter, translator);
+    for (; random_run_goes_on(&blocks, run) && failures < 10; run++) {
+        if (run % 64 == 0) random64_fill(scratch, SCRATCH_BYTES);
+        failures += !test_one(interpreter, translator, scratch);
+    }
     printf("%llu blocks, %u failures; %llu hoisted checks\n", (unsigned long long)run, failures,
            (unsigned long long)translator->counters.hoists);
     return failures != 0;

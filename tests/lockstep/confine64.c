@@ -11,15 +11,15 @@
  * With --kernel the code runs at CPL 0, where it has no window.
  */
 #include "machine64.h"
+#include "random64.h"
+#include "random_run.h"
 
-#include "base/hash.h"
 #include "cpu/interp.h"
 #include "cpu/interp_private.h"
 #include "mmu/long_window.h"
 #include "mmu/tlb.h"
 #include "translator/translator.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -59,20 +59,7 @@ struct state {
     _Alignas(16) u8 fx[FX_YMM_END64];
 };
 
-static u64 seed_state = 1;
 static bool kernel;
-static u64 random64(void)
-{
-    return hash_splitmix(seed_state++ * HASH_MULTIPLIER);
-}
-static u64 below(u64 n)
-{
-    return random64() % n;
-}
-static bool chance(unsigned percent)
-{
-    return below(100) < percent;
-}
 
 /* --- the guest --- */
 
@@ -215,40 +202,42 @@ static bool canaries_live(void)
 static u64 monitors(const struct rig *rig)
 {
     u64 stack = (u64)(uintptr_t)&rig;
-    switch (below(8)) {
+    switch (random64_below(8)) {
     case 0: return (u64)(uintptr_t)&rig->vcpu;
-    case 1: return (u64)(uintptr_t)rig->phys.ram + below(16u << 20);
+    case 1: return (u64)(uintptr_t)rig->phys.ram + random64_below(16u << 20);
     case 2: return (u64)(uintptr_t)rig->shadow.tlb;
     case 3: return stack;
     case 4: return (u64)(uintptr_t)&printf;
     case 5: return rig->vcpu.scratch.return_base;
     case 6: return rig->vcpu.scratch.thunk[0];
-    default: return canaries ? (u64)(uintptr_t)canary[below(canaries)].page : stack;
+    default: return canaries ? (u64)(uintptr_t)canary[random64_below(canaries)].page : stack;
     }
 }
 
 static u64 valid(void)
 {
-    u64 at = places[below(ARRAY_SIZE(places))] + below(DATA_BYTES);
-    return chance(70) ? at & ~7ull : at;
+    u64 at = places[random64_below(ARRAY_SIZE(places))] + random64_below(DATA_BYTES);
+    return random64_chance(70) ? at & ~7ull : at;
 }
 
 static u64 address(const struct rig *rig)
 {
     u64 delta = rig->shadow.window, at = valid();
-    if (chance(80)) return at;
-    switch (below(10)) {
+    if (random64_chance(80)) return at;
+    switch (random64_below(10)) {
     case 0: return random64();
-    case 1: return random64() >> (17 + below(40));
-    case 2: return at ^ 1ull << below(64);
-    case 3: return at + ((below(9) - 4) << 32);
+    case 1: return random64() >> (17 + random64_below(40));
+    case 2: return at ^ 1ull << random64_below(64);
+    case 3: return at + ((random64_below(9) - 4) << 32);
     case 4: return monitors(rig) - delta;
     case 5: return monitors(rig);
-    case 6: return places[below(ARRAY_SIZE(places))] + (chance(50) ? -below(32) : DATA_BYTES - below(32));
+    case 6:
+        return places[random64_below(ARRAY_SIZE(places))] +
+               (random64_chance(50) ? -random64_below(32) : DATA_BYTES - random64_below(32));
     case 7:
-        return (at >> 32 << 32) +
-               (chance(50) ? -below(3 * LONG_GUARD) : (1ull << 32) + below(3 * LONG_GUARD));
-    case 8: return below(0x11000) - 0x800;
+        return (at >> 32 << 32) + (random64_chance(50) ? -random64_below(3 * LONG_GUARD)
+                                                       : (1ull << 32) + random64_below(3 * LONG_GUARD));
+    case 8: return random64_below(0x11000) - 0x800;
     default: return at | random64() << 47;
     }
 }
@@ -281,21 +270,21 @@ static s32 displacement(void)
 {
     static const s32 edges[] = {
         0, 8, -8, LONG_REACH, -LONG_REACH, LONG_REACH + 8, 2 * LONG_GUARD, INT32_MAX, INT32_MIN};
-    if (chance(75)) return (s32)below(64) - 32;
-    return chance(50) ? edges[below(ARRAY_SIZE(edges))] : (s32)random64();
+    if (random64_chance(75)) return (s32)random64_below(64) - 32;
+    return random64_chance(50) ? edges[random64_below(ARRAY_SIZE(edges))] : (s32)random64();
 }
 
 /* [base + displacement], [base + index * scale + displacement], [displacement] or [rip + displacement] */
 static void put_memory(struct program *p, unsigned reg, unsigned base, unsigned index)
 {
-    unsigned shape = (unsigned)below(16), field = (reg & 7) << 3;
+    unsigned shape = (unsigned)random64_below(16), field = (reg & 7) << 3;
     if (shape == 0 || shape == 1) {
         put(p, field | (shape ? 5 : 4));
         if (!shape) put(p, 0x25);
         put_value(p, shape ? random64() : valid() & 0x7fffffff, 4);
     } else if (shape < 6) {
         put(p, 0x80 | field | 4);
-        put(p, (unsigned)below(4) << 6 | ((index & 7) == 4 ? 5 : index & 7) << 3 | (base & 7));
+        put(p, (unsigned)random64_below(4) << 6 | ((index & 7) == 4 ? 5 : index & 7) << 3 | (base & 7));
         put_value(p, (u32)displacement(), 4);
     } else {
         put(p, 0x80 | field | ((base & 7) == 4 ? 4 : base & 7));
@@ -310,11 +299,13 @@ static void put_access(struct program *p)
     static const u8 opcodes[] = {0x8b, 0x89, 0x8b, 0x89, 0x03, 0x01, 0x3b,
                                  0x33, 0x8a, 0x88, 0x8d, 0x8d, 0xff};
     static const u8 long_opcodes[] = {0x10, 0x11, 0x28, 0x29, 0xb6, 0xbf};
-    unsigned reg = (unsigned)below(16), base = (unsigned)below(16), index = (unsigned)below(16);
+    unsigned reg = (unsigned)random64_below(16), base = (unsigned)random64_below(16),
+             index = (unsigned)random64_below(16);
     if (reg == 4) reg = 0;
-    bool is_long = chance(20), fs = chance(4);
-    u8 opcode = is_long ? long_opcodes[below(ARRAY_SIZE(long_opcodes))] : opcodes[below(ARRAY_SIZE(opcodes))];
-    bool wide = !is_long && chance(60) && !(opcode == 0x8a || opcode == 0x88);
+    bool is_long = random64_chance(20), fs = random64_chance(4);
+    u8 opcode = is_long ? long_opcodes[random64_below(ARRAY_SIZE(long_opcodes))]
+                        : opcodes[random64_below(ARRAY_SIZE(opcodes))];
+    bool wide = !is_long && random64_chance(60) && !(opcode == 0x8a || opcode == 0x88);
     if (fs) put(p, 0x64);
     if (opcode == 0xff) reg = 6; /* PUSH m */
     put(p, 0x40 | (unsigned)wide << 3 | reg >> 3 << 2 | index >> 3 << 1 | base >> 3);
@@ -326,24 +317,24 @@ static void put_access(struct program *p)
 static void generate(struct program *p, const struct rig *rig)
 {
     p->bytes = 0;
-    for (unsigned n = 1 + (unsigned)below(12); n--;) {
-        unsigned reg = (unsigned)below(16);
-        switch (below(12)) {
+    for (unsigned n = 1 + (unsigned)random64_below(12); n--;) {
+        unsigned reg = (unsigned)random64_below(16);
+        switch (random64_below(12)) {
         case 0: put_mov(p, reg, address(rig)); break;
         case 1:
             put(p, 0x40 | reg >> 3);
-            put(p, (chance(50) ? 0x50 : 0x58) | (reg & 7));
+            put(p, (random64_chance(50) ? 0x50 : 0x58) | (reg & 7));
             break;
         case 2: put(p, 0xc9); break; /* LEAVE */
         case 3:                      /* ADC: the flags of an instruction before */
             put(p, 0x48);
             put(p, 0x11);
-            put(p, 0xc0 | (unsigned)below(64));
+            put(p, 0xc0 | (unsigned)random64_below(64));
             break;
         default: put_access(p); break;
         }
     }
-    if (chance(30)) put(p, chance(50) ? 0xc3 : 0xe8), put_value(p, 0, 4); /* RET; CALL */
+    if (random64_chance(30)) put(p, random64_chance(50) ? 0xc3 : 0xe8), put_value(p, 0, 4); /* RET; CALL */
     put(p, 0x0f);
     put(p, 0x0b);
 }
@@ -402,9 +393,9 @@ static void check_rooms(const struct shadow *shadow)
 
 static void load_root(void)
 {
-    unsigned pcid = (unsigned)below(PCIDS);
-    u64 root = chance(70) ? MACHINE64_PML4 : OTHER_PML4_AT;
-    bool kept = !(stale >> pcid & 1) && chance(80);
+    unsigned pcid = (unsigned)random64_below(PCIDS);
+    u64 root = random64_chance(70) ? MACHINE64_PML4 : OTHER_PML4_AT;
+    bool kept = !(stale >> pcid & 1) && random64_chance(80);
     if (!kept) stale &= ~(1u << pcid);
     for (unsigned n = 0; n < 2; n++) {
         struct shadow *shadow = &machines[n].rig->shadow;
@@ -431,8 +422,8 @@ static void load_root(void)
 /* A page changes, and the guest says so to the current PCID or to all. */
 static void change_page(void)
 {
-    u64 at = places[below(ARRAY_SIZE(places))] + below(DATA_PAGES) * PAGE_SIZE, what = below(4),
-        how = below(3);
+    u64 at = places[random64_below(ARRAY_SIZE(places))] + random64_below(DATA_PAGES) * PAGE_SIZE,
+        what = random64_below(4), how = random64_below(3);
     for (unsigned n = 0; n < 2; n++) {
         struct shadow *shadow = &machines[n].rig->shadow;
         u64 *entry = entry_at(&machines[n], at);
@@ -450,16 +441,16 @@ static void change_page(void)
 static void test_one(void)
 {
     static struct program p;
-    struct state in = {.rip = code_places[below(2)]}, ends[2];
+    struct state in = {.rip = code_places[random64_below(2)]}, ends[2];
     const struct rig *translator = machines[1].rig;
     /* Few beginnings, so that blocks run more than once, with other registers. */
     static struct program kept[64];
-    u64 which = below(ARRAY_SIZE(kept));
-    if (!kept[which].bytes || chance(20)) generate(&kept[which], translator);
+    u64 which = random64_below(ARRAY_SIZE(kept));
+    if (!kept[which].bytes || random64_chance(20)) generate(&kept[which], translator);
     p = kept[which];
     in.rip += which * 256;
     for (unsigned n = 0; n < GPR_COUNT; n++)
-        in.gpr[n] = chance(10) ? below(256) : address(translator);
+        in.gpr[n] = random64_chance(10) ? random64_below(256) : address(translator);
     in.cr2 = address(translator);
     if (!is_canonical(in.cr2)) in.cr2 = 0;
     for (unsigned n = FX_XMM; n < FX_XMM + 16 * 16; n += 8)
@@ -477,18 +468,10 @@ static void test_one(void)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
-                                            {"count", required_argument, NULL, 'c'},
-                                            {"kernel", no_argument, NULL, 'k'},
-                                            {0}};
-    u64 seed = 1, count = 20000;
-    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (option == 's') seed = strtoull(optarg, NULL, 0);
-        if (option == 'c') count = strtoull(optarg, NULL, 0);
-        if (option == 'k') kernel = true;
-        if (option == '?') return 2;
-    }
-    seed_state = seed << 32;
+    const struct own_option own[] = {{.name = "kernel", .flag = &kernel}, {0}};
+    struct random_run programs = {.seed = 1, .count = 20000};
+    if (!random_run_parse(&programs, own, argc, argv)) return 2;
+    random64_seed(programs.seed);
     struct translator_config config = translator_defaults();
     struct rig *interpreter = rig_create(), *translator = rig_create();
     config.exact_flags = true;
@@ -498,7 +481,8 @@ int main(int argc, char **argv)
     if (translator_init(&translator->vcpu, &config) || translator_install_signals()) return 3;
     build(&machines[0], interpreter);
     build(&machines[1], translator);
-    for (u64 n = 0; n < count && failures < 5; n++) {
+    u64 n = 0;
+    for (; random_run_goes_on(&programs, n) && failures < 5; n++) {
         if (n == 200) put_canaries(translator->shadow.window);
         if (n % 16 == 15) change_page();
         if (n % 32 == 7) load_root();
@@ -507,11 +491,9 @@ int main(int argc, char **argv)
     }
     if (!canaries_live()) failures++;
     const struct counters *c = &translator->counters;
-    printf(
-        "seed %llu: %llu programs, %u failures, %u canaries; %llu window faults, %llu misses, %llu signals\n",
-        (unsigned long long)seed, (unsigned long long)count, failures, canaries,
-        (unsigned long long)c->window_faults, (unsigned long long)c->window_misses,
-        (unsigned long long)c->host_signals);
+    printf("%llu programs, %u failures, %u canaries; %llu window faults, %llu misses, %llu signals\n",
+           (unsigned long long)n, failures, canaries, (unsigned long long)c->window_faults,
+           (unsigned long long)c->window_misses, (unsigned long long)c->host_signals);
     if (!kernel && !c->window_faults) failures++;
     return failures != 0;
 }

@@ -441,7 +441,7 @@ int main(int argc, char **argv)
     rig_load(c.rig, "\x90", 1);
     c.rig->translated_code_written = translator_code_written;
     run(&c);
-    rig_destroy(c.rig);
+    rig_close(c.rig);
     if (!compares) return 0;
     rewind(c.out);
     unsigned differences = compare(c.out, expected);

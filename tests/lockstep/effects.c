@@ -11,13 +11,12 @@
  * instruction reads it.
  */
 #include "generate.h"
+#include "random_run.h"
 #include "small_machine.h"
 #include "study/native.h"
 
 #include "cpu/insn.h"
 
-#include <getopt.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define MAX_FAILURES 20
@@ -39,8 +38,8 @@ static void complain(struct effects *e, const struct test_insn *t, const char *w
     e->failures++;
 }
 
-static void run(struct effects *e, const struct test_insn *t, const struct state *in, const u8 *scratch,
-                struct state *out, u8 *after)
+static void execute(struct effects *e, const struct test_insn *t, const struct state *in, const u8 *scratch,
+                    struct state *out, u8 *after)
 {
     u8 *memory = e->interpreter ? small_machine_scratch(e->interpreter) : native_scratch();
     memcpy(memory, scratch, SCRATCH_BYTES);
@@ -78,7 +77,7 @@ static void check_read(struct effects *e, const struct test_insn *t, const struc
         if (read >> n & 1) continue;
         changed = *in;
         changed.gpr[n] ^= 0x5a5a5a5a;
-        run(e, t, &changed, scratch, &end, other);
+        execute(e, t, &changed, scratch, &end, other);
         bool kept = (i->gprs_written >> n & 1) || end.gpr[n] == changed.gpr[n];
         if (!kept || !agree(out, &end, n, 0) || memcmp(after, other, SCRATCH_BYTES))
             complain(e, t, "reads", gpr_names[n]);
@@ -87,7 +86,7 @@ static void check_read(struct effects *e, const struct test_insn *t, const struc
         if (!(flag & FLAGS_ARITH) || (i->flags_read & flag)) continue;
         changed = *in;
         changed.eflags ^= flag;
-        run(e, t, &changed, scratch, &end, other);
+        execute(e, t, &changed, scratch, &end, other);
         u32 own = i->flags_killed & flag ? 0 : flag;
         if (!agree(out, &end, 8, own) || memcmp(after, other, SCRATCH_BYTES))
             complain(e, t, "reads", "a flag");
@@ -104,21 +103,22 @@ static void test_one(struct effects *e)
     generate_single(&e->generator, &t, &in);
     if (!t.exposed) return;
     random_bytes(&e->random, scratch, sizeof(scratch));
-    run(e, &t, &in, scratch, &out, after);
+    execute(e, &t, &in, scratch, &out, after);
     if (out.vector != VECTOR_END || insn_decode(&i, t.bytes, sizeof(t.bytes), true) <= 0) return;
     e->run++;
     check_written(e, &t, &i, &in, &out);
     check_read(e, &t, &i, &in, scratch, &out, after);
 }
 
-static void test(struct effects *e, const char *name, struct small_machine *machine, u64 seed, u64 count,
+static void test(struct effects *e, const char *name, struct small_machine *machine, struct random_run run,
                  const char *filter)
 {
     e->interpreter = machine;
-    e->random.state = seed * 2 + 1;
+    e->random.state = run.seed * 2 + 1;
     e->run = 0;
     generator_init(&e->generator, &e->random, filter);
-    for (u64 n = 0; n < count && e->failures < MAX_FAILURES; n++)
+    run.start = time(NULL);
+    for (u64 n = 0; random_run_goes_on(&run, n) && e->failures < MAX_FAILURES; n++)
         test_one(e);
     printf("%s: %llu instructions, %llu failures\n", name, (unsigned long long)e->run,
            (unsigned long long)e->failures);
@@ -126,32 +126,21 @@ static void test(struct effects *e, const char *name, struct small_machine *mach
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
-                                            {"count", required_argument, NULL, 'c'},
-                                            {"filter", required_argument, NULL, 'f'},
-                                            {0}};
     static struct effects e;
     struct small_machine *machine;
-    u64 seed = 1, count = 100000;
     const char *filter = NULL;
-    int option;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
-        switch (option) {
-        case 's': seed = strtoull(optarg, NULL, 0); break;
-        case 'c': count = strtoull(optarg, NULL, 0); break;
-        case 'f': filter = optarg; break;
-        default: fprintf(stderr, "usage: %s [--seed N] [--count N] [--filter MNEMONIC]\n", argv[0]); return 2;
-        }
-    }
+    const struct own_option own[] = {{"filter", "MNEMONIC", .text = &filter}, {0}};
+    struct random_run run = {.seed = 1, .count = 100000};
+    if (!random_run_parse(&run, own, argc, argv)) return 2;
     /* The interpreter executes SSE instructions on the host, where an unmasked exception becomes SIGFPE. */
     if (translator_install_signals() || native_init() || !(machine = small_machine_create(NULL))) {
         fprintf(stderr, "cannot set up\n");
         return 3;
     }
     if (native_works())
-        test(&e, "the host", NULL, seed, count, filter);
+        test(&e, "the host", NULL, run, filter);
     else
         printf("the host executes no 32-bit code\n");
-    test(&e, "the interpreter", machine, seed, count, filter);
+    test(&e, "the interpreter", machine, run, filter);
     return e.failures != 0;
 }

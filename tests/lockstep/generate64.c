@@ -1,32 +1,10 @@
 #include "generate64.h"
 
-#include "base/hash.h"
+#include "random64.h"
+
 #include "cpu/isa.h"
 
 #include <string.h>
-
-static u64 seed_state = 1;
-void random64_seed(u64 seed)
-{
-    seed_state = seed << 32;
-}
-
-u64 random64(void)
-{
-    return hash_splitmix(seed_state++ * HASH_MULTIPLIER);
-}
-bool random64_chance(unsigned percent)
-{
-    return random64() % 100 < percent;
-}
-u64 random64_boundary(void)
-{
-    static const u64 values[] = {0,          1,          0x7f,        0x80,       0xff,       0x7fff,
-                                 0x8000,     0xffff,     0x7fffffff,  0x80000000, 0xffffffff, 1ull << 47,
-                                 1ull << 63, ~0ull >> 1, ~0ull << 47, UINT64_MAX, 31,         63};
-    u64 value = random64_chance(50) ? random64() : values[random64() % ARRAY_SIZE(values)];
-    return random64_chance(20) ? (u64)(s32)value : random64_chance(10) ? value >> random64() % 64 : value;
-}
 
 static bool has_repeat(const struct test64 *t)
 {
@@ -122,12 +100,10 @@ bool generate64(const struct rig *rig, struct test64 *t)
            is_wanted(rig, t);
 }
 
-/* Have the memory operand lie in the scratch area: by a register of its address, or by its displacement. */
-static void aim(struct test64 *t, struct state64 *in)
+void generate64_aim(struct test64 *t, struct state64 *in, u64 to)
 {
     const struct insn *i = &t->insn;
-    u64 to = SCRATCH_MIDDLE + random64() % 512, sum = i->mem_disp;
-    if (random64_chance(60)) to &= ~15ull;
+    u64 sum = i->mem_disp;
     bool has_base = i->mem_base < INSN_RIP, has_index = i->mem_index != INSN_NO_REG;
     if (has_index && i->mem_index != i->mem_base) in->gpr[i->mem_index] = random64() % 256;
     if (has_base) {
@@ -141,6 +117,13 @@ static void aim(struct test64 *t, struct state64 *in)
     } else if (t->z.raw.disp.size == 64) {
         memcpy(t->bytes + t->z.raw.disp.offset, &to, 8);
     }
+}
+
+/* Into the scratch area. */
+static void aim(struct test64 *t, struct state64 *in)
+{
+    u64 to = SCRATCH_MIDDLE + random64() % 512;
+    generate64_aim(t, in, random64_chance(60) ? to & ~15ull : to);
 }
 
 bool generate64_is_gather(const struct test64 *t)

@@ -16,16 +16,12 @@ struct test64 {
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 };
 
-void random64_seed(u64 seed);
-u64 random64(void);
-bool random64_chance(unsigned percent);
-/* A random number, often one at the boundary of a size. */
-u64 random64_boundary(void);
-
 /* False: the bytes were no such instruction; try again. */
 bool generate64(const struct rig *rig, struct test64 *t);
 /* The state before the instruction, which may be changed: its memory operand then lies in the scratch area. */
 void generate64_state(struct test64 *t, struct state64 *in);
+/* Change the state so that the memory operand lies at `to`: by a register of its address, or by its displacement. */
+void generate64_aim(struct test64 *t, struct state64 *in, u64 to);
 bool generate64_is_gather(const struct test64 *t);
 
 #endif

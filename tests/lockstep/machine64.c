@@ -91,7 +91,8 @@ void machine64_run(struct rig *rig, const struct state64 *in, struct state64 *ou
 {
     struct vcpu *v = &rig->vcpu;
     phys_write_bytes(&rig->phys, CODE_AT, code, bytes);
-    phys_write_bytes(&rig->phys, SCRATCH_AT, scratch, SCRATCH_BYTES);
+    if (memcmp(rig->phys.ram + SCRATCH_AT, scratch, SCRATCH_BYTES))
+        phys_write_bytes(&rig->phys, SCRATCH_AT, scratch, SCRATCH_BYTES);
     set_state(rig, in);
     v->icount = 0;
     v->icount_limit = count;
@@ -104,6 +105,7 @@ void machine64_run(struct rig *rig, const struct state64 *in, struct state64 *ou
     out->vector = NO_FAULT;
     out->rip = v->rip;
     out->eflags = v->eflags;
+    out->fault_address = v->cr2;
     for (unsigned n = 0; n < GPR_COUNT; n++)
         out->gpr[n] = vcpu_gpr_read(v, n);
     if (v->cpl == 0) { /* in a handler: what it interrupted is in its frame */

@@ -32,6 +32,7 @@ struct state64 {
     u64 rip;
     u32 eflags;
     u8 vector;
+    u64 fault_address;                /* behind a page fault: CR2 */
     _Alignas(16) u8 fx[FX_YMM_END64]; /* as in vcpu.fpu */
 };
 

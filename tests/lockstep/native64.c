@@ -3,13 +3,28 @@
 #include "cpu/mode.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <ucontext.h>
 
 /* The first word of an XSAVE area's header. */
 enum { XSTATE_BV = FX_BYTES };
+
+/* As native64_enter.S pops it: the registers by number, and what IRETQ takes. The stack pointer among the registers is not used. */
+struct native64_entry {
+    u64 gpr[GPR_COUNT], rip, cs, rflags, rsp, ss;
+};
+
+void native64_enter(const struct native64_entry *entry);
+_Noreturn void native64_leave(void);
+extern const u8 native64_exit[];
+/* The x87, SSE and AVX state before the test, and after one without a signal. */
+_Alignas(64) u8 native64_image[FX_YMM_END64];
+u32 native64_components;           /* for XSAVE; 0: the host has no AVX, and FXSAVE serves */
+u64 native64_saved[GPR_COUNT + 1]; /* the registers and the flags after a test without a signal */
 
 static const int greg_of[GPR_COUNT] = {13 /* REG_RAX */,
                                        14 /* RCX */,
@@ -29,10 +44,7 @@ static const int greg_of[GPR_COUNT] = {13 /* REG_RAX */,
                                        7 /* R8 to R15 */};
 enum { GREG_RIP = 16, GREG_EFLAGS = 17, GREG_TRAPNO = 20 };
 
-static struct state64 *test_in, *test_out;
-static greg_t saved_gregs[NGREG];
-static u8 saved_fx[FX_YMM_END64];
-static volatile bool in_test;
+static struct state64 *test_out;             /* not NULL while the test's instruction runs */
 static struct sigaction engine_action[NSIG]; /* of the translator */
 
 /* Is there an XSAVE area in the signal's frame, with AVX state? Its format is the standard one. Linux marks it in the last
@@ -41,15 +53,6 @@ static bool has_ymm(const u8 *frame)
 {
     enum { MARK_AT = 464, MARK = 0x46505853, FEATURES_AT = 472 };
     return load_any(frame + MARK_AT, 4) == MARK && (load_any(frame + FEATURES_AT, 8) & XCR0_AVX);
-}
-
-static void put_fx(ucontext_t *uc, const u8 *fx)
-{
-    u8 *to = (u8 *)uc->uc_mcontext.fpregs;
-    memcpy(to, fx, FX_XMM_END64); /* the rest of it is the kernel's */
-    if (!has_ymm(to)) return;
-    to[XSTATE_BV] |= XCR0_X87 | XCR0_SSE | XCR0_AVX;
-    memcpy(to + FX_YMM, fx + FX_YMM, FX_YMM_END64 - FX_YMM);
 }
 
 static void get_fx(const ucontext_t *uc, u8 *fx)
@@ -61,38 +64,24 @@ static void get_fx(const ucontext_t *uc, u8 *fx)
         memcpy(fx + FX_YMM, from + FX_YMM, FX_YMM_END64 - FX_YMM);
 }
 
-static void begin(int signal, siginfo_t *info, void *context)
-{
-    ucontext_t *uc = context;
-    greg_t *gregs = uc->uc_mcontext.gregs;
-    memcpy(saved_gregs, gregs, sizeof(saved_gregs));
-    get_fx(uc, saved_fx);
-    for (unsigned n = 0; n < GPR_COUNT; n++)
-        gregs[greg_of[n]] = (greg_t)test_in->gpr[n];
-    gregs[GREG_RIP] = (greg_t)test_in->rip;
-    gregs[GREG_EFLAGS] = test_in->eflags | FL_TF | FL_IF;
-    put_fx(uc, test_in->fx);
-    in_test = true;
-}
-
 static void end(int signal, siginfo_t *info, void *context)
 {
     ucontext_t *uc = context;
-    greg_t *gregs = uc->uc_mcontext.gregs;
-    if (!in_test) {
+    const greg_t *gregs = uc->uc_mcontext.gregs;
+    struct state64 *out = test_out;
+    if (!out) {
         if (!engine_action[signal].sa_sigaction) abort();
         engine_action[signal].sa_sigaction(signal, info, context);
         return;
     }
-    in_test = false;
+    test_out = NULL;
     for (unsigned n = 0; n < GPR_COUNT; n++)
-        test_out->gpr[n] = (u64)gregs[greg_of[n]];
-    test_out->rip = (u64)gregs[GREG_RIP];
-    test_out->eflags = (u32)gregs[GREG_EFLAGS];
-    test_out->vector = (u8)gregs[GREG_TRAPNO];
-    get_fx(uc, test_out->fx);
-    memcpy(gregs, saved_gregs, sizeof(saved_gregs));
-    put_fx(uc, saved_fx);
+        out->gpr[n] = (u64)gregs[greg_of[n]];
+    out->rip = (u64)gregs[GREG_RIP];
+    out->eflags = (u32)gregs[GREG_EFLAGS];
+    out->vector = (u8)gregs[GREG_TRAPNO];
+    get_fx(uc, out->fx);
+    native64_leave();
 }
 
 static void *map_at(u64 at, u64 bytes, int protection)
@@ -102,6 +91,26 @@ static void *map_at(u64 at, u64 bytes, int protection)
     return got == (void *)(uintptr_t)at ? got : NULL;
 }
 
+/* Linux has the stack grow to any address below it that is touched, as far as the limit allows. An instruction of a test that touches
+ * one would not fault. So the stack grows now, as far as the engines may need it, and no further. */
+static bool fix_stack(void)
+{
+    enum { STACK_BYTES = 1 << 20 };
+    u8 stack[STACK_BYTES];
+    memset(stack, 0, sizeof(stack));
+    __asm__ volatile("" : : "r"(stack) : "memory"); /* GCC must not leave the stores out */
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char line[512];
+    struct rlimit limit = {0};
+    unsigned long start, end;
+    while (maps && fgets(line, sizeof(line), maps))
+        if (strstr(line, "[stack]") && sscanf(line, "%lx-%lx", &start, &end) == 2)
+            limit.rlim_cur = end - start;
+    if (maps) fclose(maps);
+    limit.rlim_max = limit.rlim_cur;
+    return limit.rlim_cur && !setrlimit(RLIMIT_STACK, &limit);
+}
+
 bool native64_init(void)
 {
     static u8 stack[65536];
@@ -109,18 +118,49 @@ bool native64_init(void)
     const int ends[] = {SIGTRAP, SIGSEGV, SIGBUS, SIGILL, SIGFPE};
     struct sigaction action = {.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
     if (sigaltstack(&alternate, NULL)) return false;
-    action.sa_sigaction = begin;
-    sigaction(SIGUSR1, &action, NULL);
+    native64_components = __builtin_cpu_supports("avx") ? XCR0_X87 | XCR0_SSE | XCR0_AVX : 0;
     action.sa_sigaction = end;
     for (unsigned n = 0; n < ARRAY_SIZE(ends); n++)
         sigaction(ends[n], &action, &engine_action[ends[n]]);
-    return map_at(CODE_AT, PAGE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC) &&
+    return fix_stack() && map_at(CODE_AT, PAGE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC) &&
            map_at(SCRATCH_AT, SCRATCH_BYTES, PROT_READ | PROT_WRITE);
 }
 
-void native64_run(struct state64 *in, struct state64 *out)
+bool native64_has(u64 address)
 {
-    test_in = in;
+    unsigned char resident;
+    return !mincore((void *)(uintptr_t)(address & ~(u64)PAGE_MASK), 1, &resident);
+}
+
+void native64_put_jump(u8 *code, unsigned length)
+{
+    static const u8 jump[] = {0xff, 0x25, 0, 0, 0, 0}; /* JMP [RIP]: to the address that follows */
+    u64 target = (u64)(uintptr_t)native64_exit;
+    memcpy(code + length, jump, sizeof(jump));
+    memcpy(code + length + sizeof(jump), &target, sizeof(target));
+}
+
+static void take_saved(struct state64 *out, u64 rip)
+{
+    test_out = NULL;
+    memcpy(out->gpr, native64_saved, sizeof(out->gpr));
+    out->eflags = (u32)native64_saved[GPR_COUNT];
+    out->rip = rip;
+    out->vector = NO_FAULT;
+    memcpy(out->fx, native64_image, sizeof(out->fx));
+}
+
+void native64_run(const struct state64 *in, unsigned length, bool branches, struct state64 *out)
+{
+    struct native64_entry entry = {.rip = in->rip, .rflags = in->eflags | FL_IF, .rsp = in->gpr[REG_ESP]};
+    if (branches) entry.rflags |= FL_TF;
+    memcpy(entry.gpr, in->gpr, sizeof(entry.gpr));
+    __asm__("mov %%cs, %0\n\tmov %%ss, %1" : "=r"(entry.cs), "=r"(entry.ss));
+    memcpy(native64_image, in->fx, FX_XMM_END64);
+    memset(native64_image + FX_XMM_END64, 0, FX_YMM - FX_XMM_END64);
+    memcpy(native64_image + FX_YMM, in->fx + FX_YMM, FX_YMM_END64 - FX_YMM);
+    native64_image[XSTATE_BV] = (u8)native64_components;
     test_out = out;
-    raise(SIGUSR1);
+    native64_enter(&entry);
+    if (test_out) take_saved(out, in->rip + length);
 }

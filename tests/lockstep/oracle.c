@@ -7,6 +7,7 @@
  * The host gives the right answer, so this finds errors in tables that interpreter and translator share.
  */
 #include "generate.h"
+#include "random_run.h"
 #include "small_machine.h"
 #include "study/native.h"
 
@@ -14,10 +15,8 @@
 #include "cpu/interp.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 struct engine_under_test {
     const char *name;
@@ -171,43 +170,19 @@ static bool add_engine(struct oracle *o, const char *name, const struct translat
     return true;
 }
 
-static int usage(const char *program)
-{
-    fprintf(stderr,
-            "usage: %s [--seed N] [--count N | --seconds N] [--filter MNEMONIC] [--engine "
-            "interp|translate|both] [--strict]\n",
-            program);
-    return 2;
-}
-
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
-                                            {"count", required_argument, NULL, 'c'},
-                                            {"seconds", required_argument, NULL, 't'},
-                                            {"filter", required_argument, NULL, 'f'},
-                                            {"engine", required_argument, NULL, 'e'},
-                                            {"strict", no_argument, NULL, 'x'},
-                                            {0}};
     static struct oracle o;
-    u64 seed = (u64)time(NULL), count = 100000, seconds = 0;
     const char *filter = NULL, *engine = "both";
-    int option;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
-        switch (option) {
-        case 's': seed = strtoull(optarg, NULL, 0); break;
-        case 'c': count = strtoull(optarg, NULL, 0); break;
-        case 't': seconds = strtoull(optarg, NULL, 0); break;
-        case 'f': filter = optarg; break;
-        case 'e': engine = optarg; break;
-        case 'x': o.strict = true; break;
-        default: return usage(argv[0]);
-        }
-    }
-    printf("seed %llu\n", (unsigned long long)seed);
+    const struct own_option own[] = {{"filter", "MNEMONIC", .text = &filter},
+                                     {"engine", "interp|translate|both", .text = &engine},
+                                     {.name = "strict", .flag = &o.strict},
+                                     {0}};
+    struct random_run run = {.seed = (u64)time(NULL), .count = 100000};
+    if (!random_run_parse(&run, own, argc, argv)) return 2;
     generate_print_features(stdout);
     fflush(stdout);
-    o.random.state = (seed + 1) * HASH_MULTIPLIER;
+    o.random.state = (run.seed + 1) * HASH_MULTIPLIER;
     generator_init(&o.generator, &o.random, filter);
 
     struct translator_config config = translator_defaults();
@@ -225,9 +200,7 @@ int main(int argc, char **argv)
         printf("skipped: this host runs no 32-bit code (no code segment %02xh)\n", USER_CS);
         return SKIPPED;
     }
-    time_t start = time(NULL);
-    for (u64 n = 0; (seconds ? time(NULL) - start < (time_t)seconds : n < count) && o.failures < MAX_FAILURES;
-         n++)
+    for (u64 n = 0; random_run_goes_on(&run, n) && o.failures < MAX_FAILURES; n++)
         test_one(&o);
     printf("%llu instructions, %llu of them faulted, %llu not exposed, %llu wild; %llu failures\n",
            (unsigned long long)o.run, (unsigned long long)o.faults, (unsigned long long)o.unexposed,

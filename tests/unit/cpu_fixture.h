@@ -7,6 +7,7 @@
 
 #include "check.h"
 #include "cpu/cpuid.h"
+#include "cpu/rig.h"
 #include "cpu/system.h"
 
 #include <stdlib.h>
@@ -61,13 +62,10 @@ enum {
 };
 
 struct cpu_fixture {
-    struct phys phys;
-    struct shadow shadow;
-    struct counters counters;
-    struct vcpu_host host;
+    struct rig *rig;
+    struct vcpu *v; /* the rig's */
     u64 tsc;
     u32 last_port, last_value;
-    struct vcpu *v;
 };
 
 static u32 fixture_port_read(void *machine, u16 port, unsigned size)
@@ -87,21 +85,17 @@ static u64 fixture_tsc(void *machine)
 
 static inline void poke(struct cpu_fixture *f, u64 gpa, unsigned size, u64 value)
 {
-    phys_write(&f->phys, gpa, size, value);
+    phys_write(&f->rig->phys, gpa, size, value);
 }
 static inline u64 peek(struct cpu_fixture *f, u64 gpa, unsigned size)
 {
-    return phys_read(&f->phys, gpa, size);
+    return phys_read(&f->rig->phys, gpa, size);
 }
 
-/* access: as in struct segment (bits 7-0 and 15-12). */
 static inline void put_descriptor(struct cpu_fixture *f, u32 table, u16 selector, u32 base, u32 limit,
                                   u32 access)
 {
-    u32 at = table + (selector & ~7u);
-    poke(f, at, 4, (base << 16) | (limit & 0xffff));
-    poke(f, at + 4, 4,
-         (base & 0xff000000) | (limit & 0xf0000) | (access & 0xf0ff) << 8 | (base >> 16 & 0xff));
+    rig_put_descriptor(f->rig, table, selector, base, limit, access);
 }
 static inline void put_gate(struct cpu_fixture *f, u32 at, u16 selector, u32 offset, u32 access,
                             unsigned parameters)
@@ -194,25 +188,16 @@ static inline void fixture_unmap(struct cpu_fixture *f, u32 linear)
 
 static inline void fixture_init(struct cpu_fixture *f)
 {
-    memset(f, 0, sizeof *f);
-    f->v = aligned_alloc(64, sizeof *f->v);
-    if (!f->v || phys_init(&f->phys, 4 << 20) || shadow_init(&f->shadow, &f->phys, &f->counters)) exit(3);
-    memset(f->v, 0, sizeof *f->v);
-    f->host = (struct vcpu_host){
+    *f = (struct cpu_fixture){.rig = rig_open(4 << 20)};
+    if (!f->rig) exit(3);
+    f->v = &f->rig->vcpu;
+    f->rig->host = (struct vcpu_host){
         .port_read = fixture_port_read, .port_write = fixture_port_write, .tsc = fixture_tsc, .machine = f};
-    f->v->host = &f->host;
-    f->v->phys = &f->phys;
-    f->v->shadow = &f->shadow;
-    f->v->counters = &f->counters;
-    f->v->model = cpu_model_find("max");
-    f->v->icount_limit = UINT64_MAX;
     vcpu_reset(f->v);
 }
 static inline void fixture_destroy(struct cpu_fixture *f)
 {
-    shadow_destroy(&f->shadow);
-    phys_destroy(&f->phys);
-    free(f->v);
+    rig_close(f->rig);
 }
 
 /* The operation under test. */

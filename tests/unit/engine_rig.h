@@ -54,8 +54,8 @@ static inline struct engines engines_create(const struct translator_config *conf
 static inline void engines_destroy(struct engines *e)
 {
     translator_destroy(&e->translator->vcpu);
-    rig_destroy(e->translator);
-    rig_destroy(e->interpreter);
+    rig_close(e->translator);
+    rig_close(e->interpreter);
 }
 
 /* The address of the entry of a linear page. */

@@ -10,7 +10,9 @@
 #include "check.h"
 #include "cpu/cpuid.h"
 #include "cpu/mode.h"
+#include "cpu/rig.h"
 
+#include <elf.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,10 +20,7 @@
 #define MB (1u << 20)
 
 struct load_fixture {
-    struct phys phys;
-    struct shadow shadow;
-    struct counters counters;
-    struct vcpu vcpu;
+    struct rig *rig;
     char directory[32];
     char path[4][48];
     struct boot_files files;
@@ -31,14 +30,8 @@ struct load_fixture {
 
 static struct load_fixture *fixture_new(u64 ram_bytes)
 {
-    struct load_fixture *f = aligned_alloc(64, align_up(sizeof *f, 64));
-    memset(f, 0, sizeof *f);
-    CHECK_EQ(phys_init(&f->phys, ram_bytes), 0);
-    CHECK_EQ(shadow_init(&f->shadow, &f->phys, &f->counters), 0);
-    f->vcpu.phys = &f->phys;
-    f->vcpu.shadow = &f->shadow;
-    f->vcpu.counters = &f->counters;
-    f->vcpu.model = cpu_model_find("max");
+    struct load_fixture *f = calloc(1, sizeof *f);
+    CHECK(f && (f->rig = rig_open(ram_bytes)));
     strcpy(f->directory, "/tmp/ringer-load-XXXXXX");
     CHECK(mkdtemp(f->directory) != NULL);
     for (unsigned n = 0; n < 4; n++)
@@ -51,9 +44,36 @@ static void fixture_free(struct load_fixture *f)
     for (unsigned n = 0; n < 4; n++)
         unlink(f->path[n]);
     rmdir(f->directory);
-    shadow_destroy(&f->shadow);
-    phys_destroy(&f->phys);
+    rig_close(f->rig);
     free(f);
+}
+
+/* The header of a 32-bit ELF file for the i386, with `segments` program headers right behind it. */
+static inline Elf32_Ehdr elf32_header(u32 entry, unsigned segments)
+{
+    return (Elf32_Ehdr){.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS32, ELFDATA2LSB, EV_CURRENT},
+                        .e_type = ET_EXEC,
+                        .e_machine = EM_386,
+                        .e_version = EV_CURRENT,
+                        .e_entry = entry,
+                        .e_phoff = sizeof(Elf32_Ehdr),
+                        .e_ehsize = sizeof(Elf32_Ehdr),
+                        .e_phentsize = sizeof(Elf32_Phdr),
+                        .e_phnum = (Elf32_Half)segments};
+}
+
+/* Code and data of a kernel: bytes at `offset` of the file, linked at 3 GB above their address, with zeros behind them. */
+static inline Elf32_Phdr elf32_segment(u8 *file, u32 offset, u32 at, u32 bytes, u32 zeros)
+{
+    for (u32 n = 0; n < bytes; n++)
+        file[offset + n] = (u8)(n * 7 + n / 256 + 3);
+    return (Elf32_Phdr){.p_type = PT_LOAD,
+                        .p_offset = offset,
+                        .p_vaddr = 0xc0000000 + at,
+                        .p_paddr = at,
+                        .p_filesz = bytes,
+                        .p_memsz = bytes + zeros,
+                        .p_flags = PF_R | PF_W | PF_X};
 }
 
 static void write_file(const char *path, const void *data, u64 bytes)
@@ -70,7 +90,7 @@ static inline struct kernel_rom *make_rom(struct load_fixture *f)
     struct kernel_rom *rom;
     files.way = BOOT_WAY_FIRMWARE;
     f->error[0] = '\0';
-    int status = loader_make_rom(&f->phys, f->vcpu.model, &files, &rom, f->error, sizeof f->error);
+    int status = loader_make_rom(&f->rig->phys, f->rig->vcpu.model, &files, &rom, f->error, sizeof f->error);
     CHECK((status == 0) == (f->error[0] == '\0'));
     CHECK(status == 0 || status == STATUS_USAGE || status == STATUS_HOST);
     CHECK(!status || !rom);
@@ -81,7 +101,7 @@ static inline int load_files(struct load_fixture *f)
 {
     kernel_rom_free(make_rom(f));
     f->error[0] = '\0';
-    int status = loader_load(&f->vcpu, &f->files, f->screen, f->error, sizeof f->error);
+    int status = loader_load(&f->rig->vcpu, &f->files, f->screen, f->error, sizeof f->error);
     /* Holds for any file: status 0 and no message, or a documented status and a sentence. */
     CHECK((status == 0) == (f->error[0] == '\0'));
     CHECK(status == 0 || status == STATUS_USAGE || status == STATUS_HOST);
@@ -124,7 +144,7 @@ static inline void damage(struct load_fixture *f, const char *path, const u8 *da
 
 static inline u8 *guest(struct load_fixture *f, u64 gpa)
 {
-    return f->phys.ram + gpa;
+    return f->rig->phys.ram + gpa;
 }
 
 static inline u32 guest32(struct load_fixture *f, u64 gpa)
@@ -146,7 +166,7 @@ static inline void set16(u8 *at, u16 value)
 /* What all three protocols promise. */
 static inline void check_flat(struct load_fixture *f)
 {
-    const struct vcpu *v = &f->vcpu;
+    const struct vcpu *v = &f->rig->vcpu;
     CHECK_EQ(v->paging.cr0 & (CR0_PE | CR0_PG), CR0_PE);
     CHECK_EQ(v->eflags & (FL_IF | FL_VM | FL_TF), 0);
     CHECK_EQ(v->cpl, 0);
@@ -165,7 +185,7 @@ static inline void check_flat(struct load_fixture *f)
 /* What the 64-bit entry of a bzImage promises: 64-bit mode, interrupts off, and 4 GB mapped to themselves. */
 static inline void check_long(struct load_fixture *f)
 {
-    struct vcpu *v = &f->vcpu;
+    struct vcpu *v = &f->rig->vcpu;
     CHECK(vcpu_code64(v));
     CHECK_EQ(v->mode & (MODE_LONG | MODE_CODE64 | MODE_CPL), MODE_LONG | MODE_CODE64);
     CHECK_EQ(v->paging.cr0 & (CR0_PE | CR0_PG), CR0_PE | CR0_PG);
@@ -180,12 +200,12 @@ static inline void check_long(struct load_fixture *f)
     for (u64 linear = 0; linear < 1ull << 32; linear += 0x1ffff000) {
         struct walk walk;
         u32 error;
-        CHECK(mmu_walk(&f->phys, &v->paging, linear, ACCESS_WRITE, false, false, &walk, &error) &&
+        CHECK(mmu_walk(&f->rig->phys, &v->paging, linear, ACCESS_WRITE, false, false, &walk, &error) &&
               walk.gpa == linear && walk.executable);
     }
     struct walk walk;
     u32 error;
-    CHECK(!mmu_walk(&f->phys, &v->paging, 1ull << 32, ACCESS_READ, false, false, &walk, &error));
+    CHECK(!mmu_walk(&f->rig->phys, &v->paging, 1ull << 32, ACCESS_READ, false, false, &walk, &error));
 }
 
 #endif

@@ -35,6 +35,21 @@ struct net_rig {
 
 static struct net_rig net_rig;
 
+static const u8 net_rig_mac[NET_MAC_BYTES] = {0x52, 0x54, 0, 0x12, 0x34, 0x56}; /* the card's */
+static const u8 net_rig_everybody[NET_MAC_BYTES] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+
+/* The card's registers. */
+static inline u32 net_rig_in(const struct pci_device *card, unsigned bar, u32 offset, unsigned size)
+{
+    return card->bar[bar].ops->read(card->bar[bar].handler, offset, size);
+}
+
+static inline void net_rig_out(const struct pci_device *card, unsigned bar, u32 offset, unsigned size,
+                               u32 value)
+{
+    card->bar[bar].ops->write(card->bar[bar].handler, offset, size, value);
+}
+
 static inline void net_rig_read(void *memory, u64 gpa, void *buffer, u64 bytes)
 {
     for (u64 n = 0; n < bytes; n++)
@@ -163,6 +178,14 @@ static inline bool net_rig_arrive(const u8 *frame, u32 bytes)
     memcpy(buffer->part[0].iov_base, frame, bytes);
     net_rig.card_ops->received(net_rig.card, buffer);
     return true;
+}
+
+static inline unsigned net_rig_offered_count(void)
+{
+    unsigned count = 0;
+    for (const struct net_buffer *buffer = net_rig.offered; buffer; buffer = buffer->next)
+        count++;
+    return count;
 }
 
 static inline void net_rig_carrier(bool up)

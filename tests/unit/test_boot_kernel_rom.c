@@ -59,7 +59,7 @@ static u32 record32(const u8 *rom, unsigned offset)
 /* Installs the ROM and does its work up to the memory map and after it. Leaves the ROM's image at `rom`. */
 static void play(struct load_fixture *f, struct kernel_rom *kernel, u8 rom[1024])
 {
-    struct dma dma = {.memory = &f->phys, .read = read_memory, .write = write_memory};
+    struct dma dma = {.memory = &f->rig->phys, .read = read_memory, .write = write_memory};
     struct fw_cfg config;
     CHECK(fw_cfg_init(&config, &dma));
     CHECK(kernel_rom_install(kernel, &config));
@@ -75,7 +75,7 @@ static void play(struct load_fixture *f, struct kernel_rom *kernel, u8 rom[1024]
         CHECK_EQ(sum, 0);
         CHECK_EQ(get16(rom), 0xaa55);
         CHECK_EQ(rom[2], 2); /* of 512 bytes */
-        memcpy(f->phys.ram + 0x7000, rom + RECORD + 4, 16);
+        memcpy(f->rig->phys.ram + 0x7000, rom + RECORD + 4, 16);
         request(&config, 0x7000);
         CHECK_EQ(guest32(f, 0x7000), 0);
         for (u32 n = 0; n < record32(rom, 24); n++) {
@@ -91,7 +91,7 @@ static void test_multiboot(void)
 {
     struct load_fixture *f = ready(2 * MB, 2 * MB + FILE_BYTES, 2 * MB + 0x9000);
     u8 rom[1024] = {0};
-    memset(f->phys.ram + 2 * MB, 0xee, MB);
+    memset(f->rig->phys.ram + 2 * MB, 0xee, MB);
     struct kernel_rom *kernel = make_rom(f);
     CHECK(kernel != NULL);
     if (kernel) {
@@ -140,7 +140,7 @@ static void test_page_below(void)
 {
     struct load_fixture *f = ready(MB - 0x1000, MB - 0x1000 + FILE_BYTES, 0);
     u8 rom[1024] = {0};
-    memset(f->phys.ram + MB - 0x1000, 0xee, 0x2000);
+    memset(f->rig->phys.ram + MB - 0x1000, 0xee, 0x2000);
     struct kernel_rom *kernel = make_rom(f);
     CHECK(kernel != NULL);
     if (kernel) {

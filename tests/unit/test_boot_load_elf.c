@@ -13,26 +13,9 @@ static u8 image[FILE_BYTES];
 static void make_elf(void)
 {
     memset(image, 0, sizeof image);
-    for (unsigned n = 0; n < SEGMENT_BYTES; n++)
-        image[SEGMENT + n] = (u8)(n * 7 + n / 256 + 3);
-    Elf32_Ehdr *header = (Elf32_Ehdr *)(void *)image;
-    *header = (Elf32_Ehdr){.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS32, ELFDATA2LSB, EV_CURRENT},
-                           .e_type = ET_EXEC,
-                           .e_machine = EM_386,
-                           .e_version = EV_CURRENT,
-                           .e_entry = 0xc0000000 + AT + 0x40,
-                           .e_phoff = sizeof *header,
-                           .e_ehsize = sizeof *header,
-                           .e_phentsize = sizeof(Elf32_Phdr),
-                           .e_phnum = 2};
-    Elf32_Phdr *segment = (Elf32_Phdr *)(void *)(image + sizeof *header);
-    segment[0] = (Elf32_Phdr){.p_type = PT_LOAD,
-                              .p_offset = SEGMENT,
-                              .p_vaddr = 0xc0000000 + AT,
-                              .p_paddr = AT,
-                              .p_filesz = SEGMENT_BYTES,
-                              .p_memsz = SEGMENT_BYTES + 0x20000,
-                              .p_flags = PF_R | PF_W | PF_X};
+    Elf32_Phdr *segment = (Elf32_Phdr *)(void *)(image + sizeof(Elf32_Ehdr));
+    *(Elf32_Ehdr *)(void *)image = elf32_header(0xc0000000 + AT + 0x40, 2);
+    segment[0] = elf32_segment(image, SEGMENT, AT, SEGMENT_BYTES, 0x20000);
     segment[1] =
         (Elf32_Phdr){.p_type = PT_NOTE, .p_offset = NOTE, .p_filesz = 40, .p_memsz = 40, .p_align = 4};
 }
@@ -95,7 +78,7 @@ static void test_multiboot_elf(void)
     CHECK_EQ(load_files(f), 0);
     check_flat(f);
     check_segment(f);
-    const struct vcpu *v = &f->vcpu;
+    const struct vcpu *v = &f->rig->vcpu;
     CHECK_EQ(v->gpr[REG_EAX], 0x2badb002);
     CHECK_EQ(v->rip, AT + 0x40);
     u32 info = (u32)v->gpr[REG_EBX];
@@ -160,7 +143,7 @@ static void test_multiboot_by_addresses(void)
     memset(guest(f, AT), 0xaa, 0x8000);
     CHECK_EQ(load_files(f), 0);
     check_flat(f);
-    CHECK_EQ(f->vcpu.rip, AT + 0x123);
+    CHECK_EQ(f->rig->vcpu.rip, AT + 0x123);
     CHECK(!memcmp(guest(f, AT), image + 0x100, 0x2000));
     CHECK_EQ(*guest(f, AT + 0x2000) | *guest(f, AT + 0x4fff), 0);
     CHECK_EQ(*guest(f, AT + 0x5000), 0xaa);
@@ -191,7 +174,7 @@ static void test_multiboot_by_addresses(void)
     set32(fields + 12, 0x20000);
     put(f);
     CHECK_EQ(load_files(f), 0);
-    CHECK(f->vcpu.gpr[REG_EBX] >= MB && f->vcpu.gdtr.base >= MB);
+    CHECK(f->rig->vcpu.gpr[REG_EBX] >= MB && f->rig->vcpu.gdtr.base >= MB);
     /* Unknown features, and a bad checksum. */
     add_multiboot(0x400, 1 << 16 | 1 << 5);
     put(f);
@@ -216,10 +199,10 @@ static void test_pvh(void)
     CHECK_EQ(load_files(f), 0);
     check_flat(f);
     check_segment(f);
-    CHECK_EQ(f->vcpu.rip, AT + 0x55);
-    CHECK_EQ(f->vcpu.tr.limit, 0x67);
-    CHECK_EQ(f->vcpu.tr.access & 0x8f, 0x8b);
-    u32 start = (u32)f->vcpu.gpr[REG_EBX];
+    CHECK_EQ(f->rig->vcpu.rip, AT + 0x55);
+    CHECK_EQ(f->rig->vcpu.tr.limit, 0x67);
+    CHECK_EQ(f->rig->vcpu.tr.access & 0x8f, 0x8b);
+    u32 start = (u32)f->rig->vcpu.gpr[REG_EBX];
     CHECK_EQ(guest32(f, start), 0x336ec578);
     CHECK_EQ(guest32(f, start + 4), 1);
     CHECK_EQ(guest32(f, start + 12), 1);
@@ -270,12 +253,12 @@ static void test_elf64(void)
     add_pvh_note(AT + 0x55);
     put(f);
     CHECK_REFUSED(f, "is for 64-bit CPUs");
-    f->vcpu.model = cpu_model_find("max64");
+    f->rig->vcpu.model = cpu_model_find("max64");
     CHECK_EQ(load_files(f), 0);
     check_flat(f); /* PVH starts all kernels in 32-bit mode */
     check_segment(f);
-    CHECK_EQ(f->vcpu.rip, AT + 0x55);
-    CHECK_EQ(guest32(f, f->vcpu.gpr[REG_EBX]), 0x336ec578);
+    CHECK_EQ(f->rig->vcpu.rip, AT + 0x55);
+    CHECK_EQ(guest32(f, f->rig->vcpu.gpr[REG_EBX]), 0x336ec578);
     /* QEMU refuses this one, too. */
     add_multiboot(0x300, 3);
     put(f);
@@ -333,12 +316,12 @@ static void test_firmware(void)
     f->files = (struct boot_files){.firmware = f->path[1]};
     for (unsigned round = 0; round < 2; round++) {
         CHECK_EQ(load_files(f), 0);
-        CHECK(!memcmp(phys_host(&f->phys, 0xfffc0000), rom, 256 << 10));
-        CHECK(!memcmp(phys_host(&f->phys, 0xe0000), rom + (128 << 10), 128 << 10));
-        CHECK_EQ(phys_find(&f->phys, 0xffff0)->kind, PHYS_ROM);
-        CHECK_EQ(phys_find(&f->phys, 0xfffffff0)->kind, PHYS_ROM);
+        CHECK(!memcmp(phys_host(&f->rig->phys, 0xfffc0000), rom, 256 << 10));
+        CHECK(!memcmp(phys_host(&f->rig->phys, 0xe0000), rom + (128 << 10), 128 << 10));
+        CHECK_EQ(phys_find(&f->rig->phys, 0xffff0)->kind, PHYS_ROM);
+        CHECK_EQ(phys_find(&f->rig->phys, 0xfffffff0)->kind, PHYS_ROM);
         /* The chipset turns the low copy into RAM; the loader maps it again after a reset. */
-        CHECK_EQ(phys_map_ram(&f->phys, 0xf0000, 0x10000), 0);
+        CHECK_EQ(phys_map_ram(&f->rig->phys, 0xf0000, 0x10000), 0);
     }
     write_file(f->path[1], rom, 64 << 10);
     fixture_free(f);
@@ -346,8 +329,8 @@ static void test_firmware(void)
     write_file(f->path[1], rom, 64 << 10);
     f->files = (struct boot_files){.firmware = f->path[1]};
     CHECK_EQ(load_files(f), 0);
-    CHECK(!memcmp(phys_host(&f->phys, 0xf0000), rom, 64 << 10));
-    CHECK_EQ(phys_find(&f->phys, 0xe0000)->kind, PHYS_RAM);
+    CHECK(!memcmp(phys_host(&f->rig->phys, 0xf0000), rom, 64 << 10));
+    CHECK_EQ(phys_find(&f->rig->phys, 0xe0000)->kind, PHYS_RAM);
     fixture_free(f);
     /* Smaller than a segment that the chipset can switch: the whole segment is ROM. */
     f = ready();
@@ -355,10 +338,10 @@ static void test_firmware(void)
     f->files = (struct boot_files){.firmware = f->path[1]};
     for (unsigned round = 0; round < 2; round++) {
         CHECK_EQ(load_files(f), 0);
-        CHECK_EQ(phys_find(&f->phys, 0xfffffff0)->gpa, 0xffffc000);
-        CHECK(!memcmp(phys_host(&f->phys, 0xfffff000), rom, 4096));
-        CHECK(!memcmp(phys_host(&f->phys, 0xff000), rom, 4096));
-        CHECK_EQ(*phys_host(&f->phys, 0xfc000), 0xff);
+        CHECK_EQ(phys_find(&f->rig->phys, 0xfffffff0)->gpa, 0xffffc000);
+        CHECK(!memcmp(phys_host(&f->rig->phys, 0xfffff000), rom, 4096));
+        CHECK(!memcmp(phys_host(&f->rig->phys, 0xff000), rom, 4096));
+        CHECK_EQ(*phys_host(&f->rig->phys, 0xfc000), 0xff);
     }
     write_file(f->path[1], rom, 5000);
     CHECK_REFUSED(f, "multiple of 4096");

@@ -55,7 +55,7 @@ static void test_load(void)
     f->files.append = "console=ttyS0 quiet";
     CHECK_EQ(load_files(f), 0);
     check_flat(f);
-    const struct vcpu *v = &f->vcpu;
+    const struct vcpu *v = &f->rig->vcpu;
     CHECK_EQ(v->rip, 0x100000);
     CHECK_EQ(v->gpr[REG_EBX] | v->gpr[REG_EBP] | v->gpr[REG_EDI], 0);
     CHECK(!memcmp(guest(f, 0x100000), image + PAYLOAD, PAYLOAD_BYTES));
@@ -79,7 +79,7 @@ static void test_load(void)
     CHECK_EQ(ramdisk, 16 * MB - 8192); /* as high as it goes */
     CHECK(!memcmp(guest(f, ramdisk), initrd, sizeof initrd));
     /* Once more, as after a reset, with a page that holds code meanwhile. */
-    *phys_flags(&f->phys, 0x100000) |= PHYS_CODE;
+    *phys_flags(&f->rig->phys, 0x100000) |= PHYS_CODE;
     memset(guest(f, 0x100000), 0, 0x1000);
     CHECK_EQ(load_files(f), 0);
     CHECK(!memcmp(guest(f, 0x100000), image + PAYLOAD, PAYLOAD_BYTES));
@@ -90,7 +90,7 @@ static void check_e820(u64 ram_bytes, const u64 (*expected)[3], unsigned count)
 {
     struct load_fixture *f = ready(ram_bytes);
     CHECK_EQ(load_files(f), 0);
-    u32 zero_page = (u32)f->vcpu.gpr[REG_ESI];
+    u32 zero_page = (u32)f->rig->vcpu.gpr[REG_ESI];
     CHECK_EQ(*guest(f, zero_page + 0x1e8), count);
     for (unsigned n = 0; n < count; n++) {
         u64 entry[2];
@@ -125,12 +125,12 @@ static void test_initrd_limits(void)
     CHECK_REFUSED(f, "does not fit in memory");
     write_file(f->path[1], initrd, 9 * MB);
     CHECK_EQ(load_files(f), 0);
-    CHECK_EQ(guest32(f, f->vcpu.gpr[REG_ESI] + 0x218), 7 * MB);
+    CHECK_EQ(guest32(f, f->rig->vcpu.gpr[REG_ESI] + 0x218), 7 * MB);
     set32(image + 0x22c, 12 * MB - 1); /* initrd_addr_max */
     write_file(f->path[0], image, sizeof image);
     write_file(f->path[1], initrd, 5 * MB);
     CHECK_EQ(load_files(f), 0);
-    CHECK_EQ(guest32(f, f->vcpu.gpr[REG_ESI] + 0x218), 7 * MB);
+    CHECK_EQ(guest32(f, f->rig->vcpu.gpr[REG_ESI] + 0x218), 7 * MB);
     write_file(f->path[1], initrd, 5 * MB + 1);
     CHECK_REFUSED(f, "does not fit in memory");
     write_file(f->path[1], initrd, 0);
@@ -216,18 +216,18 @@ static void test_refusals(void)
 static void test_64bit(void)
 {
     struct load_fixture *f = ready(16 * MB);
-    f->vcpu.model = cpu_model_find("max64");
-    f->vcpu.paging.maxphyaddr = f->vcpu.model->maxphyaddr;
+    f->rig->vcpu.model = cpu_model_find("max64");
+    f->rig->vcpu.paging.maxphyaddr = f->rig->vcpu.model->maxphyaddr;
     image[0x236] = 1; /* XLF_KERNEL_64 */
     write_file(f->path[0], image, sizeof image);
     f->files.append = "long";
-    f->vcpu.gpr_high[7] = 1;
+    f->rig->vcpu.gpr_high[7] = 1;
     CHECK_EQ(load_files(f), 0);
     check_long(f);
-    CHECK_EQ(f->vcpu.rip, 0x100200);
-    CHECK_EQ(f->vcpu.gpr_high[7], 0);
+    CHECK_EQ(f->rig->vcpu.rip, 0x100200);
+    CHECK_EQ(f->rig->vcpu.gpr_high[7], 0);
     CHECK(!memcmp(guest(f, 0x100000), image + PAYLOAD, PAYLOAD_BYTES));
-    u32 zero_page = (u32)f->vcpu.gpr[REG_ESI];
+    u32 zero_page = (u32)f->rig->vcpu.gpr[REG_ESI];
     CHECK(!memcmp(guest(f, zero_page + 0x202), "HdrS", 4));
     CHECK(!strcmp((char *)guest(f, guest32(f, zero_page + 0x228)), "long"));
     fixture_free(f);
@@ -251,7 +251,7 @@ static void test_screen(void)
     f->screen = (struct boot_screen){
         .base = 0xe0000000, .width = 1024, .height = 768, .bits = 16, .memory_bytes = 16 << 20};
     CHECK_EQ(load_files(f), 0);
-    const u8 *page = f->phys.ram + f->vcpu.gpr[REG_ESI];
+    const u8 *page = f->rig->phys.ram + f->rig->vcpu.gpr[REG_ESI];
     static const u8 colors[8] = {5, 11, 6, 5, 5, 0, 0, 0};
     CHECK_EQ(page[0x0f], 0x23);
     CHECK_EQ(page[0x12] | page[0x13] << 8, 1024);

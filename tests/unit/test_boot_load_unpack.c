@@ -27,26 +27,9 @@ static u64 image_bytes, payload_bytes;
 static void make_elf(void)
 {
     memset(elf, 0, sizeof elf);
-    for (unsigned n = 0; n < SEGMENT_BYTES; n++)
-        elf[SEGMENT + n] = (u8)(n * 7 + n / 256 + 3);
-    Elf32_Ehdr *header = (Elf32_Ehdr *)(void *)elf;
-    *header = (Elf32_Ehdr){.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS32, ELFDATA2LSB, EV_CURRENT},
-                           .e_type = ET_EXEC,
-                           .e_machine = EM_386,
-                           .e_version = EV_CURRENT,
-                           .e_entry = ENTRY,
-                           .e_phoff = sizeof *header,
-                           .e_ehsize = sizeof *header,
-                           .e_phentsize = sizeof(Elf32_Phdr),
-                           .e_phnum = 1};
-    Elf32_Phdr *segment = (Elf32_Phdr *)(void *)(elf + sizeof *header);
-    *segment = (Elf32_Phdr){.p_type = PT_LOAD,
-                            .p_offset = SEGMENT,
-                            .p_vaddr = 0xc0000000 + AT,
-                            .p_paddr = AT,
-                            .p_filesz = SEGMENT_BYTES,
-                            .p_memsz = SEGMENT_BYTES + 0x1000,
-                            .p_flags = PF_R | PF_W | PF_X};
+    *(Elf32_Ehdr *)(void *)elf = elf32_header(ENTRY, 1);
+    *(Elf32_Phdr *)(void *)(elf + sizeof(Elf32_Ehdr)) =
+        elf32_segment(elf, SEGMENT, AT, SEGMENT_BYTES, 0x1000);
 }
 
 static u64 pack_xz(u8 *out, u64 room)
@@ -143,13 +126,13 @@ static void start(struct load_fixture *f)
     write_file(f->path[0], image, image_bytes);
     CHECK_EQ(load_files(f), 0);
     check_flat(f);
-    CHECK(f->vcpu.gpr[REG_ESI] && !memcmp(guest(f, f->vcpu.gpr[REG_ESI] + 0x202), "HdrS", 4));
+    CHECK(f->rig->vcpu.gpr[REG_ESI] && !memcmp(guest(f, f->rig->vcpu.gpr[REG_ESI] + 0x202), "HdrS", 4));
 }
 
 static void check_unpacked(struct load_fixture *f)
 {
     start(f);
-    CHECK_EQ(f->vcpu.rip, ENTRY);
+    CHECK_EQ(f->rig->vcpu.rip, ENTRY);
     CHECK(!memcmp(guest(f, AT), elf + SEGMENT, SEGMENT_BYTES));
     CHECK_EQ(guest32(f, AT + SEGMENT_BYTES), 0); /* BSS */
 }
@@ -158,7 +141,7 @@ static void check_unpacked(struct load_fixture *f)
 static void check_left_to_guest(struct load_fixture *f)
 {
     start(f);
-    CHECK_EQ(f->vcpu.rip, 0x100000);
+    CHECK_EQ(f->rig->vcpu.rip, 0x100000);
     CHECK(!memcmp(guest(f, 0x100000), image + SETUP, image_bytes - SETUP));
 }
 
@@ -221,8 +204,8 @@ static void test_not_for_us(void)
 static void test_64bit(void)
 {
     struct load_fixture *f = ready(pack_gzip);
-    f->vcpu.model = cpu_model_find("max64");
-    f->vcpu.paging.maxphyaddr = f->vcpu.model->maxphyaddr;
+    f->rig->vcpu.model = cpu_model_find("max64");
+    f->rig->vcpu.paging.maxphyaddr = f->rig->vcpu.model->maxphyaddr;
     Elf64_Ehdr *header = (Elf64_Ehdr *)(void *)elf;
     Elf64_Phdr *segment = (Elf64_Phdr *)(void *)(elf + sizeof *header);
     *header = (Elf64_Ehdr){.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
@@ -248,7 +231,7 @@ static void test_64bit(void)
     memset(guest(f, AT), 0xcc, SEGMENT_BYTES + 0x1000);
     CHECK_EQ(load_files(f), 0);
     check_long(f);
-    CHECK_EQ(f->vcpu.rip, ENTRY);
+    CHECK_EQ(f->rig->vcpu.rip, ENTRY);
     CHECK(!memcmp(guest(f, AT), elf + SEGMENT, SEGMENT_BYTES));
     CHECK_EQ(guest32(f, AT + SEGMENT_BYTES), 0);
     make_elf();
@@ -257,7 +240,7 @@ static void test_64bit(void)
     write_file(f->path[0], image, image_bytes);
     CHECK_EQ(load_files(f), 0);
     check_long(f);
-    CHECK_EQ(f->vcpu.rip, 0x100200);
+    CHECK_EQ(f->rig->vcpu.rip, 0x100200);
     fixture_free(f);
 }
 

@@ -300,6 +300,6 @@ int main(void)
     test_exchange(rig);
     test_traps(rig);
     test_run(rig);
-    rig_destroy(rig);
+    rig_close(rig);
     return check_report();
 }

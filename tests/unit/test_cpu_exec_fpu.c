@@ -277,6 +277,6 @@ int main(void)
     if (rig->vcpu.model->f1_ecx & F1C_SSE4_1) test_dot_product(rig);
     test_states(rig);
     test_masked_store(rig);
-    rig_destroy(rig);
+    rig_close(rig);
     return check_report();
 }

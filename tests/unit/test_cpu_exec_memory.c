@@ -208,6 +208,6 @@ int main(void)
     test_alignment_of_sse(rig);
     test_arpl(rig);
     test_code_writes(rig);
-    rig_destroy(rig);
+    rig_close(rig);
     return check_report();
 }

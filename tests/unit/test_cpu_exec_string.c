@@ -265,6 +265,6 @@ int main(void)
     test_ports(rig, 100, false, 4);
     test_ports(rig, 0, false, 300);
     test_ports(rig, 1000, true, 300);
-    rig_destroy(rig);
+    rig_close(rig);
     return check_report();
 }

@@ -26,7 +26,7 @@ enum { TIME = 0x300ffc, WALL = 0x301100 }; /* TIME lies across a page boundary *
 /* As a guest does it (Documentation/virt/kvm/x86/msr.rst). */
 static u64 guest_now(u64 guest_tsc)
 {
-    const u8 *at = fixture.phys.ram + TIME;
+    const u8 *at = fixture.rig->phys.ram + TIME;
     u64 tsc, ns;
     u32 multiplier, version;
     memcpy(&version, at, 4);
@@ -63,7 +63,7 @@ static void test_time(void)
     for (unsigned n = 0; n < ARRAY_SIZE(rates); n++) {
         machine_time = (struct time_sample){.tsc = 1ull << 60, .tsc_hz = rates[n], .ns = 12345};
         v->tsc_offset = n * 1000000007ull - (1ull << 60);
-        u64 updates = fixture.counters.pvclock_updates;
+        u64 updates = fixture.rig->counters.pvclock_updates;
         msr_write(v, MSR_PVCLOCK_TIME, TIME | 1);
         CHECK_EQ(msr_read(v, MSR_PVCLOCK_TIME), TIME | 1);
         check_now(v);
@@ -77,17 +77,17 @@ static void test_time(void)
         check_now(v);
         msr_write(v, 0x3b, 0); /* IA32_TSC_ADJUST */
         check_now(v);
-        CHECK_EQ(fixture.counters.pvclock_updates - updates, 3);
+        CHECK_EQ(fixture.rig->counters.pvclock_updates - updates, 3);
         pvclock_guest_stopped(v);
-        CHECK_EQ(fixture.phys.ram[TIME + 29], 3);
-        fixture.phys.ram[TIME + 29] &= ~2; /* the guest clears it */
+        CHECK_EQ(fixture.rig->phys.ram[TIME + 29], 3);
+        fixture.rig->phys.ram[TIME + 29] &= ~2; /* the guest clears it */
         check_now(v);
         msr_write(v, MSR_PVCLOCK_TIME, TIME); /* off */
-        memset(fixture.phys.ram + TIME, 0xee, 32);
+        memset(fixture.rig->phys.ram + TIME, 0xee, 32);
         msr_write(v, 0x10, 0);
         pvclock_guest_stopped(v);
-        CHECK_EQ(fixture.phys.ram[TIME + 29], 0xee);
-        CHECK_EQ(fixture.phys.ram[TIME], 0xee);
+        CHECK_EQ(fixture.rig->phys.ram[TIME + 29], 0xee);
+        CHECK_EQ(fixture.rig->phys.ram[TIME], 0xee);
     }
 }
 
@@ -97,7 +97,7 @@ static void test_wall(void)
     u32 wall[3];
     machine_time.wall_ns = 1704067200123456789;
     msr_write(v, MSR_PVCLOCK_WALL, WALL);
-    memcpy(wall, fixture.phys.ram + WALL, sizeof wall);
+    memcpy(wall, fixture.rig->phys.ram + WALL, sizeof wall);
     CHECK_EQ(wall[0] & 1, 0);
     CHECK_EQ(wall[1], 1704067200);
     CHECK_EQ(wall[2], 123456789);
@@ -133,12 +133,12 @@ static void test_leaves(void)
     cpuid(v);
     CHECK_EQ(v->gpr[REG_EAX], 2596122);
 
-    fixture.host.sample_time = NULL;
+    fixture.rig->host.sample_time = NULL;
     CHECK(signature_is(0x40000000, "RingerRinger"));
     CHECK(!signature_is(0x40000100, "RingerRinger"));
     EXPECT_ERROR(&fixture, VEC_GP, 0, READ_MSR, MSR_PVCLOCK_TIME);
     EXPECT_ERROR(&fixture, VEC_GP, 0, WRITE_MSR, MSR_PVCLOCK_WALL, .value = WALL);
-    fixture.host.sample_time = sample;
+    fixture.rig->host.sample_time = sample;
     EXPECT_ERROR(&fixture, VEC_GP, 0, WRITE_MSR, MSR_PVCLOCK_TIME, .value = TIME | 3);
 }
 
@@ -169,9 +169,9 @@ static void test_hypercalls(void)
         CHECK_EQ(hypercall(codes[n], 0x1234), (u32)-1000);
         fixture_protected(&fixture, 3);
         CHECK_EQ(hypercall(codes[n], 1), (u32)-1); /* EPERM */
-        fixture.host.sample_time = NULL;
+        fixture.rig->host.sample_time = NULL;
         CHECK_EQ(hypercall(codes[n], 1), REFUSED);
-        fixture.host.sample_time = sample;
+        fixture.rig->host.sample_time = sample;
     }
     fixture_protected(&fixture, 0);
     EXPECT(&fixture, DONE, WRITE_MSR, MSR_PVCLOCK_OLD_TIME, .value = TIME | 1);
@@ -183,8 +183,8 @@ static void test_hypercalls(void)
 int main(void)
 {
     fixture_init(&fixture);
-    fixture.host.sample_time = sample;
-    fixture.host.tsc = machine_tsc;
+    fixture.rig->host.sample_time = sample;
+    fixture.rig->host.tsc = machine_tsc;
     test_time();
     test_wall();
     test_leaves();

@@ -36,9 +36,9 @@ static void test_control_registers(void)
     v->shadow->untraced = true; /* so that every change is a flush */
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
         fixture_protected(f, 0);
-        u64 flushes = f->counters.shadow_flushes;
+        u64 flushes = f->rig->counters.shadow_flushes;
         EXPECT(f, rows[i].vector, WRITE_CR, rows[i].cr, .value = rows[i].value);
-        CHECK_EQ(f->counters.shadow_flushes - flushes, rows[i].flushes);
+        CHECK_EQ(f->rig->counters.shadow_flushes - flushes, rows[i].flushes);
         if (rows[i].vector == DONE) CHECK_EQ(control_read(v, rows[i].cr), rows[i].reads);
     }
     v->shadow->untraced = false;
@@ -282,11 +282,11 @@ static void test_ports(void)
     fixture_protected(f, 3);
     v->tr.access = 0x83;
     EXPECT_ERROR(f, VEC_GP, 0, IO, 0x10, 1); /* a 16-bit TSS has no bitmap */
-    u64 reads = f->counters.port_reads;
+    u64 reads = f->rig->counters.port_reads;
     CHECK_EQ(io_read(v, 0x71, 1), 0xa5);
     io_write(v, 0x70, 2, 0x12345678);
     CHECK_EQ(f->last_value, 0x5678);
-    CHECK_EQ(f->counters.port_reads - reads, 1);
+    CHECK_EQ(f->rig->counters.port_reads - reads, 1);
 }
 
 static void test_mode(void)

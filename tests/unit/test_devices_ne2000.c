@@ -8,7 +8,6 @@
 
 static struct ne2000 ne;
 static bool line;
-static const u8 mac[NET_MAC_BYTES] = {0x52, 0x54, 0, 0x12, 0x34, 0x56};
 enum { START = 0x46, STOP = 0x60, TX_PAGE = 0x40 };
 enum {
     CR,
@@ -84,7 +83,7 @@ static void start(u8 rcr)
     out(IMR, 0x3f);
     out(CR, 0x61);
     for (unsigned n = 0; n < 6; n++)
-        out(1 + n, mac[n]);
+        out(1 + n, net_rig_mac[n]);
     for (unsigned n = 0; n < 8; n++)
         out(8 + n, 0);
     out(7, START + 1); /* CURR */
@@ -105,7 +104,7 @@ static void test_memory(void)
     out(DCR, 0x49);
     read_memory(0, prom, 32);
     for (unsigned n = 0; n < 6; n++)
-        CHECK(prom[2 * n] == mac[n] && prom[2 * n + 1] == mac[n]);
+        CHECK(prom[2 * n] == net_rig_mac[n] && prom[2 * n + 1] == net_rig_mac[n]);
     CHECK(prom[28] == 0x57 && prom[30] == 0x57);
     for (unsigned n = 0; n < sizeof(pattern); n++)
         pattern[n] = (u8)(n * 13);
@@ -154,7 +153,7 @@ static void test_receive(void)
     u8 frame[600], packet[1024];
     for (unsigned n = 0; n < sizeof(frame); n++)
         frame[n] = (u8)(n * 3);
-    memcpy(frame, mac, 6);
+    memcpy(frame, net_rig_mac, 6);
     start(0x04);
     CHECK(net_rig_arrive(frame, 600));
     CHECK(line && in(ISR) == 1);
@@ -193,7 +192,7 @@ static void test_receive(void)
 static void test_receive_lengths(void)
 {
     u8 frame[1514] = {0}, header[4];
-    memcpy(frame, mac, 6);
+    memcpy(frame, net_rig_mac, 6);
     start(0x04);
     for (unsigned bytes = 60; bytes <= sizeof(frame); bytes++) {
         u8 first = current_page();
@@ -272,7 +271,7 @@ static void test_hostile(void)
 int main(void)
 {
     net_rig_start();
-    CHECK(ne2000_init(&ne, true, interrupt, NULL, mac, &net_rig.cable));
+    CHECK(ne2000_init(&ne, true, interrupt, NULL, net_rig_mac, &net_rig.cable));
     test_memory();
     test_transmit();
     test_receive();

@@ -9,19 +9,15 @@
 #include "net_rig.h"
 
 static struct pcnet pcnet;
-static const u8 mac[NET_MAC_BYTES] = {0x52, 0x54, 0, 0x12, 0x34, 0x56};
-static const u8 everybody[NET_MAC_BYTES] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 enum { BLOCK = 0x1000, RX = 0x2000, TX = 0x3000, DATA = 0x40000, ROOM = 0x60000 };
 
 static u32 in(u32 offset, unsigned size)
 {
-    const struct pci_bar *bar = &pcnet.pci.bar[0];
-    return bar->ops->read(bar->handler, offset, size);
+    return net_rig_in(&pcnet.pci, 0, offset, size);
 }
 static void out(u32 offset, unsigned size, u32 value)
 {
-    const struct pci_bar *bar = &pcnet.pci.bar[0];
-    bar->ops->write(bar->handler, offset, size, value);
+    net_rig_out(&pcnet.pci, 0, offset, size, value);
 }
 static u16 csr(unsigned n)
 {
@@ -48,7 +44,8 @@ static void start(void)
 {
     struct dma dma = net_rig_dma();
     net_rig_start();
-    CHECK(pcnet_init(&pcnet, &net_rig.bus, &dma, &net_rig.clock, PCI_DEVFN(3, 0), mac, &net_rig.cable));
+    CHECK(
+        pcnet_init(&pcnet, &net_rig.bus, &dma, &net_rig.clock, PCI_DEVFN(3, 0), net_rig_mac, &net_rig.cable));
     pcnet.pci.config[PCI_COMMAND] = PCI_COMMAND_IO | PCI_COMMAND_MASTER;
 }
 
@@ -57,7 +54,7 @@ static void test_resources(void)
 {
     u16 sum = 0;
     for (u32 n = 0; n < 16; n++) {
-        if (n < 6) CHECK_EQ(in(n, 1), mac[n]);
+        if (n < 6) CHECK_EQ(in(n, 1), net_rig_mac[n]);
         if (n != 12 && n != 13) sum = (u16)(sum + in(n, 1));
     }
     CHECK_EQ(in(12, 2), sum);
@@ -122,7 +119,7 @@ static void initialize(unsigned style, u16 mode)
     set_csr(0, STATUS_STOP);
     set_bcr(BCR_STYLE, (u16)style);
     pci_put16(block, mode);
-    memcpy(block + (style ? 4 : 2), mac, NET_MAC_BYTES);
+    memcpy(block + (style ? 4 : 2), net_rig_mac, NET_MAC_BYTES);
     if (style) {
         block[2] = block[3] = 1 << 4;
         pci_put32(block + 20, RX);
@@ -164,7 +161,7 @@ static void test_style(unsigned style)
     CHECK(!net_rig.line);
     net_rig_done();
     /* One that comes fills both receive buffers; its length, with the check sequence, is in the last. */
-    memcpy(frame, mac, NET_MAC_BYTES);
+    memcpy(frame, net_rig_mac, NET_MAC_BYTES);
     CHECK(net_rig_arrive(frame, 100));
     CHECK_EQ(flags_of(RX, 0, style), DESCRIPTOR_STP | (style ? DESCRIPTOR_PAM : 0));
     CHECK_EQ(flags_of(RX, 1, style), DESCRIPTOR_ENP);
@@ -199,7 +196,7 @@ static void test_lengths(unsigned style)
     u32 at = 0;
     for (u32 n = 0; n < sizeof(frame); n++)
         frame[n] = (u8)(n * 5);
-    memcpy(frame, mac, NET_MAC_BYTES);
+    memcpy(frame, net_rig_mac, NET_MAC_BYTES);
     initialize(style, 0);
     for (u32 bytes = ETHERNET_LEAST; bytes <= MOST; bytes++) {
         u32 all = bytes + ETHERNET_FCS_BYTES, done = 0;
@@ -226,7 +223,7 @@ static void test_filters(void)
     static const u8 group[] = {0x01, 0, 0x5e, 0, 0, 1, 0, 0, 0, 0, 0, 0, 8, 0};
     static const u8 other[] = {0x52, 0x54, 0, 0x12, 0x34, 0x57, 0, 0, 0, 0, 0, 0, 8, 0};
     u8 all[14] = {0};
-    memcpy(all, everybody, 6);
+    memcpy(all, net_rig_everybody, 6);
 #define ACCEPTS(frame) (net_rig.filter.accepts(&net_rig.filter, frame, 14))
     initialize(2, 0);
     CHECK(ACCEPTS(all) && !ACCEPTS(group) && !ACCEPTS(other));

@@ -9,27 +9,24 @@
 #include "net_rig.h"
 
 static struct rtl8139 rtl;
-static const u8 mac[NET_MAC_BYTES] = {0x52, 0x54, 0, 0x12, 0x34, 0x56};
-static const u8 everybody[NET_MAC_BYTES] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 enum { RING = 0x10000, TX_RING = 0x2000, RX_RING = 0x3000, DATA = 0x40000, TALLY = 0x8000 };
 
 static u32 get(u32 offset, unsigned size)
 {
-    const struct pci_bar *bar = &rtl.pci.bar[1];
-    return bar->ops->read(bar->handler, offset, size);
+    return net_rig_in(&rtl.pci, 1, offset, size);
 }
 
 static void put(u32 offset, unsigned size, u32 value)
 {
-    const struct pci_bar *bar = &rtl.pci.bar[1];
-    bar->ops->write(bar->handler, offset, size, value);
+    net_rig_out(&rtl.pci, 1, offset, size, value);
 }
 
 static void start(bool plus)
 {
     struct dma dma = net_rig_dma();
     net_rig_start();
-    CHECK(rtl8139_init(&rtl, &net_rig.bus, &dma, &net_rig.clock, PCI_DEVFN(3, 0), plus, mac, &net_rig.cable));
+    CHECK(rtl8139_init(&rtl, &net_rig.bus, &dma, &net_rig.clock, PCI_DEVFN(3, 0), plus, net_rig_mac,
+                       &net_rig.cable));
     rtl.pci.config[PCI_COMMAND] = PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER;
 }
 
@@ -77,7 +74,7 @@ static void test_eeprom(void)
 {
     CHECK_EQ(eeprom_read(0), 0x8129);
     for (unsigned n = 0; n < 3; n++)
-        CHECK_EQ(eeprom_read(7 + n), mac[2 * n] | mac[2 * n + 1] << 8);
+        CHECK_EQ(eeprom_read(7 + n), net_rig_mac[2 * n] | net_rig_mac[2 * n + 1] << 8);
     eeprom_command(0x145u << 16 | 0xabcd, 25); /* WRITE 5, before EWEN: refused */
     CHECK(eeprom_read(5) != 0xabcd);
     eeprom_command(0x130, 9);
@@ -105,7 +102,7 @@ static void test_ring_transmit(void)
 {
     put(CR, 1, CR_TE | CR_RE);
     put(IMR, 2, INT_TOK);
-    make_frame(net_rig.ram + DATA, everybody, 300);
+    make_frame(net_rig.ram + DATA, net_rig_everybody, 300);
     put(TSAD, 4, DATA);
     put(TSD, 4, 300); /* C 6.2: OWN = 0 starts */
     CHECK_EQ(net_rig.sent_count, 1);
@@ -129,7 +126,7 @@ static void test_ring_receive(void)
     put(ISR, 2, 0xffff);
     put(IMR, 2, INT_ROK);
     CHECK(get(CR, 1) & CR_BUFE);
-    make_frame(frame, mac, 101);
+    make_frame(frame, net_rig_mac, 101);
     CHECK(net_rig_arrive(frame, 101));
     CHECK(net_rig.line && !(get(CR, 1) & CR_BUFE));
     CHECK_EQ(pci_get16(net_rig.ram + RING), 0x4001); /* PAM, ROK */
@@ -140,7 +137,7 @@ static void test_ring_receive(void)
     put(CAPR, 2, 112 - 16);
     CHECK(get(CR, 1) & CR_BUFE);
     /* What does not fit waits, and follows when the driver has read. */
-    make_frame(frame, everybody, 1514);
+    make_frame(frame, net_rig_everybody, 1514);
     for (unsigned n = 0; n < 8; n++)
         CHECK(net_rig_arrive(frame, 1514));
     /* A driver that clears the ISR before it has read all frames gets another interrupt. */
@@ -175,7 +172,7 @@ static void test_ring_lengths(u32 rcr, u32 ring_bytes)
     put(CAPR, 2, 0xfff0);
     for (u32 bytes = ETHERNET_LEAST; bytes <= RECEIVE_MOST - ETHERNET_FCS_BYTES; bytes++) {
         u8 stored[RECEIVE_MOST];
-        make_frame(frame, mac, bytes);
+        make_frame(frame, net_rig_mac, bytes);
         frame[bytes - 1] = (u8)bytes;
         CHECK(net_rig_arrive(frame, bytes));
         CHECK(!(get(CR, 1) & CR_BUFE));
@@ -208,7 +205,7 @@ static void test_descriptors(void)
     put(TNPDS, 4, TX_RING);
     put(RDSAR, 4, RX_RING);
     put(RCR, 4, RCR_APM | RCR_AB);
-    make_frame(ram + DATA, everybody, 200);
+    make_frame(ram + DATA, net_rig_everybody, 200);
     put_descriptor(TX_RING, DESCRIPTOR_OWN | DESCRIPTOR_FS | 100, 1 << 17 | 0x0500, DATA);
     put_descriptor(TX_RING + 16, DESCRIPTOR_OWN | DESCRIPTOR_LS | DESCRIPTOR_EOR | 100, 0, DATA + 100);
     put(CR, 1, CR_TE | CR_RE);
@@ -221,7 +218,7 @@ static void test_descriptors(void)
     CHECK_EQ(get(ISR, 2) & (INT_TOK | INT_TDU), INT_TOK | INT_TDU);
     net_rig_done();
     /* Two buffers of 64 bytes for a frame of 90; its tag is taken out (C+ 7.2). */
-    make_frame(frame, mac, 90);
+    make_frame(frame, net_rig_mac, 90);
     memcpy(frame + 12, "\x81\0\0\x07\x08\x06", 6);
     put_descriptor(RX_RING, DESCRIPTOR_OWN | 64, 0, DATA + 0x1000);
     put_descriptor(RX_RING + 16, DESCRIPTOR_OWN | 64, 0, DATA + 0x2000);
@@ -265,7 +262,7 @@ static void test_descriptor_lengths(void)
     put(CR, 1, CR_RE);
     for (u32 bytes = ETHERNET_LEAST; bytes <= RECEIVE_MOST - ETHERNET_FCS_BYTES; bytes++) {
         u8 stored[RECEIVE_MOST];
-        make_frame(frame, mac, bytes);
+        make_frame(frame, net_rig_mac, bytes);
         frame[bytes - 1] = (u8)bytes;
         CHECK(net_rig_arrive(frame, bytes));
         u32 all = bytes + ETHERNET_FCS_BYTES;
@@ -351,7 +348,7 @@ static void test_hostile(void)
     put(TPPOLL, 1, 0xc0); /* ones: OWN, EOR, FS, LS; 65535 bytes where no RAM is */
     net_rig_done();
     put(RDSAR, 4, 0xffffff00);
-    make_frame(frame, everybody, 60);
+    make_frame(frame, net_rig_everybody, 60);
     for (unsigned bytes = 14; bytes < 4000; bytes += 200)
         net_rig_arrive(frame, bytes);
     put_descriptor(RX_RING, DESCRIPTOR_OWN | DESCRIPTOR_EOR, 0, DATA); /* a ring without room */

@@ -178,6 +178,6 @@ int main(void)
     check_code16(rig);
     cs_close(&capstone);
     translator_destroy(&rig->vcpu);
-    rig_destroy(rig);
+    rig_close(rig);
     return check_report();
 }

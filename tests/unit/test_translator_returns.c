@@ -91,7 +91,7 @@ static void test_what_empties(void)
     CHECK_EQ(returns_overflow(v, &b.returns, guard + PAGE_SIZE), 0);
     CHECK_EQ(rig->counters.return_stack_overflows, 2);
     returns_destroy(&b.returns);
-    rig_destroy(rig);
+    rig_close(rig);
 }
 
 /* --- with guest code --- */

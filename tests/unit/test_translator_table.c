@@ -172,6 +172,6 @@ int main(void)
     for (unsigned n = 0; n < ARRAY_SIZE(guest); n++)
         cs_close(&guest[n]);
     translator_destroy(&rig->vcpu);
-    rig_destroy(rig);
+    rig_close(rig);
     return check_report();
 }
