@@ -100,9 +100,10 @@ static inline void note_privilege(struct vcpu *v)
     if (likely(user == v->in_user)) return;
     v->in_user = user;
     u64 now = __builtin_ia32_rdtsc();
-    if (user)
+    if (user) {
         v->user_since = now;
-    else if (vcpu_long_mode(v))
+        long_window_user_begins(v->shadow, &v->paging);
+    } else if (vcpu_long_mode(v))
         long_window_user_ran(v->shadow, now - v->user_since);
     else
         shadow_user_ran(v->shadow, now - v->user_since);

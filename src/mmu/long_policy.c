@@ -1,6 +1,8 @@
 /*
- * Which address spaces of IA-32e mode have a window (long_window.h): promotion and demotion by the time that a space spends in
- * user code and by what its window costs, as for the windows of 32-bit spaces (window.c).
+ * Which address spaces of IA-32e mode have a window (long_window.h). A window saves about a quarter of the time in user code, so
+ * it pays if it costs less than a fifth of it. Without a window the cost is an estimate: what the loads of CR3 and the guest's
+ * page faults of the space would have cost. So a program that has just started, or that is given memory all the time, waits.
+ * With a window the cost is measured.
  *
  * All but long_windows_destroy() may run while the guest's FPU state is live.
  */
@@ -10,8 +12,12 @@
 #include "tlb.h"
 
 enum {
-    PROMOTE_CYCLES = 50 << 20,
-    REVIEW_CYCLES = 40 << 20, /* user cycles between two reviews of a promoted space */
+    PROMOTE_CYCLES = 50 << 20, /* user cycles between two decisions about a space without a window */
+    REVIEW_CYCLES = 40 << 20,  /* user cycles between two reviews of a promoted space */
+    GRACE_CYCLES = 20 << 20,   /* what the first pages of a window may cost besides */
+    LOAD_CYCLES = 1000,        /* a load of CR3: the entries of some hundred pages are compared */
+    CHARGE_MAX = 1 << 19,      /* for one event: the host may have run something else meanwhile */
+    SHARE = 5,                 /* the cost may be this part of the time in user code */
     LOW_IDLE_CYCLES = 120 << 20,
     PATIENCE_MAX = 64,
     SPACE_PROBES = 4,
@@ -22,7 +28,7 @@ enum {
 #define DELTA_FIRST (1ull << 44)
 #define DELTA_STEP  (1ull << 40)
 
-/* Does --windows=auto give windows to 64-bit code, too? Not before they are measured to pay (docs/LONGMODE.md). */
+/* Does --windows=auto give windows to 64-bit code, too? Not while the fault of docs/LONGMODE.md ("Not the default yet") is there. */
 #define LONG_WINDOWS_BY_DEFAULT false
 
 static struct long_windows *all_of(struct shadow *shadow)
@@ -58,7 +64,17 @@ void long_windows_destroy(struct shadow *shadow)
 
 void long_window_charge(struct shadow *shadow, u64 cycles)
 {
-    space_of(shadow)->cost += cycles;
+    space_of(shadow)->cost += cycles < CHARGE_MAX ? cycles : CHARGE_MAX;
+}
+
+void long_windows_page_fault(struct shadow *shadow, u64 linear, bool write)
+{
+    struct long_windows *all = all_of(shadow);
+    if (linear >= CANONICAL_LOW_END || !has_windows(shadow)) return;
+    if (!all->current) long_window_charge(shadow, LONG_FAULT_CYCLES);
+    shadow->window_due = all->current;
+    all->due = linear;
+    all->due_write = write;
 }
 
 static void show_current(struct shadow *shadow, u32 current)
@@ -132,10 +148,10 @@ void long_windows_load(struct shadow *shadow, const struct paging *paging)
     u64 cr3 = paging->cr3 & ENTRY_ADDRESS, began = __builtin_ia32_rdtsc();
     if (space_of(shadow)->cr3 != cr3) all->current_space = find_space(shadow, cr3);
     u32 current = space_of(shadow)->window;
+    shadow->window_due = false;
     make_current(shadow, current);
-    if (!current) return;
-    long_window_compare(shadow, &all->window[current - 1], cr3);
-    long_window_charge(shadow, __builtin_ia32_rdtsc() - began);
+    if (current) long_window_compare(shadow, &all->window[current - 1], cr3);
+    long_window_charge(shadow, current ? __builtin_ia32_rdtsc() - began : LOAD_CYCLES);
 }
 
 /* --- policy --- */
@@ -190,7 +206,9 @@ static void promote(struct shadow *shadow)
     window->used = all->clock;
     space->window = (u8)(n + 1);
     space->cost = space->ran = 0;
+    space->grace = GRACE_CYCLES;
     make_current(shadow, n + 1);
+    if (space->wants_low) long_window_class(shadow, 0);
     shadow->counters->window_promotions++;
     note_event(shadow->counters->events, EVENT_SHADOW_WINDOW, space->cr3, window->delta);
 }
@@ -205,6 +223,11 @@ static void demote(struct shadow *shadow)
     note_event(shadow->counters->events, EVENT_SHADOW_NO_WINDOW, space->cr3);
 }
 
+static bool pays(const struct long_space *space)
+{
+    return space->cost <= space->ran / SHARE + space->grace;
+}
+
 static void review(struct shadow *shadow, struct long_window *window)
 {
     struct long_windows *all = all_of(shadow);
@@ -215,11 +238,11 @@ static void review(struct shadow *shadow, struct long_window *window)
     if (space->wants_low && !low) {
         demote(shadow); /* half a window costs more than none: the interpreter gets each use of the segment */
     } else if (space->ran > REVIEW_CYCLES || space->cost > REVIEW_CYCLES / 2) {
-        if (space->cost * 3 > space->ran && shadow->windows != WINDOWS_ALWAYS)
+        if (!pays(space) && shadow->windows != WINDOWS_ALWAYS)
             demote(shadow);
         else if (space->patience > 1)
             space->patience--;
-        space->cost = space->ran = 0;
+        space->cost = space->ran = space->grace = 0;
     }
 }
 
@@ -231,8 +254,12 @@ void long_window_user_ran(struct shadow *shadow, u64 cycles)
     space->ran += cycles;
     all->clock += cycles;
     struct long_window *window = long_window_current(shadow);
-    if (window)
+    if (window) {
         review(shadow, window);
-    else if (shadow->windows == WINDOWS_ALWAYS || space->ran > (u64)PROMOTE_CYCLES * space->patience)
+    } else if (shadow->windows == WINDOWS_ALWAYS) {
         promote(shadow);
+    } else if (space->ran > (u64)PROMOTE_CYCLES * space->patience) {
+        if (pays(space)) promote(shadow);
+        space->cost = space->ran = 0;
+    }
 }

@@ -13,10 +13,8 @@
 #define SEGMENT_BYTES (1ull << SEGMENT_SHIFT)
 #define REGION_SHIFT  (PAGE_SHIFT + REGION_BITS)
 /* Pages that are looked at when one is mapped. */
-#define GROUP       16
+#define GROUP       64
 #define GROUP_LARGE 128
-/* Measured costs, in cycles of the host's TSC; see window.c. */
-#define FAULT_CYCLES 15000
 
 /* --- the host --- */
 
@@ -510,9 +508,20 @@ bool long_window_fault(struct shadow *shadow, const struct paging *paging, u64 h
     u64 linear = host_address < SEGMENT_BYTES ? host_address : host_address - window->delta;
     if (linear >= CANONICAL_LOW_END || !find_segment(window, linear >> SEGMENT_SHIFT)) return false;
     shadow->counters->window_faults++;
-    long_window_charge(shadow, FAULT_CYCLES);
+    long_window_charge(shadow, LONG_FAULT_CYCLES);
     if (shadow_access(shadow, paging, linear, write ? ACCESS_WRITE : ACCESS_READ, true, &hit) !=
         SHADOW_DIRECT)
         return false;
     return map_around(shadow, window, paging, linear, write);
+}
+
+void long_window_map_due(struct shadow *shadow, const struct paging *paging)
+{
+    struct long_windows *all = &state_of(shadow)->long_windows;
+    struct long_window *window = long_window_current(shadow);
+    u64 began = __builtin_ia32_rdtsc();
+    shadow->window_due = false;
+    if (!window || !find_segment(window, all->due >> SEGMENT_SHIFT)) return;
+    map_around(shadow, window, paging, all->due, all->due_write);
+    long_window_charge(shadow, __builtin_ia32_rdtsc() - began);
 }

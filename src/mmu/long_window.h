@@ -48,6 +48,13 @@ bool long_window_holds(struct shadow *shadow, u64 host_address);
 /* A host page fault at such an address: map the page if it may be mapped. Returns false if it may not; the interpreter then
  * executes the instruction. */
 bool long_window_fault(struct shadow *shadow, const struct paging *paging, u64 host_address, bool write);
+/* User code is about to run: map the page for which the guest has got a page fault, if it has a mapping by now. That saves the
+ * host page fault of the access that is executed again. */
+void long_window_map_due(struct shadow *shadow, const struct paging *paging);
+static inline void long_window_user_begins(struct shadow *shadow, const struct paging *paging)
+{
+    if (unlikely(shadow->window_due)) long_window_map_due(shadow, paging);
+}
 /* User code of the current space ran for this many host cycles. May promote or demote the space. */
 void long_window_user_ran(struct shadow *shadow, u64 cycles);
 

@@ -41,7 +41,9 @@ struct long_window {
 
 struct long_space {
     u64 cr3; /* 0: free */
-    u64 ran, cost;
+    u64 ran,
+        cost; /* cycles in user code since the last decision; of these, for the window, or what one would have cost */
+    u64 grace;
     u8 patience, window; /* window: + 1; 0: none */
     bool wants_low;      /* its code uses the lowest segment */
 };
@@ -50,12 +52,14 @@ struct long_windows {
     struct long_window window[LONG_WINDOWS];
     struct long_space space[LONG_SPACES];
     u32 current_space;
-    u32 current;                /* window + 1; 0: none */
-    unsigned room;              /* of the TLB, where the current window's classes are */
-    u32 low;                    /* the window with the low segment, + 1 */
-    u64 clock;                  /* cycles of user code */
-    u64 low_used;               /* clock when the low segment was last in use */
-    u32 mappings;               /* of all windows */
+    u32 current;   /* window + 1; 0: none */
+    unsigned room; /* of the TLB, where the current window's classes are */
+    u32 low;       /* the window with the low segment, + 1 */
+    u64 clock;     /* cycles of user code */
+    u64 low_used;  /* clock when the low segment was last in use */
+    u32 mappings;  /* of all windows */
+    u64 due;       /* shadow.window_due: where the guest had a page fault */
+    bool due_write;
     struct long_region *region; /* LONG_REGIONS */
     u16 fresh;                  /* regions that were never used begin here */
     u16 free;                   /* list */
@@ -74,7 +78,13 @@ void long_windows_invlpg(struct shadow *shadow, u64 linear);
 /* A page with PHYS_WINDOW becomes guarded. */
 void long_windows_drop_writes(struct shadow *shadow, u64 gpa_page);
 
+/* The guest gets a page fault at an address of user memory. */
+void long_windows_page_fault(struct shadow *shadow, u64 linear, bool write);
+
 /* Shared by long_window.c and long_policy.c. */
+/* A host page fault, its signal, and what the host does on the first use of the page: some 15,000 on hardware, 60,000 where the
+ * host is a virtual machine whose page tables are shadowed. */
+#define LONG_FAULT_CYCLES 40000
 #define LONG_LOW_FIRST                                                                                       \
     (64u << 10) /* the usual value of vm.mmap_min_addr; the interpreter accesses what is below */
 struct long_window *long_window_current(struct shadow *shadow);

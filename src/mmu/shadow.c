@@ -288,6 +288,7 @@ static enum shadow_kind long_access(struct shadow *shadow, const struct paging *
     shadow->counters->page_walks++;
     if (!mmu_walk(shadow->phys, paging, linear, access, user, true, &walk, &hit->error)) {
         drop_long_page(shadow, linear); /* SDM 3A 4.10.4.1 */
+        long_windows_page_fault(shadow, linear, kind == ACCESS_WRITE);
         return hit->kind;
     }
     hit->gpa = walk.gpa;

@@ -134,6 +134,7 @@ struct stub {
     u32 callout; /* STUB_STRING, STUB_FAST: struct callout */
     u8 restore;  /* STUB_STRING: 0, or log2(element size) + 1: ECX must be computed from the bytes in r11 */
     struct host_mem address; /* STUB_SEGMENT: the guest address */
+    u8 segment;              /* STUB_SEGMENT with `back`: the register with the number of its segment */
     bool flags;              /* STUB_STRING: at `back` the flags are in the host's EFLAGS */
 };
 

@@ -10,14 +10,14 @@
 
 #include "base/hash.h"
 
-#define CHECKED_SLOTS 4096
+#define CHECKED_SLOTS 16384
 /* The number of signals after which an instruction is translated again. */
 #define CHECKED_PATIENCE 3
 
 struct checked_slot {
     u64 gpa; /* of the instruction */
     u32 faults;
-    u8 class; /* enum long_class that its operand was met with, in 64-bit code; 0: none yet */
+    u8 classes; /* enum long_class of its operand's addresses in 64-bit code, a bit for each that was met */
 };
 
 struct checked {
@@ -44,16 +44,16 @@ static inline bool checked_learn(struct checked *checked, u64 gpa, u8 class, boo
 {
     struct checked_slot *slot = checked_slot(checked, gpa);
     if (slot->gpa != gpa) *slot = (struct checked_slot){.gpa = gpa};
-    bool other = class && slot->class != class;
-    if (class) slot->class = class;
-    if (wrong) slot->faults = class ? slot->faults + 1 : CHECKED_PATIENCE;
+    bool other = class & ~slot->classes;
+    slot->classes |= class;
+    if (wrong && !other) slot->faults = class ? slot->faults + 1 : CHECKED_PATIENCE;
     return other || wrong;
 }
 
-static inline u8 checked_class(struct checked *checked, u64 gpa)
+static inline u8 checked_classes(struct checked *checked, u64 gpa)
 {
     const struct checked_slot *slot = checked_slot(checked, gpa);
-    return slot->gpa == gpa ? slot->class : 0;
+    return slot->gpa == gpa ? slot->classes : 0;
 }
 
 static inline bool checked_is(struct checked *checked, u64 gpa)

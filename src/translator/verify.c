@@ -14,14 +14,24 @@
  * calls cannot undo it: the table changes only while no user code is under way.
  *
  * The class that a check compares with is a guess, from what the register holds at translation or from where the code lies,
- * until a miss has shown the right one. It is kept by the instruction's gpa in the table of checked sites (checked.h), and an
- * instruction that needs both classes gets checks against the TLB.
+ * until a miss has shown the right one. It is kept by the instruction's gpa in the table of checked sites (checked.h). If an
+ * instruction meets both classes, and at first if an operand of code in the lowest 4 GB may be in either, the address is
+ * computed in r9 and gets the delta if its class is LONG_HIGH:
+ *
+ *     cmp   byte [r14 + r11 + segment table], LONG_HIGH
+ *     jne   low                    compares with LONG_LOW; if it is, back to the instruction, else a miss
+ *     add   r9, delta
+ *     op    [r9]
  */
 #include "build.h"
 #include "mmu/long_window.h"
 
 /* Roots besides those of hoist.c, for addresses that are known: relative to RIP, and in the lowest 2 GB. */
 enum { ROOT_NONE = 0, ROOT_LOWEST = 0xfffe, ROOT_RIP = 0xffff };
+
+/* What a check may expect besides one class. */
+#define LONG_EITHER (LONG_LOW | LONG_HIGH)
+_Static_assert(LONG_LOW == 1 && LONG_HIGH == 2, "they are bits of checked_slot.classes, too");
 
 /* Do all accesses of the instruction happen on all its ways, with nothing changed before the last one? */
 static bool has_plain_accesses(const struct build *b)
@@ -64,9 +74,10 @@ static enum long_class current_class(const struct build *b, u64 linear)
     return linear < CANONICAL_LOW_END ? tlb_segment(b->v->shadow->tlb, linear) : LONG_NONE;
 }
 
-static enum long_class guess(const struct build *b, const struct hoist_access *at, enum hoist_slot slot)
+static u8 guess(const struct build *b, const struct hoist_access *at, enum hoist_slot slot)
 {
-    u8 learnt = checked_class(&b->t->checked, b->key.gpa + b->offset[b->n]);
+    u8 learnt = checked_classes(&b->t->checked, b->key.gpa + b->offset[b->n]);
+    if (at->root == ROOT_LOWEST) return LONG_LOW;
     if (slot == HOIST_OPERAND && learnt) return learnt;
     if (at->root >= 1 && at->root <= GPR_COUNT) { /* what a register held when the block began */
         unsigned reg = at->root - 1u;
@@ -74,8 +85,9 @@ static enum long_class guess(const struct build *b, const struct hoist_access *a
         enum long_class class = current_class(b, value + (u64)at->offset);
         if (class) return class;
     }
+    /* Programs at a fixed address have their heap behind them, and other objects near their libraries. */
     bool code_is_low = b->key.eip >> 32 == 0;
-    return slot == HOIST_STACK || !code_is_low ? LONG_HIGH : LONG_LOW;
+    return slot == HOIST_STACK || !code_is_low ? LONG_HIGH : LONG_EITHER;
 }
 
 static struct verified *find_verified(struct build *b, const struct hoist_access *at)
@@ -95,10 +107,12 @@ static void emit_compare(struct build *b, u8 class, struct host_mem entry)
     emit8(&b->e, class);
 }
 
-static void check(struct build *b, const struct hoist_access *at, struct host_mem ea, u8 class)
+/* The check of an address: the jump is taken if it has another class. *segment: the register with the number of its segment. */
+static struct stub *check(struct build *b, const struct hoist_access *at, struct host_mem ea, u8 class,
+                          u8 *segment)
 {
     bool entry_is_free = ea.base != REG_ENTRY && ea.index != REG_ENTRY;
-    u8 scratch = !b->keeps_temp ? REG_TEMP : entry_is_free ? REG_ENTRY : REG_HOISTED;
+    u8 scratch = *segment = !b->keeps_temp ? REG_TEMP : entry_is_free ? REG_ENTRY : REG_HOISTED;
     b->has_delta &= scratch != REG_HOISTED;
     flags_clobber(b);
     if (at->root == ROOT_LOWEST) {
@@ -114,9 +128,27 @@ static void check(struct build *b, const struct hoist_access *at, struct host_me
     }
     struct stub *miss = stub_add(b, STUB_SEGMENT, emit_jcc(&b->e, CC_NZ));
     miss->address = ea;
+    return miss;
+}
+
+static void note_verified(struct build *b, const struct hoist_access *at, u8 class)
+{
     if (at->root == ROOT_NONE || b->verified_count == ARRAY_SIZE(b->verified)) return;
     b->verified[b->verified_count++] =
         (struct verified){.root = at->root, .class = class, .offset = at->offset};
+}
+
+/* Verify an address of either class. The result is its host address. */
+static struct host_mem check_either(struct build *b, const struct hoist_access *at, struct host_mem ea)
+{
+    u8 segment;
+    if (ea.base != REG_LINEAR || ea.index != HOST_NONE || ea.disp) emit_lea64(&b->e, REG_LINEAR, ea);
+    ea = mem_bd(REG_LINEAR, 0);
+    struct stub *low = check(b, at, ea, LONG_HIGH, &segment);
+    emit_alu_rm(&b->e, true, ALU_ADD, REG_LINEAR, mem_frame(FRAME_WINDOW_DELTA));
+    low->segment = segment;
+    low->back = b->e.at;
+    return ea;
 }
 
 /* r13 keeps the delta until an instruction needs the register, or the block ends. */
@@ -152,8 +184,13 @@ static struct host_mem access_verified(struct build *b, const struct hoist_acces
 {
     settle_flags(b);
     const struct verified *known = find_verified(b, at);
-    u8 class = known ? known->class : (u8)guess(b, at, slot);
-    if (!known) check(b, at, ea, class);
+    u8 class = known ? known->class : guess(b, at, slot), segment;
+    if (class == LONG_EITHER) {
+        ea = check_either(b, at, ea);
+    } else if (!known) {
+        check(b, at, ea, class, &segment);
+        note_verified(b, at, class);
+    }
     b->site[b->n].parked = b->flags != FLAGS_HOST;
     if (class == LONG_HIGH) ea = add_delta(b, ea);
     ea.window = WINDOW_LONG;
@@ -196,6 +233,10 @@ bool verify_stack(struct build *b, struct host_mem *slot)
 
 void emit_segment_stub(struct build *b, const struct stub *stub)
 {
+    if (stub->back) {
+        emit_compare(b, LONG_LOW, mem_bis(REG_TABLES, stub->segment, 1));
+        emit_fix32(&b->e, emit_jcc(&b->e, CC_Z), stub->back);
+    }
     if (stub->address.base == HOST_NONE && stub->address.index == HOST_NONE)
         emit_mov_ri64(&b->e, REG_LINEAR, (u64)(s64)stub->address.disp);
     else

@@ -5,7 +5,7 @@
 #include <string.h>
 
 struct caught caught;
-u32 fault_resume_esp, fault_target;
+u32 fault_resume_esp, fault_target; /* ESP is 0 when nothing is expected to fault */
 struct regs fault_in;
 extern const u8 fault_resume[];
 
@@ -23,6 +23,10 @@ void fault_enter(void);
 static void handler(int signal, siginfo_t *info, void *context)
 {
     greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
+    if (!fault_resume_esp) {
+        die_by(signal);
+        return;
+    }
     caught = (struct caught){
         .signal = signal,
         .code = info->si_code,
@@ -58,4 +62,5 @@ void run_until_fault(const void *code, const struct regs *in)
     fault_in = *in;
     fault_target = (u32)code;
     fault_enter();
+    fault_resume_esp = 0;
 }

@@ -61,6 +61,8 @@ extern struct caught caught;
 
 /* Install a handler, with a stack of its own, of the signals that faults become. */
 void handle_faults(void (*handler)(int signal, siginfo_t *info, void *context));
+/* In a handler: the signal's own action, which ends the test, when the handler returns. */
+void die_by(int number);
 
 void catch_faults(void);
 /* Jump to code with these registers. It runs until it faults (for example by INT3); `caught` has the fault. */

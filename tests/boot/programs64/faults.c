@@ -5,7 +5,7 @@
 #include <string.h>
 
 struct caught64 caught64;
-u64 fault_resume_rsp, fault_target;
+u64 fault_resume_rsp, fault_target; /* RSP is 0 when nothing is expected to fault */
 struct regs64 fault_in;
 extern const u8 fault_resume[];
 
@@ -27,6 +27,10 @@ void fault_enter(void);
 static void handler(int signal, siginfo_t *info, void *context)
 {
     greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
+    if (!fault_resume_rsp) {
+        die_by(signal);
+        return;
+    }
     u64 segments = (u64)regs[REG_CSGSFS]; /* CS, GS, FS, SS: 16 bits each */
     caught64 = (struct caught64){
         .signal = signal,
@@ -59,4 +63,5 @@ void run_until_fault64(const void *code, const struct regs64 *in)
     fault_in = *in;
     fault_target = (u64)code;
     fault_enter();
+    fault_resume_rsp = 0;
 }
