@@ -29,6 +29,29 @@ guest_main:
     CHECK_EQ(eax, 0x80008000)
     EXPECT_FAULT(VEC_DE, 0, .byte 0xd4, 0)
     CHECK_EQ(eax, 0x80008000)
+    /* the same behind a jump that a block follows, and behind an access, with short instructions after it */
+    mov ebx, offset zero
+    mov eax, 0x80000000
+    cdq
+    mov ecx, -1
+    mov dword ptr [resume_eip], offset behind_jump_end
+    mov [resume_esp], esp
+    mov dword ptr [trap_vector], -1
+    jmp behind_jump
+    .skip 40, 0x90
+behind_jump:
+    mov esi, [ebx]
+behind_jump_divides:
+    idiv ecx
+    .rept 16
+    inc esi
+    .endr
+behind_jump_end:
+    push VEC_DE
+    push 0
+    push offset behind_jump_divides
+    push __LINE__
+    call check_trap
 
     /* #BP and #OF are traps, in their short forms and by INT n */
     EXPECT_TRAP(VEC_BP, 0, int3)

@@ -60,6 +60,31 @@ static void test_sites(void)
     cache_flush(&cache);
 }
 
+/* A block that follows a long jump: the instruction behind it begins with host code that is not its site's. All sites from the next
+ * on are where they were. */
+static void test_sites_behind_jump(void)
+{
+    static const struct site sites[] = {{.host = 3, .guest = 0},
+                                        {.host = 8, .guest = 2},
+                                        {.host = 48, .guest = 102},
+                                        {.host = 53, .guest = 105},
+                                        {.host = 60, .guest = 107}};
+    struct block *block = add(&(struct shape){
+        .gpa = 0x1000, .eip = 0x1000, .guest_bytes = 12 * ARRAY_SIZE(sites), .host_bytes = 400});
+    CHECK_EQ(block->count, ARRAY_SIZE(sites));
+    block->guest_bytes = 110;
+    block_keep_sites(block, sites);
+    for (unsigned n = 0; n < ARRAY_SIZE(sites); n++) {
+        if (n == 1) continue; /* the jump has no host code */
+        struct site found = {0};
+        CHECK(block_site_at(block, block->start + sites[n].host, &found));
+        CHECK_EQ(found.index, n);
+        CHECK_EQ(found.guest, sites[n].guest);
+        if (n != 2) CHECK_EQ(found.host, sites[n].host);
+    }
+    cache_flush(&cache);
+}
+
 /* Short blocks, several in a piece of the map, and blocks over several pieces. */
 static void test_places(void)
 {
@@ -176,6 +201,7 @@ int main(void)
 {
     CHECK_EQ(cache_init(&cache, &(struct cache_shape){.bytes = 4u << 20}, &counters), 0);
     test_sites();
+    test_sites_behind_jump();
     test_places();
     test_writes();
     test_writes_beside();
