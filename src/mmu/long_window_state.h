@@ -41,9 +41,9 @@ struct long_window {
 
 struct long_space {
     u64 cr3; /* 0: free */
-    u64 ran,
-        cost; /* cycles in user code since the last decision; of these, for the window, or what one would have cost */
-    u64 grace;
+    /* In cycles: what user code ran since the last decision; what the window cost of that, or one would have cost; what a new window
+     * may cost besides. */
+    u64 ran, cost, grace;
     u8 patience, window; /* window: + 1; 0: none */
     bool wants_low;      /* its code uses the lowest segment */
 };
