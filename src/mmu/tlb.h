@@ -12,8 +12,8 @@
  * 4. The lists name every entry in use, so that a flush costs what was filled.
  * 5. An entry with TLB_WRITE is in the chain of its guest frame, so that a page that becomes guarded costs a few
  *    comparisons. Chains keep entries that were dropped.
- * 6. An entry is in use only if its page belongs at its place. So zeroed memory has no entries but at place 0, and what
- *    was never filled costs no memory.
+ * 6. An entry is in use only if its page belongs at its place. Zeroed memory is empty but for the first and the last
+ *    place (tlb.c: use()), so what was never filled costs no memory.
  * 7. The supervisor's entries that are not global belong to the current PCID: a load of CR3 drops them. User entries are in
  *    rooms, a room for each of a few PCIDs (SDM 3A 4.10.1), so those of a process outlive the run of another one. Linux
  *    uses six PCIDs. Without CR4.PCIDE there is PCID 0 alone.
