@@ -167,7 +167,8 @@ static struct json_object *complaint_in(const char *text)
 }
 
 /* An agent that succeeds answers nothing, because the guest is on its way down, and may be gone before it answers the next command. One
- * that cannot do it says so before that. */
+ * that cannot do it says so before that. But systemd ends the agent together with the program that the agent waits for: then the agent
+ * also says that it failed, and nothing more. */
 static int shut_down(struct agent *agent, const char *mode)
 {
     if (mode && strcmp(mode, "reboot")) {
@@ -182,6 +183,10 @@ static int shut_down(struct agent *agent, const char *mode)
     }
     char *before = send_sync(agent) < 0 ? NULL : read_until(agent, '\xff', SYNC_SECONDS);
     struct json_object *error = complaint_in(before);
+    if (error && !synchronize(agent)) {
+        json_object_put(error);
+        error = NULL;
+    }
     if (error) log_error("the guest's agent: %s", json_text_of(error, "desc"));
     free(before);
     json_object_put(error);
