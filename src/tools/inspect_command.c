@@ -211,6 +211,7 @@ int inspect_command(int count, char **words)
         json_object_object_add(arguments, "address", json_object_new_int64((int64_t)address));
         struct json_object *answer = qmp_client_ask(&client, "x-ringer-inspect", arguments);
         status = show(answer, svg);
+        watch_written();
         json_object_put(answer);
     }
     qmp_client_close(&client);
