@@ -99,6 +99,7 @@ def body(rows, folder, plots):
             yield from table([f"guest, {one}", *(f"{other}: {head}" for head in heads)], lines)
     for column, what, form in (("host_instructions", "Host instructions for each guest instruction, on the straight way through the blocks", lambda v: "-" if v is None else f"{v:.2f}"),
                                ("translations", "Translations", number), ("lookups", "Look-ups of blocks by C code", number), ("links_made", "Links made", number),
+                               ("cpu_seconds", "Processor time in seconds, on a busy host: differences of less than a fifth mean nothing", lambda v: "-" if v is None else f"{v:.1f}"),
                                ("host_bytes_per_instruction", "Host bytes of a translated guest instruction", lambda v: "-" if v is None else f"{v:.1f}")):
         guests, lines = mechanisms(rows, column, form)
         if lines:

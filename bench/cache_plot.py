@@ -82,6 +82,7 @@ def bars(axis, rows, column):
     axis.invert_yaxis()
     axis.tick_params(axis="x", labelsize=7)
     axis.grid(axis="x", color="#e2e8f0")
+    axis.set_axisbelow(True)
 
 
 def draw_host(folder, rows):

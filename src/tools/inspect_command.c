@@ -202,6 +202,7 @@ int inspect_command(int count, char **words)
         json_object_object_add(arguments, "address", json_object_new_int64((int64_t)address));
         struct json_object *value = qmp_client_run(&client, "x-ringer-inspect", arguments);
         status = show(value, svg);
+        watch_written();
         json_object_put(value);
     }
     qmp_client_close(&client);
