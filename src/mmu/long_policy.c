@@ -8,8 +8,8 @@
  *     process that is given memory all the time, or forks, waits.
  *  3. In the periods after that the cost that the window had is as small. Otherwise the space loses its window.
  *  4. All windows together have an account. It gains 1/SAVED of the time that user code runs in windows, which they save at
- *     least, and 1/ALLOWED of all time; it pays what windows cost. A window is made only if the account can pay for it. So
- *     windows that are made for processes that end soon cost at most that part of the time.
+ *     least, and 1/ALLOWED of all time; it pays what windows cost, on credit at first. A window is made only if the account can pay for it.
+ *     So windows that are made for processes that end soon cost at most that part of the time.
  *
  * All but long_windows_destroy() may run while the guest's FPU state is live.
  */
@@ -21,14 +21,15 @@
 enum {
     PROMOTE_CYCLES = 50 << 20, /* user cycles between two decisions about a space without a window */
     REVIEW_CYCLES = 40 << 20,  /* user cycles between two reviews of a promoted space */
-    PAGE_CYCLES =
-        40000, /* what a page of the process costs until its window ends, besides host page faults of new pages */
+    /* What a page of the process costs until its window ends, besides host page faults of new pages. */
+    PAGE_CYCLES = 40000,
     LIFE = 8,
     SHARE = 5,
     SAVED = 6,
     ALLOWED = 50,
-    ACCOUNT_MAX = 400 << 20, /* so that one long computation does not pay for hundreds of short ones */
-    LOAD_CYCLES = 1000,      /* a load of CR3: the entries of some hundred pages are compared */
+    ACCOUNT_CREDIT = 100 << 20, /* what the account may be overdrawn by */
+    ACCOUNT_MAX = 400 << 20,    /* so that one long computation does not pay for hundreds of short ones */
+    LOAD_CYCLES = 1000,         /* a load of CR3: the entries of some hundred pages are compared */
     LOW_IDLE_CYCLES = 120 << 20,
     PATIENCE_MAX = 64,
     SPACE_PROBES = 4,
@@ -291,7 +292,8 @@ void long_window_user_ran(struct shadow *shadow, u64 cycles)
         promote(shadow);
     } else if (space->ran > (u64)PROMOTE_CYCLES * space->patience) {
         u64 cost = expected_cost(shadow);
-        if (pays(space) && space->lived >= LIFE * cost && all->account >= (s64)cost) promote(shadow);
+        if (pays(space) && space->lived >= LIFE * cost && all->account + ACCOUNT_CREDIT >= (s64)cost)
+            promote(shadow);
         space->cost = space->ran = 0;
     }
 }
