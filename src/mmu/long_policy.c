@@ -4,9 +4,9 @@
  *
  *  1. The process has run LIFE times as long as its window will cost: what has run long will most likely run on. The expected
  *     cost follows the number of its pages in the TLB. A new process in the space begins anew (long_process.c).
- *  2. In the last period, its page faults and loads of CR3 would have cost less than 1/SHARE of the time in user code. So a
+ *  2. In the last period, its page faults and loads of CR3 would have cost less than 1/STEADY of the time in user code. So a
  *     process that is given memory all the time, or forks, waits.
- *  3. In the periods after that the cost that the window had is as small. Otherwise the space loses its window.
+ *  3. In the periods after that the window costs less than 1/SHARE of the time in user code. Otherwise the space loses its window.
  *  4. All windows together have an account. It gains 1/SAVED of the time that user code runs in windows, which they save at
  *     least, and 1/ALLOWED of all time; it pays what windows cost, on credit at first. A window is made only if the account can pay for it.
  *     So windows that are made for processes that end soon cost at most that part of the time.
@@ -18,13 +18,16 @@
 #include "shadow_state.h"
 #include "tlb.h"
 
+#include <time.h>
+
 enum {
     PROMOTE_CYCLES = 50 << 20, /* user cycles between two decisions about a space without a window */
     REVIEW_CYCLES = 40 << 20,  /* user cycles between two reviews of a promoted space */
     /* What a page of the process costs until its window ends, besides host page faults of new pages. */
     PAGE_CYCLES = 40000,
-    LIFE = 8,
-    SHARE = 5,
+    LIFE = 12,
+    SHARE = 5,   /* with a window */
+    STEADY = 20, /* before it */
     SAVED = 6,
     ALLOWED = 50,
     ACCOUNT_CREDIT = 100 << 20, /* what the account may be overdrawn by */
@@ -256,6 +259,38 @@ static bool pays(const struct long_space *space)
     return space->cost <= space->ran / SHARE + space->grace;
 }
 
+static u64 host_ns(clockid_t clock)
+{
+    struct timespec now = {.tv_sec = 0};
+    host_call(SYS_clock_gettime, (u64)clock, (u64)(uintptr_t)&now, 0, 0, 0, 0);
+    return (u64)now.tv_sec * 1000000000u + (u64)now.tv_nsec;
+}
+
+static struct long_moment moment(void)
+{
+    return (struct long_moment){.cycles = __builtin_ia32_rdtsc(),
+                                .wall_ns = host_ns(CLOCK_MONOTONIC),
+                                .cpu_ns = host_ns(CLOCK_THREAD_CPUTIME_ID)};
+}
+
+/* A period ends: what the space ran in it is known. Cycles pass, too, while the host runs something else; the space ran at most what
+ * the thread ran. */
+static void settle(struct shadow *shadow, bool window)
+{
+    struct long_windows *all = all_of(shadow);
+    struct long_space *space = space_of(shadow);
+    if (!shadow->deterministic) {
+        struct long_moment now = moment();
+        u64 wall_us = (now.wall_ns - space->began.wall_ns) / 1024 + 1;
+        u64 most =
+            (now.cycles - space->began.cycles) / wall_us * ((now.cpu_ns - space->began.cpu_ns) / 1024 + 1);
+        if (space->ran > most) space->ran = most;
+    }
+    space->lived += space->ran;
+    all->account += (s64)(space->ran / (window ? SAVED : ALLOWED));
+    if (all->account > ACCOUNT_MAX) all->account = ACCOUNT_MAX;
+}
+
 static void review(struct shadow *shadow, struct long_window *window)
 {
     struct long_windows *all = all_of(shadow);
@@ -266,6 +301,7 @@ static void review(struct shadow *shadow, struct long_window *window)
     if (space->wants_low && !low) {
         demote(shadow); /* half a window costs more than none: the interpreter gets each use of the segment */
     } else if (space->ran > REVIEW_CYCLES || space->cost > REVIEW_CYCLES / 2) {
+        settle(shadow, true);
         if (!pays(space) && shadow->windows != WINDOWS_ALWAYS)
             demote(shadow);
         else if (space->patience > 1)
@@ -274,26 +310,31 @@ static void review(struct shadow *shadow, struct long_window *window)
     }
 }
 
+static void consider(struct shadow *shadow)
+{
+    struct long_space *space = space_of(shadow);
+    u64 cost = expected_cost(shadow);
+    settle(shadow, false);
+    if (space->cost <= space->ran / STEADY && space->lived >= LIFE * cost &&
+        all_of(shadow)->account + ACCOUNT_CREDIT >= (s64)cost)
+        promote(shadow);
+    space->cost = space->ran = 0;
+}
+
 void long_window_user_ran(struct shadow *shadow, u64 cycles)
 {
     struct long_windows *all = all_of(shadow);
     struct long_space *space = space_of(shadow);
     if (!has_windows(shadow) || shadow->forced_slow || ~shadow->phys->a20_mask || !space->cr3) return;
+    if (!space->process.table) long_process_note(shadow, space->cr3, &space->process);
+    if (!space->ran && !shadow->deterministic) space->began = moment();
     space->ran += cycles;
-    space->lived += cycles;
     all->clock += cycles;
     struct long_window *window = long_window_current(shadow);
-    all->account += (s64)(cycles / (window ? SAVED : ALLOWED));
-    if (all->account > ACCOUNT_MAX) all->account = ACCOUNT_MAX;
-    if (!space->process.table) long_process_note(shadow, space->cr3, &space->process);
-    if (window) {
+    if (window)
         review(shadow, window);
-    } else if (shadow->windows == WINDOWS_ALWAYS) {
+    else if (shadow->windows == WINDOWS_ALWAYS)
         promote(shadow);
-    } else if (space->ran > (u64)PROMOTE_CYCLES * space->patience) {
-        u64 cost = expected_cost(shadow);
-        if (pays(space) && space->lived >= LIFE * cost && all->account + ACCOUNT_CREDIT >= (s64)cost)
-            promote(shadow);
-        space->cost = space->ran = 0;
-    }
+    else if (space->ran > (u64)PROMOTE_CYCLES * space->patience)
+        consider(shadow);
 }

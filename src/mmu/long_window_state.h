@@ -45,11 +45,17 @@ struct long_process {
     u64 table;  /* the entry that maps them: the frame of a page table; 0: not known */
 };
 
+/* One moment by three clocks of the host: the cycles that pass, the time that passes, the processor time of the vCPU's thread. */
+struct long_moment {
+    u64 cycles, wall_ns, cpu_ns;
+};
+
 struct long_space {
     u64 cr3; /* 0: free */
     /* In cycles: what user code ran since the last decision; what the window cost of that, or one would have cost; what a new window
      * may cost besides; what user code ran since the process began. */
     u64 ran, cost, grace, lived;
+    struct long_moment began; /* when `ran` began */
     struct long_process process;
     u8 patience, window; /* window: + 1; 0: none */
     bool wants_low;      /* its code uses the lowest segment */

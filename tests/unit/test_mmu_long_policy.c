@@ -53,6 +53,7 @@ static struct process *setup(void)
     if (!p) abort();
     fixture_init(&p->f, 8 * MB, PML4);
     p->f.shadow.window_mappings_max = 1000;
+    p->f.shadow.deterministic = true;
     p->f.paging.cr4 = CR4_PAE | CR4_PGE;
     p->f.paging.efer = EFER_LME | EFER_LMA;
     p->f.paging.maxphyaddr = 40;
@@ -110,7 +111,7 @@ static void many_pages(void)
     struct process *p = setup();
     touch(p, STACK_PAGES);
     CHECK_EQ(run(p, 100ull * MILLION, 0), UINT64_MAX);
-    CHECK(run(p, 400ull * MILLION, 0) < 400ull * MILLION);
+    CHECK(run(p, 500ull * MILLION, 0) < 500ull * MILLION);
     teardown(p);
 }
 
@@ -118,7 +119,7 @@ static void is_given_memory(void)
 {
     struct process *p = setup();
     touch(p, 20);
-    CHECK_EQ(run(p, 1000ull * MILLION, 20), UINT64_MAX);
+    CHECK_EQ(run(p, 1000ull * MILLION, 5), UINT64_MAX);
     CHECK(run(p, EXPECTED, 0) < EXPECTED); /* it has what it needs */
     teardown(p);
 }
@@ -156,8 +157,8 @@ static void ends_with_window(void)
     for (unsigned n = 0; n < 400; n++) {
         begin(p, n);
         touch(p, USED);
-        u64 ran = run(p, 300ull * MILLION, 0);
-        clock += ran == UINT64_MAX ? 300ull * MILLION : ran;
+        u64 ran = run(p, 400ull * MILLION, 0);
+        clock += ran == UINT64_MAX ? 400ull * MILLION : ran;
         for (unsigned page = 0; p->f.shadow.has_window && page < USED; page++)
             long_window_charge(&p->f.shadow, LONG_FAULT_CYCLES);
     }
