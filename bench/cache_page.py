@@ -27,16 +27,32 @@ def crossed(rows, sweep, column):
     for row in mine:
         first, second = row["value"].split(",", 1)
         lines.setdefault((row["guest"], first), {})[second] = row[column]
-    return seconds, [[f"{guest}, {first}", *(number(cells.get(second)) for second in seconds)] for (guest, first), cells in lines.items()]
+    told = {key: cells for key, cells in lines.items() if any(cell is not None for cell in cells.values())}
+    return seconds, [[f"{guest}, {first}", *(number(cells.get(second)) for second in seconds)] for (guest, first), cells in told.items()]
+
+
+def labelled(rows):
+    """A row for each configuration, although folders of results may share some; with a label for what it changes."""
+    known = {}
+    for row in rows:
+        label = "as by default" if not row["options"] else f"{row['sweep']}: {row['value']}"
+        old = known.setdefault((row["guest"], row["sweep"], row["value"]), {"label": label})
+        old.update({name: value for name, value in row.items() if value not in (None, "") or name not in old})
+    # Where even the default cache is too small, nothing tells which translations are made again.
+    small = {row["guest"] for row in known.values() if not row["options"] and row["evicted"]}
+    for row in known.values():
+        if row["guest"] in small:
+            row["retranslations"] = None
+    return list(known.values())
 
 
 def mechanisms(rows, column, format_value):
-    """Single sweeps: a line for each setting, a column for each guest."""
-    single = [row for row in rows if "," not in row["sweep"]]
+    """Single sweeps: a line for each setting, a column for each guest that has the column."""
+    single = [row for row in rows if "," not in row["sweep"] and row["sweep"] != "size" and row[column] not in (None, "")]
     guests = list(dict.fromkeys(row["guest"] for row in single))
     lines = {}
-    for row in single:
-        lines.setdefault(f"{row['sweep']}: {row['value']}", {})[row["guest"]] = row[column]
+    for row in sorted(single, key=lambda row: bool(row["options"])):
+        lines.setdefault(row["label"], {})[row["guest"]] = row[column]
     return guests, [[setting, *(format_value(cells.get(guest)) for guest in guests)] for setting, cells in lines.items()]
 
 
@@ -48,9 +64,8 @@ def saved(rows, one, other, size):
     return sorted(round(100 * (1 - a / b)) for a, b in both if a and b)
 
 
-def compared(rows):
+def compared(rows, sizes):
     """What the papers found, beside the same comparison here."""
-    sizes = list(dict.fromkeys(row["value"].split(",")[0] for row in rows if row["sweep"] == "size,policy"))
     claims = [
         ("Hazelwood and Smith 2004: medium-grained FIFO beats the whole flush under pressure", "fifo", "flush"),
         ("Hazelwood and Smith 2003, 2006: generations miss 18% less often than one FIFO cache, on average", "generations", "fifo"),
@@ -67,27 +82,30 @@ def compared(rows):
 
 def body(rows, folder, plots):
     sizes = list(dict.fromkeys(row["value"].split(",")[0] for row in rows if row["sweep"] == "size,policy"))
+    sizes.sort(key=cache_plot.in_bytes)
     yield MARK[0]
-    yield f"Translations made again less often, from the guest that gains least to the one that gains most; every run is a row of [cache.csv]({folder}/cache.csv).\n"
-    yield from table(["the literature's finding", "here", *sizes], compared(rows))
+    yield ("Translations made again less often, from the guest that gains least to the one that gains most; every run is a row of\n"
+           f"[cache.csv]({folder}/cache.csv).\n")
+    yield from table(["the literature's finding", "here", *sizes], compared(rows, sizes))
     for name, about in plots:
         yield f"![{about}]({folder}/{name})\n"
     for sweep, title in (("size,policy", "policy"), ("size,segments", "number of segments, FIFO")):
-        for column, what in (("retranslations", "Translations made again"), ("links_cut", "Links cut")):
+        for column, what in (("translations", "Translations"), ("retranslations", "Translations made again"), ("evicted", "Live blocks evicted"), ("links_cut", "Links cut")):
             heads, lines = crossed(rows, sweep, column)
             if lines:
                 yield f"{what}, by size and {title}:\n"
                 yield from table(["guest, cache", *heads], lines)
     for sweep in dict.fromkeys(row["sweep"] for row in rows if "," in row["sweep"] and row["sweep"] not in ("size,policy", "size,segments")):
         one, other = sweep.split(",")
-        for column, what in (("lookups", "Look-ups of blocks by C code"), ("translations", "Translations")):
+        for column, what in (("lookups", "Look-ups of blocks by C code"), ("translations", "Translations"), ("host_bytes_per_instruction", "Host bytes of a translated instruction")):
             heads, lines = crossed(rows, sweep, column)
-            if len({cell for _, *cells in lines for cell in cells}) == 1:
+            if all(len(set(cells)) == 1 for _, *cells in lines) and len({tuple(cells) for _, *cells in lines}) <= len({line[0].split(",")[0] for line in lines}):
                 continue  # neither of them changes it
             yield f"{what}, {one} and {other} together:\n"
             yield from table([f"guest, {one}", *(f"{other}: {head}" for head in heads)], lines)
-    for column, what, form in (("host_instructions", "Host instructions for each guest instruction, on the straight way through the blocks", lambda v: "-" if v in (None, "") else f"{v:.2f}"),
-                               ("translations", "Translations", number), ("lookups", "Look-ups of blocks by C code", number),
+    for column, what, form in (("host_instructions", "Host instructions for each guest instruction, on the straight way through the blocks", lambda v: "-" if v is None else f"{v:.2f}"),
+                               ("translations", "Translations", number), ("lookups", "Look-ups of blocks by C code", number), ("links_made", "Links made", number),
+                               ("cpu_seconds", "Processor time in seconds, on a busy host: differences of less than a fifth mean nothing", lambda v: "-" if v is None else f"{v:.1f}"),
                                ("host_bytes_per_instruction", "Host bytes of a translated guest instruction", lambda v: "-" if v is None else f"{v:.1f}")):
         guests, lines = mechanisms(rows, column, form)
         if lines:
@@ -101,9 +119,10 @@ def write(document, rows, columns):
     after = rest.split(MARK[1])[1]
     folder = document.parent / "cache"
     folder.mkdir(exist_ok=True)
+    rows = labelled(rows)
     with open(folder / "cache.csv", "w", newline="") as out:
-        writer = csv.DictWriter(out, columns)
+        writer = csv.DictWriter(out, columns, extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
-    plots = cache_plot.draw_small(folder, rows)
+    plots = list(cache_plot.draw_small(folder, rows))
     document.write_text(before + "\n".join(body(rows, "cache", plots)) + after)

@@ -44,7 +44,9 @@ def panel(axis, sweep, rows, column, title, labels):
         values.sort(key=in_bytes)
     for label, line in lines.items():
         colour = COLOURS[labels.index(label) % len(COLOURS)]
-        points = sorted((values.index(row["value"]), row[column] or 0) for row in line)
+        points = sorted((values.index(row["value"]), row[column]) for row in line if row[column] not in (None, ""))
+        if not points:
+            continue
         axis.plot(*zip(*points), marker="o", markersize=3, linewidth=1.2, color=colour, label=label)
     axis.set_xticks(range(len(values)), values, fontsize=7, rotation=0 if len(values) < 9 else 45)
     axis.set_title(title, fontsize=8, loc="left")
@@ -53,31 +55,70 @@ def panel(axis, sweep, rows, column, title, labels):
     axis.grid(axis="y", color="#e2e8f0")
 
 
-# For a document: a figure for each of these columns of a pair, a panel for each guest.
-SMALL = [("size,policy", "misses_per_million", "translations in a million guest instructions, by cache size and policy"),
-         ("size,policy", "links_cut", "links cut, by cache size and policy")]
+# For a document: a figure for each of these columns of the pair, a panel for each guest, and the literature that has such curves.
+PAIR = "size,policy"
+SMALL = [("misses_per_million", "translations in a million guest instructions (the miss rate)", "Hazelwood and Smith 2004, 2006 (miss rate by policy and size)"),
+         ("translations", "translations", "Bruening and Amarasinghe 2005 (what a bounded cache makes, by size)"),
+         ("retranslations", "translations made again", "Bruening and Amarasinghe 2005 (regenerated fragments, by which they size the cache)"),
+         ("evicted", "live blocks evicted", "Hazelwood and Smith 2004 (evictions by granularity)"),
+         ("links_cut", "links cut", "Hazelwood and Smith 2004 (links to be removed by granularity)"),
+         ("cpu_seconds", "processor time, s, on a busy host", "Bruening and Amarasinghe 2005 (time by size of the cache)")]
+HOST = ("host_instructions", "host instructions for each guest instruction", "Adams and Agesen 2006 (translated code is nearly the guest's own)")
+
+
+def save(figure, folder, column, compare):
+    figure.text(0.01, 0.01, f"Compare: {compare}", fontsize=7)
+    # A background of its own, so that a dark page shows it too.
+    figure.patch.set_facecolor("white")
+    figure.tight_layout(rect=(0, 0.06, 1, 1))
+    name = f"cache-{column.replace('_', '-')}.svg"
+    figure.savefig(folder / name, metadata={"Date": None})
+    pyplot.close(figure)
+    return name
+
+
+def bars(axis, rows, column):
+    labels = [row["label"] for row in rows]
+    axis.barh(range(len(rows)), [row[column] for row in rows], color=COLOURS[0], height=0.6)
+    axis.set_yticks(range(len(rows)), labels, fontsize=7)
+    axis.invert_yaxis()
+    axis.tick_params(axis="x", labelsize=7)
+    axis.grid(axis="x", color="#e2e8f0")
+    axis.set_axisbelow(True)
+
+
+def draw_host(folder, rows):
+    """Host instructions of a guest instruction: by size, and with one mechanism changed."""
+    column, about, compare = HOST
+    mine = [row for row in rows if "," not in row["sweep"] and row[column] not in (None, "")]
+    if not mine:
+        return
+    guest = mine[0]["guest"]
+    mine = [row for row in mine if row["guest"] == guest]
+    sizes = [row for row in mine if row["sweep"] == "size"]
+    changed = {row["label"]: row for row in mine if row["sweep"] != "size"}
+    figure, axes = pyplot.subplots(1, 2, figsize=(7.5, 2.8), squeeze=False)
+    panel(axes[0][0], "size", sizes, column, f"{guest}, by cache size", ["size"])
+    bars(axes[0][1], list(changed.values()), column)
+    axes[0][1].set_title(f"{guest}, one mechanism changed", fontsize=8, loc="left")
+    yield save(figure, folder, column, compare), about
 
 
 def draw_small(folder, rows):
     """Files and what they show."""
-    drawn = []
-    for sweep, column, about in SMALL:
-        mine = [row for row in rows if row["sweep"] == sweep]
-        guests = list(dict.fromkeys(row["guest"] for row in mine))
-        if not guests:
-            continue
-        figure, axes = pyplot.subplots(1, len(guests), figsize=(2.3 * len(guests), 2.4), squeeze=False)
-        for axis, guest in zip(axes[0], guests):
-            panel(axis, sweep, [row for row in mine if row["guest"] == guest], column, guest, list(lines_of(sweep, mine)))
+    mine = [row for row in rows if row["sweep"] == PAIR]
+    guests = list(dict.fromkeys(row["guest"] for row in mine))
+    for column, about, compare in SMALL if guests else []:
+        across = min(3, len(guests))
+        down = -(-len(guests) // across)
+        figure, axes = pyplot.subplots(down, across, figsize=(2.9 * across, 2.1 * down + 0.3), squeeze=False)
+        for axis in axes.flat[len(guests):]:
+            axis.axis("off")
+        for axis, guest in zip(axes.flat, guests):
+            panel(axis, PAIR, [row for row in mine if row["guest"] == guest], column, guest, list(lines_of(PAIR, mine)))
         axes[0][0].legend(fontsize=7)
-        # A background of its own, so that a dark page shows it too.
-        figure.patch.set_facecolor("white")
-        figure.tight_layout()
-        name = f"cache-{column.replace('_', '-')}.svg"
-        figure.savefig(folder / name, metadata={"Date": None})
-        pyplot.close(figure)
-        drawn.append((name, about))
-    return drawn
+        yield save(figure, folder, column, compare), f"{about}, by cache size and policy"
+    yield from draw_host(folder, rows)
 
 
 def draw(folder, rows):

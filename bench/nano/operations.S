@@ -15,6 +15,18 @@ OPERATION(empty, 0)
     jnz 1b
     ret
 
+/* A user's arithmetic, three instructions and the loop: neither kernel nor memory. */
+OPERATION(user_compute, 0)
+    mov eax, offset 1f
+    jmp run_user_loop
+    .balign 64
+1:  imul edx, edx, 69069
+    add edx, 12345
+    rol edx, 7
+    dec ecx
+    jnz 1b
+    int USER_DONE
+
 OPERATION(call_ret, 0)
 1:  call 2f
     dec ecx

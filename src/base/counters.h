@@ -39,7 +39,7 @@
     X(metadata_bytes, "bytes of metadata made for blocks")                                                   \
     X(cache_flushes, "whole flushes of the code cache")                                                      \
     X(segments_evicted, "segments of the code cache evicted")                                                \
-    X(blocks_evicted, "live blocks in these")                                                                \
+    X(blocks_evicted, "live blocks evicted by these")                                                        \
     X(blocks_promoted, "blocks copied to the old generation instead")                                        \
     X(callouts, "callouts: instructions handed to the interpreter by translated code")                       \
     X(fast_entries, "kernel entries, exits and segment loads done by fast routines")                         \

@@ -551,6 +551,8 @@ static void clear_tables(struct cache *cache)
 void cache_flush(struct cache *cache)
 {
     if (cache->before_flush) cache->before_flush(cache->flush_owner);
+    for (unsigned n = 0; n < cache->segments; n++)
+        cache->counters->blocks_evicted += cache->facts[n].blocks;
     note_event(cache->counters->events, EVENT_BLOCK_FLUSH, cache->block_count);
     if (cache->block_count < JUMP_ENTRIES / 16)
         clear_slots(cache);

@@ -381,9 +381,10 @@ static void add_tlb(struct json_object *side, struct vm *vm, u64 address, bool u
 {
     const struct tlb *tlb = vm->shadow.tlb;
     unsigned place = tlb_place(address);
-    const struct tlb_info *info = &tlb->info[tlb_table(tlb, user)][place];
+    unsigned table = tlb_table(tlb, user);
+    const struct tlb_info *info = &tlb->info[table][place];
     json_object_object_add(side, "tlb-place", json_object_new_int((int)place));
-    if (info->page == TLB_NONE) {
+    if (!tlb_holds(tlb, table, place)) {
         json_object_object_add(side, "tlb-page", json_object_new_string("none"));
     } else {
         json_add_hex(side, "tlb-page", info->page << PAGE_SHIFT);

@@ -130,13 +130,14 @@ void run_query_machines(struct control_call *call)
 void run_query_status(struct control_call *call)
 {
     const struct vm *vm = call->vm;
-    const char *status = vm->stopping                                                     ? "shutdown"
-                         : vm->paused & PAUSE_DISK                                        ? "io-error"
-                         : vm->paused && !vm->vcpu.icount && vm->options->control.stopped ? "prelaunch"
-                         : vm->paused && vm->debugger.stopped                             ? "debug"
-                         : vm->paused                                                     ? "paused"
-                         : vm->suspended                                                  ? "suspended"
-                                                                                          : "running";
+    bool never_ran = vm->options->control.stopped && !vm->resumed && !vm->vcpu.icount;
+    const char *status = vm->stopping                         ? "shutdown"
+                         : vm->paused & PAUSE_DISK            ? "io-error"
+                         : vm->paused && never_ran            ? "prelaunch"
+                         : vm->paused && vm->debugger.stopped ? "debug"
+                         : vm->paused                         ? "paused"
+                         : vm->suspended                      ? "suspended"
+                                                              : "running";
     call->result = json_object_new_object();
     ADD_SWITCH(call->result, "running", !vm->paused && !vm->stopping);
     ADD_SWITCH(call->result, "singlestep", false);

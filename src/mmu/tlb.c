@@ -16,8 +16,9 @@ static void clear(struct tlb *tlb, unsigned number)
 static void use(struct tlb *tlb, unsigned table)
 {
     tlb->in_use |= (u16)(1u << table);
-    for (unsigned n = 0; n < TLB_ENTRIES; n++)
-        clear(tlb, table * TLB_ENTRIES + n);
+    /* Zeroed tags name page 0. It belongs at place 0, and the check of an access that wraps compares it with the last one. */
+    clear(tlb, table * TLB_ENTRIES);
+    clear(tlb, table * TLB_ENTRIES + TLB_ENTRIES - 1);
 }
 
 /* The bit of tlb_info.listed for the list of the entry's table, or of global entries. */
@@ -26,7 +27,6 @@ static unsigned list_bit(bool global)
     return 1u << global;
 }
 
-/* Tables that are not used cost no memory. */
 struct tlb *tlb_new(void)
 {
     enum { ALIGNMENT = 64 };
@@ -161,14 +161,14 @@ static void enchain(struct tlb *tlb, unsigned number)
     unsigned chain = info->frame % TLB_CHAINS;
     if (info->chain == chain + 1) return;
     if (info->chain) {
-        u16 *at = &tlb->chain[info->chain - 1];
+        u32 *at = &tlb->chain[info->chain - 1];
         while (*at != number + 1)
             at = &first[*at - 1].next;
         *at = info->next;
     }
     info->chain = (u16)(chain + 1);
     info->next = tlb->chain[chain];
-    tlb->chain[chain] = (u16)(number + 1);
+    tlb->chain[chain] = number + 1;
 }
 
 /* Name the entry in the list of its kind. It may be in the other one, too, from an earlier use. */
@@ -178,7 +178,7 @@ static void enlist(struct tlb *tlb, unsigned number, bool global)
     struct tlb_info *info = &tlb->info[0][0] + number;
     if (info->listed & list_bit(global)) return;
     info->listed |= (u8)list_bit(global);
-    list->number[list->count++] = (u16)number;
+    list->number[list->count++] = number;
 }
 
 void tlb_fill(struct tlb *tlb, u64 linear, bool user, const struct walk *walk, u64 delta, unsigned rights)

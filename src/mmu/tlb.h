@@ -12,7 +12,9 @@
  * 4. The lists name every entry in use, so that a flush costs what was filled.
  * 5. An entry with TLB_WRITE is in the chain of its guest frame, so that a page that becomes guarded costs a few
  *    comparisons. Chains keep entries that were dropped.
- * 6. The supervisor's entries that are not global belong to the current PCID: a load of CR3 drops them. User entries are in
+ * 6. An entry is in use only if its page belongs at its place. Zeroed memory is empty but for the first and the last
+ *    place (tlb.c: use()), so what was never filled costs no memory.
+ * 7. The supervisor's entries that are not global belong to the current PCID: a load of CR3 drops them. User entries are in
  *    rooms, a room for each of a few PCIDs (SDM 3A 4.10.1), so those of a process outlive the run of another one. Linux
  *    uses six PCIDs. Without CR4.PCIDE there is PCID 0 alone.
  *
@@ -23,7 +25,9 @@
 
 #include "shadow.h"
 
-#define TLB_ENTRIES 4096 /* of a table; a page has one place */
+/* Of a table; a page has one place. 128 MB of pages: programs that are not larger find all of their heap, and the chance
+ * that two pages that a loop uses by turns share a place is small. */
+#define TLB_ENTRIES 32768
 
 /* Table 0 is the supervisor's, the others are the rooms. */
 #define TLB_ROOMS  8u /* a PCID has one place */
@@ -60,17 +64,17 @@ struct tlb_info {
     bool global;
     u8 listed; /* bit 0: named in the list of its table; bit 1: in that of global entries */
     u16 chain; /* number of the chain that it is in + 1; 0: none */
-    u16 next;  /* the next entry of the chain + 1, or 0 */
+    u32 next;  /* the next entry of the chain + 1, or 0 */
 };
 
-#define TLB_CHAINS 4096u /* by the low bits of the guest frame number */
+#define TLB_CHAINS 32768u /* by the low bits of the guest frame number */
 
 /* The entries of a table that are not global, and the global ones of all tables. */
 enum { TLB_GLOBAL = (int)TLB_TABLES, TLB_LISTS };
 
 struct tlb_list {
     u32 count;
-    u16 *number; /* table * TLB_ENTRIES + place */
+    u32 *number; /* table * TLB_ENTRIES + place */
 };
 
 struct tlb {
@@ -83,8 +87,8 @@ struct tlb {
     u16 pcid[TLB_TABLES]; /* of a room */
     u16 in_use;           /* bit n: table n has been used */
     struct tlb_list list[TLB_LISTS];
-    u16 numbers[2 * TLB_TABLES * TLB_ENTRIES]; /* of the lists */
-    u16 chain[TLB_CHAINS];                     /* the first entry + 1, or 0 */
+    u32 numbers[2 * TLB_TABLES * TLB_ENTRIES]; /* of the lists */
+    u32 chain[TLB_CHAINS];                     /* the first entry + 1, or 0 */
     void *memory;                              /* what was allocated */
     /* A bit for each 2 MB (1 GB), by the low bits of its number, from which a large page was filled since the last
      * flush of everything: INVLPG elsewhere need not look for pieces of large pages. */
@@ -94,6 +98,11 @@ struct tlb {
 static inline unsigned tlb_place(u64 linear)
 {
     return (linear >> PAGE_SHIFT) % TLB_ENTRIES;
+}
+/* Is the entry at this place in use? */
+static inline bool tlb_holds(const struct tlb *tlb, unsigned table, unsigned place)
+{
+    return tlb->info[table][place].page % TLB_ENTRIES == place && tlb->info[table][place].page != TLB_NONE;
 }
 /* The table of a privilege for the current PCID. */
 static inline unsigned tlb_table(const struct tlb *tlb, bool user)

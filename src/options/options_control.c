@@ -64,7 +64,7 @@ static bool set_qmp_pretty(struct options *o, const char *value, struct complain
     return true;
 }
 
-/* [chardev=]ID,mode=readline|control,pretty=on */
+/* [chardev=]ID,mode=readline|control,pretty=on,id=NAME: libvirt names its monitor; no command asks for the name. */
 static bool set_mon(struct options *o, const char *value, struct complaint *c)
 {
     struct option_list list;
@@ -79,6 +79,8 @@ static bool set_mon(struct options *o, const char *value, struct complaint *c)
             chardev = strdup(id);
         } else if (!strcmp(key, "mode") && rest && (!strcmp(rest, "control") || !strcmp(rest, "readline"))) {
             qmp = rest[0] == 'c';
+        } else if (!strcmp(key, "id") && rest) {
+            continue;
         } else if (strcmp(key, "pretty") || !option_switch(rest, &pretty)) {
             good =
                 COMPLAIN(c, "-mon takes chardev=ID,mode=readline or control,pretty=on or off, not \"%s=%s\"",

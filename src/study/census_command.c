@@ -12,7 +12,7 @@
 static void print_help(void)
 {
     fputs("ringer census [--format=text|json|html] [--output=FILE]\n"
-          "ringer census --what-if=trap-and-emulate [--output=FILE]\n\n"
+          "ringer census --what-if=trap-and-emulate [--format=text|json|html] [--output=FILE]\n\n"
           "Executes each system-related form of an instruction on this host at CPL 3, and holds the outcome "
           "against\n"
           "its meaning at CPL 0: which forms are privileged, sensitive, innocuous, and what that means for "
@@ -26,12 +26,12 @@ static void print_help(void)
 static int what_if(const char *monitor, const struct report_place *place)
 {
     char error[256];
+    struct what_if w;
     if (strcmp(monitor, "trap-and-emulate") != 0)
         die(STATUS_USAGE, "--what-if takes trap-and-emulate, not '%s'", monitor);
-    if (place->format && strcmp(place->format, "text") != 0)
-        die(STATUS_USAGE, "--what-if prints text, no %s", place->format);
     FILE *out = report_begin(place);
-    if (!what_if_print(out, error, sizeof(error))) die(STATUS_HOST, "%s", error);
+    if (!what_if_take(&w, error, sizeof(error))) die(STATUS_HOST, "%s", error);
+    what_if_print(&w, place->format ? place->format : "text", out);
     report_end(place, out);
     return STATUS_OK;
 }

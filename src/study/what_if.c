@@ -109,67 +109,22 @@ int what_if_ringer(struct what_if_run *run)
     return -failed;
 }
 
-/* --- the table --- */
+/* --- both --- */
 
-static const struct step {
-    const char *what;
-    u32 right;
-} steps[WHAT_IF_STEPS] = {
-    [STEP_SGDT] = {"LGDT, then SGDT: the table's address", WHAT_IF_DATA + 0x100},
-    [STEP_SIDT] = {"LIDT, then SIDT: the table's address", WHAT_IF_DATA + 0x200},
-    [STEP_PUSHF] = {"CLI, then PUSHF: the interrupt flag", 0},
-    [STEP_POPF] = {"STI, then POPF that clears IF, then PUSHF", 0},
-    [STEP_CS] = {"MOV from CS: the privilege level", 0},
-    [STEP_STR] = {"LTR, then STR: the task's selector", 0x28},
-    [STEP_SMSW] = {"CR0.TS set, then SMSW: TS", 8},
-    [STEP_CR0] = {"CR0.TS set, then MOV from CR0: TS", 8},
-    [STEP_LAR] = {"LAR of the kernel's code segment", 0x00cf9b00},
-    [STEP_VERR] = {"VERR of the kernel's data segment", 1},
-    [STEP_MSR] = {"WRMSR, then RDMSR", 0x10},
-    [STEP_PORT] = {"OUT, then IN: the interrupt controller's mask", 0xff},
-};
-
-static unsigned print_found(FILE *out, const struct what_if_run *run, unsigned step)
+bool what_if_take(struct what_if *w, char *error, size_t error_bytes)
 {
-    if (!run->ended) {
-        fprintf(out, " %-18s", "(did not end)");
-        return 1;
-    }
-    bool right = run->found[step] == steps[step].right;
-    fprintf(out, " %08x %-9s", run->found[step], right ? "" : "WRONG");
-    return !right;
-}
-
-bool what_if_print(FILE *out, char *error, size_t error_bytes)
-{
+    *w = (struct what_if){0};
     int failed = host_experiment_init();
     if (failed) {
         snprintf(error, error_bytes, "cannot map memory for the experiments: %s", strerror(-failed));
         return false;
     }
-    bool code32 = host_experiment_has_32();
-    struct what_if_run naive = what_if_trap_and_emulate(code32), ringer;
-    failed = what_if_ringer(&ringer);
+    w->code32 = host_experiment_has_32();
+    w->naive = what_if_trap_and_emulate(w->code32);
+    failed = what_if_ringer(&w->ringer);
     if (failed) {
         snprintf(error, error_bytes, "cannot start Ringer: %s", strerror(-failed));
         return false;
     }
-    unsigned wrong_naive = 0, wrong_ringer = 0;
-    fprintf(out,
-            "A small kernel under a monitor that only traps and emulates (%s), and under Ringer (32-bit "
-            "code).\n\n",
-            code32 ? "32-bit code" : "64-bit mode: this host executes no 32-bit code");
-    fprintf(out, "%-46s %-9s %-18s %s\n", "what the kernel did", "right", "trap-and-emulate", "Ringer");
-    for (unsigned n = 0; n < WHAT_IF_STEPS; n++) {
-        fprintf(out, "%-46s %08x ", steps[n].what, steps[n].right);
-        wrong_naive += print_found(out, &naive, n);
-        wrong_ringer += print_found(out, &ringer, n);
-        fprintf(out, "\n");
-    }
-    fprintf(
-        out,
-        "\nThe monitor saw %u traps and emulated each of them right. %u answers are wrong all the same: the\n"
-        "instructions that gave them did not trap. Under Ringer, %u are wrong.\n",
-        naive.traps, wrong_naive, wrong_ringer);
     return true;
 }

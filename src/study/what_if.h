@@ -38,8 +38,15 @@ struct what_if_run what_if_trap_and_emulate(bool code32);
 /* Under Ringer: this program is started again. Returns 0 or -errno. */
 int what_if_ringer(struct what_if_run *run);
 
-/* Runs both, and prints a table of right answers and the answers found. Returns false, with one sentence in error, if
- * an experiment cannot be made. */
-bool what_if_print(FILE *out, char *error, size_t error_bytes);
+struct what_if {
+    bool code32; /* the host executes 32-bit code: the trap-and-emulate monitor runs the kernel in it */
+    struct what_if_run naive, ringer;
+};
+
+/* Runs both. Returns false, with one sentence in error, if an experiment cannot be made. */
+bool what_if_take(struct what_if *w, char *error, size_t error_bytes);
+
+/* what_if_report.c: right answers beside those found. format: text, json or html. */
+void what_if_print(const struct what_if *w, const char *format, FILE *out);
 
 #endif

@@ -167,7 +167,8 @@ static struct json_object *complaint_in(const char *text)
 }
 
 /* An agent that succeeds answers nothing, because the guest is on its way down, and may be gone before it answers the next command. One
- * that cannot do it says so before that. */
+ * that cannot do it says so before that. But systemd ends the agent together with the program that the agent waits for: then the agent
+ * also says that it failed, and nothing more. */
 static int shut_down(struct agent *agent, const char *mode)
 {
     if (mode && strcmp(mode, "reboot")) {
@@ -182,6 +183,10 @@ static int shut_down(struct agent *agent, const char *mode)
     }
     char *before = send_sync(agent) < 0 ? NULL : read_until(agent, '\xff', SYNC_SECONDS);
     struct json_object *error = complaint_in(before);
+    if (error && !synchronize(agent)) {
+        json_object_put(error);
+        error = NULL;
+    }
     if (error) log_error("the guest's agent: %s", json_text_of(error, "desc"));
     free(before);
     json_object_put(error);
@@ -288,15 +293,10 @@ static int run(struct agent *agent, int count, char **words)
 /* The socket behind the port of the agent; -1: a sentence was printed. */
 static int connect_agent(struct qmp_client *machine)
 {
-    struct json_object *answer = qmp_client_ask(machine, "x-ringer-guest-agent", NULL), *value, *text;
-    int fd = -1;
-    if (json_object_object_get_ex(answer, "error", &value) && json_object_object_get_ex(value, "desc", &text))
-        log_error("%s", json_object_get_string(text));
-    else if (!json_object_object_get_ex(answer, "return", &value))
-        log_error("the machine has ended");
-    else if ((fd = runtime_connect(json_text_of(value, "path"))) < 0)
-        log_error("cannot connect to %s: %s", json_text_of(value, "path"), strerror(-fd));
-    json_object_put(answer);
+    struct json_object *value = qmp_client_run(machine, "x-ringer-guest-agent", NULL);
+    int fd = value ? runtime_connect(json_text_of(value, "path")) : -1;
+    if (value && fd < 0) log_error("cannot connect to %s: %s", json_text_of(value, "path"), strerror(-fd));
+    json_object_put(value);
     return fd;
 }
 

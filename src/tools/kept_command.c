@@ -76,14 +76,14 @@ static char *find_script(void)
     ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
     self[length > 0 ? length : 0] = 0;
     char *folder = g_path_get_dirname(self);
-    char *places[] = {g_build_filename(folder, "../share/ringer/guests/root", NULL),
-                      g_build_filename(folder, "../guests/root", NULL)};
+    char *places[] = {g_build_filename(folder, "../share/ringer/guests/kept", NULL),
+                      g_build_filename(folder, "../guests/kept", NULL)};
     char *found = NULL;
     for (unsigned n = 0; n < ARRAY_SIZE(places); n++) {
         if (!found && access(places[n], X_OK) == 0) found = g_strdup(places[n]);
         g_free(places[n]);
     }
-    if (!found) log_error("the recipe for Debian machines, guests/root, is not beside %s", self);
+    if (!found) log_error("the recipe for Debian machines, guests/kept, is not beside %s", self);
     g_free(folder);
     return found;
 }
@@ -100,7 +100,7 @@ static int run_program(char **words)
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-/* The image that guests/root makes once for all machines is copied into the machine's disk. */
+/* The image that guests/kept makes once for all machines is copied into the machine's disk, with what lies below it. */
 static int make_debian(const struct recipe *recipe, const char *disk)
 {
     if (strcmp(recipe->debian, "bookworm")) {
@@ -115,11 +115,11 @@ static int make_debian(const struct recipe *recipe, const char *disk)
         if (length > 0) self[length] = 0;
         setenv("RINGER", self, 1);
         setenv("RINGER_GUESTS", cache, 0);
-        char *made = g_build_filename(getenv("RINGER_GUESTS"), "root-i386", "root.img", NULL);
+        char *made = g_build_filename(getenv("RINGER_GUESTS"), "kept-i386", "disk.qcow2", NULL);
         if (g_mkdir_with_parents(getenv("RINGER_GUESTS"), 0700) || run_program((char *[]){script, NULL}))
             log_error("the image of Debian could not be made");
         else
-            status = disk_command(7, (char *[]){"convert", "-f", "raw", "-O", "qcow2", made, (char *)disk});
+            status = disk_command(7, (char *[]){"convert", "-f", "qcow2", "-O", "qcow2", made, (char *)disk});
         g_free(made);
     }
     g_free(script);

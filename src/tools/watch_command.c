@@ -232,6 +232,12 @@ static void print_prometheus(const struct request *q, const struct watch_reading
     print_hot_samples(q, r);
 }
 
+void watch_written(void)
+{
+    if (fflush(stdout) || ferror(stdout))
+        die(STATUS_HOST, "cannot write standard output: %s", strerror(errno));
+}
+
 static void show(const struct request *q, const struct watch_readings *r)
 {
     switch (q->format) {
@@ -240,7 +246,7 @@ static void show(const struct request *q, const struct watch_readings *r)
     case FORMAT_JSON: print_json(q, r); break;
     case FORMAT_PROMETHEUS: print_prometheus(q, r); break;
     }
-    if (q->format != FORMAT_SCREEN) fflush(stdout);
+    if (q->format != FORMAT_SCREEN) watch_written();
 }
 
 /* --- the loop --- */

@@ -13,4 +13,7 @@ int inspect_command(int count, char **words);
 /* Prints how both are called. Returns the status. */
 int watch_usage(FILE *out, int status);
 
+/* Ends the program with a sentence if what was printed so far cannot be written. */
+void watch_written(void);
+
 #endif

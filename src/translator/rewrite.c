@@ -104,12 +104,13 @@ static bool has_memory_form(const struct insn *i)
     return shift || mov || op == 0x63 || op == 0x69 || op == 0x6b; /* 63h: MOVSXD; the others: IMUL */
 }
 
-/* May the operand stay in the vCPU? A write of 32 bits clears the others, and a register that is named twice is loaded
- * once. */
+/* May the operand stay in the vCPU? A write of 32 bits clears the others. A host CPU stalls when 64 bits are read soon
+ * after 8 or 16 of them were written to memory, which is how SETcc and its kin are used. A register that is named twice is
+ * loaded once. */
 static bool may_stay(const struct insn *i, unsigned n)
 {
     const struct operand *o = &i->op[n];
-    if (o->field != FIELD_MODRM_RM || !has_memory_form(i) || (o->written && o->bytes == 4)) return false;
+    if (o->field != FIELD_MODRM_RM || !has_memory_form(i) || (o->written && o->bytes < 8)) return false;
     for (unsigned k = 0; k < i->operand_count; k++)
         if (k != n && gpr_number(&i->op[k]) == gpr_number(o)) return false;
     return true;

@@ -275,6 +275,7 @@ static void set_paused(struct vm *vm, u8 paused)
     bool before = vm->paused;
     vm->paused = paused;
     if (!paused) vm->debugger.stopped = false;
+    if (!paused) vm->resumed = true;
     if (before != (paused != 0)) tell(vm, paused ? MACHINE_PAUSED : MACHINE_RESUMED, false);
     vm_time_freeze(&vm->time, paused);
     console_set(console, &console->paused, paused != 0);

@@ -83,6 +83,7 @@ struct vm {
     bool suspend_wanted, wake_wanted;
     bool suspended; /* S3: the CPU has no power */
     u8 paused;      /* enum pause_reason */
+    bool resumed;   /* it has been paused, and has been let go since */
     bool stopping;
     bool stopped_by_host;
     int status;

@@ -17,6 +17,7 @@ enum { GUEST_ISS = 1000, ROUTER_ISS = 0xffff8000u }; /* the router's numbers wra
 #define FIRST (ROUTER_ISS + 1)
 
 static struct tcp_windows *windows;
+static u16 guest_port = 0x0102;
 static u8 frame[NET_FRAME_MAX + TCP_WINDOWS_OPTION_BYTES];
 static struct frame_layout layout;
 /* Options of a SYN, with TCP_OPTION_END behind them where there are fewer bytes. */
@@ -44,7 +45,8 @@ static inline void make(bool from_guest, u8 flags, u32 sequence, u32 ack, u32 wi
     ip[9] = PROTOCOL_TCP;
     put_be16(ip + 2, bytes - ETHERNET);
     memcpy(ip + 12, from_guest ? "\x0a\0\2\17\x0a\0\2\2" : "\x0a\0\2\2\x0a\0\2\17", 8);
-    memcpy(tcp, from_guest ? "\1\2\3\4" : "\3\4\1\2", 4);
+    put_be16(tcp, from_guest ? guest_port : 0x0304);
+    put_be16(tcp + 2, from_guest ? 0x0304 : guest_port);
     put_be32(tcp + TCP_SEQUENCE, sequence);
     put_be32(tcp + TCP_ACK_NUMBER, ack);
     tcp[TCP_OFFSET] = (u8)(header / 4 << 4);
@@ -87,16 +89,22 @@ static inline u32 window_of(const u8 *bytes)
 }
 
 /* The SYNs of both sides. */
-static inline void shake_hands(const struct tcp_windows_ops *ops, const char *options, u32 router_window)
+static inline void shake_hands_too(const char *options, u32 router_window)
 {
-    tcp_windows_destroy(windows);
-    windows = tcp_windows_create(ops, NULL);
-    CHECK(windows != NULL);
     make(true, TCP_SYN, GUEST_ISS, 0, 64240, 0, options);
     CHECK(tcp_windows_from_guest(windows, frame, &layout));
     make(false, TCP_SYN | TCP_ACK, ROUTER_ISS, GUEST_ISS + 1, router_window, 0, segment_size);
     tcp_windows_from_router(windows, frame, &layout);
     CHECK(checksum_is_good(frame, &layout));
+}
+
+/* The same of the first connection. */
+static inline void shake_hands(const struct tcp_windows_ops *ops, const char *options, u32 router_window)
+{
+    tcp_windows_destroy(windows);
+    windows = tcp_windows_create(ops, NULL);
+    CHECK(windows != NULL);
+    shake_hands_too(options, router_window);
 }
 
 #endif

@@ -106,6 +106,22 @@ static void test_links(const char *policy)
     cache_destroy(&cache);
 }
 
+/* A flush evicts the live blocks, and not those that were killed before. */
+static void test_flush(const char *policy)
+{
+    begin(policy, strcmp(policy, "flush") ? 4 : 0);
+    for (u32 eip = 0x1000; eip < 0x9000; eip += 0x1000)
+        run(eip);
+    cache_code_written(&cache, 0x3000, 4);
+    CHECK(!has(0x3000));
+    cache_flush(&cache);
+    CHECK_EQ(counters.blocks_evicted, 7);
+    CHECK_EQ(counters.cache_flushes, 1);
+    cache_flush(&cache);
+    CHECK_EQ(counters.blocks_evicted, 7);
+    cache_destroy(&cache);
+}
+
 static void test_fifo(void)
 {
     begin("fifo", 4);
@@ -217,6 +233,8 @@ static void test_names(void)
 int main(void)
 {
     test_names();
+    test_flush("flush");
+    test_flush("fifo");
     test_fifo();
     test_lru();
     test_generations();

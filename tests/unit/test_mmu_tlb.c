@@ -83,7 +83,7 @@ static void drop_writes(struct tlb *tlb)
     tlb_drop_writes(tlb, frame);
     for (unsigned table = 0; table < TLB_TABLES; table++)
         for (unsigned place = 0; place < PAGES; place++)
-            if (tlb->in_use >> table & 1 && tlb->info[table][place].page != TLB_NONE &&
+            if (tlb->in_use >> table & 1 && tlb_holds(tlb, table, place) &&
                 tlb->info[table][place].frame == frame)
                 CHECK_EQ(tlb->slot[table][place].write, TLB_NONE);
 }

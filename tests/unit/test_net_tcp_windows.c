@@ -335,6 +335,53 @@ static void test_ahead_end(void)
     windows = NULL;
 }
 
+/* The connection from that port sends up to `most` segments ahead. Returns how many were held. */
+static u32 send_ahead(u16 port, u32 payload, u32 most)
+{
+    enum { BEGIN = GUEST_ISS + 1 };
+    u32 held = 0;
+    guest_port = port;
+    while (held < most && !guest(TCP_ACK, BEGIN + held * payload, FIRST, 1000, payload) &&
+           ack_of(out.answer) == BEGIN + (held + 1) * payload)
+        held++;
+    return held;
+}
+
+/* 500 connections of a guest to a slow router: each may send 192 KB ahead, and all together HELD_BYTES. What is beyond that is dropped,
+ * until a connection goes. */
+static void test_ahead_memory(void)
+{
+    enum { HELD_MB = 64, EACH = 5, CONNECTIONS = 500 };
+    u32 held = 0, none = 0;
+    connect_with(scale, 1000, 100);
+    for (u16 port = 1000; port < 1000 + CONNECTIONS; port++) {
+        guest_port = port;
+        shake_hands_too(scale, 100);
+        CHECK(guest(TCP_ACK, GUEST_ISS + 1, FIRST, 1000, 0));
+        u32 of_this = send_ahead(port, LARGE, EACH);
+        held += of_this;
+        none += !of_this;
+    }
+    CHECK(held < (HELD_MB << 20) / LARGE && held > (HELD_MB - 1) * ((1 << 20) / LARGE));
+    CHECK_EQ(none, CONNECTIONS - (held + EACH - 1) / EACH);
+    guest_port = 1000;
+    CHECK(guest(TCP_RST | TCP_ACK, GUEST_ISS + 1 + EACH * LARGE, FIRST, 0, 0));
+    CHECK(send_ahead(1000 + CONNECTIONS - 1, LARGE, EACH) > 0);
+    /* Single bytes cost their headers too. */
+    connect_with(scale, 1000, 100);
+    held = 0;
+    for (u16 port = 1000; port < 1010; port++) {
+        guest_port = port;
+        shake_hands_too(scale, 100);
+        CHECK(guest(TCP_ACK, GUEST_ISS + 1, FIRST, 1000, 0));
+        held += send_ahead(port, 1, AHEAD + 100);
+    }
+    CHECK(held < (HELD_MB << 20) / (TRANSPORT + TCP_BYTES + 1));
+    tcp_windows_destroy(windows);
+    windows = NULL;
+    guest_port = 0x0102;
+}
+
 int main(void)
 {
     test_option();
@@ -345,5 +392,6 @@ int main(void)
     test_end();
     test_ahead();
     test_ahead_end();
+    test_ahead_memory();
     return check_report();
 }

@@ -6,11 +6,14 @@
 #include "base/confine.h"
 #include "base/host_path.h"
 #include "base/types.h"
+#include "block/host_file.h"
+#include "block/store.h"
 #include "check.h"
 #include "sandbox/landlock.h"
 #include "sandbox/opener.h"
 #include "sandbox/sandbox.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -162,6 +165,20 @@ static long try_opener_reads_memory_of_parent(void)
     return host_open(path, O_RDWR, 0);
 }
 
+/* As the overlay of a snapshot run. */
+static long try_opener_makes_nameless(void)
+{
+    int fd = host_open(folder, O_TMPFILE | O_RDWR, 0600);
+    return fd < 0 || write(fd, "x", 1) != 1 ? -1 : 0;
+}
+
+static long try_opener_makes_hidden_nameless(void)
+{
+    char path[160];
+    snprintf(path, sizeof(path), "%s/.hidden", folder);
+    return host_open(path, O_TMPFILE | O_RDWR, 0600);
+}
+
 static long try_opener_writes_program(void)
 {
     char path[160];
@@ -224,6 +241,9 @@ static const struct attempt attempts[] = {
      false},
     {"have a file made and renamed", try_opener_makes,
      R(VCPU) | R(CHARACTERS) | R(NETWORK) | R(VNC) | R(WINDOW), false},
+    {"have a file without a name made", try_opener_makes_nameless,
+     R(VCPU) | R(CHARACTERS) | R(NETWORK) | R(VNC) | R(WINDOW), false},
+    {"have one made in a hidden folder", try_opener_makes_hidden_nameless, 0, false},
     {"have a hidden file opened", try_opener_reads_hidden, 0, false},
     {"have a link to one opened", try_opener_follows_link_to_hidden, 0, false},
     {"have another process's memory opened", try_opener_reads_memory_of_parent, 0, false},
@@ -236,6 +256,7 @@ struct trial {
     enum thread_role role;
     bool confined;
     const int *missing; /* system calls that the host's kernel lacks; -1 at the end */
+    bool all_named;     /* the host's file systems make no files without names */
     void (*run)(const struct trial *trial);
 };
 
@@ -281,6 +302,22 @@ static void take_away(const int *missing)
         abort();
 }
 
+/* As a file system without O_TMPFILE, of which __O_TMPFILE is the bit that no other flag has. */
+static void take_nameless_files_away(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, O_TMPFILE & ~O_DIRECTORY, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EOPNOTSUPP),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {ARRAY_SIZE(filter), filter};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+        abort();
+}
+
 /* In a child process; its standard error is the pipe. */
 static void live(struct trial *trial, int said)
 {
@@ -289,6 +326,7 @@ static void live(struct trial *trial, int said)
     alarm(60);
     dup2(said, 2);
     if (trial->missing) take_away(trial->missing);
+    if (trial->all_named) take_nameless_files_away();
     opener_files_add(&wishes.named, inside);
     sandbox_open(&wishes);
     sandbox_shut();
@@ -445,6 +483,66 @@ static void test_poor_host(void)
     }
 }
 
+/* Hazard: a descriptor that the kernel drops on its way is taken for one that came, or the next answer for this one. */
+static void use_all_descriptors(const struct trial *trial)
+{
+    int last = -1, more;
+    while ((more = fcntl(secret_fd, F_DUPFD_CLOEXEC, 0)) >= 0)
+        last = more;
+    for (unsigned n = 0; n < 100; n++)
+        if (host_open(inside, O_RDONLY, 0) >= 0 || errno != EMFILE) _exit(1);
+    close(last);
+    int fd = host_open(inside, O_RDONLY, 0);
+    if (fd != last || pread(fd, &(char){0}, 1, 0) != 1) _exit(2);
+    if (host_open(secret, O_RDONLY, 0) >= 0 || errno != EMFILE) _exit(3);
+    close(fd);
+    if (try_opener_makes_nameless() < 0) _exit(4);
+}
+
+static void test_no_descriptors(void)
+{
+    char text[4096];
+    struct trial trial = {.role = ROLE_VCPU, .confined = true, .run = use_all_descriptors};
+    CHECK_EQ(in_process(&trial, text, sizeof(text)), 0);
+}
+
+/* A file system without O_TMPFILE: the file is made with a name, which goes at once. */
+static void make_overlay(const struct trial *trial)
+{
+    char error[256] = "", byte = 0;
+    if (trial->all_named && try_opener_makes_nameless() >= 0) _exit(2);
+    struct store *store = host_file_temporary(error, sizeof(error));
+    if (!store || store_put(store, 1 << 20, "x", 1) || store_get(store, 1 << 20, &byte, 1) || byte != 'x') {
+        fprintf(stderr, "%s", error);
+        _exit(1);
+    }
+}
+
+static unsigned names_in_folder(void)
+{
+    unsigned names = 0;
+    DIR *open = opendir(folder);
+    while (open && readdir(open))
+        names++;
+    if (open) closedir(open);
+    return names;
+}
+
+static void test_overlay(void)
+{
+    char text[4096];
+    unsigned before = names_in_folder();
+    setenv("TMPDIR", folder, 1);
+    for (unsigned named = 0; named < 2; named++) {
+        struct trial trial = {.role = ROLE_VCPU, .confined = true, .run = make_overlay, .all_named = named};
+        int status = in_process(&trial, text, sizeof(text));
+        CHECK_EQ(status, 0);
+        if (status) printf("%s\n", text);
+    }
+    unsetenv("TMPDIR");
+    CHECK_EQ(names_in_folder(), before);
+}
+
 static int make_files(void)
 {
     char path[160], target[160];
@@ -494,6 +592,8 @@ static void test_roles(void)
     test_thread_without_role();
     test_no_mitigations();
     test_poor_host();
+    test_no_descriptors();
+    test_overlay();
     remove_files();
 }
 
