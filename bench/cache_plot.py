@@ -44,7 +44,9 @@ def panel(axis, sweep, rows, column, title, labels):
         values.sort(key=in_bytes)
     for label, line in lines.items():
         colour = COLOURS[labels.index(label) % len(COLOURS)]
-        points = sorted((values.index(row["value"]), row[column] or 0) for row in line)
+        points = sorted((values.index(row["value"]), row[column]) for row in line if row[column] not in (None, ""))
+        if not points:
+            continue
         axis.plot(*zip(*points), marker="o", markersize=3, linewidth=1.2, color=colour, label=label)
     axis.set_xticks(range(len(values)), values, fontsize=7, rotation=0 if len(values) < 9 else 45)
     axis.set_title(title, fontsize=8, loc="left")

@@ -93,20 +93,27 @@ static void set_tables(struct vcpu *v)
     v->scratch.window_delta = v->shadow->window;
 }
 
+/* Cycles, of a kind: a deterministic machine decides by what it has executed, and so the same each time. */
+static inline u64 clock_of(const struct vcpu *v)
+{
+    return v->deterministic ? v->icount : __builtin_ia32_rdtsc();
+}
+
 /* Tell the shadow how long user code ran. The shadow gives windows to spaces by that. */
 static inline void note_privilege(struct vcpu *v)
 {
     bool user = v->cpl == 3;
     if (likely(user == v->in_user)) return;
     v->in_user = user;
-    u64 now = __builtin_ia32_rdtsc();
+    u64 now = clock_of(v);
     if (user) {
         v->user_since = now;
         long_window_user_begins(v->shadow, &v->paging);
-    } else if (vcpu_long_mode(v))
-        long_window_user_ran(v->shadow, now - v->user_since);
-    else
+    } else if (!vcpu_long_mode(v)) {
         shadow_user_ran(v->shadow, now - v->user_since);
+    } else if (v->mode & MODE_CODE64) { /* the mode that ends; compatibility mode has no windows */
+        long_window_user_ran(v->shadow, now - v->user_since);
+    }
 }
 
 void vcpu_update_mode(struct vcpu *v)

@@ -1,8 +1,15 @@
 /*
- * Which address spaces of IA-32e mode have a window (long_window.h). A window saves about a quarter of the time in user code, so
- * it pays if it costs less than a fifth of it. Without a window the cost is an estimate: what the loads of CR3 and the guest's
- * page faults of the space would have cost. So a program that has just started, or that is given memory all the time, waits.
- * With a window the cost is measured.
+ * Which address spaces of IA-32e mode have a window (long_window.h). A window saves about a quarter of the time in user code, and
+ * costs much at first: each page that the process uses is mapped. Four conditions keep what lives shortly from paying for that:
+ *
+ *  1. The process has run LIFE times as long as its window will cost: what has run long will most likely run on. The expected
+ *     cost follows the number of its pages in the TLB. A new process in the space begins anew (long_process.c).
+ *  2. In the last period, its page faults and loads of CR3 would have cost less than 1/STEADY of the time in user code. So a
+ *     process that is given memory all the time, or forks, waits.
+ *  3. In the periods after that the window costs less than 1/SHARE of the time in user code. Otherwise the space loses its window.
+ *  4. All windows together have an account. It gains 1/SAVED of the time that user code runs in windows, which they save at
+ *     least, and 1/ALLOWED of all time; it pays what windows cost, on credit at first. A window is made only if the account can pay for it.
+ *     So windows that are made for processes that end soon cost at most that part of the time.
  *
  * All but long_windows_destroy() may run while the guest's FPU state is live.
  */
@@ -11,13 +18,21 @@
 #include "shadow_state.h"
 #include "tlb.h"
 
+#include <time.h>
+
 enum {
     PROMOTE_CYCLES = 50 << 20, /* user cycles between two decisions about a space without a window */
     REVIEW_CYCLES = 40 << 20,  /* user cycles between two reviews of a promoted space */
-    GRACE_CYCLES = 20 << 20,   /* what the first pages of a window may cost besides */
-    LOAD_CYCLES = 1000,        /* a load of CR3: the entries of some hundred pages are compared */
-    CHARGE_MAX = 1 << 19,      /* for one event: the host may have run something else meanwhile */
-    SHARE = 5,                 /* the cost may be this part of the time in user code */
+    /* What a page of the process costs until its window ends, besides host page faults of new pages. */
+    PAGE_CYCLES = 40000,
+    LIFE = 12,
+    SHARE = 5,   /* with a window */
+    STEADY = 20, /* before it */
+    SAVED = 6,
+    ALLOWED = 50,
+    ACCOUNT_CREDIT = 100 << 20, /* what the account may be overdrawn by */
+    ACCOUNT_MAX = 400 << 20,    /* so that one long computation does not pay for hundreds of short ones */
+    LOAD_CYCLES = 1000,         /* a load of CR3: the entries of some hundred pages are compared */
     LOW_IDLE_CYCLES = 120 << 20,
     PATIENCE_MAX = 64,
     SPACE_PROBES = 4,
@@ -27,9 +42,6 @@ enum {
  * monitor's own. */
 #define DELTA_FIRST (1ull << 44)
 #define DELTA_STEP  (1ull << 40)
-
-/* Does --windows=auto give windows to 64-bit code, too? Not while the fault of docs/LONGMODE.md ("Not the default yet") is there. */
-#define LONG_WINDOWS_BY_DEFAULT false
 
 static struct long_windows *all_of(struct shadow *shadow)
 {
@@ -44,7 +56,7 @@ static struct long_space *space_of(struct shadow *shadow)
 
 static bool has_windows(const struct shadow *shadow)
 {
-    return shadow->windows == WINDOWS_ALWAYS || (shadow->windows == WINDOWS_AUTO && LONG_WINDOWS_BY_DEFAULT);
+    return shadow->windows != WINDOWS_NEVER;
 }
 
 struct long_window *long_window_current(struct shadow *shadow)
@@ -64,7 +76,8 @@ void long_windows_destroy(struct shadow *shadow)
 
 void long_window_charge(struct shadow *shadow, u64 cycles)
 {
-    space_of(shadow)->cost += cycles < CHARGE_MAX ? cycles : CHARGE_MAX;
+    space_of(shadow)->cost += cycles;
+    if (all_of(shadow)->current) all_of(shadow)->account -= (s64)cycles;
 }
 
 void long_windows_page_fault(struct shadow *shadow, u64 linear, bool write)
@@ -138,6 +151,13 @@ static u32 find_space(struct shadow *shadow, u64 cr3)
     return least;
 }
 
+/* The space is another process's from now on. */
+static void begin_process(struct shadow *shadow, struct long_space *space)
+{
+    if (space->window) close_window(shadow, &all_of(shadow)->window[space->window - 1]);
+    *space = (struct long_space){.cr3 = space->cr3, .patience = 1};
+}
+
 void long_windows_load(struct shadow *shadow, const struct paging *paging)
 {
     if (!has_windows(shadow)) {
@@ -145,13 +165,17 @@ void long_windows_load(struct shadow *shadow, const struct paging *paging)
         return;
     }
     struct long_windows *all = all_of(shadow);
-    u64 cr3 = paging->cr3 & ENTRY_ADDRESS, began = __builtin_ia32_rdtsc();
+    u64 cr3 = paging->cr3 & ENTRY_ADDRESS;
     if (space_of(shadow)->cr3 != cr3) all->current_space = find_space(shadow, cr3);
-    u32 current = space_of(shadow)->window;
+    struct long_space *space = space_of(shadow);
+    if (long_process_changed(shadow, cr3, &space->process)) begin_process(shadow, space);
+    u32 current = space->window;
     shadow->window_due = false;
     make_current(shadow, current);
-    if (current) long_window_compare(shadow, &all->window[current - 1], cr3);
-    long_window_charge(shadow, current ? __builtin_ia32_rdtsc() - began : LOAD_CYCLES);
+    if (current)
+        long_window_compare(shadow, &all->window[current - 1], cr3);
+    else
+        long_window_charge(shadow, LOAD_CYCLES);
 }
 
 /* --- policy --- */
@@ -193,6 +217,13 @@ static bool has_regions(struct long_windows *all)
     return all->region;
 }
 
+/* What a window of the current space would cost until it is of use. */
+static u64 expected_cost(const struct shadow *shadow)
+{
+    const struct tlb *tlb = shadow->tlb;
+    return (u64)tlb->list[tlb->user].count * PAGE_CYCLES;
+}
+
 static void promote(struct shadow *shadow)
 {
     struct long_windows *all = all_of(shadow);
@@ -206,7 +237,7 @@ static void promote(struct shadow *shadow)
     window->used = all->clock;
     space->window = (u8)(n + 1);
     space->cost = space->ran = 0;
-    space->grace = GRACE_CYCLES;
+    space->grace = expected_cost(shadow);
     make_current(shadow, n + 1);
     if (space->wants_low) long_window_class(shadow, 0);
     shadow->counters->window_promotions++;
@@ -228,6 +259,38 @@ static bool pays(const struct long_space *space)
     return space->cost <= space->ran / SHARE + space->grace;
 }
 
+static u64 host_ns(clockid_t clock)
+{
+    struct timespec now = {.tv_sec = 0};
+    host_call(SYS_clock_gettime, (u64)clock, (u64)(uintptr_t)&now, 0, 0, 0, 0);
+    return (u64)now.tv_sec * 1000000000u + (u64)now.tv_nsec;
+}
+
+static struct long_moment moment(void)
+{
+    return (struct long_moment){.cycles = __builtin_ia32_rdtsc(),
+                                .wall_ns = host_ns(CLOCK_MONOTONIC),
+                                .cpu_ns = host_ns(CLOCK_THREAD_CPUTIME_ID)};
+}
+
+/* A period ends: what the space ran in it is known. Cycles pass, too, while the host runs something else; the space ran at most what
+ * the thread ran. */
+static void settle(struct shadow *shadow, bool window)
+{
+    struct long_windows *all = all_of(shadow);
+    struct long_space *space = space_of(shadow);
+    if (!shadow->deterministic) {
+        struct long_moment now = moment();
+        u64 wall_us = (now.wall_ns - space->began.wall_ns) / 1024 + 1;
+        u64 most =
+            (now.cycles - space->began.cycles) / wall_us * ((now.cpu_ns - space->began.cpu_ns) / 1024 + 1);
+        if (space->ran > most) space->ran = most;
+    }
+    space->lived += space->ran;
+    all->account += (s64)(space->ran / (window ? SAVED : ALLOWED));
+    if (all->account > ACCOUNT_MAX) all->account = ACCOUNT_MAX;
+}
+
 static void review(struct shadow *shadow, struct long_window *window)
 {
     struct long_windows *all = all_of(shadow);
@@ -238,6 +301,7 @@ static void review(struct shadow *shadow, struct long_window *window)
     if (space->wants_low && !low) {
         demote(shadow); /* half a window costs more than none: the interpreter gets each use of the segment */
     } else if (space->ran > REVIEW_CYCLES || space->cost > REVIEW_CYCLES / 2) {
+        settle(shadow, true);
         if (!pays(space) && shadow->windows != WINDOWS_ALWAYS)
             demote(shadow);
         else if (space->patience > 1)
@@ -246,20 +310,31 @@ static void review(struct shadow *shadow, struct long_window *window)
     }
 }
 
+static void consider(struct shadow *shadow)
+{
+    struct long_space *space = space_of(shadow);
+    u64 cost = expected_cost(shadow);
+    settle(shadow, false);
+    if (space->cost <= space->ran / STEADY && space->lived >= LIFE * cost &&
+        all_of(shadow)->account + ACCOUNT_CREDIT >= (s64)cost)
+        promote(shadow);
+    space->cost = space->ran = 0;
+}
+
 void long_window_user_ran(struct shadow *shadow, u64 cycles)
 {
     struct long_windows *all = all_of(shadow);
     struct long_space *space = space_of(shadow);
     if (!has_windows(shadow) || shadow->forced_slow || ~shadow->phys->a20_mask || !space->cr3) return;
+    if (!space->process.table) long_process_note(shadow, space->cr3, &space->process);
+    if (!space->ran && !shadow->deterministic) space->began = moment();
     space->ran += cycles;
     all->clock += cycles;
     struct long_window *window = long_window_current(shadow);
-    if (window) {
+    if (window)
         review(shadow, window);
-    } else if (shadow->windows == WINDOWS_ALWAYS) {
+    else if (shadow->windows == WINDOWS_ALWAYS)
         promote(shadow);
-    } else if (space->ran > (u64)PROMOTE_CYCLES * space->patience) {
-        if (pays(space)) promote(shadow);
-        space->cost = space->ran = 0;
-    }
+    else if (space->ran > (u64)PROMOTE_CYCLES * space->patience)
+        consider(shadow);
 }

@@ -243,6 +243,7 @@ static void unmap_pages(struct shadow *shadow, struct long_window *window, struc
     for (u32 n = 0; n < pages; n++)
         forget_page(region, first + n);
     shadow->counters->window_unmaps++;
+    long_window_charge(shadow, LONG_UNMAP_CYCLES);
     /* A hole splits a mapping in two and is a mapping itself. */
     window->mappings += 2;
     state_of(shadow)->long_windows.mappings += 2;
@@ -337,6 +338,7 @@ void long_window_compare(struct shadow *shadow, struct long_window *window, u64 
     struct long_windows *all = &state_of(shadow)->long_windows;
     for (u16 n = window->first, next; n && window->first; n = next) {
         next = all->region[n - 1].after;
+        long_window_charge(shadow, LONG_REGION_CYCLES);
         compare_region(shadow, window, &all->region[n - 1], cr3);
     }
 }
@@ -450,6 +452,7 @@ static bool map_pages(struct shadow *shadow, struct long_window *window, struct 
     window_mapped_twice(shadow, pages);
     shadow->counters->window_pages += pages;
     shadow->counters->window_mappings++;
+    long_window_charge(shadow, LONG_MAP_CYCLES);
     return true;
 }
 
@@ -519,9 +522,7 @@ void long_window_map_due(struct shadow *shadow, const struct paging *paging)
 {
     struct long_windows *all = &state_of(shadow)->long_windows;
     struct long_window *window = long_window_current(shadow);
-    u64 began = __builtin_ia32_rdtsc();
     shadow->window_due = false;
     if (!window || !find_segment(window, all->due >> SEGMENT_SHIFT)) return;
     map_around(shadow, window, paging, all->due, all->due_write);
-    long_window_charge(shadow, __builtin_ia32_rdtsc() - began);
 }

@@ -39,11 +39,24 @@ struct long_window {
     struct long_segment segment[LONG_SEGMENTS];
 };
 
+/* What tells whether a space still belongs to the same process (long_process.c). */
+struct long_process {
+    u64 linear; /* of its highest 2 MB, where Linux has the stack at a random address */
+    u64 table;  /* the entry that maps them: the frame of a page table; 0: not known */
+};
+
+/* One moment by three clocks of the host: the cycles that pass, the time that passes, the processor time of the vCPU's thread. */
+struct long_moment {
+    u64 cycles, wall_ns, cpu_ns;
+};
+
 struct long_space {
     u64 cr3; /* 0: free */
     /* In cycles: what user code ran since the last decision; what the window cost of that, or one would have cost; what a new window
-     * may cost besides. */
-    u64 ran, cost, grace;
+     * may cost besides; what user code ran since the process began. */
+    u64 ran, cost, grace, lived;
+    struct long_moment began; /* when `ran` began */
+    struct long_process process;
     u8 patience, window; /* window: + 1; 0: none */
     bool wants_low;      /* its code uses the lowest segment */
 };
@@ -56,6 +69,7 @@ struct long_windows {
     unsigned room; /* of the TLB, where the current window's classes are */
     u32 low;       /* the window with the low segment, + 1 */
     u64 clock;     /* cycles of user code */
+    s64 account;   /* cycles that windows may cost now (long_policy.c) */
     u64 low_used;  /* clock when the low segment was last in use */
     u32 mappings;  /* of all windows */
     u64 due;       /* shadow.window_due: where the guest had a page fault */
@@ -81,10 +95,20 @@ void long_windows_drop_writes(struct shadow *shadow, u64 gpa_page);
 /* The guest gets a page fault at an address of user memory. */
 void long_windows_page_fault(struct shadow *shadow, u64 linear, bool write);
 
+/* Note which process runs in the space. Call this after user code has run: exec moves the stack before that. */
+void long_process_note(struct shadow *shadow, u64 cr3, struct long_process *process);
+/* Is it another one by now? */
+bool long_process_changed(struct shadow *shadow, u64 cr3, const struct long_process *process);
+
 /* Shared by long_window.c and long_policy.c. */
-/* A host page fault, its signal, and what the host does on the first use of the page: some 15,000 on hardware, 60,000 where the
- * host is a virtual machine whose page tables are shadowed. */
-#define LONG_FAULT_CYCLES 40000
+/* What windows cost, in cycles. The figures lie between those of hardware and of hosts that are virtual machines with shadowed page
+ * tables, where they are three times as high. They are not measured, so that a deterministic machine decides the same each time. */
+enum {
+    LONG_FAULT_CYCLES = 40000, /* a host page fault and its signal */
+    LONG_MAP_CYCLES = 10000,   /* one run of pages is mapped, and what the host does on its first use */
+    LONG_UNMAP_CYCLES = 20000, /* one run of used pages is unmapped */
+    LONG_REGION_CYCLES = 300,  /* the entries of a region are compared */
+};
 #define LONG_LOW_FIRST                                                                                       \
     (64u << 10) /* the usual value of vm.mmap_min_addr; the interpreter accesses what is below */
 struct long_window *long_window_current(struct shadow *shadow);

@@ -74,6 +74,7 @@ struct shadow {
     bool no_prefill;              /* fill only the entry of the accessed page */
     u32 spaces_max;               /* user address spaces remembered, 1 to SHADOW_SPACES */
     enum windows_policy windows;
+    bool deterministic;      /* no host's clock decides who gets a window of 64-bit code */
     u64 window_mappings_max; /* all windows together */
     bool window_unsettled;   /* shadow_window_settle() has something to do; not in IA-32e mode */
     bool has_window;         /* the current user space has a host window (window.h, long_window.h) */

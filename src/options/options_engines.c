@@ -70,8 +70,7 @@ static const struct option_row rows[] = {
      .set = set_cache_policy},
     {"cache-segments", "N", "divide the code cache into N segments (2 to 64; default: as the policy says)",
      .set = set_cache_segments},
-    {"windows", "WHEN[,N]",
-     "host windows for user code: auto (default; not for 64-bit code), always, never; N mappings at most",
+    {"windows", "WHEN[,N]", "host windows for user code: auto (default), always, never; N mappings at most",
      .set = set_windows},
 };
 

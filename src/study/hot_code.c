@@ -61,13 +61,9 @@ static int explain_all(const struct hot_request *q, struct explanation *x, struc
 
 static struct json_object *ask(struct qmp_client *client, unsigned most)
 {
-    struct json_object *arguments = json_object_new_object(), *value = NULL;
+    struct json_object *arguments = json_object_new_object();
     json_add_number(arguments, "most", most);
-    struct json_object *answer = qmp_client_ask(client, "x-ringer-hot", arguments);
-    if (answer && json_object_object_get_ex(answer, "return", &value)) json_object_get(value);
-    json_object_put(answer);
-    if (!value) log_error("the machine has ended");
-    return value;
+    return qmp_client_run(client, "x-ringer-hot", arguments);
 }
 
 /* The first answer has what was sampled before, perhaps long ago. */

@@ -293,15 +293,10 @@ static int run(struct agent *agent, int count, char **words)
 /* The socket behind the port of the agent; -1: a sentence was printed. */
 static int connect_agent(struct qmp_client *machine)
 {
-    struct json_object *answer = qmp_client_ask(machine, "x-ringer-guest-agent", NULL), *value, *text;
-    int fd = -1;
-    if (json_object_object_get_ex(answer, "error", &value) && json_object_object_get_ex(value, "desc", &text))
-        log_error("%s", json_object_get_string(text));
-    else if (!json_object_object_get_ex(answer, "return", &value))
-        log_error("the machine has ended");
-    else if ((fd = runtime_connect(json_text_of(value, "path"))) < 0)
-        log_error("cannot connect to %s: %s", json_text_of(value, "path"), strerror(-fd));
-    json_object_put(answer);
+    struct json_object *value = qmp_client_run(machine, "x-ringer-guest-agent", NULL);
+    int fd = value ? runtime_connect(json_text_of(value, "path")) : -1;
+    if (value && fd < 0) log_error("cannot connect to %s: %s", json_text_of(value, "path"), strerror(-fd));
+    json_object_put(value);
     return fd;
 }
 

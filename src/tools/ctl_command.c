@@ -37,19 +37,11 @@ static int usage(FILE *out)
 /* --- the commands --- */
 
 /* Prints the reply. */
-static int finish(struct json_object *answer, bool hmp)
+static int finish(struct json_object *value, bool hmp)
 {
-    struct json_object *value, *text;
+    if (!value) return STATUS_GUEST;
     int status = STATUS_OK;
-    if (!answer) {
-        log_error("the machine has ended");
-        return 1;
-    }
-    if (json_object_object_get_ex(answer, "error", &value)) {
-        json_object_object_get_ex(value, "desc", &text);
-        log_error("%s", json_object_get_string(text));
-        status = 1;
-    } else if (json_object_object_get_ex(answer, "return", &value) && hmp) {
+    if (hmp) {
         const char *said = json_object_get_string(value);
         bool bad = !strncmp(said, "Error: ", 7) || !strncmp(said, "unknown command: ", 17);
         fputs(said, bad ? stderr : stdout);
@@ -57,7 +49,7 @@ static int finish(struct json_object *answer, bool hmp)
     } else {
         puts(json_object_to_json_string_ext(value, QMP_CLIENT_PRETTY));
     }
-    json_object_put(answer);
+    json_object_put(value);
     return status;
 }
 
@@ -70,7 +62,7 @@ static int run_qmp(struct qmp_client *talk, int count, char **words)
         json_object_put(arguments);
         return STATUS_USAGE;
     }
-    return finish(qmp_client_ask(talk, words[0], arguments), false);
+    return finish(qmp_client_run(talk, words[0], arguments), false);
 }
 
 static int run_hmp(struct qmp_client *talk, int count, char **words)
@@ -85,7 +77,7 @@ static int run_hmp(struct qmp_client *talk, int count, char **words)
     }
     struct json_object *arguments = json_object_new_object();
     json_add_text(arguments, "command-line", line);
-    return finish(qmp_client_ask(talk, "human-monitor-command", arguments), true);
+    return finish(qmp_client_run(talk, "human-monitor-command", arguments), true);
 }
 
 static int list(void)

@@ -177,21 +177,12 @@ static int write_drawing(const char *path, struct json_object *mapping)
 
 /* --- the command --- */
 
-static int show(struct json_object *answer, const char *svg)
+static int show(struct json_object *value, const char *svg)
 {
-    struct json_object *value, *text;
-    if (!answer) {
-        log_error("the machine has ended");
-        return STATUS_GUEST;
-    }
-    if (json_object_object_get_ex(answer, "return", &value)) {
-        if (svg) return write_drawing(svg, value);
-        print_text(value);
-        return STATUS_OK;
-    }
-    if (json_object_object_get_ex(answer, "error", &value) && json_object_object_get_ex(value, "desc", &text))
-        log_error("%s", json_object_get_string(text));
-    return STATUS_GUEST;
+    if (!value) return STATUS_GUEST;
+    if (svg) return write_drawing(svg, value);
+    print_text(value);
+    return STATUS_OK;
 }
 
 int inspect_command(int count, char **words)
@@ -209,10 +200,10 @@ int inspect_command(int count, char **words)
     if (qmp_client_open(&client, words[0])) {
         struct json_object *arguments = json_object_new_object();
         json_object_object_add(arguments, "address", json_object_new_int64((int64_t)address));
-        struct json_object *answer = qmp_client_ask(&client, "x-ringer-inspect", arguments);
-        status = show(answer, svg);
+        struct json_object *value = qmp_client_run(&client, "x-ringer-inspect", arguments);
+        status = show(value, svg);
         watch_written();
-        json_object_put(answer);
+        json_object_put(value);
     }
     qmp_client_close(&client);
     return status;

@@ -45,6 +45,22 @@ struct json_object *qmp_client_ask(struct qmp_client *talk, const char *command,
     return sent ? receive(talk) : NULL;
 }
 
+struct json_object *qmp_client_run(struct qmp_client *talk, const char *command,
+                                   struct json_object *arguments)
+{
+    struct json_object *answer = qmp_client_ask(talk, command, arguments), *value = NULL;
+    if (!answer) {
+        log_error("the machine has ended");
+    } else if (json_object_object_get_ex(answer, "error", &value)) {
+        log_error("%s", json_text_of(value, "desc"));
+        value = NULL;
+    } else if (json_object_object_get_ex(answer, "return", &value)) {
+        json_object_get(value);
+    }
+    json_object_put(answer);
+    return value;
+}
+
 bool qmp_client_open(struct qmp_client *talk, const char *name)
 {
     char path[256];

@@ -29,6 +29,10 @@ void qmp_client_close(struct qmp_client *talk);
 struct json_object *qmp_client_ask(struct qmp_client *talk, const char *command,
                                    struct json_object *arguments);
 
+/* What the command returns, to be put. NULL: a sentence was printed. */
+struct json_object *qmp_client_run(struct qmp_client *talk, const char *command,
+                                   struct json_object *arguments);
+
 /* All of the text, to a socket. False: the other end has gone. */
 bool qmp_client_send(int fd, const char *text);
 

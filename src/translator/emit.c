@@ -299,6 +299,16 @@ void emit_shift_ri(struct emitter *e, bool wide, enum shift_op op, u8 reg, u8 co
     emit8(e, count);
 }
 
+void emit_neg64(struct emitter *e, u8 reg)
+{
+    emit_rr(e, true, 0xf7, 3, reg);
+}
+
+void emit_load8(struct emitter *e, u8 to, struct host_mem mem)
+{
+    emit_rm_0f(e, 0, 0xb6, to, mem);
+}
+
 void emit_movsxd(struct emitter *e, u8 to, u8 from)
 {
     emit_rr(e, true, 0x63, to, from);

@@ -180,8 +180,11 @@ void emit_host_ldmxcsr(struct emitter *e, struct host_mem mem);
 void emit_host_repeat(struct emitter *e, bool while_differing, unsigned size, u8 opcode);
 /* movsxd r64, r32 */
 void emit_movsxd(struct emitter *e, u8 to, u8 from);
-/* movzx r32, r16 */
+/* movzx r32, r16 and movzx r32, m8 */
 void emit_movzx16(struct emitter *e, u8 to, u8 from);
+void emit_load8(struct emitter *e, u8 to, struct host_mem mem);
+/* neg r64 */
+void emit_neg64(struct emitter *e, u8 reg);
 /* test r8, imm8 for r8-r15 */
 void emit_test_r8i(struct emitter *e, u8 reg, u8 value);
 

@@ -48,12 +48,16 @@ static bool is_guests(const struct vcpu *v, int signal, const siginfo_t *info, c
 /* A repeated string instruction has window addresses in RSI and RDI (string.c): turn them into guest addresses. */
 static void leave_window(const struct vcpu *v, greg_t *regs)
 {
+    bool code64 = v->mode & MODE_CODE64;
     const u8 *at = (const u8 *)(uintptr_t)regs[REG_RIP];
-    if (at[0] != 0xf3 && at[0] != 0xf2) return;
-    u8 opcode = at[1] == 0x66 ? at[2] : at[1];
-    if (opcode < 0xa4 || opcode > 0xaf) return;
-    regs[REG_RDI] = (u32)(regs[REG_RDI] - (greg_t)v->shadow->window);
-    if (opcode <= 0xa7) regs[REG_RSI] = (u32)(regs[REG_RSI] - (greg_t)v->shadow->window);
+    if (at[0] != HOST_REP && at[0] != HOST_REPNE) return;
+    at++;
+    if (*at == HOST_OPERAND16 || (code64 && (*at & 0xf0) == HOST_REX)) at++;
+    if (*at < 0xa4 || *at > 0xaf) return;
+    greg_t source = code64 ? regs[REG_R9] : -(greg_t)v->shadow->window;
+    greg_t destination = code64 ? regs[REG_R10] : source, mask = code64 ? -1 : (greg_t)UINT32_MAX;
+    regs[REG_RDI] = (regs[REG_RDI] + destination) & mask;
+    if (*at <= 0xa7) regs[REG_RSI] = (regs[REG_RSI] + source) & mask;
 }
 
 static bool send_to_interpreter(int signal, const siginfo_t *info, greg_t *regs)
@@ -67,8 +71,8 @@ static bool send_to_interpreter(int signal, const siginfo_t *info, greg_t *regs)
     struct block *block = cache_block_at(&t->cache, offset);
     struct site site;
     if (!block || !block_site_at(block, offset, &site)) return false;
+    if (v->mode & MODE_WINDOW) leave_window(v, regs);
     if (regs[REG_TRAPNO] == TRAP_PAGE_FAULT) {
-        if (!(v->mode & MODE_CODE64)) leave_window(v, regs);
         if (checked_note(&t->checked, block_key(block).gpa + site.guest)) {
             cache_kill(&t->cache, block);
             v->counters->window_checked++;
@@ -135,10 +139,14 @@ static void handler(int signal, siginfo_t *info, void *context)
 {
     ucontext_t *uc = context;
     if (return_to_interpreter(uc->uc_mcontext.gregs)) return;
-    note_exit(uc->uc_mcontext.gregs);
-    if (empty_return_stack(signal, info, uc->uc_mcontext.gregs)) return;
-    if (enter_into_window(signal, info, uc->uc_mcontext.gregs)) return;
-    if (send_to_interpreter(signal, info, uc->uc_mcontext.gregs)) return;
+    greg_t *regs = uc->uc_mcontext.gregs;
+    note_exit(regs);
+    bool sheltered = current && current->fpu_sheltered;
+    bool served = empty_return_stack(signal, info, regs) || enter_into_window(signal, info, regs) ||
+                  send_to_interpreter(signal, info, regs);
+    /* The host gives handlers an FPU state of their own and restores the guest's. What an event log has sheltered here is not it. */
+    if (current) current->fpu_sheltered = sheltered;
+    if (served) return;
     /* A bug of Ringer's: with the default action, the instruction kills the process when it is executed again. */
     struct sigaction fallback = {.sa_handler = SIG_DFL};
     sigaction(signal, &fallback, NULL);

@@ -4,9 +4,10 @@
  * Without REP: LODS, STOS, MOVS, SCAS, CMPS. The code tests DF; if it is set, the interpreter executes the instruction.
  *
  * With REP, MOVS, STOS, CMPS and SCAS become the host's own instruction on host addresses, provided that each operand
- * lies within one page and DF is clear. All other cases go to THUNK_STRING, which works page by page.
+ * lies within one page, or in a window, and DF is clear. All other cases go to THUNK_STRING, which works page by page.
  */
 #include "build.h"
+#include "mmu/long_window.h"
 
 static unsigned element_bytes(const struct insn *i)
 {
@@ -181,6 +182,54 @@ static void repeat_in_window(struct build *b, bool source, bool destination, boo
     stub->flags = compares;
 }
 
+/* In a window of 64-bit code: the segment of each operand is verified (verify.c), and licenses what the instruction reaches from
+ * there (long_window.h, invariant 1). Either class will do. The handler of a host page fault turns RSI and RDI into guest
+ * addresses by r9 and r10. */
+static bool long_window_reaches(const struct build *b)
+{
+    return (b->mode & MODE_WINDOW) && is_code64(b) && !b->checked[b->n];
+}
+
+/* `minus` = what is to be subtracted from a guest address in the segment of `reg`: 0 for LONG_LOW. Returns the rel32 of a jump
+ * that is taken if the segment is in no window. */
+static u32 find_delta(struct build *b, u8 reg, u8 minus)
+{
+    struct host_mem class = mem_bis(REG_TABLES, minus, 1);
+    class.disp = (s32)(offsetof(struct tlb, segment) - offsetof(struct tlb, slot));
+    emit_mov_rr64(&b->e, minus, reg);
+    emit_shift_ri(&b->e, true, SHIFT_SHR, minus, 32);
+    emit_movzx16(&b->e, minus, minus);
+    emit_load8(&b->e, minus, class);
+    emit_alu_ri(&b->e, false, ALU_SUB, minus, LONG_LOW);
+    u32 none = emit_jcc(&b->e, CC_B);
+    emit_neg64(&b->e, minus);
+    emit_alu_rm(&b->e, true, ALU_AND, minus, mem_frame(FRAME_WINDOW_NEGATED));
+    return none;
+}
+_Static_assert(LONG_NONE == 0 && LONG_LOW == 1 && LONG_HIGH == 2, "find_delta() makes 0 and ones of them");
+
+static void repeat_in_long_window(struct build *b, bool source, bool destination, bool compares)
+{
+    u32 callout = make_callout(b, false);
+    struct stub *stub = string_stub(b, callout, if_backward(b));
+    emit_alu_ri(&b->e, true, ALU_CMP, RCX, LONG_REACH >> log2_of(element_bytes(b->i)));
+    stub->from[1] = emit_jcc(&b->e, CC_A);
+    if (source) stub->from[2] = find_delta(b, RSI, REG_LINEAR);
+    if (destination) stub->from[3] = find_delta(b, RDI, REG_ENTRY);
+    if (source) emit_alu_rr(&b->e, true, ALU_SUB, RSI, REG_LINEAR);
+    if (destination) emit_alu_rr(&b->e, true, ALU_SUB, RDI, REG_ENTRY);
+    emit_count(b, &b->v->counters->string_inline);
+    if (compares) flags_to_host(b);
+    b->site[b->n].parked = b->flags != FLAGS_HOST;
+    repeat(b, element_bytes(b->i));
+    if (source) leave_host(b, RSI, REG_LINEAR);
+    if (destination) leave_host(b, RDI, REG_ENTRY);
+    if (compares) b->flags = FLAGS_HOST;
+    stub->back = b->e.at;
+    stub->flags = compares;
+    hoist_forget(b);
+}
+
 static bool can_repeat(const struct build *b, bool source, bool destination, bool writes)
 {
     bool based = (source && mode_seg(b->mode, b->i->mem_seg) != MODE_SEG_FLAT) ||
@@ -197,6 +246,10 @@ static void emit_repeated(struct build *b, bool source, bool destination, bool w
     unsigned size = element_bytes(b->i), log2 = log2_of(size);
     if (window_reaches(b, source, destination)) {
         repeat_in_window(b, source, destination, compares);
+        return;
+    }
+    if (long_window_reaches(b)) {
+        repeat_in_long_window(b, source, destination, compares);
         return;
     }
     struct stub *stubs[2];

@@ -45,6 +45,7 @@ static bool make_memory(struct vm *vm, char *error, size_t error_bytes)
     vm->shadow.forced_slow = vm->options->translator.forced_slow;
     vm->shadow.untraced = vm->options->no_traces;
     vm->shadow.windows = vm->options->windows;
+    vm->shadow.deterministic = vm->options->deterministic;
     vm->shadow.no_low_window = vm->options->no_low_window;
     vm->shadow.no_borrowing = vm->options->no_borrowing;
     if (vm->options->spaces) vm->shadow.spaces_max = vm->options->spaces;

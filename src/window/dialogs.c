@@ -233,7 +233,7 @@ void dialog_stop(struct window *w, const char *name)
     int answer = gtk_dialog_run(GTK_DIALOG(dialog));
     gtk_widget_destroy(dialog);
     g_free(ask);
-    char *doing = g_strdup_printf("Shutting %s down", name);
+    char *doing = g_strdup_printf(answer == ANSWER_SHUT_DOWN ? "Shutting %s down" : "Switching %s off", name);
     if (answer == ANSWER_SHUT_DOWN) window_run(w, doing, (const char *[]){"stop", name, NULL});
     if (answer == ANSWER_SWITCH_OFF) window_run(w, doing, (const char *[]){"stop", "--now", name, NULL});
     g_free(doing);

@@ -115,13 +115,13 @@ package_source() {
     source_port=$(sed -n 's/^port //p' "$temporary/source")
 }
 
-# ssh_key: a key in $temporary/key. remote COMMAND, copy FROM TO: as root, through the forwarded port $port.
+# ssh_key: a key in $temporary/key. remote COMMAND, copy [OPTION] FROM TO: as root, through the forwarded port $port.
 ssh_key() {
     ssh-keygen -q -t ed25519 -N '' -C test -f "$temporary/key"
     ssh_options=(-q -i "$temporary/key" -o BatchMode=yes -o StrictHostKeyChecking=no -o "UserKnownHostsFile=/dev/null" -o ConnectTimeout=60)
 }
 remote() { ssh "${ssh_options[@]}" -p "$port" root@127.0.0.1 "$@"; }
-copy() { scp "${ssh_options[@]}" -P "$port" "$1" "$2"; }
+copy() { scp "${ssh_options[@]}" -P "$port" "$@"; }
 
 # make_guest MODULE...: makes $temporary/initramfs-$kernel. Its script is commands that set the card up, with the address
 # net.address= of the kernel's command line, and then standard input.

@@ -321,6 +321,9 @@ static void test_timer_and_link(void)
     CHECK(!(get(MSR, 1) & 4) && (get(BMSR, 2) & 4));
     net_rig_carrier(false);
     CHECK((get(MSR, 1) & 4) && !(get(BMSR, 2) & 4) && (get(ISR, 2) & INT_LINK));
+    /* Linux's 8139too looks for the change here, once. */
+    CHECK(get(CSCR, 2) & 1 << 11);
+    CHECK(!(get(CSCR, 2) & 1 << 11));
     net_rig_carrier(true);
     put(CR, 1, CR_RST);
     CHECK_EQ(get(CR, 1), CR_BUFE);

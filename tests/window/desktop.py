@@ -13,6 +13,7 @@ usage: desktop.py COMMAND... (on the display named by DISPLAY), several separate
     size WIDTH HEIGHT     make the window this big, in the corner of the screen
     geometry W H          wait until it is
     close                 what the close button sends
+    leave                 the keyboard goes to nothing, as to another program; the next "find" gives it back
     pixel X Y             print it
     shot FILE             the window as PPM
     shows FILE            wait until the window is the picture in FILE (PPM), to the last pixel
@@ -142,6 +143,11 @@ def push(button, down):
     time.sleep(PACE)
 
 
+def leave():
+    display.set_input_focus(X.NONE, X.RevertToPointerRoot, X.CurrentTime)
+    display.sync()
+
+
 def close():
     window.send_event(event.ClientMessage(window=window, client_type=display.intern_atom("WM_PROTOCOLS"),
                                           data=(32, [display.intern_atom("WM_DELETE_WINDOW"), 0, 0, 0, 0])))
@@ -251,7 +257,7 @@ COMMANDS = {
     "find": find, "title": lambda text: wait("the title \"%s\"" % text, lambda: text in title_of(window)),
     "key": lambda chord: press([keycode(name) for name in chord.split("-")]), "type": type_text, "move": move,
     "down": lambda button: push(button, 1), "up": lambda button: push(button, 0),
-    "click": lambda button: (push(button, 1), push(button, 0)), "close": close, "pixel": pixel, "shot": shot,
+    "click": lambda button: (push(button, 1), push(button, 0)), "close": close, "leave": leave, "pixel": pixel, "shot": shot,
     "latency": latency, "size": resize, "shows": shows, "still": still, "answered": answered,
     "geometry": lambda w, h: wait("%sx%s" % (w, h), lambda: geometry() == (int(w), int(h))),
     "sleep": lambda seconds: time.sleep(float(seconds)),

@@ -125,7 +125,10 @@ static u32 memory_read(void *device, u32 offset, unsigned size)
 {
     struct rtl8139 *r = device;
     refresh(r);
-    return (u32)load_any(&r->reg[offset & (RTL8139_REGISTER_BYTES - 1)], size);
+    offset &= RTL8139_REGISTER_BYTES - 1;
+    u32 value = (u32)load_any(&r->reg[offset], size);
+    if (offset < CSCR + 2 && offset + size > CSCR) rtl8139_cscr_read(r);
+    return value;
 }
 
 /* The bytes of the register that `at` is in. */
@@ -287,8 +290,7 @@ static void has_frames(void *chip)
 
 static void carrier(void *chip, bool up)
 {
-    rtl8139_link(chip, up);
-    rtl8139_cause(chip, INT_LINK);
+    rtl8139_link_changed(chip, up);
 }
 
 static const struct net_fifo_ops fifo_ops = {

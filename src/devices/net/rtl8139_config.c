@@ -15,8 +15,11 @@ enum { MSR_LINK_DOWN = 1 << 2, MSR_WRITABLE = 0xc0 };
 enum { BMCR_RESET = 1 << 15, BMCR_RESTART = 1 << 9, BMCR_WRITABLE = 0x3100 };
 enum { BMSR_ABILITIES = 0x7809, BMSR_UP = 1 << 2, BMSR_NEGOTIATED = 1 << 5 };
 enum { ABLE_ALL = 0x05e1, PARTNER_ALL = 0x45e1 };
-/* CSCR (C 6.27): Con_status */
-enum { CSCR_CONNECTED = 1 << 3, CSCR_AT_RESET = 0x01c0 };
+/*
+ * CSCR (C 6.27): Con_status. Bit 11 is reserved there; older chips of the family show in it that the link has changed, and Linux's 8139too looks
+ * at the link only when it is set (CSCR_LinkChangeBit). A read clears it.
+ */
+enum { CSCR_CHANGED = 1 << 11, CSCR_CONNECTED = 1 << 3, CSCR_AT_RESET = 0x01c0 };
 
 void rtl8139_link(struct rtl8139 *r, bool up)
 {
@@ -30,6 +33,18 @@ void rtl8139_link(struct rtl8139 *r, bool up)
     pci_put16(reg + ANLPAR, up ? PARTNER_ALL : 0);
     pci_put16(reg + ANER, up ? 1 : 0);
     pci_put16(reg + CSCR, up ? csr | CSCR_CONNECTED : csr);
+}
+
+void rtl8139_link_changed(struct rtl8139 *r, bool up)
+{
+    rtl8139_link(r, up);
+    pci_put16(r->reg + CSCR, pci_get16(r->reg + CSCR) | CSCR_CHANGED);
+    rtl8139_cause(r, INT_LINK);
+}
+
+void rtl8139_cscr_read(struct rtl8139 *r)
+{
+    pci_put16(r->reg + CSCR, pci_get16(r->reg + CSCR) & (u16)~CSCR_CHANGED);
 }
 
 void rtl8139_phy_write(struct rtl8139 *r, unsigned at, u16 value)

@@ -119,6 +119,9 @@ void rtl8139_cause(struct rtl8139 *r, unsigned causes);
 void rtl8139_fill_eeprom(struct rtl8139 *r);
 void rtl8139_config_reset(struct rtl8139 *r);
 void rtl8139_link(struct rtl8139 *r, bool up);
+/* The cable was pulled or came back; CSCR was read. */
+void rtl8139_link_changed(struct rtl8139 *r, bool up);
+void rtl8139_cscr_read(struct rtl8139 *r);
 u8 rtl8139_9346_read(const struct rtl8139 *r);
 void rtl8139_9346_write(struct rtl8139 *r, u8 value);
 void rtl8139_config_write(struct rtl8139 *r, unsigned at, u8 value);
