@@ -23,7 +23,7 @@ LITERATURE = {
 
 
 def in_bytes(size):
-    return int(size[:-1]) << {"K": 10, "M": 20}[size[-1]]
+    return int(size[:-1]) << {"K": 10, "M": 20, "G": 30}[size[-1]]
 
 
 def lines_of(sweep, rows):
@@ -51,6 +51,7 @@ def panel(axis, sweep, rows, column, title, labels):
     axis.set_xticks(range(len(values)), values, fontsize=7, rotation=0 if len(values) < 9 else 45)
     axis.set_title(title, fontsize=8, loc="left")
     axis.tick_params(axis="y", labelsize=7)
+    axis.yaxis.get_offset_text().set_fontsize(7)
     axis.set_ylim(bottom=0)
     axis.grid(axis="y", color="#e2e8f0")
 

@@ -6,6 +6,7 @@
  */
 #include "base/confine.h"
 #include "base/log.h"
+#include "base/words.h"
 #include "board/device_table.h"
 #include "boot/loader.h"
 #include "chardev/terminal.h"
@@ -225,6 +226,25 @@ static bool is_understood(int argc, char **argv, char *error, size_t error_bytes
     return good;
 }
 
+/* Commands for those who study a machine. All their options take values. */
+static const struct {
+    const char *name;
+    int (*run)(int count, char **words);
+} studies[] = {{"watch", watch_command},
+               {"inspect", inspect_command},
+               {"census", census_command},
+               {"simulate", simulate_command},
+               {"explain", explain_command}};
+
+static int study(int (*run)(int count, char **words), int count, char **words)
+{
+    char **joined = words_join(&count, words);
+    if (!joined) die(STATUS_HOST, "there is not enough memory");
+    int status = run(count, joined);
+    words_free(joined);
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     struct options options;
@@ -233,12 +253,9 @@ int main(int argc, char **argv)
     /* So that a write beyond the user's limit on file sizes gives EFBIG. */
     signal(SIGXFSZ, SIG_IGN);
     if (argc > 1 && !strcmp(argv[1], "ctl")) return ctl_command(argc - 2, argv + 2);
-    if (argc > 1 && !strcmp(argv[1], "watch")) return watch_command(argc - 2, argv + 2);
-    if (argc > 1 && !strcmp(argv[1], "inspect")) return inspect_command(argc - 2, argv + 2);
     if (argc > 1 && !strcmp(argv[1], "disk")) return disk_command(argc - 2, argv + 2);
-    if (argc > 1 && !strcmp(argv[1], "census")) return census_command(argc - 2, argv + 2);
-    if (argc > 1 && !strcmp(argv[1], "simulate")) return simulate_command(argc - 2, argv + 2);
-    if (argc > 1 && !strcmp(argv[1], "explain")) return explain_command(argc - 2, argv + 2);
+    for (unsigned n = 0; argc > 1 && n < ARRAY_SIZE(studies); n++)
+        if (!strcmp(argv[1], studies[n].name)) return study(studies[n].run, argc - 2, argv + 2);
     if (argc > 1 && !strcmp(argv[1], "window")) return window_command(argc - 2, argv + 2);
     if (argc == 1 && window_is_wanted()) return window_command(0, NULL);
     if (argc > 1 && kept_is_command(argv[1])) {

@@ -57,11 +57,18 @@ struct disk {
     bool read_only;
     bool can_discard; /* DISK_DISCARD and DISK_ZERO are accepted */
     void (*submit)(struct disk *disk, struct disk_request *request);
+    /* The drive's tray has opened or closed. NULL: nobody is told. */
+    void (*tray_moved)(struct disk *disk, bool open);
 };
 
 static inline void disk_submit(struct disk *disk, struct disk_request *request)
 {
     disk->submit(disk, request);
+}
+
+static inline void disk_tray_moved(struct disk *disk, bool open)
+{
+    if (disk->tray_moved) disk->tray_moved(disk, open);
 }
 
 #endif

@@ -222,11 +222,16 @@ static void put_in(struct block_disk *disk, struct disk_image *image)
     disk->failures = 0;
 }
 
-/* Flush the image: some devices have no flush command, and some guests do not use it. */
-static void take_out(struct block_disk *disk)
+/* Some devices have no flush command, and some guests do not use it. */
+static void flush_at_end(struct block_disk *disk)
 {
     int failed = disk->image ? flush(disk) : 0;
     if (failed) log_warn("%s: cannot flush: %s", disk->name, strerror(-failed));
+}
+
+static void take_out(struct block_disk *disk)
+{
+    flush_at_end(disk);
     disk_image_close(disk->image);
 }
 
@@ -255,6 +260,22 @@ bool block_disk_change(struct block_disk *disk, struct disk_image *image, const 
     free(disk->name);
     disk->name = new_name;
     return true;
+}
+
+void block_disk_swap(struct block_disk *one, struct block_disk *other)
+{
+    struct disk_crew *crew = one->crew;
+    disk_crew_drain(crew);
+    disk_crew_lock_idle(crew);
+    flush_at_end(one);
+    flush_at_end(other);
+    struct disk_image *image = one->image;
+    char *name = one->name;
+    put_in(one, other->image);
+    put_in(other, image);
+    one->name = other->name;
+    other->name = name;
+    disk_crew_unlock(crew);
 }
 
 void block_disk_give_up(struct block_disk *disk)

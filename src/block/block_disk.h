@@ -48,6 +48,8 @@ void block_disk_init(struct block_disk *disk, struct disk_crew *crew, struct dis
 /* Replace the image by another one (NULL: none). Waits for requests in progress, writes the old image back and closes it.
  * No request may be held. False when the host is out of memory. */
 bool block_disk_change(struct block_disk *disk, struct disk_image *image, const char *name);
+/* Exchange the images of two disks, and their names. Otherwise the same. */
+void block_disk_swap(struct block_disk *one, struct block_disk *other);
 /* Take the disk from the crew, which goes on. No request may be in progress. */
 void block_disk_leave(struct block_disk *disk);
 /* Requests of the disk that are held end with their error. */

@@ -46,6 +46,7 @@ enum board_event {
     BOARD_BALLOON_CHANGED, /* value: bytes that the guest has */
     BOARD_WATCHDOG,        /* text: what is done about it */
     BOARD_DEVICE_DELETED,  /* text: the device's id, or NULL */
+    BOARD_TRAY_MOVED,      /* text: the drive's name; value: 1: the tray is open */
 };
 
 /* How often held disk requests are tried again. */

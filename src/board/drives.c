@@ -41,12 +41,39 @@ static void name_drive(char *name, size_t bytes, const struct drive_option *opti
              file ? file : "empty");
 }
 
+void drive_name(const struct drive *drive, char name[DRIVE_NAME_BYTES])
+{
+    if (drive->id && drive->id[0] != '#')
+        snprintf(name, DRIVE_NAME_BYTES, "%s", drive->id);
+    else if (drive->interface == DRIVE_FLOPPY)
+        snprintf(name, DRIVE_NAME_BYTES, "floppy%u", drive->index);
+    else if (drive->interface == DRIVE_IDE)
+        snprintf(name, DRIVE_NAME_BYTES, "ide%u-%s%u", drive->index / 2,
+                 drive->medium == MEDIUM_CDROM ? "cd" : "hd", drive->index % 2);
+    else
+        snprintf(name, DRIVE_NAME_BYTES, "%s%u", drive_interface_name(drive->interface), drive->index);
+}
+
+bool drive_is_removable(const struct drive *drive)
+{
+    return drive->interface == DRIVE_FLOPPY || drive->medium == MEDIUM_CDROM;
+}
+
+static void tray_moved(struct disk *disk, bool open)
+{
+    const struct drive *drive = container_of(disk, struct drive, block.disk);
+    char name[DRIVE_NAME_BYTES];
+    drive_name(drive, name);
+    board_tell(drive->block.crew->machine, BOARD_TRAY_MOVED, name, open);
+}
+
 static bool open_drive(struct drives *drives, struct drive *drive, const struct drive_option *option,
                        char *error, size_t error_bytes)
 {
     struct disk_image *image = NULL;
     char name[256];
-    if (option->file && !(image = open_image(drives, option, option->file, error, error_bytes))) return false;
+    bool open = option->file && !option->above;
+    if (open && !(image = open_image(drives, option, option->file, error, error_bytes))) return false;
     drive->fitted = true;
     drive->option = option;
     drive->interface = option->interface;
@@ -58,6 +85,7 @@ static bool open_drive(struct drives *drives, struct drive *drive, const struct 
     name_drive(name, sizeof(name), option, option->file);
     struct block_disk *block = &drive->block;
     block_disk_init(block, &drives->crew, image, name);
+    block->disk.tray_moved = tray_moved;
     block->on_read_error = option->on_read_error;
     block->on_write_error = option->on_write_error;
     block->detect_zeroes = option->detect_zeroes;
@@ -102,11 +130,34 @@ bool drives_add(struct drives *drives, const struct drive_option *option, char *
     return true;
 }
 
+/* The image in the drive is its node's again; the drive is empty. */
+static void give_back(struct drive *drive)
+{
+    block_disk_swap(&drive->block, &drive->node->block);
+    drive->node->user = NULL;
+    drive->node = NULL;
+}
+
 void drives_remove(struct drives *drives, struct drive *drive)
 {
+    if (drive->node) give_back(drive);
     block_disk_leave(&drive->block);
     block_disk_destroy(&drive->block);
     *drive = (struct drive){.fitted = false};
+}
+
+void drives_settle_node(struct drives *drives, struct drive *node)
+{
+    const struct drive_option *option = node->option;
+    struct disk_image *image = NULL;
+    char name[256], error[256];
+    if (!option->above == !!node->block.image) return;
+    if (!option->above && !(image = open_image(drives, option, option->file, error, sizeof(error)))) {
+        log_warn("the node %s has no image any more: %s", option->id, error);
+        return;
+    }
+    name_drive(name, sizeof(name), option, option->file);
+    if (!block_disk_change(&node->block, image, name)) disk_image_close(image);
 }
 
 struct disk_image *drives_open_medium(struct drives *drives, const struct drive *drive, const char *file,
@@ -115,17 +166,35 @@ struct disk_image *drives_open_medium(struct drives *drives, const struct drive 
     return open_image(drives, drive->option, file, error, error_bytes);
 }
 
+/* A request that fails now may be held, and must not be tried on the new medium. */
+static bool may_change(struct drives *drives, char *error, size_t error_bytes)
+{
+    disk_crew_drain(&drives->crew);
+    if (!drives->crew.held.first) return true;
+    snprintf(error, error_bytes, "the machine is paused until a transfer succeeds");
+    return false;
+}
+
 bool drives_change(struct drives *drives, struct drive *drive, struct disk_image *image, const char *file,
                    char *error, size_t error_bytes)
 {
     char name[256];
     name_drive(name, sizeof(name), drive->option, file);
-    disk_crew_drain(
-        &drives->crew); /* a request that fails now may be held, and must not be tried on the new medium */
-    bool held = drives->crew.held.first;
-    if (!held && block_disk_change(&drive->block, image, name)) return true;
-    snprintf(error, error_bytes, held ? "the machine is paused until a transfer succeeds" : "out of memory");
+    if (!may_change(drives, error, error_bytes)) return false;
+    if (drive->node) give_back(drive);
+    if (block_disk_change(&drive->block, image, name)) return true;
+    snprintf(error, error_bytes, "out of memory");
     return false;
+}
+
+bool drives_insert(struct drives *drives, struct drive *drive, struct drive *node, char *error,
+                   size_t error_bytes)
+{
+    if (!may_change(drives, error, error_bytes)) return false;
+    block_disk_swap(&drive->block, &node->block);
+    drive->node = node;
+    node->user = drive;
+    return true;
 }
 
 struct drive *drives_at(struct drives *drives, enum drive_interface interface, unsigned index)

@@ -2,6 +2,7 @@
 
 #include "board.h"
 #include "drives.h"
+#include "options/options_json.h"
 #include "wire_net.h"
 
 #include <stdio.h>
@@ -147,14 +148,57 @@ bool unplug_device(struct plug *plug, const char *id, bool *found, char *error, 
 
 /* --- drives --- */
 
+/* The nodes below an option that comes let go of their images, which are part of its own; when it has gone, they open them
+ * again. */
+static void settle_below(struct plug *plug, struct drive_option *const below[2])
+{
+    for (unsigned n = 0; n < 2; n++)
+        if (below[n])
+            drives_settle_node(plug->board->drives, drives_by_id(plug->board->drives, below[n]->id));
+}
+
+static void release_drive(struct plug *plug, struct drive_option *option)
+{
+    struct drive_option *const below[2] = {option->below[0], option->below[1]};
+    drive_option_release(option);
+    settle_below(plug, below);
+}
+
+/* `option`: NULL fails. */
+static bool add_drive(struct plug *plug, struct drive_option *option, char *error, size_t error_bytes)
+{
+    if (!option) return false;
+    settle_below(plug, option->below);
+    if (drives_add(plug->board->drives, option, error, error_bytes)) return true;
+    release_drive(plug, option);
+    return false;
+}
+
 bool plug_drive(struct plug *plug, const char *list, char *error, size_t error_bytes)
 {
     if (!may_change(plug, error, error_bytes)) return false;
-    struct drive_option *option = drive_options_plug(&plug->options->drives, list, error, error_bytes);
-    if (!option) return false;
-    if (drives_add(plug->board->drives, option, error, error_bytes)) return true;
-    drive_option_release(option);
-    return false;
+    return add_drive(plug, drive_options_plug(&plug->options->drives, list, error, error_bytes), error,
+                     error_bytes);
+}
+
+/* A node below another one is no device's, nor in a drive. */
+static bool may_stack(const struct plug *plug, struct json_object *node, char *error, size_t error_bytes)
+{
+    const char *names[2];
+    options_nodes_below(node, names);
+    for (unsigned n = 0; n < 2; n++) {
+        const struct drive *drive = names[n] ? drives_by_id(plug->board->drives, names[n]) : NULL;
+        if (drive && (drive->user || device_options_use_drive(&plug->options->devices, names[n])))
+            return SAY("Node %.100s is in use", names[n]);
+    }
+    return true;
+}
+
+bool plug_node(struct plug *plug, struct json_object *node, char *error, size_t error_bytes)
+{
+    if (!may_change(plug, error, error_bytes) || !may_stack(plug, node, error, error_bytes)) return false;
+    return add_drive(plug, drive_options_plug_node(&plug->options->drives, node, error, error_bytes), error,
+                     error_bytes);
 }
 
 bool unplug_drive(struct plug *plug, const char *id, bool *found, char *error, size_t error_bytes)
@@ -165,10 +209,11 @@ bool unplug_drive(struct plug *plug, const char *id, bool *found, char *error, s
     struct drive *drive = option ? drives_by_id(plug->board->drives, id) : NULL;
     *found = drive != NULL;
     if (!drive) return SAY("Failed to find node with node-name='%.100s'", id);
-    if (option->interface != DRIVE_NONE || device_options_use_drive(&plug->options->devices, id))
+    if (option->interface != DRIVE_NONE || drive->user || option->above ||
+        device_options_use_drive(&plug->options->devices, id))
         return SAY("Node %.100s is in use", id);
     drives_remove(plug->board->drives, drive);
-    drive_option_release(option);
+    release_drive(plug, option);
     return true;
 }
 

@@ -23,6 +23,7 @@
 #include <stddef.h>
 
 struct board;
+struct json_object;
 struct board_options;
 
 struct plug {
@@ -45,6 +46,8 @@ void plug_reset(struct plug *plug);
 /* Lists as those of -device, -drive and -netdev. */
 bool plug_device(struct plug *plug, const char *list, char *error, size_t error_bytes);
 bool plug_drive(struct plug *plug, const char *list, char *error, size_t error_bytes);
+/* `node`: as that of a -blockdev */
+bool plug_node(struct plug *plug, struct json_object *node, char *error, size_t error_bytes);
 bool plug_net(struct plug *plug, const char *list, char *error, size_t error_bytes);
 
 /* Asks the guest. *found: there is such a device. */

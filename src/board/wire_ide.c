@@ -67,18 +67,27 @@ void wire_ide_suspend(struct wire_ide *wire)
     piix3_ide_suspend(&wire->ide);
 }
 
-static const struct property properties[] = {
-    {"drive", PROPERTY_DRIVE, .help = "what is in it", .required = true},
-    {"serial", PROPERTY_TEXT, .help = "serial number, for the guest"},
-    {"bootindex", PROPERTY_NUMBER, .help = "firmware tries small numbers first", .most = 99},
+/* clang-format off */
+#define COMMON                                                                                               \
+    {"serial", PROPERTY_TEXT, .help = "serial number, for the guest"},                                       \
+    {"bootindex", PROPERTY_NUMBER, .help = "firmware tries small numbers first", .most = 99},                \
     {0},
+static const struct property disk_properties[] = {
+    {"drive", PROPERTY_DRIVE, .help = "what is in it", .required = true},
+    COMMON
 };
+static const struct property cd_properties[] = {
+    {"drive", PROPERTY_DRIVE, .help = "what is in it (default: nothing)"},
+    COMMON
+};
+#undef COMMON
+/* clang-format on */
 
 const struct device_type ide_hd_type = {
     .name = "ide-hd",
     .bus = &bus_ide,
     .help = "disk on the PIIX3's IDE controller",
-    .properties = properties,
+    .properties = disk_properties,
     .interface = DRIVE_IDE,
     .medium = MEDIUM_DISK,
 };
@@ -87,7 +96,7 @@ const struct device_type ide_cd_type = {
     .name = "ide-cd",
     .bus = &bus_ide,
     .help = "CD drive on the PIIX3's IDE controller",
-    .properties = properties,
+    .properties = cd_properties,
     .interface = DRIVE_IDE,
     .medium = MEDIUM_CDROM,
 };

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 /* The driver says the size after each piece of a megabyte. Clients get one event in this much guest time. */
 #define CHANGE_NS 1000000000u
@@ -16,6 +17,9 @@ struct wired_balloon {
     struct virtio_balloon balloon; /* first */
     struct board *board;
     struct timer tell;
+    struct timer poll; /* for statistics */
+    unsigned poll_s;   /* 0: off */
+    s64 told_s;
 };
 
 static void tell(void *device)
@@ -30,9 +34,23 @@ static void changed(void *owner, u32 actual)
     if (!wired->tell.armed) timer_arm(&wired->tell, clock_now(wired->board->clock) + CHANGE_NS);
 }
 
+static void poll(void *device)
+{
+    struct wired_balloon *wired = device;
+    virtio_balloon_ask_stats(&wired->balloon);
+    timer_arm(&wired->poll, clock_now(wired->board->clock) + wired->poll_s * (u64)1000000000);
+}
+
+static void told(void *owner)
+{
+    struct wired_balloon *wired = owner;
+    wired->told_s = time(NULL);
+}
+
 static void destroy(void *device)
 {
     struct wired_balloon *wired = device;
+    timer_cancel(&wired->poll);
     timer_cancel(&wired->tell);
     free(wired);
 }
@@ -50,9 +68,11 @@ static bool create(struct board *board, const struct device_option *option, char
     }
     wired->board = board;
     timer_init(&wired->tell, board->clock, tell, wired);
+    timer_init(&wired->poll, board->clock, poll, wired);
     board_add_device(board, option, wired, virtio_reset_line, destroy);
     virtio_balloon_init(&wired->balloon, &board->pci, &board->dma, &virtio, &how);
     wired->balloon.changed = changed;
+    wired->balloon.told = told;
     wired->balloon.owner = wired;
     return true;
 }
@@ -80,6 +100,29 @@ struct virtio_balloon *board_balloon(const struct board *board)
     for (unsigned n = 0; n < options->count; n++)
         if (options->device[n].type == &virtio_balloon_type) return board->device[n].device;
     return NULL;
+}
+
+static struct wired_balloon *wired_of(const struct board *board)
+{
+    return container_of(board_balloon(board), struct wired_balloon, balloon);
+}
+
+void board_balloon_poll(struct board *board, unsigned seconds)
+{
+    struct wired_balloon *wired = wired_of(board);
+    wired->poll_s = seconds;
+    timer_cancel(&wired->poll);
+    if (seconds) poll(wired);
+}
+
+unsigned board_balloon_poll_s(const struct board *board)
+{
+    return wired_of(board)->poll_s;
+}
+
+s64 board_balloon_told_s(const struct board *board)
+{
+    return wired_of(board)->told_s;
 }
 
 u64 board_balloon_bytes(const struct board *board, const struct virtio_balloon *balloon)

@@ -119,22 +119,31 @@ static bool create_cd(struct board *board, const struct device_option *option, c
     return create_unit(board, option, true, error, error_bytes);
 }
 
-static const struct property unit_properties[] = {
-    {"drive", PROPERTY_DRIVE, .help = "what is in it", .required = true},
-    {"serial", PROPERTY_TEXT, .help = "serial number"},
-    {"vendor", PROPERTY_TEXT, .help = "vendor, 8 characters"},
-    {"product", PROPERTY_TEXT, .help = "product, 16 characters"},
-    {"ver", PROPERTY_TEXT, .help = "revision, 4 characters"},
-    {"removable", PROPERTY_SWITCH, .help = "the medium can be removed"},
-    {"bootindex", PROPERTY_NUMBER, .help = "firmware tries small numbers first", .most = 99},
+/* clang-format off */
+#define COMMON                                                                                               \
+    {"serial", PROPERTY_TEXT, .help = "serial number"},                                                      \
+    {"vendor", PROPERTY_TEXT, .help = "vendor, 8 characters"},                                               \
+    {"product", PROPERTY_TEXT, .help = "product, 16 characters"},                                            \
+    {"ver", PROPERTY_TEXT, .help = "revision, 4 characters"},                                                \
+    {"removable", PROPERTY_SWITCH, .help = "the medium can be removed"},                                     \
+    {"bootindex", PROPERTY_NUMBER, .help = "firmware tries small numbers first", .most = 99},                \
     {0},
+static const struct property disk_properties[] = {
+    {"drive", PROPERTY_DRIVE, .help = "what is in it", .required = true},
+    COMMON
 };
+static const struct property cd_properties[] = {
+    {"drive", PROPERTY_DRIVE, .help = "what is in it (default: nothing)"},
+    COMMON
+};
+#undef COMMON
+/* clang-format on */
 
 const struct device_type scsi_hd_type = {
     .name = "scsi-hd",
     .bus = &bus_scsi,
     .help = "SCSI disk",
-    .properties = unit_properties,
+    .properties = disk_properties,
     .create = create_disk,
     .plugs = true,
     .unplug = unplug_unit,
@@ -145,7 +154,7 @@ const struct device_type scsi_cd_type = {
     .bus = &bus_scsi,
     .help = "SCSI CD-ROM drive",
     .medium = MEDIUM_CDROM,
-    .properties = unit_properties,
+    .properties = cd_properties,
     .create = create_cd,
     .plugs = true,
     .unplug = unplug_unit,

@@ -113,6 +113,11 @@ void run_screendump(struct control_call *call);
 void run_query_block(struct control_call *call);
 void run_eject(struct control_call *call);
 void run_change(struct control_call *call);
+void run_open_tray(struct control_call *call);
+void run_close_tray(struct control_call *call);
+void run_remove_medium(struct control_call *call);
+void run_insert_medium(struct control_call *call);
+void run_query_nodes(struct control_call *call);
 void run_query_chardev(struct control_call *call);
 void run_guest_agent(struct control_call *call);
 void run_ringbuf_read(struct control_call *call);
@@ -137,6 +142,12 @@ void run_blockdev_del(struct control_call *call);
 void run_netdev_add(struct control_call *call);
 void run_netdev_del(struct control_call *call);
 void run_query_pci(struct control_call *call);
+void run_object_list(struct control_call *call);
+void run_object_get(struct control_call *call);
+void run_object_set(struct control_call *call);
+void run_object_types(struct control_call *call);
+void run_device_properties(struct control_call *call);
+void run_query_iothreads(struct control_call *call);
 
 void print_status(const struct json_object *result, struct json_object *text);
 void print_version(const struct json_object *result, struct json_object *text);
@@ -148,6 +159,8 @@ void print_kvm(const struct json_object *result, struct json_object *text);
 void print_cpus(const struct json_object *result, struct json_object *text);
 void print_balloon(const struct json_object *result, struct json_object *text);
 void print_pci(const struct json_object *result, struct json_object *text);
+void print_object_list(const struct json_object *result, struct json_object *text);
+void print_object_value(const struct json_object *result, struct json_object *text);
 void print_pairs(const struct json_object *result, struct json_object *text);
 
 #endif

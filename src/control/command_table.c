@@ -64,6 +64,19 @@ static const struct control_argument change[] = {TEXT_OPTIONAL("device"),
                                                  SWITCH_FLAG("force", 'f'),
                                                  HIDDEN_TEXT("read-only-mode"),
                                                  END};
+static const struct control_argument open_tray[] = {HIDDEN_TEXT("device"), HIDDEN_TEXT("id"),
+                                                    SWITCH_FLAG("force", 'f'), END};
+static const struct control_argument close_tray[] = {HIDDEN_TEXT("device"), HIDDEN_TEXT("id"), END};
+static const struct control_argument insert_medium[] = {TEXT("id"), TEXT("node-name"), END};
+static const struct control_argument named_nodes[] = {
+    {.name = "flat", .type = ARGUMENT_SWITCH, .optional = true}, END};
+static const struct control_argument object[] = {TEXT("path"), END};
+static const struct control_argument object_get[] = {TEXT("path"), TEXT("property"), END};
+static const struct control_argument object_set[] = {
+    TEXT("path"), TEXT("property"), {.name = "value", .type = ARGUMENT_ANY}, END};
+static const struct control_argument object_types[] = {
+    HIDDEN_TEXT("implements"), {.name = "abstract", .type = ARGUMENT_SWITCH, .optional = true}, END};
+static const struct control_argument of_type[] = {TEXT("typename"), END};
 static const struct control_argument set_link[] = {
     TEXT("name"), {.name = "up", .type = ARGUMENT_SWITCH, .positional = true}, END};
 static const struct control_argument ringbuf[] = {TEXT("device"), NUMBER("size"), HIDDEN_TEXT("format"), END};
@@ -72,7 +85,9 @@ static const struct control_argument memsave[] = {NUMBER("val"), NUMBER("size"),
 static const struct control_argument gdbserver[] = {TEXT_OPTIONAL("device"), END};
 static const struct control_argument inspect[] = {NUMBER("address"), END};
 static const struct control_argument hot[] = {
-    {.name = "most", .type = ARGUMENT_NUMBER, .optional = true, .positional = true}, END};
+    {.name = "most", .type = ARGUMENT_NUMBER, .optional = true, .positional = true},
+    {.name = "period-us", .type = ARGUMENT_NUMBER, .optional = true},
+    END};
 static const struct control_argument balloon[] = {NUMBER("value"), END};
 static const struct control_argument set_password[] = {TEXT("protocol"), TEXT("password"),
                                                        TEXT_OPTIONAL("connected"), END};
@@ -151,6 +166,18 @@ const struct control_command control_commands[] = {
     {"netdev_del", "netdev_del", "end a network that no card has", by_id, .run = run_netdev_del,
      .changes = true},
     {"query-pci", "info pci", "the devices on the PCI bus", NULL, .run = run_query_pci, .print = print_pci},
+    {"qom-list", "qom-list",
+     "the properties of an object, and the objects below it: qom-list /machine/peripheral", object,
+     .run = run_object_list, .print = print_object_list},
+    {"qom-get", "qom-get", "a property of an object: qom-get PATH PROPERTY", object_get,
+     .run = run_object_get, .print = print_object_value},
+    {"qom-set", NULL, "set a property of an object", object_set, .run = run_object_set, .changes = true},
+    {"qom-list-types", NULL, "the types of objects", object_types, .run = run_object_types, .aside = true},
+    {"qom-list-properties", NULL, "the properties of a type of devices", of_type,
+     .run = run_device_properties, .aside = true},
+    {"device-list-properties", NULL, "the same", of_type, .run = run_device_properties, .aside = true},
+    {"query-iothreads", NULL, "threads that the command line gives to devices (none)", NULL,
+     .run = run_query_iothreads, .aside = true},
     {"human-monitor-command", NULL, "run an HMP command and return what it prints", hmp, .run = run_hmp},
     {"send-key", NULL, "press keys together, and release them", send_key, .run = run_send_key,
      .changes = true},
@@ -167,6 +194,15 @@ const struct control_command control_commands[] = {
      .changes = true},
     {"blockdev-change-medium", "change", "put another medium into a drive: change DEVICE FILE", change,
      .run = run_change, .changes = true},
+    {"blockdev-open-tray", NULL, "open a drive's tray, or ask a guest that has locked it", open_tray,
+     .run = run_open_tray, .changes = true},
+    {"blockdev-close-tray", NULL, "close a drive's tray", close_tray, .run = run_close_tray, .changes = true},
+    {"blockdev-remove-medium", NULL, "take the medium out of an open drive", by_id, .run = run_remove_medium,
+     .changes = true},
+    {"blockdev-insert-medium", NULL, "put the image of a blockdev-add into an open drive", insert_medium,
+     .run = run_insert_medium, .changes = true},
+    {"query-named-block-nodes", NULL, "the images that blockdev-add and -blockdev have opened", named_nodes,
+     .run = run_query_nodes},
     {"set_password", "set_password", "set the password of VNC clients: set_password vnc PASSWORD",
      set_password, .run = run_set_password},
     {"change-vnc-password", NULL, "the same", vnc_password, .run = run_vnc_password},
@@ -191,9 +227,10 @@ const struct control_command control_commands[] = {
     {0},
 };
 
-const char *const control_events[] = {"RESET",          "SHUTDOWN", "POWERDOWN",      "STOP",
-                                      "RESUME",         "SUSPEND",  "WAKEUP",         "BLOCK_IO_ERROR",
-                                      "BALLOON_CHANGE", "WATCHDOG", "DEVICE_DELETED", NULL};
+const char *const control_events[] = {
+    "RESET",  "SHUTDOWN",       "POWERDOWN",      "STOP",     "RESUME",         "SUSPEND",
+    "WAKEUP", "BLOCK_IO_ERROR", "BALLOON_CHANGE", "WATCHDOG", "DEVICE_DELETED", "DEVICE_TRAY_MOVED",
+    NULL};
 
 const struct control_command *command_by_name(const char *name)
 {

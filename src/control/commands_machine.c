@@ -319,6 +319,9 @@ void run_stats(struct control_call *call)
 /* Sampling begins with the first call, and ends when no call comes for this long. */
 #define HOT_PATIENCE_NS 10000000000ull
 #define HOT_MOST        1000
+/* Shorter ones are there to measure what a sample costs (bench/watch). */
+#define HOT_PERIOD_LEAST_US 20
+#define HOT_PERIOD_MOST_US  900000
 
 void run_hot(struct control_call *call)
 {
@@ -328,8 +331,13 @@ void run_hot(struct control_call *call)
         call_fail(call, "\"most\" is 0 to %d", HOT_MOST);
         return;
     }
+    s64 period_us = call_number(call, "period-us", HOT_READER_PERIOD_NS / 1000);
+    if (period_us < HOT_PERIOD_LEAST_US || period_us > HOT_PERIOD_MOST_US) {
+        call_fail(call, "\"period-us\" is %d to %d", HOT_PERIOD_LEAST_US, HOT_PERIOD_MOST_US);
+        return;
+    }
     if (!control->hot) control->hot = hot_blocks_open(&call->vm->vcpu);
-    int failed = control->hot ? hot_blocks_start(control->hot, HOT_PATIENCE_NS) : -ENOMEM;
+    int failed = control->hot ? hot_blocks_start(control->hot, HOT_PATIENCE_NS, 1000 * period_us) : -ENOMEM;
     if (!failed) call->result = hot_blocks_take(control->hot, (unsigned)most);
     if (failed || !call->result)
         call_fail(call, "cannot sample the machine: %s", strerror(failed ? -failed : ENOMEM));

@@ -1,90 +1,31 @@
 /*
  * Commands that plug devices in and out while the machine runs (board/plug.h), and the list of what is on the PCI bus.
- *
- * QMP names a device, an image or a network by an object, the command line by a list "TYPE,KEY=VALUE,...". These commands turn the object
- * into the list, so that both have the same keys and checks:
- *
- *   {"type": "user", "id": "n", "hostfwd": [{"str": "tcp::8022-:22"}]}  ->  user,id=n,hostfwd=tcp::8022-:22
- *   {"addr": {"type": "unix", "path": "/p"}}                            ->  addr.type=unix,addr.path=/p
  */
 #include "board/plug.h"
 
 #include "control_private.h"
+#include "options/options_json.h"
 #include "vm/vm.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* --- lists --- */
-
-/* A list under construction. */
-struct list {
-    char *text;
-    size_t bytes;
-    FILE *out;
-};
-
-static bool open_list(struct control_call *call, struct list *list)
-{
-    list->out = open_memstream(&list->text, &list->bytes);
-    if (!list->out) call_fail(call, "out of memory");
-    return list->out != NULL;
-}
-
-/* A comma in a value is written twice. */
-static void put_text(struct list *list, const char *text)
-{
-    for (; *text; text++) {
-        if (*text == ',') fputc(',', list->out);
-        fputc(*text, list->out);
-    }
-}
-
-static void put_item(struct list *list, const char *key, struct json_object *value)
-{
-    struct json_object *text;
-    if (json_object_is_type(value, json_type_object) && !json_object_object_get_ex(value, "str", &text)) {
-        json_object_object_foreach(value, inner, inner_value)
-        {
-            char path[128];
-            snprintf(path, sizeof(path), "%s.%s", key, inner);
-            put_item(list, path, inner_value);
-        }
-    } else if (json_object_is_type(value, json_type_object)) {
-        put_item(list, key, text);
-    } else if (json_object_is_type(value, json_type_array)) {
-        for (size_t n = 0; n < json_object_array_length(value); n++)
-            put_item(list, key, json_object_array_get_idx(value, n));
-    } else if (value) { /* JSON's null is no value */
-        fprintf(list->out, ",%s=", key);
-        bool on = json_object_is_type(value, json_type_boolean) && json_object_get_boolean(value);
-        put_text(list, !json_object_is_type(value, json_type_boolean) ? json_object_get_string(value)
-                       : on                                           ? "on"
-                                                                      : "off");
-    }
-}
-
-/* The arguments as a list that begins with the value of `first`; to be freed. NULL: the call has failed. */
-static char *list_of(struct control_call *call, const char *first)
-{
-    struct list list;
-    if (call->by_line) return strdup(call_text(call, first));
-    if (!open_list(call, &list)) return NULL;
-    put_text(&list, call_text(call, first));
-    json_object_object_foreach(call->arguments, key, value)
-    {
-        if (strcmp(key, first)) put_item(&list, key, value);
-    }
-    fclose(list.out);
-    return list.text;
-}
-
 /* --- coming and going --- */
 
 static struct plug *plug_of(struct control_call *call)
 {
     return &call->vm->chipset.plug;
+}
+
+/* The arguments as a list that begins with the value of `first` (options/options_json.h); to be freed. NULL: the call has
+ * failed. */
+static char *list_of(struct control_call *call, const char *first)
+{
+    if (call->by_line) return strdup(call_text(call, first));
+    char *list = options_json_list(call->arguments, first, call->error, sizeof(call->error));
+    call->failed = !list;
+    return list;
 }
 
 static void come(struct control_call *call, char *list,
@@ -131,73 +72,15 @@ void run_drive_add(struct control_call *call)
     come(call, strdup(call_text(call, "options")), plug_drive);
 }
 
+void run_blockdev_add(struct control_call *call)
+{
+    char error[256];
+    if (!plug_node(plug_of(call), call->arguments, error, sizeof(error))) call_fail(call, "%s", error);
+}
+
 void run_blockdev_del(struct control_call *call)
 {
     go(call, call_text(call, "node-name"), NULL, unplug_drive);
-}
-
-/* --- blockdev-add --- */
-
-/* The file in {"driver": "file", "filename": F}, alone or as "file" of a format. NULL: the call has failed. */
-static const char *file_of(struct control_call *call, struct json_object *node, const char *path)
-{
-    struct json_object *driver = NULL, *name = NULL;
-    if (!json_object_is_type(node, json_type_object)) {
-        call_fail(call, "'%s' must be an object {\"driver\": \"file\", \"filename\": ...}", path);
-        return NULL;
-    }
-    json_object_object_get_ex(node, "driver", &driver);
-    json_object_object_get_ex(node, "filename", &name);
-    if (!driver || strcmp(json_object_get_string(driver), "file"))
-        call_fail(call, "the driver below a format must be 'file'");
-    else if (!name)
-        call_fail(call, "Parameter '%s%sfilename' is missing", path, *path ? "." : "");
-    return call->failed ? NULL : json_object_get_string(name);
-}
-
-/* Some settings of QEMU's block layer change nothing here: all I/O is by threads, and images are opened read-only only where
- * that is asked for. */
-static void put_setting(struct control_call *call, struct list *list, const char *key,
-                        struct json_object *value)
-{
-    static const char *const known[] = {"driver", "node-name", "file", "filename", "auto-read-only", "aio"};
-    struct json_object *no_flush;
-    for (unsigned n = 0; n < ARRAY_SIZE(known); n++)
-        if (!strcmp(key, known[n])) return;
-    if (!strcmp(key, "read-only") || !strcmp(key, "discard") || !strcmp(key, "detect-zeroes")) {
-        put_item(list, key, value);
-    } else if (!strcmp(key, "cache") && json_object_is_type(value, json_type_object)) {
-        bool unsafe =
-            json_object_object_get_ex(value, "no-flush", &no_flush) && json_object_get_boolean(no_flush);
-        fprintf(list->out, ",cache=%s", unsafe ? "unsafe" : "writeback");
-    } else {
-        call_fail(call, "Parameter '%.100s' is unexpected", key);
-    }
-}
-
-void run_blockdev_add(struct control_call *call)
-{
-    struct list list;
-    struct json_object *below = NULL;
-    const char *driver = call_text(call, "driver");
-    bool format = !strcmp(driver, "raw") || !strcmp(driver, "qcow2");
-    if (!format && strcmp(driver, "file")) {
-        call_fail(call, "Invalid parameter '%.100s': there are raw, qcow2 and file", driver);
-        return;
-    }
-    json_object_object_get_ex(call->arguments, "file", &below);
-    const char *file = format ? file_of(call, below, "file") : file_of(call, call->arguments, "");
-    if (!file || !open_list(call, &list)) return;
-    fprintf(list.out, "if=none,format=%s,id=", format ? driver : "raw");
-    put_text(&list, call_text(call, "node-name"));
-    fprintf(list.out, ",file=");
-    put_text(&list, file);
-    json_object_object_foreach(call->arguments, key, value) put_setting(call, &list, key, value);
-    fclose(list.out);
-    if (call->failed)
-        free(list.text);
-    else
-        come(call, list.text, plug_drive);
 }
 
 /* --- the PCI bus --- */

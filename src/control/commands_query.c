@@ -2,7 +2,6 @@
  * Commands that ask: about Ringer, the parts of the machine, and its state.
  */
 #include "base/json.h"
-#include "board/media.h"
 #include "control_private.h"
 #include "vm/vm.h"
 
@@ -234,132 +233,17 @@ void run_registers(struct control_call *call)
              (unsigned long long)v->paging.efer);
 }
 
-/* --- drives --- */
+/* --- passwords --- */
 
-/* QEMU's names: ide0-hd0, ide1-cd0, floppy0; the id of a -drive goes before. */
-static void name_drive(const struct drive *drive, char *name, size_t bytes)
+void control_vnc_password(struct control_call *call, const char *password)
 {
-    if (drive->id && drive->id[0] != '#')
-        snprintf(name, bytes, "%s", drive->id);
-    else if (drive->interface == DRIVE_FLOPPY)
-        snprintf(name, bytes, "floppy%u", drive->index);
-    else if (drive->interface == DRIVE_IDE)
-        snprintf(name, bytes, "ide%u-%s%u", drive->index / 2, drive->medium == MEDIUM_CDROM ? "cd" : "hd",
-                 drive->index % 2);
-    else
-        snprintf(name, bytes, "%s%u", drive_interface_name(drive->interface), drive->index);
-}
-
-static bool is_removable(const struct drive *drive)
-{
-    return drive->interface == DRIVE_FLOPPY || drive->medium == MEDIUM_CDROM;
-}
-
-static struct json_object *medium_json(const struct drive *drive)
-{
-    const struct disk_image *image = drive->block.image;
-    struct json_object *object = json_object_new_object(), *details = json_object_new_object();
-    /* "IDE drive 2 (FILE)": the block layer's name includes the medium's */
-    const char *name = drive->block.name ? strchr(drive->block.name, '(') : NULL;
-    char file[512] = "";
-    if (name) snprintf(file, sizeof(file), "%.*s", (int)strlen(name + 1) - 1, name + 1);
-    ADD_TEXT(object, "file", file);
-    ADD_TEXT(object, "drv", image->ops->format);
-    ADD_SWITCH(object, "ro", image->read_only);
-    ADD_SWITCH(object, "encrypted", false);
-    ADD_TEXT(details, "filename", file);
-    ADD_TEXT(details, "format", image->ops->format);
-    ADD_NUMBER(details, "virtual-size", image->bytes);
-    json_object_object_add(object, "image", details);
-    return object;
-}
-
-void run_query_block(struct control_call *call)
-{
-    struct drives *drives = &call->vm->drives;
-    call->result = json_object_new_array();
-    for (unsigned n = 0; n < drives->count; n++) {
-        const struct drive *drive = &drives->drive[n];
-        if (!drive->fitted) continue;
-        struct json_object *object = json_object_new_object();
-        char name[128];
-        name_drive(drive, name, sizeof(name));
-        ADD_TEXT(object, "device", name);
-        ADD_TEXT(object, "type", "unknown");
-        ADD_SWITCH(object, "removable", is_removable(drive));
-        struct media_state state = media_state(&call->vm->chipset, drive);
-        ADD_SWITCH(object, "locked", state.locked);
-        if (is_removable(drive)) ADD_SWITCH(object, "tray_open", state.tray_open);
-        if (drive->block.image) json_object_object_add(object, "inserted", medium_json(drive));
-        ADD_TEXT(object, "io-status", call->vm->paused & PAUSE_DISK ? "failed" : "ok");
-        json_object_array_add(call->result, object);
-    }
-}
-
-void print_block(const struct json_object *result, struct json_object *text)
-{
-    for (size_t n = 0; n < json_object_array_length(result); n++) {
-        const struct json_object *drive = json_object_array_get_idx(result, n);
-        struct json_object *medium;
-        if (json_object_object_get_ex(drive, "inserted", &medium))
-            text_add(text, "%s: %s (%s%s)\n", json_text_of(drive, "device"), json_text_of(medium, "file"),
-                     json_text_of(medium, "drv"), is_on(medium, "ro") ? ", read-only" : "");
-        else
-            text_add(text, "%s: [not inserted]\n", json_text_of(drive, "device"));
-        if (is_on(drive, "removable"))
-            text_add(text, "    Removable device: %slocked, tray %s\n", is_on(drive, "locked") ? "" : "not ",
-                     is_on(drive, "tray_open") ? "open" : "closed");
-    }
-}
-
-/* By the name that query-block gives, or one of media_find(). NULL: there is no such drive. */
-static struct drive *find_drive(struct control_call *call, const char *wanted)
-{
-    struct drives *drives = &call->vm->drives;
-    struct drive *found = media_find(&call->vm->board, wanted);
-    char name[128];
-    for (unsigned n = 0; !found && n < drives->count; n++) {
-        name_drive(&drives->drive[n], name, sizeof(name));
-        if (drives->drive[n].fitted && !strcmp(name, wanted)) found = &drives->drive[n];
-    }
-    if (found && is_removable(found)) return found;
-    if (found) {
-        call_fail(call, "Device '%.100s' is not removable", wanted);
-        return NULL;
-    }
-    call_fail(call, "Device '%.100s' not found", wanted);
-    call->error_class = "DeviceNotFound";
-    return NULL;
-}
-
-static void change_medium(struct control_call *call, const char *file)
-{
-    char error[256];
-    const char *wanted = call_text(call, "id") ? call_text(call, "id") : call_text(call, "device");
-    if (!wanted) {
-        call_fail(call, "Parameter 'device' is missing");
-        return;
-    }
-    struct drive *drive = find_drive(call, wanted);
-    if (!drive) return;
-    if (media_change(&call->vm->chipset, drive, file, error, sizeof(error)) != MEDIA_CHANGED)
-        call_fail(call, "%s", error);
-}
-
-void run_eject(struct control_call *call)
-{
-    change_medium(call, NULL);
-}
-
-static void set_vnc_password(struct control_call *call, const char *password)
-{
-    if (!console_set_password(&call->vm->chipset.console.console, password))
+    if (!console_set_password(&call->vm->chipset.console.console, password ? password : ""))
         call_fail(call, "no VNC server takes a password: start it with -vnc ...,password=on");
 }
 
 void run_vnc_password(struct control_call *call)
 {
-    set_vnc_password(call, call_text(call, "password"));
+    control_vnc_password(call, call_text(call, "password"));
 }
 
 void run_set_password(struct control_call *call)
@@ -370,17 +254,7 @@ void run_set_password(struct control_call *call)
     else if (connected && strcmp(connected, "keep"))
         call_fail(call, "parameter 'connected' must be 'keep' when 'protocol' is 'vnc'");
     else
-        set_vnc_password(call, call_text(call, "password"));
-}
-
-/* HMP also has "change vnc password PASSWORD". */
-void run_change(struct control_call *call)
-{
-    const char *device = call_text(call, "device"), *password = call_text(call, "format");
-    if (call->by_line && device && !strcmp(device, "vnc") && !strcmp(call_text(call, "filename"), "password"))
-        set_vnc_password(call, password ? password : "");
-    else
-        change_medium(call, call_text(call, "filename"));
+        control_vnc_password(call, call_text(call, "password"));
 }
 
 /* --- chardevs, network --- */

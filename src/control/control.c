@@ -1,3 +1,4 @@
+#include "base/json.h"
 #include "control_private.h"
 
 #include "observe/hot_blocks.h"
@@ -90,7 +91,8 @@ static void tell_of_board(void *owner, enum board_event event, const char *text,
 {
     static const char *const names[] = {[BOARD_BALLOON_CHANGED] = "BALLOON_CHANGE",
                                         [BOARD_WATCHDOG] = "WATCHDOG",
-                                        [BOARD_DEVICE_DELETED] = "DEVICE_DELETED"};
+                                        [BOARD_DEVICE_DELETED] = "DEVICE_DELETED",
+                                        [BOARD_TRAY_MOVED] = "DEVICE_TRAY_MOVED"};
     struct control *control = owner;
     struct json_object *data = json_object_new_object();
     char path[128];
@@ -102,6 +104,11 @@ static void tell_of_board(void *owner, enum board_event event, const char *text,
         snprintf(path, sizeof(path), "/machine/peripheral%s/%s", text ? "" : "-anon", text ? text : "device");
         if (text) json_object_object_add(data, "device", json_object_new_string(text));
         json_object_object_add(data, "path", json_object_new_string(path));
+        break;
+    case BOARD_TRAY_MOVED:
+        json_add_text(data, "device", text);
+        json_add_text(data, "id", text);
+        json_add_flag(data, "tray-open", value);
         break;
     }
     control_event(control, names[event], data);

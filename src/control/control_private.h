@@ -34,5 +34,7 @@ bool control_add_session(struct control *control, struct chardev *chardev,
 bool control_listen(struct control *control);
 /* Sends an event to all QMP sessions. Any thread may call it. `data` may be NULL; it is taken over. */
 void control_event(struct control *control, const char *name, struct json_object *data);
+/* Sets the password of VNC clients; NULL: the empty one. */
+void control_vnc_password(struct control_call *call, const char *password);
 
 #endif

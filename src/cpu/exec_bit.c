@@ -123,12 +123,12 @@ void exec_crc32(struct vcpu *v, const struct insn *i)
         u64 flags = flags_pack(v->eflags), result;                                                           \
         if (i->op[0].bytes == 8)                                                                             \
             __asm__(FLAGS_IN #name " %[b], %[to]" FLAGS_OUT                                                  \
-                    : "+a"(flags), [to] "=&r"(result)                                                        \
+                    : "+&a"(flags), [to] "=&r"(result)                                                       \
                     : [b] "r"(exec_read(v, i, 1))                                                            \
                     : "cc");                                                                                 \
         else                                                                                                 \
             __asm__(FLAGS_IN #name " %k[b], %k[to]" FLAGS_OUT                                                \
-                    : "+a"(flags), [to] "=&r"(result)                                                        \
+                    : "+&a"(flags), [to] "=&r"(result)                                                       \
                     : [b] "r"(exec_read(v, i, 1))                                                            \
                     : "cc");                                                                                 \
         exec_write(v, i, 0, result);                                                                         \
@@ -146,12 +146,12 @@ BMI_UNARY(blsr)
         u64 flags = flags_pack(v->eflags), result;                                                           \
         if (i->op[0].bytes == 8)                                                                             \
             __asm__(FLAGS_IN #name " %[a], %[b], %[to]" FLAGS_OUT                                            \
-                    : "+a"(flags), [to] "=&r"(result)                                                        \
+                    : "+&a"(flags), [to] "=&r"(result)                                                       \
                     : [a] "r"(exec_read(v, i, first)), [b] "r"(exec_read(v, i, second))                      \
                     : "cc");                                                                                 \
         else                                                                                                 \
             __asm__(FLAGS_IN #name " %k[a], %k[b], %k[to]" FLAGS_OUT                                         \
-                    : "+a"(flags), [to] "=&r"(result)                                                        \
+                    : "+&a"(flags), [to] "=&r"(result)                                                       \
                     : [a] "r"(exec_read(v, i, first)), [b] "r"(exec_read(v, i, second))                      \
                     : "cc");                                                                                 \
         exec_write(v, i, 0, result);                                                                         \

@@ -35,22 +35,22 @@ static void write_double(struct vcpu *v, struct halves value, unsigned bytes)
         u64 low = bytes == 1 ? a.low | a.high << 8 : a.low, high = a.high;                                   \
         if (bytes == 8)                                                                                      \
             __asm__(FLAGS_IN "movq %[low], %%rax\n\t" text "q %q[b]\n\tmovq %%rax, %[low]" FLAGS_OUT         \
-                    : "+a"(*flags), [low] "+&r"(low), "+&d"(high)                                            \
+                    : "+&a"(*flags), [low] "+&r"(low), "+&d"(high)                                           \
                     : [b] "r"(b)                                                                             \
                     : "cc");                                                                                 \
         else if (bytes == 4)                                                                                 \
             __asm__(FLAGS_IN "movl %k[low], %%eax\n\t" text "l %k[b]\n\tmovl %%eax, %k[low]" FLAGS_OUT       \
-                    : "+a"(*flags), [low] "+&r"(low), "+&d"(high)                                            \
+                    : "+&a"(*flags), [low] "+&r"(low), "+&d"(high)                                           \
                     : [b] "r"(b)                                                                             \
                     : "cc");                                                                                 \
         else if (bytes == 2)                                                                                 \
             __asm__(FLAGS_IN "movl %k[low], %%eax\n\t" text "w %w[b]\n\tmovzwl %%ax, %k[low]" FLAGS_OUT      \
-                    : "+a"(*flags), [low] "+&r"(low), "+&d"(high)                                            \
+                    : "+&a"(*flags), [low] "+&r"(low), "+&d"(high)                                           \
                     : [b] "r"(b)                                                                             \
                     : "cc");                                                                                 \
         else                                                                                                 \
             __asm__(FLAGS_IN "movl %k[low], %%eax\n\t" text "b %b[b]\n\tmovzwl %%ax, %k[low]" FLAGS_OUT      \
-                    : "+a"(*flags), [low] "+&r"(low)                                                         \
+                    : "+&a"(*flags), [low] "+&r"(low)                                                        \
                     : [b] "r"(b)                                                                             \
                     : "cc");                                                                                 \
         return (struct halves){low, bytes == 1 ? low >> 8 : high};                                           \

@@ -38,22 +38,22 @@
     {                                                                                                        \
         if (bytes == 8)                                                                                      \
             __asm__(FLAGS_IN text "q %q[b], %q[a]" FLAGS_OUT                                                 \
-                    : "+a"(*flags), [a] "+r"(a)                                                              \
+                    : "+&a"(*flags), [a] "+r"(a)                                                             \
                     : [b] "r"(b)                                                                             \
                     : "cc");                                                                                 \
         else if (bytes == 4)                                                                                 \
             __asm__(FLAGS_IN text "l %k[b], %k[a]" FLAGS_OUT                                                 \
-                    : "+a"(*flags), [a] "+r"(a)                                                              \
+                    : "+&a"(*flags), [a] "+r"(a)                                                             \
                     : [b] "r"(b)                                                                             \
                     : "cc");                                                                                 \
         else if (bytes == 2)                                                                                 \
             __asm__(FLAGS_IN text "w %w[b], %w[a]" FLAGS_OUT                                                 \
-                    : "+a"(*flags), [a] "+r"(a)                                                              \
+                    : "+&a"(*flags), [a] "+r"(a)                                                             \
                     : [b] "r"(b)                                                                             \
                     : "cc");                                                                                 \
         else                                                                                                 \
             __asm__(FLAGS_IN text "b %b[b], %b[a]" FLAGS_OUT                                                 \
-                    : "+a"(*flags), [a] "+r"(a)                                                              \
+                    : "+&a"(*flags), [a] "+r"(a)                                                             \
                     : [b] "r"(b)                                                                             \
                     : "cc");                                                                                 \
         return a;                                                                                            \
@@ -62,13 +62,13 @@
     static inline u64 host_##name(u64 *flags, u64 a, unsigned bytes)                                         \
     {                                                                                                        \
         if (bytes == 8)                                                                                      \
-            __asm__(FLAGS_IN text "q %q[a]" FLAGS_OUT : "+a"(*flags), [a] "+r"(a) : : "cc");                 \
+            __asm__(FLAGS_IN text "q %q[a]" FLAGS_OUT : "+&a"(*flags), [a] "+r"(a) : : "cc");                \
         else if (bytes == 4)                                                                                 \
-            __asm__(FLAGS_IN text "l %k[a]" FLAGS_OUT : "+a"(*flags), [a] "+r"(a) : : "cc");                 \
+            __asm__(FLAGS_IN text "l %k[a]" FLAGS_OUT : "+&a"(*flags), [a] "+r"(a) : : "cc");                \
         else if (bytes == 2)                                                                                 \
-            __asm__(FLAGS_IN text "w %w[a]" FLAGS_OUT : "+a"(*flags), [a] "+r"(a) : : "cc");                 \
+            __asm__(FLAGS_IN text "w %w[a]" FLAGS_OUT : "+&a"(*flags), [a] "+r"(a) : : "cc");                \
         else                                                                                                 \
-            __asm__(FLAGS_IN text "b %b[a]" FLAGS_OUT : "+a"(*flags), [a] "+r"(a) : : "cc");                 \
+            __asm__(FLAGS_IN text "b %b[a]" FLAGS_OUT : "+&a"(*flags), [a] "+r"(a) : : "cc");                \
         return a;                                                                                            \
     }
 #define SHIFT(name, text)                                                                                    \
@@ -76,22 +76,22 @@
     {                                                                                                        \
         if (bytes == 8)                                                                                      \
             __asm__(FLAGS_IN text "q %%cl, %q[a]" FLAGS_OUT                                                  \
-                    : "+a"(*flags), [a] "+r"(a)                                                              \
+                    : "+&a"(*flags), [a] "+r"(a)                                                             \
                     : "c"(count)                                                                             \
                     : "cc");                                                                                 \
         else if (bytes == 4)                                                                                 \
             __asm__(FLAGS_IN text "l %%cl, %k[a]" FLAGS_OUT                                                  \
-                    : "+a"(*flags), [a] "+r"(a)                                                              \
+                    : "+&a"(*flags), [a] "+r"(a)                                                             \
                     : "c"(count)                                                                             \
                     : "cc");                                                                                 \
         else if (bytes == 2)                                                                                 \
             __asm__(FLAGS_IN text "w %%cl, %w[a]" FLAGS_OUT                                                  \
-                    : "+a"(*flags), [a] "+r"(a)                                                              \
+                    : "+&a"(*flags), [a] "+r"(a)                                                             \
                     : "c"(count)                                                                             \
                     : "cc");                                                                                 \
         else                                                                                                 \
             __asm__(FLAGS_IN text "b %%cl, %b[a]" FLAGS_OUT                                                  \
-                    : "+a"(*flags), [a] "+r"(a)                                                              \
+                    : "+&a"(*flags), [a] "+r"(a)                                                             \
                     : "c"(count)                                                                             \
                     : "cc");                                                                                 \
         return a;                                                                                            \
@@ -101,17 +101,17 @@
     {                                                                                                        \
         if (bytes == 8)                                                                                      \
             __asm__(FLAGS_IN text "q %q[b], %q[a]" FLAGS_OUT                                                 \
-                    : "+a"(*flags), [a] "+r"(a)                                                              \
+                    : "+&a"(*flags), [a] "+r"(a)                                                             \
                     : [b] "r"(b)                                                                             \
                     : "cc");                                                                                 \
         else if (bytes == 4)                                                                                 \
             __asm__(FLAGS_IN text "l %k[b], %k[a]" FLAGS_OUT                                                 \
-                    : "+a"(*flags), [a] "+r"(a)                                                              \
+                    : "+&a"(*flags), [a] "+r"(a)                                                             \
                     : [b] "r"(b)                                                                             \
                     : "cc");                                                                                 \
         else                                                                                                 \
             __asm__(FLAGS_IN text "w %w[b], %w[a]" FLAGS_OUT                                                 \
-                    : "+a"(*flags), [a] "+r"(a)                                                              \
+                    : "+&a"(*flags), [a] "+r"(a)                                                             \
                     : [b] "r"(b)                                                                             \
                     : "cc");                                                                                 \
         return a;                                                                                            \
@@ -121,17 +121,17 @@
     {                                                                                                        \
         if (bytes == 8)                                                                                      \
             __asm__(FLAGS_IN text "q %%cl, %q[b], %q[a]" FLAGS_OUT                                           \
-                    : "+a"(*flags), [a] "+r"(a)                                                              \
+                    : "+&a"(*flags), [a] "+r"(a)                                                             \
                     : [b] "r"(b), "c"(count)                                                                 \
                     : "cc");                                                                                 \
         else if (bytes == 4)                                                                                 \
             __asm__(FLAGS_IN text "l %%cl, %k[b], %k[a]" FLAGS_OUT                                           \
-                    : "+a"(*flags), [a] "+r"(a)                                                              \
+                    : "+&a"(*flags), [a] "+r"(a)                                                             \
                     : [b] "r"(b), "c"(count)                                                                 \
                     : "cc");                                                                                 \
         else                                                                                                 \
             __asm__(FLAGS_IN text "w %%cl, %w[b], %w[a]" FLAGS_OUT                                           \
-                    : "+a"(*flags), [a] "+r"(a)                                                              \
+                    : "+&a"(*flags), [a] "+r"(a)                                                             \
                     : [b] "r"(b), "c"(count)                                                                 \
                     : "cc");                                                                                 \
         return a;                                                                                            \

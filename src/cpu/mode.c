@@ -70,7 +70,8 @@ static u32 state_bits(const struct vcpu *v)
     if (v->cpl > 0 && (v->paging.cr4 & CR4_TSD)) mode |= MODE_TSD;
     if ((v->paging.cr4 & CR4_OSXSAVE) && (v->xcr0 & XCR0_AVX) && vcpu_protected(v)) mode |= MODE_AVX;
     if (unlikely(vcpu_long_mode(v))) {
-        bool code64 = vcpu_code64(v), window = code64 && v->cpl == 3 && v->shadow->has_window;
+        bool code64 = vcpu_code64(v), window = v->cpl == 3 && v->shadow->has_window;
+        if (!code64) window = window && long_window_has_low(v->shadow);
         return mode | MODE_LONG | (code64 ? MODE_CODE64 : 0) | (window ? MODE_WINDOW : 0);
     }
     if (v->cpl == 3 && v->shadow->has_window && !(eflags & FL_VM)) mode |= MODE_WINDOW;
@@ -89,7 +90,8 @@ static void set_tables(struct vcpu *v)
         const struct tlb *tlb = v->shadow->tlb;
         v->read_table = &tlb->slot[tlb_table(tlb, v->cpl == 3)][0].read;
     }
-    v->scratch.window_negated = -v->shadow->window;
+    bool narrow = vcpu_long_mode(v) && !vcpu_code64(v); /* the lowest segment alone, at host address 0 */
+    v->scratch.window_negated = narrow ? 0 : -v->shadow->window;
     v->scratch.window_delta = v->shadow->window;
 }
 
@@ -111,7 +113,7 @@ static inline void note_privilege(struct vcpu *v)
         long_window_user_begins(v->shadow, &v->paging);
     } else if (!vcpu_long_mode(v)) {
         shadow_user_ran(v->shadow, now - v->user_since);
-    } else if (v->mode & MODE_CODE64) { /* the mode that ends; compatibility mode has no windows */
+    } else {
         long_window_user_ran(v->shadow, now - v->user_since);
     }
 }

@@ -121,7 +121,8 @@ struct vcpu {
     void *thunks;        /* FP/SIMD host thunks of the interpreter */
     bool deterministic;
     bool in_user;   /* CPL was 3 when the mode was last updated */
-    u64 user_since; /* if in_user: the host's TSC when CPL became 3 */
+    bool sampled;   /* SIGPROF samples this vCPU's thread; it waits while the thread sleeps (vm/waker.c) */
+    u64 user_since; /* if in_user: the host's TSC when CPL became 3; deterministic: icount */
 
     u64 xcr0;       /* written by XSETBV */
     bool fpu_ymm;   /* XCR0 has had AVX set: the upper halves of the YMM registers are part of the state */

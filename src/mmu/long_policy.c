@@ -7,6 +7,8 @@
  *  2. In the last period, its page faults and loads of CR3 would have cost less than 1/STEADY of the time in user code. So a
  *     process that is given memory all the time, or forks, waits.
  *  3. In the periods after that the window costs less than 1/SHARE of the time in user code. Otherwise the space loses its window.
+ *     In the first one it may also cost what was expected, and what TLB misses cost in the last period without it: pages that share
+ *     places in the TLB are more than it shows.
  *  4. All windows together have an account. It gains 1/SAVED of the time that user code runs in windows, which they save at
  *     least, and 1/ALLOWED of all time; it pays what windows cost, on credit at first. A window is made only if the account can pay for it.
  *     So windows that are made for processes that end soon cost at most that part of the time.
@@ -32,6 +34,7 @@ enum {
     ALLOWED = 50,
     ACCOUNT_CREDIT = 100 << 20, /* what the account may be overdrawn by */
     ACCOUNT_MAX = 400 << 20,    /* so that one long computation does not pay for hundreds of short ones */
+    MISS_CYCLES = 700,          /* a TLB miss, which a window saves */
     LOAD_CYCLES = 1000,         /* a load of CR3: the entries of some hundred pages are compared */
     LOW_IDLE_CYCLES = 120 << 20,
     PATIENCE_MAX = 64,
@@ -74,10 +77,22 @@ void long_windows_destroy(struct shadow *shadow)
 
 /* --- from here on the guest's FPU state may be live: no libc --- */
 
+/* What something costs on this host. */
+static u64 scaled(const struct long_windows *all, u64 cycles)
+{
+    return cycles * all->cost_scale / LONG_COST_ONE;
+}
+
 void long_window_charge(struct shadow *shadow, u64 cycles)
 {
+    cycles = scaled(all_of(shadow), cycles);
     space_of(shadow)->cost += cycles;
     if (all_of(shadow)->current) all_of(shadow)->account -= (s64)cycles;
+}
+
+void long_windows_filled(struct shadow *shadow)
+{
+    space_of(shadow)->misses++;
 }
 
 void long_windows_page_fault(struct shadow *shadow, u64 linear, bool write)
@@ -218,10 +233,10 @@ static bool has_regions(struct long_windows *all)
 }
 
 /* What a window of the current space would cost until it is of use. */
-static u64 expected_cost(const struct shadow *shadow)
+static u64 expected_cost(struct shadow *shadow)
 {
     const struct tlb *tlb = shadow->tlb;
-    return (u64)tlb->list[tlb->user].count * PAGE_CYCLES;
+    return scaled(all_of(shadow), (u64)tlb->list[tlb->user].count * PAGE_CYCLES);
 }
 
 static void promote(struct shadow *shadow)
@@ -237,7 +252,7 @@ static void promote(struct shadow *shadow)
     window->used = all->clock;
     space->window = (u8)(n + 1);
     space->cost = space->ran = 0;
-    space->grace = expected_cost(shadow);
+    space->grace = expected_cost(shadow) + space->misses * MISS_CYCLES;
     make_current(shadow, n + 1);
     if (space->wants_low) long_window_class(shadow, 0);
     shadow->counters->window_promotions++;
@@ -318,7 +333,7 @@ static void consider(struct shadow *shadow)
     if (space->cost <= space->ran / STEADY && space->lived >= LIFE * cost &&
         all_of(shadow)->account + ACCOUNT_CREDIT >= (s64)cost)
         promote(shadow);
-    space->cost = space->ran = 0;
+    space->cost = space->ran = space->misses = 0;
 }
 
 void long_window_user_ran(struct shadow *shadow, u64 cycles)
@@ -326,6 +341,7 @@ void long_window_user_ran(struct shadow *shadow, u64 cycles)
     struct long_windows *all = all_of(shadow);
     struct long_space *space = space_of(shadow);
     if (!has_windows(shadow) || shadow->forced_slow || ~shadow->phys->a20_mask || !space->cr3) return;
+    if (!all->cost_scale) all->cost_scale = shadow->deterministic ? LONG_COST_ONE : long_cost_measure(shadow);
     if (!space->process.table) long_process_note(shadow, space->cr3, &space->process);
     if (!space->ran && !shadow->deterministic) space->began = moment();
     space->ran += cycles;

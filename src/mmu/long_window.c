@@ -96,6 +96,11 @@ enum long_class long_window_class(struct shadow *shadow, u64 linear)
     return find_segment(window, number)->class;
 }
 
+bool long_window_has_low(struct shadow *shadow)
+{
+    return tlb_segment(shadow->tlb, 0) == LONG_LOW || long_window_class(shadow, 0) == LONG_LOW;
+}
+
 /* Unmap all pages, and give back the host addresses if the segments end, too. */
 static void clear_segments(struct long_window *window, bool end)
 {

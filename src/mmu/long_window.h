@@ -1,5 +1,5 @@
 /*
- * Host windows for user code in 64-bit mode. A space that is busy gets a window: host addresses in which RAM is mapped as the
+ * Host windows for user code in IA-32e mode. A space that is busy gets a window: host addresses in which RAM is mapped as the
  * space's page tables map it for the user, at the guest address plus a constant, the window's *delta*. They are not one range:
  * each *segment* of 4 GB that the space uses (program and heap, libraries, stack) is reserved when code first needs it, and a
  * table in the TLB (of the current PCID's room) says for each segment of the lower half of linear space how code reaches it:
@@ -11,6 +11,9 @@
  * Before an access translated code *verifies* its address A: bits 32 to 47 of A are the index of the class that the code was
  * translated for (translator/verify.c).
  *
+ * Code of compatibility mode has 32-bit addresses, which lie in the lowest segment. If the window has that one (LONG_LOW), this
+ * code needs no check, as code of 32-bit mode in a low window (window.h): an address-size prefix cuts its addresses to 32 bits.
+ *
  * Invariants
  * 1. Confinement. A verified A licenses accesses to A + k with |k| <= LONG_REACH, and to no other address. If bits 48 to 63
  *    of A are zero, A lies in a reserved segment, and A + k + delta in it or in its guards: on both sides of a segment
@@ -18,6 +21,8 @@
  *    the low segment has no guard, user code of the host can reach nothing.) If one of these bits is set, then so it is in
  *    A + k + delta, because |delta| < 2^47 and A's low 48 bits plus delta are positive; bit 47 is clear there, so the address
  *    is not canonical.
+ *    Code of compatibility mode: a 32-bit sum in the lowest segment, and LONG_GUARD bytes behind it that are never mapped. The
+ *    host's GS base, which its operands name, is 0 (long_window_set_base()).
  * 2. In a window a page is mapped only if its guest entry gave the user this right (readable: A set; writable: D set too),
  *    and only plain RAM: not MMIO, ROM, video memory or, for writing, a guarded page (phys.h).
  * 3. Pages live as long as the architecture lets a TLB's entries live (SDM 3A 4.10.4): INVLPG unmaps what maps the page. A
@@ -41,6 +46,10 @@ enum long_class { LONG_NONE, LONG_LOW, LONG_HIGH };
 #define LONG_REACH (1 << 20)
 #define LONG_GUARD (2 << 20)
 
+/* May code of compatibility mode use the current window? Adds the lowest segment to it if possible. */
+bool long_window_has_low(struct shadow *shadow);
+/* Such code is about to run: the host's GS base becomes 0. */
+void long_window_set_base(struct shadow *shadow);
 /* The class of the segment of this linear address in the current window. Adds the segment to the window if possible. */
 enum long_class long_window_class(struct shadow *shadow, u64 linear);
 /* Does a host address lie in the current window or its guards? */

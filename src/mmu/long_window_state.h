@@ -9,7 +9,7 @@
 #define LONG_WINDOWS  8
 #define LONG_SEGMENTS 24   /* of a window */
 #define LONG_SPACES   256  /* address spaces whose time is measured */
-#define LONG_REGIONS  4096 /* of all windows */
+#define LONG_REGIONS  8192 /* of all windows */
 #define LONG_BUCKETS  4096u
 
 /* The pages of a window in 2 MB of linear space. */
@@ -56,6 +56,7 @@ struct long_space {
      * may cost besides; what user code ran since the process began. */
     u64 ran, cost, grace, lived;
     struct long_moment began; /* when `ran` began */
+    u64 misses;               /* TLB misses that were filled since the last decision */
     struct long_process process;
     u8 patience, window; /* window: + 1; 0: none */
     bool wants_low;      /* its code uses the lowest segment */
@@ -65,14 +66,15 @@ struct long_windows {
     struct long_window window[LONG_WINDOWS];
     struct long_space space[LONG_SPACES];
     u32 current_space;
-    u32 current;   /* window + 1; 0: none */
-    unsigned room; /* of the TLB, where the current window's classes are */
-    u32 low;       /* the window with the low segment, + 1 */
-    u64 clock;     /* cycles of user code */
-    s64 account;   /* cycles that windows may cost now (long_policy.c) */
-    u64 low_used;  /* clock when the low segment was last in use */
-    u32 mappings;  /* of all windows */
-    u64 due;       /* shadow.window_due: where the guest had a page fault */
+    u32 current;    /* window + 1; 0: none */
+    unsigned room;  /* of the TLB, where the current window's classes are */
+    u32 low;        /* the window with the low segment, + 1 */
+    u64 clock;      /* cycles of user code */
+    u32 cost_scale; /* of the figures below, in 1/LONG_COST_ONE; 0: not known yet */
+    s64 account;    /* cycles that windows may cost now (long_policy.c) */
+    u64 low_used;   /* clock when the low segment was last in use */
+    u32 mappings;   /* of all windows */
+    u64 due;        /* shadow.window_due: where the guest had a page fault */
     bool due_write;
     struct long_region *region; /* LONG_REGIONS */
     u16 fresh;                  /* regions that were never used begin here */
@@ -92,6 +94,8 @@ void long_windows_invlpg(struct shadow *shadow, u64 linear);
 /* A page with PHYS_WINDOW becomes guarded. */
 void long_windows_drop_writes(struct shadow *shadow, u64 gpa_page);
 
+/* A TLB miss of user code was filled. */
+void long_windows_filled(struct shadow *shadow);
 /* The guest gets a page fault at an address of user memory. */
 void long_windows_page_fault(struct shadow *shadow, u64 linear, bool write);
 
@@ -102,13 +106,17 @@ bool long_process_changed(struct shadow *shadow, u64 cr3, const struct long_proc
 
 /* Shared by long_window.c and long_policy.c. */
 /* What windows cost, in cycles. The figures lie between those of hardware and of hosts that are virtual machines with shadowed page
- * tables, where they are three times as high. They are not measured, so that a deterministic machine decides the same each time. */
+ * tables, where they are three times as high. Each is scaled by what one of them costs on this host (long_cost.c), except in a
+ * deterministic machine, which decides the same each time. */
 enum {
     LONG_FAULT_CYCLES = 40000, /* a host page fault and its signal */
     LONG_MAP_CYCLES = 10000,   /* one run of pages is mapped, and what the host does on its first use */
     LONG_UNMAP_CYCLES = 20000, /* one run of used pages is unmapped */
     LONG_REGION_CYCLES = 300,  /* the entries of a region are compared */
 };
+#define LONG_COST_ONE 64u /* a scale of 1 */
+/* The scale of this host. */
+u32 long_cost_measure(const struct shadow *shadow);
 #define LONG_LOW_FIRST                                                                                       \
     (64u << 10) /* the usual value of vm.mmap_min_addr; the interpreter accesses what is below */
 struct long_window *long_window_current(struct shadow *shadow);

@@ -306,6 +306,7 @@ static enum shadow_kind long_access(struct shadow *shadow, const struct paging *
     if (unlikely(watched)) rights &= (u8)(watched == WATCH_WRITES ? ~TLB_WRITE : ~(TLB_WRITE | TLB_READ));
     tlb_fill(shadow->tlb, linear, user, &walk, (u64)(uintptr_t)backing.host - linear, rights);
     shadow->counters->shadow_fills++;
+    if (user) long_windows_filled(shadow);
     if (rights & (TLB_READ | TLB_WRITE))
         note_event(shadow->counters->events, EVENT_SHADOW_FILL, linear, walk.gpa, !!(rights & TLB_READ),
                    !!(rights & TLB_WRITE));

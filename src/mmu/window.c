@@ -364,6 +364,11 @@ void shadow_window_settle_now(struct shadow *shadow)
     shadow->window_unsettled = false;
 }
 
+void long_window_set_base(struct shadow *shadow)
+{
+    if (windows_of(shadow)->possible && read_gs_base()) write_gs_base(0);
+}
+
 bool shadow_window_holds(const struct shadow *shadow, u64 host_address)
 {
     return shadow->has_window && host_address - shadow->window < WINDOW_BYTES + GUARD_BYTES;

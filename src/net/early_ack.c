@@ -10,9 +10,10 @@
 #define KEPT_BYTES (256u << 10)
 /* A smaller segment counts as this many bytes, because it takes about as many beside its payload: a peer may send single bytes. */
 #define KEPT_LEAST 256u
-/* If the guest does not answer, kept bytes are sent again after RESEND_NS, then after twice that time, and so on up to RESEND_MOST_NS.
- * After the last attempt, some ten minutes later, the guest is gone, and the connection is reset. A guest that is known to lack something
- * answers at once to what fills the gap (RFC 5681 4.2), so the first wait is QUICK_NS then. */
+/* If the guest does not answer, kept bytes are sent again after the time that it usually takes, between QUICK_NS and RESEND_NS, then after
+ * twice that time, and so on up to RESEND_MOST_NS. An answer to few bytes it may delay (RFC 5681 4.2): they get RESEND_NS. After
+ * the last attempt, some ten minutes later, the guest is gone, and the connection is reset. RFC 6298 (2.4) asks for a second at least, because to be wrong costs a congestion window; here it costs one piece. A guest that is
+ * known to lack something answers at once to what fills the gap (RFC 5681 4.2), so the first wait is QUICK_NS then. */
 #define RESEND_NS      300000000ull
 #define QUICK_NS       2000000ull
 #define RESEND_MOST_NS 10000000000ull
@@ -83,11 +84,46 @@ static u16 window_of(const struct tcp_connection *c)
 
 /* --- repair --- */
 
+/* RFC 6298 2.2 and 2.3. What was sent again is not measured: which copy the guest acknowledges is unknown. */
+static void measure(struct tcp_connection *c, u64 took_ns)
+{
+    enum { TRIP_SHIFT = 3, SPREAD_SHIFT = 2 };
+    if (!c->trip_ns) {
+        c->trip_ns = took_ns;
+        c->spread_ns = took_ns / 2;
+        return;
+    }
+    u64 off = c->trip_ns < took_ns ? took_ns - c->trip_ns : c->trip_ns - took_ns;
+    c->spread_ns += (off >> SPREAD_SHIFT) - (c->spread_ns >> SPREAD_SHIFT);
+    c->trip_ns += (took_ns >> TRIP_SHIFT) - (c->trip_ns >> TRIP_SHIFT);
+}
+
+static u32 piece_bytes(const struct kept_segment *kept)
+{
+    return NET_MTU - (kept->layout.payload - kept->layout.ip);
+}
+
+/* May it wait for more before it answers? Not if it lacks what came before something that it has. */
+static bool may_delay(const struct tcp_connection *c)
+{
+    enum { FEW = 2 };
+    return kept_end(c) - c->guest_acked <= FEW * piece_bytes(c->kept) &&
+           !before(c->guest_acked, c->duplicate_behind);
+}
+
+static u64 answer_ns(const struct tcp_connection *c)
+{
+    enum { SPREADS = 4 };
+    u64 most = c->trip_ns + SPREADS * c->spread_ns;
+    if (!c->trip_ns || most > RESEND_NS || may_delay(c)) return RESEND_NS;
+    return most < QUICK_NS ? QUICK_NS : most;
+}
+
 static void expect_answer(struct tcp_connection *c)
 {
-    enum { DOUBLINGS = 10 };
+    enum { DOUBLINGS = 16 };
     bool quick = c->repairs && !c->late;
-    u64 wait = (quick ? QUICK_NS : RESEND_NS) << (c->resends < DOUBLINGS ? c->resends : DOUBLINGS);
+    u64 wait = (quick ? QUICK_NS : answer_ns(c)) << (c->resends < DOUBLINGS ? c->resends : DOUBLINGS);
     c->resend_at_ns = host_now_ns() + (wait < RESEND_MOST_NS ? wait : RESEND_MOST_NS);
 }
 
@@ -95,6 +131,7 @@ static void expect_answer(struct tcp_connection *c)
 static void begin_repair(struct tcp_connection *c)
 {
     c->repairs = true;
+    c->doubtful = false;
     c->recover = kept_end(c);
 }
 
@@ -115,6 +152,7 @@ static void resend(struct tcp_windows *windows, struct tcp_connection *c, u32 en
     c->resent_bytes = bytes;
     c->resent_to = c->guest_acked + bytes;
     c->resent_behind = kept_end(c);
+    c->timed_ns = 0;
     expect_answer(c);
     windows->ops->to_guest(windows->user, frame, &layout);
 }
@@ -126,7 +164,7 @@ static u32 guess_end(const struct tcp_connection *c)
     const struct kept_segment *kept = c->kept;
     if (c->guest_acked == kept->sequence) return kept->end;
     if (c->resent_bytes && c->guest_acked == c->resent_to) return c->guest_acked + 2 * c->resent_bytes;
-    return c->guest_acked + NET_MTU - (kept->layout.payload - kept->layout.ip);
+    return c->guest_acked + piece_bytes(kept);
 }
 
 /* Does the guest have something behind a gap, by its SACK option (RFC 2018 3)? *end: where the gap ends; *last: where what it has ends.
@@ -162,19 +200,47 @@ static void fill_gap(struct tcp_windows *windows, struct tcp_connection *c, u32 
     if (!on_its_way) resend(windows, c, before(end, guess) ? end : guess);
 }
 
-/* The guest has taken more. */
+/* The guest has taken more. If it had told nothing of a gap, and takes more than was sent again, it lacked nothing and was slow (RFC 5682). Each
+ * copy that was sent in vain it will answer by a duplicate. */
 static void take_news(struct tcp_windows *windows, struct tcp_connection *c, u32 number)
 {
+    bool was_slow = c->doubtful && before(c->resent_to, number);
+    if (c->timed_ns && !before(number, c->timed_end)) {
+        measure(c, host_now_ns() - c->timed_ns);
+        c->timed_ns = 0;
+    }
+    if (was_slow) c->echoes = c->resends;
     c->guest_acked = number;
     c->resends = c->duplicates = 0;
-    c->late = false;
+    c->late = c->doubtful = false;
     forget(windows, c, number);
-    if (c->repairs && !before(number, c->recover)) c->repairs = false;
+    if (was_slow || !before(number, c->recover)) c->repairs = false;
+    if (before(c->duplicate_behind, number)) c->duplicate_behind = number;
     if (c->kept) expect_answer(c);
 }
 
-/* What the guest's answer says about gaps. Without SACK, three duplicates tell of one (RFC 5681 3.2), and then news that leave something in
- * front of `recover` tell of the next (RFC 6582). */
+/* An answer that says nothing new. It came because something has arrived behind a gap, or for the second time. */
+static void count_duplicate(struct tcp_connection *c)
+{
+    if (c->echoes) {
+        c->echoes--;
+        return;
+    }
+    c->duplicate_behind = kept_end(c);
+    c->doubtful = false;
+    if (!c->duplicates++ && !c->repairs) expect_answer(c);
+}
+
+/* Does the guest lack what comes next, although it has taken what was sent again? Frames do not overtake each other, so it has seen all that was
+ * sent before that. */
+static bool lacks_more(const struct tcp_connection *c)
+{
+    return c->repairs && c->resent_bytes && !before(c->guest_acked, c->resent_to) &&
+           before(c->guest_acked, c->resent_behind);
+}
+
+/* What the guest's answer says about gaps. Without SACK, three duplicates tell of one (RFC 5681 3.2). Then news that leave something in front
+ * of `recover` tell of the next (RFC 6582). */
 static void look_for_gap(struct tcp_windows *windows, struct tcp_connection *c, u8 *frame,
                          const struct frame_layout *layout, bool is_news, bool same)
 {
@@ -183,12 +249,11 @@ static void look_for_gap(struct tcp_windows *windows, struct tcp_connection *c, 
         fill_gap(windows, c, end, last);
         return;
     }
-    if (c->sack) return;
-    if (same) c->duplicates++;
+    if (same && !c->sack) count_duplicate(c);
     if (c->duplicates == DUPLICATE_ACKS && !c->repairs) {
         begin_repair(c);
         resend(windows, c, guess_end(c));
-    } else if (is_news && c->repairs && c->resent_bytes && !before(c->guest_acked, c->resent_to)) {
+    } else if (is_news && lacks_more(c)) {
         resend(windows, c, guess_end(c));
     }
 }
@@ -256,14 +321,20 @@ struct kept_segment *early_ack_keep(const struct tcp_connection *c, const u8 *fr
     return tcp_keep(frame, layout);
 }
 
-void early_ack_kept(struct tcp_windows *windows, struct tcp_connection *c, struct kept_segment *kept)
+void early_ack_kept(struct tcp_windows *windows, struct tcp_connection *c, struct kept_segment *kept,
+                    bool may_acknowledge)
 {
-    if (!c->kept) expect_answer(c);
+    bool may_wait = !c->kept || may_delay(c);
     *c->kept_last = kept;
     c->kept_last = &kept->next;
+    if (may_wait) expect_answer(c);
     if (!c->unacked) c->unacked = kept;
+    if (!c->timed_ns && !c->repairs) {
+        c->timed_ns = host_now_ns();
+        c->timed_end = kept->end;
+    }
     c->unacked_bytes += weight(kept->payload);
-    acknowledge(windows, c);
+    if (may_acknowledge) acknowledge(windows, c);
     tcp_mark_busy(windows, c);
 }
 
@@ -298,11 +369,15 @@ bool early_ack_repeat(struct tcp_windows *windows, struct tcp_connection *c, u64
 {
     if (!c->kept || now < c->resend_at_ns) return false;
     if (++c->resends <= RESENDS) {
+        u32 end = guess_end(c);
         if (!c->repairs) {
             begin_repair(c);
             c->late = true;
+            c->doubtful = !before(c->guest_acked, c->duplicate_behind);
         }
-        resend(windows, c, guess_end(c));
+        /* If the guest is only slow, this costs little. */
+        if (c->doubtful) end = c->guest_acked + piece_bytes(c->kept);
+        resend(windows, c, end);
         return false;
     }
     give_up(windows, c);

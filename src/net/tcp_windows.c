@@ -23,7 +23,7 @@ void tcp_mark_busy(struct tcp_windows *windows, struct tcp_connection *c)
 
 void tcp_mark_quiet(struct tcp_connection *c)
 {
-    if (!c->busy_from || c->kept || c->due || c->held) return;
+    if (!c->busy_from || c->kept || c->due || c->held || c->over) return;
     *c->busy_from = c->busy;
     if (c->busy) c->busy->busy_from = c->busy_from;
     c->busy_from = NULL;
@@ -33,6 +33,7 @@ static void free_connection(struct tcp_windows *windows, struct tcp_connection *
 {
     struct tcp_connection *c = *at;
     *at = c->next;
+    c->over = false;
     early_ack_forget_all(windows, c);
     send_ahead_forget_all(windows, c);
     windows->connections--;
@@ -113,6 +114,7 @@ static void answer(struct tcp_connection *c, u8 *frame, struct frame_layout *lay
     u8 *tcp = frame + layout->transport;
     if (!c->established) {
         c->guest_acked = c->acked = c->sent = get_be32(tcp + TCP_SEQUENCE) + 1;
+        c->duplicate_behind = c->acked;
         c->edge = c->acked; /* until the guest says more */
         c->router_edge = c->guest_next + get_be16(tcp + TCP_WINDOW);
         c->established = true;
@@ -202,6 +204,14 @@ static void note_end(struct tcp_connection *c)
         c->closed_at_ns = host_now_ns();
 }
 
+/* libslirp acknowledges the guest's end after the guest has acknowledged its own: it is in TIME-WAIT now. */
+static void note_over(struct tcp_windows *windows, struct tcp_connection *c, u32 ack)
+{
+    if (!c->guest_ended || !c->router_ended || c->guest_acked != c->sent || ack != c->guest_next) return;
+    c->over = true;
+    tcp_mark_busy(windows, c);
+}
+
 bool tcp_windows_from_guest(struct tcp_windows *windows, u8 *frame, const struct frame_layout *layout)
 {
     u8 key[12], *tcp = frame + layout->transport, flags = tcp[TCP_FLAGS];
@@ -252,7 +262,9 @@ void tcp_windows_from_router(struct tcp_windows *windows, u8 *frame, struct fram
     u32 end = get_be32(tcp + TCP_SEQUENCE) + layout->bytes - layout->payload + (flags & TCP_FIN ? 1 : 0);
     if (before(c->sent, end)) c->sent = end;
     if (flags & TCP_FIN) c->router_ended = true;
-    if (flags & TCP_ACK) send_ahead_take(c, tcp);
+    if (!(flags & TCP_ACK)) return;
+    note_over(windows, c, get_be32(tcp + TCP_ACK_NUMBER));
+    send_ahead_take(c, tcp);
 }
 
 void tcp_windows_send(struct tcp_windows *windows, u8 *frame, const struct frame_layout *layout,
@@ -261,17 +273,14 @@ void tcp_windows_send(struct tcp_windows *windows, u8 *frame, const struct frame
     u8 key[12];
     struct tcp_connection *c = NULL;
     struct kept_segment *kept = NULL;
-    if (is_served(layout) && has_room) {
+    if (is_served(layout)) {
         make_key(key, frame, layout, false);
         c = *find(windows, key);
         if (c) kept = early_ack_keep(c, frame, layout);
         if (c) c->after_large = layout->bytes > NET_FRAME_MTU;
     }
     bool taken = windows->ops->to_guest(windows->user, frame, layout);
-    if (kept && taken)
-        early_ack_kept(windows, c, kept);
-    else
-        free(kept); /* libslirp will send it again */
+    if (kept) early_ack_kept(windows, c, kept, has_room && taken);
 }
 
 void tcp_windows_flush(struct tcp_windows *windows)
@@ -281,6 +290,25 @@ void tcp_windows_flush(struct tcp_windows *windows)
         for (struct tcp_connection *c = windows->busy; c && !any; c = c->busy)
             any = early_ack_flush(windows, c) || send_ahead_flush(windows, c);
     }
+}
+
+bool tcp_windows_end(struct tcp_windows *windows)
+{
+    bool any = false;
+    struct tcp_connection *c = windows->busy;
+    while (c) {
+        u8 frame[ACK_PACKET_BYTES];
+        if (!c->over) {
+            c = c->busy;
+            continue;
+        }
+        u32 bytes = early_ack_packet(c, TCP_RST | TCP_ACK, c->guest_next, frame);
+        tcp_forget_connection(windows, c);
+        windows->ops->to_router(windows->user, frame, bytes);
+        any = true;
+        c = windows->busy; /* libslirp may have changed the list */
+    }
+    return any;
 }
 
 /* --- time --- */

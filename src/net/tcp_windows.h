@@ -17,7 +17,8 @@
  * 1. What is acknowledged early is kept until the guest acknowledges it. It is sent again, piece by piece, if the guest does not (RESEND_NS) or
  *    asks for it (its SACK option, RFC 2018, or three duplicate acknowledgements, RFC 5681 3.2).
  * 2. Nothing is acknowledged early beyond the guest's window. Of all connections together no more than KEPT_BYTES are acknowledged early; a
- *    segment that comes then is kept, too, and acknowledged when the guest has taken enough.
+ *    segment that comes then, or while the card has no room, is kept, too, and acknowledged when the guest has taken enough. (libslirp would send
+ *    it again after a second and more.)
  * 3. libslirp sees acknowledgements of the guest only with numbers and windows that agree with what it was told early. It does not see
  *    one that says nothing new.
  *
@@ -67,6 +68,12 @@ void tcp_windows_send(struct tcp_windows *windows, u8 *frame, const struct frame
                       bool has_room);
 /* Send libslirp the acknowledgements that are due, and what was held and fits now. Not from within libslirp. */
 void tcp_windows_flush(struct tcp_windows *windows);
+
+/* Connections that both sides have ended and know to be ended: libslirp forgets them now. It would keep them, with their buffers,
+ * in TIME-WAIT for seconds, and walk over them in each round; but frames do not overtake each other here, and nothing is lost on the way to libslirp. Only to be
+ * called while no socket of libslirp has bytes of the guest left to send: they would be lost. Returns whether there were any. Not from within
+ * libslirp. */
+bool tcp_windows_end(struct tcp_windows *windows);
 
 /* For the loop: wait until the next repetition; repeat what is due. */
 void tcp_windows_fill(struct tcp_windows *windows, struct net_poll *poll);

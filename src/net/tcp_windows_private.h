@@ -22,7 +22,7 @@ struct kept_segment {
 
 struct tcp_connection {
     struct tcp_connection *next; /* of its bucket */
-    /* The list of those with `kept`, `due` or `held`; busy_from NULL: this one has none. */
+    /* The list of those with `kept`, `due`, `held` or `over`; busy_from NULL: this one has none. */
     struct tcp_connection *busy, **busy_from;
     /* The guest's address, the other's, the guest's port, the other's, as in the guest's packets. */
     u8 key[12];
@@ -31,6 +31,7 @@ struct tcp_connection {
     bool scaled;               /* both sides' windows are: the guest was told */
     bool established;          /* libslirp has answered the SYN */
     bool guest_ended, router_ended;
+    bool over;        /* both know that both have ended; libslirp keeps it for a while */
     u64 closed_at_ns; /* 0: it is not */
 
     /* To the guest. */
@@ -44,15 +45,23 @@ struct tcp_connection {
     struct kept_segment *kept, **kept_last;
     struct kept_segment *unacked; /* the first that is kept and not acknowledged */
     u32 unacked_bytes;
-    bool sack;    /* the guest says what it has (RFC 2018) */
-    bool repairs; /* it lacks something in front of `recover` */
-    bool late;    /* or is only slow: there was no answer in time */
+    bool sack;     /* the guest says what it has (RFC 2018) */
+    bool repairs;  /* it lacks something in front of `recover` */
+    bool late;     /* or is only slow: there was no answer in time */
+    bool doubtful; /* nothing but the time tells of it */
     u32 recover;
     /* What was sent again last ends there, and came behind that; 0: nothing was. */
     u32 resent_to, resent_behind, resent_bytes;
     unsigned duplicates;
-    unsigned resends; /* by time, since the guest's last news */
+    u32 duplicate_behind; /* they came because of what was sent before that */
+    unsigned echoes;      /* duplicates to come that answer what was sent again in vain */
+    unsigned resends;     /* by time, since the guest's last news */
     u64 resend_at_ns;
+    /* How long the guest takes to acknowledge: smoothed, and how far from that (RFC 6298); 0: not measured yet. What ends at timed_end was sent
+     * at timed_ns; 0: nothing is measured. */
+    u64 trip_ns, spread_ns;
+    u64 timed_ns;
+    u32 timed_end;
 
     /* From the guest. */
     u32 guest_next, held_next, router_edge;
@@ -109,10 +118,12 @@ void early_ack_change(const struct tcp_connection *c, u8 *tcp);
 void early_ack_told(struct tcp_connection *c);
 /* Would an acknowledgement say what libslirp knows already? */
 bool early_ack_is_old(const struct tcp_connection *c, u32 sequence);
-/* A copy of a segment if it may be kept, else NULL. It becomes the connection's when the guest was sent it. */
+/* A copy of a segment if it may be kept, else NULL. It becomes the connection's when the guest was sent it. It is acknowledged when the guest
+ * has answered, or at once. */
 struct kept_segment *early_ack_keep(const struct tcp_connection *c, const u8 *frame,
                                     const struct frame_layout *layout);
-void early_ack_kept(struct tcp_windows *windows, struct tcp_connection *c, struct kept_segment *kept);
+void early_ack_kept(struct tcp_windows *windows, struct tcp_connection *c, struct kept_segment *kept,
+                    bool may_acknowledge);
 /* A packet of the guest's that says what libslirp may know. Returns its bytes. */
 u32 early_ack_packet(const struct tcp_connection *c, u8 flags, u32 sequence, u8 frame[ACK_PACKET_BYTES]);
 /* True: it was due and was sent, and libslirp may have changed the list of busy connections. */

@@ -5,6 +5,7 @@
 #include "cable.h"
 #include "frame.h"
 #include "guest_forward.h"
+#include "many_fds.h"
 #include "tcp_windows.h"
 
 #include <arpa/inet.h>
@@ -38,6 +39,9 @@ struct user {
     struct guest_forward *forward[USER_FORWARDS];
     unsigned forwards;
     struct tcp_windows *windows;
+    struct many_fds fds;
+    struct net_poll *filling;    /* while libslirp names descriptors */
+    bool sends;                  /* one of them has bytes to send, or connects */
     const struct net_poll *poll; /* while libslirp looks at descriptors */
     u8 frame[NET_FRAME_MAX];
     u8 out[NET_FRAME_MAX + TCP_WINDOWS_OPTION_BYTES]; /* a packet of libslirp's that is changed */
@@ -184,7 +188,12 @@ static void run_timers(struct user *user)
 
 /* --- descriptors --- */
 
-static void register_fd(int fd, void *opaque) {}
+/* A descriptor is new, or closes now. */
+static void forget_fd(int fd, void *opaque)
+{
+    struct user *user = opaque;
+    many_fds_forget(&user->fds, fd);
+}
 
 static void notify(void *opaque)
 {
@@ -198,23 +207,41 @@ static int add_poll(int fd, int events, void *opaque)
     if (events & SLIRP_POLL_IN) wanted |= POLLIN;
     if (events & SLIRP_POLL_OUT) wanted |= POLLOUT;
     if (events & SLIRP_POLL_PRI) wanted |= POLLPRI;
-    return net_poll_add(opaque, fd, wanted);
+    struct user *user = opaque;
+    user->sends |= wanted & POLLOUT;
+    return many_fds_add(&user->fds, user->filling, fd, wanted);
 }
 
 static int revents(int index, void *opaque)
 {
     const struct user *user = opaque;
-    short seen = index < 0 ? 0 : user->poll->fds[index].revents;
+    short seen = many_fds_seen(&user->fds, user->poll, index);
     return (seen & POLLIN ? SLIRP_POLL_IN : 0) | (seen & POLLOUT ? SLIRP_POLL_OUT : 0) |
            (seen & POLLPRI ? SLIRP_POLL_PRI : 0) | (seen & POLLERR ? SLIRP_POLL_ERR : 0) |
            (seen & POLLHUP ? SLIRP_POLL_HUP : 0);
 }
 
+/* Libslirp's descriptors. Returns until when it waits for them at most, in ms. */
+static u32 name_fds(struct user *user, struct net_poll *poll)
+{
+    u32 timeout_ms = UINT32_MAX;
+    user->filling = poll;
+    user->sends = false;
+    many_fds_begin(&user->fds);
+    slirp_pollfds_fill(user->slirp, &timeout_ms, add_poll, user);
+    many_fds_end(&user->fds, poll);
+    return timeout_ms;
+}
+
 static void fill(struct net_source *source, struct net_poll *poll)
 {
     struct user *user = container_of(source, struct user, backend.source);
-    u32 timeout_ms = UINT32_MAX;
-    slirp_pollfds_fill(user->slirp, &timeout_ms, add_poll, poll);
+    unsigned count = poll->count;
+    u32 timeout_ms = name_fds(user, poll);
+    if (!user->sends && tcp_windows_end(user->windows)) {
+        poll->count = count;
+        timeout_ms = name_fds(user, poll);
+    }
     if (timeout_ms != UINT32_MAX) net_poll_until(poll, host_now_ns() + timeout_ms * 1000000ull);
     for (const struct user_timer *timer = user->timers; timer; timer = timer->next)
         net_poll_until(poll, timer->at_ns);
@@ -227,7 +254,8 @@ static void ready(struct net_source *source, const struct net_poll *poll)
 {
     struct user *user = container_of(source, struct user, backend.source);
     user->poll = poll;
-    slirp_pollfds_poll(user->slirp, 0, revents, user);
+    /* If none is ready, libslirp need not walk over its sockets, as after an error of poll(). */
+    slirp_pollfds_poll(user->slirp, !many_fds_collect(&user->fds, poll), revents, user);
     for (unsigned n = 0; n < user->forwards; n++)
         guest_forward_ready(user->forward[n], poll);
     run_timers(user);
@@ -241,6 +269,7 @@ static void destroy(struct net_backend *backend)
 {
     struct user *user = container_of(backend, struct user, backend);
     backend->end = NULL;
+    many_fds_destroy(&user->fds); /* first: this may be a thread that has no right to epoll_ctl() */
     if (user->slirp) slirp_cleanup(user->slirp);
     while (user->timers)
         timer_free(user->timers, user);
@@ -257,8 +286,8 @@ static const SlirpCb callbacks = {
     .timer_new = timer_new,
     .timer_free = timer_free,
     .timer_mod = timer_mod,
-    .register_poll_fd = register_fd,
-    .unregister_poll_fd = register_fd,
+    .register_poll_fd = forget_fd,
+    .unregister_poll_fd = forget_fd,
     .notify = notify,
 };
 
@@ -289,6 +318,17 @@ static struct in6_addr ipv6(const u8 address[16])
     return out;
 }
 
+/* Libslirp has a backlog of 1: of several clients that connect at once the host drops all but two, and those try again after a
+ * second, or believe to be connected. */
+static int widen_backlog(int fd, int events, void *opaque)
+{
+    (void)events, (void)opaque;
+    int listens = 0;
+    socklen_t bytes = sizeof(listens);
+    if (!getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &bytes) && listens) listen(fd, SOMAXCONN);
+    return -1;
+}
+
 static bool add_forwards(struct user *user, const struct user_options *options, char *error,
                          size_t error_bytes)
 {
@@ -301,6 +341,8 @@ static bool add_forwards(struct user *user, const struct user_options *options, 
                  strerror(errno));
         return false;
     }
+    u32 timeout_ms = UINT32_MAX;
+    slirp_pollfds_fill(user->slirp, &timeout_ms, widen_backlog, NULL);
     for (unsigned n = 0; n < options->guest_forwards; n++) {
         const struct user_guest_forward *f = &options->guest_forward[n];
         struct in_addr address = ipv4(f->address);
@@ -334,7 +376,10 @@ struct net_backend *user_create(struct net_loop *loop, const struct user_options
                                 size_t error_bytes)
 {
     struct user *user = calloc(1, sizeof(*user));
-    if (user) user->windows = tcp_windows_create(&windows_ops, user);
+    if (user) {
+        many_fds_init(&user->fds);
+        user->windows = tcp_windows_create(&windows_ops, user);
+    }
     if (!user || !user->windows) {
         free(user);
         snprintf(error, error_bytes, "out of memory");

@@ -15,11 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Periods that are not in step with other timers: of a run's own file, and for readers of a running machine. A sample wakes a
- * guest that sleeps, so readers get fewer: reading may cost 1% of a processor (bench/watch). */
-#define RUN_PERIOD_NS    1973000
-#define READER_PERIOD_NS 9973000
-#define ENTRIES          8192u
+#define ENTRIES 8192u
 /* Beyond this probing gets slow. */
 #define FULL (ENTRIES / 4 * 3)
 
@@ -70,7 +66,7 @@ static void count(struct hot_blocks *hot, const struct block_location *at)
     hot->block[n].count++;
 }
 
-static void take(struct sampler *sampler, struct vcpu *current, u64 pc, u64 sp)
+static void take(struct sampler *sampler, struct vcpu *current, u64 pc, u64 sp, unsigned missed)
 {
     struct hot_blocks *hot = (struct hot_blocks *)sampler;
     struct block_location location;
@@ -79,11 +75,14 @@ static void take(struct sampler *sampler, struct vcpu *current, u64 pc, u64 sp)
         if (location.mode & MODE_WINDOW) hot->counts.windowed++;
         count(hot, &location);
     } else if (hot->vcpu->halted) {
-        hot->counts.halted++;
+        hot->counts.halted += 1 + missed; /* the signal waited for the end of the sleep */
     } else {
         hot->counts.outside++;
     }
-    if (host_now_ns() > hot->until_ns) set_period(hot, 0); /* all readers have gone */
+    if (host_now_ns() > hot->until_ns) { /* all readers have gone */
+        hot->vcpu->sampled = false;
+        set_period(hot, 0);
+    }
 }
 
 /* --- start and stop --- */
@@ -105,7 +104,7 @@ void hot_blocks_close(struct hot_blocks *hot)
     free(hot);
 }
 
-int hot_blocks_start(struct hot_blocks *hot, u64 patience_ns)
+int hot_blocks_start(struct hot_blocks *hot, u64 patience_ns, long period_ns)
 {
     int failed = translator_install_sampler(SIGPROF);
     if (failed) return failed;
@@ -115,12 +114,14 @@ int hot_blocks_start(struct hot_blocks *hot, u64 patience_ns)
     if (!hot->has_timer && timer_create(CLOCK_MONOTONIC, &event, &hot->timer) < 0) return -errno;
     hot->has_timer = true;
     hot->until_ns = patience_ns ? host_now_ns() + patience_ns : UINT64_MAX;
-    return set_period(hot, patience_ns ? READER_PERIOD_NS : RUN_PERIOD_NS);
+    hot->vcpu->sampled = true;
+    return set_period(hot, period_ns);
 }
 
 void hot_blocks_stop(struct hot_blocks *hot)
 {
     if (!hot->has_timer) return;
+    hot->vcpu->sampled = false;
     timer_delete(hot->timer); /* and a signal of it that is pending */
     hot->has_timer = false;
 }
@@ -163,30 +164,37 @@ static struct json_object *describe(struct phys *phys, const struct hot_block *b
     return object;
 }
 
-/* Moves all that was counted to *counts and `list`. */
-static u32 drain(struct hot_blocks *hot, struct counts *counts, struct hot_block *list)
+static u32 move(struct hot_blocks *hot, struct counts *counts, struct hot_block *list)
 {
     u32 used = 0;
+    for (u32 n = 0; n < ENTRIES && used < hot->used; n++)
+        if (hot->block[n].count) list[used++] = hot->block[n];
+    if (used) memset(hot->block, 0, sizeof(hot->block));
+    *counts = hot->counts;
+    hot->counts = (struct counts){.since_ns = host_now_ns()};
+    hot->used = 0;
+    return used;
+}
+
+/* Moves all that was counted to *counts and to a list of *used blocks, which the caller frees. NULL: out of memory. */
+static struct hot_block *drain(struct hot_blocks *hot, struct counts *counts, u32 *used)
+{
     sigset_t block, before;
     sigemptyset(&block);
     sigaddset(&block, SIGPROF);
     pthread_sigmask(SIG_BLOCK, &block, &before);
-    for (u32 n = 0; n < ENTRIES; n++)
-        if (hot->block[n].count) list[used++] = hot->block[n];
-    *counts = hot->counts;
-    memset(hot->block, 0, sizeof(hot->block));
-    hot->counts = (struct counts){.since_ns = host_now_ns()};
-    hot->used = 0;
+    struct hot_block *list = malloc((hot->used + 1) * sizeof(*list));
+    if (list) *used = move(hot, counts, list);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return used;
+    return list;
 }
 
 struct json_object *hot_blocks_take(struct hot_blocks *hot, unsigned most)
 {
     struct counts c;
-    struct hot_block *list = calloc(ENTRIES, sizeof(*list));
+    u32 used;
+    struct hot_block *list = drain(hot, &c, &used);
     if (!list) return NULL;
-    u32 used = drain(hot, &c, list);
     qsort(list, used, sizeof(*list), hottest_first);
     struct json_object *object = json_object_new_object(), *blocks = json_object_new_array();
     json_object_object_add(object, "seconds",

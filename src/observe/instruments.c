@@ -83,7 +83,7 @@ int instruments_open(struct instruments *i, const struct options *options, struc
 int instruments_start(struct instruments *i)
 {
     int failed = i->profile ? profile_start(i->profile) : 0;
-    return !failed && i->hot ? hot_blocks_start(i->hot, 0) : failed;
+    return !failed && i->hot ? hot_blocks_start(i->hot, 0, HOT_RUN_PERIOD_NS) : failed;
 }
 
 void instruments_stop(struct instruments *i)

@@ -103,8 +103,9 @@ static enum profile_engine engine_of(const struct profile *p, const struct trail
     return engine_of_module(p->own.list[trail->innermost].module);
 }
 
-static void take(struct sampler *sampler, struct vcpu *current, u64 pc, u64 sp)
+static void take(struct sampler *sampler, struct vcpu *current, u64 pc, u64 sp, unsigned missed)
 {
+    (void)missed;
     struct profile *p = (struct profile *)sampler;
     struct vcpu *v = current ? current : p->vcpu;
     struct profile_key key = {.function = SYMBOL_NONE, .engine = ENGINE_OF_TRANSLATED};

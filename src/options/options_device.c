@@ -2,6 +2,7 @@
  * Options: devices that -device adds one by one. The types of devices and their properties are in the table that
  * device_type.h describes.
  */
+#include "options_json.h"
 #include "options_table.h"
 
 #include <stdlib.h>
@@ -127,7 +128,11 @@ static bool asks_for_help(struct options *o, const char *value)
 
 static bool set_device(struct options *o, const char *value, struct complaint *c)
 {
-    return asks_for_help(o, value) || device_options_add(&o->board.devices, value, c->text, c->bytes);
+    if (asks_for_help(o, value)) return true;
+    char *list = options_list_of(value, "driver", c->text, c->bytes);
+    bool good = list && device_options_add(&o->board.devices, list, c->text, c->bytes);
+    free(list);
+    return good;
 }
 
 static bool set_debug_exit(struct options *o, const char *value, struct complaint *c)
@@ -237,19 +242,20 @@ static const char *drive_of(const struct device_option *device)
     return NULL;
 }
 
-/* Does a device other than `but` have this drive? */
-static bool has_user(const struct device_options *options, const char *id, const struct device_option *but)
+/* The device other than `but` that has this drive, or NULL. */
+static const struct device_option *user_of(const struct device_options *options, const char *id,
+                                           const struct device_option *but)
 {
     for (unsigned n = 0; n < options->count; n++) {
         const struct device_option *other = &options->device[n];
-        if (other != but && drive_of(other) && !strcmp(drive_of(other), id)) return true;
+        if (other != but && drive_of(other) && !strcmp(drive_of(other), id)) return other;
     }
-    return false;
+    return NULL;
 }
 
-bool device_options_use_drive(const struct device_options *options, const char *id)
+const struct device_option *device_options_use_drive(const struct device_options *options, const char *id)
 {
-    return has_user(options, id, NULL);
+    return user_of(options, id, NULL);
 }
 
 /* The drive that a device names. NULL with one sentence in error; also if another device has the drive. */
@@ -259,12 +265,14 @@ static struct drive_option *named_drive(const struct device_options *options,
 {
     const char *id = drive_of(device);
     struct drive_option *drive = drive_options_find(drives, id);
-    bool twice = has_user(options, id, device);
-    if (drive && !twice && drive->interface == DRIVE_NONE) return drive;
+    bool twice = user_of(options, id, device);
+    if (drive && !twice && !drive->above && drive->interface == DRIVE_NONE) return drive;
     snprintf(error, error_bytes,
              !drive  ? "there is no -drive with the id \"%s\""
              : twice ? "two devices have the drive \"%s\""
-                     : "the drive \"%s\" is already at a controller; a drive for a -device needs if=none",
+             : drive->above
+                 ? "the node \"%s\" has another node above it"
+                 : "the drive \"%s\" is already at a controller; a drive for a -device needs if=none",
              id);
     return NULL;
 }
@@ -303,12 +311,27 @@ static bool put_into_controller(const struct device_option *device, struct drive
     return true;
 }
 
+/* A CD drive whose device names no -drive is empty. */
+static bool add_empty_drive(struct device_option *device, struct drive_options *drives, char *error,
+                            size_t error_bytes)
+{
+    char id[24];
+    bool empty =
+        device->type->medium == MEDIUM_CDROM && device_type_has(device->type, "drive") && !drive_of(device);
+    if (!empty) return true;
+    snprintf(id, sizeof(id), "#empty%u", drives->count);
+    const char *name = device->id && !drive_options_find(drives, device->id) ? device->id : id;
+    return drive_options_add_empty(drives, name, error, error_bytes) &&
+           device_set_default(device, "drive", name, error, error_bytes);
+}
+
 bool device_options_take_drives(struct device_options *options, struct drive_options *drives, char *error,
                                 size_t error_bytes)
 {
     if (!apply_globals(options, error, error_bytes)) return false;
     for (unsigned n = 0; n < options->count; n++) {
-        const struct device_option *device = &options->device[n];
+        struct device_option *device = &options->device[n];
+        if (!add_empty_drive(device, drives, error, error_bytes)) return false;
         if (!drive_of(device)) continue;
         struct drive_option *drive = named_drive(options, device, drives, error, error_bytes);
         if (!drive || !settle_medium(device, drive, error, error_bytes)) return false;
@@ -436,6 +459,8 @@ static bool settle_plugged(struct device_options *options, struct device_option 
 {
     if (!device_type_plugs(device->type, error, error_bytes)) return false;
     if (!apply_globals_to(options, device, error, error_bytes)) return false;
+    if (device->type->medium == MEDIUM_CDROM && !drive_of(device))
+        return SAY("-device %s needs drive=ID while the machine runs", device->type->name);
     if (drive_of(device)) {
         struct drive_option *drive = named_drive(options, device, drives, error, error_bytes);
         if (!drive || !settle_medium(device, drive, error, error_bytes)) return false;

@@ -64,8 +64,8 @@ struct device_option *device_options_plug(struct device_options *options, struct
 void device_options_unplug(struct device_options *options, struct device_option *device);
 /* NULL: no device has this id. */
 struct device_option *device_options_find(struct device_options *options, const char *id);
-/* Does a device have this drive? */
-bool device_options_use_drive(const struct device_options *options, const char *id);
+/* The device that has this drive, or NULL. */
+const struct device_option *device_options_use_drive(const struct device_options *options, const char *id);
 
 void device_options_release(struct device_options *options);
 

@@ -3,6 +3,7 @@
  */
 #include "options_drive.h"
 
+#include "options_json.h"
 #include "options_table.h"
 
 #include <stdio.h>
@@ -243,11 +244,22 @@ bool drive_options_add_file(struct drive_options *options, const char *file, enu
     return true;
 }
 
+bool drive_options_add_empty(struct drive_options *options, const char *id, char *error, size_t error_bytes)
+{
+    struct drive_option *drive = next_drive(options, error, error_bytes);
+    if (!drive) return false;
+    drive->id = strdup(id);
+    drive->interface = DRIVE_NONE;
+    drive->medium = MEDIUM_CDROM;
+    return drive->id || SAY("out of memory");
+}
+
 static bool is_taken(const struct drive_options *options, const struct drive_option *but, unsigned index)
 {
     for (unsigned n = 0; n < options->count; n++) {
         const struct drive_option *other = &options->drive[n];
-        if (other != but && other->interface == but->interface && other->index_given && other->index == index)
+        if (other != but && !other->gone && other->interface == but->interface && other->index_given &&
+            other->index == index)
             return true;
     }
     return false;
@@ -301,6 +313,11 @@ bool drive_options_settle(struct drive_options *options, char *error, size_t err
 
 /* --- the table --- */
 
+static bool set_blockdev(struct options *o, const char *value, struct complaint *c)
+{
+    return drive_options_add_node(&o->board.drives, value, c->text, c->bytes);
+}
+
 static bool set_drive(struct options *o, const char *value, struct complaint *c)
 {
     return drive_options_add(&o->board.drives, value, c->text, c->bytes);
@@ -339,6 +356,8 @@ static const struct option_row rows[] = {
     {"fdb", "FILE", NULL, .set = set_fdb},
     {"drive", "LIST", "file=FILE,if=ide|virtio|floppy|pflash|none,format=raw|qcow2,media=disk|cdrom,...",
      .set = set_drive},
+    {"blockdev", "OBJECT", "an image for a -device: driver=raw|qcow2|file,node-name=ID,... or a JSON object",
+     .set = set_blockdev},
     {"pflash", "FILE", "firmware in a flash chip (UEFI); twice: the second chip has its variables",
      .set = set_pflash},
     {"snapshot", NULL, "all writes to disks are dropped at the end", SWITCH(board.drives.snapshot)},
@@ -348,6 +367,8 @@ const struct option_group options_drives = {"Media", rows, ARRAY_SIZE(rows)};
 
 void drive_option_release(struct drive_option *drive)
 {
+    for (unsigned n = 0; n < ARRAY_SIZE(drive->below); n++)
+        if (drive->below[n]) drive->below[n]->above--;
     free(drive->file);
     free(drive->id);
     free(drive->serial);

@@ -6,7 +6,7 @@
 
 #include "base/disk.h"
 
-#define DRIVES_MAX 16
+#define DRIVES_MAX 32
 
 enum drive_interface {
     DRIVE_IDE,    /* index: channel * 2 + device */
@@ -33,6 +33,11 @@ struct drive_option {
     bool read_only, snapshot, write_through, never_flush, no_discard;
     enum error_policy on_read_error, on_write_error;
     enum detect_zeroes detect_zeroes;
+    /* A node, of -blockdev or blockdev-add. While there are nodes above it that lie in it or are based on it, it has no image
+     * of its own: theirs include it. */
+    bool node;
+    unsigned above;
+    struct drive_option *below[2]; /* NULL: none */
 };
 
 struct drive_options {
@@ -46,6 +51,8 @@ bool drive_options_add(struct drive_options *options, const char *list, char *er
 /* -hda and the like: a file in a drive at a fixed connector. */
 bool drive_options_add_file(struct drive_options *options, const char *file, enum drive_interface interface,
                             unsigned index, enum drive_medium medium, char *error, size_t error_bytes);
+/* An empty drive with this id, for a -device. False with one sentence in error. */
+bool drive_options_add_empty(struct drive_options *options, const char *id, char *error, size_t error_bytes);
 /* Give an index to drives without one, and refuse two drives with the same index. */
 bool drive_options_settle(struct drive_options *options, char *error, size_t error_bytes);
 

@@ -3,6 +3,7 @@
  */
 #include "base/net.h"
 #include "net/user.h"
+#include "options_json.h"
 #include "options_table.h"
 
 #include <stdio.h>
@@ -18,7 +19,10 @@ static bool set_netdev(struct options *o, const char *value, struct complaint *c
         return !comma || options_has_netdev(value, c);
     }
     o->board.net.given = true;
-    return options_add_netdev(&o->board.net, value, NULL, NULL, 0, c);
+    char *list = options_list_of(value, "type", c->text, c->bytes);
+    bool good = list && options_add_netdev(&o->board.net, list, NULL, NULL, 0, c);
+    free(list);
+    return good;
 }
 
 /* --- dumps --- */
@@ -71,7 +75,7 @@ static bool add_filter_dump(struct options *o, const char *value, struct complai
     return COMPLAIN(c, "-object filter-dump needs id=, netdev= and file=");
 }
 
-static bool set_object(struct options *o, const char *value, struct complaint *c)
+static bool add_object(struct options *o, const char *value, struct complaint *c)
 {
     size_t length = strcspn(value, ",");
     if (length == 11 && !strncmp(value, "filter-dump", length)) return add_filter_dump(o, value, c);
@@ -82,6 +86,14 @@ static bool set_object(struct options *o, const char *value, struct complaint *c
     return COMPLAIN(c,
                     "there is no object \"%.*s\"; there are filter-dump, rng-random and memory-backend-memfd",
                     (int)length, value);
+}
+
+static bool set_object(struct options *o, const char *value, struct complaint *c)
+{
+    char *list = options_list_of(value, "qom-type", c->text, c->bytes);
+    bool good = list && add_object(o, list, c);
+    free(list);
+    return good;
 }
 
 void netdev_option_release(struct netdev_option *netdev)

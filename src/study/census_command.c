@@ -59,10 +59,9 @@ int census_command(int argc, char **argv)
         }
         if ((value = word_value(argv[n], "--what-if")))
             monitor = value;
-        else if (!strcmp(argv[n], "--what-if"))
-            monitor = n + 1 < argc ? argv[++n] : "";
         else if (!report_option(&place, argv[n]))
-            die(STATUS_USAGE, "census has no option %s; see ringer census --help", argv[n]);
+            die(STATUS_USAGE, "census has no option %s, or it lacks its value; see ringer census --help",
+                argv[n]);
     }
     if (monitor) return what_if(monitor, &place);
     struct census c;

@@ -98,7 +98,7 @@ static void read_word(struct request *r, const char *word)
     else if ((value = word_value(word, "--seconds")))
         r->hot.seconds = seconds_of(value);
     else if (word[0] == '-')
-        die(STATUS_USAGE, "explain has no option %s; see ringer explain --help", word);
+        die(STATUS_USAGE, "explain has no option %s, or it lacks its value; see ringer explain --help", word);
     else if (strlen(r->hex) + strlen(word) + 2 > sizeof(r->hex))
         die(STATUS_USAGE, "the command line has too many bytes of code");
     else

@@ -20,16 +20,18 @@ struct native_frame {
     u64 out_flags;
     u32 host_ds, host_es;
     u32 mxcsr;
-    _Alignas(512) u8 in_fx[512];
-    u8 out_fx[512];
+    u32 components; /* for XSAVE; 0: the host has no AVX, and FXSAVE serves */
+    _Alignas(512) u8 in_fx[FX_YMM_END];
+    _Alignas(512) u8 out_fx[FX_YMM_END];
 };
 _Static_assert(offsetof(struct native_frame, in_flags) == 0x20, "native_entry.S");
 _Static_assert(offsetof(struct native_frame, far_in) == 0x30, "native_entry.S");
 _Static_assert(offsetof(struct native_frame, out_gpr) == 0x40, "native_entry.S");
 _Static_assert(offsetof(struct native_frame, out_flags) == 0x60, "native_entry.S");
 _Static_assert(offsetof(struct native_frame, mxcsr) == 0x70, "native_entry.S");
+_Static_assert(offsetof(struct native_frame, components) == 0x74, "native_entry.S");
 _Static_assert(offsetof(struct native_frame, in_fx) == 0x200, "native_entry.S");
-_Static_assert(offsetof(struct native_frame, out_fx) == 0x400, "native_entry.S");
+_Static_assert(offsetof(struct native_frame, out_fx) == 0x600, "native_entry.S");
 
 #define STUB_AT     (NATIVE_AT + 0x1000)
 #define HOST_CS     0x33
@@ -62,7 +64,7 @@ static void note_fault(const greg_t *g, const void *fx)
     out->eip = (u32)g[REG_RIP];
     out->vector = (u32)g[REG_TRAPNO];
     out->error = (u32)g[REG_ERR];
-    memcpy(out->fx, fx, 512);
+    native_get_fx(fx, out->fx, sizeof(out->fx));
 }
 
 static void handler(int signal, siginfo_t *info, void *context)
@@ -110,6 +112,7 @@ int native_init(void)
     if (failed) return failed;
     memcpy((void *)(uintptr_t)STUB_AT, native_stub, (size_t)(native_stub_end - native_stub));
     frame()->mxcsr = 0x1f80;
+    frame()->components = __builtin_cpu_supports("avx") ? XCR0_X87 | XCR0_SSE | XCR0_AVX : 0;
     frame()->far_in.selector = USER_CS;
 
     static u8 stack[STACK_BYTES]; /* ESP is the guest's when a signal comes */
@@ -134,7 +137,10 @@ void native_run(const u8 *code, unsigned bytes, const struct state *in, struct s
     memcpy(f->in_gpr, in->gpr, sizeof(f->in_gpr));
     f->in_flags = in->eflags;
     f->far_in.offset = in->eip;
-    memcpy(f->in_fx, in->fx, 512);
+    memcpy(f->in_fx, in->fx, sizeof(in->fx));
+    memset(f->in_fx + FX_BYTES, 0, FX_YMM - FX_BYTES);
+    f->in_fx[XSTATE_BV] = (u8)f->components;
+    memset(f->out_fx, 0, sizeof(f->out_fx));
     native.out = out;
     native.running = true;
     native_enter();
@@ -145,7 +151,7 @@ void native_run(const u8 *code, unsigned bytes, const struct state *in, struct s
     out->eip = in->eip + bytes;
     out->vector = VECTOR_END;
     out->error = 0;
-    memcpy(out->fx, f->out_fx, 512);
+    memcpy(out->fx, f->out_fx, sizeof(out->fx));
 }
 
 bool native_works(void)

@@ -9,7 +9,7 @@
 #ifndef RINGER_STUDY_NATIVE_H
 #define RINGER_STUDY_NATIVE_H
 
-#include "base/types.h"
+#include "native_fx.h"
 
 /* Native code and guests see the same linear addresses, so these lie low, where a 64-bit process can map them and a
  * small guest has RAM. */
@@ -36,7 +36,7 @@ struct state {
     u32 eip;
     u32 vector; /* VECTOR_END or an exception's; eip is that of the frame */
     u32 error;
-    _Alignas(64) u8 fx[512]; /* FXSAVE image */
+    _Alignas(64) u8 fx[FX_YMM_END]; /* as in vcpu.fpu */
 };
 
 /* Map the areas and install the signal handlers. Former handlers get the signals that do not belong to a run. Returns 0

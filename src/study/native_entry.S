@@ -12,8 +12,9 @@
 #define HOST_DS   0x68
 #define HOST_ES   0x6c
 #define MXCSR     0x70
+#define COMPONENTS 0x74
 #define IN_FX     0x200
-#define OUT_FX    0x400
+#define OUT_FX    0x600
 #define AT(field) ds:[NATIVE_AT + field]
 
     .intel_syntax noprefix
@@ -35,7 +36,14 @@ native_enter:
     mov eax, 0x2b
     mov ds, eax
     mov es, eax
-    fxrstor AT(IN_FX)
+    mov eax, dword ptr AT(COMPONENTS)
+    xor edx, edx
+    test eax, eax
+    jz 1f
+    xrstor AT(IN_FX)
+    jmp 2f
+1:  fxrstor AT(IN_FX)
+2:
     push qword ptr AT(IN_FLAGS)
     popfq
     mov eax, dword ptr AT(IN_GPR)
@@ -64,7 +72,14 @@ native_stub:
     pushfq
     pop qword ptr AT(OUT_FLAGS)
     cld
-    fxsave AT(OUT_FX)
+    mov eax, dword ptr AT(COMPONENTS)
+    xor edx, edx
+    test eax, eax
+    jz 1f
+    xsave AT(OUT_FX)
+    vzeroupper
+    jmp native_stub_resume
+1:  fxsave AT(OUT_FX)
 native_stub_resume: /* the signal handler comes back here, RSP = HOST_RSP */
     mov eax, dword ptr AT(HOST_DS)
     mov ds, eax

@@ -20,7 +20,11 @@ bool report_option(struct report_place *place, const char *word)
             place->format = value;
             return true;
         }
-    die(STATUS_USAGE, "this report has no format %s", value);
+    char names[64] = "";
+    for (unsigned n = 0; n < REPORT_FORMATS && place->formats[n]; n++)
+        snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s", n ? ", " : "",
+                 place->formats[n]);
+    die(STATUS_USAGE, "--format is one of %s, not %s", names, value);
 }
 
 static _Noreturn void fail(const struct report_place *place)

@@ -60,7 +60,8 @@ static void read_word(struct request *r, const char *word)
         if (r->segments < 2 || r->segments > POLICY_MAX_SEGMENTS)
             die(STATUS_USAGE, "--segments takes 2 to %u, not \"%s\"", POLICY_MAX_SEGMENTS, value);
     } else if (word[0] == '-' || r->path)
-        die(STATUS_USAGE, "ringer simulate does not know \"%s\"; see ringer simulate --help", word);
+        die(STATUS_USAGE, "simulate has no option %s, or it lacks its value; see ringer simulate --help",
+            word);
     else
         r->path = word;
 }
@@ -119,7 +120,9 @@ static void print(const struct result *result, const char *format, FILE *out)
 static void fill_in(struct request *r)
 {
     static const u64 sizes[] = {1u << 20, 4u << 20, 16u << 20};
-    if (!r->path) die(STATUS_USAGE, "ringer simulate needs a block log; see ringer simulate --help");
+    if (!r->path)
+        die(STATUS_USAGE, "simulate needs a block log, which a run writes with --block-log=FILE; see ringer "
+                          "simulate --help");
     for (unsigned n = 0; !r->size_count && n < ARRAY_SIZE(sizes); n++)
         r->sizes[n] = sizes[n];
     if (!r->size_count) r->size_count = ARRAY_SIZE(sizes);

@@ -191,6 +191,9 @@ int inspect_command(int count, char **words)
     if (count == 1 && (!strcmp(words[0], "--help") || !strcmp(words[0], "help")))
         return watch_usage(stdout, STATUS_OK);
     const char *svg = count == 3 && !strncmp(words[2], "--svg=", 6) ? words[2] + 6 : NULL;
+    if (count == 1)
+        die(STATUS_USAGE, "inspect takes a machine and a linear address, as in inspect %s 0xc0100000",
+            words[0]);
     if (count != 2 && !svg) return watch_usage(stderr, STATUS_USAGE);
     char *end;
     unsigned long long address = strtoull(words[1], &end, 0);

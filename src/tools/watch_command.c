@@ -48,13 +48,6 @@ int watch_usage(FILE *out, int status)
     return status;
 }
 
-static double now_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 /* Counters, or hot blocks. NULL: the machine has gone. */
 static struct json_object *read_answer(struct qmp_client *client, const char *command)
 {
@@ -268,7 +261,6 @@ static bool watch(const struct request *q, struct qmp_client *client)
 {
     struct watch_readings r = {.before = read_answer(client, "x-ringer-stats")};
     json_object_put(read_answer(client, "x-ringer-hot")); /* begins the samples */
-    double at = now_seconds();
     bool alive = r.before;
     for (unsigned long n = 0; alive && (!q->count || n < q->count); n++) {
         if (!wait_interval(q)) break;
@@ -279,9 +271,7 @@ static bool watch(const struct request *q, struct qmp_client *client)
             json_object_put(r.now);
             break;
         }
-        double then = at;
-        at = now_seconds();
-        r.seconds = at - then;
+        r.seconds = watch_counter(r.now, "seconds") - watch_counter(r.before, "seconds");
         show(q, &r);
         json_object_put(r.before);
         json_object_put(r.hot);
@@ -317,8 +307,10 @@ static void read_word(struct request *q, const char *word)
         read_format(q, value);
     } else if ((value = word_value(word, "--symbols"))) {
         q->symbols_file = value;
-    } else if (word[0] == '-' || q->name) {
-        die(STATUS_USAGE, "watch has no option \"%s\"; see ringer watch --help", word);
+    } else if (q->name && word[0] != '-') {
+        die(STATUS_USAGE, "watch takes the name of one machine, not \"%s\" besides", word);
+    } else if (word[0] == '-') {
+        die(STATUS_USAGE, "watch has no option \"%s\", or it lacks its value; see ringer watch --help", word);
     } else {
         q->name = word;
     }

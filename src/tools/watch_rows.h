@@ -27,7 +27,7 @@ struct watch_row {
 extern const struct watch_row watch_rows[];
 extern const unsigned watch_row_count;
 
-/* Two readings and the time between them. */
+/* Two readings and the time between them: the machine's own, because an answer may be late on a busy host. */
 struct watch_readings {
     struct json_object *before, *now;
     struct json_object *hot; /* of x-ringer-hot, for the time since `before` */

@@ -213,7 +213,7 @@ struct build {
     u16 fix[MAX_FIXES];
     unsigned fix_count; /* MAX_FIXES: too many, the block cannot be relocated */
     bool has_half_eip;  /* contains a part of an EIP, which no fix describes: it cannot be relocated */
-    bool has_full_rip;  /* 64-bit code that may be relocated: what depends on RIP has fields of full length */
+    bool has_full_rip;  /* IA-32e mode, and may be relocated: what depends on RIP has fields of full length */
 };
 
 /* 64-bit mode. Addresses, RIP and stack slots have 64 bits, and R8 to R15 are in the vCPU (frame.h). */
@@ -398,6 +398,15 @@ bool has_long_window(const struct build *b);
 /* The memory operand of the current instruction, or a slot of its stack, in the window. False: it needs a check. */
 bool verify_operand(struct build *b, unsigned size, struct host_mem *mem);
 bool verify_stack(struct build *b, struct host_mem *slot);
+/* reg, an address, becomes the number of its segment of 4 GB. Clobbers EFLAGS. */
+void verify_segment_number(struct build *b, u8 reg);
+/* The class (enum long_class) of the segment whose number is in a register; HOST_NONE: of the lowest segment. */
+static inline struct host_mem mem_segment_class(u8 number)
+{
+    struct host_mem mem = number == HOST_NONE ? mem_bd(REG_TABLES, 0) : mem_bis(REG_TABLES, number, 1);
+    mem.disp = (s32)(offsetof(struct tlb, segment) - offsetof(struct tlb, slot));
+    return mem;
+}
 /* The current instruction begins: does it leave r13 alone? */
 void verify_instruction(struct build *b);
 void emit_segment_stub(struct build *b, const struct stub *stub);

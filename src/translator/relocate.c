@@ -28,14 +28,12 @@ void fix_last(struct build *b, enum fix_kind kind)
 #define MOVABLE_FROM (6ull << 30)
 #define MOVABLE_TO   ((1ull << 47) - (4ull << 30))
 
-/* In the first and the last page of linear space a block may rely on where the space ends. Code for compatibility mode has
- * addresses that no fix describes. */
+/* In the first and the last page of linear space a block may rely on where the space ends. */
 bool is_movable(const struct block_key *key)
 {
     u64 page = key->eip >> PAGE_SHIFT;
     if (key->mode & MODE_CODE64) return key->eip >= MOVABLE_FROM && key->eip < MOVABLE_TO;
-    return !(key->mode & MODE_LONG) && !key->cs_base && key->cs_limit == UINT32_MAX && page != 0 &&
-           page != EXEC_ENTRIES - 1;
+    return !key->cs_base && key->cs_limit == UINT32_MAX && page != 0 && page != EXEC_ENTRIES - 1;
 }
 
 void emit_mov_rip(struct build *b, u8 reg, u64 value)
@@ -96,7 +94,11 @@ static void fix(struct cache *cache, const struct block *block, u16 kept, u64 ei
         break;
     case FIX_EXEC: *at = entry_moved(block, *at, pages); break;
     case FIX_CALLOUT: *at = callout_moved(cache, *at, eip_by); break;
-    case FIX_WORD: *wide += tlb_exec_word(eip_by, 0); break;
+    case FIX_WORD:
+        *wide += tlb_exec_word(eip_by, 0);
+        /* Linear addresses wrap at 4 GB. */
+        if (!(block->mode & MODE_CODE64)) *wide &= tlb_exec_word(UINT32_MAX, ~0u >> 4);
+        break;
     }
 }
 

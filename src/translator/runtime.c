@@ -181,7 +181,12 @@ static u64 into_code(struct vcpu *v, u64 code)
 #endif
     returns_select(v, &t->returns, &t->cache);
     if (unlikely(t->config.check_cache)) returns_check(v, &t->cache);
-    if ((v->mode & (MODE_WINDOW | MODE_CODE64)) == MODE_WINDOW) shadow_window_settle(v->shadow);
+    if ((v->mode & (MODE_WINDOW | MODE_CODE64)) == MODE_WINDOW) {
+        if (v->mode & MODE_LONG)
+            long_window_set_base(v->shadow);
+        else
+            shadow_window_settle(v->shadow);
+    }
     return code;
 }
 

@@ -17,8 +17,8 @@
 /* A signal's argument (sigev_value.sival_ptr) must be one of these. */
 struct sampler {
     /* Called in the handler. `current`: the vCPU that this thread runs in translator_run(), or NULL. pc and sp are
-     * the host's. */
-    void (*take)(struct sampler *sampler, struct vcpu *current, u64 pc, u64 sp);
+     * the host's. `missed`: how often the timer has expired besides, while the signal waited. */
+    void (*take)(struct sampler *sampler, struct vcpu *current, u64 pc, u64 sp, unsigned missed);
 };
 
 /* Handle this signal, on the alternate stack if there is one. Returns 0 or -errno. */

@@ -39,10 +39,10 @@ static bool is_guests(const struct vcpu *v, int signal, const siginfo_t *info, c
     if (regs[REG_TRAPNO] == TRAP_GENERAL_PROTECTION) return true;
     if (!(v->mode & MODE_WINDOW)) return false;
     /* In 64-bit code an address that is not canonical, too. */
-    if (v->mode & MODE_CODE64)
-        return regs[REG_TRAPNO] == TRAP_STACK_SEGMENT ||
-               (regs[REG_TRAPNO] == TRAP_PAGE_FAULT && long_window_holds(v->shadow, address));
-    return regs[REG_TRAPNO] == TRAP_PAGE_FAULT && shadow_window_holds(v->shadow, address);
+    if (regs[REG_TRAPNO] == TRAP_STACK_SEGMENT) return v->mode & MODE_CODE64;
+    if (regs[REG_TRAPNO] != TRAP_PAGE_FAULT) return false;
+    return v->mode & MODE_LONG ? long_window_holds(v->shadow, address)
+                               : shadow_window_holds(v->shadow, address);
 }
 
 /* A repeated string instruction has window addresses in RSI and RDI (string.c): turn them into guest addresses. */
@@ -54,7 +54,7 @@ static void leave_window(const struct vcpu *v, greg_t *regs)
     at++;
     if (*at == HOST_OPERAND16 || (code64 && (*at & 0xf0) == HOST_REX)) at++;
     if (*at < 0xa4 || *at > 0xaf) return;
-    greg_t source = code64 ? regs[REG_R9] : -(greg_t)v->shadow->window;
+    greg_t source = code64 ? regs[REG_R9] : (greg_t)v->scratch.window_negated;
     greg_t destination = code64 ? regs[REG_R10] : source, mask = code64 ? -1 : (greg_t)UINT32_MAX;
     regs[REG_RDI] = (regs[REG_RDI] + destination) & mask;
     if (*at <= 0xa7) regs[REG_RSI] = (regs[REG_RSI] + source) & mask;
@@ -96,9 +96,9 @@ static bool enter_into_window(int signal, const siginfo_t *info, greg_t *regs)
     struct engine *t = v->engine;
     if (!arena_holds(&t->cache.arena, (u64)regs[REG_RIP])) return false;
     u64 address = (u64)(uintptr_t)info->si_addr;
-    bool write = regs[REG_ERR] & PF_WRITE, code64 = v->mode & MODE_CODE64;
-    if (code64 ? !long_window_fault(v->shadow, &v->paging, address, write)
-               : !shadow_window_fault(v->shadow, &v->paging, address, write))
+    bool write = regs[REG_ERR] & PF_WRITE;
+    if (v->mode & MODE_LONG ? !long_window_fault(v->shadow, &v->paging, address, write)
+                            : !shadow_window_fault(v->shadow, &v->paging, address, write))
         return false;
     /* Filling an entry may have dropped others. */
     v->scratch.return_top = (u64)regs[REG_RSP];
@@ -201,7 +201,8 @@ static void tick(int signal, siginfo_t *info, void *context)
 {
     struct sampler *sampler = info->si_value.sival_ptr;
     const greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
-    if (sampler) sampler->take(sampler, current, (u64)regs[REG_RIP], (u64)regs[REG_RSP]);
+    if (sampler)
+        sampler->take(sampler, current, (u64)regs[REG_RIP], (u64)regs[REG_RSP], (unsigned)info->si_overrun);
 }
 
 int translator_install_sampler(int signal)

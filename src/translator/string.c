@@ -157,9 +157,16 @@ static bool window_reaches(const struct build *b, bool source, bool destination)
            (!destination || mode_seg(b->mode, SEG_ES) == MODE_SEG_FLAT);
 }
 
-static void repeat(struct build *b, unsigned size)
+/* The host's own repeated instruction. Before it, RSI and RDI have become host addresses by subtraction of the registers
+ * `source` and `destination` (HOST_NONE: no such operand). Behind it they are guest addresses again. */
+static void repeat_on_host(struct build *b, u8 source, u8 destination, bool compares)
 {
-    emit_host_repeat(&b->e, b->i->prefixes & PFX_REPNE, size, b->i->opcode);
+    emit_count(b, &b->v->counters->string_inline);
+    if (compares) flags_to_host(b); /* with a count of 0, the flags do not change */
+    emit_host_repeat(&b->e, b->i->prefixes & PFX_REPNE, element_bytes(b->i), b->i->opcode);
+    if (source != HOST_NONE) leave_host(b, RSI, source);
+    if (destination != HOST_NONE) leave_host(b, RDI, destination);
+    if (compares) b->flags = FLAGS_HOST;
 }
 
 static void repeat_in_window(struct build *b, bool source, bool destination, bool compares)
@@ -171,13 +178,8 @@ static void repeat_in_window(struct build *b, bool source, bool destination, boo
     emit_load64(&b->e, REG_LINEAR, mem_frame(FRAME_WINDOW_NEGATED));
     if (source) emit_alu_rr(&b->e, true, ALU_SUB, RSI, REG_LINEAR);
     if (destination) emit_alu_rr(&b->e, true, ALU_SUB, RDI, REG_LINEAR);
-    emit_count(b, &b->v->counters->string_inline);
-    if (compares) flags_to_host(b);
+    repeat_on_host(b, source ? REG_LINEAR : HOST_NONE, destination ? REG_LINEAR : HOST_NONE, compares);
     b->site[b->n].parked = b->flags != FLAGS_HOST;
-    repeat(b, element_bytes(b->i));
-    if (source) leave_host(b, RSI, REG_LINEAR);
-    if (destination) leave_host(b, RDI, REG_LINEAR);
-    if (compares) b->flags = FLAGS_HOST;
     stub->back = b->e.at;
     stub->flags = compares;
 }
@@ -194,12 +196,9 @@ static bool long_window_reaches(const struct build *b)
  * that is taken if the segment is in no window. */
 static u32 find_delta(struct build *b, u8 reg, u8 minus)
 {
-    struct host_mem class = mem_bis(REG_TABLES, minus, 1);
-    class.disp = (s32)(offsetof(struct tlb, segment) - offsetof(struct tlb, slot));
     emit_mov_rr64(&b->e, minus, reg);
-    emit_shift_ri(&b->e, true, SHIFT_SHR, minus, 32);
-    emit_movzx16(&b->e, minus, minus);
-    emit_load8(&b->e, minus, class);
+    verify_segment_number(b, minus);
+    emit_load8(&b->e, minus, mem_segment_class(minus));
     emit_alu_ri(&b->e, false, ALU_SUB, minus, LONG_LOW);
     u32 none = emit_jcc(&b->e, CC_B);
     emit_neg64(&b->e, minus);
@@ -218,13 +217,8 @@ static void repeat_in_long_window(struct build *b, bool source, bool destination
     if (destination) stub->from[3] = find_delta(b, RDI, REG_ENTRY);
     if (source) emit_alu_rr(&b->e, true, ALU_SUB, RSI, REG_LINEAR);
     if (destination) emit_alu_rr(&b->e, true, ALU_SUB, RDI, REG_ENTRY);
-    emit_count(b, &b->v->counters->string_inline);
-    if (compares) flags_to_host(b);
+    repeat_on_host(b, source ? REG_LINEAR : HOST_NONE, destination ? REG_ENTRY : HOST_NONE, compares);
     b->site[b->n].parked = b->flags != FLAGS_HOST;
-    repeat(b, element_bytes(b->i));
-    if (source) leave_host(b, RSI, REG_LINEAR);
-    if (destination) leave_host(b, RDI, REG_ENTRY);
-    if (compares) b->flags = FLAGS_HOST;
     stub->back = b->e.at;
     stub->flags = compares;
     hoist_forget(b);
@@ -243,7 +237,7 @@ static bool can_repeat(const struct build *b, bool source, bool destination, boo
  * `source` and `destination`: which operands the instruction has. */
 static void emit_repeated(struct build *b, bool source, bool destination, bool writes, bool compares)
 {
-    unsigned size = element_bytes(b->i), log2 = log2_of(size);
+    unsigned log2 = log2_of(element_bytes(b->i));
     if (window_reaches(b, source, destination)) {
         repeat_in_window(b, source, destination, compares);
         return;
@@ -275,12 +269,7 @@ static void emit_repeated(struct build *b, bool source, bool destination, bool w
     if (source) enter_host(b, RSI, REG_LINEAR);
     if (destination) enter_host(b, RDI, REG_ENTRY);
     if (source && destination) restore_count(b, log2);
-    emit_count(b, &b->v->counters->string_inline);
-    if (compares) flags_to_host(b); /* with a count of 0, the flags do not change */
-    repeat(b, size);
-    if (source) leave_host(b, RSI, REG_LINEAR);
-    if (destination) leave_host(b, RDI, REG_ENTRY);
-    if (compares) b->flags = FLAGS_HOST;
+    repeat_on_host(b, source ? REG_LINEAR : HOST_NONE, destination ? REG_ENTRY : HOST_NONE, compares);
     stubs[0]->from[3] = many;
     for (unsigned n = 0; n < count; n++) {
         stubs[n]->back = b->e.at;

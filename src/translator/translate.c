@@ -254,7 +254,7 @@ static void note_translation(struct vcpu *v, u64 began)
 {
     u64 ticks = __builtin_ia32_rdtsc() - began;
     v->counters->translate_ticks += ticks;
-    v->user_since += ticks;
+    if (!v->deterministic) v->user_since += ticks;
 }
 
 struct block *translate(struct vcpu *v, const struct block_key *key)
@@ -282,7 +282,7 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     b->frame_next = 0;
     b->stub_count = b->fix_count = 0;
     b->has_half_eip = false;
-    b->has_full_rip = (key->mode & MODE_CODE64) && is_movable(key);
+    b->has_full_rip = has_tlb(b) && is_movable(key);
     b->ended = false;
     b->n = 0;
     b->eip = key->eip;

@@ -100,9 +100,14 @@ static struct verified *find_verified(struct build *b, const struct hoist_access
     return NULL;
 }
 
+void verify_segment_number(struct build *b, u8 reg)
+{
+    emit_shift_ri(&b->e, true, SHIFT_SHR, reg, 32);
+    emit_movzx16(&b->e, reg, reg);
+}
+
 static void emit_compare(struct build *b, u8 class, struct host_mem entry)
 {
-    entry.disp += (s32)(offsetof(struct tlb, segment) - offsetof(struct tlb, slot));
     emit_rm(&b->e, false, 0x80, ALU_CMP, entry);
     emit8(&b->e, class);
 }
@@ -116,15 +121,14 @@ static struct stub *check(struct build *b, const struct hoist_access *at, struct
     b->has_delta &= scratch != REG_HOISTED;
     flags_clobber(b);
     if (at->root == ROOT_LOWEST) {
-        emit_compare(b, class, mem_bd(REG_TABLES, 0));
+        emit_compare(b, class, mem_segment_class(HOST_NONE));
     } else {
         if (ea.index == HOST_NONE && !ea.disp)
             emit_mov_rr64(&b->e, scratch, ea.base);
         else
             emit_lea64(&b->e, scratch, ea);
-        emit_shift_ri(&b->e, true, SHIFT_SHR, scratch, 32);
-        emit_movzx16(&b->e, scratch, scratch);
-        emit_compare(b, class, mem_bis(REG_TABLES, scratch, 1));
+        verify_segment_number(b, scratch);
+        emit_compare(b, class, mem_segment_class(scratch));
     }
     struct stub *miss = stub_add(b, STUB_SEGMENT, emit_jcc(&b->e, CC_NZ));
     miss->address = ea;
@@ -234,7 +238,7 @@ bool verify_stack(struct build *b, struct host_mem *slot)
 void emit_segment_stub(struct build *b, const struct stub *stub)
 {
     if (stub->back) {
-        emit_compare(b, LONG_LOW, mem_bis(REG_TABLES, stub->segment, 1));
+        emit_compare(b, LONG_LOW, mem_segment_class(stub->segment));
         emit_fix32(&b->e, emit_jcc(&b->e, CC_Z), stub->back);
     }
     if (stub->address.base == HOST_NONE && stub->address.index == HOST_NONE)

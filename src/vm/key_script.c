@@ -183,9 +183,9 @@ static u64 run_medium(struct key_script *script, struct step *step)
     struct chipset *other = mirror ? container_of(mirror, struct chipset, console) : NULL;
     if (!*file) file = NULL;
     enum media_outcome outcome =
-        media_change(chipset, media_find(chipset->board, drive), file, error, sizeof(error));
+        media_change(chipset, media_find(chipset->board, drive), file, false, error, sizeof(error));
     if (outcome == MEDIA_CHANGED && other)
-        outcome = media_change(other, media_find(other->board, drive), file, error, sizeof(error));
+        outcome = media_change(other, media_find(other->board, drive), file, false, error, sizeof(error));
     if (outcome == MEDIA_LOCKED && now(script) - script->since_ns < WAIT_DEFAULT_NS) return 100 * MS;
     if (outcome != MEDIA_CHANGED)
         vm_stop(script->vm, STOP_HOST, STATUS_HOST, "%s, line %u: %s", script->name, step->line, error);

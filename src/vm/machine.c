@@ -215,6 +215,7 @@ static void notice(void *owner)
 void machine_set_waker(struct vm *vm, struct waker *waker)
 {
     vm->waker = waker;
+    if (waker) waker->sampled = &vm->vcpu.sampled;
     vm->mailbox.owner = vm;
     vm->mailbox.wake = waker ? wake : NULL;
     vm->mailbox.notice = waker ? notice : NULL;
@@ -274,8 +275,10 @@ static void set_paused(struct vm *vm, u8 paused)
     struct console *console = &vm->chipset.console.console;
     bool before = vm->paused;
     vm->paused = paused;
-    if (!paused) vm->debugger.stopped = false;
-    if (!paused) vm->resumed = true;
+    if (!paused) {
+        vm->debugger.stopped = false;
+        vm->resumed = true;
+    }
     if (before != (paused != 0)) tell(vm, paused ? MACHINE_PAUSED : MACHINE_RESUMED, false);
     vm_time_freeze(&vm->time, paused);
     console_set(console, &console->paused, paused != 0);

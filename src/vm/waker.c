@@ -227,13 +227,25 @@ static bool look_out(const struct waker *waker, u64 until_ns)
     return false;
 }
 
+/* A sample that waits is delivered afterwards, with the number of those that it stands for. So samples do not wake a guest
+ * that sleeps. */
+static void mask_samples(int how)
+{
+    sigset_t samples;
+    sigemptyset(&samples);
+    sigaddset(&samples, SIGPROF);
+    pthread_sigmask(how, &samples, NULL);
+}
+
 static void sleep_well(struct waker *waker, u64 deadline_ns)
 {
+    bool sampled = waker->sampled && *waker->sampled;
     struct timespec until, *timeout = NULL;
     if (deadline_ns != UINT64_MAX) {
         until = timespec_of(deadline_ns);
         timeout = &until;
     }
+    if (sampled) mask_samples(SIG_BLOCK);
     waker->lazy = true;
     waker_set_deadline(waker, deadline_ns);
     set_waits(waker, VCPU_SLEEPS);
@@ -242,6 +254,7 @@ static void sleep_well(struct waker *waker, u64 deadline_ns)
                               FUTEX_BITSET_MATCH_ANY);
         if (failed && errno == ETIMEDOUT) break;
     }
+    if (sampled) mask_samples(SIG_UNBLOCK);
 }
 
 void waker_wait(struct waker *waker, u64 deadline_ns, u64 look_out_ns)

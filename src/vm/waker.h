@@ -41,9 +41,10 @@ struct waker {
     int kick_fd;  /* eventfd */
     int timer_fd;
     int signal_fd;
-    u64 timeout_at_ns; /* CLOCK_MONOTONIC; UINT64_MAX: never */
-    bool lazy;         /* the vCPU has idled, and the waker has not been needed since */
-    u64 look_out_ns;   /* how long the next wait polls at least */
+    u64 timeout_at_ns;   /* CLOCK_MONOTONIC; UINT64_MAX: never */
+    bool lazy;           /* the vCPU has idled, and the waker has not been needed since */
+    u64 look_out_ns;     /* how long the next wait polls at least */
+    const bool *sampled; /* vcpu.sampled; NULL: never */
     /* shared, atomic */
     u64 armed_ns; /* what timer_fd is set to, CLOCK_MONOTONIC; UINT64_MAX: it has expired, or was never set */
     u32 events;   /* enum waker_event, for waker_take_events() */

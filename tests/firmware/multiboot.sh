@@ -6,7 +6,7 @@ kernel=$2
 shift 2
 case $program in
 *qemu*) set -- -accel tcg -cpu max -display none "$@" ;;
-*) set -- run -nographic -serial null --timeout="${GUEST_TIMEOUT:-60}" "$@" ;;
+*) set -- run -nographic -serial null --timeout="${GUEST_TIMEOUT:-240}" "$@" ;;
 esac
 text=$(timeout -k 5 120 "$program" "$@" -m 16 -kernel "$kernel" -initrd "$kernel its words" -append "a test" \
     -drive "file=$kernel,format=raw,if=ide,snapshot=on" \

@@ -7,9 +7,9 @@ image=$2
 shift 2
 case $program in
 *qemu*) set -- -accel tcg -cpu max -display none "$@" ;;
-*) set -- run -nographic -serial null --timeout="${GUEST_TIMEOUT:-60}" "$@" ;;
+*) set -- run -nographic -serial null --timeout="${GUEST_TIMEOUT:-240}" "$@" ;;
 esac
-text=$(timeout -k 5 "${GUEST_TIMEOUT:-60}0" "$program" "$@" -m 16 -drive "file=$image,format=raw,if=ide,snapshot=on" \
+text=$(timeout -k 5 "${GUEST_TIMEOUT:-240}0" "$program" "$@" -m 16 -drive "file=$image,format=raw,if=ide,snapshot=on" \
     -debugcon stdio -device isa-debug-exit,iobase=0xf4,iosize=0x04 2>&1 </dev/null)
 status=$?
 printf '%s\n' "$text"

@@ -81,8 +81,10 @@ static void stream_medium(struct ide_stream *s)
 {
     struct ide_drive *drive = &s->channel.drive[1];
     if (s->channel.io_running || drive->kind != IDE_CDROM) return;
-    s->disk[1].disk.bytes = stream_next(s) & 1 ? 0 : 256 * CD_SECTOR_BYTES;
-    ide_medium_changed(drive);
+    u8 how = stream_next(s);
+    ide_move_tray(drive, true);
+    s->disk[1].disk.bytes = how & 1 ? 0 : 256 * CD_SECTOR_BYTES;
+    if (!(how & 2)) ide_move_tray(drive, false);
 }
 
 static void stream_step(struct ide_stream *s)

@@ -7,9 +7,9 @@ kernel=$2
 shift 2
 case $program in
 *qemu*) set -- -accel tcg -cpu max -display none -no-reboot -kernel "$kernel" "$@" ;;
-*) set -- run --kernel "$kernel" --start=direct -nographic -serial null -no-reboot --timeout="${GUEST_TIMEOUT:-60}" "$@" ;;
+*) set -- run --kernel "$kernel" --start=direct -nographic -serial null -no-reboot --timeout="${GUEST_TIMEOUT:-240}" "$@" ;;
 esac
-text=$(timeout -k 5 "${GUEST_TIMEOUT:-60}0" "$program" "$@" -m "${GUEST_MEMORY:-16}" -debugcon stdio -device isa-debug-exit,iobase=0xf4,iosize=0x04 2>&1 </dev/null)
+text=$(timeout -k 5 "${GUEST_TIMEOUT:-240}0" "$program" "$@" -m "${GUEST_MEMORY:-16}" -debugcon stdio -device isa-debug-exit,iobase=0xf4,iosize=0x04 2>&1 </dev/null)
 status=$?
 printf '%s\n' "$text"
 case $kernel in

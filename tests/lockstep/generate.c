@@ -41,7 +41,9 @@ void generate_print_features(FILE *out)
         {WORD(f1_ecx), F1C_POPCNT, "popcnt"}, {WORD(f1_ecx), F1C_AES, "aes"},
         {WORD(f7_ebx), F7B_BMI1, "bmi1"},     {WORD(f7_ebx), F7B_BMI2, "bmi2"},
         {WORD(f7_ebx), F7B_ADX, "adx"},       {WORD(f7_ebx), F7B_SHA, "sha"},
-        {WORD(x1_ecx), X1C_LZCNT, "lzcnt"},
+        {WORD(x1_ecx), X1C_LZCNT, "lzcnt"},   {WORD(f1_ecx), F1C_AVX, "avx"},
+        {WORD(f7_ebx), F7B_AVX2, "avx2"},     {WORD(f1_ecx), F1C_FMA, "fma"},
+        {WORD(f1_ecx), F1C_F16C, "f16c"},
     };
     const u8 *model = (const u8 *)cpu_model_find("max");
     fprintf(out, "the same code comes of this seed on hosts with");
@@ -97,10 +99,13 @@ static bool wanted_mnemonic(ZydisMnemonic m)
     }
 }
 
-static bool wanted_operands(const struct test_insn *i)
+static bool wanted_operands(const struct test_insn *i, bool avx)
 {
     for (unsigned n = 0; n < i->info.operand_count; n++) {
         const ZydisDecodedOperand *op = &i->op[n];
+        bool gathers = op->type == ZYDIS_OPERAND_TYPE_MEMORY && op->mem.type == ZYDIS_MEMOP_TYPE_VSIB;
+        if (avx && gathers)
+            return false; /* its addresses cannot be steered; oracle64 and guest/xsave have gathers */
         if (op->type == ZYDIS_OPERAND_TYPE_REGISTER &&
             ZydisRegisterGetClass(op->reg.value) == ZYDIS_REGCLASS_SEGMENT)
             return false;
@@ -115,11 +120,12 @@ static bool wanted_operands(const struct test_insn *i)
     return true;
 }
 
-static bool exposed(const struct test_insn *i)
+static bool exposed(const struct test_insn *i, bool avx)
 {
     struct insn digest;
     if (insn_decode(&digest, i->bytes, i->length, true) <= 0) return false;
-    return isa_exposed(cpu_model_find("max"), &digest) && strcmp(digest.row->name, "(ud)");
+    bool enabled = avx || !(digest.row->traits & ISA_AVX);
+    return enabled && isa_exposed(cpu_model_find("max"), &digest) && strcmp(digest.row->name, "(ud)");
 }
 
 static bool matches(const struct generator *g, const struct test_insn *i)
@@ -134,9 +140,9 @@ static bool decode(struct generator *g, struct test_insn *i)
     i->length = i->info.length;
     i->target = 0;
     if (!matches(g, i) || !wanted_category(&i->info) || !wanted_mnemonic(i->info.mnemonic) ||
-        !wanted_operands(i))
+        !wanted_operands(i, g->avx))
         return false;
-    i->exposed = exposed(i);
+    i->exposed = exposed(i, g->avx);
     return true;
 }
 
@@ -167,20 +173,27 @@ static unsigned put_legacy(struct random *r, u8 *to)
     return n;
 }
 
-/* VEX.128 in all three maps: BMI is exposed, AVX must not be. */
-static unsigned put_vex(struct random *r, u8 *to)
+/* VEX in all three maps: bits that 32-bit code ignores, and L, only where there is AVX. */
+static unsigned put_vex(struct generator *g, u8 *to)
 {
+    struct random *r = g->random;
     to[0] = 0xc4;
     to[1] = (u8)(0xe0 | (1 + random_below(r, 3)));
     to[2] = (u8)(0x40 | random_below(r, 16) << 3 | random_below(r, 4));
-    to[3] = random_chance(r, 70) ? (u8)(0xf0 + random_below(r, 8)) : (u8)random_below(r, 256);
+    if (g->avx) {
+        to[1] &= (u8)(random_chance(r, 10) ? 0xdf : 0xff); /* B */
+        to[2] ^= (u8)(random_next(r) >> 32 & 0x84);        /* W and L */
+        if (random_chance(r, 30)) to[2] |= 0x78;           /* no operand in vvvv */
+    }
+    to[3] = random_chance(r, g->avx ? 15 : 70) ? (u8)(0xf0 + random_below(r, 8)) : (u8)random_below(r, 256);
     return 4;
 }
 
-static void put_random(struct random *r, struct test_insn *i, bool for_block)
+static void put_random(struct generator *g, struct test_insn *i, bool for_block)
 {
+    struct random *r = g->random;
     memset(i, 0, sizeof(*i));
-    unsigned n = random_chance(r, 5) ? put_vex(r, i->bytes) : put_legacy(r, i->bytes);
+    unsigned n = random_chance(r, g->avx ? 30 : 5) ? put_vex(g, i->bytes) : put_legacy(r, i->bytes);
     i->bytes[n++] = random_modrm(r, for_block);
     while (n < sizeof(i->bytes)) {
         u32 v = random_u32(r);
@@ -322,7 +335,7 @@ void generate_single(struct generator *g, struct test_insn *i, struct state *s)
     struct state start = *s;
     for (;;) {
         *s = start;
-        put_random(g->random, i, false);
+        put_random(g, i, false);
         if (!decode(g, i) || !place_memory(g, i, s)) continue;
         if (in_scratch(s->gpr[4], 64) && in_scratch(s->gpr[5], 64)) return;
     }
@@ -406,7 +419,7 @@ static bool rarely_faults(struct generator *g, const struct test_insn *i)
 void generate_for_block(struct generator *g, struct test_insn *i)
 {
     do
-        put_random(g->random, i, true);
+        put_random(g, i, true);
     while (!decode(g, i) || !i->exposed || !leaves_pointers(i) || !rarely_faults(g, i) ||
            !place_for_block(g, i));
 }

@@ -17,7 +17,8 @@ struct test_insn {
     ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
     u32 target; /* where the memory operand points; 0 without one */
     unsigned target_bytes;
-    bool exposed; /* the "max" model has it: otherwise it must raise #UD */
+    bool
+        exposed; /* the "max" model has it, and it needs no AVX unless there is: otherwise it must raise #UD */
 };
 
 struct generator {
@@ -25,6 +26,7 @@ struct generator {
     ZydisDecoder decoder;
     ZydisFormatter formatter;
     const char *filter; /* mnemonic (lower case, whole), or NULL */
+    bool avx;           /* the machine has enabled it */
 };
 
 void generator_init(struct generator *g, struct random *r, const char *filter);

@@ -1,6 +1,7 @@
 #include "native64.h"
 
 #include "cpu/mode.h"
+#include "study/native_fx.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -9,9 +10,6 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <ucontext.h>
-
-/* The first word of an XSAVE area's header. */
-enum { XSTATE_BV = FX_BYTES };
 
 /* As native64_enter.S pops it: the registers by number, and what IRETQ takes. The stack pointer among the registers is not used. */
 struct native64_entry {
@@ -47,23 +45,6 @@ enum { GREG_RIP = 16, GREG_EFLAGS = 17, GREG_TRAPNO = 20 };
 static struct state64 *test_out;             /* not NULL while the test's instruction runs */
 static struct sigaction engine_action[NSIG]; /* of the translator */
 
-/* Is there an XSAVE area in the signal's frame, with AVX state? Its format is the standard one. Linux marks it in the last
- * bytes of the FXSAVE image (struct _fpx_sw_bytes). */
-static bool has_ymm(const u8 *frame)
-{
-    enum { MARK_AT = 464, MARK = 0x46505853, FEATURES_AT = 472 };
-    return load_any(frame + MARK_AT, 4) == MARK && (load_any(frame + FEATURES_AT, 8) & XCR0_AVX);
-}
-
-static void get_fx(const ucontext_t *uc, u8 *fx)
-{
-    const u8 *from = (const u8 *)uc->uc_mcontext.fpregs;
-    memcpy(fx, from, FX_BYTES);
-    memset(fx + FX_BYTES, 0, FX_YMM_END64 - FX_BYTES);
-    if (has_ymm(from) && (from[XSTATE_BV] & XCR0_AVX))
-        memcpy(fx + FX_YMM, from + FX_YMM, FX_YMM_END64 - FX_YMM);
-}
-
 static void end(int signal, siginfo_t *info, void *context)
 {
     ucontext_t *uc = context;
@@ -80,7 +61,7 @@ static void end(int signal, siginfo_t *info, void *context)
     out->rip = (u64)gregs[GREG_RIP];
     out->eflags = (u32)gregs[GREG_EFLAGS];
     out->vector = (u8)gregs[GREG_TRAPNO];
-    get_fx(uc, out->fx);
+    native_get_fx(uc->uc_mcontext.fpregs, out->fx, sizeof(out->fx));
     native64_leave();
 }
 

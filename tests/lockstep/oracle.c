@@ -87,9 +87,12 @@ static bool undefined_result(const struct test_insn *i, const struct state *in, 
     case ZYDIS_MNEMONIC_SHRD: /* by more than 16 of a word */
         count = i->op[2].type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? (u8)i->op[2].imm.value.u : (u8)in->gpr[1];
         return i->op[0].size == 16 && (count & 31) > 16;
+    case ZYDIS_MNEMONIC_VPEXTRD:
+    case ZYDIS_MNEMONIC_VPINSRD: /* Intel's CPUs ignore W here, AMD's raise #UD */ return i->info.raw.vex.W;
     case ZYDIS_MNEMONIC_NOP: /* 0F 0D of a register: AMD raises #UD, Intel does nothing */
         return i->info.opcode_map == ZYDIS_OPCODE_MAP_0F && i->info.opcode == 0x0d;
-    case ZYDIS_MNEMONIC_MASKMOVQ: return expected->vector != VECTOR_END;
+    case ZYDIS_MNEMONIC_MASKMOVQ:
+    case ZYDIS_MNEMONIC_VMASKMOVDQU: return expected->vector != VECTOR_END;
     default: break;
     }
     /* Some CPUs want its operand aligned. */
@@ -102,7 +105,8 @@ static void expect_reserved_mxcsr(const struct test_insn *i, const struct state 
 {
     enum { MXCSR_BITS = 0xffff, FXRSTOR_MXCSR = 24 };
     bool fxrstor = i->info.mnemonic == ZYDIS_MNEMONIC_FXRSTOR;
-    if ((!fxrstor && i->info.mnemonic != ZYDIS_MNEMONIC_LDMXCSR) || expected->vector != VECTOR_END) return;
+    bool ldmxcsr = i->info.mnemonic == ZYDIS_MNEMONIC_LDMXCSR || i->info.mnemonic == ZYDIS_MNEMONIC_VLDMXCSR;
+    if ((!fxrstor && !ldmxcsr) || expected->vector != VECTOR_END) return;
     u32 mxcsr;
     memcpy(&mxcsr, before + (i->target - SCRATCH_AT) + (fxrstor ? FXRSTOR_MXCSR : 0), sizeof(mxcsr));
     if (!(mxcsr & ~MXCSR_BITS)) return;
@@ -140,6 +144,7 @@ static void test_one(struct oracle *o)
     struct test_insn i;
     struct state in, expected;
     state_random(&in, &o->random);
+    if (o->generator.avx) state_random_ymm(&in, &o->random);
     generate_single(&o->generator, &i, &in);
     if (random_chance(&o->random, 10)) in.eip = CODE_AT + PAGE_SIZE - 1 - random_below(&o->random, i.length);
     scatter(o, &i, before);
@@ -166,6 +171,7 @@ static bool add_engine(struct oracle *o, const char *name, const struct translat
 {
     struct small_machine *m = small_machine_create(config);
     if (!m) return false;
+    o->generator.avx = small_machine_enable_avx(m);
     o->engines[o->engine_count++] = (struct engine_under_test){name, m};
     return true;
 }

@@ -1,6 +1,8 @@
 #include "small_machine.h"
 
+#include "cpu/cpuid.h"
 #include "cpu/interp.h"
+#include "cpu/interp_private.h"
 #include "cpu/rig.h"
 
 #include <stdlib.h>
@@ -99,6 +101,18 @@ struct small_machine *small_machine_create(const struct translator_config *confi
     return m;
 }
 
+bool small_machine_enable_avx(struct small_machine *m)
+{
+    struct vcpu *v = &m->rig->vcpu;
+    u64 xcr0 = cpu_model_xcr0(v->model);
+    if (!(xcr0 & XCR0_AVX)) return false;
+    v->paging.cr4 |= CR4_OSXSAVE;
+    v->xcr0 = xcr0;
+    fpu_extend(v);
+    vcpu_update_mode(v);
+    return true;
+}
+
 void small_machine_destroy(struct small_machine *m)
 {
     if (m->translates) translator_destroy(&m->rig->vcpu);
@@ -154,7 +168,11 @@ bool small_machine_run(struct small_machine *m, const u8 *code, unsigned bytes, 
     v->pending = 0;
     set_user(v);
     fpu_park(v);
-    memcpy(v->fpu, in->fx, 512);
+    memcpy(v->fpu, in->fx, FX_BYTES);
+    if (v->xcr0 & XCR0_AVX) {
+        memcpy(v->fpu + FX_YMM, in->fx + FX_YMM, FX_YMM_END - FX_YMM);
+        v->fpu_upper = true;
+    }
     vcpu_update_mode(v);
     bool ended = run_to_halt(m, instructions);
     fpu_park(v);
@@ -172,6 +190,8 @@ bool small_machine_run(struct small_machine *m, const u8 *code, unsigned bytes, 
     out->eflags = frame[2];
     out->gpr[REG_ESP] = frame[3];
     if (out->vector == VECTOR_END) out->eip -= sizeof(end);
-    memcpy(out->fx, v->fpu, 512);
+    memcpy(out->fx, v->fpu, FX_BYTES);
+    memset(out->fx + FX_BYTES, 0, FX_YMM_END - FX_BYTES);
+    if (v->xcr0 & XCR0_AVX) memcpy(out->fx + FX_YMM, v->fpu + FX_YMM, FX_YMM_END - FX_YMM);
     return true;
 }

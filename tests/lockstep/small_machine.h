@@ -14,6 +14,8 @@ struct small_machine;
 /* With a config the translator runs the code, without one the interpreter. NULL, and a message, if the machine cannot be
  * made. */
 struct small_machine *small_machine_create(const struct translator_config *config);
+/* CR4.OSXSAVE and XCR0, as far as the CPU model goes. False, and nothing is changed, if it has no AVX. */
+bool small_machine_enable_avx(struct small_machine *m);
 void small_machine_destroy(struct small_machine *m);
 
 /* The scratch area's bytes. */

@@ -71,13 +71,6 @@ void random_bytes(struct random *r, u8 *to, unsigned bytes)
     }
 }
 
-#define FX_FCW   0
-#define FX_FSW   2
-#define FX_FTW   4
-#define FX_MXCSR 24
-#define FX_ST    32
-#define FX_XMM   160
-
 static void put16(u8 *to, unsigned v)
 {
     to[0] = (u8)v;
@@ -144,6 +137,11 @@ void state_random(struct state *s, struct random *r)
     random_fpu(s->fx, r);
 }
 
+void state_random_ymm(struct state *s, struct random *r)
+{
+    random_bytes(r, s->fx + FX_YMM, FX_YMM_END - FX_YMM);
+}
+
 static const char *const gpr_names[] = {"eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"};
 
 static unsigned differ(const char *what, u64 a, u64 b, const char *const names[2], FILE *out)
@@ -196,6 +194,7 @@ unsigned state_compare(const struct state *a, const struct state *b, u32 flags_m
     for (unsigned n = 0; n < 8; n++) {
         count += differ_bytes("st", n, a->fx + FX_ST + 16 * n, b->fx + FX_ST + 16 * n, 10, names, out);
         count += differ_bytes("xmm", n, a->fx + FX_XMM + 16 * n, b->fx + FX_XMM + 16 * n, 16, names, out);
+        count += differ_bytes("upper", n, a->fx + FX_YMM + 16 * n, b->fx + FX_YMM + 16 * n, 16, names, out);
     }
     return count;
 }

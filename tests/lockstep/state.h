@@ -30,6 +30,8 @@ void random_bytes(struct random *r, u8 *to, unsigned bytes);
 /* A start state: registers with boundary values, ESP and EBP in the scratch area, all arithmetic flags, FPU
  * and SSE registers with zeros, denormals, infinities, NaNs, integers; mostly masked exceptions. */
 void state_random(struct state *s, struct random *r);
+/* The upper halves of the YMM registers, which are 0 otherwise. */
+void state_random_ymm(struct state *s, struct random *r);
 
 /* Differences between two ends, one line each with `names[2]`; returns their number. Flags are compared under
  * the mask. The FPU's last instruction and data pointers are not compared: they are those of the code that executed

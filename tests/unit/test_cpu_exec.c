@@ -63,6 +63,25 @@ static void test_arithmetic(struct rig *rig)
     CHECK_EQ(step(rig).vector, VEC_DE);
 }
 
+/* All values of AL, with both values of CF and AF. Hosts without 32-bit code have no other test of these flags. */
+static void test_decimal_flags(struct rig *rig)
+{
+    struct vcpu *v = &rig->vcpu;
+    static const u8 code[][2] = {{0x27},     {0x2f},       {0x37},     {0x3f},
+                                 {0xd4, 10}, {0xd4, 0xaf}, {0xd5, 10}, {0xd5, 0xaf}};
+    for (unsigned n = 0; n < 4 * 256 * ARRAY_SIZE(code); n++) {
+        rig_load(rig, code[n / 1024], sizeof(code[0]));
+        with_handlers(rig);
+        v->gpr[REG_EAX] = (n & 0xff) | 0x0300;
+        v->eflags |= (n & 0x100 ? FL_CF : 0) | (n & 0x200 ? FL_AF : 0);
+        STEP_OK(rig);
+        u8 result = (u8)v->gpr[REG_EAX];
+        u32 expected =
+            (result & 0x80 ? FL_SF : 0) | (result ? 0 : FL_ZF) | (__builtin_popcount(result) % 2 ? 0 : FL_PF);
+        CHECK_EQ(flags(rig) & (FL_SF | FL_ZF | FL_PF), expected);
+    }
+}
+
 static void test_bits(struct rig *rig)
 {
     struct vcpu *v = &rig->vcpu;
@@ -294,6 +313,7 @@ int main(void)
 {
     struct rig *rig = rig_create();
     test_arithmetic(rig);
+    test_decimal_flags(rig);
     test_bits(rig);
     test_legality(rig);
     test_stack_and_branches(rig);

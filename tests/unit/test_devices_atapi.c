@@ -12,6 +12,14 @@ static u32 got_bytes;
 static unsigned blocks;
 static unsigned change_after; /* blocks, if not 0: the disc is exchanged then */
 
+/* By the host: the tray opens, has another disc (or none) put in, and closes. */
+static void change_disc(u64 bytes)
+{
+    ide_move_tray(&channel.drive[1], true);
+    cd.disk.bytes = bytes;
+    ide_move_tray(&channel.drive[1], false);
+}
+
 /* Sends a packet by PIO; all data that it returns go into `got`. */
 static u8 packet(const u8 *command, u16 limit)
 {
@@ -39,7 +47,7 @@ static u8 packet(const u8 *command, u16 limit)
         if (!bytes || got_bytes + bytes > sizeof(got) - 1) return 0;
         read_words(got + got_bytes, bytes);
         got_bytes += bytes;
-        if (++blocks == change_after) ide_medium_changed(&channel.drive[1]);
+        if (++blocks == change_after) change_disc(cd.disk.bytes);
     }
 }
 
@@ -269,7 +277,6 @@ static void test_dma(void)
 static void test_medium(void)
 {
     start();
-    struct ide_drive *drive = &channel.drive[1];
     CHECK_EQ(PACKET(0x4a, 1, 0, 0, 0x10, 0, 0, 0, 8), READY);
     CHECK_EQ(got_bytes, 8);
     CHECK_EQ(got[2], 4);
@@ -297,13 +304,11 @@ static void test_medium(void)
     CHECK_EQ(PACKET(0x00), READY);
 
     u64 bytes = cd.disk.bytes; /* another disc, and none */
-    cd.disk.bytes = 0;
-    ide_medium_changed(drive);
+    change_disc(0);
     expect_sense(PACKET(0x25), 2, 0x3a01);
     CHECK_EQ(PACKET(0x46, 0, 0, 0, 0, 0, 0, 0xff, 0xff), READY);
     CHECK_EQ(got[6] << 8 | got[7], 0);
-    cd.disk.bytes = bytes - 4 * 2048;
-    ide_medium_changed(drive);
+    change_disc(bytes - 4 * 2048);
     CHECK_EQ(PACKET(0x03, 0, 0, 0, 18), READY); /* REQUEST SENSE has it too */
     CHECK_EQ(got[2], 6);
     CHECK_EQ(PACKET(0x25), READY);

@@ -428,12 +428,74 @@ static void test_pace(void)
     put(USBCMD, 0x48);
     CHECK_EQ(clock_next_deadline(&fake_time), UINT64_MAX);
     usb_tablet_point(&tablet, 5, 5, 0, 1);
-    CHECK(line && (get(USBSTS) & 4) && (get(PORTSC1) & 0x40));
+    CHECK(line && (get(USBSTS) & 4) && (get(PORTSC1) & 0x70) == 0x60);
+    CHECK_EQ(get(USBCMD), 0x58); /* the controller goes on with the resume signal */
+    put(USBCMD, 0x40);
     put(USBCMD, 0x41);
     put(PORTSC1, 4);
+    CHECK_EQ(get(PORTSC1) & 0x70, 0x10);
     add_td(ACTIVE, 0x69, 2, 1, BUFFER, 8);
     go();
     CHECK_EQ(status_of(0) & ACTIVE, 0); /* the event was kept */
+}
+
+/* Suspended ports and buses (UHCI 1.1, 2.1.1, 2.1.2, 2.1.7): who may wake whom, and what says so. */
+static void test_resume(void)
+{
+    usb_tablet_init(&tablet, &fake_time, &wiring);
+    start(&tablet.usb, NULL);
+    configure(2);
+    put(USBINTR, 0x0f);
+    put(USBSTS, 0x1f);
+    /* A device that may not wake the host does not. */
+    put(PORTSC1, 0x1004);
+    usb_tablet_point(&tablet, 1, 1, 0, 0);
+    CHECK_EQ(get(PORTSC1) & 0x40, 0);
+    put(PORTSC1, 4);
+    CHECK_EQ(control(2, 0x00, 3, 1, 0, 0), 0);
+    put(USBSTS, 0x1f);
+    /* A suspended port, and the bus runs: only the port says so. */
+    put(PORTSC1, 0x1004);
+    CHECK_EQ(get(PORTSC1) & 0x1074, 0x1014);
+    usb_tablet_point(&tablet, 2, 2, 0, 0);
+    CHECK_EQ(get(PORTSC1) & 0x1074, 0x1064);
+    CHECK_EQ(get(USBSTS) & 4, 0);
+    CHECK_EQ(get(USBCMD) & 0x10, 0);
+    /* The signal goes on until the driver ends it. */
+    add_td(ACTIVE | ERRORS(3), 0x69, 2, 1, BUFFER, 8);
+    put32(QUEUE + 4, td_at(0));
+    run(3);
+    CHECK(status_of(0) & STALLED); /* nobody answers */
+    CHECK(get(PORTSC1) & 0x40);
+    put(PORTSC1, 4);
+    CHECK_EQ(get(PORTSC1) & 0x1074, 0x14);
+    tds = 0;
+    add_td(ACTIVE | ERRORS(3), 0x69, 2, 1, BUFFER, 8);
+    go();
+    CHECK_EQ(status_of(0) & ACTIVE, 0);
+    /* A disabled port feels nothing, suspended or not. */
+    put(PORTSC1, 0x1000);
+    usb_tablet_point(&tablet, 3, 3, 0, 0);
+    CHECK_EQ(get(PORTSC1) & 0x40, 0);
+    /* A reset ends suspend and resume, and the permission to wake. */
+    put(PORTSC1, 4);
+    put(PORTSC1, 0x1044);
+    put(PORTSC1, 0x1244);
+    CHECK_EQ(get(PORTSC1) & 0x1044, 0);
+    put(PORTSC1, 0);
+    put(PORTSC1, 4);
+    put(PORTSC1, 0x1004);
+    usb_tablet_point(&tablet, 4, 4, 0, 0);
+    CHECK_EQ(get(PORTSC1) & 0x40, 0);
+    /* The driver resumes the bus itself: no frame runs before suspend and signal have ended. */
+    put(PORTSC1, 4);
+    put(USBCMD, 0x48);
+    put(USBCMD, 0x58);
+    CHECK_EQ(clock_next_deadline(&fake_time), UINT64_MAX);
+    put(USBCMD, 0x49);
+    CHECK_EQ(clock_next_deadline(&fake_time), UINT64_MAX);
+    put(USBCMD, 0x41);
+    CHECK(clock_next_deadline(&fake_time) != UINT64_MAX);
 }
 
 /* --- the disk --- */
@@ -555,6 +617,70 @@ static void test_storage(void)
     usb_storage_destroy(&storage);
 }
 
+/* Data that the host takes or gives, in one transfer. */
+static u8 exchange(u8 flags, u32 length, const u8 *cdb, u8 cdb_bytes, u32 *residue)
+{
+    command(flags, length, cdb, cdb_bytes);
+    if (length && !flags) transfer(0xe1, length);
+    memory_disk_run(&disk, 1);
+    if (length && flags) transfer(0x69, length);
+    u8 status = wrapper_status(residue);
+    if (status != 0xff) return status;
+    memory_disk_run(&disk, 1);
+    return wrapper_status(residue);
+}
+
+/* What the host expects, and what the device would do, as Bulk-Only Transport 6.7 numbers the cases: the status, and how much
+ * of what was expected was not used. */
+static void test_thirteen_cases(void)
+{
+    enum { IN = 0x80, GOOD = 0, FAILED = 1, PHASE = 2 };
+    static const u8 ready[6] = {0}, read[] = {0x28, 0, 0, 0, 0, 8, 0, 0, 2, 0},
+                    write[] = {0x2a, 0, 0, 0, 0, 8, 0, 0, 2, 0}, inquiry[] = {0x12, 0, 0, 0, 36, 0},
+                    far[] = {0x2a, 0, 0x7f, 0, 0, 8, 0, 0, 2, 0};
+    static const struct {
+        u8 flags;
+        u16 length;
+        const u8 *cdb;
+        u8 cdb_bytes, status;
+        u16 residue;
+    } cases[] = {
+        {0, 0, ready, 6, GOOD, 0},          /* 1: Hn = Dn */
+        {0, 0, read, 10, PHASE, 0},         /* 2: Hn < Di */
+        {0, 0, write, 10, PHASE, 0},        /* 3: Hn < Do */
+        {IN, 64, ready, 6, GOOD, 64},       /* 4: Hi > Dn */
+        {IN, 1536, read, 10, GOOD, 512},    /* 5: Hi > Di */
+        {IN, 96, inquiry, 6, GOOD, 60},     /* 5 */
+        {IN, 1024, read, 10, GOOD, 0},      /* 6: Hi = Di */
+        {IN, 512, read, 10, PHASE, 512},    /* 7: Hi < Di */
+        {IN, 18, inquiry, 6, PHASE, 0},     /* 7 */
+        {IN, 1024, write, 10, PHASE, 1024}, /* 8: Hi <> Do */
+        {0, 64, ready, 6, GOOD, 64},        /* 9: Ho > Dn */
+        {0, 1024, read, 10, PHASE, 1024},   /* 10: Ho <> Di */
+        {0, 1536, write, 10, GOOD, 512},    /* 11: Ho > Do */
+        {0, 1024, write, 10, GOOD, 0},      /* 12: Ho = Do */
+        {0, 512, write, 10, PHASE, 512},    /* 13: Ho < Do */
+        {0, 1024, far, 10, FAILED, 1024},   /* an error of the command is none of the transport */
+    };
+    const struct scsi_unit_options options = {.serial = "S-1"};
+    u32 residue;
+    u8 before[1024];
+    usb_storage_init(&storage, &disk.disk, &options);
+    start(&storage.usb, NULL);
+    configure(2);
+    CHECK_EQ(exchange(0, 0, ready, 6, &residue), FAILED); /* the reset is told once */
+    for (unsigned n = 0; n < ARRAY_SIZE(cases); n++) {
+        memcpy(before, disk_data + 8 * 512, sizeof(before));
+        memset(ram + BUFFER + 0x1000, (int)n + 1, 2048);
+        CHECK_EQ(exchange(cases[n].flags, cases[n].length, cases[n].cdb, cases[n].cdb_bytes, &residue),
+                 cases[n].status);
+        CHECK_EQ(residue, cases[n].residue);
+        bool writes = cases[n].cdb == write && cases[n].status == GOOD;
+        CHECK_EQ(memcmp(before, disk_data + 8 * 512, sizeof(before)) != 0, writes);
+    }
+    usb_storage_destroy(&storage);
+}
+
 /* A packet that is longer than the host wants, with nearly all bytes of the frame used up: the frame still ends. */
 static void test_frame_bytes(void)
 {
@@ -639,7 +765,9 @@ int main(void)
     test_input();
     test_idle_rate();
     test_pace();
+    test_resume();
     test_storage();
+    test_thirteen_cases();
     test_frame_bytes();
     test_hostile();
     return check_report();

@@ -212,7 +212,7 @@ static void test_cd(void)
     CHECK_EQ(RUN(CD_TARGET, 0, 0, 0x1b, 0, 0, 0, 2), 0);
     CHECK_EQ(RUN(CD_TARGET, 0, 0, 0x00), 2);
     CHECK_EQ(sense(), SCSI_NO_MEDIUM);
-    scsi_medium_changed(&cd_unit);
+    scsi_move_tray(&cd_unit, false);
     CHECK_EQ(RUN(CD_TARGET, 0, 8, 0x4a, 1, 0, 0, 0x10, 0, 0, 0, 8), 0);
     CHECK_EQ(rig.ram[DATA + 4], 2);
     CHECK_EQ(RUN(CD_TARGET, 0, 0, 0x00), 2);

@@ -382,6 +382,38 @@ static void test_ahead_memory(void)
     guest_port = 0x0102;
 }
 
+static void router_ends(u8 flags, u32 sequence, u32 ack)
+{
+    make(false, flags, sequence, ack, 65535, 0, NULL);
+    tcp_windows_from_router(windows, frame, &layout);
+}
+
+/* libslirp is in TIME-WAIT when it has acknowledged the guest's end after its own was acknowledged. It forgets the connection then, not before. */
+static void test_time_wait(void)
+{
+    connect_guest(scale, 2000);
+    router_ends(TCP_ACK | TCP_FIN, FIRST, GUEST_ISS + 1);
+    CHECK(!tcp_windows_end(windows));
+    guest(TCP_ACK, GUEST_ISS + 1, FIRST + 1, 2000, 0);
+    CHECK(!tcp_windows_end(windows));
+    guest(TCP_ACK | TCP_FIN, GUEST_ISS + 1, FIRST + 1, 2000, 0);
+    CHECK(!tcp_windows_end(windows));
+    router_ends(TCP_ACK, FIRST + 1, GUEST_ISS + 2);
+    unsigned acks = out.acks;
+    CHECK(tcp_windows_end(windows));
+    CHECK_EQ(out.acks, acks + 1);
+    CHECK(out.frame[TRANSPORT + TCP_FLAGS] & TCP_RST);
+    CHECK_EQ(get_be32(out.frame + TRANSPORT + TCP_SEQUENCE), GUEST_ISS + 2);
+    CHECK(!tcp_windows_end(windows));
+    /* The guest has ended first: it waits itself, and libslirp does not. */
+    connect_guest(scale, 2000);
+    guest(TCP_ACK | TCP_FIN, GUEST_ISS + 1, FIRST, 2000, 0);
+    router_ends(TCP_ACK, FIRST, GUEST_ISS + 2);
+    router_ends(TCP_ACK | TCP_FIN, FIRST, GUEST_ISS + 2);
+    guest(TCP_ACK, GUEST_ISS + 2, FIRST + 1, 2000, 0);
+    CHECK(!tcp_windows_end(windows));
+}
+
 int main(void)
 {
     test_option();
@@ -393,5 +425,6 @@ int main(void)
     test_ahead();
     test_ahead_end();
     test_ahead_memory();
+    test_time_wait();
     return check_report();
 }

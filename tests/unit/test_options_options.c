@@ -412,6 +412,38 @@ static void test_placed_drives(void)
                     "no room"));
 }
 
+/* Objects and lists have the same keys; nodes lie in one another. */
+static void test_nodes(void)
+{
+    CHECK(parse(
+        "ringer -blockdev {\"driver\":\"file\",\"node-name\":\"s\",\"filename\":\"a,b\"} -blockdev "
+        "driver=qcow2,node-name=d,file=s,read-only=on -device "
+        "{\"driver\":\"virtio-blk-pci\",\"drive\":\"d\"} -blockdev "
+        "driver=raw,node-name=f,file.driver=file,file.filename=g,cache.no-flush=on -device ide-hd,drive=f"));
+    const struct drive_option *drive = options.board.drives.drive;
+    CHECK(drive[0].node && !strcmp(drive[0].file, "a,b"));
+    CHECK_EQ(drive[0].above, 1);
+    CHECK(drive[1].below[0] == &drive[0] && drive[1].read_only && !strcmp(drive[1].file, "a,b"));
+    CHECK(!strcmp(drive[1].format, "qcow2"));
+    CHECK(drive[2].never_flush && drive[2].interface == DRIVE_IDE && !strcmp(drive[2].file, "g"));
+    CHECK(parse("ringer -device ide-cd,id=c -kernel k"));
+    CHECK(!strcmp(drive[0].id, "c") && !drive[0].file && drive[0].medium == MEDIUM_CDROM);
+    CHECK(complains("ringer -blockdev {\"driver\":\"raw\"", "JSON"));
+    CHECK(complains("ringer -blockdev [1]", "driver"));
+    CHECK(complains("ringer -blockdev driver=raw,file=s", "node-name"));
+    CHECK(complains("ringer -blockdev driver=raw,node-name=d,file=s", "'s'"));
+    CHECK(complains("ringer -blockdev driver=raw,node-name=d", "file"));
+    CHECK(complains("ringer -blockdev driver=vvfat,node-name=d,file=s", "vvfat"));
+    CHECK(complains("ringer -blockdev driver=file,node-name=d,filename=f,size=1", "size"));
+    CHECK(complains(
+        "ringer -blockdev driver=file,node-name=s,filename=f -blockdev driver=raw,node-name=d,file=s -device "
+        "ide-hd,drive=s",
+        "above"));
+    CHECK(complains("ringer -device {\"id\":\"d\"}", "driver"));
+    CHECK(complains("ringer -netdev {\"id\":\"d\"}", "type"));
+    CHECK(complains("ringer -object {\"id\":\"d\"}", "qom-type"));
+}
+
 static void test_own_options(void)
 {
     CHECK(parse("ringer run --kernel k --lockstep=1000 --cache-bytes=256K --block-limit 1 --flush-every=7 "
@@ -688,6 +720,7 @@ int main(void)
     test_devices();
     test_device_table();
     test_placed_drives();
+    test_nodes();
     test_own_options();
     test_display();
     test_commands();

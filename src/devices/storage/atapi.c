@@ -177,6 +177,7 @@ static void move_tray(struct ide_drive *drive, bool open)
         cd->event = CD_EVENT_NEW_MEDIUM;
         cd->changed = true;
     }
+    disk_tray_moved(drive->disk, open);
 }
 
 static void start_stop_unit(struct ide_drive *drive, const u8 *command)
@@ -220,14 +221,12 @@ static void get_event_status(struct ide_drive *drive, const u8 *command)
     atapi_reply(drive, media ? 8 : 4, get_be16(command + 7));
 }
 
-void ide_medium_changed(struct ide_drive *drive)
+void ide_move_tray(struct ide_drive *drive, bool open)
 {
-    drive->cd.tray_open = false;
-    drive->cd.changed = cd_has_medium(drive);
-    drive->cd.event = cd_has_medium(drive) ? CD_EVENT_NEW_MEDIUM : CD_EVENT_REMOVAL;
-    /* Sectors that still wait for the bus master belong to the previous disc. */
+    move_tray(drive, open);
+    /* Sectors that still wait for the bus master belong to the disc that leaves. */
     const struct ide_dma *dma = &drive->channel->dma;
-    if (drive->channel->active == drive && dma->wanted && !dma->buffered)
+    if (open && drive->channel->active == drive && dma->wanted && !dma->buffered)
         is_hindered(drive, PACKET_NEEDS_MEDIUM);
 }
 

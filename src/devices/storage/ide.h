@@ -162,8 +162,8 @@ void ide_attach(struct ide_channel *channel, unsigned number, enum ide_kind kind
                 const char *serial);
 /* RESET-, the bus master included. */
 void ide_reset(struct ide_channel *channel);
-/* The disc in the CD drive was changed, removed or inserted. */
-void ide_medium_changed(struct ide_drive *drive);
+/* Open or close the CD drive's tray, whatever the guest prevents. The disc changes while it is open. */
+void ide_move_tray(struct ide_drive *drive, bool open);
 /* Does the guest prevent the removal of the disc? If so, it gets the event "eject was pressed". */
 bool ide_is_locked(struct ide_drive *drive);
 

@@ -81,7 +81,8 @@ static void service_in(struct scsi_command *command)
 static void unmap(struct scsi_command *command)
 {
     u8 list[UNMAP_HEADER_BYTES + UNMAP_RANGE_BYTES] = {0};
-    u64 got = scsi_take(command, list, sizeof(list));
+    u32 length = get_be16(command->cdb + 7);
+    u64 got = scsi_take(command, list, length < sizeof(list) ? length : sizeof(list));
     u32 ranges = get_be16(list + 2) / UNMAP_RANGE_BYTES;
     command->moved = got;
     if (!command->unit->disk->can_discard)

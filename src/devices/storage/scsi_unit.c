@@ -61,6 +61,7 @@ void scsi_fail(struct scsi_command *command, enum scsi_sense sense)
 void scsi_reply(struct scsi_command *command, const u8 *reply, u32 bytes, u32 allowed)
 {
     u64 left = bytes < allowed ? bytes : allowed;
+    command->wants_in = left;
     for (unsigned n = 0; n < command->in_count && left; n++) {
         u64 now = command->in[n].iov_len < left ? command->in[n].iov_len : left;
         memcpy(command->in[n].iov_base, reply, now);
@@ -71,9 +72,10 @@ void scsi_reply(struct scsi_command *command, const u8 *reply, u32 bytes, u32 al
     scsi_good(command);
 }
 
-u64 scsi_take(const struct scsi_command *command, void *to, u64 bytes)
+u64 scsi_take(struct scsi_command *command, void *to, u64 bytes)
 {
     u64 done = 0;
+    command->wants_out = bytes;
     for (unsigned n = 0; n < command->out_count && done < bytes; n++) {
         u64 now = command->out[n].iov_len < bytes - done ? command->out[n].iov_len : bytes - done;
         memcpy((u8 *)to + done, command->out[n].iov_base, now);
@@ -133,6 +135,23 @@ static unsigned cut(struct iovec *part, unsigned count, u64 bytes)
     return n;
 }
 
+/* The range is good. */
+static void move_blocks(struct scsi_command *command, bool write, u64 offset, u64 bytes, bool stable)
+{
+    if (bytes > (write ? command->out_bytes : command->in_bytes)) {
+        scsi_fail(command, SCSI_INVALID_FIELD);
+    } else if (!bytes) {
+        scsi_good(command);
+    } else {
+        prepare(command, offset, bytes);
+        command->disk.part = write ? command->out : command->in;
+        command->disk.part_count =
+            write ? cut(command->out, command->out_count, bytes) : cut(command->in, command->in_count, bytes);
+        command->sync_after = write && (stable || command->unit->write_through);
+        submit(command, write ? DISK_WRITE : DISK_READ);
+    }
+}
+
 void scsi_transfer(struct scsi_command *command, bool write, u64 block, u64 count, bool stable)
 {
     struct scsi_unit *unit = command->unit;
@@ -141,17 +160,9 @@ void scsi_transfer(struct scsi_command *command, bool write, u64 block, u64 coun
         scsi_fail(command, SCSI_OUT_OF_RANGE);
     } else if (write && unit->disk->read_only) {
         scsi_fail(command, SCSI_WRITE_PROTECTED);
-    } else if (bytes > (write ? command->out_bytes : command->in_bytes)) {
-        scsi_fail(command, SCSI_INVALID_FIELD);
-    } else if (!count) {
-        scsi_good(command);
     } else {
-        prepare(command, block * unit->block_bytes, bytes);
-        command->disk.part = write ? command->out : command->in;
-        command->disk.part_count =
-            write ? cut(command->out, command->out_count, bytes) : cut(command->in, command->in_count, bytes);
-        command->sync_after = write && (stable || unit->write_through);
-        submit(command, write ? DISK_WRITE : DISK_READ);
+        *(write ? &command->wants_out : &command->wants_in) = bytes;
+        move_blocks(command, write, block * unit->block_bytes, bytes, stable);
     }
 }
 
@@ -394,7 +405,7 @@ static void start_stop(struct scsi_command *command)
         scsi_fail(command, SCSI_LOCKED);
         return;
     }
-    if (unit->cd && load) unit->tray_open = !start;
+    if (unit->cd && load) scsi_move_tray(unit, !start);
     scsi_good(command);
 }
 
@@ -430,7 +441,7 @@ void scsi_execute(struct scsi_command *command)
     struct scsi_unit *unit = command->unit;
     const struct scsi_row *row = find(common_rows, command->cdb[0]);
     if (!row) row = find(unit->cd ? scsi_cd_rows : scsi_disk_rows, command->cdb[0]);
-    command->moved = command->sync_after = 0;
+    command->moved = command->sync_after = command->wants_out = command->wants_in = 0;
     if (unit->attention && !(row && row->despite_attention)) {
         u32 attention = unit->attention;
         unit->attention = 0;
@@ -448,7 +459,7 @@ void scsi_execute(struct scsi_command *command)
 void scsi_execute_nobody(struct scsi_command *command)
 {
     u8 reply[36] = {TYPE_NO_UNIT, 0, 6, 2, sizeof(reply) - 5};
-    command->moved = 0;
+    command->moved = command->wants_out = command->wants_in = 0;
     command->unit = NULL;
     if (command->cdb[0] == INQUIRY && !(command->cdb[1] & 1))
         scsi_reply(command, reply, sizeof(reply), get_be16(command->cdb + 3));
@@ -469,11 +480,15 @@ bool scsi_is_locked(struct scsi_unit *unit)
     return unit->locked;
 }
 
-void scsi_medium_changed(struct scsi_unit *unit)
+void scsi_move_tray(struct scsi_unit *unit, bool open)
 {
-    unit->attention = SCSI_MEDIUM_CHANGED;
-    unit->new_medium = true;
-    unit->tray_open = false;
+    if (unit->tray_open == open) return;
+    unit->tray_open = open;
+    if (!open && unit->disk->bytes) {
+        unit->attention = SCSI_MEDIUM_CHANGED;
+        unit->new_medium = true;
+    }
+    disk_tray_moved(unit->disk, open);
 }
 
 static void pad(char *to, size_t bytes, const char *text)

@@ -72,6 +72,8 @@ struct scsi_command {
     u8 sense[SCSI_SENSE_BYTES];
     u32 sense_bytes;
     u64 moved; /* bytes transferred */
+    /* What the command transfers if the initiator has as much, or room for it. An error before that: 0. */
+    u64 wants_out, wants_in;
     /* the unit's, while it executes */
     struct disk_request disk;
     u64 sync_after; /* FUA, or no write cache: flush when the write is done */
@@ -80,14 +82,15 @@ struct scsi_command {
 void scsi_unit_init(struct scsi_unit *unit, struct disk *disk, const struct scsi_unit_options *options);
 /* The reset line, and a logical unit reset. */
 void scsi_unit_reset(struct scsi_unit *unit);
-void scsi_medium_changed(struct scsi_unit *unit);
+/* Open or close the CD drive's tray, whatever the guest prevents. The disc changes while it is open. */
+void scsi_move_tray(struct scsi_unit *unit, bool open);
 /* May the medium not be exchanged? Then the guest is told that this is wanted. */
 bool scsi_is_locked(struct scsi_unit *unit);
 void scsi_execute(struct scsi_command *command);
 /* A command for a unit that is not there. */
 void scsi_execute_nobody(struct scsi_command *command);
 /* Copies from the data of the initiator. Returns how much there was. */
-u64 scsi_take(const struct scsi_command *command, void *to, u64 bytes);
+u64 scsi_take(struct scsi_command *command, void *to, u64 bytes);
 
 /* --- for the tables of commands --- */
 

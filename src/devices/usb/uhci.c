@@ -24,7 +24,10 @@ enum { COMMAND_WRITABLE = 0xff & ~UHCI_RESET, STATUS_CLEARED = 0x1f, INTERRUPTS 
 enum { ENABLE_ERROR = 1, ENABLE_RESUME = 2, ENABLE_COMPLETED = 4, ENABLE_SHORT = 8 };
 enum { PORT_CHANGES = UHCI_PORT_CONNECT_CHANGED | UHCI_PORT_ENABLE_CHANGED };
 enum { PORT_WRITABLE = UHCI_PORT_ENABLED | UHCI_PORT_RESUME | UHCI_PORT_RESET | UHCI_PORT_SUSPENDED };
-enum { PORT_LINES_IDLE = 1 << 4 }; /* D+ is up: a full-speed device */
+enum {
+    PORT_LINES_IDLE = 1 << 4,
+    PORT_LINES_RESUME = 1 << 5
+}; /* D+ or D- is up; J and K of a full-speed device */
 enum { SOF_DEFAULT = 64 };
 
 static bool is_running(const struct uhci *u)
@@ -117,16 +120,20 @@ struct usb_device *uhci_find(struct uhci *u, u8 address)
     return NULL;
 }
 
-/* A device has data. On a suspended port, or on a suspended bus, it may wake the host (7.1.7.7). */
+/* A device has data. On a suspended port, or on a suspended bus, it may wake the host (USB 1.1, 7.1.7.5). The controller
+ * says so in its own registers only while the bus is suspended: it goes on with the resume signal then, which the driver
+ * ends (UHCI 1.1, 2.1.1, 2.1.2). */
 static void device_wakes(void *owner)
 {
     struct uhci_port *port = owner;
     struct uhci *u = port->uhci;
-    bool sleeps = (port->status & UHCI_PORT_SUSPENDED) || (u->command & UHCI_SUSPEND);
+    bool asleep = u->command & UHCI_SUSPEND, sleeps = asleep || (port->status & UHCI_PORT_SUSPENDED);
     if (!sleeps) {
         hurry(u);
-    } else if (port->device->may_wake) {
+    } else if (port->device->may_wake && (port->status & UHCI_PORT_ENABLED)) {
         port->status |= UHCI_PORT_RESUME;
+        if (!asleep) return;
+        u->command |= UHCI_FORCE_RESUME;
         u->status |= UHCI_STATUS_RESUME;
         update_interrupt(u);
     }
@@ -138,12 +145,17 @@ static void write_port(struct uhci_port *port, u16 value)
     bool resets = (value & UHCI_PORT_RESET) && !(port->status & UHCI_PORT_RESET);
     port->status = (u16)(kept | (value & PORT_WRITABLE));
     if (!port->device || (port->status & UHCI_PORT_RESET)) port->status &= (u16)~UHCI_PORT_ENABLED;
+    if (!(port->status & UHCI_PORT_RESET)) return;
+    port->status &= (u16) ~(UHCI_PORT_SUSPENDED | UHCI_PORT_RESUME);
     if (resets && port->device) usb_device_reset(port->device);
 }
 
 static u16 read_port(const struct uhci_port *port)
 {
-    return (u16)(port->status | UHCI_PORT_ONE | (port->device ? PORT_LINES_IDLE : 0));
+    bool resumes = (port->status & UHCI_PORT_RESUME) &&
+                   ((port->status & UHCI_PORT_SUSPENDED) || (port->uhci->command & UHCI_SUSPEND));
+    u16 lines = !port->device ? 0 : resumes ? PORT_LINES_RESUME : PORT_LINES_IDLE;
+    return (u16)(port->status | UHCI_PORT_ONE | lines);
 }
 
 /* As after power-on: a device that is there has just been plugged in. */

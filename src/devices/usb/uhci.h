@@ -33,7 +33,13 @@
 #define UHCI_SLOW_FRAMES  16u
 #define UHCI_FRAMES_LATE  64u
 
-enum { UHCI_RUN = 1 << 0, UHCI_RESET = 1 << 1, UHCI_BUS_RESET = 1 << 2, UHCI_SUSPEND = 1 << 3 };
+enum {
+    UHCI_RUN = 1 << 0,
+    UHCI_RESET = 1 << 1,
+    UHCI_BUS_RESET = 1 << 2,
+    UHCI_SUSPEND = 1 << 3,
+    UHCI_FORCE_RESUME = 1 << 4
+};
 enum {
     UHCI_STATUS_INTERRUPT = 1 << 0,
     UHCI_STATUS_ERROR = 1 << 1,

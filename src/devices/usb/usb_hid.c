@@ -70,13 +70,17 @@ static struct usb_hid_event *newest(struct usb_hid *hid)
     return &hid->event[(hid->head + hid->count - 1) % USB_HID_EVENTS];
 }
 
+/* An event wakes the host even if earlier ones wait: the host may have suspended the port in between. */
 static bool add_event(struct usb_hid *hid, const struct usb_hid_event *event)
 {
-    if (!hid->usb.is_configured || hid->count == USB_HID_EVENTS) return false;
-    hid->count++;
-    *newest(hid) = *event;
+    if (!hid->usb.is_configured) return false;
+    bool room = hid->count < USB_HID_EVENTS;
+    if (room) {
+        hid->count++;
+        *newest(hid) = *event;
+    }
     usb_wake(&hid->usb);
-    return true;
+    return room;
 }
 
 /* --- the keyboard --- */
@@ -120,6 +124,7 @@ void usb_tablet_point(struct usb_hid *hid, u16 x, u16 y, int wheel, u8 buttons)
     if (hid->count && (newest(hid)->buttons == event.buttons || hid->count == USB_HID_EVENTS)) {
         event.wheel = (s16)(event.wheel + newest(hid)->wheel);
         *newest(hid) = event;
+        usb_wake(&hid->usb);
     } else {
         add_event(hid, &event);
     }

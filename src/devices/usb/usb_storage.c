@@ -43,6 +43,13 @@ static void answer(struct usb_storage *s, u8 status, u32 residue)
     usb_wake(&s->usb);
 }
 
+/* Bulk-Only Transport 6.7: the device would move data that the host does not expect, or more of them. */
+static bool disagrees(const struct usb_storage *s)
+{
+    const struct scsi_command *command = &s->command;
+    return command->wants_in > command->in_bytes || command->wants_out > command->out_bytes;
+}
+
 static void done(struct scsi_command *command)
 {
     struct usb_storage *s = command->transport;
@@ -54,7 +61,8 @@ static void done(struct scsi_command *command)
     }
     u32 moved = command->moved < s->length ? (u32)command->moved : s->length;
     if (moved < s->length && s->to_host) memset(s->buffer + moved, 0, s->length - moved);
-    answer(s, command->status == SCSI_GOOD ? GOOD : FAILED, s->length - moved);
+    u8 status = disagrees(s) ? PHASE_ERROR : command->status == SCSI_GOOD ? GOOD : FAILED;
+    answer(s, status, s->length - moved);
 }
 
 static void execute(struct usb_storage *s)

@@ -64,6 +64,7 @@ static void take_stats(struct virtio_balloon *balloon, const struct virtio_chain
         u16 tag = pci_get16(record);
         if (tag < VIRTIO_BALLOON_STATS) balloon->stat[tag] = load_any(record + STAT_VALUE, 8);
     }
+    if (chain->readable && balloon->told) balloon->told(balloon->owner);
 }
 
 /* The buffer stays with the device until it wants statistics again. */
@@ -147,6 +148,7 @@ void virtio_balloon_init(struct virtio_balloon *balloon, struct pci_bus *bus, co
     if (how->deflate_on_oom) features |= VIRTIO_BALLOON_F_DEFLATE_ON_OOM;
     if (how->reporting) features |= VIRTIO_BALLOON_F_REPORTING;
     balloon->changed = NULL;
+    balloon->told = NULL;
     balloon->released_bytes = 0;
     virtio_init(&balloon->virtio, &balloon_kind, bus, dma, options, VIRTIO_BALLOON, CLASS_OTHER, features,
                 sizes, how->reporting ? QUEUES : QUEUE_REPORTS);

@@ -30,6 +30,8 @@ struct virtio_balloon {
     struct virtio virtio; /* first */
     /* `actual` pages are in the balloon, as the driver says. May be NULL. */
     void (*changed)(void *owner, u32 actual);
+    /* New statistics have come. May be NULL. */
+    void (*told)(void *owner);
     void *owner;
     u64 stat[VIRTIO_BALLOON_STATS]; /* by tag (5.5.6.3); UINT64_MAX: not told */
     bool stats_wanted;              /* there was no buffer to ask with */
@@ -40,7 +42,7 @@ struct virtio_balloon {
     struct virtio_chain chain;
 };
 
-/* The fields `changed` and `owner` are the caller's to set afterwards. */
+/* The fields `changed`, `told` and `owner` are the caller's to set afterwards. */
 void virtio_balloon_init(struct virtio_balloon *balloon, struct pci_bus *bus, const struct dma *dma,
                          const struct virtio_options *options, const struct virtio_balloon_options *how);
 /* How many pages the host wants in the balloon. */
