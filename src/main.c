@@ -105,8 +105,8 @@ static void run_machine(void *argument)
     chardevs_drain(&session->chardevs);
     frontends_stop(&session->frontends);
     disk_crew_drain(&vm->drives.crew); /* sends the last letters: a letter needs the waker */
+    machine_stop_timers(vm);
     waker_stop(waker);
-    machine_set_waker(vm, NULL);
 }
 
 static void stop(void *owner, int status, const char *sentence)
@@ -210,6 +210,7 @@ static int run(struct options *options)
     event_log_close(log);
     gdb_close(session.gdb);
     control_close(session.control);
+    chardevs_forget_machine(&session.chardevs);
     machine_destroy(vm);
     chardevs_destroy(&session.chardevs);
     opener_files_release(&session.wishes.named);

@@ -37,12 +37,13 @@ struct library {
 /* Hidden: the library itself and others that it needs must not find the stub in place of the function. */
 #define LIBRARY_STUB(name)                                                                                   \
     __attribute__((visibility("hidden"))) void *library_##name;                                              \
-    __asm__(".text\n"                                                                                        \
+    __asm__(".pushsection .text\n"                                                                           \
             ".globl " #name "\n"                                                                             \
             ".hidden " #name "\n"                                                                            \
             ".type " #name ", @function\n" #name ":\n"                                                       \
             "    jmp *library_" #name "(%rip)\n"                                                             \
-            ".size " #name ", . - " #name "\n");
+            ".size " #name ", . - " #name "\n"                                                               \
+            ".popsection\n");
 
 /* Loads the library, unless it is loaded, with all that it depends on; it stays. Outside of the sandbox only, and by one thread at a
  * time. false with one sentence in error. */

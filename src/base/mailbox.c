@@ -11,22 +11,44 @@ static bool put(struct mailbox *box, struct letter *letter)
     return !newest;
 }
 
+/* The owner is set before the functions are. */
+static void wake(const struct mailbox *box)
+{
+    void (*call)(void *owner) = __atomic_load_n(&box->wake, __ATOMIC_ACQUIRE);
+    if (call) call(box->owner);
+}
+
+static void notice(const struct mailbox *box)
+{
+    void (*call)(void *owner) = __atomic_load_n(&box->notice, __ATOMIC_ACQUIRE);
+    if (call)
+        call(box->owner);
+    else
+        wake(box);
+}
+
+void mailbox_open(struct mailbox *box, const struct mailbox_calls *calls, void *owner)
+{
+    box->owner = owner;
+    __atomic_store_n(&box->notice, calls->notice, __ATOMIC_RELEASE);
+    __atomic_store_n(&box->wake, calls->wake, __ATOMIC_RELEASE);
+}
+
 void mailbox_send(struct mailbox *box, struct letter *letter)
 {
-    if (put(box, letter) && box->wake) box->wake(box->owner);
+    if (put(box, letter)) wake(box);
 }
 
 bool mailbox_send_soon(struct mailbox *box, struct letter *letter)
 {
-    void (*call)(void *owner) = box->notice ? box->notice : box->wake;
     bool oldest = put(box, letter);
-    if (oldest && call) call(box->owner);
+    if (oldest) notice(box);
     return oldest;
 }
 
 void mailbox_hurry(struct mailbox *box)
 {
-    if (__atomic_load_n(&box->newest, __ATOMIC_SEQ_CST) && box->wake) box->wake(box->owner);
+    if (__atomic_load_n(&box->newest, __ATOMIC_SEQ_CST)) wake(box);
 }
 
 bool mailbox_run(struct mailbox *box)

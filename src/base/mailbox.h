@@ -19,7 +19,7 @@ struct letter {
 
 struct mailbox {
     struct letter *newest; /* atomic: a stack; the vCPU thread takes it as a whole */
-    /* The sending thread calls one of these after it has put a letter into an empty mailbox.
+    /* The sending thread calls one of these after it has put a letter into an empty mailbox. Both are atomic.
      * wake: makes the vCPU thread call mailbox_run() now. NULL: the vCPU thread polls the mailbox.
      * notice: makes the vCPU thread call mailbox_run() when it next leaves guest code, or now if it waits. NULL: use
      * wake. */
@@ -27,6 +27,14 @@ struct mailbox {
     void (*notice)(void *owner);
     void *owner;
 };
+
+struct mailbox_calls {
+    void (*wake)(void *owner);
+    void (*notice)(void *owner);
+};
+
+/* From now on senders make these calls; others may be sending already. */
+void mailbox_open(struct mailbox *box, const struct mailbox_calls *calls, void *owner);
 
 /* Any thread. */
 void mailbox_send(struct mailbox *box, struct letter *letter);

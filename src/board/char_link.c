@@ -230,13 +230,9 @@ void char_link_join(struct char_link *link)
     take_input(link);
 }
 
-static void nothing(void *argument) {}
-
 void char_link_leave(struct char_link *link)
 {
-    struct chardevs *set = link->board->chardevs;
     char_link_destroy(link);
-    if (set) net_loop_run(&set->loop, nothing, NULL); /* from here on that thread does not know the link */
     if (__atomic_load_n(&link->sent, __ATOMIC_SEQ_CST)) mailbox_run(link->board->mailbox);
     timer_cancel(&link->flush);
     timer_cancel(&link->poll);

@@ -111,6 +111,14 @@ static void put_text(struct chardev *c, const char *text)
         c->out[c->tail++ % CHAR_OUT_BYTES] = (u8)*text;
 }
 
+/* Asks for the end of the machine. */
+static void quit(struct chardevs *set)
+{
+    if (__atomic_exchange_n(&set->stopping, 1, __ATOMIC_SEQ_CST)) return;
+    set->stop_status = STATUS_OK;
+    if (set->vcpu_mailbox) mailbox_send(set->vcpu_mailbox, &set->stop_letter);
+}
+
 static void take_key(struct chardev *c, u8 byte)
 {
     char help[512];
@@ -123,7 +131,7 @@ static void take_key(struct chardev *c, u8 byte)
     case KEY_BREAK: chardev_event(c, CHAR_BREAK); break;
     case KEY_FOCUS: move_focus(c); break;
     case KEY_TIMESTAMPS: c->timestamps = !c->timestamps; break;
-    case KEY_QUIT: chardevs_quit(c->set); break;
+    case KEY_QUIT: quit(c->set); break;
     case KEY_HELP:
         escape_help(&c->keys, help, sizeof(help));
         put_text(c, help);
@@ -382,10 +390,11 @@ bool chardev_attach(struct char_front *front, struct chardev *c, char *error, si
     return true;
 }
 
-void chardev_detach(struct char_front *front)
+/* On the character thread, or before it starts: no call to the front end is under way. */
+static void detach(void *argument)
 {
+    struct char_front *front = argument;
     struct chardev *c = front->chardev;
-    if (!c) return;
     pthread_mutex_lock(&c->lock);
     for (unsigned n = 0; n < c->fronts; n++)
         if (c->front[n] == front) {
@@ -396,6 +405,11 @@ void chardev_detach(struct char_front *front)
     c->focus = 0;
     front->chardev = NULL;
     pthread_mutex_unlock(&c->lock);
+}
+
+void chardev_detach(struct char_front *front)
+{
+    if (front->chardev) net_loop_run(&front->chardev->set->loop, detach, front);
 }
 
 u32 chardev_take(struct char_front *front, u16 *items, u32 count)
@@ -454,11 +468,15 @@ static void stop_now(struct letter *letter)
     if (set->stop) set->stop(set->owner, set->stop_status, set->stop_sentence[0] ? set->stop_sentence : NULL);
 }
 
-void chardevs_quit(struct chardevs *set)
+static void forget_machine(void *argument)
 {
-    if (__atomic_exchange_n(&set->stopping, 1, __ATOMIC_SEQ_CST)) return;
-    set->stop_status = STATUS_OK;
-    if (set->vcpu_mailbox) mailbox_send(set->vcpu_mailbox, &set->stop_letter);
+    struct chardevs *set = argument;
+    set->vcpu_mailbox = NULL;
+}
+
+void chardevs_forget_machine(struct chardevs *set)
+{
+    net_loop_run(&set->loop, forget_machine, set);
 }
 
 static void wake_for_letters(void *owner)

@@ -107,7 +107,7 @@ struct chardevs {
     struct mailbox loop_mailbox;  /* letters to the character thread */
     struct net_source letters;    /* runs them */
     u32 kicked;                   /* atomic: there is output, or room for input, that fill() has not seen */
-    struct mailbox *vcpu_mailbox; /* NULL: none yet */
+    struct mailbox *vcpu_mailbox; /* NULL: there is no machine yet, or no more */
     const u32 *giving_up; /* when it is not zero, chardev_write_all() no longer waits (atomic; may be NULL) */
     /* A user's request to end (STATUS_OK and no sentence), or a failure. On the vCPU thread. */
     void (*stop)(void *owner, int status, const char *sentence);
@@ -139,13 +139,14 @@ void chardevs_take_terminal(struct chardevs *set);
 int chardevs_start(struct chardevs *set);
 /* Waits until all output that has a reader is written (unless giving_up). */
 void chardevs_drain(struct chardevs *set);
-/* Asks for the end of the machine, as Ctrl-A x does. Any thread may call it. */
-void chardevs_quit(struct chardevs *set);
+/* The machine ends: it gets no more letters. */
+void chardevs_forget_machine(struct chardevs *set);
 
 /* --- front ends --- */
 
 /* False with one sentence in error. Before chardevs_start(); later on the vCPU or the character thread. */
 bool chardev_attach(struct char_front *front, struct chardev *chardev, char *error, size_t error_bytes);
+/* From its return on, the character thread makes no calls to the front end. */
 void chardev_detach(struct char_front *front);
 /* Before the thread starts: a server's socket has this client already. */
 void chardev_adopt(struct chardev *chardev, int fd);

@@ -200,13 +200,21 @@ void control_set_gdbserver(struct control *control, control_gdbserver *listen, v
     control->gdbserver_owner = owner;
 }
 
-void control_close(struct control *control)
+/* On the character thread, because clients still come, go and ask. */
+static void close_sessions(void *argument)
 {
-    if (!control) return;
-    machine_leave(control->vm, &control->listener);
+    struct control *control = argument;
+    mailbox_run(&control->chardevs->loop_mailbox); /* the last events */
     for (unsigned n = 0; n < control->sessions; n++) {
         session_close(control->session[n]);
         free(control->session[n]);
     }
+}
+
+void control_close(struct control *control)
+{
+    if (!control) return;
+    machine_leave(control->vm, &control->listener);
+    net_loop_run(&control->chardevs->loop, close_sessions, control);
     free(control);
 }

@@ -33,7 +33,7 @@ struct host_frame {
 void host_enter(void);
 extern const u8 host_resume[];
 
-__asm__("    .text\n"
+__asm__("    .pushsection .text\n"
         "    .globl host_enter, host_resume\n"
         "host_enter:\n"
         "    push %rbx\n push %rbp\n push %r12\n push %r13\n push %r14\n push %r15\n"
@@ -59,7 +59,8 @@ __asm__("    .text\n"
         "    popq host_frame+48(%rip)\n"
         "    cld\n"
         "    pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %rbp\n pop %rbx\n"
-        "    ret\n");
+        "    ret\n"
+        "    .popsection\n");
 
 /* Shared with the child, which fills it in. */
 static struct report {

@@ -215,12 +215,15 @@ static void notice(void *owner)
 void machine_set_waker(struct vm *vm, struct waker *waker)
 {
     vm->waker = waker;
-    if (waker) waker->sampled = &vm->vcpu.sampled;
-    vm->mailbox.owner = vm;
-    vm->mailbox.wake = waker ? wake : NULL;
-    vm->mailbox.notice = waker ? notice : NULL;
+    waker->sampled = &vm->vcpu.sampled;
+    mailbox_open(&vm->mailbox, &(struct mailbox_calls){wake, notice}, vm);
     vm_time_set_waker(&vm->time, waker);
     machine_start(vm);
+}
+
+void machine_stop_timers(struct vm *vm)
+{
+    vm_time_set_waker(&vm->time, NULL);
 }
 
 void machine_start(struct vm *vm)

@@ -97,9 +97,10 @@ struct vm {
 struct vm *machine_create(const struct options *options, enum machine_role role, struct chardevs *chardevs,
                           int *status, char *error, size_t error_bytes);
 void machine_destroy(struct vm *vm);
-/* From now on timers, standard input and other threads wake the machine. NULL: the machine has stopped for good, and no
- * thread sends letters. */
+/* From now on timers, standard input and other threads wake the machine. The waker must outlive it. */
 void machine_set_waker(struct vm *vm, struct waker *waker);
+/* The machine has stopped for good, and the waker's thread is about to end. Other threads may still send letters. */
+void machine_stop_timers(struct vm *vm);
 /* Begin to read input. The first call also starts the script of keys. */
 void machine_start(struct vm *vm);
 

@@ -61,6 +61,7 @@ void waker_block_signals(void);
 
 /* Start the thread. Returns 0 or -errno. `pending` must outlive the waker. */
 int waker_start(struct waker *waker, u32 *pending, u64 timeout_ns);
+/* The thread ends. Other threads may still call waker_wake() and waker_notice(). */
 void waker_stop(struct waker *waker);
 
 /* The calling thread is the vCPU thread: kicks go there. Call it before guest code runs. */

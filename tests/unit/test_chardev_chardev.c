@@ -1,7 +1,7 @@
 /*
  * Chardevs: bytes through every kind of back end, one client at a time, output without a client, escape keys, and
  * front ends that share a terminal. Hazards: a client that gets what another one left; a machine that waits for a
- * reader that does not exist; a telnet command that the guest sees.
+ * reader that does not exist; a telnet command that the guest sees; a call to a front end that is no more.
  */
 #include "chardev/chardev.h"
 
@@ -55,6 +55,7 @@ struct front {
     u32 count;
     u32 opened, closed, breaks, focused; /* atomic, as count */
     u32 rooms;
+    u32 inside; /* atomic: input() runs */
 };
 
 static void input(struct char_front *char_front)
@@ -260,6 +261,35 @@ static void test_multiplexer(void)
     close(in[0]);
 }
 
+/* Stays in the call for so long that chardev_detach() comes meanwhile. */
+static void slow_input(struct char_front *char_front)
+{
+    struct front *f = (struct front *)char_front;
+    __atomic_store_n(&f->inside, 1, __ATOMIC_SEQ_CST);
+    usleep(50000);
+    input(char_front);
+    __atomic_store_n(&f->inside, 0, __ATOMIC_SEQ_CST);
+}
+
+/* A client comes while the machine ends: the front end's memory is given back after chardev_detach(). */
+static void test_detach(void)
+{
+    open_set();
+    CHECK(add(0, "unix:%s/d,server=on,wait=off"));
+    CHECK(attach(front, 0));
+    front->front.input = slow_input;
+    CHECK_EQ(chardevs_start(&set), 0);
+    int client = dial("d");
+    await(&front->inside, 1);
+    chardev_detach(&front->front);
+    CHECK_EQ(__atomic_load_n(&front->inside, __ATOMIC_SEQ_CST), 0);
+    say(client, "Is anybody there?");
+    usleep(20000);
+    CHECK_EQ(front->count, 0);
+    close(client);
+    close_set();
+}
+
 static void test_pty(void)
 {
     char *colon;
@@ -326,6 +356,7 @@ int main(void)
     test_multiplexer();
     test_files();
     test_pty();
+    test_detach();
     rmdir(folder);
     return check_report();
 }
