@@ -403,7 +403,7 @@ static void add_tlb(struct json_object *side, struct vm *vm, u64 address, bool u
     json_add_hex(side, "exec-entry", tlb_frame(tlb, address, user));
     enum long_class class = user && address < CANONICAL_LOW_END ? tlb_segment(tlb, address) : LONG_NONE;
     if (class != LONG_NONE)
-        json_add_hex(side, "window", class == LONG_LOW ? address : vm->shadow.window + address);
+        json_add_hex(side, "window", class == LONG_SAME ? address : vm->shadow.window + address);
 }
 
 /* One privilege: the guest's tables, and what the shadow has for the address. */

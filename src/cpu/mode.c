@@ -72,7 +72,8 @@ static u32 state_bits(const struct vcpu *v)
     if (unlikely(vcpu_long_mode(v))) {
         bool code64 = vcpu_code64(v), window = v->cpl == 3 && v->shadow->has_window;
         if (!code64) window = window && long_window_has_low(v->shadow);
-        return mode | MODE_LONG | (code64 ? MODE_CODE64 : 0) | (window ? MODE_WINDOW : 0);
+        if (window) mode |= MODE_WINDOW | (code64 && v->shadow->window_same ? (u32)MODE_SAME : 0);
+        return mode | MODE_LONG | (code64 ? MODE_CODE64 : 0);
     }
     if (v->cpl == 3 && v->shadow->has_window && !(eflags & FL_VM)) mode |= MODE_WINDOW;
     return mode;

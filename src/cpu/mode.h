@@ -27,6 +27,8 @@ enum mode_bits {
     MODE_CODE64 = 1 << 29,    /* 64-bit mode: EFER.LMA and CS.L */
     /* Protected mode, CR4.OSXSAVE and XCR0 with AVX: instructions with VEX use the YMM registers. */
     MODE_AVX = 1 << 30,
+    /* With MODE_WINDOW, 64-bit mode: most addresses are LONG_SAME (mmu/long_window.h). */
+    MODE_SAME = (int)(1u << 31),
     /* from here on two bits (enum mode_seg) for each segment register, in the order of enum seg */
     MODE_SEG_SHIFT = 16,
 };

@@ -121,6 +121,7 @@ static void make_current(struct shadow *shadow, u32 current)
     show_current(shadow, current);
     shadow->has_window = current;
     shadow->window = current ? all_of(shadow)->window[current - 1].delta : 0;
+    shadow->window_same = current && all_of(shadow)->window[current - 1].same;
 }
 
 static void close_window(struct shadow *shadow, struct long_window *window)
@@ -243,6 +244,7 @@ static void promote(struct shadow *shadow)
 {
     struct long_windows *all = all_of(shadow);
     struct long_space *space = space_of(shadow);
+    if (long_process_is_low(shadow, space->cr3)) space->wants_low = true;
     if (!has_regions(all) || (space->wants_low && !low_is_free(shadow, NULL))) return;
     struct long_window *window = choose(shadow);
     u32 n = (u32)(window - all->window);
@@ -253,8 +255,10 @@ static void promote(struct shadow *shadow)
     space->window = (u8)(n + 1);
     space->cost = space->ran = 0;
     space->grace = expected_cost(shadow) + space->misses * MISS_CYCLES;
+    window->same = false;
     make_current(shadow, n + 1);
-    if (space->wants_low) long_window_class(shadow, 0);
+    if (space->wants_low) window->same = long_window_class(shadow, 0) == LONG_SAME;
+    shadow->window_same = window->same;
     shadow->counters->window_promotions++;
     note_event(shadow->counters->events, EVENT_SHADOW_WINDOW, space->cr3, window->delta);
 }

@@ -1,7 +1,7 @@
 /*
  * Which process runs in an address space of IA-32e mode. A kernel gives the root of a process that has ended to a new one, so CR3
  * alone does not tell. The highest 2 MB of user memory do: Linux places the stack there, at a random address, in a page table of
- * the process's own. A wrong answer costs time only.
+ * the process's own. And where it lies. A wrong answer costs time only.
  *
  * All of this may run while the guest's FPU state is live.
  */
@@ -47,6 +47,13 @@ void long_process_note(struct shadow *shadow, u64 cr3, struct long_process *proc
         if (is_last(level, entry)) break;
     }
     *process = (struct long_process){linear, frame_of(entry)};
+}
+
+bool long_process_is_low(struct shadow *shadow, u64 cr3)
+{
+    const u64 *pml4 = table_at(shadow, cr3);
+    const u64 *pdpt = pml4 && (pml4[0] & ENTRY_P) ? table_at(shadow, pml4[0]) : NULL;
+    return pdpt && ((pdpt[0] | pdpt[1] | pdpt[2] | pdpt[3]) & ENTRY_P);
 }
 
 bool long_process_changed(struct shadow *shadow, u64 cr3, const struct long_process *process)

@@ -33,7 +33,7 @@ static bool map_nothing(u64 at, u64 bytes, int flags)
 
 static u64 delta_of(const struct long_window *window, enum long_class class)
 {
-    return class == LONG_LOW ? 0 : window->delta;
+    return class == LONG_SAME ? 0 : window->delta;
 }
 
 static const struct long_segment *find_segment(const struct long_window *window, u64 number)
@@ -43,28 +43,42 @@ static const struct long_segment *find_segment(const struct long_window *window,
     return NULL;
 }
 
-/* The host addresses of a segment of LONG_HIGH and its guards, without what its neighbours have. */
-static u64 high_from(const struct long_window *window, u64 number)
+static bool is_segment(const struct long_window *window, u64 number, enum long_class class)
 {
-    u64 from = (number << SEGMENT_SHIFT) + window->delta;
-    return find_segment(window, number - 1) ? from + LONG_GUARD : from - LONG_GUARD;
+    const struct long_segment *segment = find_segment(window, number);
+    return segment && segment->class == class;
 }
 
-static u64 high_end(const struct long_window *window, u64 number)
+/* The host addresses of a segment and its guards, without what its neighbours have. */
+static u64 reserved_from(const struct long_window *window, u64 number, enum long_class class)
 {
-    u64 end = ((number + 1) << SEGMENT_SHIFT) + window->delta;
-    return find_segment(window, number + 1) ? end - LONG_GUARD : end + LONG_GUARD;
+    u64 from = (number << SEGMENT_SHIFT) + delta_of(window, class);
+    return is_segment(window, number - 1, class) ? from + LONG_GUARD : from - LONG_GUARD;
+}
+
+static u64 reserved_end(const struct long_window *window, u64 number, enum long_class class)
+{
+    u64 end = ((number + 1) << SEGMENT_SHIFT) + delta_of(window, class);
+    return is_segment(window, number + 1, class) ? end - LONG_GUARD : end + LONG_GUARD;
 }
 
 /* The lowest host segment that may be used: the first ones are those of the low window and its guard. */
 #define HOST_SEGMENT_FIRST 4
 
-static bool reserve_high(const struct long_window *window, u64 number)
+static bool reserve(const struct long_window *window, u64 number, enum long_class class)
 {
-    u64 host = (number << SEGMENT_SHIFT) + window->delta;
+    u64 host = (number << SEGMENT_SHIFT) + delta_of(window, class);
     if (host < (u64)HOST_SEGMENT_FIRST << SEGMENT_SHIFT || host >= CANONICAL_LOW_END) return false;
-    u64 from = high_from(window, number);
-    return map_nothing(from, high_end(window, number) - from, MAP_FIXED_NOREPLACE);
+    u64 from = reserved_from(window, number, class);
+    return map_nothing(from, reserved_end(window, number, class) - from, MAP_FIXED_NOREPLACE);
+}
+
+/* Reserve a segment's host addresses. Returns its class. */
+static enum long_class place(struct shadow *shadow, struct long_window *window, u64 number)
+{
+    if (!number) return long_low_taken(shadow, window) ? LONG_SAME : LONG_NONE;
+    if (window->same && number < LONG_STACKS && reserve(window, number, LONG_SAME)) return LONG_SAME;
+    return reserve(window, number, LONG_HIGH) ? LONG_HIGH : LONG_NONE;
 }
 
 /* Code learns the classes from the table. */
@@ -78,10 +92,9 @@ static void publish(struct shadow *shadow, const struct long_window *window, boo
 static bool add_segment(struct shadow *shadow, struct long_window *window, u16 number)
 {
     struct long_windows *all = &state_of(shadow)->long_windows;
-    enum long_class class = number ? LONG_HIGH : LONG_LOW;
     if (window->segments == LONG_SEGMENTS) return false;
-    if (class == LONG_LOW && !long_low_taken(shadow, window)) return false;
-    if (class == LONG_HIGH && !reserve_high(window, number)) return false;
+    enum long_class class = place(shadow, window, number);
+    if (!class) return false;
     window->segment[window->segments++] = (struct long_segment){number, class};
     if (all->current && window == &all->window[all->current - 1]) publish(shadow, window, true);
     return true;
@@ -98,7 +111,7 @@ enum long_class long_window_class(struct shadow *shadow, u64 linear)
 
 bool long_window_has_low(struct shadow *shadow)
 {
-    return tlb_segment(shadow->tlb, 0) == LONG_LOW || long_window_class(shadow, 0) == LONG_LOW;
+    return tlb_segment(shadow->tlb, 0) == LONG_SAME || long_window_class(shadow, 0) == LONG_SAME;
 }
 
 /* Unmap all pages, and give back the host addresses if the segments end, too. */
@@ -106,13 +119,13 @@ static void clear_segments(struct long_window *window, bool end)
 {
     for (u32 n = window->segments; n-- > 0;) {
         u64 number = window->segment[n].number;
-        bool low = window->segment[n].class == LONG_LOW;
+        enum long_class class = window->segment[n].class;
         if (end) window->segments = n; /* now neighbours count that are left */
-        u64 from = low ? LONG_LOW_FIRST : (number << SEGMENT_SHIFT) + window->delta;
-        u64 bytes = low ? SEGMENT_BYTES - LONG_LOW_FIRST : SEGMENT_BYTES;
-        if (end && !low) {
-            from = high_from(window, number);
-            bytes = high_end(window, number) - from;
+        u64 from = number ? (number << SEGMENT_SHIFT) + delta_of(window, class) : LONG_LOW_FIRST;
+        u64 bytes = number ? SEGMENT_BYTES : SEGMENT_BYTES - LONG_LOW_FIRST;
+        if (end && number) {
+            from = reserved_from(window, number, class);
+            bytes = reserved_end(window, number, class) - from;
             host_call(SYS_munmap, from, bytes, 0, 0, 0, 0);
         } else if (!map_nothing(from, bytes, MAP_FIXED)) {
             /* At its limit of mappings the host refuses even this. It never refuses to unmap the whole range. */
@@ -231,7 +244,7 @@ static u64 region_linear(const struct long_region *region, u32 page)
 
 static u64 host_of(const struct long_window *window, u64 linear)
 {
-    return linear + delta_of(window, linear >> SEGMENT_SHIFT ? LONG_HIGH : LONG_LOW);
+    return linear + delta_of(window, find_segment(window, linear >> SEGMENT_SHIFT)->class);
 }
 
 static void forget_page(struct long_region *region, u32 page)
@@ -513,8 +526,12 @@ bool long_window_fault(struct shadow *shadow, const struct paging *paging, u64 h
     struct long_window *window = long_window_current(shadow);
     struct shadow_hit hit;
     if (!window) return false;
-    u64 linear = host_address < SEGMENT_BYTES ? host_address : host_address - window->delta;
-    if (linear >= CANONICAL_LOW_END || !find_segment(window, linear >> SEGMENT_SHIFT)) return false;
+    u64 linear = host_address;
+    if (!is_segment(window, linear >> SEGMENT_SHIFT, LONG_SAME)) {
+        linear -= window->delta;
+        if (linear >= CANONICAL_LOW_END || !is_segment(window, linear >> SEGMENT_SHIFT, LONG_HIGH))
+            return false;
+    }
     shadow->counters->window_faults++;
     long_window_charge(shadow, LONG_FAULT_CYCLES);
     if (shadow_access(shadow, paging, linear, write ? ACCESS_WRITE : ACCESS_READ, true, &hit) !=

@@ -5,19 +5,24 @@
  * table in the TLB (of the current PCID's room) says for each segment of the lower half of linear space how code reaches it:
  *
  *     LONG_NONE       not at all: by checks against the TLB
- *     LONG_LOW        the lowest segment, at the monitor's own address 0: guest addresses are host addresses
+ *     LONG_SAME       guest addresses are host addresses: the lowest segment, at the monitor's own address 0, and others of a
+ *                     window that has the lowest one
  *     LONG_HIGH       at the sum of its address and the delta, a negative multiple of 4 GB
  *
  * Before an access translated code *verifies* its address A: bits 32 to 47 of A are the index of the class that the code was
  * translated for (translator/verify.c).
  *
- * Code of compatibility mode has 32-bit addresses, which lie in the lowest segment. If the window has that one (LONG_LOW), this
+ * A program at a fixed address lies in the lowest segment, so nearly all of its pointers have the same class if its libraries
+ * are LONG_SAME, too. Stacks are not: the monitor's own is where Linux puts theirs. A segment in which the monitor has something
+ * is LONG_HIGH.
+ *
+ * Code of compatibility mode has 32-bit addresses, which lie in the lowest segment. If the window has that one, this
  * code needs no check, as code of 32-bit mode in a low window (window.h): an address-size prefix cuts its addresses to 32 bits.
  *
  * Invariants
  * 1. Confinement. A verified A licenses accesses to A + k with |k| <= LONG_REACH, and to no other address. If bits 48 to 63
  *    of A are zero, A lies in a reserved segment, and A + k + delta in it or in its guards: on both sides of a segment
- *    LONG_GUARD bytes are another reserved segment of the same window, or reserved and never mapped. (Below address 0, where
+ *    LONG_GUARD bytes are another reserved segment of the same window and class, or reserved and never mapped. (Below address 0, where
  *    the low segment has no guard, user code of the host can reach nothing.) If one of these bits is set, then so it is in
  *    A + k + delta, because |delta| < 2^47 and A's low 48 bits plus delta are positive; bit 47 is clear there, so the address
  *    is not canonical.
@@ -41,7 +46,9 @@
 
 #include "shadow.h"
 
-enum long_class { LONG_NONE, LONG_LOW, LONG_HIGH };
+enum long_class { LONG_NONE, LONG_SAME, LONG_HIGH };
+/* The highest segments of user memory, where Linux puts stacks, 16 GB apart at most, and what a stack may grow by. */
+#define LONG_STACKS 0x7ffbu
 
 #define LONG_REACH (1 << 20)
 #define LONG_GUARD (2 << 20)

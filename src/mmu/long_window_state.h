@@ -36,6 +36,7 @@ struct long_window {
     u64 used;  /* long_windows.clock at its last use */
     u32 mappings, segments;
     u16 first; /* region + 1; 0: none */
+    bool same; /* it has had the lowest segment from the first: others are LONG_SAME if possible */
     struct long_segment segment[LONG_SEGMENTS];
 };
 
@@ -101,6 +102,8 @@ void long_windows_page_fault(struct shadow *shadow, u64 linear, bool write);
 
 /* Note which process runs in the space. Call this after user code has run: exec moves the stack before that. */
 void long_process_note(struct shadow *shadow, u64 cr3, struct long_process *process);
+/* Is anything mapped in the lowest 4 GB of the space, where programs at a fixed address lie? */
+bool long_process_is_low(struct shadow *shadow, u64 cr3);
 /* Is it another one by now? */
 bool long_process_changed(struct shadow *shadow, u64 cr3, const struct long_process *process);
 

@@ -78,6 +78,7 @@ struct shadow {
     u64 window_mappings_max; /* all windows together */
     bool window_unsettled;   /* shadow_window_settle() has something to do; not in IA-32e mode */
     bool has_window;         /* the current user space has a host window (window.h, long_window.h) */
+    bool window_same;        /* it is one of IA-32e mode in which most addresses are LONG_SAME */
     bool window_due;         /* long_window_map_due() has something to do */
     u64 window;              /* its base; in IA-32e mode its delta */
     bool no_low_window;      /* fault injection */

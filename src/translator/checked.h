@@ -17,7 +17,8 @@
 struct checked_slot {
     u64 gpa; /* of the instruction */
     u32 faults;
-    u8 classes; /* enum long_class of its operand's addresses in 64-bit code, a bit for each that was met */
+    /* In 64-bit code, enum long_class of its operand's addresses, a bit for each that was met; [1]: with MODE_SAME. */
+    u8 classes[2];
 };
 
 struct checked {
@@ -38,22 +39,22 @@ static inline bool checked_note(struct checked *checked, u64 gpa)
     return ++slot->faults >= CHECKED_PATIENCE && !checked->off;
 }
 
-/* The instruction, in a window of 64-bit code, has met an operand of this class. `wrong`: it was translated for another one.
- * Returns whether to translate it again. */
-static inline bool checked_learn(struct checked *checked, u64 gpa, u8 class, bool wrong)
+/* The instruction, in a window of 64-bit code, has met an operand of this class. `same`: with MODE_SAME. `wrong`: it was
+ * translated for another one. Returns whether to translate it again. */
+static inline bool checked_learn(struct checked *checked, u64 gpa, bool same, u8 class, bool wrong)
 {
     struct checked_slot *slot = checked_slot(checked, gpa);
     if (slot->gpa != gpa) *slot = (struct checked_slot){.gpa = gpa};
-    bool other = class & ~slot->classes;
-    slot->classes |= class;
+    bool other = class & ~slot->classes[same];
+    slot->classes[same] |= class;
     if (wrong && !other) slot->faults = class ? slot->faults + 1 : CHECKED_PATIENCE;
     return other || wrong;
 }
 
-static inline u8 checked_classes(struct checked *checked, u64 gpa)
+static inline u8 checked_classes(struct checked *checked, u64 gpa, bool same)
 {
     const struct checked_slot *slot = checked_slot(checked, gpa);
-    return slot->gpa == gpa ? slot->classes : 0;
+    return slot->gpa == gpa ? slot->classes[same] : 0;
 }
 
 static inline bool checked_is(struct checked *checked, u64 gpa)

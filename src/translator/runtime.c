@@ -172,13 +172,18 @@ static const u8 *find_code(struct vcpu *v)
     return block_entry(&t->cache, block);
 }
 
+/* Call this last: an event that is noted shelters the FPU state again. Sanitized: entry.S loads it, behind all instrumented code. */
+static void load_fpu(struct vcpu *v)
+{
+#ifndef RINGER_SANITIZED
+    fpu_load(v);
+#endif
+}
+
 /* Prepare for translated code at `code`, which runs next. */
 static u64 into_code(struct vcpu *v, u64 code)
 {
     struct engine *t = v->engine;
-#ifndef RINGER_SANITIZED
-    fpu_load(v); /* sanitized: entry.S loads it, behind all instrumented code */
-#endif
     returns_select(v, &t->returns, &t->cache);
     if (unlikely(t->config.check_cache)) returns_check(v, &t->cache);
     if ((v->mode & (MODE_WINDOW | MODE_CODE64)) == MODE_WINDOW) {
@@ -187,6 +192,7 @@ static u64 into_code(struct vcpu *v, u64 code)
         else
             shadow_window_settle(v->shadow);
     }
+    load_fpu(v);
     return code;
 }
 
@@ -203,7 +209,10 @@ void cut_off(struct vcpu *v, u64 pc, u64 *return_top)
 static u64 back_into(struct vcpu *v, u64 pc)
 {
     into_code(v, pc);
-    if (unlikely(v->pending) && !v->deterministic) cut_off(v, pc, (u64 *)(uintptr_t)v->scratch.return_top);
+    if (unlikely(v->pending) && !v->deterministic) {
+        cut_off(v, pc, (u64 *)(uintptr_t)v->scratch.return_top);
+        load_fpu(v);
+    }
     return pc;
 }
 
@@ -376,7 +385,8 @@ u64 translator_segment(struct vcpu *v, u64 linear, const u8 *site)
     bool wrong =
         known || (user && class == LONG_NONE && linear >> 32); /* the lowest segment may come later */
     u64 gpa = block_key(block).gpa + block_site(block, site[1]).guest;
-    if (checked_learn(&t->checked, gpa, class, wrong)) cache_kill(&t->cache, block);
+    bool same = v->mode & MODE_SAME;
+    if (checked_learn(&t->checked, gpa, same, class, wrong)) cache_kill(&t->cache, block);
     return translator_step(v);
 }
 
@@ -494,6 +504,7 @@ u64 translator_link(struct vcpu *v, struct edge *edge)
         (!edge->frame_patch && target->frame != edge_from(edge)->frame))
         return to;
     cache_link(&t->cache, edge, target, edge_frame(v, target));
+    load_fpu(v);
     return to;
 }
 
@@ -505,6 +516,7 @@ u64 translator_fill_site(struct vcpu *v, struct edge *edge)
     u64 to = next_for(v, edge_from(edge), (u32)v->rip, 0, &target);
     if (!target) return to;
     cache_fill_site(&t->cache, edge, target, edge_frame(v, target));
+    load_fpu(v);
     return to;
 }
 

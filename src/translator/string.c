@@ -192,20 +192,20 @@ static bool long_window_reaches(const struct build *b)
     return (b->mode & MODE_WINDOW) && is_code64(b) && !b->checked[b->n];
 }
 
-/* `minus` = what is to be subtracted from a guest address in the segment of `reg`: 0 for LONG_LOW. Returns the rel32 of a jump
+/* `minus` = what is to be subtracted from a guest address in the segment of `reg`: 0 for LONG_SAME. Returns the rel32 of a jump
  * that is taken if the segment is in no window. */
 static u32 find_delta(struct build *b, u8 reg, u8 minus)
 {
     emit_mov_rr64(&b->e, minus, reg);
     verify_segment_number(b, minus);
     emit_load8(&b->e, minus, mem_segment_class(minus));
-    emit_alu_ri(&b->e, false, ALU_SUB, minus, LONG_LOW);
+    emit_alu_ri(&b->e, false, ALU_SUB, minus, LONG_SAME);
     u32 none = emit_jcc(&b->e, CC_B);
     emit_neg64(&b->e, minus);
     emit_alu_rm(&b->e, true, ALU_AND, minus, mem_frame(FRAME_WINDOW_NEGATED));
     return none;
 }
-_Static_assert(LONG_NONE == 0 && LONG_LOW == 1 && LONG_HIGH == 2, "find_delta() makes 0 and ones of them");
+_Static_assert(LONG_NONE == 0 && LONG_SAME == 1 && LONG_HIGH == 2, "find_delta() makes 0 and ones of them");
 
 static void repeat_in_long_window(struct build *b, bool source, bool destination, bool compares)
 {

@@ -7,7 +7,7 @@
  *     movzx r11d, r11w
  *     cmp   byte [r14 + r11 + segment table], class
  *     jne   miss                   THUNK_SEGMENT: translator_segment() learns the class and interprets the instruction
- *     op    [EA + r13]             LONG_HIGH: r13 = the window's delta; LONG_LOW: op [EA]
+ *     op    [EA + r13]             LONG_HIGH: r13 = the window's delta; LONG_SAME: op [EA]
  *
  * Addresses of a block that differ from a verified one by at most LONG_REACH need no check. They are known by roots and
  * offsets (hoist.c). Unlike a hoisted check of the TLB, a verified segment does not depend on pages, so C code that the block
@@ -19,7 +19,7 @@
  * computed in r9 and gets the delta if its class is LONG_HIGH:
  *
  *     cmp   byte [r14 + r11 + segment table], LONG_HIGH
- *     jne   low                    compares with LONG_LOW; if it is, back to the instruction, else a miss
+ *     jne   low                    compares with LONG_SAME; if it is, back to the instruction, else a miss
  *     add   r9, delta
  *     op    [r9]
  */
@@ -30,8 +30,8 @@
 enum { ROOT_NONE = 0, ROOT_LOWEST = 0xfffe, ROOT_RIP = 0xffff };
 
 /* What a check may expect besides one class. */
-#define LONG_EITHER (LONG_LOW | LONG_HIGH)
-_Static_assert(LONG_LOW == 1 && LONG_HIGH == 2, "they are bits of checked_slot.classes, too");
+#define LONG_EITHER (LONG_SAME | LONG_HIGH)
+_Static_assert(LONG_SAME == 1 && LONG_HIGH == 2, "they are bits of checked_slot.classes, too");
 
 /* Do all accesses of the instruction happen on all its ways, with nothing changed before the last one? */
 static bool has_plain_accesses(const struct build *b)
@@ -76,8 +76,9 @@ static enum long_class current_class(const struct build *b, u64 linear)
 
 static u8 guess(const struct build *b, const struct hoist_access *at, enum hoist_slot slot)
 {
-    u8 learnt = checked_classes(&b->t->checked, b->key.gpa + b->offset[b->n]);
-    if (at->root == ROOT_LOWEST) return LONG_LOW;
+    bool same = b->mode & MODE_SAME;
+    u8 learnt = checked_classes(&b->t->checked, b->key.gpa + b->offset[b->n], same);
+    if (at->root == ROOT_LOWEST) return LONG_SAME;
     if (slot == HOIST_OPERAND && learnt) return learnt;
     if (at->root >= 1 && at->root <= GPR_COUNT) { /* what a register held when the block began */
         unsigned reg = at->root - 1u;
@@ -85,9 +86,10 @@ static u8 guess(const struct build *b, const struct hoist_access *at, enum hoist
         enum long_class class = current_class(b, value + (u64)at->offset);
         if (class) return class;
     }
+    if (slot == HOIST_STACK) return LONG_HIGH;
+    if (same) return LONG_SAME;
     /* Programs at a fixed address have their heap behind them, and other objects near their libraries. */
-    bool code_is_low = b->key.eip >> 32 == 0;
-    return slot == HOIST_STACK || !code_is_low ? LONG_HIGH : LONG_EITHER;
+    return b->key.eip >> 32 == 0 ? LONG_EITHER : LONG_HIGH;
 }
 
 static struct verified *find_verified(struct build *b, const struct hoist_access *at)
@@ -238,7 +240,7 @@ bool verify_stack(struct build *b, struct host_mem *slot)
 void emit_segment_stub(struct build *b, const struct stub *stub)
 {
     if (stub->back) {
-        emit_compare(b, LONG_LOW, mem_segment_class(stub->segment));
+        emit_compare(b, LONG_SAME, mem_segment_class(stub->segment));
         emit_fix32(&b->e, emit_jcc(&b->e, CC_Z), stub->back);
     }
     if (stub->address.base == HOST_NONE && stub->address.index == HOST_NONE)
