@@ -403,6 +403,8 @@ static void test_placed_drives(void)
     CHECK(complains("ringer -hda f -device ide-hd,drive=d", "\"d\""));
     CHECK(complains("ringer -kernel k -device virtio-blk-pci,drive=d", "\"d\""));
     CHECK(complains("ringer -hda f -device ide-hd", "drive=ID"));
+    CHECK(complains("ringer -hda f -device virtio-scsi-pci -device scsi-hd", "drive=ID"));
+    CHECK(parse("ringer -device virtio-scsi-pci -device scsi-cd,id=c -kernel k"));
     CHECK(complains("ringer -drive id=d,file=f -device ide-hd,drive=d", "if=none"));
     CHECK(
         complains("ringer -drive id=d,if=none,file=f -device ide-hd,drive=d -device ide-cd,drive=d", "two"));
