@@ -70,6 +70,8 @@ bool command_check(struct control_call *call, const struct control_command *comm
 void command_run(struct control_call *call, const struct control_command *command);
 
 void call_fail(struct control_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* There is no such device or object. */
+void call_not_found(struct control_call *call, const char *name);
 const char *call_text(const struct control_call *call, const char *name); /* NULL: not given */
 s64 call_number(const struct control_call *call, const char *name, s64 otherwise);
 bool call_switch(const struct control_call *call, const char *name);

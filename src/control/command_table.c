@@ -291,6 +291,12 @@ void call_fail(struct control_call *call, const char *format, ...)
     va_end(args);
 }
 
+void call_not_found(struct control_call *call, const char *name)
+{
+    call_fail(call, "Device '%.100s' not found", name);
+    call->error_class = "DeviceNotFound";
+}
+
 const char *call_text(const struct control_call *call, const char *name)
 {
     struct json_object *value;

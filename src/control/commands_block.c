@@ -140,8 +140,7 @@ static struct drive *find_drive(struct control_call *call)
         call_fail(call, "Device '%.100s' is not removable", wanted);
         return NULL;
     }
-    call_fail(call, "Device '%.100s' not found", wanted);
-    call->error_class = "DeviceNotFound";
+    call_not_found(call, wanted);
     return NULL;
 }
 
