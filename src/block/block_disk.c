@@ -72,9 +72,9 @@ bool block_disk_write_back(struct block_disk *disk)
     return !__atomic_load_n(&disk->written, __ATOMIC_SEQ_CST) || !flush(disk);
 }
 
-/* Up to this size, data in the host's page cache are copied at once: waking a thread costs more than the rest of a small
- * request. A thread does larger requests while the guest runs. A guest that reads files through its own cache requests up
- * to this size. */
+/* Up to this size, data in the host's page cache are copied at once: waking a thread costs more than the rest of a
+ * small request. A thread does larger requests while the guest runs. A guest that reads files through its own cache
+ * requests up to this size. */
 #define NOW_BYTES 131072u
 
 bool *block_disk_quickness(const struct disk_request *request)

@@ -11,10 +11,10 @@
  *                      +---- disk_crew_retry() ---- HELD
  *
  * The drive's policy decides what happens to a request that failed: the error is reported to the device, or success is
- * reported, or the request is held until it succeeds. When the first request is held, `stalled` is called, and the machine
- * should be paused until `resumed`. disk_crew_retry() tries held requests again; in deterministic mode it does so at once,
- * because guest time stands still. A request that no disk could do (beyond the end, a write to a read-only medium) is
- * reported in any case.
+ * reported, or the request is held until it succeeds. When the first request is held, `stalled` is called, and the
+ * machine should be paused until `resumed`. disk_crew_retry() tries held requests again; in deterministic mode it does
+ * so at once, because guest time stands still. A request that no disk could do (beyond the end, a write to a read-only
+ * medium) is reported in any case.
  *
  * All functions here must be called on the vCPU thread.
  */
@@ -45,8 +45,8 @@ struct block_disk {
 /* The disk takes ownership of the image (NULL: an empty drive). The caller sets the policies afterwards. */
 void block_disk_init(struct block_disk *disk, struct disk_crew *crew, struct disk_image *image,
                      const char *name);
-/* Replace the image by another one (NULL: none). Waits for requests in progress, writes the old image back and closes it.
- * No request may be held. False when the host is out of memory. */
+/* Replace the image by another one (NULL: none). Waits for requests in progress, writes the old image back and closes
+ * it. No request may be held. False when the host is out of memory. */
 bool block_disk_change(struct block_disk *disk, struct disk_image *image, const char *name);
 /* Exchange the images of two disks, and their names. Otherwise the same. */
 void block_disk_swap(struct block_disk *one, struct block_disk *other);

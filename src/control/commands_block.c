@@ -1,7 +1,10 @@
 /*
  * Commands about drives and the media in them. QEMU's steps of a change:
  *
- *   blockdev-open-tray, blockdev-remove-medium, blockdev-insert-medium (the image of a blockdev-add), blockdev-close-tray
+ *   blockdev-open-tray
+ *   blockdev-remove-medium
+ *   blockdev-insert-medium   the image of a blockdev-add
+ *   blockdev-close-tray
  *
  * eject is the first two of them, blockdev-change-medium all four, with an image that it opens itself.
  */

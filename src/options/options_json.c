@@ -188,8 +188,8 @@ static bool read_backing(struct drive_options *options, struct node *node, struc
     return find_below(options, json_object_get_string(backing), &node->below[1], error, error_bytes);
 }
 
-/* Some settings of QEMU's block layer change nothing here: all I/O is by threads, and images are opened read-only only where
- * that is asked for. */
+/* Some settings of QEMU's block layer change nothing here: all I/O is by threads, and images are opened read-only only
+ * where that is asked for. */
 static bool put_setting(struct list *list, const char *key, struct json_object *value, char *error,
                         size_t error_bytes)
 {

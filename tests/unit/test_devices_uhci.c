@@ -1,6 +1,6 @@
 /*
- * The UHCI by its registers, with a schedule in an array: a tablet, a keyboard and a disk; what they answer, when interrupts come, what
- * the ports do; hostile schedules, which end within their frame.
+ * The UHCI by its registers, with a schedule in an array: a tablet, a keyboard and a disk; what they answer, when
+ * interrupts come, what the ports do; hostile schedules, which end within their frame.
  */
 #include "devices/usb/uhci.h"
 #include "devices/usb/usb_hid.h"
@@ -637,8 +637,8 @@ static u8 exchange(u8 flags, u32 length, const u8 *cdb, u8 cdb_bytes, u32 *resid
     return wrapper_status(residue);
 }
 
-/* What the host expects, and what the device would do, as Bulk-Only Transport 6.7 numbers the cases: the status, and how much
- * of what was expected was not used. */
+/* What the host expects, and what the device would do, as Bulk-Only Transport 6.7 numbers the cases: the status, and
+ * how much of what was expected was not used. */
 static void test_thirteen_cases(void)
 {
     enum { IN = 0x80, GOOD = 0, FAILED = 1, PHASE = 2 };

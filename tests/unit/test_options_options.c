@@ -216,8 +216,8 @@ static void test_default_card(void)
     CHECK(complains("ringer -kernel k -nic user,model=virtio-blk-pci", "no network card"));
 }
 
-/* Hazards: -global that stands behind its -device, or before; that overrides what the -device says; a list cut at a comma within
- * a text. */
+/* Hazards: -global that stands behind its -device, or before; that overrides what the -device says; a list cut at a
+ * comma within a text. */
 static void test_what_the_guest_is_told(void)
 {
     const struct firmware_options *told = &options.board.firmware;
