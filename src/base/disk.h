@@ -34,6 +34,7 @@ struct disk_request {
     void *device; /* belongs to the submitter */
     /* These belong to the disk from submit() to done(). */
     struct disk *disk;
+    u64 submitted_ns;
     struct letter letter;
 };
 

@@ -26,6 +26,18 @@
 #include "disk_crew.h"
 #include "image.h"
 
+/* What a disk has done, for the monitors. On the vCPU thread, like all of the disk's own. */
+struct block_disk_counts {
+    struct {
+        u64 done, bytes; /* requests that succeeded */
+        u64 failed;      /* the host could not do it */
+        u64 refused;     /* no disk could */
+        u64 total_ns;    /* from submit() to done(), of all that the host has tried */
+    } of[DISK_ZERO + 1];
+    u64 written_to; /* the end of the highest byte written */
+    u64 last_ns;    /* host time of the last done(); 0: none yet */
+};
+
 struct block_disk {
     struct disk disk;         /* for the device */
     struct disk_image *image; /* NULL: no medium */
@@ -36,9 +48,10 @@ struct block_disk {
     bool discard;       /* DISK_DISCARD gives space back; otherwise it does nothing */
     bool write_through; /* every write is followed by a flush */
     bool never_flush;   /* cache=unsafe */
-    u64 failures;       /* number of failed requests, without held ones; tell() prints some */
-    bool written;       /* the image has been written since the last flush; atomic */
-    bool quick[2];      /* the last small read [0] or write [1] by a thread was quick; guarded by the lock */
+    struct block_disk_counts counts;
+    u64 failures;  /* number of failed requests, without held ones; tell() prints some */
+    bool written;  /* the image has been written since the last flush; atomic */
+    bool quick[2]; /* the last small read [0] or write [1] by a thread was quick; guarded by the lock */
     struct block_disk *next; /* in crew->disks; changes only while no thread uses an image */
 };
 

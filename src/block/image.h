@@ -50,6 +50,7 @@ struct disk_image_ops {
 struct disk_image_how {
     const char *format; /* "raw", "qcow2", or NULL: guess from the contents */
     bool read_only;
+    bool no_backing; /* it is based on nothing, whatever it says itself */
 };
 
 /* Open an image and its backing images. NULL with one sentence in error. */

@@ -36,6 +36,7 @@ struct drive_option {
     /* A node, of -blockdev or blockdev-add. While there are nodes above it that lie in it or are based on it, it has no
      * image of its own: theirs include it. */
     bool node;
+    bool no_backing; /* the node is based on nothing, whatever its image says */
     unsigned above;
     struct drive_option *below[2]; /* NULL: none */
 };

@@ -430,6 +430,13 @@ static void test_nodes(void)
     CHECK(drive[2].never_flush && drive[2].interface == DRIVE_IDE && !strcmp(drive[2].file, "g"));
     CHECK(parse("ringer -device ide-cd,id=c -kernel k"));
     CHECK(!strcmp(drive[0].id, "c") && !drive[0].file && drive[0].medium == MEDIUM_CDROM);
+    CHECK(parse("ringer -blockdev {\"driver\":\"qcow2\",\"node-name\":\"a\",\"backing\":null,\"file\":{"
+                "\"driver\":\"file\",\"filename\":\"f\"}} -blockdev "
+                "driver=qcow2,node-name=b,backing=,file.driver=file,file.filename=g -blockdev "
+                "driver=qcow2,node-name=c,file.driver=file,file.filename=h -device virtio-blk-pci,drive=a"));
+    CHECK(drive[0].no_backing && drive[1].no_backing && !drive[2].no_backing);
+    CHECK(complains("ringer -blockdev driver=raw,node-name=a,file.driver=file,file.filename=f,backing=b",
+                    "unexpected"));
     CHECK(complains("ringer -blockdev {\"driver\":\"raw\"", "JSON"));
     CHECK(complains("ringer -blockdev [1]", "driver"));
     CHECK(complains("ringer -blockdev driver=raw,file=s", "node-name"));
